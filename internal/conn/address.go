@@ -1,0 +1,127 @@
+// Package conn holds what connecting to a server has in common, whatever the
+// server: the address that a user writes, and errors of the network. One
+// vendor's connection code is in a folder of its own below, shared by every
+// public package that has a backend on it.
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Address is where a server is, as a user gave it: "host", "host:port",
+// "[::1]:6379" or a URL such as "rediss://user:secret@host:6380/2".
+type Address struct {
+	Scheme   string // as given, lower case; "" if the address was no URL
+	Host     string // without brackets
+	Port     int
+	User     string
+	Password string
+	Path     string     // of a URL, without the leading slash
+	Query    url.Values // of a URL
+}
+
+// Scheme is one URL scheme that a backend understands.
+type Scheme struct {
+	Name string
+	Port int // the default port
+}
+
+// Parse reads an address. The first scheme gives the default port for an
+// address that is not a URL. Errors name the address without its password.
+func Parse(addr string, schemes ...Scheme) (Address, error) {
+	if addr == "" {
+		return Address{}, errors.New("empty address")
+	}
+	if strings.ContainsFunc(addr, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return Address{}, fmt.Errorf("address %q contains white space", Redact(addr))
+	}
+	if !strings.Contains(addr, "://") {
+		a := Address{}
+		return a, a.setHostPort(addr, addr, schemes[0].Port)
+	}
+	u, err := url.Parse(addr)
+	if err != nil {
+		return Address{}, fmt.Errorf("malformed address %q", Redact(addr)) // url.Error repeats the password
+	}
+	a := Address{Scheme: strings.ToLower(u.Scheme), Path: strings.TrimPrefix(u.Path, "/"), Query: u.Query()}
+	if u.User != nil {
+		a.User = u.User.Username()
+		a.Password, _ = u.User.Password()
+	}
+	for _, s := range schemes {
+		if s.Name == a.Scheme {
+			return a, a.setHostPort(u.Host, addr, s.Port)
+		}
+	}
+	names := make([]string, len(schemes))
+	for i, s := range schemes {
+		names[i] = s.Name
+	}
+	return Address{}, fmt.Errorf("unknown scheme %q in address %q, want one of %s", u.Scheme, Redact(addr), strings.Join(names, ", "))
+}
+
+func (a *Address) setHostPort(hostport, whole string, port int) error {
+	host, p, err := net.SplitHostPort(hostport)
+	if err != nil { // no port, or malformed
+		host, p = hostport, ""
+		if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+			host = host[1 : len(host)-1]
+		} else if strings.Contains(host, ":") && net.ParseIP(host) == nil {
+			return fmt.Errorf("malformed address %q, want host:port", Redact(whole))
+		}
+	}
+	a.Host, a.Port = host, port
+	if p != "" {
+		n, err := strconv.Atoi(p)
+		if err != nil || n < 1 || n > 65535 {
+			return fmt.Errorf("address %q has port %q, want 1 to 65535", Redact(whole), p)
+		}
+		a.Port = n
+	}
+	if host == "" || strings.ContainsAny(host, "/@[]") {
+		return fmt.Errorf("malformed address %q, want host:port", Redact(whole))
+	}
+	return nil
+}
+
+// HostPort returns "host:port", with brackets around an IPv6 host.
+func (a Address) HostPort() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
+
+// String returns the address without its password.
+func (a Address) String() string {
+	if a.Scheme == "" {
+		return a.HostPort()
+	}
+	user := ""
+	if a.User != "" {
+		user = url.User(a.User).String() + "@"
+	}
+	s := a.Scheme + "://" + user + a.HostPort()
+	if a.Path != "" {
+		s += "/" + a.Path
+	}
+	return s
+}
+
+// Redact hides the password and the query of what may be a URL, also of one
+// that does not parse.
+func Redact(addr string) string {
+	addr, _, _ = strings.Cut(addr, "?")
+	scheme, rest, ok := strings.Cut(addr, "://")
+	if !ok {
+		scheme, rest = "", addr
+	} else {
+		scheme += "://"
+	}
+	at := strings.LastIndex(rest, "@")
+	if at < 0 {
+		return addr
+	}
+	user, _, _ := strings.Cut(rest[:at], ":")
+	return scheme + user + ":xxxxx@" + rest[at+1:]
+}

@@ -1,0 +1,56 @@
+package fault_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+func TestWrapSaysEverythingOnce(t *testing.T) {
+	native := errors.New("redis: nil")
+	for _, c := range []struct {
+		name, subject string
+		cause         error
+		want          string
+		is            []error
+	}{
+		{"bare kind", "users/1", fault.NotFound, `kv/redis: get "users/1": not found`, []error{fault.NotFound}},
+		{"marked cause", "users/1", fault.Mark(fault.NotFound, native), `kv/redis: get "users/1": not found: redis: nil`, []error{fault.NotFound, native}},
+		{"no subject", "", fault.Mark(fault.Unavailable, io.EOF), `kv/redis: get: backend unavailable: EOF`, []error{fault.Unavailable, io.EOF}},
+		{"no kind", "k", io.EOF, `kv/redis: get "k": EOF`, []error{io.EOF}},
+		{"context", "k", context.Canceled, `kv/redis: get "k": context canceled`, []error{context.Canceled}},
+		{"wrapped kind says it itself", "k", fmt.Errorf("%w: revision 3", fault.Conflict), `kv/redis: get "k": conflict: revision 3`, []error{fault.Conflict}},
+		{"kind deep inside", "k", fmt.Errorf("txn: %w", fault.Conflict), `kv/redis: get "k": conflict: txn: conflict`, []error{fault.Conflict}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := fault.Wrap("kv/redis", "get", c.subject, c.cause)
+			if err.Error() != c.want {
+				t.Errorf("got  %s\nwant %s", err, c.want)
+			}
+			for _, target := range c.is {
+				if !errors.Is(err, target) {
+					t.Errorf("errors.Is(%v, %v) is false", err, target)
+				}
+			}
+			if again := fault.Wrap("config", "load", "x", err); again != err {
+				t.Errorf("wrapped twice: %v", again)
+			}
+		})
+	}
+	if fault.Wrap("a", "b", "c", nil) != nil || fault.Mark(fault.Closed, nil) != nil {
+		t.Error("nil did not stay nil")
+	}
+}
+
+func TestKindOf(t *testing.T) {
+	if got := fault.KindOf(fmt.Errorf("x: %w", fault.Mark(fault.Held, io.EOF))); got != fault.Held {
+		t.Errorf("KindOf = %v, want %v", got, fault.Held)
+	}
+	if got := fault.KindOf(io.EOF); got != nil {
+		t.Errorf("KindOf(EOF) = %v, want nil", got)
+	}
+}
