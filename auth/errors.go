@@ -1,0 +1,38 @@
+package auth
+
+import "github.com/micro/go-platform/internal/fault"
+
+// Errors of this package, for errors.Is. Each is the end of a message that
+// names the backend and the operation. None says what in a token was wrong to
+// anybody but the caller of this package: HTTP and gRPC peers see only that it
+// was not accepted.
+var (
+	// ErrUnauthenticated: nobody, or somebody whose token is not accepted.
+	ErrUnauthenticated = fault.Unauthenticated
+	// ErrDenied: somebody known, who may not.
+	ErrDenied = fault.Denied
+	// ErrUnavailable: the authority could not be asked. Nobody is let in.
+	ErrUnavailable = fault.Unavailable
+	// ErrInvalid: an argument or option that can't be.
+	ErrInvalid = fault.Invalid
+	// ErrUnsupported: the backend has no such ability.
+	ErrUnsupported = fault.Unsupported
+	// ErrClosed: used after Close.
+	ErrClosed = fault.Closed
+)
+
+// Finer reasons. Each of them is an ErrUnauthenticated too.
+var (
+	// ErrNoCredential: the caller showed nothing.
+	ErrNoCredential error = &reason{"no credential"}
+	// ErrExpired: the token's life is over.
+	ErrExpired error = &reason{"token expired"}
+	// ErrRevoked: the token was revoked, or its authority no longer knows it.
+	ErrRevoked error = &reason{"token revoked"}
+)
+
+// reason is a kind of its own below ErrUnauthenticated.
+type reason struct{ text string }
+
+func (r *reason) Error() string { return fault.Unauthenticated.Error() + ": " + r.text }
+func (r *reason) Unwrap() error { return fault.Unauthenticated }
