@@ -1,0 +1,205 @@
+// Package etcd is the one place where a connection to etcd is made: addresses,
+// TLS, credentials, keep-alives, and what an error of the client means. The
+// etcd backends of all public packages share it.
+package etcd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/internal/conn"
+	"github.com/micro/go-platform/internal/fault"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	grpcbackoff "google.golang.org/grpc/backoff"
+)
+
+// Config says how to reach a cluster. Either Address or Client is set.
+type Config struct {
+	// Address is "host", "host:port", "a:2379,b:2379,c:2379", or a URL with
+	// the scheme etcd or http (plain), etcds or https (TLS):
+	// "etcds://user:password@a:2379,b:2379". The default port is 2379.
+	Address string
+
+	User, Password string      // override those of a URL
+	TLS            *tls.Config // also with a plain address; nil: the scheme decides
+
+	// DialTimeout bounds one attempt to connect to one member; 0 means 2 s.
+	DialTimeout time.Duration
+
+	// Client is the user's own client. Close leaves it open, and the fields
+	// above are not used.
+	Client *clientv3.Client
+}
+
+// Conn is an open connection. All methods of the client are usable.
+type Conn struct {
+	*clientv3.Client
+	own     bool
+	address string
+}
+
+// schemes of an address; the first one's port is the default.
+var schemes = []conn.Scheme{{Name: "etcd", Port: 2379}, {Name: "etcds", Port: 2379}, {Name: "http", Port: 2379}, {Name: "https", Port: 2379}}
+
+// Open checks the configuration and builds a client. It needs no server:
+// connecting begins in the background, and Ping tells how it went.
+func Open(c Config) (*Conn, error) {
+	if c.Client != nil {
+		return &Conn{Client: c.Client, address: strings.Join(c.Client.Endpoints(), ",")}, nil
+	}
+	t, err := parse(c.Address)
+	if err != nil {
+		return nil, err
+	}
+	if c.User != "" {
+		t.user, t.password = c.User, c.Password
+	}
+	if c.TLS != nil {
+		t.tls = true
+	}
+	if c.DialTimeout <= 0 {
+		c.DialTimeout = 2 * time.Second
+	}
+	cfg := clientv3.Config{
+		Endpoints: t.endpoints(),
+		TLS:       c.TLS,
+		// The default logger writes to the standard error and reads the
+		// environment.
+		Logger: zap.NewNop(),
+		// Reads are tried again, but not for the 5 s that the client's own
+		// default of 100 tries takes: a call fails fast while etcd is away. One
+		// try is for a refreshed credential.
+		MaxUnaryRetries: 3,
+		// A cut link is noticed after 13 s at the latest. The server refuses
+		// pings more often than every 5 s, and any without a stream.
+		DialKeepAliveTime:    10 * time.Second,
+		DialKeepAliveTimeout: 3 * time.Second,
+		// Only the lease client reads it here: its first keep-alive has
+		// DialTimeout + 1 s.
+		DialTimeout: c.DialTimeout,
+		DialOptions: []grpc.DialOption{
+			grpc.WithChainUnaryInterceptor(failFast),
+			grpc.WithConnectParams(grpc.ConnectParams{
+				// gRPC's default grows to two minutes, for which a server that
+				// is back would not be seen.
+				Backoff:           grpcbackoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+				MinConnectTimeout: c.DialTimeout,
+			}),
+		},
+	}
+	if t.tls && cfg.TLS == nil {
+		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if t.user != "" {
+		// With a user name New asks the server for a token and fails without
+		// one. A placeholder token defers that to the first call, which is
+		// refused and then refreshes it.
+		cfg.Token = "-"
+	}
+	client, err := clientv3.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("address %q: %w", conn.Redact(c.Address), err)
+	}
+	if t.user != "" {
+		client.Token, client.Username, client.Password = "", t.user, t.password
+	}
+	return &Conn{Client: client, own: true, address: strings.Join(t.hosts, ",")}, nil
+}
+
+// failFast makes a call fail when no member can be reached, instead of waiting
+// for one until its context ends, which is what the client asks gRPC for.
+// Streams still wait: watches and keep-alives are to last.
+func failFast(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return invoke(ctx, method, req, reply, cc, append(opts, grpc.WaitForReady(false))...)
+}
+
+// Address returns the members' "host:port", separated by commas, without
+// credentials.
+func (c *Conn) Address() string { return c.address }
+
+// Ping asks the cluster for a linearizable read: nil says that a quorum
+// answers. The error carries a kind and the address.
+func (c *Conn) Ping(ctx context.Context) error {
+	// A key that cannot be one of ours. Refusal of the right to read it is an
+	// answer of a quorum too.
+	_, err := c.Get(ctx, "\x00", clientv3.WithCountOnly())
+	if err = Fault(err, false); err == nil || errors.Is(err, fault.Denied) {
+		return nil
+	}
+	if errors.Is(err, fault.Unauthenticated) {
+		return fmt.Errorf("%w (%s)", err, c.address)
+	}
+	return fault.Mark(fault.Unavailable, fmt.Errorf("%s: %w", c.address, cause(err)))
+}
+
+// cause drops the kind that Fault gave, for a sentence that names it once.
+func cause(err error) error {
+	if m, ok := err.(interface{ Unwrap() []error }); ok {
+		if u := m.Unwrap(); len(u) == 2 {
+			return u[1]
+		}
+	}
+	return err
+}
+
+// Close closes a client that Open made and leaves a user's own one open.
+func (c *Conn) Close() error {
+	if !c.own {
+		return nil
+	}
+	if err := c.Client.Close(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// target is a parsed address.
+type target struct {
+	hosts          []string
+	user, password string
+	tls            bool
+}
+
+func (t target) endpoints() []string {
+	scheme := "http://"
+	if t.tls {
+		scheme = "https://"
+	}
+	out := make([]string, len(t.hosts))
+	for i, h := range t.hosts {
+		out[i] = scheme + h
+	}
+	return out
+}
+
+func parse(addr string) (target, error) {
+	var t target
+	prefix, hosts, isURL := strings.Cut(addr, "://")
+	if isURL {
+		prefix += "://"
+		if at := strings.LastIndex(hosts, "@"); at >= 0 {
+			prefix, hosts = prefix+hosts[:at+1], hosts[at+1:]
+		}
+	} else {
+		prefix, hosts = "", addr
+	}
+	for host := range strings.SplitSeq(hosts, ",") {
+		a, err := conn.Parse(prefix+host, schemes...)
+		if err != nil {
+			return target{}, err
+		}
+		if strings.Trim(a.Path, "/") != "" || len(a.Query) > 0 {
+			return target{}, fmt.Errorf("address %q has a path or parameters, want only hosts", conn.Redact(addr))
+		}
+		t.hosts = append(t.hosts, a.HostPort())
+		t.user, t.password = a.User, a.Password
+		t.tls = a.Scheme == "https" || a.Scheme == "etcds"
+	}
+	return t, nil
+}
