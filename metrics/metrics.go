@@ -1,0 +1,133 @@
+package metrics
+
+import (
+	"context"
+	"time"
+)
+
+// Metrics makes instruments and exports what they counted. All methods are safe
+// for concurrent use.
+//
+// Asking twice for the same name gives the same instrument. Asking for a name
+// with another kind or other label keys than before gives a handle that does
+// nothing, and is counted in Stats.Conflicts and logged: an instrument is
+// never a reason to stop a program.
+type Metrics interface {
+	Counter(name string, opts ...InstrumentOption) Counter
+	Gauge(name string, opts ...InstrumentOption) Gauge
+	Histogram(name string, opts ...InstrumentOption) Histogram
+	CounterVec(name string, keys []string, opts ...InstrumentOption) *Vec[Counter]
+	GaugeVec(name string, keys []string, opts ...InstrumentOption) *Vec[Gauge]
+	HistogramVec(name string, keys []string, opts ...InstrumentOption) *Vec[Histogram]
+	// GaugeFunc reads f at every export; f must not block. A series of the
+	// same name and labels replaces the one before.
+	GaugeFunc(name string, f func() float64, labels ...Label) (unregister func())
+	// With returns a scope: its instruments have prefix before their names,
+	// joined by "_", and labels on every series. Closing belongs to the whole.
+	With(prefix string, labels ...Label) Metrics
+	// Snapshot returns the state of every series now.
+	Snapshot() Snapshot
+	Stats() Stats
+	// Flush exports now and returns when that is done, or failed, or ctx ended.
+	Flush(ctx context.Context) error
+	// Close exports for the last time, bounded by ctx, and releases the
+	// backends. Handles stay usable, to no effect. On a scope it does nothing.
+	Close(ctx context.Context) error
+}
+
+// Counter only goes up.
+type Counter interface {
+	Inc()
+	// Add adds n. A negative n is ignored and counted in Stats.Invalid.
+	Add(n int64)
+}
+
+// Gauge goes up and down. NaN and the infinities are ignored and counted in
+// Stats.Invalid.
+type Gauge interface {
+	Set(v float64)
+	Add(delta float64)
+}
+
+// Histogram counts values in buckets. Durations are in seconds; backends
+// convert where their receivers expect something else. NaN and the infinities
+// are ignored and counted in Stats.Invalid.
+type Histogram interface {
+	Observe(v float64)
+	// ObserveSince observes the seconds that passed since t.
+	ObserveSince(t time.Time)
+}
+
+// Label is one dimension of a series.
+type Label struct{ Key, Value string }
+
+// Kind is what an instrument measures.
+type Kind uint8
+
+// The kinds.
+const (
+	KindCounter Kind = iota
+	KindGauge
+	KindHistogram
+)
+
+// Overflow is the value of every label of the series that takes what is
+// counted over an instrument's limit of series.
+const Overflow = "__overflow__"
+
+// Snapshot is the state of all series at one time. It is the reader's own.
+type Snapshot struct {
+	Time     time.Time
+	Families []Family // by name
+}
+
+// Family is all series of one instrument.
+type Family struct {
+	Name   string
+	Help   string
+	Unit   string // "seconds", "bytes"; may be empty
+	Kind   Kind
+	Keys   []string  // label keys, in the order of Series.Values
+	Bounds []float64 // upper bounds of a histogram's buckets; one for +Inf is not listed
+	Series []Series  // by values
+}
+
+// Series is one combination of label values of an instrument.
+type Series struct {
+	ID      uint64    // the same in every snapshot of one process, never reused
+	Values  []string  // as many as Family.Keys
+	Created time.Time // when it began to count
+	Value   float64   // of a gauge
+	Count   uint64    // of a counter; of a histogram, the number of observations
+	Sum     float64   // of a histogram
+	Buckets []uint64  // of a histogram, not cumulative, one more than Family.Bounds
+	Samples []Sample  // of a histogram, since this driver's last export; only for a driver that asked for them
+}
+
+// Sample is an observation that stands for Weight observations. Weights are
+// powers of two, and add up to exactly what was observed.
+type Sample struct {
+	Value  float64
+	Weight uint64
+}
+
+// Stats counts since New.
+type Stats struct {
+	Series     int               // now
+	Overflowed map[string]uint64 // by instrument: series that were asked for over the limit
+	Conflicts  uint64            // instruments that were asked for with another kind or other keys
+	Invalid    uint64            // values that were ignored
+	Exporters  []ExporterStats
+}
+
+// ExporterStats counts what one push backend did.
+type ExporterStats struct {
+	Exporter  string
+	Exports   uint64
+	Errors    uint64 // exports that failed, in whole or in part
+	Packets   uint64 // datagrams or requests sent
+	Bytes     uint64
+	Dropped   uint64 // packets that could not be sent
+	Sanitized uint64 // names, keys or values that the dialect made us change
+	LastError string
+}

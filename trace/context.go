@@ -1,0 +1,93 @@
+package trace
+
+import (
+	"context"
+	"encoding/hex"
+	"log/slog"
+)
+
+// TraceID identifies a trace. The zero value is none.
+type TraceID [16]byte
+
+// SpanID identifies a span within a trace. The zero value is none.
+type SpanID [8]byte
+
+// String returns 32 lower-case hexadecimal digits.
+func (id TraceID) String() string { return hex.EncodeToString(id[:]) }
+
+// IsZero reports whether id is none.
+func (id TraceID) IsZero() bool { return id == TraceID{} }
+
+// String returns 16 lower-case hexadecimal digits.
+func (id SpanID) String() string { return hex.EncodeToString(id[:]) }
+
+// IsZero reports whether id is none.
+func (id SpanID) IsZero() bool { return id == SpanID{} }
+
+// Flags are the bits of a trace context.
+type Flags uint8
+
+// The flags. Deferred and Debug exist in B3 only: the caller left the decision
+// to us, or wants the trace whatever any sampler says.
+const (
+	Sampled Flags = 1 << iota
+	Random        // the lowest 56 bits of the trace id are random (W3C level 2)
+	Deferred
+	Debug
+)
+
+// SpanContext is what identifies a span to other processes. The zero value is
+// no context.
+type SpanContext struct {
+	TraceID  TraceID
+	SpanID   SpanID
+	ParentID SpanID // zero on a root
+	Flags    Flags
+	Remote   bool   // it came from Extract
+	State    string // W3C tracestate, as it will be passed on
+}
+
+// IsValid reports whether both ids are set.
+func (sc SpanContext) IsValid() bool { return !sc.TraceID.IsZero() && !sc.SpanID.IsZero() }
+
+// Sampled reports whether the trace is recorded.
+func (sc SpanContext) Sampled() bool { return sc.Flags&Sampled != 0 }
+
+// contextKey is the key of both spans and remote contexts; the value is a Span.
+type contextKey struct{}
+
+// FromContext returns the span in ctx. It is never nil: without a span it is
+// one that does nothing and whose Context is the zero value, or the caller's
+// if Extract has just left it.
+func FromContext(ctx context.Context) Span {
+	if s, ok := ctx.Value(contextKey{}).(Span); ok {
+		return s
+	}
+	return idle{}
+}
+
+// ContextWithRemote returns a context in which the next Start continues the
+// trace of sc. Extract does this for headers.
+func ContextWithRemote(ctx context.Context, sc SpanContext) context.Context {
+	sc.Remote = true
+	return &remoteContext{Context: ctx, span: caller{sc: sc}}
+}
+
+// ContextAttrs appends trace_id and span_id of the span in ctx to attrs, or
+// nothing without one. It fits log.WithContext and allocates only at the first
+// call for a span.
+func ContextAttrs(ctx context.Context, attrs []slog.Attr) []slog.Attr {
+	if ctx == nil {
+		return attrs
+	}
+	switch s := ctx.Value(contextKey{}).(type) {
+	case interface{ ids() (string, string) }:
+		t, id := s.ids()
+		return append(attrs, slog.String("trace_id", t), slog.String("span_id", id))
+	case Span:
+		if sc := s.Context(); sc.IsValid() {
+			return append(attrs, slog.String("trace_id", sc.TraceID.String()), slog.String("span_id", sc.SpanID.String()))
+		}
+	}
+	return attrs
+}

@@ -1,0 +1,47 @@
+package trace
+
+import "time"
+
+// SpanOption describes a span at its start.
+type SpanOption struct {
+	apply func(*spanOptions)
+}
+
+type spanOptions struct {
+	kind   Kind
+	start  time.Time
+	root   bool
+	parent SpanContext
+	remote Endpoint
+	links  []Link
+}
+
+// WithKind sets the kind; without it a span is Internal.
+func WithKind(k Kind) SpanOption {
+	return SpanOption{func(o *spanOptions) { o.kind = k }}
+}
+
+// WithStart starts the span at t instead of now.
+func WithStart(t time.Time) SpanOption {
+	return SpanOption{func(o *spanOptions) { o.start = t }}
+}
+
+// WithRoot begins a new trace, whatever the context carries.
+func WithRoot() SpanOption {
+	return SpanOption{func(o *spanOptions) { o.root = true }}
+}
+
+// WithParent continues the trace of sc, whatever the context carries.
+func WithParent(sc SpanContext) SpanOption {
+	return SpanOption{func(o *spanOptions) { o.parent = sc }}
+}
+
+// WithRemote names the other side, as Span.SetRemote does.
+func WithRemote(e Endpoint) SpanOption {
+	return SpanOption{func(o *spanOptions) { o.remote = e }}
+}
+
+// WithLink links to sc, as Span.Link does. Samplers see links that are given here.
+func WithLink(sc SpanContext, tags ...Tag) SpanOption {
+	return SpanOption{func(o *spanOptions) { o.links = append(o.links, Link{Context: sc, Tags: tags}) }}
+}
