@@ -1,0 +1,26 @@
+package discovery
+
+import (
+	"errors"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+var (
+	// ErrInvalid: an argument that no registry would take. Nothing was sent.
+	ErrInvalid = fault.Invalid
+	// ErrExists: this Discovery has registered the instance already.
+	ErrExists = fault.Exists
+	// ErrNotFound is for drivers: Renew of an instance that the registry doesn't have.
+	ErrNotFound = fault.NotFound
+	// ErrUnavailable: the registry can't be reached; nothing was applied.
+	ErrUnavailable = fault.Unavailable
+	// ErrUnknownOutcome: a registration whose answer was lost. It may stand until its TTL ends.
+	ErrUnknownOutcome = fault.UnknownOutcome
+	// ErrUnsupported: the backend can only read.
+	ErrUnsupported = fault.Unsupported
+	// ErrClosed: used after Close.
+	ErrClosed = fault.Closed
+	// ErrStale: Get with MaxStale got nothing that is new enough.
+	ErrStale = errors.New("older than asked for")
+)

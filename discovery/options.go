@@ -1,0 +1,203 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Option configures New.
+type Option func(*options) error
+
+type options struct {
+	backend       string
+	open          func(ctx context.Context) (Driver, error)
+	namespace     string
+	dialTimeout   time.Duration
+	timeout       time.Duration
+	ttl           time.Duration
+	idle          time.Duration
+	preserveShare float64
+	preserveFor   time.Duration
+	retryMin      time.Duration
+	retryMax      time.Duration
+	lazy          bool
+	log           *slog.Logger
+}
+
+func defaults() options {
+	return options{
+		dialTimeout:   5 * time.Second,
+		timeout:       5 * time.Second,
+		ttl:           15 * time.Second,
+		idle:          5 * time.Minute,
+		preserveShare: 0.15,
+		retryMin:      50 * time.Millisecond,
+		retryMax:      5 * time.Second,
+		log:           slog.New(slog.DiscardHandler),
+	}
+}
+
+// WithDriver sets the backend: its name, as errors show it, and how to open
+// it. Backend options are built with it, also those of third parties. open
+// checks what it can without a server; Driver.Ping asks the server.
+func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
+	return func(o *options) error {
+		switch {
+		case name == "" || open == nil:
+			return errors.New("WithDriver needs a name and an open function")
+		case o.open != nil:
+			return fmt.Errorf("two backends: %s and %s", o.backend, name)
+		}
+		o.backend, o.open = name, open
+		return nil
+	}
+}
+
+// WithNamespace keeps services apart from those of other namespaces on the
+// same registry. The default is none, which is a namespace of its own.
+func WithNamespace(name string) Option {
+	return func(o *options) error {
+		if err := validName("namespace", name); err != nil {
+			return err
+		}
+		o.namespace = name
+		return nil
+	}
+}
+
+// WithTTL sets how long an instance stays in the registry after its last
+// heartbeat, unless Register says otherwise. Heartbeats come three times as
+// often. The default is 15 s; the least is 1 s, and a backend may round up.
+func WithTTL(d time.Duration) Option {
+	return func(o *options) error {
+		if err := validTTL(d); err != nil {
+			return err
+		}
+		o.ttl = d
+		return nil
+	}
+}
+
+// WithDialTimeout bounds how long New waits for the backend's first answer.
+// The default is 5 s.
+func WithDialTimeout(d time.Duration) Option {
+	return positive("dial timeout", d, func(o *options) { o.dialTimeout = d })
+}
+
+// WithTimeout bounds a call whose context has no deadline, and one heartbeat.
+// The default is 5 s.
+func WithTimeout(d time.Duration) Option {
+	return positive("timeout", d, func(o *options) { o.timeout = d })
+}
+
+// WithIdle sets how long a service is followed after it was last asked for.
+// The default is 5 minutes.
+func WithIdle(d time.Duration) Option {
+	return positive("idle time", d, func(o *options) { o.idle = d })
+}
+
+// WithPreservation sets self-preservation: if more than share (0 to 1) of a
+// service's instances, and at least two, expire within a TTL, it is more
+// likely that the registry lost sight of them than that they all died. They
+// are kept at the end of the snapshot, flagged, and dropped when they don't
+// come back within limit. Instances that deregister are never kept. The
+// default is 0.15 and twice the TTL; share 1 turns it off.
+func WithPreservation(share float64, limit time.Duration) Option {
+	return func(o *options) error {
+		if !(share >= 0 && share <= 1) || limit <= 0 {
+			return fmt.Errorf("preservation of share %v for %v: want 0 to 1 and a positive time", share, limit)
+		}
+		o.preserveShare, o.preserveFor = share, limit
+		return nil
+	}
+}
+
+// WithRetry bounds the wait between attempts to reach a registry that is away;
+// it grows from least to most, with jitter. The default is 50 ms to 5 s.
+func WithRetry(least, most time.Duration) Option {
+	return func(o *options) error {
+		if least <= 0 || most < least {
+			return fmt.Errorf("retry from %v to %v: want positive times in order", least, most)
+		}
+		o.retryMin, o.retryMax = least, most
+		return nil
+	}
+}
+
+// WithLazy lets New succeed while the backend can't be reached.
+func WithLazy() Option {
+	return func(o *options) error { o.lazy = true; return nil }
+}
+
+// WithLogger is told when the registry goes away and comes back, when a
+// registration is lost and renewed, and when self-preservation begins. The
+// default is silence.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error {
+		if l == nil {
+			return errors.New("nil logger")
+		}
+		o.log = l
+		return nil
+	}
+}
+
+func positive(what string, d time.Duration, set func(*options)) Option {
+	return func(o *options) error {
+		if d <= 0 {
+			return fmt.Errorf("%s %v is not positive", what, d)
+		}
+		set(o)
+		return nil
+	}
+}
+
+// RegisterOption configures one Register.
+type RegisterOption func(*registerOptions) error
+
+type registerOptions struct {
+	ttl    time.Duration
+	silent bool
+}
+
+// TTL sets how long the instance stays after its last heartbeat, at least 1 s.
+// The default is WithTTL's.
+func TTL(d time.Duration) RegisterOption {
+	return func(o *registerOptions) error {
+		if err := validTTL(d); err != nil {
+			return err
+		}
+		o.ttl = d
+		return nil
+	}
+}
+
+// WithoutHeartbeat registers for one TTL. Each Update renews it; nothing else
+// does, and Close leaves it to expire.
+func WithoutHeartbeat() RegisterOption {
+	return func(o *registerOptions) error { o.silent = true; return nil }
+}
+
+// GetOption configures one Get.
+type GetOption func(*getOptions) error
+
+type getOptions struct {
+	limited  bool
+	maxStale time.Duration
+}
+
+// MaxStale makes Get return ErrStale, along with the snapshot, if it can't
+// have one that the registry confirmed less than d ago. A view that is older
+// is read anew first; MaxStale(0) always asks the registry.
+func MaxStale(d time.Duration) GetOption {
+	return func(o *getOptions) error {
+		if d < 0 {
+			return fmt.Errorf("negative staleness %v", d)
+		}
+		o.limited, o.maxStale = true, d
+		return nil
+	}
+}
