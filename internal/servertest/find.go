@@ -1,0 +1,87 @@
+package servertest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Cache returns the folder that scripts/servers installs into.
+func Cache() string {
+	if dir := os.Getenv("GO_PLATFORM_SERVERS"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return filepath.Join(os.TempDir(), "go-platform-servers")
+	}
+	return filepath.Join(dir, "go-platform-servers")
+}
+
+// find returns the path of a program: the pinned one in the cache folder, else the system's.
+func find(program string) (string, error) {
+	debian := filepath.Join(Cache(), "debian", "usr")
+	for _, pattern := range []string{
+		filepath.Join(Cache(), "bin", program),
+		filepath.Join(debian, "bin", program),
+		filepath.Join(debian, "sbin", program),
+		filepath.Join(debian, "lib/postgresql/*/bin", program),
+	} {
+		if found, _ := filepath.Glob(pattern); len(found) > 0 {
+			return found[len(found)-1], nil
+		}
+	}
+	if path, err := exec.LookPath(program); err == nil {
+		return path, nil
+	}
+	for _, pattern := range []string{
+		"/usr/sbin/" + program,
+		"/usr/local/sbin/" + program,
+		"/usr/lib/postgresql/*/bin/" + program,
+	} {
+		if found, _ := filepath.Glob(pattern); len(found) > 0 {
+			return found[len(found)-1], nil
+		}
+	}
+	return "", fmt.Errorf("%s is neither in %s nor on PATH", program, Cache())
+}
+
+// file returns the path of a file in the cache folder.
+func file(elem ...string) (string, error) {
+	path := filepath.Join(append([]string{Cache()}, elem...)...)
+	_, err := os.Stat(path)
+	return path, err
+}
+
+// root returns the folder that stands for /usr of an unpacked Debian program, or "" for one of
+// the system.
+func root(program string) string {
+	usr := filepath.Join(Cache(), "debian", "usr")
+	if strings.HasPrefix(program, usr+string(filepath.Separator)) {
+		return usr
+	}
+	return ""
+}
+
+// libraries returns the LD_LIBRARY_PATH= that an unpacked Debian program needs.
+func libraries(program string) []string {
+	usr := root(program)
+	if usr == "" {
+		return nil
+	}
+	dirs, _ := filepath.Glob(filepath.Join(usr, "lib", "*-linux-gnu*"))
+	return []string{"LD_LIBRARY_PATH=" + strings.Join(dirs, ":")}
+}
+
+// missing skips the test, or fails it where servers are required.
+func missing(t testing.TB, name, part string, err error) {
+	t.Helper()
+	say := t.Skipf
+	if os.Getenv("REQUIRE_SERVERS") == "1" {
+		say = t.Fatalf
+	}
+	say("%s is not installed: %v; run \"make servers\" (or \"scripts/servers %s\")", name, err, part)
+}

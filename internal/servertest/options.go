@@ -1,0 +1,49 @@
+package servertest
+
+// Option changes how a server starts.
+type Option func(*options)
+
+type options struct {
+	args     []string
+	env      []string
+	aof      bool
+	replicas int
+	tls      *Certs
+	shared   bool
+}
+
+// WithArgs appends arguments to the server's command line; with most servers the last of two
+// contradicting ones wins.
+func WithArgs(args ...string) Option {
+	return func(o *options) { o.args = append(o.args, args...) }
+}
+
+// WithEnv adds KEY=value pairs to the server's environment.
+func WithEnv(env ...string) Option {
+	return func(o *options) { o.env = append(o.env, env...) }
+}
+
+// WithAOF makes Redis keep what it acknowledged over Kill and Restart. Without it a restarted
+// Redis is empty.
+func WithAOF() Option {
+	return func(o *options) { o.aof = true }
+}
+
+// WithReplicas gives each primary of [RedisCluster] n replicas; the default is none.
+func WithReplicas(n int) Option {
+	return func(o *options) { o.replicas = n }
+}
+
+// WithTLS makes Redis, Etcd, Consul, NATS and Memcached serve TLS only, with c's server
+// certificate, and ask clients for a certificate of c's authority.
+func WithTLS(c *Certs) Option {
+	return func(o *options) { o.tls = c }
+}
+
+func collect(opts []Option) options {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}

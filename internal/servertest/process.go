@@ -1,0 +1,185 @@
+package servertest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const exitOK = "exit status 0"
+
+// A process is one that this package started, with its folder. Nobody waits for it in the
+// background: its state is asked for when it matters, so there is no goroutine to leak.
+type process struct {
+	name string
+	dir  string
+
+	mu     sync.Mutex
+	pid    int    // 0: none
+	began  int64  // the log's length when it started
+	status string // how the last one ended
+}
+
+// command is what to execute.
+type command struct {
+	path  string
+	args  []string
+	env   []string
+	user  string   // to run as instead of root
+	owns  []string // folders that the user must own, besides the process's
+	stdin *os.File // nil: none
+	out   *os.File // nil: the log
+}
+
+func (p *process) logfile() string { return filepath.Join(p.dir, "log") }
+func (p *process) pidfile() string { return filepath.Join(p.dir, "pid") }
+
+// start executes c. The watchdog knows of the process by its pid file.
+func (p *process) start(c command) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.alive() {
+		return fmt.Errorf("%s runs already", p.name)
+	}
+	log, err := os.OpenFile(p.logfile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if p.began, err = log.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
+	if p.pid, err = spawn(p.dir, c, log); err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	return os.WriteFile(p.pidfile(), []byte(strconv.Itoa(p.pid)), 0o644)
+}
+
+// finish executes c to its end.
+func (p *process) finish(c command) error {
+	if err := p.start(c); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	status, _ := wait(p.pid, true)
+	p.ended(status)
+	if status != exitOK {
+		return fmt.Errorf("%s: %s\n%s", p.name, status, p.Log())
+	}
+	return nil
+}
+
+// alive asks whether the process runs, and takes note of its end. Callers hold p.mu.
+func (p *process) alive() bool {
+	if p.pid == 0 {
+		return false
+	}
+	status, ended := wait(p.pid, false)
+	if ended {
+		p.ended(status)
+	}
+	return !ended
+}
+
+func (p *process) ended(status string) {
+	// The number may be given to a stranger from now on.
+	os.Remove(p.pidfile())
+	p.pid, p.status = 0, status
+}
+
+// Running reports whether the process exists; a paused one does.
+func (p *process) Running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.alive()
+}
+
+// PID returns the process id, or 0 if the process has ended.
+func (p *process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.alive()
+	return p.pid
+}
+
+// signal sends sig to the process, and to its descendants if deep.
+func (p *process) signal(sig sig, deep bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.alive() {
+		return fmt.Errorf("%s has ended: %s", p.name, p.status)
+	}
+	pids := []int{p.pid}
+	if deep {
+		pids = append(pids, descendants(p.pid)...)
+	}
+	for i, pid := range pids {
+		if err := send(pid, sig); err != nil && i == 0 {
+			return fmt.Errorf("signal %s: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// kill ends the process and its descendants at once and waits for its end.
+func (p *process) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.alive() {
+		return
+	}
+	below := descendants(p.pid)
+	_ = send(p.pid, sigKill)
+	for _, pid := range below {
+		_ = send(pid, sigKill)
+	}
+	status, _ := wait(p.pid, true)
+	p.ended(status)
+}
+
+// terminate asks the process to end and kills it after limit.
+func (p *process) terminate(s sig, limit time.Duration) {
+	if p.signal(s, false) != nil {
+		return
+	}
+	if poll(limit, func() bool { return !p.Running() }) {
+		return
+	}
+	p.kill()
+}
+
+// Log returns the end of what the process printed.
+func (p *process) Log() string {
+	const tail = 8 << 10
+	b, err := os.ReadFile(p.logfile())
+	if err != nil {
+		return err.Error()
+	}
+	if len(b) > tail {
+		b = b[len(b)-tail:]
+		if _, rest, ok := bytes.Cut(b, []byte("\n")); ok {
+			b = rest
+		}
+	}
+	return string(b)
+}
+
+// poll calls done until it reports true or limit has passed.
+func poll(limit time.Duration, done func() bool) bool {
+	deadline := time.Now().Add(limit)
+	for pause := time.Millisecond; ; pause = min(2*pause, 25*time.Millisecond) {
+		if done() {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+		time.Sleep(pause)
+	}
+}
