@@ -1,0 +1,35 @@
+package monitor
+
+import (
+	"errors"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// The kinds of errors. Test with errors.Is.
+var (
+	ErrInvalid     = fault.Invalid     // a check, option or name that makes no sense
+	ErrExists      = fault.Exists      // a check of that name is registered
+	ErrUnavailable = fault.Unavailable // the backend does not answer
+	ErrClosed      = fault.Closed      // used after Close
+)
+
+// degraded marks a failure that lets the process work with less.
+type degraded struct{ error }
+
+func (d degraded) Unwrap() error { return d.error }
+
+// Degraded marks err as one that lets the process go on with less: a check
+// that returns it warns and does not fail. Degraded of nil is nil.
+func Degraded(err error) error {
+	if err == nil {
+		return nil
+	}
+	return degraded{err}
+}
+
+// IsDegraded reports whether err was marked by Degraded.
+func IsDegraded(err error) bool {
+	var d degraded
+	return errors.As(err, &d)
+}

@@ -1,0 +1,73 @@
+package monitor
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Memory shares reports between the monitors of one process: for tests, for
+// examples, and for programs that hold several services.
+type Memory struct {
+	mu      sync.Mutex
+	newest  map[string]held // by instance
+	version uint64
+	changed chan struct{} // closed and replaced at each report
+}
+
+type held struct {
+	report  Report
+	version uint64
+	expires time.Time
+}
+
+// NewMemory returns an empty Memory.
+func NewMemory() *Memory {
+	return &Memory{newest: map[string]held{}, changed: make(chan struct{})}
+}
+
+// Backend makes a Monitor publish to, and follow, this Memory.
+func (m *Memory) Backend() Option {
+	return WithDriver("memory", func(context.Context) (Driver, error) { return memoryDriver{m}, nil })
+}
+
+type memoryDriver struct{ *Memory }
+
+func (m memoryDriver) Publish(ctx context.Context, r Report) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.version++
+	m.newest[r.Status.Instance.ID] = held{r, m.version, time.Now().Add(r.TTL)}
+	close(m.changed)
+	m.changed = make(chan struct{})
+	return nil
+}
+
+func (m memoryDriver) Watch(ctx context.Context, f func(Report)) error {
+	for seen := uint64(0); ; {
+		m.mu.Lock()
+		var fresh []Report
+		for id, h := range m.newest {
+			switch {
+			case time.Now().After(h.expires):
+				delete(m.newest, id)
+			case h.version > seen:
+				fresh = append(fresh, h.report)
+			}
+		}
+		seen = m.version
+		changed := m.changed
+		m.mu.Unlock()
+		for _, r := range fresh {
+			f(r)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+func (memoryDriver) Ping(context.Context) error { return nil }
+func (memoryDriver) Close() error               { return nil }

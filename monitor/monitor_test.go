@@ -1,0 +1,370 @@
+package monitor_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/monitor"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+var errDown = errors.New("connection refused")
+
+// start returns a Monitor that the test closes.
+func start(t *testing.T, opts ...monitor.Option) monitor.Monitor {
+	t.Helper()
+	mo, err := monitor.New(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := mo.Close(context.Background()); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return mo
+}
+
+func register(t *testing.T, mo monitor.Monitor, c monitor.Check) {
+	t.Helper()
+	if err := mo.Register(c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func state(t *testing.T, mo monitor.Monitor, check string) monitor.Result {
+	t.Helper()
+	r, ok := mo.Status().Check(check)
+	if !ok {
+		t.Fatalf("no check %q in %+v", check, mo.Status())
+	}
+	return r
+}
+
+func TestFirstResultCountsAtOnceAndThresholdsAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mo := start(t)
+		var failing atomic.Bool
+		register(t, mo, monitor.Check{Name: "db", Interval: 10 * time.Second, FailAfter: 3, PassAfter: 2, Func: func(context.Context) error {
+			if failing.Load() {
+				return errDown
+			}
+			return nil
+		}})
+		if r := state(t, mo, "db"); r.State != monitor.Unknown || mo.Status().Ready {
+			t.Errorf("before the first run: %v, ready %v, want unknown and not ready", r.State, mo.Status().Ready)
+		}
+		synctest.Wait()
+		if r := state(t, mo, "db"); r.State != monitor.Pass || !mo.Status().Ready {
+			t.Errorf("after the first run: %v, want pass", r.State)
+		}
+		failing.Store(true)
+		time.Sleep(24 * time.Second) // two runs
+		if r := state(t, mo, "db"); r.State != monitor.Pass || r.Fails != 2 || r.Error == "" {
+			t.Errorf("after two failures: %+v, want still pass, with the error shown", r)
+		}
+		time.Sleep(10 * time.Second)
+		if r := state(t, mo, "db"); r.State != monitor.Fail || mo.Status().Ready {
+			t.Errorf("after three failures: %+v, want fail", r)
+		}
+		failing.Store(false)
+		time.Sleep(12 * time.Second)
+		if r := state(t, mo, "db"); r.State != monitor.Fail {
+			t.Errorf("after one success of two: %v, want fail", r.State)
+		}
+		time.Sleep(12 * time.Second)
+		if r := state(t, mo, "db"); r.State != monitor.Pass || r.Error != "" {
+			t.Errorf("after two successes: %+v, want pass and no error", r)
+		}
+	})
+}
+
+func TestHungCheckIsOneFailureAndOneGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mo := start(t)
+		var runs atomic.Int32
+		release := make(chan struct{})
+		register(t, mo, monitor.Check{Name: "hangs", Interval: time.Second, Timeout: time.Second, Func: func(context.Context) error {
+			runs.Add(1)
+			<-release // ignores its context
+			return nil
+		}})
+		time.Sleep(time.Minute)
+		if n := runs.Load(); n != 1 {
+			t.Errorf("%d runs at the same time, want 1", n)
+		}
+		r := state(t, mo, "hangs")
+		if !r.Stale || r.State != monitor.Unknown || r.Fails != 1 || mo.Status().Ready {
+			t.Errorf("got %+v, ready %v; want one failure, by now stale, and not ready", r, mo.Status().Ready)
+		}
+		close(release)
+		time.Sleep(5 * time.Second)
+		if r := state(t, mo, "hangs"); r.State != monitor.Pass {
+			t.Errorf("after it came back: %+v, want pass", r)
+		}
+	})
+}
+
+func TestTimeoutAndPanicAreFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mo := start(t)
+		register(t, mo, monitor.Check{Name: "slow", Timeout: time.Second, Func: func(ctx context.Context) error {
+			<-ctx.Done()
+			return fmt.Errorf("ping: %w", ctx.Err())
+		}})
+		register(t, mo, monitor.Check{Name: "panics", Func: func(context.Context) error { panic("boom") }})
+		time.Sleep(1500 * time.Millisecond)
+		for name, want := range map[string]string{"slow": "ping: context deadline exceeded", "panics": "panic: boom"} {
+			if r := state(t, mo, name); r.State != monitor.Fail || r.Error != want {
+				t.Errorf("%s: %v %q, want fail %q", name, r.State, r.Error, want)
+			}
+		}
+	})
+}
+
+func TestSoftAndDegradedOnlyWarn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mo := start(t)
+		register(t, mo, monitor.Check{Name: "cache", Severity: monitor.Soft, Func: func(context.Context) error { return errDown }})
+		register(t, mo, monitor.Check{Name: "replica", Func: func(context.Context) error { return monitor.Degraded(errDown) }})
+		synctest.Wait()
+		s := mo.Status()
+		if s.State != monitor.Warn || !s.Ready {
+			t.Errorf("state %v, ready %v; want warn and ready", s.State, s.Ready)
+		}
+		if c, _ := s.Check("cache"); c.State != monitor.Fail {
+			t.Errorf("the soft check shows %v, want fail", c.State)
+		}
+		if c, _ := s.Check("replica"); c.State != monitor.Warn {
+			t.Errorf("the degraded check shows %v, want warn", c.State)
+		}
+	})
+}
+
+func TestStartupCheckRunsUntilItPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mo := start(t)
+		var runs atomic.Int32
+		register(t, mo, monitor.Check{Name: "migrate", Probe: monitor.Startup, Interval: time.Second, Func: func(context.Context) error {
+			if runs.Add(1) < 3 {
+				return errDown
+			}
+			return nil
+		}})
+		synctest.Wait()
+		if s := mo.Status(); s.Started || s.Ready || !s.Live {
+			t.Errorf("before: %+v, want neither started nor ready, but alive", s)
+		}
+		time.Sleep(time.Hour)
+		if s := mo.Status(); !s.Started || !s.Ready || s.State != monitor.Pass {
+			t.Errorf("after: %+v, want started and ready", s)
+		}
+		if n := runs.Load(); n != 3 {
+			t.Errorf("%d runs, want 3: none after it passed", n)
+		}
+	})
+}
+
+func TestPassiveCheckFailsInSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mo := start(t)
+		register(t, mo, monitor.Check{Name: "backup", TTL: time.Minute})
+		for range 10 {
+			mo.Beat("backup", nil)
+			time.Sleep(50 * time.Second)
+		}
+		if r := state(t, mo, "backup"); r.State != monitor.Pass {
+			t.Errorf("with beats: %v, want pass", r.State)
+		}
+		time.Sleep(time.Minute)
+		if r := state(t, mo, "backup"); r.State != monitor.Fail || r.Error != "no beat for 1m0s" {
+			t.Errorf("in silence: %+v, want fail", r)
+		}
+		mo.Beat("backup", nil)
+		if r := state(t, mo, "backup"); r.State != monitor.Pass {
+			t.Errorf("after a beat: %v, want pass", r.State)
+		}
+		mo.Beat("nobody", nil) // ignored
+	})
+}
+
+func TestLivenessFailsWhenALoopStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mo := start(t)
+		beat := mo.Liveness("consumer", 10*time.Second)
+		time.Sleep(9 * time.Second)
+		beat()
+		time.Sleep(9 * time.Second)
+		if !mo.Status().Live {
+			t.Error("dead though it turns")
+		}
+		time.Sleep(2 * time.Second)
+		if mo.Status().Live {
+			t.Error("alive though it has not turned for 11 s of 10")
+		}
+	})
+}
+
+func TestProbesOverHTTP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mo := start(t, monitor.WithService("orders"), monitor.WithPhase(monitor.Starting),
+			monitor.WithDetails(func(r *http.Request) bool { return r.Header.Get("X-Admin") == "yes" }))
+		register(t, mo, monitor.Check{Name: "db", Func: func(context.Context) error { return nil }})
+		register(t, mo, monitor.Check{Name: "cache", Severity: monitor.Soft, Func: func(context.Context) error { return errDown }})
+		synctest.Wait()
+		h := mo.Handler()
+		get := func(path, admin string) *httptest.ResponseRecorder {
+			r := httptest.NewRequest("GET", path, nil)
+			r.Header.Set("X-Admin", admin)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			return w
+		}
+		codes := func(want ...int) {
+			t.Helper()
+			for i, path := range []string{"/livez", "/startupz", "/readyz", "/healthz"} {
+				if got := get(path, "").Code; got != want[i] {
+					t.Errorf("%s in phase %v: %d, want %d", path, mo.Status().Phase, got, want[i])
+				}
+			}
+		}
+		codes(200, 200, 503, 503)
+		mo.SetPhase(monitor.Running)
+		codes(200, 200, 200, 200)
+		mo.SetPhase(monitor.Draining)
+		codes(200, 200, 503, 503)
+
+		if b := get("/readyz?verbose", "").Body.String(); strings.Contains(b, "db") || b != "failed\n" {
+			t.Errorf("a stranger sees %q", b)
+		}
+		if b := get("/readyz?verbose", "yes").Body.String(); !strings.Contains(b, "[+]db pass\n") || !strings.Contains(b, "[-]cache fail: connection refused\n") {
+			t.Errorf("the admin sees %q", b)
+		}
+		var s struct {
+			Word string `json:"status"`
+			monitor.Status
+		}
+		w := get("/statusz", "yes")
+		if err := json.Unmarshal(w.Body.Bytes(), &s); err != nil || s.Word != "warn" || s.Phase != monitor.Draining || len(s.Checks) != 2 {
+			t.Errorf("/statusz: %v, %s", err, w.Body)
+		}
+		if b := get("/statusz", "").Body.String(); strings.Contains(b, "refused") || strings.Contains(b, s.Instance.ID) {
+			t.Errorf("a stranger sees %s", b)
+		}
+		mo.Observe(monitor.Endpoint{Method: "GET /x"}, time.Millisecond, nil)
+		var st monitor.Stats
+		if err := json.Unmarshal(get("/statsz", "yes").Body.Bytes(), &st); err != nil || len(st.Endpoints) != 1 || st.Process.Goroutines == 0 {
+			t.Errorf("/statsz: %v, %+v", err, st)
+		}
+		if w := get("/nothing", ""); w.Code != 404 {
+			t.Errorf("/nothing: %d, want 404", w.Code)
+		}
+	})
+}
+
+func TestWatchYieldsChangesAndEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mo := start(t)
+		var phases []monitor.Phase
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for s := range mo.Watch(t.Context()) {
+				phases = append(phases, s.Phase)
+			}
+		})
+		for _, p := range []monitor.Phase{monitor.Running, monitor.Draining, monitor.Draining} {
+			synctest.Wait()
+			mo.SetPhase(p)
+		}
+		time.Sleep(time.Minute)
+		mo.Close(t.Context())
+		wg.Wait()
+		if want := []monitor.Phase{monitor.Running, monitor.Draining}; len(phases) != 2 || phases[0] != want[0] || phases[1] != want[1] {
+			t.Errorf("got %v, want %v", phases, want)
+		}
+	})
+}
+
+func TestOnChangeTellsOldAndNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen []string
+		mo := start(t, monitor.WithOnChange(func(old, new monitor.Status) {
+			seen = append(seen, fmt.Sprintf("%v-%v", old.Ready, new.Ready))
+		}))
+		synctest.Wait()
+		mo.SetPhase(monitor.Draining)
+		synctest.Wait()
+		mo.SetPhase(monitor.Running)
+		synctest.Wait()
+		if got := strings.Join(seen, " "); got != "true-false false-true" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+func TestBadInputIsRefused(t *testing.T) {
+	ok := func(context.Context) error { return nil }
+	for name, opt := range map[string]monitor.Option{
+		"nil": nil, "service": monitor.WithService(""), "phase": monitor.WithPhase(monitor.Stopped), "logger": monitor.WithLogger(nil),
+		"interval": monitor.WithInterval(-1), "driver": monitor.WithDriver("", nil), "policy": monitor.WithPolicy(monitor.Policy{MinHealthy: 2}),
+		"endpoints": monitor.WithMaxEndpoints(0), "details": monitor.WithDetails(nil), "expected": monitor.WithExpected(nil),
+	} {
+		if _, err := monitor.New(opt); !errors.Is(err, monitor.ErrInvalid) || !strings.HasPrefix(err.Error(), "monitor: new: ") {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
+	m := monitor.NewMemory()
+	if _, err := monitor.New(m.Backend(), m.Backend()); !errors.Is(err, monitor.ErrInvalid) {
+		t.Errorf("two backends: %v", err)
+	}
+	mo := start(t)
+	for name, c := range map[string]monitor.Check{
+		"no name": {Func: ok}, "nothing to do": {Name: "x"}, "both": {Name: "x", Func: ok, TTL: 1}, "negative": {Name: "x", Func: ok, Interval: -1},
+		"threshold": {Name: "x", Func: ok, FailAfter: -1}, "probe": {Name: "x", Func: ok, Probe: 9},
+	} {
+		if err := mo.Register(c); !errors.Is(err, monitor.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
+	register(t, mo, monitor.Check{Name: "x", Func: ok})
+	if err := mo.Register(monitor.Check{Name: "x", Func: ok}); !errors.Is(err, monitor.ErrExists) {
+		t.Errorf("twice: %v, want ErrExists", err)
+	}
+	if !mo.Deregister("x") || mo.Deregister("x") {
+		t.Error("Deregister does not say what was there")
+	}
+	mo.Close(t.Context())
+	if err := mo.Register(monitor.Check{Name: "y", Func: ok}); !errors.Is(err, monitor.ErrClosed) {
+		t.Errorf("after Close: %v, want ErrClosed", err)
+	}
+}
+
+func TestCloseDoesNotWaitLongerThanItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mo, err := monitor.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		release := make(chan struct{})
+		register(t, mo, monitor.Check{Name: "hangs", Func: func(context.Context) error { <-release; return nil }})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := mo.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Close = %v, want deadline exceeded", err)
+		}
+		close(release)
+	})
+}
