@@ -1,0 +1,192 @@
+// Package consul is the one place where a connection to Consul is made:
+// addresses, TLS, tokens, failover between agents, what an error means, and
+// blocking queries that survive everything Consul documents about them. The
+// consul backends of all public packages share it.
+package consul
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/micro/go-platform/internal/conn"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Config says how to reach an agent. Either Address or Client is set.
+type Config struct {
+	// Address is "host", "host:port", several as "a:8500,b:8500", or a URL with
+	// the scheme consul or http (plain), consuls or https (TLS). A password in
+	// a URL is the token, unless it has a user too: then it is basic
+	// authentication. The default port is 8500, with TLS 8501.
+	Address string
+
+	Token      string      // ACL token; overrides one of a URL
+	TLS        *tls.Config // also with a plain address; nil: the scheme decides
+	Datacenter string      // "" is the agent's own
+
+	// DialTimeout bounds one attempt to connect to one agent; 0 means 2 s.
+	DialTimeout time.Duration
+
+	// Client is the user's own client. Close leaves it open, and the fields
+	// above are not used.
+	Client *api.Client
+}
+
+// Conn is an open connection. All methods of the client are usable.
+type Conn struct {
+	*api.Client
+	transport *http.Transport // nil: the user's client
+	address   string
+}
+
+var schemes = []conn.Scheme{{Name: "consul", Port: 8500}, {Name: "http", Port: 8500}, {Name: "consuls", Port: 8501}, {Name: "https", Port: 8501}}
+
+// Open checks the configuration and builds a client. It sends nothing; Ping
+// does.
+func Open(c Config) (*Conn, error) {
+	if c.Client != nil {
+		return &Conn{Client: c.Client, address: "the given client"}, nil
+	}
+	t, err := parse(c.Address)
+	if err != nil {
+		return nil, err
+	}
+	if c.Token != "" {
+		t.token = c.Token
+	}
+	if c.DialTimeout <= 0 {
+		c.DialTimeout = 2 * time.Second
+	}
+	d := newDialer(t.hosts, c.DialTimeout)
+	transport := &http.Transport{
+		DialContext:         d.dial,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true,
+	}
+	scheme := "http"
+	if t.tls || c.TLS != nil {
+		scheme = "https"
+		transport.DialTLSContext = d.dialTLS(c.TLS)
+	}
+	cfg := &api.Config{
+		Address: t.hosts[0],
+		Scheme:  scheme,
+		// api.NewClient fills an empty token from the environment or a file
+		// that the environment names; auth puts the right one in its place.
+		Token:      "-",
+		Datacenter: c.Datacenter,
+		HttpClient: &http.Client{Transport: &auth{token: t.token, user: t.user, password: t.password, dialer: d, base: transport}},
+		Transport:  transport,
+	}
+	client, err := api.NewClient(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{Client: client, transport: transport, address: strings.Join(t.hosts, ",")}, nil
+}
+
+// Address returns where the agents are, without secrets.
+func (c *Conn) Address() string { return c.address }
+
+// Ping asks the agent whether its cluster has a leader: without one nothing
+// can be read or written.
+func (c *Conn) Ping(ctx context.Context) error {
+	leader, err := c.Status().LeaderWithQueryOptions((&api.QueryOptions{}).WithContext(ctx))
+	if err == nil && leader == "" {
+		err = fault.Mark(fault.Unavailable, errors.New("no cluster leader"))
+	}
+	if err != nil {
+		return fmt.Errorf("consul at %s: %w", c.address, Read(err))
+	}
+	return nil
+}
+
+// Close ends idle connections of a client that Open built.
+func (c *Conn) Close() error {
+	if c.transport != nil {
+		c.transport.CloseIdleConnections()
+	}
+	return nil
+}
+
+// target is a parsed list of addresses.
+type target struct {
+	hosts          []string
+	tls            bool
+	token          string
+	user, password string
+}
+
+// parse reads one address or several, with commas between. Scheme and
+// credentials stand before the first only.
+func parse(addr string) (target, error) {
+	parts := strings.Split(addr, ",")
+	var t target
+	for i, part := range parts {
+		if i > 0 && strings.Contains(part, "://") {
+			return t, fmt.Errorf("address %q: the scheme stands before the first of several hosts only", conn.Redact(addr))
+		}
+		def := "consul"
+		if t.tls {
+			def = "consuls"
+		}
+		if !strings.Contains(part, "://") && part != "" {
+			part = def + "://" + part // for the default port
+		}
+		a, err := conn.Parse(part, schemes...)
+		if err != nil {
+			return t, err
+		}
+		if a.Path != "" {
+			return t, fmt.Errorf("address %q has a path", conn.Redact(addr))
+		}
+		if len(a.Query) > 0 {
+			return t, fmt.Errorf("address %q has parameters", conn.Redact(addr))
+		}
+		if i == 0 {
+			t.tls = a.Scheme == "consuls" || a.Scheme == "https"
+			if a.User != "" {
+				t.user, t.password = a.User, a.Password
+			} else {
+				t.token = a.Password
+			}
+		}
+		t.hosts = append(t.hosts, a.HostPort())
+	}
+	return t, nil
+}
+
+// auth sets the credentials that the address or the options gave, and only
+// those, and tells the dialer about agents that don't answer.
+type auth struct {
+	token, user, password string
+	dialer                *dialer
+	base                  *http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (a *auth) RoundTrip(r *http.Request) (*http.Response, error) {
+	r2 := *r
+	r2.Header = r.Header.Clone()
+	r2.Header.Del("X-Consul-Token")
+	if a.token != "" {
+		r2.Header.Set("X-Consul-Token", a.token)
+	}
+	if a.user != "" {
+		r2.SetBasicAuth(a.user, a.password)
+	}
+	resp, err := a.base.RoundTrip(&r2)
+	if err != nil && !errors.Is(err, context.Canceled) && len(a.dialer.hosts) > 1 {
+		// Connections to this agent may be stuck: the next call tries another.
+		a.dialer.advance()
+		a.base.CloseIdleConnections()
+	}
+	return resp, err
+}

@@ -1,0 +1,79 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Read gives the error of a call that changes nothing its kind.
+func Read(err error) error { return classify(err, fault.Unavailable) }
+
+// Write gives the error of a call that changes something its kind: without an
+// answer it may have been applied.
+func Write(err error) error { return classify(err, fault.UnknownOutcome) }
+
+// Missing reports whether the server answered that there is no such thing.
+func Missing(err error) bool {
+	var s api.StatusError
+	if !errors.As(err, &s) {
+		return false
+	}
+	// An agent answers 404 for a check or service that it doesn't know; older
+	// ones answered 500 with these words.
+	return s.Code == http.StatusNotFound || strings.Contains(s.Body, "Unknown check") ||
+		strings.Contains(s.Body, "Unknown service") || strings.Contains(s.Body, "does not have associated TTL")
+}
+
+// classify marks err; lost is the kind of a call whose answer never came.
+func classify(err error, lost error) error {
+	if err == nil || fault.KindOf(err) != nil && !isContext(err) {
+		return err
+	}
+	var unsent *dialError
+	if errors.As(err, &unsent) {
+		if errors.Is(err, context.Canceled) {
+			return err
+		}
+		return fault.Mark(fault.Unavailable, err)
+	}
+	var s api.StatusError
+	if errors.As(err, &s) {
+		return fault.Mark(status(s, lost), err)
+	}
+	if isContext(err) && errors.Is(lost, fault.Unavailable) {
+		return err // a read that its caller gave up
+	}
+	return fault.Mark(lost, err)
+}
+
+func status(s api.StatusError, lost error) error {
+	switch {
+	case s.Code == http.StatusForbidden:
+		return fault.Denied
+	case s.Code == http.StatusUnauthorized:
+		return fault.Unauthenticated
+	case s.Code == http.StatusNotFound:
+		return fault.NotFound
+	case s.Code == http.StatusRequestEntityTooLarge:
+		return fault.TooLarge
+	case s.Code == http.StatusTooManyRequests, s.Code == http.StatusServiceUnavailable:
+		return fault.Unavailable
+	case s.Code < 500:
+		return fault.Invalid
+	case strings.Contains(s.Body, "No cluster leader"), strings.Contains(s.Body, "No known Consul servers"):
+		return fault.Unavailable // refused before the log
+	case strings.Contains(s.Body, "ACL not found"), strings.Contains(s.Body, "Permission denied"):
+		return fault.Denied
+	}
+	// "leadership lost while committing log" and others: anything may be true.
+	return lost
+}
+
+func isContext(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

@@ -1,0 +1,119 @@
+package consul
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Answer is what one blocking query brought.
+type Answer[T any] struct {
+	Value T
+	Index uint64
+	// Same: nothing has changed since the last answer; Value is the same state.
+	Same bool
+	// Reset: the index started over, so the server may have lost history or
+	// all of its data since the last answer.
+	Reset bool
+}
+
+// Poll is how a session of blocking queries asks.
+type Poll struct {
+	Index uint64        // where to resume; 0 asks for the state at once
+	Wait  time.Duration // of one query; 0 means 30 s
+	// Burst answers may come at once, then one per Pace: an index can move
+	// without a change of what is asked for. 0 means 10 and 50 ms.
+	Burst int
+	Pace  time.Duration
+}
+
+// slack is what a server may take beyond the wait and its jitter of 1/16.
+const slack = 5 * time.Second
+
+// Follow runs blocking queries one after another, which get must send with
+// the options as they are, and delivers every answer, until ctx ends, a query
+// fails, or deliver returns an error.
+//
+// It keeps the rules of https://developer.hashicorp.com/consul/api-docs/features/blocking:
+// an index of 0 counts as 1, an index that went backwards starts over from 0,
+// answers are rate limited. A query without an answer after its wait, the
+// server's jitter of a sixteenth and 5 s has failed.
+func Follow[T any](ctx context.Context, p Poll, get func(q *api.QueryOptions) (T, *api.QueryMeta, error), deliver func(Answer[T]) error) error {
+	if p.Wait <= 0 {
+		p.Wait = 30 * time.Second
+	}
+	if p.Burst <= 0 {
+		p.Burst = 10
+	}
+	if p.Pace <= 0 {
+		p.Pace = 50 * time.Millisecond
+	}
+	tokens, filled := float64(p.Burst), time.Now()
+	index := p.Index
+	last, reset := index, false // last is the index of the last delivery
+	early := 0                  // answers in a row that said the same before the wait was over
+	for {
+		began := time.Now()
+		value, meta, err := one(ctx, p.Wait, index, get)
+		if err != nil {
+			return err
+		}
+		next := max(meta.LastIndex, 1) // an agent without data may say 0, which would not block
+		if next < index {
+			index, reset = 0, true
+			if err := backoff.Sleep(ctx, p.Pace); err != nil {
+				return err
+			}
+			continue
+		}
+		a := Answer[T]{Value: value, Index: next, Same: next == last && !reset, Reset: reset}
+		index, last, reset = next, next, false
+		if err := deliver(a); err != nil {
+			return err
+		}
+		now := time.Now()
+		tokens = min(float64(p.Burst), tokens+float64(now.Sub(filled))/float64(p.Pace))
+		filled = now
+		if tokens--; tokens < 0 {
+			if err := backoff.Sleep(ctx, time.Duration(-tokens*float64(p.Pace))); err != nil {
+				return err
+			}
+		}
+		if !a.Same || now.Sub(began) >= p.Wait/2 {
+			early = 0
+			continue
+		}
+		// One early answer without a change is nothing. A server that doesn't
+		// block at all must not make this a busy loop.
+		if early++; early > 1 {
+			if err := backoff.Sleep(ctx, min(p.Pace<<min(early, 16), p.Wait/2)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func one[T any](ctx context.Context, wait time.Duration, index uint64, get func(q *api.QueryOptions) (T, *api.QueryMeta, error)) (value T, meta *api.QueryMeta, err error) {
+	limit := slack
+	if index > 0 {
+		limit += wait + wait/16
+	}
+	queryCtx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	q := &api.QueryOptions{WaitIndex: index, WaitTime: wait}
+	value, meta, err = get(q.WithContext(queryCtx))
+	switch {
+	case ctx.Err() != nil:
+		return value, nil, ctx.Err()
+	case queryCtx.Err() != nil:
+		return value, nil, fault.Markf(fault.Unavailable, "no answer to a blocking query after %v", limit)
+	case err != nil:
+		return value, nil, Read(err)
+	case meta == nil:
+		return value, nil, fault.Markf(fault.Unavailable, "an answer without an index")
+	}
+	return value, meta, nil
+}
