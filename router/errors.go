@@ -1,0 +1,42 @@
+package router
+
+import (
+	"fmt"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// The kinds of errors. Test with errors.Is.
+var (
+	// ErrNoInstances: no instance of the service is known.
+	ErrNoInstances = fault.Mark(fault.Unavailable, fmt.Errorf("no instances"))
+	// ErrExhausted: Next has given every instance that it may.
+	ErrExhausted = fault.Mark(fault.Unavailable, fmt.Errorf("every instance was tried"))
+	// ErrLimited: a limiter refuses the call.
+	ErrLimited = fault.Exhausted
+	// ErrOpen: the breaker of every instance that may be called is open.
+	ErrOpen        = fault.Mark(fault.Unavailable, fmt.Errorf("breaker open"))
+	ErrInvalid     = fault.Invalid
+	ErrUnavailable = fault.Unavailable
+	ErrClosed      = fault.Closed
+)
+
+// NoMatchError is returned if instances are known but labels and rules leave
+// none of them and allow no fallback.
+type NoMatchError struct {
+	Service string
+	Labels  map[string]string
+	Rule    string // the rule that decided; "" if it was the labels alone
+	Known   int    // how many instances there are
+}
+
+func (e *NoMatchError) Error() string {
+	s := fmt.Sprintf("router: none of %d instances of %q matches labels %v", e.Known, e.Service, e.Labels)
+	if e.Rule != "" {
+		s += fmt.Sprintf(" under rule %q", e.Rule)
+	}
+	return s
+}
+
+// Unwrap makes a NoMatchError an ErrNoInstances.
+func (e *NoMatchError) Unwrap() error { return ErrNoInstances }
