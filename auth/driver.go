@@ -43,6 +43,7 @@ type Revoker interface {
 
 // TokenRequest is what a Source is asked for.
 type TokenRequest struct {
+	Service  string   // this service's name (WithService); may be empty
 	Audience string   // empty: the authority's default
 	Scopes   []string // sorted, without repetition
 	Subject  *Token   // exchange this caller's token (RFC 8693); nil: the service's own

@@ -1,6 +1,9 @@
 package auth
 
-import "github.com/micro/go-platform/internal/fault"
+import (
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/jose"
+)
 
 // Errors of this package, for errors.Is. Each is the end of a message that
 // names the backend and the operation. None says what in a token was wrong to
@@ -26,7 +29,7 @@ var (
 	// ErrNoCredential: the caller showed nothing.
 	ErrNoCredential error = &reason{"no credential"}
 	// ErrExpired: the token's life is over.
-	ErrExpired error = &reason{"token expired"}
+	ErrExpired = jose.ErrExpired
 	// ErrRevoked: the token was revoked, or its authority no longer knows it.
 	ErrRevoked error = &reason{"token revoked"}
 )

@@ -1,0 +1,121 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"sync"
+)
+
+// hash is how a raw token is known inside: caches, denials and feeds never
+// hold the token itself.
+type hash [sha256.Size]byte
+
+func hashOf(raw Secret) hash { return sha256.Sum256([]byte(raw)) }
+
+// key is how a credential with client certificates is known: the same token over
+// another caller's connection is another credential. h is the hash of the value.
+func (c Credential) key(h hash) hash {
+	if len(c.TLS.PeerCertificates) == 0 {
+		return h
+	}
+	return sha256.Sum256(append(h[:], c.TLS.PeerCertificates[0].Raw...))
+}
+
+// lru is a map that keeps its most recently used entries.
+type lru[K comparable, V any] struct {
+	mu   sync.Mutex
+	size int
+	m    map[K]*node[K, V]
+	ring node[K, V] // ring.next is the newest, ring.prev the oldest
+}
+
+type node[K comparable, V any] struct {
+	key        K
+	value      V
+	prev, next *node[K, V]
+}
+
+func newLRU[K comparable, V any](size int) *lru[K, V] {
+	c := &lru[K, V]{size: size, m: make(map[K]*node[K, V])}
+	c.ring.prev, c.ring.next = &c.ring, &c.ring
+	return c
+}
+
+func (c *lru[K, V]) unlink(n *node[K, V]) { n.prev.next, n.next.prev = n.next, n.prev }
+
+func (c *lru[K, V]) front(n *node[K, V]) {
+	n.prev, n.next = &c.ring, c.ring.next
+	n.prev.next, n.next.prev = n, n
+}
+
+func (c *lru[K, V]) get(k K) (v V, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, ok := c.m[k]
+	if !ok {
+		return v, false
+	}
+	if c.ring.next != n {
+		c.unlink(n)
+		c.front(n)
+	}
+	return n.value, true
+}
+
+func (c *lru[K, V]) put(k K, v V) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set(k, v)
+}
+
+func (c *lru[K, V]) set(k K, v V) {
+	if n, ok := c.m[k]; ok {
+		n.value = v
+		c.unlink(n)
+		c.front(n)
+		return
+	}
+	if len(c.m) >= c.size {
+		old := c.ring.prev
+		c.unlink(old)
+		delete(c.m, old.key)
+	}
+	n := &node[K, V]{key: k, value: v}
+	c.m[k] = n
+	c.front(n)
+}
+
+// getOrPut returns what is there, else puts what make returns.
+func (c *lru[K, V]) getOrPut(k K, make func() V) V {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n, ok := c.m[k]; ok {
+		c.unlink(n)
+		c.front(n)
+		return n.value
+	}
+	v := make()
+	c.set(k, v)
+	return v
+}
+
+func (c *lru[K, V]) delete(k K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n, ok := c.m[k]; ok {
+		c.unlink(n)
+		delete(c.m, k)
+	}
+}
+
+// sharded spreads a cache of verdicts over several locks.
+type sharded[V any] [16]*lru[hash, V]
+
+func newSharded[V any](size int) *sharded[V] {
+	var s sharded[V]
+	for i := range s {
+		s[i] = newLRU[hash, V](max(1, size/len(s)))
+	}
+	return &s
+}
+
+func (s *sharded[V]) of(h hash) *lru[hash, V] { return s[h[0]&15] }

@@ -1,0 +1,314 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/life"
+)
+
+// maxCredential bounds a raw credential before anybody looks into it.
+const maxCredential = 16 << 10
+
+// front is what is the same for every backend.
+type front struct {
+	*options
+	scope   string // of errors: "auth/local"
+	log     *slog.Logger
+	driver  Driver
+	life    *life.Life
+	started time.Time
+
+	accepted *sharded[verdict]
+	refused  *lru[hash, refusal]
+	denied   denials
+	own      own
+}
+
+// verdict is a token that was accepted, until it has to be asked again.
+type verdict struct {
+	token *Token
+	until time.Duration // since front.started
+}
+
+// refusal is a token that was not.
+type refusal struct {
+	err   error
+	until time.Duration
+}
+
+// New returns an Auth. Without a backend it is an authority of its own within
+// this process (see Local): good for tests and for a start. Without rules it
+// denies everything.
+func New(opts ...Option) (Auth, error) {
+	o, err := newOptions(opts)
+	if err == nil {
+		err = o.check()
+	}
+	if err != nil {
+		return nil, fault.Wrap("auth", "new", "", err)
+	}
+	f := &front{
+		options: o, scope: "auth/" + o.backend, log: o.log, life: life.New(), started: o.now(),
+		accepted: newSharded[verdict](o.cacheSize), refused: newLRU[hash, refusal](1024),
+	}
+	f.own.f, f.own.exchanged = f, newLRU[ownKey, *ownToken](o.exchangedSize)
+	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
+	defer cancel()
+	if f.driver, err = o.open(ctx); err != nil {
+		return nil, f.wrap("open", "", err)
+	}
+	if p, ok := f.driver.(Pinger); ok && !o.lazy {
+		if err := p.Ping(ctx); err != nil {
+			if fault.KindOf(err) == context.DeadlineExceeded {
+				err = fault.Mark(ErrUnavailable, err)
+			}
+			return nil, errors.Join(f.wrap("open", "", err), f.driver.Close())
+		}
+	}
+	if f.feed != nil {
+		f.life.Go(f.hear)
+	}
+	return f, nil
+}
+
+func (o *options) now() time.Time {
+	if o.clock != nil {
+		return o.clock()
+	}
+	return time.Now()
+}
+
+// elapsed is the time since New: monotonic, and cheaper than the wall clock.
+func (f *front) elapsed() time.Duration {
+	if f.clock != nil {
+		return f.clock().Sub(f.started)
+	}
+	return time.Since(f.started)
+}
+
+func (f *front) wrap(op, subject string, err error) error {
+	return fault.Wrap(f.scope, op, subject, err)
+}
+
+// String names the backend.
+func (f *front) String() string { return f.scope }
+
+// Authorized implements Auth.
+func (f *front) Authorized(ctx context.Context, req Request) (*Token, error) {
+	t, err := f.authenticate(ctx)
+	if err != nil {
+		return nil, f.wrap("authorize", subjectOf(req), err)
+	}
+	d, err := f.decide(ctx, t, req)
+	if err == nil && d.Effect == Allow {
+		return t, nil
+	}
+	if err != nil {
+		d = Decision{Effect: Deny, Rule: d.Rule, Reason: "the decision failed: " + err.Error(), Revision: d.Revision}
+	}
+	if f.decisions != nil {
+		f.decisions(ctx, t, req, d)
+	}
+	if err != nil && fault.KindOf(err) == ErrUnavailable {
+		return t, f.wrap("authorize", subjectOf(req), err)
+	}
+	text := d.Reason
+	if d.Rule != "" {
+		text += " (rule " + d.Rule + ")"
+	}
+	return t, fault.New(ErrDenied, f.scope, "authorize", subjectOf(req), "%s: %s", t.Subject, text)
+}
+
+func subjectOf(r Request) string {
+	return strings.TrimSpace(strings.Join([]string{r.Service, r.Action, r.Resource}, " "))
+}
+
+// decide asks the policy. Whatever goes wrong there is a denial.
+func (f *front) decide(ctx context.Context, t *Token, req Request) (d Decision, err error) {
+	if f.decider == nil {
+		return Decision{Reason: "no rules"}, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			d, err = Decision{}, fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f.decider.Decide(ctx, t, req)
+}
+
+// authenticate finds out who the caller in ctx is.
+func (f *front) authenticate(ctx context.Context) (*Token, error) {
+	if c, ok := CredentialFromContext(ctx); ok {
+		return f.verify(ctx, c)
+	}
+	if f.life.Closed() {
+		return nil, ErrClosed
+	}
+	t, ok := FromContext(ctx)
+	if !ok {
+		return nil, ErrNoCredential
+	}
+	if err := f.alive(t, hashOf(t.AccessToken)); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Verify implements Auth.
+func (f *front) Verify(ctx context.Context, raw string) (*Token, error) {
+	t, err := f.verify(ctx, Credential{Value: Secret(raw)})
+	return t, f.wrap("verify", "", err)
+}
+
+func (f *front) verify(ctx context.Context, c Credential) (*Token, error) {
+	if f.life.Closed() {
+		return nil, ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	switch {
+	case c.Value == "" && c.TLS == nil:
+		return nil, ErrNoCredential
+	case len(c.Value) > maxCredential:
+		return nil, fmt.Errorf("%w: a credential of %d bytes", ErrUnauthenticated, len(c.Value))
+	}
+	h, age := hashOf(c.Value), f.elapsed()
+	key := h
+	if c.TLS != nil {
+		key = c.key(h)
+	}
+	if v, ok := f.accepted.of(key).get(key); ok && age < v.until {
+		if err := f.alive(v.token, h); err != nil {
+			return nil, err
+		}
+		return v.token, nil
+	}
+	if r, ok := f.refused.get(key); ok && age < r.until {
+		return nil, r.err
+	}
+	t, err := f.ask(ctx, c, h)
+	switch {
+	case f.cacheTTL == 0:
+	case err == nil:
+		f.accepted.of(key).put(key, verdict{t, f.elapsed() + f.cacheTTL})
+	case errors.Is(err, ErrUnauthenticated):
+		f.refused.put(key, refusal{err, f.elapsed() + min(f.refusedTTL, f.cacheTTL)})
+	}
+	return t, err
+}
+
+// ask has the driver check a credential and then does what no driver needs to.
+func (f *front) ask(ctx context.Context, c Credential, h hash) (*Token, error) {
+	if !f.life.Enter() {
+		return nil, ErrClosed
+	}
+	defer f.life.Leave()
+	asked, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	t, err := f.driver.Verify(asked, c)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil && errors.Is(err, context.DeadlineExceeded):
+		return nil, fault.Mark(ErrUnavailable, err)
+	case err != nil:
+		return nil, err
+	case t == nil:
+		return nil, fault.Markf(ErrUnavailable, "the driver gave neither a token nor an error")
+	case t.Subject == "" && t.ClientID == "":
+		return nil, fmt.Errorf("%w: a token about nobody", ErrUnauthenticated)
+	case !f.meant(t):
+		return nil, fmt.Errorf("%w: the token is for %q", ErrUnauthenticated, t.Audience)
+	}
+	return t, f.alive(t, h)
+}
+
+func (f *front) meant(t *Token) bool {
+	return f.anyAudience || slices.ContainsFunc(f.audiences, func(a string) bool { return slices.Contains(t.Audience, a) })
+}
+
+// alive checks, at every use, what changes while a verdict is cached.
+func (f *front) alive(t *Token, h hash) error {
+	if f.denied.has(t, h) {
+		return ErrRevoked
+	}
+	if t.ExpiresAt.IsZero() && t.NotBefore.IsZero() && t.IssuedAt.IsZero() {
+		return nil
+	}
+	now := f.now()
+	switch {
+	case t.Expired(now.Add(-f.leeway)):
+		return ErrExpired
+	case now.Add(f.leeway).Before(t.NotBefore), now.Add(f.leeway).Before(t.IssuedAt):
+		return fmt.Errorf("%w: the token is of the future", ErrUnauthenticated)
+	}
+	return nil
+}
+
+// Revoke implements Auth.
+func (f *front) Revoke(ctx context.Context, t *Token) error {
+	if t == nil || t.AccessToken == "" && t.RefreshToken == "" && t.ID == "" {
+		return f.wrap("revoke", "", fmt.Errorf("%w: nothing that names a token", ErrInvalid))
+	}
+	if !f.life.Enter() {
+		return f.wrap("revoke", t.ID, ErrClosed)
+	}
+	defer f.life.Leave()
+	r := Revocation{Issuer: t.Issuer, ID: t.ID, Expires: t.ExpiresAt}
+	if t.AccessToken != "" {
+		h := hashOf(t.AccessToken)
+		r.Hash = h[:]
+	}
+	f.deny(r) // here first: it must hold even if the authority is away
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	var failed []error
+	if d, ok := f.driver.(Revoker); ok {
+		failed = append(failed, d.Revoke(ctx, t))
+	}
+	if f.feed != nil {
+		failed = append(failed, f.feed.Publish(ctx, r))
+	}
+	return f.wrap("revoke", t.ID, errors.Join(failed...))
+}
+
+func (f *front) deny(r Revocation) {
+	f.denied.add(r, f.now())
+	if len(r.Hash) == len(hash{}) {
+		h := hash(r.Hash)
+		f.accepted.of(h).delete(h)
+	}
+}
+
+// hear follows the revocations of the other instances.
+func (f *front) hear(ctx context.Context) {
+	wait := backoff.Policy{Min: f.retryMin, Max: f.retryMax}
+	for failures := 0; ; failures++ {
+		heard := false
+		err := f.feed.Subscribe(ctx, func(r Revocation) { heard = true; f.deny(r) })
+		if ctx.Err() != nil {
+			return
+		}
+		f.log.Warn("auth: revocation feed ended", "error", err)
+		if heard {
+			failures = 0
+		}
+		if backoff.Sleep(ctx, wait.Wait(failures)) != nil {
+			return
+		}
+	}
+}
+
+// Close implements Auth.
+func (f *front) Close() error {
+	return f.wrap("close", "", f.life.Close(f.driver.Close))
+}

@@ -1,0 +1,169 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+)
+
+// CredentialFromRequest reads what a request shows: a bearer token of its
+// Authorization header (RFC 6750 section 2.1; a token in a form or a query is
+// not looked for) and the client certificates of its connection. ok is false
+// if it shows nothing. A header that can't be right, or two of them, is an
+// ErrUnauthenticated.
+func CredentialFromRequest(r *http.Request) (c Credential, ok bool, err error) {
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		c.TLS, ok = r.TLS, true
+	}
+	switch h := r.Header["Authorization"]; len(h) {
+	case 0:
+		return c, ok, nil
+	case 1:
+		c.Scheme, c.Value, err = ParseAuthorization(h[0])
+		return c, err == nil, err
+	}
+	return c, false, fmt.Errorf("%w: more than one Authorization header", ErrUnauthenticated)
+}
+
+// ParseAuthorization reads the value of an Authorization header, or of gRPC's
+// authorization metadata. Only the scheme Bearer is taken.
+func ParseAuthorization(value string) (scheme string, token Secret, err error) {
+	if len(value) > maxCredential+len("Bearer ") {
+		return "", "", fmt.Errorf("%w: an Authorization header of %d bytes", ErrUnauthenticated, len(value))
+	}
+	scheme, raw, _ := strings.Cut(value, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", "", fmt.Errorf("%w: Authorization is not of the scheme Bearer", ErrUnauthenticated)
+	}
+	raw = strings.TrimLeft(raw, " ")
+	if raw == "" || strings.IndexFunc(raw, notToken) >= 0 {
+		return "", "", fmt.Errorf("%w: not a bearer token", ErrUnauthenticated)
+	}
+	return "Bearer", Secret(raw), nil
+}
+
+// notToken reports what is not in b64token of RFC 6750.
+func notToken(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~+/=", r))
+}
+
+// Challenge translates an error of Authorized into what an HTTP caller may
+// know: a status, 401, 403 or 503, and the WWW-Authenticate header of RFC 6750
+// section 3, empty for 503. Nothing of the error's text goes out.
+func Challenge(err error) (status int, wwwAuthenticate string) {
+	switch {
+	case errors.Is(err, ErrNoCredential):
+		return http.StatusUnauthorized, "Bearer"
+	case errors.Is(err, ErrUnauthenticated) && !errors.Is(err, ErrUnavailable):
+		return http.StatusUnauthorized, `Bearer error="invalid_token"`
+	case errors.Is(err, ErrDenied) && !errors.Is(err, ErrUnavailable):
+		return http.StatusForbidden, `Bearer error="insufficient_scope"`
+	}
+	return http.StatusServiceUnavailable, ""
+}
+
+// WriteError answers a request that Authorized refused.
+func WriteError(w http.ResponseWriter, err error) {
+	status, challenge := Challenge(err)
+	if challenge != "" {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, http.StatusText(status), status)
+}
+
+// RequestFrom is what an HTTP request asks for: its method as the action, its
+// path, cleaned of dots and doubled slashes, as the resource. A policy and a
+// handler that read one path in two ways
+// would be a hole.
+func RequestFrom(service string, r *http.Request) Request {
+	p := r.URL.Path
+	if p == "" || p[0] != '/' {
+		p = "/" + p
+	}
+	if c := path.Clean(p); c != p {
+		if strings.HasSuffix(p, "/") && c != "/" {
+			c += "/"
+		}
+		p = c
+	}
+	return Request{Service: service, Action: r.Method, Resource: p}
+}
+
+// HandlerOption changes Handler.
+type HandlerOption func(*handler)
+
+type handler struct {
+	auth    Auth
+	next    http.Handler
+	request func(*http.Request) Request
+	skip    func(*http.Request) bool
+	refuse  func(http.ResponseWriter, *http.Request, error)
+}
+
+// WithRequest sets what a request asks for. Default: RequestFrom with no
+// service's name.
+func WithRequest(f func(*http.Request) Request) HandlerOption {
+	return func(h *handler) { h.request = f }
+}
+
+// WithoutAuth lets the requests through for which f is true: health checks,
+// public pages.
+func WithoutAuth(f func(*http.Request) bool) HandlerOption {
+	return func(h *handler) { h.skip = f }
+}
+
+// WithRefusal answers refused requests in the place of WriteError.
+func WithRefusal(f func(w http.ResponseWriter, r *http.Request, err error)) HandlerOption {
+	return func(h *handler) { h.refuse = f }
+}
+
+// Handler lets only those requests through to next that a authorizes. The
+// handler finds the caller's token with FromContext. What was refused is
+// answered with 401, 403 or 503.
+func Handler(a Auth, next http.Handler, opts ...HandlerOption) http.Handler {
+	h := &handler{
+		auth: a, next: next,
+		request: func(r *http.Request) Request { return RequestFrom("", r) },
+		refuse:  func(w http.ResponseWriter, _ *http.Request, err error) { WriteError(w, err) },
+	}
+	for _, opt := range opts {
+		opt(h)
+	}
+	return h
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.skip != nil && h.skip(r) {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	ctx, err := AuthorizeHTTP(h.auth, r, h.request(r))
+	if err != nil {
+		h.refuse(w, r, err)
+		return
+	}
+	h.next.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// AuthorizeHTTP authorizes one request and returns the context for its
+// handler, which carries the credential and the token. It is Handler for those
+// who have a middleware of their own.
+func AuthorizeHTTP(a Auth, r *http.Request, req Request) (context.Context, error) {
+	c, ok, err := CredentialFromRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	ctx := r.Context()
+	if ok {
+		ctx = ContextWithCredential(ctx, c)
+	}
+	t, err := a.Authorized(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return ContextWithToken(ctx, t), nil
+}

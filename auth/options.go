@@ -1,0 +1,281 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Option sets one thing of New.
+type Option func(*options) error
+
+type options struct {
+	backend       string
+	open          func(ctx context.Context) (Driver, error)
+	service       string
+	audiences     []string
+	anyAudience   bool
+	decider       Decider
+	decisions     func(context.Context, *Token, Request, Decision)
+	feed          RevocationFeed
+	log           *slog.Logger
+	clock         func() time.Time
+	dialTimeout   time.Duration
+	timeout       time.Duration
+	lazy          bool
+	cacheTTL      time.Duration
+	cacheSize     int
+	leeway        time.Duration
+	refusedTTL    time.Duration
+	retryMin      time.Duration
+	retryMax      time.Duration
+	exchangedSize int
+}
+
+// MaxLeeway bounds WithLeeway. A driver that checks times itself does so with
+// this leeway, so that the front has the last word.
+const MaxLeeway = 5 * time.Minute
+
+func newOptions(opts []Option) (*options, error) {
+	o := &options{
+		log:           slog.New(slog.DiscardHandler),
+		dialTimeout:   5 * time.Second,
+		timeout:       5 * time.Second,
+		cacheTTL:      30 * time.Second,
+		cacheSize:     10_000,
+		leeway:        30 * time.Second,
+		refusedTTL:    5 * time.Second,
+		retryMin:      100 * time.Millisecond,
+		retryMax:      5 * time.Second,
+		exchangedSize: 4096,
+	}
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fmt.Errorf("%w: option %d is nil", ErrInvalid, i)
+		}
+		if err := opt(o); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// WithDriver sets the backend. Backends' own options are made of it; open
+// validates and builds, and needs no server: New asks the server by Ping.
+func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
+	return func(o *options) error {
+		switch {
+		case name == "" || open == nil:
+			return fmt.Errorf("%w: a driver needs a name and a function that opens it", ErrInvalid)
+		case o.open != nil:
+			return fmt.Errorf("%w: two backends given, %s and %s", ErrInvalid, o.backend, name)
+		}
+		o.backend, o.open = name, open
+		return nil
+	}
+}
+
+// WithService names this service: it is the subject of its own tokens in the
+// embedded authority, and the audience that callers' tokens must name, unless
+// WithAudience says otherwise.
+func WithService(name string) Option {
+	return func(o *options) error {
+		if name == "" {
+			return fmt.Errorf("%w: empty service name", ErrInvalid)
+		}
+		o.service = name
+		return nil
+	}
+}
+
+// WithAudience lists the audiences of which a caller's token must name one.
+func WithAudience(names ...string) Option {
+	return func(o *options) error {
+		if len(names) == 0 || slices.Contains(names, "") {
+			return fmt.Errorf("%w: empty audience", ErrInvalid)
+		}
+		o.audiences = append(o.audiences, names...)
+		return nil
+	}
+}
+
+// WithAnyAudience accepts tokens whoever they are for. A token that was given
+// to another service is then good here too, so this is for authorities that
+// name no audience at all.
+func WithAnyAudience() Option {
+	return func(o *options) error { o.anyAudience = true; return nil }
+}
+
+// WithRules sets the policy: a set that is never replaced. Without rules every
+// caller is denied.
+func WithRules(rules ...Rule) Option {
+	return func(o *options) error {
+		p, err := NewPolicies(RuleSet{Rules: rules})
+		if err != nil {
+			return err
+		}
+		return WithDecider(p)(o)
+	}
+}
+
+// WithPolicies sets the policy to a set that the caller keeps and may replace
+// while it is in use.
+func WithPolicies(p *Policies) Option {
+	return func(o *options) error {
+		if p == nil {
+			return fmt.Errorf("%w: nil policies", ErrInvalid)
+		}
+		return WithDecider(p)(o)
+	}
+}
+
+// WithDecider puts another policy engine in the place of Policies.
+func WithDecider(d Decider) Option {
+	return func(o *options) error {
+		switch {
+		case d == nil:
+			return fmt.Errorf("%w: nil decider", ErrInvalid)
+		case o.decider != nil:
+			return fmt.Errorf("%w: rules given twice", ErrInvalid)
+		}
+		o.decider = d
+		return nil
+	}
+}
+
+// WithDecisionLog is told of every denial of a known caller, on the caller's
+// goroutine. LogDecisions makes one of a logger.
+func WithDecisionLog(f func(ctx context.Context, t *Token, r Request, d Decision)) Option {
+	return func(o *options) error { o.decisions = f; return nil }
+}
+
+// LogDecisions returns a decision log that writes a record for each denial.
+func LogDecisions(l *slog.Logger) func(context.Context, *Token, Request, Decision) {
+	return func(ctx context.Context, t *Token, r Request, d Decision) {
+		l.LogAttrs(ctx, slog.LevelWarn, "denied",
+			slog.Any("token", t), slog.String("service", r.Service), slog.String("action", r.Action),
+			slog.String("resource", r.Resource), slog.String("rule", d.Rule), slog.String("reason", d.Reason),
+			slog.String("revision", d.Revision))
+	}
+}
+
+// WithRevocations spreads revocations to, and takes them from, the other
+// instances. Package auth/revocation makes a feed of an event stream.
+func WithRevocations(feed RevocationFeed) Option {
+	return func(o *options) error {
+		if feed == nil {
+			return fmt.Errorf("%w: nil revocation feed", ErrInvalid)
+		}
+		o.feed = feed
+		return nil
+	}
+}
+
+// WithLogger hears of what no caller is told: failed background refreshes, a
+// revocation feed that is away. Default: silent.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error {
+		if l == nil {
+			return fmt.Errorf("%w: nil logger", ErrInvalid)
+		}
+		o.log = l
+		return nil
+	}
+}
+
+// WithClock replaces time.Now for the life of tokens and caches.
+func WithClock(now func() time.Time) Option {
+	return func(o *options) error {
+		if now == nil {
+			return fmt.Errorf("%w: nil clock", ErrInvalid)
+		}
+		o.clock = now
+		return nil
+	}
+}
+
+// WithDialTimeout bounds New's question to the authority. Default 5 s.
+func WithDialTimeout(d time.Duration) Option {
+	return positive("dial timeout", d, func(o *options) { o.dialTimeout = d })
+}
+
+// WithTimeout bounds one request to the authority. Default 5 s.
+func WithTimeout(d time.Duration) Option {
+	return positive("timeout", d, func(o *options) { o.timeout = d })
+}
+
+// WithLazy lets New succeed while the authority is away.
+func WithLazy() Option {
+	return func(o *options) error { o.lazy = true; return nil }
+}
+
+// WithCacheTTL bounds how long a verdict on a token is believed: the time
+// within which a revocation or a changed key is noticed if no revocation feed
+// tells of it. A token's own expiry always ends it. Default 30 s; 0 asks every
+// time.
+func WithCacheTTL(d time.Duration) Option {
+	return func(o *options) error {
+		if d < 0 {
+			return fmt.Errorf("%w: cache TTL %s", ErrInvalid, d)
+		}
+		o.cacheTTL = d
+		return nil
+	}
+}
+
+// WithCacheSize bounds how many verdicts are kept. Default 10000.
+func WithCacheSize(n int) Option {
+	return func(o *options) error {
+		if n < 1 {
+			return fmt.Errorf("%w: cache size %d", ErrInvalid, n)
+		}
+		o.cacheSize = n
+		return nil
+	}
+}
+
+// WithLeeway allows for clocks that differ when times of tokens are compared.
+// Default 30 s, at most MaxLeeway.
+func WithLeeway(d time.Duration) Option {
+	return func(o *options) error {
+		if d < 0 || d > MaxLeeway {
+			return fmt.Errorf("%w: leeway %s, want 0 to %s", ErrInvalid, d, MaxLeeway)
+		}
+		o.leeway = d
+		return nil
+	}
+}
+
+func positive(name string, d time.Duration, set func(*options)) Option {
+	return func(o *options) error {
+		if d <= 0 {
+			return fmt.Errorf("%w: %s %s", ErrInvalid, name, d)
+		}
+		set(o)
+		return nil
+	}
+}
+
+// check completes the options once all are known.
+func (o *options) check() error {
+	if o.open == nil {
+		if err := WithLocal(NewLocal())(o); err != nil {
+			return err
+		}
+		if o.service == "" {
+			o.service = "local"
+		}
+	}
+	if o.anyAudience && len(o.audiences) > 0 {
+		return fmt.Errorf("%w: WithAnyAudience together with WithAudience", ErrInvalid)
+	}
+	if !o.anyAudience && len(o.audiences) == 0 {
+		if o.service == "" {
+			return fmt.Errorf("%w: whom must tokens be for? give WithService, WithAudience or WithAnyAudience", ErrInvalid)
+		}
+		o.audiences = []string{o.service}
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package jose
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"math/big"
+)
+
+// Key is one public key, or one shared secret, that verifies signatures.
+type Key struct {
+	ID        string // kid; may be empty
+	Algorithm string // the only algorithm that it is for; empty: any that its type allows
+	public    any    // ed25519.PublicKey, *ecdsa.PublicKey, *rsa.PublicKey, []byte
+}
+
+// NewKey checks a public key or a shared secret and gives it an identifier.
+// With algorithm empty, an RSA key serves every RSA algorithm that its issuer
+// is allowed; every other key has only one.
+func NewKey(id, algorithm string, public any) (*Key, error) {
+	k := &Key{ID: id, Algorithm: algorithm, public: public}
+	switch p := public.(type) {
+	case ed25519.PublicKey:
+		if len(p) != ed25519.PublicKeySize {
+			return nil, fmt.Errorf("%w: Ed25519 key of %d bytes", ErrKey, len(p))
+		}
+	case *ecdsa.PublicKey:
+		if _, err := p.Bytes(); err != nil { // checks that the point is on the curve
+			return nil, fmt.Errorf("%w: %w", ErrKey, err)
+		}
+	case *rsa.PublicKey:
+		if err := checkRSA(p); err != nil {
+			return nil, err
+		}
+	case []byte:
+		if len(p) < 32 {
+			return nil, fmt.Errorf("%w: shared secret of %d bytes, want 32 or more", ErrKey, len(p))
+		}
+	default:
+		return nil, fmt.Errorf("%w: type %T", ErrKey, public)
+	}
+	if algorithm != "" && !k.Accepts(algorithm) {
+		return nil, fmt.Errorf("%w: type %T with algorithm %q", ErrKey, public, algorithm)
+	}
+	return k, nil
+}
+
+// Accepts reports whether the key may verify a signature of the algorithm. The
+// key decides: a header that asks for another algorithm finds no key.
+func (k *Key) Accepts(alg string) bool {
+	if k.Algorithm != "" && k.Algorithm != alg {
+		return false
+	}
+	a, ok := algorithms[alg]
+	if !ok {
+		return false
+	}
+	switch p := k.public.(type) {
+	case ed25519.PublicKey:
+		return a.family == eddsa
+	case *ecdsa.PublicKey:
+		return a.family == ecDSA && a.curve == p.Curve
+	case *rsa.PublicKey:
+		return a.family == pkcs1 || a.family == pss
+	case []byte: // RFC 7518 section 3.2: at least as long as the hash
+		return a.family == mac && len(p) >= a.hash.Size()
+	}
+	return false
+}
+
+// Public returns the key itself.
+func (k *Key) Public() crypto.PublicKey { return k.public }
+
+func checkRSA(p *rsa.PublicKey) error {
+	switch bits := p.N.BitLen(); {
+	case bits < 2048:
+		return fmt.Errorf("%w: RSA of %d bits, want 2048 or more", ErrKey, bits)
+	case bits > 8192: // verifying would be an attack on the processor
+		return fmt.Errorf("%w: RSA of %d bits, want 8192 or less", ErrKey, bits)
+	case p.E < 3 || p.E&1 == 0:
+		return fmt.Errorf("%w: RSA exponent %d", ErrKey, p.E)
+	case p.N.Bit(0) == 0:
+		return fmt.Errorf("%w: even RSA modulus", ErrKey)
+	case roca(p.N):
+		return fmt.Errorf("%w: RSA modulus of a weak generator (CVE-2017-15361)", ErrKey)
+	}
+	return nil
+}
+
+// roca reports whether n has the fingerprint of the generator of
+// CVE-2017-15361, whose primes are powers of 65537 modulo many small primes
+// (Nemec et al., "The Return of Coppersmith's Attack", 2017, section 2.2).
+func roca(n *big.Int) bool {
+	for _, p := range [...]int64{11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157} {
+		rest := new(big.Int).Mod(n, big.NewInt(p)).Int64()
+		in := false
+		for x, first := int64(1), true; first || x != 1; x, first = x*65537%p, false {
+			if x == rest {
+				in = true
+				break
+			}
+		}
+		if !in {
+			return false
+		}
+	}
+	return true
+}
+
+// Signer signs with one private key.
+type Signer struct {
+	alg    algorithm
+	name   string
+	key    any
+	public *Key
+}
+
+// NewSigner returns a signer for an Ed25519, ECDSA or RSA private key, or a
+// shared secret. With algorithm empty it is EdDSA, the ES algorithm of the
+// curve, RS256, or HS256. With id empty it is the key's thumbprint (RFC 7638);
+// a shared secret gets none, since a hash of it would invite guessing.
+func NewSigner(id, algorithm string, private any) (*Signer, error) {
+	var public any
+	natural := ""
+	switch p := private.(type) {
+	case ed25519.PrivateKey:
+		if len(p) != ed25519.PrivateKeySize {
+			return nil, fmt.Errorf("%w: Ed25519 key of %d bytes", ErrKey, len(p))
+		}
+		public, natural = p.Public(), EdDSA
+	case *ecdsa.PrivateKey:
+		public = &p.PublicKey
+		for _, name := range [...]string{ES256, ES384, ES512} {
+			if algorithms[name].curve == p.Curve {
+				natural = name
+			}
+		}
+	case *rsa.PrivateKey:
+		if err := p.Validate(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrKey, err)
+		}
+		public, natural = &p.PublicKey, RS256
+	case []byte:
+		public, natural = p, HS256
+	default:
+		return nil, fmt.Errorf("%w: type %T cannot sign", ErrKey, private)
+	}
+	if algorithm == "" {
+		algorithm = natural
+	}
+	k, err := NewKey(id, algorithm, public)
+	if err != nil {
+		return nil, err
+	}
+	if _, secret := public.([]byte); k.ID == "" && !secret {
+		k.ID = Thumbprint(public)
+	}
+	return &Signer{alg: algorithms[algorithm], name: algorithm, key: private, public: k}, nil
+}
+
+// Key returns the key that verifies what the signer signs.
+func (s *Signer) Key() *Key { return s.public }
+
+// Thumbprint is the SHA-256 thumbprint of a public key (RFC 7638), or "" of
+// anything else.
+func Thumbprint(public any) string {
+	enc := base64.RawURLEncoding.EncodeToString
+	var canonical string
+	switch p := public.(type) {
+	case ed25519.PublicKey:
+		canonical = `{"crv":"Ed25519","kty":"OKP","x":"` + enc(p) + `"}`
+	case *ecdsa.PublicKey:
+		x, y := coordinates(p)
+		canonical = `{"crv":"` + p.Curve.Params().Name + `","kty":"EC","x":"` + enc(x) + `","y":"` + enc(y) + `"}`
+	case *rsa.PublicKey:
+		canonical = `{"e":"` + enc(big.NewInt(int64(p.E)).Bytes()) + `","kty":"RSA","n":"` + enc(p.N.Bytes()) + `"}`
+	default:
+		return ""
+	}
+	sum := sha256.Sum256([]byte(canonical))
+	return enc(sum[:])
+}
+
+func coordinates(p *ecdsa.PublicKey) (x, y []byte) {
+	b, err := p.Bytes() // 4 || x || y
+	if err != nil {
+		return nil, nil
+	}
+	size := (len(b) - 1) / 2
+	return b[1 : 1+size], b[1+size:]
+}

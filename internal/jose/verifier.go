@@ -1,0 +1,184 @@
+package jose
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// KeySource finds the keys of one issuer. With an id it returns the keys of
+// that id, without one every key. ErrNoKey says that there is none; any other
+// error that the keys could not be had.
+type KeySource interface {
+	Keys(ctx context.Context, id string) ([]*Key, error)
+}
+
+// Keys is a KeySource that never changes.
+type Keys []*Key
+
+// Keys implements KeySource.
+func (ks Keys) Keys(_ context.Context, id string) ([]*Key, error) {
+	if id == "" {
+		if len(ks) == 0 {
+			return nil, ErrNoKey
+		}
+		return ks, nil
+	}
+	var found []*Key
+	for _, k := range ks {
+		if k.ID == id {
+			found = append(found, k)
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w: id %.64q", ErrNoKey, id)
+	}
+	return found, nil
+}
+
+// Verifier checks the tokens of one issuer.
+type Verifier struct {
+	Issuer     string   // must equal iss, byte for byte
+	Algorithms []string // the only ones accepted
+	Keys       KeySource
+	Leeway     time.Duration // for clocks that differ
+	Now        func() time.Time
+	Types      []string // accepted typ headers in lower case, "" for none given; nil: "", "jwt", "at+jwt"
+}
+
+var accessTypes = []string{"", "jwt", "at+jwt", "application/at+jwt"}
+
+// tries bounds how many keys are tried for a token that names none.
+const tries = 8
+
+// Verify checks the signature, the issuer and the times of a token and returns
+// its claims. exp is required. The audience is left to the caller.
+func (v *Verifier) Verify(ctx context.Context, raw string) (map[string]any, error) {
+	m, err := Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	return v.VerifyMessage(ctx, m)
+}
+
+// VerifyMessage is Verify of a token that was parsed already, for instance to
+// find its issuer.
+func (v *Verifier) VerifyMessage(ctx context.Context, m *Message) (map[string]any, error) {
+	if !slices.Contains(v.Algorithms, m.Algorithm) {
+		return nil, fmt.Errorf("%w: algorithm %s is not this issuer's", ErrFormat, m.Algorithm)
+	}
+	types := v.Types
+	if types == nil {
+		types = accessTypes
+	}
+	if !slices.Contains(types, strings.ToLower(m.Type)) { // RFC 8725 section 3.11: one kind of token is not another
+		return nil, fmt.Errorf("%w: type %.32q", ErrFormat, m.Type)
+	}
+	if err := v.signature(ctx, m); err != nil {
+		return nil, err
+	}
+	claims, err := ParseObject(m.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return claims, v.check(claims)
+}
+
+func (v *Verifier) signature(ctx context.Context, m *Message) error {
+	keys, err := v.Keys.Keys(ctx, m.KeyID)
+	if err != nil {
+		return err
+	}
+	err = fmt.Errorf("%w: no key for %s", ErrNoKey, m.Algorithm)
+	n := 0
+	for _, k := range keys {
+		if !k.Accepts(m.Algorithm) {
+			continue
+		}
+		if n++; n > tries {
+			break
+		}
+		if err = m.Verify(k); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (v *Verifier) check(claims map[string]any) error {
+	if iss, _ := claims["iss"].(string); iss != v.Issuer || iss == "" {
+		return fmt.Errorf("%w: issuer %.128q", ErrClaims, iss)
+	}
+	now := time.Now
+	if v.Now != nil {
+		now = v.Now
+	}
+	t := now()
+	exp, there, err := Time(claims, "exp")
+	if err != nil {
+		return err
+	}
+	if !there {
+		return fmt.Errorf("%w: no exp", ErrClaims)
+	}
+	if !t.Before(exp.Add(v.Leeway)) {
+		return fmt.Errorf("%w at %s", ErrExpired, exp.UTC().Format(time.RFC3339))
+	}
+	for _, name := range [...]string{"nbf", "iat"} {
+		from, there, err := Time(claims, name)
+		if err != nil {
+			return err
+		}
+		if there && t.Before(from.Add(-v.Leeway)) {
+			return fmt.Errorf("%w: %s is in the future", ErrClaims, name)
+		}
+	}
+	return nil
+}
+
+// Time reads a NumericDate (RFC 7519 section 2) between 1970 and 9999.
+func Time(claims map[string]any, name string) (t time.Time, there bool, err error) {
+	const last = 253402300799
+	switch n := claims[name].(type) {
+	case nil:
+		if _, there := claims[name]; !there {
+			return time.Time{}, false, nil
+		}
+	case int64:
+		if n >= 0 && n <= last {
+			return time.Unix(n, 0), true, nil
+		}
+	case float64:
+		if n >= 0 && n <= last {
+			whole := int64(n)
+			return time.Unix(whole, int64((n-float64(whole))*1e9)), true, nil
+		}
+	}
+	return time.Time{}, false, fmt.Errorf("%w: %s is no date", ErrClaims, name)
+}
+
+// Strings reads a claim that is one string or a list of strings. Anything else
+// is an error, so that nobody mistakes it for "not given".
+func Strings(claims map[string]any, name string) ([]string, error) {
+	switch v := claims[name].(type) {
+	case nil:
+		if _, there := claims[name]; !there {
+			return nil, nil
+		}
+	case string:
+		return []string{v}, nil
+	case []any:
+		list := make([]string, 0, len(v))
+		for _, e := range v {
+			s, ok := e.(string)
+			if !ok {
+				return nil, fmt.Errorf("%w: %s holds something other than strings", ErrClaims, name)
+			}
+			list = append(list, s)
+		}
+		return list, nil
+	}
+	return nil, fmt.Errorf("%w: %s is neither a string nor a list of them", ErrClaims, name)
+}
