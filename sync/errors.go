@@ -1,0 +1,17 @@
+package sync
+
+import "github.com/micro/go-platform/internal/fault"
+
+// The kinds of errors; test with errors.Is. An error of a call also carries
+// what the backend said.
+var (
+	ErrHeld           = fault.Held           // TryLock: somebody holds the id or waits for it
+	ErrTimeout        = fault.Timeout        // Lock: WithWait ran out
+	ErrLost           = fault.Lost           // the lock ended by itself: cause of its context, result of Unlock
+	ErrNoLeader       = fault.NotFound       // nobody leads
+	ErrConflict       = fault.Conflict       // callers of one semaphore disagree on its limit; a token older than one seen
+	ErrInvalid        = fault.Invalid        // an empty id, a negative TTL and the like
+	ErrUnavailable    = fault.Unavailable    // the backend is away; certainly not applied
+	ErrUnknownOutcome = fault.UnknownOutcome // a reply was lost; what may be left is removed in the background
+	ErrClosed         = fault.Closed         // used after Close
+)

@@ -1,0 +1,279 @@
+package sync
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/url"
+	gosync "sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/life"
+)
+
+// front is what is the same on every backend.
+type front struct {
+	*options
+	scope    string // "sync/etcd"
+	driver   Driver
+	features Features
+	life     *life.Life
+	gates    *gates // nil: the backend queues by itself
+
+	mu   gosync.Mutex
+	held map[*lease]struct{}
+}
+
+func open(o *options) (Sync, error) {
+	f := &front{options: o, scope: "sync/" + o.name, life: life.New(), held: map[*lease]struct{}{}}
+	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
+	defer cancel()
+	d, err := o.open(ctx)
+	if err != nil {
+		if fault.KindOf(err) == nil {
+			err = fault.Mark(fault.Invalid, err)
+		}
+		return nil, fault.Wrap(f.scope, "new", "", err)
+	}
+	for _, wrap := range o.around {
+		d = wrap(d)
+	}
+	if !o.lazy {
+		if err := d.Ping(ctx); err != nil {
+			if isContext(err) && !errors.Is(err, fault.Unavailable) {
+				err = fault.Mark(fault.Unavailable, err)
+			}
+			return nil, fault.Wrap(f.scope, "new", "", errors.Join(err, d.Close()))
+		}
+	}
+	f.driver, f.features = d, d.Features()
+	if !f.features.Fair {
+		f.gates = newGates()
+	}
+	return f, nil
+}
+
+func (f *front) Features() Features { return f.features }
+
+func (f *front) Lock(ctx context.Context, id string, opts ...LockOption) (Lock, error) {
+	l, err := f.acquire(ctx, "lock", "lock", id, 1, true, f.defaults(), opts)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (f *front) TryLock(ctx context.Context, id string, opts ...LockOption) (Lock, error) {
+	l, err := f.acquire(ctx, "try lock", "lock", id, 1, false, f.defaults(), opts)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (f *front) Semaphore(ctx context.Context, id string, limit int, opts ...LockOption) (Lock, error) {
+	if limit < 1 {
+		return nil, fault.New(fault.Invalid, f.scope, "semaphore", id, "limit %d, want at least 1", limit)
+	}
+	l, err := f.acquire(ctx, "semaphore", "semaphore", id, limit, true, f.defaults(), opts)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (f *front) defaults() lockOptions { return lockOptions{ttl: f.ttl, owner: f.owner} }
+
+// key is where the driver keeps id: escaped, so that no id reaches into another.
+func (f *front) key(kind, id string) string {
+	return "sync/" + url.PathEscape(f.namespace) + "/" + kind + "/" + url.PathEscape(id)
+}
+
+// acquire is Lock, TryLock, Semaphore and Elect.
+func (f *front) acquire(ctx context.Context, op, kind, id string, limit int, wait bool, o lockOptions, opts []LockOption) (*lease, error) {
+	if err := errors.Join(checkName("id", id), o.apply(opts)); err != nil {
+		return nil, fault.Wrap(f.scope, op, id, err)
+	}
+	if !f.life.Enter() {
+		return nil, fault.Wrap(f.scope, op, id, ErrClosed)
+	}
+	defer f.life.Leave()
+	joined, release := f.life.Join(ctx)
+	defer release()
+	if o.wait > 0 {
+		var cancel context.CancelFunc
+		joined, cancel = context.WithTimeout(joined, o.wait)
+		defer cancel()
+	}
+	l, err := f.claim(joined, ctx, kind, id, limit, wait, o)
+	if err != nil {
+		switch { // what ended the wait says more than what the driver made of it
+		case ctx.Err() != nil:
+			err = ctx.Err()
+		case f.life.Closed():
+			err = ErrClosed
+		case joined.Err() != nil:
+			err = fault.Markf(fault.Timeout, "waited %v", o.wait)
+		}
+		return nil, fault.Wrap(f.scope, op, id, err)
+	}
+	return l, nil
+}
+
+// claim makes claims until one is granted. A place in the queue that was lost
+// while waiting (the backend was away for longer than the TTL) is taken anew.
+func (f *front) claim(ctx, values context.Context, kind, id string, limit int, wait bool, o lockOptions) (*lease, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r := Request{Key: f.key(kind, id), Owner: o.owner, TTL: f.features.round(o.ttl), Limit: limit, Timeout: f.timeout}
+	leave := func() {}
+	if f.gates != nil {
+		var err error
+		if leave, err = f.gates.enter(ctx, r.Key, limit, wait); err != nil {
+			return nil, err
+		}
+	}
+	for waited, failures := false, 0; ; failures++ {
+		r.Nonce = rand.Text()
+		c := f.driver.Claim(r)
+		g, err := c.Acquire(ctx, wait)
+		if err == nil {
+			if l, err := f.hold(values, id, c, g, r.TTL, leave); err == nil {
+				return l, nil
+			} else if ctx.Err() == nil && wait {
+				waited = true // granted, but the reply was slower than the lease
+				continue
+			}
+			leave()
+			return nil, fault.Markf(fault.Unavailable, "the grant arrived after its own end")
+		}
+		if !clean(err) {
+			f.cleanUp(c, id)
+		}
+		again := wait && ctx.Err() == nil && (errors.Is(err, ErrLost) || waited && outage(err))
+		if !again {
+			leave()
+			return nil, err
+		}
+		waited = waited || errors.Is(err, ErrLost)
+		if backoff.Sleep(ctx, backoff.Policy{}.Wait(failures)) != nil {
+			leave()
+			return nil, err
+		}
+	}
+}
+
+// clean reports whether a failed claim left nothing behind, by the driver's
+// contract.
+func clean(err error) bool {
+	switch fault.KindOf(err) {
+	case ErrHeld, ErrUnavailable, ErrConflict, ErrInvalid:
+		return true
+	}
+	return false
+}
+
+func outage(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownOutcome) || isContext(err)
+}
+
+func isContext(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// promptly is how long a call that failed or was cancelled waits for its
+// clean-up: with a healthy backend nothing is left when it returns.
+const promptly = 50 * time.Millisecond
+
+// cleanUp releases a claim that may have left something. The caller has
+// entered life.
+func (f *front) cleanUp(c Claim, id string) {
+	done := f.abandon(c, id)
+	if done == nil { // closed, and Close waits for the caller
+		f.lastTry(c)
+		return
+	}
+	t := time.NewTimer(promptly)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+}
+
+// abandon releases a claim in the background, until the driver says that it is
+// gone; after Close it tries once more. done is nil after Close.
+func (f *front) abandon(c Claim, id string) (done <-chan struct{}) {
+	gone := make(chan struct{})
+	begun := f.life.Go(func(ctx context.Context) {
+		defer close(gone)
+		for n := 0; ; n++ {
+			err := f.release(ctx, c)
+			if err == nil || errors.Is(err, ErrLost) {
+				return
+			}
+			if n == 0 && ctx.Err() == nil {
+				f.logger.Warn("releasing in the background", "id", id, "error", err)
+			}
+			if backoff.Sleep(ctx, backoff.Policy{}.Wait(n)) != nil {
+				f.lastTry(c)
+				return
+			}
+		}
+	})
+	if !begun {
+		return nil
+	}
+	return gone
+}
+
+// lastTry releases while Close waits; what it leaves ends with its TTL.
+func (f *front) lastTry(c Claim) {
+	ctx, cancel := context.WithTimeout(context.Background(), min(f.timeout, time.Second))
+	defer cancel()
+	c.Release(ctx)
+}
+
+func (f *front) release(ctx context.Context, c Claim) error {
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	return c.Release(ctx)
+}
+
+func (f *front) Close() error {
+	err := f.life.Close(func() error {
+		f.mu.Lock()
+		held := f.held
+		f.held = nil
+		f.mu.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), f.timeout)
+		defer cancel()
+		var wg gosync.WaitGroup
+		places := make(chan struct{}, 16)
+		for l := range held {
+			l.stop(ErrClosed) // all contexts first: a slow release must not delay them
+		}
+		for l := range held {
+			places <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-places }()
+				l.end(ctx, "close", ErrClosed)
+			})
+		}
+		wg.Wait()
+		return f.driver.Close()
+	})
+	return fault.Wrap(f.scope, "close", "", err)
+}
+
+// round makes a TTL one that the backend has.
+func (ft Features) round(ttl time.Duration) time.Duration {
+	ttl = max(ttl, ft.MinTTL)
+	if step := ft.TTLStep; step > 0 {
+		ttl = (ttl + step - 1) / step * step
+	}
+	return ttl
+}

@@ -1,0 +1,254 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	gosync "sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// lease is a grant that is kept alive: a Lock, a permit or a term of office.
+//
+//	         sent        confirmed                              deadline    until
+//	──────────┼──────────────┼─────────────────────────────────────┼──────────┼──▶ local monotonic clock
+//	          └─ TTL counts from here                              └─ margin ─┘
+//
+// The backend can't give the claim away before "until", because it began to
+// count after the request was sent. The holder's context ends a margin earlier.
+// Only this process's clock is read: no clock of another machine matters, only
+// that both run at nearly the same speed.
+type lease struct {
+	f      *front
+	id     string
+	claim  Claim
+	token  uint64
+	ttl    time.Duration
+	ctx    leaseContext
+	cancel context.CancelCauseFunc
+	leave  func() // the gate; idempotent
+
+	born     time.Time
+	deadline atomic.Int64 // nanoseconds after born
+
+	mu       gosync.Mutex
+	state    state
+	renewal  *time.Timer
+	expiry   *time.Timer
+	failures int
+	inFlight *attempt // the renewal that runs, nil if none does
+	result   error    // of Unlock, once state is stateReleased or stateLost
+}
+
+type attempt struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+type state uint8
+
+const (
+	stateHeld state = iota
+	stateEnding
+	stateReleased
+	stateLost
+)
+
+// Shares of the TTL. A renewal that hangs is given up after the time of one
+// attempt, so that two more fit in before the deadline.
+const (
+	renewShare   = 3 // renew after TTL/3
+	attemptShare = 5 // one attempt may take TTL/5
+	marginShare  = 5 // give up TTL/5 before the end
+)
+
+// hold begins to keep a grant alive. It fails if the grant is over already.
+func (f *front) hold(values context.Context, id string, c Claim, g Grant, ttl time.Duration, leave func()) (*lease, error) {
+	l := &lease{f: f, id: id, claim: c, token: g.Token, ttl: ttl, leave: leave, born: time.Now()}
+	end := g.Until.Add(-ttl / marginShare)
+	if !end.After(l.born) {
+		f.abandon(c, id)
+		return nil, ErrLost
+	}
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(values))
+	l.ctx, l.cancel = leaseContext{inner, l}, cancel
+	l.deadline.Store(int64(end.Sub(l.born)))
+
+	// Registered before anything can end it.
+	f.mu.Lock()
+	f.held[l] = struct{}{}
+	f.mu.Unlock()
+	l.mu.Lock()
+	l.expiry = time.AfterFunc(end.Sub(l.born), l.expire)
+	l.renewal = time.AfterFunc(time.Until(g.Until)/renewShare, l.renew)
+	l.mu.Unlock()
+	return l, nil
+}
+
+func (l *lease) ID() string               { return l.id }
+func (l *lease) Token() uint64            { return l.token }
+func (l *lease) Context() context.Context { return &l.ctx }
+
+func (l *lease) Unlock(ctx context.Context) error { return l.end(ctx, "unlock", context.Canceled) }
+
+// over reports whether the local deadline has passed.
+func (l *lease) over() bool { return int64(time.Since(l.born)) >= l.deadline.Load() }
+
+// expire ends the lease if its deadline has passed. It is called by the timer
+// and by whoever asks the context, whichever is first.
+func (l *lease) expire() {
+	l.mu.Lock()
+	if l.state != stateHeld {
+		l.mu.Unlock()
+		return
+	}
+	if left := time.Duration(l.deadline.Load()) - time.Since(l.born); left > 0 {
+		l.expiry.Reset(left)
+		l.mu.Unlock()
+		return
+	}
+	l.lose(errors.New("not renewed in time")) // unlocks
+}
+
+// lose is called with mu locked and in stateHeld; it unlocks.
+func (l *lease) lose(cause error) {
+	err := fault.Wrap(l.f.scope, "hold", l.id, fault.Mark(ErrLost, cause))
+	l.state, l.result = stateLost, err
+	l.quiet()
+	l.mu.Unlock()
+	l.cancel(err)
+	l.forget()
+	l.f.logger.Warn("lost", "id", l.id, "token", l.token, "error", err)
+	l.f.abandon(l.claim, l.id)
+}
+
+// quiet stops what would renew or expire. It is called with mu locked.
+func (l *lease) quiet() {
+	l.renewal.Stop()
+	l.expiry.Stop()
+	if l.inFlight != nil {
+		l.inFlight.cancel()
+	}
+}
+
+func (l *lease) forget() {
+	l.leave()
+	l.f.mu.Lock()
+	delete(l.f.held, l)
+	l.f.mu.Unlock()
+}
+
+// renew is called by its timer.
+func (l *lease) renew() {
+	if !l.f.life.Enter() {
+		return
+	}
+	defer l.f.life.Leave()
+	l.mu.Lock()
+	if l.state != stateHeld {
+		l.mu.Unlock()
+		return
+	}
+	ctx, cancel := context.WithTimeout(l.f.life.Context(), l.ttl/attemptShare)
+	defer cancel()
+	a := &attempt{cancel, make(chan struct{})}
+	l.inFlight = a
+	l.mu.Unlock()
+
+	until, err := l.claim.Renew(ctx)
+
+	l.mu.Lock()
+	close(a.done)
+	l.inFlight = nil
+	switch {
+	case l.state != stateHeld || l.f.life.Closed():
+	case err == nil:
+		l.failures = 0
+		if end := until.Add(-l.ttl / marginShare).Sub(l.born); int64(end) > l.deadline.Load() {
+			l.deadline.Store(int64(end))
+		}
+		l.renewal.Reset(max(time.Until(until)/renewShare, l.ttl/100))
+	case errors.Is(err, ErrLost):
+		l.lose(err) // unlocks
+		return
+	default:
+		l.renewal.Reset(backoff.Policy{Min: l.ttl / 50, Max: l.ttl / 10}.Wait(l.failures))
+		l.failures++
+	}
+	l.mu.Unlock()
+}
+
+// stop ends the context and waits for a renewal that runs, so that it can't
+// arrive after the release. It reports whether the lease is still to release.
+func (l *lease) stop(cause error) bool {
+	l.mu.Lock()
+	if l.state == stateHeld && l.over() {
+		l.lose(errors.New("not renewed in time")) // unlocks
+		return false
+	}
+	if l.state != stateHeld {
+		defer l.mu.Unlock()
+		return l.state == stateEnding
+	}
+	l.state = stateEnding
+	l.quiet()
+	running := l.inFlight
+	l.mu.Unlock()
+	l.cancel(cause)
+	if running != nil {
+		<-running.done
+	}
+	return true
+}
+
+// end is Unlock, Resign and what Close does to each lease.
+func (l *lease) end(ctx context.Context, op string, cause error) error {
+	if !l.stop(cause) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.result
+	}
+	err := ctx.Err()
+	if err == nil {
+		err = l.f.release(ctx, l.claim)
+	}
+	err = fault.Wrap(l.f.scope, op, l.id, err)
+	switch {
+	case err == nil:
+		l.finish(stateReleased, nil)
+	case errors.Is(err, ErrLost):
+		l.finish(stateLost, err)
+	default:
+		l.forget()
+		l.f.abandon(l.claim, l.id)
+	}
+	return err
+}
+
+func (l *lease) finish(s state, result error) {
+	l.mu.Lock()
+	l.state, l.result = s, result
+	l.mu.Unlock()
+	l.forget()
+}
+
+// leaseContext ends at the deadline even before the timer could run: a process
+// that was stopped and wakes up sees the end at its first look. It embeds the
+// context that is cancelled, so contexts derived from it need no goroutine.
+type leaseContext struct {
+	context.Context
+	l *lease
+}
+
+func (c *leaseContext) look() {
+	if c.l.over() && c.Context.Err() == nil {
+		c.l.expire()
+	}
+}
+
+func (c *leaseContext) Done() <-chan struct{} { c.look(); return c.Context.Done() }
+func (c *leaseContext) Err() error            { c.look(); return c.Context.Err() }
+func (c *leaseContext) Value(key any) any     { c.look(); return c.Context.Value(key) }

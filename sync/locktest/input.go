@@ -1,0 +1,60 @@
+package locktest
+
+import (
+	"strings"
+	"time"
+
+	dsync "github.com/micro/go-platform/sync"
+)
+
+// OddIDs are ids that a backend's keys must keep apart.
+var OddIDs = []string{
+	"a", "a/", "a/b", "/a", "/", ".", "..", "a//b", "A", " ", "a b", "a\nb", "ä", "日本", "%2F", "a%2Fb", "a:b", "{a}", "*", "?", "a\x7f",
+	"lock", "leader", "semaphore", strings.Repeat("x", 250), strings.Repeat("ü", 125),
+}
+
+var inputCases = []testCase{
+	{"BadInputIsInvalid", badInput},
+	{"ShortTTLIsRaised", shortTTL},
+}
+
+func badInput(s *suite) {
+	x := s.open()
+	for _, id := range []string{"", strings.Repeat("x", 251), "a\xff", "a\x00b"} {
+		_, err := x.Lock(s.context(), id)
+		s.want("Lock of a bad id", err, dsync.ErrInvalid)
+		_, err = x.TryLock(s.context(), id)
+		s.want("TryLock of a bad id", err, dsync.ErrInvalid)
+		_, err = x.Semaphore(s.context(), id, 1)
+		s.want("Semaphore of a bad id", err, dsync.ErrInvalid)
+		_, err = x.Leader(id)
+		s.want("Leader of a bad id", err, dsync.ErrInvalid)
+	}
+	for i, o := range []dsync.LockOption{
+		nil, dsync.WithTTL(0), dsync.WithTTL(-time.Second), dsync.WithTTL(25 * time.Hour), dsync.WithWait(0), dsync.WithWait(-1),
+		dsync.WithOwner(""), dsync.WithOwner("a\xff"),
+	} {
+		if _, err := x.Lock(s.context(), "x", o); err == nil {
+			s.Errorf("bad option %d was accepted", i)
+		} else {
+			s.want("Lock with a bad option", err, dsync.ErrInvalid)
+		}
+	}
+	for _, limit := range []int{0, -1} {
+		_, err := x.Semaphore(s.context(), "x", limit)
+		s.want("Semaphore of a bad limit", err, dsync.ErrInvalid)
+	}
+}
+
+func shortTTL(s *suite) {
+	x := s.open()
+	l := s.lock(x, "x", dsync.WithTTL(time.Millisecond))
+	if d := s.open().Features().MinTTL; d > 0 {
+		select {
+		case <-l.Context().Done():
+			s.Errorf("ended (%v) although the backend keeps %v", l.Context().Err(), d)
+		case <-time.After(d / 4):
+		}
+	}
+	l.Unlock(s.context())
+}

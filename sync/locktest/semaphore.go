@@ -1,0 +1,108 @@
+package locktest
+
+import (
+	gosync "sync"
+	"sync/atomic"
+	"time"
+
+	dsync "github.com/micro/go-platform/sync"
+)
+
+var semaphoreCases = []testCase{
+	{"SemaphoreLetsSoManyInAndNoMore", semaphoreLimit},
+	{"SemaphoreCallersMustAgreeOnTheLimit", semaphoreMismatch},
+	{"SemaphorePermitOfACutOffHolderIsGivenOn", semaphoreLoss},
+}
+
+func semaphoreLimit(s *suite) {
+	a, b := s.open(), s.open()
+	const limit, callers, rounds = 3, 8, 3
+	var inside, most atomic.Int32
+	var mu gosync.Mutex
+	tokens := map[uint64]bool{}
+	var wg gosync.WaitGroup
+	for i := range callers {
+		x := a
+		if i%2 == 1 {
+			x = b
+		}
+		wg.Go(func() {
+			for range rounds {
+				l, err := x.Semaphore(s.context(), "x", limit)
+				if err != nil {
+					s.Errorf("Semaphore: %v", err)
+					return
+				}
+				n := inside.Add(1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				mu.Lock()
+				if tokens[l.Token()] {
+					s.Errorf("token %d was given twice", l.Token())
+				}
+				tokens[l.Token()] = true
+				mu.Unlock()
+				<-time.After(5 * time.Millisecond)
+				inside.Add(-1)
+				s.unlock(l)
+			}
+		})
+	}
+	wg.Wait()
+	if n := most.Load(); n > limit || n < 2 {
+		s.Errorf("%d permits at once, want 2 to %d", n, limit)
+	}
+}
+
+func semaphoreMismatch(s *suite) {
+	a, b := s.open(), s.open()
+	p, err := a.Semaphore(s.context(), "x", 2)
+	if err != nil {
+		s.Fatal(err)
+	}
+	_, err = a.Semaphore(s.context(), "x", 3)
+	s.want("Semaphore with another limit", err, dsync.ErrConflict)
+	_, err = b.Semaphore(s.context(), "x", 3)
+	s.want("Semaphore with another process's limit", err, dsync.ErrConflict)
+	q, err := b.Semaphore(s.context(), "x", 2)
+	if err != nil {
+		s.Fatalf("Semaphore with the right limit: %v", err)
+	}
+	if q.Token() <= p.Token() {
+		s.Errorf("token %d after %d", q.Token(), p.Token())
+	}
+	s.unlock(p)
+	s.unlock(q)
+	r, err := b.Semaphore(s.context(), "x", 5) // nobody is left to disagree
+	if err != nil {
+		s.Fatalf("Semaphore with a new limit: %v", err)
+	}
+	s.unlock(r)
+}
+
+func semaphoreLoss(s *suite) {
+	var fault Faults
+	a, b := s.open(dsync.WithAround(fault.Around)), s.open()
+	p, err := a.Semaphore(s.context(), "x", 2, dsync.WithTTL(s.h.TTL))
+	if err != nil {
+		s.Fatal(err)
+	}
+	q, err := b.Semaphore(s.context(), "x", 2, dsync.WithTTL(s.h.TTL))
+	if err != nil {
+		s.Fatal(err)
+	}
+	fault.CutOff(true)
+	r, err := b.Semaphore(s.context(), "x", 2, dsync.WithTTL(s.h.TTL), dsync.WithWait(s.h.TTL+s.h.Late+b.Features().Delay+5*time.Second))
+	if err != nil {
+		s.Fatalf("the permit of a holder that is cut off: %v", err)
+	}
+	if p.Context().Err() == nil {
+		s.Error("the permit was given on and its holder's context lives")
+	}
+	if q.Context().Err() != nil {
+		s.Error("another holder's permit ended")
+	}
+	fault.CutOff(false)
+	s.unlock(q)
+	s.unlock(r)
+}

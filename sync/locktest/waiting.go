@@ -1,0 +1,201 @@
+package locktest
+
+import (
+	"context"
+	"errors"
+	gosync "sync"
+	"time"
+
+	dsync "github.com/micro/go-platform/sync"
+)
+
+var waitingCases = []testCase{
+	{"WaitEndsWithTimeout", waitTimeout},
+	{"WaitEndsWithItsContextAndLeavesNothing", waitCancelled},
+	{"WaitEndsWithClose", waitClosed},
+	{"WaitersAreServedInOrder", waitInOrder},
+	{"WaiterOutlivesItsTTL", waitLong},
+	{"CloseReleases", closeReleases},
+	{"UseAfterClose", useAfterClose},
+}
+
+func waitTimeout(s *suite) {
+	a, b := s.open(), s.open()
+	l := s.lock(a, "x")
+	start := time.Now()
+	_, err := b.Lock(s.context(), "x", dsync.WithWait(200*time.Millisecond), dsync.WithTTL(s.h.TTL))
+	s.want("Lock with a wait", err, dsync.ErrTimeout)
+	if d := time.Since(start); d < 200*time.Millisecond || d > 1500*time.Millisecond {
+		s.Errorf("waited %v, want 200 ms", d)
+	}
+	s.unlock(l)
+	s.free(a, "x")
+}
+
+func waitCancelled(s *suite) {
+	a, b := s.open(), s.open()
+	l := s.lock(a, "x")
+	for range 3 {
+		ctx, cancel := context.WithCancel(s.context())
+		time.AfterFunc(50*time.Millisecond, cancel)
+		start := time.Now()
+		_, err := b.Lock(ctx, "x", dsync.WithTTL(s.h.TTL))
+		s.want("Lock with a cancelled context", err, context.Canceled)
+		if d := time.Since(start); d > 1500*time.Millisecond {
+			s.Errorf("a cancelled wait took %v", d)
+		}
+	}
+	s.unlock(l)
+	s.free(a, "x")
+	ctx, cancel := context.WithCancel(s.context())
+	cancel()
+	_, err := b.Lock(ctx, "x")
+	s.want("Lock with an ended context", err, context.Canceled)
+	s.free(a, "x")
+}
+
+func waitClosed(s *suite) {
+	a, b := s.open(), s.open()
+	l := s.lock(a, "x")
+	errs := make(chan error, 3)
+	for range cap(errs) {
+		go func() {
+			_, err := b.Lock(s.context(), "x", dsync.WithTTL(s.h.TTL))
+			errs <- err
+		}()
+	}
+	select {
+	case err := <-errs:
+		s.Fatalf("Lock of a held id returned %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	if err := b.Close(); err != nil {
+		s.Errorf("Close: %v", err)
+	}
+	for range cap(errs) {
+		select {
+		case err := <-errs:
+			s.want("Lock that Close ended", err, dsync.ErrClosed)
+		case <-time.After(5 * time.Second):
+			s.Fatal("Close did not end a wait")
+		}
+	}
+	s.unlock(l)
+	s.free(a, "x")
+}
+
+func waitInOrder(s *suite) {
+	a, b := s.open(), s.open()
+	if !a.Features().Fair {
+		s.Skip("the backend is not fair")
+	}
+	first := s.lock(a, "x")
+	const n = 6
+	var mu gosync.Mutex
+	var order []int
+	var wg gosync.WaitGroup
+	for i := range n {
+		x := a
+		if i%2 == 1 {
+			x = b
+		}
+		wg.Go(func() {
+			l, err := x.Lock(s.context(), "x")
+			if err != nil {
+				s.Errorf("Lock: %v", err)
+				return
+			}
+			mu.Lock()
+			order = append(order, i)
+			mu.Unlock()
+			s.unlock(l)
+		})
+		// Nothing tells from outside that the caller has taken its place.
+		<-time.After(100 * time.Millisecond)
+	}
+	s.unlock(first)
+	wg.Wait()
+	for i, got := range order {
+		if got != i {
+			s.Fatalf("served in the order %v", order)
+		}
+	}
+}
+
+func waitLong(s *suite) {
+	a, b := s.open(), s.open()
+	l := s.lock(a, "x", dsync.WithTTL(s.h.TTL))
+	got := make(chan error, 1)
+	var second dsync.Lock
+	go func() {
+		var err error
+		second, err = b.Lock(s.context(), "x", dsync.WithTTL(s.h.TTL))
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		s.Fatalf("got the lock from a holder that renews: %v", err)
+	case <-time.After(s.h.TTL*5/2 + s.h.Late):
+	}
+	if err := l.Context().Err(); err != nil {
+		s.Errorf("a renewed lock ended: %v", context.Cause(l.Context()))
+	}
+	s.unlock(l)
+	select {
+	case err := <-got:
+		if err != nil {
+			s.Fatalf("Lock after a long wait: %v", err)
+		}
+		if second.Token() <= l.Token() {
+			s.Errorf("token %d after %d", second.Token(), l.Token())
+		}
+		s.unlock(second)
+	case <-time.After(s.h.TTL / 2):
+		s.Error("a waiter lost its place while it waited for more than its TTL")
+	}
+}
+
+func closeReleases(s *suite) {
+	a, b := s.open(), s.open()
+	l, m := s.lock(a, "x"), s.lock(a, "y")
+	if err := a.Close(); err != nil {
+		s.Errorf("Close: %v", err)
+	}
+	for _, l := range []dsync.Lock{l, m} {
+		s.ended("the context of a closed Sync's lock", l.Context(), time.Second, dsync.ErrClosed)
+		s.unlock(l)
+	}
+	s.free(b, "x")
+	s.free(b, "y")
+}
+
+func useAfterClose(s *suite) {
+	x := s.open()
+	leader, err := x.Leader("x")
+	if err != nil {
+		s.Fatal(err)
+	}
+	var wg gosync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if err := x.Close(); err != nil {
+				s.Errorf("Close: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	_, errLock := x.Lock(s.context(), "x")
+	_, errTry := x.TryLock(s.context(), "x")
+	_, errSem := x.Semaphore(s.context(), "x", 2)
+	_, errNew := x.Leader("x")
+	_, errElect := leader.Elect(s.context())
+	_, errLeader := leader.Leader(s.context())
+	var errWatch error
+	for _, errWatch = range leader.Watch(s.context()) {
+	}
+	for i, err := range []error{errLock, errTry, errSem, errNew, errElect, errLeader, errWatch} {
+		if !errors.Is(err, dsync.ErrClosed) {
+			s.Errorf("call %d after Close = %v, want closed", i, err)
+		}
+	}
+}

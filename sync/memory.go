@@ -1,0 +1,211 @@
+package sync
+
+import (
+	"context"
+	gosync "sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Memory is the embedded backend: locks that exclude the Syncs of one process
+// that share it. The zero Memory is not usable; use NewMemory.
+type Memory struct {
+	mu    gosync.Mutex
+	token uint64 // the last one given, of any key
+	keys  map[string]*entry
+}
+
+// NewMemory returns an empty Memory, for WithMemory.
+func NewMemory() *Memory { return &Memory{keys: map[string]*entry{}} }
+
+// entry is a key that somebody holds or waits for.
+type entry struct {
+	limit    int
+	holders  map[*memoryClaim]Grant
+	queue    []*memoryClaim
+	watchers map[chan struct{}]struct{}
+}
+
+type memoryDriver struct{ m *Memory }
+
+func (d memoryDriver) Claim(r Request) Claim {
+	return &memoryClaim{Request: r, m: d.m, granted: make(chan Grant, 1)}
+}
+func (memoryDriver) Features() Features         { return Features{Fair: true} }
+func (memoryDriver) Ping(context.Context) error { return nil }
+func (memoryDriver) Close() error               { return nil }
+
+func (d memoryDriver) Holder(_ context.Context, key string) (Candidate, error) {
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	if c := d.m.holder(key); c.Token > 0 {
+		return c, nil
+	}
+	return Candidate{}, ErrNoLeader
+}
+
+func (d memoryDriver) Watch(ctx context.Context, key string, report func(Candidate)) error {
+	changed := make(chan struct{}, 1)
+	d.m.mu.Lock()
+	d.m.entry(key).watchers[changed] = struct{}{}
+	d.m.mu.Unlock()
+	defer func() {
+		d.m.mu.Lock()
+		defer d.m.mu.Unlock()
+		delete(d.m.keys[key].watchers, changed)
+		d.m.tidy(key)
+	}()
+	for {
+		d.m.mu.Lock()
+		c := d.m.holder(key)
+		d.m.mu.Unlock()
+		report(c)
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+type memoryClaim struct {
+	Request
+	m       *Memory
+	granted chan Grant // 1 place
+
+	// guarded by m.mu
+	until    time.Time // of the grant
+	expiry   *time.Timer
+	released bool
+	expired  bool
+}
+
+func (c *memoryClaim) Acquire(ctx context.Context, wait bool) (Grant, error) {
+	m := c.m
+	m.mu.Lock()
+	e := m.entry(c.Key)
+	switch {
+	case len(e.holders)+len(e.queue) == 0:
+		e.limit = c.Limit
+	case e.limit != c.Limit:
+		defer m.mu.Unlock()
+		return Grant{}, fault.Markf(fault.Conflict, "limit %d, but others use %d", c.Limit, e.limit)
+	case !wait && (len(e.holders) >= e.limit || len(e.queue) > 0):
+		defer m.mu.Unlock()
+		return Grant{}, ErrHeld
+	}
+	e.queue = append(e.queue, c)
+	m.promote(c.Key)
+	m.mu.Unlock()
+	select {
+	case g := <-c.granted:
+		return g, nil
+	default:
+	}
+	select {
+	case g := <-c.granted:
+		return g, nil
+	case <-ctx.Done():
+		return Grant{}, ctx.Err() // the front releases
+	}
+}
+
+func (c *memoryClaim) Renew(context.Context) (time.Time, error) {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	if c.released || c.expired {
+		return time.Time{}, ErrLost
+	}
+	c.until = time.Now().Add(c.TTL)
+	c.expiry.Reset(c.TTL)
+	return c.until, nil
+}
+
+func (c *memoryClaim) Release(context.Context) error {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	switch {
+	case c.expired:
+		return ErrLost
+	case !c.released:
+		c.released = true
+		c.remove()
+	}
+	return nil
+}
+
+// expire is called by its timer, which may have fired while Renew had mu.
+func (c *memoryClaim) expire() {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	if !c.released && !c.expired && !time.Now().Before(c.until) {
+		c.expired = true
+		c.remove()
+	}
+}
+
+// What follows is called with mu locked.
+
+// remove takes the claim out of the holders or the queue.
+func (c *memoryClaim) remove() {
+	m := c.m
+	e := m.entry(c.Key)
+	if c.expiry != nil {
+		c.expiry.Stop()
+		delete(e.holders, c)
+	}
+	for i, w := range e.queue {
+		if w == c {
+			e.queue = append(e.queue[:i], e.queue[i+1:]...)
+			break
+		}
+	}
+	m.promote(c.Key)
+	m.tidy(c.Key)
+}
+
+func (m *Memory) entry(key string) *entry {
+	e := m.keys[key]
+	if e == nil {
+		e = &entry{holders: map[*memoryClaim]Grant{}, watchers: map[chan struct{}]struct{}{}}
+		m.keys[key] = e
+	}
+	return e
+}
+
+func (m *Memory) tidy(key string) {
+	if e := m.keys[key]; len(e.holders)+len(e.queue)+len(e.watchers) == 0 {
+		delete(m.keys, key)
+	}
+}
+
+func (m *Memory) holder(key string) Candidate {
+	if e := m.keys[key]; e != nil {
+		for c, g := range e.holders {
+			return Candidate{Owner: c.Owner, Token: g.Token}
+		}
+	}
+	return Candidate{}
+}
+
+// promote grants what is free to the first in the queue, and tells the watchers.
+func (m *Memory) promote(key string) {
+	e := m.keys[key]
+	for len(e.queue) > 0 && len(e.holders) < e.limit {
+		c := e.queue[0]
+		e.queue = e.queue[1:]
+		m.token++
+		c.until = time.Now().Add(c.TTL)
+		c.expiry = time.AfterFunc(c.TTL, c.expire)
+		g := Grant{Token: m.token, Until: c.until}
+		e.holders[c] = g
+		c.granted <- g
+	}
+	for w := range e.watchers {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+}
