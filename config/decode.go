@@ -1,0 +1,368 @@
+package config
+
+import (
+	"encoding"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Scan decodes the value into what into points to. It is strict: a key that the
+// type doesn't know, another type, a number out of range are errors, each a
+// *FieldError, joined.
+//
+// A struct field takes the key of its tag `config:"name"`, else its name in
+// snake_case. More can follow the name: `config:"dsn,required,secret"`. Other
+// tags: default:"8080", min:"1", max:"65535" (numbers and durations),
+// enum:"debug,info". Embedded structs share the level of their holder. What is
+// not set stays zero. Durations are strings ("5s"), []byte is base64, types
+// with UnmarshalText or UnmarshalJSON decode themselves.
+func (v Value) Scan(into any) error {
+	return v.scan(into, false)
+}
+
+func (v Value) scan(into any, unknown bool) error {
+	p := reflect.ValueOf(into)
+	if p.Kind() != reflect.Pointer || p.IsNil() {
+		return fmt.Errorf("scan into %T, want a pointer: %w", into, ErrInvalid)
+	}
+	d := decoder{unknown: unknown, types: new(types)}
+	if v.s != nil {
+		d.types, d.secrets = v.s.types, v.s.secrets
+	}
+	if err := d.types.check(p.Type().Elem(), "", func(string, *field) {}); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	t := v.t
+	if t == nil {
+		if p.Elem().Kind() != reflect.Struct || decodesItself(p.Type().Elem()) {
+			return &FieldError{Path: v.path, Problem: "nothing is set"}
+		}
+		t = emptyObject
+	}
+	fresh := reflect.New(p.Type().Elem()).Elem() // into stays as it was on error
+	d.decode(fresh, t, v.path, nil)
+	if len(d.errs) > 0 {
+		return errors.Join(d.errs...)
+	}
+	p.Elem().Set(fresh)
+	return nil
+}
+
+// As decodes a value as a T, with the rules of Scan.
+func As[T any](v Value) (T, error) {
+	var out T
+	err := v.Scan(&out)
+	return out, err
+}
+
+const mostErrors = 20
+
+type decoder struct {
+	unknown bool // keys that the type doesn't know are allowed
+	types   *types
+	secrets *secrets
+	errs    []error
+	hide    int // above 0 while inside a secret field
+}
+
+func (d *decoder) fail(path string, t *tree, format string, args ...any) {
+	if len(d.errs) < mostErrors {
+		d.errs = append(d.errs, &FieldError{Path: path, Origin: t.origin(), Problem: fmt.Sprintf(format, args...)})
+	}
+}
+
+// want reports a value of another type.
+func (d *decoder) want(path string, t *tree, what string) {
+	d.fail(path, t, "want %s, got %s", what, t.describe(d.hidden(path)))
+}
+
+func (d *decoder) hidden(path string) bool { return d.hide > 0 || d.secrets.secret(path) }
+
+// decode sets dst, whose tags are in f (nil for items and roots).
+func (d *decoder) decode(dst reflect.Value, t *tree, path string, f *field) {
+	if f != nil && f.secret {
+		d.hide++
+		defer func() { d.hide-- }()
+	}
+	if dst.Kind() == reflect.Pointer {
+		if t.kind == Null {
+			return
+		}
+		p := reflect.New(dst.Type().Elem())
+		d.decode(p.Elem(), t, path, f)
+		dst.Set(p)
+		return
+	}
+	if d.itself(dst, t, path) {
+		return
+	}
+	before := len(d.errs)
+	switch k := dst.Kind(); {
+	case dst.Type() == durationType:
+		if v, ok := t.asDuration(); ok {
+			dst.SetInt(int64(v))
+		} else {
+			d.want(path, t, `a duration such as "5s"`)
+		}
+	case k == reflect.Bool:
+		if v, ok := t.asBool(); ok {
+			dst.SetBool(v)
+		} else {
+			d.want(path, t, "bool")
+		}
+	case k == reflect.String:
+		if t.kind == String || t.kind == Text {
+			dst.SetString(t.text)
+		} else {
+			d.want(path, t, "string")
+		}
+	case k >= reflect.Int && k <= reflect.Int64:
+		if v, ok := t.asInt(); ok && !dst.OverflowInt(v) {
+			dst.SetInt(v)
+		} else {
+			d.want(path, t, k.String())
+		}
+	case k >= reflect.Uint && k <= reflect.Uint64:
+		if v, ok := t.asUint(); ok && !dst.OverflowUint(v) {
+			dst.SetUint(v)
+		} else {
+			d.want(path, t, k.String())
+		}
+	case k == reflect.Float32 || k == reflect.Float64:
+		if v, ok := t.asFloat(); ok && !dst.OverflowFloat(v) && !math.IsInf(v, 0) {
+			dst.SetFloat(v)
+		} else {
+			d.want(path, t, k.String())
+		}
+	case k == reflect.Interface:
+		if v := t.any(); v != nil {
+			dst.Set(reflect.ValueOf(v))
+		}
+	default:
+		d.composite(dst, t, path)
+	}
+	if f != nil && len(d.errs) == before {
+		d.limits(dst, t, path, f)
+	}
+}
+
+// itself lets types decode themselves.
+func (d *decoder) itself(dst reflect.Value, t *tree, path string) bool {
+	var err error
+	switch u := dst.Addr().Interface().(type) {
+	case encoding.TextUnmarshaler:
+		if t.kind == String || t.kind == Text {
+			err = u.UnmarshalText([]byte(t.text))
+			break
+		}
+		if j, ok := u.(json.Unmarshaler); ok {
+			err = j.UnmarshalJSON(appendJSON(nil, t, "", nil))
+			break
+		}
+		d.want(path, t, "a string for "+dst.Type().String())
+	case json.Unmarshaler:
+		err = u.UnmarshalJSON(appendJSON(nil, t, "", nil))
+	default:
+		return false
+	}
+	switch {
+	case err != nil && d.hidden(path): // its text may repeat the value
+		d.fail(path, t, "not a valid %s", dst.Type())
+	case err != nil:
+		d.fail(path, t, "not a valid %s: %v", dst.Type(), err)
+	}
+	return true
+}
+
+func (d *decoder) composite(dst reflect.Value, t *tree, path string) {
+	if dst.Type() == bytesType {
+		b, err := base64.StdEncoding.DecodeString(t.text)
+		if err != nil || t.kind != String && t.kind != Text {
+			d.want(path, t, "a string in base64")
+			return
+		}
+		dst.SetBytes(b)
+		return
+	}
+	if t.kind == Text {
+		t = expand(t, dst.Kind())
+	}
+	switch dst.Kind() {
+	case reflect.Slice, reflect.Array:
+		if t.kind != Array {
+			d.want(path, t, "array")
+			return
+		}
+		if dst.Kind() == reflect.Slice {
+			dst.Set(reflect.MakeSlice(dst.Type(), len(t.items), len(t.items)))
+		} else if dst.Len() != len(t.items) {
+			d.fail(path, t, "want %d items, got %d", dst.Len(), len(t.items))
+			return
+		}
+		for i, item := range t.items {
+			d.decode(dst.Index(i), item, joinIndex(path, i), nil)
+		}
+	case reflect.Map:
+		if t.kind != Object {
+			d.want(path, t, "object")
+			return
+		}
+		dst.Set(reflect.MakeMapWithSize(dst.Type(), len(t.members)))
+		for _, m := range t.members {
+			v := reflect.New(dst.Type().Elem()).Elem()
+			d.decode(v, m.val, join(path, m.key), nil)
+			dst.SetMapIndex(reflect.ValueOf(m.key).Convert(dst.Type().Key()), v)
+		}
+	case reflect.Struct:
+		if t.kind != Object {
+			d.want(path, t, "object")
+			return
+		}
+		d.structure(dst, t, path)
+	}
+}
+
+func (d *decoder) structure(dst reflect.Value, t *tree, path string) {
+	p, err := d.types.of(dst.Type())
+	if err != nil {
+		d.fail(path, t, "%v", err)
+		return
+	}
+	known := 0
+	for i := range p.fields {
+		f := &p.fields[i]
+		sub, subPath := t.child(f.name), join(path, f.name)
+		switch {
+		case sub != nil:
+			known++
+		case f.required:
+			d.fail(subPath, t, "required, but nothing is set")
+			continue
+		case f.hasDef:
+			sub = &tree{kind: Text, text: f.def}
+		case f.typ.Kind() == reflect.Struct && !decodesItself(f.typ):
+			sub = &tree{kind: Object, from: t.from, line: t.line, column: t.column} // its own defaults and required fields
+		default:
+			continue
+		}
+		d.decode(dst.FieldByIndex(f.index), sub, subPath, f)
+	}
+	if d.unknown || known == len(t.members) {
+		return
+	}
+	for _, m := range t.members {
+		if slices.ContainsFunc(p.fields, func(f field) bool { return f.name == m.key }) {
+			continue
+		}
+		problem := "unknown key"
+		if like := nearest(m.key, p.fields); like != "" {
+			problem += fmt.Sprintf(", did you mean %q?", like)
+		}
+		d.fail(join(path, m.key), m.val, "%s", problem)
+	}
+}
+
+func (d *decoder) limits(dst reflect.Value, t *tree, path string, f *field) {
+	if f.min != "" || f.max != "" {
+		var v float64
+		switch {
+		case dst.CanInt():
+			v = float64(dst.Int())
+		case dst.CanUint():
+			v = float64(dst.Uint())
+		case dst.CanFloat():
+			v = dst.Float()
+		}
+		if f.min != "" && v < f.lo || f.max != "" && v > f.hi {
+			d.want(path, t, "a value "+f.span())
+		}
+	}
+	if len(f.enum) > 0 {
+		var text string
+		if t.kind == String || t.kind == Text || t.kind == Number {
+			text = t.text
+		}
+		if !slices.Contains(f.enum, text) {
+			d.want(path, t, "one of "+strings.Join(f.enum, ", "))
+		}
+	}
+}
+
+func (f *field) span() string {
+	switch {
+	case f.max == "":
+		return "of " + f.min + " or more"
+	case f.min == "":
+		return "of " + f.max + " or less"
+	}
+	return "from " + f.min + " to " + f.max
+}
+
+// expand turns text without a type into an array or an object: JSON, or for an
+// array the parts between commas.
+func expand(t *tree, k reflect.Kind) *tree {
+	s := strings.TrimSpace(t.text)
+	if strings.HasPrefix(s, "[") || strings.HasPrefix(s, "{") {
+		if n, err := (JSON{}).Parse([]byte(s)); err == nil {
+			if parsed, err := seal(n, t.from); err == nil {
+				return parsed
+			}
+		}
+		return t
+	}
+	if k != reflect.Slice && k != reflect.Array {
+		return t
+	}
+	out := &tree{kind: Array, from: t.from, line: t.line, column: t.column}
+	if s == "" {
+		return out
+	}
+	for _, part := range strings.Split(s, ",") {
+		item := *t
+		item.text = strings.TrimSpace(part)
+		out.items = append(out.items, &item)
+	}
+	return out
+}
+
+// nearest returns the field whose name is a slip of the pen away from key.
+func nearest(key string, fields []field) string {
+	plain := strings.NewReplacer("_", "", "-", "")
+	best, least := "", 3
+	for _, f := range fields {
+		a, b := strings.ToLower(plain.Replace(key)), plain.Replace(f.name)
+		if n := distance(a, b); n < least && n < len(b) {
+			best, least = f.name, n
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diagonal
+			if a[i-1] != b[j-1] {
+				cost = 1 + min(diagonal, row[j], row[j-1])
+			}
+			diagonal, row[j] = row[j], cost
+		}
+	}
+	return row[len(b)]
+}

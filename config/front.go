@@ -1,0 +1,309 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/life"
+)
+
+// front is the Config that New returns.
+type front struct {
+	options
+	life    *life.Life
+	types   types
+	current atomic.Pointer[Snapshot]
+	dirty   chan struct{} // holds one token while a source has news
+
+	applying sync.Mutex // one change at a time, from merging to the last notice
+
+	mu          sync.Mutex // guards what follows, and prepare against Subscribe
+	subscribers []*subscription
+	watchers    map[chan struct{}]bool
+
+	stateMu  sync.Mutex
+	rejected error
+	since    time.Time
+	restored time.Time
+	unsaved  error
+	misreads map[string]error
+
+	telling    sync.Mutex // one call of onHealth at a time
+	toldHealth Health
+}
+
+type subscription struct {
+	path string
+	ask  Subscriber
+}
+
+func newFront(opts []Option) (*front, error) {
+	c := &front{
+		options: options{
+			timeout: 5 * time.Second, prepare: 5 * time.Second, debounce: 50 * time.Millisecond, poll: 30 * time.Second,
+			logger: slog.New(slog.DiscardHandler), secrets: &secrets{},
+		},
+		life: life.New(), dirty: make(chan struct{}, 1), watchers: map[chan struct{}]bool{}, misreads: map[string]error{},
+	}
+	bad := func(err error) (*front, error) {
+		return nil, fault.Wrap("config", "new", "", fault.Mark(ErrInvalid, err))
+	}
+	for i, opt := range opts {
+		if opt == nil {
+			return bad(fmt.Errorf("option %d is nil", i+1))
+		}
+		if err := opt(&c.options); err != nil {
+			return bad(err)
+		}
+	}
+	seen := map[string]bool{}
+	for _, l := range c.sources {
+		if seen[l.src.Name()] {
+			return bad(fmt.Errorf("source %q is given twice", l.src.Name()))
+		}
+		seen[l.src.Name()] = true
+		if l.timeout == 0 {
+			l.timeout = c.timeout
+		}
+	}
+	if err := c.start(); err != nil {
+		c.life.Close(nil)
+		return nil, fault.Wrap("config", "new", "", err)
+	}
+	return c, nil
+}
+
+// start opens and reads the sources, makes the first snapshot and begins to
+// follow. On failure it leaves nothing open.
+func (c *front) start() (err error) {
+	opened := 0
+	defer func() {
+		if err != nil {
+			closeSources(c.sources[:opened])
+		}
+	}()
+	for _, l := range c.sources {
+		if o, ok := l.src.(Opener); ok {
+			if err := o.Open(c.life.Context()); err != nil {
+				return sourceError(l, err)
+			}
+		}
+		opened++
+	}
+	c.readAll(c.life.Context(), func(l *layer) bool { return l.optional })
+	if err := c.first(); err != nil {
+		return err
+	}
+	for _, l := range c.sources {
+		_, watches := l.src.(Watcher)
+		if l.poll > 0 && watches { // asked for explicitly, on top
+			c.life.Go(func(ctx context.Context) { l.pollEvery(ctx, c.heard) })
+		}
+		if l.poll == 0 {
+			l.poll = c.poll
+		}
+		c.life.Go(func(ctx context.Context) { l.follow(ctx, c.heard) })
+	}
+	c.life.Go(c.loop)
+	return nil
+}
+
+// readAll reads the sources at once. It waits for all of them, but for those
+// that may be late no longer than for the others.
+func (c *front) readAll(ctx context.Context, mayBeLate func(*layer) bool) {
+	var must sync.WaitGroup
+	var may sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	defer may.Wait()
+	defer cancel()
+	const grace = 500 * time.Millisecond
+	for _, l := range c.sources {
+		wg := &must
+		if mayBeLate != nil && mayBeLate(l) {
+			wg = &may
+		}
+		wg.Go(func() {
+			if _, err := l.read(ctx); err != nil && errors.Is(err, context.Canceled) {
+				l.take(Content{}, fault.Markf(ErrUnavailable, "no answer yet"), nil)
+			}
+		})
+	}
+	must.Wait()
+	late := make(chan struct{})
+	go func() { may.Wait(); close(late) }()
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case <-late:
+	case <-t.C:
+		cancel()
+		<-late
+	}
+}
+
+func sourceError(l *layer, err error) error {
+	return fmt.Errorf("source %s: %w", l.src.Name(), err)
+}
+
+// sourceErrors joins why sources can't be read.
+func (c *front) sourceErrors(required bool) error {
+	var errs []error
+	for _, l := range c.sources {
+		if err := l.problem(); err != nil && !(required && (l.optional || !l.restored.IsZero())) {
+			errs = append(errs, sourceError(l, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// heard is told of everything that a source says.
+func (c *front) heard(changed bool) {
+	if changed {
+		select {
+		case c.dirty <- struct{}{}:
+		default:
+		}
+	}
+	c.tell()
+}
+
+// loop applies changes, those that come close together at once.
+func (c *front) loop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.dirty:
+		}
+		if backoff.Sleep(ctx, c.debounce) != nil {
+			return
+		}
+		select {
+		case <-c.dirty:
+		default:
+		}
+		c.apply(ctx)
+	}
+}
+
+func (c *front) Get(path string) Value { return c.current.Load().Get(path) }
+
+func (c *front) Snapshot() *Snapshot { return c.current.Load() }
+
+func (c *front) Watch(ctx context.Context, path string) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		news := make(chan struct{}, 1)
+		c.mu.Lock()
+		c.watchers[news] = true
+		c.mu.Unlock()
+		defer func() {
+			c.mu.Lock()
+			delete(c.watchers, news)
+			c.mu.Unlock()
+		}()
+		var last Value
+		for first := true; ; first = false {
+			if err := ctx.Err(); err != nil {
+				yield(Change{}, fault.Wrap("config", "watch", path, err))
+				return
+			}
+			if c.life.Closed() {
+				yield(Change{}, fault.Wrap("config", "watch", path, ErrClosed))
+				return
+			}
+			s := c.current.Load()
+			if v := s.Get(path); first || !v.Equal(last) {
+				if !yield(Change{Path: path, Old: last, New: v, Version: s.version}, nil) {
+					return
+				}
+				last = v
+			}
+			select {
+			case <-news:
+			case <-ctx.Done():
+			case <-c.life.Done():
+			}
+		}
+	}
+}
+
+func (c *front) Subscribe(path string, ask Subscriber) (cancel func(), err error) {
+	if ask == nil {
+		return nil, fault.New(ErrInvalid, "config", "subscribe", path, "nil subscriber")
+	}
+	if !c.life.Enter() {
+		return nil, fault.Wrap("config", "subscribe", path, ErrClosed)
+	}
+	defer c.life.Leave()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ctx, stop := context.WithTimeout(c.life.Context(), c.prepare)
+	defer stop()
+	sub := &subscription{path, ask}
+	s := c.current.Load()
+	commit, err := sub.prepare(ctx, Change{Path: path, New: s.Get(path), Version: s.version})
+	if err != nil {
+		return nil, fault.Wrap("config", "subscribe", path, err)
+	}
+	if commit != nil {
+		commit()
+	}
+	c.subscribers = append(c.subscribers, sub)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.subscribers = slices.DeleteFunc(c.subscribers, func(s *subscription) bool { return s == sub })
+	}, nil
+}
+
+func (c *front) Reload(ctx context.Context) error {
+	if !c.life.Enter() {
+		return fault.Wrap("config", "reload", "", ErrClosed)
+	}
+	defer c.life.Leave()
+	ctx, release := c.life.Join(ctx)
+	defer release()
+	var wg sync.WaitGroup
+	for _, l := range c.sources {
+		wg.Go(func() { l.read(ctx) })
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		if c.life.Closed() {
+			err = ErrClosed
+		}
+		return fault.Wrap("config", "reload", "", err)
+	}
+	err := c.apply(ctx)
+	return fault.Wrap("config", "reload", "", errors.Join(c.sourceErrors(false), err))
+}
+
+func (c *front) Close() error {
+	return c.life.Close(func() error {
+		return fault.Wrap("config", "close", "", closeSources(c.sources))
+	})
+}
+
+func closeSources(layers []*layer) error {
+	var errs []error
+	for _, l := range layers {
+		if cl, ok := l.src.(Closer); ok {
+			if err := cl.Close(); err != nil {
+				errs = append(errs, sourceError(l, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// addSecret is how a binding marks a field as secret.
+func (c *front) addSecret(path string) { c.secrets.add(path) }

@@ -1,0 +1,100 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+)
+
+func (c *front) Health() Health {
+	s := c.current.Load()
+	h := Health{Version: s.version, Applied: s.applied, Hash: s.Hash()}
+	c.stateMu.Lock()
+	h.Rejected, h.Since, h.Restored, h.Unsaved = c.rejected, c.since, c.restored, c.unsaved
+	for _, err := range c.misreads {
+		h.Misreads = append(h.Misreads, err)
+	}
+	c.stateMu.Unlock()
+	slices.SortFunc(h.Misreads, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	h.OK = h.Rejected == nil && h.Restored.IsZero()
+	for _, l := range c.sources {
+		sh := l.health()
+		h.OK = h.OK && sh.Err == nil
+		h.Sources = append(h.Sources, sh)
+	}
+	return h
+}
+
+// Err joins everything that is wrong, nil if Health is OK. It is what a health
+// check returns.
+func (h Health) Err() error {
+	var errs []error
+	for _, s := range h.Sources {
+		if s.Err != nil {
+			errs = append(errs, &SourceError{Source: s.Name, Since: s.Since, Err: s.Err})
+		}
+	}
+	if h.Rejected != nil {
+		errs = append(errs, h.Rejected)
+	}
+	if !h.Restored.IsZero() {
+		errs = append(errs, errors.New("running on last-known-good content of "+h.Restored.Format("2006-01-02 15:04:05 MST")))
+	}
+	return errors.Join(errs...)
+}
+
+// tell logs what changed about the sources and calls onHealth.
+func (c *front) tell() {
+	c.telling.Lock()
+	defer c.telling.Unlock()
+	for _, l := range c.sources {
+		l.mu.Lock()
+		err, was := l.err, l.told
+		l.told = err
+		l.mu.Unlock()
+		switch {
+		case err != nil && was == nil:
+			c.logger.Warn("config: source failed, its last values stay", "source", l.src.Name(), "error", err)
+		case err == nil && was != nil:
+			c.logger.Info("config: source is back", "source", l.src.Name())
+		}
+	}
+	if c.onHealth == nil || c.current.Load() == nil {
+		return
+	}
+	if h := c.Health(); !h.equal(c.toldHealth) {
+		c.toldHealth = h
+		c.onHealth(h)
+	}
+}
+
+// equal compares what a person would call a change of health.
+func (h Health) equal(o Health) bool {
+	return h.OK == o.OK && h.Version == o.Version && text(h.Rejected) == text(o.Rejected) && text(h.Unsaved) == text(o.Unsaved) &&
+		h.Restored.Equal(o.Restored) &&
+		slices.EqualFunc(h.Sources, o.Sources, func(a, b SourceHealth) bool {
+			return a.Revision == b.Revision && a.Restored == b.Restored && text(a.Err) == text(b.Err)
+		})
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// misread notes a getter that met another type.
+func (c *front) misread(path string, t *tree, want string) {
+	key := path + "\x00" + want
+	c.stateMu.Lock()
+	_, known := c.misreads[key]
+	if known || len(c.misreads) >= 100 {
+		c.stateMu.Unlock()
+		return
+	}
+	err := &FieldError{Path: path, Origin: t.origin(), Problem: "want " + want + ", got " + t.describe(c.secrets.secret(path))}
+	c.misreads[key] = err
+	c.stateMu.Unlock()
+	c.logger.Warn("config: default used, the value has another type", "error", err)
+}

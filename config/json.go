@@ -1,0 +1,367 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// JSON is the format of RFC 8259, read strictly: one document, valid UTF-8, no
+// duplicate keys, no lone surrogates. A byte order mark is skipped.
+type JSON struct{}
+
+// Name returns "json".
+func (JSON) Name() string { return "json" }
+
+// Extensions returns ".json".
+func (JSON) Extensions() []string { return []string{".json"} }
+
+// Parse reads one document. Its nodes carry line and column.
+func (JSON) Parse(data []byte) (*Node, error) {
+	p := parser{data: bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), line: 1}
+	p.space()
+	if p.pos == len(p.data) {
+		return nil, &SyntaxError{Problem: "empty document"}
+	}
+	n, err := p.value(0)
+	if err != nil {
+		return nil, err
+	}
+	if p.space(); p.pos < len(p.data) {
+		return nil, p.fail("unexpected %s after the document", p.here())
+	}
+	return n, nil
+}
+
+type parser struct {
+	data  []byte
+	pos   int
+	line  int
+	start int // of the line
+	count int
+}
+
+func (p *parser) fail(format string, args ...any) error {
+	return &SyntaxError{Line: p.line, Column: p.pos - p.start + 1, Problem: fmt.Sprintf(format, args...)}
+}
+
+// here describes the next character for an error.
+func (p *parser) here() string {
+	if p.pos >= len(p.data) {
+		return "end of document"
+	}
+	r, _ := utf8.DecodeRune(p.data[p.pos:])
+	return strconv.QuoteRune(r)
+}
+
+func (p *parser) space() {
+	for p.pos < len(p.data) {
+		switch p.data[p.pos] {
+		case '\n':
+			p.line++
+			p.start = p.pos + 1
+		case ' ', '\t', '\r':
+		default:
+			return
+		}
+		p.pos++
+	}
+}
+
+func (p *parser) value(depth int) (*Node, error) {
+	if depth > maxDepth {
+		return nil, p.fail("nested deeper than %d levels", maxDepth)
+	}
+	if p.count++; p.count > maxNodes {
+		return nil, p.fail("more than %d values", maxNodes)
+	}
+	n := &Node{Line: p.line, Column: p.pos - p.start + 1}
+	if p.pos == len(p.data) {
+		return nil, p.fail("unexpected end of document")
+	}
+	var err error
+	switch c := p.data[p.pos]; {
+	case c == '{':
+		n.Kind = Object
+		err = p.object(n, depth)
+	case c == '[':
+		n.Kind = Array
+		err = p.array(n, depth)
+	case c == '"':
+		n.Kind = String
+		n.Text, err = p.text()
+	case c == '-' || c >= '0' && c <= '9':
+		n.Kind = Number
+		from := p.pos
+		for p.pos < len(p.data) && numeric(p.data[p.pos]) {
+			p.pos++
+		}
+		if n.Text = string(p.data[from:p.pos]); !validNumber(n.Text) {
+			p.pos = from
+			err = p.fail("malformed number %q", clip(n.Text))
+		}
+	case p.word("true"):
+		n.Kind, n.Bool = Bool, true
+	case p.word("false"):
+		n.Kind = Bool
+	case p.word("null"):
+		n.Kind = Null
+	default:
+		err = p.fail("unexpected %s, want a value", p.here())
+	}
+	return n, err
+}
+
+func numeric(c byte) bool {
+	return c >= '0' && c <= '9' || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'
+}
+
+func (p *parser) word(w string) bool {
+	if !bytes.HasPrefix(p.data[p.pos:], []byte(w)) {
+		return false
+	}
+	p.pos += len(w)
+	return true
+}
+
+func (p *parser) object(n *Node, depth int) error {
+	p.pos++
+	if p.space(); p.peek('}') {
+		return nil
+	}
+	for {
+		if p.pos == len(p.data) || p.data[p.pos] != '"' {
+			return p.fail("unexpected %s, want a key in quotes", p.here())
+		}
+		key, err := p.text()
+		if err != nil {
+			return err
+		}
+		if p.space(); !p.peek(':') {
+			return p.fail("unexpected %s, want ':' after key %q", p.here(), clip(key))
+		}
+		p.space()
+		v, err := p.value(depth + 1)
+		if err != nil {
+			return err
+		}
+		n.Members = append(n.Members, Member{key, v})
+		p.space()
+		switch {
+		case p.peek('}'):
+			return nil
+		case !p.peek(','):
+			return p.fail("unexpected %s, want ',' or '}'", p.here())
+		}
+		p.space()
+	}
+}
+
+func (p *parser) array(n *Node, depth int) error {
+	p.pos++
+	if p.space(); p.peek(']') {
+		return nil
+	}
+	for {
+		v, err := p.value(depth + 1)
+		if err != nil {
+			return err
+		}
+		n.Items = append(n.Items, v)
+		p.space()
+		switch {
+		case p.peek(']'):
+			return nil
+		case !p.peek(','):
+			return p.fail("unexpected %s, want ',' or ']'", p.here())
+		}
+		p.space()
+	}
+}
+
+// peek steps over c if it comes next.
+func (p *parser) peek(c byte) bool {
+	if p.pos < len(p.data) && p.data[p.pos] == c {
+		p.pos++
+		return true
+	}
+	return false
+}
+
+func (p *parser) text() (string, error) {
+	p.pos++
+	from := p.pos
+	for p.pos < len(p.data) {
+		switch c := p.data[p.pos]; {
+		case c == '"':
+			s := p.data[from:p.pos]
+			if !utf8.Valid(s) {
+				return "", p.fail("text is not valid UTF-8")
+			}
+			p.pos++
+			return string(s), nil
+		case c == '\\':
+			return p.escaped(from)
+		case c < ' ':
+			return "", p.fail("control character %s in text", p.here())
+		}
+		p.pos++
+	}
+	return "", p.fail("text without closing quote")
+}
+
+// escaped continues text at the first backslash.
+func (p *parser) escaped(from int) (string, error) {
+	out := append([]byte(nil), p.data[from:p.pos]...)
+	for p.pos < len(p.data) {
+		c := p.data[p.pos]
+		p.pos++
+		switch {
+		case c == '"':
+			if !utf8.Valid(out) {
+				return "", p.fail("text is not valid UTF-8")
+			}
+			return string(out), nil
+		case c < ' ':
+			p.pos--
+			return "", p.fail("control character %s in text", p.here())
+		case c != '\\':
+			out = append(out, c)
+			continue
+		}
+		if p.pos == len(p.data) {
+			break
+		}
+		c = p.data[p.pos]
+		p.pos++
+		switch c {
+		case '"', '\\', '/':
+			out = append(out, c)
+		case 'b':
+			out = append(out, '\b')
+		case 'f':
+			out = append(out, '\f')
+		case 'n':
+			out = append(out, '\n')
+		case 'r':
+			out = append(out, '\r')
+		case 't':
+			out = append(out, '\t')
+		case 'u':
+			r, ok := p.hex()
+			if utf16.IsSurrogate(r) {
+				var low rune
+				if ok = ok && p.word(`\u`); ok {
+					low, ok = p.hex()
+				}
+				if r = utf16.DecodeRune(r, low); r == utf8.RuneError {
+					ok = false
+				}
+			}
+			if !ok {
+				return "", p.fail(`malformed \u escape`)
+			}
+			out = utf8.AppendRune(out, r)
+		default:
+			p.pos--
+			return "", p.fail("unknown escape %s", p.here())
+		}
+	}
+	return "", p.fail("text without closing quote")
+}
+
+func (p *parser) hex() (rune, bool) {
+	if p.pos+4 > len(p.data) {
+		return 0, false
+	}
+	var r rune
+	for _, c := range p.data[p.pos : p.pos+4] {
+		switch {
+		case c >= '0' && c <= '9':
+			r = r<<4 | rune(c-'0')
+		case c >= 'a' && c <= 'f':
+			r = r<<4 | rune(c-'a'+10)
+		case c >= 'A' && c <= 'F':
+			r = r<<4 | rune(c-'A'+10)
+		default:
+			return 0, false
+		}
+	}
+	p.pos += 4
+	return r, true
+}
+
+// appendJSON writes t as compact JSON with sorted keys. Text is a string.
+// Where redact returns true for a path, a placeholder stands for the value;
+// redact may be nil.
+func appendJSON(b []byte, t *tree, path string, redact func(path string) bool) []byte {
+	if t == nil {
+		return append(b, "null"...)
+	}
+	if redact != nil && redact(path) {
+		return append(b, `"`+redacted+`"`...)
+	}
+	switch t.kind {
+	case Bool:
+		return strconv.AppendBool(b, t.flag)
+	case Number:
+		return append(b, t.text...)
+	case String, Text:
+		return appendQuoted(b, t.text)
+	case Array:
+		b = append(b, '[')
+		for i, item := range t.items {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			sub := ""
+			if redact != nil {
+				sub = joinIndex(path, i)
+			}
+			b = appendJSON(b, item, sub, redact)
+		}
+		return append(b, ']')
+	case Object:
+		b = append(b, '{')
+		for i, m := range t.members {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(appendQuoted(b, m.key), ':')
+			sub := ""
+			if redact != nil {
+				sub = join(path, m.key)
+			}
+			b = appendJSON(b, m.val, sub, redact)
+		}
+		return append(b, '}')
+	}
+	return append(b, "null"...)
+}
+
+func appendQuoted(b []byte, s string) []byte {
+	const digits = "0123456789abcdef"
+	b = append(b, '"')
+	from := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, s[from:i]...)
+		from = i + 1
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			b = append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		}
+	}
+	return append(append(b, s[from:]...), '"')
+}

@@ -1,0 +1,201 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// savedFile is the last-known-good file. It holds every layer's own content,
+// so that a layer that is up needs nothing of it.
+type savedFile struct {
+	Sources []savedSource `json:"sources"`
+
+	byName map[string]savedSource
+}
+
+type savedSource struct {
+	Name     string      `json:"name"`
+	Saved    time.Time   `json:"saved"`
+	Revision string      `json:"revision,omitempty"`
+	Parts    []savedPart `json:"parts"`
+
+	trees []*tree
+}
+
+type savedPart struct {
+	Name    string          `json:"name,omitempty"`
+	Untyped bool            `json:"untyped,omitempty"` // strings are Text
+	Content json.RawMessage `json:"content"`
+}
+
+// loadSaved reads the last-known-good file. It is empty if there is none, or
+// nothing of it is young enough; the error says why for the report.
+func (c *front) loadSaved() (*savedFile, error) {
+	s := &savedFile{byName: map[string]savedSource{}}
+	if c.saved == "" {
+		return s, nil
+	}
+	data, err := os.ReadFile(c.saved)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, s)
+	}
+	if err != nil {
+		return s, fmt.Errorf("last-known-good file: %w", err)
+	}
+	var old error
+	for _, src := range s.Sources {
+		if age := time.Since(src.Saved); c.savedAge > 0 && age > c.savedAge {
+			old = fmt.Errorf("last-known-good file: %s is %v old, more than %v", src.Name, age.Round(time.Second), c.savedAge)
+			continue
+		}
+		for _, p := range src.Parts {
+			n, err := JSON{}.Parse(p.Content)
+			if err == nil {
+				if p.Untyped {
+					untype(n)
+				}
+				var t *tree
+				t, err = seal(n, &provenance{source: src.Name + " (last known good)", part: p.Name, revision: src.Revision})
+				src.trees = append(src.trees, t)
+			}
+			if err != nil {
+				return s, fmt.Errorf("last-known-good file: %s: %w", src.Name, err)
+			}
+		}
+		s.byName[src.Name] = src
+	}
+	return s, old
+}
+
+// restore gives a layer its last-known-good content, if there is any. Its error
+// stays.
+func (s *savedFile) restore(l *layer) {
+	src, ok := s.byName[l.src.Name()]
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.have, l.parts, l.revision, l.restored = true, src.trees, src.Revision, src.Saved
+}
+
+// complete reports whether the file holds all required layers.
+func (s *savedFile) complete(layers []*layer) bool {
+	for _, l := range layers {
+		if _, ok := s.byName[l.src.Name()]; !ok && !l.optional {
+			return false
+		}
+	}
+	return len(s.byName) > 0
+}
+
+// parts are the saved parts of a layer, see build.
+func (s *savedFile) parts(l *layer) ([]*tree, time.Time) {
+	src := s.byName[l.src.Name()]
+	return src.trees, src.Saved
+}
+
+// save writes the file if what it holds has changed. A layer whose content is
+// itself restored keeps its time. Nothing is written while the newest content
+// is refused.
+func (c *front) save() {
+	if c.saved == "" {
+		return
+	}
+	c.stateMu.Lock()
+	refused := c.rejected != nil
+	c.stateMu.Unlock()
+	if refused {
+		return
+	}
+	err := c.write()
+	c.stateMu.Lock()
+	defer c.stateMu.Unlock()
+	if err != nil && c.unsaved == nil {
+		c.logger.Warn("config: last-known-good file not written", "error", err)
+	}
+	c.unsaved = err
+}
+
+func (c *front) write() error {
+	var f savedFile
+	for _, l := range c.sources {
+		l.mu.Lock()
+		s := savedSource{Name: l.src.Name(), Saved: l.lastGood, Revision: l.revision}
+		if !l.restored.IsZero() {
+			s.Saved = l.restored
+		}
+		parts, have := l.parts, l.have
+		l.mu.Unlock()
+		if !have {
+			continue
+		}
+		for _, t := range parts {
+			p := savedPart{Untyped: hasText(t), Content: appendJSON(nil, t, "", nil)}
+			if t.from != nil {
+				p.Name = t.from.part
+			}
+			s.Parts = append(s.Parts, p)
+		}
+		f.Sources = append(f.Sources, s)
+	}
+	data, err := json.MarshalIndent(f, "", " ")
+	if err != nil {
+		return err
+	}
+	return replaceFile(c.saved, append(data, '\n'))
+}
+
+// replaceFile writes a file that only its owner can read, so that a crash
+// leaves the old or the new content.
+func replaceFile(name string, data []byte) error {
+	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, data) {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	return err
+}
+
+func hasText(t *tree) bool {
+	if t.kind == Text {
+		return true
+	}
+	for _, m := range t.members {
+		if hasText(m.val) {
+			return true
+		}
+	}
+	return false
+}
+
+func untype(n *Node) {
+	if n.Kind == String {
+		n.Kind = Text
+	}
+	for _, m := range n.Members {
+		untype(m.Value)
+	}
+}

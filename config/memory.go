@@ -1,0 +1,106 @@
+package config
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Memory is a source that the program itself fills: defaults, overrides at run
+// time, tests. The zero Memory is an absent document; NewMemory makes one with
+// content. All methods are safe for concurrent use.
+type Memory struct {
+	name string
+
+	mu      sync.Mutex
+	content Content
+	err     error
+	version int
+	news    chan struct{} // closed at the next change
+}
+
+// NewMemory returns a source of the given name that holds v: a document as JSON
+// ([]byte or json.RawMessage), or anything that encoding/json marshals to an
+// object.
+func NewMemory(name string, v any) *Memory {
+	m := &Memory{name: name}
+	m.err = m.Set(v)
+	return m
+}
+
+// Name returns "memory" and the name.
+func (m *Memory) Name() string {
+	if m.name == "" {
+		return "memory"
+	}
+	return "memory " + m.name
+}
+
+// Set replaces the whole content. Configs that have this source change soon;
+// to wait for them, Reload.
+func (m *Memory) Set(v any) error {
+	data, ok := v.([]byte)
+	if !ok {
+		var err error
+		if data, err = json.Marshal(v); err != nil {
+			return fault.Wrap("config", "set", m.name, fault.Mark(ErrInvalid, err))
+		}
+	}
+	m.Update(Content{Parts: []Part{{Data: append([]byte(nil), data...)}}}, nil)
+	return nil
+}
+
+// Delete makes the content absent.
+func (m *Memory) Delete() { m.Update(Content{}, ErrNotFound) }
+
+// Update says what Read returns from now on, also an error. An empty revision
+// is filled in.
+func (m *Memory) Update(c Content, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.version++
+	if c.Revision == "" {
+		c.Revision = strconv.Itoa(m.version)
+	}
+	m.content, m.err = c, err
+	if m.news != nil {
+		close(m.news)
+		m.news = nil
+	}
+}
+
+// Read returns the content.
+func (m *Memory) Read(ctx context.Context) (Content, error) {
+	c, err, _ := m.state()
+	return c, err
+}
+
+func (m *Memory) state() (Content, error, <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.news == nil {
+		m.news = make(chan struct{})
+	}
+	err := m.err
+	if m.version == 0 && err == nil {
+		err = fmt.Errorf("nothing set: %w", ErrNotFound)
+	}
+	return m.content, err, m.news
+}
+
+// Watch delivers the content and each change of it.
+func (m *Memory) Watch(ctx context.Context, deliver func(Content, error)) error {
+	for {
+		c, err, news := m.state()
+		deliver(c, err)
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

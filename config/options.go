@@ -1,0 +1,211 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Option is an option of New.
+type Option func(*options) error
+
+type options struct {
+	sources    []*layer
+	validators []Validator
+	timeout    time.Duration
+	prepare    time.Duration
+	debounce   time.Duration
+	poll       time.Duration
+	logger     *slog.Logger
+	secrets    *secrets
+	onHealth   func(Health)
+	saved      string
+	savedAge   time.Duration
+}
+
+// WithSource adds a layer above those that were given before it.
+func WithSource(src Source, opts ...SourceOption) Option {
+	return func(o *options) error {
+		if src == nil {
+			return errors.New("WithSource: nil source")
+		}
+		l := &layer{src: src}
+		for _, opt := range opts {
+			if opt == nil {
+				return fmt.Errorf("WithSource(%s): nil option", src.Name())
+			}
+			if err := opt(l); err != nil {
+				return fmt.Errorf("WithSource(%s): %w", src.Name(), err)
+			}
+		}
+		o.sources = append(o.sources, l)
+		return nil
+	}
+}
+
+// WithOverlay adds the layers of a namespace: for
+// WithOverlay(open, "shop", "prod", "orders", "orders-1") the sources that open
+// returns for "shop", "shop/prod", "shop/prod/orders" and
+// "shop/prod/orders/orders-1", base first. All but the first are Optional.
+func WithOverlay(open func(namespace string) Source, parts ...string) Option {
+	return func(o *options) error {
+		if open == nil {
+			return errors.New("WithOverlay: nil function")
+		}
+		names, err := Namespaces(parts...)
+		if err != nil {
+			return fmt.Errorf("WithOverlay: %w", err)
+		}
+		for i, name := range names {
+			var opts []SourceOption
+			if i > 0 {
+				opts = append(opts, Optional())
+			}
+			if err := WithSource(open(name), opts...)(o); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// WithValidator adds a check of the whole. Validators run in order, before
+// subscribers are asked.
+func WithValidator(v Validator) Option {
+	return func(o *options) error {
+		if v == nil {
+			return errors.New("WithValidator: nil function")
+		}
+		o.validators = append(o.validators, v)
+		return nil
+	}
+}
+
+// WithTimeout bounds one read of one source. The default is 5 s. It is also the
+// longest that New waits for its sources.
+func WithTimeout(d time.Duration) Option {
+	return positive("WithTimeout", d, func(o *options) { o.timeout = d })
+}
+
+// WithPrepareTimeout bounds the validators and subscribers of one change. The
+// default is 5 s.
+func WithPrepareTimeout(d time.Duration) Option {
+	return positive("WithPrepareTimeout", d, func(o *options) { o.prepare = d })
+}
+
+// WithDebounce is how long a change waits for others that belong to it. The
+// default is 50 ms. Steady changes are applied at this pace, never put off.
+func WithDebounce(d time.Duration) Option {
+	return positive("WithDebounce", d, func(o *options) { o.debounce = d })
+}
+
+// WithPoll is how often sources that can't watch are read. The default is 30 s;
+// Poll sets it for one source.
+func WithPoll(d time.Duration) Option {
+	return positive("WithPoll", d, func(o *options) { o.poll = d })
+}
+
+func positive(name string, d time.Duration, set func(*options)) Option {
+	return func(o *options) error {
+		if d <= 0 {
+			return fmt.Errorf("%s: %v is not positive", name, d)
+		}
+		set(o)
+		return nil
+	}
+}
+
+// WithLogger makes New log what changes, what is refused and which source
+// fails. Values are never logged. The default is silence.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error {
+		if l == nil {
+			return errors.New("WithLogger: nil logger")
+		}
+		o.logger = l
+		return nil
+	}
+}
+
+// WithSecrets names paths whose values no output shows, besides keys that end
+// in password, secret, token and the like. "*" stands for any one key:
+// "databases.*.dsn". What lies below such a path is secret too.
+func WithSecrets(paths ...string) Option {
+	return func(o *options) error {
+		for _, p := range paths {
+			if p == "" {
+				return errors.New("WithSecrets: empty path")
+			}
+			o.secrets.add(p)
+		}
+		return nil
+	}
+}
+
+// WithOnHealth makes f hear of every change of Health, one call at a time: a
+// source that fails or is back, content that is refused, a new version. f must
+// not call Reload or Close.
+func WithOnHealth(f func(Health)) Option {
+	return func(o *options) error {
+		if f == nil {
+			return errors.New("WithOnHealth: nil function")
+		}
+		o.onHealth = f
+		return nil
+	}
+}
+
+// WithLastKnownGood keeps the content of all sources in a file each time it was
+// accepted, readable by its owner only. If a required source can't be read when
+// the process starts, or what it holds is refused, New starts with what the
+// file holds for it, unless that is older than maxAge; it says so in the log
+// and in Health. maxAge 0 means any age.
+func WithLastKnownGood(path string, maxAge time.Duration) Option {
+	return func(o *options) error {
+		if path == "" {
+			return errors.New("WithLastKnownGood: empty path")
+		}
+		if maxAge < 0 {
+			return fmt.Errorf("WithLastKnownGood: negative age %v", maxAge)
+		}
+		o.saved, o.savedAge = path, maxAge
+		return nil
+	}
+}
+
+// SourceOption is an option of one source, see WithSource.
+type SourceOption func(*layer) error
+
+// Optional lets the program run without the source: absent or empty content is
+// an empty layer, and New doesn't wait for a source that is down; its content
+// joins when it is there. Of a required source both are errors, and later the
+// values that it gave stay.
+func Optional() SourceOption {
+	return func(l *layer) error {
+		l.optional = true
+		return nil
+	}
+}
+
+// Poll is how often the source is read, also if it can watch.
+func Poll(d time.Duration) SourceOption {
+	return func(l *layer) error {
+		if d <= 0 {
+			return fmt.Errorf("Poll: %v is not positive", d)
+		}
+		l.poll = d
+		return nil
+	}
+}
+
+// Timeout bounds one read of the source; the default is that of WithTimeout.
+func Timeout(d time.Duration) SourceOption {
+	return func(l *layer) error {
+		if d <= 0 {
+			return fmt.Errorf("Timeout: %v is not positive", d)
+		}
+		l.timeout = d
+		return nil
+	}
+}
