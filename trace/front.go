@@ -1,0 +1,327 @@
+package trace
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// New returns a Tracer. Without a reporter among the options it keeps the
+// newest spans in memory, where Search finds them. With reporters, each has to
+// answer within WithDialTimeout, else the error is ErrUnavailable and names it;
+// WithLazy starts without asking.
+func New(opts ...Option) (Tracer, error) {
+	o := defaults()
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fault.New(fault.Invalid, "trace", "new", "", "option %d is nil", i)
+		}
+		if err := opt(&o); err != nil {
+			return nil, fault.Wrap("trace", "new", "", err)
+		}
+	}
+	if len(o.drivers) == 0 {
+		if err := InMemory(NewMemory(0, 0))(&o); err != nil {
+			return nil, err
+		}
+	}
+	t := &tracer{
+		sampler: o.sampler, extractors: o.extract, injectors: o.inject, limits: o.limits, local: o.local,
+		shared: o.shared, keep: o.keep, maxHeld: int64(o.held), closing: make(chan struct{}),
+	}
+	for _, d := range o.drivers {
+		r, err := open(d, &o)
+		if err != nil {
+			for _, other := range t.reporters {
+				_ = other.driver.Close()
+			}
+			return nil, err
+		}
+		t.reporters = append(t.reporters, r)
+	}
+	for _, r := range t.reporters {
+		go r.run()
+	}
+	return t, nil
+}
+
+// open builds one reporter and asks whether its backend answers.
+func open(d opener, o *options) (*reporter, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), o.dial)
+	defer cancel()
+	driver, err := d.open(ctx)
+	if err != nil {
+		return nil, fault.Wrap("trace/"+d.name, "open", "", err)
+	}
+	if !o.lazy {
+		if err := driver.Ping(ctx); err != nil {
+			_ = driver.Close()
+			if k := fault.KindOf(err); k == nil || errors.Is(err, context.DeadlineExceeded) {
+				err = fault.Mark(fault.Unavailable, err)
+			}
+			return nil, fault.Wrap("trace/"+d.name, "open", "", err)
+		}
+	}
+	return newReporter(d.name, driver, o), nil
+}
+
+// tracer is the Tracer in front of every driver.
+type tracer struct {
+	sampler    Sampler
+	extractors []Propagator
+	injectors  []Propagator
+	limits     Limits
+	local      Endpoint
+	shared     bool
+	keep       []func(SpanData) bool
+	maxHeld    int64
+	reporters  []*reporter
+
+	started, sampled, kept, badContext, droppedClosed atomic.Uint64
+	held                                              atomic.Int64
+
+	closed    atomic.Bool
+	closeOnce sync.Once
+	closing   chan struct{} // closed when Close has done its work
+	closeErr  error
+	reported  sync.Mutex // guards told
+	told      uint64     // losses that a Flush has told of
+}
+
+var spanOptionsPool = sync.Pool{New: func() any { return new(spanOptions) }}
+
+func (t *tracer) Start(ctx context.Context, name string, opts ...SpanOption) (context.Context, Span) {
+	if len(opts) == 0 {
+		var none spanOptions
+		return t.start(ctx, name, &none)
+	}
+	o := spanOptionsPool.Get().(*spanOptions)
+	for _, opt := range opts {
+		if opt.apply != nil {
+			opt.apply(o)
+		}
+	}
+	ctx, s := t.start(ctx, name, o)
+	*o = spanOptions{}
+	spanOptionsPool.Put(o)
+	return ctx, s
+}
+
+func (t *tracer) start(ctx context.Context, name string, o *spanOptions) (context.Context, Span) {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	parent, local := t.parentOf(ctx, o)
+	sc := SpanContext{SpanID: newSpanID()}
+	switch {
+	case !parent.IsValid():
+		sc.TraceID, sc.Flags = newTraceID(), Random
+	case t.shared && parent.Remote && o.kind == Server:
+		sc.TraceID, sc.SpanID, sc.ParentID, sc.State = parent.TraceID, parent.SpanID, parent.ParentID, parent.State
+	default:
+		sc.TraceID, sc.ParentID, sc.State = parent.TraceID, parent.SpanID, parent.State
+	}
+	sc.Flags |= parent.Flags & (Random | Debug)
+	t.started.Add(1)
+	if parent.Flags&Debug != 0 || t.sampler.Sample(Params{
+		TraceID: sc.TraceID, Name: name, Kind: o.kind, Links: o.links, Parent: parent,
+		Decided: parent.Flags&Deferred == 0 && (parent.IsValid() || parent.Remote),
+	}) {
+		sc.Flags |= Sampled
+		t.sampled.Add(1)
+		local = nil
+	} else if t.keep == nil {
+		q := &quiet{node: node{ctx: ctx, sc: sc}}
+		return q, q
+	}
+	s := &span{node: node{ctx: ctx, sc: sc}, tracer: t, local: local, start: o.start, kind: o.kind, name: name, remote: o.remote}
+	s.shared = t.shared && parent.Remote && o.kind == Server && parent.IsValid()
+	s.tags = s.few[:0]
+	if o.links != nil {
+		for _, l := range o.links {
+			s.Link(l.Context, l.Tags...)
+		}
+	}
+	if s.start.IsZero() {
+		s.start = time.Now()
+	}
+	if !sc.Sampled() && local == nil {
+		s.local = &localTrace{root: s}
+	}
+	return s, s
+}
+
+// parentOf returns what the new span continues, and the group that decides
+// about it with the other spans of this process.
+func (t *tracer) parentOf(ctx context.Context, o *spanOptions) (SpanContext, *localTrace) {
+	switch {
+	case o.root:
+		return SpanContext{}, nil
+	case o.parent.IsValid():
+		return o.parent, nil
+	}
+	switch p := ctx.Value(contextKey{}).(type) {
+	case *span:
+		return p.sc, p.local
+	case *quiet:
+		return p.sc, nil
+	case *caller:
+		return p.sc, nil
+	case Span: // another implementation's
+		return p.Context(), nil
+	}
+	return SpanContext{}, nil
+}
+
+func newTraceID() (id TraceID) {
+	for id.IsZero() {
+		binary.BigEndian.PutUint64(id[:8], rand.Uint64())
+		binary.BigEndian.PutUint64(id[8:], rand.Uint64())
+	}
+	return id
+}
+
+func newSpanID() (id SpanID) {
+	for id.IsZero() {
+		binary.BigEndian.PutUint64(id[:], rand.Uint64())
+	}
+	return id
+}
+
+func (t *tracer) Extract(ctx context.Context, c Carrier) context.Context {
+	sc, found, bad := extract(t.extractors, c)
+	if bad > 0 {
+		t.badContext.Add(1)
+	}
+	if !found {
+		return ctx
+	}
+	return ContextWithRemote(ctx, sc)
+}
+
+func (t *tracer) Inject(ctx context.Context, c Carrier) {
+	sc := FromContext(ctx).Context()
+	if !sc.IsValid() {
+		return
+	}
+	for _, p := range t.injectors {
+		p.Inject(sc, c)
+	}
+}
+
+// finish takes a span that has ended.
+func (t *tracer) finish(s *span) {
+	switch {
+	case t.closed.Load():
+		if s.sc.Sampled() {
+			t.droppedClosed.Add(1)
+		}
+	case s.local != nil:
+		t.hold(s)
+	default:
+		t.deliver(s)
+	}
+}
+
+func (t *tracer) deliver(s *span) {
+	for _, r := range t.reporters {
+		r.push(s)
+	}
+}
+
+func (t *tracer) Search(ctx context.Context, q Query) (Page, error) {
+	if t.closed.Load() {
+		return Page{}, fault.Wrap("trace", "search", "", fault.Closed)
+	}
+	if q.Limit < 0 || q.MinDuration < 0 || q.MaxDuration < 0 {
+		return Page{}, fault.New(fault.Invalid, "trace", "search", "", "negative limit or duration in %+v", q)
+	}
+	for _, r := range t.reporters {
+		if s, ok := r.driver.(Searcher); ok {
+			p, err := s.Search(ctx, q)
+			return p, fault.Wrap("trace/"+r.name, "search", "", err)
+		}
+	}
+	return Page{}, fault.Wrap("trace", "search", "", fault.Unsupported)
+}
+
+func (t *tracer) Stats() Stats {
+	s := Stats{
+		Started: t.started.Load(), Sampled: t.sampled.Load(), Kept: t.kept.Load(),
+		BadContext: t.badContext.Load(), DroppedClosed: t.droppedClosed.Load(),
+	}
+	for _, r := range t.reporters {
+		s.Reporters = append(s.Reporters, r.snapshot())
+	}
+	return s
+}
+
+func (t *tracer) Flush(ctx context.Context) error {
+	if t.closed.Load() {
+		return fault.Wrap("trace", "flush", "", fault.Closed)
+	}
+	done := make([]<-chan struct{}, len(t.reporters))
+	for i, r := range t.reporters {
+		done[i] = r.drained()
+	}
+	for i, d := range done {
+		select {
+		case <-d:
+		case <-ctx.Done():
+			return fault.Wrap("trace/"+t.reporters[i].name, "flush", "", ctx.Err())
+		}
+	}
+	return t.lost("flush")
+}
+
+func (t *tracer) Close(ctx context.Context) error {
+	t.closeOnce.Do(func() {
+		t.closed.Store(true)
+		for _, r := range t.reporters {
+			r.stop()
+		}
+		for _, r := range t.reporters {
+			select {
+			case <-r.stopped:
+			case <-ctx.Done():
+			}
+		}
+		errs := make([]error, 0, len(t.reporters)+1)
+		for _, r := range t.reporters {
+			errs = append(errs, r.release())
+		}
+		errs = append(errs, t.lost("close"))
+		t.closeErr = errors.Join(errs...)
+		close(t.closing)
+	})
+	<-t.closing
+	return t.closeErr
+}
+
+// lost returns an error that counts the losses nobody was told of yet.
+func (t *tracer) lost(op string) error {
+	t.reported.Lock()
+	defer t.reported.Unlock()
+	var total uint64
+	var why string
+	for _, r := range t.reporters {
+		s := r.snapshot()
+		if n := s.Lost(); n > 0 {
+			total += n
+			why = fmt.Sprintf("%s; trace/%s: %s", why, r.name, s.LastError)
+		}
+	}
+	n := total - t.told
+	t.told = total
+	if n == 0 {
+		return nil
+	}
+	return fault.New(fault.Dropped, "trace", op, "", "%d spans%s", n, why)
+}

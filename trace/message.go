@@ -1,0 +1,41 @@
+package trace
+
+import "context"
+
+// StartPublish starts the span of publishing a message to topic and writes its
+// context into the message's metadata.
+func StartPublish(ctx context.Context, t Tracer, topic string, message Carrier) (context.Context, Span) {
+	ctx, s := t.Start(ctx, "publish "+topic, WithKind(Producer))
+	t.Inject(ctx, message)
+	if s.Recording() {
+		s.Tag("messaging.destination", topic)
+	}
+	return ctx, s
+}
+
+// StartConsume starts the span of handling a message from topic: a child of the
+// span that published it, by what StartPublish left in its metadata.
+func StartConsume(ctx context.Context, t Tracer, topic string, message Carrier) (context.Context, Span) {
+	ctx, s := t.Start(t.Extract(ctx, message), "consume "+topic, WithKind(Consumer))
+	if s.Recording() {
+		s.Tag("messaging.destination", topic)
+	}
+	return ctx, s
+}
+
+// StartBatch starts the span of handling several messages from topic at once.
+// It continues the trace of ctx and links to the span of each message.
+func StartBatch(ctx context.Context, t Tracer, topic string, messages ...Carrier) (context.Context, Span) {
+	opts := []SpanOption{WithKind(Consumer)}
+	for _, m := range messages {
+		if sc := FromContext(t.Extract(context.WithoutCancel(ctx), m)).Context(); sc.Remote {
+			opts = append(opts, WithLink(sc))
+		}
+	}
+	ctx, s := t.Start(ctx, "consume "+topic, opts...)
+	if s.Recording() {
+		s.Tag("messaging.destination", topic)
+		s.TagInt("messaging.batch.message_count", int64(len(messages)))
+	}
+	return ctx, s
+}

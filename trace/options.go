@@ -1,0 +1,229 @@
+package trace
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Option configures New.
+type Option func(*options) error
+
+type options struct {
+	drivers  []opener
+	local    Endpoint
+	sampler  Sampler
+	extract  []Propagator
+	inject   []Propagator
+	keep     []func(SpanData) bool
+	held     int
+	shared   bool
+	limits   Limits
+	spans    int
+	bytes    int
+	batch    int
+	every    time.Duration
+	timeout  time.Duration
+	retryFor time.Duration
+	dial     time.Duration
+	lazy     bool
+	logger   *slog.Logger
+}
+
+type opener struct {
+	name string
+	open func(ctx context.Context) (Driver, error)
+}
+
+// Limits bound what one span holds. What is over is left out and counted in
+// SpanData.Dropped; a value that is too long is cut. A zero field keeps its
+// default.
+type Limits struct {
+	Tags       int // default 128
+	Events     int // default 128
+	Links      int // default 32
+	ValueBytes int // of one string value, default 16 KiB
+}
+
+func defaults() options {
+	return options{
+		sampler:  ParentOr(Always()),
+		extract:  []Propagator{W3C(), B3Single(), B3Multi(), Micro()},
+		inject:   []Propagator{W3C(), B3Single()},
+		limits:   Limits{Tags: 128, Events: 128, Links: 32, ValueBytes: 16 << 10},
+		spans:    2048,
+		bytes:    4 << 20,
+		batch:    256,
+		every:    time.Second,
+		timeout:  10 * time.Second,
+		retryFor: time.Minute,
+		dial:     5 * time.Second,
+		logger:   slog.New(slog.DiscardHandler),
+	}
+}
+
+// WithDriver adds a reporter by its driver: this is what the Backend option of
+// every reporter is made of. open validates and builds; it needs no server.
+func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
+	return func(o *options) error {
+		if name == "" || open == nil {
+			return fault.Markf(fault.Invalid, "WithDriver needs a name and an open function")
+		}
+		o.drivers = append(o.drivers, opener{name, open})
+		return nil
+	}
+}
+
+// WithService names the process in every span.
+func WithService(name string) Option {
+	return func(o *options) error { o.local.Service = name; return nil }
+}
+
+// WithLocal names the process and its address in every span.
+func WithLocal(e Endpoint) Option {
+	return func(o *options) error { o.local = e; return nil }
+}
+
+// WithSampler sets the sampler. The default is ParentOr(Always()); a busy
+// service wants something like ParentOr(RateLimit(10)).
+func WithSampler(s Sampler) Option {
+	return func(o *options) error { o.sampler = s; return checkSampler(s) }
+}
+
+// WithExtract sets the header forms that are read, the first that holds a
+// context wins. The default is W3C, B3Single, B3Multi, Micro.
+func WithExtract(p ...Propagator) Option {
+	return func(o *options) error { o.extract = p; return checkPropagators(p) }
+}
+
+// WithInject sets the header forms that are written, all of them. The default
+// is W3C and B3Single.
+func WithInject(p ...Propagator) Option {
+	return func(o *options) error { o.inject = p; return checkPropagators(p) }
+}
+
+func checkPropagators(ps []Propagator) error {
+	for _, p := range ps {
+		if p == nil {
+			return fault.Markf(fault.Invalid, "nil Propagator")
+		}
+	}
+	return nil
+}
+
+// WithKeep records what the sampler left out, and sends it after all if one of
+// the spans that this process has of the trace meets one of the conditions;
+// Failed and SlowerThan are such. The decision falls when the first span of the
+// trace in this process ends. Until then at most spans (0 means 4096) of them
+// are held. Other services are still told that the trace is not sampled.
+func WithKeep(spans int, conditions ...func(SpanData) bool) Option {
+	return func(o *options) error {
+		if spans < 0 || len(conditions) == 0 {
+			return fault.Markf(fault.Invalid, "WithKeep(%d) with %d conditions", spans, len(conditions))
+		}
+		for _, c := range conditions {
+			if c == nil {
+				return fault.Markf(fault.Invalid, "WithKeep with a nil condition")
+			}
+		}
+		if o.held = spans; spans == 0 {
+			o.held = 4096
+		}
+		o.keep = conditions
+		return nil
+	}
+}
+
+// Failed is a condition for WithKeep: the span has an error.
+func Failed(s SpanData) bool { return s.Err != "" }
+
+// SlowerThan is a condition for WithKeep: the span took longer than d.
+func SlowerThan(d time.Duration) func(SpanData) bool {
+	return func(s SpanData) bool { return s.Duration > d }
+}
+
+// WithSharedSpans gives a server span the id of its caller's client span, as
+// B3 did at first, instead of one of its own.
+func WithSharedSpans() Option {
+	return func(o *options) error { o.shared = true; return nil }
+}
+
+// WithLimits bounds what one span holds.
+func WithLimits(l Limits) Option {
+	return func(o *options) error {
+		if l.Tags < 0 || l.Events < 0 || l.Links < 0 || l.ValueBytes < 0 {
+			return fault.Markf(fault.Invalid, "negative limit in %+v", l)
+		}
+		o.limits = Limits{
+			Tags:       cmp.Or(l.Tags, o.limits.Tags),
+			Events:     cmp.Or(l.Events, o.limits.Events),
+			Links:      cmp.Or(l.Links, o.limits.Links),
+			ValueBytes: cmp.Or(l.ValueBytes, o.limits.ValueBytes),
+		}
+		return nil
+	}
+}
+
+// WithQueue bounds what waits for one reporter, in spans and in about how many
+// bytes. The defaults are 2048 and 4 MiB. What finds the queue full is dropped
+// and counted.
+func WithQueue(spans, bytes int) Option {
+	return func(o *options) error {
+		o.spans, o.bytes = spans, bytes
+		return positive("WithQueue", int64(spans), int64(bytes))
+	}
+}
+
+// WithBatch sends when n spans wait, or the first has waited for every. The
+// defaults are 256 and 1 s.
+func WithBatch(n int, every time.Duration) Option {
+	return func(o *options) error {
+		o.batch, o.every = n, every
+		return positive("WithBatch", int64(n), int64(every))
+	}
+}
+
+// WithTimeout bounds one attempt to send a batch. The default is 10 s.
+func WithTimeout(d time.Duration) Option {
+	return func(o *options) error { o.timeout = d; return positive("WithTimeout", int64(d)) }
+}
+
+// WithRetryFor bounds how long a batch is tried again. The default is 1 min.
+func WithRetryFor(d time.Duration) Option {
+	return func(o *options) error { o.retryFor = d; return positive("WithRetryFor", int64(d)) }
+}
+
+// WithDialTimeout bounds how long New waits for each reporter's backend to
+// answer. The default is 5 s.
+func WithDialTimeout(d time.Duration) Option {
+	return func(o *options) error { o.dial = d; return positive("WithDialTimeout", int64(d)) }
+}
+
+// WithLazy makes New succeed without asking the backends. Spans wait in the
+// queue until they answer.
+func WithLazy() Option {
+	return func(o *options) error { o.lazy = true; return nil }
+}
+
+// WithLogger is told of lost spans, at most once in ten seconds a reporter. The default is silence.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error {
+		if l == nil {
+			return fault.Markf(fault.Invalid, "nil logger")
+		}
+		o.logger = l
+		return nil
+	}
+}
+
+func positive(option string, values ...int64) error {
+	for _, v := range values {
+		if v <= 0 {
+			return fault.Markf(fault.Invalid, "%s with %d, want more than 0", option, v)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package trace
+
+// A Propagator reads and writes one form of trace headers.
+type Propagator interface {
+	// Extract reads a context. found is false when no header of this form is
+	// there; err is not nil when one is there and can't be used. A form that
+	// can carry a decision without ids returns a context with Flags only.
+	Extract(c Carrier) (sc SpanContext, found bool, err error)
+	// Inject writes sc, which is valid.
+	Inject(sc SpanContext, c Carrier)
+	// Fields are the names of the headers.
+	Fields() []string
+}
+
+// extract asks the propagators in turn. The first context with ids wins, then
+// the first decision without ids. bad is the number of forms that were refused.
+func extract(ps []Propagator, c Carrier) (sc SpanContext, found bool, bad int) {
+	for _, p := range ps {
+		got, ok, err := p.Extract(c)
+		switch {
+		case err != nil:
+			bad++
+		case !ok:
+		case got.IsValid():
+			return got, true, bad
+		case !found:
+			sc, found = got, true
+		}
+	}
+	return sc, found, bad
+}
+
+const hexDigits = "0123456789abcdef"
+
+// parseHex fills dst from exactly 2·len(dst) lower-case hexadecimal digits.
+func parseHex(dst []byte, s string) bool {
+	if len(s) != 2*len(dst) {
+		return false
+	}
+	for i := range dst {
+		hi, lo := lowerHex[s[2*i]], lowerHex[s[2*i+1]]
+		if hi > 15 || lo > 15 {
+			return false
+		}
+		dst[i] = hi<<4 | lo
+	}
+	return true
+}
+
+// lowerHex maps a lower-case hexadecimal digit to its value, all else to 255.
+var lowerHex = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 255
+	}
+	for i := range len(hexDigits) {
+		t[hexDigits[i]] = byte(i)
+	}
+	return t
+}()
+
+func appendHex(dst, src []byte) []byte {
+	for _, b := range src {
+		dst = append(dst, hexDigits[b>>4], hexDigits[b&15])
+	}
+	return dst
+}
