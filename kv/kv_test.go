@@ -1,0 +1,82 @@
+package kv_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/kvtest"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// common is one memory driver under several stores, as a server would be.
+type common struct {
+	kv.Driver
+	kv.BatchDriver
+	kv.CounterDriver
+	kv.ListDriver
+	kv.WatchDriver
+	remote bool // pretends to be one
+}
+
+func (c *common) Close() error { return nil }
+
+func (c *common) Features() kv.Features {
+	f := c.Driver.Features()
+	f.Shared, f.Local = true, !c.remote
+	return f
+}
+
+// bare has no ability but the required ones, so the store has to stand in.
+type bare struct{ kv.Driver }
+
+func (bare) Close() error { return nil }
+
+func (b bare) Features() kv.Features {
+	f := b.Driver.Features()
+	return kv.Features{Versions: true, Linearizable: true, Shared: true, MaxValue: f.MaxValue}
+}
+
+func TestConformance(t *testing.T) {
+	t.Run("memory", func(t *testing.T) {
+		kvtest.Run(t, kvtest.Harness{Stress: 4, Open: opener(kv.Memory())})
+	})
+	for name, wrap := range map[string]func(kv.Driver) kv.Driver{
+		"shared": func(d kv.Driver) kv.Driver { return all(d, false) },
+		"remote": func(d kv.Driver) kv.Driver { return all(d, true) },
+		"bare":   func(d kv.Driver) kv.Driver { return bare{d} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, err := kv.NewMemoryDriver(kv.MaxBytes(64 << 20))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			// Its sweeper shall run before the suite counts goroutines.
+			if _, err := d.Put(t.Context(), kv.Write{Key: "k", TTL: time.Hour}); err != nil {
+				t.Fatal(err)
+			}
+			kvtest.Run(t, kvtest.Harness{Open: opener(kv.WithDriver(name, func(context.Context) (kv.Driver, error) {
+				return wrap(d), nil
+			}))})
+		})
+	}
+}
+
+func all(d kv.Driver, remote bool) kv.Driver {
+	return &common{d, d.(kv.BatchDriver), d.(kv.CounterDriver), d.(kv.ListDriver), d.(kv.WatchDriver), remote}
+}
+
+func opener(backend kv.Option) func(testing.TB, ...kv.Option) kv.KV {
+	return func(t testing.TB, opts ...kv.Option) kv.KV {
+		t.Helper()
+		store, err := kv.New(append(opts, backend)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store
+	}
+}

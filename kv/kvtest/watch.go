@@ -1,0 +1,408 @@
+package kvtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/micro/go-platform/kv"
+)
+
+// watched is a watch that runs on its own goroutine.
+type watched struct {
+	s      *suite
+	events chan kv.Event
+	errs   chan error // the last error ends it
+	stop   context.CancelFunc
+	ended  chan struct{}
+}
+
+func (s *suite) watch(store kv.KV, prefix string) *watched {
+	ctx, cancel := context.WithCancel(s.T.Context())
+	w := &watched{s: s, events: make(chan kv.Event, 4096), errs: make(chan error, 64), stop: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(w.ended)
+		for e, err := range store.Watch(ctx, prefix) {
+			if err != nil {
+				w.errs <- err
+				continue
+			}
+			w.events <- e
+		}
+	}()
+	s.Cleanup(func() { cancel(); <-w.ended })
+	return w
+}
+
+// watcher opens a store that can watch; one that cannot has to say so.
+func (s *suite) watcher(opts ...kv.Option) kv.KV {
+	s.Helper()
+	store := s.open(opts...)
+	if store.Features().Watch {
+		return store
+	}
+	for _, err := range store.Watch(s.ctx(), "") {
+		s.wantErr(err, kv.ErrUnsupported, "watch")
+		s.Skip("the backend does not watch, and says so")
+	}
+	s.Fatal("Watch yields nothing and no error, but Features.Watch is not set")
+	return nil
+}
+
+func (w *watched) next() kv.Event {
+	w.s.Helper()
+	select {
+	case e := <-w.events:
+		return e
+	case err := <-w.errs:
+		w.s.Fatalf("watch: %v", err)
+	case <-time.After(15 * time.Second):
+		w.s.Fatal("no event within 15s")
+	}
+	return kv.Event{}
+}
+
+// want fails unless the next event is the one given. value "" means a delete.
+func (w *watched) want(kind kv.EventKind, key, value string) {
+	w.s.Helper()
+	e := w.next()
+	if e.Kind != kind || e.Item.Key != key || string(e.Item.Value) != value {
+		w.s.Fatalf("event %v %q=%q, want %v %q=%q", e.Kind, e.Item.Key, e.Item.Value, kind, key, value)
+	}
+	if kind == kv.EventPut && e.Item.Revision == 0 {
+		w.s.Fatalf("event %v %q has no revision", e.Kind, e.Item.Key)
+	}
+}
+
+// until applies events to state until it is want, in whatever steps.
+func (w *watched) until(state, want map[string]string) {
+	w.s.Helper()
+	deadline := time.After(20 * time.Second)
+	for !maps.Equal(state, want) {
+		select {
+		case e := <-w.events:
+			switch e.Kind {
+			case kv.EventPut:
+				state[e.Item.Key] = string(e.Item.Value)
+			case kv.EventDelete:
+				delete(state, e.Item.Key)
+			}
+		case <-w.errs: // an outage; it recovers
+		case <-deadline:
+			w.s.Fatalf("the watch led to %.500v, want %.500v", state, want)
+		}
+	}
+}
+
+var watchCases = []testCase{
+	{"WatchTellsStateThenChanges", func(s *suite) {
+		store := s.watcher()
+		s.put(store, "w/a", "1")
+		s.put(store, "w/b", "2")
+		s.put(store, "x", "not of the prefix")
+		w := s.watch(store, "w/")
+		state := map[string]string{}
+		for range 2 {
+			e := w.next()
+			state[e.Item.Key] = string(e.Item.Value)
+		}
+		if want := map[string]string{"w/a": "1", "w/b": "2"}; !maps.Equal(state, want) {
+			s.Fatalf("state %v, want %v", state, want)
+		}
+		w.want(kv.EventSynced, "", "")
+
+		r := s.put(store, "w/a", "1b")
+		w.want(kv.EventPut, "w/a", "1b")
+		s.put(store, "y", "not of the prefix")
+		s.put(store, "w/c", "3", kv.IfAbsent())
+		w.want(kv.EventPut, "w/c", "3")
+		s.put(store, "w/a", "1c", kv.IfRevision(r))
+		w.want(kv.EventPut, "w/a", "1c")
+		if err := store.Delete(s.ctx(), "w/b"); err != nil {
+			s.Fatal(err)
+		}
+		w.want(kv.EventDelete, "w/b", "")
+		if _, err := store.Add(s.ctx(), "w/n", 7); err != nil {
+			s.Fatal(err)
+		}
+		w.want(kv.EventPut, "w/n", "7")
+		if err := store.PutMany(s.ctx(), map[string][]byte{"w/m": []byte("m")}); err != nil {
+			s.Fatal(err)
+		}
+		w.want(kv.EventPut, "w/m", "m")
+		if err := store.Delete(s.ctx(), "w/m", kv.IfRevision(s.get(store, "w/m").Revision)); err != nil {
+			s.Fatal(err)
+		}
+		w.want(kv.EventDelete, "w/m", "")
+	}},
+	{"WatchOfNothingIsSyncedAtOnce", func(s *suite) {
+		store := s.watcher()
+		w := s.watch(store, "none/")
+		w.want(kv.EventSynced, "", "")
+		s.put(store, "none/k", "v")
+		w.want(kv.EventPut, "none/k", "v")
+	}},
+	{"WatchTellsOfOddKeys", func(s *suite) {
+		store := s.watcher()
+		w := s.watch(store, "")
+		w.want(kv.EventSynced, "", "")
+		for _, key := range OddKeys() {
+			s.put(store, key, "v")
+			w.want(kv.EventPut, key, "v")
+		}
+	}},
+	{"WatchTellsOfExpiry", func(s *suite) {
+		store := s.watcher()
+		s.put(store, "before", "v", kv.TTL(500*time.Millisecond))
+		w := s.watch(store, "")
+		w.want(kv.EventPut, "before", "v")
+		w.want(kv.EventSynced, "", "")
+		w.want(kv.EventDelete, "before", "")
+		s.put(store, "after", "v", kv.TTL(200*time.Millisecond))
+		w.want(kv.EventPut, "after", "v")
+		w.want(kv.EventDelete, "after", "")
+		s.wantMissing(store, "after")
+
+		s.put(store, "kept", "1", kv.TTL(400*time.Millisecond))
+		w.want(kv.EventPut, "kept", "1")
+		s.put(store, "kept", "2")
+		w.want(kv.EventPut, "kept", "2")
+		s.put(store, "short", "v", kv.TTL(700*time.Millisecond))
+		w.want(kv.EventPut, "short", "v")
+		w.want(kv.EventDelete, "short", "") // and nothing of "kept" before it
+	}},
+	{"SlowReaderMissesNoLastValue", func(s *suite) {
+		store := s.watcher()
+		s.put(store, "k0", "start")
+		ctx, cancel := context.WithCancel(s.ctx())
+		defer cancel()
+		want := map[string]string{}
+		state := map[string]string{}
+		written := false
+		for e, err := range store.Watch(ctx, "") {
+			if err != nil {
+				s.Fatal(err)
+			}
+			switch e.Kind {
+			case kv.EventPut:
+				state[e.Item.Key] = string(e.Item.Value)
+			case kv.EventDelete:
+				delete(state, e.Item.Key)
+			}
+			if !written { // the reader is busy while all this happens
+				written = true
+				for i := range 300 {
+					key, value := fmt.Sprint("k", i%10), fmt.Sprint(i)
+					s.put(store, key, value)
+					want[key] = value
+				}
+				if err := store.Delete(s.ctx(), "k3"); err != nil {
+					s.Fatal(err)
+				}
+				delete(want, "k3")
+				s.put(store, "last", "one")
+				want["last"] = "one"
+			}
+			if maps.Equal(state, want) {
+				return
+			}
+		}
+		s.Fatalf("the watch ended with %v, want %v", state, want)
+	}},
+	{"WatchNeverGoesBackwards", func(s *suite) {
+		store := s.watcher()
+		w := s.watch(store, "n")
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for i := range 200 {
+				s.put(store, "n", fmt.Sprintf("%06d", i))
+			}
+		}()
+		last := ""
+		for last != "000199" {
+			e := w.next()
+			if e.Kind == kv.EventPut {
+				if v := string(e.Item.Value); v < last {
+					s.Fatalf("%s came after %s", v, last)
+				} else {
+					last = v
+				}
+			}
+		}
+		<-done
+	}},
+	{"WatchEndsWithItsContextAndReader", func(s *suite) {
+		store := s.watcher()
+		s.put(store, "k", "v")
+		for range store.Watch(s.ctx(), "") {
+			break
+		}
+		w := s.watch(store, "")
+		w.want(kv.EventPut, "k", "v")
+		w.want(kv.EventSynced, "", "")
+		w.stop()
+		select {
+		case err := <-w.errs:
+			s.wantErr(err, context.Canceled, "watch")
+		case <-time.After(10 * time.Second):
+			s.Fatal("the watch did not end within 10s of its context")
+		}
+		<-w.ended
+	}},
+	{"SeveralWatchesSeeTheSame", func(s *suite) {
+		store := s.watcher()
+		ws := []*watched{s.watch(store, ""), s.watch(store, "k"), s.watch(s.open(), "")}
+		if !store.Features().Shared {
+			ws = ws[:2]
+		}
+		for _, w := range ws {
+			w.want(kv.EventSynced, "", "")
+		}
+		s.put(store, "k", "v")
+		for _, w := range ws {
+			w.want(kv.EventPut, "k", "v")
+		}
+	}},
+}
+
+var closeCases = []testCase{
+	{"CloseIsIdempotentAndFinal", func(s *suite) {
+		store := s.open()
+		s.put(store, "k", "v")
+		together(4, func(int) {
+			if err := store.Close(); err != nil {
+				s.Errorf("Close: %v", err)
+			}
+		})
+		_, err := store.Get(s.ctx(), "k")
+		s.wantErr(err, kv.ErrClosed, "get")
+		_, err = store.Put(s.ctx(), "k", nil)
+		s.wantErr(err, kv.ErrClosed, "put")
+		s.wantErr(store.Delete(s.ctx(), "k"), kv.ErrClosed, "delete")
+		_, err = store.Add(s.ctx(), "n", 1)
+		s.wantErr(err, kv.ErrClosed, "add")
+		_, err = store.GetMany(s.ctx(), "k")
+		s.wantErr(err, kv.ErrClosed, "get many")
+		s.wantErr(store.PutMany(s.ctx(), map[string][]byte{"k": nil}), kv.ErrClosed, "put many")
+		for _, err := range store.List(s.ctx(), "") {
+			s.wantErr(err, kv.ErrClosed, "list")
+		}
+		for _, err := range store.Watch(s.ctx(), "") {
+			s.wantErr(err, kv.ErrClosed, "watch")
+		}
+		_ = store.Features()
+	}},
+	{"CloseEndsWatches", func(s *suite) {
+		store := s.watcher()
+		w := s.watch(store, "")
+		w.want(kv.EventSynced, "", "")
+		if err := store.Close(); err != nil {
+			s.Fatal(err)
+		}
+		select {
+		case err := <-w.errs:
+			s.wantErr(err, kv.ErrClosed, "watch")
+		case <-time.After(10 * time.Second):
+			s.Fatal("the watch did not end within 10s of Close")
+		}
+		<-w.ended
+	}},
+	{"CloseUnderLoad", func(s *suite) {
+		store := s.open()
+		s.put(store, "k", "v")
+		going := make(chan struct{}, 8)
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			for range 8 {
+				<-going
+			}
+			if err := store.Close(); err != nil {
+				s.Errorf("Close: %v", err)
+			}
+		}()
+		together(8, func(int) {
+			for n := 0; ; n++ {
+				if n == 3 {
+					going <- struct{}{}
+				}
+				_, err := store.Get(s.ctx(), "k")
+				if errors.Is(err, kv.ErrClosed) {
+					return
+				}
+				if err != nil {
+					s.Errorf("Get: %v", err)
+					return
+				}
+			}
+		})
+		<-closed
+	}},
+}
+
+var outageCases = []testCase{
+	{"OutageIsSaidFastAndEnds", func(s *suite) {
+		if s.h.Down == nil {
+			s.Skip("the harness cannot take the backend away")
+		}
+		store := s.open()
+		s.put(store, "k", "v")
+		up := s.h.Down(s.T)
+		start := time.Now()
+		_, err := store.Get(s.ctx(), "k")
+		s.wantErr(err, kv.ErrUnavailable, `get "k"`)
+		_, err = store.Put(s.ctx(), "k", []byte("w"))
+		if !errors.Is(err, kv.ErrUnavailable) && !errors.Is(err, kv.ErrUnknownOutcome) {
+			s.Fatalf("Put while the backend is away: %v", err)
+		}
+		if took := time.Since(start); took > 8*time.Second {
+			s.Errorf("two calls took %v to fail", took)
+		}
+		up()
+		s.eventually(20*time.Second, func() (bool, string) {
+			_, err := store.Put(s.ctx(), "k", []byte("w"))
+			return err == nil, fmt.Sprint(err)
+		})
+		s.want(store, "k", "w")
+	}},
+	{"WatchGoesOnAfterAnOutage", func(s *suite) {
+		if s.h.Down == nil {
+			s.Skip("the harness cannot take the backend away")
+		}
+		store := s.watcher()
+		state := map[string]string{}
+		want := map[string]string{"stays": "1", "goes": "1"}
+		s.put(store, "stays", "1")
+		s.put(store, "goes", "1")
+		w := s.watch(store, "")
+		w.until(state, want)
+		w.want(kv.EventSynced, "", "")
+
+		up := s.h.Down(s.T)
+		select {
+		case err := <-w.errs:
+			s.wantErr(err, kv.ErrUnavailable, "watch")
+		case <-time.After(35 * time.Second):
+			s.Error("the watch did not tell of the outage within 35s")
+		}
+		up()
+		s.eventually(20*time.Second, func() (bool, string) {
+			_, err := store.Put(s.ctx(), "new", []byte("1"))
+			return err == nil, fmt.Sprint(err)
+		})
+		if !store.Features().Durable {
+			want = map[string]string{}
+		} else if err := store.Delete(s.ctx(), "goes"); err != nil {
+			s.Fatal(err)
+		}
+		delete(want, "goes")
+		want["new"] = "1"
+		w.until(state, want)
+		keys := slices.Sorted(maps.Keys(state))
+		s.Logf("after the outage the watch led to %v", keys)
+	}},
+}

@@ -1,0 +1,138 @@
+package kv
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+)
+
+// expiry asks the backend for watched items whose life should be over, since
+// not every backend tells of that.
+type expiry struct {
+	w    *watchState
+	wake chan struct{}
+
+	mu   sync.Mutex
+	heap dueHeap
+	due  map[string]time.Time // the earliest entry of each key in heap
+}
+
+// add has key looked at when its life ends. Called with w.mu held.
+func (x *expiry) add(key string, at time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if before, ok := x.due[key]; ok && !at.Before(before) {
+		return // that entry will find the later end
+	}
+	x.due[key] = at
+	heap.Push(&x.heap, dueKey{key, at})
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pop returns the next key whose time has come, else how long to wait for it.
+func (x *expiry) pop() (string, time.Duration) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for len(x.heap) > 0 {
+		first := x.heap[0]
+		if wait := time.Until(first.at); wait > 0 {
+			return "", wait
+		}
+		heap.Pop(&x.heap)
+		if at, ok := x.due[first.key]; ok && at.Equal(first.at) {
+			delete(x.due, first.key)
+			return first.key, 0
+		}
+	}
+	return "", time.Hour
+}
+
+func (x *expiry) run(ctx context.Context) {
+	var again backoff.Policy
+	failures := 0
+	for ctx.Err() == nil {
+		key, wait := x.pop()
+		if key == "" {
+			t := time.NewTimer(wait + time.Millisecond)
+			select {
+			case <-t.C:
+			case <-x.wake:
+			case <-ctx.Done():
+			}
+			t.Stop()
+			continue
+		}
+		if x.confirm(ctx, key) {
+			failures = 0
+			continue
+		}
+		x.add(key, time.Now().Add(again.Wait(failures)))
+		failures++
+	}
+}
+
+// confirm tells that key is gone if the backend says so and nobody has told
+// anything newer. It reports false to be asked again.
+func (x *expiry) confirm(ctx context.Context, key string) bool {
+	w := x.w
+	w.mu.Lock()
+	at, ok := w.known[key]
+	w.mu.Unlock()
+	switch {
+	case !ok || at.expires.IsZero():
+		return true
+	case time.Until(at.expires) > 0:
+		x.add(key, at.expires)
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	item, err := w.f.driver.Get(ctx, w.f.namespace+key)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.known[key] != at:
+		if now := w.known[key]; !now.expires.IsZero() {
+			x.add(key, now.expires)
+		}
+		return true
+	case errors.Is(err, ErrNotFound):
+		w.gone(key)
+		return true
+	case err != nil:
+		return false
+	case item.Revision == at.rev: // its life was made longer
+		at.expires = item.Expires
+		w.known[key] = at
+		if !at.expires.IsZero() {
+			x.add(key, at.expires)
+		}
+	}
+	return true // else the session will tell
+}
+
+type dueKey struct {
+	key string
+	at  time.Time
+}
+
+// dueHeap is a heap by time, for container/heap.
+type dueHeap []dueKey
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *dueHeap) Push(v any)        { *h = append(*h, v.(dueKey)) }
+func (h *dueHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}
