@@ -1,0 +1,224 @@
+package discoverytest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+)
+
+func asRegistered(t *c) {
+	writer, reader := t.open(), t.open()
+	labels := map[string]string{
+		"driver": "mysql", "with space": "a b", "dotted.key/slash": "x=y&z;\"'", "ünïcödé": "日本語", "empty": "", "long": strings.Repeat("v", 2000),
+	}
+	if t.h.Features.NoLabels {
+		labels = nil
+	}
+	full := discovery.Instance{
+		Service: "go.micro_srv-greeter@x:y+z", ID: "host:8080-日本", Version: "1.2.3-rc.1+build", Address: "[::1]:8080", Zone: "eu-west/1a",
+		Labels: labels, Endpoints: []string{"Greeter.Hello", "/v1/things/{id}"}, Weight: 7, Status: discovery.Starting,
+	}
+	bare := discovery.Instance{Service: full.Service, ID: "bare", Address: "localhost:1"}
+	t.register(writer, full)
+	t.register(writer, bare)
+	s := t.see(reader, full.Service, "bare "+full.ID)
+	for i, want := range []discovery.Instance{bare, full} {
+		if got := s.Instances[i]; !got.Equal(want) {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+	}
+	if s.Service != full.Service || s.AsOf.IsZero() || s.Err != nil || s.Revision == 0 {
+		t.Errorf("snapshot of %q at %v, revision %d, err %v", s.Service, s.AsOf, s.Revision, s.Err)
+	}
+	cached, ok := reader.Lookup(full.Service)
+	if !ok || ids(cached) != ids(s) {
+		t.Errorf("Lookup: [%s], %t, want [%s]", ids(cached), ok, ids(s))
+	}
+	r := t.register(writer, discovery.Instance{Service: full.Service, Address: "h:1"})
+	if r.Instance().ID == "" {
+		t.Error("an empty ID was not filled in")
+	}
+}
+
+func unknownService(t *c) {
+	d := t.open()
+	if s, ok := d.Lookup("nobody"); ok || s.State != discovery.Cold {
+		t.Errorf("Lookup before Get: %v, %t, want cold, false", s.State, ok)
+	}
+	s := t.get(d, "nobody")
+	if s.State != discovery.Live || len(s.Instances) != 0 {
+		t.Errorf("Get: %v [%s], want live and empty", s.State, ids(s))
+	}
+	if s, ok := d.Lookup("nobody"); !ok || s.State != discovery.Live {
+		t.Errorf("Lookup after Get: %v, %t, want live, true", s.State, ok)
+	}
+}
+
+func updateAndDrain(t *c) {
+	writer, reader := t.open(), t.open()
+	r := t.register(writer, instance("s", "a"))
+	t.see(reader, "s", "a")
+	if err := r.Update(t.Context(), func(in *discovery.Instance) { in.Version, in.Weight = "2", 5 }); err != nil {
+		t.Fatal(err)
+	}
+	t.await(reader, "s", "version 2", 5*time.Second, func(s discovery.Snapshot) bool {
+		return len(s.Instances) == 1 && s.Instances[0].Version == "2" && s.Instances[0].Weight == 5
+	})
+	err := r.Update(t.Context(), func(in *discovery.Instance) { in.ID = "b" })
+	t.wantIs("an update of the id", err, discovery.ErrInvalid)
+	drained := make(chan error, 1)
+	go func() { drained <- r.Drain(t.Context(), t.ttl) }()
+	t.await(reader, "s", "draining", 5*time.Second, func(s discovery.Snapshot) bool {
+		return len(s.Instances) == 1 && s.Instances[0].Status == discovery.Draining
+	})
+	t.see(reader, "s", "")
+	if err := <-drained; err != nil {
+		t.Errorf("drain: %v", err)
+	}
+	if err := r.Deregister(t.Context()); err != nil {
+		t.Errorf("deregister after drain: %v", err)
+	}
+	t.wantIs("an update after it", r.Update(t.Context(), func(*discovery.Instance) {}), discovery.ErrClosed)
+	t.wantIs("Err after it", r.Err(), discovery.ErrClosed)
+}
+
+func lastLeaves(t *c) {
+	writer, reader := t.open(), t.open()
+	a, b := t.register(writer, instance("s", "a")), t.register(writer, instance("s", "b"))
+	t.see(reader, "s", "a b")
+	for _, r := range []discovery.Registration{a, b} {
+		began := time.Now()
+		if err := r.Deregister(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.see(reader, "s", map[discovery.Registration]string{a: "b", b: ""}[r])
+		// At once: long before its TTL.
+		if d := time.Since(began); d >= t.ttl {
+			t.Errorf("seen after %v, which may be expiry", d)
+		}
+	}
+	// The same id may come again.
+	t.register(writer, instance("s", "a"))
+	t.see(reader, "s", "a")
+}
+
+func expires(t *c) {
+	writer, reader := t.open(), t.open()
+	t.register(writer, instance("s", "stays"))
+	t.see(reader, "s", "stays")
+	began := time.Now()
+	t.register(writer, instance("s", "goes"), discovery.WithoutHeartbeat())
+	t.see(reader, "s", "goes stays")
+	t.see(reader, "s", "stays")
+	d := time.Since(began)
+	if d < t.ttl-50*time.Millisecond || d > t.ttl+t.h.Slack {
+		t.Errorf("gone after %v, want %v to %v", d, t.ttl, t.ttl+t.h.Slack)
+	}
+	names, err := reader.Services(t.Context())
+	if err != nil || fmt.Sprint(names) != "[s]" {
+		t.Errorf("Services: %v, %v", names, err)
+	}
+}
+
+func heartbeats(t *c) {
+	writer, reader := t.open(), t.open()
+	r := t.register(writer, instance("s", "a"))
+	t.see(reader, "s", "a")
+	until := time.Now().Add(2*t.ttl + t.ttl/2)
+	t.never(reader, "s", "the instance gone", until, func(s discovery.Snapshot) bool { return ids(s) != "a" || s.Preserved > 0 })
+	if err := r.Err(); err != nil {
+		t.Errorf("Err: %v", err)
+	}
+	names, err := reader.Services(t.Context())
+	if err != nil || fmt.Sprint(names) != "[s]" {
+		t.Errorf("Services: %v, %v", names, err)
+	}
+}
+
+func comesBack(t *c) {
+	writer, other := t.open(), t.open()
+	t.register(writer, instance("s", "a"))
+	// Another process takes the id over and removes it.
+	thief := t.register(other, instance("s", "a"))
+	if err := thief.Deregister(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.see(other, "s", "a")
+}
+
+func prefixes(t *c) {
+	writer, reader := t.open(), t.open()
+	t.get(reader, "user")
+	for _, name := range []string{"user-admin", "user.x", "users", "user:1", "use"} {
+		t.register(writer, instance(name, "of-"+name))
+		t.see(reader, name, "of-"+name)
+	}
+	t.never(reader, "user", "an instance of another", time.Now().Add(200*time.Millisecond), func(s discovery.Snapshot) bool { return len(s.Instances) > 0 })
+	t.register(writer, instance("user", "own"))
+	t.see(reader, "user", "own")
+}
+
+func namespaces(t *c) {
+	one := t.open()
+	two := t.open(discovery.WithNamespace(t.name + "2"))
+	t.register(one, instance("s", "a"))
+	t.register(one, instance("only-one", "a"))
+	t.register(two, instance("s", "b"))
+	t.see(one, "s", "a")
+	t.see(two, "s", "b")
+	for d, want := range map[discovery.Discovery]string{one: "[only-one s]", two: "[s]"} {
+		if names, err := d.Services(t.Context()); err != nil || fmt.Sprint(names) != want {
+			t.Errorf("Services: %v, %v, want %s", names, err, want)
+		}
+	}
+}
+
+func preserved(t *c) {
+	limit := 2 * time.Second
+	writer, reader := t.open(), t.open(discovery.WithPreservation(0.3, limit))
+	for i := range 5 {
+		t.register(writer, instance("s", numbered(i)))
+	}
+	began := time.Now()
+	each(5, func(i int) { t.register(writer, instance("s", numbered(i+5)), discovery.WithoutHeartbeat()) })
+	all := t.await(reader, "s", "ten", 5*time.Second, func(s discovery.Snapshot) bool { return len(s.Instances) == 10 })
+	kept := t.await(reader, "s", "five kept", t.ttl+t.h.Slack+5*time.Second, func(s discovery.Snapshot) bool { return s.Preserved == 5 })
+	if ids(kept) != ids(all) || kept.State != discovery.Live {
+		t.Errorf("kept [%s] %v, want [%s]", ids(kept), kept.State, ids(all))
+	}
+	// Not for ever.
+	t.see(reader, "s", "i-00 i-01 i-02 i-03 i-04")
+	if d := time.Since(began); d < t.ttl+limit-100*time.Millisecond {
+		t.Errorf("dropped %v after they were registered, want TTL and %v", d, limit)
+	}
+}
+
+func massLeave(t *c) {
+	writer, reader := t.open(), t.open(discovery.WithPreservation(0, time.Hour))
+	all := make([]discovery.Registration, 8)
+	for i := range all {
+		all[i] = t.register(writer, instance("s", numbered(i)))
+	}
+	t.await(reader, "s", "eight", 5*time.Second, func(s discovery.Snapshot) bool { return len(s.Instances) == 8 })
+	each(len(all), func(i int) {
+		if err := all[i].Deregister(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.see(reader, "s", "")
+}
+
+// never fails the case if the snapshot is ever bad until a time.
+func (t *c) never(d discovery.Discovery, service, what string, until time.Time, bad func(s discovery.Snapshot) bool) {
+	t.Helper()
+	ctx, cancel := contextUntil(t.T, until)
+	defer cancel()
+	for s, err := range d.Watch(ctx, service) {
+		if err == nil && bad(s) {
+			t.Errorf("saw %s: %v [%s], %d preserved, err %v", what, s.State, ids(s), s.Preserved, s.Err)
+			return
+		}
+	}
+}

@@ -1,0 +1,51 @@
+// Package discovery tells services where the instances of other services are.
+//
+//	d, err := discovery.New(consul.Backend("127.0.0.1:8500"))
+//	r, err := d.Register(ctx, discovery.Instance{Service: "greeter", Address: "10.0.0.7:8080"})
+//	defer r.Deregister(ctx)
+//
+//	s, err := d.Get(ctx, "greeter")      // follows the service from here on
+//	s, ok := d.Lookup("greeter")         // this process's memory; nanoseconds
+//
+// Writing and reading are apart. A registration is kept alive by heartbeats. A
+// read comes from a snapshot in this process, which one watch per service keeps
+// up to date for everyone who asks:
+//
+//	Register ── heartbeats ─▶ registry ── one watch per service ─▶ snapshot ◀─ Lookup, Get, Watch
+//
+// # Backends
+//
+// In this package: a registry in memory, private or shared by WithMemory. In
+// folders below: consul, etcd and redis; relay, which reads from a process
+// that serves its own snapshots; static and dns, which only read. Without one,
+// New makes a private memory registry.
+//
+// # Semantics
+//
+// An instance that stops without a word (kill −9) is gone from every reader
+// within its TTL and a second. One that deregisters is gone at once, also if it
+// is the last: an empty set is a set like others.
+//
+// When the registry is away, snapshots stay and become Stale; AsOf says what
+// moment they show. Nothing is dropped because the reader can't reach the
+// registry. Registrations are renewed for as long as it takes, with jitter, so
+// a registry that comes back empty fills again by itself.
+//
+// Self-preservation: if many instances of a service expire within a TTL,
+// rather than deregister, readers keep them, flagged, for a bounded time; see
+// WithPreservation.
+//
+// Snapshots are shared and immutable. A service is followed from the first Get
+// or Watch until nobody has asked for it, also by Lookup, for WithIdle.
+//
+// # Errors
+//
+// ErrInvalid, ErrExists, ErrUnavailable, ErrUnknownOutcome, ErrUnsupported,
+// ErrStale and ErrClosed, by errors.Is; the backend's own error is reachable
+// too. A context that ended is reported as itself.
+//
+// # Closing
+//
+// Close deregisters what was registered, within WithTimeout, ends all watches
+// and waits for its goroutines. A client that the user brought stays open.
+package discovery

@@ -1,0 +1,257 @@
+package discovery
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/watch"
+)
+
+// follower keeps one service's snapshot up to date, for everyone in the
+// process who asks.
+type follower struct {
+	f        *front
+	service  string
+	snapshot atomic.Pointer[Snapshot]
+	used     atomic.Bool // by Lookup, since the last sweep
+	stop     context.CancelFunc
+
+	// guarded by front.mu
+	users    int // of Get and Watch
+	lastUsed time.Time
+
+	mu        sync.Mutex
+	changed   chan struct{} // closed and replaced with every snapshot
+	keep      keeper
+	timer     *time.Timer        // for the next time that keep must be asked
+	restart   context.CancelFunc // ends the session in progress
+	session   uint64             // the number of the session in progress
+	confirmed uint64             // the session that delivered last
+}
+
+// follow returns the follower of a service, which it starts if there is none.
+// unfollow must be called.
+func (f *front) follow(service string) (*follower, error) {
+	if err := validName("service", service); err != nil {
+		return nil, mark(err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closing {
+		return nil, fault.Closed
+	}
+	fo := (*f.followers.Load())[service]
+	if fo == nil {
+		fo = &follower{
+			f: f, service: service, changed: make(chan struct{}),
+			keep: keeper{share: f.preserveShare, window: f.ttl, limit: f.preserveFor},
+		}
+		fo.snapshot.Store(&Snapshot{Service: service})
+		var ctx context.Context
+		ctx, fo.stop = context.WithCancel(f.life.Context())
+		if !f.life.Go(func(context.Context) { fo.run(ctx) }) {
+			fo.stop()
+			return nil, fault.Closed
+		}
+		if !f.sweeping {
+			f.sweeping = f.life.Go(f.sweep)
+		}
+		next := maps.Clone(*f.followers.Load())
+		next[service] = fo
+		f.followers.Store(&next)
+	}
+	fo.users++
+	return fo, nil
+}
+
+func (f *front) unfollow(fo *follower) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fo.users--
+	fo.lastUsed = time.Now()
+}
+
+// sweep stops followers that nobody has asked for some time.
+func (f *front) sweep(ctx context.Context) {
+	every := max(f.idle/4, time.Millisecond)
+	for backoff.Sleep(ctx, every) == nil {
+		f.mu.Lock()
+		now := time.Now()
+		old := *f.followers.Load()
+		next := maps.Clone(old)
+		for name, fo := range old {
+			if fo.used.Swap(false) || fo.users > 0 {
+				fo.lastUsed = now
+			} else if now.Sub(fo.lastUsed) >= f.idle {
+				delete(next, name)
+				fo.stop()
+			}
+		}
+		if len(next) < len(old) {
+			f.followers.Store(&next)
+		}
+		f.mu.Unlock()
+	}
+}
+
+func (fo *follower) run(ctx context.Context) {
+	o := watch.Options{
+		Backoff: backoff.Policy{Min: fo.f.retryMin, Max: fo.f.retryMax},
+		OnError: fo.fail,
+	}
+	defer func() {
+		fo.mu.Lock()
+		defer fo.mu.Unlock()
+		if fo.timer != nil {
+			fo.timer.Stop()
+		}
+	}()
+	watch.Follow(ctx, o, func(ctx context.Context, _ bool, progress func(bool)) error {
+		session, cancel := context.WithCancel(ctx)
+		defer cancel()
+		fo.mu.Lock()
+		fo.restart = cancel
+		fo.session++
+		fo.mu.Unlock()
+		err := fo.f.driver.Watch(session, fo.f.full(fo.service), func(u Update) {
+			if session.Err() == nil {
+				fo.apply(u)
+				progress(true)
+			}
+		})
+		if ctx.Err() == nil && session.Err() != nil {
+			return watch.ErrGap // refresh: the next session starts at once
+		}
+		if err == nil {
+			err = fault.Markf(fault.Unavailable, "the registry ended the watch")
+		}
+		return err
+	})
+}
+
+// read returns the current snapshot and what is closed when there is a newer.
+func (fo *follower) read() (*Snapshot, <-chan struct{}) {
+	fo.mu.Lock()
+	defer fo.mu.Unlock()
+	return fo.snapshot.Load(), fo.changed
+}
+
+// current returns the number of the session in progress.
+func (fo *follower) current() uint64 {
+	fo.mu.Lock()
+	defer fo.mu.Unlock()
+	return fo.session
+}
+
+// asked reports whether a session after the given one has delivered. If not
+// it sees to it that one does: the session in progress ends as soon as it has
+// delivered, so callers that come at once share the next.
+func (fo *follower) asked(after uint64) bool {
+	fo.mu.Lock()
+	defer fo.mu.Unlock()
+	if fo.confirmed > after {
+		return true
+	}
+	if fo.confirmed == fo.session {
+		fo.restart()
+	}
+	return false
+}
+
+// apply takes over what a session delivers.
+func (fo *follower) apply(u Update) {
+	fo.mu.Lock()
+	defer fo.mu.Unlock()
+	if u.Same && fo.confirmed != fo.session {
+		return // a driver's mistake: there is nothing to confirm
+	}
+	fo.confirmed = fo.session
+	now := time.Now()
+	old := fo.snapshot.Load()
+	if old.State == Stale {
+		fo.f.log.Info("discovery: registry is back", "backend", fo.f.backend, "service", fo.service, "away", now.Sub(old.AsOf))
+	}
+	s := &Snapshot{Service: fo.service, AsOf: now, State: Live, Revision: old.Revision}
+	if u.Same {
+		s.Instances, s.Preserved = old.Instances, old.Preserved
+	} else {
+		for i := range u.Instances {
+			u.Instances[i].Service = fo.service
+		}
+		slices.SortFunc(u.Instances, byID)
+		fo.keep.apply(now, u.Instances, u.Deregistered)
+		fo.view(s, now)
+	}
+	fo.publish(s)
+}
+
+// fail says that a session ended: what is known gets stale.
+func (fo *follower) fail(err error) {
+	fo.mu.Lock()
+	defer fo.mu.Unlock()
+	old := fo.snapshot.Load()
+	s := *old
+	if s.State == Live {
+		s.State = Stale
+	}
+	s.Err = fault.Wrap(fo.f.scope, "watch", fo.service, err)
+	if old.Err == nil {
+		fo.f.log.Warn("discovery: registry is away", "backend", fo.f.backend, "service", fo.service, "error", err)
+	}
+	fo.publish(&s)
+}
+
+// view puts what is kept into a snapshot and arranges to look again when that
+// ends by itself.
+func (fo *follower) view(s *Snapshot, now time.Time) {
+	before := fo.snapshot.Load().Preserved
+	var next time.Duration
+	s.Instances, s.Preserved, next = fo.keep.view(now)
+	if s.Preserved > 0 && before == 0 {
+		fo.f.log.Warn("discovery: many instances expired at once and are kept", "backend", fo.f.backend,
+			"service", fo.service, "kept", s.Preserved, "of", len(s.Instances), "for", fo.f.preserveFor)
+	}
+	if fo.timer != nil {
+		fo.timer.Stop()
+		fo.timer = nil
+	}
+	if next > 0 {
+		fo.timer = time.AfterFunc(next, fo.again)
+	}
+}
+
+// again looks whether entries that were kept have had their time.
+func (fo *follower) again() {
+	if !fo.f.life.Enter() {
+		return
+	}
+	defer fo.f.life.Leave()
+	fo.mu.Lock()
+	defer fo.mu.Unlock()
+	s := *fo.snapshot.Load()
+	fo.view(&s, time.Now())
+	fo.publish(&s)
+}
+
+// publish replaces the snapshot. Its Revision grows if a reader would see a
+// difference other than in AsOf.
+func (fo *follower) publish(s *Snapshot) {
+	old := fo.snapshot.Load()
+	if slices.EqualFunc(s.Instances, old.Instances, Instance.Equal) {
+		s.Instances = old.Instances // the one array that readers have already
+	} else {
+		s.Revision = old.Revision + 1
+	}
+	if s.State != old.State || s.Preserved != old.Preserved || (s.Err == nil) != (old.Err == nil) {
+		s.Revision = old.Revision + 1
+	}
+	fo.snapshot.Store(s)
+	close(fo.changed)
+	fo.changed = make(chan struct{})
+}

@@ -1,0 +1,293 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/life"
+)
+
+// New opens a Discovery. Without a backend it stands on a registry of its own
+// in this process; WithMemory shares one. It waits for the backend's first
+// answer, unless WithLazy is given.
+func New(opts ...Option) (Discovery, error) {
+	o := defaults()
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fault.New(fault.Invalid, "discovery", "open", "", "option %d is nil", i)
+		}
+		if err := opt(&o); err != nil {
+			return nil, fault.Wrap("discovery", "open", "", mark(err))
+		}
+	}
+	if o.open == nil {
+		if err := WithMemory(NewMemory())(&o); err != nil {
+			return nil, err
+		}
+	}
+	if o.preserveFor == 0 {
+		o.preserveFor = 2 * o.ttl
+	}
+	f := &front{options: o, scope: "discovery/" + o.backend, life: life.New(), registrations: map[string]*registration{}}
+	f.followers.Store(&map[string]*follower{})
+
+	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
+	defer cancel()
+	d, err := o.open(ctx)
+	if err != nil {
+		return nil, fault.Wrap(f.scope, "open", "", mark(err))
+	}
+	f.driver = d
+	if !o.lazy {
+		if err := d.Ping(ctx); err != nil {
+			d.Close()
+			if ctx.Err() != nil && fault.KindOf(err) != fault.Unavailable {
+				err = fault.Mark(fault.Unavailable, err) // our own deadline, nobody else's
+			}
+			return nil, fault.Wrap(f.scope, "open", "", err)
+		}
+	}
+	return f, nil
+}
+
+// mark makes an error that has no kind an invalid argument.
+func mark(err error) error {
+	if fault.KindOf(err) == nil {
+		return fault.Mark(fault.Invalid, err)
+	}
+	return err
+}
+
+// front is what is the same on every backend.
+type front struct {
+	options
+	scope  string // "discovery/consul"
+	driver Driver
+	life   *life.Life
+
+	// followers by service. Lookup reads the map without a lock, so it is
+	// never changed, only replaced, under mu.
+	followers atomic.Pointer[map[string]*follower]
+
+	mu            sync.Mutex
+	sweeping      bool
+	closing       bool
+	registrations map[string]*registration // by full service name and id
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// full is the name that the driver knows a service by.
+func (f *front) full(service string) string {
+	if f.namespace == "" {
+		return service
+	}
+	return f.namespace + "/" + service
+}
+
+// bound gives a call a deadline if its context has none.
+func (f *front) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, f.timeout)
+}
+
+// wrap gives an error its place. A deadline that only this package set says
+// that the registry didn't answer.
+func (f *front) wrap(ctx context.Context, op, subject string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if k := fault.KindOf(err); (k == context.DeadlineExceeded || k == context.Canceled) && ctx.Err() == nil {
+		if f.life.Closed() {
+			err = fault.Markf(fault.Closed, "while waiting")
+		} else {
+			err = fault.Markf(fault.Unavailable, "no answer within %v", f.timeout)
+		}
+	}
+	return fault.Wrap(f.scope, op, subject, err)
+}
+
+func (f *front) closed(op, subject string) error {
+	return fault.Wrap(f.scope, op, subject, fault.Closed)
+}
+
+func (f *front) Lookup(service string) (Snapshot, bool) {
+	fo := (*f.followers.Load())[service]
+	if fo == nil {
+		return Snapshot{Service: service}, false
+	}
+	if !fo.used.Load() {
+		fo.used.Store(true)
+	}
+	s := fo.snapshot.Load()
+	return *s, s.State != Cold
+}
+
+func (f *front) Get(ctx context.Context, service string, opts ...GetOption) (Snapshot, error) {
+	none := Snapshot{Service: service}
+	var o getOptions
+	for i, opt := range opts {
+		if opt == nil {
+			return none, fault.New(fault.Invalid, f.scope, "get", service, "option %d is nil", i)
+		}
+		if err := opt(&o); err != nil {
+			return none, fault.Wrap(f.scope, "get", service, mark(err))
+		}
+	}
+	fo, err := f.follow(service)
+	if err != nil {
+		return none, f.wrap(ctx, "get", service, err)
+	}
+	defer f.unfollow(fo)
+	began, session := time.Now(), fo.current()
+	bounded, cancel := f.bound(ctx)
+	defer cancel()
+	for {
+		s, changed := fo.read()
+		switch {
+		case s.State == Cold && s.Err != nil:
+			return *s, f.wrap(ctx, "get", service, s.Err)
+		case s.State != Cold && (!o.limited || o.maxStale > 0 && !s.AsOf.Before(began.Add(-o.maxStale))):
+			return *s, nil
+		case s.State == Stale:
+			return *s, fault.Wrap(f.scope, "get", service, errors.Join(ErrStale, s.Err))
+		case s.State == Live && fo.asked(session):
+			s, _ = fo.read()
+			return *s, nil
+		}
+		select {
+		case <-changed:
+		case <-f.life.Done():
+			return none, f.closed("get", service)
+		case <-bounded.Done():
+			if s, _ := fo.read(); s.State != Cold {
+				return *s, fault.Wrap(f.scope, "get", service, errors.Join(ErrStale, ctx.Err()))
+			}
+			return none, f.wrap(ctx, "get", service, bounded.Err())
+		}
+	}
+}
+
+func (f *front) Watch(ctx context.Context, service string) iter.Seq2[Snapshot, error] {
+	return func(yield func(Snapshot, error) bool) {
+		none := Snapshot{Service: service}
+		fo, err := f.follow(service)
+		if err != nil {
+			yield(none, f.wrap(ctx, "watch", service, err))
+			return
+		}
+		defer f.unfollow(fo)
+		seen := uint64(0)
+		for {
+			// Whatever has ended the sequence comes before a change.
+			switch {
+			case f.life.Closed():
+				yield(none, f.closed("watch", service))
+				return
+			case ctx.Err() != nil:
+				yield(none, f.wrap(ctx, "watch", service, ctx.Err()))
+				return
+			}
+			s, changed := fo.read()
+			if s.Revision > seen {
+				seen = s.Revision
+				if !yield(*s, nil) {
+					return
+				}
+				continue
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			case <-f.life.Done():
+			}
+		}
+	}
+}
+
+func (f *front) Services(ctx context.Context) ([]string, error) {
+	if !f.life.Enter() {
+		return nil, f.closed("services", "")
+	}
+	defer f.life.Leave()
+	bounded, cancel := f.bound(ctx)
+	defer cancel()
+	joined, release := f.life.Join(bounded)
+	defer release()
+	all, err := f.driver.Services(joined)
+	if err != nil {
+		return nil, f.wrap(ctx, "services", "", err)
+	}
+	prefix := f.full("")
+	names := make([]string, 0, len(all))
+	for _, name := range all {
+		if own, ok := strings.CutPrefix(name, prefix); ok && !strings.Contains(own, "/") {
+			names = append(names, own)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+func (f *front) Close() error {
+	f.closeOnce.Do(func() {
+		f.mu.Lock()
+		f.closing = true
+		left := slices.Collect(maps.Values(f.registrations))
+		f.mu.Unlock()
+		err := f.deregisterAll(left)
+		f.closeErr = errors.Join(err, f.wrapClose(f.life.Close(func() error {
+			f.mu.Lock()
+			f.followers.Store(&map[string]*follower{})
+			f.mu.Unlock()
+			return f.driver.Close()
+		})))
+	})
+	return f.closeErr
+}
+
+func (f *front) wrapClose(err error) error { return fault.Wrap(f.scope, "close", "", err) }
+
+// deregisterAll removes what is still registered, a few at a time, within one
+// timeout for all of it.
+func (f *front) deregisterAll(left []*registration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), f.timeout)
+	defer cancel()
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		errs []error
+		slot = make(chan struct{}, 16)
+	)
+	for _, r := range left {
+		if r.silent {
+			continue
+		}
+		slot <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slot }()
+			if err := r.Deregister(ctx); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(errs) > 3 {
+		errs = append(errs[:3], fmt.Errorf("and %d more", len(errs)-3))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,110 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+func (r *registration) Update(ctx context.Context, change func(in *Instance)) error {
+	if !r.f.life.Enter() {
+		return r.f.closed("update", r.subject())
+	}
+	defer r.f.life.Leave()
+	ctx2, cancel := r.f.bound(ctx)
+	defer cancel()
+	joined, release := r.f.life.Join(ctx2)
+	defer release()
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-joined.Done():
+		return r.f.wrap(ctx, "update", r.subject(), joined.Err())
+	}
+	next := r.Instance()
+	change(&next)
+	next = next.Clone()
+	r.mu.Lock()
+	var err error
+	switch {
+	case r.stopped:
+		err = fault.Closed
+	case next.Service != r.service || next.ID != r.id:
+		err = fault.Markf(fault.Invalid, "service and id can't change")
+	default:
+		if err = validInstance(&next); err != nil {
+			err = mark(err)
+		} else {
+			r.in, r.dirty = next, true
+		}
+	}
+	r.mu.Unlock()
+	if err != nil {
+		return fault.Wrap(r.f.scope, "update", r.subject(), err)
+	}
+	sent := time.Now()
+	err = r.f.driver.Register(joined, r.instance(), r.ttl)
+	r.note(sent, err)
+	return r.f.wrap(ctx, "update", r.subject(), err)
+}
+
+func (r *registration) Drain(ctx context.Context, settle time.Duration) error {
+	err := r.Update(ctx, func(in *Instance) { in.Status = Draining })
+	if ctx.Err() == nil {
+		// Close ends the wait as well; it deregisters by itself.
+		joined, release := r.f.life.Join(ctx)
+		_ = backoff.Sleep(joined, settle)
+		release()
+	}
+	if ctx.Err() == nil {
+		return errors.Join(err, r.Deregister(ctx))
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.f.timeout)
+	defer cancel()
+	return errors.Join(r.f.wrap(ctx, "drain", r.subject(), ctx.Err()), r.Deregister(last))
+}
+
+func (r *registration) Deregister(ctx context.Context) error {
+	if !r.f.life.Enter() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.done {
+			return nil
+		}
+		return r.f.closed("deregister", r.subject())
+	}
+	defer r.f.life.Leave()
+	r.mu.Lock()
+	if !r.stopped {
+		r.stopped = true
+		close(r.stop)
+	}
+	r.mu.Unlock()
+	bounded, cancel := r.f.bound(ctx)
+	defer cancel()
+	// A heartbeat in progress is waited for, not cut off: a write that was cut
+	// off could reach the registry after the removal.
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-bounded.Done():
+		return r.f.wrap(ctx, "deregister", r.subject(), bounded.Err())
+	}
+	r.mu.Lock()
+	done := r.done
+	r.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := r.f.driver.Deregister(bounded, r.f.full(r.service), r.id); err != nil {
+		return r.f.wrap(ctx, "deregister", r.subject(), err)
+	}
+	r.f.dismiss(r)
+	r.mu.Lock()
+	r.done = true
+	r.mu.Unlock()
+	return nil
+}

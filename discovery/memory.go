@@ -1,0 +1,218 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Memory is a registry in this process, for tests and for programs that hold
+// several services. Any number of Discovery values can share one.
+type Memory struct {
+	mu       sync.Mutex
+	services map[string]*memoryService
+}
+
+// NewMemory returns an empty registry.
+func NewMemory() *Memory { return &Memory{services: map[string]*memoryService{}} }
+
+// WithMemory makes New use a registry that others use too.
+func WithMemory(m *Memory) Option {
+	if m == nil {
+		return func(*options) error { return errors.New("nil memory registry") }
+	}
+	return WithDriver("memory", func(context.Context) (Driver, error) { return memoryDriver{m}, nil })
+}
+
+// memoryService is the instances of one service and who watches them.
+type memoryService struct {
+	entries  map[string]memoryEntry
+	watchers map[*memoryWatcher]bool
+	expiry   *time.Timer // of the entry that expires first; nil: none
+}
+
+type memoryEntry struct {
+	Instance
+	expires time.Time
+}
+
+// memoryWatcher is one session.
+type memoryWatcher struct {
+	woken chan struct{}   // holds one token
+	left  map[string]bool // deregistered since the last delivery
+}
+
+// service returns a service's record, which is made if need be.
+func (m *Memory) service(name string) *memoryService {
+	s := m.services[name]
+	if s == nil {
+		s = &memoryService{entries: map[string]memoryEntry{}, watchers: map[*memoryWatcher]bool{}}
+		m.services[name] = s
+	}
+	return s
+}
+
+// tidy forgets a service that nothing is known of.
+func (m *Memory) tidy(name string, s *memoryService) {
+	if len(s.entries) == 0 && len(s.watchers) == 0 {
+		if s.expiry != nil {
+			s.expiry.Stop()
+		}
+		delete(m.services, name)
+	}
+}
+
+func (s *memoryService) wake() {
+	for w := range s.watchers {
+		select {
+		case w.woken <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// arm sets the timer to the first expiry.
+func (m *Memory) arm(name string, s *memoryService) {
+	if s.expiry != nil {
+		s.expiry.Stop()
+		s.expiry = nil
+	}
+	var first time.Time
+	for _, e := range s.entries {
+		if first.IsZero() || e.expires.Before(first) {
+			first = e.expires
+		}
+	}
+	if !first.IsZero() {
+		s.expiry = time.AfterFunc(time.Until(first), func() { m.expire(name, s) })
+	}
+}
+
+// expire removes what has not been renewed in time.
+func (m *Memory) expire(name string, s *memoryService) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.services[name] != s {
+		return
+	}
+	now := time.Now()
+	for id, e := range s.entries {
+		if !e.expires.After(now) {
+			delete(s.entries, id)
+			s.wake()
+		}
+	}
+	m.arm(name, s)
+	m.tidy(name, s)
+}
+
+// memoryDriver is a Discovery's view of a registry.
+type memoryDriver struct{ m *Memory }
+
+func (d memoryDriver) Ping(ctx context.Context) error { return ctx.Err() }
+func (d memoryDriver) Close() error                   { return nil }
+
+func (d memoryDriver) Register(ctx context.Context, in Instance, ttl time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	s := d.m.service(in.Service)
+	s.entries[in.ID] = memoryEntry{in, time.Now().Add(ttl)}
+	for w := range s.watchers {
+		delete(w.left, in.ID)
+	}
+	s.wake()
+	d.m.arm(in.Service, s)
+	return nil
+}
+
+func (d memoryDriver) Renew(ctx context.Context, in Instance, ttl time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	s := d.m.services[in.Service]
+	if s == nil {
+		return fault.NotFound
+	}
+	e, ok := s.entries[in.ID]
+	now := time.Now()
+	if !ok || !e.expires.After(now) {
+		return fault.NotFound
+	}
+	e.expires = now.Add(ttl) // the timer finds out when it fires
+	s.entries[in.ID] = e
+	return nil
+}
+
+func (d memoryDriver) Deregister(ctx context.Context, service, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	s := d.m.services[service]
+	if s == nil {
+		return nil
+	}
+	if _, ok := s.entries[id]; ok {
+		delete(s.entries, id)
+		for w := range s.watchers {
+			w.left[id] = true
+		}
+		s.wake()
+		d.m.tidy(service, s)
+	}
+	return nil
+}
+
+func (d memoryDriver) Watch(ctx context.Context, service string, deliver func(Update)) error {
+	w := &memoryWatcher{woken: make(chan struct{}, 1), left: map[string]bool{}}
+	d.m.mu.Lock()
+	s := d.m.service(service)
+	s.watchers[w] = true
+	d.m.mu.Unlock()
+	defer func() {
+		d.m.mu.Lock()
+		defer d.m.mu.Unlock()
+		delete(s.watchers, w)
+		d.m.tidy(service, s)
+	}()
+	for {
+		d.m.mu.Lock()
+		all := make([]Instance, 0, len(s.entries))
+		for _, e := range s.entries {
+			all = append(all, e.Instance)
+		}
+		left := w.left
+		w.left = map[string]bool{}
+		d.m.mu.Unlock()
+		deliver(Update{Instances: all, Deregistered: func(id string) bool { return left[id] }})
+		select {
+		case <-w.woken:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (d memoryDriver) Services(ctx context.Context) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	var names []string
+	for name, s := range d.m.services {
+		if len(s.entries) > 0 {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,237 @@
+package discovery
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	mathrand "math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+func (f *front) Register(ctx context.Context, in Instance, opts ...RegisterOption) (Registration, error) {
+	o := registerOptions{ttl: f.ttl}
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fault.New(fault.Invalid, f.scope, "register", in.Service, "option %d is nil", i)
+		}
+		if err := opt(&o); err != nil {
+			return nil, fault.Wrap(f.scope, "register", in.Service, mark(err))
+		}
+	}
+	in = in.Clone()
+	if in.ID == "" {
+		in.ID = in.Service + "-" + strings.ToLower(rand.Text()[:13])
+	}
+	if err := validInstance(&in); err != nil {
+		return nil, fault.Wrap(f.scope, "register", in.Service, mark(err))
+	}
+	r := &registration{
+		f: f, service: in.Service, id: in.ID, key: f.full(in.Service) + "/" + in.ID, ttl: o.ttl, silent: o.silent,
+		in: in, turn: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	if !f.life.Enter() {
+		return nil, f.closed("register", r.subject())
+	}
+	defer f.life.Leave()
+	if err := f.admit(r); err != nil {
+		return nil, fault.Wrap(f.scope, "register", r.subject(), err)
+	}
+	if err := r.first(ctx); err != nil {
+		return nil, err
+	}
+	if !r.silent && !f.life.Go(r.run) {
+		return nil, f.closed("register", r.subject())
+	}
+	return r, nil
+}
+
+// admit reserves the id, so that Close finds the registration and nobody else
+// in this process keeps the same one alive.
+func (f *front) admit(r *registration) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closing {
+		return fault.Closed
+	}
+	if f.registrations[r.key] != nil {
+		return fault.Markf(fault.Exists, "registered here before")
+	}
+	f.registrations[r.key] = r
+	return nil
+}
+
+func (f *front) dismiss(r *registration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.registrations[r.key] == r {
+		delete(f.registrations, r.key)
+	}
+}
+
+// registration keeps one instance in the registry.
+type registration struct {
+	f           *front
+	service, id string
+	key         string
+	ttl         time.Duration
+	silent      bool          // no heartbeats
+	turn        chan struct{} // held by whoever writes to the registry
+	stop        chan struct{} // closed by the first Deregister
+
+	mu        sync.Mutex
+	in        Instance
+	dirty     bool // in has not been written
+	confirmed time.Time
+	err       error // of the last attempt
+	stopped   bool
+	done      bool // Deregister has succeeded
+}
+
+func (r *registration) subject() string { return r.service + "/" + r.id }
+
+// instance is what the driver gets.
+func (r *registration) instance() Instance {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in := r.in.Clone()
+	in.Service = r.f.full(in.Service)
+	return in
+}
+
+// first writes the instance for the first time, or leaves nothing behind.
+func (r *registration) first(ctx context.Context) error {
+	r.turn <- struct{}{}
+	defer func() { <-r.turn }()
+	r.mu.Lock()
+	stopped := r.stopped
+	r.mu.Unlock()
+	if stopped { // by Close, which came in between
+		return r.f.closed("register", r.subject())
+	}
+	bounded, cancel := r.f.bound(ctx)
+	defer cancel()
+	joined, release := r.f.life.Join(bounded)
+	defer release()
+	sent := time.Now()
+	err := r.f.driver.Register(joined, r.instance(), r.ttl)
+	if err == nil {
+		r.note(sent, nil)
+		return nil
+	}
+	kind := fault.KindOf(err)
+	if kind == context.Canceled || kind == context.DeadlineExceeded {
+		// A driver that doesn't know better: the request may be on its way.
+		if ctx.Err() == nil {
+			err = fault.Markf(fault.UnknownOutcome, "no answer within %v", r.f.timeout)
+		} else {
+			err = fault.Mark(fault.UnknownOutcome, err)
+		}
+		kind = fault.UnknownOutcome
+	}
+	r.f.dismiss(r)
+	if kind == fault.UnknownOutcome {
+		in := r.instance()
+		r.f.life.Go(func(ctx context.Context) {
+			ctx, cancel := context.WithTimeout(ctx, r.f.timeout)
+			defer cancel()
+			_ = r.f.driver.Deregister(ctx, in.Service, in.ID) // else it ends with its TTL
+		})
+	}
+	return fault.Wrap(r.f.scope, "register", r.subject(), err)
+}
+
+// run sends heartbeats until Deregister or Close.
+func (r *registration) run(ctx context.Context) {
+	every := r.ttl / 3
+	retry := backoff.Policy{Min: r.f.retryMin, Max: min(r.f.retryMax, every)}
+	failures := 0
+	for {
+		wait := every - mathrand.N(every/10+1)
+		if failures > 0 {
+			wait = retry.Wait(failures - 1)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-r.stop:
+			timer.Stop()
+			return
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		if err := r.beat(ctx); err == nil {
+			failures = 0
+		} else if failures++; failures == 1 {
+			r.f.log.Warn("discovery: heartbeat failed", "backend", r.f.backend, "service", r.service, "id", r.id, "error", err)
+		}
+	}
+}
+
+// beat renews the instance, or writes it again if it changed or is lost.
+func (r *registration) beat(ctx context.Context) error {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-r.stop:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(r.f.timeout, max(r.ttl/3, time.Second)))
+	defer cancel()
+	r.mu.Lock()
+	dirty, stopped := r.dirty, r.stopped
+	r.mu.Unlock()
+	if stopped {
+		return nil
+	}
+	sent := time.Now()
+	var err error
+	if !dirty {
+		err = r.f.driver.Renew(ctx, r.instance(), r.ttl)
+		dirty = errors.Is(err, ErrNotFound)
+	}
+	if dirty {
+		if err = r.f.driver.Register(ctx, r.instance(), r.ttl); err == nil {
+			r.f.log.Info("discovery: registered again", "backend", r.f.backend, "service", r.service, "id", r.id)
+		}
+	}
+	r.note(sent, err)
+	return err
+}
+
+// note keeps the outcome of an attempt that was sent at a time.
+func (r *registration) note(sent time.Time, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err = err; err == nil {
+		r.confirmed, r.dirty = sent, false
+	}
+}
+
+func (r *registration) Instance() Instance {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.in.Clone()
+}
+
+func (r *registration) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return r.f.closed("heartbeat", r.subject())
+	}
+	if time.Since(r.confirmed) < r.ttl {
+		return nil
+	}
+	if r.err == nil {
+		return fault.New(fault.Unavailable, r.f.scope, "heartbeat", r.subject(), "not confirmed for %v", time.Since(r.confirmed).Round(time.Millisecond))
+	}
+	return fault.Wrap(r.f.scope, "heartbeat", r.subject(), r.err)
+}
