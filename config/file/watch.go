@@ -1,0 +1,142 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// settle is how long notices are collected before the file is read: a write in
+// place is several of them.
+const settle = 20 * time.Millisecond
+
+// Watch delivers the content and each change of it. It watches directories, not
+// the file: a notice on a file is lost with the inode when something is renamed
+// over it. Every directory that a symbolic link on the path passes through is
+// watched, so that a swap of Kubernetes' ..data is seen.
+func (s *source) Watch(ctx context.Context, deliver func(config.Content, error)) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil { // no notices to be had (limits): the interval remains
+		return s.look(ctx, deliver)
+	}
+	defer w.Close()
+	watched := map[string]bool{}
+	tick := time.NewTicker(s.interval)
+	defer tick.Stop()
+	for {
+		s.follow(w, watched) // before the read, so that no change falls between
+		deliver(s.Read(ctx))
+		if err := s.wait(ctx, w, tick.C); err != nil {
+			return err
+		}
+	}
+}
+
+// look is Watch without notices.
+func (s *source) look(ctx context.Context, deliver func(config.Content, error)) error {
+	tick := time.NewTicker(min(s.interval, time.Second))
+	defer tick.Stop()
+	for {
+		deliver(s.Read(ctx))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// wait returns when it is time to read again.
+func (s *source) wait(ctx context.Context, w *fsnotify.Watcher, tick <-chan time.Time) error {
+	var quiet <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick:
+			return nil
+		case <-quiet:
+			return nil
+		case err, ok := <-w.Errors:
+			if !ok {
+				return fault.Markf(config.ErrUnavailable, "notices of the system ended")
+			}
+			if errors.Is(err, fsnotify.ErrEventOverflow) {
+				return nil // something was missed
+			}
+			return fault.Mark(config.ErrUnavailable, err)
+		case e, ok := <-w.Events:
+			if !ok {
+				return fault.Markf(config.ErrUnavailable, "notices of the system ended")
+			}
+			if e.Op != fsnotify.Chmod && quiet == nil {
+				quiet = time.After(settle)
+			}
+		}
+	}
+}
+
+// follow watches the directories that matter now, and no others.
+func (s *source) follow(w *fsnotify.Watcher, watched map[string]bool) {
+	need := map[string]bool{}
+	directories(s.path, need, 0)
+	if info, err := os.Stat(s.path); err == nil && info.IsDir() {
+		if real, err := filepath.EvalSymlinks(s.path); err == nil {
+			need[real] = true
+			if entries, err := os.ReadDir(real); err == nil {
+				for _, e := range entries { // links to files elsewhere
+					if e.Type()&os.ModeSymlink != 0 {
+						directories(filepath.Join(real, e.Name()), need, 0)
+					}
+				}
+			}
+		}
+	}
+	for dir := range watched {
+		if !need[dir] {
+			w.Remove(dir)
+			delete(watched, dir)
+		}
+	}
+	for dir := range need {
+		if err := w.Add(dir); err == nil { // again also if known: it may be a new directory of that name
+			watched[dir] = true
+		}
+	}
+}
+
+// directories adds the directory of path, the nearest that exists, and those of
+// the links that the path's last element leads through.
+func directories(path string, need map[string]bool, links int) {
+	dir := filepath.Dir(path)
+	for {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			need[real] = true
+			// A link in the middle of the path may be swapped as well.
+			if real != dir && links < 20 {
+				for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
+					if info, err := os.Lstat(d); err == nil && info.Mode()&os.ModeSymlink != 0 {
+						directories(d, need, links+1)
+					}
+				}
+			}
+			break
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	if target, err := os.Readlink(path); err == nil && links < 20 {
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		directories(target, need, links+1)
+	}
+}

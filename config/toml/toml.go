@@ -1,0 +1,181 @@
+// Package toml is the TOML 1.0 format for config's sources.
+//
+//	file.Source("app.toml", file.WithFormat(toml.Format{}))
+package toml
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"sort"
+	"strconv"
+	"time"
+
+	"github.com/micro/go-platform/config"
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// Format reads one TOML document. Dates and times become strings as RFC 3339
+// writes them. nan and inf are refused.
+type Format struct{}
+
+// Name returns "toml".
+func (Format) Name() string { return "toml" }
+
+// Extensions returns ".toml".
+func (Format) Extensions() []string { return []string{".toml"} }
+
+// Parse reads the document; nil if there is none but comments.
+func (Format) Parse(data []byte) (n *config.Node, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			n, err = nil, &config.SyntaxError{Problem: fmt.Sprint(p)}
+		}
+	}()
+	if deep(data) {
+		return nil, &config.SyntaxError{Problem: "nested too deeply"}
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	var doc map[string]any
+	if err := toml.Unmarshal(data, &doc); err != nil {
+		var at *toml.DecodeError
+		if errors.As(err, &at) {
+			line, column := at.Position()
+			return nil, &config.SyntaxError{Line: line, Column: column, Problem: at.Error()}
+		}
+		return nil, &config.SyntaxError{Problem: err.Error()}
+	}
+	if len(doc) == 0 {
+		return nil, nil
+	}
+	return convert(reflect.ValueOf(doc), "", lines(data))
+}
+
+// mostOpen is how many brackets may be open at once, counting those in strings:
+// far more than a document needs, far less than a recursive parser's stack.
+const mostOpen = 10_000
+
+func deep(data []byte) bool {
+	open := 0
+	for _, c := range data {
+		switch c {
+		case '[', '{':
+			if open++; open > mostOpen {
+				return true
+			}
+		case ']', '}':
+			open = max(0, open-1)
+		}
+	}
+	return false
+}
+
+func convert(v reflect.Value, path string, at map[string]position) (*config.Node, error) {
+	n := &config.Node{Line: at[path].Line, Column: at[path].Column}
+	if !v.IsValid() {
+		n.Kind = config.Null
+		return n, nil
+	}
+	if v.Kind() == reflect.Interface {
+		return convert(v.Elem(), path, at)
+	}
+	switch x := v.Interface().(type) {
+	case time.Time:
+		n.Kind, n.Text = config.String, x.Format(time.RFC3339Nano)
+		return n, nil
+	case toml.LocalDate, toml.LocalTime, toml.LocalDateTime:
+		n.Kind, n.Text = config.String, fmt.Sprint(x)
+		return n, nil
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		n.Kind, n.Bool = config.Bool, v.Bool()
+	case reflect.Int64:
+		n.Kind, n.Text = config.Number, strconv.FormatInt(v.Int(), 10)
+	case reflect.Float64:
+		if f := v.Float(); math.IsNaN(f) || math.IsInf(f, 0) {
+			return nil, &config.SyntaxError{Line: n.Line, Column: n.Column, Problem: fmt.Sprintf("%v is not a number that configuration can hold", f)}
+		}
+		n.Kind, n.Text = config.Number, strconv.FormatFloat(v.Float(), 'g', -1, 64)
+	case reflect.String:
+		n.Kind, n.Text = config.String, v.String()
+	case reflect.Slice:
+		n.Kind = config.Array
+		for i := range v.Len() {
+			item, err := convert(v.Index(i), path+"\x00"+strconv.Itoa(i), at)
+			if err != nil {
+				return nil, err
+			}
+			n.Items = append(n.Items, item)
+		}
+	case reflect.Map:
+		n.Kind = config.Object
+		for it := v.MapRange(); it.Next(); {
+			k := it.Key().String()
+			sub, err := convert(it.Value(), path+"\x00"+k, at)
+			if err != nil {
+				return nil, err
+			}
+			n.Members = append(n.Members, config.Member{Key: k, Value: sub})
+		}
+		slices.SortFunc(n.Members, func(a, b config.Member) int { return bytes.Compare([]byte(a.Key), []byte(b.Key)) })
+	default:
+		return nil, &config.SyntaxError{Line: n.Line, Problem: fmt.Sprintf("a value of type %s is not supported", v.Type())}
+	}
+	return n, nil
+}
+
+// position of a key.
+type position struct{ Line, Column int }
+
+// lines finds where each key stands. The document is known to be well-formed.
+func lines(data []byte) map[string]position {
+	at := map[string]position{}
+	count := map[string]int{} // items of arrays of tables
+	starts := []int{0}
+	for i, c := range data {
+		if c == '\n' {
+			starts = append(starts, i+1)
+		}
+	}
+	var p unstable.Parser
+	p.Reset(data)
+	table := ""
+	for p.NextExpression() {
+		e := p.Expression()
+		path := table
+		if e.Kind != unstable.KeyValue {
+			path = ""
+		}
+		var start position
+		for it := e.Key(); it.Next(); {
+			k := it.Node()
+			if start.Line == 0 {
+				offset := int(k.Raw.Offset)
+				line := sort.SearchInts(starts, offset+1)
+				start = position{line, offset - starts[line-1] + 1}
+			}
+			path += "\x00" + string(k.Data)
+			if n := count[path]; n > 0 && (!it.IsLast() || e.Kind == unstable.Table) {
+				path += "\x00" + strconv.Itoa(n-1) // inside the newest table of an array
+			}
+			if at[path].Line == 0 {
+				at[path] = start
+			}
+		}
+		switch e.Kind {
+		case unstable.ArrayTable:
+			count[path]++
+			path += "\x00" + strconv.Itoa(count[path]-1)
+			at[path] = start
+			table = path
+		case unstable.Table:
+			table = path
+		}
+	}
+	return at
+}

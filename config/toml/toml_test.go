@@ -1,0 +1,78 @@
+package toml_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/config/toml"
+	"github.com/micro/go-platform/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func TestValuesKeepTheirMeaning(t *testing.T) {
+	for doc, want := range map[string]string{
+		"a = 1\nb = 'two'\nc = [1, 2]\n[d]\ne = true":           `{"a":1,"b":"two","c":[1,2],"d":{"e":true}}`,
+		"t = 2026-11-22T10:00:00Z":                              `{"t":"2026-11-22T10:00:00Z"}`,
+		"d = 2026-11-22\nc = 10:00:00\nl = 2026-11-22T10:00:00": `{"c":"10:00:00","d":"2026-11-22","l":"2026-11-22T10:00:00"}`,
+		"h = 0x1F\no = 0o17\nu = 1_000\nf = 1e3":                `{"f":1000,"h":31,"o":15,"u":1000}`,
+		"a.b.c = 1\na.b.d = 2":                                  `{"a":{"b":{"c":1,"d":2}}}`,
+		"[[s]]\nn = 1\n[[s]]\nn = 2\n[s.x]\ny = 3":              `{"s":[{"n":1},{"n":2,"x":{"y":3}}]}`,
+		"'dot.ted' = {x = 1}":                                   `{"dot.ted":{"x":1}}`,
+	} {
+		s, err := config.ParseSnapshot(toml.Format{}, []byte(doc))
+		if err != nil || string(s.Bytes()) != want {
+			t.Errorf("%q: got %v, %v, want %s", doc, s, err, want)
+		}
+	}
+}
+
+func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
+	for name, c := range map[string]struct{ doc, want string }{
+		"duplicate key":   {"a = 1\nb = 2\na = 3\n", ""},
+		"duplicate table": {"[a]\nx=1\n[a]\ny=1\n", ""},
+		"nan":             {"x = 1\ny = nan", "line 2"},
+		"inf":             {"x = -inf", "line 1"},
+		"deep":            {"x = " + strings.Repeat("[", 5_000) + strings.Repeat("]", 5_000), "nested"},
+		"very deep":       {"x = " + strings.Repeat("[", 4<<20-10), "nested"},
+		"syntax":          {"a = 1\nb =\n", "line 2"},
+		"not UTF-8":       {"a = '\xff'", ""},
+		"out of range":    {"a = 9223372036854775808", ""},
+	} {
+		_, err := config.ParseSnapshot(toml.Format{}, []byte(c.doc))
+		if !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want ErrInvalid with %q", name, err, c.want)
+		}
+	}
+}
+
+func TestOriginIsTheLineOfTheKey(t *testing.T) {
+	s, err := config.ParseSnapshot(toml.Format{}, []byte("# first\na.b = 1\n[server]\naddr = 'x'\n\n[[s]]\nn = 1\n[[s]]\nn = 2\n[s.x]\ny = 3\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, line := range map[string]int{"a.b": 2, "server": 3, "server.addr": 4, "s.0.n": 7, "s.1.n": 9, "s.1.x": 10, "s.1.x.y": 11} {
+		if o, ok := s.Origin(path); !ok || o.Line != line {
+			t.Errorf("%s: got %+v, want line %d", path, o, line)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("a = 1\n[b]\nc.d = [1, {e = 'x'}]\n[[f]]\ng = 1e3")
+	f.Fuzz(func(t *testing.T, doc string) {
+		s, err := config.ParseSnapshot(toml.Format{}, []byte(doc))
+		if err != nil {
+			if !errors.Is(err, config.ErrInvalid) && !errors.Is(err, config.ErrTooLarge) {
+				t.Fatalf("error without a kind: %v", err)
+			}
+			return
+		}
+		again, err := config.ParseSnapshot(nil, s.Bytes())
+		if err != nil || again.Hash() != s.Hash() {
+			t.Fatalf("%s doesn't survive JSON: %v", s.Bytes(), err)
+		}
+	})
+}

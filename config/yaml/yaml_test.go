@@ -1,0 +1,156 @@
+package yaml_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/config/yaml"
+	"github.com/micro/go-platform/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func parse(doc string) (string, error) {
+	s, err := config.ParseSnapshot(yaml.Format{}, []byte(doc))
+	if err != nil {
+		return "", err
+	}
+	return string(s.Bytes()), nil
+}
+
+func TestValuesKeepTheirMeaning(t *testing.T) {
+	for doc, want := range map[string]string{
+		"a: 1\nb: two\nc: [1, x, {d: true}]":                     `{"a":1,"b":"two","c":[1,"x",{"d":true}]}`,
+		"t: 2026-11-22T10:00:00Z":                                `{"t":"2026-11-22T10:00:00Z"}`,
+		"d: 2026-11-22":                                          `{"d":"2026-11-22"}`,
+		"1: a\ntrue: b\n2.5: c":                                  `{"1":"a","2.5":"c","true":"b"}`,
+		"h: 0x1F\no: 0o17\nu: 1_000":                             `{"h":31,"o":15,"u":1000}`,
+		"big: 18446744073709551615":                              `{"big":18446744073709551615}`,
+		"f: 1e3\ng: .5\nz: -0.0":                                 `{"f":1000,"g":0.5,"z":-0}`,
+		"off: off\nyes: yes\nn: no":                              `{"n":"no","off":"off","yes":"yes"}`,
+		"zip: \"017\"":                                           `{"zip":"017"}`,
+		"s: |\n  a\n  b\n":                                       `{"s":"a\nb\n"}`,
+		"a: &x {k: 1}\nb: *x":                                    `{"a":{"k":1},"b":{"k":1}}`,
+		"d: &d {a: 1, b: 2}\ne: {<<: *d, b: 3}":                  `{"d":{"a":1,"b":2},"e":{"a":1,"b":3}}`,
+		"p: &p {a: 1}\nq: &q {a: 2, b: 2}\nr:\n  <<: [*p, *q]\n": `{"p":{"a":1},"q":{"a":2,"b":2},"r":{"a":1,"b":2}}`,
+		"\xef\xbb\xbfa: 1":                                       `{"a":1}`,
+		"---\na: 1\n...\n":                                       `{"a":1}`,
+		"a: ~":                                                   `{}`, // null deletes
+	} {
+		got, err := parse(doc)
+		if err != nil || got != want {
+			t.Errorf("%q: got %s, %v, want %s", doc, got, err, want)
+		}
+	}
+}
+
+func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
+	bomb := "a0: &a0 [x,x,x,x,x,x,x,x,x]\n"
+	for i := 1; i < 9; i++ {
+		bomb += fmt.Sprintf("a%d: &a%[1]d [%s]\n", i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 9), ","))
+	}
+	for _, c := range []struct{ name, doc, want string }{
+		{"alias bomb", bomb, "aliases expand to too many values"},
+		{"alias of itself", "a: &a [*a]", "contains itself"},
+		{"deep nesting", strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000), "nested deeper"},
+		{"very deep nesting", strings.Repeat("[", 1_000_000), "depth"},
+		{"second document", "a: 1\n---\nb: 2\n", "line 2, column 1: a second document"},
+		{"second document after an end mark", "a: 1\n...\n---\nb: 2\n", "a second document"},
+		{"not a number", "a: .nan", "line 1, column 4: .nan is not a number"},
+		{"infinity", "x: 1\na: -.inf", "line 2, column 4"},
+		{"duplicate key", "a: 1\nb: 2\na: 3\n", `line 3`},
+		{"duplicate after becoming a string", "1: a\n\"1\": b\n", `duplicate key "1"`},
+		{"duplicate in a mapping below", "m:\n  a: 1\n  a: 2\n", `line 3`},
+		{"leading zero", "mode: 0755", "leading zero"},
+		{"own tag", "a: !secret x", "tag !secret is not supported"},
+		{"binary", "a: !!binary aGk=", "not supported"},
+		{"mapping as key", "? {a: 1}\n: b\n", "a key must be a single value"},
+		{"unknown anchor", "a: *nope", "nope"},
+		{"merge of a scalar", "a: {<<: 3}", "<< needs a mapping"},
+		{"tab", "a:\n\t- b\n", "line 2"},
+		{"unclosed at the end", "[a", "line"},
+		{"unclosed", "a: 1\nb: [1, 2\nc: 3\n", "line 2"},
+		{"not a mapping", "- a\n- b\n", ""},
+		{"control character", "a: \x01", ""},
+		{"not UTF-8", "a: \xff", ""},
+		{"empty key", `"": 1`, "empty key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := config.NewMemory("m", map[string]int{"n": 1})
+			cfg, err := config.New(config.WithSource(m), config.WithDebounce(time.Microsecond))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cfg.Close()
+			start := time.Now()
+			m.Update(config.Content{Parts: []config.Part{{Data: []byte(c.doc), Format: yaml.Format{}}}}, nil)
+			err = cfg.Reload(t.Context())
+			if !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want ErrInvalid with %q", err, c.want)
+			}
+			if got := cfg.Get("n").Int(0); got != 1 {
+				t.Errorf("the running value changed to %d", got)
+			}
+			if err != nil && len(err.Error()) > 300 {
+				t.Errorf("error of %d bytes", len(err.Error()))
+			}
+			t.Logf("%v: %v", time.Since(start), err)
+		})
+	}
+}
+
+func TestEmptyDocumentIsNotAnEmptyConfiguration(t *testing.T) {
+	for _, doc := range []string{"", "  \n", "# only a comment\n", "---\n"} {
+		if _, err := config.New(config.WithSource(source(doc))); !errors.Is(err, config.ErrInvalid) {
+			t.Errorf("%q: got %v, want ErrInvalid", doc, err)
+		}
+		c, err := config.New(config.WithSource(source(doc), config.Optional()))
+		if err != nil {
+			t.Errorf("%q, optional: %v", doc, err)
+			continue
+		}
+		c.Close()
+	}
+}
+
+func TestOriginIsTheLineOfTheKey(t *testing.T) {
+	c, err := config.New(config.WithSource(source("# first\nserver:\n  addr: x\n  hosts:\n    - a\n    - b\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for path, line := range map[string]int{"server": 2, "server.addr": 3, "server.hosts": 4, "server.hosts.1": 6} {
+		if o, ok := c.Snapshot().Origin(path); !ok || o.Line != line {
+			t.Errorf("%s: got %+v, want line %d", path, o, line)
+		}
+	}
+}
+
+func source(doc string) config.Source {
+	m := new(config.Memory)
+	m.Update(config.Content{Parts: []config.Part{{Data: []byte(doc), Format: yaml.Format{}}}}, nil)
+	return m
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("a: 1\nb: [x, &y {z: 1}, *y]\n<<: {q: 1}")
+	f.Add("? a\n: - |\n  b\n")
+	f.Add("- !!str 1\n- 0x1f\n- 1e3\n- ~")
+	f.Fuzz(func(t *testing.T, doc string) {
+		s, err := config.ParseSnapshot(yaml.Format{}, []byte(doc))
+		if err != nil {
+			if !errors.Is(err, config.ErrInvalid) && !errors.Is(err, config.ErrTooLarge) {
+				t.Fatalf("error without a kind: %v", err)
+			}
+			return
+		}
+		again, err := config.ParseSnapshot(nil, s.Bytes())
+		if err != nil || again.Hash() != s.Hash() {
+			t.Fatalf("%s doesn't survive JSON: %v", s.Bytes(), err)
+		}
+	})
+}
