@@ -1,0 +1,36 @@
+// Package consul is a backend of package discovery on HashiCorp Consul, 1.10
+// and newer.
+//
+//	d, err := discovery.New(consul.Backend("127.0.0.1:8500"))
+//
+// # Backends
+//
+// It talks to an agent, as a rule the one on the same host: an instance
+// belongs to the agent that it was registered with. Several addresses,
+// "a:8500,b:8500", are tried in turn; when one agent is lost, the next
+// heartbeat registers with another.
+//
+// # Semantics
+//
+// An instance is an agent service with a TTL check, so Consul's own user
+// interface, DNS and other clients see it. Everything that Consul has no field
+// for is in the service's Meta under "go-platform-…". Services that others
+// registered are read too: their Meta are the labels, "version" and "zone" of
+// it fill those fields. A service with a namespace is called
+// "namespace~service".
+//
+// An instance whose check, or node, is critical has expired. One in
+// maintenance mode is Draining. Expired services are removed by Consul after
+// four times their TTL, at least a minute.
+//
+// Readers hold one blocking query per service, of 30 s (WithWait).
+//
+// # Errors
+//
+// As in package discovery. A record (labels, endpoints) of more than 28 KiB is
+// ErrTooLarge.
+//
+// # Closing
+//
+// Close ends idle connections; a client given by WithClient stays as it is.
+package consul

@@ -1,0 +1,130 @@
+package consul
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Limits of a service's Meta in Consul's source (agent/structs, 1.21).
+const (
+	metaValue  = 512
+	metaChunks = 56 // of 64 pairs
+	metaPrefix = "go-platform-"
+)
+
+// serviceName is what Consul calls a service. "~" stands in no name of ours
+// and needs no escape in a URL.
+func serviceName(service string) string { return strings.Replace(service, "/", "~", 1) }
+
+func ourName(name string) string { return strings.Replace(name, "~", "/", 1) }
+
+// serviceID is unique on an agent: the name and the id, with everything that
+// is special in a URL as ~XX.
+func serviceID(service, id string) string {
+	var b strings.Builder
+	b.WriteString(serviceName(service))
+	b.WriteString("~~")
+	for i := 0; i < len(id); i++ {
+		c := id[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._:@+", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "~%02X", c)
+		}
+	}
+	return b.String()
+}
+
+func checkID(service, id string) string { return "service:" + serviceID(service, id) }
+
+// record is what Meta holds of an instance, besides what Consul has fields for.
+type record struct {
+	ID        string            `json:"id"`
+	Address   string            `json:"address"` // as given
+	Version   string            `json:"version,omitempty"`
+	Zone      string            `json:"zone,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	Endpoints []string          `json:"endpoints,omitempty"`
+	Weight    int               `json:"weight,omitempty"`
+	Status    discovery.Status  `json:"status,omitempty"`
+}
+
+// meta cuts a record into values of the size that Consul takes, between runes.
+func meta(in discovery.Instance) (map[string]string, error) {
+	raw, err := json.Marshal(record{in.ID, in.Address, in.Version, in.Zone, in.Labels, in.Endpoints, in.Weight, in.Status})
+	if err != nil {
+		return nil, fault.Mark(fault.Invalid, err)
+	}
+	m := map[string]string{}
+	for n := 0; len(raw) > 0; n++ {
+		if n == metaChunks {
+			return nil, fault.Markf(fault.TooLarge, "the record is more than %d bytes", metaChunks*metaValue)
+		}
+		end := min(len(raw), metaValue)
+		for end < len(raw) && !utf8.RuneStart(raw[end]) {
+			end--
+		}
+		m[metaPrefix+strconv.Itoa(n)] = string(raw[:end])
+		raw = raw[end:]
+	}
+	// For those who look at Consul itself.
+	for k, v := range map[string]string{"version": in.Version, "zone": in.Zone} {
+		if v != "" && len(v) <= metaValue {
+			m[k] = v
+		}
+	}
+	return m, nil
+}
+
+// instance reads what meta wrote, or makes the best of somebody else's entry.
+func instance(e *api.ServiceEntry) discovery.Instance {
+	s := e.Service
+	var raw strings.Builder
+	for n := 0; ; n++ {
+		part, ok := s.Meta[metaPrefix+strconv.Itoa(n)]
+		if !ok {
+			break
+		}
+		raw.WriteString(part)
+	}
+	var r record
+	if raw.Len() > 0 && json.Unmarshal([]byte(raw.String()), &r) == nil && r.ID != "" {
+		return discovery.Instance{
+			ID: r.ID, Version: r.Version, Address: r.Address, Zone: r.Zone,
+			Labels: r.Labels, Endpoints: r.Endpoints, Weight: r.Weight, Status: r.Status,
+		}
+	}
+	host := s.Address
+	if host == "" && e.Node != nil {
+		host = e.Node.Address
+	}
+	in := discovery.Instance{
+		ID: s.ID, Version: s.Meta["version"], Zone: s.Meta["zone"],
+		Address: net.JoinHostPort(host, strconv.Itoa(s.Port)), Weight: s.Weights.Passing,
+	}
+	if len(s.Meta) > 0 {
+		in.Labels = s.Meta
+	}
+	return in
+}
+
+// health reads the checks of an entry.
+func health(e *api.ServiceEntry) (expired, maintenance bool) {
+	for _, c := range e.Checks {
+		switch {
+		case c.CheckID == api.NodeMaint || strings.HasPrefix(c.CheckID, api.ServiceMaintPrefix):
+			maintenance = true
+		case c.Status == api.HealthCritical:
+			expired = true
+		}
+	}
+	return expired, maintenance
+}
