@@ -68,10 +68,10 @@ type Claim interface {
 	// longer held; after any other error the front tries again.
 	Renew(ctx context.Context) (until time.Time, err error)
 
-	// Release ends the claim. It returns nil if the claim is gone because of
-	// this call or an earlier one of Release, ErrLost if it was gone before or
-	// must have ended by itself meanwhile. After any other error the front
-	// calls it again. Calls may be concurrent.
+	// Release ends the claim. It returns ErrLost if the claim was gone before
+	// or must have ended by itself meanwhile. After any other error the front
+	// calls it again; after nil and ErrLost it doesn't. Calls are never
+	// concurrent with each other or with those of Acquire and Renew.
 	Release(ctx context.Context) error
 }
 

@@ -138,7 +138,7 @@ func (f *front) claim(ctx, values context.Context, kind, id string, limit int, w
 	}
 	for waited, failures := false, 0; ; failures++ {
 		r.Nonce = rand.Text()
-		c := f.driver.Claim(r)
+		c := &once{Claim: f.driver.Claim(r), turn: make(chan struct{}, 1)}
 		g, err := c.Acquire(ctx, wait)
 		if err == nil {
 			if l, err := f.hold(values, id, c, g, r.TTL, leave); err == nil {
@@ -190,8 +190,8 @@ const promptly = 50 * time.Millisecond
 
 // cleanUp releases a claim that may have left something. The caller has
 // entered life.
-func (f *front) cleanUp(c Claim, id string) {
-	done := f.abandon(c, id)
+func (f *front) cleanUp(c *once, id string) {
+	done := f.abandon(c, id, nil)
 	if done == nil { // closed, and Close waits for the caller
 		f.lastTry(c)
 		return
@@ -204,12 +204,16 @@ func (f *front) cleanUp(c Claim, id string) {
 	}
 }
 
-// abandon releases a claim in the background, until the driver says that it is
-// gone; after Close it tries once more. done is nil after Close.
-func (f *front) abandon(c Claim, id string) (done <-chan struct{}) {
+// abandon releases a claim in the background, after a renewal that may be
+// running, until the driver says that it is gone; after Close it tries once
+// more. done is nil after Close.
+func (f *front) abandon(c *once, id string, running *attempt) (done <-chan struct{}) {
 	gone := make(chan struct{})
 	begun := f.life.Go(func(ctx context.Context) {
 		defer close(gone)
+		if running != nil {
+			<-running.done
+		}
 		for n := 0; ; n++ {
 			err := f.release(ctx, c)
 			if err == nil || errors.Is(err, ErrLost) {
@@ -231,13 +235,13 @@ func (f *front) abandon(c Claim, id string) (done <-chan struct{}) {
 }
 
 // lastTry releases while Close waits; what it leaves ends with its TTL.
-func (f *front) lastTry(c Claim) {
+func (f *front) lastTry(c *once) {
 	ctx, cancel := context.WithTimeout(context.Background(), min(f.timeout, time.Second))
 	defer cancel()
 	c.Release(ctx)
 }
 
-func (f *front) release(ctx context.Context, c Claim) error {
+func (f *front) release(ctx context.Context, c *once) error {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	return c.Release(ctx)

@@ -24,7 +24,7 @@ import (
 type lease struct {
 	f      *front
 	id     string
-	claim  Claim
+	claim  *once
 	token  uint64
 	ttl    time.Duration
 	ctx    leaseContext
@@ -66,11 +66,11 @@ const (
 )
 
 // hold begins to keep a grant alive. It fails if the grant is over already.
-func (f *front) hold(values context.Context, id string, c Claim, g Grant, ttl time.Duration, leave func()) (*lease, error) {
+func (f *front) hold(values context.Context, id string, c *once, g Grant, ttl time.Duration, leave func()) (*lease, error) {
 	l := &lease{f: f, id: id, claim: c, token: g.Token, ttl: ttl, leave: leave, born: time.Now()}
 	end := g.Until.Add(-ttl / marginShare)
 	if !end.After(l.born) {
-		f.abandon(c, id)
+		f.abandon(c, id, nil)
 		return nil, ErrLost
 	}
 	inner, cancel := context.WithCancelCause(context.WithoutCancel(values))
@@ -118,11 +118,12 @@ func (l *lease) lose(cause error) {
 	err := fault.Wrap(l.f.scope, "hold", l.id, fault.Mark(ErrLost, cause))
 	l.state, l.result = stateLost, err
 	l.quiet()
+	running := l.inFlight
 	l.mu.Unlock()
 	l.cancel(err)
 	l.forget()
 	l.f.logger.Warn("lost", "id", l.id, "token", l.token, "error", err)
-	l.f.abandon(l.claim, l.id)
+	l.f.abandon(l.claim, l.id, running)
 }
 
 // quiet stops what would renew or expire. It is called with mu locked.
@@ -223,7 +224,7 @@ func (l *lease) end(ctx context.Context, op string, cause error) error {
 		l.finish(stateLost, err)
 	default:
 		l.forget()
-		l.f.abandon(l.claim, l.id)
+		l.f.abandon(l.claim, l.id, nil)
 	}
 	return err
 }

@@ -125,13 +125,11 @@ func (c *memoryClaim) Renew(context.Context) (time.Time, error) {
 func (c *memoryClaim) Release(context.Context) error {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
-	switch {
-	case c.expired:
+	if c.expired {
 		return ErrLost
-	case !c.released:
-		c.released = true
-		c.remove()
 	}
+	c.released = true
+	c.remove()
 	return nil
 }
 

@@ -18,7 +18,7 @@ var lossCases = []testCase{
 func renewal(s *suite) {
 	a, b := s.open(), s.open()
 	l := s.lock(a, "x", dsync.WithTTL(s.h.TTL))
-	for range 3 {
+	for range 2 {
 		select {
 		case <-l.Context().Done():
 			s.Fatalf("lost: %v", context.Cause(l.Context()))

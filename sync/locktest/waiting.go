@@ -122,36 +122,58 @@ func waitInOrder(s *suite) {
 	}
 }
 
+// waitLong: a waiter keeps its place for longer than its TTL. The one who comes
+// after it shows whether it did.
 func waitLong(s *suite) {
-	a, b := s.open(), s.open()
+	a, b, c := s.open(), s.open(), s.open()
 	l := s.lock(a, "x", dsync.WithTTL(s.h.TTL))
-	got := make(chan error, 1)
-	var second dsync.Lock
-	go func() {
-		var err error
-		second, err = b.Lock(s.context(), "x", dsync.WithTTL(s.h.TTL))
-		got <- err
-	}()
-	select {
-	case err := <-got:
-		s.Fatalf("got the lock from a holder that renews: %v", err)
-	case <-time.After(s.h.TTL*5/2 + s.h.Late):
+	second, third := make(chan dsync.Lock, 1), make(chan dsync.Lock, 1)
+	wait := func(x dsync.Sync, got chan dsync.Lock) {
+		l, err := x.Lock(s.context(), "x", dsync.WithTTL(s.h.TTL))
+		if err != nil {
+			s.Errorf("Lock after a long wait: %v", err)
+		}
+		got <- l
 	}
-	if err := l.Context().Err(); err != nil {
+	go wait(b, second)
+	<-time.After(s.h.TTL * 4 / 10)
+	go wait(c, third)
+	select {
+	case <-second:
+		s.Fatal("got the lock from a holder that renews")
+	case <-third:
+		s.Fatal("got the lock from a holder that renews")
+	case <-time.After(s.h.TTL + s.h.Late):
+	}
+	if l.Context().Err() != nil {
 		s.Errorf("a renewed lock ended: %v", context.Cause(l.Context()))
 	}
 	s.unlock(l)
-	select {
-	case err := <-got:
-		if err != nil {
-			s.Fatalf("Lock after a long wait: %v", err)
+	first, last := second, third
+	if !a.Features().Fair {
+		select {
+		case l2 := <-second:
+			second <- l2
+		case l2 := <-third:
+			third <- l2
+			first, last = third, second
+		case <-time.After(s.h.TTL):
 		}
-		if second.Token() <= l.Token() {
-			s.Errorf("token %d after %d", second.Token(), l.Token())
+	}
+	for _, got := range []chan dsync.Lock{first, last} {
+		select {
+		case next := <-got:
+			if next == nil {
+				return
+			}
+			if next.Token() <= l.Token() {
+				s.Errorf("token %d after %d", next.Token(), l.Token())
+			}
+			l = next
+			s.unlock(next)
+		case <-time.After(s.h.TTL / 2):
+			s.Fatal("a waiter lost its place while it waited for more than its TTL")
 		}
-		s.unlock(second)
-	case <-time.After(s.h.TTL / 2):
-		s.Error("a waiter lost its place while it waited for more than its TTL")
 	}
 }
 

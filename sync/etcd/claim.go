@@ -1,0 +1,208 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+	dsync "github.com/micro/go-platform/sync"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+func (d *driver) Claim(r dsync.Request) dsync.Claim {
+	return &claim{Request: r, d: d, prefix: r.Key + "/", key: r.Key + "/" + r.Nonce, tomb: r.Key + "!" + r.Nonce}
+}
+
+type claim struct {
+	dsync.Request
+	d      *driver
+	prefix string // of all claims of the id
+	key    string // of this claim
+	tomb   string // once it exists, key can't be created
+
+	lease    *lease
+	revision int64 // that created key; 0: not known to exist
+	doubtful bool  // a request that creates key may still be on its way
+}
+
+func (c *claim) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
+	granted, err := c.enqueue(ctx, wait)
+	if err != nil {
+		return dsync.Grant{}, err
+	}
+	if !granted {
+		if !wait { // only of a semaphore: a lock's TryLock creates nothing then
+			return dsync.Grant{}, c.withdraw(ctx, dsync.ErrHeld)
+		}
+		if err := c.wait(ctx); err != nil {
+			return dsync.Grant{}, err
+		}
+	}
+	until, err := c.lease.renew(ctx, c.TTL/2)
+	if errors.Is(err, fault.Lost) {
+		return dsync.Grant{}, err
+	}
+	if err != nil { // what is left has to do
+		until = c.lease.until()
+	}
+	return dsync.Grant{Token: uint64(c.revision), Until: until}, nil
+}
+
+// enqueue creates the key and reports whether it holds already.
+func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error) {
+	caller := ctx
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	for {
+		l, err := c.d.lease(ctx, c.TTL)
+		if err != nil {
+			if caller.Err() == nil {
+				err = fault.Mark(fault.Unavailable, err)
+			}
+			return false, err
+		}
+		c.lease, c.doubtful = l, true
+
+		free := []clientv3.Cmp{clientv3.Compare(clientv3.Version(c.tomb), "=", 0)}
+		if wait || c.Limit > 1 {
+			free = append(free, clientv3.Compare(clientv3.CreateRevision(c.key), "=", 0))
+		} else {
+			free = append(free, clientv3.Compare(clientv3.CreateRevision(c.prefix).WithPrefix(), "=", 0))
+		}
+		r, err := c.d.conn.Txn(ctx).If(free...).
+			Then(clientv3.OpPut(c.key, strconv.Itoa(c.Limit)+" "+c.Owner, clientv3.WithLease(l.id)), c.first()).
+			Else(clientv3.OpGet(c.key), c.first()).
+			Commit()
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+			l.retire() // and nothing was created
+			continue
+		}
+		if err = write(err); err != nil {
+			if errors.Is(err, fault.Unavailable) {
+				c.settle(0)
+			}
+			return false, err
+		}
+		holders := r.Responses[1].GetResponseRange().Kvs
+		revision := r.Header.Revision
+		if !r.Succeeded { // held by others, or a repetition of a request that was applied
+			if revision = 0; len(r.Responses[0].GetResponseRange().Kvs) > 0 {
+				revision = r.Responses[0].GetResponseRange().Kvs[0].CreateRevision
+			}
+		}
+		c.settle(revision)
+		if revision == 0 {
+			return false, held(holders)
+		}
+		for _, kv := range holders {
+			if limit, _ := parse(kv); limit != c.Limit {
+				return false, c.withdraw(ctx, fault.Markf(fault.Conflict, "limit %d, but others use %d", c.Limit, limit))
+			}
+		}
+		return c.among(holders), nil
+	}
+}
+
+// settle notes what became of the request that creates the key.
+func (c *claim) settle(revision int64) {
+	c.revision, c.doubtful = revision, false
+}
+
+// first asks for the claims that hold: the oldest ones.
+func (c *claim) first() clientv3.Op {
+	return clientv3.OpGet(c.prefix, clientv3.WithPrefix(), clientv3.WithLimit(int64(c.Limit)),
+		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend))
+}
+
+func (c *claim) among(holders []*mvccpb.KeyValue) bool {
+	for _, kv := range holders {
+		if string(kv.Key) == c.key {
+			return true
+		}
+	}
+	return false
+}
+
+// keep renews the lease, which keeps the place in the queue.
+func (c *claim) keep(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.TTL/4)
+	defer cancel()
+	_, err := c.lease.renew(ctx, c.TTL/6)
+	return err
+}
+
+func (c *claim) Renew(ctx context.Context) (time.Time, error) {
+	until, err := c.lease.renew(ctx, c.TTL/6)
+	if err != nil {
+		return time.Time{}, err
+	}
+	// The lease lives, but somebody may have deleted the key.
+	r, err := c.d.conn.Get(ctx, c.key, clientv3.WithCountOnly())
+	if err != nil {
+		return time.Time{}, read(err)
+	}
+	if r.Count == 0 {
+		return time.Time{}, fault.Markf(fault.Lost, "the key was deleted")
+	}
+	return until, nil
+}
+
+// withdraw releases a claim that is not to be, and returns why; if that fails,
+// the front has to go on with it, and hears of that instead.
+func (c *claim) withdraw(ctx context.Context, why error) error {
+	if err := c.Release(ctx); err != nil {
+		return fault.Mark(fault.UnknownOutcome, errors.Join(err, why))
+	}
+	return why
+}
+
+func (c *claim) Release(ctx context.Context) error {
+	l := c.lease
+	if l == nil {
+		return nil
+	}
+	var deleted bool
+	var err error
+	if c.doubtful {
+		// The request that creates the key may arrive after this one. The
+		// tombstone, which ends with the lease, makes it fail.
+		_, err = c.d.conn.Txn(ctx).Then(clientv3.OpPut(c.tomb, "", clientv3.WithLease(l.id)), clientv3.OpDelete(c.key)).Commit()
+		deleted = true
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) { // gone, and its keys with it
+			err = nil
+		}
+	} else {
+		var r *clientv3.DeleteResponse
+		if r, err = c.d.conn.Delete(ctx, c.key); err == nil {
+			deleted = r.Deleted > 0
+		}
+	}
+	switch {
+	case err == nil && deleted:
+		return nil
+	case err == nil, l.past():
+		return dsync.ErrLost
+	}
+	return write(err)
+}
+
+// held is ErrHeld with the holder's name.
+func held(holders []*mvccpb.KeyValue) error {
+	if len(holders) == 0 {
+		return dsync.ErrHeld
+	}
+	_, owner := parse(holders[0])
+	return fault.Markf(fault.Held, "owner %q, token %d", owner, holders[0].CreateRevision)
+}
+
+// parse reads a claim's value.
+func parse(kv *mvccpb.KeyValue) (limit int, owner string) {
+	first, owner, _ := strings.Cut(string(kv.Value), " ")
+	limit, _ = strconv.Atoi(first)
+	return limit, owner
+}

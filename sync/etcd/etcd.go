@@ -1,0 +1,162 @@
+// Package etcd keeps locks, semaphores and elections of package sync in etcd
+// 3.4 or later.
+//
+// # Backends
+//
+// One server or a cluster. Three or five members survive the loss of one or
+// two without losing a lock.
+//
+// # Semantics
+//
+// A claim is a key below the id's prefix, attached to a lease; the oldest keys
+// hold. So the order is that of arrival, over all processes. The fencing token
+// is the revision that created the key: it rises for as long as the cluster's
+// data lives.
+//
+//	sync/<namespace>/lock/<id>/<nonce>   "1 <owner>"
+//
+// Claims of one Sync with one TTL share a lease, so locking costs one
+// transaction and unlocking one delete. TTLs are whole seconds, and a server
+// raises short ones to one and a half of its election timeout, usually 2 s. A
+// change of leader gives all leases their full TTL again: a silent holder may
+// keep a lock for longer than its TTL, never for less.
+//
+// A waiter watches the claim before its own. The watch is opened first and the
+// claim is read again after it: a watch that starts at a revision of the past
+// is served only every 100 ms, and so are the locks of clients that open one.
+//
+// # Errors
+//
+// As in package sync. A write that the cluster accepted while its leader was
+// lost is ErrUnknownOutcome.
+//
+// # Closing
+//
+// Close revokes the leases. A client given with WithClient stays open.
+package etcd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	gosync "sync"
+	"time"
+
+	etcdconn "github.com/micro/go-platform/internal/conn/etcd"
+	"github.com/micro/go-platform/internal/fault"
+	dsync "github.com/micro/go-platform/sync"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Option configures Backend and WithClient.
+type Option func(*etcdconn.Config) error
+
+// WithTLS connects with TLS, whatever the address says.
+func WithTLS(c *tls.Config) Option {
+	return func(o *etcdconn.Config) error {
+		if c == nil {
+			return errors.New("nil TLS configuration")
+		}
+		o.TLS = c
+		return nil
+	}
+}
+
+// WithAuth logs in as user. It overrides what a URL says.
+func WithAuth(user, password string) Option {
+	return func(o *etcdconn.Config) error {
+		if user == "" || password == "" {
+			return errors.New("a user and a password are needed")
+		}
+		o.User, o.Password = user, password
+		return nil
+	}
+}
+
+// WithConnectTimeout bounds one attempt to connect to one member. The default
+// is 2 s.
+func WithConnectTimeout(d time.Duration) Option {
+	return func(o *etcdconn.Config) error {
+		if d <= 0 {
+			return errors.New("a connect timeout must be positive")
+		}
+		o.DialTimeout = d
+		return nil
+	}
+}
+
+// Backend selects the cluster at addr: "host", "host:port", several separated
+// by commas, or a URL such as "etcds://user:password@a:2379,b:2379" (schemes
+// etcd, etcds, http and https). The default port is 2379.
+func Backend(addr string, opts ...Option) dsync.Option {
+	return backend(etcdconn.Config{Address: addr}, opts)
+}
+
+// WithClient selects a cluster by the user's own client, which Close leaves
+// open.
+func WithClient(c *clientv3.Client, opts ...Option) dsync.Option {
+	if c == nil {
+		return dsync.WithDriver("etcd", func(context.Context) (dsync.Driver, error) {
+			return nil, errors.New("nil client")
+		})
+	}
+	return backend(etcdconn.Config{Client: c}, opts)
+}
+
+func backend(cfg etcdconn.Config, opts []Option) dsync.Option {
+	return dsync.WithDriver("etcd", func(context.Context) (dsync.Driver, error) {
+		for _, o := range opts {
+			if o == nil {
+				return nil, errors.New("nil option")
+			}
+			if err := o(&cfg); err != nil {
+				return nil, err
+			}
+		}
+		c, err := etcdconn.Open(cfg)
+		if err != nil {
+			return nil, err
+		}
+		return &driver{conn: c, leases: map[int64]*lease{}}, nil
+	})
+}
+
+type driver struct {
+	conn *etcdconn.Conn
+
+	mu     gosync.Mutex
+	leases map[int64]*lease // by TTL in seconds: those that new claims use
+}
+
+func (d *driver) Features() dsync.Features {
+	return dsync.Features{Fair: true, Durable: true, MinTTL: time.Second, TTLStep: time.Second}
+}
+
+func (d *driver) Ping(ctx context.Context) error { return d.conn.Ping(ctx) }
+
+func (d *driver) Close() error {
+	d.mu.Lock()
+	leases := d.leases
+	d.leases = nil
+	d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for _, l := range leases {
+		l.revoke(ctx) // else they end by themselves
+	}
+	return d.conn.Close()
+}
+
+// read and write give an error its kind.
+func read(err error) error  { return etcdconn.Fault(err, false) }
+func write(err error) error { return etcdconn.Fault(err, true) }
+
+// unavailable is for requests that leave nothing behind, whatever became of
+// them.
+func unavailable(err error) error {
+	err = read(err)
+	if err == nil || fault.KindOf(err) != nil {
+		return err
+	}
+	return fault.Mark(fault.Unavailable, err)
+}

@@ -1,0 +1,20 @@
+package etcd_test
+
+import (
+	"testing"
+
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
+	dsync "github.com/micro/go-platform/sync"
+	"github.com/micro/go-platform/sync/etcd"
+	"github.com/micro/go-platform/sync/locktest"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func TestEtcdKeepsTheContract(t *testing.T) {
+	server := servertest.SharedEtcd(t)
+	locktest.Run(t, locktest.Harness{
+		Backend: func(testing.TB) dsync.Option { return etcd.Backend(server.Addr()) },
+	})
+}
