@@ -1,0 +1,69 @@
+package event
+
+import (
+	"context"
+	"maps"
+	"strconv"
+	"strings"
+)
+
+// Metadata of a dead letter, which tells about the record that it stands for.
+const (
+	DeadID       = "dead-id"
+	DeadType     = "dead-type"
+	DeadGroup    = "dead-group"
+	DeadError    = "dead-error"
+	DeadAttempts = "dead-attempts"
+	DeadPosition = "dead-position"
+	DeadParent   = "dead-parent"
+)
+
+// bury publishes a dead letter, or drops the record where there is none.
+func (s *subscription) bury(t *task, attempt int) error {
+	r := t.d.Record
+	if s.o.dead == "" {
+		s.dropped.Add(1)
+		s.log.Error("event: record dropped", "record", r.ID, "type", r.Type, "attempts", attempt, "error", t.final)
+		return nil
+	}
+	if err := s.f.publish(context.Background(), []*Record{deadLetter(r, s.o, t.final, attempt)}, false); err != nil {
+		return err
+	}
+	s.dead.Add(1)
+	s.log.Error("event: dead letter", "group", s.o.group, "record", r.ID, "type", r.Type, "attempts", attempt, "error", t.final)
+	return nil
+}
+
+func deadLetter(r *Record, o *subscribeOptions, why error, attempts int) *Record {
+	d := r.Clone()
+	d.ID, d.Type, d.ParentID, d.Position = NewID(), o.dead, r.ID, ""
+	md := maps.Clone(r.Metadata)
+	if md == nil {
+		md = map[string]string{}
+	}
+	text := strings.ToValidUTF8(why.Error(), "�")
+	if len(text) > 1024 {
+		text = strings.ToValidUTF8(text[:1024], "")
+	}
+	md[DeadID], md[DeadType], md[DeadGroup] = r.ID, r.Type, o.group
+	md[DeadError], md[DeadAttempts], md[DeadPosition] = text, strconv.Itoa(attempts), r.Position
+	if r.ParentID != "" {
+		md[DeadParent] = r.ParentID
+	}
+	d.Metadata = md
+	return d
+}
+
+// Original returns the record that a dead letter stands for, ready to be
+// published again under its own ID, and false if r is no dead letter of a
+// record.
+func Original(r *Record) (*Record, bool) {
+	if r.Metadata[DeadType] == "" {
+		return nil, false
+	}
+	o := r.Clone()
+	o.ID, o.Type, o.Position = r.Metadata[DeadID], r.Metadata[DeadType], ""
+	o.ParentID = r.Metadata[DeadParent]
+	maps.DeleteFunc(o.Metadata, func(k, _ string) bool { return strings.HasPrefix(k, "dead-") })
+	return o, true
+}

@@ -1,0 +1,160 @@
+package event
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Driver is what a backend does: one stream of records with positions, and
+// groups that share it. New's front has done the rest before it asks:
+// validation, ids, deadlines, retries, order, dead letters, error wrapping.
+// Package eventtest checks these rules.
+//
+//  1. All methods may be called concurrently, and none after Close.
+//  2. Every record has a position: a string that the driver makes, never
+//     empty, valid UTF-8. A later record has a later position, and a position
+//     says the same after a restart and in every process.
+//  3. Records given to a driver belong to the caller: they must not be kept or
+//     changed. Records that a driver returns belong to the caller: a driver
+//     must not keep or share them.
+//  4. Methods return when ctx ends, with ctx's error in the chain. Other errors
+//     are fault.Unavailable if certainly nothing was done, fault.UnknownOutcome
+//     if an Append may have been applied, fault.NotFound, fault.Conflict,
+//     fault.Unsupported as said below, or have no kind.
+//  5. After an error of the connection the driver recovers by itself: the next
+//     call tries again.
+type Driver interface {
+	// Append adds records in order, and returns how many of them, counted from
+	// the first, are certainly in the stream. It is fewer than all only with an
+	// error. When a record can be read, so can all before it: a reader that has
+	// passed a position never finds a new record before it.
+	Append(ctx context.Context, records []*Record) (int, error)
+
+	// Read returns up to q.Max records beginning at q.From, in q's direction,
+	// without waiting. It may leave out records that q.Filter does not match,
+	// but need not. Max 0 only resolves From: Next is where reading would
+	// begin, so that nothing appended after the call is missed.
+	Read(ctx context.Context, q ReadRequest) (Page, error)
+
+	// Wait returns nil when there may be a record after a position, early
+	// rather than late, and no less often than once in 30 seconds. A reader
+	// that has nothing to do costs the backend no more than a few requests a
+	// second.
+	Wait(ctx context.Context, after string) error
+
+	// Join makes this process a member of a group, and makes the group if it
+	// isn't there: at g.Start, durably where the backend is durable. A group that
+	// exists keeps its position; if its types differ from g.Types, Join returns
+	// fault.Conflict.
+	Join(ctx context.Context, g GroupConfig) (Member, error)
+
+	// Groups lists the groups by name.
+	Groups(ctx context.Context) ([]GroupInfo, error)
+
+	// DeleteGroup removes a group, also one with members. fault.NotFound if it
+	// isn't there.
+	DeleteGroup(ctx context.Context, name string) error
+
+	// Ping asks whether the backend answers.
+	Ping(ctx context.Context) error
+
+	// Close lets go of everything. It is called once, after all other calls
+	// have returned and all members are closed.
+	Close(ctx context.Context) error
+}
+
+// Featured is a driver that says what it can. Without it, Features has only
+// the backend's name.
+type Featured interface{ Features() Features }
+
+// Behinder is a driver that can count what is after a position.
+type Behinder interface {
+	Behind(ctx context.Context, after string) (int64, error)
+}
+
+// Trimmer is a driver that can remove old records.
+type Trimmer interface {
+	// Trim removes the records that are outside of the limits, but none that a
+	// group has not been handed and acknowledged, and returns how many. It may
+	// leave some more than asked for.
+	Trim(ctx context.Context, keep Retention) (int64, error)
+}
+
+// Settings are what New tells a driver that it opens.
+type Settings struct {
+	Namespace string    // names this stream among others on the same backend; may be empty
+	Retention Retention // what the front will ask Trim for; zero if the user set none
+	Logger    *slog.Logger
+}
+
+// ReadRequest asks for a part of the stream.
+type ReadRequest struct {
+	From    Position // Reverse: Now or Beginning mean the end, After reads what is before it
+	Filter  Filter
+	Max     int
+	Reverse bool
+}
+
+// Page is a part of the stream.
+type Page struct {
+	Records []*Record
+	Next    string // From After(Next) goes on; empty only while the stream is
+	More    bool   // there may be more at once
+	Missed  int64  // records between From and the first one here that are gone, as far as the driver knows
+}
+
+// GroupConfig describes a group that a process joins.
+type GroupConfig struct {
+	Name     string
+	Consumer string // unique among members; made by the front if the user names none
+	Types    Patterns
+	Start    Position      // used if the group is new
+	AckWait  time.Duration // when a member that shows no life loses what it was handed
+	// Exclusive: one member at a time is handed records, the others wait.
+	// When it goes, the next one is handed first what was not acknowledged, in
+	// order.
+	Exclusive bool
+}
+
+// Member is a process's part in a group. What is handed to it is kept for it
+// until it is acknowledged, released, or AckWait has passed without a sign
+// of life; then it is handed to another.
+type Member interface {
+	// Fetch returns up to max deliveries in the order of the stream, as soon as
+	// there is one; what others left behind comes first. It may return records
+	// of types that the group did not ask for: the front acknowledges them.
+	// Calls are not concurrent with each other.
+	Fetch(ctx context.Context, max int) ([]Delivered, error)
+
+	// Ack says that deliveries are done. One that is no longer this member's is
+	// no error.
+	Ack(ctx context.Context, ds []Delivered) error
+
+	// Extend says that deliveries are being worked on: AckWait starts anew. The
+	// front calls it about three times per AckWait for all that it holds. An
+	// exclusive member that is no longer the one returns fault.Lost; the front
+	// then drops everything that it holds.
+	Extend(ctx context.Context, ds []Delivered) error
+
+	// Release gives deliveries back, to be handed out again at once.
+	Release(ctx context.Context, ds []Delivered) error
+
+	// Lag is the group's.
+	Lag(ctx context.Context) (Lag, error)
+
+	// Close leaves the group. What was not acknowledged is handed to others.
+	Close(ctx context.Context) error
+}
+
+// Delivered is a record handed to a member.
+type Delivered struct {
+	Record  *Record
+	Attempt int   // how many times it was handed out, from 1
+	Err     error // the stored bytes are no record: Record has only a Position and, as Data, the bytes; it goes to the dead letters
+	Tag     any   // the driver's own
+}
+
+// Holder is a Member that knows by its own clock whether it may still be the
+// exclusive one. The front asks before every handler, so it must be cheap.
+type Holder interface{ Holds() bool }

@@ -1,0 +1,61 @@
+package event
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// The kinds of errors. Test for them with errors.Is; the cause is reachable
+// the same way.
+var (
+	ErrInvalid        = fault.Invalid        // a bad option, record, pattern or position
+	ErrNotFound       = fault.NotFound       // no group of that name
+	ErrConflict       = fault.Conflict       // the group exists with other types
+	ErrTooLarge       = fault.TooLarge       // a record above the limits; nothing was published
+	ErrUnsupported    = fault.Unsupported    // the backend can't do it; see Features
+	ErrUnavailable    = fault.Unavailable    // the backend did not answer; certainly not applied
+	ErrUnknownOutcome = fault.UnknownOutcome // records that may have been published
+	ErrClosed         = fault.Closed         // used after Close
+	ErrTimeout        = fault.Timeout        // Close ended before handlers did
+)
+
+func invalidf(format string, args ...any) error  { return fault.Markf(fault.Invalid, format, args...) }
+func tooLargef(format string, args ...any) error { return fault.Markf(fault.TooLarge, format, args...) }
+
+// PublishError is returned by Publish, inside an error that has a kind, when
+// some of several records are in the stream and others are not.
+type PublishError struct {
+	Published int   // the first so many records are in the stream
+	Err       error // why the others are not, or may not be
+}
+
+func (e *PublishError) Error() string {
+	return fmt.Sprintf("after %d records: %v", e.Published, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *PublishError) Unwrap() error { return e.Err }
+
+// Terminate wraps a handler's error to say that trying again is of no use: the
+// record goes to the dead letters at once.
+func Terminate(err error) error { return &verdict{err: err, terminate: true} }
+
+// Retry wraps a handler's error to say how long to wait before the next
+// attempt, instead of the subscription's backoff.
+func Retry(err error, after time.Duration) error { return &verdict{err: err, after: max(after, 1)} }
+
+type verdict struct {
+	err       error
+	terminate bool
+	after     time.Duration
+}
+
+func (v *verdict) Error() string {
+	if v.err == nil {
+		return "handler failed"
+	}
+	return v.err.Error()
+}
+func (v *verdict) Unwrap() error { return v.err }

@@ -1,0 +1,166 @@
+package event
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Option configures New.
+type Option func(*options) error
+
+type options struct {
+	name        string
+	open        func(ctx context.Context, s Settings) (Driver, error)
+	settings    Settings
+	source      string
+	dialTimeout time.Duration
+	timeout     time.Duration
+	lazy        bool
+	maxBytes    int
+	trimEvery   time.Duration
+	inject      func(ctx context.Context, metadata map[string]string)
+	extract     func(ctx context.Context, metadata map[string]string) context.Context
+}
+
+func newOptions(opts []Option) (*options, error) {
+	o := &options{
+		settings:    Settings{Logger: slog.New(slog.DiscardHandler)},
+		dialTimeout: 5 * time.Second,
+		timeout:     10 * time.Second,
+		maxBytes:    1 << 20,
+		trimEvery:   10 * time.Second,
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			return nil, fault.New(fault.Invalid, "event", "new", "", "nil option")
+		}
+		if err := opt(o); err != nil {
+			return nil, fault.Wrap("event", "new", "", err)
+		}
+	}
+	if o.open == nil {
+		WithMemory()(o)
+	}
+	return o, nil
+}
+
+// WithDriver sets the backend: open is called once, by New, and must not ask
+// the server; Driver.Ping does. Backends are options made with it; a second
+// one is an error.
+func WithDriver(name string, open func(ctx context.Context, s Settings) (Driver, error)) Option {
+	return func(o *options) error {
+		switch {
+		case name == "" || open == nil:
+			return invalidf("a driver needs a name and a function that opens it")
+		case o.open != nil:
+			return invalidf("two backends given: %s and %s", o.name, name)
+		}
+		o.name, o.open = name, open
+		return nil
+	}
+}
+
+// WithNamespace keeps the stream apart from those of other namespaces on the
+// same backend: letters, digits, '_', '-' and '.', up to 64 bytes. The
+// default is none.
+func WithNamespace(ns string) Option {
+	return func(o *options) error {
+		if len(ns) > 64 || strings.ContainsFunc(ns, func(r rune) bool {
+			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.')
+		}) {
+			return invalidf("namespace %q, want up to 64 of letters, digits, '_', '-' and '.'", ns)
+		}
+		o.settings.Namespace = ns
+		return nil
+	}
+}
+
+// WithSource sets Source for records that have none. The default is empty.
+func WithSource(source string) Option {
+	return func(o *options) error {
+		o.source = source
+		return checkText("source", source, maxName)
+	}
+}
+
+// WithDialTimeout bounds how long New waits for the backend's first answer.
+// The default is 5 s.
+func WithDialTimeout(d time.Duration) Option {
+	return positive("dial timeout", d, func(o *options) { o.dialTimeout = d })
+}
+
+// WithTimeout is the deadline of one request whose context brings none. The
+// default is 10 s.
+func WithTimeout(d time.Duration) Option {
+	return positive("timeout", d, func(o *options) { o.timeout = d })
+}
+
+// WithLazy lets New succeed without asking whether the backend answers.
+func WithLazy() Option {
+	return func(o *options) error { o.lazy = true; return nil }
+}
+
+// WithLogger sets where the stream reports what it does on its own: retries,
+// dead letters, lost connections. The default is silence.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error {
+		if l == nil {
+			return invalidf("nil logger")
+		}
+		o.settings.Logger = l
+		return nil
+	}
+}
+
+// WithMaxBytes limits Data of a record; more is ErrTooLarge. The default is 1 MiB.
+func WithMaxBytes(n int) Option {
+	return func(o *options) error {
+		if n <= 0 {
+			return invalidf("limit of %d bytes, want more than 0", n)
+		}
+		o.maxBytes = n
+		return nil
+	}
+}
+
+// WithRetention sets how much history is kept. This stream enforces it every
+// ten seconds or as WithRetentionEvery says, so one process that sets it is
+// enough. The default keeps everything, except in memory: see WithMemory.
+func WithRetention(r Retention) Option {
+	return func(o *options) error {
+		if r.Age < 0 || r.Count < 0 || r.Bytes < 0 {
+			return invalidf("negative retention")
+		}
+		o.settings.Retention = r
+		return nil
+	}
+}
+
+// WithRetentionEvery is how often WithRetention is enforced. The default is 10 s.
+func WithRetentionEvery(d time.Duration) Option {
+	return positive("retention interval", d, func(o *options) { o.trimEvery = d })
+}
+
+// WithPropagation carries something of the context along in the metadata, a
+// trace context for instance: inject is called by Publish with a copy of the
+// metadata that it may add to, extract before a handler. Either may be nil.
+func WithPropagation(inject func(ctx context.Context, metadata map[string]string), extract func(ctx context.Context, metadata map[string]string) context.Context) Option {
+	return func(o *options) error {
+		o.inject, o.extract = inject, extract
+		return nil
+	}
+}
+
+func positive(what string, d time.Duration, set func(*options)) Option {
+	return func(o *options) error {
+		if d <= 0 {
+			return invalidf("%s %v, want more than 0", what, d)
+		}
+		set(o)
+		return nil
+	}
+}

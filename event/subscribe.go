@@ -1,0 +1,132 @@
+package event
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+func (f *front) Subscribe(ctx context.Context, h Handler, opts ...SubscribeOption) (Subscription, error) {
+	if !f.life.Enter() {
+		return nil, f.wrap("subscribe", "", fault.Closed)
+	}
+	defer f.life.Leave()
+	if h == nil {
+		return nil, f.wrap("subscribe", "", invalidf("nil handler"))
+	}
+	o, err := newSubscribeOptions(opts)
+	if err != nil {
+		return nil, f.wrap("subscribe", "", err)
+	}
+	ctx, cancel := f.deadline(ctx)
+	defer cancel()
+	source, err := f.open(ctx, o)
+	if err != nil {
+		return nil, f.wrap("subscribe", o.group, err)
+	}
+	s := newSubscription(f, o, h, source)
+	f.mu.Lock()
+	if f.closing {
+		f.mu.Unlock()
+		source.Close(ctx)
+		return nil, f.wrap("subscribe", o.group, fault.Closed)
+	}
+	f.subs[s] = struct{}{}
+	f.mu.Unlock()
+	s.start()
+	return s, nil
+}
+
+// open makes what a subscription fetches from.
+func (f *front) open(ctx context.Context, o *subscribeOptions) (Member, error) {
+	from, err := f.resolve(ctx, o.from)
+	if err != nil {
+		return nil, err
+	}
+	if o.group == "" {
+		page, err := f.driver.Read(ctx, ReadRequest{From: from})
+		if err != nil {
+			return nil, err
+		}
+		l := &live{f: f, next: page.Next, filter: Filter{Types: o.patterns}}
+		l.missed.Store(page.Missed)
+		return l, nil
+	}
+	consumer := o.consumer
+	if consumer == "" {
+		consumer = newConsumer()
+	}
+	return f.driver.Join(ctx, GroupConfig{
+		Name: o.group, Consumer: consumer, Types: o.patterns, Start: from, AckWait: o.ackWait, Exclusive: o.key != nil,
+	})
+}
+
+// newConsumer names a member so that a person can tell where it runs.
+func newConsumer() string {
+	var b [6]byte
+	rand.Read(b[:])
+	return fmt.Sprintf("%d-%s", os.Getpid(), hex.EncodeToString(b[:]))
+}
+
+// live reads the stream for one subscription without a group: it is a member
+// of nothing, and acknowledges nothing.
+type live struct {
+	f      *front
+	filter Filter
+	mu     sync.Mutex // guards next against Lag
+	next   string     // set by Fetch only
+	missed counter
+}
+
+func (l *live) Fetch(ctx context.Context, limit int) ([]Delivered, error) {
+	for {
+		from := Beginning()
+		if l.next != "" {
+			from = After(l.next)
+		}
+		page, err := l.f.readPage(ctx, ReadRequest{From: from, Filter: l.filter, Max: limit})
+		if err != nil {
+			return nil, err
+		}
+		if page.Next != "" {
+			l.mu.Lock()
+			l.next = page.Next
+			l.mu.Unlock()
+		}
+		l.missed.Add(page.Missed)
+		if len(page.Records) > 0 {
+			ds := make([]Delivered, len(page.Records))
+			for i, r := range page.Records {
+				ds[i] = Delivered{Record: r, Attempt: 1}
+			}
+			return ds, nil
+		}
+		if !page.More {
+			if err := l.f.driver.Wait(ctx, l.next); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+func (l *live) Ack(context.Context, []Delivered) error     { return nil }
+func (l *live) Extend(context.Context, []Delivered) error  { return nil }
+func (l *live) Release(context.Context, []Delivered) error { return nil }
+func (l *live) Close(context.Context) error                { return nil }
+
+func (l *live) Lag(ctx context.Context) (Lag, error) {
+	b, ok := l.f.driver.(Behinder)
+	if !ok {
+		return Lag{Behind: -1}, nil
+	}
+	l.mu.Lock()
+	next := l.next
+	l.mu.Unlock()
+	n, err := b.Behind(ctx, next)
+	return Lag{Behind: n}, err
+}

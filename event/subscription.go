@@ -1,0 +1,329 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// subscription runs handlers on what its source fetches. Its parts:
+//
+//	fetch  →  queue (lanes by key)  →  work × concurrency  →  ack
+//	                ↑ again, after a backoff ↙      ↘ dead letters
+type subscription struct {
+	f      *front
+	o      *subscribeOptions
+	h      Handler
+	source Member
+	live   bool // no group: nothing to acknowledge
+	log    logger
+
+	q       *queue
+	acks    *acker
+	ctx     context.Context // ends when stop is called; never seen by a handler
+	cancel  context.CancelFunc
+	done    chan struct{} // everything has ended
+	stopOne sync.Once
+
+	fetched, handled, failed, panics, dead, dropped, redelivered counter
+	running                                                      atomic.Int64
+	lastErr                                                      atomic.Pointer[error]
+	pace                                                         atomic.Int64 // ns that a handler takes, smoothed
+}
+
+type logger = interface {
+	Warn(msg string, args ...any)
+	Error(msg string, args ...any)
+}
+
+func newSubscription(f *front, o *subscribeOptions, h Handler, source Member) *subscription {
+	s := &subscription{f: f, o: o, h: h, source: source, done: make(chan struct{}), log: f.o.settings.Logger}
+	_, s.live = source.(*live)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.q = newQueue(o.key)
+	s.acks = newAcker(s)
+	return s
+}
+
+func (s *subscription) start() {
+	var fetching, working, acking sync.WaitGroup
+	fetching.Go(s.fetch)
+	for range s.o.concurrency {
+		working.Go(s.work)
+	}
+	if !s.live {
+		acking.Go(s.acks.run)
+		fetching.Go(s.extend)
+	}
+	go func() {
+		working.Wait() // returns after stop, when the handlers in flight have
+		s.acks.finish()
+		acking.Wait()
+		fetching.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), s.f.o.timeout)
+		defer cancel()
+		if rest := s.q.drain(); len(rest) > 0 && !s.live {
+			if err := s.source.Release(ctx, rest); err != nil {
+				s.log.Warn("event: releasing failed", "group", s.o.group, "records", len(rest), "error", err)
+			}
+		}
+		if err := s.source.Close(ctx); err != nil {
+			s.log.Warn("event: leaving the group failed", "group", s.o.group, "error", err)
+		}
+		s.f.forget(s)
+		close(s.done)
+	}()
+}
+
+// stop ends fetching and lets no new handler begin.
+func (s *subscription) stop() {
+	s.stopOne.Do(func() {
+		s.q.stop()
+		s.cancel()
+	})
+}
+
+func (s *subscription) Close(ctx context.Context) error {
+	s.stop()
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-s.done:
+		return nil
+	default:
+		return s.f.wrap("close subscription", s.o.group, fault.Mark(fault.Timeout, fmt.Errorf("%d handlers still running: %w", s.running.Load(), ctx.Err())))
+	}
+}
+
+// fetch keeps the queue filled until stop.
+func (s *subscription) fetch() {
+	wait := backoff.Policy{Min: 50 * time.Millisecond, Max: 5 * time.Second}
+	for failures := 0; ; {
+		if !s.q.room(s.window()) {
+			return
+		}
+		ds, err := s.source.Fetch(s.ctx, s.window())
+		if s.ctx.Err() != nil {
+			s.q.push(ds) // to be released
+			return
+		}
+		if err != nil {
+			if s.lastErr.Swap(&err) == nil {
+				s.log.Warn("event: fetching failed", "backend", s.f.o.name, "group", s.o.group, "error", err)
+			}
+			if backoff.Sleep(s.ctx, wait.Wait(failures)) != nil {
+				return
+			}
+			failures++
+			continue
+		}
+		failures = 0
+		s.lastErr.Store(nil)
+		s.accept(ds)
+	}
+}
+
+// accept queues what the subscription asked for, and acknowledges the rest.
+func (s *subscription) accept(ds []Delivered) {
+	keep := ds[:0]
+	var other []Delivered
+	for _, d := range ds {
+		if d.Err == nil && !s.o.patterns.Match(d.Record.Type) {
+			other = append(other, d)
+			continue
+		}
+		if d.Attempt > 1 {
+			s.redelivered.Add(1)
+		}
+		keep = append(keep, d)
+	}
+	s.fetched.Add(int64(len(keep)))
+	if len(other) > 0 && !s.live {
+		s.acks.add(other...)
+	}
+	s.q.push(keep)
+}
+
+// window is how many records to fetch: a batch, but in a group no more than
+// this member works off in about 50 ms, so that members share slow work.
+func (s *subscription) window() int {
+	n, floor := s.o.batch, s.o.concurrency
+	if pace := s.pace.Load(); !s.live && pace > 0 {
+		n = min(n, int(int64(50*time.Millisecond)/pace)*s.o.concurrency)
+	} else if !s.live && pace == 0 {
+		n, floor = min(n, 16), min(floor, 16) // the first one shows the pace
+	}
+	return min(max(n, floor, 1), max(s.o.batch, s.o.concurrency))
+}
+
+// work runs handlers until stop.
+func (s *subscription) work() {
+	limit := 1
+	if s.o.concurrency == 1 {
+		limit = s.o.batch // no other worker is kept waiting
+	}
+	buf := make([]*task, 0, limit)
+	for {
+		buf = s.q.take(buf[:0], limit)
+		if len(buf) == 0 {
+			return
+		}
+		start := time.Now()
+		for i, t := range buf {
+			if i > 0 && s.ctx.Err() != nil {
+				return // the others stay held, and are released
+			}
+			s.running.Add(1)
+			s.run(t)
+			s.running.Add(-1)
+		}
+		took := max(int64(time.Since(start))/int64(len(buf)), 1)
+		if old := s.pace.Load(); old > 0 {
+			took = (3*old + took) / 4
+		}
+		s.pace.Store(took)
+	}
+}
+
+// run makes one attempt at one record, and decides what comes after it.
+func (s *subscription) run(t *task) {
+	if h, ok := s.source.(Holder); ok && !h.Holds() {
+		s.q.lost() // another member may be at it
+		return
+	}
+	if s.o.key != nil && s.q.gone(t) {
+		return // lost, and fetched again
+	}
+	attempt := t.d.Attempt + t.tries
+	if t.final == nil {
+		switch {
+		case t.d.Err != nil:
+			t.final = fmt.Errorf("not a record: %w", t.d.Err)
+		case s.o.attempts > 0 && attempt > s.o.attempts:
+			t.final = fmt.Errorf("handed out %d times and never acknowledged", attempt-1)
+		}
+	}
+	if t.final == nil {
+		err := s.call(t.d.Record, attempt)
+		if err == nil {
+			s.handled.Add(1)
+			s.finish(t)
+			return
+		}
+		s.failed.Add(1)
+		var v *verdict
+		is := errors.As(err, &v)
+		if !(is && v.terminate) && (s.o.attempts == 0 || attempt < s.o.attempts) {
+			wait := backoff.Policy{Min: s.o.minBackoff, Max: s.o.maxBackoff}.Wait(t.tries)
+			if is && v.after > 0 {
+				wait = v.after
+			}
+			t.tries++
+			s.q.later(t, wait)
+			return
+		}
+		t.final = err
+	}
+	if err := s.bury(t, attempt); err != nil {
+		s.log.Warn("event: dead-lettering failed", "group", s.o.group, "record", t.d.Record.ID, "error", err)
+		t.failures++
+		s.q.later(t, backoff.Policy{}.Wait(t.failures))
+		return
+	}
+	s.finish(t)
+}
+
+func (s *subscription) finish(t *task) {
+	if s.q.finish(t) == 0 {
+		defer s.acks.hurry()
+	}
+	if !s.live {
+		s.acks.add(t.d)
+	}
+}
+
+// call runs the handler; a panic is an error.
+func (s *subscription) call(r *Record, attempt int) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.panics.Add(1)
+			s.log.Error("event: handler panicked", "group", s.o.group, "record", r.ID, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	var ctx context.Context = &handling{
+		Context: context.Background(), f: s.f, root: r.RootID, id: r.ID,
+		delivery: Delivery{Group: s.o.group, Attempt: attempt, Position: r.Position},
+	}
+	if s.f.o.extract != nil {
+		ctx = s.f.o.extract(ctx, r.Metadata)
+	}
+	return s.h(ctx, r.Clone())
+}
+
+// extend shows the group that what is held is being worked on.
+func (s *subscription) extend() {
+	tick := time.NewTicker(max(s.o.ackWait/3, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.done: // not at stop: handlers may still run
+			return
+		case <-s.acks.ended:
+			return
+		case <-tick.C:
+		}
+		held := s.q.held()
+		if len(held) == 0 {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), s.o.ackWait/3)
+		err := s.source.Extend(ctx, held)
+		cancel()
+		if errors.Is(err, fault.Lost) {
+			s.q.lost()
+		} else if err != nil {
+			s.log.Warn("event: extending failed", "group", s.o.group, "error", err)
+		}
+	}
+}
+
+func (s *subscription) Stats() Stats {
+	st := Stats{
+		Fetched: s.fetched.Load(), Handled: s.handled.Load(), Failed: s.failed.Load(), Panics: s.panics.Load(),
+		Dead: s.dead.Load(), Dropped: s.dropped.Load(), Redelivered: s.redelivered.Load(), Running: int(s.running.Load()),
+	}
+	if l, ok := s.source.(*live); ok {
+		st.Missed = l.missed.Load()
+	}
+	if err := s.lastErr.Load(); err != nil {
+		st.Err = *err
+	}
+	st.Held, st.Retrying = s.q.counts()
+	return st
+}
+
+func (s *subscription) Lag(ctx context.Context) (Lag, error) {
+	if !s.f.life.Enter() {
+		return Lag{}, s.f.wrap("lag", s.o.group, fault.Closed)
+	}
+	defer s.f.life.Leave()
+	ctx, cancel := s.f.deadline(ctx)
+	defer cancel()
+	lag, err := s.source.Lag(ctx)
+	if s.live {
+		held, _ := s.q.counts()
+		lag.Pending = int64(held)
+	}
+	return lag, s.f.wrap("lag", s.o.group, err)
+}
