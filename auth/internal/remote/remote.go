@@ -1,0 +1,214 @@
+// Package remote keeps a parsed copy of a document at a URL: a key set, a
+// server's metadata. However many ask for it, and whatever they ask for, the
+// URL is fetched a bounded number of times.
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/life"
+)
+
+// Limits of a document.
+const (
+	maxBody  = 1 << 20
+	minFresh = 5 * time.Minute // a server's max-age is believed between these
+	maxFresh = 24 * time.Hour
+	maxStale = 24 * time.Hour // for how long a copy is used that can't be renewed
+
+	renewEvery = 30 * time.Second // of renewals asked for by Renew, after the first two
+	renewBurst = 2
+	retryMin   = 500 * time.Millisecond // between failed first fetches
+	retryMax   = 30 * time.Second
+)
+
+// Document is a copy of a document. Make one with New.
+type Document[T any] struct {
+	urls    []string // the first that answers counts
+	client  *http.Client
+	timeout time.Duration
+	parse   func([]byte) (T, error)
+	life    *life.Life
+
+	mu       sync.Mutex
+	value    T
+	have     bool
+	fetched  time.Time
+	renewAt  time.Time // fetched anew in the background from here on
+	flight   *flight
+	failures int
+	failed   error
+	retryAt  time.Time
+	tokens   float64 // of the bucket that bounds Renew
+	counted  time.Time
+}
+
+type flight struct {
+	done chan struct{}
+	err  error
+}
+
+// New returns an empty Document. Fetches belong to l and end with it.
+func New[T any](l *life.Life, client *http.Client, timeout time.Duration, parse func([]byte) (T, error), urls ...string) *Document[T] {
+	return &Document[T]{urls: urls, client: client, timeout: timeout, parse: parse, life: l, tokens: renewBurst, counted: time.Now()}
+}
+
+// Get returns the copy. The first call fetches it; later ones return at once,
+// and an old copy is renewed behind their backs. An error is ErrUnavailable.
+func (d *Document[T]) Get(ctx context.Context) (T, error) {
+	d.mu.Lock()
+	now := time.Now()
+	if d.have && now.Sub(d.fetched) < maxStale+maxFresh {
+		v := d.value
+		if now.After(d.renewAt) && now.After(d.retryAt) {
+			d.start()
+		}
+		d.mu.Unlock()
+		return v, nil
+	}
+	if d.flight == nil && now.Before(d.retryAt) {
+		err := d.failed
+		d.mu.Unlock()
+		var zero T
+		return zero, err
+	}
+	return d.wait(ctx, d.start())
+}
+
+// Renew fetches the document because the copy lacks something, if that has not
+// been done too often of late, and returns the copy.
+func (d *Document[T]) Renew(ctx context.Context) (T, error) {
+	d.mu.Lock()
+	now := time.Now()
+	if d.flight == nil {
+		d.tokens = min(renewBurst, d.tokens+now.Sub(d.counted).Seconds()/renewEvery.Seconds())
+		d.counted = now
+		if d.tokens < 1 || now.Before(d.retryAt) {
+			v, have, err := d.value, d.have, d.failed
+			d.mu.Unlock()
+			if have {
+				err = nil
+			}
+			return v, err
+		}
+		d.tokens--
+	}
+	return d.wait(ctx, d.start())
+}
+
+// wait joins a flight, which the caller began or found, and unlocks d.mu. If
+// the flight fails an old copy will do.
+func (d *Document[T]) wait(ctx context.Context, f *flight) (T, error) {
+	d.mu.Unlock()
+	var err error
+	select {
+	case <-f.done:
+		err = f.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.have && ctx.Err() == nil {
+		return d.value, nil
+	}
+	var zero T
+	return zero, err
+}
+
+// start begins a fetch unless one runs. d.mu is held.
+func (d *Document[T]) start() *flight {
+	if d.flight != nil {
+		return d.flight
+	}
+	f := &flight{done: make(chan struct{})}
+	ok := d.life.Go(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, d.timeout)
+		defer cancel()
+		v, fresh, err := d.fetch(ctx)
+		d.finish(f, v, fresh, err)
+	})
+	if !ok {
+		f.err = fault.Closed
+		close(f.done)
+		return f
+	}
+	d.flight = f
+	return f
+}
+
+func (d *Document[T]) finish(f *flight, v T, fresh time.Duration, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.flight = nil
+	now := time.Now()
+	if err != nil {
+		// The text only: what is wrong with a document is not a caller's fault.
+		f.err = fault.Markf(fault.Unavailable, "%s: %v", d.urls[0], err)
+		d.failed = f.err
+		d.retryAt = now.Add(min(retryMin<<min(d.failures, 10), retryMax))
+		d.failures++
+	} else {
+		d.value, d.have, d.fetched = v, true, now
+		d.failures, d.failed, d.retryAt = 0, nil, time.Time{}
+		d.renewAt = now.Add(fresh - time.Duration(rand.Int64N(int64(fresh/10))))
+	}
+	close(f.done)
+}
+
+func (d *Document[T]) fetch(ctx context.Context) (v T, fresh time.Duration, err error) {
+	var errs []error
+	for _, u := range d.urls {
+		if v, fresh, err = d.get(ctx, u); err == nil {
+			return v, fresh, nil
+		}
+		errs = append(errs, err)
+	}
+	return v, 0, errors.Join(errs...)
+}
+
+func (d *Document[T]) get(ctx context.Context, url string) (v T, fresh time.Duration, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return v, 0, err
+	}
+	r.Header.Set("Accept", "application/json")
+	resp, err := d.client.Do(r)
+	if err != nil {
+		return v, 0, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return v, 0, err
+	case resp.StatusCode != http.StatusOK:
+		return v, 0, fmt.Errorf("status %d", resp.StatusCode)
+	case len(b) > maxBody:
+		return v, 0, fmt.Errorf("more than %d bytes", maxBody)
+	}
+	v, err = d.parse(b)
+	return v, freshness(resp.Header.Get("Cache-Control")), err
+}
+
+// freshness is how long a copy is good, by what the server says, within limits.
+func freshness(cacheControl string) time.Duration {
+	fresh := time.Hour
+	for part := range strings.SplitSeq(cacheControl, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		if n, err := strconv.Atoi(value); err == nil && strings.EqualFold(name, "max-age") && n < int(maxFresh.Seconds()) {
+			fresh = time.Duration(n) * time.Second
+		}
+	}
+	return min(max(fresh, minFresh), maxFresh)
+}

@@ -1,0 +1,198 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/micro/go-platform/auth"
+)
+
+// asked is a checked authorization request (RFC 6749 section 4.1.1).
+type asked struct {
+	client   stored
+	redirect string
+	state    string
+	grant    grant
+}
+
+// readAsked checks a request. shown tells whether the redirect URI is known to
+// be the client's: before that, errors are shown and never sent anywhere.
+func (i *Issuer) readAsked(ctx context.Context, q url.Values) (a asked, shown bool, err error) {
+	if err := once(q); err != nil {
+		return a, true, err
+	}
+	c, err := i.account(ctx, q.Get("client_id"))
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && (c.Type != Service || c.Disabled):
+		return a, true, bad("invalid_request", "unknown client")
+	case err != nil:
+		return a, true, err
+	}
+	a.client, a.redirect, a.state = c, q.Get("redirect_uri"), q.Get("state")
+	if !redirectOf(c.RedirectURIs, a.redirect) {
+		return a, true, bad("invalid_request", "redirect_uri is not registered")
+	}
+	if q.Get("response_type") != "code" {
+		return a, false, bad("unsupported_response_type", "only code")
+	}
+	if q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43 {
+		return a, false, bad("invalid_request", "PKCE with S256 is required")
+	}
+	scopes, err := words(q.Get("scope"))
+	if err != nil {
+		return a, false, err
+	}
+	audience := q.Get("audience")
+	if audience == "" {
+		audience = q.Get("resource")
+	}
+	if audience == "" {
+		audience = c.ID
+	}
+	if err := allowed(&c.Account, scopes, audience); err != nil {
+		return a, false, err
+	}
+	if len(q.Get("nonce")) > 512 || len(a.state) > 4096 {
+		return a, false, bad("invalid_request", "nonce or state too long")
+	}
+	a.grant = grant{
+		Client: c.ID, Scopes: scopes, Audience: audience, Nonce: q.Get("nonce"),
+		Redirect: a.redirect, Challenge: q.Get("code_challenge"),
+	}
+	return a, false, nil
+}
+
+// redirectOf compares byte for byte, but for the port of a loopback address
+// (RFC 8252 section 7.3).
+func redirectOf(registered []string, uri string) bool {
+	if slices.Contains(registered, uri) {
+		return uri != ""
+	}
+	got, err := url.Parse(uri)
+	if err != nil || got.Scheme != "http" || !loopback(got.Hostname()) || got.Hostname() == "localhost" {
+		return false
+	}
+	for _, r := range registered {
+		want, err := url.Parse(r)
+		if err == nil && want.Scheme == "http" && want.Hostname() == got.Hostname() &&
+			strings.Replace(uri, got.Host, want.Host, 1) == r {
+			return true
+		}
+	}
+	return false
+}
+
+// back sends the browser back to the client.
+func (i *Issuer) back(w http.ResponseWriter, r *http.Request, a asked, values url.Values) {
+	u, err := url.Parse(a.redirect)
+	if err != nil {
+		i.fail(w, r, err)
+		return
+	}
+	q := u.Query()
+	for k, v := range values {
+		q[k] = v
+	}
+	if a.state != "" {
+		q.Set("state", a.state)
+	}
+	q.Set("iss", i.url) // RFC 9207: a client of several issuers sees whose answer it is
+	u.RawQuery = q.Encode()
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	http.Redirect(w, r, u.String(), http.StatusSeeOther)
+}
+
+func (i *Issuer) refuse(w http.ResponseWriter, r *http.Request, a asked, shown bool, err error) {
+	var e *oauthError
+	if shown || !errors.As(err, &e) {
+		i.fail(w, r, err)
+		return
+	}
+	i.back(w, r, a, url.Values{"error": {e.code}, "error_description": {e.text}})
+}
+
+func (i *Issuer) serveAuthorize(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	a, shown, err := i.readAsked(r.Context(), q)
+	if err != nil {
+		i.refuse(w, r, a, shown, err)
+		return
+	}
+	if i.login != nil {
+		if subject, ok := i.login(r); ok {
+			i.grantTo(w, r, a, subject)
+			return
+		}
+	}
+	i.page(w, r, a, http.StatusOK, "")
+}
+
+// serveLogin takes the form. The password is checked with each code that is
+// given, so there is no session that another site could ride on.
+func (i *Issuer) serveLogin(w http.ResponseWriter, r *http.Request) {
+	f, err := form(w, r)
+	if err != nil {
+		i.fail(w, r, err)
+		return
+	}
+	a, shown, err := i.readAsked(r.Context(), r.URL.Query())
+	if err != nil {
+		i.refuse(w, r, a, shown, err)
+		return
+	}
+	if f.Get("action") == "cancel" {
+		i.back(w, r, a, url.Values{"error": {"access_denied"}})
+		return
+	}
+	user, err := i.authenticate(r.Context(), f.Get("username"), f.Get("password"))
+	if err == nil && user.Type != User {
+		err = fmt.Errorf("%w: not a user", auth.ErrUnauthenticated)
+	}
+	switch {
+	case errors.Is(err, auth.ErrUnauthenticated):
+		i.page(w, r, a, http.StatusUnauthorized, "Unknown user or wrong password.")
+	case err != nil:
+		i.fail(w, r, err)
+	default:
+		i.grantTo(w, r, a, user.ID)
+	}
+}
+
+func (i *Issuer) grantTo(w http.ResponseWriter, r *http.Request, a asked, subject string) {
+	a.grant.Subject = subject
+	code, err := i.newGrant(r.Context(), a.grant)
+	if err != nil {
+		i.fail(w, r, err)
+		return
+	}
+	i.back(w, r, a, url.Values{"code": {code}})
+}
+
+var loginPage = template.Must(template.New("login").Parse(`<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in</title>
+<style>body{font:16px system-ui;max-width:22rem;margin:4rem auto;padding:0 1rem}label{display:block;margin:1rem 0}input{width:100%;font:inherit;padding:.4rem;box-sizing:border-box}button{font:inherit;padding:.4rem 1rem;margin-right:.5rem}.error{color:#a00}</style>
+<h1>Sign in</h1>
+<p><b>{{.Client}}</b> asks for access{{if .Scopes}} to {{range $n, $s := .Scopes}}{{if $n}}, {{end}}<code>{{$s}}</code>{{end}}{{end}}.</p>
+{{if .Error}}<p class="error" role="alert">{{.Error}}</p>{{end}}
+<form method="post"><label>User<input name="username" autocomplete="username" required autofocus></label>
+<label>Password<input name="password" type="password" autocomplete="current-password" required></label>
+<button>Sign in and allow</button><button name="action" value="cancel" formnovalidate>Cancel</button></form></html>
+`))
+
+func (i *Issuer) page(w http.ResponseWriter, _ *http.Request, a asked, status int, message string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	w.WriteHeader(status)
+	loginPage.Execute(w, map[string]any{"Client": a.client.ID, "Scopes": a.grant.Scopes, "Error": message})
+}

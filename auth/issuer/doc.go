@@ -1,0 +1,36 @@
+// Package issuer is an OAuth2 authorization server in a library: an
+// http.Handler to mount where one likes, and a backend of auth within the same
+// process. It is made for development, tests and small deployments.
+//
+//	is, err := issuer.New(issuer.WithURL("http://127.0.0.1:9000"))
+//	err = is.Create(ctx, issuer.Account{ID: "orders", Type: issuer.Service}, "its secret")
+//	http.Handle("/", is)                                      // for other processes
+//	au, err := auth.New(issuer.Backend(is, "orders", "its secret")) // for this one
+//
+// # What it does
+//
+// Client credentials, authorization code with PKCE (RFC 7636, S256 only and
+// always), refresh tokens that rotate, with the whole grant revoked when an
+// old one is shown again, token exchange (RFC 8693), introspection (RFC 7662),
+// revocation (RFC 7009), metadata (RFC 8414 and OpenID Connect discovery), a
+// JWK set whose keys rotate. Access tokens are JWTs as RFC 9068 has them,
+// signed with Ed25519. No implicit grant and no password grant.
+//
+// # State
+//
+// Everything is in a Store: memory by default; kvstore and dbstore keep it in
+// a kv.KV or a db.DB, and several issuers that share one are one issuer. A
+// grant is one record that is only ever changed by compare-and-set, so a code
+// is exchanged once whoever asks and wherever. The store holds hashes of
+// secrets, codes and refresh tokens, never the things themselves; signing keys
+// are sealed if WithSealKey is given.
+//
+// # Errors
+//
+// Methods return the kinds of package auth; the handler answers with the error
+// codes of the RFCs.
+//
+// # Closing
+//
+// An Issuer starts no goroutine and holds nothing open.
+package issuer

@@ -1,0 +1,208 @@
+package issuer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// oauthError is an error as RFC 6749 section 5.2 has it.
+type oauthError struct {
+	status int
+	code   string
+	text   string
+	retry  time.Duration
+	kind   error // of package auth, for callers in this process
+}
+
+func (e *oauthError) Error() string {
+	if e.text == "" {
+		return e.code
+	}
+	return e.code + ": " + e.text
+}
+
+func (e *oauthError) Unwrap() error { return e.kind }
+
+func bad(code, format string, args ...any) error {
+	kind := auth.ErrUnauthenticated
+	switch code {
+	case "invalid_request", "invalid_scope", "unsupported_grant_type", "invalid_target":
+		kind = auth.ErrInvalid
+	case "unauthorized_client", "access_denied":
+		kind = auth.ErrDenied
+	}
+	return &oauthError{status: http.StatusBadRequest, code: code, text: fmt.Sprintf(format, args...), kind: kind}
+}
+
+func tooMany(wait time.Duration) error {
+	return &oauthError{status: http.StatusTooManyRequests, code: "invalid_client", text: "too many wrong secrets", retry: wait, kind: auth.ErrUnauthenticated}
+}
+
+// fail answers with an error. What went wrong inside stays inside.
+func (i *Issuer) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var e *oauthError
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(err, auth.ErrUnauthenticated): // the client's own credentials
+		e = &oauthError{status: http.StatusUnauthorized, code: "invalid_client"}
+	default:
+		i.log.Error("auth/issuer: request failed", "path", r.URL.Path, "error", err)
+		e = &oauthError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", retry: time.Second}
+	}
+	if e.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="oauth"`)
+	}
+	if e.retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(e.retry.Seconds())+1))
+	}
+	answer(w, e.status, map[string]any{"error": e.code, "error_description": e.text})
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(v)
+}
+
+// maxForm bounds a request's body.
+const maxForm = 64 << 10
+
+// form reads the parameters of a POST. None may occur twice (RFC 6749 section
+// 3.2), and none is taken from the query, where logs would keep it.
+func form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return nil, &oauthError{status: http.StatusMethodNotAllowed, code: "invalid_request", text: "POST only", kind: auth.ErrInvalid}
+	}
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
+		return nil, bad("invalid_request", "the body must be a form")
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		return nil, bad("invalid_request", "the form can't be read")
+	}
+	return r.PostForm, once(r.PostForm)
+}
+
+func once(v url.Values) error {
+	for name, values := range v {
+		if len(values) > 1 {
+			return bad("invalid_request", "%.40q occurs more than once", name)
+		}
+	}
+	return nil
+}
+
+// client authenticates who asks: by HTTP Basic, by client_id and client_secret
+// in the form, or not at all if it is a public client.
+func (i *Issuer) client(r *http.Request, f url.Values) (stored, error) {
+	id, secret, basic := r.BasicAuth()
+	if basic {
+		var err, err2 error
+		id, err = url.QueryUnescape(id) // RFC 6749 section 2.3.1
+		secret, err2 = url.QueryUnescape(secret)
+		if err != nil || err2 != nil {
+			return stored{}, fmt.Errorf("%w: escaping", auth.ErrUnauthenticated)
+		}
+		if f.Get("client_secret") != "" || f.Get("client_id") != "" && f.Get("client_id") != id {
+			return stored{}, bad("invalid_request", "two ways of client authentication")
+		}
+	} else {
+		id, secret = f.Get("client_id"), f.Get("client_secret")
+	}
+	if id == "" {
+		return stored{}, fmt.Errorf("%w: no client", auth.ErrUnauthenticated)
+	}
+	if !basic && secret == "" {
+		s, err := i.account(r.Context(), id)
+		if err != nil && fault.KindOf(err) != ErrNotFound {
+			return stored{}, err
+		}
+		if err != nil || !s.Public || s.Disabled {
+			return stored{}, fmt.Errorf("%w: unknown client or no secret", auth.ErrUnauthenticated)
+		}
+		return s, nil
+	}
+	s, err := i.authenticate(r.Context(), id, secret)
+	if err == nil && s.Type != Service {
+		err = fmt.Errorf("%w: not a client", auth.ErrUnauthenticated)
+	}
+	return s, err
+}
+
+func (i *Issuer) routes() http.Handler {
+	m := http.NewServeMux()
+	metadata := http.HandlerFunc(i.metadata)
+	m.Handle("GET "+i.path+"/.well-known/openid-configuration", metadata)
+	m.Handle("GET /.well-known/oauth-authorization-server"+i.path, metadata)
+	if i.path != "" {
+		m.Handle("GET "+i.path+"/.well-known/oauth-authorization-server", metadata)
+	}
+	m.HandleFunc("GET "+i.path+"/jwks", i.serveKeys)
+	m.HandleFunc(i.path+"/token", i.serveToken)
+	m.HandleFunc(i.path+"/introspect", i.serveIntrospect)
+	m.HandleFunc(i.path+"/revoke", i.serveRevoke)
+	m.HandleFunc("GET "+i.path+"/authorize", i.serveAuthorize)
+	m.HandleFunc("POST "+i.path+"/authorize", i.serveLogin)
+	return m
+}
+
+func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
+	methods := []string{"client_secret_basic", "client_secret_post"}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "max-age=300")
+	json.NewEncoder(w).Encode(map[string]any{
+		"issuer":                                         i.url,
+		"authorization_endpoint":                         i.url + "/authorize",
+		"token_endpoint":                                 i.url + "/token",
+		"introspection_endpoint":                         i.url + "/introspect",
+		"revocation_endpoint":                            i.url + "/revoke",
+		"jwks_uri":                                       i.url + "/jwks",
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query"},
+		"grant_types_supported":                          []string{"authorization_code", "client_credentials", "refresh_token", grantExchange},
+		"code_challenge_methods_supported":               []string{"S256"},
+		"token_endpoint_auth_methods_supported":          append(methods, "none"),
+		"introspection_endpoint_auth_methods_supported":  methods,
+		"revocation_endpoint_auth_methods_supported":     append(methods, "none"),
+		"subject_types_supported":                        []string{"public"},
+		"id_token_signing_alg_values_supported":          []string{"EdDSA"},
+		"scopes_supported":                               []string{"openid", "offline_access"},
+		"authorization_response_iss_parameter_supported": true,
+	})
+}
+
+func (i *Issuer) serveKeys(w http.ResponseWriter, r *http.Request) {
+	set, err := i.KeySet(r.Context())
+	if err != nil {
+		i.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/jwk-set+json")
+	w.Header().Set("Cache-Control", "max-age=300")
+	w.Write(set)
+}
+
+// words splits a scope parameter and checks the names.
+func words(scope string) ([]string, error) {
+	all := strings.Fields(scope)
+	for _, s := range all {
+		if !scopeName(s) {
+			return nil, bad("invalid_scope", "a scope has characters that none may have")
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,307 @@
+package oauth2
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	xoauth2 "golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/jose"
+)
+
+// maxAnswer bounds what a server may answer.
+const maxAnswer = 1 << 20
+
+type driver struct{ *server }
+
+// Ping implements auth.Pinger: the metadata must be there.
+func (d *driver) Ping(ctx context.Context) error {
+	_, err := d.metadata.Get(ctx)
+	return err
+}
+
+// Verify implements auth.Driver.
+func (d *driver) Verify(ctx context.Context, c auth.Credential) (*auth.Token, error) {
+	if c.Value == "" {
+		return nil, auth.ErrNoCredential
+	}
+	if d.introspect || strings.Count(string(c.Value), ".") != 2 {
+		return d.ask(ctx, c.Value)
+	}
+	claims, err := d.verifier.Verify(ctx, string(c.Value))
+	if err != nil {
+		return nil, err
+	}
+	t, err := auth.TokenFromClaims(claims)
+	if err != nil {
+		return nil, err
+	}
+	t.AccessToken = c.Value
+	return t, nil
+}
+
+// ask shows a token to the server (RFC 7662).
+func (d *driver) ask(ctx context.Context, raw auth.Secret) (*auth.Token, error) {
+	m, err := d.metadata.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m.Introspection == "" || d.secret == "" {
+		return nil, fmt.Errorf("%w: not a JWT, and nobody to ask about it", auth.ErrUnauthenticated)
+	}
+	status, body, err := d.post(ctx, &m, m.Introspection, url.Values{"token": {string(raw)}, "token_type_hint": {"access_token"}})
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK { // it is about this service, not about the token
+		return nil, fault.Markf(auth.ErrUnavailable, "introspection: %s", refusal(status, body))
+	}
+	claims, err := jose.ParseObject(body)
+	if err != nil {
+		return nil, fault.Markf(auth.ErrUnavailable, "introspection: %v", err)
+	}
+	if active, _ := claims["active"].(bool); !active {
+		return nil, auth.ErrRevoked
+	}
+	if iss, there := claims["iss"]; there && iss != d.issuer {
+		return nil, fmt.Errorf("%w: a token of another issuer", auth.ErrUnauthenticated)
+	}
+	t, err := auth.TokenFromClaims(claims)
+	if err != nil {
+		return nil, err
+	}
+	if t.Issuer == "" {
+		t.Issuer = d.issuer
+	}
+	t.AccessToken = raw
+	return t, nil
+}
+
+// Obtain implements auth.Source.
+func (d *driver) Obtain(ctx context.Context, r auth.TokenRequest) (*auth.Token, error) {
+	m, err := d.metadata.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case m.Token == "":
+		return nil, fault.Markf(auth.ErrUnsupported, "the server has no token endpoint")
+	case d.id == "" || d.secret == "":
+		return nil, fault.Markf(auth.ErrUnsupported, "no credentials; see WithCredentials")
+	case r.Subject != nil:
+		return d.exchange(ctx, &m, r)
+	case r.Previous != nil && r.Previous.RefreshToken != "":
+		return d.refresh(ctx, &m, r)
+	}
+	params := url.Values{}
+	d.audience(params, r.Audience)
+	c := clientcredentials.Config{
+		ClientID: d.id, ClientSecret: d.secret, TokenURL: m.Token, Scopes: r.Scopes, EndpointParams: params, AuthStyle: m.style(),
+	}
+	t, err := c.Token(context.WithValue(ctx, xoauth2.HTTPClient, d.clientFor(m.Token)))
+	if err != nil {
+		return nil, kindOf(ctx, err)
+	}
+	return d.token(t, r.Scopes)
+}
+
+// refresh uses the refresh token of the previous token. A server that refuses
+// it is asked for a fresh grant next, by the front.
+func (d *driver) refresh(ctx context.Context, m *Metadata, r auth.TokenRequest) (*auth.Token, error) {
+	c := xoauth2.Config{ClientID: d.id, ClientSecret: d.secret, Endpoint: xoauth2.Endpoint{TokenURL: m.Token, AuthStyle: m.style()}}
+	ctx = context.WithValue(ctx, xoauth2.HTTPClient, d.clientFor(m.Token))
+	t, err := c.TokenSource(ctx, &xoauth2.Token{RefreshToken: string(r.Previous.RefreshToken), Expiry: time.Unix(1, 0)}).Token()
+	if err != nil {
+		return nil, kindOf(ctx, err)
+	}
+	return d.token(t, r.Scopes)
+}
+
+// exchange is RFC 8693.
+func (d *driver) exchange(ctx context.Context, m *Metadata, r auth.TokenRequest) (*auth.Token, error) {
+	const access = "urn:ietf:params:oauth:token-type:access_token"
+	f := url.Values{
+		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "requested_token_type": {access},
+		"subject_token": {string(r.Subject.AccessToken)}, "subject_token_type": {access},
+	}
+	d.audience(f, r.Audience)
+	if len(r.Scopes) > 0 {
+		f.Set("scope", strings.Join(r.Scopes, " "))
+	}
+	status, body, err := d.post(ctx, m, m.Token, f)
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK {
+		return nil, refusal(status, body)
+	}
+	var a struct {
+		Access  string `json:"access_token"`
+		Type    string `json:"token_type"`
+		Expires int64  `json:"expires_in"`
+		Scope   string `json:"scope"`
+	}
+	if err := json.Unmarshal(body, &a); err != nil {
+		return nil, fault.Mark(auth.ErrUnavailable, err)
+	}
+	t := &xoauth2.Token{AccessToken: a.Access, TokenType: a.Type}
+	if a.Expires > 0 {
+		t.Expiry = time.Now().Add(time.Duration(a.Expires) * time.Second)
+	}
+	return d.token(t.WithExtra(map[string]any{"scope": a.Scope}), r.Scopes)
+}
+
+func (d *driver) audience(f url.Values, audience string) {
+	switch {
+	case audience == "":
+	case d.parameter != "":
+		f.Set(d.parameter, audience)
+	case strings.Contains(audience, "://") || strings.HasPrefix(audience, "urn:"):
+		f.Set("resource", audience)
+	default:
+		f.Set("audience", audience)
+	}
+}
+
+// token makes a Token of an answer. What a JWT says inside is read without
+// being verified: it came from the server itself, and nobody decides by it.
+func (d *server) token(t *xoauth2.Token, asked []string) (*auth.Token, error) {
+	if !strings.EqualFold(t.Type(), "Bearer") {
+		return nil, fault.Markf(auth.ErrUnsupported, "a token of the type %.40q", t.Type())
+	}
+	out := &auth.Token{}
+	if m, err := jose.Parse(t.AccessToken); err == nil {
+		if claims, err := jose.ParseObject(m.Payload); err == nil {
+			if inside, err := auth.TokenFromClaims(claims); err == nil {
+				out = inside
+			}
+		}
+	}
+	out.Type, out.AccessToken, out.RefreshToken = "Bearer", auth.Secret(t.AccessToken), auth.Secret(t.RefreshToken)
+	if id, ok := t.Extra("id_token").(string); ok {
+		out.IDToken = auth.Secret(id)
+	}
+	if out.Issuer == "" {
+		out.Issuer = d.issuer
+	}
+	if out.ClientID == "" {
+		out.ClientID = d.id
+	}
+	if !t.Expiry.IsZero() {
+		out.ExpiresAt = t.Expiry
+	}
+	if scope, ok := t.Extra("scope").(string); ok && scope != "" {
+		out.Scopes = strings.Fields(scope)
+	} else if len(out.Scopes) == 0 {
+		out.Scopes = asked // RFC 6749 section 5.1: not said means as asked
+	}
+	return out, nil
+}
+
+// Revoke implements auth.Revoker (RFC 7009). With a refresh token that one is
+// revoked, which ends the access tokens that came of it too.
+func (d *driver) Revoke(ctx context.Context, t *auth.Token) error {
+	m, err := d.metadata.Get(ctx)
+	if err != nil {
+		return err
+	}
+	if m.Revocation == "" {
+		return fault.Markf(auth.ErrUnsupported, "the server has no revocation endpoint")
+	}
+	f := url.Values{"token": {string(t.AccessToken)}, "token_type_hint": {"access_token"}}
+	if t.RefreshToken != "" {
+		f = url.Values{"token": {string(t.RefreshToken)}, "token_type_hint": {"refresh_token"}}
+	}
+	status, body, err := d.post(ctx, &m, m.Revocation, f)
+	if err == nil && status != http.StatusOK {
+		err = refusal(status, body)
+	}
+	return err
+}
+
+func (d *driver) Close() error { return d.close() }
+
+// post sends a form as the client.
+func (d *server) post(ctx context.Context, m *Metadata, to string, f url.Values) (status int, body []byte, err error) {
+	basic := m.style() == xoauth2.AuthStyleInHeader && d.secret != ""
+	if !basic {
+		f.Set("client_id", d.id)
+		if d.secret != "" {
+			f.Set("client_secret", d.secret)
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(f.Encode()))
+	if err != nil {
+		return 0, nil, err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Accept", "application/json")
+	if basic {
+		r.SetBasicAuth(url.QueryEscape(d.id), url.QueryEscape(d.secret))
+	}
+	resp, err := d.clientFor(to).Do(r)
+	if err != nil {
+		return 0, nil, kindOf(ctx, err)
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return 0, nil, kindOf(ctx, err)
+	}
+	return resp.StatusCode, body, nil
+}
+
+// refusal is the error of an answer that is not a success.
+func refusal(status int, body []byte) error {
+	var e struct {
+		Code string `json:"error"`
+		Text string `json:"error_description"`
+	}
+	json.Unmarshal(body, &e) // whatever it is, the status is what counts
+	return refused(status, e.Code, e.Text)
+}
+
+func refused(status int, code, text string) error {
+	kind := auth.ErrUnauthenticated
+	switch {
+	case status >= 500 || status == http.StatusTooManyRequests || status < 400:
+		kind = auth.ErrUnavailable
+	case code == "unauthorized_client" || code == "access_denied":
+		kind = auth.ErrDenied
+	case code == "invalid_scope" || code == "invalid_target" || code == "invalid_request" || code == "unsupported_grant_type" || code == "unsupported_token_type":
+		kind = auth.ErrInvalid
+	}
+	if code == "" {
+		code = "no reason given"
+	}
+	if text != "" {
+		code += ": " + text
+	}
+	return fault.Markf(kind, "status %d: %.300s", status, code)
+}
+
+// kindOf gives an error of x/oauth2 or net/http its kind. Its text never holds
+// the body of an answer, which may hold a token.
+func kindOf(ctx context.Context, err error) error {
+	var r *xoauth2.RetrieveError
+	var u *url.Error
+	switch {
+	case ctx.Err() != nil:
+		return fault.Mark(auth.ErrUnavailable, ctx.Err())
+	case errors.As(err, &r) && r.Response != nil:
+		return refused(r.Response.StatusCode, r.ErrorCode, r.ErrorDescription)
+	case errors.As(err, &u):
+		return fault.Mark(auth.ErrUnavailable, u.Err)
+	}
+	return fault.Markf(auth.ErrUnavailable, "an answer without a usable token")
+}

@@ -1,0 +1,83 @@
+package oauth2
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+
+	xoauth2 "golang.org/x/oauth2"
+
+	"github.com/micro/go-platform/auth/internal/remote"
+)
+
+// Metadata is what a server says of itself (RFC 8414 section 2), as far as it is
+// used here.
+type Metadata struct {
+	Issuer        string   `json:"issuer"`
+	Authorization string   `json:"authorization_endpoint"`
+	Token         string   `json:"token_endpoint"`
+	Introspection string   `json:"introspection_endpoint"`
+	Revocation    string   `json:"revocation_endpoint"`
+	JWKS          string   `json:"jwks_uri"`
+	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+	PKCE          []string `json:"code_challenge_methods_supported"`
+	GrantTypes    []string `json:"grant_types_supported"`
+
+	keys *remote.Keys
+}
+
+// keySets keeps the key set of each jwks_uri, so that metadata that is fetched
+// anew doesn't drop the keys.
+type keySets struct {
+	mu sync.Mutex
+	m  map[string]*remote.Keys
+}
+
+// parseMetadata checks a document: it must be about this issuer (RFC 8414
+// section 3.3), and none of its URLs may be less safe than the issuer's own.
+func (s *server) parseMetadata(b []byte) (m Metadata, err error) {
+	if err := json.Unmarshal(b, &m); err != nil {
+		return m, err
+	}
+	if m.Issuer != s.issuer {
+		return m, fmt.Errorf("the metadata is of %.200q, want %q", m.Issuer, s.issuer)
+	}
+	for _, u := range []string{m.Authorization, m.Token, m.Introspection, m.Revocation, m.JWKS} {
+		if u == "" {
+			continue
+		}
+		p, err := url.Parse(u)
+		if err != nil || p.Host == "" || p.Scheme != "https" && !(p.Scheme == "http" && remote.SameOrigin(u, s.issuer)) {
+			return m, fmt.Errorf("the metadata has the URL %.200q", u)
+		}
+	}
+	if m.JWKS != "" {
+		s.sets.mu.Lock()
+		defer s.sets.mu.Unlock()
+		if s.sets.m[m.JWKS] == nil {
+			s.sets.m = map[string]*remote.Keys{m.JWKS: remote.NewKeys(s.life, s.clientFor(m.JWKS), s.timeout, m.JWKS)}
+		}
+		m.keys = s.sets.m[m.JWKS]
+	}
+	return m, nil
+}
+
+// clientFor returns the HTTP client for a URL of the metadata.
+func (s *server) clientFor(u string) *http.Client {
+	if remote.SameOrigin(u, s.issuer) {
+		return s.client
+	}
+	return s.foreign
+}
+
+// style is how the client shows its secret. It is known from the metadata, so
+// that nobody has to find out by failing.
+func (m *Metadata) style() xoauth2.AuthStyle {
+	if len(m.AuthMethods) > 0 && !slices.Contains(m.AuthMethods, "client_secret_basic") && slices.Contains(m.AuthMethods, "client_secret_post") {
+		return xoauth2.AuthStyleInParams
+	}
+	return xoauth2.AuthStyleInHeader // the default of RFC 8414
+}
