@@ -1,0 +1,120 @@
+// Package batch lets calls that are made at the same time share round trips.
+//
+// Nobody waits for company: a call that finds a free lane is sent at once,
+// alone. Only while all lanes are busy do calls gather, and what has gathered
+// goes together when a lane is free again (group commit). So a lone caller
+// pays nothing, and the more callers there are, the less each costs.
+//
+//	callers → queue → lane 1 → one round trip of all that waited
+//	                → lane 2 → …
+//
+// Two lanes keep a near server busy: one is on the way while the other is
+// being read. A far server needs more, so the number of lanes follows the time
+// that round trips take.
+package batch
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	minLanes = 2
+	maxLanes = 16
+	perLane  = 100 * time.Microsecond // of round trip
+)
+
+// Group is one stream of calls, usually to one server. Run and Max are set
+// before the first call.
+type Group[T any] struct {
+	// Run makes the round trip and stores in each call what came of it. It is
+	// called on goroutines of the group's, with a context without an end.
+	Run func(calls []*T)
+	Max int // calls in one round trip, at most
+
+	mu    sync.Mutex
+	queue []*call[T]
+	lanes int
+	trip  atomic.Int64 // of a batch, smoothed
+	wg    sync.WaitGroup
+}
+
+type call[T any] struct {
+	v     *T
+	done  chan struct{} // holds a token when v is answered
+	state atomic.Uint32
+}
+
+const (
+	waiting = iota
+	sent
+	left // by its caller, before it was sent
+)
+
+// Do hands v to Run and waits until it is answered or ctx ends. Then v must not
+// be looked at any more, and certainlyNot says whether it was not sent, nor
+// will be.
+func (g *Group[T]) Do(ctx context.Context, v *T) (certainlyNot bool, err error) {
+	c := &call[T]{v: v, done: make(chan struct{}, 1)}
+	g.mu.Lock()
+	g.queue = append(g.queue, c)
+	if g.lanes < g.wanted() {
+		g.lanes++
+		g.wg.Add(1)
+		go g.lane()
+	}
+	g.mu.Unlock()
+	select {
+	case <-c.done:
+		return false, nil
+	case <-ctx.Done():
+		return c.state.CompareAndSwap(waiting, left), ctx.Err()
+	}
+}
+
+// wanted is how many lanes the present round trips are worth.
+func (g *Group[T]) wanted() int {
+	return min(max(int(time.Duration(g.trip.Load())/perLane), minLanes), maxLanes)
+}
+
+// lane makes round trips until nobody waits.
+func (g *Group[T]) lane() {
+	defer g.wg.Done()
+	var (
+		calls []*call[T]
+		vs    []*T
+	)
+	for {
+		g.mu.Lock()
+		calls, vs = calls[:0], vs[:0]
+		n := min(len(g.queue), g.Max)
+		for _, c := range g.queue[:n] {
+			if c.state.CompareAndSwap(waiting, sent) {
+				calls, vs = append(calls, c), append(vs, c.v)
+			}
+		}
+		rest := copy(g.queue, g.queue[n:])
+		clear(g.queue[rest:])
+		g.queue = g.queue[:rest]
+		if len(calls) == 0 && rest == 0 {
+			g.lanes--
+			g.mu.Unlock()
+			return
+		}
+		g.mu.Unlock()
+		if len(calls) == 0 {
+			continue
+		}
+		start := time.Now()
+		g.Run(vs)
+		g.trip.Store((7*g.trip.Load() + int64(time.Since(start))) / 8)
+		for _, c := range calls {
+			c.done <- struct{}{}
+		}
+	}
+}
+
+// Wait returns when no round trip is being made. Nobody may call Do any more.
+func (g *Group[T]) Wait() { g.wg.Wait() }

@@ -1,0 +1,342 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/internal/conn/redis"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/internal/batch"
+	goredis "github.com/redis/go-redis/v9"
+)
+
+type opKind uint8
+
+const (
+	opGet opKind = iota
+	opSet
+	opDelete
+	opPutIf
+	opDeleteIf
+	opAdd
+)
+
+// op is one call on its way.
+type op struct {
+	kind  opKind
+	key   string
+	value []byte
+	cond  string // "absent" or 16 hexadecimal digits
+	ttl   int64  // milliseconds, 0: for ever
+	once  string // the key under which a script leaves its answer
+
+	item kv.Item
+	n    int64 // delta of opAdd and its sum; whether a conditional write was done
+	err  error
+
+	// The commands that were sent for it.
+	get  *goredis.StringCmd
+	life *goredis.DurationCmd
+	cmd  goredis.Cmder
+}
+
+// scripted reports whether o is a script: it can be sent again.
+func (o *op) scripted() bool { return o.kind >= opPutIf }
+
+// writes reports whether o changes something.
+func (o *op) writes() bool { return o.kind != opGet }
+
+// revision is a digest of the value that a script can make too: the first 64
+// bits of its SHA-1, the hash that Redis offers.
+func revision(value []byte) kv.Revision {
+	sum := sha1.Sum(value)
+	return kv.Revision(max(binary.BigEndian.Uint64(sum[:]), 1))
+}
+
+func condition(r kv.Revision) string { return fmt.Sprintf("%016x", uint64(r)) }
+
+// The scripts. KEYS: the key, and the key under which the answer is left, so
+// that the same request sent again answers the same and does nothing. ARGV ends
+// with the channel of the key, or "".
+const (
+	scriptHead = `
+local was = redis.call('GET', KEYS[2])
+if was then return was end
+`
+	scriptTail = `
+redis.call('SET', KEYS[2], answer, 'PX', 10000)
+if ARGV[#ARGV] ~= '' then redis.call('PUBLISH', ARGV[#ARGV], '') end
+return answer
+`
+	scriptMatch = `
+local cur = redis.call('GET', KEYS[1])
+if ARGV[1] == 'absent' then
+	if cur then return '0' end
+elseif not cur or string.sub(redis.sha1hex(cur), 1, 16) ~= ARGV[1] then
+	return '0'
+end
+local answer = '1'
+`
+	putScript = scriptHead + scriptMatch + `
+if ARGV[3] == '0' then
+	redis.call('SET', KEYS[1], ARGV[2])
+else
+	redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+end
+` + scriptTail
+	deleteScript = scriptHead + scriptMatch + `redis.call('DEL', KEYS[1])` + scriptTail
+
+	// INCRBY's own answer would go through a float and lose digits.
+	addScript = scriptHead + `
+local there = redis.call('EXISTS', KEYS[1])
+redis.call('INCRBY', KEYS[1], ARGV[1])
+if there == 0 and ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+local answer = redis.call('GET', KEYS[1])
+` + scriptTail
+)
+
+var (
+	putIf    = goredis.NewScript(putScript)
+	deleteIf = goredis.NewScript(deleteScript)
+	add      = goredis.NewScript(addScript)
+)
+
+// do sends o, with others if others are there, and returns when it is answered
+// or ctx ends.
+func (d *driver) do(ctx context.Context, o *op) error {
+	if o.scripted() {
+		o.once = d.onceKey(o.key)
+	}
+	node, err := d.node(ctx, o.key)
+	if err != nil {
+		return err
+	}
+	if d.alone {
+		_, err = redis.Do(ctx, func(ctx context.Context) (struct{}, error) {
+			d.run(ctx, node, []*op{o})
+			return struct{}{}, nil
+		})
+		if err != nil {
+			return d.ended(o, err)
+		}
+		return o.err
+	}
+	certainlyNot, err := d.group(node).Do(ctx, o)
+	switch {
+	case certainlyNot:
+		return err
+	case err != nil:
+		return d.ended(o, err)
+	}
+	return o.err
+}
+
+// ended is the error of a call whose context ended on its way.
+func (d *driver) ended(o *op, err error) error {
+	if o.writes() {
+		return fault.Mark(kv.ErrUnknownOutcome, err)
+	}
+	return err
+}
+
+// node returns the client of the server that has key.
+func (d *driver) node(ctx context.Context, key string) (goredis.UniversalClient, error) {
+	if d.cluster == nil {
+		return d.client.UniversalClient, nil
+	}
+	node, err := redis.Do(ctx, func(ctx context.Context) (*goredis.Client, error) {
+		return d.cluster.MasterForKey(ctx, key)
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fault.Mark(kv.ErrUnavailable, err)
+	}
+	return node, nil
+}
+
+func (d *driver) group(node goredis.UniversalClient) *batch.Group[op] {
+	if g, ok := d.groups.Load(node); ok {
+		return g.(*batch.Group[op])
+	}
+	g, _ := d.groups.LoadOrStore(node, &batch.Group[op]{Max: 128, Run: func(ops []*op) {
+		ctx, cancel := context.WithTimeout(context.Background(), d.timeout)
+		defer cancel()
+		d.run(ctx, node, ops)
+	}})
+	return g.(*batch.Group[op])
+}
+
+// run sends ops to one server and stores their answers. What was not done, or
+// can be done twice, is sent again once.
+func (d *driver) run(ctx context.Context, node goredis.UniversalClient, ops []*op) {
+	d.send(ctx, node, ops, false)
+	var again []*op
+	moved := false
+	for _, o := range ops {
+		if o.err == nil {
+			continue
+		}
+		switch {
+		case isMoved(o.err):
+			moved = true
+			d.redirect(ctx, o)
+		case goredis.HasErrorPrefix(o.err, "NOSCRIPT"),
+			lost(o.err) && (o.scripted() || !o.writes()):
+			again = append(again, o)
+		}
+	}
+	if len(again) > 0 && ctx.Err() == nil {
+		d.send(ctx, node, again, true)
+	}
+	unreachable := false
+	for _, o := range ops {
+		if o.err == nil {
+			continue
+		}
+		if o.writes() {
+			o.err = redis.WriteError(o.err)
+		} else {
+			o.err = redis.ReadError(o.err)
+		}
+		unreachable = unreachable || errors.Is(o.err, kv.ErrUnavailable)
+	}
+	if (moved || unreachable) && d.cluster != nil {
+		d.cluster.ReloadState(ctx)
+	}
+}
+
+func isMoved(err error) bool {
+	return goredis.HasErrorPrefix(err, "MOVED") || goredis.HasErrorPrefix(err, "ASK")
+}
+
+// lost reports whether no answer came.
+func lost(err error) bool {
+	var answer goredis.Error
+	return err != nil && !errors.As(err, &answer) && !errors.Is(err, kv.ErrNotFound)
+}
+
+// redirect sends o where the cluster says that its key has gone.
+func (d *driver) redirect(ctx context.Context, o *op) {
+	if d.cluster != nil {
+		d.send(ctx, d.cluster, []*op{o}, o.scripted())
+	}
+}
+
+// send makes one round trip.
+func (d *driver) send(ctx context.Context, c goredis.UniversalClient, ops []*op, whole bool) {
+	p := c.Pipeline()
+	for _, o := range ops {
+		d.queue(ctx, p, o, whole)
+	}
+	_, _ = p.Exec(ctx) // each command has its own error
+	for _, o := range ops {
+		o.answer()
+	}
+}
+
+// queue adds o's commands. whole sends a script's text, not only its name.
+func (d *driver) queue(ctx context.Context, p goredis.Pipeliner, o *op, whole bool) {
+	eval := func(s *goredis.Script, args ...any) goredis.Cmder {
+		if whole {
+			return s.Eval(ctx, p, []string{o.key, o.once}, append(args, d.channel(o.key))...)
+		}
+		return s.EvalSha(ctx, p, []string{o.key, o.once}, append(args, d.channel(o.key))...)
+	}
+	switch o.kind {
+	case opGet:
+		o.get, o.life = p.Get(ctx, o.key), p.PTTL(ctx, o.key)
+	case opSet:
+		if o.ttl > 0 {
+			o.cmd = p.Do(ctx, "SET", o.key, o.value, "PX", o.ttl)
+		} else {
+			o.cmd = p.Do(ctx, "SET", o.key, o.value)
+		}
+		d.publish(ctx, p, o.key)
+	case opDelete:
+		o.cmd = p.Do(ctx, "DEL", o.key)
+		d.publish(ctx, p, o.key)
+	case opPutIf:
+		o.cmd = eval(putIf, o.cond, o.value, o.ttl)
+	case opDeleteIf:
+		o.cmd = eval(deleteIf, o.cond)
+	case opAdd:
+		o.cmd = eval(add, o.n, o.ttl)
+	}
+}
+
+// answer reads what o's commands brought.
+func (o *op) answer() {
+	o.err = nil
+	if o.kind == opGet {
+		o.item, o.err = itemOf(o.key, o.get, o.life)
+		return
+	}
+	if o.err = o.cmd.Err(); o.err != nil || !o.scripted() {
+		return
+	}
+	text, _ := o.cmd.(*goredis.Cmd).Text()
+	o.n, o.err = strconv.ParseInt(text, 10, 64)
+}
+
+// itemOf makes the item of a value and its life.
+func itemOf(key string, get *goredis.StringCmd, life *goredis.DurationCmd) (kv.Item, error) {
+	value, err := get.Bytes()
+	switch {
+	case errors.Is(err, goredis.Nil):
+		return kv.Item{}, kv.ErrNotFound
+	case err != nil:
+		return kv.Item{}, err
+	case life.Err() != nil:
+		return kv.Item{}, life.Err()
+	}
+	if value == nil {
+		value = []byte{}
+	}
+	item := kv.Item{Key: key, Value: value, Revision: revision(value)}
+	switch left := life.Val(); {
+	case left == -2: // it ended in between
+		return kv.Item{}, kv.ErrNotFound
+	case left >= 0:
+		item.Expires = time.Now().Add(max(left, time.Millisecond))
+	}
+	return item, nil
+}
+
+const (
+	channelPrefix = "kv:"
+	oncePrefix    = "go-platform:once:"
+)
+
+// channel is where changes of key are told, "" if they are not.
+func (d *driver) channel(key string) string {
+	if d.silent {
+		return ""
+	}
+	return channelPrefix + key
+}
+
+func (d *driver) publish(ctx context.Context, p goredis.Pipeliner, key string) {
+	if !d.silent {
+		p.Publish(ctx, d.channel(key), "")
+	}
+}
+
+// onceKey returns a new key for a request's answer, in the slot of key.
+func (d *driver) onceKey(key string) string {
+	if d.cluster == nil {
+		return oncePrefix + d.request()
+	}
+	return oncePrefix + "{" + slotTag(slotOf(key)) + "}" + d.request()
+}
+
+// ours reports whether key is one of a request's answers.
+func ours(key string) bool { return strings.HasPrefix(key, oncePrefix) }
