@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"time"
+
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // Discovery tells services where each other are. It is safe for concurrent
@@ -96,6 +98,16 @@ func (in Instance) Clone() Instance {
 
 // Equal reports whether two instances are the same in everything.
 func (in Instance) Equal(other Instance) bool { return equalInstances(&in, &other) }
+
+// Validate returns an ErrInvalid that says what no registry would take: a
+// missing or odd name, an address that isn't host:port, a negative weight,
+// text that isn't UTF-8.
+func (in Instance) Validate() error {
+	if err := validInstance(&in); err != nil {
+		return fault.Mark(fault.Invalid, err)
+	}
+	return nil
+}
 
 // Status is what an instance says about itself.
 type Status uint8

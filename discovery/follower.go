@@ -86,7 +86,8 @@ func (f *front) sweep(ctx context.Context) {
 		old := *f.followers.Load()
 		next := maps.Clone(old)
 		for name, fo := range old {
-			if fo.used.Swap(false) || fo.users > 0 {
+			// What is known can't be read again while the registry is away.
+			if fo.used.Swap(false) || fo.users > 0 || fo.snapshot.Load().State == Stale {
 				fo.lastUsed = now
 			} else if now.Sub(fo.lastUsed) >= f.idle {
 				delete(next, name)

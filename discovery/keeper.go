@@ -22,7 +22,8 @@ type keeper struct {
 
 type lost struct {
 	Instance
-	at time.Time
+	at   time.Time
+	kept bool
 }
 
 // apply takes the registry's whole set, sorted by id. left tells which of
@@ -37,7 +38,7 @@ func (k *keeper) apply(now time.Time, live []Instance, left func(id string) bool
 	for _, in := range k.live {
 		// One that drains is about to leave, however it goes.
 		if !present(in.ID) && !gone(in.ID) && in.Status != Draining && in.Status != Down {
-			k.lost = append(k.lost, lost{in, now})
+			k.lost = append(k.lost, lost{Instance: in, at: now})
 		}
 	}
 	slices.SortFunc(k.lost, func(a, b lost) int { return strings.Compare(a.ID, b.ID) })
@@ -47,18 +48,21 @@ func (k *keeper) apply(now time.Time, live []Instance, left func(id string) bool
 // view returns what readers shall see: the live instances, then the number of
 // preserved ones that stand at the end, and when to ask again, 0 for never.
 func (k *keeper) view(now time.Time) (all []Instance, preserved int, next time.Duration) {
-	k.lost = slices.DeleteFunc(k.lost, func(l lost) bool { return now.Sub(l.at) >= k.limit })
-	until := k.limit
-	if !k.many() {
-		k.lost = slices.DeleteFunc(k.lost, func(l lost) bool { return now.Sub(l.at) >= k.window })
-		until = min(k.window, k.limit)
+	forget := func() {
+		k.lost = slices.DeleteFunc(k.lost, func(l lost) bool { return now.Sub(l.at) >= k.until(l) })
 	}
+	forget()
+	many := k.many()
+	for i := range k.lost {
+		k.lost[i].kept = many
+	}
+	forget() // what is kept no longer
 	for _, l := range k.lost {
-		if d := until - now.Sub(l.at); next == 0 || d < next {
+		if d := k.until(l) - now.Sub(l.at); next == 0 || d < next {
 			next = d
 		}
 	}
-	if !k.many() {
+	if !many {
 		return k.live, 0, next
 	}
 	all = slices.Grow(slices.Clip(k.live), len(k.lost))
@@ -72,4 +76,12 @@ func (k *keeper) view(now time.Time) (all []Instance, preserved int, next time.D
 func (k *keeper) many() bool {
 	n := len(k.lost)
 	return n > 1 && float64(n) > k.share*float64(n+len(k.live))
+}
+
+// until is how long after its expiry an entry counts.
+func (k *keeper) until(l lost) time.Duration {
+	if l.kept {
+		return k.limit
+	}
+	return min(k.window, k.limit)
 }

@@ -35,9 +35,7 @@ func (r *registration) Update(ctx context.Context, change func(in *Instance)) er
 	case next.Service != r.service || next.ID != r.id:
 		err = fault.Markf(fault.Invalid, "service and id can't change")
 	default:
-		if err = validInstance(&next); err != nil {
-			err = mark(err)
-		} else {
+		if err = next.Validate(); err == nil {
 			r.in, r.dirty = next, true
 		}
 	}

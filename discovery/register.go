@@ -27,8 +27,8 @@ func (f *front) Register(ctx context.Context, in Instance, opts ...RegisterOptio
 	if in.ID == "" {
 		in.ID = in.Service + "-" + strings.ToLower(rand.Text()[:13])
 	}
-	if err := validInstance(&in); err != nil {
-		return nil, fault.Wrap(f.scope, "register", in.Service, mark(err))
+	if err := in.Validate(); err != nil {
+		return nil, fault.Wrap(f.scope, "register", in.Service, err)
 	}
 	r := &registration{
 		f: f, service: in.Service, id: in.ID, key: f.full(in.Service) + "/" + in.ID, ttl: o.ttl, silent: o.silent,
