@@ -1,0 +1,128 @@
+package wrapper
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/trace"
+)
+
+// Side says whether a call comes in or goes out.
+type Side uint8
+
+const (
+	Server Side = iota // it came in
+	Client             // it goes out
+)
+
+// Call is the record of one call. Observers and gates share it; a handler finds
+// it with FromContext. Its fields are set by the adapter that made it, and must
+// not be changed by others.
+type Call struct {
+	Side      Side
+	Protocol  string // "http", "grpc", "event"
+	Service   string // who is called
+	Method    string // a route pattern or the name of a procedure: from a bounded set. On an HTTP server it is known once the mux has matched
+	Action    string // what is done, for policies: "GET", or Method
+	Resource  string // what it is done to, for policies: the path
+	RequestID string
+	Header    trace.Carrier // of the request: incoming, or to be sent
+	Start     time.Time     // the one reading of the clock that all observers share
+
+	Attempts int                 // how many times it was sent
+	Instance *discovery.Instance // where the newest attempt went; nil without a router
+	Variant  string              // the branch of the routing rule
+
+	// Known at the end:
+	Class    router.Class
+	Status   int // of HTTP or gRPC; 0 if there was none
+	Err      error
+	Panic    any
+	Stack    []byte // of Panic
+	Duration time.Duration
+	BytesOut int64 // that a server wrote
+	Hijacked bool  // the handler took the connection over
+
+	refused bool   // by a gate
+	spent   uint32 // atomic: not 0 if a call made on its behalf has spent its retries
+	span    trace.Span
+	native  any // *http.Request on an HTTP server
+}
+
+// Observer watches calls. It can't change or fail one. Its methods are called
+// on the goroutine of the call.
+type Observer interface {
+	// Begin is called before anything else happens. The call goes on with the
+	// context that it returns.
+	Begin(ctx context.Context, c *Call) context.Context
+	// End is called once, when the call is over: when a client's response body
+	// was closed, or a hijacked connection.
+	End(ctx context.Context, c *Call)
+}
+
+// Attempt is one sending of a call.
+type Attempt struct {
+	Call     *Call
+	Number   int                 // from 1
+	Instance *discovery.Instance // nil without a router
+	Header   trace.Carrier       // of this attempt's request
+
+	// Known at the end:
+	Class   router.Class
+	Status  int
+	Err     error
+	Latency time.Duration // until the answer's headers
+
+	span trace.Span
+}
+
+// AttemptObserver is an Observer that also watches each sending of a client's
+// call. Attempts of one call may overlap.
+type AttemptObserver interface {
+	Observer
+	// BeginAttempt returns the context to send with, and may add headers.
+	BeginAttempt(ctx context.Context, a *Attempt) context.Context
+	// EndAttempt is called when the answer has been read, or there is none.
+	EndAttempt(ctx context.Context, a *Attempt)
+}
+
+// Gate lets calls that come in through, or refuses them.
+type Gate interface {
+	// Enter returns the context to go on with, or why the call is refused. An
+	// error's kind decides the answer: fault kinds of auth and router are 401,
+	// 403, 429 and 503, others 500.
+	Enter(ctx context.Context, c *Call) (context.Context, error)
+	// Leave is called once after each Enter without an error, at the call's end.
+	Leave(ctx context.Context, c *Call)
+}
+
+type callKey struct{}
+
+// callContext carries a call without a separate allocation.
+type callContext struct {
+	context.Context
+	call *Call
+}
+
+// spendRetries marks the call: whoever made it must not try again for what was
+// tried enough on its behalf.
+func (c *Call) spendRetries() { atomic.StoreUint32(&c.spent, 1) }
+
+func (c *Call) retriesSpent() bool { return atomic.LoadUint32(&c.spent) != 0 }
+
+func (c *callContext) Value(key any) any {
+	if key == (callKey{}) {
+		return c.call
+	}
+	return c.Context.Value(key)
+}
+
+// FromContext returns the call that ctx belongs to: in a handler, the one that
+// came in.
+func FromContext(ctx context.Context) (*Call, bool) {
+	c, ok := ctx.Value(callKey{}).(*Call)
+	return c, ok
+}

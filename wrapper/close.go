@@ -1,0 +1,70 @@
+package wrapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/monitor"
+)
+
+// Close ends the service in order: it deregisters, says that the process
+// drains, waits until no call is in progress, runs what WithOnClose gave, and
+// flushes and closes the parts that the Wrapper was given. ctx bounds all of
+// it; what is left when it ends is still done, as far as that needs no waiting.
+// Close is idempotent.
+func (w *Wrapper) Close(ctx context.Context) error {
+	return w.life.Close(func() error {
+		var errs []error
+		note := func(err error) {
+			if err != nil {
+				errs = append(errs, err)
+			}
+		}
+		if w.o.monitor != nil {
+			w.o.monitor.SetPhase(monitor.Draining)
+		}
+		for _, r := range w.o.registrations {
+			note(r.Deregister(ctx))
+		}
+		note(backoff.Sleep(ctx, w.o.drain))
+		note(w.drain(ctx))
+		for _, f := range w.o.onClose {
+			note(f(ctx))
+		}
+		w.client.CloseIdleConnections()
+		if w.o.router != nil {
+			note(w.o.router.Close(ctx))
+		}
+		if w.o.auth != nil {
+			note(w.o.auth.Close())
+		}
+		if w.o.monitor != nil {
+			note(w.o.monitor.Close(ctx))
+		}
+		if w.o.trace != nil {
+			note(w.o.trace.Close(ctx))
+		}
+		if w.o.metrics != nil {
+			note(w.o.metrics.Close(ctx))
+		}
+		if w.o.log != nil { // last: the others may log
+			note(w.o.log.Close(ctx))
+		}
+		return fault.Wrap("wrapper", "close", "", errors.Join(errs...))
+	})
+}
+
+// drain waits until no call is in progress.
+func (w *Wrapper) drain(ctx context.Context) error {
+	for w.inFlight.Load() > 0 {
+		select {
+		case <-w.idle:
+		case <-ctx.Done():
+			return fmt.Errorf("%d calls in progress: %w", w.inFlight.Load(), ctx.Err())
+		}
+	}
+	return nil
+}

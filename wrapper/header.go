@@ -1,0 +1,141 @@
+package wrapper
+
+import (
+	"context"
+	"encoding/hex"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/router"
+)
+
+// Headers that calls carry, in canonical form.
+const (
+	HeaderRequestID = "X-Request-Id"  // the identity of a request over all its hops
+	HeaderDeadline  = "X-Deadline-Ms" // time that remains, in milliseconds
+	HeaderAttempt   = "X-Attempt"     // 2 and more: it was sent before
+	HeaderLoad      = "X-Load"        // a server's report: inflight=12;util=0.63
+	HeaderNoRetry   = "X-No-Retry"    // the server has spent its own retries
+	LabelPrefix     = "X-Micro-Label-"
+)
+
+// maxID bounds a request id that came from outside.
+const maxID = 128
+
+// requestID returns the caller's id if it is a sane one, else a new one.
+func requestID(given string) string {
+	if given == "" || len(given) > maxID || strings.ContainsFunc(given, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return newRequestID()
+	}
+	return given
+}
+
+func newRequestID() string {
+	var raw [16]byte
+	var text [32]byte
+	for i, v := 0, rand.Uint64(); i < 8; i, v = i+1, v>>8 {
+		raw[i] = byte(v)
+	}
+	for i, v := 8, rand.Uint64(); i < 16; i, v = i+1, v>>8 {
+		raw[i] = byte(v)
+	}
+	hex.Encode(text[:], raw[:])
+	return string(text[:])
+}
+
+// remaining reads X-Deadline-Ms. Nonsense is no deadline.
+func remaining(v string) (time.Duration, bool) {
+	if v == "" || len(v) > 12 {
+		return 0, false
+	}
+	ms, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || ms < 0 {
+		return 0, false
+	}
+	return time.Duration(ms) * time.Millisecond, true
+}
+
+type labelsKey struct{}
+
+// ContextWithLabels returns a context whose outgoing calls go to instances that
+// carry the labels, and hand them on. They are added to those in ctx.
+func ContextWithLabels(ctx context.Context, labels map[string]string) context.Context {
+	if len(labels) == 0 {
+		return ctx
+	}
+	all := maps.Clone(LabelsFromContext(ctx))
+	if all == nil {
+		all = map[string]string{}
+	}
+	for k, v := range labels {
+		all[strings.ToLower(k)] = v
+	}
+	return context.WithValue(ctx, labelsKey{}, all)
+}
+
+// LabelsFromContext returns the labels that outgoing calls get. The map must
+// not be changed.
+func LabelsFromContext(ctx context.Context) map[string]string {
+	m, _ := ctx.Value(labelsKey{}).(map[string]string)
+	return m
+}
+
+// maxLabels bounds what a caller can make every hop carry.
+const maxLabels = 16
+
+// labelsOf reads the X-Micro-Label- headers.
+func labelsOf(h http.Header) map[string]string {
+	var out map[string]string
+	for k, v := range h {
+		if len(k) > len(LabelPrefix) && strings.HasPrefix(k, LabelPrefix) && len(v) > 0 {
+			if out == nil {
+				out = map[string]string{}
+			}
+			if len(out) < maxLabels {
+				out[strings.ToLower(k[len(LabelPrefix):])] = v[0]
+			}
+		}
+	}
+	return out
+}
+
+// parseLoad reads an X-Load header. Unknown parts are skipped.
+func parseLoad(v string) router.Load {
+	var l router.Load
+	if len(v) > 128 {
+		return l
+	}
+	for part := range strings.SplitSeq(v, ";") {
+		key, text, _ := strings.Cut(strings.TrimSpace(part), "=")
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || n < 0 || n > 1e9 || n != n {
+			continue
+		}
+		switch key {
+		case "inflight":
+			l.InFlight, l.Reported = n, true
+		case "util":
+			l.Utilisation, l.Reported = n, true
+		}
+	}
+	return l
+}
+
+// retryAfter reads a Retry-After header, in seconds or as a date.
+func retryAfter(h http.Header) (time.Duration, bool) {
+	v := h.Get("Retry-After")
+	if v == "" {
+		return 0, false
+	}
+	if s, err := strconv.ParseInt(v, 10, 32); err == nil {
+		return time.Duration(max(s, 0)) * time.Second, true
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(time.Until(t), 0), true
+	}
+	return 0, false
+}

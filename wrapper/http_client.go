@@ -1,0 +1,268 @@
+package wrapper
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/trace"
+)
+
+// Transport wraps the client side of HTTP around base; nil stands for a
+// transport like http.DefaultTransport with connections of its own.
+func (w *Wrapper) Transport(base http.RoundTripper) http.RoundTripper {
+	if base == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.MaxIdleConnsPerHost = 256
+		t.MaxIdleConns = 1024
+		base = t
+	}
+	return &transport{w, base}
+}
+
+type transport struct {
+	w    *Wrapper
+	base http.RoundTripper
+}
+
+// Unwrap returns the transport that is wrapped.
+func (t *transport) Unwrap() http.RoundTripper { return t.base }
+
+// CloseIdleConnections passes on what http.Client asks for.
+func (t *transport) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// RoundTrip sends a request, again if need be, and returns the last answer.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	s := newSent(t, r)
+	s.ctx, _ = t.w.Begin(s.ctx, &s.call)
+	resp, err := s.send()
+	if err != nil {
+		s.finish(err)
+		return nil, err
+	}
+	return resp, nil
+}
+
+// sent is all that one call needs, its first attempt included, in one
+// allocation.
+type sent struct {
+	t        *transport
+	call     Call
+	ctx      context.Context // the caller's, with span and deadline
+	cancel   context.CancelFunc
+	request  *http.Request // the caller's: never changed
+	header   http.Header   // a copy, with what the call adds
+	body     *body         // nil if there is none, or GetBody makes new ones
+	began    bool          // the request's body was given to the transport
+	internal bool          // it goes to a service of ours
+	routed   bool          // which the router finds
+	budget   *budget
+	tried    []string
+	first    sending
+	last     result
+}
+
+func newSent(t *transport, r *http.Request) *sent {
+	s := &sent{t: t, request: r}
+	o, ctx := t.w.o, r.Context()
+	service, internal := o.services(r)
+	if !internal {
+		service = r.URL.Host
+	}
+	s.internal, s.routed = internal, internal && o.router != nil
+	s.header = make(http.Header, len(r.Header)+8)
+	for k, v := range r.Header {
+		s.header[k] = v // the values are shared: they are replaced, never changed
+	}
+	id := r.Header.Get(HeaderRequestID)
+	if parent, ok := FromContext(ctx); ok && id == "" {
+		id = parent.RequestID
+	}
+	method := action(r.Method)
+	s.call = Call{
+		Side: Client, Protocol: "http", Service: service, Method: method, Action: method, Resource: r.URL.Path,
+		RequestID: requestID(id), Header: trace.Header(s.header), Start: time.Now(),
+	}
+	s.header[HeaderRequestID] = []string{s.call.RequestID}
+	if internal {
+		for k, v := range LabelsFromContext(ctx) {
+			s.header.Set(LabelPrefix+k, v)
+		}
+	}
+	if _, has := ctx.Deadline(); !has && o.clientTimeout > 0 {
+		ctx, s.cancel = context.WithTimeout(ctx, o.clientTimeout)
+	}
+	s.ctx = ctx
+	s.budget = t.w.budget(service)
+	if r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
+		s.body = newBody(r.Body, o.retry.Buffer)
+	}
+	return s
+}
+
+// send makes attempts until one is final.
+func (s *sent) send() (*http.Response, error) {
+	policy := s.t.w.o.retry
+	s.budget.deposit()
+	if err := s.showToken(); err != nil {
+		s.dropBody()
+		return nil, err
+	}
+	for n := 1; ; n++ {
+		a, err := s.attempt(n)
+		if err != nil {
+			s.dropBody()
+			return nil, err
+		}
+		resp, err := a.roundTrip()
+		s.last = a.result
+		wait, again := s.next(policy, n)
+		if !again {
+			s.dropBody()
+			if err != nil {
+				a.done(nil)
+				return nil, err
+			}
+			return a.hand(resp), nil
+		}
+		discard(resp)
+		a.done(nil)
+		if err := backoff.Sleep(s.ctx, wait); err != nil {
+			s.budget.giveBack()
+			s.dropBody()
+			return nil, err
+		}
+	}
+}
+
+// next decides whether attempt n+1 follows, and after how long.
+func (s *sent) next(p RetryPolicy, n int) (wait time.Duration, again bool) {
+	r := s.last
+	if !r.class.Failed() {
+		return 0, false
+	}
+	if n < p.Attempts && s.ctx.Err() == nil && r.again(s.idempotent()) && s.budget.take() {
+		wait = max(p.wait(n-1), r.pushback)
+		end, bounded := s.ctx.Deadline()
+		inTime := wait <= p.Max && (!bounded || wait < time.Until(end))
+		if inTime && (s.body == nil || s.body.rewind()) {
+			return wait, true
+		}
+		s.budget.giveBack()
+	}
+	// The caller of the call that this one is made for must not multiply what
+	// was spent here.
+	if parent, ok := FromContext(s.request.Context()); ok && parent.Side == Server && (n > 1 || r.noRetry) {
+		parent.spendRetries()
+	}
+	return 0, false
+}
+
+// idempotent calls may be processed twice (RFC 9110 section 9.2.2), as may
+// those that carry a key by which the server knows them again.
+func (s *sent) idempotent() bool {
+	switch s.request.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	_, key := s.request.Header["Idempotency-Key"]
+	return key
+}
+
+// showToken adds the token that the service called is to see, unless the
+// caller brought one. Tokens are shown to services of ours only.
+func (s *sent) showToken() error {
+	o := s.t.w.o
+	if o.auth == nil || !s.internal || s.header["Authorization"] != nil {
+		return nil
+	}
+	mode := Own
+	if o.tokens != nil {
+		mode = o.tokens(s.call.Service)
+	}
+	caller, _ := auth.FromContext(s.ctx)
+	var (
+		token *auth.Token
+		err   error
+	)
+	switch {
+	case mode == None:
+		return nil
+	case mode == PassOn && caller != nil:
+		token = caller
+	case mode == Exchange && caller != nil:
+		token, err = o.auth.Token(s.ctx, auth.Audience(s.call.Service), auth.OnBehalfOf(caller))
+	default:
+		token, err = o.auth.Token(s.ctx, s.t.w.audience(s.call.Service)...)
+	}
+	if err != nil {
+		return err
+	}
+	s.header["Authorization"] = []string{"Bearer " + string(token.AccessToken)}
+	return nil
+}
+
+// attempt prepares the nth sending: it picks an instance.
+func (s *sent) attempt(n int) (*sending, error) {
+	a := &s.first
+	if n > 1 {
+		a = &sending{}
+	}
+	a.sent = s
+	a.Attempt = Attempt{Call: &s.call, Number: n}
+	a.url = *s.request.URL
+	s.call.Attempts = n
+	if !s.routed {
+		return a, nil
+	}
+	pick, err := s.t.w.o.router.Pick(s.ctx, s.call.Service, s.narrow()...)
+	if err != nil {
+		return nil, err
+	}
+	a.pick, a.Instance, a.url.Host = pick, pick.Instance, pick.Instance.Address
+	s.call.Instance, s.call.Variant = pick.Instance, pick.Variant
+	return a, nil
+}
+
+// narrow says what the pick depends on; nothing, for most calls.
+func (s *sent) narrow() []router.SelectOption {
+	labels := LabelsFromContext(s.ctx)
+	if s.call.Instance != nil { // of the attempt before
+		s.tried = append(s.tried, s.call.Instance.ID)
+	}
+	if len(labels) == 0 && len(s.tried) == 0 {
+		return nil
+	}
+	return []router.SelectOption{router.Labels(labels), router.Exclude(s.tried...)}
+}
+
+// dropBody closes the caller's body once nothing will read it any more.
+func (s *sent) dropBody() {
+	switch {
+	case s.body != nil:
+		s.body.release()
+	case !s.began && s.request.Body != nil:
+		s.request.Body.Close()
+	}
+}
+
+// finish records the call.
+func (s *sent) finish(err error) {
+	c := &s.call
+	c.Duration = time.Since(c.Start)
+	c.Class, c.Status, c.Err = s.last.class, s.last.status, err
+	if err != nil && c.Class == router.OK {
+		c.Class = classOfError(s.request.Context(), err)
+	}
+	s.t.w.End(s.ctx, c)
+	if s.cancel != nil {
+		s.cancel()
+	}
+}

@@ -1,0 +1,193 @@
+package wrapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/trace"
+)
+
+// Handler wraps a service's handler.
+func (w *Wrapper) Handler(next http.Handler) http.Handler {
+	if next == nil {
+		next = http.NotFoundHandler()
+	}
+	return &handler{w, next}
+}
+
+type handler struct {
+	w    *Wrapper
+	next http.Handler
+}
+
+// served is all that one request needs, in one allocation.
+type served struct {
+	call Call
+	ctx  callContext
+	response
+	w       *Wrapper
+	request *http.Request // as the handler got it
+	id      [1]string     // the value of the response's X-Request-Id
+	ended   atomic.Bool
+}
+
+func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	s := &served{w: h.w}
+	s.call = Call{
+		Side: Server, Protocol: "http", Service: h.w.o.name, Action: action(r.Method), Resource: r.URL.Path,
+		RequestID: requestID(r.Header.Get(HeaderRequestID)), Header: trace.Header(r.Header), Start: time.Now(), native: r,
+	}
+	s.response = response{ResponseWriter: rw, served: s}
+	s.id[0] = s.call.RequestID
+	rw.Header()[HeaderRequestID] = s.id[:]
+
+	s.ctx = callContext{r.Context(), &s.call}
+	ctx, cancel := h.w.bound(&s.ctx, r)
+	defer cancel()
+	ctx, err := h.w.Begin(ctx, &s.call)
+	defer s.finish(ctx)
+	if err != nil {
+		s.refuse(err)
+		return
+	}
+	if labels := labelsOf(r.Header); labels != nil {
+		ctx = ContextWithLabels(ctx, labels)
+	}
+	s.request = r.WithContext(ctx)
+	h.next.ServeHTTP(s.response.outer(), s.request)
+}
+
+// bound gives the context the caller's deadline, or the server's own. What
+// streams or is upgraded is not bounded by the server.
+func (w *Wrapper) bound(ctx context.Context, r *http.Request) (context.Context, context.CancelFunc) {
+	d, ok := remaining(r.Header.Get(HeaderDeadline))
+	if own := w.o.serverTimeout; own > 0 && !streams(r) && (!ok || own < d) {
+		d, ok = own, true
+	}
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// streams reports whether the answer may go on for ever.
+func streams(r *http.Request) bool {
+	return r.Header.Get("Upgrade") != "" || strings.Contains(r.Header.Get("Accept"), "text/event-stream") ||
+		strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
+}
+
+// action keeps strange methods out of the names of metrics.
+func action(method string) string {
+	switch method {
+	case "":
+		return http.MethodGet
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return "_OTHER"
+}
+
+// finish runs when the handler has returned or panicked.
+func (s *served) finish(ctx context.Context) {
+	if v := recover(); v != nil {
+		s.call.Panic = v
+		if v == http.ErrAbortHandler { // the handler wants the connection cut: nobody failed
+			s.call.Panic, s.call.Class = nil, router.Cancelled
+			s.end(ctx)
+			panic(v)
+		}
+		s.call.Stack = debug.Stack()
+		wrote := s.response.wrote
+		if !wrote && !s.hijacked {
+			http.Error(&s.response, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		}
+		s.call.Class = router.ServerError
+		s.end(ctx)
+		if wrote && !s.hijacked {
+			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+		}
+		return
+	}
+	if s.hijacked && !s.response.connClosed.Load() {
+		s.response.onClose = func() { s.end(ctx) }
+		s.response.returned.Store(true)
+		if !s.response.connClosed.Load() {
+			return // the call ends with its connection
+		}
+	}
+	s.end(ctx)
+}
+
+// end records the call, once.
+func (s *served) end(ctx context.Context) {
+	if s.ended.Swap(true) {
+		return
+	}
+	c := &s.call
+	c.Duration = time.Since(c.Start)
+	c.Method = s.method()
+	c.Status, c.BytesOut, c.Hijacked = s.status, s.bytes, s.hijacked
+	if c.Status == 0 && !c.Hijacked && c.Class == router.OK {
+		c.Status = http.StatusOK // net/http answers this for a handler that writes nothing
+	}
+	if c.Class == router.OK {
+		c.Class = classOfStatus(c.Status)
+		if s.status == 0 && !s.hijacked && errors.Is(ctx.Err(), context.Canceled) {
+			c.Class = router.Cancelled
+		}
+	}
+	s.w.End(ctx, c)
+}
+
+// method is the pattern that a ServeMux matched, such as "GET /users/{id}".
+func (s *served) method() string {
+	r := s.request
+	if r == nil || r.Pattern == "" {
+		return s.call.Action
+	}
+	if strings.IndexByte(r.Pattern, ' ') > 0 {
+		return r.Pattern
+	}
+	return s.call.Action + " " + r.Pattern
+}
+
+// refuse answers a call that a gate did not let through.
+func (s *served) refuse(err error) {
+	code := http.StatusInternalServerError
+	h := s.Header()
+	switch fault.KindOf(err) {
+	case fault.Unauthenticated:
+		code = http.StatusUnauthorized
+		h.Set("WWW-Authenticate", challenge(s.call.Header.Get("Authorization")))
+	case fault.Denied:
+		code = http.StatusForbidden
+	case fault.Exhausted:
+		code = http.StatusTooManyRequests
+	case fault.Unavailable, fault.Closed, fault.Timeout, context.DeadlineExceeded, context.Canceled:
+		code = http.StatusServiceUnavailable
+	}
+	var later interface{ RetryAfter() time.Duration }
+	if errors.As(err, &later) {
+		h.Set("Retry-After", strconv.Itoa(int(max(later.RetryAfter()+time.Second-1, 0)/time.Second)))
+	}
+	s.call.Err = err
+	http.Error(&s.response, http.StatusText(code), code)
+}
+
+// challenge is the answer of RFC 6750 section 3 to a token, or to none.
+func challenge(shown string) string {
+	if shown == "" {
+		return "Bearer"
+	}
+	return fmt.Sprintf("Bearer error=%q", "invalid_token")
+}

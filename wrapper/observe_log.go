@@ -1,0 +1,59 @@
+package wrapper
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/micro/go-platform/router"
+)
+
+// logObserver writes a record of each call that failed or was slow, and of the
+// others at the level of WithAccessLog.
+type logObserver struct {
+	l      *slog.Logger
+	access slog.Level
+	slow   time.Duration
+}
+
+func newLogObserver(o *options) *logObserver {
+	return &logObserver{l: o.log.Logger("wrapper"), access: o.accessLevel, slow: o.slow}
+}
+
+func (o *logObserver) Begin(ctx context.Context, _ *Call) context.Context { return ctx }
+
+func (o *logObserver) End(ctx context.Context, c *Call) {
+	level := o.access
+	switch {
+	case c.Panic != nil || c.Class == router.ServerError:
+		level = slog.LevelError
+	case c.Class.Failed() || c.Duration >= o.slow && !c.Hijacked:
+		level = max(level, slog.LevelWarn)
+	}
+	if !o.l.Enabled(ctx, level) {
+		return
+	}
+	message := "served"
+	if c.Side == Client {
+		message = "called"
+	}
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs, slog.String("method", c.Method), slog.String("outcome", c.Class.String()),
+		slog.Duration("took", c.Duration), slog.String("request_id", c.RequestID))
+	if c.Status != 0 {
+		attrs = append(attrs, slog.Int("status", c.Status))
+	}
+	if c.Side == Client {
+		attrs = append(attrs, slog.String("service", c.Service), slog.Int("attempts", c.Attempts))
+		if c.Instance != nil {
+			attrs = append(attrs, slog.String("instance", c.Instance.ID))
+		}
+	}
+	if c.Err != nil {
+		attrs = append(attrs, slog.Any("error", c.Err))
+	}
+	if c.Panic != nil {
+		attrs = append(attrs, slog.Any("panic", c.Panic), slog.String("stack", string(c.Stack)))
+	}
+	o.l.LogAttrs(ctx, level, message, attrs...)
+}

@@ -1,0 +1,248 @@
+package wrapper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/log"
+	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/monitor"
+	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/trace"
+)
+
+// ErrInvalid is the kind of New's errors.
+var ErrInvalid = fault.Invalid
+
+// Option configures New.
+type Option func(*options) error
+
+type options struct {
+	name          string
+	log           log.Log
+	trace         trace.Tracer
+	metrics       metrics.Metrics
+	monitor       monitor.Monitor
+	auth          auth.Auth
+	router        router.Router
+	observers     []Observer
+	gates         []Gate
+	accessLevel   slog.Level
+	slow          time.Duration
+	serverTimeout time.Duration
+	clientTimeout time.Duration
+	attempt       time.Duration
+	retry         RetryPolicy
+	services      func(*http.Request) (string, bool)
+	public        func(*Call) bool
+	tokens        func(service string) TokenMode
+	load          bool
+	registrations []discovery.Registration
+	drain         time.Duration
+	onClose       []func(ctx context.Context) error
+}
+
+func with[T any](set func(*options, T), what string, v T, ok bool) Option {
+	return func(o *options) error {
+		if !ok {
+			return errors.New("nil " + what)
+		}
+		set(o, v)
+		return nil
+	}
+}
+
+// WithName sets the name of the service that is wrapped.
+func WithName(service string) Option {
+	return func(o *options) error {
+		if service == "" {
+			return errors.New("empty name")
+		}
+		o.name = service
+		return nil
+	}
+}
+
+// WithLog logs failed and slow calls, and with WithAccessLog all of them.
+func WithLog(l log.Log) Option {
+	return with(func(o *options, l log.Log) { o.log = l }, "log", l, l != nil)
+}
+
+// WithTrace makes a span of each call and of each attempt to send one.
+func WithTrace(t trace.Tracer) Option {
+	return with(func(o *options, t trace.Tracer) { o.trace = t }, "tracer", t, t != nil)
+}
+
+// WithMetrics counts and times calls: server_calls, server_seconds,
+// server_in_flight, client_calls, client_seconds, client_attempts.
+func WithMetrics(m metrics.Metrics) Option {
+	return with(func(o *options, m metrics.Metrics) { o.metrics = m }, "metrics", m, m != nil)
+}
+
+// WithMonitor gives the numbers of each endpoint to a monitor. Close says
+// through it that the process drains.
+func WithMonitor(m monitor.Monitor) Option {
+	return with(func(o *options, m monitor.Monitor) { o.monitor = m }, "monitor", m, m != nil)
+}
+
+// WithAuth lets in whom the auth authorises, and shows this service's own token
+// to the services that are called by name. See WithTokens for other ways.
+func WithAuth(a auth.Auth) Option {
+	return with(func(o *options, a auth.Auth) { o.auth = a }, "auth", a, a != nil)
+}
+
+// WithRouter makes the client find the host of a URL such as http://greeter/hello.
+func WithRouter(r router.Router) Option {
+	return with(func(o *options, r router.Router) { o.router = r }, "router", r, r != nil)
+}
+
+// WithObserver adds an observer, inside of those that are there.
+func WithObserver(ob Observer) Option {
+	return with(func(o *options, ob Observer) { o.observers = append(o.observers, ob) }, "observer", ob, ob != nil)
+}
+
+// WithGate adds a gate, which is asked before auth.
+func WithGate(g Gate) Option {
+	return with(func(o *options, g Gate) { o.gates = append(o.gates, g) }, "gate", g, g != nil)
+}
+
+// WithAccessLog sets the level at which calls are logged that are neither
+// failed nor slow. The default is slog.LevelDebug.
+func WithAccessLog(l slog.Level) Option {
+	return func(o *options) error { o.accessLevel = l; return nil }
+}
+
+// WithSlow sets from which duration on a call is logged as a warning. The
+// default is 1 s.
+func WithSlow(d time.Duration) Option { return positive(d, func(o *options) { o.slow = d }) }
+
+// WithServerTimeout bounds the context of handlers, if the caller's deadline
+// does not end sooner. Event streams and upgraded connections are not bounded.
+// The default is no bound.
+func WithServerTimeout(d time.Duration) Option {
+	return positive(d, func(o *options) { o.serverTimeout = d })
+}
+
+// WithClientTimeout bounds a call, with all its attempts and the reading of
+// its answer, if its context has no deadline. The default is no bound.
+func WithClientTimeout(d time.Duration) Option {
+	return positive(d, func(o *options) { o.clientTimeout = d })
+}
+
+// WithAttemptTimeout bounds how long one attempt waits for the answer's
+// headers. The default is no bound but the call's.
+func WithAttemptTimeout(d time.Duration) Option {
+	return positive(d, func(o *options) { o.attempt = d })
+}
+
+func positive(d time.Duration, set func(*options)) Option {
+	return func(o *options) error {
+		if d <= 0 {
+			return fmt.Errorf("duration %v, want more than 0", d)
+		}
+		set(o)
+		return nil
+	}
+}
+
+// WithRetry changes when and how often calls are sent again.
+func WithRetry(p RetryPolicy) Option {
+	return func(o *options) error {
+		if err := p.validate(); err != nil {
+			return err
+		}
+		o.retry = p
+		return nil
+	}
+}
+
+// WithServices tells which requests of a client go to a service that the
+// router finds, and its name. The default is every host without a dot and
+// without a port, but localhost.
+func WithServices(f func(r *http.Request) (service string, ok bool)) Option {
+	return with(func(o *options, f func(*http.Request) (string, bool)) { o.services = f }, "function", f, f != nil)
+}
+
+// WithPublic tells which calls need no authorisation, besides the probes
+// /livez, /readyz, /startupz and /healthz.
+func WithPublic(f func(c *Call) bool) Option {
+	return with(func(o *options, f func(*Call) bool) { o.public = f }, "function", f, f != nil)
+}
+
+// TokenMode says whose token a call to a service shows.
+type TokenMode uint8
+
+const (
+	Own      TokenMode = iota // this service's own
+	PassOn                    // that of the caller whose request is being handled
+	Exchange                  // one made from the caller's, for the service that is called
+	None                      // none
+)
+
+// WithTokens chooses whose token the calls to each service show. The default
+// is Own for all. The others trust that service with what the caller may do.
+func WithTokens(f func(service string) TokenMode) Option {
+	return with(func(o *options, f func(string) TokenMode) { o.tokens = f }, "function", f, f != nil)
+}
+
+// WithLoadReport makes answers carry the number of calls in progress, from
+// which the routers of callers learn.
+func WithLoadReport() Option { return func(o *options) error { o.load = true; return nil } }
+
+// WithRegistration makes Close deregister an instance first.
+func WithRegistration(r discovery.Registration) Option {
+	return with(func(o *options, r discovery.Registration) { o.registrations = append(o.registrations, r) }, "registration", r, r != nil)
+}
+
+// WithDrain sets how long Close waits between deregistering and refusing work,
+// so that callers have heard of it. The default is 1 s if there is a
+// registration.
+func WithDrain(d time.Duration) Option { return positive(d, func(o *options) { o.drain = d }) }
+
+// WithOnClose adds something for Close to do once no call is in progress and
+// before the parts are flushed: to stop a server, to release locks. They run in
+// the order in which they were given.
+func WithOnClose(f func(ctx context.Context) error) Option {
+	return with(func(o *options, f func(context.Context) error) { o.onClose = append(o.onClose, f) }, "function", f, f != nil)
+}
+
+func newOptions(opts []Option) (*options, error) {
+	o := &options{accessLevel: slog.LevelDebug, slow: time.Second, services: plainHost, drain: -1}
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fault.New(ErrInvalid, "wrapper", "new", "", "option %d is nil", i)
+		}
+		if err := opt(o); err != nil {
+			return nil, fault.Wrap("wrapper", "new", "", fault.Mark(ErrInvalid, err))
+		}
+	}
+	if o.name == "" {
+		return nil, fault.New(ErrInvalid, "wrapper", "new", "", "no name: use WithName")
+	}
+	if o.drain < 0 {
+		o.drain = 0
+		if len(o.registrations) > 0 {
+			o.drain = time.Second
+		}
+	}
+	o.retry = o.retry.withDefaults()
+	return o, nil
+}
+
+// plainHost takes every host that can't be a name of the internet.
+func plainHost(r *http.Request) (string, bool) {
+	h := r.URL.Host
+	for i := range len(h) {
+		if h[i] == '.' || h[i] == ':' {
+			return "", false
+		}
+	}
+	return h, h != "" && h != "localhost"
+}

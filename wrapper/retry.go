@@ -1,0 +1,136 @@
+package wrapper
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/router"
+)
+
+// RetryPolicy says when a client sends again. The zero value is the default.
+type RetryPolicy struct {
+	// Attempts is how often a call is sent at the most; 0 means 3, 1 never again.
+	Attempts int
+	// Min and Max bound the wait before a retry, with full jitter; 0 means 10 ms and 1 s.
+	Min, Max time.Duration
+	// Ratio is the share of calls that may be retries, over about 10 s; 0 means 0.2.
+	Ratio float64
+	// PerSecond is how many retries are allowed each second whatever the ratio; 0 means 3.
+	PerSecond float64
+	// Buffer is how many bytes of a body without GetBody are kept to be sent
+	// again; 0 means 64 KiB.
+	Buffer int
+}
+
+func (p RetryPolicy) validate() error {
+	if p.Attempts < 0 || p.Min < 0 || p.Max < 0 || p.Ratio < 0 || p.PerSecond < 0 || p.Buffer < 0 {
+		return errors.New("negative number in retry policy")
+	}
+	if p.Ratio > 1 {
+		return errors.New("retry ratio above 1")
+	}
+	return nil
+}
+
+func (p RetryPolicy) withDefaults() RetryPolicy {
+	orDefault(&p.Attempts, 3)
+	orDefault(&p.Min, 10*time.Millisecond)
+	orDefault(&p.Max, time.Second)
+	orDefault(&p.Ratio, 0.2)
+	orDefault(&p.PerSecond, 3)
+	orDefault(&p.Buffer, 64<<10)
+	return p
+}
+
+func orDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// wait is how long to wait before the retry after the nth attempt.
+func (p RetryPolicy) wait(n int) time.Duration {
+	top := p.Max
+	if n < 20 && p.Min<<n < p.Max {
+		top = p.Min << n
+	}
+	return time.Duration(rand.Int64N(int64(top) + 1))
+}
+
+// result is what an attempt came to, as far as it decides about another one.
+type result struct {
+	class    router.Class
+	status   int
+	pushback time.Duration // Retry-After
+	pushed   bool
+	noRetry  bool // the server has spent its own retries
+	err      error
+}
+
+// again decides whether a call may be sent again after r.
+func (r result) again(idempotent bool) bool {
+	if r.noRetry {
+		return false
+	}
+	switch r.class {
+	case router.Unsent:
+		return true
+	case router.Connect, router.Timeout:
+		return idempotent
+	case router.Overload:
+		return idempotent && (r.status != 429 || r.pushed)
+	case router.ServerError:
+		return idempotent && (r.status == 502 || r.status == 503 || r.status == 504)
+	}
+	return false
+}
+
+// budget bounds the share of calls that are sent again, as Finagle's does: each
+// call puts in a fraction of a token, each retry takes one out when it is
+// scheduled.
+type budget struct {
+	ratio, perSecond, cap float64
+
+	mu     sync.Mutex
+	tokens float64
+	last   time.Time
+}
+
+func newBudget(ratio, perSecond float64) *budget {
+	cap := 10 * max(perSecond, 1)
+	return &budget{ratio: ratio, perSecond: perSecond, cap: cap, tokens: perSecond, last: time.Now()}
+}
+
+// deposit is called for each call.
+func (b *budget) deposit() {
+	b.mu.Lock()
+	b.tokens = min(b.tokens+b.ratio, b.limit())
+	b.mu.Unlock()
+}
+
+// limit lets a burst of retries follow many calls, but not without end.
+func (b *budget) limit() float64 { return b.cap + 100*b.ratio }
+
+// take reports whether a retry may be scheduled.
+func (b *budget) take() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.tokens = min(b.tokens+b.perSecond*now.Sub(b.last).Seconds(), b.limit())
+	b.last = now
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}
+
+// giveBack returns what was taken for a retry that was not sent.
+func (b *budget) giveBack() {
+	b.mu.Lock()
+	b.tokens = min(b.tokens+1, b.limit())
+	b.mu.Unlock()
+}

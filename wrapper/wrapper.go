@@ -1,0 +1,136 @@
+package wrapper
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/life"
+)
+
+// Wrapper is what New puts together. It is immutable and safe for concurrent
+// use.
+type Wrapper struct {
+	o         *options
+	observers []Observer
+	attempts  []AttemptObserver
+	gates     []Gate
+	life      *life.Life
+	inFlight  atomic.Int64
+	idle      chan struct{} // a token whenever inFlight may have come to 0
+	budgets   sync.Map      // service → *budget
+	audiences sync.Map      // service → []auth.TokenOption
+	client    *http.Client
+}
+
+// New puts middleware together. WithName is required.
+func New(opts ...Option) (*Wrapper, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	w := &Wrapper{o: o, life: life.New(), idle: make(chan struct{}, 1)}
+	// The log comes after the trace, so that its records carry the span.
+	if o.trace != nil {
+		w.observers = append(w.observers, traceObserver{o.trace})
+	}
+	if o.metrics != nil {
+		w.observers = append(w.observers, newMetricsObserver(o.metrics))
+	}
+	if o.monitor != nil {
+		w.observers = append(w.observers, monitorObserver{o.monitor})
+	}
+	if o.log != nil {
+		w.observers = append(w.observers, newLogObserver(o))
+	}
+	w.observers = append(w.observers, o.observers...)
+	for _, ob := range w.observers {
+		if a, ok := ob.(AttemptObserver); ok {
+			w.attempts = append(w.attempts, a)
+		}
+	}
+	w.gates = append(w.gates, o.gates...)
+	if o.auth != nil {
+		w.gates = append(w.gates, &authGate{auth: o.auth, service: o.name, public: o.public})
+	}
+	w.client = &http.Client{Transport: w.Transport(nil)}
+	return w, nil
+}
+
+// Client returns an HTTP client that finds, balances, retries, traces and
+// authenticates, on connections of its own. It is always the same one.
+func (w *Wrapper) Client() *http.Client { return w.client }
+
+// Middleware is Handler in the form that routers take.
+func (w *Wrapper) Middleware() func(http.Handler) http.Handler { return w.Handler }
+
+// Begin starts a call: observers begin, then gates are asked. It is how
+// adapters of other protocols stand on a Wrapper. If it returns an error the
+// call is refused, and End has still to be called, with c.Class and c.Err set.
+func (w *Wrapper) Begin(ctx context.Context, c *Call) (context.Context, error) {
+	for _, ob := range w.observers {
+		ctx = ob.Begin(ctx, c)
+	}
+	if c.Side == Client {
+		return ctx, nil
+	}
+	w.inFlight.Add(1)
+	return w.pass(ctx, c)
+}
+
+// pass asks the gates. Those that let the call through before another refused
+// it are left at once.
+func (w *Wrapper) pass(ctx context.Context, c *Call) (context.Context, error) {
+	for i, g := range w.gates {
+		next, err := g.Enter(ctx, c)
+		if err != nil {
+			for _, entered := range w.gates[:i] {
+				entered.Leave(ctx, c)
+			}
+			c.refused = true
+			return ctx, err
+		}
+		ctx = next
+	}
+	return ctx, nil
+}
+
+// End ends what Begin began.
+func (w *Wrapper) End(ctx context.Context, c *Call) {
+	if c.Side == Server {
+		if !c.refused {
+			for i := len(w.gates) - 1; i >= 0; i-- {
+				w.gates[i].Leave(ctx, c)
+			}
+		}
+		if w.inFlight.Add(-1) == 0 {
+			select {
+			case w.idle <- struct{}{}:
+			default:
+			}
+		}
+	}
+	for i := len(w.observers) - 1; i >= 0; i-- {
+		w.observers[i].End(ctx, c)
+	}
+}
+
+// budget returns the retry budget of a service.
+func (w *Wrapper) budget(service string) *budget {
+	if b, ok := w.budgets.Load(service); ok {
+		return b.(*budget)
+	}
+	b, _ := w.budgets.LoadOrStore(service, newBudget(w.o.retry.Ratio, w.o.retry.PerSecond))
+	return b.(*budget)
+}
+
+// audience returns the options of a token for a service, made once.
+func (w *Wrapper) audience(service string) []auth.TokenOption {
+	if v, ok := w.audiences.Load(service); ok {
+		return v.([]auth.TokenOption)
+	}
+	v, _ := w.audiences.LoadOrStore(service, []auth.TokenOption{auth.Audience(service)})
+	return v.([]auth.TokenOption)
+}
