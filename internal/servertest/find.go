@@ -49,11 +49,15 @@ func find(program string) (string, error) {
 	return "", fmt.Errorf("%s is neither in %s nor on PATH", program, Cache())
 }
 
-// file returns the path of a file in the cache folder.
-func file(elem ...string) (string, error) {
-	path := filepath.Join(append([]string{Cache()}, elem...)...)
-	_, err := os.Stat(path)
-	return path, err
+// installed returns nil if everything is there to start a server.
+func installed(sp spec) error {
+	for _, path := range sp.files {
+		if _, err := os.Stat(path); err != nil {
+			return err
+		}
+	}
+	_, err := find(sp.program)
+	return err
 }
 
 // root returns the folder that stands for /usr of an unpacked Debian program, or "" for one of

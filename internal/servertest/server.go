@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -25,7 +26,9 @@ type spec struct {
 	name    string   // in messages and folder names
 	part    string   // of scripts/servers, which installs it
 	program string   // what find looks up
+	files   []string // that it needs besides
 	ports   []string // that it listens on; the first is Addr's
+	stdout  string   // the file for its standard output; "": the log
 
 	prepare func(s *Server) error    // before the first start: writes files
 	args    func(s *Server) []string // of the command line
@@ -123,7 +126,15 @@ func (s *Server) launch() error {
 		return err
 	}
 	env := append(libraries(path), s.spec.env...)
+	var out *os.File
+	if s.spec.stdout != "" {
+		if out, err = os.OpenFile(filepath.Join(s.dir, s.spec.stdout), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+			return err
+		}
+		defer out.Close()
+	}
 	return s.start(command{
+		out:  out,
 		path: path,
 		args: append(s.spec.args(s), s.opts.args...),
 		env:  append(env, s.opts.env...),

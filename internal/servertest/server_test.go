@@ -8,6 +8,8 @@ import (
 func TestServers(t *testing.T) {
 	tests := map[string]func(testing.TB, ...Option) *Server{
 		"redis": Redis, "memcached": Memcached, "etcd": Etcd, "consul": Consul, "nats": NATS, "mariadb": MariaDB, "postgres": Postgres,
+		"statsd_exporter": StatsdExporter, "telegraf": Telegraf, "collector": Collector, "fluentd": Fluentd, "oidc": OIDC, "statsd": Statsd, "rsyslog": Rsyslog,
+		"zipkin": Zipkin, "opensearch": OpenSearch, "cassandra": Cassandra,
 	}
 	for name, boot := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -49,6 +51,12 @@ func TestSharedServers(t *testing.T) {
 func TestClusters(t *testing.T) {
 	t.Run("etcd", func(t *testing.T) { testCluster(t, EtcdCluster) })
 	t.Run("consul", func(t *testing.T) { testCluster(t, ConsulCluster) })
+	t.Run("redis cluster", func(t *testing.T) {
+		began := time.Now()
+		c := RedisCluster(t, WithReplicas(1))
+		t.Logf("ready after %v", time.Since(began).Round(time.Millisecond))
+		testFailover(t, func() *Server { return c.Owner("key") })
+	})
 	t.Run("redis sentinel", func(t *testing.T) {
 		began := time.Now()
 		r := RedisSentinel(t)

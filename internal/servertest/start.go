@@ -18,7 +18,7 @@ func start(t testing.TB, o options, sp spec) *Server {
 func startAll(t testing.TB, o options, specs ...spec) []*Server {
 	t.Helper()
 	for _, sp := range specs {
-		if _, err := find(sp.program); err != nil {
+		if err := installed(sp); err != nil {
 			missing(t, sp.name, sp.part, err)
 		}
 	}
