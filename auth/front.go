@@ -229,7 +229,10 @@ func (f *front) ask(ctx context.Context, c Credential, h hash) (*Token, error) {
 	case !f.meant(t):
 		return nil, fmt.Errorf("%w: the token is for %q", ErrUnauthenticated, t.Audience)
 	}
-	return t, f.alive(t, h)
+	if err := f.alive(t, h); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 func (f *front) meant(t *Token) bool {

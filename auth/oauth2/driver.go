@@ -106,7 +106,7 @@ func (d *driver) Obtain(ctx context.Context, r auth.TokenRequest) (*auth.Token, 
 	params := url.Values{}
 	d.audience(params, r.Audience)
 	c := clientcredentials.Config{
-		ClientID: d.id, ClientSecret: d.secret, TokenURL: m.Token, Scopes: r.Scopes, EndpointParams: params, AuthStyle: m.style(),
+		ClientID: d.id, ClientSecret: d.secret, TokenURL: m.Token, Scopes: r.Scopes, EndpointParams: params, AuthStyle: d.style(&m),
 	}
 	t, err := c.Token(context.WithValue(ctx, xoauth2.HTTPClient, d.clientFor(m.Token)))
 	if err != nil {
@@ -118,7 +118,7 @@ func (d *driver) Obtain(ctx context.Context, r auth.TokenRequest) (*auth.Token, 
 // refresh uses the refresh token of the previous token. A server that refuses
 // it is asked for a fresh grant next, by the front.
 func (d *driver) refresh(ctx context.Context, m *Metadata, r auth.TokenRequest) (*auth.Token, error) {
-	c := xoauth2.Config{ClientID: d.id, ClientSecret: d.secret, Endpoint: xoauth2.Endpoint{TokenURL: m.Token, AuthStyle: m.style()}}
+	c := xoauth2.Config{ClientID: d.id, ClientSecret: d.secret, Endpoint: xoauth2.Endpoint{TokenURL: m.Token, AuthStyle: d.style(m)}}
 	ctx = context.WithValue(ctx, xoauth2.HTTPClient, d.clientFor(m.Token))
 	t, err := c.TokenSource(ctx, &xoauth2.Token{RefreshToken: string(r.Previous.RefreshToken), Expiry: time.Unix(1, 0)}).Token()
 	if err != nil {
@@ -233,7 +233,7 @@ func (d *driver) Close() error { return d.close() }
 
 // post sends a form as the client.
 func (d *server) post(ctx context.Context, m *Metadata, to string, f url.Values) (status int, body []byte, err error) {
-	basic := m.style() == xoauth2.AuthStyleInHeader && d.secret != ""
+	basic := d.style(m) == xoauth2.AuthStyleInHeader
 	if !basic {
 		f.Set("client_id", d.id)
 		if d.secret != "" {

@@ -155,6 +155,6 @@ func (l *Login) config(ctx context.Context) (*xoauth2.Config, context.Context, e
 	}
 	return &xoauth2.Config{
 		ClientID: l.s.id, ClientSecret: l.s.secret, RedirectURL: l.redirect,
-		Endpoint: xoauth2.Endpoint{AuthURL: m.Authorization, TokenURL: m.Token, AuthStyle: m.style()},
+		Endpoint: xoauth2.Endpoint{AuthURL: m.Authorization, TokenURL: m.Token, AuthStyle: l.s.style(&m)},
 	}, context.WithValue(ctx, xoauth2.HTTPClient, l.s.clientFor(m.Token)), nil
 }

@@ -75,7 +75,10 @@ func (s *server) clientFor(u string) *http.Client {
 
 // style is how the client shows its secret. It is known from the metadata, so
 // that nobody has to find out by failing.
-func (m *Metadata) style() xoauth2.AuthStyle {
+func (s *server) style(m *Metadata) xoauth2.AuthStyle {
+	if s.secret == "" { // a public client only says its name
+		return xoauth2.AuthStyleInParams
+	}
 	if len(m.AuthMethods) > 0 && !slices.Contains(m.AuthMethods, "client_secret_basic") && slices.Contains(m.AuthMethods, "client_secret_post") {
 		return xoauth2.AuthStyleInParams
 	}
