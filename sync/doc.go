@@ -37,7 +37,7 @@
 // instructions after it wakes up, and a write that it sent before may arrive
 // after its successor's. No lock with a time limit prevents that. The token
 // does: it rises with every grant of an id, and a resource that refuses smaller
-// tokens than the largest it has seen (Fence, FencedCell) is safe. A monotonic
+// tokens than the largest it has seen (Fence, WriteFenced) is safe. A monotonic
 // clock that stands still while the machine sleeps is the same case.
 //
 // Two callers within one process exclude each other as two processes do; there

@@ -12,7 +12,7 @@ import (
 //
 // A check is worth as much as it is close to the write: do both under the lock
 // that the resource has anyway, or let the store that is written to compare the
-// tokens (see FencedCell).
+// tokens (see WriteFenced).
 //
 // M. Kleppmann, "How to do distributed locking" (2016), explains why no lock
 // with a time limit is safe without one.

@@ -110,12 +110,12 @@ func (l *lease) expire() {
 		l.mu.Unlock()
 		return
 	}
-	l.lose(errors.New("not renewed in time")) // unlocks
+	l.lose(fault.Markf(ErrLost, "not renewed in time")) // unlocks
 }
 
-// lose is called with mu locked and in stateHeld; it unlocks.
+// lose is called with mu locked and in stateHeld; it unlocks. cause is ErrLost.
 func (l *lease) lose(cause error) {
-	err := fault.Wrap(l.f.scope, "hold", l.id, fault.Mark(ErrLost, cause))
+	err := fault.Wrap(l.f.scope, "hold", l.id, cause)
 	l.state, l.result = stateLost, err
 	l.quiet()
 	running := l.inFlight
@@ -187,7 +187,7 @@ func (l *lease) renew() {
 func (l *lease) stop(cause error) bool {
 	l.mu.Lock()
 	if l.state == stateHeld && l.over() {
-		l.lose(errors.New("not renewed in time")) // unlocks
+		l.lose(fault.Markf(ErrLost, "not renewed in time")) // unlocks
 		return false
 	}
 	if l.state != stateHeld {

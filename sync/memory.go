@@ -93,7 +93,8 @@ func (c *memoryClaim) Acquire(ctx context.Context, wait bool) (Grant, error) {
 		return Grant{}, fault.Markf(fault.Conflict, "limit %d, but others use %d", c.Limit, e.limit)
 	case !wait && (len(e.holders) >= e.limit || len(e.queue) > 0):
 		defer m.mu.Unlock()
-		return Grant{}, ErrHeld
+		c := m.holder(c.Key)
+		return Grant{}, fault.Markf(fault.Held, "owner %q, token %d", c.Owner, c.Token)
 	}
 	e.queue = append(e.queue, c)
 	m.promote(c.Key)

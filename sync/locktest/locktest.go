@@ -23,6 +23,9 @@ type Harness struct {
 	// connection of its own to the same server.
 	Backend func(t testing.TB) dsync.Option
 
+	// Options are given to every Sync in addition.
+	Options []dsync.Option
+
 	// TTL is used where a test has to wait for one to pass; 0 means 2 s.
 	TTL time.Duration
 
@@ -89,8 +92,8 @@ func newSuite(t *testing.T, h Harness) *suite {
 // open returns a Sync of its own: another process, as far as the backend sees.
 func (s *suite) open(opts ...dsync.Option) dsync.Sync {
 	s.Helper()
-	opts = append([]dsync.Option{s.h.Backend(s.T), dsync.WithNamespace(s.namespace)}, opts...)
-	x, err := dsync.New(opts...)
+	all := append([]dsync.Option{s.h.Backend(s.T), dsync.WithNamespace(s.namespace)}, s.h.Options...)
+	x, err := dsync.New(append(all, opts...)...)
 	if err != nil {
 		s.Fatalf("New: %v", err)
 	}
