@@ -35,6 +35,8 @@ type layer struct {
 	restored time.Time // when the content was saved, if it is the last-known-good one
 	takes    uint64    // how often take was called
 	told     error     // the err that the log knows of
+	reads    uint64    // how many Reads were taken
+	heard    uint64    // that of them up to which the watch has caught up
 }
 
 // read asks the source, within its timeout. An answer that was overtaken by
@@ -56,31 +58,64 @@ func (l *layer) read(ctx context.Context) (changed bool, err error) {
 		case err != nil && late:
 			err = fault.Mark(ErrUnavailable, fmt.Errorf("no answer within %v: %w", l.timeout, err))
 		}
-		if changed, ok := l.take(content, err, &before); ok || try == 2 {
+		changed, ok := l.take(content, err, func() bool {
+			if l.takes != before {
+				return false
+			}
+			l.reads++
+			return true
+		})
+		if ok || try == 10 {
 			return changed, l.problem()
 		}
 	}
 }
 
-// take files what the source said. If before is given and another take came
-// in between, it does nothing and reports !ok.
-func (l *layer) take(c Content, err error, before *uint64) (changed, ok bool) {
+// hear files what the watch delivers. If it differs from what a Read has found
+// since the watch last caught up, either may be the newer one: the source is
+// asked again, so that values never go back.
+func (l *layer) hear(ctx context.Context, c Content, err error) (changed bool) {
+	sum := fingerprint(c)
+	changed, ok := l.take(c, err, func() bool {
+		return l.reads == l.heard || err == nil && l.holds(c.Revision, sum)
+	})
+	if !ok {
+		var readErr error
+		if changed, readErr = l.read(ctx); readErr != nil && err == nil {
+			changed, _ = l.take(c, nil, nil)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil && l.holds(c.Revision, sum) {
+		l.heard = l.reads
+	}
+	return changed
+}
+
+// holds reports whether the layer's content is that; l.mu is held.
+func (l *layer) holds(revision string, sum [32]byte) bool {
+	return l.have && l.err == nil && l.restored.IsZero() && revision == l.revision && sum == l.sum
+}
+
+// take files what the source said, unless allow, called with l.mu held, says
+// no.
+func (l *layer) take(c Content, err error, allow func() bool) (changed, ok bool) {
 	var parts []*tree
 	var sum [32]byte
 	if err == nil {
 		sum = fingerprint(c)
 		l.mu.Lock()
-		known := l.have && l.err == nil && l.restored.IsZero() && c.Revision == l.revision && sum == l.sum
+		known := l.holds(c.Revision, sum)
+		parts = l.parts
 		l.mu.Unlock()
-		if known {
-			parts = l.current()
-		} else {
+		if !known {
 			parts, err = l.parse(c)
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if before != nil && l.takes != *before {
+	if allow != nil && !allow() {
 		return false, false
 	}
 	l.takes++
@@ -99,12 +134,6 @@ func (l *layer) take(c Content, err error, before *uint64) (changed, ok bool) {
 	l.have, l.parts, l.sum, l.revision, l.lastGood = true, parts, sum, c.Revision, now
 	l.err, l.since, l.restored = nil, time.Time{}, time.Time{}
 	return changed, true
-}
-
-func (l *layer) current() []*tree {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.parts
 }
 
 func (l *layer) problem() error {
@@ -194,8 +223,7 @@ func (l *layer) follow(ctx context.Context, heard func(changed bool)) {
 	watch.Follow(ctx, watch.Options{OnError: fail}, func(ctx context.Context, _ bool, progress func(bool)) error {
 		err := w.Watch(ctx, func(c Content, err error) {
 			progress(true)
-			changed, _ := l.take(c, err, nil)
-			heard(changed)
+			heard(l.hear(ctx, c, err))
 		})
 		if err == nil && ctx.Err() == nil {
 			err = fault.Markf(ErrUnavailable, "watch ended")

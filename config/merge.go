@@ -1,5 +1,7 @@
 package config
 
+import "fmt"
+
 // merge applies patch to target as RFC 7396 (JSON Merge Patch) says: objects
 // merge member by member, null deletes, everything else replaces. Neither
 // argument is changed; what is the same on both sides is shared.
@@ -50,4 +52,23 @@ func clean(t *tree) bool {
 		}
 	}
 	return true
+}
+
+// MergePatch applies a JSON Merge Patch (RFC 7396) to a JSON document and
+// returns the result as compact JSON with sorted keys.
+func MergePatch(document, patch []byte) ([]byte, error) {
+	var trees [2]*tree
+	for i, data := range [][]byte{document, patch} {
+		n, err := parsePart(Part{Data: data})
+		if err == nil && n == nil {
+			err = &SyntaxError{Problem: "empty document"}
+		}
+		if err == nil {
+			trees[i], err = seal(n, nil)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", [...]string{"document", "patch"}[i], err)
+		}
+	}
+	return appendJSON(nil, merge(trees[0], trees[1]), "", nil), nil
 }
