@@ -75,18 +75,18 @@ type Registration interface {
 	Err() error
 }
 
-// Instance is one running copy of a service.
+// Instance is one running copy of a service. Its JSON is what registries hold.
 type Instance struct {
-	ID      string // unique within the service; Register fills in an empty one
-	Service string // letters, digits and -._:@+
-	Version string
-	Address string            // host:port
-	Zone    string            // where it runs; readers prefer their own
-	Labels  map[string]string // free; the router narrows by them
+	ID      string            `json:"id"`                // unique within the service; Register fills in an empty one
+	Service string            `json:"service,omitempty"` // letters, digits and -._:@+
+	Version string            `json:"version,omitempty"`
+	Address string            `json:"address"`          // host:port
+	Zone    string            `json:"zone,omitempty"`   // where it runs; readers prefer their own
+	Labels  map[string]string `json:"labels,omitempty"` // free; the router narrows by them
 	// Endpoints names what the instance serves, for instance "Greeter.Hello".
-	Endpoints []string
-	Weight    int // its share of the traffic in relation to others; 0 means 1
-	Status    Status
+	Endpoints []string `json:"endpoints,omitempty"`
+	Weight    int      `json:"weight,omitempty"` // its share of the traffic in relation to others; 0 means 1
+	Status    Status   `json:"status,omitempty"`
 }
 
 // Clone returns a deep copy.

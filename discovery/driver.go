@@ -63,7 +63,8 @@ type Update struct {
 	// Same says that the registry confirms the last delivery of this session;
 	// the other fields are then ignored.
 	Same bool
-	// Deregistered reports whether an instance that an earlier Update had and
-	// this one hasn't left on purpose rather than by expiry. nil: none did.
+	// Deregistered reports, while deliver runs, whether an instance that an
+	// earlier Update had and this one hasn't left on purpose rather than by
+	// expiry. nil: none did.
 	Deregistered func(id string) bool
 }

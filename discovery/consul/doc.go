@@ -27,7 +27,7 @@
 //
 // # Errors
 //
-// As in package discovery. A record (labels, endpoints) of more than 28 KiB is
+// As in package discovery. An instance (its labels, its endpoints) of more than 28 KiB is
 // ErrTooLarge.
 //
 // # Closing

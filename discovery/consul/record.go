@@ -45,28 +45,16 @@ func serviceID(service, id string) string {
 
 func checkID(service, id string) string { return "service:" + serviceID(service, id) }
 
-// record is what Meta holds of an instance, besides what Consul has fields for.
-type record struct {
-	ID        string            `json:"id"`
-	Address   string            `json:"address"` // as given
-	Version   string            `json:"version,omitempty"`
-	Zone      string            `json:"zone,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	Endpoints []string          `json:"endpoints,omitempty"`
-	Weight    int               `json:"weight,omitempty"`
-	Status    discovery.Status  `json:"status,omitempty"`
-}
-
-// meta cuts a record into values of the size that Consul takes, between runes.
+// meta cuts an instance into values of the size that Consul takes, between runes.
 func meta(in discovery.Instance) (map[string]string, error) {
-	raw, err := json.Marshal(record{in.ID, in.Address, in.Version, in.Zone, in.Labels, in.Endpoints, in.Weight, in.Status})
+	raw, err := json.Marshal(in)
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
 	}
 	m := map[string]string{}
 	for n := 0; len(raw) > 0; n++ {
 		if n == metaChunks {
-			return nil, fault.Markf(fault.TooLarge, "the record is more than %d bytes", metaChunks*metaValue)
+			return nil, fault.Markf(fault.TooLarge, "the instance is more than %d bytes", metaChunks*metaValue)
 		}
 		end := min(len(raw), metaValue)
 		for end < len(raw) && !utf8.RuneStart(raw[end]) {
@@ -95,18 +83,15 @@ func instance(e *api.ServiceEntry) discovery.Instance {
 		}
 		raw.WriteString(part)
 	}
-	var r record
-	if raw.Len() > 0 && json.Unmarshal([]byte(raw.String()), &r) == nil && r.ID != "" {
-		return discovery.Instance{
-			ID: r.ID, Version: r.Version, Address: r.Address, Zone: r.Zone,
-			Labels: r.Labels, Endpoints: r.Endpoints, Weight: r.Weight, Status: r.Status,
-		}
+	var in discovery.Instance
+	if raw.Len() > 0 && json.Unmarshal([]byte(raw.String()), &in) == nil && in.ID != "" {
+		return in
 	}
 	host := s.Address
 	if host == "" && e.Node != nil {
 		host = e.Node.Address
 	}
-	in := discovery.Instance{
+	in = discovery.Instance{
 		ID: s.ID, Version: s.Meta["version"], Zone: s.Meta["zone"],
 		Address: net.JoinHostPort(host, strconv.Itoa(s.Port)), Weight: s.Weights.Passing,
 	}
