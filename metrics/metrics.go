@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -71,6 +72,17 @@ const (
 	KindHistogram
 )
 
+// String returns the kind in Prometheus' words.
+func (k Kind) String() string {
+	switch k {
+	case KindGauge:
+		return "gauge"
+	case KindHistogram:
+		return "histogram"
+	}
+	return "counter"
+}
+
 // Overflow is the value of every label of the series that takes what is
 // counted over an instrument's limit of series.
 const Overflow = "__overflow__"
@@ -97,8 +109,8 @@ type Series struct {
 	ID      uint64    // the same in every snapshot of one process, never reused
 	Values  []string  // as many as Family.Keys
 	Created time.Time // when it began to count
-	Value   float64   // of a gauge
-	Count   uint64    // of a counter; of a histogram, the number of observations
+	Value   float64   // of a gauge or a counter
+	Count   uint64    // of a counter, in whole numbers; of a histogram, the number of observations
 	Sum     float64   // of a histogram
 	Buckets []uint64  // of a histogram, not cumulative, one more than Family.Bounds
 	Samples []Sample  // of a histogram, since this driver's last export; only for a driver that asked for them
@@ -109,6 +121,21 @@ type Series struct {
 type Sample struct {
 	Value  float64
 	Weight uint64
+}
+
+// Find returns the series of a family by its label values.
+func (s Snapshot) Find(name string, values ...string) (Series, bool) {
+	for i := range s.Families {
+		if s.Families[i].Name != name {
+			continue
+		}
+		for _, one := range s.Families[i].Series {
+			if slices.Equal(one.Values, values) {
+				return one, true
+			}
+		}
+	}
+	return Series{}, false
 }
 
 // Stats counts since New.

@@ -1,0 +1,39 @@
+// Package metrics is counters, gauges and histograms, aggregated in the
+// process, read by a scrape or pushed.
+//
+//	m, err := metrics.New(statsd.Backend("127.0.0.1:8125"), metrics.WithRuntime())
+//	requests := m.CounterVec("http_requests_total", []string{"method", "code"})
+//	requests.With("GET", "200").Inc()
+//	http.Handle("/metrics", prometheus.Handler(m))
+//
+// # Backends
+//
+// Everything is in memory, for Snapshot; that is the default. Backends come on
+// top, several at once if need be.
+//
+//	metrics/prometheus   a scrape handler (text 0.0.4 and OpenMetrics), and the push gateway
+//	metrics/statsd       statsd's lines in the plain, telegraf, dogstatsd and graphite dialects
+//
+// # Semantics
+//
+// A handle (Counter, Gauge, Histogram) is a few atomic operations and never
+// allocates. Vec.With finds one by label values without a lock. What is pushed
+// is what was counted since the last push: a million increments are one line.
+//
+// Names are made to match [a-zA-Z_:][a-zA-Z0-9_:]* and label keys
+// [a-zA-Z_][a-zA-Z0-9_]*, other characters become "_". Label values are any
+// text. Durations are in seconds.
+//
+// An instrument has at most 1000 series (WithSeriesLimit, WithLimit); what is
+// over it is counted in one series whose labels are all Overflow, and told once
+// to the logger and in Stats.
+//
+// # Errors
+//
+// New returns ErrInvalid for options that can't be and ErrUnavailable for a
+// backend that doesn't answer. Instruments have no errors: see Metrics.
+//
+// # Closing
+//
+// Close exports once more, bounded by its context, then releases the backends.
+package metrics

@@ -1,0 +1,60 @@
+package metrics_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/micro/go-platform/metrics"
+)
+
+func ExampleNew() {
+	m, err := metrics.New(metrics.WithNamespace("shop"))
+	if err != nil {
+		panic(err)
+	}
+	defer m.Close(context.Background())
+
+	requests := m.CounterVec("requests_total", []string{"method", "code"}, metrics.WithHelp("Requests that were answered."))
+	ok := requests.With("GET", "200") // keep a handle where that is easy
+	ok.Inc()
+	ok.Add(2)
+
+	latency := m.Histogram("request_seconds", metrics.WithUnit("seconds"))
+	latency.Observe(0.012)
+
+	snapshot := m.Snapshot()
+	one, _ := snapshot.Find("shop_requests_total", "GET", "200")
+	fmt.Println(one.Count)
+	// Output: 3
+}
+
+func ExampleMetrics_with() {
+	m, _ := metrics.New()
+	defer m.Close(context.Background())
+	pool := m.With("db", metrics.Label{Key: "pool", Value: "main"})
+	pool.Gauge("open_connections").Set(7)
+	stop := pool.GaugeFunc("idle_connections", func() float64 { return 3 })
+	defer stop()
+	for _, f := range m.Snapshot().Families {
+		fmt.Println(f.Name, f.Keys, f.Series[0].Values, f.Series[0].Value)
+	}
+	// Output:
+	// db_idle_connections [pool] [main] 3
+	// db_open_connections [pool] [main] 7
+}
+
+func ExampleWithLimit() {
+	m, _ := metrics.New()
+	defer m.Close(context.Background())
+	logins := m.CounterVec("logins_total", []string{"user"}, metrics.WithLimit(2))
+	for _, user := range []string{"ann", "bob", "cem", "dan"} {
+		logins.With(user).Inc()
+	}
+	for _, s := range m.Snapshot().Families[0].Series {
+		fmt.Println(s.Values[0], s.Count)
+	}
+	// Output:
+	// __overflow__ 2
+	// ann 1
+	// bob 1
+}

@@ -1,0 +1,147 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/life"
+)
+
+// New returns a Metrics. What is counted is in memory, for Snapshot and for the
+// scrape handler of metrics/prometheus. With push backends, each has to answer
+// within WithDialTimeout, else the error is ErrUnavailable and names it;
+// WithLazy starts without asking.
+func New(opts ...Option) (Metrics, error) {
+	o := defaults()
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fault.New(fault.Invalid, "metrics", "new", "", "option %d is nil", i)
+		}
+		if err := opt(&o); err != nil {
+			return nil, fault.Wrap("metrics", "new", "", err)
+		}
+	}
+	r := &registry{limit: o.limit, logger: o.logger, families: map[string]*family{}}
+	f := &front{registry: r, life: life.New()}
+	for _, d := range o.drivers {
+		e, err := open(d, &o)
+		if err != nil {
+			for _, other := range f.exporters {
+				_ = other.driver.Close()
+			}
+			return nil, err
+		}
+		if s, ok := e.driver.(Sampler); ok {
+			e.sampler = len(r.samplers)
+			r.samplers = append(r.samplers, s.Samples())
+		}
+		e.registry = r
+		f.exporters = append(f.exporters, e)
+	}
+	if o.runtime {
+		r.collectors = append(r.collectors, runtimeCollector(r))
+	}
+	for _, e := range f.exporters {
+		f.life.Go(e.run)
+	}
+	root := &scope{front: f}
+	if o.namespace == "" && len(o.labels) == 0 {
+		return root, nil
+	}
+	s := root.with(o.namespace, o.labels)
+	s.root = true
+	return s, nil
+}
+
+func open(d opener, o *options) (*exporter, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), o.dial)
+	defer cancel()
+	driver, err := d.open(ctx)
+	if err != nil {
+		return nil, fault.Wrap("metrics/"+d.name, "open", "", err)
+	}
+	if !o.lazy {
+		if err := driver.Ping(ctx); err != nil {
+			_ = driver.Close()
+			if k := fault.KindOf(err); k == nil || errors.Is(err, context.DeadlineExceeded) {
+				err = fault.Mark(fault.Unavailable, err)
+			}
+			return nil, fault.Wrap("metrics/"+d.name, "open", "", err)
+		}
+	}
+	return newExporter(d.name, driver, o), nil
+}
+
+// front is what all scopes of one New share.
+type front struct {
+	registry  *registry
+	exporters []*exporter
+	life      *life.Life
+	closed    atomic.Bool
+	once      sync.Once
+	err       error
+}
+
+func (f *front) stats() Stats {
+	r := f.registry
+	s := Stats{Overflowed: map[string]uint64{}, Conflicts: r.conflicts.Load(), Invalid: r.invalid.Load()}
+	r.mu.Lock()
+	for _, one := range r.families {
+		one.mu.Lock()
+		s.Series += len(one.series)
+		one.mu.Unlock()
+		if n := one.overflowed.Load(); n > 0 {
+			s.Overflowed[one.name] = n
+		}
+	}
+	r.mu.Unlock()
+	for _, e := range f.exporters {
+		s.Exporters = append(s.Exporters, e.snapshotStats())
+	}
+	return s
+}
+
+func (f *front) flush(ctx context.Context) error {
+	if f.closed.Load() {
+		return fault.Wrap("metrics", "flush", "", fault.Closed)
+	}
+	return f.export(ctx, "flush")
+}
+
+// export exports to all backends at once.
+func (f *front) export(ctx context.Context, op string) error {
+	errs := make([]error, len(f.exporters))
+	var wg sync.WaitGroup
+	for i, e := range f.exporters {
+		wg.Go(func() { errs[i] = fault.Wrap("metrics/"+e.name, op, "", e.export(ctx)) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (f *front) close(ctx context.Context) error {
+	f.once.Do(func() {
+		f.closed.Store(true)
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			_ = f.life.Close(nil) // the loops; an export in progress ends with its context
+		}()
+		select {
+		case <-stopped:
+		case <-ctx.Done():
+		}
+		errs := []error{f.export(ctx, "close")}
+		for _, e := range f.exporters {
+			errs = append(errs, fault.Wrap("metrics/"+e.name, "close", "", e.driver.Close()))
+		}
+		f.err = errors.Join(errs...)
+	})
+	return f.err
+}
+
+func floatOf(bits *atomic.Uint64) float64 { return math.Float64frombits(bits.Load()) }

@@ -1,0 +1,133 @@
+package metrics
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Option configures New.
+type Option func(*options) error
+
+type options struct {
+	drivers   []opener
+	namespace string
+	labels    []Label
+	limit     int
+	interval  time.Duration
+	timeout   time.Duration
+	dial      time.Duration
+	idle      time.Duration
+	lazy      bool
+	runtime   bool
+	logger    *slog.Logger
+}
+
+type opener struct {
+	name string
+	open func(ctx context.Context) (Driver, error)
+}
+
+func defaults() options {
+	return options{
+		limit:    1000,
+		interval: 10 * time.Second,
+		timeout:  5 * time.Second,
+		dial:     5 * time.Second,
+		logger:   slog.New(slog.DiscardHandler),
+	}
+}
+
+// WithDriver adds a push backend by its driver: this is what the Backend option
+// of every one is made of. open validates and builds; it needs no server.
+func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
+	return func(o *options) error {
+		if name == "" || open == nil {
+			return fault.Markf(fault.Invalid, "WithDriver needs a name and an open function")
+		}
+		o.drivers = append(o.drivers, opener{name, open})
+		return nil
+	}
+}
+
+// WithNamespace puts prefix and "_" before every name.
+func WithNamespace(prefix string) Option {
+	return func(o *options) error { o.namespace = prefix; return nil }
+}
+
+// WithLabels puts labels on every series.
+func WithLabels(labels ...Label) Option {
+	return func(o *options) error {
+		for _, l := range labels {
+			if l.Key == "" {
+				return fault.Markf(fault.Invalid, "label with value %q has no key", l.Value)
+			}
+		}
+		o.labels = append(o.labels, labels...)
+		return nil
+	}
+}
+
+// WithSeriesLimit sets how many series an instrument may have that has no limit
+// of its own; below 0 means any number. The default is 1000.
+func WithSeriesLimit(n int) Option {
+	return func(o *options) error {
+		if n == 0 {
+			return fault.Markf(fault.Invalid, "WithSeriesLimit(0)")
+		}
+		o.limit = n
+		return nil
+	}
+}
+
+// WithInterval sets how often push backends export. The default is 10 s.
+func WithInterval(d time.Duration) Option {
+	return func(o *options) error { o.interval = d; return positive("WithInterval", d) }
+}
+
+// WithTimeout bounds one export. The default is 5 s.
+func WithTimeout(d time.Duration) Option {
+	return func(o *options) error { o.timeout = d; return positive("WithTimeout", d) }
+}
+
+// WithDialTimeout bounds how long New waits for each backend to answer. The
+// default is 5 s.
+func WithDialTimeout(d time.Duration) Option {
+	return func(o *options) error { o.dial = d; return positive("WithDialTimeout", d) }
+}
+
+// WithIdle stops pushing a series that has not changed for d, until it changes
+// again. The default is to push every series for ever.
+func WithIdle(d time.Duration) Option {
+	return func(o *options) error { o.idle = d; return positive("WithIdle", d) }
+}
+
+// WithLazy makes New succeed without asking the backends.
+func WithLazy() Option {
+	return func(o *options) error { o.lazy = true; return nil }
+}
+
+// WithRuntime adds metrics of the Go runtime and of the process; see RuntimeFamilies.
+func WithRuntime() Option {
+	return func(o *options) error { o.runtime = true; return nil }
+}
+
+// WithLogger is told of refused instruments, overflows and failed exports. The default is silence.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error {
+		if l == nil {
+			return fault.Markf(fault.Invalid, "nil logger")
+		}
+		o.logger = l
+		return nil
+	}
+}
+
+func positive(option string, d time.Duration) error {
+	if d <= 0 {
+		return fault.Markf(fault.Invalid, "%s(%v), want more than 0", option, d)
+	}
+	return nil
+}

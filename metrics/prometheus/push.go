@@ -1,0 +1,190 @@
+package prometheus
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/internal/conn"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/metrics"
+)
+
+// Option configures Backend.
+type Option func(*pushOptions) error
+
+type pushOptions struct {
+	client   *http.Client
+	tls      *tls.Config
+	user     string
+	password string
+	group    []metrics.Label
+	remove   bool
+}
+
+// WithClient uses c, which Close leaves as it is.
+func WithClient(c *http.Client) Option {
+	return func(o *pushOptions) error {
+		if c == nil {
+			return fault.Markf(fault.Invalid, "nil client")
+		}
+		o.client = c
+		return nil
+	}
+}
+
+// WithTLS sets how an https address is connected to.
+func WithTLS(c *tls.Config) Option {
+	return func(o *pushOptions) error { o.tls = c; return nil }
+}
+
+// WithAuth sends a user name and a password.
+func WithAuth(user, password string) Option {
+	return func(o *pushOptions) error { o.user, o.password = user, password; return nil }
+}
+
+// WithGroup adds labels to the group that is pushed, such as instance.
+func WithGroup(labels ...metrics.Label) Option {
+	return func(o *pushOptions) error {
+		for _, l := range labels {
+			if l.Key == "" || l.Key == "job" {
+				return fault.Markf(fault.Invalid, "group label %q", l.Key)
+			}
+		}
+		o.group = append(o.group, labels...)
+		return nil
+	}
+}
+
+// WithDelete deletes the group from the gateway at Close, instead of leaving
+// the last values there for ever.
+func WithDelete() Option {
+	return func(o *pushOptions) error { o.remove = true; return nil }
+}
+
+// Backend pushes to the push gateway at addr ("host:port" or a URL), replacing
+// the group of job. It is for jobs that end before anyone scrapes them.
+func Backend(addr, job string, opts ...Option) metrics.Option {
+	return metrics.WithDriver("prometheus", func(context.Context) (metrics.Driver, error) {
+		var o pushOptions
+		for _, opt := range opts {
+			if opt == nil {
+				return nil, fault.Markf(fault.Invalid, "nil option")
+			}
+			if err := opt(&o); err != nil {
+				return nil, err
+			}
+		}
+		a, err := conn.Parse(addr, conn.Scheme{Name: "http", Port: 9091}, conn.Scheme{Name: "https", Port: 443})
+		if err != nil {
+			return nil, fault.Mark(fault.Invalid, err)
+		}
+		if job == "" {
+			return nil, fault.Markf(fault.Invalid, "push to %s without a job", a)
+		}
+		p := &pusher{client: o.client, user: a.User, password: a.Password, remove: o.remove}
+		if o.user != "" {
+			p.user, p.password = o.user, o.password
+		}
+		if p.client == nil {
+			p.transport = http.DefaultTransport.(*http.Transport).Clone()
+			p.transport.TLSClientConfig = o.tls
+			p.client = &http.Client{Transport: p.transport}
+		}
+		scheme := "http"
+		if a.Scheme != "" {
+			scheme = a.Scheme
+		}
+		p.base = scheme + "://" + a.HostPort()
+		if path := strings.Trim(a.Path, "/"); path != "" {
+			p.base += "/" + path
+		}
+		p.url = p.base + "/metrics/" + segment("job", job)
+		for _, l := range o.group {
+			p.url += "/" + segment(l.Key, l.Value)
+		}
+		return p, nil
+	})
+}
+
+// segment is key/value of the gateway's path; what a path can't carry is in base64.
+func segment(key, value string) string {
+	if value == "" || strings.Contains(value, "/") {
+		v := base64.RawURLEncoding.EncodeToString([]byte(value))
+		if v == "" {
+			v = "="
+		}
+		return url.PathEscape(key) + "@base64/" + v
+	}
+	return url.PathEscape(key) + "/" + url.PathEscape(value)
+}
+
+// closeTimeout bounds the request that deletes the group.
+const closeTimeout = 2 * time.Second
+
+type pusher struct {
+	client    *http.Client
+	transport *http.Transport // ours, or nil
+	base, url string
+	user      string
+	password  string
+	remove    bool
+}
+
+func (p *pusher) do(ctx context.Context, method, url string, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return fault.Mark(fault.Invalid, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", TextType)
+	}
+	if p.user != "" {
+		req.SetBasicAuth(p.user, p.password)
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return fault.Mark(fault.Unavailable, err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
+	switch {
+	case resp.StatusCode < 300:
+		return nil
+	case resp.StatusCode >= 500:
+		return fault.Markf(fault.Unavailable, "%s %s: %s", method, url, resp.Status)
+	}
+	return fmt.Errorf("%s %s: %s: %s", method, url, resp.Status, bytes.TrimSpace(text))
+}
+
+func (p *pusher) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent, error) {
+	page := AppendText(nil, s)
+	if err := p.do(ctx, http.MethodPut, p.url, page); err != nil {
+		return metrics.Sent{Dropped: 1}, err
+	}
+	return metrics.Sent{Packets: 1, Bytes: uint64(len(page))}, nil
+}
+
+func (p *pusher) Ping(ctx context.Context) error {
+	return p.do(ctx, http.MethodGet, p.base+"/-/ready", nil)
+}
+
+func (p *pusher) Close() error {
+	var err error
+	if p.remove {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		err = p.do(ctx, http.MethodDelete, p.url, nil)
+	}
+	if p.transport != nil {
+		p.transport.CloseIdleConnections()
+	}
+	return err
+}

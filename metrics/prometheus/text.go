@@ -1,0 +1,159 @@
+package prometheus
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/micro/go-platform/metrics"
+)
+
+// The content types of the two formats.
+const (
+	TextType        = "text/plain; version=0.0.4; charset=utf-8"
+	OpenMetricsType = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+)
+
+// AppendText appends a snapshot in Prometheus' text format 0.0.4
+// (https://prometheus.io/docs/instrumenting/exposition_formats/).
+func AppendText(b []byte, s *metrics.Snapshot) []byte {
+	return appendAll(b, s, false)
+}
+
+// AppendOpenMetrics appends a snapshot in OpenMetrics 1.0
+// (https://prometheus.io/docs/specs/om/open_metrics_spec/).
+func AppendOpenMetrics(b []byte, s *metrics.Snapshot) []byte {
+	return append(appendAll(b, s, true), "# EOF\n"...)
+}
+
+func appendAll(b []byte, s *metrics.Snapshot, open bool) []byte {
+	seen := make(map[string]bool, len(s.Families))
+	for i := range s.Families {
+		f := &s.Families[i]
+		family := f.Name
+		if f.Kind == metrics.KindCounter {
+			family = strings.TrimSuffix(family, "_total")
+		}
+		if seen[family] { // a_total and a: one of them would make the whole page invalid
+			continue
+		}
+		seen[family] = true
+		b = appendFamily(b, f, family, open)
+	}
+	return b
+}
+
+func appendFamily(b []byte, f *metrics.Family, family string, open bool) []byte {
+	sample := family
+	if f.Kind == metrics.KindCounter {
+		sample += "_total"
+	}
+	head := sample
+	if open {
+		head = family
+	}
+	if f.Help != "" {
+		b = append(b, "# HELP "...)
+		b = append(b, head...)
+		b = append(b, ' ')
+		b = appendEscaped(b, f.Help, open)
+		b = append(b, '\n')
+	}
+	b = append(b, "# TYPE "...)
+	b = append(b, head...)
+	b = append(b, ' ')
+	b = append(b, f.Kind.String()...)
+	b = append(b, '\n')
+	if open && f.Unit != "" && strings.HasSuffix(family, "_"+f.Unit) {
+		b = append(b, "# UNIT "...)
+		b = append(b, head...)
+		b = append(b, ' ')
+		b = append(b, f.Unit...)
+		b = append(b, '\n')
+	}
+	for i := range f.Series {
+		one := &f.Series[i]
+		if f.Kind != metrics.KindHistogram {
+			b = append(b, sample...)
+			b = appendLabels(b, f.Keys, one.Values, "")
+			b = appendValue(b, one.Value)
+			continue
+		}
+		var total uint64
+		for j, n := range one.Buckets {
+			total += n
+			le := "+Inf"
+			if j < len(f.Bounds) {
+				le = formatFloat(f.Bounds[j])
+				if open && !strings.ContainsAny(le, ".e") {
+					le += ".0"
+				}
+			}
+			b = append(append(b, sample...), "_bucket"...)
+			b = appendLabels(b, f.Keys, one.Values, le)
+			b = append(strconv.AppendUint(b, total, 10), '\n')
+		}
+		b = append(append(b, sample...), "_sum"...)
+		b = appendLabels(b, f.Keys, one.Values, "")
+		b = appendValue(b, one.Sum)
+		b = append(append(b, sample...), "_count"...)
+		b = appendLabels(b, f.Keys, one.Values, "")
+		b = append(strconv.AppendUint(b, total, 10), '\n')
+	}
+	return b
+}
+
+// appendLabels appends {key="value",…} and the space before the value.
+func appendLabels(b []byte, keys, values []string, le string) []byte {
+	if len(keys) == 0 && le == "" {
+		return append(b, ' ')
+	}
+	b = append(b, '{')
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(b, k...), '=', '"')
+		b = appendEscaped(b, values[i], true)
+		b = append(b, '"')
+	}
+	if le != "" {
+		if len(keys) > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, `le="`...), le...), '"')
+	}
+	return append(b, '}', ' ')
+}
+
+// appendEscaped escapes what the formats ask for in label values and, without
+// the quotes, in help texts.
+func appendEscaped(b []byte, s string, quotes bool) []byte {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\\':
+			b = append(b, `\\`...)
+		case c == '\n':
+			b = append(b, `\n`...)
+		case c == '"' && quotes:
+			b = append(b, `\"`...)
+		default:
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+func appendValue(b []byte, v float64) []byte {
+	return append(append(b, formatFloat(v)...), '\n')
+}
+
+func formatFloat(v float64) string {
+	switch {
+	case math.IsInf(v, 1):
+		return "+Inf"
+	case math.IsInf(v, -1):
+		return "-Inf"
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}

@@ -1,0 +1,274 @@
+package metrics
+
+import (
+	"cmp"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// registry holds every instrument of one Metrics and its scopes.
+type registry struct {
+	limit    int
+	logger   *slog.Logger
+	samplers []int // samples a series and interval of each driver that wants them
+
+	ids       atomic.Uint64
+	invalid   atomic.Uint64
+	conflicts atomic.Uint64
+
+	mu         sync.Mutex
+	families   map[string]*family
+	collectors []func(now time.Time) []Family
+}
+
+// family is one instrument.
+type family struct {
+	registry   *registry
+	name       string
+	help, unit string
+	kind       Kind
+	keys       []string
+	bounds     []float64
+	limit      int
+	overflowed atomic.Uint64
+
+	mu       sync.Mutex
+	series   map[string]*series
+	vecs     map[string]any // the Vec of each combination of a scope's label values
+	overflow *series
+}
+
+// series is one combination of label values.
+type series struct {
+	id        uint64
+	values    []string
+	created   time.Time
+	counter   *counter
+	gauge     *gauge
+	histogram *histogram
+	read      func() float64
+}
+
+// family returns the instrument of a name, or nil if it is there with another
+// kind or other keys.
+func (r *registry) family(name string, kind Kind, keys []string, opts []InstrumentOption) *family {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.families[name]; f != nil {
+		if f.kind == kind && slices.Equal(f.keys, keys) {
+			return f
+		}
+		r.refuse(name, "it is there with another kind or other keys", kind, keys)
+		return nil
+	}
+	if name == "" || duplicates(keys) {
+		r.refuse(name, "no name, or a key twice", kind, keys)
+		return nil
+	}
+	var o instrumentOptions
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&o)
+		}
+	}
+	f := &family{
+		registry: r, name: name, help: o.help, unit: o.unit, kind: kind, keys: slices.Clone(keys),
+		limit: cmp.Or(o.limit, r.limit), series: map[string]*series{}, vecs: map[string]any{},
+	}
+	if kind == KindHistogram {
+		f.bounds = cleanBounds(o.bounds)
+	}
+	r.families[name] = f
+	return f
+}
+
+func (r *registry) refuse(name, why string, kind Kind, keys []string) {
+	if r.conflicts.Add(1) == 1 { // a hot path may ask again and again
+		r.logger.Error("metrics: instrument refused", "name", name, "kind", kind.String(), "keys", keys, "why", why)
+	}
+}
+
+func duplicates(keys []string) bool {
+	for i, k := range keys {
+		if slices.Contains(keys[:i], k) {
+			return true
+		}
+	}
+	return false
+}
+
+func cleanBounds(bounds []float64) []float64 {
+	if len(bounds) == 0 {
+		return DefaultBuckets()
+	}
+	bounds = slices.DeleteFunc(slices.Clone(bounds), func(b float64) bool { return !finite(b) })
+	slices.Sort(bounds)
+	return slices.Compact(bounds)
+}
+
+// key joins values so that no two combinations meet.
+func key(fixed, values []string) string {
+	var b strings.Builder
+	for _, part := range [2][]string{fixed, values} {
+		for _, v := range part {
+			b.WriteString(strings.ReplaceAll(v, "\x00", "\x00\x01"))
+			b.WriteString("\x00\x00")
+		}
+	}
+	return b.String()
+}
+
+// get returns the series of the values, or the one that takes the overflow.
+func (f *family) get(fixed, values []string) (s *series, over bool) {
+	k := key(fixed, values)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.series[k]; s != nil {
+		return s, false
+	}
+	if f.limit >= 0 && len(f.series) >= f.limit && len(f.keys) > 0 {
+		if f.overflowed.Add(1) == 1 {
+			f.registry.logger.Warn("metrics: too many series, the rest is counted together", "name", f.name, "limit", f.limit)
+		}
+		if f.overflow == nil {
+			all := make([]string, len(f.keys))
+			for i := range all {
+				all[i] = Overflow
+			}
+			f.overflow = f.newSeries(all)
+		}
+		return f.overflow, true
+	}
+	all := make([]string, 0, len(fixed)+len(values))
+	for _, part := range [2][]string{fixed, values} {
+		for _, v := range part {
+			all = append(all, strings.Clone(strings.ToValidUTF8(v, "\uFFFD")))
+		}
+	}
+	s = f.newSeries(all)
+	f.series[k] = s
+	return s, false
+}
+
+func (f *family) newSeries(values []string) *series {
+	r := f.registry
+	s := &series{id: r.ids.Add(1), values: values, created: time.Now()}
+	switch f.kind {
+	case KindCounter:
+		s.counter = &counter{invalid: &r.invalid}
+	case KindGauge:
+		s.gauge = &gauge{invalid: &r.invalid}
+	case KindHistogram:
+		s.histogram = &histogram{bounds: f.bounds, buckets: make([]atomic.Uint64, len(f.bounds)+1), invalid: &r.invalid}
+		for _, n := range r.samplers {
+			s.histogram.samples = append(s.histogram.samples, newReservoir(n))
+		}
+	}
+	return s
+}
+
+func (f *family) remove(fixed, values []string) bool {
+	k := key(fixed, values)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.series[k]
+	delete(f.series, k)
+	return ok
+}
+
+// read sets a gauge that is a function.
+func (f *family) read(values []string, fn func() float64) (unregister func()) {
+	k := key(values, nil)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.newSeries(slices.Clone(values))
+	s.read = fn // a Gauge of the same name writes where nobody reads
+	if old := f.series[k]; old != nil {
+		s.id, s.created = old.id, old.created
+	}
+	f.series[k] = s
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.series[k] == s {
+			delete(f.series, k)
+		}
+	}
+}
+
+// snapshot copies the state of everything. sampler is the index of the driver
+// whose samples are to be taken, or -1.
+func (r *registry) snapshot(sampler int) Snapshot {
+	now := time.Now()
+	r.mu.Lock()
+	families := slices.Collect(maps.Values(r.families))
+	collectors := slices.Clone(r.collectors)
+	r.mu.Unlock()
+	snap := Snapshot{Time: now, Families: make([]Family, 0, len(families))}
+	for _, f := range families {
+		if one := f.snapshot(sampler); len(one.Series) > 0 {
+			snap.Families = append(snap.Families, one)
+		}
+	}
+	for _, c := range collectors {
+		for _, one := range c(now) {
+			if !slices.ContainsFunc(snap.Families, func(f Family) bool { return f.Name == one.Name }) {
+				snap.Families = append(snap.Families, one)
+			}
+		}
+	}
+	slices.SortFunc(snap.Families, func(a, b Family) int { return strings.Compare(a.Name, b.Name) })
+	return snap
+}
+
+func (f *family) snapshot(sampler int) Family {
+	f.mu.Lock()
+	all := make([]*series, 0, len(f.series)+1)
+	for _, s := range f.series {
+		all = append(all, s)
+	}
+	if f.overflow != nil {
+		all = append(all, f.overflow)
+	}
+	f.mu.Unlock()
+	slices.SortFunc(all, func(a, b *series) int { return slices.Compare(a.values, b.values) })
+	one := Family{Name: f.name, Help: f.help, Unit: f.unit, Kind: f.kind, Keys: f.keys, Bounds: f.bounds, Series: make([]Series, 0, len(all))}
+	for _, s := range all {
+		if out, ok := s.snapshot(sampler); ok {
+			one.Series = append(one.Series, out)
+		}
+	}
+	return one
+}
+
+// snapshot reports false for a function that has no value to give.
+func (s *series) snapshot(sampler int) (Series, bool) {
+	out := Series{ID: s.id, Values: s.values, Created: s.created}
+	switch {
+	case s.read != nil:
+		out.Value = s.read()
+		return out, finite(out.Value)
+	case s.counter != nil:
+		out.Count = s.counter.n.Load()
+		out.Value = float64(out.Count)
+	case s.gauge != nil:
+		out.Value = s.gauge.value()
+	case s.histogram != nil:
+		h := s.histogram
+		out.Buckets = make([]uint64, len(h.buckets))
+		for i := range h.buckets {
+			out.Buckets[i] = h.buckets[i].Load()
+			out.Count += out.Buckets[i]
+		}
+		out.Sum = floatOf(&h.sum)
+		if sampler >= 0 && sampler < len(h.samples) {
+			out.Samples = h.samples[sampler].take()
+		}
+	}
+	return out, true
+}

@@ -1,0 +1,180 @@
+package statsd
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cactus/go-statsd-client/v5/statsd"
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/metrics"
+)
+
+type driver struct {
+	options
+	sender statsd.Sender
+	owned  bool
+	ping   func(ctx context.Context) error
+	last   map[uint64]uint64 // counters as they were last sent, by series
+}
+
+// Samples is how many values of a histogram one export takes.
+func (d *driver) Samples() int { return d.samples }
+
+func (d *driver) Ping(ctx context.Context) error {
+	if d.ping == nil {
+		return nil
+	}
+	return d.ping(ctx)
+}
+
+func (d *driver) Close() error {
+	if !d.owned {
+		return nil
+	}
+	return d.sender.Close()
+}
+
+// batch collects lines into packets.
+type batch struct {
+	d       *driver
+	ctx     context.Context
+	packet  []byte
+	commits []commit // what is sent once the packet is
+	sent    metrics.Sent
+	err     error
+}
+
+type commit struct{ id, count uint64 }
+
+// pace is how many packets are sent without a pause: a receiver's socket
+// buffer holds about that many.
+const pace = 32
+
+func (d *driver) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent, error) {
+	b := &batch{d: d, ctx: ctx, packet: make([]byte, 0, d.packet)}
+	seen := make(map[uint64]bool, len(d.last))
+	for i := range s.Families {
+		f := &s.Families[i]
+		for j := range f.Series {
+			seen[f.Series[j].ID] = true
+			b.series(f, &f.Series[j])
+		}
+	}
+	b.flush()
+	for id := range d.last {
+		if !seen[id] {
+			delete(d.last, id)
+		}
+	}
+	return b.sent, b.err
+}
+
+func (b *batch) series(f *metrics.Family, one *metrics.Series) {
+	d := b.d
+	if f.Kind == metrics.KindCounter && one.Count == d.last[one.ID] || f.Kind == metrics.KindHistogram && len(one.Samples) == 0 {
+		return
+	}
+	infix, suffix, changed := d.dialect.name(f.Name, f.Keys, one.Values)
+	b.sent.Sanitized += changed
+	line := make([]byte, 0, 128)
+	switch f.Kind {
+	case metrics.KindCounter:
+		increase := one.Count - d.last[one.ID]
+		if one.Count < d.last[one.ID] { // a new series with an old id: can't be, but then it is all new
+			increase = one.Count
+		}
+		line = append(append(line, infix...), ':')
+		line = append(strconv.AppendUint(line, increase, 10), "|c"...)
+		b.add(append(line, suffix...), commit{one.ID, one.Count})
+	case metrics.KindGauge:
+		if one.Value < 0 { // a sign means a change: go to 0 first, in the same packet
+			line = append(append(line, infix...), ":0|g"...)
+			line = append(append(line, suffix...), '\n')
+		}
+		line = append(append(line, infix...), ':')
+		line = append(strconv.AppendFloat(line, one.Value, 'f', -1, 64), "|g"...)
+		b.add(append(line, suffix...), commit{})
+	case metrics.KindHistogram:
+		unit, factor := "|h", 1.0
+		if f.Unit == "seconds" || strings.HasSuffix(f.Name, "_seconds") {
+			unit, factor = "|ms", 1000
+		}
+		for _, sample := range one.Samples {
+			line = append(append(line[:0], infix...), ':')
+			line = append(appendValue(line, sample.Value*factor), unit...)
+			if sample.Weight > 1 {
+				line = append(line, "|@"...)
+				line = strconv.AppendFloat(line, 1/float64(sample.Weight), 'f', -1, 64)
+			}
+			b.add(append(line, suffix...), commit{})
+		}
+	}
+}
+
+// appendValue writes up to nine decimals: a nanosecond has six in milliseconds.
+func appendValue(b []byte, v float64) []byte {
+	n := len(b)
+	b = strconv.AppendFloat(b, v, 'f', 9, 64)
+	end := len(b)
+	for b[end-1] == '0' {
+		end--
+	}
+	if b[end-1] == '.' {
+		end--
+	}
+	if string(b[n:end]) == "-0" {
+		return append(b[:n], '0')
+	}
+	return b[:end]
+}
+
+// add puts a line into the packet, after sending what it doesn't fit behind.
+func (b *batch) add(line []byte, c commit) {
+	if len(line) > b.d.packet {
+		b.sent.Dropped++
+		b.err = errors.Join(b.err, fault.Markf(fault.TooLarge, "a line of %d bytes", len(line)))
+		return
+	}
+	if len(b.packet) > 0 && len(b.packet)+1+len(line) > b.d.packet {
+		b.flush()
+	}
+	if len(b.packet) > 0 {
+		b.packet = append(b.packet, '\n')
+	}
+	b.packet = append(b.packet, line...)
+	if c.id != 0 {
+		b.commits = append(b.commits, c)
+	}
+}
+
+// flush sends the packet.
+func (b *batch) flush() {
+	if len(b.packet) == 0 {
+		return
+	}
+	packet, commits := b.packet, b.commits
+	b.packet, b.commits = b.packet[:0], b.commits[:0]
+	err := b.ctx.Err()
+	if err == nil && b.sent.Packets%pace == pace-1 {
+		err = backoff.Sleep(b.ctx, time.Millisecond)
+	}
+	if err == nil {
+		_, err = b.d.sender.Send(packet)
+	}
+	if err != nil {
+		b.sent.Dropped++
+		if b.err == nil {
+			b.err = fault.Mark(fault.Unavailable, err)
+		}
+		return
+	}
+	b.sent.Packets++
+	b.sent.Bytes += uint64(len(packet))
+	for _, c := range commits {
+		b.d.last[c.id] = c.count
+	}
+}

@@ -1,0 +1,105 @@
+package statsd
+
+import (
+	"context"
+	"time"
+
+	"github.com/cactus/go-statsd-client/v5/statsd"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/metrics"
+)
+
+// Option configures Backend.
+type Option func(*options) error
+
+type options struct {
+	dialect Dialect
+	packet  int
+	samples int
+	resolve time.Duration
+	timeout time.Duration
+	sender  statsd.Sender
+}
+
+// WithDialect sets the dialect. The default is Plain.
+func WithDialect(d Dialect) Option {
+	return func(o *options) error {
+		if d > Graphite {
+			return fault.Markf(fault.Invalid, "unknown dialect %d", d)
+		}
+		o.dialect = d
+		return nil
+	}
+}
+
+// WithMaxPacket bounds a datagram. The default of 1432 bytes crosses an
+// Ethernet in one piece; 512 crosses any network.
+func WithMaxPacket(bytes int) Option {
+	return func(o *options) error {
+		if bytes < 64 || bytes > 65507 {
+			return fault.Markf(fault.Invalid, "WithMaxPacket(%d), want 64 to 65507", bytes)
+		}
+		o.packet = bytes
+		return nil
+	}
+}
+
+// WithSamples bounds how many values of a histogram's series one push has. The
+// default is 64.
+func WithSamples(n int) Option {
+	return func(o *options) error {
+		if n < 2 {
+			return fault.Markf(fault.Invalid, "WithSamples(%d), want at least 2", n)
+		}
+		o.samples = n
+		return nil
+	}
+}
+
+// WithResolve sets how often the name in a UDP address is looked up again. The
+// default is 30 s.
+func WithResolve(every time.Duration) Option {
+	return func(o *options) error {
+		if every <= 0 {
+			return fault.Markf(fault.Invalid, "WithResolve(%v)", every)
+		}
+		o.resolve = every
+		return nil
+	}
+}
+
+// WithClient sends through s, a sender of go-statsd-client, which Close leaves
+// open. The address of Backend is then not used and may be empty.
+func WithClient(s statsd.Sender) Option {
+	return func(o *options) error {
+		if s == nil {
+			return fault.Markf(fault.Invalid, "nil sender")
+		}
+		o.sender = s
+		return nil
+	}
+}
+
+// Backend pushes to the receiver at addr.
+func Backend(addr string, opts ...Option) metrics.Option {
+	return metrics.WithDriver("statsd", func(context.Context) (metrics.Driver, error) {
+		o := options{packet: 1432, samples: 64, resolve: 30 * time.Second, timeout: 2 * time.Second}
+		for _, opt := range opts {
+			if opt == nil {
+				return nil, fault.Markf(fault.Invalid, "nil option")
+			}
+			if err := opt(&o); err != nil {
+				return nil, err
+			}
+		}
+		d := &driver{options: o, last: map[uint64]uint64{}, sender: o.sender}
+		if d.sender == nil {
+			var err error
+			if d.sender, d.ping, err = dial(addr, &o); err != nil {
+				return nil, err
+			}
+			d.owned = true
+		}
+		return d, nil
+	})
+}
