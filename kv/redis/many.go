@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -85,7 +86,7 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 func (d *driver) PutMany(ctx context.Context, writes []kv.Write) []error {
 	ops := make([]*op, len(writes))
 	for i, w := range writes {
-		ops[i] = &op{kind: opSet, key: w.Key, value: w.Value, ttl: milliseconds(w.TTL)}
+		ops[i] = &op{kind: opSet, key: w.Key, value: bytes.Clone(w.Value), ttl: milliseconds(w.TTL)}
 	}
 	errs := make([]error, len(ops))
 	if err := d.many(ctx, ops); err != nil {

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -163,7 +164,8 @@ func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
 }
 
 func (d *driver) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
-	o := &op{kind: opSet, key: w.Key, value: w.Value, ttl: milliseconds(w.TTL)}
+	// A call that is left by its caller may still be on its way: it has a copy.
+	o := &op{kind: opSet, key: w.Key, value: bytes.Clone(w.Value), ttl: milliseconds(w.TTL)}
 	switch {
 	case w.IfAbsent:
 		o.kind, o.cond = opPutIf, "absent"

@@ -13,11 +13,13 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -70,6 +72,7 @@ func Open(c Config) (*Client, error) {
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
 	}
+	quiet()
 	client := &Client{addr: strings.Join(o.Addrs, ","), owned: true}
 	switch {
 	case o.MasterName != "":
@@ -82,6 +85,11 @@ func Open(c Config) (*Client, error) {
 	}
 	return client, nil
 }
+
+// quiet keeps the client from writing to standard error, once: what it has to
+// say comes as errors. A program that wants the lines sets a logger of its own
+// after it has opened its first store.
+var quiet = sync.OnceFunc(func() { redis.SetLogger(&logging.VoidLogger{}) })
 
 // options reads the address and puts the rest over it.
 func (c Config) options() (*redis.UniversalOptions, error) {
