@@ -1,0 +1,222 @@
+// Package redis keeps locks, semaphores and elections of package sync in Redis
+// 5 or later: one primary, a cluster, or a quorum of independent primaries.
+//
+// # Backends
+//
+// Backend takes one server, sentinels or a cluster, Quorum an odd number of
+// servers that know nothing of each other.
+//
+// # Semantics
+//
+// A lock is a string with an expiry, taken, renewed and released by scripts
+// that compare the claim. Locking and unlocking cost one request each. Who
+// waits is woken by a message that the release publishes; whoever then is first
+// has the lock, so the order is not that of arrival, except among the callers of
+// one Sync.
+//
+//	{17}sync/<namespace>/lock/<id>   "<nonce> <token> <owner>"
+//	{17}sync/<namespace>/token       the last token of this slot
+//
+// The token is the server's clock in microseconds, but always larger than the
+// last one. It rises also over a restart that lost the data, as long as the
+// clock doesn't go back. The counters, one for each of 64 slots, must not be
+// evicted: use maxmemory-policy noeviction or a volatile one.
+//
+// What one primary with replicas can lose: replication is asynchronous, so after
+// a failover the new primary may not know of a lock that was granted in the
+// last moments, and grants it again. Both holders have contexts that live. The
+// second token is larger, if the machines' clocks agree to within the
+// time that the failover took, so a resource that checks tokens refuses the
+// first. A restart without persistence forgets all locks in the same way.
+// Redis measures expiries by its wall clock: one that is set forward ends locks
+// early.
+//
+// With Quorum a claim must be granted by more than half of the servers, and its
+// token is made larger than any that they have given. It survives the loss of a
+// minority. It doesn't survive that servers forget: a server that was restarted
+// without its data must stay away for a TTL.
+//
+// # Errors
+//
+// As in package sync. All scripts may be repeated, so a request whose reply was
+// lost is sent once more before it is ErrUnknownOutcome.
+//
+// # Closing
+//
+// A client given with WithClient stays open.
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	redisconn "github.com/micro/go-platform/internal/conn/redis"
+	"github.com/micro/go-platform/internal/fault"
+	dsync "github.com/micro/go-platform/sync"
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// Option configures Backend and Quorum.
+type Option func(*redisconn.Config) error
+
+// WithTLS connects with TLS, whatever the address says.
+func WithTLS(c *tls.Config) Option {
+	return func(o *redisconn.Config) error {
+		if c == nil {
+			return errors.New("nil TLS configuration")
+		}
+		o.TLS = c
+		return nil
+	}
+}
+
+// WithAuth logs in. An empty user is Redis's default one. It overrides what a
+// URL says.
+func WithAuth(user, password string) Option {
+	return func(o *redisconn.Config) error {
+		if password == "" {
+			return errors.New("empty password")
+		}
+		o.Username, o.Password = user, password
+		return nil
+	}
+}
+
+// WithDB selects a database other than that of the address.
+func WithDB(db int) Option {
+	return func(o *redisconn.Config) error {
+		if db < 0 {
+			return fmt.Errorf("database %d, want 0 or more", db)
+		}
+		o.DB = db
+		return nil
+	}
+}
+
+// WithPoolSize bounds the connections to one server. The default is 10 for
+// each processor.
+func WithPoolSize(n int) Option {
+	return func(o *redisconn.Config) error {
+		if n < 1 {
+			return fmt.Errorf("pool size %d, want at least 1", n)
+		}
+		o.PoolSize = n
+		return nil
+	}
+}
+
+// WithConnectTimeout bounds one attempt to connect. The default is 2 s.
+func WithConnectTimeout(d time.Duration) Option {
+	return func(o *redisconn.Config) error {
+		if d <= 0 {
+			return fmt.Errorf("connect timeout %v, want a positive one", d)
+		}
+		o.DialTimeout = d
+		return nil
+	}
+}
+
+// Backend selects the server at addr: "host", "host:port",
+// "redis://user:password@host:6379/2", rediss:// with TLS,
+// "redis+sentinel://a:26379,b:26379/mymaster", or a cluster as
+// "redis+cluster://host:6379" or "a:6379,b:6379". The default port is 6379.
+func Backend(addr string, opts ...Option) dsync.Option {
+	return dsync.WithDriver("redis", func(context.Context) (dsync.Driver, error) {
+		n, err := open(redisconn.Config{Address: addr}, opts)
+		if err != nil {
+			return nil, err
+		}
+		return &driver{node: n}, nil
+	})
+}
+
+// WithClient selects a server by the user's own client, which Close leaves
+// open. A cancelled call returns at once only if the client has
+// ContextTimeoutEnabled, and a lost reply is repeated as often as its
+// MaxRetries says, which does no harm.
+func WithClient(c goredis.UniversalClient) dsync.Option {
+	return dsync.WithDriver("redis", func(context.Context) (dsync.Driver, error) {
+		if c == nil {
+			return nil, errors.New("nil client")
+		}
+		n, err := open(redisconn.Config{Client: c}, nil)
+		if err != nil {
+			return nil, err
+		}
+		return &driver{node: n}, nil
+	})
+}
+
+func open(cfg redisconn.Config, opts []Option) (*node, error) {
+	for _, o := range opts {
+		if o == nil {
+			return nil, errors.New("nil option")
+		}
+		if err := o(&cfg); err != nil {
+			return nil, err
+		}
+	}
+	c, err := redisconn.Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &node{conn: c, hub: newHub(c)}, nil
+}
+
+// driver is one primary.
+type driver struct{ *node }
+
+func (d *driver) Features() dsync.Features {
+	return dsync.Features{MinTTL: time.Millisecond, TTLStep: time.Millisecond}
+}
+
+func (d *driver) Ping(ctx context.Context) error { return d.conn.Ping(ctx) }
+
+func (d *driver) Close() error { return d.close() }
+
+func (d *driver) Holder(ctx context.Context, key string) (dsync.Candidate, error) {
+	c, _, err := d.holder(ctx, keysOf(key))
+	if err == nil && c.Token == 0 {
+		err = dsync.ErrNoLeader
+	}
+	return c, err
+}
+
+// poll is how often an idle Watch reads when nobody holds.
+const poll = 10 * time.Second
+
+// Watch learns of grants and releases by messages, and of expiries by asking
+// when one is due: at most once in the holder's TTL.
+func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candidate)) error {
+	k := keysOf(key)
+	s := d.hub.join(k.channel)
+	defer s.leave()
+	for {
+		rctx, cancel := context.WithTimeout(ctx, poll/2)
+		c, left, err := d.holder(rctx, k)
+		cancel()
+		if err != nil {
+			if fault.KindOf(err) == context.DeadlineExceeded && ctx.Err() == nil {
+				err = fault.Mark(fault.Unavailable, err)
+			}
+			return err
+		}
+		report(c)
+		wait := poll
+		if c.Token > 0 {
+			wait = min(left+time.Millisecond, poll)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-s.messages:
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+		t.Stop()
+	}
+}

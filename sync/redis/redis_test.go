@@ -1,0 +1,22 @@
+package redis_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
+	dsync "github.com/micro/go-platform/sync"
+	"github.com/micro/go-platform/sync/locktest"
+	"github.com/micro/go-platform/sync/redis"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func TestRedisKeepsTheContract(t *testing.T) {
+	server := servertest.SharedRedis(t)
+	locktest.Run(t, locktest.Harness{
+		TTL:     time.Second,
+		Backend: func(testing.TB) dsync.Option { return redis.Backend(server.Addr()) },
+	})
+}
