@@ -1,0 +1,170 @@
+// Package consul has the source of config that reads Consul's key/value store.
+//
+//	config.WithSource(consul.Source("127.0.0.1:8500", "config/orders"))
+//
+// A key holds one document. A key that ends with a slash stands for all keys
+// below it: each holds a document, they merge in the order of their names.
+// Changes come by blocking queries: at once, and two requests a minute while
+// nothing changes.
+package consul
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/internal/conn"
+	connconsul "github.com/micro/go-platform/internal/conn/consul"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Option is an option of Source.
+type Option func(*source) error
+
+// WithFormat says how the documents are written; the default is JSON.
+func WithFormat(f config.Format) Option {
+	return func(s *source) error {
+		if f == nil {
+			return errors.New("WithFormat: nil format")
+		}
+		s.format = f
+		return nil
+	}
+}
+
+// WithToken is the ACL token.
+func WithToken(token string) Option {
+	return func(s *source) error {
+		s.connect.Token = token
+		return nil
+	}
+}
+
+// WithTLS makes connections use TLS.
+func WithTLS(c *tls.Config) Option {
+	return func(s *source) error {
+		if c == nil {
+			return errors.New("WithTLS: nil configuration")
+		}
+		s.connect.TLS = c
+		return nil
+	}
+}
+
+// WithDatacenter reads from another datacenter than the agent's own.
+func WithDatacenter(dc string) Option {
+	return func(s *source) error {
+		s.connect.Datacenter = dc
+		return nil
+	}
+}
+
+// WithClient uses a client of one's own, which Close leaves as it is. The
+// address is then only a name.
+func WithClient(c *api.Client) Option {
+	return func(s *source) error {
+		if c == nil {
+			return errors.New("WithClient: nil client")
+		}
+		s.connect.Client = c
+		return nil
+	}
+}
+
+// Source returns the source of key on the agents at address: "host:port",
+// several with commas between, or a URL with the scheme consul, http or https.
+func Source(address, key string, opts ...Option) config.Source {
+	return &source{key: key, opts: opts, connect: connconsul.Config{Address: address}}
+}
+
+type source struct {
+	key     string
+	opts    []Option
+	format  config.Format
+	connect connconsul.Config
+	conn    *connconsul.Conn
+}
+
+func (s *source) Name() string { return "consul " + conn.Redact(s.connect.Address) + " " + s.key }
+
+func (s *source) Open(context.Context) error {
+	if s.key == "" || strings.HasPrefix(s.key, "/") {
+		return fault.Markf(config.ErrInvalid, "key %q, want one that is not empty and doesn't begin with a slash", s.key)
+	}
+	for _, opt := range s.opts {
+		err := errors.New("nil option")
+		if opt != nil {
+			err = opt(s)
+		}
+		if err != nil {
+			return fault.Mark(config.ErrInvalid, err)
+		}
+	}
+	var err error
+	s.conn, err = connconsul.Open(s.connect)
+	return err
+}
+
+func (s *source) Close() error { return s.conn.Close() }
+
+func (s *source) Read(ctx context.Context) (config.Content, error) {
+	pairs, _, err := s.get((&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return config.Content{}, s.fault(err)
+	}
+	return s.content(pairs)
+}
+
+func (s *source) Watch(ctx context.Context, deliver func(config.Content, error)) error {
+	err := connconsul.Follow(ctx, connconsul.Poll{}, s.get, func(a connconsul.Answer[api.KVPairs]) error {
+		if !a.Same {
+			deliver(s.content(a.Value))
+		}
+		return nil
+	})
+	return s.fault(err)
+}
+
+func (s *source) fault(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", s.conn.Address(), connconsul.Read(err))
+}
+
+func (s *source) get(q *api.QueryOptions) (api.KVPairs, *api.QueryMeta, error) {
+	if strings.HasSuffix(s.key, "/") {
+		return s.conn.KV().List(s.key, q)
+	}
+	pair, meta, err := s.conn.KV().Get(s.key, q)
+	if pair == nil {
+		return nil, meta, err
+	}
+	return api.KVPairs{pair}, meta, err
+}
+
+func (s *source) content(pairs api.KVPairs) (config.Content, error) {
+	var c config.Content
+	var newest uint64
+	for _, p := range pairs { // sorted by key
+		if strings.HasSuffix(p.Key, "/") {
+			continue // what Consul's page makes for a folder
+		}
+		part := config.Part{Data: p.Value, Format: s.format}
+		if p.Key != s.key {
+			part.Name = strings.TrimPrefix(p.Key, s.key)
+		}
+		newest = max(newest, p.ModifyIndex)
+		c.Parts = append(c.Parts, part)
+	}
+	if len(c.Parts) == 0 {
+		return config.Content{}, fault.Markf(config.ErrNotFound, "no such key")
+	}
+	c.Revision = strconv.FormatUint(newest, 10)
+	return c, nil
+}
