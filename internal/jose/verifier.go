@@ -91,15 +91,14 @@ func (v *Verifier) signature(ctx context.Context, m *Message) error {
 	if err != nil {
 		return err
 	}
-	err = fmt.Errorf("%w: no key for %s", ErrNoKey, m.Algorithm)
-	n := 0
-	for _, k := range keys {
-		if !k.Accepts(m.Algorithm) {
-			continue
-		}
-		if n++; n > tries {
-			break
-		}
+	keys = slices.DeleteFunc(slices.Clone(keys), func(k *Key) bool { return !k.Accepts(m.Algorithm) })
+	switch {
+	case len(keys) == 0:
+		return fmt.Errorf("%w: no key for %s", ErrNoKey, m.Algorithm)
+	case m.KeyID != "" && len(keys) > 1: // whoever can add a key must not be able to shadow one
+		return fmt.Errorf("%w: %d keys with one id", ErrKey, len(keys))
+	}
+	for _, k := range keys[:min(len(keys), tries)] {
 		if err = m.Verify(k); err == nil {
 			return nil
 		}
