@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"testing"
 )
 
 // A port is one of loopback's, reserved for this process until release. Other processes that
@@ -64,4 +65,16 @@ func free(n int) bool {
 	}
 	udp.Close()
 	return true
+}
+
+// Port returns the number of a loopback port that is the test's until its end, also while nothing
+// listens on it: for what a test starts itself and restarts in place.
+func Port(t testing.TB) int {
+	t.Helper()
+	p, err := reserve()
+	if err != nil {
+		t.Fatalf("servertest: %v", err)
+	}
+	t.Cleanup(p.release)
+	return p.number
 }
