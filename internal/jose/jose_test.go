@@ -287,6 +287,22 @@ func TestTokenWithoutKeyIDTriesAFewKeys(t *testing.T) {
 	}
 }
 
+func TestAnIDThatNamesTwoKeysIsRefused(t *testing.T) {
+	_, p, _ := ed25519.GenerateKey(nil)
+	shadow, _ := NewSigner("k1", EdDSA, p)
+	s := signer(t, EdDSA)
+	v := Verifier{Issuer: "i", Algorithms: []string{EdDSA}, Keys: Keys{s.Key(), shadow.Key()}}
+	for _, by := range []*Signer{s, shadow} {
+		if _, err := v.Verify(t.Context(), mustSign(t, by, `{"iss":"i","exp":9999999999}`)); !errors.Is(err, ErrKey) {
+			t.Errorf("Verify = %v, want ErrKey", err)
+		}
+	}
+	v.Keys = Keys{s.Key(), signer(t, ES256).Key()} // of two types: only one is meant
+	if _, err := v.Verify(t.Context(), mustSign(t, s, `{"iss":"i","exp":9999999999}`)); err != nil {
+		t.Errorf("Verify with keys of two types: %v", err)
+	}
+}
+
 func TestParseObject(t *testing.T) {
 	got, err := ParseObject([]byte(` { "a" : [ 1 , -0 , 1.5e3 , 9007199254740993 , true , false , null , "x\u00e9\ud83d\ude00\n" ] , "b" : { } , "c":[] } `))
 	want := map[string]any{"a": []any{int64(1), int64(0), 1500.0, int64(9007199254740993), true, false, nil, "xé😀\n"}, "b": map[string]any{}, "c": []any{}}
