@@ -61,8 +61,12 @@ type Update struct {
 	// gives it away.
 	Instances []Instance
 	// Same says that the registry confirms the last delivery of this session;
-	// the other fields are then ignored.
+	// Instances and Deregistered are then ignored.
 	Same bool
+	// Age is how old the news is already, for a driver that has it at second
+	// hand. Stale says that its source was cut off from the registry, and why.
+	Age   time.Duration
+	Stale error
 	// Deregistered reports, while deliver runs, whether an instance that an
 	// earlier Update had and this one hasn't left on purpose rather than by
 	// expiry. nil: none did.

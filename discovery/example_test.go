@@ -50,7 +50,7 @@ func ExampleWithMemory() {
 	// [] <nil>
 }
 
-func ExampleDiscovery_watch() {
+func ExampleDiscovery_Watch() {
 	ctx := context.Background()
 	d, _ := discovery.New()
 	defer d.Close()
@@ -71,7 +71,7 @@ func ExampleDiscovery_watch() {
 	// 1 instances live
 }
 
-func ExampleDiscovery_lookup() {
+func ExampleDiscovery_Lookup() {
 	ctx := context.Background()
 	d, _ := discovery.New()
 	defer d.Close()
@@ -96,7 +96,7 @@ func ExampleMaxStale() {
 	// Output: true <nil>
 }
 
-func ExampleRegistration_drain() {
+func ExampleRegistration_Drain() {
 	ctx := context.Background()
 	d, _ := discovery.New()
 	defer d.Close()
@@ -108,7 +108,7 @@ func ExampleRegistration_drain() {
 	// Output: <nil> 0
 }
 
-func ExampleRegistration_update() {
+func ExampleRegistration_Update() {
 	ctx := context.Background()
 	d, _ := discovery.New()
 	defer d.Close()
@@ -116,4 +116,13 @@ func ExampleRegistration_update() {
 	err := r.Update(ctx, func(in *discovery.Instance) { in.Status = discovery.Up })
 	fmt.Println(r.Instance().Status, r.Err(), err)
 	// Output: up <nil> <nil>
+}
+
+func ExampleSnapshot_Subset() {
+	var all discovery.Snapshot
+	for i := range 1000 {
+		all.Instances = append(all.Instances, discovery.Instance{ID: fmt.Sprint("i-", i)})
+	}
+	fmt.Println(len(all.Subset("my-instance-id", 20).Instances))
+	// Output: 20
 }

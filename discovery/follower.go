@@ -175,10 +175,13 @@ func (fo *follower) apply(u Update) {
 	fo.confirmed = fo.session
 	now := time.Now()
 	old := fo.snapshot.Load()
-	if old.State == Stale {
+	if old.State == Stale && u.Stale == nil {
 		fo.f.log.Info("discovery: registry is back", "backend", fo.f.backend, "service", fo.service, "away", now.Sub(old.AsOf))
 	}
-	s := &Snapshot{Service: fo.service, AsOf: now, State: Live, Revision: old.Revision}
+	s := &Snapshot{Service: fo.service, AsOf: now.Add(-u.Age), State: Live, Revision: old.Revision}
+	if u.Stale != nil {
+		s.State, s.Err = Stale, fault.Wrap(fo.f.scope, "watch", fo.service, u.Stale)
+	}
 	if u.Same {
 		s.Instances, s.Preserved = old.Instances, old.Preserved
 	} else {
