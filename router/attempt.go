@@ -1,7 +1,57 @@
 package router
 
-// attempt is the open end of a Pick.
-type attempt struct{}
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
-// Done says how the attempt went. The first call counts.
-func (p Pick) Done(o Outcome) {}
+// attempt is the open end of a Pick. It is used again for other picks once it
+// is done, which its generation tells apart.
+type attempt struct {
+	gen     atomic.Uint32
+	service *service
+	node    *Node
+	epoch   uint64
+	request Request // what was chosen by
+}
+
+// attempts is shared by all routers: an attempt belongs to none between uses.
+var attempts = sync.Pool{New: func() any { return new(attempt) }}
+
+// open makes the attempt one on n.
+func (a *attempt) open(s *service, n *Node) Pick {
+	a.service, a.node, a.epoch = s, n, s.epoch.Load()
+	n.inFlight[a.epoch&1].Add(1)
+	n.lastPick.Store(int64(a.request.now))
+	return Pick{Instance: n.instance.Load(), Panic: a.request.Panic, a: a, gen: a.gen.Load()}
+}
+
+// close ends the attempt and returns what it was of; ok is false if somebody
+// else ended it.
+func (p Pick) close() (s *service, n *Node, at time.Duration, ok bool) {
+	a := p.a
+	if a == nil || !a.gen.CompareAndSwap(p.gen, p.gen+1) {
+		return nil, nil, 0, false
+	}
+	s, n, epoch, start := a.service, a.node, a.epoch, a.request.now // ours alone from here on
+	a.service, a.node, a.request.exclude = nil, nil, nil
+	attempts.Put(a)
+	if s.epoch.Load()-epoch < 2 { // else its lease is over, and nobody counts it
+		n.inFlight[epoch&1].Add(-1)
+	}
+	return s, n, start, true
+}
+
+// Done says how the attempt went. Only the first call counts, from whichever
+// goroutine.
+func (p Pick) Done(o Outcome) {
+	s, n, start, ok := p.close()
+	if !ok {
+		return
+	}
+	if o.Latency <= 0 && o.Class != Cancelled && o.Class != Unsent {
+		o.Latency = s.o.now() - start
+	}
+	s.done(n, o)
+}

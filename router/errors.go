@@ -9,13 +9,13 @@ import (
 // The kinds of errors. Test with errors.Is.
 var (
 	// ErrNoInstances: no instance of the service is known.
-	ErrNoInstances = fault.Mark(fault.Unavailable, fmt.Errorf("no instances"))
+	ErrNoInstances = fault.Finer(fault.Unavailable, "no instances")
 	// ErrExhausted: Next has given every instance that it may.
-	ErrExhausted = fault.Mark(fault.Unavailable, fmt.Errorf("every instance was tried"))
+	ErrExhausted = fault.Finer(fault.Unavailable, "every instance was tried")
 	// ErrLimited: a limiter refuses the call.
 	ErrLimited = fault.Exhausted
 	// ErrOpen: the breaker of every instance that may be called is open.
-	ErrOpen        = fault.Mark(fault.Unavailable, fmt.Errorf("breaker open"))
+	ErrOpen        = fault.Finer(fault.Unavailable, "breaker open")
 	ErrInvalid     = fault.Invalid
 	ErrUnavailable = fault.Unavailable
 	ErrClosed      = fault.Closed

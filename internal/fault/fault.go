@@ -128,6 +128,18 @@ func New(kind error, scope, op, subject, format string, args ...any) error {
 	return &Error{Scope: scope, Op: op, Subject: subject, Kind: kind, Cause: fmt.Errorf(format, args...)}
 }
 
+// Finer returns a kind of its own below kind, for a package's sentinel that
+// says more: errors.Is holds for both.
+func Finer(kind error, text string) error { return &finer{kind, text} }
+
+type finer struct {
+	kind error
+	text string
+}
+
+func (f *finer) Error() string { return f.kind.Error() + ": " + f.text }
+func (f *finer) Unwrap() error { return f.kind }
+
 // marked is a cause that a driver has given a kind.
 type marked struct{ kind, cause error }
 

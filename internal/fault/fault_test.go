@@ -46,6 +46,17 @@ func TestWrapSaysEverythingOnce(t *testing.T) {
 	}
 }
 
+func TestFinerKindsKeepTheirIdentity(t *testing.T) {
+	sentinel := fault.Finer(fault.Unavailable, "no instances")
+	err := fault.Wrap("router", "select", "x", sentinel)
+	if !errors.Is(err, sentinel) || !errors.Is(err, fault.Unavailable) {
+		t.Errorf("%v lost its identity", err)
+	}
+	if want := `router: select "x": backend unavailable: no instances`; err.Error() != want {
+		t.Errorf("got %s, want %s", err, want)
+	}
+}
+
 func TestKindOf(t *testing.T) {
 	if got := fault.KindOf(fmt.Errorf("x: %w", fault.Mark(fault.Held, io.EOF))); got != fault.Held {
 		t.Errorf("KindOf = %v, want %v", got, fault.Held)

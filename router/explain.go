@@ -1,0 +1,79 @@
+package router
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// stats returns what is known of the node.
+func (n *Node) stats(r *Request, in bool) NodeStats {
+	st := NodeStats{
+		ID: n.id, Address: n.Instance().Address, InFlight: n.InFlight(), Latency: n.Latency(), Success: n.Success(),
+		Weight: r.Weight(n), InSubset: in,
+	}
+	for c := range classes {
+		st.Outcomes[c] = n.outcomes[c].Load()
+		st.Picks += st.Outcomes[c]
+	}
+	st.Picks += uint64(st.InFlight)
+	if n.out(r.now) {
+		n.health.mu.Lock()
+		st.Ejected, st.Reason = true, n.health.reason
+		n.health.mu.Unlock()
+		st.Until = time.Now().Add(time.Duration(n.health.until.Load()) - r.now)
+	}
+	return st
+}
+
+func (f *front) Stats(name string) []NodeStats {
+	e := f.Explain(name)
+	out := make([]NodeStats, len(e.Nodes))
+	for i, c := range e.Nodes {
+		out[i] = c.NodeStats
+	}
+	return out
+}
+
+func (f *front) Explain(name string, opts ...SelectOption) Explanation {
+	e := Explanation{Service: name, Strategy: f.o.strategy.String()}
+	s := (*f.services.Load())[name]
+	if s == nil {
+		return e
+	}
+	m := s.members.Load()
+	if m == nil {
+		return e
+	}
+	r := Request{now: f.o.now(), slowStart: time.Duration(s.slowStart.Load()), mean: s.mean.value()}
+	labels := r.fill(opts)
+	sub := m.subset(f.o, labels)
+	e.Known, e.Matching, e.Panic = len(m.all), len(sub.nodes), sub.panic.Load()
+	if len(labels) > 0 && sub == m.whole {
+		e.Fallback = "labels ignored"
+	}
+	r.Panic = e.Panic
+	for _, n := range m.all {
+		place := slices.Index(sub.nodes, n)
+		c := Candidate{NodeStats: n.stats(&r, place >= 0 && place < int(sub.aperture.Load())), Matches: place >= 0}
+		if c.Score = n.cost(&r); c.Score == math.MaxFloat64 {
+			c.Score = 0
+		}
+		switch {
+		case !c.Matches:
+			c.Why = "labels"
+		case c.Ejected && !e.Panic:
+			c.Why = fmt.Sprintf("ejected: %s", c.Reason)
+		case !r.Usable(n):
+			c.Why = "excluded"
+		}
+		if !c.Ejected && c.Matches {
+			e.Healthy++
+		}
+		e.Nodes = append(e.Nodes, c)
+	}
+	slices.SortFunc(e.Nodes, func(a, b Candidate) int { return cmp.Compare(a.ID, b.ID) })
+	return e
+}

@@ -1,0 +1,226 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/life"
+)
+
+type front struct {
+	o        *options
+	life     *life.Life
+	mu       sync.Mutex // held while services is replaced
+	services atomic.Pointer[map[string]*service]
+}
+
+// New returns a Router. WithDiscovery is required; what discovery gives stays
+// the user's to close.
+func New(opts ...Option) (Router, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	f := &front{o: o, life: life.New()}
+	f.services.Store(&map[string]*service{})
+	if o.driven {
+		return f, nil
+	}
+	f.life.Go(func(ctx context.Context) {
+		t := time.NewTicker(tick)
+		defer t.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+				f.tick()
+			}
+		}
+	})
+	return f, nil
+}
+
+func (f *front) tick() {
+	for _, s := range *f.services.Load() {
+		s.refresh()
+	}
+}
+
+// service returns a service that has members, and waits for them if need be.
+func (f *front) service(ctx context.Context, name string) (*service, error) {
+	s := (*f.services.Load())[name]
+	if s == nil {
+		var err error
+		if s, err = f.add(name); err != nil {
+			return nil, err
+		}
+	}
+	if s.members.Load() != nil {
+		return s, nil
+	}
+	select {
+	case <-s.ready:
+	case <-ctx.Done():
+		err := ctx.Err()
+		if why := s.failed.Load(); why != nil {
+			err = fmt.Errorf("%w: discovery: %w", err, *why)
+		}
+		return nil, fault.Wrap("router", "select", name, err)
+	case <-f.life.Done():
+		return nil, fault.Wrap("router", "select", name, ErrClosed)
+	}
+	if s.members.Load() == nil {
+		f.forget(s)
+		return nil, fault.Wrap("router", "select", name, *s.failed.Load())
+	}
+	return s, nil
+}
+
+func (f *front) add(name string) (*service, error) {
+	if name == "" {
+		return nil, fault.New(ErrInvalid, "router", "select", "", "empty service name")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := (*f.services.Load())[name]; s != nil {
+		return s, nil
+	}
+	s := newService(f.o, name)
+	if !f.life.Go(s.follow) {
+		return nil, fault.Wrap("router", "select", name, ErrClosed)
+	}
+	all := maps.Clone(*f.services.Load())
+	all[name] = s
+	f.services.Store(&all)
+	return s, nil
+}
+
+// forget drops a service that discovery refuses to watch, so that its name may
+// be tried again.
+func (f *front) forget(s *service) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := maps.Clone(*f.services.Load())
+	if all[s.name] == s {
+		delete(all, s.name)
+		f.services.Store(&all)
+	}
+}
+
+// fill reads the options into a request, and returns the labels.
+func (r *Request) fill(opts []SelectOption) (labels map[string]string) {
+	for i := range opts {
+		switch o := &opts[i]; o.kind {
+		case byLabels:
+			labels = o.labels
+		case byKey:
+			r.Key, r.HasKey = hash(0, o.text), true
+		case byExclusion:
+			r.exclude = o.ids
+		}
+	}
+	return labels
+}
+
+func (f *front) Pick(ctx context.Context, name string, opts ...SelectOption) (Pick, error) {
+	s, err := f.service(ctx, name)
+	if err != nil {
+		return Pick{}, err
+	}
+	a := attempts.Get().(*attempt)
+	a.request = Request{}
+	return s.pick(a, a.request.fill(opts))
+}
+
+// pick chooses a node and opens the attempt on it. The request in the attempt
+// is filled from the caller's options.
+func (s *service) pick(a *attempt, labels map[string]string) (Pick, error) {
+	m := s.members.Load()
+	sub := m.subset(s.o, labels)
+	if len(sub.nodes) == 0 {
+		attempts.Put(a)
+		return Pick{}, s.nothing(m, labels)
+	}
+	r := &a.request
+	r.now, r.random = s.o.now(), s.o.rand()
+	if s.o.driven && s.due(r.now) {
+		s.refresh()
+	}
+	r.slowStart, r.force, r.mean = time.Duration(s.slowStart.Load()), time.Duration(s.force.Load()), s.mean.value()
+	r.Aperture, r.Panic = int(sub.aperture.Load()), sub.panic.Load()
+	i := sub.chooser.Choose(r, sub.nodes)
+	if i < 0 && len(r.exclude) > 0 { // all were tried: again, rather than not at all
+		r.exclude = nil
+		i = sub.chooser.Choose(r, sub.nodes)
+	}
+	if i < 0 {
+		r.Panic = true
+		i = another(r, sub.nodes)
+	}
+	return a.open(s, sub.nodes[i]), nil
+}
+
+// nothing says why there is nothing to choose from.
+func (s *service) nothing(m *members, labels map[string]string) error {
+	if len(m.all) > 0 {
+		return &NoMatchError{Service: s.name, Labels: maps.Clone(labels), Known: len(m.all)}
+	}
+	return fault.Wrap("router", "select", s.name, ErrNoInstances)
+}
+
+func (f *front) Select(ctx context.Context, name string, opts ...SelectOption) (Next, error) {
+	s, err := f.service(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var first Request
+	labels := first.fill(opts)
+	if m := s.members.Load(); len(m.subset(s.o, labels).nodes) == 0 {
+		return nil, s.nothing(m, labels)
+	}
+	var given []string
+	return func() (Pick, error) {
+		a := attempts.Get().(*attempt)
+		a.request = first
+		a.request.exclude = append(first.exclude[:len(first.exclude):len(first.exclude)], given...)
+		p, err := s.pick(a, labels)
+		if err != nil {
+			return Pick{}, err
+		}
+		if slices.Contains(given, p.Instance.ID) {
+			p.close()
+			return Pick{}, fault.Wrap("router", "next", name, ErrExhausted)
+		}
+		given = append(given, p.Instance.ID)
+		return p, nil
+	}, nil
+}
+
+func (f *front) Record(sample Sample) {
+	s := (*f.services.Load())[sample.Service]
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	n := s.nodes[sample.Instance]
+	s.mu.Unlock()
+	if n != nil {
+		s.done(n, sample.Outcome)
+	}
+}
+
+func (f *front) Close(ctx context.Context) error { return f.life.Close(nil) }
+
+// due reports whether a refresh is.
+func (s *service) due(now time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now-s.ticked >= tick
+}

@@ -1,0 +1,146 @@
+package router
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+)
+
+// Node is one instance and what this client has learnt of it. It lives as long
+// as discovery knows the instance, and some time longer, so that an instance
+// that comes back is not a stranger. Its methods are safe for concurrent use.
+type Node struct {
+	instance atomic.Pointer[discovery.Instance]
+	id       string
+	key      uint64        // the hash of its id
+	order    uint64        // its place in this client's order of instances
+	since    atomic.Int64  // when it was first seen, or came back into rotation; monotonic
+	gone     time.Duration // when discovery lost it; 0: it is there. Guarded by the service's lock
+
+	inFlight [2]atomic.Int32 // by the parity of the lease's epoch
+	outcomes [classes]atomic.Uint64
+	latency  average // nanoseconds
+	success  average
+	lastPick atomic.Int64
+	load     average // what the server reported as in flight, 0 if it doesn't
+
+	health health
+}
+
+// average is an exponentially weighted moving average. Concurrent updates may
+// lose one another, which an average does not mind.
+type average struct{ bits atomic.Uint64 }
+
+func (a *average) value() float64 { return math.Float64frombits(a.bits.Load()) }
+
+func (a *average) set(v float64) { a.bits.Store(math.Float64bits(v)) }
+
+func (a *average) move(v, alpha float64) {
+	old := a.value()
+	a.set(old + alpha*(v-old))
+}
+
+// How fast the averages follow. The latency's is per sample, since averages
+// that decay by time go stale or jump when traffic is sparse.
+const (
+	latencyAlpha = 0.05
+	successAlpha = 0.05
+)
+
+func newNode(in *discovery.Instance, seed uint64, now time.Duration) *Node {
+	n := &Node{id: in.ID, key: hash(0, in.ID)}
+	n.order = mix(n.key ^ seed)
+	n.instance.Store(in)
+	n.since.Store(int64(now))
+	n.success.set(1)
+	return n
+}
+
+// Instance returns what discovery knows. It must not be changed.
+func (n *Node) Instance() *discovery.Instance { return n.instance.Load() }
+
+// InFlight is how many picks are open.
+func (n *Node) InFlight() int {
+	return int(max(n.inFlight[0].Load(), 0) + max(n.inFlight[1].Load(), 0))
+}
+
+// Latency is the average latency, 0 before the first answer.
+func (n *Node) Latency() time.Duration { return time.Duration(n.latency.value()) }
+
+// Success is the average success, from 0 to 1.
+func (n *Node) Success() float64 { return n.success.value() }
+
+// weight is the static weight, reduced while the node is new.
+func (n *Node) weight(now, slowStart time.Duration) float64 {
+	w := 1.0
+	if in := n.instance.Load(); in.Weight > 0 {
+		w = float64(in.Weight)
+	}
+	if age := now - time.Duration(n.since.Load()); age < slowStart {
+		w *= max(0.1, float64(age)/float64(slowStart))
+	}
+	return w
+}
+
+// cost is what one more call to the node would cost: lower is better.
+func (n *Node) cost(r *Request) float64 {
+	lat, in := n.latency.value(), float64(n.InFlight())
+	if lat == 0 { // a stranger: one call at a time tells how it is
+		if in > 0 {
+			return math.MaxFloat64
+		}
+		lat = r.mean
+	}
+	s := max(n.success.value(), 0.01)
+	return max(lat, 1) * (in + 1) / (s * s * n.weight(r.now, r.slowStart))
+}
+
+// done takes in an outcome.
+func (n *Node) done(o Outcome) {
+	if o.Class >= classes {
+		o.Class = ServerError
+	}
+	n.outcomes[o.Class].Add(1)
+	if o.Load.Reported {
+		n.load.move(o.Load.InFlight, 0.2)
+	}
+	if o.Class == Cancelled { // says nothing about the node
+		return
+	}
+	failed := o.Class.Failed()
+	if failed {
+		n.success.move(0, successAlpha)
+	} else {
+		n.success.move(1, successAlpha)
+	}
+	lat := float64(o.Latency)
+	if lat <= 0 {
+		return
+	}
+	switch old := n.latency.value(); {
+	case failed && lat < old: // a fast failure must not make it attractive
+	case old == 0 && failed: // nor a first one
+	case old == 0:
+		n.latency.set(lat)
+	default:
+		n.latency.move(lat, latencyAlpha)
+	}
+}
+
+// hash mixes a seed and a text (FNV-1a with a final avalanche).
+func hash(seed uint64, text string) uint64 {
+	h := seed ^ 0xcbf29ce484222325
+	for i := range len(text) {
+		h = (h ^ uint64(text[i])) * 0x100000001b3
+	}
+	return mix(h)
+}
+
+// mix is the finaliser of SplitMix64 (Steele, Lea and Flood, 2014).
+func mix(h uint64) uint64 {
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	return h ^ h>>31
+}

@@ -1,0 +1,173 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Option configures New.
+type Option func(*options) error
+
+type options struct {
+	source   discovery.Discovery
+	strategy Strategy
+	logger   *slog.Logger
+	client   uint64 // the seed of this client's order of instances
+	zone     string
+	lease    time.Duration
+	start    time.Duration // slow start
+	panic    float64
+	eject    Ejection
+	fallback Fallback
+	keep     time.Duration
+	now      func() time.Duration // monotonic
+	driven   bool                 // by WithClock
+	rand     func() uint64
+}
+
+// WithDiscovery says where instances come from. It is required.
+func WithDiscovery(d discovery.Discovery) Option {
+	return func(o *options) error {
+		if d == nil {
+			return errors.New("nil discovery")
+		}
+		o.source = d
+		return nil
+	}
+}
+
+// WithStrategy sets how one of several instances is chosen. The default is
+// LeastCost().
+func WithStrategy(s Strategy) Option {
+	return func(o *options) error {
+		if s == nil {
+			return errors.New("nil strategy")
+		}
+		o.strategy = s
+		return nil
+	}
+}
+
+// WithLogger tells a logger of ejections. The default is silent.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error {
+		if l == nil {
+			return errors.New("nil logger")
+		}
+		o.logger = l
+		return nil
+	}
+}
+
+// WithClient names this client: equal names order the instances of a service
+// equally. The default is a random one, so that the clients of a service
+// spread over its instances.
+func WithClient(id string) Option {
+	return func(o *options) error {
+		if id == "" {
+			return errors.New("empty client id")
+		}
+		o.client = hash(0, id)
+		return nil
+	}
+}
+
+// WithLease sets how long a Pick that is never Done counts against its
+// instance: this long at least and twice as long at most. The default is 10 min.
+func WithLease(d time.Duration) Option {
+	return positive("lease", d, func(o *options) { o.lease = d })
+}
+
+// WithSlowStart sets how long an instance that is new takes to get its whole
+// share. The default is 30 s. It does not apply while more than half of the
+// instances are new.
+func WithSlowStart(d time.Duration) Option {
+	return positive("slow start", d, func(o *options) { o.start = d })
+}
+
+// WithPanic sets the share of healthy instances below which health is ignored:
+// better to try all than to crowd the few that are left. The default is 0.5;
+// 0 never ignores health.
+func WithPanic(share float64) Option {
+	return func(o *options) error {
+		if !(share >= 0 && share <= 1) {
+			return fmt.Errorf("panic threshold %v, want 0 to 1", share)
+		}
+		o.panic = share
+		return nil
+	}
+}
+
+// WithEjection sets when an instance is taken out of rotation.
+func WithEjection(e Ejection) Option {
+	return func(o *options) error {
+		if e.Consecutive < 0 || e.Share < 0 || e.Share > 1 || e.Base < 0 || e.Max < 0 || e.Cap < 0 || e.Cap > 1 || e.Slower < 0 {
+			return errors.New("ejection out of range")
+		}
+		o.eject = e
+		return nil
+	}
+}
+
+// WithFallback says what happens to labels that too few instances carry. The
+// default is FallbackNone: an error is better than the wrong instance.
+func WithFallback(f Fallback) Option {
+	return func(o *options) error {
+		if f > FallbackAny {
+			return fmt.Errorf("unknown fallback %d", f)
+		}
+		o.fallback = f
+		return nil
+	}
+}
+
+// WithClock makes the router read the time, as a duration since some fixed
+// moment, from now: for simulations. What goes on in the background is then
+// done by Pick when it is due.
+func WithClock(now func() time.Duration) Option {
+	return func(o *options) error {
+		if now == nil {
+			return errors.New("nil clock")
+		}
+		o.now, o.driven = now, true
+		return nil
+	}
+}
+
+func positive(what string, d time.Duration, set func(*options)) Option {
+	return func(o *options) error {
+		if d <= 0 {
+			return fmt.Errorf("%s %v, want more than 0", what, d)
+		}
+		set(o)
+		return nil
+	}
+}
+
+func newOptions(opts []Option) (*options, error) {
+	start := time.Now()
+	o := &options{
+		strategy: LeastCost(), logger: slog.New(slog.DiscardHandler), client: rand.Uint64(), lease: 10 * time.Minute,
+		start: 30 * time.Second, panic: 0.5, keep: 10 * time.Minute, rand: rand.Uint64,
+		now: func() time.Duration { return time.Since(start) },
+	}
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fault.New(ErrInvalid, "router", "new", "", "option %d is nil", i)
+		}
+		if err := opt(o); err != nil {
+			return nil, fault.Wrap("router", "new", "", fault.Mark(ErrInvalid, err))
+		}
+	}
+	if o.source == nil {
+		return nil, fault.New(ErrInvalid, "router", "new", "", "no discovery: use WithDiscovery")
+	}
+	o.eject = o.eject.withDefaults()
+	return o, nil
+}

@@ -1,0 +1,172 @@
+package router
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+)
+
+// service is what is known of one service.
+type service struct {
+	o    *options
+	name string
+
+	ready   chan struct{} // closed when members is first set
+	once    sync.Once
+	members atomic.Pointer[members]
+	failed  atomic.Pointer[error] // why there are no members yet
+
+	epoch       atomic.Uint64 // of the lease, see Node.inFlight
+	force       atomic.Int64  // how long a node may be idle before it is asked again
+	slowStart   atomic.Int64  // 0 while it does not apply
+	mean        average       // latency
+	concurrency average       // calls of this client in flight
+
+	mu     sync.Mutex // of what follows
+	nodes  map[string]*Node
+	ticked time.Duration
+	turned time.Duration // when the epoch began
+	picked uint64        // at the last tick
+	rate   float64       // picks per second
+	ticks  int
+}
+
+func newService(o *options, name string) *service {
+	s := &service{o: o, name: name, ready: make(chan struct{}), nodes: map[string]*Node{}, ticked: o.now(), turned: o.now()}
+	s.mean.set(float64(time.Millisecond))
+	s.force.Store(int64(forceAfter))
+	return s
+}
+
+// follow keeps members up to date until ctx ends.
+func (s *service) follow(ctx context.Context) {
+	for snap, err := range s.o.source.Watch(ctx, s.name) {
+		if err != nil {
+			s.failed.Store(&err)
+			s.once.Do(func() { close(s.ready) })
+			return
+		}
+		if snap.State == discovery.Cold {
+			if snap.Err != nil {
+				s.failed.Store(&snap.Err)
+			}
+			continue
+		}
+		s.update(snap)
+	}
+}
+
+func (s *service) update(snap discovery.Snapshot) {
+	s.mu.Lock()
+	m := s.compileMembers(snap)
+	s.members.Store(m)
+	s.mu.Unlock()
+	s.refresh()
+	s.once.Do(func() { close(s.ready) })
+}
+
+const (
+	tick       = time.Second
+	forceAfter = 2 * time.Second
+)
+
+// refresh does what is done each second.
+func (s *service) refresh() {
+	m := s.members.Load()
+	if m == nil {
+		return
+	}
+	now := s.o.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var total uint64
+	var weighted, samples float64
+	fresh := 0
+	for _, n := range m.all {
+		for c := range classes {
+			total += n.outcomes[c].Load()
+		}
+		if l := n.latency.value(); l > 0 {
+			weighted, samples = weighted+l, samples+1
+		}
+		if now-time.Duration(n.since.Load()) < s.o.start {
+			fresh++
+		}
+	}
+	if samples > 0 {
+		s.mean.set(weighted / samples)
+	}
+	if age := now - s.ticked; age >= tick {
+		if total >= s.picked {
+			s.rate += 0.3 * (float64(total-s.picked)/age.Seconds() - s.rate)
+		}
+		s.picked, s.ticked = total, now
+		s.ticks++
+	}
+	// While most nodes are new there is nobody to take the load from them.
+	if 2*fresh > len(m.all) {
+		s.slowStart.Store(0)
+	} else {
+		s.slowStart.Store(int64(s.o.start))
+	}
+	if s.rate > 0 { // at most one call in a hundred asks again what was learnt long ago
+		s.force.Store(int64(max(forceAfter, time.Duration(100*float64(len(m.all))/s.rate*float64(time.Second)))))
+	}
+	if now-s.turned >= s.o.lease {
+		s.turned = now
+		next := s.epoch.Load() + 1
+		for _, n := range s.nodes {
+			n.inFlight[next&1].Store(0)
+		}
+		s.epoch.Store(next)
+	}
+	for _, n := range slow(m.all, s.o.eject.Slower, now) {
+		s.out(m, n, "slower than its peers", now)
+		n.latency.set(s.mean.value()) // judged anew when it is back
+	}
+	if s.ticks%30 == 0 {
+		for _, n := range m.all {
+			n.forgive()
+		}
+	}
+	concurrency := s.rate * s.mean.value() / float64(time.Second) // Little's law
+	s.concurrency.set(concurrency)
+	m.whole.refresh(s.o, now, concurrency)
+	for _, v := range m.subsets.Range {
+		v.(*subset).refresh(s.o, now, concurrency)
+	}
+}
+
+// out ejects a node if not too many are out. The lock is held.
+func (s *service) out(m *members, n *Node, reason string, now time.Duration) {
+	out := 0
+	for _, p := range m.all {
+		if p != n && p.out(now) {
+			out++
+		}
+	}
+	limit := max(int(s.o.eject.Cap*float64(len(m.all))), 1)
+	if len(m.all) < 2 || out >= limit {
+		return
+	}
+	d := n.eject(s.o.eject, reason, now)
+	s.o.logger.Warn("router: instance out of rotation", "service", s.name, "instance", n.id, "reason", reason, "for", d)
+}
+
+// done takes in the outcome of a call to a node.
+func (s *service) done(n *Node, o Outcome) {
+	n.done(o)
+	reason := n.judge(o.Class, s.o.eject, s.o.now)
+	if reason == "" {
+		return
+	}
+	m := s.members.Load()
+	now := s.o.now()
+	s.mu.Lock()
+	s.out(m, n, reason, now)
+	s.mu.Unlock()
+	m.whole.refresh(s.o, now, s.concurrency.value())
+}

@@ -1,0 +1,77 @@
+package router
+
+import (
+	"math/bits"
+	"time"
+)
+
+// Strategy chooses one of several nodes. A value belongs to one router; New
+// asks for one Chooser per service and set of labels.
+type Strategy interface {
+	// Chooser returns what chooses among the nodes of one subset.
+	Chooser() Chooser
+	// String names the strategy.
+	String() string
+}
+
+// Chooser chooses. It is called concurrently, on the path of every request: it
+// must not lock for long or allocate.
+type Chooser interface {
+	// Choose returns the index of one of the nodes, of which there is at least
+	// one. It passes over nodes for which r.Usable is false if it can.
+	Choose(r *Request, nodes []*Node) int
+}
+
+// Request is one choice to be made.
+type Request struct {
+	Key      uint64 // the hash of Key's text
+	HasKey   bool
+	Aperture int // how many of the nodes, from the first, this client needs for its load
+	Panic    bool
+
+	now, slowStart, force time.Duration
+	mean                  float64 // latency of the service, nanoseconds
+	random                uint64
+	exclude               []string
+}
+
+// Random returns a number in [0, n).
+func (r *Request) Random(n int) int {
+	r.random += 0x9e3779b97f4a7c15
+	hi, _ := bits.Mul64(mix(r.random), uint64(n))
+	return int(hi)
+}
+
+// Usable reports whether a node is in rotation and was not excluded.
+func (r *Request) Usable(n *Node) bool {
+	if !r.Panic && n.out(r.now) {
+		return false
+	}
+	for _, id := range r.exclude {
+		if id == n.id {
+			return false
+		}
+	}
+	return true
+}
+
+// Weight is the node's weight as it counts now.
+func (r *Request) Weight(n *Node) float64 { return n.weight(r.now, r.slowStart) }
+
+// Cost is what a call to the node would cost: lower is better.
+func (r *Request) Cost(n *Node) float64 { return n.cost(r) }
+
+// another returns the first usable node from a random place on, or -1.
+func another(r *Request, nodes []*Node) int {
+	start := r.Random(len(nodes))
+	for i := range nodes {
+		j := start + i
+		if j >= len(nodes) {
+			j -= len(nodes)
+		}
+		if r.Usable(nodes[j]) {
+			return j
+		}
+	}
+	return -1
+}

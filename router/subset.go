@@ -1,0 +1,161 @@
+package router
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+)
+
+// Fallback is what happens to labels that no instance carries, or none that is
+// in rotation.
+type Fallback uint8
+
+const (
+	FallbackNone Fallback = iota // a *NoMatchError
+	FallbackAny                  // the labels are ignored
+)
+
+// subset is the nodes that carry all of some labels, compiled once for a set of
+// instances.
+type subset struct {
+	nodes    []*Node // in this client's order
+	chooser  Chooser
+	known    int
+	panic    atomic.Bool // too few of the nodes are in rotation
+	aperture atomic.Int32
+	used     atomic.Bool // since the last tick
+}
+
+// members is what discovery last said, compiled.
+type members struct {
+	all     []*Node  // in this client's order
+	subsets sync.Map // labels → *subset
+	count   atomic.Int32
+	whole   *subset
+}
+
+// maxSubsets bounds how many sets of labels are kept compiled; callers choose labels.
+const maxSubsets = 256
+
+// labelsKey is the labels as one string.
+func labelsKey(l map[string]string) string {
+	keys := slices.Sorted(maps.Keys(l))
+	var b strings.Builder
+	for _, k := range keys {
+		b.WriteString(k)
+		b.WriteByte(0)
+		b.WriteString(l[k])
+		b.WriteByte(0)
+	}
+	return b.String()
+}
+
+// carries reports whether an instance has all of the labels. Keys are compared
+// without regard to case, since they travel as headers.
+func carries(in *discovery.Instance, l map[string]string) bool {
+	for k, v := range l {
+		if got, ok := in.Labels[k]; ok && got == v {
+			continue
+		}
+		found := false
+		for have, got := range in.Labels {
+			if strings.EqualFold(have, k) && got == v {
+				found = true
+				break
+			}
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
+
+// subset returns the nodes for some labels.
+func (m *members) subset(o *options, l map[string]string) *subset {
+	if len(l) == 0 {
+		return m.whole
+	}
+	key := labelsKey(l)
+	if v, ok := m.subsets.Load(key); ok {
+		s := v.(*subset)
+		s.used.Store(true)
+		return s
+	}
+	s := m.compile(o, func(n *Node) bool { return carries(n.Instance(), l) })
+	if len(s.nodes) == 0 && o.fallback == FallbackAny {
+		s = m.whole
+	}
+	if m.count.Add(1) > maxSubsets {
+		m.subsets.Clear()
+		m.count.Store(1)
+	}
+	v, _ := m.subsets.LoadOrStore(key, s)
+	return v.(*subset)
+}
+
+func (m *members) compile(o *options, match func(*Node) bool) *subset {
+	s := &subset{chooser: o.strategy.Chooser(), known: len(m.all)}
+	for _, n := range m.all {
+		if match(n) {
+			s.nodes = append(s.nodes, n)
+		}
+	}
+	s.refresh(o, o.now(), 0)
+	return s
+}
+
+// refresh decides anew what depends on time: panic and the aperture.
+func (s *subset) refresh(o *options, now time.Duration, concurrency float64) {
+	in := 0
+	for _, n := range s.nodes {
+		if !n.out(now) {
+			in++
+		}
+	}
+	s.panic.Store(len(s.nodes) > 0 && (in == 0 || float64(in) < o.panic*float64(len(s.nodes))))
+	// The load that a node gets from this client should be about a half call
+	// in flight; fewer than eight nodes can't spread what is slow.
+	want := max(int(concurrency/0.5)+1, 8)
+	s.aperture.Store(int32(min(want, len(s.nodes))))
+}
+
+// compileMembers takes over what is known of nodes that stay.
+func (sv *service) compileMembers(snap discovery.Snapshot) *members {
+	now := sv.o.now()
+	m := &members{}
+	present := map[string]bool{}
+	for i := range snap.Instances {
+		in := &snap.Instances[i]
+		present[in.ID] = true
+		n := sv.nodes[in.ID]
+		if n == nil {
+			n = newNode(in, sv.o.client, now)
+			sv.nodes[in.ID] = n
+		}
+		n.gone = 0
+		n.instance.Store(in)
+		if in.Status == discovery.Up {
+			m.all = append(m.all, n)
+		}
+	}
+	for id, n := range sv.nodes {
+		if present[id] {
+			continue
+		}
+		if n.gone == 0 {
+			n.gone = now
+		} else if now-n.gone > sv.o.keep {
+			delete(sv.nodes, id)
+		}
+	}
+	slices.SortFunc(m.all, func(a, b *Node) int { return cmp.Compare(a.order, b.order) })
+	m.whole = m.compile(sv.o, func(*Node) bool { return true })
+	return m
+}
