@@ -18,7 +18,7 @@ func fleet(t *testing.T, n int, opts ...monitor.Option) []monitor.Monitor {
 		return []string{"a", "b", "c"}[:n], service == "orders"
 	})
 	for _, id := range []string{"a", "b", "c"}[:n] {
-		own := append([]monitor.Option{m.Backend(), expected, monitor.WithInstance(monitor.Instance{ID: id, Service: "orders"})}, opts...)
+		own := append([]monitor.Option{monitor.WithMemory(m), expected, monitor.WithInstance(monitor.Instance{ID: id, Service: "orders"})}, opts...)
 		out = append(out, start(t, own...))
 	}
 	return out

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -26,8 +27,11 @@ func NewMemory() *Memory {
 	return &Memory{newest: map[string]held{}, changed: make(chan struct{})}
 }
 
-// Backend makes a Monitor publish to, and follow, this Memory.
-func (m *Memory) Backend() Option {
+// WithMemory makes a Monitor publish to, and follow, a Memory that others use too.
+func WithMemory(m *Memory) Option {
+	if m == nil {
+		return func(*options) error { return errors.New("nil memory") }
+	}
 	return WithDriver("memory", func(context.Context) (Driver, error) { return memoryDriver{m}, nil })
 }
 

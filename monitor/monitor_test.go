@@ -326,7 +326,7 @@ func TestBadInputIsRefused(t *testing.T) {
 		}
 	}
 	m := monitor.NewMemory()
-	if _, err := monitor.New(m.Backend(), m.Backend()); !errors.Is(err, monitor.ErrInvalid) {
+	if _, err := monitor.New(monitor.WithMemory(m), monitor.WithMemory(m)); !errors.Is(err, monitor.ErrInvalid) {
 		t.Errorf("two backends: %v", err)
 	}
 	mo := start(t)
