@@ -1,0 +1,102 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/conn"
+)
+
+// Option configures Backend.
+type Option func(*driver) error
+
+// WithClient sends requests through the caller's client, which must not have a
+// timeout: a stream has no end. Close leaves it alone.
+func WithClient(c *http.Client) Option {
+	return func(d *driver) error {
+		if c == nil {
+			return errors.New("nil client")
+		}
+		d.client = c
+		return nil
+	}
+}
+
+// WithTLS sets how https addresses are verified.
+func WithTLS(c *tls.Config) Option {
+	return func(d *driver) error {
+		if c == nil {
+			return errors.New("nil TLS configuration")
+		}
+		d.own.TLSClientConfig = c
+		return nil
+	}
+}
+
+// WithHeader adds a header to every request, for instance Authorization.
+func WithHeader(name, value string) Option {
+	return func(d *driver) error {
+		if name == "" {
+			return errors.New("a header without a name")
+		}
+		d.header.Add(name, value)
+		return nil
+	}
+}
+
+// Backend makes discovery.New read from the relay at a URL, http or https, or
+// from the first of several, with commas between, that answers.
+func Backend(address string, opts ...Option) discovery.Option {
+	return discovery.WithDriver("relay", func(context.Context) (discovery.Driver, error) {
+		d := &driver{header: http.Header{}, own: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second}}
+		for _, part := range strings.Split(address, ",") {
+			u, err := url.Parse(part)
+			if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+				return nil, fmt.Errorf("address %q, want http://host:port", conn.Redact(part))
+			}
+			d.bases = append(d.bases, strings.TrimSuffix(part, "/"))
+		}
+		d.client = &http.Client{Transport: d.own}
+		for i, opt := range opts {
+			if opt == nil {
+				return nil, fmt.Errorf("option %d is nil", i)
+			}
+			if err := opt(d); err != nil {
+				return nil, err
+			}
+		}
+		return d, nil
+	})
+}
+
+// driver implements discovery.Driver.
+type driver struct {
+	bases   []string
+	current atomic.Uint32 // the relay that answered last
+	header  http.Header
+	client  *http.Client
+	own     *http.Transport
+}
+
+func (d *driver) Close() error {
+	d.own.CloseIdleConnections()
+	return nil
+}
+
+func (d *driver) Register(context.Context, discovery.Instance, time.Duration) error {
+	return discovery.ErrUnsupported
+}
+
+func (d *driver) Renew(context.Context, discovery.Instance, time.Duration) error {
+	return discovery.ErrUnsupported
+}
+
+func (d *driver) Deregister(context.Context, string, string) error { return discovery.ErrUnsupported }

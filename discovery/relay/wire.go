@@ -1,0 +1,19 @@
+package relay
+
+import (
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+)
+
+// beat is how often a stream says that nothing has changed.
+const beat = 10 * time.Second
+
+// line is one line of a stream, as JSON.
+type line struct {
+	Instances []discovery.Instance `json:"instances,omitempty"`
+	Preserved int                  `json:"preserved,omitempty"` // at the end of Instances
+	Same      bool                 `json:"same,omitempty"`      // as the line before, which is confirmed
+	Age       int64                `json:"age_ms,omitempty"`    // since the registry confirmed it to the relay
+	Stale     string               `json:"stale,omitempty"`     // why it doesn't any more
+}
