@@ -1,6 +1,7 @@
 package etcd_test
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/micro/go-platform/internal/leak"
@@ -10,7 +11,10 @@ import (
 	"github.com/micro/go-platform/sync/locktest"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "12") // the cases wait for TTLs, they don't compute
+	leak.Main(m)
+}
 
 func TestEtcdKeepsTheContract(t *testing.T) {
 	server := servertest.SharedEtcd(t)

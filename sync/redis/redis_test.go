@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"flag"
 	"testing"
 	"time"
 
@@ -11,7 +12,10 @@ import (
 	"github.com/micro/go-platform/sync/redis"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "12") // the cases wait for TTLs, they don't compute
+	leak.Main(m)
+}
 
 func TestRedisKeepsTheContract(t *testing.T) {
 	server := servertest.SharedRedis(t)

@@ -1,0 +1,246 @@
+// Package consul keeps locks, semaphores and elections of package sync in
+// Consul.
+//
+// # Backends
+//
+// An agent, or several of one cluster of which one is used at a time.
+//
+// # Semantics
+//
+// A claim has a session of its own and queues with a key that ends with the
+// session. Who is first in the queue acquires the lock's key; of a semaphore,
+// the first so many hold. So the order is that of arrival, over all processes.
+//
+//	sync/<namespace>/lock/<id>/queue/<nonce>   "1 <owner>", the order is that of CreateIndex
+//	sync/<namespace>/lock/<id>/holder          "1 <owner>", acquired with the session
+//
+// The fencing token is the ModifyIndex of the acquired key, a semaphore's the
+// CreateIndex of its place: indexes of the cluster's log, which rise for as long
+// as its data lives, also when keys are deleted. (LockIndex, which Consul's own
+// documentation recommends, starts again when the key is deleted.)
+//
+// Consul keeps sessions for at least 10 s and ends a silent one after one to two
+// TTLs. Sessions have no health checks: with the usual one, an agent that
+// fails would end them before their time, while the holder still trusts it.
+// WithLockDelay makes Consul wait longer still before it gives a silent holder's
+// lock to somebody else.
+//
+// Sessions that came to a good end are used again, so locking costs two
+// transactions and unlocking one.
+//
+// # Errors
+//
+// As in package sync.
+//
+// # Closing
+//
+// Close destroys the sessions. A client given with WithClient stays open.
+package consul
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	gosync "sync"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	consulconn "github.com/micro/go-platform/internal/conn/consul"
+	"github.com/micro/go-platform/internal/fault"
+	dsync "github.com/micro/go-platform/sync"
+)
+
+// Option configures Backend and WithClient.
+type Option func(*options) error
+
+type options struct {
+	consulconn.Config
+	lockDelay time.Duration
+	minTTL    time.Duration
+}
+
+// WithTLS connects with TLS, whatever the address says.
+func WithTLS(c *tls.Config) Option {
+	return func(o *options) error {
+		if c == nil {
+			return errors.New("nil TLS configuration")
+		}
+		o.TLS = c
+		return nil
+	}
+}
+
+// WithToken sends an ACL token. It needs session:write and key:write on
+// "sync/". It overrides that of a URL.
+func WithToken(token string) Option {
+	return func(o *options) error {
+		if token == "" {
+			return errors.New("empty token")
+		}
+		o.Token = token
+		return nil
+	}
+}
+
+// WithDatacenter selects a datacenter other than the agent's. Locks exclude
+// each other within one datacenter.
+func WithDatacenter(name string) Option {
+	return func(o *options) error {
+		if name == "" {
+			return errors.New("empty datacenter")
+		}
+		o.Datacenter = name
+		return nil
+	}
+}
+
+// WithLockDelay makes Consul refuse for d to give a lock to anyone else after
+// its holder's session has ended by itself, up to 60 s. Consul's own default is
+// 15 s; here it is none, because holders give up by themselves before their
+// sessions end.
+func WithLockDelay(d time.Duration) Option {
+	return func(o *options) error {
+		if d < 0 || d > time.Minute {
+			return fmt.Errorf("lock delay %v, want 0 to 60 s", d)
+		}
+		o.lockDelay = d
+		return nil
+	}
+}
+
+// WithMinTTL says that the servers' session_ttl_min is not the default of 10 s.
+func WithMinTTL(d time.Duration) Option {
+	return func(o *options) error {
+		if d <= 0 {
+			return fmt.Errorf("minimum TTL %v, want a positive one", d)
+		}
+		o.minTTL = d
+		return nil
+	}
+}
+
+// Backend selects the agent at addr: "host", "host:port", several separated by
+// commas of which any will do, or a URL such as "consuls://:token@host:8501"
+// (schemes consul, consuls, http and https). The default port is 8500, with TLS
+// 8501.
+func Backend(addr string, opts ...Option) dsync.Option {
+	return backend(options{Config: consulconn.Config{Address: addr}}, opts)
+}
+
+// WithClient selects an agent by the user's own client, which Close leaves
+// open.
+func WithClient(c *api.Client, opts ...Option) dsync.Option {
+	if c == nil {
+		return dsync.WithDriver("consul", func(context.Context) (dsync.Driver, error) { return nil, errors.New("nil client") })
+	}
+	return backend(options{Config: consulconn.Config{Client: c}}, opts)
+}
+
+func backend(o options, opts []Option) dsync.Option {
+	return dsync.WithDriver("consul", func(context.Context) (dsync.Driver, error) {
+		o := o
+		o.minTTL = 10 * time.Second
+		for _, opt := range opts {
+			if opt == nil {
+				return nil, errors.New("nil option")
+			}
+			if err := opt(&o); err != nil {
+				return nil, err
+			}
+		}
+		c, err := consulconn.Open(o.Config)
+		if err != nil {
+			return nil, err
+		}
+		return &driver{conn: c, options: o, idle: map[time.Duration][]*session{}}, nil
+	})
+}
+
+type driver struct {
+	options
+	conn *consulconn.Conn
+
+	mu     gosync.Mutex
+	idle   map[time.Duration][]*session // by TTL
+	closed bool
+}
+
+func (d *driver) Features() dsync.Features {
+	return dsync.Features{Fair: true, Durable: true, MinTTL: d.minTTL, TTLStep: time.Second, Delay: d.lockDelay}
+}
+
+func (d *driver) Ping(ctx context.Context) error {
+	err := d.conn.Ping(ctx)
+	if err != nil && fault.KindOf(err) == nil {
+		err = fault.Mark(fault.Unavailable, err)
+	}
+	return err
+}
+
+func (d *driver) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	idle := d.idle
+	d.idle = nil
+	d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for _, sessions := range idle {
+		for _, s := range sessions {
+			s.destroy(ctx) // else they end by themselves
+		}
+	}
+	return d.conn.Close()
+}
+
+// keys are those of one id. A segment of dots would be cleaned away from a URL.
+type keys struct{ holder, queue string }
+
+func keysOf(key string) keys {
+	parts := strings.Split(key, "/")
+	for i, p := range parts {
+		if p == "." || p == ".." {
+			parts[i] = strings.ReplaceAll(p, ".", "%2E")
+		}
+	}
+	key = strings.Join(parts, "/")
+	return keys{holder: key + "/holder", queue: key + "/queue/"}
+}
+
+func consistent(ctx context.Context) *api.QueryOptions {
+	return (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx)
+}
+
+func (d *driver) Holder(ctx context.Context, key string) (dsync.Candidate, error) {
+	p, _, err := d.conn.KV().Get(keysOf(key).holder, consistent(ctx))
+	if err != nil {
+		return dsync.Candidate{}, consulconn.Read(err)
+	}
+	if c := candidate(p); c.Token > 0 {
+		return c, nil
+	}
+	return dsync.Candidate{}, dsync.ErrNoLeader
+}
+
+// candidate is who holds a key: nobody if no session does, whatever the value
+// says.
+func candidate(p *api.KVPair) dsync.Candidate {
+	if p == nil || p.Session == "" {
+		return dsync.Candidate{}
+	}
+	_, owner := parse(p)
+	return dsync.Candidate{Owner: owner, Token: p.ModifyIndex}
+}
+
+func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candidate)) error {
+	get := func(q *api.QueryOptions) (*api.KVPair, *api.QueryMeta, error) {
+		q.RequireConsistent = true
+		return d.conn.KV().Get(keysOf(key).holder, q)
+	}
+	return consulconn.Follow(ctx, consulconn.Poll{}, get, func(a consulconn.Answer[*api.KVPair]) error {
+		report(candidate(a.Value))
+		return nil
+	})
+}

@@ -1,0 +1,26 @@
+package consul_test
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
+	dsync "github.com/micro/go-platform/sync"
+	"github.com/micro/go-platform/sync/consul"
+	"github.com/micro/go-platform/sync/locktest"
+)
+
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "12") // the cases wait for TTLs, they don't compute
+	leak.Main(m)
+}
+
+func TestConsulKeepsTheContract(t *testing.T) {
+	server := servertest.Consul(t, servertest.WithArgs(`-hcl=session_ttl_min="1s"`))
+	locktest.Run(t, locktest.Harness{
+		Late:    4 * time.Second, // sessions end after one to two TTLs
+		Backend: func(testing.TB) dsync.Option { return consul.Backend(server.Addr(), consul.WithMinTTL(time.Second)) },
+	})
+}
