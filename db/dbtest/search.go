@@ -1,0 +1,383 @@
+package dbtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/db"
+)
+
+func oddValues(t *testing.T, b *bench) {
+	d, tb := b.table(t)
+	fs := d.Features()
+	for i, s := range oddStrings {
+		mustCreate(t, tb, &db.Record{ID: id(i), Metadata: map[string]any{"a": s, "c": []string{"x", s}}})
+	}
+	b.settle(t)
+	want := func(match func(s string) bool) []string {
+		w := []string{}
+		for i, s := range oddStrings {
+			if match(s) {
+				w = append(w, id(i))
+			}
+		}
+		return w
+	}
+	for _, s := range oddStrings {
+		if got, w := ids(t, tb, db.Where(db.Equal("a", s))), want(func(o string) bool { return o == s }); !slices.Equal(got, w) {
+			t.Errorf("Equal %q finds %v, want %v", s, got, w)
+		}
+		if fs.Prefix {
+			if got, w := ids(t, tb, db.Where(db.Prefix("a", s))), want(func(o string) bool { return len(o) >= len(s) && o[:len(s)] == s }); !slices.Equal(got, w) {
+				t.Errorf("Prefix %q finds %v, want %v", s, got, w)
+			}
+		}
+		if fs.Contains {
+			if got, w := ids(t, tb, db.Where(db.Contains("a", s))), want(func(o string) bool { return bytes.Contains([]byte(o), []byte(s)) }); !slices.Equal(got, w) {
+				t.Errorf("Contains %q finds %v, want %v", s, got, w)
+			}
+			if got, w := ids(t, tb, db.Where(db.Contains("c", s))), want(func(o string) bool { return o == s }); !slices.Equal(got, w) {
+				t.Errorf("Contains %q in lists finds %v, want %v", s, got, w)
+			}
+		}
+	}
+	key := `'odd" %_;\ключ`
+	tb, err := d.Table(t.Context(), "odd", db.Index(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustCreate(t, tb, &db.Record{ID: "x", Metadata: map[string]any{key: "v"}}, &db.Record{ID: "y", Metadata: map[string]any{"other": "v"}})
+	b.settle(t)
+	if got := ids(t, tb, db.Where(db.Equal(key, "v"))); !slices.Equal(got, []string{"x"}) {
+		t.Errorf("the key %q finds %v", key, got)
+	}
+}
+
+// values are what the random records have.
+var values = []any{
+	"", "a", "ab", "abc", "b", "B", "é", "a%", true, false, int64(0), int64(1), int64(-1), int64(2), 0.0, 1.0, 1.5, -1.5, 2.0, int64(math.MaxInt64), float64(math.MaxInt64),
+	int64(math.MinInt64), int64(1<<53 + 1), int64(1 << 53), float64(1 << 53), 1e300, -1e300, 5e-324, time.Unix(0, 0).UTC(), time.Unix(1, 1000).UTC(), time.Unix(-1, 0).UTC(),
+	[]string{"a", "b"}, []string{"ab"}, []string{},
+}
+
+// populate creates records with random metadata from a fixed seed.
+func populate(t *testing.T, tb db.Table, n int) []*db.Record {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var rs []*db.Record
+	for i := range n {
+		r := &db.Record{ID: id(i), Metadata: map[string]any{}}
+		for _, k := range []string{"a", "b", "c"} {
+			if rnd.IntN(4) > 0 {
+				r.Metadata[k] = values[rnd.IntN(len(values))]
+			}
+		}
+		mustCreate(t, tb, r)
+		rs = append(rs, r)
+	}
+	return rs
+}
+
+func matching(rs []*db.Record, f db.Filter) []string {
+	w := []string{}
+	for _, r := range rs {
+		if f.Match(r) {
+			w = append(w, r.ID)
+		}
+	}
+	return w
+}
+
+func filters(t *testing.T, b *bench) {
+	d, tb := b.table(t)
+	fs := d.Features()
+	rs := populate(t, tb, 150)
+	b.settle(t)
+	var list []db.Filter
+	for _, v := range values {
+		if _, ok := v.([]string); ok {
+			continue
+		}
+		list = append(list, db.Equal("a", v), db.In("b", v, "a", int64(2)), db.And(db.Equal("a", v), db.Equal("b", "a")))
+		if fs.Compare {
+			list = append(list, db.Less("a", v), db.LessOrEqual("a", v), db.Greater("a", v), db.GreaterOrEqual("a", v))
+		}
+		if fs.Not {
+			list = append(list, db.NotEqual("a", v), db.Not(db.In("a", v)))
+		}
+		if fs.Or {
+			list = append(list, db.Or(db.Equal("a", v), db.Equal("b", v)))
+		}
+	}
+	if fs.Prefix {
+		list = append(list, db.Prefix("a", ""), db.Prefix("a", "a"), db.Prefix("a", "ab"), db.Prefix("b", "é"))
+	}
+	if fs.Contains {
+		list = append(list, db.Contains("a", "b"), db.Contains("a", ""), db.Contains("c", "ab"))
+	}
+	if fs.Exists {
+		list = append(list, db.Exists("a"), db.Exists("none"))
+	}
+	if fs.Or && fs.Not && fs.Exists && fs.Compare && fs.AnyKey {
+		list = append(list, db.Or(), db.And(), db.Not(db.Exists("a")), db.Not(db.Or(db.Exists("a"), db.Greater("b", 0))),
+			db.And(db.Or(db.Equal("a", "a"), db.Less("b", 1.5)), db.Not(db.And(db.Exists("c"), db.Equal("a", "ab")))),
+			db.Not(db.Not(db.Equal("a", "a"))), db.Equal(db.FieldVersion, 1), db.Greater(db.FieldVersion, 1),
+			db.Greater(db.FieldCreated, time.Now().Add(-time.Hour)), db.Less(db.FieldUpdated, time.Now().Add(-time.Hour)),
+			db.In(db.FieldID, id(3), id(5), "none"), db.GreaterOrEqual(db.FieldID, id(140)), db.Prefix(db.FieldID, "id0001"), db.Not(db.Prefix(db.FieldID, "id")))
+	}
+	for _, f := range list {
+		want := matching(rs, f)
+		if got := ids(t, tb, db.Where(f)); !slices.Equal(got, want) {
+			t.Errorf("%+v\nfinds %v\nwant  %v", f, got, want)
+		}
+		if fs.Count {
+			if n, err := tb.Count(t.Context(), db.Where(f)); err != nil || int(n) != len(want) {
+				t.Errorf("%+v: Count = %d, %v, want %d", f, n, err, len(want))
+			}
+		}
+	}
+	if got, want := ids(t, tb, db.Where(db.Equal("a", "a"), db.Equal("b", "b"))), matching(rs, db.And(db.Equal("a", "a"), db.Equal("b", "b"))); !slices.Equal(got, want) {
+		t.Errorf("two filters find %v, want %v", got, want)
+	}
+}
+
+func numbers(t *testing.T, b *bench) {
+	d, tb := b.table(t)
+	mustCreate(t, tb, &db.Record{ID: "int", Metadata: map[string]any{"n": 5}}, &db.Record{ID: "float", Metadata: map[string]any{"n": 5.0}},
+		&db.Record{ID: "string", Metadata: map[string]any{"n": "5"}}, &db.Record{ID: "snowflake", Metadata: map[string]any{"n": int64(1541815603606036480)}},
+		&db.Record{ID: "next", Metadata: map[string]any{"n": int64(1541815603606036481)}})
+	b.settle(t)
+	for name, c := range map[string]struct {
+		f    db.Filter
+		want []string
+	}{
+		"int": {db.Equal("n", 5), []string{"float", "int"}}, "float": {db.Equal("n", 5.0), []string{"float", "int"}}, "string": {db.Equal("n", "5"), []string{"string"}},
+		"exact": {db.Equal("n", int64(1541815603606036481)), []string{"next"}},
+	} {
+		if got := ids(t, tb, db.Where(c.f)); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	if d.Features().Compare {
+		if got := ids(t, tb, db.Where(db.Greater("n", 4.5), db.Less("n", int64(1541815603606036481)))); !slices.Equal(got, []string{"float", "int", "snowflake"}) {
+			t.Errorf("range finds %v", got)
+		}
+	}
+}
+
+func times(t *testing.T, b *bench) {
+	_, tb := b.table(t)
+	at := time.Date(2030, 1, 1, 12, 0, 0, 123456789, time.UTC)
+	mustCreate(t, tb, &db.Record{ID: "x", Metadata: map[string]any{"a": at}})
+	b.settle(t)
+	zone := at.In(time.FixedZone("x", 2*3600))
+	if got := ids(t, tb, db.Where(db.Equal("a", zone))); len(got) != 1 {
+		t.Error("the same instant in another zone is not found")
+	}
+	if got := ids(t, tb, db.Where(db.Equal("a", at.Add(time.Microsecond)))); len(got) != 0 {
+		t.Error("another microsecond is found")
+	}
+}
+
+func unsupported(t *testing.T, b *bench) {
+	d, tb := b.table(t)
+	fs := d.Features()
+	check := func(what string, can bool, err error) {
+		t.Helper()
+		if can && err != nil {
+			t.Errorf("%s is declared and fails: %v", what, err)
+		}
+		if !can {
+			wantErr(t, what+" is not declared", err, db.ErrUnsupported)
+		}
+	}
+	search := func(opts ...db.SearchOption) error { _, err := tb.Search(t.Context(), opts...); return err }
+	check("compare", fs.Compare, search(db.Where(db.Less("a", 1))))
+	check("prefix", fs.Prefix, search(db.Where(db.Prefix("a", "x"))))
+	check("contains", fs.Contains, search(db.Where(db.Contains("a", "x"))))
+	check("exists", fs.Exists, search(db.Where(db.Exists("a"))))
+	check("or", fs.Or, search(db.Where(db.Or(db.Equal("a", 1), db.Equal("b", 1)))))
+	check("not", fs.Not, search(db.Where(db.Not(db.Equal("a", 1)))))
+	check("not equal", fs.Not, search(db.Where(db.NotEqual("a", 1))))
+	check("order", fs.Order, search(db.OrderBy("a")))
+	check("any key", fs.AnyKey, search(db.Where(db.Equal("undeclared", 1))))
+	_, err := tb.Count(t.Context())
+	check("count", fs.Count, err)
+	check("transactions", fs.Transactions, d.Tx(t.Context(), func(context.Context, db.DB) error { return nil }))
+}
+
+func order(t *testing.T, b *bench) {
+	d, tb := b.table(t)
+	if !d.Features().Order {
+		t.Skip("the backend has no order but that of ids")
+	}
+	rs := populate(t, tb, 120)
+	b.settle(t)
+	for _, keys := range [][]db.Order{{{Key: "a"}}, {{Key: "a", Desc: true}}, {{Key: "a"}, {Key: "b", Desc: true}}, {{Key: "b", Desc: true}, {Key: "a", Desc: true}},
+		{{Key: db.FieldCreated, Desc: true}}, {{Key: db.FieldVersion}, {Key: "c"}}, {{Key: db.FieldID, Desc: true}}, {{Key: "none"}}} {
+		sorted := slices.Clone(rs)
+		slices.SortFunc(sorted, func(x, y *db.Record) int {
+			for _, k := range append(slices.Clone(keys), db.Order{Key: db.FieldID, Desc: keys[len(keys)-1].Desc}) {
+				c := bytes.Compare(db.SortKey(db.ValueOf(x, k.Key)), db.SortKey(db.ValueOf(y, k.Key)))
+				if k.Desc {
+					c = -c
+				}
+				if c != 0 {
+					return c
+				}
+			}
+			return 0
+		})
+		var want []string
+		for _, r := range sorted {
+			want = append(want, r.ID)
+		}
+		for _, limit := range []int{7, 1000} {
+			if got := ids(t, tb, db.OrderByKeys(keys...), db.Limit(limit)); !slices.Equal(got, want) {
+				t.Errorf("order by %v in pages of %d:\n got %v\nwant %v", keys, limit, got, want)
+			}
+		}
+	}
+	var desc []string
+	for _, r := range rs {
+		desc = append(desc, r.ID)
+	}
+	slices.Reverse(desc)
+	if got := ids(t, tb, db.OrderBy("-"+db.FieldID), db.Limit(11)); !slices.Equal(got, desc) {
+		t.Errorf("descending by id: %v", got)
+	}
+}
+
+func pages(t *testing.T, b *bench) {
+	_, tb := b.table(t)
+	var want []string
+	for i := range 25 {
+		r := &db.Record{ID: id(i), Metadata: map[string]any{"owner": "ann"}}
+		mustCreate(t, tb, r, &db.Record{Metadata: map[string]any{"owner": "bob"}})
+		want = append(want, r.ID)
+	}
+	b.settle(t)
+	var got []string
+	cursor, sizes := "", []int{}
+	for {
+		p, err := tb.Search(t.Context(), db.Where(db.Equal("owner", "ann")), db.Limit(10), db.After(cursor))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, len(p.Records))
+		for _, r := range p.Records {
+			got = append(got, r.ID)
+		}
+		if cursor = p.Next; cursor == "" {
+			break
+		}
+	}
+	if !slices.Equal(got, want) || !slices.Equal(sizes, []int{10, 10, 5}) {
+		t.Errorf("pages of %v: %v", sizes, got)
+	}
+	p, err := tb.Search(t.Context(), db.Where(db.Equal("owner", "ann")), db.Limit(25))
+	if err != nil || len(p.Records) != 25 || p.Next != "" {
+		t.Errorf("a page that holds all: %d records, next %q, %v", len(p.Records), p.Next, err)
+	}
+	p, err = tb.Search(t.Context(), db.Where(db.Equal("owner", "eve")))
+	if err != nil || len(p.Records) != 0 || p.Next != "" {
+		t.Errorf("an empty page: %+v, %v", p, err)
+	}
+}
+
+func pagesUnderWriters(t *testing.T, b *bench) {
+	d, tb := b.table(t)
+	if !d.Features().Immediate {
+		t.Skip("searches are behind writes")
+	}
+	stay := map[string]bool{}
+	for i := range 100 {
+		mustCreate(t, tb, &db.Record{ID: fmt.Sprintf("m%04d", 10*i), Metadata: map[string]any{"owner": "ann"}})
+		stay[fmt.Sprintf("m%04d", 10*i)] = true
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { // others come and go everywhere
+		rnd := rand.New(rand.NewPCG(3, 4))
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			other := fmt.Sprintf("m%04dx", rnd.IntN(1000))
+			tb.Create(context.Background(), &db.Record{ID: other, Metadata: map[string]any{"owner": "ann"}})
+			tb.Delete(context.Background(), other)
+		}
+	})
+	for round := range 5 {
+		seen := map[string]int{}
+		for r, err := range tb.All(t.Context(), db.Where(db.Equal("owner", "ann")), db.Limit(7)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[r.ID]++
+		}
+		for id, n := range seen {
+			if n != 1 {
+				t.Errorf("round %d: %s came %d times", round, id, n)
+			}
+		}
+		for id := range stay {
+			if seen[id] != 1 {
+				t.Errorf("round %d: %s was skipped", round, id)
+			}
+		}
+	}
+	close(stop)
+	wg.Wait()
+}
+
+func cursors(t *testing.T, b *bench) {
+	key := db.WithCursorKey([]byte("0123456789abcdef"))
+	d, tb := b.table(t, key)
+	for i := range 5 {
+		mustCreate(t, tb, &db.Record{ID: id(i), Metadata: map[string]any{"a": "x", "b": i}})
+	}
+	b.settle(t)
+	search := func(tb db.Table, opts ...db.SearchOption) (db.Page, error) { return tb.Search(t.Context(), opts...) }
+	where := db.Where(db.Equal("a", "x"))
+	p, err := search(tb, where, db.Limit(2))
+	if err != nil || p.Next == "" {
+		t.Fatalf("page %+v, %v", p, err)
+	}
+	if p2, err := search(tb, where, db.Limit(1), db.After(p.Next)); err != nil || len(p2.Records) != 1 || p2.Records[0].ID != id(2) {
+		t.Errorf("the next page with another limit: %+v, %v", p2, err)
+	}
+	other := openTable(t, d, "others")
+	changed := []byte(p.Next)
+	changed[len(changed)-2] ^= 1
+	for name, err := range map[string]error{
+		"other filter": errOf(search(tb, db.Where(db.Equal("a", "y")), db.After(p.Next))),
+		"no filter":    errOf(search(tb, db.After(p.Next))),
+		"other type":   errOf(search(tb, db.Where(db.Equal("a", 1)), db.After(p.Next))),
+		"other table":  errOf(search(other, where, db.After(p.Next))),
+		"changed":      errOf(search(tb, where, db.After(string(changed)))),
+		"cut":          errOf(search(tb, where, db.After(p.Next[:20]))),
+	} {
+		wantErr(t, name, err, db.ErrInvalid)
+	}
+	if d.Features().Order {
+		wantErr(t, "other order", errOf(search(tb, where, db.OrderBy("b"), db.After(p.Next))), db.ErrInvalid)
+	}
+	if fs := d.Features(); fs.Shared || fs.Durable {
+		same := openTable(t, b.open(t, key), "things")
+		if p2, err := search(same, where, db.After(p.Next)); err != nil || len(p2.Records) != 3 {
+			t.Errorf("another process with the key: %+v, %v", p2, err)
+		}
+		wantErr(t, "another key", errOf(search(openTable(t, b.open(t), "things"), where, db.After(p.Next))), db.ErrInvalid)
+	}
+}
+
+func errOf(_ db.Page, err error) error { return err }

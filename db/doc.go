@@ -1,0 +1,55 @@
+// Package db keeps records in databases: create, read, update, delete and
+// search, the same on every backend.
+//
+//	d, err := db.New()                                             // in this process
+//	d, err := db.New(sql.SQLite("orders.db"))                      // the same code on SQLite
+//	orders, err := d.Table(ctx, "orders", db.Index("customer"))
+//
+//	err = orders.Create(ctx, &db.Record{Metadata: map[string]any{"customer": "ann", "total": 42}, Data: data})
+//	page, err := orders.Search(ctx, db.Where(db.Equal("customer", "ann")), db.OrderBy("total"), db.Limit(20))
+//
+// Collection stores values of a Go type instead of records.
+//
+// # Backends
+//
+// Memory is the default. Package db/sql has SQLite, MySQL and PostgreSQL.
+// Features says what a backend can do; what it can't is ErrUnsupported, never
+// a silent scan. WithDriver takes anyone's own, which package dbtest checks.
+//
+// # Semantics
+//
+// A record has an ID, Data that the database does not look into, and Metadata
+// that it can search: strings, booleans, integers, floats, times (UTC, to the
+// microsecond) and lists of strings. Values come back with the type they were
+// given: integers as int64, floats as float64.
+//
+// Every write raises the record's Version by one. Update succeeds only if the
+// record still has the Version that it was read with, else it returns
+// ErrConflict: of several concurrent updates one wins. Force and Upsert
+// overwrite whatever is there.
+//
+// Filters are exact and typed: numbers compare by value, whether integer or
+// float; strings and times by bytes and instant; values of different types
+// never match, and a missing key matches nothing but Not. Order sorts missing
+// keys first, then booleans, numbers, strings, times.
+//
+// A page names the next one by a signed cursor that holds the last record's
+// place in the order. Paging costs the same on every page, and neither repeats
+// nor skips records that stay while others come and go. A cursor is good for the
+// query that it came from only.
+//
+// Tx runs a function in a transaction: what it does happens as a whole or not
+// at all. The function may be run again when the database asks for it.
+//
+// # Errors
+//
+// ErrNotFound and ErrExists, ErrConflict for versions, ErrInvalid and
+// ErrTooLarge for what the caller gave, ErrUnsupported for what the backend
+// lacks, ErrUnavailable when certainly nothing was done, ErrUnknownOutcome for
+// a write that may have been applied, ErrClosed after Close.
+//
+// # Closing
+//
+// Close waits for the calls in progress, then lets go of the backend. A
+// database handle that the user brought stays open.
+package db

@@ -1,0 +1,139 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Driver is what a backend does. New's front has done the rest before it asks:
+// validation, defaults, namespaces, deadlines, cursors, error wrapping. Package
+// dbtest checks these rules.
+//
+//  1. All methods may be called concurrently, and none after Close.
+//  2. Records given to a driver belong to the caller and must not be kept, and
+//     changed only as Put says. Records that a driver returns belong to the
+//     caller. Metadata values are of the types string, bool, int64, float64,
+//     time.Time (UTC, microseconds) and []string, and come back as the same.
+//     EncodeMetadata and DecodeMetadata do that for a column of bytes.
+//  3. Values compare as their SortKey does; so a backend that stores SortKeys
+//     needs no types of its own.
+//  4. Table names are checked: a to z, 0 to 9 and '_', up to 65 bytes. Ids,
+//     keys and values may be any UTF-8 and must be bound, never pasted.
+//  5. Methods return when ctx ends, with ctx's error in the chain. Other errors
+//     are fault.Unavailable if certainly nothing was written,
+//     fault.UnknownOutcome if a write may have been applied, the kinds named
+//     below, or have no kind.
+//  6. After an error of the connection the driver recovers by itself.
+type Driver interface {
+	Operations
+
+	// Ensure makes a table and its indexes if they aren't there. Concurrent
+	// calls, also of other processes, all succeed. It never drops anything.
+	Ensure(ctx context.Context, t TableSpec) error
+
+	// Features says what the backend can do; the front refuses the rest.
+	Features() Features
+
+	// Ping asks whether the backend answers.
+	Ping(ctx context.Context) error
+
+	// Close lets go of everything. It is called once, after all other calls.
+	Close() error
+}
+
+// Operations are what can be done in a transaction as well as outside of one.
+type Operations interface {
+	// Get returns a record, or fault.NotFound.
+	Get(ctx context.Context, table, id string) (*Record, error)
+
+	// Put writes a record if the condition holds, else it returns the
+	// condition's error and has changed nothing. r.Updated is set; Put sets
+	// r.Version to what it stored, and r.Created to that of the record that was
+	// there, if one was.
+	Put(ctx context.Context, table string, r *Record, c Condition) error
+
+	// Delete removes a record: fault.NotFound if it isn't there,
+	// fault.Conflict if version is not 0 and not the record's.
+	Delete(ctx context.Context, table, id string, version uint64) error
+
+	// Query returns up to q.Limit records in q.Order, beginning after q.After.
+	Query(ctx context.Context, table string, q Query) ([]*Record, error)
+
+	// Count counts the records that match.
+	Count(ctx context.Context, table string, f Filter) (int64, error)
+}
+
+// Transactor is a driver with transactions. They isolate at least so that a
+// record which a transaction read and wrote was not changed by another in
+// between: Commit or the write fails with ErrSerialization instead.
+type Transactor interface {
+	Begin(ctx context.Context) (Transaction, error)
+}
+
+// Transaction ends with one call of Commit or Rollback. It is not used
+// concurrently.
+type Transaction interface {
+	Operations
+	Commit(ctx context.Context) error // nothing is applied if it fails with any kind but fault.UnknownOutcome
+	Rollback(ctx context.Context) error
+}
+
+// ErrSerialization is what operations of a transaction, or its Commit, return
+// (in a chain) when it should be run again from the start.
+var ErrSerialization = errors.New("transactions don't go together")
+
+// TableSpec describes a table.
+type TableSpec struct {
+	Name    string   // with its namespace
+	Indexes []string // metadata keys, sorted, without repetition
+}
+
+// Condition says what must hold for a Put.
+type Condition struct {
+	Must    Existence
+	Version uint64 // with Exist: the version that the record must have, else fault.Conflict; 0: any
+}
+
+// Existence is whether a record must be there before a Put.
+type Existence int
+
+// The kinds of existence.
+const (
+	NotExist Existence = iota // else fault.Exists; the new version is 1
+	Exist                     // else fault.NotFound; the new version is one more
+	Either                    // either of them
+)
+
+// Query asks for records.
+type Query struct {
+	Filter Filter
+	Order  []Order // the last one is by FieldID, and none before it is
+	Limit  int
+	After  []any // the values of the last record before, one for each Order, nil for a missing key; nil: from the start
+}
+
+// Order is one key of an order.
+type Order struct {
+	Key  string // metadata key, or Field…
+	Desc bool
+}
+
+// ValueOf returns what a record has under a metadata key or a Field… name, and
+// nil if it has nothing. A list counts as nothing, for orders.
+func ValueOf(r *Record, key string) any {
+	switch key {
+	case FieldID:
+		return r.ID
+	case FieldVersion:
+		return int64(r.Version)
+	case FieldCreated:
+		return r.Created
+	case FieldUpdated:
+		return r.Updated
+	}
+	return r.Metadata[key]
+}
+
+// timestamp is the precision of all times here.
+func timestamp(t time.Time) time.Time { return t.UTC().Round(0).Truncate(time.Microsecond) }

@@ -1,0 +1,132 @@
+package db
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// EncodeMetadata returns metadata as JSON that keeps its types: integers have
+// no point or exponent, floats have one, a time is {"@time":"…"}. Keys are
+// sorted.
+func EncodeMetadata(md map[string]any) ([]byte, error) {
+	b := []byte{'{'}
+	for i, k := range slices.Sorted(maps.Keys(md)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, k)
+		b = append(b, ':')
+		var err error
+		if b, err = appendValue(b, md[k]); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+// DecodeMetadata reads what EncodeMetadata wrote. It returns nil for no keys.
+func DecodeMetadata(b []byte) (map[string]any, error) {
+	var raw map[string]any
+	if err := decodeJSON(b, &raw); err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	for k, v := range raw {
+		n, err := fromJSON(v)
+		if err != nil {
+			return nil, fmt.Errorf("metadata %q: %w", k, err)
+		}
+		raw[k] = n
+	}
+	return raw, nil
+}
+
+func decodeJSON(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	return d.Decode(v)
+}
+
+func appendString(b []byte, s string) []byte {
+	j, _ := json.Marshal(s) // a string can't fail
+	return append(b, j...)
+}
+
+// appendValue appends a normal value, or nil, as JSON.
+func appendValue(b []byte, v any) ([]byte, error) {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...), nil
+	case string:
+		return appendString(b, v), nil
+	case bool:
+		return strconv.AppendBool(b, v), nil
+	case int64:
+		return strconv.AppendInt(b, v, 10), nil
+	case float64:
+		n := len(b)
+		b = strconv.AppendFloat(b, v, 'g', -1, 64)
+		if !bytes.ContainsAny(b[n:], ".e") {
+			b = append(b, ".0"...)
+		}
+		return b, nil
+	case time.Time:
+		b = append(b, `{"@time":"`...)
+		b = v.AppendFormat(b, time.RFC3339Nano)
+		return append(b, `"}`...), nil
+	case []string:
+		b = append(b, '[')
+		for i, s := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendString(b, s)
+		}
+		return append(b, ']'), nil
+	}
+	return nil, fmt.Errorf("%T is no metadata value", v)
+}
+
+// fromJSON returns the normal value that appendValue wrote.
+func fromJSON(v any) (any, error) {
+	switch v := v.(type) {
+	case nil, string, bool:
+		return v, nil
+	case json.Number:
+		if strings.ContainsAny(v.String(), ".eE") {
+			f, err := v.Float64()
+			if err != nil || math.IsInf(f, 0) {
+				return nil, fmt.Errorf("number %s", v)
+			}
+			return f, nil
+		}
+		return v.Int64()
+	case map[string]any:
+		s, ok := v["@time"].(string)
+		if !ok || len(v) != 1 {
+			return nil, fmt.Errorf("an object")
+		}
+		t, err := time.Parse(time.RFC3339Nano, s)
+		return t.UTC(), err
+	case []any:
+		l := make([]string, len(v))
+		for i, e := range v {
+			s, ok := e.(string)
+			if !ok {
+				return nil, fmt.Errorf("a list with a %T", e)
+			}
+			l[i] = s
+		}
+		return l, nil
+	}
+	return nil, fmt.Errorf("%T", v)
+}

@@ -1,0 +1,277 @@
+package db
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Filter says which records are asked for. The zero Filter asks for all. Make
+// filters with the functions; the fields are for drivers.
+type Filter struct {
+	Op      Operator
+	Key     string   // metadata key, or Field… for the record's own
+	Value   any      // what Key is compared with, in the type that Metadata comes back with
+	Values  []any    // of In
+	Filters []Filter // of And, Or and Not
+}
+
+// Operator is what a Filter does.
+type Operator string
+
+// The operators.
+const (
+	OpAll            Operator = ""
+	OpEqual          Operator = "="
+	OpNotEqual       Operator = "!="
+	OpLess           Operator = "<"
+	OpLessOrEqual    Operator = "<="
+	OpGreater        Operator = ">"
+	OpGreaterOrEqual Operator = ">="
+	OpIn             Operator = "in"
+	OpPrefix         Operator = "prefix"
+	OpContains       Operator = "contains"
+	OpExists         Operator = "exists"
+	OpAnd            Operator = "and"
+	OpOr             Operator = "or"
+	OpNot            Operator = "not"
+)
+
+// Equal matches records whose key has this value.
+func Equal(key string, value any) Filter { return Filter{Op: OpEqual, Key: key, Value: tidy(value)} }
+
+// NotEqual is Not(Equal(key, value)): it matches records without the key too.
+func NotEqual(key string, value any) Filter {
+	return Filter{Op: OpNotEqual, Key: key, Value: tidy(value)}
+}
+
+// Less matches records whose key has a smaller value of the same type.
+func Less(key string, value any) Filter { return Filter{Op: OpLess, Key: key, Value: tidy(value)} }
+
+// LessOrEqual matches Less or Equal.
+func LessOrEqual(key string, value any) Filter {
+	return Filter{Op: OpLessOrEqual, Key: key, Value: tidy(value)}
+}
+
+// Greater matches records whose key has a greater value of the same type.
+func Greater(key string, value any) Filter {
+	return Filter{Op: OpGreater, Key: key, Value: tidy(value)}
+}
+
+// GreaterOrEqual matches Greater or Equal.
+func GreaterOrEqual(key string, value any) Filter {
+	return Filter{Op: OpGreaterOrEqual, Key: key, Value: tidy(value)}
+}
+
+// In matches records whose key has one of the values, of which there are 1 to 100.
+func In(key string, values ...any) Filter {
+	f := Filter{Op: OpIn, Key: key, Values: make([]any, len(values))}
+	for i, v := range values {
+		f.Values[i] = tidy(v)
+	}
+	return f
+}
+
+// Prefix matches records whose key has a string that begins with prefix, byte
+// by byte.
+func Prefix(key, prefix string) Filter { return Filter{Op: OpPrefix, Key: key, Value: prefix} }
+
+// Contains matches records whose key has a list with the element s, or a
+// string with s somewhere in it, byte by byte.
+func Contains(key, s string) Filter { return Filter{Op: OpContains, Key: key, Value: s} }
+
+// Exists matches records that have the key, whatever its value.
+func Exists(key string) Filter { return Filter{Op: OpExists, Key: key} }
+
+// And matches records that all filters match; none match everything.
+func And(filters ...Filter) Filter { return Filter{Op: OpAnd, Filters: filters} }
+
+// Or matches records that any of the filters matches; none match nothing.
+func Or(filters ...Filter) Filter { return Filter{Op: OpOr, Filters: filters} }
+
+// Not matches records that the filter does not match.
+func Not(filter Filter) Filter { return Filter{Op: OpNot, Filters: []Filter{filter}} }
+
+// tidy returns a value in its normal type; what has none is refused later.
+func tidy(v any) any {
+	if n, err := normal("", v); err == nil {
+		return n
+	}
+	return v
+}
+
+const (
+	maxIn    = 100
+	maxDepth = 8
+	maxTerms = 100
+)
+
+// check returns the filter with normal values, and says what is wrong with it
+// or more than the backend can do.
+func (f Filter) check(fs Features, indexed []string) (Filter, error) {
+	terms := 0
+	return f.checkAt(fs, indexed, 0, &terms)
+}
+
+func (f Filter) checkAt(fs Features, indexed []string, depth int, terms *int) (Filter, error) {
+	if depth > maxDepth {
+		return f, invalidf("filters nested deeper than %d", maxDepth)
+	}
+	if *terms++; *terms > maxTerms {
+		return f, invalidf("more than %d filters", maxTerms)
+	}
+	if need := map[Operator]bool{
+		OpLess: fs.Compare, OpLessOrEqual: fs.Compare, OpGreater: fs.Compare, OpGreaterOrEqual: fs.Compare,
+		OpPrefix: fs.Prefix, OpContains: fs.Contains, OpExists: fs.Exists, OpOr: fs.Or, OpNot: fs.Not, OpNotEqual: fs.Not,
+	}; f.Op != OpAll {
+		if can, listed := need[f.Op]; listed && !can {
+			return f, unsupportedf("filter %q", f.Op)
+		}
+	}
+	switch f.Op {
+	case OpAll:
+		return f, nil
+	case OpAnd, OpOr, OpNot:
+		subs := make([]Filter, len(f.Filters))
+		for i, s := range f.Filters {
+			var err error
+			if subs[i], err = s.checkAt(fs, indexed, depth+1, terms); err != nil {
+				return f, err
+			}
+		}
+		f.Filters = subs
+		return f, nil
+	}
+	if err := checkSearchKey(f.Key, fs, indexed); err != nil {
+		return f, err
+	}
+	var err error
+	switch f.Op {
+	case OpExists:
+	case OpIn:
+		if len(f.Values) == 0 || len(f.Values) > maxIn {
+			return f, invalidf("%d values of %q, want 1 to %d", len(f.Values), f.Key, maxIn)
+		}
+		vs := make([]any, len(f.Values))
+		for i, v := range f.Values {
+			if vs[i], err = f.operand(v); err != nil {
+				return f, err
+			}
+		}
+		f.Values = vs
+	case OpPrefix, OpContains:
+		if f.Key == FieldVersion || f.Key == FieldCreated || f.Key == FieldUpdated {
+			return f, invalidf("filter %q on %s", f.Op, f.Key)
+		}
+		f.Value, err = f.operand(f.Value)
+	case OpEqual, OpNotEqual, OpLess, OpLessOrEqual, OpGreater, OpGreaterOrEqual:
+		f.Value, err = f.operand(f.Value)
+	default:
+		return f, invalidf("unknown filter %q", f.Op)
+	}
+	return f, err
+}
+
+// operand returns a value that a key can be compared with.
+func (f Filter) operand(v any) (any, error) {
+	n, err := normal(f.Key, v)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := n.([]string); ok {
+		return nil, invalidf("%q is compared with a list, want Contains", f.Key)
+	}
+	ok := true
+	switch f.Key {
+	case FieldID:
+		_, ok = n.(string)
+	case FieldVersion:
+		_, ok = n.(int64)
+	case FieldCreated, FieldUpdated:
+		_, ok = n.(time.Time)
+	}
+	if !ok {
+		return nil, invalidf("%s is compared with a %T", f.Key, v)
+	}
+	return n, nil
+}
+
+func checkSearchKey(key string, fs Features, indexed []string) error {
+	switch key {
+	case FieldID:
+		return nil
+	case FieldVersion, FieldCreated, FieldUpdated:
+		if !fs.AnyKey {
+			return unsupportedf("searching by %s", key)
+		}
+		return nil
+	}
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if !fs.AnyKey && !slices.Contains(indexed, key) {
+		return unsupportedf("searching by %q, which no Index declares", key)
+	}
+	return nil
+}
+
+// Match reports whether a record is asked for. It is what every backend must
+// agree with.
+func (f Filter) Match(r *Record) bool {
+	switch f.Op {
+	case OpAll:
+		return true
+	case OpAnd:
+		return !slices.ContainsFunc(f.Filters, func(s Filter) bool { return !s.Match(r) })
+	case OpOr:
+		return slices.ContainsFunc(f.Filters, func(s Filter) bool { return s.Match(r) })
+	case OpNot:
+		return !f.Filters[0].Match(r)
+	}
+	v := ValueOf(r, f.Key)
+	switch f.Op {
+	case OpExists:
+		return v != nil
+	case OpNotEqual:
+		return !equal(v, f.Value)
+	case OpEqual:
+		return equal(v, f.Value)
+	case OpIn:
+		return slices.ContainsFunc(f.Values, func(w any) bool { return equal(v, w) })
+	case OpPrefix:
+		s, ok := v.(string)
+		return ok && strings.HasPrefix(s, f.Value.(string))
+	case OpContains:
+		if l, ok := v.([]string); ok {
+			return slices.Contains(l, f.Value.(string))
+		}
+		s, ok := v.(string)
+		return ok && strings.Contains(s, f.Value.(string))
+	}
+	a, b := SortKey(v), SortKey(f.Value)
+	if len(a) == 0 || a[0] != b[0] {
+		return false
+	}
+	c := bytes.Compare(a, b)
+	switch f.Op {
+	case OpLess:
+		return c < 0
+	case OpLessOrEqual:
+		return c <= 0
+	case OpGreater:
+		return c > 0
+	case OpGreaterOrEqual:
+		return c >= 0
+	}
+	return false
+}
+
+func equal(a, b any) bool {
+	if s, ok := a.(string); ok { // the common case, without a key
+		t, ok := b.(string)
+		return ok && s == t
+	}
+	k := SortKey(a)
+	return len(k) > 0 && bytes.Equal(k, SortKey(b))
+}

@@ -1,0 +1,234 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/life"
+)
+
+// front is what is the same on every backend.
+type front struct {
+	o        *options
+	scope    string // of errors: "db/sqlite"
+	driver   Driver
+	features Features
+	life     *life.Life
+
+	mu    sync.Mutex
+	specs map[string]TableSpec // opened, by the name that the user gave
+}
+
+func newFront(opts []Option) (DB, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	f := &front{o: o, scope: "db/" + o.name, life: life.New(), specs: map[string]TableSpec{}}
+	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
+	defer cancel()
+	if f.driver, err = o.open(ctx); err != nil {
+		return nil, f.wrap("open", "", err)
+	}
+	if !o.lazy {
+		if err := f.driver.Ping(ctx); err != nil {
+			if fault.KindOf(err) == context.DeadlineExceeded {
+				err = fault.Markf(fault.Unavailable, "no answer within %v: %w", o.dialTimeout, err)
+			}
+			f.driver.Close()
+			return nil, f.wrap("open", "", err)
+		}
+	}
+	f.features = f.driver.Features()
+	f.features.Backend = o.name
+	return f, nil
+}
+
+func (f *front) wrap(op, subject string, err error) error {
+	return fault.Wrap(f.scope, op, subject, err)
+}
+
+// enter begins a call: its context has a deadline, and leave must be called.
+func (f *front) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	if !f.life.Enter() {
+		return nil, nil, fault.Closed
+	}
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, f.life.Leave, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.o.timeout)
+	return ctx, func() { cancel(); f.life.Leave() }, nil
+}
+
+var tableForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,47}$`)
+
+// spec checks a table's name and options.
+func (f *front) spec(name string, opts []TableOption) (TableSpec, error) {
+	if !tableForm.MatchString(name) || strings.Contains(name, "__") || strings.HasSuffix(name, "_") {
+		return TableSpec{}, invalidf("name, want a letter from a to z, then letters, digits and single '_', up to 48")
+	}
+	s := TableSpec{Name: name}
+	if f.o.namespace != "" {
+		s.Name = f.o.namespace + "__" + name
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			return s, invalidf("nil option")
+		}
+		if err := opt(&s); err != nil {
+			return s, err
+		}
+	}
+	slices.Sort(s.Indexes)
+	s.Indexes = slices.Compact(s.Indexes)
+	return s, nil
+}
+
+func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Table, error) {
+	s, err := f.spec(name, opts)
+	if err != nil {
+		return nil, f.wrap("table", name, err)
+	}
+	ctx, leave, err := f.enter(ctx)
+	if err != nil {
+		return nil, f.wrap("table", name, err)
+	}
+	defer leave()
+	if err := f.driver.Ensure(ctx, s); err != nil {
+		return nil, f.wrap("table", name, err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if old, ok := f.specs[name]; ok { // an index stays declared
+		s.Indexes = append(s.Indexes, old.Indexes...)
+		slices.Sort(s.Indexes)
+		s.Indexes = slices.Compact(s.Indexes)
+	}
+	f.specs[name] = s
+	return &table{f: f, ops: f.driver, name: name, spec: s}, nil
+}
+
+func (f *front) Features() Features { return f.features }
+
+func (f *front) Ping(ctx context.Context) error {
+	ctx, leave, err := f.enter(ctx)
+	if err == nil {
+		defer leave()
+		err = f.driver.Ping(ctx)
+	}
+	return f.wrap("ping", "", err)
+}
+
+func (f *front) Close() error {
+	return f.wrap("close", "", f.life.Close(f.driver.Close))
+}
+
+// maxRuns is how often Tx runs a function that collides with others.
+const maxRuns = 20
+
+func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) error) error {
+	if fn == nil {
+		return f.wrap("tx", "", invalidf("nil function"))
+	}
+	t, ok := f.driver.(Transactor)
+	if !ok {
+		return f.wrap("tx", "", fault.Unsupported)
+	}
+	ctx, leave, err := f.enter(ctx)
+	if err != nil {
+		return f.wrap("tx", "", err)
+	}
+	defer leave()
+	wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}
+	for run := 0; ; run++ {
+		err := f.tx(ctx, t, fn)
+		if !errors.Is(err, ErrSerialization) {
+			return f.wrap("tx", "", err)
+		}
+		if run == maxRuns {
+			return f.wrap("tx", "", fault.Mark(fault.Conflict, err))
+		}
+		if e := backoff.Sleep(ctx, wait.Wait(run)); e != nil {
+			return f.wrap("tx", "", fault.Mark(fault.Conflict, errors.Join(err, e)))
+		}
+	}
+}
+
+// tx is one run. A panic of fn rolls back and goes on.
+func (f *front) tx(ctx context.Context, t Transactor, fn func(ctx context.Context, tx DB) error) (err error) {
+	tr, err := t.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	committed := false
+	defer func() {
+		if !committed {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.o.timeout)
+			defer cancel()
+			if e := tr.Rollback(ctx); e != nil {
+				f.o.log.Warn("db: rollback failed", "backend", f.o.name, "error", e)
+			}
+		}
+	}()
+	x := &txDB{f: f, t: tr}
+	defer func() { x.ended = true }()
+	if err := fn(ctx, x); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	committed = true // Commit is the end, also when it fails
+	return tr.Commit(ctx)
+}
+
+// txDB is the database in a transaction.
+type txDB struct {
+	f     *front
+	t     Transaction
+	ended bool
+}
+
+func (x *txDB) Table(_ context.Context, name string, opts ...TableOption) (Table, error) {
+	if x.ended {
+		return nil, x.f.wrap("table", name, errEnded)
+	}
+	s, err := x.f.spec(name, opts)
+	if err != nil {
+		return nil, x.f.wrap("table", name, err)
+	}
+	x.f.mu.Lock()
+	s, ok := x.f.specs[name]
+	x.f.mu.Unlock()
+	if !ok {
+		return nil, x.f.wrap("table", name, invalidf("was not opened before the transaction"))
+	}
+	return &table{f: x.f, ops: x.t, tx: x, name: name, spec: s}, nil
+}
+
+var errEnded = fault.Markf(fault.Closed, "the transaction has ended")
+
+func (x *txDB) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) error) error {
+	if x.ended {
+		return x.f.wrap("tx", "", errEnded)
+	}
+	return fn(ctx, x)
+}
+
+func (x *txDB) Features() Features             { return x.f.features }
+func (x *txDB) Ping(ctx context.Context) error { return ctx.Err() }
+
+// Close is the end of Tx's function.
+func (x *txDB) Close() error {
+	return x.f.wrap("close", "", invalidf("a transaction ends when its function returns"))
+}

@@ -1,0 +1,208 @@
+package db
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"regexp"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Option configures New.
+type Option func(*options) error
+
+type options struct {
+	name        string
+	open        func(ctx context.Context) (Driver, error)
+	namespace   string
+	dialTimeout time.Duration
+	timeout     time.Duration
+	lazy        bool
+	maxBytes    int
+	cursorKey   []byte
+	log         *slog.Logger
+}
+
+func newOptions(opts []Option) (*options, error) {
+	o := &options{
+		dialTimeout: 5 * time.Second, timeout: 10 * time.Second, maxBytes: 1 << 20,
+		log: slog.New(slog.DiscardHandler),
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			return nil, fault.New(fault.Invalid, "db", "new", "", "nil option")
+		}
+		if err := opt(o); err != nil {
+			return nil, fault.Wrap("db", "new", "", err)
+		}
+	}
+	if o.open == nil {
+		WithMemory()(o)
+	}
+	if o.cursorKey == nil {
+		o.cursorKey = make([]byte, 32)
+		rand.Read(o.cursorKey)
+	}
+	return o, nil
+}
+
+// WithDriver sets the backend: open is called once, by New, and must not ask
+// the server; Driver.Ping does. Backends are options made with it; a second
+// one is an error.
+func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
+	return func(o *options) error {
+		switch {
+		case name == "" || open == nil:
+			return invalidf("a driver needs a name and a function that opens it")
+		case o.open != nil:
+			return invalidf("two backends given: %s and %s", o.name, name)
+		}
+		o.name, o.open = name, open
+		return nil
+	}
+}
+
+var namespaceForm = regexp.MustCompile(`^[a-z][a-z0-9]{0,14}$`)
+
+// WithNamespace keeps tables apart from those of other namespaces in the same
+// database: a letter from a to z, then letters and digits, up to 15. It
+// becomes part of the table's name.
+func WithNamespace(ns string) Option {
+	return func(o *options) error {
+		if !namespaceForm.MatchString(ns) {
+			return invalidf("namespace %q, want a letter from a to z, then letters and digits, up to 15", ns)
+		}
+		o.namespace = ns
+		return nil
+	}
+}
+
+// WithDialTimeout bounds how long New waits for the backend's first answer.
+// The default is 5 s.
+func WithDialTimeout(d time.Duration) Option {
+	return positive("dial timeout", d, func(o *options) { o.dialTimeout = d })
+}
+
+// WithTimeout is the deadline of one call whose context brings none. The
+// default is 10 s.
+func WithTimeout(d time.Duration) Option {
+	return positive("timeout", d, func(o *options) { o.timeout = d })
+}
+
+// WithLazy lets New succeed without asking whether the backend answers.
+func WithLazy() Option {
+	return func(o *options) error { o.lazy = true; return nil }
+}
+
+// WithLogger sets where the database reports what it does on its own. The
+// default is silence.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error {
+		if l == nil {
+			return invalidf("nil logger")
+		}
+		o.log = l
+		return nil
+	}
+}
+
+// WithMaxBytes limits Data of a record; more is ErrTooLarge. The default is
+// 1 MiB.
+func WithMaxBytes(n int) Option {
+	return func(o *options) error {
+		if n <= 0 {
+			return invalidf("limit of %d bytes, want more than 0", n)
+		}
+		o.maxBytes = n
+		return nil
+	}
+}
+
+// WithCursorKey sets the secret that cursors are signed with, 16 bytes or
+// more, so that several processes accept each other's. The default is a new
+// random one.
+func WithCursorKey(key []byte) Option {
+	return func(o *options) error {
+		if len(key) < 16 {
+			return invalidf("cursor key of %d bytes, want 16 or more", len(key))
+		}
+		o.cursorKey = append([]byte(nil), key...)
+		return nil
+	}
+}
+
+func positive(what string, d time.Duration, set func(*options)) Option {
+	return func(o *options) error {
+		if d <= 0 {
+			return invalidf("%s %v, want more than 0", what, d)
+		}
+		set(o)
+		return nil
+	}
+}
+
+// TableOption configures Table.
+type TableOption func(*TableSpec) error
+
+// Index declares metadata keys that are searched by. Some backends search by
+// no others; see Features.AnyKey.
+func Index(keys ...string) TableOption {
+	return func(t *TableSpec) error {
+		for _, k := range keys {
+			if err := checkKey(k); err != nil {
+				return err
+			}
+		}
+		t.Indexes = append(t.Indexes, keys...)
+		return nil
+	}
+}
+
+// WriteOption configures Update and Delete.
+type WriteOption func(*writeOptions) error
+
+type writeOptions struct {
+	force, upsert bool
+	version       uint64
+}
+
+// Force makes Update overwrite the record whatever its version. The record
+// must exist.
+func Force() WriteOption {
+	return func(o *writeOptions) error { o.force = true; return nil }
+}
+
+// Upsert makes Update create the record if it isn't there, and overwrite it
+// whatever its version if it is.
+func Upsert() WriteOption {
+	return func(o *writeOptions) error { o.upsert = true; return nil }
+}
+
+// IfVersion makes Delete succeed only if the record has this version, else it
+// returns ErrConflict.
+func IfVersion(v uint64) WriteOption {
+	return func(o *writeOptions) error {
+		if v == 0 {
+			return invalidf("version 0, which no record has")
+		}
+		o.version = v
+		return nil
+	}
+}
+
+func newWriteOptions(opts []WriteOption) (o writeOptions, err error) {
+	for _, opt := range opts {
+		if opt == nil {
+			return o, invalidf("nil option")
+		}
+		if err := opt(&o); err != nil {
+			return o, err
+		}
+	}
+	if o.force && o.upsert {
+		return o, invalidf("both Force and Upsert")
+	}
+	return o, nil
+}

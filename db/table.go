@@ -1,0 +1,231 @@
+package db
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"iter"
+	"time"
+)
+
+// table is one table, in or outside of a transaction.
+type table struct {
+	f    *front
+	ops  Operations
+	tx   *txDB // nil outside
+	name string
+	spec TableSpec
+}
+
+func (t *table) Name() string { return t.name }
+
+func (t *table) wrap(op, id string, err error) error {
+	if id != "" {
+		id = t.name + "/" + id
+	} else {
+		id = t.name
+	}
+	return t.f.wrap(op, id, err)
+}
+
+// enter begins a call; in a transaction Tx has begun it.
+func (t *table) enter(ctx context.Context) (context.Context, func(), error) {
+	if t.tx == nil {
+		return t.f.enter(ctx)
+	}
+	if t.tx.ended {
+		return nil, nil, errEnded
+	}
+	return ctx, func() {}, ctx.Err()
+}
+
+func (t *table) Create(ctx context.Context, r *Record) error {
+	if r == nil {
+		return t.wrap("create", "", invalidf("nil record"))
+	}
+	c := r.Clone()
+	if c.ID == "" {
+		c.ID = NewID()
+	}
+	return t.put(ctx, "create", r, c, Condition{Must: NotExist})
+}
+
+func (t *table) Update(ctx context.Context, r *Record, opts ...WriteOption) error {
+	if r == nil {
+		return t.wrap("update", "", invalidf("nil record"))
+	}
+	o, err := newWriteOptions(opts)
+	if err == nil && o.version != 0 {
+		err = invalidf("IfVersion with Update: the record has the version")
+	}
+	if err != nil {
+		return t.wrap("update", r.ID, err)
+	}
+	c := r.Clone()
+	cond := Condition{Must: Exist, Version: r.Version}
+	switch {
+	case o.force:
+		cond.Version = 0
+	case o.upsert:
+		cond = Condition{Must: Either}
+	case r.Version == 0:
+		cond.Version = noVersion // which no record has: NotFound or Conflict
+	}
+	return t.put(ctx, "update", r, c, cond)
+}
+
+// noVersion is a version that no record reaches. It fits the signed integers
+// of databases.
+const noVersion = 1<<63 - 1
+
+// put writes c, a copy of r, and tells r what was stored.
+func (t *table) put(ctx context.Context, op string, r, c *Record, cond Condition) error {
+	if err := c.normalize(t.f.o.maxBytes); err != nil {
+		return t.wrap(op, r.ID, err)
+	}
+	ctx, leave, err := t.enter(ctx)
+	if err != nil {
+		return t.wrap(op, c.ID, err)
+	}
+	defer leave()
+	c.Updated = timestamp(time.Now())
+	c.Created, c.Version = c.Updated, 1
+	if cond.Version != 0 {
+		c.Version = cond.Version + 1
+	}
+	if err := t.ops.Put(ctx, t.spec.Name, c, cond); err != nil {
+		return t.wrap(op, c.ID, err)
+	}
+	r.ID, r.Version, r.Created, r.Updated = c.ID, c.Version, c.Created, c.Updated
+	return nil
+}
+
+func (t *table) Read(ctx context.Context, id string) (*Record, error) {
+	if err := checkID(id); err != nil {
+		return nil, t.wrap("read", "", err)
+	}
+	ctx, leave, err := t.enter(ctx)
+	if err != nil {
+		return nil, t.wrap("read", id, err)
+	}
+	defer leave()
+	r, err := t.ops.Get(ctx, t.spec.Name, id)
+	if err != nil {
+		return nil, t.wrap("read", id, err)
+	}
+	return r, nil
+}
+
+func (t *table) Delete(ctx context.Context, id string, opts ...WriteOption) error {
+	o, err := newWriteOptions(opts)
+	if err == nil && (o.force || o.upsert) {
+		err = invalidf("Force and Upsert are for Update")
+	}
+	if err == nil {
+		err = checkID(id)
+	}
+	if err != nil {
+		return t.wrap("delete", id, err)
+	}
+	ctx, leave, err := t.enter(ctx)
+	if err != nil {
+		return t.wrap("delete", id, err)
+	}
+	defer leave()
+	return t.wrap("delete", id, t.ops.Delete(ctx, t.spec.Name, id, o.version))
+}
+
+func (t *table) Search(ctx context.Context, opts ...SearchOption) (Page, error) {
+	q, err := t.newQuery(opts)
+	if err != nil {
+		return Page{}, t.wrap("search", "", err)
+	}
+	return t.search(ctx, q)
+}
+
+func (t *table) search(ctx context.Context, q Query) (Page, error) {
+	ctx, leave, err := t.enter(ctx)
+	if err != nil {
+		return Page{}, t.wrap("search", "", err)
+	}
+	defer leave()
+	limit := q.Limit
+	q.Limit++ // one more tells whether there is a next page
+	rs, err := t.ops.Query(ctx, t.spec.Name, q)
+	if err != nil {
+		return Page{}, t.wrap("search", "", err)
+	}
+	p := Page{Records: rs}
+	if len(rs) > limit {
+		p.Records = rs[:limit]
+		p.Next = t.cursor(q, rs[limit-1])
+	}
+	return p, nil
+}
+
+func (t *table) All(ctx context.Context, opts ...SearchOption) iter.Seq2[*Record, error] {
+	return func(yield func(*Record, error) bool) {
+		q, err := t.newQuery(opts)
+		if err != nil {
+			yield(nil, t.wrap("search", "", err))
+			return
+		}
+		for {
+			p, err := t.search(ctx, q)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, r := range p.Records {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if p.Next == "" {
+				return
+			}
+			if q.After, err = t.readCursor(p.Next, q); err != nil {
+				yield(nil, t.wrap("search", "", err))
+				return
+			}
+		}
+	}
+}
+
+func (t *table) Count(ctx context.Context, opts ...SearchOption) (int64, error) {
+	q, err := t.newQuery(opts)
+	if err == nil && !t.f.features.Count {
+		err = unsupportedf("count")
+	}
+	if err != nil {
+		return 0, t.wrap("count", "", err)
+	}
+	ctx, leave, err := t.enter(ctx)
+	if err != nil {
+		return 0, t.wrap("count", "", err)
+	}
+	defer leave()
+	n, err := t.ops.Count(ctx, t.spec.Name, q.Filter)
+	return n, t.wrap("count", "", err)
+}
+
+// NewID returns a new UUIDv7 (RFC 9562). Ids made later sort later, to the
+// millisecond.
+func NewID() string {
+	var u [16]byte
+	rand.Read(u[:])
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(time.Now().UnixMilli()))
+	copy(u[:6], ms[2:])
+	u[6] = u[6]&0x0f | 0x70
+	u[8] = u[8]&0x3f | 0x80
+	var s [36]byte
+	hex.Encode(s[:8], u[:4])
+	hex.Encode(s[9:13], u[4:6])
+	hex.Encode(s[14:18], u[6:8])
+	hex.Encode(s[19:23], u[8:10])
+	hex.Encode(s[24:], u[10:])
+	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
+	return string(s[:])
+}
