@@ -1,0 +1,334 @@
+package etcd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"iter"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/micro/go-platform/internal/conn/etcd"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/kv"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Option configures the backend.
+type Option func(*etcd.Config) error
+
+// Backend stores in the etcd cluster at addr: "host:port", several members as
+// "a:2379,b:2379,c:2379", or a URL with the scheme etcd or http, etcds or https
+// (TLS), and user and password.
+func Backend(addr string, opts ...Option) kv.Option {
+	return open(etcd.Config{Address: addr}, opts)
+}
+
+// WithClient stores through a client that the caller already has, and closes
+// itself.
+func WithClient(client *clientv3.Client, opts ...Option) kv.Option {
+	return open(etcd.Config{Client: client}, opts)
+}
+
+// WithAuth gives name and password, over those in the address.
+func WithAuth(username, password string) Option {
+	return func(c *etcd.Config) error { c.User, c.Password = username, password; return nil }
+}
+
+// WithTLS encrypts, whatever the address says.
+func WithTLS(t *tls.Config) Option {
+	return func(c *etcd.Config) error {
+		if t == nil {
+			return fault.Markf(kv.ErrInvalid, "nil TLS configuration")
+		}
+		c.TLS = t
+		return nil
+	}
+}
+
+func open(c etcd.Config, opts []Option) kv.Option {
+	return kv.WithDriver("etcd", func(context.Context) (kv.Driver, error) {
+		for _, opt := range opts {
+			if opt == nil {
+				return nil, fault.Markf(kv.ErrInvalid, "nil option")
+			}
+			if err := opt(&c); err != nil {
+				return nil, err
+			}
+		}
+		if c.Address == "" && c.Client == nil {
+			return nil, fault.Markf(kv.ErrInvalid, "neither an address nor a client")
+		}
+		client, err := etcd.Open(c)
+		if err != nil {
+			return nil, fault.Mark(kv.ErrInvalid, err)
+		}
+		return &driver{Conn: client, leases: newLeases(client.Client)}, nil
+	})
+}
+
+// driver implements kv.Driver.
+type driver struct {
+	*etcd.Conn
+	leases *leases
+}
+
+const maxValue = 1 << 20
+
+func (d *driver) Features() kv.Features {
+	return kv.Features{
+		List: true, Watch: true, Batch: true, Versions: true, Linearizable: true, Durable: true, Shared: true,
+		ExpiryStep: coarseStep, MaxValue: maxValue,
+	}
+}
+
+// itemOf reports false for an item whose life is over.
+func itemOf(p *mvccpb.KeyValue) (kv.Item, bool) {
+	item := kv.Item{Key: string(p.Key), Value: p.Value, Revision: kv.Revision(p.ModRevision)}
+	if item.Value == nil {
+		item.Value = []byte{}
+	}
+	alive := true
+	if p.Lease != 0 {
+		item.Expires, alive = endOf(p.Lease)
+	}
+	return item, alive
+}
+
+// readError and writeError give an error of the client its kind.
+func readError(err error) error { return etcd.Fault(err, false) }
+
+func writeError(err error) error { return etcd.Fault(err, true) }
+
+func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
+	r, err := d.Client.Get(ctx, key)
+	if err != nil {
+		return kv.Item{}, readError(err)
+	}
+	if len(r.Kvs) > 0 {
+		if item, ok := itemOf(r.Kvs[0]); ok {
+			return item, nil
+		}
+	}
+	return kv.Item{}, kv.ErrNotFound
+}
+
+func (d *driver) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
+	for try := 0; ; try++ {
+		var opts []clientv3.OpOption
+		lease, err := d.leases.get(ctx, w.TTL)
+		if err != nil {
+			return 0, err
+		}
+		if lease != 0 {
+			opts = append(opts, clientv3.WithLease(lease))
+		}
+		rev, err := d.apply(ctx, w.Key, w.IfAbsent, w.IfRevision, clientv3.OpPut(w.Key, string(w.Value), opts...))
+		if lease != 0 && errors.Is(err, rpctypes.ErrLeaseNotFound) && try < 3 {
+			d.leases.forget(lease)
+			continue
+		}
+		if err != nil && fault.KindOf(err) == nil {
+			err = writeError(err)
+		}
+		return rev, err
+	}
+}
+
+// apply does op if its condition holds. Errors of the client come as they are.
+func (d *driver) apply(ctx context.Context, key string, absent bool, rev kv.Revision, op clientv3.Op) (kv.Revision, error) {
+	var cmps []clientv3.Cmp
+	switch {
+	case absent:
+		cmps = []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)}
+	case rev != 0:
+		// An item with a lease has to be looked at first: its life may be over.
+		cmps = []clientv3.Cmp{
+			clientv3.Compare(clientv3.ModRevision(key), "=", int64(rev)),
+			clientv3.Compare(clientv3.LeaseValue(key), "=", 0),
+		}
+	default:
+		r, err := d.Client.Do(ctx, op)
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case r.Put() != nil:
+			return kv.Revision(r.Put().Header.Revision), nil
+		default:
+			return kv.Revision(r.Del().Header.Revision), nil
+		}
+	}
+	for {
+		r, err := d.Txn(ctx).If(cmps...).Then(op).Else(clientv3.OpGet(key)).Commit()
+		if err != nil {
+			return 0, err
+		}
+		if r.Succeeded {
+			return kv.Revision(r.Header.Revision), nil
+		}
+		now := r.Responses[0].GetResponseRange().Kvs
+		if absent {
+			if len(now) == 0 {
+				continue // it has just gone
+			}
+			if _, alive := itemOf(now[0]); alive {
+				return 0, kv.ErrExists
+			}
+		} else {
+			if len(now) == 0 || now[0].ModRevision != int64(rev) || len(cmps) == 1 {
+				return 0, kv.ErrConflict
+			}
+			if _, alive := itemOf(now[0]); !alive {
+				return 0, kv.ErrConflict
+			}
+		}
+		cmps = []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", now[0].ModRevision)}
+	}
+}
+
+func (d *driver) Delete(ctx context.Context, key string, rev kv.Revision) error {
+	_, err := d.apply(ctx, key, false, rev, clientv3.OpDelete(key))
+	if err != nil && fault.KindOf(err) == nil {
+		err = writeError(err)
+	}
+	return err
+}
+
+// A request may have 128 operations and a mebibyte and a half.
+const (
+	perRequest   = 100
+	bytesRequest = 1 << 20
+)
+
+func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item, error) {
+	items := make(map[string]kv.Item, len(keys))
+	bad := map[string]error{}
+	for chunk := range slices.Chunk(keys, perRequest) {
+		ops := make([]clientv3.Op, len(chunk))
+		for i, key := range chunk {
+			ops[i] = clientv3.OpGet(key)
+		}
+		r, err := d.Txn(ctx).Then(ops...).Commit()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, readError(err)
+			}
+			for _, key := range chunk {
+				bad[key] = readError(err)
+			}
+			continue
+		}
+		for _, one := range r.Responses {
+			for _, p := range one.GetResponseRange().Kvs {
+				if item, ok := itemOf(p); ok {
+					items[item.Key] = item
+				}
+			}
+		}
+	}
+	if len(bad) > 0 {
+		return items, &kv.BatchError{Errors: bad}
+	}
+	return items, nil
+}
+
+func (d *driver) PutMany(ctx context.Context, writes []kv.Write) []error {
+	errs := make([]error, len(writes))
+	for start := 0; start < len(writes); {
+		end, size := start, 0
+		for end < len(writes) && end-start < perRequest && (end == start || size+len(writes[end].Value) < bytesRequest) {
+			size += len(writes[end].Value) + len(writes[end].Key)
+			end++
+		}
+		if err := d.putChunk(ctx, writes[start:end]); err != nil {
+			for i := start; i < end; i++ {
+				errs[i] = err
+			}
+		}
+		start = end
+	}
+	return errs
+}
+
+func (d *driver) putChunk(ctx context.Context, writes []kv.Write) error {
+	for try := 0; ; try++ {
+		ops := make([]clientv3.Op, len(writes))
+		var lease clientv3.LeaseID
+		for i, w := range writes {
+			var opts []clientv3.OpOption
+			if w.TTL > 0 {
+				var err error
+				if lease, err = d.leases.get(ctx, w.TTL); err != nil {
+					return err
+				}
+				opts = append(opts, clientv3.WithLease(lease))
+			}
+			ops[i] = clientv3.OpPut(w.Key, string(w.Value), opts...)
+		}
+		_, err := d.Txn(ctx).Then(ops...).Commit()
+		if lease != 0 && errors.Is(err, rpctypes.ErrLeaseNotFound) && try < 3 {
+			d.leases.forget(lease)
+			continue
+		}
+		if err != nil {
+			return writeError(err)
+		}
+		return nil
+	}
+}
+
+// List reads all pages of one revision, or goes on with what is there if that
+// was compacted meanwhile.
+func (d *driver) List(ctx context.Context, prefix, after string) iter.Seq2[kv.Item, error] {
+	return func(yield func(kv.Item, error) bool) {
+		_, err := d.each(ctx, prefix, after, func(item kv.Item) bool { return yield(item, nil) })
+		if err != nil {
+			yield(kv.Item{}, err)
+		}
+	}
+}
+
+const perPage = 256
+
+// each calls f for the items until it returns false, and returns the revision
+// that they are of.
+func (d *driver) each(ctx context.Context, prefix, after string, f func(kv.Item) bool) (rev int64, err error) {
+	from, end := prefix, "\x00"
+	if prefix == "" {
+		from = "\x00"
+	} else {
+		end = clientv3.GetPrefixRangeEnd(prefix)
+	}
+	if after >= from {
+		from = after + "\x00"
+	}
+	for {
+		if end != "\x00" && from >= end {
+			return rev, nil
+		}
+		opts := []clientv3.OpOption{clientv3.WithRange(end), clientv3.WithLimit(perPage), clientv3.WithRev(rev)}
+		r, err := d.Client.Get(ctx, from, opts...)
+		if errors.Is(err, rpctypes.ErrCompacted) && rev != 0 {
+			rev = 0
+			continue
+		}
+		if err != nil {
+			return 0, readError(err)
+		}
+		if rev == 0 {
+			rev = r.Header.Revision
+		}
+		for _, p := range r.Kvs {
+			if item, alive := itemOf(p); alive && len(item.Key) <= kv.MaxKey && utf8.ValidString(item.Key) && !f(item) {
+				return rev, nil
+			}
+		}
+		if !r.More || len(r.Kvs) == 0 {
+			return rev, nil
+		}
+		from = string(r.Kvs[len(r.Kvs)-1].Key) + "\x00"
+	}
+}

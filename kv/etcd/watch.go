@@ -1,0 +1,112 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"time"
+	"unicode/utf8"
+
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/kv"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// quiet is how long nothing may come before the cluster is asked for a sign of
+// life, and patience how long anything asked may take. The client itself would
+// reconnect in silence for ever.
+const (
+	quiet    = 10 * time.Second
+	patience = 5 * time.Second
+)
+
+// Watch reads the state at one revision, from 0, and follows what comes behind
+// the revision that it knows.
+func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.Sink) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rev := int64(from)
+	if from == 0 {
+		bounded, stop := context.WithTimeout(ctx, time.Minute)
+		var err error
+		rev, err = d.each(bounded, prefix, "", func(item kv.Item) bool {
+			sink.Put(item)
+			return true
+		})
+		stop()
+		if err != nil {
+			return unavailable(err)
+		}
+	}
+	key, end := prefix, clientv3.GetPrefixRangeEnd(prefix)
+	if prefix == "" {
+		key, end = "\x00", "\x00"
+	}
+	// A member that is cut off from its leader would keep silent.
+	events := d.Client.Watch(clientv3.WithRequireLeader(ctx), key, clientv3.WithRange(end), clientv3.WithRev(rev+1),
+		clientv3.WithCreatedNotify(), clientv3.WithProgressNotify())
+	idle := time.NewTimer(patience)
+	defer idle.Stop()
+	created := false
+	for {
+		select {
+		case r, ok := <-events:
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case !ok:
+				return fault.Mark(kv.ErrUnavailable, errors.New("the watch was closed"))
+			case r.CompactRevision != 0:
+				return kv.ErrGap
+			case r.Err() != nil:
+				return unavailable(readError(r.Err()))
+			}
+			for _, e := range r.Events {
+				tell(e, sink)
+			}
+			if r.Created {
+				created = true
+				sink.Synced(uint64(rev))
+			} else if r.Header.Revision > rev {
+				rev = r.Header.Revision
+				sink.Synced(uint64(rev))
+			}
+			idle.Reset(quiet)
+		case <-idle.C:
+			if !created {
+				return fault.Markf(kv.ErrUnavailable, "no watch within %v", patience)
+			}
+			bounded, stop := context.WithTimeout(ctx, patience)
+			_, err := d.Client.Get(bounded, "\x00", clientv3.WithCountOnly())
+			stop()
+			if err != nil {
+				return unavailable(readError(err))
+			}
+			idle.Reset(quiet)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func unavailable(err error) error {
+	if errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrInvalid) {
+		return err
+	}
+	return fault.Mark(kv.ErrUnavailable, err)
+}
+
+func tell(e *clientv3.Event, sink kv.Sink) {
+	key := string(e.Kv.Key)
+	if len(key) > kv.MaxKey || !utf8.ValidString(key) {
+		return // another program's
+	}
+	if e.Type == clientv3.EventTypeDelete {
+		sink.Delete(key)
+		return
+	}
+	if item, alive := itemOf(e.Kv); alive {
+		sink.Put(item)
+	} else {
+		sink.Delete(key)
+	}
+}
