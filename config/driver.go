@@ -31,7 +31,8 @@ type Source interface {
 }
 
 // Opener is an extra ability of a Source: Open is called once, before the
-// first Read. It checks arguments and builds clients but needs no server.
+// first Read. It checks arguments and builds clients but needs no server. An
+// error without a kind counts as ErrInvalid.
 type Opener interface {
 	Open(ctx context.Context) error
 }

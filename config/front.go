@@ -94,6 +94,9 @@ func (c *front) start() (err error) {
 	for _, l := range c.sources {
 		if o, ok := l.src.(Opener); ok {
 			if err := o.Open(c.life.Context()); err != nil {
+				if fault.KindOf(err) == nil {
+					err = fault.Mark(ErrInvalid, err)
+				}
 				return sourceError(l, err)
 			}
 		}

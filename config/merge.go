@@ -57,18 +57,13 @@ func clean(t *tree) bool {
 // MergePatch applies a JSON Merge Patch (RFC 7396) to a JSON document and
 // returns the result as compact JSON with sorted keys.
 func MergePatch(document, patch []byte) ([]byte, error) {
-	var trees [2]*tree
-	for i, data := range [][]byte{document, patch} {
-		n, err := parsePart(Part{Data: data})
-		if err == nil && n == nil {
-			err = &SyntaxError{Problem: "empty document"}
-		}
-		if err == nil {
-			trees[i], err = seal(n, nil)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", [...]string{"document", "patch"}[i], err)
-		}
+	target, err := parseTree(document)
+	if err != nil {
+		return nil, fmt.Errorf("document: %w", err)
 	}
-	return appendJSON(nil, merge(trees[0], trees[1]), "", nil), nil
+	change, err := parseTree(patch)
+	if err != nil {
+		return nil, fmt.Errorf("patch: %w", err)
+	}
+	return appendJSON(nil, merge(target, change), "", nil), nil
 }

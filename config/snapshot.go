@@ -62,18 +62,26 @@ func (s *Snapshot) fill(path string, t *tree) {
 	}
 }
 
-// ParseSnapshot returns a snapshot of one document. A nil format means JSON.
-// It is for tools and tests: New is what follows sources.
-func ParseSnapshot(format Format, data []byte) (*Snapshot, error) {
+// ParseSnapshot returns a snapshot of one document as it is written, with its
+// nulls. A nil format means JSON; secretPaths are as in WithSecrets. It is for
+// tools and tests: New is what follows sources.
+func ParseSnapshot(format Format, data []byte, secretPaths ...string) (*Snapshot, error) {
 	n, err := parsePart(Part{Data: data, Format: format})
+	if err == nil && n == nil {
+		err = &SyntaxError{Problem: "empty document"}
+	}
 	if err != nil {
 		return nil, err
+	}
+	sec := new(secrets)
+	for _, p := range secretPaths {
+		sec.add(p)
 	}
 	t, err := seal(n, &provenance{})
 	if err != nil {
 		return nil, err
 	}
-	return newSnapshot(merge(emptyObject, t), nil, new(types)), nil
+	return newSnapshot(t, sec, new(types)), nil
 }
 
 // Version counts the snapshots of one Config from 1. It is local to the process.

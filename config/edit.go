@@ -1,0 +1,135 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// SetPath returns a JSON document with value at path, whatever was there.
+// Objects on the way are made; a scalar on the way is an error, as is an index
+// beyond the end of an array (the index of the end itself appends). value is
+// JSON (json.RawMessage) or anything that encoding/json marshals.
+func SetPath(document []byte, path string, value any) ([]byte, error) {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return nil, fault.Mark(ErrInvalid, err)
+	}
+	val, err := parseTree(data)
+	if err != nil {
+		return nil, fmt.Errorf("value: %w", err)
+	}
+	return edit(document, path, val)
+}
+
+// DeletePath returns a JSON document without what is at path. Nothing there is
+// no error. Items of an array behind a deleted one move up.
+func DeletePath(document []byte, path string) ([]byte, error) {
+	if path == "" {
+		return []byte("{}"), nil
+	}
+	return edit(document, path, nil)
+}
+
+func parseTree(data []byte) (*tree, error) {
+	n, err := parsePart(Part{Data: data})
+	if err == nil && n == nil {
+		err = &SyntaxError{Problem: "empty document"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return seal(n, nil)
+}
+
+func edit(document []byte, path string, val *tree) ([]byte, error) {
+	root, err := parseTree(document)
+	if err != nil {
+		return nil, err
+	}
+	keys := SplitPath(path)
+	if len(keys) > maxDepth {
+		return nil, fault.Markf(ErrInvalid, "path of %d keys, at most %d", len(keys), maxDepth)
+	}
+	if slices.Contains(keys, "") {
+		return nil, fault.Markf(ErrInvalid, "path %q has an empty key", path)
+	}
+	if root, err = root.with(keys, val, ""); err != nil {
+		return nil, err
+	}
+	return appendJSON(nil, root, "", nil), nil
+}
+
+// with returns t with val at keys; a nil val deletes.
+func (t *tree) with(keys []string, val *tree, at string) (*tree, error) {
+	if len(keys) == 0 {
+		return val, nil
+	}
+	if t == nil {
+		t = emptyObject
+	}
+	key, rest := keys[0], keys[1:]
+	here := join(at, key)
+	out := *t
+	switch t.kind {
+	case Array:
+		i, err := strconv.Atoi(key)
+		if err != nil || i < 0 || i > len(t.items) || i == len(t.items) && val == nil && len(rest) == 0 {
+			if val == nil {
+				return t, nil
+			}
+			return nil, fault.Markf(ErrInvalid, "%s: no index of an array of %d items", here, len(t.items))
+		}
+		var old *tree
+		if i < len(t.items) {
+			old = t.items[i]
+		} else if val == nil {
+			return t, nil
+		}
+		next, err := old.with(rest, val, here)
+		if err != nil {
+			return nil, err
+		}
+		out.items = append([]*tree(nil), t.items...)
+		switch {
+		case next == nil:
+			out.items = slices.Delete(out.items, i, i+1)
+		case i == len(out.items):
+			out.items = append(out.items, next)
+		default:
+			out.items[i] = next
+		}
+		return &out, nil
+	case Object:
+		i, found := slices.BinarySearchFunc(t.members, key, func(b branch, k string) int { return strings.Compare(b.key, k) })
+		if !found && val == nil {
+			return t, nil
+		}
+		var old *tree
+		if found {
+			old = t.members[i].val
+		}
+		next, err := old.with(rest, val, here)
+		if err != nil {
+			return nil, err
+		}
+		out.members = append([]branch(nil), t.members...)
+		switch {
+		case next == nil:
+			out.members = slices.Delete(out.members, i, i+1)
+		case found:
+			out.members[i].val = next
+		default:
+			out.members = slices.Insert(out.members, i, branch{key, next})
+		}
+		return &out, nil
+	}
+	if val == nil {
+		return t, nil
+	}
+	return nil, fault.Markf(ErrInvalid, "%s: what is above it is of type %s and holds no keys", here, t.kind)
+}

@@ -1,0 +1,50 @@
+package config_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/micro/go-platform/config"
+)
+
+func TestPathEditsTouchNothingElse(t *testing.T) {
+	const doc = `{"a":{"b":1,"c":[1,{"d":2},3]},"x.y":5,"s":"t"}`
+	for _, c := range []struct {
+		path  string
+		value any // nil: delete
+		want  string
+	}{
+		{"a.b", 2, `{"a":{"b":2,"c":[1,{"d":2},3]},"s":"t","x.y":5}`},
+		{"a", map[string]int{"n": 1}, `{"a":{"n":1},"s":"t","x.y":5}`}, // replaced, not merged
+		{"n.e.w", true, `{"a":{"b":1,"c":[1,{"d":2},3]},"n":{"e":{"w":true}},"s":"t","x.y":5}`},
+		{`x\.y`, "z", `{"a":{"b":1,"c":[1,{"d":2},3]},"s":"t","x.y":"z"}`},
+		{"a.c.1.d", 9, `{"a":{"b":1,"c":[1,{"d":9},3]},"s":"t","x.y":5}`},
+		{"a.c.3", 4, `{"a":{"b":1,"c":[1,{"d":2},3,4]},"s":"t","x.y":5}`},
+		{"a.c.0", nil, `{"a":{"b":1,"c":[{"d":2},3]},"s":"t","x.y":5}`},
+		{"a.c.7", nil, `{"a":{"b":1,"c":[1,{"d":2},3]},"s":"t","x.y":5}`},
+		{"a.b", nil, `{"a":{"c":[1,{"d":2},3]},"s":"t","x.y":5}`},
+		{"none.of.it", nil, `{"a":{"b":1,"c":[1,{"d":2},3]},"s":"t","x.y":5}`},
+		{"s.deeper", nil, `{"a":{"b":1,"c":[1,{"d":2},3]},"s":"t","x.y":5}`},
+		{"", nil, `{}`},
+		{"", map[string]int{"q": 1}, `{"q":1}`},
+	} {
+		var got []byte
+		var err error
+		if c.value == nil {
+			got, err = config.DeletePath([]byte(doc), c.path)
+		} else {
+			got, err = config.SetPath([]byte(doc), c.path, c.value)
+		}
+		if err != nil || string(got) != c.want {
+			t.Errorf("%q = %v: got %s, %v, want %s", c.path, c.value, got, err, c.want)
+		}
+	}
+	for _, path := range []string{"s.deeper", "a.c.9", "a.c.x", "a..b"} {
+		if got, err := config.SetPath([]byte(doc), path, 1); !errors.Is(err, config.ErrInvalid) {
+			t.Errorf("set %q: got %s, %v, want ErrInvalid", path, got, err)
+		}
+	}
+	if _, err := config.SetPath([]byte(doc), "a", make(chan int)); !errors.Is(err, config.ErrInvalid) {
+		t.Errorf("channel: got %v, want ErrInvalid", err)
+	}
+}
