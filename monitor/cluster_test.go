@@ -90,7 +90,7 @@ func TestObserverThatIsCutOffSaysUnknown(t *testing.T) {
 		var cuts []*cut
 		var all []monitor.Monitor
 		for _, id := range []string{"a", "b", "c"} {
-			c := &cut{Driver: monitor.DriverOf(t, m)}
+			c := &cut{Driver: m.Driver()}
 			cuts = append(cuts, c)
 			all = append(all, start(t, expected, monitor.WithInstance(monitor.Instance{ID: id, Service: "orders"}),
 				monitor.WithDriver("cut", func(context.Context) (monitor.Driver, error) { return c, nil })))

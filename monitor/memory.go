@@ -32,8 +32,12 @@ func WithMemory(m *Memory) Option {
 	if m == nil {
 		return func(*options) error { return errors.New("nil memory") }
 	}
-	return WithDriver("memory", func(context.Context) (Driver, error) { return memoryDriver{m}, nil })
+	return WithDriver("memory", func(context.Context) (Driver, error) { return m.Driver(), nil })
 }
+
+// Driver returns the driver of WithMemory, to be wrapped: by a test that cuts
+// an instance off, for instance.
+func (m *Memory) Driver() Driver { return memoryDriver{m} }
 
 type memoryDriver struct{ *Memory }
 
