@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/discovery"
-	"github.com/micro/go-platform/internal/leak"
 )
 
 // Harness says how to reach a backend.
@@ -110,7 +109,8 @@ var owned = []struct {
 	{"a registry that was wiped fills again by itself", wiped},
 }
 
-// Run runs all cases.
+// Run runs all cases. That nothing is left behind is for the package's TestMain
+// to check, since cases run side by side.
 func Run(t *testing.T, h Harness) {
 	if h.TTL == 0 {
 		h.TTL = time.Second
@@ -118,28 +118,25 @@ func Run(t *testing.T, h Harness) {
 	if h.Slack == 0 {
 		h.Slack = time.Second
 	}
-	leak.Check(t)
-	t.Run("group", func(t *testing.T) {
-		for _, k := range shared {
-			t.Run(strings.ReplaceAll(k.name, " ", "_"), func(t *testing.T) {
-				if h.Bubble {
-					synctest.Test(t, func(t *testing.T) { k.run(start(t, h, h.Open)) })
-					return
-				}
-				t.Parallel()
-				k.run(start(t, h, h.Open))
-			})
-		}
-		for _, k := range owned {
-			t.Run(strings.ReplaceAll(k.name, " ", "_"), func(t *testing.T) {
-				if h.Own == nil {
-					t.Skip("this backend has no registry that can be taken down")
-				}
-				t.Parallel()
-				k.run(start(t, h, h.Own))
-			})
-		}
-	})
+	for _, k := range shared {
+		t.Run(strings.ReplaceAll(k.name, " ", "_"), func(t *testing.T) {
+			if h.Bubble {
+				synctest.Test(t, func(t *testing.T) { k.run(start(t, h, h.Open)) })
+				return
+			}
+			t.Parallel()
+			k.run(start(t, h, h.Open))
+		})
+	}
+	for _, k := range owned {
+		t.Run(strings.ReplaceAll(k.name, " ", "_"), func(t *testing.T) {
+			if h.Own == nil {
+				t.Skip("this backend has no registry that can be taken down")
+			}
+			t.Parallel()
+			k.run(start(t, h, h.Own))
+		})
+	}
 }
 
 func start(t *testing.T, h Harness, open func(t *testing.T) Env) *c {

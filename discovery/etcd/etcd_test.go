@@ -1,19 +1,31 @@
 package etcd_test
 
 import (
+	"os"
 	"testing"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/discoverytest"
 	"github.com/micro/go-platform/discovery/etcd"
-	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/discovery/internal/backendtest"
 	"github.com/micro/go-platform/internal/servertest"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+var backend = backendtest.Backend{
+	Open: func(addr string) discovery.Option { return etcd.Backend(addr, etcd.WithPoll(2*time.Second)) },
+	Poll: 2 * time.Second,
+	TTL:  2 * time.Second, // etcd's least
+	// The period and 5 s for the answer.
+	Silence: 8 * time.Second,
+	// One asks for all, in as many as two frames, that each are acknowledged.
+	Idle: func(n int) int { return 6 },
+}
+
+func TestMain(m *testing.M) { backend.Main(m) }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	shared := servertest.SharedEtcd(t)
 	discoverytest.Run(t, discoverytest.Harness{
 		Open: func(t *testing.T) discoverytest.Env {
@@ -22,10 +34,33 @@ func TestConformance(t *testing.T) {
 		Own: func(t *testing.T) discoverytest.Env {
 			s := servertest.Etcd(t)
 			return discoverytest.Env{
-				Backend: func() discovery.Option { return etcd.Backend(s.Addr(), etcd.WithPoll(time.Second)) },
+				Backend: func() discovery.Option { return backend.Open(s.Addr()) },
 				Down:    s.Kill, Up: s.Restart, Pause: s.Pause, Go: s.Resume,
+				Wipe: func() {
+					s.Kill()
+					if err := os.RemoveAll(s.Dir() + "/data"); err != nil {
+						t.Error(err)
+					}
+					s.Restart()
+				},
 			}
 		},
-		TTL: 2 * time.Second, // etcd's least
+		TTL: backend.TTL,
 	})
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	shared := servertest.SharedEtcd(t)
+	backend.Run(t, func(t testing.TB) string { return shared.Addr() })
+}
+
+func TestDeadFirstAddress(t *testing.T) {
+	t.Parallel()
+	backend.DeadFirst(t, servertest.SharedEtcd(t).Addr())
+}
+
+func TestLeaderLoss(t *testing.T) {
+	t.Parallel()
+	backend.LeaderLoss(t, servertest.EtcdCluster(t))
 }

@@ -6,14 +6,25 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/discoverytest"
+	"github.com/micro/go-platform/discovery/internal/backendtest"
 	"github.com/micro/go-platform/discovery/redis"
-	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+var backend = backendtest.Backend{
+	Open: func(addr string) discovery.Option { return redis.Backend(addr, redis.WithPoll(2*time.Second)) },
+	Poll: 2 * time.Second,
+	TTL:  time.Second,
+	// The period and 5 s for the answer.
+	Silence: 8 * time.Second,
+	// A read each, and a sign of life on the connection that listens.
+	Idle: func(n int) int { return n + 1 },
+}
+
+func TestMain(m *testing.M) { backend.Main(m) }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	shared := servertest.SharedRedis(t)
 	discoverytest.Run(t, discoverytest.Harness{
 		Open: func(t *testing.T) discoverytest.Env {
@@ -22,10 +33,16 @@ func TestConformance(t *testing.T) {
 		Own: func(t *testing.T) discoverytest.Env {
 			s := servertest.Redis(t)
 			return discoverytest.Env{
-				Backend: func() discovery.Option { return redis.Backend(s.Addr(), redis.WithPoll(time.Second)) },
+				Backend: func() discovery.Option { return backend.Open(s.Addr()) },
 				Down:    s.Kill, Up: s.Restart, Pause: s.Pause, Go: s.Resume,
-				Wipe: func() { s.Kill(); s.Restart() }, // it keeps nothing
+				Wipe: s.Restart, // it keeps nothing
 			}
 		},
 	})
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	shared := servertest.SharedRedis(t)
+	backend.Run(t, func(t testing.TB) string { return shared.Addr() })
 }

@@ -43,6 +43,8 @@ type Conn struct {
 	*api.Client
 	transport *http.Transport // nil: the user's client
 	address   string
+	agents    int           // how many addresses
+	share     time.Duration // of the time of Ping for one of several
 }
 
 var schemes = []conn.Scheme{{Name: "consul", Port: 8500}, {Name: "http", Port: 8500}, {Name: "consuls", Port: 8501}, {Name: "https", Port: 8501}}
@@ -89,23 +91,42 @@ func Open(c Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{Client: client, transport: transport, address: strings.Join(t.hosts, ",")}, nil
+	return &Conn{Client: client, transport: transport, address: strings.Join(t.hosts, ","), agents: len(t.hosts), share: c.DialTimeout}, nil
 }
 
 // Address returns where the agents are, without secrets.
 func (c *Conn) Address() string { return c.address }
 
 // Ping asks the agent whether its cluster has a leader: without one nothing
-// can be read or written.
+// can be read or written. Of several agents each gets a share of the time, so
+// that one that is connected and silent doesn't take all of it.
 func (c *Conn) Ping(ctx context.Context) error {
-	leader, err := c.Status().LeaderWithQueryOptions((&api.QueryOptions{}).WithContext(ctx))
-	if err == nil && leader == "" {
-		err = fault.Mark(fault.Unavailable, errors.New("no cluster leader"))
+	var err error
+	for range max(1, c.agents) {
+		if err = c.ping(ctx); err == nil || ctx.Err() != nil {
+			break
+		}
 	}
 	if err != nil {
-		return fmt.Errorf("consul at %s: %w", c.address, Read(err))
+		return fmt.Errorf("consul at %s: %w", c.address, err)
 	}
 	return nil
+}
+
+func (c *Conn) ping(ctx context.Context) error {
+	if c.agents > 1 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.share)
+		defer cancel()
+	}
+	leader, err := c.Status().LeaderWithQueryOptions((&api.QueryOptions{}).WithContext(ctx))
+	if err == nil && leader == "" {
+		return fault.Mark(fault.Unavailable, errors.New("no cluster leader"))
+	}
+	if c.agents > 1 && errors.Is(err, context.DeadlineExceeded) {
+		return fault.Mark(fault.Unavailable, err)
+	}
+	return Read(err)
 }
 
 // Close ends idle connections of a client that Open built.
