@@ -1,0 +1,230 @@
+package log
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// JSON is one object a line: {"time":…,"level":…,"logger":…,"msg":…,…}. Values
+// are written as slog's JSONHandler does: durations in nanoseconds, times as
+// RFC 3339, errors as their text, others by encoding/json.
+func JSON() Encoding { return jsonLines }
+
+// JSONKeys is JSON with other keys for the record's own fields, and with fixed
+// before the rest, such as `"@version":"1"`. decimals is of the seconds of its
+// time, 0 to 9.
+func JSONKeys(name string, k Keys, decimals int, fixed string) Encoding {
+	return newJSON(name, k, min(max(decimals, 0), 9), fixed)
+}
+
+// Keys are the keys of a record's own fields.
+type Keys struct{ Time, Level, Logger, Message, Source string }
+
+var jsonLines = newJSON("json", Keys{"time", "level", "logger", "msg", "source"}, 6, "")
+
+type jsonEncoding struct {
+	name, fixed                          string
+	keys                                 Keys
+	time, level, logger, message, source string // as they are written
+	decimals                             int
+}
+
+func newJSON(name string, k Keys, decimals int, fixed string) *jsonEncoding {
+	quote := func(key string) string { return string(appendString(nil, key)) + ":" }
+	if fixed != "" {
+		fixed = "," + fixed
+	}
+	return &jsonEncoding{name: name, fixed: fixed, keys: k, decimals: decimals, time: quote(k.Time) + `"`, level: "," + quote(k.Level),
+		logger: "," + quote(k.Logger), message: "," + quote(k.Message), source: "," + quote(k.Source)}
+}
+
+func (e *jsonEncoding) Name() string                        { return e.name }
+func (e *jsonEncoding) Append(dst []byte, r *Record) []byte { return appendRecord(e, dst, r) }
+
+func (e *jsonEncoding) head(dst []byte, r *Record) []byte {
+	dst = append(dst, '{')
+	if !r.Time.IsZero() {
+		dst = append(dst, e.time...)
+		dst = appendTime(dst, r.Time, e.decimals)
+		dst = append(dst, '"')
+		dst = append(append(dst, e.fixed...), e.level...)
+	} else if e.fixed != "" {
+		dst = append(append(dst, e.fixed[1:]...), e.level...)
+	} else {
+		dst = append(dst, e.level[1:]...)
+	}
+	dst = append(append(append(dst, '"'), levelName(r.Level)...), '"')
+	if r.Logger != "" {
+		dst = appendString(append(dst, e.logger...), r.Logger)
+	}
+	if r.Source != "" {
+		dst = appendString(append(dst, e.source...), r.Source)
+	}
+	return appendString(append(dst, e.message...), r.Message)
+}
+
+func (e *jsonEncoding) open(dst []byte, group string) []byte {
+	return append(appendString(comma(dst), group), ':', '{')
+}
+
+func (e *jsonEncoding) shut(dst []byte) []byte { return append(dst, '}') }
+func (e *jsonEncoding) end(dst []byte) []byte  { return append(dst, '}', '\n') }
+
+// comma appends one unless an object has just been opened: no value ends in a
+// brace that opens.
+func comma(dst []byte) []byte {
+	if dst[len(dst)-1] == '{' {
+		return dst
+	}
+	return append(dst, ',')
+}
+
+func (e *jsonEncoding) attr(dst []byte, groups []string, a slog.Attr) []byte {
+	dst = comma(dst)
+	if len(groups) == 0 {
+		switch a.Key {
+		case e.keys.Time, e.keys.Level, e.keys.Message, e.keys.Logger:
+			a.Key = "attr." + a.Key
+		}
+	}
+	dst = append(appendString(dst, a.Key), ':')
+	return appendJSONValue(dst, a.Value)
+}
+
+func appendJSONValue(dst []byte, v slog.Value) []byte {
+	switch v.Kind() {
+	case slog.KindString:
+		return appendString(dst, v.String())
+	case slog.KindInt64:
+		return strconv.AppendInt(dst, v.Int64(), 10)
+	case slog.KindUint64:
+		return strconv.AppendUint(dst, v.Uint64(), 10)
+	case slog.KindFloat64:
+		return appendJSONFloat(dst, v.Float64())
+	case slog.KindBool:
+		return strconv.AppendBool(dst, v.Bool())
+	case slog.KindDuration:
+		return strconv.AppendInt(dst, int64(v.Duration()), 10)
+	case slog.KindTime:
+		return appendJSONTime(dst, v.Time())
+	}
+	return appendJSONAny(dst, v.Any())
+}
+
+// appendJSONTime writes RFC 3339 in the time's own zone, as encoding/json does.
+func appendJSONTime(dst []byte, t time.Time) []byte {
+	if y := t.Year(); y < 0 || y > 9999 {
+		return appendString(dst, t.String())
+	}
+	return append(t.AppendFormat(append(dst, '"'), time.RFC3339Nano), '"')
+}
+
+func appendJSONFloat(dst []byte, f float64) []byte {
+	switch {
+	case math.IsNaN(f):
+		return append(dst, `"NaN"`...)
+	case math.IsInf(f, 1):
+		return append(dst, `"+Inf"`...)
+	case math.IsInf(f, -1):
+		return append(dst, `"-Inf"`...)
+	}
+	format := byte('f')
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		format = 'e'
+	}
+	return strconv.AppendFloat(dst, f, format, -1, 64)
+}
+
+type jsonBuffer struct {
+	bytes.Buffer
+	*json.Encoder
+}
+
+var jsonBuffers = sync.Pool{New: func() any {
+	b := new(jsonBuffer)
+	b.Encoder = json.NewEncoder(&b.Buffer)
+	b.SetEscapeHTML(false)
+	return b
+}}
+
+// appendJSONAny writes what has no kind of its own. What a value's methods do
+// wrong, panics too, ends up in the record.
+func appendJSONAny(dst []byte, v any) (out []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			out = appendString(dst, fmt.Sprintf("!PANIC: %v", p))
+		}
+	}()
+	if _, ok := v.(json.Marshaler); !ok {
+		if err, ok := v.(error); ok {
+			return appendString(dst, err.Error())
+		}
+	}
+	b := jsonBuffers.Get().(*jsonBuffer)
+	defer jsonBuffers.Put(b)
+	b.Reset()
+	if err := b.Encode(v); err != nil {
+		return appendString(dst, fmt.Sprintf("!ERROR: %v", err))
+	}
+	return append(dst, bytes.TrimSuffix(b.Bytes(), []byte{'\n'})...)
+}
+
+// plain marks the bytes that a JSON string holds as they are.
+var plain = func() (t [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\' && c != 0x7f
+	}
+	return t
+}()
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends s as a JSON string. What is not UTF-8 becomes U+FFFD.
+func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if plain[c] {
+			i++
+			continue
+		}
+		if c < utf8.RuneSelf {
+			dst = append(dst, s[start:i]...)
+			switch c {
+			case '"', '\\':
+				dst = append(dst, '\\', c)
+			case '\n':
+				dst = append(dst, '\\', 'n')
+			case '\r':
+				dst = append(dst, '\\', 'r')
+			case '\t':
+				dst = append(dst, '\\', 't')
+			default:
+				dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+			}
+			i++
+			start = i
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 || r == '\u2028' || r == '\u2029' {
+			dst = append(dst, s[start:i]...)
+			if size == 1 {
+				dst = append(dst, "\uFFFD"...)
+			} else { // line ends to some readers of lines
+				dst = append(append(dst, `\u202`...), hexDigits[r&15])
+			}
+			start = i + size
+		}
+		i += size
+	}
+	return append(append(dst, s[start:]...), '"')
+}

@@ -1,0 +1,234 @@
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Open returns a Log. Without an output among the options it writes JSON lines
+// to stdout. Each output has to open within WithDialTimeout, else the error is
+// ErrUnavailable and names it; WithLazy starts without asking.
+func Open(opts ...Option) (Log, error) {
+	o := defaults()
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fault.New(fault.Invalid, "log", "open", "", "option %d is nil", i)
+		}
+		if err := opt(&o); err != nil {
+			return nil, fault.Wrap("log", "open", "", err)
+		}
+	}
+	if len(o.outputs) == 0 {
+		if err := ToStdout(JSON())(&o); err != nil {
+			return nil, err
+		}
+	}
+	f := &front{
+		context: o.context, replace: o.replace, dedup: o.dedup, limiter: o.limiter,
+		source: o.source, sourceFrom: o.from, syncAt: o.syncAt, exit: o.exit, exitAt: o.exitAt, closed: make(chan struct{}),
+	}
+	if len(o.redact) > 0 {
+		f.redact = newRedaction(o.redact)
+	}
+	for _, one := range o.outputs {
+		out, err := open(one, &o)
+		if err != nil {
+			for _, other := range f.outputs {
+				_ = other.driver.Close()
+			}
+			return nil, err
+		}
+		f.add(out)
+	}
+	floor := slog.Level(math.MaxInt32)
+	for _, e := range f.encodings {
+		floor = min(floor, e.least)
+	}
+	f.levels = newLevels(o.levels, floor)
+	for _, out := range f.outputs {
+		go out.run()
+	}
+	return f, nil
+}
+
+func open(one *outputOptions, o *options) (*output, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), o.dial)
+	defer cancel()
+	driver, err := one.open(ctx)
+	if err != nil {
+		if fault.KindOf(err) == nil {
+			err = fault.Mark(fault.Unavailable, err)
+		}
+		return nil, fault.Wrap("log/"+one.name, "open", "", err)
+	}
+	if !o.lazy {
+		if err := driver.Ping(ctx); err != nil {
+			_ = driver.Close()
+			if k := fault.KindOf(err); k == nil || errors.Is(err, context.DeadlineExceeded) {
+				err = fault.Mark(fault.Unavailable, err)
+			}
+			return nil, fault.Wrap("log/"+one.name, "open", "", err)
+		}
+	}
+	return newOutput(one, driver, o.errors), nil
+}
+
+// front is the Log in front of every driver.
+type front struct {
+	outputs    []*output
+	encodings  []shared
+	needTrees  bool
+	levels     *levels
+	context    func(ctx context.Context, attrs []slog.Attr) []slog.Attr
+	replace    func(groups []string, a slog.Attr) slog.Attr
+	redact     *redaction
+	dedup      bool
+	limiter    *limiter
+	source     bool
+	sourceFrom slog.Level
+	syncAt     slog.Level
+	exit       func(int)
+	exitAt     slog.Level
+
+	once     sync.Once
+	isClosed atomic.Bool
+	closed   chan struct{}
+	err      error
+	lossMu   sync.Mutex
+	told     uint64
+}
+
+// shared is one encoding with the outputs that it is for.
+type shared struct {
+	enc     Encoding
+	inc     incremental // enc, if it is one of this package's
+	least   slog.Level
+	outputs []*output
+}
+
+func (f *front) add(o *output) {
+	f.outputs = append(f.outputs, o)
+	inc, _ := o.encoding.(incremental)
+	if inc == nil || f.dedup {
+		f.needTrees = true
+	}
+	for i := range f.encodings {
+		if e := &f.encodings[i]; e.enc.Name() == o.encoding.Name() {
+			e.outputs = append(e.outputs, o)
+			e.least = min(e.least, o.least)
+			return
+		}
+	}
+	f.encodings = append(f.encodings, shared{enc: o.encoding, inc: inc, least: o.least, outputs: []*output{o}})
+}
+
+func (f *front) Logger(name string, attrs ...slog.Attr) *slog.Logger {
+	var h slog.Handler = &handler{front: f, name: name, rule: f.levels.rule(name), pre: make([]prefix, len(f.encodings))}
+	return slog.New(h.WithAttrs(attrs))
+}
+
+func (f *front) Handler() slog.Handler { return f.Logger("").Handler() }
+
+func (f *front) SetLevel(name string, l slog.Level, revertAfter time.Duration) {
+	f.levels.change(name, l, revertAfter)
+}
+
+func (f *front) Levels() map[string]slog.Level { return f.levels.all() }
+func (f *front) LevelHandler() http.Handler    { return f.levels }
+
+func (f *front) Stats() []OutputStats {
+	all := make([]OutputStats, len(f.outputs))
+	for i, o := range f.outputs {
+		all[i] = o.snapshot()
+	}
+	return all
+}
+
+// sync waits until what was logged is written, but not for long.
+func (f *front) sync() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = f.wait(ctx)
+}
+
+func (f *front) wait(ctx context.Context) error {
+	done := make([]<-chan struct{}, len(f.outputs))
+	for i, o := range f.outputs {
+		done[i] = o.drained()
+	}
+	for i, d := range done {
+		select {
+		case <-d:
+		case <-ctx.Done():
+			return fault.Wrap("log/"+f.outputs[i].name, "flush", "", ctx.Err())
+		}
+	}
+	return nil
+}
+
+func (f *front) Flush(ctx context.Context) error {
+	if f.isClosed.Load() {
+		return fault.Wrap("log", "flush", "", fault.Closed)
+	}
+	if err := f.wait(ctx); err != nil {
+		return err
+	}
+	return f.lost("flush")
+}
+
+func (f *front) Close(ctx context.Context) error {
+	f.once.Do(func() {
+		f.isClosed.Store(true)
+		f.levels.close()
+		for _, o := range f.outputs {
+			o.stop()
+		}
+		for _, o := range f.outputs {
+			select {
+			case <-o.stopped:
+			case <-ctx.Done():
+			}
+		}
+		errs := make([]error, 0, len(f.outputs)+1)
+		for _, o := range f.outputs {
+			errs = append(errs, o.release())
+		}
+		errs = append(errs, f.lost("close"))
+		f.err = errors.Join(errs...)
+		close(f.closed)
+	})
+	<-f.closed
+	return f.err
+}
+
+// lost returns an error that counts the losses nobody was told of yet.
+func (f *front) lost(op string) error {
+	f.lossMu.Lock()
+	defer f.lossMu.Unlock()
+	var total uint64
+	var why string
+	for _, o := range f.outputs {
+		if s := o.snapshot(); s.Dropped > 0 {
+			total += s.Dropped
+			why += fmt.Sprintf("; log/%s: %d", o.name, s.Dropped)
+			if s.LastError != "" {
+				why += " (" + s.LastError + ")"
+			}
+		}
+	}
+	n := total - f.told
+	f.told = total
+	if n == 0 {
+		return nil
+	}
+	return fault.New(fault.Dropped, "log", op, "", "%d records%s", n, why)
+}

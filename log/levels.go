@@ -1,0 +1,178 @@
+package log
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// levels holds the rules that users set and the level that follows for every
+// name that a Logger was made for.
+type levels struct {
+	floor slog.Level // below what any output takes nothing is enabled
+
+	mu     sync.Mutex
+	set    map[string]*setting
+	rules  map[string]*rule
+	closed bool
+}
+
+// setting is a rule that a user made.
+type setting struct {
+	level  slog.Level
+	timer  *time.Timer // that ends it, or nil
+	before *slog.Level // what comes back then; nil: no rule
+}
+
+// rule is what applies to one name.
+type rule struct{ least atomic.Int64 }
+
+func newLevels(initial map[string]slog.Level, floor slog.Level) *levels {
+	l := &levels{floor: floor, set: map[string]*setting{}, rules: map[string]*rule{}}
+	for name, level := range initial {
+		l.set[name] = &setting{level: level}
+	}
+	return l
+}
+
+// rule returns the rule of a name, always the same one.
+func (l *levels) rule(name string) *rule {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.rules[name]
+	if r == nil {
+		r = &rule{}
+		l.rules[name] = r
+		r.least.Store(int64(l.find(name)))
+	}
+	return r
+}
+
+// find returns the level of the setting that is nearest to a name. l.mu is held.
+func (l *levels) find(name string) slog.Level {
+	for n := name; ; {
+		if s := l.set[n]; s != nil {
+			return max(s.level, l.floor)
+		}
+		i := strings.LastIndexByte(n, '.')
+		if n == "" {
+			return max(slog.LevelInfo, l.floor)
+		}
+		n = n[:max(i, 0)]
+	}
+}
+
+func (l *levels) apply() {
+	for name, r := range l.rules {
+		r.least.Store(int64(l.find(name)))
+	}
+}
+
+func (l *levels) change(name string, level slog.Level, revertAfter time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	old := l.set[name]
+	s := &setting{level: level}
+	if old != nil && old.timer != nil {
+		old.timer.Stop()
+	}
+	if revertAfter > 0 {
+		switch {
+		case old == nil:
+		case old.timer != nil: // it was to end itself: what it stood for comes back
+			s.before = old.before
+		default:
+			s.before = &old.level
+		}
+		s.timer = time.AfterFunc(revertAfter, func() { l.revert(name, s) })
+	}
+	l.set[name] = s
+	l.apply()
+}
+
+func (l *levels) revert(name string, s *setting) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.set[name] != s {
+		return
+	}
+	if s.before == nil {
+		delete(l.set, name)
+	} else {
+		l.set[name] = &setting{level: *s.before}
+	}
+	l.apply()
+}
+
+func (l *levels) all() map[string]slog.Level {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make(map[string]slog.Level, len(l.set)+1)
+	all[""] = slog.LevelInfo
+	for name, s := range l.set {
+		all[name] = s.level
+	}
+	return all
+}
+
+func (l *levels) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	for _, s := range l.set {
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+	}
+}
+
+// parseLevel reads what levelName writes, without regard to case.
+func parseLevel(s string) (slog.Level, error) {
+	if strings.EqualFold(s, "fatal") {
+		return LevelFatal, nil
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s)); err != nil {
+		return 0, fmt.Errorf("unknown level %q", s)
+	}
+	return level, nil
+}
+
+// ServeHTTP is the LevelHandler.
+func (l *levels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodPut, http.MethodPost:
+		level, err := parseLevel(r.FormValue("level"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		var d time.Duration
+		if s := r.FormValue("for"); s != "" {
+			if d, err = time.ParseDuration(s); err != nil || d <= 0 {
+				http.Error(w, fmt.Sprintf("malformed duration %q", s), http.StatusBadRequest)
+				return
+			}
+		}
+		l.change(r.FormValue("name"), level, d)
+	default:
+		w.Header().Set("Allow", "GET, HEAD, PUT, POST")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	names := map[string]string{}
+	for name, level := range l.all() {
+		names[name] = levelName(level)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(names)
+}

@@ -1,0 +1,239 @@
+package log
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Option configures Open.
+type Option func(*options) error
+
+type options struct {
+	outputs []*outputOptions
+	levels  map[string]slog.Level
+	context func(ctx context.Context, attrs []slog.Attr) []slog.Attr
+	replace func(groups []string, a slog.Attr) slog.Attr
+	redact  []string
+	dedup   bool
+	limiter *limiter
+	source  bool
+	from    slog.Level
+	syncAt  slog.Level
+	exit    func(code int)
+	exitAt  slog.Level
+	errors  func(output string, err error)
+	dial    time.Duration
+	lazy    bool
+}
+
+func defaults() options {
+	return options{
+		levels: map[string]slog.Level{},
+		syncAt: LevelFatal,
+		errors: func(output string, err error) { fmt.Fprintf(os.Stderr, "log/%s: %v\n", output, err) },
+		dial:   5 * time.Second,
+	}
+}
+
+// outputOptions is one output.
+type outputOptions struct {
+	name    string
+	open    func(ctx context.Context) (Driver, error)
+	least   slog.Level
+	queue   int
+	batch   int
+	delay   time.Duration
+	timeout time.Duration
+}
+
+// WithDriver adds an output by its driver: this is what the option of every
+// output is made of. open validates and builds; it needs no server.
+func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
+	return func(o *options) error {
+		if name == "" || open == nil {
+			return fault.Markf(fault.Invalid, "WithDriver needs a name and an open function")
+		}
+		o.outputs = append(o.outputs, &outputOptions{
+			name: name, open: open, least: -1 << 30, queue: 4 << 20, batch: 64 << 10, delay: 10 * time.Millisecond, timeout: 10 * time.Second,
+		})
+		return nil
+	}
+}
+
+// OutputOption configures how records get to one output; see Route.
+type OutputOption func(*outputOptions) error
+
+// Route adds the output of an option with settings of its own:
+//
+//	log.Route(logstash.Backend(addr), log.MinLevel(slog.LevelWarn), log.QueueBytes(1<<20))
+func Route(output Option, opts ...OutputOption) Option {
+	return func(o *options) error {
+		if output == nil {
+			return fault.Markf(fault.Invalid, "Route of a nil output")
+		}
+		first := len(o.outputs)
+		if err := output(o); err != nil {
+			return err
+		}
+		for _, one := range o.outputs[first:] {
+			for _, opt := range opts {
+				if opt == nil {
+					return fault.Markf(fault.Invalid, "nil option in Route")
+				}
+				if err := opt(one); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+}
+
+// MinLevel keeps records below l from the output, whatever the level rules say.
+func MinLevel(l slog.Level) OutputOption {
+	return func(o *outputOptions) error { o.least = l; return nil }
+}
+
+// QueueBytes bounds what waits for the output. The default is 4 MiB.
+func QueueBytes(n int) OutputOption {
+	return func(o *outputOptions) error {
+		if n < 1024 {
+			return fault.Markf(fault.Invalid, "QueueBytes(%d), want at least 1024", n)
+		}
+		o.queue = n
+		return nil
+	}
+}
+
+// BatchOf writes when bytes wait or the first record has waited for delay. The
+// defaults are 64 KiB and 10 ms. Records from level Error up don't wait.
+func BatchOf(bytes int, delay time.Duration) OutputOption {
+	return func(o *outputOptions) error {
+		if bytes < 1 || delay < 0 {
+			return fault.Markf(fault.Invalid, "BatchOf(%d, %v)", bytes, delay)
+		}
+		o.batch, o.delay = bytes, delay
+		return nil
+	}
+}
+
+// WriteTimeout bounds one write to the output. The default is 10 s.
+func WriteTimeout(d time.Duration) OutputOption {
+	return func(o *outputOptions) error {
+		if d <= 0 {
+			return fault.Markf(fault.Invalid, "WriteTimeout(%v)", d)
+		}
+		o.timeout = d
+		return nil
+	}
+}
+
+// WithLevel sets the rule of a name; "" is the root, whose default is Info.
+func WithLevel(name string, l slog.Level) Option {
+	return func(o *options) error { o.levels[name] = l; return nil }
+}
+
+// WithContext adds what f appends to attrs for the context of each record;
+// trace.ContextAttrs fits. They stand outside all groups.
+func WithContext(f func(ctx context.Context, attrs []slog.Attr) []slog.Attr) Option {
+	return func(o *options) error {
+		if f == nil {
+			return fault.Markf(fault.Invalid, "WithContext(nil)")
+		}
+		before := o.context
+		o.context = f
+		if before != nil {
+			o.context = func(ctx context.Context, attrs []slog.Attr) []slog.Attr { return f(ctx, before(ctx, attrs)) }
+		}
+		return nil
+	}
+}
+
+// WithReplaceAttr passes every attribute that is no group through f, as
+// slog.HandlerOptions do; the record's own fields don't pass.
+func WithReplaceAttr(f func(groups []string, a slog.Attr) slog.Attr) Option {
+	return func(o *options) error { o.replace = f; return nil }
+}
+
+// WithRedact replaces the values of attributes with these keys, in any group
+// and any case, by "[redacted]". It sees attributes, not the fields of a struct
+// that is a value.
+func WithRedact(keys ...string) Option {
+	return func(o *options) error { o.redact = append(o.redact, keys...); return nil }
+}
+
+// WithDedup keeps only the last of the attributes of one group that have the
+// same key. It costs some allocations a record.
+func WithDedup() Option {
+	return func(o *options) error { o.dedup = true; return nil }
+}
+
+// WithRateLimit lets n records a period through from each place in the code;
+// the next one that passes says how many did not, in "suppressed". Records from
+// LevelFatal up always pass.
+func WithRateLimit(n int, per time.Duration) Option {
+	return func(o *options) error {
+		if n < 1 || per <= 0 {
+			return fault.Markf(fault.Invalid, "WithRateLimit(%d, %v)", n, per)
+		}
+		o.limiter = &limiter{n: uint64(n), per: per, sites: map[uintptr]*site{}}
+		return nil
+	}
+}
+
+// WithSource adds the file and line to records from level least up.
+func WithSource(least slog.Level) Option {
+	return func(o *options) error { o.source, o.from = true, least; return nil }
+}
+
+// WithSyncAt sets from which level on a call returns only when the record is
+// written, or after a second. The default is LevelFatal.
+func WithSyncAt(l slog.Level) Option {
+	return func(o *options) error { o.syncAt = l; return nil }
+}
+
+// WithExit calls exit(1) after a record from level least up is written; os.Exit
+// makes LevelFatal mean what it says.
+func WithExit(least slog.Level, exit func(code int)) Option {
+	return func(o *options) error {
+		if exit == nil {
+			return fault.Markf(fault.Invalid, "WithExit(%v, nil)", least)
+		}
+		o.exit, o.exitAt, o.syncAt = exit, least, min(o.syncAt, least)
+		return nil
+	}
+}
+
+// WithErrors is told what an output complains of, at most once in ten seconds
+// each. The default writes it to stderr.
+func WithErrors(f func(output string, err error)) Option {
+	return func(o *options) error {
+		if f == nil {
+			return fault.Markf(fault.Invalid, "WithErrors(nil)")
+		}
+		o.errors = f
+		return nil
+	}
+}
+
+// WithDialTimeout bounds how long Open waits for each output. The default is 5 s.
+func WithDialTimeout(d time.Duration) Option {
+	return func(o *options) error {
+		if d <= 0 {
+			return fault.Markf(fault.Invalid, "WithDialTimeout(%v)", d)
+		}
+		o.dial = d
+		return nil
+	}
+}
+
+// WithLazy makes Open succeed without asking the outputs. Records wait in the
+// queues until they answer.
+func WithLazy() Option {
+	return func(o *options) error { o.lazy = true; return nil }
+}
