@@ -15,7 +15,7 @@ import (
 // life, and patience how long anything asked may take. The client itself would
 // reconnect in silence for ever.
 const (
-	quiet    = 10 * time.Second
+	quiet    = 5 * time.Second
 	patience = 5 * time.Second
 )
 

@@ -1,0 +1,387 @@
+package consul
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/micro/go-platform/internal/conn/consul"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/kv"
+)
+
+// Option configures the backend.
+type Option func(*consul.Config) error
+
+// Backend stores in the Consul that the agent at addr belongs to: "host:port",
+// several agents as "a:8500,b:8500", or a URL with the scheme consul or http,
+// consuls or https (TLS); its password is the token.
+func Backend(addr string, opts ...Option) kv.Option {
+	return open(consul.Config{Address: addr}, opts)
+}
+
+// WithClient stores through a client that the caller already has.
+func WithClient(client *api.Client, opts ...Option) kv.Option {
+	return open(consul.Config{Client: client}, opts)
+}
+
+// WithToken gives the ACL token, over that in the address.
+func WithToken(token string) Option {
+	return func(c *consul.Config) error { c.Token = token; return nil }
+}
+
+// WithDatacenter stores in another data centre than the agent's own.
+func WithDatacenter(name string) Option {
+	return func(c *consul.Config) error { c.Datacenter = name; return nil }
+}
+
+// WithTLS encrypts, whatever the address says.
+func WithTLS(t *tls.Config) Option {
+	return func(c *consul.Config) error {
+		if t == nil {
+			return fault.Markf(kv.ErrInvalid, "nil TLS configuration")
+		}
+		c.TLS = t
+		return nil
+	}
+}
+
+func open(c consul.Config, opts []Option) kv.Option {
+	return kv.WithDriver("consul", func(context.Context) (kv.Driver, error) {
+		for _, opt := range opts {
+			if opt == nil {
+				return nil, fault.Markf(kv.ErrInvalid, "nil option")
+			}
+			if err := opt(&c); err != nil {
+				return nil, err
+			}
+		}
+		if c.Address == "" && c.Client == nil {
+			return nil, fault.Markf(kv.ErrInvalid, "neither an address nor a client")
+		}
+		conn, err := consul.Open(c)
+		if err != nil {
+			return nil, fault.Mark(kv.ErrInvalid, err)
+		}
+		d := &driver{Conn: conn}
+		d.reaper.init(d.reap)
+		return d, nil
+	})
+}
+
+// driver implements kv.Driver.
+type driver struct {
+	*consul.Conn
+	reaper reaper
+}
+
+// maxValue fits into a transaction of 512 KiB, which carries it in base64.
+const maxValue = 352 << 10
+
+func (d *driver) Features() kv.Features {
+	return kv.Features{
+		List: true, Watch: true, Batch: true, Versions: true, Linearizable: true, Durable: true, Shared: true,
+		ExpiryStep: time.Millisecond, MaxValue: maxValue,
+	}
+}
+
+func (d *driver) Close() error {
+	d.reaper.close()
+	return d.Conn.Close()
+}
+
+func consistent(ctx context.Context) *api.QueryOptions {
+	return (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx)
+}
+
+// itemOf reports false for an item that is not there any more, or another
+// program's with a key that cannot be one of ours.
+func (d *driver) itemOf(p *api.KVPair) (kv.Item, bool) {
+	key, ok := decode(p.Key)
+	if !ok || key == "" || len(key) > kv.MaxKey || !utf8.ValidString(key) {
+		return kv.Item{}, false
+	}
+	item := kv.Item{Key: key, Value: p.Value, Revision: kv.Revision(p.ModifyIndex)}
+	if item.Value == nil {
+		item.Value = []byte{}
+	}
+	alive := false
+	if item.Expires, alive = endOf(p.Flags); !alive {
+		d.reaper.add(p.Key, p.ModifyIndex, item.Expires)
+	}
+	return item, alive
+}
+
+// look returns what is stored at key, also if its life is over; nil if nothing
+// is.
+func (d *driver) look(ctx context.Context, key string) (*api.KVPair, error) {
+	p, _, err := d.KV().Get(encode(key), consistent(ctx))
+	return p, consul.Read(err)
+}
+
+func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
+	p, err := d.look(ctx, key)
+	if err != nil {
+		return kv.Item{}, err
+	}
+	if p != nil {
+		if item, ok := d.itemOf(p); ok {
+			return item, nil
+		}
+	}
+	return kv.Item{}, kv.ErrNotFound
+}
+
+func (d *driver) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
+	name := encode(w.Key)
+	op := &api.KVTxnOp{Verb: api.KVSet, Key: name, Value: w.Value, Flags: flagsOf(w.TTL)}
+	if w.IfAbsent || w.IfRevision != 0 {
+		op.Verb = api.KVCAS
+	}
+	for {
+		if w.IfRevision != 0 {
+			p, err := d.match(ctx, w.Key, w.IfRevision)
+			if err != nil {
+				return 0, err
+			}
+			op.Index = p.ModifyIndex
+		}
+		done, index, err := d.write(ctx, op)
+		switch {
+		case err != nil:
+			return 0, err
+		case done:
+			if w.TTL > 0 {
+				end, _ := endOf(op.Flags)
+				d.reaper.add(name, index, end)
+			}
+			return kv.Revision(index), nil
+		case w.IfRevision != 0:
+			return 0, kv.ErrConflict
+		}
+		// IfAbsent met something. If its life is over it may be taken over.
+		p, err := d.look(ctx, w.Key)
+		if err != nil {
+			return 0, unwritten(err)
+		}
+		op.Index = 0
+		if p != nil {
+			if _, alive := endOf(p.Flags); alive {
+				return 0, kv.ErrExists
+			}
+			op.Index = p.ModifyIndex
+		}
+	}
+}
+
+// match returns what is stored at key if it is alive and has the revision,
+// else ErrConflict.
+func (d *driver) match(ctx context.Context, key string, rev kv.Revision) (*api.KVPair, error) {
+	p, err := d.look(ctx, key)
+	if err != nil {
+		return nil, unwritten(err)
+	}
+	if p == nil || kv.Revision(p.ModifyIndex) != rev {
+		return nil, kv.ErrConflict
+	}
+	if _, alive := endOf(p.Flags); !alive {
+		return nil, kv.ErrConflict
+	}
+	return p, nil
+}
+
+// unwritten is the error of a read that a write begins with: nothing was
+// written.
+func unwritten(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || fault.KindOf(err) != nil {
+		return err
+	}
+	return fault.Mark(kv.ErrUnavailable, err)
+}
+
+// write makes one transaction. It reports false if a condition did not hold,
+// else the index that the write made.
+func (d *driver) write(ctx context.Context, op *api.KVTxnOp) (bool, uint64, error) {
+	ok, r, _, err := d.KV().Txn(api.KVTxnOps{op}, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return false, 0, writeError(err)
+	}
+	if !ok {
+		return false, 0, nil
+	}
+	index := uint64(0)
+	if len(r.Results) > 0 {
+		index = r.Results[0].ModifyIndex
+	}
+	return true, index, nil
+}
+
+// writeError knows what the client says only in words.
+func writeError(err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "exceeds ") && strings.Contains(text, "limit"),
+		strings.Contains(text, "too large"):
+		return fault.Mark(kv.ErrTooLarge, err)
+	case strings.Contains(text, "No cluster leader"):
+		return fault.Mark(kv.ErrUnavailable, err)
+	}
+	return consul.Write(err)
+}
+
+func (d *driver) Delete(ctx context.Context, key string, rev kv.Revision) error {
+	op := &api.KVTxnOp{Verb: api.KVDelete, Key: encode(key)}
+	if rev != 0 {
+		p, err := d.match(ctx, key, rev)
+		if err != nil {
+			return err
+		}
+		op.Verb, op.Index = api.KVDeleteCAS, p.ModifyIndex
+	}
+	done, _, err := d.write(ctx, op)
+	if err == nil && !done {
+		err = kv.ErrConflict
+	}
+	return err
+}
+
+// A transaction may have 64 operations and 512 KiB, values in base64.
+const (
+	perRequest   = 64
+	bytesRequest = 340 << 10
+)
+
+func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item, error) {
+	items := make(map[string]kv.Item, len(keys))
+	bad := map[string]error{}
+	for chunk := range slices.Chunk(keys, perRequest) {
+		ops := make(api.KVTxnOps, len(chunk))
+		for i, key := range chunk {
+			ops[i] = &api.KVTxnOp{Verb: api.KVGetOrEmpty, Key: encode(key)}
+		}
+		ok, r, _, err := d.KV().Txn(ops, consistent(ctx))
+		if err == nil && !ok {
+			err = errors.New("the transaction failed")
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			for _, key := range chunk {
+				bad[key] = consul.Read(err)
+			}
+			continue
+		}
+		for _, p := range r.Results {
+			if p.ModifyIndex == 0 {
+				continue // the empty of get-or-empty
+			}
+			if item, ok := d.itemOf(p); ok {
+				items[item.Key] = item
+			}
+		}
+	}
+	if len(bad) > 0 {
+		return items, &kv.BatchError{Errors: bad}
+	}
+	return items, nil
+}
+
+func (d *driver) PutMany(ctx context.Context, writes []kv.Write) []error {
+	errs := make([]error, len(writes))
+	for start := 0; start < len(writes); {
+		end, size := start, 0
+		var ops api.KVTxnOps
+		for end < len(writes) && end-start < perRequest && (end == start || size+len(writes[end].Value) < bytesRequest) {
+			w := writes[end]
+			size += len(w.Value) + 2*len(w.Key) + 200
+			ops = append(ops, &api.KVTxnOp{Verb: api.KVSet, Key: encode(w.Key), Value: w.Value, Flags: flagsOf(w.TTL)})
+			end++
+		}
+		ok, r, _, err := d.KV().Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
+		if err != nil {
+			err = writeError(err)
+		} else if !ok {
+			err = fault.Markf(kv.ErrUnavailable, "the transaction failed")
+		} else {
+			for i, p := range r.Results {
+				if e, alive := endOf(ops[i].Flags); alive && !e.IsZero() {
+					d.reaper.add(ops[i].Key, p.ModifyIndex, e)
+				}
+			}
+		}
+		for i := start; i < end; i++ {
+			errs[i] = err
+		}
+		start = end
+	}
+	return errs
+}
+
+// List reads everything under the prefix at once: Consul knows no pages.
+func (d *driver) List(ctx context.Context, prefix, after string) iter.Seq2[kv.Item, error] {
+	return func(yield func(kv.Item, error) bool) {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		pairs, _, err := d.KV().List(encode(prefix), consistent(ctx))
+		if err != nil {
+			yield(kv.Item{}, consul.Read(err))
+			return
+		}
+		var items []kv.Item
+		for _, p := range pairs {
+			if item, ok := d.itemOf(p); ok && item.Key > after && strings.HasPrefix(item.Key, prefix) {
+				items = append(items, item)
+			}
+		}
+		slices.SortFunc(items, func(a, b kv.Item) int { return strings.Compare(a.Key, b.Key) })
+		for _, item := range items {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// blocked is how long a query waits for a change: so long an idle watch is
+// silent, and a dead server unnoticed.
+const blocked = 20 * time.Second
+
+// Watch follows the index of the prefix. Every answer is the whole state, so
+// what was missed shows.
+func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kv.Sink) error {
+	known := map[string]kv.Revision{}
+	first := true
+	get := func(q *api.QueryOptions) (api.KVPairs, *api.QueryMeta, error) {
+		return d.KV().List(encode(prefix), q)
+	}
+	return consul.Follow(ctx, consul.Poll{Wait: blocked}, get, func(a consul.Answer[api.KVPairs]) error {
+		if a.Same && !first {
+			return nil
+		}
+		now := make(map[string]kv.Revision, len(a.Value))
+		for _, p := range a.Value {
+			item, ok := d.itemOf(p)
+			if !ok || !strings.HasPrefix(item.Key, prefix) {
+				continue
+			}
+			now[item.Key] = item.Revision
+			if known[item.Key] != item.Revision {
+				sink.Put(item)
+			}
+		}
+		for key := range known {
+			if _, ok := now[key]; !ok {
+				sink.Delete(key)
+			}
+		}
+		known, first = now, false
+		sink.Synced(0)
+		return nil
+	})
+}
