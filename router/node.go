@@ -21,7 +21,8 @@ type Node struct {
 
 	inFlight [2]atomic.Int32 // by the parity of the lease's epoch
 	outcomes [classes]atomic.Uint64
-	latency  average // nanoseconds
+	latency  average       // nanoseconds
+	samples  atomic.Uint32 // of it, until there are enough
 	success  average
 	lastPick atomic.Int64
 	load     average // what the server reported as in flight, 0 if it doesn't
@@ -48,6 +49,13 @@ const (
 	latencyAlpha = 0.05
 	successAlpha = 0.05
 )
+
+// noise is the latency below which differences mean nothing: what is faster
+// shares evenly.
+const noise = float64(time.Millisecond)
+
+// prior is how many calls the usual latency counts for, against a node's own.
+const prior = 5
 
 func newNode(in *discovery.Instance, seed uint64, now time.Duration) *Node {
 	n := &Node{id: in.ID, key: hash(0, in.ID)}
@@ -93,8 +101,13 @@ func (n *Node) cost(r *Request) float64 {
 		}
 		lat = r.mean
 	}
+	// What a few calls say is mixed with what is usual: the first ones pay for
+	// connections and cold caches.
+	if k := float64(n.samples.Load()); k > 0 && k < 1/latencyAlpha {
+		lat = (k*lat + prior*r.mean) / (k + prior)
+	}
 	s := max(n.success.value(), 0.01)
-	return max(lat, 1) * (in + 1) / (s * s * n.weight(r.now, r.slowStart))
+	return max(lat, noise) * (in + 1) / (s * s * n.weight(r.now, r.slowStart))
 }
 
 // done takes in an outcome.
@@ -125,7 +138,11 @@ func (n *Node) done(o Outcome) {
 	case old == 0:
 		n.latency.set(lat)
 	default:
-		n.latency.move(lat, latencyAlpha)
+		// The first call pays for the connection: it must not weigh for long.
+		n.latency.move(lat, max(latencyAlpha, 1/float64(n.samples.Load()+1)))
+	}
+	if n.samples.Load() < 1/latencyAlpha {
+		n.samples.Add(1)
 	}
 }
 

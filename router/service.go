@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,7 @@ type service struct {
 	epoch       atomic.Uint64 // of the lease, see Node.inFlight
 	force       atomic.Int64  // how long a node may be idle before it is asked again
 	slowStart   atomic.Int64  // 0 while it does not apply
-	mean        average       // latency
+	mean        average       // the usual latency: the median of the instances'
 	concurrency average       // calls of this client in flight
 
 	mu     sync.Mutex // of what follows
@@ -83,21 +84,22 @@ func (s *service) refresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var total uint64
-	var weighted, samples float64
+	var lats []float64
 	fresh := 0
 	for _, n := range m.all {
 		for c := range classes {
 			total += n.outcomes[c].Load()
 		}
 		if l := n.latency.value(); l > 0 {
-			weighted, samples = weighted+l, samples+1
+			lats = append(lats, l)
 		}
 		if now-time.Duration(n.since.Load()) < s.o.start {
 			fresh++
 		}
 	}
-	if samples > 0 {
-		s.mean.set(weighted / samples)
+	if len(lats) > 0 {
+		slices.Sort(lats)
+		s.mean.set(lats[(len(lats)-1)/2])
 	}
 	if age := now - s.ticked; age >= tick {
 		if total >= s.picked {
