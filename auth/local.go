@@ -114,7 +114,11 @@ func (d localDriver) Obtain(ctx context.Context, r TokenRequest) (*Token, error)
 		if err != nil {
 			return nil, err
 		}
-		claims["roles"], claims["act"] = from.Roles, map[string]any{"sub": subject}
+		delete(claims, "roles")
+		if len(from.Roles) > 0 {
+			claims["roles"] = from.Roles
+		}
+		claims["act"] = map[string]any{"sub": subject}
 		if !from.ExpiresAt.IsZero() {
 			claims["exp"] = from.ExpiresAt.Unix()
 		}

@@ -61,19 +61,22 @@ func (f *front) Token(ctx context.Context, opts ...TokenOption) (*Token, error) 
 	if f.life.Closed() {
 		return nil, f.wrap("token", "", ErrClosed)
 	}
-	r := TokenRequest{Service: f.service}
-	o := &f.own.plain
-	if len(opts) > 0 {
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, f.wrap("token", "", fmt.Errorf("%w: nil option", ErrInvalid))
-			}
-			opt(&r)
-		}
-		slices.Sort(r.Scopes)
-		r.Scopes = slices.Compact(r.Scopes)
-		o = f.own.find(&r)
+	if len(opts) == 0 {
+		return f.ownToken(ctx, &f.own.plain, TokenRequest{Service: f.service})
 	}
+	r := TokenRequest{Service: f.service}
+	for _, opt := range opts {
+		if opt == nil {
+			return nil, f.wrap("token", "", fmt.Errorf("%w: nil option", ErrInvalid))
+		}
+		opt(&r)
+	}
+	slices.Sort(r.Scopes)
+	r.Scopes = slices.Compact(r.Scopes)
+	return f.ownToken(ctx, f.own.find(&r), r)
+}
+
+func (f *front) ownToken(ctx context.Context, o *ownToken, r TokenRequest) (*Token, error) {
 	if h := o.current.Load(); h != nil {
 		age := f.elapsed()
 		if h.forever || age < h.renew {
