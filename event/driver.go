@@ -101,7 +101,7 @@ type Page struct {
 	Records []*Record
 	Next    string // From After(Next) goes on; empty only while the stream is
 	More    bool   // there may be more at once
-	Missed  int64  // records between From and the first one here that are gone, as far as the driver knows
+	Missed  int64  // records between From and the first one here that are gone: their number, or 1 if the driver can't count them
 }
 
 // GroupConfig describes a group that a process joins.
@@ -124,7 +124,9 @@ type Member interface {
 	// Fetch returns up to max deliveries in the order of the stream, as soon as
 	// there is one; what others left behind comes first. It may return records
 	// of types that the group did not ask for: the front acknowledges them.
-	// Calls are not concurrent with each other.
+	// Calls are not concurrent with each other. An exclusive member that finds
+	// that it is no longer the one returns fault.Lost, once; the front then drops
+	// everything that it holds.
 	Fetch(ctx context.Context, max int) ([]Delivered, error)
 
 	// Ack says that deliveries are done. One that is no longer this member's is
@@ -132,12 +134,12 @@ type Member interface {
 	Ack(ctx context.Context, ds []Delivered) error
 
 	// Extend says that deliveries are being worked on: AckWait starts anew. The
-	// front calls it about three times per AckWait for all that it holds. An
-	// exclusive member that is no longer the one returns fault.Lost; the front
-	// then drops everything that it holds.
+	// front calls it about three times per AckWait for all that it holds. It may
+	// return fault.Lost as Fetch does.
 	Extend(ctx context.Context, ds []Delivered) error
 
-	// Release gives deliveries back, to be handed out again at once.
+	// Release gives deliveries back, to be handed out again at once. They were
+	// not attempted: Attempt is the same the next time.
 	Release(ctx context.Context, ds []Delivered) error
 
 	// Lag is the group's.

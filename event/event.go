@@ -77,7 +77,7 @@ type Stats struct {
 	Panics      int64 // of those, by a panic
 	Dead        int64 // records that went to the dead letters
 	Dropped     int64 // records given up without dead letters; see DeadLetter
-	Missed      int64 // records that retention removed before this subscription read them
+	Missed      int64 // records that retention removed before this subscription read them; some backends count a gap as one
 	Redelivered int64 // records that another consumer had before
 	Held        int   // records fetched and not done: waiting, running or between attempts
 	Running     int   // handlers running

@@ -181,7 +181,7 @@ func (mm *memMember) Release(_ context.Context, ds []Delivered) error {
 // giveBack returns one record. m.mu is held.
 func (mm *memMember) giveBack(n uint64) {
 	if h := mm.g.pending[n]; h.to == mm {
-		mm.g.pending[n] = handed{attempt: h.attempt}
+		mm.g.pending[n] = handed{attempt: h.attempt - 1}
 		mm.g.returned = append(mm.g.returned, n)
 	}
 }

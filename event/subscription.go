@@ -117,6 +117,10 @@ func (s *subscription) fetch() {
 			s.q.push(ds) // to be released
 			return
 		}
+		if errors.Is(err, fault.Lost) {
+			s.q.lost()
+			continue
+		}
 		if err != nil {
 			if s.lastErr.Swap(&err) == nil {
 				s.log.Warn("event: fetching failed", "backend", s.f.o.name, "group", s.o.group, "error", err)

@@ -192,8 +192,8 @@ func missed(t *testing.T, b *bench) {
 		rs := g.list()
 		return len(rs) > 0 && rs[len(rs)-1].Type == "last"
 	})
-	if st := sub.Stats(); st.Missed == 0 || int(st.Missed)+g.len() != 1002 {
-		t.Errorf("missed %d and handled %d, want 1002 together", st.Missed, g.len())
+	if st := sub.Stats(); st.Missed == 0 || int(st.Missed)+g.len() > 1002 || g.len() > 600 {
+		t.Errorf("missed %d and handled %d, want a gap, and no more than 1002 together", st.Missed, g.len())
 	}
 }
 
