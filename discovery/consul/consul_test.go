@@ -2,6 +2,7 @@ package consul_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,4 +58,16 @@ func TestFaults(t *testing.T) {
 func TestDeadFirstAddress(t *testing.T) {
 	t.Parallel()
 	backend.DeadFirst(t, servertest.SharedConsul(t).Addr())
+}
+
+// The leader is also the agent that the instance was registered with, so this
+// is a failover to another agent too.
+func TestLeaderLoss(t *testing.T) {
+	t.Parallel()
+	c := servertest.ConsulCluster(t)
+	addrs := []string{c.Leader().Addr()}
+	for _, s := range c.Followers() {
+		addrs = append(addrs, s.Addr())
+	}
+	backend.LeaderLoss(t, strings.Join(addrs, ","), c.Leader)
 }

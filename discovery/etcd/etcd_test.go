@@ -2,6 +2,7 @@ package etcd_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,5 +63,6 @@ func TestDeadFirstAddress(t *testing.T) {
 
 func TestLeaderLoss(t *testing.T) {
 	t.Parallel()
-	backend.LeaderLoss(t, servertest.EtcdCluster(t))
+	c := servertest.EtcdCluster(t)
+	backend.LeaderLoss(t, strings.Join(c.Addrs(), ","), c.Leader)
 }

