@@ -112,6 +112,8 @@ func (p *Proxy) Heal() {
 	p.abort(func(l *link) bool { return l.lossy.Load() })
 	p.update(func(r *rules) { *r = rules{} })
 	if p.listener == nil {
-		p.listen()
+		if err := p.listen(); err != nil {
+			p.t.Errorf("netfault: %v", err)
+		}
 	}
 }

@@ -41,8 +41,16 @@ type Proxy struct {
 func New(t testing.TB, target string) *Proxy {
 	t.Helper()
 	p := &Proxy{t: t, target: target, links: map[*link]struct{}{}, changed: make(chan struct{})}
-	p.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(servertest.Port(t)))
-	p.listen()
+	for try := 1; ; try++ { // a port that was free may be taken by a program that doesn't reserve
+		p.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(servertest.Port(t)))
+		err := p.listen()
+		if err == nil {
+			break
+		}
+		if try == 5 {
+			t.Fatalf("netfault: %v", err)
+		}
+	}
 	t.Cleanup(p.Close)
 	return p
 }
@@ -61,11 +69,10 @@ func (p *Proxy) Close() {
 }
 
 // listen accepts connections until stopListening.
-func (p *Proxy) listen() {
+func (p *Proxy) listen() error {
 	l, err := net.Listen("tcp", p.addr)
 	if err != nil {
-		p.t.Errorf("netfault: %v", err)
-		return
+		return err
 	}
 	p.listener = l
 	p.wg.Go(func() {
@@ -80,6 +87,7 @@ func (p *Proxy) listen() {
 			p.admit(c.(*net.TCPConn))
 		}
 	})
+	return nil
 }
 
 func (p *Proxy) admit(c *net.TCPConn) {
