@@ -1,0 +1,222 @@
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/micro/go-platform/internal/netfault"
+	"github.com/micro/go-platform/internal/servertest"
+)
+
+// arena is one run: contenders of one lock, each behind a proxy of its own.
+type arena struct {
+	*testing.T
+	target
+	*resource
+	dice       *rand.Rand
+	links      []*netfault.Proxy // of all members
+	fail       func() server
+	contenders []*servertest.Process
+	addrs      []string
+	perLink    []string // the address that contender i is given
+}
+
+const contenders = 4
+
+func newArena(t *testing.T, tg target) *arena {
+	a := &arena{T: t, target: tg, resource: newResource(t), dice: dice(t)}
+	a.addrs, a.fail = tg.start(t)
+	for i := range contenders {
+		var links []string
+		for _, addr := range a.addrs {
+			p := netfault.New(t, addr)
+			a.links = append(a.links, p)
+			links = append(links, p.Addr())
+		}
+		a.perLink = append(a.perLink, strings.Join(links, ","))
+		a.contenders = append(a.contenders, a.contender(i))
+	}
+	a.progress(contenders)
+	return a
+}
+
+func (a *arena) contender(i int) *servertest.Process {
+	return servertest.Child(a.T, "contender", a.backend, a.perLink[i], a.ttl.String(), a.listener.Addr().String(), strconv.Itoa(i))
+}
+
+// progress waits for n more critical sections.
+func (a *arena) progress(n int) {
+	a.Helper()
+	want := a.sections() + n
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for a.sections() < want {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			a.Fatalf("no progress: %d critical sections, want %d", a.sections(), want)
+		}
+	}
+}
+
+// wait lets the contenders run, for between low and high TTLs.
+func (a *arena) wait(low, high float64) {
+	d := low + a.dice.Float64()*(high-low)
+	<-time.After(time.Duration(d * float64(a.ttl)))
+}
+
+// link is a random contender's.
+func (a *arena) link() *netfault.Proxy { return a.links[a.dice.IntN(len(a.links))] }
+
+type fault struct {
+	name string
+	run  func(a *arena)
+}
+
+// networkFaults leave the contenders running. Each ends with what it began.
+var networkFaults = []fault{
+	{"hold a link", func(a *arena) { l := a.link(); l.Hold(netfault.Both); a.wait(0.5, 2); l.Heal() }},
+	{"hold replies", func(a *arena) { l := a.link(); l.Hold(netfault.Replies); a.wait(0.5, 2); l.Heal() }},
+	{"drop on a link", func(a *arena) { l := a.link(); l.Drop(netfault.Both); a.wait(0.5, 1.5); l.Heal() }},
+	{"cut replies", func(a *arena) { l := a.link(); l.CutReplies(1 + a.dice.IntN(5)); a.wait(0.2, 0.8); l.Heal() }},
+	{"reset all links", func(a *arena) {
+		for _, l := range a.links {
+			l.Reset()
+		}
+	}},
+	{"delay a link", func(a *arena) { l := a.link(); l.Delay(a.ttl/20, a.ttl/20); a.wait(0.5, 1.5); l.Heal() }},
+	{"pause the server", func(a *arena) { s := a.fail(); s.Pause(); a.wait(0.2, 2); s.Resume() }},
+}
+
+var restart = fault{"kill and restart the server", func(a *arena) { s := a.fail(); s.Kill(); a.wait(0.1, 1); s.Restart() }}
+
+// processFaults stop holders where they stand.
+var processFaults = []fault{
+	{"pause a holder", (*arena).pauseHolder},
+	{"pause somebody", func(a *arena) {
+		p := a.contenders[a.dice.IntN(contenders)]
+		p.Pause()
+		a.wait(1, 3)
+		p.Resume()
+	}},
+	{"kill somebody", func(a *arena) {
+		i := a.dice.IntN(contenders)
+		begin := now()
+		a.contenders[i].Kill()
+		a.end(i, begin, now())
+		a.contenders[i] = a.contender(i)
+	}},
+}
+
+// pauseHolder stops a contender in its critical section, until others have gone
+// through theirs.
+func (a *arena) pauseHolder() {
+	paused := make(chan int, 1)
+	a.next(func(client int) {
+		a.contenders[client].Pause()
+		paused <- client
+	})
+	select {
+	case client := <-paused:
+		a.progress(3)
+		a.contenders[client].Resume()
+	case <-time.After(30 * time.Second):
+		a.Fatal("nobody took the lock")
+	}
+}
+
+// inject lets every fault happen at least once, in random order, and goes on for
+// as long as CHAOS says.
+func (a *arena) inject(faults []fault) {
+	for end := time.Now().Add(long(a.T)); ; {
+		for _, i := range a.dice.Perm(len(faults)) {
+			start, before := time.Now(), a.sections()
+			faults[i].run(a)
+			a.wait(0.1, 0.3)
+			if a.Failed() {
+				return
+			}
+			if testing.Verbose() {
+				a.Logf("%s: %v, %d sections", faults[i].name, time.Since(start).Round(time.Millisecond), a.sections()-before)
+			}
+		}
+		if !time.Now().Before(end) {
+			break
+		}
+	}
+	a.progress(contenders) // all is well in the end
+}
+
+// check wants the history to be legal, or illegal.
+func (a *arena) check(what string, model porcupine.Model, history []porcupine.Operation, want porcupine.CheckResult) {
+	a.Helper()
+	got, info := porcupine.CheckOperationsVerbose(model, history, time.Minute)
+	a.Logf("%s: %d operations, %s", what, len(history), got)
+	if got == want {
+		return
+	}
+	a.Errorf("%s: %d operations are %s, want %s", what, len(history), got, want)
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("chaos-%s-%s.html", strings.ReplaceAll(a.name, " ", "-"), strings.ReplaceAll(what, " ", "-")))
+	if err := porcupine.VisualizePath(model, info, path); err == nil {
+		a.Logf("see %s", path)
+	}
+}
+
+// stop ends the histories, then the contenders: what one that is killed did
+// last would not be known.
+func (a *arena) stop() {
+	a.resource.mu.Lock()
+	for _, p := range a.contenders {
+		p.Kill()
+	}
+}
+
+// The fenced counter is right whatever happens, and the naive one is not: the
+// faults are real.
+func TestFencedCounterLosesNothingAndTheNaiveOneDoes(t *testing.T) {
+	for _, tg := range targets {
+		t.Run(tg.name, func(t *testing.T) {
+			t.Parallel()
+			a := newArena(t, tg)
+			faults := append(append([]fault{restart}, processFaults...), networkFaults...)
+			if long(t) == 0 { // the network's are in the other test
+				faults = append([]fault{restart}, processFaults...)
+			}
+			a.inject(faults)
+			a.stop()
+			defer a.resource.mu.Unlock()
+			a.check("fenced counter", counter, a.fencedOps, porcupine.Ok)
+			a.check("tokens", tokens, a.grants, porcupine.Ok)
+			a.check("naive counter (control)", counter, a.naiveOps, porcupine.Illegal)
+			a.check("mutex under pauses (control)", mutex, a.beliefs, porcupine.Illegal)
+		})
+	}
+}
+
+// As long as no process is paused, nobody believes that he holds the lock while
+// somebody else does, and so even the naive counter is right.
+func TestBeliefsNeverOverlapUnderNetworkFaults(t *testing.T) {
+	for _, tg := range targets {
+		if tg.forgets { // a server without its data gives a held lock away
+			continue
+		}
+		t.Run(tg.name, func(t *testing.T) {
+			t.Parallel()
+			a := newArena(t, tg)
+			a.inject(append([]fault{restart}, networkFaults...))
+			a.stop()
+			defer a.resource.mu.Unlock()
+			a.check("mutex", mutex, a.beliefs, porcupine.Ok)
+			a.check("tokens", tokens, a.grants, porcupine.Ok)
+			a.check("fenced counter", counter, a.fencedOps, porcupine.Ok)
+		})
+	}
+}

@@ -1,0 +1,119 @@
+package chaos
+
+import (
+	"flag"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
+	dsync "github.com/micro/go-platform/sync"
+	"github.com/micro/go-platform/sync/consul"
+	"github.com/micro/go-platform/sync/etcd"
+	"github.com/micro/go-platform/sync/redis"
+)
+
+func TestMain(m *testing.M) {
+	servertest.RunRole(map[string]servertest.Role{"contender": contend, "counter": count})
+	flag.Set("test.parallel", "8") // the runs wait for TTLs
+	leak.Main(m)
+}
+
+// long is how long a run lasts with CHAOS set, else 0.
+func long(t *testing.T) time.Duration {
+	s := os.Getenv("CHAOS")
+	if s == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatalf("CHAOS=%q: %v", s, err)
+	}
+	return d
+}
+
+// dice are fixed for each test in short runs.
+func dice(t *testing.T) *rand.Rand {
+	h := fnv.New64a()
+	h.Write([]byte(t.Name()))
+	seed := h.Sum64()
+	if long(t) > 0 {
+		seed = rand.Uint64()
+		if s := os.Getenv("CHAOS_SEED"); s != "" {
+			seed, _ = strconv.ParseUint(s, 10, 64)
+		}
+		t.Logf("CHAOS_SEED=%d", seed)
+	}
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// backend is the option for a backend of a name.
+func backend(name, addr string) dsync.Option {
+	switch name {
+	case "redis":
+		return redis.Backend(addr)
+	case "etcd":
+		return etcd.Backend(addr)
+	case "consul":
+		return consul.Backend(addr, consul.WithMinTTL(time.Second))
+	}
+	panic("no backend " + name)
+}
+
+// server is what the faults of servers need.
+type server interface {
+	Pause()
+	Resume()
+	Kill()
+	Restart()
+}
+
+// target is a backend under test.
+type target struct {
+	name, backend string
+	ttl           time.Duration
+	start         func(t *testing.T) (addrs []string, fail func() server)
+	forgets       bool // locks don't live on over a restart
+}
+
+func single(s *servertest.Server) ([]string, func() server) {
+	return []string{s.Addr()}, func() server { return s }
+}
+
+// cluster fails its leader, and goes on without it.
+func cluster(c *servertest.Cluster) ([]string, func() server) {
+	return c.Addrs(), func() server {
+		if l := c.Leader(); l != nil {
+			return l
+		}
+		return c.Members[0]
+	}
+}
+
+// shortSessions lets Consul's sessions be as short as the tests need.
+var shortSessions = servertest.WithArgs(`-hcl=session_ttl_min="1s"`)
+
+var targets = []target{
+	{name: "redis", backend: "redis", ttl: 600 * time.Millisecond, start: func(t *testing.T) ([]string, func() server) {
+		return single(servertest.Redis(t, servertest.WithAOF()))
+	}},
+	{name: "redis without persistence", backend: "redis", ttl: 600 * time.Millisecond, forgets: true, start: func(t *testing.T) ([]string, func() server) {
+		return single(servertest.Redis(t))
+	}},
+	{name: "etcd", backend: "etcd", ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
+		return single(servertest.Etcd(t))
+	}},
+	{name: "etcd of three", backend: "etcd", ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
+		return cluster(servertest.EtcdCluster(t))
+	}},
+	{name: "consul", backend: "consul", ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
+		return single(servertest.Consul(t, shortSessions))
+	}},
+	{name: "consul of three", backend: "consul", ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
+		return cluster(servertest.ConsulCluster(t, shortSessions))
+	}},
+}
