@@ -1,15 +1,14 @@
 package servertest
 
 import (
-	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -17,33 +16,70 @@ import (
 // answerWithin bounds one question to a server that may not be ready.
 const answerWithin = 2 * time.Second
 
-// get returns the body of a successful GET.
-func get(url string) (string, error) {
+// dial connects to a port as clients do, with a deadline on everything that follows.
+func (s *Server) dial(portName string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", s.AddrOf(portName))
+	if err != nil {
+		return nil, err
+	}
+	if s.secure(portName) {
+		config := s.opts.tls.Client.Clone()
+		config.ServerName = "127.0.0.1"
+		secure := tls.Client(c, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			c.Close()
+			return nil, err
+		}
+		c = secure
+	}
+	return c, c.SetDeadline(time.Now().Add(answerWithin))
+}
+
+// secure reports whether a port speaks TLS.
+func (s *Server) secure(portName string) bool {
+	return s.opts.tls != nil && portName == s.spec.secure
+}
+
+// get returns the body of a successful GET.
+func (s *Server) get(portName, path string) (string, error) {
+	return s.request(http.MethodGet, portName, path, "")
+}
+
+// request returns the body of a successful answer.
+func (s *Server) request(method, portName, path, body string) (string, error) {
+	url := "http://" + s.AddrOf(portName) + path
+	// A transport of its own without keep-alives, so that nothing stays behind.
+	tr := &http.Transport{DisableKeepAlives: true}
+	if s.secure(portName) {
+		url = "https://" + s.AddrOf(portName) + path
+		tr.TLSClientConfig = s.opts.tls.Client
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return "", err
 	}
-	// A transport of its own without keep-alives, so that nothing stays behind.
-	tr := &http.Transport{DisableKeepAlives: true}
-	defer tr.CloseIdleConnections()
+	req.Header.Set("Content-Type", "application/json")
 	rsp, err := tr.RoundTrip(req)
 	if err != nil {
 		return "", err
 	}
 	defer rsp.Body.Close()
-	body, err := io.ReadAll(rsp.Body)
+	b, err := io.ReadAll(rsp.Body)
 	if err == nil && rsp.StatusCode/100 != 2 {
-		err = fmt.Errorf("GET %s: %s: %s", url, rsp.Status, body)
+		err = fmt.Errorf("%s %s: %s: %s", method, url, rsp.Status, b)
 	}
-	return string(body), err
+	return string(b), err
 }
 
 // answers returns a readiness check: a GET whose body contains want.
 func answers(portName, path, want string) func(*Server) error {
 	return func(s *Server) error {
-		body, err := get("http://" + s.AddrOf(portName) + path)
+		body, err := s.get(portName, path)
 		if err == nil && !strings.Contains(body, want) {
 			err = fmt.Errorf("GET %s: got %q, want one with %q", path, body, want)
 		}
@@ -51,22 +87,27 @@ func answers(portName, path, want string) func(*Server) error {
 	}
 }
 
-// dial connects with a deadline on everything that follows.
-func dial(addr string) (net.Conn, error) {
-	c, err := net.DialTimeout("tcp", addr, answerWithin)
-	if err != nil {
-		return nil, err
+// accepts returns a readiness check: a port can be connected to.
+func accepts(portName string) func(*Server) error {
+	return func(s *Server) error {
+		c, err := s.dial(portName)
+		if err != nil {
+			return err
+		}
+		return c.Close()
 	}
-	return c, c.SetDeadline(time.Now().Add(answerWithin))
 }
 
-// accepts is the readiness check of servers that serve as soon as they listen.
-func accepts(s *Server) error {
-	c, err := dial(s.Addr())
-	if err != nil {
-		return err
+// hears returns a readiness check: somebody listens on a UDP port.
+func hears(portName string) func(*Server) error {
+	return func(s *Server) error {
+		c, err := net.ListenPacket("udp", s.AddrOf(portName))
+		if err != nil {
+			return nil
+		}
+		c.Close()
+		return errors.New("nobody listens on " + s.AddrOf(portName))
 	}
-	return c.Close()
 }
 
 // says returns a readiness check: the server has logged text since it was started.
@@ -80,62 +121,14 @@ func says(text string) func(*Server) error {
 	}
 }
 
-// resp sends one command to a Redis server and returns its reply: string, int64, []any or nil.
-func resp(addr string, args ...string) (any, error) {
-	c, err := dial(addr)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	var b strings.Builder
-	fmt.Fprintf(&b, "*%d\r\n", len(args))
-	for _, arg := range args {
-		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(arg), arg)
-	}
-	if _, err := io.WriteString(c, b.String()); err != nil {
-		return nil, err
-	}
-	return readReply(bufio.NewReader(c))
-}
-
-func readReply(r *bufio.Reader) (any, error) {
-	line, err := r.ReadString('\n')
-	if err != nil {
-		return nil, err
-	}
-	line = strings.TrimRight(line, "\r\n")
-	if line == "" {
-		return nil, errors.New("empty reply")
-	}
-	kind, rest := line[0], line[1:]
-	switch kind {
-	case '+':
-		return rest, nil
-	case '-':
-		return nil, errors.New(rest)
-	}
-	n, err := strconv.ParseInt(rest, 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("reply %q: %w", line, err)
-	}
-	switch kind {
-	case ':':
-		return n, nil
-	case '$':
-		if n < 0 {
-			return nil, nil
-		}
-		b := make([]byte, n+2)
-		_, err := io.ReadFull(r, b)
-		return string(b[:n]), err
-	case '*':
-		items := make([]any, max(n, 0))
-		for i := range items {
-			if items[i], err = readReply(r); err != nil {
-				return nil, err
+// all returns a readiness check: those given, in turn.
+func all(checks ...func(*Server) error) func(*Server) error {
+	return func(s *Server) error {
+		for _, check := range checks {
+			if err := check(s); err != nil {
+				return err
 			}
 		}
-		return items, nil
+		return nil
 	}
-	return nil, fmt.Errorf("reply %q is of no known kind", line)
 }

@@ -18,15 +18,17 @@ const roleEnv = "GO_PLATFORM_TEST_ROLE"
 // [Process.Send] it reads from standard input; its error output is the process's log.
 type Role func(args []string) error
 
-// Main is the TestMain of a package whose tests call [Child]:
+// RunRole executes the role that this process was started for by [Child], and does not return
+// then. In the test itself it does nothing. It is called first in TestMain:
 //
 //	func TestMain(m *testing.M) {
-//		servertest.Main(m, map[string]servertest.Role{"holder": holder})
+//		servertest.RunRole(map[string]servertest.Role{"holder": holder})
+//		leak.Main(m)
 //	}
-func Main(m *testing.M, roles map[string]Role) {
-	name := os.Getenv(roleEnv)
-	if name == "" {
-		os.Exit(m.Run())
+func RunRole(roles map[string]Role) {
+	name, child := os.LookupEnv(roleEnv)
+	if !child {
+		return
 	}
 	role := roles[name]
 	if role == nil {
@@ -77,7 +79,7 @@ func startChild(role string, args []string) (*Process, error) {
 		return nil, err
 	}
 	p := &Process{}
-	p.name = role
+	p.name, p.alone = role, true // its own watchdog ends its servers
 	if p.dir, err = newDir(role); err != nil {
 		return nil, err
 	}
@@ -93,12 +95,17 @@ func startChild(role string, args []string) (*Process, error) {
 	}
 	defer stdout.Close()
 	p.in, p.out, p.buf = in, out, bufio.NewReader(out)
-	if err := p.start(command{path: exe, args: args, env: []string{roleEnv + "=" + role}, stdin: stdin, out: stdout}); err != nil {
+	if err := p.start(command{path: exe, args: args, env: childEnv(role), stdin: stdin, out: stdout}); err != nil {
 		in.Close()
 		out.Close()
 		return nil, err
 	}
 	return p, nil
+}
+
+// childEnv names the role, and spares a binary with the race detector its pause at exit.
+func childEnv(role string) []string {
+	return []string{roleEnv + "=" + role, "GORACE=atexit_sleep_ms=0 " + os.Getenv("GORACE")}
 }
 
 // Line returns the next line that the process printed, waiting up to 30 seconds for it; then, and
@@ -144,13 +151,13 @@ func (p *Process) Send(line string) {
 }
 
 // Pause stops the process with SIGSTOP.
-func (p *Process) Pause() { p.check(p.signal(sigStop, true)) }
+func (p *Process) Pause() { p.check(p.signal(sigStop)) }
 
 // Resume lets a paused process go on.
-func (p *Process) Resume() { p.check(p.signal(sigCont, true)) }
+func (p *Process) Resume() { p.check(p.signal(sigCont)) }
 
 // Terminate asks the process to end (SIGTERM).
-func (p *Process) Terminate() { p.check(p.signal(sigTerm, false)) }
+func (p *Process) Terminate() { p.check(p.signal(sigTerm)) }
 
 // Kill ends the process with SIGKILL.
 func (p *Process) Kill() { p.kill() }

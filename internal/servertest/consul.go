@@ -37,8 +37,8 @@ func consuls(t testing.TB, o options, n int) []*Server {
 }
 
 func consul(name string, servers int, o options) spec {
-	sp := spec{
-		name: name, part: "consul", program: "consul", ports: []string{"http", "server", "serf"},
+	return spec{
+		name: name, part: "consul", program: "consul", ports: []string{"http", "server", "serf"}, secure: "http",
 		stop: sigInt, // SIGTERM makes it leave its cluster
 		prepare: func(s *Server) error {
 			c := consulConfig(s, servers)
@@ -68,17 +68,13 @@ func consul(name string, servers int, o options) spec {
 			return args
 		},
 		ready: func(s *Server) error {
-			body, err := get("http://" + s.AddrOf("http") + "/v1/health/service/consul?passing")
+			body, err := s.get("http", "/v1/health/service/consul?passing")
 			if got := strings.Count(body, `"serfHealth"`); err == nil && got != servers {
 				err = fmt.Errorf("%d servers pass, want %d", got, servers)
 			}
 			return err
 		},
 	}
-	if o.tls != nil {
-		sp.ready = accepts
-	}
-	return sp
 }
 
 func consulConfig(s *Server, servers int) map[string]any {
@@ -103,7 +99,7 @@ func consulLeader(c *Cluster) *Server {
 		if !m.Running() {
 			continue
 		}
-		body, err := get("http://" + m.AddrOf("http") + "/v1/status/leader")
+		body, err := m.get("http", "/v1/status/leader")
 		var addr string
 		if err != nil || json.Unmarshal([]byte(body), &addr) != nil {
 			continue

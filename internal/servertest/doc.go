@@ -17,7 +17,7 @@
 //
 // # Processes
 //
-// [Main] and [Child] run functions of the test package in processes of their own, for tests that
+// [RunRole] and [Child] run functions of the test package in processes of their own, for tests that
 // need several of them to pause and kill.
 //
 // # Leaks

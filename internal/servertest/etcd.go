@@ -3,7 +3,6 @@ package servertest
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -40,8 +39,8 @@ func etcds(t testing.TB, o options, n int) []*Server {
 
 func etcd(i int, o options) spec {
 	name := fmt.Sprintf("etcd%d", i)
-	sp := spec{
-		name: name, part: "go", program: "etcd", ports: []string{"client", "peer"},
+	return spec{
+		name: name, part: "go", program: "etcd", ports: []string{"client", "peer"}, secure: "client",
 		args: func(s *Server) []string {
 			scheme := "http"
 			if o.tls != nil {
@@ -62,10 +61,6 @@ func etcd(i int, o options) spec {
 		},
 		ready: answers("client", "/health", `"true"`),
 	}
-	if o.tls != nil {
-		sp.ready = accepts
-	}
-	return sp
 }
 
 func initialCluster(s *Server) string {
@@ -88,21 +83,10 @@ func etcdLeader(c *Cluster) *Server {
 			}
 			Leader string
 		}
-		body, err := post("http://"+m.AddrOf("client")+"/v3/maintenance/status", "{}")
+		body, err := m.request(http.MethodPost, "client", "/v3/maintenance/status", "{}")
 		if err == nil && json.Unmarshal([]byte(body), &status) == nil && status.Leader == status.Header.MemberID {
 			return m
 		}
 	}
 	return nil
-}
-
-func post(url, body string) (string, error) {
-	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: answerWithin}
-	rsp, err := c.Post(url, "application/json", strings.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	defer rsp.Body.Close()
-	b, err := io.ReadAll(rsp.Body)
-	return string(b), err
 }

@@ -127,7 +127,7 @@ seed_provider:
 
 // speaksCQL sends an OPTIONS frame and expects a SUPPORTED one.
 func speaksCQL(s *Server) error {
-	c, err := dial(s.Addr())
+	c, err := s.dial("cql")
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 func Memcached(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	o := collect(opts)
-	sp := spec{
-		name: "memcached", part: "debian", program: "memcached", ports: []string{"memcached"},
+	return start(t, o, spec{
+		name: "memcached", part: "debian", program: "memcached", ports: []string{"memcached"}, secure: "memcached",
 		args: func(s *Server) []string {
 			args := []string{"-l", "127.0.0.1", "-p", strconv.Itoa(s.Port("memcached")), "-U", "0", "-m", "64", "-u", "root"}
 			if o.tls != nil {
@@ -22,7 +22,7 @@ func Memcached(t testing.TB, opts ...Option) *Server {
 			return args
 		},
 		ready: func(s *Server) error {
-			c, err := dial(s.Addr())
+			c, err := s.dial("memcached")
 			if err != nil {
 				return err
 			}
@@ -34,11 +34,7 @@ func Memcached(t testing.TB, opts ...Option) *Server {
 			}
 			return err
 		},
-	}
-	if o.tls != nil {
-		sp.ready = accepts
-	}
-	return start(t, o, sp)
+	})
 }
 
 // SharedMemcached returns the test binary's memcached server.

@@ -23,6 +23,8 @@ type process struct {
 	pid    int    // 0: none
 	began  int64  // the log's length when it started
 	status string // how the last one ended
+
+	alone bool // its descendants are not part of it
 }
 
 // command is what to execute.
@@ -108,33 +110,48 @@ func (p *process) PID() int {
 	return p.pid
 }
 
-// signal sends sig to the process, and to its descendants if deep.
-func (p *process) signal(sig sig, deep bool) error {
+// signal sends sig to the process.
+func (p *process) signal(sig sig) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.alive() {
 		return fmt.Errorf("%s has ended: %s", p.name, p.status)
 	}
-	pids := []int{p.pid}
-	if deep {
-		pids = append(pids, descendants(p.pid)...)
-	}
-	for i, pid := range pids {
-		if err := send(pid, sig); err != nil && i == 0 {
-			return fmt.Errorf("signal %s: %w", p.name, err)
-		}
+	if err := send(p.pid, sig); err != nil {
+		return fmt.Errorf("signal %s: %w", p.name, err)
 	}
 	return nil
 }
 
-// kill ends the process and its descendants at once and waits for its end.
+// signalAll sends sig to the process and what it has started.
+func (p *process) signalAll(sig sig) error {
+	if err := p.signal(sig); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, pid := range p.below() {
+		_ = send(pid, sig) // it may have ended
+	}
+	return nil
+}
+
+// below lists what belongs to the process besides itself. Callers hold p.mu.
+func (p *process) below() []int {
+	if p.alone || p.pid == 0 {
+		return nil
+	}
+	return descendants(p.pid)
+}
+
+// kill ends the process and what it has started at once, and waits for its end.
 func (p *process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.alive() {
 		return
 	}
-	below := descendants(p.pid)
+	below := p.below()
 	_ = send(p.pid, sigKill)
 	for _, pid := range below {
 		_ = send(pid, sigKill)
@@ -145,7 +162,7 @@ func (p *process) kill() {
 
 // terminate asks the process to end and kills it after limit.
 func (p *process) terminate(s sig, limit time.Duration) {
-	if p.signal(s, false) != nil {
+	if p.signal(s) != nil {
 		return
 	}
 	if poll(limit, func() bool { return !p.Running() }) {

@@ -1,9 +1,7 @@
 package servertest
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -63,15 +61,8 @@ func Telegraf(t testing.TB, opts ...Option) *Server {
   data_format = "json"
 `, s.AddrOf("statsd"), s.AddrOf("json"), filepath.Join(s.dir, "received")))
 		},
-		args: func(s *Server) []string { return []string{filepath.Join(s.dir, "telegraf.conf")} },
-		ready: func(s *Server) error {
-			c, err := dial(s.AddrOf("json"))
-			if err != nil {
-				return err
-			}
-			c.Close()
-			return hears(s.AddrOf("statsd"))
-		},
+		args:  func(s *Server) []string { return []string{filepath.Join(s.dir, "telegraf.conf")} },
+		ready: all(accepts("json"), hears("statsd")),
 	})
 }
 
@@ -144,16 +135,6 @@ func node(name, script string, sp spec) spec {
 	return sp
 }
 
-// hears returns nil if somebody listens on the UDP address.
-func hears(addr string) error {
-	c, err := net.ListenPacket("udp", addr)
-	if err != nil {
-		return nil
-	}
-	c.Close()
-	return errors.New("nobody listens on " + addr)
-}
-
 // Statsd starts etsy's statsd, the original, on the port "statsd" (UDP). [Server.Lines] of
 // "received" are each packet as {packet} and, twice a second, what it aggregated as {flush}.
 func Statsd(t testing.TB, opts ...Option) *Server {
@@ -169,7 +150,7 @@ func Statsd(t testing.TB, opts ...Option) *Server {
 	}
 	script := sp.files[0]
 	sp.args = func(s *Server) []string { return []string{script, filepath.Join(s.dir, "config.js")} }
-	sp.ready = func(s *Server) error { return hears(s.AddrOf("statsd")) }
+	sp.ready = hears("statsd")
 	return start(t, collect(opts), sp)
 }
 

@@ -1,7 +1,6 @@
 package servertest
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,13 +21,12 @@ func SharedRedis(t testing.TB) *Server {
 }
 
 func redis(name string, o options, more ...string) spec {
-	sp := spec{
-		name: name, part: "debian", program: "redis-server", ports: []string{"redis"},
+	return spec{
+		name: name, part: "debian", program: "redis-server", ports: []string{"redis"}, secure: "redis",
 		args: func(s *Server) []string {
-			args := []string{"--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--port", strconv.Itoa(s.Port("redis"))}
-			if o.tls != nil {
-				args = append(args[:len(args)-2], "--port", "0", "--tls-port", strconv.Itoa(s.Port("redis")),
-					"--tls-ca-cert-file", o.tls.CAFile, "--tls-cert-file", o.tls.ServerCert, "--tls-key-file", o.tls.ServerKeyFile)
+			args := []string{"--bind", "127.0.0.1", "--dir", s.dir, "--save", ""}
+			for _, setting := range listen(s) {
+				args = append(args, "--"+setting[0], setting[1])
 			}
 			if o.aof {
 				args = append(args, "--appendonly", "yes", "--appendfsync", "always")
@@ -36,17 +34,26 @@ func redis(name string, o options, more ...string) spec {
 			return append(args, more...)
 		},
 		ready: func(s *Server) error {
-			_, err := resp(s.Addr(), "PING")
+			_, err := s.resp("PING")
 			if err != nil && strings.HasPrefix(err.Error(), "NOAUTH") {
 				return nil // --requirepass: it serves, though not us
 			}
 			return err
 		},
 	}
-	if o.tls != nil {
-		sp.ready = accepts
+}
+
+// listen returns Redis' settings for its port.
+func listen(s *Server) [][2]string {
+	port := strconv.Itoa(s.Port("redis"))
+	c := s.opts.tls
+	if c == nil {
+		return [][2]string{{"port", port}}
 	}
-	return sp
+	return [][2]string{
+		{"port", "0"}, {"tls-port", port}, {"tls-replication", "yes"}, {"tls-cluster", "yes"},
+		{"tls-ca-cert-file", c.CAFile}, {"tls-cert-file", c.ServerCert}, {"tls-key-file", c.ServerKeyFile},
+	}
 }
 
 // A ReplicaSet is a Redis primary with replicas that sentinels watch.
@@ -64,7 +71,7 @@ func (r *ReplicaSet) Leader() *Server {
 	var leader *Server
 	poll(answerWithin, func() bool {
 		for _, s := range r.Sentinels {
-			reply, err := resp(s.Addr(), "SENTINEL", "get-master-addr-by-name", r.Name)
+			reply, err := s.resp("SENTINEL", "get-master-addr-by-name", r.Name)
 			if pair, ok := reply.([]any); err == nil && ok && len(pair) == 2 {
 				leader = withPort(r.Members, fmt.Sprint(pair[1]))
 				return leader != nil
@@ -84,28 +91,32 @@ func RedisSentinel(t testing.TB, opts ...Option) *ReplicaSet {
 	primary := start(t, o, redis("redis-primary", o, "--repl-diskless-sync-delay", "0"))
 	port := strconv.Itoa(primary.Port("redis"))
 	replica := redis("redis-replica", o, "--repl-diskless-sync-delay", "0", "--replicaof", "127.0.0.1", port)
-	replica.ready = func(s *Server) error { return reports(s.Addr(), "master_link_status:up", "INFO", "replication") }
+	replica.ready = func(s *Server) error { return s.reports("master_link_status:up", "INFO", "replication") }
 	r.Members = append([]*Server{primary}, startAll(t, o, replica, replica)...)
 	sentinel := sentinelOf(r.Name, port, len(r.Members)-1)
-	r.Sentinels = startAll(t, options{}, sentinel, sentinel, sentinel)
+	r.Sentinels = startAll(t, options{tls: o.tls}, sentinel, sentinel, sentinel)
 	return r
 }
 
 func sentinelOf(name, port string, replicas int) spec {
 	return spec{
-		name: "redis-sentinel", part: "debian", program: "redis-server", ports: []string{"redis"},
+		name: "redis-sentinel", part: "debian", program: "redis-server", ports: []string{"redis"}, secure: "redis",
 		prepare: func(s *Server) error {
-			return write(s.dir, "sentinel.conf", strings.Join([]string{
-				fmt.Sprintf("port %d", s.Port("redis")), "bind 127.0.0.1", "dir " + s.dir,
+			lines := []string{
+				"bind 127.0.0.1", "dir " + s.dir,
 				fmt.Sprintf("sentinel monitor %s 127.0.0.1 %s 2", name, port),
 				"sentinel down-after-milliseconds " + name + " 500",
 				"sentinel failover-timeout " + name + " 1000",
-			}, "\n"))
+			}
+			for _, setting := range listen(s) {
+				lines = append(lines, setting[0]+" "+setting[1])
+			}
+			return write(s.dir, "sentinel.conf", strings.Join(lines, "\n"))
 		},
 		args: func(s *Server) []string { return []string{s.dir + "/sentinel.conf", "--sentinel"} },
 		// A sentinel that doesn't know the others yet can't get a quorum.
 		ready: func(s *Server) error {
-			reply, err := resp(s.Addr(), "SENTINEL", "master", name)
+			reply, err := s.resp("SENTINEL", "master", name)
 			if err != nil {
 				return err
 			}
@@ -120,16 +131,4 @@ func sentinelOf(name, port string, replicas int) spec {
 			return nil
 		},
 	}
-}
-
-// reports returns nil if the reply to a command contains want.
-func reports(addr, want string, command ...string) error {
-	reply, err := resp(addr, command...)
-	if err != nil {
-		return err
-	}
-	if text, _ := reply.(string); !strings.Contains(text, want) {
-		return errors.New("not yet " + want)
-	}
-	return nil
 }

@@ -24,11 +24,11 @@ func (c *Shards) Owner(key string) *Server {
 		if !m.Running() {
 			continue
 		}
-		slot, err := resp(m.Addr(), "CLUSTER", "KEYSLOT", key)
+		slot, err := m.resp("CLUSTER", "KEYSLOT", key)
 		if err != nil {
 			continue
 		}
-		reply, err := resp(m.Addr(), "CLUSTER", "SLOTS")
+		reply, err := m.resp("CLUSTER", "SLOTS")
 		ranges, ok := reply.([]any)
 		if err != nil || !ok {
 			continue
@@ -71,24 +71,24 @@ func (c *Shards) join() error {
 	const slots = 16384
 	ids := make([]string, len(c.Members))
 	for i, m := range c.Members {
-		id, err := resp(m.Addr(), "CLUSTER", "MYID")
+		id, err := m.resp("CLUSTER", "MYID")
 		if err != nil {
 			return err
 		}
 		ids[i] = fmt.Sprint(id)
 		// Distinct epochs from the start: nodes settle collisions one by one.
-		if _, err := resp(m.Addr(), "CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1)); err != nil {
+		if _, err := m.resp("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1)); err != nil {
 			return err
 		}
 		if i < c.Primaries {
 			first, last := slots*i/c.Primaries, slots*(i+1)/c.Primaries-1
-			if _, err := resp(m.Addr(), "CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(last)); err != nil {
+			if _, err := m.resp("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(last)); err != nil {
 				return err
 			}
 		}
 	}
 	for _, m := range c.Members[1:] {
-		if _, err := resp(c.Members[0].Addr(), "CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(m.Port("redis"))); err != nil {
+		if _, err := c.Members[0].resp("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(m.Port("redis"))); err != nil {
 			return err
 		}
 	}
@@ -99,7 +99,7 @@ func (c *Shards) join() error {
 	}
 	for i, m := range c.Members[c.Primaries:] {
 		if err := retry(func() error {
-			_, err := resp(m.Addr(), "CLUSTER", "REPLICATE", ids[i%c.Primaries])
+			_, err := m.resp("CLUSTER", "REPLICATE", ids[i%c.Primaries])
 			return err
 		}); err != nil {
 			return err
@@ -124,7 +124,7 @@ func (c *Shards) join() error {
 
 // until repeats a command until its reply contains want.
 func until(s *Server, want string, command ...string) error {
-	err := retry(func() error { return reports(s.Addr(), want, command...) })
+	err := retry(func() error { return s.reports(want, command...) })
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", s.Addr(), strings.Join(command, " "), err)
 	}

@@ -42,12 +42,7 @@ input(type="imudp" address="127.0.0.1" port="%[4]d" ruleset="syslog")
 			}
 			return args
 		},
-		ready: func(s *Server) error {
-			if err := accepts(s); err != nil {
-				return err
-			}
-			return hears(s.AddrOf("udp"))
-		},
+		ready: all(accepts("json"), accepts("syslog"), hears("udp")),
 	})
 }
 

@@ -28,6 +28,7 @@ type spec struct {
 	program string   // what find looks up
 	files   []string // that it needs besides
 	ports   []string // that it listens on; the first is Addr's
+	secure  string   // the port that speaks TLS under WithTLS
 	stdout  string   // the file for its standard output; "": the log
 
 	prepare func(s *Server) error    // before the first start: writes files
@@ -66,13 +67,13 @@ func (s *Server) Dir() string { return s.dir }
 // Pause stops the server's processes with SIGSTOP: connections stay open, nothing is answered.
 func (s *Server) Pause() {
 	s.own("Pause")
-	s.check(s.signal(sigStop, true))
+	s.check(s.signalAll(sigStop))
 }
 
 // Resume lets a paused server go on.
 func (s *Server) Resume() {
 	s.own("Resume")
-	s.check(s.signal(sigCont, true))
+	s.check(s.signalAll(sigCont))
 }
 
 // Kill ends the server with SIGKILL.

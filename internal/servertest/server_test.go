@@ -1,46 +1,74 @@
 package servertest
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
 
-func TestServers(t *testing.T) {
-	tests := map[string]func(testing.TB, ...Option) *Server{
+// timed logs how long a step took.
+func timed(t *testing.T, what string, f func()) {
+	t.Helper()
+	began := time.Now()
+	f()
+	t.Logf("%s after %v", what, time.Since(began).Round(time.Millisecond))
+}
+
+func TestServersComeBack(t *testing.T) {
+	for name, boot := range map[string]func(testing.TB, ...Option) *Server{
 		"redis": Redis, "memcached": Memcached, "etcd": Etcd, "consul": Consul, "nats": NATS, "mariadb": MariaDB, "postgres": Postgres,
 		"statsd_exporter": StatsdExporter, "telegraf": Telegraf, "collector": Collector, "fluentd": Fluentd, "oidc": OIDC, "statsd": Statsd, "rsyslog": Rsyslog,
 		"zipkin": Zipkin, "opensearch": OpenSearch, "cassandra": Cassandra,
-	}
-	for name, boot := range tests {
+	} {
 		t.Run(name, func(t *testing.T) {
-			began := time.Now()
-			s := boot(t)
-			t.Logf("ready after %v", time.Since(began).Round(time.Millisecond))
-			s.Pause()
-			s.Resume()
+			t.Parallel()
+			var s *Server
+			timed(t, "ready", func() { s = boot(t) })
+			addr, pid := s.Addr(), s.PID()
 			s.Kill()
-			began = time.Now()
-			s.Restart()
-			t.Logf("killed and ready again after %v", time.Since(began).Round(time.Millisecond))
-			if err := s.spec.ready(s); err != nil {
-				t.Errorf("after a restart: %v", err)
+			if s.Running() {
+				t.Error("it runs after Kill")
 			}
-			began = time.Now()
-			s.Stop()
-			t.Logf("stopped after %v", time.Since(began).Round(time.Millisecond))
+			timed(t, "killed and ready again", s.Restart)
+			if err := s.spec.ready(s); err != nil {
+				t.Errorf("it doesn't serve after Restart: %v", err)
+			}
+			if s.Addr() != addr || s.PID() == pid {
+				t.Errorf("after Restart: got process %d at %s, want another than %d at %s", s.PID(), s.Addr(), pid, addr)
+			}
+			timed(t, "stopped", s.Stop)
+			if s.Running() {
+				t.Error("it runs after Stop")
+			}
 		})
 	}
 }
 
-func TestSharedServers(t *testing.T) {
-	tests := map[string]func(testing.TB) *Server{
-		"redis": SharedRedis, "memcached": SharedMemcached, "etcd": SharedEtcd, "consul": SharedConsul, "nats": SharedNATS, "mariadb": SharedMariaDB, "postgres": SharedPostgres,
-	}
-	for name, share := range tests {
+func TestPausedServerIsSilent(t *testing.T) {
+	for name, boot := range map[string]func(testing.TB, ...Option) *Server{"redis": Redis, "postgres": Postgres} {
 		t.Run(name, func(t *testing.T) {
-			began := time.Now()
-			a := share(t)
-			t.Logf("ready after %v", time.Since(began).Round(time.Millisecond))
+			t.Parallel()
+			s := boot(t)
+			s.Pause()
+			if err := s.spec.ready(s); err == nil {
+				t.Error("it answers while paused")
+			}
+			s.Resume()
+			if err := s.await(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestSharedServersAreOne(t *testing.T) {
+	for name, share := range map[string]func(testing.TB) *Server{
+		"redis": SharedRedis, "memcached": SharedMemcached, "etcd": SharedEtcd, "consul": SharedConsul, "nats": SharedNATS, "mariadb": SharedMariaDB, "postgres": SharedPostgres,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var a *Server
+			timed(t, "ready", func() { a = share(t) })
 			if b := share(t); a != b {
 				t.Errorf("the second call got another server: %s, want %s", b.Addr(), a.Addr())
 			}
@@ -48,40 +76,113 @@ func TestSharedServers(t *testing.T) {
 	}
 }
 
-func TestClusters(t *testing.T) {
-	t.Run("etcd", func(t *testing.T) { testCluster(t, EtcdCluster) })
-	t.Run("consul", func(t *testing.T) { testCluster(t, ConsulCluster) })
-	t.Run("redis cluster", func(t *testing.T) {
-		began := time.Now()
-		c := RedisCluster(t, WithReplicas(1))
-		t.Logf("ready after %v", time.Since(began).Round(time.Millisecond))
-		testFailover(t, func() *Server { return c.Owner("key") })
+func TestClustersFailOver(t *testing.T) {
+	for name, boot := range map[string]func(t *testing.T) (leader func() *Server, servers []*Server){
+		"etcd":   func(t *testing.T) (func() *Server, []*Server) { c := EtcdCluster(t); return c.Leader, c.Members },
+		"consul": func(t *testing.T) (func() *Server, []*Server) { c := ConsulCluster(t); return c.Leader, c.Members },
+		"redis cluster": func(t *testing.T) (func() *Server, []*Server) {
+			c := RedisCluster(t, WithReplicas(1))
+			return func() *Server { return c.Owner("key") }, c.Members
+		},
+		"redis sentinel": func(t *testing.T) (func() *Server, []*Server) { r := RedisSentinel(t); return r.Leader, r.Members },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var leader func() *Server
+			var members []*Server
+			timed(t, "ready", func() { leader, members = boot(t) })
+			first := leader()
+			if first == nil {
+				t.Fatal("no leader")
+			}
+			first.Kill()
+			timed(t, "another leader", func() {
+				eventually(t, "another member leads", func() bool { next := leader(); return next != nil && next != first })
+			})
+			timed(t, "back", first.Restart)
+			for _, m := range members {
+				if !m.Running() {
+					t.Errorf("%s has ended:\n%s", m.Addr(), m.Log())
+				}
+			}
+		})
+	}
+}
+
+func TestFollowers(t *testing.T) {
+	c := EtcdCluster(t)
+	followers := c.Followers()
+	if len(followers) != 2 || followers[0] == c.Leader() || followers[1] == c.Leader() {
+		t.Errorf("got %v as followers of %v", addrs(followers), c.Leader().Addr())
+	}
+	followers[0].Kill()
+	if got := len(c.Followers()); got != 1 {
+		t.Errorf("with one killed: got %d followers, want 1", got)
+	}
+}
+
+func TestRedisKeepsWhatItWasAskedTo(t *testing.T) {
+	for name, test := range map[string]struct {
+		opts []Option
+		want any
+	}{
+		"nothing":       {nil, nil},
+		"with its file": {[]Option{WithAOF()}, "value"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Redis(t, test.opts...)
+			if _, err := s.resp("SET", "key", "value"); err != nil {
+				t.Fatal(err)
+			}
+			s.Kill()
+			s.Restart()
+			if got, err := s.resp("GET", "key"); err != nil || got != test.want {
+				t.Errorf("after a restart: got %v, %v; want %v", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestEtcdAndConsulKeepTheirData(t *testing.T) {
+	t.Run("etcd", func(t *testing.T) {
+		t.Parallel()
+		s := Etcd(t)
+		const key = `{"key":"a2V5","value":"dmFsdWU="}` // key, value
+		if _, err := s.request(http.MethodPost, "client", "/v3/kv/put", key); err != nil {
+			t.Fatal(err)
+		}
+		s.Kill()
+		s.Restart()
+		if got, err := s.request(http.MethodPost, "client", "/v3/kv/range", key[:len(`{"key":"a2V5"`)]+"}"); err != nil || !strings.Contains(got, "dmFsdWU=") {
+			t.Errorf("after a restart: got %s, %v", got, err)
+		}
 	})
-	t.Run("redis sentinel", func(t *testing.T) {
-		began := time.Now()
-		r := RedisSentinel(t)
-		t.Logf("ready after %v", time.Since(began).Round(time.Millisecond))
-		testFailover(t, r.Leader)
+	t.Run("consul", func(t *testing.T) {
+		t.Parallel()
+		s := Consul(t)
+		if body, err := s.request(http.MethodPut, "http", "/v1/kv/key", "value"); err != nil {
+			t.Fatal(body, err)
+		}
+		s.Kill()
+		s.Restart()
+		if got, err := s.get("http", "/v1/kv/key?raw"); err != nil || got != "value" {
+			t.Errorf("after a restart: got %q, %v; want value", got, err)
+		}
 	})
 }
 
-func testCluster(t *testing.T, boot func(testing.TB, ...Option) *Cluster) {
-	began := time.Now()
-	c := boot(t)
-	t.Logf("ready after %v", time.Since(began).Round(time.Millisecond))
-	testFailover(t, c.Leader)
+func TestWithArgs(t *testing.T) {
+	s := Redis(t, WithArgs("--requirepass", "secret"))
+	if _, err := s.resp("PING"); err == nil || !strings.HasPrefix(err.Error(), "NOAUTH") {
+		t.Errorf("without the password: got %v, want NOAUTH", err)
+	}
 }
 
-func testFailover(t *testing.T, leader func() *Server) {
-	first := leader()
-	if first == nil {
-		t.Fatal("no leader")
-	}
-	first.Kill()
-	began := time.Now()
-	if !poll(20*time.Second, func() bool { next := leader(); return next != nil && next != first }) {
-		t.Fatal("no other leader within 20 s")
-	}
-	t.Logf("another leader after %v", time.Since(began).Round(time.Millisecond))
-	first.Restart()
+func TestUnknownPortPanics(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("an unknown port's name didn't panic")
+		}
+	}()
+	SharedRedis(t).AddrOf("nonsense")
 }

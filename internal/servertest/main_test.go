@@ -1,0 +1,89 @@
+package servertest
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestMain(m *testing.M) {
+	RunRole(map[string]Role{"echo": echo, "fail": fail, "orphans": orphans})
+	os.Exit(m.Run())
+}
+
+// echo prints its arguments, then each line that it is sent.
+func echo(args []string) error {
+	fmt.Println(strings.Join(args, " "))
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		fmt.Println(in.Text())
+	}
+	return nil
+}
+
+func fail([]string) error { return errors.New("on purpose") }
+
+// orphans starts servers and prints their addresses, process ids and folder, then waits.
+func orphans([]string) error {
+	tb := &recorder{}
+	a, b := SharedRedis(tb), Memcached(tb)
+	b.Pause()
+	base, _ := workdir()
+	fmt.Println(a.PID(), b.PID(), base)
+	select {}
+}
+
+// A recorder is a testing.TB that notes how a test ended; [outcome] runs code under one.
+type recorder struct {
+	testing.TB
+	cleanups []func()
+	failed   bool
+	skipped  bool
+	message  string
+}
+
+func (r *recorder) Helper()             {}
+func (r *recorder) Name() string        { return "recorded" }
+func (r *recorder) Cleanup(f func())    { r.cleanups = append(r.cleanups, f) }
+func (r *recorder) Failed() bool        { return r.failed }
+func (r *recorder) Logf(string, ...any) {}
+func (r *recorder) Errorf(format string, args ...any) {
+	r.failed, r.message = true, fmt.Sprintf(format, args...)
+}
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
+func (r *recorder) Skipf(format string, args ...any) {
+	r.skipped, r.message = true, fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+// outcome runs f as a test would be run.
+func outcome(f func(testing.TB)) *recorder {
+	r := &recorder{}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			for _, f := range r.cleanups {
+				f()
+			}
+		}()
+		f(r)
+	}()
+	<-done
+	return r
+}
+
+// eventually fails the test unless done reports true in time.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	if !poll(20*time.Second, done) {
+		t.Fatalf("not within 20 s: %s", what)
+	}
+}
