@@ -71,3 +71,10 @@ func isKind(err error, kinds ...error) bool {
 	}
 	return false
 }
+
+// asBatch returns the BatchError that err carries.
+func asBatch(err error) (*BatchError, bool) {
+	var b *BatchError
+	ok := errors.As(err, &b)
+	return b, ok
+}

@@ -1,0 +1,307 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/cache"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/life"
+)
+
+// CachedOption configures Cached.
+type CachedOption func(*cachedOptions) error
+
+type cachedOptions struct {
+	bytes  int64
+	maxAge time.Duration
+	follow []string
+}
+
+// CacheBytes bounds what the near cache holds. The default is 32 MiB.
+func CacheBytes(n int64) CachedOption {
+	return func(o *cachedOptions) error {
+		if n < 4<<10 {
+			return invalidf("CacheBytes(%d), want 4096 or more", n)
+		}
+		o.bytes = n
+		return nil
+	}
+}
+
+// MaxAge is how old what Get returns may be. The default is one second.
+func MaxAge(d time.Duration) CachedOption {
+	return func(o *cachedOptions) error {
+		if d <= 0 {
+			return invalidf("max age %v", d)
+		}
+		o.maxAge = d
+		return nil
+	}
+}
+
+// Following has a watch drop what changes under prefix. While it runs, items
+// under prefix are kept until they change, and what Get returns is as old as
+// the watch is late; while the backend is away, MaxAge counts. The watch reads
+// everything under prefix, and again after an outage. May be given several
+// times.
+func Following(prefix string) CachedOption {
+	return func(o *cachedOptions) error { o.follow = append(o.follow, prefix); return nil }
+}
+
+// Cached returns store with a near cache in front: Get and GetMany answer from
+// this process if what they have is young enough, also that there is nothing,
+// and concurrent Gets of one key share one request. A process reads its own
+// writes. Everything else goes to the store. Items that Get returns are copies.
+//
+// Close ends the watches and closes store.
+func Cached(store KV, opts ...CachedOption) (KV, error) {
+	o := cachedOptions{bytes: 32 << 20, maxAge: time.Second}
+	err := error(nil)
+	if store == nil {
+		err = invalidf("no store")
+	}
+	for _, opt := range opts {
+		if err == nil {
+			if opt == nil {
+				err = invalidf("nil option")
+			} else {
+				err = opt(&o)
+			}
+		}
+	}
+	if err == nil && len(o.follow) > 0 && !store.Features().Watch {
+		err = fault.Markf(ErrUnsupported, "Following needs a backend that can watch")
+	}
+	if err != nil {
+		return nil, fault.Wrap("kv", "new cached", "", err)
+	}
+	c := &cached{KV: store, cachedOptions: o, life: life.New(), seed: maphash.MakeSeed()}
+	c.flights.life = c.life
+	c.near = cache.New(cache.Config[near]{MaxBytes: o.bytes})
+	for _, prefix := range o.follow {
+		f := &following{prefix: prefix}
+		c.following = append(c.following, f)
+		c.life.Go(func(ctx context.Context) { c.run(ctx, f) })
+	}
+	return c, nil
+}
+
+type cached struct {
+	KV
+	cachedOptions
+	life      *life.Life
+	near      *cache.Cache[near]
+	flights   flights[Item]
+	following []*following
+	seed      maphash.Seed
+
+	// changes counts, for each part of the keys, how often one of them may have
+	// changed. What was read before a change is not kept after it.
+	changes [256]atomic.Uint64
+}
+
+// near is what the cache knows of a key: its item, or that there is none.
+type near struct {
+	item   Item
+	absent bool
+	read   time.Time
+	era    uint64 // of the watch that looks after it; 0: none
+}
+
+// following is one watch. Its era is odd while it is live, and another one
+// after every outage.
+type following struct {
+	prefix string
+	era    atomic.Uint64
+}
+
+func (c *cached) part(key string) *atomic.Uint64 {
+	return &c.changes[maphash.String(c.seed, key)%uint64(len(c.changes))]
+}
+
+// era returns that of the watch over key, 0 if none is live.
+func (c *cached) era(key string) uint64 {
+	for _, f := range c.following {
+		if strings.HasPrefix(key, f.prefix) {
+			if e := f.era.Load(); e%2 == 1 {
+				return e
+			}
+		}
+	}
+	return 0
+}
+
+// drop forgets key, and what is being read of it.
+func (c *cached) drop(key string) {
+	c.part(key).Add(1)
+	c.near.Update(key, func(near, time.Duration, bool) cache.Change[near] { return cache.Change[near]{Op: cache.Remove} })
+}
+
+// look returns what the cache knows of key, if that is young enough.
+func (c *cached) look(key string) (near, bool) {
+	n, _, ok := c.near.Get(key)
+	if !ok {
+		return n, false
+	}
+	if n.era != 0 && n.era == c.era(key) {
+		return n, true
+	}
+	return n, time.Since(n.read) < c.maxAge
+}
+
+// keep stores what was read, if nothing has changed since before.
+func (c *cached) keep(key string, item Item, absent bool, read time.Time, before, era uint64) {
+	life := time.Duration(0)
+	if era == 0 {
+		life = c.maxAge
+	}
+	if !item.Expires.IsZero() {
+		left := time.Until(item.Expires)
+		if left <= 0 {
+			return
+		}
+		if life == 0 || left < life {
+			life = left
+		}
+	}
+	part := c.part(key)
+	c.near.Update(key, func(near, time.Duration, bool) (ch cache.Change[near]) {
+		if part.Load() == before {
+			ch = cache.Change[near]{Op: cache.Set, Value: near{item, absent, read, era}, Size: len(item.Value) + 96, Life: life}
+		}
+		return ch
+	})
+}
+
+func (c *cached) Get(ctx context.Context, key string) (Item, error) {
+	if ctx.Err() == nil && !c.life.Closed() {
+		if n, ok := c.look(key); ok {
+			if n.absent {
+				return Item{}, fault.Wrap("kv/cached", "get", cut(key), ErrNotFound)
+			}
+			return clone(n.item), nil
+		}
+	} else {
+		return c.KV.Get(ctx, key) // says what is wrong
+	}
+	before := c.part(key).Load()
+	// A flight from before a change is not joined after it.
+	name := strconv.FormatUint(before, 36) + " " + key
+	item, err := c.flights.do(ctx, name, func(ctx context.Context) (Item, error) {
+		read, era := time.Now(), c.era(key)
+		item, err := c.KV.Get(ctx, key)
+		if err == nil || errors.Is(err, ErrNotFound) {
+			c.keep(key, item, err != nil, read, before, era)
+		}
+		return item, err
+	})
+	if err != nil {
+		return Item{}, fault.Wrap("kv/cached", "get", cut(key), err)
+	}
+	return clone(item), nil
+}
+
+func clone(item Item) Item {
+	item.Value = append([]byte{}, item.Value...)
+	return item
+}
+
+func (c *cached) GetMany(ctx context.Context, keys ...string) (map[string]Item, error) {
+	if ctx.Err() != nil || c.life.Closed() {
+		return c.KV.GetMany(ctx, keys...)
+	}
+	items := make(map[string]Item, len(keys))
+	var missing []string
+	before := map[string]uint64{}
+	for _, key := range keys {
+		if n, ok := c.look(key); !ok {
+			missing = append(missing, key)
+			before[key] = c.part(key).Load()
+		} else if !n.absent {
+			items[key] = clone(n.item)
+		}
+	}
+	if len(missing) == 0 {
+		return items, nil
+	}
+	read := time.Now()
+	eras := map[string]uint64{}
+	for _, key := range missing {
+		eras[key] = c.era(key)
+	}
+	found, err := c.KV.GetMany(ctx, missing...)
+	for key, item := range found {
+		c.keep(key, item, false, read, before[key], eras[key])
+		items[key] = clone(item)
+	}
+	if err == nil {
+		for _, key := range missing {
+			if _, ok := found[key]; !ok {
+				c.keep(key, Item{}, true, read, before[key], eras[key])
+			}
+		}
+	}
+	return items, err
+}
+
+// A write drops the key before and after: a read in between may have got the
+// old value or the new one, and is not kept.
+
+func (c *cached) Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Revision, error) {
+	c.drop(key)
+	defer c.drop(key)
+	return c.KV.Put(ctx, key, value, opts...)
+}
+
+func (c *cached) PutMany(ctx context.Context, values map[string][]byte, opts ...PutOption) error {
+	for key := range values {
+		c.drop(key)
+		defer c.drop(key)
+	}
+	return c.KV.PutMany(ctx, values, opts...)
+}
+
+func (c *cached) Delete(ctx context.Context, key string, opts ...DeleteOption) error {
+	c.drop(key)
+	defer c.drop(key)
+	return c.KV.Delete(ctx, key, opts...)
+}
+
+func (c *cached) Add(ctx context.Context, key string, delta int64, opts ...PutOption) (int64, error) {
+	c.drop(key)
+	defer c.drop(key)
+	return c.KV.Add(ctx, key, delta, opts...)
+}
+
+// run keeps one watch until the end.
+func (c *cached) run(ctx context.Context, f *following) {
+	live := func(on bool) {
+		if (f.era.Load()%2 == 1) != on {
+			f.era.Add(1)
+		}
+	}
+	defer live(false)
+	for event, err := range c.KV.Watch(ctx, f.prefix) {
+		switch {
+		case err != nil:
+			live(false)
+		case event.Kind == EventSynced:
+			live(true)
+		default:
+			c.drop(event.Item.Key)
+		}
+	}
+}
+
+func (c *cached) Close() error {
+	return c.life.Close(func() error {
+		c.near.Close()
+		return c.KV.Close()
+	})
+}

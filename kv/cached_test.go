@@ -1,0 +1,296 @@
+package kv_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/kvtest"
+)
+
+// counted counts the Gets of a store.
+type counted struct {
+	kv.KV
+	gets  atomic.Int64
+	delay time.Duration
+}
+
+func (c *counted) Get(ctx context.Context, key string) (kv.Item, error) {
+	c.gets.Add(1)
+	if c.delay > 0 {
+		time.Sleep(c.delay)
+	}
+	return c.KV.Get(ctx, key)
+}
+
+func cached(t testing.TB, store kv.KV, opts ...kv.CachedOption) kv.KV {
+	t.Helper()
+	c, err := kv.Cached(store, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestCachedConformance(t *testing.T) {
+	for name, opts := range map[string][]kv.CachedOption{
+		"aged":      {kv.MaxAge(time.Hour)},
+		"following": {kv.MaxAge(time.Hour), kv.Following("")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kvtest.Run(t, kvtest.Harness{Stress: 2, Open: func(t testing.TB, o ...kv.Option) kv.KV {
+				return cached(t, newStore(t, o...), opts...)
+			}})
+		})
+	}
+}
+
+func TestCachedAnswersUntilMaxAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := newStore(t)
+		store := &counted{KV: inner}
+		c := cached(t, store, kv.MaxAge(time.Second))
+		_, _ = inner.Put(t.Context(), "k", []byte("1"))
+		get := func(want string) {
+			t.Helper()
+			if item, err := c.Get(t.Context(), "k"); err != nil || string(item.Value) != want {
+				t.Fatalf("got %q, %v, want %q", item.Value, err, want)
+			}
+		}
+		for range 10 {
+			get("1")
+		}
+		_, _ = inner.Put(t.Context(), "k", []byte("2")) // by another process
+		time.Sleep(999 * time.Millisecond)
+		get("1")
+		time.Sleep(time.Millisecond)
+		get("2")
+		if n := store.gets.Load(); n != 2 {
+			t.Fatalf("%d requests, want 2", n)
+		}
+		_, _ = c.Put(t.Context(), "k", []byte("3")) // by this process
+		get("3")
+		if _, err := c.Get(t.Context(), "none"); !errors.Is(err, kv.ErrNotFound) {
+			t.Fatal(err)
+		}
+		n := store.gets.Load()
+		if _, err := c.Get(t.Context(), "none"); !errors.Is(err, kv.ErrNotFound) || store.gets.Load() != n {
+			t.Fatalf("that there is nothing was asked again: %v", err)
+		}
+	})
+}
+
+func TestCachedSharesOneRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := newStore(t)
+		_, _ = inner.Put(t.Context(), "k", []byte("v"))
+		store := &counted{KV: inner, delay: time.Second}
+		c := cached(t, store)
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				item, err := c.Get(t.Context(), "k")
+				if err != nil || string(item.Value) != "v" {
+					t.Errorf("got %q, %v", item.Value, err)
+				}
+				item.Value[0]++
+			})
+		}
+		wg.Wait()
+		if n := store.gets.Load(); n != 1 {
+			t.Fatalf("%d requests, want 1", n)
+		}
+	})
+}
+
+func TestCachedFollowingDropsWhatChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := newStore(t)
+		store := &counted{KV: inner}
+		c := cached(t, store, kv.MaxAge(time.Second), kv.Following("f/"))
+		for _, key := range []string{"f/k", "other"} {
+			_, _ = inner.Put(t.Context(), key, []byte("1"))
+		}
+		synctest.Wait()
+		get := func(key, want string) {
+			t.Helper()
+			if item, err := c.Get(t.Context(), key); err != nil || string(item.Value) != want {
+				t.Fatalf("%s is %q, %v, want %q", key, item.Value, err, want)
+			}
+		}
+		get("f/k", "1")
+		time.Sleep(time.Hour)
+		get("f/k", "1")
+		if n := store.gets.Load(); n != 1 {
+			t.Fatalf("%d requests in an hour without a change, want 1", n)
+		}
+		_, _ = inner.Put(t.Context(), "f/k", []byte("2"))
+		synctest.Wait()
+		get("f/k", "2")
+		_ = inner.Delete(t.Context(), "f/k")
+		synctest.Wait()
+		if _, err := c.Get(t.Context(), "f/k"); !errors.Is(err, kv.ErrNotFound) {
+			t.Fatal(err)
+		}
+		get("other", "1")
+		time.Sleep(time.Second)
+		n := store.gets.Load()
+		get("other", "1")
+		if store.gets.Load() != n+1 {
+			t.Fatal("what is not followed has to age")
+		}
+	})
+}
+
+// TestCachedKeepsNothingOlderThanAWrite has readers fill the cache while a
+// writer of the same process counts: nobody may see the number go back.
+func TestCachedKeepsNothingOlderThanAWrite(t *testing.T) {
+	c := cached(t, newStore(t), kv.MaxAge(time.Hour))
+	_, _ = c.Put(t.Context(), "n", []byte("0"))
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for !stop.Load() {
+				_, _ = c.Get(t.Context(), "n")
+			}
+		})
+	}
+	for i := 1; i <= 3000; i++ {
+		_, _ = c.Put(t.Context(), "n", []byte(strconv.Itoa(i)))
+		item, err := c.Get(t.Context(), "n")
+		if err != nil || string(item.Value) != strconv.Itoa(i) {
+			t.Errorf("wrote %d, read %q, %v", i, item.Value, err)
+			break
+		}
+	}
+	stop.Store(true)
+	wg.Wait()
+}
+
+func TestCachedRefusesWhatCannotBe(t *testing.T) {
+	for name, c := range map[string]struct {
+		store kv.KV
+		opt   kv.CachedOption
+		want  error
+	}{
+		"no store":   {nil, kv.MaxAge(1), kv.ErrInvalid},
+		"nil option": {newStore(t), nil, kv.ErrInvalid},
+		"no age":     {newStore(t), kv.MaxAge(0), kv.ErrInvalid},
+		"no room":    {newStore(t), kv.CacheBytes(1), kv.ErrInvalid},
+		"cannot be followed": {newStore(t, kv.WithDriver("gone", func(context.Context) (kv.Driver, error) { return gone{}, nil }), kv.WithLazy()),
+			kv.Following(""), kv.ErrUnsupported},
+	} {
+		if _, err := kv.Cached(c.store, c.opt); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+func TestUpdateIsExactUnderContention(t *testing.T) {
+	store := newStore(t)
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			_, err := kv.Update(t.Context(), store, "n", func(item kv.Item, ok bool) ([]byte, error) {
+				n := 0
+				if ok {
+					n, _ = strconv.Atoi(string(item.Value))
+				}
+				return strconv.AppendInt(nil, int64(n+1), 10), nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if item, _ := store.Get(t.Context(), "n"); string(item.Value) != "100" {
+		t.Fatalf("100 updates made %s", item.Value)
+	}
+}
+
+func TestUpdateKeepsLifeAndStopsOnErrors(t *testing.T) {
+	store := newStore(t)
+	_, _ = store.Put(t.Context(), "k", []byte("1"), kv.TTL(time.Hour))
+	item, err := kv.Update(t.Context(), store, "k", func(kv.Item, bool) ([]byte, error) { return []byte("2"), nil })
+	if err != nil || item.Expires.IsZero() {
+		t.Fatalf("got %+v, %v", item, err)
+	}
+	now, _ := store.Get(t.Context(), "k")
+	if left := time.Until(now.Expires); left < 59*time.Minute || left > time.Hour || now.Revision != item.Revision {
+		t.Fatalf("after the update it lives %v at revision %d, want an hour at %d", left, now.Revision, item.Revision)
+	}
+	item, _ = kv.Update(t.Context(), store, "k", func(kv.Item, bool) ([]byte, error) { return []byte("3"), nil }, kv.TTL(2*time.Hour))
+	if left := time.Until(item.Expires); left < 119*time.Minute {
+		t.Fatalf("with TTL 2h it lives %v", left)
+	}
+	mine := errors.New("mine")
+	if _, err := kv.Update(t.Context(), store, "k", func(kv.Item, bool) ([]byte, error) { return nil, mine }); err != mine {
+		t.Fatalf("got %v, want my own error", err)
+	}
+	tries := 0
+	_, err = kv.Update(t.Context(), store, "k", func(kv.Item, bool) ([]byte, error) {
+		tries++
+		_, _ = store.Put(t.Context(), "k", []byte("somebody else"))
+		return []byte("x"), nil
+	})
+	if !errors.Is(err, kv.ErrConflict) || tries != 101 {
+		t.Fatalf("%v after %d tries, want ErrConflict after 101", err, tries)
+	}
+}
+
+func TestTyped(t *testing.T) {
+	type user struct{ Name string }
+	store := newStore(t)
+	users := kv.NewTyped[user](store, nil)
+	rev, err := users.Put(t.Context(), "u/1", user{"Ada"}, kv.TTL(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := users.Get(t.Context(), "u/1")
+	if err != nil || e.Value.Name != "Ada" || e.Revision != rev || e.Expires.IsZero() || e.Key != "u/1" {
+		t.Fatalf("got %+v, %v", e, err)
+	}
+	_, _ = store.Put(t.Context(), "u/2", []byte("no JSON"))
+	if _, err := users.Get(t.Context(), "u/2"); !errors.Is(err, kv.ErrInvalid) {
+		t.Fatalf("bytes that are no JSON gave %v", err)
+	}
+	all, err := users.GetMany(t.Context(), "u/1", "u/2", "u/3")
+	var b *kv.BatchError
+	if len(all) != 1 || !errors.As(err, &b) || b.Errors["u/2"] == nil {
+		t.Fatalf("GetMany: %v, %v", all, err)
+	}
+	e, err = users.Update(t.Context(), "u/1", func(u user, ok bool) (user, error) { u.Name += " L."; return u, nil })
+	if err != nil || e.Value.Name != "Ada L." {
+		t.Fatalf("Update: %+v, %v", e, err)
+	}
+	var seen []string
+	for e, err := range users.List(t.Context(), "u/") {
+		seen = append(seen, fmt.Sprint(e.Value.Name, err != nil))
+	}
+	if fmt.Sprint(seen) != "[Ada L.false true]" {
+		t.Fatalf("List: %q", seen)
+	}
+	for event, err := range users.Watch(t.Context(), "u/1") {
+		if err != nil || event.Kind != kv.EventPut || event.Entry.Value.Name != "Ada L." {
+			t.Fatalf("Watch: %+v, %v", event, err)
+		}
+		break
+	}
+	if err := users.Delete(t.Context(), "u/1"); err != nil {
+		t.Fatal(err)
+	}
+	channels := kv.NewTyped[chan int](store, nil)
+	if _, err := channels.Put(t.Context(), "c", nil); !errors.Is(err, kv.ErrInvalid) {
+		t.Fatalf("a value without JSON gave %v", err)
+	}
+}
