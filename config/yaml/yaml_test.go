@@ -39,7 +39,7 @@ func TestValuesKeepTheirMeaning(t *testing.T) {
 		"p: &p {a: 1}\nq: &q {a: 2, b: 2}\nr:\n  <<: [*p, *q]\n": `{"p":{"a":1},"q":{"a":2,"b":2},"r":{"a":1,"b":2}}`,
 		"\xef\xbb\xbfa: 1":                                       `{"a":1}`,
 		"---\na: 1\n...\n":                                       `{"a":1}`,
-		"a: ~":                                                   `{}`, // null deletes
+		"a: ~":                                                   `{"a":null}`,
 	} {
 		got, err := parse(doc)
 		if err != nil || got != want {

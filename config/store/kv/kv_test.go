@@ -1,0 +1,74 @@
+package kv_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/micro/go-platform/config/store"
+	storekv "github.com/micro/go-platform/config/store/kv"
+	"github.com/micro/go-platform/config/store/storetest"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/netfault"
+	"github.com/micro/go-platform/internal/servertest"
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/redis"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func harness(t *testing.T, opts ...kv.Option) storetest.Harness {
+	return storetest.Harness{Open: func(t *testing.T, sopts ...store.Option) store.Store {
+		shared, err := kv.New(opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { shared.Close() })
+		s, err := store.New(append(sopts, storekv.Backend(shared))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}}
+}
+
+func TestStoreOnMemoryConforms(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Harness {
+		h := harness(t)
+		h.Alone = true
+		return h
+	})
+}
+
+func TestStoreOnRedisConforms(t *testing.T) {
+	server := servertest.SharedRedis(t)
+	storetest.Run(t, func(t *testing.T) storetest.Harness {
+		proxy := netfault.New(t, server.Addr())
+		h := harness(t, redis.Backend(proxy.Addr()), kv.WithNamespace(servertest.Namespace(t)))
+		h.Down, h.Up = func() { proxy.Refuse(); proxy.Reset() }, proxy.Heal
+		return h
+	})
+}
+
+func TestBadStoresAreErrorsOfNew(t *testing.T) {
+	if _, err := store.New(storekv.Backend(nil)); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("nil: got %v, want ErrInvalid", err)
+	}
+}
+
+func ExampleBackend() {
+	shared, err := kv.New() // or kv.New(redis.Backend("127.0.0.1:6379"), kv.WithNamespace("config"))
+	if err != nil {
+		panic(err)
+	}
+	defer shared.Close()
+	st, err := store.New(storekv.Backend(shared))
+	if err != nil {
+		panic(err)
+	}
+	defer st.Close()
+	names, err := st.Namespaces(context.Background())
+	fmt.Println(names, err)
+	// Output: [] <nil>
+}
