@@ -95,7 +95,7 @@ func (m *Memory) Trace(id TraceID) (Trace, bool) {
 	defer m.mu.Unlock()
 	m.expire(time.Now())
 	if e, ok := m.traces[id]; ok {
-		return newTrace(id, e.Value.(*stored).spans), true
+		return NewTrace(id, e.Value.(*stored).spans), true
 	}
 	return Trace{}, false
 }
@@ -108,17 +108,17 @@ func (m *Memory) Search(_ context.Context, q Query) (Page, error) {
 	var found []Trace
 	if !q.TraceID.IsZero() {
 		if e, ok := m.traces[q.TraceID]; ok && q.selects(e.Value.(*stored).spans) {
-			found = append(found, newTrace(q.TraceID, e.Value.(*stored).spans))
+			found = append(found, NewTrace(q.TraceID, e.Value.(*stored).spans))
 		}
 	} else {
 		for e := m.order.Front(); e != nil; e = e.Next() {
 			if t := e.Value.(*stored); q.selects(t.spans) {
-				found = append(found, newTrace(t.id, t.spans))
+				found = append(found, NewTrace(t.id, t.spans))
 			}
 		}
 	}
 	m.mu.Unlock()
-	return paginate(found, q)
+	return Paginate(found, q)
 }
 
 // Len returns how many spans are stored.

@@ -14,7 +14,7 @@ import (
 
 // newTrace returns the spans in the order of their starts, a caller before what
 // it called when they start together.
-func newTrace(id TraceID, spans []SpanData) Trace {
+func NewTrace(id TraceID, spans []SpanData) Trace {
 	t := Trace{ID: id, Spans: slices.Clone(spans)}
 	slices.SortStableFunc(t.Spans, func(a, b SpanData) int {
 		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(b.Duration, a.Duration))
@@ -75,7 +75,7 @@ func parsePosition(s string) (p position, err error) {
 }
 
 // paginate cuts q's page out of all that it selects.
-func paginate(found []Trace, q Query) (Page, error) {
+func Paginate(found []Trace, q Query) (Page, error) {
 	slices.SortFunc(found, func(a, b Trace) int { return positionOf(a).compare(positionOf(b)) })
 	if q.After != "" {
 		after, err := parsePosition(q.After)
