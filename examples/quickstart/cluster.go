@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/monitor"
+	dsync "github.com/micro/go-platform/sync"
+	"github.com/micro/go-platform/trace"
+)
+
+// cluster is what the instances share, as processes share servers, and the
+// instances.
+type cluster struct {
+	backends  *backends
+	registry  *discovery.Memory
+	reports   *monitor.Memory
+	authority *auth.Local
+	spans     *trace.Memory
+	settings  *config.Memory
+	store     kv.KV
+	locks     dsync.Sync
+	stream    event.Stream
+
+	client    *instance // takes no calls: it makes the load
+	instances map[string]*instance
+	order     []string
+	page      string
+	server    *http.Server
+}
+
+func newCluster(ctx context.Context, b *backends) (c *cluster, err error) {
+	c = &cluster{
+		backends: b, registry: discovery.NewMemory(), reports: monitor.NewMemory(), authority: auth.NewLocal(),
+		spans: trace.NewMemory(20000, time.Hour), settings: config.NewMemory("settings", map[string]any{}),
+		instances: map[string]*instance{},
+	}
+	defer func() {
+		if err != nil {
+			c.close()
+			c = nil
+		}
+	}()
+	kvOptions, err := b.kvOptions()
+	if err != nil {
+		return c, err
+	}
+	syncOptions, err := b.syncOptions()
+	if err != nil {
+		return c, err
+	}
+	if c.store, err = kv.New(append(kvOptions, kv.WithNamespace("quickstart"))...); err != nil {
+		return c, err
+	}
+	if c.locks, err = dsync.New(append(syncOptions, dsync.WithNamespace("quickstart"))...); err != nil {
+		return c, err
+	}
+	if c.stream, err = event.New(event.WithSource("quickstart")); err != nil {
+		return c, err
+	}
+	for _, service := range []string{"names", "greeter"} {
+		for n := range 3 {
+			in, err := c.start(ctx, service, fmt.Sprintf("%s-%d", service, n+1))
+			if err != nil {
+				return c, err
+			}
+			c.instances[in.id] = in
+			c.order = append(c.order, in.id)
+		}
+	}
+	if c.client, err = c.start(ctx, "client", "client"); err != nil {
+		return c, err
+	}
+	for _, service := range []string{"greeter", "names"} { // the client follows what it shows
+		if _, err := c.client.registry.Get(ctx, service); err != nil {
+			return c, err
+		}
+	}
+	return c, c.servePage()
+}
+
+// servePage shows the cluster as the client sees it.
+func (c *cluster) servePage() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	c.page = l.Addr().String()
+	c.server = &http.Server{Handler: c.client.page()}
+	go c.server.Serve(l)
+	return nil
+}
+
+// kill ends an instance as kill -9 would: nothing is deregistered.
+func (c *cluster) kill(id string) error {
+	in := c.instances[id]
+	if in == nil {
+		return fmt.Errorf("no instance %q", id)
+	}
+	return in.kill()
+}
+
+// tell publishes what happens to the event stream.
+func (c *cluster) tell(what string) {
+	c.stream.Publish(context.Background(), &event.Record{Type: "quickstart.chapter", Data: []byte(what)})
+}
+
+func (c *cluster) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var errs []error
+	if c.server != nil {
+		errs = append(errs, c.server.Close())
+	}
+	if c.client != nil {
+		errs = append(errs, c.client.close(ctx))
+	}
+	for _, id := range c.order {
+		errs = append(errs, c.instances[id].close(ctx))
+	}
+	if c.stream != nil {
+		errs = append(errs, c.stream.Close(ctx))
+	}
+	if c.locks != nil {
+		errs = append(errs, c.locks.Close())
+	}
+	if c.store != nil {
+		errs = append(errs, c.store.Close())
+	}
+	return errors.Join(errs...)
+}
