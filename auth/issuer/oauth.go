@@ -36,8 +36,10 @@ func (e *oauthError) Unwrap() error { return e.kind }
 func bad(code, format string, args ...any) error {
 	kind := auth.ErrUnauthenticated
 	switch code {
-	case "invalid_request", "invalid_scope", "unsupported_grant_type", "invalid_target":
+	case "invalid_request", "invalid_scope", "invalid_target":
 		kind = auth.ErrInvalid
+	case "unsupported_grant_type":
+		kind = auth.ErrUnsupported
 	case "unauthorized_client", "access_denied":
 		kind = auth.ErrDenied
 	}

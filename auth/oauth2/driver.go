@@ -278,7 +278,9 @@ func refused(status int, code, text string) error {
 		kind = auth.ErrUnavailable
 	case code == "unauthorized_client" || code == "access_denied":
 		kind = auth.ErrDenied
-	case code == "invalid_scope" || code == "invalid_target" || code == "invalid_request" || code == "unsupported_grant_type" || code == "unsupported_token_type":
+	case code == "unsupported_grant_type" || code == "unsupported_token_type":
+		kind = auth.ErrUnsupported
+	case code == "invalid_scope" || code == "invalid_target" || code == "invalid_request":
 		kind = auth.ErrInvalid
 	}
 	if code == "" {

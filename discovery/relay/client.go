@@ -128,8 +128,8 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			return fault.Mark(fault.Unavailable, err)
 		}
-		if l.Preserved < 0 || l.Preserved > len(l.Instances) {
-			return fault.Markf(fault.Unavailable, "%d of %d instances preserved", l.Preserved, len(l.Instances))
+		if !l.valid() {
+			return fault.Markf(fault.Unavailable, "a line with %d of %d instances preserved, %d ms old", l.Preserved, len(l.Instances), l.Age)
 		}
 		if first && l.Preserved > 0 {
 			// This process hasn't seen them live: it has to, to miss them.

@@ -128,7 +128,7 @@ func TestRsyslog(t *testing.T) {
 	datagram(t, s.AddrOf("udp"), message+" by udp")
 	stream(t, s, "syslog", fmt.Sprint(len(message)+7, " ", message, " by tcp"))
 	for _, way := range []string{"udp", "tcp"} {
-		s.Await(t, "syslog", contains(`"msg":"text by `+way, `"hostname":"host"`, `"app-name":"app"`, `"msgid":"ID47"`, `[x@1 k=\"v\"]`))
+		s.Await(t, "syslog", contains(`"msg": "text by `+way, `"hostname": "host"`, `"app-name": "app"`, `"msgid": "ID47"`, `[x@1 k=\"v\"]`))
 	}
 }
 

@@ -96,7 +96,7 @@ func (b *batch) series(f *metrics.Family, one *metrics.Series) {
 			line = append(append(line, suffix...), '\n')
 		}
 		line = append(append(line, infix...), ':')
-		line = append(strconv.AppendFloat(line, one.Value, 'f', -1, 64), "|g"...)
+		line = append(strconv.AppendFloat(line, one.Value+0, 'f', -1, 64), "|g"...) // +0: no minus before a zero
 		b.add(append(line, suffix...), commit{})
 	case metrics.KindHistogram:
 		unit, factor := "|h", 1.0

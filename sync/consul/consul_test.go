@@ -9,6 +9,7 @@ import (
 	"github.com/micro/go-platform/internal/servertest"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/sync/consul"
+	"github.com/micro/go-platform/sync/internal/faulttest"
 	"github.com/micro/go-platform/sync/locktest"
 )
 
@@ -22,5 +23,14 @@ func TestConsulKeepsTheContract(t *testing.T) {
 	locktest.Run(t, locktest.Harness{
 		Late:    4 * time.Second, // sessions end after one to two TTLs
 		Backend: func(testing.TB) dsync.Option { return consul.Backend(server.Addr(), consul.WithMinTTL(time.Second)) },
+	})
+}
+
+func TestConsulOverABadNetwork(t *testing.T) {
+	faulttest.Run(t, faulttest.Target{
+		Server:  servertest.Consul(t, servertest.WithArgs(`-hcl=session_ttl_min="1s"`)),
+		Backend: func(addr string) dsync.Option { return consul.Backend(addr, consul.WithMinTTL(time.Second)) },
+		TTL:     time.Second,
+		Idle:    1,
 	})
 }

@@ -61,7 +61,7 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 	for {
 		l, err := c.d.lease(ctx, c.TTL)
 		if err != nil {
-			if caller.Err() == nil {
+			if caller.Err() == nil && !errors.Is(err, fault.Unavailable) {
 				err = fault.Mark(fault.Unavailable, err)
 			}
 			return false, err

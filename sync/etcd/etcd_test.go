@@ -3,11 +3,13 @@ package etcd_test
 import (
 	"flag"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/sync/etcd"
+	"github.com/micro/go-platform/sync/internal/faulttest"
 	"github.com/micro/go-platform/sync/locktest"
 )
 
@@ -20,5 +22,14 @@ func TestEtcdKeepsTheContract(t *testing.T) {
 	server := servertest.SharedEtcd(t)
 	locktest.Run(t, locktest.Harness{
 		Backend: func(testing.TB) dsync.Option { return etcd.Backend(server.Addr()) },
+	})
+}
+
+func TestEtcdOverABadNetwork(t *testing.T) {
+	faulttest.Run(t, faulttest.Target{
+		Server:  servertest.Etcd(t),
+		Backend: func(addr string) dsync.Option { return etcd.Backend(addr) },
+		TTL:     time.Second,
+		Idle:    2,
 	})
 }

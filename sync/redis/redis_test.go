@@ -8,6 +8,7 @@ import (
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 	dsync "github.com/micro/go-platform/sync"
+	"github.com/micro/go-platform/sync/internal/faulttest"
 	"github.com/micro/go-platform/sync/locktest"
 	"github.com/micro/go-platform/sync/redis"
 )
@@ -22,5 +23,14 @@ func TestRedisKeepsTheContract(t *testing.T) {
 	locktest.Run(t, locktest.Harness{
 		TTL:     time.Second,
 		Backend: func(testing.TB) dsync.Option { return redis.Backend(server.Addr()) },
+	})
+}
+
+func TestRedisOverABadNetwork(t *testing.T) {
+	faulttest.Run(t, faulttest.Target{
+		Server:  servertest.Redis(t),
+		Backend: func(addr string) dsync.Option { return redis.Backend(addr) },
+		TTL:     time.Second,
+		Idle:    3, // a sign of life of the subscription each second
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/consul"
+	"github.com/micro/go-platform/kv/etcd"
 	"github.com/micro/go-platform/kv/redis"
 )
 
@@ -46,6 +48,26 @@ func TestStoreOnRedisConforms(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		proxy := netfault.New(t, server.Addr())
 		h := harness(t, redis.Backend(proxy.Addr()), kv.WithNamespace(servertest.Namespace(t)))
+		h.Down, h.Up = func() { proxy.Refuse(); proxy.Reset() }, proxy.Heal
+		return h
+	})
+}
+
+func TestStoreOnEtcdConforms(t *testing.T) {
+	server := servertest.SharedEtcd(t)
+	storetest.Run(t, func(t *testing.T) storetest.Harness {
+		proxy := netfault.New(t, server.Addr())
+		h := harness(t, etcd.Backend(proxy.Addr()), kv.WithNamespace(servertest.Namespace(t)))
+		h.Down, h.Up = func() { proxy.Refuse(); proxy.Reset() }, proxy.Heal
+		return h
+	})
+}
+
+func TestStoreOnConsulConforms(t *testing.T) {
+	server := servertest.SharedConsul(t)
+	storetest.Run(t, func(t *testing.T) storetest.Harness {
+		proxy := netfault.New(t, server.Addr())
+		h := harness(t, consul.Backend(proxy.Addr()), kv.WithNamespace(servertest.Namespace(t)))
 		h.Down, h.Up = func() { proxy.Refuse(); proxy.Reset() }, proxy.Heal
 		return h
 	})

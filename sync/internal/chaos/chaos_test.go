@@ -182,6 +182,7 @@ func (a *arena) stop() {
 // The fenced counter is right whatever happens, and the naive one is not: the
 // faults are real.
 func TestFencedCounterLosesNothingAndTheNaiveOneDoes(t *testing.T) {
+	t.Parallel()
 	for _, tg := range targets {
 		t.Run(tg.name, func(t *testing.T) {
 			t.Parallel()
@@ -204,6 +205,7 @@ func TestFencedCounterLosesNothingAndTheNaiveOneDoes(t *testing.T) {
 // As long as no process is paused, nobody believes that he holds the lock while
 // somebody else does, and so even the naive counter is right.
 func TestBeliefsNeverOverlapUnderNetworkFaults(t *testing.T) {
+	t.Parallel()
 	for _, tg := range targets {
 		if tg.forgets { // a server without its data gives a held lock away
 			continue

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) {
 	servertest.RunRole(map[string]servertest.Role{"contender": contend, "counter": count})
-	flag.Set("test.parallel", "8") // the runs wait for TTLs
+	flag.Set("test.parallel", "12") // the runs wait for TTLs
 	leak.Main(m)
 }
 

@@ -1,0 +1,46 @@
+package etcd
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/micro/go-platform/discovery"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+func TestKeysComeBackAsNames(t *testing.T) {
+	for _, service := range []string{"s", "ns/s", "-", "+/+"} {
+		got, id, ok := cut(base(service) + "+id")
+		if !ok || got != service || id != "+id" {
+			t.Errorf("%s became %s %s %t", service, got, id, ok)
+		}
+	}
+	if base("a") == base("~/a") && base("a") != root+"~/a/" {
+		t.Error("no namespace is a namespace that can be chosen")
+	}
+	for _, key := range []string{"", root, root + "a", root + "a/b", root + "a/b/", root + "a/b/c/d"} {
+		if service, _, ok := cut(key); ok {
+			t.Errorf("%q is taken for a key of %q", key, service)
+		}
+	}
+}
+
+func FuzzSet(f *testing.F) {
+	f.Add("+a", `{"id":"a","address":"h:1"}`, false)
+	f.Add("-a", "", false)
+	f.Add("", "", true)
+	f.Fuzz(func(t *testing.T, name, value string, deleted bool) {
+		s := set{base: base("s"), live: map[string]discovery.Instance{}, gone: map[string]bool{}}
+		e := &clientv3.Event{Type: clientv3.EventTypePut, Kv: &mvccpb.KeyValue{Key: []byte(s.base + name), Value: []byte(value)}}
+		if deleted {
+			e.Type = clientv3.EventTypeDelete
+		}
+		s.apply(e)
+		for _, in := range s.update().Instances {
+			if deleted || "+"+in.ID != name || !strings.HasPrefix(name, "+") {
+				t.Errorf("%q %q became %+v", name, value, in)
+			}
+		}
+	})
+}

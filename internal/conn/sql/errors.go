@@ -1,0 +1,92 @@
+package sql
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// state returns PostgreSQL's SQLSTATE, MySQL's number, SQLite's extended code.
+func state(err error) (pg string, my uint16, lite int) {
+	var p interface{ SQLState() string }
+	if errors.As(err, &p) {
+		pg = p.SQLState()
+	}
+	var m *mysql.MySQLError
+	if errors.As(err, &m) {
+		my = m.Number
+	}
+	var l interface {
+		Code() int
+		Error() string
+	}
+	if errors.As(err, &l) {
+		lite = l.Code()
+	}
+	return pg, my, lite
+}
+
+// IsDuplicate reports whether a row with that key is there.
+func IsDuplicate(err error) bool {
+	pg, my, lite := state(err)
+	return pg == "23505" || my == 1062 || lite == 1555 || lite == 2067
+}
+
+// IsCollision reports whether a transaction should be run again from the
+// start: it did not go together with another, or waited too long for its locks.
+func IsCollision(err error) bool {
+	pg, my, lite := state(err)
+	return pg == "40001" || pg == "40P01" || slices.Contains([]uint16{1020, 1205, 1213, 3572}, my) || lite&0xff == 5 || lite&0xff == 6
+}
+
+// IsMissing reports whether a table isn't there.
+func IsMissing(err error) bool {
+	pg, my, lite := state(err)
+	return pg == "42P01" || my == 1146 || lite == 1 && strings.Contains(err.Error(), "no such table")
+}
+
+// IsThere reports whether what a statement was to make is there already, as
+// another that ran at the same time may have made it.
+func IsThere(err error) bool {
+	pg, my, lite := state(err)
+	return pg == "42P07" || pg == "42710" || pg == "23505" || my == 1050 || my == 1061 || lite == 1 && strings.Contains(err.Error(), "already exists")
+}
+
+// ReadError gives the error of a statement that changes nothing its kind.
+func ReadError(err error) error { return kind(err, false) }
+
+// WriteError gives the error of a statement or a commit that changes something
+// its kind: UnknownOutcome, unless the server answered or was not reached.
+func WriteError(err error) error { return kind(err, true) }
+
+func kind(err error, write bool) error {
+	if err == nil || fault.KindOf(err) != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if pg, my, lite := state(err); pg != "" || my != 0 || lite != 0 {
+		switch {
+		case strings.HasPrefix(pg, "57P") || strings.HasPrefix(pg, "53") || strings.HasPrefix(pg, "08") || pg == "25006",
+			slices.Contains([]uint16{1040, 1053, 1077, 1129, 1158, 1159, 1160, 1161, 1203, 1226, 1290, 1792, 1836, 1927, 3024}, my),
+			slices.Contains([]int{5, 6, 8, 10, 13, 14}, lite&0xff):
+			return fault.Mark(fault.Unavailable, err) // an answer: it was not done
+		}
+		return err
+	}
+	var op *net.OpError
+	var safe interface{ SafeToRetry() bool }
+	switch {
+	case errors.Is(err, driver.ErrBadConn), errors.As(err, &op) && op.Op == "dial", errors.As(err, &safe) && safe.SafeToRetry():
+		return fault.Mark(fault.Unavailable, err)
+	case write:
+		return fault.Mark(fault.UnknownOutcome, err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	return fault.Mark(fault.Unavailable, err)
+}

@@ -1,0 +1,257 @@
+// Package sql is the one place where SQL databases are opened: addresses, TLS,
+// pools, what differs between SQLite, MySQL and PostgreSQL, and what their
+// errors mean. The SQL backends of all public packages share it.
+package sql
+
+import (
+	"context"
+	"crypto/tls"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/micro/go-platform/internal/conn"
+	"github.com/micro/go-platform/internal/fault"
+	_ "modernc.org/sqlite" // as the driver "sqlite"
+)
+
+// Kind is a database's dialect.
+type Kind int
+
+// The kinds. MySQL stands for MariaDB too.
+const (
+	SQLite Kind = iota + 1
+	MySQL
+	Postgres
+)
+
+func (k Kind) String() string { return [...]string{"sql", "sqlite", "mysql", "postgres"}[k] }
+
+// Rebind turns the placeholders '?' of a statement into those of the dialect.
+// The statement must have no '?' elsewhere.
+func (k Kind) Rebind(query string) string {
+	if k != Postgres {
+		return query
+	}
+	var b strings.Builder
+	for n, rest := 1, query; ; n++ {
+		i := strings.IndexByte(rest, '?')
+		if i < 0 {
+			b.WriteString(rest)
+			return b.String()
+		}
+		b.WriteString(rest[:i])
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(n))
+		rest = rest[i+1:]
+	}
+}
+
+// Quote quotes a name that has no quotes in it.
+func (k Kind) Quote(name string) string {
+	if k == MySQL {
+		return "`" + name + "`"
+	}
+	return `"` + name + `"`
+}
+
+// Config says how to reach a database. Either Address or DB is set.
+type Config struct {
+	Kind Kind
+
+	// Address is for SQLite a file name or ":memory:", for MySQL
+	// "mysql://user:password@host:3306/database" or the form of
+	// go-sql-driver/mysql, for PostgreSQL a URL or the key=value form of libpq.
+	Address string
+
+	TLS         *tls.Config   // nil: as Address says
+	DialTimeout time.Duration // of one connection; 0: 3 s
+	MaxOpen     int           // connections; 0: 10, for SQLite as many readers as processors
+	Durable     bool          // SQLite: sync to disk on every commit, not only at checkpoints
+
+	DB *sql.DB // the user's own; Close leaves it open
+}
+
+// DB is a pool of connections to one database.
+type DB struct {
+	*sql.DB // for writes. Of SQLite it is one connection, whose transactions take the write lock at once
+
+	Read *sql.DB // for reads
+	Kind Kind
+
+	addr  string
+	owned bool
+}
+
+// Open builds the pool that c describes. It connects to nothing, except that
+// SQLite's file is made on first use.
+func Open(c Config) (*DB, error) {
+	d := &DB{Kind: c.Kind, addr: conn.Redact(c.Address), owned: true}
+	if c.DB != nil {
+		d.DB, d.Read, d.addr, d.owned = c.DB, c.DB, "the database given", false
+		return d, nil
+	}
+	if c.Address == "" {
+		return nil, fault.Markf(fault.Invalid, "empty address")
+	}
+	if c.DialTimeout == 0 {
+		c.DialTimeout = 3 * time.Second
+	}
+	if c.MaxOpen < 0 || c.DialTimeout < 0 {
+		return nil, fault.Markf(fault.Invalid, "negative number of connections or timeout")
+	}
+	var err error
+	switch c.Kind {
+	case SQLite:
+		err = d.openSQLite(c)
+	case MySQL:
+		err = d.openMySQL(c)
+	case Postgres:
+		err = d.openPostgres(c)
+	default:
+		err = fmt.Errorf("unknown kind of database %d", c.Kind)
+	}
+	if err != nil {
+		return nil, fault.Mark(fault.Invalid, err)
+	}
+	return d, nil
+}
+
+func (d *DB) openSQLite(c Config) error {
+	synchronous := "NORMAL"
+	if c.Durable {
+		synchronous = "FULL"
+	}
+	q := url.Values{"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)", "temp_store(MEMORY)"}, "_txlock": {"immediate"}}
+	name := c.Address
+	if strings.ContainsAny(name, "?#") || strings.HasPrefix(name, "file:") {
+		return fmt.Errorf("file name %q, want a plain one", name)
+	}
+	dsn := "file:" + (&url.URL{Path: name}).EscapedPath() + "?" + q.Encode()
+	var err error
+	if d.DB, err = sql.Open("sqlite", dsn); err != nil {
+		return err
+	}
+	d.DB.SetMaxOpenConns(1) // writers queue here, not on SQLite's busy timeout
+	if name == ":memory:" {
+		d.Read = d.DB // each connection would be a database of its own
+		d.DB.SetMaxIdleConns(1)
+		d.DB.SetConnMaxLifetime(0)
+		return nil
+	}
+	q.Set("_txlock", "deferred")
+	if d.Read, err = sql.Open("sqlite", "file:"+(&url.URL{Path: name}).EscapedPath()+"?"+q.Encode()); err != nil {
+		return err
+	}
+	n := c.MaxOpen
+	if n == 0 {
+		n = max(runtime.GOMAXPROCS(0), 4)
+	}
+	d.Read.SetMaxOpenConns(n)
+	d.Read.SetMaxIdleConns(n)
+	return nil
+}
+
+func (d *DB) openMySQL(c Config) error {
+	var cfg *mysql.Config
+	if strings.Contains(c.Address, "://") {
+		a, err := conn.Parse(c.Address, conn.Scheme{Name: "mysql", Port: 3306}, conn.Scheme{Name: "mariadb", Port: 3306})
+		if err != nil {
+			return err
+		}
+		cfg = mysql.NewConfig()
+		cfg.Net, cfg.Addr, cfg.User, cfg.Passwd, cfg.DBName = "tcp", a.HostPort(), a.User, a.Password, a.Path
+	} else {
+		var err error
+		if cfg, err = mysql.ParseDSN(c.Address); err != nil {
+			return errors.New("malformed address, want user:password@tcp(host:port)/database or mysql://user:password@host:port/database")
+		}
+	}
+	if cfg.DBName == "" {
+		return fmt.Errorf("address %q names no database", cfg.Addr)
+	}
+	d.addr = cfg.Addr + "/" + cfg.DBName
+	cfg.ClientFoundRows = true   // an update that changes nothing has found its row
+	cfg.InterpolateParams = true // one round trip; the driver escapes for the connection's UTF-8
+	cfg.Collation = "utf8mb4_bin"
+	if cfg.Timeout == 0 {
+		cfg.Timeout = c.DialTimeout
+	}
+	if c.TLS != nil {
+		cfg.TLS = c.TLS
+	}
+	if cfg.Params == nil {
+		cfg.Params = map[string]string{}
+	}
+	if _, ok := cfg.Params["sql_mode"]; !ok {
+		cfg.Params["sql_mode"] = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
+	}
+	cfg.Logger = &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return err
+	}
+	d.pool(sql.OpenDB(connector), c)
+	return nil
+}
+
+func (d *DB) openPostgres(c Config) error {
+	cfg, err := pgx.ParseConfig(c.Address)
+	if err != nil {
+		return errors.New("malformed address, want postgres://user:password@host:port/database") // pgx repeats much of it
+	}
+	d.addr = fmt.Sprintf("%s:%d/%s", cfg.Host, cfg.Port, cfg.Database)
+	if !strings.Contains(c.Address, "connect_timeout") {
+		cfg.ConnectTimeout = c.DialTimeout
+	}
+	if c.TLS != nil {
+		cfg.TLSConfig = c.TLS
+		for _, f := range cfg.Fallbacks {
+			f.TLSConfig = c.TLS
+		}
+	}
+	d.pool(stdlib.OpenDB(*cfg), c)
+	return nil
+}
+
+func (d *DB) pool(db *sql.DB, c Config) {
+	n := c.MaxOpen
+	if n == 0 {
+		n = 10
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	d.DB, d.Read = db, db
+}
+
+// Addr is where the database is, without secrets.
+func (d *DB) Addr() string { return d.addr }
+
+// Ping asks for a sign of life. Its error is Unavailable and names the address.
+func (d *DB) Ping(ctx context.Context) error {
+	if err := d.DB.PingContext(ctx); err != nil {
+		return fault.Markf(fault.Unavailable, "no answer from %s: %w", d.addr, err)
+	}
+	return nil
+}
+
+// Close closes the pool unless the user brought it.
+func (d *DB) Close() error {
+	if !d.owned {
+		return nil
+	}
+	var err error
+	if d.Read != d.DB {
+		err = d.Read.Close()
+	}
+	return errors.Join(d.DB.Close(), err)
+}
