@@ -1,6 +1,7 @@
 package statsd
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -8,14 +9,19 @@ import (
 	"github.com/micro/go-platform/metrics"
 )
 
+// senderFunc is a sender that hands packets to a function.
+type senderFunc func([]byte)
+
+func (f senderFunc) Send(b []byte) (int, error) { f(b); return len(b), nil }
+func (f senderFunc) Close() error               { return nil }
+
 // lineOf is what a counter with one label is written as.
 func lineOf(d Dialect, value string) string {
 	sent := ""
-	drv := &driver{options: options{dialect: d, packet: 1432, sender: senderFunc(func(b []byte) { sent = string(b) })}, last: map[uint64]uint64{}}
-	drv.sender = drv.options.sender
+	drv := &driver{options: options{dialect: d, packet: 1432}, sender: senderFunc(func(b []byte) { sent = string(b) }), last: map[uint64]uint64{}}
 	snap := &metrics.Snapshot{Families: []metrics.Family{{Name: "n", Kind: metrics.KindCounter, Keys: []string{"k"},
 		Series: []metrics.Series{{ID: 1, Values: []string{value}, Count: 3}}}}}
-	if _, err := drv.Export(context(), snap); err != nil {
+	if _, err := drv.Export(context.Background(), snap); err != nil {
 		return "error: " + err.Error()
 	}
 	return sent
