@@ -25,7 +25,7 @@ func startAll(t testing.TB, o options, specs ...spec) []*Server {
 	var err error
 	var logs string
 	for range 3 {
-		servers := make([]*Server, 0, len(specs))
+		var servers []*Server
 		if servers, err = layOut(o, specs); err == nil {
 			err = launchAll(servers)
 		}
