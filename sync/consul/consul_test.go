@@ -19,6 +19,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestConsulKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	server := servertest.Consul(t, servertest.WithArgs(`-hcl=session_ttl_min="1s"`))
 	locktest.Run(t, locktest.Harness{
 		Late:    4 * time.Second, // sessions end after one to two TTLs
@@ -27,6 +28,7 @@ func TestConsulKeepsTheContract(t *testing.T) {
 }
 
 func TestConsulOverABadNetwork(t *testing.T) {
+	t.Parallel()
 	faulttest.Run(t, faulttest.Target{
 		Server:  servertest.Consul(t, servertest.WithArgs(`-hcl=session_ttl_min="1s"`)),
 		Backend: func(addr string) dsync.Option { return consul.Backend(addr, consul.WithMinTTL(time.Second)) },

@@ -19,6 +19,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestEtcdKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	server := servertest.SharedEtcd(t)
 	locktest.Run(t, locktest.Harness{
 		Backend: func(testing.TB) dsync.Option { return etcd.Backend(server.Addr()) },
@@ -26,6 +27,7 @@ func TestEtcdKeepsTheContract(t *testing.T) {
 }
 
 func TestEtcdOverABadNetwork(t *testing.T) {
+	t.Parallel()
 	faulttest.Run(t, faulttest.Target{
 		Server:  servertest.Etcd(t),
 		Backend: func(addr string) dsync.Option { return etcd.Backend(addr) },

@@ -79,7 +79,7 @@ func backInTime(s *suite) {
 	x := s.open(dsync.WithAround(fault.Around))
 	l := s.lock(x, "x", dsync.WithTTL(s.h.TTL))
 	fault.CutOff(true)
-	time.AfterFunc(s.h.TTL*6/10, func() { fault.CutOff(false) })
+	time.AfterFunc(s.h.TTL*45/100, func() { fault.CutOff(false) }) // one renewal has failed
 	select {
 	case <-l.Context().Done():
 		s.Errorf("lost, although the backend was back in time: %v", context.Cause(l.Context()))

@@ -19,6 +19,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestRedisKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	server := servertest.SharedRedis(t)
 	locktest.Run(t, locktest.Harness{
 		TTL:     time.Second,
@@ -27,6 +28,7 @@ func TestRedisKeepsTheContract(t *testing.T) {
 }
 
 func TestRedisOverABadNetwork(t *testing.T) {
+	t.Parallel()
 	faulttest.Run(t, faulttest.Target{
 		Server:  servertest.Redis(t),
 		Backend: func(addr string) dsync.Option { return redis.Backend(addr) },
