@@ -87,7 +87,24 @@ func newWithout(x *run) {
 		x.Errorf("TryLock without a server = %v, want unavailable", err)
 	}
 	p.Heal()
-	x.free(s, "after the server came")
+	x.back(s)
+}
+
+// back waits for locks to work again.
+func (x *run) back(s dsync.Sync) {
+	x.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for {
+		l, err := s.Lock(x.Context(), "back", dsync.WithWait(time.Second))
+		if err == nil {
+			l.Unlock(x.Context())
+			return
+		}
+		if time.Now().After(deadline) {
+			x.Fatalf("Lock after the server came back: %v", err)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
 }
 
 // cutReply loses the n-th reply of taking a lock, whatever that is.
@@ -225,18 +242,7 @@ func gone(x *run) {
 		x.Errorf("Lock without a server took %v, want a fast failure", d)
 	}
 	x.Server.Restart()
-	deadline := time.Now().Add(15 * time.Second)
-	for {
-		y, err := s.Lock(x.Context(), "y", dsync.WithWait(time.Second))
-		if err == nil {
-			y.Unlock(x.Context())
-			break
-		}
-		if time.Now().After(deadline) {
-			x.Fatalf("Lock after the server came back: %v", err)
-		}
-		<-time.After(20 * time.Millisecond)
-	}
+	x.back(s)
 	if !durable {
 		return
 	}
