@@ -12,6 +12,8 @@ import (
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/consul"
+	"github.com/micro/go-platform/kv/etcd"
 	"github.com/micro/go-platform/kv/redis"
 )
 
@@ -25,6 +27,12 @@ func TestKVSourceConforms(t *testing.T) {
 		{"memory", func(*testing.T) []kv.Option { return nil }},
 		{"redis", func(t *testing.T) []kv.Option {
 			return []kv.Option{redis.Backend(servertest.SharedRedis(t).Addr()), kv.WithNamespace(servertest.Namespace(t))}
+		}},
+		{"etcd", func(t *testing.T) []kv.Option {
+			return []kv.Option{etcd.Backend(servertest.SharedEtcd(t).Addr()), kv.WithNamespace(servertest.Namespace(t))}
+		}},
+		{"consul", func(t *testing.T) []kv.Option {
+			return []kv.Option{consul.Backend(servertest.SharedConsul(t).Addr()), kv.WithNamespace(servertest.Namespace(t))}
 		}},
 	} {
 		for _, shape := range []struct{ name, key, doc string }{{"a key", "app", "app"}, {"the keys below", "app/", "app/one"}} {

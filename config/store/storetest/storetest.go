@@ -25,6 +25,8 @@ type Harness struct {
 	Alone bool
 	// Down takes the backend away and Up brings it back; nil if it can't be away.
 	Down, Up func()
+
+	again func(t *testing.T) Harness // another one, which ends with t
 }
 
 // Run tests the backend that harness describes, which is called for each case.
@@ -51,7 +53,9 @@ func Run(t *testing.T, harness func(t *testing.T) Harness) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			leak.Check(t)
-			c.run(t, harness(t))
+			h := harness(t)
+			h.again = harness
+			c.run(t, h)
 		})
 	}
 }
@@ -462,7 +466,7 @@ func live(t *testing.T, h Harness) {
 func conforms(t *testing.T, h Harness) {
 	n := 0
 	configtest.Run(t, func(t *testing.T) configtest.Harness {
-		writer := open(t, h)
+		writer := open(t, h.again(t))
 		n++
 		ns := fmt.Sprintf("doc%d", n)
 		return configtest.Harness{
