@@ -83,6 +83,9 @@ func (d *driver) ask(ctx context.Context, raw auth.Secret) (*auth.Token, error) 
 	if t.Issuer == "" {
 		t.Issuer = d.issuer
 	}
+	if t.Subject == "" { // no person behind it: the client is whom it is about, as in a JWT (RFC 9068 section 2.2)
+		t.Subject = t.ClientID
+	}
 	t.AccessToken = raw
 	return t, nil
 }
