@@ -1,0 +1,96 @@
+package sql
+
+import (
+	"context"
+	dbsql "database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// writeTimeout bounds what has no deadline of its own.
+const writeTimeout = 10 * time.Second
+
+func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, error) {
+	last, trimmed, err := d.ends(ctx)
+	if err != nil {
+		return nil, err
+	}
+	start, err := d.locate(ctx, g.Start, last, trimmed)
+	if err != nil {
+		return nil, err
+	}
+	types, _ := json.Marshal(g.Types.List())
+	err = d.tx(ctx, func(t *tx) error {
+		var stored []byte
+		err := t.row(ctx, "SELECT types FROM event_groups WHERE stream = ? AND name = ?"+t.forUpdate(), d.stream, g.Name).Scan(&stored)
+		if errors.Is(err, dbsql.ErrNoRows) {
+			_, err = t.exec(ctx, "INSERT INTO event_groups (stream, name, types, handed, holder, holder_until) VALUES (?, ?, ?, ?, '', 0)", d.stream, g.Name, types, min(max(start, trimmed), last))
+			return err
+		}
+		var has []string
+		if err == nil {
+			err = json.Unmarshal(stored, &has)
+		}
+		if err == nil && !event.SameTypes(has, g.Types.List()) {
+			err = event.ConflictingTypes(g.Name, has, g.Types.List())
+		}
+		return err
+	})
+	if sql.IsDuplicate(err) { // another made it in between
+		return d.Join(ctx, g)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &member{d: d, g: g}, nil
+}
+
+const groupsQuery = `SELECT g.name, g.types, s.last - g.handed, (SELECT COUNT(*) FROM event_pending p WHERE p.stream = g.stream AND p.name = g.name)
+FROM event_groups g JOIN event_streams s ON s.stream = g.stream WHERE g.stream = ?`
+
+func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
+	return d.groups(ctx, groupsQuery+" ORDER BY g.name", d.stream)
+}
+
+func (d *driver) groups(ctx context.Context, query string, args ...any) ([]event.GroupInfo, error) {
+	if err := d.tables(ctx); err != nil {
+		return nil, err
+	}
+	rs, err := d.db.Read.QueryContext(ctx, d.kind.Rebind(query), args...)
+	if err != nil {
+		return nil, sql.ReadError(err)
+	}
+	defer rs.Close()
+	var list []event.GroupInfo
+	for rs.Next() {
+		var g event.GroupInfo
+		var types []byte
+		if err := rs.Scan(&g.Name, &types, &g.Lag.Behind, &g.Lag.Pending); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(types, &g.Types); err != nil {
+			return nil, err
+		}
+		list = append(list, g)
+	}
+	return list, sql.ReadError(rs.Err())
+}
+
+func (d *driver) DeleteGroup(ctx context.Context, name string) error {
+	return d.tx(ctx, func(t *tx) error {
+		n, err := t.exec(ctx, "DELETE FROM event_groups WHERE stream = ? AND name = ?", d.stream, name)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fault.NotFound
+		}
+		_, err = t.exec(ctx, "DELETE FROM event_pending WHERE stream = ? AND name = ?", d.stream, name)
+		return err
+	})
+}

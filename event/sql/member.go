@@ -1,0 +1,281 @@
+package sql
+
+import (
+	"context"
+	dbsql "database/sql"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// member is one consumer of a group.
+type member struct {
+	d     *driver
+	g     event.GroupConfig
+	holds atomic.Bool  // of an exclusive group: it is this one's turn
+	until atomic.Int64 // and the process's clock at which that is no longer sure
+}
+
+var started = time.Now()
+
+func clock() int64 { return int64(time.Since(started)) }
+
+// Holds is for the exclusive one. It stops a tenth before others may start.
+func (m *member) Holds() bool {
+	return !m.g.Exclusive || m.holds.Load() && clock() < m.until.Load()
+}
+
+func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		last, ds, err := m.fetch(ctx, limit)
+		if err != nil || len(ds) > 0 {
+			return ds, err
+		}
+		pause := min(max(m.g.AckWait/4, 5*time.Millisecond), time.Second)
+		if m.g.Exclusive && !m.holds.Load() {
+			pause = min(max(m.g.AckWait/20, 20*time.Millisecond), time.Second)
+			last = 1<<63 - 1 // nothing new concerns it
+		}
+		wait, cancel := context.WithTimeout(ctx, pause)
+		m.d.tail.wait(wait, last)
+		cancel()
+	}
+}
+
+// fetch is one round: it returns what it was handed, and the last number that
+// the group was.
+func (m *member) fetch(ctx context.Context, limit int) (last int64, ds []event.Delivered, err error) {
+	bounded, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	began := clock()
+	lost, taken := false, false
+	err = m.d.tx(bounded, func(t *tx) error {
+		ds, lost, taken = nil, false, false
+		var handed, until, now int64
+		var holder string
+		err := t.row(bounded, "SELECT handed, holder, holder_until, "+m.d.now()+" FROM event_groups WHERE stream = ? AND name = ?"+t.forUpdate(), m.d.stream, m.g.Name).
+			Scan(&handed, &holder, &until, &now)
+		if errors.Is(err, dbsql.ErrNoRows) {
+			return fault.Markf(fault.NotFound, "group %q was deleted", m.g.Name)
+		}
+		if err != nil {
+			return err
+		}
+		last = handed
+		deadline := now // what is due by then is handed out again
+		if m.g.Exclusive {
+			mine := m.holds.Load()
+			switch {
+			case holder == m.g.Consumer && mine:
+			case mine:
+				lost = true
+				return nil
+			case holder != "" && until > now && holder != m.g.Consumer:
+				return nil
+			default: // a new turn: everything that others had
+				taken, deadline = true, 1<<62
+			}
+			if taken || until-now < m.g.AckWait.Milliseconds()*3/4 {
+				if _, err := t.exec(bounded, "UPDATE event_groups SET holder = ?, holder_until = ? WHERE stream = ? AND name = ?", m.g.Consumer, now+m.g.AckWait.Milliseconds(), m.d.stream, m.g.Name); err != nil {
+					return err
+				}
+				until = now + m.g.AckWait.Milliseconds()
+			}
+			if taken { // and it stays all, however long it takes to hand it out
+				if _, err := t.exec(bounded, "UPDATE event_pending SET until = 0 WHERE stream = ? AND name = ?", m.d.stream, m.g.Name); err != nil {
+					return err
+				}
+			}
+		}
+		if ds, err = m.again(bounded, t, limit, deadline, now); err != nil {
+			return err
+		}
+		if len(ds) < limit && (!m.g.Exclusive || len(ds) == 0) {
+			more, err := m.fresh(bounded, t, limit-len(ds), handed, now, &last)
+			if err != nil {
+				return err
+			}
+			ds = append(ds, more...)
+		}
+		m.until.Store(began + (until-now)*int64(time.Millisecond) - int64(m.g.AckWait/10))
+		return nil
+	})
+	if err != nil {
+		return last, nil, err
+	}
+	if lost {
+		m.holds.Store(false)
+		return last, nil, fault.Lost
+	}
+	if taken {
+		m.holds.Store(true)
+	}
+	return last, ds, nil
+}
+
+// again hands out what is due: acknowledged by nobody in time, or released.
+func (m *member) again(ctx context.Context, t *tx, limit int, deadline, now int64) ([]event.Delivered, error) {
+	rs, err := t.query(ctx, "SELECT seq, attempts FROM event_pending WHERE stream = ? AND name = ? AND until <= ? ORDER BY seq LIMIT ?", m.d.stream, m.g.Name, deadline, limit)
+	if err != nil {
+		return nil, err
+	}
+	var seqs []any
+	attempts := map[int64]int{}
+	for rs.Next() {
+		var seq int64
+		var n int
+		if err := rs.Scan(&seq, &n); err != nil {
+			rs.Close()
+			return nil, err
+		}
+		seqs = append(seqs, seq)
+		attempts[seq] = n + 1
+	}
+	rs.Close()
+	if err := rs.Err(); err != nil || len(seqs) == 0 {
+		return nil, err
+	}
+	in := "(?" + strings.Repeat(", ?", len(seqs)-1) + ")"
+	if _, err := t.exec(ctx, "UPDATE event_pending SET consumer = ?, until = ?, attempts = attempts + 1 WHERE stream = ? AND name = ? AND seq IN "+in,
+		append([]any{m.g.Consumer, m.deadline(now), m.d.stream, m.g.Name}, seqs...)...); err != nil {
+		return nil, err
+	}
+	found, err := t.query(ctx, "SELECT "+columns+" FROM "+m.d.table+" WHERE seq IN "+in+" ORDER BY seq", seqs...)
+	if err != nil {
+		return nil, err
+	}
+	records, err := scan(found)
+	if err != nil {
+		return nil, err
+	}
+	ds := make([]event.Delivered, len(records))
+	for i, r := range records {
+		seq, _ := parse(r.Position)
+		ds[i] = event.Delivered{Record: r, Attempt: attempts[seq], Tag: seq}
+	}
+	return ds, nil
+}
+
+// deadline is until when a delivery is this member's. An exclusive one's are
+// until its turn ends.
+func (m *member) deadline(now int64) int64 {
+	if m.g.Exclusive {
+		return 1 << 61
+	}
+	return now + m.g.AckWait.Milliseconds()
+}
+
+// fresh hands out what the group was not handed before.
+func (m *member) fresh(ctx context.Context, t *tx, limit int, handed, now int64, last *int64) ([]event.Delivered, error) {
+	found, err := t.query(ctx, "SELECT "+columns+" FROM "+m.d.table+" WHERE seq > ? ORDER BY seq LIMIT ?", handed, limit)
+	if err != nil {
+		return nil, err
+	}
+	records, err := scan(found)
+	if err != nil || len(records) == 0 {
+		return nil, err
+	}
+	*last, _ = parse(records[len(records)-1].Position)
+	if _, err := t.exec(ctx, "UPDATE event_groups SET handed = ? WHERE stream = ? AND name = ?", *last, m.d.stream, m.g.Name); err != nil {
+		return nil, err
+	}
+	var ds []event.Delivered
+	var args []any
+	for _, r := range records {
+		if m.g.Types.Match(r.Type) {
+			seq, _ := parse(r.Position)
+			ds = append(ds, event.Delivered{Record: r, Attempt: 1, Tag: seq})
+			args = append(args, m.d.stream, m.g.Name, seq, m.g.Consumer, m.deadline(now))
+		}
+	}
+	for len(args) > 0 {
+		n := min(len(args)/5, rows)
+		if _, err := t.exec(ctx, "INSERT INTO event_pending (stream, name, seq, consumer, until, attempts) VALUES (?, ?, ?, ?, ?, 1)"+strings.Repeat(", (?, ?, ?, ?, ?, 1)", n-1), args[:5*n]...); err != nil {
+			return nil, err
+		}
+		args = args[5*n:]
+	}
+	return ds, nil
+}
+
+// each runs a statement on the deliveries that are still this member's.
+func (m *member) each(ctx context.Context, ds []event.Delivered, statement string, args ...any) error {
+	for len(ds) > 0 {
+		n := min(len(ds), 500)
+		all := append(append([]any{}, args...), m.d.stream, m.g.Name, m.g.Consumer)
+		for _, d := range ds[:n] {
+			all = append(all, d.Tag)
+		}
+		err := m.d.tx(ctx, func(t *tx) error {
+			_, err := t.exec(ctx, statement+" WHERE stream = ? AND name = ? AND consumer = ? AND seq IN (?"+strings.Repeat(", ?", n-1)+")", all...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		ds = ds[n:]
+	}
+	return nil
+}
+
+func (m *member) Ack(ctx context.Context, ds []event.Delivered) error {
+	return m.each(ctx, ds, "DELETE FROM event_pending")
+}
+
+func (m *member) Extend(ctx context.Context, ds []event.Delivered) error {
+	if !m.g.Exclusive {
+		return m.each(ctx, ds, "UPDATE event_pending SET until = "+m.d.now()+" + ?", m.g.AckWait.Milliseconds())
+	}
+	if !m.holds.Load() {
+		return nil
+	}
+	began := clock()
+	n := int64(0)
+	err := m.d.tx(ctx, func(t *tx) (err error) {
+		n, err = t.exec(ctx, "UPDATE event_groups SET holder_until = "+m.d.now()+" + ? WHERE stream = ? AND name = ? AND holder = ?", m.g.AckWait.Milliseconds(), m.d.stream, m.g.Name, m.g.Consumer)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		if m.holds.CompareAndSwap(true, false) {
+			return fault.Lost
+		}
+		return nil
+	}
+	m.until.Store(began + int64(m.g.AckWait) - int64(m.g.AckWait/10))
+	return nil
+}
+
+func (m *member) Release(ctx context.Context, ds []event.Delivered) error {
+	return m.each(ctx, ds, "UPDATE event_pending SET until = 0, attempts = attempts - 1")
+}
+
+func (m *member) Lag(ctx context.Context) (event.Lag, error) {
+	list, err := m.d.groups(ctx, groupsQuery+" AND g.name = ?", m.d.stream, m.g.Name)
+	if err != nil {
+		return event.Lag{}, err
+	}
+	if len(list) == 0 {
+		return event.Lag{}, fault.NotFound
+	}
+	return list[0].Lag, nil
+}
+
+func (m *member) Close(ctx context.Context) error {
+	return m.d.tx(ctx, func(t *tx) error {
+		if _, err := t.exec(ctx, "UPDATE event_pending SET until = 0 WHERE stream = ? AND name = ? AND consumer = ?", m.d.stream, m.g.Name, m.g.Consumer); err != nil {
+			return err
+		}
+		_, err := t.exec(ctx, "UPDATE event_groups SET holder = '', holder_until = 0 WHERE stream = ? AND name = ? AND holder = ?", m.d.stream, m.g.Name, m.g.Consumer)
+		return err
+	})
+}
