@@ -140,6 +140,18 @@ func WithClock(now func() time.Duration) Option {
 	}
 }
 
+// WithRandom makes the router draw from f instead of math/rand/v2: for
+// simulations that repeat.
+func WithRandom(f func() uint64) Option {
+	return func(o *options) error {
+		if f == nil {
+			return errors.New("nil source of numbers")
+		}
+		o.rand = f
+		return nil
+	}
+}
+
 func positive(what string, d time.Duration, set func(*options)) Option {
 	return func(o *options) error {
 		if d <= 0 {
