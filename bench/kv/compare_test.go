@@ -21,7 +21,7 @@ type contender struct {
 // multiple of each other's. Less than 1 is faster.
 func compare(b *testing.B, callers int, contenders ...contender) {
 	b.Helper()
-	const rounds, slice = 7, 60 * time.Millisecond
+	const rounds, slice = 7, 90 * time.Millisecond
 	for _, c := range contenders {
 		run(callers, 20*time.Millisecond, c.op)
 	}

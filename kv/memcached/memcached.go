@@ -10,6 +10,7 @@ import (
 
 	"github.com/bradfitz/gomemcache/memcache"
 	"github.com/micro/go-platform/internal/conn/memcached"
+	"github.com/micro/go-platform/internal/conn/stream"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/internal/batch"
@@ -113,7 +114,8 @@ type line struct {
 func newLine(s server) *line {
 	l := &line{server: s}
 	l.group.Max = 128
-	l.group.Run = func(ops []*memcached.Op) { s.Do(context.Background(), ops) }
+	l.group.Run = s.Do
+	_, l.group.Slow = s.(given)
 	return l
 }
 
@@ -201,8 +203,8 @@ func (d *driver) result(ctx context.Context, op *memcached.Op) error {
 		return nil
 	case !errors.Is(op.Err, memcached.ErrLost):
 		return op.Err
-	case ctx.Err() != nil:
-		return d.ended(op.Verb, ctx.Err())
+	case stream.Ended(ctx) != nil:
+		return d.ended(op.Verb, stream.Ended(ctx))
 	case op.Verb == memcached.Get:
 		return fault.Mark(kv.ErrUnavailable, op.Err)
 	}

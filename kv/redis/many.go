@@ -21,17 +21,17 @@ const perTrip = 256
 
 // runMany sends ops to their servers, the servers in parallel.
 func (d *driver) runMany(ctx context.Context, ops []*op) {
-	byNode := map[goredis.UniversalClient][]*op{}
+	byNode := map[*node][]*op{}
 	for _, o := range ops {
-		node, err := d.node(ctx, o.key)
+		n, err := d.node(ctx, o.key)
 		if err != nil {
 			o.err = err
 			continue
 		}
-		byNode[node] = append(byNode[node], o)
+		byNode[n] = append(byNode[n], o)
 	}
 	var wg sync.WaitGroup
-	for node, ops := range byNode {
+	for n, ops := range byNode {
 		wg.Go(func() {
 			for chunk := range slices.Chunk(ops, perTrip) {
 				if err := ctx.Err(); err != nil {
@@ -40,7 +40,7 @@ func (d *driver) runMany(ctx context.Context, ops []*op) {
 					}
 					continue
 				}
-				d.run(ctx, node, chunk)
+				d.run(ctx, n, chunk)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/conn/redis"
+	"github.com/micro/go-platform/internal/conn/stream"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/internal/batch"
@@ -40,6 +41,7 @@ type op struct {
 	item kv.Item
 	n    int64 // delta of opAdd and its sum; whether a conditional write was done
 	err  error
+	lost bool // it was sent, and no answer came
 
 	// The commands that were sent for it.
 	get  *goredis.StringCmd
@@ -102,10 +104,17 @@ local answer = redis.call('GET', KEYS[1])
 ` + scriptTail
 )
 
+type script struct {
+	*goredis.Script
+	text string
+}
+
+func newScript(text string) script { return script{goredis.NewScript(text), text} }
+
 var (
-	putIf    = goredis.NewScript(putScript)
-	deleteIf = goredis.NewScript(deleteScript)
-	add      = goredis.NewScript(addScript)
+	putIf    = newScript(putScript)
+	deleteIf = newScript(deleteScript)
+	add      = newScript(addScript)
 )
 
 // do sends o, with others if others are there, and returns when it is answered
@@ -114,26 +123,30 @@ func (d *driver) do(ctx context.Context, o *op) error {
 	if o.scripted() {
 		o.once = d.onceKey(o.key)
 	}
-	node, err := d.node(ctx, o.key)
+	n, err := d.node(ctx, o.key)
 	if err != nil {
 		return err
 	}
-	if d.alone {
-		_, err = redis.Do(ctx, func(ctx context.Context) (struct{}, error) {
-			d.run(ctx, node, []*op{o})
-			return struct{}{}, nil
-		})
-		if err != nil {
-			return d.ended(o, err)
-		}
-		return o.err
+	if d.alone && !n.Slow {
+		d.run(ctx, n, []*op{o})
+		return d.result(ctx, o)
 	}
-	certainlyNot, err := d.group(node).Do(ctx, o)
+	certainlyNot, err := n.Do(ctx, o)
 	switch {
 	case certainlyNot:
 		return err
 	case err != nil:
 		return d.ended(o, err)
+	}
+	return d.result(ctx, o)
+}
+
+// result is the error of an answered call, with what its context has to say.
+func (d *driver) result(ctx context.Context, o *op) error {
+	if o.lost {
+		if err := stream.Ended(ctx); err != nil {
+			return d.ended(o, err)
+		}
 	}
 	return o.err
 }
@@ -146,39 +159,71 @@ func (d *driver) ended(o *op, err error) error {
 	return err
 }
 
-// node returns the client of the server that has key.
-func (d *driver) node(ctx context.Context, key string) (goredis.UniversalClient, error) {
-	if d.cluster == nil {
-		return d.client.UniversalClient, nil
-	}
-	node, err := redis.Do(ctx, func(ctx context.Context) (*goredis.Client, error) {
-		return d.cluster.MasterForKey(ctx, key)
-	})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, fault.Mark(kv.ErrUnavailable, err)
-	}
-	return node, nil
+// node is one server, and the calls on their way to it.
+type node struct {
+	batch.Group[op]
+	send func(ctx context.Context, ops []*op, whole bool)
+	drop func()
 }
 
-func (d *driver) group(node goredis.UniversalClient) *batch.Group[op] {
-	if g, ok := d.groups.Load(node); ok {
-		return g.(*batch.Group[op])
+// newNode makes the way to the server of a client: connections of our own, or
+// the client itself if the user brought it, so that its hooks see the calls.
+func (d *driver) newNode(c goredis.UniversalClient) *node {
+	n := &node{drop: func() {}}
+	n.Max = 128
+	n.Run = func(ctx context.Context, ops []*op) { d.run(ctx, n, ops) }
+	if one, ok := c.(*goredis.Client); ok && d.client.Owned() {
+		w := newWire(d, one.Options())
+		n.send, n.drop = w.send, w.pool.Close
+		return n
 	}
-	g, _ := d.groups.LoadOrStore(node, &batch.Group[op]{Max: 128, Run: func(ops []*op) {
-		ctx, cancel := context.WithTimeout(context.Background(), d.timeout)
+	n.Slow = true
+	if d.alone {
+		n.Max = 1
+	}
+	n.send = func(ctx context.Context, ops []*op, whole bool) {
+		ctx, cancel := context.WithTimeout(ctx, d.timeout)
 		defer cancel()
-		d.run(ctx, node, ops)
-	}})
-	return g.(*batch.Group[op])
+		d.pipeline(ctx, c, ops, whole)
+	}
+	return n
+}
+
+// node returns the server that has key.
+func (d *driver) node(ctx context.Context, key string) (*node, error) {
+	c := d.client.UniversalClient
+	if d.cluster != nil {
+		var (
+			one *goredis.Client
+			err error
+		)
+		if d.known.Load() {
+			one, err = d.cluster.MasterForKey(ctx, key)
+		} else { // the client asks the cluster for its slots
+			one, err = redis.Do(ctx, func(ctx context.Context) (*goredis.Client, error) {
+				return d.cluster.MasterForKey(ctx, key)
+			})
+			d.known.Store(err == nil)
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, fault.Mark(kv.ErrUnavailable, err)
+		}
+		c = one
+	}
+	if n, ok := d.nodes.Load(c); ok {
+		return n.(*node), nil
+	}
+	n, _ := d.nodes.LoadOrStore(c, d.newNode(c))
+	return n.(*node), nil
 }
 
 // run sends ops to one server and stores their answers. What was not done, or
 // can be done twice, is sent again once.
-func (d *driver) run(ctx context.Context, node goredis.UniversalClient, ops []*op) {
-	d.send(ctx, node, ops, false)
+func (d *driver) run(ctx context.Context, n *node, ops []*op) {
+	n.send(ctx, ops, false)
 	var again []*op
 	moved := false
 	for _, o := range ops {
@@ -195,13 +240,14 @@ func (d *driver) run(ctx context.Context, node goredis.UniversalClient, ops []*o
 		}
 	}
 	if len(again) > 0 && ctx.Err() == nil {
-		d.send(ctx, node, again, true)
+		n.send(ctx, again, true)
 	}
 	unreachable := false
 	for _, o := range ops {
 		if o.err == nil {
 			continue
 		}
+		o.lost = lost(o.err)
 		if o.writes() {
 			o.err = redis.WriteError(o.err)
 		} else {
@@ -218,21 +264,23 @@ func isMoved(err error) bool {
 	return goredis.HasErrorPrefix(err, "MOVED") || goredis.HasErrorPrefix(err, "ASK")
 }
 
-// lost reports whether no answer came.
+// lost reports whether a call was sent and no answer came.
 func lost(err error) bool {
 	var answer goredis.Error
-	return err != nil && !errors.As(err, &answer) && !errors.Is(err, kv.ErrNotFound)
+	return err != nil && !errors.As(err, &answer) && !errors.Is(err, kv.ErrNotFound) && !errors.Is(err, kv.ErrUnavailable)
 }
 
 // redirect sends o where the cluster says that its key has gone.
 func (d *driver) redirect(ctx context.Context, o *op) {
 	if d.cluster != nil {
-		d.send(ctx, d.cluster, []*op{o}, o.scripted())
+		ctx, cancel := context.WithTimeout(ctx, d.timeout)
+		defer cancel()
+		d.pipeline(ctx, d.cluster, []*op{o}, o.scripted())
 	}
 }
 
-// send makes one round trip.
-func (d *driver) send(ctx context.Context, c goredis.UniversalClient, ops []*op, whole bool) {
+// pipeline makes one round trip through a client.
+func (d *driver) pipeline(ctx context.Context, c goredis.UniversalClient, ops []*op, whole bool) {
 	p := c.Pipeline()
 	for _, o := range ops {
 		d.queue(ctx, p, o, whole)
@@ -245,7 +293,7 @@ func (d *driver) send(ctx context.Context, c goredis.UniversalClient, ops []*op,
 
 // queue adds o's commands. whole sends a script's text, not only its name.
 func (d *driver) queue(ctx context.Context, p goredis.Pipeliner, o *op, whole bool) {
-	eval := func(s *goredis.Script, args ...any) goredis.Cmder {
+	eval := func(s script, args ...any) goredis.Cmder {
 		if whole {
 			return s.Eval(ctx, p, []string{o.key, o.once}, append(args, d.channel(o.key))...)
 		}
@@ -287,7 +335,7 @@ func (o *op) answer() {
 	o.n, o.err = strconv.ParseInt(text, 10, 64)
 }
 
-// itemOf makes the item of a value and its life.
+// itemOf makes the item of a value and its life, as the client has them.
 func itemOf(key string, get *goredis.StringCmd, life *goredis.DurationCmd) (kv.Item, error) {
 	value, err := get.Bytes()
 	switch {
@@ -298,14 +346,23 @@ func itemOf(key string, get *goredis.StringCmd, life *goredis.DurationCmd) (kv.I
 	case life.Err() != nil:
 		return kv.Item{}, life.Err()
 	}
+	left := life.Val()
+	if left < 0 { // -1 and -2 come without a unit
+		left *= time.Millisecond
+	}
+	return makeItem(key, value, false, left)
+}
+
+// makeItem makes an item of what GET and PTTL answered.
+func makeItem(key string, value []byte, null bool, left time.Duration) (kv.Item, error) {
+	if null || left == -2*time.Millisecond { // its life ended in between
+		return kv.Item{}, kv.ErrNotFound
+	}
 	if value == nil {
 		value = []byte{}
 	}
 	item := kv.Item{Key: key, Value: value, Revision: revision(value)}
-	switch left := life.Val(); {
-	case left == -2: // it ended in between
-		return kv.Item{}, kv.ErrNotFound
-	case left >= 0:
+	if left >= 0 {
 		item.Expires = time.Now().Add(max(left, time.Millisecond))
 	}
 	return item, nil

@@ -14,7 +14,6 @@ import (
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
-	"github.com/micro/go-platform/kv/internal/batch"
 	goredis "github.com/redis/go-redis/v9"
 )
 
@@ -132,7 +131,8 @@ type driver struct {
 	timeout time.Duration
 	prefix  string // of this process's request names
 	counter atomic.Uint64
-	groups  sync.Map // of *goredis.Client to *batch.Group[op]: one for each server
+	known   atomic.Bool // the cluster's slots
+	nodes   sync.Map    // of goredis.UniversalClient to *node: one for each server
 }
 
 func (d *driver) Ping(ctx context.Context) error { return d.client.Ping(ctx) }
@@ -146,7 +146,7 @@ func (d *driver) Features() kv.Features {
 
 func (d *driver) Close() error {
 	err := d.client.Close() // ends round trips that were left by their callers
-	d.groups.Range(func(_, g any) bool { g.(*batch.Group[op]).Wait(); return true })
+	d.nodes.Range(func(_, n any) bool { n.(*node).drop(); n.(*node).Wait(); return true })
 	return err
 }
 

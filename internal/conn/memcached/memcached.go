@@ -6,7 +6,6 @@
 package memcached
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/conn"
+	"github.com/micro/go-platform/internal/conn/stream"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -71,6 +71,7 @@ func Open(c Config) (*Client, error) {
 		}
 		seen[a.HostPort()] = true
 		s := &Server{addr: a.HostPort(), config: c}
+		s.pool.Dial, s.pool.Timeout, s.pool.MaxIdle = s.dial, c.Timeout, c.MaxIdle
 		if a.Scheme == "memcacheds" && s.config.TLS == nil {
 			s.config.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 		}
@@ -93,14 +94,7 @@ func (c *Client) Pick(key string) *Server {
 // back.
 func (c *Client) Close() error {
 	for _, s := range c.Servers {
-		s.mu.Lock()
-		s.closed = true
-		idle := s.idle
-		s.idle = nil
-		s.mu.Unlock()
-		for _, c := range idle {
-			c.nc.Close()
-		}
+		s.pool.Close()
 	}
 	return nil
 }
@@ -109,11 +103,8 @@ func (c *Client) Close() error {
 type Server struct {
 	addr    string
 	config  Config
+	pool    stream.Pool
 	maxItem atomic.Int64 // the server's limit, once known
-
-	mu     sync.Mutex
-	idle   []*connection // the last used is the last
-	closed bool
 }
 
 // Addr returns host:port.
@@ -123,53 +114,7 @@ func (s *Server) Addr() string { return s.addr }
 // about 60 bytes of its own; 0 if no connection was made yet.
 func (s *Server) MaxItem() int { return int(s.maxItem.Load()) }
 
-type connection struct {
-	nc   net.Conn
-	r    *bufio.Reader
-	w    *bufio.Writer
-	used time.Time
-}
-
-// fresh is how long after its last use a connection is taken without looking.
-const fresh = 50 * time.Millisecond
-
-// take returns an idle connection that is alive, or a new one.
-func (s *Server) take(ctx context.Context) (*connection, error) {
-	for {
-		s.mu.Lock()
-		if s.closed {
-			s.mu.Unlock()
-			return nil, net.ErrClosed
-		}
-		n := len(s.idle)
-		if n == 0 {
-			s.mu.Unlock()
-			return s.dial(ctx)
-		}
-		c := s.idle[n-1]
-		s.idle = s.idle[:n-1]
-		s.mu.Unlock()
-		if time.Since(c.used) < fresh || alive(c.nc) {
-			return c, nil
-		}
-		c.nc.Close()
-	}
-}
-
-func (s *Server) give(c *connection) {
-	c.used = time.Now()
-	s.mu.Lock()
-	if !s.closed && len(s.idle) < s.config.MaxIdle {
-		s.idle = append(s.idle, c)
-		c = nil
-	}
-	s.mu.Unlock()
-	if c != nil {
-		c.nc.Close()
-	}
-}
-
-func (s *Server) dial(ctx context.Context) (*connection, error) {
+func (s *Server) dial(ctx context.Context) (*stream.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.DialTimeout)
 	defer cancel()
 	var d net.Dialer
@@ -186,16 +131,16 @@ func (s *Server) dial(ctx context.Context) (*connection, error) {
 		nc = t
 	}
 	if err != nil {
-		return nil, fault.Markf(fault.Unavailable, "%s: %w", s.addr, err)
+		return nil, fmt.Errorf("%s: %w", s.addr, err)
 	}
-	c := &connection{nc: nc, r: bufio.NewReaderSize(nc, 16<<10), w: bufio.NewWriterSize(nc, 16<<10)}
+	c := stream.NewConn(nc)
 	if s.maxItem.Load() == 0 {
 		deadline, _ := ctx.Deadline()
-		nc.SetDeadline(deadline)
-		n, err := c.itemSizeMax()
+		_ = nc.SetDeadline(deadline)
+		n, err := itemSizeMax(c)
 		if err != nil {
 			nc.Close()
-			return nil, fault.Markf(fault.Unavailable, "%s: %w", s.addr, err)
+			return nil, fmt.Errorf("%s: %w", s.addr, err)
 		}
 		s.maxItem.Store(n)
 	}
@@ -204,17 +149,18 @@ func (s *Server) dial(ctx context.Context) (*connection, error) {
 
 // itemSizeMax asks for the server's limit: it drops the old value when it
 // refuses a new one that is too large, so one has to know before.
-func (c *connection) itemSizeMax() (int64, error) {
-	fmt.Fprint(c.w, "stats settings\r\n")
-	if err := c.w.Flush(); err != nil {
+func itemSizeMax(c *stream.Conn) (int64, error) {
+	fmt.Fprint(c.W, "stats settings\r\n")
+	if err := c.W.Flush(); err != nil {
 		return 0, err
 	}
 	size := int64(1 << 20)
 	for {
-		line, err := c.line()
+		b, err := readLine(c)
 		if err != nil {
 			return 0, err
 		}
+		line := string(b)
 		if line == "END" {
 			return size, nil
 		}

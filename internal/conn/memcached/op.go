@@ -1,14 +1,15 @@
 package memcached
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/micro/go-platform/internal/conn/stream"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -49,81 +50,35 @@ type Op struct {
 // Do makes one round trip with all ops. Each has its own answer. It returns
 // when ctx ends, or after the configured timeout.
 func (s *Server) Do(ctx context.Context, ops []*Op) {
-	c, err := s.take(ctx)
-	if err != nil {
-		if fault.KindOf(err) != fault.Unavailable {
-			err = fault.Mark(fault.Unavailable, err)
-		}
-		for _, op := range ops {
-			op.Err = err
-		}
-		return
-	}
-	deadline := time.Now().Add(s.config.Timeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
-	}
-	c.nc.SetDeadline(deadline)
-	whole := func() bool { return true }
-	if ctx.Done() != nil {
-		whole = context.AfterFunc(ctx, func() { c.nc.SetDeadline(time.Unix(1, 0)) })
-	}
-	written, err := c.send(ops)
-	broken := err != nil
-	for _, op := range ops {
-		if !broken {
-			err = c.read(op)
-			broken = err != nil
-		}
-		if broken {
-			op.Err = fmt.Errorf("%w from %s: %w", ErrLost, s.addr, err)
-		}
-	}
-	if !whole() { // ctx has ended, and with it the connection's time
-		broken = true
-	}
-	if broken {
-		c.nc.Close() // also frees the writer
-	}
-	if err := <-written; err != nil && !broken {
-		broken = true
-		c.nc.Close()
-	}
-	if !broken {
-		s.give(c)
-	}
-}
-
-// inStep is how many bytes may be written before anything is read. A server
-// that is stuck with its answers does not read on.
-const inStep = 32 << 10
-
-var nothing = func() chan error { c := make(chan error); close(c); return c }()
-
-// send writes all ops, those of many bytes while the caller reads.
-func (c *connection) send(ops []*Op) (written <-chan error, err error) {
 	size := 0
 	for _, op := range ops {
 		size += len(op.Value) + len(op.Key)
 	}
-	if size <= inStep || len(ops) == 1 {
+	err := s.pool.Trip(ctx, size, func(c *stream.Conn) {
 		for _, op := range ops {
-			c.write(op)
+			write(c.W, op)
 		}
-		return nothing, c.w.Flush()
+	}, func(c *stream.Conn, err error) bool {
+		for _, op := range ops {
+			if err == nil {
+				err = read(c, op)
+			}
+			if err != nil {
+				op.Err = fmt.Errorf("%w from %s: %w", ErrLost, s.addr, err)
+			}
+		}
+		return err == nil
+	})
+	if err != nil {
+		err = fault.Mark(fault.Unavailable, err)
+		for _, op := range ops {
+			op.Err = err
+		}
 	}
-	done := make(chan error, 1)
-	go func() {
-		for _, op := range ops {
-			c.write(op)
-		}
-		done <- c.w.Flush()
-	}()
-	return done, nil
 }
 
-func (c *connection) write(op *Op) {
-	b := c.w.AvailableBuffer()
+func write(w *bufio.Writer, op *Op) {
+	b := w.AvailableBuffer()
 	b = append(b, verbs[op.Verb]...)
 	b = append(b, op.Key...)
 	switch op.Verb {
@@ -139,23 +94,18 @@ func (c *connection) write(op *Op) {
 			b = strconv.AppendUint(b, op.CAS, 10)
 		}
 		b = append(b, "\r\n"...)
-		c.w.Write(b)
-		c.w.Write(op.Value)
-		b = c.w.AvailableBuffer()
+		w.Write(b)
+		w.Write(op.Value)
+		b = w.AvailableBuffer()
 	}
-	c.w.Write(append(b, "\r\n"...))
+	w.Write(append(b, "\r\n"...))
 }
 
 var errProtocol = errors.New("the answer is not memcached's")
 
-// line returns the next line without its end.
-func (c *connection) line() (string, error) {
-	b, err := c.slice()
-	return string(b), err
-}
-
-func (c *connection) slice() ([]byte, error) {
-	b, err := c.r.ReadSlice('\n')
+// readLine returns the next line without its end, until the next read.
+func readLine(c *stream.Conn) ([]byte, error) {
+	b, err := c.R.ReadSlice('\n')
 	if err != nil {
 		return nil, err
 	}
@@ -167,8 +117,8 @@ func (c *connection) slice() ([]byte, error) {
 
 // read takes op's answer. An error means that the connection is of no more
 // use.
-func (c *connection) read(op *Op) error {
-	line, err := c.slice()
+func read(c *stream.Conn, op *Op) error {
+	line, err := readLine(c)
 	if err != nil {
 		return err
 	}
@@ -185,7 +135,7 @@ func (c *connection) read(op *Op) error {
 	text := string(line)
 	switch {
 	case op.Verb == Get && strings.HasPrefix(text, "VALUE "):
-		return c.readValue(op, text)
+		return readValue(c, op, text)
 	case op.Verb == Version && strings.HasPrefix(text, "VERSION "):
 		op.Done = true
 		return nil
@@ -203,7 +153,7 @@ func (c *connection) read(op *Op) error {
 }
 
 // readValue reads "VALUE key flags bytes cas", the bytes, and "END".
-func (c *connection) readValue(op *Op, line string) error {
+func readValue(c *stream.Conn, op *Op, line string) error {
 	fields := strings.Fields(line)
 	if len(fields) != 5 || fields[1] != op.Key {
 		return errProtocol
@@ -216,13 +166,13 @@ func (c *connection) readValue(op *Op, line string) error {
 	}
 	op.Flags, op.CAS = uint32(flags), cas
 	op.Value = make([]byte, size)
-	if _, err := io.ReadFull(c.r, op.Value); err != nil {
+	if _, err := io.ReadFull(c.R, op.Value); err != nil {
 		return err
 	}
-	if b, err := c.slice(); err != nil || len(b) != 0 {
+	if b, err := readLine(c); err != nil || len(b) != 0 {
 		return errors.Join(errProtocol, err)
 	}
-	if b, err := c.slice(); err != nil || string(b) != "END" {
+	if b, err := readLine(c); err != nil || string(b) != "END" {
 		return errors.Join(errProtocol, err)
 	}
 	op.Done = true

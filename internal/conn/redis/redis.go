@@ -195,6 +195,9 @@ func place(o *redis.UniversalOptions, a conn.Address) error {
 // Addr returns where the client was told to connect, for errors.
 func (c *Client) Addr() string { return c.addr }
 
+// Owned reports whether the client is ours: not one that the user brought.
+func (c *Client) Owned() bool { return c.owned }
+
 // Close closes the client unless the user brought it.
 func (c *Client) Close() error {
 	if !c.owned {

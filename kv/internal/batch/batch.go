@@ -1,12 +1,13 @@
 // Package batch lets calls that are made at the same time share round trips.
 //
 // Nobody waits for company: a call that finds a free lane is sent at once,
-// alone. Only while all lanes are busy do calls gather, and what has gathered
-// goes together when a lane is free again (group commit). So a lone caller
-// pays nothing, and the more callers there are, the less each costs.
+// alone, by its own goroutine. Only while all lanes are busy do calls gather,
+// and what has gathered goes together when a lane is free again (group commit).
+// So a lone caller pays nothing, and the more callers there are, the less each
+// costs.
 //
-//	callers → queue → lane 1 → one round trip of all that waited
-//	                → lane 2 → …
+//	caller → a lane is free: a round trip of its own
+//	callers → queue → the next free lane: one round trip of all that waited
 //
 // Two lanes keep a near server busy: one is on the way while the other is
 // being read. A far server needs more, so the number of lanes follows the time
@@ -29,10 +30,14 @@ const (
 // Group is one stream of calls, usually to one server. Run and Max are set
 // before the first call.
 type Group[T any] struct {
-	// Run makes the round trip and stores in each call what came of it. It is
-	// called on goroutines of the group's, with a context without an end.
-	Run func(calls []*T)
+	// Run makes the round trip and stores in each call what came of it, also if
+	// ctx has ended. ctx is a lone caller's, or one without an end.
+	Run func(ctx context.Context, calls []*T)
 	Max int // calls in one round trip, at most
+
+	// Slow says that Run does not return when ctx ends. Then it is always called
+	// on a goroutine of the group's.
+	Slow bool
 
 	mu    sync.Mutex
 	queue []*call[T]
@@ -53,12 +58,19 @@ const (
 	left // by its caller, before it was sent
 )
 
-// Do hands v to Run and waits until it is answered or ctx ends. Then v must not
-// be looked at any more, and certainlyNot says whether it was not sent, nor
-// will be.
+// Do hands v to Run and returns nil when Run has answered it. An error is that
+// of ctx, which ended before; then v must not be looked at any more, and
+// certainlyNot says that it was not sent, nor will be.
 func (g *Group[T]) Do(ctx context.Context, v *T) (certainlyNot bool, err error) {
-	c := &call[T]{v: v, done: make(chan struct{}, 1)}
 	g.mu.Lock()
+	if !g.Slow && g.lanes < g.wanted() {
+		g.lanes++
+		g.wg.Add(1)
+		g.mu.Unlock()
+		g.alone(ctx, v)
+		return false, nil
+	}
+	c := &call[T]{v: v, done: make(chan struct{}, 1)}
 	g.queue = append(g.queue, c)
 	if g.lanes < g.wanted() {
 		g.lanes++
@@ -72,6 +84,27 @@ func (g *Group[T]) Do(ctx context.Context, v *T) (certainlyNot bool, err error) 
 	case <-ctx.Done():
 		return c.state.CompareAndSwap(waiting, left), ctx.Err()
 	}
+}
+
+// alone makes a round trip for one call and leaves the lane to those who came
+// meanwhile.
+func (g *Group[T]) alone(ctx context.Context, v *T) {
+	defer g.wg.Done()
+	g.run(ctx, []*T{v})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.queue) == 0 {
+		g.lanes--
+		return
+	}
+	g.wg.Add(1)
+	go g.lane()
+}
+
+func (g *Group[T]) run(ctx context.Context, vs []*T) {
+	start := time.Now()
+	g.Run(ctx, vs)
+	g.trip.Store((7*g.trip.Load() + int64(time.Since(start))) / 8)
 }
 
 // wanted is how many lanes the present round trips are worth.
@@ -107,9 +140,7 @@ func (g *Group[T]) lane() {
 		if len(calls) == 0 {
 			continue
 		}
-		start := time.Now()
-		g.Run(vs)
-		g.trip.Store((7*g.trip.Load() + int64(time.Since(start))) / 8)
+		g.run(context.Background(), vs)
 		for _, c := range calls {
 			c.done <- struct{}{}
 		}

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package memcached
+package stream
 
 import "net"
 
