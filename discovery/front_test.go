@@ -401,3 +401,28 @@ func BenchmarkLookupParallel(b *testing.B) {
 		}
 	})
 }
+
+// unsure applies registrations and loses the answers.
+type unsure struct{ *faulty }
+
+func (d unsure) Register(ctx context.Context, in Instance, ttl time.Duration) error {
+	if err := d.faulty.Register(ctx, in, ttl); err != nil {
+		return err
+	}
+	return fault.Markf(fault.UnknownOutcome, "the answer is lost")
+}
+
+func TestARegistrationOfUnknownOutcomeIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFaulty()
+		d := must(New(WithDriver("unsure", func(context.Context) (Driver, error) { return unsure{f}, nil }), WithTTL(time.Hour)))
+		defer d.Close()
+		if _, err := d.Register(t.Context(), in("a")); !errors.Is(err, ErrUnknownOutcome) {
+			t.Errorf("register: %v", err)
+		}
+		synctest.Wait()
+		if s := must(d.Get(t.Context(), "s")); len(s.Instances) != 0 {
+			t.Errorf("left behind: %v", s.Instances)
+		}
+	})
+}

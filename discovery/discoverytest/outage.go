@@ -16,7 +16,7 @@ func outage(t *c) {
 	t.register(writer, instance("s", "b"))
 	t.see(reader, "s", "a b")
 	t.env.Down()
-	stale := t.await(reader, "s", "stale", 20*time.Second, func(s discovery.Snapshot) bool { return s.State == discovery.Stale })
+	stale := t.await(reader, "s", "stale at once", 4*time.Second, func(s discovery.Snapshot) bool { return s.State == discovery.Stale })
 	if ids(stale) != "a b" || stale.Err == nil {
 		t.Errorf("stale [%s], err %v, want [a b] and a reason", ids(stale), stale.Err)
 	}
@@ -97,7 +97,15 @@ func wiped(t *c) {
 	}
 	want := "i-00 i-01 i-02 i-03 i-04 i-05"
 	t.see(reader, "s", want)
+	before := t.get(reader, "s").AsOf
 	t.env.Wipe()
+	// Meanwhile the reader misses at most one: it doesn't take this for leaving.
+	t.await(reader, "s", "the wiped registry", 30*time.Second, func(s discovery.Snapshot) bool {
+		if len(s.Instances) < n-1 {
+			t.Errorf("the reader has only [%s], %v", ids(s), s.State)
+		}
+		return s.AsOf.After(before) && s.State == discovery.Live && s.Preserved == 0
+	})
 	fresh := t.open()
 	t.see(fresh, "s", want)
 	t.see(reader, "s", want)

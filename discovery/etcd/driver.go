@@ -109,12 +109,12 @@ func (d *driver) Renew(ctx context.Context, in discovery.Instance, _ time.Durati
 	} else if !ok {
 		return discovery.ErrNotFound
 	}
-	// The lease may live and the key be gone, or another's.
-	r, err := d.Get(ctx, key, clientv3.WithKeysOnly())
+	// The lease may live and the key be gone.
+	r, err := d.Get(ctx, key, clientv3.WithCountOnly())
 	if err != nil {
 		return conn.Fault(err, false)
 	}
-	if len(r.Kvs) == 0 || clientv3.LeaseID(r.Kvs[0].Lease) != l.id {
+	if r.Count == 0 {
 		return discovery.ErrNotFound
 	}
 	return nil

@@ -113,6 +113,7 @@ func in(id string) discovery.Instance {
 func (b Backend) Run(t *testing.T, addr func(t testing.TB) string) {
 	for what, test := range map[string]func(t *testing.T, addr string){
 		"a killed process is gone from every reader within its TTL": b.killed,
+		"a process that was paused is back as soon as it wakes":     b.paused,
 		"a silent network makes readers stale, not empty":           b.silent,
 		"a registration whose answer is lost does not stay":         b.lostReply,
 		"a reset connection is nothing":                             b.reset,
@@ -154,6 +155,22 @@ func (b Backend) killed(t *testing.T, addr string) {
 	t.Logf("gone %v after the kill, TTL %v", time.Since(began).Round(time.Millisecond), b.TTL)
 }
 
+func (b Backend) paused(t *testing.T, addr string) {
+	namespace := name()
+	reader := b.open(t, addr, namespace)
+	child := servertest.Child(t, "registered", addr, namespace, "paused")
+	if line := child.Line(); line != "registered" {
+		t.Fatalf("the child says %q", line)
+	}
+	Await(t, reader, "the child", 10*time.Second, live("paused"))
+	child.Pause()
+	Await(t, reader, "nobody", b.TTL+time.Second, live(""))
+	child.Resume()
+	began := time.Now()
+	Await(t, reader, "the child again", b.TTL, live("paused"))
+	t.Logf("back %v after it woke", time.Since(began).Round(time.Millisecond))
+}
+
 func (b Backend) silent(t *testing.T, addr string) {
 	namespace := name()
 	p := netfault.New(t, addr)
@@ -161,7 +178,17 @@ func (b Backend) silent(t *testing.T, addr string) {
 	if _, err := writer.Register(t.Context(), in("a")); err != nil {
 		t.Fatal(err)
 	}
+	// A second change comes by the watch, which is there then.
 	Await(t, reader, "a", 10*time.Second, live("a"))
+	r, err := writer.Register(t.Context(), in("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	Await(t, reader, "x too", 10*time.Second, live("a x"))
+	if err := r.Deregister(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	Await(t, reader, "a again", 10*time.Second, live("a"))
 	p.Drop(netfault.Both)
 	stale := Await(t, reader, "stale", b.Silence, func(s discovery.Snapshot) bool { return s.State == discovery.Stale })
 	if IDs(stale) != "a" {
