@@ -43,6 +43,9 @@ import (
 //     network, with ctx's error; a write in flight returns ErrUnknownOutcome
 //     that carries it. What is cancelled leaves nothing that the caller cannot
 //     see: no connection out of step, no late write by a retry.
+//     The deadline of a call without one is set by WithTimeout. If
+//     Features.Deadlines is set, that is a context that has a Deadline but
+//     whose Done does not tell of it, which costs no timer.
 //  9. No ctx is kept after the call. Methods are called concurrently. Close is
 //     called once, after the last call; it leaves open a client that the user
 //     brought, and no goroutine.

@@ -90,11 +90,22 @@ func (f *front) enter(ctx context.Context) (context.Context, bounds, error) {
 	}
 	b := bounds{f: f}
 	if _, ok := ctx.Deadline(); !ok && f.timeout > 0 {
-		ctx, b.cancel = context.WithTimeout(ctx, f.timeout)
-		b.own = true
+		if b.own = true; f.features.Deadlines {
+			ctx = &limited{ctx, time.Now().Add(f.timeout)}
+		} else {
+			ctx, b.cancel = context.WithTimeout(ctx, f.timeout)
+		}
 	}
 	return ctx, b, nil
 }
+
+// limited is a context with a deadline that only Deadline tells of.
+type limited struct {
+	context.Context
+	at time.Time
+}
+
+func (l *limited) Deadline() (time.Time, bool) { return l.at, true }
 
 // leave ends a call. Our own deadline is no error of the caller's context: a
 // backend that did not answer in time is away.

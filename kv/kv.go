@@ -120,6 +120,7 @@ type Features struct {
 	Shared       bool          // other processes see the same items
 	Evicts       bool          // items may be dropped before their time, to stay within a bound
 	Local        bool          // calls stay in this process: no I/O, no default timeout
+	Deadlines    bool          // calls keep their context's deadline by themselves, see Driver
 	ExpiryStep   time.Duration // how much longer than its TTL an item may be readable, at most
 	MaxValue     int           // bytes; 0: no limit
 }

@@ -149,7 +149,7 @@ const maxValue = 1<<20 - 2<<10
 func (d *driver) Features() kv.Features {
 	return kv.Features{
 		Batch: true, Shared: true, Versions: true, Evicts: true,
-		Linearizable: len(d.lines) == 1, ExpiryStep: time.Millisecond, MaxValue: maxValue,
+		Linearizable: len(d.lines) == 1, ExpiryStep: time.Millisecond, Deadlines: d.given == nil, MaxValue: maxValue,
 	}
 }
 

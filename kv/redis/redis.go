@@ -140,7 +140,7 @@ func (d *driver) Ping(ctx context.Context) error { return d.client.Ping(ctx) }
 func (d *driver) Features() kv.Features {
 	return kv.Features{
 		List: true, Watch: !d.silent, Batch: true, Counter: true, Shared: true,
-		Linearizable: d.cluster == nil, ExpiryStep: time.Millisecond, MaxValue: 512 << 20,
+		Linearizable: d.cluster == nil, ExpiryStep: time.Millisecond, Deadlines: d.client.Owned(), MaxValue: 512 << 20,
 	}
 }
 
