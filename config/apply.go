@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -102,7 +103,9 @@ func (c *front) apply(ctx context.Context) error {
 	for _, commit := range commits {
 		commit()
 	}
-	c.logger.Info("config: changed", "version", next.version, "hash", next.Hash())
+	if c.logger.Enabled(ctx, slog.LevelInfo) {
+		c.logger.Info("config: changed", "version", next.version, "hash", next.Hash())
+	}
 	c.save()
 	return nil
 }

@@ -48,3 +48,35 @@ func TestPathEditsTouchNothingElse(t *testing.T) {
 		t.Errorf("channel: got %v, want ErrInvalid", err)
 	}
 }
+
+func FuzzSetPathThenGet(f *testing.F) {
+	f.Add(`{"a":{"b":1}}`, "a.b")
+	f.Add(`{"a":[1,2]}`, "a.2.x")
+	f.Add(`{}`, `a\.b.c\\`)
+	f.Fuzz(func(t *testing.T, doc, path string) {
+		out, err := config.SetPath([]byte(doc), path, "v")
+		if err != nil {
+			return
+		}
+		s, err := config.ParseSnapshot(nil, out)
+		if err != nil {
+			return // an invalid key, or too deep
+		}
+		if got := s.Get(path).String(""); got != "v" {
+			t.Fatalf("%s, set %q: %s has %q there", doc, path, out, got)
+		}
+		gone, err := config.DeletePath(out, path)
+		if err != nil {
+			t.Fatalf("%s, delete %q: %v", out, path, err)
+		}
+		keys := config.SplitPath(path)
+		s, err = config.ParseSnapshot(nil, gone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parent := s.Get("").At(keys[:max(0, len(keys)-1)]...)
+		if parent.Kind() == config.Object && s.Get(path).Exists() && path != "" {
+			t.Fatalf("%s still has %q", gone, path)
+		}
+	})
+}

@@ -41,6 +41,16 @@ type parser struct {
 	line  int
 	start int // of the line
 	count int
+	slab  []Node // to be handed out: one allocation for many nodes
+}
+
+func (p *parser) node() *Node {
+	if len(p.slab) == 0 {
+		p.slab = make([]Node, min(64, 4+len(p.data)/32))
+	}
+	n := &p.slab[0]
+	p.slab = p.slab[1:]
+	return n
 }
 
 func (p *parser) fail(format string, args ...any) error {
@@ -77,10 +87,11 @@ func (p *parser) value(depth int) (*Node, error) {
 	if p.count++; p.count > maxNodes {
 		return nil, p.fail("more than %d values", maxNodes)
 	}
-	n := &Node{Line: p.line, Column: p.pos - p.start + 1}
 	if p.pos == len(p.data) {
 		return nil, p.fail("unexpected end of document")
 	}
+	n := p.node()
+	n.Line, n.Column = p.line, p.pos-p.start+1
 	var err error
 	switch c := p.data[p.pos]; {
 	case c == '{':
@@ -146,6 +157,9 @@ func (p *parser) object(n *Node, depth int) error {
 		v, err := p.value(depth + 1)
 		if err != nil {
 			return err
+		}
+		if n.Members == nil {
+			n.Members = make([]Member, 0, 8)
 		}
 		n.Members = append(n.Members, Member{key, v})
 		p.space()

@@ -47,7 +47,7 @@ func (o Origin) String() string {
 const longestIndexed = 200
 
 func newSnapshot(root *tree, sec *secrets, ty *types) *Snapshot {
-	s := &Snapshot{root: root, secrets: sec, types: ty, index: map[string]*tree{}}
+	s := &Snapshot{root: root, secrets: sec, types: ty, index: make(map[string]*tree, 64)}
 	s.fill("", root)
 	return s
 }

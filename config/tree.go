@@ -52,6 +52,16 @@ func seal(n *Node, from *provenance) (*tree, error) {
 type sealer struct {
 	from  *provenance
 	count int
+	slab  []tree // to be handed out: one allocation for many trees
+}
+
+func (s *sealer) tree() *tree {
+	if len(s.slab) == 0 {
+		s.slab = make([]tree, min(64, 2*s.count)) // grows with the document
+	}
+	t := &s.slab[0]
+	s.slab = s.slab[1:]
+	return t
 }
 
 func (s *sealer) seal(n *Node, depth int) (*tree, error) {
@@ -64,7 +74,8 @@ func (s *sealer) seal(n *Node, depth int) (*tree, error) {
 	if s.count++; s.count > maxNodes {
 		return nil, s.fail(n, "more than %d values", maxNodes)
 	}
-	t := &tree{kind: n.Kind, line: int32(n.Line), column: int32(n.Column), from: s.from}
+	t := s.tree()
+	t.kind, t.line, t.column, t.from = n.Kind, int32(n.Line), int32(n.Column), s.from
 	switch n.Kind {
 	case Null:
 	case Bool:
