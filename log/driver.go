@@ -46,6 +46,12 @@ func (b Batch) Record(i int) []byte {
 	return b.Data[from:b.Ends[i]:b.Ends[i]]
 }
 
+// Within returns how many records end within the first n bytes.
+func (b Batch) Within(n int) int {
+	records, _ := progress(b, n)
+	return records
+}
+
 // Records yields the bytes of each record.
 func (b Batch) Records() iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {

@@ -113,6 +113,16 @@ func appendPrintable(dst []byte, s string) []byte {
 	return append(dst, s...)
 }
 
+// AppendPairs appends attributes as Logfmt does, a space before each, for
+// encodings whose text they are a part of.
+func AppendPairs(dst []byte, attrs []slog.Attr) []byte {
+	var groups [8]string
+	for _, a := range attrs {
+		dst = appendTree(human{}, dst, groups[:0], a)
+	}
+	return dst
+}
+
 // appendPair appends " group.key=value".
 func appendPair(dst []byte, groups []string, a slog.Attr) []byte {
 	dst = append(dst, ' ')
