@@ -19,9 +19,6 @@ func hashOf(raw Secret) hash {
 // key is how a credential with client certificates is known: the same token over
 // another caller's connection is another credential. h is the hash of the value.
 func (c Credential) key(h hash) hash {
-	if len(c.TLS.PeerCertificates) == 0 {
-		return h
-	}
 	return sha256.Sum256(append(h[:], c.TLS.PeerCertificates[0].Raw...))
 }
 

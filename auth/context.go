@@ -7,7 +7,7 @@ import (
 
 // Credential is what a caller showed, before anybody has checked it.
 type Credential struct {
-	Scheme string               // "Bearer"; empty means Bearer
+	Scheme string               // "Bearer"; empty means Bearer, and another is refused
 	Value  Secret               // the raw token
 	TLS    *tls.ConnectionState // the caller's connection, for client certificates; may be nil
 }

@@ -175,9 +175,14 @@ func (f *front) verify(ctx context.Context, c Credential) (*Token, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if c.TLS != nil && len(c.TLS.PeerCertificates) == 0 {
+		c.TLS = nil // encrypted, but nobody has shown who calls
+	}
 	switch {
 	case c.Value == "" && c.TLS == nil:
 		return nil, ErrNoCredential
+	case c.Scheme != "" && !strings.EqualFold(c.Scheme, "Bearer"): // a password of Basic is not a token
+		return nil, fmt.Errorf("%w: the scheme is not Bearer", ErrUnauthenticated)
 	case len(c.Value) > maxCredential:
 		return nil, fmt.Errorf("%w: a credential of %d bytes", ErrUnauthenticated, len(c.Value))
 	}

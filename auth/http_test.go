@@ -268,3 +268,21 @@ func TestLogDecisions(t *testing.T) {
 		t.Error("the log shows the token")
 	}
 }
+
+func TestFrontIsCarefulWithCredentials(t *testing.T) {
+	f := &fake{verify: func(context.Context, auth.Credential) (*auth.Token, error) { return &auth.Token{Subject: "a"}, nil }}
+	a := f.open(t, auth.WithRules(auth.AllowAuthenticated()))
+	for name, c := range map[string]struct {
+		cred auth.Credential
+		want error
+	}{
+		"basic":               {auth.Credential{Scheme: "Basic", Value: "YTpi"}, auth.ErrUnauthenticated},
+		"nothing":             {auth.Credential{}, auth.ErrNoCredential},
+		"TLS, no certificate": {auth.Credential{TLS: &tls.ConnectionState{}}, auth.ErrNoCredential},
+		"bearer over TLS":     {auth.Credential{Value: "x", TLS: &tls.ConnectionState{}}, nil},
+	} {
+		if _, err := a.Authorized(auth.ContextWithCredential(t.Context(), c.cred), auth.Request{}); !errors.Is(err, c.want) || c.want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}

@@ -74,6 +74,13 @@ type RuleSet struct {
 	Includes map[string][]string `json:"includes,omitempty" yaml:"includes,omitempty" toml:"includes,omitempty"`
 }
 
+// Validate reports what NewPolicies would say. A configuration that binds a
+// RuleSet asks it, so that a bad set never becomes the running one.
+func (s RuleSet) Validate() error {
+	_, err := compile(s)
+	return err
+}
+
 // AllowAuthenticated is a rule that allows every known caller everything.
 func AllowAuthenticated() Rule {
 	return Rule{ID: "authenticated", Effect: Allow, Subjects: []string{"*"}}
