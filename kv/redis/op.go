@@ -29,6 +29,15 @@ const (
 	opAdd
 )
 
+// form says how a script is sent.
+type form uint8
+
+const (
+	byName   form = iota // its hash: the server knows it
+	whole                // its text: the server does not
+	onceMore             // its text, with a look at whether it was done already
+)
+
 // op is one call on its way.
 type op struct {
 	kind  opKind
@@ -37,6 +46,7 @@ type op struct {
 	cond  string // "absent" or 16 hexadecimal digits
 	ttl   int64  // milliseconds, 0: for ever
 	once  string // the key under which a script leaves its answer
+	form  form   // in which the script is sent
 
 	item kv.Item
 	n    int64 // delta of opAdd and its sum; whether a conditional write was done
@@ -64,52 +74,58 @@ func revision(value []byte) kv.Revision {
 
 func condition(r kv.Revision) string { return fmt.Sprintf("%016x", uint64(r)) }
 
-// The scripts. KEYS: the key, and the key under which the answer is left, so
-// that the same request sent again answers the same and does nothing. ARGV ends
-// with the channel of the key, or "".
+// The scripts. KEYS: the key, and the key under which the answer is left for ten
+// seconds, so that the same request sent again answers the same and does
+// nothing. Whoever sends a request for the first time need not look for it.
 const (
-	scriptHead = `
+	lookBack = `
 local was = redis.call('GET', KEYS[2])
 if was then return was end
 `
-	scriptTail = `
-redis.call('SET', KEYS[2], answer, 'PX', 10000)
-if ARGV[#ARGV] ~= '' then redis.call('PUBLISH', ARGV[#ARGV], '') end
-return answer
-`
-	scriptMatch = `
-local cur = redis.call('GET', KEYS[1])
+	ifMatch = `
+local call = redis.call
+local cur = call('GET', KEYS[1])
 if ARGV[1] == 'absent' then
 	if cur then return '0' end
 elseif not cur or string.sub(redis.sha1hex(cur), 1, 16) ~= ARGV[1] then
 	return '0'
 end
-local answer = '1'
 `
-	putScript = scriptHead + scriptMatch + `
+	putScript = ifMatch + `
 if ARGV[3] == '0' then
-	redis.call('SET', KEYS[1], ARGV[2])
+	call('SET', KEYS[1], ARGV[2])
 else
-	redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+	call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 end
-` + scriptTail
-	deleteScript = scriptHead + scriptMatch + `redis.call('DEL', KEYS[1])` + scriptTail
-
+call('SET', KEYS[2], '1', 'PX', 10000)
+return '1'
+`
+	deleteScript = ifMatch + `
+call('DEL', KEYS[1])
+call('SET', KEYS[2], '1', 'PX', 10000)
+return '1'
+`
 	// INCRBY's own answer would go through a float and lose digits.
-	addScript = scriptHead + `
-local there = redis.call('EXISTS', KEYS[1])
-redis.call('INCRBY', KEYS[1], ARGV[1])
-if there == 0 and ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-local answer = redis.call('GET', KEYS[1])
-` + scriptTail
+	addScript = `
+local call = redis.call
+local there = call('EXISTS', KEYS[1])
+call('INCRBY', KEYS[1], ARGV[1])
+if there == 0 and ARGV[2] ~= '0' then call('PEXPIRE', KEYS[1], ARGV[2]) end
+local answer = call('GET', KEYS[1])
+call('SET', KEYS[2], answer, 'PX', 10000)
+return answer
+`
 )
 
+// script is one script, for the first time and for being sent again.
 type script struct {
-	*goredis.Script
-	text string
+	first, again         *goredis.Script
+	firstText, againText string
 }
 
-func newScript(text string) script { return script{goredis.NewScript(text), text} }
+func newScript(text string) script {
+	return script{goredis.NewScript(text), goredis.NewScript(lookBack + text), text, lookBack + text}
+}
 
 var (
 	putIf    = newScript(putScript)
@@ -162,7 +178,7 @@ func (d *driver) ended(o *op, err error) error {
 // node is one server, and the calls on their way to it.
 type node struct {
 	batch.Group[op]
-	send func(ctx context.Context, ops []*op, whole bool)
+	send func(ctx context.Context, ops []*op)
 	drop func()
 }
 
@@ -181,10 +197,10 @@ func (d *driver) newNode(c goredis.UniversalClient) *node {
 	if d.alone {
 		n.Max = 1
 	}
-	n.send = func(ctx context.Context, ops []*op, whole bool) {
+	n.send = func(ctx context.Context, ops []*op) {
 		ctx, cancel := context.WithTimeout(ctx, d.timeout)
 		defer cancel()
-		d.pipeline(ctx, c, ops, whole)
+		d.pipeline(ctx, c, ops)
 	}
 	return n
 }
@@ -223,7 +239,7 @@ func (d *driver) node(ctx context.Context, key string) (*node, error) {
 // run sends ops to one server and stores their answers. What was not done, or
 // can be done twice, is sent again once.
 func (d *driver) run(ctx context.Context, n *node, ops []*op) {
-	n.send(ctx, ops, false)
+	n.send(ctx, ops)
 	var again []*op
 	moved := false
 	for _, o := range ops {
@@ -234,13 +250,16 @@ func (d *driver) run(ctx context.Context, n *node, ops []*op) {
 		case isMoved(o.err):
 			moved = true
 			d.redirect(ctx, o)
-		case goredis.HasErrorPrefix(o.err, "NOSCRIPT"),
-			lost(o.err) && (o.scripted() || !o.writes()):
+		case goredis.HasErrorPrefix(o.err, "NOSCRIPT"):
+			o.form = whole
+			again = append(again, o)
+		case lost(o.err) && (o.scripted() || !o.writes()):
+			o.form = onceMore
 			again = append(again, o)
 		}
 	}
 	if len(again) > 0 && ctx.Err() == nil {
-		n.send(ctx, again, true)
+		n.send(ctx, again)
 	}
 	unreachable := false
 	for _, o := range ops {
@@ -275,15 +294,16 @@ func (d *driver) redirect(ctx context.Context, o *op) {
 	if d.cluster != nil {
 		ctx, cancel := context.WithTimeout(ctx, d.timeout)
 		defer cancel()
-		d.pipeline(ctx, d.cluster, []*op{o}, o.scripted())
+		o.form = onceMore
+		d.pipeline(ctx, d.cluster, []*op{o})
 	}
 }
 
 // pipeline makes one round trip through a client.
-func (d *driver) pipeline(ctx context.Context, c goredis.UniversalClient, ops []*op, whole bool) {
+func (d *driver) pipeline(ctx context.Context, c goredis.UniversalClient, ops []*op) {
 	p := c.Pipeline()
 	for _, o := range ops {
-		d.queue(ctx, p, o, whole)
+		d.queue(ctx, p, o)
 	}
 	_, _ = p.Exec(ctx) // each command has its own error
 	for _, o := range ops {
@@ -291,13 +311,14 @@ func (d *driver) pipeline(ctx context.Context, c goredis.UniversalClient, ops []
 	}
 }
 
-// queue adds o's commands. whole sends a script's text, not only its name.
-func (d *driver) queue(ctx context.Context, p goredis.Pipeliner, o *op, whole bool) {
+// queue adds o's commands.
+func (d *driver) queue(ctx context.Context, p goredis.Pipeliner, o *op) {
 	eval := func(s script, args ...any) goredis.Cmder {
-		if whole {
-			return s.Eval(ctx, p, []string{o.key, o.once}, append(args, d.channel(o.key))...)
+		// Always with a look back: the client may send it again by itself.
+		if o.form == byName {
+			return s.again.EvalSha(ctx, p, []string{o.key, o.once}, args...)
 		}
-		return s.EvalSha(ctx, p, []string{o.key, o.once}, append(args, d.channel(o.key))...)
+		return s.again.Eval(ctx, p, []string{o.key, o.once}, args...)
 	}
 	switch o.kind {
 	case opGet:
@@ -308,16 +329,17 @@ func (d *driver) queue(ctx context.Context, p goredis.Pipeliner, o *op, whole bo
 		} else {
 			o.cmd = p.Do(ctx, "SET", o.key, o.value)
 		}
-		d.publish(ctx, p, o.key)
 	case opDelete:
 		o.cmd = p.Do(ctx, "DEL", o.key)
-		d.publish(ctx, p, o.key)
 	case opPutIf:
 		o.cmd = eval(putIf, o.cond, o.value, o.ttl)
 	case opDeleteIf:
 		o.cmd = eval(deleteIf, o.cond)
 	case opAdd:
 		o.cmd = eval(add, o.n, o.ttl)
+	}
+	if o.kind != opGet && !d.silent {
+		p.Publish(ctx, channelPrefix+o.key, "")
 	}
 }
 
@@ -369,23 +391,9 @@ func makeItem(key string, value []byte, null bool, left time.Duration) (kv.Item,
 }
 
 const (
-	channelPrefix = "kv:"
+	channelPrefix = "kv:" // of the channel where changes of a key are told
 	oncePrefix    = "go-platform:once:"
 )
-
-// channel is where changes of key are told, "" if they are not.
-func (d *driver) channel(key string) string {
-	if d.silent {
-		return ""
-	}
-	return channelPrefix + key
-}
-
-func (d *driver) publish(ctx context.Context, p goredis.Pipeliner, key string) {
-	if !d.silent {
-		p.Publish(ctx, d.channel(key), "")
-	}
-}
 
 // onceKey returns a new key for a request's answer, in the slot of key.
 func (d *driver) onceKey(key string) string {

@@ -73,7 +73,7 @@ func (w *wire) dial(ctx context.Context) (*stream.Conn, error) {
 }
 
 // send makes one round trip.
-func (w *wire) send(ctx context.Context, ops []*op, whole bool) {
+func (w *wire) send(ctx context.Context, ops []*op) {
 	size := 0
 	for _, o := range ops {
 		size += len(o.key) + len(o.value)
@@ -81,7 +81,7 @@ func (w *wire) send(ctx context.Context, ops []*op, whole bool) {
 	moved := false
 	err := w.pool.Trip(ctx, size, func(c *stream.Conn) {
 		for _, o := range ops {
-			w.write(c.W, o, whole)
+			w.write(c.W, o)
 		}
 	}, func(c *stream.Conn, err error) bool {
 		for _, o := range ops {
@@ -136,8 +136,7 @@ func number(w *bufio.Writer, n int64) {
 }
 
 // write adds o's commands: what queue does for the client.
-func (w *wire) write(b *bufio.Writer, o *op, whole bool) {
-	channel := w.d.channel(o.key)
+func (w *wire) write(b *bufio.Writer, o *op) {
 	switch o.kind {
 	case opGet:
 		b.WriteString("*2\r\n$3\r\nGET\r\n")
@@ -161,17 +160,18 @@ func (w *wire) write(b *bufio.Writer, o *op, whole bool) {
 		b.WriteString("*2\r\n$3\r\nDEL\r\n")
 		bulk(b, o.key)
 	default:
-		w.writeScript(b, o, whole, channel)
-		return
+		writeScript(b, o)
 	}
-	if channel != "" {
-		b.WriteString("*3\r\n$7\r\nPUBLISH\r\n")
-		bulk(b, channel)
-		b.WriteString("$0\r\n\r\n")
+	if !w.d.silent {
+		b.WriteString("*3\r\n$7\r\nPUBLISH\r\n$")
+		b.Write(strconv.AppendInt(b.AvailableBuffer(), int64(len(channelPrefix)+len(o.key)), 10))
+		b.WriteString("\r\n" + channelPrefix)
+		b.WriteString(o.key)
+		b.WriteString("\r\n$0\r\n\r\n")
 	}
 }
 
-func (w *wire) writeScript(b *bufio.Writer, o *op, whole bool, channel string) {
+func writeScript(b *bufio.Writer, o *op) {
 	script, args := putIf, 3
 	switch o.kind {
 	case opDeleteIf:
@@ -179,13 +179,17 @@ func (w *wire) writeScript(b *bufio.Writer, o *op, whole bool, channel string) {
 	case opAdd:
 		script, args = add, 2
 	}
-	begin(b, 6+args)
-	if whole {
-		b.WriteString("$4\r\nEVAL\r\n")
-		bulk(b, script.text)
-	} else {
+	begin(b, 5+args)
+	switch o.form {
+	case byName:
 		b.WriteString("$7\r\nEVALSHA\r\n")
-		bulk(b, script.Hash())
+		bulk(b, script.first.Hash())
+	case whole:
+		b.WriteString("$4\r\nEVAL\r\n")
+		bulk(b, script.firstText)
+	case onceMore:
+		b.WriteString("$4\r\nEVAL\r\n")
+		bulk(b, script.againText)
 	}
 	b.WriteString("$1\r\n2\r\n")
 	bulk(b, o.key)
@@ -201,7 +205,6 @@ func (w *wire) writeScript(b *bufio.Writer, o *op, whole bool, channel string) {
 		number(b, o.n)
 		number(b, o.ttl)
 	}
-	bulk(b, channel)
 }
 
 // read takes o's answers. Its own error means that the connection is of no more
@@ -212,8 +215,7 @@ func (w *wire) read(r *bufio.Reader, o *op) error {
 	if err := keepAnswer(o, err); err != nil {
 		return err
 	}
-	switch {
-	case o.kind == opGet:
+	if o.kind == opGet {
 		life, err := readReply(r)
 		if err := keepAnswer(o, err); err != nil {
 			return err
@@ -221,13 +223,14 @@ func (w *wire) read(r *bufio.Reader, o *op) error {
 		if o.err == nil {
 			o.item, o.err = makeItem(o.key, first.bulk, first.null, time.Duration(life.n)*time.Millisecond)
 		}
-	case o.scripted():
-		if o.err == nil {
-			o.n, o.err = strconv.ParseInt(string(first.bulk), 10, 64)
-		}
-	case !w.d.silent:
+		return nil
+	}
+	if o.scripted() && o.err == nil {
+		o.n, o.err = strconv.ParseInt(string(first.bulk), 10, 64)
+	}
+	if !w.d.silent {
 		_, err := readReply(r)
-		return keepAnswer(&op{}, err) // whether it could be published changes nothing
+		return keepAnswer(&op{}, err) // whether it could be told changes nothing
 	}
 	return nil
 }
