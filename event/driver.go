@@ -158,5 +158,7 @@ type Delivered struct {
 }
 
 // Holder is a Member that knows by its own clock whether it may still be the
-// exclusive one. The front asks before every handler, so it must be cheap.
+// exclusive one. The front asks before every handler, so it must be cheap. When
+// the answer is no, the front has dropped everything that it held: that turn is
+// over, and the next one begins with handing all of it out again.
 type Holder interface{ Holds() bool }

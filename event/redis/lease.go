@@ -30,7 +30,19 @@ func now() int64 { return int64(time.Since(started)) }
 // margin is left of the time to live for clocks that run apart.
 func (l *lease) margin() time.Duration { return l.ttl / 10 }
 
-func (l *lease) holds() bool { return l.turn.Load() > 0 && now() < l.until.Load() }
+// holds ends the turn when it is no longer sure, even if nobody has taken the
+// next.
+func (l *lease) holds() bool {
+	t := l.turn.Load()
+	if t <= 0 {
+		return false
+	}
+	if now() >= l.until.Load() {
+		l.turn.CompareAndSwap(t, -t)
+		return false
+	}
+	return true
+}
 
 // take returns the number of the holder's turn, taking the lease or renewing
 // it as needed; or 0, and how long to wait before asking again. A turn that was
@@ -47,7 +59,7 @@ func (l *lease) take(ctx context.Context) (turn int64, pause time.Duration, err 
 	}
 	sent := now()
 	ok, err := redis.Do(ctx, func(ctx context.Context) (bool, error) {
-		return l.d.client.SetNX(ctx, l.key, l.holder, l.ttl).Result()
+		return takeScript.Run(ctx, l.d.client, []string{l.key}, l.holder, l.ttl.Milliseconds()).Bool()
 	})
 	if err != nil {
 		return 0, 0, redis.ReadError(err) // if it was taken unknowingly, it expires
@@ -60,6 +72,14 @@ func (l *lease) take(ctx context.Context) (turn int64, pause time.Duration, err 
 	l.turn.Store(t)
 	return t, 0, nil
 }
+
+// takeScript also takes what this holder has already, from a turn of its own
+// that it gave up, or a reply that was lost.
+var takeScript = goredis.NewScript(`
+local has = redis.call('GET', KEYS[1])
+if has and has ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`)
 
 var renewScript = goredis.NewScript(`
 if redis.call('GET', KEYS[1]) == ARGV[1] then

@@ -182,6 +182,9 @@ func (d *driver) once(ctx context.Context, f func(t *tx) error) error {
 	}
 	if err := f(&tx{t, d.kind}); err != nil {
 		t.Rollback()
+		if sql.IsMissing(err) || errors.Is(err, dbsql.ErrNoRows) { // as after a loss of data
+			d.made.Store(false)
+		}
 		return sql.ReadError(err) // rolled back: not applied
 	}
 	if err := t.Commit(); err != nil {

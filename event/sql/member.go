@@ -26,17 +26,31 @@ func clock() int64 { return int64(time.Since(started)) }
 
 // Holds is for the exclusive one. It stops a tenth before others may start.
 func (m *member) Holds() bool {
-	return !m.g.Exclusive || m.holds.Load() && clock() < m.until.Load()
+	if !m.g.Exclusive {
+		return true
+	}
+	if m.holds.Load() && clock() >= m.until.Load() {
+		m.holds.Store(false) // the turn is over, even if nobody has taken the next
+	}
+	return m.holds.Load()
 }
 
 func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error) {
-	for {
+	for round := 0; ; round++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		last, ds, err := m.fetch(ctx, limit)
-		if err != nil || len(ds) > 0 {
-			return ds, err
+		var last int64
+		idle := false
+		if round > 0 {
+			last, idle = m.idle(ctx)
+		}
+		if !idle {
+			var ds []event.Delivered
+			var err error
+			if last, ds, err = m.fetch(ctx, limit); err != nil || len(ds) > 0 {
+				return ds, err
+			}
 		}
 		pause := min(max(m.g.AckWait/4, 5*time.Millisecond), time.Second)
 		if m.g.Exclusive && !m.holds.Load() {
@@ -47,6 +61,28 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		m.d.tail.wait(wait, last)
 		cancel()
 	}
+}
+
+// idle looks, without a transaction, whether there is nothing to do.
+func (m *member) idle(ctx context.Context) (last int64, idle bool) {
+	var handed, until, now, due, end int64
+	var holder string
+	err := m.d.db.Read.QueryRowContext(ctx, m.d.kind.Rebind("SELECT g.handed, g.holder, g.holder_until, "+m.d.now()+`, s.last,
+		(SELECT COALESCE(MIN(p.until), 4611686018427387904) FROM event_pending p WHERE p.stream = g.stream AND p.name = g.name)
+		FROM event_groups g JOIN event_streams s ON s.stream = g.stream WHERE g.stream = ? AND g.name = ?`), m.d.stream, m.g.Name).
+		Scan(&handed, &holder, &until, &now, &end, &due)
+	if err != nil {
+		return 0, false // the transaction will say what it is
+	}
+	if m.g.Exclusive {
+		if holder != m.g.Consumer && holder != "" && until > now && !m.holds.Load() {
+			return handed, true
+		}
+		if holder != m.g.Consumer || !m.holds.Load() || until-now < m.g.AckWait.Milliseconds()*3/4 {
+			return handed, false
+		}
+	}
+	return handed, end <= handed && due > now
 }
 
 // fetch is one round: it returns what it was handed, and the last number that
@@ -104,7 +140,9 @@ func (m *member) fetch(ctx context.Context, limit int) (last int64, ds []event.D
 			}
 			ds = append(ds, more...)
 		}
-		m.until.Store(began + (until-now)*int64(time.Millisecond) - int64(m.g.AckWait/10))
+		if m.g.Exclusive {
+			m.until.Store(began + (until-now)*int64(time.Millisecond) - int64(m.g.AckWait/10))
+		}
 		return nil
 	})
 	if err != nil {
@@ -114,7 +152,7 @@ func (m *member) fetch(ctx context.Context, limit int) (last int64, ds []event.D
 		m.holds.Store(false)
 		return last, nil, fault.Lost
 	}
-	if taken {
+	if m.g.Exclusive && taken {
 		m.holds.Store(true)
 	}
 	return last, ds, nil

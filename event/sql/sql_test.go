@@ -30,7 +30,7 @@ func TestSQLite(t *testing.T) {
 }
 
 func TestMySQL(t *testing.T) {
-	server := servertest.MariaDB(t)
+	server := servertest.MariaDB(t, servertest.WithArgs("--innodb-flush-log-at-trx-commit=2"))
 	addr := server.DSN() + "mysql"
 	eventtest.Run(t, eventtest.Harness{
 		Open:    opener(func() event.Option { return sql.MySQL(addr) }),
@@ -39,7 +39,7 @@ func TestMySQL(t *testing.T) {
 }
 
 func TestPostgres(t *testing.T) {
-	server := servertest.Postgres(t)
+	server := servertest.Postgres(t, servertest.WithArgs("-c", "synchronous_commit=on"))
 	eventtest.Run(t, eventtest.Harness{
 		Open:    opener(func() event.Option { return sql.Postgres(server.DSN()) }),
 		Restart: func(testing.TB) { server.Kill(); server.Restart() },
