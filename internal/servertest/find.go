@@ -29,6 +29,7 @@ func find(program string) (string, error) {
 		filepath.Join(debian, "bin", program),
 		filepath.Join(debian, "sbin", program),
 		filepath.Join(debian, "lib/postgresql/*/bin", program),
+		filepath.Join(Cache(), "browser/usr/lib", program, program),
 	} {
 		if found, _ := filepath.Glob(pattern); len(found) > 0 {
 			return found[len(found)-1], nil
@@ -63,9 +64,11 @@ func installed(sp spec) error {
 // root returns the folder that stands for /usr of an unpacked Debian program, or "" for one of
 // the system.
 func root(program string) string {
-	usr := filepath.Join(Cache(), "debian", "usr")
-	if strings.HasPrefix(program, usr+string(filepath.Separator)) {
-		return usr
+	for _, part := range []string{"debian", "browser"} {
+		usr := filepath.Join(Cache(), part, "usr")
+		if strings.HasPrefix(program, usr+string(filepath.Separator)) {
+			return usr
+		}
 	}
 	return ""
 }
@@ -77,6 +80,9 @@ func libraries(program string) []string {
 		return nil
 	}
 	dirs, _ := filepath.Glob(filepath.Join(usr, "lib", "*-linux-gnu*"))
+	for _, dir := range dirs {
+		dirs = append(dirs, filepath.Join(dir, "pulseaudio")) // Chromium's, found by an absolute path otherwise
+	}
 	return []string{"LD_LIBRARY_PATH=" + strings.Join(dirs, ":")}
 }
 
