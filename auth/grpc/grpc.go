@@ -1,0 +1,200 @@
+// Package grpc lets only those calls through to a gRPC server that an auth.Auth
+// authorizes, and adds a token to a client's calls.
+//
+//	srv := grpc.NewServer(
+//		grpc.ChainUnaryInterceptor(authgrpc.Unary(au)),
+//		grpc.ChainStreamInterceptor(authgrpc.Stream(au)))
+//	conn, err := grpc.NewClient(addr, grpc.WithPerRPCCredentials(authgrpc.Credentials(au, auth.Destination{Audience: "greeter"})), …)
+//
+// # Semantics
+//
+// The credential is the bearer token of the "authorization" metadata and the
+// client certificates of the connection. What a call asks for has the full
+// method as its Action, "/helloworld.Greeter/SayHello", and no Resource. A
+// stream is authorized once, when it opens. Handlers find the caller with
+// auth.FromContext.
+//
+// # Errors
+//
+// Unauthenticated, PermissionDenied and Unavailable, with no more to say: what
+// was wrong with a token is not for those who show it.
+//
+// # Closing
+//
+// There is nothing to close; the auth.Auth stays open.
+package grpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/micro/go-platform/auth"
+)
+
+// Option changes Unary and Stream.
+type Option func(*gate)
+
+type gate struct {
+	auth    auth.Auth
+	service string
+	skip    func(method string) bool
+	request func(ctx context.Context, method string) auth.Request
+}
+
+// WithService sets the Service of what is asked for.
+func WithService(name string) Option { return func(g *gate) { g.service = name } }
+
+// WithoutAuth lets the calls through of the full methods for which f is true:
+// health checks, reflection.
+func WithoutAuth(f func(method string) bool) Option { return func(g *gate) { g.skip = f } }
+
+// WithRequest sets what a call asks for.
+func WithRequest(f func(ctx context.Context, method string) auth.Request) Option {
+	return func(g *gate) { g.request = f }
+}
+
+func newGate(a auth.Auth, opts []Option) *gate {
+	g := &gate{auth: a}
+	for _, opt := range opts {
+		opt(g)
+	}
+	if g.request == nil {
+		g.request = func(_ context.Context, method string) auth.Request {
+			return auth.Request{Service: g.service, Action: method}
+		}
+	}
+	return g
+}
+
+// Unary returns a server interceptor for calls with one request and one answer.
+func Unary(a auth.Auth, opts ...Option) grpc.UnaryServerInterceptor {
+	g := newGate(a, opts)
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		ctx, err := g.enter(ctx, info.FullMethod)
+		if err != nil {
+			return nil, err
+		}
+		return next(ctx, req)
+	}
+}
+
+// Stream returns a server interceptor for streams.
+func Stream(a auth.Auth, opts ...Option) grpc.StreamServerInterceptor {
+	g := newGate(a, opts)
+	return func(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		ctx, err := g.enter(s.Context(), info.FullMethod)
+		if err != nil {
+			return err
+		}
+		return next(srv, &stream{s, ctx})
+	}
+}
+
+type stream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s *stream) Context() context.Context { return s.ctx }
+
+func (g *gate) enter(ctx context.Context, method string) (context.Context, error) {
+	if g.skip != nil && g.skip(method) {
+		return ctx, nil
+	}
+	c, ok, err := CredentialFromContext(ctx)
+	if err != nil {
+		return nil, Error(err)
+	}
+	if ok {
+		ctx = auth.ContextWithCredential(ctx, c)
+	}
+	t, err := g.auth.Authorized(ctx, g.request(ctx, method))
+	if err != nil {
+		return nil, Error(err)
+	}
+	return auth.ContextWithToken(ctx, t), nil
+}
+
+// CredentialFromContext reads what a call shows from the context of a server's
+// handler. ok is false if it shows nothing.
+func CredentialFromContext(ctx context.Context) (c auth.Credential, ok bool, err error) {
+	if p, there := peer.FromContext(ctx); there {
+		if info, secure := p.AuthInfo.(credentials.TLSInfo); secure && len(info.State.PeerCertificates) > 0 {
+			c.TLS, ok = &info.State, true
+		}
+	}
+	switch values := metadata.ValueFromIncomingContext(ctx, "authorization"); len(values) {
+	case 0:
+		return c, ok, nil
+	case 1:
+		c.Scheme, c.Value, err = auth.ParseAuthorization(values[0])
+		return c, err == nil, err
+	}
+	return c, false, fmt.Errorf("%w: more than one authorization", auth.ErrUnauthenticated)
+}
+
+// Error translates an error of Authorized into what a gRPC caller may know.
+func Error(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, auth.ErrUnavailable):
+	case errors.Is(err, auth.ErrUnauthenticated):
+		return status.Error(codes.Unauthenticated, "not authenticated")
+	case errors.Is(err, auth.ErrDenied):
+		return status.Error(codes.PermissionDenied, "denied")
+	case errors.Is(err, context.Canceled):
+		return status.Error(codes.Canceled, "canceled")
+	}
+	return status.Error(codes.Unavailable, "authority unavailable")
+}
+
+// CredentialsOption changes Credentials.
+type CredentialsOption func(*perRPC)
+
+// WithInsecure allows connections without TLS: tokens then go over the network
+// in clear.
+func WithInsecure() CredentialsOption { return func(p *perRPC) { p.insecure = true } }
+
+// Credentials adds a token to each call of a connection. With an empty
+// Audience the token is for the host of the connection's authority.
+func Credentials(a auth.Auth, d auth.Destination, opts ...CredentialsOption) credentials.PerRPCCredentials {
+	p := &perRPC{auth: a, destination: d}
+	for _, opt := range opts {
+		opt(p)
+	}
+	return p
+}
+
+type perRPC struct {
+	auth        auth.Auth
+	destination auth.Destination
+	insecure    bool
+}
+
+// GetRequestMetadata implements credentials.PerRPCCredentials.
+func (p *perRPC) GetRequestMetadata(ctx context.Context, uri ...string) (map[string]string, error) {
+	d := p.destination
+	if d.Audience == "" && len(uri) > 0 {
+		if u, err := url.Parse(uri[0]); err == nil {
+			d.Audience = u.Hostname()
+		}
+	}
+	t, err := auth.Outgoing(ctx, p.auth, d)
+	if err != nil {
+		return nil, Error(err)
+	}
+	return map[string]string{"authorization": "Bearer " + string(t.AccessToken)}, nil
+}
+
+// RequireTransportSecurity implements credentials.PerRPCCredentials.
+func (p *perRPC) RequireTransportSecurity() bool { return !p.insecure }
