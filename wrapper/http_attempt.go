@@ -23,7 +23,7 @@ type sending struct {
 	sent   *sent
 	pick   router.Pick
 	ctx    context.Context
-	cancel context.CancelCauseFunc
+	cancel context.CancelCauseFunc // nil unless it may have to be cut short
 	url    url.URL
 	start  time.Time
 	result result
@@ -41,18 +41,24 @@ func (a *sending) roundTrip() (*http.Response, error) {
 	s := a.sent
 	a.start = s.call.Start
 	header := s.header
+	if a.Number > 1 || a.cancel != nil {
+		header = maps.Clone(header) // the transport may still read the one before
+	}
 	if a.Number > 1 {
 		a.start = time.Now()
-		header = maps.Clone(header) // the transport may still read the one before
 		header[HeaderAttempt] = []string{strconv.Itoa(a.Number)}
 	}
 	if end, ok := s.ctx.Deadline(); ok && s.internal {
 		left := time.Until(end)
 		header[HeaderDeadline] = []string{strconv.FormatInt(max(left-left/20, 0).Milliseconds(), 10)}
 	}
-	a.ctx = s.ctx
+	if a.ctx == nil {
+		a.ctx = s.ctx
+	}
 	if d := s.t.w.o.attempt; d > 0 {
-		a.ctx, a.cancel = context.WithCancelCause(s.ctx)
+		if a.cancel == nil {
+			a.ctx, a.cancel = context.WithCancelCause(a.ctx)
+		}
 		timer := time.AfterFunc(d, func() { a.cancel(errAttempt) })
 		defer timer.Stop()
 	}
@@ -106,7 +112,6 @@ func (a *sending) request(header http.Header) (*http.Request, error) {
 		}
 		r.Body = b
 	}
-	s.began = true
 	return r, nil
 }
 

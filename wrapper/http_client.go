@@ -116,12 +116,13 @@ func (s *sent) send() (*http.Response, error) {
 		return nil, err
 	}
 	for n := 1; ; n++ {
-		a, err := s.attempt(n)
+		a, err := s.attempt()
 		if err != nil {
 			s.dropBody()
 			return nil, err
 		}
-		resp, err := a.roundTrip()
+		r := s.try(a)
+		a, resp, err := r.a, r.resp, r.err
 		s.last = a.result
 		wait, again := s.next(policy, n)
 		if !again {
@@ -209,16 +210,16 @@ func (s *sent) showToken() error {
 	return nil
 }
 
-// attempt prepares the nth sending: it picks an instance.
-func (s *sent) attempt(n int) (*sending, error) {
+// attempt prepares the next sending: it picks an instance.
+func (s *sent) attempt() (*sending, error) {
 	a := &s.first
-	if n > 1 {
+	if s.call.Attempts > 0 {
 		a = &sending{}
 	}
+	s.call.Attempts++
 	a.sent = s
-	a.Attempt = Attempt{Call: &s.call, Number: n}
+	a.Attempt = Attempt{Call: &s.call, Number: s.call.Attempts}
 	a.url = *s.request.URL
-	s.call.Attempts = n
 	if !s.routed {
 		return a, nil
 	}

@@ -40,6 +40,7 @@ type options struct {
 	clientTimeout time.Duration
 	attempt       time.Duration
 	retry         RetryPolicy
+	hedge         HedgePolicy
 	services      func(*http.Request) (string, bool)
 	public        func(*Call) bool
 	tokens        func(service string) TokenMode
@@ -113,6 +114,12 @@ func WithGate(g Gate) Option {
 	return with(func(o *options, g Gate) { o.gates = append(o.gates, g) }, "gate", g, g != nil)
 }
 
+// WithLimit refuses calls that come in when the limiter does, with 429. Several
+// limiters are asked in the order in which they were given, before auth.
+func WithLimit(l router.Limiter) Option {
+	return with(func(o *options, l router.Limiter) { o.gates = append(o.gates, limitGate{l}) }, "limiter", l, l != nil)
+}
+
 // WithAccessLog sets the level at which calls are logged that are neither
 // failed nor slow. The default is slog.LevelDebug.
 func WithAccessLog(l slog.Level) Option {
@@ -159,6 +166,18 @@ func WithRetry(p RetryPolicy) Option {
 			return err
 		}
 		o.retry = p
+		return nil
+	}
+}
+
+// WithHedge sends idempotent calls that are late to a second instance too. The
+// default is not to.
+func WithHedge(p HedgePolicy) Option {
+	return func(o *options) error {
+		if err := p.validate(); err != nil {
+			return err
+		}
+		o.hedge = p.withDefaults()
 		return nil
 	}
 }

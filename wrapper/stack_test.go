@@ -303,11 +303,44 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"no name": nil, "empty name": {wrapper.WithName("")}, "nil option": {name, nil}, "nil log": {name, wrapper.WithLog(nil)},
 		"nil trace": {name, wrapper.WithTrace(nil)}, "nil auth": {name, wrapper.WithAuth(nil)}, "timeout": {name, wrapper.WithClientTimeout(-1)},
 		"retry": {name, wrapper.WithRetry(wrapper.RetryPolicy{Attempts: -1})}, "ratio": {name, wrapper.WithRetry(wrapper.RetryPolicy{Ratio: 2})},
+		"hedge": {name, wrapper.WithHedge(wrapper.HedgePolicy{Quantile: 1})}, "limit": {name, wrapper.WithLimit(nil)},
 		"gate": {name, wrapper.WithGate(nil)}, "observer": {name, wrapper.WithObserver(nil)},
 	} {
 		if _, err := wrapper.New(opts...); !errors.Is(err, wrapper.ErrInvalid) || !strings.HasPrefix(err.Error(), "wrapper: new: ") {
 			t.Errorf("%s: %v, want ErrInvalid", what, err)
 		}
+	}
+}
+
+func TestLimitRefusesWhatIsTooMuch(t *testing.T) {
+	bucket, err := router.TokenBucket(0.001, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	places, err := router.Concurrency(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWrapper(t, wrapper.WithLimit(places), wrapper.WithLimit(bucket))
+	h := w.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/panic" {
+			panic("boom")
+		}
+	}))
+	for i, c := range []struct {
+		path string
+		want int
+	}{{"/panic", 500}, {"/", 200}, {"/", 429}, {"/", 429}, {"/readyz", 200}} {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest("GET", c.path, nil))
+		if rec.Code != c.want || (rec.Code == 429) != (rec.Header().Get("Retry-After") != "") {
+			t.Errorf("call %d to %s: %d with Retry-After %q, want %d", i, c.path, rec.Code, rec.Header().Get("Retry-After"), c.want)
+		}
+	}
+	if p, err := places.Acquire(t.Context()); err != nil {
+		t.Errorf("a place was not given back: %v", err)
+	} else {
+		p.Release(router.Outcome{})
 	}
 }
 

@@ -21,6 +21,7 @@ type Wrapper struct {
 	inFlight  atomic.Int64
 	idle      chan struct{} // a token whenever inFlight may have come to 0
 	budgets   sync.Map      // service → *budget
+	usuals    sync.Map      // service → *usual
 	audiences sync.Map      // service → []auth.TokenOption
 	client    *http.Client
 }

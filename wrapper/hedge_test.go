@@ -1,0 +1,91 @@
+package wrapper_test
+
+import (
+	"io"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/wrapper"
+)
+
+func TestLateCallIsHedgedOnAnotherInstance(t *testing.T) {
+	var slow atomic.Bool
+	var cancelled, finished atomic.Int64
+	lazy := count(t, func(w http.ResponseWriter, r *http.Request) {
+		if !slow.Load() {
+			io.WriteString(w, "lazy")
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			cancelled.Add(1)
+		case <-time.After(10 * time.Second):
+			finished.Add(1)
+		}
+	})
+	quick := count(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "quick") })
+	rec := newRecorder()
+	w := newWrapper(t, wrapper.WithRouter(instances(lazy.addr(), quick.addr())), wrapper.WithObserver(rec),
+		wrapper.WithHedge(wrapper.HedgePolicy{Quantile: 0.95, Ratio: 1}))
+	for range 40 { // it learns what is usual
+		get(t, w.Client(), "http://greeter/")
+		rec.last(t)
+	}
+	slow.Store(true)
+	for range 10 {
+		start := time.Now()
+		if _, body := get(t, w.Client(), "http://greeter/"); body != "quick" {
+			t.Fatalf("got %q", body)
+		}
+		if d := time.Since(start); d > 5*time.Second {
+			t.Fatalf("waited %v for the lazy one", d)
+		}
+		if c := rec.last(t); c.Class != router.OK || c.Attempts > 2 {
+			t.Errorf("recorded %+v", c)
+		}
+	}
+	poll(t, "the losers to be cancelled", func() bool { return cancelled.Load() >= 4 })
+	if finished.Load() != 0 {
+		t.Error("a loser was waited for")
+	}
+}
+
+func TestOnlyIdempotentCallsAreHedged(t *testing.T) {
+	lazy := count(t, func(w http.ResponseWriter, r *http.Request) { <-time.After(50 * time.Millisecond) })
+	w := newWrapper(t, wrapper.WithRouter(instances(lazy.addr())), wrapper.WithHedge(wrapper.HedgePolicy{Quantile: 0.5, Ratio: 1}))
+	for range 30 {
+		resp, err := w.Client().Post("http://greeter/", "text/plain", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	if n := lazy.hits.Load(); n != 30 {
+		t.Errorf("30 posts were sent %d times", n)
+	}
+}
+
+func TestHedgesHaveABudget(t *testing.T) {
+	var slow atomic.Bool
+	h := func(w http.ResponseWriter, r *http.Request) {
+		if slow.Load() { // an outage: all are late
+			<-time.After(20 * time.Millisecond)
+		}
+	}
+	a, b := count(t, h), count(t, h)
+	w := newWrapper(t, wrapper.WithRouter(instances(a.addr(), b.addr())), wrapper.WithHedge(wrapper.HedgePolicy{Quantile: 0.9, Ratio: 0.1}))
+	for range 40 {
+		get(t, w.Client(), "http://greeter/")
+	}
+	before := a.hits.Load() + b.hits.Load()
+	slow.Store(true)
+	for range 100 {
+		get(t, w.Client(), "http://greeter/")
+	}
+	if n := a.hits.Load() + b.hits.Load() - before; n > 130 {
+		t.Errorf("100 calls were sent %d times, want a tenth more, and what was saved up", n)
+	}
+}
