@@ -1,0 +1,156 @@
+package router
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Gradient limits concurrency to what keeps latency near its best: the limit
+// shrinks by the ratio of the usual latency to the current one, and grows by
+// the square root of itself (after Netflix's concurrency-limits, Gradient2). It
+// begins at least, and stays between least and most.
+func Gradient(least, most int) (Limiter, error) {
+	if least < 1 || most < least {
+		return nil, fault.New(ErrInvalid, "router", "gradient limit", "", "from %d to %d, want 1 or more and no less", least, most)
+	}
+	return &gradient{least: float64(least), most: float64(most), limit: max(float64(least), min(20, float64(most)))}, nil
+}
+
+type gradient struct {
+	least, most float64
+
+	mu    sync.Mutex
+	limit float64
+	busy  int
+	usual float64 // latency, nanoseconds
+	sum   float64 // of the latencies of a batch
+	batch int
+	full  bool // the limit was reached during the batch
+}
+
+func (g *gradient) Acquire(context.Context) (Permit, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if float64(g.busy) >= g.limit-1 {
+		g.full = true
+	}
+	if float64(g.busy) >= g.limit {
+		return nil, &LimitError{Limiter: "gradient limit"}
+	}
+	g.busy++
+	return g, nil
+}
+
+// gradientTolerance is how far above the usual the latency may be before the
+// limit shrinks.
+const gradientTolerance = 1.5
+
+// Release learns from the call.
+func (g *gradient) Release(o Outcome) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.busy--
+	switch {
+	case o.Class == Cancelled || o.Class == ClientError:
+		return
+	case o.Class == Overload || o.Class == Timeout: // it said so itself
+		g.limit = max(g.least, g.limit*0.9)
+		return
+	case o.Latency <= 0 || o.Class.Failed():
+		return
+	}
+	g.sum += float64(o.Latency)
+	if g.batch++; float64(g.batch) >= g.limit {
+		g.adjust(g.sum / float64(g.batch))
+		g.sum, g.batch, g.full = 0, 0, false
+	}
+}
+
+// adjust moves the limit by the latency of a batch of calls.
+func (g *gradient) adjust(latency float64) {
+	switch {
+	case g.usual == 0:
+		g.usual = latency
+	case latency < g.usual:
+		g.usual += 0.1 * (latency - g.usual)
+	case !g.full || g.limit <= g.least:
+		// What is slow at the limit may be slow because of it: only a latency
+		// that the limit did not make is taken for the usual one.
+		g.usual += 0.02 * (latency - g.usual)
+	}
+	if !g.full { // what is not used says nothing about what could be
+		return
+	}
+	ratio := min(max(gradientTolerance*g.usual/latency, 0.5), 1)
+	next := g.limit*ratio + math.Sqrt(g.limit)
+	g.limit = min(max(g.limit+0.2*(next-g.limit), g.least), g.most)
+}
+
+// Throttle refuses calls locally with the chance max(0, (calls − k·accepted) ÷
+// (calls + pad)) over the last 10 s, so that a backend in trouble sees few
+// calls more than it can take (Site Reliability Engineering, Handling
+// Overload). Usual are k 2 and pad 8.
+func Throttle(k, pad float64) (Limiter, error) {
+	if !(k >= 1) || !(pad >= 0) {
+		return nil, fault.New(ErrInvalid, "router", "throttle", "", "k %v and pad %v, want k from 1 and pad from 0", k, pad)
+	}
+	return &throttle{k: k, pad: pad, start: time.Now()}, nil
+}
+
+const throttleSlots = 10 // of a second each
+
+type throttle struct {
+	k, pad float64
+	start  time.Time
+
+	mu    sync.Mutex
+	slots [throttleSlots]struct {
+		second        int64
+		calls, accept float64
+	}
+}
+
+// sums returns the counts of the last 10 s and the slot of this second.
+func (t *throttle) sums() (calls, accepted float64, now *struct {
+	second        int64
+	calls, accept float64
+}) {
+	second := int64(time.Since(t.start)/time.Second) + 1
+	now = &t.slots[second%throttleSlots]
+	if now.second != second {
+		now.second, now.calls, now.accept = second, 0, 0
+	}
+	for i := range t.slots {
+		if s := &t.slots[i]; s.second > second-throttleSlots {
+			calls, accepted = calls+s.calls, accepted+s.accept
+		}
+	}
+	return calls, accepted, now
+}
+
+func (t *throttle) Acquire(context.Context) (Permit, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	calls, accepted, now := t.sums()
+	now.calls++
+	if chance := (calls - t.k*accepted) / (calls + t.pad); chance > 0 && rand.Float64() < chance {
+		return nil, &LimitError{Limiter: "throttle"}
+	}
+	return t, nil
+}
+
+// Release learns from the call.
+func (t *throttle) Release(o Outcome) {
+	if o.Class.Failed() { // also overload: it was not accepted
+		return
+	}
+	t.mu.Lock()
+	_, _, now := t.sums()
+	now.accept++
+	t.mu.Unlock()
+}

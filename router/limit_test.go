@@ -1,0 +1,249 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/micro/go-platform/router"
+)
+
+func limiter(t testing.TB) func(router.Limiter, error) router.Limiter {
+	return func(l router.Limiter, err error) router.Limiter {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+}
+
+func admitted(l router.Limiter, n int) (yes int) {
+	for range n {
+		if p, err := l.Acquire(context.Background()); err == nil {
+			yes++
+			p.Release(router.Outcome{})
+		}
+	}
+	return yes
+}
+
+func TestTokenBucketLetsItsRateThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t)(router.TokenBucket(100, 10))
+		if n := admitted(l, 50); n != 10 {
+			t.Errorf("%d at once, want the burst of 10", n)
+		}
+		n := 0
+		for range 1000 {
+			time.Sleep(time.Millisecond)
+			n += admitted(l, 3)
+		}
+		if n != 100 {
+			t.Errorf("%d in a second, want 100", n)
+		}
+		admitted(l, 100)
+		_, err := l.Acquire(t.Context())
+		var limit *router.LimitError
+		if !errors.Is(err, router.ErrLimited) || !errors.As(err, &limit) || limit.After <= 0 || limit.After > 10*time.Millisecond {
+			t.Errorf("got %v, want a wait of up to 10 ms", err)
+		}
+	})
+}
+
+func TestTokenBucketIsExactUnderContention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t)(router.TokenBucket(1, 100))
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		total := 0
+		for range 8 {
+			wg.Go(func() {
+				n := admitted(l, 100)
+				mu.Lock()
+				total += n
+				mu.Unlock()
+			})
+		}
+		wg.Wait()
+		if total != 100 {
+			t.Errorf("%d of 800 got through, want 100", total)
+		}
+	})
+}
+
+func TestWaitObeysItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t)(router.TokenBucket(1, 1))
+		start := time.Now()
+		for range 3 {
+			if _, err := router.Wait(t.Context(), l); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := time.Since(start); d != 2*time.Second {
+			t.Errorf("three took %v, want 2s", d)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		start = time.Now()
+		if _, err := router.Wait(ctx, l); !errors.Is(err, router.ErrLimited) || time.Since(start) != 0 {
+			t.Errorf("a wait in vain: %v after %v, want ErrLimited at once", err, time.Since(start))
+		}
+		gone, stop := context.WithCancel(t.Context())
+		go func() { time.Sleep(100 * time.Millisecond); stop() }()
+		if _, err := router.Wait(gone, l); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want canceled", err)
+		}
+	})
+}
+
+type keyName struct{}
+
+func TestKeyedLimitsEachKeyAndBoundsTheirNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t)(router.Keyed(func(ctx context.Context) string { s, _ := ctx.Value(keyName{}).(string); return s }, 1, 2, 3))
+		try := func(key string) bool {
+			_, err := l.Acquire(context.WithValue(t.Context(), keyName{}, key))
+			return err == nil
+		}
+		for _, key := range []string{"a", "b", "c"} {
+			if !try(key) || !try(key) || try(key) {
+				t.Errorf("key %s is not limited to its burst of 2", key)
+			}
+		}
+		for i := range 10 {
+			try(fmt.Sprint(i))
+		}
+		if !try("a") {
+			t.Error("a key that was forgotten does not begin anew")
+		}
+	})
+}
+
+func TestConcurrencyIsBounded(t *testing.T) {
+	l := limiter(t)(router.Concurrency(2))
+	a, err1 := l.Acquire(t.Context())
+	_, err2 := l.Acquire(t.Context())
+	if _, err := l.Acquire(t.Context()); err1 != nil || err2 != nil || !errors.Is(err, router.ErrLimited) {
+		t.Fatalf("got %v, %v, %v", err1, err2, err)
+	}
+	a.Release(router.Outcome{})
+	if _, err := l.Acquire(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.Acquire(t.Context()); err == nil {
+		t.Error("one Release made two places")
+	}
+}
+
+// queue is a server that works at up to 10 calls at a time without delay.
+func TestGradientFindsWhatTheServerCanTake(t *testing.T) {
+	l := limiter(t)(router.Gradient(1, 1000))
+	const capacity = 40
+	var limit int
+	for range 2000 {
+		var open []router.Permit
+		for range 200 {
+			p, err := l.Acquire(t.Context())
+			if err != nil {
+				break
+			}
+			open = append(open, p)
+		}
+		limit = len(open)
+		for _, p := range open {
+			latency := 10 * time.Millisecond
+			if limit > capacity { // the rest waits
+				latency = latency * time.Duration(limit) / capacity
+			}
+			p.Release(router.Outcome{Latency: latency})
+		}
+	}
+	if limit < capacity/2 || limit > 4*capacity {
+		t.Errorf("the limit settled at %d for a server that takes %d", limit, capacity)
+	}
+	for range 100 {
+		if p, err := l.Acquire(t.Context()); err == nil {
+			p.Release(router.Outcome{Class: router.Overload})
+		}
+	}
+	n := 0
+	for ; ; n++ {
+		if _, err := l.Acquire(t.Context()); err != nil {
+			break
+		}
+	}
+	if n > 2 {
+		t.Errorf("after 100 refusals %d calls get through at once, want the least", n)
+	}
+}
+
+func TestThrottleSparesABackendInTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t)(router.Throttle(2, 8))
+		through := func(class router.Class) (n int) {
+			for range 1000 {
+				time.Sleep(10 * time.Millisecond)
+				if p, err := l.Acquire(t.Context()); err == nil {
+					n++
+					p.Release(router.Outcome{Class: class})
+				}
+			}
+			return n
+		}
+		if n := through(router.OK); n != 1000 {
+			t.Errorf("%d of 1000 calls to a healthy backend got through, want all", n)
+		}
+		through(router.ServerError)
+		if n := through(router.ServerError); n > 50 {
+			t.Errorf("%d of 1000 calls to a dead backend got through, want a few", n)
+		}
+		for range 8 { // what gets through at most doubles in the 10 s of a window
+			through(router.OK)
+		}
+		if n := through(router.OK); n != 1000 {
+			t.Errorf("%d of 1000 calls got through after it came back, want all", n)
+		}
+	})
+}
+
+func TestBadLimitsAreRefused(t *testing.T) {
+	key := func(context.Context) string { return "" }
+	for name, f := range map[string]func() (router.Limiter, error){
+		"rate":        func() (router.Limiter, error) { return router.TokenBucket(0, 1) },
+		"burst":       func() (router.Limiter, error) { return router.TokenBucket(1, 0) },
+		"key":         func() (router.Limiter, error) { return router.Keyed(nil, 1, 1, 1) },
+		"keys":        func() (router.Limiter, error) { return router.Keyed(key, 1, 1, 0) },
+		"concurrency": func() (router.Limiter, error) { return router.Concurrency(0) },
+		"gradient":    func() (router.Limiter, error) { return router.Gradient(5, 4) },
+		"throttle":    func() (router.Limiter, error) { return router.Throttle(0.5, 8) },
+	} {
+		if _, err := f(); !errors.Is(err, router.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
+}
+
+func BenchmarkLimiters(b *testing.B) {
+	ctx := context.Background()
+	for name, l := range map[string]router.Limiter{
+		"token":       limiter(b)(router.TokenBucket(1e9, 1000)),
+		"concurrency": limiter(b)(router.Concurrency(1000)),
+		"gradient":    limiter(b)(router.Gradient(1, 1000)),
+		"throttle":    limiter(b)(router.Throttle(2, 8)),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if p, err := l.Acquire(ctx); err == nil {
+					p.Release(router.Outcome{Latency: time.Millisecond})
+				}
+			}
+		})
+	}
+}

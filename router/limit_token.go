@@ -1,0 +1,135 @@
+package router
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// TokenBucket lets perSecond calls through on average, and up to burst at once.
+// It is one atomic word (the virtual scheduling of GCRA, ITU-T I.371).
+func TokenBucket(perSecond float64, burst int) (Limiter, error) {
+	if !(perSecond > 0) || perSecond > 1e9 || burst < 1 {
+		return nil, fault.New(ErrInvalid, "router", "token bucket", "", "%v a second and burst %d, want more than 0", perSecond, burst)
+	}
+	return newTokenBucket(perSecond, burst), nil
+}
+
+type tokenBucket struct {
+	each, slack time.Duration // between two calls; how far ahead of it they may come
+	start       time.Time
+	next        atomic.Int64 // when the next call is due, since start
+}
+
+func newTokenBucket(perSecond float64, burst int) *tokenBucket {
+	each := time.Duration(float64(time.Second) / perSecond)
+	return &tokenBucket{each: max(each, 1), slack: time.Duration(burst-1) * max(each, 1), start: time.Now()}
+}
+
+func (b *tokenBucket) Acquire(context.Context) (Permit, error) {
+	if wait := b.take(); wait > 0 {
+		return nil, &LimitError{Limiter: "token bucket", After: wait}
+	}
+	return free{}, nil
+}
+
+// take takes a token, or returns how long until there is one.
+func (b *tokenBucket) take() time.Duration {
+	now := time.Since(b.start)
+	for {
+		due := b.next.Load()
+		if early := time.Duration(due) - now; early > b.slack {
+			return early - b.slack
+		}
+		if b.next.CompareAndSwap(due, max(due, int64(now))+int64(b.each)) {
+			return 0
+		}
+	}
+}
+
+// full reports whether nothing was taken lately.
+func (b *tokenBucket) full() bool { return time.Duration(b.next.Load()) <= time.Since(b.start) }
+
+// Keyed limits each key of a call by a token bucket of its own. It keeps at
+// most maxKeys buckets; when there are more, those used longest ago are
+// forgotten, and their keys begin anew.
+func Keyed(key func(ctx context.Context) string, perSecond float64, burst, maxKeys int) (Limiter, error) {
+	if _, err := TokenBucket(perSecond, burst); err != nil {
+		return nil, err
+	}
+	if key == nil || maxKeys < 1 {
+		return nil, fault.New(ErrInvalid, "router", "keyed limit", "", "%d keys, or no key function", maxKeys)
+	}
+	return &keyed{key: key, rate: perSecond, burst: burst, max: maxKeys, buckets: map[string]*list.Element{}, order: list.New()}, nil
+}
+
+type keyed struct {
+	key   func(context.Context) string
+	rate  float64
+	burst int
+	max   int
+
+	mu      sync.Mutex
+	buckets map[string]*list.Element
+	order   *list.List // newest first
+}
+
+type keyedBucket struct {
+	key string
+	*tokenBucket
+}
+
+func (k *keyed) Acquire(ctx context.Context) (Permit, error) {
+	if wait := k.bucket(k.key(ctx)).take(); wait > 0 {
+		return nil, &LimitError{Limiter: "keyed limit", After: wait}
+	}
+	return free{}, nil
+}
+
+func (k *keyed) bucket(key string) *keyedBucket {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if e := k.buckets[key]; e != nil {
+		k.order.MoveToFront(e)
+		return e.Value.(*keyedBucket)
+	}
+	if len(k.buckets) >= k.max {
+		oldest := k.order.Back()
+		delete(k.buckets, k.order.Remove(oldest).(*keyedBucket).key)
+	}
+	b := &keyedBucket{key, newTokenBucket(k.rate, k.burst)}
+	k.buckets[key] = k.order.PushFront(b)
+	return b
+}
+
+// Concurrency lets at most n calls through at the same time.
+func Concurrency(n int) (Limiter, error) {
+	if n < 1 {
+		return nil, fault.New(ErrInvalid, "router", "concurrency limit", "", "%d calls, want 1 or more", n)
+	}
+	return &concurrency{limit: int64(n)}, nil
+}
+
+type concurrency struct {
+	limit int64
+	busy  atomic.Int64
+}
+
+func (c *concurrency) Acquire(context.Context) (Permit, error) {
+	if c.busy.Add(1) > c.limit {
+		c.busy.Add(-1)
+		return nil, &LimitError{Limiter: "concurrency limit"}
+	}
+	return c, nil
+}
+
+// Release makes the limiter its own permit, so that a call costs no allocation.
+func (c *concurrency) Release(Outcome) { c.busy.Add(-1) }
+
+// String says what the bucket allows.
+func (b *tokenBucket) String() string { return fmt.Sprintf("%v between calls", b.each) }
