@@ -96,35 +96,30 @@ func handOff(b *testing.B, pairs ...[2]locker) {
 
 func waits(b *testing.B, pair [2]locker) []float64 {
 	const enough = 40
-	var mu gosync.Mutex
 	var all []float64
-	var released atomic.Int64 // when, 0: not since the last grant
+	var released atomic.Int64
+	granted := [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)} // to the other one
 	var wg gosync.WaitGroup
 	for party, l := range pair {
 		wg.Go(func() {
-			for n := 0; ; n++ {
-				mu.Lock()
-				finished := len(all) >= enough
-				mu.Unlock()
-				if finished {
-					return
-				}
+			defer close(granted[party])
+			if party == 1 {
+				<-granted[0] // begins to wait while the other holds
+			}
+			for n := range enough {
 				unlock, err := l.lock("hand-off")
 				if err != nil {
 					b.Error(err)
 					return
 				}
-				if at := released.Swap(0); at > 0 {
-					mu.Lock()
-					all = append(all, float64(time.Now().UnixNano()-at))
-					mu.Unlock()
+				if at := released.Load(); at > 0 {
+					all = append(all, float64(time.Now().UnixNano()-at)) // guarded by the lock
 				}
+				granted[party] <- struct{}{}
 				<-time.After(time.Duration(5+(n*7+party*3)%16) * time.Millisecond)
 				released.Store(time.Now().UnixNano())
 				unlock()
-				// The other one's turn: a holder that takes the lock again at
-				// once would measure itself.
-				<-time.After(2 * time.Millisecond)
+				<-granted[1-party] // a holder that came again at once would measure itself
 			}
 		})
 	}
