@@ -66,6 +66,12 @@ func FromContext(ctx context.Context) Span {
 	return idle{}
 }
 
+// ContextWithSpan returns a context that carries s, for implementations of
+// Tracer; the context that Start returns has its span already.
+func ContextWithSpan(ctx context.Context, s Span) context.Context {
+	return context.WithValue(ctx, contextKey{}, s)
+}
+
 // ContextWithRemote returns a context in which the next Start continues the
 // trace of sc. Extract does this for headers.
 func ContextWithRemote(ctx context.Context, sc SpanContext) context.Context {

@@ -45,3 +45,24 @@ func WithRemote(e Endpoint) SpanOption {
 func WithLink(sc SpanContext, tags ...Tag) SpanOption {
 	return SpanOption{func(o *spanOptions) { o.links = append(o.links, Link{Context: sc, Tags: tags}) }}
 }
+
+// StartOptions are the options of a span, for implementations of Tracer.
+type StartOptions struct {
+	Kind   Kind
+	Start  time.Time   // zero: now
+	Root   bool        // begin a new trace
+	Parent SpanContext // valid: continue this one
+	Remote Endpoint
+	Links  []Link
+}
+
+// SpanOptions collects options, for implementations of Tracer.
+func SpanOptions(opts ...SpanOption) StartOptions {
+	var o spanOptions
+	for _, opt := range opts {
+		if opt.apply != nil {
+			opt.apply(&o)
+		}
+	}
+	return StartOptions{Kind: o.kind, Start: o.start, Root: o.root, Parent: o.parent, Remote: o.remote, Links: o.links}
+}

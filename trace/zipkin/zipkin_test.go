@@ -130,7 +130,9 @@ func TestCollectorReadsZipkin(t *testing.T) {
 	if err := tr.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	lines := c.Await(t, "received", func(lines []string) bool { return strings.Contains(strings.Join(lines, "\n"), s.Context().SpanID.String()) })
+	lines := c.Await(t, "received", func(lines []string) bool {
+		return strings.Contains(strings.Join(lines, "\n"), s.Context().SpanID.String())
+	})
 	for _, line := range lines {
 		if !strings.Contains(line, s.Context().SpanID.String()) {
 			continue

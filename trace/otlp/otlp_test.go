@@ -1,0 +1,177 @@
+package otlp_test
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/trace"
+	"github.com/micro/go-platform/trace/otlp"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// server is an OTLP receiver that answers as told.
+type server struct {
+	*httptest.Server
+	mu     sync.Mutex
+	bodies [][]byte
+	pings  int
+}
+
+func newServer(t testing.TB, answer func(w http.ResponseWriter, n int)) *server {
+	s := &server{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body io.Reader = r.Body
+		if r.Header.Get("Content-Encoding") == "gzip" {
+			body, _ = gzip.NewReader(r.Body)
+		}
+		b, _ := io.ReadAll(body)
+		if r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s %s", r.Method, r.URL, r.Header)
+		}
+		if string(b) == `{"resourceSpans":[]}` {
+			return
+		}
+		s.mu.Lock()
+		s.bodies = append(s.bodies, b)
+		n := len(s.bodies)
+		s.mu.Unlock()
+		if answer != nil {
+			answer(w, n)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestRequest(t *testing.T) {
+	s := newServer(t, nil)
+	tr, err := trace.New(otlp.Backend(s.URL, otlp.WithResource(slog.String("deployment.environment", "dev"))), trace.WithLocal(trace.Endpoint{Service: "Shop", Address: "10.0.0.1:80"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Unix(1767322800, 123456789)
+	other := trace.SpanContext{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, State: "a=b"}
+	ctx := trace.ContextWithRemote(t.Context(), trace.SpanContext{TraceID: trace.TraceID{7}, SpanID: trace.SpanID{8}, Flags: trace.Sampled, State: "x=y"})
+	_, span := tr.Start(ctx, "Charge", trace.WithKind(trace.Client), trace.WithStart(start), trace.WithRemote(trace.Endpoint{Service: "bank", Address: "10.0.0.2:443"}), trace.WithLink(other))
+	span.Tag("s", "ä\xff")
+	span.TagInt("i", math.MinInt64)
+	span.TagFloat("f", 2.5)
+	span.TagFloat("nan", math.NaN())
+	span.TagBool("b", false)
+	span.Error(errors.New("refused"))
+	span.EndAt(start.Add(time.Millisecond))
+	if err := tr.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"Shop"}},{"key":"host.address","value":{"stringValue":"10.0.0.1:80"}},` +
+		`{"key":"deployment.environment","value":{"stringValue":"dev"}}]},"scopeSpans":[{"scope":{"name":"github.com/micro/go-platform/trace"},"spans":[{` +
+		`"traceId":"07000000000000000000000000000000","spanId":"` + span.Context().SpanID.String() + `","parentSpanId":"0800000000000000","traceState":"x=y","flags":257,"name":"Charge","kind":3,` +
+		`"startTimeUnixNano":"1767322800123456789","endTimeUnixNano":"1767322800124456789","attributes":[{"key":"s","value":{"stringValue":"ä\ufffd"}},{"key":"i","value":{"intValue":"-9223372036854775808"}},` +
+		`{"key":"f","value":{"doubleValue":2.5}},{"key":"nan","value":{"doubleValue":"NaN"}},{"key":"b","value":{"boolValue":false}},{"key":"peer.service","value":{"stringValue":"bank"}},` +
+		`{"key":"network.peer.address","value":{"stringValue":"10.0.0.2"}},{"key":"network.peer.port","value":{"intValue":"443"}}],` +
+		`"links":[{"traceId":"01000000000000000000000000000000","spanId":"0200000000000000","traceState":"a=b"}],"status":{"message":"refused","code":2}}]}]}]}`
+	if got := string(s.bodies[0]); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestAnswersOfTheServer(t *testing.T) {
+	for _, c := range []struct {
+		code    int
+		retries bool
+	}{{400, false}, {404, false}, {500, false}, {429, true}, {502, true}, {503, true}, {504, true}} {
+		s := newServer(t, func(w http.ResponseWriter, n int) {
+			if n == 1 {
+				http.Error(w, "no", c.code)
+			}
+		})
+		tr, err := trace.New(otlp.Backend(s.URL))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, span := tr.Start(t.Context(), "x")
+		span.End()
+		err = tr.Close(t.Context())
+		st := tr.Stats().Reporters[0]
+		if c.retries && (err != nil || st.Sent != 1 || st.Retries != 1) || !c.retries && (!errors.Is(err, trace.ErrDropped) || st.Failed != 1) {
+			t.Errorf("%d: %v, %+v", c.code, err, st)
+		}
+	}
+}
+
+func TestPartialSuccessIsCounted(t *testing.T) {
+	for _, answer := range []string{`{"partialSuccess":{"rejectedSpans":"3","errorMessage":"x"}}`, `{"partialSuccess":{"rejectedSpans":3}}`} {
+		s := newServer(t, func(w http.ResponseWriter, _ int) { io.WriteString(w, answer) })
+		tr, err := trace.New(otlp.Backend(s.URL))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			_, span := tr.Start(t.Context(), "x")
+			span.End()
+		}
+		err = tr.Close(t.Context())
+		if st := tr.Stats().Reporters[0]; st.Sent != 7 || st.Rejected != 3 || !errors.Is(err, trace.ErrDropped) {
+			t.Errorf("%s: %+v, %v", answer, st, err)
+		}
+	}
+}
+
+func TestBackendRefusesWhatCannotBe(t *testing.T) {
+	for name, opt := range map[string]trace.Option{
+		"no address": otlp.Backend(""), "scheme": otlp.Backend("grpc://x"), "nil option": otlp.Backend("x", nil), "nil client": otlp.Backend("x", otlp.WithClient(nil)),
+	} {
+		if _, err := trace.New(opt); !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace/otlp: open: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	if _, err := trace.New(otlp.Backend(addr)); !errors.Is(err, trace.ErrUnavailable) || !strings.Contains(err.Error(), addr) {
+		t.Errorf("%v", err)
+	}
+}
+
+func ExampleBackend() {
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var body struct {
+			ResourceSpans []struct {
+				ScopeSpans []struct{ Spans []struct{ Name string } }
+			}
+		}
+		if json.NewDecoder(r.Body).Decode(&body) == nil && len(body.ResourceSpans) > 0 {
+			fmt.Println(r.URL.Path, body.ResourceSpans[0].ScopeSpans[0].Spans[0].Name)
+		}
+	}))
+	defer collector.Close()
+
+	tr, err := trace.New(otlp.Backend(collector.URL), trace.WithService("greeter"))
+	if err != nil {
+		panic(err)
+	}
+	_, span := tr.Start(context.Background(), "hello")
+	span.End()
+	if err := tr.Close(context.Background()); err != nil {
+		panic(err)
+	}
+	// Output: /v1/traces hello
+}
