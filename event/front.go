@@ -110,7 +110,6 @@ func (f *front) publish(ctx context.Context, records []*Record, limits bool) err
 	if err := ctx.Err(); err != nil {
 		return f.wrap("publish", "", err)
 	}
-	cause, _ := CauseFromContext(ctx)
 	now := time.Now().UTC()
 	filled := make([]Record, len(records))
 	list := make([]*Record, len(records))
@@ -120,26 +119,7 @@ func (f *front) publish(ctx context.Context, records []*Record, limits bool) err
 		}
 		c := &filled[i]
 		*c = *r
-		c.Position = ""
-		if c.ID == "" {
-			c.ID = NewID()
-		}
-		if c.Source == "" {
-			c.Source = f.o.source
-		}
-		if c.RootID == "" {
-			if c.RootID = cause.RootID; c.RootID == "" {
-				c.RootID = c.ID
-			}
-		}
-		if c.ParentID == "" {
-			c.ParentID = cause.ParentID
-		}
-		if c.Time.IsZero() {
-			c.Time = now
-		} else {
-			c.Time = c.Time.UTC().Round(0)
-		}
+		c.fill(ctx, f.o.source, now)
 		if f.o.inject != nil {
 			if c.Metadata = maps.Clone(c.Metadata); c.Metadata == nil {
 				c.Metadata = map[string]string{}

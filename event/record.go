@@ -1,10 +1,12 @@
 package event
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -67,6 +69,43 @@ func NewID() string {
 	hex.Encode(s[24:], u[10:])
 	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
 	return string(s[:])
+}
+
+// fill gives a record what Publish promises.
+func (r *Record) fill(ctx context.Context, source string, now time.Time) {
+	cause, _ := CauseFromContext(ctx)
+	r.Position = ""
+	if r.ID == "" {
+		r.ID = NewID()
+	}
+	if r.Source == "" {
+		r.Source = source
+	}
+	if r.RootID == "" {
+		if r.RootID = cause.RootID; r.RootID == "" {
+			r.RootID = r.ID
+		}
+	}
+	if r.ParentID == "" {
+		r.ParentID = cause.ParentID
+	}
+	if r.Time.IsZero() {
+		r.Time = now
+	} else {
+		r.Time = r.Time.UTC().Round(0)
+	}
+}
+
+// Prepare returns a copy of r with ID, Time, RootID and ParentID as Publish
+// would give them now, and says what is wrong with it, except for the size of
+// Data: for what publishes later, as an outbox does.
+func Prepare(ctx context.Context, r *Record) (*Record, error) {
+	if r == nil {
+		return nil, invalidf("nil record")
+	}
+	c := r.Clone()
+	c.fill(ctx, "", time.Now().UTC())
+	return c, c.check(math.MaxInt)
 }
 
 // Limits of what a record may hold. That of Data is set by WithMaxBytes.

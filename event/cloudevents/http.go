@@ -1,0 +1,175 @@
+package cloudevents
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Content types of the JSON format.
+const (
+	TypeJSON  = "application/cloudevents+json"
+	TypeBatch = "application/cloudevents-batch+json"
+)
+
+// SetHeaders writes a record's attributes as headers of a message in binary
+// mode, whose body is the record's Data.
+func SetHeaders(h http.Header, r *event.Record) {
+	for k, v := range attributesOf(r) {
+		if k == "datacontenttype" {
+			h.Set("Content-Type", v)
+			continue
+		}
+		h.Set("Ce-"+k, escape(v))
+	}
+}
+
+// FromMessage reads the record, or in batched mode the records, of an HTTP
+// message in any mode.
+func FromMessage(h http.Header, body []byte) ([]*event.Record, error) {
+	t, params, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	if strings.HasPrefix(t, "application/cloudevents") {
+		if c := params["charset"]; c != "" && !strings.EqualFold(c, "utf-8") {
+			return nil, invalidf("charset %q, want UTF-8", c)
+		}
+	}
+	switch {
+	case t == TypeBatch:
+		var list []json.RawMessage
+		if err := json.Unmarshal(body, &list); err != nil {
+			return nil, invalidf("not a JSON array: %w", err)
+		}
+		records := make([]*event.Record, len(list))
+		for i, b := range list {
+			var err error
+			if records[i], err = Unmarshal(b); err != nil {
+				return nil, err
+			}
+		}
+		return records, nil
+	case t == TypeJSON:
+		r, err := Unmarshal(body)
+		return []*event.Record{r}, err
+	case strings.HasPrefix(t, "application/cloudevents"):
+		return nil, invalidf("content type %q, want %s or %s", t, TypeJSON, TypeBatch)
+	}
+	a := map[string]string{}
+	for k, vs := range h {
+		if name, ok := strings.CutPrefix(strings.ToLower(k), "ce-"); ok && len(vs) > 0 {
+			v, err := unescape(vs[0])
+			if err != nil {
+				return nil, invalidf("header %s: %w", k, err)
+			}
+			if name == "data" || name == "data_base64" || name == "datacontenttype" {
+				return nil, invalidf("header %s", k)
+			}
+			a[name] = v
+		}
+	}
+	if c := h.Get("Content-Type"); c != "" {
+		a["datacontenttype"] = c
+	}
+	r, err := recordOf(a)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > 0 {
+		r.Data = body
+	}
+	return []*event.Record{r}, nil
+}
+
+// escape writes what headers can't carry as percent signs and hex digits.
+func escape(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == '"' || c == '%' || c >= 0x7f {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// unescape reads what escape wrote, and quoted strings, which are allowed too.
+func unescape(s string) (string, error) {
+	if len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"' {
+		s = strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(s[1 : len(s)-1])
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			b.WriteByte(s[i])
+			continue
+		}
+		var c byte
+		if i+2 >= len(s) {
+			return "", errors.New("a percent sign without two hex digits")
+		}
+		if _, err := fmt.Sscanf(s[i+1:i+3], "%02x", &c); err != nil {
+			return "", errors.New("a percent sign without two hex digits")
+		}
+		b.WriteByte(c)
+		i += 2
+	}
+	return b.String(), nil
+}
+
+// maxBody is what Handler reads of a message.
+const maxBody = 4 << 20
+
+// Handler publishes the CloudEvents that are posted to it, in any mode. It
+// answers 202 when they are in the stream, 400 and 413 for what is wrong with
+// them, 503 when the stream did not take them: the sender should try again.
+func Handler(s event.Stream) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method != http.MethodPost {
+			w.Header().Set("Allow", http.MethodPost)
+			http.Error(w, "want POST", http.StatusMethodNotAllowed)
+			return
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+			return
+		}
+		if err != nil {
+			http.Error(w, "reading the body failed", http.StatusBadRequest)
+			return
+		}
+		records, err := FromMessage(req.Header, body)
+		if err == nil {
+			err = s.Publish(req.Context(), records...)
+		}
+		switch {
+		case err == nil:
+			w.WriteHeader(http.StatusAccepted)
+		case errors.Is(err, event.ErrTooLarge):
+			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		case errors.Is(err, event.ErrInvalid):
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		default: // nothing of the backend for a stranger to read
+			http.Error(w, "not published", http.StatusServiceUnavailable)
+		}
+	})
+}
+
+// NewRequest returns a request that posts a record in binary mode.
+func NewRequest(url string, r *event.Record) (*http.Request, error) {
+	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(r.Data))
+	if err != nil {
+		return nil, fault.Wrap("event/cloudevents", "request", "", fault.Mark(fault.Invalid, err))
+	}
+	SetHeaders(req.Header, r)
+	return req, nil
+}

@@ -1,0 +1,221 @@
+package outbox_test
+
+import (
+	"context"
+	dbsql "database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/outbox"
+	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func each(t *testing.T, f func(t *testing.T, db *dbsql.DB, d outbox.Dialect)) {
+	for name, c := range map[string]struct {
+		kind sql.Kind
+		addr func(t *testing.T) string
+	}{
+		"sqlite":   {sql.SQLite, func(t *testing.T) string { return filepath.Join(t.TempDir(), "x.db") }},
+		"mysql":    {sql.MySQL, func(t *testing.T) string { return servertest.MariaDB(t).DSN() + "mysql" }},
+		"postgres": {sql.Postgres, func(t *testing.T) string { return servertest.Postgres(t).DSN() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			db, err := sql.Open(sql.Config{Kind: c.kind, Address: c.addr(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { db.Close() })
+			f(t, db.DB, outbox.Dialect(c.kind))
+		})
+	}
+}
+
+func stream(t *testing.T, opts ...event.Option) event.Stream {
+	s, err := event.New(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(context.Background()) })
+	return s
+}
+
+func open(t *testing.T, db *dbsql.DB, d outbox.Dialect) *outbox.Outbox {
+	t.Helper()
+	b, err := outbox.Open(t.Context(), db, d, outbox.WithInterval(10*time.Millisecond), outbox.WithTurn(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// relay runs a relay until the returned function is called.
+func relay(t *testing.T, b *outbox.Outbox, s event.Stream) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := b.Relay(ctx, s); !errors.Is(err, context.Canceled) {
+			t.Errorf("Relay = %v, want the context's error", err)
+		}
+	})
+	once := sync.OnceFunc(func() { cancel(); wg.Wait() })
+	t.Cleanup(once)
+	return once
+}
+
+func subjects(t *testing.T, s event.Stream) []string {
+	got := []string{}
+	for r, err := range s.Query(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, r.Subject)
+	}
+	return got
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 15 s: %s", what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func TestCommittedIsPublishedInOrderAndRolledBackIsNot(t *testing.T) {
+	each(t, func(t *testing.T, db *dbsql.DB, d outbox.Dialect) {
+		b, s := open(t, db, d), stream(t)
+		want := []string{}
+		for i := range 250 {
+			tx, err := db.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx := event.ContextWithCause(t.Context(), event.Cause{RootID: "root", ParentID: "parent"})
+			if err := b.Publish(ctx, tx, &event.Record{Type: "t", Subject: fmt.Sprint(i)}); err != nil {
+				t.Fatal(err)
+			}
+			if i%5 == 4 {
+				tx.Rollback()
+				continue
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, fmt.Sprint(i))
+		}
+		if n, _, err := b.Pending(t.Context()); err != nil || n != 200 {
+			t.Errorf("Pending = %d, %v, want 200", n, err)
+		}
+		relay(t, b, s)
+		relay(t, open(t, db, d), s) // another process's; one works at a time
+		b.Poke()
+		eventually(t, "all published", func() bool { n, _, _ := b.Pending(t.Context()); return n == 0 && len(subjects(t, s)) >= 200 })
+		if got := subjects(t, s); !slices.Equal(got, want) {
+			t.Errorf("published %v\nwant %v", got, want)
+		}
+		for r := range s.Query(t.Context(), event.Limit(1)) {
+			if r.RootID != "root" || r.ParentID != "parent" || r.ID == "" || time.Since(r.Time) > time.Minute {
+				t.Errorf("published %+v", r)
+			}
+		}
+	})
+}
+
+// flaky is a stream that is away at first, and then loses replies.
+type flaky struct {
+	event.Stream
+	mu    sync.Mutex
+	calls int
+}
+
+func (f *flaky) Publish(ctx context.Context, rs ...*event.Record) error {
+	f.mu.Lock()
+	f.calls++
+	n := f.calls
+	f.mu.Unlock()
+	switch n {
+	case 1:
+		return event.ErrUnavailable
+	case 2:
+		f.Stream.Publish(ctx, rs...)
+		return event.ErrUnknownOutcome
+	}
+	return f.Stream.Publish(ctx, rs...)
+}
+
+func TestRelayGoesOnOverErrorsAtLeastOnce(t *testing.T) {
+	db, err := sql.Open(sql.Config{Kind: sql.SQLite, Address: filepath.Join(t.TempDir(), "x.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	b, s := open(t, db.DB, outbox.SQLite), stream(t)
+	if err := b.Publish(t.Context(), db, &event.Record{ID: "1", Type: "t", Subject: "0"}, &event.Record{ID: "2", Type: "t", Subject: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	stop := relay(t, b, &flaky{Stream: s})
+	eventually(t, "published", func() bool { n, _, _ := b.Pending(t.Context()); return n == 0 })
+	stop()
+	if got := subjects(t, s); !slices.Equal(got, []string{"0", "1", "0", "1"}) {
+		t.Errorf("published %v, want both twice in order: the first reply was lost", got)
+	}
+}
+
+func TestRefusedRecordDoesNotHoldUpOthers(t *testing.T) {
+	db, err := sql.Open(sql.Config{Kind: sql.SQLite, Address: filepath.Join(t.TempDir(), "x.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	b, s := open(t, db.DB, outbox.SQLite), stream(t, event.WithMaxBytes(10))
+	err = b.Publish(t.Context(), db, &event.Record{Type: "t", Subject: "0"}, &event.Record{Type: "t", Subject: "large", Data: make([]byte, 11)}, &event.Record{Type: "t", Subject: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("INSERT INTO event_outbox (record) VALUES ('nonsense')"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Publish(t.Context(), db, &event.Record{Type: "t", Subject: "2"}); err != nil {
+		t.Fatal(err)
+	}
+	relay(t, b, s)
+	eventually(t, "the others are published", func() bool { n, refused, _ := b.Pending(t.Context()); return n == 0 && refused == 2 })
+	if got := subjects(t, s); !slices.Equal(got, []string{"0", "1", "2"}) {
+		t.Errorf("published %v", got)
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	if _, err := outbox.Open(t.Context(), nil, outbox.SQLite); !errors.Is(err, event.ErrInvalid) {
+		t.Errorf("nil database: %v", err)
+	}
+	db, err := sql.Open(sql.Config{Kind: sql.SQLite, Address: filepath.Join(t.TempDir(), "x.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for name, opt := range map[string]outbox.Option{"nil": nil, "logger": outbox.WithLogger(nil), "interval": outbox.WithInterval(0), "turn": outbox.WithTurn(0)} {
+		if _, err := outbox.Open(t.Context(), db.DB, outbox.SQLite, opt); !errors.Is(err, event.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	b := open(t, db.DB, outbox.SQLite)
+	for name, r := range map[string]*event.Record{"nil": nil, "type": {}} {
+		if err := b.Publish(t.Context(), db, r); !errors.Is(err, event.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
