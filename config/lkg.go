@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,9 +103,18 @@ func (s *savedFile) parts(l *layer) ([]*tree, time.Time) {
 	return src.trees, src.Saved
 }
 
-// save writes the file if what it holds has changed. A layer whose content is
-// itself restored keeps its time. Nothing is written while the newest content
-// is refused.
+// saveEvery is how often the file is written anew without a change: its age is
+// that of the knowledge that the content is good.
+func (c *front) saveEvery() time.Duration {
+	if c.savedAge > 0 {
+		return max(c.savedAge/4, time.Minute)
+	}
+	return time.Hour
+}
+
+// save writes the file. A layer whose content is itself restored keeps its time;
+// one that can't be read was good until it failed. Nothing is written while the
+// newest content is refused.
 func (c *front) save() {
 	if c.saved == "" {
 		return
@@ -130,9 +138,12 @@ func (c *front) write() error {
 	var f savedFile
 	for _, l := range c.sources {
 		l.mu.Lock()
-		s := savedSource{Name: l.src.Name(), Saved: l.lastGood, Revision: l.revision}
-		if !l.restored.IsZero() {
+		s := savedSource{Name: l.src.Name(), Saved: time.Now(), Revision: l.revision} // followed, and nothing newer was heard of …
+		switch {
+		case !l.restored.IsZero():
 			s.Saved = l.restored
+		case l.err != nil: // … until then
+			s.Saved = l.since
 		}
 		parts, have := l.parts, l.have
 		l.mu.Unlock()
@@ -158,9 +169,6 @@ func (c *front) write() error {
 // replaceFile writes a file that only its owner can read, so that a crash
 // leaves the old or the new content.
 func replaceFile(name string, data []byte) error {
-	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, data) {
-		return nil
-	}
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*") // mode 0600
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/config"
@@ -112,4 +113,33 @@ func TestSavedFileThatCanNotBeWrittenShowsInHealth(t *testing.T) {
 	if h := c.Health(); h.Unsaved == nil || !h.OK {
 		t.Errorf("got %+v, want Unsaved", h)
 	}
+}
+
+func TestContentThatIsFollowedDoesNotGrowOld(t *testing.T) {
+	saved := filepath.Join(t.TempDir(), "good.json")
+	synctest.Test(t, func(t *testing.T) {
+		m := config.NewMemory("m", []byte(`{"n":1}`))
+		start := func() (config.Config, error) {
+			return config.New(config.WithSource(m), config.WithLastKnownGood(saved, time.Hour))
+		}
+		c, err := start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(24 * time.Hour) // without a change
+		m.Update(config.Content{}, errAway)
+		time.Sleep(30 * time.Minute)
+		c.Close()
+		if c, err = start(); err != nil {
+			t.Fatalf("30 minutes after the source went away: %v", err)
+		}
+		if age := time.Since(c.Health().Restored); age < 30*time.Minute || age > time.Hour {
+			t.Errorf("age is %v, want that since the source went away, about", age)
+		}
+		time.Sleep(time.Hour)
+		c.Close()
+		if _, err = start(); !errors.Is(err, config.ErrUnavailable) {
+			t.Errorf("later: got %v, want ErrUnavailable", err)
+		}
+	})
 }

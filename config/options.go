@@ -156,8 +156,9 @@ func WithOnHealth(f func(Health)) Option {
 	}
 }
 
-// WithLastKnownGood keeps the content of all sources in a file each time it was
-// accepted, readable by its owner only. If a required source can't be read when
+// WithLastKnownGood keeps the content of all sources in a file, readable by its
+// owner only: each time it was accepted, and from time to time while nothing
+// newer is heard of. If a required source can't be read when
 // the process starts, or what it holds is refused, New starts with what the
 // file holds for it, unless that is older than maxAge; it says so in the log
 // and in Health. maxAge 0 means any age.

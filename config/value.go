@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"math"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -230,105 +228,4 @@ func (v Value) wrong(want string) {
 	if v.s != nil && v.s.misread != nil {
 		v.s.misread(v.path, v.t, want)
 	}
-}
-
-func (t *tree) asBool() (bool, bool) {
-	switch t.kind {
-	case Bool:
-		return t.flag, true
-	case Text:
-		b, err := strconv.ParseBool(t.text)
-		return b, err == nil
-	}
-	return false, false
-}
-
-func (t *tree) asInt() (int64, bool) {
-	switch t.kind {
-	case Number:
-		return t.i, t.flag
-	case Text:
-		i, err := strconv.ParseInt(t.text, 10, 64)
-		return i, err == nil
-	}
-	return 0, false
-}
-
-func (t *tree) asUint() (uint64, bool) {
-	if t.kind != Number && t.kind != Text {
-		return 0, false
-	}
-	u, err := strconv.ParseUint(t.text, 10, 64)
-	return u, err == nil
-}
-
-func (t *tree) asFloat() (float64, bool) {
-	switch t.kind {
-	case Number:
-		return t.f, true
-	case Text:
-		f, err := strconv.ParseFloat(t.text, 64)
-		return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
-	}
-	return 0, false
-}
-
-func (t *tree) asDuration() (time.Duration, bool) {
-	if t.kind != String && t.kind != Text {
-		return 0, false
-	}
-	d, err := time.ParseDuration(t.text)
-	return d, err == nil
-}
-
-func (t *tree) any() any {
-	if t == nil {
-		return nil
-	}
-	switch t.kind {
-	case Bool:
-		return t.flag
-	case Number:
-		return t.number()
-	case String, Text:
-		return t.text
-	case Array:
-		out := make([]any, len(t.items))
-		for i, item := range t.items {
-			out[i] = item.any()
-		}
-		return out
-	case Object:
-		out := make(map[string]any, len(t.members))
-		for _, m := range t.members {
-			out[m.key] = m.val.any()
-		}
-		return out
-	}
-	return nil
-}
-
-func (t *tree) number() any {
-	if t.flag {
-		return t.i
-	}
-	if u, ok := t.asUint(); ok {
-		return u
-	}
-	return t.f
-}
-
-// describe says what a value is, for an error; secrets only by their kind.
-func (t *tree) describe(secret bool) string {
-	switch {
-	case t == nil:
-		return "nothing"
-	case t.kind == Null || secret:
-		return t.kind.String()
-	case t.kind == Bool || t.kind == Number:
-		return strings.TrimSpace(t.kind.String() + " " + clip(string(appendJSON(nil, t, "", nil))))
-	case t.kind == String || t.kind == Text:
-		return t.kind.String() + " " + strconv.Quote(clip(t.text))
-	}
-	return t.kind.String()
 }

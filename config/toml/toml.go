@@ -19,7 +19,11 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// Format reads one TOML document. Dates and times become strings as RFC 3339
+// mostKeys bounds a document, since the parser's time grows with the square of
+// the keys of a table: these take it about a second.
+const mostKeys = 30_000
+
+// Format reads one TOML document of at most 30000 keys. Dates and times become strings as RFC 3339
 // writes them. nan and inf are refused.
 type Format struct{}
 
@@ -36,6 +40,9 @@ func (Format) Parse(data []byte) (n *config.Node, err error) {
 			n, err = nil, &config.SyntaxError{Problem: fmt.Sprint(p)}
 		}
 	}()
+	if n := bytes.Count(data, []byte("=")); n > mostKeys {
+		return nil, &config.SyntaxError{Problem: fmt.Sprintf("more than %d keys", mostKeys)}
+	}
 	if deep(data) {
 		return nil, &config.SyntaxError{Problem: "nested too deeply"}
 	}
@@ -59,6 +66,7 @@ func (Format) Parse(data []byte) (n *config.Node, err error) {
 // far more than a document needs, far less than a recursive parser's stack.
 const mostOpen = 10_000
 
+// deep reports whether more are open.
 func deep(data []byte) bool {
 	open := 0
 	for _, c := range data {

@@ -37,6 +37,7 @@ func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
 		"inf":             {"x = -inf", "line 1"},
 		"deep":            {"x = " + strings.Repeat("[", 5_000) + strings.Repeat("]", 5_000), "nested"},
 		"very deep":       {"x = " + strings.Repeat("[", 4<<20-10), "nested"},
+		"very many keys":  {strings.Repeat("k=1\n", 100_000), "more than 30000 keys"},
 		"syntax":          {"a = 1\nb =\n", "line 2"},
 		"not UTF-8":       {"a = '\xff'", ""},
 		"out of range":    {"a = 9223372036854775808", ""},

@@ -57,7 +57,7 @@ func (Format) Parse(data []byte) (n *config.Node, err error) {
 	if len(doc.Content) != 1 || doc.Content[0].ShortTag() == "!!null" && doc.Content[0].Value == "" {
 		return nil, nil
 	}
-	c := converter{budget: 10_000 + 10*len(data), open: map[*yaml.Node]bool{}}
+	c := converter{budget: min(10_000+10*len(data), mostValues), open: map[*yaml.Node]bool{}}
 	return c.convert(doc.Content[0], 0)
 }
 
@@ -80,6 +80,10 @@ func syntax(err error) error {
 	return e
 }
 
+// mostValues is a little above what config accepts, so that the error of a
+// large document is config's own.
+const mostValues = 600_000
+
 type converter struct {
 	budget int // values that may still be made: aliases multiply
 	open   map[*yaml.Node]bool
@@ -94,7 +98,7 @@ const maxDepth = 120
 
 func (c *converter) convert(n *yaml.Node, depth int) (*config.Node, error) {
 	if c.budget--; c.budget < 0 {
-		return nil, fail(n, "aliases expand to too many values")
+		return nil, fail(n, "too many values, once aliases are expanded")
 	}
 	if depth > maxDepth {
 		return nil, fail(n, "nested deeper than %d levels", maxDepth)
@@ -151,8 +155,15 @@ func (c *converter) mapping(n *yaml.Node, out *config.Node, depth int) error {
 		val.Line, val.Column = n.Content[i].Line, n.Content[i].Column // where a person looks
 		out.Members = append(out.Members, config.Member{Key: k.Value, Value: val})
 	}
+	if len(merges) == 0 {
+		return nil
+	}
+	have := make(map[string]bool, len(out.Members))
+	for _, x := range out.Members {
+		have[x.Key] = true
+	}
 	for _, m := range merges {
-		if err := c.mergeKey(m, out, depth); err != nil {
+		if err := c.mergeKey(m, out, have, depth); err != nil {
 			return err
 		}
 	}
@@ -161,7 +172,7 @@ func (c *converter) mapping(n *yaml.Node, out *config.Node, depth int) error {
 
 // mergeKey adds what "<<" refers to: keys that are there already win, earlier
 // mappings win over later ones.
-func (c *converter) mergeKey(m *yaml.Node, out *config.Node, depth int) error {
+func (c *converter) mergeKey(m *yaml.Node, out *config.Node, have map[string]bool, depth int) error {
 	v, err := c.convert(m, depth+1)
 	if err != nil {
 		return err
@@ -169,10 +180,6 @@ func (c *converter) mergeKey(m *yaml.Node, out *config.Node, depth int) error {
 	all := []*config.Node{v}
 	if v.Kind == config.Array {
 		all = v.Items
-	}
-	have := make(map[string]bool, len(out.Members))
-	for _, x := range out.Members {
-		have[x.Key] = true
 	}
 	for _, o := range all {
 		if o.Kind != config.Object {
