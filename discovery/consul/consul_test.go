@@ -1,11 +1,13 @@
 package consul_test
 
 import (
+	"net/http"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/consul/api"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/consul"
 	"github.com/micro/go-platform/discovery/discoverytest"
@@ -70,4 +72,42 @@ func TestLeaderLoss(t *testing.T) {
 		addrs = append(addrs, s.Addr())
 	}
 	backend.LeaderLoss(t, strings.Join(addrs, ","), c.Leader)
+}
+
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	backend.Chaos(t, servertest.SharedConsul(t).Addr())
+}
+
+// What is registered is a service like others to those who use Consul itself.
+func TestSeenByConsulsOwnClient(t *testing.T) {
+	t.Parallel()
+	addr := servertest.SharedConsul(t).Addr()
+	d, err := discovery.New(backend.Open(addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	in := discovery.Instance{Service: "plain-greeter", ID: "one", Address: "10.0.0.7:8080", Version: "1.2", Zone: "z", Weight: 5}
+	if _, err := d.Register(t.Context(), in, discovery.TTL(time.Second), discovery.WithoutHeartbeat()); err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client, err := api.NewClient(&api.Config{Address: addr, HttpClient: &http.Client{Transport: transport}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, meta, err := client.Health().Service("plain-greeter", "", true, nil)
+	if err != nil || len(got) != 1 {
+		t.Fatalf("%d services, %v", len(got), err)
+	}
+	if s := got[0].Service; s.Address != "10.0.0.7" || s.Port != 8080 || s.Meta["version"] != "1.2" || s.Meta["zone"] != "z" || s.Weights.Passing != 5 {
+		t.Errorf("got %+v", s)
+	}
+	for len(got) > 0 { // until it is critical
+		if got, meta, err = client.Health().Service("plain-greeter", "", true, &api.QueryOptions{WaitIndex: meta.LastIndex, WaitTime: 5 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

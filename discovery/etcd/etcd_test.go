@@ -66,3 +66,8 @@ func TestLeaderLoss(t *testing.T) {
 	c := servertest.EtcdCluster(t)
 	backend.LeaderLoss(t, strings.Join(c.Addrs(), ","), c.Leader)
 }
+
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	backend.Chaos(t, servertest.SharedEtcd(t).Addr())
+}

@@ -61,3 +61,8 @@ func TestLeaderLoss(t *testing.T) {
 	set := servertest.RedisSentinel(t)
 	backend.LeaderLoss(t, "redis+sentinel://"+strings.Join(set.SentinelAddrs(), ",")+"/"+set.Name, set.Leader)
 }
+
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	backend.Chaos(t, servertest.SharedRedis(t).Addr())
+}
