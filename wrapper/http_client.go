@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
@@ -180,34 +179,14 @@ func (s *sent) idempotent() bool {
 // showToken adds the token that the service called is to see, unless the
 // caller brought one. Tokens are shown to services of ours only.
 func (s *sent) showToken() error {
-	o := s.t.w.o
-	if o.auth == nil || !s.internal || s.header["Authorization"] != nil {
+	if !s.internal || s.header["Authorization"] != nil {
 		return nil
 	}
-	mode := Own
-	if o.tokens != nil {
-		mode = o.tokens(s.call.Service)
+	token, err := s.t.w.Adapter().Token(s.ctx, s.call.Service)
+	if err == nil && token != "" {
+		s.header["Authorization"] = []string{"Bearer " + token}
 	}
-	caller, _ := auth.FromContext(s.ctx)
-	var (
-		token *auth.Token
-		err   error
-	)
-	switch {
-	case mode == None:
-		return nil
-	case mode == PassOn && caller != nil:
-		token = caller
-	case mode == Exchange && caller != nil:
-		token, err = o.auth.Token(s.ctx, auth.Audience(s.call.Service), auth.OnBehalfOf(caller))
-	default:
-		token, err = o.auth.Token(s.ctx, s.t.w.audience(s.call.Service)...)
-	}
-	if err != nil {
-		return err
-	}
-	s.header["Authorization"] = []string{"Bearer " + string(token.AccessToken)}
-	return nil
+	return err
 }
 
 // attempt prepares the next sending: it picks an instance.

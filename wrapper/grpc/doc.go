@@ -1,0 +1,33 @@
+// Package grpc puts a wrapper around gRPC servers and clients, and makes the
+// router choose the instance of each call.
+//
+//	s := grpc.NewServer(wgrpc.ServerOptions(w)...)
+//	c, err := wgrpc.NewClient(w, "greeter", grpc.WithTransportCredentials(…))
+//	greeter := pb.NewGreeterClient(c) // finds, balances, retries, traces
+//
+// # Semantics
+//
+// The order is that of package wrapper. A method is the full one
+// ("/greeter.Greeter/Hello"); on a server, methods that it does not have are
+// counted under "_unknown". Labels and the request's identity travel as
+// metadata, deadlines as gRPC's own.
+//
+// Unary calls are sent again when they certainly were not processed, and, if
+// they are idempotent (WithIdempotent), when the server is unavailable or
+// refuses work; "grpc-retry-pushback-ms" is obeyed. Streams are not sent again.
+// A stream's call ends when it does: at io.EOF, an error, or the end of its
+// context.
+//
+// A Client asks the router for an instance at each attempt, and keeps one
+// connection to each instance that it has called. The interceptors are for
+// connections of one's own.
+//
+// # Errors
+//
+// A refused call ends with Unauthenticated, PermissionDenied, ResourceExhausted
+// or Unavailable, a panic with Internal.
+//
+// # Closing
+//
+// A Client is closed by its user, and closes its connections.
+package grpc
