@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -33,6 +34,7 @@ type follower struct {
 	restart   context.CancelFunc // ends the session in progress
 	session   uint64             // the number of the session in progress
 	confirmed uint64             // the session that delivered last
+	away      bool               // the last session has failed
 }
 
 // follow returns the follower of a service, which it starts if there is none.
@@ -112,6 +114,9 @@ func (fo *follower) run(ctx context.Context) {
 		if fo.timer != nil {
 			fo.timer.Stop()
 		}
+		if fo.away {
+			fo.f.away.Add(-1)
+		}
 	}()
 	watch.Follow(ctx, o, func(ctx context.Context, _ bool, progress func(bool)) error {
 		session, cancel := context.WithCancel(ctx)
@@ -175,9 +180,7 @@ func (fo *follower) apply(u Update) {
 	fo.confirmed = fo.session
 	now := time.Now()
 	old := fo.snapshot.Load()
-	if old.State == Stale && u.Stale == nil {
-		fo.f.log.Info("discovery: registry is back", "backend", fo.f.backend, "service", fo.service, "away", now.Sub(old.AsOf))
-	}
+	fo.reached(u.Stale == nil, u.Stale)
 	s := &Snapshot{Service: fo.service, AsOf: now.Add(-u.Age), State: Live, Revision: old.Revision}
 	if u.Stale != nil {
 		s.State, s.Err = Stale, fault.Wrap(fo.f.scope, "watch", fo.service, u.Stale)
@@ -205,10 +208,28 @@ func (fo *follower) fail(err error) {
 		s.State = Stale
 	}
 	s.Err = fault.Wrap(fo.f.scope, "watch", fo.service, err)
-	if old.Err == nil {
-		fo.f.log.Warn("discovery: registry is away", "backend", fo.f.backend, "service", fo.service, "error", err)
-	}
+	fo.reached(false, s.Err)
 	fo.publish(&s)
+}
+
+// reached notes whether the registry can be reached. An outage concerns all
+// services alike and is worth one warning, not one for each.
+func (fo *follower) reached(ok bool, why error) {
+	if fo.away != ok {
+		return
+	}
+	fo.away = !ok
+	if ok {
+		if fo.f.away.Add(-1) == 0 {
+			fo.f.log.Info("discovery: the registry is back", "backend", fo.f.backend)
+		}
+		return
+	}
+	level := slog.LevelDebug
+	if fo.f.away.Add(1) == 1 {
+		level = slog.LevelWarn
+	}
+	fo.f.log.Log(context.Background(), level, "discovery: the registry is away", "backend", fo.f.backend, "service", fo.service, "error", why)
 }
 
 // view puts what is kept into a snapshot and arranges to look again when that

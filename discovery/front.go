@@ -74,6 +74,8 @@ type front struct {
 	driver Driver
 	life   *life.Life
 
+	away atomic.Int32 // followers that can't reach the registry
+
 	// followers by service. Lookup reads the map without a lock, so it is
 	// never changed, only replaced, under mu.
 	followers atomic.Pointer[map[string]*follower]
@@ -162,7 +164,7 @@ func (f *front) Get(ctx context.Context, service string, opts ...GetOption) (Sna
 		case s.State != Cold && (!o.limited || o.maxStale > 0 && !s.AsOf.Before(began.Add(-o.maxStale))):
 			return *s, nil
 		case s.State == Stale:
-			return *s, fault.Wrap(f.scope, "get", service, errors.Join(ErrStale, s.Err))
+			return *s, fault.Wrap(f.scope, "get", service, stale(s.Err))
 		case s.State == Live && fo.asked(session):
 			s, _ = fo.read()
 			return *s, nil
@@ -173,11 +175,19 @@ func (f *front) Get(ctx context.Context, service string, opts ...GetOption) (Sna
 			return none, f.closed("get", service)
 		case <-bounded.Done():
 			if s, _ := fo.read(); s.State != Cold {
-				return *s, fault.Wrap(f.scope, "get", service, errors.Join(ErrStale, ctx.Err()))
+				return *s, fault.Wrap(f.scope, "get", service, stale(ctx.Err()))
 			}
 			return none, f.wrap(ctx, "get", service, bounded.Err())
 		}
 	}
+}
+
+// stale is ErrStale with a reason, if there is one.
+func stale(why error) error {
+	if why == nil {
+		return ErrStale
+	}
+	return fmt.Errorf("%w: %w", ErrStale, why)
 }
 
 func (f *front) Watch(ctx context.Context, service string) iter.Seq2[Snapshot, error] {

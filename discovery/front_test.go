@@ -18,15 +18,17 @@ import (
 type faulty struct {
 	memoryDriver
 	down    atomic.Bool
-	lost    chan struct{} // closed: sessions fail
-	watches atomic.Int32  // sessions begun
-	open    atomic.Int32  // sessions in progress
+	lost    atomic.Pointer[chan struct{}] // closed: sessions fail
+	watches atomic.Int32                  // sessions begun
+	open    atomic.Int32                  // sessions in progress
 	writes  atomic.Int32
 	closed  atomic.Bool
 }
 
 func newFaulty() *faulty {
-	return &faulty{memoryDriver: memoryDriver{NewMemory()}, lost: make(chan struct{})}
+	d := &faulty{memoryDriver: memoryDriver{NewMemory()}}
+	d.give()
+	return d
 }
 
 func (d *faulty) option() Option {
@@ -68,7 +70,7 @@ func (d *faulty) Watch(ctx context.Context, service string, deliver func(Update)
 	defer d.open.Add(-1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	lost := d.lost
+	lost := *d.lost.Load()
 	go func() {
 		select {
 		case <-lost:
@@ -84,8 +86,8 @@ func (d *faulty) Watch(ctx context.Context, service string, deliver func(Update)
 }
 
 // take takes the registry away, give brings it back.
-func (d *faulty) take() { d.down.Store(true); close(d.lost) }
-func (d *faulty) give() { d.lost = make(chan struct{}); d.down.Store(false) }
+func (d *faulty) take() { d.down.Store(true); close(*d.lost.Load()) }
+func (d *faulty) give() { c := make(chan struct{}); d.lost.Store(&c); d.down.Store(false) }
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -423,6 +425,27 @@ func TestARegistrationOfUnknownOutcomeIsTakenBack(t *testing.T) {
 		synctest.Wait()
 		if s := must(d.Get(t.Context(), "s")); len(s.Instances) != 0 {
 			t.Errorf("left behind: %v", s.Instances)
+		}
+	})
+}
+
+func TestAnOutageIsOneWarning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		f := newFaulty()
+		d := must(New(f.option(), WithLogger(slog.New(slog.NewTextHandler(&out, nil)))))
+		for _, name := range []string{"a", "b", "c"} {
+			must(d.Get(t.Context(), name))
+		}
+		for range 2 {
+			f.take()
+			time.Sleep(time.Minute)
+			f.give()
+			time.Sleep(time.Minute)
+		}
+		d.Close()
+		if away, back := strings.Count(out.String(), "level=WARN"), strings.Count(out.String(), "level=INFO"); away != 2 || back != 2 {
+			t.Errorf("%d warnings and %d of their ends for two outages of three services:\n%s", away, back, out.String())
 		}
 	})
 }
