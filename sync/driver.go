@@ -82,7 +82,8 @@ type Request struct {
 	Nonce   string        // unique for all time; printable ASCII
 	TTL     time.Duration // within Features
 	Limit   int           // of holders
-	Timeout time.Duration // of one request to the backend within Acquire
+	Timeout time.Duration // of each request to the backend that Acquire and Release make
+	Watched bool          // an election: Watch must hear of the grant, not only of its end
 }
 
 // Grant is what Acquire obtained.

@@ -17,6 +17,7 @@ import (
 type front struct {
 	*options
 	scope    string // "sync/etcd"
+	prefix   string // of all keys
 	driver   Driver
 	features Features
 	life     *life.Life
@@ -27,7 +28,7 @@ type front struct {
 }
 
 func open(o *options) (Sync, error) {
-	f := &front{options: o, scope: "sync/" + o.name, life: life.New(), held: map[*lease]struct{}{}}
+	f := &front{options: o, scope: "sync/" + o.name, prefix: "sync/" + url.PathEscape(o.namespace) + "/", life: life.New(), held: map[*lease]struct{}{}}
 	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
 	defer cancel()
 	d, err := o.open(ctx)
@@ -88,7 +89,7 @@ func (f *front) defaults() lockOptions { return lockOptions{ttl: f.ttl, owner: f
 
 // key is where the driver keeps id: escaped, so that no id reaches into another.
 func (f *front) key(kind, id string) string {
-	return "sync/" + url.PathEscape(f.namespace) + "/" + kind + "/" + url.PathEscape(id)
+	return f.prefix + kind + "/" + url.PathEscape(id)
 }
 
 // acquire is Lock, TryLock, Semaphore and Elect.
@@ -128,7 +129,7 @@ func (f *front) claim(ctx, values context.Context, kind, id string, limit int, w
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := Request{Key: f.key(kind, id), Owner: o.owner, TTL: f.features.round(o.ttl), Limit: limit, Timeout: f.timeout}
+	r := Request{Key: f.key(kind, id), Owner: o.owner, TTL: f.features.round(o.ttl), Limit: limit, Timeout: f.timeout, Watched: kind == "leader"}
 	leave := func() {}
 	if f.gates != nil {
 		var err error
@@ -138,7 +139,7 @@ func (f *front) claim(ctx, values context.Context, kind, id string, limit int, w
 	}
 	for waited, failures := false, 0; ; failures++ {
 		r.Nonce = rand.Text()
-		c := &once{Claim: f.driver.Claim(r), turn: make(chan struct{}, 1)}
+		c := &once{Claim: f.driver.Claim(r)}
 		g, err := c.Acquire(ctx, wait)
 		if err == nil {
 			if l, err := f.hold(values, id, c, g, r.TTL, leave); err == nil {
@@ -215,7 +216,7 @@ func (f *front) abandon(c *once, id string, running *attempt) (done <-chan struc
 			<-running.done
 		}
 		for n := 0; ; n++ {
-			err := f.release(ctx, c)
+			err := c.Release(ctx)
 			if err == nil || errors.Is(err, ErrLost) {
 				return
 			}
@@ -239,12 +240,6 @@ func (f *front) lastTry(c *once) {
 	ctx, cancel := context.WithTimeout(context.Background(), min(f.timeout, time.Second))
 	defer cancel()
 	c.Release(ctx)
-}
-
-func (f *front) release(ctx context.Context, c *once) error {
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
-	defer cancel()
-	return c.Release(ctx)
 }
 
 func (f *front) Close() error {

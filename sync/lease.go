@@ -36,8 +36,7 @@ type lease struct {
 
 	mu       gosync.Mutex
 	state    state
-	renewal  *time.Timer
-	expiry   *time.Timer
+	timer    *time.Timer // for the next renewal or, while one runs, the deadline
 	failures int
 	inFlight *attempt // the renewal that runs, nil if none does
 	result   error    // of Unlock, once state is stateReleased or stateLost
@@ -82,8 +81,7 @@ func (f *front) hold(values context.Context, id string, c *once, g Grant, ttl ti
 	f.held[l] = struct{}{}
 	f.mu.Unlock()
 	l.mu.Lock()
-	l.expiry = time.AfterFunc(end.Sub(l.born), l.expire)
-	l.renewal = time.AfterFunc(time.Until(g.Until)/renewShare, l.renew)
+	l.timer = time.AfterFunc(time.Until(g.Until)/renewShare, l.tick)
 	l.mu.Unlock()
 	return l, nil
 }
@@ -97,20 +95,23 @@ func (l *lease) Unlock(ctx context.Context) error { return l.end(ctx, "unlock", 
 // over reports whether the local deadline has passed.
 func (l *lease) over() bool { return int64(time.Since(l.born)) >= l.deadline.Load() }
 
-// expire ends the lease if its deadline has passed. It is called by the timer
-// and by whoever asks the context, whichever is first.
+// expire ends the lease if its deadline has passed.
 func (l *lease) expire() {
 	l.mu.Lock()
-	if l.state != stateHeld {
-		l.mu.Unlock()
+	if l.state == stateHeld && l.over() {
+		l.lose(fault.Markf(ErrLost, "not renewed in time")) // unlocks
 		return
 	}
-	if left := time.Duration(l.deadline.Load()) - time.Since(l.born); left > 0 {
-		l.expiry.Reset(left)
-		l.mu.Unlock()
-		return
+	l.mu.Unlock()
+}
+
+// tick is called by the timer: to renew, or at the deadline.
+func (l *lease) tick() {
+	l.expire()
+	if l.f.life.Enter() {
+		defer l.f.life.Leave()
+		l.renew()
 	}
-	l.lose(fault.Markf(ErrLost, "not renewed in time")) // unlocks
 }
 
 // lose is called with mu locked and in stateHeld; it unlocks. cause is ErrLost.
@@ -128,8 +129,7 @@ func (l *lease) lose(cause error) {
 
 // quiet stops what would renew or expire. It is called with mu locked.
 func (l *lease) quiet() {
-	l.renewal.Stop()
-	l.expiry.Stop()
+	l.timer.Stop()
 	if l.inFlight != nil {
 		l.inFlight.cancel()
 	}
@@ -142,14 +142,16 @@ func (l *lease) forget() {
 	l.f.mu.Unlock()
 }
 
-// renew is called by its timer.
+// renew renews once and sets the timer anew. While it runs the timer is set to
+// the deadline, which doesn't wait for a reply.
 func (l *lease) renew() {
-	if !l.f.life.Enter() {
-		return
-	}
-	defer l.f.life.Leave()
 	l.mu.Lock()
 	if l.state != stateHeld {
+		l.mu.Unlock()
+		return
+	}
+	l.timer.Reset(l.left())
+	if l.inFlight != nil { // the deadline was moved meanwhile
 		l.mu.Unlock()
 		return
 	}
@@ -171,15 +173,21 @@ func (l *lease) renew() {
 		if end := until.Add(-l.ttl / marginShare).Sub(l.born); int64(end) > l.deadline.Load() {
 			l.deadline.Store(int64(end))
 		}
-		l.renewal.Reset(max(time.Until(until)/renewShare, l.ttl/100))
+		l.timer.Reset(max(time.Until(until)/renewShare, l.ttl/100))
 	case errors.Is(err, ErrLost):
 		l.lose(err) // unlocks
 		return
 	default:
-		l.renewal.Reset(backoff.Policy{Min: l.ttl / 50, Max: l.ttl / 10}.Wait(l.failures))
+		retry := backoff.Policy{Min: l.ttl / 50, Max: l.ttl / 10}.Wait(l.failures)
+		l.timer.Reset(min(retry, l.left()))
 		l.failures++
 	}
 	l.mu.Unlock()
+}
+
+// left is the time until the deadline, at least a moment.
+func (l *lease) left() time.Duration {
+	return max(time.Duration(l.deadline.Load())-time.Since(l.born), time.Microsecond)
 }
 
 // stop ends the context and waits for a renewal that runs, so that it can't
@@ -214,7 +222,7 @@ func (l *lease) end(ctx context.Context, op string, cause error) error {
 	}
 	err := ctx.Err()
 	if err == nil {
-		err = l.f.release(ctx, l.claim)
+		err = l.claim.Release(ctx)
 	}
 	err = fault.Wrap(l.f.scope, op, l.id, err)
 	switch {

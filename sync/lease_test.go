@@ -151,8 +151,7 @@ func TestContextIsOverAtTheFirstLookAfterAPause(t *testing.T) {
 				s := withScript(t, &scripted{})
 				l := mustLock(t, s, WithTTL(time.Second))
 				l.mu.Lock()
-				l.renewal.Stop()
-				l.expiry.Stop()
+				l.timer.Stop()
 				l.mu.Unlock()
 				if over(l.Context()) {
 					t.Error("over before the deadline")

@@ -3,29 +3,28 @@ package sync
 import (
 	"context"
 	"errors"
+	gosync "sync"
 )
 
 // once makes Release of a claim idempotent and keeps its calls one at a time:
 // Unlock, another Unlock and the background may all want it.
 type once struct {
 	Claim
-	turn chan struct{} // 1 place
 
-	// guarded by turn
+	mu       gosync.Mutex
 	done     bool
 	result   error
 	doubtful bool // an earlier try may have been applied
 }
 
 func (c *once) Release(ctx context.Context) error {
-	select {
-	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.done {
 		return c.result
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	err := c.Claim.Release(ctx)
 	switch {

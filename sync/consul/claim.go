@@ -225,8 +225,6 @@ func (c *claim) Renew(ctx context.Context) (time.Time, error) {
 // withdraw releases a claim that is not to be, and returns why; if that fails,
 // the front has to go on with it, and hears of that instead.
 func (c *claim) withdraw(ctx context.Context, why error) error {
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
 	if err := c.Release(ctx); err != nil {
 		return fault.Mark(fault.UnknownOutcome, errors.Join(err, why))
 	}
@@ -237,6 +235,8 @@ func (c *claim) Release(ctx context.Context) error {
 	if c.session == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
 	if c.doubtful || c.queued == 0 {
 		// Whatever is still on its way fails without its session.
 		return c.session.destroy(ctx)

@@ -69,14 +69,12 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 		c.lease, c.doubtful = l, true
 
 		free := []clientv3.Cmp{clientv3.Compare(clientv3.Version(c.tomb), "=", 0)}
-		if wait || c.Limit > 1 {
-			free = append(free, clientv3.Compare(clientv3.CreateRevision(c.key), "=", 0))
-		} else {
+		if !wait && c.Limit == 1 {
 			free = append(free, clientv3.Compare(clientv3.CreateRevision(c.prefix).WithPrefix(), "=", 0))
 		}
 		r, err := c.d.conn.Txn(ctx).If(free...).
-			Then(clientv3.OpPut(c.key, strconv.Itoa(c.Limit)+" "+c.Owner, clientv3.WithLease(l.id)), c.first()).
-			Else(clientv3.OpGet(c.key), c.first()).
+			Then(clientv3.OpPut(c.key, c.value(), clientv3.WithLease(l.id)), c.first()).
+			Else(c.first()).
 			Commit()
 		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 			l.retire() // and nothing was created
@@ -88,15 +86,22 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 			}
 			return false, err
 		}
-		holders := r.Responses[1].GetResponseRange().Kvs
-		revision := r.Header.Revision
-		if !r.Succeeded { // held by others, or a repetition of a request that was applied
-			if revision = 0; len(r.Responses[0].GetResponseRange().Kvs) > 0 {
-				revision = r.Responses[0].GetResponseRange().Kvs[0].CreateRevision
+		holders := r.Responses[len(r.Responses)-1].GetResponseRange().Kvs
+		revision := int64(0)
+		if r.Succeeded {
+			revision = r.Header.Revision
+		}
+		for _, kv := range holders { // a request that the client repeated finds what it did
+			if string(kv.Key) == c.key {
+				revision = kv.CreateRevision
 			}
 		}
 		c.settle(revision)
-		if revision == 0 {
+		switch {
+		case revision > 0:
+		case wait:
+			return false, fault.Markf(fault.Lost, "released before it was granted")
+		default:
 			return false, held(holders)
 		}
 		for _, kv := range holders {
@@ -107,6 +112,8 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 		return c.among(holders), nil
 	}
 }
+
+func (c *claim) value() string { return strconv.Itoa(c.Limit) + " " + c.Owner }
 
 // settle notes what became of the request that creates the key.
 func (c *claim) settle(revision int64) {
@@ -166,6 +173,8 @@ func (c *claim) Release(ctx context.Context) error {
 	if l == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
 	var deleted bool
 	var err error
 	if c.doubtful {

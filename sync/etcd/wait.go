@@ -98,14 +98,20 @@ func (c *claim) look(ctx context.Context) (place, error) {
 	r, err := c.d.conn.Txn(ctx).Then(
 		c.first(),
 		clientv3.OpGet(c.prefix, append(clientv3.WithLastCreate(), clientv3.WithMaxCreateRev(c.revision-1), clientv3.WithKeysOnly())...),
-		clientv3.OpGet(c.key, clientv3.WithCountOnly()),
+		clientv3.OpGet(c.key, clientv3.WithKeysOnly()),
 	).Commit()
 	if err != nil {
 		return place{}, read(err)
 	}
+	own := r.Responses[2].GetResponseRange().Kvs
+	if len(own) > 0 && own[0].CreateRevision != c.revision {
+		// The client repeated the request that had created the key.
+		c.revision = own[0].CreateRevision
+		return c.look(ctx)
+	}
 	p := place{
 		granted: c.among(r.Responses[0].GetResponseRange().Kvs),
-		present: r.Responses[2].GetResponseRange().Count > 0,
+		present: len(own) > 0,
 		ahead:   c.prefix,
 	}
 	if before := r.Responses[1].GetResponseRange().Kvs; c.Limit == 1 && len(before) > 0 {

@@ -11,21 +11,24 @@ import (
 )
 
 func (d *driver) Claim(r dsync.Request) dsync.Claim {
-	return &claim{Request: r, d: d, k: keysOf(r.Key)}
+	return newClaim(r, d)
+}
+
+func newClaim(r dsync.Request, d *driver) *claim {
+	return &claim{Request: r, d: d, k: keysOf(r.Key), mark: r.Nonce + " ", ttl: r.TTL.Milliseconds()}
 }
 
 type claim struct {
 	dsync.Request
-	d        *driver
-	k        keys
-	doubtful bool // a request to acquire may still be on its way
+	d         *driver
+	k         keys
+	mark, ttl any  // as arguments
+	doubtful  bool // a request to acquire may still be on its way
 }
 
 // try asks once.
 func (c *claim) try(ctx context.Context) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
-	a, err := c.d.acquire(ctx, c.k, c.Request)
+	a, err := c.d.acquire(bound(ctx, c.Timeout), c)
 	if err != nil {
 		c.doubtful = c.doubtful || !clean(err)
 	}
@@ -107,7 +110,7 @@ func held(a answer) error {
 
 func (c *claim) Renew(ctx context.Context) (time.Time, error) {
 	sent := time.Now()
-	there, err := c.d.renew(ctx, c.k, c.Request)
+	there, err := c.d.renew(ctx, c)
 	switch {
 	case err != nil:
 		return time.Time{}, err
@@ -118,7 +121,7 @@ func (c *claim) Renew(ctx context.Context) (time.Time, error) {
 }
 
 func (c *claim) Release(ctx context.Context) error {
-	there, err := c.d.release(ctx, c.k, c.Request, c.doubtful)
+	there, err := c.d.release(bound(ctx, c.Timeout), c, c.doubtful)
 	if err == nil && !there && !c.doubtful {
 		return dsync.ErrLost
 	}

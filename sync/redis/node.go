@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"strconv"
 	"strings"
 	"time"
@@ -17,12 +16,14 @@ import (
 
 // node is one place that scripts run at: a server, or a cluster.
 type node struct {
-	conn *redisconn.Client
-	hub  *hub
+	conn  *redisconn.Client
+	hub   *hub
+	batch batcher
 }
 
 func (n *node) close() error {
 	n.hub.close()
+	n.batch.close()
 	return n.conn.Close()
 }
 
@@ -30,146 +31,45 @@ func (n *node) close() error {
 // all keys of a script are on one server.
 const slots = 64
 
-// keys are those of one id.
+// keys are those of one id. They are kept as arguments of commands.
 type keys struct {
-	lock    string // of a semaphore: the sorted set of claims by expiry
-	info    string // of a semaphore: the tokens of its claims, and its limit
-	counter string
+	lock    any // of a semaphore: the sorted set of claims by expiry
+	info    any // of a semaphore: the tokens of its claims, and its limit
+	counter any
 	channel string
 	tomb    string // prefix
 }
 
 func keysOf(key string) keys {
-	h := fnv.New32a()
-	h.Write([]byte(key))
-	slot := "{" + strconv.Itoa(int(h.Sum32()%slots)) + "}"
-	parts := strings.SplitN(key, "/", 3) // sync, namespace, the rest
+	hash := uint32(2166136261) // FNV-1a
+	for i := range len(key) {
+		hash = (hash ^ uint32(key[i])) * 16777619
+	}
+	slot := "{" + strconv.Itoa(int(hash%slots)) + "}"
 	k := slot + key
-	return keys{lock: k, info: k + "!info", channel: k, tomb: k + "!", counter: slot + parts[0] + "/" + parts[1] + "/token"}
+	namespace := strings.IndexByte(key, '/') + 1
+	namespace += strings.IndexByte(key[namespace:], '/') // "sync/<namespace>"
+	return keys{lock: k, info: k + "!info", channel: k, tomb: k + "!", counter: slot + key[:namespace] + "/token"}
 }
 
-// The scripts may be repeated: a claim that finds itself is granted as before.
-// What they all begin with: KEYS lock, counter, tomb, info; ARGV nonce, TTL in
-// ms, owner, limit, channel.
-const nextToken = `
-local function token()
-	local t = redis.call('TIME')
-	local now = t[1] * 1000000 + t[2]
-	local last = tonumber(redis.call('GET', KEYS[2]) or '0')
-	if now <= last then now = last + 1 end
-	local s = string.format('%.0f', now)
-	redis.call('SET', KEYS[2], s)
-	return s
-end
-`
-
-// Results of acquire: {1, token}, {0, ms until the holder's end, holder},
-// {2} after a release, {3, limit} for another limit.
-var acquireLock = goredis.NewScript(nextToken + `
-local v = redis.call('GET', KEYS[1])
-if v then
-	local nonce, tok = string.match(v, '^(%S+) (%S+) ')
-	if nonce ~= ARGV[1] then return {0, redis.call('PTTL', KEYS[1]), v} end
-	redis.call('PEXPIRE', KEYS[1], ARGV[2])
-	return {1, tok}
-end
-if redis.call('EXISTS', KEYS[3]) == 1 then return {2} end
-local tok = token()
-redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. tok .. ' ' .. ARGV[3], 'PX', ARGV[2])
-redis.call('PUBLISH', ARGV[5], 'granted')
-return {1, tok}
-`)
-
-var renewLock = goredis.NewScript(`
-local v = redis.call('GET', KEYS[1])
-if not v or string.match(v, '^%S+') ~= ARGV[1] then return 0 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return 1
-`)
-
-// With ARGV[3] the claim is buried: a request to acquire that is still on its
-// way finds the tombstone.
-var releaseLock = goredis.NewScript(`
-if ARGV[3] == '1' then redis.call('SET', KEYS[3], '', 'PX', ARGV[2]) end
-local v = redis.call('GET', KEYS[1])
-if not v or string.match(v, '^%S+') ~= ARGV[1] then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('PUBLISH', ARGV[5], 'released')
-return 1
-`)
-
-const semaphore = `
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
-	redis.call('ZREM', KEYS[1], gone)
-	redis.call('HDEL', KEYS[4], gone)
-end
-local function keep(nonce)
-	redis.call('ZADD', KEYS[1], now + ARGV[2], nonce)
-	local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
-	redis.call('PEXPIRE', KEYS[1], last - now)
-	redis.call('PEXPIRE', KEYS[4], last - now)
-end
-`
-
-var acquirePermit = goredis.NewScript(nextToken + semaphore + `
-local n = redis.call('ZCARD', KEYS[1])
-if n == 0 then redis.call('DEL', KEYS[4]) end
-local limit = redis.call('HGET', KEYS[4], 'limit')
-if limit and limit ~= ARGV[4] then return {3, limit} end
-local tok = redis.call('HGET', KEYS[4], ARGV[1])
-if not tok then
-	if n >= tonumber(ARGV[4]) then
-		return {0, redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] - now, ''}
-	end
-	if redis.call('EXISTS', KEYS[3]) == 1 then return {2} end
-	tok = token()
-	redis.call('HSET', KEYS[4], 'limit', ARGV[4], ARGV[1], tok)
-end
-keep(ARGV[1])
-return {1, tok}
-`)
-
-var renewPermit = goredis.NewScript(semaphore + `
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
-keep(ARGV[1])
-return 1
-`)
-
-var releasePermit = goredis.NewScript(semaphore + `
-if ARGV[3] == '1' then redis.call('SET', KEYS[3], '', 'PX', ARGV[2]) end
-redis.call('HDEL', KEYS[4], ARGV[1])
-if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
-redis.call('PUBLISH', ARGV[5], 'released')
-return 1
-`)
-
-// raise makes the token of a claim, and the counter, at least ARGV[2].
-var raise = goredis.NewScript(`
-local v = redis.call('GET', KEYS[1])
-local tok = ARGV[2]
-if redis.call('EXISTS', KEYS[4]) == 1 then
-	if redis.call('HEXISTS', KEYS[4], ARGV[1]) == 0 then return 0 end
-	redis.call('HSET', KEYS[4], ARGV[1], tok)
-else
-	if not v then return 0 end
-	local nonce, old, owner = string.match(v, '^(%S+) (%S+) (.*)$')
-	if nonce ~= ARGV[1] then return 0 end
-	redis.call('SET', KEYS[1], nonce .. ' ' .. tok .. ' ' .. owner, 'PX', math.max(1, redis.call('PTTL', KEYS[1])))
-end
-if tonumber(redis.call('GET', KEYS[2]) or '0') < tonumber(tok) then redis.call('SET', KEYS[2], tok) end
-return 1
-`)
-
 // run runs a script, and once more if nobody knows whether it ran.
-func (n *node) run(ctx context.Context, s *goredis.Script, k keys, nonce string, args ...any) (reply any, repeated bool, err error) {
+func (n *node) run(ctx context.Context, s *script, c *claim, more ...any) (reply any, repeated bool, err error) {
+	args := make([]any, 0, 10)
+	args = append(args, "EVALSHA", s.hash, s.keys)
+	all := [...]any{c.k.lock, c.k.counter, nil, c.k.info}
+	for i := range s.keys.(int) {
+		if i == 2 {
+			all[i] = c.k.tomb + c.Nonce
+		}
+		args = append(args, all[i])
+	}
+	args = append(append(args, c.mark, c.ttl), more...)
 	for {
-		reply, err = redisconn.Do(ctx, func(ctx context.Context) (any, error) {
-			return s.Run(ctx, n.conn, []string{k.lock, k.counter, k.tomb + nonce, k.info}, append([]any{nonce}, args...)...).Result()
-		})
-		err = redisconn.WriteError(err)
-		if err == nil || repeated || ctx.Err() != nil || !errors.Is(err, fault.UnknownOutcome) {
+		reply, err = n.batch.do(ctx, args)
+		if err != nil && goredis.HasErrorPrefix(err, "NOSCRIPT") {
+			reply, err = n.batch.do(ctx, append([]any{"EVAL", s.source}, args[2:]...))
+		}
+		if err = redisconn.WriteError(err); err == nil || repeated || ctx.Err() != nil || !errors.Is(err, fault.UnknownOutcome) {
 			return reply, repeated, err
 		}
 		repeated = true
@@ -185,26 +85,36 @@ type answer struct {
 	sent    time.Time // when the request was sent that brought the answer, or before
 }
 
-func (n *node) acquire(ctx context.Context, k keys, r dsync.Request) (answer, error) {
-	script := acquireLock
-	if r.Limit > 1 {
-		script = acquirePermit
-	}
+func (n *node) acquire(ctx context.Context, c *claim) (answer, error) {
 	a := answer{sent: time.Now()}
-	reply, _, err := n.run(ctx, script, k, r.Nonce, r.TTL.Milliseconds(), r.Owner, r.Limit, k.channel)
+	var reply any
+	var err error
+	switch {
+	case c.Limit > 1:
+		reply, _, err = n.run(ctx, acquirePermit, c, c.Limit)
+	case c.Watched:
+		reply, _, err = n.run(ctx, acquireWatched, c, c.Owner)
+	default:
+		reply, _, err = n.run(ctx, acquireLock, c, c.Nonce+" - "+c.Owner)
+	}
 	if err != nil {
 		return a, err
 	}
-	fields, _ := reply.([]any)
-	if len(fields) == 0 {
-		return a, fmt.Errorf("redis answered %v", reply)
-	}
-	code, _ := fields[0].(int64)
-	switch {
-	case code == 1 && len(fields) == 2:
+	switch token := reply.(type) {
+	case int64:
+		a.granted, a.token = true, uint64(token)
+		return a, nil
+	case string: // a semaphore's
 		a.granted = true
-		a.token, err = strconv.ParseUint(fmt.Sprint(fields[1]), 10, 64)
+		a.token, err = strconv.ParseUint(token, 10, 64)
 		return a, err
+	}
+	fields, _ := reply.([]any)
+	code := int64(-1)
+	if len(fields) > 0 {
+		code, _ = fields[0].(int64)
+	}
+	switch {
 	case code == 0 && len(fields) == 3:
 		ms, _ := fields[1].(int64)
 		a.left = time.Duration(max(ms, 1)) * time.Millisecond
@@ -213,43 +123,45 @@ func (n *node) acquire(ctx context.Context, k keys, r dsync.Request) (answer, er
 	case code == 2:
 		return a, fault.Markf(fault.Lost, "released before it was granted")
 	case code == 3 && len(fields) == 2:
-		return a, fault.Markf(fault.Conflict, "limit %d, but others use %v", r.Limit, fields[1])
+		return a, fault.Markf(fault.Conflict, "limit %d, but others use %v", c.Limit, fields[1])
 	}
 	return a, fmt.Errorf("redis answered %v", reply)
 }
 
 // renew reports whether the claim was there.
-func (n *node) renew(ctx context.Context, k keys, r dsync.Request) (bool, error) {
+func (n *node) renew(ctx context.Context, c *claim) (bool, error) {
 	script := renewLock
-	if r.Limit > 1 {
+	if c.Limit > 1 {
 		script = renewPermit
 	}
-	reply, _, err := n.run(ctx, script, k, r.Nonce, r.TTL.Milliseconds())
+	reply, _, err := n.run(ctx, script, c)
 	return reply == int64(1), err
 }
 
-// release reports whether the claim was there. bury keeps a late acquire out.
-func (n *node) release(ctx context.Context, k keys, r dsync.Request, bury bool) (bool, error) {
-	script, b := releaseLock, 0
-	if r.Limit > 1 {
+// release reports whether the claim was there. dig keeps a late acquire out.
+func (n *node) release(ctx context.Context, c *claim, dig bool) (bool, error) {
+	if dig {
+		if _, _, err := n.run(ctx, bury, c); err != nil {
+			return false, err
+		}
+	}
+	script := releaseLock
+	if c.Limit > 1 {
 		script = releasePermit
 	}
-	if bury {
-		b = 1
-	}
-	reply, repeated, err := n.run(ctx, script, k, r.Nonce, r.TTL.Milliseconds(), b, r.Limit, k.channel)
+	reply, repeated, err := n.run(ctx, script, c)
 	return reply == int64(1) || repeated, err
 }
 
 // raise makes the claim's token at least that. It reports whether the claim was
 // there.
-func (n *node) raise(ctx context.Context, k keys, nonce string, token uint64) (bool, error) {
-	reply, _, err := n.run(ctx, raise, k, nonce, strconv.FormatUint(token, 10))
+func (n *node) raise(ctx context.Context, c *claim, token uint64) (bool, error) {
+	reply, _, err := n.run(ctx, raise, c, strconv.FormatUint(token, 10))
 	return reply == int64(1), err
 }
 
 // holder returns who holds a lock, and for how long if nobody renews.
-func (n *node) holder(ctx context.Context, k keys) (dsync.Candidate, time.Duration, error) {
+func (n *node) holder(ctx context.Context, key string) (dsync.Candidate, time.Duration, error) {
 	type result struct {
 		value string
 		left  time.Duration
@@ -258,7 +170,7 @@ func (n *node) holder(ctx context.Context, k keys) (dsync.Candidate, time.Durati
 		var value *goredis.StringCmd
 		var left *goredis.DurationCmd
 		_, err := n.conn.Pipelined(ctx, func(p goredis.Pipeliner) error {
-			value, left = p.Get(ctx, k.lock), p.PTTL(ctx, k.lock)
+			value, left = p.Get(ctx, key), p.PTTL(ctx, key)
 			return nil
 		})
 		if errors.Is(err, goredis.Nil) {

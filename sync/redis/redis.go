@@ -14,7 +14,7 @@
 // has the lock, so the order is not that of arrival, except among the callers of
 // one Sync.
 //
-//	{17}sync/<namespace>/lock/<id>   "<nonce> <token> <owner>"
+//	{17}sync/<namespace>/lock/<id>   "<nonce> - <owner>"; of an election the token stands for "-"
 //	{17}sync/<namespace>/token       the last token of this slot
 //
 // The token is the server's clock in microseconds, but always larger than the
@@ -163,7 +163,7 @@ func open(cfg redisconn.Config, opts []Option) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &node{conn: c, hub: newHub(c)}, nil
+	return &node{conn: c, hub: newHub(c), batch: batcher{conn: c}}, nil
 }
 
 // driver is one primary.
@@ -178,7 +178,7 @@ func (d *driver) Ping(ctx context.Context) error { return d.conn.Ping(ctx) }
 func (d *driver) Close() error { return d.close() }
 
 func (d *driver) Holder(ctx context.Context, key string) (dsync.Candidate, error) {
-	c, _, err := d.holder(ctx, keysOf(key))
+	c, _, err := d.holder(ctx, keysOf(key).channel)
 	if err == nil && c.Token == 0 {
 		err = dsync.ErrNoLeader
 	}
@@ -196,7 +196,7 @@ func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candid
 	defer s.leave()
 	for {
 		rctx, cancel := context.WithTimeout(ctx, poll/2)
-		c, left, err := d.holder(rctx, k)
+		c, left, err := d.holder(rctx, k.channel)
 		cancel()
 		if err != nil {
 			if fault.KindOf(err) == context.DeadlineExceeded && ctx.Err() == nil {
