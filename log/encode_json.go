@@ -34,6 +34,7 @@ type jsonEncoding struct {
 	keys                                 Keys
 	time, level, logger, message, source string // as they are written
 	decimals                             int
+	lengths                              uint64 // bit n: a key of the record's own has n bytes
 }
 
 func newJSON(name string, k Keys, decimals int, fixed string) *jsonEncoding {
@@ -41,7 +42,11 @@ func newJSON(name string, k Keys, decimals int, fixed string) *jsonEncoding {
 	if fixed != "" {
 		fixed = "," + fixed
 	}
-	return &jsonEncoding{name: name, fixed: fixed, keys: k, decimals: decimals, time: quote(k.Time) + `"`, level: "," + quote(k.Level),
+	var lengths uint64
+	for _, key := range []string{k.Time, k.Level, k.Message, k.Logger} {
+		lengths |= 1 << min(len(key), 63)
+	}
+	return &jsonEncoding{lengths: lengths, name: name, fixed: fixed, keys: k, decimals: decimals, time: quote(k.Time) + `"`, level: "," + quote(k.Level),
 		logger: "," + quote(k.Logger), message: "," + quote(k.Message), source: "," + quote(k.Source)}
 }
 
@@ -88,14 +93,18 @@ func comma(dst []byte) []byte {
 
 func (e *jsonEncoding) attr(dst []byte, groups []string, a slog.Attr) []byte {
 	dst = comma(dst)
-	if len(groups) == 0 {
-		switch a.Key {
-		case e.keys.Time, e.keys.Level, e.keys.Message, e.keys.Logger:
-			a.Key = "attr." + a.Key
-		}
+	key := a.Key
+	if len(groups) == 0 && e.own(key) {
+		key = "attr." + key
 	}
-	dst = append(appendString(dst, a.Key), ':')
+	dst = append(appendString(dst, key), ':')
 	return appendJSONValue(dst, a.Value)
+}
+
+// own reports whether a key is one of the record's own.
+func (e *jsonEncoding) own(key string) bool {
+	return e.lengths&(1<<min(len(key), 63)) != 0 &&
+		(key == e.keys.Time || key == e.keys.Level || key == e.keys.Message || key == e.keys.Logger)
 }
 
 func appendJSONValue(dst []byte, v slog.Value) []byte {

@@ -39,6 +39,7 @@ func Open(opts ...Option) (Log, error) {
 	if len(o.redact) > 0 {
 		f.redact = newRedaction(o.redact)
 	}
+	f.asIs = f.replace == nil && f.redact == nil
 	for _, one := range o.outputs {
 		out, err := open(one, &o)
 		if err != nil {
@@ -91,6 +92,7 @@ type front struct {
 	context    func(ctx context.Context, attrs []slog.Attr) []slog.Attr
 	replace    func(groups []string, a slog.Attr) slog.Attr
 	redact     *redaction
+	asIs       bool // neither replace nor redact
 	dedup      bool
 	limiter    *limiter
 	source     bool

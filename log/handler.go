@@ -186,7 +186,11 @@ func (w *writer) openAll() {
 }
 
 func (w *writer) each(a slog.Attr) bool {
-	w.attr(a)
+	if k := a.Value.Kind(); k == slog.KindAny || k == slog.KindLogValuer || k == slog.KindGroup || !w.f.asIs {
+		w.attr(a)
+	} else { // the most of them: nothing to resolve, to replace or to leave out
+		w.dst = w.enc.attr(w.dst, w.groups, a)
+	}
 	return true
 }
 

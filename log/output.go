@@ -27,9 +27,9 @@ type output struct {
 	stopped chan struct{}
 
 	mu       sync.Mutex
-	queue    Batch // collects
-	spare    Batch // was written, to collect next
-	inFlight int   // bytes that the worker holds
+	chunks   []*Batch // what waits, each up to batch bytes; the last one collects
+	free     []*Batch // were written, to collect next
+	bytes    int      // that wait or that the worker holds
 	pushed   uint64
 	done     uint64 // of pushed: written or lost
 	waiters  []waiter
@@ -66,18 +66,23 @@ func poke(c chan struct{}) {
 // push queues an encoded record, or counts it as dropped.
 func (o *output) push(record []byte, level slog.Level) {
 	o.mu.Lock()
-	if o.closing || len(o.queue.Data)+o.inFlight+len(record) > o.outputOptions.queue {
+	if o.closing || o.bytes+len(record) > o.queue {
 		o.stats.Dropped++
 		o.stats.DroppedBytes += uint64(len(record))
 		o.mu.Unlock()
 		return
 	}
-	o.queue.Data = append(o.queue.Data, record...)
-	o.queue.Ends = append(o.queue.Ends, len(o.queue.Data))
+	first, full := len(o.chunks) == 0, false
+	if first || len(o.chunks[len(o.chunks)-1].Data)+len(record) > o.batch {
+		o.chunks = append(o.chunks, o.chunk(len(record)))
+		full = !first
+	}
+	c := o.chunks[len(o.chunks)-1]
+	c.Data = append(c.Data, record...)
+	c.Ends = append(c.Ends, len(c.Data))
+	o.bytes += len(record)
 	o.stats.Accepted++
 	o.pushed++
-	first := len(o.queue.Ends) == 1
-	full := len(o.queue.Data) >= o.batch && len(o.queue.Data)-len(record) < o.batch
 	o.mu.Unlock()
 	if first {
 		poke(o.wake)
@@ -87,18 +92,43 @@ func (o *output) push(record []byte, level slog.Level) {
 	}
 }
 
+// chunk returns an empty chunk with room for n bytes. o.mu is held.
+func (o *output) chunk(n int) *Batch {
+	if last := len(o.free) - 1; last >= 0 && n <= o.batch {
+		c := o.free[last]
+		o.free = o.free[:last]
+		return c
+	}
+	return &Batch{Data: make([]byte, 0, max(o.batch, n)), Ends: make([]int, 0, 64)}
+}
+
+// maxFree is how many empty chunks are kept.
+const maxFree = 16
+
+// recycle takes back a chunk that was written.
+func (o *output) recycle(c *Batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bytes -= len(c.Data)
+	if cap(c.Data) == o.batch && len(o.free) < maxFree {
+		c.Data, c.Ends = c.Data[:0], c.Ends[:0]
+		o.free = append(o.free, c)
+	}
+}
+
 // run writes until stop, and then what is left.
 func (o *output) run() {
 	defer close(o.stopped)
 	timer := time.NewTimer(o.delay)
 	defer timer.Stop()
+	var chunks []*Batch
 	for {
 		o.mu.Lock()
-		n, closing, now := len(o.queue.Ends), o.closing, len(o.queue.Data) >= o.batch || len(o.waiters) > 0
+		n, closing, now := len(o.chunks), o.closing, len(o.chunks) > 1 || len(o.waiters) > 0
 		o.mu.Unlock()
 		if n == 0 {
 			if closing {
-				o.write(Batch{}) // what was dropped last has no record behind it
+				o.note() // what was dropped last has no record behind it
 				return
 			}
 			<-o.wake
@@ -111,34 +141,30 @@ func (o *output) run() {
 			case <-o.hurry:
 			}
 		}
-		o.write(o.take())
+		o.mu.Lock()
+		chunks, o.chunks = o.chunks, chunks[:0]
+		o.mu.Unlock()
+		for i, c := range chunks {
+			o.note()
+			o.write(*c)
+			o.recycle(c)
+			chunks[i] = nil
+		}
 	}
 }
 
-// take swaps the queue for the spare one.
-func (o *output) take() Batch {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	b := o.queue
-	o.queue = Batch{Data: o.spare.Data[:0], Ends: o.spare.Ends[:0]}
-	o.spare = Batch{}
-	o.inFlight = len(b.Data)
-	return b
+// note writes into the stream what was dropped since the last note.
+func (o *output) note() {
+	if n := o.notice(); n != nil {
+		o.mu.Lock()
+		o.pushed++ // it is a record like another
+		o.mu.Unlock()
+		o.write(Batch{Data: n, Ends: []int{len(n)}})
+	}
 }
 
 // write brings a batch out, as often as it takes.
-func (o *output) write(all Batch) {
-	left := all
-	if n := o.notice(); n != nil {
-		left = Batch{Data: append(n, all.Data...), Ends: make([]int, 0, len(all.Ends)+1)}
-		left.Ends = append(left.Ends, len(n))
-		for _, e := range all.Ends {
-			left.Ends = append(left.Ends, len(n)+e)
-		}
-		o.mu.Lock()
-		o.pushed++ // the notice is a record like another
-		o.mu.Unlock()
-	}
+func (o *output) write(left Batch) {
 	for failures := 0; left.Len() > 0; {
 		ctx, cancel := context.WithTimeout(o.ctx, o.timeout)
 		n, err := o.tryWrite(ctx, left)
@@ -168,12 +194,6 @@ func (o *output) write(all Batch) {
 			}
 		}
 	}
-	o.mu.Lock()
-	o.inFlight = 0
-	if cap(all.Data) <= 4*o.batch { // a burst's memory is given back
-		o.spare = all
-	}
-	o.mu.Unlock()
 }
 
 func orSilent(err error) error {
@@ -321,9 +341,9 @@ func (o *output) release() error {
 	o.mu.Lock()
 	n := int(o.pushed - o.done)
 	o.stats.Dropped += uint64(n)
-	o.stats.DroppedBytes += uint64(o.inFlight + len(o.queue.Data))
+	o.stats.DroppedBytes += uint64(o.bytes)
 	o.stats.LastError = "stalled"
-	o.queue = Batch{}
+	o.chunks = nil
 	o.mu.Unlock()
 	return fault.New(fault.Timeout, "log/"+o.name, "close", "", "the output is stalled")
 }
@@ -332,6 +352,6 @@ func (o *output) snapshot() OutputStats {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s := o.stats
-	s.QueueBytes = len(o.queue.Data) + o.inFlight
+	s.QueueBytes = o.bytes
 	return s
 }

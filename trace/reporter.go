@@ -25,6 +25,7 @@ type reporter struct {
 	ctx     context.Context // ends when Close gives up waiting
 	cancel  context.CancelFunc
 	wake    chan struct{}
+	hurry   chan struct{} // somebody waits: don't pause
 	stopped chan struct{}
 
 	mu      sync.Mutex
@@ -47,7 +48,7 @@ func newReporter(name string, d Driver, o *options) *reporter {
 	r := &reporter{
 		name: name, driver: d, batch: min(o.batch, o.spans), every: o.every, timeout: o.timeout, retryFor: o.retryFor, logger: o.logger,
 		retry: backoff.Policy{Min: 100 * time.Millisecond, Max: 10 * time.Second},
-		queue: queue{maxSpans: o.spans, maxBytes: o.bytes}, wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+		queue: queue{maxSpans: o.spans, maxBytes: o.bytes}, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 	r.stats.Reporter = name
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -73,9 +74,11 @@ func (r *reporter) push(s *span) {
 	}
 }
 
-func (r *reporter) poke() {
+func (r *reporter) poke() { poke(r.wake) }
+
+func poke(c chan struct{}) {
 	select {
-	case r.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -172,10 +175,22 @@ func (r *reporter) send(spans []SpanData) {
 		r.stats.LastError = err.Error()
 		r.mu.Unlock()
 		pause := max(r.retry.Wait(failures), min(pauseOf(err), r.retryFor))
-		if backoff.Sleep(r.ctx, pause) != nil {
-			r.settle(0, 0, len(spans), err)
-			return
+		if pauseOf(err) > 0 { // the backend asked for it
+			_ = backoff.Sleep(r.ctx, pause)
+		} else {
+			r.rest(pause)
 		}
+	}
+}
+
+// rest waits, until somebody is in a hurry or Close gives up.
+func (r *reporter) rest(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.hurry:
+	case <-r.ctx.Done():
 	}
 }
 
@@ -236,6 +251,7 @@ func (r *reporter) drained() <-chan struct{} {
 	r.urgent = max(r.urgent, w.until)
 	r.waiters = append(r.waiters, w)
 	r.poke()
+	poke(r.hurry)
 	return w.done
 }
 
@@ -245,6 +261,7 @@ func (r *reporter) stop() {
 	r.closing = true
 	r.mu.Unlock()
 	r.poke()
+	poke(r.hurry)
 }
 
 // grace is how long release waits for a driver whose context has ended.

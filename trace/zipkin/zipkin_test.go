@@ -150,7 +150,7 @@ func TestCollectorReadsZipkin(t *testing.T) {
 
 // The server is killed and comes back: all that was reported meanwhile arrives.
 func TestZipkinDownAndBack(t *testing.T) {
-	z := servertest.Zipkin(t)
+	z := servertest.Zipkin(t) // 200 MB of Java: three seconds to start, twice
 	tr, err := trace.New(zipkin.Backend(z.Addr()), trace.WithBatch(10, 10*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,2 @@
+// Package metrics measures go-platform's metrics against other libraries in one run.
+package metrics
