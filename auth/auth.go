@@ -22,8 +22,10 @@ type Auth interface {
 	// the wait of this call alone, never the request that others wait for too.
 	Token(ctx context.Context, opts ...TokenOption) (*Token, error)
 
-	// Revoke ends a token at its authority where that can be done, and at once
-	// in this process. Other processes hear of it through WithRevocations.
+	// Revoke ends a token at once in this process, also if it returns an error;
+	// in others through WithRevocations; and at its authority, if the backend
+	// can. ErrUnsupported says that the authority can't and that no feed told
+	// the others.
 	Revoke(ctx context.Context, t *Token) error
 
 	// Close waits for what runs and releases the backend. Later calls return

@@ -298,10 +298,7 @@ func (c *condition) eval(t *Token, r *Request) (bool, error) {
 	}
 	right := c.value
 	if c.right.root != "" {
-		right = c.right.get(t, r)
-		if right.kind == 0 {
-			return false, errUnknown
-		}
+		right = c.right.get(t, r) // one that isn't there compares with nothing
 	}
 	if left.kind == 0 {
 		return false, errUnknown

@@ -279,14 +279,16 @@ func (f *front) Revoke(ctx context.Context, t *Token) error {
 	f.deny(r) // here first: it must hold even if the authority is away
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	var failed []error
+	var atAuthority, spread error
 	if d, ok := f.driver.(Revoker); ok {
-		failed = append(failed, d.Revoke(ctx, t))
+		atAuthority = d.Revoke(ctx, t)
 	}
 	if f.feed != nil {
-		failed = append(failed, f.feed.Publish(ctx, r))
+		if spread = f.feed.Publish(ctx, r); spread == nil && errors.Is(atAuthority, ErrUnsupported) {
+			atAuthority = nil // everybody who has to know does
+		}
 	}
-	return f.wrap("revoke", t.ID, errors.Join(failed...))
+	return f.wrap("revoke", t.ID, errors.Join(atAuthority, spread))
 }
 
 func (f *front) deny(r Revocation) {

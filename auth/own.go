@@ -71,6 +71,9 @@ func (f *front) Token(ctx context.Context, opts ...TokenOption) (*Token, error) 
 		}
 		opt(&r)
 	}
+	if r.Subject != nil && r.Subject.AccessToken == "" { // a client certificate: there is nothing to exchange, nor to tell callers apart by
+		return nil, f.wrap("token", r.Audience, fmt.Errorf("%w: on behalf of a caller without a token", ErrInvalid))
+	}
 	slices.Sort(r.Scopes)
 	r.Scopes = slices.Compact(r.Scopes)
 	return f.ownToken(ctx, f.own.find(&r), r)

@@ -478,8 +478,8 @@ func TestIssuersOnOneStoreShareEverything(t *testing.T) {
 func TestKeysRotate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := issuer.NewMemory()
-		one := browser(t, newIssuer(t, issuer.WithStore(store), issuer.WithKeyLife(6*time.Hour)))
-		two := newIssuer(t, issuer.WithStore(store), issuer.WithKeyLife(6*time.Hour))
+		one := browser(t, newIssuer(t, issuer.WithStore(store), issuer.WithKeyLife(3*time.Hour)))
+		two := newIssuer(t, issuer.WithStore(store), issuer.WithKeyLife(3*time.Hour))
 		ids := func(is *issuer.Issuer) map[string]bool {
 			b, err := is.KeySet(t.Context())
 			if err != nil {
@@ -503,7 +503,7 @@ func TestKeysRotate(t *testing.T) {
 		}
 		known := ids(two) // as a client that fetches the set every five minutes has it
 		signers, most := map[string]bool{}, 0
-		for range 24 * 12 { // a day
+		for range 12 * 12 { // half a day
 			for _, is := range []*issuer.Issuer{one, two} {
 				k := kid(is)
 				signers[k] = true
@@ -516,7 +516,7 @@ func TestKeysRotate(t *testing.T) {
 			time.Sleep(5 * time.Minute)
 		}
 		if len(signers) < 4 || len(signers) > 5 || most > 2 {
-			t.Errorf("%d keys signed in a day, at most %d published at once; want one in six hours and two", len(signers), most)
+			t.Errorf("%d keys signed in half a day, at most %d published at once; want one in three hours and two", len(signers), most)
 		}
 		before := kid(one)
 		_, old := post(one, "/token", "orders", "orders-secret", url.Values{"grant_type": {"client_credentials"}})

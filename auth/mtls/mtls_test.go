@@ -184,3 +184,19 @@ func ExampleSubject() {
 	// spiffe://shop/orders <nil>
 	//  it names nobody in particular
 }
+
+func ExampleBackend() {
+	roots := x509.NewCertPool() // of the authority that issues your services' certificates
+	au, err := auth.New(mtls.Backend(roots), auth.WithAnyAudience(),
+		auth.WithRules(auth.Rule{ID: "shop", Effect: auth.Allow, Subjects: []string{"spiffe://shop/*"}}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer au.Close()
+	r := httptest.NewRequest("GET", "/", nil) // without a certificate
+	w := httptest.NewRecorder()
+	auth.Handler(au, http.NotFoundHandler()).ServeHTTP(w, r)
+	fmt.Println(w.Code)
+	// Output: 401
+}
