@@ -57,7 +57,7 @@ func Following(prefix string) CachedOption {
 // Cached returns store with a near cache in front: Get and GetMany answer from
 // this process if what they have is young enough, also that there is nothing,
 // and concurrent Gets of one key share one request. A process reads its own
-// writes. Everything else goes to the store. Items that Get returns are copies.
+// writes. Everything else goes to the store.
 //
 // Close ends the watches and closes store.
 func Cached(store KV, opts ...CachedOption) (KV, error) {
@@ -185,7 +185,7 @@ func (c *cached) Get(ctx context.Context, key string) (Item, error) {
 			if n.absent {
 				return Item{}, fault.Wrap("kv/cached", "get", cut(key), ErrNotFound)
 			}
-			return clone(n.item), nil
+			return n.item, nil
 		}
 	} else {
 		return c.KV.Get(ctx, key) // says what is wrong
@@ -204,12 +204,7 @@ func (c *cached) Get(ctx context.Context, key string) (Item, error) {
 	if err != nil {
 		return Item{}, fault.Wrap("kv/cached", "get", cut(key), err)
 	}
-	return clone(item), nil
-}
-
-func clone(item Item) Item {
-	item.Value = append([]byte{}, item.Value...)
-	return item
+	return item, nil
 }
 
 func (c *cached) GetMany(ctx context.Context, keys ...string) (map[string]Item, error) {
@@ -224,7 +219,7 @@ func (c *cached) GetMany(ctx context.Context, keys ...string) (map[string]Item, 
 			missing = append(missing, key)
 			before[key] = c.part(key).Load()
 		} else if !n.absent {
-			items[key] = clone(n.item)
+			items[key] = n.item
 		}
 	}
 	if len(missing) == 0 {
@@ -238,7 +233,7 @@ func (c *cached) GetMany(ctx context.Context, keys ...string) (map[string]Item, 
 	found, err := c.KV.GetMany(ctx, missing...)
 	for key, item := range found {
 		c.keep(key, item, false, read, before[key], eras[key])
-		items[key] = clone(item)
+		items[key] = item
 	}
 	if err == nil {
 		for _, key := range missing {

@@ -39,8 +39,9 @@
 // backend cannot keep the exact end it is stored with the item as a time of
 // day, and then is as exact as the clocks of the machines agree.
 //
-// Items are copies: what Get returns belongs to the caller, and what was given
-// to Put may be changed afterwards.
+// What was given to Put may be changed afterwards; the Value of an Item may not,
+// since the store and other readers may share it. bytes.Clone makes a copy that
+// may.
 //
 // # Errors
 //

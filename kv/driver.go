@@ -16,8 +16,9 @@ import (
 //  1. Keys arrive valid: non-empty UTF-8 of at most MaxKey bytes, namespace
 //     included. A backend that is narrower encodes them so that no two keys
 //     meet, and gives them back as they came.
-//  2. Values are the caller's. A driver neither keeps nor changes the slice it
-//     is given, and shares no memory of its own with an Item that it returns.
+//  2. A driver neither keeps nor changes the slice that it is given, also if the
+//     call is left while it is on its way. What it returns it never changes
+//     again; nobody else does either.
 //  3. Every write is atomic, and its condition is decided in the same step:
 //     of any number of concurrent writes with the same IfRevision, or with
 //     IfAbsent, one succeeds. Reading first and writing then is wrong unless

@@ -19,7 +19,7 @@ type KV interface {
 	// it returns the others and a *BatchError.
 	GetMany(ctx context.Context, keys ...string) (map[string]Item, error)
 
-	// Put writes value at key and returns the revision it made. Options: TTL,
+	// Put writes a copy of value at key and returns the revision it made. Options: TTL,
 	// IfAbsent (ErrExists), IfRevision (ErrConflict). Without TTL the item
 	// lives for ever, also if it had a life before.
 	Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Revision, error)
@@ -63,10 +63,10 @@ type KV interface {
 	Close() error
 }
 
-// Item is one key and what is stored there. It belongs to the caller.
+// Item is one key and what is stored there.
 type Item struct {
 	Key      string
-	Value    []byte
+	Value    []byte // to be read, not changed: other readers may share it
 	Revision Revision
 	Expires  time.Time // when its life ends, by this machine's clock; zero: never
 }

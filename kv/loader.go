@@ -140,9 +140,7 @@ func (l *Loader) getOrLoad(ctx context.Context, key string, load func(context.Co
 	case isKind(err, ErrInvalid, ErrClosed), ctx.Err() != nil:
 		return Item{}, err
 	}
-	item, err = l.flights.do(ctx, key, func(ctx context.Context) (Item, error) { return l.load(ctx, key, load, false) })
-	item.Value = append([]byte{}, item.Value...) // all who waited have the same
-	return item, err
+	return l.flights.do(ctx, key, func(ctx context.Context) (Item, error) { return l.load(ctx, key, load, false) })
 }
 
 // rest keeps key from being loaded for d.

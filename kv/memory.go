@@ -1,7 +1,6 @@
 package kv
 
 import (
-	"bytes"
 	"context"
 	"math"
 	"strconv"
@@ -82,7 +81,7 @@ type stored struct {
 }
 
 func (s stored) item(key string, life time.Duration) Item {
-	item := Item{Key: key, Value: append([]byte{}, s.value...), Revision: s.revision}
+	item := Item{Key: key, Value: s.value, Revision: s.revision}
 	if life > 0 {
 		item.Expires = time.Now().Add(life)
 	}
@@ -129,7 +128,7 @@ func (m *memory) GetMany(_ context.Context, keys []string) (map[string]Item, err
 }
 
 func (m *memory) Put(_ context.Context, w Write) (rev Revision, err error) {
-	value := bytes.Clone(w.Value)
+	value := append([]byte{}, w.Value...) // never nil
 	m.items.Update(w.Key, func(old stored, _ time.Duration, ok bool) (ch cache.Change[stored]) {
 		switch {
 		case w.IfAbsent && ok:
@@ -224,9 +223,7 @@ func (w *watchers) changed(key string, item *Item) {
 			one.sink.Delete(key)
 			continue
 		}
-		own := *item
-		own.Value = bytes.Clone(item.Value)
-		one.sink.Put(own)
+		one.sink.Put(*item)
 	}
 }
 

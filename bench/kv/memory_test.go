@@ -114,7 +114,7 @@ func BenchmarkHitRatio(b *testing.B) {
 	ctx := context.Background()
 	for _, part := range []int{100, 10} {
 		b.Run(fmt.Sprintf("1of%d", part), func(b *testing.B) {
-			const perItem = 192 + 100 + 11 // what the store counts for one
+			const perItem = 224 + 100 + 11 // what the store counts for one
 			store, err := kv.New(kv.Memory(kv.MaxBytes(int64(population / part * perItem))))
 			must(err)
 			defer store.Close()

@@ -12,15 +12,14 @@ package cache
 import (
 	"hash/maphash"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // Overhead is how many bytes an entry is counted for besides its size: the
-// entry, its place in the map, and its share of the ghosts.
-const Overhead = 192
+// entry, its place in the table, and its share of the ghosts.
+const Overhead = 224
 
 // Reason says why an entry was removed without being asked for.
 type Reason uint8
@@ -54,7 +53,7 @@ type Cache[V any] struct {
 
 type shard[V any] struct {
 	mu    sync.RWMutex
-	items map[string]*entry[V]
+	items table[V]
 	queues[V]
 	wheel *wheel[V]    // nil until an entry has a life
 	next  atomic.Int64 // when the wheel has to be looked at; 0: never
@@ -62,13 +61,14 @@ type shard[V any] struct {
 }
 
 type entry[V any] struct {
-	key     string
+	key     string // what a look-up needs stands first, in one cache line
 	value   V
-	size    int64 // with the overhead
 	expires int64 // nanoseconds after start; 0: never
 	uses    atomic.Uint32
 	where   uint8 // small or main
 	at      int16 // place in the wheel, -1: none
+	hash    uint64
+	size    int64 // with the overhead
 
 	prev, next   *entry[V] // in its queue
 	wprev, wnext *entry[V] // in its slot of the wheel
@@ -84,9 +84,6 @@ func New[V any](c Config[V]) *Cache[V] {
 		}
 	}
 	m := &Cache[V]{Config: c, seed: maphash.MakeSeed(), shards: make([]shard[V], n), mask: uint64(n - 1), start: time.Now()}
-	for i := range m.shards {
-		m.shards[i].items = map[string]*entry[V]{}
-	}
 	m.init()
 	return m
 }
@@ -110,7 +107,7 @@ func (c *Cache[V]) Len() int {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.RLock()
-		n += len(s.items)
+		n += s.items.n
 		s.mu.RUnlock()
 	}
 	return n
@@ -125,9 +122,9 @@ func (c *Cache[V]) shard(key string) (*shard[V], uint64) {
 
 // Get returns the value at key and how long it still lives, 0 if for ever.
 func (c *Cache[V]) Get(key string) (v V, life time.Duration, ok bool) {
-	s, _ := c.shard(key)
+	s, h := c.shard(key)
 	s.mu.RLock()
-	e := s.items[key]
+	e := s.items.find(h, key)
 	if e == nil {
 		s.mu.RUnlock()
 		return v, 0, false
@@ -169,7 +166,7 @@ const (
 func (c *Cache[V]) Update(key string, f func(v V, life time.Duration, ok bool) Change[V]) {
 	s, h := c.shard(key)
 	s.mu.Lock()
-	e := s.items[key]
+	e := s.items.find(h, key)
 	var life time.Duration
 	if e != nil && e.expires != 0 {
 		if life = time.Duration(e.expires - c.now()); life <= 0 {
@@ -209,8 +206,8 @@ func (c *Cache[V]) Update(key string, f func(v V, life time.Duration, ok bool) C
 func (c *Cache[V]) set(s *shard[V], h uint64, key string, e *entry[V], ch Change[V]) (earlier bool) {
 	size := int64(len(key)+ch.Size) + Overhead
 	if e == nil {
-		e = &entry[V]{key: strings.Clone(key), value: ch.Value, size: size, at: -1}
-		s.items[e.key] = e
+		e = &entry[V]{key: key, value: ch.Value, hash: h, size: size, at: -1}
+		s.items.insert(e)
 		s.admit(e, h)
 		c.bytes.Add(size)
 	} else {
@@ -238,7 +235,7 @@ func (c *Cache[V]) set(s *shard[V], h uint64, key string, e *entry[V], ch Change
 
 // remove takes e out of its shard, whose lock is held.
 func (c *Cache[V]) remove(s *shard[V], e *entry[V]) {
-	delete(s.items, e.key)
+	s.items.remove(e)
 	s.queues.remove(e)
 	if e.at >= 0 {
 		s.wheel.remove(e)
@@ -253,7 +250,7 @@ func (c *Cache[V]) evict(s *shard[V], keep *entry[V]) bool {
 		return false
 	}
 	if e.where == inSmall {
-		s.ghosts.add(maphash.String(c.seed, e.key), len(s.items))
+		s.ghosts.add(e.hash, s.items.n)
 	}
 	c.remove(s, e)
 	if c.Removed != nil {
@@ -290,16 +287,13 @@ func (c *Cache[V]) Range(f func(key string, v V, life time.Duration) bool) {
 func (c *Cache[V]) rangeShard(s *shard[V], now int64, f func(string, V, time.Duration) bool) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for key, e := range s.items {
+	return s.items.each(func(e *entry[V]) bool {
 		life := time.Duration(0)
 		if e.expires != 0 {
 			if life = time.Duration(e.expires - now); life <= 0 {
-				continue
+				return true
 			}
 		}
-		if !f(key, e.value, life) {
-			return false
-		}
-	}
-	return true
+		return f(e.key, e.value, life)
+	})
 }

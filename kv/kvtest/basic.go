@@ -96,16 +96,19 @@ var basicCases = []testCase{
 			s.Fatalf("GetMany in the other namespace gave %v, %v", items, err)
 		}
 	}},
-	{"ItemsAreCopies", func(s *suite) {
+	{"GivenValuesAreCopied", func(s *suite) {
 		store := s.open()
 		given := []byte("abc")
 		if _, err := store.Put(s.ctx(), "k", given); err != nil {
 			s.Fatal(err)
 		}
 		given[0] = 'X'
-		item := s.get(store, "k")
-		item.Value[1] = 'Y'
 		s.want(store, "k", "abc")
+		if err := store.PutMany(s.ctx(), map[string][]byte{"m": given}); err != nil {
+			s.Fatal(err)
+		}
+		given[0] = 'Y'
+		s.want(store, "m", "Xbc")
 	}},
 	{"SharedByAnotherStore", func(s *suite) {
 		a := s.open()
