@@ -242,3 +242,33 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestLinkToAFileElsewhereIsFollowed(t *testing.T) {
+	here, there := t.TempDir(), t.TempDir()
+	real := filepath.Join(there, "real.json")
+	write(t, real, `{"n":1}`)
+	must(t, os.Symlink(real, filepath.Join(here, "app.json")))
+	for _, watched := range []string{filepath.Join(here, "app.json"), here} {
+		c := open(t, file.Source(watched, file.WithInterval(time.Hour)))
+		n := c.Get("n").Int(0) + 1
+		write(t, real+".new", `{"n":`+string(rune('0'+n))+`}`)
+		must(t, os.Rename(real+".new", real))
+		seen(t, "change where the link leads", func() bool { return c.Get("n").Int(0) == n })
+	}
+}
+
+func TestDirectoryThatIsReplacedAtOnceIsStillWatched(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "conf")
+	path := filepath.Join(dir, "app.json")
+	must(t, os.Mkdir(dir, 0o755))
+	write(t, path, `{"n":0}`)
+	c := open(t, file.Source(path, file.WithInterval(time.Hour)))
+	for n := 1; n <= 5; n++ {
+		must(t, os.RemoveAll(dir))
+		must(t, os.Mkdir(dir, 0o755))
+		write(t, path, `{"n":`+string(rune('0'+n))+`}`)
+		seen(t, "the new directory's file", func() bool { return c.Get("n").Int(0) == n })
+		write(t, path, `{"n":`+string(rune('0'+n))+`,"again":true}`)
+		seen(t, "a write in it", func() bool { return c.Get("again").Bool(false) })
+	}
+}

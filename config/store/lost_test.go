@@ -110,3 +110,15 @@ func TestWriterThatWaitsForItsTurnEndsWithItsContext(t *testing.T) {
 	close(leave)
 	<-done
 }
+
+func TestMemoryTakesNoVersionButTheNext(t *testing.T) {
+	m := newMemory()
+	for _, c := range []struct {
+		number uint64
+		want   error
+	}{{2, ErrConflict}, {1, nil}, {1, ErrConflict}, {3, ErrConflict}, {2, nil}} {
+		if err := m.Append(t.Context(), Record{Version: Version{Namespace: "app", Number: c.number}}); !errors.Is(err, c.want) {
+			t.Errorf("Append of %d: got %v, want %v", c.number, err, c.want)
+		}
+	}
+}
