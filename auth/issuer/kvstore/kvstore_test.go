@@ -12,6 +12,7 @@ import (
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
+	kvconsul "github.com/micro/go-platform/kv/consul"
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	kvmemcached "github.com/micro/go-platform/kv/memcached"
 	kvredis "github.com/micro/go-platform/kv/redis"
@@ -23,6 +24,7 @@ func TestStores(t *testing.T) {
 	for name, backend := range map[string]func(t *testing.T) kv.Option{
 		"memory": func(*testing.T) kv.Option { return kv.Memory() },
 		"redis":  func(t *testing.T) kv.Option { return kvredis.Backend(servertest.SharedRedis(t).Addr()) },
+		"consul": func(t *testing.T) kv.Option { return kvconsul.Backend(servertest.SharedConsul(t).Addr()) },
 		"etcd":   func(t *testing.T) kv.Option { return kvetcd.Backend(servertest.SharedEtcd(t).Addr()) },
 	} {
 		t.Run(name, func(t *testing.T) {
