@@ -118,7 +118,11 @@ func (d localDriver) Obtain(ctx context.Context, r TokenRequest) (*Token, error)
 		if len(from.Roles) > 0 {
 			claims["roles"] = from.Roles
 		}
-		claims["act"] = map[string]any{"sub": subject}
+		actor := map[string]any{"sub": subject}
+		if before, ok := from.Claims["act"].(map[string]any); ok {
+			actor["act"] = before
+		}
+		claims["act"] = actor
 		if !from.ExpiresAt.IsZero() {
 			claims["exp"] = from.ExpiresAt.Unix()
 		}
