@@ -15,7 +15,7 @@ import (
 )
 
 func (d *driver) Claim(r dsync.Request) dsync.Claim {
-	return &claim{Request: r, d: d, prefix: r.Key + "/", key: r.Key + "/" + r.Nonce, tomb: r.Key + "!" + r.Nonce}
+	return &claim{Request: r, d: d, prefix: r.Key + "/"}
 }
 
 type claim struct {
@@ -26,8 +26,10 @@ type claim struct {
 	tomb   string // once it exists, key can't be created
 
 	lease    *lease
+	slot     int
 	revision int64 // that created key; 0: not known to exist
 	doubtful bool  // a request that creates key may still be on its way
+	burnt    bool  // a request that deletes it may be
 }
 
 func (c *claim) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
@@ -56,7 +58,7 @@ func (c *claim) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
 // enqueue creates the key and reports whether it holds already.
 func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error) {
 	caller := ctx
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := within(ctx, c.Timeout)
 	defer cancel()
 	for {
 		l, err := c.d.lease(ctx, c.TTL)
@@ -66,7 +68,7 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 			}
 			return false, err
 		}
-		c.lease, c.doubtful = l, true
+		c.enter(l)
 
 		free := []clientv3.Cmp{clientv3.Compare(clientv3.Version(c.tomb), "=", 0)}
 		if !wait && c.Limit == 1 {
@@ -81,8 +83,8 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 			continue
 		}
 		if err = write(err); err != nil {
-			if errors.Is(err, fault.Unavailable) {
-				c.settle(0)
+			if errors.Is(err, fault.Unavailable) { // never sent
+				l.give(c.Key, c.slot)
 			}
 			return false, err
 		}
@@ -102,6 +104,7 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 		case wait:
 			return false, fault.Markf(fault.Lost, "released before it was granted")
 		default:
+			l.give(c.Key, c.slot)
 			return false, held(holders)
 		}
 		for _, kv := range holders {
@@ -114,6 +117,22 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 }
 
 func (c *claim) value() string { return strconv.Itoa(c.Limit) + " " + c.Owner }
+
+// within is context.WithTimeout without a deadline that gRPC would send, for
+// which the server would set a timer of its own.
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	t := time.AfterFunc(d, cancel)
+	return ctx, func() { t.Stop(); cancel() }
+}
+
+// enter chooses the claim's key.
+func (c *claim) enter(l *lease) {
+	slot := l.take(c.Key)
+	name := strconv.FormatInt(int64(l.id), 16) + "-" + strconv.Itoa(slot)
+	c.key, c.tomb = c.prefix+name, c.Key+"!"+name
+	c.lease, c.slot, c.doubtful = l, slot, true
+}
 
 // settle notes what became of the request that creates the key.
 func (c *claim) settle(revision int64) {
@@ -173,7 +192,7 @@ func (c *claim) Release(ctx context.Context) error {
 	if l == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := within(ctx, c.Timeout)
 	defer cancel()
 	var deleted bool
 	var err error
@@ -193,10 +212,15 @@ func (c *claim) Release(ctx context.Context) error {
 	}
 	switch {
 	case err == nil && deleted:
+		if !c.doubtful && !c.burnt {
+			l.give(c.Key, c.slot)
+		}
 		return nil
 	case err == nil, l.past():
 		return dsync.ErrLost
 	}
+	// The request may still be on its way, and must not meet another claim.
+	c.burnt = true
 	return write(err)
 }
 

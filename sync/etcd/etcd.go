@@ -13,7 +13,7 @@
 // is the revision that created the key: it rises for as long as the cluster's
 // data lives.
 //
-//	sync/<namespace>/lock/<id>/<nonce>   "1 <owner>"
+//	sync/<namespace>/lock/<id>/<lease>-<number>   "1 <owner>"
 //
 // Claims of one Sync with one TTL share a lease, so locking costs one
 // transaction and unlocking one delete. TTLs are whole seconds, and a server

@@ -23,6 +23,46 @@ type lease struct {
 	sent time.Time // of the last renewal that was confirmed
 	end  time.Time // sent plus the TTL that the server gave
 	gone bool
+
+	slots map[string]*slots // by id
+}
+
+// slots number the claims of one id that are alive at a time. Numbers are used
+// again, because so are the keys that they name: etcd goes through all keys that
+// it ever had below a prefix, until they are compacted. A number of a claim
+// whose requests may still be on their way is not used again.
+type slots struct {
+	free []int
+	next int
+}
+
+func (l *lease) take(key string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.slots[key]
+	if s == nil {
+		s = &slots{}
+		if l.slots == nil {
+			l.slots = map[string]*slots{}
+		}
+		l.slots[key] = s
+	}
+	if n := len(s.free); n > 0 {
+		slot := s.free[n-1]
+		s.free = s.free[:n-1]
+		return slot
+	}
+	s.next++
+	return s.next - 1
+}
+
+func (l *lease) give(key string, slot int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.slots[key]
+	if s.free = append(s.free, slot); len(s.free) == s.next {
+		delete(l.slots, key)
+	}
 }
 
 // lease returns a lease with at least half of its life left.

@@ -17,6 +17,8 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	grpcbackoff "google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Config says how to reach a cluster. Either Address or Client is set.
@@ -116,7 +118,13 @@ func Open(c Config) (*Conn, error) {
 // for one until its context ends, which is what the client asks gRPC for.
 // Streams still wait: watches and keep-alives are to last.
 func failFast(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	return invoke(ctx, method, req, reply, cc, append(opts, grpc.WaitForReady(false))...)
+	err := invoke(ctx, method, req, reply, cc, append(opts, grpc.WaitForReady(false))...)
+	if c := status.Code(err); (c == codes.Canceled || c == codes.DeadlineExceeded) && ctx.Err() == nil {
+		// The server gave up, not the caller. The client would repeat that, also
+		// a write that may have been applied.
+		err = status.Error(codes.Unavailable, status.Convert(err).Message())
+	}
+	return err
 }
 
 // Address returns the members' "host:port", separated by commas, without
