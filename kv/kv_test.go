@@ -80,3 +80,13 @@ func opener(backend kv.Option) func(testing.TB, ...kv.Option) kv.KV {
 		return store
 	}
 }
+
+func TestMemoryIsLinearizable(t *testing.T) {
+	d, err := kv.NewMemoryDriver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	backend := kv.WithDriver("shared", func(context.Context) (kv.Driver, error) { return all(d, false), nil })
+	kvtest.Linearizable(t, func() kv.KV { return opener(backend)(t) }, 50*time.Millisecond, nil)
+}

@@ -78,9 +78,10 @@ func open(c config, opts []Option) kv.Option {
 			}
 		}
 		d := &driver{alone: c.alone}
+		d.life, d.end = context.WithCancel(context.Background())
 		if c.client != nil {
 			d.given = c.client
-			d.lines = []*line{newLine(given{c.client})}
+			d.lines = []*line{d.newLine(given{c.client})}
 			d.pick = func(string) *line { return d.lines[0] }
 			return d, nil
 		}
@@ -91,7 +92,7 @@ func open(c config, opts []Option) kv.Option {
 		d.client = client
 		byServer := map[*memcached.Server]*line{}
 		for _, s := range client.Servers {
-			l := newLine(s)
+			l := d.newLine(s)
 			d.lines, byServer[s] = append(d.lines, l), l
 		}
 		d.pick = func(key string) *line { return byServer[client.Pick(key)] }
@@ -111,9 +112,9 @@ type line struct {
 	group batch.Group[memcached.Op]
 }
 
-func newLine(s server) *line {
+func (d *driver) newLine(s server) *line {
 	l := &line{server: s}
-	l.group.Max = 128
+	l.group.Max, l.group.Context = 128, d.life
 	l.group.Run = s.Do
 	_, l.group.Slow = s.(given)
 	return l
@@ -126,6 +127,8 @@ type driver struct {
 	lines  []*line
 	pick   func(wireKey string) *line
 	alone  bool
+	life   context.Context
+	end    context.CancelFunc
 }
 
 func (d *driver) Ping(ctx context.Context) error {
@@ -154,6 +157,7 @@ func (d *driver) Features() kv.Features {
 }
 
 func (d *driver) Close() error {
+	d.end() // of round trips that were left by their callers
 	if d.client != nil {
 		d.client.Close()
 	}

@@ -186,7 +186,7 @@ type node struct {
 // the client itself if the user brought it, so that its hooks see the calls.
 func (d *driver) newNode(c goredis.UniversalClient) *node {
 	n := &node{drop: func() {}}
-	n.Max = 128
+	n.Max, n.Context = 128, d.life
 	n.Run = func(ctx context.Context, ops []*op) { d.run(ctx, n, ops) }
 	if one, ok := c.(*goredis.Client); ok && d.client.Owned() {
 		w := newWire(d, one.Options())

@@ -112,6 +112,7 @@ func open(c config, opts []Option) kv.Option {
 		}
 		d.cluster, _ = client.UniversalClient.(*goredis.ClusterClient)
 		d.prefix = processID()
+		d.life, d.end = context.WithCancel(context.Background())
 		return d, nil
 	})
 }
@@ -131,6 +132,8 @@ type driver struct {
 	timeout time.Duration
 	prefix  string // of this process's request names
 	counter atomic.Uint64
+	life    context.Context
+	end     context.CancelFunc
 	known   atomic.Bool // the cluster's slots
 	nodes   sync.Map    // of goredis.UniversalClient to *node: one for each server
 }
@@ -145,7 +148,8 @@ func (d *driver) Features() kv.Features {
 }
 
 func (d *driver) Close() error {
-	err := d.client.Close() // ends round trips that were left by their callers
+	d.end() // of round trips that were left by their callers
+	err := d.client.Close()
 	d.nodes.Range(func(_, n any) bool { n.(*node).drop(); n.(*node).Wait(); return true })
 	return err
 }

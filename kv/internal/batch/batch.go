@@ -31,9 +31,13 @@ const (
 // before the first call.
 type Group[T any] struct {
 	// Run makes the round trip and stores in each call what came of it, also if
-	// ctx has ended. ctx is a lone caller's, or one without an end.
+	// ctx has ended. ctx is a lone caller's, or Context.
 	Run func(ctx context.Context, calls []*T)
 	Max int // calls in one round trip, at most
+
+	// Context is that of round trips that belong to nobody. It ends them when
+	// the group is no longer needed.
+	Context context.Context
 
 	// Slow says that Run does not return when ctx ends. Then it is always called
 	// on a goroutine of the group's.
@@ -140,7 +144,7 @@ func (g *Group[T]) lane() {
 		if len(calls) == 0 {
 			continue
 		}
-		g.run(context.Background(), vs)
+		g.run(g.Context, vs)
 		for _, c := range calls {
 			c.done <- struct{}{}
 		}

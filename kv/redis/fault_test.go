@@ -1,0 +1,227 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/internal/netfault"
+	"github.com/micro/go-platform/internal/servertest"
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/kvtest"
+	"github.com/micro/go-platform/kv/redis"
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// proxied opens a store behind a proxy, and one that goes straight.
+func proxied(t *testing.T, opts ...redis.Option) (through, straight kv.KV, p *netfault.Proxy) {
+	t.Helper()
+	addr := servertest.SharedRedis(t).Addr()
+	p = netfault.New(t, addr)
+	ns := servertest.Namespace(t)
+	open := func(addr string) kv.KV {
+		store := opener(redis.Backend(addr, opts...))(t, kv.WithNamespace(ns))
+		t.Cleanup(func() { store.Close() })
+		return store
+	}
+	return open(p.Addr()), open(addr), p
+}
+
+func TestCancelReturnsAtOnce(t *testing.T) {
+	for name, opts := range map[string][]redis.Option{"shared": nil, "alone": {redis.WithoutSharing()}} {
+		t.Run(name, func(t *testing.T) {
+			store, _, p := proxied(t, opts...)
+			_, _ = store.Put(t.Context(), "k", []byte("v"))
+			p.Hold(netfault.Replies)
+			var wg sync.WaitGroup
+			for range 6 { // more than travel at once
+				wg.Go(func() {
+					ctx, cancel := context.WithCancel(t.Context())
+					time.AfterFunc(50*time.Millisecond, cancel)
+					start := time.Now()
+					_, err := store.Get(ctx, "k")
+					if took := time.Since(start); !errors.Is(err, context.Canceled) || took > time.Second {
+						t.Errorf("Get returned %v after %v, want Canceled after 50ms", err, took)
+					}
+				})
+			}
+			wg.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			start := time.Now()
+			_, err := store.Put(ctx, "k", []byte("w"))
+			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > time.Second {
+				t.Errorf("Put returned %v after %v, want DeadlineExceeded after 50ms", err, took)
+			}
+		})
+	}
+}
+
+// TestLostAnswersDoNoHarm: go-redis sends a command again whose answer was
+// lost, also INCR and SETNX.
+func TestLostAnswersDoNoHarm(t *testing.T) {
+	store, straight, p := proxied(t)
+	rev, err := store.Put(t.Context(), "k", []byte("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Add(t.Context(), "warm", 1); err != nil { // the script is there
+		t.Fatal(err)
+	}
+	p.CutReplies(1)
+	if n, err := store.Add(t.Context(), "n", 5); err != nil || n != 5 {
+		t.Errorf("Add with a lost answer = %d, %v, want 5", n, err)
+	}
+	p.CutReplies(1)
+	if _, err := store.Put(t.Context(), "new", []byte("mine"), kv.IfAbsent()); err != nil {
+		t.Errorf("IfAbsent with a lost answer: %v, but the key was ours", err)
+	}
+	p.CutReplies(1)
+	if _, err := store.Put(t.Context(), "k", []byte("2"), kv.IfRevision(rev)); err != nil {
+		t.Errorf("IfRevision with a lost answer: %v", err)
+	}
+	item, _ := straight.Get(t.Context(), "k")
+	p.CutReplies(1)
+	if err := store.Delete(t.Context(), "k", kv.IfRevision(item.Revision)); err != nil {
+		t.Errorf("Delete with a lost answer: %v", err)
+	}
+	p.CutReplies(1)
+	if _, err := store.Get(t.Context(), "new"); err != nil {
+		t.Errorf("Get with a lost answer: %v", err)
+	}
+	p.CutReplies(1)
+	if _, err := store.Put(t.Context(), "plain", []byte("v")); !errors.Is(err, kv.ErrUnknownOutcome) {
+		t.Errorf("a plain Put with a lost answer: %v, want ErrUnknownOutcome", err)
+	}
+	if item, err := straight.Get(t.Context(), "n"); err != nil || string(item.Value) != "5" {
+		t.Errorf("the counter is %q, %v, want 5", item.Value, err)
+	}
+	p.CutReplies(-1)
+	if _, err := store.Add(t.Context(), "n", 5); !errors.Is(err, kv.ErrUnknownOutcome) {
+		t.Errorf("Add without any answer: %v, want ErrUnknownOutcome", err)
+	}
+}
+
+func TestServerGone(t *testing.T) {
+	p := netfault.New(t, servertest.SharedRedis(t).Addr())
+	p.Refuse()
+	start := time.Now()
+	_, err := kv.New(redis.Backend("redis://user:secret@"+p.Addr()), kv.WithDialTimeout(time.Second))
+	if !errors.Is(err, kv.ErrUnavailable) || time.Since(start) > 3*time.Second {
+		t.Fatalf("New without a server: %v after %v", err, time.Since(start))
+	}
+	for _, want := range []string{"kv/redis: new", p.Addr()} {
+		if !contains(err, want) {
+			t.Errorf("error %q does not say %q", err, want)
+		}
+	}
+	if contains(err, "secret") {
+		t.Errorf("error %q tells the password", err)
+	}
+	p.Heal()
+	p.Hold(netfault.Both)
+	start = time.Now()
+	if _, err = kv.New(redis.Backend(p.Addr()), kv.WithDialTimeout(200*time.Millisecond)); !errors.Is(err, kv.ErrUnavailable) || time.Since(start) > 3*time.Second {
+		t.Fatalf("New with a silent server: %v after %v", err, time.Since(start))
+	}
+}
+
+// TestPausedServer: a call without a deadline ends, with the right kind.
+func TestPausedServer(t *testing.T) {
+	p := netfault.New(t, servertest.SharedRedis(t).Addr())
+	store := opener(redis.Backend(p.Addr(), redis.WithTimeouts(0, 200*time.Millisecond)))(t)
+	defer store.Close()
+	p.Hold(netfault.Both)
+	if _, err := store.Get(t.Context(), "k"); !errors.Is(err, kv.ErrUnavailable) {
+		t.Errorf("Get: %v, want ErrUnavailable", err)
+	}
+	if _, err := store.Put(t.Context(), "k", nil); !errors.Is(err, kv.ErrUnknownOutcome) {
+		t.Errorf("Put: %v, want ErrUnknownOutcome", err)
+	}
+}
+
+func TestBadAddresses(t *testing.T) {
+	for _, addr := range []string{"", "a b", "redis:/x", "http://h:1", "h:0", "h:99999", "redis://h/nodb", "redis+sentinel://h", "redis+cluster://h/3", "a:1,", "redis://h?x=1"} {
+		if _, err := kv.New(redis.Backend(addr)); !errors.Is(err, kv.ErrInvalid) || !contains(err, "kv/redis: new") {
+			t.Errorf("address %q: %v, want ErrInvalid", addr, err)
+		}
+	}
+	for name, opt := range map[string]redis.Option{"nil": nil, "tls": redis.WithTLS(nil), "database": redis.WithDatabase(-1), "timeouts": redis.WithTimeouts(-1, 0)} {
+		if _, err := kv.New(redis.Backend("h:1", opt)); !errors.Is(err, kv.ErrInvalid) {
+			t.Errorf("option %s: %v, want ErrInvalid", name, err)
+		}
+	}
+}
+
+// TestPlainValues: other programs read and write the same keys.
+func TestPlainValues(t *testing.T) {
+	addr := servertest.SharedRedis(t).Addr()
+	ns := servertest.Namespace(t)
+	store := opener(redis.Backend(addr))(t, kv.WithNamespace(ns))
+	defer store.Close()
+	other := goredis.NewClient(&goredis.Options{Addr: addr})
+	defer other.Close()
+	rev, _ := store.Put(t.Context(), "k", []byte("plain"), kv.TTL(time.Hour))
+	if got := other.Get(t.Context(), ns+"/k").Val(); got != "plain" {
+		t.Errorf("another program reads %q", got)
+	}
+	other.Set(t.Context(), ns+"/k", "changed", time.Minute)
+	if _, err := store.Put(t.Context(), "k", []byte("x"), kv.IfRevision(rev)); !errors.Is(err, kv.ErrConflict) {
+		t.Errorf("another program's write was not seen: %v", err)
+	}
+	item, err := store.Get(t.Context(), "k")
+	if left := time.Until(item.Expires); err != nil || string(item.Value) != "changed" || left > time.Minute || left < 50*time.Second {
+		t.Errorf("got %q, %v left, %v", item.Value, left, err)
+	}
+	other.LPush(t.Context(), ns+"/list", "x")
+	if _, err := store.Get(t.Context(), "list"); !errors.Is(err, kv.ErrInvalid) {
+		t.Errorf("a list gave %v, want ErrInvalid", err)
+	}
+	n := 0
+	for _, err := range store.List(t.Context(), "") {
+		if n++; err != nil {
+			t.Errorf("List among other programs' keys: %v", err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("List yields %d items, want 1", n)
+	}
+}
+
+// TestIdleWatch: an idle watch costs one request in ten seconds.
+func TestIdleWatch(t *testing.T) {
+	store, _, p := proxied(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	synced := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for e := range store.Watch(ctx, "") {
+			if e.Kind == kv.EventSynced {
+				close(synced)
+			}
+		}
+	})
+	<-synced
+	before := p.Counts()
+	<-time.After(time.Second)
+	if n := p.Counts().Requests - before.Requests; n > 0 {
+		t.Errorf("%d requests in an idle second, want none", n)
+	}
+	cancel()
+	wg.Wait()
+}
+
+func TestLinearizable(t *testing.T) {
+	server := servertest.Redis(t, servertest.WithAOF())
+	p := netfault.New(t, server.Addr())
+	kvtest.Linearizable(t, func() kv.KV {
+		return opener(redis.Backend(p.Addr(), redis.WithTimeouts(0, 300*time.Millisecond)))(t)
+	}, kvtest.Chaos(2*time.Second), kvtest.Trouble(p.CutReplies, p.Reset, func() { server.Kill(); server.Restart() }))
+}
+
+func contains(err error, text string) bool {
+	return err != nil && strings.Contains(err.Error(), text)
+}
