@@ -342,6 +342,26 @@ func TestTargetAway(t *testing.T) {
 	}
 }
 
+func TestTargetResets(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := New(t, l.Addr().String())
+	c := dial(t, p)
+	c.send("a")
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Read(make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	reset(server.(*net.TCPConn))
+	c.wantReset()
+}
+
 func TestCountsHTTPRequests(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
 	defer srv.Close()
@@ -375,6 +395,10 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 	p.Close()
 	p.Close()
+	buf := make([]byte, 1<<20)
+	if stacks := string(buf[:runtime.Stack(buf, true)]); strings.Contains(stacks, "netfault.(*") {
+		t.Errorf("Close returned before all was over:\n%s", stacks)
+	}
 	// The echo server's goroutines end with its connections.
 	eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
 }

@@ -27,6 +27,20 @@ func TestChildTalks(t *testing.T) {
 	}
 }
 
+func TestChildPrintsInParts(t *testing.T) {
+	p := Child(t, "slow")
+	eventually(t, "the first part is here", func() bool {
+		if got, ok := p.TryLine(time.Millisecond); ok {
+			t.Fatalf("got a whole line %q", got)
+		}
+		return p.part != ""
+	})
+	p.Send("go on")
+	if got, want := p.Line(), "first second"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestChildPausesAndResumes(t *testing.T) {
 	p := Child(t, "echo")
 	p.Line()

@@ -12,7 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	RunRole(map[string]Role{"echo": echo, "fail": fail, "orphans": orphans})
+	RunRole(map[string]Role{"echo": echo, "fail": fail, "slow": slow, "orphans": orphans})
 	os.Exit(m.Run())
 }
 
@@ -23,6 +23,14 @@ func echo(args []string) error {
 		fmt.Println(in.Text())
 	}
 	return nil
+}
+
+// slow prints a line in two parts, the second when it is told to.
+func slow([]string) error {
+	fmt.Print("first ")
+	_, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	fmt.Println("second")
+	return err
 }
 
 func fail([]string) error { return errors.New("on purpose") }
