@@ -1,0 +1,29 @@
+// Package nats keeps event streams in NATS JetStream, server 2.9 or later.
+//
+//	s, err := event.New(nats.Backend("127.0.0.1:4222"), event.WithNamespace("shop"))
+//
+// # Semantics
+//
+// A stream is one JetStream stream, "events-<namespace>", on file storage, with
+// the subjects "events.<namespace>.<type>". A group is a durable consumer. Positions
+// are stream sequences. A record published again within two minutes under the
+// same ID is stored once. Several records of one Publish are not atomic. The
+// server does not sync every record to disk by default.
+//
+// The server counts every hand-out, so a record that was given back without
+// being tried has one attempt less.
+//
+// Ordered groups have one working member at a time: it renews an entry of a
+// key-value bucket, and another takes over when it has seen no renewal for
+// AckWait by its own clock. The new one begins after the last record before
+// which all are acknowledged, so records above it may come again.
+//
+// # Errors
+//
+// A Publish without an answer is event.ErrUnknownOutcome; while the connection
+// is down it is event.ErrUnavailable.
+//
+// # Closing
+//
+// A connection given by WithConn stays open.
+package nats

@@ -1,0 +1,191 @@
+package nats
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/conn/nats"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// group is what the bucket has about a group, under its escaped name.
+type group struct {
+	Name  string   `json:"name"`
+	Types []string `json:"types"`
+	After uint64   `json:"after"` // where to begin when its consumer is missing
+	Wait  int64    `json:"wait"`  // AckWait in ms
+}
+
+func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, error) {
+	kv, err := d.groups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := d.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	after, err := d.locate(ctx, g.Start, st)
+	if err != nil {
+		return nil, err
+	}
+	m := &member{d: d, kv: kv, g: g, key: escape(g.Name)}
+	value, _ := json.Marshal(group{Name: g.Name, Types: g.Types.List(), After: after, Wait: g.AckWait.Milliseconds()})
+	_, err = kv.Create(ctx, "g."+m.key, value)
+	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+		return nil, nats.WriteError(err)
+	}
+	if _, err := m.config(ctx, g.Types.List()); err != nil {
+		return nil, err
+	}
+	if m.consumer, err = m.ensure(ctx); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// config reads what the bucket has, and compares the types.
+func (m *member) config(ctx context.Context, types []string) (group, error) {
+	var has group
+	e, err := m.kv.Get(ctx, "g."+m.key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return has, fault.Markf(fault.NotFound, "group %q was deleted", m.g.Name)
+	}
+	if err == nil {
+		err = json.Unmarshal(e.Value(), &has)
+	}
+	if err != nil {
+		return has, nats.ReadError(err)
+	}
+	if !event.SameTypes(has.Types, types) {
+		return has, event.ConflictingTypes(m.g.Name, has.Types, types)
+	}
+	return has, nil
+}
+
+// ensure returns the group's consumer, making it if it isn't there.
+func (m *member) ensure(ctx context.Context) (jetstream.Consumer, error) {
+	s, err := m.d.stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.Consumer(ctx, m.key)
+	if err == nil || !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return c, nats.ReadError(err)
+	}
+	has, err := m.config(ctx, m.g.Types.List())
+	if err != nil {
+		return nil, err
+	}
+	return m.create(ctx, s, has.After, time.Duration(has.Wait)*time.Millisecond)
+}
+
+func (m *member) create(ctx context.Context, s jetstream.Stream, after uint64, wait time.Duration) (jetstream.Consumer, error) {
+	c, err := s.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable: m.key, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: wait, MaxDeliver: -1, MaxAckPending: -1,
+	})
+	return c, nats.WriteError(err)
+}
+
+func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
+	kv, err := d.groups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := d.stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	infos := s.ListConsumers(ctx)
+	var list []event.GroupInfo
+	for i := range infos.Info() {
+		if i.Config.Durable == "" {
+			continue
+		}
+		e, err := kv.Get(ctx, "g."+i.Name)
+		if err != nil {
+			continue // somebody else's
+		}
+		var g group
+		if err := json.Unmarshal(e.Value(), &g); err != nil {
+			return nil, err
+		}
+		list = append(list, event.GroupInfo{Name: g.Name, Types: g.Types, Lag: event.Lag{Pending: int64(i.NumAckPending), Behind: int64(i.NumPending)}})
+	}
+	slices.SortFunc(list, func(a, b event.GroupInfo) int { return cmp.Compare(a.Name, b.Name) })
+	return list, nats.ReadError(infos.Err())
+}
+
+func (d *driver) DeleteGroup(ctx context.Context, name string) error {
+	kv, err := d.groups(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := d.stream(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := kv.Get(ctx, "g."+escape(name)); errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fault.NotFound
+	} else if err != nil {
+		return nats.ReadError(err)
+	}
+	for _, k := range []string{"g.", "l."} {
+		if err := kv.Delete(ctx, k+escape(name)); err != nil {
+			return nats.WriteError(err)
+		}
+	}
+	if err := s.DeleteConsumer(ctx, escape(name)); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nats.WriteError(err)
+	}
+	return nil
+}
+
+func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) {
+	s, err := d.stream(ctx)
+	if err != nil {
+		return 0, err
+	}
+	st, err := d.state(ctx)
+	if err != nil || st.Msgs == 0 {
+		return 0, err
+	}
+	upto := uint64(0) // remove what is before
+	if keep.Count > 0 && st.Msgs > uint64(keep.Count) {
+		upto = st.LastSeq - uint64(keep.Count) + 1
+	}
+	if keep.Bytes > 0 && st.Bytes > uint64(keep.Bytes) { // records are taken as equal in size
+		excess := uint64(float64(st.Bytes-uint64(keep.Bytes))/float64(st.Bytes)*float64(st.Msgs)) + 1
+		upto = max(upto, st.FirstSeq+min(excess, st.Msgs-1))
+	}
+	if keep.Age > 0 {
+		after, err := d.locate(ctx, event.At(time.Now().Add(-keep.Age)), st)
+		if err != nil {
+			return 0, err
+		}
+		upto = max(upto, after+1)
+	}
+	infos := s.ListConsumers(ctx)
+	for i := range infos.Info() {
+		if i.Config.Durable != "" {
+			upto = min(upto, i.AckFloor.Stream+1)
+		}
+	}
+	if err := infos.Err(); err != nil {
+		return 0, nats.ReadError(err)
+	}
+	if upto <= st.FirstSeq {
+		return 0, nil
+	}
+	if err := s.Purge(ctx, jetstream.WithPurgeSequence(upto)); err != nil {
+		return 0, nats.WriteError(err)
+	}
+	return int64(upto - st.FirstSeq), nil
+}

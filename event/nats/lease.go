@@ -1,0 +1,165 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/conn/nats"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// lease is an entry of the bucket that its holder writes anew all the time.
+// Who has seen it unchanged for AckWait, by a clock of his own, may take it; the
+// holder counts on it for nine tenths of AckWait from before its last write.
+type lease struct {
+	mu       sync.Mutex
+	held     bool
+	revision uint64    // of the holder's last write
+	until    time.Time // for the holder
+
+	seen   uint64    // revision that another was seen to have written
+	seenAt time.Time // first
+}
+
+func (l *lease) holds() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held && !time.Now().Before(l.until) {
+		l.held = false // the turn is over, even if nobody has taken the next
+	}
+	return l.held
+}
+
+// turn returns how long to wait before asking again whether it is this
+// member's turn, or 0 if it is. A turn that was lost is fault.Lost, once.
+func (m *member) turn(ctx context.Context) (time.Duration, error) {
+	l := &m.lease
+	l.mu.Lock()
+	held, left := l.held, time.Until(l.until)
+	l.mu.Unlock()
+	if held {
+		if left > m.g.AckWait/2 {
+			return 0, nil
+		}
+		return 0, l.renew(ctx, m)
+	}
+	wait := min(max(m.g.AckWait/20, 20*time.Millisecond), 500*time.Millisecond)
+	key, sent := "l."+m.key, time.Now()
+	e, err := m.kv.Get(ctx, key)
+	var revision uint64
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		revision, err = m.kv.Create(ctx, key, []byte(m.g.Consumer))
+	case err != nil:
+		return 0, nats.ReadError(err)
+	case len(e.Value()) > 0 && string(e.Value()) != m.g.Consumer:
+		l.mu.Lock()
+		if e.Revision() != l.seen {
+			l.seen, l.seenAt = e.Revision(), time.Now()
+		}
+		dead := time.Since(l.seenAt) > m.g.AckWait
+		l.mu.Unlock()
+		if !dead {
+			return wait, nil
+		}
+		fallthrough
+	default: // given up, dead, or this member's from before
+		revision, err = m.kv.Update(ctx, key, []byte(m.g.Consumer), e.Revision())
+	}
+	if errors.Is(err, jetstream.ErrKeyExists) { // another was faster
+		return wait, nil
+	}
+	if err != nil {
+		return 0, nats.WriteError(err)
+	}
+	if err := m.restart(ctx); err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held, l.revision, l.until = true, revision, sent.Add(m.g.AckWait*9/10)
+	return 0, nil
+}
+
+// restart makes the group's consumer anew, so that everything which is not
+// acknowledged comes again, in order. Where to begin is noted first: if this
+// process ends in between, the next one makes the consumer from the note.
+func (m *member) restart(ctx context.Context) error {
+	s, err := m.d.stream(ctx)
+	if err != nil {
+		return err
+	}
+	has, err := m.config(ctx, m.g.Types.List())
+	if err != nil {
+		return err
+	}
+	c, err := s.Consumer(ctx, m.key)
+	switch {
+	case err == nil:
+		i := c.CachedInfo()
+		if i.NumAckPending == 0 { // nobody had anything
+			m.consumer = c
+			return nil
+		}
+		has.After = i.AckFloor.Stream
+		value, _ := json.Marshal(has)
+		if _, err := m.kv.Put(ctx, "g."+m.key, value); err != nil {
+			return nats.WriteError(err)
+		}
+		if err := s.DeleteConsumer(ctx, m.key); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return nats.WriteError(err)
+		}
+	case !errors.Is(err, jetstream.ErrConsumerNotFound):
+		return nats.ReadError(err)
+	}
+	m.consumer, err = m.create(ctx, s, has.After, time.Duration(has.Wait)*time.Millisecond)
+	return err
+}
+
+func (l *lease) renew(ctx context.Context, m *member) error {
+	l.mu.Lock()
+	held, revision := l.held, l.revision
+	l.mu.Unlock()
+	if !held {
+		return nil
+	}
+	sent := time.Now()
+	next, err := m.kv.Update(ctx, "l."+m.key, []byte(m.g.Consumer), revision)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case errors.Is(err, jetstream.ErrKeyExists):
+		if l.revision != revision {
+			return nil // the other of Fetch and Extend was faster
+		}
+		if l.held {
+			l.held = false
+			return fault.Lost
+		}
+		return nil
+	case err != nil:
+		return nats.WriteError(err)
+	}
+	l.revision, l.until = next, sent.Add(m.g.AckWait*9/10)
+	return nil
+}
+
+// release lets the next one take over at once.
+func (l *lease) release(ctx context.Context, m *member) error {
+	l.mu.Lock()
+	held, revision := l.held, l.revision
+	l.held = false
+	l.mu.Unlock()
+	if !held {
+		return nil
+	}
+	_, err := m.kv.Update(ctx, "l."+m.key, nil, revision)
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return nil
+	}
+	return nats.WriteError(err)
+}

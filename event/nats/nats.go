@@ -1,0 +1,230 @@
+package nats
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/conn/nats"
+	"github.com/micro/go-platform/internal/fault"
+	gonats "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Option configures the backend.
+type Option func(*config) error
+
+type config struct {
+	nats.Config
+	replicas int
+}
+
+// Backend keeps the stream in the NATS server at addr: "host:port", several
+// of a cluster as "a:4222,b:4222", or a URL with the scheme nats or tls, with user and
+// password.
+func Backend(addr string, opts ...Option) event.Option {
+	return open(config{Config: nats.Config{Address: addr}}, opts)
+}
+
+// WithConn keeps the stream through a connection that the caller already has,
+// and closes itself.
+func WithConn(c *gonats.Conn, opts ...Option) event.Option {
+	return open(config{Config: nats.Config{Conn: c}}, opts)
+}
+
+// WithAuth gives name and password, over those in the address.
+func WithAuth(username, password string) Option {
+	return func(c *config) error { c.Username, c.Password = username, password; return nil }
+}
+
+// WithToken gives a token.
+func WithToken(token string) Option { return func(c *config) error { c.Token = token; return nil } }
+
+// WithTLS encrypts, whatever the address says.
+func WithTLS(t *tls.Config) Option {
+	return func(c *config) error {
+		if t == nil {
+			return fault.Markf(event.ErrInvalid, "nil TLS configuration")
+		}
+		c.TLS = t
+		return nil
+	}
+}
+
+// WithReplicas is how many servers of a cluster keep the stream, 1, 3 or 5, if it
+// is made. The default is 1.
+func WithReplicas(n int) Option {
+	return func(c *config) error {
+		if n != 1 && n != 3 && n != 5 {
+			return fault.Markf(event.ErrInvalid, "%d replicas, want 1, 3 or 5", n)
+		}
+		c.replicas = n
+		return nil
+	}
+}
+
+func open(c config, opts []Option) event.Option {
+	return event.WithDriver("nats", func(_ context.Context, s event.Settings) (event.Driver, error) {
+		if c.Address == "" && c.Conn == nil {
+			return nil, fault.Markf(event.ErrInvalid, "no address and no connection")
+		}
+		c.replicas = 1
+		for _, opt := range opts {
+			if opt == nil {
+				return nil, fault.Markf(event.ErrInvalid, "nil option")
+			}
+			if err := opt(&c); err != nil {
+				return nil, err
+			}
+		}
+		nc, err := nats.Open(c.Config)
+		if err != nil {
+			return nil, err
+		}
+		js, err := jetstream.New(nc.Conn)
+		if err != nil {
+			nc.Close()
+			return nil, err
+		}
+		d := &driver{nc: nc, js: js, replicas: c.replicas, name: "events", subject: "events._."}
+		if s.Namespace != "" {
+			d.name, d.subject = "events-"+escape(s.Namespace), "events."+escape(s.Namespace)+"."
+		}
+		return d, nil
+	})
+}
+
+// escape writes what names of streams, buckets, consumers and keys can't have as
+// '_' and hex digits.
+func escape(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "_%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// driver is one JetStream stream.
+type driver struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	name     string
+	subject  string // before the type
+	replicas int
+
+	mu      sync.Mutex
+	s       jetstream.Stream
+	kv      jetstream.KeyValue // of the groups
+	cursors []*cursor          // of readers that may come back, the newest last
+}
+
+func (d *driver) Features() event.Features {
+	return event.Features{Durable: true, Shared: true, Exclusive: true, Positions: true}
+}
+
+func (d *driver) Ping(ctx context.Context) error { return d.nc.Ping(ctx) }
+
+func (d *driver) Close(ctx context.Context) error {
+	d.mu.Lock()
+	cursors := d.cursors
+	d.cursors = nil
+	d.mu.Unlock()
+	for _, c := range cursors {
+		c.close(ctx)
+	}
+	return d.nc.Close()
+}
+
+// stream returns the stream, making it if it isn't there.
+func (d *driver) stream(ctx context.Context) (jetstream.Stream, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.s != nil {
+		return d.s, nil
+	}
+	s, err := d.js.Stream(ctx, d.name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		s, err = d.js.CreateStream(ctx, jetstream.StreamConfig{Name: d.name, Subjects: []string{d.subject + ">"}, Storage: jetstream.FileStorage, Replicas: d.replicas})
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			s, err = d.js.Stream(ctx, d.name)
+		}
+	}
+	if err != nil {
+		return nil, nats.ReadError(err)
+	}
+	d.s = s
+	return s, nil
+}
+
+// groups returns the bucket that tells about the groups.
+func (d *driver) groups(ctx context.Context) (jetstream.KeyValue, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.kv != nil {
+		return d.kv, nil
+	}
+	kv, err := d.js.KeyValue(ctx, d.name+"-groups")
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = d.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: d.name + "-groups", Replicas: d.replicas})
+		if errors.Is(err, jetstream.ErrBucketExists) {
+			kv, err = d.js.KeyValue(ctx, d.name+"-groups")
+		}
+	}
+	if err != nil {
+		return nil, nats.ReadError(err)
+	}
+	d.kv = kv
+	return kv, nil
+}
+
+func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {
+	if _, err := d.stream(ctx); err != nil {
+		return 0, err
+	}
+	if !d.nc.IsConnected() {
+		return 0, fault.Markf(fault.Unavailable, "not connected")
+	}
+	futures := make([]jetstream.PubAckFuture, 0, len(records))
+	for _, r := range records {
+		m := gonats.NewMsg(d.subject + r.Type)
+		m.Data = event.AppendRecord(nil, r)
+		m.Header.Set(jetstream.MsgIDHeader, headerSafe(r.ID))
+		f, err := d.js.PublishMsgAsync(m, jetstream.WithRetryAttempts(0))
+		if err != nil {
+			n, err2 := d.await(ctx, futures)
+			if err2 != nil {
+				err = err2
+			}
+			return n, nats.WriteError(err)
+		}
+		futures = append(futures, f)
+	}
+	n, err := d.await(ctx, futures)
+	return n, nats.WriteError(err)
+}
+
+// headerSafe keeps an ID that a header can't carry from being one.
+func headerSafe(id string) string { return strconv.QuoteToASCII(id) }
+
+// await returns how many of the first are stored.
+func (d *driver) await(ctx context.Context, futures []jetstream.PubAckFuture) (int, error) {
+	for i, f := range futures {
+		select {
+		case <-f.Ok():
+		case err := <-f.Err():
+			return i, err
+		case <-ctx.Done():
+			return i, ctx.Err()
+		}
+	}
+	return len(futures), nil
+}

@@ -1,0 +1,28 @@
+package nats_test
+
+import (
+	"testing"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/eventtest"
+	"github.com/micro/go-platform/event/nats"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func TestConformance(t *testing.T) {
+	server := servertest.NATS(t)
+	eventtest.Run(t, eventtest.Harness{
+		Open: func(t testing.TB, opts ...event.Option) event.Stream {
+			t.Helper()
+			s, err := event.New(append(opts, nats.Backend(server.Addr()))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		Restart: func(testing.TB) { server.Kill(); server.Restart() },
+	})
+}

@@ -1,0 +1,314 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/conn/nats"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func parse(position string) (uint64, error) {
+	if position == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(position, 10, 64)
+	if err != nil {
+		return 0, fault.Markf(fault.Invalid, "position %q is not one of this stream", position)
+	}
+	return n, nil
+}
+
+func format(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// state returns the first and the last sequence. An empty stream has first =
+// last + 1.
+func (d *driver) state(ctx context.Context) (jetstream.StreamState, error) {
+	s, err := d.stream(ctx)
+	if err != nil {
+		return jetstream.StreamState{}, err
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		return jetstream.StreamState{}, nats.ReadError(err)
+	}
+	st := info.State
+	if st.FirstSeq == 0 {
+		st.FirstSeq = 1
+	}
+	return st, nil
+}
+
+// locate returns the sequence that reading begins after.
+func (d *driver) locate(ctx context.Context, p event.Position, st jetstream.StreamState) (uint64, error) {
+	switch p.Kind {
+	case event.AtEnd:
+		return st.LastSeq, nil
+	case event.AfterPosition:
+		return parse(p.ID)
+	case event.AtTime:
+		if p.Time.After(st.LastTime) || st.Msgs == 0 {
+			return st.LastSeq, nil
+		}
+		if !p.Time.After(st.FirstTime) {
+			return st.FirstSeq - 1, nil
+		}
+		c, err := d.open(ctx, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &p.Time})
+		if err != nil {
+			return 0, err
+		}
+		defer c.close(ctx)
+		if err := c.fill(1, 0); err != nil {
+			return 0, err
+		}
+		if len(c.buffer) == 0 {
+			return st.LastSeq, nil
+		}
+		return c.buffer[0].seq - 1, nil
+	}
+	return st.FirstSeq - 1, nil
+}
+
+func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, error) {
+	var page event.Page
+	if after, err := parse(q.From.ID); err == nil && q.From.Kind == event.AfterPosition && !q.Reverse && q.Max > 0 {
+		if c := d.reuse(after); c != nil { // a reader that goes on
+			return d.forward(ctx, q, c, page)
+		}
+	}
+	st, err := d.state(ctx)
+	if err != nil {
+		return page, err
+	}
+	after, err := d.locate(ctx, q.From, st)
+	if err != nil {
+		return page, err
+	}
+	if q.Reverse {
+		return d.back(ctx, q, st, after)
+	}
+	if after+1 < st.FirstSeq {
+		if q.From.Kind == event.AfterPosition && after > 0 {
+			page.Missed = int64(st.FirstSeq - 1 - after)
+		}
+		after = st.FirstSeq - 1
+	}
+	page.Next = format(after)
+	if q.Max == 0 || after >= st.LastSeq {
+		return page, nil
+	}
+	c, err := d.from(ctx, after)
+	if err != nil {
+		return page, err
+	}
+	return d.forward(ctx, q, c, page)
+}
+
+// forward reads on with a cursor, and keeps it for the next time.
+func (d *driver) forward(ctx context.Context, q event.ReadRequest, c *cursor, page event.Page) (event.Page, error) {
+	if len(c.buffer) < q.Max {
+		if err := c.fill(q.Max-len(c.buffer), 0); err != nil {
+			c.close(ctx)
+			return event.Page{}, err
+		}
+	}
+	n := min(q.Max, len(c.buffer))
+	for _, m := range c.buffer[:n] {
+		if c.after > 0 && m.seq > c.after+1 {
+			page.Missed += int64(m.seq - c.after - 1)
+		}
+		c.after = m.seq
+		if m.r != nil && q.Filter.Match(m.r) {
+			page.Records = append(page.Records, m.r)
+		}
+	}
+	c.buffer = slices.Clone(c.buffer[n:])
+	page.Next, page.More = format(c.after), n == q.Max
+	d.keep(ctx, c)
+	return page, nil
+}
+
+// back reads a window before a place, and turns it round.
+func (d *driver) back(ctx context.Context, q event.ReadRequest, st jetstream.StreamState, after uint64) (event.Page, error) {
+	end := st.LastSeq + 1 // before this
+	switch q.From.Kind {
+	case event.AfterPosition:
+		end = min(end, after)
+	case event.AtTime:
+		end = min(end, after+1)
+	}
+	if end <= st.FirstSeq {
+		return event.Page{Next: format(end)}, nil
+	}
+	begin := st.FirstSeq
+	if end-begin > uint64(q.Max) {
+		begin = end - uint64(q.Max)
+	}
+	c, err := d.from(ctx, begin-1)
+	if err != nil {
+		return event.Page{}, err
+	}
+	defer c.close(ctx)
+	if err := c.fill(int(end-begin), 0); err != nil {
+		return event.Page{}, err
+	}
+	page := event.Page{Next: format(begin), More: begin > st.FirstSeq}
+	for _, m := range slices.Backward(c.buffer) {
+		if m.seq < end && m.r != nil && q.Filter.Match(m.r) {
+			page.Records = append(page.Records, m.r)
+		}
+	}
+	return page, nil
+}
+
+func (d *driver) Wait(ctx context.Context, after string) error {
+	n, err := parse(after)
+	if err != nil {
+		return err
+	}
+	c := d.reuse(n)
+	if c == nil {
+		if c, err = d.from(ctx, n); err != nil {
+			return err
+		}
+	}
+	defer d.keep(context.WithoutCancel(ctx), c)
+	for len(c.buffer) == 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := c.fill(1, waitFor); err != nil {
+			c.broken = true
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *driver) Behind(ctx context.Context, after string) (int64, error) {
+	n, err := parse(after)
+	if err != nil {
+		return 0, err
+	}
+	st, err := d.state(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return max(int64(st.LastSeq)-int64(max(n, st.FirstSeq-1)), 0), nil
+}
+
+// waitFor is how long the server holds one request.
+const waitFor = 300 * time.Millisecond
+
+// cursor reads forward from a place. The server forgets it when it is not used
+// for a while.
+type cursor struct {
+	d      *driver
+	c      jetstream.Consumer
+	after  uint64 // the last that was returned
+	buffer []message
+	broken bool
+}
+
+type message struct {
+	seq uint64
+	r   *event.Record // nil: no record
+}
+
+// from opens a cursor after a sequence.
+func (d *driver) from(ctx context.Context, after uint64) (*cursor, error) {
+	c, err := d.open(ctx, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1})
+	if c != nil {
+		c.after = after
+	}
+	return c, err
+}
+
+func (d *driver) open(ctx context.Context, cfg jetstream.ConsumerConfig) (*cursor, error) {
+	s, err := d.stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg.AckPolicy, cfg.MemoryStorage, cfg.InactiveThreshold = jetstream.AckNonePolicy, true, 30*time.Second
+	c, err := s.CreateConsumer(ctx, cfg)
+	if err != nil {
+		return nil, nats.ReadError(err)
+	}
+	return &cursor{d: d, c: c}, nil
+}
+
+// fill reads up to n messages into the buffer, waiting for the first.
+func (c *cursor) fill(n int, wait time.Duration) error {
+	var batch jetstream.MessageBatch
+	var err error
+	if wait > 0 {
+		batch, err = c.c.Fetch(n, jetstream.FetchMaxWait(wait))
+	} else {
+		batch, err = c.c.FetchNoWait(n)
+	}
+	if err != nil {
+		return nats.ReadError(err)
+	}
+	for m := range batch.Messages() {
+		md, err := m.Metadata()
+		if err != nil {
+			return nats.ReadError(err)
+		}
+		r, err := event.ParseRecord(string(m.Data()))
+		if err == nil {
+			r.Position = format(md.Sequence.Stream)
+		}
+		c.buffer = append(c.buffer, message{seq: md.Sequence.Stream, r: r})
+	}
+	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return nats.ReadError(err)
+	}
+	return nil
+}
+
+func (c *cursor) close(ctx context.Context) {
+	if c.d.nc.IsConnected() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		c.d.js.DeleteConsumer(ctx, c.d.name, c.c.CachedInfo().Name)
+	}
+}
+
+// keptCursors is how many readers can come back.
+const keptCursors = 64
+
+// keep puts a cursor aside for whoever reads on from where it is.
+func (d *driver) keep(ctx context.Context, c *cursor) {
+	if c.broken {
+		c.close(ctx)
+		return
+	}
+	d.mu.Lock()
+	d.cursors = append(d.cursors, c)
+	var old *cursor
+	if len(d.cursors) > keptCursors {
+		old, d.cursors = d.cursors[0], d.cursors[1:]
+	}
+	d.mu.Unlock()
+	if old != nil {
+		old.close(ctx)
+	}
+}
+
+// reuse takes a cursor that is at a place, or nil.
+func (d *driver) reuse(after uint64) *cursor {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, c := range d.cursors {
+		if c.after == after {
+			d.cursors = slices.Delete(d.cursors, i, i+1)
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+// Package nats is the one place where a connection to NATS is made: addresses,
+// TLS, credentials, reconnecting, and what an error means.
+package nats
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/internal/conn"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Config says how to reach NATS. Either Address or Conn is set.
+type Config struct {
+	// Address is "host", "host:port", a URL with the scheme nats or tls, or
+	// several of one cluster with commas between.
+	Address string
+
+	Username, Password string
+	Token              string
+	TLS                *tls.Config
+	DialTimeout        time.Duration // 0: 2 s
+
+	Conn *nats.Conn // the user's own; Close leaves it open
+}
+
+// Conn is a connection and whether it is ours to close.
+type Conn struct {
+	*nats.Conn
+	addr  string
+	owned bool
+}
+
+// Open connects, or begins to: a server that isn't there is asked again until
+// Close. Only a bad configuration is an error.
+func Open(c Config) (*Conn, error) {
+	if c.Conn != nil {
+		return &Conn{Conn: c.Conn, addr: "the connection given"}, nil
+	}
+	if c.DialTimeout == 0 {
+		c.DialTimeout = 2 * time.Second
+	}
+	var hosts, shown []string
+	for part := range strings.SplitSeq(c.Address, ",") {
+		a, err := conn.Parse(strings.TrimSpace(part), conn.Scheme{Name: "nats", Port: 4222}, conn.Scheme{Name: "tls", Port: 4222})
+		if err != nil {
+			return nil, fault.Mark(fault.Invalid, err)
+		}
+		if a.Path != "" || len(a.Query) > 0 {
+			return nil, fault.Markf(fault.Invalid, "address %q has a path or parameters, want none", conn.Redact(part))
+		}
+		if c.Username == "" && a.User != "" {
+			c.Username, c.Password = a.User, a.Password
+		}
+		scheme := "nats://"
+		if a.Scheme == "tls" {
+			scheme = "tls://"
+		}
+		hosts, shown = append(hosts, scheme+a.HostPort()), append(shown, a.HostPort())
+	}
+	opts := []nats.Option{
+		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
+		nats.Timeout(c.DialTimeout), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2), nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectBufSize(-1), // a publish while away fails at once, and is not applied later
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
+	}
+	if c.Username != "" {
+		opts = append(opts, nats.UserInfo(c.Username, c.Password))
+	}
+	if c.Token != "" {
+		opts = append(opts, nats.Token(c.Token))
+	}
+	if c.TLS != nil {
+		opts = append(opts, nats.Secure(c.TLS))
+	}
+	nc, err := nats.Connect(strings.Join(hosts, ","), opts...)
+	if err != nil {
+		return nil, fault.Markf(fault.Unavailable, "connecting to %s: %w", strings.Join(shown, ","), err)
+	}
+	return &Conn{Conn: nc, addr: strings.Join(shown, ","), owned: true}, nil
+}
+
+// Ping asks for a sign of life, waiting until there is one or ctx ends. Its
+// error is Unavailable and names the address.
+func (c *Conn) Ping(ctx context.Context) error {
+	for {
+		if c.IsConnected() {
+			if _, ok := ctx.Deadline(); !ok {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, 5*time.Second)
+				defer cancel()
+			}
+			if err := c.FlushWithContext(ctx); err != nil {
+				return fault.Markf(fault.Unavailable, "no answer from %s: %w", c.addr, err)
+			}
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			last := c.LastError()
+			if last == nil {
+				last = errors.New("not connected")
+			}
+			return fault.Markf(fault.Unavailable, "no answer from %s: %w: %w", c.addr, last, ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// Close closes the connection unless the user brought it.
+func (c *Conn) Close() error {
+	if c.owned {
+		c.Conn.Close()
+	}
+	return nil
+}
+
+// ReadError gives the error of a request that changes nothing its kind.
+func ReadError(err error) error { return kind(err, false) }
+
+// WriteError gives the error of a request that changes something its kind:
+// UnknownOutcome, unless the server answered or was not reached.
+func WriteError(err error) error { return kind(err, true) }
+
+func kind(err error, write bool) error {
+	if err == nil || fault.KindOf(err) != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	var api jetstream.JetStreamError
+	if errors.As(err, &api) && api.APIError() != nil {
+		if api.APIError().Code == 503 {
+			return fault.Mark(fault.Unavailable, err)
+		}
+		return err
+	}
+	switch {
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrReconnectBufExceeded),
+		errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrDisconnected) && !write:
+		return fault.Mark(fault.Unavailable, err)
+	case write:
+		return fault.Mark(fault.UnknownOutcome, err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	return fault.Mark(fault.Unavailable, err)
+}
