@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
 )
@@ -260,62 +259,6 @@ func (f *front) alive(t *Token, h hash) error {
 		return fmt.Errorf("%w: the token is of the future", ErrUnauthenticated)
 	}
 	return nil
-}
-
-// Revoke implements Auth.
-func (f *front) Revoke(ctx context.Context, t *Token) error {
-	if t == nil || t.AccessToken == "" && t.RefreshToken == "" && t.ID == "" {
-		return f.wrap("revoke", "", fmt.Errorf("%w: nothing that names a token", ErrInvalid))
-	}
-	if !f.life.Enter() {
-		return f.wrap("revoke", t.ID, ErrClosed)
-	}
-	defer f.life.Leave()
-	r := Revocation{Issuer: t.Issuer, ID: t.ID, Expires: t.ExpiresAt}
-	if t.AccessToken != "" {
-		h := hashOf(t.AccessToken)
-		r.Hash = h[:]
-	}
-	f.deny(r) // here first: it must hold even if the authority is away
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
-	defer cancel()
-	var atAuthority, spread error
-	if d, ok := f.driver.(Revoker); ok {
-		atAuthority = d.Revoke(ctx, t)
-	}
-	if f.feed != nil {
-		if spread = f.feed.Publish(ctx, r); spread == nil && errors.Is(atAuthority, ErrUnsupported) {
-			atAuthority = nil // everybody who has to know does
-		}
-	}
-	return f.wrap("revoke", t.ID, errors.Join(atAuthority, spread))
-}
-
-func (f *front) deny(r Revocation) {
-	f.denied.add(r, f.now())
-	if len(r.Hash) == len(hash{}) {
-		h := hash(r.Hash)
-		f.accepted.of(h).delete(h)
-	}
-}
-
-// hear follows the revocations of the other instances.
-func (f *front) hear(ctx context.Context) {
-	wait := backoff.Policy{Min: f.retryMin, Max: f.retryMax}
-	for failures := 0; ; failures++ {
-		heard := false
-		err := f.feed.Subscribe(ctx, func(r Revocation) { heard = true; f.deny(r) })
-		if ctx.Err() != nil {
-			return
-		}
-		f.log.Warn("auth: revocation feed ended", "error", err)
-		if heard {
-			failures = 0
-		}
-		if backoff.Sleep(ctx, wait.Wait(failures)) != nil {
-			return
-		}
-	}
 }
 
 // Close implements Auth.

@@ -3,9 +3,7 @@ package oauth2
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,9 +16,6 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/jose"
 )
-
-// maxAnswer bounds what a server may answer.
-const maxAnswer = 1 << 20
 
 type driver struct{ *server }
 
@@ -233,80 +228,3 @@ func (d *driver) Revoke(ctx context.Context, t *auth.Token) error {
 }
 
 func (d *driver) Close() error { return d.close() }
-
-// post sends a form as the client.
-func (d *server) post(ctx context.Context, m *Metadata, to string, f url.Values) (status int, body []byte, err error) {
-	basic := d.style(m) == xoauth2.AuthStyleInHeader
-	if !basic {
-		f.Set("client_id", d.id)
-		if d.secret != "" {
-			f.Set("client_secret", d.secret)
-		}
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(f.Encode()))
-	if err != nil {
-		return 0, nil, err
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Accept", "application/json")
-	if basic {
-		r.SetBasicAuth(url.QueryEscape(d.id), url.QueryEscape(d.secret))
-	}
-	resp, err := d.clientFor(to).Do(r)
-	if err != nil {
-		return 0, nil, kindOf(ctx, err)
-	}
-	defer resp.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return 0, nil, kindOf(ctx, err)
-	}
-	return resp.StatusCode, body, nil
-}
-
-// refusal is the error of an answer that is not a success.
-func refusal(status int, body []byte) error {
-	var e struct {
-		Code string `json:"error"`
-		Text string `json:"error_description"`
-	}
-	json.Unmarshal(body, &e) // whatever it is, the status is what counts
-	return refused(status, e.Code, e.Text)
-}
-
-func refused(status int, code, text string) error {
-	kind := auth.ErrUnauthenticated
-	switch {
-	case status >= 500 || status == http.StatusTooManyRequests || status < 400:
-		kind = auth.ErrUnavailable
-	case code == "unauthorized_client" || code == "access_denied":
-		kind = auth.ErrDenied
-	case code == "unsupported_grant_type" || code == "unsupported_token_type":
-		kind = auth.ErrUnsupported
-	case code == "invalid_scope" || code == "invalid_target" || code == "invalid_request":
-		kind = auth.ErrInvalid
-	}
-	if code == "" {
-		code = "no reason given"
-	}
-	if text != "" {
-		code += ": " + text
-	}
-	return fault.Markf(kind, "status %d: %.300s", status, code)
-}
-
-// kindOf gives an error of x/oauth2 or net/http its kind. Its text never holds
-// the body of an answer, which may hold a token.
-func kindOf(ctx context.Context, err error) error {
-	var r *xoauth2.RetrieveError
-	var u *url.Error
-	switch {
-	case ctx.Err() != nil:
-		return fault.Mark(auth.ErrUnavailable, ctx.Err())
-	case errors.As(err, &r) && r.Response != nil:
-		return refused(r.Response.StatusCode, r.ErrorCode, r.ErrorDescription)
-	case errors.As(err, &u):
-		return fault.Mark(auth.ErrUnavailable, u.Err)
-	}
-	return fault.Markf(auth.ErrUnavailable, "an answer without a usable token")
-}
