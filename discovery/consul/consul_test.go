@@ -76,7 +76,7 @@ func TestLeaderLoss(t *testing.T) {
 
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	backend.Chaos(t, servertest.SharedConsul(t).Addr())
+	backend.Chaos(t, servertest.Consul(t))
 }
 
 // What is registered is a service like others to those who use Consul itself.

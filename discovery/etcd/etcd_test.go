@@ -69,5 +69,5 @@ func TestLeaderLoss(t *testing.T) {
 
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	backend.Chaos(t, servertest.SharedEtcd(t).Addr())
+	backend.Chaos(t, servertest.Etcd(t))
 }

@@ -64,5 +64,5 @@ func TestLeaderLoss(t *testing.T) {
 
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	backend.Chaos(t, servertest.SharedRedis(t).Addr())
+	backend.Chaos(t, servertest.Redis(t))
 }

@@ -331,8 +331,14 @@ func (b Backend) LeaderLoss(t *testing.T, addrs string, leader func() *servertes
 	}
 	t.Logf("writes again after %v", time.Since(began).Round(time.Millisecond))
 	Await(t, reader, "both", 20*time.Second, live("a b"))
-	deadline := time.Now().Add(b.TTL)
-	for r.Err() != nil {
+	b.confirmed(t, r)
+}
+
+// confirmed waits until a registration knows that it stands: the answer to its
+// last heartbeat may have been lost.
+func (b Backend) confirmed(t *testing.T, r discovery.Registration) {
+	t.Helper()
+	for deadline := time.Now().Add(b.TTL + 5*time.Second); r.Err() != nil; {
 		if time.Now().After(deadline) {
 			t.Fatal(r.Err())
 		}

@@ -17,15 +17,15 @@ import (
 const seed = 4
 
 // Chaos registers, changes and deregisters instances for a time, over networks
-// that fail at random. When they are healed, every reader must see exactly
-// what is registered.
-func (b Backend) Chaos(t *testing.T, addr string) {
+// that fail at random, with a server that is killed and paused. When all is
+// well again, every reader must see exactly what is registered.
+func (b Backend) Chaos(t *testing.T, server *servertest.Server) {
 	limit := servertest.Chaos(t)
 	random := rand.New(rand.NewPCG(seed, seed))
 	namespace := name()
 	var proxies []*netfault.Proxy
 	open := func(opts ...discovery.Option) discovery.Discovery {
-		p := netfault.New(t, addr)
+		p := netfault.New(t, server.Addr())
 		d := b.open(t, p.Addr(), namespace, append(opts, discovery.WithTimeout(time.Second))...)
 		proxies = append(proxies, p)
 		return d
@@ -53,25 +53,40 @@ func (b Backend) Chaos(t *testing.T, addr string) {
 		}
 		faults <- n
 	}()
+	repair, broken := func() {}, 0 // for how many steps more the server is away
 	for i := 0; time.Now().Before(end); i++ {
-		switch n := random.IntN(10); {
-		case n < 3:
+		if broken--; broken == 0 {
+			repair()
+		}
+		switch n := random.IntN(40); {
+		case n == 0 && broken <= 0:
+			counts["kill"]++
+			server.Kill()
+			repair, broken = server.Restart, 1+random.IntN(5)
+		case n == 1 && broken <= 0:
+			counts["pause"]++
+			server.Pause()
+			repair, broken = server.Resume, 1+random.IntN(5)
+		case n < 12:
 			r, err := writers[random.IntN(len(writers))].Register(t.Context(), in(fmt.Sprintf("i-%04d", i)))
 			if note("register", err); err == nil {
 				standing = append(standing, r)
 			}
-		case n < 5 && len(standing) > 3:
+		case n < 20 && len(standing) > 3:
 			at := random.IntN(len(standing))
 			// If it fails, the instance goes with its TTL.
 			note("deregister", standing[at].Deregister(t.Context()))
 			standing = slices.Delete(standing, at, at+1)
-		case n < 7 && len(standing) > 0:
+		case n < 28 && len(standing) > 0:
 			note("update", standing[random.IntN(len(standing))].Update(t.Context(), func(in *discovery.Instance) { in.Version = fmt.Sprint(i) }))
 		default:
 			<-time.After(time.Duration(random.IntN(100)) * time.Millisecond)
 		}
 	}
 	counts["fault"] = <-faults
+	if broken > 0 {
+		repair()
+	}
 	for _, p := range proxies {
 		p.Heal()
 	}
@@ -90,9 +105,7 @@ func (b Backend) Chaos(t *testing.T, addr string) {
 		}
 	}
 	for _, r := range standing {
-		if err := r.Err(); err != nil {
-			t.Error(err)
-		}
+		b.confirmed(t, r)
 	}
 }
 
