@@ -94,3 +94,41 @@ func ExampleBackend() {
 	fmt.Println(names, err)
 	// Output: [] <nil>
 }
+
+func TestWriterThatDiesBetweenItsTwoStepsLeavesNoGap(t *testing.T) {
+	shared, err := kv.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shared.Close()
+	s, err := store.New(storekv.Backend(shared))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for n := range uint64(5) {
+		if n > 0 { // a writer that copied the newest version, and died
+			head, err := shared.Get(t.Context(), "head/app")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := shared.Put(t.Context(), fmt.Sprintf("past/app/%020d", n), head.Value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v, err := s.Set(t.Context(), "app", "n", n)
+		if err != nil || v.Number != n+1 {
+			t.Fatalf("write %d: %v, %v", n+1, v, err)
+		}
+		next := v.Number
+		for v, err := range s.History(t.Context(), store.Query{Namespace: "app"}) {
+			if err != nil || v.Number != next {
+				t.Fatalf("history has %v, %v where %d is due", v, err, next)
+			}
+			next--
+		}
+		if next != 0 {
+			t.Fatalf("history ends above %d", next)
+		}
+	}
+}

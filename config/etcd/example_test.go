@@ -1,0 +1,21 @@
+package etcd_test
+
+import (
+	"fmt"
+
+	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/config/etcd"
+)
+
+func ExampleSource() {
+	cfg, err := config.New(
+		config.WithSource(config.NewMemory("defaults", map[string]int{"limit": 10})),
+		config.WithSource(etcd.Source("127.0.0.1:1", "config/orders"), config.Optional()), // nobody listens there
+	)
+	if err != nil {
+		panic(err)
+	}
+	defer cfg.Close()
+	fmt.Println(cfg.Get("limit").Int(0), cfg.Health().OK)
+	// Output: 10 false
+}
