@@ -95,7 +95,11 @@ func (c *cluster) servePage() error {
 		return err
 	}
 	c.page = l.Addr().String()
-	c.server = &http.Server{Handler: c.client.page()}
+	h, err := c.client.page()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	c.server = &http.Server{Handler: h}
 	go c.server.Serve(l)
 	return nil
 }

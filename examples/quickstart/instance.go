@@ -19,6 +19,7 @@ import (
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/prometheus"
 	"github.com/micro/go-platform/monitor"
+	"github.com/micro/go-platform/monitor/page"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
@@ -34,6 +35,7 @@ type instance struct {
 	router      router.Router
 	monitor     monitor.Monitor
 	metrics     metrics.Metrics
+	trace       trace.Tracer
 	w           *wrapper.Wrapper
 	server      *http.Server
 	calls       atomic.Int64
@@ -84,11 +86,11 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 		return in, err
 	}
 	in.owns(in.metrics.Close)
-	tr, err := trace.New(append(tracing, trace.WithService(service))...)
+	in.trace, err = trace.New(append(tracing, trace.WithService(service))...)
 	if err != nil {
 		return in, err
 	}
-	in.owns(tr.Close)
+	in.owns(in.trace.Close)
 	au, err := auth.New(auth.WithLocal(c.authority), auth.WithService(service), auth.WithRules(
 		auth.Rule{ID: "client", Effect: auth.Allow, Subjects: []string{"client"}, Services: []string{"greeter"}},
 		auth.Rule{ID: "greeter", Effect: auth.Allow, Subjects: []string{"greeter"}, Services: []string{"names"}},
@@ -107,7 +109,7 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 	}
 	in.server = &http.Server{}
 	options := []wrapper.Option{
-		wrapper.WithName(service), wrapper.WithLog(in.log), wrapper.WithTrace(tr), wrapper.WithMetrics(in.metrics),
+		wrapper.WithName(service), wrapper.WithLog(in.log), wrapper.WithTrace(in.trace), wrapper.WithMetrics(in.metrics),
 		wrapper.WithMonitor(in.monitor), wrapper.WithAuth(au), wrapper.WithRouter(in.router),
 		wrapper.WithOnClose(in.server.Shutdown),
 	}
@@ -232,11 +234,17 @@ func (in *instance) expected(service string) ([]string, bool) {
 }
 
 // page shows what this instance knows, to anybody on this machine.
-func (in *instance) page() http.Handler {
+func (in *instance) page() (http.Handler, error) {
+	p, err := page.New(in.monitor, page.WithTitle("quickstart"), page.WithRouter(in.router), page.WithTrace(in.trace),
+		page.WithEvents(in.c.stream), page.WithConfig(in.settings), page.WithLog(in.log))
+	if err != nil {
+		return nil, err
+	}
+	in.owns(func(context.Context) error { return p.Close() })
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", prometheus.Handler(in.metrics))
-	mux.Handle("/", in.monitor.Handler())
-	return mux
+	mux.Handle("GET /metrics", prometheus.Handler(in.metrics))
+	mux.Handle("/", p)
+	return mux, nil
 }
 
 // kill does what kill -9 does to a process: its connections are cut, its
