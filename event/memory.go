@@ -29,7 +29,7 @@ type memory struct {
 	base   uint64 // position before log[0]
 	bytes  int64
 	groups map[string]*memGroup
-	closed bool
+	j      *journal // nil without one
 }
 
 type entry struct {
@@ -46,7 +46,7 @@ func newMemory(keep Retention) *memory {
 }
 
 func (m *memory) Features() Features {
-	return Features{Atomic: true, Exclusive: true, Positions: true}
+	return Features{Durable: m.j != nil, Atomic: true, Exclusive: true, Positions: true}
 }
 
 func (m *memory) Append(ctx context.Context, records []*Record) (int, error) {
@@ -57,9 +57,16 @@ func (m *memory) Append(ctx context.Context, records []*Record) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
+	for i := range copies {
+		copies[i].at = now
+	}
+	if m.j != nil {
+		if err := m.j.append(m.end()+1, copies); err != nil {
+			return 0, err
+		}
+	}
 	for _, e := range copies {
-		e.at = now
-		e.r.Position = strconv.FormatUint(m.end()+1, 10)
+		e.r.Position = formatPosition(m.end() + 1)
 		m.log = append(m.log, e)
 		m.bytes += e.size
 	}
@@ -247,10 +254,33 @@ func (m *memory) trim(keep Retention) int64 {
 		m.log = slices.Clone(m.log[removed:])
 		m.base += uint64(removed)
 		m.bytes = bytes
+		if m.j != nil {
+			m.j.drop(m.base)
+		}
 	}
 	return int64(removed)
 }
 
 func (m *memory) Ping(context.Context) error { return nil }
 
-func (m *memory) Close(context.Context) error { return nil }
+func (m *memory) Close(context.Context) error {
+	if m.j == nil {
+		return nil
+	}
+	return m.j.close(m)
+}
+
+// moved notes that a group is elsewhere. m.mu is held.
+func (m *memory) moved() {
+	if m.j != nil {
+		m.j.dirty = true
+	}
+}
+
+// saveGroups writes the groups at once. m.mu is held.
+func (m *memory) saveGroups() error {
+	if m.j == nil {
+		return nil
+	}
+	return fault.Mark(fault.Unavailable, m.j.writeGroups(m.encodeGroups()))
+}

@@ -50,6 +50,10 @@ func (m *memory) Join(_ context.Context, c GroupConfig) (Member, error) {
 		}
 		g = &memGroup{name: c.Name, types: c.Types, handed: min(max(n, m.base), m.end()), pending: map[uint64]handed{}, members: map[*memMember]struct{}{}}
 		m.groups[c.Name] = g
+		if err := m.saveGroups(); err != nil {
+			delete(m.groups, c.Name)
+			return nil, err
+		}
 	} else if !SameTypes(g.types.List(), c.Types.List()) {
 		return nil, ConflictingTypes(c.Name, g.types.List(), c.Types.List())
 	}
@@ -88,7 +92,7 @@ func (m *memory) DeleteGroup(_ context.Context, name string) error {
 	}
 	delete(m.groups, name)
 	m.changed()
-	return nil
+	return m.saveGroups()
 }
 
 // memMember is one subscription's part in a group.
@@ -162,6 +166,7 @@ func (mm *memMember) Ack(_ context.Context, ds []Delivered) error {
 			delete(mm.g.pending, n)
 		}
 	}
+	mm.m.moved()
 	return nil
 }
 

@@ -1,0 +1,364 @@
+package event
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// WithJournal keeps the stream in memory and in files of a folder, which is made
+// if it isn't there; one process at a time. Publish returns when the
+// operating system has the records, so they survive the end of the process. A
+// group's position is written several times a second: after a crash its last
+// records may come again. Retention is that of WithMemory.
+func WithJournal(dir string) Option { return journalOption(dir, false) }
+
+// WithSyncedJournal is WithJournal that returns from Publish when the disk has
+// the records, so that they survive the end of the machine.
+func WithSyncedJournal(dir string) Option { return journalOption(dir, true) }
+
+func journalOption(dir string, synced bool) Option {
+	return func(o *options) error {
+		if dir == "" {
+			return invalidf("a journal needs a folder")
+		}
+		return WithDriver("journal", func(_ context.Context, s Settings) (Driver, error) {
+			m := newMemory(s.Retention)
+			name := "events"
+			if s.Namespace != "" {
+				name += "-" + s.Namespace
+			}
+			j, err := openJournal(filepath.Join(dir, name), synced, m)
+			if err != nil {
+				return nil, err
+			}
+			m.j = j
+			return m, nil
+		})(o)
+	}
+}
+
+// journal is the log of a memory stream in segments, each named by the
+// position of its first record, and the groups in a file beside them.
+//
+// A record is 4 bytes of length and 4 of CRC-32C of what follows: 8 bytes of
+// the time of publication in nanoseconds, and the encoded record.
+type journal struct {
+	dir    string
+	synced bool
+	lock   *os.File
+
+	// Guarded by the memory's mutex.
+	file     *os.File
+	size     int64
+	segments []uint64 // their first positions, ascending
+	broken   error    // why nothing can be written any more
+	buf      []byte
+
+	// Of the groups.
+	dirty bool // guarded by the memory's mutex
+	stop  chan struct{}
+	wg    sync.WaitGroup
+}
+
+const (
+	segmentSize = 8 << 20
+	frameHead   = 8
+	groupsEvery = 100 * time.Millisecond
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// openJournal reads what is there into m.
+func openJournal(dir string, synced bool, m *memory) (*journal, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fault.Mark(fault.Unavailable, err)
+	}
+	lock, err := lockFile(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, fault.Markf(fault.Unavailable, "journal %s is in use: %w", dir, err)
+	}
+	j := &journal{dir: dir, synced: synced, lock: lock, stop: make(chan struct{})}
+	if err := j.load(m); err != nil {
+		lock.Close()
+		return nil, fault.Markf(fault.Unavailable, "journal %s: %w", dir, err)
+	}
+	j.wg.Go(func() { j.keepGroups(m) })
+	return j, nil
+}
+
+func (j *journal) path(first uint64) string {
+	return filepath.Join(j.dir, fmt.Sprintf("%020d.log", first))
+}
+
+func (j *journal) load(m *memory) error {
+	names, err := filepath.Glob(filepath.Join(j.dir, "*.log"))
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		first, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(n), ".log"), 10, 64)
+		if err != nil || first == 0 {
+			return fmt.Errorf("%s is no segment", filepath.Base(n))
+		}
+		j.segments = append(j.segments, first)
+	}
+	slices.Sort(j.segments)
+	if len(j.segments) > 0 {
+		m.base = j.segments[0] - 1
+	}
+	for i, first := range j.segments {
+		if first != m.end()+1 {
+			return fmt.Errorf("records %d to %d are missing", m.end()+1, first-1)
+		}
+		end, whole, err := j.replay(first, m)
+		if err != nil {
+			return err
+		}
+		if i < len(j.segments)-1 {
+			if !whole {
+				return fmt.Errorf("%s is damaged at byte %d", filepath.Base(j.path(first)), end)
+			}
+			continue
+		}
+		// The last one may end in the middle of a record, whose Publish has not
+		// returned.
+		if j.file, err = os.OpenFile(j.path(first), os.O_RDWR, 0o600); err != nil {
+			return err
+		}
+		if err := j.file.Truncate(end); err != nil {
+			return err
+		}
+		if _, err := j.file.Seek(end, io.SeekStart); err != nil {
+			return err
+		}
+		j.size = end
+	}
+	return j.loadGroups(m)
+}
+
+// replay reads a segment. end is behind its last whole record.
+func (j *journal) replay(first uint64, m *memory) (end int64, whole bool, err error) {
+	f, err := os.Open(j.path(first))
+	if err != nil {
+		return 0, false, err
+	}
+	defer f.Close()
+	in := bufio.NewReaderSize(f, 1<<16)
+	var head [frameHead]byte
+	for {
+		if _, err := io.ReadFull(in, head[:]); err == io.EOF {
+			return end, true, nil
+		} else if err != nil {
+			return end, false, tornOnly(err)
+		}
+		n := binary.LittleEndian.Uint32(head[:])
+		if n < 8 || n > 1<<30 {
+			return end, false, nil
+		}
+		// Read piece by piece: a damaged length must not take the memory.
+		body, err := io.ReadAll(io.LimitReader(in, int64(n)))
+		if err != nil {
+			return end, false, err
+		}
+		if len(body) < int(n) || crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
+			return end, false, nil
+		}
+		r, err := ParseRecord(string(body[8:]))
+		if err != nil {
+			return end, false, err
+		}
+		r.Position = formatPosition(m.end() + 1)
+		e := entry{r: r, at: time.Unix(0, int64(binary.LittleEndian.Uint64(body))), size: int64(r.size())}
+		m.log = append(m.log, e)
+		m.bytes += e.size
+		end += frameHead + int64(n)
+	}
+}
+
+func tornOnly(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return err
+}
+
+// append writes records, all or none. The memory's mutex is held.
+func (j *journal) append(first uint64, entries []entry) error {
+	if j.broken != nil {
+		return fault.Mark(fault.Unavailable, j.broken)
+	}
+	if j.file == nil || j.size >= segmentSize {
+		if err := j.rotate(first); err != nil {
+			return fault.Mark(fault.Unavailable, err)
+		}
+	}
+	b := j.buf[:0]
+	for _, e := range entries {
+		at := len(b)
+		b = append(b, make([]byte, frameHead)...)
+		b = binary.LittleEndian.AppendUint64(b, uint64(e.at.UnixNano()))
+		b = AppendRecord(b, e.r)
+		binary.LittleEndian.PutUint32(b[at:], uint32(len(b)-at-frameHead))
+		binary.LittleEndian.PutUint32(b[at+4:], crc32.Checksum(b[at+frameHead:], castagnoli))
+	}
+	if j.buf = b; cap(b) > 1<<20 {
+		j.buf = nil
+	}
+	_, err := j.file.Write(b)
+	if err == nil && j.synced {
+		err = j.file.Sync()
+	}
+	if err != nil { // take it back, or write no more
+		_, e := j.file.Seek(j.size, io.SeekStart)
+		if j.broken = errors.Join(j.file.Truncate(j.size), e); j.broken != nil {
+			return fault.Mark(fault.UnknownOutcome, errors.Join(err, j.broken))
+		}
+		return fault.Mark(fault.Unavailable, err)
+	}
+	j.size += int64(len(b))
+	return nil
+}
+
+// rotate begins a segment.
+func (j *journal) rotate(first uint64) error {
+	f, err := os.OpenFile(j.path(first), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if j.file != nil {
+		j.file.Close()
+	}
+	j.file, j.size = f, 0
+	j.segments = append(j.segments, first)
+	if j.synced {
+		return syncDir(j.dir)
+	}
+	return nil
+}
+
+// drop removes the segments that only have records up to base.
+func (j *journal) drop(base uint64) {
+	for len(j.segments) > 1 && j.segments[1] <= base+1 {
+		if os.Remove(j.path(j.segments[0])) != nil {
+			return
+		}
+		j.segments = j.segments[1:]
+	}
+}
+
+// journalGroup is a group in the file of the groups.
+type journalGroup struct {
+	Name  string   `json:"name"`
+	Types []string `json:"types"`
+	After uint64   `json:"after"` // all up to here is acknowledged
+}
+
+func (j *journal) loadGroups(m *memory) error {
+	b, err := os.ReadFile(filepath.Join(j.dir, "groups.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	var list []journalGroup
+	if err == nil {
+		err = json.Unmarshal(b, &list)
+	}
+	if err != nil {
+		return err
+	}
+	for _, g := range list {
+		types, err := ParsePatterns(g.Types...)
+		if err != nil {
+			return err
+		}
+		m.groups[g.Name] = &memGroup{
+			name: g.Name, types: types, handed: min(max(g.After, m.base), m.end()),
+			pending: map[uint64]handed{}, members: map[*memMember]struct{}{},
+		}
+	}
+	return nil
+}
+
+// encodeGroups returns the file of the groups. The memory's mutex is held.
+func (m *memory) encodeGroups() []byte {
+	list := []journalGroup{}
+	for _, g := range m.groups {
+		list = append(list, journalGroup{Name: g.name, Types: g.types.List(), After: g.needed() - 1})
+	}
+	slices.SortFunc(list, func(a, b journalGroup) int { return cmp.Compare(a.Name, b.Name) })
+	b, _ := json.MarshalIndent(list, "", "\t") // strings and numbers can't fail
+	return b
+}
+
+// writeGroups replaces the file of the groups as a whole.
+func (j *journal) writeGroups(b []byte) error {
+	tmp := filepath.Join(j.dir, "groups.tmp")
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil && j.synced {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(j.dir, "groups.json"))
+}
+
+// keepGroups writes the groups when they have moved.
+func (j *journal) keepGroups(m *memory) {
+	tick := time.NewTicker(groupsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-j.stop:
+			return
+		case <-tick.C:
+		}
+		m.mu.Lock()
+		if j.dirty {
+			if err := j.writeGroups(m.encodeGroups()); err == nil {
+				j.dirty = false
+			}
+		}
+		m.mu.Unlock()
+	}
+}
+
+// close writes the groups a last time and lets go of the folder.
+func (j *journal) close(m *memory) error {
+	close(j.stop)
+	j.wg.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	err := j.writeGroups(m.encodeGroups())
+	if j.file != nil {
+		err = errors.Join(err, j.file.Sync(), j.file.Close())
+	}
+	return errors.Join(err, j.lock.Close())
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
