@@ -58,7 +58,7 @@ func New(opts ...Option) (Auth, error) {
 		options: o, scope: "auth/" + o.backend, log: o.log, life: life.New(), started: o.now(),
 		accepted: newSharded[verdict](o.cacheSize), refused: newLRU[hash, refusal](1024),
 	}
-	f.own.f, f.own.exchanged = f, newLRU[ownKey, *ownToken](o.exchangedSize)
+	f.own.exchanged = newLRU[ownKey, *ownToken](o.exchangedSize)
 	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
 	defer cancel()
 	if f.driver, err = o.open(ctx); err != nil {

@@ -131,7 +131,9 @@ func Handler(a Auth, next http.Handler, opts ...HandlerOption) http.Handler {
 		refuse:  func(w http.ResponseWriter, _ *http.Request, err error) { WriteError(w, err) },
 	}
 	for _, opt := range opts {
-		opt(h)
+		if opt != nil {
+			opt(h)
+		}
 	}
 	return h
 }

@@ -301,3 +301,16 @@ func FuzzParseAuthorization(f *testing.F) {
 		}
 	})
 }
+
+func TestNilOptionsAreIgnoredWhereThereIsNoError(t *testing.T) {
+	orders, _, _ := world(t)
+	w := httptest.NewRecorder()
+	auth.Handler(orders, http.NotFoundHandler(), nil).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != 401 {
+		t.Errorf("%d, want 401", w.Code)
+	}
+	auth.Transport(orders, nil, nil)
+	if _, err := orders.Token(t.Context(), nil); !errors.Is(err, auth.ErrInvalid) {
+		t.Errorf("Token with a nil option: %v, want ErrInvalid", err)
+	}
+}

@@ -77,7 +77,9 @@ func Transport(a Auth, base http.RoundTripper, opts ...TransportOption) http.Rou
 		t.base = http.DefaultTransport
 	}
 	for _, opt := range opts {
-		opt(t)
+		if opt != nil {
+			opt(t)
+		}
 	}
 	return t
 }

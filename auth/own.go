@@ -15,7 +15,6 @@ import (
 
 // own holds this service's tokens: one per audience, scopes and caller.
 type own struct {
-	f         *front
 	plain     ownToken                // of a call without options
 	named     sync.Map                // ownKey → *ownToken, without a caller's token
 	exchanged *lru[ownKey, *ownToken] // with one: as many as there are callers
@@ -45,9 +44,9 @@ type ownToken struct {
 // held is a token with the instants at which it is renewed and no longer given
 // out, on the front's clock.
 type held struct {
-	token             *Token
-	renew, end        time.Duration // since front.started
-	renewing, forever bool
+	token      *Token
+	renew, end time.Duration // since front.started
+	forever    bool
 }
 
 type flight struct {

@@ -65,7 +65,9 @@ func WithRequest(f func(ctx context.Context, method string) auth.Request) Option
 func newGate(a auth.Auth, opts []Option) *gate {
 	g := &gate{auth: a}
 	for _, opt := range opts {
-		opt(g)
+		if opt != nil {
+			opt(g)
+		}
 	}
 	if g.request == nil {
 		g.request = func(_ context.Context, method string) auth.Request {
@@ -170,7 +172,9 @@ func WithInsecure() CredentialsOption { return func(p *perRPC) { p.insecure = tr
 func Credentials(a auth.Auth, d auth.Destination, opts ...CredentialsOption) credentials.PerRPCCredentials {
 	p := &perRPC{auth: a, destination: d}
 	for _, opt := range opts {
-		opt(p)
+		if opt != nil {
+			opt(p)
+		}
 	}
 	return p
 }

@@ -46,7 +46,9 @@ func WithLookback(d time.Duration) Option { return func(f *feed) { f.lookback = 
 func Feed(s event.Stream, opts ...Option) auth.RevocationFeed {
 	f := &feed{stream: s, lookback: time.Hour}
 	for _, opt := range opts {
-		opt(f)
+		if opt != nil {
+			opt(f)
+		}
 	}
 	return f
 }
