@@ -77,7 +77,7 @@ func (r *registry) family(name string, kind Kind, keys []string, opts []Instrume
 		}
 	}
 	f := &family{
-		registry: r, name: name, help: o.help, unit: o.unit, kind: kind, keys: slices.Clone(keys),
+		registry: r, name: name, help: strings.ToValidUTF8(o.help, "\uFFFD"), unit: o.unit, kind: kind, keys: slices.Clone(keys),
 		limit: cmp.Or(o.limit, r.limit), series: map[string]*series{}, vecs: map[string]any{},
 	}
 	if kind == KindHistogram {
@@ -144,15 +144,18 @@ func (f *family) get(fixed, values []string) (s *series, over bool) {
 		}
 		return f.overflow, true
 	}
-	all := make([]string, 0, len(fixed)+len(values))
-	for _, part := range [2][]string{fixed, values} {
-		for _, v := range part {
-			all = append(all, strings.Clone(strings.ToValidUTF8(v, "\uFFFD")))
-		}
-	}
-	s = f.newSeries(all)
+	s = f.newSeries(append(ownText(fixed), ownText(values)...))
 	f.series[k] = s
 	return s, false
+}
+
+// ownText copies label values as valid UTF-8, which formats insist on.
+func ownText(values []string) []string {
+	own := make([]string, len(values))
+	for i, v := range values {
+		own[i] = strings.Clone(strings.ToValidUTF8(v, "\uFFFD"))
+	}
+	return own
 }
 
 func (f *family) newSeries(values []string) *series {
@@ -186,7 +189,7 @@ func (f *family) read(values []string, fn func() float64) (unregister func()) {
 	k := key(values, nil)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := f.newSeries(slices.Clone(values))
+	s := f.newSeries(ownText(values))
 	s.read = fn // a Gauge of the same name writes where nobody reads
 	if old := f.series[k]; old != nil {
 		s.id, s.created = old.id, old.created

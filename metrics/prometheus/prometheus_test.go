@@ -1,0 +1,229 @@
+package prometheus_test
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/metrics/prometheus"
+)
+
+func fill(t testing.TB) metrics.Metrics {
+	m, err := metrics.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close(context.Background()) })
+	v := m.CounterVec("calls", []string{"method", "path"}, metrics.WithHelp("Calls \\ of\n\"all\" kinds."))
+	v.With("GET", "a\\b\"c\nd").Add(3)
+	v.With("", "ä").Inc()
+	m.Gauge("depth_bytes", metrics.WithUnit("bytes")).Set(-1.5e300)
+	h := m.HistogramVec("took_seconds", []string{"m"}, metrics.WithUnit("seconds"), metrics.WithBuckets(.5, 1, 2e6))
+	for _, x := range []float64{.25, 1, 3, 3e6} {
+		h.With("x").Observe(x)
+	}
+	return m
+}
+
+const text = `# HELP calls_total Calls \\ of\n"all" kinds.
+# TYPE calls_total counter
+calls_total{method="",path="ä"} 1
+calls_total{method="GET",path="a\\b\"c\nd"} 3
+# TYPE depth_bytes gauge
+depth_bytes -1.5e+300
+# TYPE took_seconds histogram
+took_seconds_bucket{m="x",le="0.5"} 1
+took_seconds_bucket{m="x",le="1"} 2
+took_seconds_bucket{m="x",le="2e+06"} 3
+took_seconds_bucket{m="x",le="+Inf"} 4
+took_seconds_sum{m="x"} 3.00000425e+06
+took_seconds_count{m="x"} 4
+`
+
+const openMetrics = `# HELP calls Calls \\ of\n\"all\" kinds.
+# TYPE calls counter
+calls_total{method="",path="ä"} 1
+calls_total{method="GET",path="a\\b\"c\nd"} 3
+# TYPE depth_bytes gauge
+# UNIT depth_bytes bytes
+depth_bytes -1.5e+300
+# TYPE took_seconds histogram
+# UNIT took_seconds seconds
+took_seconds_bucket{m="x",le="0.5"} 1
+took_seconds_bucket{m="x",le="1.0"} 2
+took_seconds_bucket{m="x",le="2e+06"} 3
+took_seconds_bucket{m="x",le="+Inf"} 4
+took_seconds_sum{m="x"} 3.00000425e+06
+took_seconds_count{m="x"} 4
+# EOF
+`
+
+func TestFormats(t *testing.T) {
+	m := fill(t)
+	for _, c := range []struct{ accept, kind, body string }{
+		{"", prometheus.TextType, text},
+		{"text/plain", prometheus.TextType, text},
+		{"application/openmetrics-text; version=1.0.0", prometheus.OpenMetricsType, openMetrics},
+		{"application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", prometheus.OpenMetricsType, openMetrics},
+		{"text/plain;q=0.9,application/openmetrics-text;q=0.1", prometheus.TextType, text},
+		{"application/openmetrics-text;q=0", prometheus.TextType, text},
+		{"application/openmetrics-text;q=x", prometheus.TextType, text},
+	} {
+		r := httptest.NewRequest("GET", "/metrics", nil)
+		r.Header.Set("Accept", c.accept)
+		w := httptest.NewRecorder()
+		prometheus.Handler(m).ServeHTTP(w, r)
+		if got := w.Body.String(); got != c.body || w.Header().Get("Content-Type") != c.kind {
+			t.Errorf("%q: %s\n%s\nwant\n%s", c.accept, w.Header().Get("Content-Type"), got, c.body)
+		}
+	}
+}
+
+func TestHandlerCompressesAndAnswersHeadAndOthers(t *testing.T) {
+	h := prometheus.Handler(fill(t))
+	do := func(method, encoding string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, "/metrics", nil)
+		r.Header.Set("Accept-Encoding", encoding)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	w := do("GET", "deflate, gzip;q=0.5")
+	z, err := gzip.NewReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(z); err != nil || string(b) != text || w.Header().Get("Content-Encoding") != "gzip" {
+		t.Errorf("%q %v", b, err)
+	}
+	if w := do("GET", "gzip;q=0"); w.Body.String() != text || w.Header().Get("Content-Encoding") != "" {
+		t.Errorf("compressed against the client's will")
+	}
+	if w := do("HEAD", ""); w.Code != 200 || w.Body.Len() != 0 || w.Header().Get("Content-Length") == "" {
+		t.Errorf("HEAD: %d, %q", w.Code, w.Body)
+	}
+	if w := do("POST", ""); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: %d", w.Code)
+	}
+}
+
+func TestNamesThatWouldMeetAreShownOnce(t *testing.T) {
+	m, _ := metrics.New()
+	defer m.Close(t.Context())
+	m.Counter("a").Inc()
+	m.Counter("a_total").Inc()
+	m.Gauge("nan").Set(math.NaN())
+	s := m.Snapshot()
+	if page := string(prometheus.AppendText(nil, &s)); strings.Count(page, "# TYPE a_total") != 1 {
+		t.Errorf("%s", page)
+	}
+}
+
+// gateway is a push gateway that answers as told.
+type gateway struct {
+	*httptest.Server
+	mu       sync.Mutex
+	requests []string
+	bodies   []string
+	code     int
+}
+
+func newGateway(t testing.TB) *gateway {
+	g := &gateway{code: 200}
+	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		user, _, _ := r.BasicAuth()
+		g.requests = append(g.requests, r.Method+" "+r.URL.EscapedPath()+" "+user)
+		g.bodies = append(g.bodies, string(b))
+		w.WriteHeader(g.code)
+		io.WriteString(w, "pushed metrics are invalid")
+	}))
+	t.Cleanup(g.Close)
+	return g
+}
+
+func TestPush(t *testing.T) {
+	g := newGateway(t)
+	m, err := metrics.New(prometheus.Backend(g.URL, "nightly/job", prometheus.WithGroup(metrics.Label{Key: "instance", Value: "a b"}, metrics.Label{Key: "empty", Value: ""}), prometheus.WithAuth("ann", "s3cret"), prometheus.WithDelete()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Counter("rows_total").Add(7)
+	if err := m.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	path := "/metrics/job@base64/bmlnaHRseS9qb2I/instance/a%20b/empty@base64/="
+	want := "GET /-/ready ann,PUT " + path + " ann,PUT " + path + " ann,DELETE " + path + " ann"
+	if got := strings.Join(g.requests, ","); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if g.bodies[1] != "# TYPE rows_total counter\nrows_total 7\n" {
+		t.Errorf("%q", g.bodies[1])
+	}
+}
+
+func TestPushErrors(t *testing.T) {
+	g := newGateway(t)
+	m, err := metrics.New(prometheus.Backend(g.URL, "job"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close(t.Context())
+	m.Counter("a").Inc()
+	for code, unavailable := range map[int]bool{400: false, 503: true} {
+		g.mu.Lock()
+		g.code = code
+		g.mu.Unlock()
+		if err := m.Flush(t.Context()); err == nil || errors.Is(err, metrics.ErrUnavailable) != unavailable {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+	if s := m.Stats().Exporters[0]; s.Errors != 2 || s.Dropped != 2 {
+		t.Errorf("%+v", s)
+	}
+	for name, opt := range map[string]metrics.Option{
+		"address": prometheus.Backend("", "j"), "job": prometheus.Backend("x", ""), "scheme": prometheus.Backend("ftp://x", "j"), "nil": prometheus.Backend("x", "j", nil),
+		"group": prometheus.Backend("x", "j", prometheus.WithGroup(metrics.Label{Key: "job", Value: "x"})), "client": prometheus.Backend("x", "j", prometheus.WithClient(nil)),
+	} {
+		if _, err := metrics.New(opt); !errors.Is(err, metrics.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	g.Close()
+	if _, err := metrics.New(prometheus.Backend(g.URL, "job")); !errors.Is(err, metrics.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
+
+func ExampleBackend() {
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			io.Copy(io.Discard, r.Body)
+			fmt.Println(r.Method, r.URL.Path)
+		}
+	}))
+	defer gateway.Close()
+	m, err := metrics.New(prometheus.Backend(gateway.URL, "nightly", prometheus.WithDelete()))
+	if err != nil {
+		panic(err)
+	}
+	m.Counter("rows_total").Add(7)
+	if err := m.Close(context.Background()); err != nil { // pushes for the last time
+		panic(err)
+	}
+	// Output: PUT /metrics/job/nightly
+}
