@@ -144,13 +144,16 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 		})
 		return nil, err
 	})
+	if isAnswer(err, "EXECABORT") { // as while the server loads: nothing was done
+		return 0, fault.Mark(fault.Unavailable, err)
+	}
 	if err != nil {
 		return 0, redis.WriteError(err)
 	}
 	return len(records), nil
 }
 
-// entryID is "milliseconds-sequence".
+// checkID accepts "milliseconds-sequence".
 func checkID(id string) error {
 	ms, seq, ok := strings.Cut(id, "-")
 	if _, err := strconv.ParseUint(ms, 10, 64); err != nil || !ok {

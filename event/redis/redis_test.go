@@ -6,11 +6,8 @@ import (
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/eventtest"
 	"github.com/micro/go-platform/event/redis"
-	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 )
-
-func TestMain(m *testing.M) { leak.Main(m) }
 
 func TestConformance(t *testing.T) {
 	server := servertest.Redis(t, servertest.WithAOF())

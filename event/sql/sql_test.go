@@ -7,11 +7,8 @@ import (
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/eventtest"
 	"github.com/micro/go-platform/event/sql"
-	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 )
-
-func TestMain(m *testing.M) { leak.Main(m) }
 
 func opener(backend func() event.Option) func(testing.TB, ...event.Option) event.Stream {
 	return func(t testing.TB, opts ...event.Option) event.Stream {

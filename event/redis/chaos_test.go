@@ -1,0 +1,29 @@
+package redis_test
+
+import (
+	"testing"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/internal/chaos"
+	"github.com/micro/go-platform/event/redis"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
+)
+
+func TestMain(m *testing.M) {
+	servertest.RunRole(map[string]servertest.Role{"consumer": chaos.Consumer(openChild)})
+	leak.Main(m)
+}
+
+func openChild(args []string) (event.Stream, error) { return event.New(redis.Backend(args[0])) }
+
+func TestChaosLosesNothingAndKeepsOrder(t *testing.T) {
+	server := servertest.Redis(t, servertest.WithAOF(), servertest.WithArgs("--appendfsync", "always"))
+	args := []string{server.Addr()}
+	s, err := openChild(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(t.Context()) })
+	chaos.Run(t, s, "consumer", args, servertest.Chaos(t), chaos.Records(), func() { server.Kill(); server.Restart() })
+}

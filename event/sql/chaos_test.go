@@ -1,0 +1,50 @@
+package sql_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/internal/chaos"
+	"github.com/micro/go-platform/event/sql"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
+)
+
+func TestMain(m *testing.M) {
+	servertest.RunRole(map[string]servertest.Role{"consumer": chaos.Consumer(openChild)})
+	leak.Main(m)
+}
+
+func openChild(args []string) (event.Stream, error) {
+	switch args[0] {
+	case "postgres":
+		return event.New(sql.Postgres(args[1]))
+	case "mysql":
+		return event.New(sql.MySQL(args[1]))
+	}
+	return event.New(sql.SQLite(args[1]))
+}
+
+func runChaos(t *testing.T, restart func(), args ...string) {
+	s, err := openChild(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(t.Context()) })
+	chaos.Run(t, s, "consumer", args, servertest.Chaos(t), chaos.Records(), restart)
+}
+
+func TestChaosOnPostgresLosesNothingAndKeepsOrder(t *testing.T) {
+	server := servertest.Postgres(t, servertest.WithArgs("-c", "synchronous_commit=on"))
+	runChaos(t, func() { server.Stop(); server.Restart() }, "postgres", server.DSN())
+}
+
+func TestChaosOnMySQLLosesNothingAndKeepsOrder(t *testing.T) {
+	server := servertest.MariaDB(t, servertest.WithArgs("--innodb-flush-log-at-trx-commit=2"))
+	runChaos(t, func() { server.Kill(); server.Restart() }, "mysql", server.DSN()+"mysql")
+}
+
+func TestChaosOnSQLiteLosesNothingAndKeepsOrder(t *testing.T) {
+	runChaos(t, nil, "sqlite", filepath.Join(t.TempDir(), "events.db"))
+}
