@@ -49,9 +49,17 @@ func (f *front) Explain(name string, opts ...SelectOption) Explanation {
 	}
 	r := Request{now: f.o.now(), slowStart: time.Duration(s.slowStart.Load()), mean: s.mean.value()}
 	labels := r.fill(opts)
-	sub := m.subset(f.o, labels)
+	sub, rule, branch := m.route(f.o, &r, labels)
+	if rule != nil {
+		e.Rule = rule.Name
+		if branch < 0 {
+			e.Fallback = "no instance of the variant is in rotation"
+		} else if r.HasKey || len(rule.Branches) == 1 && rule.Branches[0].Weight%100 == 0 {
+			e.Variant = rule.variants[branch]
+		}
+	}
 	e.Known, e.Matching, e.Panic = len(m.all), len(sub.nodes), sub.panic.Load()
-	if len(labels) > 0 && sub == m.whole {
+	if len(labels) > 0 && sub == m.whole && rule == nil {
 		e.Fallback = "labels ignored"
 	}
 	r.Panic = e.Panic

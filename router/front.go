@@ -18,6 +18,7 @@ type front struct {
 	life     *life.Life
 	mu       sync.Mutex // held while services is replaced
 	services atomic.Pointer[map[string]*service]
+	rules    atomic.Pointer[rules]
 }
 
 // New returns a Router. WithDiscovery is required; what discovery gives stays
@@ -29,6 +30,14 @@ func New(opts ...Option) (Router, error) {
 	}
 	f := &front{o: o, life: life.New()}
 	f.services.Store(&map[string]*service{})
+	if all, err := compileRules(o.rules); err != nil {
+		return nil, fault.Wrap("router", "new", "", fault.Mark(ErrInvalid, err))
+	} else if len(all) > 0 {
+		f.rules.Store(&all)
+	}
+	if o.ruleSource != nil {
+		f.life.Go(f.followRules)
+	}
 	if o.driven {
 		return f, nil
 	}
@@ -45,6 +54,26 @@ func New(opts ...Option) (Router, error) {
 		}
 	})
 	return f, nil
+}
+
+// followRules puts new rules in force. What is wrong leaves the old ones.
+func (f *front) followRules(ctx context.Context) {
+	for list, err := range f.o.ruleSource.Rules(ctx) {
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			var all rules
+			if all, err = compileRules(append(slices.Clone(f.o.rules), list...)); err == nil {
+				f.rules.Store(&all)
+				for _, s := range *f.services.Load() {
+					s.reroute()
+				}
+				continue
+			}
+		}
+		f.o.logger.Error("router: rules not changed", "error", err)
+	}
 }
 
 func (f *front) tick() {
@@ -92,7 +121,7 @@ func (f *front) add(name string) (*service, error) {
 	if s := (*f.services.Load())[name]; s != nil {
 		return s, nil
 	}
-	s := newService(f.o, name)
+	s := newService(f.o, name, &f.rules)
 	if !f.life.Go(s.follow) {
 		return nil, fault.Wrap("router", "select", name, ErrClosed)
 	}
@@ -120,6 +149,8 @@ func (r *Request) fill(opts []SelectOption) (labels map[string]string) {
 		switch o := &opts[i]; o.kind {
 		case byLabels:
 			labels = o.labels
+		case byMethod:
+			r.method = o.text
 		case byKey:
 			r.Key, r.HasKey = hash(0, o.text), true
 		case byExclusion:
@@ -142,16 +173,16 @@ func (f *front) Pick(ctx context.Context, name string, opts ...SelectOption) (Pi
 // pick chooses a node and opens the attempt on it. The request in the attempt
 // is filled from the caller's options.
 func (s *service) pick(a *attempt, labels map[string]string) (Pick, error) {
-	m := s.members.Load()
-	sub := m.subset(s.o, labels)
-	if len(sub.nodes) == 0 {
-		attempts.Put(a)
-		return Pick{}, s.nothing(m, labels)
-	}
 	r := &a.request
 	r.now, r.random = s.o.now(), s.o.rand()
 	if s.o.driven && s.due(r.now) {
 		s.refresh()
+	}
+	m := s.members.Load()
+	sub, rule, branch := m.route(s.o, r, labels)
+	if len(sub.nodes) == 0 {
+		attempts.Put(a)
+		return Pick{}, s.nothing(m, rule, labels)
 	}
 	r.slowStart, r.force, r.mean = time.Duration(s.slowStart.Load()), time.Duration(s.force.Load()), s.mean.value()
 	r.Aperture, r.Panic = int(sub.aperture.Load()), sub.panic.Load()
@@ -164,13 +195,21 @@ func (s *service) pick(a *attempt, labels map[string]string) (Pick, error) {
 		r.Panic = true
 		i = another(r, sub.nodes)
 	}
-	return a.open(s, sub.nodes[i]), nil
+	p := a.open(s, sub.nodes[i])
+	if rule != nil && branch >= 0 {
+		p.Variant = rule.variants[branch]
+	}
+	return p, nil
 }
 
 // nothing says why there is nothing to choose from.
-func (s *service) nothing(m *members, labels map[string]string) error {
+func (s *service) nothing(m *members, rule *applied, labels map[string]string) error {
 	if len(m.all) > 0 {
-		return &NoMatchError{Service: s.name, Labels: maps.Clone(labels), Known: len(m.all)}
+		e := &NoMatchError{Service: s.name, Labels: maps.Clone(labels), Known: len(m.all)}
+		if rule != nil {
+			e.Rule = rule.Name
+		}
+		return e
 	}
 	return fault.Wrap("router", "select", s.name, ErrNoInstances)
 }
@@ -182,8 +221,10 @@ func (f *front) Select(ctx context.Context, name string, opts ...SelectOption) (
 	}
 	var first Request
 	labels := first.fill(opts)
-	if m := s.members.Load(); len(m.subset(s.o, labels).nodes) == 0 {
-		return nil, s.nothing(m, labels)
+	first.now, first.random = s.o.now(), s.o.rand()
+	m := s.members.Load()
+	if sub, rule, _ := m.route(s.o, &first, labels); len(sub.nodes) == 0 {
+		return nil, s.nothing(m, rule, labels)
 	}
 	var given []string
 	return func() (Pick, error) {

@@ -15,20 +15,22 @@ import (
 type Option func(*options) error
 
 type options struct {
-	source   discovery.Discovery
-	strategy Strategy
-	logger   *slog.Logger
-	client   uint64 // the seed of this client's order of instances
-	zone     string
-	lease    time.Duration
-	start    time.Duration // slow start
-	panic    float64
-	eject    Ejection
-	fallback Fallback
-	keep     time.Duration
-	now      func() time.Duration // monotonic
-	driven   bool                 // by WithClock
-	rand     func() uint64
+	source     discovery.Discovery
+	strategy   Strategy
+	logger     *slog.Logger
+	client     uint64 // the seed of this client's order of instances
+	zone       string
+	lease      time.Duration
+	start      time.Duration // slow start
+	panic      float64
+	eject      Ejection
+	fallback   Fallback
+	rules      []Rule
+	ruleSource RuleSource
+	keep       time.Duration
+	now        func() time.Duration // monotonic
+	driven     bool                 // by WithClock
+	rand       func() uint64
 }
 
 // WithDiscovery says where instances come from. It is required.
@@ -123,6 +125,25 @@ func WithFallback(f Fallback) Option {
 			return fmt.Errorf("unknown fallback %d", f)
 		}
 		o.fallback = f
+		return nil
+	}
+}
+
+// WithRules sets rules that are always there.
+func WithRules(all ...Rule) Option {
+	return func(o *options) error {
+		o.rules = append(o.rules, all...)
+		return nil
+	}
+}
+
+// WithRuleSource follows rules that change.
+func WithRuleSource(s RuleSource) Option {
+	return func(o *options) error {
+		if s == nil {
+			return errors.New("nil rule source")
+		}
+		o.ruleSource = s
 		return nil
 	}
 }

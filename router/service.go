@@ -18,7 +18,8 @@ type service struct {
 	ready   chan struct{} // closed when members is first set
 	once    sync.Once
 	members atomic.Pointer[members]
-	failed  atomic.Pointer[error] // why there are no members yet
+	failed  atomic.Pointer[error]  // why there are no members yet
+	rules   *atomic.Pointer[rules] // of the router
 
 	epoch       atomic.Uint64 // of the lease, see Node.inFlight
 	force       atomic.Int64  // how long a node may be idle before it is asked again
@@ -35,8 +36,8 @@ type service struct {
 	ticks  int
 }
 
-func newService(o *options, name string) *service {
-	s := &service{o: o, name: name, ready: make(chan struct{}), nodes: map[string]*Node{}, ticked: o.now(), turned: o.now()}
+func newService(o *options, name string, r *atomic.Pointer[rules]) *service {
+	s := &service{o: o, name: name, rules: r, ready: make(chan struct{}), nodes: map[string]*Node{}, ticked: o.now(), turned: o.now()}
 	s.mean.set(float64(time.Millisecond))
 	s.force.Store(int64(forceAfter))
 	return s
@@ -67,6 +68,18 @@ func (s *service) update(snap discovery.Snapshot) {
 	s.mu.Unlock()
 	s.refresh()
 	s.once.Do(func() { close(s.ready) })
+}
+
+// reroute compiles the members anew after a change of rules.
+func (s *service) reroute() {
+	s.mu.Lock()
+	if old := s.members.Load(); old != nil {
+		m := &members{all: old.all}
+		m.finish(s)
+		s.members.Store(m)
+	}
+	s.mu.Unlock()
+	s.refresh()
 }
 
 const (
@@ -139,6 +152,11 @@ func (s *service) refresh() {
 	m.whole.refresh(s.o, now, concurrency)
 	for _, v := range m.subsets.Range {
 		v.(*subset).refresh(s.o, now, concurrency)
+	}
+	for _, a := range m.rules {
+		for _, sub := range a.subsets {
+			sub.refresh(s.o, now, concurrency)
+		}
 	}
 }
 

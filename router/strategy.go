@@ -33,6 +33,7 @@ type Request struct {
 	mean                  float64 // latency of the service, nanoseconds
 	random                uint64
 	exclude               []string
+	method                string
 }
 
 // Random returns a number in [0, n).

@@ -29,7 +29,6 @@ type subset struct {
 	known    int
 	panic    atomic.Bool // too few of the nodes are in rotation
 	aperture atomic.Int32
-	used     atomic.Bool // since the last tick
 }
 
 // members is what discovery last said, compiled.
@@ -38,6 +37,7 @@ type members struct {
 	subsets sync.Map // labels → *subset
 	count   atomic.Int32
 	whole   *subset
+	rules   []*applied // in the order in which they are tried
 }
 
 // maxSubsets bounds how many sets of labels are kept compiled; callers choose labels.
@@ -82,21 +82,25 @@ func (m *members) subset(o *options, l map[string]string) *subset {
 	if len(l) == 0 {
 		return m.whole
 	}
-	key := labelsKey(l)
-	if v, ok := m.subsets.Load(key); ok {
-		s := v.(*subset)
-		s.used.Store(true)
+	return m.cached(labelsKey(l), func() *subset {
+		s := m.compile(o, func(n *Node) bool { return carries(n.Instance(), l) })
+		if len(s.nodes) == 0 && o.fallback == FallbackAny {
+			return m.whole
+		}
 		return s
-	}
-	s := m.compile(o, func(n *Node) bool { return carries(n.Instance(), l) })
-	if len(s.nodes) == 0 && o.fallback == FallbackAny {
-		s = m.whole
+	})
+}
+
+// cached returns the subset of a key, which is compiled if need be.
+func (m *members) cached(key string, compile func() *subset) *subset {
+	if v, ok := m.subsets.Load(key); ok {
+		return v.(*subset)
 	}
 	if m.count.Add(1) > maxSubsets {
 		m.subsets.Clear()
 		m.count.Store(1)
 	}
-	v, _ := m.subsets.LoadOrStore(key, s)
+	v, _ := m.subsets.LoadOrStore(key, compile())
 	return v.(*subset)
 }
 
@@ -156,6 +160,16 @@ func (sv *service) compileMembers(snap discovery.Snapshot) *members {
 		}
 	}
 	slices.SortFunc(m.all, func(a, b *Node) int { return cmp.Compare(a.order, b.order) })
-	m.whole = m.compile(sv.o, func(*Node) bool { return true })
+	m.finish(sv)
 	return m
+}
+
+// finish compiles what is used without being asked for.
+func (m *members) finish(sv *service) {
+	m.whole = m.compile(sv.o, func(*Node) bool { return true })
+	if all := sv.rules.Load(); all != nil {
+		for _, r := range (*all)[sv.name] {
+			m.rules = append(m.rules, m.apply(sv.o, r))
+		}
+	}
 }
