@@ -2,10 +2,11 @@ package wrapper
 
 import (
 	"context"
+	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // authGate lets in whom auth authorises.
@@ -19,14 +20,11 @@ func (g *authGate) Enter(ctx context.Context, c *Call) (context.Context, error) 
 	if isProbe(c) || g.public != nil && g.public(c) {
 		return ctx, nil
 	}
-	cred := auth.Credential{}
-	if r, ok := c.native.(*http.Request); ok {
-		cred.TLS = r.TLS
+	cred, shown, err := credential(c)
+	if err != nil {
+		return ctx, err
 	}
-	if scheme, value, ok := strings.Cut(c.Header.Get("Authorization"), " "); ok {
-		cred.Scheme, cred.Value = scheme, auth.Secret(strings.TrimLeft(value, " "))
-	}
-	if cred.Value != "" || cred.TLS != nil {
+	if shown {
 		ctx = auth.ContextWithCredential(ctx, cred)
 	}
 	t, err := g.auth.Authorized(ctx, auth.Request{Service: g.service, Action: c.Action, Resource: c.Resource})
@@ -34,6 +32,22 @@ func (g *authGate) Enter(ctx context.Context, c *Call) (context.Context, error) 
 		return ctx, err
 	}
 	return auth.ContextWithToken(ctx, t), nil
+}
+
+// credential reads what a caller shows.
+func credential(c *Call) (cred auth.Credential, shown bool, err error) {
+	if r, ok := c.native.(*http.Request); ok {
+		return auth.CredentialFromRequest(r)
+	}
+	values := c.Header.Values("Authorization")
+	if len(values) == 0 {
+		return cred, false, nil
+	}
+	if len(values) > 1 {
+		return cred, false, fault.Mark(auth.ErrUnauthenticated, errors.New("two authorization headers"))
+	}
+	cred.Scheme, cred.Value, err = auth.ParseAuthorization(values[0])
+	return cred, err == nil, err
 }
 
 func (g *authGate) Leave(context.Context, *Call) {}

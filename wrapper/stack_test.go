@@ -119,6 +119,7 @@ func TestTheWholeStackOverTwoServices(t *testing.T) {
 	}{
 		{"/hello/eve", "", 401, "Bearer"},
 		{"/hello/eve", "Bearer nonsense", 401, `Bearer error="invalid_token"`},
+		{"/hello/eve", "Basic ZXZlOmV2ZQ==", 401, "Bearer"},
 		{"/readyz", "", 200, ""},
 	} {
 		r, _ := http.NewRequest("GET", srv.URL+c.path, nil)
@@ -197,7 +198,7 @@ func checkNumbers(t *testing.T, server, client *parts) {
 	}{
 		{server.metrics, "server_calls", []string{"GET /hello/{name}", "ok"}, 1},
 		{server.metrics, "server_calls", []string{"GET /fail", "server_error"}, 1},
-		{server.metrics, "server_calls", []string{"GET", "client_error"}, 3}, // refused before the mux
+		{server.metrics, "server_calls", []string{"GET", "client_error"}, 4}, // refused before the mux
 		{server.metrics, "server_seconds", []string{"GET /hello/{name}"}, 1},
 		{client.metrics, "client_calls", []string{"greeter", "GET", "ok"}, 1},
 		{client.metrics, "client_attempts", []string{"greeter", "server_error"}, 1},
