@@ -99,5 +99,5 @@ func open(c conn.Config, opts []Option) (discovery.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &driver{Conn: opened, wait: o.wait, highest: map[string]uint64{}}, nil
+	return &driver{Conn: opened, wait: o.wait, past: map[string]past{}}, nil
 }

@@ -18,8 +18,15 @@ type driver struct {
 	*conn.Conn
 	wait time.Duration
 
-	mu      sync.Mutex
-	highest map[string]uint64 // index seen, by service: a lower one means lost data
+	mu   sync.Mutex
+	past map[string]past // by service
+}
+
+// past is what is known of a service from before.
+type past struct {
+	index  uint64          // a lower one means that the agent has lost data
+	reset  bool            // it has, at some time
+	latest map[string]bool // the ids of the last answer, living and expired
 }
 
 func (d *driver) Register(ctx context.Context, in discovery.Instance, ttl time.Duration) error {
@@ -78,24 +85,33 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 			return nil
 		}
 		first = false
-		u := update(a.Value)
-		if d.lost(service, a.Index) || a.Reset {
-			// The agent has less than it had: what is missing was not
-			// deregistered.
-			u.Deregistered = nil
-		}
-		deliver(u)
+		deliver(d.judge(service, a))
 		return nil
 	})
 }
 
-// lost notes the index and reports whether it is lower than one before.
-func (d *driver) lost(service string, index uint64) bool {
+// judge is update, with what the past says about the missing: they have
+// deregistered, unless the agent has lost its data since it last had them.
+func (d *driver) judge(service string, a conn.Answer[[]*api.ServiceEntry]) discovery.Update {
+	u := update(a.Value)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	before := d.highest[service]
-	d.highest[service] = index
-	return index < before
+	p := d.past[service]
+	before := p.latest
+	if a.Index < p.index || a.Reset {
+		p.reset, before = true, nil
+	}
+	p.index = a.Index
+	p.latest = make(map[string]bool, len(a.Value))
+	for _, e := range a.Value {
+		p.latest[instance(e).ID] = true
+	}
+	d.past[service] = p
+	if p.reset {
+		left := u.Deregistered
+		u.Deregistered = func(id string) bool { return before[id] && left(id) }
+	}
+	return u
 }
 
 // update sorts entries into the living and the expired.

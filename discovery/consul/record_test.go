@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 	"github.com/micro/go-platform/discovery"
+	conn "github.com/micro/go-platform/internal/conn/consul"
 )
 
 func TestMetaIsReversibleAndWithinLimits(t *testing.T) {
@@ -98,4 +99,29 @@ func FuzzInstance(f *testing.F) {
 			t.Error("an instance without an id")
 		}
 	})
+}
+
+func TestAWipedAgentDoesNotLookLikeDeregistrations(t *testing.T) {
+	d := &driver{past: map[string]past{}}
+	answer := func(index uint64, ids ...string) discovery.Update {
+		a := conn.Answer[[]*api.ServiceEntry]{Index: index}
+		for _, id := range ids {
+			a.Value = append(a.Value, &api.ServiceEntry{Service: &api.AgentService{ID: id}})
+		}
+		return d.judge("s", a)
+	}
+	if u := answer(90, "a", "b", "c"); !u.Deregistered("z") {
+		t.Error("before: one that is missing has deregistered")
+	}
+	// The index is lower: the data is gone. They come back one by one.
+	if u := answer(12); u.Deregistered("a") || u.Deregistered("b") {
+		t.Error("wiped: lost instances count as deregistered")
+	}
+	if u := answer(13, "a"); u.Deregistered("b") {
+		t.Error("one is back: the others count as deregistered")
+	}
+	// One that came back and leaves has deregistered.
+	if u := answer(14, "b"); !u.Deregistered("a") || u.Deregistered("c") {
+		t.Errorf("after: a deregistered %t, want true; c %t, want false", u.Deregistered("a"), u.Deregistered("c"))
+	}
 }
