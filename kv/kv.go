@@ -46,7 +46,7 @@ type KV interface {
 
 	// Watch yields an EventPut for every item that is there, EventSynced when
 	// that state is complete, and from then on every change, in order for each
-	// key. A slow reader skips values in between but never the last one.
+	// key; a write of what is there already is none. A slow reader skips values in between but never the last one.
 	//
 	// After a gap (the backend was away, or compacted what this watch had not
 	// seen) the state is read again: changed items are put, vanished ones

@@ -68,11 +68,20 @@ func (w *watchState) put(item Item) {
 	}
 	if w.state != nil {
 		w.state[key] = true
-		if known && before.rev == item.Revision {
-			return // the reader has it from an earlier session
-		}
+	}
+	if known && before.rev == now.rev && sameEnd(before.expires, now.expires) {
+		return // the reader has it, from an earlier session or an earlier report
 	}
 	w.push(key, Event{Kind: EventPut, Item: item})
+}
+
+// sameEnd reports whether two lives end together, as far as a backend that
+// tells the remaining time can say.
+func sameEnd(a, b time.Time) bool {
+	if a.IsZero() || b.IsZero() {
+		return a.IsZero() && b.IsZero()
+	}
+	return a.Sub(b).Abs() < 100*time.Millisecond
 }
 
 func (w *watchState) delete(key string) {

@@ -1,13 +1,17 @@
 package redis_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/kvtest"
 	"github.com/micro/go-platform/kv/redis"
+	goredis "github.com/redis/go-redis/v9"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -18,6 +22,73 @@ func TestConformance(t *testing.T) {
 		Open: opener(redis.Backend(server.Addr())),
 		Down: func(t testing.TB) func() { server.Kill(); return server.Restart },
 	})
+}
+
+func TestGivenClientConformance(t *testing.T) {
+	server := servertest.Redis(t)
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), MaxRetries: -1})
+	defer client.Close()
+	kvtest.Run(t, kvtest.Harness{
+		Open: opener(redis.WithClient(client, redis.WithoutSharing())),
+		Down: func(t testing.TB) func() { server.Kill(); return server.Restart },
+	})
+}
+
+func TestWithoutWatchConformance(t *testing.T) {
+	addr := servertest.SharedRedis(t).Addr()
+	kvtest.Run(t, kvtest.Harness{Open: opener(redis.Backend(addr, redis.WithoutWatch(), redis.WithoutSharing()))})
+}
+
+func TestClusterConformance(t *testing.T) {
+	cluster := servertest.RedisCluster(t)
+	kvtest.Run(t, kvtest.Harness{Open: opener(redis.Backend(strings.Join(cluster.Addrs(), ",")))})
+}
+
+// TestSentinelConformance ends with a failover: the store finds the new primary
+// by itself.
+func TestSentinelConformance(t *testing.T) {
+	set := servertest.RedisSentinel(t)
+	backend := redis.Backend("redis+sentinel://" + strings.Join(set.SentinelAddrs(), ",") + "/" + set.Name)
+	kvtest.Run(t, kvtest.Harness{Open: opener(backend)})
+
+	store := opener(backend)(t)
+	defer store.Close()
+	if _, err := store.Put(t.Context(), "k", []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	set.Leader().Kill()
+	start := time.Now()
+	for {
+		_, err := store.Put(t.Context(), "k", []byte("w"))
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, kv.ErrUnavailable) && !errors.Is(err, kv.ErrUnknownOutcome) {
+			t.Fatalf("during the failover: %v", err)
+		}
+		if time.Since(start) > 20*time.Second {
+			t.Fatalf("no primary after 20s: %v", err)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	t.Logf("writes went on %v after the primary was killed", time.Since(start).Round(time.Millisecond))
+}
+
+func TestTLS(t *testing.T) {
+	certs := servertest.NewCerts(t)
+	server := servertest.Redis(t, servertest.WithTLS(certs), servertest.WithArgs("--requirepass", "secret"))
+	store := opener(redis.Backend("redis://:secret@"+server.Addr()+"/3", redis.WithTLS(certs.Client)))(t)
+	defer store.Close()
+	if _, err := store.Put(t.Context(), "k", []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	if item, err := store.Get(t.Context(), "k"); err != nil || string(item.Value) != "v" {
+		t.Fatalf("got %q, %v", item.Value, err)
+	}
+	_, err := kv.New(redis.Backend(server.Addr(), redis.WithTLS(certs.Client), redis.WithAuth("", "wrong-one")))
+	if !errors.Is(err, kv.ErrUnavailable) || contains(err, "wrong-one") {
+		t.Fatalf("a wrong password: %v", err)
+	}
 }
 
 func opener(backend kv.Option) func(testing.TB, ...kv.Option) kv.KV {

@@ -1,0 +1,179 @@
+package etcd_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/internal/netfault"
+	"github.com/micro/go-platform/internal/servertest"
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/etcd"
+	"github.com/micro/go-platform/kv/kvtest"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+func client(t *testing.T, addr string) *clientv3.Client {
+	t.Helper()
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{addr}, DialTimeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// TestWatchSurvivesCompaction cuts a watch off, changes things behind its back
+// and compacts the history that it would have to go on from.
+func TestWatchSurvivesCompaction(t *testing.T) {
+	server := servertest.Etcd(t)
+	p := netfault.New(t, server.Addr())
+	ns := kv.WithNamespace("compacted")
+	store, straight := opener(etcd.Backend(p.Addr()))(t, ns), opener(etcd.Backend(server.Addr()))(t, ns)
+	defer store.Close()
+	defer straight.Close()
+	put := func(key, value string) {
+		t.Helper()
+		if _, err := straight.Put(t.Context(), key, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("changed", "1")
+	put("deleted", "1")
+	put("same", "1")
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	defer cancel()
+	state, told := map[string]string{}, 0
+	cut := false
+	for e, err := range store.Watch(ctx, "") {
+		switch {
+		case ctx.Err() != nil:
+			t.Fatalf("the watch has %v", state)
+		case err != nil: // the outage
+			p.Heal()
+			continue
+		case e.Kind == kv.EventPut:
+			state[e.Item.Key] = string(e.Item.Value)
+			told++
+		case e.Kind == kv.EventDelete:
+			delete(state, e.Item.Key)
+			told++
+		case !cut:
+			cut = true
+			p.Refuse()
+			p.Reset()
+			put("changed", "2")
+			put("new", "1")
+			if err := straight.Delete(t.Context(), "deleted"); err != nil {
+				t.Fatal(err)
+			}
+			c := client(t, server.Addr())
+			r, err := c.Get(t.Context(), "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Compact(t.Context(), r.Header.Revision); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if cut && e.Kind == kv.EventSynced && len(state) == 3 && state["changed"] == "2" && state["new"] == "1" && state["same"] == "1" {
+			if told != 6 {
+				t.Errorf("%d events, want 6: 3 for the state and one for each change", told)
+			}
+			return
+		}
+	}
+}
+
+// TestLivesAreExact: etcd counts leases in seconds, from two up.
+func TestLivesAreExact(t *testing.T) {
+	store := opener(etcd.Backend(servertest.SharedEtcd(t).Addr()))(t, kv.WithNamespace(servertest.Namespace(t)))
+	defer store.Close()
+	start := time.Now()
+	if _, err := store.Put(t.Context(), "k", []byte("v"), kv.TTL(300*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		_, err := store.Get(t.Context(), "k")
+		if errors.Is(err, kv.ErrNotFound) {
+			break
+		}
+		if err != nil || time.Since(start) > 1500*time.Millisecond {
+			t.Fatalf("after %v: %v", time.Since(start), err)
+		}
+	}
+	if took := time.Since(start); took < 280*time.Millisecond {
+		t.Fatalf("gone after %v", took)
+	}
+	// etcd still has it, but nobody sees it, and it may be made anew.
+	rev, err := store.Put(t.Context(), "k", []byte("new"), kv.IfAbsent())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Delete(t.Context(), "k", kv.IfRevision(rev)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLeasesAreShared: items that end together have one lease.
+func TestLeasesAreShared(t *testing.T) {
+	server := servertest.Etcd(t)
+	store := opener(etcd.Backend(server.Addr()))(t)
+	defer store.Close()
+	for _, key := range strings.Split("abcdefghijklmnopqrstuvwxyz", "") {
+		if _, err := store.Put(t.Context(), key, nil, kv.TTL(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := client(t, server.Addr()).Leases(t.Context())
+	if err != nil || len(r.Leases) > 3 {
+		t.Fatalf("%d leases for 26 items, %v", len(r.Leases), err)
+	}
+}
+
+func TestIdleWatch(t *testing.T) {
+	p := netfault.New(t, servertest.SharedEtcd(t).Addr())
+	store := opener(etcd.Backend(p.Addr()))(t, kv.WithNamespace(servertest.Namespace(t)))
+	defer store.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for e, err := range store.Watch(ctx, "") {
+		if err != nil {
+			break
+		}
+		if e.Kind == kv.EventSynced {
+			before := p.Counts()
+			<-time.After(time.Second)
+			if n := p.Counts().Requests - before.Requests; n > 4 { // frames of HTTP/2
+				t.Errorf("%d chunks in an idle second", n)
+			}
+			cancel()
+		}
+	}
+}
+
+func TestLinearizable(t *testing.T) {
+	server := servertest.Etcd(t)
+	p := netfault.New(t, server.Addr())
+	kvtest.Linearizable(t, func() kv.KV { return opener(etcd.Backend(p.Addr()))(t) },
+		kvtest.Chaos(2*time.Second), kvtest.Trouble(p.CutReplies, p.Reset, func() { server.Kill(); server.Restart() }))
+}
+
+func TestBadInput(t *testing.T) {
+	for _, addr := range []string{"", "redis://h", "h:0", "a b"} {
+		if _, err := kv.New(etcd.Backend(addr)); !errors.Is(err, kv.ErrInvalid) || !strings.Contains(err.Error(), "kv/etcd: new") {
+			t.Errorf("address %q: %v", addr, err)
+		}
+	}
+	for _, opt := range []etcd.Option{nil, etcd.WithTLS(nil)} {
+		if _, err := kv.New(etcd.Backend("h:1", opt)); !errors.Is(err, kv.ErrInvalid) {
+			t.Errorf("a bad option: %v", err)
+		}
+	}
+	start := time.Now()
+	if _, err := kv.New(etcd.Backend("127.0.0.1:1"), kv.WithDialTimeout(500*time.Millisecond)); !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || time.Since(start) > 3*time.Second {
+		t.Errorf("no server: %v after %v", err, time.Since(start))
+	}
+}
