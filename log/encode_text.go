@@ -95,11 +95,11 @@ func (e human) head(dst []byte, r *Record) []byte {
 		dst = append(dst, ' ')
 	}
 	if r.Logger != "" {
-		dst = append(append(dst, r.Logger...), ": "...)
+		dst = append(appendPrintable(dst, r.Logger), ": "...)
 	}
 	dst = appendPrintable(dst, r.Message)
 	if r.Source != "" {
-		dst = append(append(append(dst, " ("...), r.Source...), ')')
+		dst = append(appendPrintable(append(dst, " ("...), r.Source), ')')
 	}
 	return dst
 }

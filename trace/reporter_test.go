@@ -300,3 +300,56 @@ func TestToLog(t *testing.T) {
 		}
 	}
 }
+
+// A Flush does not sit out the pause between two attempts.
+func TestFlushIsInAHurry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		b := &backend{report: func(_ context.Context, s []trace.SpanData) (int, error) {
+			if !up.Load() {
+				return 0, errDown
+			}
+			return len(s), nil
+		}}
+		tr, _ := trace.New(b.option("x"))
+		spans(t, tr, 10)
+		time.Sleep(40 * time.Second) // the pauses are long by now
+		up.Store(true)
+		began := time.Now()
+		if err := tr.Flush(t.Context()); err != nil || time.Since(began) > 0 {
+			t.Errorf("Flush took %v: %v", time.Since(began), err)
+		}
+		tr.Close(t.Context())
+	})
+}
+
+func TestSpansAllocateOnce(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for name, c := range map[string]struct {
+		sampler trace.Sampler
+		want    float64
+	}{"sampled": {trace.Always(), 1}, "unsampled": {trace.Never(), 1}} {
+		tr, err := trace.New((&backend{}).option("x"), trace.WithSampler(c.sampler), trace.WithBatch(10_000, time.Hour), trace.WithQueue(10_000, 1<<30))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := t.Context()
+		op := func() {
+			_, s := tr.Start(ctx, "x")
+			s.Tag("a", "b")
+			s.TagInt("c", 1)
+			s.TagBool("d", true)
+			s.TagFloat("e", 1.5)
+			s.End()
+		}
+		for range 2000 {
+			op()
+		}
+		if n := testing.AllocsPerRun(1000, op); n > c.want {
+			t.Errorf("%s: %v allocations, want %v", name, n, c.want)
+		}
+		tr.Close(ctx)
+	}
+}

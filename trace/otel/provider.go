@@ -113,7 +113,7 @@ func (s *foreignSpan) SetAttributes(kv ...attribute.KeyValue) {
 		case attribute.BOOL:
 			s.inner.TagBool(key, a.Value.AsBool())
 		default:
-			s.inner.Tag(key, a.Value.Emit())
+			s.inner.Tag(key, a.Value.String())
 		}
 	}
 }
@@ -129,7 +129,7 @@ func tags(kv []attribute.KeyValue) []trace.Tag {
 		case attribute.BOOL:
 			out = append(out, slog.Bool(key, a.Value.AsBool()))
 		default:
-			out = append(out, slog.String(key, a.Value.Emit()))
+			out = append(out, slog.String(key, a.Value.String()))
 		}
 	}
 	return out

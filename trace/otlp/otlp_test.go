@@ -29,7 +29,6 @@ type server struct {
 	*httptest.Server
 	mu     sync.Mutex
 	bodies [][]byte
-	pings  int
 }
 
 func newServer(t testing.TB, answer func(w http.ResponseWriter, n int)) *server {
