@@ -1,0 +1,154 @@
+package config_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/discovery/static"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/router"
+	routerconfig "github.com/micro/go-platform/router/config"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func document(weight int) map[string]any {
+	return map[string]any{"router": map[string]any{"rules": []any{map[string]any{
+		"name": "canary", "service": "greeter", "branches": []any{map[string]any{"variant": "new", "version": "2", "weight": weight}},
+	}}}}
+}
+
+// world is a router whose rules are in a configuration.
+func world(t testing.TB) (router.Router, config.Config, *config.Memory) {
+	ro, cfg, source, _ := complaining(t)
+	return ro, cfg, source
+}
+
+// complaints takes what the router logs as errors.
+type complaints struct{ c chan string }
+
+func (c complaints) Enabled(_ context.Context, l slog.Level) bool  { return l >= slog.LevelError }
+func (c complaints) Handle(_ context.Context, r slog.Record) error { c.c <- r.Message; return nil }
+func (c complaints) WithAttrs([]slog.Attr) slog.Handler            { return c }
+func (c complaints) WithGroup(string) slog.Handler                 { return c }
+
+func complaining(t testing.TB) (router.Router, config.Config, *config.Memory, <-chan string) {
+	t.Helper()
+	log := complaints{make(chan string, 10)}
+	source := config.NewMemory("rules", document(0))
+	cfg, err := config.New(config.WithSource(source), config.WithDebounce(time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := discovery.New(static.Backend(
+		discovery.Instance{ID: "old", Service: "greeter", Address: "10.0.0.1:80", Version: "1"},
+		discovery.Instance{ID: "new", Service: "greeter", Address: "10.0.0.2:80", Version: "2"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ro, err := router.New(router.WithDiscovery(d), router.WithRuleSource(routerconfig.Source(cfg, "router.rules")), router.WithLogger(slog.New(log)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(ro.Close(context.Background()), d.Close(), cfg.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return ro, cfg, source, log.c
+}
+
+// second counts how many of 100 calls go to version 2.
+func second(t testing.TB, ro router.Router) (n int) {
+	t.Helper()
+	for range 100 {
+		p, err := ro.Pick(t.Context(), "greeter")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Instance.Version == "2" {
+			n++
+		}
+		p.Done(router.Outcome{Latency: time.Millisecond})
+	}
+	return n
+}
+
+func until(t testing.TB, ro router.Router, want int) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); ; {
+		got := second(t, ro)
+		if got == want {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d of 100 calls go to version 2, want %d", got, want)
+		}
+	}
+}
+
+func TestRulesFollowTheConfiguration(t *testing.T) {
+	ro, cfg, source := world(t)
+	until(t, ro, 0)
+	set := func(v any) {
+		t.Helper()
+		if err := source.Set(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(document(100))
+	until(t, ro, 100)
+	cancel, err := cfg.Subscribe("router.rules", routerconfig.Validate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cancel()
+	set(document(300)) // vetoed
+	for end := time.Now().Add(5 * time.Second); cfg.Health().OK; {
+		if time.Now().After(end) {
+			t.Fatal("rules that make no sense were not vetoed within 5 s")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	until(t, ro, 100)
+	set(document(0))
+	until(t, ro, 0)
+}
+
+func TestBadRulesLeaveTheOldOnes(t *testing.T) {
+	ro, _, source, complaint := complaining(t)
+	until(t, ro, 0)
+	for _, v := range []any{
+		document(300), map[string]any{"router": map[string]any{"rules": "none"}}, map[string]any{"router": map[string]any{"rules": []any{1}}},
+	} {
+		if err := source.Set(v); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-complaint:
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%v: nobody complained within 5 s", v)
+		}
+		if n := second(t, ro); n != 0 {
+			t.Errorf("%v: %d of 100 calls go to version 2, want none", v, n)
+		}
+	}
+}
+
+func ExampleSource() {
+	cfg, err := config.New(config.WithSource(config.NewMemory("rules", document(100))))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cfg.Close()
+	rules, err := routerconfig.Parse(cfg.Get("router.rules"))
+	fmt.Println(rules[0].Name, rules[0].Branches[0].Weight, err)
+	// Output: canary 100 <nil>
+}
