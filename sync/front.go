@@ -75,8 +75,14 @@ func (f *front) TryLock(ctx context.Context, id string, opts ...LockOption) (Loc
 }
 
 func (f *front) Semaphore(ctx context.Context, id string, limit int, opts ...LockOption) (Lock, error) {
+	if err := checkName("id", id); err != nil {
+		return nil, fault.Wrap(f.scope, "semaphore", id, err)
+	}
 	if limit < 1 {
 		return nil, fault.New(fault.Invalid, f.scope, "semaphore", id, "limit %d, want at least 1", limit)
+	}
+	if !f.features.Limits {
+		return nil, fault.Wrap(f.scope, "semaphore", id, ErrUnsupported)
 	}
 	l, err := f.acquire(ctx, "semaphore", "semaphore", id, limit, true, f.defaults(), opts)
 	if err != nil {

@@ -20,7 +20,7 @@ type unfair struct {
 	near, most atomic.Int32
 }
 
-func (u *unfair) Features() dsync.Features { return dsync.Features{} }
+func (u *unfair) Features() dsync.Features { return dsync.Features{Limits: true} }
 
 func (u *unfair) Claim(r dsync.Request) dsync.Claim { return &unfairClaim{u.Driver.Claim(r), u} }
 

@@ -32,7 +32,7 @@ type memoryDriver struct{ m *Memory }
 func (d memoryDriver) Claim(r Request) Claim {
 	return &memoryClaim{Request: r, m: d.m, granted: make(chan Grant, 1)}
 }
-func (memoryDriver) Features() Features         { return Features{Fair: true} }
+func (memoryDriver) Features() Features         { return Features{Limits: true, Fair: true} }
 func (memoryDriver) Ping(context.Context) error { return nil }
 func (memoryDriver) Close() error               { return nil }
 

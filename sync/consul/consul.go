@@ -168,7 +168,7 @@ type driver struct {
 }
 
 func (d *driver) Features() dsync.Features {
-	return dsync.Features{Fair: true, Durable: true, MinTTL: d.minTTL, TTLStep: time.Second, Delay: d.lockDelay}
+	return dsync.Features{Limits: true, Fair: true, Durable: true, MinTTL: d.minTTL, TTLStep: time.Second, Delay: d.lockDelay}
 }
 
 func (d *driver) Ping(ctx context.Context) error {

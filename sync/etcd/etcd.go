@@ -129,7 +129,7 @@ type driver struct {
 }
 
 func (d *driver) Features() dsync.Features {
-	return dsync.Features{Fair: true, Durable: true, MinTTL: time.Second, TTLStep: time.Second}
+	return dsync.Features{Limits: true, Fair: true, Durable: true, MinTTL: time.Second, TTLStep: time.Second}
 }
 
 func (d *driver) Ping(ctx context.Context) error { return d.conn.Ping(ctx) }

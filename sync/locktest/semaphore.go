@@ -14,8 +14,20 @@ var semaphoreCases = []testCase{
 	{"SemaphorePermitOfACutOffHolderIsGivenOn", semaphoreLoss},
 }
 
+// limits ends the test on a backend without semaphores, which must say so.
+func (s *suite) limits(x dsync.Sync) {
+	s.Helper()
+	if x.Features().Limits {
+		return
+	}
+	_, err := x.Semaphore(s.context(), "x", 2)
+	s.want("Semaphore without limits", err, dsync.ErrUnsupported)
+	s.SkipNow()
+}
+
 func semaphoreLimit(s *suite) {
 	a, b := s.open(), s.open()
+	s.limits(a)
 	const limit, callers, rounds = 3, 8, 3
 	var inside, most atomic.Int32
 	var mu gosync.Mutex
@@ -56,6 +68,7 @@ func semaphoreLimit(s *suite) {
 
 func semaphoreMismatch(s *suite) {
 	a, b := s.open(), s.open()
+	s.limits(a)
 	p, err := a.Semaphore(s.context(), "x", 2)
 	if err != nil {
 		s.Fatal(err)
@@ -83,6 +96,7 @@ func semaphoreMismatch(s *suite) {
 func semaphoreLoss(s *suite) {
 	var fault Faults
 	a, b := s.open(dsync.WithAround(fault.Around)), s.open()
+	s.limits(a)
 	p, err := a.Semaphore(s.context(), "x", 2, dsync.WithTTL(s.h.TTL))
 	if err != nil {
 		s.Fatal(err)

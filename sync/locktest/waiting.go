@@ -209,6 +209,9 @@ func useAfterClose(s *suite) {
 	_, errLock := x.Lock(s.context(), "x")
 	_, errTry := x.TryLock(s.context(), "x")
 	_, errSem := x.Semaphore(s.context(), "x", 2)
+	if !x.Features().Limits {
+		errSem = dsync.ErrClosed
+	}
 	_, errNew := x.Leader("x")
 	_, errElect := leader.Elect(s.context())
 	_, errLeader := leader.Leader(s.context())

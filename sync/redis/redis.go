@@ -33,7 +33,8 @@
 //
 // With Quorum a claim must be granted by more than half of the servers, and its
 // token is made larger than any that they have given. It survives the loss of a
-// minority. It doesn't survive that servers forget: a server that was restarted
+// minority. There are no semaphores: majorities of three servers with three
+// permits each make four. It doesn't survive that servers forget: a server that was restarted
 // without its data must stay away for a TTL.
 //
 // # Errors
@@ -170,7 +171,7 @@ func open(cfg redisconn.Config, opts []Option) (*node, error) {
 type driver struct{ *node }
 
 func (d *driver) Features() dsync.Features {
-	return dsync.Features{MinTTL: time.Millisecond, TTLStep: time.Millisecond}
+	return dsync.Features{Limits: true, MinTTL: time.Millisecond, TTLStep: time.Millisecond}
 }
 
 func (d *driver) Ping(ctx context.Context) error { return d.conn.Ping(ctx) }

@@ -1,6 +1,8 @@
 package redis_test
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"testing"
 	"time"
@@ -35,4 +37,75 @@ func TestRedisOverABadNetwork(t *testing.T) {
 		TTL:     time.Second,
 		Idle:    3, // a sign of life of the subscription each second
 	})
+}
+
+func TestQuorumKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	addrs := []string{servertest.Redis(t).Addr(), servertest.Redis(t).Addr(), servertest.Redis(t).Addr()}
+	locktest.Run(t, locktest.Harness{
+		TTL:     time.Second,
+		Backend: func(testing.TB) dsync.Option { return redis.Quorum(addrs) },
+	})
+}
+
+func TestQuorumSurvivesTheLossOfAMinority(t *testing.T) {
+	t.Parallel()
+	var servers []*servertest.Server
+	var addrs []string
+	for range 3 {
+		servers = append(servers, servertest.Redis(t))
+		addrs = append(addrs, servers[len(servers)-1].Addr())
+	}
+	s, err := dsync.New(redis.Quorum(addrs), dsync.WithTimeout(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	held, err := s.Lock(t.Context(), "held", dsync.WithTTL(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := held.Token()
+	for i, lose := range []func(){servers[0].Kill, func() { servers[0].Restart(); servers[1].Pause() }} {
+		lose()
+		deadline := time.Now().Add(5 * time.Second) // a client may take a second to see that a server is back
+		for n := 0; n < 5; n++ {
+			l, err := s.Lock(t.Context(), "x")
+			if err != nil && time.Now().Before(deadline) {
+				<-time.After(20 * time.Millisecond)
+				n--
+				continue
+			}
+			if err != nil {
+				t.Fatalf("Lock without server %d: %v", i, err)
+			}
+			if l.Token() <= last {
+				t.Errorf("token %d after %d", l.Token(), last)
+			}
+			last = l.Token()
+			if err := l.Unlock(t.Context()); err != nil {
+				t.Errorf("Unlock without server %d: %v", i, err)
+			}
+			if i == 0 {
+				last = max(last, held.Token())
+			}
+		}
+		<-time.After(1500 * time.Millisecond)
+		if i == 0 && held.Context().Err() != nil {
+			t.Errorf("lost with two of three servers: %v", context.Cause(held.Context()))
+		}
+	}
+	servers[0].Kill()
+	if _, err := s.TryLock(t.Context(), "y"); !errors.Is(err, dsync.ErrUnavailable) && !errors.Is(err, dsync.ErrUnknownOutcome) {
+		t.Errorf("TryLock with one of three servers = %v, want unavailable", err)
+	}
+	servers[1].Resume()
+}
+
+func TestQuorumRefusesWhatIsNone(t *testing.T) {
+	for _, addrs := range [][]string{nil, {"a"}, {"a", "b"}, {"a", "b", "c", "d"}, {"a", "b", "a"}, {"a", "b", "http://c"}} {
+		if _, err := dsync.New(redis.Quorum(addrs)); !errors.Is(err, dsync.ErrInvalid) {
+			t.Errorf("New on %v = %v, want invalid", addrs, err)
+		}
+	}
 }

@@ -126,17 +126,14 @@ return 1
 `)
 
 // raise makes the token of a claim, and the counter, at least ARGV[3].
-var raise = newScript(4, `
+var raise = newScript(2, `
 local tok = ARGV[3]
-if redis.call('HEXISTS', KEYS[4], ARGV[1]) == 1 then
-	redis.call('HSET', KEYS[4], ARGV[1], tok)
-else
-	local v = redis.call('GET', KEYS[1])
-	if not v or string.find(v, ARGV[1], 1, true) ~= 1 then return 0 end
-	local old, owner = string.match(v, '^%S+ (%S+) (.*)$')
-	if old ~= '-' then
-		redis.call('SET', KEYS[1], ARGV[1] .. tok .. ' ' .. owner, 'PX', math.max(1, redis.call('PTTL', KEYS[1])))
-	end
+local v = redis.call('GET', KEYS[1])
+if not v or string.find(v, ARGV[1], 1, true) ~= 1 then return 0 end
+local old, owner = string.match(v, '^%S+ (%S+) (.*)$')
+if old ~= '-' then
+	redis.call('SET', KEYS[1], ARGV[1] .. tok .. ' ' .. owner, 'PX', math.max(1, redis.call('PTTL', KEYS[1])))
+	redis.call('PUBLISH', KEYS[1], 'granted')
 end
 if tonumber(redis.call('GET', KEYS[2]) or '0') < tonumber(tok) then redis.call('SET', KEYS[2], tok) end
 return 1

@@ -117,20 +117,31 @@ var processFaults = []fault{
 }
 
 // pauseHolder stops a contender in its critical section, until others have gone
-// through theirs.
+// through theirs and its write comes too late. What one that was killed had sent
+// may look like a holder: then it is done again.
 func (a *arena) pauseHolder() {
-	paused := make(chan int, 1)
-	a.next(func(client int) {
-		a.contenders[client].Pause()
-		paused <- client
-	})
-	select {
-	case client := <-paused:
-		a.progress(3)
-		a.contenders[client].Resume()
-	case <-time.After(30 * time.Second):
-		a.Fatal("nobody took the lock")
+	before := a.late()
+	for range 5 {
+		paused := make(chan int, 1)
+		a.next(func(client int) {
+			a.contenders[client].Pause()
+			paused <- client
+		})
+		select {
+		case client := <-paused:
+			a.progress(3)
+			a.contenders[client].Resume()
+		case <-time.After(30 * time.Second):
+			a.Fatal("nobody took the lock")
+		}
+		for range 100 {
+			if a.late() > before {
+				return
+			}
+			<-time.After(10 * time.Millisecond)
+		}
 	}
+	a.Fatal("a holder was paused five times, and never wrote late")
 }
 
 // inject lets every fault happen at least once, in random order, and goes on for

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,8 @@ func backend(name, addr string) dsync.Option {
 	switch name {
 	case "redis":
 		return redis.Backend(addr)
+	case "quorum":
+		return redis.Quorum(strings.Split(addr, ","))
 	case "etcd":
 		return etcd.Backend(addr)
 	case "consul":
@@ -103,6 +106,15 @@ var targets = []target{
 	}},
 	{name: "redis without persistence", backend: "redis", ttl: 600 * time.Millisecond, forgets: true, start: func(t *testing.T) ([]string, func() server) {
 		return single(servertest.Redis(t))
+	}},
+	{name: "redis quorum", backend: "quorum", ttl: 600 * time.Millisecond, start: func(t *testing.T) ([]string, func() server) {
+		var addrs []string
+		var servers []*servertest.Server
+		for range 3 {
+			s := servertest.Redis(t, servertest.WithAOF())
+			addrs, servers = append(addrs, s.Addr()), append(servers, s)
+		}
+		return addrs, func() server { return servers[rand.IntN(len(servers))] }
 	}},
 	{name: "etcd", backend: "etcd", ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
 		return single(servertest.Etcd(t))

@@ -21,6 +21,7 @@ type resource struct {
 	naive, fenced int
 	fence         dsync.Fence
 	onRead        func(client int) // runs before the reply, once
+	stale         int              // writes of a value that was no longer the newest
 
 	// Histories.
 	grants, beliefs, naiveOps, fencedOps []porcupine.Operation
@@ -100,6 +101,9 @@ func (r *resource) serve(c net.Conn) {
 			var naive, fenced int
 			fmt.Sscan(rest, &token, &naive, &fenced)
 			r.mu.Lock()
+			if r.naive != from.naive {
+				r.stale++
+			}
 			r.naive = naive
 			r.naiveOps = append(r.naiveOps, porcupine.Operation{ClientId: client, Input: increment{from.naive}, Call: from.at, Return: now()})
 			if from.ok && r.fence.Check(token) == nil {
@@ -133,6 +137,13 @@ func (r *resource) sections() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.fencedOps)
+}
+
+// late is how many writes were stale.
+func (r *resource) late() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stale
 }
 
 // next runs f when a contender has read, before it hears of it: it is inside

@@ -1,0 +1,212 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	gosync "sync"
+	"time"
+
+	redisconn "github.com/micro/go-platform/internal/conn/redis"
+	"github.com/micro/go-platform/internal/fault"
+	dsync "github.com/micro/go-platform/sync"
+)
+
+// Quorum selects servers that know nothing of each other, of which more than
+// half must grant a lock: three survive the loss of one, five of two. They must
+// not be replicas of each other. See the package comment for what it promises.
+func Quorum(addrs []string, opts ...Option) dsync.Option {
+	return dsync.WithDriver("redis", func(context.Context) (dsync.Driver, error) {
+		if len(addrs) < 3 || len(addrs)%2 == 0 {
+			return nil, fmt.Errorf("%d servers, want an odd number of at least 3", len(addrs))
+		}
+		q := &quorum{need: len(addrs)/2 + 1}
+		seen := map[string]bool{}
+		for _, addr := range addrs {
+			if seen[addr] {
+				return nil, errors.New("one server is named twice")
+			}
+			seen[addr] = true
+			n, err := open(redisconn.Config{Address: addr}, opts)
+			if err != nil {
+				q.Close()
+				return nil, err
+			}
+			q.nodes = append(q.nodes, n)
+		}
+		return q, nil
+	})
+}
+
+type quorum struct {
+	nodes   []*node
+	need    int
+	running gosync.WaitGroup // requests that nobody waits for any more
+}
+
+func (q *quorum) Features() dsync.Features {
+	// A server may take a quarter of the TTL to answer.
+	return dsync.Features{MinTTL: 100 * time.Millisecond, TTLStep: time.Millisecond}
+}
+
+// vote is what one server says.
+type vote[T any] struct {
+	at  int
+	say T
+	err error
+}
+
+// ask asks all servers at once and returns the votes when enough says so, or
+// when all have answered. A server that is slow is not waited for.
+func ask[T any](q *quorum, f func(at int, n *node) (T, error), enough func(votes []vote[T]) bool) []vote[T] {
+	c := make(chan vote[T], len(q.nodes))
+	for i, n := range q.nodes {
+		q.running.Go(func() {
+			say, err := f(i, n)
+			c <- vote[T]{i, say, err}
+		})
+	}
+	var votes []vote[T]
+	for len(votes) < len(q.nodes) {
+		votes = append(votes, <-c)
+		if enough(votes) {
+			break
+		}
+	}
+	return votes
+}
+
+// count counts votes of a kind.
+func count[T any](votes []vote[T], is func(v vote[T]) bool) (n int) {
+	for _, v := range votes {
+		if is(v) {
+			n++
+		}
+	}
+	return n
+}
+
+func yes(v vote[bool]) bool          { return v.err == nil && v.say }
+func no(v vote[bool]) bool           { return v.err == nil && !v.say }
+func answered[T any](v vote[T]) bool { return v.err == nil }
+
+// errs joins the errors of votes.
+func errs[T any](votes []vote[T]) error {
+	var all []error
+	for _, v := range votes {
+		if v.err != nil {
+			all = append(all, v.err)
+		}
+	}
+	return errors.Join(all...)
+}
+
+// lacking is the error of a call for which too few servers answered.
+func lacking[T any](kind error, votes []vote[T]) error {
+	return fault.Markf(kind, "too few of the servers answer: %v", errs(votes)) // not wrapped: one's kind is not that of all
+}
+
+func (q *quorum) Ping(ctx context.Context) error {
+	votes := ask(q, func(_ int, n *node) (bool, error) { return true, n.conn.Ping(ctx) },
+		func(v []vote[bool]) bool { return count(v, yes) >= q.need })
+	if count(votes, yes) < q.need {
+		return lacking(fault.Unavailable, votes)
+	}
+	return nil
+}
+
+func (q *quorum) Close() error {
+	q.running.Wait()
+	var all []error
+	for _, n := range q.nodes {
+		all = append(all, n.close())
+	}
+	return errors.Join(all...)
+}
+
+func (q *quorum) Holder(ctx context.Context, key string) (dsync.Candidate, error) {
+	c, _, err := q.holder(ctx, key)
+	if err == nil && c.Token == 0 {
+		err = dsync.ErrNoLeader
+	}
+	return c, err
+}
+
+// holder is who holds at more than half of the servers.
+func (q *quorum) holder(ctx context.Context, key string) (dsync.Candidate, time.Duration, error) {
+	type held struct {
+		by   dsync.Candidate
+		left time.Duration
+	}
+	agreed := func(votes []vote[held]) (held, bool) {
+		for _, v := range votes {
+			if v.err == nil && count(votes, func(w vote[held]) bool { return w.err == nil && w.say.by == v.say.by }) >= q.need {
+				return v.say, true
+			}
+		}
+		return held{}, false
+	}
+	votes := ask(q, func(_ int, n *node) (held, error) {
+		by, left, err := n.holder(ctx, keysOf(key).channel)
+		return held{by, left}, err
+	}, func(v []vote[held]) bool { _, ok := agreed(v); return ok })
+	if h, ok := agreed(votes); ok {
+		return h.by, h.left, nil
+	}
+	if count(votes, answered[held]) < q.need {
+		return dsync.Candidate{}, 0, lacking(fault.Unavailable, votes)
+	}
+	return dsync.Candidate{}, 0, nil
+}
+
+// listen joins the channel of all servers.
+func (q *quorum) listen(channel string) (messages <-chan string, leave func()) {
+	all := make(chan string, 1)
+	stop := make(chan struct{})
+	var wg gosync.WaitGroup
+	for _, n := range q.nodes {
+		s := n.hub.join(channel)
+		wg.Go(func() {
+			defer s.leave()
+			for {
+				select {
+				case m := <-s.messages:
+					select {
+					case all <- m:
+					default: // one that is not read yet is as good
+					}
+				case <-stop:
+					return
+				}
+			}
+		})
+	}
+	return all, func() { close(stop); wg.Wait() }
+}
+
+func (q *quorum) Watch(ctx context.Context, key string, report func(dsync.Candidate)) error {
+	messages, leave := q.listen(keysOf(key).channel)
+	defer leave()
+	for {
+		rctx, cancel := context.WithTimeout(ctx, poll/2)
+		c, left, err := q.holder(rctx, key)
+		cancel()
+		if err != nil {
+			return err
+		}
+		report(c)
+		wait := poll
+		if c.Token > 0 {
+			wait = min(left+time.Millisecond, poll)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-messages:
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+		t.Stop()
+	}
+}
