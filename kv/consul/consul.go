@@ -207,8 +207,8 @@ func unwritten(err error) error {
 
 // write makes one transaction. It reports false if a condition did not hold,
 // else the index that the write made.
-func (d *driver) write(ctx context.Context, op *api.KVTxnOp) (bool, uint64, error) {
-	ok, r, _, err := d.KV().Txn(api.KVTxnOps{op}, (&api.QueryOptions{}).WithContext(ctx))
+func (d *driver) write(ctx context.Context, ops ...*api.KVTxnOp) (bool, uint64, error) {
+	ok, r, _, err := d.KV().Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
 		return false, 0, writeError(err)
 	}
@@ -235,15 +235,16 @@ func writeError(err error) error {
 }
 
 func (d *driver) Delete(ctx context.Context, key string, rev kv.Revision) error {
-	op := &api.KVTxnOp{Verb: api.KVDelete, Key: encode(key)}
+	var ops []*api.KVTxnOp
 	if rev != 0 {
 		p, err := d.match(ctx, key, rev)
 		if err != nil {
 			return err
 		}
-		op.Verb, op.Index = api.KVDeleteCAS, p.ModifyIndex
+		// delete-cas would succeed for a key that has gone meanwhile.
+		ops = append(ops, &api.KVTxnOp{Verb: api.KVCheckIndex, Key: encode(key), Index: p.ModifyIndex})
 	}
-	done, _, err := d.write(ctx, op)
+	done, _, err := d.write(ctx, append(ops, &api.KVTxnOp{Verb: api.KVDelete, Key: encode(key)})...)
 	if err == nil && !done {
 		err = kv.ErrConflict
 	}

@@ -143,8 +143,14 @@ func (d *driver) Ping(ctx context.Context) error { return d.client.Ping(ctx) }
 func (d *driver) Features() kv.Features {
 	return kv.Features{
 		List: true, Watch: !d.silent, Batch: true, Counter: true, Shared: true,
-		Linearizable: d.cluster == nil, ExpiryStep: time.Millisecond, Deadlines: d.client.Owned(), MaxValue: 512 << 20,
+		Linearizable: !d.replicated(), ExpiryStep: time.Millisecond, Deadlines: d.client.Owned(), MaxValue: 512 << 20,
 	}
+}
+
+// replicated reports whether another server may take over, with what it knows.
+func (d *driver) replicated() bool {
+	one, ok := d.client.UniversalClient.(*goredis.Client)
+	return !ok || one.Options().Addr == "FailoverClient" // the name that a client by sentinels has
 }
 
 func (d *driver) Close() error {

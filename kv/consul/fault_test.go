@@ -1,0 +1,129 @@
+package consul_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/micro/go-platform/internal/netfault"
+	"github.com/micro/go-platform/internal/servertest"
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/consul"
+	"github.com/micro/go-platform/kv/kvtest"
+)
+
+// TestIndexThatGoesBackwards: a Consul whose data was restored from a snapshot
+// tells a smaller index, and a watch that waits for the old one would hear
+// nothing.
+func TestIndexThatGoesBackwards(t *testing.T) {
+	var requests atomic.Int64
+	fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/status/leader" {
+			fmt.Fprint(w, `"127.0.0.1:8300"`)
+			return
+		}
+		index, value, modified := "100", "b2xk", 100 // old
+		switch n := requests.Add(1); {
+		case n == 2: // the index has gone back
+			index, value, modified = "7", "bmV3", 7 // new
+		case n > 2:
+			index, value, modified = "7", "bmV3", 7
+			if r.URL.Query().Get("index") == "7" {
+				select {
+				case <-r.Context().Done():
+				case <-time.After(20 * time.Second):
+				}
+			}
+		}
+		w.Header().Set("X-Consul-Index", index)
+		fmt.Fprintf(w, `[{"Key":"k","Value":"%s","ModifyIndex":%d,"Flags":0}]`, value, modified)
+	}))
+	defer fake.Close()
+	store := opener(consul.Backend(strings.TrimPrefix(fake.URL, "http://")))(t, kv.WithLazy())
+	defer store.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for e, err := range store.Watch(ctx, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(e.Item.Value) == "new" {
+			return
+		}
+	}
+}
+
+// TestLivesEnd: Consul has no lives shorter than ten seconds, and what is over
+// is removed from it.
+func TestLivesEnd(t *testing.T) {
+	server := servertest.Consul(t)
+	store := opener(consul.Backend(server.Addr()))(t)
+	defer store.Close()
+	if _, err := store.Put(t.Context(), "k", []byte("v"), kv.TTL(200*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	client, err := api.NewClient(&api.Config{Address: server.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		pair, _, err := client.KV().Get("k", nil)
+		if err == nil && pair == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("Consul still has it: %+v, %v", pair, err)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+func TestLinearizable(t *testing.T) {
+	server := servertest.Consul(t)
+	p := netfault.New(t, server.Addr())
+	kvtest.Linearizable(t, func() kv.KV { return opener(consul.Backend(p.Addr()))(t) },
+		kvtest.Chaos(3*time.Second), kvtest.Trouble(p.CutReplies, p.Reset, nil))
+}
+
+func TestIdleWatch(t *testing.T) {
+	p := netfault.New(t, servertest.SharedConsul(t).Addr())
+	store := opener(consul.Backend(p.Addr()))(t, kv.WithNamespace(servertest.Namespace(t)))
+	defer store.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for e := range store.Watch(ctx, "") {
+		if e.Kind == kv.EventSynced {
+			<-time.After(200 * time.Millisecond) // the blocking query goes out
+			before := p.Counts()
+			<-time.After(time.Second)
+			if n := p.Counts().Requests - before.Requests; n > 1 {
+				t.Errorf("%d requests in an idle second", n)
+			}
+			cancel()
+		}
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	for _, addr := range []string{"", "redis://h", "h:0", "a b"} {
+		if _, err := kv.New(consul.Backend(addr)); !errors.Is(err, kv.ErrInvalid) || !strings.Contains(err.Error(), "kv/consul: new") {
+			t.Errorf("address %q: %v", addr, err)
+		}
+	}
+	for _, opt := range []consul.Option{nil, consul.WithTLS(nil)} {
+		if _, err := kv.New(consul.Backend("h:1", opt)); !errors.Is(err, kv.ErrInvalid) {
+			t.Errorf("a bad option: %v", err)
+		}
+	}
+	if _, err := kv.New(consul.Backend("127.0.0.1:1"), kv.WithDialTimeout(500*time.Millisecond)); !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("no server: %v", err)
+	}
+}

@@ -1,0 +1,21 @@
+package etcd_test
+
+import (
+	"fmt"
+	"log"
+
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/etcd"
+)
+
+func ExampleBackend() {
+	// WithLazy lets New succeed before the server is there.
+	store, err := kv.New(etcd.Backend("127.0.0.1:2379"), kv.WithNamespace("shop"), kv.WithLazy())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	f := store.Features()
+	fmt.Println("shared:", f.Shared, "list:", f.List, "watch:", f.Watch)
+	// Output: shared: true list: true watch: true
+}
