@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -111,8 +112,18 @@ func (f *front) publish(ctx context.Context, records []*Record, limits bool) err
 		return f.wrap("publish", "", err)
 	}
 	now := time.Now().UTC()
-	filled := make([]Record, len(records))
-	list := make([]*Record, len(records))
+	var filled []Record
+	var list []*Record
+	if len(records) == 1 { // one allocation
+		one := &struct {
+			record [1]Record
+			list   [1]*Record
+		}{}
+		filled, list = one.record[:], one.list[:]
+	} else {
+		filled, list = make([]Record, len(records)), make([]*Record, len(records))
+	}
+	keeper, keeps := f.driver.(keeper)
 	for i, r := range records {
 		if r == nil {
 			return f.wrap("publish", "", invalidf("record %d is nil", i))
@@ -120,8 +131,14 @@ func (f *front) publish(ctx context.Context, records []*Record, limits bool) err
 		c := &filled[i]
 		*c = *r
 		c.fill(ctx, f.o.source, now)
+		if keeps {
+			c.Metadata, c.Data = maps.Clone(r.Metadata), slices.Clone(r.Data)
+		}
 		if f.o.inject != nil {
-			if c.Metadata = maps.Clone(c.Metadata); c.Metadata == nil {
+			if !keeps {
+				c.Metadata = maps.Clone(c.Metadata)
+			}
+			if c.Metadata == nil {
 				c.Metadata = map[string]string{}
 			}
 			f.o.inject(ctx, c.Metadata)
@@ -133,9 +150,15 @@ func (f *front) publish(ctx context.Context, records []*Record, limits bool) err
 		}
 		list[i] = c
 	}
-	ctx, cancel := f.deadline(ctx)
-	defer cancel()
-	n, err := f.driver.Append(ctx, list)
+	var n int
+	var err error
+	if keeps {
+		n, err = keeper.adopt(list)
+	} else {
+		ctx, cancel := f.deadline(ctx)
+		defer cancel()
+		n, err = f.driver.Append(ctx, list)
+	}
 	if err != nil {
 		if len(records) > 1 {
 			err = &PublishError{Published: n, Err: err}
@@ -234,6 +257,13 @@ func (f *front) forget(s *subscription) {
 	f.mu.Lock()
 	delete(f.subs, s)
 	f.mu.Unlock()
+}
+
+// keeper is a driver in this process, which saves copies: it keeps the records
+// that it is given, and returns those that it has, which nobody changes then.
+type keeper interface {
+	adopt(records []*Record) (int, error)
+	find(q ReadRequest) ([]*Record, Page, error)
 }
 
 // counter is an atomic count of Stats.

@@ -199,7 +199,7 @@ func tornOnly(err error) error {
 }
 
 // append writes records, all or none. The memory's mutex is held.
-func (j *journal) append(first uint64, entries []entry) error {
+func (j *journal) append(first uint64, now time.Time, records []*Record) error {
 	if j.broken != nil {
 		return fault.Mark(fault.Unavailable, j.broken)
 	}
@@ -209,11 +209,11 @@ func (j *journal) append(first uint64, entries []entry) error {
 		}
 	}
 	b := j.buf[:0]
-	for _, e := range entries {
+	for _, r := range records {
 		at := len(b)
 		b = append(b, make([]byte, frameHead)...)
-		b = binary.LittleEndian.AppendUint64(b, uint64(e.at.UnixNano()))
-		b = AppendRecord(b, e.r)
+		b = binary.LittleEndian.AppendUint64(b, uint64(now.UnixNano()))
+		b = AppendRecord(b, r)
 		binary.LittleEndian.PutUint32(b[at:], uint32(len(b)-at-frameHead))
 		binary.LittleEndian.PutUint32(b[at+4:], crc32.Checksum(b[at+frameHead:], castagnoli))
 	}

@@ -50,23 +50,26 @@ func (m *memory) Features() Features {
 }
 
 func (m *memory) Append(ctx context.Context, records []*Record) (int, error) {
-	copies := make([]entry, len(records))
+	copies := make([]*Record, len(records))
 	for i, r := range records {
-		copies[i] = entry{r: r.Clone(), size: int64(r.size())}
+		copies[i] = r.Clone()
 	}
+	return m.adopt(copies)
+}
+
+// adopt is Append of records that nobody else has.
+func (m *memory) adopt(records []*Record) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	for i := range copies {
-		copies[i].at = now
-	}
 	if m.j != nil {
-		if err := m.j.append(m.end()+1, copies); err != nil {
+		if err := m.j.append(m.end()+1, now, records); err != nil {
 			return 0, err
 		}
 	}
-	for _, e := range copies {
-		e.r.Position = formatPosition(m.end() + 1)
+	for _, r := range records {
+		r.Position = formatPosition(m.end() + 1)
+		e := entry{r: r, at: now, size: int64(r.size())}
 		m.log = append(m.log, e)
 		m.bytes += e.size
 	}
@@ -251,7 +254,8 @@ func (m *memory) trim(keep Retention) int64 {
 		removed++
 	}
 	if removed > 0 {
-		m.log = slices.Clone(m.log[removed:])
+		clear(m.log[:removed]) // what append copies when it grows next is the rest
+		m.log = m.log[removed:]
 		m.base += uint64(removed)
 		m.bytes = bytes
 		if m.j != nil {

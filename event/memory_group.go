@@ -102,16 +102,9 @@ type memMember struct {
 	exclusive bool
 }
 
+// Fetch returns the records that the log has: the front only reads them, and
+// gives handlers copies.
 func (mm *memMember) Fetch(ctx context.Context, limit int) ([]Delivered, error) {
-	found, err := mm.next(ctx, limit)
-	for i := range found {
-		found[i].Record = found[i].Record.Clone()
-	}
-	return found, err
-}
-
-// next waits until there is something for this member.
-func (mm *memMember) next(ctx context.Context, limit int) ([]Delivered, error) {
 	m, g := mm.m, mm.g
 	m.mu.Lock()
 	defer m.mu.Unlock()

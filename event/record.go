@@ -2,11 +2,11 @@ package event
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -55,7 +55,8 @@ func (r *Record) size() int {
 // random bits.
 func NewID() string {
 	var u [16]byte
-	rand.Read(u[:])
+	binary.NativeEndian.PutUint64(u[6:], rand.Uint64())
+	binary.NativeEndian.PutUint16(u[14:], uint16(rand.Uint32()))
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(time.Now().UnixMilli()))
 	copy(u[:6], ms[2:])
@@ -160,7 +161,9 @@ func checkType(t string) error {
 	if err := checkText("type", t, maxName); err != nil {
 		return err
 	}
-	if strings.ContainsFunc(t, func(r rune) bool { return r == '*' || r == '>' || unicode.IsSpace(r) }) {
+	if plain(t) && strings.IndexByte(t, '*') < 0 && strings.IndexByte(t, '>') < 0 && strings.IndexByte(t, ' ') < 0 {
+		// the common case
+	} else if strings.ContainsFunc(t, func(r rune) bool { return r == '*' || r == '>' || unicode.IsSpace(r) }) {
 		return invalidf("type %q has a space, '*' or '>'", t)
 	}
 	if strings.HasPrefix(t, ".") || strings.HasSuffix(t, ".") || strings.Contains(t, "..") {
@@ -173,6 +176,9 @@ func checkText(field, s string, limit int) error {
 	if len(s) > limit {
 		return tooLargef("%s has %d bytes, limit %d", field, len(s), limit)
 	}
+	if plain(s) {
+		return nil
+	}
 	if !utf8.ValidString(s) {
 		return invalidf("%s %q is not UTF-8", field, s)
 	}
@@ -180,4 +186,14 @@ func checkText(field, s string, limit int) error {
 		return invalidf("%s %q has a control character", field, s)
 	}
 	return nil
+}
+
+// plain reports whether all of s is printable ASCII.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
 }

@@ -89,7 +89,7 @@ func (l *live) Fetch(ctx context.Context, limit int) ([]Delivered, error) {
 		if l.next != "" {
 			from = After(l.next)
 		}
-		page, err := l.f.readPage(ctx, ReadRequest{From: from, Filter: l.filter, Max: limit})
+		page, err := l.read(ctx, ReadRequest{From: from, Filter: l.filter, Max: limit})
 		if err != nil {
 			return nil, err
 		}
@@ -112,6 +112,20 @@ func (l *live) Fetch(ctx context.Context, limit int) ([]Delivered, error) {
 			}
 		}
 	}
+}
+
+// read asks for records that are only read until a handler gets its copy.
+func (l *live) read(ctx context.Context, q ReadRequest) (Page, error) {
+	k, ok := l.f.driver.(keeper)
+	if !ok {
+		return l.f.readPage(ctx, q)
+	}
+	if err := ctx.Err(); err != nil {
+		return Page{}, err
+	}
+	found, page, err := k.find(q)
+	page.Records = found
+	return page, err
 }
 
 func (l *live) Ack(context.Context, []Delivered) error     { return nil }
