@@ -197,7 +197,7 @@ func (c *Cache[V]) Update(key string, f func(v V, life time.Duration, ok bool) C
 		c.wakeAt(s.next.Load())
 	}
 	if over {
-		c.evictAnywhere()
+		c.evictElsewhere(s)
 	}
 }
 
@@ -259,12 +259,15 @@ func (c *Cache[V]) evict(s *shard[V], keep *entry[V]) bool {
 	return true
 }
 
-// evictAnywhere makes room in other shards, for a write whose own shard had
-// nothing left to give.
-func (c *Cache[V]) evictAnywhere() {
+// evictElsewhere makes room in other shards, for a write whose own shard had
+// nothing left to give but what was written.
+func (c *Cache[V]) evictElsewhere(own *shard[V]) {
 	first := rand.IntN(len(c.shards))
 	for i := 0; i < 2*len(c.shards) && c.bytes.Load() > c.MaxBytes; i++ {
 		s := &c.shards[(first+i)%len(c.shards)]
+		if s == own {
+			continue
+		}
 		s.mu.Lock()
 		for n := 0; n < 16 && c.bytes.Load() > c.MaxBytes && c.evict(s, nil); n++ {
 		}
