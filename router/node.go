@@ -27,6 +27,8 @@ type Node struct {
 	lastPick atomic.Int64
 	load     average // what the server reported as in flight, 0 if it doesn't
 
+	away atomic.Bool // it is in another zone than this client
+
 	health health
 }
 
@@ -53,6 +55,9 @@ const (
 // noise is the latency below which differences mean nothing: what is faster
 // shares evenly.
 const noise = float64(time.Millisecond)
+
+// awayFactor is what a call to another zone costs more.
+const awayFactor = 2
 
 // prior is how many calls the usual latency counts for, against a node's own.
 const prior = 5
@@ -107,7 +112,11 @@ func (n *Node) cost(r *Request) float64 {
 		lat = (k*lat + prior*r.mean) / (k + prior)
 	}
 	s := max(n.success.value(), 0.01)
-	return max(lat, noise) * (in + 1) / (s * s * n.weight(r.now, r.slowStart))
+	c := max(lat, noise) * (in + 1) / (s * s * n.weight(r.now, r.slowStart))
+	if n.away.Load() {
+		c *= awayFactor
+	}
+	return c
 }
 
 // done takes in an outcome.

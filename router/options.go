@@ -80,6 +80,19 @@ func WithClient(id string) Option {
 	}
 }
 
+// WithZone says where this client runs. Instances of its zone come first in its
+// aperture, and LeastCost counts a call to another zone as costing twice: calls
+// stay at home until home is that much slower or busier, and spill over then.
+func WithZone(zone string) Option {
+	return func(o *options) error {
+		if zone == "" {
+			return errors.New("empty zone")
+		}
+		o.zone = zone
+		return nil
+	}
+}
+
 // WithLease sets how long a Pick that is never Done counts against its
 // instance: this long at least and twice as long at most. The default is 10 min.
 func WithLease(d time.Duration) Option {

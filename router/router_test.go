@@ -415,6 +415,37 @@ func TestSharesFollowTheStrategy(t *testing.T) {
 	}
 }
 
+func TestCallsStayInTheirZoneUntilItIsSlow(t *testing.T) {
+	w := start(t, router.WithZone("a"))
+	for i := range 6 {
+		zone := "a"
+		if i >= 3 {
+			zone = "b"
+		}
+		w.add(t, discovery.Instance{ID: fmt.Sprintf("%s%d", zone, i), Zone: zone})
+	}
+	w.settle(t, 6)
+	home := func(latency time.Duration) int {
+		got := w.shares(t, 2000, func(id string) router.Outcome {
+			if id[0] == 'a' {
+				return router.Outcome{Latency: latency}
+			}
+			return ok(id)
+		})
+		return got["a0"] + got["a1"] + got["a2"]
+	}
+	if n := home(10 * time.Millisecond); n < 1900 {
+		t.Errorf("%d of 2000 calls stayed at home, want nearly all", n)
+	}
+	if n := home(12 * time.Millisecond); n < 1900 {
+		t.Errorf("%d of 2000 calls stayed when home was a little slower, want nearly all", n)
+	}
+	home(100 * time.Millisecond)
+	if n := home(100 * time.Millisecond); n > 400 {
+		t.Errorf("%d of 2000 calls stayed when home was ten times slower, want most to spill over", n)
+	}
+}
+
 func TestHashIsStickyAndMovesLittle(t *testing.T) {
 	w := start(t, router.WithStrategy(router.Hash(0)))
 	w.nodes(t, 10)
@@ -514,7 +545,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 	defer d.Close()
 	for name, opts := range map[string][]router.Option{
 		"nil": {nil}, "no discovery": {}, "nil discovery": {router.WithDiscovery(nil)}, "strategy": {router.WithStrategy(nil)},
-		"panic": {router.WithPanic(2)}, "NaN": {router.WithPanic(math.NaN())}, "lease": {router.WithLease(-1)}, "client": {router.WithClient("")},
+		"zone": {router.WithZone("")}, "panic": {router.WithPanic(2)}, "NaN": {router.WithPanic(math.NaN())}, "lease": {router.WithLease(-1)}, "client": {router.WithClient("")},
 		"fallback": {router.WithFallback(9)}, "ejection": {router.WithEjection(router.Ejection{Cap: 2})}, "logger": {router.WithLogger(nil)},
 	} {
 		if _, err := router.New(opts...); !errors.Is(err, router.ErrInvalid) {

@@ -145,6 +145,7 @@ func (sv *service) compileMembers(snap discovery.Snapshot) *members {
 		}
 		n.gone = 0
 		n.instance.Store(in)
+		n.away.Store(sv.o.zone != "" && in.Zone != sv.o.zone)
 		if in.Status == discovery.Up {
 			m.all = append(m.all, n)
 		}
@@ -159,7 +160,15 @@ func (sv *service) compileMembers(snap discovery.Snapshot) *members {
 			delete(sv.nodes, id)
 		}
 	}
-	slices.SortFunc(m.all, func(a, b *Node) int { return cmp.Compare(a.order, b.order) })
+	slices.SortFunc(m.all, func(a, b *Node) int {
+		if away := a.away.Load(); away != b.away.Load() {
+			if away {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Compare(a.order, b.order)
+	})
 	m.finish(sv)
 	return m
 }
