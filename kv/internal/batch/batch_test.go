@@ -1,0 +1,114 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+type add struct{ a, b, sum int }
+
+func group(trip time.Duration, max int, slow bool) (*Group[add], *atomic.Int64, *atomic.Int64) {
+	var trips, largest atomic.Int64
+	g := &Group[add]{Max: max, Context: context.Background(), Slow: slow}
+	g.Run = func(ctx context.Context, calls []*add) {
+		trips.Add(1)
+		for n := largest.Load(); int64(len(calls)) > n && !largest.CompareAndSwap(n, int64(len(calls))); n = largest.Load() {
+		}
+		time.Sleep(trip)
+		for _, c := range calls {
+			c.sum = c.a + c.b
+		}
+	}
+	return g, &trips, &largest
+}
+
+func TestLoneCallGoesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, trips, _ := group(50*time.Microsecond, 100, false)
+		for i := range 10 {
+			start := time.Now()
+			v := &add{a: i, b: 1}
+			if _, err := g.Do(t.Context(), v); err != nil || v.sum != i+1 || time.Since(start) != 50*time.Microsecond {
+				t.Fatalf("sum %d, %v, after %v", v.sum, err, time.Since(start))
+			}
+		}
+		if trips.Load() != 10 {
+			t.Fatalf("%d trips of 10 calls", trips.Load())
+		}
+		g.Wait()
+	})
+}
+
+func TestConcurrentCallsShareTrips(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			g, trips, largest := group(50*time.Microsecond, 16, slow)
+			var wg sync.WaitGroup
+			for i := range 100 {
+				wg.Go(func() {
+					v := &add{a: i, b: i}
+					if _, err := g.Do(t.Context(), v); err != nil || v.sum != 2*i {
+						t.Errorf("sum %d, %v, want %d", v.sum, err, 2*i)
+					}
+				})
+			}
+			wg.Wait()
+			g.Wait()
+			if n := trips.Load(); n < 7 || n > 20 || largest.Load() != 16 {
+				t.Errorf("slow %v: 100 calls made %d trips, the largest of %d; want about 10 of at most 16", slow, n, largest.Load())
+			}
+		})
+	}
+}
+
+func TestFarServerGetsMoreLanes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, _, _ := group(2*time.Millisecond, 100, false)
+		for range 30 {
+			_, _ = g.Do(t.Context(), &add{})
+		}
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 12 {
+			wg.Go(func() { _, _ = g.Do(t.Context(), &add{}) })
+		}
+		wg.Wait()
+		if took := time.Since(start); took != 2*time.Millisecond {
+			t.Errorf("12 callers of a server that is 2ms away took %v", took)
+		}
+		g.Wait()
+	})
+}
+
+func TestCallersLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, _, _ := group(time.Second, 1, true)
+		var wg sync.WaitGroup
+		var not, maybe atomic.Int64
+		for range 6 {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				defer cancel()
+				certainlyNot, err := g.Do(ctx, &add{})
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+				if certainlyNot {
+					not.Add(1)
+				} else {
+					maybe.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		g.Wait()
+		if not.Load() != 4 || maybe.Load() != 2 {
+			t.Errorf("%d were certainly not sent, %d may have been; want 4 and 2", not.Load(), maybe.Load())
+		}
+	})
+}
