@@ -173,3 +173,66 @@ func ExampleWithObserver() {
 	_, _ = store.Put(context.Background(), "k", nil)
 	// Output: kv/memory put 1 <nil>
 }
+
+func ExampleUpdate() {
+	ctx := context.Background()
+	store, _ := kv.New()
+	defer store.Close()
+	for range 2 {
+		item, err := kv.Update(ctx, store, "log", func(item kv.Item, ok bool) ([]byte, error) {
+			return append(append([]byte{}, item.Value...), "line\n"...), nil
+		})
+		fmt.Printf("%q %v\n", item.Value, err)
+	}
+	// Output:
+	// "line\n" <nil>
+	// "line\nline\n" <nil>
+}
+
+func ExampleNewTyped() {
+	type user struct{ Name string }
+	ctx := context.Background()
+	store, _ := kv.New()
+	defer store.Close()
+	users := kv.NewTyped[user](store, nil) // nil: JSON
+	_, _ = users.Put(ctx, "users/1", user{"Ada"})
+	entry, err := users.Get(ctx, "users/1")
+	fmt.Println(entry.Value.Name, err)
+	// Output: Ada <nil>
+}
+
+func ExampleCached() {
+	ctx := context.Background()
+	store, _ := kv.New() // usually one that is far away
+	near, err := kv.Cached(store, kv.MaxAge(time.Second))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer near.Close() // and store
+	_, _ = near.Put(ctx, "k", []byte("v"))
+	item, err := near.Get(ctx, "k") // for a second, Gets stay in this process
+	fmt.Println(string(item.Value), err)
+	// Output: v <nil>
+}
+
+func ExampleNewLoader() {
+	ctx := context.Background()
+	store, _ := kv.New()
+	defer store.Close()
+	loader, err := kv.NewLoader(store, time.Minute, kv.Stale(10*time.Second), kv.Negative(time.Second))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer loader.Close()
+	for range 2 {
+		item, err := loader.GetOrLoad(ctx, "users/1", func(context.Context) ([]byte, error) {
+			fmt.Println("asking the database")
+			return []byte("Ada"), nil
+		})
+		fmt.Println(string(item.Value), err)
+	}
+	// Output:
+	// asking the database
+	// Ada <nil>
+	// Ada <nil>
+}
