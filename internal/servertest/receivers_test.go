@@ -151,13 +151,3 @@ func TestOIDCIssuesTokens(t *testing.T) {
 		t.Errorf("got %s: %s, want a JWT", rsp.Status, body)
 	}
 }
-
-func TestOpenSearchFinds(t *testing.T) {
-	s := SharedOpenSearch(t)
-	if body, err := s.request(http.MethodPost, "http", "/things/_doc?refresh=true", `{"colour":"red"}`); err != nil || !strings.Contains(body, "created") {
-		t.Fatalf("got %s, %v", body, err)
-	}
-	if body, err := s.get("http", "/things/_search?q=colour:red"); err != nil || !strings.Contains(body, `"value":1`) {
-		t.Errorf("got %s, %v; want one hit", body, err)
-	}
-}

@@ -19,7 +19,7 @@ func TestServersComeBack(t *testing.T) {
 	for name, boot := range map[string]func(testing.TB, ...Option) *Server{
 		"redis": Redis, "memcached": Memcached, "etcd": Etcd, "consul": Consul, "nats": NATS, "mariadb": MariaDB, "postgres": Postgres,
 		"statsd_exporter": StatsdExporter, "telegraf": Telegraf, "collector": Collector, "fluentd": Fluentd, "oidc": OIDC, "statsd": Statsd, "rsyslog": Rsyslog,
-		"zipkin": Zipkin, "opensearch": OpenSearch, "cassandra": Cassandra,
+		"cassandra": Cassandra, // Zipkin keeps nothing, OpenSearch has a test of its own
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -169,6 +169,21 @@ func TestEtcdAndConsulKeepTheirData(t *testing.T) {
 			t.Errorf("after a restart: got %q, %v; want value", got, err)
 		}
 	})
+}
+
+func TestOpenSearchKeepsWhatItFound(t *testing.T) {
+	s := OpenSearch(t)
+	if body, err := s.request(http.MethodPost, "http", "/things/_doc?refresh=true", `{"colour":"red"}`); err != nil || !strings.Contains(body, "created") {
+		t.Fatalf("got %s, %v", body, err)
+	}
+	find := func() bool {
+		body, err := s.get("http", "/things/_search?q=colour:red")
+		return err == nil && strings.Contains(body, `"value":1`)
+	}
+	eventually(t, "one hit", find)
+	s.Kill()
+	s.Restart()
+	eventually(t, "one hit after a restart", find)
 }
 
 func TestWithArgs(t *testing.T) {
