@@ -243,7 +243,7 @@ func reopen(t *testing.T, b *bench) {
 
 func stress(t *testing.T, b *bench) {
 	s := b.open(t)
-	const publishers, each = 8, 250
+	const publishers, each = 8, 100
 	var live, one, two got
 	subscribe(t, s, live.handle)
 	subscribe(t, s, one.handle, event.Group("g"))

@@ -37,17 +37,23 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 			}
 			return len(records), nil
 		case d.writer <- struct{}{}:
-			d.write(ctx)
-			<-d.writer
+			go func() { // others may be written with it, and wait longer
+				d.write(ctx, mine)
+				<-d.writer
+			}()
 		case <-ctx.Done():
 			if d.leave(mine) {
 				return 0, ctx.Err()
 			}
-			err := <-mine.done // somebody is writing it, within his deadline
-			if err != nil {
-				return 0, err
+			select {
+			case err := <-mine.done:
+				if err != nil {
+					return 0, err
+				}
+				return len(records), nil
+			default:
+				return 0, fault.Mark(fault.UnknownOutcome, ctx.Err())
 			}
-			return len(records), nil
 		}
 	}
 }
@@ -65,8 +71,9 @@ func (d *driver) leave(a *entry) bool {
 	return false
 }
 
-// write writes what waits, in one transaction. Only the writer calls it.
-func (d *driver) write(ctx context.Context) {
+// write writes what waits, in one transaction. Only the writer calls it. mine
+// is the call that began it.
+func (d *driver) write(ctx context.Context, mine *entry) {
 	d.mu.Lock()
 	var batch []*entry
 	n := 0
@@ -86,7 +93,7 @@ func (d *driver) write(ctx context.Context) {
 	// Not cut off by the caller whose turn it is: others wait for it too.
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	if len(batch) == 1 {
+	if len(batch) == 1 && batch[0] == mine {
 		bounded = ctx
 	}
 	var last int64
@@ -135,6 +142,17 @@ func (d *driver) insert(ctx context.Context, t *tx, records []*event.Record) (la
 		return 0, err
 	}
 	seq := last - int64(len(records))
+	if d.kind == sql.SQLite { // no round trips to save: one prepared statement, again and again
+		one := t.StmtContext(ctx, d.insertOne)
+		defer one.Close()
+		for i, r := range records {
+			seq++
+			if _, err := one.ExecContext(ctx, seq, r.ID, r.Type, r.Source, r.RootID, r.ParentID, r.Subject, r.Time.UnixNano(), stored, sizes[i], encoded[i], r.ContentType, r.Data); err != nil {
+				return 0, err
+			}
+		}
+		return last, nil
+	}
 	for from := 0; from < len(records); from += rows {
 		part := records[from:min(from+rows, len(records))]
 		args := make([]any, 0, 13*len(part))

@@ -1,6 +1,7 @@
 package sql_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -35,16 +36,25 @@ func runChaos(t *testing.T, restart func(), args ...string) {
 	chaos.Run(t, s, "consumer", args, servertest.Chaos(t), chaos.Records(), restart)
 }
 
+// longOnly skips what PostgreSQL's run stands for, unless chaos is asked for.
+func longOnly(t *testing.T) {
+	if os.Getenv("CHAOS") == "" {
+		t.Skip("runs with CHAOS set, as make chaos does")
+	}
+}
+
 func TestChaosOnPostgresLosesNothingAndKeepsOrder(t *testing.T) {
 	server := servertest.Postgres(t, servertest.WithArgs("-c", "synchronous_commit=on"))
 	runChaos(t, func() { server.Stop(); server.Restart() }, "postgres", server.DSN())
 }
 
 func TestChaosOnMySQLLosesNothingAndKeepsOrder(t *testing.T) {
+	longOnly(t)
 	server := servertest.MariaDB(t, servertest.WithArgs("--innodb-flush-log-at-trx-commit=2"))
 	runChaos(t, func() { server.Kill(); server.Restart() }, "mysql", server.DSN()+"mysql")
 }
 
 func TestChaosOnSQLiteLosesNothingAndKeepsOrder(t *testing.T) {
+	longOnly(t)
 	runChaos(t, nil, "sqlite", filepath.Join(t.TempDir(), "events.db"))
 }

@@ -29,6 +29,8 @@ type driver struct {
 	made   atomic.Bool // the tables are there
 	making sync.Mutex
 
+	insertOne *dbsql.Stmt // of SQLite, with the tables
+
 	writer chan struct{} // holds one value while a publisher writes
 	mu     sync.Mutex
 	queue  []*entry // publishers that wait for the writer
@@ -62,6 +64,10 @@ func (d *driver) Ping(ctx context.Context) error { return d.db.Ping(ctx) }
 
 func (d *driver) Close(context.Context) error {
 	d.tail.close()
+	d.writer <- struct{}{} // a write that nobody waits for any more
+	if d.insertOne != nil {
+		d.insertOne.Close()
+	}
 	return d.db.Close()
 }
 
@@ -119,6 +125,11 @@ func (d *driver) tables(ctx context.Context) error {
 	_, err := d.db.ExecContext(ctx, d.kind.Rebind("INSERT INTO event_streams (stream, last, trimmed, bytes) VALUES (?, 0, 0, 0)"), d.stream)
 	if err != nil && !sql.IsDuplicate(err) {
 		return sql.WriteError(err)
+	}
+	if d.kind == sql.SQLite && d.insertOne == nil {
+		if d.insertOne, err = d.db.PrepareContext(ctx, d.insertText(1)); err != nil {
+			return sql.WriteError(err)
+		}
 	}
 	d.made.Store(true)
 	return nil

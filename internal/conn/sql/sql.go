@@ -94,6 +94,9 @@ type DB struct {
 // Open builds the pool that c describes. It connects to nothing, except that
 // SQLite's file is made on first use.
 func Open(c Config) (*DB, error) {
+	if c.Kind < SQLite || c.Kind > Postgres {
+		return nil, fault.Markf(fault.Invalid, "unknown kind of database %d", int(c.Kind))
+	}
 	d := &DB{Kind: c.Kind, addr: conn.Redact(c.Address), owned: true}
 	if c.DB != nil {
 		d.DB, d.Read, d.addr, d.owned = c.DB, c.DB, "the database given", false
@@ -116,8 +119,6 @@ func Open(c Config) (*DB, error) {
 		err = d.openMySQL(c)
 	case Postgres:
 		err = d.openPostgres(c)
-	default:
-		err = fmt.Errorf("unknown kind of database %d", c.Kind)
 	}
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)

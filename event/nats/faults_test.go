@@ -1,0 +1,40 @@
+package nats_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/nats"
+)
+
+func TestBadConfigurationIsAnErrorOfNew(t *testing.T) {
+	for name, opt := range map[string]event.Option{
+		"empty": nats.Backend(""), "scheme": nats.Backend("http://u:s3cret@h"), "path": nats.Backend("nats://u:s3cret@h/x"), "nil connection": nats.WithConn(nil),
+		"nil option": nats.Backend("h", nil), "tls": nats.Backend("h", nats.WithTLS(nil)), "replicas": nats.Backend("h", nats.WithReplicas(2)),
+	} {
+		_, err := event.New(opt)
+		if !errors.Is(err, event.ErrInvalid) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: got %v, want ErrInvalid without the password", name, err)
+		}
+	}
+	_, err := event.New(nats.Backend("nats://u:s3cret@127.0.0.1:1"), event.WithDialTimeout(500*time.Millisecond))
+	if !errors.Is(err, event.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("no server: got %v, want ErrUnavailable that names the address", err)
+	}
+}
+
+func ExampleBackend() {
+	s, err := event.New(nats.Backend("nats://127.0.0.1:4222"), event.WithNamespace("shop"), event.WithLazy()) // does not need the server yet
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close(context.Background())
+	fmt.Println(s.Features().Backend)
+	// Output: nats
+}

@@ -1,0 +1,165 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/redis"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/netfault"
+	"github.com/micro/go-platform/internal/servertest"
+	goredis "github.com/redis/go-redis/v9"
+)
+
+func TestBadConfigurationIsAnErrorOfNew(t *testing.T) {
+	for name, opt := range map[string]event.Option{
+		"empty": redis.Backend(""), "scheme": redis.Backend("http://u:s3cret@h"), "port": redis.Backend("redis://u:s3cret@h:x"), "nil client": redis.WithClient(nil),
+		"nil option": redis.Backend("h", nil), "tls": redis.Backend("h", redis.WithTLS(nil)), "timeouts": redis.Backend("h", redis.WithTimeouts(-1, 0)),
+	} {
+		_, err := event.New(opt)
+		if !errors.Is(err, event.ErrInvalid) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: got %v, want ErrInvalid without the password", name, err)
+		}
+	}
+	_, err := event.New(redis.Backend("127.0.0.1:1"), event.WithDialTimeout(time.Second))
+	if !errors.Is(err, event.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("no server: got %v, want ErrUnavailable that names the address", err)
+	}
+}
+
+func TestLostReplyIsAnUnknownOutcome(t *testing.T) {
+	leak.Check(t)
+	p := netfault.New(t, servertest.SharedRedis(t).Addr())
+	s, err := event.New(redis.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	p.CutReplies(1)
+	err = s.Publish(t.Context(), &event.Record{ID: "1", Type: "t"})
+	if !errors.Is(err, event.ErrUnknownOutcome) {
+		t.Errorf("got %v, want ErrUnknownOutcome", err)
+	}
+	p.Heal()
+	if err := s.Publish(t.Context(), &event.Record{ID: "2", Type: "t"}); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+	p.Refuse()
+	p.Reset()
+	if err := s.Publish(t.Context(), &event.Record{ID: "3", Type: "t"}); !errors.Is(err, event.ErrUnavailable) && !errors.Is(err, event.ErrUnknownOutcome) {
+		t.Errorf("refused: %v", err)
+	}
+	if err := s.Publish(t.Context(), &event.Record{ID: "3", Type: "t"}); !errors.Is(err, event.ErrUnavailable) {
+		t.Errorf("refused again: %v, want ErrUnavailable", err)
+	}
+	p.Heal()
+	n := 0
+	for _, err := range s.Query(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 2 {
+		t.Errorf("%d records, want the one of the lost reply and the one after it", n)
+	}
+}
+
+func TestIdleSubscriptionsCostLittle(t *testing.T) {
+	leak.Check(t)
+	p := netfault.New(t, servertest.SharedRedis(t).Addr())
+	s, err := event.New(redis.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	h := func(context.Context, *event.Record) error { return nil }
+	for _, opts := range [][]event.SubscribeOption{{}, {event.Group("g")}, {event.Group("o"), event.Ordered(event.BySubject)}} {
+		if _, err := s.Subscribe(t.Context(), h, opts...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-time.After(200 * time.Millisecond)
+	before := p.Counts().Requests
+	<-time.After(2 * time.Second)
+	if n := p.Counts().Requests - before; n > 24 {
+		t.Errorf("three idle subscriptions sent %d requests in 2 s, want a few a second", n)
+	}
+}
+
+func TestForeignEntryGoesToTheDeadLetters(t *testing.T) {
+	leak.Check(t)
+	client := goredis.NewClient(&goredis.Options{Addr: servertest.SharedRedis(t).Addr()})
+	defer client.Close()
+	ns := servertest.Namespace(t)
+	s, err := event.New(redis.WithClient(client), event.WithNamespace(ns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	handled, dead := make(chan string, 10), make(chan *event.Record, 10)
+	s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error { handled <- r.ID; return nil }, event.Group("g"))
+	s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error { dead <- r; return nil }, event.Types("dead.g"))
+	if err := client.XAdd(t.Context(), &goredis.XAddArgs{Stream: "{event:" + ns + "}", Values: []any{"x", "nonsense"}}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Publish(t.Context(), &event.Record{ID: "1", Type: "t"}); err != nil {
+		t.Fatal(err)
+	}
+	if id := <-handled; id != "1" {
+		t.Errorf("handled %q", id)
+	}
+	if d := <-dead; !strings.Contains(string(d.Data), "nonsense") || d.Metadata[event.DeadError] == "" {
+		t.Errorf("dead letter %+v", d)
+	}
+	if err := s.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := client.Ping(t.Context()).Err(); err != nil {
+		t.Errorf("the user's client was closed: %v", err)
+	}
+}
+
+// A test server without persistence forgets everything when it is restarted.
+func TestGroupWorksAgainAfterALossOfData(t *testing.T) {
+	leak.Check(t)
+	server := servertest.Redis(t)
+	s, err := event.New(redis.Backend(server.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	handled := make(chan string, 1000)
+	if _, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error { handled <- r.ID; return nil }, event.Group("g")); err != nil {
+		t.Fatal(err)
+	}
+	server.Kill()
+	server.Restart()
+	deadline := time.Now().Add(15 * time.Second)
+	for s.Publish(t.Context(), &event.Record{ID: "after", Type: "t"}) != nil && time.Now().Before(deadline) {
+		<-time.After(20 * time.Millisecond)
+	}
+	select {
+	case id := <-handled:
+		if id != "after" {
+			t.Errorf("handled %q", id)
+		}
+	case <-time.After(15 * time.Second):
+		t.Error("nothing is handled after the server lost its data")
+	}
+}
+
+func ExampleBackend() {
+	s, err := event.New(redis.Backend("redis://127.0.0.1:6379"), event.WithNamespace("shop"), event.WithLazy()) // does not ask the server yet
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close(context.Background())
+	fmt.Println(s.Features().Backend)
+	// Output: redis
+}

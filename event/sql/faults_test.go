@@ -1,0 +1,47 @@
+package sql_test
+
+import (
+	"context"
+	dbsql "database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/sql"
+)
+
+func TestBadConfigurationIsAnErrorOfNew(t *testing.T) {
+	for name, opt := range map[string]event.Option{
+		"empty": sql.SQLite(""), "mysql": sql.MySQL("http://u:s3cret@h/d"), "postgres": sql.Postgres("postgres://u:s3cret@h:x/d"), "nil database": sql.WithDB(sql.DialectSQLite, nil),
+		"dialect": sql.WithDB(0, &dbsql.DB{}), "nil option": sql.SQLite("x", nil), "tls": sql.MySQL("x", sql.WithTLS(nil)), "conns": sql.MySQL("x", sql.WithMaxConns(0)),
+	} {
+		_, err := event.New(opt)
+		if !errors.Is(err, event.ErrInvalid) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: got %v, want ErrInvalid without the password", name, err)
+		}
+	}
+	for _, opt := range []event.Option{sql.MySQL("mysql://u:s3cret@127.0.0.1:1/d"), sql.Postgres("postgres://u:s3cret@127.0.0.1:1/d")} {
+		_, err := event.New(opt, event.WithDialTimeout(time.Second))
+		if !errors.Is(err, event.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("no server: got %v, want ErrUnavailable that names the address", err)
+		}
+	}
+}
+
+func ExampleSQLite() {
+	ctx := context.Background()
+	s, err := event.New(sql.SQLite(":memory:"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close(ctx)
+	s.Publish(ctx, &event.Record{Type: "order.created", Subject: "order/42"})
+	for r, err := range s.Query(ctx, event.Types("order.*")) {
+		fmt.Println(r.Position, r.Type, r.Subject, err)
+	}
+	// Output: 1 order.created order/42 <nil>
+}
