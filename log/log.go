@@ -32,8 +32,8 @@ type Log interface {
 	// how many were lost since the last Flush.
 	Flush(ctx context.Context) error
 	// Close flushes, then releases the outputs. It is bounded by ctx and
-	// returns an error that says how many records were lost in it. Logging
-	// afterwards is counted and does nothing else.
+	// returns an error that says how many records were lost since the last
+	// Flush. Logging afterwards is counted and does nothing else.
 	Close(ctx context.Context) error
 }
 

@@ -29,8 +29,8 @@ type Tracer interface {
 	// were lost since the last Flush.
 	Flush(ctx context.Context) error
 	// Close flushes, then releases the reporters. It is bounded by ctx and
-	// returns an error that says how many spans were lost in it. A span that
-	// ends afterwards is counted and dropped.
+	// returns an error that says how many spans were lost since the last
+	// Flush. A span that ends afterwards is counted and dropped.
 	Close(ctx context.Context) error
 }
 
