@@ -150,10 +150,14 @@ func (b Backend) killed(t *testing.T, addr string) {
 	child.Kill()
 	began := time.Now()
 	for _, d := range readers {
-		Await(t, d, "only the other", b.TTL+time.Second, live("stays"))
+		Await(t, d, "only the other", b.TTL+slack, live("stays"))
 	}
 	t.Logf("gone %v after the kill, TTL %v", time.Since(began).Round(time.Millisecond), b.TTL)
 }
+
+// slack is what a machine that is busy with other tests may be late by, beyond
+// the TTL. What it is on a quiet one stands in the log: less than a second.
+const slack = 5 * time.Second
 
 func (b Backend) paused(t *testing.T, addr string) {
 	namespace := name()
@@ -164,10 +168,10 @@ func (b Backend) paused(t *testing.T, addr string) {
 	}
 	Await(t, reader, "the child", 10*time.Second, live("paused"))
 	child.Pause()
-	Await(t, reader, "nobody", b.TTL+time.Second, live(""))
+	Await(t, reader, "nobody", b.TTL+slack, live(""))
 	child.Resume()
 	began := time.Now()
-	Await(t, reader, "the child again", b.TTL, live("paused"))
+	Await(t, reader, "the child again", b.TTL+slack, live("paused"))
 	t.Logf("back %v after it woke", time.Since(began).Round(time.Millisecond))
 }
 
