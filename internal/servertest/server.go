@@ -37,7 +37,7 @@ type spec struct {
 	dsn     string                // format of DSN, with the address
 	user    string                // to run as if we are root
 	ready   func(s *Server) error // nil when the server serves
-	limit   time.Duration         // to become ready; 0: 30 s
+	limit   time.Duration         // to become ready; 0: a minute
 	stop    sig                   // asks it to end; 0: SIGTERM
 }
 
@@ -147,7 +147,7 @@ func (s *Server) launch() error {
 func (s *Server) await() error {
 	limit := s.spec.limit
 	if limit == 0 {
-		limit = 30 * time.Second
+		limit = time.Minute
 	}
 	var err error
 	ended := false
