@@ -1,0 +1,83 @@
+package sql_test
+
+import (
+	"context"
+	dbsql "database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/db/sql"
+)
+
+func ExampleSQLite() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	d, err := db.New(sql.SQLite(filepath.Join(dir, "shop.db"), sql.WithSync()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer d.Close()
+	ctx := context.Background()
+	orders, err := d.Table(ctx, "orders")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i, customer := range []string{"ann", "bob", "ann"} {
+		if err := orders.Create(ctx, &db.Record{ID: fmt.Sprint("o", i), Metadata: map[string]any{"customer": customer, "total": 10 * i}}); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	for r, err := range orders.All(ctx, db.Where(db.Equal("customer", "ann"), db.GreaterOrEqual("total", 0)), db.OrderBy("-total")) {
+		fmt.Println(r.ID, r.Metadata["total"], err)
+	}
+	// Output:
+	// o2 20 <nil>
+	// o0 0 <nil>
+}
+
+func ExampleWithDB() {
+	handle, err := dbsql.Open("sqlite", ":memory:")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer handle.Close()
+	handle.SetMaxOpenConns(1) // of ":memory:" each connection is a database
+	d, err := db.New(sql.WithDB(sql.DialectSQLite, handle))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(d.Features().Backend, d.Close(), handle.Ping())
+	// Output: sqlite <nil> <nil>
+}
+
+func ExamplePostgres() {
+	// WithLazy: no server is needed yet.
+	d, err := db.New(sql.Postgres("postgres://shop:secret@127.0.0.1:5432/shop", sql.WithMaxConns(20)), db.WithLazy())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(d.Features().Backend, d.Close())
+	// Output: postgres <nil>
+}
+
+func ExampleMySQL() {
+	d, err := db.New(sql.MySQL("mysql://shop:secret@127.0.0.1:3306/shop"), db.WithLazy())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(d.Features().Backend, d.Close())
+	// Output: mysql <nil>
+}

@@ -1,0 +1,105 @@
+package sql
+
+import (
+	"context"
+	"crypto/tls"
+	dbsql "database/sql"
+
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Option configures the backend.
+type Option func(*sql.Config) error
+
+// SQLite keeps the tables in a file, or in ":memory:".
+func SQLite(file string, opts ...Option) db.Option {
+	return open(sql.Config{Kind: sql.SQLite, Address: file}, opts)
+}
+
+// MySQL keeps the tables in a MySQL or MariaDB database:
+// "mysql://user:password@host:3306/database", or the form of
+// go-sql-driver/mysql.
+func MySQL(addr string, opts ...Option) db.Option {
+	return open(sql.Config{Kind: sql.MySQL, Address: addr}, opts)
+}
+
+// Postgres keeps the tables in a PostgreSQL database:
+// "postgres://user:password@host:5432/database", or the key=value form.
+func Postgres(addr string, opts ...Option) db.Option {
+	return open(sql.Config{Kind: sql.Postgres, Address: addr}, opts)
+}
+
+// Dialect is the kind of a database that the caller opened.
+type Dialect int
+
+// The dialects. DialectMySQL stands for MariaDB too.
+const (
+	DialectSQLite   = Dialect(sql.SQLite)
+	DialectMySQL    = Dialect(sql.MySQL)
+	DialectPostgres = Dialect(sql.Postgres)
+)
+
+// WithDB keeps the tables in a database that the caller opened, and closes
+// itself.
+func WithDB(d Dialect, handle *dbsql.DB, opts ...Option) db.Option {
+	return open(sql.Config{Kind: sql.Kind(d), DB: handle}, opts)
+}
+
+// WithTLS encrypts, whatever the address says.
+func WithTLS(t *tls.Config) Option {
+	return func(c *sql.Config) error {
+		if t == nil {
+			return fault.Markf(db.ErrInvalid, "nil TLS configuration")
+		}
+		c.TLS = t
+		return nil
+	}
+}
+
+// WithMaxConns limits how many connections are open. The default is 10; for
+// SQLite it is how many read, beside the one that writes, and the default is
+// the number of processors, at least 4.
+func WithMaxConns(n int) Option {
+	return func(c *sql.Config) error {
+		if n < 1 {
+			return fault.Markf(db.ErrInvalid, "%d connections, want 1 or more", n)
+		}
+		c.MaxOpen = n
+		return nil
+	}
+}
+
+// WithSync makes SQLite write through to the disk with every commit, so that
+// nothing is lost when the machine fails, and not only when the process does.
+func WithSync() Option {
+	return func(c *sql.Config) error { c.Durable = true; return nil }
+}
+
+func open(c sql.Config, opts []Option) db.Option {
+	if c.Kind < sql.SQLite || c.Kind > sql.Postgres {
+		return db.WithDriver("sql", func(context.Context) (db.Driver, error) {
+			return nil, fault.Markf(db.ErrInvalid, "unknown dialect %d", int(c.Kind))
+		})
+	}
+	return db.WithDriver(c.Kind.String(), func(context.Context) (db.Driver, error) {
+		if c.DB == nil && c.Address == "" {
+			return nil, fault.Markf(db.ErrInvalid, "no address and no database")
+		}
+		c := c // open may be called again
+		for _, opt := range opts {
+			if opt == nil {
+				return nil, fault.Markf(db.ErrInvalid, "nil option")
+			}
+			if err := opt(&c); err != nil {
+				return nil, err
+			}
+		}
+		pool, err := sql.Open(c)
+		if err != nil {
+			return nil, err
+		}
+		return newDriver(pool, c.DB != nil || c.Address != ":memory:"), nil
+	})
+}

@@ -1,0 +1,50 @@
+package sql_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/db/dbtest"
+	"github.com/micro/go-platform/db/sql"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func opener(backend func() db.Option) func(testing.TB, ...db.Option) db.DB {
+	return func(t testing.TB, opts ...db.Option) db.DB {
+		t.Helper()
+		d, err := db.New(append(opts, backend())...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+}
+
+func TestSQLite(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "things.db")
+	dbtest.Run(t, dbtest.Harness{Open: opener(func() db.Option { return sql.SQLite(file) })})
+}
+
+func TestSQLiteInMemory(t *testing.T) {
+	dbtest.Run(t, dbtest.Harness{Open: opener(func() db.Option { return sql.SQLite(":memory:") })})
+}
+
+func TestMySQL(t *testing.T) {
+	server := servertest.MariaDB(t, servertest.WithArgs("--innodb-flush-log-at-trx-commit=2"))
+	dbtest.Run(t, dbtest.Harness{
+		Open:    opener(func() db.Option { return sql.MySQL(server.DSN() + "mysql") }),
+		Restart: func(testing.TB) { server.Kill(); server.Restart() },
+	})
+}
+
+func TestPostgres(t *testing.T) {
+	server := servertest.Postgres(t, servertest.WithArgs("-c", "synchronous_commit=on"))
+	dbtest.Run(t, dbtest.Harness{
+		Open:    opener(func() db.Option { return sql.Postgres(server.DSN()) }),
+		Restart: func(testing.TB) { server.Stop(); server.Restart() },
+	})
+}
