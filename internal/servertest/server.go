@@ -93,11 +93,19 @@ func (s *Server) Stop() {
 func (s *Server) Restart() {
 	s.own("Restart")
 	s.terminate(s.stopSignal(), 5*time.Second)
-	if err := s.launch(); err != nil {
-		s.check(err)
-		return
+	// What was killed may leave children behind that hold on to its data for a
+	// moment: PostgreSQL's do.
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		err := s.launch()
+		if err == nil {
+			err = s.await()
+		}
+		if err == nil || time.Now().After(end) {
+			s.check(err)
+			return
+		}
+		s.terminate(sigKill, 5*time.Second)
 	}
-	s.check(s.await())
 }
 
 func (s *Server) stopSignal() sig {
