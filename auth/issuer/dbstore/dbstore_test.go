@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,14 +12,15 @@ import (
 	"github.com/micro/go-platform/auth/issuer/dbstore"
 	"github.com/micro/go-platform/auth/issuer/issuertest"
 	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/db/sql"
 	"github.com/micro/go-platform/internal/leak"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-func open(t *testing.T) *dbstore.Store {
+func open(t *testing.T, backend db.Option) *dbstore.Store {
 	t.Helper()
-	d, err := db.New()
+	d, err := db.New(backend)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,8 +33,15 @@ func open(t *testing.T) *dbstore.Store {
 }
 
 func TestStore(t *testing.T) {
-	leak.Check(t)
-	issuertest.Run(t, func(t *testing.T) issuer.Store { return open(t) })
+	for name, backend := range map[string]func(t *testing.T) db.Option{
+		"memory": func(*testing.T) db.Option { return db.WithMemory() },
+		"sqlite": func(t *testing.T) db.Option { return sql.SQLite(filepath.Join(t.TempDir(), "issuer.db")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			issuertest.Run(t, func(t *testing.T) issuer.Store { return open(t, backend(t)) })
+		})
+	}
 }
 
 func TestSweepRemovesWhatHasEnded(t *testing.T) {
