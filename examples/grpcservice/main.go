@@ -1,0 +1,124 @@
+// Command grpcservice puts the stack around a gRPC service that exists already, and calls it by
+// its name: here the health service that comes with gRPC.
+//
+//	go run ./examples/grpcservice
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	health "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/trace"
+	"github.com/micro/go-platform/wrapper"
+	wgrpc "github.com/micro/go-platform/wrapper/grpc"
+)
+
+// service was there before.
+type service struct {
+	health.UnimplementedHealthServer
+}
+
+func (service) Check(context.Context, *health.HealthCheckRequest) (*health.HealthCheckResponse, error) {
+	return &health.HealthCheckResponse{Status: health.HealthCheckResponse_SERVING}, nil
+}
+
+// snippet: server
+// serve starts an instance and returns what stops it: first callers hear of it, then calls in
+// progress end, then the server does.
+func serve(ctx context.Context, d discovery.Discovery, mt metrics.Metrics) (stop func(context.Context) error, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	self, err := d.Register(ctx, discovery.Instance{Service: "greeter", Address: l.Addr().String()})
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	var server *grpc.Server
+	w, err := wrapper.New(wrapper.WithName("greeter"), wrapper.WithMetrics(mt),
+		wrapper.WithRegistration(self), wrapper.WithDrain(20*time.Millisecond),
+		wrapper.WithOnClose(func(context.Context) error { server.GracefulStop(); return nil }))
+	if err != nil {
+		return nil, errors.Join(err, self.Deregister(ctx), l.Close())
+	}
+	server = grpc.NewServer(wgrpc.ServerOptions(w)...)
+	health.RegisterHealthServer(server, service{})
+	go server.Serve(l)
+	return w.Close, nil
+}
+
+// end snippet
+
+func run(ctx context.Context, out io.Writer) (err error) {
+	end := context.WithoutCancel(ctx)
+	note := func(e error) { err = errors.Join(err, e) }
+	d, err := discovery.New() // or consul.Backend, etcd.Backend
+	if err != nil {
+		return err
+	}
+	defer func() { note(d.Close()) }()
+	for range 2 {
+		mt, err := metrics.New()
+		if err != nil {
+			return err
+		}
+		stop, err := serve(ctx, d, mt)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			note(stop(end))
+			calls, _ := mt.Snapshot().Find("server_calls", "/grpc.health.v1.Health/Check", "ok")
+			fmt.Fprintln(out, "an instance answered", calls.Count, "calls")
+		}()
+	}
+
+	// snippet: client
+	tr, err1 := trace.New(trace.WithService("shop"))
+	ro, err2 := router.New(router.WithDiscovery(d), router.WithStrategy(router.RoundRobin()))
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	w, err := wrapper.New(wrapper.WithName("shop"), wrapper.WithTrace(tr), wrapper.WithRouter(ro))
+	if err != nil {
+		return err
+	}
+	defer func() { note(w.Close(end)) }() // closes the tracer and the router too
+	conn, err := wgrpc.NewClient(w, "greeter", grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer func() { note(conn.Close()) }()
+	client := health.NewHealthClient(conn) // any generated client
+	for range 10 {
+		if _, err := client.Check(ctx, &health.HealthCheckRequest{}); err != nil {
+			return err
+		}
+	}
+	// end snippet
+	if err := tr.Flush(ctx); err != nil {
+		return err
+	}
+	page, err := tr.Search(ctx, trace.Query{Service: "shop", Limit: 100})
+	fmt.Fprintln(out, len(page.Traces), "traces")
+	return err
+}
+
+func main() {
+	if err := run(context.Background(), os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
