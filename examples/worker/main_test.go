@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/leak"
+	dsync "github.com/micro/go-platform/sync"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func TestOrdersAreChargedAndTheLeaderIsReplaced(t *testing.T) {
+	leak.Check(t)
+	var out strings.Builder
+	if err := run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := out.String(), "every order was charged\nthe other one leads now: true\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestAWorkerThatStopsFinishesWhatItHandles(t *testing.T) {
+	leak.Check(t)
+	stream, err := event.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := dsync.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	defer stream.Close(context.Background())
+	if err := stream.Publish(t.Context(), &event.Record{Type: "order.created"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	began, goOn, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	finished := false
+	handle := func(ctx context.Context, _ *event.Record) error {
+		close(began)
+		<-goOn
+		finished = ctx.Err() == nil
+		return nil
+	}
+	go func() {
+		done <- worker(ctx, stream, s, "one", handle, func(context.Context, string, int64) {})
+	}()
+	<-began
+	cancel()
+	close(goOn)
+	if err := <-done; err != nil || !finished {
+		t.Errorf("stopped with %v, handler finished: %t", err, finished)
+	}
+}
