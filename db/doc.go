@@ -12,7 +12,8 @@
 //
 // # Backends
 //
-// Memory is the default. Package db/sql has SQLite, MySQL and PostgreSQL.
+// Memory is the default. Package db/sql has SQLite, MySQL and PostgreSQL, and
+// db/cluster finds the nodes of a database in discovery.
 // Features says what a backend can do; what it can't is ErrUnsupported, never
 // a silent scan. WithDriver takes anyone's own, which package dbtest checks.
 //

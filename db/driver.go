@@ -42,6 +42,16 @@ type Driver interface {
 	Close() error
 }
 
+// OpenDriver opens the driver of a backend option, for drivers that stand on
+// others. The caller closes it.
+func OpenDriver(ctx context.Context, backend Option) (Driver, error) {
+	o, err := newOptions([]Option{backend})
+	if err != nil {
+		return nil, err
+	}
+	return o.open(ctx)
+}
+
 // Operations are what can be done in a transaction as well as outside of one.
 type Operations interface {
 	// Get returns a record, or fault.NotFound.

@@ -1,0 +1,124 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Ensure makes the table on a primary now, and on every other node before its
+// first use of the table.
+func (d *driver) Ensure(ctx context.Context, t db.TableSpec) error {
+	d.mu.Lock()
+	if old, ok := d.specs[t.Name]; ok {
+		t.Indexes = slices.Concat(t.Indexes, old.Indexes)
+		slices.Sort(t.Indexes)
+		t.Indexes = slices.Compact(t.Indexes)
+	}
+	d.specs[t.Name] = t
+	d.mu.Unlock()
+	return d.on(ctx, false, func(ctx context.Context, _ *node, of db.Driver) error { return of.Ensure(ctx, t) })
+}
+
+// ensure makes tables on a node if this driver has not seen them there.
+func (d *driver) ensure(ctx context.Context, n *node, of db.Driver, tables ...string) error {
+	for _, name := range tables {
+		d.mu.Lock()
+		spec := d.specs[name]
+		d.mu.Unlock()
+		form := fmt.Sprintf("%q", spec.Indexes)
+		n.mu.Lock()
+		done := n.made[name] == form
+		n.mu.Unlock()
+		if done {
+			continue
+		}
+		if err := of.Ensure(ctx, spec); err != nil {
+			return err
+		}
+		n.mu.Lock()
+		n.made[name] = form
+		n.mu.Unlock()
+	}
+	return nil
+}
+
+// at runs f on a node that has the table.
+func (d *driver) at(ctx context.Context, read bool, table string, f func(ctx context.Context, of db.Driver) error) error {
+	return d.on(ctx, read, func(ctx context.Context, n *node, of db.Driver) error {
+		if err := d.ensure(ctx, n, of, table); err != nil {
+			return err
+		}
+		return f(ctx, of)
+	})
+}
+
+func (d *driver) Get(ctx context.Context, table, id string) (r *db.Record, err error) {
+	err = d.at(ctx, d.replicas, table, func(ctx context.Context, of db.Driver) (err error) { r, err = of.Get(ctx, table, id); return err })
+	return r, err
+}
+
+func (d *driver) Put(ctx context.Context, table string, r *db.Record, c db.Condition) error {
+	return d.at(ctx, false, table, func(ctx context.Context, of db.Driver) error { return of.Put(ctx, table, r, c) })
+}
+
+func (d *driver) Delete(ctx context.Context, table, id string, version uint64) error {
+	return d.at(ctx, false, table, func(ctx context.Context, of db.Driver) error { return of.Delete(ctx, table, id, version) })
+}
+
+func (d *driver) Query(ctx context.Context, table string, q db.Query) (rs []*db.Record, err error) {
+	err = d.at(ctx, d.replicas, table, func(ctx context.Context, of db.Driver) (err error) { rs, err = of.Query(ctx, table, q); return err })
+	return rs, err
+}
+
+func (d *driver) Count(ctx context.Context, table string, f db.Filter) (c int64, err error) {
+	err = d.at(ctx, d.replicas, table, func(ctx context.Context, of db.Driver) (err error) { c, err = of.Count(ctx, table, f); return err })
+	return c, err
+}
+
+// Begin begins on a primary, where the transaction stays.
+func (d *driver) Begin(ctx context.Context) (x db.Transaction, err error) {
+	err = d.on(ctx, false, func(ctx context.Context, n *node, of db.Driver) error {
+		d.mu.Lock()
+		tables := slices.Collect(maps.Keys(d.specs))
+		d.mu.Unlock()
+		if err := d.ensure(ctx, n, of, tables...); err != nil {
+			return err
+		}
+		transactor, ok := of.(db.Transactor)
+		if !ok {
+			return fault.Unsupported
+		}
+		t, err := transactor.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		if !n.enter() {
+			return errors.Join(fault.Markf(fault.Unavailable, "has left"), t.Rollback(ctx))
+		}
+		x = &transaction{Transaction: t, n: n}
+		return nil
+	})
+	return x, err
+}
+
+// transaction keeps its node's pool open.
+type transaction struct {
+	db.Transaction
+	n *node
+}
+
+func (x *transaction) Commit(ctx context.Context) error {
+	defer x.n.leave()
+	return x.Transaction.Commit(ctx)
+}
+
+func (x *transaction) Rollback(ctx context.Context) error {
+	defer x.n.leave()
+	return x.Transaction.Rollback(ctx)
+}
