@@ -59,3 +59,62 @@ func TestAWorkerThatStopsFinishesWhatItHandles(t *testing.T) {
 		t.Errorf("stopped with %v, handler finished: %t", err, finished)
 	}
 }
+
+func TestWorkersShareTheOrdersAndOneLeads(t *testing.T) {
+	leak.Check(t)
+	stream, err := event.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close(context.Background())
+	s, err := dsync.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	handled, reports, done := make(chan string, 1000), make(chan string), make(chan error, 2)
+	for _, name := range []string{"one", "two"} {
+		go func() {
+			done <- worker(ctx, stream, s, name, func(_ context.Context, r *event.Record) error {
+				handled <- r.Subject
+				return nil
+			}, func(ctx context.Context, name string, _ int64) {
+				select {
+				case reports <- name:
+				case <-ctx.Done():
+				}
+			})
+		}()
+	}
+	const orders = 50
+	for range orders {
+		if err := stream.Publish(ctx, &event.Record{Type: "order.created"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leader := <-reports
+	for range 20 { // a second leader would be among them
+		if name := <-reports; name != leader {
+			t.Errorf("%s leads, and %s too", leader, name)
+			break
+		}
+	}
+	for range orders {
+		select {
+		case <-handled:
+		case <-ctx.Done():
+			t.Fatal("not all orders were handled within 10 s")
+		}
+	}
+	cancel()
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(handled); n > 0 {
+		t.Errorf("%d orders were handled twice", n)
+	}
+}
