@@ -94,9 +94,18 @@ func TestWorkersShareTheOrdersAndOneLeads(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	leader := <-reports
+	next := func() string {
+		select {
+		case name := <-reports:
+			return name
+		case <-ctx.Done():
+			t.Fatal("nobody leads for 10 s")
+			return ""
+		}
+	}
+	leader := next()
 	for range 20 { // a second leader would be among them
-		if name := <-reports; name != leader {
+		if name := next(); name != leader {
 			t.Errorf("%s leads, and %s too", leader, name)
 			break
 		}
