@@ -68,13 +68,14 @@ func (w *text) condition(f db.Filter, enter bool) {
 	}
 	if f.Op != db.OpExists {
 		w.put(" AND ")
-		w.value("m.v", f)
+		w.value("m.v", f, bounds{})
 	}
 	w.put(")")
 }
 
-// value writes what a filter says of a key's value, as bytes.
-func (w *text) value(v string, f db.Filter) {
+// value writes what a filter says of a key's value, as bytes, without the ends
+// to skip of a range.
+func (w *text) value(v string, f db.Filter, skip bounds) {
 	switch f.Op {
 	case db.OpIn:
 		w.put(v + " IN (")
@@ -94,24 +95,43 @@ func (w *text) value(v string, f db.Filter) {
 		return
 	}
 	k := db.SortKey(f.Value)
-	kind := []byte{k[0]} // values of other types don't compare
-	switch f.Op {
-	case db.OpEqual:
+	if f.Op == db.OpEqual {
 		w.put(v+" = ?", k)
+		return
+	}
+	low, high := "1 = 1", "1 = 1"
+	if !skip.low {
+		low = v + " >= ?"
+	}
+	if !skip.high {
+		high = v + " < ?"
+	}
+	from, to := []byte{k[0]}, []byte{k[0] + 1} // values of other types don't compare
+	switch f.Op {
 	case db.OpLess:
-		w.put(v+" >= ? AND "+v+" < ?", kind, k)
+		to = k
 	case db.OpLessOrEqual:
-		w.put(v+" >= ? AND "+v+" <= ?", kind, k)
+		to, high = k, strings.Replace(high, "<", "<=", 1)
 	case db.OpGreater:
-		w.put(v+" > ? AND "+v+" < ?", k, []byte{k[0] + 1})
+		from, low = k, strings.Replace(low, ">=", ">", 1)
 	case db.OpGreaterOrEqual:
-		w.put(v+" >= ? AND "+v+" < ?", k, []byte{k[0] + 1})
+		from = k
 	case db.OpPrefix:
-		end := append([]byte(nil), k...) // UTF-8 has no byte 0xff
-		end[len(end)-1]++
-		w.put(v+" >= ? AND "+v+" < ?", k, end)
+		from, to = k, append([]byte(nil), k...)
+		to[len(to)-1]++ // UTF-8 has no byte 0xff
+	}
+	w.put(low)
+	if !skip.low {
+		w.args = append(w.args, from)
+	}
+	w.put(" AND " + high)
+	if !skip.high {
+		w.args = append(w.args, to)
 	}
 }
+
+// bounds are ends of a range.
+type bounds struct{ low, high bool }
 
 // contains finds bytes in a column from a position on.
 func (w *text) contains(v string, from int, part any) {

@@ -42,7 +42,11 @@ func newSearch(kind sql.Kind, t *table, q db.Query) (string, []any) {
 			by[i] = "COALESCE(" + alias + ".v, " + w.empty() + ")"
 		}
 	}
-	w.where(lead, rest)
+	var skip bounds
+	if q.After != nil && by[0] == "d.v" { // the last record was in the range; of two ends SQLite may use the wrong one
+		skip = bounds{low: !q.Order[0].Desc, high: q.Order[0].Desc}
+	}
+	w.where(lead, rest, skip)
 	if q.After != nil {
 		w.put(" AND ")
 		w.after(q, by)
@@ -62,7 +66,7 @@ func newCount(kind sql.Kind, t *table, f db.Filter) (string, []any) {
 	lead, rest := leader(f, nil)
 	w.put("SELECT COUNT(*)")
 	w.from(lead)
-	w.where(lead, rest)
+	w.where(lead, rest, bounds{})
 	return kind.Rebind(w.String()), w.args
 }
 
@@ -76,12 +80,12 @@ func (w *text) from(lead *db.Filter) {
 	w.put(" FROM " + w.t.keys + " d JOIN " + w.t.rows + " r ON r.id = d.id")
 }
 
-func (w *text) where(lead *db.Filter, rest []db.Filter) {
+func (w *text) where(lead *db.Filter, rest []db.Filter, skip bounds) {
 	if lead == nil {
 		w.put(" WHERE 1 = 1")
 	} else {
 		w.put(" WHERE d.k = ? AND ", []byte(lead.Key))
-		w.value("d.v", *lead)
+		w.value("d.v", *lead, skip)
 	}
 	for _, f := range rest {
 		w.put(" AND ")
@@ -140,6 +144,15 @@ func conjuncts(f db.Filter, to []db.Filter) []db.Filter {
 // after is what comes after the last record of the page before: greater in the
 // first key, or equal in it and greater in the second, and so on.
 func (w *text) after(q db.Query, by []string) {
+	mixed := slices.ContainsFunc(q.Order, func(o db.Order) bool { return o.Desc != q.Order[0].Desc })
+	if !mixed && w.kind != sql.MySQL { // which reads no index for a comparison of rows
+		w.put("(" + strings.Join(by, ", ") + ")" + []string{" > ", " < "}[b2i(q.Order[0].Desc)] + "(")
+		for i, o := range q.Order {
+			w.bound([]string{"", ", "}[min(i, 1)], "", o.Key, q.After[i])
+		}
+		w.put(")")
+		return
+	}
 	w.bound(by[0], []string{" >= ", " <= "}[b2i(q.Order[0].Desc)], q.Order[0].Key, q.After[0]) // for the index
 	w.put(" AND (")
 	for i, o := range q.Order {
