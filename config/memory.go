@@ -75,11 +75,11 @@ func (m *Memory) Update(c Content, err error) {
 
 // Read returns the content.
 func (m *Memory) Read(ctx context.Context) (Content, error) {
-	c, err, _ := m.state()
+	c, _, err := m.state()
 	return c, err
 }
 
-func (m *Memory) state() (Content, error, <-chan struct{}) {
+func (m *Memory) state() (Content, <-chan struct{}, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.news == nil {
@@ -89,13 +89,13 @@ func (m *Memory) state() (Content, error, <-chan struct{}) {
 	if m.version == 0 && err == nil {
 		err = fmt.Errorf("nothing set: %w", ErrNotFound)
 	}
-	return m.content, err, m.news
+	return m.content, m.news, err
 }
 
 // Watch delivers the content and each change of it.
 func (m *Memory) Watch(ctx context.Context, deliver func(Content, error)) error {
 	for {
-		c, err, news := m.state()
+		c, news, err := m.state()
 		deliver(c, err)
 		select {
 		case <-news:

@@ -81,9 +81,3 @@ func join(path, key string) string {
 }
 
 func joinIndex(path string, i int) string { return join(path, strconv.Itoa(i)) }
-
-// within reports whether path is prefix or lies below it.
-func within(path, prefix string) bool {
-	return prefix == "" || path == prefix ||
-		len(path) > len(prefix) && path[len(prefix)] == '.' && path[:len(prefix)] == prefix
-}

@@ -203,8 +203,7 @@ func (x *txDB) Table(_ context.Context, name string, opts ...TableOption) (Table
 	if x.ended {
 		return nil, x.f.wrap("table", name, errEnded)
 	}
-	s, err := x.f.spec(name, opts)
-	if err != nil {
+	if _, err := x.f.spec(name, opts); err != nil {
 		return nil, x.f.wrap("table", name, err)
 	}
 	x.f.mu.Lock()

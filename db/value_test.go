@@ -55,7 +55,7 @@ func TestSortKeyOrdersKinds(t *testing.T) {
 
 func FuzzMetadataRoundTrip(f *testing.F) {
 	f.Add("k", "v", int64(1), 1.5, int64(0), "a,b")
-	f.Add("", "\x00\u2028<>&\"", int64(math.MinInt64), -0.0, int64(1), "")
+	f.Add("", "\x00\u2028<>&\"", int64(math.MinInt64), math.Copysign(0, -1), int64(1), "")
 	f.Fuzz(func(t *testing.T, k, s string, n int64, x float64, at int64, l string) {
 		k, s, l = strings.ToValidUTF8(k, ""), strings.ToValidUTF8(s, ""), strings.ToValidUTF8(l, "")
 		if math.IsNaN(x) || math.IsInf(x, 0) {

@@ -24,11 +24,11 @@ type Patterns struct {
 func ParsePatterns(patterns ...string) (Patterns, error) {
 	p := Patterns{list: patterns}
 	for _, s := range patterns {
-		head, last := s, ""
+		var head, last string
 		if i := strings.LastIndexByte(s, '.'); i >= 0 {
 			head, last = s[:i], s[i+1:]
 		} else {
-			head, last = "", s
+			last = s
 		}
 		for seg := range strings.SplitSeq(head, ".") {
 			if seg != "*" && strings.Contains(seg, "*") {

@@ -19,7 +19,6 @@ type runner struct {
 	good    int       // successes in a row
 	passed  bool      // has ever passed
 	fresh   time.Time // until when the result counts; the zero time: no result yet
-	running bool      // a run that hung has not returned
 	deadman *time.Timer
 }
 

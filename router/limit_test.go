@@ -112,7 +112,7 @@ func TestKeyedLimitsEachKeyAndBoundsTheirNumber(t *testing.T) {
 			return err == nil
 		}
 		for _, key := range []string{"a", "b", "c"} {
-			if !try(key) || !try(key) || try(key) {
+			if first, second, third := try(key), try(key), try(key); !first || !second || third {
 				t.Errorf("key %s is not limited to its burst of 2", key)
 			}
 		}

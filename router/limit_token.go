@@ -52,9 +52,6 @@ func (b *tokenBucket) take() time.Duration {
 	}
 }
 
-// full reports whether nothing was taken lately.
-func (b *tokenBucket) full() bool { return time.Duration(b.next.Load()) <= time.Since(b.start) }
-
 // Keyed limits each key of a call by a token bucket of its own. It keeps at
 // most maxKeys buckets; when there are more, those used longest ago are
 // forgotten, and their keys begin anew.

@@ -19,11 +19,11 @@ func (g limitGate) Enter(ctx context.Context, c *Call) (context.Context, error) 
 	if err != nil {
 		return ctx, err
 	}
-	return context.WithValue(ctx, permitKey{g.l}, p), nil
+	return context.WithValue(ctx, permitKey(g), p), nil
 }
 
 func (g limitGate) Leave(ctx context.Context, c *Call) {
-	if p, ok := ctx.Value(permitKey{g.l}).(router.Permit); ok {
+	if p, ok := ctx.Value(permitKey(g)).(router.Permit); ok {
 		p.Release(router.Outcome{Class: c.Class, Latency: c.Duration})
 	}
 }

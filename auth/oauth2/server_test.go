@@ -168,7 +168,7 @@ func TestSecretsStayOutOfErrors(t *testing.T) {
 			fmt.Fprint(w, `{"access_token":SECRET-TOKEN`)
 		},
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://127.0.0.1:1/?gX1fBat3bV", 307)
+			http.Redirect(w, r, "http://127.0.0.1:1/?gX1fBat3bV", http.StatusTemporaryRedirect)
 		},
 		"not bearer": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")

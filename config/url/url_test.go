@@ -99,8 +99,7 @@ func TestRedirectsStayOnTheHost(t *testing.T) {
 	other := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		t.Error("followed a redirect to another host")
 	})
-	var base string
-	base = serve(t, func(w http.ResponseWriter, r *http.Request) {
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/here":
 			http.Redirect(w, r, "/there", http.StatusFound)

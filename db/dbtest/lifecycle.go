@@ -35,7 +35,7 @@ func collection(t *testing.T, b *bench) {
 	}
 	wantErr(t, "created again", errOnly(c.Create(t.Context(), made.ID, v)), db.ErrExists)
 	got, err := c.Get(t.Context(), made.ID)
-	if err != nil || got.Value.Note != "n" || *got.Value.Paid != true || got.Version != 1 {
+	if err != nil || got.Value.Note != "n" || !*got.Value.Paid || got.Version != 1 {
 		t.Fatalf("Get = %+v, %v", got, err)
 	}
 	if got.Metadata["n"] != int64(7) || got.Metadata["owner"] != "ann" || got.Metadata["b"] != true || !slices.Equal(got.Metadata["c"].([]string), v.Tags) {

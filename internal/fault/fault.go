@@ -14,6 +14,8 @@ import (
 	"strings"
 )
 
+//lint:file-ignore ST1012 the packages that export the kinds name them ErrX
+
 // The kinds. Their texts are the end of the sentence that Wrap builds.
 var (
 	NotFound        = errors.New("not found")
