@@ -33,6 +33,9 @@ func EncodeMetadata(md map[string]any) ([]byte, error) {
 
 // DecodeMetadata reads what EncodeMetadata wrote. It returns nil for no keys.
 func DecodeMetadata(b []byte) (map[string]any, error) {
+	if md, ok := decodePlain(b); ok {
+		return md, nil
+	}
 	var raw map[string]any
 	if err := decodeJSON(b, &raw); err != nil {
 		return nil, fmt.Errorf("metadata: %w", err)
