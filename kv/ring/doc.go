@@ -1,0 +1,77 @@
+// Package ring is the kv backend that needs no server: the items live in the
+// memory of a service's own instances, which find each other by discovery and
+// talk over the port that the service has anyway.
+//
+//	node, err := ring.New(d, "greeter", "greeter-1", ring.WithKey(secret))
+//	mux.Handle("/.ring", node)                // on the instance's own server
+//	d.Register(ctx, discovery.Instance{Service: "greeter", ID: "greeter-1", Address: addr})
+//	store, err := kv.New(ring.Backend(node))
+//
+// # Backends
+//
+// The keys are cut into 4096 partitions. Who owns a partition is a function of
+// the set of registered instances alone, so no node has to hand out tables;
+// one that joins takes its share from all others, and nothing moves between
+// them. A key has two owners (WithReplicas), of which the first is its primary.
+//
+//	Put on node A             node B, primary              node C, replica
+//	  key → partition → B
+//	  ── write ─────────────▶ one write of the partition
+//	                          at a time: reads what it has,
+//	                          decides the condition, gives
+//	                          a version
+//	                          ── apply ──────────────────▶ agrees about the owners?
+//	                                                       knows nothing newer?
+//	                          ◀─────────────────── taken ─ applies
+//	                          owners unchanged? applies
+//	  ◀── version ───────────
+//	Get on node A
+//	  ── get ───────────────▶ answers from memory
+//	  ── get, if B does not answer in time ──────────────▶ answers from memory
+//
+// Between two nodes there is a connection each way: an HTTP/1.1 Upgrade on the
+// service's port, then frames with numbers, so that any number of requests are
+// on the way at once. A node that serves a peer waits for other peers only to
+// ask them what they answer from memory, so nodes never wait in a circle.
+//
+// Both sides of a connection show that they know the key of WithKey before
+// anything is served. The key does not hide what is sent: use WithTLS, and a
+// server that asks for certificates, where the network is not trusted.
+//
+// # Semantics
+//
+// What is acknowledged is in the memory of all owners: with two of them, one
+// node may be lost at a time. The items are gone when all nodes stop, and are
+// evicted when the bound of bytes is reached (WithMaxBytes). There is no List
+// and no Watch.
+//
+// A node that gets new partitions compares with all others, and until it has
+// all of them it asks the others for the keys that it is asked for: reads do
+// not fail meanwhile. Nodes compare at an interval too (WithInterval). Among
+// versions of a key the highest stays; a version is the time of the write, by a
+// clock that never goes back behind what it has seen (a hybrid logical clock).
+//
+// A peer that is out of reach for longer than WithDetection is left out, if
+// most registered nodes can be reached. A minority keeps counting on the
+// others: it reads, perhaps old values, but cannot write what others own too.
+// Deletes are remembered (WithTombstones), so a node that comes back brings no
+// deleted key back; one that was away for too long drops what it had.
+//
+// Conditions and counters are exact while the members do not change: the
+// replicas have to agree. If the registry shows two sets of members to two
+// sides of a cut, each side may go on, and of two writes the later one stays.
+// So the store is not linearizable, and package sync does not stand on it. Ends
+// of lives are as exact as the machines' clocks agree.
+//
+// # Errors
+//
+// As in package kv. While owners are out of reach or disagree a call is tried
+// again until its context ends, then it is ErrUnavailable. A write that was on
+// its way when a connection broke is ErrUnknownOutcome, and not sent again.
+//
+// # Closing
+//
+// Close of a store leaves the node open. Close of the node cuts its
+// connections and forgets its items. With WithReplicas(1) set the instance to
+// Draining first and wait for Settled, so that others have them.
+package ring

@@ -1,0 +1,95 @@
+package ring_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/ring"
+)
+
+// Two instances of a service share a store without any server but their own.
+func Example() {
+	ctx := context.Background()
+	d, err := discovery.New() // of one process; Consul, etcd or Redis between several
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer d.Close()
+
+	secret := []byte("from the configuration")
+	start := func(id string) (store kv.KV, stop func()) {
+		node, err := ring.New(d, "greeter", id, ring.WithKey(secret))
+		if err != nil {
+			log.Fatal(err)
+		}
+		mux := http.NewServeMux()
+		mux.Handle("/.ring", node)
+		server := httptest.NewServer(mux)
+		_, err = d.Register(ctx, discovery.Instance{Service: "greeter", ID: id, Address: server.Listener.Addr().String()})
+		if err != nil {
+			log.Fatal(err)
+		}
+		store, err = kv.New(ring.Backend(node))
+		if err != nil {
+			log.Fatal(err)
+		}
+		return store, func() {
+			store.Close()
+			node.Close()
+			server.Close()
+		}
+	}
+	here, stop := start("greeter-1")
+	defer stop()
+	there, stop := start("greeter-2")
+	defer stop()
+
+	rev, err := here.Put(ctx, "users/1", []byte("Ada"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	item, err := there.Get(ctx, "users/1")
+	fmt.Printf("%s %v %v\n", item.Value, item.Revision == rev, err)
+	// Output: Ada true <nil>
+}
+
+func ExampleBackend() {
+	d, _ := discovery.New()
+	defer d.Close()
+	// A node that is not registered owns nothing; WithLazy opens the store
+	// before anybody does.
+	node, err := ring.New(d, "greeter", "reader", ring.WithKey([]byte("from the configuration")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer node.Close()
+	store, err := kv.New(ring.Backend(node), kv.WithLazy())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	f := store.Features()
+	fmt.Println("shared:", f.Shared, "evicts:", f.Evicts, "durable:", f.Durable, "linearizable:", f.Linearizable)
+	// Output: shared: true evicts: true durable: false linearizable: false
+}
+
+func ExampleNode_Settled() {
+	ctx := context.Background()
+	d, _ := discovery.New()
+	defer d.Close()
+	node, err := ring.New(d, "greeter", "greeter-1", ring.WithKey([]byte("from the configuration")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer node.Close()
+	server := httptest.NewServer(node) // a server of its own, for the example
+	defer server.Close()
+	d.Register(ctx, discovery.Instance{Service: "greeter", ID: "greeter-1", Address: server.Listener.Addr().String()})
+	fmt.Println(node.Settled(ctx))
+	// Output: <nil>
+}

@@ -1,0 +1,188 @@
+package ring
+
+import (
+	"bufio"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+)
+
+const (
+	protocol      = "go-platform-ring/1"
+	nonceHeader   = "Ring-Nonce"
+	fromHeader    = "Ring-From"
+	proofHeader   = "Ring-Proof"
+	nonceSize     = 32
+	shakeWithin   = 3 * time.Second
+	errorBodySize = 256
+)
+
+// proof shows that its sender knows the key, bound to who it is, to both
+// sides' nonces and both sides' names, so that it serves nowhere else.
+func proof(key []byte, role, service, from, to, nonceA, nonceB string) []byte {
+	m := hmac.New(sha256.New, key)
+	for _, s := range []string{protocol, role, service, from, to, nonceA, nonceB} {
+		fmt.Fprintf(m, "%d:%s", len(s), s)
+	}
+	return m.Sum(nil)
+}
+
+func nonce() string {
+	b := make([]byte, nonceSize)
+	rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// link keeps one connection to a peer, for this node's requests.
+type link struct {
+	n       *Node
+	id      string
+	address string
+	stop    context.CancelFunc
+	conn    atomic.Pointer[conn]
+	suspect atomic.Bool // out of reach for long enough to be left out
+}
+
+// call asks the peer, if it is connected.
+func (l *link) call(ctx context.Context, op byte, body []byte) (answer, error) {
+	c := l.conn.Load()
+	if c == nil {
+		return answer{}, errUnsent
+	}
+	return c.call(ctx, op, body)
+}
+
+// run connects, pings, and connects again, until ctx ends.
+func (l *link) run(ctx context.Context) {
+	wait := backoff.Policy{Min: 20 * time.Millisecond, Max: 500 * time.Millisecond}
+	lost := time.Now()
+	for tries := 0; ctx.Err() == nil; tries++ {
+		c, r, err := l.dial(ctx)
+		if err == nil {
+			tries = 0
+			lost = l.serve(ctx, c, r)
+		} else if ctx.Err() == nil {
+			l.n.o.logger.Debug("kv/ring: cannot connect", "peer", l.id, "error", err)
+		}
+		if time.Since(lost) >= l.n.o.detection && !l.suspect.Swap(true) {
+			l.n.rebuild()
+		}
+		if backoff.Sleep(ctx, min(wait.Wait(tries), l.n.o.detection/4)) != nil {
+			return
+		}
+	}
+}
+
+// serve uses a connection until it fails, and returns when the peer was last
+// heard of.
+func (l *link) serve(ctx context.Context, c net.Conn, r *bufio.Reader) (heard time.Time) {
+	live := &conn{wire: newWire(c), pending: map[uint32]chan answer{}}
+	done := make(chan struct{}, 2)
+	go func() { live.flush(); done <- struct{}{} }()
+	go func() { live.receive(r); done <- struct{}{} }()
+	l.conn.Store(live)
+	l.n.connected(l.id, ">")
+	if l.suspect.Swap(false) {
+		l.n.rebuild()
+	}
+	heard = l.ping(ctx, live)
+	l.conn.Store(nil)
+	live.fail()
+	<-done
+	<-done
+	return heard
+}
+
+// ping returns when the peer no longer answers, and when it last did.
+func (l *link) ping(ctx context.Context, c *conn) (heard time.Time) {
+	heard = time.Now()
+	every := time.NewTicker(l.n.o.detection / 4)
+	defer every.Stop()
+	for {
+		within, cancel := context.WithTimeout(ctx, l.n.o.detection/2)
+		_, err := c.call(within, opPing, nil)
+		cancel()
+		if err != nil {
+			return heard
+		}
+		heard = time.Now()
+		select {
+		case <-every.C:
+		case <-c.dead:
+			return heard
+		case <-ctx.Done():
+			return heard
+		}
+	}
+}
+
+// dial connects and shows who we are to each other.
+func (l *link) dial(ctx context.Context) (net.Conn, *bufio.Reader, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.n.o.detection/2)
+	defer cancel()
+	c, err := l.n.o.dial(ctx, "tcp", l.address)
+	if err != nil {
+		return nil, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	if l.n.o.tls != nil {
+		conf := l.n.o.tls.Clone()
+		conf.NextProtos = []string{"http/1.1"} // HTTP/2 has no Upgrade
+		if conf.ServerName == "" {
+			conf.ServerName, _, _ = net.SplitHostPort(l.address)
+		}
+		c = tls.Client(c, conf)
+	}
+	r, err := l.shake(ctx, c)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		c.Close()
+		return nil, nil, err
+	}
+	return c, r, nil
+}
+
+func (l *link) shake(ctx context.Context, c net.Conn) (*bufio.Reader, error) {
+	mine := nonce()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.address+l.n.o.path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", protocol)
+	req.Header.Set(fromHeader, l.n.self)
+	req.Header.Set(nonceHeader, mine)
+	if err := req.Write(c); err != nil {
+		return nil, err
+	}
+	r := bufio.NewReaderSize(c, 64<<10)
+	resp, err := http.ReadResponse(r, req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, errorBodySize))
+		return nil, fmt.Errorf("the peer answers %s: %q", resp.Status, text)
+	}
+	theirs := resp.Header.Get(nonceHeader)
+	got, _ := hex.DecodeString(resp.Header.Get(proofHeader))
+	if len(theirs) != 2*nonceSize || !hmac.Equal(got, proof(l.n.o.key, "server", l.n.service, l.id, l.n.self, theirs, mine)) {
+		return nil, errors.New("the peer does not know the key, or is another than expected")
+	}
+	_, err = c.Write(proof(l.n.o.key, "client", l.n.service, l.n.self, l.id, mine, theirs))
+	return r, err
+}

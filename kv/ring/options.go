@@ -1,0 +1,150 @@
+package ring
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Option configures New.
+type Option func(*options) error
+
+type options struct {
+	key       []byte
+	path      string
+	replicas  int
+	maxBytes  int64
+	detection time.Duration
+	interval  time.Duration
+	tombs     time.Duration
+	tls       *tls.Config
+	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+	logger    *slog.Logger
+}
+
+func defaults() options {
+	return options{
+		path: "/.ring", replicas: 2, maxBytes: 256 << 20, detection: time.Second, interval: 30 * time.Second,
+		tombs: time.Hour, dial: (&net.Dialer{}).DialContext, logger: slog.New(slog.DiscardHandler),
+	}
+}
+
+// WithKey sets the secret, of at least 16 bytes, that all nodes share: who
+// does not know it is refused. It must be given.
+func WithKey(key []byte) Option {
+	return func(o *options) error {
+		if len(key) < 16 {
+			return fault.Markf(fault.Invalid, "a key of %d bytes, want 16 or more", len(key))
+		}
+		o.key = append([]byte(nil), key...)
+		return nil
+	}
+}
+
+// WithPath sets where the node is mounted on its peers' servers, the same on
+// all. The default is "/.ring".
+func WithPath(path string) Option {
+	return func(o *options) error {
+		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, " ?#%\r\n") {
+			return fault.Markf(fault.Invalid, "path %q, want one that begins with a slash", path)
+		}
+		o.path = path
+		return nil
+	}
+}
+
+// WithReplicas sets how many nodes own a key, 1 to 8, the same on all nodes.
+// The default is 2: one node may be lost.
+func WithReplicas(n int) Option {
+	return func(o *options) error {
+		if n < 1 || n > 8 {
+			return fault.Markf(fault.Invalid, "%d replicas, want 1 to 8", n)
+		}
+		o.replicas = n
+		return nil
+	}
+}
+
+// WithMaxBytes bounds what the node holds: keys, values, tombstones and what it
+// needs to keep them. What was used least goes. The default is 256 MiB, the
+// least 1 MiB.
+func WithMaxBytes(n int64) Option {
+	return func(o *options) error {
+		if n < 1<<20 {
+			return fault.Markf(fault.Invalid, "%d bytes, want a mebibyte or more", n)
+		}
+		o.maxBytes = n
+		return nil
+	}
+}
+
+func duration(what string, d, least time.Duration, set func(*options)) Option {
+	return func(o *options) error {
+		if d < least {
+			return fault.Markf(fault.Invalid, "%s %v, want %v or more", what, d, least)
+		}
+		set(o)
+		return nil
+	}
+}
+
+// WithDetection sets how long a peer may be out of reach before this node
+// leaves it out, if most of the registered nodes remain. A peer that has left
+// the registry is left out at once. The default is 1 s, the least 50 ms.
+func WithDetection(d time.Duration) Option {
+	return duration("detection", d, 50*time.Millisecond, func(o *options) { o.detection = d })
+}
+
+// WithInterval sets how often nodes compare what they have. The default is
+// 30 s, the least 10 ms.
+func WithInterval(d time.Duration) Option {
+	return duration("interval", d, 10*time.Millisecond, func(o *options) { o.interval = d })
+}
+
+// WithTombstones sets how long a delete is remembered. A node that was cut off
+// for half as long, or longer, drops what it had from before, since it could
+// no longer be told of every delete. The default is an hour, the least 100 ms.
+func WithTombstones(d time.Duration) Option {
+	return duration("life of tombstones", d, 100*time.Millisecond, func(o *options) { o.tombs = d })
+}
+
+// WithTLS makes connections to peers use TLS. With certificates on both sides,
+// and a server that asks for them, it authenticates besides the key; the key
+// alone does not hide what is sent, nor keep those on the way from changing it.
+func WithTLS(conf *tls.Config) Option {
+	return func(o *options) error {
+		if conf == nil {
+			return fault.Markf(fault.Invalid, "nil TLS configuration")
+		}
+		o.tls = conf.Clone()
+		return nil
+	}
+}
+
+// WithDial sets how peers are reached. The default is a net.Dialer.
+func WithDial(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
+	return func(o *options) error {
+		if dial == nil {
+			return fault.Markf(fault.Invalid, "nil dial function")
+		}
+		o.dial = dial
+		return nil
+	}
+}
+
+// WithLogger is told of members that come and go, and of peers that are
+// refused. The default is silence.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error {
+		if l == nil {
+			return fault.Markf(fault.Invalid, "nil logger")
+		}
+		o.logger = l
+		return nil
+	}
+}
