@@ -68,12 +68,17 @@ func TestAReadDoesNotWaitForAHungPrimary(t *testing.T) {
 }
 
 func TestConditionsStayExactOnEveryNode(t *testing.T) {
+	for _, ids := range [][]string{{"alone"}, {"a", "b", "c"}} {
+		t.Run(fmt.Sprint(len(ids)), func(t *testing.T) { exact(t, newCluster(t, ids...)) })
+	}
+}
+
+func exact(t *testing.T, c *cluster) {
 	leak.Check(t)
-	c := newCluster(t, "a", "b", "c")
 	var wg sync.WaitGroup
 	var won atomic.Int64
 	for _, n := range c.nodes {
-		for range 4 {
+		for range 12 / len(c.nodes) {
 			wg.Go(func() {
 				for range 25 {
 					for {
@@ -98,9 +103,37 @@ func TestConditionsStayExactOnEveryNode(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	if item, err := c.nodes["a"].Get(t.Context(), "n"); err != nil || int64(len(item.Value)) != won.Load() || won.Load() != 300 {
+	if item, err := c.any().Get(t.Context(), "n"); err != nil || int64(len(item.Value)) != won.Load() || won.Load() != 300 {
 		t.Errorf("%d appended, %d there, %v", won.Load(), len(item.Value), err)
 	}
+}
+
+func (c *cluster) any() *testNode {
+	for _, n := range c.nodes {
+		return n
+	}
+	return nil
+}
+
+func TestAPrimaryAsksOthersAfterItWasOutOfReach(t *testing.T) {
+	leak.Check(t)
+	c := newCluster(t)
+	c.join("a", WithInterval(time.Minute))
+	c.join("b", WithInterval(time.Minute))
+	c.settle()
+	p := partition(hash("k"))
+	_, _, v := c.nodes["a"].stands(p)
+	primary, replica := c.nodes[v.owners[p][0]], c.nodes[v.owners[p][1]]
+	primary.put(t, "k", "1")
+	replica.store.merge("k", record{value: []byte("2"), version: replica.clock.next(0)})
+	if item, err := primary.Get(t.Context(), "k"); err != nil || string(item.Value) != "1" {
+		t.Fatalf("Get = %q, %v, want what the primary has", item.Value, err)
+	}
+	primary.connected(replica.self, ">")
+	if item, err := primary.Get(t.Context(), "k"); err != nil || string(item.Value) != "2" {
+		t.Errorf("after a connection was made again: Get = %q, %v, want what the replica has", item.Value, err)
+	}
+	c.settle()
 }
 
 func TestANodeThatOwnsNothingRefuses(t *testing.T) {
