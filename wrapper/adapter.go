@@ -9,7 +9,7 @@ import (
 )
 
 // Adapter is what the adapter of a protocol needs of a Wrapper beside Begin and
-// End. wrapper/grpc and wrapper/event are made of it.
+// End. wrapper/grpc is made of it.
 type Adapter struct{ w *Wrapper }
 
 // Adapter returns w's side for adapters.

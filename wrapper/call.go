@@ -27,7 +27,7 @@ type Call struct {
 	Service   string // who is called
 	Method    string // a route pattern or the name of a procedure: from a bounded set. On an HTTP server it is known once the mux has matched
 	Action    string // what is done, for policies: "GET", or Method
-	Resource  string // what it is done to, for policies: the path
+	Resource  string // what it is done to, for policies: the cleaned path; none with gRPC
 	RequestID string
 	Header    trace.Carrier // of the request: incoming, or to be sent
 	Start     time.Time     // the one reading of the clock that all observers share

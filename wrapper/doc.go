@@ -13,8 +13,8 @@
 // watch and gates let through or refuse:
 //
 //	in   → recover → request id → trace, metrics, log, monitor → deadline → limits → auth → your handler
-//	out  → request id, labels, deadline → trace, metrics, log, monitor →
-//	       { pick an instance → breaker → token → attempt span → send → Done } again on another instance, within a budget → you
+//	out  → request id, labels, deadline, token → trace, metrics, log, monitor →
+//	       { pick an instance → attempt span → send → Done } again on another instance, within a budget → you
 //
 // # Semantics
 //

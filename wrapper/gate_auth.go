@@ -52,12 +52,15 @@ func credential(c *Call) (cred auth.Credential, shown bool, err error) {
 
 func (g *authGate) Leave(context.Context, *Call) {}
 
-// isProbe reports whether the call asks for the process's health.
+// isProbe reports whether the call asks for the process's health. It looks at
+// the path as the handler gets it: one that only becomes a probe's by being
+// cleaned is none.
 func isProbe(c *Call) bool {
-	if c.Protocol != "http" || c.Action != http.MethodGet && c.Action != http.MethodHead {
+	r, ok := c.native.(*http.Request)
+	if !ok || c.Action != http.MethodGet && c.Action != http.MethodHead {
 		return false
 	}
-	switch c.Resource {
+	switch r.URL.Path {
 	case "/livez", "/readyz", "/startupz", "/healthz":
 		return true
 	}

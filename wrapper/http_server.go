@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
@@ -43,7 +44,7 @@ type served struct {
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	s := &served{w: h.w}
 	s.call = Call{
-		Side: Server, Protocol: "http", Service: h.w.o.name, Action: action(r.Method), Resource: r.URL.Path,
+		Side: Server, Protocol: "http", Service: h.w.o.name, Action: action(r.Method), Resource: auth.RequestFrom("", r).Resource,
 		RequestID: requestID(r.Header.Get(HeaderRequestID)), Header: trace.Header(r.Header), Start: time.Now(), native: r,
 	}
 	s.response = response{ResponseWriter: rw, served: s}

@@ -345,6 +345,36 @@ func TestLimitRefusesWhatIsTooMuch(t *testing.T) {
 	}
 }
 
+// A handler that is no ServeMux gets paths as they come: the policy must see
+// through them, and no path may pass for a probe's.
+func TestPolicySeesThroughStrangePaths(t *testing.T) {
+	authority := auth.NewLocal()
+	au, err := auth.New(auth.WithLocal(authority), auth.WithService("orders"), auth.WithRules(
+		auth.Rule{ID: "all", Effect: auth.Allow, Subjects: []string{"ada"}},
+		auth.Rule{ID: "admin", Effect: auth.Deny, Resources: []string{"/admin/**"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newWrapper(t, wrapper.WithAuth(au)).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	token, err := authority.Issue("ada", "orders", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"/x": 200, "/admin/x": 403, "//admin/x": 403, "/a/../admin/x": 403, "/./admin/x": 403} {
+		r, rec := httptest.NewRequest("GET", "http://orders"+path, nil), httptest.NewRecorder()
+		r.Header.Set("Authorization", "Bearer "+string(token.AccessToken))
+		if h.ServeHTTP(rec, r); rec.Code != want {
+			t.Errorf("%s: %d, want %d", path, rec.Code, want)
+		}
+	}
+	for path, want := range map[string]int{"/livez": 200, "//livez": 401, "/admin/../livez": 401} {
+		r, rec := httptest.NewRequest("GET", "http://orders"+path, nil), httptest.NewRecorder()
+		if h.ServeHTTP(rec, r); rec.Code != want {
+			t.Errorf("without a token, %s: %d, want %d", path, rec.Code, want)
+		}
+	}
+}
+
 func TestNilHandlerIsNotFound(t *testing.T) {
 	w := newWrapper(t)
 	rec := httptest.NewRecorder()

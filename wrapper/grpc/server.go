@@ -65,7 +65,7 @@ func begin(ctx context.Context, w *wrapper.Wrapper, method string) (*served, con
 	a, s := w.Adapter(), &served{w: w}
 	carrier := trace.Metadata(md)
 	s.call = wrapper.Call{
-		Side: wrapper.Server, Protocol: "grpc", Service: a.Name(), Method: method, Action: method, Resource: method,
+		Side: wrapper.Server, Protocol: "grpc", Service: a.Name(), Method: method, Action: method,
 		RequestID: a.RequestID(carrier.Get(wrapper.HeaderRequestID)), Header: carrier, Start: time.Now(),
 	}
 	if labels := labelsOf(md); labels != nil {
