@@ -151,6 +151,11 @@ func (l *levels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 	case http.MethodPut, http.MethodPost:
+		// Another site's page must not change levels through an operator's browser.
+		if err := http.NewCrossOriginProtection().Check(r); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
 		level, err := parseLevel(r.FormValue("level"))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

@@ -297,7 +297,7 @@ func (p *Page) levels(*http.Request) (any, error) {
 }
 
 func (p *Page) setLevel(w http.ResponseWriter, r *http.Request) {
-	if p.o.access(r) < Write || r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+	if p.o.access(r) < Write || http.NewCrossOriginProtection().Check(r) != nil {
 		fail(w, http.StatusForbidden, "not allowed")
 		return
 	}
