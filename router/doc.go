@@ -1,3 +1,3 @@
 // Package router picks the instance to call: client-side load balancing with
-// labels, rules, ejection, breakers and limits, and a view that processes share.
+// labels, rules, zones, ejection and limits.
 package router

@@ -13,9 +13,7 @@ var (
 	// ErrExhausted: Next has given every instance that it may.
 	ErrExhausted = fault.Finer(fault.Unavailable, "every instance was tried")
 	// ErrLimited: a limiter refuses the call.
-	ErrLimited = fault.Exhausted
-	// ErrOpen: the breaker of every instance that may be called is open.
-	ErrOpen        = fault.Finer(fault.Unavailable, "breaker open")
+	ErrLimited     = fault.Exhausted
 	ErrInvalid     = fault.Invalid
 	ErrUnavailable = fault.Unavailable
 	ErrClosed      = fault.Closed

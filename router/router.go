@@ -12,7 +12,7 @@ import (
 //
 // A Router is safe for concurrent use. Apart from the first use of a service,
 // which may wait for discovery, every method works from memory, also while
-// discovery and the shared view are away.
+// discovery is away.
 type Router interface {
 	// Select plans one logical request: each call of Next gives another
 	// instance, for retries and hedges. It waits only on the first use of a
@@ -55,7 +55,7 @@ type Pick struct {
 }
 
 // Class says how a call went, in the one classification that balancer,
-// ejection, breaker, limiter, retry and metrics share.
+// ejection, limiters, retries and metrics share.
 type Class uint8
 
 const (

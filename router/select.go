@@ -24,8 +24,7 @@ const (
 // changed afterwards.
 func Labels(all map[string]string) SelectOption { return SelectOption{kind: byLabels, labels: all} }
 
-// Method names the method that will be called, for rules, breakers and
-// reports. It must come from a bounded set.
+// Method names the method that will be called, for rules. It must come from a bounded set.
 func Method(name string) SelectOption { return SelectOption{kind: byMethod, text: name} }
 
 // Key makes the choice sticky: with the consistent hash strategy, and for the
