@@ -24,7 +24,7 @@ const (
 	maxBody  = 1 << 20
 	minFresh = 5 * time.Minute // a server's max-age is believed between these
 	maxFresh = 24 * time.Hour
-	maxStale = 24 * time.Hour // for how long a copy is used that can't be renewed
+	maxStale = 24 * time.Hour // for how long a copy is used after it should have been renewed
 
 	renewEvery = 30 * time.Second // of renewals asked for by Renew, after the first two
 	renewBurst = 2
