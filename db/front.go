@@ -150,11 +150,16 @@ func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) erro
 	}
 	defer leave()
 	wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}
+	var collided error
 	for run := 0; ; run++ {
 		err := f.tx(ctx, t, fn)
 		if !errors.Is(err, ErrSerialization) {
+			if collided != nil && err != nil && ctx.Err() != nil { // time ran out in a run that followed a collision
+				err = fault.Mark(fault.Conflict, errors.Join(collided, err))
+			}
 			return f.wrap("tx", "", err)
 		}
+		collided = err
 		if run == maxRuns {
 			return f.wrap("tx", "", fault.Mark(fault.Conflict, err))
 		}
