@@ -67,9 +67,10 @@ docs: ## compares the documentation's snippets and the dependency weights with t
 bench: ## measures against other libraries; prints ratios
 	@go -C bench test -run '^$$' -bench . -benchmem -timeout 1h ./...
 
-chaos: ## runs the tests named …Chaos… for CHAOS each: servers killed, paused and cut off
+chaos: ## runs the tests named …Chaos…, and those of sync, for CHAOS each: servers killed, paused and cut off
 	@scripts/servers
 	@CHAOS=$(CHAOS) REQUIRE_SERVERS=1 go test $(race) -count 1 -p 1 -run Chaos -timeout 2h -v $(PKG)
+	@CHAOS=$(CHAOS) REQUIRE_SERVERS=1 go test $(race) -count 1 -p 1 -timeout 2h -v ./sync/internal/chaos
 
 soak: ## runs the tests named …Soak… for SOAK each: load, memory, goroutines
 	@scripts/servers
