@@ -175,7 +175,7 @@ func (f *front) get(ctx context.Context, key string) (Item, error) {
 	if err = b.leave(err); err != nil {
 		return Item{}, err
 	}
-	item.Key = key
+	item.Key, item.Value = key, slices.Clip(item.Value) // shared: an append must make a copy
 	return item, nil
 }
 
@@ -371,7 +371,7 @@ func (f *front) getMany(ctx context.Context, keys []string) (map[string]Item, er
 	}
 	out := make(map[string]Item, len(items))
 	for k, item := range items {
-		item.Key = k[len(f.namespace):]
+		item.Key, item.Value = k[len(f.namespace):], slices.Clip(item.Value)
 		out[item.Key] = item
 	}
 	return out, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -132,7 +133,7 @@ func (f *front) list(ctx context.Context, prefix string, opts []ListOption, yiel
 			}
 			return err
 		}
-		item.Key = item.Key[len(f.namespace):]
+		item.Key, item.Value = item.Key[len(f.namespace):], slices.Clip(item.Value)
 		if n++; !yield(item, nil) || n == l.limit {
 			return nil
 		}
