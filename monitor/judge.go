@@ -108,6 +108,9 @@ func (f *front) statuses(ctx context.Context, period time.Duration) iter.Seq[Sta
 			case <-w.C():
 			case <-tick.C:
 			}
+			if f.life.Closed() { // Close was there first: its own report tells of the end
+				return
+			}
 		}
 	}
 }
