@@ -29,10 +29,10 @@ func (s *source) Watch(ctx context.Context, deliver func(config.Content, error))
 	watched := map[string]bool{}
 	tick := time.NewTicker(s.interval)
 	defer tick.Stop()
-	for {
+	for again := false; ; {
 		s.follow(w, watched) // before the read, so that no change falls between
 		deliver(s.Read(ctx))
-		if err := s.wait(ctx, w, tick.C); err != nil {
+		if again, err = s.wait(ctx, w, tick.C, again); err != nil {
 			return err
 		}
 	}
@@ -52,28 +52,36 @@ func (s *source) look(ctx context.Context, deliver func(config.Content, error)) 
 	}
 }
 
-// wait returns when it is time to read again.
-func (s *source) wait(ctx context.Context, w *fsnotify.Watcher, tick <-chan time.Time) error {
-	var quiet <-chan time.Time
+// wait returns when it is time to read again, and whether that is for a notice.
+// After one it is time once more a little later (again): the end of a directory
+// that was replaced may be noticed after the new one is watched, and take the
+// new watch with it.
+func (s *source) wait(ctx context.Context, w *fsnotify.Watcher, tick <-chan time.Time, again bool) (noticed bool, err error) {
+	var quiet, once <-chan time.Time
+	if again {
+		once = time.After(10 * settle)
+	}
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		case <-tick:
-			return nil
+			return false, nil
+		case <-once:
+			return false, nil
 		case <-quiet:
-			return nil
+			return true, nil
 		case err, ok := <-w.Errors:
 			if !ok {
-				return fault.Markf(config.ErrUnavailable, "notices of the system ended")
+				return false, fault.Markf(config.ErrUnavailable, "notices of the system ended")
 			}
 			if errors.Is(err, fsnotify.ErrEventOverflow) {
-				return nil // something was missed
+				return true, nil // something was missed
 			}
-			return fault.Mark(config.ErrUnavailable, err)
+			return false, fault.Mark(config.ErrUnavailable, err)
 		case e, ok := <-w.Events:
 			if !ok {
-				return fault.Markf(config.ErrUnavailable, "notices of the system ended")
+				return false, fault.Markf(config.ErrUnavailable, "notices of the system ended")
 			}
 			if e.Op != fsnotify.Chmod && quiet == nil {
 				quiet = time.After(settle)
