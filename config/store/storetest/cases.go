@@ -268,14 +268,15 @@ func away(t *testing.T, h Harness) {
 	h.Down()
 	_, err = s.Put(ctx, "app", []byte(`{"n":2}`))
 	want(t, "Put with the backend away", err, store.ErrUnavailable)
-	configtest.Eventually(t, 20*time.Second, "health says so", func() bool { return !c.Health().OK })
+	// A driver has thirty seconds to notice that nobody answers any more.
+	configtest.Eventually(t, 45*time.Second, "health says so", func() bool { return !c.Health().OK })
 	if c.Get("n").Int(0) != 1 {
 		t.Errorf("n = %v", c.Get("n"))
 	}
 	h.Up()
-	configtest.Eventually(t, 20*time.Second, "a write works", func() bool {
+	configtest.Eventually(t, 45*time.Second, "a write works", func() bool {
 		_, err := s.Put(ctx, "app", []byte(`{"n":3}`))
 		return err == nil
 	})
-	configtest.Eventually(t, 20*time.Second, "it is live", func() bool { return c.Get("n").Int(0) == 3 && c.Health().OK })
+	configtest.Eventually(t, 45*time.Second, "it is live", func() bool { return c.Get("n").Int(0) == 3 && c.Health().OK })
 }
