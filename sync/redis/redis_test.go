@@ -61,7 +61,7 @@ func TestQuorumSurvivesTheLossOfAMinority(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	held, err := s.Lock(t.Context(), "held", dsync.WithTTL(time.Second))
+	held, err := s.Lock(t.Context(), "held", dsync.WithTTL(3*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestQuorumSurvivesTheLossOfAMinority(t *testing.T) {
 				last = max(last, held.Token())
 			}
 		}
-		<-time.After(1500 * time.Millisecond)
+		<-time.After(4 * time.Second)
 		if i == 0 && held.Context().Err() != nil {
 			t.Errorf("lost with two of three servers: %v", context.Cause(held.Context()))
 		}
