@@ -3,7 +3,6 @@ package router
 import (
 	"container/list"
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -127,6 +126,3 @@ func (c *concurrency) Acquire(context.Context) (Permit, error) {
 
 // Release makes the limiter its own permit, so that a call costs no allocation.
 func (c *concurrency) Release(Outcome) { c.busy.Add(-1) }
-
-// String says what the bucket allows.
-func (b *tokenBucket) String() string { return fmt.Sprintf("%v between calls", b.each) }

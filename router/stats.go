@@ -4,20 +4,18 @@ import "time"
 
 // NodeStats is what is known of one instance.
 type NodeStats struct {
-	ID        string          `json:"id"`
-	Address   string          `json:"address"`
-	Picks     uint64          `json:"picks"`             // since it was first seen
-	Outcomes  [classes]uint64 `json:"outcomes"`          // by Class
-	InFlight  int             `json:"inFlight"`          // picks that are not Done
-	Latency   time.Duration   `json:"latency"`           // moving average
-	Success   float64         `json:"success"`           // moving average, 1 is all good
-	Weight    float64         `json:"weight"`            // as it counts now: static × slow start
-	InSubset  bool            `json:"inSubset"`          // it is in this client's aperture
-	Ejected   bool            `json:"ejected,omitempty"` // out of rotation
-	Until     time.Time       `json:"until,omitzero"`    // when an ejected one is tried again
-	Reason    string          `json:"reason,omitempty"`  // why it is ejected
-	Draining  bool            `json:"draining,omitempty"`
-	Preserved bool            `json:"preserved,omitempty"` // discovery keeps it though it expired
+	ID       string          `json:"id"`
+	Address  string          `json:"address"`
+	Picks    uint64          `json:"picks"`             // since it was first seen
+	Outcomes [classes]uint64 `json:"outcomes"`          // by Class
+	InFlight int             `json:"inFlight"`          // picks that are not Done
+	Latency  time.Duration   `json:"latency"`           // moving average
+	Success  float64         `json:"success"`           // moving average, 1 is all good
+	Weight   float64         `json:"weight"`            // as it counts now: static × slow start
+	InSubset bool            `json:"inSubset"`          // it is in this client's aperture
+	Ejected  bool            `json:"ejected,omitempty"` // out of rotation
+	Until    time.Time       `json:"until,omitzero"`    // when an ejected one is tried again
+	Reason   string          `json:"reason,omitempty"`  // why it is ejected
 }
 
 // Explanation tells how a choice is made.

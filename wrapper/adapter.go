@@ -92,9 +92,6 @@ func (a Adapter) EndAttempt(ctx context.Context, t *Attempt) {
 	}
 }
 
-// AttemptTimeout is that of WithAttemptTimeout, 0 for none.
-func (a Adapter) AttemptTimeout() time.Duration { return a.w.o.attempt }
-
 // Context returns ctx with c in it, for FromContext.
 func (a Adapter) Context(ctx context.Context, c *Call) context.Context {
 	return &callContext{ctx, c}
