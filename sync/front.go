@@ -23,12 +23,13 @@ type front struct {
 	life     *life.Life
 	gates    *gates // nil: the backend queues by itself
 
-	mu   gosync.Mutex
-	held map[*lease]struct{}
+	mu    gosync.Mutex
+	held  map[*lease]struct{}
+	waits map[*Hold]struct{}
 }
 
 func open(o *options) (Sync, error) {
-	f := &front{options: o, scope: "sync/" + o.name, prefix: "sync/" + url.PathEscape(o.namespace) + "/", life: life.New(), held: map[*lease]struct{}{}}
+	f := &front{options: o, scope: "sync/" + o.name, prefix: "sync/" + url.PathEscape(o.namespace) + "/", life: life.New(), held: map[*lease]struct{}{}, waits: map[*Hold]struct{}{}}
 	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
 	defer cancel()
 	d, err := o.open(ctx)
@@ -59,7 +60,7 @@ func open(o *options) (Sync, error) {
 func (f *front) Features() Features { return f.features }
 
 func (f *front) Lock(ctx context.Context, id string, opts ...LockOption) (Lock, error) {
-	l, err := f.acquire(ctx, "lock", "lock", id, 1, true, f.defaults(), opts)
+	l, err := f.acquire(ctx, "lock", KindLock, id, 1, true, f.defaults(), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func (f *front) Lock(ctx context.Context, id string, opts ...LockOption) (Lock, 
 }
 
 func (f *front) TryLock(ctx context.Context, id string, opts ...LockOption) (Lock, error) {
-	l, err := f.acquire(ctx, "try lock", "lock", id, 1, false, f.defaults(), opts)
+	l, err := f.acquire(ctx, "try lock", KindLock, id, 1, false, f.defaults(), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func (f *front) Semaphore(ctx context.Context, id string, limit int, opts ...Loc
 	if !f.features.Limits {
 		return nil, fault.Wrap(f.scope, "semaphore", id, ErrUnsupported)
 	}
-	l, err := f.acquire(ctx, "semaphore", "semaphore", id, limit, true, f.defaults(), opts)
+	l, err := f.acquire(ctx, "semaphore", KindSemaphore, id, limit, true, f.defaults(), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -94,12 +95,12 @@ func (f *front) Semaphore(ctx context.Context, id string, limit int, opts ...Loc
 func (f *front) defaults() lockOptions { return lockOptions{ttl: f.ttl, owner: f.owner} }
 
 // key is where the driver keeps id: escaped, so that no id reaches into another.
-func (f *front) key(kind, id string) string {
-	return f.prefix + kind + "/" + url.PathEscape(id)
+func (f *front) key(kind Kind, id string) string {
+	return f.prefix + string(kind) + "/" + url.PathEscape(id)
 }
 
 // acquire is Lock, TryLock, Semaphore and Elect.
-func (f *front) acquire(ctx context.Context, op, kind, id string, limit int, wait bool, o lockOptions, opts []LockOption) (*lease, error) {
+func (f *front) acquire(ctx context.Context, op string, kind Kind, id string, limit int, wait bool, o lockOptions, opts []LockOption) (*lease, error) {
 	if err := errors.Join(checkName("id", id), o.apply(opts)); err != nil {
 		return nil, fault.Wrap(f.scope, op, id, err)
 	}
@@ -131,11 +132,14 @@ func (f *front) acquire(ctx context.Context, op, kind, id string, limit int, wai
 
 // claim makes claims until one is granted. A place in the queue that was lost
 // while waiting (the backend was away for longer than the TTL) is taken anew.
-func (f *front) claim(ctx, values context.Context, kind, id string, limit int, wait bool, o lockOptions) (*lease, error) {
+func (f *front) claim(ctx, values context.Context, kind Kind, id string, limit int, wait bool, o lockOptions) (*lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := Request{Key: f.key(kind, id), Owner: o.owner, TTL: f.features.round(o.ttl), Limit: limit, Timeout: f.timeout, Watched: kind == "leader"}
+	r := Request{Key: f.key(kind, id), Owner: o.owner, TTL: f.features.round(o.ttl), Limit: limit, Timeout: f.timeout, Watched: kind == KindLeader}
+	if wait {
+		defer f.waitsFor(kind, id, o)()
+	}
 	leave := func() {}
 	if f.gates != nil {
 		var err error
@@ -148,7 +152,7 @@ func (f *front) claim(ctx, values context.Context, kind, id string, limit int, w
 		c := &once{Claim: f.driver.Claim(r)}
 		g, err := c.Acquire(ctx, wait)
 		if err == nil {
-			if l, err := f.hold(values, id, c, g, r.TTL, leave); err == nil {
+			if l, err := f.hold(values, kind, id, o.owner, c, g, r.TTL, leave); err == nil {
 				return l, nil
 			} else if ctx.Err() == nil && wait {
 				waited = true // granted, but the reply was slower than the lease

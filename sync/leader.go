@@ -33,7 +33,7 @@ func (f *front) Leader(id string, opts ...LeaderOption) (Leader, error) {
 	if f.life.Closed() {
 		return nil, fault.Wrap(f.scope, "leader", id, ErrClosed)
 	}
-	return &leader{f: f, id: id, key: f.key("leader", id), opts: o, life: life.New(), terms: map[*lease]struct{}{}}, nil
+	return &leader{f: f, id: id, key: f.key(KindLeader, id), opts: o, life: life.New(), terms: map[*lease]struct{}{}}, nil
 }
 
 func (l *leader) Elect(ctx context.Context) (Elected, error) {
@@ -45,7 +45,7 @@ func (l *leader) Elect(ctx context.Context) (Elected, error) {
 	defer release()
 	l.count(1)
 	defer l.count(-1)
-	t, err := l.f.acquire(joined, "elect", "leader", l.id, 1, true, l.opts, nil)
+	t, err := l.f.acquire(joined, "elect", KindLeader, l.id, 1, true, l.opts, nil)
 	if err != nil {
 		if l.life.Closed() && ctx.Err() == nil {
 			err = fault.Wrap(l.f.scope, "elect", l.id, ErrClosed)

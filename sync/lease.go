@@ -23,7 +23,9 @@ import (
 // that both run at nearly the same speed.
 type lease struct {
 	f      *front
+	kind   Kind
 	id     string
+	owner  string
 	claim  *once
 	token  uint64
 	ttl    time.Duration
@@ -65,8 +67,8 @@ const (
 )
 
 // hold begins to keep a grant alive. It fails if the grant is over already.
-func (f *front) hold(values context.Context, id string, c *once, g Grant, ttl time.Duration, leave func()) (*lease, error) {
-	l := &lease{f: f, id: id, claim: c, token: g.Token, ttl: ttl, leave: leave, born: time.Now()}
+func (f *front) hold(values context.Context, kind Kind, id, owner string, c *once, g Grant, ttl time.Duration, leave func()) (*lease, error) {
+	l := &lease{f: f, kind: kind, id: id, owner: owner, claim: c, token: g.Token, ttl: ttl, leave: leave, born: time.Now()}
 	end := g.Until.Add(-ttl / marginShare)
 	if !end.After(l.born) {
 		f.abandon(c, id, nil)

@@ -30,6 +30,10 @@ type Sync interface {
 	// have nothing to do with each other.
 	Leader(id string, opts ...LeaderOption) (Leader, error)
 
+	// Holds lists what this Sync holds and waits for, for people to look at: by
+	// kind and id, then what is held, then by time. It does no I/O.
+	Holds() []Hold
+
 	// Features says what the backend can do.
 	Features() Features
 
