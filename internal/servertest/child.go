@@ -164,10 +164,13 @@ func (p *Process) Kill() { p.kill() }
 
 // Wait closes the process's standard input, waits up to 30 seconds for its end and returns nil if
 // its role returned nil.
-func (p *Process) Wait() error {
+func (p *Process) Wait() error { return p.WaitFor(30 * time.Second) }
+
+// WaitFor is Wait with another bound.
+func (p *Process) WaitFor(d time.Duration) error {
 	p.in.Close()
-	if !poll(30*time.Second, func() bool { return !p.Running() }) {
-		return fmt.Errorf("%s still runs", p.name)
+	if !poll(d, func() bool { return !p.Running() }) {
+		return fmt.Errorf("%s still runs after %v", p.name, d)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

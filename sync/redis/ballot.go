@@ -24,7 +24,14 @@ type ballot struct {
 	sure  []bool   // that no request to acquire is on its way
 }
 
-func (b *ballot) try(ctx context.Context) (a answer, err error) {
+// door is how long the other servers are held back until the first has
+// answered, when several are expected to try at once.
+const door = 20 * time.Millisecond
+
+// try asks all servers at once. Of many who do so each would get some, and
+// none enough. With crowd therefore the first server is asked before the
+// others, which are left alone if it refuses; one that is away holds nobody up.
+func (b *ballot) try(ctx context.Context, crowd bool) (a answer, err error) {
 	r := b.Request
 	r.Nonce += "." + strconv.Itoa(b.tries)
 	b.tries++
@@ -36,7 +43,26 @@ func (b *ballot) try(ctx context.Context) (a answer, err error) {
 	granted := func(v vote[answer]) bool { return v.err == nil && v.say.granted }
 	now := b.now // a server that is slow may answer after the next try
 	limit := min(b.Timeout, b.TTL/4)
-	votes := ask(b.q, func(i int, n *node) (answer, error) { return n.acquire(bound(ctx, limit), now[i]) },
+	passed, shut := make(chan struct{}), make(chan struct{})
+	votes := ask(b.q, func(i int, n *node) (answer, error) {
+		if crowd && i > 0 {
+			select {
+			case <-passed:
+			case <-time.After(door):
+			case <-shut:
+				return answer{left: b.TTL}, nil
+			}
+		}
+		a, err := n.acquire(bound(ctx, limit), now[i])
+		switch {
+		case i > 0:
+		case err == nil && !a.granted:
+			close(shut)
+		default:
+			close(passed)
+		}
+		return a, err
+	},
 		func(v []vote[answer]) bool {
 			left := len(b.q.nodes) - len(v)
 			return count(v, granted) >= b.q.need || count(v, granted)+left < b.q.need
@@ -55,6 +81,7 @@ func (b *ballot) try(ctx context.Context) (a answer, err error) {
 		return a, b.takeBack(ctx, err)
 	}
 	a.left = b.TTL
+	b.q.refused.Store(sent.UnixNano())
 	for _, v := range votes {
 		switch {
 		case errors.Is(v.err, fault.Conflict):
@@ -97,7 +124,7 @@ func (b *ballot) takeBack(ctx context.Context, why error) error {
 }
 
 func (b *ballot) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
-	a, err := b.try(ctx)
+	a, err := b.try(ctx, b.q.crowded())
 	switch {
 	case err != nil:
 		return dsync.Grant{}, err
@@ -111,16 +138,18 @@ func (b *ballot) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
 	due := time.NewTimer(min(a.left, firstWait))
 	defer due.Stop()
 	for split := 0; ; {
+		woken := false
 		select {
 		case m := <-messages:
 			if m == "granted" {
 				continue
 			}
-		case <-due.C:
+			woken = true
+		case <-due.C: // not by the door: its server may be the one that still has a dead claim
 		case <-ctx.Done():
 			return dsync.Grant{}, ctx.Err()
 		}
-		a, err := b.try(ctx)
+		a, err := b.try(ctx, woken)
 		switch {
 		case err == nil && a.granted:
 			return dsync.Grant{Token: a.token, Until: a.sent.Add(b.TTL)}, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	gosync "sync"
+	"sync/atomic"
 	"time"
 
 	redisconn "github.com/micro/go-platform/internal/conn/redis"
@@ -42,6 +43,12 @@ type quorum struct {
 	nodes   []*node
 	need    int
 	running gosync.WaitGroup // requests that nobody waits for any more
+	refused atomic.Int64     // when a claim was last refused, in ns
+}
+
+// crowded reports whether several are likely to try at once.
+func (q *quorum) crowded() bool {
+	return time.Since(time.Unix(0, q.refused.Load())) < time.Second
 }
 
 func (q *quorum) Features() dsync.Features {

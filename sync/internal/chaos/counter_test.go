@@ -70,7 +70,7 @@ func TestTwentyProcessesCountExactly(t *testing.T) {
 				all = append(all, servertest.Child(t, "counter", tg.backend, strings.Join(addrs, ","), r.listener.Addr().String(), strconv.Itoa(each)))
 			}
 			for _, p := range all {
-				if err := p.Wait(); err != nil {
+				if err := p.WaitFor(3 * time.Minute); err != nil {
 					t.Fatal(err)
 				}
 			}
