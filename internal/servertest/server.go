@@ -94,17 +94,19 @@ func (s *Server) Restart() {
 	s.own("Restart")
 	s.terminate(s.stopSignal(), 5*time.Second)
 	// What was killed may leave children behind that hold on to its data for a
-	// moment: PostgreSQL's do.
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	// moment: PostgreSQL's do. One that hangs is given a second try.
+	end := time.Now().Add(10 * time.Second)
+	for try := 1; ; try++ {
 		err := s.launch()
 		if err == nil {
 			err = s.await()
 		}
-		if err == nil || time.Now().After(end) {
+		if err == nil || try > 1 && time.Now().After(end) {
 			s.check(err)
 			return
 		}
 		s.terminate(sigKill, 5*time.Second)
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
