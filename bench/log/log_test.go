@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/bench/internal/compare"
 	"github.com/micro/go-platform/log"
 	phuslu "github.com/phuslu/log"
 	"github.com/rs/zerolog"
@@ -99,11 +100,11 @@ func open(b *testing.B) loggers {
 
 func BenchmarkDisabled(b *testing.B) {
 	l := open(b)
-	compare(b, 1,
-		contender{"ours", slogAdded(l.ours, stdslog.LevelDebug)},
-		contender{"slog", slogAdded(l.std, stdslog.LevelDebug)},
-		contender{"slog-phuslu", slogAdded(l.slogPhu, stdslog.LevelDebug)},
-		contender{"zap", func(n int) {
+	compare.Run(b, 1,
+		compare.Contender{Name: "ours", Loop: slogAdded(l.ours, stdslog.LevelDebug)},
+		compare.Contender{Name: "slog", Loop: slogAdded(l.std, stdslog.LevelDebug)},
+		compare.Contender{Name: "slog-phuslu", Loop: slogAdded(l.slogPhu, stdslog.LevelDebug)},
+		compare.Contender{Name: "zap", Loop: func(n int) {
 			for range n {
 				l.zap.Debug("request done", zapFields()...)
 			}
@@ -113,21 +114,21 @@ func BenchmarkDisabled(b *testing.B) {
 
 func BenchmarkMessage(b *testing.B) {
 	l := open(b)
-	compare(b, 1,
-		contender{"ours", slogMessage(l.ours)},
-		contender{"slog", slogMessage(l.std)},
-		contender{"slog-phuslu", slogMessage(l.slogPhu)},
-		contender{"zerolog", func(n int) {
+	compare.Run(b, 1,
+		compare.Contender{Name: "ours", Loop: slogMessage(l.ours)},
+		compare.Contender{Name: "slog", Loop: slogMessage(l.std)},
+		compare.Contender{Name: "slog-phuslu", Loop: slogMessage(l.slogPhu)},
+		compare.Contender{Name: "zerolog", Loop: func(n int) {
 			for range n {
 				l.zero.Info().Msg("request done")
 			}
 		}},
-		contender{"zap", func(n int) {
+		compare.Contender{Name: "zap", Loop: func(n int) {
 			for range n {
 				l.zap.Info("request done")
 			}
 		}},
-		contender{"phuslu", func(n int) {
+		compare.Contender{Name: "phuslu", Loop: func(n int) {
 			for range n {
 				l.phuslu.Info().Msg("request done")
 			}
@@ -140,16 +141,16 @@ func BenchmarkAccumulated(b *testing.B) {
 	zero := l.zero.With().Str("method", "GET").Str("path", "/v1/users/42").Str("service", "users").Str("peer", "10.1.2.3:4567").
 		Int("status", 200).Int64("bytes", 123456).Float64("ratio", 0.75).Bool("cached", true).Dur("took", 1500*time.Microsecond).Time("at", when).Logger()
 	zaps := l.zap.With(zapFields()...)
-	compare(b, 1,
-		contender{"ours", slogMessage(accumulated(l.ours))},
-		contender{"slog", slogMessage(accumulated(l.std))},
-		contender{"slog-phuslu", slogMessage(accumulated(l.slogPhu))},
-		contender{"zerolog", func(n int) {
+	compare.Run(b, 1,
+		compare.Contender{Name: "ours", Loop: slogMessage(accumulated(l.ours))},
+		compare.Contender{Name: "slog", Loop: slogMessage(accumulated(l.std))},
+		compare.Contender{Name: "slog-phuslu", Loop: slogMessage(accumulated(l.slogPhu))},
+		compare.Contender{Name: "zerolog", Loop: func(n int) {
 			for range n {
 				zero.Info().Msg("request done")
 			}
 		}},
-		contender{"zap", func(n int) {
+		compare.Contender{Name: "zap", Loop: func(n int) {
 			for range n {
 				zaps.Info("request done")
 			}
@@ -159,12 +160,12 @@ func BenchmarkAccumulated(b *testing.B) {
 
 func benchAdded(b *testing.B, callers int) {
 	l := open(b)
-	compare(b, callers,
-		contender{"ours", slogAdded(l.ours, stdslog.LevelInfo)},
-		contender{"slog", slogAdded(l.std, stdslog.LevelInfo)},
-		contender{"slog-phuslu", slogAdded(l.slogPhu, stdslog.LevelInfo)},
-		contender{"zerolog", zerologAdded(l.zero, zerolog.InfoLevel)},
-		contender{"zap", func(n int) {
+	compare.Run(b, callers,
+		compare.Contender{Name: "ours", Loop: slogAdded(l.ours, stdslog.LevelInfo)},
+		compare.Contender{Name: "slog", Loop: slogAdded(l.std, stdslog.LevelInfo)},
+		compare.Contender{Name: "slog-phuslu", Loop: slogAdded(l.slogPhu, stdslog.LevelInfo)},
+		compare.Contender{Name: "zerolog", Loop: zerologAdded(l.zero, zerolog.InfoLevel)},
+		compare.Contender{Name: "zap", Loop: func(n int) {
 			for range n {
 				l.zap.Info("request done", zapFields()...)
 			}

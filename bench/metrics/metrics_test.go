@@ -11,6 +11,7 @@ import (
 	"github.com/DataDog/datadog-go/v5/statsd"
 	victoria "github.com/VictoriaMetrics/metrics"
 	cactus "github.com/cactus/go-statsd-client/v5/statsd"
+	"github.com/micro/go-platform/bench/internal/compare"
 	"github.com/micro/go-platform/metrics"
 	ours "github.com/micro/go-platform/metrics/statsd"
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,18 +31,18 @@ func BenchmarkCounter(b *testing.B) {
 	p := prometheus.NewCounter(prometheus.CounterOpts{Name: "c"})
 	v := victoria.NewSet().NewCounter("c")
 	for _, callers := range []int{1, 2} {
-		compare(b, callers,
-			contender{"ours", func(n int) {
+		compare.Run(b, callers,
+			compare.Contender{Name: "ours", Loop: func(n int) {
 				for range n {
 					c.Inc()
 				}
 			}},
-			contender{"prometheus", func(n int) {
+			compare.Contender{Name: "prometheus", Loop: func(n int) {
 				for range n {
 					p.Inc()
 				}
 			}},
-			contender{"victoria", func(n int) {
+			compare.Contender{Name: "victoria", Loop: func(n int) {
 				for range n {
 					v.Inc()
 				}
@@ -56,18 +57,18 @@ func BenchmarkHistogram(b *testing.B) {
 	p := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "h", Buckets: bounds})
 	v := victoria.NewSet().NewHistogram("h")
 	for _, callers := range []int{1, 2} {
-		compare(b, callers,
-			contender{"ours", func(n int) {
+		compare.Run(b, callers,
+			compare.Contender{Name: "ours", Loop: func(n int) {
 				for i := range n {
 					h.Observe(float64(i&1023) / 512)
 				}
 			}},
-			contender{"prometheus", func(n int) {
+			compare.Contender{Name: "prometheus", Loop: func(n int) {
 				for i := range n {
 					p.Observe(float64(i&1023) / 512)
 				}
 			}},
-			contender{"victoria", func(n int) {
+			compare.Contender{Name: "victoria", Loop: func(n int) {
 				for i := range n {
 					v.Update(float64(i&1023) / 512)
 				}
@@ -82,18 +83,18 @@ func BenchmarkVectorLookUp(b *testing.B) {
 	p := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "c"}, []string{"method", "code"})
 	v := victoria.NewSet()
 	for _, callers := range []int{1, 2} {
-		compare(b, callers,
-			contender{"ours", func(n int) {
+		compare.Run(b, callers,
+			compare.Contender{Name: "ours", Loop: func(n int) {
 				for i := range n {
 					o.With(methods[i&3], codes[i>>2&3]).Inc()
 				}
 			}},
-			contender{"prometheus", func(n int) {
+			compare.Contender{Name: "prometheus", Loop: func(n int) {
 				for i := range n {
 					p.WithLabelValues(methods[i&3], codes[i>>2&3]).Inc()
 				}
 			}},
-			contender{"victoria", func(n int) {
+			compare.Contender{Name: "victoria", Loop: func(n int) {
 				for i := range n {
 					v.GetOrCreateCounter(`c{method="` + methods[i&3] + `",code="` + codes[i>>2&3] + `"}`).Inc()
 				}

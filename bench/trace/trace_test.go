@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/bench/internal/compare"
 	"github.com/micro/go-platform/trace"
 	"github.com/openzipkin/zipkin-go"
 	"github.com/openzipkin/zipkin-go/propagation/b3"
@@ -57,8 +58,8 @@ func bench(b *testing.B, sampled bool) {
 	p := sdktrace.NewTracerProvider(sdktrace.WithSampler(os), sdktrace.WithBatcher(nullExporter{}, sdktrace.WithMaxQueueSize(1<<16)))
 	b.Cleanup(func() { _ = p.Shutdown(ctx) })
 	o := p.Tracer("bench")
-	compare(b, 1,
-		contender{"ours", func(n int) {
+	compare.Run(b, 1,
+		compare.Contender{Name: "ours", Loop: func(n int) {
 			for range n {
 				_, s := ours.Start(ctx, "request")
 				s.Tag("method", "GET")
@@ -68,7 +69,7 @@ func bench(b *testing.B, sampled bool) {
 				s.End()
 			}
 		}},
-		contender{"zipkin-go", func(n int) {
+		compare.Contender{Name: "zipkin-go", Loop: func(n int) {
 			for range n {
 				s, _ := z.StartSpanFromContext(ctx, "request")
 				s.Tag("method", "GET")
@@ -78,7 +79,7 @@ func bench(b *testing.B, sampled bool) {
 				s.Finish()
 			}
 		}},
-		contender{"otel", func(n int) {
+		compare.Contender{Name: "otel", Loop: func(n int) {
 			for range n {
 				_, s := o.Start(ctx, "request")
 				s.SetAttributes(attribute.String("method", "GET"), attribute.String("path", "/v1/users/42"), attribute.String("peer", "users"), attribute.Int("status", 200))
@@ -98,23 +99,23 @@ func BenchmarkExtract(b *testing.B) {
 	single := http.Header{"B3": {"4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1"}}
 	r := &http.Request{Header: single}
 	p := propagation.TraceContext{}
-	compare(b, 1,
-		contender{"ours-w3c", func(n int) {
+	compare.Run(b, 1,
+		compare.Contender{Name: "ours-w3c", Loop: func(n int) {
 			for range n {
 				ours.Extract(ctx, w3c)
 			}
 		}},
-		contender{"ours-b3", func(n int) {
+		compare.Contender{Name: "ours-b3", Loop: func(n int) {
 			for range n {
 				ours.Extract(ctx, trace.Header(single))
 			}
 		}},
-		contender{"otel-w3c", func(n int) {
+		compare.Contender{Name: "otel-w3c", Loop: func(n int) {
 			for range n {
 				p.Extract(ctx, propagation.HeaderCarrier(w3c))
 			}
 		}},
-		contender{"zipkin-go-b3", func(n int) {
+		compare.Contender{Name: "zipkin-go-b3", Loop: func(n int) {
 			for range n {
 				_, _ = b3.ExtractHTTP(r)()
 			}
