@@ -22,6 +22,9 @@ type levels struct {
 	closed bool
 }
 
+// mostRules bounds what callers of the LevelHandler can fill the memory with.
+const mostRules = 1000
+
 // setting is a rule that a user made.
 type setting struct {
 	level  slog.Level
@@ -168,7 +171,14 @@ func (l *levels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
-		l.change(r.FormValue("name"), level, d)
+		name := r.FormValue("name")
+		if all := l.all(); len(all) >= mostRules {
+			if _, there := all[name]; !there {
+				http.Error(w, "too many rules", http.StatusConflict)
+				return
+			}
+		}
+		l.change(name, level, d)
 	default:
 		w.Header().Set("Allow", "GET, HEAD, PUT, POST")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
