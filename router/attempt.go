@@ -13,6 +13,7 @@ type attempt struct {
 	service *service
 	node    *Node
 	epoch   uint64
+	trial   Trial   // of the node's breaker
 	request Request // what was chosen by
 }
 
@@ -29,12 +30,16 @@ func (a *attempt) open(s *service, n *Node) Pick {
 
 // close ends the attempt and returns what it was of; ok is false if somebody
 // else ended it.
-func (p Pick) close() (s *service, n *Node, at time.Duration, ok bool) {
+func (p Pick) close(c Class) (s *service, n *Node, at time.Duration, ok bool) {
 	a := p.a
 	if a == nil || !a.gen.CompareAndSwap(p.gen, p.gen+1) {
 		return nil, nil, 0, false
 	}
 	s, n, epoch, start := a.service, a.node, a.epoch, a.request.now // ours alone from here on
+	if a.trial.b != nil {
+		a.trial.b.done(a.trial, c)
+		a.trial = Trial{}
+	}
 	a.service, a.node, a.request.exclude = nil, nil, nil
 	attempts.Put(a)
 	if s.epoch.Load()-epoch < 2 { // else its lease is over, and nobody counts it
@@ -46,7 +51,7 @@ func (p Pick) close() (s *service, n *Node, at time.Duration, ok bool) {
 // Done says how the attempt went. Only the first call counts, from whichever
 // goroutine.
 func (p Pick) Done(o Outcome) {
-	s, n, start, ok := p.close()
+	s, n, start, ok := p.close(o.Class)
 	if !ok {
 		return
 	}

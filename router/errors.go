@@ -12,6 +12,8 @@ var (
 	ErrNoInstances = fault.Finer(fault.Unavailable, "no instances")
 	// ErrExhausted: Next has given every instance that it may.
 	ErrExhausted = fault.Finer(fault.Unavailable, "every instance was tried")
+	// ErrOpen: a circuit breaker keeps the call back.
+	ErrOpen = fault.Finer(fault.Unavailable, "circuit breaker is open")
 	// ErrLimited: a limiter refuses the call.
 	ErrLimited     = fault.Exhausted
 	ErrInvalid     = fault.Invalid

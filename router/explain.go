@@ -19,6 +19,9 @@ func (n *Node) stats(r *Request, in bool) NodeStats {
 		st.Picks += st.Outcomes[c]
 	}
 	st.Picks += uint64(st.InFlight)
+	if b := n.breaker(r.breaker); b != nil {
+		st.Breaker = b.stateAt(r.now)
+	}
 	if n.out(r.now) {
 		n.health.mu.Lock()
 		st.Ejected, st.Reason = true, n.health.reason
@@ -63,6 +66,10 @@ func (f *front) Explain(name string, opts ...SelectOption) Explanation {
 		e.Fallback = "labels ignored"
 	}
 	r.Panic = e.Panic
+	if f.o.breakers != nil {
+		r.breaker = s.method(r.method)
+		r.guarded = !r.Panic || f.o.breakers.FailFast
+	}
 	for _, n := range m.all {
 		place := slices.Index(sub.nodes, n)
 		c := Candidate{NodeStats: n.stats(&r, place >= 0 && place < int(sub.aperture.Load())), Matches: place >= 0}
@@ -74,10 +81,12 @@ func (f *front) Explain(name string, opts ...SelectOption) Explanation {
 			c.Why = "labels"
 		case c.Ejected && !e.Panic:
 			c.Why = fmt.Sprintf("ejected: %s", c.Reason)
+		case r.guarded && !n.ready(&r):
+			c.Why = fmt.Sprintf("breaker is %v", c.Breaker)
 		case !r.Usable(n):
 			c.Why = "excluded"
 		}
-		if !c.Ejected && c.Matches {
+		if !c.Ejected && c.Breaker != Open && c.Matches {
 			e.Healthy++
 		}
 		e.Nodes = append(e.Nodes, c)

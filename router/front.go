@@ -186,13 +186,28 @@ func (s *service) pick(a *attempt, labels map[string]string) (Pick, error) {
 	}
 	r.slowStart, r.force, r.mean = time.Duration(s.slowStart.Load()), time.Duration(s.force.Load()), s.mean.value()
 	r.Aperture, r.Panic = int(sub.aperture.Load()), sub.panic.Load()
+	if s.o.breakers != nil {
+		r.breaker = s.method(r.method)
+		r.guarded = !r.Panic || s.o.breakers.FailFast
+	}
 	i := sub.chooser.Choose(r, sub.nodes)
 	if i < 0 && len(r.exclude) > 0 { // all were tried: again, rather than not at all
 		r.exclude = nil
 		i = sub.chooser.Choose(r, sub.nodes)
 	}
+	if s.o.breakers != nil {
+		i, a.trial = s.enter(r, sub, i)
+		if i < 0 && s.o.breakers.FailFast {
+			r.Panic = true // ejections hold nobody back any more, breakers do
+			if i, a.trial = s.enter(r, sub, -1); i < 0 {
+				err := s.open(r, sub)
+				attempts.Put(a)
+				return Pick{}, err
+			}
+		}
+	}
 	if i < 0 {
-		r.Panic = true
+		r.Panic, r.guarded = true, false
 		i = another(r, sub.nodes)
 	}
 	p := a.open(s, sub.nodes[i])
@@ -236,7 +251,7 @@ func (f *front) Select(ctx context.Context, name string, opts ...SelectOption) (
 			return Pick{}, err
 		}
 		if slices.Contains(given, p.Instance.ID) {
-			p.close()
+			p.close(Cancelled)
 			return Pick{}, fault.Wrap("router", "next", name, ErrExhausted)
 		}
 		given = append(given, p.Instance.ID)
@@ -252,9 +267,15 @@ func (f *front) Record(sample Sample) {
 	s.mu.Lock()
 	n := s.nodes[sample.Instance]
 	s.mu.Unlock()
-	if n != nil {
-		s.done(n, sample.Outcome)
+	if n == nil {
+		return
 	}
+	if s.o.breakers != nil {
+		if b := n.breaker(s.method(sample.Method)); b != nil {
+			b.record(sample.Outcome.Class)
+		}
+	}
+	s.done(n, sample.Outcome)
 }
 
 func (f *front) Close(ctx context.Context) error { return f.life.Close(nil) }

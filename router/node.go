@@ -29,7 +29,8 @@ type Node struct {
 
 	away atomic.Bool // it is in another zone than this client
 
-	health health
+	health   health
+	breakers []atomic.Pointer[Breaker] // of each method, see service.method; none if there are to be none
 }
 
 // average is an exponentially weighted moving average. Concurrent updates may
@@ -62,9 +63,10 @@ const awayFactor = 2
 // prior is how many calls the usual latency counts for, against a node's own.
 const prior = 5
 
-func newNode(in *discovery.Instance, seed uint64, now time.Duration) *Node {
+func newNode(o *options, in *discovery.Instance, now time.Duration) *Node {
 	n := &Node{id: in.ID, key: hash(0, in.ID)}
-	n.order = mix(n.key ^ seed)
+	n.order = mix(n.key ^ o.client)
+	n.guard(o)
 	n.instance.Store(in)
 	n.since.Store(int64(now))
 	n.success.set(1)

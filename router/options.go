@@ -24,6 +24,7 @@ type options struct {
 	start      time.Duration // slow start
 	panic      float64
 	eject      Ejection
+	breakers   *Breakers // nil: none
 	fallback   Fallback
 	rules      []Rule
 	ruleSource RuleSource
@@ -127,6 +128,34 @@ func WithEjection(e Ejection) Option {
 		}
 		o.eject = e
 		return nil
+	}
+}
+
+// Breakers are the circuit breakers of a Router's instances.
+type Breakers struct {
+	BreakerPolicy
+
+	// PerMethod gives each method of an instance a breaker of its own: one
+	// that fails does not take the others with it. Calls name theirs with
+	// Method. From the 64th method of a service on, they share one.
+	PerMethod bool
+
+	// FailFast makes a call fail with an *OpenError while the breakers of all
+	// instances that it could go to are open. Else it goes to one of them:
+	// Pick.Panic says so. With FailFast breakers hold also below the threshold
+	// of WithPanic, which then is about ejections alone.
+	FailFast bool
+}
+
+// WithBreakers gives each instance a circuit breaker. Pick passes over those
+// that are open. The default is none: ejection takes out what fails, but no
+// more than its Cap, and lets all calls back in at once; a breaker has no cap,
+// and lets them in one by one.
+func WithBreakers(b Breakers) Option {
+	return func(o *options) (err error) {
+		b.BreakerPolicy, err = b.checked()
+		o.breakers = &b
+		return err
 	}
 }
 

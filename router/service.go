@@ -18,8 +18,9 @@ type service struct {
 	ready   chan struct{} // closed when members is first set
 	once    sync.Once
 	members atomic.Pointer[members]
-	failed  atomic.Pointer[error]  // why there are no members yet
-	rules   *atomic.Pointer[rules] // of the router
+	failed  atomic.Pointer[error]          // why there are no members yet
+	rules   *atomic.Pointer[rules]         // of the router
+	methods atomic.Pointer[map[string]int] // with breakers of their own
 
 	epoch       atomic.Uint64 // of the lease, see Node.inFlight
 	force       atomic.Int64  // how long a node may be idle before it is asked again

@@ -16,6 +16,7 @@ type NodeStats struct {
 	Ejected  bool            `json:"ejected,omitempty"` // out of rotation
 	Until    time.Time       `json:"until,omitzero"`    // when an ejected one is tried again
 	Reason   string          `json:"reason,omitempty"`  // why it is ejected
+	Breaker  State           `json:"breaker"`           // for the method, if they have breakers of their own
 }
 
 // Explanation tells how a choice is made.

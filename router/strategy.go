@@ -34,6 +34,8 @@ type Request struct {
 	random                uint64
 	exclude               []string
 	method                string
+	breaker               int  // which of a node's breakers is asked
+	guarded               bool // whether they are
 }
 
 // Random returns a number in [0, n).
@@ -46,6 +48,9 @@ func (r *Request) Random(n int) int {
 // Usable reports whether a node is in rotation and was not excluded.
 func (r *Request) Usable(n *Node) bool {
 	if !r.Panic && n.out(r.now) {
+		return false
+	}
+	if r.guarded && !n.ready(r) {
 		return false
 	}
 	for _, id := range r.exclude {

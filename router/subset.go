@@ -119,7 +119,7 @@ func (m *members) compile(o *options, match func(*Node) bool) *subset {
 func (s *subset) refresh(o *options, now time.Duration, concurrency float64) {
 	in := 0
 	for _, n := range s.nodes {
-		if !n.out(now) {
+		if !n.out(now) && (len(n.breakers) != 1 || n.breakers[0].Load().ready(now)) {
 			in++
 		}
 	}
@@ -140,7 +140,7 @@ func (sv *service) compileMembers(snap discovery.Snapshot) *members {
 		present[in.ID] = true
 		n := sv.nodes[in.ID]
 		if n == nil {
-			n = newNode(in, sv.o.client, now)
+			n = newNode(sv.o, in, now)
 			sv.nodes[in.ID] = n
 		}
 		n.gone = 0
