@@ -9,7 +9,13 @@ import (
 )
 
 // Adapter is what the adapter of a protocol needs of a Wrapper beside Begin and
-// End. wrapper/grpc is made of it.
+// End. wrapper/grpc and wrapper/event are made of it.
+//
+// A Call whose Message is set is no question that somebody waits for. Its
+// client side has no attempts: Begin writes the span's context into its Header.
+// Its server side is not asked for a token, since a stream may keep for years
+// what is published, and waits where another call would be refused as one too
+// many.
 type Adapter struct{ w *Wrapper }
 
 // Adapter returns w's side for adapters.
@@ -55,6 +61,37 @@ func (a Adapter) Token(ctx context.Context, service string) (string, error) {
 		return "", err
 	}
 	return string(t.AccessToken), nil
+}
+
+// Bound gives a call's context the bound of WithServerTimeout, or of
+// WithClientTimeout if it has no deadline. An adapter leaves it out for what
+// streams.
+func (a Adapter) Bound(ctx context.Context, side Side) (context.Context, context.CancelFunc) {
+	d := a.w.o.serverTimeout
+	if side == Client {
+		d = a.w.o.clientTimeout
+		if _, has := ctx.Deadline(); has {
+			d = 0
+		}
+	}
+	if d <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// BoundAttempt gives an attempt's context the bound of WithAttemptTimeout.
+func (a Adapter) BoundAttempt(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d := a.w.o.attempt; d > 0 {
+		return context.WithTimeout(ctx, d)
+	}
+	return ctx, func() {}
+}
+
+// OnStop makes Close call stop before it waits for calls in progress: for what
+// brings calls by itself, such as a subscription. remove takes that back.
+func (a Adapter) OnStop(stop func(ctx context.Context) error) (remove func()) {
+	return a.w.sources.add(stop)
 }
 
 // Called notes a call to a service, which pays for retries.

@@ -24,15 +24,16 @@ const (
 type Call struct {
 	Side      Side
 	Protocol  string // "http", "grpc", "event"
+	Message   bool   // it is a message of a stream that is published (Client) or handled (Server): see Adapter
 	Service   string // who is called
 	Method    string // a route pattern or the name of a procedure: from a bounded set. On an HTTP server it is known once the mux has matched
-	Action    string // what is done, for policies: "GET", or Method
+	Action    string // what is done, for policies: "GET", or Method; "publish" or "consume" of a message
 	Resource  string // what it is done to, for policies: the cleaned path; none with gRPC
 	RequestID string
 	Header    trace.Carrier // of the request: incoming, or to be sent
 	Start     time.Time     // the one reading of the clock that all observers share
 
-	Attempts int                 // how many times it was sent
+	Attempts int                 // how many times it was sent; of a message, how many times it was delivered
 	Instance *discovery.Instance // where the newest attempt went; nil without a router
 	Variant  string              // the branch of the routing rule
 

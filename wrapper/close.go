@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/monitor"
 )
 
-// Close ends the service in order: it deregisters, says that the process
-// drains, waits until no call is in progress, runs what WithOnClose gave, and
-// flushes and closes the parts that the Wrapper was given. ctx bounds all of
+// Close ends the service in order: it says that the process drains,
+// deregisters, closes the subscriptions of wrapper/event, waits until no call
+// is in progress, runs what WithOnClose gave, and flushes and closes the parts
+// that the Wrapper was given. ctx bounds all of
 // it; what is left when it ends is still done, as far as that needs no waiting.
 // Close is idempotent.
 func (w *Wrapper) Close(ctx context.Context) error {
@@ -28,6 +32,9 @@ func (w *Wrapper) Close(ctx context.Context) error {
 		}
 		for _, r := range w.o.registrations {
 			note(r.Deregister(ctx))
+		}
+		for _, stop := range w.sources.take() {
+			note(stop(ctx))
 		}
 		note(backoff.Sleep(ctx, w.o.drain))
 		note(w.drain(ctx))
@@ -55,6 +62,41 @@ func (w *Wrapper) Close(ctx context.Context) error {
 		}
 		return fault.Wrap("wrapper", "close", "", errors.Join(errs...))
 	})
+}
+
+// sources are what brings calls by itself.
+type sources struct {
+	mu   sync.Mutex
+	next int
+	all  map[int]func(context.Context) error
+}
+
+func (s *sources) add(stop func(context.Context) error) (remove func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = map[int]func(context.Context) error{}
+	}
+	id := s.next
+	s.next++
+	s.all[id] = stop
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.all, id)
+	}
+}
+
+// take empties s, and returns what was in it in the order of adding.
+func (s *sources) take() []func(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []func(context.Context) error
+	for _, id := range slices.Sorted(maps.Keys(s.all)) {
+		out = append(out, s.all[id])
+	}
+	s.all = nil
+	return out
 }
 
 // drain waits until no call is in progress.

@@ -41,6 +41,7 @@
 //
 // # Closing
 //
-// Close goes in order: deregister, say that the process drains, wait for calls
-// in progress, run what WithOnClose gave, flush and close the parts.
+// Close goes in order: say that the process drains, deregister, close the
+// subscriptions of wrapper/event, wait for calls in progress, run what
+// WithOnClose gave, flush and close the parts.
 package wrapper

@@ -34,7 +34,12 @@ func (o *logObserver) End(ctx context.Context, c *Call) {
 		return
 	}
 	message := "served"
-	if c.Side == Client {
+	switch {
+	case c.Message && c.Side == Client:
+		message = "published"
+	case c.Message:
+		message = "consumed"
+	case c.Side == Client:
 		message = "called"
 	}
 	attrs := make([]slog.Attr, 0, 12)
@@ -42,6 +47,9 @@ func (o *logObserver) End(ctx context.Context, c *Call) {
 		slog.Duration("took", c.Duration), slog.String("request_id", c.RequestID))
 	if c.Status != 0 {
 		attrs = append(attrs, slog.Int("status", c.Status))
+	}
+	if c.Side == Server && c.Attempts > 1 {
+		attrs = append(attrs, slog.Int("attempts", c.Attempts))
 	}
 	if c.Side == Client {
 		attrs = append(attrs, slog.String("service", c.Service), slog.Int("attempts", c.Attempts))

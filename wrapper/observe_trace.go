@@ -11,6 +11,8 @@ var (
 	serverSpan  = []trace.SpanOption{trace.WithKind(trace.Server)}
 	clientSpan  = []trace.SpanOption{trace.WithKind(trace.Internal)}
 	attemptSpan = []trace.SpanOption{trace.WithKind(trace.Client)}
+	publishSpan = []trace.SpanOption{trace.WithKind(trace.Producer)}
+	consumeSpan = []trace.SpanOption{trace.WithKind(trace.Consumer)}
 )
 
 // traceObserver makes a span of each call, and one below it of each attempt.
@@ -18,11 +20,20 @@ type traceObserver struct{ t trace.Tracer }
 
 func (o traceObserver) Begin(ctx context.Context, c *Call) context.Context {
 	if c.Side == Server {
-		ctx = o.t.Extract(ctx, c.Header)
-		ctx, c.span = o.t.Start(ctx, c.spanName(), serverSpan...)
+		kind := serverSpan
+		if c.Message {
+			kind = consumeSpan
+		}
+		ctx, c.span = o.t.Start(o.t.Extract(ctx, c.Header), c.spanName(), kind...)
 		return ctx
 	}
-	ctx, c.span = o.t.Start(ctx, c.spanName(), clientSpan...)
+	if !c.Message {
+		ctx, c.span = o.t.Start(ctx, c.spanName(), clientSpan...)
+		return ctx
+	}
+	// A message has no attempts with spans of their own: it carries this one.
+	ctx, c.span = o.t.Start(ctx, c.spanName(), publishSpan...)
+	o.t.Inject(ctx, c.Header)
 	return ctx
 }
 
@@ -33,7 +44,7 @@ func (o traceObserver) End(_ context.Context, c *Call) {
 	if c.span.Recording() {
 		c.span.Tag("request.id", c.RequestID)
 		tagOutcome(c.span, c.Class, c.Status)
-		if c.Side == Client && c.Attempts > 1 {
+		if c.Attempts > 1 {
 			c.span.TagInt("attempts", int64(c.Attempts))
 		}
 	}

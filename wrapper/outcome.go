@@ -98,9 +98,12 @@ type classError router.Class
 
 func (c classError) Error() string { return router.Class(c).String() }
 
-// spanName is the method, below the service for a client.
+// spanName is the method, or what is done with a message.
 func (c *Call) spanName() string {
-	if c.Method == "" {
+	switch {
+	case c.Message:
+		return c.Action + " " + c.Method
+	case c.Method == "":
 		return c.Action
 	}
 	return c.Method

@@ -2,11 +2,15 @@ package wrapper
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
 )
 
@@ -18,6 +22,7 @@ type Wrapper struct {
 	attempts  []AttemptObserver
 	gates     []Gate
 	life      *life.Life
+	sources   sources
 	inFlight  atomic.Int64
 	idle      chan struct{} // a token whenever inFlight may have come to 0
 	budgets   sync.Map      // service → *budget
@@ -86,6 +91,9 @@ func (w *Wrapper) Begin(ctx context.Context, c *Call) (context.Context, error) {
 func (w *Wrapper) pass(ctx context.Context, c *Call) (context.Context, error) {
 	for i, g := range w.gates {
 		next, err := g.Enter(ctx, c)
+		if err != nil && c.Message {
+			next, err = w.patience(ctx, c, g, err)
+		}
 		if err != nil {
 			for _, entered := range w.gates[:i] {
 				entered.Leave(ctx, c)
@@ -96,6 +104,27 @@ func (w *Wrapper) pass(ctx context.Context, c *Call) (context.Context, error) {
 		ctx = next
 	}
 	return ctx, nil
+}
+
+// patience asks a gate again about a message that it refused as one too many:
+// nobody would send it again in time, and it must not become a dead letter for
+// that. It waits as long as the gate says, until ctx or the Wrapper ends.
+func (w *Wrapper) patience(ctx context.Context, c *Call, g Gate, err error) (context.Context, error) {
+	open, release := w.life.Join(ctx)
+	defer release()
+	next := ctx
+	for n := 0; err != nil && fault.KindOf(err) == fault.Exhausted; n++ {
+		wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}.Wait(n)
+		var later interface{ RetryAfter() time.Duration }
+		if errors.As(err, &later) {
+			wait = max(wait, later.RetryAfter())
+		}
+		if backoff.Sleep(open, wait) != nil {
+			return ctx, err
+		}
+		next, err = g.Enter(ctx, c)
+	}
+	return next, err
 }
 
 // End ends what Begin began.

@@ -74,6 +74,8 @@ func UnaryClient(w *wrapper.Wrapper, opts ...Option) grpc.UnaryClientInterceptor
 // unary makes a unary call: send is called for each attempt.
 func unary(ctx context.Context, w *wrapper.Wrapper, service, method string, o options, callOpts []grpc.CallOption,
 	send func(context.Context, *wrapper.Attempt, []grpc.CallOption) error) error {
+	ctx, cancel := w.Adapter().Bound(ctx, wrapper.Client)
+	defer cancel()
 	s, err := newSent(ctx, w, service, method)
 	if err != nil {
 		return s.finish(err)
@@ -82,7 +84,9 @@ func unary(ctx context.Context, w *wrapper.Wrapper, service, method string, o op
 		var trailer metadata.MD
 		var to peer.Peer
 		ctx, t := s.attempt(n)
-		err := send(ctx, t, append(callOpts[:len(callOpts):len(callOpts)], grpc.Trailer(&trailer), grpc.Peer(&to)))
+		bounded, cancel := s.a.BoundAttempt(ctx)
+		err := send(bounded, t, append(callOpts[:len(callOpts):len(callOpts)], grpc.Trailer(&trailer), grpc.Peer(&to)))
+		cancel()
 		s.ended(ctx, t, err, to.Addr != nil)
 		wait, again := s.a.Again(s.ctx, &s.call, t.Class, n, o.idempotent(method), pushback(trailer))
 		if !again {

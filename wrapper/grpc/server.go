@@ -25,6 +25,8 @@ func ServerOptions(w *wrapper.Wrapper) []grpc.ServerOption {
 // UnaryServer puts w around the unary calls of a server.
 func UnaryServer(w *wrapper.Wrapper) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
+		ctx, cancel := w.Adapter().Bound(ctx, wrapper.Server)
+		defer cancel()
 		s, ctx, err := begin(ctx, w, info.FullMethod)
 		defer func() { err = s.finish(recover(), err) }()
 		if err != nil {

@@ -1,0 +1,69 @@
+package event
+
+import (
+	"cmp"
+	"context"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/trace"
+	"github.com/micro/go-platform/wrapper"
+)
+
+// Handler puts w around one handler, for a stream that isn't wrapped. The
+// subscription is then its user's to close, before the Wrapper.
+func Handler(w *wrapper.Wrapper, next event.Handler) event.Handler {
+	return handler(w, next, &names{})
+}
+
+func handler(w *wrapper.Wrapper, next event.Handler, types *names) event.Handler {
+	a := w.Adapter()
+	return func(ctx context.Context, r *event.Record) (err error) {
+		md := trace.Map(r.Metadata)
+		c := &wrapper.Call{
+			Side: wrapper.Server, Protocol: "event", Message: true, Service: a.Name(), Method: types.of(r.Type), Action: "consume",
+			Resource: r.Subject, RequestID: a.RequestID(cmp.Or(md.Get(wrapper.HeaderRequestID), r.RootID)), Header: md, Start: time.Now(),
+		}
+		if d, ok := event.DeliveryFromContext(ctx); ok {
+			c.Attempts = d.Attempt
+		}
+		if labels := labelsOf(md); labels != nil {
+			ctx = wrapper.ContextWithLabels(ctx, labels)
+		}
+		ctx, cancel := a.Bound(a.Context(ctx, c), wrapper.Server)
+		defer cancel()
+		ctx, err = w.Begin(ctx, c)
+		defer func() {
+			panicked := recover()
+			if panicked != nil {
+				c.Panic, c.Stack = panicked, debug.Stack()
+			}
+			c.Class, c.Err, c.Duration = handledClass(err, panicked), err, time.Since(c.Start)
+			w.End(ctx, c)
+			if panicked != nil {
+				panic(panicked) // the stream counts it, and makes it an error
+			}
+		}()
+		if err != nil {
+			return err
+		}
+		return next(ctx, r)
+	}
+}
+
+// labelsOf reads the labels that the publisher wants to be carried on.
+func labelsOf(md trace.Map) map[string]string {
+	var out map[string]string
+	prefix := strings.ToLower(wrapper.LabelPrefix)
+	for k, v := range md {
+		if k = strings.ToLower(k); len(k) > len(prefix) && strings.HasPrefix(k, prefix) && len(out) < 16 {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[k[len(prefix):]] = v
+		}
+	}
+	return out
+}

@@ -1,0 +1,101 @@
+package event
+
+import (
+	"context"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/trace"
+	"github.com/micro/go-platform/wrapper"
+)
+
+// Stream returns s with w around the handlers of its subscriptions and around
+// what is published to it. It is safe for concurrent use.
+func Stream(w *wrapper.Wrapper, s event.Stream) event.Stream {
+	return &stream{Stream: s, w: w, types: &names{}}
+}
+
+type stream struct {
+	event.Stream
+	w     *wrapper.Wrapper
+	types *names
+}
+
+// Subscribe subscribes with w around h.
+func (s *stream) Subscribe(ctx context.Context, h event.Handler, opts ...event.SubscribeOption) (event.Subscription, error) {
+	if h != nil {
+		h = handler(s.w, h, s.types)
+	}
+	sub, err := s.Stream.Subscribe(ctx, h, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &subscription{sub, s.w.Adapter().OnStop(sub.Close)}, nil
+}
+
+// subscription is one that the Wrapper closes unless its user has.
+type subscription struct {
+	event.Subscription
+	forget func()
+}
+
+func (s *subscription) Close(ctx context.Context) error {
+	err := s.Subscription.Close(ctx)
+	if err == nil {
+		s.forget()
+	}
+	return err
+}
+
+// Publish publishes copies of the records that carry what belongs to the call.
+func (s *stream) Publish(ctx context.Context, records ...*event.Record) error {
+	if len(records) == 0 || records[0] == nil {
+		return s.Stream.Publish(ctx, records...) // which knows what to say
+	}
+	a, header := s.w.Adapter(), trace.Map{}
+	id := trace.Map(records[0].Metadata).Get(wrapper.HeaderRequestID)
+	if parent, ok := wrapper.FromContext(ctx); ok && id == "" {
+		id = parent.RequestID
+	}
+	c := &wrapper.Call{
+		Side: wrapper.Client, Protocol: "event", Message: true, Service: "event", Method: s.types.ofAll(records), Action: "publish",
+		Resource: records[0].Subject, RequestID: a.RequestID(id), Header: header, Start: time.Now(), Attempts: 1,
+	}
+	header.Set(wrapper.HeaderRequestID, c.RequestID)
+	for k, v := range wrapper.LabelsFromContext(ctx) {
+		header.Set(wrapper.LabelPrefix+k, v)
+	}
+	ctx, cancel := a.Bound(ctx, wrapper.Client)
+	defer cancel()
+	ctx, _ = s.w.Begin(ctx, c)
+	err := s.Stream.Publish(ctx, carrying(records, header)...)
+	c.Class, c.Err, c.Duration = publishClass(err), err, time.Since(c.Start)
+	s.w.End(ctx, c)
+	return err
+}
+
+// carrying returns copies of the records with the header in their metadata.
+// What a record says of its own request stays.
+func carrying(records []*event.Record, header trace.Map) []*event.Record {
+	out := make([]*event.Record, len(records))
+	for i, r := range records {
+		if r == nil {
+			continue // refused by Publish
+		}
+		c := *r
+		md := make(trace.Map, len(r.Metadata)+len(header))
+		for k, v := range r.Metadata {
+			md[k] = v
+		}
+		own := md.Get(wrapper.HeaderRequestID)
+		for k, v := range header {
+			md.Set(k, v)
+		}
+		if own != "" {
+			md.Set(wrapper.HeaderRequestID, own)
+		}
+		c.Metadata = md
+		out[i] = &c
+	}
+	return out
+}
