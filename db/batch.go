@@ -24,17 +24,23 @@ func UpdateOp(r *Record, opts ...WriteOption) Op { return Op{kind: "update", r: 
 // DeleteOp is Table.Delete in a Batch.
 func DeleteOp(id string, opts ...WriteOption) Op { return Op{kind: "delete", id: id, opts: opts} }
 
-// BatchError says which write of a Batch failed. On a backend with
-// transactions nothing was written, else the writes before it were.
+// BatchError says which writes of a Batch failed.
 type BatchError struct {
-	Index int // of the Op
-	Err   error
+	Index int   // of the first Op that failed
+	Err   error // of that Op
+
+	// Errs has for each Op the error that kept it from being done, nil for one
+	// that was done, and ErrUnavailable for one that was not tried. A nil Errs:
+	// no Op was done, as always on a backend with transactions.
+	Errs []error
 }
 
 func (e *BatchError) Error() string { return fmt.Sprintf("write %d: %v", e.Index, e.Err) }
 
 // Unwrap returns Err.
 func (e *BatchError) Unwrap() error { return e.Err }
+
+var errNotTried = fault.Markf(fault.Unavailable, "not tried: a write before it failed")
 
 // maxBatch is how many writes a Batch may have.
 const maxBatch = 10_000
@@ -65,13 +71,70 @@ func (t *table) Batch(ctx context.Context, ops ...Op) error {
 		}
 		for i, c := range copies {
 			if c != nil {
-				r := ops[i].r
-				r.ID, r.Version, r.Created, r.Updated = c.ID, c.Version, c.Created, c.Updated
+				ops[i].r.stored(c)
 			}
 		}
 		return nil
 	}
-	return t.wrapBatch(t.each(ctx, ops))
+	if b, ok := t.ops.(Batcher); ok {
+		return t.wrapBatch(t.together(ctx, b, ops))
+	}
+	err := t.each(ctx, ops)
+	if e, ok := err.(*BatchError); ok && t.tx == nil && e.Index > 0 {
+		e.Errs = make([]error, len(ops))
+		e.Errs[e.Index] = e.Err
+		for i := range ops[e.Index+1:] {
+			e.Errs[e.Index+1+i] = errNotTried
+		}
+	}
+	return t.wrapBatch(err)
+}
+
+// together gives a Batcher all writes at once, if none of them is bad.
+func (t *table) together(ctx context.Context, b Batcher, ops []Op) error {
+	ctx, leave, err := t.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ws := make([]Write, len(ops))
+	for i, op := range ops {
+		w, id := &ws[i], op.id
+		switch op.kind {
+		case "create", "update":
+			id = idOf(op.r)
+			if w.Record, w.Condition, err = t.prepare(op.kind, op.r, op.opts); err == nil {
+				w.ID = w.Record.ID
+			}
+		case "delete":
+			w.ID = op.id
+			w.Condition.Must = Exist
+			w.Condition.Version, err = prepareDelete(op.id, op.opts)
+		default:
+			op.kind, err = "batch", invalidf("empty Op")
+		}
+		if err != nil {
+			return &BatchError{Index: i, Err: t.wrap(op.kind, id, err)}
+		}
+	}
+	errs := b.Write(ctx, t.spec.Name, ws)
+	var failed *BatchError
+	for i, err := range errs {
+		if err == nil {
+			if r := ops[i].r; r != nil {
+				r.stored(ws[i].Record)
+			}
+			continue
+		}
+		errs[i] = t.wrap(ops[i].kind, ws[i].ID, err)
+		if failed == nil {
+			failed = &BatchError{Index: i, Err: errs[i], Errs: errs}
+		}
+	}
+	if failed == nil {
+		return nil
+	}
+	return failed
 }
 
 func (t *table) wrapBatch(err error) error {

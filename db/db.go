@@ -63,7 +63,8 @@ type Table interface {
 	Count(ctx context.Context, opts ...SearchOption) (int64, error)
 
 	// Batch does several writes: as one transaction where the backend has
-	// them, else one after another, where an error carries a *BatchError.
+	// them, else each on its own; those of the same id in their order. An error
+	// carries a *BatchError, which says what was done.
 	Batch(ctx context.Context, ops ...Op) error
 }
 

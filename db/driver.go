@@ -74,6 +74,22 @@ type Operations interface {
 	Count(ctx context.Context, table string, f Filter) (int64, error)
 }
 
+// Batcher is a driver without transactions that does many writes with few
+// requests.
+type Batcher interface {
+	// Write does each write as Put or Delete would and returns their errors, one
+	// for each write. A write that fails keeps no other from being done. Those
+	// of the same id are done in their order, others in any.
+	Write(ctx context.Context, table string, writes []Write) []error
+}
+
+// Write is one of a Batcher's writes.
+type Write struct {
+	ID        string
+	Record    *Record   // to Put; nil: to Delete
+	Condition Condition // of a Delete: Exist, and the version that it wants
+}
+
 // Transactor is a driver with transactions. They isolate at least so that a
 // record which a transaction read and wrote was not changed by another in
 // between: Commit or the write fails with ErrSerialization instead.

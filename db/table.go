@@ -41,30 +41,38 @@ func (t *table) enter(ctx context.Context) (context.Context, func(), error) {
 }
 
 func (t *table) Create(ctx context.Context, r *Record) error {
-	if r == nil {
-		return t.wrap("create", "", invalidf("nil record"))
-	}
-	c := r.Clone()
-	if c.ID == "" {
-		c.ID = NewID()
-	}
-	return t.put(ctx, "create", r, c, Condition{Must: NotExist})
+	return t.put(ctx, "create", r, nil)
 }
 
 func (t *table) Update(ctx context.Context, r *Record, opts ...WriteOption) error {
+	return t.put(ctx, "update", r, opts)
+}
+
+// noVersion is a version that no record reaches. It fits the signed integers
+// of databases.
+const noVersion = 1<<63 - 1
+
+// prepare checks a Create or an Update of r, and returns the copy to write and
+// its condition.
+func (t *table) prepare(op string, r *Record, opts []WriteOption) (*Record, Condition, error) {
 	if r == nil {
-		return t.wrap("update", "", invalidf("nil record"))
+		return nil, Condition{}, invalidf("nil record")
 	}
 	o, err := newWriteOptions(opts)
 	if err == nil && o.version != 0 {
 		err = invalidf("IfVersion with Update: the record has the version")
 	}
 	if err != nil {
-		return t.wrap("update", r.ID, err)
+		return nil, Condition{}, err
 	}
 	c := r.Clone()
 	cond := Condition{Must: Exist, Version: r.Version}
 	switch {
+	case op == "create":
+		cond = Condition{Must: NotExist}
+		if c.ID == "" {
+			c.ID = NewID()
+		}
 	case o.force:
 		cond.Version = 0
 	case o.upsert:
@@ -72,33 +80,45 @@ func (t *table) Update(ctx context.Context, r *Record, opts ...WriteOption) erro
 	case r.Version == 0:
 		cond.Version = noVersion // which no record has: NotFound or Conflict
 	}
-	return t.put(ctx, "update", r, c, cond)
+	if err := c.normalize(t.f.o.maxBytes); err != nil {
+		return nil, Condition{}, err
+	}
+	c.Updated = timestamp(time.Now())
+	c.Created, c.Version = c.Updated, 1
+	if cond.Version != 0 {
+		c.Version = cond.Version + 1
+	}
+	return c, cond, nil
 }
 
-// noVersion is a version that no record reaches. It fits the signed integers
-// of databases.
-const noVersion = 1<<63 - 1
+// stored tells the caller's record what was stored.
+func (r *Record) stored(c *Record) {
+	r.ID, r.Version, r.Created, r.Updated = c.ID, c.Version, c.Created, c.Updated
+}
 
-// put writes c, a copy of r, and tells r what was stored.
-func (t *table) put(ctx context.Context, op string, r, c *Record, cond Condition) error {
-	if err := c.normalize(t.f.o.maxBytes); err != nil {
-		return t.wrap(op, r.ID, err)
+// put writes a copy of r.
+func (t *table) put(ctx context.Context, op string, r *Record, opts []WriteOption) error {
+	c, cond, err := t.prepare(op, r, opts)
+	if err != nil {
+		return t.wrap(op, idOf(r), err)
 	}
 	ctx, leave, err := t.enter(ctx)
 	if err != nil {
 		return t.wrap(op, c.ID, err)
 	}
 	defer leave()
-	c.Updated = timestamp(time.Now())
-	c.Created, c.Version = c.Updated, 1
-	if cond.Version != 0 {
-		c.Version = cond.Version + 1
-	}
 	if err := t.ops.Put(ctx, t.spec.Name, c, cond); err != nil {
 		return t.wrap(op, c.ID, err)
 	}
-	r.ID, r.Version, r.Created, r.Updated = c.ID, c.Version, c.Created, c.Updated
+	r.stored(c)
 	return nil
+}
+
+func idOf(r *Record) string {
+	if r == nil {
+		return ""
+	}
+	return r.ID
 }
 
 func (t *table) Read(ctx context.Context, id string) (*Record, error) {
@@ -118,13 +138,7 @@ func (t *table) Read(ctx context.Context, id string) (*Record, error) {
 }
 
 func (t *table) Delete(ctx context.Context, id string, opts ...WriteOption) error {
-	o, err := newWriteOptions(opts)
-	if err == nil && (o.force || o.upsert) {
-		err = invalidf("Force and Upsert are for Update")
-	}
-	if err == nil {
-		err = checkID(id)
-	}
+	version, err := prepareDelete(id, opts)
 	if err != nil {
 		return t.wrap("delete", id, err)
 	}
@@ -133,7 +147,20 @@ func (t *table) Delete(ctx context.Context, id string, opts ...WriteOption) erro
 		return t.wrap("delete", id, err)
 	}
 	defer leave()
-	return t.wrap("delete", id, t.ops.Delete(ctx, t.spec.Name, id, o.version))
+	return t.wrap("delete", id, t.ops.Delete(ctx, t.spec.Name, id, version))
+}
+
+// prepareDelete checks a Delete, and returns the version that the record must
+// have, 0 for any.
+func prepareDelete(id string, opts []WriteOption) (uint64, error) {
+	o, err := newWriteOptions(opts)
+	if err == nil && (o.force || o.upsert) {
+		err = invalidf("Force and Upsert are for Update")
+	}
+	if err == nil {
+		err = checkID(id)
+	}
+	return o.version, err
 }
 
 func (t *table) Search(ctx context.Context, opts ...SearchOption) (Page, error) {

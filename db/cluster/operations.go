@@ -71,6 +71,36 @@ func (d *driver) Delete(ctx context.Context, table, id string, version uint64) e
 	return d.at(ctx, false, table, func(ctx context.Context, of db.Driver) error { return of.Delete(ctx, table, id, version) })
 }
 
+// Write goes to one primary, and to the next one only if nothing was done.
+func (d *driver) Write(ctx context.Context, table string, writes []db.Write) []error {
+	errs := make([]error, len(writes))
+	err := d.at(ctx, false, table, func(ctx context.Context, of db.Driver) error {
+		if b, ok := of.(db.Batcher); ok {
+			copy(errs, b.Write(ctx, table, writes))
+		} else {
+			for i, w := range writes {
+				if w.Record != nil {
+					errs[i] = of.Put(ctx, table, w.Record, w.Condition)
+				} else {
+					errs[i] = of.Delete(ctx, table, w.ID, w.Condition.Version)
+				}
+			}
+		}
+		for _, err := range errs {
+			if !errors.Is(err, fault.Unavailable) {
+				return nil
+			}
+		}
+		return errs[0]
+	})
+	if err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
 func (d *driver) Query(ctx context.Context, table string, q db.Query) (rs []*db.Record, err error) {
 	err = d.at(ctx, d.replicas, table, func(ctx context.Context, of db.Driver) (err error) { rs, err = of.Query(ctx, table, q); return err })
 	return rs, err

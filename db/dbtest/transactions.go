@@ -38,20 +38,33 @@ func batch(t *testing.T, b *bench) {
 	if !errors.As(err, &be) || be.Index != 1 {
 		t.Errorf("error %v, want one that names write 1", err)
 	}
-	_, err = tb.Read(t.Context(), "three")
-	wantErr(t, "a write after it", err, db.ErrNotFound)
-	_, err = tb.Read(t.Context(), "one")
-	if d.Features().Transactions {
-		wantErr(t, "a write before it", err, db.ErrNotFound)
-		if one.Version != 0 {
-			t.Errorf("a batch that failed told version %d", one.Version)
+	for i, id := range []string{"one", "old", "three"} {
+		_, err := tb.Read(t.Context(), id)
+		switch {
+		case be == nil || i == 1:
+		case d.Features().Transactions:
+			wantErr(t, "write "+id+" of a batch that failed", err, db.ErrNotFound)
+			if be.Errs != nil {
+				t.Errorf("a transaction that failed tells %v", be.Errs)
+			}
+		case len(be.Errs) != 3:
+			t.Fatalf("a batch that failed tells of %d writes, want 3", len(be.Errs))
+		case (be.Errs[i] == nil) != (err == nil):
+			t.Errorf("write %s: told %v, and reading it %v", id, be.Errs[i], err)
 		}
-	} else if err != nil {
-		t.Errorf("a write before it: %v", err)
+	}
+	if d.Features().Transactions == (one.Version == 1) {
+		t.Errorf("the first write of a batch that failed has version %d", one.Version)
 	}
 	wantErr(t, "empty Op", tb.Batch(t.Context(), db.Op{}), db.ErrInvalid)
 	if err := tb.Batch(t.Context()); err != nil {
 		t.Errorf("empty batch: %v", err)
+	}
+	want := 500
+	for _, id := range []string{"old", fresh.ID, "up", "one", "three"} {
+		if _, err := tb.Read(t.Context(), id); err == nil {
+			want++
+		}
 	}
 	var many []db.Op
 	for i := range 500 {
@@ -61,8 +74,16 @@ func batch(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	b.settle(t)
-	if n := len(ids(t, tb)); n != 503 {
-		t.Errorf("%d records, want 503", n)
+	if n := len(ids(t, tb)); n != want {
+		t.Errorf("%d records, want %d", n, want)
+	}
+	// Writes of the same id follow each other.
+	r := &db.Record{ID: "turns"}
+	if err := tb.Batch(t.Context(), db.CreateOp(r), db.UpdateOp(&db.Record{ID: "turns", Version: 1, Data: []byte("2")}), db.DeleteOp("turns", db.IfVersion(2)), db.CreateOp(&db.Record{ID: "turns", Data: []byte("3")})); err != nil {
+		t.Fatal(err)
+	}
+	if got := mustRead(t, tb, "turns"); string(got.Data) != "3" {
+		t.Errorf("the last of four writes left %q", got.Data)
 	}
 }
 
