@@ -438,3 +438,49 @@ func TestOneRecordMayBePublishedByMany(t *testing.T) {
 		t.Errorf("the record has %v", r.Metadata)
 	}
 }
+
+// noted is a stream whose subscriptions say when they are closed.
+type noted struct {
+	event.Stream
+	note func(string)
+}
+
+func (n noted) Subscribe(ctx context.Context, h event.Handler, opts ...event.SubscribeOption) (event.Subscription, error) {
+	s, err := n.Stream.Subscribe(ctx, h, opts...)
+	return notedSubscription{s, n.note}, err
+}
+
+type notedSubscription struct {
+	event.Subscription
+	note func(string)
+}
+
+func (n notedSubscription) Close(ctx context.Context) error {
+	err := n.Subscription.Close(ctx)
+	n.note("subscription")
+	return err
+}
+
+func TestCloseGoesFromSourcesToTheRest(t *testing.T) {
+	var order []string
+	note := func(s string) { order = append(order, s) }
+	w, err := wrapper.New(wrapper.WithName("billing"), wrapper.WithOnClose(func(context.Context) error { note("the rest"); return nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := event.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close(context.Background())
+	s := wevent.Stream(w, noted{inner, note})
+	nothing := func(context.Context, *event.Record) error { return nil }
+	closed := subscribe(t, s, nothing)
+	subscribe(t, s, nothing)
+	if err := errors.Join(closed.Close(t.Context()), w.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"subscription", "subscription", "the rest"}; !slices.Equal(order, want) {
+		t.Errorf("closed %q, want %q", order, want)
+	}
+}
