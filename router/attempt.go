@@ -21,11 +21,18 @@ type attempt struct {
 var attempts = sync.Pool{New: func() any { return new(attempt) }}
 
 // open makes the attempt one on n.
-func (a *attempt) open(s *service, n *Node) Pick {
+func (a *attempt) open(s *service, n *Node) {
 	a.service, a.node, a.epoch = s, n, s.epoch.Load()
 	n.inFlight[a.epoch&1].Add(1)
-	n.lastPick.Store(int64(a.request.now))
-	return Pick{Instance: n.instance.Load(), Panic: a.request.Panic, a: a, gen: a.gen.Load()}
+	if last := n.lastPick.Load(); int64(a.request.now)-last > int64(forceAfter/20) { // each time would cost more than it tells
+		n.lastPick.Store(int64(a.request.now))
+	}
+}
+
+// discard gives back an attempt that was not opened.
+func (a *attempt) discard() {
+	a.request.exclude = nil
+	attempts.Put(a)
 }
 
 // close ends the attempt and returns what it was of; ok is false if somebody

@@ -37,21 +37,21 @@ func (s *service) method(name string) int {
 
 // guard gives a new node its breakers. Those of methods are made when they are
 // first needed.
-func (n *Node) guard(o *options) {
+func (n *Node) guard(s *service) {
 	switch {
-	case o.breakers == nil:
+	case s.o.breakers == nil:
 		return
-	case o.breakers.PerMethod:
+	case s.o.breakers.PerMethod:
 		n.breakers = make([]atomic.Pointer[Breaker], maxMethods)
 	default:
 		n.breakers = make([]atomic.Pointer[Breaker], 1)
 	}
-	n.breakers[0].Store(o.newBreaker())
+	n.breakers[0].Store(s.newBreaker())
 }
 
-func (o *options) newBreaker() *Breaker {
-	b := &Breaker{}
-	b.init(&o.breakers.BreakerPolicy, o.now, o.rand)
+func (s *service) newBreaker() *Breaker {
+	b := &Breaker{away: &s.tripped}
+	b.init(&s.o.breakers.BreakerPolicy, s.o.now, s.o.rand)
 	return b
 }
 
@@ -73,7 +73,7 @@ func (n *Node) ready(r *Request) bool {
 // it says no. It returns -1 if all do and breakers are to be heeded.
 func (s *service) enter(r *Request, sub *subset, i int) (int, Trial) {
 	if i >= 0 {
-		if t, ok := sub.nodes[i].admit(s.o, r); ok || !r.guarded {
+		if t, ok := sub.nodes[i].admit(s, r); ok || !r.heed {
 			return i, t
 		}
 	}
@@ -83,7 +83,7 @@ func (s *service) enter(r *Request, sub *subset, i int) (int, Trial) {
 		if j == i || !r.Usable(sub.nodes[j]) {
 			continue
 		}
-		if t, ok := sub.nodes[j].admit(s.o, r); ok {
+		if t, ok := sub.nodes[j].admit(s, r); ok {
 			return j, t
 		}
 	}
@@ -91,11 +91,11 @@ func (s *service) enter(r *Request, sub *subset, i int) (int, Trial) {
 }
 
 // admit lets a call through the node's breaker, or not.
-func (n *Node) admit(o *options, r *Request) (Trial, bool) {
+func (n *Node) admit(s *service, r *Request) (Trial, bool) {
 	p := &n.breakers[r.breaker]
 	b := p.Load()
 	if b == nil {
-		if b = o.newBreaker(); !p.CompareAndSwap(nil, b) {
+		if b = s.newBreaker(); !p.CompareAndSwap(nil, b) {
 			b = p.Load()
 		}
 	}

@@ -19,6 +19,7 @@ type Breaker struct {
 	p    *BreakerPolicy
 	now  func() time.Duration
 	rand func() uint64
+	away *atomic.Int32 // how many breakers of its service are not closed; nil if nobody counts
 
 	word      atomic.Uint32 // state in the low two bits, above them how often it changed
 	row       atomic.Int32  // failures in a row
@@ -53,6 +54,13 @@ func (b *Breaker) init(p *BreakerPolicy, now func() time.Duration, random func()
 // change goes to another state. What began before it says nothing any more.
 // The lock is held.
 func (b *Breaker) change(s State) {
+	if was := state(b.word.Load()); b.away != nil && (was == Closed) != (s == Closed) {
+		if s == Closed {
+			b.away.Add(-1)
+		} else {
+			b.away.Add(1)
+		}
+	}
 	b.word.Store((b.word.Load()>>2+1)<<2 | uint32(s))
 	b.row.Store(0)
 }
@@ -80,11 +88,18 @@ func (b *Breaker) stateAt(now time.Duration) State {
 
 // allow lets a call through, or not.
 func (b *Breaker) allow(now time.Duration) (Trial, bool) {
+	w := b.word.Load()
+	if state(w) == Closed && b.p.Hang == 0 {
+		return Trial{b: b, word: w}, true
+	}
+	return b.allowSlowly(now)
+}
+
+func (b *Breaker) allowSlowly(now time.Duration) (Trial, bool) {
 	if b.p.Hang > 0 {
 		b.hung(now)
 	}
-	w := b.word.Load()
-	if state(w) == Closed {
+	if w := b.word.Load(); state(w) == Closed {
 		return b.begin(w), true
 	}
 	b.mu.Lock()

@@ -62,7 +62,7 @@ func (f *front) Explain(name string, opts ...SelectOption) Explanation {
 		}
 	}
 	e.Known, e.Matching, e.Panic = len(m.all), len(sub.nodes), sub.panic.Load()
-	if len(labels) > 0 && sub == m.whole && rule == nil {
+	if labels != nil && sub == m.whole && rule == nil {
 		e.Fallback = "labels ignored"
 	}
 	r.Panic = e.Panic

@@ -144,7 +144,7 @@ func (f *front) forget(s *service) {
 }
 
 // fill reads the options into a request, and returns the labels.
-func (r *Request) fill(opts []SelectOption) (labels map[string]string) {
+func (r *Request) fill(opts []SelectOption) (labels *labelSet) {
 	for i := range opts {
 		switch o := &opts[i]; o.kind {
 		case byLabels:
@@ -160,19 +160,26 @@ func (r *Request) fill(opts []SelectOption) (labels map[string]string) {
 	return labels
 }
 
-func (f *front) Pick(ctx context.Context, name string, opts ...SelectOption) (Pick, error) {
+func (f *front) Pick(ctx context.Context, name string, opts ...SelectOption) (p Pick, err error) {
 	s, err := f.service(ctx, name)
 	if err != nil {
 		return Pick{}, err
 	}
 	a := attempts.Get().(*attempt)
 	a.request = Request{}
-	return s.pick(a, a.request.fill(opts))
+	p.Variant, err = s.pick(a, a.request.fill(opts))
+	if err != nil {
+		a.discard()
+		return Pick{}, err
+	}
+	// Field by field: copies of a whole Pick are among what a call costs most.
+	p.Instance, p.Panic, p.a, p.gen = a.node.instance.Load(), a.request.Panic, a, a.gen.Load()
+	return p, nil
 }
 
 // pick chooses a node and opens the attempt on it. The request in the attempt
 // is filled from the caller's options.
-func (s *service) pick(a *attempt, labels map[string]string) (Pick, error) {
+func (s *service) pick(a *attempt, labels *labelSet) (variant string, err error) {
 	r := &a.request
 	r.now, r.random = s.o.now(), s.o.rand()
 	if s.o.driven && s.due(r.now) {
@@ -181,14 +188,14 @@ func (s *service) pick(a *attempt, labels map[string]string) (Pick, error) {
 	m := s.members.Load()
 	sub, rule, branch := m.route(s.o, r, labels)
 	if len(sub.nodes) == 0 {
-		attempts.Put(a)
-		return Pick{}, s.nothing(m, rule, labels)
+		return "", s.nothing(m, rule, labels)
 	}
-	r.slowStart, r.force, r.mean = time.Duration(s.slowStart.Load()), time.Duration(s.force.Load()), s.mean.value()
+	r.force, r.mean = time.Duration(s.force.Load()), s.mean.value()
+	r.slowStart = time.Duration(s.slowStart.Load())
 	r.Aperture, r.Panic = int(sub.aperture.Load()), sub.panic.Load()
 	if s.o.breakers != nil {
-		r.breaker = s.method(r.method)
-		r.guarded = !r.Panic || s.o.breakers.FailFast
+		r.breaker, r.heed = s.method(r.method), !r.Panic || s.o.breakers.FailFast
+		r.guarded = r.heed && s.tripped.Load() > 0
 	}
 	i := sub.chooser.Choose(r, sub.nodes)
 	if i < 0 && len(r.exclude) > 0 { // all were tried: again, rather than not at all
@@ -200,9 +207,7 @@ func (s *service) pick(a *attempt, labels map[string]string) (Pick, error) {
 		if i < 0 && s.o.breakers.FailFast {
 			r.Panic = true // ejections hold nobody back any more, breakers do
 			if i, a.trial = s.enter(r, sub, -1); i < 0 {
-				err := s.open(r, sub)
-				attempts.Put(a)
-				return Pick{}, err
+				return "", s.open(r, sub)
 			}
 		}
 	}
@@ -210,17 +215,17 @@ func (s *service) pick(a *attempt, labels map[string]string) (Pick, error) {
 		r.Panic, r.guarded = true, false
 		i = another(r, sub.nodes)
 	}
-	p := a.open(s, sub.nodes[i])
+	a.open(s, sub.nodes[i])
 	if rule != nil && branch >= 0 {
-		p.Variant = rule.variants[branch]
+		variant = rule.variants[branch]
 	}
-	return p, nil
+	return variant, nil
 }
 
 // nothing says why there is nothing to choose from.
-func (s *service) nothing(m *members, rule *applied, labels map[string]string) error {
+func (s *service) nothing(m *members, rule *applied, labels *labelSet) error {
 	if len(m.all) > 0 {
-		e := &NoMatchError{Service: s.name, Labels: maps.Clone(labels), Known: len(m.all)}
+		e := &NoMatchError{Service: s.name, Labels: maps.Clone(labels.all()), Known: len(m.all)}
 		if rule != nil {
 			e.Rule = rule.Name
 		}
@@ -246,10 +251,12 @@ func (f *front) Select(ctx context.Context, name string, opts ...SelectOption) (
 		a := attempts.Get().(*attempt)
 		a.request = first
 		a.request.exclude = append(first.exclude[:len(first.exclude):len(first.exclude)], given...)
-		p, err := s.pick(a, labels)
+		variant, err := s.pick(a, labels)
 		if err != nil {
+			a.discard()
 			return Pick{}, err
 		}
+		p := Pick{a.node.instance.Load(), variant, a.request.Panic, a, a.gen.Load()}
 		if slices.Contains(given, p.Instance.ID) {
 			p.close(Cancelled)
 			return Pick{}, fault.Wrap("router", "next", name, ErrExhausted)

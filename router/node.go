@@ -12,6 +12,14 @@ import (
 // as discovery knows the instance, and some time longer, so that an instance
 // that comes back is not a stranger. Its methods are safe for concurrent use.
 type Node struct {
+	// What every choice reads comes first, to be in few lines of the cache.
+	inFlight [2]atomic.Int32 // by the parity of the lease's epoch
+	latency  average         // nanoseconds
+	scale    average         // what the latency is multiplied with to be a cost, see rescale
+	lastPick atomic.Int64    // about
+	health   health
+	breakers []atomic.Pointer[Breaker] // of each method, see service.method; none if there are to be none
+
 	instance atomic.Pointer[discovery.Instance]
 	id       string
 	key      uint64        // the hash of its id
@@ -19,18 +27,11 @@ type Node struct {
 	since    atomic.Int64  // when it was first seen, or came back into rotation; monotonic
 	gone     time.Duration // when discovery lost it; 0: it is there. Guarded by the service's lock
 
-	inFlight [2]atomic.Int32 // by the parity of the lease's epoch
 	outcomes [classes]atomic.Uint64
-	latency  average       // nanoseconds
-	samples  atomic.Uint32 // of it, until there are enough
+	samples  atomic.Uint32 // of the latency, until there are enough
 	success  average
-	lastPick atomic.Int64
-	load     average // what the server reported as in flight, 0 if it doesn't
-
-	away atomic.Bool // it is in another zone than this client
-
-	health   health
-	breakers []atomic.Pointer[Breaker] // of each method, see service.method; none if there are to be none
+	load     average     // what the server reported as in flight, 0 if it doesn't
+	away     atomic.Bool // it is in another zone than this client
 }
 
 // average is an exponentially weighted moving average. Concurrent updates may
@@ -51,6 +52,7 @@ func (a *average) move(v, alpha float64) {
 const (
 	latencyAlpha = 0.05
 	successAlpha = 0.05
+	enough       = 1 / latencyAlpha // samples for the average to be one
 )
 
 // noise is the latency below which differences mean nothing: what is faster
@@ -63,10 +65,10 @@ const awayFactor = 2
 // prior is how many calls the usual latency counts for, against a node's own.
 const prior = 5
 
-func newNode(o *options, in *discovery.Instance, now time.Duration) *Node {
+func newNode(s *service, in *discovery.Instance, now time.Duration) *Node {
 	n := &Node{id: in.ID, key: hash(0, in.ID)}
-	n.order = mix(n.key ^ o.client)
-	n.guard(o)
+	n.order = mix(n.key ^ s.o.client)
+	n.guard(s)
 	n.instance.Store(in)
 	n.since.Store(int64(now))
 	n.success.set(1)
@@ -108,21 +110,29 @@ func (n *Node) cost(r *Request) float64 {
 		}
 		lat = r.mean
 	}
+	return max(lat, noise) * (in + 1) * n.scale.value()
+}
+
+// rescale works out, for all choices until something changes, what makes the
+// node's latency its cost: failures, weight and distance.
+func (n *Node) rescale(sv *service, now time.Duration) {
+	s := max(n.success.value(), 0.01)
+	scale := 1 / (s * s * n.weight(now, time.Duration(sv.slowStart.Load())))
+	if n.away.Load() {
+		scale *= awayFactor
+	}
 	// What a few calls say is mixed with what is usual: the first ones pay for
 	// connections and cold caches.
-	if k := float64(n.samples.Load()); k > 0 && k < 1/latencyAlpha {
-		lat = (k*lat + prior*r.mean) / (k + prior)
+	if k, lat := float64(n.samples.Load()), n.latency.value(); k > 0 && k < enough && lat > 0 {
+		scale *= (k + prior*sv.mean.value()/lat) / (k + prior)
 	}
-	s := max(n.success.value(), 0.01)
-	c := max(lat, noise) * (in + 1) / (s * s * n.weight(r.now, r.slowStart))
-	if n.away.Load() {
-		c *= awayFactor
+	if scale != n.scale.value() {
+		n.scale.set(scale)
 	}
-	return c
 }
 
 // done takes in an outcome.
-func (n *Node) done(o Outcome) {
+func (n *Node) done(sv *service, o Outcome) {
 	if o.Class >= classes {
 		o.Class = ServerError
 	}
@@ -134,26 +144,38 @@ func (n *Node) done(o Outcome) {
 		return
 	}
 	failed := o.Class.Failed()
-	if failed {
+	stale := false
+	switch s := n.success.value(); {
+	case failed:
 		n.success.move(0, successAlpha)
-	} else {
-		n.success.move(1, successAlpha)
-	}
-	lat := float64(o.Latency)
-	if lat <= 0 {
-		return
-	}
-	switch old := n.latency.value(); {
-	case failed && lat < old: // a fast failure must not make it attractive
-	case old == 0 && failed: // nor a first one
-	case old == 0:
-		n.latency.set(lat)
+		stale = true
+	case s > 0.9999:
+		if s != 1 {
+			n.success.set(1)
+			stale = true
+		}
 	default:
-		// The first call pays for the connection: it must not weigh for long.
-		n.latency.move(lat, max(latencyAlpha, 1/float64(n.samples.Load()+1)))
+		n.success.move(1, successAlpha)
+		stale = true
 	}
-	if n.samples.Load() < 1/latencyAlpha {
-		n.samples.Add(1)
+	if lat := float64(o.Latency); lat > 0 {
+		switch old := n.latency.value(); {
+		case failed && lat < old: // a fast failure must not make it attractive
+		case old == 0 && failed: // nor a first one
+		case old == 0:
+			n.latency.set(lat)
+		case n.samples.Load() >= enough:
+			n.latency.move(lat, latencyAlpha)
+		default: // the first call pays for the connection: it must not weigh for long
+			n.latency.move(lat, 1/float64(n.samples.Load()+1))
+		}
+		if n.samples.Load() < enough {
+			n.samples.Add(1)
+			stale = true
+		}
+	}
+	if stale {
+		n.rescale(sv, sv.o.now())
 	}
 }
 

@@ -496,8 +496,14 @@ func TestHashIsBounded(t *testing.T) {
 
 func TestPickAndDoneDoNotAllocate(t *testing.T) {
 	w := start(t)
-	w.nodes(t, 100)
-	for name, opts := range map[string][]router.SelectOption{"plain": nil, "key": {router.Key("k")}, "method": {router.Method("m")}} {
+	for i := range 100 {
+		w.add(t, discovery.Instance{ID: fmt.Sprintf("n%04d", i), Labels: map[string]string{"zone": fmt.Sprint(i % 2), "tier": "web"}})
+	}
+	w.settle(t, 100)
+	for name, opts := range map[string][]router.SelectOption{
+		"plain": nil, "key": {router.Key("k")}, "method": {router.Method("m")},
+		"labels": {router.Labels(map[string]string{"zone": "1", "tier": "web"})},
+	} {
 		if n := testing.AllocsPerRun(1000, func() {
 			p, err := w.Pick(context.Background(), "greeter", opts...)
 			if err != nil {
@@ -555,22 +561,33 @@ func TestBadOptionsAreRefused(t *testing.T) {
 }
 
 func BenchmarkPickDone(b *testing.B) {
-	for _, n := range []int{10, 100, 1000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			w := start(b)
-			for i := range n {
-				w.add(b, discovery.Instance{ID: fmt.Sprintf("n%04d", i)})
-			}
-			w.settle(b, n)
-			ctx := context.Background()
-			b.ReportAllocs()
-			for b.Loop() {
-				p, err := w.Pick(ctx, "greeter")
-				if err != nil {
-					b.Fatal(err)
+	labels := []router.SelectOption{router.Labels(map[string]string{"zone": "1"})}
+	for _, c := range []struct {
+		name     string
+		opts     []router.SelectOption
+		breakers bool
+	}{{"plain", nil, false}, {"labels", labels, false}, {"labels and breakers", labels, true}} {
+		for _, n := range []int{10, 100, 1000} {
+			b.Run(fmt.Sprintf("%s/%d", c.name, n), func(b *testing.B) {
+				var opts []router.Option
+				if c.breakers {
+					opts = append(opts, router.WithBreakers(router.Breakers{}))
 				}
-				p.Done(router.Outcome{Latency: time.Millisecond})
-			}
-		})
+				w := start(b, opts...)
+				for i := range n {
+					w.add(b, discovery.Instance{ID: fmt.Sprintf("n%04d", i), Labels: map[string]string{"zone": fmt.Sprint(i % 2)}})
+				}
+				w.settle(b, n)
+				ctx := context.Background()
+				b.ReportAllocs()
+				for b.Loop() {
+					p, err := w.Pick(ctx, "greeter", c.opts...)
+					if err != nil {
+						b.Fatal(err)
+					}
+					p.Done(router.Outcome{Latency: time.Millisecond})
+				}
+			})
+		}
 	}
 }

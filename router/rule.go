@@ -105,6 +105,7 @@ func compileRules(all []Rule) (rules, error) {
 // applied is a rule with the nodes of its branches; the last is the rest.
 type applied struct {
 	*Rule
+	match    [][2]string
 	seed     uint64
 	subsets  []*subset
 	variants []string
@@ -115,6 +116,9 @@ type applied struct {
 // branch that names it.
 func (m *members) apply(o *options, r *Rule) *applied {
 	a := &applied{Rule: r, seed: hash(0, r.Name)}
+	for k, v := range r.Match {
+		a.match = append(a.match, [2]string{k, v})
+	}
 	owner := map[*Node]int{}
 	for _, n := range m.all {
 		owner[n] = len(r.Branches)
@@ -141,12 +145,12 @@ func (m *members) apply(o *options, r *Rule) *applied {
 }
 
 // fits reports whether the rule decides a call.
-func (a *applied) fits(method string, labels map[string]string) bool {
+func (a *applied) fits(method string, l *labelSet) bool {
 	if a.Method != "" && a.Method != method {
 		return false
 	}
-	for k, v := range a.Match {
-		if labels[k] != v {
+	for _, kv := range a.match {
+		if l == nil || l.m[kv[0]] != kv[1] {
 			return false
 		}
 	}
@@ -182,49 +186,54 @@ func (s *subset) healthy(r *Request) bool {
 // route returns the nodes for a call: those of the branch that a rule draws, or
 // of the labels alone. The labels that a rule matches by are the rule's, and
 // don't narrow any more.
-func (m *members) route(o *options, r *Request, labels map[string]string) (s *subset, rule *applied, branch int) {
+func (m *members) route(o *options, r *Request, l *labelSet) (s *subset, rule *applied, branch int) {
 	for _, a := range m.rules {
-		if !a.fits(r.method, labels) {
+		if !a.fits(r.method, l) {
 			continue
 		}
 		branch = a.draw(r)
 		s = a.subsets[branch]
-		if own := a.without(labels); len(own) > 0 {
-			s = m.narrowed(o, a, branch, own)
+		if l != nil {
+			s = m.narrowed(o, a, branch, l)
 		}
 		if s.healthy(r) || a.Strict {
 			return s, a, branch
 		}
-		return m.subset(o, a.without(labels)), a, -1
+		if l == nil {
+			return m.whole, a, -1
+		}
+		return m.narrowed(o, a, -1, l), a, -1
 	}
-	return m.subset(o, labels), nil, 0
+	return m.subset(o, l), nil, 0
 }
 
 // without returns the labels that the rule does not match by.
 func (a *applied) without(labels map[string]string) map[string]string {
-	if len(a.Match) == 0 || len(labels) == 0 {
-		return labels
-	}
-	var out map[string]string
+	out := map[string]string{}
 	for k, v := range labels {
 		if _, used := a.Match[k]; !used {
-			if out == nil {
-				out = map[string]string{}
-			}
 			out[k] = v
 		}
 	}
 	return out
 }
 
-// narrowed is the nodes of a branch that carry labels too.
-func (m *members) narrowed(o *options, a *applied, branch int, labels map[string]string) *subset {
-	key := fmt.Sprintf("%s\x00%d\x00%s", a.Name, branch, labelsKey(labels))
-	return m.cached(key, func() *subset {
-		in := map[*Node]bool{}
-		for _, n := range a.subsets[branch].nodes {
-			in[n] = true
-		}
-		return m.compile(o, func(n *Node) bool { return in[n] && carries(n.Instance(), labels) })
-	})
+// narrowed is the nodes of a branch, or of the rule's fallback, that carry the
+// labels which the rule doesn't match by.
+func (m *members) narrowed(o *options, a *applied, branch int, l *labelSet) *subset {
+	if s := m.compiled(l, a, branch); s != nil {
+		return s
+	}
+	own := a.without(l.m)
+	switch {
+	case branch < 0:
+		return m.keep(l, a, branch, m.carrying(o, own))
+	case len(own) == 0:
+		return m.keep(l, a, branch, a.subsets[branch])
+	}
+	in := map[*Node]bool{}
+	for _, n := range a.subsets[branch].nodes {
+		in[n] = true
+	}
+	return m.keep(l, a, branch, m.compile(o, func(n *Node) bool { return in[n] && carries(n.Instance(), own) }))
 }

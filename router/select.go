@@ -5,8 +5,28 @@ package router
 type SelectOption struct {
 	kind   selectKind
 	text   string
-	labels map[string]string
+	labels *labelSet
 	ids    []string
+}
+
+// labelSet is labels with the one string that they are looked up by.
+type labelSet struct {
+	m    map[string]string
+	key  string
+	hash uint64
+}
+
+func newLabelSet(m map[string]string) *labelSet {
+	key := labelsKey(m)
+	return &labelSet{m, key, hash(0, key)}
+}
+
+// all returns the labels; those of nil are none.
+func (l *labelSet) all() map[string]string {
+	if l == nil {
+		return nil
+	}
+	return l.m
 }
 
 type selectKind uint8
@@ -22,7 +42,12 @@ const (
 // Labels narrows to instances that carry all of the labels, as far as the
 // fallback ladder lets it. No labels means no narrowing. The map must not be
 // changed afterwards.
-func Labels(all map[string]string) SelectOption { return SelectOption{kind: byLabels, labels: all} }
+func Labels(all map[string]string) SelectOption {
+	if len(all) == 0 {
+		return SelectOption{kind: byLabels}
+	}
+	return SelectOption{kind: byLabels, labels: newLabelSet(all)}
+}
 
 // Method names the method that will be called, for rules. It must come from a bounded set.
 func Method(name string) SelectOption { return SelectOption{kind: byMethod, text: name} }

@@ -21,6 +21,7 @@ type service struct {
 	failed  atomic.Pointer[error]          // why there are no members yet
 	rules   *atomic.Pointer[rules]         // of the router
 	methods atomic.Pointer[map[string]int] // with breakers of their own
+	tripped atomic.Int32                   // how many breakers are not closed
 
 	epoch       atomic.Uint64 // of the lease, see Node.inFlight
 	force       atomic.Int64  // how long a node may be idle before it is asked again
@@ -148,11 +149,16 @@ func (s *service) refresh() {
 			n.forgive()
 		}
 	}
+	for _, n := range m.all {
+		n.rescale(s, now)
+	}
 	concurrency := s.rate * s.mean.value() / float64(time.Second) // Little's law
 	s.concurrency.set(concurrency)
 	m.whole.refresh(s.o, now, concurrency)
-	for _, v := range m.subsets.Range {
-		v.(*subset).refresh(s.o, now, concurrency)
+	if all := m.subsets.Load(); all != nil {
+		for _, sub := range *all {
+			sub.refresh(s.o, now, concurrency)
+		}
 	}
 	for _, a := range m.rules {
 		for _, sub := range a.subsets {
@@ -179,7 +185,7 @@ func (s *service) out(m *members, n *Node, reason string, now time.Duration) {
 
 // done takes in the outcome of a call to a node.
 func (s *service) done(n *Node, o Outcome) {
-	n.done(o)
+	n.done(s, o)
 	reason := n.judge(o.Class, s.o.eject, s.o.now)
 	if reason == "" {
 		return

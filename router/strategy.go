@@ -35,13 +35,13 @@ type Request struct {
 	exclude               []string
 	method                string
 	breaker               int  // which of a node's breakers is asked
-	guarded               bool // whether they are
+	heed, guarded         bool // whether what they say counts; whether any is not closed, too
 }
 
 // Random returns a number in [0, n).
 func (r *Request) Random(n int) int {
-	r.random += 0x9e3779b97f4a7c15
-	hi, _ := bits.Mul64(mix(r.random), uint64(n))
+	r.random = r.random*6364136223846793005 + 1442695040888963407 // Knuth's; the high bits are good
+	hi, _ := bits.Mul64(r.random, uint64(n))
 	return int(hi)
 }
 

@@ -33,11 +33,33 @@ type subset struct {
 
 // members is what discovery last said, compiled.
 type members struct {
-	all     []*Node  // in this client's order
-	subsets sync.Map // labels → *subset
-	count   atomic.Int32
-	whole   *subset
-	rules   []*applied // in the order in which they are tried
+	all   []*Node // in this client's order
+	whole *subset
+	rules []*applied // in the order in which they are tried
+
+	mu      sync.Mutex                      // held while subsets is replaced
+	subsets atomic.Pointer[map[uint64]kept] // by the hash of the key
+}
+
+// subsetKey is what a subset is compiled for.
+type subsetKey struct {
+	rule   *applied // nil: labels alone
+	branch int      // -1: the rule's fallback
+	labels string
+}
+
+// kept is a compiled subset. Its key is there to tell equal hashes apart.
+type kept struct {
+	subsetKey
+	*subset
+}
+
+// hashed is the labels' hash, mixed with the rule and the branch.
+func (l *labelSet) hashed(a *applied, branch int) uint64 {
+	if a == nil {
+		return l.hash
+	}
+	return mix(l.hash ^ a.seed + uint64(branch))
 }
 
 // maxSubsets bounds how many sets of labels are kept compiled; callers choose labels.
@@ -45,6 +67,11 @@ const maxSubsets = 256
 
 // labelsKey is the labels as one string.
 func labelsKey(l map[string]string) string {
+	if len(l) == 1 {
+		for k, v := range l {
+			return k + "\x00" + v + "\x00"
+		}
+	}
 	keys := slices.Sorted(maps.Keys(l))
 	var b strings.Builder
 	for _, k := range keys {
@@ -78,30 +105,53 @@ func carries(in *discovery.Instance, l map[string]string) bool {
 }
 
 // subset returns the nodes for some labels.
-func (m *members) subset(o *options, l map[string]string) *subset {
+func (m *members) subset(o *options, l *labelSet) *subset {
+	if l == nil {
+		return m.whole
+	}
+	if s := m.compiled(l, nil, 0); s != nil {
+		return s
+	}
+	return m.keep(l, nil, 0, m.carrying(o, l.m))
+}
+
+// carrying compiles the nodes that carry labels.
+func (m *members) carrying(o *options, l map[string]string) *subset {
 	if len(l) == 0 {
 		return m.whole
 	}
-	return m.cached(labelsKey(l), func() *subset {
-		s := m.compile(o, func(n *Node) bool { return carries(n.Instance(), l) })
-		if len(s.nodes) == 0 && o.fallback == FallbackAny {
-			return m.whole
-		}
-		return s
-	})
+	s := m.compile(o, func(n *Node) bool { return carries(n.Instance(), l) })
+	if len(s.nodes) == 0 && o.fallback == FallbackAny {
+		return m.whole
+	}
+	return s
 }
 
-// cached returns the subset of a key, which is compiled if need be.
-func (m *members) cached(key string, compile func() *subset) *subset {
-	if v, ok := m.subsets.Load(key); ok {
-		return v.(*subset)
+// compiled returns the subset for labels, or for those and a branch of a rule,
+// or nil.
+func (m *members) compiled(l *labelSet, a *applied, branch int) *subset {
+	if all := m.subsets.Load(); all != nil {
+		if k, ok := (*all)[l.hashed(a, branch)]; ok && k.rule == a && k.branch == branch && k.labels == l.key {
+			return k.subset
+		}
 	}
-	if m.count.Add(1) > maxSubsets {
-		m.subsets.Clear()
-		m.count.Store(1)
+	return nil
+}
+
+// keep keeps what compiled will return, unless another call was faster.
+func (m *members) keep(l *labelSet, a *applied, branch int, s *subset) *subset {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if first := m.compiled(l, a, branch); first != nil {
+		return first
 	}
-	v, _ := m.subsets.LoadOrStore(key, compile())
-	return v.(*subset)
+	next := map[uint64]kept{}
+	if all := m.subsets.Load(); all != nil && len(*all) < maxSubsets {
+		next = maps.Clone(*all)
+	}
+	next[l.hashed(a, branch)] = kept{subsetKey{a, branch, l.key}, s}
+	m.subsets.Store(&next)
+	return s
 }
 
 func (m *members) compile(o *options, match func(*Node) bool) *subset {
@@ -140,7 +190,7 @@ func (sv *service) compileMembers(snap discovery.Snapshot) *members {
 		present[in.ID] = true
 		n := sv.nodes[in.ID]
 		if n == nil {
-			n = newNode(sv.o, in, now)
+			n = newNode(sv, in, now)
 			sv.nodes[in.ID] = n
 		}
 		n.gone = 0
