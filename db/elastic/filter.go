@@ -1,0 +1,193 @@
+package elastic
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/micro/go-platform/db"
+)
+
+var everything = object{"match_all": object{}}
+
+// query returns the query of a filter. It scores nothing.
+func query(f db.Filter) object {
+	switch f.Op {
+	case db.OpAll:
+		return everything
+	case db.OpAnd:
+		if len(f.Filters) == 0 {
+			return everything
+		}
+		return object{"bool": object{"filter": queries(f.Filters)}}
+	case db.OpOr:
+		return anyOf(queries(f.Filters)...)
+	case db.OpNot:
+		return not(query(f.Filters[0]))
+	case db.OpNotEqual:
+		f.Op = db.OpEqual
+		return not(query(f))
+	}
+	switch f.Key {
+	case db.FieldID:
+		return own(f, "id", func(v any) any { return v })
+	case db.FieldVersion:
+		return own(f, "version", func(v any) any { return v })
+	case db.FieldCreated:
+		return own(f, "created", micros)
+	case db.FieldUpdated:
+		return own(f, "updated", micros)
+	}
+	return meta(f)
+}
+
+func queries(fs []db.Filter) []object {
+	qs := make([]object, len(fs))
+	for i, f := range fs {
+		qs[i] = query(f)
+	}
+	return qs
+}
+
+func anyOf(qs ...object) object {
+	if len(qs) == 0 {
+		return object{"match_none": object{}}
+	}
+	return object{"bool": object{"should": qs, "minimum_should_match": 1}}
+}
+
+func not(q object) object { return object{"bool": object{"must_not": []object{q}}} }
+
+func term(field string, v any) object { return object{"term": object{field: object{"value": v}}} }
+
+func micros(v any) any { return v.(time.Time).UnixMicro() }
+
+// ranges has the words for the ends of ranges.
+var ranges = map[db.Operator]string{db.OpLess: "lt", db.OpLessOrEqual: "lte", db.OpGreater: "gt", db.OpGreaterOrEqual: "gte"}
+
+// own is a filter on a record's own field.
+func own(f db.Filter, field string, value func(any) any) object {
+	switch f.Op {
+	case db.OpExists:
+		return everything
+	case db.OpEqual:
+		return term(field, value(f.Value))
+	case db.OpIn:
+		vs := make([]any, len(f.Values))
+		for i, v := range f.Values {
+			vs[i] = value(v)
+		}
+		return object{"terms": object{field: vs}}
+	case db.OpPrefix:
+		return prefix(field, f.Value.(string))
+	case db.OpContains:
+		return contains(field, "", f.Value.(string))
+	}
+	return object{"range": object{field: object{ranges[f.Op]: value(f.Value)}}}
+}
+
+// meta is a filter on a key of the metadata.
+func meta(f db.Filter) object {
+	const field = "values"
+	key := head(f.Key)
+	switch f.Op {
+	case db.OpExists:
+		return term("keys", f.Key)
+	case db.OpEqual:
+		return term(field, key+sortable(f.Value))
+	case db.OpIn:
+		vs := make([]string, len(f.Values))
+		for i, v := range f.Values {
+			vs[i] = key + sortable(v)
+		}
+		return object{"terms": object{field: vs}}
+	case db.OpPrefix:
+		return prefix(field, key+"s"+f.Value.(string))
+	case db.OpContains:
+		s := f.Value.(string)
+		return anyOf(term(field, key+string(element)+s), contains(field, key+"s", s))
+	}
+	// Values of other types don't compare: the range ends with the type.
+	v := sortable(f.Value)
+	r := object{"gte": key + v[:1], "lt": key + string(v[0]+1)}
+	switch word := ranges[f.Op]; word {
+	case "lt":
+		r["lt"] = key + v
+	case "lte":
+		delete(r, "lt")
+		r["lte"] = key + v
+	default:
+		delete(r, "gte")
+		r[word] = key + v
+	}
+	return object{"range": object{field: r}}
+}
+
+func prefix(field, p string) object {
+	if p == "" {
+		return everything // of id, which all have
+	}
+	return object{"prefix": object{field: object{"value": p}}}
+}
+
+// contains finds the terms that begin with one text and have another after it.
+func contains(field, begin, s string) object {
+	if s == "" {
+		return prefix(field, begin)
+	}
+	return object{"regexp": object{field: object{
+		"value": literal(begin) + ".*" + literal(s) + ".*", "flags": "NONE",
+		"max_determinized_states": 5_000_000, // a thousand times the same letter takes half a million steps
+	}}}
+}
+
+// literal returns a regular expression that matches s. Before a letter or digit
+// a backslash would have a meaning.
+func literal(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r < utf8.RuneSelf && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// sorted is an order as searches take it.
+func sorted(order []db.Order) []object {
+	list := make([]object, len(order))
+	for i, o := range order {
+		by, missing := "asc", "_first" // nothing is less than anything
+		if o.Desc {
+			by, missing = "desc", "_last"
+		}
+		switch o.Key {
+		case db.FieldID, db.FieldVersion, db.FieldCreated, db.FieldUpdated:
+			list[i] = object{o.Key[1:]: object{"order": by}}
+		default:
+			list[i] = object{"order.value": object{
+				"order": by, "missing": missing, "nested": object{"path": "order", "filter": term("order.key", o.Key)},
+			}}
+		}
+	}
+	return list
+}
+
+// after returns the place of a record in an order, from its values.
+func after(order []db.Order, values []any) []any {
+	list := make([]any, len(values))
+	for i, v := range values {
+		switch order[i].Key {
+		case db.FieldID, db.FieldVersion:
+			list[i] = v
+		case db.FieldCreated, db.FieldUpdated:
+			list[i] = micros(v)
+		default:
+			if v != nil {
+				list[i] = sortable(v)
+			}
+		}
+	}
+	return list
+}
