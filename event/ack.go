@@ -14,6 +14,7 @@ type acker struct {
 	s       *subscription
 	mu      sync.Mutex
 	waiting []Delivered
+	spare   []Delivered // the room of those that were acknowledged before
 	closing bool
 	signal  chan struct{} // there is something to acknowledge
 	now     chan struct{} // without delay
@@ -74,7 +75,7 @@ func (a *acker) run() {
 		}
 		a.mu.Lock()
 		ds, closing := a.waiting, a.closing
-		a.waiting = nil
+		a.waiting, a.spare = a.spare, nil
 		a.mu.Unlock()
 		if len(ds) > 0 {
 			ctx, cancel := context.WithTimeout(context.Background(), a.s.f.o.timeout)
@@ -93,6 +94,10 @@ func (a *acker) run() {
 				}
 			}
 			failures = 0
+			clear(ds)
+			a.mu.Lock()
+			a.spare = ds[:0]
+			a.mu.Unlock()
 		}
 		if closing {
 			return

@@ -19,16 +19,34 @@ const codecVersion = 1
 // number of metadata pairs as a uvarint and the pairs as strings, and Data to the
 // end.
 func AppendRecord(b []byte, r *Record) []byte {
+	return append(appendHead(b, r), r.Data...)
+}
+
+// appendHead appends everything before Data.
+func appendHead(b []byte, r *Record) []byte {
 	b = append(b, codecVersion)
-	for _, s := range [...]string{r.ID, r.Type, r.Source, r.RootID, r.ParentID, r.Subject, r.ContentType} {
-		b = appendText(b, s)
-	}
+	b = appendText(b, r.ID)
+	b = appendText(b, r.Type)
+	b = appendText(b, r.Source)
+	b = appendText(b, r.RootID)
+	b = appendText(b, r.ParentID)
+	b = appendText(b, r.Subject)
+	b = appendText(b, r.ContentType)
 	b = binary.AppendVarint(b, r.Time.UnixNano())
 	b = binary.AppendUvarint(b, uint64(len(r.Metadata)))
 	for k, v := range r.Metadata {
 		b = appendText(appendText(b, k), v)
 	}
-	return append(b, r.Data...)
+	return b
+}
+
+// maxHead is no less than what appendHead appends.
+func maxHead(r *Record) int {
+	n := 1 + 9*binary.MaxVarintLen64 + len(r.ID) + len(r.Type) + len(r.Source) + len(r.RootID) + len(r.ParentID) + len(r.Subject) + len(r.ContentType)
+	for k, v := range r.Metadata {
+		n += 2*binary.MaxVarintLen64 + len(k) + len(v)
+	}
+	return n
 }
 
 func appendText(b []byte, s string) []byte {
@@ -39,14 +57,38 @@ var errNoRecord = errors.New("not an encoded record")
 
 // ParseRecord reads what AppendRecord wrote. The record's strings share s.
 func ParseRecord(s string) (*Record, error) {
-	if s == "" || s[0] != codecVersion {
-		return nil, errNoRecord
+	p := parser{s: s}
+	r := &Record{}
+	p.record(r)
+	if p.bad || r.Type == "" {
+		return nil, fmt.Errorf("%w (%d bytes)", errNoRecord, len(s))
 	}
-	whole := s
-	p := parser{s: s[1:]}
-	r := &Record{
-		ID: p.text(), Type: p.text(), Source: p.text(), RootID: p.text(), ParentID: p.text(), Subject: p.text(), ContentType: p.text(),
+	if p.s != "" {
+		r.Data = []byte(p.s)
 	}
+	return r, nil
+}
+
+// parser reads from the front of s; after a failure everything is empty.
+type parser struct {
+	s       string
+	bad     bool
+	trusted bool // it is UTF-8: it was checked before
+}
+
+// record reads everything before Data.
+func (p *parser) record(r *Record) {
+	if p.s == "" || p.s[0] != codecVersion {
+		p.bad, p.s = true, ""
+		return
+	}
+	p.s = p.s[1:]
+	r.ID, r.Type, r.Source, r.RootID, r.ParentID, r.Subject, r.ContentType = p.text(), p.text(), p.text(), p.text(), p.text(), p.text(), p.text()
+	p.rest(r)
+}
+
+// rest reads what is behind the text.
+func (p *parser) rest(r *Record) {
 	r.Time = time.Unix(0, p.varint()).UTC()
 	n := p.uvarint()
 	if n > uint64(len(p.s)) { // a pair has two bytes at least
@@ -59,19 +101,6 @@ func ParseRecord(s string) (*Record, error) {
 			r.Metadata[k] = p.text()
 		}
 	}
-	if p.bad || r.Type == "" {
-		return nil, fmt.Errorf("%w (%d bytes)", errNoRecord, len(whole))
-	}
-	if p.s != "" {
-		r.Data = []byte(p.s)
-	}
-	return r, nil
-}
-
-// parser reads from the front of s; after a failure everything is empty.
-type parser struct {
-	s   string
-	bad bool
 }
 
 func (p *parser) uvarint() uint64 {
@@ -98,7 +127,7 @@ func (p *parser) varint() int64 {
 
 func (p *parser) text() string {
 	n := p.uvarint()
-	if n > uint64(len(p.s)) || n > math.MaxInt32 || !utf8.ValidString(p.s[:min(n, uint64(len(p.s)))]) {
+	if n > uint64(len(p.s)) || n > math.MaxInt32 || !p.trusted && !utf8.ValidString(p.s[:n]) {
 		p.bad, p.s = true, ""
 		return ""
 	}

@@ -1,6 +1,9 @@
 package event
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Cause ties a record to the story that it is part of.
 type Cause struct {
@@ -34,25 +37,33 @@ func DeliveryFromContext(ctx context.Context) (Delivery, bool) {
 	if !ok {
 		return Delivery{}, false
 	}
-	return h.delivery, true
+	return Delivery{Group: h.s.o.group, Attempt: h.attempt, Position: h.position}, true
 }
 
 type deliveryKey struct{}
 
 // handling is the context of one attempt at one record. It never ends: a
-// handler keeps its context until it returns.
+// handler keeps its context until it returns. It is no value of a context below
+// it, which saves two layers and their allocations.
 type handling struct {
-	context.Context
-	f        *front
-	root, id string
-	delivery Delivery
+	s                  *subscription
+	root, id, position string
+	attempt            int
 }
 
-// Value answers for both keys, which saves two layers of context a record.
+// handout is what a handler is called with.
+type handout struct {
+	record Record
+	ctx    handling
+}
+
+func (*handling) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (*handling) Done() <-chan struct{}       { return nil }
+func (*handling) Err() error                  { return nil }
 func (h *handling) Value(key any) any {
 	switch key.(type) {
 	case causeKey, deliveryKey:
 		return h
 	}
-	return h.Context.Value(key)
+	return nil
 }

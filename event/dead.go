@@ -20,7 +20,7 @@ const (
 
 // bury publishes a dead letter, or drops the record where there is none.
 func (s *subscription) bury(t *task, attempt int) error {
-	r := t.d.Record
+	r := t.d.record()
 	if s.o.dead == "" {
 		s.dropped.Add(1)
 		s.log.Error("event: record dropped", "record", r.ID, "type", r.Type, "attempts", attempt, "error", t.final)

@@ -124,7 +124,8 @@ type Member interface {
 	// Fetch returns up to max deliveries in the order of the stream, as soon as
 	// there is one; what others left behind comes first. It may return records
 	// of types that the group did not ask for: the front acknowledges them.
-	// Calls are not concurrent with each other. An exclusive member that finds
+	// Calls are not concurrent with each other, and the slice may be used again
+	// by the next one. An exclusive member that finds
 	// that it is no longer the one returns fault.Lost, once; the front then drops
 	// everything that it holds.
 	Fetch(ctx context.Context, max int) ([]Delivered, error)
@@ -155,6 +156,17 @@ type Delivered struct {
 	Attempt int   // how many times it was handed out, from 1
 	Err     error // the stored bytes are no record: Record has only a Position and, as Data, the bytes; it goes to the dead letters
 	Tag     any   // the driver's own
+
+	segment *segment // of the memory backend, in place of Record
+	index   int
+}
+
+// record returns what a driver has handed out; only reading is allowed.
+func (d *Delivered) record() *Record {
+	if d.Record == nil {
+		d.Record = d.segment.record(d.index)
+	}
+	return d.Record
 }
 
 // Holder is a Member that knows by its own clock whether it may still be the

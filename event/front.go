@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +17,7 @@ type front struct {
 	o      *options
 	scope  string // of errors: "event/redis"
 	driver Driver
+	memory *memory    // the driver, if it is this one
 	life   *life.Life // ends with Close, before the handlers have returned
 
 	mu      sync.Mutex
@@ -43,6 +43,7 @@ func newFront(opts []Option) (Stream, error) {
 	if f.driver, err = o.open(ctx, o.settings); err != nil {
 		return nil, f.wrap("open", "", err)
 	}
+	f.memory, _ = f.driver.(*memory)
 	if !o.lazy {
 		if err := f.driver.Ping(ctx); err != nil {
 			if fault.KindOf(err) == context.DeadlineExceeded {
@@ -94,9 +95,11 @@ func (f *front) deadline(ctx context.Context) (context.Context, context.CancelFu
 }
 
 func (f *front) Publish(ctx context.Context, records ...*Record) error {
-	if f.life.Enter() {
+	if f.memory != nil && !f.life.Closed() {
+		// Nobody need wait for what takes so little: the log knows whether it is closed.
+	} else if f.life.Enter() {
 		defer f.life.Leave()
-	} else if h, ok := ctx.Value(deliveryKey{}).(*handling); !ok || h.f != f {
+	} else if h, ok := ctx.Value(deliveryKey{}).(*handling); !ok || h.s.f != f {
 		return f.wrap("publish", "", fault.Closed)
 	} // else a handler finishes its work: Close waits for it
 	return f.publish(ctx, records, true)
@@ -111,62 +114,77 @@ func (f *front) publish(ctx context.Context, records []*Record, limits bool) err
 	if err := ctx.Err(); err != nil {
 		return f.wrap("publish", "", err)
 	}
+	if f.memory != nil {
+		return f.publishHere(ctx, records, limits)
+	}
 	now := time.Now().UTC()
-	var filled []Record
-	var list []*Record
-	if len(records) == 1 { // one allocation
-		one := &struct {
-			record [1]Record
-			list   [1]*Record
-		}{}
-		filled, list = one.record[:], one.list[:]
-	} else {
-		filled, list = make([]Record, len(records)), make([]*Record, len(records))
-	}
-	keeper, keeps := f.driver.(keeper)
+	filled, list := make([]Record, len(records)), make([]*Record, len(records))
 	for i, r := range records {
-		if r == nil {
-			return f.wrap("publish", "", invalidf("record %d is nil", i))
+		if err := f.fill(ctx, &filled[i], r, i, now, limits); err != nil {
+			return err
 		}
-		c := &filled[i]
-		*c = *r
-		c.fill(ctx, f.o.source, now)
-		if keeps {
-			c.Metadata, c.Data = maps.Clone(r.Metadata), slices.Clone(r.Data)
-		}
-		if f.o.inject != nil {
-			if !keeps {
-				c.Metadata = maps.Clone(c.Metadata)
-			}
-			if c.Metadata == nil {
-				c.Metadata = map[string]string{}
-			}
-			f.o.inject(ctx, c.Metadata)
-		}
-		if limits {
-			if err := c.check(f.o.maxBytes); err != nil {
-				return f.wrap("publish", subjectOf(r), err)
-			}
-		}
-		list[i] = c
+		list[i] = &filled[i]
 	}
-	var n int
-	var err error
-	if keeps {
-		n, err = keeper.adopt(list)
-	} else {
-		ctx, cancel := f.deadline(ctx)
-		defer cancel()
-		n, err = f.driver.Append(ctx, list)
-	}
-	if err != nil {
-		if len(records) > 1 {
-			err = &PublishError{Published: n, Err: err}
-			return &fault.Error{Scope: f.scope, Op: "publish", Cause: err} // err says its kind itself
+	bounded, cancel := f.deadline(ctx)
+	defer cancel()
+	n, err := f.driver.Append(bounded, list)
+	return f.published(list[0], len(list), n, err)
+}
+
+// publishHere is publish without a copy on the way into the log.
+func (f *front) publishHere(ctx context.Context, records []*Record, limits bool) error {
+	now := time.Now()
+	utc := now.UTC()
+	if len(records) == 1 && f.memory.j == nil {
+		var c Record // stays on the stack
+		if err := f.fill(ctx, &c, records[0], 0, utc, limits); err != nil {
+			return err
 		}
-		return f.wrap("publish", subjectOf(list[0]), err)
+		return f.published(records[0], 1, 0, f.memory.appendOne(&c, now))
+	}
+	d := f.memory.drafts.Get().(*draft)
+	defer func() { f.memory.drafts.Put(d.reset()) }()
+	for i, r := range records {
+		var c Record
+		if err := f.fill(ctx, &c, r, i, utc, limits); err != nil {
+			return err
+		}
+		d.add(&c)
+	}
+	return f.published(records[0], len(records), 0, f.memory.append(d, now))
+}
+
+// fill makes c what is published for r, the ith of a Publish.
+func (f *front) fill(ctx context.Context, c, r *Record, i int, now time.Time, limits bool) error {
+	if r == nil {
+		return f.wrap("publish", "", invalidf("record %d is nil", i))
+	}
+	*c = *r
+	c.fill(ctx, f.o.source, now)
+	if f.o.inject != nil {
+		if c.Metadata = maps.Clone(c.Metadata); c.Metadata == nil {
+			c.Metadata = map[string]string{}
+		}
+		f.o.inject(ctx, c.Metadata)
+	}
+	if limits {
+		if err := c.check(f.o.maxBytes); err != nil {
+			return f.wrap("publish", subjectOf(r), err)
+		}
 	}
 	return nil
+}
+
+// published makes the error of a Publish of which n records are in the stream.
+func (f *front) published(first *Record, of, n int, err error) error {
+	if err == nil {
+		return nil
+	}
+	if of > 1 {
+		err = &PublishError{Published: n, Err: err}
+		return &fault.Error{Scope: f.scope, Op: "publish", Cause: err} // err says its kind itself
+	}
+	return f.wrap("publish", subjectOf(first), err)
 }
 
 func subjectOf(r *Record) string {
@@ -257,13 +275,6 @@ func (f *front) forget(s *subscription) {
 	f.mu.Lock()
 	delete(f.subs, s)
 	f.mu.Unlock()
-}
-
-// keeper is a driver in this process, which saves copies: it keeps the records
-// that it is given, and returns those that it has, which nobody changes then.
-type keeper interface {
-	adopt(records []*Record) (int, error)
-	find(q ReadRequest) ([]*Record, Page, error)
 }
 
 // counter is an atomic count of Stats.

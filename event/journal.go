@@ -120,11 +120,12 @@ func (j *journal) load(m *memory) error {
 	}
 	slices.Sort(j.segments)
 	if len(j.segments) > 0 {
-		m.base = j.segments[0] - 1
+		m.log.base = j.segments[0] - 1
+		m.log.end = m.log.base
 	}
 	for i, first := range j.segments {
-		if first != m.end()+1 {
-			return fmt.Errorf("records %d to %d are missing", m.end()+1, first-1)
+		if first != m.log.end+1 {
+			return fmt.Errorf("records %d to %d are missing", m.log.end+1, first-1)
 		}
 		end, whole, err := j.replay(first, m)
 		if err != nil {
@@ -183,10 +184,7 @@ func (j *journal) replay(first uint64, m *memory) (end int64, whole bool, err er
 		if err != nil {
 			return end, false, err
 		}
-		r.Position = formatPosition(m.end() + 1)
-		e := entry{r: r, at: time.Unix(0, int64(binary.LittleEndian.Uint64(body))), size: int64(r.size())}
-		m.log = append(m.log, e)
-		m.bytes += e.size
+		m.log.add(int64(binary.LittleEndian.Uint64(body)), body[8:], len(body)-8-len(r.Data))
 		end += frameHead + int64(n)
 	}
 }
@@ -199,7 +197,7 @@ func tornOnly(err error) error {
 }
 
 // append writes records, all or none. The memory's mutex is held.
-func (j *journal) append(first uint64, now time.Time, records []*Record) error {
+func (j *journal) append(first uint64, at int64, d *draft) error {
 	if j.broken != nil {
 		return fault.Mark(fault.Unavailable, j.broken)
 	}
@@ -209,14 +207,14 @@ func (j *journal) append(first uint64, now time.Time, records []*Record) error {
 		}
 	}
 	b := j.buf[:0]
-	for _, r := range records {
-		at := len(b)
+	d.all(func(r []byte, _ int) {
+		start := len(b)
 		b = append(b, make([]byte, frameHead)...)
-		b = binary.LittleEndian.AppendUint64(b, uint64(now.UnixNano()))
-		b = AppendRecord(b, r)
-		binary.LittleEndian.PutUint32(b[at:], uint32(len(b)-at-frameHead))
-		binary.LittleEndian.PutUint32(b[at+4:], crc32.Checksum(b[at+frameHead:], castagnoli))
-	}
+		b = binary.LittleEndian.AppendUint64(b, uint64(at))
+		b = append(b, r...)
+		binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-frameHead))
+		binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(b[start+frameHead:], castagnoli))
+	})
 	if j.buf = b; cap(b) > 1<<20 {
 		j.buf = nil
 	}
@@ -287,8 +285,7 @@ func (j *journal) loadGroups(m *memory) error {
 			return err
 		}
 		m.groups[g.Name] = &memGroup{
-			name: g.Name, types: types, handed: min(max(g.After, m.base), m.end()),
-			pending: map[uint64]handed{}, members: map[*memMember]struct{}{},
+			name: g.Name, types: types, done: min(max(g.After, m.log.base), m.log.end),
 		}
 	}
 	return nil
@@ -298,7 +295,7 @@ func (j *journal) loadGroups(m *memory) error {
 func (m *memory) encodeGroups() []byte {
 	list := []journalGroup{}
 	for _, g := range m.groups {
-		list = append(list, journalGroup{Name: g.name, Types: g.types.List(), After: g.needed() - 1})
+		list = append(list, journalGroup{Name: g.name, Types: g.types.List(), After: g.done})
 	}
 	slices.SortFunc(list, func(a, b journalGroup) int { return cmp.Compare(a.Name, b.Name) })
 	b, _ := json.MarshalIndent(list, "", "\t") // strings and numbers can't fail

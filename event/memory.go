@@ -2,7 +2,7 @@ package event
 
 import (
 	"context"
-	"slices"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -21,67 +21,85 @@ func WithMemory() Option {
 
 // memory is one append-only log. Position n is the nth record ever appended.
 type memory struct {
-	keep Retention
+	keep   Retention
+	drafts sync.Pool // of *draft
 
 	mu     sync.Mutex
+	log    memoryLog
 	wake   chan struct{} // closed at the next change; nil while nobody waits
-	log    []entry
-	base   uint64 // position before log[0]
-	bytes  int64
 	groups map[string]*memGroup
 	j      *journal // nil without one
-}
-
-type entry struct {
-	r    *Record // never changed
-	at   time.Time
-	size int64
+	closed bool
 }
 
 func newMemory(keep Retention) *memory {
 	if keep == (Retention{}) {
 		keep = Retention{Count: 100_000, Bytes: 64 << 20}
 	}
-	return &memory{keep: keep, groups: map[string]*memGroup{}}
+	m := &memory{keep: keep, groups: map[string]*memGroup{}}
+	m.drafts.New = func() any { return &draft{} }
+	return m
 }
 
 func (m *memory) Features() Features {
 	return Features{Durable: m.j != nil, Atomic: true, Exclusive: true, Positions: true}
 }
 
-func (m *memory) Append(ctx context.Context, records []*Record) (int, error) {
-	copies := make([]*Record, len(records))
-	for i, r := range records {
-		copies[i] = r.Clone()
-	}
-	return m.adopt(copies)
-}
-
-// adopt is Append of records that nobody else has.
-func (m *memory) adopt(records []*Record) (int, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := time.Now()
-	if m.j != nil {
-		if err := m.j.append(m.end()+1, now, records); err != nil {
-			return 0, err
-		}
-	}
+func (m *memory) Append(_ context.Context, records []*Record) (int, error) {
+	d := m.drafts.Get().(*draft)
+	defer func() { m.drafts.Put(d.reset()) }()
 	for _, r := range records {
-		r.Position = formatPosition(m.end() + 1)
-		e := entry{r: r, at: now, size: int64(r.size())}
-		m.log = append(m.log, e)
-		m.bytes += e.size
+		d.add(r)
 	}
-	if n := int64(len(m.log)); m.keep.Count > 0 && n > m.keep.Count+m.keep.Count/8 || m.keep.Bytes > 0 && m.bytes > m.keep.Bytes+m.keep.Bytes/8 {
-		m.trim(m.keep)
+	if err := m.append(d, time.Now()); err != nil {
+		return 0, err
 	}
-	m.changed()
 	return len(records), nil
 }
 
-// end is the position of the newest record.
-func (m *memory) end() uint64 { return m.base + uint64(len(m.log)) }
+// append puts a draft into the log.
+func (m *memory) append(d *draft, now time.Time) error {
+	if len(d.buf) > math.MaxInt32 {
+		return tooLargef("%d bytes at once", len(d.buf))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return fault.Closed
+	}
+	at := now.UnixNano()
+	if m.j != nil {
+		if err := m.j.append(m.log.end+1, at, d); err != nil {
+			return err
+		}
+	}
+	d.all(func(b []byte, data int) { m.log.add(at, b, data) })
+	m.appended()
+	return nil
+}
+
+// appendOne is append of one record, where there is no journal.
+func (m *memory) appendOne(r *Record, now time.Time) error {
+	if len(r.Data) > math.MaxInt32 {
+		return tooLargef("%d bytes", len(r.Data))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return fault.Closed
+	}
+	m.log.encode(now.UnixNano(), r)
+	m.appended()
+	return nil
+}
+
+// appended keeps to the limits and wakes who waits. m.mu is held.
+func (m *memory) appended() {
+	if n := m.log.count(); m.keep.Count > 0 && n > m.keep.Count+m.keep.Count/8 || m.keep.Bytes > 0 && m.log.bytes > m.keep.Bytes+m.keep.Bytes/8 {
+		m.trim(m.keep)
+	}
+	m.changed()
+}
 
 // changed wakes whoever waits. m.mu is held.
 func (m *memory) changed() {
@@ -114,7 +132,7 @@ func (m *memory) Wait(ctx context.Context, after string) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for m.end() <= n {
+	for m.log.end <= n {
 		if err := m.await(ctx); err != nil {
 			return err
 		}
@@ -139,97 +157,93 @@ func formatPosition(n uint64) string { return strconv.FormatUint(n, 10) }
 func (m *memory) locate(p Position) (uint64, error) {
 	switch p.Kind {
 	case AtEnd:
-		return m.end(), nil
+		return m.log.end, nil
 	case AtTime:
-		i, _ := slices.BinarySearchFunc(m.log, p.Time, func(e entry, t time.Time) int {
-			if e.at.Before(t) {
-				return -1
-			}
-			return 1
-		})
-		return m.base + uint64(i), nil
+		return m.log.since(p.Time), nil
 	case AfterPosition:
 		return parsePosition(p.ID)
 	}
-	return m.base, nil
+	return m.log.base, nil
 }
+
+// window is how many records a read looks at for each that it may return.
+const window = 64
 
 func (m *memory) Read(ctx context.Context, q ReadRequest) (Page, error) {
 	if err := ctx.Err(); err != nil {
 		return Page{}, err
 	}
-	found, page, err := m.find(q)
+	if q.Reverse {
+		return m.readBack(q)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.locate(q.From)
 	if err != nil {
 		return Page{}, err
 	}
-	page.Records = make([]*Record, len(found))
-	for i, r := range found {
-		page.Records[i] = r.Clone()
+	var page Page
+	if n < m.log.base {
+		page.Missed = int64(m.log.base - n)
+		n = m.log.base
 	}
+	for looked := 0; n < m.log.end && len(page.Records) < q.Max && looked < window*q.Max; looked++ {
+		n++
+		if r := m.match(n, &q.Filter); r != nil {
+			page.Records = append(page.Records, r)
+		}
+	}
+	page.Next, page.More = formatPosition(n), n < m.log.end
 	return page, nil
 }
 
-// find returns what Read does, before it is copied.
-func (m *memory) find(q ReadRequest) ([]*Record, Page, error) {
+func (m *memory) readBack(q ReadRequest) (Page, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if q.Reverse {
-		return m.findBack(q)
-	}
-	n, err := m.locate(q.From)
-	if err != nil {
-		return nil, Page{}, err
-	}
-	var page Page
-	if n < m.base {
-		page.Missed = int64(m.base - n)
-		n = m.base
-	}
-	var found []*Record
-	looked := 0
-	for n < m.end() && len(found) < q.Max && looked < 64*q.Max {
-		r := m.log[n-m.base].r
-		n++
-		looked++
-		if q.Filter.Match(r) {
-			found = append(found, r)
-		}
-	}
-	page.Next, page.More = formatPosition(n), n < m.end()
-	return found, page, nil
-}
-
-func (m *memory) findBack(q ReadRequest) ([]*Record, Page, error) {
-	n := m.end() + 1 // before this
+	n := m.log.end + 1 // before this
 	switch q.From.Kind {
 	case AfterPosition:
 		p, err := parsePosition(q.From.ID)
 		if err != nil {
-			return nil, Page{}, err
+			return Page{}, err
 		}
 		n = min(n, p)
 	case AtTime:
 		p, _ := m.locate(q.From)
 		n = p + 1
 	}
-	var found []*Record
-	looked := 0
-	for n > m.base+1 && len(found) < q.Max && looked < 64*q.Max {
+	var page Page
+	for looked := 0; n > m.log.base+1 && len(page.Records) < q.Max && looked < window*q.Max; looked++ {
 		n--
-		looked++
-		if r := m.log[n-1-m.base].r; q.Filter.Match(r) {
-			found = append(found, r)
+		if r := m.match(n, &q.Filter); r != nil {
+			page.Records = append(page.Records, r)
 		}
 	}
-	return found, Page{Next: formatPosition(n), More: n > m.base+1}, nil
+	page.Next, page.More = formatPosition(n), n > m.log.base+1
+	return page, nil
+}
+
+// match returns a record if a filter asks for it. m.mu is held.
+func (m *memory) match(n uint64, f *Filter) *Record {
+	s, i := m.log.find(n)
+	if f.ID == "" && f.RootID == "" && !f.Types.Match(string(s.typ(i))) {
+		return nil
+	}
+	if r := s.record(i); f.Match(r) {
+		return r
+	}
+	return nil
 }
 
 func (m *memory) Behind(_ context.Context, after string) (int64, error) {
 	n, err := parsePosition(after)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return int64(m.end() - max(min(n, m.end()), m.base)), err
+	return m.behind(n), err
 }
+
+// behind counts what is after a position. m.mu is held.
+func (m *memory) behind(n uint64) int64 { return int64(m.log.end - max(min(n, m.log.end), m.log.base)) }
 
 func (m *memory) Trim(_ context.Context, keep Retention) (int64, error) {
 	m.mu.Lock()
@@ -239,35 +253,23 @@ func (m *memory) Trim(_ context.Context, keep Retention) (int64, error) {
 
 // trim removes what is outside of the limits and not needed by a group.
 func (m *memory) trim(keep Retention) int64 {
-	limit := m.end()
+	limit := m.log.end
 	for _, g := range m.groups {
-		limit = min(limit, g.needed()-1)
+		limit = min(limit, g.done)
 	}
-	now, removed, bytes := time.Now(), 0, m.bytes
-	for _, e := range m.log {
-		left := int64(len(m.log) - removed)
-		old := keep.Age > 0 && now.Sub(e.at) > keep.Age
-		if m.base+uint64(removed) >= limit || !old && (keep.Count == 0 || left <= keep.Count) && (keep.Bytes == 0 || bytes <= keep.Bytes) {
-			break
-		}
-		bytes -= e.size
-		removed++
+	removed := m.log.trim(keep, time.Now(), limit)
+	if removed > 0 && m.j != nil {
+		m.j.drop(m.log.base)
 	}
-	if removed > 0 {
-		clear(m.log[:removed]) // what append copies when it grows next is the rest
-		m.log = m.log[removed:]
-		m.base += uint64(removed)
-		m.bytes = bytes
-		if m.j != nil {
-			m.j.drop(m.base)
-		}
-	}
-	return int64(removed)
+	return removed
 }
 
 func (m *memory) Ping(context.Context) error { return nil }
 
 func (m *memory) Close(context.Context) error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
 	if m.j == nil {
 		return nil
 	}

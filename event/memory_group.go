@@ -3,7 +3,6 @@ package event
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -14,29 +13,46 @@ import (
 type memGroup struct {
 	name     string
 	types    Patterns
-	handed   uint64            // everything up to here was handed out
-	pending  map[uint64]handed // handed out and not acknowledged
-	returned []uint64          // to be handed out again, ascending; still in pending
-	members  map[*memMember]struct{}
-	holder   *memMember // the exclusive one
+	done     uint64   // everything up to here is acknowledged
+	states   []state  // of the records that were handed out after it
+	pending  int64    // of those, handed out or returned and not acknowledged
+	returned []uint64 // to be handed out again, ascending
+	members  int32    // how many there ever were
+	holder   *memMember
 }
 
-type handed struct {
-	to      *memMember // nil: returned
-	attempt int
+// state is what happened to a record.
+type state struct {
+	member  int32 // that has it; returned or finished
+	attempt int32
 }
 
-// needed is the lowest position that the group still needs.
-func (g *memGroup) needed() uint64 {
-	n := g.handed + 1
-	for p := range g.pending {
-		n = min(n, p)
+const (
+	returned = 0
+	finished = -1
+)
+
+// handed is the last position that was handed out.
+func (g *memGroup) handed() uint64 { return g.done + uint64(len(g.states)) }
+
+// state is that of a position from done on, up to handed.
+func (g *memGroup) state(n uint64) *state { return &g.states[n-g.done-1] }
+
+// forward moves done over what is finished, and reports whether it moved.
+func (g *memGroup) forward() bool {
+	n := 0
+	for n < len(g.states) && g.states[n].member == finished {
+		n++
 	}
-	return n
+	g.done += uint64(n)
+	if g.states = g.states[n:]; len(g.states) == 0 {
+		g.states = nil
+	}
+	return n > 0
 }
 
 func (g *memGroup) lag(end uint64) Lag {
-	return Lag{Pending: int64(len(g.pending)), Behind: int64(end - g.handed)}
+	return Lag{Pending: g.pending, Behind: int64(end - g.handed())}
 }
 
 func (m *memory) Join(_ context.Context, c GroupConfig) (Member, error) {
@@ -48,7 +64,7 @@ func (m *memory) Join(_ context.Context, c GroupConfig) (Member, error) {
 		if err != nil {
 			return nil, err
 		}
-		g = &memGroup{name: c.Name, types: c.Types, handed: min(max(n, m.base), m.end()), pending: map[uint64]handed{}, members: map[*memMember]struct{}{}}
+		g = &memGroup{name: c.Name, types: c.Types, done: min(max(n, m.log.base), m.log.end)}
 		m.groups[c.Name] = g
 		if err := m.saveGroups(); err != nil {
 			delete(m.groups, c.Name)
@@ -57,9 +73,8 @@ func (m *memory) Join(_ context.Context, c GroupConfig) (Member, error) {
 	} else if !SameTypes(g.types.List(), c.Types.List()) {
 		return nil, ConflictingTypes(c.Name, g.types.List(), c.Types.List())
 	}
-	mm := &memMember{m: m, g: g, exclusive: c.Exclusive}
-	g.members[mm] = struct{}{}
-	return mm, nil
+	g.members++
+	return &memMember{m: m, g: g, number: g.members, exclusive: c.Exclusive}, nil
 }
 
 // SameTypes reports whether two groups select the same, for drivers' Join.
@@ -78,7 +93,7 @@ func (m *memory) Groups(context.Context) ([]GroupInfo, error) {
 	defer m.mu.Unlock()
 	var list []GroupInfo
 	for _, g := range m.groups {
-		list = append(list, GroupInfo{Name: g.name, Types: g.types.List(), Lag: g.lag(m.end())})
+		list = append(list, GroupInfo{Name: g.name, Types: g.types.List(), Lag: g.lag(m.log.end)})
 	}
 	slices.SortFunc(list, func(a, b GroupInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return list, nil
@@ -99,11 +114,12 @@ func (m *memory) DeleteGroup(_ context.Context, name string) error {
 type memMember struct {
 	m         *memory
 	g         *memGroup
+	number    int32
 	exclusive bool
+	ds        []Delivered // of the last Fetch
 }
 
-// Fetch returns the records that the log has: the front only reads them, and
-// gives handlers copies.
+// Fetch returns places in the log: the front decodes each when a handler gets it.
 func (mm *memMember) Fetch(ctx context.Context, limit int) ([]Delivered, error) {
 	m, g := mm.m, mm.g
 	m.mu.Lock()
@@ -132,34 +148,56 @@ func (mm *memMember) Fetch(ctx context.Context, limit int) ([]Delivered, error) 
 // hand hands out what came back first, then what is new. m.mu is held.
 func (mm *memMember) hand(limit int) []Delivered {
 	m, g := mm.m, mm.g
-	ds := make([]Delivered, 0, min(uint64(limit), uint64(len(g.returned))+m.end()-g.handed))
+	clear(mm.ds)
+	ds := mm.ds[:0]
 	for len(ds) < limit && len(g.returned) > 0 {
 		n := g.returned[0]
 		g.returned = g.returned[1:]
-		h := handed{to: mm, attempt: g.pending[n].attempt + 1}
-		g.pending[n] = h
-		ds = append(ds, Delivered{Record: m.log[n-1-m.base].r, Attempt: h.attempt, Tag: n})
+		st := g.state(n)
+		st.member = mm.number
+		st.attempt++
+		s, i := m.log.find(n)
+		ds = append(ds, Delivered{Attempt: int(st.attempt), segment: s, index: i})
 	}
-	for len(ds) < limit && g.handed < m.end() {
-		g.handed++
-		if r := m.log[g.handed-1-m.base].r; g.types.Match(r.Type) {
-			g.pending[g.handed] = handed{to: mm, attempt: 1}
-			ds = append(ds, Delivered{Record: r, Attempt: 1, Tag: g.handed})
+	n, everything := g.handed(), g.types.All()
+	for len(ds) < limit && n < m.log.end {
+		n++
+		s, i := m.log.find(n)
+		if t := s.typ(i); everything && t[0] != 'd' || g.types.Match(string(t)) {
+			g.states = append(g.states, state{mm.number, 1})
+			g.pending++
+			ds = append(ds, Delivered{Attempt: 1, segment: s, index: i})
+		} else {
+			g.states = append(g.states, state{member: finished})
 		}
 	}
+	if len(ds) == 0 && g.forward() { // nobody acknowledges what was not for the group
+		m.moved()
+	}
+	mm.ds = ds
 	return ds
+}
+
+// position of what hand handed out.
+func (d *Delivered) position() uint64 { return d.segment.first + uint64(d.index) }
+
+// has reports whether a record is this member's.
+func (mm *memMember) has(n uint64) bool {
+	return n > mm.g.done && n <= mm.g.handed() && mm.g.state(n).member == mm.number
 }
 
 func (mm *memMember) Ack(_ context.Context, ds []Delivered) error {
 	mm.m.mu.Lock()
 	defer mm.m.mu.Unlock()
-	for _, d := range ds {
-		n := d.Tag.(uint64)
-		if mm.g.pending[n].to == mm {
-			delete(mm.g.pending, n)
+	for i := range ds {
+		if n := ds[i].position(); mm.has(n) {
+			mm.g.state(n).member = finished
+			mm.g.pending--
 		}
 	}
-	mm.m.moved()
+	if mm.g.forward() {
+		mm.m.moved()
+	}
 	return nil
 }
 
@@ -168,8 +206,8 @@ func (mm *memMember) Extend(context.Context, []Delivered) error { return nil }
 func (mm *memMember) Release(_ context.Context, ds []Delivered) error {
 	mm.m.mu.Lock()
 	defer mm.m.mu.Unlock()
-	for _, d := range ds {
-		mm.giveBack(d.Tag.(uint64))
+	for i := range ds {
+		mm.giveBack(ds[i].position())
 	}
 	slices.Sort(mm.g.returned)
 	mm.m.changed()
@@ -178,8 +216,10 @@ func (mm *memMember) Release(_ context.Context, ds []Delivered) error {
 
 // giveBack returns one record. m.mu is held.
 func (mm *memMember) giveBack(n uint64) {
-	if h := mm.g.pending[n]; h.to == mm {
-		mm.g.pending[n] = handed{attempt: h.attempt - 1}
+	if mm.has(n) {
+		st := mm.g.state(n)
+		st.member = returned
+		st.attempt--
 		mm.g.returned = append(mm.g.returned, n)
 	}
 }
@@ -187,18 +227,17 @@ func (mm *memMember) giveBack(n uint64) {
 func (mm *memMember) Lag(context.Context) (Lag, error) {
 	mm.m.mu.Lock()
 	defer mm.m.mu.Unlock()
-	return mm.g.lag(mm.m.end()), nil
+	return mm.g.lag(mm.m.log.end), nil
 }
 
 func (mm *memMember) Close(context.Context) error {
 	m, g := mm.m, mm.g
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for n := range maps.Clone(g.pending) {
+	for n := g.done + 1; n <= g.handed(); n++ {
 		mm.giveBack(n)
 	}
 	slices.Sort(g.returned)
-	delete(g.members, mm)
 	if g.holder == mm {
 		g.holder = nil
 	}

@@ -19,7 +19,7 @@ type task struct {
 	timer    *time.Timer // runs until the next attempt
 	gone     bool        // no longer held; see lost
 	prev     *task       // in the list of what is held
-	next     *task
+	next     *task       // there, or in that of the free ones
 }
 
 // lane is the tasks of one key. It exists while one of them is held.
@@ -35,17 +35,20 @@ type queue struct {
 	mu       sync.Mutex
 	some     sync.Cond // ready grew, or stopped
 	space    sync.Cond // there is room, or stopped
-	ready    []*task
+	ready    []*task   // from first on
+	first    int
 	lanes    map[string]*lane
-	head     task // of the ring of what is held
-	n        int  // held
-	blocked  int  // of those, waiting in a lane
-	retrying int  // of those, between attempts
+	head     task  // of the ring of what is held
+	free     *task // to be used again
+	n        int   // held
+	blocked  int   // of those, waiting in a lane
+	retrying int   // of those, between attempts
+	low      int   // room waits until so few may run; negative while it doesn't wait
 	stopped  bool
 }
 
 func newQueue(key func(*Record) string) *queue {
-	q := &queue{key: key, lanes: map[string]*lane{}}
+	q := &queue{key: key, lanes: map[string]*lane{}, low: -1}
 	q.some.L, q.space.L = &q.mu, &q.mu
 	q.head.prev, q.head.next = &q.head, &q.head
 	return q
@@ -56,62 +59,105 @@ func (q *queue) push(ds []Delivered) {
 	if len(ds) == 0 {
 		return
 	}
-	tasks := make([]task, len(ds))
+	var keys []string
+	if q.key != nil {
+		keys = make([]string, len(ds))
+		for i := range ds {
+			if ds[i].Err == nil {
+				keys[i] = q.key(ds[i].record())
+			}
+		}
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i, d := range ds {
-		t := &tasks[i]
-		t.d = d
-		t.prev, t.next = q.head.prev, &q.head
-		t.prev.next, t.next.prev = t, t
-		q.n++
-		if q.key != nil && d.Err == nil {
-			k := q.key(d.Record)
-			if l := q.lanes[k]; l != nil {
+	for i := range ds {
+		t := q.add(ds[i])
+		if keys != nil && ds[i].Err == nil {
+			if l := q.lanes[keys[i]]; l != nil {
 				t.lane = l
 				l.waiting = append(l.waiting, t)
 				q.blocked++
 				continue
 			}
-			t.lane = &lane{key: k}
-			q.lanes[k] = t.lane
+			t.lane = &lane{key: keys[i]}
+			q.lanes[keys[i]] = t.lane
 		}
 		q.ready = append(q.ready, t)
 	}
 	q.some.Broadcast()
 }
 
-// room waits until less than a window of records is runnable. It reports
-// false after stop.
+// hold keeps a record that is being handled.
+func (q *queue) hold(d Delivered) *task {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.add(d)
+}
+
+// add makes a task. q.mu is held.
+func (q *queue) add(d Delivered) *task {
+	if q.free == nil {
+		fresh := make([]task, 16)
+		for i := range fresh[1:] {
+			fresh[i].next = &fresh[i+1]
+		}
+		q.free = &fresh[0]
+	}
+	t := q.free
+	q.free = t.next
+	*t = task{d: d, prev: q.head.prev, next: &q.head}
+	t.prev.next, t.next.prev = t, t
+	q.n++
+	return t
+}
+
+// room waits until less than a window of records is runnable, and when it has to
+// wait until it is half of that: fetching a few at a time costs more than it
+// gains. It reports false after stop.
 func (q *queue) room(window int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for !q.stopped && (q.n-q.blocked-q.retrying >= window || q.n >= maxHeld) {
+	for limit := window - 1; !q.stopped && !q.below(limit); limit = window / 2 {
+		q.low = window / 2
 		q.space.Wait()
 	}
+	q.low = -1
 	return !q.stopped
+}
+
+// below reports whether no more than some tasks are runnable. q.mu is held.
+func (q *queue) below(limit int) bool {
+	return q.n-q.blocked-q.retrying <= limit && q.n < maxHeld
+}
+
+// left wakes room when there is some. q.mu is held.
+func (q *queue) left() {
+	if q.low >= 0 && q.below(q.low) {
+		q.space.Signal()
+	}
 }
 
 // take appends up to limit ready tasks to buf, at least one, or none after stop.
 func (q *queue) take(buf []*task, limit int) []*task {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for !q.stopped && len(q.ready) == 0 {
+	for !q.stopped && len(q.ready) == q.first {
 		q.some.Wait()
 	}
 	if q.stopped {
 		return buf
 	}
-	n := min(limit, len(q.ready))
-	buf = append(buf, q.ready[:n]...)
-	clear(q.ready[:n])
-	if q.ready = q.ready[n:]; len(q.ready) == 0 {
-		q.ready = nil
+	ready := q.ready[q.first:min(q.first+limit, len(q.ready))]
+	buf = append(buf, ready...)
+	clear(ready)
+	if q.first += len(ready); q.first == len(q.ready) {
+		q.ready, q.first = q.ready[:0], 0
 	}
 	return buf
 }
 
-// finish lets go of a task that is done, and returns how many are held.
+// finish lets go of a task that is done, which the caller must not use any
+// more, and returns how many are held.
 func (q *queue) finish(t *task) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -130,7 +176,9 @@ func (q *queue) finish(t *task) int {
 			q.some.Signal()
 		}
 	}
-	q.space.Signal()
+	*t = task{next: q.free}
+	q.free = t
+	q.left()
 	return q.n
 }
 
@@ -148,7 +196,7 @@ func (q *queue) later(t *task, wait time.Duration) {
 		return
 	}
 	q.retrying++
-	q.space.Signal()
+	q.left()
 	t.timer = time.AfterFunc(wait, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
@@ -168,7 +216,7 @@ func (q *queue) lost() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.forget()
-	q.space.Signal()
+	q.left()
 }
 
 func (q *queue) forget() []Delivered {
@@ -184,7 +232,7 @@ func (q *queue) forget() []Delivered {
 		t = next
 	}
 	clear(q.lanes)
-	q.ready, q.blocked, q.retrying = nil, 0, 0
+	q.ready, q.first, q.blocked, q.retrying = nil, 0, 0, 0
 	return all
 }
 

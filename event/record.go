@@ -3,7 +3,6 @@ package event
 import (
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -42,53 +41,56 @@ func (r *Record) Clone() *Record {
 	return &c
 }
 
-// size is what a record is counted as against limits in bytes.
-func (r *Record) size() int {
-	n := 64 + len(r.ID) + len(r.Type) + len(r.Source) + len(r.RootID) + len(r.ParentID) + len(r.Subject) + len(r.ContentType) + len(r.Data)
-	for k, v := range r.Metadata {
-		n += len(k) + len(v)
-	}
-	return n
-}
-
 // NewID returns a new UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then
 // random bits.
-func NewID() string {
-	var u [16]byte
-	binary.NativeEndian.PutUint64(u[6:], rand.Uint64())
-	binary.NativeEndian.PutUint16(u[14:], uint16(rand.Uint32()))
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(time.Now().UnixMilli()))
-	copy(u[:6], ms[2:])
-	u[6] = u[6]&0x0f | 0x70
-	u[8] = u[8]&0x3f | 0x80
+func NewID() string { return newID(time.Now()) }
+
+func newID(now time.Time) string {
+	a, b := rand.Uint64(), rand.Uint64()
+	a = uint64(now.UnixMilli())<<16 | 7<<12 | a&0xfff
+	b = b&(1<<62-1) | 1<<63
 	var s [36]byte
-	hex.Encode(s[:8], u[:4])
-	hex.Encode(s[9:13], u[4:6])
-	hex.Encode(s[14:18], u[6:8])
-	hex.Encode(s[19:23], u[8:10])
-	hex.Encode(s[24:], u[10:])
+	binary.BigEndian.PutUint64(s[0:], hex8(a>>32))
+	binary.BigEndian.PutUint64(s[9:], hex8(a))
+	copy(s[14:18], s[13:17])
+	binary.BigEndian.PutUint64(s[19:], hex8(b>>32))
+	copy(s[24:28], s[23:27])
+	binary.BigEndian.PutUint64(s[28:], hex8(b))
 	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
 	return string(s[:])
 }
 
+// hex8 returns the eight digits of the low 32 bits, the first one highest. It
+// works on all digits at once.
+func hex8(v uint64) uint64 {
+	const ones = 0x0101010101010101
+	v &= 1<<32 - 1
+	v = (v | v<<16) & 0x0000ffff0000ffff
+	v = (v | v<<8) & 0x00ff00ff00ff00ff
+	v = (v | v<<4) & (0x0f * ones)
+	letters := (v + 6*ones) >> 4 & ones
+	return v + '0'*ones + letters*('a'-'0'-10)
+}
+
 // fill gives a record what Publish promises.
 func (r *Record) fill(ctx context.Context, source string, now time.Time) {
-	cause, _ := CauseFromContext(ctx)
 	r.Position = ""
 	if r.ID == "" {
-		r.ID = NewID()
+		r.ID = newID(now)
 	}
 	if r.Source == "" {
 		r.Source = source
 	}
-	if r.RootID == "" {
-		if r.RootID = cause.RootID; r.RootID == "" {
-			r.RootID = r.ID
+	if r.RootID == "" || r.ParentID == "" {
+		cause, _ := CauseFromContext(ctx)
+		if r.RootID == "" {
+			if r.RootID = cause.RootID; r.RootID == "" {
+				r.RootID = r.ID
+			}
 		}
-	}
-	if r.ParentID == "" {
-		r.ParentID = cause.ParentID
+		if r.ParentID == "" {
+			r.ParentID = cause.ParentID
+		}
 	}
 	if r.Time.IsZero() {
 		r.Time = now
@@ -115,20 +117,53 @@ const (
 	maxMetadata = 64 << 10 // bytes of all keys and values
 )
 
+// The seconds since 1970 of the years 1678 to 2261: those whose nanoseconds 64
+// bits can say.
+const (
+	firstSecond = -9214560000
+	lastSecond  = 9214646400 - 1
+)
+
 // check reports what is wrong with a record that is complete.
 func (r *Record) check(maxBytes int) error {
 	if err := checkType(r.Type); err != nil {
 		return err
 	}
-	for _, f := range [...]struct{ name, value string }{
-		{"ID", r.ID}, {"Source", r.Source}, {"RootID", r.RootID}, {"ParentID", r.ParentID}, {"Subject", r.Subject}, {"ContentType", r.ContentType},
-	} {
-		if err := checkText(f.name, f.value, maxName); err != nil {
+	if err := checkText("ID", r.ID, maxName); err != nil {
+		return err
+	}
+	if r.RootID != r.ID {
+		if err := checkText("RootID", r.RootID, maxName); err != nil {
 			return err
 		}
 	}
+	if err := checkText("Source", r.Source, maxName); err != nil {
+		return err
+	}
+	if err := checkText("ParentID", r.ParentID, maxName); err != nil {
+		return err
+	}
+	if err := checkText("Subject", r.Subject, maxName); err != nil {
+		return err
+	}
+	if err := checkText("ContentType", r.ContentType, maxName); err != nil {
+		return err
+	}
+	if err := checkMetadata(r.Metadata); err != nil {
+		return err
+	}
+	if len(r.Data) > maxBytes {
+		return tooLargef("data has %d bytes, limit %d", len(r.Data), maxBytes)
+	}
+	if s := r.Time.Unix(); s < firstSecond || s > lastSecond {
+		return invalidf("time %v, want a year from 1678 to 2261", r.Time)
+	}
+	return nil
+}
+
+func checkMetadata(m map[string]string) error {
 	n := 0
-	for k, v := range r.Metadata {
+	for k, v := range m {
 		if k == "" {
 			return invalidf("empty metadata key")
 		}
@@ -143,27 +178,35 @@ func (r *Record) check(maxBytes int) error {
 	if n > maxMetadata {
 		return tooLargef("metadata has %d bytes, limit %d", n, maxMetadata)
 	}
-	if len(r.Data) > maxBytes {
-		return tooLargef("data has %d bytes, limit %d", len(r.Data), maxBytes)
-	}
-	if y := r.Time.Year(); y < 1678 || y > 2261 { // what 64 bits of nanoseconds since 1970 can say
-		return invalidf("time %v, want a year from 1678 to 2261", r.Time)
-	}
 	return nil
 }
 
 // checkType accepts a dotted path of segments without white space, control
 // characters, '*' and '>'.
 func checkType(t string) error {
+	before := byte('.')
+	for i := range len(t) {
+		c := t[i]
+		if c <= ' ' || c >= 0x7f || c == '*' || c == '>' || c == '.' && before == '.' {
+			return checkRareType(t)
+		}
+		before = c
+	}
+	if before == '.' || len(t) > maxName {
+		return checkRareType(t)
+	}
+	return nil
+}
+
+// checkRareType is checkType of what is not plain.
+func checkRareType(t string) error {
 	if t == "" {
 		return invalidf("empty type")
 	}
 	if err := checkText("type", t, maxName); err != nil {
 		return err
 	}
-	if plain(t) && strings.IndexByte(t, '*') < 0 && strings.IndexByte(t, '>') < 0 && strings.IndexByte(t, ' ') < 0 {
-		// the common case
-	} else if strings.ContainsFunc(t, func(r rune) bool { return r == '*' || r == '>' || unicode.IsSpace(r) }) {
+	if strings.ContainsFunc(t, func(r rune) bool { return r == '*' || r == '>' || unicode.IsSpace(r) }) {
 		return invalidf("type %q has a space, '*' or '>'", t)
 	}
 	if strings.HasPrefix(t, ".") || strings.HasSuffix(t, ".") || strings.Contains(t, "..") {
@@ -173,11 +216,11 @@ func checkType(t string) error {
 }
 
 func checkText(field, s string, limit int) error {
+	if len(s) <= limit && plain(s) {
+		return nil
+	}
 	if len(s) > limit {
 		return tooLargef("%s has %d bytes, limit %d", field, len(s), limit)
-	}
-	if plain(s) {
-		return nil
 	}
 	if !utf8.ValidString(s) {
 		return invalidf("%s %q is not UTF-8", field, s)
@@ -188,8 +231,17 @@ func checkText(field, s string, limit int) error {
 	return nil
 }
 
-// plain reports whether all of s is printable ASCII.
+// plain reports whether all of s is printable ASCII. It looks at eight bytes at
+// a time.
 func plain(s string) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		v := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		del := v ^ 0x7f*ones
+		if (v|(v-' '*ones)&^v|(del-ones)&^del)&high != 0 {
+			return false
+		}
+	}
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= 0x7f {
 			return false

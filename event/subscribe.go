@@ -49,6 +49,9 @@ func (f *front) open(ctx context.Context, o *subscribeOptions) (Member, error) {
 		return nil, err
 	}
 	if o.group == "" {
+		if m, ok := f.driver.(*memory); ok {
+			return m.follow(from, o.patterns)
+		}
 		page, err := f.driver.Read(ctx, ReadRequest{From: from})
 		if err != nil {
 			return nil, err
@@ -89,7 +92,7 @@ func (l *live) Fetch(ctx context.Context, limit int) ([]Delivered, error) {
 		if l.next != "" {
 			from = After(l.next)
 		}
-		page, err := l.read(ctx, ReadRequest{From: from, Filter: l.filter, Max: limit})
+		page, err := l.f.readPage(ctx, ReadRequest{From: from, Filter: l.filter, Max: limit})
 		if err != nil {
 			return nil, err
 		}
@@ -114,19 +117,7 @@ func (l *live) Fetch(ctx context.Context, limit int) ([]Delivered, error) {
 	}
 }
 
-// read asks for records that are only read until a handler gets its copy.
-func (l *live) read(ctx context.Context, q ReadRequest) (Page, error) {
-	k, ok := l.f.driver.(keeper)
-	if !ok {
-		return l.f.readPage(ctx, q)
-	}
-	if err := ctx.Err(); err != nil {
-		return Page{}, err
-	}
-	found, page, err := k.find(q)
-	page.Records = found
-	return page, err
-}
+func (l *live) gaps() int64 { return l.missed.Load() }
 
 func (l *live) Ack(context.Context, []Delivered) error     { return nil }
 func (l *live) Extend(context.Context, []Delivered) error  { return nil }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,12 +19,16 @@ import (
 //
 //	fetch  →  queue (lanes by key)  →  work × concurrency  →  ack
 //	                ↑ again, after a backoff ↙      ↘ dead letters
+//
+// In memory, with one handler at a time, pump is fetch and work in one, and
+// only what failed goes through the queue.
 type subscription struct {
 	f      *front
 	o      *subscribeOptions
 	h      Handler
 	source Member
-	live   bool // no group: nothing to acknowledge
+	holder Holder // the source, if it is one
+	live   bool   // no group: nothing to acknowledge
 	log    logger
 
 	q       *queue
@@ -34,6 +40,8 @@ type subscription struct {
 
 	fetched, handled, failed, panics, dead, dropped, redelivered counter
 	running                                                      atomic.Int64
+	ahead                                                        atomic.Int64 // records that pump has and that are not done
+	turn                                                         sync.Mutex   // of pump or work to run a handler
 	lastErr                                                      atomic.Pointer[error]
 	pace                                                         atomic.Int64 // ns that a handler takes, smoothed
 }
@@ -44,8 +52,8 @@ type logger = interface {
 }
 
 func newSubscription(f *front, o *subscribeOptions, h Handler, source Member) *subscription {
-	s := &subscription{f: f, o: o, h: h, source: source, done: make(chan struct{}), log: f.o.settings.Logger}
-	_, s.live = source.(*live)
+	s := &subscription{f: f, o: o, h: h, source: source, live: o.group == "", done: make(chan struct{}), log: f.o.settings.Logger}
+	s.holder, _ = source.(Holder)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.q = newQueue(o.key)
 	s.acks = newAcker(s)
@@ -54,7 +62,11 @@ func newSubscription(f *front, o *subscribeOptions, h Handler, source Member) *s
 
 func (s *subscription) start() {
 	var fetching, working, acking sync.WaitGroup
-	fetching.Go(s.fetch)
+	if s.direct() {
+		working.Go(s.pump)
+	} else {
+		fetching.Go(s.fetch)
+	}
 	for range s.o.concurrency {
 		working.Go(s.work)
 	}
@@ -122,9 +134,7 @@ func (s *subscription) fetch() {
 			continue
 		}
 		if err != nil {
-			if s.lastErr.Swap(&err) == nil {
-				s.log.Warn("event: fetching failed", "backend", s.f.o.name, "group", s.o.group, "error", err)
-			}
+			s.failure(err)
 			if backoff.Sleep(s.ctx, wait.Wait(failures)) != nil {
 				return
 			}
@@ -137,19 +147,29 @@ func (s *subscription) fetch() {
 	}
 }
 
+// failure notes that fetching failed.
+func (s *subscription) failure(err error) {
+	if s.lastErr.Swap(&err) == nil {
+		s.log.Warn("event: fetching failed", "backend", s.f.o.name, "group", s.o.group, "error", err)
+	}
+}
+
 // accept queues what the subscription asked for, and acknowledges the rest.
 func (s *subscription) accept(ds []Delivered) {
 	keep := ds[:0]
 	var other []Delivered
-	for _, d := range ds {
-		if d.Err == nil && !s.o.patterns.Match(d.Record.Type) {
-			other = append(other, d)
+	for i := range ds {
+		d := &ds[i]
+		if d.segment == nil && d.Err == nil && !s.o.patterns.Match(d.Record.Type) { // the memory backend has looked
+			other = append(other, *d)
 			continue
 		}
 		if d.Attempt > 1 {
 			s.redelivered.Add(1)
 		}
-		keep = append(keep, d)
+		if keep = keep[:len(keep)+1]; len(keep) <= i {
+			keep[len(keep)-1] = *d
+		}
 	}
 	s.fetched.Add(int64(len(keep)))
 	if len(other) > 0 && !s.live {
@@ -187,21 +207,32 @@ func (s *subscription) work() {
 			if i > 0 && s.ctx.Err() != nil {
 				return // the others stay held, and are released
 			}
+			if s.direct() {
+				s.turn.Lock()
+			}
 			s.running.Add(1)
 			s.run(t)
 			s.running.Add(-1)
+			if s.direct() {
+				s.turn.Unlock()
+			}
 		}
-		took := max(int64(time.Since(start))/int64(len(buf)), 1)
-		if old := s.pace.Load(); old > 0 {
-			took = (3*old + took) / 4
-		}
-		s.pace.Store(took)
+		s.took(time.Since(start), len(buf))
 	}
+}
+
+// took notes how long some records took.
+func (s *subscription) took(d time.Duration, records int) {
+	each := max(int64(d)/int64(records), 1)
+	if old := s.pace.Load(); old > 0 {
+		each = (3*old + each) / 4
+	}
+	s.pace.Store(each)
 }
 
 // run makes one attempt at one record, and decides what comes after it.
 func (s *subscription) run(t *task) {
-	if h, ok := s.source.(Holder); ok && !h.Holds() {
+	if s.holder != nil && !s.holder.Holds() {
 		s.q.lost() // another member may be at it
 		return
 	}
@@ -218,28 +249,42 @@ func (s *subscription) run(t *task) {
 		}
 	}
 	if t.final == nil {
-		err := s.call(t.d.Record, attempt)
+		out := s.unpack(&t.d)
+		err := s.call(out, attempt)
 		if err == nil {
 			s.handled.Add(1)
 			s.finish(t)
 			return
 		}
-		s.failed.Add(1)
-		var v *verdict
-		is := errors.As(err, &v)
-		if !(is && v.terminate) && (s.o.attempts == 0 || attempt < s.o.attempts) {
-			wait := backoff.Policy{Min: s.o.minBackoff, Max: s.o.maxBackoff}.Wait(t.tries)
-			if is && v.after > 0 {
-				wait = v.after
-			}
-			t.tries++
-			s.q.later(t, wait)
+		if s.again(t, attempt, err) {
 			return
 		}
-		t.final = err
 	}
+	s.giveUp(t, attempt)
+}
+
+// again lets a failed attempt be followed by another, unless it was the last.
+func (s *subscription) again(t *task, attempt int, err error) bool {
+	s.failed.Add(1)
+	var v *verdict
+	is := errors.As(err, &v)
+	if is && v.terminate || s.o.attempts > 0 && attempt >= s.o.attempts {
+		t.final = err
+		return false
+	}
+	wait := backoff.Policy{Min: s.o.minBackoff, Max: s.o.maxBackoff}.Wait(t.tries)
+	if is && v.after > 0 {
+		wait = v.after
+	}
+	t.tries++
+	s.q.later(t, wait)
+	return true
+}
+
+// giveUp sends a record to the dead letters.
+func (s *subscription) giveUp(t *task, attempt int) {
 	if err := s.bury(t, attempt); err != nil {
-		s.log.Warn("event: dead-lettering failed", "group", s.o.group, "record", t.d.Record.ID, "error", err)
+		s.log.Warn("event: dead-lettering failed", "group", s.o.group, "record", t.d.record().ID, "error", err)
 		t.failures++
 		s.q.later(t, backoff.Policy{}.Wait(t.failures))
 		return
@@ -248,31 +293,43 @@ func (s *subscription) run(t *task) {
 }
 
 func (s *subscription) finish(t *task) {
-	if s.q.finish(t) == 0 {
-		defer s.acks.hurry()
+	d := t.d
+	n := s.q.finish(t)
+	if s.live {
+		return
 	}
-	if !s.live {
-		s.acks.add(t.d)
+	s.acks.add(d)
+	if n == 0 {
+		s.acks.hurry()
 	}
 }
 
+// unpack makes what a handler is called with: its own copy of the record.
+func (s *subscription) unpack(d *Delivered) *handout {
+	if d.Record == nil {
+		return &unpack([]Delivered{*d})[0]
+	}
+	out := &handout{record: *d.Record}
+	r := &out.record
+	r.Metadata, r.Data = maps.Clone(r.Metadata), slices.Clone(r.Data)
+	return out
+}
+
 // call runs the handler; a panic is an error.
-func (s *subscription) call(r *Record, attempt int) (err error) {
+func (s *subscription) call(out *handout, attempt int) (err error) {
+	r := &out.record
+	out.ctx = handling{s: s, root: r.RootID, id: r.ID, position: r.Position, attempt: attempt}
 	defer func() {
 		if p := recover(); p != nil {
 			s.panics.Add(1)
-			s.log.Error("event: handler panicked", "group", s.o.group, "record", r.ID, "panic", p, "stack", string(debug.Stack()))
+			s.log.Error("event: handler panicked", "group", s.o.group, "record", out.ctx.id, "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	var ctx context.Context = &handling{
-		Context: context.Background(), f: s.f, root: r.RootID, id: r.ID,
-		delivery: Delivery{Group: s.o.group, Attempt: attempt, Position: r.Position},
-	}
 	if s.f.o.extract != nil {
-		ctx = s.f.o.extract(ctx, r.Metadata)
+		return s.h(s.f.o.extract(&out.ctx, r.Metadata), r)
 	}
-	return s.h(ctx, r.Clone())
+	return s.h(&out.ctx, r)
 }
 
 // extend shows the group that what is held is being worked on.
@@ -307,13 +364,14 @@ func (s *subscription) Stats() Stats {
 		Fetched: s.fetched.Load(), Handled: s.handled.Load(), Failed: s.failed.Load(), Panics: s.panics.Load(),
 		Dead: s.dead.Load(), Dropped: s.dropped.Load(), Redelivered: s.redelivered.Load(), Running: int(s.running.Load()),
 	}
-	if l, ok := s.source.(*live); ok {
-		st.Missed = l.missed.Load()
+	if l, ok := s.source.(interface{ gaps() int64 }); ok {
+		st.Missed = l.gaps()
 	}
 	if err := s.lastErr.Load(); err != nil {
 		st.Err = *err
 	}
 	st.Held, st.Retrying = s.q.counts()
+	st.Held += int(s.ahead.Load())
 	return st
 }
 
@@ -327,7 +385,7 @@ func (s *subscription) Lag(ctx context.Context) (Lag, error) {
 	lag, err := s.source.Lag(ctx)
 	if s.live {
 		held, _ := s.q.counts()
-		lag.Pending = int64(held)
+		lag.Pending = int64(held) + s.ahead.Load()
 	}
 	return lag, s.f.wrap("lag", s.o.group, err)
 }

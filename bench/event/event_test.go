@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ import (
 
 var payload = make([]byte, 150)
 
-const rounds = 5
+const rounds = 9
 
 // contender does n operations and returns how long they took.
 type contender struct {
@@ -68,45 +69,92 @@ func must[T any](v T, err error) func(b *testing.B) T {
 	}
 }
 
-// BenchmarkMemory publishes records one by one, and delivers them to one subscriber.
+// BenchmarkMemory publishes, and delivers to one subscriber: records one by
+// one, a hundred at once, one by one by eight publishers, and one by one to a group.
 func BenchmarkMemory(b *testing.B) {
-	ctx := context.Background()
-	compare(b, contender{"ours", 200_000, func(b *testing.B, n int) time.Duration {
-		s := must(event.New())(b)
-		defer s.Close(ctx)
-		done := make(chan struct{})
-		seen := 0
-		s.Subscribe(ctx, func(context.Context, *event.Record) error {
-			if seen++; seen == n {
-				close(done)
-			}
-			return nil
+	for _, shape := range []struct {
+		name              string
+		publishers, batch int
+		opts              []event.SubscribeOption
+	}{
+		{"one-by-one", 1, 1, nil},
+		{"batches-of-100", 1, 100, nil},
+		{"8-publishers", 8, 1, nil},
+		{"group", 1, 1, []event.SubscribeOption{event.Group("g")}},
+	} {
+		b.Run(shape.name, func(b *testing.B) {
+			compare(b,
+				contender{"ours", 96_000, func(b *testing.B, n int) time.Duration {
+					return memory(b, n, shape.publishers, shape.batch, shape.opts)
+				}},
+				contender{"gochannel", 32_000, func(b *testing.B, n int) time.Duration {
+					return goChannel(b, n, shape.publishers, shape.batch)
+				}},
+			)
 		})
-		start := time.Now()
-		for range n {
-			s.Publish(ctx, &event.Record{Type: "order.created", Data: payload})
-		}
-		<-done
-		return time.Since(start)
-	}}, contender{"gochannel", 40_000, func(b *testing.B, n int) time.Duration {
-		p := gochannel.NewGoChannel(gochannel.Config{OutputChannelBuffer: 1000}, watermill.NopLogger{})
-		defer p.Close()
-		messages := must(p.Subscribe(ctx, "order.created"))(b)
-		done := make(chan struct{})
-		go func() {
-			for range n {
-				m := <-messages
-				m.Ack()
-			}
+	}
+}
+
+// publishers shares n records among goroutines.
+func publishers(goroutines, n int, publish func(n int)) {
+	var wg sync.WaitGroup
+	for range goroutines {
+		wg.Go(func() { publish(n / goroutines) })
+	}
+	wg.Wait()
+}
+
+func memory(b *testing.B, n, by, batch int, opts []event.SubscribeOption) time.Duration {
+	ctx := context.Background()
+	s := must(event.New())(b)
+	defer s.Close(ctx)
+	done := make(chan struct{})
+	seen := 0
+	must(s.Subscribe(ctx, func(context.Context, *event.Record) error {
+		if seen++; seen == n {
 			close(done)
-		}()
-		start := time.Now()
-		for range n {
-			p.Publish("order.created", message.NewMessage(watermill.NewUUID(), payload))
 		}
-		<-done
-		return time.Since(start)
-	}})
+		return nil
+	}, opts...))(b)
+	start := time.Now()
+	publishers(by, n, func(n int) {
+		rs := make([]*event.Record, batch)
+		for range n / batch {
+			for i := range rs {
+				rs[i] = &event.Record{Type: "order.created", Data: payload}
+			}
+			s.Publish(ctx, rs...)
+		}
+	})
+	<-done
+	return time.Since(start)
+}
+
+func goChannel(b *testing.B, n, by, batch int) time.Duration {
+	ctx := context.Background()
+	p := gochannel.NewGoChannel(gochannel.Config{OutputChannelBuffer: 1000}, watermill.NopLogger{})
+	defer p.Close()
+	messages := must(p.Subscribe(ctx, "order.created"))(b)
+	done := make(chan struct{})
+	go func() {
+		for range n {
+			m := <-messages
+			m.Ack()
+		}
+		close(done)
+	}()
+	start := time.Now()
+	publishers(by, n, func(n int) {
+		ms := make([]*message.Message, batch)
+		for range n / batch {
+			for i := range ms {
+				ms[i] = message.NewMessage(watermill.NewUUID(), payload)
+			}
+			p.Publish("order.created", ms...)
+		}
+	})
+	<-done
+	return time.Since(start)
 }
 
 func address(b *testing.B) string { return servertest.SharedRedis(b).Addr() }
