@@ -44,6 +44,7 @@ const ejectWindow = 10 * time.Second
 type health struct {
 	until atomic.Int64 // 0: in rotation; else out until then; monotonic
 	row   atomic.Int32 // failures in a row
+	own   atomic.Bool  // it was ejected by what this client saw
 
 	mu     sync.Mutex // of what follows, which only failures and ticks touch
 	times  int        // how often it was ejected, less the times it has done well since
@@ -135,7 +136,7 @@ func (n *Node) readmit(now time.Duration) {
 }
 
 // eject takes the node out of rotation.
-func (n *Node) eject(e Ejection, reason string, now time.Duration) time.Duration {
+func (n *Node) eject(e Ejection, reason string, now time.Duration, own bool) time.Duration {
 	n.health.mu.Lock()
 	defer n.health.mu.Unlock()
 	n.health.times++
@@ -143,6 +144,7 @@ func (n *Node) eject(e Ejection, reason string, now time.Duration) time.Duration
 	d += time.Duration((rand.Float64() - 0.5) * 0.2 * float64(d))
 	n.health.reason = reason
 	n.health.row.Store(0)
+	n.health.own.Store(own)
 	n.health.until.Store(int64(now + d))
 	return d
 }

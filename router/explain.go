@@ -12,7 +12,7 @@ import (
 func (n *Node) stats(r *Request, in bool) NodeStats {
 	st := NodeStats{
 		ID: n.id, Address: n.Instance().Address, InFlight: n.InFlight(), Latency: n.Latency(), Success: n.Success(),
-		Weight: r.Weight(n), InSubset: in,
+		Weight: r.Weight(n), View: n.view.value(), InSubset: in,
 	}
 	for c := range classes {
 		st.Outcomes[c] = n.outcomes[c].Load()

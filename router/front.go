@@ -41,6 +41,9 @@ func New(opts ...Option) (Router, error) {
 	if o.driven {
 		return f, nil
 	}
+	if o.share != nil {
+		f.life.Go(f.publish)
+	}
 	f.life.Go(func(ctx context.Context) {
 		t := time.NewTicker(tick)
 		defer t.Stop()
@@ -125,6 +128,17 @@ func (f *front) add(name string) (*service, error) {
 	if !f.life.Go(s.follow) {
 		return nil, fault.Wrap("router", "select", name, ErrClosed)
 	}
+	if f.o.share != nil {
+		f.life.Go(func(ctx context.Context) {
+			select {
+			case <-s.ready:
+			case <-ctx.Done():
+			}
+			if s.members.Load() != nil { // else discovery refused it
+				s.listen(ctx)
+			}
+		})
+	}
 	all := maps.Clone(*f.services.Load())
 	all[name] = s
 	f.services.Store(&all)
@@ -183,7 +197,7 @@ func (s *service) pick(a *attempt, labels *labelSet) (variant string, err error)
 	r := &a.request
 	r.now, r.random = s.o.now(), s.o.rand()
 	if s.o.driven && s.due(r.now) {
-		s.refresh()
+		s.drive(r.now)
 	}
 	m := s.members.Load()
 	sub, rule, branch := m.route(s.o, r, labels)
@@ -285,7 +299,27 @@ func (f *front) Record(sample Sample) {
 	s.done(n, sample.Outcome)
 }
 
-func (f *front) Close(ctx context.Context) error { return f.life.Close(nil) }
+func (f *front) Close(ctx context.Context) error {
+	return f.life.Close(func() error {
+		if f.o.share != nil {
+			if err := f.publishOnce(ctx); err != nil {
+				f.o.logger.Warn("router: the last of what was seen is not shared", "error", err)
+			}
+		}
+		return nil
+	})
+}
+
+// drive does what otherwise goes on in the background.
+func (s *service) drive(now time.Duration) {
+	s.refresh()
+	if s.o.share != nil && now-s.published >= s.o.share.Interval {
+		s.published = now
+		if err := s.publish(context.Background()); err != nil {
+			s.o.logger.Warn("router: what was seen is not shared", "error", err)
+		}
+	}
+}
 
 // due reports whether a refresh is.
 func (s *service) due(now time.Duration) bool {

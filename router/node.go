@@ -32,6 +32,13 @@ type Node struct {
 	success  average
 	load     average     // what the server reported as in flight, 0 if it doesn't
 	away     atomic.Bool // it is in another zone than this client
+
+	// What others say of it, and what was told them: see share.go.
+	view   average // what its weight is multiplied with
+	slower average // its latency, in the usual one
+	sketch *sketch // of its latencies; nil if nothing is shared
+	told   [classes]uint64
+	voted  bool // told and voted are guarded by the service's lock
 }
 
 // average is an exponentially weighted moving average. Concurrent updates may
@@ -72,6 +79,11 @@ func newNode(s *service, in *discovery.Instance, now time.Duration) *Node {
 	n.instance.Store(in)
 	n.since.Store(int64(now))
 	n.success.set(1)
+	n.view.set(1)
+	n.slower.set(1)
+	if s.o.share != nil {
+		n.sketch = &sketch{}
+	}
 	return n
 }
 
@@ -89,12 +101,14 @@ func (n *Node) Latency() time.Duration { return time.Duration(n.latency.value())
 // Success is the average success, from 0 to 1.
 func (n *Node) Success() float64 { return n.success.value() }
 
-// weight is the static weight, reduced while the node is new.
+// weight is the static weight, reduced while the node is new, and scaled by
+// what others say.
 func (n *Node) weight(now, slowStart time.Duration) float64 {
 	w := 1.0
 	if in := n.instance.Load(); in.Weight > 0 {
 		w = float64(in.Weight)
 	}
+	w *= n.view.value()
 	if age := now - time.Duration(n.since.Load()); age < slowStart {
 		w *= max(0.1, float64(age)/float64(slowStart))
 	}
@@ -108,7 +122,7 @@ func (n *Node) cost(r *Request) float64 {
 		if in > 0 {
 			return math.MaxFloat64
 		}
-		lat = r.mean
+		lat = r.mean * n.slower.value()
 	}
 	return max(lat, noise) * (in + 1) * n.scale.value()
 }
@@ -124,7 +138,7 @@ func (n *Node) rescale(sv *service, now time.Duration) {
 	// What a few calls say is mixed with what is usual: the first ones pay for
 	// connections and cold caches.
 	if k, lat := float64(n.samples.Load()), n.latency.value(); k > 0 && k < enough && lat > 0 {
-		scale *= (k + prior*sv.mean.value()/lat) / (k + prior)
+		scale *= (k + prior*n.slower.value()*sv.mean.value()/lat) / (k + prior)
 	}
 	if scale != n.scale.value() {
 		n.scale.set(scale)
@@ -159,6 +173,9 @@ func (n *Node) done(sv *service, o Outcome) {
 		stale = true
 	}
 	if lat := float64(o.Latency); lat > 0 {
+		if n.sketch != nil {
+			n.sketch[bucket(o.Latency)].Add(1)
+		}
 		switch old := n.latency.value(); {
 		case failed && lat < old: // a fast failure must not make it attractive
 		case old == 0 && failed: // nor a first one

@@ -25,6 +25,7 @@ type options struct {
 	panic      float64
 	eject      Ejection
 	breakers   *Breakers // nil: none
+	share      *share    // nil: nothing is shared
 	fallback   Fallback
 	rules      []Rule
 	ruleSource RuleSource

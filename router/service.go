@@ -26,6 +26,7 @@ type service struct {
 	epoch       atomic.Uint64 // of the lease, see Node.inFlight
 	force       atomic.Int64  // how long a node may be idle before it is asked again
 	slowStart   atomic.Int64  // 0 while it does not apply
+	heard       heard         // from other clients
 	mean        average       // the usual latency: the median of the instances'
 	concurrency average       // calls of this client in flight
 
@@ -36,6 +37,10 @@ type service struct {
 	picked uint64        // at the last tick
 	rate   float64       // picks per second
 	ticks  int
+
+	heeded    time.Duration // when what others say was last heeded
+	reports   uint64        // how many were made
+	published time.Duration // when the last was, with a driven clock
 }
 
 func newService(o *options, name string, r *atomic.Pointer[rules]) *service {
@@ -141,13 +146,17 @@ func (s *service) refresh() {
 		s.epoch.Store(next)
 	}
 	for _, n := range slow(m.all, s.o.eject.Slower, now) {
-		s.out(m, n, "slower than its peers", now)
+		s.out(m, n, "slower than its peers", now, true)
 		n.latency.set(s.mean.value()) // judged anew when it is back
 	}
 	if s.ticks%30 == 0 {
 		for _, n := range m.all {
 			n.forgive()
 		}
+	}
+	if s.o.share != nil && now-s.heeded >= tick {
+		s.heeded = now
+		s.heed(m, now)
 	}
 	for _, n := range m.all {
 		n.rescale(s, now)
@@ -167,8 +176,9 @@ func (s *service) refresh() {
 	}
 }
 
-// out ejects a node if not too many are out. The lock is held.
-func (s *service) out(m *members, n *Node, reason string, now time.Duration) {
+// out ejects a node if not too many are out, and reports whether it did. own
+// says that this client has seen the reason itself. The lock is held.
+func (s *service) out(m *members, n *Node, reason string, now time.Duration, own bool) bool {
 	out := 0
 	for _, p := range m.all {
 		if p != n && p.out(now) {
@@ -177,10 +187,11 @@ func (s *service) out(m *members, n *Node, reason string, now time.Duration) {
 	}
 	limit := max(int(s.o.eject.Cap*float64(len(m.all))), 1)
 	if len(m.all) < 2 || out >= limit {
-		return
+		return false
 	}
-	d := n.eject(s.o.eject, reason, now)
+	d := n.eject(s.o.eject, reason, now, own)
 	s.o.logger.Warn("router: instance out of rotation", "service", s.name, "instance", n.id, "reason", reason, "for", d)
+	return true
 }
 
 // done takes in the outcome of a call to a node.
@@ -193,7 +204,7 @@ func (s *service) done(n *Node, o Outcome) {
 	m := s.members.Load()
 	now := s.o.now()
 	s.mu.Lock()
-	s.out(m, n, reason, now)
+	s.out(m, n, reason, now, true)
 	s.mu.Unlock()
 	m.whole.refresh(s.o, now, s.concurrency.value())
 }

@@ -11,7 +11,8 @@ type NodeStats struct {
 	InFlight int             `json:"inFlight"`          // picks that are not Done
 	Latency  time.Duration   `json:"latency"`           // moving average
 	Success  float64         `json:"success"`           // moving average, 1 is all good
-	Weight   float64         `json:"weight"`            // as it counts now: static × slow start
+	Weight   float64         `json:"weight"`            // as it counts now: static × slow start × View
+	View     float64         `json:"view"`              // what other clients' reports make of it; 1: nothing
 	InSubset bool            `json:"inSubset"`          // it is in this client's aperture
 	Ejected  bool            `json:"ejected,omitempty"` // out of rotation
 	Until    time.Time       `json:"until,omitzero"`    // when an ejected one is tried again

@@ -1,0 +1,166 @@
+package router
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// View is what the reports of all clients of a service come to.
+type View struct {
+	Service string              `json:"service"`
+	By      string              `json:"by,omitempty"`  // who combined it; "" if it was not published
+	Seq     uint64              `json:"seq,omitempty"` // grows with each view of the same By
+	Clients int                 `json:"clients"`       // that reported
+	Nodes   map[string]NodeView `json:"nodes"`         // by the instance's id
+}
+
+// NodeView is what all clients together have seen of one instance.
+type NodeView struct {
+	Weight  float64       `json:"weight"`  // what its weight should be multiplied with, by its failures: from 0.25 to 4
+	Slower  float64       `json:"slower"`  // its median latency in those of the other instances: from 0.25 to 4
+	Clients int           `json:"clients"` // that called it
+	Votes   int           `json:"votes"`   // of them, that have ejected it by what they saw themselves
+	Calls   uint64        `json:"calls"`
+	Success float64       `json:"success"` // share of its calls
+	P50     time.Duration `json:"p50"`
+	P99     time.Duration `json:"p99"`
+}
+
+const (
+	most  = 4.0 // what a view can multiply or divide a weight with
+	doubt = 2   // successes that every instance is credited with
+)
+
+// bounded is v within what a view may do; what is no number does nothing.
+func bounded(v float64) float64 {
+	if !(v > 0) || math.IsInf(v, 0) {
+		return 1
+	}
+	return min(max(v, 1/most), most)
+}
+
+// evidence is what is added up about one instance.
+type evidence struct {
+	nodes   []*NodeReport // one of each client
+	latency [buckets]float64
+	calls   float64 // as far as they count
+	good    float64
+	sum     NodeView
+}
+
+// Combine adds up reports, of each client the newest. It is a pure function:
+// the same reports in any order come to the same view. No client counts for
+// more than four times as many calls of an instance as the median client made,
+// so that one that is wrong, or lies, moves little where many report.
+func Combine(service string, reports []Report) View {
+	newest := map[string]*Report{}
+	for i := range reports {
+		if r := &reports[i]; r.Service == service && (newest[r.Client] == nil || newest[r.Client].Seq < r.Seq) {
+			newest[r.Client] = r
+		}
+	}
+	clients := make([]*Report, 0, len(newest))
+	for _, r := range newest {
+		clients = append(clients, r)
+	}
+	slices.SortFunc(clients, func(a, b *Report) int { return cmp.Compare(a.Client, b.Client) })
+	all := map[string]*evidence{}
+	for _, r := range clients {
+		seen := map[string]bool{}
+		for i := range r.Nodes {
+			n := &r.Nodes[i]
+			if seen[n.ID] { // once for each client
+				continue
+			}
+			seen[n.ID] = true
+			if all[n.ID] == nil {
+				all[n.ID] = &evidence{}
+			}
+			all[n.ID].nodes = append(all[n.ID].nodes, n)
+		}
+	}
+	v := View{Service: service, Clients: len(clients), Nodes: make(map[string]NodeView, len(all))}
+	var successes, latencies []float64
+	for _, e := range all {
+		e.add()
+		successes = append(successes, e.sum.Success)
+		if e.sum.P50 > 0 {
+			latencies = append(latencies, float64(e.sum.P50))
+		}
+	}
+	usual, latency := median(successes), median(latencies)
+	for id, e := range all {
+		e.sum.Weight, e.sum.Slower = bounded(math.Pow(e.sum.Success/max(usual, 0.01), 2)), 1
+		if e.sum.Success < 0.01 {
+			e.sum.Weight = 1 / most
+		}
+		if e.sum.P50 > 0 && latency > 0 {
+			e.sum.Slower = bounded(float64(e.sum.P50) / latency)
+		}
+		v.Nodes[id] = e.sum
+	}
+	return v
+}
+
+// add adds up what the clients saw of one instance.
+func (e *evidence) add() {
+	var calls []float64
+	for _, n := range e.nodes {
+		if k, _ := n.calls(); k > 0 {
+			calls = append(calls, float64(k))
+		}
+	}
+	limit := max(4*median(calls), 10)
+	for _, n := range e.nodes {
+		k, failed := n.calls()
+		if k == 0 && !n.Ejected {
+			continue
+		}
+		e.sum.Clients++
+		e.sum.Calls += k
+		if n.Ejected {
+			e.sum.Votes++
+		}
+		part := min(1, limit/max(float64(k), 1))
+		e.calls += part * float64(k)
+		e.good += part * float64(k-failed)
+		if count := float64(n.Latency.Count()); count > 0 {
+			part = min(1, limit/count)
+			for b, c := range n.Latency {
+				if b >= 0 && b < buckets {
+					e.latency[b] += part * float64(min(c, 1<<40))
+				}
+			}
+		}
+	}
+	e.sum.Success = (e.good + doubt) / (e.calls + doubt)
+	e.sum.P50, e.sum.P99 = e.quantile(0.5), e.quantile(0.99)
+}
+
+func (e *evidence) quantile(q float64) time.Duration {
+	left := 0.0
+	for _, c := range e.latency {
+		left += q * c
+	}
+	for b, c := range e.latency {
+		if left -= c; c > 0 && left <= 1e-9 {
+			return middle(b)
+		}
+	}
+	return 0
+}
+
+// median is the lower one of an even number, and 0 of none.
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	slices.Sort(v)
+	return v[(len(v)-1)/2]
+}
+
+// ejects reports whether enough clients have ejected the instance for others
+// to do so too: a quarter of those that called it.
+func (n NodeView) ejects() bool { return n.Votes > 0 && n.Votes <= n.Clients && 4*n.Votes >= n.Clients }
