@@ -83,14 +83,11 @@ func BenchmarkMemory(b *testing.B) {
 		{"group", 1, 1, []event.SubscribeOption{event.Group("g")}},
 	} {
 		b.Run(shape.name, func(b *testing.B) {
-			compare(b,
-				contender{"ours", 96_000, func(b *testing.B, n int) time.Duration {
-					return memory(b, n, shape.publishers, shape.batch, shape.opts)
-				}},
-				contender{"gochannel", 32_000, func(b *testing.B, n int) time.Duration {
-					return goChannel(b, n, shape.publishers, shape.batch)
-				}},
-			)
+			ours, stop := memory(b, shape.publishers, shape.batch, shape.opts)
+			defer stop()
+			theirs, stop := goChannel(b, shape.publishers, shape.batch)
+			defer stop()
+			compare(b, contender{"ours", 96_000, ours}, contender{"gochannel", 32_000, theirs})
 		})
 	}
 }
@@ -104,57 +101,59 @@ func publishers(goroutines, n int, publish func(n int)) {
 	wg.Wait()
 }
 
-func memory(b *testing.B, n, by, batch int, opts []event.SubscribeOption) time.Duration {
+func memory(b *testing.B, by, batch int, opts []event.SubscribeOption) (func(b *testing.B, n int) time.Duration, func()) {
 	ctx := context.Background()
 	s := must(event.New())(b)
-	defer s.Close(ctx)
 	done := make(chan struct{})
-	seen := 0
+	seen, want := 0, 0
 	must(s.Subscribe(ctx, func(context.Context, *event.Record) error {
-		if seen++; seen == n {
-			close(done)
+		if seen++; seen == want {
+			done <- struct{}{}
 		}
 		return nil
 	}, opts...))(b)
-	start := time.Now()
-	publishers(by, n, func(n int) {
-		rs := make([]*event.Record, batch)
-		for range n / batch {
-			for i := range rs {
-				rs[i] = &event.Record{Type: "order.created", Data: payload}
+	return func(_ *testing.B, n int) time.Duration {
+		seen, want = 0, n
+		start := time.Now()
+		publishers(by, n, func(n int) {
+			rs := make([]*event.Record, batch)
+			for range n / batch {
+				for i := range rs {
+					rs[i] = &event.Record{Type: "order.created", Data: payload}
+				}
+				s.Publish(ctx, rs...)
 			}
-			s.Publish(ctx, rs...)
-		}
-	})
-	<-done
-	return time.Since(start)
+		})
+		<-done
+		return time.Since(start)
+	}, func() { s.Close(ctx) }
 }
 
-func goChannel(b *testing.B, n, by, batch int) time.Duration {
-	ctx := context.Background()
+func goChannel(b *testing.B, by, batch int) (func(b *testing.B, n int) time.Duration, func()) {
 	p := gochannel.NewGoChannel(gochannel.Config{OutputChannelBuffer: 1000}, watermill.NopLogger{})
-	defer p.Close()
-	messages := must(p.Subscribe(ctx, "order.created"))(b)
-	done := make(chan struct{})
-	go func() {
-		for range n {
-			m := <-messages
-			m.Ack()
-		}
-		close(done)
-	}()
-	start := time.Now()
-	publishers(by, n, func(n int) {
-		ms := make([]*message.Message, batch)
-		for range n / batch {
-			for i := range ms {
-				ms[i] = message.NewMessage(watermill.NewUUID(), payload)
+	messages := must(p.Subscribe(context.Background(), "order.created"))(b)
+	return func(_ *testing.B, n int) time.Duration {
+		done := make(chan struct{})
+		go func() {
+			for range n {
+				m := <-messages
+				m.Ack()
 			}
-			p.Publish("order.created", ms...)
-		}
-	})
-	<-done
-	return time.Since(start)
+			close(done)
+		}()
+		start := time.Now()
+		publishers(by, n, func(n int) {
+			ms := make([]*message.Message, batch)
+			for range n / batch {
+				for i := range ms {
+					ms[i] = message.NewMessage(watermill.NewUUID(), payload)
+				}
+				p.Publish("order.created", ms...)
+			}
+		})
+		<-done
+		return time.Since(start)
+	}, func() { p.Close() }
 }
 
 func address(b *testing.B) string { return servertest.SharedRedis(b).Addr() }
