@@ -127,6 +127,7 @@ type Features struct {
 	Or           bool
 	Not          bool // and NotEqual
 	Order        bool // by more than the id
+	OrderEqual   bool // without Order: by more than the id where an Equal says which records
 	Count        bool
 	Immediate    bool // a search sees every write that returned before it
 }

@@ -101,7 +101,7 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 		if err := checkSearchKey(k.Key, fs, t.spec.Indexes); err != nil {
 			return Query{}, err
 		}
-		if !fs.Order && k.Key != FieldID {
+		if !fs.Order && !fs.OrderEqual && k.Key != FieldID {
 			return Query{}, unsupportedf("order by %q", k.Key)
 		}
 		for _, before := range o.order[:i] {

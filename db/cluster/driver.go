@@ -191,7 +191,8 @@ func both(a, b db.Features) db.Features {
 	return db.Features{
 		Backend: a.Backend, Durable: a.Durable && b.Durable, Shared: a.Shared && b.Shared, Transactions: a.Transactions && b.Transactions,
 		AnyKey: a.AnyKey && b.AnyKey, Compare: a.Compare && b.Compare, Prefix: a.Prefix && b.Prefix, Contains: a.Contains && b.Contains,
-		Exists: a.Exists && b.Exists, Or: a.Or && b.Or, Not: a.Not && b.Not, Order: a.Order && b.Order, Count: a.Count && b.Count,
+		Exists: a.Exists && b.Exists, Or: a.Or && b.Or, Not: a.Not && b.Not, Order: a.Order && b.Order,
+		OrderEqual: (!a.Order || !b.Order) && (a.Order || a.OrderEqual) && (b.Order || b.OrderEqual), Count: a.Count && b.Count,
 		Immediate: a.Immediate && b.Immediate,
 	}
 }

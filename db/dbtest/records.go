@@ -34,6 +34,7 @@ var oddStrings = []string{
 	"", " ", "a ", " a", "%", "_", "a%b", "a_b", "axb", `\`, `\%`, `a\b`, `'`, `''`, `"`, "`", ";", "--", "'; DROP TABLE things; --", `" OR ""="`,
 	"a\x00b", "a\x00", "\x00", "\n", "\t", "é", "e\u0301", "ß", "SS", "ss", "İ", "i", "I", "日本語", "🙂", "a", "A", "á", "Z", "z",
 	"null", "NULL", "true", "1", "1.0", "{}", "[]", "$1", "?", ":a", "@a", "${a}", "\u202e", strings.Repeat("x", 1024),
+	strings.Repeat("x", 1023) + "y", strings.Repeat("x", 990) + "日本",
 }
 
 func roundTrip(t *testing.T, b *bench) {

@@ -89,11 +89,11 @@ func batch(t *testing.T, b *bench) {
 
 // txBench opens a database with transactions, or skips.
 func txBench(t *testing.T, b *bench) (db.DB, db.Table) {
-	d, tb := b.table(t)
+	d := b.open(t)
 	if !d.Features().Transactions {
 		t.Skip("the backend has no transactions")
 	}
-	return d, tb
+	return d, openTable(t, d, "things")
 }
 
 func txAtomic(t *testing.T, b *bench) {
