@@ -108,8 +108,7 @@ listen_address: 127.0.0.1
 rpc_address: 127.0.0.1
 storage_port: %[1]d
 native_transport_port: %[2]d
-commitlog_sync: periodic
-commitlog_sync_period: 10s
+commitlog_sync: batch
 commitlog_segment_size: 4MiB
 auto_snapshot: false
 seed_provider:
