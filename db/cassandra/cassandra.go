@@ -1,0 +1,242 @@
+package cassandra
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	gocql "github.com/apache/cassandra-gocql-driver/v2"
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/internal/conn"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Option configures the backend.
+type Option func(*config) error
+
+type config struct {
+	address        string
+	client         *gocql.Session
+	hosts          []string
+	user, password string
+	keyspace       string
+	copies         int // of the keyspace that is made; 0: none is
+	datacenters    []string
+	local          string // datacenter
+	tls            *tls.Config
+	consistency    gocql.Consistency
+	maxConns       int
+	dial, answer   time.Duration
+	buckets        int
+	scanLimit      int
+	log            *slog.Logger
+}
+
+// Backend keeps the tables in the cluster that any of the nodes at addr
+// belongs to: "host:9042", "host1,host2", or
+// "cassandra://user:password@host1:9042,host2/keyspace". The keyspace is "db"
+// unless the address or WithKeyspace names another.
+func Backend(addr string, opts ...Option) db.Option {
+	return open(config{address: addr}, opts)
+}
+
+// WithClient keeps the tables through a session that the caller already has,
+// and closes itself. What concerns connections is the session's.
+func WithClient(session *gocql.Session, opts ...Option) db.Option {
+	return open(config{client: session}, opts)
+}
+
+// WithKeyspace names the keyspace, over the one in the address: a letter,
+// then letters, digits and '_', up to 48. Upper and lower case differ.
+func WithKeyspace(name string) Option {
+	return func(c *config) error { c.keyspace = name; return nil }
+}
+
+// WithCreate makes the keyspace when the first table is opened, if it isn't
+// there: with this many copies of each record, in each of the datacenters. No
+// datacenters stands for all that there are. The default is that someone else
+// makes it.
+func WithCreate(copies int, datacenters ...string) Option {
+	return func(c *config) error {
+		if copies < 1 || slices.Contains(datacenters, "") {
+			return fault.Markf(db.ErrInvalid, "%d copies in datacenters %q", copies, datacenters)
+		}
+		c.copies, c.datacenters = copies, slices.Clone(datacenters)
+		return nil
+	}
+}
+
+// WithAuth gives name and password, over those in the address.
+func WithAuth(user, password string) Option {
+	return func(c *config) error { c.user, c.password = user, password; return nil }
+}
+
+// WithTLS encrypts. A configuration without ServerName checks each node's
+// certificate against its address.
+func WithTLS(t *tls.Config) Option {
+	return func(c *config) error {
+		if t == nil {
+			return fault.Markf(db.ErrInvalid, "nil TLS configuration")
+		}
+		c.tls = t
+		return nil
+	}
+}
+
+// WithDatacenter sends everything to the nodes of one datacenter, as long as
+// one of them is up. Where there are several datacenters, it is what makes
+// "local" mean the caller's.
+func WithDatacenter(name string) Option {
+	return func(c *config) error { c.local = name; return nil }
+}
+
+// WithConsistency sets how many copies take part. LocalQuorum, the default, is a
+// majority in the datacenter that is asked, and lightweight transactions are
+// decided there (LOCAL_SERIAL): all writers of a table have to use the same
+// datacenter. Quorum is a majority of all (SERIAL). Nothing weaker would find
+// what was written.
+func WithConsistency(level gocql.Consistency) Option {
+	return func(c *config) error {
+		if level != gocql.LocalQuorum && level != gocql.Quorum {
+			return fault.Markf(db.ErrInvalid, "consistency %v, want LOCAL_QUORUM or QUORUM", level)
+		}
+		c.consistency = level
+		return nil
+	}
+}
+
+// WithMaxConns limits connections to one node, beside the one that follows
+// the cluster's state. The default is 2, each of which carries thousands of
+// calls at once.
+func WithMaxConns(n int) Option {
+	return func(c *config) error {
+		if n < 1 {
+			return fault.Markf(db.ErrInvalid, "%d connections, want 1 or more", n)
+		}
+		c.maxConns = n
+		return nil
+	}
+}
+
+// WithTimeouts bounds making a connection and waiting for one answer. The
+// defaults are 5 s and 11 s; 0 keeps the default.
+func WithTimeouts(dial, answer time.Duration) Option {
+	return func(c *config) error {
+		if dial < 0 || answer < 0 {
+			return fault.Markf(db.ErrInvalid, "timeouts %v and %v", dial, answer)
+		}
+		c.dial, c.answer = dial, answer
+		return nil
+	}
+}
+
+// WithBuckets sets over how many partitions the entries of one key are spread
+// in tables that are made, 1 to 64. The default is 8. A partition should stay
+// below 100 MB, about a million records; a search reads from all of them.
+func WithBuckets(n int) Option {
+	return func(c *config) error {
+		if n < 1 || n > maxBuckets {
+			return fault.Markf(db.ErrInvalid, "%d buckets, want 1 to %d", n, maxBuckets)
+		}
+		c.buckets = n
+		return nil
+	}
+}
+
+// WithScanLimit bounds how many entries a search looks at to fill a page, and
+// how many Count counts. More is ErrTooLarge. The default is 10,000.
+func WithScanLimit(n int) Option {
+	return func(c *config) error {
+		if n < 1 {
+			return fault.Markf(db.ErrInvalid, "scan limit %d, want 1 or more", n)
+		}
+		c.scanLimit = n
+		return nil
+	}
+}
+
+// WithLogger sets where the connections report what they do on their own. The
+// default is silence.
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) error {
+		if l == nil {
+			return fault.Markf(db.ErrInvalid, "nil logger")
+		}
+		c.log = l
+		return nil
+	}
+}
+
+func open(base config, opts []Option) db.Option {
+	return db.WithDriver("cassandra", func(context.Context) (db.Driver, error) {
+		c := base // open may be called again
+		c.consistency, c.maxConns, c.buckets, c.scanLimit = gocql.LocalQuorum, 2, 8, 10_000
+		c.log = slog.New(slog.DiscardHandler)
+		if c.client == nil {
+			if err := c.read(); err != nil {
+				return nil, fault.Mark(db.ErrInvalid, err)
+			}
+		}
+		for _, opt := range opts {
+			if opt == nil {
+				return nil, fault.Markf(db.ErrInvalid, "nil option")
+			}
+			if err := opt(&c); err != nil {
+				return nil, err
+			}
+		}
+		if c.keyspace == "" {
+			c.keyspace = "db"
+		}
+		if !keyspaceForm.MatchString(c.keyspace) {
+			return nil, fault.Markf(db.ErrInvalid, "keyspace %q, want a letter, then letters, digits and '_', up to 48", c.keyspace)
+		}
+		if c.dial == 0 {
+			c.dial = 5 * time.Second
+		}
+		if c.answer == 0 {
+			c.answer = 11 * time.Second
+		}
+		return newDriver(c), nil
+	})
+}
+
+var keyspaceForm = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]{0,47}$`)
+
+// read reads the address. Several hosts share user and path.
+func (c *config) read() error {
+	if c.address == "" {
+		return errors.New("no address and no session")
+	}
+	before, rest, isURL := strings.Cut(c.address, "://")
+	user, path := "", ""
+	if isURL {
+		before += "://"
+		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+			rest, path = rest[:i], rest[i:]
+		}
+		if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+			user, rest = rest[:i+1], rest[i+1:]
+		}
+	} else {
+		before, rest = "", c.address
+	}
+	for _, host := range strings.Split(rest, ",") {
+		a, err := conn.Parse(before+user+strings.TrimSpace(host)+path, conn.Scheme{Name: "cassandra", Port: 9042})
+		if err != nil {
+			return err
+		}
+		if len(a.Query) > 0 {
+			return fmt.Errorf("address %q has parameters, want none", conn.Redact(c.address))
+		}
+		c.hosts = append(c.hosts, a.HostPort())
+		c.user, c.password, c.keyspace = a.User, a.Password, a.Path
+	}
+	return nil
+}

@@ -1,0 +1,246 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"time"
+
+	gocql "github.com/apache/cassandra-gocql-driver/v2"
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// A row has a stamp, which every write makes anew, and the entries of the row
+// have it too. So no writer ever removes entries but those of a version that it
+// knows to be gone, however writes run into each other:
+//
+//	1. write the entries of the new stamp
+//	2. write the row, if it still has the stamp that was read
+//	3. remove the entries of the old stamp, or of the new one if 2 was refused
+//
+// What fails in between leaves entries that no row has.
+
+// row is a record as it is stored.
+type row struct {
+	db.Record
+	stamp gocql.UUID
+}
+
+// entry is one place of a record in the index.
+type entry struct {
+	key string
+	v   []byte // what db.SortKey returns: nothing for a list
+}
+
+// ids is the key under which every record is.
+const ids = db.FieldID
+
+func entriesOf(metadata map[string]any) []entry {
+	es := []entry{{ids, []byte{}}}
+	for k, v := range metadata {
+		es = append(es, entry{k, append([]byte{}, db.SortKey(v)...)})
+	}
+	return es
+}
+
+// bucket is the part of an index that a record is in.
+func (t *table) bucket(id string) int {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return int(h.Sum32() % uint32(t.buckets))
+}
+
+// made is when a stamp was made, by its maker's clock.
+func made(stamp gocql.UUID) time.Time {
+	var ms int64
+	for _, b := range stamp[:6] {
+		ms = ms<<8 | int64(b)
+	}
+	return time.UnixMilli(ms)
+}
+
+// enter writes the entries of a stamp. Their time is the stamp's, and that of
+// their removal the moment after, whatever the clock of who removes them says.
+func (d *driver) enter(ctx context.Context, t *table, id string, stamp gocql.UUID, es []entry) error {
+	return parallel(ctx, len(es), func(ctx context.Context, i int) error {
+		q, err := d.query(ctx, t.enter, es[i].key, t.bucket(id), es[i].v, []byte(id), stamp)
+		if err != nil {
+			return err
+		}
+		return readError(q.WithTimestamp(made(stamp).UnixMicro()).ExecContext(ctx))
+	})
+}
+
+// leave removes the entries of a stamp that no row has any more. That it fails
+// does no harm.
+func (d *driver) leave(ctx context.Context, t *table, id string, stamp gocql.UUID, es []entry) {
+	err := parallel(ctx, len(es), func(ctx context.Context, i int) error {
+		q, err := d.query(ctx, t.leave, es[i].key, t.bucket(id), es[i].v, []byte(id), stamp)
+		if err != nil {
+			return err
+		}
+		return q.WithTimestamp(made(stamp).UnixMicro() + 1).Consistency(gocql.LocalOne).ExecContext(ctx)
+	})
+	if err != nil {
+		d.c.log.Debug("cassandra: entries without a record stay", "id", id, "error", err)
+	}
+}
+
+// look returns a row without its data, or nil.
+func (d *driver) look(ctx context.Context, t *table, id string) (*row, error) {
+	r, err := d.read(ctx, t, t.look, id)
+	if errors.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	return r, err
+}
+
+var again = backoff.Policy{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond}
+
+func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condition) error {
+	t, err := d.table(name)
+	if err != nil {
+		return err
+	}
+	md, err := db.EncodeMetadata(r.Metadata)
+	if err != nil {
+		return fault.Mark(fault.Invalid, err)
+	}
+	for n := 0; ; n++ {
+		var old *row
+		if c.Must != db.NotExist {
+			if old, err = d.look(ctx, t, r.ID); err != nil {
+				return err
+			}
+			switch {
+			case old == nil && c.Must == db.Exist:
+				return fault.NotFound
+			case old != nil && c.Must == db.Exist && c.Version != 0 && c.Version != old.Version:
+				return conflict(old.Version, c.Version)
+			}
+		}
+		applied, err := d.put(ctx, t, r, string(md), old)
+		if err != nil || applied {
+			return err
+		}
+		if c.Must == db.NotExist {
+			return fault.Exists
+		}
+		if err := backoff.Sleep(ctx, again.Wait(n)); err != nil {
+			return fault.Markf(fault.Unavailable, "others write the record all the time: %w", err)
+		}
+	}
+}
+
+func conflict(stored, wanted uint64) error {
+	return fault.Markf(fault.Conflict, "version %d is stored, not %d", stored, wanted)
+}
+
+// put writes r over old, or where nothing is if old is nil. It reports false
+// if something else is there by now.
+func (d *driver) put(ctx context.Context, t *table, r *db.Record, md string, old *row) (bool, error) {
+	stamp, err := gocql.ParseUUID(db.NewID())
+	if err != nil {
+		return false, err
+	}
+	es := entriesOf(r.Metadata)
+	if err := d.enter(ctx, t, r.ID, stamp, es); err != nil {
+		d.leave(ctx, t, r.ID, stamp, es)
+		return false, err
+	}
+	version, created := uint64(1), r.Created
+	var applied bool
+	var stored map[string]any
+	if old == nil {
+		applied, stored, err = d.decide(ctx, t.insert, r.ID, stamp, int64(version), created.UnixMicro(), r.Updated.UnixMicro(), md, r.ContentType, r.Data)
+	} else {
+		version, created = old.Version+1, old.Created
+		applied, stored, err = d.decide(ctx, t.update, stamp, int64(version), r.Updated.UnixMicro(), md, r.ContentType, r.Data, r.ID, old.stamp)
+	}
+	switch {
+	case errors.Is(err, fault.UnknownOutcome) && d.has(ctx, t, r.ID, stamp):
+		applied, err = true, nil
+	case err == nil && !applied: // of an attempt that the server made twice the second is refused
+		applied = stored["stamp"] == stamp
+	}
+	switch {
+	case err != nil:
+		if !errors.Is(err, fault.UnknownOutcome) {
+			d.leave(ctx, t, r.ID, stamp, es)
+		}
+		return false, err
+	case !applied:
+		d.leave(ctx, t, r.ID, stamp, es)
+		return false, nil
+	}
+	r.Version, r.Created = version, created
+	if old != nil {
+		d.leave(ctx, t, r.ID, old.stamp, entriesOf(old.Metadata))
+	}
+	return true, nil
+}
+
+// has reports whether a row has the stamp: then the write with it was applied.
+// If it has another, nobody knows.
+func (d *driver) has(ctx context.Context, t *table, id string, stamp gocql.UUID) bool {
+	q, err := d.query(ctx, t.stamp, id)
+	if err != nil {
+		return false
+	}
+	var stored gocql.UUID
+	return q.Consistency(d.c.serial()).ScanContext(ctx, &stored) == nil && stored == stamp
+}
+
+func (d *driver) Delete(ctx context.Context, name, id string, version uint64) error {
+	t, err := d.table(name)
+	if err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		old, err := d.look(ctx, t, id)
+		switch {
+		case err != nil:
+			return err
+		case old == nil:
+			return fault.NotFound
+		case version != 0 && version != old.Version:
+			return conflict(old.Version, version)
+		}
+		applied, _, err := d.decide(ctx, t.remove, id, old.stamp)
+		if err != nil {
+			return err
+		}
+		if applied {
+			d.leave(ctx, t, id, old.stamp, entriesOf(old.Metadata))
+			return nil
+		}
+		if err := backoff.Sleep(ctx, again.Wait(n)); err != nil {
+			return fault.Markf(fault.Unavailable, "others write the record all the time: %w", err)
+		}
+	}
+}
+
+// read runs one of the statements that return a row.
+func (d *driver) read(ctx context.Context, t *table, text, id string) (*row, error) {
+	r := &row{}
+	var version, created, updated int64
+	var md []byte
+	to := []any{&r.ID, &r.stamp, &version, &created, &updated, &md, &r.ContentType, &r.Data}
+	if text == t.look {
+		to = to[:len(to)-1]
+	}
+	switch err := d.scan(ctx, to, text, id); {
+	case errors.Is(err, gocql.ErrNotFound):
+		return nil, fault.NotFound
+	case err != nil:
+		return nil, readError(err)
+	}
+	var err error
+	if r.Metadata, err = db.DecodeMetadata(md); err != nil {
+		return nil, err
+	}
+	r.Version, r.Created, r.Updated = uint64(version), time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
+	return r, nil
+}
