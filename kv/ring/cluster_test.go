@@ -11,10 +11,14 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) {
+	servertest.RunRole(map[string]servertest.Role{"instance": instance})
+	leak.Main(m)
+}
 
 var testKey = []byte("a key that only the tests know")
 
@@ -105,8 +109,9 @@ func (c *cluster) settle() {
 	c.eventually(20*time.Second, func() error {
 		for _, n := range c.nodes {
 			n.mu.RLock()
-			known, missing := n.v != nil && n.v.epoch == want, n.missing
-			left := n.v != nil && n.leftovers()
+			v, missing := n.v.Load(), n.missing
+			known := v != nil && v.epoch == want
+			left := known && n.leftovers(v)
 			n.mu.RUnlock()
 			if !known || missing > 0 || left {
 				return fmt.Errorf("%s: knows the %d members %v, lacks %d partitions, has leftovers %v", n.self, len(all), known, missing, left)
@@ -141,7 +146,7 @@ func (n *testNode) put(t testing.TB, key, value string, opts ...kv.PutOption) {
 // heldBy says on which nodes a key is stored.
 func (c *cluster) heldBy(key string) (ids []string) {
 	for id, n := range c.nodes {
-		if _, ok := n.store.get(key); ok {
+		if _, ok := n.store.get(key, time.Now()); ok {
 			ids = append(ids, id)
 		}
 	}

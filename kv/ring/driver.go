@@ -30,21 +30,31 @@ var patience = backoff.Policy{Min: 2 * time.Millisecond, Max: 100 * time.Millise
 
 func (d *driver) Features() kv.Features {
 	return kv.Features{
-		Counter: true, Versions: true, Shared: true, Evicts: true, ExpiryStep: time.Millisecond,
+		Batch: true, Counter: true, Versions: true, Shared: true, Evicts: true, Deadlines: true, ExpiryStep: time.Millisecond,
 		MaxValue: int(min(maxValue, d.n.store.items.MaxSize()-kv.MaxKey-recordOverhead)),
 	}
 }
 
 func (d *driver) Close() error { return nil }
 
+// bounded makes a deadline that only Deadline tells of end the context, too.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if at, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, at)
+	}
+	return ctx, func() {}
+}
+
 // Ping waits for an owner that can be reached.
 func (d *driver) Ping(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	return d.retry(ctx, func(v *view) error {
 		for _, id := range v.owners[0] {
 			if id == d.n.self {
 				return nil
 			}
-			if _, err := d.n.call(ctx, id, opPing, nil); err == nil {
+			if _, err := v.call(ctx, id, opPing, nil); err == nil {
 				return nil
 			}
 		}
@@ -60,7 +70,7 @@ func (d *driver) retry(ctx context.Context, f func(*view) error) error {
 	}
 	defer d.n.life.Leave()
 	for tries := 0; ; tries++ {
-		_, _, v := d.n.stands(0)
+		v := d.n.v.Load()
 		var err error
 		switch {
 		case d.n.life.Closed():
@@ -79,17 +89,53 @@ func (d *driver) retry(ctx context.Context, f func(*view) error) error {
 	}
 }
 
-func (d *driver) Get(ctx context.Context, key string) (item kv.Item, err error) {
-	p := partition(hash(key))
-	err = d.retry(ctx, func(v *view) error {
-		var last error
-		for i, id := range v.owners[p] {
-			within, cancel := ctx, context.CancelFunc(func() {})
-			if id != d.n.self && i < len(v.owners[p])-1 {
-				within, cancel = context.WithTimeout(ctx, firstWithin)
+// Get reads from this node if it is an owner, else asks the primary. Only if
+// that does not answer it looks further.
+func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
+	n, p, skip := d.n, partition(hash(key)), 0
+	if v := n.v.Load(); v != nil && !n.life.Closed() {
+		now := time.Now()
+		rec, there, sure := n.near(v, p, key, now)
+		if sure && !there {
+			return kv.Item{}, kv.ErrNotFound
+		}
+		if there {
+			return itemOf(key, rec), nil
+		}
+		if l := v.first[p]; l != nil {
+			rec, err := l.get(ctx, key, now, len(v.owners[p]) > 1)
+			switch {
+			case err == nil:
+				return itemOf(key, rec), nil
+			case err == kv.ErrNotFound:
+				return kv.Item{}, err
+			case ctx.Err() != nil:
+				return kv.Item{}, ctx.Err()
 			}
-			rec, err := d.getFrom(within, id, key)
-			cancel()
+			skip = 1 // it was asked
+		}
+	}
+	return d.search(ctx, key, p, skip)
+}
+
+// search asks the owners in turn, again and again until one answers for sure.
+// It begins behind the first skip.
+func (d *driver) search(ctx context.Context, key string, p uint16, skip int) (item kv.Item, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err = d.retry(ctx, func(v *view) error {
+		last := errUnsent
+		for i, id := range v.owners[p] {
+			if i < skip {
+				continue
+			}
+			var rec record
+			var err error
+			if l := v.links[id]; l != nil {
+				rec, err = l.get(ctx, key, time.Now(), i < len(v.owners[p])-1)
+			} else {
+				rec, err = d.n.get(ctx, key)
+			}
 			if err == nil {
 				item = itemOf(key, rec)
 				return nil
@@ -102,6 +148,7 @@ func (d *driver) Get(ctx context.Context, key string) (item kv.Item, err error) 
 			}
 			last = err
 		}
+		skip = 0
 		return fault.Mark(kv.ErrUnavailable, last)
 	})
 	return item, err
@@ -118,12 +165,20 @@ func itemOf(key string, r record) kv.Item {
 	return item
 }
 
-func (d *driver) getFrom(ctx context.Context, id, key string) (record, error) {
-	if id == d.n.self {
-		return d.n.get(ctx, key)
+// get asks a peer as an owner of key. If there are others to ask it does not
+// wait for long.
+func (l *link) get(ctx context.Context, key string, now time.Time, others bool) (record, error) {
+	c := l.conn.Load()
+	if c == nil {
+		return record{}, errUnsent
 	}
-	a, err := d.n.call(ctx, id, opGet, putBytes(putU32(make([]byte, 0, len(key)+8), left(ctx)), key))
-	if err == nil {
+	giveUp, ok := ctx.Deadline()
+	if soon := now.Add(firstWithin); others && (!ok || soon.Before(giveUp)) {
+		giveUp = soon
+	}
+	ms := left(ctx, now)
+	a, err := c.call(ctx, opGet, giveUp, func(b []byte) []byte { return putBytes(putU32(b, ms), key) })
+	if err == nil && a.status != stOK {
 		err = errorOf(a)
 	}
 	if err != nil {
@@ -131,23 +186,28 @@ func (d *driver) getFrom(ctx context.Context, id, key string) (record, error) {
 	}
 	r := &reader{b: a.body}
 	rec := r.record()
-	if r.bad || rec.over(time.Now()) {
+	if r.bad {
+		return rec, errFrame
+	}
+	if rec.over(now) {
 		return rec, kv.ErrNotFound
 	}
 	return rec, nil
 }
 
 // left is how many milliseconds ctx lasts.
-func left(ctx context.Context) uint32 {
+func left(ctx context.Context, now time.Time) uint32 {
 	at, ok := ctx.Deadline()
 	if !ok {
 		return 60_000
 	}
-	return uint32(min(max(time.Until(at).Milliseconds(), 1), 600_000))
+	return uint32(min(max(at.Sub(now).Milliseconds(), 1), 600_000))
 }
 
 // write has a write decided by the primary.
 func (d *driver) write(ctx context.Context, w write) (version uint64, sum int64, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	p := partition(hash(w.Key))
 	err = d.retry(ctx, func(v *view) (err error) {
 		primary := v.owners[p][0]
@@ -157,8 +217,8 @@ func (d *driver) write(ctx context.Context, w write) (version uint64, sum int64,
 			version, sum, err = d.n.decide(ctx, own)
 			return err
 		}
-		body := putWrite(putU32(make([]byte, 0, len(w.Key)+len(w.Value)+64), left(ctx)), w)
-		a, err := d.n.call(ctx, primary, opWrite, body)
+		body := putWrite(putU32(make([]byte, 0, len(w.Key)+len(w.Value)+64), left(ctx, time.Now())), w)
+		a, err := v.call(ctx, primary, opWrite, body)
 		switch {
 		case errors.Is(err, errUnsent):
 			return err

@@ -11,6 +11,7 @@ import (
 // A frame is a length (4 bytes, of what follows), the request's number (4), an
 // operation or a status (1), and a body. Numbers are big-endian.
 const (
+	headSize = 9
 	maxFrame = 4 << 20
 	maxValue = 1 << 20
 	pageSize = 512 << 10 // how long an answer with many records gets, about
@@ -25,6 +26,7 @@ const (
 	opApply      // claim, base and record → nothing, on a replica: a leaf
 	opSync       // epoch, cursor and digests → entries: a leaf
 	opFetch      // keys → records: a leaf
+	opMany       // keys → a status and perhaps a record each, from an owner
 )
 
 // Statuses.
@@ -42,28 +44,62 @@ const (
 
 var errFrame = errors.New("malformed frame")
 
-// readFrame returns the next frame; its body is the caller's.
-func readFrame(r *bufio.Reader) (id uint32, op byte, body []byte, err error) {
-	var head [9]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+// frames takes what comes in apart without copying it.
+type frames struct {
+	r    *bufio.Reader
+	done int // bytes at the front of r that are the last frame
+}
+
+// next waits for the next frame. Its body is good until the following call.
+func (f *frames) next() (id uint32, op byte, body []byte, err error) {
+	_, _ = f.r.Discard(f.done) // they are in the buffer
+	f.done = 0
+	head, err := f.r.Peek(headSize)
+	if err != nil {
 		return 0, 0, nil, err
 	}
-	n := binary.BigEndian.Uint32(head[:])
+	n := binary.BigEndian.Uint32(head)
 	if n < 5 || n > maxFrame {
 		return 0, 0, nil, fmt.Errorf("%w of %d bytes", errFrame, n)
 	}
-	body = make([]byte, n-5)
-	if _, err := io.ReadFull(r, body); err != nil {
-		return 0, 0, nil, err
+	id, op = binary.BigEndian.Uint32(head[4:]), head[8]
+	if size := int(n) + 4; size <= f.r.Size() {
+		if body, err = f.r.Peek(size); err != nil {
+			return 0, 0, nil, err
+		}
+		f.done = size
+		return id, op, body[headSize:size:size], nil
 	}
-	return binary.BigEndian.Uint32(head[4:]), head[8], body, nil
+	_, _ = f.r.Discard(headSize)
+	body = make([]byte, n-5)
+	_, err = io.ReadFull(f.r, body)
+	return id, op, body, err
+}
+
+// ready reports that next will not have to wait.
+func (f *frames) ready() bool {
+	if f.r.Buffered() < f.done+headSize {
+		return false
+	}
+	b, _ := f.r.Peek(f.done + headSize)
+	return uint64(f.r.Buffered()) >= uint64(f.done)+4+uint64(binary.BigEndian.Uint32(b[f.done:]))
+}
+
+// beginFrame appends a frame's head, and endFrame, behind its body, its length.
+func beginFrame(b []byte, id uint32, op byte) []byte {
+	b = append(b, 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint32(b, id)
+	return append(b, op)
+}
+
+func endFrame(b []byte, begin int) []byte {
+	binary.BigEndian.PutUint32(b[begin:], uint32(len(b)-begin-4))
+	return b
 }
 
 func appendFrame(b []byte, id uint32, op byte, body []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(len(body)+5))
-	b = binary.BigEndian.AppendUint32(b, id)
-	b = append(b, op)
-	return append(b, body...)
+	begin := len(b)
+	return endFrame(append(beginFrame(b, id, op), body...), begin)
 }
 
 func putU16(b []byte, v uint16) []byte { return binary.BigEndian.AppendUint16(b, v) }
@@ -84,6 +120,7 @@ func putBool(b []byte, v bool) []byte {
 func putRecord(b []byte, r record) []byte {
 	b = putU64(b, r.version)
 	b = putU64(b, uint64(r.expires))
+	b = putU64(b, uint64(r.shadow))
 	b = putBool(b, r.dead)
 	return putBytes(b, r.value)
 }
@@ -138,8 +175,9 @@ func (r *reader) u64() uint64 {
 func (r *reader) bytes() []byte { return r.take(int(r.u32())) }
 func (r *reader) text() string  { return string(r.bytes()) }
 
+// record returns a record whose value is still the body's.
 func (r *reader) record() record {
-	rec := record{version: r.u64(), expires: int64(r.u64()), dead: r.bool(), value: r.bytes()}
+	rec := record{version: r.u64(), expires: int64(r.u64()), shadow: int64(r.u64()), dead: r.bool(), value: r.bytes()}
 	if r.bad {
 		return record{}
 	}

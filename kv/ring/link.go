@@ -55,15 +55,6 @@ type link struct {
 	suspect atomic.Bool // out of reach for long enough to be left out
 }
 
-// call asks the peer, if it is connected.
-func (l *link) call(ctx context.Context, op byte, body []byte) (answer, error) {
-	c := l.conn.Load()
-	if c == nil {
-		return answer{}, errUnsent
-	}
-	return c.call(ctx, op, body)
-}
-
 // run connects, pings, and connects again, until ctx ends.
 func (l *link) run(ctx context.Context) {
 	wait := backoff.Policy{Min: 20 * time.Millisecond, Max: 500 * time.Millisecond}
@@ -88,7 +79,7 @@ func (l *link) run(ctx context.Context) {
 // serve uses a connection until it fails, and returns when the peer was last
 // heard of.
 func (l *link) serve(ctx context.Context, c net.Conn, r *bufio.Reader) (heard time.Time) {
-	live := &conn{wire: newWire(c), pending: map[uint32]chan answer{}}
+	live := newConn(newWire(c))
 	done := make(chan struct{}, 2)
 	go func() { live.flush(); done <- struct{}{} }()
 	go func() { live.receive(r); done <- struct{}{} }()
@@ -112,7 +103,7 @@ func (l *link) ping(ctx context.Context, c *conn) (heard time.Time) {
 	defer every.Stop()
 	for {
 		within, cancel := context.WithTimeout(ctx, l.n.o.detection/2)
-		_, err := c.call(within, opPing, nil)
+		_, err := c.call(within, opPing, time.Time{}, func(b []byte) []byte { return b })
 		cancel()
 		if err != nil {
 			return heard
@@ -169,7 +160,7 @@ func (l *link) shake(ctx context.Context, c net.Conn) (*bufio.Reader, error) {
 	if err := req.Write(c); err != nil {
 		return nil, err
 	}
-	r := bufio.NewReaderSize(c, 64<<10)
+	r := bufio.NewReaderSize(c, bufferSize)
 	resp, err := http.ReadResponse(r, req)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -122,7 +123,7 @@ func TestAPrimaryAsksOthersAfterItWasOutOfReach(t *testing.T) {
 	c.join("b", WithInterval(time.Minute))
 	c.settle()
 	p := partition(hash("k"))
-	_, _, v := c.nodes["a"].stands(p)
+	_, _, v := c.nodes["a"].stands(p, time.Now())
 	primary, replica := c.nodes[v.owners[p][0]], c.nodes[v.owners[p][1]]
 	primary.put(t, "k", "1")
 	replica.store.merge("k", record{value: []byte("2"), version: replica.clock.next(0)})
@@ -134,6 +135,103 @@ func TestAPrimaryAsksOthersAfterItWasOutOfReach(t *testing.T) {
 		t.Errorf("after a connection was made again: Get = %q, %v, want what the replica has", item.Value, err)
 	}
 	c.settle()
+}
+
+// pair returns a cluster of two that compare with each other only after
+// changes, and the key's primary and replica.
+func pair(t *testing.T, key string) (c *cluster, primary, replica *testNode) {
+	c = newCluster(t)
+	for _, id := range []string{"a", "b"} {
+		c.join(id, WithInterval(time.Minute), WithDetection(time.Minute))
+	}
+	c.settle()
+	p := partition(hash(key))
+	_, _, v := c.nodes["a"].stands(p, time.Now())
+	return c, c.nodes[v.owners[p][0]], c.nodes[v.owners[p][1]]
+}
+
+func TestAProcessThatWasStoppedAsksOthersBeforeItAnswers(t *testing.T) {
+	leak.Check(t)
+	c, primary, replica := pair(t, "k")
+	client := c.start("client")
+	primary.put(t, "k", "old")
+	replica.store.merge("k", record{dead: true, version: replica.clock.next(0)})
+	primary.beat.Store(time.Now().Add(-2 * time.Minute).UnixMilli()) // as its own clock finds it after a pause
+	for _, reader := range []*testNode{primary, client} {
+		if item, err := reader.Get(t.Context(), "k"); !errors.Is(err, kv.ErrNotFound) {
+			t.Errorf("%s: Get = %q, %v, want ErrNotFound", reader.self, item.Value, err)
+		}
+	}
+}
+
+func TestAReplicaReadsItsOwnCopyAndAsksForWhatItLacks(t *testing.T) {
+	leak.Check(t)
+	_, primary, replica := pair(t, "k")
+	primary.put(t, "k", "1")
+	asked := func() uint32 {
+		c := replica.linkTo(primary.self).conn.Load()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.last
+	}
+	before := asked()
+	for range 100 {
+		if item, err := replica.Get(t.Context(), "k"); err != nil || string(item.Value) != "1" {
+			t.Fatalf("Get = %q, %v", item.Value, err)
+		}
+	}
+	if n := asked() - before; n > 10 { // pings go on
+		t.Errorf("100 reads of an own copy were %d requests", n)
+	}
+	replica.store.drop(func(uint16, uint64) bool { return false }) // as if evicted
+	if item, err := replica.Get(t.Context(), "k"); err != nil || string(item.Value) != "1" {
+		t.Errorf("Get of what was evicted here = %q, %v, want the primary's", item.Value, err)
+	}
+}
+
+func TestManyKeysAreOneRequestToEachOwner(t *testing.T) {
+	leak.Check(t)
+	c := newCluster(t, "a", "b", "c")
+	client := c.start("client")
+	values, keys := map[string][]byte{}, []string{"nobody"}
+	for i := range 3000 {
+		k := fmt.Sprint("key/", i)
+		values[k], keys = []byte(fmt.Sprint("value/", i)), append(keys, k)
+	}
+	values["long"], keys = bytes.Repeat([]byte("x"), 1<<20), append(keys, "long", "long 2")
+	values["long 2"] = values["long"]
+	if err := client.PutMany(t.Context(), values); err != nil {
+		t.Fatal(err)
+	}
+	asked := func() (n uint32) {
+		for _, id := range []string{"a", "b", "c"} {
+			c := client.linkTo(id).conn.Load()
+			c.mu.Lock()
+			n += c.last
+			c.mu.Unlock()
+		}
+		return n
+	}
+	before := asked()
+	items, err := client.GetMany(t.Context(), keys...)
+	n := asked() - before
+	if err != nil || len(items) != len(values) {
+		t.Fatalf("%d items, %v, want %d", len(items), err, len(values))
+	}
+	for k, item := range items {
+		if !bytes.Equal(item.Value, values[k]) {
+			t.Fatalf("%q is %.20q, want %.20q", k, item.Value, values[k])
+		}
+	}
+	if n > 20 { // of three owners, some pages for the long values, pings
+		t.Errorf("%d requests for %d keys", n, len(keys))
+	}
+
+	// Owners that do not answer are passed by.
+	c.kill(c.nodes["b"])
+	if items, err := client.GetMany(t.Context(), keys...); err != nil || len(items) != len(values) {
+		t.Errorf("with one owner dead: %d items, %v, want %d", len(items), err, len(values))
+	}
 }
 
 func TestANodeThatOwnsNothingRefuses(t *testing.T) {
@@ -152,7 +250,7 @@ func TestANodeThatOwnsNothingRefuses(t *testing.T) {
 
 func TestAReplicaWithOtherOwnersInMindRefuses(t *testing.T) {
 	c := newCluster(t, "a", "b")
-	_, _, v := c.nodes["a"].stands(partition(hash("k")))
+	_, _, v := c.nodes["a"].stands(partition(hash("k")), time.Now())
 	p := partition(hash("k"))
 	replica := c.nodes[v.owners[p][1]]
 	if status, _ := replica.apply(v.claims[p]+1, 0, "k", record{version: 5}); status != stMoved {
@@ -255,7 +353,7 @@ func TestDigestsNameTheContent(t *testing.T) {
 		t.Errorf("digests with and without a tombstone are %x and %x", x, y)
 	}
 	a.merge("k", record{version: now + 1<<10, value: []byte("late")})
-	if _, ok := a.get("k"); ok {
+	if _, ok := a.get("k", time.Now()); ok {
 		t.Error("an older write came behind the tombstone")
 	}
 	a.drop(func(uint16, uint64) bool { return false })

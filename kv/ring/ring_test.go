@@ -211,7 +211,7 @@ func TestNoReadFailsWhileNodesJoinAndLeave(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.eventually(5*time.Second, func() error {
-		_, _, v := e.stands(0)
+		_, _, v := e.stands(0, time.Now())
 		for p := range v.owners {
 			if v.owns(uint16(p), "e") {
 				return errors.New("the draining node still is an owner")
@@ -286,7 +286,7 @@ func TestADeletedKeyStaysDeletedWhenANodeComesBack(t *testing.T) {
 			}
 			held := 0
 			for i := range keys {
-				if _, ok := last.store.get(fmt.Sprint(i)); ok {
+				if _, ok := last.store.get(fmt.Sprint(i), time.Now()); ok {
 					held++
 				}
 			}
@@ -352,7 +352,7 @@ func TestAPrimaryThatMissedAWriteFindsOut(t *testing.T) {
 	c := newCluster(t, "a", "b")
 	a := c.nodes["a"]
 	a.put(t, "k", "1")
-	_, _, v := a.stands(partition(hash("k")))
+	_, _, v := a.stands(partition(hash("k")), time.Now())
 	primary, replica := c.nodes[v.owners[partition(hash("k"))][0]], c.nodes[v.owners[partition(hash("k"))][1]]
 	item, err := primary.Get(t.Context(), "k")
 	if err != nil {
@@ -385,7 +385,7 @@ func TestNodesConvergeByThemselves(t *testing.T) {
 				want = "later"
 			}
 			for _, n := range []*testNode{a, b} {
-				if r, _ := n.store.get(key); string(r.value) != want {
+				if r, _ := n.store.get(key, time.Now()); string(r.value) != want {
 					return fmt.Errorf("%s has %q at %s, want %q", n.self, r.value, key, want)
 				}
 			}

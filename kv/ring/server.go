@@ -2,6 +2,7 @@ package ring
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"encoding/hex"
@@ -60,53 +61,77 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := newWire(c)
 	flushed := make(chan struct{})
 	go func() { out.flush(); close(flushed) }()
-	n.answer(out, rw.Reader)
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	n.answer(out, bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), c), bufferSize))
 	out.fail()
 	<-flushed
 }
 
-// answer serves a peer's requests. Small leaves are answered at once, in order.
-// What may have to wait for another peer, which then is asked for leaves only,
-// runs on its own, as does what takes long: so no circle of nodes can wait for
-// each other.
+// answer serves a peer's requests. Small leaves are answered at once, in order,
+// and what came together goes back together. What may have to wait for another
+// peer, which then is asked for leaves only, runs on its own, as does what takes
+// long: so no circle of nodes can wait for each other.
 func (n *Node) answer(out *wire, r *bufio.Reader) {
 	slots := make(chan struct{}, maxRunning)
+	in := frames{r: r}
+	var replies []byte
 	for {
-		id, op, body, err := readFrame(r)
+		if len(replies) > 0 && (len(replies) >= bufferSize || !in.ready()) {
+			if out.write(replies) != nil {
+				return
+			}
+			if replies = replies[:0]; cap(replies) > keepBuffer {
+				replies = nil
+			}
+		}
+		id, op, body, err := in.next()
 		if err != nil {
 			return
 		}
-		if op == opPing || op == opAsk || op == opApply {
-			status, reply := n.leaf(op, body)
-			out.send(id, status, reply, 0)
+		begin := len(replies)
+		if reply, ok := n.now(beginFrame(replies, id, stOK), op, body); ok {
+			replies = endFrame(reply, begin)
 			continue
-		}
-		if op == opGet {
-			if status, reply, ok := n.getNow(body); ok {
-				out.send(id, status, reply, 0)
-				continue
-			}
 		}
 		select {
 		case slots <- struct{}{}:
 		default:
-			out.send(id, stUnavailable, nil, 0)
+			out.reply(id, stUnavailable, nil)
 			continue
 		}
+		body = bytes.Clone(body)
 		if !n.life.Go(func(ctx context.Context) {
 			defer func() { <-slots }()
 			status, reply := n.branch(ctx, op, body)
-			out.send(id, status, reply, 0)
+			out.reply(id, status, reply)
 		}) {
 			return
 		}
 	}
 }
 
-// leaf answers what this node knows by itself.
+// now appends the answer to what needs nobody else and is done soon, to a frame
+// that ends with its status. It keeps nothing of body.
+func (n *Node) now(b []byte, op byte, body []byte) (reply []byte, ok bool) {
+	status := len(b) - 1
+	switch op {
+	case opGet:
+		b[status], b, ok = n.getNow(b, body)
+		return b, ok
+	case opMany:
+		return n.manyNow(b, body)
+	case opPing, opAsk, opApply:
+		st, rest := n.leaf(op, body)
+		b[status] = st
+		return append(b, rest...), true
+	}
+	return b, false
+}
+
+// leaf answers what this node knows by itself. It keeps nothing of body.
 func (n *Node) leaf(op byte, body []byte) (byte, []byte) {
 	r := &reader{b: body}
-	if n.cutOff() && op != opPing && op != opApply {
+	if op != opPing && op != opApply && n.cutOff(time.Now()) {
 		return stUnavailable, nil
 	}
 	switch op {
@@ -123,6 +148,7 @@ func (n *Node) leaf(op byte, body []byte) (byte, []byte) {
 		if r.bad || key == "" {
 			return stInvalid, nil
 		}
+		rec.value = bytes.Clone(rec.value)
 		return n.apply(claim, base, key, rec)
 	case opSync:
 		return n.listing(r)
@@ -140,36 +166,40 @@ func (n *Node) leaf(op byte, body []byte) (byte, []byte) {
 	return stInvalid, nil
 }
 
-// getNow answers a Get that needs nobody else.
-func (n *Node) getNow(body []byte) (status byte, reply []byte, ok bool) {
+// getNow answers a Get that needs nobody else, behind what b has.
+func (n *Node) getNow(b, body []byte) (status byte, reply []byte, ok bool) {
 	r := &reader{b: body}
 	r.u32()
 	key := r.text()
 	if r.bad {
-		return stInvalid, nil, true
+		return stInvalid, b, true
 	}
-	owner, have, _ := n.stands(partition(hash(key)))
+	now := time.Now()
+	owner, have, _ := n.stands(partition(hash(key)), now)
 	switch {
 	case !owner:
-		return stMoved, nil, true
-	case !have || n.cutOff():
-		return 0, nil, false
+		return stMoved, b, true
+	case !have || n.cutOff(now):
+		return 0, b, false
 	}
-	rec, there := n.store.get(key)
+	rec, there := n.store.get(key, now)
 	if !there {
-		return stNotFound, nil, true
+		return stNotFound, b, true
 	}
-	return stOK, putRecord(make([]byte, 0, len(rec.value)+21), rec), true
+	return stOK, putRecord(b, rec), true
 }
 
-// branch answers what may need other peers.
+// branch answers what may need other peers. The body is its own.
 func (n *Node) branch(ctx context.Context, op byte, body []byte) (byte, []byte) {
-	if op != opGet && op != opWrite {
+	if op != opGet && op != opWrite && op != opMany {
 		return n.leaf(op, body)
 	}
 	r := &reader{b: body}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.u32())*time.Millisecond)
 	defer cancel()
+	if op == opMany {
+		return n.many(ctx, r)
+	}
 	if op == opGet {
 		key := r.text()
 		if r.bad {
@@ -185,6 +215,7 @@ func (n *Node) branch(ctx context.Context, op byte, body []byte) (byte, []byte) 
 	if r.bad || w.Key == "" || len(w.Key) > kv.MaxKey || len(w.Value) > maxValue {
 		return stInvalid, nil
 	}
+	w.Value = bytes.Clone(w.Value) // what is around it is not kept
 	version, sum, err := n.decide(ctx, w)
 	if err != nil {
 		return statusOf(err)

@@ -1,7 +1,7 @@
 package ring
 
 import (
-	"bytes"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,13 +14,35 @@ type record struct {
 	value   []byte
 	version uint64
 	expires int64 // Unix milliseconds; 0: never
+	shadow  int64 // until when an older version, that this one replaced, may live elsewhere; 0: there is none
 	dead    bool  // a tombstone
 }
 
 func (r record) over(now time.Time) bool { return r.expires != 0 && r.expires <= now.UnixMilli() }
 
+// buries reports that the end of the record has to be remembered as a delete
+// is: what it replaced lives longer, perhaps on a node that is out of reach.
+func (r record) buries(now time.Time) bool { return r.dead || r.shadow > now.UnixMilli() }
+
+// never is the end of a life that has none.
+const never = math.MaxInt64
+
+// shadowOn is the shadow of a record that replaces r. A delete is remembered
+// for life.
+func (r record) shadowOn(life time.Duration) int64 {
+	switch {
+	case r.version == 0:
+		return 0
+	case r.dead:
+		return timeOf(r.version).Add(life).UnixMilli()
+	case r.expires == 0:
+		return never
+	}
+	return max(r.expires, r.shadow)
+}
+
 // recordOverhead is what a record takes in the cache besides its value.
-const recordOverhead = 48
+const recordOverhead = 56
 
 // store holds a node's records within a bound of bytes. Tombstones are kept
 // apart, so that values do not push them out before their time.
@@ -35,8 +57,11 @@ type store struct {
 
 func newStore(maxBytes int64, life time.Duration) *store {
 	s := &store{life: life}
-	s.items = cache.New(cache.Config[record]{MaxBytes: maxBytes / 16 * 15, Removed: func(key string, r record, _ cache.Reason) {
+	s.items = cache.New(cache.Config[record]{MaxBytes: maxBytes / 16 * 15, Removed: func(key string, r record, why cache.Reason) {
 		s.count(key, r.version, -1)
+		if now := time.Now(); why == cache.Expired && r.buries(now) {
+			s.bury(key, r.version, now)
+		}
 	}})
 	s.tombs = cache.New(cache.Config[uint64]{MaxBytes: maxBytes / 16, Removed: func(key string, v uint64, _ cache.Reason) {
 		s.count(key, v, -1)
@@ -65,9 +90,9 @@ func (s *store) count(key string, version uint64, by int64) {
 }
 
 // get returns the record at key, if it is there and alive.
-func (s *store) get(key string) (record, bool) {
+func (s *store) get(key string, now time.Time) (record, bool) {
 	r, _, ok := s.items.Get(key)
-	if !ok || r.over(time.Now()) {
+	if !ok || r.over(now) {
 		return record{}, false
 	}
 	return r, true
@@ -123,14 +148,37 @@ func (s *store) merge(key string, r record) {
 	if older {
 		return
 	}
+	if r.buries(now) && (r.dead || r.over(now)) {
+		s.bury(key, r.version, now)
+	} else if buried {
+		s.unbury(key)
+	}
+}
+
+// bury remembers that a version has ended, until a node that has not heard of
+// it has dropped what it had.
+func (s *store) bury(key string, version uint64, now time.Time) {
 	s.tombs.Update(key, func(old uint64, _ time.Duration, ok bool) (ch cache.Change[uint64]) {
+		if ok && old >= version {
+			return ch
+		}
 		if ok {
 			s.count(key, old, -1)
 			ch.Op = cache.Remove
 		}
-		if life := s.life - now.Sub(timeOf(r.version)); r.dead && life > 0 {
-			s.count(key, r.version, 1)
-			ch = cache.Change[uint64]{Op: cache.Set, Value: r.version, Life: min(life, s.life)}
+		if life := s.life - now.Sub(timeOf(version)); life > 0 {
+			s.count(key, version, 1)
+			ch = cache.Change[uint64]{Op: cache.Set, Value: version, Life: min(life, s.life)}
+		}
+		return ch
+	})
+}
+
+func (s *store) unbury(key string) {
+	s.tombs.Update(key, func(old uint64, _ time.Duration, ok bool) (ch cache.Change[uint64]) {
+		if ok {
+			s.count(key, old, -1)
+			ch.Op = cache.Remove
 		}
 		return ch
 	})
@@ -138,28 +186,39 @@ func (s *store) merge(key string, r record) {
 
 // drop forgets what keep does not want, without a tombstone.
 func (s *store) drop(keep func(part uint16, version uint64) bool) {
-	for _, e := range s.entries(func(p uint16) bool { return true }) {
-		if keep(e.part, e.version) {
-			continue
+	var unwanted []entry
+	for shard := range s.shards() {
+		unwanted = unwanted[:0]
+		s.walk(shard, func(e entry) bool {
+			if !keep(e.part, e.version) {
+				unwanted = append(unwanted, e)
+			}
+			return true
+		})
+		for _, e := range unwanted {
+			s.forget(e)
 		}
-		mu := s.stripe(e.key)
-		mu.Lock()
-		s.items.Update(e.key, func(old record, _ time.Duration, ok bool) (ch cache.Change[record]) {
-			if ok && old.version == e.version {
-				s.count(e.key, old.version, -1)
-				ch.Op = cache.Remove
-			}
-			return ch
-		})
-		s.tombs.Update(e.key, func(old uint64, _ time.Duration, ok bool) (ch cache.Change[uint64]) {
-			if ok && old == e.version {
-				s.count(e.key, old, -1)
-				ch.Op = cache.Remove
-			}
-			return ch
-		})
-		mu.Unlock()
 	}
+}
+
+func (s *store) forget(e entry) {
+	mu := s.stripe(e.key)
+	mu.Lock()
+	defer mu.Unlock()
+	s.items.Update(e.key, func(old record, _ time.Duration, ok bool) (ch cache.Change[record]) {
+		if ok && old.version == e.version {
+			s.count(e.key, old.version, -1)
+			ch.Op = cache.Remove
+		}
+		return ch
+	})
+	s.tombs.Update(e.key, func(old uint64, _ time.Duration, ok bool) (ch cache.Change[uint64]) {
+		if ok && old == e.version {
+			s.count(e.key, old, -1)
+			ch.Op = cache.Remove
+		}
+		return ch
+	})
 }
 
 // entry names a record.
@@ -169,28 +228,23 @@ type entry struct {
 	version uint64
 }
 
-func (a entry) compare(b entry) int {
-	if a.part != b.part {
-		return int(a.part) - int(b.part)
-	}
-	return bytes.Compare([]byte(a.key), []byte(b.key))
-}
+// shards is how many shards walk knows: those of the items, then those of the
+// tombstones. Who walks them all, one after the other, meets every key that was
+// there all the time.
+func (s *store) shards() int { return s.items.Shards() + s.tombs.Shards() }
 
-// entries names all records of the partitions that are wanted.
-func (s *store) entries(want func(part uint16) bool) (all []entry) {
-	s.items.Range(func(key string, r record, _ time.Duration) bool {
-		if p := partition(hash(key)); want(p) {
-			all = append(all, entry{key, p, r.version})
-		}
-		return true
+// walk calls f with the records of one shard until it returns false. It must
+// return at once and not use the store.
+func (s *store) walk(shard int, f func(entry) bool) {
+	if n := s.items.Shards(); shard >= n {
+		s.tombs.RangeShard(shard-n, func(key string, v uint64, _ time.Duration) bool {
+			return f(entry{key, partition(hash(key)), v})
+		})
+		return
+	}
+	s.items.RangeShard(shard, func(key string, r record, _ time.Duration) bool {
+		return f(entry{key, partition(hash(key)), r.version})
 	})
-	s.tombs.Range(func(key string, v uint64, _ time.Duration) bool {
-		if p := partition(hash(key)); want(p) {
-			all = append(all, entry{key, p, v})
-		}
-		return true
-	})
-	return all
 }
 
 // full reports that there is no room to take in what was evicted here.

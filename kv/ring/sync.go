@@ -1,10 +1,8 @@
 package ring
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -39,17 +37,17 @@ func (n *Node) keepSynced(ctx context.Context) {
 // nodes then have all that they own and nothing else.
 func (n *Node) compare(ctx context.Context) bool {
 	n.mu.RLock()
-	v, round, missing := n.v, n.round, n.missing
+	v, round, missing := n.v.Load(), n.round, n.missing
 	n.mu.RUnlock()
 	if v == nil {
 		return true
 	}
-	if n.cutOff() && n.inTouch(v) {
+	if n.cutOff(time.Now()) && v.inTouch() {
 		n.forget()
 	}
 	var mine []uint16
-	for p := range v.owners {
-		if v.owns(uint16(p), n.self) {
+	for p, at := range v.mine {
+		if at >= 0 {
 			mine = append(mine, uint16(p))
 		}
 	}
@@ -67,7 +65,7 @@ func (n *Node) compare(ctx context.Context) bool {
 			answered++
 		}
 	}
-	if 2*answered >= len(v.peers) && !n.cutOff() {
+	if 2*answered >= len(v.peers) && !n.cutOff(started) {
 		n.heard.Store(started.UnixMilli())
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -75,15 +73,15 @@ func (n *Node) compare(ctx context.Context) bool {
 		return false
 	}
 	n.mu.Lock()
-	if n.v != v || n.round != round {
+	if n.v.Load() != v || n.round != round {
 		n.mu.Unlock()
 		return false
 	}
 	for _, p := range mine {
-		n.have[p] = true
+		n.have[p].Store(true)
 	}
-	n.recount()
-	leftovers, member := n.leftovers(), n.member
+	n.recount(v)
+	leftovers, member := n.leftovers(v), n.member
 	n.mu.Unlock()
 	if slices.Contains(whole, false) {
 		return !leftovers
@@ -92,24 +90,15 @@ func (n *Node) compare(ctx context.Context) bool {
 		// Every owner has compared with this node under this very view. While
 		// it stays nobody writes here what is dropped.
 		n.mu.RLock()
-		if n.v == v {
-			n.store.drop(func(p uint16, _ uint64) bool { return v.owns(p, n.self) })
+		if n.v.Load() == v {
+			n.store.drop(func(p uint16, _ uint64) bool { return v.mine[p] >= 0 })
 		}
 		n.mu.RUnlock()
 		n.mu.Lock()
-		n.recount()
+		n.recount(n.v.Load())
 		n.mu.Unlock()
 	}
 	return true
-}
-
-// cutOff reports that this node has not compared with most others for so long
-// that tombstones of what was deleted meanwhile may be gone. It then answers
-// nothing from what it has. The time is a time of day, which goes on also while
-// the machine sleeps.
-func (n *Node) cutOff() bool {
-	heard := n.heard.Load()
-	return heard != 0 && time.Now().UnixMilli()-heard > n.o.tombs.Milliseconds()/2
 }
 
 // forget drops what is so old that the tombstone of its delete may be gone. Of
@@ -117,8 +106,7 @@ func (n *Node) cutOff() bool {
 func (n *Node) forget() {
 	n.o.logger.Warn("kv/ring: cut off for too long, dropping what may have been deleted")
 	n.mu.Lock()
-	n.have = [Partitions]bool{}
-	n.recount()
+	n.doubt()
 	n.mu.Unlock()
 	since := time.Now().Add(-n.o.tombs / 2)
 	n.store.drop(func(_ uint16, version uint64) bool { return timeOf(version).After(since) })
@@ -126,141 +114,6 @@ func (n *Node) forget() {
 }
 
 // inTouch reports that a peer is connected.
-func (n *Node) inTouch(v *view) bool {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return slices.ContainsFunc(v.peers, func(id string) bool { return n.links[id] != nil && n.links[id].conn.Load() != nil })
-}
-
-// pull takes from a peer what is newer there in the given partitions, and
-// reports whether the peer has all that it owns.
-func (n *Node) pull(ctx context.Context, v *view, id string, parts []uint16, handoff bool) (whole bool, err error) {
-	digests := make([]byte, 0, 10*len(parts))
-	for _, p := range parts {
-		digests = putU64(putU16(digests, p), n.store.digests[p].Load())
-	}
-	var after entry
-	for {
-		body := putBytes(putU16(putU64(nil, v.epoch), after.part), after.key)
-		a, err := n.askPage(ctx, id, opSync, append(body, digests...))
-		if err != nil {
-			return false, err
-		}
-		r := &reader{b: a.body}
-		whole = r.bool()
-		more := r.bool()
-		var wanted []string
-		for r.more() {
-			e := entry{key: r.text(), version: r.u64()}
-			if r.bad || e.key == "" {
-				return false, fmt.Errorf("%s: %w", id, errFrame)
-			}
-			e.part = partition(hash(e.key))
-			after = e
-			mine := n.store.latest(e.key).version
-			// What was evicted here stays away, unless it was never here.
-			if mine < e.version && (mine != 0 || handoff || !n.store.full()) {
-				wanted = append(wanted, e.key)
-			}
-		}
-		if r.bad {
-			return false, fmt.Errorf("%s: %w", id, errFrame)
-		}
-		if err := n.fetch(ctx, id, wanted); err != nil {
-			return false, err
-		}
-		if !more {
-			return whole, nil
-		}
-	}
-}
-
-// fetch takes keys' records from a peer.
-func (n *Node) fetch(ctx context.Context, id string, keys []string) error {
-	for len(keys) > 0 {
-		var body []byte
-		for _, key := range keys {
-			if body = putBytes(body, key); len(body) > pageSize {
-				break
-			}
-		}
-		a, err := n.askPage(ctx, id, opFetch, body)
-		if err != nil {
-			return err
-		}
-		r := &reader{b: a.body}
-		got := 0
-		for r.more() && got < len(keys) {
-			rec := r.record()
-			if r.bad {
-				break
-			}
-			if rec.version != 0 {
-				rec.value = bytes.Clone(rec.value) // the page is not kept for it
-				n.clock.seen(rec.version)
-				n.store.merge(keys[got], rec)
-			}
-			got++
-		}
-		if r.bad || got == 0 {
-			return fmt.Errorf("%s: %w", id, errFrame)
-		}
-		keys = keys[got:]
-	}
-	return nil
-}
-
-func (n *Node) askPage(ctx context.Context, id string, op byte, body []byte) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	a, err := n.call(ctx, id, op, body)
-	if err == nil && a.status != stOK {
-		err = fmt.Errorf("status %d", a.status)
-	}
-	if err != nil {
-		return a, fmt.Errorf("%s: %w", id, err)
-	}
-	return a, nil
-}
-
-// listing names what is here in the partitions whose digests differ, after a
-// cursor, if the peer goes by the same members: only then is every write that
-// was acknowledged under older ones here to be named.
-func (n *Node) listing(r *reader) (byte, []byte) {
-	epoch := r.u64()
-	after := entry{part: r.partition(), key: r.text()}
-	var want [Partitions]bool
-	any := false
-	for r.more() {
-		p, digest := r.partition(), r.u64()
-		if !r.bad && n.store.digests[p].Load() != digest {
-			want[p], any = p >= after.part, true
-		}
-	}
-	if r.bad {
-		return stInvalid, nil
-	}
-	n.mu.RLock()
-	same, whole := n.v != nil && n.v.epoch == epoch, n.missing == 0
-	n.mu.RUnlock()
-	if !same {
-		return stMoved, nil
-	}
-	var all []entry
-	if any {
-		all = n.store.entries(func(p uint16) bool { return want[p] })
-	}
-	slices.SortFunc(all, entry.compare)
-	reply := putBool(putBool(nil, whole), false)
-	for _, e := range all {
-		if e.compare(after) <= 0 {
-			continue
-		}
-		if len(reply) > pageSize {
-			reply[1] = 1
-			break
-		}
-		reply = putU64(putBytes(reply, e.key), e.version)
-	}
-	return stOK, reply
+func (v *view) inTouch() bool {
+	return slices.ContainsFunc(v.peers, func(id string) bool { return v.links[id] != nil && v.links[id].conn.Load() != nil })
 }

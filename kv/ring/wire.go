@@ -1,23 +1,17 @@
 package ring
 
 import (
-	"bufio"
-	"context"
-	"errors"
 	"net"
+	"runtime"
 	"sync"
 	"time"
-)
-
-// How a call fails besides by its status.
-var (
-	errUnsent = errors.New("not connected to the peer")           // certainly not applied
-	errLost   = errors.New("the connection to the peer was lost") // sent, and no answer
 )
 
 const (
 	maxUnsent   = 8 << 20          // bytes of requests that wait to be written
 	writeWithin = 10 * time.Second // a peer that reads nothing for so long is cut off
+	bufferSize  = 64 << 10
+	keepBuffer  = 1 << 20 // a larger one that was needed once is let go
 )
 
 // wire writes frames to a connection. What several goroutines send while a
@@ -42,20 +36,29 @@ func (w *wire) fail() {
 	})
 }
 
-// send queues a frame. It reports false if limit bytes wait already.
-func (w *wire) send(id uint32, op byte, body []byte, limit int) bool {
+// send queues a frame whose body put appends. It reports false if limit bytes
+// wait already; 0 is no limit.
+func (w *wire) send(id uint32, op byte, limit int, put func([]byte) []byte) bool {
 	w.mu.Lock()
-	if limit > 0 && len(w.out) > limit {
+	begin := len(w.out)
+	if limit > 0 && begin > limit {
 		w.mu.Unlock()
 		return false
 	}
-	w.out = appendFrame(w.out, id, op, body)
+	w.out = endFrame(put(beginFrame(w.out, id, op)), begin)
 	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
+	if begin == 0 { // else somebody has woken the writer, and it has not looked yet
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
 	}
 	return true
+}
+
+// reply queues an answer.
+func (w *wire) reply(id uint32, status byte, body []byte) {
+	w.send(id, status, 0, func(b []byte) []byte { return append(b, body...) })
 }
 
 // flush writes what is queued, until the wire fails.
@@ -68,92 +71,24 @@ func (w *wire) flush() {
 		case <-w.dead:
 			return
 		}
+		// Those who run anyway may have something to send as well: many callers
+		// are woken by one read. A lone one loses nothing.
+		runtime.Gosched()
 		w.mu.Lock()
 		out := w.out
 		w.out = spare[:0]
 		w.mu.Unlock()
-		_ = w.SetWriteDeadline(time.Now().Add(writeWithin))
-		if _, err := w.Write(out); err != nil {
+		if len(out) > 0 && w.write(out) != nil {
 			return
 		}
-		if spare = out; cap(spare) > 1<<20 {
+		if spare = out; cap(spare) > keepBuffer {
 			spare = nil
 		}
 	}
 }
 
-type answer struct {
-	status byte
-	body   []byte
-}
-
-// conn is a connection on which this node asks.
-type conn struct {
-	*wire
-	pmu     sync.Mutex
-	pending map[uint32]chan answer
-	last    uint32
-	closed  bool
-}
-
-// receive hands out answers until the connection fails.
-func (c *conn) receive(r *bufio.Reader) {
-	defer func() {
-		c.fail()
-		c.pmu.Lock()
-		c.closed = true
-		for id, ch := range c.pending {
-			delete(c.pending, id)
-			close(ch)
-		}
-		c.pmu.Unlock()
-	}()
-	for {
-		id, status, body, err := readFrame(r)
-		if err != nil {
-			return
-		}
-		c.pmu.Lock()
-		ch := c.pending[id]
-		delete(c.pending, id)
-		c.pmu.Unlock()
-		if ch != nil {
-			ch <- answer{status, body}
-		}
-	}
-}
-
-// call sends a request and waits for its answer. The error is errUnsent, or
-// errLost or ctx's error if the request was sent.
-func (c *conn) call(ctx context.Context, op byte, body []byte) (answer, error) {
-	ch := make(chan answer, 1)
-	c.pmu.Lock()
-	if c.closed {
-		c.pmu.Unlock()
-		return answer{}, errUnsent
-	}
-	c.last++
-	id := c.last
-	c.pending[id] = ch
-	c.pmu.Unlock()
-	if !c.send(id, op, body, maxUnsent) {
-		c.forget(id)
-		return answer{}, errUnsent
-	}
-	select {
-	case a, ok := <-ch:
-		if !ok {
-			return answer{}, errLost
-		}
-		return a, nil
-	case <-ctx.Done():
-		c.forget(id)
-		return answer{}, ctx.Err()
-	}
-}
-
-func (c *conn) forget(id uint32) {
-	c.pmu.Lock()
-	delete(c.pending, id)
-	c.pmu.Unlock()
+func (w *wire) write(b []byte) error {
+	_ = w.SetWriteDeadline(time.Now().Add(writeWithin))
+	_, err := w.Write(b)
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"testing"
 	"time"
 
@@ -84,14 +85,40 @@ func TestBadOptionsAreRefused(t *testing.T) {
 	}
 }
 
+func in(b []byte) *frames {
+	return &frames{r: bufio.NewReaderSize(bytes.NewReader(b), bufferSize)}
+}
+
 func TestATooLongFrameIsRefusedBeforeItIsRead(t *testing.T) {
-	_, _, _, err := readFrame(bufio.NewReader(bytes.NewReader(putU32(nil, maxFrame+1))))
-	if err == nil {
-		t.Fatal("no error")
+	for _, n := range []uint32{0, 4, maxFrame + 1, 1<<32 - 1} {
+		if _, _, _, err := in(append(putU32(nil, n), make([]byte, 100)...)).next(); !errors.Is(err, errFrame) {
+			t.Errorf("a length of %d: %v, want a malformed frame", n, err)
+		}
 	}
-	b := append(putU32(nil, maxFrame+1), make([]byte, 100)...)
-	if _, _, _, err := readFrame(bufio.NewReader(bytes.NewReader(b))); !errors.Is(err, errFrame) {
-		t.Errorf("got %v, want a malformed frame", err)
+}
+
+func TestFramesOfAllSizesComeAsTheyWent(t *testing.T) {
+	var sent []byte
+	sizes := []int{0, 1, 100, bufferSize - headSize, bufferSize - headSize + 1, 1 << 20, 0, 7, maxFrame - 5}
+	for i, n := range sizes {
+		sent = appendFrame(sent, uint32(i), byte(i), bytes.Repeat([]byte{byte(i)}, n))
+	}
+	f := in(sent)
+	for i, n := range sizes {
+		id, op, body, err := f.next()
+		if err != nil || int(id) != i || int(op) != i || !bytes.Equal(body, bytes.Repeat([]byte{byte(i)}, n)) {
+			t.Fatalf("frame %d of %d bytes came as %d, %d, %d bytes, %v", i, n, id, op, len(body), err)
+		}
+	}
+	if _, _, _, err := f.next(); err != io.EOF {
+		t.Errorf("behind the last: %v, want io.EOF", err)
+	}
+	f = in(sent[:2*headSize+1+3]) // two frames and a piece of the third
+	if _, _, _, err := f.next(); err != nil || !f.ready() {
+		t.Errorf("a whole frame is there: ready is %v, %v", f.ready(), err)
+	}
+	if _, _, _, err := f.next(); err != nil || f.ready() {
+		t.Errorf("a piece is there: ready is %v, %v", f.ready(), err)
 	}
 }
 
@@ -103,26 +130,35 @@ func FuzzFrames(f *testing.F) {
 	f.Add(opGet, putBytes(putU32(nil, 100), "k"))
 	f.Add(opAsk, putBytes(nil, "k"))
 	f.Add(opApply, putRecord(putBytes(putU64(putU64(nil, 1), 2), "k"), record{value: []byte("v"), version: 3}))
-	f.Add(opSync, putU64(putU16(putBytes(putU16(putU64(nil, 1), 0), ""), 1), 7))
+	f.Add(opSync, putU64(putU16(cursor{slices: 1}.put(putU64(nil, 1)), 1), 7))
 	f.Add(opFetch, putBytes(nil, "k"))
 	f.Add(opFetch, []byte{255, 255, 255, 255})
+	f.Add(opMany, putBytes(putBytes(putU32(nil, 100), "k"), "l"))
 	c := newCluster(f, "alone")
 	n := c.nodes["alone"]
 	f.Fuzz(func(t *testing.T, op byte, body []byte) {
-		n.leaf(op, bytes.Clone(body))
-		if op == opGet {
-			n.getNow(bytes.Clone(body))
+		given := bytes.Clone(body)
+		reply, ok := n.now(beginFrame([]byte("before"), 7, stOK), op, given)
+		if !ok {
+			status, rest := n.branch(t.Context(), op, given)
+			reply = append(beginFrame([]byte("before"), 7, status), rest...)
 		}
-		status, reply := n.branch(t.Context(), op, bytes.Clone(body))
-		id, got, back, err := readFrame(bufio.NewReader(bytes.NewReader(appendFrame(nil, 7, status, reply))))
-		if err != nil || id != 7 || got != status || !bytes.Equal(back, reply) {
-			t.Errorf("%d %d %q, %v came back for %d %q", id, got, back, err, status, reply)
+		if !bytes.HasPrefix(reply, []byte("before")) {
+			t.Fatalf("what was before the answer is now %q", reply)
 		}
-		r := &reader{b: bytes.Clone(body)}
+		id, status, back, err := in(endFrame(reply, len("before"))[len("before"):]).next()
+		if err != nil || id != 7 || !bytes.Equal(back, reply[len("before")+headSize:]) {
+			t.Errorf("%d %d %q, %v came back for %d %q", id, status, back, err, op, body)
+		}
+		if !bytes.Equal(given, body) {
+			t.Errorf("the request was changed from %q to %q", body, given)
+		}
+		r := &reader{b: given}
 		if rec := r.record(); !r.bad {
-			if again := (&reader{b: putRecord(nil, rec)}).record(); again.version != rec.version || !bytes.Equal(again.value, rec.value) {
+			if again := (&reader{b: putRecord(nil, rec)}).record(); !reflect.DeepEqual(again, rec) {
 				t.Errorf("%+v came back as %+v", rec, again)
 			}
 		}
+		_, _, _, _ = in(body).next()
 	})
 }

@@ -107,11 +107,12 @@ func (n *Node) decide(ctx context.Context, w write) (version uint64, sum int64, 
 	}
 	var base uint64 // of what a replica still has and here is over already
 	for range 8 {
-		_, have, v := n.stands(p)
-		if v == nil || len(v.owners[p]) == 0 || v.owners[p][0] != n.self {
+		now := time.Now()
+		_, have, v := n.stands(p, now)
+		if v == nil || v.mine[p] != 0 {
 			return 0, 0, errMoved
 		}
-		if n.cutOff() {
+		if n.cutOff(now) {
 			return 0, 0, errCutOff
 		}
 		if !have && n.learn(ctx, v, w.Key) > 0 {
@@ -122,6 +123,7 @@ func (n *Node) decide(ctx context.Context, w write) (version uint64, sum int64, 
 		if err != nil {
 			return 0, 0, err
 		}
+		next.shadow = cur.shadowOn(n.o.tombs)
 		base = max(base, cur.version)
 		next.version = n.clock.next(base)
 		over, err := n.replicate(ctx, v, p, w.Key, base, next)
@@ -141,7 +143,7 @@ func (n *Node) decide(ctx context.Context, w write) (version uint64, sum int64, 
 func (n *Node) commit(v *view, p uint16, key string, rec record) error {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	if n.v == nil || n.v.claims[p] != v.claims[p] {
+	if now := n.v.Load(); now.claims[p] != v.claims[p] {
 		return fault.Markf(kv.ErrUnknownOutcome, "the owners changed during the write")
 	}
 	n.store.merge(key, rec)
@@ -154,7 +156,7 @@ func (n *Node) apply(claim, base uint64, key string, rec record) (byte, []byte) 
 	p := partition(hash(key))
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	if n.v == nil || n.v.claims[p] != claim || !n.v.owns(p, n.self) {
+	if v := n.v.Load(); v == nil || v.claims[p] != claim || v.mine[p] < 0 {
 		return stMoved, nil
 	}
 	if cur := n.store.latest(key); cur.version > base {
@@ -176,7 +178,7 @@ func (n *Node) replicate(ctx context.Context, v *view, p uint16, key string, bas
 	body := putRecord(putBytes(putU64(putU64(make([]byte, 0, len(key)+len(rec.value)+64), v.claims[p]), base), key), rec)
 	errs := make([]error, len(replicas))
 	one := func(i int) {
-		a, err := n.call(ctx, replicas[i], opApply, body)
+		a, err := v.call(ctx, replicas[i], opApply, body)
 		switch {
 		case errors.Is(err, errUnsent):
 			errs[i] = fault.Mark(kv.ErrUnavailable, err)

@@ -1,0 +1,164 @@
+package ring
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+)
+
+// cursor is a place in a node's records: a shard of its store, or of one with
+// too much for a page every so-manieth hash. A page ends where one of them
+// does, so a listing costs one walk however many pages it has.
+type cursor struct {
+	shard, slices, slice uint32
+}
+
+func (c cursor) put(b []byte) []byte { return putU32(putU32(putU32(b, c.shard), c.slices), c.slice) }
+
+func (r *reader) cursor() cursor { return cursor{r.u32(), r.u32(), r.u32()} }
+
+// next is what follows c.
+func (c cursor) next() cursor {
+	if c.slice++; c.slice < c.slices {
+		return c
+	}
+	return cursor{shard: c.shard + 1, slices: 1}
+}
+
+// maxSlices bounds what a shard is cut into.
+const maxSlices = 1 << 16
+
+// listing names what is here in the partitions whose digests differ, from a
+// cursor on, if the peer goes by the same members: only then is every write
+// that was acknowledged under older ones here to be named.
+func (n *Node) listing(r *reader) (byte, []byte) {
+	epoch, at := r.u64(), r.cursor()
+	var want [Partitions]bool
+	any := false
+	for r.more() {
+		p, digest := r.partition(), r.u64()
+		if !r.bad && n.store.digests[p].Load() != digest {
+			want[p], any = true, true
+		}
+	}
+	if r.bad || at.slices == 0 || at.slices > maxSlices {
+		return stInvalid, nil
+	}
+	n.mu.RLock()
+	v := n.v.Load()
+	same, whole := v != nil && v.epoch == epoch, n.missing == 0
+	n.mu.RUnlock()
+	if !same {
+		return stMoved, nil
+	}
+	const head = 14 // whole, more, the next cursor
+	reply := make([]byte, head, 1024)
+	more := false
+	for any && int(at.shard) < n.store.shards() {
+		from, fits := len(reply), true
+		n.store.walk(int(at.shard), func(e entry) bool {
+			if want[e.part] && (at.slices == 1 || uint32(hash(e.key)>>32)%at.slices == at.slice) {
+				reply = putU64(putBytes(reply, e.key), e.version)
+				fits = len(reply) <= pageSize
+			}
+			return fits || at.slices == maxSlices
+		})
+		if !fits && at.slices < maxSlices {
+			if reply = reply[:from]; from > head {
+				more = true
+				break
+			}
+			at.slices, at.slice = 2*at.slices, 2*at.slice
+			continue
+		}
+		at = at.next()
+	}
+	putBool(putBool(reply[:0], whole), more)
+	at.put(reply[:2])
+	return stOK, reply
+}
+
+// pull takes from a peer what is newer there in the given partitions, and
+// reports whether the peer has all that it owns.
+func (n *Node) pull(ctx context.Context, v *view, id string, parts []uint16, handoff bool) (whole bool, err error) {
+	digests := make([]byte, 0, 10*len(parts))
+	for _, p := range parts {
+		digests = putU64(putU16(digests, p), n.store.digests[p].Load())
+	}
+	for at, more := (cursor{slices: 1}), true; more; {
+		a, err := v.askPage(ctx, id, opSync, append(at.put(putU64(nil, v.epoch)), digests...))
+		if err != nil {
+			return false, err
+		}
+		r := &reader{b: a.body}
+		whole, more, at = r.bool(), r.bool(), r.cursor()
+		var wanted []string
+		for r.more() {
+			key, version := r.text(), r.u64()
+			if r.bad || key == "" {
+				break
+			}
+			mine := n.store.latest(key).version
+			// What was evicted here stays away, unless it was never here.
+			if mine < version && (mine != 0 || handoff || !n.store.full()) {
+				wanted = append(wanted, key)
+			}
+		}
+		if r.bad {
+			return false, fmt.Errorf("%s: %w", id, errFrame)
+		}
+		if err := n.fetch(ctx, v, id, wanted); err != nil {
+			return false, err
+		}
+	}
+	return whole, nil
+}
+
+// fetch takes keys' records from a peer, which answers as many as have room in
+// a page: the next request names about as many.
+func (n *Node) fetch(ctx context.Context, v *view, id string, keys []string) error {
+	for ask := 512; len(keys) > 0; {
+		var body []byte
+		for _, key := range keys[:min(ask, len(keys))] {
+			body = putBytes(body, key)
+		}
+		a, err := v.askPage(ctx, id, opFetch, body)
+		if err != nil {
+			return err
+		}
+		r := &reader{b: a.body}
+		got := 0
+		for r.more() && got < min(ask, len(keys)) {
+			rec := r.record()
+			if r.bad {
+				break
+			}
+			if rec.version != 0 {
+				rec.value = bytes.Clone(rec.value) // the page is not kept for it
+				n.clock.seen(rec.version)
+				n.store.merge(keys[got], rec)
+			}
+			got++
+		}
+		if r.bad || got == 0 {
+			return fmt.Errorf("%s: %w", id, errFrame)
+		}
+		keys = keys[got:]
+		ask = min(2*got, 2048)
+	}
+	return nil
+}
+
+func (v *view) askPage(ctx context.Context, id string, op byte, body []byte) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	a, err := v.call(ctx, id, op, body)
+	if err == nil && a.status != stOK {
+		err = fmt.Errorf("status %d", a.status)
+	}
+	if err != nil {
+		return a, fmt.Errorf("%s: %w", id, err)
+	}
+	return a, nil
+}

@@ -1,0 +1,92 @@
+package ring
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/kv"
+)
+
+// near reads from this node's own memory, if that is as good as an owner's. A
+// replica has what is acknowledged as its primary has; what it lacks, though,
+// it may have evicted.
+func (n *Node) near(v *view, p uint16, key string, now time.Time) (rec record, there, sure bool) {
+	at := v.mine[p]
+	if at < 0 || !n.have[p].Load() || !n.awake(now) || n.cutOff(now) {
+		return record{}, false, false
+	}
+	rec, there = n.store.get(key, now)
+	return rec, there, there || at == 0
+}
+
+// get reads as an owner. While it does not have the partition it asks the
+// others too, and keeps what they know.
+func (n *Node) get(ctx context.Context, key string) (record, error) {
+	now := time.Now()
+	owner, have, v := n.stands(partition(hash(key)), now)
+	if !owner {
+		return record{}, errMoved
+	}
+	if n.cutOff(now) {
+		return record{}, errCutOff
+	}
+	failed := 0
+	if !have {
+		failed = n.learn(ctx, v, key)
+	}
+	// What is acknowledged is on as many nodes as there are replicas: who asked
+	// all but fewer has heard of it.
+	if r, ok := n.store.get(key, time.Now()); ok && failed < n.o.replicas {
+		return r, nil
+	}
+	if failed > 0 {
+		return record{}, fault.Markf(kv.ErrUnavailable, "hand-off is not complete")
+	}
+	return record{}, kv.ErrNotFound
+}
+
+// learn asks all peers for a key, and returns how many did not answer.
+func (n *Node) learn(ctx context.Context, v *view, key string) (failed int) {
+	ctx, cancel := context.WithTimeout(ctx, n.o.detection)
+	defer cancel()
+	body := putBytes(nil, key)
+	records := make([]record, len(v.peers))
+	errs := make([]error, len(v.peers))
+	var wg sync.WaitGroup
+	for i, id := range v.peers {
+		wg.Go(func() {
+			a, err := v.call(ctx, id, opAsk, body)
+			if r := (&reader{b: a.body}); err == nil && a.status == stOK {
+				if records[i] = r.record(); r.bad {
+					err = errFrame
+				}
+			} else if err == nil {
+				err = errors.New("refused")
+			}
+			errs[i] = err
+		})
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			failed++
+		} else if r := records[i]; r.version != 0 {
+			n.clock.seen(r.version)
+			n.store.merge(key, r)
+		}
+	}
+	return failed
+}
+
+// call asks a peer.
+func (v *view) call(ctx context.Context, id string, op byte, body []byte) (answer, error) {
+	if l := v.links[id]; l != nil {
+		if c := l.conn.Load(); c != nil {
+			return c.call(ctx, op, time.Time{}, func(b []byte) []byte { return append(b, body...) })
+		}
+	}
+	return answer{}, errUnsent
+}

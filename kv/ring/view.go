@@ -1,0 +1,198 @@
+package ring
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+)
+
+// view is what a node goes by at one moment. It does not change.
+type view struct {
+	*table
+	peers []string         // the others that can be asked, also those that own nothing
+	links map[string]*link // to all others that are registered
+	mine  [Partitions]int8 // this node's place among the owners, -1: none
+	first [Partitions]*link
+}
+
+func (n *Node) newView(t *table, peers []string, links map[string]*link) *view {
+	v := &view{table: t, peers: peers, links: links}
+	for p, owners := range t.owners {
+		v.mine[p] = int8(slices.Index(owners, n.self))
+		if len(owners) > 0 {
+			v.first[p] = links[owners[0]]
+		}
+	}
+	return v
+}
+
+// rebuild makes the view anew from the registry and from who is out of reach.
+func (n *Node) rebuild() {
+	n.build.Lock()
+	defer n.build.Unlock()
+	if n.life.Closed() {
+		return
+	}
+	links := n.relink()
+	reached := func(id string) bool { return id == n.self || !links[id].suspect.Load() }
+	var up, near []member
+	var peers []string
+	self := false
+	for _, in := range n.registered {
+		self = self || in.ID == n.self
+		if in.Status == discovery.Up {
+			m := member{in.ID, in.Weight}
+			if up = append(up, m); reached(in.ID) {
+				near = append(near, m)
+			}
+		}
+	}
+	// A minority keeps counting on the others, and so cannot write without
+	// them: else both sides of a cut would go on by themselves.
+	most := 2*len(near) > len(up)
+	if !most {
+		near = up
+	}
+	for _, in := range n.registered {
+		if in.ID != n.self && (reached(in.ID) || !most && in.Status == discovery.Up) {
+			peers = append(peers, in.ID)
+		}
+	}
+	v := n.newView(place(near, n.o.replicas), peers, links)
+	n.o.logger.Debug("kv/ring: members", "registered", len(n.registered), "owners", len(near))
+
+	n.mu.Lock()
+	old := n.v.Load()
+	n.member, n.links = self, links
+	for p := range v.owners {
+		if v.mine[p] < 0 || old == nil || old.mine[p] < 0 {
+			n.have[p].Store(false) // before the view: who sees the new one sees this
+		}
+	}
+	n.v.Store(v)
+	n.round++
+	n.recount(v)
+	n.mu.Unlock()
+	n.syncNow()
+}
+
+// relink returns the links to who is registered now.
+func (n *Node) relink() map[string]*link {
+	links := map[string]*link{}
+	for _, in := range n.registered {
+		if in.ID == n.self {
+			continue
+		}
+		l := n.links[in.ID] // written only under build
+		if l == nil || l.address != in.Address {
+			if l != nil {
+				l.stop()
+			}
+			l = &link{n: n, id: in.ID, address: in.Address}
+			var ctx context.Context
+			ctx, l.stop = context.WithCancel(n.life.Context())
+			n.life.Go(func(context.Context) { l.run(ctx) })
+		}
+		links[in.ID] = l
+	}
+	for id, l := range n.links {
+		if links[id] == nil {
+			l.stop()
+		}
+	}
+	return links
+}
+
+// recount is called with mu held after a change of the view or of have.
+func (n *Node) recount(v *view) {
+	n.missing = 0
+	for p := range v.owners {
+		if v.mine[p] >= 0 && !n.have[p].Load() {
+			n.missing++
+		}
+	}
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+// connected is told of every new connection to or from a peer. After one that
+// is not the first this node may have missed writes.
+func (n *Node) connected(id, way string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.seen[id+way] && n.links[id] != nil {
+		n.doubt()
+	}
+	if len(n.seen) > maxSeen {
+		clear(n.seen)
+	}
+	n.seen[id+way] = true
+	n.syncNow()
+}
+
+// maxSeen bounds what is kept of peers that come and go.
+const maxSeen = 1 << 16
+
+// doubt has this node ask others until it has compared with them. Called with
+// mu held.
+func (n *Node) doubt() {
+	if v := n.v.Load(); v != nil {
+		for p := range n.have {
+			n.have[p].Store(false)
+		}
+		n.round++
+		n.recount(v)
+	}
+}
+
+// watchPauses finds out that the process was stopped, or starved, for so long
+// that the others may have gone on without it.
+func (n *Node) watchPauses(ctx context.Context) {
+	every := time.NewTicker(n.o.detection / 4)
+	defer every.Stop()
+	for {
+		select {
+		case now := <-every.C:
+			if now = time.Now(); !n.awake(now) {
+				n.mu.Lock()
+				n.doubt()
+				n.mu.Unlock()
+				n.syncNow()
+			}
+			n.beat.Store(now.UnixMilli())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// awake reports that the process was not stopped lately.
+func (n *Node) awake(now time.Time) bool {
+	return now.UnixMilli()-n.beat.Load() <= n.o.detection.Milliseconds()
+}
+
+// cutOff reports that this node has not compared with most others for so long
+// that tombstones of what was deleted meanwhile may be gone. It then answers
+// nothing from what it has. The time is a time of day, which goes on also while
+// the machine sleeps.
+func (n *Node) cutOff(now time.Time) bool {
+	heard := n.heard.Load()
+	return heard != 0 && now.UnixMilli()-heard > n.o.tombs.Milliseconds()/2
+}
+
+// stands says whether this node owns a partition, and has all of it.
+func (n *Node) stands(p uint16, now time.Time) (owner, have bool, v *view) {
+	if v = n.v.Load(); v == nil || v.mine[p] < 0 {
+		return false, false, v
+	}
+	return true, n.have[p].Load() && n.awake(now), v
+}
+
+func (n *Node) syncNow() {
+	select {
+	case n.kick <- struct{}{}:
+	default:
+	}
+}
