@@ -29,9 +29,10 @@ const maxReason = 500
 
 // cause is an error as the servers write it; older ones write a string.
 type cause struct {
-	Type     string `json:"type"`
-	Reason   string `json:"reason"`
-	CausedBy *cause `json:"caused_by"`
+	Type     string  `json:"type"`
+	Reason   string  `json:"reason"`
+	CausedBy *cause  `json:"caused_by"`
+	Root     []cause `json:"root_cause"` // of one that has none before it: itself
 }
 
 func (c *cause) UnmarshalJSON(b []byte) error {
@@ -49,6 +50,9 @@ func newError(status int, c *cause) *Error {
 		return e
 	}
 	e.Type, e.Reason = c.Type, c.Reason
+	if len(c.Root) > 0 && c.Root[0].Type != c.Type { // all shards failed: why?
+		c = &cause{CausedBy: &c.Root[0]}
+	}
 	for c = c.CausedBy; c != nil && len(e.Reason) < maxReason; c = c.CausedBy {
 		e.Reason += "; " + c.Type + ": " + c.Reason
 	}

@@ -1,9 +1,7 @@
 package elastic
 
 import (
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/micro/go-platform/db"
 )
@@ -83,7 +81,11 @@ func own(f db.Filter, field string, value func(any) any) object {
 	case db.OpContains:
 		return contains(field, "", f.Value.(string))
 	}
-	return object{"range": object{field: object{ranges[f.Op]: value(f.Value)}}}
+	v := value(f.Value)
+	if s, ok := v.(string); ok && len(s) > maxAutomaton {
+		v = cut(s, maxAutomaton) // which is longer than any id too
+	}
+	return object{"range": object{field: object{ranges[f.Op]: v}}}
 }
 
 // meta is a filter on a key of the metadata.
@@ -109,23 +111,15 @@ func meta(f db.Filter) object {
 	}
 	// Values of other types don't compare: the range ends with the type.
 	v := sortable(f.Value)
-	r := object{"gte": key + v[:1], "lt": key + string(v[0]+1)}
-	switch word := ranges[f.Op]; word {
-	case "lt":
-		r["lt"] = key + v
-	case "lte":
-		delete(r, "lt")
-		r["lte"] = key + v
-	default:
-		delete(r, "gte")
-		r[word] = key + v
-	}
-	return object{"range": object{field: r}}
+	return compare(field, f.Op, key+v, key+v[:1], key+string(v[0]+1))
 }
 
 func prefix(field, p string) object {
-	if p == "" {
+	switch {
+	case p == "":
 		return everything // of id, which all have
+	case len(p) > maxAutomaton:
+		return expression(field, never+literal(p)+".*")
 	}
 	return object{"prefix": object{field: object{"value": p}}}
 }
@@ -135,23 +129,7 @@ func contains(field, begin, s string) object {
 	if s == "" {
 		return prefix(field, begin)
 	}
-	return object{"regexp": object{field: object{
-		"value": literal(begin) + ".*" + literal(s) + ".*", "flags": "NONE",
-		"max_determinized_states": 5_000_000, // a thousand times the same letter takes half a million steps
-	}}}
-}
-
-// literal returns a regular expression that matches s. Before a letter or digit
-// a backslash would have a meaning.
-func literal(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if r < utf8.RuneSelf && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
+	return expression(field, literal(begin)+".*"+literal(s)+".*")
 }
 
 // sorted is an order as searches take it.
