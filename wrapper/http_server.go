@@ -164,18 +164,9 @@ func (s *served) method() string {
 
 // refuse answers a call that a gate did not let through.
 func (s *served) refuse(err error) {
-	code := http.StatusInternalServerError
-	h := s.Header()
-	switch fault.KindOf(err) {
-	case fault.Unauthenticated:
-		code = http.StatusUnauthorized
+	code, h := StatusOf(err), s.Header()
+	if code == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", challenge(s.call.Header.Get("Authorization")))
-	case fault.Denied:
-		code = http.StatusForbidden
-	case fault.Exhausted:
-		code = http.StatusTooManyRequests
-	case fault.Unavailable, fault.Closed, fault.Timeout, context.DeadlineExceeded, context.Canceled:
-		code = http.StatusServiceUnavailable
 	}
 	var later interface{ RetryAfter() time.Duration }
 	if errors.As(err, &later) {
@@ -183,6 +174,21 @@ func (s *served) refuse(err error) {
 	}
 	s.call.Err = err
 	http.Error(&s.response, http.StatusText(code), code)
+}
+
+// StatusOf is the HTTP status of a gate's error.
+func StatusOf(err error) int {
+	switch fault.KindOf(err) {
+	case fault.Unauthenticated:
+		return http.StatusUnauthorized
+	case fault.Denied:
+		return http.StatusForbidden
+	case fault.Exhausted:
+		return http.StatusTooManyRequests
+	case fault.Unavailable, fault.Closed, fault.Timeout, context.DeadlineExceeded, context.Canceled:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
 }
 
 // challenge is the answer of RFC 6750 section 3 to a token, or to none.

@@ -1,0 +1,281 @@
+package micro
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"reflect"
+	"strconv"
+	"sync"
+	"time"
+
+	"go-micro.dev/v5/client"
+	"go-micro.dev/v5/metadata"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/trace"
+	"github.com/micro/go-platform/wrapper"
+)
+
+// Option configures Client.
+type Option func(*options)
+
+type options struct {
+	idempotent func(service, endpoint string) bool
+}
+
+// WithIdempotent tells which endpoints may be processed twice. The default is
+// none of them.
+func WithIdempotent(f func(service, endpoint string) bool) Option {
+	return func(o *options) { o.idempotent = f }
+}
+
+// Client puts w around the calls, streams and messages of a client.
+func Client(w *wrapper.Wrapper, opts ...Option) client.Wrapper {
+	o := options{idempotent: func(string, string) bool { return false }}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&o)
+		}
+	}
+	return func(inner client.Client) client.Client {
+		return &wrapped{Client: inner, w: w, a: w.Adapter(), o: o}
+	}
+}
+
+type wrapped struct {
+	client.Client
+	w *wrapper.Wrapper
+	a wrapper.Adapter
+	o options
+}
+
+// sent is one call that goes out.
+type sent struct {
+	*wrapped
+	call  wrapper.Call
+	ctx   context.Context
+	md    metadata.Metadata
+	tried []string
+}
+
+// begin starts a call.
+func (c *wrapped) begin(ctx context.Context, call wrapper.Call) *sent {
+	s := &sent{wrapped: c, call: call}
+	s.md, _ = metadata.FromContext(ctx) // a copy, but of strings that were there
+	if s.md == nil {
+		s.md = metadata.Metadata{}
+	}
+	header := trace.Map(s.md)
+	for _, k := range []string{wrapper.HeaderDeadline, wrapper.HeaderAttempt} { // of a call that is being handled
+		delete(s.md, http.CanonicalHeaderKey(k))
+	}
+	id := header.Get(wrapper.HeaderRequestID)
+	if parent, ok := wrapper.FromContext(ctx); ok {
+		id = parent.RequestID
+	}
+	s.call.Side, s.call.Protocol, s.call.Start = wrapper.Client, "micro", time.Now()
+	s.call.RequestID, s.call.Header = c.a.RequestID(id), header
+	header.Set(wrapper.HeaderRequestID, s.call.RequestID)
+	for k, v := range wrapper.LabelsFromContext(ctx) {
+		header.Set(wrapper.LabelPrefix+k, v)
+	}
+	s.ctx, _ = c.w.Begin(ctx, &s.call)
+	return s
+}
+
+// showToken adds the token that the service called is to see. What came with
+// a call that is being handled is not for others.
+func (s *sent) showToken(ctx context.Context) error {
+	if parent, ok := wrapper.FromContext(ctx); ok && parent.Protocol == "micro" {
+		delete(s.md, "Authorization")
+	} else if s.md["Authorization"] != "" {
+		return nil
+	}
+	token, err := s.a.Token(s.ctx, s.call.Service)
+	if token != "" {
+		s.md["Authorization"] = "Bearer " + token
+	}
+	return err
+}
+
+// finish records the call and returns its error.
+func (s *sent) finish(err error) error {
+	s.call.Class, s.call.Status = outcome(s.ctx, err)
+	if s.call.Class != router.OK {
+		s.call.Err = err
+	}
+	s.call.Duration = time.Since(s.call.Start)
+	s.w.End(s.ctx, &s.call)
+	return err
+}
+
+// attempt is one sending.
+type attempt struct {
+	wrapper.Attempt
+	s     *sent
+	ctx   context.Context
+	pick  router.Pick
+	start time.Time
+	opts  []client.CallOption
+}
+
+// attempt prepares the next sending: it picks an instance, if there is a
+// router.
+func (s *sent) attempt(opts []client.CallOption) (*attempt, error) {
+	s.call.Attempts++
+	t := &attempt{s: s, start: time.Now(), Attempt: wrapper.Attempt{Call: &s.call, Number: s.call.Attempts}}
+	md := metadata.Copy(s.md)
+	t.Header = trace.Map(md)
+	t.opts = append(opts[:len(opts):len(opts)], client.WithRetries(0))
+	if r := s.a.Router(); r != nil {
+		pick, err := r.Pick(s.ctx, s.call.Service, router.Method(s.call.Method), router.Labels(wrapper.LabelsFromContext(s.ctx)), router.Exclude(s.tried...))
+		if err != nil {
+			return nil, err
+		}
+		t.pick, t.Instance = pick, pick.Instance
+		s.call.Instance, s.call.Variant = pick.Instance, pick.Variant
+		s.tried = append(s.tried, pick.Instance.ID)
+		t.opts = append(t.opts, client.WithAddress(pick.Instance.Address))
+	}
+	if end, ok := s.ctx.Deadline(); ok {
+		left := time.Until(end)
+		t.Header.Set(wrapper.HeaderDeadline, strconv.FormatInt(max(left-left/20, 0).Milliseconds(), 10))
+		t.opts = append(t.opts, func(o *client.CallOptions) { o.ConnectionTimeout = max(left, 1) })
+	}
+	if t.Number > 1 {
+		t.Header.Set(wrapper.HeaderAttempt, strconv.Itoa(t.Number))
+	}
+	t.ctx = metadata.NewContext(s.a.BeginAttempt(s.ctx, &t.Attempt), md)
+	return t, nil
+}
+
+// ended ends an attempt.
+func (t *attempt) ended(err error) {
+	t.Class, t.Status = outcome(t.s.ctx, err)
+	t.Err = err
+	if t.Latency == 0 {
+		t.Latency = time.Since(t.start)
+	}
+	if t.Instance != nil {
+		t.pick.Done(router.Outcome{Class: t.Class, Latency: t.Latency})
+	}
+	t.s.a.EndAttempt(t.ctx, &t.Attempt)
+}
+
+// Call makes a call, again if need be.
+func (c *wrapped) Call(ctx context.Context, req client.Request, rsp any, opts ...client.CallOption) error {
+	bounded, cancel := c.a.Bound(ctx, wrapper.Client)
+	defer cancel()
+	s := c.begin(bounded, wrapper.Call{Service: req.Service(), Method: req.Endpoint(), Action: req.Endpoint()})
+	c.a.Called(req.Service())
+	if err := s.showToken(ctx); err != nil {
+		return s.finish(err)
+	}
+	for n := 1; ; n++ {
+		t, err := s.attempt(opts)
+		if err != nil {
+			return s.finish(err)
+		}
+		answer := fresh(rsp)
+		one, cancel := c.a.BoundAttempt(t.ctx)
+		err = c.Client.Call(one, req, answer, t.opts...)
+		cancel()
+		t.ended(err)
+		if err == nil {
+			keep(rsp, answer)
+		}
+		wait, again := c.a.Again(s.ctx, &s.call, t.Class, n, c.o.idempotent(req.Service(), req.Endpoint()), 0)
+		if !again {
+			return s.finish(err)
+		}
+		if backoff.Sleep(s.ctx, wait) != nil {
+			return s.finish(err)
+		}
+	}
+}
+
+// fresh is an empty answer like rsp.
+func fresh(rsp any) any {
+	v := reflect.ValueOf(rsp)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return rsp
+	}
+	return reflect.New(v.Type().Elem()).Interface()
+}
+
+// keep makes rsp what answer is.
+func keep(rsp, answer any) {
+	if m, ok := rsp.(proto.Message); ok {
+		proto.Reset(m)
+		proto.Merge(m, answer.(proto.Message))
+	} else if v := reflect.ValueOf(rsp); v.Kind() == reflect.Pointer && !v.IsNil() {
+		v.Elem().Set(reflect.ValueOf(answer).Elem())
+	}
+}
+
+// Stream opens a stream, once.
+func (c *wrapped) Stream(ctx context.Context, req client.Request, opts ...client.CallOption) (client.Stream, error) {
+	s := c.begin(ctx, wrapper.Call{Service: req.Service(), Method: req.Endpoint(), Action: req.Endpoint()})
+	if err := s.showToken(ctx); err != nil {
+		return nil, s.finish(err)
+	}
+	t, err := s.attempt(opts)
+	if err != nil {
+		return nil, s.finish(err)
+	}
+	inner, err := c.Client.Stream(t.ctx, req, t.opts...)
+	if err != nil {
+		t.ended(err)
+		return nil, s.finish(err)
+	}
+	t.Latency = time.Since(t.start) // how long it lives says nothing about its instance
+	out := &stream{Stream: inner, end: func(err error) { t.ended(err); s.finish(err) }}
+	// A stream that nobody reads to its end is over with its context.
+	out.stop = context.AfterFunc(s.ctx, func() { out.over(context.Cause(s.ctx)) })
+	return out, nil
+}
+
+// stream ends its call once.
+type stream struct {
+	client.Stream
+	once sync.Once
+	end  func(error)
+	stop func() bool
+}
+
+func (s *stream) over(err error) { s.once.Do(func() { s.end(err) }) }
+
+func (s *stream) Recv(m any) error {
+	err := s.Stream.Recv(m)
+	if err != nil {
+		s.over(err)
+		s.stop()
+	}
+	return err
+}
+
+func (s *stream) Send(m any) error {
+	err := s.Stream.Send(m)
+	if err != nil && err != io.EOF {
+		s.over(err)
+		s.stop()
+	}
+	return err
+}
+
+func (s *stream) Close() error {
+	err := s.Stream.Close()
+	s.over(nil)
+	s.stop()
+	return err
+}
+
+// Publish publishes a message that carries what belongs to the call.
+func (c *wrapped) Publish(ctx context.Context, msg client.Message, opts ...client.PublishOption) error {
+	s := c.begin(ctx, wrapper.Call{Message: true, Service: "broker", Method: msg.Topic(), Action: "publish", Attempts: 1})
+	delete(s.md, "Authorization")
+	return s.finish(c.Client.Publish(metadata.NewContext(s.ctx, s.md), msg, opts...))
+}
