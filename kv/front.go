@@ -22,6 +22,7 @@ type front struct {
 	driver   Driver
 	features Features
 	life     *life.Life
+	embedded *memory // the driver, if it is that one and nobody observes
 }
 
 func newFront(opts []Option) (KV, error) {
@@ -48,6 +49,9 @@ func newFront(opts []Option) (KV, error) {
 		return nil, fault.Wrap(f.scope, "new", "", err)
 	}
 	f.driver, f.features = d, d.Features()
+	if m, ok := d.(*memory); ok && o.observe == nil {
+		f.embedded = m
+	}
 	if !o.lazy && !f.features.Local {
 		if err := d.Ping(ctx); err != nil {
 			d.Close()
@@ -155,6 +159,16 @@ func (f *front) check(key string) error {
 }
 
 func (f *front) Get(ctx context.Context, key string) (Item, error) {
+	if f.embedded != nil && key != "" && ctx.Err() == nil && !f.life.Closed() {
+		// What is there passed the checks when it was put.
+		full := key
+		if f.namespace != "" {
+			full = f.namespace + key
+		}
+		if s, life, ok := f.embedded.items.Get(full); ok {
+			return s.item(key, life), nil
+		}
+	}
 	start := f.now()
 	item, err := f.get(ctx, key)
 	if err != nil || f.observe != nil {

@@ -3,6 +3,7 @@ package kv
 import (
 	"context"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,8 +41,7 @@ func Unbounded() MemoryOption {
 }
 
 // Memory is the embedded backend, and the default: the items live in this
-// process, until the store is closed. Reads of different keys do not meet in a
-// lock.
+// process, until the store is closed. Reads take no lock.
 func Memory(opts ...MemoryOption) Option {
 	return WithDriver("memory", func(context.Context) (Driver, error) { return NewMemoryDriver(opts...) })
 }
@@ -74,7 +74,8 @@ type memory struct {
 	watchers
 }
 
-// stored is what the cache holds: a value that nobody changes any more.
+// stored is what the cache holds: a value that nobody changes any more, and
+// without room behind it for an append.
 type stored struct {
 	value    []byte
 	revision Revision
@@ -128,7 +129,7 @@ func (m *memory) GetMany(_ context.Context, keys []string) (map[string]Item, err
 }
 
 func (m *memory) Put(_ context.Context, w Write) (rev Revision, err error) {
-	value := append([]byte{}, w.Value...) // never nil
+	value := append(make([]byte, 0, len(w.Value)), w.Value...) // never nil, and no room for an append
 	m.items.Update(w.Key, func(old stored, _ time.Duration, ok bool) (ch cache.Change[stored]) {
 		switch {
 		case w.IfAbsent && ok:
@@ -147,14 +148,15 @@ func (m *memory) Put(_ context.Context, w Write) (rev Revision, err error) {
 // next returns a revision that was never given.
 func (m *memory) next() Revision { return Revision(m.revision.Add(1)) }
 
-// change tells the watchers and returns the change for the cache. Called under
-// the key's lock.
+// change is the change for the cache, which tells the watchers once it is made.
+// Called under the key's lock.
 func (m *memory) change(key string, s stored, life time.Duration) cache.Change[stored] {
+	ch := cache.Change[stored]{Op: cache.Set, Value: s, Size: len(s.value), Life: life}
 	if m.count.Load() > 0 {
 		item := s.item(key, life)
-		m.changed(key, &item)
+		ch.Then = func() { m.changed(key, &item) }
 	}
-	return cache.Change[stored]{Op: cache.Set, Value: s, Size: len(s.value), Life: life}
+	return ch
 }
 
 func (m *memory) PutMany(ctx context.Context, writes []Write) []error {
@@ -170,8 +172,10 @@ func (m *memory) Delete(_ context.Context, key string, rev Revision) (err error)
 		case rev != 0 && (!ok || old.revision != rev):
 			err = ErrConflict
 		case ok:
-			m.changed(key, nil)
 			ch.Op = cache.Remove
+			if m.count.Load() > 0 {
+				ch.Then = func() { m.changed(key, nil) }
+			}
 		}
 		return ch
 	})
@@ -186,7 +190,7 @@ func (m *memory) Add(_ context.Context, key string, delta int64, ttl time.Durati
 		} else if sum, err = AddTo(old.value, delta); err != nil {
 			return ch
 		}
-		ch = m.change(key, stored{strconv.AppendInt(nil, sum, 10), m.next()}, life)
+		ch = m.change(key, stored{slices.Clip(strconv.AppendInt(nil, sum, 10)), m.next()}, life)
 		if ok {
 			ch.Life = -1
 		}

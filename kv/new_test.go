@@ -3,8 +3,11 @@ package kv_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/kv"
@@ -55,12 +58,88 @@ func TestMemoryEvictsToStayWithinItsBound(t *testing.T) {
 }
 
 func TestMemoryGetDoesNotAllocate(t *testing.T) {
-	store := newStore(t)
-	_, _ = store.Put(t.Context(), "k", []byte("v"))
-	ctx := context.Background()
-	if n := testing.AllocsPerRun(100, func() { _, _ = store.Get(ctx, "k") }); n != 0 {
-		t.Errorf("%v allocations", n)
+	for _, opts := range [][]kv.Option{nil, {kv.WithNamespace("shop")}} {
+		store := newStore(t, opts...)
+		_, _ = store.Put(t.Context(), "k", []byte("v"))
+		ctx := context.Background()
+		if n := testing.AllocsPerRun(100, func() { _, _ = store.Get(ctx, "k") }); n != 0 {
+			t.Errorf("%d options: %v allocations", len(opts), n)
+		}
 	}
+}
+
+// TestNamespacesOnOneDriverDoNotMeet, also where a namespace is another one's
+// key.
+func TestNamespacesOnOneDriverDoNotMeet(t *testing.T) {
+	d, err := kv.NewMemoryDriver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend := kv.WithDriver("memory", func(context.Context) (kv.Driver, error) { return d, nil })
+	outer, inner := newStore(t, backend), newStore(t, backend, kv.WithNamespace("shop"))
+	_, _ = outer.Put(t.Context(), "shop/", []byte("v"))
+	if item, err := inner.Get(t.Context(), ""); !errors.Is(err, kv.ErrInvalid) {
+		t.Errorf("the empty key is %v, %v", item, err)
+	}
+	_, _ = inner.Put(t.Context(), "k", []byte("v"))
+	if item, err := inner.Get(t.Context(), "k"); err != nil || item.Key != "k" {
+		t.Errorf("got %v, %v", item, err)
+	}
+	if item, err := outer.Get(t.Context(), "k"); !errors.Is(err, kv.ErrNotFound) {
+		t.Errorf("outside the namespace: %v, %v", item, err)
+	}
+}
+
+// reader is a Sink that reads what it is told of at that moment.
+type reader struct {
+	t *testing.T
+	d kv.Driver
+	n int
+}
+
+func (r *reader) Put(told kv.Item) {
+	r.n++
+	if item, err := r.d.Get(r.t.Context(), told.Key); err != nil || item.Revision != told.Revision {
+		r.t.Errorf("told of %q in revision %d, read %d, %v", told.Key, told.Revision, item.Revision, err)
+	}
+}
+
+func (r *reader) Delete(key string) {
+	r.n++
+	if item, err := r.d.Get(r.t.Context(), key); !errors.Is(err, kv.ErrNotFound) {
+		r.t.Errorf("told that %q is gone, read %v, %v", key, item, err)
+	}
+}
+
+func (r *reader) Synced(uint64) { r.n++ }
+
+// TestWhatIsToldCanBeRead: reads take no lock, so a watch must not be told of
+// what a read does not see yet.
+func TestWhatIsToldCanBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := kv.NewMemoryDriver(kv.MaxBytes(16 << 10))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		sink := &reader{t: t, d: d}
+		var watch sync.WaitGroup
+		watch.Go(func() { _ = d.(kv.WatchDriver).Watch(ctx, "", 0, sink) })
+		synctest.Wait()
+		for i := range 100 { // many of them are evicted
+			_, _ = d.Put(ctx, kv.Write{Key: strconv.Itoa(i), TTL: time.Duration(i%2) * time.Minute})
+		}
+		_, _ = d.(kv.CounterDriver).Add(ctx, "n", 1, 0)
+		_, _ = d.(kv.CounterDriver).Add(ctx, "n", 1, 0)
+		_ = d.Delete(ctx, "n", 0)
+		time.Sleep(time.Hour) // the rest with a life expires
+		cancel()
+		watch.Wait()
+		if sink.n < 150 {
+			t.Errorf("only %d reports", sink.n)
+		}
+	})
 }
 
 func TestObserverSeesEveryCall(t *testing.T) {

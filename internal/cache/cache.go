@@ -2,9 +2,10 @@
 // what the embedded key-value store and the ring stand on.
 //
 // The map is cut into shards, each with its own lock, queues and timer wheel,
-// so that calls about different keys seldom meet; a read takes its shard's
-// lock shared and writes nothing but a use count. What goes when the bound is
-// reached is decided by S3-FIFO (Yang et al., "FIFO queues are all you need
+// so that writes of different keys seldom meet. A read takes no lock: what it
+// finds never changes, and it writes nothing but a use count, and that not once
+// it is full: see table.go. What goes when the bound
+// is reached is decided by S3-FIFO (Yang et al., "FIFO queues are all you need
 // for cache eviction", SOSP 2023): see queue.go. Lives end by a hierarchical
 // timer wheel (Varghese and Lauck, 1987): see wheel.go.
 package cache
@@ -44,34 +45,43 @@ type Config[V any] struct {
 type Cache[V any] struct {
 	Config[V]
 	seed   maphash.Seed
+	tables []atomic.Pointer[table[V]] // one for each shard, for reads
 	shards []shard[V]
-	mask   uint64
 	bytes  atomic.Int64
 	start  time.Time // entries' lives are counted from here, monotonically
 	sweeper
 }
 
 type shard[V any] struct {
-	mu    sync.RWMutex
-	items table[V]
+	mu    sync.Mutex // held to change anything
+	table *atomic.Pointer[table[V]]
+	n     int // entries
 	queues[V]
 	wheel *wheel[V]    // nil until an entry has a life
 	next  atomic.Int64 // when the wheel has to be looked at; 0: never
-	_     [64]byte     // keeps neighbours' locks off this cache line
+	_     [64]byte
 }
 
+// entry is a key's place in the queues and the wheel, for who holds the lock.
 type entry[V any] struct {
-	key     string // what a look-up needs stands first, in one cache line
-	value   V
-	expires int64 // nanoseconds after start; 0: never
-	uses    atomic.Uint32
-	where   uint8 // small or main
-	at      int16 // place in the wheel, -1: none
-	hash    uint64
-	size    int64 // with the overhead
+	*item[V]       // as it is now
+	size     int64 // with the overhead
+	hash     uint64
 
 	prev, next   *entry[V] // in its queue
 	wprev, wnext *entry[V] // in its slot of the wheel
+
+	where uint8 // small or main
+	at    int16 // place in the wheel, -1: none
+}
+
+// item is what readers see of an entry: all of it in one cache line, if V is
+// small. But for the use count it never changes: a new value is a new item.
+type item[V any] struct {
+	key   string
+	value V
+	life  lifeAndUses
+	entry *entry[V]
 }
 
 // New returns an empty cache.
@@ -83,7 +93,11 @@ func New[V any](c Config[V]) *Cache[V] {
 			n /= 2
 		}
 	}
-	m := &Cache[V]{Config: c, seed: maphash.MakeSeed(), shards: make([]shard[V], n), mask: uint64(n - 1), start: time.Now()}
+	m := &Cache[V]{Config: c, seed: maphash.MakeSeed(), tables: make([]atomic.Pointer[table[V]], n), shards: make([]shard[V], n), start: time.Now()}
+	for i := range m.shards {
+		m.tables[i].Store(&table[V]{buckets: make([]bucket[V], 1)})
+		m.shards[i].table = &m.tables[i]
+	}
 	m.init()
 	return m
 }
@@ -106,40 +120,30 @@ func (c *Cache[V]) Len() int {
 	n := 0
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.mu.RLock()
-		n += s.items.n
-		s.mu.RUnlock()
+		s.mu.Lock()
+		n += s.n
+		s.mu.Unlock()
 	}
 	return n
 }
 
 func (c *Cache[V]) now() int64 { return int64(time.Since(c.start)) }
 
-func (c *Cache[V]) shard(key string) (*shard[V], uint64) {
-	h := maphash.String(c.seed, key)
-	return &c.shards[h&c.mask], h
-}
+func (c *Cache[V]) hash(key string) uint64 { return maphash.String(c.seed, key) }
 
 // Get returns the value at key and how long it still lives, 0 if for ever.
 func (c *Cache[V]) Get(key string) (v V, life time.Duration, ok bool) {
-	s, h := c.shard(key)
-	s.mu.RLock()
-	e := s.items.find(h, key)
-	if e == nil {
-		s.mu.RUnlock()
+	h := c.hash(key)
+	it := c.tables[h&uint64(len(c.tables)-1)].Load().find(h, key)
+	if it == nil {
 		return v, 0, false
 	}
-	value, expires := e.value, e.expires
-	e.used()
-	s.mu.RUnlock()
-	if expires != 0 {
-		left := expires - c.now()
-		if left <= 0 {
+	if expires := it.life.use(); expires != 0 {
+		if life = time.Duration(expires - c.now()); life <= 0 {
 			return v, 0, false
 		}
-		return value, time.Duration(left), true
 	}
-	return value, 0, true
+	return it.value, life, true
 }
 
 // Change is what Update does to an entry. The zero value leaves it as it is.
@@ -148,6 +152,10 @@ type Change[V any] struct {
 	Value V
 	Size  int           // in bytes, without the key
 	Life  time.Duration // 0: for ever; less than 0: as long as before
+
+	// Then, if not nil, is called once the change can be read, before anybody
+	// makes another one to the entry. The rules of Update's f are its rules.
+	Then func()
 }
 
 // Op is the kind of a Change.
@@ -161,20 +169,21 @@ const (
 )
 
 // Update calls f with the value at key and how long it still lives, 0 if for
-// ever, and makes the change that f returns, in one step: nobody sees or
-// changes the entry in between. f must return at once and not call the cache.
+// ever, and makes the change that f returns, in one step: nobody changes the
+// entry in between. f must return at once and not call the cache.
 func (c *Cache[V]) Update(key string, f func(v V, life time.Duration, ok bool) Change[V]) {
-	s, h := c.shard(key)
+	h := c.hash(key)
+	s := &c.shards[h&uint64(len(c.shards)-1)]
 	s.mu.Lock()
-	e := s.items.find(h, key)
+	var e *entry[V]
 	var life time.Duration
-	if e != nil && e.expires != 0 {
-		if life = time.Duration(e.expires - c.now()); life <= 0 {
-			c.remove(s, e)
-			if c.Removed != nil {
-				c.Removed(key, e.value, Expired)
+	if it := s.table.Load().find(h, key); it != nil {
+		e = it.entry
+		if expires := it.life.expires(); expires != 0 {
+			if life = time.Duration(expires - c.now()); life <= 0 {
+				c.drop(s, e, Expired)
+				e = nil
 			}
-			e = nil
 		}
 	}
 	var ch Change[V]
@@ -191,6 +200,9 @@ func (c *Cache[V]) Update(key string, f func(v V, life time.Duration, ok bool) C
 	case ch.Op == Set:
 		wake = c.set(s, h, key, e, ch)
 	}
+	if ch.Then != nil {
+		ch.Then()
+	}
 	over := c.MaxBytes > 0 && c.bytes.Load() > c.MaxBytes
 	s.mu.Unlock()
 	if wake {
@@ -201,29 +213,44 @@ func (c *Cache[V]) Update(key string, f func(v V, life time.Duration, ok bool) C
 	}
 }
 
-// set writes the entry and makes room in its shard. It reports whether the
-// wheel has to be looked at earlier than before.
+// set writes a value, to e if that is not nil, and makes room in its shard. It
+// reports whether the wheel has to be looked at earlier than before.
 func (c *Cache[V]) set(s *shard[V], h uint64, key string, e *entry[V], ch Change[V]) (earlier bool) {
+	it := &item[V]{key: key, value: ch.Value}
 	size := int64(len(key)+ch.Size) + Overhead
-	if e == nil {
-		e = &entry[V]{key: key, value: ch.Value, hash: h, size: size, at: -1}
-		s.items.insert(e)
-		s.admit(e, h)
-		c.bytes.Add(size)
-	} else {
-		e.used()
-		c.bytes.Add(size - e.size)
-		s.resize(e, size)
-		e.value = ch.Value
+	expires := int64(0)
+	if ch.Life > 0 {
+		expires = c.now() + min(int64(ch.Life), maxLife)
 	}
-	if ch.Life >= 0 {
+	if e != nil {
+		old := e.item
+		if ch.Life < 0 {
+			expires = old.life.expires()
+		}
+		it.life.set(expires, old.life.uses())
+		it.life.use()
+		if size != e.size {
+			c.bytes.Add(size - e.size)
+			s.resize(e, size)
+		}
+		it.entry, e.item = e, it
+		s.table.Load().replace(h, old, it)
 		if e.at >= 0 {
 			s.wheel.remove(e)
 		}
-		e.expires = 0
-		if ch.Life > 0 {
-			earlier = c.schedule(s, e, ch.Life)
+	} else {
+		it.life.set(expires, 0)
+		e = &entry[V]{item: it, size: size, hash: h, at: -1}
+		it.entry = e
+		c.bytes.Add(size)
+		s.admit(e)
+		if s.n++; s.table.Load().full(s.n) {
+			s.table.Store(s.table.Load().larger())
 		}
+		s.table.Load().insert(h, it)
+	}
+	if expires != 0 {
+		earlier = c.schedule(s, e, expires)
 	}
 	for c.MaxBytes > 0 && c.bytes.Load() > c.MaxBytes {
 		if !c.evict(s, e) {
@@ -235,12 +262,21 @@ func (c *Cache[V]) set(s *shard[V], h uint64, key string, e *entry[V], ch Change
 
 // remove takes e out of its shard, whose lock is held.
 func (c *Cache[V]) remove(s *shard[V], e *entry[V]) {
-	s.items.remove(e)
+	s.n--
+	s.table.Load().remove(e.hash, e.item)
 	s.queues.remove(e)
 	if e.at >= 0 {
 		s.wheel.remove(e)
 	}
 	c.bytes.Add(-e.size)
+}
+
+// drop removes e without being asked for.
+func (c *Cache[V]) drop(s *shard[V], e *entry[V], why Reason) {
+	c.remove(s, e)
+	if c.Removed != nil {
+		c.Removed(e.key, e.value, why)
+	}
 }
 
 // evict removes one entry, but not keep, and reports whether it could.
@@ -250,12 +286,9 @@ func (c *Cache[V]) evict(s *shard[V], keep *entry[V]) bool {
 		return false
 	}
 	if e.where == inSmall {
-		s.ghosts.add(e.hash, s.items.n)
+		s.ghosts.add(e.hash, s.n)
 	}
-	c.remove(s, e)
-	if c.Removed != nil {
-		c.Removed(e.key, e.value, Evicted)
-	}
+	c.drop(s, e, Evicted)
 	return true
 }
 
@@ -288,15 +321,15 @@ func (c *Cache[V]) Range(f func(key string, v V, life time.Duration) bool) {
 }
 
 func (c *Cache[V]) rangeShard(s *shard[V], now int64, f func(string, V, time.Duration) bool) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.items.each(func(e *entry[V]) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.table.Load().each(func(it *item[V]) bool {
 		life := time.Duration(0)
-		if e.expires != 0 {
-			if life = time.Duration(e.expires - now); life <= 0 {
+		if expires := it.life.expires(); expires != 0 {
+			if life = time.Duration(expires - now); life <= 0 {
 				return true
 			}
 		}
-		return f(e.key, e.value, life)
+		return f(it.key, it.value, life)
 	})
 }

@@ -1,5 +1,7 @@
 package cache
 
+import "sync/atomic"
+
 // S3-FIFO keeps three queues, each first in, first out. A new entry goes to
 // the small one, a tenth of the shard. At its end it goes on to main if it was
 // used at least twice, else it is evicted and leaves a ghost: its hash. What comes back
@@ -16,21 +18,35 @@ const (
 // stays without another use.
 const maxUses = 3
 
+// lifeAndUses is when an entry's life ends, in nanoseconds after the cache's
+// start and rounded up by the lowest bits, 0 for never; and in those bits how
+// often it was used. So a read needs one word for both.
+type lifeAndUses struct{ bits atomic.Int64 }
+
+func (l *lifeAndUses) expires() int64 { return l.bits.Load() &^ maxUses }
+
+func (l *lifeAndUses) uses() int64 { return l.bits.Load() & maxUses }
+
+func (l *lifeAndUses) set(expires, uses int64) { l.bits.Store((expires+maxUses)&^maxUses | uses) }
+
+// use counts a use and returns expires. Of two at once one may not count, which
+// does no harm.
+func (l *lifeAndUses) use() (expires int64) {
+	bits := l.bits.Load()
+	if bits&maxUses < maxUses {
+		l.bits.CompareAndSwap(bits, bits+1)
+	}
+	return bits &^ maxUses
+}
+
 type queues[V any] struct {
 	small, main fifo[V]
 	ghosts      ghosts
 }
 
-// used counts a use. Two at once may count as one, which does no harm.
-func (e *entry[V]) used() {
-	if n := e.uses.Load(); n < maxUses {
-		e.uses.Store(n + 1)
-	}
-}
-
 // admit puts a new entry into its queue.
-func (q *queues[V]) admit(e *entry[V], hash uint64) {
-	if q.ghosts.take(hash) {
+func (q *queues[V]) admit(e *entry[V]) {
+	if q.ghosts.take(e.hash) {
 		e.where = inMain
 		q.main.push(e)
 	} else {
@@ -76,10 +92,10 @@ func (q *queues[V]) smallVictim(keep *entry[V]) *entry[V] {
 		case e == keep:
 			q.small.remove(e)
 			q.small.push(e)
-		case e.uses.Load() > 1:
+		case e.life.uses() > 1:
 			q.small.remove(e)
 			e.where = inMain
-			e.uses.Store(0)
+			e.life.set(e.life.expires(), 0)
 			q.main.push(e)
 		default:
 			return e
@@ -95,10 +111,10 @@ func (q *queues[V]) mainVictim(keep *entry[V]) *entry[V] {
 			if q.main.first == e {
 				return nil
 			}
-		} else if n := e.uses.Load(); n == 0 {
+		} else if n := e.life.uses(); n == 0 {
 			return e
 		} else {
-			e.uses.Store(n - 1)
+			e.life.set(e.life.expires(), n-1)
 		}
 		q.main.remove(e)
 		q.main.push(e)

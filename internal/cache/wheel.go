@@ -28,8 +28,8 @@ type wheel[V any] struct {
 
 func tickOf(t int64) int64 { return (t + 1<<tickBits - 1) >> tickBits } // late, never early
 
-func (w *wheel[V]) add(e *entry[V]) {
-	at := max(tickOf(e.expires), w.tick+1)
+func (w *wheel[V]) add(e *entry[V], expires int64) {
+	at := max(tickOf(expires), w.tick+1)
 	delta, level := at-w.tick, 0
 	for level < levels-1 && delta >= 1<<(slotBits*(level+1)) {
 		level++
@@ -78,10 +78,10 @@ func (w *wheel[V]) advance(now int64, expired func(*entry[V])) {
 			for e != nil {
 				next := e.wnext
 				e.wprev, e.wnext, e.at = nil, nil, -1
-				if e.expires <= now {
+				if at := e.life.expires(); at <= now {
 					expired(e)
 				} else {
-					w.add(e)
+					w.add(e, at)
 				}
 				e = next
 			}
@@ -108,15 +108,13 @@ func (w *wheel[V]) next() int64 {
 	return best
 }
 
-// schedule gives e a life and reports whether its shard has to be looked at
-// earlier than before.
-func (c *Cache[V]) schedule(s *shard[V], e *entry[V], life time.Duration) bool {
-	now := c.now()
-	e.expires = now + min(int64(life), maxLife)
+// schedule has e looked at when its life ends, and reports whether that makes
+// its shard to be looked at earlier than before.
+func (c *Cache[V]) schedule(s *shard[V], e *entry[V], expires int64) bool {
 	if s.wheel == nil {
-		s.wheel = &wheel[V]{tick: now >> tickBits}
+		s.wheel = &wheel[V]{tick: c.now() >> tickBits}
 	}
-	s.wheel.add(e)
+	s.wheel.add(e, expires)
 	at := s.wheel.next()
 	if before := s.next.Load(); before != 0 && before <= at {
 		return false
@@ -133,12 +131,7 @@ func (c *Cache[V]) sweep() (next int64) {
 		at := s.next.Load()
 		if now := c.now(); at != 0 && at <= now {
 			s.mu.Lock()
-			s.wheel.advance(now, func(e *entry[V]) {
-				c.remove(s, e)
-				if c.Removed != nil {
-					c.Removed(e.key, e.value, Expired)
-				}
-			})
+			s.wheel.advance(now, func(e *entry[V]) { c.drop(s, e, Expired) })
 			at = s.wheel.next()
 			s.next.Store(at)
 			s.mu.Unlock()
