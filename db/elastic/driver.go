@@ -157,7 +157,9 @@ func (d *driver) Ensure(ctx context.Context, spec db.TableSpec) error {
 func (d *driver) there(ctx context.Context, name string) (bool, error) {
 	var found map[string]struct {
 		Mappings struct {
-			Meta map[string]struct{ Schema int } `json:"_meta"`
+			Meta struct {
+				Ours struct{ Schema int } `json:"go-platform"` // metaKey
+			} `json:"_meta"`
 		}
 	}
 	err := d.client.ask(ctx, request{method: http.MethodGet, path: "/" + name + "/_mapping"}, nil, &found)
@@ -172,7 +174,7 @@ func (d *driver) there(ctx context.Context, name string) (bool, error) {
 		return false, fault.Markf(fault.Invalid, "the alias %q stands for %d indices, want 1", name, len(found))
 	}
 	for index, of := range found {
-		switch v := of.Mappings.Meta[metaKey].Schema; {
+		switch v := of.Mappings.Meta.Ours.Schema; {
 		case v == 0 || index == name:
 			return false, fault.Markf(fault.Invalid, "the index %q is there, and not made by this package", index)
 		case v > schema:

@@ -1,0 +1,587 @@
+package elastic_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/db/elastic"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/leak"
+)
+
+// stage opens a table on a fake of the test's own.
+func stage(t *testing.T, opts ...elastic.Option) (*fake, db.Table) {
+	t.Helper()
+	f := newFake()
+	t.Cleanup(f.Close)
+	d, err := f.open(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	tb, err := d.Table(t.Context(), "things")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, tb
+}
+
+// fail answers requests for an operation with an error, n times.
+func fail(op string, n int64, status int, body string) hook {
+	var times atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request, _ string) bool {
+		if !strings.HasSuffix(r.URL.Path, op) || times.Add(1) > n {
+			return false
+		}
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+		return true
+	}
+}
+
+// cut closes the connection of requests for an operation instead of answering.
+func cut(op string, n int64, done func(f *fake, r *http.Request, body string), f *fake) hook {
+	var times atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request, body string) bool {
+		if !strings.HasSuffix(r.URL.Path, op) || times.Add(1) > n {
+			return false
+		}
+		if done != nil {
+			done(f, r, body)
+		}
+		c, _, _ := w.(http.Hijacker).Hijack()
+		c.Close()
+		return true
+	}
+}
+
+// silent is a ResponseWriter for a request whose answer nobody will see.
+type silent struct{ header http.Header }
+
+func (s silent) Header() http.Header         { return s.header }
+func (s silent) Write(b []byte) (int, error) { return len(b), nil }
+func (s silent) WriteHeader(int)             {}
+
+func TestServersErrorsHaveKinds(t *testing.T) {
+	answer := func(typ, reason string) string {
+		return fmt.Sprintf(`{"error":{"type":%q,"reason":%q,"root_cause":[{"type":"deep","reason":"the cause"}]}}`, typ, reason)
+	}
+	for name, c := range map[string]struct {
+		status      int
+		body        string
+		read, write error
+	}{
+		"rejected":         {429, answer("es_rejected_execution_exception", "queue full"), db.ErrUnavailable, db.ErrUnavailable},
+		"circuit breaker":  {503, answer("circuit_breaking_exception", "too much"), db.ErrUnavailable, db.ErrUnavailable},
+		"no master":        {503, answer("cluster_block_exception", "no master"), db.ErrUnavailable, db.ErrUnavailable},
+		"disk full":        {403, answer("cluster_block_exception", "read-only"), db.ErrUnavailable, db.ErrUnavailable},
+		"primary away":     {503, answer("unavailable_shards_exception", "primary"), db.ErrUnavailable, db.ErrUnavailable},
+		"node goes":        {503, answer("node_closed_exception", "closing"), db.ErrUnavailable, db.ErrUnknownOutcome},
+		"bad gateway":      {502, "<html>", db.ErrUnavailable, db.ErrUnknownOutcome},
+		"gateway timeout":  {504, "", db.ErrUnavailable, db.ErrUnknownOutcome},
+		"broken":           {500, answer("null_pointer_exception", "oops"), nil, db.ErrUnknownOutcome},
+		"too large":        {413, "", db.ErrTooLarge, db.ErrTooLarge},
+		"immense term":     {400, answer("illegal_argument_exception", "Document contains at least one immense term"), db.ErrTooLarge, db.ErrTooLarge},
+		"unauthenticated":  {401, `{"error":"who are you","status":401}`, fault.Unauthenticated, fault.Unauthenticated},
+		"denied":           {403, answer("security_exception", "may not"), fault.Denied, fault.Denied},
+		"redirect":         {302, "", nil, nil},
+		"our fault":        {400, answer("parsing_exception", "what?"), nil, nil},
+		"index is dropped": {404, answer("index_not_found_exception", "no such index"), db.ErrInvalid, db.ErrInvalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, tb := stage(t)
+			f.on(fail("_mget", 100, c.status, c.body))
+			_, err := tb.Read(t.Context(), "x")
+			kind(t, "read", err, c.read, c.status)
+			f.on(fail("_bulk", 100, c.status, c.body))
+			kind(t, "write", tb.Create(t.Context(), &db.Record{ID: "x"}), c.write, c.status)
+			if strings.Contains(c.body, "deep") && c.status != 404 && !strings.Contains(err.Error(), "the cause") {
+				t.Errorf("%v does not say why", err)
+			}
+		})
+	}
+}
+
+func kind(t *testing.T, what string, err, want error, status int) {
+	t.Helper()
+	var e *elastic.Error
+	if got := fault.KindOf(err); got != want || !errors.As(err, &e) || e.Status != status {
+		t.Errorf("%s: %v is %v with %+v, want %v with status %d", what, err, got, e, want, status)
+	}
+}
+
+func TestBusyServersAreAskedAgain(t *testing.T) {
+	f, tb := stage(t)
+	f.on(fail("_bulk", 2, 429, ""))
+	if err := tb.Create(t.Context(), &db.Record{ID: "a"}); err != nil || f.count("_bulk") != 3 {
+		t.Errorf("after %d requests: %v, want success with the third", f.count("_bulk"), err)
+	}
+	// A part of a bulk request that was rejected is sent again, alone.
+	const rejected = `{"items":[{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"full"}}}]}`
+	f.on(fail("_bulk", 2, 200, rejected))
+	if err := tb.Create(t.Context(), &db.Record{ID: "b"}); err != nil || f.count("_bulk") != 6 {
+		t.Errorf("after %d requests: %v, want success with the third", f.count("_bulk")-3, err)
+	}
+	f.on(fail("_bulk", 1000, 200, rejected))
+	if err := tb.Create(t.Context(), &db.Record{ID: "c"}); !errors.Is(err, db.ErrUnavailable) || f.count("_bulk") > 20 {
+		t.Errorf("always busy: %v after %d requests, want ErrUnavailable after few", err, f.count("_bulk")-6)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	f.on(fail("_mget", 1000, 429, ""))
+	if _, err := tb.Read(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the end of the context", err)
+	}
+}
+
+func TestLostAnswers(t *testing.T) {
+	f, tb := stage(t)
+	if err := tb.Create(t.Context(), &db.Record{ID: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	apply := func(f *fake, r *http.Request, body string) { f.answer(silent{http.Header{}}, r, body) }
+	f.on(cut("_bulk", 1, apply, f))
+	if err := tb.Create(t.Context(), &db.Record{ID: "y"}); !errors.Is(err, db.ErrUnknownOutcome) {
+		t.Errorf("a write whose answer was lost: %v, want ErrUnknownOutcome", err)
+	}
+	if _, err := tb.Read(t.Context(), "y"); err != nil {
+		t.Errorf("it had been done, and reads as %v", err)
+	}
+	if n := f.count("_bulk"); n != 2 {
+		t.Errorf("%d bulk requests, want 2: nothing that may have been done is done again", n)
+	}
+	before := f.count("_mget")
+	f.on(cut("_mget", 1, nil, f))
+	if _, err := tb.Read(t.Context(), "x"); err != nil || f.count("_mget") != before+2 {
+		t.Errorf("a read on a connection that was closed: %v after %d requests, want 2", err, f.count("_mget")-before)
+	}
+	f.on(cut("_mget", 100, nil, f))
+	if _, err := tb.Read(t.Context(), "x"); !errors.Is(err, db.ErrUnavailable) {
+		t.Errorf("a read whose answers are lost: %v, want ErrUnavailable", err)
+	}
+	f.on(nil)
+	f.Close()
+	if err := tb.Create(t.Context(), &db.Record{ID: "z"}); !errors.Is(err, db.ErrUnavailable) {
+		t.Errorf("a write to nobody: %v, want ErrUnavailable", err)
+	}
+}
+
+// opaque is a round tripper that says nothing of how far a request got.
+type opaque struct{}
+
+func (opaque) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "_bulk") {
+		return nil, errors.New("gone")
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+func TestUnknownRoundTrippersMayHaveSent(t *testing.T) {
+	_, tb := stage(t, elastic.WithClient(&http.Client{Transport: opaque{}}))
+	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
+	if err := tb.Create(t.Context(), &db.Record{ID: "x"}); !errors.Is(err, db.ErrUnknownOutcome) {
+		t.Errorf("got %v, want ErrUnknownOutcome", err)
+	}
+}
+
+// A server repeats a write by itself when a primary shard fails under it, and
+// then takes it for another's.
+func TestRepeatedWritesKnowThemselves(t *testing.T) {
+	const conflict = `{"items":[{"%s":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"conflict"}}}]}`
+	f, tb := stage(t)
+	twice := func(verb string) hook {
+		first := true
+		return func(w http.ResponseWriter, r *http.Request, body string) bool {
+			if !strings.HasSuffix(r.URL.Path, "_bulk") || !first {
+				return false
+			}
+			first = false
+			f.answer(silent{http.Header{}}, r, body)
+			fmt.Fprintf(w, conflict, verb)
+			return true
+		}
+	}
+	r := &db.Record{ID: "x"}
+	f.on(twice("create"))
+	if err := tb.Create(t.Context(), r); err != nil || r.Version != 1 {
+		t.Errorf("Create: %v, version %d, want success", err, r.Version)
+	}
+	f.on(twice("index"))
+	if err := tb.Update(t.Context(), r); err != nil || r.Version != 2 {
+		t.Errorf("Update: %v, version %d, want success", err, r.Version)
+	}
+	f.on(twice("index"))
+	if err := tb.Update(t.Context(), r, db.Force()); err != nil || r.Version != 3 {
+		t.Errorf("Force: %v, version %d, want 3, written once", err, r.Version)
+	}
+	f.on(nil)
+	if err := tb.Create(t.Context(), &db.Record{ID: "x"}); !errors.Is(err, db.ErrExists) {
+		t.Errorf("Create of a taken id: %v, want ErrExists", err)
+	}
+}
+
+func TestBatchesAreSplitAsServersWant(t *testing.T) {
+	f, tb := stage(t)
+	f.on(func(w http.ResponseWriter, r *http.Request, body string) bool {
+		if strings.HasSuffix(r.URL.Path, "_bulk") && len(body) > 5000 {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			return true
+		}
+		return false
+	})
+	var ops []db.Op
+	for range 30 {
+		ops = append(ops, db.CreateOp(&db.Record{Data: make([]byte, 1000)}))
+	}
+	ops = append(ops, db.CreateOp(&db.Record{ID: "large", Data: make([]byte, 10_000)}))
+	err := tb.Batch(t.Context(), ops...)
+	var be *db.BatchError
+	if !errors.Is(err, db.ErrTooLarge) || !errors.As(err, &be) || be.Index != 30 {
+		t.Errorf("got %v, want ErrTooLarge for the last write alone", err)
+	}
+	if n, err := tb.Count(t.Context()); n != 30 || err != nil {
+		t.Errorf("%d records, %v, want 30", n, err)
+	}
+}
+
+func TestAnswersAreBounded(t *testing.T) {
+	f, tb := stage(t, elastic.WithMaxResponse(64<<10))
+	f.on(func(w http.ResponseWriter, r *http.Request, _ string) bool {
+		if !strings.HasSuffix(r.URL.Path, "_mget") {
+			return false
+		}
+		for err := error(nil); err == nil; { // for ever
+			_, err = w.Write(make([]byte, 4096))
+		}
+		return true
+	})
+	if _, err := tb.Read(t.Context(), "x"); !errors.Is(err, db.ErrTooLarge) || !strings.Contains(err.Error(), "WithMaxResponse") {
+		t.Errorf("got %v, want ErrTooLarge", err)
+	}
+	f.on(fail("_mget", 1, 400, `{"error":{"type":"x","reason":"`+strings.Repeat("long ", 1000)+`"}}`))
+	if _, err := tb.Read(t.Context(), "x"); err == nil || len(err.Error()) > 1000 {
+		t.Errorf("an error of %d bytes", len(fmt.Sprint(err)))
+	}
+	f.on(fail("_mget", 1, 200, "<html>"))
+	if _, err := tb.Read(t.Context(), "x"); !errors.Is(err, db.ErrUnavailable) {
+		t.Errorf("what is no JSON: %v, want ErrUnavailable", err)
+	}
+}
+
+func TestCredentialsAreShownToTheServerOnly(t *testing.T) {
+	var mu sync.Mutex
+	var seen []string
+	other := newFake()
+	t.Cleanup(other.Close)
+	f := newFake()
+	t.Cleanup(f.Close)
+	other.on(func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+		t.Errorf("a redirect was followed, with %q", r.Header.Get("Authorization"))
+		return false
+	})
+	f.on(func(w http.ResponseWriter, r *http.Request, _ string) bool {
+		mu.Lock()
+		seen = append(seen, r.Header.Get("Authorization"))
+		mu.Unlock()
+		if strings.HasSuffix(r.URL.Path, "_mget") {
+			http.Redirect(w, r, other.URL+r.URL.Path, http.StatusTemporaryRedirect)
+			return true
+		}
+		return false
+	})
+	host := strings.TrimPrefix(f.URL, "http://")
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("bob:s3cret"))
+	for want, o := range map[string]db.Option{
+		basic:           elastic.Backend("http://bob:s3cret@"+host, elastic.WithAPIKey("k3y")),
+		basic + " ":     elastic.Backend(host, elastic.WithAuth("bob", "s3cret")),
+		"ApiKey s3cret": elastic.Backend(host, elastic.WithAPIKey("s3cret")),
+		"":              elastic.Backend(host),
+	} {
+		seen = nil
+		d, err := db.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tb, err := d.Table(t.Context(), "things")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = tb.Read(t.Context(), "x")
+		if err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("a redirect: %v", err)
+		}
+		mu.Lock()
+		for _, got := range seen {
+			if got != strings.TrimSpace(want) {
+				t.Errorf("the server was shown %q, want %q", got, want)
+			}
+		}
+		mu.Unlock()
+		d.Close()
+	}
+	for _, addr := range []string{"http://bob:s3cret@127.0.0.1:1", "https://bob:s3cret@127.0.0.1:1/path", "http://bob:s3cret@" + host + "x", "http://bob:s3cret@h/?x"} {
+		_, err := db.New(elastic.Backend(addr), db.WithDialTimeout(time.Second))
+		if err == nil || strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), base64.StdEncoding.EncodeToString([]byte("s3cret"))) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestAnyOfSeveralAddressesDoes(t *testing.T) {
+	leak.Check(t)
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	hangs, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and answers nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangs.Close()
+	f := newFake()
+	defer f.Close()
+	d, err := db.New(elastic.Backend("http://"+dead.Addr().String()+","+f.URL), db.WithTimeout(10*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	tb, err := d.Table(t.Context(), "things")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		if err := tb.Create(t.Context(), &db.Record{ID: fmt.Sprint(i)}); err != nil {
+			t.Errorf("with one address dead: %v", err)
+		}
+	}
+	d2, err := db.New(elastic.Backend(hangs.Addr().String()+","+f.URL), db.WithTimeout(2*time.Second), db.WithLazy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d2.Close()
+	for range 3 {
+		if err := d2.Ping(t.Context()); err != nil {
+			t.Errorf("with one address that hangs: %v", err)
+		}
+	}
+	_, err = db.New(elastic.Backend(dead.Addr().String()+","+dead.Addr().String()), db.WithDialTimeout(5*time.Second))
+	if !errors.Is(err, db.ErrUnavailable) || !strings.Contains(err.Error(), dead.Addr().String()) {
+		t.Errorf("all dead: %v, want ErrUnavailable with the address", err)
+	}
+}
+
+func TestServersAreKnown(t *testing.T) {
+	for answer, want := range map[string]error{
+		`{"version":{"number":"2.19.1","distribution":"opensearch"}}`: nil,
+		`{"version":{"number":"1.0.0","distribution":"opensearch"}}`:  nil,
+		`{"version":{"number":"7.10.2"}}`:                             nil,
+		`{"version":{"number":"9.1.0"},"tagline":"You Know"}`:         nil,
+		`{"version":{"number":"7.9.3"}}`:                              db.ErrUnsupported,
+		`{"version":{"number":"6.8.23"}}`:                             db.ErrUnsupported,
+		`{"hello":"world"}`:                                           db.ErrUnavailable,
+		`<html>`:                                                      db.ErrUnavailable,
+	} {
+		f := newFake()
+		f.on(fail("/", 1, 200, answer))
+		d, err := f.open()
+		if !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", answer, err, want)
+		}
+		if err == nil {
+			d.Close()
+		}
+		f.Close()
+	}
+}
+
+func TestForeignIndicesAreLeftAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		mapping string
+		want    error
+	}{
+		"another's":  {`{"things":{"mappings":{"properties":{}}}}`, db.ErrInvalid},
+		"no alias":   {`{"things":{"mappings":{"_meta":{"go-platform":{"schema":1}}}}}`, db.ErrInvalid},
+		"two":        {`{"things-1":{"mappings":{"_meta":{"go-platform":{"schema":1}}}},"things-2":{"mappings":{"_meta":{"go-platform":{"schema":1}}}}}`, db.ErrInvalid},
+		"later":      {`{"things-1":{"mappings":{"_meta":{"go-platform":{"schema":2}}}}}`, db.ErrUnsupported},
+		"rebuilt":    {`{"things-2":{"mappings":{"_meta":{"go-platform":{"schema":1}}}}}`, nil},
+		"other meta": {`{"things-1":{"mappings":{"_meta":{"beats":"8","go-platform":{"schema":1}}}}}`, nil},
+	} {
+		f := newFake()
+		d, err := f.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.on(fail("_mapping", 1, 200, c.mapping))
+		if _, err := d.Table(t.Context(), "things"); !errors.Is(err, c.want) || c.want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if f.count("PUT") != 0 {
+			t.Errorf("%s: an index was made", name)
+		}
+		d.Close()
+		f.Close()
+	}
+	f := newFake()
+	defer f.Close()
+	d, err := f.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	f.on(fail("-1", 100, 400, `{"error":{"type":"resource_already_exists_exception","reason":"there"}}`))
+	if _, err := d.Table(t.Context(), "things"); !errors.Is(err, db.ErrInvalid) {
+		t.Errorf("an index that has lost its alias: %v, want ErrInvalid", err)
+	}
+}
+
+func TestRefreshesAreAsFewAsPromised(t *testing.T) {
+	for _, c := range []struct {
+		refresh  elastic.Refresh
+		searches int // refreshes in what follows
+		waits    int
+	}{{elastic.RefreshOwn, 2, 0}, {elastic.RefreshSearches, 4, 0}, {elastic.RefreshWrites, 0, 2}, {elastic.RefreshNever, 0, 0}} {
+		f, tb := stage(t, elastic.WithRefresh(c.refresh))
+		search := func() {
+			if _, err := tb.Search(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		search() // of what was there before
+		search()
+		for _, id := range []string{"a", "b"} {
+			if err := tb.Create(t.Context(), &db.Record{ID: id}); err != nil {
+				t.Error(err)
+			}
+		}
+		search()
+		if _, err := tb.Count(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got, waits := f.count("/_refresh"), f.count("refresh=wait_for"); got != c.searches || waits != c.waits {
+			t.Errorf("refresh %d: %d refreshes and %d writes that wait, want %d and %d", c.refresh, got, waits, c.searches, c.waits)
+		}
+	}
+	f, tb := stage(t)
+	f.on(fail("_refresh", 1, 503, ""))
+	if _, err := tb.Search(t.Context()); !errors.Is(err, db.ErrUnavailable) {
+		t.Errorf("a search that may miss a write: %v, want ErrUnavailable", err)
+	}
+	f.on(fail("_refresh", 1, 200, `{"_shards":{"failed":1}}`))
+	if _, err := tb.Search(t.Context()); !errors.Is(err, db.ErrUnavailable) {
+		t.Errorf("a shard that was not refreshed: %v, want ErrUnavailable", err)
+	}
+}
+
+func TestPartialResultsAreErrors(t *testing.T) {
+	f, tb := stage(t)
+	for op, answer := range map[string]string{
+		"_search": `{"hits":{"hits":[]},"_shards":{"failed":1}}`, "_count": `{"count":1,"_shards":{"failed":1}}`, "_mget": `{"docs":[]}`,
+	} {
+		f.on(fail(op, 1, 200, answer))
+		var err error
+		switch op {
+		case "_search":
+			_, err = tb.Search(t.Context())
+		case "_count":
+			_, err = tb.Count(t.Context())
+		default:
+			_, err = tb.Read(t.Context(), "x")
+		}
+		if !errors.Is(err, db.ErrUnavailable) {
+			t.Errorf("%s: %v, want ErrUnavailable", op, err)
+		}
+	}
+	f.on(fail("_search", 1, 200, `{"timed_out":true,"hits":{"hits":[]}}`))
+	if _, err := tb.Search(t.Context()); !errors.Is(err, db.ErrUnavailable) {
+		t.Errorf("a search that timed out: %v, want ErrUnavailable", err)
+	}
+	f.on(fail("_bulk", 1, 200, `{"items":[]}`))
+	if err := tb.Create(t.Context(), &db.Record{}); !errors.Is(err, db.ErrUnknownOutcome) {
+		t.Errorf("a write without an answer of its own: %v, want ErrUnknownOutcome", err)
+	}
+}
+
+func TestCloseWaitsForCallsInProgress(t *testing.T) {
+	leak.Check(t)
+	f := newFake()
+	defer f.Close()
+	d, err := f.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tb, err := d.Table(t.Context(), "things")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived, release := make(chan struct{}), make(chan struct{})
+	f.on(func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+		if strings.HasSuffix(r.URL.Path, "_bulk") {
+			close(arrived)
+			<-release
+		}
+		return false
+	})
+	done := make(chan error, 2)
+	go func() { done <- tb.Create(context.Background(), &db.Record{ID: "x"}) }()
+	<-arrived
+	go func() { done <- d.Close() }()
+	select {
+	case err := <-done:
+		t.Errorf("Close did not wait: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(release)
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestCancelledCallsReturn(t *testing.T) {
+	f, tb := stage(t)
+	arrived, release := make(chan struct{}, 2), make(chan struct{})
+	f.on(func(http.ResponseWriter, *http.Request, string) bool {
+		arrived <- struct{}{}
+		<-release
+		return false
+	})
+	for what, call := range map[string]func(ctx context.Context) error{
+		"read":  func(ctx context.Context) error { _, err := tb.Read(ctx, "x"); return err },
+		"write": func(ctx context.Context) error { return tb.Create(ctx, &db.Record{ID: "x"}) },
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-arrived; cancel() }()
+		err := call(ctx)
+		if !errors.Is(err, context.Canceled) || (what == "write") != errors.Is(err, db.ErrUnknownOutcome) {
+			t.Errorf("%s: %v, want context.Canceled, and ErrUnknownOutcome only of the write", what, err)
+		}
+	}
+	close(release)
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for name, o := range map[string]db.Option{
+		"no address": elastic.Backend(""), "empty one": elastic.Backend("a,"), "scheme": elastic.Backend("redis://a"), "query": elastic.Backend("http://a?x=y"), "port": elastic.Backend("a:x"),
+		"nil option": elastic.Backend("a", nil), "nil client": elastic.Backend("a", elastic.WithClient(nil)), "nil TLS": elastic.Backend("a", elastic.WithTLS(nil)),
+		"user": elastic.Backend("a", elastic.WithAuth("", "p")), "key": elastic.Backend("a", elastic.WithAPIKey("a b")), "both": elastic.Backend("a", elastic.WithAuth("u", "p"), elastic.WithAPIKey("k")),
+		"prefix": elastic.Backend("a", elastic.WithPrefix("Shop*")), "dash": elastic.Backend("a", elastic.WithPrefix("-a")), "refresh": elastic.Backend("a", elastic.WithRefresh(9)),
+		"interval": elastic.Backend("a", elastic.WithRefreshInterval(0)), "shards": elastic.Backend("a", elastic.WithShards(0)), "replicas": elastic.Backend("a", elastic.WithReplicas(-1)),
+		"connections": elastic.Backend("a", elastic.WithMaxConns(0)), "answer": elastic.Backend("a", elastic.WithMaxResponse(1)),
+	} {
+		if _, err := db.New(o, db.WithLazy()); !errors.Is(err, db.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
+}
