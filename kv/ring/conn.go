@@ -38,6 +38,8 @@ type conn struct {
 	pending map[uint32]*waiter
 	last    uint32
 	closed  bool
+	stalled bool        // somebody gave up, and nothing came since
+	crowd   int         // how many have waited at a time since nobody did
 	sweeper *time.Timer // looks for those who give up
 	sweeps  bool        // it is to go off
 }
@@ -74,6 +76,7 @@ func (c *conn) receive(r *bufio.Reader) {
 		c.mu.Lock()
 		w := c.pending[id]
 		delete(c.pending, id)
+		c.stalled = false
 		c.mu.Unlock()
 		if w == nil {
 			continue
@@ -96,6 +99,7 @@ func (c *conn) sweep() {
 		case w.giveUp.IsZero():
 		case now.After(w.giveUp):
 			delete(c.pending, id)
+			c.stalled = true
 			w.answer <- answer{err: errLate}
 		default:
 			c.sweeps = true
@@ -121,12 +125,17 @@ func (c *conn) call(ctx context.Context, op byte, giveUp time.Time, put func([]b
 	c.last++
 	id := c.last
 	c.pending[id] = w
+	// After a crowd was answered its first does not go ahead alone.
+	alone := len(c.pending) == 1 && c.crowd <= 1 && !c.stalled
+	if c.crowd = max(c.crowd, len(c.pending)); len(c.pending) == 1 {
+		c.crowd = 1
+	}
 	if !c.sweeps && !giveUp.IsZero() {
 		c.sweeps = true
 		c.sweeper.Reset(sweepEvery)
 	}
 	c.mu.Unlock()
-	if !c.send(id, op, maxUnsent, put) {
+	if !c.send(id, op, maxUnsent, alone, put) {
 		c.forget(id, w)
 		return answer{}, errUnsent
 	}
@@ -150,6 +159,7 @@ func (c *conn) forget(id uint32, w *waiter) {
 	c.mu.Lock()
 	_, there := c.pending[id]
 	delete(c.pending, id)
+	c.stalled = true
 	c.mu.Unlock()
 	if !there {
 		<-w.answer // it is on its way
