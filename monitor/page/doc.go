@@ -7,10 +7,11 @@
 // # Semantics
 //
 // The page shows what the monitor of this process knows of all services:
-// instances with their health and its reasons, rates and latencies over the
-// last minutes, what the router thinks of each instance, traces as waterfalls,
-// the newest events, the configuration with its origins, and log levels. A part
-// that was not given is not shown.
+// instances with their health and its reasons, rates, errors and latencies over
+// the last minutes, what the router thinks of each instance, traces as
+// waterfalls, the newest events, the configuration with its origins, history and
+// differences, locks and leaders of this process, and log levels. A part that
+// was not given is not shown.
 //
 // The endpoints, below the page's own path:
 //
@@ -19,18 +20,29 @@
 //	GET  api/router?service=        router.Explanation; labels as label.<key>=<value>
 //	GET  api/traces?service=&name=&min=&errors=1&limit=
 //	GET  api/trace?id=              the spans of one trace
-//	GET  api/events?type=&limit=    newest first
-//	GET  api/config                 values with their origins; secrets redacted
+//	GET  api/events?type=&source=&subject=&limit=  newest first
+//	GET  api/config                 values with their origins, sources, changes since the page was made
+//	GET  api/documents              namespaces of the store of configuration
+//	GET  api/versions?namespace=&limit=  the history of one, newest first
+//	GET  api/diff?namespace=&from=&to=   what two versions differ in; from=none is from nothing
+//	GET  api/locks                  what this process holds and waits for
 //	GET  api/levels                 log levels by name
+//	GET  api/session                who asks, and whether they may change anything
 //	POST api/levels?name=&level=&for=
+//	POST api/rollback?namespace=&to=&newest=&comment=
 //
-// It is read-only unless WithAccess allows more. Without WithAccess everybody
-// who reaches it may read: mount it where only operators do.
+// Secrets are redacted everywhere. The page is read-only unless WithAuth or
+// WithAccess allows more, and changes are taken from a page of the same origin
+// only. With neither, everybody who reaches it may read: mount it where only
+// operators do.
+//
+// A person needs no mouse: "?" lists the keys. What is shown is updated in
+// place every few seconds, and said to be stale when that fails.
 //
 // # Errors
 //
-// The endpoints answer 400, 403, 404 or 502 with a JSON object whose "error"
-// says why.
+// The endpoints answer 400, 401, 403, 404, 409, 502 or 503 with a JSON object
+// whose "error" says why.
 //
 // # Closing
 //

@@ -4,37 +4,36 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/config/store"
+	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/router"
+	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/trace"
 )
 
 // ErrInvalid is the kind of New's errors.
 var ErrInvalid = fault.Invalid
 
-// Access is what somebody may do.
-type Access uint8
-
-const (
-	None  Access = iota // nothing
-	Read                // look
-	Write               // look, and change log levels
-)
-
 // Option configures New.
 type Option func(*options) error
 
 type options struct {
-	router router.Router
-	trace  trace.Tracer
-	events event.Stream
-	config config.Config
-	log    log.Log
-	access func(*http.Request) Access
-	title  string
+	discovery discovery.Discovery
+	router    router.Router
+	trace     trace.Tracer
+	events    event.Stream
+	config    config.Config
+	documents store.Store
+	locks     []dsync.Sync
+	log       log.Log
+	auth      auth.Auth
+	access    func(*http.Request) Access
+	title     string
 }
 
 func with[T any](what string, v T, ok bool, set func(*options, T)) Option {
@@ -45,6 +44,13 @@ func with[T any](what string, v T, ok bool, set func(*options, T)) Option {
 		set(o, v)
 		return nil
 	}
+}
+
+// WithDiscovery shows what the registry says of each instance: its labels, its
+// weight, and whether it is known but was not heard of. The page follows the
+// services that it shows.
+func WithDiscovery(d discovery.Discovery) Option {
+	return with("discovery", d, d != nil, func(o *options, d discovery.Discovery) { o.discovery = d })
 }
 
 // WithRouter shows what the router thinks of each instance.
@@ -62,9 +68,22 @@ func WithEvents(s event.Stream) Option {
 	return with("stream", s, s != nil, func(o *options, s event.Stream) { o.events = s })
 }
 
-// WithConfig shows the running configuration. Secrets are redacted by it.
+// WithConfig shows the running configuration and what changed in it since the
+// page was made. Secrets are redacted by it.
 func WithConfig(c config.Config) Option {
 	return with("config", c, c != nil, func(o *options, c config.Config) { o.config = c })
+}
+
+// WithDocuments shows the documents of a store with their history and
+// differences, and lets those with Write roll one back.
+func WithDocuments(s store.Store) Option {
+	return with("store", s, s != nil, func(o *options, s store.Store) { o.documents = s })
+}
+
+// WithSync shows the locks, permits and leaderships that this process holds and
+// waits for. It may be given several times.
+func WithSync(s dsync.Sync) Option {
+	return with("sync", s, s != nil, func(o *options, s dsync.Sync) { o.locks = append(o.locks, s) })
 }
 
 // WithLog shows the levels of loggers, and lets those with Write change them.
@@ -72,7 +91,18 @@ func WithLog(l log.Log) Option {
 	return with("log", l, l != nil, func(o *options, l log.Log) { o.log = l })
 }
 
-// WithAccess says what whoever sent a request may do. The default is Read.
+// WithAuth lets the policy of a decide: who may do "read" or "write" on the
+// resource "platform/page". The HTML, which says nothing, is served to anybody;
+// its reader signs in with a bearer token, which the browser keeps until the
+// tab is closed. Where a middleware authenticates first, it must let the page's
+// own path through.
+func WithAuth(a auth.Auth) Option {
+	return with("auth", a, a != nil, func(o *options, a auth.Auth) { o.auth = a })
+}
+
+// WithAccess says what whoever sent a request may do. The default is Read. The
+// name of HTTP's basic authentication, if f accepts it, is the author of
+// changes.
 func WithAccess(f func(*http.Request) Access) Option {
 	return with("function", f, f != nil, func(o *options, f func(*http.Request) Access) { o.access = f })
 }

@@ -2,34 +2,30 @@ package page
 
 import (
 	"context"
-	_ "embed"
 	"encoding/json"
 	"errors"
-	"html"
 	"net/http"
-	"strings"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
 	"github.com/micro/go-platform/monitor"
 )
 
-//go:embed page.html
-var source string
-
 // Page is the handler. It is safe for concurrent use.
 type Page struct {
-	o      options
-	mo     monitor.Monitor
-	life   *life.Life
-	series series
-	mux    *http.ServeMux
-	html   []byte
+	o       options
+	ask     asker
+	mo      monitor.Monitor
+	life    *life.Life
+	series  series
+	changes changes
+	mux     *http.ServeMux
+	html    document
 }
 
 // New returns a Page of what a monitor knows.
 func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
-	o := options{access: func(*http.Request) Access { return Read }, title: "Platform"}
+	o := options{title: "Platform"}
 	if mo == nil {
 		return nil, fault.New(ErrInvalid, "monitor/page", "new", "", "nil monitor")
 	}
@@ -41,26 +37,47 @@ func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 			return nil, fault.Wrap("monitor/page", "new", "", fault.Mark(ErrInvalid, err))
 		}
 	}
-	p := &Page{o: o, mo: mo, life: life.New(), mux: http.NewServeMux()}
-	p.html = []byte(strings.ReplaceAll(source, "{{title}}", html.EscapeString(o.title)))
+	p := &Page{o: o, mo: mo, life: life.New(), mux: http.NewServeMux(), html: newDocument(o.title)}
+	switch {
+	case o.auth != nil && o.access != nil:
+		return nil, fault.New(ErrInvalid, "monitor/page", "new", "", "both WithAuth and WithAccess")
+	case o.auth != nil:
+		p.ask = byAuth(o.auth, mo.Status().Instance.Service)
+	case o.access != nil:
+		p.ask = byFunc(o.access)
+	default:
+		p.ask = byFunc(func(*http.Request) Access { return Read })
+	}
 	p.series.byService = map[string]*history{}
 	p.routes()
 	p.life.Go(func(ctx context.Context) { p.series.run(ctx, mo) })
+	if o.discovery != nil {
+		p.life.Go(p.follow)
+	}
+	if o.config != nil {
+		p.life.Go(func(ctx context.Context) { p.changes.run(ctx, o.config) })
+	}
 	return p, nil
 }
 
 // Close stops the sampling.
 func (p *Page) Close() error { return p.life.Close(nil) }
 
+// answer is what an endpoint does. What it returns is sent as JSON.
+type answer func(*http.Request) (any, error)
+
 func (p *Page) routes() {
 	p.mux.HandleFunc("GET /{$}", p.page)
-	for path, f := range map[string]func(*http.Request) (any, error){
-		"overview": p.overview, "series": p.history, "router": p.routing, "traces": p.traces, "trace": p.oneTrace,
-		"events": p.events, "config": p.configuration, "levels": p.levels,
+	for path, f := range map[string]answer{
+		"session": p.session, "overview": p.overview, "series": p.history, "router": p.routing, "traces": p.traces, "trace": p.oneTrace,
+		"events": p.events, "config": p.configuration, "documents": p.documents, "versions": p.versions, "diff": p.diff,
+		"locks": p.locks, "levels": p.levels,
 	} {
-		p.mux.HandleFunc("GET /api/"+path, func(w http.ResponseWriter, r *http.Request) { p.answer(w, r, f) })
+		p.mux.HandleFunc("GET /api/"+path, func(w http.ResponseWriter, r *http.Request) { p.reply(w, r, Read, f) })
 	}
-	p.mux.HandleFunc("POST /api/levels", p.setLevel)
+	for path, f := range map[string]answer{"levels": p.setLevel, "rollback": p.rollback} {
+		p.mux.HandleFunc("POST /api/"+path, func(w http.ResponseWriter, r *http.Request) { p.reply(w, r, Write, f) })
+	}
 }
 
 // ServeHTTP shows the page to those who may read it.
@@ -69,40 +86,63 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	if p.o.access(r) == None {
-		fail(w, http.StatusForbidden, "not allowed")
-		return
-	}
+	h.Set("Content-Security-Policy", p.html.policy)
 	p.mux.ServeHTTP(w, r)
 }
 
 func (p *Page) page(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Write(p.html)
-}
-
-// answer writes what f returns as JSON.
-func (p *Page) answer(w http.ResponseWriter, r *http.Request, f func(*http.Request) (any, error)) {
-	v, err := f(r)
-	var bad *badRequest
-	switch {
-	case errors.As(err, &bad):
-		fail(w, http.StatusBadRequest, err.Error())
-	case errors.Is(err, fault.NotFound), errors.Is(err, fault.Unsupported):
-		fail(w, http.StatusNotFound, err.Error())
-	case err != nil:
-		fail(w, http.StatusBadGateway, err.Error())
-	default:
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(v)
+	if p.o.auth == nil { // with it the reader signs in on the page
+		if _, err := p.ask(r, Read); err != nil {
+			fail(w, err)
+			return
+		}
 	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Write(p.html.html)
 }
 
-func fail(w http.ResponseWriter, code int, why string) {
+// reply answers a request if whoever sent it has the access wanted. One that
+// changes something must come from a page of the same origin.
+func (p *Page) reply(w http.ResponseWriter, r *http.Request, want Access, f answer) {
+	if want == Write && http.NewCrossOriginProtection().Check(r) != nil {
+		fail(w, &refusal{code: http.StatusForbidden})
+		return
+	}
+	if _, err := p.ask(r, want); err != nil {
+		fail(w, err)
+		return
+	}
+	v, err := f(r)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v)
+}
+
+func fail(w http.ResponseWriter, err error) {
+	code := http.StatusBadGateway
+	var bad *badRequest
+	var no *refusal
+	switch {
+	case errors.As(err, &no):
+		code = no.code
+		if no.challenge != "" {
+			w.Header().Set("WWW-Authenticate", no.challenge)
+		}
+	case errors.As(err, &bad), errors.Is(err, fault.Invalid):
+		code = http.StatusBadRequest
+	case errors.Is(err, fault.NotFound), errors.Is(err, fault.Unsupported):
+		code = http.StatusNotFound
+	case errors.Is(err, fault.Conflict):
+		code = http.StatusConflict
+	case errors.Is(err, fault.Denied):
+		code = http.StatusForbidden
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(map[string]string{"error": why})
+	json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
 }
 
 // badRequest is an error of whoever asked.

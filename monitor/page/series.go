@@ -18,7 +18,8 @@ type Point struct {
 	Time   time.Time     `json:"t"`
 	Rate   float64       `json:"rate"`   // calls served per second
 	Errors float64       `json:"errors"` // of which failed, per second
-	P50    time.Duration `json:"p50"`    // of the last minute, the largest of the instances'
+	P50    time.Duration `json:"p50"`    // of the last minute, the largest of the instances'; 0: no calls
+	P95    time.Duration `json:"p95"`
 	P99    time.Duration `json:"p99"`
 }
 
@@ -86,7 +87,7 @@ func (h *history) add(now time.Time, v monitor.View) {
 			sum.calls += e.Total.Calls
 			sum.errors += e.Total.Errors
 			if m.Presence == monitor.Present {
-				p.P50, p.P99 = max(p.P50, e.Window.P50), max(p.P99, e.Window.P99)
+				p.P50, p.P95, p.P99 = max(p.P50, e.Window.P50), max(p.P95, e.Window.P95), max(p.P99, e.Window.P99)
 			}
 		}
 		if before, ok := h.last[id]; ok && sum.calls >= before.calls && sum.errors >= before.errors {

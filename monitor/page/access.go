@@ -1,0 +1,93 @@
+package page
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/micro/go-platform/auth"
+)
+
+// Access is what somebody may do.
+type Access uint8
+
+// What may be done.
+const (
+	None  Access = iota // nothing
+	Read                // look
+	Write               // look, change log levels, roll documents back
+)
+
+// Session is what api/session answers: who asks and what they may do.
+type Session struct {
+	User  string `json:"user,omitempty"`
+	Write bool   `json:"write"`
+}
+
+// The request that WithAuth's policy decides on.
+const (
+	resource    = "platform/page"
+	actionRead  = "read"
+	actionWrite = "write"
+)
+
+// asker says who sent a request, or why it may not be answered.
+type asker func(r *http.Request, want Access) (user string, err error)
+
+// refusal is a request that is not answered.
+type refusal struct {
+	code      int
+	challenge string // WWW-Authenticate
+}
+
+func (e *refusal) Error() string {
+	switch e.code {
+	case http.StatusUnauthorized:
+		return "sign in"
+	case http.StatusServiceUnavailable:
+		return "nobody could be asked who you are"
+	}
+	return "not allowed"
+}
+
+// byFunc is WithAccess.
+func byFunc(access func(*http.Request) Access) asker {
+	return func(r *http.Request, want Access) (string, error) {
+		if access(r) < want {
+			return "", &refusal{code: http.StatusForbidden}
+		}
+		user, _, _ := r.BasicAuth()
+		return user, nil
+	}
+}
+
+// byAuth is WithAuth.
+func byAuth(a auth.Auth, service string) asker {
+	return func(r *http.Request, want Access) (string, error) {
+		ask := auth.Request{Service: service, Action: actionRead, Resource: resource}
+		if want == Write {
+			ask.Action = actionWrite
+		}
+		ctx, err := auth.AuthorizeHTTP(a, r, ask)
+		if err != nil {
+			code, challenge := auth.Challenge(err)
+			return "", &refusal{code, challenge}
+		}
+		return subject(ctx), nil
+	}
+}
+
+func subject(ctx context.Context) string {
+	if t, ok := auth.FromContext(ctx); ok {
+		return t.Subject
+	}
+	return ""
+}
+
+func (p *Page) session(r *http.Request) (any, error) {
+	user, err := p.ask(r, Write)
+	if err == nil {
+		return Session{user, true}, nil
+	}
+	user, err = p.ask(r, Read)
+	return Session{user, false}, err
+}

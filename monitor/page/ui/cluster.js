@@ -1,0 +1,68 @@
+
+// ---- services and instances
+function traffic(members) { // of the last minute
+  const sum = { rate: 0, failed: 0, p99: 0, calls: 0, errors: 0 };
+  for (const m of members) if (m.presence === "present") for (const x of m.stats.endpoints || []) if (!x.client) {
+    sum.calls += x.window.calls; sum.errors += x.window.errors; sum.p99 = Math.max(sum.p99, x.window.p99);
+    if (x.window.over) { sum.rate += x.window.calls / x.window.over * 1e9; sum.failed += x.window.errors / x.window.over * 1e9; }
+  }
+  sum.share = sum.calls ? sum.errors / sum.calls : 0;
+  return sum;
+}
+const health = (m) => m.presence !== "present" ? m.presence : !m.status.live || !m.status.ready ? "fail" : m.status.state;
+const members = (v) => v.members || [];
+const registered = (o, service) => (o.registry || []).find((r) => r.service === service);
+// silent lists the instances that the registry knows and nobody heard of.
+const silent = (o, v) => (registered(o, v.service)?.instances || []).filter((i) => !members(v).some((m) => m.status.instance.id === i.id));
+const toService = (name) => "#service?" + query({ name });
+const reasons = (v) => [v.expected >= v.pass + v.warn ? v.pass + v.warn + " of " + plural(v.expected, "instance") + " healthy" : plural(v.pass + v.warn, "healthy instance"), ...(v.reasons || [])].join(" · ");
+
+function checks(m) {
+  return (m.status.checks || []).filter((c) => c.state !== "pass").map((c) => el("div", {}, el("span", { class: c.state }, c.name), ": ", c.error || c.state, c.shared && el("span", { class: "soft" }, " (most instances share it)"), c.stale && el("span", { class: "soft" }, " (stale)")));
+}
+function instanceRows(o, v) {
+  const reg = new Map((registered(o, v.service)?.instances || []).map((i) => [i.id, i]));
+  const rows = members(v).map((m) => {
+    const i = m.status.instance, r = traffic([m]), known = reg.get(i.id);
+    return { key: v.service + "/" + i.id, cells: [el("a", { href: toService(v.service) }, i.id), el("span", { class: "row" }, pill(health(m)), m.status.phase !== "running" && m.presence === "present" && el("span", { class: "soft" }, m.status.phase)),
+      [i.version && el("span", { class: "chip" }, i.version), i.zone && el("span", { class: "chip" }, i.zone), chips(known?.labels)], num(r.rate), el("span", { class: r.share && "fail" }, percent(r.share)), ms(r.p99), checks(m), span(m.age / 1e9) === "now" ? "now" : span(m.age / 1e9) + " ago"] };
+  });
+  return rows.concat(silent(o, v).map((i) => ({ key: v.service + "/" + i.id, cells: [i.id, pill("unknown", "not heard"), [i.version && el("span", { class: "chip" }, i.version), i.zone && el("span", { class: "chip" }, i.zone), chips(i.labels)], "–", "–", "–", "the registry knows it at " + i.address, "never"] })));
+}
+const instanceHeads = ["instance", "health", "version, zone, labels", "#calls/s", "#errors", "#p99", "checks", "#heard"];
+const tile = (value, unit, text, cls) => el("div", { class: "tile" }, el("b", { class: cls }, value, unit && el("small", {}, " " + unit)), el("span", {}, text));
+const byTrouble = ["fail", "unknown", "warn", "pass"];
+
+function cluster(o, { series }) {
+  const services = [...o.services].sort((a, b) => byTrouble.indexOf(a.verdict) - byTrouble.indexOf(b.verdict) || a.service.localeCompare(b.service));
+  if (!services.length) return [empty("Nobody was heard of yet", "Instances show here a few seconds after they publish their first report.")];
+  const all = services.flatMap(members), t = traffic(all), well = services.filter((v) => v.verdict === "pass").length, good = all.filter((m) => ["pass", "warn"].includes(health(m))).length;
+  const known = all.filter((m) => m.presence !== "stopped").length + services.flatMap((v) => silent(o, v)).length;
+  return [el("h1", { class: "row top" }, "Cluster"),
+    el("div", { class: "tiles" }, tile(well, "of " + services.length, "services are well", well < services.length && "warn"), tile(good, "of " + known, "instances healthy", good < known && "warn"), tile(num(t.rate), "/s", "calls, last minute"), tile(percent(t.share), "", "of them failed", t.share > .01 && "fail"), tile(ms(t.p99), "", "slowest p99")),
+    el("div", { class: "cards" }, services.map((v) => el("section", { class: "card", "data-key": v.service, "aria-label": v.service || "no name" },
+      el("div", { class: "row" }, el("h3", {}, el("a", { href: toService(v.service) }, v.service || "(no name)")), pill(v.verdict), el("span", { class: "push" }),
+        el("div", { class: "dots" }, members(v).map((m) => el("a", { href: toService(v.service), tabindex: -1, class: health(m), title: m.status.instance.id + ": " + health(m), "aria-label": m.status.instance.id + ": " + health(m) })))),
+      el("p", { class: "soft small" }, reasons(v)), callsChart(v.service, series[v.service]), latencyChart(v.service, series[v.service])))),
+    el("h2", {}, "Instances"), table(instanceHeads, services.flatMap((v) => instanceRows(o, v)))];
+}
+
+function service(o, { series }) {
+  const name = here().q.get("name"), v = o.services.find((x) => x.service === name);
+  if (!v) return [empty("No service " + name, el("a", { href: "#cluster" }, "all services"))];
+  const r = registered(o, name), all = new Map();
+  for (const m of members(v)) if (m.presence === "present") for (const e of m.stats.endpoints || []) {
+    const key = (e.client ? "→ " + (e.service ? e.service + " " : "") : "") + e.method, s = all.get(key) || { key, client: e.client, rate: 0, calls: 0, errors: 0, inFlight: 0, p50: 0, p95: 0, p99: 0 }, w = e.window;
+    s.rate += w.over ? w.calls / w.over * 1e9 : 0; s.calls += w.calls; s.errors += w.errors; s.inFlight += e.inFlight;
+    for (const q of ["p50", "p95", "p99"]) s[q] = Math.max(s[q], w[q]);
+    all.set(key, s);
+  }
+  const endpoints = [...all.values()].sort((a, b) => !!a.client - !!b.client || b.rate - a.rate);
+  return [el("div", { class: "row top" }, el("a", { href: "#cluster" }, "Cluster"), el("span", { class: "faint" }, "/"), el("h1", {}, name || "(no name)"), pill(v.verdict), el("span", { class: "soft" }, reasons(v))),
+    r && r.state !== "live" && el("p", { class: "warn" }, "The registry's view is " + r.state + (r.problem ? ": " + r.problem : "") + ", of " + when(r.asOf)),
+    r && r.preserved > 0 && el("p", { class: "warn" }, plural(r.preserved, "instance") + " expired in the registry and kept: too many expired at once"),
+    el("div", { class: "card pair", style: "--tall:8rem" }, callsChart(name, series[name]), errorsChart(name, series[name]), latencyChart(name, series[name])),
+    el("h2", {}, "Endpoints, last minute"), table(["endpoint", "#calls/s", "#errors", "#p50", "#p95", "#p99", "#in flight"], endpoints.map((e) => ({ key: e.key, cells: [el("span", { class: e.client && "soft" }, e.key), num(e.rate), el("span", { class: e.errors && "fail" }, percent(e.calls ? e.errors / e.calls : 0)), ms(e.p50), ms(e.p95), ms(e.p99), e.inFlight] })), ["No calls yet", "Endpoints show once they are called."]),
+    el("h2", {}, "Instances"), table(instanceHeads, instanceRows(o, v)),
+    el("h2", {}, "Processes"), table(["instance", "address", "#up for", "#memory", "#heap", "#goroutines", "#files", "#GC pause p99", "go"], members(v).map((m) => { const p = m.stats.process; return { key: m.status.instance.id, cells: [m.status.instance.id, m.status.instance.address || r?.instances.find((i) => i.id === m.status.instance.id)?.address || "–", span(p.uptime / 1e9), bytes(p.rss), bytes(p.heapLive), p.goroutines, p.fds || "–", ms(p.gcPause), p.go] }; }))];
+}
