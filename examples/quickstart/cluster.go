@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
-	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/config/store"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/kv"
@@ -26,7 +26,7 @@ type cluster struct {
 	reports   *monitor.Memory
 	authority *auth.Local
 	spans     *trace.Memory
-	settings  *config.Memory
+	settings  store.Store
 	store     kv.KV
 	locks     dsync.Sync
 	stream    event.Stream
@@ -41,8 +41,7 @@ type cluster struct {
 func newCluster(ctx context.Context, b *backends) (c *cluster, err error) {
 	c = &cluster{
 		backends: b, registry: discovery.NewMemory(), reports: monitor.NewMemory(), authority: auth.NewLocal(),
-		spans: trace.NewMemory(20000, time.Hour), settings: config.NewMemory("settings", map[string]any{}),
-		instances: map[string]*instance{},
+		spans: trace.NewMemory(20000, time.Hour), instances: map[string]*instance{},
 	}
 	defer func() {
 		if err != nil {
@@ -62,6 +61,12 @@ func newCluster(ctx context.Context, b *backends) (c *cluster, err error) {
 		return c, err
 	}
 	if c.locks, err = dsync.New(append(syncOptions, dsync.WithNamespace("quickstart"))...); err != nil {
+		return c, err
+	}
+	if c.settings, err = store.New(); err != nil {
+		return c, err
+	}
+	if _, err = c.settings.Put(ctx, "quickstart", map[string]any{"slow": map[string]any{}}, store.Author("quickstart"), store.Comment("no instance is slow")); err != nil {
 		return c, err
 	}
 	if c.stream, err = event.New(event.WithSource("quickstart")); err != nil {
@@ -133,6 +138,9 @@ func (c *cluster) close() error {
 	}
 	if c.stream != nil {
 		errs = append(errs, c.stream.Close(ctx))
+	}
+	if c.settings != nil {
+		errs = append(errs, c.settings.Close())
 	}
 	if c.locks != nil {
 		errs = append(errs, c.locks.Close())

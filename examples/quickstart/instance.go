@@ -66,7 +66,7 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 	if err != nil {
 		return in, err
 	}
-	if in.settings, err = config.New(config.WithSource(c.settings)); err != nil {
+	if in.settings, err = config.New(config.WithSource(c.settings.Source("quickstart"))); err != nil {
 		return in, err
 	}
 	in.owns(func(context.Context) error { return in.settings.Close() })
@@ -235,8 +235,9 @@ func (in *instance) expected(service string) ([]string, bool) {
 
 // page shows what this instance knows, to anybody on this machine.
 func (in *instance) page() (http.Handler, error) {
-	p, err := page.New(in.monitor, page.WithTitle("quickstart"), page.WithRouter(in.router), page.WithTrace(in.trace),
-		page.WithEvents(in.c.stream), page.WithConfig(in.settings), page.WithLog(in.log))
+	p, err := page.New(in.monitor, page.WithTitle("quickstart"), page.WithDiscovery(in.registry), page.WithRouter(in.router), page.WithTrace(in.trace),
+		page.WithEvents(in.c.stream), page.WithConfig(in.settings), page.WithDocuments(in.c.settings), page.WithSync(in.c.locks), page.WithLog(in.log),
+		page.WithAccess(func(*http.Request) page.Access { return page.Write })) // it is reached from this machine only
 	if err != nil {
 		return nil, err
 	}

@@ -8,11 +8,14 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	dsync "github.com/micro/go-platform/sync"
 )
 
 // load makes calls at a fixed rate, whether or not earlier ones were answered.
 type load struct {
 	c      *cluster
+	lock   dsync.Lock
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -23,9 +26,15 @@ type load struct {
 	failure error // the first
 }
 
-func (c *cluster) load(ctx context.Context, rate int) *load {
+// load begins under a lock: with a shared lock service, several quickstarts
+// take turns.
+func (c *cluster) load(ctx context.Context, rate int) (*load, error) {
+	lock, err := c.locks.Lock(ctx, "load", dsync.WithOwner("quickstart"))
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	l := &load{c: c, cancel: cancel}
+	l := &load{c: c, lock: lock, cancel: cancel}
 	names := []string{"Ada", "Grace", "Barbara", "Leslie", "Edsger"}
 	l.wg.Go(func() {
 		tick := time.NewTicker(time.Second / time.Duration(rate))
@@ -39,7 +48,7 @@ func (c *cluster) load(ctx context.Context, rate int) *load {
 			}
 		}
 	})
-	return l
+	return l, nil
 }
 
 func (l *load) call(name string) {
@@ -106,6 +115,11 @@ func (l *load) line(out io.Writer) {
 func (l *load) stop() error {
 	l.cancel()
 	l.wg.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := l.lock.Unlock(ctx); err != nil {
+		return err
+	}
 	if len(l.all) == 0 {
 		return fmt.Errorf("no call was made")
 	}

@@ -19,6 +19,8 @@ import (
 	"os"
 	"os/signal"
 	"time"
+
+	"github.com/micro/go-platform/config/store"
 )
 
 // plan is how long the program runs and what happens when.
@@ -44,7 +46,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	b.define(flags)
 	flags.IntVar(&p.rate, "rate", 200, "calls per second")
 	flags.DurationVar(&p.phase, "phase", 3*time.Second, "length of each of the three phases")
-	flags.BoolVar(&p.stay, "stay", false, "go on until interrupted, to look at the page")
+	flags.BoolVar(&p.stay, "stay", false, "go on until interrupted, with the load, to look at the page")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -58,14 +60,18 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	defer c.close()
 
 	fmt.Fprintf(out, "two services, three instances each; %s\nthe cluster as a page: http://%s/\n\n", b.describe(), c.page)
-	load := c.load(ctx, p.rate)
+	load, err := c.load(ctx, p.rate)
+	if err != nil {
+		return err
+	}
 	story := []struct {
 		what string
 		do   func() error
 	}{
 		{"all is well", func() error { return nil }},
 		{"names-2 turns slow: 100 ms for each call (a change of configuration)", func() error {
-			return c.settings.Set(map[string]any{"slow": map[string]any{"names-2": "100ms"}})
+			_, err := c.settings.Set(ctx, "quickstart", "slow.names-2", "100ms", store.Author("quickstart"), store.Comment("names-2 turns slow"))
+			return err
 		}},
 		{"greeter-3 dies: its connections are cut, its heartbeats end", func() error { return c.kill("greeter-3") }},
 	}
@@ -84,8 +90,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if p.stay && ctx.Err() == nil {
-		fmt.Fprintf(out, "\nthe page stays up until you interrupt: http://%s/\n", c.page)
+		fmt.Fprintf(out, "\nthe load goes on until you interrupt; the page: http://%s/\n", c.page)
+		if load, err = c.load(ctx, p.rate); err != nil {
+			return err
+		}
 		<-ctx.Done()
+		return load.stop()
 	}
 	return nil
 }
