@@ -24,6 +24,7 @@ type config struct {
 	address        string
 	client         *gocql.Session
 	hosts          []string
+	port           int // of nodes that don't say theirs
 	user, password string
 	keyspace       string
 	copies         int // of the keyspace that is made; 0: none is
@@ -236,7 +237,7 @@ func (c *config) read() error {
 			return fmt.Errorf("address %q has parameters, want none", conn.Redact(c.address))
 		}
 		c.hosts = append(c.hosts, a.HostPort())
-		c.user, c.password, c.keyspace = a.User, a.Password, a.Path
+		c.port, c.user, c.password, c.keyspace = a.Port, a.User, a.Password, a.Path
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func kind(err error, write bool) error {
 // says in words only.
 func tooLarge(err error) bool {
 	s := err.Error()
-	return strings.Contains(s, "too large") || strings.Contains(s, "exceeds max") || strings.Contains(s, "larger than the maximum")
+	return strings.Contains(s, "too large") || strings.Contains(s, "oversized") || strings.Contains(s, "exceeds allowed maximum")
 }
 
 // missing reports whether a keyspace or a table isn't there, which Cassandra

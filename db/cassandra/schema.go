@@ -2,6 +2,7 @@ package cassandra
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -29,9 +30,14 @@ const schema = 1
 // catalog has a row for each table. No name of a user ends in '_'.
 const catalog = "db_tables_"
 
-// catalogID is the id of the catalog in every keyspace, so that nodes that make
-// it at the same time make the same one.
-const catalogID = "6b1e0e7e-5d0c-5f6b-9a55-0f2c5a2f7d01"
+// catalogID is the id of a keyspace's catalog, so that nodes that make it at
+// the same time make the same one.
+func catalogID(keyspace string) gocql.UUID {
+	h := sha256.Sum256([]byte(catalog + " " + keyspace))
+	u := gocql.UUID(h[:16])
+	u[6], u[8] = u[6]&0x0f|0x80, u[8]&0x3f|0x80 // version 8 of RFC 9562
+	return u
+}
 
 const maxBuckets = 64
 
@@ -183,7 +189,7 @@ func (d *driver) makeCatalog(ctx context.Context) error {
 			return err
 		}
 	}
-	err = d.exec(ctx, "CREATE TABLE IF NOT EXISTS "+d.quote(catalog)+" (name text PRIMARY KEY, version int, buckets int, holder uuid) WITH ID = "+catalogID)
+	err = d.exec(ctx, "CREATE TABLE IF NOT EXISTS "+d.quote(catalog)+" (name text PRIMARY KEY, version int, buckets int, holder uuid) WITH ID = "+catalogID(d.c.keyspace).String())
 	if missing(err) {
 		return fault.Markf(fault.Invalid, "keyspace %q isn't there, and WithCreate was not given: %w", d.c.keyspace, err)
 	}

@@ -69,16 +69,18 @@ func (s *sessions) close() {
 	if s.c.client != nil {
 		return
 	}
+	// The other way round the session could come to know a new connection while
+	// it closes, and would wait for it for ever.
+	s.dial.close()
 	if s.session != nil {
 		s.session.Close()
 	}
-	s.dial.close()
 }
 
 // connect makes a session.
 func (c *config) connect(dial *dialer) (*gocql.Session, error) {
 	cluster := gocql.NewCluster(c.hosts...)
-	cluster.Dialer = dial
+	cluster.Dialer, cluster.Port = dial, c.port
 	cluster.Timeout, cluster.WriteTimeout, cluster.ConnectTimeout = c.answer, c.answer, c.dial
 	cluster.Consistency, cluster.SerialConsistency = c.consistency, c.serial()
 	cluster.NumConns = c.maxConns

@@ -107,6 +107,9 @@ func (w *walk) read(ctx context.Context, s *stream) error {
 	rows := q.PageSize(s.chunk).Prefetch(0).IterContext(ctx)
 	c := candidate{key: s.key}
 	for rows.Scan(&c.v, &c.id, &c.stamp) {
+		if c.v == nil { // no bytes, which are a value
+			c.v = []byte{}
+		}
 		s.ahead = append(s.ahead, c)
 		c = candidate{key: s.key}
 	}
