@@ -18,7 +18,7 @@ func TestTab(t *testing.T) {
 			fmt.Fprint(w, 42)
 			return
 		}
-		fmt.Fprint(w, `<!doctype html><link rel="icon" href="data:,"><p id="a"></p><input id="b"><button style="margin-top:2000px">ask</button>
+		fmt.Fprint(w, `<!doctype html><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><p id="a"></p><input id="b"><button style="margin-top:2000px">ask</button>
 			<script>
 			document.querySelector("button").onclick = (e) => fetch("/data").then(r => r.text()).then(s => a.textContent = "got " + s + (e.isTrusted ? " by a person" : ""))
 			b.onkeydown = (e) => { if (e.key === "Enter") throw Error("typed " + b.value) }
