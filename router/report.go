@@ -12,7 +12,7 @@ type Report struct {
 	Service string       `json:"service"`
 	Client  string       `json:"client"` // who says so: one life of one process
 	Seq     uint64       `json:"seq"`    // grows with each report of a client
-	Nodes   []NodeReport `json:"nodes"`  // those that were called, or are ejected
+	Nodes   []NodeReport `json:"nodes"`  // those that were called, or do badly
 }
 
 // NodeReport is what a client has seen of one instance.
@@ -20,24 +20,19 @@ type NodeReport struct {
 	ID       string          `json:"id"`
 	Outcomes [classes]uint64 `json:"outcomes"`          // by Class, since the report before
 	Latency  Sketch          `json:"latency,omitempty"` // since then, too
+	Success  float64         `json:"success"`           // moving average, 1 is all good
 	InFlight int             `json:"inFlight,omitempty"`
 	Ejected  bool            `json:"ejected,omitempty"` // by what the client saw itself, not by what others say
 }
 
-// calls returns how many calls speak about the instance, and how many of them
-// failed.
-func (n *NodeReport) calls() (all, failed uint64) {
+// calls returns how many calls speak about the instance.
+func (n *NodeReport) calls() (all uint64) {
 	for c := range classes {
-		if c == Cancelled {
-			continue
-		}
-		v := min(n.Outcomes[c], 1<<40) // what is more is a lie, and must not overflow
-		all += v
-		if c.Failed() {
-			failed += v
+		if c != Cancelled {
+			all += min(n.Outcomes[c], 1<<40) // what is more is a lie, and must not overflow
 		}
 	}
-	return all, failed
+	return all
 }
 
 // Sketch is a histogram of latencies: how many were in which bucket. Four
@@ -112,8 +107,9 @@ func (s *service) report(now time.Duration) Report {
 	s.reports++
 	r := Report{Service: s.name, Client: s.o.share.client, Seq: s.reports}
 	for _, n := range s.nodes {
-		nr := NodeReport{ID: n.id, InFlight: n.InFlight(), Ejected: n.out(now) && n.health.own.Load()}
-		news := nr.Ejected
+		nr := NodeReport{ID: n.id, Success: n.Success(), InFlight: n.InFlight(), Ejected: n.out(now) && n.health.own.Load()}
+		// Who fails is avoided: that it did must be said also when it isn't called.
+		news := nr.Ejected || nr.Success < 0.95
 		for c := range classes {
 			v := n.outcomes[c].Load()
 			nr.Outcomes[c], n.told[c] = v-n.told[c], v

@@ -23,15 +23,13 @@ type NodeView struct {
 	Clients int           `json:"clients"` // that called it
 	Votes   int           `json:"votes"`   // of them, that have ejected it by what they saw themselves
 	Calls   uint64        `json:"calls"`
-	Success float64       `json:"success"` // share of its calls
+	Success float64       `json:"success"` // mean of what the clients say
 	P50     time.Duration `json:"p50"`
 	P99     time.Duration `json:"p99"`
 }
 
-const (
-	most  = 4.0 // what a view can multiply or divide a weight with
-	doubt = 2   // successes that every instance is credited with
-)
+// most is what a view can multiply or divide a weight with.
+const most = 4.0
 
 // bounded is v within what a view may do; what is no number does nothing.
 func bounded(v float64) float64 {
@@ -45,15 +43,14 @@ func bounded(v float64) float64 {
 type evidence struct {
 	nodes   []*NodeReport // one of each client
 	latency [buckets]float64
-	calls   float64 // as far as they count
-	good    float64
 	sum     NodeView
 }
 
 // Combine adds up reports, of each client the newest. It is a pure function:
-// the same reports in any order come to the same view. No client counts for
-// more than four times as many calls of an instance as the median client made,
-// so that one that is wrong, or lies, moves little where many report.
+// the same reports in any order come to the same view. In what fails every
+// client of an instance has one voice; in what is slow none counts for more
+// than four times as many calls as the median client made. So one that is
+// wrong, or lies, moves little where many report.
 func Combine(service string, reports []Report) View {
 	newest := map[string]*Report{}
 	for i := range reports {
@@ -108,26 +105,25 @@ func Combine(service string, reports []Report) View {
 func (e *evidence) add() {
 	var calls []float64
 	for _, n := range e.nodes {
-		if k, _ := n.calls(); k > 0 {
+		if k := n.calls(); k > 0 {
 			calls = append(calls, float64(k))
 		}
 	}
-	limit := max(4*median(calls), 10)
+	limit, success := max(4*median(calls), 10), 0.0
 	for _, n := range e.nodes {
-		k, failed := n.calls()
-		if k == 0 && !n.Ejected {
-			continue
-		}
+		k := n.calls()
 		e.sum.Clients++
 		e.sum.Calls += k
 		if n.Ejected {
 			e.sum.Votes++
 		}
-		part := min(1, limit/max(float64(k), 1))
-		e.calls += part * float64(k)
-		e.good += part * float64(k-failed)
+		if n.Success >= 0 { // and a number
+			success += min(n.Success, 1)
+		} else {
+			success++
+		}
 		if count := float64(n.Latency.Count()); count > 0 {
-			part = min(1, limit/count)
+			part := min(1, limit/count)
 			for b, c := range n.Latency {
 				if b >= 0 && b < buckets {
 					e.latency[b] += part * float64(min(c, 1<<40))
@@ -135,7 +131,7 @@ func (e *evidence) add() {
 			}
 		}
 	}
-	e.sum.Success = (e.good + doubt) / (e.calls + doubt)
+	e.sum.Success = success / float64(e.sum.Clients)
 	e.sum.P50, e.sum.P99 = e.quantile(0.5), e.quantile(0.99)
 }
 
