@@ -57,16 +57,35 @@ var errNoRecord = errors.New("not an encoded record")
 
 // ParseRecord reads what AppendRecord wrote. The record's strings share s.
 func ParseRecord(s string) (*Record, error) {
-	p := parser{s: s}
 	r := &Record{}
+	if err := parseRecord(s, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func parseRecord(s string, r *Record) error {
+	p := parser{s: s}
 	p.record(r)
 	if p.bad || r.Type == "" {
-		return nil, fmt.Errorf("%w (%d bytes)", errNoRecord, len(s))
+		return fmt.Errorf("%w (%d bytes)", errNoRecord, len(s))
 	}
 	if p.s != "" {
 		r.Data = []byte(p.s)
 	}
-	return r, nil
+	return nil
+}
+
+// encodedType reads only the type, and reports false if there is none.
+func encodedType(s string) (string, bool) {
+	p := parser{s: s, trusted: true}
+	if s == "" || s[0] != codecVersion {
+		return "", false
+	}
+	p.s = s[1:]
+	p.text()
+	t := p.text()
+	return t, !p.bad && t != ""
 }
 
 // parser reads from the front of s; after a failure everything is empty.

@@ -3,6 +3,8 @@ package event
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -150,23 +152,63 @@ type Member interface {
 	Close(ctx context.Context) error
 }
 
-// Delivered is a record handed to a member.
+// Delivered is a record handed to a member: as Record, or as Encoded with its
+// Position.
 type Delivered struct {
 	Record  *Record
 	Attempt int   // how many times it was handed out, from 1
 	Err     error // the stored bytes are no record: Record has only a Position and, as Data, the bytes; it goes to the dead letters
 	Tag     any   // the driver's own
 
-	segment *segment // of the memory backend, in place of Record
+	// Encoded is what AppendRecord made. The front decodes it when a handler
+	// gets it, which saves a copy, and finds out whether it is a record.
+	Encoded  string
+	Position string // of Encoded
+
+	segment *segment // of the memory backend, in place of Encoded
 	index   int
 }
 
 // record returns what a driver has handed out; only reading is allowed.
 func (d *Delivered) record() *Record {
 	if d.Record == nil {
-		d.Record = d.segment.record(d.index)
+		out, err := d.unpack()
+		if err != nil {
+			out.record = Record{Position: d.Position, Data: []byte(d.Encoded)}
+			d.Err = err
+		}
+		d.Record = &out.record
 	}
 	return d.Record
+}
+
+// unpack makes what a handler is called with: its own copy of the record.
+func (d *Delivered) unpack() (*handout, error) {
+	switch {
+	case d.Record != nil:
+		out := &handout{record: *d.Record}
+		r := &out.record
+		r.Metadata, r.Data = maps.Clone(r.Metadata), slices.Clone(r.Data)
+		return out, d.Err
+	case d.segment != nil:
+		return &unpack([]Delivered{*d})[0], nil
+	}
+	out := &handout{}
+	err := parseRecord(d.Encoded, &out.record)
+	out.record.Position = d.Position
+	return out, err
+}
+
+// is reports whether a record's type is one of the patterns'.
+func (d *Delivered) is(p *Patterns) bool {
+	switch {
+	case d.Err != nil, d.segment != nil: // the memory backend has looked
+		return true
+	case d.Record != nil:
+		return p.Match(d.Record.Type)
+	}
+	t, ok := encodedType(d.Encoded)
+	return !ok || p.Match(t)
 }
 
 // Holder is a Member that knows by its own clock whether it may still be the

@@ -63,8 +63,8 @@ func (q *queue) push(ds []Delivered) {
 	if q.key != nil {
 		keys = make([]string, len(ds))
 		for i := range ds {
-			if ds[i].Err == nil {
-				keys[i] = q.key(ds[i].record())
+			if r := ds[i].record(); ds[i].Err == nil {
+				keys[i] = q.key(r)
 			}
 		}
 	}

@@ -46,7 +46,7 @@ type subscribeOptions struct {
 
 func newSubscribeOptions(opts []SubscribeOption) (*subscribeOptions, error) {
 	o := &subscribeOptions{
-		concurrency: 1, batch: 128, attempts: 10,
+		concurrency: 1, batch: 256, attempts: 10,
 		minBackoff: 100 * time.Millisecond, maxBackoff: 30 * time.Second, ackWait: 30 * time.Second,
 	}
 	for _, opt := range opts {
@@ -128,7 +128,7 @@ func Concurrency(n int) SubscribeOption {
 	})
 }
 
-// Batch is how many records are fetched at once. The default is 128.
+// Batch is how many records are fetched at once. The default is 256.
 func Batch(n int) SubscribeOption {
 	return subscribeFunc(func(o *subscribeOptions) error {
 		if n < 1 || n > 1<<16 {

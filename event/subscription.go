@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,7 +158,7 @@ func (s *subscription) accept(ds []Delivered) {
 	var other []Delivered
 	for i := range ds {
 		d := &ds[i]
-		if d.segment == nil && d.Err == nil && !s.o.patterns.Match(d.Record.Type) { // the memory backend has looked
+		if !d.is(&s.o.patterns) {
 			other = append(other, *d)
 			continue
 		}
@@ -240,23 +238,18 @@ func (s *subscription) run(t *task) {
 		return // lost, and fetched again
 	}
 	attempt := t.d.Attempt + t.tries
-	if t.final == nil {
-		switch {
-		case t.d.Err != nil:
-			t.final = fmt.Errorf("not a record: %w", t.d.Err)
-		case s.o.attempts > 0 && attempt > s.o.attempts:
-			t.final = fmt.Errorf("handed out %d times and never acknowledged", attempt-1)
-		}
+	if t.final == nil && s.o.attempts > 0 && attempt > s.o.attempts {
+		t.final = fmt.Errorf("handed out %d times and never acknowledged", attempt-1)
 	}
 	if t.final == nil {
-		out := s.unpack(&t.d)
-		err := s.call(out, attempt)
-		if err == nil {
+		out, err := t.d.unpack()
+		if err != nil {
+			t.final = fmt.Errorf("not a record: %w", err)
+		} else if err = s.call(out, attempt); err == nil {
 			s.handled.Add(1)
 			s.finish(t)
 			return
-		}
-		if s.again(t, attempt, err) {
+		} else if s.again(t, attempt, err) {
 			return
 		}
 	}
@@ -302,17 +295,6 @@ func (s *subscription) finish(t *task) {
 	if n == 0 {
 		s.acks.hurry()
 	}
-}
-
-// unpack makes what a handler is called with: its own copy of the record.
-func (s *subscription) unpack(d *Delivered) *handout {
-	if d.Record == nil {
-		return &unpack([]Delivered{*d})[0]
-	}
-	out := &handout{record: *d.Record}
-	r := &out.record
-	r.Metadata, r.Data = maps.Clone(r.Metadata), slices.Clone(r.Data)
-	return out
 }
 
 // call runs the handler; a panic is an error.

@@ -87,12 +87,9 @@ func (m *member) fetch(limit int, wait time.Duration) ([]event.Delivered, error)
 	}
 	var ds []event.Delivered
 	for msg := range batch.Messages() {
-		d := event.Delivered{Attempt: 1, Tag: msg}
-		if d.Record, d.Err = event.ParseRecord(string(msg.Data())); d.Err != nil {
-			d.Record = &event.Record{Data: msg.Data()}
-		}
+		d := event.Delivered{Attempt: 1, Tag: msg, Encoded: string(msg.Data())}
 		if md, err := msg.Metadata(); err == nil {
-			d.Attempt, d.Record.Position = int(md.NumDelivered), format(md.Sequence.Stream)
+			d.Attempt, d.Position = int(md.NumDelivered), format(md.Sequence.Stream)
 		}
 		ds = append(ds, d)
 	}

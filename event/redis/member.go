@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,11 +21,12 @@ type member struct {
 	waiter waiter
 
 	// Used by Fetch only.
-	own       bool      // what this consumer had before a restart has been read
-	ownFrom   string    // up to here
-	claimed   time.Time // when the last look for others' leftovers was complete
-	claimFrom string    // where it goes on
-	turn      int64     // of the lease, in which everything pending was claimed
+	own       bool              // what this consumer had before a restart has been read
+	ownFrom   string            // up to here
+	claimed   time.Time         // when the last look for others' leftovers was complete
+	claimFrom string            // where it goes on
+	ds        []event.Delivered // that were returned last
+	turn      int64             // of the lease, in which everything pending was claimed
 }
 
 func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error) {
@@ -94,7 +96,7 @@ func (m *member) leftovers(ctx context.Context, limit int) ([]event.Delivered, e
 		if len(ds) == 0 {
 			m.own = true
 		} else {
-			m.ownFrom = ds[len(ds)-1].Record.Position
+			m.ownFrom = ds[len(ds)-1].Position
 			return ds, m.count(ctx, ds)
 		}
 	}
@@ -125,7 +127,7 @@ func (m *member) claim(ctx context.Context, limit int, idle time.Duration) (ds [
 		return nil, false, m.readError(err)
 	}
 	m.claimFrom = p.next
-	ds = delivered(p.entries)
+	ds = m.delivered(p.entries)
 	return ds, p.next == beforeAll, m.count(ctx, ds)
 }
 
@@ -137,7 +139,7 @@ func (m *member) count(ctx context.Context, ds []event.Delivered) error {
 	pending, err := redis.Do(ctx, func(ctx context.Context) ([]goredis.XPendingExt, error) {
 		return m.d.client.XPendingExt(ctx, &goredis.XPendingExtArgs{
 			Stream: m.d.key, Group: m.g.Name, Consumer: m.g.Consumer,
-			Start: ds[0].Record.Position, End: ds[len(ds)-1].Record.Position, Count: int64(len(ds)) * 4,
+			Start: ds[0].Position, End: ds[len(ds)-1].Position, Count: int64(len(ds)) * 4,
 		}).Result()
 	})
 	if err != nil {
@@ -148,7 +150,7 @@ func (m *member) count(ctx context.Context, ds []event.Delivered) error {
 		times[p.ID] = int(p.RetryCount)
 	}
 	for i := range ds {
-		ds[i].Attempt = max(times[ds[i].Record.Position], 1)
+		ds[i].Attempt = max(times[ds[i].Position], 1)
 	}
 	return nil
 }
@@ -180,18 +182,24 @@ func (m *member) read(ctx context.Context, limit int, wait time.Duration, from s
 	if err != nil {
 		return nil, err
 	}
-	return delivered(entries), nil
+	return m.delivered(entries), nil
 }
 
-func delivered(entries []goredis.XMessage) []event.Delivered {
-	ds := make([]event.Delivered, 0, len(entries))
-	for _, e := range entries {
+// delivered may use the slice that it returned before.
+func (m *member) delivered(entries []goredis.XMessage) []event.Delivered {
+	clear(m.ds)
+	m.ds = slices.Grow(m.ds[:0], len(entries))[:len(entries)]
+	ds := m.ds
+	for i, e := range entries {
+		d := &ds[i]
+		d.Attempt, d.Position = 1, e.ID
 		if e.Values == nil { // in the list of pending entries, and gone from the stream
-			ds = append(ds, event.Delivered{Record: &event.Record{Position: e.ID}, Attempt: 1, Err: errGone})
-			continue
+			d.Record, d.Err = &event.Record{Position: e.ID}, errGone
+		} else if s, ok := e.Values[fieldRecord].(string); ok {
+			d.Encoded = s
+		} else {
+			d.Record, d.Err = decode(e)
 		}
-		r, err := decode(e)
-		ds = append(ds, event.Delivered{Record: r, Attempt: 1, Err: err})
 	}
 	return ds
 }
@@ -239,7 +247,7 @@ func (m *member) Ack(ctx context.Context, ds []event.Delivered) error {
 func ids(ds []event.Delivered) []string {
 	list := make([]string, len(ds))
 	for i, d := range ds {
-		list[i] = d.Record.Position
+		list[i] = d.Position
 	}
 	return list
 }
@@ -273,7 +281,7 @@ func (m *member) Extend(ctx context.Context, ds []event.Delivered) error {
 		n := min(len(ds), chunk)
 		args := []any{m.g.Name, m.g.Consumer}
 		for _, d := range ds[:n] {
-			args = append(args, d.Record.Position)
+			args = append(args, d.Position)
 		}
 		if err := m.run(ctx, extendScript, args); err != nil {
 			return err
@@ -288,7 +296,7 @@ func (m *member) Release(ctx context.Context, ds []event.Delivered) error {
 		n := min(len(ds), chunk)
 		args := []any{m.g.Name, m.g.Consumer}
 		for _, d := range ds[:n] {
-			args = append(args, d.Record.Position, strconv.Itoa(max(d.Attempt-1, 0)))
+			args = append(args, d.Position, strconv.Itoa(max(d.Attempt-1, 0)))
 		}
 		if err := m.run(ctx, releaseScript, args); err != nil {
 			return err
