@@ -12,8 +12,9 @@
 //
 // # Backends
 //
-// Memory is the default. Package db/sql has SQLite, MySQL and PostgreSQL, and
-// db/cluster finds the nodes of a database in discovery.
+// Memory is the default. Package db/sql has SQLite, MySQL and PostgreSQL,
+// db/cassandra has Cassandra, and db/cluster finds the nodes of a database in
+// discovery.
 // Features says what a backend can do; what it can't is ErrUnsupported, never
 // a silent scan. WithDriver takes anyone's own, which package dbtest checks.
 //
