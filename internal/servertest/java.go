@@ -47,22 +47,38 @@ func SharedZipkin(t testing.TB) *Server {
 // seconds. It keeps its data over Restart.
 func OpenSearch(t testing.TB, opts ...Option) *Server {
 	t.Helper()
-	return start(t, collect(opts), spec{
-		name: "opensearch", part: "opensearch", program: "java", files: []string{jars("opensearch") + "/SingleNode.class"},
-		ports: []string{"http", "transport"}, dsn: "http://%s",
-		args: func(s *Server) []string {
-			return java("384m", "-cp", jars("opensearch")+":"+jars("opensearch")+"/*", "SingleNode",
-				s.dir, strconv.Itoa(s.Port("http")), strconv.Itoa(s.Port("transport")))
-		},
-		ready: answers("http", "/_cluster/health", `"number_of_nodes":1`),
-		limit: javaStarts,
-	})
+	return start(t, collect(opts), singleNode("opensearch"))
 }
 
 // SharedOpenSearch returns the test binary's OpenSearch node.
 func SharedOpenSearch(t testing.TB) *Server {
 	t.Helper()
 	return share(t, "opensearch", OpenSearch)
+}
+
+// Elasticsearch starts Elasticsearch 7.10, as OpenSearch does.
+func Elasticsearch(t testing.TB, opts ...Option) *Server {
+	t.Helper()
+	return start(t, collect(opts), singleNode("elasticsearch"))
+}
+
+// SharedElasticsearch returns the test binary's Elasticsearch node.
+func SharedElasticsearch(t testing.TB) *Server {
+	t.Helper()
+	return share(t, "elasticsearch", Elasticsearch)
+}
+
+func singleNode(name string) spec {
+	return spec{
+		name: name, part: name, program: "java", files: []string{jars(name) + "/SingleNode.class"},
+		ports: []string{"http", "transport"}, dsn: "http://%s",
+		args: func(s *Server) []string {
+			return java("384m", "-cp", jars(name)+":"+jars(name)+"/*", "SingleNode",
+				s.dir, strconv.Itoa(s.Port("http")), strconv.Itoa(s.Port("transport")))
+		},
+		ready: answers("http", "/_cluster/health", `"number_of_nodes":1`),
+		limit: javaStarts,
+	}
 }
 
 // Cassandra starts Apache Cassandra as a single node, 500 MB, ready after four seconds. It keeps

@@ -19,7 +19,7 @@ func TestServersComeBack(t *testing.T) {
 	for name, boot := range map[string]func(testing.TB, ...Option) *Server{
 		"redis": Redis, "memcached": Memcached, "etcd": Etcd, "consul": Consul, "nats": NATS, "mariadb": MariaDB, "postgres": Postgres,
 		"statsd_exporter": StatsdExporter, "telegraf": Telegraf, "collector": Collector, "fluentd": Fluentd, "oidc": OIDC, "statsd": Statsd, "rsyslog": Rsyslog,
-		"cassandra": Cassandra, // Zipkin keeps nothing, OpenSearch has a test of its own
+		"cassandra": Cassandra, // Zipkin keeps nothing, the search servers have a test of their own
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -171,8 +171,13 @@ func TestEtcdAndConsulKeepTheirData(t *testing.T) {
 	})
 }
 
-func TestOpenSearchKeepsWhatItFound(t *testing.T) {
-	s := OpenSearch(t)
+func TestSearchServersKeepWhatTheyFound(t *testing.T) {
+	for name, start := range map[string]func(testing.TB, ...Option) *Server{"opensearch": OpenSearch, "elasticsearch": Elasticsearch} {
+		t.Run(name, func(t *testing.T) { keepsWhatItFound(t, start(t)) })
+	}
+}
+
+func keepsWhatItFound(t *testing.T, s *Server) {
 	// The first write makes the index, which takes a busy machine its time. The
 	// id makes it harmless to write again.
 	created := poll(time.Minute, func() bool {
