@@ -18,7 +18,7 @@
 // The embedded default keeps items in this process, bounded in bytes: see
 // [Memory]. Others are folders below this one, each with Backend(address,
 // options...) and WithClient for a client that the user already has. What each
-// can do stands in docs/kv-features.md, which a test generates from
+// can do stands in docs/features.md, which a test generates from
 // [Features]. A backend of one's own is a [Driver], its test is package kvtest,
 // and [WithDriver] makes it an option.
 //
