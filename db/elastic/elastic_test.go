@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,19 +28,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 // TestOpenSearch has all that needs a server, of which one has to do.
 func TestOpenSearch(t *testing.T) {
 	s := &server{Server: servertest.OpenSearch(t)}
-	t.Run("Conformance", func(t *testing.T) {
-		dbtest.Run(t, dbtest.Harness{
-			Open: func(t testing.TB, opts ...db.Option) db.DB {
-				t.Helper()
-				d, err := db.New(append(opts, elastic.Backend(s.Addr(), elastic.WithReplicas(0)), db.WithDialTimeout(30*time.Second))...)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return d
-			},
-			Restart: s.restartUnderWriters,
-		})
-	})
+	t.Run("Conformance", s.conformance)
 	for _, c := range []struct {
 		name string
 		run  func(t *testing.T, s *server)
@@ -59,6 +48,39 @@ func TestOpenSearch(t *testing.T) {
 			c.run(t, s)
 		})
 	}
+}
+
+// TestElasticsearch has what may differ between the two.
+func TestElasticsearch(t *testing.T) {
+	s := &server{Server: servertest.Elasticsearch(t)}
+	t.Run("NamesAndValuesInjectNothing", func(t *testing.T) { injection(t, s) })
+	t.Run("SearchesSeeOtherWriters", func(t *testing.T) { others(t, s) })
+	t.Run("PagesHoldUnderWriters", func(t *testing.T) { pages(t, s) })
+	t.Run("OfTwoDatabasesUpdatesOneWins", func(t *testing.T) { oneWins(t, s) })
+	t.Run("DroppedIndexIsSaid", func(t *testing.T) { dropped(t, s) })
+}
+
+// TestElasticsearchChaos is the whole suite on the other server.
+func TestElasticsearchChaos(t *testing.T) {
+	if os.Getenv("CHAOS") == "" {
+		t.Skip("half a minute that says little new: make chaos")
+	}
+	s := &server{Server: servertest.Elasticsearch(t)}
+	s.conformance(t)
+}
+
+func (s *server) conformance(t *testing.T) {
+	dbtest.Run(t, dbtest.Harness{
+		Open: func(t testing.TB, opts ...db.Option) db.DB {
+			t.Helper()
+			d, err := db.New(append([]db.Option{db.WithTimeout(time.Minute)}, append(opts, elastic.Backend(s.Addr(), elastic.WithReplicas(0)), db.WithDialTimeout(30*time.Second))...)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		},
+		Restart: s.restartUnderWriters,
+	})
 }
 
 type server struct{ *servertest.Server }
