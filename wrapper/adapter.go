@@ -27,6 +27,24 @@ func (a Adapter) Name() string { return a.w.o.name }
 // Router returns the router, or nil.
 func (a Adapter) Router() router.Router { return a.w.o.router }
 
+// SelectOptions appends to opts what the choice of an instance for the call
+// depends on. tried are the ids of those that had it already.
+func (a Adapter) SelectOptions(ctx context.Context, method string, tried []string, opts []router.SelectOption) []router.SelectOption {
+	opts = append(opts, router.Method(method))
+	if a.w.o.key != nil {
+		if key := a.w.o.key(ctx); key != "" {
+			opts = append(opts, router.Key(key))
+		}
+	}
+	if labels := LabelsFromContext(ctx); len(labels) > 0 {
+		opts = append(opts, router.Labels(labels))
+	}
+	if len(tried) > 0 {
+		opts = append(opts, router.Exclude(tried...))
+	}
+	return opts
+}
+
 // RequestID returns the id that came with a call if it is a sane one, else a
 // new one.
 func (a Adapter) RequestID(given string) string { return requestID(given) }

@@ -76,6 +76,7 @@ type Attempt struct {
 	Status  int
 	Err     error
 	Latency time.Duration // until the answer's headers
+	Load    router.Load   // what the server said about itself: see WithLoadReport
 
 	span trace.Span
 }

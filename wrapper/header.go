@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/micro/go-platform/router"
 )
 
 // Headers that calls carry, in canonical form.
@@ -101,28 +99,6 @@ func labelsOf(h http.Header) map[string]string {
 		}
 	}
 	return out
-}
-
-// parseLoad reads an X-Load header. Unknown parts are skipped.
-func parseLoad(v string) router.Load {
-	var l router.Load
-	if len(v) > 128 {
-		return l
-	}
-	for part := range strings.SplitSeq(v, ";") {
-		key, text, _ := strings.Cut(strings.TrimSpace(part), "=")
-		n, err := strconv.ParseFloat(text, 64)
-		if err != nil || n < 0 || n > 1e9 || n != n {
-			continue
-		}
-		switch key {
-		case "inflight":
-			l.InFlight, l.Reported = n, true
-		case "util":
-			l.Utilisation, l.Reported = n, true
-		}
-	}
-	return l
 }
 
 // retryAfter reads a Retry-After header, in seconds or as a date.

@@ -27,7 +27,6 @@ type sending struct {
 	url    url.URL
 	start  time.Time
 	result result
-	load   router.Load
 	over   bool
 	answer io.ReadCloser
 	once   sync.Once // the end of the answer: Read and Close may meet
@@ -89,7 +88,7 @@ func (a *sending) roundTrip() (*http.Response, error) {
 		a.result.noRetry = resp.Header[HeaderNoRetry] != nil
 	}
 	if v := resp.Header[HeaderLoad]; v != nil {
-		a.load = parseLoad(v[0])
+		a.Load = ParseLoad(v[0])
 	}
 	return resp, nil
 }
@@ -175,7 +174,7 @@ func (a *sending) done(err error) {
 	}
 	a.Class, a.Status, a.Err = a.result.class, a.result.status, a.result.err
 	if a.Instance != nil {
-		a.pick.Done(router.Outcome{Class: a.Class, Latency: a.Latency, Load: a.load})
+		a.pick.Done(router.Outcome{Class: a.Class, Latency: a.Latency, Load: a.Load})
 	}
 	for i := len(a.sent.t.w.attempts) - 1; i >= 0; i-- {
 		a.sent.t.w.attempts[i].EndAttempt(a.ctx, &a.Attempt)

@@ -64,6 +64,7 @@ type sent struct {
 	routed   bool          // which the router finds
 	budget   *budget
 	tried    []string
+	narrowed [2]router.SelectOption // room for what most picks depend on
 	first    sending
 	last     result
 }
@@ -211,16 +212,12 @@ func (s *sent) attempt() (*sending, error) {
 	return a, nil
 }
 
-// narrow says what the pick depends on; nothing, for most calls.
+// narrow says what the pick depends on.
 func (s *sent) narrow() []router.SelectOption {
-	labels := LabelsFromContext(s.ctx)
 	if s.call.Instance != nil { // of the attempt before
 		s.tried = append(s.tried, s.call.Instance.ID)
 	}
-	if len(labels) == 0 && len(s.tried) == 0 {
-		return nil
-	}
-	return []router.SelectOption{router.Labels(labels), router.Exclude(s.tried...)}
+	return s.t.w.Adapter().SelectOptions(s.ctx, s.call.Method, s.tried, s.narrowed[:0])
 }
 
 // dropBody closes the caller's body once nothing will read it any more.

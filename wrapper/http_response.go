@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -43,8 +42,8 @@ func (r *response) WriteHeader(code int) {
 func (r *response) begin(code int) {
 	r.wrote, r.status = true, code
 	h := r.Header()
-	if w := r.served.w; w.o.load {
-		h[HeaderLoad] = []string{"inflight=" + strconv.FormatInt(w.inFlight.Load(), 10)}
+	if load := r.served.w.Adapter().LoadReport(); load != "" {
+		h[HeaderLoad] = []string{load}
 	}
 	if r.served.call.retriesSpent() && classOfStatus(code) != router.OK {
 		h[HeaderNoRetry] = []string{"1"}

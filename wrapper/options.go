@@ -45,6 +45,7 @@ type options struct {
 	public        func(*Call) bool
 	tokens        func(service string) TokenMode
 	load          bool
+	key           func(ctx context.Context) string
 	registrations []discovery.Registration
 	drain         time.Duration
 	onClose       []func(ctx context.Context) error
@@ -182,6 +183,13 @@ func WithHedge(p HedgePolicy) Option {
 	}
 }
 
+// WithKey makes the choice of instances sticky: calls with equal keys get the
+// same branch of a rule, and with the consistent hash strategy the same
+// instance. f returns "" for no key.
+func WithKey(f func(ctx context.Context) string) Option {
+	return with(func(o *options, f func(context.Context) string) { o.key = f }, "function", f, f != nil)
+}
+
 // WithServices tells which requests of a client go to a service that the
 // router finds, and its name. The default is every host without a dot and
 // without a port, but localhost.
@@ -211,8 +219,9 @@ func WithTokens(f func(service string) TokenMode) Option {
 	return with(func(o *options, f func(string) TokenMode) { o.tokens = f }, "function", f, f != nil)
 }
 
-// WithLoadReport makes answers carry the number of calls in progress, from
-// which the routers of callers learn.
+// WithLoadReport makes answers carry the number of calls in progress, and how
+// busy the process is, from which the routers of callers learn: in the header
+// X-Load, or gRPC's trailer of that name. Show it to services of yours only.
 func WithLoadReport() Option { return func(o *options) error { o.load = true; return nil } }
 
 // WithRegistration makes Close deregister an instance first.

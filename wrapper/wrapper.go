@@ -23,6 +23,7 @@ type Wrapper struct {
 	gates     []Gate
 	life      *life.Life
 	sources   sources
+	processor processor
 	inFlight  atomic.Int64
 	idle      chan struct{} // a token whenever inFlight may have come to 0
 	budgets   sync.Map      // service → *budget

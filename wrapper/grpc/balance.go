@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
@@ -65,42 +65,38 @@ func (c *Client) Invoke(ctx context.Context, method string, args, reply any, opt
 		}
 		tried = append(tried, pick.Instance.ID)
 		start := time.Now()
-		err = cc.Invoke(ctx, method, args, reply, opts...)
-		pick.Done(router.Outcome{Class: classOf(err), Latency: time.Since(start)})
+		var trailer metadata.MD
+		err = cc.Invoke(ctx, method, args, reply, append(opts, grpc.Trailer(&trailer))...)
+		pick.Done(router.Outcome{Class: classOf(err), Latency: time.Since(start), Load: loadOf(trailer)})
 		return err
 	})
 }
 
 // NewStream opens a stream.
 func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	return stream(ctx, c.w, c.service, method, desc, func(ctx context.Context, t *wrapper.Attempt) (grpc.ClientStream, error) {
+	return stream(ctx, c.w, c.service, method, desc, func(ctx context.Context, t *wrapper.Attempt, finish grpc.CallOption) (grpc.ClientStream, done, error) {
 		pick, cc, err := c.pick(ctx, t, method, nil)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		start := time.Now()
-		var opened atomic.Int64
-		opts := append(opts[:len(opts):len(opts)], grpc.OnFinish(func(err error) {
+		s, err := cc.NewStream(ctx, desc, method, append(opts[:len(opts):len(opts)], finish)...)
+		opened := time.Since(start)
+		ended := func(err error, trailer metadata.MD) {
 			// How long a stream lives says nothing about its instance: what
 			// counts is how long it took to open.
-			pick.Done(router.Outcome{Class: classOf(err), Latency: time.Duration(opened.Load())})
-		}))
-		s, err := cc.NewStream(ctx, desc, method, opts...)
-		opened.Store(int64(time.Since(start)))
-		return s, err
+			pick.Done(router.Outcome{Class: classOf(err), Latency: opened, Load: loadOf(trailer)})
+		}
+		if err != nil {
+			ended(err, nil)
+		}
+		return s, ended, err
 	})
 }
 
 // pick asks the router and returns the connection to what it picked.
 func (c *Client) pick(ctx context.Context, t *wrapper.Attempt, method string, tried []string) (router.Pick, *grpc.ClientConn, error) {
-	opts := []router.SelectOption{router.Method(method)}
-	if labels := wrapper.LabelsFromContext(ctx); len(labels) > 0 {
-		opts = append(opts, router.Labels(labels))
-	}
-	if len(tried) > 0 {
-		opts = append(opts, router.Exclude(tried...))
-	}
-	pick, err := c.r.Pick(ctx, c.service, opts...)
+	pick, err := c.r.Pick(ctx, c.service, c.w.Adapter().SelectOptions(ctx, method, tried, nil)...)
 	if err != nil {
 		return pick, nil, unavailable{err}
 	}

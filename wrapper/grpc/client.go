@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -65,8 +66,14 @@ func (o options) serviceOf(cc *grpc.ClientConn) string {
 func UnaryClient(w *wrapper.Wrapper, opts ...Option) grpc.UnaryClientInterceptor {
 	o := newOptions(opts)
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, callOpts ...grpc.CallOption) error {
-		return unary(ctx, w, o.serviceOf(cc), method, o, callOpts, func(ctx context.Context, _ *wrapper.Attempt, callOpts []grpc.CallOption) error {
-			return invoke(ctx, method, req, reply, cc, callOpts...)
+		var tried []string
+		return unary(ctx, w, o.serviceOf(cc), method, o, callOpts, func(ctx context.Context, t *wrapper.Attempt, callOpts []grpc.CallOption) error {
+			rt := &routing{tried: tried}
+			err := invoke(context.WithValue(ctx, routingKey{}, rt), method, req, reply, cc, callOpts...)
+			if rt.chosen(t); t.Instance != nil {
+				tried = append(tried, t.Instance.ID)
+			}
+			return err
 		})
 	}
 }
@@ -87,6 +94,7 @@ func unary(ctx context.Context, w *wrapper.Wrapper, service, method string, o op
 		bounded, cancel := s.a.BoundAttempt(ctx)
 		err := send(bounded, t, append(callOpts[:len(callOpts):len(callOpts)], grpc.Trailer(&trailer), grpc.Peer(&to)))
 		cancel()
+		t.Load = loadOf(trailer)
 		s.ended(ctx, t, err, to.Addr != nil)
 		wait, again := s.a.Again(s.ctx, &s.call, t.Class, n, o.idempotent(method), pushback(trailer))
 		if !again {
@@ -102,31 +110,47 @@ func unary(ctx context.Context, w *wrapper.Wrapper, service, method string, o op
 func StreamClient(w *wrapper.Wrapper, opts ...Option) grpc.StreamClientInterceptor {
 	o := newOptions(opts)
 	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, callOpts ...grpc.CallOption) (grpc.ClientStream, error) {
-		return stream(ctx, w, o.serviceOf(cc), method, desc, func(ctx context.Context, _ *wrapper.Attempt) (grpc.ClientStream, error) {
-			return open(ctx, desc, cc, method, callOpts...)
+		return stream(ctx, w, o.serviceOf(cc), method, desc, func(ctx context.Context, t *wrapper.Attempt, finish grpc.CallOption) (grpc.ClientStream, done, error) {
+			rt := &routing{}
+			s, err := open(context.WithValue(ctx, routingKey{}, rt), desc, cc, method, append(callOpts[:len(callOpts):len(callOpts)], finish)...)
+			rt.chosen(t)
+			return s, func(error, metadata.MD) {}, err
 		})
 	}
 }
 
+// done is told how a stream ended, once. The trailer is nil if there was none.
+type done func(err error, trailer metadata.MD)
+
 // stream opens a stream, once.
 func stream(ctx context.Context, w *wrapper.Wrapper, service, method string, desc *grpc.StreamDesc,
-	open func(context.Context, *wrapper.Attempt) (grpc.ClientStream, error)) (grpc.ClientStream, error) {
+	open func(context.Context, *wrapper.Attempt, grpc.CallOption) (grpc.ClientStream, done, error)) (grpc.ClientStream, error) {
 	s, err := newSent(ctx, w, service, method)
 	if err != nil {
 		return nil, s.finish(err)
 	}
 	ctx, t := s.attempt(1)
-	inner, err := open(ctx, t)
+	var finished atomic.Pointer[error] // how gRPC saw it end
+	inner, done, err := open(ctx, t, grpc.OnFinish(func(err error) { finished.Store(&err) }))
 	if err != nil {
 		s.ended(ctx, t, err, true)
 		return nil, s.finish(err)
 	}
-	c := &clientStream{ClientStream: inner, desc: desc, end: func(err error) {
+	c := &clientStream{ClientStream: inner, desc: desc, end: func(err error, trailer metadata.MD) {
+		done(err, trailer)
+		t.Load = loadOf(trailer)
 		s.ended(ctx, t, err, true)
 		s.finish(err)
 	}}
-	// A stream that nobody reads to its end is over with its context.
-	c.stop = context.AfterFunc(inner.Context(), func() { c.over(context.Cause(inner.Context())) })
+	// A stream that nobody reads to its end is over with its context. That of
+	// one that was read ends too, maybe before the last RecvMsg has returned.
+	c.stop = context.AfterFunc(inner.Context(), func() {
+		if err := finished.Load(); err != nil {
+			c.over(*err, inner.Trailer())
+		} else {
+			c.over(context.Cause(inner.Context()), nil)
+		}
+	})
 	return c, nil
 }
 
@@ -206,22 +230,22 @@ type clientStream struct {
 	grpc.ClientStream
 	desc *grpc.StreamDesc
 	once sync.Once
-	end  func(error)
+	end  done
 	stop func() bool
 }
 
 // over ends the call. io.EOF and nil are a good end.
-func (c *clientStream) over(err error) {
+func (c *clientStream) over(err error, trailer metadata.MD) {
 	if err == io.EOF {
 		err = nil
 	}
-	c.once.Do(func() { c.end(err) })
+	c.once.Do(func() { c.end(err, trailer) })
 }
 
 func (c *clientStream) RecvMsg(m any) error {
 	err := c.ClientStream.RecvMsg(m)
 	if err != nil || !c.desc.ServerStreams { // one that answers once is over then
-		c.over(err)
+		c.over(err, c.ClientStream.Trailer())
 		c.stop()
 	}
 	return err
@@ -230,7 +254,7 @@ func (c *clientStream) RecvMsg(m any) error {
 func (c *clientStream) SendMsg(m any) error {
 	err := c.ClientStream.SendMsg(m)
 	if err != nil && err != io.EOF { // at io.EOF RecvMsg has the status
-		c.over(err)
+		c.over(err, nil)
 	}
 	return err
 }
@@ -238,7 +262,7 @@ func (c *clientStream) SendMsg(m any) error {
 func (c *clientStream) Header() (metadata.MD, error) {
 	md, err := c.ClientStream.Header()
 	if err != nil {
-		c.over(err)
+		c.over(err, nil)
 	}
 	return md, err
 }

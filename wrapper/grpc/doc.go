@@ -19,8 +19,23 @@
 // context.
 //
 // A Client asks the router for an instance at each attempt, and keeps one
-// connection to each instance that it has called. The interceptors are for
-// connections of one's own.
+// connection to each instance that it has called. For a *grpc.ClientConn the
+// router is a balancer of gRPC's, which RegisterBalancer names and nothing
+// registers by itself:
+//
+//	err := wgrpc.RegisterBalancer("by_router", w) // at the start of main
+//	cc, err := grpc.NewClient("router:///greeter", slices.Concat(
+//		wgrpc.Balanced("by_router"), wgrpc.DialOptions(w), credentials)...)
+//
+// It picks for each attempt, also those that gRPC makes by itself, and tells
+// the router how each went. An instance is connected to when it is picked for
+// the first time. One that can't be reached is told to the router and passed
+// over; if none can, the call is Unavailable at once, also one that would wait
+// until its connection is ready. The interceptors alone are for connections
+// that balance in another way.
+//
+// WithServerTimeout, WithClientTimeout and WithAttemptTimeout bound unary
+// calls. WithLoadReport goes out in the trailer "x-load".
 //
 // # Errors
 //

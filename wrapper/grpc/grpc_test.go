@@ -121,8 +121,16 @@ func serve(t *testing.T, e *echo, w *wrapper.Wrapper) (string, *grpc.Server) {
 	return l.Addr().String(), s
 }
 
-// dial returns a client of the instances at addrs.
-func dial(t *testing.T, w func(router.Router) *wrapper.Wrapper, addrs []string, opts ...wgrpc.Option) *wgrpc.Client {
+// dialer returns a client of the instances at addrs.
+type dialer func(t *testing.T, w func(router.Router) *wrapper.Wrapper, addrs []string, opts ...wgrpc.Option) grpc.ClientConnInterface
+
+// both runs a test over the two ways to have the router choose.
+func both(t *testing.T, f func(t *testing.T, dial dialer)) {
+	t.Run("Client", func(t *testing.T) { f(t, dialClient) })
+	t.Run("Balancer", func(t *testing.T) { f(t, dialBalanced) })
+}
+
+func newRouter(t *testing.T, addrs []string, opts ...router.Option) router.Router {
 	t.Helper()
 	d, err := discovery.New()
 	if err != nil {
@@ -133,17 +141,46 @@ func dial(t *testing.T, w func(router.Router) *wrapper.Wrapper, addrs []string, 
 			t.Fatal(err)
 		}
 	}
-	r, err := router.New(router.WithDiscovery(d), router.WithStrategy(router.RoundRobin()))
+	r, err := router.New(append([]router.Option{router.WithDiscovery(d), router.WithStrategy(router.RoundRobin())}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close(context.Background()); d.Close() })
-	c, err := wgrpc.NewClientWith(w(r), "echo", opts, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return r
+}
+
+func dialClient(t *testing.T, w func(router.Router) *wrapper.Wrapper, addrs []string, opts ...wgrpc.Option) grpc.ClientConnInterface {
+	t.Helper()
+	c, err := wgrpc.NewClientWith(w(newRouter(t, addrs)), "echo", opts, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+var registered int // balancers: gRPC forgets none
+
+func balancerName() string { registered++; return fmt.Sprint("test_", registered) }
+
+func dialBalanced(t *testing.T, w func(router.Router) *wrapper.Wrapper, addrs []string, opts ...wgrpc.Option) grpc.ClientConnInterface {
+	t.Helper()
+	return balanced(t, w(newRouter(t, addrs)), opts...)
+}
+
+func balanced(t *testing.T, w *wrapper.Wrapper, opts ...wgrpc.Option) *grpc.ClientConn {
+	t.Helper()
+	name := balancerName()
+	if err := wgrpc.RegisterBalancer(name, w); err != nil {
+		t.Fatal(err)
+	}
+	cc, err := grpc.NewClient("router:///echo", slices.Concat(wgrpc.DialOptions(w, opts...), wgrpc.Balanced(name),
+		[]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())})...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cc.Close() })
+	return cc
 }
 
 func say(ctx context.Context, c grpc.ClientConnInterface, in string) (string, error) {
@@ -158,7 +195,9 @@ func with(t *testing.T, opts ...wrapper.Option) func(router.Router) *wrapper.Wra
 	}
 }
 
-func TestUnaryCallsCarryEverything(t *testing.T) {
+func TestUnaryCallsCarryEverything(t *testing.T) { both(t, unaryCallsCarryEverything) }
+
+func unaryCallsCarryEverything(t *testing.T, dial dialer) {
 	spans, authority := trace.NewMemory(100, time.Hour), auth.NewLocal()
 	newAuth := func(service string) auth.Auth {
 		a, err := auth.New(auth.WithLocal(authority), auth.WithService(service), auth.WithRules(
@@ -226,7 +265,9 @@ func TestUnaryCallsCarryEverything(t *testing.T) {
 	}
 }
 
-func TestLabelsNarrowAndTravel(t *testing.T) {
+func TestLabelsNarrowAndTravel(t *testing.T) { both(t, labelsNarrowAndTravel) }
+
+func labelsNarrowAndTravel(t *testing.T, dial dialer) {
 	got := make(chan map[string]string, 1)
 	e := &echo{unary: func(ctx context.Context, in string) (string, error) {
 		got <- wrapper.LabelsFromContext(ctx)
@@ -235,7 +276,7 @@ func TestLabelsNarrowAndTravel(t *testing.T) {
 	addr, _ := serve(t, e, newWrapper(t, "echo"))
 	c := dial(t, with(t), []string{addr})
 	ctx := wrapper.ContextWithLabels(t.Context(), map[string]string{"zone": "x"})
-	if _, err := say(ctx, c, "hi"); status.Code(err) != codes.Unavailable || !errors.Is(err, router.ErrNoInstances) {
+	if _, err := say(ctx, c, "hi"); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "matches labels") {
 		t.Errorf("no instance has the label: %v", err)
 	}
 	if _, err := say(metadata.AppendToOutgoingContext(t.Context(), "x-micro-label-zone", "y"), c, "hi"); err != nil {
@@ -246,7 +287,9 @@ func TestLabelsNarrowAndTravel(t *testing.T) {
 	}
 }
 
-func TestPanicIsInternalAndTheServerGoesOn(t *testing.T) {
+func TestPanicIsInternalAndTheServerGoesOn(t *testing.T) { both(t, panicIsInternalAndTheServerGoesOn) }
+
+func panicIsInternalAndTheServerGoesOn(t *testing.T, dial dialer) {
 	rec := newRecorder()
 	e := &echo{unary: func(_ context.Context, in string) (string, error) {
 		if in == "boom" {
@@ -275,6 +318,10 @@ func TestPanicIsInternalAndTheServerGoesOn(t *testing.T) {
 }
 
 func TestUnsentCallsGoToAnotherInstanceAndOthersOnlyIfIdempotent(t *testing.T) {
+	both(t, unsentCallsGoToAnotherInstanceAndOthersOnlyIfIdempotent)
+}
+
+func unsentCallsGoToAnotherInstanceAndOthersOnlyIfIdempotent(t *testing.T, dial dialer) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -309,7 +356,9 @@ func TestUnsentCallsGoToAnotherInstanceAndOthersOnlyIfIdempotent(t *testing.T) {
 	}
 }
 
-func TestPushbackIsObeyed(t *testing.T) {
+func TestPushbackIsObeyed(t *testing.T) { both(t, pushbackIsObeyed) }
+
+func pushbackIsObeyed(t *testing.T, dial dialer) {
 	e := &echo{}
 	e.unary = func(ctx context.Context, in string) (string, error) {
 		grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", in))
@@ -326,7 +375,9 @@ func TestPushbackIsObeyed(t *testing.T) {
 	}
 }
 
-func TestStreamsOfAllKindsEndTheirCallOnce(t *testing.T) {
+func TestStreamsOfAllKindsEndTheirCallOnce(t *testing.T) { both(t, streamsOfAllKindsEndTheirCallOnce) }
+
+func streamsOfAllKindsEndTheirCallOnce(t *testing.T, dial dialer) {
 	server, client := newRecorder(), newRecorder()
 	e := &echo{stream: func(s grpc.ServerStream) error {
 		sum := ""
@@ -379,7 +430,9 @@ func TestStreamsOfAllKindsEndTheirCallOnce(t *testing.T) {
 	}
 }
 
-func TestAbandonedStreamEndsWithItsContext(t *testing.T) {
+func TestAbandonedStreamEndsWithItsContext(t *testing.T) { both(t, abandonedStreamEndsWithItsContext) }
+
+func abandonedStreamEndsWithItsContext(t *testing.T, dial dialer) {
 	rec := newRecorder()
 	e := &echo{stream: func(s grpc.ServerStream) error { <-s.Context().Done(); return s.Context().Err() }}
 	addr, _ := serve(t, e, newWrapper(t, "echo"))
@@ -394,7 +447,9 @@ func TestAbandonedStreamEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestManyCallsOnOneContext(t *testing.T) {
+func TestManyCallsOnOneContext(t *testing.T) { both(t, manyCallsOnOneContext) }
+
+func manyCallsOnOneContext(t *testing.T, dial dialer) {
 	e := &echo{unary: func(_ context.Context, in string) (string, error) { return in, nil }}
 	a, _ := serve(t, e, newWrapper(t, "echo"))
 	b, _ := serve(t, e, newWrapper(t, "echo"))
@@ -446,7 +501,7 @@ func TestBadClientsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
-	if c := dial(t, with(t), nil); !slices.Contains([]error{c.Close(), c.Close()}, nil) {
+	if c := dialClient(t, with(t), nil).(*wgrpc.Client); !slices.Contains([]error{c.Close(), c.Close()}, nil) {
 		t.Error("Close twice fails")
 	}
 }

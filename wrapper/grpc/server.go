@@ -32,6 +32,9 @@ func UnaryServer(w *wrapper.Wrapper) grpc.UnaryServerInterceptor {
 		if err != nil {
 			return nil, err
 		}
+		if load := w.Adapter().LoadReport(); load != "" {
+			grpc.SetTrailer(ctx, metadata.Pairs(wrapper.HeaderLoad, load))
+		}
 		return next(ctx, req)
 	}
 }
@@ -44,6 +47,11 @@ func StreamServer(w *wrapper.Wrapper) grpc.StreamServerInterceptor {
 		if err != nil {
 			return err
 		}
+		defer func() { // as it is at the end
+			if load := w.Adapter().LoadReport(); load != "" {
+				stream.SetTrailer(metadata.Pairs(wrapper.HeaderLoad, load))
+			}
+		}()
 		return next(srv, &serverStream{stream, ctx})
 	}
 }

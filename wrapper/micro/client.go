@@ -131,7 +131,7 @@ func (s *sent) attempt(opts []client.CallOption) (*attempt, error) {
 	t.Header = trace.Map(md)
 	t.opts = append(opts[:len(opts):len(opts)], client.WithRetries(0))
 	if r := s.a.Router(); r != nil {
-		pick, err := r.Pick(s.ctx, s.call.Service, router.Method(s.call.Method), router.Labels(wrapper.LabelsFromContext(s.ctx)), router.Exclude(s.tried...))
+		pick, err := r.Pick(s.ctx, s.call.Service, s.a.SelectOptions(s.ctx, s.call.Method, s.tried, nil)...)
 		if err != nil {
 			return nil, err
 		}
