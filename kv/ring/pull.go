@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// cursor is a place in a node's records: a shard of its store, or of one with
-// too much for a page every so-manieth hash. A page ends where one of them
+// cursor is a place in a node's records: a shard of its store, or if that has
+// too much for a page, a slice of its hashes. A page ends where one of them
 // does, so a listing costs one walk however many pages it has.
 type cursor struct {
 	shard, slices, slice uint32
@@ -17,6 +17,10 @@ type cursor struct {
 func (c cursor) put(b []byte) []byte { return putU32(putU32(putU32(b, c.shard), c.slices), c.slice) }
 
 func (r *reader) cursor() cursor { return cursor{r.u32(), r.u32(), r.u32()} }
+
+// has reports that a hash is in the slice: from slice/slices to the next of all
+// that there are, so that half the slice is one of twice as many.
+func (c cursor) has(h uint64) bool { return uint32(h>>32*uint64(c.slices)>>32) == c.slice }
 
 // next is what follows c.
 func (c cursor) next() cursor {
@@ -31,8 +35,9 @@ const maxSlices = 1 << 16
 
 // listing names what is here in the partitions whose digests differ, from a
 // cursor on, if the peer goes by the same members: only then is every write
-// that was acknowledged under older ones here to be named.
-func (n *Node) listing(r *reader) (byte, []byte) {
+// that was acknowledged under older ones here to be named. A page is of about
+// size bytes.
+func (n *Node) listing(r *reader, size int) (byte, []byte) {
 	epoch, at := r.u64(), r.cursor()
 	var want [Partitions]bool
 	any := false
@@ -58,9 +63,9 @@ func (n *Node) listing(r *reader) (byte, []byte) {
 	for any && int(at.shard) < n.store.shards() {
 		from, fits := len(reply), true
 		n.store.walk(int(at.shard), func(e entry) bool {
-			if want[e.part] && (at.slices == 1 || uint32(hash(e.key)>>32)%at.slices == at.slice) {
+			if want[e.part] && (at.slices == 1 || at.has(hash(e.key))) {
 				reply = putU64(putBytes(reply, e.key), e.version)
-				fits = len(reply) <= pageSize
+				fits = len(reply) <= size
 			}
 			return fits || at.slices == maxSlices
 		})

@@ -151,7 +151,7 @@ func (n *Node) leaf(op byte, body []byte) (byte, []byte) {
 		rec.value = bytes.Clone(rec.value)
 		return n.apply(claim, base, key, rec)
 	case opSync:
-		return n.listing(r)
+		return n.listing(r, pageSize)
 	case opFetch:
 		var reply []byte
 		for r.more() && len(reply) < pageSize {
