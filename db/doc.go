@@ -13,8 +13,8 @@
 // # Backends
 //
 // Memory is the default. Package db/sql has SQLite, MySQL and PostgreSQL,
-// db/cassandra has Cassandra, and db/cluster finds the nodes of a database in
-// discovery.
+// db/cassandra has Cassandra, db/elastic has Elasticsearch and OpenSearch, and
+// db/cluster finds the nodes of a database in discovery.
 // Features says what a backend can do; what it can't is ErrUnsupported, never
 // a silent scan. WithDriver takes anyone's own, which package dbtest checks.
 //
@@ -42,6 +42,8 @@
 //
 // Tx runs a function in a transaction: what it does happens as a whole or not
 // at all. The function may be run again when the database asks for it.
+WithChanges has every write told before it is committed; package db/changes
+makes events of that.
 //
 // # Errors
 //

@@ -105,6 +105,11 @@ type Transaction interface {
 	Rollback(ctx context.Context) error
 }
 
+// Executor is a transaction on an SQL database, which others may execute in.
+type Executor interface {
+	Execer() Execer
+}
+
 // ErrSerialization is what operations of a transaction, or its Commit, return
 // (in a chain) when it should be run again from the start.
 var ErrSerialization = errors.New("transactions don't go together")

@@ -46,6 +46,10 @@ func newFront(opts []Option) (DB, error) {
 			return nil, f.wrap("open", "", err)
 		}
 	}
+	if _, ok := f.driver.(Transactor); !ok && o.changes != nil {
+		f.driver.Close()
+		return nil, fault.New(fault.Unsupported, f.scope, "open", "", "changes, without transactions")
+	}
 	f.features = f.driver.Features()
 	f.features.Backend = o.name
 	return f, nil
@@ -193,6 +197,9 @@ func (f *front) tx(ctx context.Context, t Transactor, fn func(ctx context.Contex
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := x.tell(ctx); err != nil {
+		return err
+	}
 	committed = true // Commit is the end, also when it fails
 	return tr.Commit(ctx)
 }
@@ -202,6 +209,8 @@ type txDB struct {
 	f     *front
 	t     Transaction
 	ended bool
+
+	changes []Change // for WithChanges
 }
 
 func (x *txDB) Table(_ context.Context, name string, opts ...TableOption) (Table, error) {

@@ -12,6 +12,8 @@ import (
 type memTx struct {
 	m    *memory
 	over map[string]map[string]*Record // by table and id; nil: deleted
+
+	before func() error // is called with the locks, and must succeed
 }
 
 func (m *memory) Begin(ctx context.Context) (Transaction, error) {
@@ -81,6 +83,11 @@ func (x *memTx) Commit(context.Context) error {
 	defer x.m.unlock()
 	x.m.mu.Lock()
 	defer x.m.mu.Unlock()
+	if x.before != nil {
+		if err := x.before(); err != nil {
+			return err
+		}
+	}
 	for table, rows := range x.over {
 		t := x.m.tables[table]
 		for id, r := range rows {

@@ -23,6 +23,7 @@ type options struct {
 	maxBytes    int
 	cursorKey   []byte
 	log         *slog.Logger
+	changes     func(ctx context.Context, tx Execer, changes []Change) error
 }
 
 func newOptions(opts []Option) (*options, error) {

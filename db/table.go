@@ -98,6 +98,17 @@ func (r *Record) stored(c *Record) {
 
 // put writes a copy of r.
 func (t *table) put(ctx context.Context, op string, r *Record, opts []WriteOption) error {
+	if t.tells() && r != nil {
+		var c *Record
+		err := t.inTx(ctx, op, r.ID, func(ctx context.Context, x *table) error {
+			c = r.Clone()
+			return x.put(ctx, op, c, opts)
+		})
+		if err == nil {
+			r.stored(c)
+		}
+		return err
+	}
 	c, cond, err := t.prepare(op, r, opts)
 	if err != nil {
 		return t.wrap(op, idOf(r), err)
@@ -110,6 +121,7 @@ func (t *table) put(ctx context.Context, op string, r *Record, opts []WriteOptio
 	if err := t.ops.Put(ctx, t.spec.Name, c, cond); err != nil {
 		return t.wrap(op, c.ID, err)
 	}
+	t.changed(c)
 	r.stored(c)
 	return nil
 }
@@ -138,6 +150,9 @@ func (t *table) Read(ctx context.Context, id string) (*Record, error) {
 }
 
 func (t *table) Delete(ctx context.Context, id string, opts ...WriteOption) error {
+	if t.tells() {
+		return t.inTx(ctx, "delete", id, func(ctx context.Context, x *table) error { return x.Delete(ctx, id, opts...) })
+	}
 	version, err := prepareDelete(id, opts)
 	if err != nil {
 		return t.wrap("delete", id, err)
@@ -147,7 +162,7 @@ func (t *table) Delete(ctx context.Context, id string, opts ...WriteOption) erro
 		return t.wrap("delete", id, err)
 	}
 	defer leave()
-	return t.wrap("delete", id, t.ops.Delete(ctx, t.spec.Name, id, version))
+	return t.wrap("delete", id, t.remove(ctx, id, version))
 }
 
 // prepareDelete checks a Delete, and returns the version that the record must

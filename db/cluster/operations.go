@@ -143,6 +143,14 @@ type transaction struct {
 	n *node
 }
 
+// Execer is the node's, nil if it is no SQL database.
+func (x *transaction) Execer() db.Execer {
+	if e, ok := x.Transaction.(db.Executor); ok {
+		return e.Execer()
+	}
+	return nil
+}
+
 func (x *transaction) Commit(ctx context.Context) error {
 	defer x.n.leave()
 	return x.Transaction.Commit(ctx)

@@ -67,6 +67,7 @@ func Run(t *testing.T, h Harness) {
 		{"TransactionSeesItsOwnWrites", txSees},
 		{"TransactionsDoNotLoseUpdates", txCounter},
 		{"TransactionsHaveTheirLimits", txLimits},
+		{"ChangesAreToldWithTheirWrite", changes},
 		{"CollectionKeepsValues", collection},
 		{"ModifyLosesNoUpdate", modify},
 		{"TablesAndNamespacesAreApart", apart},

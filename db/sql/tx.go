@@ -29,6 +29,9 @@ func (d *driver) Begin(ctx context.Context) (db.Transaction, error) {
 	return &transaction{s: session{d: d, tx: tx}, seen: map[place]uint64{}}, nil
 }
 
+// Execer is for what others write in the same transaction.
+func (x *transaction) Execer() db.Execer { return x.s.tx }
+
 func (x *transaction) Get(ctx context.Context, name, id string) (*db.Record, error) {
 	r, err := x.s.get(ctx, x.s.d.table(name), id)
 	switch {

@@ -153,7 +153,7 @@ func Open(ctx context.Context, db *dbsql.DB, d Dialect, opts ...Option) (*Outbox
 }
 
 // Execer is a transaction: *sql.Tx, or anything else that executes in one.
-type Execer interface {
+type Execer = interface {
 	ExecContext(ctx context.Context, query string, args ...any) (dbsql.Result, error)
 }
 
