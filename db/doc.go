@@ -42,8 +42,8 @@
 //
 // Tx runs a function in a transaction: what it does happens as a whole or not
 // at all. The function may be run again when the database asks for it.
-WithChanges has every write told before it is committed; package db/changes
-makes events of that.
+// WithChanges has every write told before it is committed; package db/changes
+// makes events of that.
 //
 // # Errors
 //

@@ -12,9 +12,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,18 +29,6 @@ type client struct {
 	next  atomic.Uint32
 	limit int64 // bytes of an answer
 }
-
-// node is one address.
-type node struct {
-	base string // without credentials
-	auth string
-
-	mu     sync.Mutex
-	rested time.Time // until then it comes last
-}
-
-// rest is for how long a node that failed comes last.
-const rest = time.Second
 
 var schemes = []conn.Scheme{{Name: "http", Port: 9200}, {Name: "https", Port: 443}}
 
@@ -116,18 +102,20 @@ type request struct {
 }
 
 // maxBusy is how often a server that is busy is asked again.
-const maxBusy = 6
+const maxBusy = 5
+
+// whileBusy spaces that.
+var whileBusy = backoff.Policy{Min: 50 * time.Millisecond, Max: time.Second}
 
 // do sends a request and returns the answer's body.
 func (c *client) do(ctx context.Context, r request) ([]byte, error) {
-	wait := backoff.Policy{Min: 20 * time.Millisecond, Max: time.Second}
 	for n := 0; ; n++ {
 		b, err := c.anywhere(ctx, r)
 		var e *Error
 		if !errors.As(err, &e) || e.Status != http.StatusTooManyRequests || n == maxBusy {
 			return b, err
 		}
-		if end := backoff.Sleep(ctx, wait.Wait(n)); end != nil {
+		if end := backoff.Sleep(ctx, whileBusy.Wait(n)); end != nil {
 			return nil, fmt.Errorf("%w; %w", err, end)
 		}
 	}
@@ -183,36 +171,6 @@ func (c *client) anywhere(ctx context.Context, r request) ([]byte, error) {
 	}
 	return nil, fault.Mark(fault.Unavailable, errors.Join(failures...))
 }
-
-// candidates returns the nodes in turn, those that failed a moment ago last.
-func (c *client) candidates() []*node {
-	if len(c.nodes) == 1 {
-		return c.nodes
-	}
-	i := int(c.next.Add(1)) % len(c.nodes)
-	now := time.Now()
-	var good, tired []*node
-	for _, n := range slices.Concat(c.nodes[i:], c.nodes[:i]) {
-		n.mu.Lock()
-		resting := now.Before(n.rested)
-		n.mu.Unlock()
-		if resting {
-			tired = append(tired, n)
-		} else {
-			good = append(good, n)
-		}
-	}
-	return append(good, tired...)
-}
-
-func (n *node) failed(until time.Time) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.rested = until
-}
-
-// trace sees how far a request got.
-type trace struct{ asked, reused, sent atomic.Bool }
 
 // once sends a request to a node; again only if a kept connection turned out
 // to be closed under a request that changes nothing.
@@ -284,22 +242,3 @@ func (c *client) read(resp *http.Response) ([]byte, error) {
 	}
 	return b.Bytes(), err
 }
-
-// lost gives a request without an answer its kind.
-func (n *node) lost(ctx context.Context, err error, write bool, t *trace) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err // without the address, which follows
-	}
-	sent := t.sent.Load() || !t.asked.Load() // a round tripper that can't be seen into
-	switch {
-	case write && sent:
-		return fmtNode(n, fault.Mark(fault.UnknownOutcome, err))
-	case errors.Is(ctx.Err(), context.Canceled), ctx.Err() != nil && sent:
-		return fmtNode(n, err)
-	}
-	return fmtNode(n, fault.Mark(fault.Unavailable, err))
-}
-
-// fmtNode says which node an error is of.
-func fmtNode(n *node, err error) error { return fmt.Errorf("%w (%s)", err, n.base) }

@@ -2,11 +2,16 @@ package elastic_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -120,30 +125,6 @@ func kind(t *testing.T, what string, err, want error, status int) {
 	}
 }
 
-func TestBusyServersAreAskedAgain(t *testing.T) {
-	f, tb := stage(t)
-	f.on(fail("_bulk", 2, 429, ""))
-	if err := tb.Create(t.Context(), &db.Record{ID: "a"}); err != nil || f.count("_bulk") != 3 {
-		t.Errorf("after %d requests: %v, want success with the third", f.count("_bulk"), err)
-	}
-	// A part of a bulk request that was rejected is sent again, alone.
-	const rejected = `{"items":[{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"full"}}}]}`
-	f.on(fail("_bulk", 2, 200, rejected))
-	if err := tb.Create(t.Context(), &db.Record{ID: "b"}); err != nil || f.count("_bulk") != 6 {
-		t.Errorf("after %d requests: %v, want success with the third", f.count("_bulk")-3, err)
-	}
-	f.on(fail("_bulk", 1000, 200, rejected))
-	if err := tb.Create(t.Context(), &db.Record{ID: "c"}); !errors.Is(err, db.ErrUnavailable) || f.count("_bulk") > 20 {
-		t.Errorf("always busy: %v after %d requests, want ErrUnavailable after few", err, f.count("_bulk")-6)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	f.on(fail("_mget", 1000, 429, ""))
-	if _, err := tb.Read(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v, want the end of the context", err)
-	}
-}
-
 func TestLostAnswers(t *testing.T) {
 	f, tb := stage(t)
 	if err := tb.Create(t.Context(), &db.Record{ID: "x"}); err != nil {
@@ -191,66 +172,6 @@ func TestUnknownRoundTrippersMayHaveSent(t *testing.T) {
 	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
 	if err := tb.Create(t.Context(), &db.Record{ID: "x"}); !errors.Is(err, db.ErrUnknownOutcome) {
 		t.Errorf("got %v, want ErrUnknownOutcome", err)
-	}
-}
-
-// A server repeats a write by itself when a primary shard fails under it, and
-// then takes it for another's.
-func TestRepeatedWritesKnowThemselves(t *testing.T) {
-	const conflict = `{"items":[{"%s":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"conflict"}}}]}`
-	f, tb := stage(t)
-	twice := func(verb string) hook {
-		first := true
-		return func(w http.ResponseWriter, r *http.Request, body string) bool {
-			if !strings.HasSuffix(r.URL.Path, "_bulk") || !first {
-				return false
-			}
-			first = false
-			f.answer(silent{http.Header{}}, r, body)
-			fmt.Fprintf(w, conflict, verb)
-			return true
-		}
-	}
-	r := &db.Record{ID: "x"}
-	f.on(twice("create"))
-	if err := tb.Create(t.Context(), r); err != nil || r.Version != 1 {
-		t.Errorf("Create: %v, version %d, want success", err, r.Version)
-	}
-	f.on(twice("index"))
-	if err := tb.Update(t.Context(), r); err != nil || r.Version != 2 {
-		t.Errorf("Update: %v, version %d, want success", err, r.Version)
-	}
-	f.on(twice("index"))
-	if err := tb.Update(t.Context(), r, db.Force()); err != nil || r.Version != 3 {
-		t.Errorf("Force: %v, version %d, want 3, written once", err, r.Version)
-	}
-	f.on(nil)
-	if err := tb.Create(t.Context(), &db.Record{ID: "x"}); !errors.Is(err, db.ErrExists) {
-		t.Errorf("Create of a taken id: %v, want ErrExists", err)
-	}
-}
-
-func TestBatchesAreSplitAsServersWant(t *testing.T) {
-	f, tb := stage(t)
-	f.on(func(w http.ResponseWriter, r *http.Request, body string) bool {
-		if strings.HasSuffix(r.URL.Path, "_bulk") && len(body) > 5000 {
-			w.WriteHeader(http.StatusRequestEntityTooLarge)
-			return true
-		}
-		return false
-	})
-	var ops []db.Op
-	for range 30 {
-		ops = append(ops, db.CreateOp(&db.Record{Data: make([]byte, 1000)}))
-	}
-	ops = append(ops, db.CreateOp(&db.Record{ID: "large", Data: make([]byte, 10_000)}))
-	err := tb.Batch(t.Context(), ops...)
-	var be *db.BatchError
-	if !errors.Is(err, db.ErrTooLarge) || !errors.As(err, &be) || be.Index != 30 {
-		t.Errorf("got %v, want ErrTooLarge for the last write alone", err)
-	}
-	if n, err := tb.Count(t.Context()); n != 30 || err != nil {
-		t.Errorf("%d records, %v, want 30", n, err)
 	}
 }
 
@@ -381,137 +302,6 @@ func TestAnyOfSeveralAddressesDoes(t *testing.T) {
 	}
 }
 
-func TestServersAreKnown(t *testing.T) {
-	for answer, want := range map[string]error{
-		`{"version":{"number":"2.19.1","distribution":"opensearch"}}`: nil,
-		`{"version":{"number":"1.0.0","distribution":"opensearch"}}`:  nil,
-		`{"version":{"number":"7.10.2"}}`:                             nil,
-		`{"version":{"number":"9.1.0"},"tagline":"You Know"}`:         nil,
-		`{"version":{"number":"7.9.3"}}`:                              db.ErrUnsupported,
-		`{"version":{"number":"6.8.23"}}`:                             db.ErrUnsupported,
-		`{"hello":"world"}`:                                           db.ErrUnavailable,
-		`<html>`:                                                      db.ErrUnavailable,
-	} {
-		f := newFake()
-		f.on(fail("/", 1, 200, answer))
-		d, err := f.open()
-		if !errors.Is(err, want) || want == nil && err != nil {
-			t.Errorf("%s: %v, want %v", answer, err, want)
-		}
-		if err == nil {
-			d.Close()
-		}
-		f.Close()
-	}
-}
-
-func TestForeignIndicesAreLeftAlone(t *testing.T) {
-	for name, c := range map[string]struct {
-		mapping string
-		want    error
-	}{
-		"another's":  {`{"things":{"mappings":{"properties":{}}}}`, db.ErrInvalid},
-		"no alias":   {`{"things":{"mappings":{"_meta":{"go-platform":{"schema":1}}}}}`, db.ErrInvalid},
-		"two":        {`{"things-1":{"mappings":{"_meta":{"go-platform":{"schema":1}}}},"things-2":{"mappings":{"_meta":{"go-platform":{"schema":1}}}}}`, db.ErrInvalid},
-		"later":      {`{"things-1":{"mappings":{"_meta":{"go-platform":{"schema":2}}}}}`, db.ErrUnsupported},
-		"rebuilt":    {`{"things-2":{"mappings":{"_meta":{"go-platform":{"schema":1}}}}}`, nil},
-		"other meta": {`{"things-1":{"mappings":{"_meta":{"beats":"8","go-platform":{"schema":1}}}}}`, nil},
-	} {
-		f := newFake()
-		d, err := f.open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.on(fail("_mapping", 1, 200, c.mapping))
-		if _, err := d.Table(t.Context(), "things"); !errors.Is(err, c.want) || c.want == nil && err != nil {
-			t.Errorf("%s: %v, want %v", name, err, c.want)
-		}
-		if f.count("PUT") != 0 {
-			t.Errorf("%s: an index was made", name)
-		}
-		d.Close()
-		f.Close()
-	}
-	f := newFake()
-	defer f.Close()
-	d, err := f.open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	f.on(fail("-1", 100, 400, `{"error":{"type":"resource_already_exists_exception","reason":"there"}}`))
-	if _, err := d.Table(t.Context(), "things"); !errors.Is(err, db.ErrInvalid) {
-		t.Errorf("an index that has lost its alias: %v, want ErrInvalid", err)
-	}
-}
-
-func TestRefreshesAreAsFewAsPromised(t *testing.T) {
-	for _, c := range []struct {
-		refresh  elastic.Refresh
-		searches int // refreshes in what follows
-		waits    int
-	}{{elastic.RefreshOwn, 2, 0}, {elastic.RefreshSearches, 4, 0}, {elastic.RefreshWrites, 0, 2}, {elastic.RefreshNever, 0, 0}} {
-		f, tb := stage(t, elastic.WithRefresh(c.refresh))
-		search := func() {
-			if _, err := tb.Search(t.Context()); err != nil {
-				t.Error(err)
-			}
-		}
-		search() // of what was there before
-		search()
-		for _, id := range []string{"a", "b"} {
-			if err := tb.Create(t.Context(), &db.Record{ID: id}); err != nil {
-				t.Error(err)
-			}
-		}
-		search()
-		if _, err := tb.Count(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if got, waits := f.count("/_refresh"), f.count("refresh=wait_for"); got != c.searches || waits != c.waits {
-			t.Errorf("refresh %d: %d refreshes and %d writes that wait, want %d and %d", c.refresh, got, waits, c.searches, c.waits)
-		}
-	}
-	f, tb := stage(t)
-	f.on(fail("_refresh", 1, 503, ""))
-	if _, err := tb.Search(t.Context()); !errors.Is(err, db.ErrUnavailable) {
-		t.Errorf("a search that may miss a write: %v, want ErrUnavailable", err)
-	}
-	f.on(fail("_refresh", 1, 200, `{"_shards":{"failed":1}}`))
-	if _, err := tb.Search(t.Context()); !errors.Is(err, db.ErrUnavailable) {
-		t.Errorf("a shard that was not refreshed: %v, want ErrUnavailable", err)
-	}
-}
-
-func TestPartialResultsAreErrors(t *testing.T) {
-	f, tb := stage(t)
-	for op, answer := range map[string]string{
-		"_search": `{"hits":{"hits":[]},"_shards":{"failed":1}}`, "_count": `{"count":1,"_shards":{"failed":1}}`, "_mget": `{"docs":[]}`,
-	} {
-		f.on(fail(op, 1, 200, answer))
-		var err error
-		switch op {
-		case "_search":
-			_, err = tb.Search(t.Context())
-		case "_count":
-			_, err = tb.Count(t.Context())
-		default:
-			_, err = tb.Read(t.Context(), "x")
-		}
-		if !errors.Is(err, db.ErrUnavailable) {
-			t.Errorf("%s: %v, want ErrUnavailable", op, err)
-		}
-	}
-	f.on(fail("_search", 1, 200, `{"timed_out":true,"hits":{"hits":[]}}`))
-	if _, err := tb.Search(t.Context()); !errors.Is(err, db.ErrUnavailable) {
-		t.Errorf("a search that timed out: %v, want ErrUnavailable", err)
-	}
-	f.on(fail("_bulk", 1, 200, `{"items":[]}`))
-	if err := tb.Create(t.Context(), &db.Record{}); !errors.Is(err, db.ErrUnknownOutcome) {
-		t.Errorf("a write without an answer of its own: %v, want ErrUnknownOutcome", err)
-	}
-}
-
 func TestCloseWaitsForCallsInProgress(t *testing.T) {
 	leak.Check(t)
 	f := newFake()
@@ -571,17 +361,25 @@ func TestCancelledCallsReturn(t *testing.T) {
 	close(release)
 }
 
-func TestOptionsAreChecked(t *testing.T) {
-	for name, o := range map[string]db.Option{
-		"no address": elastic.Backend(""), "empty one": elastic.Backend("a,"), "scheme": elastic.Backend("redis://a"), "query": elastic.Backend("http://a?x=y"), "port": elastic.Backend("a:x"),
-		"nil option": elastic.Backend("a", nil), "nil client": elastic.Backend("a", elastic.WithClient(nil)), "nil TLS": elastic.Backend("a", elastic.WithTLS(nil)),
-		"user": elastic.Backend("a", elastic.WithAuth("", "p")), "key": elastic.Backend("a", elastic.WithAPIKey("a b")), "both": elastic.Backend("a", elastic.WithAuth("u", "p"), elastic.WithAPIKey("k")),
-		"prefix": elastic.Backend("a", elastic.WithPrefix("Shop*")), "dash": elastic.Backend("a", elastic.WithPrefix("-a")), "refresh": elastic.Backend("a", elastic.WithRefresh(9)),
-		"interval": elastic.Backend("a", elastic.WithRefreshInterval(0)), "shards": elastic.Backend("a", elastic.WithShards(0)), "replicas": elastic.Backend("a", elastic.WithReplicas(-1)),
-		"connections": elastic.Backend("a", elastic.WithMaxConns(0)), "answer": elastic.Backend("a", elastic.WithMaxResponse(1)),
-	} {
-		if _, err := db.New(o, db.WithLazy()); !errors.Is(err, db.ErrInvalid) {
-			t.Errorf("%s: %v, want ErrInvalid", name, err)
-		}
+func TestServersAreCheckedByTheirCertificate(t *testing.T) {
+	f := newFake()
+	f.Close()
+	f.Server = httptest.NewUnstartedServer(f)
+	f.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail
+	f.StartTLS()
+	t.Cleanup(f.Close)
+	pool := x509.NewCertPool()
+	pool.AddCert(f.Certificate())
+	d, err := f.open(elastic.WithTLS(&tls.Config{RootCAs: pool}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, err := d.Table(t.Context(), "things"); err != nil {
+		t.Error(err)
+	}
+	var unknown x509.UnknownAuthorityError
+	if _, err := f.open(); !errors.Is(err, db.ErrUnavailable) || !errors.As(err, &unknown) {
+		t.Errorf("a certificate that nobody vouches for: %v, want ErrUnavailable with the cause", err)
 	}
 }

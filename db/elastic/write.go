@@ -4,10 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -40,19 +36,20 @@ func (d *driver) Write(ctx context.Context, name string, ws []db.Write) []error 
 		b.todo = append(b.todo, i)
 		b.names[i] = rand.Text()
 	}
-	wait := backoff.Policy{Min: time.Millisecond, Max: 250 * time.Millisecond}
-	for tries := 0; len(b.todo) > 0; {
-		collided := b.round(ctx)
-		if !collided {
+	collision := backoff.Policy{Min: time.Millisecond, Max: 250 * time.Millisecond}
+	for collisions := 0; len(b.todo) > 0; {
+		busy := b.busy
+		if !b.round(ctx) {
 			continue
 		}
-		if err := backoff.Sleep(ctx, wait.Wait(tries)); err != nil {
-			for _, i := range b.todo {
-				b.errs[i] = fault.Markf(fault.Unavailable, "others are faster: %w", err)
-			}
+		wait, why := collision.Wait(collisions), "others are faster"
+		if collisions++; b.busy > busy {
+			wait, why = whileBusy.Wait(busy), "the server is busy"
+		}
+		if err := backoff.Sleep(ctx, wait); err != nil {
+			b.fail(b.todo, fault.Markf(fault.Unavailable, "%s: %w", why, err))
 			break
 		}
-		tries++
 	}
 	return b.errs
 }
@@ -80,8 +77,8 @@ type action struct {
 }
 
 // round does the first write of each id that is to do, as far as one request
-// can hold them. It reports whether any collided with others and is to do again.
-func (b *bulk) round(ctx context.Context) (collided bool) {
+// can hold them. It reports whether any is to do again a moment later.
+func (b *bulk) round(ctx context.Context) (wait bool) {
 	now, later := b.turn()
 	b.todo = later
 	stored, err := b.look(ctx, now)
@@ -210,92 +207,4 @@ func (b *bulk) done(a action) {
 	if r := b.ws[a.i].Record; r != nil {
 		r.Version, r.Created = a.version, a.created
 	}
-}
-
-// put appends an action to a request.
-func (b *bulk) put(body *bytes.Buffer, a action) error {
-	w := b.ws[a.i]
-	target := object{"_id": w.ID}
-	if a.seq >= 0 {
-		target["if_seq_no"], target["if_primary_term"] = a.seq, a.term
-	}
-	e := json.NewEncoder(body)
-	if err := e.Encode(object{a.verb: target}); err != nil {
-		return fault.Mark(fault.Invalid, err)
-	}
-	if w.Record == nil {
-		return nil
-	}
-	r := *w.Record
-	r.Version, r.Created = a.version, a.created
-	doc, err := newDocument(&r)
-	if err != nil {
-		return err
-	}
-	doc.Write = b.names[a.i]
-	if err := e.Encode(doc); err != nil {
-		return fault.Mark(fault.Invalid, err)
-	}
-	return nil
-}
-
-// send sends a request and takes note of what became of its actions.
-func (b *bulk) send(ctx context.Context, actions []action, body []byte) (collided bool) {
-	of := make([]int, len(actions))
-	for n, a := range actions {
-		of[n] = a.i
-	}
-	query := "require_alias=true&filter_path=items.*.status,items.*.error,error,status"
-	if end, ok := ctx.Deadline(); ok { // the server gives up first, and says so
-		query += fmt.Sprintf("&timeout=%dms", max(1, time.Until(end).Milliseconds()/2))
-	}
-	if b.d.config.refresh == RefreshWrites {
-		query += "&refresh=wait_for"
-	}
-	answer, err := b.d.client.do(ctx, request{method: http.MethodPost, path: "/" + b.t.name + "/_bulk", query: query, body: body, lines: true, write: true})
-	var refused *Error
-	switch {
-	case errors.As(err, &refused) && refused.Status == http.StatusRequestEntityTooLarge && len(actions) > 1:
-		b.most = len(body) / 2
-		b.again(of...)
-		return false
-	case err != nil:
-		b.fail(of, gone(b.t, err))
-		return false
-	}
-	var items struct {
-		Items []map[string]struct {
-			Status int
-			Error  *cause
-		}
-	}
-	if err := json.Unmarshal(answer, &items); err != nil || len(items.Items) != len(actions) {
-		b.fail(of, fault.Markf(fault.UnknownOutcome, "an answer for %d writes of %d: %v", len(items.Items), len(actions), err))
-		return false
-	}
-	busy := false
-	for n, a := range actions {
-		for _, item := range items.Items[n] {
-			switch e := newError(item.Status, item.Error); {
-			case item.Status/100 == 2:
-				b.done(a)
-			case a.verb == "delete" && item.Status == http.StatusNotFound && item.Error == nil:
-				b.errs[a.i] = fault.NotFound
-			case item.Status == http.StatusConflict,
-				item.Status == http.StatusTooManyRequests && b.busy < maxBusy:
-				busy = busy || item.Status == http.StatusTooManyRequests
-				if item.Status == http.StatusConflict {
-					b.errs[a.i] = e.marked(true)
-				}
-				b.again(a.i)
-				collided = true
-			default:
-				b.errs[a.i] = gone(b.t, e.marked(true))
-			}
-		}
-	}
-	if busy {
-		b.busy++
-	}
-	return collided
 }
