@@ -17,8 +17,9 @@
 // A call that finds others on the way shares a round trip with those that
 // wait; a lone one goes at once. A context that ends returns at once.
 //
-// Conditional writes and Add are scripts that leave their answer behind for ten
-// seconds, so one whose answer was lost is sent again and does no harm. Plain
+// Conditional writes and Add are scripts that leave a mark behind for ten
+// seconds, so one whose answer was lost is sent again, is done once, and answers
+// as it did, also if the first comes late, after the second. Plain
 // Put and Delete whose answer was lost are ErrUnknownOutcome. A client that is
 // brought by WithClient and sends commands again by itself (MaxRetries) may do
 // a plain Put twice.

@@ -155,7 +155,7 @@ func (d *driver) keys(ctx context.Context, prefix, after string) ([]string, erro
 			}
 			mu.Lock()
 			for _, key := range page {
-				if key > after && strings.HasPrefix(key, prefix) && !ours(key) && len(key) <= kv.MaxKey && utf8.ValidString(key) {
+				if key > after && strings.HasPrefix(key, prefix) && !strings.HasPrefix(key, markPrefix) && len(key) <= kv.MaxKey && utf8.ValidString(key) {
 					keys = append(keys, key)
 				}
 			}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn/redis"
@@ -29,15 +27,6 @@ const (
 	opAdd
 )
 
-// form says how a script is sent.
-type form uint8
-
-const (
-	byName   form = iota // its hash: the server knows it
-	whole                // its text: the server does not
-	onceMore             // its text, with a look at whether it was done already
-)
-
 // op is one call on its way.
 type op struct {
 	kind  opKind
@@ -45,13 +34,17 @@ type op struct {
 	value []byte
 	cond  string // "absent" or 16 hexadecimal digits
 	ttl   int64  // milliseconds, 0: for ever
-	once  string // the key under which a script leaves its answer
-	form  form   // in which the script is sent
 
-	item kv.Item
-	n    int64 // delta of opAdd and its sum; whether a conditional write was done
-	err  error
-	lost bool // it was sent, and no answer came
+	// Of a script:
+	request int64  // its number, which no other has
+	mark    string // the key in which it is noted
+	whole   bool   // sent as a text: the server does not know it
+
+	item  kv.Item
+	n     int64 // delta of opAdd and its sum; whether a conditional write was done
+	err   error
+	lost  bool // it was sent, and no answer came
+	again bool // it was sent a second time, and the first may still be on its way
 
 	// The commands that were sent for it.
 	get  *goredis.StringCmd
@@ -72,77 +65,34 @@ func revision(value []byte) kv.Revision {
 	return kv.Revision(max(binary.BigEndian.Uint64(sum[:]), 1))
 }
 
-func condition(r kv.Revision) string { return fmt.Sprintf("%016x", uint64(r)) }
-
-// The scripts. KEYS: the key, and the key under which the answer is left for ten
-// seconds, so that the same request sent again answers the same and does
-// nothing. Whoever sends a request for the first time need not look for it.
-const (
-	lookBack = `
-local was = redis.call('GET', KEYS[2])
-if was then return was end
-`
-	ifMatch = `
-local call = redis.call
-local cur = call('GET', KEYS[1])
-if ARGV[1] == 'absent' then
-	if cur then return '0' end
-elseif not cur or string.sub(redis.sha1hex(cur), 1, 16) ~= ARGV[1] then
-	return '0'
-end
-`
-	putScript = ifMatch + `
-if ARGV[3] == '0' then
-	call('SET', KEYS[1], ARGV[2])
-else
-	call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-end
-call('SET', KEYS[2], '1', 'PX', 10000)
-return '1'
-`
-	deleteScript = ifMatch + `
-call('DEL', KEYS[1])
-call('SET', KEYS[2], '1', 'PX', 10000)
-return '1'
-`
-	// INCRBY's own answer would go through a float and lose digits.
-	addScript = `
-local call = redis.call
-local there = call('EXISTS', KEYS[1])
-call('INCRBY', KEYS[1], ARGV[1])
-if there == 0 and ARGV[2] ~= '0' then call('PEXPIRE', KEYS[1], ARGV[2]) end
-local answer = call('GET', KEYS[1])
-call('SET', KEYS[2], answer, 'PX', 10000)
-return answer
-`
-)
-
-// script is one script, for the first time and for being sent again.
-type script struct {
-	first, again         *goredis.Script
-	firstText, againText string
+func condition(r kv.Revision) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(r))
+	return hex.EncodeToString(b[:])
 }
-
-func newScript(text string) script {
-	return script{goredis.NewScript(text), goredis.NewScript(lookBack + text), text, lookBack + text}
-}
-
-var (
-	putIf    = newScript(putScript)
-	deleteIf = newScript(deleteScript)
-	add      = newScript(addScript)
-)
 
 // do sends o, with others if others are there, and returns when it is answered
 // or ctx ends.
 func (d *driver) do(ctx context.Context, o *op) error {
-	if o.scripted() {
-		o.once = d.onceKey(o.key)
-	}
 	n, err := d.node(ctx, o.key)
 	if err != nil {
 		return err
 	}
+	if !o.scripted() {
+		return d.trip(ctx, n, o)
+	}
+	tag := ""
+	if d.cluster != nil {
+		tag = slotTag(slotOf(o.key))
+	}
+	o.request, o.mark = d.requests.Add(1), d.marks.take(tag)
+	if err = d.trip(ctx, n, o); err == nil && !o.again {
+		d.marks.give(tag, o.mark)
+	}
+	return err
+}
+
+func (d *driver) trip(ctx context.Context, n *node, o *op) error {
 	if d.alone && !n.Slow {
 		d.run(ctx, n, []*op{o})
 		return d.result(ctx, o)
@@ -251,10 +201,10 @@ func (d *driver) run(ctx context.Context, n *node, ops []*op) {
 			moved = true
 			d.redirect(ctx, o)
 		case goredis.HasErrorPrefix(o.err, "NOSCRIPT"):
-			o.form = whole
+			o.whole = true
 			again = append(again, o)
 		case lost(o.err) && (o.scripted() || !o.writes()):
-			o.form = onceMore
+			o.again, o.whole = true, true
 			again = append(again, o)
 		}
 	}
@@ -294,7 +244,7 @@ func (d *driver) redirect(ctx context.Context, o *op) {
 	if d.cluster != nil {
 		ctx, cancel := context.WithTimeout(ctx, d.timeout)
 		defer cancel()
-		o.form = onceMore
+		o.again, o.whole = true, true
 		d.pipeline(ctx, d.cluster, []*op{o})
 	}
 }
@@ -313,13 +263,6 @@ func (d *driver) pipeline(ctx context.Context, c goredis.UniversalClient, ops []
 
 // queue adds o's commands.
 func (d *driver) queue(ctx context.Context, p goredis.Pipeliner, o *op) {
-	eval := func(s script, args ...any) goredis.Cmder {
-		// Always with a look back: the client may send it again by itself.
-		if o.form == byName {
-			return s.again.EvalSha(ctx, p, []string{o.key, o.once}, args...)
-		}
-		return s.again.Eval(ctx, p, []string{o.key, o.once}, args...)
-	}
 	switch o.kind {
 	case opGet:
 		o.get, o.life = p.Get(ctx, o.key), p.PTTL(ctx, o.key)
@@ -331,16 +274,31 @@ func (d *driver) queue(ctx context.Context, p goredis.Pipeliner, o *op) {
 		}
 	case opDelete:
 		o.cmd = p.Do(ctx, "DEL", o.key)
-	case opPutIf:
-		o.cmd = eval(putIf, o.cond, o.value, o.ttl)
-	case opDeleteIf:
-		o.cmd = eval(deleteIf, o.cond)
-	case opAdd:
-		o.cmd = eval(add, o.n, o.ttl)
+	default:
+		o.cmd = queueScript(ctx, p, o)
 	}
 	if o.kind != opGet && !d.silent {
 		p.Publish(ctx, channelPrefix+o.key, "")
 	}
+}
+
+func queueScript(ctx context.Context, p goredis.Pipeliner, o *op) goredis.Cmder {
+	keys, args := []string{o.key, o.mark}, []any{o.request}
+	if o.kind == opAdd {
+		args = append(args, o.n)
+	} else {
+		args = append(args, o.cond)
+	}
+	if o.kind == opPutIf {
+		args = append(args, o.value)
+	}
+	if o.ttl > 0 {
+		args = append(args, o.ttl)
+	}
+	if o.whole {
+		return o.kind.script().Eval(ctx, p, keys, args...)
+	}
+	return o.kind.script().EvalSha(ctx, p, keys, args...)
 }
 
 // answer reads what o's commands brought.
@@ -353,8 +311,7 @@ func (o *op) answer() {
 	if o.err = o.cmd.Err(); o.err != nil || !o.scripted() {
 		return
 	}
-	text, _ := o.cmd.(*goredis.Cmd).Text()
-	o.n, o.err = strconv.ParseInt(text, 10, 64)
+	o.n, o.err = o.cmd.(*goredis.Cmd).Int64() // also of a text
 }
 
 // itemOf makes the item of a value and its life, as the client has them.
@@ -390,18 +347,4 @@ func makeItem(key string, value []byte, null bool, left time.Duration) (kv.Item,
 	return item, nil
 }
 
-const (
-	channelPrefix = "kv:" // of the channel where changes of a key are told
-	oncePrefix    = "go-platform:once:"
-)
-
-// onceKey returns a new key for a request's answer, in the slot of key.
-func (d *driver) onceKey(key string) string {
-	if d.cluster == nil {
-		return oncePrefix + d.request()
-	}
-	return oncePrefix + "{" + slotTag(slotOf(key)) + "}" + d.request()
-}
-
-// ours reports whether key is one of a request's answers.
-func ours(key string) bool { return strings.HasPrefix(key, oncePrefix) }
+const channelPrefix = "kv:" // of the channel where changes of a key are told

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,21 +101,30 @@ func open(c config, opts []Option) kv.Option {
 				return nil, err
 			}
 		}
-		client, err := redis.Open(c.Config)
+		d, err := newDriver(c)
 		if err != nil {
 			return nil, err
 		}
-		d := &driver{client: client, silent: c.silent, alone: c.alone, timeout: c.Timeout}
-		if d.timeout == 0 {
-			d.timeout = 3 * time.Second
-		}
-		d.cluster, _ = client.UniversalClient.(*goredis.ClusterClient)
-		d.prefix = processID()
-		d.life, d.end = context.WithCancel(context.Background())
 		return d, nil
 	})
 }
 
+func newDriver(c config) (*driver, error) {
+	client, err := redis.Open(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	d := &driver{client: client, silent: c.silent, alone: c.alone, timeout: c.Timeout}
+	if d.timeout == 0 {
+		d.timeout = 3 * time.Second
+	}
+	d.cluster, _ = client.UniversalClient.(*goredis.ClusterClient)
+	d.marks.prefix = processID()
+	d.life, d.end = context.WithCancel(context.Background())
+	return d, nil
+}
+
+// processID returns a name that no other driver has.
 func processID() string {
 	b := make([]byte, 8)
 	_, _ = rand.Read(b)
@@ -130,12 +138,13 @@ type driver struct {
 	silent  bool
 	alone   bool
 	timeout time.Duration
-	prefix  string // of this process's request names
-	counter atomic.Uint64
-	life    context.Context
-	end     context.CancelFunc
-	known   atomic.Bool // the cluster's slots
-	nodes   sync.Map    // of goredis.UniversalClient to *node: one for each server
+
+	requests atomic.Int64 // made by scripts
+	marks    marks
+	life     context.Context
+	end      context.CancelFunc
+	known    atomic.Bool // the cluster's slots
+	nodes    sync.Map    // of goredis.UniversalClient to *node: one for each server
 }
 
 func (d *driver) Ping(ctx context.Context) error { return d.client.Ping(ctx) }
@@ -158,11 +167,6 @@ func (d *driver) Close() error {
 	err := d.client.Close()
 	d.nodes.Range(func(_, n any) bool { n.(*node).drop(); n.(*node).Wait(); return true })
 	return err
-}
-
-// request returns a name that no other request has.
-func (d *driver) request() string {
-	return d.prefix + strconv.FormatUint(d.counter.Add(1), 36)
 }
 
 func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -171,38 +172,36 @@ func (w *wire) write(b *bufio.Writer, o *op) {
 	}
 }
 
+// writeScript is what queueScript does for the client.
 func writeScript(b *bufio.Writer, o *op) {
-	script, args := putIf, 3
-	switch o.kind {
-	case opDeleteIf:
-		script, args = deleteIf, 1
-	case opAdd:
-		script, args = add, 2
+	words := 7 // with a condition or a delta
+	if o.kind == opPutIf {
+		words++
 	}
-	begin(b, 5+args)
-	switch o.form {
-	case byName:
+	if o.ttl > 0 {
+		words++
+	}
+	begin(b, words)
+	if script := o.kind.script(); o.whole {
+		b.WriteString("$4\r\nEVAL\r\n")
+		bulk(b, script.text)
+	} else {
 		b.WriteString("$7\r\nEVALSHA\r\n")
-		bulk(b, script.first.Hash())
-	case whole:
-		b.WriteString("$4\r\nEVAL\r\n")
-		bulk(b, script.firstText)
-	case onceMore:
-		b.WriteString("$4\r\nEVAL\r\n")
-		bulk(b, script.againText)
+		bulk(b, script.Hash())
 	}
 	b.WriteString("$1\r\n2\r\n")
 	bulk(b, o.key)
-	bulk(b, o.once)
-	switch o.kind {
-	case opPutIf:
-		bulk(b, o.cond)
-		bulk(b, o.value)
-		number(b, o.ttl)
-	case opDeleteIf:
-		bulk(b, o.cond)
-	case opAdd:
+	bulk(b, o.mark)
+	number(b, o.request)
+	if o.kind == opAdd {
 		number(b, o.n)
+	} else {
+		bulk(b, o.cond)
+	}
+	if o.kind == opPutIf {
+		bulk(b, o.value)
+	}
+	if o.ttl > 0 {
 		number(b, o.ttl)
 	}
 }
@@ -226,7 +225,9 @@ func (w *wire) read(r *bufio.Reader, o *op) error {
 		return nil
 	}
 	if o.scripted() && o.err == nil {
-		o.n, o.err = strconv.ParseInt(string(first.bulk), 10, 64)
+		if o.n = first.n; first.bulk != nil { // a sum
+			o.n, o.err = strconv.ParseInt(string(first.bulk), 10, 64)
+		}
 	}
 	if !w.d.silent {
 		_, err := readReply(r)
@@ -300,10 +301,18 @@ func readReply(r *bufio.Reader) (reply, error) {
 	return reply{}, fmt.Errorf("%w: %.20q", errProtocol, line)
 }
 
+// ahead is how much memory an announced length gets before the bytes are here.
+const ahead = 64 << 10
+
 func readBulk(r *bufio.Reader, n int) (reply, error) {
-	b := make([]byte, n)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return reply{}, err
+	b := make([]byte, 0, min(n, ahead))
+	for len(b) < n {
+		b = slices.Grow(b, min(n-len(b), ahead))
+		here := len(b)
+		b = b[:min(n, cap(b))]
+		if _, err := io.ReadFull(r, b[here:]); err != nil {
+			return reply{}, err
+		}
 	}
 	var end [2]byte
 	if _, err := io.ReadFull(r, end[:]); err != nil {

@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io"
+	"runtime"
+	"strings"
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -28,6 +31,22 @@ func FuzzReply(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestLengthsAreNotBelieved: memory follows the bytes, not the announcement.
+func TestLengthsAreNotBelieved(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := readReply(bufio.NewReader(strings.NewReader("$536870912\r\nabc")))
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, io.ErrUnexpectedEOF) || took > 1<<20 {
+		t.Errorf("%d bytes for three, %v", took, err)
+	}
+	long := strings.Repeat("long ", 100000)
+	got, err := readReply(bufio.NewReader(strings.NewReader("$500000\r\n" + long + "\r\n")))
+	if err != nil || string(got.bulk) != long {
+		t.Errorf("a long answer is %d bytes, %v", len(got.bulk), err)
+	}
 }
 
 func TestSlots(t *testing.T) {
