@@ -2,7 +2,6 @@ package router
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -136,12 +135,13 @@ func (n *Node) readmit(now time.Duration) {
 }
 
 // eject takes the node out of rotation.
-func (n *Node) eject(e Ejection, reason string, now time.Duration, own bool) time.Duration {
+func (n *Node) eject(o *options, reason string, now time.Duration, own bool) time.Duration {
+	e := o.eject
 	n.health.mu.Lock()
 	defer n.health.mu.Unlock()
 	n.health.times++
 	d := min(time.Duration(n.health.times)*e.Base, e.Max)
-	d += time.Duration((rand.Float64() - 0.5) * 0.2 * float64(d))
+	d += time.Duration((o.chance() - 0.5) * 0.2 * float64(d))
 	n.health.reason = reason
 	n.health.row.Store(0)
 	n.health.own.Store(own)

@@ -30,6 +30,11 @@ func New(opts ...Option) (Router, error) {
 	}
 	f := &front{o: o, life: life.New()}
 	f.services.Store(&map[string]*service{})
+	if st, ok := o.strategy.(starter); ok {
+		if err := st.start(o, f.life); err != nil {
+			return nil, fault.Wrap("router", "new", "", fault.Mark(ErrInvalid, err))
+		}
+	}
 	if all, err := compileRules(o.rules); err != nil {
 		return nil, fault.Wrap("router", "new", "", fault.Mark(ErrInvalid, err))
 	} else if len(all) > 0 {

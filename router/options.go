@@ -226,6 +226,9 @@ func positive(what string, d time.Duration, set func(*options)) Option {
 	}
 }
 
+// chance is a number from 0 to 1.
+func (o *options) chance() float64 { return float64(o.rand()>>11) / (1 << 53) }
+
 func newOptions(opts []Option) (*options, error) {
 	start := time.Now()
 	o := &options{

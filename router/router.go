@@ -96,9 +96,10 @@ type Outcome struct {
 
 // Load is what a server reports about itself, by the X-Load header or trailer.
 type Load struct {
-	InFlight    float64 // requests in progress; < 0 is ignored
-	Utilisation float64 // of its scarcest resource, 1 is full
-	Reported    bool    // whether there was a report
+	InFlight    float64       // requests in progress; < 0 is ignored
+	Utilisation float64       // of its scarcest resource, 1 is full
+	Latency     time.Duration // what a request takes at this load, as it measures itself; 0: it doesn't say
+	Reported    bool          // whether there was a report
 }
 
 // Sample is one call that something else routed.

@@ -189,7 +189,7 @@ func (s *service) out(m *members, n *Node, reason string, now time.Duration, own
 	if len(m.all) < 2 || out >= limit {
 		return false
 	}
-	d := n.eject(s.o.eject, reason, now, own)
+	d := n.eject(s.o, reason, now, own)
 	s.o.logger.Warn("router: instance out of rotation", "service", s.name, "instance", n.id, "reason", reason, "for", d)
 	return true
 }

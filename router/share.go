@@ -48,8 +48,9 @@ type Sharing struct {
 // instances fail or are slow, over x, which stays the user's.
 //
 // What they say only scales what this router knows itself: an instance's
-// weight at most four times up or down, by at most 30 % a second, and back to
-// neutral when no more is heard. If a quarter of an instance's clients have
+// weight at most four times up or down, or twice if the router has called it
+// often enough to know it, by at most 30 % a second, and back to neutral when
+// no more is heard. If a quarter of an instance's clients have
 // ejected it, this one does so too, unless it gets good answers itself, and
 // never more than Ejection.Cap. No instance is added or removed, and no call
 // waits for x.
@@ -201,7 +202,11 @@ func (s *service) heed(m *members, now time.Duration) {
 		nv, known := v.Nodes[n.id]
 		weight, slower := 1.0, 1.0
 		if known && strength > 0 {
-			weight, slower = math.Pow(bounded(nv.Weight), strength), math.Pow(bounded(nv.Slower), strength)
+			part := strength
+			if n.samples.Load() >= enough { // it knows the instance itself
+				part /= 2
+			}
+			weight, slower = math.Pow(bounded(nv.Weight), part), math.Pow(bounded(nv.Slower), strength)
 		}
 		old := n.view.value()
 		n.view.set(min(max(weight, old/step), old*step))

@@ -3,6 +3,8 @@ package router
 import (
 	"math/bits"
 	"time"
+
+	"github.com/micro/go-platform/internal/life"
 )
 
 // Strategy chooses one of several nodes. A value belongs to one router; New
@@ -12,6 +14,11 @@ type Strategy interface {
 	Chooser() Chooser
 	// String names the strategy.
 	String() string
+}
+
+// starter is a Strategy that works in the background, or has options to check.
+type starter interface {
+	start(o *options, l *life.Life) error
 }
 
 // Chooser chooses. It is called concurrently, on the path of every request: it

@@ -33,6 +33,26 @@ func (oracle) Close() {}
 
 // Real is the router of this project, one for each client.
 func Real(opts ...router.Option) func(Env) Policy {
+	return routers(func(Env) []router.Option { return opts })
+}
+
+// Prequal is the router with probes. They are answered at once, which is
+// somewhat better than on a network.
+func Prequal(p router.Probing) func(Env) Policy {
+	return routers(func(e Env) []router.Option {
+		return []router.Option{router.WithStrategy(router.Prequal(func(_ context.Context, in *discovery.Instance) (router.Load, error) {
+			i, err := strconv.Atoi(in.ID)
+			if err != nil {
+				return router.Load{}, err
+			}
+			s := e.r.servers[i]
+			return router.Load{InFlight: float64(len(s.jobs)), Latency: s.latency(), Reported: true}, nil
+		}, p))}
+	})
+}
+
+// routers makes a router for each client.
+func routers(options func(Env) []router.Option) func(Env) Policy {
 	return func(e Env) Policy {
 		servers, clients := e.Size()
 		var all []discovery.Instance
@@ -48,7 +68,7 @@ func Real(opts ...router.Option) func(Env) Policy {
 			random := rand.New(rand.NewPCG(e.Seed, uint64(c)+100))
 			r, err := router.New(append([]router.Option{
 				router.WithDiscovery(d), router.WithClock(e.Now), router.WithRandom(random.Uint64), router.WithClient(fmt.Sprint(e.Seed, "/", c)),
-			}, opts...)...)
+			}, options(e)...)...)
 			if err != nil {
 				panic(err)
 			}

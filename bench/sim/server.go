@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"cmp"
 	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -18,10 +20,49 @@ type server struct {
 	updated time.Duration
 	jobs    jobs
 	epoch   uint64 // of the scheduled end; older ones are void
+
+	ended [64]sample // the last jobs
+	next  int
+}
+
+// sample is a job that has ended: how many there were when it came, and what it took.
+type sample struct {
+	jobs int
+	took time.Duration
+}
+
+// latency is what a server says a request takes now: the median of the samples
+// whose loads were most like this one, or the median age of the jobs that it
+// holds, if that is more: what has ended under overload was what is short.
+func (s *server) latency() time.Duration {
+	var near []sample
+	for _, e := range s.ended {
+		if e.took > 0 {
+			near = append(near, e)
+		}
+	}
+	if len(near) == 0 {
+		return 0
+	}
+	now := len(s.jobs)
+	slices.SortFunc(near, func(a, b sample) int { return cmp.Compare(max(a.jobs-now, now-a.jobs), max(b.jobs-now, now-b.jobs)) })
+	near = near[:min(len(near), 15)]
+	slices.SortFunc(near, func(a, b sample) int { return cmp.Compare(a.took, b.took) })
+	took := near[len(near)/2].took
+	if now == 0 {
+		return took
+	}
+	ages := make([]time.Duration, 0, now)
+	for _, j := range s.jobs {
+		ages = append(ages, s.w.now-j.came)
+	}
+	slices.Sort(ages)
+	return max(took, ages[now/2])
 }
 
 type job struct {
 	ends  float64 // in virtual time
+	came  time.Duration
 	done  func()
 	index int
 }
@@ -76,7 +117,12 @@ func (s *server) schedule() {
 // serve takes a job of some seconds of work. The returned function cancels it.
 func (s *server) serve(work float64, done func()) (cancel func()) {
 	s.advance()
-	j := &job{ends: s.virtual + work, done: done}
+	came, jobs := s.w.now, len(s.jobs)
+	j := &job{ends: s.virtual + work, came: came, done: func() {
+		s.ended[s.next%len(s.ended)] = sample{jobs, s.w.now - came}
+		s.next++
+		done()
+	}}
 	heap.Push(&s.jobs, j)
 	s.schedule()
 	return func() {

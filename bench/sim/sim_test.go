@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ func BenchmarkSimulation(b *testing.B) {
 	}{
 		{"ours", Real()},
 		{"ours, two choices", Real(router.WithStrategy(router.PowerOfTwo()))},
+		{"ours, prequal", Prequal(router.Probing{})},
 		{"round robin", RoundRobin}, {"least loaded", LeastLoaded}, {"finagle's rule", Finagle}, {"kratos' rule", Kratos},
 	}
 	for _, s := range Scenarios() {
@@ -57,5 +59,52 @@ func BenchmarkSimulation(b *testing.B) {
 				b.Log(line)
 			}
 		})
+	}
+}
+
+// The ways in which what routers share can go.
+func shares() []struct {
+	name string
+	make func(Env) Policy
+} {
+	return []struct {
+		name string
+		make func(Env) Policy
+	}{{"shared", Shared(0, false)}, {"dies", Shared(4*time.Second, false)}, {"lies", Shared(0, true)}}
+}
+
+// BenchmarkBackendDeath prints what becomes of the 99th percentile when what
+// carries the reports dies in the middle of a run, or lies all the time, each
+// over that of routers that share nothing.
+func BenchmarkBackendDeath(b *testing.B) {
+	for _, s := range Scenarios() {
+		b.Run(s.Name, func(b *testing.B) {
+			for range b.N {
+				alone := Run(s, 1, Real())
+				line := fmt.Sprintf("%-22s alone %5.1f ms %.3f%%", s.Name, float64(alone.P99)/1e6, 100*alone.Errors)
+				for _, p := range shares() {
+					r := Run(s, 1, p.make)
+					ratio := float64(r.P99) / float64(alone.P99)
+					line += fmt.Sprintf("  %s %.3f× %.3f%%", p.name, ratio, 100*r.Errors)
+					b.ReportMetric(ratio, p.name+"/alone")
+				}
+				b.Log(line)
+			}
+		})
+	}
+}
+
+// Seeds make these numbers the same every time.
+func TestBackendDeathAndLiesChangeLittle(t *testing.T) {
+	s := Scenarios()[3] // antagonists
+	s.Calls = 100_000
+	alone := Run(s, 1, Real())
+	for _, p := range shares() {
+		r := Run(s, 1, p.make)
+		change := math.Abs(float64(r.P99)/float64(alone.P99) - 1)
+		t.Logf("%s: %v, %.1f %% from %v", p.name, r, 100*change, alone)
+		if change > 0.05 {
+			t.Errorf("%s: the 99th percentile changes by %.1f %%, from %v to %v", p.name, 100*change, alone.P99, r.P99)
+		}
 	}
 }
