@@ -41,12 +41,16 @@ func (r *response) WriteHeader(code int) {
 // begin is the last moment at which headers can be set.
 func (r *response) begin(code int) {
 	r.wrote, r.status = true, code
-	h := r.Header()
-	if load := r.served.w.Adapter().LoadReport(); load != "" {
-		h[HeaderLoad] = []string{load}
-	}
+	r.report()
 	if r.served.call.retriesSpent() && classOfStatus(code) != router.OK {
-		h[HeaderNoRetry] = []string{"1"}
+		r.Header()[HeaderNoRetry] = []string{"1"}
+	}
+}
+
+// report tells the load of the process.
+func (r *response) report() {
+	if load := r.served.w.Adapter().LoadReport(); load != "" {
+		r.Header()[HeaderLoad] = []string{load}
 	}
 }
 

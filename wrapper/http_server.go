@@ -119,6 +119,9 @@ func (s *served) finish(ctx context.Context) {
 		}
 		return
 	}
+	if !s.response.wrote && !s.hijacked {
+		s.response.report() // net/http answers for a handler that writes nothing
+	}
 	if s.hijacked && !s.response.connClosed.Load() {
 		s.response.onClose = func() { s.end(ctx) }
 		s.response.returned.Store(true)

@@ -17,11 +17,15 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/wrapper"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) {
+	servertest.RunRole(map[string]servertest.Role{"instance": instance})
+	leak.Main(m)
+}
 
 // recorder is an observer that remembers the calls that ended.
 type recorder struct {

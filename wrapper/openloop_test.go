@@ -1,0 +1,105 @@
+package wrapper_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/discovery/static"
+	"github.com/micro/go-platform/internal/servertest"
+	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/wrapper"
+)
+
+// instance is the role of a process that serves until it is killed. Its
+// argument is how many milliseconds an answer takes.
+func instance(args []string) error {
+	ms, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	w, err := wrapper.New(wrapper.WithName("greeter"), wrapper.WithLoadReport())
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(l.Addr())
+	return http.Serve(l, w.Handler(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		time.Sleep(time.Duration(ms) * time.Millisecond) // what the service does
+		fmt.Fprint(rw, os.Getpid())
+	})))
+}
+
+func TestNoIdempotentCallFailsWhileOneOfTenProcessesIsSlowAndOneIsKilled(t *testing.T) {
+	const calls, every = 800, 4 * time.Millisecond
+	children := make([]*servertest.Process, 10)
+	addrs := make([]string, 10)
+	for i := range children {
+		took := "2"
+		if i == 1 {
+			took = "100"
+		}
+		children[i] = servertest.Child(t, "instance", took)
+	}
+	for i, c := range children {
+		addrs[i] = c.Line()
+	}
+	d, err := discovery.New(static.Backend(static.Addresses("greeter", addrs...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	r, err := router.New(router.WithDiscovery(d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	loads := &loadObserver{}
+	w := newWrapper(t, wrapper.WithRouter(r), wrapper.WithObserver(loads))
+	// Open loop: calls begin when it is time, whether others have ended or not.
+	var wg sync.WaitGroup
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for i := range calls {
+		<-tick.C
+		if i == calls/2 {
+			children[0].Kill()
+		}
+		wg.Go(func() {
+			resp, err := w.Client().Get("http://greeter/")
+			if err != nil {
+				t.Errorf("call %d: %v", i, err)
+				return
+			}
+			defer resp.Body.Close()
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != 200 {
+				t.Errorf("call %d: %v, %v", i, resp.Status, err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, n := range r.Stats("greeter") {
+		switch {
+		case n.InFlight != 0:
+			t.Errorf("%s has %d calls in flight at the end", n.ID, n.InFlight)
+		case n.ID == addrs[1] && n.Picks > calls/20:
+			t.Errorf("the slow one got %d of %d calls, half of its share or more", n.Picks, calls)
+		case n.ID == addrs[0] && n.Outcomes[router.OK] == 0:
+			t.Error("the killed one answered nothing before")
+		case n.ID == addrs[0] && n.Outcomes[router.Unsent]+n.Outcomes[router.Connect] == 0:
+			t.Error("nobody noticed that one was killed")
+		}
+	}
+	if n := loads.reported.Load(); n < calls {
+		t.Errorf("%d answers told their load, want %d", n, calls)
+	}
+}
