@@ -22,7 +22,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 export GOWORK := off
 GOTEST := go test $(race) -p $(P) -count $(COUNT) $(if $(RUN),-run '$(RUN)')
 
-# The modules, the root first. Those that only build servers hold no tests, and bench no more
+# The modules, the root first. Those that only build servers hold no tests, and bench little more
 # than benchmarks.
 MODULES := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path '*/stubs/*' -not -path '*/node_modules/*' | LC_ALL=C sort))
 BUILD   := interop/consul interop/servers interop/telegraf
@@ -64,8 +64,8 @@ vuln: ## runs govulncheck, where its database can be reached
 docs: ## compares the documentation's snippets and the dependency weights with the code
 	@go test ./internal/docs ./internal/weight
 
-bench: ## measures against other libraries; prints ratios
-	@go -C bench test -run '^$$' -bench . -benchmem -timeout 1h ./...
+bench: ## measures against other libraries; writes bench/RESULTS.md and bench/plots
+	@go -C bench run ./report
 
 chaos: ## runs the tests named …Chaos…, and those of sync, for CHAOS each: servers killed, paused and cut off
 	@scripts/servers
