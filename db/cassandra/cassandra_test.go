@@ -56,7 +56,7 @@ func TestCassandra(t *testing.T) {
 }
 
 func backend(server *servertest.Server, opts ...cassandra.Option) db.Option {
-	return cassandra.Backend(server.Addr(), append([]cassandra.Option{cassandra.WithCreate(1), cassandra.WithBuckets(3)}, opts...)...)
+	return cassandra.Backend(server.Addr(), append([]cassandra.Option{cassandra.WithCreate(1), cassandra.WithBuckets(2)}, opts...)...)
 }
 
 // patient are options for a machine that is busy with other things: the first

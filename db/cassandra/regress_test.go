@@ -80,6 +80,7 @@ type cutter struct {
 	mu         sync.Mutex
 	left       int // requests until the one whose answer is lost; 0: none
 	open, cuts int
+	first      bool // has been made
 }
 
 func (c *cutter) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -87,7 +88,16 @@ func (c *cutter) DialContext(ctx context.Context, network, addr string) (net.Con
 	if err != nil {
 		return nil, err
 	}
-	c.count(func() { c.open++ })
+	first := false
+	c.count(func() {
+		if first = !c.first; !first {
+			c.open++
+		}
+		c.first = true
+	})
+	if first { // it follows the cluster's state, all the time
+		return conn, nil
+	}
 	return &cutConn{Conn: conn, of: c}, nil
 }
 
@@ -138,7 +148,7 @@ func lostAnswers(t *testing.T, server *servertest.Server) {
 	for conns := 1; conns <= 2; conns++ {
 		c := &cutter{}
 		cl := gocql.NewCluster(server.Addr())
-		cl.Dialer, cl.NumConns, cl.Timeout, cl.ConnectTimeout, cl.ReconnectInterval = c, conns, time.Minute, time.Minute, 100*time.Millisecond
+		cl.Dialer, cl.ProtoVersion, cl.NumConns, cl.Timeout, cl.ConnectTimeout, cl.ReconnectInterval = c, 5, conns, time.Minute, time.Minute, 100*time.Millisecond
 		s, err := cl.CreateSession()
 		must(t, err)
 		t.Cleanup(s.Close)
@@ -151,7 +161,7 @@ func lostAnswers(t *testing.T, server *servertest.Server) {
 			eventually(t, "the connections are there", func() bool {
 				tb.Read(t.Context(), "x")
 				ready := false
-				c.count(func() { ready = c.open >= conns+1 }) // and one that follows the cluster
+				c.count(func() { ready = c.open >= conns })
 				return ready
 			})
 			r, err := direct.Read(t.Context(), "x")
@@ -177,10 +187,11 @@ func lostAnswers(t *testing.T, server *servertest.Server) {
 			t.Errorf("%d of 12 answers were lost", c.cuts)
 		}
 	}
-	if seen["applied"] == 0 || seen["unknown"] == 0 || seen["not applied"] == 0 {
-		t.Errorf("seen %v, want some of each", seen)
+	// 9, 3 and 12, unless a heartbeat came between: those of the last step, and
+	// those of the deciding one if there was somebody to ask.
+	if seen["applied"] < 7 || seen["unknown"] == 0 || seen["not applied"] == 0 {
+		t.Errorf("seen %v, want 9 applied, 3 unknown and 12 not applied", seen)
 	}
-	t.Log(seen)
 }
 
 func tooFewCopies(t *testing.T, server *servertest.Server) {

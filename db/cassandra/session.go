@@ -3,7 +3,6 @@ package cassandra
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +17,7 @@ type sessions struct {
 	c    config
 	life *life.Life
 	dial *dialer
+	log  *logger
 
 	mu      sync.Mutex
 	session *gocql.Session // nil: not made yet
@@ -52,7 +52,7 @@ func (s *sessions) get(ctx context.Context) (*gocql.Session, error) {
 
 func (s *sessions) make(done chan struct{}) {
 	defer close(done)
-	session, err := s.c.connect(s.dial)
+	session, err := s.c.connect(s.dial, s.log)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.session, s.making, s.err = session, nil, nil
@@ -69,16 +69,21 @@ func (s *sessions) close() {
 	if s.c.client != nil {
 		return
 	}
-	// The other way round the session could come to know a new connection while
-	// it closes, and would wait for it for ever.
-	s.dial.close()
+	// A session that is closed while it makes a new connection to follow the
+	// cluster's state by would wait for that state for ever. It gives up when it
+	// finds out that it has no connection, which takes it 10 s.
+	if !s.log.settle(time.Second) {
+		s.dial.close()
+		s.log.settle(12 * time.Second)
+	}
 	if s.session != nil {
 		s.session.Close()
 	}
+	s.dial.close()
 }
 
 // connect makes a session.
-func (c *config) connect(dial *dialer) (*gocql.Session, error) {
+func (c *config) connect(dial *dialer, log *logger) (*gocql.Session, error) {
 	cluster := gocql.NewCluster(c.hosts...)
 	cluster.Dialer, cluster.Port = dial, c.port
 	cluster.Timeout, cluster.WriteTimeout, cluster.ConnectTimeout = c.answer, c.answer, c.dial
@@ -93,8 +98,8 @@ func (c *config) connect(dial *dialer) (*gocql.Session, error) {
 	if c.local != "" {
 		nodes = gocql.DCAwareRoundRobinPolicy(c.local)
 	}
-	cluster.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(nodes)
-	cluster.Logger = logger{c.log}
+	cluster.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(nodes, gocql.ShuffleReplicas())
+	cluster.Logger = log
 	if c.user != "" || c.password != "" {
 		cluster.Authenticator = gocql.PasswordAuthenticator{Username: c.user, Password: c.password}
 	}
@@ -115,22 +120,3 @@ func (c *config) serial() gocql.Consistency {
 	}
 	return gocql.LocalSerial
 }
-
-// logger gives the driver's reports to a slog.Logger.
-type logger struct{ to *slog.Logger }
-
-func (l logger) log(level slog.Level, message string, fields []gocql.LogField) {
-	if !l.to.Enabled(context.Background(), level) {
-		return
-	}
-	attrs := make([]slog.Attr, len(fields))
-	for i, f := range fields {
-		attrs[i] = slog.String(f.Name, f.Value.String())
-	}
-	l.to.LogAttrs(context.Background(), level, "cassandra: "+message, attrs...)
-}
-
-func (l logger) Error(m string, f ...gocql.LogField)   { l.log(slog.LevelError, m, f) }
-func (l logger) Warning(m string, f ...gocql.LogField) { l.log(slog.LevelWarn, m, f) }
-func (l logger) Info(m string, f ...gocql.LogField)    { l.log(slog.LevelInfo, m, f) }
-func (l logger) Debug(m string, f ...gocql.LogField)   { l.log(slog.LevelDebug, m, f) }
