@@ -65,23 +65,38 @@ func (s *session) count(ctx context.Context, t *table, f db.Filter) (int64, erro
 	return n, rows.Err()
 }
 
+// line is where a row is scanned to: once allocated, for all rows of a result.
+type line struct {
+	id, contentType           string
+	version, created, updated int64
+	metadata                  dbsql.RawBytes
+	data                      []byte
+	to                        [7]any
+}
+
+func newLine() *line {
+	l := &line{}
+	l.to = [...]any{&l.id, &l.version, &l.created, &l.updated, &l.metadata, &l.contentType, &l.data}
+	return l
+}
+
 // scan reads the records of a result and closes it.
 func scan(rows *dbsql.Rows, expect int) ([]*db.Record, error) {
 	defer rows.Close()
 	rs := make([]*db.Record, 0, expect)
-	var md dbsql.RawBytes
+	l := newLine()
 	for rows.Next() {
-		r := &db.Record{}
-		var version, created, updated int64
-		if err := rows.Scan(&r.ID, &version, &created, &updated, &md, &r.ContentType, &r.Data); err != nil {
+		if err := rows.Scan(l.to[:]...); err != nil {
 			return nil, err
 		}
-		var err error
-		if r.Metadata, err = db.DecodeMetadata(md); err != nil {
+		md, err := db.DecodeMetadata(l.metadata)
+		if err != nil {
 			return nil, err
 		}
-		r.Version, r.Created, r.Updated = uint64(version), time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
-		rs = append(rs, r)
+		rs = append(rs, &db.Record{
+			ID: l.id, Version: uint64(l.version), Created: time.UnixMicro(l.created).UTC(), Updated: time.UnixMicro(l.updated).UTC(),
+			Metadata: md, ContentType: l.contentType, Data: l.data,
+		})
 	}
 	return rs, rows.Err()
 }
