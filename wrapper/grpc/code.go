@@ -70,7 +70,16 @@ type unavailable struct{ error }
 func (u unavailable) Unwrap() error { return u.error }
 
 // GRPCStatus makes status.Code see it.
-func (u unavailable) GRPCStatus() *status.Status { return status.New(codes.Unavailable, u.Error()) }
+func (u unavailable) GRPCStatus() *status.Status {
+	c := codes.Unavailable
+	switch {
+	case errors.Is(u.error, context.Canceled):
+		c = codes.Canceled
+	case errors.Is(u.error, context.DeadlineExceeded): // while the router waited for its first instances
+		c = codes.DeadlineExceeded
+	}
+	return status.New(c, u.Error())
+}
 
 // pushback reads grpc-retry-pushback-ms: when to come back, or below 0 not to
 // (gRFC A6).

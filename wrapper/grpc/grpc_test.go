@@ -505,3 +505,22 @@ func TestBadClientsAreRefused(t *testing.T) {
 		t.Error("Close twice fails")
 	}
 }
+
+func TestMethodsThatAServerDoesNotHaveAreNoNames(t *testing.T) {
+	rec := newRecorder()
+	w := newWrapper(t, "echo", wrapper.WithObserver(rec))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer(append(wgrpc.ServerOptions(w), grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return status.Error(codes.Unimplemented, "no") }))...)
+	go s.Serve(l)
+	t.Cleanup(s.Stop)
+	c := dialClient(t, with(t), []string{l.Addr().String()})
+	if err := c.Invoke(t.Context(), "/evil.Name/1234", wrapperspb.String("x"), new(text)); status.Code(err) != codes.Unimplemented {
+		t.Errorf("got %v", err)
+	}
+	if call := rec.last(t); call.Method != "_unknown" || call.Action != "/evil.Name/1234" {
+		t.Errorf("recorded %q, for policies %q", call.Method, call.Action)
+	}
+}

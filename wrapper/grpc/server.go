@@ -27,7 +27,7 @@ func UnaryServer(w *wrapper.Wrapper) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
 		ctx, cancel := w.Adapter().Bound(ctx, wrapper.Server)
 		defer cancel()
-		s, ctx, err := begin(ctx, w, info.FullMethod)
+		s, ctx, err := begin(ctx, w, info.FullMethod, info.FullMethod)
 		defer func() { err = s.finish(recover(), err) }()
 		if err != nil {
 			return nil, err
@@ -42,7 +42,11 @@ func UnaryServer(w *wrapper.Wrapper) grpc.UnaryServerInterceptor {
 // StreamServer puts w around the streams of a server.
 func StreamServer(w *wrapper.Wrapper) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-		s, ctx, err := begin(stream.Context(), w, info.FullMethod)
+		name := info.FullMethod
+		if srv == nil { // gRPC's UnknownServiceHandler: the caller chose it freely
+			name = unknown
+		}
+		s, ctx, err := begin(stream.Context(), w, name, info.FullMethod)
 		defer func() { err = s.finish(recover(), err) }()
 		if err != nil {
 			return err
@@ -70,12 +74,15 @@ type served struct {
 	ctx  context.Context
 }
 
-func begin(ctx context.Context, w *wrapper.Wrapper, method string) (*served, context.Context, error) {
+// unknown is the name of methods that a server doesn't have.
+const unknown = "_unknown"
+
+func begin(ctx context.Context, w *wrapper.Wrapper, method, action string) (*served, context.Context, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	a, s := w.Adapter(), &served{w: w}
 	carrier := trace.Metadata(md)
 	s.call = wrapper.Call{
-		Side: wrapper.Server, Protocol: "grpc", Service: a.Name(), Method: method, Action: method,
+		Side: wrapper.Server, Protocol: "grpc", Service: a.Name(), Method: method, Action: action,
 		RequestID: a.RequestID(carrier.Get(wrapper.HeaderRequestID)), Header: carrier, Start: time.Now(),
 	}
 	if labels := labelsOf(md); labels != nil {
