@@ -19,6 +19,7 @@ type front struct {
 	mu       sync.Mutex // held while services is replaced
 	services atomic.Pointer[map[string]*service]
 	rules    atomic.Pointer[rules]
+	ruled    chan struct{} // closed when the rule source has answered, or there is none
 }
 
 // New returns a Router. WithDiscovery is required; what discovery gives stays
@@ -28,7 +29,7 @@ func New(opts ...Option) (Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{o: o, life: life.New()}
+	f := &front{o: o, life: life.New(), ruled: make(chan struct{})}
 	f.services.Store(&map[string]*service{})
 	if st, ok := o.strategy.(starter); ok {
 		if err := st.start(o, f.life); err != nil {
@@ -42,6 +43,8 @@ func New(opts ...Option) (Router, error) {
 	}
 	if o.ruleSource != nil {
 		f.life.Go(f.followRules)
+	} else {
+		close(f.ruled)
 	}
 	if o.driven {
 		return f, nil
@@ -66,21 +69,25 @@ func New(opts ...Option) (Router, error) {
 
 // followRules puts new rules in force. What is wrong leaves the old ones.
 func (f *front) followRules(ctx context.Context) {
+	answered := sync.OnceFunc(func() { close(f.ruled) })
+	defer answered()
 	for list, err := range f.o.ruleSource.Rules(ctx) {
 		if ctx.Err() != nil {
 			return
 		}
+		var all rules
 		if err == nil {
-			var all rules
-			if all, err = compileRules(append(slices.Clone(f.o.rules), list...)); err == nil {
-				f.rules.Store(&all)
-				for _, s := range *f.services.Load() {
-					s.reroute()
-				}
-				continue
-			}
+			all, err = compileRules(append(slices.Clone(f.o.rules), list...))
 		}
-		f.o.logger.Error("router: rules not changed", "error", err)
+		if err == nil {
+			f.rules.Store(&all)
+			for _, s := range *f.services.Load() {
+				s.reroute()
+			}
+		} else {
+			f.o.logger.Error("router: rules not changed", "error", err)
+		}
+		answered()
 	}
 }
 
@@ -129,7 +136,7 @@ func (f *front) add(name string) (*service, error) {
 	if s := (*f.services.Load())[name]; s != nil {
 		return s, nil
 	}
-	s := newService(f.o, name, &f.rules)
+	s := newService(f.o, name, &f.rules, f.ruled)
 	if !f.life.Go(s.follow) {
 		return nil, fault.Wrap("router", "select", name, ErrClosed)
 	}

@@ -71,7 +71,8 @@ func (r Rule) Validate() error {
 // a configuration.
 type RuleSource interface {
 	// Rules yields all rules as they are, then all rules after each change. An
-	// error is shown in the log, and the rules before it stay in force.
+	// error is shown in the log, and the rules before it stay in force. The
+	// first call of a service waits for the first answer, up to a second.
 	Rules(ctx context.Context) iter.Seq2[[]Rule, error]
 }
 

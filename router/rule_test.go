@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
@@ -179,6 +180,24 @@ func TestRulesChangeWhileCallsAreMade(t *testing.T) {
 	until("what is wrong changes nothing", 0)
 	src <- []router.Rule{canary(100)}
 	until("the source is back", 100)
+}
+
+func TestFirstCallWaitsForTheRulesButNotForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := make(live)
+		all := router.Rule{Name: "all", Service: "greeter", Strict: true, Branches: []router.Branch{{Variant: "new", Version: "2", Weight: 100}}}
+		w := client(t, 3, router.WithRuleSource(src))
+		go func() { time.Sleep(500 * time.Millisecond); src <- []router.Rule{all} }()
+		began := time.Now()
+		if _, err := w.Pick(t.Context(), "greeter"); !errors.Is(err, router.ErrNoInstances) || time.Since(began) != 500*time.Millisecond {
+			t.Errorf("%v after %v, want the rule to decide the first call", err, time.Since(began))
+		}
+		w = client(t, 3, router.WithRuleSource(make(live)))
+		began = time.Now()
+		if _, err := w.Pick(t.Context(), "greeter"); err != nil || time.Since(began) != time.Second {
+			t.Errorf("%v after %v, want a call without rules after a second", err, time.Since(began))
+		}
+	})
 }
 
 func TestBadRulesAreRefused(t *testing.T) {

@@ -20,6 +20,7 @@ type service struct {
 	members atomic.Pointer[members]
 	failed  atomic.Pointer[error]          // why there are no members yet
 	rules   *atomic.Pointer[rules]         // of the router
+	ruled   <-chan struct{}                // closed when the router's rule source has answered
 	methods atomic.Pointer[map[string]int] // with breakers of their own
 	tripped atomic.Int32                   // how many breakers are not closed
 
@@ -43,8 +44,8 @@ type service struct {
 	published time.Duration // when the last was, with a driven clock
 }
 
-func newService(o *options, name string, r *atomic.Pointer[rules]) *service {
-	s := &service{o: o, name: name, rules: r, ready: make(chan struct{}), nodes: map[string]*Node{}, ticked: o.now(), turned: o.now()}
+func newService(o *options, name string, r *atomic.Pointer[rules], ruled <-chan struct{}) *service {
+	s := &service{o: o, name: name, rules: r, ruled: ruled, ready: make(chan struct{}), nodes: map[string]*Node{}, ticked: o.now(), turned: o.now()}
 	s.mean.set(float64(time.Millisecond))
 	s.force.Store(int64(forceAfter))
 	return s
@@ -64,7 +65,28 @@ func (s *service) follow(ctx context.Context) {
 			}
 			continue
 		}
+		s.awaitRules(ctx)
 		s.update(snap)
+	}
+}
+
+// rulesWait is how long the first calls wait for the first answer of the rule
+// source: they should not go where a rule forbids it.
+const rulesWait = time.Second
+
+func (s *service) awaitRules(ctx context.Context) {
+	select {
+	case <-s.ruled:
+		return
+	default:
+	}
+	t := time.NewTimer(rulesWait)
+	defer t.Stop()
+	select {
+	case <-s.ruled:
+	case <-t.C:
+		s.o.logger.Warn("router: no answer of the rule source, calls are routed without it", "service", s.name)
+	case <-ctx.Done():
 	}
 }
 

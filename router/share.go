@@ -48,7 +48,7 @@ type Sharing struct {
 // instances fail or are slow, over x, which stays the user's.
 //
 // What they say only scales what this router knows itself: an instance's
-// weight at most four times up or down, or twice if the router has called it
+// weight at most four times up or down, or 1.6 times if the router has called it
 // often enough to know it, by at most 30 % a second, and back to neutral when
 // no more is heard. If a quarter of an instance's clients have
 // ejected it, this one does so too, unless it gets good answers itself, and
@@ -204,7 +204,7 @@ func (s *service) heed(m *members, now time.Duration) {
 		if known && strength > 0 {
 			part := strength
 			if n.samples.Load() >= enough { // it knows the instance itself
-				part /= 2
+				part /= 3
 			}
 			weight, slower = math.Pow(bounded(nv.Weight), part), math.Pow(bounded(nv.Slower), strength)
 		}

@@ -30,7 +30,7 @@ func (x *exchange) Publish(ctx context.Context, r router.Report) error {
 	if x.lies { // what fails is praised, and what does well is blamed
 		for i := range r.Nodes {
 			n := &r.Nodes[i]
-			n.Success = []float64{math.NaN(), -1e9, 0, 1e300}[i%4]
+			n.Success = []float64{math.NaN(), -1e9, 0, 1e300}[n.ID[len(n.ID)-1]%4]
 			n.Outcomes[router.OK] = math.MaxUint64
 		}
 	}

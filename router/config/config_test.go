@@ -2,16 +2,22 @@ package config_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/consul/api"
 	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/config/consul"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/static"
+	connconsul "github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/router"
 	routerconfig "github.com/micro/go-platform/router/config"
 )
@@ -46,13 +52,20 @@ func complaining(t testing.TB) (router.Router, config.Config, *config.Memory, <-
 	if err != nil {
 		t.Fatal(err)
 	}
+	return routed(t, cfg, slog.New(log)), cfg, source, log.c
+}
+
+// routed is a router on one instance of each version, with the rules of cfg,
+// which it closes.
+func routed(t testing.TB, cfg config.Config, logger *slog.Logger) router.Router {
+	t.Helper()
 	d, err := discovery.New(static.Backend(
 		discovery.Instance{ID: "old", Service: "greeter", Address: "10.0.0.1:80", Version: "1"},
 		discovery.Instance{ID: "new", Service: "greeter", Address: "10.0.0.2:80", Version: "2"}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ro, err := router.New(router.WithDiscovery(d), router.WithRuleSource(routerconfig.Source(cfg, "router.rules")), router.WithLogger(slog.New(log)))
+	ro, err := router.New(router.WithDiscovery(d), router.WithRuleSource(routerconfig.Source(cfg, "router.rules")), router.WithLogger(logger))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +74,7 @@ func complaining(t testing.TB) (router.Router, config.Config, *config.Memory, <-
 			t.Error(err)
 		}
 	})
-	return ro, cfg, source, log.c
+	return ro
 }
 
 // second counts how many of 100 calls go to version 2.
@@ -138,6 +151,70 @@ func TestBadRulesLeaveTheOldOnes(t *testing.T) {
 		if n := second(t, ro); n != 0 {
 			t.Errorf("%v: %d of 100 calls go to version 2, want none", v, n)
 		}
+	}
+}
+
+// What an operator writes to consul decides calls within a second.
+func TestRuleChangedInConsulActsWithinASecond(t *testing.T) {
+	server := servertest.SharedConsul(t)
+	conn, err := connconsul.Open(connconsul.Config{Address: server.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	key := servertest.Namespace(t) + "/rules"
+	put := func(weight int) time.Time {
+		t.Helper()
+		b, err := json.Marshal(document(weight))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.KV().Put(&api.KVPair{Key: key, Value: b}, nil); err != nil {
+			t.Fatal(err)
+		}
+		return time.Now()
+	}
+	put(0)
+	cfg, err := config.New(config.WithSource(consul.Source(server.Addr(), key)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ro := routed(t, cfg, slog.New(slog.DiscardHandler))
+	if n := second(t, ro); n != 0 {
+		t.Fatalf("with weight 0 %d of 100 calls go to version 2", n)
+	}
+	var took []time.Duration
+	for i := range 6 {
+		weight := 100 * ((i + 1) % 2)
+		at := put(weight)
+		for end := time.Now().Add(30 * time.Second); second(t, ro) != weight; {
+			if time.Now().After(end) {
+				t.Fatalf("weight %d does not act within 30 s", weight)
+			}
+		}
+		took = append(took, time.Since(at))
+	}
+	slices.Sort(took)
+	t.Logf("rules acted after %v", took)
+	if took[len(took)/2] > time.Second { // one may meet a busy machine
+		t.Errorf("of 6 changes the median acted after %v, want a second at most", took[len(took)/2])
+	}
+	put(10)
+	var got int
+	for end := time.Now().Add(30 * time.Second); ; {
+		if got = second(t, ro); got > 0 && got < 100 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("weight 10 does not act within 30 s")
+		}
+	}
+	got = 0
+	for range 100 {
+		got += second(t, ro)
+	}
+	if got < 900 || got > 1100 {
+		t.Errorf("%d of 10000 calls go to a canary of 10 %%, want 10 ± 1 %%", got)
 	}
 }
 
