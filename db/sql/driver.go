@@ -154,6 +154,12 @@ func (s *session) query(ctx context.Context, text string, args ...any) (*dbsql.R
 
 // exec runs a statement of a transaction and returns how many rows it changed.
 func (s *session) exec(ctx context.Context, text string, args ...any) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if s.d.kind == sql.SQLite { // a row is written at once; for a context that can end the client starts a goroutine
+		ctx = context.WithoutCancel(ctx)
+	}
 	st, err := s.statement(ctx, text)
 	if err != nil {
 		return 0, err

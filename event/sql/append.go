@@ -145,9 +145,14 @@ func (d *driver) insert(ctx context.Context, t *tx, records []*event.Record) (la
 	if d.kind == sql.SQLite { // no round trips to save: one prepared statement, again and again
 		one := t.StmtContext(ctx, d.insertOne)
 		defer one.Close()
+		// With a context that can end, the client starts a goroutine for each row.
+		rest := context.WithoutCancel(ctx)
 		for i, r := range records {
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
 			seq++
-			if _, err := one.ExecContext(ctx, seq, r.ID, r.Type, r.Source, r.RootID, r.ParentID, r.Subject, r.Time.UnixNano(), stored, sizes[i], encoded[i], r.ContentType, r.Data); err != nil {
+			if _, err := one.ExecContext(rest, seq, r.ID, r.Type, r.Source, r.RootID, r.ParentID, r.Subject, r.Time.UnixNano(), stored, sizes[i], encoded[i], r.ContentType, r.Data); err != nil {
 				return 0, err
 			}
 		}
