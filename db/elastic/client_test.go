@@ -383,3 +383,57 @@ func TestServersAreCheckedByTheirCertificate(t *testing.T) {
 		t.Errorf("a certificate that nobody vouches for: %v, want ErrUnavailable with the cause", err)
 	}
 }
+
+func TestPoolBoundsConnections(t *testing.T) {
+	const most, calls = 4, 10_000
+	f := newFake()
+	f.Close()
+	f.Server = httptest.NewUnstartedServer(f)
+	var opened, open, highest atomic.Int64
+	f.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			opened.Add(1)
+			if n := open.Add(1); n > highest.Load() {
+				highest.Store(n)
+			}
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	f.Start()
+	t.Cleanup(f.Close)
+	d, err := f.open(elastic.WithMaxConns(most))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	tb, err := d.Table(t.Context(), "things")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tb.Create(t.Context(), &db.Record{ID: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	f.on(func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+		io.WriteString(w, `{"docs":[{"found":true,"_source":{"id":"x","version":1}}]}`)
+		return true
+	})
+	var work sync.WaitGroup
+	for range 16 {
+		work.Go(func() {
+			for range calls / 16 {
+				if _, err := tb.Read(context.Background(), "x"); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	work.Wait()
+	// On a busy machine a connection is now and then replaced, and the server
+	// hears of the new one first.
+	if n := opened.Load(); n < 1 || n > calls/100 || highest.Load() > 2*most {
+		t.Errorf("%d connections, up to %d at a time, want up to %d", n, highest.Load(), most)
+	}
+}
