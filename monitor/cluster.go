@@ -88,6 +88,10 @@ type watcher struct {
 	wake    *watch.Coalesce[struct{}]
 }
 
+// seqBits is how much of a report's number counts the reports of a process. What
+// stands above is when the process began.
+const seqBits = 20
+
 func newCluster(self Instance, p Policy, expected func(string) ([]string, bool)) *cluster {
 	return &cluster{
 		self: self, policy: p, expected: expected,
@@ -109,7 +113,11 @@ func (c *cluster) take(r Report) {
 		c.services[in.Service] = ids
 	}
 	if h := ids[in.ID]; h != nil && h.report.Seq >= r.Seq {
-		return
+		// A process that began again after its clock was set back counts from
+		// further down. It is believed once the one before has fallen silent.
+		if r.Seq>>seqBits == h.report.Seq>>seqBits || time.Since(h.at) <= h.report.TTL {
+			return
+		}
 	}
 	ids[in.ID] = &heard{report: r, at: time.Now()}
 	c.wake(in.Service)

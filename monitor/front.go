@@ -120,7 +120,7 @@ func (f *front) publish(ctx context.Context, s Status) error {
 	r := Report{
 		Status: s, Stats: f.Stats(), Interval: f.o.interval, TTL: f.o.policy.TTL, At: time.Now(),
 		// The start makes a new process's reports newer than those of an older one with the same id.
-		Seq: uint64(f.start.UnixMilli())<<20 + f.seq,
+		Seq: uint64(f.start.UnixMilli())<<seqBits + f.seq,
 	}
 	f.cluster.take(r)
 	if f.driver == nil {
