@@ -51,6 +51,9 @@ func newCluster(t testing.TB, ids ...string) *cluster {
 	return c
 }
 
+// quick is for tests that wait until a death is noticed.
+var quick = WithDetection(time.Second)
+
 // join starts a node and registers it.
 func (c *cluster) join(id string, opts ...Option) *testNode {
 	c.Helper()
@@ -62,7 +65,7 @@ func (c *cluster) join(id string, opts ...Option) *testNode {
 // start starts a node that is not registered.
 func (c *cluster) start(id string, opts ...Option) *testNode {
 	c.Helper()
-	n, err := New(c.d, "cells", id, append([]Option{WithKey(testKey), WithDetection(time.Second), WithInterval(200 * time.Millisecond)}, opts...)...)
+	n, err := New(c.d, "cells", id, append([]Option{WithKey(testKey), WithDetection(10 * time.Second), WithInterval(200 * time.Millisecond)}, opts...)...)
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -106,7 +109,7 @@ func (c *cluster) settle() {
 		}
 	}
 	want := place(all, 2).epoch
-	c.eventually(20*time.Second, func() error {
+	c.eventually(60*time.Second, func() error {
 		for _, n := range c.nodes {
 			n.mu.RLock()
 			v, missing := n.v.Load(), n.missing

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/kv"
 )
@@ -23,7 +22,7 @@ var five = []string{"a", "b", "c", "d", "e"}
 // write is lost, and no read that starts after the death takes longer than
 // detection and a second.
 func TestAKilledProcessLosesNothingAcknowledged(t *testing.T) {
-	leak.Check(t)
+	t.Parallel() // TestMain looks for leaks
 	const detection, keys, writers, readers = time.Second, 5000, 16, 4
 	f := startFleet(t, fleetConfig{detection: detection}, five...)
 	var (
@@ -107,13 +106,13 @@ func key(i int64) string { return fmt.Sprint("key ", i) }
 // TestAPausedProcessBringsNothingBack stops a process while others delete what
 // it has, longer than it takes to leave it out.
 func TestAPausedProcessBringsNothingBack(t *testing.T) {
-	leak.Check(t)
+	t.Parallel() // TestMain looks for leaks
 	pause := 3 * time.Second
 	if os.Getenv("CHAOS") != "" {
 		pause = 10 * time.Second
 	}
 	const keys = 300
-	f := startFleet(t, fleetConfig{detection: 500 * time.Millisecond}, five...)
+	f := startFleet(t, fleetConfig{detection: time.Second}, five...)
 	put := func(i int64, value string, opts ...kv.PutOption) {
 		if _, err := f.client.Put(t.Context(), key(i), []byte(value), opts...); err != nil {
 			t.Fatalf("Put(%d): %v", i, err)
@@ -173,11 +172,11 @@ func TestAPausedProcessBringsNothingBack(t *testing.T) {
 // go on, and a minute after the cut has healed, at the latest, every key is on
 // its two owners, in the same version.
 func TestACutThatHealsConverges(t *testing.T) {
-	leak.Check(t)
+	t.Parallel() // TestMain looks for leaks
 	const keys = 600
 	minority := map[string]bool{"d": true, "e": true}
 	var proxies []*netfault.Proxy
-	f := startFleet(t, fleetConfig{detection: 500 * time.Millisecond, way: func(from, to, address string) string {
+	f := startFleet(t, fleetConfig{detection: time.Second, way: func(from, to, address string) string {
 		if minority[from] == minority[to] {
 			return address
 		}

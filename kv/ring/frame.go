@@ -27,6 +27,7 @@ const (
 	opSync       // epoch, cursor and digests → entries: a leaf
 	opFetch      // keys → records: a leaf
 	opMany       // keys → a status and perhaps a record each, from an owner
+	opAgree      // epoch → nothing, if the node goes by the same members: a leaf
 )
 
 // Statuses.

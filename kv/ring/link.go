@@ -60,7 +60,11 @@ func (l *link) run(ctx context.Context) {
 	wait := backoff.Policy{Min: 20 * time.Millisecond, Max: 500 * time.Millisecond}
 	lost := time.Now()
 	for tries := 0; ctx.Err() == nil; tries++ {
-		c, r, err := l.dial(ctx)
+		within := shakeWithin
+		if !l.suspect.Load() { // else there is time
+			within = max(time.Until(lost.Add(l.n.o.detection)), l.n.o.detection/2)
+		}
+		c, r, err := l.dial(ctx, within)
 		if err == nil {
 			tries = 0
 			lost = l.serve(ctx, c, r)
@@ -102,13 +106,19 @@ func (l *link) ping(ctx context.Context, c *conn) (heard time.Time) {
 	every := time.NewTicker(l.n.o.detection / 4)
 	defer every.Stop()
 	for {
-		within, cancel := context.WithTimeout(ctx, l.n.o.detection/2)
+		deadline := heard.Add(l.n.o.detection)
+		within, cancel := context.WithDeadline(ctx, deadline)
 		_, err := c.call(within, opPing, time.Time{}, func(b []byte) []byte { return b })
 		cancel()
-		if err != nil {
+		switch late := time.Since(deadline); {
+		case err == nil:
+			heard = time.Now()
+		case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) && late > l.n.o.detection/4:
+			heard = heard.Add(late) // this process was not running: the peer may well have answered
+			continue
+		default:
 			return heard
 		}
-		heard = time.Now()
 		select {
 		case <-every.C:
 		case <-c.dead:
@@ -120,8 +130,8 @@ func (l *link) ping(ctx context.Context, c *conn) (heard time.Time) {
 }
 
 // dial connects and shows who we are to each other.
-func (l *link) dial(ctx context.Context) (net.Conn, *bufio.Reader, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.n.o.detection/2)
+func (l *link) dial(ctx context.Context, within time.Duration) (net.Conn, *bufio.Reader, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	c, err := l.n.o.dial(ctx, "tcp", l.address)
 	if err != nil {

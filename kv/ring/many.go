@@ -130,7 +130,7 @@ func (l *link) getMany(ctx context.Context, keys []string) (found map[string]rec
 	}
 	asked := keys[:min(maxAsked, len(keys))]
 	now := time.Now()
-	a, err := c.call(ctx, opMany, now.Add(firstWithin), func(b []byte) []byte {
+	a, err := c.call(ctx, opMany, time.Time{}, func(b []byte) []byte {
 		b = putU32(b, left(ctx, now))
 		for _, key := range asked {
 			b = putBytes(b, key)

@@ -53,7 +53,7 @@ func TestAReadDoesNotWaitForAHungPrimary(t *testing.T) {
 		a.put(t, fmt.Sprint(i), "v")
 	}
 	each(func(p *netfault.Proxy) { p.Hold(netfault.Both) })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i := range keys {
@@ -160,6 +160,85 @@ func TestAProcessThatWasStoppedAsksOthersBeforeItAnswers(t *testing.T) {
 	for _, reader := range []*testNode{primary, client} {
 		if item, err := reader.Get(t.Context(), "k"); !errors.Is(err, kv.ErrNotFound) {
 			t.Errorf("%s: Get = %q, %v, want ErrNotFound", reader.self, item.Value, err)
+		}
+	}
+}
+
+// TestNoWriteIsAcknowledgedBehindAnOwnersBack: a and b own the keys, a new node
+// joins, and b has not heard of it. What b would not be given is not
+// acknowledged, for b goes on to read its own copy.
+func TestNoWriteIsAcknowledgedBehindAnOwnersBack(t *testing.T) {
+	leak.Check(t)
+	var own []*cluster // each with a registry of its own
+	var nodes []*testNode
+	ids := []string{"a", "b", "new"}
+	for _, id := range ids {
+		d, err := discovery.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { d.Close() })
+		c := &cluster{t, d, map[string]*testNode{}}
+		own, nodes = append(own, c), append(nodes, c.start(id))
+	}
+	tell := func(who, of int) {
+		t.Helper()
+		in := discovery.Instance{Service: "cells", ID: ids[of], Address: nodes[of].server.Listener.Addr().String()}
+		if _, err := own[who].d.Register(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b, fresh := nodes[0], nodes[1], nodes[2]
+	for who := range 2 {
+		tell(who, 0)
+		tell(who, 1)
+	}
+	const keys = 60
+	for i := range keys {
+		a.put(t, fmt.Sprint(i), "old")
+	}
+	for of := range 3 {
+		tell(2, of)
+	}
+	tell(0, 2)
+	own[0].eventually(30*time.Second, func() error {
+		if !a.v.Load().has("new") || a.linkTo("new").conn.Load() == nil || fresh.linkTo("b") == nil || fresh.linkTo("b").conn.Load() == nil {
+			return errors.New("the new node is not known yet")
+		}
+		return nil
+	})
+	var wg sync.WaitGroup
+	var refused, taken atomic.Int64
+	for i := range keys {
+		wg.Go(func() {
+			key := fmt.Sprint(i)
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			_, err := a.Put(ctx, key, []byte("new"))
+			item, _ := b.Get(t.Context(), key)
+			switch {
+			case err == nil && string(item.Value) != "new":
+				t.Errorf("the write of %q was acknowledged, and b reads %q", key, item.Value)
+			case err == nil:
+				taken.Add(1)
+			case !errors.Is(err, kv.ErrUnavailable) && !errors.Is(err, kv.ErrUnknownOutcome): // of the last try
+				t.Errorf("Put(%q): %v, want ErrUnavailable", key, err)
+			default:
+				refused.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if refused.Load() == 0 || taken.Load() == 0 {
+		t.Errorf("%d writes were refused and %d taken: nothing is shown", refused.Load(), taken.Load())
+	}
+	tell(1, 2)
+	for i := range keys {
+		a.put(t, fmt.Sprint(i), "newer")
+		for _, n := range nodes {
+			if item, err := n.Get(t.Context(), fmt.Sprint(i)); err != nil || string(item.Value) != "newer" {
+				t.Fatalf("%s: Get(%d) = %q, %v", n.self, i, item.Value, err)
+			}
 		}
 	}
 }
@@ -298,7 +377,7 @@ func TestPeersOverMutualTLS(t *testing.T) {
 		}
 		defer stores[i].Close()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for i := range 20 {
 		key := fmt.Sprint(i)

@@ -37,9 +37,8 @@ func (n *Node) get(ctx context.Context, key string) (record, error) {
 	if !have {
 		failed = n.learn(ctx, v, key)
 	}
-	// What is acknowledged is on as many nodes as there are replicas: who asked
-	// all but fewer has heard of it.
-	if r, ok := n.store.get(key, time.Now()); ok && failed < n.o.replicas {
+	// A minority cannot ask the others, and reads what it has.
+	if r, ok := n.store.get(key, time.Now()); ok && (failed == 0 || !v.most) {
 		return r, nil
 	}
 	if failed > 0 {

@@ -110,7 +110,11 @@ func TestWeightIsAShare(t *testing.T) {
 
 func TestACrashLosesNothingAcknowledged(t *testing.T) {
 	leak.Check(t)
-	c := newCluster(t, "a", "b", "c", "d", "e")
+	c := newCluster(t)
+	for _, id := range five {
+		c.join(id, quick)
+	}
+	c.settle()
 	const keys, writers = 4000, 32
 	victim := c.nodes["c"]
 	var (
@@ -210,7 +214,7 @@ func TestNoReadFailsWhileNodesJoinAndLeave(t *testing.T) {
 	if err := e.entered.Update(t.Context(), func(in *discovery.Instance) { in.Status = discovery.Draining }); err != nil {
 		t.Fatal(err)
 	}
-	c.eventually(5*time.Second, func() error {
+	c.eventually(30*time.Second, func() error {
 		_, _, v := e.stands(0, time.Now())
 		for p := range v.owners {
 			if v.owns(uint16(p), "e") {
@@ -219,7 +223,7 @@ func TestNoReadFailsWhileNodesJoinAndLeave(t *testing.T) {
 		}
 		return nil
 	})
-	settled, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	settled, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := e.Settled(settled); err != nil {
 		t.Fatal(err)
@@ -282,7 +286,7 @@ func TestADeletedKeyStaysDeletedWhenANodeComesBack(t *testing.T) {
 			each(func(p *netfault.Proxy) { p.Hold(netfault.Both) })
 			for i := range keys {
 				key := fmt.Sprint(i)
-				c.eventually(5*time.Second, func() error { return a.Delete(t.Context(), key) })
+				c.eventually(30*time.Second, func() error { return a.Delete(t.Context(), key) })
 			}
 			held := 0
 			for i := range keys {
@@ -295,7 +299,7 @@ func TestADeletedKeyStaysDeletedWhenANodeComesBack(t *testing.T) {
 			}
 			if tc.wait > 0 {
 				over := time.Now().Add(tc.wait)
-				c.eventually(5*time.Second, func() error {
+				c.eventually(30*time.Second, func() error {
 					if time.Now().Before(over) {
 						return errors.New("tombstones still live")
 					}
@@ -323,7 +327,7 @@ func TestAMinorityCannotWrite(t *testing.T) {
 	c, each := cutOff(t)
 	last := c.nodes["c"]
 	each(func(p *netfault.Proxy) { p.Hold(netfault.Both) })
-	c.eventually(5*time.Second, func() error {
+	c.eventually(30*time.Second, func() error {
 		if !last.linkTo("a").suspect.Load() || !last.linkTo("b").suspect.Load() {
 			return errors.New("not noticed")
 		}
@@ -382,7 +386,7 @@ func TestNodesConvergeByThemselves(t *testing.T) {
 			b.store.merge(key, record{value: []byte("later"), version: b.clock.next(a.clock.last.Load())})
 		}
 	}
-	c.eventually(5*time.Second, func() error {
+	c.eventually(30*time.Second, func() error {
 		for i := range 50 {
 			key, want := fmt.Sprint(i), "of a"
 			if i%2 == 0 {

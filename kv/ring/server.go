@@ -120,7 +120,7 @@ func (n *Node) now(b []byte, op byte, body []byte) (reply []byte, ok bool) {
 		return b, ok
 	case opMany:
 		return n.manyNow(b, body)
-	case opPing, opAsk, opApply:
+	case opPing, opAsk, opApply, opAgree:
 		st, rest := n.leaf(op, body)
 		b[status] = st
 		return append(b, rest...), true
@@ -131,11 +131,16 @@ func (n *Node) now(b []byte, op byte, body []byte) (reply []byte, ok bool) {
 // leaf answers what this node knows by itself. It keeps nothing of body.
 func (n *Node) leaf(op byte, body []byte) (byte, []byte) {
 	r := &reader{b: body}
-	if op != opPing && op != opApply && n.cutOff(time.Now()) {
+	if (op == opAsk || op == opSync || op == opFetch) && n.cutOff(time.Now()) {
 		return stUnavailable, nil
 	}
 	switch op {
 	case opPing:
+		return stOK, nil
+	case opAgree:
+		if v, epoch := n.v.Load(), r.u64(); v == nil || v.epoch != epoch {
+			return stMoved, nil
+		}
 		return stOK, nil
 	case opAsk:
 		key := r.text()

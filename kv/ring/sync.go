@@ -42,6 +42,7 @@ func (n *Node) compare(ctx context.Context) bool {
 	if v == nil {
 		return true
 	}
+	v.agree(ctx, n.o.detection)
 	if n.cutOff(time.Now()) && v.inTouch() {
 		n.forget()
 	}
@@ -72,6 +73,7 @@ func (n *Node) compare(ctx context.Context) bool {
 		n.o.logger.Debug("kv/ring: not compared with all", "error", err)
 		return false
 	}
+	v.agreed.Store(true) // a peer that goes by others tells nothing
 	n.mu.Lock()
 	if n.v.Load() != v || n.round != round {
 		n.mu.Unlock()

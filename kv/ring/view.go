@@ -3,29 +3,64 @@ package ring
 import (
 	"context"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
 )
 
-// view is what a node goes by at one moment. It does not change.
+// view is what a node goes by at one moment.
 type view struct {
 	*table
+	most  bool             // the owners are most of those that are registered
 	peers []string         // the others that can be asked, also those that own nothing
 	links map[string]*link // to all others that are registered
 	mine  [Partitions]int8 // this node's place among the owners, -1: none
 	first [Partitions]*link
+	known [Partitions]bool // its owners are those of the view before, and were agreed on
+
+	agreed atomic.Bool // all peers go by the same members, or did: the only thing that changes
 }
 
-func (n *Node) newView(t *table, peers []string, links map[string]*link) *view {
-	v := &view{table: t, peers: peers, links: links}
+func (n *Node) newView(t *table, most bool, peers []string, links map[string]*link, old *view) *view {
+	v := &view{table: t, most: most, peers: peers, links: links}
 	for p, owners := range t.owners {
 		v.mine[p] = int8(slices.Index(owners, n.self))
 		if len(owners) > 0 {
 			v.first[p] = links[owners[0]]
 		}
+		v.known[p] = old != nil && old.claims[p] == t.claims[p] && old.settled(uint16(p))
 	}
 	return v
+}
+
+// settled reports that nobody in reach goes by other owners of a partition. Only
+// then a primary may write: what it writes would be missing where a node still
+// takes itself for an owner, and reads its own memory.
+func (v *view) settled(p uint16) bool { return v.known[p] || v.agreed.Load() }
+
+// agree asks all peers whether they go by the same members.
+func (v *view) agree(ctx context.Context, within time.Duration) {
+	if v.agreed.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	body := putU64(nil, v.epoch)
+	var differ atomic.Bool
+	var wg sync.WaitGroup
+	for _, id := range v.peers {
+		wg.Go(func() {
+			if a, err := v.call(ctx, id, opAgree, body); err != nil || a.status != stOK {
+				differ.Store(true)
+			}
+		})
+	}
+	wg.Wait()
+	if !differ.Load() {
+		v.agreed.Store(true)
+	}
 }
 
 // rebuild makes the view anew from the registry and from who is out of reach.
@@ -60,11 +95,11 @@ func (n *Node) rebuild() {
 			peers = append(peers, in.ID)
 		}
 	}
-	v := n.newView(place(near, n.o.replicas), peers, links)
+	old := n.v.Load()
+	v := n.newView(place(near, n.o.replicas), most, peers, links, old)
 	n.o.logger.Debug("kv/ring: members", "registered", len(n.registered), "owners", len(near))
 
 	n.mu.Lock()
-	old := n.v.Load()
 	n.member, n.links = self, links
 	for p := range v.owners {
 		if v.mine[p] < 0 || old == nil || old.mine[p] < 0 {

@@ -109,7 +109,7 @@ func (n *Node) decide(ctx context.Context, w write) (version uint64, sum int64, 
 	for range 8 {
 		now := time.Now()
 		_, have, v := n.stands(p, now)
-		if v == nil || v.mine[p] != 0 {
+		if v == nil || v.mine[p] != 0 || !v.settled(p) {
 			return 0, 0, errMoved
 		}
 		if n.cutOff(now) {
