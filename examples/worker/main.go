@@ -14,7 +14,13 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/log"
+	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/router"
 	dsync "github.com/micro/go-platform/sync"
+	"github.com/micro/go-platform/trace"
+	"github.com/micro/go-platform/wrapper"
+	wevent "github.com/micro/go-platform/wrapper/event"
 )
 
 // snippet: worker
@@ -60,13 +66,28 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stream.Close(context.WithoutCancel(ctx))) }()
+	// snippet: stack
+	lg, err1 := log.Open(log.WithContext(trace.ContextAttrs))
+	tr, err2 := trace.New(trace.WithService("billing"))
+	mt, err3 := metrics.New()
+	limit, err4 := router.Concurrency(8) // a record beyond waits, and is not lost
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return err
+	}
+	w, err := wrapper.New(wrapper.WithName("billing"), wrapper.WithLog(lg), wrapper.WithTrace(tr), wrapper.WithMetrics(mt), wrapper.WithLimit(limit))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close(context.WithoutCancel(ctx))) }()
+	orders := wevent.Stream(w, stream) // handlers and what is published: traced, counted, limited
+	// end snippet
 	s, err := dsync.New() // or etcd.Backend, consul.Backend, redis.Backend
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 
-	const orders = 100
+	const count = 100
 	var (
 		mu      sync.Mutex
 		charged = map[string]bool{} // at least once: the subject tells a repetition
@@ -79,7 +100,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		if charged[r.Subject] {
 			return nil
 		}
-		if charged[r.Subject] = true; len(charged) == orders {
+		if charged[r.Subject] = true; len(charged) == count {
 			close(all)
 		}
 		return nil
@@ -97,10 +118,10 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		stop[name] = cancel
-		go func() { failed <- worker(ctx, stream, s, name, handle, report) }()
+		go func() { failed <- worker(ctx, orders, s, name, handle, report) }()
 	}
-	for i := range orders {
-		if err := stream.Publish(ctx, &event.Record{Type: "order.created", Subject: fmt.Sprint("order/", i)}); err != nil {
+	for i := range count {
+		if err := orders.Publish(ctx, &event.Record{Type: "order.created", Subject: fmt.Sprint("order/", i)}); err != nil {
 			return err
 		}
 	}
@@ -110,6 +131,8 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	fmt.Fprintln(out, "every order was charged")
+	handled, _ := mt.Snapshot().Find("server_calls", "order.created", "ok")
+	fmt.Fprintln(out, "and counted:", handled.Count >= count-8) // but for those that are just about to return
 
 	first := <-leads
 	stop[first]()

@@ -19,7 +19,7 @@ func TestOrdersAreChargedAndTheLeaderIsReplaced(t *testing.T) {
 	if err := run(t.Context(), &out); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := out.String(), "every order was charged\nthe other one leads now: true\n"; got != want {
+	if got, want := out.String(), "every order was charged\nand counted: true\nthe other one leads now: true\n"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
