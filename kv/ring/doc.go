@@ -16,23 +16,26 @@
 //
 //	Put on node A             node B, primary              node C, replica
 //	  key → partition → B
-//	  ── write ─────────────▶ one write of the partition
-//	                          at a time: reads what it has,
-//	                          decides the condition, gives
-//	                          a version
-//	                          ── apply ──────────────────▶ agrees about the owners?
+//	  ── write ─────────────▶ all in reach agree about the
+//	                          owners? one write of the
+//	                          partition at a time: reads
+//	                          what it has, decides the
+//	                          condition, gives a version
+//	                          ── apply ──────────────────▶ the same owners?
 //	                                                       knows nothing newer?
 //	                          ◀─────────────────── taken ─ applies
 //	                          owners unchanged? applies
 //	  ◀── version ───────────
-//	Get on node A
+//	Get on node C, an owner: from its own memory; what it lacks it asks B for
+//	Get on node A, no owner
 //	  ── get ───────────────▶ answers from memory
 //	  ── get, if B does not answer in time ──────────────▶ answers from memory
 //
 // Between two nodes there is a connection each way: an HTTP/1.1 Upgrade on the
 // service's port, then frames with numbers, so that any number of requests are
-// on the way at once. A node that serves a peer waits for other peers only to
-// ask them what they answer from memory, so nodes never wait in a circle.
+// on the way at once, and what is sent at the same time goes together. A node
+// that serves a peer waits for other peers only to ask them what they answer
+// from memory, so nodes never wait in a circle.
 //
 // Both sides of a connection show that they know the key of WithKey before
 // anything is served. The key does not hide what is sent: use WithTLS, and a
@@ -54,8 +57,13 @@
 // A peer that is out of reach for longer than WithDetection is left out, if
 // most registered nodes can be reached. A minority keeps counting on the
 // others: it reads, perhaps old values, but cannot write what others own too.
-// Deletes are remembered (WithTombstones), so a node that comes back brings no
-// deleted key back; one that was away for too long drops what it had.
+//
+// Deletes are remembered (WithTombstones), and so is the end of an item that
+// replaced a longer-lived one. A node that was stopped, or lost its
+// connections, asks the others before it answers; one that was away for too
+// long drops what it had. So none brings a deleted key back. What was evicted is
+// not remembered: a node that was away while an item was replaced, and then
+// evicted everywhere, may bring back what it was before.
 //
 // Conditions and counters are exact while the members do not change: the
 // replicas have to agree. If the registry shows two sets of members to two

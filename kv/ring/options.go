@@ -72,7 +72,9 @@ func WithReplicas(n int) Option {
 
 // WithMaxBytes bounds what the node holds: keys, values, tombstones and what it
 // needs to keep them. What was used least goes. The default is 256 MiB, the
-// least 1 MiB.
+// least 1 MiB. The collector lets a heap grow beyond what lives on it: with a
+// GOMEMLIMIT of what the process needs without items and 1.25 times the bound,
+// it stays there.
 func WithMaxBytes(n int64) Option {
 	return func(o *options) error {
 		if n < 1<<20 {

@@ -42,7 +42,10 @@ func (n *Node) compare(ctx context.Context) bool {
 	if v == nil {
 		return true
 	}
-	v.agree(ctx, n.o.detection)
+	heard := time.UnixMilli(n.heard.Load())
+	if v.agree(ctx, n.o.detection) && time.Since(heard) < n.o.tombs/8 {
+		return false // it is about to hear of them, or this node is: a moment later there is more to compare
+	}
 	if n.cutOff(time.Now()) && v.inTouch() {
 		n.forget()
 	}

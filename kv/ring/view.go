@@ -40,27 +40,32 @@ func (n *Node) newView(t *table, most bool, peers []string, links map[string]*li
 // takes itself for an owner, and reads its own memory.
 func (v *view) settled(p uint16) bool { return v.known[p] || v.agreed.Load() }
 
-// agree asks all peers whether they go by the same members.
-func (v *view) agree(ctx context.Context, within time.Duration) {
+// agree asks all peers whether they go by the same members, and reports that
+// one said no.
+func (v *view) agree(ctx context.Context, within time.Duration) (differ bool) {
 	if v.agreed.Load() {
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	body := putU64(nil, v.epoch)
-	var differ atomic.Bool
+	var failed, others atomic.Bool
 	var wg sync.WaitGroup
 	for _, id := range v.peers {
 		wg.Go(func() {
-			if a, err := v.call(ctx, id, opAgree, body); err != nil || a.status != stOK {
-				differ.Store(true)
+			switch a, err := v.call(ctx, id, opAgree, body); {
+			case err != nil:
+				failed.Store(true)
+			case a.status != stOK:
+				others.Store(true)
 			}
 		})
 	}
 	wg.Wait()
-	if !differ.Load() {
+	if !failed.Load() && !others.Load() {
 		v.agreed.Store(true)
 	}
+	return others.Load()
 }
 
 // rebuild makes the view anew from the registry and from who is out of reach.
