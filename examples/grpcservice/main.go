@@ -1,5 +1,5 @@
 // Command grpcservice puts the stack around a gRPC service that exists already, and calls it by
-// its name: here the health service that comes with gRPC.
+// its name: here gRPC's health service, which tells what a monitor knows.
 //
 //	go run ./examples/grpcservice
 package main
@@ -17,27 +17,30 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	health "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
 	wgrpc "github.com/micro/go-platform/wrapper/grpc"
 )
 
-// service was there before.
-type service struct {
-	health.UnimplementedHealthServer
-}
-
-func (service) Check(context.Context, *health.HealthCheckRequest) (*health.HealthCheckResponse, error) {
-	return &health.HealthCheckResponse{Status: health.HealthCheckResponse_SERVING}, nil
-}
-
 // snippet: server
 // serve starts an instance and returns what stops it: first callers hear of it, then calls in
 // progress end, then the server does.
-func serve(ctx context.Context, d discovery.Discovery, mt metrics.Metrics) (stop func(context.Context) error, err error) {
+func serve(ctx context.Context, d discovery.Discovery, known *auth.Local, mt metrics.Metrics) (stop func(context.Context) error, err error) {
+	lg, err1 := log.Open(log.WithContext(trace.ContextAttrs))
+	tr, err2 := trace.New(trace.WithService("greeter")) // or zipkin.Backend, otlp.Backend
+	mo, err3 := monitor.New(monitor.WithService("greeter"))
+	few, err4 := router.Concurrency(1000)
+	au, err5 := auth.New(auth.WithLocal(known), auth.WithService("greeter"), auth.WithRules( // or auth/oauth2
+		auth.Rule{ID: "shop", Effect: auth.Allow, Subjects: []string{"shop"}, Services: []string{"greeter"}, Actions: []string{"/grpc.health.v1.Health/Check"}}))
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		return nil, err
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -47,14 +50,15 @@ func serve(ctx context.Context, d discovery.Discovery, mt metrics.Metrics) (stop
 		return nil, errors.Join(err, l.Close())
 	}
 	var server *grpc.Server
-	w, err := wrapper.New(wrapper.WithName("greeter"), wrapper.WithMetrics(mt),
-		wrapper.WithRegistration(self), wrapper.WithDrain(20*time.Millisecond),
+	w, err := wrapper.New(wrapper.WithName("greeter"), wrapper.WithLog(lg), wrapper.WithTrace(tr), wrapper.WithMetrics(mt),
+		wrapper.WithMonitor(mo), wrapper.WithAuth(au), wrapper.WithLimit(few), wrapper.WithLoadReport(),
+		wrapper.WithServerTimeout(5*time.Second), wrapper.WithRegistration(self), wrapper.WithDrain(20*time.Millisecond),
 		wrapper.WithOnClose(func(context.Context) error { server.GracefulStop(); return nil }))
 	if err != nil {
 		return nil, errors.Join(err, self.Deregister(ctx), l.Close())
 	}
 	server = grpc.NewServer(wgrpc.ServerOptions(w)...)
-	health.RegisterHealthServer(server, service{})
+	wgrpc.RegisterHealth(server, mo, nil) // and the services of yours
 	go server.Serve(l)
 	return w.Close, nil
 }
@@ -69,12 +73,13 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { note(d.Close()) }()
+	known := auth.NewLocal() // who they are, as long as all are in one process
 	for range 2 {
 		mt, err := metrics.New()
 		if err != nil {
 			return err
 		}
-		stop, err := serve(ctx, d, mt)
+		stop, err := serve(ctx, d, known, mt)
 		if err != nil {
 			return err
 		}
@@ -87,11 +92,12 @@ func run(ctx context.Context, out io.Writer) (err error) {
 
 	// snippet: client
 	tr, err1 := trace.New(trace.WithService("shop"))
-	ro, err2 := router.New(router.WithDiscovery(d), router.WithStrategy(router.RoundRobin()))
-	if err := errors.Join(err1, err2); err != nil {
+	ro, err2 := router.New(router.WithDiscovery(d), router.WithStrategy(router.RoundRobin()), router.WithBreakers(router.Breakers{}))
+	au, err3 := auth.New(auth.WithLocal(known), auth.WithService("shop"))
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-	w, err := wrapper.New(wrapper.WithName("shop"), wrapper.WithTrace(tr), wrapper.WithRouter(ro))
+	w, err := wrapper.New(wrapper.WithName("shop"), wrapper.WithTrace(tr), wrapper.WithRouter(ro), wrapper.WithAuth(au))
 	if err != nil {
 		return err
 	}
