@@ -54,6 +54,7 @@ func WithTLS(t *tls.Config) Option {
 
 func open(c consul.Config, opts []Option) kv.Option {
 	return kv.WithDriver("consul", func(context.Context) (kv.Driver, error) {
+		c := c // one option may open several stores, also at once
 		for _, opt := range opts {
 			if opt == nil {
 				return nil, fault.Markf(kv.ErrInvalid, "nil option")

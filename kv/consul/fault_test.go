@@ -63,20 +63,23 @@ func TestIndexThatGoesBackwards(t *testing.T) {
 // TestLivesEnd: Consul has no lives shorter than ten seconds, and what is over
 // is removed from it.
 func TestLivesEnd(t *testing.T) {
-	server := servertest.Consul(t)
-	store := opener(consul.Backend(server.Addr()))(t)
+	t.Parallel()
+	server, ns := servertest.SharedConsul(t), servertest.Namespace(t)
+	store := opener(consul.Backend(server.Addr()))(t, kv.WithNamespace(ns))
 	defer store.Close()
 	if _, err := store.Put(t.Context(), "k", []byte("v"), kv.TTL(200*time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
-	client, err := api.NewClient(&api.Config{Address: server.Addr()})
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client, err := api.NewClient(&api.Config{Address: server.Addr(), Transport: transport})
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline, seen := time.Now().Add(30*time.Second), false
 	for {
-		pair, _, err := client.KV().Get("k", nil)
-		if err == nil && pair == nil {
+		pair, _, err := client.KV().Get(ns+"/k", nil)
+		if seen = seen || pair != nil; err == nil && pair == nil && seen {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -86,14 +89,18 @@ func TestLivesEnd(t *testing.T) {
 	}
 }
 
+// TestLinearizable has the server killed under the writes and started again,
+// which takes Consul two seconds.
 func TestLinearizable(t *testing.T) {
+	t.Parallel()
 	server := servertest.Consul(t)
 	p := netfault.New(t, server.Addr())
 	kvtest.Linearizable(t, func() kv.KV { return opener(consul.Backend(p.Addr()))(t) },
-		kvtest.Chaos(3*time.Second), kvtest.Trouble(p.CutReplies, p.Reset, nil))
+		kvtest.Chaos(3*time.Second), kvtest.Trouble(p.CutReplies, p.Reset, func() { server.Kill(); server.Restart() }))
 }
 
 func TestIdleWatch(t *testing.T) {
+	t.Parallel()
 	p := netfault.New(t, servertest.SharedConsul(t).Addr())
 	store := opener(consul.Backend(p.Addr()))(t, kv.WithNamespace(servertest.Namespace(t)))
 	defer store.Close()

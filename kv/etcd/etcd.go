@@ -50,6 +50,7 @@ func WithTLS(t *tls.Config) Option {
 
 func open(c etcd.Config, opts []Option) kv.Option {
 	return kv.WithDriver("etcd", func(context.Context) (kv.Driver, error) {
+		c := c // one option may open several stores, also at once
 		for _, opt := range opts {
 			if opt == nil {
 				return nil, fault.Markf(kv.ErrInvalid, "nil option")

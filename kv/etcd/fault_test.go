@@ -28,6 +28,7 @@ func client(t *testing.T, addr string) *clientv3.Client {
 // TestWatchSurvivesCompaction cuts a watch off, changes things behind its back
 // and compacts the history that it would have to go on from.
 func TestWatchSurvivesCompaction(t *testing.T) {
+	t.Parallel()
 	server := servertest.Etcd(t)
 	p := netfault.New(t, server.Addr())
 	ns := kv.WithNamespace("compacted")
@@ -89,6 +90,7 @@ func TestWatchSurvivesCompaction(t *testing.T) {
 
 // TestLivesAreExact: etcd counts leases in seconds, from two up.
 func TestLivesAreExact(t *testing.T) {
+	t.Parallel()
 	store := opener(etcd.Backend(servertest.SharedEtcd(t).Addr()))(t, kv.WithNamespace(servertest.Namespace(t)))
 	defer store.Close()
 	start := time.Now()
@@ -119,6 +121,7 @@ func TestLivesAreExact(t *testing.T) {
 
 // TestLeasesAreShared: items that end together have one lease.
 func TestLeasesAreShared(t *testing.T) {
+	t.Parallel()
 	server := servertest.Etcd(t)
 	store := opener(etcd.Backend(server.Addr()))(t)
 	defer store.Close()
@@ -134,6 +137,7 @@ func TestLeasesAreShared(t *testing.T) {
 }
 
 func TestIdleWatch(t *testing.T) {
+	t.Parallel()
 	p := netfault.New(t, servertest.SharedEtcd(t).Addr())
 	store := opener(etcd.Backend(p.Addr()))(t, kv.WithNamespace(servertest.Namespace(t)))
 	defer store.Close()
@@ -155,6 +159,7 @@ func TestIdleWatch(t *testing.T) {
 }
 
 func TestLinearizable(t *testing.T) {
+	t.Parallel()
 	server := servertest.Etcd(t)
 	p := netfault.New(t, server.Addr())
 	kvtest.Linearizable(t, func() kv.KV { return opener(etcd.Backend(p.Addr()))(t) },

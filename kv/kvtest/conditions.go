@@ -3,8 +3,10 @@ package kvtest
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/micro/go-platform/kv"
 )
@@ -127,6 +129,7 @@ var conditionCases = []testCase{
 					s.Errorf("Put: %v", err)
 					return
 				}
+				<-time.After(rand.N(50 * time.Millisecond)) // else a slow backend takes seconds
 			}
 		})
 		s.want(store, "n", strconv.Itoa(n))

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,20 +43,28 @@ type Harness struct {
 	Stress int
 }
 
-// Run runs every case as a subtest.
+// Run runs every case as a subtest: outages and what Close has to leave behind
+// one after another, the rest, which mostly waits, side by side.
 func Run(t *testing.T, h Harness) {
 	leak.Check(t)
 	if h.Stress < 1 {
 		h.Stress = 1
 	}
-	for _, group := range [][]testCase{basicCases, inputCases, conditionCases, lifeCases, batchCases, listCases, watchCases, closeCases, outageCases} {
-		for _, c := range group {
+	for _, c := range slices.Concat(closeCases, outageCases) {
+		t.Run(c.name, func(t *testing.T) {
+			leak.Check(t)
+			c.run(&suite{T: t, h: h})
+		})
+	}
+	t.Run("together", func(t *testing.T) { // returns when all have ended
+		leak.Check(t)
+		for _, c := range slices.Concat(basicCases, inputCases, conditionCases, lifeCases, batchCases, listCases, watchCases) {
 			t.Run(c.name, func(t *testing.T) {
-				leak.Check(t)
+				t.Parallel()
 				c.run(&suite{T: t, h: h})
 			})
 		}
-	}
+	})
 }
 
 type testCase struct {

@@ -164,6 +164,7 @@ func TestOtherProgramsItems(t *testing.T) {
 }
 
 func TestLinearizable(t *testing.T) {
+	t.Parallel()
 	p := netfault.New(t, servertest.SharedMemcached(t).Addr())
 	kvtest.Linearizable(t, func() kv.KV {
 		return opener(memcached.Backend(p.Addr(), memcached.WithTimeouts(0, 300*time.Millisecond)))(t)

@@ -69,6 +69,7 @@ func WithoutSharing() Option {
 
 func open(c config, opts []Option) kv.Option {
 	return kv.WithDriver("memcached", func(context.Context) (kv.Driver, error) {
+		c := c // one option may open several stores, also at once
 		for _, opt := range opts {
 			if opt == nil {
 				return nil, fault.Markf(kv.ErrInvalid, "nil option")

@@ -131,6 +131,7 @@ func TestServerGone(t *testing.T) {
 
 // TestPausedServer: a call without a deadline ends, with the right kind.
 func TestPausedServer(t *testing.T) {
+	t.Parallel()
 	p := netfault.New(t, servertest.SharedRedis(t).Addr())
 	store := opener(redis.Backend(p.Addr(), redis.WithTimeouts(0, 200*time.Millisecond)))(t)
 	defer store.Close()
@@ -193,6 +194,7 @@ func TestPlainValues(t *testing.T) {
 
 // TestIdleWatch: an idle watch costs one request in ten seconds.
 func TestIdleWatch(t *testing.T) {
+	t.Parallel()
 	store, _, p := proxied(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	synced := make(chan struct{})
@@ -215,6 +217,7 @@ func TestIdleWatch(t *testing.T) {
 }
 
 func TestLinearizable(t *testing.T) {
+	t.Parallel()
 	server := servertest.Redis(t, servertest.WithAOF())
 	p := netfault.New(t, server.Addr())
 	kvtest.Linearizable(t, func() kv.KV {

@@ -26,7 +26,7 @@ func TestConformance(t *testing.T) {
 
 func TestGivenClientConformance(t *testing.T) {
 	server := servertest.Redis(t)
-	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), MaxRetries: -1})
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), MaxRetries: -1, DialerRetries: 1})
 	defer client.Close()
 	kvtest.Run(t, kvtest.Harness{
 		Open: opener(redis.WithClient(client, redis.WithoutSharing())),
