@@ -18,6 +18,8 @@ func ExampleNew() {
 		return
 	}
 	defer mo.Close(context.Background())
+	mux := http.NewServeMux()
+	// snippet: mount
 	p, err := page.New(mo, page.WithAccess(func(r *http.Request) page.Access {
 		if _, password, _ := r.BasicAuth(); password == "letmein" { // or what auth says
 			return page.Write
@@ -29,8 +31,8 @@ func ExampleNew() {
 		return
 	}
 	defer p.Close()
-	mux := http.NewServeMux()
 	mux.Handle("/debug/platform/", http.StripPrefix("/debug/platform", p))
+	// end snippet
 
 	r := httptest.NewRequest("GET", "/debug/platform/", nil)
 	stranger := httptest.NewRecorder()
