@@ -16,7 +16,7 @@ const (
 	HeaderRequestID = "X-Request-Id"  // the identity of a request over all its hops
 	HeaderDeadline  = "X-Deadline-Ms" // time that remains, in milliseconds
 	HeaderAttempt   = "X-Attempt"     // 2 and more: it was sent before
-	HeaderLoad      = "X-Load"        // a server's report: inflight=12;util=0.63
+	HeaderLoad      = "X-Load"        // a server's report: inflight=12;util=0.63;latency=8.1, the last in milliseconds
 	HeaderNoRetry   = "X-No-Retry"    // the server has spent its own retries
 	LabelPrefix     = "X-Micro-Label-"
 )

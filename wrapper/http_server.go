@@ -42,6 +42,9 @@ type served struct {
 }
 
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	if h.w.probed(rw, r) {
+		return
+	}
 	s := &served{w: h.w}
 	s.call = Call{
 		Side: Server, Protocol: "http", Service: h.w.o.name, Action: action(r.Method), Resource: auth.RequestFrom("", r).Resource,

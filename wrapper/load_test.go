@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/static"
 	"github.com/micro/go-platform/router"
@@ -49,7 +50,7 @@ func TestLoadReportsReachTheClient(t *testing.T) {
 	ob := &loadObserver{}
 	w := newWrapper(t, wrapper.WithRouter(instances(srv.Listener.Addr().String())), wrapper.WithObserver(ob))
 	get(t, w.Client(), "http://greeter/")
-	if l := ob.last.Load(); *l != (router.Load{InFlight: 1, Reported: true}) {
+	if l := ob.last.Load(); *l != (router.Load{InFlight: 1, Reported: true}) { // nothing has ended yet
 		t.Errorf("the first answer tells %+v, want one call in flight and nothing of the processor yet", *l)
 	}
 	done := make(chan struct{})
@@ -67,7 +68,7 @@ func TestLoadReportsReachTheClient(t *testing.T) {
 		if l.InFlight != 2 {
 			t.Fatalf("beside another call: %+v, want two in flight", *l)
 		}
-		if l.Utilisation > 0 && l.Utilisation < 2 {
+		if l.Utilisation > 0 && l.Utilisation < 2 && l.Latency > 0 && l.Latency < 30*time.Second {
 			break
 		}
 		if time.Now().After(end) {
@@ -92,6 +93,7 @@ func TestParseLoad(t *testing.T) {
 		"inflight=12;util=0.63":     {InFlight: 12, Utilisation: 0.63, Reported: true},
 		" util=1 ; inflight=0; x=y": {Utilisation: 1, Reported: true},
 		"inflight=3":                {InFlight: 3, Reported: true},
+		"inflight=3;latency=1.5":    {InFlight: 3, Latency: 1500 * time.Microsecond, Reported: true},
 		"util=0.5":                  {}, // what is in flight would count as none
 		"":                          {},
 		"inflight=NaN;util=NaN":     {},
@@ -167,4 +169,94 @@ func hashed(t *testing.T, addrs ...string) router.Router {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func TestProbesAreAnsweredPastEverythingElse(t *testing.T) {
+	none, err := router.Concurrency(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := auth.New(auth.WithService("orders")) // nobody may do anything
+	if err != nil {
+		t.Fatal(err)
+	}
+	entered, release := make(chan struct{}), make(chan struct{})
+	rec := newRecorder()
+	public := wrapper.WithPublic(func(c *wrapper.Call) bool { return c.Resource == "/busy" })
+	h := newWrapper(t, wrapper.WithLoadReport(), wrapper.WithLimit(none), wrapper.WithAuth(a), public, wrapper.WithObserver(rec)).Handler(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { entered <- struct{}{}; <-release }))
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	leave := sync.OnceFunc(func() { close(release) })
+	defer leave()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if resp, err := srv.Client().Get(srv.URL + "/busy"); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	<-entered
+	probe := wrapper.Probe(srv.Client(), "http")
+	in := &discovery.Instance{ID: "a", Address: srv.Listener.Addr().String()}
+	l, err := probe(t.Context(), in)
+	if err != nil || l.InFlight != 1 || !l.Reported {
+		t.Errorf("got %+v, %v; want the one call in flight", l, err)
+	}
+	if n := len(rec.ended); n != 0 {
+		t.Errorf("%d calls were recorded, want none: a probe is no call", n)
+	}
+	leave()
+	<-done
+	for end := time.Now().Add(30 * time.Second); ; {
+		if l, err = probe(t.Context(), in); err != nil || l.Latency > 0 && l.InFlight == 0 || time.Now().After(end) {
+			break
+		}
+	}
+	if err != nil || l.Latency <= 0 || l.InFlight != 0 {
+		t.Errorf("afterwards %+v, %v; want how long it took", l, err)
+	}
+	mute := httptest.NewServer(newWrapper(t).Handler(nil))
+	defer mute.Close()
+	if l, err := probe(t.Context(), &discovery.Instance{ID: "b", Address: mute.Listener.Addr().String()}); err == nil || l.Reported {
+		t.Errorf("a server that doesn't report: %+v, %v; want an error", l, err)
+	}
+}
+
+func TestRouterWithProbesFindsTheIdleInstance(t *testing.T) {
+	release := make(chan struct{})
+	busyWrapper := newWrapper(t, wrapper.WithLoadReport())
+	entered := make(chan struct{})
+	busy := httptest.NewServer(busyWrapper.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" {
+			entered <- struct{}{}
+			<-release
+		}
+	})))
+	defer busy.Close()
+	leave := sync.OnceFunc(func() { close(release) })
+	defer leave()
+	idle := httptest.NewServer(newWrapper(t, wrapper.WithLoadReport()).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	defer idle.Close()
+	var holding sync.WaitGroup
+	for range 20 { // others keep it busy
+		holding.Go(func() {
+			if resp, err := busy.Client().Get(busy.URL + "/hold"); err == nil {
+				resp.Body.Close()
+			}
+		})
+		<-entered
+	}
+	r := realRouter(t, []string{busy.Listener.Addr().String(), idle.Listener.Addr().String()},
+		router.WithStrategy(router.Prequal(wrapper.Probe(idle.Client(), "http"), router.Probing{Timeout: 30 * time.Second, MaxAge: time.Minute})))
+	w := newWrapper(t, wrapper.WithRouter(r))
+	for range 200 {
+		get(t, w.Client(), "http://greeter/")
+	}
+	b, i := outcomes(r, busy.Listener.Addr().String()), outcomes(r, idle.Listener.Addr().String())
+	if b.Picks*4 > i.Picks {
+		t.Errorf("the busy one got %d calls and the idle one %d, want a fifth at the most", b.Picks, i.Picks)
+	}
+	leave()
+	holding.Wait()
 }

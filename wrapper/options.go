@@ -219,9 +219,10 @@ func WithTokens(f func(service string) TokenMode) Option {
 	return with(func(o *options, f func(string) TokenMode) { o.tokens = f }, "function", f, f != nil)
 }
 
-// WithLoadReport makes answers carry the number of calls in progress, and how
-// busy the process is, from which the routers of callers learn: in the header
-// X-Load, or gRPC's trailer of that name. Show it to services of yours only.
+// WithLoadReport makes answers carry the number of calls in progress, how busy
+// the process is, and how long calls took lately, from which the routers of
+// callers learn: in the header X-Load, or gRPC's trailer of that name. It also
+// answers at LoadPath, for Probe. Show it to services of yours only.
 func WithLoadReport() Option { return func(o *options) error { o.load = true; return nil } }
 
 // WithRegistration makes Close deregister an instance first.

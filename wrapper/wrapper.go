@@ -12,6 +12,7 @@ import (
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
+	"github.com/micro/go-platform/router"
 )
 
 // Wrapper is what New puts together. It is immutable and safe for concurrent
@@ -24,6 +25,7 @@ type Wrapper struct {
 	life      *life.Life
 	sources   sources
 	processor processor
+	took      durations // by calls that came in
 	inFlight  atomic.Int64
 	idle      chan struct{} // a token whenever inFlight may have come to 0
 	budgets   sync.Map      // service → *budget
@@ -135,6 +137,9 @@ func (w *Wrapper) End(ctx context.Context, c *Call) {
 			for i := len(w.gates) - 1; i >= 0; i-- {
 				w.gates[i].Leave(ctx, c)
 			}
+		}
+		if w.o.load && !c.Hijacked && c.Class != router.Cancelled && !c.refused {
+			w.took.add(c.Duration)
 		}
 		if w.inFlight.Add(-1) == 0 {
 			select {
