@@ -55,7 +55,24 @@ func byFunc(access func(*http.Request) Access) asker {
 		if access(r) < want {
 			return "", &refusal{code: http.StatusForbidden}
 		}
-		user, _, _ := r.BasicAuth()
+		return "", nil
+	}
+}
+
+// byLogin is WithLogin.
+func byLogin(check func(user, password string) Access) asker {
+	return func(r *http.Request, want Access) (string, error) {
+		user, password, ok := r.BasicAuth()
+		access := None
+		if ok {
+			access = check(user, password)
+		}
+		switch {
+		case access == None:
+			return "", &refusal{http.StatusUnauthorized, `Basic realm="platform", charset="UTF-8"`}
+		case access < want:
+			return "", &refusal{code: http.StatusForbidden}
+		}
 		return user, nil
 	}
 }

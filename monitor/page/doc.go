@@ -31,8 +31,8 @@
 //	POST api/levels?name=&level=&for=
 //	POST api/rollback?namespace=&to=&newest=&comment=
 //
-// Secrets are redacted everywhere. The page is read-only unless WithAuth or
-// WithAccess allows more, and changes are taken from a page of the same origin
+// Secrets are redacted everywhere. The page is read-only unless WithAuth,
+// WithLogin or WithAccess allows more, and changes are taken from a page of the same origin
 // only. With neither, everybody who reaches it may read: mount it where only
 // operators do.
 //

@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -20,8 +21,8 @@ func ExampleNew() {
 	defer mo.Close(context.Background())
 	mux := http.NewServeMux()
 	// snippet: mount
-	p, err := page.New(mo, page.WithAccess(func(r *http.Request) page.Access {
-		if _, password, _ := r.BasicAuth(); password == "letmein" { // or what auth says
+	p, err := page.New(mo, page.WithLogin(func(user, password string) page.Access { // or page.WithAuth(au)
+		if user == "op" && subtle.ConstantTimeCompare([]byte(password), []byte("letmein")) == 1 {
 			return page.Write
 		}
 		return page.None
@@ -41,5 +42,5 @@ func ExampleNew() {
 	operator := httptest.NewRecorder()
 	mux.ServeHTTP(operator, r)
 	fmt.Println(stranger.Code, operator.Code)
-	// Output: 403 200
+	// Output: 401 200
 }

@@ -33,6 +33,7 @@ type options struct {
 	log       log.Log
 	auth      auth.Auth
 	access    func(*http.Request) Access
+	login     func(user, password string) Access
 	title     string
 }
 
@@ -100,9 +101,15 @@ func WithAuth(a auth.Auth) Option {
 	return with("auth", a, a != nil, func(o *options, a auth.Auth) { o.auth = a })
 }
 
-// WithAccess says what whoever sent a request may do. The default is Read. The
-// name of HTTP's basic authentication, if f accepts it, is the author of
-// changes.
+// WithLogin makes the browser ask for a name and a password (basic
+// authentication: use TLS), and lets check say what they are worth. Compare in
+// constant time.
+func WithLogin(check func(user, password string) Access) Option {
+	return with("function", check, check != nil, func(o *options, f func(user, password string) Access) { o.login = f })
+}
+
+// WithAccess says what whoever sent a request may do, by where it came from or
+// what a middleware has found out. The default is Read.
 func WithAccess(f func(*http.Request) Access) Option {
 	return with("function", f, f != nil, func(o *options, f func(*http.Request) Access) { o.access = f })
 }

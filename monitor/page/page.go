@@ -39,10 +39,12 @@ func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 	}
 	p := &Page{o: o, mo: mo, life: life.New(), mux: http.NewServeMux(), html: newDocument(o.title)}
 	switch {
-	case o.auth != nil && o.access != nil:
-		return nil, fault.New(ErrInvalid, "monitor/page", "new", "", "both WithAuth and WithAccess")
+	case o.auth != nil && (o.access != nil || o.login != nil), o.access != nil && o.login != nil:
+		return nil, fault.New(ErrInvalid, "monitor/page", "new", "", "more than one of WithAuth, WithLogin and WithAccess")
 	case o.auth != nil:
 		p.ask = byAuth(o.auth, mo.Status().Instance.Service)
+	case o.login != nil:
+		p.ask = byLogin(o.login)
 	case o.access != nil:
 		p.ask = byFunc(o.access)
 	default:

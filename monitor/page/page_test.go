@@ -36,6 +36,7 @@ type parts struct {
 	stream    event.Stream
 	documents store.Store
 	url       string
+	user      string      // who asks, if anybody
 	broken    atomic.Bool // the endpoints fail
 }
 
@@ -133,7 +134,14 @@ func start(t *testing.T, opts ...page.Option) *parts {
 
 func (p *parts) get(t *testing.T, path string, into any) int {
 	t.Helper()
-	resp, err := http.Get(p.url + "api/" + path)
+	r, err := http.NewRequest(http.MethodGet, p.url+"api/"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.user != "" {
+		r.SetBasicAuth(p.user, "")
+	}
+	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,8 +221,38 @@ func TestEndpointsTellWhatThePartsKnow(t *testing.T) {
 	}
 }
 
+func TestLogin(t *testing.T) {
+	p := start(t, page.WithLogin(func(user, password string) page.Access {
+		return map[string]page.Access{"op:1": page.Write, "reader:2": page.Read}[user+":"+password]
+	}))
+	for _, c := range []struct {
+		user, password string
+		read, write    int
+	}{{"", "", 401, 401}, {"op", "2", 401, 401}, {"reader", "2", 200, 403}, {"op", "1", 200, 200}} {
+		for method, want := range map[string]int{http.MethodGet: c.read, http.MethodPost: c.write} {
+			r, err := http.NewRequest(method, p.url+"api/levels?name=db&level=debug", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.user != "" {
+				r.SetBasicAuth(c.user, c.password)
+			}
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			asks := strings.HasPrefix(resp.Header.Get("WWW-Authenticate"), "Basic ")
+			if resp.StatusCode != want || asks != (want == 401) {
+				t.Errorf("%s %s:%s: %d, asks for a password: %t, want %d", method, c.user, c.password, resp.StatusCode, asks, want)
+			}
+		}
+	}
+}
+
 func TestDocumentsHaveAHistory(t *testing.T) {
-	p := start(t, page.WithAccess(func(*http.Request) page.Access { return page.Write }))
+	p := start(t, page.WithLogin(func(string, string) page.Access { return page.Write }))
+	p.user = "eve"
 	var names []string
 	if p.get(t, "documents", &names); fmt.Sprint(names) != "[shop]" {
 		t.Errorf("documents: %v", names)
@@ -369,6 +407,9 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"option":  func() (*page.Page, error) { return page.New(mo, nil) },
 		"router":  func() (*page.Page, error) { return page.New(mo, page.WithRouter(nil)) },
 		"access":  func() (*page.Page, error) { return page.New(mo, page.WithAccess(nil)) },
+		"two": func() (*page.Page, error) {
+			return page.New(mo, page.WithAccess(func(*http.Request) page.Access { return page.Read }), page.WithLogin(func(string, string) page.Access { return page.Read }))
+		},
 	} {
 		if _, err := f(); !errors.Is(err, page.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
