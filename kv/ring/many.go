@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -99,11 +100,9 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 	for l, keys := range of {
 		wg.Go(func() {
 			for len(keys) > 0 {
-				found, missing, rest := l.getMany(ctx, keys)
+				answer := l.askMany(ctx, keys)
 				mu.Lock()
-				for key, rec := range found {
-					items[key] = itemOf(key, rec)
-				}
+				missing, rest := answer.items(keys, items)
 				if left = append(left, missing...); len(rest) == len(keys) {
 					left = append(left, rest...)
 					rest = nil
@@ -120,44 +119,47 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 // maxAsked bounds the keys of one request.
 const maxAsked = 4096
 
-// getMany asks a peer for its records. What it does not answer for sure is
-// missing, and what has no room in the answer is the rest: all, if there is no
-// answer.
-func (l *link) getMany(ctx context.Context, keys []string) (found map[string]record, missing, rest []string) {
+// askMany asks a peer for the records of keys, or of as many as a request has
+// room for. Without an answer it returns none.
+func (l *link) askMany(ctx context.Context, keys []string) *reader {
 	c := l.conn.Load()
 	if c == nil {
-		return nil, nil, keys
+		return &reader{}
 	}
-	asked := keys[:min(maxAsked, len(keys))]
-	now := time.Now()
 	a, err := c.call(ctx, opMany, time.Time{}, func(b []byte) []byte {
-		b = putU32(b, left(ctx, now))
-		for _, key := range asked {
+		b = putU32(b, left(ctx, time.Now()))
+		for _, key := range keys[:min(maxAsked, len(keys))] {
 			b = putBytes(b, key)
 		}
 		return b
 	})
 	if err != nil || a.status != stOK {
-		return nil, nil, keys
+		return &reader{}
 	}
-	found = make(map[string]record, len(asked))
-	r, n := &reader{b: a.body}, 0
-	for ; n < len(asked) && r.more(); n++ {
-		switch r.u8() {
+	return &reader{b: a.body}
+}
+
+// items adds what a peer has answered about keys to all. What it does not know
+// for sure is missing, and what had no room in its answer is the rest.
+func (r *reader) items(keys []string, all map[string]kv.Item) (missing, rest []string) {
+	n, now := 0, time.Now()
+	for ; n < len(keys) && r.more(); n++ {
+		switch key := keys[n]; r.u8() {
 		case stOK:
-			if rec := r.record(); !r.bad && !rec.over(now) {
-				rec.value = append([]byte{}, rec.value...) // one item does not keep all
-				found[asked[n]] = rec
+			rec := r.record()
+			if r.bad {
+				return append(missing, keys[n:]...), nil
+			}
+			if !rec.over(now) {
+				rec.value = bytes.Clone(rec.value) // one item does not keep all
+				all[key] = itemOf(key, rec)
 			}
 		case stNotFound:
 		default:
-			missing = append(missing, asked[n])
+			missing = append(missing, key)
 		}
 	}
-	if r.bad {
-		return nil, nil, keys
-	}
-	return found, missing, keys[n:]
+	return missing, keys[n:]
 }
 
 // parallel is how many single calls stand for a batch at a time. What is sent

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -265,6 +266,33 @@ func TestAReplicaReadsItsOwnCopyAndAsksForWhatItLacks(t *testing.T) {
 	replica.store.drop(func(uint16, uint64) bool { return false }) // as if evicted
 	if item, err := replica.Get(t.Context(), "k"); err != nil || string(item.Value) != "1" {
 		t.Errorf("Get of what was evicted here = %q, %v, want the primary's", item.Value, err)
+	}
+}
+
+func TestAReadAllocatesLittle(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates, too")
+	}
+	leak.Check(t)
+	c := newCluster(t, "a", "b")
+	client := c.start("client")
+	client.put(t, "k", strings.Repeat("v", 100))
+	for _, tc := range []struct {
+		name string
+		node *testNode
+		most float64
+	}{
+		{"an own copy", c.nodes["a"], 1},   // the deadline
+		{"from a peer", client, 2 + 1 + 1}, // the deadline, the value; the key at the peer, and a spare one
+	} {
+		got := testing.AllocsPerRun(500, func() {
+			if _, err := tc.node.Get(context.Background(), "k"); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if got > tc.most {
+			t.Errorf("%s: %v allocations, want at most %v", tc.name, got, tc.most)
+		}
 	}
 }
 
