@@ -55,7 +55,7 @@ func (a *arena) contender(i int) *servertest.Process {
 func (a *arena) progress(n int) {
 	a.Helper()
 	want := a.sections() + n
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for a.sections() < want {

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) {
 	servertest.RunRole(map[string]servertest.Role{"contender": contend, "counter": count})
-	flag.Set("test.parallel", "12") // the runs wait for TTLs
+	flag.Set("test.parallel", "4") // the runs wait for TTLs, but have five processes each and more
 	leak.Main(m)
 }
 
