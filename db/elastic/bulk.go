@@ -75,23 +75,23 @@ func (b *bulk) send(ctx context.Context, actions []action, body []byte) (wait bo
 	}
 	busy := false
 	for n, a := range actions {
-		for _, item := range items.Items[n] {
-			switch e := newError(item.Status, item.Error); {
-			case item.Status/100 == 2:
-				b.done(a)
-			case a.verb == "delete" && item.Status == http.StatusNotFound && item.Error == nil:
-				b.errs[a.i] = fault.NotFound
-			case item.Status == http.StatusConflict,
-				item.Status == http.StatusTooManyRequests && b.busy < maxBusy:
-				busy = busy || item.Status == http.StatusTooManyRequests
-				if item.Status == http.StatusConflict {
-					b.errs[a.i] = e.marked(true)
-				}
-				b.again(a.i)
-				wait = true
-			default:
-				b.errs[a.i] = gone(b.t, e.marked(true))
-			}
+		item, ok := items.Items[n][a.verb]
+		switch e := newError(item.Status, item.Error); {
+		case !ok || item.Status < 200:
+			b.errs[a.i] = fault.Markf(fault.UnknownOutcome, "an answer that does not say what became of the write")
+		case item.Status/100 == 2:
+			b.done(a)
+		case a.verb == "delete" && item.Status == http.StatusNotFound && item.Error == nil:
+			b.errs[a.i] = fault.NotFound
+		case item.Status == http.StatusConflict:
+			b.errs[a.i] = e.marked(true)
+			b.again(a.i)
+			wait = true
+		case item.Status == http.StatusTooManyRequests && b.busy < maxBusy:
+			b.again(a.i)
+			wait, busy = true, true
+		default:
+			b.errs[a.i] = gone(b.t, e.marked(true))
 		}
 	}
 	if busy {

@@ -29,10 +29,10 @@ const maxReason = 500
 
 // cause is an error as the servers write it; older ones write a string.
 type cause struct {
-	Type     string  `json:"type"`
-	Reason   string  `json:"reason"`
-	CausedBy *cause  `json:"caused_by"`
-	Root     []cause `json:"root_cause"` // of one that has none before it: itself
+	Type     string            `json:"type"`
+	Reason   string            `json:"reason"`
+	CausedBy json.RawMessage   `json:"caused_by"`
+	Root     []json.RawMessage `json:"root_cause"` // of one that has none before it: itself
 }
 
 func (c *cause) UnmarshalJSON(b []byte) error {
@@ -44,16 +44,32 @@ func (c *cause) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*plain)(c))
 }
 
+// before returns what caused an error, nil if nothing did.
+func (c *cause) before() *cause {
+	next := c.CausedBy
+	if len(next) == 0 && len(c.Root) > 0 { // all shards failed: why?
+		next = c.Root[0]
+	}
+	var found cause
+	if len(next) == 0 || json.Unmarshal(next, &found) != nil || found.Type == c.Type && found.Reason == c.Reason {
+		return nil
+	}
+	return &found
+}
+
+// maxCauses is how far back an error is followed.
+const maxCauses = 4
+
 func newError(status int, c *cause) *Error {
 	e := &Error{Status: status}
 	if c == nil {
 		return e
 	}
 	e.Type, e.Reason = c.Type, c.Reason
-	if len(c.Root) > 0 && c.Root[0].Type != c.Type { // all shards failed: why?
-		c = &cause{CausedBy: &c.Root[0]}
-	}
-	for c = c.CausedBy; c != nil && len(e.Reason) < maxReason; c = c.CausedBy {
+	for n := 0; n < maxCauses && len(e.Reason) < maxReason; n++ {
+		if c = c.before(); c == nil {
+			break
+		}
 		e.Reason += "; " + c.Type + ": " + c.Reason
 	}
 	if len(e.Reason) > maxReason {
