@@ -113,7 +113,7 @@ func (s *service) report(now time.Duration) Report {
 		for c := range classes {
 			v := n.outcomes[c].Load()
 			nr.Outcomes[c], n.told[c] = v-n.told[c], v
-			news = news || nr.Outcomes[c] > 0
+			news = news || nr.Outcomes[c] > 0 && c != Cancelled
 		}
 		if news {
 			nr.Latency = n.sketch.take()

@@ -1,9 +1,9 @@
 package router
 
 import (
-	"slices"
-	"sync"
+	"math"
 	"sync/atomic"
+	"time"
 )
 
 // Random takes any node, with equal chances.
@@ -13,7 +13,7 @@ func Random() Strategy { return plain{"random", func() Chooser { return random{}
 func RoundRobin() Strategy { return plain{"round robin", func() Chooser { return &roundRobin{} }} }
 
 // WeightedRoundRobin takes the nodes in turn, each as often as its weight
-// says, spread evenly (the smooth weighted rule of nginx).
+// says, spread evenly.
 func WeightedRoundRobin() Strategy {
 	return plain{"weighted round robin", func() Chooser { return &weighted{} }}
 }
@@ -45,38 +45,53 @@ func (s *roundRobin) Choose(r *Request, nodes []*Node) int {
 	return -1
 }
 
+// weighted goes round the nodes and passes over each as often as its weight,
+// in that of the heaviest, says: without a lock, and in a few steps whatever
+// their number (the static stride scheduler of gRPC).
 type weighted struct {
-	mu      sync.Mutex
-	credit  map[*Node]float64
-	members []*Node
+	next  atomic.Uint64
+	round atomic.Pointer[round]
 }
 
+// round is the weights of some nodes at a time, the heaviest being heaviest.
+type round struct {
+	nodes   []*Node
+	weights []uint64
+	at      time.Duration
+}
+
+const heaviest = 1<<16 - 1
+
 func (s *weighted) Choose(r *Request, nodes []*Node) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !slices.Equal(s.members, nodes) {
-		credit := make(map[*Node]float64, len(nodes))
-		for _, n := range nodes {
-			credit[n] = s.credit[n]
-		}
-		s.members, s.credit = nodes, credit
+	w := s.round.Load()
+	if w == nil || r.now-w.at >= tick || len(w.nodes) != len(nodes) || &w.nodes[0] != &nodes[0] {
+		w = newRound(r, nodes)
+		s.round.Store(w)
 	}
-	best, total := -1, 0.0
-	for i, n := range nodes {
-		if !r.Usable(n) {
+	n := uint64(len(nodes))
+	for range max(4*n, 256) { // more steps are for weights that differ a hundredfold
+		next := s.next.Add(1) - 1
+		i, turn := next%n, next/n
+		if (w.weights[i]*turn+i*(heaviest/2))%heaviest < heaviest-w.weights[i] {
 			continue
 		}
-		w := r.Weight(n)
-		total += w
-		s.credit[n] += w
-		if best < 0 || s.credit[n] > s.credit[nodes[best]] {
-			best = i
+		if r.Usable(nodes[i]) {
+			return int(i)
 		}
 	}
-	if best >= 0 {
-		s.credit[nodes[best]] -= total
+	return another(r, nodes)
+}
+
+func newRound(r *Request, nodes []*Node) *round {
+	w := &round{nodes: nodes, weights: make([]uint64, len(nodes)), at: r.now}
+	top := 0.0
+	for _, n := range nodes {
+		top = max(top, r.Weight(n))
 	}
-	return best
+	for i, n := range nodes {
+		w.weights[i] = max(uint64(math.Round(heaviest*r.Weight(n)/top)), 1)
+	}
+	return w
 }
 
 type leastLoaded struct{}
