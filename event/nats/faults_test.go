@@ -9,7 +9,11 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/internal/links"
 	"github.com/micro/go-platform/event/nats"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/netfault"
+	"github.com/micro/go-platform/internal/servertest"
 )
 
 func TestBadConfigurationIsAnErrorOfNew(t *testing.T) {
@@ -37,4 +41,27 @@ func ExampleBackend() {
 	defer s.Close(context.Background())
 	fmt.Println(s.Features().Backend)
 	// Output: nats
+}
+
+func proxied(t *testing.T) (*netfault.Proxy, event.Stream) {
+	t.Helper()
+	p := netfault.New(t, servertest.SharedNATS(t).Addr())
+	s, err := event.New(nats.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(context.Background()) })
+	return p, s
+}
+
+func TestIdleSubscriptionsCostLittle(t *testing.T) {
+	leak.Check(t)
+	p, s := proxied(t)
+	links.Idle(t, p, s, 60)
+}
+
+func TestNothingIsMissedOverABadLink(t *testing.T) {
+	leak.Check(t)
+	p, s := proxied(t)
+	links.Cut(t, p, s)
 }

@@ -110,15 +110,32 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 }
 
 // forward reads on with a cursor, and keeps it for the next time.
+//
+// The server sends a message once and thinks no more of it, so one that a
+// broken connection has lost looks like one that was removed. What a cursor skips
+// is believed when the cursor is new and these are its first messages.
 func (d *driver) forward(ctx context.Context, q event.ReadRequest, c *cursor, page event.Page) (event.Page, error) {
+	first := c.fills == 0
 	if len(c.buffer) < q.Max {
 		if err := c.fill(q.Max-len(c.buffer), 0); err != nil {
 			c.close(ctx)
 			return event.Page{}, err
 		}
 	}
+	if c.skips(0) && !first {
+		c.close(ctx)
+		c, err := d.from(ctx, c.after)
+		if err != nil {
+			return event.Page{}, err
+		}
+		return d.forward(ctx, q, c, page)
+	}
 	n := min(q.Max, len(c.buffer))
-	for _, m := range c.buffer[:n] {
+	for i, m := range c.buffer[:n] {
+		if i > 0 && c.skips(i) {
+			n = i // the next one finds out
+			break
+		}
 		if c.after > 0 && m.seq > c.after+1 {
 			page.Missed += int64(m.seq - c.after - 1)
 		}
@@ -128,7 +145,7 @@ func (d *driver) forward(ctx context.Context, q event.ReadRequest, c *cursor, pa
 		}
 	}
 	c.buffer = slices.Clone(c.buffer[n:])
-	page.Next, page.More = format(c.after), n == q.Max
+	page.Next, page.More = format(c.after), n == q.Max || len(c.buffer) > 0
 	d.keep(ctx, c)
 	return page, nil
 }
@@ -212,7 +229,20 @@ type cursor struct {
 	c      jetstream.Consumer
 	after  uint64 // the last that was returned
 	buffer []message
+	fills  int // calls of fill
 	broken bool
+}
+
+// skips reports whether there is a gap before a message of the buffer.
+func (c *cursor) skips(i int) bool {
+	if i >= len(c.buffer) {
+		return false
+	}
+	before := c.after
+	if i > 0 {
+		before = c.buffer[i-1].seq
+	}
+	return c.buffer[i].seq > before+1
 }
 
 type message struct {
@@ -244,6 +274,7 @@ func (d *driver) open(ctx context.Context, cfg jetstream.ConsumerConfig) (*curso
 
 // fill reads up to n messages into the buffer, waiting for the first.
 func (c *cursor) fill(n int, wait time.Duration) error {
+	c.fills++
 	var batch jetstream.MessageBatch
 	var err error
 	if wait > 0 {

@@ -26,7 +26,10 @@ type member struct {
 	claimed   time.Time         // when the last look for others' leftovers was complete
 	claimFrom string            // where it goes on
 	ds        []event.Delivered // that were returned last
+	last      string            // of an exclusive group: the last that was returned in this turn
+	unsure    bool              // a fetch failed that may have handed out what comes after it
 	turn      int64             // of the lease, in which everything pending was claimed
+	claiming  int64             // the turn in which it is being claimed
 }
 
 func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error) {
@@ -56,16 +59,37 @@ func (m *member) fetch(ctx context.Context, limit int) ([]event.Delivered, error
 			return nil, backoff.Sleep(ctx, pause)
 		}
 		if m.turn != turn { // everything that others left, whenever they had it
+			if m.claiming != turn { // the one before may have ended half way
+				m.claiming, m.claimFrom, m.last, m.unsure = turn, beforeAll, beforeAll, false
+			}
 			ds, done, err := m.claim(ctx, limit, 0)
+			if err != nil {
+				return nil, err
+			}
 			if done {
 				m.turn = turn
 			}
-			if err != nil || len(ds) > 0 {
-				return ds, err
+			if len(ds) > 0 {
+				m.last = ds[len(ds)-1].Position
+				return ds, nil
 			}
 			if !done {
 				return nil, nil
 			}
+		}
+		if m.unsure { // what was handed out and never arrived goes before anything newer
+			ds, err := m.read(ctx, limit, -1, m.last)
+			if err == nil {
+				err = m.count(ctx, ds)
+			}
+			if err != nil {
+				return nil, err
+			}
+			if len(ds) > 0 {
+				m.last = ds[len(ds)-1].Position
+				return ds, nil
+			}
+			m.unsure = false
 		}
 		wait = min(wait, max(m.g.AckWait/4, time.Millisecond))
 	} else {
@@ -74,7 +98,11 @@ func (m *member) fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		}
 		wait = min(wait, m.every())
 	}
-	return m.fresh(ctx, limit, wait)
+	ds, err := m.fresh(ctx, limit, wait)
+	if m.unsure = err != nil; len(ds) > 0 {
+		m.last = ds[len(ds)-1].Position
+	}
+	return ds, err
 }
 
 // every is how often a member looks for what dead ones left.
@@ -96,8 +124,11 @@ func (m *member) leftovers(ctx context.Context, limit int) ([]event.Delivered, e
 		if len(ds) == 0 {
 			m.own = true
 		} else {
+			if err := m.count(ctx, ds); err != nil {
+				return nil, err
+			}
 			m.ownFrom = ds[len(ds)-1].Position
-			return ds, m.count(ctx, ds)
+			return ds, nil
 		}
 	}
 	if m.claimFrom == beforeAll && time.Since(m.claimed) < m.every() {
@@ -126,9 +157,12 @@ func (m *member) claim(ctx context.Context, limit int, idle time.Duration) (ds [
 	if err != nil {
 		return nil, false, m.readError(err)
 	}
-	m.claimFrom = p.next
 	ds = m.delivered(p.entries)
-	return ds, p.next == beforeAll, m.count(ctx, ds)
+	if err := m.count(ctx, ds); err != nil {
+		return nil, false, err // and again from where it began
+	}
+	m.claimFrom = p.next
+	return ds, p.next == beforeAll, nil
 }
 
 // count asks how often deliveries were handed out.

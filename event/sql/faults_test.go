@@ -10,7 +10,11 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/internal/links"
 	"github.com/micro/go-platform/event/sql"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/netfault"
+	"github.com/micro/go-platform/internal/servertest"
 )
 
 func TestBadConfigurationIsAnErrorOfNew(t *testing.T) {
@@ -45,3 +49,31 @@ func ExampleSQLite() {
 	}
 	// Output: 1 order.created order/42 <nil>
 }
+
+func overLinks(t *testing.T, f func(t *testing.T, p *netfault.Proxy, s event.Stream)) {
+	for name, c := range map[string]struct {
+		server  func(testing.TB) *servertest.Server
+		backend func(dsn string) event.Option
+	}{
+		"mysql":    {servertest.SharedMariaDB, func(dsn string) event.Option { return sql.MySQL(dsn + "mysql") }},
+		"postgres": {servertest.SharedPostgres, func(dsn string) event.Option { return sql.Postgres(dsn) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			server := c.server(t)
+			p := netfault.New(t, server.Addr())
+			s, err := event.New(c.backend(strings.Replace(server.DSN(), server.Addr(), p.Addr(), 1)), event.WithNamespace(servertest.Namespace(t)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.Close(context.Background()) })
+			f(t, p, s)
+		})
+	}
+}
+
+func TestIdleSubscriptionsCostLittle(t *testing.T) {
+	overLinks(t, func(t *testing.T, p *netfault.Proxy, s event.Stream) { links.Idle(t, p, s, 60) })
+}
+
+func TestNothingIsMissedOverABadLink(t *testing.T) { overLinks(t, links.Cut) }

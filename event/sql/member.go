@@ -18,6 +18,10 @@ type member struct {
 	g     event.GroupConfig
 	holds atomic.Bool  // of an exclusive group: it is this one's turn
 	until atomic.Int64 // and the process's clock at which that is no longer sure
+
+	// Used by Fetch only, of an exclusive group.
+	known  int64 // the last number that was returned in this turn
+	unsure bool  // a fetch failed that may have handed out what comes after it
 }
 
 var started = time.Now()
@@ -110,6 +114,13 @@ func (m *member) fetch(ctx context.Context, limit int) (last int64, ds []event.D
 			mine := m.holds.Load()
 			switch {
 			case holder == m.g.Consumer && mine:
+				// What was handed out and never arrived would not be due before
+				// the next turn, and later records would go before it.
+				if m.unsure {
+					if _, err := t.exec(bounded, "UPDATE event_pending SET until = 0, attempts = attempts - 1 WHERE stream = ? AND name = ? AND seq > ?", m.d.stream, m.g.Name, m.known); err != nil {
+						return err
+					}
+				}
 			case mine:
 				lost = true
 				return nil
@@ -145,6 +156,7 @@ func (m *member) fetch(ctx context.Context, limit int) (last int64, ds []event.D
 		}
 		return nil
 	})
+	m.unsure = err != nil
 	if err != nil {
 		return last, nil, err
 	}
@@ -154,6 +166,10 @@ func (m *member) fetch(ctx context.Context, limit int) (last int64, ds []event.D
 	}
 	if m.g.Exclusive && taken {
 		m.holds.Store(true)
+		m.known = 0
+	}
+	if len(ds) > 0 {
+		m.known = max(m.known, ds[len(ds)-1].Tag.(int64))
 	}
 	return last, ds, nil
 }

@@ -1,0 +1,133 @@
+// Package links has tests of what a stream's connection may go through: it is
+// idle, it is cut, held up, and loses bytes.
+package links
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/netfault"
+)
+
+// Idle checks that three subscriptions that have nothing to do send no more
+// than some requests in two seconds.
+func Idle(t *testing.T, p *netfault.Proxy, s event.Stream, limit int) {
+	t.Helper()
+	h := func(context.Context, *event.Record) error { return nil }
+	for _, opts := range [][]event.SubscribeOption{{}, {event.Group("g")}, {event.Group("o"), event.Ordered(event.BySubject)}} {
+		if _, err := s.Subscribe(t.Context(), h, opts...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-time.After(300 * time.Millisecond)
+	before := p.Counts().Requests
+	<-time.After(2 * time.Second)
+	if n := p.Counts().Requests - before; n > limit {
+		t.Errorf("three idle subscriptions sent %d requests in 2 s, want %d at most", n, limit)
+	}
+}
+
+// seen is the ids that a subscription was handed, and in which order first.
+type seen struct {
+	mu    sync.Mutex
+	ids   map[string]bool
+	order []string
+}
+
+func (s *seen) handle(_ context.Context, r *event.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ids[r.ID] {
+		s.ids[r.ID] = true
+		s.order = append(s.order, r.ID)
+	}
+	return nil
+}
+
+func (s *seen) missing(n int) (ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range n {
+		if id := fmt.Sprint("r", i); !s.ids[id] {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Publish publishes until it is certain that the record is there.
+func Publish(t *testing.T, s event.Stream, id string) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); ; {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		err := s.Publish(ctx, &event.Record{ID: id, Type: "t", Subject: "s"})
+		cancel()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) || errors.Is(err, event.ErrInvalid) {
+			t.Fatalf("publish %s: %v", id, err)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// Cut publishes over a link with one fault after the other, and checks that a
+// subscription and groups miss nothing, and that an ordered one keeps the order.
+func Cut(t *testing.T, p *netfault.Proxy, s event.Stream) {
+	t.Helper()
+	subs := map[string]*seen{}
+	for name, opts := range map[string][]event.SubscribeOption{"no group": {}, "group": {event.Group("g")}, "ordered": {event.Group("o"), event.Ordered(event.BySubject)}} {
+		subs[name] = &seen{ids: map[string]bool{}}
+		if _, err := s.Subscribe(t.Context(), subs[name].handle, append(opts, event.AckWait(time.Second))...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	some := func() {
+		for range 10 {
+			Publish(t, s, fmt.Sprint("r", n))
+			n++
+		}
+	}
+	some()
+	for _, fault := range []func(){
+		p.Reset,
+		func() { p.Hold(netfault.Both) },
+		func() { p.Drop(netfault.Replies) },
+		func() { p.CutReplies(3) },
+		func() { p.Refuse(); p.Reset() },
+	} {
+		fault()
+		healed := make(chan struct{})
+		time.AfterFunc(200*time.Millisecond, func() { p.Heal(); close(healed) })
+		some()
+		<-healed
+		some()
+	}
+	for name, got := range subs {
+		for deadline := time.Now().Add(60 * time.Second); ; {
+			missing := got.missing(n)
+			if len(missing) == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %d of %d records are missing: %v", name, len(missing), n, missing)
+			}
+			<-time.After(10 * time.Millisecond)
+		}
+		if name != "ordered" {
+			continue
+		}
+		for i, id := range got.order {
+			if want := fmt.Sprint("r", i); id != want {
+				t.Fatalf("ordered: %s was handled where %s comes: %v", id, want, got.order)
+			}
+		}
+	}
+}
