@@ -182,3 +182,27 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("no server: %v after %v", err, time.Since(start))
 	}
 }
+
+// TestWatchOfACutOffMemberSaysSo: a member that has lost the others goes on
+// serving a watch, and has nothing to tell.
+func TestWatchOfACutOffMemberSaysSo(t *testing.T) {
+	t.Parallel()
+	cluster := servertest.EtcdCluster(t)
+	store := opener(etcd.Backend(cluster.Members[0].Addr()))(t)
+	defer store.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 45*time.Second)
+	defer cancel()
+	for e, err := range store.Watch(ctx, "") {
+		switch {
+		case ctx.Err() != nil:
+			t.Fatal("the watch said nothing")
+		case errors.Is(err, kv.ErrUnavailable):
+			return
+		case err != nil:
+			t.Fatal(err)
+		case e.Kind == kv.EventSynced:
+			cluster.Members[1].Kill()
+			cluster.Members[2].Kill()
+		}
+	}
+}

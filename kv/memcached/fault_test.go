@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -184,5 +185,35 @@ func TestBadInput(t *testing.T) {
 	}
 	if _, err := kv.New(memcached.Backend("127.0.0.1:1")); !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("no server: %v", err)
+	}
+}
+
+// TestReadsGoOnAfterARestart: every idle connection ends with one error then.
+func TestReadsGoOnAfterARestart(t *testing.T) {
+	server := servertest.Memcached(t)
+	p := netfault.New(t, server.Addr())
+	store := opener(memcached.Backend(p.Addr(), memcached.WithoutSharing()))(t)
+	defer store.Close()
+	p.Hold(netfault.Replies) // so that each needs a connection of its own
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if _, err := store.Get(t.Context(), "k"); !errors.Is(err, kv.ErrNotFound) {
+				t.Errorf("before: %v", err)
+			}
+		})
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for p.Counts().Requests < 8 && time.Now().Before(deadline) {
+		<-time.After(time.Millisecond)
+	}
+	p.Heal()
+	wg.Wait()
+	server.Kill()
+	server.Restart()
+	for i := range 8 {
+		if _, err := store.Get(t.Context(), "k"); !errors.Is(err, kv.ErrNotFound) {
+			t.Errorf("read %d after the restart: %v, want ErrNotFound", i, err)
+		}
 	}
 }

@@ -228,3 +228,48 @@ func TestLinearizable(t *testing.T) {
 func contains(err error, text string) bool {
 	return err != nil && strings.Contains(err.Error(), text)
 }
+
+// TestWatchReadsAgainAfterALostConnection: messages that were published
+// meanwhile do not come again.
+func TestWatchReadsAgainAfterALostConnection(t *testing.T) {
+	t.Parallel()
+	store, straight, p := proxied(t)
+	for _, key := range []string{"changed", "deleted", "same"} {
+		if _, err := straight.Put(t.Context(), key, []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	defer cancel()
+	state, events, cut := map[string]string{}, 0, false
+	for e, err := range store.Watch(ctx, "") {
+		switch {
+		case ctx.Err() != nil:
+			t.Fatalf("the watch has %v", state)
+		case err != nil: // the outage
+			continue
+		case e.Kind == kv.EventPut:
+			state[e.Item.Key] = string(e.Item.Value)
+			events++
+		case e.Kind == kv.EventDelete:
+			delete(state, e.Item.Key)
+			events++
+		case !cut:
+			cut = true
+			p.Hold(netfault.Replies)
+			_, err1 := straight.Put(t.Context(), "changed", []byte("2"))
+			_, err2 := straight.Put(t.Context(), "new", []byte("1"))
+			if err := errors.Join(err1, err2, straight.Delete(t.Context(), "deleted")); err != nil {
+				t.Fatal(err)
+			}
+			p.Reset() // what was told meanwhile is lost
+			p.Heal()
+		}
+		if e.Kind == kv.EventSynced && len(state) == 3 && state["changed"] == "2" && state["new"] == "1" && state["same"] == "1" {
+			if events != 6 {
+				t.Errorf("%d events, want 6: 3 for the state and one for each change", events)
+			}
+			return
+		}
+	}
+}
