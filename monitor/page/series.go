@@ -18,7 +18,7 @@ type Point struct {
 	Time   time.Time     `json:"t"`
 	Rate   float64       `json:"rate"`   // calls served per second
 	Errors float64       `json:"errors"` // of which failed, per second
-	P50    time.Duration `json:"p50"`    // of the last minute, the largest of the instances'; 0: no calls
+	P50    time.Duration `json:"p50"`    // of the last minute, estimated from the instances'; 0: no calls
 	P95    time.Duration `json:"p95"`
 	P99    time.Duration `json:"p99"`
 }
@@ -77,6 +77,7 @@ func (h *history) add(now time.Time, v monitor.View) {
 	p := Point{Time: now}
 	next := map[string]counts{}
 	var calls, errors uint64
+	var windows []monitor.Counts
 	for _, m := range v.Members {
 		id := m.Status.Instance.ID
 		var sum counts
@@ -87,7 +88,7 @@ func (h *history) add(now time.Time, v monitor.View) {
 			sum.calls += e.Total.Calls
 			sum.errors += e.Total.Errors
 			if m.Presence == monitor.Present {
-				p.P50, p.P95, p.P99 = max(p.P50, e.Window.P50), max(p.P95, e.Window.P95), max(p.P99, e.Window.P99)
+				windows = append(windows, e.Window)
 			}
 		}
 		if before, ok := h.last[id]; ok && sum.calls >= before.calls && sum.errors >= before.errors {
@@ -96,6 +97,7 @@ func (h *history) add(now time.Time, v monitor.View) {
 		}
 		next[id] = sum
 	}
+	p.P50, p.P95, p.P99 = quantile(windows, .5), quantile(windows, .95), quantile(windows, .99)
 	if !h.at.IsZero() {
 		over := now.Sub(h.at).Seconds()
 		p.Rate, p.Errors = float64(calls)/over, float64(errors)/over

@@ -1,11 +1,28 @@
 
 // ---- services and instances
+// quantile estimates one of calls that were counted in several places, as quantile.go does.
+function quantile(all, q) {
+  const calls = all.reduce((n, c) => n + c.calls, 0);
+  let low = 0, high = Math.max(0, ...all.map((c) => Math.max(c.max, c.p99)));
+  if (!calls) return 0;
+  const share = (c, d) => {
+    let last = 0, at = 0;
+    for (const [part, next] of [[.5, c.p50], [.95, c.p95], [.99, c.p99], [1, Math.max(c.max, c.p99)]]) {
+      if (d < next) return last + (part - last) * (d - at) / (next - at);
+      last = part; at = next;
+    }
+    return 1;
+  };
+  for (let i = 0; i < 40; i++) { const middle = (low + high) / 2; if (all.reduce((n, c) => n + c.calls * share(c, middle), 0) < q * calls) low = middle; else high = middle; }
+  return high;
+}
 function traffic(members) { // of the last minute
-  const sum = { rate: 0, failed: 0, p99: 0, calls: 0, errors: 0 };
+  const sum = { rate: 0, failed: 0, calls: 0, errors: 0 }, windows = [];
   for (const m of members) if (m.presence === "present") for (const x of m.stats.endpoints || []) if (!x.client) {
-    sum.calls += x.window.calls; sum.errors += x.window.errors; sum.p99 = Math.max(sum.p99, x.window.p99);
+    sum.calls += x.window.calls; sum.errors += x.window.errors; windows.push(x.window);
     if (x.window.over) { sum.rate += x.window.calls / x.window.over * 1e9; sum.failed += x.window.errors / x.window.over * 1e9; }
   }
+  sum.p99 = quantile(windows, .99);
   sum.share = sum.calls ? sum.errors / sum.calls : 0;
   return sum;
 }
@@ -39,7 +56,7 @@ function cluster(o, { series }) {
   const all = services.flatMap(members), t = traffic(all), well = services.filter((v) => v.verdict === "pass").length, good = all.filter((m) => ["pass", "warn"].includes(health(m))).length;
   const known = all.filter((m) => m.presence !== "stopped").length + services.flatMap((v) => silent(o, v)).length;
   return [el("h1", { class: "row top" }, "Cluster"),
-    el("div", { class: "tiles" }, tile(well, "of " + services.length, "services are well", well < services.length && "warn"), tile(good, "of " + known, "instances healthy", good < known && "warn"), tile(num(t.rate), "/s", "calls, last minute"), tile(percent(t.share), "", "of them failed", t.share > .01 && "fail"), tile(ms(t.p99), "", "slowest p99")),
+    el("div", { class: "tiles" }, tile(well, "of " + services.length, "services are well", well < services.length && "warn"), tile(good, "of " + known, "instances healthy", good < known && "warn"), tile(num(t.rate), "/s", "calls, last minute"), tile(percent(t.share), "", "of them failed", t.share > .01 && "fail"), tile(ms(Math.max(0, ...services.map((v) => traffic(members(v)).p99))), "", "slowest service's p99")),
     el("div", { class: "cards" }, services.map((v) => el("section", { class: "card", "data-key": v.service, "aria-label": v.service || "no name" },
       el("div", { class: "row" }, el("h3", {}, el("a", { href: toService(v.service) }, v.service || "(no name)")), pill(v.verdict), el("span", { class: "push" }),
         el("div", { class: "dots" }, members(v).map((m) => el("a", { href: toService(v.service), tabindex: -1, class: health(m), title: m.status.instance.id + ": " + health(m), "aria-label": m.status.instance.id + ": " + health(m) })))),
@@ -52,9 +69,9 @@ function service(o, { series }) {
   if (!v) return [empty("No service " + name, el("a", { href: "#cluster" }, "all services"))];
   const r = registered(o, name), all = new Map();
   for (const m of members(v)) if (m.presence === "present") for (const e of m.stats.endpoints || []) {
-    const key = (e.client ? "→ " + (e.service ? e.service + " " : "") : "") + e.method, s = all.get(key) || { key, client: e.client, rate: 0, calls: 0, errors: 0, inFlight: 0, p50: 0, p95: 0, p99: 0 }, w = e.window;
+    const key = (e.client ? "→ " + (e.service ? e.service + " " : "") : "") + e.method, s = all.get(key) || { key, client: e.client, rate: 0, calls: 0, errors: 0, inFlight: 0, windows: [] }, w = e.window;
     s.rate += w.over ? w.calls / w.over * 1e9 : 0; s.calls += w.calls; s.errors += w.errors; s.inFlight += e.inFlight;
-    for (const q of ["p50", "p95", "p99"]) s[q] = Math.max(s[q], w[q]);
+    s.windows.push(w);
     all.set(key, s);
   }
   const endpoints = [...all.values()].sort((a, b) => !!a.client - !!b.client || b.rate - a.rate);
@@ -62,7 +79,7 @@ function service(o, { series }) {
     r && r.state !== "live" && el("p", { class: "warn" }, "The registry's view is " + r.state + (r.problem ? ": " + r.problem : "") + ", of " + when(r.asOf)),
     r && r.preserved > 0 && el("p", { class: "warn" }, plural(r.preserved, "instance") + " expired in the registry and kept: too many expired at once"),
     el("div", { class: "card pair", style: "--tall:8rem" }, callsChart(name, series[name]), errorsChart(name, series[name]), latencyChart(name, series[name])),
-    el("h2", {}, "Endpoints, last minute"), table(["endpoint", "#calls/s", "#errors", "#p50", "#p95", "#p99", "#in flight"], endpoints.map((e) => ({ key: e.key, cells: [el("span", { class: e.client && "soft" }, e.key), num(e.rate), el("span", { class: e.errors && "fail" }, percent(e.calls ? e.errors / e.calls : 0)), ms(e.p50), ms(e.p95), ms(e.p99), e.inFlight] })), ["No calls yet", "Endpoints show once they are called."]),
+    el("h2", {}, "Endpoints, last minute"), table(["endpoint", "#calls/s", "#errors", "#p50", "#p95", "#p99", "#in flight"], endpoints.map((e) => ({ key: e.key, cells: [el("span", { class: e.client && "soft" }, e.key), num(e.rate), el("span", { class: e.errors && "fail" }, percent(e.calls ? e.errors / e.calls : 0)), ...[.5, .95, .99].map((q) => ms(quantile(e.windows, q))), e.inFlight] })), ["No calls yet", "Endpoints show once they are called."]),
     el("h2", {}, "Instances"), table(instanceHeads, instanceRows(o, v)),
     el("h2", {}, "Processes"), table(["instance", "address", "#up for", "#memory", "#heap", "#goroutines", "#files", "#GC pause p99", "go"], members(v).map((m) => { const p = m.stats.process; return { key: m.status.instance.id, cells: [m.status.instance.id, m.status.instance.address || r?.instances.find((i) => i.id === m.status.instance.id)?.address || "–", span(p.uptime / 1e9), bytes(p.rss), bytes(p.heapLive), p.goroutines, p.fds || "–", ms(p.gcPause), p.go] }; }))];
 }
