@@ -20,6 +20,7 @@ import (
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/router"
+	routerkv "github.com/micro/go-platform/router/kv"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
@@ -211,6 +212,47 @@ func Example_router() {
 	pick.Done(router.Outcome{Class: router.OK, Latency: time.Since(began)}) // what teaches it
 	// end snippet
 	// Output: call 10.0.0.7:8080
+}
+
+func Example_routerShared() {
+	ctx := context.Background()
+	d, err := discovery.New()
+	check(err)
+	defer d.Close()
+	store, err := kv.New()
+	check(err)
+	defer store.Close()
+	// snippet: router-shared
+	exchange, err := routerkv.Exchange(store) // kv.New(redis.Backend(…), kv.WithNamespace("router"))
+	check(err)
+	ro, err := router.New(router.WithDiscovery(d),
+		router.WithBreakers(router.Breakers{}),         // for each instance
+		router.WithSharing(exchange, router.Sharing{})) // clients learn from each other
+	check(err)
+	quota, err := routerkv.NewQuota(store, "partner-api", 100, 100) // a second, over all processes
+	check(err)
+	// end snippet
+	defer ro.Close(ctx)
+	defer quota.Close()
+	_, err = quota.Acquire(ctx)
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func Example_routerBreaker() {
+	// snippet: router-breaker
+	breaker, err := router.NewBreaker(router.BreakerPolicy{Consecutive: 2})
+	check(err)
+	for range 3 {
+		trial, err := breaker.Allow()
+		if err != nil {
+			fmt.Println("not called:", errors.Is(err, router.ErrOpen))
+			continue
+		}
+		trial.Done(router.Timeout) // how the call went
+	}
+	// end snippet
+	// Output: not called: true
 }
 
 func Example_sync() {

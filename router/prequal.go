@@ -40,8 +40,7 @@ type Probing struct {
 // 2024.)
 //
 // It sees what other clients send to an instance at once, and wants servers
-// that answer probes fast, from memory. Wrapper's servers do, and its X-Load
-// header brings the same with every answer.
+// that answer probes fast, from memory.
 func Prequal(probe Probe, p Probing) Strategy { return &prequal{probe: probe, o: p} }
 
 type prequal struct {
