@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -53,4 +54,25 @@ func ExampleNewClient() {
 	// Output:
 	// SERVING <nil>
 	// <nil>
+}
+
+func ExampleRegisterBalancer() {
+	ctx := context.Background()
+	d, _ := discovery.New()
+	defer d.Close()
+	r, _ := router.New(router.WithDiscovery(d))
+	w, _ := wrapper.New(wrapper.WithName("shop"), wrapper.WithRouter(r))
+	defer w.Close(ctx)
+	if err := wgrpc.RegisterBalancer("by_router", w); err != nil { // once, at the start of main
+		fmt.Println(err)
+	}
+	cc, err := grpc.NewClient("router:///greeter", slices.Concat(wgrpc.Balanced("by_router"), wgrpc.DialOptions(w),
+		[]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())})...)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cc.Close() // health.NewHealthClient(cc), or any generated client
+	fmt.Println(wgrpc.RegisterBalancer("by_router", w))
+	// Output: wrapper/grpc: register balancer "by_router": invalid: the name is taken
 }

@@ -86,7 +86,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-var silent = logger.NewLogger(logger.WithOutput(io.Discard))
+var silent = logger.NewLogger(logger.WithLevel(logger.FatalLevel))
 
 // serve starts an instance of the service "echo" and returns its address.
 func (x *world) serve(t *testing.T, e *Echo, w *wrapper.Wrapper, opts ...server.Option) (server.Server, string) {
