@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -107,11 +106,7 @@ func key(i int64) string { return fmt.Sprint("key ", i) }
 // it has, longer than it takes to leave it out.
 func TestAPausedProcessBringsNothingBack(t *testing.T) {
 	t.Parallel() // TestMain looks for leaks
-	pause := 3 * time.Second
-	if os.Getenv("CHAOS") != "" {
-		pause = 10 * time.Second
-	}
-	const keys = 300
+	const keys, pause = 300, 10 * time.Second
 	f := startFleet(t, fleetConfig{detection: time.Second}, five...)
 	put := func(i int64, value string, opts ...kv.PutOption) {
 		if _, err := f.client.Put(t.Context(), key(i), []byte(value), opts...); err != nil {
