@@ -108,49 +108,48 @@ type throttle struct {
 	k, pad float64
 	start  time.Time
 
-	mu    sync.Mutex
-	slots [throttleSlots]struct {
-		second        int64
-		calls, accept float64
-	}
+	mu              sync.Mutex
+	second          int64 // the current one, as of the last call
+	calls, accepted float64
+	slots           [throttleSlots]struct{ calls, accepted float64 }
 }
 
-// sums returns the counts of the last 10 s and the slot of this second.
-func (t *throttle) sums() (calls, accepted float64, now *struct {
-	second        int64
-	calls, accept float64
-}) {
-	second := int64(time.Since(t.start)/time.Second) + 1
-	now = &t.slots[second%throttleSlots]
-	if now.second != second {
-		now.second, now.calls, now.accept = second, 0, 0
+// turn goes on to a second, and forgets those that are 10 s old. The lock is held.
+func (t *throttle) turn(second int64) {
+	for range min(second-t.second, throttleSlots) {
+		t.second++
+		slot := &t.slots[t.second%throttleSlots]
+		t.calls, t.accepted = t.calls-slot.calls, t.accepted-slot.accepted
+		slot.calls, slot.accepted = 0, 0
 	}
-	for i := range t.slots {
-		if s := &t.slots[i]; s.second > second-throttleSlots {
-			calls, accepted = calls+s.calls, accepted+s.accept
-		}
-	}
-	return calls, accepted, now
+	t.second = max(t.second, second)
 }
 
 func (t *throttle) Acquire(context.Context) (Permit, error) {
+	second := int64(time.Since(t.start) / time.Second)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	calls, accepted, now := t.sums()
-	now.calls++
-	if chance := (calls - t.k*accepted) / (calls + t.pad); chance > 0 && rand.Float64() < chance {
+	if second > t.second {
+		t.turn(second)
+	}
+	// The chance is of the calls before this one.
+	chance := (t.calls - t.k*t.accepted) / (t.calls + t.pad)
+	t.calls++
+	t.slots[t.second%throttleSlots].calls++
+	if chance > 0 && rand.Float64() < chance {
 		return nil, &LimitError{Limiter: "throttle"}
 	}
 	return t, nil
 }
 
-// Release learns from the call.
+// Release learns from the call. It counts in the second of the last Acquire,
+// and saves a look at the clock.
 func (t *throttle) Release(o Outcome) {
 	if o.Class.Failed() { // also overload: it was not accepted
 		return
 	}
 	t.mu.Lock()
-	_, _, now := t.sums()
-	now.accept++
+	t.accepted++
+	t.slots[t.second%throttleSlots].accepted++
 	t.mu.Unlock()
 }
