@@ -109,9 +109,14 @@ func (p *Pool) Trip(ctx context.Context, size int, write func(c *Conn), read fun
 		}
 		usable = <-written == nil && usable
 	}
-	if undisturbed() && usable {
+	switch calm := undisturbed(); {
+	case calm && usable:
 		p.give(c)
-	} else {
+	case calm && time.Now().Before(deadline):
+		// It has died, as the idle ones may have: who tries again gets a new one.
+		c.Conn.Close()
+		p.Drop()
+	default:
 		c.Conn.Close()
 	}
 	return nil
