@@ -194,8 +194,9 @@ func (n *Node) watchPauses(ctx context.Context) {
 	defer every.Stop()
 	for {
 		select {
-		case now := <-every.C:
-			if now = time.Now(); !n.awake(now) {
+		case <-every.C:
+			now := time.Now()
+			if !n.awake(now) {
 				n.mu.Lock()
 				n.doubt()
 				n.mu.Unlock()
