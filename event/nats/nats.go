@@ -70,6 +70,7 @@ func WithReplicas(n int) Option {
 
 func open(c config, opts []Option) event.Option {
 	return event.WithDriver("nats", func(_ context.Context, s event.Settings) (event.Driver, error) {
+		c := c // of this opening: the option may be given several times
 		if c.Address == "" && c.Conn == nil {
 			return nil, fault.Markf(event.ErrInvalid, "no address and no connection")
 		}

@@ -63,6 +63,7 @@ func WithTimeouts(dial, answer time.Duration) Option {
 
 func open(c config, opts []Option) event.Option {
 	return event.WithDriver("redis", func(_ context.Context, s event.Settings) (event.Driver, error) {
+		c := c // of this opening: the option may be given several times
 		if c.Address == "" && c.Client == nil {
 			return nil, fault.Markf(event.ErrInvalid, "no address and no client")
 		}

@@ -81,6 +81,7 @@ func open(c sql.Config, opts []Option) event.Option {
 		name = c.Kind.String()
 	}
 	return event.WithDriver(name, func(_ context.Context, s event.Settings) (event.Driver, error) {
+		c := c // of this opening: the option may be given several times
 		if c.DB == nil && c.Address == "" {
 			return nil, fault.Markf(event.ErrInvalid, "no address and no database")
 		}
