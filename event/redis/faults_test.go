@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/internal/links"
 	"github.com/micro/go-platform/event/redis"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/netfault"
@@ -70,26 +72,27 @@ func TestLostReplyIsAnUnknownOutcome(t *testing.T) {
 	}
 }
 
-func TestIdleSubscriptionsCostLittle(t *testing.T) {
-	leak.Check(t)
+func proxied(t *testing.T) (*netfault.Proxy, event.Stream) {
+	t.Helper()
 	p := netfault.New(t, servertest.SharedRedis(t).Addr())
 	s, err := event.New(redis.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close(context.Background())
-	h := func(context.Context, *event.Record) error { return nil }
-	for _, opts := range [][]event.SubscribeOption{{}, {event.Group("g")}, {event.Group("o"), event.Ordered(event.BySubject)}} {
-		if _, err := s.Subscribe(t.Context(), h, opts...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	<-time.After(200 * time.Millisecond)
-	before := p.Counts().Requests
-	<-time.After(2 * time.Second)
-	if n := p.Counts().Requests - before; n > 24 {
-		t.Errorf("three idle subscriptions sent %d requests in 2 s, want a few a second", n)
-	}
+	t.Cleanup(func() { s.Close(context.Background()) })
+	return p, s
+}
+
+func TestIdleSubscriptionsCostLittle(t *testing.T) {
+	leak.Check(t)
+	p, s := proxied(t)
+	links.Idle(t, p, s, 24)
+}
+
+func TestNothingIsMissedOverABadLink(t *testing.T) {
+	leak.Check(t)
+	p, s := proxied(t)
+	links.Cut(t, p, s)
 }
 
 func TestForeignEntryGoesToTheDeadLetters(t *testing.T) {
@@ -162,4 +165,71 @@ func ExampleBackend() {
 	defer s.Close(context.Background())
 	fmt.Println(s.Features().Backend)
 	// Output: redis
+}
+
+// failOver checks that subscriptions go on when the primary died: everything that
+// is published after it is handled.
+func failOver(t *testing.T, backend event.Option, die func()) {
+	t.Helper()
+	s, err := event.New(backend, event.WithDialTimeout(30*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	handled := make(chan string, 10_000)
+	for i, opts := range [][]event.SubscribeOption{{event.Group("g")}, {event.Group("o"), event.Ordered(event.BySubject)}, {}} {
+		if _, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error {
+			handled <- fmt.Sprint(i, " ", r.ID)
+			return nil
+		}, append(opts, event.AckWait(time.Second))...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await := func(id string) {
+		t.Helper()
+		by := map[string]bool{}
+		for deadline := time.After(60 * time.Second); len(by) < 3; {
+			select {
+			case got := <-handled:
+				if strings.HasSuffix(got, " "+id) {
+					by[got] = true
+				}
+			case <-deadline:
+				t.Fatalf("%s was handled by %d of 3 subscriptions", id, len(by))
+			}
+		}
+	}
+	links.Publish(t, s, "before")
+	await("before")
+	die()
+	links.Publish(t, s, "after")
+	await("after")
+}
+
+// dies kills a primary when a replica has what it has: one that was never in
+// step does not take over.
+func dies(t *testing.T, primary *servertest.Server) {
+	t.Helper()
+	client := goredis.NewClient(&goredis.Options{Addr: primary.Addr(), ReadTimeout: time.Minute})
+	defer client.Close()
+	if n, err := client.Wait(t.Context(), 1, 30*time.Second).Result(); err != nil || n < 1 {
+		t.Fatalf("%d replicas are in step: %v", n, err)
+	}
+	primary.Kill()
+}
+
+func TestChaosOfAFailOverLosesNothing(t *testing.T) {
+	t.Run("sentinel", func(t *testing.T) {
+		if os.Getenv("CHAOS") == "" {
+			t.Skip("runs with CHAOS set, as make chaos does")
+		}
+		leak.Check(t)
+		set := servertest.RedisSentinel(t)
+		failOver(t, redis.Backend("redis+sentinel://"+strings.Join(set.SentinelAddrs(), ",")+"/"+set.Name), func() { dies(t, set.Leader()) })
+	})
+	t.Run("cluster", func(t *testing.T) {
+		leak.Check(t)
+		cluster := servertest.RedisCluster(t, servertest.WithReplicas(1))
+		failOver(t, redis.Backend(strings.Join(cluster.Addrs(), ",")), func() { dies(t, cluster.Owner("{event:}")) })
+	})
 }

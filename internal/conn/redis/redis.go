@@ -79,7 +79,11 @@ func Open(c Config) (*Client, error) {
 		f := o.Failover()
 		client.UniversalClient = redis.NewFailoverClient(f)
 	case o.IsClusterMode:
-		client.UniversalClient = redis.NewClusterClient(o.Cluster())
+		c := o.Cluster()
+		// A primary that died tells nobody where its slots went: the client asks
+		// another node when what it knows is this old, by default after a minute.
+		c.ClusterStateReloadInterval = 2 * time.Second
+		client.UniversalClient = redis.NewClusterClient(c)
 	default:
 		client.UniversalClient = redis.NewClient(o.Simple())
 	}
