@@ -357,6 +357,9 @@ func TestOpenInstanceComesBackByTrials(t *testing.T) {
 	if got := w.shares(t, 40, ok); got["n0001"] == 0 || state() != router.Ramping {
 		t.Errorf("after its time it got %d of 40 and is %v, want ramping", got["n0001"], state())
 	}
+	if got := w.shares(t, 400, ok); got["n0001"] > 50 {
+		t.Errorf("in the beginning of its ramp it got %d of 400, want a tenth of its quarter", got["n0001"])
+	}
 	now.Add(int64(20 * time.Second))
 	if got := w.shares(t, 400, ok); got["n0001"] != 100 || state() != router.Closed {
 		t.Errorf("in the end it got %d of 400 and is %v, want a quarter and closed", got["n0001"], state())

@@ -62,6 +62,18 @@ func TestPanicIsOfASubset(t *testing.T) {
 	}
 }
 
+func TestFewerThanHalfInRotationIsPanic(t *testing.T) {
+	for _, share := range []float64{0.5, 0} {
+		w := start(t, router.WithPanic(share), router.WithStrategy(router.RoundRobin()), router.WithEjection(router.Ejection{Cap: 1, Base: time.Hour, Max: time.Hour}))
+		w.nodes(t, 4)
+		w.shares(t, 100, failing("n0001", "n0002", "n0003"))
+		got := w.shares(t, 100, failing("n0001", "n0002", "n0003"))
+		if panics := got["n0000"] < 50; panics != (share > 0) {
+			t.Errorf("with a threshold of %v the only instance in rotation got %d of 100 calls", share, got["n0000"])
+		}
+	}
+}
+
 // A new instance whose cost is not known, or zero, attracts every call.
 func TestNewInstanceIsNotFlooded(t *testing.T) {
 	w := start(t)

@@ -55,8 +55,8 @@ func TestPrequalAvoidsWhatOthersKeepBusy(t *testing.T) {
 		for _, s := range fleet(8) {
 			b.set(s.ID, router.Load{InFlight: 2, Latency: 10 * time.Millisecond})
 		}
-		b.set("n0000", router.Load{InFlight: 40, Latency: 12 * time.Millisecond}) // hot
-		b.set("n0001", router.Load{InFlight: 2, Latency: 80 * time.Millisecond})  // cold, but slow
+		b.set("n0000", router.Load{InFlight: 40, Latency: 5 * time.Millisecond}) // hot
+		b.set("n0001", router.Load{InFlight: 2, Latency: 80 * time.Millisecond}) // cold, but slow
 		spread(t, w, 50)
 		b.mu.Lock()
 		b.probes = 0

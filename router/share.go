@@ -47,10 +47,10 @@ type Sharing struct {
 // WithSharing lets the routers of several processes learn from each other what
 // instances fail or are slow, over x, which stays the user's.
 //
-// What they say only scales what this router knows itself: an instance's
-// weight at most four times up or down, or 1.6 times if the router has called it
-// often enough to know it, by at most 30 % a second, and back to neutral when
-// no more is heard. If a quarter of an instance's clients have
+// What they say only scales what this router knows itself: it lowers an
+// instance's weight to a quarter at the least, or to 0.8 if the router has
+// called it often enough to know it, by at most 30 % a second, and back to
+// neutral when no more is heard. If a quarter of an instance's clients have
 // ejected it, this one does so too, unless it gets good answers itself, and
 // never more than Ejection.Cap. No instance is added or removed, and no call
 // waits for x.
@@ -204,9 +204,9 @@ func (s *service) heed(m *members, now time.Duration) {
 		if known && strength > 0 {
 			part := strength
 			if n.samples.Load() >= enough { // it knows the instance itself
-				part /= 3
+				part /= 6
 			}
-			weight, slower = math.Pow(bounded(nv.Weight), part), math.Pow(bounded(nv.Slower), strength)
+			weight, slower = math.Pow(lowered(nv.Weight), part), math.Pow(bounded(nv.Slower), strength)
 		}
 		old := n.view.value()
 		n.view.set(min(max(weight, old/step), old*step))

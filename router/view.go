@@ -18,7 +18,7 @@ type View struct {
 
 // NodeView is what all clients together have seen of one instance.
 type NodeView struct {
-	Weight  float64       `json:"weight"`  // what its weight should be multiplied with, by its failures: from 0.25 to 4
+	Weight  float64       `json:"weight"`  // what its weight should be multiplied with, by its failures: from 0.25 to 1
 	Slower  float64       `json:"slower"`  // its median latency in those of the other instances: from 0.25 to 4
 	Clients int           `json:"clients"` // that called it
 	Votes   int           `json:"votes"`   // of them, that have ejected it by what they saw themselves
@@ -28,7 +28,7 @@ type NodeView struct {
 	P99     time.Duration `json:"p99"`
 }
 
-// most is what a view can multiply or divide a weight with.
+// most is what a view can divide a weight by, and multiply or divide a latency.
 const most = 4.0
 
 // bounded is v within what a view may do; what is no number does nothing.
@@ -38,6 +38,10 @@ func bounded(v float64) float64 {
 	}
 	return min(max(v, 1/most), most)
 }
+
+// lowered is bounded for a weight, which a view can only lower: what is praised
+// gains by what others lose.
+func lowered(v float64) float64 { return min(bounded(v), 1) }
 
 // evidence is what is added up about one instance.
 type evidence struct {
@@ -79,20 +83,16 @@ func Combine(service string, reports []Report) View {
 		}
 	}
 	v := View{Service: service, Clients: len(clients), Nodes: make(map[string]NodeView, len(all))}
-	var successes, latencies []float64
+	var latencies []float64
 	for _, e := range all {
 		e.add()
-		successes = append(successes, e.sum.Success)
 		if e.sum.P50 > 0 {
 			latencies = append(latencies, float64(e.sum.P50))
 		}
 	}
-	usual, latency := median(successes), median(latencies)
+	latency := median(latencies)
 	for id, e := range all {
-		e.sum.Weight, e.sum.Slower = bounded(math.Pow(e.sum.Success/max(usual, 0.01), 2)), 1
-		if e.sum.Success < 0.01 {
-			e.sum.Weight = 1 / most
-		}
+		e.sum.Weight, e.sum.Slower = max(e.sum.Success*e.sum.Success, 1/most), 1
 		if e.sum.P50 > 0 && latency > 0 {
 			e.sum.Slower = bounded(float64(e.sum.P50) / latency)
 		}
