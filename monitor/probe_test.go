@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/monitor"
 )
 
@@ -38,14 +39,9 @@ func probes(t *testing.T) []probe {
 		b, err := io.ReadAll(resp.Body)
 		return resp.StatusCode >= 200 && resp.StatusCode < 400, string(b), err
 	}}}
-	curl, err := exec.LookPath("curl")
-	if err != nil {
-		t.Log("no curl on PATH: probes by net/http alone")
-		return list
-	}
 	return append(list, probe{"curl", func(ctx context.Context, url string) (bool, string, error) {
 		// --fail makes a status of 400 and more exit code 22.
-		out, err := exec.CommandContext(ctx, curl, "--silent", "--fail-with-body", "--noproxy", "*", "--user-agent", "kube-probe/1.34", url).Output()
+		out, err := servertest.Tool(ctx, t, "curl", "--silent", "--fail-with-body", "--noproxy", "*", "--user-agent", "kube-probe/1.34", url).Output()
 		if e, failed := err.(*exec.ExitError); failed && e.ExitCode() == 22 {
 			return false, string(out), nil
 		}

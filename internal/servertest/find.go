@@ -1,6 +1,7 @@
 package servertest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -48,6 +49,19 @@ func find(program string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s is neither in %s nor on PATH", program, Cache())
+}
+
+// Tool returns a command with a program that people use against servers, such as curl. One that is
+// missing skips the test, or fails it where servers are required.
+func Tool(ctx context.Context, t testing.TB, program string, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := find(program)
+	if err != nil {
+		missing(t, program, "debian", err)
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = append(os.Environ(), libraries(path)...)
+	return cmd
 }
 
 // installed returns nil if everything is there to start a server.
