@@ -7,7 +7,8 @@ import "time"
 const choices = 5
 
 // LeastCost draws five nodes of this client's aperture and takes the one with
-// the least cost: average latency × (calls in flight + 1) ÷ success² ÷ weight.
+// the least cost: average latency × (calls in flight + 1) ÷ success² ÷ weight,
+// times how much busier the server says it has become (Outcome.Load).
 // It is the power of d choices (Mitzenmacher, 2001) over what Finagle and Envoy
 // call an aperture: a client keeps to as many nodes as its own load needs, so
 // that it knows the ones it uses well.

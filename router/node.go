@@ -30,7 +30,8 @@ type Node struct {
 	outcomes [classes]atomic.Uint64
 	samples  atomic.Uint32 // of the latency, until there are enough
 	success  average
-	load     average     // what the server reported as in flight, 0 if it doesn't
+	load     average     // what the server reported as in flight lately, 0 if it doesn't
+	usual    average     // the same over as many answers as the latency's average
 	away     atomic.Bool // it is in another zone than this client
 
 	// What others say of it, and what was told them: see share.go.
@@ -59,6 +60,7 @@ func (a *average) move(v, alpha float64) {
 const (
 	latencyAlpha = 0.05
 	successAlpha = 0.05
+	loadAlpha    = 0.3              // of the reports', which are to tell what has changed
 	enough       = 1 / latencyAlpha // samples for the average to be one
 )
 
@@ -135,6 +137,9 @@ func (n *Node) rescale(sv *service, now time.Duration) {
 	if n.away.Load() {
 		scale *= awayFactor
 	}
+	if n.usual.value() > 0 {
+		scale *= n.busier()
+	}
 	// What a few calls say is mixed with what is usual: the first ones pay for
 	// connections and cold caches.
 	if k, lat := float64(n.samples.Load()), n.latency.value(); k > 0 && k < enough && lat > 0 {
@@ -145,20 +150,39 @@ func (n *Node) rescale(sv *service, now time.Duration) {
 	}
 }
 
+// reported takes in what the server says of itself, and whether it says
+// anything.
+func (n *Node) reported(l Load) bool {
+	if !l.Reported || !(l.InFlight >= 0) {
+		return false
+	}
+	in := min(l.InFlight, 1e6)
+	if n.usual.value() == 0 {
+		n.load.set(in)
+		n.usual.set(in)
+	}
+	n.load.move(in, loadAlpha)
+	n.usual.move(in, latencyAlpha)
+	return true
+}
+
+// busier is how much longer a call takes than those that the latency is the
+// average of, as far as the server's reports tell: processor sharing makes it
+// grow with what is in flight. A server that always says the same changes
+// nothing.
+func (n *Node) busier() float64 { return bounded((n.load.value() + 1) / (n.usual.value() + 1)) }
+
 // done takes in an outcome.
 func (n *Node) done(sv *service, o Outcome) {
 	if o.Class >= classes {
 		o.Class = ServerError
 	}
 	n.outcomes[o.Class].Add(1)
-	if o.Load.Reported {
-		n.load.move(o.Load.InFlight, 0.2)
-	}
+	stale := n.reported(o.Load)
 	if o.Class == Cancelled { // says nothing about the node
 		return
 	}
 	failed := o.Class.Failed()
-	stale := false
 	switch s := n.success.value(); {
 	case failed:
 		n.success.move(0, successAlpha)

@@ -51,6 +51,16 @@ func Prequal(p router.Probing) func(Env) Policy {
 	})
 }
 
+// Reported is the router, with servers that say what they have in flight when
+// they answer.
+func Reported(e Env) Policy {
+	p := Real()(e).(*realPolicy)
+	p.reports = func(server int) router.Load {
+		return router.Load{InFlight: float64(len(e.r.servers[server].jobs)), Reported: true}
+	}
+	return p
+}
+
 // routers makes a router for each client.
 func routers(options func(Env) []router.Option) func(Env) Policy {
 	return func(e Env) Policy {
@@ -81,6 +91,7 @@ func routers(options func(Env) []router.Option) func(Env) Policy {
 type realPolicy struct {
 	routers     []router.Router
 	discoveries []discovery.Discovery
+	reports     func(server int) router.Load // nil: none
 }
 
 func (p *realPolicy) Choose(client int) (int, func(time.Duration, bool)) {
@@ -91,6 +102,9 @@ func (p *realPolicy) Choose(client int) (int, func(time.Duration, bool)) {
 	i, _ := strconv.Atoi(pick.Instance.ID)
 	return i, func(took time.Duration, failed bool) {
 		o := router.Outcome{Latency: took}
+		if p.reports != nil && took < deadline {
+			o.Load = p.reports(i)
+		}
 		if failed {
 			o.Class = router.ServerError
 			if took >= deadline {

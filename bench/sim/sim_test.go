@@ -39,6 +39,7 @@ func BenchmarkSimulation(b *testing.B) {
 	}{
 		{"ours", Real()},
 		{"ours, two choices", Real(router.WithStrategy(router.PowerOfTwo()))},
+		{"ours, reports", Reported},
 		{"ours, prequal", Prequal(router.Probing{})},
 		{"round robin", RoundRobin}, {"least loaded", LeastLoaded}, {"finagle's rule", Finagle}, {"kratos' rule", Kratos},
 	}
