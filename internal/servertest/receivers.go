@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // StatsdExporter starts Prometheus' statsd_exporter: its ports are "statsd" (UDP), "tcp" and
@@ -131,6 +132,7 @@ func SharedOIDC(t testing.TB) *Server {
 func node(name, script string, sp spec) spec {
 	path := filepath.Join(Cache(), "node", script)
 	sp.name, sp.part, sp.program, sp.files = name, "node", "node", []string{path}
+	sp.limit = 20 * time.Second // Node has been seen to hang in its start, once in hundreds; it is started again
 	sp.args = func(s *Server) []string { return []string{path, strconv.Itoa(s.Port(sp.ports[0]))} }
 	return sp
 }
