@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/connectivity"
 	estats "google.golang.org/grpc/experimental/stats"
 	"google.golang.org/grpc/resolver"
-	"google.golang.org/grpc/serviceconfig"
 
 	"encoding/json"
 
@@ -117,7 +116,7 @@ func picker(b *testing.B, name, config string, n int) balancer.Picker {
 		if err != nil {
 			b.Fatal(err)
 		}
-		ccs.BalancerConfig = cfg.(serviceconfig.LoadBalancingConfig)
+		ccs.BalancerConfig = cfg
 	}
 	if err := bal.UpdateClientConnState(ccs); err != nil {
 		b.Fatal(err)
