@@ -88,7 +88,11 @@ func TestPrequalUsesNoAnswerForLong(t *testing.T) {
 		}
 		b.set("n0000", router.Load{InFlight: 0, Latency: time.Millisecond})
 		spread(t, w, 50)
-		// All at once, without time for another probe: the free one must not get them all.
+		b.mu.Lock()
+		b.err = errors.New("no answer")
+		b.mu.Unlock()
+		synctest.Wait()
+		// Without another answer: the free one must not get them all.
 		got := map[string]int{}
 		var open []router.Pick
 		for range 60 {
@@ -102,9 +106,6 @@ func TestPrequalUsesNoAnswerForLong(t *testing.T) {
 		for _, p := range open {
 			p.Done(router.Outcome{Latency: time.Millisecond})
 		}
-		b.mu.Lock()
-		b.err = errors.New("no answer")
-		b.mu.Unlock()
 		time.Sleep(2 * time.Second) // older than MaxAge
 		if got := w.shares(t, 800, ok); len(got) < 8 {
 			t.Errorf("without answers %v were called, want all as least cost does", got)
