@@ -49,6 +49,22 @@ func (a Adapter) SelectOptions(ctx context.Context, method string, tried []strin
 // new one.
 func (a Adapter) RequestID(given string) string { return requestID(given) }
 
+// Labels returns the labels that the caller wants to be carried on, nil for
+// none, from a header whose names may have several values. There are 16 at most.
+func (a Adapter) Labels(header map[string][]string) map[string]string { return labelsOf(header) }
+
+// MessageLabels is Labels for a header with one value for each name.
+func (a Adapter) MessageLabels(header map[string]string) (out map[string]string) {
+	for k, v := range header {
+		out = addLabel(out, k, v)
+	}
+	return out
+}
+
+// Remaining reads HeaderDeadline: how long the caller waits. Nonsense is no
+// deadline.
+func (a Adapter) Remaining(v string) (time.Duration, bool) { return remaining(v) }
+
 // Token returns the token that a call to a service shows, "" for none. See
 // WithTokens.
 func (a Adapter) Token(ctx context.Context, service string) (string, error) {

@@ -50,8 +50,8 @@ func remaining(v string) (time.Duration, bool) {
 	if v == "" || len(v) > 12 {
 		return 0, false
 	}
-	ms, err := strconv.ParseInt(v, 10, 64)
-	if err != nil || ms < 0 {
+	ms, err := strconv.ParseUint(v, 10, 64)
+	if err != nil {
 		return 0, false
 	}
 	return time.Duration(ms) * time.Millisecond, true
@@ -86,19 +86,25 @@ func LabelsFromContext(ctx context.Context) map[string]string {
 const maxLabels = 16
 
 // labelsOf reads the X-Micro-Label- headers.
-func labelsOf(h http.Header) map[string]string {
-	var out map[string]string
-	for k, v := range h {
-		if len(k) > len(LabelPrefix) && strings.HasPrefix(k, LabelPrefix) && len(v) > 0 {
-			if out == nil {
-				out = map[string]string{}
-			}
-			if len(out) < maxLabels {
-				out[strings.ToLower(k[len(LabelPrefix):])] = v[0]
-			}
+func labelsOf(header map[string][]string) (out map[string]string) {
+	for k, v := range header {
+		if len(v) > 0 {
+			out = addLabel(out, k, v[0])
 		}
 	}
 	return out
+}
+
+// addLabel adds the label that a header, named in whatever case, stands for.
+func addLabel(to map[string]string, name, value string) map[string]string {
+	if len(name) <= len(LabelPrefix) || !strings.EqualFold(name[:len(LabelPrefix)], LabelPrefix) || len(to) >= maxLabels {
+		return to
+	}
+	if to == nil {
+		to = map[string]string{}
+	}
+	to[strings.ToLower(name[len(LabelPrefix):])] = value
+	return to
 }
 
 // retryAfter reads a Retry-After header, in seconds or as a date.

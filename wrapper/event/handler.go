@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/micro/go-platform/event"
@@ -29,7 +28,7 @@ func handler(w *wrapper.Wrapper, next event.Handler, types *names) event.Handler
 		if d, ok := event.DeliveryFromContext(ctx); ok {
 			c.Attempts = d.Attempt
 		}
-		if labels := labelsOf(md); labels != nil {
+		if labels := a.MessageLabels(md); labels != nil {
 			ctx = wrapper.ContextWithLabels(ctx, labels)
 		}
 		ctx, cancel := a.Bound(a.Context(ctx, c), wrapper.Server)
@@ -51,19 +50,4 @@ func handler(w *wrapper.Wrapper, next event.Handler, types *names) event.Handler
 		}
 		return next(ctx, r)
 	}
-}
-
-// labelsOf reads the labels that the publisher wants to be carried on.
-func labelsOf(md trace.Map) map[string]string {
-	var out map[string]string
-	prefix := strings.ToLower(wrapper.LabelPrefix)
-	for k, v := range md {
-		if k = strings.ToLower(k); len(k) > len(prefix) && strings.HasPrefix(k, prefix) && len(out) < 16 {
-			if out == nil {
-				out = map[string]string{}
-			}
-			out[k[len(prefix):]] = v
-		}
-	}
-	return out
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -85,7 +84,7 @@ func begin(ctx context.Context, w *wrapper.Wrapper, method, action string) (*ser
 		Side: wrapper.Server, Protocol: "grpc", Service: a.Name(), Method: method, Action: action,
 		RequestID: a.RequestID(carrier.Get(wrapper.HeaderRequestID)), Header: carrier, Start: time.Now(),
 	}
-	if labels := labelsOf(md); labels != nil {
+	if labels := a.Labels(md); labels != nil {
 		ctx = wrapper.ContextWithLabels(ctx, labels)
 	}
 	ctx, err := w.Begin(a.Context(ctx, &s.call), &s.call)
@@ -116,19 +115,4 @@ func (s *served) finish(panicked any, err error) error {
 	}
 	s.w.End(s.ctx, &s.call)
 	return err
-}
-
-// labelsOf reads the labels that a caller wants to be carried on.
-func labelsOf(md metadata.MD) map[string]string {
-	var out map[string]string
-	prefix := strings.ToLower(wrapper.LabelPrefix)
-	for k, v := range md {
-		if len(k) > len(prefix) && strings.HasPrefix(k, prefix) && len(v) > 0 && len(out) < 16 {
-			if out == nil {
-				out = map[string]string{}
-			}
-			out[k[len(prefix):]] = v[0]
-		}
-	}
-	return out
 }

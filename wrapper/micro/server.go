@@ -3,8 +3,6 @@ package micro
 import (
 	"context"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"time"
 
 	merrors "go-micro.dev/v5/errors"
@@ -41,10 +39,10 @@ func serve(ctx context.Context, w *wrapper.Wrapper, c *wrapper.Call, stream bool
 	md, _ := metadata.FromContext(ctx) // a copy
 	c.Side, c.Protocol, c.Service, c.Header = wrapper.Server, "micro", a.Name(), trace.Map(md)
 	c.RequestID = a.RequestID(c.Header.Get(wrapper.HeaderRequestID))
-	if labels := labelsOf(md); labels != nil {
+	if labels := a.MessageLabels(md); labels != nil {
 		ctx = wrapper.ContextWithLabels(ctx, labels)
 	}
-	if left, ok := remaining(c.Header.Get(wrapper.HeaderDeadline)); ok && !c.Message {
+	if left, ok := a.Remaining(c.Header.Get(wrapper.HeaderDeadline)); ok && !c.Message {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, left)
 		defer cancel()
@@ -75,25 +73,4 @@ func serve(ctx context.Context, w *wrapper.Wrapper, c *wrapper.Call, stream bool
 		return err
 	}
 	return next(ctx)
-}
-
-// remaining reads X-Deadline-Ms. Nonsense is no deadline.
-func remaining(v string) (time.Duration, bool) {
-	ms, err := strconv.ParseUint(v, 10, 40)
-	return time.Duration(ms) * time.Millisecond, err == nil
-}
-
-// labelsOf reads the labels that a caller wants to be carried on.
-func labelsOf(md metadata.Metadata) map[string]string {
-	var out map[string]string
-	prefix := strings.ToLower(wrapper.LabelPrefix)
-	for k, v := range md {
-		if k = strings.ToLower(k); len(k) > len(prefix) && strings.HasPrefix(k, prefix) && len(out) < 16 {
-			if out == nil {
-				out = map[string]string{}
-			}
-			out[k[len(prefix):]] = v
-		}
-	}
-	return out
 }
