@@ -184,13 +184,9 @@ func open(base config, opts []Option) db.Option {
 				return nil, fault.Mark(db.ErrInvalid, err)
 			}
 		}
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(db.ErrInvalid, "nil option")
-			}
-			if err := opt(&c); err != nil {
-				return nil, err
-			}
+		c, err := conn.Apply(c, opts)
+		if err != nil {
+			return nil, err
 		}
 		if c.keyspace == "" {
 			c.keyspace = "db"

@@ -35,13 +35,9 @@ type config struct {
 func Backend(addr string, opts ...Option) db.Option {
 	return db.WithDriver("elastic", func(context.Context) (db.Driver, error) {
 		c := config{replicas: -1, conns: 10, response: 32 << 20}
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(db.ErrInvalid, "nil option")
-			}
-			if err := opt(&c); err != nil {
-				return nil, err
-			}
+		c, err := conn.Apply(c, opts)
+		if err != nil {
+			return nil, err
 		}
 		cl, err := newClient(addr, c)
 		if err != nil {

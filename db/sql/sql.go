@@ -88,13 +88,9 @@ func open(c sql.Config, opts []Option) db.Option {
 			return nil, fault.Markf(db.ErrInvalid, "no address and no database")
 		}
 		c := c // open may be called again
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(db.ErrInvalid, "nil option")
-			}
-			if err := opt(&c); err != nil {
-				return nil, err
-			}
+		c, err := conn.Apply(c, opts)
+		if err != nil {
+			return nil, err
 		}
 		pool, err := sql.Open(c)
 		if err != nil {

@@ -75,13 +75,9 @@ func open(c config, opts []Option) event.Option {
 			return nil, fault.Markf(event.ErrInvalid, "no address and no connection")
 		}
 		c.replicas = 1
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(event.ErrInvalid, "nil option")
-			}
-			if err := opt(&c); err != nil {
-				return nil, err
-			}
+		c, err := conn.Apply(c, opts)
+		if err != nil {
+			return nil, err
 		}
 		nc, err := nats.Open(c.Config)
 		if err != nil {

@@ -67,13 +67,9 @@ func open(c config, opts []Option) event.Option {
 		if c.Address == "" && c.Client == nil {
 			return nil, fault.Markf(event.ErrInvalid, "no address and no client")
 		}
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(event.ErrInvalid, "nil option")
-			}
-			if err := opt(&c); err != nil {
-				return nil, err
-			}
+		c, err := conn.Apply(c, opts)
+		if err != nil {
+			return nil, err
 		}
 		client, err := redis.Open(c.Config)
 		if err != nil {

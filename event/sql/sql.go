@@ -85,13 +85,9 @@ func open(c sql.Config, opts []Option) event.Option {
 		if c.DB == nil && c.Address == "" {
 			return nil, fault.Markf(event.ErrInvalid, "no address and no database")
 		}
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(event.ErrInvalid, "nil option")
-			}
-			if err := opt(&c); err != nil {
-				return nil, err
-			}
+		c, err := conn.Apply(c, opts)
+		if err != nil {
+			return nil, err
 		}
 		db, err := sql.Open(c)
 		if err != nil {

@@ -51,13 +51,9 @@ func WithTLS(t *tls.Config) Option {
 func open(c etcd.Config, opts []Option) kv.Option {
 	return kv.WithDriver("etcd", func(context.Context) (kv.Driver, error) {
 		c := c // one option may open several stores, also at once
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(kv.ErrInvalid, "nil option")
-			}
-			if err := opt(&c); err != nil {
-				return nil, err
-			}
+		c, err := conn.Apply(c, opts)
+		if err != nil {
+			return nil, err
 		}
 		if c.Address == "" && c.Client == nil {
 			return nil, fault.Markf(kv.ErrInvalid, "neither an address nor a client")

@@ -94,13 +94,9 @@ func WithoutWatch() Option {
 func open(c config, opts []Option) kv.Option {
 	return kv.WithDriver("redis", func(context.Context) (kv.Driver, error) {
 		c := c // one option may open several stores, also at once
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(kv.ErrInvalid, "nil option")
-			}
-			if err := opt(&c); err != nil {
-				return nil, err
-			}
+		c, err := conn.Apply(c, opts)
+		if err != nil {
+			return nil, err
 		}
 		d, err := newDriver(c)
 		if err != nil {

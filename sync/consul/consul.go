@@ -142,13 +142,9 @@ func backend(o options, opts []Option) dsync.Option {
 	return dsync.WithDriver("consul", func(context.Context) (dsync.Driver, error) {
 		o := o
 		o.minTTL = 10 * time.Second
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, errors.New("nil option")
-			}
-			if err := opt(&o); err != nil {
-				return nil, err
-			}
+		o, err := conn.Apply(o, opts)
+		if err != nil {
+			return nil, err
 		}
 		c, err := consulconn.Open(o.Config)
 		if err != nil {

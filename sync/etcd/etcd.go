@@ -106,13 +106,9 @@ func WithClient(c *clientv3.Client, opts ...Option) dsync.Option {
 func backend(cfg etcdconn.Config, opts []Option) dsync.Option {
 	return dsync.WithDriver("etcd", func(context.Context) (dsync.Driver, error) {
 		cfg := cfg // of this opening: the option may be given several times
-		for _, o := range opts {
-			if o == nil {
-				return nil, errors.New("nil option")
-			}
-			if err := o(&cfg); err != nil {
-				return nil, err
-			}
+		cfg, err := conn.Apply(cfg, opts)
+		if err != nil {
+			return nil, err
 		}
 		c, err := etcdconn.Open(cfg)
 		if err != nil {

@@ -152,13 +152,9 @@ func WithClient(c goredis.UniversalClient) dsync.Option {
 }
 
 func open(cfg redisconn.Config, opts []Option) (*node, error) {
-	for _, o := range opts {
-		if o == nil {
-			return nil, errors.New("nil option")
-		}
-		if err := o(&cfg); err != nil {
-			return nil, err
-		}
+	cfg, err := conn.Apply(cfg, opts)
+	if err != nil {
+		return nil, err
 	}
 	c, err := redisconn.Open(cfg)
 	if err != nil {
