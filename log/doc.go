@@ -29,14 +29,15 @@
 //
 // A record is encoded before the call returns, so nothing of the caller's is
 // kept. Then it waits in the queue of each output, which is bounded in bytes
-// (QueueBytes). No output blocks, breaks or slows the caller: what finds a queue
+// (QueueBytes). No output breaks or slows the caller: what finds a queue
 // full is dropped, counted, and noted in the stream itself ("log: records
 // dropped") once the output takes records again. Records from level Error up
-// are written at once, others within 10 ms; those from LevelFatal up are written
-// before the call returns (WithSyncAt).
+// are written to stdout, files and writers before the call returns, so that a
+// program may log an error and exit; those from LevelFatal up to every output
+// (WithSyncAt). Others are written within 10 ms.
 //
 // Attributes of a record whose keys are the record's own (time, level, msg,
-// logger) get "attr." in front. Times are in UTC.
+// logger, source) get "attr." in front. Times are in UTC.
 //
 // # Errors
 //

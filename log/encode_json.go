@@ -43,7 +43,7 @@ func newJSON(name string, k Keys, decimals int, fixed string) *jsonEncoding {
 		fixed = "," + fixed
 	}
 	var lengths uint64
-	for _, key := range []string{k.Time, k.Level, k.Message, k.Logger} {
+	for _, key := range []string{k.Time, k.Level, k.Message, k.Logger, k.Source} {
 		lengths |= 1 << min(len(key), 63)
 	}
 	return &jsonEncoding{lengths: lengths, name: name, fixed: fixed, keys: k, decimals: decimals, time: quote(k.Time) + `"`, level: "," + quote(k.Level),
@@ -104,7 +104,7 @@ func (e *jsonEncoding) attr(dst []byte, groups []string, a slog.Attr) []byte {
 // own reports whether a key is one of the record's own.
 func (e *jsonEncoding) own(key string) bool {
 	return e.lengths&(1<<min(len(key), 63)) != 0 &&
-		(key == e.keys.Time || key == e.keys.Level || key == e.keys.Message || key == e.keys.Logger)
+		(key == e.keys.Time || key == e.keys.Level || key == e.keys.Message || key == e.keys.Logger || key == e.keys.Source)
 }
 
 func appendJSONValue(dst []byte, v slog.Value) []byte {

@@ -44,7 +44,7 @@ func (logfmt) head(dst []byte, r *Record) []byte {
 func (logfmt) attr(dst []byte, groups []string, a slog.Attr) []byte {
 	if len(groups) == 0 {
 		switch a.Key {
-		case "time", "level", "msg", "logger":
+		case "time", "level", "msg", "logger", "source":
 			a.Key = "attr." + a.Key
 		}
 	}

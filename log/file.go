@@ -76,7 +76,8 @@ func Keep(n int, age time.Duration) FileOption {
 	}
 }
 
-// Compress compresses rotated files by gzip.
+// Compress compresses rotated files by gzip. A file that another process still
+// appends to is left as it is until that process has noticed the rotation.
 func Compress() FileOption {
 	return func(o *fileOptions) error { o.compress = true; return nil }
 }
@@ -87,8 +88,13 @@ func Compress() FileOption {
 //
 // A rotated file is named after the time of its end:
 // app-20260102T030405.678.log, with .gz behind if it is compressed.
+//
+// Several processes may append to one path and rotate it, as an old and a new
+// one do during a deploy. Where the system has advisory file locks (flock), each
+// holds a shared one on the file it appends to, and none compresses or removes a
+// file that another still holds.
 func ToFile(path string, opts ...FileOption) Option {
-	return WithDriver("file", func(context.Context) (Driver, error) {
+	return withLocal("file", func(context.Context) (Driver, error) {
 		o := fileOptions{enc: JSON(), mode: 0o640}
 		for _, opt := range opts {
 			if opt == nil {
@@ -101,7 +107,7 @@ func ToFile(path string, opts ...FileOption) Option {
 		if path == "" {
 			return nil, fault.Markf(fault.Invalid, "no path")
 		}
-		f := &file{fileOptions: o, path: path, open: openFile}
+		f := &file{fileOptions: o, path: path, open: openShared}
 		if err := f.reopen(time.Now()); err != nil {
 			return nil, fault.Mark(fault.Unavailable, err)
 		}
@@ -117,12 +123,30 @@ type handle interface {
 	Close() error
 }
 
-func openFile(path string, mode fs.FileMode) (handle, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, mode)
-	if err != nil {
-		return nil, err
+// openShared opens the file at path to append, and holds the lock of those who
+// do. Between the opening and the lock another process may have rotated and
+// compressed the file; then the one that is at path now is opened.
+func openShared(path string, mode fs.FileMode) (handle, error) {
+	for tries := 0; ; tries++ {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, mode)
+		if err != nil {
+			return nil, err
+		}
+		// Somebody who locks the file for reasons unknown does not stop the log.
+		if share(f) && isAt(f, path) || tries == 3 {
+			return f, nil
+		}
+		_ = f.Close()
 	}
-	return f, nil
+}
+
+func isAt(f *os.File, path string) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	at, err := os.Stat(path)
+	return err == nil && os.SameFile(at, info)
 }
 
 // file is the driver of ToFile.
@@ -181,8 +205,9 @@ func (f *file) lookAfter(now time.Time) error {
 	f.looked = now
 	if f.out != nil {
 		if at, err := os.Stat(f.path); err == nil && os.SameFile(at, f.info) {
-			if at.Size() < f.size { // truncated in place
-				f.size = at.Size()
+			f.size = at.Size() // truncated in place, or another process appends too
+			if f.tidying.left.Load() {
+				f.tidy()
 			}
 			return nil
 		}

@@ -228,7 +228,7 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 		var room atomic.Int64
 		room.Store(1000)
 		open := func(p string, m fs.FileMode) (handle, error) {
-			h, err := openFile(p, m)
+			h, err := openShared(p, m)
 			return full{h, &room}, err
 		}
 		l := openLog(t, WithDriver("file", func(context.Context) (Driver, error) {

@@ -34,7 +34,7 @@ func Open(opts ...Option) (Log, error) {
 	}
 	f := &front{
 		context: o.context, replace: o.replace, dedup: o.dedup, limiter: o.limiter,
-		source: o.source, sourceFrom: o.from, syncAt: o.syncAt, exit: o.exit, exitAt: o.exitAt, closed: make(chan struct{}),
+		source: o.source, sourceFrom: o.from, syncAt: o.syncAt, localAt: o.localAt, waitAt: min(o.syncAt, o.localAt), exit: o.exit, exitAt: o.exitAt, closed: make(chan struct{}),
 	}
 	if len(o.redact) > 0 {
 		f.redact = newRedaction(o.redact)
@@ -98,6 +98,8 @@ type front struct {
 	source     bool
 	sourceFrom slog.Level
 	syncAt     slog.Level
+	localAt    slog.Level
+	waitAt     slog.Level // the lower of both
 	exit       func(int)
 	exitAt     slog.Level
 
@@ -155,11 +157,34 @@ func (f *front) Stats() []OutputStats {
 	return all
 }
 
-// sync waits until what was logged is written, but not for long.
-func (f *front) sync() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = f.wait(ctx)
+// syncWait bounds how long a call waits for its record to be written.
+const syncWait = time.Second
+
+// sync waits until the outputs that a record of level l is worth waiting for
+// have written what was logged, but not for long.
+func (f *front) sync(l slog.Level) {
+	var timer *time.Timer
+	for _, o := range f.outputs {
+		if l < o.least || l < f.syncAt && !(o.local && l >= f.localAt) || o.stuck.Load() {
+			continue
+		}
+		done := o.drained()
+		select {
+		case <-done: // mostly, where the level is that of an audit log
+			continue
+		default:
+		}
+		if timer == nil {
+			timer = time.NewTimer(syncWait)
+			defer timer.Stop()
+		}
+		select {
+		case <-done:
+		case <-timer.C:
+			o.stuck.Store(true)
+			timer.Reset(0) // for the outputs behind it
+		}
+	}
 }
 
 func (f *front) wait(ctx context.Context) error {

@@ -135,8 +135,8 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		s.writer = writer{}
 		scratches.Put(s)
 	}
-	if r.Level >= f.syncAt {
-		f.sync()
+	if r.Level >= f.waitAt {
+		f.sync(r.Level)
 	}
 	if f.exit != nil && r.Level >= f.exitAt {
 		f.exit(1)
@@ -243,7 +243,7 @@ func (f *front) resolve(groups []string, a slog.Attr) (slog.Attr, bool) {
 	if a.Key == "" && a.Value.Kind() != slog.KindGroup && a.Equal(slog.Attr{}) {
 		return a, false
 	}
-	if f.redact != nil && f.redact.has(a.Key) {
+	if f.redact != nil && (f.redact.has(a.Key) || slices.ContainsFunc(groups, f.redact.has)) {
 		a.Value = slog.StringValue(redacted)
 	}
 	return a, true

@@ -297,6 +297,39 @@ func TestRedact(t *testing.T) {
 	}
 }
 
+func TestRedactCoversGroupsByName(t *testing.T) {
+	for _, opts := range [][]log.Option{nil, {log.WithDedup()}} {
+		l, records := open(t, append(opts, log.WithRedact("password"))...)
+		lg := l.Logger("").WithGroup("Password")
+		lg.With("before", "s3cret").WithGroup("deeper").Info("x", "inner", "s3cret", slog.Group("g", slog.String("innermost", "s3cret")))
+		l.Logger("").WithGroup("passwords").Info("x", "n", "plain")
+		if got := records(); strings.Contains(got[0], "s3cret") || strings.Count(got[0], "[redacted]") != 3 || !strings.Contains(got[1], "plain") {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+func TestAttributesNamedLikeTheRecordsOwnFields(t *testing.T) {
+	for name, enc := range map[string]log.Encoding{"json": log.JSON(), "logfmt": log.Logfmt()} {
+		var out strings.Builder
+		l, err := log.Open(log.ToWriter(&out, enc), log.WithSource(slog.LevelInfo))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Logger("a").Info("x", "time", 1, "level", 2, "msg", 3, "logger", 4, "source", 5, "sources", 6, slog.Group("g", slog.Int("source", 7)))
+		l.Close(t.Context())
+		line := out.String()
+		for _, own := range []string{"time", "level", "msg", "logger", "source"} {
+			if n := strings.Count(line, "attr."+own); n != 1 {
+				t.Errorf("%s: attr.%s stands %d times in %s", name, own, n, line)
+			}
+		}
+		if strings.Count(line, "attr.") != 5 {
+			t.Errorf("%s: too much is renamed in %s", name, line)
+		}
+	}
+}
+
 func TestReplaceAttr(t *testing.T) {
 	l, records := open(t, log.WithReplaceAttr(func(groups []string, a slog.Attr) slog.Attr {
 		if a.Key == "drop" {

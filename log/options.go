@@ -23,7 +23,8 @@ type options struct {
 	limiter *limiter
 	source  bool
 	from    slog.Level
-	syncAt  slog.Level
+	syncAt  slog.Level // from here on a call waits for all outputs
+	localAt slog.Level // and from here on for those of this machine
 	exit    func(code int)
 	exitAt  slog.Level
 	errors  func(output string, err error)
@@ -34,7 +35,7 @@ type options struct {
 func defaults() options {
 	return options{
 		levels: map[string]slog.Level{},
-		syncAt: LevelFatal,
+		syncAt: LevelFatal, localAt: slog.LevelError,
 		errors: func(output string, err error) { fmt.Fprintf(os.Stderr, "log/%s: %v\n", output, err) },
 		dial:   5 * time.Second,
 	}
@@ -49,6 +50,7 @@ type outputOptions struct {
 	batch   int
 	delay   time.Duration
 	timeout time.Duration
+	local   bool // a write costs no round trip
 }
 
 // WithDriver adds an output by its driver: this is what the option of every
@@ -61,6 +63,18 @@ func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Opt
 		o.outputs = append(o.outputs, &outputOptions{
 			name: name, open: open, least: -1 << 30, queue: 4 << 20, batch: 64 << 10, delay: 10 * time.Millisecond, timeout: 10 * time.Second,
 		})
+		return nil
+	}
+}
+
+// withLocal adds an output whose records of level Error a call may wait for.
+func withLocal(name string, open func(ctx context.Context) (Driver, error)) Option {
+	add := WithDriver(name, open)
+	return func(o *options) error {
+		if err := add(o); err != nil {
+			return err
+		}
+		o.outputs[len(o.outputs)-1].local = true
 		return nil
 	}
 }
@@ -161,7 +175,8 @@ func WithReplaceAttr(f func(groups []string, a slog.Attr) slog.Attr) Option {
 }
 
 // WithRedact replaces the values of attributes with these keys, in any group
-// and any case, by "[redacted]". It sees attributes, not the fields of a struct
+// and any case, by "[redacted]", and those of all attributes in a group of such a
+// name. It sees attributes, not the fields of a struct
 // that is a value.
 func WithRedact(keys ...string) Option {
 	return func(o *options) error { o.redact = append(o.redact, keys...); return nil }
@@ -191,10 +206,13 @@ func WithSource(least slog.Level) Option {
 	return func(o *options) error { o.source, o.from = true, least; return nil }
 }
 
-// WithSyncAt sets from which level on a call returns only when the record is
-// written, or after a second. The default is LevelFatal.
+// WithSyncAt sets from which level on a call returns only when every output has
+// written the record, or after a second. The default is LevelError for stdout,
+// files and writers, so that a program may log an error and exit, and LevelFatal
+// for outputs across a network. An output that let one call wait for a whole
+// second is not waited for again before it has written something.
 func WithSyncAt(l slog.Level) Option {
-	return func(o *options) error { o.syncAt = l; return nil }
+	return func(o *options) error { o.syncAt, o.localAt = l, l; return nil }
 }
 
 // WithExit calls exit(1) after a record from level least up is written; os.Exit
@@ -204,7 +222,8 @@ func WithExit(least slog.Level, exit func(code int)) Option {
 		if exit == nil {
 			return fault.Markf(fault.Invalid, "WithExit(%v, nil)", least)
 		}
-		o.exit, o.exitAt, o.syncAt = exit, least, min(o.syncAt, least)
+		o.exit, o.exitAt = exit, least
+		o.syncAt, o.localAt = min(o.syncAt, least), min(o.localAt, least)
 		return nil
 	}
 }

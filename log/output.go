@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
@@ -25,6 +26,8 @@ type output struct {
 	wake    chan struct{} // something waits
 	hurry   chan struct{} // and is to be written now
 	stopped chan struct{}
+
+	stuck atomic.Bool // a call waited in vain, and nothing was written since
 
 	mu       sync.Mutex
 	chunks   []*Batch // what waits, each up to batch bytes; the last one collects
@@ -253,6 +256,9 @@ func (o *output) settle(n, bytes int, lost bool, err error) {
 		o.stats.DroppedBytes += uint64(bytes)
 	} else {
 		o.stats.Written += uint64(n)
+		if n > 0 {
+			o.stuck.Store(false)
+		}
 		o.stats.WrittenBytes += uint64(bytes)
 	}
 	o.done += uint64(n)

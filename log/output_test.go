@@ -255,6 +255,92 @@ func TestErrorsDoNotWait(t *testing.T) {
 	})
 }
 
+// slow is a writer that writes when it is told.
+type slow struct {
+	mu    sync.Mutex
+	block chan struct{}
+	lines int
+}
+
+func (s *slow) Write(b []byte) (int, error) {
+	<-s.block
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines += strings.Count(string(b), "\n")
+	return len(b), nil
+}
+
+func (s *slow) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lines
+}
+
+func TestACallWaitsForItsErrorToBeWritten(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		level  slog.Level
+		opts   []log.Option
+		remote bool
+		waits  bool
+	}{
+		{"warn", slog.LevelWarn, nil, false, false},
+		{"below error", slog.LevelError - 1, nil, false, false},
+		{"error", slog.LevelError, nil, false, true},
+		{"error, remote", slog.LevelError, nil, true, false},
+		{"below fatal, remote", log.LevelFatal - 1, nil, true, false},
+		{"fatal, remote", log.LevelFatal, nil, true, true},
+		{"error, not asked for", slog.LevelError, []log.Option{log.WithSyncAt(log.LevelFatal)}, false, false},
+		{"warn, asked for, remote", slog.LevelWarn, []log.Option{log.WithSyncAt(slog.LevelWarn)}, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &slow{block: make(chan struct{})}
+				output := log.ToWriter(w, log.JSON())
+				if c.remote {
+					output = (&device{write: func(_ context.Context, b log.Batch) (int, error) { w.Write(b.Data); return b.Len(), nil }}).option("x")
+				}
+				l, err := log.Open(append(c.opts, output, quiet())...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				go func() { time.Sleep(300 * time.Millisecond); close(w.block) }()
+				l.Logger("").Log(t.Context(), c.level, "x")
+				if took := time.Since(start); c.waits != (took == 300*time.Millisecond) || c.waits != (w.count() == 1) {
+					t.Errorf("returned after %v with %d lines written", took, w.count())
+				}
+				time.Sleep(time.Second)
+				l.Close(t.Context())
+			})
+		})
+	}
+}
+
+func TestAnOutputThatHangsIsWaitedForOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &slow{block: make(chan struct{})}
+		l, err := log.Open(log.ToWriter(w, log.JSON()), quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := func() time.Duration {
+			start := time.Now()
+			l.Logger("").Error("x")
+			return time.Since(start)
+		}
+		if first, second := call(), call(); first != time.Second || second != 0 {
+			t.Errorf("the first call took %v, the second %v", first, second)
+		}
+		close(w.block)
+		time.Sleep(time.Second)
+		if call(); w.count() != 3 {
+			t.Errorf("%d lines when the call returned, though the output writes again", w.count())
+		}
+		l.Close(t.Context())
+	})
+}
+
 func TestOpenFailsWhenAnOutputDoesNotAnswer(t *testing.T) {
 	first, second := &device{}, &device{ping: errors.New("no route to 10.0.0.1")}
 	l, err := log.Open(first.option("first"), second.option("second"))

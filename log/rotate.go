@@ -8,9 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,23 +19,45 @@ const stamp = "20060102T150405.000"
 
 // rotate gives the file its final name and begins a new one.
 func (f *file) rotate(now time.Time) error {
-	ext := filepath.Ext(f.path)
-	base := strings.TrimSuffix(f.path, ext)
-	name := ""
-	for i := 0; ; i++ { // two in a millisecond
-		name = fmt.Sprintf("%s-%s%s", base, now.UTC().Add(time.Duration(i)*time.Millisecond).Format(stamp), ext)
-		if !exists(name) && !exists(name+".gz") {
-			break
-		}
+	at, err := os.Stat(f.path)
+	if err == nil && !os.SameFile(at, f.info) { // another process was first
+		return f.reopen(now)
 	}
-	if err := os.Rename(f.path, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	name, err := claim(f.path, now)
+	if err != nil {
 		return err
+	}
+	if err := os.Rename(f.path, name); err != nil {
+		_ = os.Remove(name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	if err := f.reopen(now); err != nil {
 		return err
 	}
 	f.tidy()
 	return nil
+}
+
+// claim returns a free name for what is rotated at now. The empty file that it
+// leaves there keeps another process from taking the same one.
+func claim(path string, now time.Time) (string, error) {
+	ext := filepath.Ext(path)
+	base := strings.TrimSuffix(path, ext)
+	for i := 0; ; i++ { // two in a millisecond
+		name := fmt.Sprintf("%s-%s%s", base, now.UTC().Add(time.Duration(i)*time.Millisecond).Format(stamp), ext)
+		if exists(name + ".gz") {
+			continue
+		}
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			return name, f.Close()
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return "", err
+		}
+	}
 }
 
 func exists(path string) bool {
@@ -47,12 +69,13 @@ func exists(path string) bool {
 func (f *file) tidy() {
 	if f.compress || f.keep > 0 || f.maxAge > 0 {
 		o, path := f.fileOptions, f.path
-		f.tidying.run(func() { sweep(path, o, time.Now()) })
+		f.tidying.run(func() { f.tidying.left.Store(sweep(path, o, time.Now())) })
 	}
 }
 
 // sweeper runs one sweep at a time, and one more if it was asked for meanwhile.
 type sweeper struct {
+	left    atomic.Bool // the last one had to leave a file to another process
 	mu      sync.Mutex
 	running bool
 	again   func()
@@ -95,33 +118,51 @@ func rotated(path string) (names []string, ends []time.Time) {
 		if err != nil || !e.Type().IsRegular() {
 			continue
 		}
+		if info, err := e.Info(); err != nil || info.Size() == 0 {
+			continue // gone meanwhile, or a name that is only claimed yet
+		}
 		names, ends = append(names, filepath.Join(filepath.Dir(path), e.Name())), append(ends, end)
 	}
 	return names, ends
 }
 
-// sweep removes what is over the limits and compresses the rest.
-func sweep(path string, o fileOptions, now time.Time) {
+// sweep removes what is over the limits and compresses the rest. It returns
+// true if it left a file because a process still appends to it.
+func sweep(path string, o fileOptions, now time.Time) (left bool) {
 	names, ends := rotated(path)
-	for i, name := range slices.Clone(names) {
-		if o.keep > 0 && len(names)-i > o.keep || o.maxAge > 0 && now.Sub(ends[i]) > o.maxAge {
-			_ = os.Remove(name)
-			continue
+	for i, name := range names {
+		var err error
+		switch {
+		case o.keep > 0 && len(names)-i > o.keep || o.maxAge > 0 && now.Sub(ends[i]) > o.maxAge:
+			err = whenFree(name, func(*os.File) error { return os.Remove(name) })
+		case o.compress && !strings.HasSuffix(name, ".gz"):
+			err = whenFree(name, func(in *os.File) error { return compress(in, name, o.mode) })
 		}
-		if o.compress && !strings.HasSuffix(name, ".gz") {
-			_ = compress(name, o.mode)
-		}
+		left = left || errors.Is(err, errHeld)
 	}
+	return left
 }
 
-// compress replaces a file by its compressed form, which appears under its
-// name only when it is whole.
-func compress(name string, mode fs.FileMode) (err error) {
-	in, err := os.Open(name)
+// errHeld says that a process still appends to a rotated file.
+var errHeld = errors.New("held by another process")
+
+// whenFree calls do with the file at path if no process appends to it, and
+// keeps others from doing so meanwhile.
+func whenFree(path string, do func(f *os.File) error) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer f.Close()
+	if !exclude(f) {
+		return errHeld
+	}
+	return do(f)
+}
+
+// compress replaces a file by its compressed form, which appears under its
+// name only when it is whole and on the disk.
+func compress(in *os.File, name string, mode fs.FileMode) (err error) {
 	part := name + ".part"
 	out, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
@@ -129,7 +170,7 @@ func compress(name string, mode fs.FileMode) (err error) {
 	}
 	z := gzip.NewWriter(out)
 	_, err = io.Copy(z, in)
-	err = errors.Join(err, z.Close(), out.Close())
+	err = errors.Join(err, z.Close(), out.Sync(), out.Close())
 	if err == nil {
 		err = os.Rename(part, name+".gz")
 	}

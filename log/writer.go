@@ -21,7 +21,7 @@ func ToWriter(w io.Writer, e Encoding) Option {
 }
 
 func toWriter(name string, w func() io.Writer, e Encoding) Option {
-	return WithDriver(name, func(context.Context) (Driver, error) {
+	return withLocal(name, func(context.Context) (Driver, error) {
 		out := w()
 		if out == nil || e == nil {
 			return nil, fault.Markf(fault.Invalid, "no writer or no encoding")

@@ -1,0 +1,4 @@
+package log
+
+// LinesOf is for the tests of the outside.
+var LinesOf = linesOf
