@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 )
 

@@ -6,6 +6,7 @@ import (
 	dbsql "database/sql"
 
 	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )

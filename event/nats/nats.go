@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/nats"
 	"github.com/micro/go-platform/internal/fault"
 	gonats "github.com/nats-io/nats.go"

@@ -47,6 +47,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+	"github.com/micro/go-platform/internal/conn"
 	consulconn "github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/fault"
 	dsync "github.com/micro/go-platform/sync"

@@ -42,6 +42,7 @@ import (
 	gosync "sync"
 	"time"
 
+	"github.com/micro/go-platform/internal/conn"
 	etcdconn "github.com/micro/go-platform/internal/conn/etcd"
 	"github.com/micro/go-platform/internal/fault"
 	dsync "github.com/micro/go-platform/sync"

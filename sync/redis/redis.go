@@ -54,6 +54,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/micro/go-platform/internal/conn"
 	redisconn "github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	dsync "github.com/micro/go-platform/sync"
