@@ -91,16 +91,26 @@ func (i *Issuer) Create(ctx context.Context, a Account, secret string) error {
 	if err == nil {
 		a.Created = i.now().UTC().Truncate(time.Microsecond)
 		a.Updated = a.Created
-		s := stored{Account: a}
-		if secret != "" {
-			s.Hash = i.secrets.hash(secret)
-		}
-		b, _ := json.Marshal(s)
-		if err = i.store.Put(ctx, accountKey(a.ID), b, 0, 0); errors.Is(err, ErrConflict) {
-			err = ErrExists
-		}
+		err = i.create(ctx, stored{Account: a}, secret)
 	}
 	return fault.Wrap("auth/issuer", "create account", a.ID, err)
+}
+
+func (i *Issuer) create(ctx context.Context, s stored, secret string) (err error) {
+	if secret != "" {
+		if s.Hash, err = i.secrets.hash(ctx, secret); err != nil {
+			return err
+		}
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	err = i.store.Put(ctx, accountKey(s.ID), b, 0, 0)
+	if errors.Is(err, ErrConflict) {
+		return ErrExists
+	}
+	return err
 }
 
 // Read returns an account, or ErrNotFound.
@@ -140,11 +150,14 @@ func (i *Issuer) Update(ctx context.Context, id string, change func(*Account) er
 
 // SetSecret replaces an account's secret.
 func (i *Issuer) SetSecret(ctx context.Context, id, secret string) error {
-	hash := i.secrets.hash(secret)
-	return fault.Wrap("auth/issuer", "set secret", id, i.alter(ctx, id, func(s *stored) error {
-		s.Hash = hash
-		return s.check(secret)
-	}))
+	hash, err := i.secrets.hash(ctx, secret)
+	if err == nil {
+		err = i.alter(ctx, id, func(s *stored) error {
+			s.Hash = hash
+			return s.check(secret)
+		})
+	}
+	return fault.Wrap("auth/issuer", "set secret", id, err)
 }
 
 func (i *Issuer) alter(ctx context.Context, id string, change func(*stored) error) error {
@@ -211,22 +224,4 @@ func (i *Issuer) Search(ctx context.Context, q Query) ([]Account, error) {
 		}
 	}
 	return found, nil
-}
-
-// authenticate checks a secret. Whatever is wrong, the error and its cost are
-// the same.
-func (i *Issuer) authenticate(ctx context.Context, id, secret string) (stored, error) {
-	s, err := i.account(ctx, id)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return stored{}, fault.Mark(auth.ErrUnavailable, err)
-	}
-	ok, wait := i.secrets.check(id, s.Hash, secret)
-	if wait > 0 {
-		i.log.Warn("auth/issuer: too many wrong secrets", "account", id, "wait", wait)
-		return stored{}, tooMany(wait)
-	}
-	if !ok || s.Disabled || s.Hash == "" {
-		return stored{}, fmt.Errorf("%w: unknown account or wrong secret", auth.ErrUnauthenticated)
-	}
-	return s, nil
 }

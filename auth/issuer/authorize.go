@@ -3,7 +3,6 @@ package issuer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -151,11 +150,12 @@ func (i *Issuer) serveLogin(w http.ResponseWriter, r *http.Request) {
 		i.back(w, r, a, url.Values{"error": {"access_denied"}})
 		return
 	}
-	user, err := i.authenticate(r.Context(), f.Get("username"), f.Get("password"))
-	if err == nil && user.Type != User {
-		err = fmt.Errorf("%w: not a user", auth.ErrUnauthenticated)
-	}
+	user, err := i.authenticateUser(r.Context(), i.from(r), f.Get("username"), f.Get("password"))
+	var e *oauthError
 	switch {
+	case errors.As(err, &e) && e.retry > 0:
+		w.Header().Set("Retry-After", e.retryAfter())
+		i.page(w, r, a, e.status, "Too many attempts. Try again in "+e.retryAfter()+" seconds.")
 	case errors.Is(err, auth.ErrUnauthenticated):
 		i.page(w, r, a, http.StatusUnauthorized, "Unknown user or wrong password.")
 	case err != nil:

@@ -30,7 +30,7 @@ type driver struct {
 
 // Ping implements auth.Pinger: it checks the service's own secret.
 func (d *driver) Ping(ctx context.Context) error {
-	_, err := d.i.authenticate(ctx, d.id, d.secret)
+	_, err := d.i.authenticateClient(ctx, "", d.id, d.secret)
 	return err
 }
 
@@ -39,7 +39,7 @@ func (d *driver) Verify(ctx context.Context, c auth.Credential) (*auth.Token, er
 }
 
 func (d *driver) Obtain(ctx context.Context, r auth.TokenRequest) (*auth.Token, error) {
-	c, err := d.i.authenticate(ctx, d.id, d.secret)
+	c, err := d.i.authenticateClient(ctx, "", d.id, d.secret)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,14 @@
 // JWK set whose keys rotate. Access tokens are JWTs as RFC 9068 has them,
 // signed with Ed25519. No implicit grant and no password grant.
 //
+// # Secrets
+//
+// NewSecret makes secrets that nobody can guess. Secrets that people choose are
+// hashed with PBKDF2, a few at once; callers wait for it in turn by source, and
+// who leaves costs nothing. After five wrong guesses a source has to wait for
+// that account, up to a minute (429), while every other source gets in with the
+// right secret. Behind a proxy, WithSource tells the sources apart.
+//
 // # State
 //
 // Everything is in a Store: memory by default; kvstore and dbstore keep it in

@@ -37,6 +37,18 @@ func ExampleNew() {
 	// Output: 200 Bearer 600 read
 }
 
+func ExampleNewSecret() {
+	is, err := issuer.New()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	secret := issuer.NewSecret() // give it to the client; the issuer keeps a hash
+	err = is.Create(context.Background(), issuer.Account{ID: "orders", Type: issuer.Service}, secret)
+	fmt.Println(secret[:4], err)
+	// Output: gpi_ <nil>
+}
+
 func ExampleBackend() {
 	ctx := context.Background()
 	is, err := issuer.New(issuer.WithHashRounds(1000)) // cheap hashes: for tests

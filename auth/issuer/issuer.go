@@ -29,10 +29,12 @@ type Issuer struct {
 	hashRounds  int
 	seal        []byte
 	login       func(*http.Request) (subject string, ok bool)
+	source      func(*http.Request) string
 
-	mux     http.Handler
-	secrets secrets
-	ring    ringCache
+	mux      http.Handler
+	secrets  secrets
+	warnings warnings
+	ring     ringCache
 }
 
 // Option sets one thing of New.
@@ -44,7 +46,7 @@ func New(opts ...Option) (*Issuer, error) {
 	i := &Issuer{
 		url: "http://127.0.0.1", now: time.Now, log: slog.New(slog.DiscardHandler),
 		accessLife: 10 * time.Minute, refreshLife: 14 * 24 * time.Hour, codeLife: time.Minute,
-		keyLife: 30 * 24 * time.Hour, hashRounds: 600_000,
+		keyLife: 30 * 24 * time.Hour, hashRounds: 600_000, source: connection,
 	}
 	for n, opt := range opts {
 		if opt == nil {

@@ -33,6 +33,11 @@ func (e *oauthError) Error() string {
 
 func (e *oauthError) Unwrap() error { return e.kind }
 
+// retryAfter is in whole seconds, rounded up.
+func (e *oauthError) retryAfter() string {
+	return strconv.Itoa(int((e.retry + time.Second - 1) / time.Second))
+}
+
 func bad(code, format string, args ...any) error {
 	kind := auth.ErrUnauthenticated
 	switch code {
@@ -50,6 +55,11 @@ func tooMany(wait time.Duration) error {
 	return &oauthError{status: http.StatusTooManyRequests, code: "invalid_client", text: "too many wrong secrets", retry: wait, kind: auth.ErrUnauthenticated}
 }
 
+// busy is for callers who had to wait too long for their turn.
+func busy() error {
+	return &oauthError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", retry: time.Second, kind: auth.ErrUnavailable}
+}
+
 // fail answers with an error. What went wrong inside stays inside.
 func (i *Issuer) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var e *oauthError
@@ -57,6 +67,8 @@ func (i *Issuer) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &e):
 	case errors.Is(err, auth.ErrUnauthenticated): // the client's own credentials
 		e = &oauthError{status: http.StatusUnauthorized, code: "invalid_client"}
+	case r.Context().Err() != nil: // the caller left: nobody reads an answer, and strangers could fill the log
+		e = &oauthError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable"}
 	default:
 		i.log.Error("auth/issuer: request failed", "path", r.URL.Path, "error", err)
 		e = &oauthError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", retry: time.Second}
@@ -65,7 +77,7 @@ func (i *Issuer) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="oauth"`)
 	}
 	if e.retry > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(e.retry.Seconds())+1))
+		w.Header().Set("Retry-After", e.retryAfter())
 	}
 	answer(w, e.status, map[string]any{"error": e.code, "error_description": e.text})
 }
@@ -138,11 +150,7 @@ func (i *Issuer) client(r *http.Request, f url.Values) (stored, error) {
 		}
 		return s, nil
 	}
-	s, err := i.authenticate(r.Context(), id, secret)
-	if err == nil && s.Type != Service {
-		err = fmt.Errorf("%w: not a client", auth.ErrUnauthenticated)
-	}
-	return s, err
+	return i.authenticateClient(r.Context(), i.from(r), id, secret)
 }
 
 func (i *Issuer) routes() http.Handler {

@@ -1,33 +1,34 @@
 package issuer
 
 import (
+	"context"
 	"crypto/hmac"
-	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
 	"fmt"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// secrets checks secrets slowly, as OWASP advises for PBKDF2, remembers for a
-// while the ones that were right, and slows down who guesses.
+// secrets checks secrets slowly, as OWASP advises for PBKDF2, remembers the
+// ones that were right, and slows down who guesses.
 type secrets struct {
 	rounds int
 	now    func() time.Time
-	pepper [32]byte      // of this process: what is remembered is no use elsewhere
-	places chan struct{} // hashing is work: more at once than processors helps nobody
-	decoy  string        // checked for accounts that don't exist, so that they take as long
+	pepper [32]byte // of this process: what is remembered is no use elsewhere
+	places *queue   // hashing is work: more at once than processors helps nobody
+	decoy  string   // checked for users who don't exist, so that they take as long
 
 	mu    sync.Mutex
 	right map[[32]byte]time.Time
-	wrong map[string]guesses
+	wrong map[guesser]guesses
 }
+
+// guesser is who guesses what. Guesses of one source never make another wait
+// for the same account: a stranger can't lock its owner out.
+type guesser struct{ source, id string }
 
 type guesses struct {
 	n    int
@@ -35,7 +36,7 @@ type guesses struct {
 }
 
 const (
-	rememberFor  = 5 * time.Minute
+	rememberFor  = 24 * time.Hour
 	rememberMost = 4096
 	freeGuesses  = 5
 	longestPause = time.Minute
@@ -44,91 +45,94 @@ const (
 func (s *secrets) init(rounds int, now func() time.Time) {
 	s.rounds, s.now = rounds, now
 	rand.Read(s.pepper[:])
-	s.places = make(chan struct{}, runtime.GOMAXPROCS(0))
-	salt, key := make([]byte, 16), make([]byte, 32)
-	rand.Read(salt)
-	rand.Read(key)
-	s.decoy = encodeHash(rounds, salt, key)
-	s.right, s.wrong = map[[32]byte]time.Time{}, map[string]guesses{}
+	s.places = newQueue(runtime.GOMAXPROCS(0))
+	s.decoy = newDecoy(rounds)
+	s.right, s.wrong = map[[32]byte]time.Time{}, map[guesser]guesses{}
 }
 
-// hash returns "pbkdf2-sha256$rounds$salt$key". The whole secret counts,
-// however long.
-func (s *secrets) hash(secret string) string {
-	salt := make([]byte, 16)
-	rand.Read(salt)
-	return encodeHash(s.rounds, salt, derive(secret, salt, s.rounds))
-}
-
-func encodeHash(rounds int, salt, key []byte) string {
-	enc := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("pbkdf2-sha256$%d$%s$%s", rounds, enc(salt), enc(key))
-}
-
-func derive(secret string, salt []byte, rounds int) []byte {
-	key, err := pbkdf2.Key(sha256.New, secret, salt, rounds, 32)
-	if err != nil { // only for parameters that New refuses
-		return nil
+// hash returns what the store keeps of a secret.
+func (s *secrets) hash(ctx context.Context, secret string) (string, error) {
+	if generated(secret) {
+		return fastHash + digest(secret), nil
 	}
-	return key
-}
-
-func equalHash(hash, secret string) bool {
-	parts := strings.Split(hash, "$")
-	if len(parts) != 4 || parts[0] != "pbkdf2-sha256" {
-		return false
+	if err := s.places.enter(ctx, ""); err != nil {
+		return "", err
 	}
-	rounds, err := strconv.Atoi(parts[1])
-	salt, err2 := base64.RawStdEncoding.DecodeString(parts[2])
-	want, err3 := base64.RawStdEncoding.DecodeString(parts[3])
-	if err != nil || err2 != nil || err3 != nil || rounds < 1 || len(want) == 0 {
-		return false
-	}
-	return subtle.ConstantTimeCompare(derive(secret, salt, rounds), want) == 1
+	defer s.places.leave()
+	return newSlowHash(secret, s.rounds), nil
 }
 
 // check compares a secret with an account's hash; an empty hash is of an
-// account that doesn't exist or has no secret. wait is how long the account is
-// not listened to after too many wrong guesses.
-func (s *secrets) check(id, hash, secret string) (ok bool, wait time.Duration) {
-	now := s.now()
+// account that doesn't exist or has no secret. source is who asks; empty is
+// this process. wait is how long this source is not listened to for this
+// account, after too many wrong guesses. An error is ctx's, or errBusy.
+func (s *secrets) check(ctx context.Context, source, id, hash, secret string) (ok bool, wait time.Duration, err error) {
+	if strings.HasPrefix(hash, fastHash) {
+		return equalFast(hash, secret), 0, nil
+	}
+	known := s.mark(id, hash, secret)
+	if hash != "" && s.knows(known) {
+		return true, 0, nil
+	}
+	who := guesser{source, id}
+	if wait := s.pause(who); wait > 0 {
+		return false, wait, nil
+	}
+	if err := s.places.enter(ctx, source); err != nil {
+		return false, 0, err
+	}
+	defer s.places.leave()
+	if wait := s.pause(who); wait > 0 { // others of the source were wrong meanwhile
+		return false, wait, nil
+	}
+	if hash == "" {
+		equalSlow(s.decoy, secret)
+	} else {
+		ok = equalSlow(hash, secret)
+	}
+	s.learn(known, who, ok)
+	return ok, 0, nil
+}
+
+// mark is how a right secret is remembered: a changed one has another hash.
+func (s *secrets) mark(id, hash, secret string) [32]byte {
 	mac := hmac.New(sha256.New, s.pepper[:])
 	fmt.Fprintf(mac, "%d|%s|%d|%s|%s", len(id), id, len(hash), hash, secret)
-	known := [32]byte(mac.Sum(nil))
+	return [32]byte(mac.Sum(nil))
+}
 
-	s.mu.Lock()
-	until, remembered := s.right[known]
-	g := s.wrong[id]
-	s.mu.Unlock()
-	if remembered && now.Before(until) && hash != "" {
-		return true, 0
-	}
-	if wait := g.next.Sub(now); wait > 0 {
-		return false, wait
-	}
-	s.places <- struct{}{}
-	if hash == "" {
-		equalHash(s.decoy, secret)
-	} else {
-		ok = equalHash(hash, secret)
-	}
-	<-s.places
-
+func (s *secrets) knows(known [32]byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ok {
-		s.forget(now)
-		s.right[known] = now.Add(rememberFor)
-		delete(s.wrong, id)
-		return true, 0
+	until, there := s.right[known]
+	return there && s.now().Before(until)
+}
+
+// pause is how long a guesser must wait. This process itself never does.
+func (s *secrets) pause(who guesser) time.Duration {
+	if who.source == "" {
+		return 0
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wrong[who].next.Sub(s.now())
+}
+
+func (s *secrets) learn(known [32]byte, who guesser, ok bool) {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.forget(now)
-	g = s.wrong[id]
+	if ok {
+		s.right[known] = now.Add(rememberFor)
+		delete(s.wrong, who)
+		return
+	}
+	g := s.wrong[who]
 	if g.n++; g.n >= freeGuesses {
 		g.next = now.Add(min(time.Second<<min(g.n-freeGuesses, 10), longestPause))
 	}
-	s.wrong[id] = g
-	return false, 0
+	s.wrong[who] = g
 }
 
 // forget keeps both maps bounded: what is over goes first, then anything.

@@ -1,0 +1,214 @@
+package issuer_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/auth/issuer"
+)
+
+// from returns a client that dials from an address of this machine.
+func from(t *testing.T, ip string) *http.Client {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	tr := &http.Transport{DialContext: d.DialContext}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// send posts a form and returns the status.
+func send(ctx context.Context, c *http.Client, to string, f url.Values) int {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(f.Encode()))
+	if err != nil {
+		return 0
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := c.Do(r)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+func authorizeURL(base, client string) string {
+	return base + "/authorize?" + url.Values{
+		"response_type": {"code"}, "client_id": {client}, "redirect_uri": {callback},
+		"code_challenge": {challenge(verifier)}, "code_challenge_method": {"S256"},
+	}.Encode()
+}
+
+func TestStrangersGuessesLockNobodyOut(t *testing.T) {
+	srv := httptest.NewServer(browser(t, newIssuer(t)))
+	defer srv.Close()
+	stranger, owner := from(t, "127.0.0.2"), from(t, "127.0.0.1")
+	for name, c := range map[string]struct {
+		url          string
+		wrong, right url.Values
+		status       int
+	}{
+		"a client": {
+			srv.URL + "/token",
+			url.Values{"grant_type": {"client_credentials"}, "client_id": {"orders"}, "client_secret": {"guess"}},
+			url.Values{"grant_type": {"client_credentials"}, "client_id": {"orders"}, "client_secret": {"orders-secret"}}, 200,
+		},
+		"a user": {
+			authorizeURL(srv.URL, "web"),
+			url.Values{"username": {"alice"}, "password": {"guess"}},
+			url.Values{"username": {"alice"}, "password": {"alice-password"}}, 303,
+		},
+	} {
+		for range 20 {
+			send(t.Context(), stranger, c.url, c.wrong)
+		}
+		if status := send(t.Context(), stranger, c.url, c.wrong); status != 429 {
+			t.Errorf("%s: the stranger's 21st guess: %d, want 429", name, status)
+		}
+		if status := send(t.Context(), stranger, c.url, c.right); status != 429 {
+			t.Errorf("%s: a guess that is right, while the stranger has to wait: %d, want 429", name, status)
+		}
+		if status := send(t.Context(), owner, c.url, c.right); status != c.status {
+			t.Errorf("%s: the owner, for the first time: %d, want %d", name, status, c.status)
+		}
+	}
+}
+
+func TestSourcesOfGuesses(t *testing.T) {
+	guess := func(is http.Handler, remote, real, secret string) int {
+		f := url.Values{"grant_type": {"client_credentials"}, "client_id": {"orders"}, "client_secret": {secret}}
+		r := httptest.NewRequest("POST", "/token", strings.NewReader(f.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("X-Real-Ip", real)
+		r.RemoteAddr = remote
+		w := httptest.NewRecorder()
+		is.ServeHTTP(w, r)
+		return w.Code
+	}
+	header := issuer.WithSource(func(r *http.Request) string { return r.Header.Get("X-Real-Ip") })
+	for name, c := range map[string]struct {
+		opts           []issuer.Option
+		stranger, real string // guesses
+		other, or      string // knows the secret
+		want           int
+	}{
+		"the same address":            {nil, "192.0.2.1:1", "", "192.0.2.1:2", "", 429},
+		"another address":             {nil, "192.0.2.1:1", "", "192.0.2.2:1", "", 200},
+		"the same, mapped into IPv6":  {nil, "192.0.2.1:1", "", "[::ffff:192.0.2.1]:1", "", 429},
+		"another of the same /64":     {nil, "[2001:db8::1]:1", "", "[2001:db8::ffff:2]:1", "", 429},
+		"another /64":                 {nil, "[2001:db8::1]:1", "", "[2001:db8:0:1::1]:1", "", 200},
+		"a header that nobody set up": {nil, "192.0.2.1:1", "a", "192.0.2.1:1", "b", 429},
+		"the same behind a proxy":     {[]issuer.Option{header}, "192.0.2.1:1", "a", "192.0.2.1:1", "a", 429},
+		"another behind a proxy":      {[]issuer.Option{header}, "192.0.2.1:1", "a", "192.0.2.1:1", "b", 200},
+		"an address that is none":     {nil, "@", "", "192.0.2.1:1", "", 200},
+		"two addresses that are none": {nil, "@", "", "@", "", 429},
+	} {
+		is := seed(t, newIssuer(t, c.opts...))
+		for range 5 {
+			if status := guess(is, c.stranger, c.real, "wrong"); status != 401 {
+				t.Fatalf("%s: a free guess: %d, want 401", name, status)
+			}
+		}
+		if status := guess(is, c.other, c.or, "orders-secret"); status != c.want {
+			t.Errorf("%s: %d, want %d", name, status, c.want)
+		}
+	}
+}
+
+// A hundred requests that are cancelled used to keep a first login waiting for
+// a hundred hashes.
+func TestCancelledRequestsDelayNobody(t *testing.T) {
+	srv := httptest.NewServer(browser(t, newIssuer(t, issuer.WithHashRounds(100_000))))
+	defer srv.Close()
+	login := func(c *http.Client, secret string) time.Duration {
+		began := time.Now()
+		f := url.Values{"grant_type": {"client_credentials"}, "client_id": {secret[:strings.Index(secret, "-")]}, "client_secret": {secret}}
+		if status := send(t.Context(), c, srv.URL+"/token", f); status != 200 {
+			t.Errorf("%s: %d", secret, status)
+		}
+		return time.Since(began)
+	}
+	owner, stranger := from(t, "127.0.0.1"), from(t, "127.0.0.1") // even from the same address
+	quiet := login(owner, "billing-secret")
+	ctx, cancel := context.WithCancel(t.Context())
+	var sent, wg sync.WaitGroup
+	for n := range 100 {
+		sent.Add(1)
+		wg.Go(func() {
+			to, f := srv.URL+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {fmt.Sprint("nobody", n)}, "client_secret": {"x"}}
+			if n%2 == 0 {
+				to, f = authorizeURL(srv.URL, "web"), url.Values{"username": {fmt.Sprint("nobody", n)}, "password": {"x"}}
+			}
+			time.AfterFunc(quiet, sent.Done)
+			send(ctx, stranger, to, f)
+		})
+	}
+	sent.Wait()
+	cancel()
+	busy := login(owner, "orders-secret")
+	wg.Wait()
+	if busy > 15*quiet {
+		t.Errorf("a first login takes %s beside a hundred cancelled requests and %s alone", busy, quiet)
+	}
+}
+
+func TestGeneratedSecretsAreCheckedAtOnce(t *testing.T) {
+	store := &spy{Store: issuer.NewMemory()}
+	is := newIssuer(t, issuer.WithStore(store))
+	secret := issuer.NewSecret()
+	if other := issuer.NewSecret(); other == secret || len(secret) < 26 {
+		t.Fatalf("secrets %q and %q", secret, other)
+	}
+	if err := is.Create(t.Context(), issuer.Account{ID: "orders", Type: issuer.Service}, secret); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(store.seen), secret) {
+		t.Error("the store was given the secret")
+	}
+	grant := url.Values{"grant_type": {"client_credentials"}}
+	for n := range 100 {
+		guess := []string{"x", secret[:len(secret)-1], secret + "x", issuer.NewSecret()}[n%4]
+		if status, _ := post(is, "/token", "orders", guess, grant); status != 401 {
+			t.Fatalf("guess %q: %d, want 401", guess, status)
+		}
+	}
+	if status, got := post(is, "/token", "orders", secret, grant); status != 200 {
+		t.Errorf("the right one, after a hundred guesses from the same address: %d %v", status, got)
+	}
+	// What only looks like one is hashed slowly: it may be guessed.
+	chosen := secret[:len(secret)-1] + "z"
+	if err := is.SetSecret(t.Context(), "orders", chosen); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(store.seen), "pbkdf2-sha256$") {
+		t.Error("a secret with a wrong checksum was not hashed slowly")
+	}
+	for secret, want := range map[string]int{secret: 401, chosen: 200} {
+		if status, _ := post(is, "/token", "orders", secret, grant); status != want {
+			t.Errorf("after SetSecret %q: %d, want %d", secret, status, want)
+		}
+	}
+}
+
+func TestGuessesDoNotFillTheLog(t *testing.T) {
+	var out strings.Builder
+	is := seed(t, newIssuer(t, issuer.WithLogger(slog.New(slog.NewTextHandler(&out, nil)))))
+	for range 500 {
+		post(is, "/token", "orders", "the-guess", url.Values{"grant_type": {"client_credentials"}})
+	}
+	if n := strings.Count(out.String(), "\n"); n < 1 || n > 15 {
+		t.Errorf("500 guesses wrote %d lines", n)
+	}
+	if strings.Contains(out.String(), "the-guess") || !strings.Contains(out.String(), "account=orders") {
+		t.Errorf("logged: %s", out.String())
+	}
+}
