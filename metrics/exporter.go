@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -84,8 +85,11 @@ func (e *exporter) export(ctx context.Context) error {
 	complain := false
 	if err != nil {
 		e.stats.Errors++
-		e.stats.LastError = err.Error()
-		if now := time.Now(); now.After(e.nextLog) {
+		ended := errors.Is(err, context.Canceled) // by Close, which is not what is wrong with the backend
+		if !ended || e.stats.LastError == "" {
+			e.stats.LastError = err.Error()
+		}
+		if now := time.Now(); now.After(e.nextLog) && !ended {
 			e.nextLog, complain = now.Add(10*time.Second), true
 		}
 	}

@@ -25,7 +25,7 @@ func New(opts ...Option) (Metrics, error) {
 			return nil, fault.Wrap("metrics", "new", "", err)
 		}
 	}
-	r := &registry{limit: o.limit, logger: o.logger, families: map[string]*family{}}
+	r := newRegistry(o.limit, o.logger)
 	f := &front{registry: r, life: life.New()}
 	for _, d := range o.drivers {
 		e, err := open(d, &o)

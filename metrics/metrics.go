@@ -11,8 +11,10 @@ import (
 //
 // Asking twice for the same name gives the same instrument. Asking for a name
 // with another kind or other label keys than before gives a handle that does
-// nothing, and is counted in Stats.Conflicts and logged: an instrument is
-// never a reason to stop a program.
+// nothing; so does a name that backends could not tell from another's, such as a
+// gauge x_total beside a counter x. A histogram that is there with other buckets
+// keeps them. Each is counted in Stats.Conflicts and logged once: an instrument
+// is never a reason to stop a program.
 type Metrics interface {
 	Counter(name string, opts ...InstrumentOption) Counter
 	Gauge(name string, opts ...InstrumentOption) Gauge
@@ -20,8 +22,11 @@ type Metrics interface {
 	CounterVec(name string, keys []string, opts ...InstrumentOption) *Vec[Counter]
 	GaugeVec(name string, keys []string, opts ...InstrumentOption) *Vec[Gauge]
 	HistogramVec(name string, keys []string, opts ...InstrumentOption) *Vec[Histogram]
-	// GaugeFunc reads f at every export; f must not block. A series of the
-	// same name and labels replaces the one before.
+	// GaugeFunc calls f at every export and scrape, concurrently with anything.
+	// A series of the same name and labels replaces the one before. Without a
+	// value at that time are a function that returns NaN or an infinity, that
+	// panics, or that has not returned after a second; the first failure is
+	// logged. A function over the limit of series is left out.
 	GaugeFunc(name string, f func() float64, labels ...Label) (unregister func())
 	// With returns a scope: its instruments have prefix before their names,
 	// joined by "_", and labels on every series. Closing belongs to the whole.
@@ -142,8 +147,8 @@ func (s Snapshot) Find(name string, values ...string) (Series, bool) {
 type Stats struct {
 	Series     int               // now
 	Overflowed map[string]uint64 // by instrument: series that were asked for over the limit
-	Conflicts  uint64            // instruments that were asked for with another kind or other keys
-	Invalid    uint64            // values that were ignored
+	Conflicts  uint64            // instruments that were refused, or kept other buckets than asked for
+	Invalid    uint64            // values that were ignored, and functions that failed
 	Exporters  []ExporterStats
 }
 

@@ -36,7 +36,7 @@ func defaults() options {
 		interval: 10 * time.Second,
 		timeout:  5 * time.Second,
 		dial:     5 * time.Second,
-		logger:   slog.New(slog.DiscardHandler),
+		logger:   slog.Default(),
 	}
 }
 
@@ -114,7 +114,8 @@ func WithRuntime() Option {
 	return func(o *options) error { o.runtime = true; return nil }
 }
 
-// WithLogger is told of refused instruments, overflows and failed exports. The default is silence.
+// WithLogger sets where refused instruments, too many series, failed functions
+// and failed exports are logged. The default is slog.Default() at the time of New.
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) error {
 		if l == nil {

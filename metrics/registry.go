@@ -23,7 +23,13 @@ type registry struct {
 
 	mu         sync.Mutex
 	families   map[string]*family
+	taken      map[string]string // what backends write, by which instrument: "x_total" by "x"
+	refused    map[string]bool   // what the logger was given
 	collectors []func(now time.Time) []Family
+}
+
+func newRegistry(limit int, logger *slog.Logger) *registry {
+	return &registry{limit: limit, logger: logger, families: map[string]*family{}, taken: map[string]string{}, refused: map[string]bool{}}
 }
 
 // family is one instrument.
@@ -51,46 +57,92 @@ type series struct {
 	counter   *counter
 	gauge     *gauge
 	histogram *histogram
-	read      func() float64
+	read      *function
 }
 
 // family returns the instrument of a name, or nil if it is there with another
-// kind or other keys.
+// kind or other keys, or writes what another one writes.
 func (r *registry) family(name string, kind Kind, keys []string, opts []InstrumentOption) *family {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if f := r.families[name]; f != nil {
-		if f.kind == kind && slices.Equal(f.keys, keys) {
-			return f
-		}
-		r.refuse(name, "it is there with another kind or other keys", kind, keys)
-		return nil
-	}
-	if name == "" || duplicates(keys) {
-		r.refuse(name, "no name, or a key twice", kind, keys)
-		return nil
-	}
 	var o instrumentOptions
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&o)
 		}
 	}
+	bounds := cleanBounds(o.bounds)
+	if f := r.families[name]; f != nil {
+		if f.kind != kind || !slices.Equal(f.keys, keys) {
+			r.refuse(name, "it is there with another kind or other keys", kind, keys)
+			return nil
+		}
+		if kind == KindHistogram && len(o.bounds) > 0 && !slices.Equal(f.bounds, bounds) {
+			r.refuse(name, "it is there with other buckets, which stay", kind, keys)
+		}
+		return f
+	}
+	if name == "" || duplicates(keys) {
+		r.refuse(name, "no name, or a key twice", kind, keys)
+		return nil
+	}
+	if other, ok := r.take(name, kind); !ok {
+		r.refuse(name, "backends could not tell it from "+other, kind, keys)
+		return nil
+	}
 	f := &family{
 		registry: r, name: name, help: strings.ToValidUTF8(o.help, "\uFFFD"), unit: o.unit, kind: kind, keys: slices.Clone(keys),
 		limit: cmp.Or(o.limit, r.limit), series: map[string]*series{}, vecs: map[string]any{},
 	}
 	if kind == KindHistogram {
-		f.bounds = cleanBounds(o.bounds)
+		f.bounds = bounds
 	}
 	r.families[name] = f
 	return f
 }
 
-func (r *registry) refuse(name, why string, kind Kind, keys []string) {
-	if r.conflicts.Add(1) == 1 { // a hot path may ask again and again
-		r.logger.Error("metrics: instrument refused", "name", name, "kind", kind.String(), "keys", keys, "why", why)
+// take reserves what backends write for an instrument, Prometheus' names above
+// all: two instruments that share one make a page that no scraper can read. It
+// returns the instrument that was first.
+func (r *registry) take(name string, kind Kind) (other string, ok bool) {
+	names := written(name, kind)
+	for _, w := range names {
+		if other, found := r.taken[w]; found {
+			return other, false
+		}
 	}
+	for _, w := range names {
+		r.taken[w] = name
+	}
+	return "", true
+}
+
+// written returns the names of an instrument's family and samples in
+// Prometheus' formats.
+func written(name string, kind Kind) []string {
+	switch kind {
+	case KindCounter:
+		base := strings.TrimSuffix(name, "_total")
+		return []string{base, base + "_total"}
+	case KindHistogram:
+		return []string{name, name + "_bucket", name + "_sum", name + "_count"}
+	}
+	return []string{name}
+}
+
+// maxRefused bounds how many refused instruments are logged one by one.
+const maxRefused = 100
+
+// refuse counts a conflict and logs it the first time: a hot path may ask again
+// and again. r.mu is held.
+func (r *registry) refuse(name, why string, kind Kind, keys []string) {
+	r.conflicts.Add(1)
+	id := key([]string{name, kind.String(), why}, keys)
+	if r.refused[id] || len(r.refused) == maxRefused {
+		return
+	}
+	r.refused[id] = true
+	r.logger.Error("metrics: instrument refused", "name", name, "kind", kind.String(), "keys", keys, "why", why)
 }
 
 func duplicates(keys []string) bool {
@@ -131,10 +183,8 @@ func (f *family) get(fixed, values []string) (s *series, over bool) {
 	if s := f.series[k]; s != nil {
 		return s, false
 	}
-	if f.limit >= 0 && len(f.series) >= f.limit && len(f.keys) > 0 {
-		if f.overflowed.Add(1) == 1 {
-			f.registry.logger.Warn("metrics: too many series, the rest is counted together", "name", f.name, "limit", f.limit)
-		}
+	if f.full() {
+		f.overflows("the rest is counted together")
 		if f.overflow == nil {
 			all := make([]string, len(f.keys))
 			for i := range all {
@@ -147,6 +197,16 @@ func (f *family) get(fixed, values []string) (s *series, over bool) {
 	s = f.newSeries(append(ownText(fixed), ownText(values)...))
 	f.series[k] = s
 	return s, false
+}
+
+// full reports whether the instrument has all the series it may have. One
+// without labels has one series. f.mu is held.
+func (f *family) full() bool { return f.limit >= 0 && len(f.series) >= f.limit && len(f.keys) > 0 }
+
+func (f *family) overflows(what string) {
+	if f.overflowed.Add(1) == 1 {
+		f.registry.logger.Warn("metrics: too many series, "+what, "name", f.name, "limit", f.limit)
+	}
 }
 
 // ownText copies label values as valid UTF-8, which formats insist on.
@@ -175,6 +235,12 @@ func (f *family) newSeries(values []string) *series {
 	return s
 }
 
+// failed is called once for each function that panicked or did not return.
+func (f *family) failed(why string) {
+	f.registry.invalid.Add(1)
+	f.registry.logger.Error("metrics: a gauge's function failed, the gauge has no value", "name", f.name, "why", why)
+}
+
 func (f *family) remove(fixed, values []string) bool {
 	k := key(fixed, values)
 	f.mu.Lock()
@@ -184,14 +250,20 @@ func (f *family) remove(fixed, values []string) bool {
 	return ok
 }
 
-// read sets a gauge that is a function.
+// read sets a gauge that is a function. Over the limit of series it is left out:
+// functions can't be counted together.
 func (f *family) read(values []string, fn func() float64) (unregister func()) {
 	k := key(values, nil)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	old := f.series[k]
+	if old == nil && f.full() {
+		f.overflows("the rest of its functions is left out")
+		return func() {}
+	}
 	s := f.newSeries(ownText(values))
-	s.read = fn // a Gauge of the same name writes where nobody reads
-	if old := f.series[k]; old != nil {
+	s.read = &function{call: fn, failed: f.failed} // a Gauge of the same name writes where nobody reads
+	if old != nil {
 		s.id, s.created = old.id, old.created
 	}
 	f.series[k] = s
@@ -254,8 +326,9 @@ func (s *series) snapshot(sampler int) (Series, bool) {
 	out := Series{ID: s.id, Values: s.values, Created: s.created}
 	switch {
 	case s.read != nil:
-		out.Value = s.read()
-		return out, finite(out.Value)
+		var ok bool
+		out.Value, ok = s.read.value()
+		return out, ok && finite(out.Value)
 	case s.counter != nil:
 		out.Count = s.counter.n.Load()
 		out.Value = float64(out.Count)

@@ -73,7 +73,9 @@ func vecOf[T any](s *scope, name string, kind Kind, keys []string, opts []Instru
 		return v
 	}
 	v := newVec(f, s.values, len(keys), wrap, none)
-	f.vecs[k] = v
+	if f.limit < 0 || len(f.vecs) < max(f.limit, 1) { // else scopes would grow without bound
+		f.vecs[k] = v
+	}
 	return v
 }
 

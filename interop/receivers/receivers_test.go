@@ -153,6 +153,25 @@ func TestPrometheusServerReadsBothFormats(t *testing.T) {
 	}
 }
 
+// Instruments whose samples would have one name: the parser refuses a page with
+// both, so one of them is not there.
+func TestPrometheusReadsAPageOfNamesThatMeet(t *testing.T) {
+	m := open(t, metrics.WithLogger(slog.New(slog.DiscardHandler)))
+	m.Counter("y").Inc()
+	m.Gauge("y_total").Set(1)
+	m.Histogram("req").Observe(1)
+	m.Gauge("req_count").Set(1)
+	m.GaugeFunc("req_sum", func() float64 { return 1 })
+	m.Gauge("x").Set(1)
+	m.Counter("x_total").Inc()
+	s := m.Snapshot()
+	p := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := p.TextToMetricFamilies(strings.NewReader(string(prometheus.AppendText(nil, &s))))
+	if err != nil || len(families) != 3 {
+		t.Errorf("%d families: %v", len(families), err)
+	}
+}
+
 // Whatever the help text and the label value, the server's parser reads the page.
 func FuzzPrometheusPage(f *testing.F) {
 	f.Add("help", "value", 1.5)

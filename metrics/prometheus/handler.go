@@ -25,16 +25,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		return
 	}
-	h.mu.Lock()
-	snap := h.m.Snapshot()
-	var page []byte
-	kind := TextType
-	if acceptsOpenMetrics(r.Header.Values("Accept")) {
-		kind, page = OpenMetricsType, AppendOpenMetrics(nil, &snap)
-	} else {
-		page = AppendText(nil, &snap)
-	}
-	h.mu.Unlock()
+	kind, page := h.page(acceptsOpenMetrics(r.Header.Values("Accept")))
 	w.Header().Set("Content-Type", kind)
 	w.Header().Add("Vary", "Accept, Accept-Encoding")
 	if acceptsGzip(r.Header.Values("Accept-Encoding")) {
@@ -51,6 +42,16 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		_, _ = w.Write(page)
 	}
+}
+
+func (h *handler) page(open bool) (kind string, page []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	snap := h.m.Snapshot()
+	if open {
+		return OpenMetricsType, AppendOpenMetrics(nil, &snap)
+	}
+	return TextType, AppendText(nil, &snap)
 }
 
 // acceptsOpenMetrics reports whether the scraper names OpenMetrics with a
