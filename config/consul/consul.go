@@ -47,13 +47,7 @@ func WithToken(token string) Option {
 
 // WithTLS makes connections use TLS.
 func WithTLS(c *tls.Config) Option {
-	return func(s *source) error {
-		if c == nil {
-			return errors.New("WithTLS: nil configuration")
-		}
-		s.connect.TLS = c
-		return nil
-	}
+	return func(s *source) error { return conn.SetTLS(&s.connect.TLS, c) }
 }
 
 // WithDatacenter reads from another datacenter than the agent's own.

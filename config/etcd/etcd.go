@@ -48,13 +48,7 @@ func WithAuth(user, password string) Option {
 
 // WithTLS makes connections use TLS.
 func WithTLS(c *tls.Config) Option {
-	return func(s *source) error {
-		if c == nil {
-			return errors.New("WithTLS: nil configuration")
-		}
-		s.connect.TLS = c
-		return nil
-	}
+	return func(s *source) error { return conn.SetTLS(&s.connect.TLS, c) }
 }
 
 // WithClient uses a client of one's own, which Close leaves open. The address

@@ -81,13 +81,7 @@ func WithAuth(user, password string) Option {
 // WithTLS encrypts. A configuration without ServerName checks each node's
 // certificate against its address.
 func WithTLS(t *tls.Config) Option {
-	return func(c *config) error {
-		if t == nil {
-			return fault.Markf(db.ErrInvalid, "nil TLS configuration")
-		}
-		c.tls = t
-		return nil
-	}
+	return func(c *config) error { return conn.SetTLS(&c.tls, t) }
 }
 
 // WithDatacenter sends everything to the nodes of one datacenter, as long as

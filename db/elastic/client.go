@@ -52,8 +52,8 @@ func newClient(addr string, c config) (*client, error) {
 		if len(a.Query) > 0 {
 			return nil, fault.Markf(fault.Invalid, "address %q has a query", conn.Redact(one))
 		}
-		if a.Scheme == "" {
-			a.Scheme = "http"
+		if a.Scheme, err = conn.Secure(a, c.tls, "http", "https"); err != nil {
+			return nil, err
 		}
 		u := url.URL{Scheme: a.Scheme, Host: a.HostPort(), Path: strings.TrimSuffix("/"+a.Path, "/")}
 		n := &node{base: u.String(), auth: auth}

@@ -61,16 +61,11 @@ func WithClient(client *http.Client) Option {
 	}
 }
 
-// WithTLS is how servers at https:// addresses are checked, and what they are
-// shown. The default is the system's certificates.
+// WithTLS connects with TLS, also to addresses without a scheme; with an
+// address that says http it is an error. The default for https:// addresses is
+// the system's certificates.
 func WithTLS(t *tls.Config) Option {
-	return func(c *config) error {
-		if t == nil {
-			return fault.Markf(db.ErrInvalid, "nil TLS configuration")
-		}
-		c.tls = t
-		return nil
-	}
+	return func(c *config) error { return conn.SetTLS(&c.tls, t) }
 }
 
 // WithAuth is HTTP's basic authentication, for addresses without a user of

@@ -50,13 +50,7 @@ func WithDB(d Dialect, handle *dbsql.DB, opts ...Option) db.Option {
 
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
-	return func(c *sql.Config) error {
-		if t == nil {
-			return fault.Markf(db.ErrInvalid, "nil TLS configuration")
-		}
-		c.TLS = t
-		return nil
-	}
+	return func(c *sql.Config) error { return conn.SetTLS(&c.TLS, t) }
 }
 
 // WithMaxConns limits how many connections are open. The default is 10; for

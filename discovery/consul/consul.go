@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 	"github.com/micro/go-platform/discovery"
+	shared "github.com/micro/go-platform/internal/conn"
 	conn "github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -31,7 +32,7 @@ func WithToken(token string) Option {
 
 // WithTLS connects with TLS, also to an address without a scheme.
 func WithTLS(c *tls.Config) Option {
-	return func(o *options) error { o.TLS = c; return nil }
+	return func(o *options) error { return shared.SetTLS(&o.TLS, c) }
 }
 
 // WithDatacenter reads from another datacenter than the agent's own.

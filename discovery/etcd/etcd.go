@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/discovery"
+	shared "github.com/micro/go-platform/internal/conn"
 	conn "github.com/micro/go-platform/internal/conn/etcd"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -27,7 +28,7 @@ func WithAuth(user, password string) Option {
 
 // WithTLS connects with TLS, also to an address without a scheme.
 func WithTLS(c *tls.Config) Option {
-	return func(o *options) error { o.TLS = c; return nil }
+	return func(o *options) error { return shared.SetTLS(&o.TLS, c) }
 }
 
 // WithDialTimeout bounds one attempt to connect to one member. The default is

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/discovery"
+	shared "github.com/micro/go-platform/internal/conn"
 	conn "github.com/micro/go-platform/internal/conn/redis"
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -27,7 +28,7 @@ func WithAuth(user, password string) Option {
 
 // WithTLS connects with TLS, also to an address without a scheme.
 func WithTLS(c *tls.Config) Option {
-	return func(o *options) error { o.TLS = c; return nil }
+	return func(o *options) error { return shared.SetTLS(&o.TLS, c) }
 }
 
 // WithDatabase selects a database by number. The default is 0.

@@ -30,15 +30,10 @@ func WithClient(c *http.Client) Option {
 	}
 }
 
-// WithTLS sets how https addresses are verified.
+// WithTLS sets how https addresses are verified. With an address that says http
+// it is an error.
 func WithTLS(c *tls.Config) Option {
-	return func(d *driver) error {
-		if c == nil {
-			return errors.New("nil TLS configuration")
-		}
-		d.own.TLSClientConfig = c
-		return nil
-	}
+	return func(d *driver) error { return conn.SetTLS(&d.own.TLSClientConfig, c) }
 }
 
 // WithHeader adds a header to every request, for instance Authorization.
@@ -64,13 +59,18 @@ func Backend(address string, opts ...Option) discovery.Option {
 			}
 			d.bases = append(d.bases, strings.TrimSuffix(part, "/"))
 		}
-		d.client = &http.Client{Transport: d.own}
+		d.client = &http.Client{Transport: d.own, CheckRedirect: conn.SameOrigin}
 		for i, opt := range opts {
 			if opt == nil {
 				return nil, fmt.Errorf("option %d is nil", i)
 			}
 			if err := opt(d); err != nil {
 				return nil, err
+			}
+		}
+		for _, b := range d.bases {
+			if d.own.TLSClientConfig != nil && !strings.HasPrefix(strings.ToLower(b), "https:") {
+				return nil, fmt.Errorf("TLS is configured, but the address %s is not https", conn.Redact(b))
 			}
 		}
 		return d, nil

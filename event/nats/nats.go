@@ -48,13 +48,7 @@ func WithToken(token string) Option { return func(c *config) error { c.Token = t
 
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
-	return func(c *config) error {
-		if t == nil {
-			return fault.Markf(event.ErrInvalid, "nil TLS configuration")
-		}
-		c.TLS = t
-		return nil
-	}
+	return func(c *config) error { return conn.SetTLS(&c.TLS, t) }
 }
 
 // WithReplicas is how many servers of a cluster keep the stream, 1, 3 or 5, if it

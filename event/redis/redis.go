@@ -41,13 +41,7 @@ func WithAuth(username, password string) Option {
 
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
-	return func(c *config) error {
-		if t == nil {
-			return fault.Markf(event.ErrInvalid, "nil TLS configuration")
-		}
-		c.TLS = t
-		return nil
-	}
+	return func(c *config) error { return conn.SetTLS(&c.TLS, t) }
 }
 
 // WithTimeouts bounds making a connection and waiting for one answer. The

@@ -44,13 +44,7 @@ func WithDatacenter(name string) Option {
 
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
-	return func(c *consul.Config) error {
-		if t == nil {
-			return fault.Markf(kv.ErrInvalid, "nil TLS configuration")
-		}
-		c.TLS = t
-		return nil
-	}
+	return func(c *consul.Config) error { return conn.SetTLS(&c.TLS, t) }
 }
 
 func open(c consul.Config, opts []Option) kv.Option {

@@ -40,13 +40,7 @@ func WithAuth(username, password string) Option {
 
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
-	return func(c *etcd.Config) error {
-		if t == nil {
-			return fault.Markf(kv.ErrInvalid, "nil TLS configuration")
-		}
-		c.TLS = t
-		return nil
-	}
+	return func(c *etcd.Config) error { return conn.SetTLS(&c.TLS, t) }
 }
 
 func open(c etcd.Config, opts []Option) kv.Option {

@@ -41,13 +41,7 @@ func WithClient(client *memcache.Client, opts ...Option) kv.Option {
 
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
-	return func(c *config) error {
-		if t == nil {
-			return fault.Markf(kv.ErrInvalid, "nil TLS configuration")
-		}
-		c.TLS = t
-		return nil
-	}
+	return func(c *config) error { return conn.SetTLS(&c.TLS, t) }
 }
 
 // WithTimeouts bounds making a connection and one round trip. The defaults are

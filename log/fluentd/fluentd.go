@@ -30,9 +30,10 @@ type options struct {
 	noAck    bool
 }
 
-// WithTLS sets how a tls address is connected to.
+// WithTLS connects with TLS, also to an address without a scheme. With an
+// address that says tcp or unix it is an error.
 func WithTLS(c *tls.Config) Option {
-	return func(o *options) error { o.tls = c; return nil }
+	return func(o *options) error { return conn.SetTLS(&o.tls, c) }
 }
 
 // WithSharedKey answers the server's handshake; without it the server must not
@@ -71,14 +72,21 @@ func Backend(addr, tag string, opts ...Option) log.Option {
 			if path == "" {
 				return nil, fault.Markf(fault.Invalid, "address %q has no path", addr)
 			}
+			if o.tls != nil {
+				return nil, fault.Markf(fault.Invalid, "TLS over a unix socket")
+			}
 			d.conn.Network, d.conn.Addr = "unix", path
 		} else {
 			a, err := conn.Parse(addr, conn.Scheme{Name: "tcp", Port: 24224}, conn.Scheme{Name: "tls", Port: 24224})
 			if err != nil {
 				return nil, fault.Mark(fault.Invalid, err)
 			}
+			scheme, err := conn.Secure(a, o.tls, "tcp", "tls")
+			if err != nil {
+				return nil, err
+			}
 			d.conn.Network, d.conn.Addr = "tcp", a.HostPort()
-			if a.Scheme == "tls" {
+			if scheme == "tls" {
 				if d.conn.TLS = o.tls; o.tls == nil {
 					d.conn.TLS = &tls.Config{}
 				}

@@ -21,9 +21,10 @@ type options struct {
 	datagram int
 }
 
-// WithTLS sets how a tls address is connected to.
+// WithTLS connects with TLS, also to an address without a scheme. With an
+// address that says udp or tcp it is an error.
 func WithTLS(c *tls.Config) Option {
-	return func(o *options) error { o.tls = c; return nil }
+	return func(o *options) error { return conn.SetTLS(&o.tls, c) }
 }
 
 // WithHost sets the event's host; the default is the name of this machine.
@@ -62,8 +63,12 @@ func Backend(addr string, opts ...Option) log.Option {
 		if err != nil {
 			return nil, fault.Mark(fault.Invalid, err)
 		}
+		scheme, err := conn.Secure(a, o.tls, "tcp", "tls")
+		if err != nil {
+			return nil, err
+		}
 		d := &driver{options: o, conn: wire.Conn{Network: "tcp", Addr: a.HostPort()}}
-		switch a.Scheme {
+		switch scheme {
 		case "udp":
 			d.conn.Network, d.udp = "udp", true
 		case "tls":

@@ -26,9 +26,10 @@ type options struct {
 	max      int
 }
 
-// WithTLS sets how a tls address is connected to.
+// WithTLS connects with TLS, also to an address without a scheme. With an
+// address that says udp, tcp or unixgram it is an error.
 func WithTLS(c *tls.Config) Option {
-	return func(o *options) error { o.tls = c; return nil }
+	return func(o *options) error { return conn.SetTLS(&o.tls, c) }
 }
 
 // WithFacility sets the facility by its number, 0 to 23. The default is 1, user.
@@ -82,6 +83,9 @@ func Backend(addr string, opts ...Option) log.Option {
 			if path == "" {
 				return nil, fault.Markf(fault.Invalid, "address %q has no path", addr)
 			}
+			if o.tls != nil {
+				return nil, fault.Markf(fault.Invalid, "TLS over a unix socket")
+			}
 			d.conn.Network, d.conn.Addr, d.datagrams = "unixgram", path, true
 			return d, nil
 		}
@@ -89,8 +93,12 @@ func Backend(addr string, opts ...Option) log.Option {
 		if err != nil {
 			return nil, fault.Mark(fault.Invalid, err)
 		}
+		scheme, err := conn.Secure(a, o.tls, "udp", "tls")
+		if err != nil {
+			return nil, err
+		}
 		d.conn.Network, d.conn.Addr = "tcp", a.HostPort()
-		switch a.Scheme {
+		switch scheme {
 		case "tls":
 			if d.conn.TLS = o.tls; o.tls == nil {
 				d.conn.TLS = &tls.Config{}

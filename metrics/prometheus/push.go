@@ -40,9 +40,10 @@ func WithClient(c *http.Client) Option {
 	}
 }
 
-// WithTLS sets how an https address is connected to.
+// WithTLS connects with TLS, also to an address without a scheme. With an
+// address that says http it is an error.
 func WithTLS(c *tls.Config) Option {
-	return func(o *pushOptions) error { o.tls = c; return nil }
+	return func(o *pushOptions) error { return conn.SetTLS(&o.tls, c) }
 }
 
 // WithAuth sends a user name and a password.
@@ -96,11 +97,11 @@ func Backend(addr, job string, opts ...Option) metrics.Option {
 		if p.client == nil {
 			p.transport = http.DefaultTransport.(*http.Transport).Clone()
 			p.transport.TLSClientConfig = o.tls
-			p.client = &http.Client{Transport: p.transport}
+			p.client = &http.Client{Transport: p.transport, CheckRedirect: conn.SameOrigin}
 		}
-		scheme := "http"
-		if a.Scheme != "" {
-			scheme = a.Scheme
+		scheme, err := conn.Secure(a, o.tls, "http", "https")
+		if err != nil {
+			return nil, err
 		}
 		p.base = scheme + "://" + a.HostPort()
 		if path := strings.Trim(a.Path, "/"); path != "" {

@@ -64,13 +64,7 @@ type options struct {
 
 // WithTLS connects with TLS, whatever the address says.
 func WithTLS(c *tls.Config) Option {
-	return func(o *options) error {
-		if c == nil {
-			return errors.New("nil TLS configuration")
-		}
-		o.TLS = c
-		return nil
-	}
+	return func(o *options) error { return conn.SetTLS(&o.TLS, c) }
 }
 
 // WithToken sends an ACL token. It needs session:write and key:write on

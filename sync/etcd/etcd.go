@@ -54,13 +54,7 @@ type Option func(*etcdconn.Config) error
 
 // WithTLS connects with TLS, whatever the address says.
 func WithTLS(c *tls.Config) Option {
-	return func(o *etcdconn.Config) error {
-		if c == nil {
-			return errors.New("nil TLS configuration")
-		}
-		o.TLS = c
-		return nil
-	}
+	return func(o *etcdconn.Config) error { return conn.SetTLS(&o.TLS, c) }
 }
 
 // WithAuth logs in as user. It overrides what a URL says.

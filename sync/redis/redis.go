@@ -66,13 +66,7 @@ type Option func(*redisconn.Config) error
 
 // WithTLS connects with TLS, whatever the address says.
 func WithTLS(c *tls.Config) Option {
-	return func(o *redisconn.Config) error {
-		if c == nil {
-			return errors.New("nil TLS configuration")
-		}
-		o.TLS = c
-		return nil
-	}
+	return func(o *redisconn.Config) error { return conn.SetTLS(&o.TLS, c) }
 }
 
 // WithAuth logs in. An empty user is Redis's default one. It overrides what a

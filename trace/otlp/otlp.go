@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/internal/post"
@@ -34,9 +35,10 @@ func WithClient(c *http.Client) Option {
 	}
 }
 
-// WithTLS sets how an https address is connected to.
+// WithTLS connects with TLS, also to an address without a scheme. With an
+// address that says http it is an error.
 func WithTLS(c *tls.Config) Option {
-	return func(o *options) error { o.tls = c; return nil }
+	return func(o *options) error { return conn.SetTLS(&o.tls, c) }
 }
 
 // WithHeader adds a header to every request, such as a token.

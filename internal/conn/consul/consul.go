@@ -84,8 +84,11 @@ func Open(c Config) (*Conn, error) {
 		// that the environment names; auth puts the right one in its place.
 		Token:      "-",
 		Datacenter: c.Datacenter,
-		HttpClient: &http.Client{Transport: &auth{token: t.token, user: t.user, password: t.password, dialer: d, base: transport}},
-		Transport:  transport,
+		HttpClient: &http.Client{
+			Transport:     &auth{token: t.token, user: t.user, password: t.password, dialer: d, base: transport},
+			CheckRedirect: conn.SameOrigin,
+		},
+		Transport: transport,
 	}
 	client, err := api.NewClient(cfg)
 	if err != nil {

@@ -168,8 +168,11 @@ func (d *DB) openMySQL(c Config) error {
 		if err != nil {
 			return err
 		}
-		cfg = mysql.NewConfig()
-		cfg.Net, cfg.Addr, cfg.User, cfg.Passwd, cfg.DBName = "tcp", a.HostPort(), a.User, a.Password, a.Path
+		// The parameters, tls above all, are read as those of a DSN are.
+		if cfg, err = mysql.ParseDSN("tcp(" + a.HostPort() + ")/?" + a.Query.Encode()); err != nil {
+			return fmt.Errorf("malformed parameters in address %s", a)
+		}
+		cfg.User, cfg.Passwd, cfg.DBName = a.User, a.Password, a.Path
 	} else {
 		var err error
 		if cfg, err = mysql.ParseDSN(c.Address); err != nil {
@@ -187,7 +190,7 @@ func (d *DB) openMySQL(c Config) error {
 		cfg.Timeout = c.DialTimeout
 	}
 	if c.TLS != nil {
-		cfg.TLS = c.TLS
+		cfg.TLS, cfg.AllowFallbackToPlaintext = c.TLS, false
 	}
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}

@@ -39,15 +39,15 @@ func New(addr string, port int, path string, client *http.Client, t *tls.Config)
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
 	}
+	scheme, err := conn.Secure(a, t, "http", "https")
+	if err != nil {
+		return nil, err
+	}
 	c := &Client{client: client, Header: http.Header{}, user: a.User, password: a.Password}
 	if client == nil {
 		c.transport = http.DefaultTransport.(*http.Transport).Clone()
 		c.transport.TLSClientConfig = t
-		c.client = &http.Client{Transport: c.transport}
-	}
-	scheme := "http"
-	if a.Scheme != "" {
-		scheme = a.Scheme
+		c.client = &http.Client{Transport: c.transport, CheckRedirect: conn.SameOrigin}
 	}
 	c.Base = scheme + "://" + a.HostPort()
 	c.URL = c.Base + path
