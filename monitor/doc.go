@@ -24,10 +24,11 @@
 //
 // # Semantics
 //
-// A check that hangs is one failure and one goroutine: it counts as failed at
-// its timeout and does not run again before it returned. A result that is
-// older than it should be is stale: its state is unknown, which is a failure
-// of a critical check that has never passed and a warning otherwise.
+// A check that hangs holds one goroutine. It counts as failed at its timeout,
+// and as failed once more at each Interval until it returns, so it fails its
+// probe after FailAfter intervals at most. A result that is older than it should
+// be, as after a suspended process, is stale: its state is unknown, which is a
+// failure of a critical check that has never passed and a warning otherwise.
 //
 // The view of a service compares what instances report with whom discovery
 // knows (WithExpected). An instance whose reports ended without a word is

@@ -91,30 +91,59 @@ func TestFirstResultCountsAtOnceAndThresholdsAfter(t *testing.T) {
 	})
 }
 
-func TestHungCheckIsOneFailureAndOneGoroutine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		mo := start(t)
-		var runs atomic.Int32
-		release := make(chan struct{})
-		register(t, mo, monitor.Check{Name: "hangs", Interval: time.Second, Timeout: time.Second, Func: func(context.Context) error {
-			runs.Add(1)
-			<-release // ignores its context
-			return nil
-		}})
-		time.Sleep(time.Minute)
-		if n := runs.Load(); n != 1 {
-			t.Errorf("%d runs at the same time, want 1", n)
-		}
-		r := state(t, mo, "hangs")
-		if !r.Stale || r.State != monitor.Unknown || r.Fails != 1 || mo.Status().Ready {
-			t.Errorf("got %+v, ready %v; want one failure, by now stale, and not ready", r, mo.Status().Ready)
-		}
-		close(release)
-		time.Sleep(5 * time.Second)
-		if r := state(t, mo, "hangs"); r.State != monitor.Pass {
-			t.Errorf("after it came back: %+v, want pass", r)
-		}
-	})
+// The database of a check stops answering, and the check ignores its context.
+func TestACheckThatHangsFailsReadinessByItsThreshold(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		passesFirst bool
+		failAfter   int
+		after       time.Duration // of hanging
+		ready       bool
+		fails       int
+	}{
+		{"from the start", false, 3, 1200 * time.Millisecond, false, 1},
+		{"after it passed, before the threshold", true, 3, 5000 * time.Millisecond, true, 2},
+		{"after it passed, at the threshold", true, 3, 5200 * time.Millisecond, false, 3},
+		{"after it passed, threshold one", true, 1, 1200 * time.Millisecond, false, 1},
+		{"after it passed, long after", true, 3, time.Minute, false, 30},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mo := start(t)
+				var runs atomic.Int32
+				var hanging atomic.Bool
+				hanging.Store(!c.passesFirst)
+				began, release := make(chan struct{}, 1), make(chan struct{})
+				register(t, mo, monitor.Check{Name: "db", Interval: 2 * time.Second, Timeout: time.Second, FailAfter: c.failAfter, Func: func(context.Context) error {
+					runs.Add(1)
+					if hanging.Load() {
+						began <- struct{}{}
+						<-release // ignores its context
+					}
+					return nil
+				}})
+				if c.passesFirst {
+					synctest.Wait()
+					hanging.Store(true)
+				}
+				<-began
+				before := runs.Load()
+				time.Sleep(c.after)
+				if r := state(t, mo, "db"); mo.Status().Ready != c.ready || r.Fails != c.fails || r.Stale {
+					t.Errorf("after %v: %+v, ready %v; want %d failures, ready %v", c.after, r, mo.Status().Ready, c.fails, c.ready)
+				}
+				if n := runs.Load(); n != before {
+					t.Errorf("%d more runs beside the one that hangs", n-before)
+				}
+				hanging.Store(false)
+				close(release)
+				time.Sleep(5 * time.Second)
+				if r := state(t, mo, "db"); r.State != monitor.Pass || !mo.Status().Ready {
+					t.Errorf("after it came back: %+v, want pass and ready", r)
+				}
+			})
+		})
+	}
 }
 
 func TestTimeoutAndPanicAreFailures(t *testing.T) {

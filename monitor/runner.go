@@ -85,12 +85,20 @@ func (r *runner) once(ctx context.Context, calls *sync.WaitGroup) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	r.finish(orTimeout(nil, r.check.Timeout), time.Since(start))
-	select {
-	case <-done: // it took too long, whatever it says
-		return true
-	case <-ctx.Done():
-		return false
+	// Whatever it says now, it took too long. While it hangs it can't run again;
+	// each time that it should have run is one more failure, so that a check
+	// which passed once and then hangs fails after FailAfter intervals.
+	missed := time.NewTicker(r.check.Interval)
+	defer missed.Stop()
+	for {
+		r.finish(orTimeout(nil, time.Since(start)), time.Since(start))
+		select {
+		case <-done:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-missed.C:
+		}
 	}
 }
 
@@ -98,7 +106,7 @@ func orTimeout(err error, d time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("no answer within %v", d)
+	return fmt.Errorf("no answer within %v", d.Round(time.Millisecond))
 }
 
 // guard turns a panic into an error.
