@@ -142,6 +142,7 @@ func (t *tracer) start(ctx context.Context, name string, o *spanOptions) (contex
 		return q, q
 	}
 	s := &span{node: node{ctx: ctx, sc: sc}, tracer: t, local: local, start: o.start, kind: o.kind, name: name, remote: o.remote}
+	s.inbound = parent.Remote && parent.IsValid()
 	s.shared = t.shared && parent.Remote && o.kind == Server && parent.IsValid()
 	s.tags = s.few[:0]
 	if o.links != nil {

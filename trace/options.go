@@ -54,8 +54,8 @@ func defaults() options {
 		extract:  []Propagator{W3C(), B3Single(), B3Multi(), Micro()},
 		inject:   []Propagator{W3C(), B3Single()},
 		limits:   Limits{Tags: 128, Events: 128, Links: 32, ValueBytes: 16 << 10},
-		spans:    2048,
-		bytes:    4 << 20,
+		spans:    16384,
+		bytes:    16 << 20,
 		batch:    256,
 		every:    time.Second,
 		timeout:  10 * time.Second,
@@ -168,7 +168,7 @@ func WithLimits(l Limits) Option {
 }
 
 // WithQueue bounds what waits for one reporter, in spans and in about how many
-// bytes. The defaults are 2048 and 4 MiB. What finds the queue full is dropped
+// bytes. The defaults are 16384 and 16 MiB. What finds the queue full is dropped
 // and counted.
 func WithQueue(spans, bytes int) Option {
 	return func(o *options) error {

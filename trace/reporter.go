@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -211,6 +212,9 @@ func (r *reporter) settle(sent, rejected, failed int, err error) {
 	switch {
 	case failed > 0:
 		why = err.Error()
+		if errors.Is(err, context.Canceled) { // Close gave up; what kept the spans until then says more
+			why = cmp.Or(r.snapshot().LastError, why)
+		}
 	case rejected > 0:
 		why = "refused by the backend"
 	}

@@ -353,3 +353,58 @@ func TestSpansAllocateOnce(t *testing.T) {
 		tr.Close(ctx)
 	}
 }
+
+func TestABurstFitsTheDefaultQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{report: func(ctx context.Context, spans []trace.SpanData) (int, error) {
+			time.Sleep(50 * time.Millisecond) // a collector far away
+			return len(spans), nil
+		}}
+		tr, err := trace.New(b.option("slow"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 10_000 {
+			_, s := tr.Start(context.Background(), "GET /orders/{id}", trace.WithKind(trace.Server))
+			s.Tag("http.request.method", "GET")
+			s.Tag("http.route", "/orders/{id}")
+			s.TagInt("http.response.status_code", 200)
+			s.Tag("url.path", "/orders/12345678")
+			s.Tag("server.address", "orders.example.com")
+			s.End()
+		}
+		if err := tr.Close(t.Context()); err != nil || b.got != 10_000 {
+			t.Errorf("%d spans arrived: %v", b.got, err)
+		}
+	})
+}
+
+// Close ends the context of the report that is under way; why the spans were
+// still there is what the backend said before.
+func TestTheReasonOutlivesClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		b := &backend{report: func(ctx context.Context, _ []trace.SpanData) (int, error) {
+			if calls++; calls < 3 {
+				return 0, fault.Markf(fault.Unavailable, "503: quota of the tenant is used up")
+			}
+			<-ctx.Done()
+			return 0, fault.Mark(fault.Unavailable, ctx.Err())
+		}}
+		var out bytes.Buffer
+		tr, err := trace.New(b.option("x"), trace.WithLogger(slog.New(slog.NewTextHandler(&out, nil))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		spans(t, tr, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		_ = tr.Close(ctx)
+		if s := tr.Stats().Reporters[0]; s.Failed != 1 || !strings.Contains(s.LastError, "quota") {
+			t.Errorf("%+v", s)
+		}
+		if !strings.Contains(out.String(), "quota") {
+			t.Errorf("logged %s", &out)
+		}
+	})
+}

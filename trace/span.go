@@ -52,11 +52,12 @@ const fewTags = 4
 // span is a span that is recorded.
 type span struct {
 	node
-	tracer *tracer
-	local  *localTrace // not nil if the sampler left it out and WithKeep may bring it back
-	start  time.Time
-	kind   Kind
-	shared bool
+	tracer  *tracer
+	local   *localTrace // not nil if the sampler left it out and WithKeep may bring it back
+	start   time.Time
+	kind    Kind
+	shared  bool
+	inbound bool // the parent is remote
 
 	mu      sync.Mutex
 	ended   bool
@@ -208,7 +209,7 @@ func (s *span) end(took time.Duration) {
 // data is the span as reporters see it. It shares s's slices.
 func (s *span) data() SpanData {
 	return SpanData{
-		Context: s.sc, Shared: s.shared, Name: s.name, Kind: s.kind, Start: s.start, Duration: s.took,
+		Context: s.sc, Shared: s.shared, Inbound: s.inbound, Name: s.name, Kind: s.kind, Start: s.start, Duration: s.took,
 		Local: s.tracer.local, Remote: s.remote, Tags: s.tags, Events: s.events, Links: s.links, Err: s.err, Dropped: s.dropped,
 	}
 }

@@ -97,6 +97,7 @@ type Endpoint struct {
 type SpanData struct {
 	Context  SpanContext
 	Shared   bool // Context.SpanID was the caller's own (B3 style join)
+	Inbound  bool // the parent is a span of another process
 	Name     string
 	Kind     Kind
 	Start    time.Time

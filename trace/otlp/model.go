@@ -57,6 +57,7 @@ type (
 		SpanID     string      `json:"spanId"`
 		TraceState string      `json:"traceState,omitempty"`
 		Attributes []attribute `json:"attributes,omitempty"`
+		Flags      uint32      `json:"flags,omitempty"`
 	}
 	status struct {
 		Message string `json:"message,omitempty"`
@@ -87,8 +88,20 @@ var kinds = [...]int{trace.Internal: 1, trace.Server: 2, trace.Client: 3, trace.
 
 const statusError = 2
 
-// The bits of flags above those of W3C say whether the parent was remote.
-const knowsRemote = 1 << 8
+// The bits of flags above those of W3C say whether the parent of a span, or the
+// span of a link, is of another process (SpanFlags in opentelemetry-proto).
+const (
+	hasIsRemote = 1 << 8
+	isRemote    = 1 << 9
+)
+
+func flags(w3c trace.Flags, remote bool) uint32 {
+	f := uint32(w3c&(trace.Sampled|trace.Random)) | hasIsRemote
+	if remote {
+		f |= isRemote
+	}
+	return f
+}
 
 // request groups the spans by the process that they are of.
 func (d *driver) request(spans []trace.SpanData) request {
@@ -119,7 +132,7 @@ func (d *driver) request(spans []trace.SpanData) request {
 func toSpan(s *trace.SpanData) span {
 	out := span{
 		TraceID: s.Context.TraceID.String(), SpanID: s.Context.SpanID.String(), TraceState: s.Context.State,
-		Flags: uint32(s.Context.Flags&(trace.Sampled|trace.Random)) | knowsRemote,
+		Flags: flags(s.Context.Flags, s.Inbound),
 		Name:  s.Name, Kind: kinds[s.Kind], StartTimeUnixNano: nano(s.Start), EndTimeUnixNano: nano(s.Start.Add(s.Duration)),
 		Attributes: toAttributes(s.Tags), DroppedAttributes: s.Dropped,
 	}
@@ -134,7 +147,7 @@ func toSpan(s *trace.SpanData) span {
 		out.Events = append(out.Events, event{nano(e.Time), e.Name, toAttributes(e.Tags)})
 	}
 	for _, l := range s.Links {
-		out.Links = append(out.Links, link{l.Context.TraceID.String(), l.Context.SpanID.String(), l.Context.State, toAttributes(l.Tags)})
+		out.Links = append(out.Links, link{l.Context.TraceID.String(), l.Context.SpanID.String(), l.Context.State, toAttributes(l.Tags), flags(l.Context.Flags, l.Context.Remote)})
 	}
 	if s.Err != "" {
 		out.Status = &status{s.Err, statusError}

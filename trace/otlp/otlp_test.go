@@ -79,11 +79,11 @@ func TestRequest(t *testing.T) {
 	}
 	want := `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"Shop"}},{"key":"host.address","value":{"stringValue":"10.0.0.1:80"}},` +
 		`{"key":"deployment.environment","value":{"stringValue":"dev"}}]},"scopeSpans":[{"scope":{"name":"github.com/micro/go-platform/trace"},"spans":[{` +
-		`"traceId":"07000000000000000000000000000000","spanId":"` + span.Context().SpanID.String() + `","parentSpanId":"0800000000000000","traceState":"x=y","flags":257,"name":"Charge","kind":3,` +
+		`"traceId":"07000000000000000000000000000000","spanId":"` + span.Context().SpanID.String() + `","parentSpanId":"0800000000000000","traceState":"x=y","flags":769,"name":"Charge","kind":3,` +
 		`"startTimeUnixNano":"1767322800123456789","endTimeUnixNano":"1767322800124456789","attributes":[{"key":"s","value":{"stringValue":"ä\ufffd"}},{"key":"i","value":{"intValue":"-9223372036854775808"}},` +
 		`{"key":"f","value":{"doubleValue":2.5}},{"key":"nan","value":{"doubleValue":"NaN"}},{"key":"b","value":{"boolValue":false}},{"key":"peer.service","value":{"stringValue":"bank"}},` +
 		`{"key":"network.peer.address","value":{"stringValue":"10.0.0.2"}},{"key":"network.peer.port","value":{"intValue":"443"}}],` +
-		`"links":[{"traceId":"01000000000000000000000000000000","spanId":"0200000000000000","traceState":"a=b"}],"status":{"message":"refused","code":2}}]}]}]}`
+		`"links":[{"traceId":"01000000000000000000000000000000","spanId":"0200000000000000","traceState":"a=b","flags":256}],"status":{"message":"refused","code":2}}]}]}]}`
 	if got := string(s.bodies[0]); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -173,4 +173,56 @@ func ExampleBackend() {
 		panic(err)
 	}
 	// Output: /v1/traces hello
+}
+
+// The bits 8 and 9 of flags: whether the parent is of another process is known,
+// and whether it is.
+func TestFlagsSayWhetherTheParentIsRemote(t *testing.T) {
+	caller := trace.SpanContext{TraceID: trace.TraceID{7}, SpanID: trace.SpanID{8}, Flags: trace.Sampled}
+	for _, c := range []struct {
+		name string
+		ctx  func(tr trace.Tracer) context.Context
+		want float64
+	}{
+		{"a root", func(trace.Tracer) context.Context { return t.Context() }, 0x103},
+		{"the caller is another process", func(trace.Tracer) context.Context { return trace.ContextWithRemote(t.Context(), caller) }, 0x301},
+		{"the parent is of this process", func(tr trace.Tracer) context.Context {
+			ctx, _ := tr.Start(trace.ContextWithRemote(t.Context(), caller), "parent")
+			return ctx
+		}, 0x101},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newServer(t, nil)
+			tr, err := trace.New(otlp.Backend(s.URL))
+			if err != nil {
+				t.Fatal(err)
+			}
+			local := caller
+			local.SpanID = trace.SpanID{9}
+			remote := local
+			remote.Remote = true
+			_, span := tr.Start(c.ctx(tr), "x", trace.WithLink(remote), trace.WithLink(local))
+			span.End()
+			if err := tr.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var got struct {
+				ResourceSpans []struct {
+					ScopeSpans []struct {
+						Spans []struct {
+							Flags float64
+							Links []struct{ Flags float64 }
+						}
+					}
+				}
+			}
+			if err := json.Unmarshal(s.bodies[0], &got); err != nil {
+				t.Fatal(err)
+			}
+			one := got.ResourceSpans[0].ScopeSpans[0].Spans[0]
+			if one.Flags != c.want || len(one.Links) != 2 || one.Links[0].Flags != 0x301 || one.Links[1].Flags != 0x101 {
+				t.Errorf("flags %#x, want %#x; links %v", int(one.Flags), int(c.want), one.Links)
+			}
+		})
+	}
 }
