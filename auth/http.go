@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
 	"strings"
 )
 
@@ -51,10 +50,13 @@ func notToken(r rune) bool {
 }
 
 // Challenge translates an error of Authorized into what an HTTP caller may
-// know: a status, 401, 403 or 503, and the WWW-Authenticate header of RFC 6750
-// section 3, empty for 503. Nothing of the error's text goes out.
+// know: a status, 400 (ErrPath), 401, 403 or 503, and the WWW-Authenticate
+// header of RFC 6750 section 3, empty for 400 and 503. Nothing of the error's
+// text goes out.
 func Challenge(err error) (status int, wwwAuthenticate string) {
 	switch {
+	case errors.Is(err, ErrPath):
+		return http.StatusBadRequest, ""
 	case errors.Is(err, ErrNoCredential):
 		return http.StatusUnauthorized, "Bearer"
 	case errors.Is(err, ErrUnauthenticated) && !errors.Is(err, ErrUnavailable):
@@ -75,24 +77,6 @@ func WriteError(w http.ResponseWriter, err error) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// RequestFrom is what an HTTP request asks for: its method as the action, its
-// path, cleaned of dots and doubled slashes, as the resource. A policy and a
-// handler that read one path in two ways
-// would be a hole.
-func RequestFrom(service string, r *http.Request) Request {
-	p := r.URL.Path
-	if p == "" || p[0] != '/' {
-		p = "/" + p
-	}
-	if c := path.Clean(p); c != p {
-		if strings.HasSuffix(p, "/") && c != "/" {
-			c += "/"
-		}
-		p = c
-	}
-	return Request{Service: service, Action: r.Method, Resource: p}
-}
-
 // HandlerOption changes Handler.
 type HandlerOption func(*handler)
 
@@ -104,8 +88,8 @@ type handler struct {
 	refuse  func(http.ResponseWriter, *http.Request, error)
 }
 
-// WithRequest sets what a request asks for. Default: RequestFrom with no
-// service's name.
+// WithRequest sets what a request asks for. Its path is normalized already.
+// Default: RequestFrom with no service's name.
 func WithRequest(f func(*http.Request) Request) HandlerOption {
 	return func(h *handler) { h.request = f }
 }
@@ -123,11 +107,12 @@ func WithRefusal(f func(w http.ResponseWriter, r *http.Request, err error)) Hand
 
 // Handler lets only those requests through to next that a authorizes. The
 // handler finds the caller's token with FromContext. What was refused is
-// answered with 401, 403 or 503.
+// answered with 401, 403 or 503; a path that NormalizePath refuses with 400,
+// before anything else is asked.
 func Handler(a Auth, next http.Handler, opts ...HandlerOption) http.Handler {
 	h := &handler{
 		auth: a, next: next,
-		request: func(r *http.Request) Request { return RequestFrom("", r) },
+		request: func(r *http.Request) Request { return Request{Action: r.Method, Resource: resourceOf(r)} },
 		refuse:  func(w http.ResponseWriter, _ *http.Request, err error) { WriteError(w, err) },
 	}
 	for _, opt := range opts {
@@ -139,6 +124,12 @@ func Handler(a Auth, next http.Handler, opts ...HandlerOption) http.Handler {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	normal, err := NormalizePath(r)
+	if err != nil {
+		h.refuse(w, r, err)
+		return
+	}
+	r = normal
 	if h.skip != nil && h.skip(r) {
 		h.next.ServeHTTP(w, r)
 		return
@@ -153,7 +144,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // AuthorizeHTTP authorizes one request and returns the context for its
 // handler, which carries the credential and the token. It is Handler for those
-// who have a middleware of their own.
+// who have a middleware of their own; NormalizePath and RequestFrom come first
+// where req speaks of the path.
 func AuthorizeHTTP(a Auth, r *http.Request, req Request) (context.Context, error) {
 	c, ok, err := CredentialFromRequest(r)
 	if err != nil {

@@ -28,7 +28,7 @@ type Call struct {
 	Service   string // who is called
 	Method    string // a route pattern or the name of a procedure: from a bounded set. On an HTTP server it is known once the mux has matched
 	Action    string // what is done, for policies: "GET", or Method; "publish" or "consume" of a message
-	Resource  string // what it is done to, for policies: the cleaned path; none with gRPC
+	Resource  string // what it is done to, for policies: the path as auth.NormalizePath reads it; none with gRPC
 	RequestID string
 	Header    trace.Carrier // of the request: incoming, or to be sent
 	Start     time.Time     // the one reading of the clock that all observers share
@@ -50,7 +50,8 @@ type Call struct {
 	refused bool   // by a gate
 	spent   uint32 // atomic: not 0 if a call made on its behalf has spent its retries
 	span    trace.Span
-	native  any // *http.Request on an HTTP server
+	native  any   // *http.Request on an HTTP server
+	pathErr error // the path can't be read in one way: see pathGate
 }
 
 // Observer watches calls. It can't change or fail one. Its methods are called

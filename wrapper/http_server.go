@@ -45,9 +45,10 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if h.w.probed(rw, r) {
 		return
 	}
+	r, resource, pathErr := h.w.normalize(r)
 	s := &served{w: h.w}
 	s.call = Call{
-		Side: Server, Protocol: "http", Service: h.w.o.name, Action: action(r.Method), Resource: auth.RequestFrom("", r).Resource,
+		Side: Server, Protocol: "http", Service: h.w.o.name, Action: action(r.Method), Resource: resource, pathErr: pathErr,
 		RequestID: requestID(r.Header.Get(HeaderRequestID)), Header: trace.Header(r.Header), Start: time.Now(), native: r,
 	}
 	s.response = response{ResponseWriter: rw, served: s}
@@ -184,6 +185,9 @@ func (s *served) refuse(err error) {
 
 // StatusOf is the HTTP status of a gate's error.
 func StatusOf(err error) int {
+	if errors.Is(err, auth.ErrPath) {
+		return http.StatusBadRequest
+	}
 	switch fault.KindOf(err) {
 	case fault.Unauthenticated:
 		return http.StatusUnauthorized

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,6 +64,9 @@ func New(opts ...Option) (*Wrapper, error) {
 	w.gates = append(w.gates, o.gates...)
 	if o.auth != nil {
 		w.gates = append(w.gates, &authGate{auth: o.auth, service: o.name, public: o.public})
+	}
+	if len(w.gates) > 0 {
+		w.gates = slices.Insert(w.gates, 0, Gate(pathGate{}))
 	}
 	w.client = &http.Client{Transport: w.Transport(nil)}
 	return w, nil

@@ -10,7 +10,8 @@
 //
 // The credential is the bearer token of the "authorization" metadata and the
 // client certificates of the connection. What a call asks for has the full
-// method as its Action, "/helloworld.Greeter/SayHello", and no Resource. A
+// method as its Action, "/helloworld.Greeter/SayHello", and no Resource. What
+// is not a service and a method is Unimplemented before anybody is asked. A
 // stream is authorized once, when it opens. Handlers find the caller with
 // auth.FromContext.
 //
@@ -109,6 +110,9 @@ type stream struct {
 func (s *stream) Context() context.Context { return s.ctx }
 
 func (g *gate) enter(ctx context.Context, method string) (context.Context, error) {
+	if err := auth.CheckFullMethod(method); err != nil {
+		return nil, Error(err)
+	}
 	if g.skip != nil && g.skip(method) {
 		return ctx, nil
 	}
@@ -149,6 +153,8 @@ func Error(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, auth.ErrPath):
+		return status.Error(codes.Unimplemented, "malformed method name")
 	case errors.Is(err, auth.ErrUnavailable):
 	case errors.Is(err, auth.ErrUnauthenticated):
 		return status.Error(codes.Unauthenticated, "not authenticated")

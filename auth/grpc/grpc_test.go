@@ -135,6 +135,49 @@ func TestCallsAreAuthorized(t *testing.T) {
 	}
 }
 
+// A server that takes unknown methods, as proxies do, gets them as they come.
+func TestFullMethodIsReadInOneWay(t *testing.T) {
+	local := auth.NewLocal()
+	var asked []string
+	a := newAuth(t, local, "orders", auth.WithDecider(auth.DeciderFunc(func(_ context.Context, _ *auth.Token, r auth.Request) (auth.Decision, error) {
+		asked = append(asked, r.Action)
+		return auth.Decision{Effect: auth.Allow}, nil
+	})))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ran []string
+	g := grpc.NewServer(grpc.ChainStreamInterceptor(authgrpc.Stream(a)), grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
+		m, _ := grpc.MethodFromServerStream(s)
+		ran = append(ran, m)
+		return s.SendMsg(&healthpb.HealthCheckResponse{})
+	}))
+	go g.Serve(l)
+	t.Cleanup(g.Stop)
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(authgrpc.Credentials(a, auth.Destination{Audience: "orders"}, authgrpc.WithInsecure())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	for method, good := range map[string]bool{
+		"/shop.Public/Get": true, "/shop.Public_2/Get-It": true, "/a/shop.Public/Get": true, "/Greeter$Inner/Get": true,
+		"/shop.Admin/../shop.Public/Get": false, "/shop.Public/./Get": false, "//shop.Public/Get": false, "/shop.Public//Get": false,
+		"/shop.Public/": false, "/shop.Public": false, "/": false, "/shop.Public/Get/": false, "/shop.Admin/%2e%2e/shop.Public/Get": false,
+		"/shop.Admin%2fGet/Get": false, "/shop.%50ublic/Get": false, "/shop.Public/Get?x": false, "/shop.Public/Get;x": false, `/shop.Public\/Get`: false,
+	} {
+		asked, ran = nil, nil
+		err := conn.Invoke(t.Context(), method, &healthpb.HealthCheckRequest{}, &healthpb.HealthCheckResponse{})
+		switch {
+		case good && (err != nil || len(asked) != 1 || asked[0] != method || len(ran) != 1 || ran[0] != method):
+			t.Errorf("%s: %v, policy %q, handler %q", method, err, asked, ran)
+		case !good && (status.Code(err) != codes.Unimplemented || len(asked)+len(ran) > 0):
+			t.Errorf("%s: %v, policy %q, handler %q; want Unimplemented before either", method, err, asked, ran)
+		}
+	}
+}
+
 func TestPublicMethodsAndFailingAuthority(t *testing.T) {
 	a := newAuth(t, auth.NewLocal(), "orders", auth.WithDecider(auth.DeciderFunc(func(context.Context, *auth.Token, auth.Request) (auth.Decision, error) {
 		return auth.Decision{}, auth.ErrUnavailable

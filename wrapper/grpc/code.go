@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
 )
@@ -51,6 +52,9 @@ func code(err error) codes.Code {
 // refusal is what a caller sees of a gate's error: the kind, and nothing that
 // would help an attacker.
 func refusal(err error) error {
+	if errors.Is(err, auth.ErrPath) {
+		return status.Error(codes.Unimplemented, "malformed method name")
+	}
 	switch fault.KindOf(err) {
 	case fault.Unauthenticated:
 		return status.Error(codes.Unauthenticated, "not authenticated")

@@ -1,0 +1,132 @@
+package auth_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/auth/authtest"
+)
+
+func TestServeMuxAndPolicyReadOnePath(t *testing.T) {
+	authtest.RunRouter(t, func(r authtest.Routes) http.Handler {
+		mux := http.NewServeMux()
+		mux.HandleFunc("/public/{rest...}", func(w http.ResponseWriter, q *http.Request) { r.Serve(w, q, "/public/", q.PathValue("rest")) })
+		mux.HandleFunc("/admin/{rest...}", func(w http.ResponseWriter, q *http.Request) { r.Serve(w, q, "/admin/", q.PathValue("rest")) })
+		mux.HandleFunc("/users/{id}", func(w http.ResponseWriter, q *http.Request) { r.Serve(w, q, "/users/", q.PathValue("id")) })
+		mux.HandleFunc("/books/{id}/edit", func(w http.ResponseWriter, q *http.Request) {
+			r.Serve(w, q, "/books/", q.PathValue("id"), "/edit")
+		})
+		return mux
+	}, func(a auth.Auth, h http.Handler) http.Handler { return auth.Handler(a, h) })
+}
+
+// A path that no client sent: middleware has been at it.
+func TestNormalizePathOfMiddleware(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		url  url.URL
+		path string // "": refused
+	}{
+		{"nothing to do", url.URL{Path: "/a"}, "/a"},
+		{"StripPrefix left no slash", url.URL{Path: "a/b"}, "/a/b"},
+		{"StripPrefix left nothing", url.URL{}, "/"},
+		{"the same in its escaped form", url.URL{Path: "a b", RawPath: "a%20b"}, "/a b"},
+		{"RawPath of another path", url.URL{Path: "/public", RawPath: "/admin"}, ""},
+		{"RawPath that is longer", url.URL{Path: "/public", RawPath: "/public/x"}, ""},
+		{"RawPath that is no encoding", url.URL{Path: "/public", RawPath: "/public%"}, ""},
+		{"RawPath alone", url.URL{RawPath: "/admin"}, ""},
+		{"RawPath with a slash hidden", url.URL{Path: "/a/b", RawPath: "/a%2Fb"}, ""},
+		{"a slash less", url.URL{Path: "../admin"}, ""},
+		{"opaque", url.URL{Scheme: "http", Opaque: "/admin"}, ""},
+	} {
+		given := c.url
+		r := &http.Request{Method: "GET", URL: &given}
+		got, err := auth.NormalizePath(r)
+		if c.path == "" {
+			if !errors.Is(err, auth.ErrPath) || !errors.Is(err, auth.ErrInvalid) || got != nil {
+				t.Errorf("%s: %v, %v, want ErrPath", c.name, got, err)
+			}
+			continue
+		}
+		if err != nil || got.URL.Path != c.path || got.URL.RawPath != "" {
+			t.Errorf("%s: %v, %v, want %q", c.name, got, err, c.path)
+			continue
+		}
+		if given != c.url {
+			t.Errorf("%s: the given request was changed to %+v", c.name, given)
+		}
+		if again, err := auth.NormalizePath(got); again != got || err != nil {
+			t.Errorf("%s: a normal request is changed again: %v, %v", c.name, again, err)
+		}
+		// RequestFrom takes what is normal, and nothing that still would be changed.
+		if req, err := auth.RequestFrom("s", got); err != nil || req.Resource != c.path || req.Service != "s" {
+			t.Errorf("%s: RequestFrom = %+v, %v", c.name, req, err)
+		}
+		if _, err := auth.RequestFrom("s", r); (err == nil) != (got == r) {
+			t.Errorf("%s: RequestFrom before: %v", c.name, err)
+		}
+	}
+}
+
+func TestHandlerRefusesAPathBeforeWithoutAuth(t *testing.T) {
+	orders, _, _ := world(t)
+	ran := ""
+	h := auth.Handler(orders, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { ran = r.URL.EscapedPath() }),
+		auth.WithoutAuth(func(r *http.Request) bool { return len(r.URL.Path) > 7 && r.URL.Path[:8] == "/public/" }))
+	for target, want := range map[string]string{
+		"/public/x": "/public/x", "/public/%61": "/public/a", "/public/%2e%2e/admin": "", "/admin": "",
+	} {
+		ran = ""
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", target, nil))
+		if ran != want {
+			t.Errorf("%s: the handler saw %q, want %q", target, ran, want)
+		}
+	}
+}
+
+func FuzzNormalizePath(f *testing.F) {
+	for _, s := range []string{"/public/x", "/admin/%2e%2e/public/x", "/a%2fb", "//a", "/a;b", "/%ff", "*", "a:b", "http://h//x", "/a/./b", "/%252e"} {
+		f.Add("GET", s)
+		f.Add("CONNECT", s)
+	}
+	f.Fuzz(func(t *testing.T, method, target string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil {
+			return
+		}
+		r := &http.Request{Method: method, URL: u, RequestURI: target}
+		n, err := auth.NormalizePath(r)
+		if err != nil {
+			if !errors.Is(err, auth.ErrPath) {
+				t.Fatalf("%q: %v", target, err)
+			}
+			return
+		}
+		req, err := auth.RequestFrom("", n)
+		if err != nil {
+			t.Fatalf("%q: RequestFrom after NormalizePath: %v", target, err)
+		}
+		if method == "CONNECT" && n.URL.Path == "" {
+			return
+		}
+		// Whoever decodes, cleans or splits comes to the same path.
+		decoded, err := url.PathUnescape(n.URL.EscapedPath())
+		if err != nil || decoded != req.Resource || n.URL.Path != req.Resource || req.Resource[0] != '/' {
+			t.Fatalf("%q: policy %q, escaped form %q", target, req.Resource, decoded)
+		}
+		mux := http.NewServeMux()
+		mux.HandleFunc("/{rest...}", func(_ http.ResponseWriter, r *http.Request) {
+			if got := "/" + r.PathValue("rest"); got != req.Resource {
+				t.Fatalf("%q: policy %q, ServeMux %q", target, req.Resource, got)
+			}
+		})
+		w := httptest.NewRecorder()
+		if mux.ServeHTTP(w, n); w.Code != 200 {
+			t.Fatalf("%q: ServeMux answers %d", target, w.Code)
+		}
+	})
+}

@@ -1,0 +1,3 @@
+// Package routers holds tests that put the library in front of routers that
+// others wrote.
+package routers
