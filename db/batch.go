@@ -65,7 +65,7 @@ func (t *table) Batch(ctx context.Context, ops ...Op) error {
 				todo[i] = op
 			}
 			return x.each(ctx, todo)
-		})
+		}, Isolation(LevelSnapshot)) // each write reads nothing but its own record
 		if err != nil {
 			return t.wrapBatch(err)
 		}

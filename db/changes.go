@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -87,7 +88,7 @@ func (t *table) inTx(ctx context.Context, op, id string, fn func(ctx context.Con
 	err := t.f.Tx(ctx, func(ctx context.Context, tx DB) error {
 		x := tx.(*txDB)
 		return fn(ctx, &table{f: t.f, ops: x.t, tx: x, name: t.name, spec: t.spec})
-	})
+	}, Isolation(LevelSnapshot))
 	if e, ok := err.(*fault.Error); ok && e.Op == "tx" { // it was Tx's own
 		c := *e
 		c.Op, c.Subject = op, t.name+"/"+id
@@ -96,21 +97,35 @@ func (t *table) inTx(ctx context.Context, op, id string, fn func(ctx context.Con
 	return err
 }
 
-// changed notes a Put in a transaction.
-func (t *table) changed(r *Record) {
-	if t.tx == nil || t.f.o.changes == nil {
-		return
+// notes reports whether what is written has to be noted for WithChanges.
+func (t *table) notes() bool { return t.tx != nil && t.f.o.changes != nil }
+
+// kindOf says what a Put with a condition will be.
+func (t *table) kindOf(ctx context.Context, id string, c Condition) (ChangeKind, error) {
+	switch {
+	case c.Must == NotExist:
+		return Created, nil
+	case c.Must == Exist || !t.notes():
+		return Updated, nil
 	}
-	kind := Updated
-	if r.Version == 1 {
-		kind = Created
+	_, err := t.ops.Get(ctx, t.spec.Name, id)
+	if errors.Is(err, fault.NotFound) {
+		return Created, nil
+	}
+	return Updated, err
+}
+
+// changed notes a Put in a transaction.
+func (t *table) changed(r *Record, kind ChangeKind) {
+	if !t.notes() {
+		return
 	}
 	t.tx.changes = append(t.tx.changes, Change{Table: t.name, ID: r.ID, Kind: kind, Version: r.Version, Record: r})
 }
 
 // remove is a Delete that notes what was there.
 func (t *table) remove(ctx context.Context, id string, version uint64) error {
-	if t.tx == nil || t.f.o.changes == nil {
+	if !t.notes() {
 		return t.ops.Delete(ctx, t.spec.Name, id, version)
 	}
 	r, err := t.ops.Get(ctx, t.spec.Name, id)

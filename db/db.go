@@ -15,13 +15,18 @@ type DB interface {
 	Table(ctx context.Context, name string, opts ...TableOption) (Table, error)
 
 	// Tx calls fn with a database whose operations are one transaction: it is
-	// committed when fn returns nil, else nothing has happened. Only tables that
-	// were opened on this DB before can be opened on tx. fn may be called
-	// again when the backend finds that concurrent transactions don't go
-	// together. tx must not be used by several goroutines, nor after fn. Tx on tx
-	// calls fn in the same transaction. A backend without transactions returns
-	// ErrUnsupported.
-	Tx(ctx context.Context, fn func(ctx context.Context, tx DB) error) error
+	// committed when fn returns nil, else nothing has happened. Transactions are
+	// serializable unless an option asks for less: the result is as if they had
+	// run one after another. fn is called again when the backend finds that
+	// concurrent transactions conflict, so it must have no effects of its own;
+	// when it has conflicted many times Tx returns ErrConflict.
+	//
+	// Only tables that were opened on this DB before can be opened on tx. tx must
+	// not be used by several goroutines, nor after fn. Using this DB or its tables
+	// with the context that fn gets is ErrInvalid: it would wait for the
+	// transaction, or write outside of it. Tx on tx calls fn in the same
+	// transaction. A backend without transactions returns ErrUnsupported.
+	Tx(ctx context.Context, fn func(ctx context.Context, tx DB) error, opts ...TxOption) error
 
 	// Features says what the backend can do.
 	Features() Features
@@ -38,8 +43,8 @@ type Table interface {
 	// Name is the table's name.
 	Name() string
 
-	// Create adds a record and fills in what it lacks: ID (a UUIDv7), Created,
-	// Updated, and Version, which is 1. An id that is taken is ErrExists.
+	// Create adds a record and fills in ID (a UUIDv7 if it is empty), Created,
+	// Updated and Version. An id that is taken is ErrExists.
 	Create(ctx context.Context, r *Record) error
 
 	// Read returns a record, or ErrNotFound.
@@ -70,8 +75,12 @@ type Table interface {
 
 // Record is one entry of a table.
 type Record struct {
-	ID      string // up to 128 bytes, without control characters; Create makes one if it is empty
-	Version uint64 // 1 after Create, one more with every write
+	ID string // up to 128 bytes, without control characters; Create makes one if it is empty
+
+	// Version is set by Create and one more with every write. Versions of an id
+	// never repeat: a record that is created after another with its id was
+	// deleted has a version that the other one never had.
+	Version uint64
 
 	Created, Updated time.Time // set by the table, in UTC to the microsecond
 

@@ -27,7 +27,8 @@
 //
 // Every write raises the record's Version by one. Update succeeds only if the
 // record still has the Version that it was read with, else it returns
-// ErrConflict: of several concurrent updates one wins. Force and Upsert
+// ErrConflict: of several concurrent updates one wins. Versions of an id never
+// repeat, also when its record is deleted and created again. Force and Upsert
 // overwrite whatever is there.
 //
 // Filters are exact and typed: numbers compare by value, whether integer or
@@ -41,7 +42,10 @@
 // query that it came from only.
 //
 // Tx runs a function in a transaction: what it does happens as a whole or not
-// at all. The function may be run again when the database asks for it.
+// at all. Transactions are serializable on every backend that has them, unless
+// Isolation(LevelSnapshot) asks for less: their result is as if they had run one
+// after another. The function runs again when it conflicts with another. Use
+// the database that Tx gives to it; using the outer one is ErrInvalid.
 // WithChanges has every write told before it is committed; package db/changes
 // makes events of that.
 //

@@ -60,7 +60,9 @@ type Operations interface {
 	// Put writes a record if the condition holds, else it returns the
 	// condition's error and has changed nothing. r.Updated is set; Put sets
 	// r.Version to what it stored, and r.Created to that of the record that was
-	// there, if one was.
+	// there, if one was. The version is one more than that of the record that was
+	// there. A new record's is one that no record with its id has ever had, and
+	// nor will a deleted one's come again by updates.
 	Put(ctx context.Context, table string, r *Record, c Condition) error
 
 	// Delete removes a record: fault.NotFound if it isn't there,
@@ -90,11 +92,10 @@ type Write struct {
 	Condition Condition // of a Delete: Exist, and the version that it wants
 }
 
-// Transactor is a driver with transactions. They isolate at least so that a
-// record which a transaction read and wrote was not changed by another in
-// between: Commit or the write fails with ErrSerialization instead.
+// Transactor is a driver with transactions, isolated at least as o asks: an
+// operation or Commit fails with ErrSerialization where concurrent ones conflict.
 type Transactor interface {
-	Begin(ctx context.Context) (Transaction, error)
+	Begin(ctx context.Context, o TxOptions) (Transaction, error)
 }
 
 // Transaction ends with one call of Commit or Rollback. It is not used
@@ -131,8 +132,8 @@ type Existence int
 
 // The kinds of existence.
 const (
-	NotExist Existence = iota // else fault.Exists; the new version is 1
-	Exist                     // else fault.NotFound; the new version is one more
+	NotExist Existence = iota // else fault.Exists
+	Exist                     // else fault.NotFound
 	Either                    // either of them
 )
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
@@ -59,10 +60,18 @@ func (f *front) wrap(op, subject string, err error) error {
 	return fault.Wrap(f.scope, op, subject, err)
 }
 
+// inside is the key of the transaction that a context belongs to.
+type inside struct{ f *front }
+
+var errInside = invalidf("the database is used inside its own transaction: use the one that Tx gave to the function")
+
 // enter begins a call: its context has a deadline, and leave must be called.
 func (f *front) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
+	}
+	if x, ok := ctx.Value(inside{f}).(*txDB); ok && !x.ended.Load() {
+		return nil, nil, errInside
 	}
 	if !f.life.Enter() {
 		return nil, nil, fault.Closed
@@ -138,11 +147,15 @@ func (f *front) Close() error {
 }
 
 // maxRuns is how often Tx runs a function that collides with others.
-const maxRuns = 20
+const maxRuns = 100
 
-func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) error) error {
+func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) error, opts ...TxOption) error {
 	if fn == nil {
 		return f.wrap("tx", "", invalidf("nil function"))
+	}
+	o, err := newTxOptions(opts)
+	if err != nil {
+		return f.wrap("tx", "", err)
 	}
 	t, ok := f.driver.(Transactor)
 	if !ok {
@@ -156,7 +169,7 @@ func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) erro
 	wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}
 	var collided error
 	for run := 0; ; run++ {
-		err := f.tx(ctx, t, fn)
+		err := f.tx(ctx, t, o, fn)
 		if !errors.Is(err, ErrSerialization) {
 			if collided != nil && err != nil && ctx.Err() != nil { // time ran out in a run that followed a collision
 				err = fault.Mark(fault.Conflict, errors.Join(collided, err))
@@ -174,8 +187,8 @@ func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) erro
 }
 
 // tx is one run. A panic of fn rolls back and goes on.
-func (f *front) tx(ctx context.Context, t Transactor, fn func(ctx context.Context, tx DB) error) (err error) {
-	tr, err := t.Begin(ctx)
+func (f *front) tx(ctx context.Context, t Transactor, o TxOptions, fn func(ctx context.Context, tx DB) error) (err error) {
+	tr, err := t.Begin(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -190,8 +203,13 @@ func (f *front) tx(ctx context.Context, t Transactor, fn func(ctx context.Contex
 		}
 	}()
 	x := &txDB{f: f, t: tr}
-	defer func() { x.ended = true }()
-	if err := fn(ctx, x); err != nil {
+	defer x.ended.Store(true)
+	ctx = context.WithValue(ctx, inside{f}, x)
+	err = fn(ctx, x)
+	if x.conflict != nil { // whatever fn made of it
+		return x.conflict
+	}
+	if err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -206,15 +224,16 @@ func (f *front) tx(ctx context.Context, t Transactor, fn func(ctx context.Contex
 
 // txDB is the database in a transaction.
 type txDB struct {
-	f     *front
-	t     Transaction
-	ended bool
+	f        *front
+	t        Transaction
+	ended    atomic.Bool
+	conflict error // ErrSerialization of one of its operations
 
 	changes []Change // for WithChanges
 }
 
 func (x *txDB) Table(_ context.Context, name string, opts ...TableOption) (Table, error) {
-	if x.ended {
+	if x.ended.Load() {
 		return nil, x.f.wrap("table", name, errEnded)
 	}
 	if _, err := x.f.spec(name, opts); err != nil {
@@ -231,8 +250,15 @@ func (x *txDB) Table(_ context.Context, name string, opts ...TableOption) (Table
 
 var errEnded = fault.Markf(fault.Closed, "the transaction has ended")
 
-func (x *txDB) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) error) error {
-	if x.ended {
+// Tx calls fn in the transaction that there is, with its isolation.
+func (x *txDB) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) error, opts ...TxOption) error {
+	_, err := newTxOptions(opts)
+	switch {
+	case err != nil:
+		return x.f.wrap("tx", "", err)
+	case fn == nil:
+		return x.f.wrap("tx", "", invalidf("nil function"))
+	case x.ended.Load():
 		return x.f.wrap("tx", "", errEnded)
 	}
 	return fn(ctx, x)

@@ -26,8 +26,9 @@ type memory struct {
 
 // memTable has the records by id, and the ids in order.
 type memTable struct {
-	ids  []string
-	rows map[string]*Record // never changed, only replaced
+	ids   []string
+	rows  map[string]*Record // never changed, only replaced
+	floor uint64             // no record that was deleted had a higher version
 }
 
 func newMemory() *memory {
@@ -83,8 +84,9 @@ func (m *memory) Get(ctx context.Context, table, id string) (*Record, error) {
 	return r.Clone(), nil
 }
 
-// decide applies a condition to what is there, and completes r.
-func decide(old, r *Record, c Condition) error {
+// decide applies a condition to what is there, and completes r. floor is the
+// table's.
+func decide(old, r *Record, c Condition, floor uint64) error {
 	switch {
 	case c.Must == NotExist && old != nil:
 		return fault.Exists
@@ -93,7 +95,7 @@ func decide(old, r *Record, c Condition) error {
 	case c.Must == Exist && c.Version != 0 && c.Version != old.Version:
 		return fault.Markf(fault.Conflict, "version %d is stored, not %d", old.Version, c.Version)
 	}
-	r.Version = 1
+	r.Version = floor + 1
 	if old != nil {
 		r.Version, r.Created = old.Version+1, old.Created
 	}
@@ -119,7 +121,7 @@ func (m *memory) Put(ctx context.Context, table string, r *Record, c Condition) 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t := m.tables[table]
-	if err := decide(t.rows[r.ID], r, c); err != nil {
+	if err := decide(t.rows[r.ID], r, c, t.floor); err != nil {
 		return err
 	}
 	t.set(r.ID, r.Clone())
@@ -146,6 +148,7 @@ func (t *memTable) set(id string, r *Record) {
 	i, found := slices.BinarySearch(t.ids, id)
 	switch {
 	case r == nil && found:
+		t.floor = max(t.floor, t.rows[id].Version)
 		t.ids = slices.Delete(t.ids, i, i+1)
 		delete(t.rows, id)
 	case r != nil:

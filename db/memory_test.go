@@ -3,6 +3,7 @@ package db_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +47,8 @@ func (b batcher) Write(ctx context.Context, table string, ws []db.Write) []error
 	for _, i := range order {
 		if w := ws[i]; w.Record != nil {
 			errs[i] = b.Put(ctx, table, w.Record, w.Condition)
+		} else if w.Condition.Must != db.Exist {
+			errs[i] = fmt.Errorf("a delete of %q with the condition %+v, want Exist", w.ID, w.Condition)
 		} else {
 			errs[i] = b.Delete(ctx, table, w.ID, w.Condition.Version)
 		}

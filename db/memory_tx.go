@@ -10,17 +10,18 @@ import (
 // memTx collects writes until Commit. It holds the turn of the writers, so
 // nothing that it reads is changed by another.
 type memTx struct {
-	m    *memory
-	over map[string]map[string]*Record // by table and id; nil: deleted
+	m     *memory
+	floor map[string]uint64             // by table: the highest version of what the transaction deleted
+	over  map[string]map[string]*Record // by table and id; nil: deleted
 
 	before func() error // is called with the locks, and must succeed
 }
 
-func (m *memory) Begin(ctx context.Context) (Transaction, error) {
+func (m *memory) Begin(ctx context.Context, _ TxOptions) (Transaction, error) {
 	if err := m.lock(ctx); err != nil {
 		return nil, err
 	}
-	return &memTx{m: m, over: map[string]map[string]*Record{}}, nil
+	return &memTx{m: m, floor: map[string]uint64{}, over: map[string]map[string]*Record{}}, nil
 }
 
 // see returns a record as the transaction sees it, or nil.
@@ -31,6 +32,13 @@ func (x *memTx) see(table, id string) *Record {
 	x.m.mu.RLock()
 	defer x.m.mu.RUnlock()
 	return x.m.tables[table].rows[id]
+}
+
+// lowest is the version that new records are above.
+func (x *memTx) lowest(table string) uint64 {
+	x.m.mu.RLock()
+	defer x.m.mu.RUnlock()
+	return max(x.floor[table], x.m.tables[table].floor)
 }
 
 func (x *memTx) lay(table, id string, r *Record) {
@@ -52,7 +60,7 @@ func (x *memTx) Get(ctx context.Context, table, id string) (*Record, error) {
 }
 
 func (x *memTx) Put(ctx context.Context, table string, r *Record, c Condition) error {
-	if err := decide(x.see(table, r.ID), r, c); err != nil {
+	if err := decide(x.see(table, r.ID), r, c, x.lowest(table)); err != nil {
 		return err
 	}
 	x.lay(table, r.ID, r.Clone())
@@ -60,9 +68,11 @@ func (x *memTx) Put(ctx context.Context, table string, r *Record, c Condition) e
 }
 
 func (x *memTx) Delete(ctx context.Context, table, id string, version uint64) error {
-	if err := refuse(x.see(table, id), version); err != nil {
+	old := x.see(table, id)
+	if err := refuse(old, version); err != nil {
 		return err
 	}
+	x.floor[table] = max(x.floor[table], old.Version)
 	x.lay(table, id, nil)
 	return ctx.Err()
 }
@@ -90,6 +100,7 @@ func (x *memTx) Commit(context.Context) error {
 	}
 	for table, rows := range x.over {
 		t := x.m.tables[table]
+		t.floor = max(t.floor, x.floor[table])
 		for id, r := range rows {
 			t.set(id, r)
 		}

@@ -161,6 +161,54 @@ func Index(keys ...string) TableOption {
 	}
 }
 
+// IsolationLevel says what transactions that run at the same time may notice of
+// each other.
+type IsolationLevel int
+
+// The isolation levels. A backend may isolate more than it is asked to: memory
+// and SQLite run transactions that write one after another.
+const (
+	// LevelSerializable: as if transactions ran one after another.
+	LevelSerializable IsolationLevel = iota
+
+	// LevelSnapshot: a transaction sees one state of the database, and of two that
+	// write the same record one runs again. Two that each read what the other
+	// writes may both commit (write skew), and fewer run again.
+	LevelSnapshot
+)
+
+// TxOption configures Tx.
+type TxOption func(*TxOptions) error
+
+// TxOptions are what TxOption functions set, for drivers.
+type TxOptions struct {
+	Isolation IsolationLevel
+}
+
+// Isolation sets how much a transaction is isolated. The default is
+// LevelSerializable.
+func Isolation(level IsolationLevel) TxOption {
+	return func(o *TxOptions) error {
+		if level != LevelSerializable && level != LevelSnapshot {
+			return invalidf("isolation level %d", int(level))
+		}
+		o.Isolation = level
+		return nil
+	}
+}
+
+func newTxOptions(opts []TxOption) (o TxOptions, err error) {
+	for _, opt := range opts {
+		if opt == nil {
+			return o, invalidf("nil option")
+		}
+		if err := opt(&o); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
 // WriteOption configures Update and Delete.
 type WriteOption func(*writeOptions) error
 

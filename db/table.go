@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"iter"
 	"time"
 )
@@ -26,6 +27,9 @@ func (t *table) wrap(op, id string, err error) error {
 	} else {
 		id = t.name
 	}
+	if t.tx != nil && t.tx.conflict == nil && errors.Is(err, ErrSerialization) {
+		t.tx.conflict = err
+	}
 	return t.f.wrap(op, id, err)
 }
 
@@ -34,7 +38,7 @@ func (t *table) enter(ctx context.Context) (context.Context, func(), error) {
 	if t.tx == nil {
 		return t.f.enter(ctx)
 	}
-	if t.tx.ended {
+	if t.tx.ended.Load() {
 		return nil, nil, errEnded
 	}
 	return ctx, func() {}, ctx.Err()
@@ -118,10 +122,14 @@ func (t *table) put(ctx context.Context, op string, r *Record, opts []WriteOptio
 		return t.wrap(op, c.ID, err)
 	}
 	defer leave()
-	if err := t.ops.Put(ctx, t.spec.Name, c, cond); err != nil {
+	kind, err := t.kindOf(ctx, c.ID, cond)
+	if err == nil {
+		err = t.ops.Put(ctx, t.spec.Name, c, cond)
+	}
+	if err != nil {
 		return t.wrap(op, c.ID, err)
 	}
-	t.changed(c)
+	t.changed(c, kind)
 	r.stored(c)
 	return nil
 }

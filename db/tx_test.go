@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/db"
@@ -19,7 +20,7 @@ type collides struct {
 func (c collides) Ping(context.Context) error { return nil }
 func (c collides) Close() error               { return nil }
 func (c collides) Features() db.Features      { return db.Features{Transactions: true} }
-func (c collides) Begin(context.Context) (db.Transaction, error) {
+func (c collides) Begin(context.Context, db.TxOptions) (db.Transaction, error) {
 	return colliding{left: c.left}, nil
 }
 
@@ -37,18 +38,24 @@ func (c colliding) Commit(context.Context) error {
 func (c colliding) Rollback(context.Context) error { return nil }
 
 func TestTxRunsAgainAfterACollision(t *testing.T) {
-	for left, want := range map[int]error{0: nil, 3: nil, 1000: db.ErrConflict} {
+	synctest.Test(t, collide)
+}
+
+func collide(t *testing.T) {
+	for left, want := range map[int]error{0: nil, 3: nil, 99: nil, 100: nil, 101: db.ErrConflict, 1000: db.ErrConflict} {
 		n := left
 		d, err := db.New(db.WithDriver("collides", func(context.Context) (db.Driver, error) { return collides{left: &n}, nil }))
 		if err != nil {
 			t.Fatal(err)
 		}
 		runs := 0
-		err = d.Tx(t.Context(), func(context.Context, db.DB) error { runs++; return nil })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		err = d.Tx(ctx, func(context.Context, db.DB) error { runs++; return nil })
+		cancel()
 		if !errors.Is(err, want) {
 			t.Errorf("%d collisions: got %v, want %v", left, err, want)
 		}
-		if left < 10 && runs != left+1 {
+		if want == nil && runs != left+1 {
 			t.Errorf("%d collisions: ran %d times", left, runs)
 		}
 		d.Close()
@@ -60,5 +67,64 @@ func TestTxRunsAgainAfterACollision(t *testing.T) {
 	defer cancel()
 	if err := d.Tx(ctx, func(context.Context, db.DB) error { return nil }); !errors.Is(err, db.ErrConflict) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want both ErrConflict and the context's error", err)
+	}
+}
+
+// conflicts is a transaction whose reads say that it must run again, n times.
+type conflicts struct {
+	colliding
+	left *int
+}
+
+func (c conflicts) Get(context.Context, string, string) (*db.Record, error) {
+	if *c.left--; *c.left >= 0 {
+		return nil, fmt.Errorf("40001: %w", db.ErrSerialization)
+	}
+	return &db.Record{ID: "x", Version: 1}, nil
+}
+
+type conflicting struct {
+	db.Driver
+	left *int
+}
+
+func (c conflicting) Begin(context.Context, db.TxOptions) (db.Transaction, error) {
+	never := 0
+	return conflicts{colliding{left: &never}, c.left}, nil
+}
+
+func TestTxRunsAgainWhateverItsFunctionMakesOfAConflict(t *testing.T) {
+	for name, give := range map[string]func(err error) error{
+		"dropped":  func(error) error { return nil },
+		"replaced": func(err error) error { return errors.Join(errors.New(fmt.Sprint(err))) },
+		"returned": func(err error) error { return err },
+	} {
+		n := 2
+		d, err := db.New(db.WithDriver("conflicting", func(ctx context.Context) (db.Driver, error) {
+			m, err := db.OpenDriver(ctx, db.WithMemory())
+			return conflicting{m, &n}, err
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Table(t.Context(), "things"); err != nil {
+			t.Fatal(err)
+		}
+		runs := 0
+		err = d.Tx(t.Context(), func(ctx context.Context, tx db.DB) error {
+			runs++
+			tb, err := tx.Table(ctx, "things")
+			if err != nil {
+				return err
+			}
+			if _, err := tb.Read(ctx, "x"); err != nil {
+				return give(err)
+			}
+			return nil
+		})
+		if err != nil || runs != 3 {
+			t.Errorf("%s: ran %d times, %v, want the third to be committed", name, runs, err)
+		}
+		d.Close()
 	}
 }

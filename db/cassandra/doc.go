@@ -20,6 +20,10 @@
 // before it is returned, so an entry that a failed write left behind does no
 // harm. Searches that meet such an entry a day later remove it.
 //
+// A new record's Version is the time of its creation in microseconds, by the
+// writer's clock: versions of an id do not repeat after a delete, as long as the
+// writers' clocks differ by less than the record was gone.
+//
 // There are no transactions over several records, and a Batch is one write
 // after another. Or, Not, NotEqual and Contains are ErrUnsupported.
 //

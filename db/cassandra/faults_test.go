@@ -154,7 +154,7 @@ func tooFewCopies(t *testing.T, server *servertest.Server) {
 		}
 	}
 	must(t, s.Query("ALTER KEYSPACE few WITH replication = {'class': 'NetworkTopologyStrategy', 'datacenter1': 1}").Exec())
-	if got, err := tb.Read(t.Context(), "x"); err != nil || got.Version != 1 {
+	if got, err := tb.Read(t.Context(), "x"); err != nil || got.Version != r.Version {
 		t.Errorf("read %+v, %v", got, err)
 	}
 	must(t, tb.Update(t.Context(), r))

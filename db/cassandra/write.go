@@ -150,7 +150,9 @@ func (d *driver) put(ctx context.Context, t *table, r *db.Record, md string, old
 		d.leave(ctx, t, r.ID, stamp, es)
 		return false, err
 	}
-	version, created := uint64(1), r.Created
+	// Nothing is left of a record that was deleted; so a new one's versions begin
+	// with the time, which no record before it has reached by updates.
+	version, created := uint64(time.Now().UnixMicro()), r.Created
 	var applied bool
 	var stored map[string]any
 	if old == nil {

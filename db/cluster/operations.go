@@ -112,7 +112,7 @@ func (d *driver) Count(ctx context.Context, table string, f db.Filter) (c int64,
 }
 
 // Begin begins on a primary, where the transaction stays.
-func (d *driver) Begin(ctx context.Context) (x db.Transaction, err error) {
+func (d *driver) Begin(ctx context.Context, o db.TxOptions) (x db.Transaction, err error) {
 	err = d.on(ctx, false, func(ctx context.Context, n *node, of db.Driver) error {
 		d.mu.Lock()
 		tables := slices.Collect(maps.Keys(d.specs))
@@ -124,7 +124,7 @@ func (d *driver) Begin(ctx context.Context) (x db.Transaction, err error) {
 		if !ok {
 			return fault.Unsupported
 		}
-		t, err := transactor.Begin(ctx)
+		t, err := transactor.Begin(ctx, o)
 		if err != nil {
 			return err
 		}

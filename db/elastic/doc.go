@@ -34,6 +34,10 @@
 // on FieldID through all ids. An order by a key sorts all that match. A server
 // with search.allow_expensive_queries=false refuses all of these but Equal and In.
 //
+// A new record's Version is the time of its creation in microseconds, by the
+// writer's clock: versions of an id do not repeat after a delete, as long as the
+// writers' clocks differ by less than the record was gone.
+//
 // # Errors
 //
 // A server that is busy (429) is asked again a few times, then it is

@@ -33,13 +33,13 @@ func ExampleBackend() {
 	}
 	stale := o.Clone()
 	o.Metadata["total"] = 43
-	fmt.Println(orders.Update(ctx, o), o.Version)
+	fmt.Println(orders.Update(ctx, o), o.Version-stale.Version)
 	fmt.Println(errors.Is(orders.Update(ctx, stale), db.ErrConflict))
 	for r, err := range orders.All(ctx) {
 		fmt.Println(r.ID, r.Metadata["total"], err)
 	}
 	// Output:
-	// <nil> 2
+	// <nil> 1
 	// true
 	// o1 43 <nil>
 }

@@ -170,7 +170,7 @@ func (b *bulk) retried(i int) bool { return b.errs[i] != nil }
 func (b *bulk) decide(i int, s state) (action, bool) {
 	w, again := b.ws[i], b.retried(i)
 	c := w.Condition
-	a := action{i: i, verb: "index", seq: s.Seq, term: s.Term, version: 1}
+	a := action{i: i, verb: "index", seq: s.Seq, term: s.Term}
 	b.errs[i] = s.failed(b.t)
 	switch {
 	case b.errs[i] != nil:
@@ -195,7 +195,10 @@ func (b *bulk) decide(i int, s state) (action, bool) {
 	case w.Record == nil:
 		a.verb = "delete"
 	case !s.Found:
+		// Nothing is left of a record that was deleted; so a new one's versions
+		// begin with the time, which no record before it has reached by updates.
 		a.verb, a.seq, a.created = "create", -1, w.Record.Updated
+		a.version = uint64(time.Now().UnixMicro())
 	default:
 		a.version, a.created = uint64(s.Doc.Version)+1, time.UnixMicro(s.Doc.Created).UTC()
 	}

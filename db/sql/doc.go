@@ -20,8 +20,11 @@
 // missing, under a lock that holds also between processes, and needs the right
 // to do so only then.
 //
-// Transactions are snapshots; one that wrote over what another changed since it
-// was read runs again. SQLite has one writer at a time, and readers beside it.
+// Transactions are serializable: SERIALIZABLE on PostgreSQL and MySQL, where
+// those that conflict or deadlock run again; on SQLite there is one writer at a
+// time, and readers beside it. With db.Isolation(db.LevelSnapshot) they are
+// REPEATABLE READ on PostgreSQL and MySQL, and one that wrote over what another
+// changed since it was read runs again. Single writes and a Batch need no more.
 //
 // # Errors
 //

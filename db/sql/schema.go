@@ -16,13 +16,16 @@ import (
 
 // table is the statements of one table.
 type table struct {
+	name       string
 	rows, keys string // quoted names
 
 	get, look, insert, update, remove, forget string
+
+	floor, raise string // the version that new records are above
 }
 
 // schema is the version of what Ensure makes.
-const schema = 1
+const schema = 2
 
 // catalog has a row for each table, with the version of its schema. No table
 // of a user has a '$' in its name.
@@ -42,7 +45,7 @@ func physical(name string) string {
 const columns = "r.id, r.version, r.created, r.updated, r.metadata, r.content_type, r.data"
 
 func newTable(kind sql.Kind, name string) *table {
-	t := &table{rows: kind.Quote(physical(name)), keys: kind.Quote(physical(name) + "$keys")}
+	t := &table{name: physical(name), rows: kind.Quote(physical(name)), keys: kind.Quote(physical(name) + "$keys")}
 	lock, ignore := " FOR UPDATE", " ON CONFLICT DO NOTHING" // an error would end a transaction of PostgreSQL
 	switch kind {
 	case sql.SQLite:
@@ -56,6 +59,9 @@ func newTable(kind sql.Kind, name string) *table {
 	t.update = kind.Rebind("UPDATE " + t.rows + " SET version = ?, updated = ?, metadata = ?, content_type = ?, data = ? WHERE id = ?")
 	t.remove = kind.Rebind("DELETE FROM " + t.rows + " WHERE id = ?")
 	t.forget = kind.Rebind("DELETE FROM " + t.keys + " WHERE id = ?")
+	share := map[sql.Kind]string{sql.MySQL: " LOCK IN SHARE MODE", sql.Postgres: " FOR SHARE"}[kind] // who deletes raises it first, so none reads an old one
+	t.floor = kind.Rebind("SELECT floor FROM " + kind.Quote(catalog) + " WHERE name = ?" + share)
+	t.raise = kind.Rebind("UPDATE " + kind.Quote(catalog) + " SET floor = ? WHERE name = ? AND floor < ?")
 	return t
 }
 
@@ -133,8 +139,8 @@ func (d *driver) there(ctx context.Context, name string) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, sql.ReadError(err)
-	case version > schema:
-		return false, fault.Markf(fault.Unsupported, "made by a later version of this package: schema %d, want %d", version, schema)
+	case version != schema:
+		return false, fault.Markf(fault.Unsupported, "made by another version of this package: schema %d, want %d", version, schema)
 	}
 	return true, nil
 }
@@ -162,7 +168,7 @@ func (d *driver) create(ctx context.Context, x execer, name string) error {
 		index = "CREATE INDEX " // MySQL has no IF NOT EXISTS here; that it is there is no error below
 	}
 	for _, q := range []string{
-		"CREATE TABLE IF NOT EXISTS " + d.kind.Quote(catalog) + " (name " + word + " NOT NULL PRIMARY KEY, version BIGINT NOT NULL)" + end,
+		"CREATE TABLE IF NOT EXISTS " + d.kind.Quote(catalog) + " (name " + word + " NOT NULL PRIMARY KEY, version BIGINT NOT NULL, floor BIGINT NOT NULL)" + end,
 		"CREATE TABLE IF NOT EXISTS " + t.rows + " (id " + id + " NOT NULL PRIMARY KEY, version BIGINT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL, metadata " +
 			text + " NOT NULL, content_type " + word + " NOT NULL, data " + blob + ")" + end,
 		// By record, to replace and to sort; by key and value, to find.
@@ -177,7 +183,7 @@ func (d *driver) create(ctx context.Context, x execer, name string) error {
 	if d.kind == sql.MySQL {
 		ignore = " ON DUPLICATE KEY UPDATE version = version"
 	}
-	_, err := x.ExecContext(ctx, d.kind.Rebind("INSERT INTO "+d.kind.Quote(catalog)+" (name, version) VALUES (?, ?)"+ignore), physical(name), schema)
+	_, err := x.ExecContext(ctx, d.kind.Rebind("INSERT INTO "+d.kind.Quote(catalog)+" (name, version, floor) VALUES (?, ?, 0)"+ignore), physical(name), schema)
 	return err
 }
 

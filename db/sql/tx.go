@@ -21,8 +21,12 @@ type transaction struct {
 
 type place struct{ table, id string }
 
-func (d *driver) Begin(ctx context.Context) (db.Transaction, error) {
-	tx, err := d.begin(ctx, dbsql.LevelRepeatableRead)
+func (d *driver) Begin(ctx context.Context, o db.TxOptions) (db.Transaction, error) {
+	level := dbsql.LevelSerializable
+	if o.Isolation == db.LevelSnapshot {
+		level = dbsql.LevelRepeatableRead
+	}
+	tx, err := d.begin(ctx, level)
 	if err != nil {
 		return nil, err
 	}

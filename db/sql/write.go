@@ -2,6 +2,7 @@ package sql
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -53,9 +54,9 @@ func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condit
 	t := d.table(name)
 	var used []string
 	if d.write.keep { // before the transaction has the only connection
-		used = []string{t.look, t.update}
+		used = []string{t.look, t.update, t.floor, t.insert}
 		if c.Must == db.NotExist {
-			used = []string{t.insert}
+			used = []string{t.floor, t.insert}
 		}
 		if n := len(r.Metadata); n > 0 {
 			used = append(used, t.insertKeys(d.kind, n))
@@ -88,7 +89,11 @@ func conflict(stored, wanted uint64) error {
 }
 
 func (s *session) create(ctx context.Context, t *table, r *db.Record, md []byte, c db.Condition) error {
-	n, err := s.exec(ctx, t.insert, r.ID, int64(1), r.Created.UnixMicro(), r.Updated.UnixMicro(), string(md), r.ContentType, data(r))
+	floor, err := s.floor(ctx, t)
+	if err != nil {
+		return err
+	}
+	n, err := s.exec(ctx, t.insert, r.ID, floor+1, r.Created.UnixMicro(), r.Updated.UnixMicro(), string(md), r.ContentType, data(r))
 	if sql.IsDuplicate(err) || err == nil && n == 0 {
 		if c.Must == db.Either { // another made it since we looked
 			return db.ErrSerialization
@@ -98,8 +103,21 @@ func (s *session) create(ctx context.Context, t *table, r *db.Record, md []byte,
 	if err != nil {
 		return err
 	}
-	r.Version = 1
+	r.Version = uint64(floor + 1)
 	return s.putKeys(ctx, t, r)
+}
+
+// floor is the version that new records are above: no deleted one had a higher.
+func (s *session) floor(ctx context.Context, t *table) (n int64, err error) {
+	rows, err := s.query(ctx, t.floor, t.name)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return 0, cmp.Or(rows.Err(), fault.Markf(fault.Invalid, "the table is gone from the catalog; Table makes it again"))
+	}
+	return n, cmp.Or(rows.Scan(&n), rows.Close())
 }
 
 // replace writes r over the record that was found.
@@ -139,7 +157,7 @@ func data(r *db.Record) any {
 
 func (d *driver) Delete(ctx context.Context, name, id string, version uint64) error {
 	t := d.table(name)
-	return d.do(ctx, []string{t.look, t.remove, t.forget}, func(s *session) error {
+	return d.do(ctx, []string{t.look, t.raise, t.remove, t.forget}, func(s *session) error {
 		_, err := s.remove(ctx, t, id, version)
 		return err
 	})
@@ -154,6 +172,9 @@ func (s *session) remove(ctx context.Context, t *table, id string, version uint6
 		return 0, fault.NotFound
 	case version != 0 && version != found.Version:
 		return found.Version, conflict(found.Version, version)
+	}
+	if _, err := s.exec(ctx, t.raise, int64(found.Version), t.name, int64(found.Version)); err != nil {
+		return 0, err
 	}
 	if len(md) > len("{}") {
 		if _, err := s.exec(ctx, t.forget, id); err != nil {
