@@ -35,8 +35,9 @@ type Account struct {
 	Public       bool     `json:"public,omitempty"`        // has no secret: a program on its users' machines
 	RedirectURIs []string `json:"redirect_uris,omitempty"` // of the authorization code flow, compared byte for byte; of a loopback address any port will do (RFC 8252)
 	Scopes       []string `json:"scopes,omitempty"`        // that it may ask for; empty: none but "openid"
-	Audiences    []string `json:"audiences,omitempty"`     // that it may ask for; empty: any
+	Audiences    []string `json:"audiences,omitempty"`     // that it may ask for beside its own id; AnyAudience: every one
 	Introspects  bool     `json:"introspects,omitempty"`   // may introspect tokens that are not for it
+	IDAlgorithm  string   `json:"id_algorithm,omitempty"`  // of its ID tokens: RS256, ES256 or EdDSA; empty: RS256
 
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
@@ -62,6 +63,8 @@ func (a *Account) check(secret string) error {
 		return fmt.Errorf("%w: a public client has no secret and may not introspect", auth.ErrInvalid)
 	case !a.Public && secret == "":
 		return fmt.Errorf("%w: no secret", auth.ErrInvalid)
+	case a.IDAlgorithm != "" && !slices.Contains(algorithms, a.IDAlgorithm):
+		return fmt.Errorf("%w: algorithm %q of ID tokens, want one of %q", auth.ErrInvalid, a.IDAlgorithm, algorithms)
 	case len(secret) > 1024:
 		return fmt.Errorf("%w: a secret of %d bytes, want 1024 or less", auth.ErrInvalid, len(secret))
 	}

@@ -3,7 +3,6 @@ package issuer
 import (
 	"context"
 	"errors"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -117,6 +116,9 @@ func (i *Issuer) refuse(w http.ResponseWriter, r *http.Request, a asked, shown b
 	i.back(w, r, a, url.Values{"error": {e.code}, "error_description": {e.text}})
 }
 
+// serveAuthorize answers a browser that a client sent: with a code if the
+// program knows who it is, with a page otherwise. The parameters prompt and
+// max_age are OpenID Connect Core's, section 3.1.2.1.
 func (i *Issuer) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	a, shown, err := i.readAsked(r.Context(), q)
@@ -124,13 +126,29 @@ func (i *Issuer) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		i.refuse(w, r, a, shown, err)
 		return
 	}
-	if i.login != nil {
-		if subject, ok := i.login(r); ok {
-			i.grantTo(w, r, a, subject)
-			return
-		}
+	prompt := strings.Fields(q.Get("prompt"))
+	silent := slices.Contains(prompt, "none")
+	if silent && len(prompt) > 1 {
+		i.refuse(w, r, a, false, bad("invalid_request", "prompt none and another"))
+		return
 	}
-	i.page(w, r, a, http.StatusOK, "")
+	subject, ok := "", false
+	if i.login != nil && !slices.Contains(prompt, "login") && !q.Has("max_age") { // when a session began isn't known
+		subject, ok = i.login(r)
+	}
+	consent := ok && (a.impersonable() || slices.Contains(prompt, "consent"))
+	switch {
+	case !ok && silent:
+		i.back(w, r, a, url.Values{"error": {"login_required"}})
+	case !ok:
+		i.page(w, a, http.StatusOK, "")
+	case consent && silent:
+		i.back(w, r, a, url.Values{"error": {"consent_required"}})
+	case consent:
+		i.askConsent(w, r, a, subject)
+	default:
+		i.grantTo(w, r, a, subject)
+	}
 }
 
 // serveLogin takes the form. The password is checked with each code that is
@@ -150,14 +168,18 @@ func (i *Issuer) serveLogin(w http.ResponseWriter, r *http.Request) {
 		i.back(w, r, a, url.Values{"error": {"access_denied"}})
 		return
 	}
+	if f.Has("consent") {
+		i.takeConsent(w, r, a, f.Get("consent"))
+		return
+	}
 	user, err := i.authenticateUser(r.Context(), i.from(r), f.Get("username"), f.Get("password"))
 	var e *oauthError
 	switch {
 	case errors.As(err, &e) && e.retry > 0:
 		w.Header().Set("Retry-After", e.retryAfter())
-		i.page(w, r, a, e.status, "Too many attempts. Try again in "+e.retryAfter()+" seconds.")
+		i.page(w, a, e.status, "Too many attempts. Try again in "+e.retryAfter()+" seconds.")
 	case errors.Is(err, auth.ErrUnauthenticated):
-		i.page(w, r, a, http.StatusUnauthorized, "Unknown user or wrong password.")
+		i.page(w, a, http.StatusUnauthorized, "Unknown user or wrong password.")
 	case err != nil:
 		i.fail(w, r, err)
 	default:
@@ -165,7 +187,17 @@ func (i *Issuer) serveLogin(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// grantTo sends the browser back with a code for a user.
 func (i *Issuer) grantTo(w http.ResponseWriter, r *http.Request, a asked, subject string) {
+	user, err := i.account(r.Context(), subject)
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && (user.Type != User || user.Disabled):
+		i.back(w, r, a, url.Values{"error": {"access_denied"}, "error_description": {"unknown user"}})
+		return
+	case err != nil:
+		i.fail(w, r, err)
+		return
+	}
 	a.grant.Subject = subject
 	code, err := i.newGrant(r.Context(), a.grant)
 	if err != nil {
@@ -173,26 +205,4 @@ func (i *Issuer) grantTo(w http.ResponseWriter, r *http.Request, a asked, subjec
 		return
 	}
 	i.back(w, r, a, url.Values{"code": {code}})
-}
-
-var loginPage = template.Must(template.New("login").Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in</title>
-<style>body{font:16px system-ui;max-width:22rem;margin:4rem auto;padding:0 1rem}label{display:block;margin:1rem 0}input{width:100%;font:inherit;padding:.4rem;box-sizing:border-box}button{font:inherit;padding:.4rem 1rem;margin-right:.5rem}.error{color:#a00}</style>
-<h1>Sign in</h1>
-<p><b>{{.Client}}</b> asks for access{{if .Scopes}} to {{range $n, $s := .Scopes}}{{if $n}}, {{end}}<code>{{$s}}</code>{{end}}{{end}}.</p>
-{{if .Error}}<p class="error" role="alert">{{.Error}}</p>{{end}}
-<form method="post"><label>User<input name="username" autocomplete="username" required autofocus></label>
-<label>Password<input name="password" type="password" autocomplete="current-password" required></label>
-<button>Sign in and allow</button><button name="action" value="cancel" formnovalidate>Cancel</button></form></html>
-`))
-
-func (i *Issuer) page(w http.ResponseWriter, _ *http.Request, a asked, status int, message string) {
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	w.WriteHeader(status)
-	loginPage.Execute(w, map[string]any{"Client": a.client.ID, "Scopes": a.grant.Scopes, "Error": message})
 }

@@ -9,17 +9,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/fault"
-	"github.com/micro/go-platform/internal/jose"
 )
-
-// KeySet returns the public keys as a JWK set (RFC 7517).
-func (i *Issuer) KeySet(ctx context.Context) ([]byte, error) {
-	_, public, err := i.keys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return jose.MarshalSet(public...), nil
-}
 
 func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 	f, err := form(w, r)
@@ -132,12 +122,13 @@ func (i *Issuer) revoke(ctx context.Context, client, raw string) error {
 			return nil
 		}
 		err := i.alterGrant(ctx, id, func(g *grant) error {
-			switch {
-			case g.Client != client:
+			if g.Client != client {
 				return other
-			case matches(g.Refresh, secret), matches(g.Code, secret):
-				g.Revoked = true
 			}
+			if _, _, ok := g.holds(secret); !ok {
+				return ErrNotFound
+			}
+			g.Revoked = true
 			return nil
 		})
 		if errors.Is(err, ErrNotFound) {

@@ -19,7 +19,7 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	err = is.Create(context.Background(), issuer.Account{ID: "orders", Type: issuer.Service, Roles: []string{"service"}, Scopes: []string{"read"}}, "secret")
+	err = is.Create(context.Background(), issuer.Account{ID: "orders", Type: issuer.Service, Roles: []string{"service"}, Scopes: []string{"read"}, Audiences: []string{"billing"}}, "secret")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -57,7 +57,7 @@ func ExampleBackend() {
 		return
 	}
 	for _, id := range []string{"orders", "frontend"} {
-		if err := is.Create(ctx, issuer.Account{ID: id, Type: issuer.Service}, id+" secret"); err != nil {
+		if err := is.Create(ctx, issuer.Account{ID: id, Type: issuer.Service, Audiences: []string{"orders"}}, id+" secret"); err != nil {
 			fmt.Println(err)
 			return
 		}

@@ -12,6 +12,11 @@ import (
 	"github.com/micro/go-platform/internal/jose"
 )
 
+const (
+	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+	accessType    = "urn:ietf:params:oauth:token-type:access_token"
+)
+
 // exchange is RFC 8693: who holds a caller's token that was meant for it gets
 // one for another service, in the caller's name, with no more scopes and no
 // longer life.
@@ -32,8 +37,8 @@ func (i *Issuer) exchange(ctx context.Context, c stored, subject string, scopes 
 	if audience == "" {
 		return tokens{}, bad("invalid_request", "no audience")
 	}
-	if audience != c.ID && len(c.Audiences) > 0 && !slices.Contains(c.Audiences, audience) {
-		return tokens{}, bad("invalid_target", "the client may not ask for this audience")
+	if err := c.mayAsk(audience); err != nil {
+		return tokens{}, err
 	}
 	for _, s := range scopes {
 		if !slices.Contains(t.Scopes, s) {
@@ -58,7 +63,7 @@ func (i *Issuer) exchange(ctx context.Context, c stored, subject string, scopes 
 // check verifies one of this issuer's access tokens: signature, times, and that
 // neither it, its grant nor its account is gone.
 func (i *Issuer) check(ctx context.Context, raw string) (*auth.Token, error) {
-	v := jose.Verifier{Issuer: i.url, Algorithms: []string{jose.EdDSA}, Keys: keySource{i}, Now: i.now, Types: []string{"at+jwt"}}
+	v := jose.Verifier{Issuer: i.url, Algorithms: algorithms, Keys: keySource{i}, Now: i.now, Types: []string{"at+jwt"}}
 	c, err := v.Verify(ctx, raw)
 	if err != nil {
 		return nil, err

@@ -243,3 +243,165 @@ func TestRefreshTokensRotateAndReuseEndsThemAll(t *testing.T) {
 		}
 	}
 }
+
+// refreshWith exchanges a refresh token as the client web, or as the public app.
+func refreshWith(is http.Handler, client string, token any) (int, map[string]any) {
+	f := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {fmt.Sprint(token)}}
+	if client == "app" {
+		f.Set("client_id", "app")
+		return post(is, "/token", "", "", f)
+	}
+	return post(is, "/token", client, client+"-secret", f)
+}
+
+// begin logs in and exchanges the code.
+func begin(t *testing.T, is http.Handler, client string) (code string, got map[string]any) {
+	t.Helper()
+	_, q := login(t, is, client, "alice-password", nil)
+	f := exchangeForm(q.Get("code"))
+	id, secret := client, client+"-secret"
+	if client == "app" {
+		f.Set("client_id", "app")
+		id, secret = "", ""
+	}
+	status, got := post(is, "/token", id, secret, f)
+	if status != 200 {
+		t.Fatalf("%s: %d %v", client, status, got)
+	}
+	return q.Get("code"), got
+}
+
+func TestOnlyWhoHeldATokenEndsAGrant(t *testing.T) {
+	is := browser(t, newIssuer(t))
+	half := func(s string) string { return s[:strings.Index(s, ".")+1] }
+	for name, c := range map[string]struct {
+		token func(code, refresh string) string
+		ends  bool
+	}{
+		"the code's id and a guess":   {func(code, _ string) string { return half(code) + "guess" }, false},
+		"the id and a long guess":     {func(_, r string) string { return half(r) + strings.Repeat("A", 52) }, false},
+		"the id alone":                {func(_, r string) string { return half(r) }, false},
+		"the spent code":              {func(code, _ string) string { return code }, false},
+		"one letter more":             {func(_, r string) string { return r + "A" }, false},
+		"the line with another turn":  {func(_, r string) string { return r[:len(r)-26] + strings.Repeat("A", 26) }, true},
+		"half of the line, same turn": {func(_, r string) string { return half(r) + strings.Repeat("A", 26) + r[len(r)-26:] }, false},
+	} {
+		code, got := begin(t, is, "app")
+		shown := c.token(code, got["refresh_token"].(string))
+		if status, got := refreshWith(is, "app", shown); status != 400 || got["error"] != "invalid_grant" {
+			t.Errorf("%s: %d %v, want invalid_grant", name, status, got)
+		}
+		want := 200
+		if c.ends {
+			want = 400
+		}
+		if status, got := refreshWith(is, "app", got["refresh_token"]); status != want {
+			t.Errorf("the refresh token after %s was shown: %d %v, want %d", name, status, got, want)
+		}
+		// The same at the revocation endpoint, where anybody may be a public client.
+		_, got = begin(t, is, "app")
+		shown = c.token(code, got["refresh_token"].(string))
+		if status, _ := post(is, "/revoke", "", "", url.Values{"client_id": {"app"}, "token": {shown}}); status != 200 {
+			t.Errorf("revoking %s: %d", name, status)
+		}
+		if status, got := refreshWith(is, "app", got["refresh_token"]); status != want {
+			t.Errorf("the refresh token after %s was revoked: %d %v, want %d", name, status, got, want)
+		}
+	}
+	// A spent code ends the grant if its verifier is there too: a log doesn't have that.
+	for verifier, want := range map[string]int{strings.Repeat("x", 43): 200, verifier: 400} {
+		code, got := begin(t, is, "app")
+		f := exchangeForm(code)
+		f.Set("client_id", "app")
+		f.Set("code_verifier", verifier)
+		if status, got := post(is, "/token", "", "", f); status != 400 || got["error"] != "invalid_grant" {
+			t.Errorf("a spent code with the verifier %q: %d %v", verifier, status, got)
+		}
+		if status, _ := refreshWith(is, "app", got["refresh_token"]); status != want {
+			t.Errorf("the refresh token after a spent code with the verifier %q: %d, want %d", verifier, status, want)
+		}
+	}
+}
+
+func TestALostRefreshAnswerLogsNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := browser(t, newIssuer(t))
+		none := browser(t, newIssuer(t, issuer.WithRefreshGrace(0)))
+		good := func(what string, is http.Handler, token any) any {
+			t.Helper()
+			status, got := refreshWith(is, "app", token)
+			if status != 200 {
+				t.Fatalf("%s: %d %v, want 200", what, status, got)
+			}
+			return got["refresh_token"]
+		}
+		over := func(what string, is http.Handler, token any) {
+			t.Helper()
+			if status, got := refreshWith(is, "app", token); status != 400 || got["error"] != "invalid_grant" {
+				t.Errorf("%s: %d %v, want invalid_grant", what, status, got)
+			}
+		}
+		_, got := begin(t, is, "app")
+		first := got["refresh_token"]
+		lost := good("first", is, first)
+		time.Sleep(30*time.Second - 1)
+		second := good("the first again, within the grace period", is, first)
+		third := good("what the retry got", is, second)
+		over("the answer that was lost, after the other was used", is, lost)
+		over("the newest, after that", is, third)
+
+		_, got = begin(t, is, "app")
+		first = got["refresh_token"]
+		lost = good("first", is, first)
+		time.Sleep(30 * time.Second)
+		over("the first again, at the end of the grace period", is, first)
+		over("the second, after that", is, lost)
+
+		_, got = begin(t, is, "app") // the answer was only late: either may be used
+		first = got["refresh_token"]
+		late := good("first", is, first)
+		good("the first again", is, first)
+		time.Sleep(time.Hour)
+		good("the one that came late", is, late)
+
+		_, got = begin(t, is, "app")
+		first = got["refresh_token"]
+		newest := good("first", is, first)
+		for range 4 {
+			newest = good("a retry", is, first)
+		}
+		over("the fifth retry", is, first)
+		second = good("the newest after too many retries", is, newest)
+		good("its successor", is, second)
+		over("one before the last, although it is within its grace period", is, first)
+		over("what was good before that", is, second)
+
+		_, got = begin(t, none, "app")
+		lost = good("without grace", none, got["refresh_token"])
+		over("again, without grace", none, got["refresh_token"])
+		over("the second, after that", none, lost)
+	})
+}
+
+func TestARefreshObeysTheAccountsOfNow(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*issuer.Account)
+		id     string
+		code   string
+	}{
+		"nothing changed":   {func(*issuer.Account) {}, "web", ""},
+		"a scope less":      {func(a *issuer.Account) { a.Scopes = nil }, "web", "invalid_scope"},
+		"the user disabled": {func(a *issuer.Account) { a.Disabled = true }, "alice", "invalid_grant"},
+		"the client too":    {func(a *issuer.Account) { a.Disabled = true }, "web", "invalid_client"},
+	} {
+		is := browser(t, newIssuer(t))
+		_, got := begin(t, is, "web")
+		if err := is.Update(t.Context(), c.id, func(a *issuer.Account) error { c.change(a); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		_, refreshed := refreshWith(is, "web", got["refresh_token"])
+		if code, _ := refreshed["error"].(string); code != c.code {
+			t.Errorf("%s: %v, want %q", name, refreshed, c.code)
+		}
+	}
+}

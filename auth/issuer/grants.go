@@ -3,20 +3,14 @@ package issuer
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"slices"
 	"strings"
 	"time"
-)
 
-const (
-	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
-	accessType    = "urn:ietf:params:oauth:token-type:access_token"
-	idLife        = time.Hour
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // grant is what a user gave a client: first a code, then a line of refresh
@@ -24,7 +18,10 @@ const (
 // of many who show the same code or token, one wins; and whoever shows a used
 // one ends the whole line, because one of the two holds a stolen copy.
 //
-// A code and a refresh token are "<id>.<secret>"; the record has their hashes.
+// A code is "<id>.<secret>", a refresh token "<id>.<line><turn>": line is the
+// same for all of the grant's, turn is of this one. Whoever knows the line has
+// held one of them; whoever doesn't is guessing, and ends nothing. The record
+// has hashes of all of them.
 type grant struct {
 	ID       string    `json:"id"`
 	Client   string    `json:"client"`
@@ -36,13 +33,25 @@ type grant struct {
 
 	Redirect  string    `json:"redirect"`
 	Challenge string    `json:"challenge"`
-	Code      string    `json:"code"`                // hash
-	CodeUsed  bool      `json:"code_used,omitempty"` //
-	CodeEnds  time.Time `json:"code_ends"`           //
-	Refresh   string    `json:"refresh,omitempty"`   // hash of the one that is good
-	Ends      time.Time `json:"ends"`                // when the line ends if nobody refreshes
-	Revoked   bool      `json:"revoked,omitempty"`   //
+	Code      string    `json:"code"` // hash
+	CodeUsed  bool      `json:"code_used,omitempty"`
+	CodeEnds  time.Time `json:"code_ends"`
+
+	Line    string    `json:"line,omitempty"`    // hash
+	Turns   []string  `json:"turns,omitempty"`   // hashes of those that are good: several if answers were lost
+	Last    string    `json:"last,omitempty"`    // hash of the one that was used last
+	Used    time.Time `json:"used"`              // when
+	Ends    time.Time `json:"ends"`              // when the line ends if nobody refreshes
+	Revoked bool      `json:"revoked,omitempty"` //
 }
+
+const (
+	turnSize = 26 // of rand.Text
+
+	// retries bounds how often a refresh token may be shown again within the
+	// grace period.
+	retries = 4
+)
 
 func grantKey(id string) string { return "grant/" + digest(id) }
 
@@ -54,6 +63,22 @@ func parts(s string) (id, secret string, ok bool) {
 
 func matches(hash, secret string) bool {
 	return hash != "" && subtle.ConstantTimeCompare([]byte(hash), []byte(digest(secret))) == 1
+}
+
+// holds splits the secret of a refresh token of the grant. ok is false if it
+// never was one.
+func (g *grant) holds(secret string) (line, turn string, ok bool) {
+	if len(secret) != 2*turnSize || !matches(g.Line, secret[:turnSize]) {
+		return "", "", false
+	}
+	return secret[:turnSize], secret[turnSize:], true
+}
+
+func (g *grant) good(turn string) (ok bool) {
+	for _, hash := range g.Turns {
+		ok = matches(hash, turn) || ok
+	}
+	return ok
 }
 
 // newGrant records what a user gave and returns the code.
@@ -68,7 +93,7 @@ func (i *Issuer) newGrant(ctx context.Context, g grant) (code string, err error)
 	}
 	// The record outlives the code, so that a second use is seen as one.
 	if err := i.store.Put(ctx, grantKey(g.ID), b, 0, i.codeLife+i.accessLife); err != nil {
-		return "", err
+		return "", fault.Mark(auth.ErrUnavailable, err)
 	}
 	return g.ID + "." + secret, nil
 }
@@ -93,86 +118,30 @@ func (i *Issuer) alterGrant(ctx context.Context, id string, change func(g *grant
 // errReused marks what makes a grant end.
 var errReused = errors.New("used before")
 
-// redeem turns a code or a refresh token into the next refresh token. check
-// looks at the grant before anything is changed.
-func (i *Issuer) redeem(ctx context.Context, raw string, c *stored, check func(g *grant, secret string) error) (g grant, refresh string, err error) {
+func unknown() error { return bad("invalid_grant", "unknown or expired") }
+
+// redeem turns a code or a refresh token into the next refresh token. use looks
+// at the grant and changes it; nothing is written if it fails.
+func (i *Issuer) redeem(ctx context.Context, raw string, c *stored, use func(g *grant, secret string) error) error {
 	id, secret, ok := parts(raw)
 	if !ok {
-		return g, "", bad("invalid_grant", "unknown or expired")
+		return unknown()
 	}
-	next := rand.Text()
-	err = i.alterGrant(ctx, id, func(old *grant) error {
-		if old.Client != c.ID {
+	err := i.alterGrant(ctx, id, func(g *grant) error {
+		if g.Client != c.ID {
 			return bad("invalid_grant", "it was given to another client")
 		}
-		if err := check(old, secret); err != nil {
-			return err
-		}
-		old.Ends = i.now().Add(i.refreshLife).UTC()
-		old.Refresh = digest(next)
-		g = *old
-		return nil
+		return use(g, secret)
 	})
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return g, "", bad("invalid_grant", "unknown or expired")
+		return unknown()
 	case errors.Is(err, errReused):
-		i.log.Warn("auth/issuer: a code or refresh token was used twice; its grant is revoked", "client", c.ID, "grant", id)
+		i.warn("auth/issuer: a code or refresh token was used twice; its grant is revoked", "client", c.ID, "grant", digest(id))
 		if err := i.alterGrant(ctx, id, func(g *grant) error { g.Revoked = true; return nil }); err != nil {
-			return g, "", err
+			return err
 		}
-		return g, "", bad("invalid_grant", "used before; everything that came of it is revoked")
+		return bad("invalid_grant", "used before; everything that came of it is revoked")
 	}
-	return g, id + "." + next, err
-}
-
-// exchangeCode is RFC 6749 section 4.1.3 with RFC 7636.
-func (i *Issuer) exchangeCode(ctx context.Context, c stored, code, redirect, verifier string) (tokens, error) {
-	g, refresh, err := i.redeem(ctx, code, &c, func(g *grant, secret string) error {
-		sum := sha256.Sum256([]byte(verifier))
-		switch {
-		case g.Revoked || !matches(g.Code, secret):
-			return bad("invalid_grant", "unknown or expired")
-		case g.CodeUsed:
-			return errReused
-		case !i.now().Before(g.CodeEnds):
-			return bad("invalid_grant", "unknown or expired")
-		case g.Redirect != redirect:
-			return bad("invalid_grant", "another redirect_uri than the code was asked with")
-		case len(verifier) < 43 || len(verifier) > 128,
-			subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(g.Challenge)) != 1:
-			return bad("invalid_grant", "code_verifier does not fit")
-		}
-		g.CodeUsed = true
-		return nil
-	})
-	if err != nil {
-		return tokens{}, err
-	}
-	return i.issue(ctx, g, g.Scopes, refresh)
-}
-
-// refreshGrant is RFC 6749 section 6 with rotation (RFC 9700 section 4.14.2).
-func (i *Issuer) refreshGrant(ctx context.Context, c stored, raw string, scopes []string) (tokens, error) {
-	g, refresh, err := i.redeem(ctx, raw, &c, func(g *grant, secret string) error {
-		switch {
-		case g.Revoked || !g.CodeUsed || !i.now().Before(g.Ends):
-			return bad("invalid_grant", "unknown or expired")
-		case !matches(g.Refresh, secret):
-			return errReused // of this grant, and not the one that is good
-		}
-		for _, s := range scopes {
-			if !slices.Contains(g.Scopes, s) {
-				return bad("invalid_scope", "more than was granted")
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return tokens{}, err
-	}
-	if len(scopes) == 0 {
-		scopes = g.Scopes
-	}
-	return i.issue(ctx, g, scopes, refresh)
+	return err
 }

@@ -16,20 +16,22 @@ import (
 
 // Issuer is an authorization server. All methods may be called at once.
 type Issuer struct {
-	url         string
-	path        string // of the url, without the slash at its end
-	insecure    bool
-	store       Store
-	now         func() time.Time
-	log         *slog.Logger
-	accessLife  time.Duration
-	refreshLife time.Duration
-	codeLife    time.Duration
-	keyLife     time.Duration
-	hashRounds  int
-	seal        []byte
-	login       func(*http.Request) (subject string, ok bool)
-	source      func(*http.Request) string
+	url          string
+	path         string // of the url, without the slash at its end
+	insecure     bool
+	store        Store
+	now          func() time.Time
+	log          *slog.Logger
+	accessLife   time.Duration
+	refreshLife  time.Duration
+	codeLife     time.Duration
+	keyLife      time.Duration
+	refreshGrace time.Duration
+	hashRounds   int
+	seal         []byte
+	algorithm    string // of access tokens
+	login        func(*http.Request) (subject string, ok bool)
+	source       func(*http.Request) string
 
 	mux      http.Handler
 	secrets  secrets
@@ -45,8 +47,9 @@ type Option func(*Issuer) error
 func New(opts ...Option) (*Issuer, error) {
 	i := &Issuer{
 		url: "http://127.0.0.1", now: time.Now, log: slog.New(slog.DiscardHandler),
-		accessLife: 10 * time.Minute, refreshLife: 14 * 24 * time.Hour, codeLife: time.Minute,
+		accessLife: 10 * time.Minute, refreshLife: 14 * 24 * time.Hour, codeLife: time.Minute, refreshGrace: 30 * time.Second,
 		keyLife: 30 * 24 * time.Hour, hashRounds: 600_000, source: connection,
+		algorithm: EdDSA, ring: ringCache{loading: make(chan struct{}, 1)},
 	}
 	for n, opt := range opts {
 		if opt == nil {
@@ -139,6 +142,8 @@ func WithSealKey(key []byte) Option {
 
 // WithLogin says who is logged in, for programs with sessions of their own.
 // Without it, and where it returns false, the authorize endpoint shows a form.
+// The subject is the id of an account of type User. A public client that isn't
+// reached by https gets a code only after the user has agreed on a page.
 func WithLogin(f func(r *http.Request) (subject string, ok bool)) Option {
 	return func(i *Issuer) error { i.login = f; return nil }
 }

@@ -189,7 +189,7 @@ func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
 		"introspection_endpoint_auth_methods_supported":  methods,
 		"revocation_endpoint_auth_methods_supported":     append(methods, "none"),
 		"subject_types_supported":                        []string{"public"},
-		"id_token_signing_alg_values_supported":          []string{"EdDSA"},
+		"id_token_signing_alg_values_supported":          algorithms,
 		"scopes_supported":                               []string{"openid", "offline_access"},
 		"authorization_response_iss_parameter_supported": true,
 	})
@@ -202,7 +202,7 @@ func (i *Issuer) serveKeys(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/jwk-set+json")
-	w.Header().Set("Cache-Control", "max-age=300")
+	w.Header().Set("Cache-Control", "max-age=60")
 	w.Write(set)
 }
 

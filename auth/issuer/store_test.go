@@ -24,8 +24,8 @@ import (
 // Two issuers on one store are one issuer.
 func TestOneCodeGivesOneTokenWhoeverAsks(t *testing.T) {
 	store := issuer.NewMemory()
-	one := browser(t, newIssuer(t, issuer.WithStore(store)))
-	two := newIssuer(t, issuer.WithStore(store))
+	one := browser(t, newIssuer(t, issuer.WithStore(store), issuer.WithRefreshGrace(0)))
+	two := newIssuer(t, issuer.WithStore(store), issuer.WithRefreshGrace(0))
 	for round := range 20 {
 		form := exchangeForm(code(t, one, "web"))
 		if round%2 == 1 { // also from the refresh token of a grant
@@ -121,6 +121,7 @@ func TestKeysRotate(t *testing.T) {
 		if err := two.RotateKeys(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(time.Second)
 		_, fresh := post(two, "/token", "orders", "orders-secret", url.Values{"grant_type": {"client_credentials"}})
 		if kid(two) == before {
 			t.Error("RotateKeys left the key signing")

@@ -24,7 +24,7 @@ func newIssuer(t testing.TB, opts ...issuer.Option) *issuer.Issuer {
 func seed(t testing.TB, is *issuer.Issuer) *issuer.Issuer {
 	t.Helper()
 	for _, id := range []string{"orders", "frontend", "billing"} {
-		a := issuer.Account{ID: id, Type: issuer.Service, Roles: []string{"service"}, Scopes: []string{"read", "write"}}
+		a := issuer.Account{ID: id, Type: issuer.Service, Roles: []string{"service"}, Scopes: []string{"read", "write"}, Audiences: []string{"orders", "frontend", "billing"}}
 		if err := is.Create(t.Context(), a, id+"-secret"); err != nil {
 			t.Fatal(err)
 		}

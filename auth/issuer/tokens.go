@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -8,7 +9,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/micro/go-platform/internal/jose"
 )
+
+const idLife = 10 * time.Minute // of ID tokens: whoever gets one looks at it right away
 
 // claims are of an access token (RFC 9068).
 type claims struct {
@@ -36,20 +41,41 @@ type tokens struct {
 	Issued  string `json:"issued_token_type,omitempty"`
 }
 
-// sign makes an access token.
-func (i *Issuer) sign(ctx context.Context, c claims, life time.Duration) (tokens, error) {
-	signer, _, err := i.keys(ctx)
-	if err != nil {
-		return tokens{}, err
-	}
+// stamp completes claims of a token that is made now.
+func (i *Issuer) stamp(c claims, life time.Duration) claims {
 	now := i.now()
 	c.Issuer, c.Issued, c.Expires, c.ID = i.url, now.Unix(), now.Add(life).Unix(), rand.Text()
+	return c
+}
+
+// access signs an access token (RFC 9068).
+func access(signer *jose.Signer, c claims) (tokens, error) {
 	b, err := json.Marshal(c)
 	if err != nil {
 		return tokens{}, err
 	}
 	raw, err := signer.Sign("at+jwt", b)
 	return tokens{Access: raw, Type: "Bearer", Expires: c.Expires - c.Issued, Scope: c.Scope}, err
+}
+
+// sign makes an access token.
+func (i *Issuer) sign(ctx context.Context, c claims, life time.Duration) (tokens, error) {
+	signer, err := i.signer(ctx, i.algorithm)
+	if err != nil {
+		return tokens{}, err
+	}
+	return access(signer, i.stamp(c, life))
+}
+
+// AnyAudience among an account's Audiences lets it ask for every audience.
+const AnyAudience = "*"
+
+// mayAsk checks the audience that a client asks for. Its own it always may.
+func (a *Account) mayAsk(audience string) error {
+	if audience == a.ID || slices.Contains(a.Audiences, audience) || slices.Contains(a.Audiences, AnyAudience) {
+		return nil
+	}
+	return bad("invalid_target", "the client may not ask for this audience")
 }
 
 // allowed checks what a client asks for.
@@ -59,10 +85,7 @@ func allowed(c *Account, scopes []string, audience string) error {
 			return bad("invalid_scope", "the client may not ask for %.40q", s)
 		}
 	}
-	if audience != c.ID && len(c.Audiences) > 0 && !slices.Contains(c.Audiences, audience) {
-		return bad("invalid_target", "the client may not ask for this audience")
-	}
-	return nil
+	return c.mayAsk(audience)
 }
 
 // clientCredentials is RFC 6749 section 4.4.
@@ -79,34 +102,42 @@ func (i *Issuer) clientCredentials(ctx context.Context, c stored, scopes []strin
 	return i.sign(ctx, claims{Subject: c.ID, Client: c.ID, Audience: []string{audience}, Scope: strings.Join(scopes, " "), Roles: c.Roles}, i.accessLife)
 }
 
-// issue makes the tokens of a grant.
-func (i *Issuer) issue(ctx context.Context, g grant, scopes []string, refresh string) (tokens, error) {
+// issuance is the tokens of a grant, ready to be signed: nothing of the store is
+// needed any more, so a grant that was changed for it gives its tokens.
+type issuance struct {
+	claims     claims
+	identity   map[string]any // of the ID token; nil: none
+	access, id *jose.Signer
+}
+
+// prepare makes an issuance of a grant. What the client's account no longer
+// allows is refused.
+func (i *Issuer) prepare(ctx context.Context, c *stored, g grant, scopes []string) (*issuance, error) {
 	user, err := i.account(ctx, g.Subject)
 	switch {
 	case errors.Is(err, ErrNotFound), err == nil && user.Disabled:
-		return tokens{}, bad("invalid_grant", "unknown or expired")
+		return nil, unknown()
 	case err != nil:
-		return tokens{}, err
+		return nil, err
 	}
-	t, err := i.sign(ctx, claims{
+	if err := allowed(&c.Account, scopes, g.Audience); err != nil {
+		return nil, err
+	}
+	out := &issuance{claims: i.stamp(claims{
 		Subject: g.Subject, Client: g.Client, Audience: []string{g.Audience}, Scope: strings.Join(scopes, " "), Roles: user.Roles, Grant: digest(g.ID),
-	}, i.accessLife)
-	if err != nil {
-		return t, err
+	}, i.accessLife)}
+	if out.access, err = i.signer(ctx, i.algorithm); err != nil {
+		return nil, err
 	}
-	t.Refresh = refresh
 	if slices.Contains(scopes, "openid") {
-		t.ID, err = i.idToken(ctx, g)
+		out.identity = i.identity(&g)
+		out.id, err = i.signer(ctx, cmp.Or(c.IDAlgorithm, RS256))
 	}
-	return t, err
+	return out, err
 }
 
-// idToken is OpenID Connect Core section 2.
-func (i *Issuer) idToken(ctx context.Context, g grant) (string, error) {
-	signer, _, err := i.keys(ctx)
-	if err != nil {
-		return "", err
-	}
+// identity is the claims of an ID token (OpenID Connect Core section 2).
+func (i *Issuer) identity(g *grant) map[string]any {
 	now := i.now()
 	c := map[string]any{
 		"iss": i.url, "sub": g.Subject, "aud": g.Client, "azp": g.Client, "iat": now.Unix(), "exp": now.Add(idLife).Unix(), "auth_time": g.LoggedIn.Unix(),
@@ -114,9 +145,25 @@ func (i *Issuer) idToken(ctx context.Context, g grant) (string, error) {
 	if g.Nonce != "" {
 		c["nonce"] = g.Nonce
 	}
-	b, err := json.Marshal(c)
+	return c
+}
+
+// tokens signs. shown is the code or refresh token that they are for, secret the
+// next refresh token's.
+func (s *issuance) tokens(shown, secret string) (tokens, error) {
+	t, err := access(s.access, s.claims)
 	if err != nil {
-		return "", err
+		return tokens{}, err
 	}
-	return signer.Sign("JWT", b)
+	id, _, _ := parts(shown)
+	t.Refresh = id + "." + secret
+	if s.identity == nil {
+		return t, nil
+	}
+	b, err := json.Marshal(s.identity)
+	if err != nil {
+		return tokens{}, err
+	}
+	t.ID, err = s.id.Sign("JWT", b)
+	return t, err
 }

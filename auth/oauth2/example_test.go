@@ -20,7 +20,7 @@ func exampleServer() (*httptest.Server, error) {
 	is, err := issuer.New(issuer.WithURL(srv.URL), issuer.WithHashRounds(1000))
 	for _, a := range []issuer.Account{
 		{ID: "orders", Type: issuer.Service},
-		{ID: "frontend", Type: issuer.Service},
+		{ID: "frontend", Type: issuer.Service, Audiences: []string{"orders"}},
 		{ID: "web", Type: issuer.Service, RedirectURIs: []string{"https://shop.example.com/callback"}},
 		{ID: "alice", Type: issuer.User},
 	} {

@@ -25,7 +25,7 @@ func serve(t *testing.T, opts ...issuer.Option) (*issuer.Issuer, *httptest.Serve
 		t.Fatal(err)
 	}
 	for _, id := range []string{"orders", "frontend", "billing"} {
-		a := issuer.Account{ID: id, Type: issuer.Service, Roles: []string{"service"}, Scopes: []string{"read", "write"}, Introspects: true}
+		a := issuer.Account{ID: id, Type: issuer.Service, Roles: []string{"service"}, Scopes: []string{"read", "write"}, Introspects: true, Audiences: []string{issuer.AnyAudience}}
 		if err := is.Create(t.Context(), a, id+"-secret"); err != nil {
 			t.Fatal(err)
 		}
