@@ -28,7 +28,7 @@ MODULES := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -no
 BUILD   := interop/consul interop/servers interop/telegraf
 TESTED  := $(filter-out $(BUILD) bench,$(MODULES))
 
-.PHONY: help test servers check fmt vet staticcheck vuln tidy docs bench chaos soak fuzz clean
+.PHONY: help test servers check fmt vet staticcheck vuln tidy docs bench chaos soak fuzz mutants clean
 
 help: ## shows this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -78,6 +78,9 @@ soak: ## runs the tests named …Soak… for SOAK each: load, memory, goroutines
 
 fuzz: ## runs each fuzz target for FUZZTIME
 	@scripts/fuzz $(FUZZTIME) $(PKG)
+
+mutants: ## changes the code of PKG in small ways and lists what no test notices
+	@go run ./scripts/mutants $(if $(RUN),-run '$(RUN)') $(PKG)
 
 clean: ## forgets test results; the servers stay
 	@go clean -testcache

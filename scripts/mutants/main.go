@@ -1,0 +1,171 @@
+// Command mutants changes a package's code in small ways, one at a time, runs
+// its tests against each change, and lists the changes that no test notices.
+//
+//	go run ./scripts/mutants [-run TestX] [-short] [-most 200] [-timeout 2m] ./auth ./kv
+//
+// All changes of a package are compiled into one test binary, in which the
+// environment variable MUTANT chooses one; the files on disk stay as they are
+// (go test -overlay). A first run without a change records which places the
+// tests reach at all. A change counts as noticed when the tests fail or take
+// much longer than they do without it.
+package main
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+func main() {
+	var o options
+	flag.StringVar(&o.run, "run", "", "run only the tests that match, as go test's -run")
+	flag.BoolVar(&o.short, "short", false, "run the tests with -short")
+	flag.IntVar(&o.most, "most", 0, "try at most so many mutants of a package, spread evenly; 0 means all")
+	flag.IntVar(&o.parallel, "p", 2, "how many run at the same time")
+	flag.DurationVar(&o.timeout, "timeout", 2*time.Minute, "give up on tests without a change after this time")
+	flag.StringVar(&o.file, "file", "", "only mutants in files whose name contains this")
+	flag.Parse()
+	if flag.NArg() == 0 {
+		fmt.Fprintln(os.Stderr, "usage: mutants [flags] package...")
+		os.Exit(2)
+	}
+	packages, err := load(flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+	failed := false
+	for _, p := range packages {
+		r, err := try(p, o)
+		if err != nil {
+			failed = true
+			fmt.Fprintf(os.Stderr, "mutants: %s: %v\n", p.ImportPath, err)
+			continue
+		}
+		r.print(os.Stdout)
+	}
+	if failed {
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	run, file      string
+	short          bool
+	most, parallel int
+	timeout        time.Duration
+}
+
+// report is what became of one package's mutants.
+type report struct {
+	pkg      string
+	all      int
+	covered  int
+	tried    int
+	survived []mutant
+}
+
+func (r report) print(w *os.File) {
+	for _, m := range r.survived {
+		fmt.Fprintf(w, "%s: %s\n", m.place, m.what)
+	}
+	noticed := r.tried - len(r.survived)
+	fmt.Fprintf(w, "# %s: %d mutants, %d on covered lines, %d tried, %d noticed (%.0f %%)\n",
+		r.pkg, r.all, r.covered, r.tried, noticed, 100*float64(noticed)/float64(max(r.tried, 1)))
+}
+
+// try builds the package with its mutants and runs the tests against each.
+func try(p pkg, o options) (report, error) {
+	dir, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		return report{}, err
+	}
+	defer os.RemoveAll(dir)
+	mutants, overlay, err := mutate(p, dir, o.file)
+	if err != nil {
+		return report{}, err
+	}
+	r := report{pkg: p.ImportPath, all: len(mutants)}
+	if len(mutants) == 0 {
+		return r, nil
+	}
+	binary := dir + "/test"
+	build := exec.Command("go", "test", "-c", "-overlay", overlay, "-o", binary, p.ImportPath)
+	if out, err := build.CombinedOutput(); err != nil {
+		return r, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		return r, nil // no tests
+	}
+	run := func(timeout time.Duration, env ...string) (took time.Duration, err error) {
+		args := []string{"-test.failfast", "-test.timeout", timeout.String()}
+		if o.run != "" {
+			args = append(args, "-test.run", o.run)
+		}
+		if o.short {
+			args = append(args, "-test.short")
+		}
+		cmd := exec.Command(binary, args...)
+		cmd.Dir, cmd.Env = p.Dir, append(os.Environ(), env...)
+		start := time.Now()
+		err = cmd.Run()
+		return time.Since(start), err
+	}
+	reached := dir + "/reached"
+	usual, err := run(o.timeout, "MUTANTS_REACHED="+reached)
+	if err != nil {
+		return r, fmt.Errorf("the tests fail without a change: %w", err)
+	}
+	list, err := os.ReadFile(reached)
+	if err != nil {
+		return r, err
+	}
+	on := map[string]bool{}
+	for _, n := range strings.Fields(string(list)) {
+		on[n] = true
+	}
+	covered := slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !on[fmt.Sprint(m.n)] })
+	r.covered = len(covered)
+	covered = spread(covered, o.most)
+	r.tried = len(covered)
+
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	next := make(chan mutant)
+	for range max(o.parallel, 1) {
+		all.Go(func() {
+			for m := range next {
+				if _, err := run(5*usual+10*time.Second, fmt.Sprintf("MUTANT=%d", m.n)); err == nil {
+					mu.Lock()
+					r.survived = append(r.survived, m)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for _, m := range covered {
+		next <- m
+	}
+	close(next)
+	all.Wait()
+	slices.SortFunc(r.survived, func(a, b mutant) int { return cmp.Compare(a.n, b.n) })
+	return r, nil
+}
+
+// spread picks at most n of all, evenly.
+func spread(all []mutant, n int) []mutant {
+	if n <= 0 || len(all) <= n {
+		return all
+	}
+	picked := make([]mutant, n)
+	for i := range picked {
+		picked[i] = all[i*len(all)/n]
+	}
+	return picked
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+const code = `package sample
+
+import "errors"
+
+var errNone = errors.New("none")
+
+type T struct{ n, calls int }
+
+func (t *T) note() { t.calls++ }
+
+func (t *T) Take(limit int, really bool) (n int, err error) {
+	defer t.note()
+	if t.n >= limit && !really {
+		return 0, errNone
+	}
+	done := func() error { return errNone }
+	switch {
+	case t.n == limit:
+		t.note()
+	}
+	if err := done(); err != errNone {
+		return 0, err
+	}
+	t.n++
+	return t.n, nil
+}
+
+func never() bool { return 1 > 2 }
+`
+
+// The tests see the limit, but nothing of calls.
+const tests = `package sample
+
+import "testing"
+
+func Test(t *testing.T) {
+	x := &T{}
+	for i := range 3 {
+		n, err := x.Take(2, false)
+		if (err != nil) != (i == 2) || err == nil && n != i+1 {
+			t.Fatal(i, n, err)
+		}
+	}
+	if _, err := x.Take(2, true); err != nil {
+		t.Fatal(err)
+	}
+}
+`
+
+func TestMutantsThatNoTestNoticesAreListed(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"go.mod": "module sample\n\ngo 1.26\n", "sample.go": code, "sample_test.go": tests} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	packages, err := load([]string{"."})
+	if err != nil || len(packages) != 1 {
+		t.Fatal(packages, err)
+	}
+	r, err := try(packages[0], options{parallel: 2, timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range r.survived {
+		got = append(got, m.what)
+	}
+	want := []string{"without defer t.note()", "without t.note()", "t.n == limit → t.n != limit"}
+	for _, w := range want {
+		if !slices.Contains(got, w) {
+			t.Errorf("%q survives, but is not in %q", w, got)
+		}
+	}
+	for _, noticed := range []string{
+		"t.n >= limit → t.n > limit", "t.n >= limit && !really → t.n >= limit || !really", "!really → really",
+		"never t.n >= limit && !really", "return 0, errNone → nil", "return errNone → nil",
+	} {
+		if slices.Contains(got, noticed) {
+			t.Errorf("%q is noticed by the tests, but listed", noticed)
+		}
+	}
+	if r.tried != r.covered || r.covered < 10 || r.covered >= r.all {
+		t.Errorf("%+v", r)
+	}
+}
