@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -16,9 +17,16 @@ import (
 // "request.action", "request.resource", and "request.<name>" of
 // Request.Attributes.
 //
-// A condition on an attribute that isn't there, or of another type than what it
-// is compared with, has no answer. An allowing rule then does not apply; a
-// denying one does. "exists" and "missing" are the way to ask.
+// Strings are compared byte for byte, numbers exactly, times with times or with
+// strings of RFC 3339. "contains" looks for a value in an attribute that is a
+// list (a string is a list of one), "in" for the attribute in a list; "within"
+// asks whether an IP address is in a network.
+//
+// A condition has no answer if an attribute isn't there, Other included, or is
+// of another type than what it is compared with; of a list, if it is not empty
+// and all of it is. An allowing rule then does not apply; a denying one does,
+// unless another of its conditions is false. "exists" and "missing" are the way
+// to ask: null, and an empty list of the token's own, are missing.
 type Condition struct {
 	Attribute string `json:"attribute" yaml:"attribute" toml:"attribute"`
 	Op        string `json:"op" yaml:"op" toml:"op"`                                        // eq ne lt le gt ge in prefix contains within exists missing
@@ -54,7 +62,6 @@ func compileCondition(c Condition) (condition, error) {
 		return fmt.Errorf("%w: condition %s %s: value %v, want %s", ErrInvalid, c.Attribute, c.Op, c.Value, want)
 	}
 	v := scalarOf(c.Value)
-	single := v.kind != 0 && v.kind != 'l' && v.kind != 'a'
 	out.value = v
 	switch c.Op {
 	case "exists", "missing":
@@ -62,7 +69,7 @@ func compileCondition(c Condition) (condition, error) {
 			return out, bad("none")
 		}
 	case "eq", "ne", "contains", "lt", "le", "gt", "ge":
-		if c.Other == "" && !single {
+		if c.Other == "" && !v.single() {
 			return out, bad("a string, a bool or a number")
 		}
 	case "prefix":
@@ -73,8 +80,9 @@ func compileCondition(c Condition) (condition, error) {
 		if c.Other != "" {
 			break
 		}
-		if out.values = v.items(); len(out.values) == 0 {
-			return out, bad("a list")
+		out.values = v.items()
+		if len(out.values) == 0 || slices.ContainsFunc(out.values, func(v scalar) bool { return !v.single() }) {
+			return out, bad("a list of strings, bools or numbers")
 		}
 	case "within":
 		list := v.items()
@@ -83,7 +91,7 @@ func compileCondition(c Condition) (condition, error) {
 		}
 		for _, n := range list {
 			p, err := netip.ParsePrefix(n.s)
-			if err != nil {
+			if err != nil || p.Addr().Is4In6() { // addresses are compared as IPv4: no mapped network would hold one
 				return out, bad("networks such as 10.0.0.0/8")
 			}
 			out.networks = append(out.networks, p.Masked())
@@ -100,11 +108,11 @@ func compileCondition(c Condition) (condition, error) {
 // eval answers, or returns errUnknown.
 func (c *condition) eval(t *Token, r *Request) (bool, error) {
 	left := c.left.get(t, r)
-	switch c.op {
+	switch there := left.kind != 0 && !(c.left.root == "token" && left.kind == 'l' && len(left.l) == 0); c.op {
 	case "exists":
-		return left.kind != 0, nil
+		return there, nil
 	case "missing":
-		return left.kind == 0, nil
+		return !there, nil
 	}
 	right := c.value
 	if c.right.root != "" {
@@ -115,15 +123,19 @@ func (c *condition) eval(t *Token, r *Request) (bool, error) {
 	}
 	switch c.op {
 	case "contains":
-		if in, ok := left.holds(right); ok {
-			return in, nil
+		if left.kind == 's' {
+			// One string stands for a list of one, as in an "aud" claim. It is never
+			// searched: "nonadmin" does not contain "admin".
+			if n, ok := left.compare(right); ok {
+				return n == 0, nil
+			}
+			return false, errUnknown
 		}
-		// One string stands for a list of one, as in an "aud" claim. It is never
-		// searched: "nonadmin" does not contain "admin".
-		if n, ok := left.compare(right); ok && left.kind == 's' {
-			return n == 0, nil
+		in, ok := left.holds(right)
+		if !ok {
+			return false, errUnknown
 		}
-		return false, errUnknown
+		return in, nil
 	case "in":
 		if c.right.root != "" {
 			in, ok := right.holds(left)
@@ -154,8 +166,9 @@ func (c *condition) eval(t *Token, r *Request) (bool, error) {
 		if err != nil {
 			return false, errUnknown
 		}
+		ip = ip.Unmap().WithZone("") // a network has no zone
 		for _, p := range c.networks {
-			if p.Contains(ip.Unmap()) {
+			if p.Contains(ip) {
 				return true, nil
 			}
 		}

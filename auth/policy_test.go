@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -87,9 +88,11 @@ func TestDecisions(t *testing.T) {
 func TestConditions(t *testing.T) {
 	token := &auth.Token{Subject: "u", Scopes: []string{"a", "b"}, ExpiresAt: time.Unix(2000, 0), Claims: map[string]any{
 		"level": int64(3), "ratio": 0.5, "vip": true, "groups": []any{"x", int64(7)}, "group": "nonadmin", "big": int64(9007199254740993), "name": "ann",
+		"object": map[string]any{"in": "x"}, "null": nil, "empty": []any{}, "x": "x", "huge": 1e300,
 	}}
 	r := auth.Request{Service: "s", Action: "act", Resource: "/r", Attributes: map[string]any{
 		"ip": "10.1.2.3", "ip6": "::ffff:10.1.2.3", "n": 5, "list": []string{"u", "v"}, "at": time.Unix(1000, 0), "weird": struct{}{},
+		"nan": math.NaN(), "zone": "fe80::1%eth0",
 	}}
 	for _, c := range []struct {
 		cond auth.Condition
@@ -105,6 +108,37 @@ func TestConditions(t *testing.T) {
 		{auth.Condition{Attribute: "token.scopes", Op: "contains", Value: "b"}, "true"},
 		{auth.Condition{Attribute: "token.scopes", Op: "contains", Value: "c"}, "false"},
 		{auth.Condition{Attribute: "claims.groups", Op: "contains", Value: 7}, "true"},
+		{auth.Condition{Attribute: "claims.groups", Op: "contains", Value: 8}, "false"},
+		{auth.Condition{Attribute: "claims.groups", Op: "contains", Value: "x"}, "true"},
+		{auth.Condition{Attribute: "claims.groups", Op: "contains", Value: "admin"}, "false"},
+		{auth.Condition{Attribute: "claims.groups", Op: "contains", Value: true}, "unknown"}, // nothing of its type
+		{auth.Condition{Attribute: "claims.groups", Op: "contains", Other: "claims.name"}, "false"},
+		{auth.Condition{Attribute: "claims.groups", Op: "contains", Other: "claims.x"}, "true"},
+		{auth.Condition{Attribute: "claims.groups", Op: "contains", Other: "claims.none"}, "unknown"},
+		{auth.Condition{Attribute: "claims.groups", Op: "contains", Other: "claims.groups"}, "unknown"},
+		{auth.Condition{Attribute: "claims.groups", Op: "contains", Other: "claims.object"}, "unknown"},
+		{auth.Condition{Attribute: "claims.nothing", Op: "contains", Value: "x"}, "unknown"},
+		{auth.Condition{Attribute: "claims.empty", Op: "contains", Value: "x"}, "false"},
+		{auth.Condition{Attribute: "claims.empty", Op: "contains", Other: "claims.none"}, "unknown"},
+		{auth.Condition{Attribute: "token.scopes", Op: "contains", Other: "claims.none"}, "unknown"},
+		{auth.Condition{Attribute: "token.scopes", Op: "contains", Value: 7}, "unknown"},
+		{auth.Condition{Attribute: "token.roles", Op: "contains", Value: "x"}, "false"}, // it has none
+		{auth.Condition{Attribute: "token.subject", Op: "contains", Other: "claims.none"}, "unknown"},
+		{auth.Condition{Attribute: "claims.level", Op: "contains", Value: 3}, "unknown"}, // a number is no list
+		{auth.Condition{Attribute: "token.subject", Op: "in", Other: "claims.none"}, "unknown"},
+		{auth.Condition{Attribute: "token.subject", Op: "in", Other: "claims.empty"}, "false"},
+		{auth.Condition{Attribute: "token.scopes", Op: "in", Other: "claims.empty"}, "unknown"},
+		{auth.Condition{Attribute: "claims.level", Op: "in", Other: "request.list"}, "unknown"},
+		{auth.Condition{Attribute: "claims.object", Op: "exists"}, "true"},
+		{auth.Condition{Attribute: "claims.object", Op: "missing"}, "false"},
+		{auth.Condition{Attribute: "claims.object", Op: "eq", Value: 1}, "unknown"},
+		{auth.Condition{Attribute: "claims.object.in", Op: "eq", Value: "x"}, "true"},
+		{auth.Condition{Attribute: "claims.null", Op: "exists"}, "false"},
+		{auth.Condition{Attribute: "claims.null", Op: "missing"}, "true"},
+		{auth.Condition{Attribute: "claims.empty", Op: "exists"}, "true"},
+		{auth.Condition{Attribute: "token.roles", Op: "exists"}, "false"},
+		{auth.Condition{Attribute: "token.roles", Op: "missing"}, "true"},
+		{auth.Condition{Attribute: "token.scopes", Op: "exists"}, "true"},
 		{auth.Condition{Attribute: "claims.group", Op: "contains", Value: "admin"}, "false"},
 		{auth.Condition{Attribute: "claims.group", Op: "contains", Value: "nonadmin"}, "true"},
 		{auth.Condition{Attribute: "claims.level", Op: "ge", Value: 3.0}, "true"},
@@ -112,6 +146,16 @@ func TestConditions(t *testing.T) {
 		{auth.Condition{Attribute: "claims.level", Op: "lt", Other: "request.n"}, "true"},
 		{auth.Condition{Attribute: "claims.level", Op: "eq", Value: "3"}, "unknown"},
 		{auth.Condition{Attribute: "claims.big", Op: "eq", Value: int64(9007199254740992)}, "false"},
+		{auth.Condition{Attribute: "claims.big", Op: "gt", Value: 9007199254740992.0}, "true"},
+		{auth.Condition{Attribute: "claims.big", Op: "eq", Value: 9007199254740992.0}, "false"},
+		{auth.Condition{Attribute: "claims.big", Op: "lt", Other: "claims.huge"}, "true"},
+		{auth.Condition{Attribute: "claims.huge", Op: "gt", Other: "claims.big"}, "true"},
+		{auth.Condition{Attribute: "claims.level", Op: "lt", Value: 3.5}, "true"},
+		{auth.Condition{Attribute: "claims.level", Op: "lt", Value: 2.5}, "false"},
+		{auth.Condition{Attribute: "claims.ratio", Op: "lt", Other: "claims.level"}, "true"},
+		{auth.Condition{Attribute: "request.nan", Op: "eq", Other: "claims.level"}, "unknown"},
+		{auth.Condition{Attribute: "claims.level", Op: "ge", Other: "request.nan"}, "unknown"},
+		{auth.Condition{Attribute: "request.nan", Op: "ne", Other: "request.nan"}, "unknown"},
 		{auth.Condition{Attribute: "claims.ratio", Op: "le", Value: 0.5}, "true"},
 		{auth.Condition{Attribute: "claims.vip", Op: "eq", Value: true}, "true"},
 		{auth.Condition{Attribute: "claims.vip", Op: "eq", Value: "true"}, "unknown"},
@@ -123,6 +167,7 @@ func TestConditions(t *testing.T) {
 		{auth.Condition{Attribute: "token.expires", Op: "gt", Other: "request.at"}, "true"},
 		{auth.Condition{Attribute: "token.expires", Op: "gt", Value: "1970-01-01T00:00:00Z"}, "true"},
 		{auth.Condition{Attribute: "token.expires", Op: "gt", Value: "soon"}, "unknown"},
+		{auth.Condition{Attribute: "request.zone", Op: "within", Value: "fe80::/10"}, "true"},
 		{auth.Condition{Attribute: "request.ip", Op: "within", Value: []any{"192.168.0.0/16", "10.0.0.0/8"}}, "true"},
 		{auth.Condition{Attribute: "request.ip6", Op: "within", Value: "10.0.0.0/8"}, "true"},
 		{auth.Condition{Attribute: "request.ip", Op: "within", Value: "11.0.0.0/8"}, "false"},
@@ -244,6 +289,9 @@ func TestBadRulesAreRefusedAndTheOldStay(t *testing.T) {
 		"no value":             {when(auth.Condition{Attribute: "token.subject", Op: "eq"})},
 		"value and other":      {when(auth.Condition{Attribute: "token.subject", Op: "eq", Value: "x", Other: "request.x"})},
 		"list for eq":          {when(auth.Condition{Attribute: "token.subject", Op: "eq", Value: []any{"x"}})},
+		"objects for in":       {when(auth.Condition{Attribute: "token.subject", Op: "in", Value: []any{"x", map[string]any{}}})},
+		"object for eq":        {when(auth.Condition{Attribute: "token.subject", Op: "eq", Value: map[string]any{}})},
+		"a mapped network":     {when(auth.Condition{Attribute: "request.ip", Op: "within", Value: "::ffff:10.0.0.0/104"})},
 		"no list for in":       {when(auth.Condition{Attribute: "token.subject", Op: "in", Value: "x"})},
 		"value for exists":     {when(auth.Condition{Attribute: "token.subject", Op: "exists", Value: true})},
 		"no network":           {when(auth.Condition{Attribute: "request.ip", Op: "within", Value: "10.0.0.1"})},

@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"cmp"
+	"math"
 	"strings"
 	"time"
 )
@@ -8,7 +10,7 @@ import (
 // scalar is a comparable value without an interface, so that comparing doesn't
 // allocate.
 type scalar struct {
-	kind byte // 0 none, 's' string, 'b' bool, 'i' int64, 'f' float64, 't' time, 'l' list of strings, 'a' list of any
+	kind byte // 0 none, 's' string, 'b' bool, 'i' int64, 'f' float64, 't' time, 'l' list of strings, 'a' list of any, '?' something else
 	s    string
 	i    int64
 	f    float64
@@ -42,41 +44,59 @@ func scalarOf(v any) scalar {
 		return scalar{kind: 'l', l: v}
 	case []any:
 		return scalar{kind: 'a', a: v}
+	case nil:
+		return scalar{}
 	}
-	return scalar{}
+	return scalar{kind: '?'} // it is there, and compares with nothing
 }
 
+// single reports whether a is one value that can be compared.
+func (a scalar) single() bool { return strings.IndexByte("sbift", a.kind) >= 0 }
+
 // compare returns -1, 0 or 1; ok is false for values that have no order or are
-// of different types. Whole and broken numbers compare with each other.
+// of different types. Whole and broken numbers compare with each other, and
+// times with strings that are times.
 func (a scalar) compare(b scalar) (n int, ok bool) {
-	sign := func(less, more bool) (int, bool) {
-		switch {
-		case less:
-			return -1, true
-		case more:
-			return 1, true
-		}
-		return 0, true
-	}
 	switch {
 	case a.kind == 's' && b.kind == 's':
 		return strings.Compare(a.s, b.s), true
 	case a.kind == 'i' && b.kind == 'i', a.kind == 'b' && b.kind == 'b':
-		return sign(a.i < b.i, a.i > b.i)
+		return cmp.Compare(a.i, b.i), true
 	case a.kind == 't' && b.kind == 't':
 		return a.t.Compare(b.t), true
+	case a.kind == 'f' && a.f != a.f, b.kind == 'f' && b.f != b.f: // NaN
+		return 0, false
+	case a.kind == 'f' && b.kind == 'f':
+		return cmp.Compare(a.f, b.f), true
 	case a.kind == 'i' && b.kind == 'f':
-		return sign(float64(a.i) < b.f, float64(a.i) > b.f)
+		return compareNumbers(a.i, b.f), true
 	case a.kind == 'f' && b.kind == 'i':
-		return sign(a.f < float64(b.i), a.f > float64(b.i))
-	case a.kind == 'f' && b.kind == 'f' && a.f == a.f && b.f == b.f:
-		return sign(a.f < b.f, a.f > b.f)
+		return -compareNumbers(b.i, a.f), true
 	case a.kind == 't' && b.kind == 's':
 		if t, err := time.Parse(time.RFC3339, b.s); err == nil {
 			return a.t.Compare(t), true
 		}
+	case a.kind == 's' && b.kind == 't':
+		if t, err := time.Parse(time.RFC3339, a.s); err == nil {
+			return t.Compare(b.t), true
+		}
 	}
 	return 0, false
+}
+
+// compareNumbers compares exactly: a float64 does not hold every int64.
+func compareNumbers(i int64, f float64) int {
+	switch whole := math.Floor(f); {
+	case whole >= 1<<63:
+		return -1
+	case whole < -1<<63:
+		return 1
+	case i != int64(whole):
+		return cmp.Compare(i, int64(whole))
+	case f > whole:
+		return -1
+	}
+	return 0
 }
 
 // items are the elements of a list, or nothing of anything else.
@@ -91,23 +111,31 @@ func (a scalar) items() []scalar {
 	return list
 }
 
-// holds reports whether a list holds v.
+// holds reports whether a list holds v. ok is false if there is no answer: a is
+// no list, v no single value, or nothing in the list compares with v.
 func (a scalar) holds(v scalar) (in, ok bool) {
+	if !v.single() {
+		return false, false
+	}
 	switch a.kind {
 	case 'l':
+		ok = len(a.l) == 0
 		for _, s := range a.l {
-			if n, same := v.compare(scalar{kind: 's', s: s}); same && n == 0 {
+			n, same := v.compare(scalar{kind: 's', s: s})
+			if same && n == 0 {
 				return true, true
 			}
+			ok = ok || same
 		}
-		return false, true
 	case 'a':
+		ok = len(a.a) == 0
 		for _, e := range a.a {
-			if n, same := v.compare(scalarOf(e)); same && n == 0 {
+			n, same := v.compare(scalarOf(e))
+			if same && n == 0 {
 				return true, true
 			}
+			ok = ok || same
 		}
-		return false, true
 	}
-	return false, false
+	return false, ok
 }
