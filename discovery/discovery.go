@@ -14,9 +14,18 @@ import (
 type Discovery interface {
 	// Register enters an instance into the registry and returns once it is
 	// there. From then on it is kept alive by heartbeats, and registered again
-	// for as long as it takes if the registry loses it or is away, until
+	// for as long as it takes if the registry loses it or is unavailable, until
 	// Deregister or Close. An empty ID is filled with a random one. A failure
 	// is returned and leaves nothing behind that outlives its TTL.
+	//
+	// An address without a host, or with an unspecified one, as a listener
+	// reports it ("[::]:8080", ":8080"), becomes this host's address on the
+	// default route; see HostPort. Registration.Instance has the result.
+	//
+	// An id belongs to one registration. If another process has registered it
+	// at another address, and its entry lives, Register returns ErrExists; see
+	// Replace. The entry of the same address is that of a predecessor that
+	// crashed, and is replaced.
 	Register(ctx context.Context, in Instance, opts ...RegisterOption) (Registration, error)
 
 	// Lookup returns what this process knows about a service, without I/O and
@@ -66,12 +75,14 @@ type Registration interface {
 
 	// Deregister ends the heartbeats and removes the instance; readers see that
 	// at once and never take it for a crash. If the registry can't be reached,
-	// the error says so and the entry ends with its TTL. Calls after the first
-	// return nil.
+	// the error says so and the entry ends with its TTL. Calls after one that
+	// succeeded return nil. An entry that another process has taken over stays.
 	Deregister(ctx context.Context) error
 
 	// Err is nil while the registry has confirmed the instance within its TTL,
-	// and otherwise why the last attempt failed.
+	// and otherwise why the last attempt failed: ErrExists if another process
+	// has taken the id over. The heartbeats go on, and register the instance
+	// again when the id is free.
 	Err() error
 }
 
@@ -100,8 +111,8 @@ func (in Instance) Clone() Instance {
 func (in Instance) Equal(other Instance) bool { return equalInstances(&in, &other) }
 
 // Validate returns an ErrInvalid that says what no registry would take: a
-// missing or odd name, an address that isn't host:port, a negative weight,
-// text that isn't UTF-8.
+// missing or odd name, an address that isn't host:port or whose host is
+// unspecified, a negative weight, text that isn't UTF-8.
 func (in Instance) Validate() error {
 	if err := validInstance(&in); err != nil {
 		return fault.Mark(fault.Invalid, err)
@@ -181,6 +192,10 @@ type Snapshot struct {
 	Service string
 	// Instances is sorted by ID, those that only self-preservation keeps last.
 	Instances []Instance
+	// Unconfirmed is how many of Instances, among the others, the registry lost
+	// when it lost its data or this process lost sight of it. They stay until
+	// they register again, or at most their TTL after the registry is back.
+	Unconfirmed int
 	// Revision grows with every change of Instances or State that this process
 	// has seen; it means nothing to another process.
 	Revision uint64

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 )
 
@@ -12,28 +13,36 @@ import (
 //  1. Names have been validated. With a namespace, a service is
 //     "namespace/service"; without, it has no slash. The names that are given
 //     to Watch and come back from Services have that form; Instance.Service of
-//     an instance has it too.
+//     an entry has it too.
 //  2. Methods are called from many goroutines at once, on one Driver.
 //  3. A context that ends makes every method return at once. Every context but
 //     that of Watch has a deadline.
 //  4. Errors carry ErrUnavailable if nothing was applied, ErrUnknownOutcome if
 //     a write may have been applied, ErrUnsupported if the registry can't.
-//  5. Nothing runs before the first call and after Close.
+//  5. An entry belongs to its Owner. What one owner does never changes or
+//     removes another's entry, except by Register.
+//  6. Nothing runs before the first call and after Close.
 type Driver interface {
 	// Ping asks the registry whether it answers.
 	Ping(ctx context.Context) error
 
-	// Register writes the instance, over an older one of the same id, and lets
-	// it expire when ttl has passed without Renew.
-	Register(ctx context.Context, in Instance, ttl time.Duration) error
+	// Register writes the entry and lets it expire when e.TTL has passed without
+	// Renew. It replaces an entry of the same id that has expired or has the
+	// same owner. If a live entry of another owner is there, Register replaces
+	// it if replace says so, and otherwise returns ErrExists and changes
+	// nothing. A registry without a conditional write may miss an entry that
+	// appears at the same time.
+	Register(ctx context.Context, e Entry, replace func(held Entry) bool) error
 
-	// Renew starts the instance's ttl anew. It returns ErrNotFound if the
-	// registry doesn't have it: the front then registers it again.
-	Renew(ctx context.Context, in Instance, ttl time.Duration) error
+	// Renew restarts the entry's TTL. It returns ErrNotFound if the registry
+	// doesn't have the entry, and the front then registers it again; and
+	// ErrExists if another owner has the id.
+	Renew(ctx context.Context, e Entry) error
 
-	// Deregister removes the instance, in a way that Watch can tell from
-	// expiry. An instance that isn't there is no error.
-	Deregister(ctx context.Context, service, id string) error
+	// Deregister removes the entry, in a way that Watch can tell from expiry. It
+	// is no error if the entry isn't there or belongs to another owner. Only
+	// Service, ID and Owner count.
+	Deregister(ctx context.Context, e Entry) error
 
 	// Watch is one session that follows one service. It delivers the whole set
 	// first, also an empty one, then the whole set again after every change,
@@ -55,20 +64,72 @@ type Driver interface {
 	Close() error
 }
 
+// Entry is an instance as a registry holds it. Its JSON is the instance's,
+// with "owner" first and "ttl_ms".
+type Entry struct {
+	// Owner tells apart registrations of one id: it is random, and the same in
+	// all writes of one Registration. "" is an entry that this package did not
+	// write.
+	Owner string
+	// TTL is how long the entry stays after its last heartbeat; 0 is unknown.
+	TTL time.Duration
+	// Once says that no heartbeats follow. It is not stored.
+	Once bool
+
+	Instance
+}
+
+type entryJSON struct {
+	Owner string `json:"owner,omitempty"`
+	TTL   int64  `json:"ttl_ms,omitempty"`
+	Instance
+}
+
+// MarshalJSON writes what registries hold.
+func (e Entry) MarshalJSON() ([]byte, error) {
+	return json.Marshal(entryJSON{e.Owner, e.TTL.Milliseconds(), e.Instance})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote, and the JSON of an Instance. A
+// TTL of more than a day counts as a day.
+func (e *Entry) UnmarshalJSON(text []byte) error {
+	var j entryJSON
+	if err := json.Unmarshal(text, &j); err != nil {
+		return err
+	}
+	ttl := min(max(j.TTL, 0), maxTTL.Milliseconds())
+	*e = Entry{Owner: j.Owner, TTL: time.Duration(ttl) * time.Millisecond, Instance: j.Instance}
+	return nil
+}
+
 // Update is one delivery of Driver.Watch.
 type Update struct {
 	// Instances is the whole set of live instances, in any order. The driver
 	// gives it away.
 	Instances []Instance
 	// Same says that the registry confirms the last delivery of this session;
-	// Instances and Deregistered are then ignored.
+	// Instances and the functions below are then ignored.
 	Same bool
 	// Age is how old the news is already, for a driver that has it at second
 	// hand. Stale says that its source was cut off from the registry, and why.
 	Age   time.Duration
 	Stale error
-	// Deregistered reports, while deliver runs, whether an instance that an
-	// earlier Update had and this one hasn't left on purpose rather than by
-	// expiry. nil: none did.
-	Deregistered func(id string) bool
+	// TTL returns, while deliver runs, how long an instance of this Update
+	// stays after its last heartbeat; 0 is unknown. nil: of none it is known.
+	TTL func(id string) time.Duration
+	// Fate returns, while deliver runs, why an instance is missing here that an
+	// earlier Update had. nil: of none it is known.
+	Fate func(id string) Fate
 }
+
+// Fate is why an instance is no longer in a registry.
+type Fate uint8
+
+const (
+	// Unknown, within a session, is taken for Expired. In the first Update of a
+	// session it is taken for Lost: the registry may have lost its data since.
+	Unknown      Fate = iota
+	Deregistered      // it left on purpose
+	Expired           // its TTL has passed without a heartbeat
+	Lost              // the registry has lost the entry: the instance may live
+)

@@ -9,9 +9,10 @@ import (
 var (
 	// ErrInvalid: an argument that no registry would take. Nothing was sent.
 	ErrInvalid = fault.Invalid
-	// ErrExists: this Discovery has registered the instance already.
+	// ErrExists: the instance is registered already, by this Discovery or by
+	// another process.
 	ErrExists = fault.Exists
-	// ErrNotFound is for drivers: Renew of an instance that the registry doesn't have.
+	// ErrNotFound is for drivers: Renew of an entry that the registry doesn't have.
 	ErrNotFound = fault.NotFound
 	// ErrUnavailable: the registry can't be reached; nothing was applied.
 	ErrUnavailable = fault.Unavailable

@@ -52,7 +52,7 @@ func (f *front) follow(service string) (*follower, error) {
 	if fo == nil {
 		fo = &follower{
 			f: f, service: service, changed: make(chan struct{}),
-			keep: keeper{share: f.preserveShare, window: f.ttl, limit: f.preserveFor},
+			keep: keeper{share: f.preserveShare, ttl: f.ttl, limit: f.preserveFor},
 		}
 		fo.snapshot.Store(&Snapshot{Service: service})
 		var ctx context.Context
@@ -177,6 +177,7 @@ func (fo *follower) apply(u Update) {
 	if u.Same && fo.confirmed != fo.session {
 		return // a driver's mistake: there is nothing to confirm
 	}
+	first := fo.confirmed != fo.session
 	fo.confirmed = fo.session
 	now := time.Now()
 	old := fo.snapshot.Load()
@@ -186,13 +187,13 @@ func (fo *follower) apply(u Update) {
 		s.State, s.Err = Stale, fault.Wrap(fo.f.scope, "watch", fo.service, u.Stale)
 	}
 	if u.Same {
-		s.Instances, s.Preserved = old.Instances, old.Preserved
+		s.Instances, s.Unconfirmed, s.Preserved = old.Instances, old.Unconfirmed, old.Preserved
 	} else {
 		for i := range u.Instances {
 			u.Instances[i].Service = fo.service
 		}
 		slices.SortFunc(u.Instances, byID)
-		fo.keep.apply(now, u.Instances, u.Deregistered)
+		fo.keep.apply(now, u, first)
 		fo.view(s, now)
 	}
 	fo.publish(s)
@@ -235,23 +236,28 @@ func (fo *follower) reached(ok bool, why error) {
 // view puts what is kept into a snapshot and arranges to look again when that
 // ends by itself.
 func (fo *follower) view(s *Snapshot, now time.Time) {
-	before := fo.snapshot.Load().Preserved
-	var next time.Duration
-	s.Instances, s.Preserved, next = fo.keep.view(now)
-	if s.Preserved > 0 && before == 0 {
-		fo.f.log.Warn("discovery: many instances expired at once and are kept", "backend", fo.f.backend,
-			"service", fo.service, "kept", s.Preserved, "of", len(s.Instances), "for", fo.f.preserveFor)
+	before := fo.snapshot.Load()
+	seen := fo.keep.view(now)
+	s.Instances, s.Unconfirmed, s.Preserved = seen.instances, seen.unconfirmed, seen.preserved
+	if s.Preserved > 0 && before.Preserved == 0 {
+		fo.f.log.Warn("discovery: many instances expired at once and are kept for a time", "backend", fo.f.backend,
+			"service", fo.service, "kept", s.Preserved, "of", len(s.Instances))
+	}
+	if s.Unconfirmed > 0 && before.Unconfirmed == 0 {
+		fo.f.log.Warn("discovery: the registry has lost instances, which stay until they register again or their TTL has passed",
+			"backend", fo.f.backend, "service", fo.service, "lost", s.Unconfirmed, "of", len(s.Instances))
 	}
 	if fo.timer != nil {
 		fo.timer.Stop()
 		fo.timer = nil
 	}
-	if next > 0 {
-		fo.timer = time.AfterFunc(next, fo.again)
+	if seen.next > 0 {
+		fo.timer = time.AfterFunc(seen.next, fo.again)
 	}
 }
 
-// again looks whether entries that were kept have had their time.
+// again looks whether entries that were kept have had their time. While the
+// registry is unavailable nothing is dropped.
 func (fo *follower) again() {
 	if !fo.f.life.Enter() {
 		return
@@ -259,6 +265,9 @@ func (fo *follower) again() {
 	defer fo.f.life.Leave()
 	fo.mu.Lock()
 	defer fo.mu.Unlock()
+	if fo.away {
+		return
+	}
 	s := *fo.snapshot.Load()
 	fo.view(&s, time.Now())
 	fo.publish(&s)
@@ -273,7 +282,7 @@ func (fo *follower) publish(s *Snapshot) {
 	} else {
 		s.Revision = old.Revision + 1
 	}
-	if s.State != old.State || s.Preserved != old.Preserved || (s.Err == nil) != (old.Err == nil) {
+	if s.State != old.State || s.Unconfirmed != old.Unconfirmed || s.Preserved != old.Preserved || (s.Err == nil) != (old.Err == nil) {
 		s.Revision = old.Revision + 1
 	}
 	fo.snapshot.Store(s)

@@ -34,9 +34,6 @@ func New(opts ...Option) (Discovery, error) {
 			return nil, err
 		}
 	}
-	if o.preserveFor == 0 {
-		o.preserveFor = 2 * o.ttl
-	}
 	f := &front{options: o, scope: "discovery/" + o.backend, life: life.New(), registrations: map[string]*registration{}}
 	f.followers.Store(&map[string]*follower{})
 

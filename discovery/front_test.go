@@ -45,20 +45,20 @@ func (d *faulty) err() error {
 func (d *faulty) Ping(context.Context) error { return d.err() }
 func (d *faulty) Close() error               { d.closed.Store(true); return nil }
 
-func (d *faulty) Register(ctx context.Context, in Instance, ttl time.Duration) error {
+func (d *faulty) Register(ctx context.Context, e Entry, replace func(Entry) bool) error {
 	d.writes.Add(1)
 	if err := d.err(); err != nil {
 		return err
 	}
-	return d.memoryDriver.Register(ctx, in, ttl)
+	return d.memoryDriver.Register(ctx, e, replace)
 }
 
-func (d *faulty) Renew(ctx context.Context, in Instance, ttl time.Duration) error {
+func (d *faulty) Renew(ctx context.Context, e Entry) error {
 	d.writes.Add(1)
 	if err := d.err(); err != nil {
 		return err
 	}
-	return d.memoryDriver.Renew(ctx, in, ttl)
+	return d.memoryDriver.Renew(ctx, e)
 }
 
 func (d *faulty) Watch(ctx context.Context, service string, deliver func(Update)) error {
@@ -407,8 +407,8 @@ func BenchmarkLookupParallel(b *testing.B) {
 // unsure applies registrations and loses the answers.
 type unsure struct{ *faulty }
 
-func (d unsure) Register(ctx context.Context, in Instance, ttl time.Duration) error {
-	if err := d.faulty.Register(ctx, in, ttl); err != nil {
+func (d unsure) Register(ctx context.Context, e Entry, replace func(Entry) bool) error {
+	if err := d.faulty.Register(ctx, e, replace); err != nil {
 		return err
 	}
 	return fault.Markf(fault.UnknownOutcome, "the answer is lost")

@@ -6,82 +6,213 @@ import (
 	"time"
 )
 
-// keeper is self-preservation, for one service, as a function of the updates
-// and the time alone.
+// keeper decides which instances of one service readers see, as a function of
+// the updates and the time alone. An instance that is missing from an update
+// is one of three:
 //
-// Eureka does this on the server, and can get stuck in it for ever. Here every
-// reader decides by what it sees, and what is kept ends.
+//	deregistered  it goes at once
+//	lost          the registry lost its data, or may have: the instance stays
+//	              among the others until it registers again, or its TTL has
+//	              passed since the registry is back
+//	expired       it goes at once, unless too many do
+//
+// The last is self-preservation. Eureka does it on the server, and can get
+// stuck in it. Here every reader decides by what it sees, what is kept ends,
+// and instances that have come instead of the expired ones end it.
 type keeper struct {
-	share  float64       // keep if more than this share expired
-	window time.Duration // within this time
-	limit  time.Duration // but no entry longer than this
+	share float64       // keep if more than this share expired
+	ttl   time.Duration // of entries whose TTL is unknown
+	limit time.Duration // what expired is kept no longer than this; 0: two of its TTLs
 
-	live []Instance // as the registry said last, sorted by id
-	lost []lost     // expired within the window or kept, sorted by id
+	live    []Instance // as the registry said last, sorted by id
+	ttls    map[string]time.Duration
+	missing []missing   // lost, and expired within the window or kept; sorted by id
+	came    []time.Time // when ids arrived that were not known, oldest first
+	synced  bool
 }
 
-type lost struct {
+type missing struct {
 	Instance
+	ttl  time.Duration
 	at   time.Time
+	lost bool
 	kept bool
 }
 
-// apply takes the registry's whole set, sorted by id. left tells which of
-// those that are missing have deregistered.
-func (k *keeper) apply(now time.Time, live []Instance, left func(id string) bool) {
-	present := func(id string) bool {
-		_, ok := slices.BinarySearchFunc(live, id, func(in Instance, id string) int { return strings.Compare(in.ID, id) })
-		return ok
+// few is how many may expire together and still be believed, whatever their
+// share: of a small service two that die together are nothing odd.
+const few = 2
+
+// apply takes a session's update, sorted by id; first says that it is the
+// first of the session.
+func (k *keeper) apply(now time.Time, u Update, first bool) {
+	fate := func(id string) Fate {
+		f := Unknown
+		if u.Fate != nil {
+			f = u.Fate(id)
+		}
+		if f == Unknown && first {
+			return Lost
+		}
+		return f
 	}
-	gone := func(id string) bool { return left != nil && left(id) }
-	k.lost = slices.DeleteFunc(k.lost, func(l lost) bool { return present(l.ID) || gone(l.ID) })
-	for _, in := range k.live {
-		// One that drains is about to leave, however it goes.
-		if !present(in.ID) && !gone(in.ID) && in.Status != Draining && in.Status != Down {
-			k.lost = append(k.lost, lost{Instance: in, at: now})
+	k.came = slices.DeleteFunc(k.came, func(at time.Time) bool { return now.Sub(at) > k.horizon() })
+	for _, in := range u.Instances {
+		if k.synced && !holds(k.live, in.ID) && !holdsMissing(k.missing, in.ID) {
+			k.came = append(k.came, now)
 		}
 	}
-	slices.SortFunc(k.lost, func(a, b lost) int { return strings.Compare(a.ID, b.ID) })
-	k.live = live
+	k.missing = slices.DeleteFunc(k.missing, func(m missing) bool {
+		return holds(u.Instances, m.ID) || fate(m.ID) == Deregistered
+	})
+	for i := range k.missing {
+		switch m := &k.missing[i]; {
+		case m.lost && fate(m.ID) == Expired: // it was there again, for a moment
+			m.lost, m.at = false, now
+		case m.lost && first: // the registry was unavailable again
+			m.at = now
+		}
+	}
+	for _, in := range k.live {
+		if holds(u.Instances, in.ID) {
+			continue
+		}
+		m := missing{Instance: in, ttl: k.ttlOf(in.ID), at: now}
+		switch fate(in.ID) {
+		case Deregistered:
+			continue
+		case Lost:
+			m.lost = true
+		default:
+			// One that drains is about to leave, however it goes.
+			if in.Status == Draining || in.Status == Down {
+				continue
+			}
+		}
+		k.missing = append(k.missing, m)
+	}
+	slices.SortFunc(k.missing, func(a, b missing) int { return byID(a.Instance, b.Instance) })
+	k.live, k.synced = u.Instances, true
+	k.ttls = nil
+	if u.TTL != nil {
+		k.ttls = make(map[string]time.Duration, len(k.live))
+		for _, in := range k.live {
+			k.ttls[in.ID] = u.TTL(in.ID)
+		}
+	}
 }
 
-// view returns what readers shall see: the live instances, then the number of
-// preserved ones that stand at the end, and when to ask again, 0 for never.
-func (k *keeper) view(now time.Time) (all []Instance, preserved int, next time.Duration) {
+func holds(sorted []Instance, id string) bool {
+	_, ok := slices.BinarySearchFunc(sorted, id, func(in Instance, id string) int { return strings.Compare(in.ID, id) })
+	return ok
+}
+
+func holdsMissing(sorted []missing, id string) bool {
+	_, ok := slices.BinarySearchFunc(sorted, id, func(m missing, id string) int { return strings.Compare(m.ID, id) })
+	return ok
+}
+
+func (k *keeper) ttlOf(id string) time.Duration {
+	if ttl := k.ttls[id]; ttl > 0 {
+		return ttl
+	}
+	return k.ttl
+}
+
+// seen is what readers shall see.
+type seen struct {
+	instances   []Instance // sorted by id, the preserved ones at the end
+	unconfirmed int        // lost by the registry
+	preserved   int        // expired
+	next        time.Duration
+}
+
+// view returns what readers shall see, and when to ask again: 0 for never.
+func (k *keeper) view(now time.Time) seen {
 	forget := func() {
-		k.lost = slices.DeleteFunc(k.lost, func(l lost) bool { return now.Sub(l.at) >= k.until(l) })
+		k.missing = slices.DeleteFunc(k.missing, func(m missing) bool { return now.Sub(m.at) >= k.stays(m) })
 	}
 	forget()
 	many := k.many()
-	for i := range k.lost {
-		k.lost[i].kept = many
+	for i := range k.missing {
+		k.missing[i].kept = many && !k.missing[i].lost
 	}
 	forget() // what is kept no longer
-	for _, l := range k.lost {
-		if d := k.until(l) - now.Sub(l.at); next == 0 || d < next {
-			next = d
+	s := seen{instances: k.live}
+	var expired []Instance
+	for _, m := range k.missing {
+		if d := k.stays(m) - now.Sub(m.at); s.next == 0 || d < s.next {
+			s.next = d
+		}
+		switch {
+		case m.lost:
+			if s.unconfirmed++; s.unconfirmed == 1 {
+				s.instances = slices.Clone(k.live)
+			}
+			s.instances = append(s.instances, m.Instance)
+		case m.kept:
+			expired = append(expired, m.Instance)
 		}
 	}
-	if !many {
-		return k.live, 0, next
+	if s.unconfirmed > 0 {
+		slices.SortFunc(s.instances, byID)
 	}
-	all = slices.Grow(slices.Clip(k.live), len(k.lost))
-	for _, l := range k.lost {
-		all = append(all, l.Instance)
+	s.preserved = len(expired)
+	if s.preserved > 0 {
+		s.instances = slices.Concat(s.instances, expired)
 	}
-	return all, len(k.lost), next
+	return s
 }
 
-// many reports whether too many expired to be believed. One alone always is.
+// many reports whether too many expired to be believed. Instances that have
+// come since those were alive take their places.
 func (k *keeper) many() bool {
-	n := len(k.lost)
-	return n > 1 && float64(n) > k.share*float64(n+len(k.live))
+	n, lost := 0, 0
+	var since time.Time // when the first of the expired was alive at the latest
+	for _, m := range k.missing {
+		if m.lost {
+			lost++
+			continue
+		}
+		n++
+		if alive := m.at.Add(-m.ttl - time.Second); since.IsZero() || alive.Before(since) {
+			since = alive
+		}
+	}
+	came := 0
+	for _, at := range k.came {
+		if !at.Before(since) {
+			came++
+		}
+	}
+	all := n + lost + len(k.live)
+	n -= came
+	return n > few && float64(n) > k.share*float64(all)
 }
 
-// until is how long after its expiry an entry counts.
-func (k *keeper) until(l lost) time.Duration {
-	if l.kept {
-		return k.limit
+// stays is how long after it went missing an instance counts.
+func (k *keeper) stays(m missing) time.Duration {
+	limit := k.limit
+	if limit == 0 {
+		limit = 2 * m.ttl
 	}
-	return min(k.window, k.limit)
+	switch {
+	case m.lost:
+		return m.ttl
+	case m.kept:
+		return limit
+	}
+	return min(m.ttl, limit)
+}
+
+// horizon is after how long an arrival no longer takes anybody's place.
+func (k *keeper) horizon() time.Duration {
+	longest := k.ttl
+	for _, ttl := range k.ttls {
+		longest = max(longest, ttl)
+	}
+	for _, m := range k.missing {
+		longest = max(longest, m.ttl)
+	}
+	return longest + max(k.limit, 2*longest) + time.Second
 }

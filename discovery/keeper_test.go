@@ -1,103 +1,177 @@
 package discovery
 
 import (
-	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-func set(ids string) []Instance {
-	var all []Instance
-	for _, id := range strings.Fields(ids) {
+// set reads "a b! c:2": b drains, the TTL of c is 2 s.
+func set(text string) (all []Instance, ttls map[string]time.Duration) {
+	ttls = map[string]time.Duration{}
+	for _, id := range strings.Fields(text) {
+		id, ttl, _ := strings.Cut(id, ":")
 		in := Instance{ID: strings.TrimSuffix(id, "!")}
 		if strings.HasSuffix(id, "!") {
 			in.Status = Draining
 		}
+		if n, err := strconv.Atoi(ttl); err == nil {
+			ttls[in.ID] = time.Duration(n) * time.Second
+		}
 		all = append(all, in)
 	}
-	return all
+	return all, ttls
+}
+
+// said is what readers see as "live|kept", with "?" behind the number of lost.
+func said(s seen) string {
+	var ids []string
+	for i, in := range s.instances {
+		id := in.ID
+		if in.Status == Draining {
+			id += "!"
+		}
+		if i == len(s.instances)-s.preserved {
+			id = "|" + id
+		}
+		ids = append(ids, id)
+	}
+	text := strings.Replace(strings.Join(ids, " "), " |", "|", 1)
+	if s.preserved == 0 {
+		text += "|"
+	}
+	if s.unconfirmed > 0 {
+		text += " " + strconv.Itoa(s.unconfirmed) + "?"
+	}
+	return text
+}
+
+// keeperStep is an update, or with live "-" only a look.
+type keeperStep struct {
+	at   int // seconds
+	live string
+	fate string // of the missing: "a-" deregistered, "a?" lost, "a." expired; else unknown
+	want string
+}
+
+func runKeeper(t *testing.T, k keeper, steps []keeperStep) {
+	t.Helper()
+	start := time.Now()
+	for i, s := range steps {
+		now := start.Add(time.Duration(s.at) * time.Second)
+		live, first := strings.CutPrefix(s.live, ">") // of a new session
+		if live != "-" {
+			all, ttls := set(live)
+			fates := map[string]Fate{}
+			for _, f := range strings.Fields(s.fate) {
+				id, kind := f[:len(f)-1], f[len(f)-1:]
+				fates[id] = map[string]Fate{"-": Deregistered, "?": Lost, ".": Expired}[kind]
+			}
+			k.apply(now, Update{
+				Instances: all,
+				TTL:       func(id string) time.Duration { return ttls[id] },
+				Fate:      func(id string) Fate { return fates[id] },
+			}, first || i == 0)
+		}
+		v := k.view(now)
+		if got := said(v); got != s.want {
+			t.Fatalf("at %d s: got %q, want %q", s.at, got, s.want)
+		}
+		if v.preserved+v.unconfirmed > 0 && v.next <= 0 {
+			t.Fatalf("at %d s: %q, look again in %v", s.at, s.want, v.next)
+		}
+	}
 }
 
 func TestKeeper(t *testing.T) {
-	type step struct {
-		at   int    // seconds
-		live string // what the registry says; "-" for no update
-		left string // which of the missing have deregistered
-		want string // live|kept
-	}
-	for name, steps := range map[string][]step{
-		"one that expires is believed":              {{0, "a b c d", "", "a b c d|"}, {1, "a b c", "", "a b c|"}},
-		"the only one that expires is believed":     {{0, "a", "", "a|"}, {1, "", "", "|"}},
-		"half at once are kept":                     {{0, "a b c d", "", "a b c d|"}, {1, "a c", "", "a c|b d"}},
-		"all at once are kept":                      {{0, "a b c", "", "a b c|"}, {1, "", "", "|a b c"}},
-		"one after another within the window count": {{0, "a b c d", "", "a b c d|"}, {1, "a b c", "", "a b c|"}, {9, "a b", "", "a b|c d"}},
-		"one after another over more than it don't": {{0, "a b c d", "", "a b c d|"}, {1, "a b c", "", "a b c|"}, {12, "a b", "", "a b|"}},
-		"those that deregister never count":         {{0, "a b c d", "", "a b c d|"}, {1, "a", "b c d", "a|"}},
-		"and one expiry among them is one":          {{0, "a b c d", "", "a b c d|"}, {1, "a", "b c", "a|"}},
-		"those that drained don't count":            {{0, "a b! c! d", "", "a b! c! d|"}, {1, "a d", "", "a d|"}},
-		"the time of those kept is bounded":         {{0, "a b c d", "", "a b c d|"}, {1, "a b", "", "a b|c d"}, {20, "-", "", "a b|c d"}, {21, "-", "", "a b|"}},
-		"those that come back are live":             {{0, "a b c d", "", "a b c d|"}, {1, "", "", "|a b c d"}, {2, "a b", "", "a b|c d"}, {3, "a b c d", "", "a b c d|"}},
-		"the last of them is a plain expiry":        {{0, "a b c", "", "a b c|"}, {1, "a", "", "a|b c"}, {2, "a b", "", "a b|"}},
-		"kept ones may deregister":                  {{0, "a b c d", "", "a b c d|"}, {1, "a", "", "a|b c d"}, {2, "a", "b c d", "a|"}},
-		"a small share is believed":                 {{0, "a b c d e f g h i j k l m n", "", "a b c d e f g h i j k l m n|"}, {1, "a b c d e f g h i j k l", "", "a b c d e f g h i j k l|"}},
+	for name, steps := range map[string][]keeperStep{
+		"one that expires is believed":                   {{0, "a b c d", "", "a b c d|"}, {1, "a b c", "", "a b c|"}},
+		"the only one that expires is believed":          {{0, "a", "", "a|"}, {1, "", "", "|"}},
+		"two at once are believed, whatever their share": {{0, "a b c", "", "a b c|"}, {1, "a", "", "a|"}},
+		"two of two at once are believed":                {{0, "a b", "", "a b|"}, {1, "", "", "|"}},
+		"three at once are kept":                         {{0, "a b c d e", "", "a b c d e|"}, {1, "a c", "", "a c|b d e"}},
+		"all at once are kept":                           {{0, "a b c", "", "a b c|"}, {1, "", "", "|a b c"}},
+		"one after another within the window count":      {{0, "a b c d", "", "a b c d|"}, {1, "a b c", "", "a b c|"}, {5, "a b", "", "a b|"}, {9, "a", "", "a|b c d"}},
+		"one after another over more than it don't":      {{0, "a b c d", "", "a b c d|"}, {1, "a b c", "", "a b c|"}, {5, "a b", "", "a b|"}, {12, "a", "", "a|"}},
+		"those that deregister never count":              {{0, "a b c d", "", "a b c d|"}, {1, "a", "b- c- d-", "a|"}},
+		"and two expiries among them are two":            {{0, "a b c d", "", "a b c d|"}, {1, "a", "b-", "a|"}},
+		"those that drained don't count":                 {{0, "a b! c! d! e", "", "a b! c! d! e|"}, {1, "a e", "", "a e|"}},
+		"the time of those kept is bounded":              {{0, "a b c d", "", "a b c d|"}, {1, "a", "", "a|b c d"}, {20, "-", "", "a|b c d"}, {21, "-", "", "a|"}},
+		"those that come back are live":                  {{0, "a b c d", "", "a b c d|"}, {1, "", "", "|a b c d"}, {2, "a", "", "a|b c d"}, {3, "a b c d", "", "a b c d|"}},
+		"the last of them are plain expiries":            {{0, "a b c d", "", "a b c d|"}, {1, "a", "", "a|b c d"}, {2, "a b", "", "a b|"}},
+		"kept ones may deregister":                       {{0, "a b c d", "", "a b c d|"}, {1, "a", "", "a|b c d"}, {2, "a", "b- c- d-", "a|"}},
+		"a small share is believed":                      {{0, "a b c d e f g h i j k l m n o p q r s t", "", "a b c d e f g h i j k l m n o p q r s t|"}, {1, "a b c d e f g h i j k l m n o p q", "", "a b c d e f g h i j k l m n o p q|"}},
+		"a share above it is not":                        {{0, "a b c d e f g h i j k l m n o p q r s", "", "a b c d e f g h i j k l m n o p q r s|"}, {1, "a b c d e f g h i j k l m n o p", "", "a b c d e f g h i j k l m n o p|q r s"}},
+
+		"those that were replaced before are believed":   {{0, "a b c d", "", "a b c d|"}, {2, "a b c d x y z", "", "a b c d x y z|"}, {10, "a x y z", "", "a x y z|"}},
+		"those that are replaced later go then":          {{0, "a b c d", "", "a b c d|"}, {10, "a", "", "a|b c d"}, {11, "a x", "", "a x|"}},
+		"what came long before takes no place":           {{0, "a b c d", "", "a b c d|"}, {1, "a b c d x y z", "", "a b c d x y z|"}, {30, "a x y z", "", "a x y z|b c d"}},
+		"the first set has not come instead of anything": {{0, "a b c d", "", "a b c d|"}, {5, "d", "", "d|a b c"}},
+		"one that came back has not either":              {{0, "a b c d", "", "a b c d|"}, {1, "", "", "|a b c d"}, {2, "a b c d", "", "a b c d|"}, {3, "", "", "|a b c d"}},
+
+		"a new session that lacks the only one keeps it": {{0, "a", "", "a|"}, {5, ">", "", "a| 1?"}, {14, "-", "", "a| 1?"}, {15, "-", "", "|"}},
+		"by its own TTL":                                     {{0, "a:2", "", "a|"}, {5, ">", "", "a| 1?"}, {6, "-", "", "a| 1?"}, {7, "-", "", "|"}},
+		"until it registers again":                           {{0, "a b", "", "a b|"}, {5, ">", "", "a b| 2?"}, {6, "b", "", "a b| 1?"}, {7, "a b", "", "a b|"}},
+		"those that are lost stand in order":                 {{0, "a b c", "", "a b c|"}, {5, ">b", "", "a b c| 2?"}},
+		"one that deregistered meanwhile is gone":            {{0, "a b", "", "a b|"}, {5, ">", "b-", "a| 1?"}},
+		"one that deregisters later goes then":               {{0, "a b", "", "a b|"}, {5, ">", "", "a b| 2?"}, {6, "", "a-", "b| 1?"}},
+		"one that expired meanwhile is gone":                 {{0, "a b", "", "a b|"}, {5, ">", "a.", "b| 1?"}},
+		"a second loss gives them their time again":          {{0, "a", "", "a|"}, {5, ">", "", "a| 1?"}, {14, ">", "", "a| 1?"}, {23, "-", "", "a| 1?"}, {24, "-", "", "|"}},
+		"a registry that says so loses within a session":     {{0, "a b c", "", "a b c|"}, {5, "", "a? b? c?", "a b c| 3?"}, {15, "-", "", "|"}},
+		"the lost are not among the many":                    {{0, "a b c d", "", "a b c d|"}, {5, "d", "a? b? c.", "a b d| 2?"}},
+		"a draining one that is lost stays too":              {{0, "a! b", "", "a! b|"}, {5, ">", "", "a! b| 2?"}},
+		"one that is back and then expires is one of others": {{0, "a b", "", "a b|"}, {5, ">", "", "a b| 2?"}, {6, "a b", "", "a b|"}, {7, "b", "", "b|"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := keeper{share: 0.15, window: 10 * time.Second, limit: 20 * time.Second}
-			start := time.Now()
-			for _, s := range steps {
-				now := start.Add(time.Duration(s.at) * time.Second)
-				if s.live != "-" {
-					k.apply(now, set(s.live), func(id string) bool { return strings.Contains(s.left, id) })
-				}
-				all, n, next := k.view(now)
-				var ids []string
-				for i, in := range all {
-					id := in.ID
-					if in.Status == Draining {
-						id += "!"
-					}
-					if i == len(all)-n {
-						id = "|" + id
-					}
-					ids = append(ids, id)
-				}
-				got := strings.Replace(strings.Join(ids, " "), " |", "|", 1)
-				if n == 0 {
-					got += "|"
-				}
-				if got != s.want {
-					t.Fatalf("at %d s: got %q, want %q", s.at, got, s.want)
-				}
-				if (n > 0) != (next > 0) && n > 0 {
-					t.Fatalf("at %d s: %d kept, look again in %v", s.at, n, next)
-				}
-			}
+			runKeeper(t, keeper{share: 0.15, ttl: 10 * time.Second, limit: 20 * time.Second}, steps)
 		})
 	}
 }
 
+func TestKeeperWithoutLimitKeepsForTwoOfEachTTL(t *testing.T) {
+	runKeeper(t, keeper{share: 0.15, ttl: 10 * time.Second}, []keeperStep{
+		{0, "a:2 b:3 c d:2", "", "a b c d|"}, {3, "", "", "|a b c d"}, {6, "-", "", "|a b c d"}, {7, "-", "", "|"},
+	})
+}
+
 func TestKeeperLooksAgainWhenTheFirstEnds(t *testing.T) {
-	k := keeper{share: 0.15, window: 10 * time.Second, limit: 20 * time.Second}
+	k := keeper{share: 0.15, ttl: 10 * time.Second, limit: 20 * time.Second}
 	now := time.Now()
-	k.apply(now, set("a b c d"), nil)
-	k.apply(now.Add(time.Second), set("a b c"), nil)
-	_, _, next := k.view(now.Add(2 * time.Second))
-	if next != 9*time.Second {
-		t.Errorf("one expired: look again in %v, want 9s, when it no longer counts", next)
+	apply := func(at int, live string) {
+		all, _ := set(live)
+		k.apply(now.Add(time.Duration(at)*time.Second), Update{Instances: all}, at == 0)
 	}
-	k.apply(now.Add(4*time.Second), set("a"), nil)
-	_, n, next := k.view(now.Add(5 * time.Second))
-	if n != 3 || next != 16*time.Second {
-		t.Errorf("%d kept, look again in %v, want 3 and 16s, the limit of the first", n, next)
+	apply(0, "a b c d")
+	apply(1, "a b c")
+	if v := k.view(now.Add(2 * time.Second)); v.next != 9*time.Second {
+		t.Errorf("one expired: look again in %v, want 9s, when it no longer counts", v.next)
+	}
+	apply(4, "a")
+	v := k.view(now.Add(5 * time.Second))
+	if v.preserved != 3 || v.next != 16*time.Second {
+		t.Errorf("%d kept, look again in %v, want 3 and 16s, the limit of the first", v.preserved, v.next)
 	}
 }
 
 func TestKeeperOff(t *testing.T) {
-	k := keeper{share: 1, window: time.Second, limit: time.Second}
-	k.apply(time.Now(), set("a b c"), nil)
-	k.apply(time.Now(), nil, nil)
-	if all, n, _ := k.view(time.Now()); len(all) != 0 || n != 0 {
-		t.Errorf("share 1 keeps %s", fmt.Sprint(all))
+	runKeeper(t, keeper{share: 1, ttl: time.Second, limit: time.Second}, []keeperStep{
+		{0, "a b c", "", "a b c|"}, {1, "", "", "|"},
+	})
+}
+
+func TestKeeperForgetsArrivals(t *testing.T) {
+	k := keeper{share: 0.15, ttl: time.Second}
+	now := time.Now()
+	for i := range 10_000 {
+		k.apply(now.Add(time.Duration(i)*time.Second), Update{Instances: []Instance{{ID: strconv.Itoa(i)}}}, i == 0)
+		k.view(now.Add(time.Duration(i) * time.Second))
+	}
+	if len(k.came) > 10 || cap(k.came) > 100 || len(k.missing) > 10 {
+		t.Errorf("%d arrivals and %d missing are remembered", len(k.came), len(k.missing))
+	}
+	if !slices.IsSortedFunc(k.came, time.Time.Compare) {
+		t.Error("out of order")
 	}
 }

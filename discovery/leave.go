@@ -27,9 +27,11 @@ func (r *registration) Update(ctx context.Context, change func(in *Instance)) er
 	next := r.Instance()
 	change(&next)
 	next = next.Clone()
-	r.mu.Lock()
 	var err error
+	next.Address, err = HostPort(next.Address)
+	r.mu.Lock()
 	switch {
+	case err != nil:
 	case r.stopped:
 		err = fault.Closed
 	case next.Service != r.service || next.ID != r.id:
@@ -44,8 +46,8 @@ func (r *registration) Update(ctx context.Context, change func(in *Instance)) er
 		return fault.Wrap(r.f.scope, "update", r.subject(), err)
 	}
 	sent := time.Now()
-	err = r.f.driver.Register(joined, r.instance(), r.ttl)
-	r.note(sent, err)
+	err = r.f.driver.Register(joined, r.entry(), never)
+	r.record(sent, err)
 	return r.f.wrap(ctx, "update", r.subject(), err)
 }
 
@@ -97,10 +99,10 @@ func (r *registration) Deregister(ctx context.Context) error {
 	if done {
 		return nil
 	}
-	if err := r.f.driver.Deregister(bounded, r.f.full(r.service), r.id); err != nil {
+	if err := r.f.driver.Deregister(bounded, r.entry()); err != nil {
 		return r.f.wrap(ctx, "deregister", r.subject(), err)
 	}
-	r.f.dismiss(r)
+	r.f.release(r)
 	r.mu.Lock()
 	r.done = true
 	r.mu.Unlock()

@@ -35,8 +35,14 @@ type memoryService struct {
 }
 
 type memoryEntry struct {
-	Instance
+	Entry
 	expires time.Time
+}
+
+// held returns the live entry of an id.
+func (s *memoryService) held(id string, now time.Time) (memoryEntry, bool) {
+	e, ok := s.entries[id]
+	return e, ok && e.expires.After(now)
 }
 
 // memoryWatcher is one session.
@@ -115,59 +121,64 @@ type memoryDriver struct{ m *Memory }
 func (d memoryDriver) Ping(ctx context.Context) error { return ctx.Err() }
 func (d memoryDriver) Close() error                   { return nil }
 
-func (d memoryDriver) Register(ctx context.Context, in Instance, ttl time.Duration) error {
+func (d memoryDriver) Register(ctx context.Context, e Entry, replace func(held Entry) bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
-	s := d.m.service(in.Service)
-	s.entries[in.ID] = memoryEntry{in, time.Now().Add(ttl)}
+	s, now := d.m.service(e.Service), time.Now()
+	if held, ok := s.held(e.ID, now); ok && held.Owner != e.Owner && !replace(held.Entry) {
+		return fault.Exists
+	}
+	s.entries[e.ID] = memoryEntry{e, now.Add(e.TTL)}
 	for w := range s.watchers {
-		delete(w.left, in.ID)
+		delete(w.left, e.ID)
 	}
 	s.wake()
-	d.m.arm(in.Service, s)
+	d.m.arm(e.Service, s)
 	return nil
 }
 
-func (d memoryDriver) Renew(ctx context.Context, in Instance, ttl time.Duration) error {
+func (d memoryDriver) Renew(ctx context.Context, e Entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
-	s := d.m.services[in.Service]
+	s, now := d.m.services[e.Service], time.Now()
 	if s == nil {
 		return fault.NotFound
 	}
-	e, ok := s.entries[in.ID]
-	now := time.Now()
-	if !ok || !e.expires.After(now) {
+	held, ok := s.held(e.ID, now)
+	switch {
+	case !ok:
 		return fault.NotFound
+	case held.Owner != e.Owner:
+		return fault.Exists
 	}
-	e.expires = now.Add(ttl) // the timer finds out when it fires
-	s.entries[in.ID] = e
+	held.expires = now.Add(e.TTL) // the timer finds out when it fires
+	s.entries[e.ID] = held
 	return nil
 }
 
-func (d memoryDriver) Deregister(ctx context.Context, service, id string) error {
+func (d memoryDriver) Deregister(ctx context.Context, e Entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()
-	s := d.m.services[service]
+	s := d.m.services[e.Service]
 	if s == nil {
 		return nil
 	}
-	if _, ok := s.entries[id]; ok {
-		delete(s.entries, id)
+	if held, ok := s.entries[e.ID]; ok && held.Owner == e.Owner {
+		delete(s.entries, e.ID)
 		for w := range s.watchers {
-			w.left[id] = true
+			w.left[e.ID] = true
 		}
 		s.wake()
-		d.m.tidy(service, s)
+		d.m.tidy(e.Service, s)
 	}
 	return nil
 }
@@ -187,13 +198,20 @@ func (d memoryDriver) Watch(ctx context.Context, service string, deliver func(Up
 	for {
 		d.m.mu.Lock()
 		all := make([]Instance, 0, len(s.entries))
-		for _, e := range s.entries {
+		ttls := make(map[string]time.Duration, len(s.entries))
+		for id, e := range s.entries {
 			all = append(all, e.Instance)
+			ttls[id] = e.TTL
 		}
 		left := w.left
 		w.left = map[string]bool{}
 		d.m.mu.Unlock()
-		deliver(Update{Instances: all, Deregistered: func(id string) bool { return left[id] }})
+		deliver(Update{Instances: all, TTL: func(id string) time.Duration { return ttls[id] }, Fate: func(id string) Fate {
+			if left[id] {
+				return Deregistered
+			}
+			return Expired
+		}})
 		select {
 		case <-w.woken:
 		case <-ctx.Done():

@@ -100,11 +100,12 @@ func WithIdle(d time.Duration) Option {
 }
 
 // WithPreservation sets self-preservation: if more than share (0 to 1) of a
-// service's instances, and at least two, expire within a TTL, it is more
+// service's instances, and at least three, expire within their TTL, it is more
 // likely that the registry lost sight of them than that they all died. They
 // are kept at the end of the snapshot, flagged, and dropped when they don't
-// come back within limit. Instances that deregister are never kept. The
-// default is 0.15 and twice the TTL; share 1 turns it off.
+// come back within limit, or when new instances have taken their places.
+// Instances that deregister are never kept. The default is 0.15 and twice the
+// instance's own TTL; share 1 turns it off.
 func WithPreservation(share float64, limit time.Duration) Option {
 	return func(o *options) error {
 		if !(share >= 0 && share <= 1) || limit <= 0 {
@@ -159,8 +160,9 @@ func positive(what string, d time.Duration, set func(*options)) Option {
 type RegisterOption func(*registerOptions) error
 
 type registerOptions struct {
-	ttl    time.Duration
-	silent bool
+	ttl     time.Duration
+	silent  bool
+	replace bool
 }
 
 // TTL sets how long the instance stays after its last heartbeat, at least 1 s.
@@ -179,6 +181,14 @@ func TTL(d time.Duration) RegisterOption {
 // does, and Close leaves it to expire.
 func WithoutHeartbeat() RegisterOption {
 	return func(o *registerOptions) error { o.silent = true; return nil }
+}
+
+// Replace takes the id over from another process whose entry lives: for ids
+// that outlive processes and move, such as those of a StatefulSet, where the
+// predecessor is known to have stopped. The other process, if it does run,
+// learns it from its Registration.Err.
+func Replace() RegisterOption {
+	return func(o *registerOptions) error { o.replace = true; return nil }
 }
 
 // GetOption configures one Get.

@@ -24,6 +24,10 @@ func (f *front) Register(ctx context.Context, in Instance, opts ...RegisterOptio
 		}
 	}
 	in = in.Clone()
+	var err error
+	if in.Address, err = HostPort(in.Address); err != nil {
+		return nil, fault.Wrap(f.scope, "register", in.Service, err)
+	}
 	if in.ID == "" {
 		in.ID = in.Service + "-" + strings.ToLower(rand.Text()[:13])
 	}
@@ -31,17 +35,17 @@ func (f *front) Register(ctx context.Context, in Instance, opts ...RegisterOptio
 		return nil, fault.Wrap(f.scope, "register", in.Service, err)
 	}
 	r := &registration{
-		f: f, service: in.Service, id: in.ID, key: f.full(in.Service) + "/" + in.ID, ttl: o.ttl, silent: o.silent,
-		in: in, turn: make(chan struct{}, 1), stop: make(chan struct{}),
+		f: f, service: in.Service, id: in.ID, key: f.full(in.Service) + "/" + in.ID, owner: rand.Text(),
+		ttl: o.ttl, silent: o.silent, in: in, turn: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	if !f.life.Enter() {
 		return nil, f.closed("register", r.subject())
 	}
 	defer f.life.Leave()
-	if err := f.admit(r); err != nil {
+	if err := f.reserve(r); err != nil {
 		return nil, fault.Wrap(f.scope, "register", r.subject(), err)
 	}
-	if err := r.first(ctx); err != nil {
+	if err := r.registerOnce(ctx, o.replace); err != nil {
 		return nil, err
 	}
 	if !r.silent && !f.life.Go(r.run) {
@@ -50,9 +54,9 @@ func (f *front) Register(ctx context.Context, in Instance, opts ...RegisterOptio
 	return r, nil
 }
 
-// admit reserves the id, so that Close finds the registration and nobody else
+// reserve keeps the id for the registration, so that Close finds the registration and nobody else
 // in this process keeps the same one alive.
-func (f *front) admit(r *registration) error {
+func (f *front) reserve(r *registration) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closing {
@@ -65,7 +69,8 @@ func (f *front) admit(r *registration) error {
 	return nil
 }
 
-func (f *front) dismiss(r *registration) {
+// release gives the id up.
+func (f *front) release(r *registration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.registrations[r.key] == r {
@@ -78,6 +83,7 @@ type registration struct {
 	f           *front
 	service, id string
 	key         string
+	owner       string // tells this registration's entry from others of the id
 	ttl         time.Duration
 	silent      bool          // no heartbeats
 	turn        chan struct{} // held by whoever writes to the registry
@@ -94,17 +100,21 @@ type registration struct {
 
 func (r *registration) subject() string { return r.service + "/" + r.id }
 
-// instance is what the driver gets.
-func (r *registration) instance() Instance {
+// entry is what the driver gets.
+func (r *registration) entry() Entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	in := r.in.Clone()
 	in.Service = r.f.full(in.Service)
-	return in
+	return Entry{Owner: r.owner, TTL: r.ttl, Once: r.silent, Instance: in}
 }
 
-// first writes the instance for the first time, or leaves nothing behind.
-func (r *registration) first(ctx context.Context) error {
+// never replaces no entry of another owner.
+func never(Entry) bool { return false }
+
+// registerOnce writes the instance for the first time, or leaves nothing
+// behind.
+func (r *registration) registerOnce(ctx context.Context, replace bool) error {
 	r.turn <- struct{}{}
 	defer func() { <-r.turn }()
 	r.mu.Lock()
@@ -117,10 +127,19 @@ func (r *registration) first(ctx context.Context) error {
 	defer cancel()
 	joined, release := r.f.life.Join(bounded)
 	defer release()
-	sent := time.Now()
-	err := r.f.driver.Register(joined, r.instance(), r.ttl)
+	sent, e := time.Now(), r.entry()
+	replaced := false
+	err := r.f.driver.Register(joined, e, func(held Entry) bool {
+		// What has the same address is a predecessor that crashed: two
+		// processes don't listen there.
+		replaced = replace || held.Address == e.Address
+		return replaced
+	})
 	if err == nil {
-		r.note(sent, nil)
+		if replaced {
+			r.f.log.Warn("discovery: replaced the registration of another process", "backend", r.f.backend, "service", r.service, "id", r.id)
+		}
+		r.record(sent, nil)
 		return nil
 	}
 	kind := fault.KindOf(err)
@@ -133,13 +152,12 @@ func (r *registration) first(ctx context.Context) error {
 		}
 		kind = fault.UnknownOutcome
 	}
-	r.f.dismiss(r)
+	r.f.release(r)
 	if kind == fault.UnknownOutcome {
-		in := r.instance()
 		r.f.life.Go(func(ctx context.Context) {
 			ctx, cancel := context.WithTimeout(ctx, r.f.timeout)
 			defer cancel()
-			_ = r.f.driver.Deregister(ctx, in.Service, in.ID) // else it ends with its TTL
+			_ = r.f.driver.Deregister(ctx, e) // else it ends with its TTL
 		})
 	}
 	return fault.Wrap(r.f.scope, "register", r.subject(), err)
@@ -165,7 +183,7 @@ func (r *registration) run(ctx context.Context) {
 			timer.Stop()
 			return
 		}
-		if err := r.beat(ctx); err == nil {
+		if err := r.heartbeat(ctx); err == nil {
 			failures = 0
 		} else if failures++; failures == 1 {
 			r.f.log.Warn("discovery: heartbeat failed", "backend", r.f.backend, "service", r.service, "id", r.id, "error", err)
@@ -173,8 +191,8 @@ func (r *registration) run(ctx context.Context) {
 	}
 }
 
-// beat renews the instance, or writes it again if it changed or is lost.
-func (r *registration) beat(ctx context.Context) error {
+// heartbeat renews the instance, or writes it again if it changed or is lost.
+func (r *registration) heartbeat(ctx context.Context) error {
 	select {
 	case r.turn <- struct{}{}:
 		defer func() { <-r.turn }()
@@ -194,20 +212,20 @@ func (r *registration) beat(ctx context.Context) error {
 	sent := time.Now()
 	var err error
 	if !dirty {
-		err = r.f.driver.Renew(ctx, r.instance(), r.ttl)
+		err = r.f.driver.Renew(ctx, r.entry())
 		dirty = errors.Is(err, ErrNotFound)
 	}
 	if dirty {
-		if err = r.f.driver.Register(ctx, r.instance(), r.ttl); err == nil {
+		if err = r.f.driver.Register(ctx, r.entry(), never); err == nil {
 			r.f.log.Info("discovery: registered again", "backend", r.f.backend, "service", r.service, "id", r.id)
 		}
 	}
-	r.note(sent, err)
+	r.record(sent, err)
 	return err
 }
 
-// note keeps the outcome of an attempt that was sent at a time.
-func (r *registration) note(sent time.Time, err error) {
+// record keeps the outcome of an attempt that was sent at a time.
+func (r *registration) record(sent time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err = err; err == nil {
@@ -227,7 +245,7 @@ func (r *registration) Err() error {
 	if r.stopped {
 		return r.f.closed("heartbeat", r.subject())
 	}
-	if time.Since(r.confirmed) < r.ttl {
+	if time.Since(r.confirmed) < r.ttl && !errors.Is(r.err, ErrExists) {
 		return nil
 	}
 	if r.err == nil {

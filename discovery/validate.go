@@ -3,6 +3,7 @@ package discovery
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ const (
 	maxName = 128 // bytes of a service or namespace
 	maxID   = 200
 	minTTL  = time.Second
+	maxTTL  = 24 * time.Hour // bounds what a strange entry can make readers keep
 )
 
 // validName allows what every registry can hold in a path, a key or a
@@ -52,6 +54,9 @@ func validInstance(in *Instance) error {
 	host, port, err := net.SplitHostPort(in.Address)
 	if err != nil || host == "" {
 		return fmt.Errorf("instance address %q: want host:port", in.Address)
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap().IsUnspecified() {
+		return fmt.Errorf("instance address %q: %w", in.Address, errUnspecified)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 		return fmt.Errorf("instance address %q: want a port from 1 to 65535", in.Address)

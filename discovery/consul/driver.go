@@ -22,15 +22,10 @@ type driver struct {
 	past map[string]past // by service
 }
 
-// past is what is known of a service from before.
-type past struct {
-	index  uint64          // a lower one means that the agent has lost data
-	reset  bool            // it has, at some time
-	latest map[string]bool // the ids of the last answer, living and expired
-}
-
-func (d *driver) Register(ctx context.Context, in discovery.Instance, ttl time.Duration) error {
-	host, port, err := net.SplitHostPort(in.Address)
+// Register asks first who has the id: Consul has no conditional write of a
+// service. What is registered at the same moment elsewhere is not seen.
+func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(held discovery.Entry) bool) error {
+	host, port, err := net.SplitHostPort(e.Address)
 	if err != nil {
 		return err
 	}
@@ -38,36 +33,91 @@ func (d *driver) Register(ctx context.Context, in discovery.Instance, ttl time.D
 	if err != nil {
 		return err
 	}
-	m, err := meta(in)
+	m, err := meta(e)
 	if err != nil {
 		return err
 	}
+	held, found, err := d.holder(ctx, e)
+	if err != nil {
+		return err
+	}
+	if found && held.Owner != e.Owner && !replace(held) {
+		return discovery.ErrExists
+	}
 	s := &api.AgentServiceRegistration{
-		ID: serviceID(in.Service, in.ID), Name: serviceName(in.Service), Address: host, Port: n, Meta: m,
-		Weights: &api.AgentWeights{Passing: max(1, in.Weight), Warning: 1},
+		ID: serviceID(e.Service, e.ID), Name: serviceName(e.Service), Address: host, Port: n, Meta: m,
+		Weights: &api.AgentWeights{Passing: max(1, e.Weight), Warning: 1},
 		Check: &api.AgentServiceCheck{
-			CheckID: checkID(in.Service, in.ID), Name: "heartbeat", Status: api.HealthPassing, TTL: ttl.String(),
+			CheckID: checkID(e), Name: "heartbeat", Status: api.HealthPassing, TTL: e.TTL.String(),
 			// Longer than readers keep it by self-preservation.
-			DeregisterCriticalServiceAfter: max(time.Minute, 4*ttl).String(),
+			DeregisterCriticalServiceAfter: max(time.Minute, 4*e.TTL).String(),
 		},
 	}
 	if err := d.Agent().ServiceRegisterOpts(s, api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx)); err != nil {
 		return conn.Write(err)
 	}
-	// A check that existed before keeps the status that it had.
-	return d.Renew(ctx, in, ttl)
-}
-
-func (d *driver) Renew(ctx context.Context, in discovery.Instance, _ time.Duration) error {
-	err := d.Agent().UpdateTTLOpts(checkID(in.Service, in.ID), "", api.HealthPassing, query(ctx))
-	if conn.Missing(err) {
-		return discovery.ErrNotFound
+	if found && held.Owner == e.Owner {
+		// A check that existed before keeps the status that it had.
+		return d.Renew(ctx, e)
 	}
-	return conn.Write(err)
+	return nil
 }
 
-func (d *driver) Deregister(ctx context.Context, service, id string) error {
-	err := d.Agent().ServiceDeregisterOpts(serviceID(service, id), query(ctx))
+// holder returns the live entry of e's id: what this agent has, and unless that
+// is e's own, what the others have.
+func (d *driver) holder(ctx context.Context, e discovery.Entry) (discovery.Entry, bool, error) {
+	id := serviceID(e.Service, e.ID)
+	own, found, err := d.local(ctx, id)
+	if err != nil || found && own.Owner == e.Owner {
+		return own, found, err
+	}
+	all, _, err := d.Health().Service(serviceName(e.Service), "", false, (&api.QueryOptions{Filter: `Service.ID == "` + id + `"`, AllowStale: true}).WithContext(ctx))
+	if err != nil {
+		return discovery.Entry{}, false, conn.Read(err)
+	}
+	for _, s := range all {
+		if dead, _ := health(s); !dead {
+			return entry(s.Service, s.Node), true, nil
+		}
+	}
+	return discovery.Entry{}, false, nil
+}
+
+// local returns what this agent has registered, living or expired.
+func (d *driver) local(ctx context.Context, id string) (discovery.Entry, bool, error) {
+	s, _, err := d.Agent().Service(id, query(ctx))
+	switch {
+	case conn.Missing(err):
+		return discovery.Entry{}, false, nil
+	case err != nil:
+		return discovery.Entry{}, false, conn.Read(err)
+	}
+	return entry(s, nil), true, nil
+}
+
+// Renew names the owner: the check of another's entry has another id.
+func (d *driver) Renew(ctx context.Context, e discovery.Entry) error {
+	err := d.Agent().UpdateTTLOpts(checkID(e), "", api.HealthPassing, query(ctx))
+	if !conn.Missing(err) {
+		return conn.Write(err)
+	}
+	held, found, err := d.local(ctx, serviceID(e.Service, e.ID))
+	switch {
+	case err != nil:
+		return err
+	case found && held.Owner != e.Owner:
+		return discovery.ErrExists
+	}
+	return discovery.ErrNotFound
+}
+
+func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
+	id := serviceID(e.Service, e.ID)
+	held, found, err := d.local(ctx, id)
+	if err != nil || !found || held.Owner != e.Owner {
+		return err
+	}
+	err = d.Agent().ServiceDeregisterOpts(id, query(ctx))
 	if conn.Missing(err) {
 		return nil
 	}
@@ -84,58 +134,77 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 			deliver(discovery.Update{Same: true})
 			return nil
 		}
+		deliver(d.judge(service, a, first))
 		first = false
-		deliver(d.judge(service, a))
 		return nil
 	})
 }
 
-// judge is update, with what the past says about the missing: they have
-// deregistered, unless the agent has lost its data since it last had them.
-func (d *driver) judge(service string, a conn.Answer[[]*api.ServiceEntry]) discovery.Update {
-	u := update(a.Value)
+// past is what is known of a service from before, also from an earlier session.
+type past struct {
+	index uint64            // a lower one means that the agent has lost data
+	known map[string]uint64 // when the entries of the last answer were created
+}
+
+// judge is update, with what the past says about the missing. Consul keeps no
+// trace of what deregistered; so it has if the agent has its data still, which
+// it shows by a lower index never, and by an entry that stands since before.
+func (d *driver) judge(service string, a conn.Answer[[]*api.ServiceEntry], first bool) discovery.Update {
+	u, expired := update(a.Value)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.past[service]
-	before := p.latest
-	if a.Index < p.index || a.Reset {
-		p.reset, before = true, nil
-	}
-	p.index = a.Index
-	p.latest = make(map[string]bool, len(a.Value))
+	before, stands := p.known, false
+	p.known = make(map[string]uint64, len(a.Value))
 	for _, e := range a.Value {
-		p.latest[instance(e).ID] = true
+		id := entry(e.Service, e.Node).ID
+		p.known[id] = e.Service.CreateIndex
+		stands = stands || before[id] != 0 && before[id] == e.Service.CreateIndex
 	}
-	d.past[service] = p
-	if p.reset {
-		left := u.Deregistered
-		u.Deregistered = func(id string) bool { return before[id] && left(id) }
+	if a.Index < p.index || a.Reset || first && !stands {
+		before = nil
+	}
+	if p.index = a.Index; len(p.known) > 0 {
+		d.past[service] = p
+	} else {
+		delete(d.past, service)
+	}
+	u.Fate = func(id string) discovery.Fate {
+		_, had := before[id]
+		switch {
+		case expired[id]:
+			return discovery.Expired
+		case had:
+			return discovery.Deregistered
+		}
+		return discovery.Lost
 	}
 	return u
 }
 
 // update sorts entries into the living and the expired.
-func update(entries []*api.ServiceEntry) discovery.Update {
-	u := discovery.Update{Instances: make([]discovery.Instance, 0, len(entries))}
-	at := make(map[string]bool, len(entries))
-	expired := map[string]bool{}
-	for _, e := range entries {
-		in := instance(e)
-		dead, maintenance := health(e)
+func update(entries []*api.ServiceEntry) (u discovery.Update, expired map[string]bool) {
+	u.Instances = make([]discovery.Instance, 0, len(entries))
+	ttls := make(map[string]time.Duration, len(entries))
+	expired = map[string]bool{}
+	for _, s := range entries {
+		e := entry(s.Service, s.Node)
+		dead, maintenance := health(s)
+		_, have := ttls[e.ID]
 		switch {
 		case dead:
-			expired[in.ID] = true
+			expired[e.ID] = true
 			continue
-		case at[in.ID]: // at two agents, after a failover from one to the other
+		case have: // at two agents, after a failover from one to the other
 			continue
-		case maintenance && in.Status == discovery.Up:
-			in.Status = discovery.Draining
+		case maintenance && e.Status == discovery.Up:
+			e.Status = discovery.Draining
 		}
-		at[in.ID] = true
-		u.Instances = append(u.Instances, in)
+		ttls[e.ID] = e.TTL
+		u.Instances = append(u.Instances, e.Instance)
 	}
-	u.Deregistered = func(id string) bool { return !expired[id] }
-	return u
+	u.TTL = func(id string) time.Duration { return ttls[id] }
+	return u, expired
 }
 
 func (d *driver) Services(ctx context.Context) ([]string, error) {
@@ -156,7 +225,7 @@ func (d *driver) Services(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, conn.Read(err)
 		}
-		if len(update(live).Instances) == 0 {
+		if u, _ := update(live); len(u.Instances) == 0 {
 			delete(all, c.ServiceName)
 		}
 	}

@@ -43,11 +43,14 @@ func serviceID(service, id string) string {
 	return b.String()
 }
 
-func checkID(service, id string) string { return "service:" + serviceID(service, id) }
+// checkID names the owner, so that a heartbeat is for its own entry only.
+func checkID(e discovery.Entry) string {
+	return "service:" + serviceID(e.Service, e.ID) + "~~" + e.Owner
+}
 
-// meta cuts an instance into values of the size that Consul takes, between runes.
-func meta(in discovery.Instance) (map[string]string, error) {
-	raw, err := json.Marshal(in)
+// meta cuts an entry into values of the size that Consul takes, between runes.
+func meta(e discovery.Entry) (map[string]string, error) {
+	raw, err := json.Marshal(e)
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
 	}
@@ -64,7 +67,7 @@ func meta(in discovery.Instance) (map[string]string, error) {
 		raw = raw[end:]
 	}
 	// For those who look at Consul itself.
-	for k, v := range map[string]string{"version": in.Version, "zone": in.Zone} {
+	for k, v := range map[string]string{"version": e.Version, "zone": e.Zone} {
 		if v != "" && len(v) <= metaValue {
 			m[k] = v
 		}
@@ -72,9 +75,8 @@ func meta(in discovery.Instance) (map[string]string, error) {
 	return m, nil
 }
 
-// instance reads what meta wrote, or makes the best of somebody else's entry.
-func instance(e *api.ServiceEntry) discovery.Instance {
-	s := e.Service
+// entry reads what meta wrote, or makes the best of somebody else's service.
+func entry(s *api.AgentService, node *api.Node) discovery.Entry {
 	var raw strings.Builder
 	for n := 0; ; n++ {
 		part, ok := s.Meta[metaPrefix+strconv.Itoa(n)]
@@ -83,22 +85,22 @@ func instance(e *api.ServiceEntry) discovery.Instance {
 		}
 		raw.WriteString(part)
 	}
-	var in discovery.Instance
-	if raw.Len() > 0 && json.Unmarshal([]byte(raw.String()), &in) == nil && in.ID != "" {
-		return in
+	var e discovery.Entry
+	if raw.Len() > 0 && json.Unmarshal([]byte(raw.String()), &e) == nil && e.ID != "" {
+		return e
 	}
 	host := s.Address
-	if host == "" && e.Node != nil {
-		host = e.Node.Address
+	if host == "" && node != nil {
+		host = node.Address
 	}
-	in = discovery.Instance{
+	in := discovery.Instance{
 		ID: s.ID, Version: s.Meta["version"], Zone: s.Meta["zone"],
 		Address: net.JoinHostPort(host, strconv.Itoa(s.Port)), Weight: s.Weights.Passing,
 	}
 	if len(s.Meta) > 0 {
 		in.Labels = s.Meta
 	}
-	return in
+	return discovery.Entry{Instance: in}
 }
 
 // health reads the checks of an entry.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/hashicorp/consul/api"
@@ -16,7 +17,7 @@ func TestMetaIsReversibleAndWithinLimits(t *testing.T) {
 	for _, length := range []int{0, 1, 500, 511, 512, 513, 5000, 20000} {
 		// Runes of three bytes, which the cuts fall into.
 		in := discovery.Instance{ID: "a", Service: "ns/s", Address: "h:1", Version: "1", Labels: map[string]string{"k": strings.Repeat("語", length/3)}}
-		m, err := meta(in)
+		m, err := meta(discovery.Entry{Owner: "o", TTL: time.Minute, Instance: in})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -28,11 +29,11 @@ func TestMetaIsReversibleAndWithinLimits(t *testing.T) {
 				t.Errorf("%s of %d bytes, UTF-8 %t", k, len(v), utf8.ValidString(v))
 			}
 		}
-		if got := instance(&api.ServiceEntry{Service: &api.AgentService{ID: "x", Meta: m}}); !got.Equal(in) {
+		if got := entry(&api.AgentService{ID: "x", Meta: m}, nil); !got.Equal(in) || got.Owner != "o" || got.TTL != time.Minute {
 			t.Errorf("length %d: got another instance", length)
 		}
 	}
-	_, err := meta(discovery.Instance{ID: "a", Labels: map[string]string{"k": strings.Repeat("v", 40000)}})
+	_, err := meta(discovery.Entry{Instance: discovery.Instance{ID: "a", Labels: map[string]string{"k": strings.Repeat("v", 40000)}}})
 	if !errors.Is(err, ErrTooLarge) {
 		t.Errorf("40 kB of labels: %v, want ErrTooLarge", err)
 	}
@@ -61,7 +62,7 @@ func TestWhatOthersRegistered(t *testing.T) {
 			ID: id, Port: 80, Meta: map[string]string{"zone": "z", "team": "t"}, Weights: api.AgentWeights{Passing: 3},
 		}, Checks: checks}
 	}
-	u := update([]*api.ServiceEntry{
+	u, expired := update([]*api.ServiceEntry{
 		entry("plain"),
 		entry("warning", check("c", api.HealthWarning)),
 		entry("maintained", check(api.ServiceMaintPrefix+"x", api.HealthCritical)),
@@ -81,8 +82,8 @@ func TestWhatOthersRegistered(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if u.Deregistered("critical") || u.Deregistered("on-a-dead-node") || !u.Deregistered("unheard-of") {
-		t.Error("expiry and deregistration are mixed up")
+	if !expired["critical"] || !expired["on-a-dead-node"] || expired["plain"] {
+		t.Errorf("expired: %v", expired)
 	}
 	in := u.Instances[0]
 	if in.Address != "10.0.0.7:80" || in.Zone != "z" || in.Labels["team"] != "t" || in.Weight != 3 {
@@ -94,34 +95,61 @@ func FuzzInstance(f *testing.F) {
 	f.Add(`{"id":"a","address":"h:1"}`, "rest")
 	f.Add(`{"id":"`, `a"}`)
 	f.Fuzz(func(t *testing.T, one, two string) {
-		e := &api.ServiceEntry{Service: &api.AgentService{ID: "own", Meta: map[string]string{metaPrefix + "0": one, metaPrefix + "1": two}}}
-		if in := instance(e); in.ID == "" {
+		s := &api.AgentService{ID: "own", Meta: map[string]string{metaPrefix + "0": one, metaPrefix + "1": two}}
+		if e := entry(s, nil); e.ID == "" {
 			t.Error("an instance without an id")
 		}
 	})
 }
 
 func TestAWipedAgentDoesNotLookLikeDeregistrations(t *testing.T) {
-	d := &driver{past: map[string]past{}}
-	answer := func(index uint64, ids ...string) discovery.Update {
-		a := conn.Answer[[]*api.ServiceEntry]{Index: index}
-		for _, id := range ids {
-			a.Value = append(a.Value, &api.ServiceEntry{Service: &api.AgentService{ID: id}})
-		}
-		return d.judge("s", a)
+	type created map[string]uint64
+	type step struct {
+		index uint64
+		first bool // of a session
+		has   created
+		want  map[string]discovery.Fate
 	}
-	if u := answer(90, "a", "b", "c"); !u.Deregistered("z") {
-		t.Error("before: one that is missing has deregistered")
-	}
-	// The index is lower: the data is gone. They come back one by one.
-	if u := answer(12); u.Deregistered("a") || u.Deregistered("b") {
-		t.Error("wiped: lost instances count as deregistered")
-	}
-	if u := answer(13, "a"); u.Deregistered("b") {
-		t.Error("one is back: the others count as deregistered")
-	}
-	// One that came back and leaves has deregistered.
-	if u := answer(14, "b"); !u.Deregistered("a") || u.Deregistered("c") {
-		t.Errorf("after: a deregistered %t, want true; c %t, want false", u.Deregistered("a"), u.Deregistered("c"))
+	const left, lost = discovery.Deregistered, discovery.Lost
+	for name, steps := range map[string][]step{
+		"those that are missing have deregistered": {
+			{90, true, created{"a": 5, "b": 6}, nil},
+			{91, false, created{"a": 5}, map[string]discovery.Fate{"b": left}},
+			{92, false, created{}, map[string]discovery.Fate{"a": left}},
+		},
+		"a lower index: they are lost and come back": {
+			{90, true, created{"a": 5, "b": 6, "c": 7}, nil},
+			{12, false, created{}, map[string]discovery.Fate{"a": lost, "b": lost, "c": lost}},
+			{13, false, created{"a": 13}, map[string]discovery.Fate{"b": lost}},
+			{14, false, created{"b": 14}, map[string]discovery.Fate{"a": left, "c": lost}},
+		},
+		"a new session at the same data: one deregistered in between": {
+			{90, true, created{"a": 5, "b": 6}, nil},
+			{95, true, created{"a": 5}, map[string]discovery.Fate{"b": left}},
+		},
+		"a new session at data that began again, with a higher index": {
+			{20, true, created{"a": 5, "b": 6}, nil},
+			{30, true, created{"a": 25}, map[string]discovery.Fate{"b": lost}},
+		},
+		"a new session and nothing is there": {
+			{20, true, created{"a": 5, "b": 6}, nil},
+			{30, true, created{}, map[string]discovery.Fate{"a": lost, "b": lost}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &driver{past: map[string]past{}}
+			for i, s := range steps {
+				a := conn.Answer[[]*api.ServiceEntry]{Index: s.index}
+				for id, at := range s.has {
+					a.Value = append(a.Value, &api.ServiceEntry{Service: &api.AgentService{ID: id, CreateIndex: at}})
+				}
+				u := d.judge("s", a, s.first)
+				for id, want := range s.want {
+					if got := u.Fate(id); got != want {
+						t.Errorf("step %d: fate of %s is %v, want %v", i, id, got, want)
+					}
+				}
+			}
+		})
 	}
 }

@@ -157,17 +157,88 @@ func cancelled(t *c) {
 	t.see(d, "s", "a b")
 }
 
+// at is whether the set is one instance at an address.
+func at(address string) func(s discovery.Snapshot) bool {
+	return func(s discovery.Snapshot) bool {
+		return s.State == discovery.Live && len(s.Instances) == 1 && s.Instances[0].Address == address
+	}
+}
+
 func sameID(t *c) {
-	one, two := t.open(), t.open()
-	t.register(one, instance("s", "a"))
-	_, err := one.Register(t.Context(), instance("s", "a"))
-	t.wantIs("a second registration", err, discovery.ErrExists)
-	other := instance("s", "a")
-	other.Version = "2"
-	t.register(two, other)
-	t.await(two, "s", "one instance of version 2", 5*time.Second, func(s discovery.Snapshot) bool {
-		return len(s.Instances) == 1 && s.Instances[0].Version == "2"
-	})
+	one, two, reader := t.open(), t.open(), t.open()
+	here, there := instance("s", "a"), instance("s", "a")
+	there.Address = "127.0.0.1:9090"
+	first := t.register(one, here)
+	t.see(reader, "s", "a")
+	_, err := one.Register(t.Context(), there)
+	t.wantIs("a second registration in the process", err, discovery.ErrExists)
+	_, err = two.Register(t.Context(), there)
+	t.wantIs("one of another process", err, discovery.ErrExists)
+	if s, err := reader.Get(t.Context(), "s", discovery.MaxStale(0)); err != nil || !at(here.Address)(s) {
+		t.Errorf("after a refusal: %+v, %v", s.Instances, err)
+	}
+
+	second := t.register(two, there, discovery.Replace())
+	t.await(reader, "s", "the second", 5*time.Second, at(there.Address))
+	t.eventually("the first notices", func() bool { return errors.Is(first.Err(), discovery.ErrExists) })
+	t.wantIs("an update of the first", first.Update(t.Context(), func(in *discovery.Instance) { in.Version = "2" }), discovery.ErrExists)
+	if err := second.Err(); err != nil {
+		t.Errorf("the second: %v", err)
+	}
+	if err := first.Deregister(t.Context()); err != nil {
+		t.Errorf("goodbye of the first: %v", err)
+	}
+	t.never(reader, "s", "the second gone", time.Now().Add(t.ttl), func(s discovery.Snapshot) bool { return !at(there.Address)(s) })
+}
+
+// A process that crashed and comes back at its address has its id at once, and
+// one that lost its id has it again when the other leaves.
+func idComesBack(t *c) {
+	one, two, reader := t.open(), t.open(), t.open()
+	first := t.register(one, instance("s", "a"))
+	t.see(reader, "s", "a")
+	again := instance("s", "a")
+	again.Version = "2"
+	second := t.register(two, again)
+	version := func(v string) func(s discovery.Snapshot) bool {
+		return func(s discovery.Snapshot) bool { return len(s.Instances) == 1 && s.Instances[0].Version == v }
+	}
+	t.await(reader, "s", "the second at the same address", 5*time.Second, version("2"))
+	t.eventually("the first notices", func() bool { return errors.Is(first.Err(), discovery.ErrExists) })
+	if err := second.Deregister(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.await(reader, "s", "the first again", t.ttl+5*time.Second, version(""))
+	t.eventually("the first is confirmed", func() bool { return first.Err() == nil })
+}
+
+// A listener's own address is one that others can dial.
+func ownAddress(t *c) {
+	d := t.open()
+	want, err := discovery.HostPort(":8080")
+	if err != nil {
+		t.wantIs("register without a reachable address", func() error {
+			_, err := d.Register(t.Context(), discovery.Instance{Service: "s", Address: "0.0.0.0:8080"})
+			return err
+		}(), discovery.ErrInvalid)
+		return
+	}
+	for i, address := range []string{"[::]:8080", "0.0.0.0:8080", ":8080"} {
+		in := instance("s", numbered(i))
+		in.Address = address
+		r := t.register(d, in)
+		if got := r.Instance().Address; got != want {
+			t.Errorf("%s is registered as %s, want %s", address, got, want)
+		}
+		if err := r.Update(t.Context(), func(in *discovery.Instance) { in.Address = ":8080" }); err != nil {
+			t.Errorf("update: %v", err)
+		}
+	}
+	for _, in := range t.see(d, "s", "i-00 i-01 i-02").Instances {
+		if in.Address != want {
+			t.Errorf("%s is read as %s, want %s", in.ID, in.Address, want)
+		}
+	}
 }
 
 func maxStale(t *c) {

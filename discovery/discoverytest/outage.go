@@ -2,6 +2,8 @@ package discoverytest
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
@@ -97,15 +99,42 @@ func wiped(t *c) {
 	}
 	want := "i-00 i-01 i-02 i-03 i-04 i-05"
 	t.see(reader, "s", want)
-	before := t.get(reader, "s").AsOf
+	// The same for services of one instance, and of two.
+	services := map[string]string{"s": want}
+	for i := range 3 {
+		one, two := fmt.Sprint("one-", i), fmt.Sprint("two-", i)
+		t.register(writer, instance(one, "a"))
+		t.register(writer, instance(two, "a"))
+		t.register(writer, instance(two, "b"))
+		services[one], services[two] = "a", "a b"
+	}
+	before := map[string]time.Time{}
+	for name, want := range services {
+		t.see(reader, name, want)
+		before[name] = t.get(reader, name).AsOf
+	}
 	t.env.Wipe()
-	// Meanwhile the reader misses at most one: it doesn't take this for leaving.
-	t.await(reader, "s", "the wiped registry", 30*time.Second, func(s discovery.Snapshot) bool {
-		if len(s.Instances) < n-1 {
-			t.Errorf("the reader has only [%s], %v", ids(s), s.State)
-		}
-		return s.AsOf.After(before) && s.State == discovery.Live && s.Preserved == 0
-	})
+	// Meanwhile the reader misses none, nor shows one as expired.
+	var wg sync.WaitGroup
+	for name, want := range services {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			for s, err := range reader.Watch(ctx, name) {
+				if err != nil {
+					t.Errorf("%s: not confirmed again: %+v, %v", name, s, err)
+					return
+				}
+				if ids(s) != want || s.Preserved > 0 {
+					t.Errorf("%s: the reader has [%s], %d preserved, %v", name, ids(s), s.Preserved, s.State)
+				}
+				if s.AsOf.After(before[name]) && s.State == discovery.Live && s.Unconfirmed == 0 {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 	fresh := t.open()
 	t.see(fresh, "s", want)
 	t.see(reader, "s", want)

@@ -210,6 +210,39 @@ func massLeave(t *c) {
 	t.see(reader, "s", "")
 }
 
+// crash registers instances that live for one TTL, as a process leaves them
+// that is killed right after a heartbeat.
+func (t *c) crash(writer discovery.Discovery, ids ...string) (began time.Time) {
+	began = time.Now()
+	each(len(ids), func(i int) { t.register(writer, instance("s", ids[i]), discovery.WithoutHeartbeat()) })
+	return began
+}
+
+func crashAndReplace(t *c) {
+	// The reader has a TTL of its own for what it registers; that of others is theirs.
+	writer, reader := t.open(), t.open(discovery.WithTTL(15*time.Second))
+	began := t.crash(writer, "i-00", "i-01", "i-02")
+	t.see(reader, "s", "i-00 i-01 i-02")
+	each(3, func(i int) { t.register(writer, instance("s", numbered(i+3))) })
+	t.gone(reader, began, "i-03 i-04 i-05")
+}
+
+func crashTogether(t *c) {
+	writer, reader := t.open(), t.open(discovery.WithTTL(15*time.Second))
+	began := t.crash(writer, "i-00", "i-01")
+	t.see(reader, "s", "i-00 i-01")
+	t.gone(reader, began, "")
+}
+
+// gone waits until only the ids that are named are there, not kept either.
+func (t *c) gone(reader discovery.Discovery, began time.Time, stay string) {
+	t.Helper()
+	t.await(reader, "s", "["+stay+"]", t.ttl+t.h.Slack+10*time.Second, func(s discovery.Snapshot) bool { return ids(s) == stay })
+	if d := time.Since(began); d > t.ttl+t.h.Slack {
+		t.Errorf("offered for %v, want TTL and %v", d, t.h.Slack)
+	}
+}
+
 // never fails the case if the snapshot is ever bad until a time.
 func (t *c) never(d discovery.Discovery, service, what string, until time.Time, bad func(s discovery.Snapshot) bool) {
 	t.Helper()

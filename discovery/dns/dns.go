@@ -131,15 +131,13 @@ type driver struct {
 
 func (d *driver) Close() error { return nil }
 
-func (d *driver) Register(context.Context, discovery.Instance, time.Duration) error {
+func (d *driver) Register(context.Context, discovery.Entry, func(discovery.Entry) bool) error {
 	return discovery.ErrUnsupported
 }
 
-func (d *driver) Renew(context.Context, discovery.Instance, time.Duration) error {
-	return discovery.ErrUnsupported
-}
+func (d *driver) Renew(context.Context, discovery.Entry) error { return discovery.ErrUnsupported }
 
-func (d *driver) Deregister(context.Context, string, string) error { return discovery.ErrUnsupported }
+func (d *driver) Deregister(context.Context, discovery.Entry) error { return discovery.ErrUnsupported }
 
 // Services isn't something that DNS can tell.
 func (d *driver) Services(context.Context) ([]string, error) { return nil, discovery.ErrUnsupported }
@@ -157,7 +155,7 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 		if err != nil {
 			return err
 		}
-		deliver(discovery.Update{Instances: all, Deregistered: func(string) bool { return true }})
+		deliver(discovery.Update{Instances: all, Fate: func(string) discovery.Fate { return discovery.Deregistered }})
 		// Jitter, so that a fleet that started at once doesn't ask at once.
 		if err := backoff.Sleep(ctx, d.poll-rand.N(d.poll/5)); err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
@@ -21,20 +20,14 @@ const root = "discovery/"
 // cut off when it happened.
 const goneFor = 10 * time.Minute
 
+// never is a revision that no key has.
+const never = -1
+
 // driver implements discovery.Driver.
 type driver struct {
 	*conn.Conn
-	poll time.Duration
-
-	mu     sync.Mutex
-	leases map[string]lease // of what was registered here, by key
-	gone   lease            // of the traces of deregistrations
-}
-
-type lease struct {
-	id  clientv3.LeaseID
-	ttl time.Duration
-	at  time.Time // when it was granted
+	poll   time.Duration
+	leases *leases
 }
 
 // base is what the keys of a service begin with.
@@ -45,98 +38,103 @@ func base(service string) string {
 	return root + service + "/"
 }
 
-func (d *driver) Register(ctx context.Context, in discovery.Instance, ttl time.Duration) error {
-	value, err := json.Marshal(in)
+// Register writes an entry in one transaction if nobody has the id, or if this
+// driver wrote it last. Otherwise it reads who has it, and replaces exactly that.
+func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(held discovery.Entry) bool) error {
+	value, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	live, gone := base(in.Service)+"+"+in.ID, base(in.Service)+"-"+in.ID
-	d.mu.Lock()
-	l, have := d.leases[live]
-	d.mu.Unlock()
-	if have && l.ttl == ttl {
-		// The same lease, from the start again, unless it has ended.
-		if have, err = d.renew(ctx, l.id); err != nil {
-			return err
-		}
-	} else {
-		have = false
-	}
-	if !have {
-		if l, err = d.grant(ctx, ttl); err != nil {
-			return err
-		}
-	}
-	_, err = d.Txn(ctx).Then(clientv3.OpPut(live, string(value), clientv3.WithLease(l.id)), clientv3.OpDelete(gone)).Commit()
+	live, gone := base(e.Service)+"+"+e.ID, base(e.Service)+"-"+e.ID
+	id, err := d.leases.get(ctx, e)
 	if err != nil {
-		return conn.Fault(err, true)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.leases[live] = l
-	return nil
-}
-
-// grant asks for a new lease. Without one nothing has been registered, so a
-// lost answer is Unavailable: the lease itself is nothing.
-func (d *driver) grant(ctx context.Context, ttl time.Duration) (lease, error) {
-	r, err := d.Grant(ctx, int64((ttl+time.Second-1)/time.Second))
-	if err != nil {
-		return lease{}, conn.Fault(err, false)
-	}
-	return lease{r.ID, ttl, time.Now()}, nil
-}
-
-// renew reports false if the lease has ended.
-func (d *driver) renew(ctx context.Context, id clientv3.LeaseID) (bool, error) {
-	_, err := d.KeepAliveOnce(ctx, id)
-	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		return false, nil
-	}
-	return err == nil, conn.Fault(err, false)
-}
-
-func (d *driver) Renew(ctx context.Context, in discovery.Instance, _ time.Duration) error {
-	key := base(in.Service) + "+" + in.ID
-	d.mu.Lock()
-	l, ok := d.leases[key]
-	d.mu.Unlock()
-	if !ok {
-		return discovery.ErrNotFound
-	}
-	if ok, err := d.renew(ctx, l.id); err != nil {
 		return err
-	} else if !ok {
-		return discovery.ErrNotFound
 	}
-	// The lease may live and the key be gone.
-	r, err := d.Get(ctx, key, clientv3.WithCountOnly())
+	unchanged := clientv3.Compare(clientv3.CreateRevision(live), "=", 0)
+	if last, ok := d.leases.last(e, live); ok {
+		unchanged = clientv3.Compare(clientv3.ModRevision(live), "=", last.revision)
+	}
+	for {
+		r, err := d.Txn(ctx).If(unchanged).
+			Then(clientv3.OpPut(live, string(value), clientv3.WithLease(id)), clientv3.OpDelete(gone)).
+			Else(clientv3.OpGet(live)).Commit()
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) { // the registry has lost it; nothing was written
+			if id, err = d.leases.replace(ctx, e, id); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return conn.Fault(err, true)
+		}
+		if r.Succeeded {
+			d.leases.wrote(ctx, e, live, written{e.Owner, id, r.Header.Revision})
+			return nil
+		}
+		found := r.Responses[0].GetResponseRange().Kvs
+		if len(found) == 0 {
+			unchanged = clientv3.Compare(clientv3.CreateRevision(live), "=", 0)
+			continue
+		}
+		var held discovery.Entry
+		_ = json.Unmarshal(found[0].Value, &held) // what can't be read has no owner
+		if held.Owner != e.Owner && !replace(held) {
+			d.leases.forget(e, live)
+			return discovery.ErrExists
+		}
+		unchanged = clientv3.Compare(clientv3.ModRevision(live), "=", found[0].ModRevision)
+	}
+}
+
+func (d *driver) Renew(ctx context.Context, e discovery.Entry) error {
+	key := base(e.Service) + "+" + e.ID
+	if ok, err := d.leases.renew(ctx, e, key); ok || err != nil {
+		return err
+	}
+	r, err := d.Get(ctx, key)
 	if err != nil {
 		return conn.Fault(err, false)
 	}
-	if r.Count == 0 {
-		return discovery.ErrNotFound
+	var held discovery.Entry
+	if len(r.Kvs) > 0 && json.Unmarshal(r.Kvs[0].Value, &held) == nil && held.Owner != e.Owner {
+		return discovery.ErrExists
 	}
-	return nil
+	return discovery.ErrNotFound
 }
 
-func (d *driver) Deregister(ctx context.Context, service, id string) error {
-	live, gone := base(service)+"+"+id, base(service)+"-"+id
+// Deregister leaves a trace, from which readers learn that this was no expiry.
+func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
+	live, gone := base(e.Service)+"+"+e.ID, base(e.Service)+"-"+e.ID
 	trace, err := d.trace(ctx)
 	if err != nil {
 		return err
 	}
-	d.mu.Lock()
-	l, ok := d.leases[live]
-	delete(d.leases, live)
-	d.mu.Unlock()
-	_, err = d.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(live), ">", 0)).
-		Then(clientv3.OpDelete(live), clientv3.OpPut(gone, "", clientv3.WithLease(trace))).Commit()
-	if err != nil {
-		return conn.Fault(err, true)
-	}
+	own := clientv3.Compare(clientv3.ModRevision(live), "=", never)
+	last, ok := d.leases.last(e, live)
 	if ok {
-		_, _ = d.Revoke(ctx, l.id) // else it ends by itself
+		own = clientv3.Compare(clientv3.ModRevision(live), "=", last.revision)
+	}
+	for {
+		r, err := d.Txn(ctx).If(own).
+			Then(clientv3.OpDelete(live), clientv3.OpPut(gone, "", clientv3.WithLease(trace))).
+			Else(clientv3.OpGet(live)).Commit()
+		if err != nil {
+			return conn.Fault(err, true)
+		}
+		if r.Succeeded {
+			break
+		}
+		// Nobody's, another's, or ours from a write whose answer was lost.
+		found := r.Responses[0].GetResponseRange().Kvs
+		var held discovery.Entry
+		if len(found) == 0 || json.Unmarshal(found[0].Value, &held) != nil || held.Owner != e.Owner {
+			break
+		}
+		own = clientv3.Compare(clientv3.ModRevision(live), "=", found[0].ModRevision)
+	}
+	d.leases.forget(e, live)
+	if e.Once && ok {
+		_, _ = d.Revoke(ctx, last.lease) // else it ends by itself
 	}
 	return nil
 }
@@ -144,22 +142,22 @@ func (d *driver) Deregister(ctx context.Context, service, id string) error {
 // trace returns the lease for traces of deregistrations, which live between
 // half of goneFor and all of it.
 func (d *driver) trace(ctx context.Context) (clientv3.LeaseID, error) {
-	d.mu.Lock()
-	l := d.gone
-	d.mu.Unlock()
-	if l.id != 0 && time.Since(l.at) < goneFor/2 {
-		if ok, err := d.renew(ctx, l.id); ok || err != nil {
-			return l.id, err
-		}
-	}
-	l, err := d.grant(ctx, goneFor)
+	s, err := d.leases.lock(ctx, traces)
 	if err != nil {
 		return 0, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.gone = l
-	return l.id, nil
+	defer s.unlock()
+	if s.id != 0 && time.Since(s.sent) < goneFor/2 {
+		if ok, err := d.leases.keepAlive(ctx, s.id); ok || err != nil {
+			return s.id, err
+		}
+	}
+	sent := time.Now()
+	if s.id, err = d.leases.grant(ctx, goneFor); err != nil {
+		return 0, err
+	}
+	s.sent = sent
+	return s.id, nil
 }
 
 func (d *driver) Services(ctx context.Context) ([]string, error) {

@@ -88,5 +88,5 @@ func open(c conn.Config, opts []Option) (discovery.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &driver{Conn: opened, poll: o.poll, leases: map[string]lease{}}, nil
+	return &driver{Conn: opened, poll: o.poll, leases: newLeases(opened)}, nil
 }

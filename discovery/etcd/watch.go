@@ -33,7 +33,7 @@ func (d *driver) Watch(parent context.Context, service string, deliver func(disc
 	if err != nil {
 		return ended(parent, ctx, err)
 	}
-	s := set{base: base(service), live: map[string]discovery.Instance{}, gone: map[string]bool{}}
+	s := set{base: base(service), live: map[string]discovery.Entry{}, gone: map[string]bool{}}
 	for _, kv := range r.Kvs {
 		s.put(kv)
 	}
@@ -116,7 +116,7 @@ func ended(parent, ctx context.Context, err error) error {
 // set is the state of one service.
 type set struct {
 	base string
-	live map[string]discovery.Instance
+	live map[string]discovery.Entry
 	gone map[string]bool
 }
 
@@ -131,9 +131,9 @@ func (s *set) put(kv *mvccpb.KeyValue) {
 	case '-':
 		s.gone[id] = true
 	case '+':
-		var in discovery.Instance
-		if json.Unmarshal(kv.Value, &in) == nil && in.ID == id {
-			s.live[id] = in
+		var e discovery.Entry
+		if json.Unmarshal(kv.Value, &e) == nil && e.ID == id {
+			s.live[id] = e
 		} else {
 			delete(s.live, id)
 		}
@@ -160,9 +160,17 @@ func (s *set) apply(e *clientv3.Event) {
 // update copies the set for the front.
 func (s *set) update() discovery.Update {
 	all := make([]discovery.Instance, 0, len(s.live))
-	for _, in := range s.live {
-		all = append(all, in)
+	for _, e := range s.live {
+		all = append(all, e.Instance)
 	}
-	// Asked only while deliver runs.
-	return discovery.Update{Instances: all, Deregistered: func(id string) bool { return s.gone[id] }}
+	// These are asked only while deliver runs.
+	return discovery.Update{Instances: all,
+		TTL: func(id string) time.Duration { return s.live[id].TTL },
+		Fate: func(id string) discovery.Fate {
+			if s.gone[id] {
+				return discovery.Deregistered
+			}
+			return discovery.Unknown
+		},
+	}
 }

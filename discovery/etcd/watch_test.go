@@ -31,7 +31,7 @@ func FuzzSet(f *testing.F) {
 	f.Add("-a", "", false)
 	f.Add("", "", true)
 	f.Fuzz(func(t *testing.T, name, value string, deleted bool) {
-		s := set{base: base("s"), live: map[string]discovery.Instance{}, gone: map[string]bool{}}
+		s := set{base: base("s"), live: map[string]discovery.Entry{}, gone: map[string]bool{}}
 		e := &clientv3.Event{Type: clientv3.EventTypePut, Kv: &mvccpb.KeyValue{Key: []byte(s.base + name), Value: []byte(value)}}
 		if deleted {
 			e.Type = clientv3.EventTypeDelete

@@ -54,31 +54,51 @@ func (d *driver) list(ctx context.Context, service string) error {
 	return conn.ReadError(err)
 }
 
-func (d *driver) Register(ctx context.Context, in discovery.Instance, ttl time.Duration) error {
-	value, err := json.Marshal(in)
+// owned is what the JSON of an owner's entries begins with.
+func owned(owner string) string { return `{"owner":"` + owner + `",` }
+
+func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(held discovery.Entry) bool) error {
+	value, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	if err := d.list(ctx, in.Service); err != nil { // first: an instance must not be missing there
+	if err := d.list(ctx, e.Service); err != nil { // first: an instance must not be missing there
 		return err
 	}
-	_, err = d.run(ctx, register, in.Service, in.ID, value, ttl.Milliseconds(), channel(in.Service))
-	return conn.WriteError(err)
+	// The script replaces exactly the entry that replace has seen.
+	for replaced := ""; ; {
+		answer, err := d.run(ctx, register, e.Service, e.ID, value, e.TTL.Milliseconds(), channel(e.Service), owned(e.Owner), replaced)
+		if err != nil {
+			return conn.WriteError(err)
+		}
+		held, _ := answer.(string)
+		if held == "" {
+			return nil
+		}
+		var other discovery.Entry
+		_ = json.Unmarshal([]byte(held), &other) // what can't be read has no address
+		if !replace(other) {
+			return discovery.ErrExists
+		}
+		replaced = held
+	}
 }
 
-func (d *driver) Renew(ctx context.Context, in discovery.Instance, ttl time.Duration) error {
-	found, err := d.run(ctx, renew, in.Service, in.ID, ttl.Milliseconds())
-	if err != nil {
+func (d *driver) Renew(ctx context.Context, e discovery.Entry) error {
+	found, err := d.run(ctx, renew, e.Service, e.ID, e.TTL.Milliseconds(), owned(e.Owner))
+	switch {
+	case err != nil:
 		return conn.WriteError(err)
-	}
-	if found != int64(1) {
+	case found == int64(2):
+		return discovery.ErrExists
+	case found != int64(1):
 		return discovery.ErrNotFound
 	}
-	return d.list(ctx, in.Service)
+	return d.list(ctx, e.Service)
 }
 
-func (d *driver) Deregister(ctx context.Context, service, id string) error {
-	_, err := d.run(ctx, deregister, service, id, channel(service))
+func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
+	_, err := d.run(ctx, deregister, e.Service, e.ID, channel(e.Service), owned(e.Owner))
 	return conn.WriteError(err)
 }
 

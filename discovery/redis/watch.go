@@ -86,38 +86,54 @@ func (d *driver) read(ctx context.Context, service string) (answer, error) {
 // parse reads what the script read answers.
 func parse(raw any) (answer, error) {
 	parts, _ := raw.([]any)
-	if len(parts) != 4 {
+	if len(parts) != 5 {
 		return answer{}, fmt.Errorf("an answer of %T with %d parts", raw, len(parts))
 	}
 	now, _ := parts[0].(int64)
 	live, _ := parts[1].([]any)
 	values, _ := parts[2].([]any)
 	left, _ := parts[3].([]any)
+	over, _ := parts[4].([]any)
 	if now == 0 || len(live) != 2*len(values) {
 		return answer{}, fmt.Errorf("an answer at %d of %d values for %d ids", now, len(values), len(live)/2)
 	}
 	a := answer{next: time.Hour}
 	a.Instances = make([]discovery.Instance, 0, len(values))
+	ttls := make(map[string]time.Duration, len(values))
 	for i, v := range values {
 		id, _ := live[2*i].(string)
 		score, _ := live[2*i+1].(string)
 		value, _ := v.(string)
 		expires, err := strconv.ParseFloat(score, 64)
-		var in discovery.Instance
-		if err != nil || json.Unmarshal([]byte(value), &in) != nil || in.ID != id {
+		var e discovery.Entry
+		if err != nil || json.Unmarshal([]byte(value), &e) != nil || e.ID != id {
 			continue // not of this package
 		}
 		// A millisecond later it certainly has.
 		a.next = min(a.next, time.Duration(int64(expires)-now+1)*time.Millisecond)
-		a.Instances = append(a.Instances, in)
+		a.Instances = append(a.Instances, e.Instance)
+		ttls[id] = e.TTL
 	}
-	gone := make(map[string]bool, len(left))
-	for _, id := range left {
+	a.TTL = func(id string) time.Duration { return ttls[id] }
+	// The server keeps traces of both for longer than any reader needs them: of
+	// what has none, it has lost the entry.
+	gone := make(map[string]discovery.Fate, len(left)+len(over))
+	for _, id := range over {
 		if id, ok := id.(string); ok {
-			gone[id] = true
+			gone[id] = discovery.Expired
 		}
 	}
-	a.Deregistered = func(id string) bool { return gone[id] }
+	for _, id := range left {
+		if id, ok := id.(string); ok {
+			gone[id] = discovery.Deregistered
+		}
+	}
+	a.Fate = func(id string) discovery.Fate {
+		if f := gone[id]; f != discovery.Unknown {
+			return f
+		}
+		return discovery.Lost
+	}
 	return a, nil
 }
 

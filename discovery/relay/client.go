@@ -133,9 +133,9 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 		}
 		if first && l.Preserved > 0 {
 			// This process hasn't seen them live: it has to, to miss them.
-			deliver(update(line{Instances: append([]discovery.Instance(nil), l.Instances...), Age: l.Age, Stale: l.Stale}))
+			deliver(update(line{Instances: append([]discovery.Instance(nil), l.Instances...), Age: l.Age, Stale: l.Stale}, true))
 		}
-		deliver(update(l))
+		deliver(update(l, first))
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -148,8 +148,9 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 }
 
 // update reads a line. What the relay keeps by self-preservation is missing
-// here, too, and not for having deregistered.
-func update(l line) discovery.Update {
+// here, too, and not for having deregistered. What the first line of a stream
+// lacks may have deregistered meanwhile, or the relay may have started anew.
+func update(l line, first bool) discovery.Update {
 	live := len(l.Instances) - l.Preserved
 	expired := make(map[string]bool, l.Preserved)
 	for _, in := range l.Instances[live:] {
@@ -157,7 +158,15 @@ func update(l line) discovery.Update {
 	}
 	u := discovery.Update{
 		Instances: l.Instances[:live:live], Same: l.Same, Age: time.Duration(l.Age) * time.Millisecond,
-		Deregistered: func(id string) bool { return !expired[id] },
+		Fate: func(id string) discovery.Fate {
+			switch {
+			case expired[id]:
+				return discovery.Expired
+			case first:
+				return discovery.Unknown
+			}
+			return discovery.Deregistered
+		},
 	}
 	if l.Stale != "" {
 		u.Stale = fault.Mark(fault.Unavailable, errors.New("relay: "+l.Stale))

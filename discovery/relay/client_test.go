@@ -13,7 +13,7 @@ func FuzzUpdate(f *testing.F) {
 		if json.Unmarshal(text, &l) != nil || !l.valid() {
 			return
 		}
-		u := update(l)
+		u := update(l, true)
 		if len(u.Instances)+l.Preserved != len(l.Instances) || (u.Stale != nil) != (l.Stale != "") || u.Age < 0 {
 			t.Errorf("%s became %+v", text, u)
 		}

@@ -91,12 +91,10 @@ func (d *driver) Close() error {
 	return nil
 }
 
-func (d *driver) Register(context.Context, discovery.Instance, time.Duration) error {
+func (d *driver) Register(context.Context, discovery.Entry, func(discovery.Entry) bool) error {
 	return discovery.ErrUnsupported
 }
 
-func (d *driver) Renew(context.Context, discovery.Instance, time.Duration) error {
-	return discovery.ErrUnsupported
-}
+func (d *driver) Renew(context.Context, discovery.Entry) error { return discovery.ErrUnsupported }
 
-func (d *driver) Deregister(context.Context, string, string) error { return discovery.ErrUnsupported }
+func (d *driver) Deregister(context.Context, discovery.Entry) error { return discovery.ErrUnsupported }

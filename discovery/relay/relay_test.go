@@ -198,7 +198,7 @@ func TestAReaderOutlivesItsRelayAndFindsAnother(t *testing.T) {
 
 func TestWhatTheRelayKeepsIsKeptByANewReader(t *testing.T) {
 	c, source, s := newSource(t)
-	for _, id := range []string{"a", "b", "c", "d"} {
+	for _, id := range []string{"a", "b", "c", "d", "e"} {
 		i := in(id)
 		i.Status = discovery.Up
 		if _, err := source.Register(t.Context(), i); err != nil {
@@ -206,10 +206,10 @@ func TestWhatTheRelayKeepsIsKeptByANewReader(t *testing.T) {
 		}
 	}
 	old := open(t, s.URL)
-	await(t, old, "four", func(s discovery.Snapshot) bool { return len(s.Instances) == 4 })
-	c.Driver.(*mapDriver).expire("b", "d")
+	await(t, old, "five", func(s discovery.Snapshot) bool { return len(s.Instances) == 5 })
+	c.Driver.(*mapDriver).expire("b", "d", "e")
 	for _, d := range []discovery.Discovery{source, old, open(t, s.URL)} {
-		await(t, d, "two of four kept", func(s discovery.Snapshot) bool { return len(s.Instances) == 4 && s.Preserved == 2 })
+		await(t, d, "three of five kept", func(s discovery.Snapshot) bool { return len(s.Instances) == 5 && s.Preserved == 3 })
 	}
 }
 

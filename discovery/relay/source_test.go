@@ -3,7 +3,6 @@ package relay_test
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/fault"
@@ -38,17 +37,17 @@ func (d *mapDriver) expire(ids ...string) {
 func (d *mapDriver) Ping(context.Context) error { return nil }
 func (d *mapDriver) Close() error               { return nil }
 
-func (d *mapDriver) Register(_ context.Context, in discovery.Instance, _ time.Duration) error {
-	d.edit(func() { d.all[in.ID] = in })
+func (d *mapDriver) Register(_ context.Context, e discovery.Entry, _ func(discovery.Entry) bool) error {
+	d.edit(func() { d.all[e.ID] = e.Instance })
 	return nil
 }
 
-func (d *mapDriver) Renew(_ context.Context, in discovery.Instance, _ time.Duration) error {
+func (d *mapDriver) Renew(context.Context, discovery.Entry) error {
 	return fault.NotFound
 }
 
-func (d *mapDriver) Deregister(_ context.Context, _, id string) error {
-	d.edit(func() { delete(d.all, id) })
+func (d *mapDriver) Deregister(_ context.Context, e discovery.Entry) error {
+	d.edit(func() { delete(d.all, e.ID) })
 	return nil
 }
 
@@ -61,7 +60,12 @@ func (d *mapDriver) Watch(ctx context.Context, _ string, deliver func(discovery.
 		}
 		expired, change := d.expired, d.change
 		d.mu.Unlock()
-		deliver(discovery.Update{Instances: all, Deregistered: func(id string) bool { return !expired[id] }})
+		deliver(discovery.Update{Instances: all, Fate: func(id string) discovery.Fate {
+			if expired[id] {
+				return discovery.Expired
+			}
+			return discovery.Deregistered
+		}})
 		select {
 		case <-change:
 		case <-ctx.Done():

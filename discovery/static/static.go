@@ -25,7 +25,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/micro/go-platform/discovery"
 )
@@ -67,15 +66,13 @@ type driver map[string][]discovery.Instance
 func (d driver) Ping(context.Context) error { return nil }
 func (d driver) Close() error               { return nil }
 
-func (d driver) Register(context.Context, discovery.Instance, time.Duration) error {
+func (d driver) Register(context.Context, discovery.Entry, func(discovery.Entry) bool) error {
 	return discovery.ErrUnsupported
 }
 
-func (d driver) Renew(context.Context, discovery.Instance, time.Duration) error {
-	return discovery.ErrUnsupported
-}
+func (d driver) Renew(context.Context, discovery.Entry) error { return discovery.ErrUnsupported }
 
-func (d driver) Deregister(context.Context, string, string) error { return discovery.ErrUnsupported }
+func (d driver) Deregister(context.Context, discovery.Entry) error { return discovery.ErrUnsupported }
 
 func (d driver) Watch(ctx context.Context, service string, deliver func(discovery.Update)) error {
 	all := d[service[strings.Index(service, "/")+1:]]

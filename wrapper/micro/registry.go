@@ -142,14 +142,12 @@ func unavailable(ctx context.Context, err error) error {
 	return fault.Mark(discovery.ErrUnavailable, err)
 }
 
-func (d reader) Register(context.Context, discovery.Instance, time.Duration) error {
+func (d reader) Register(context.Context, discovery.Entry, func(discovery.Entry) bool) error {
 	return discovery.ErrUnsupported
 }
 
-func (d reader) Renew(context.Context, discovery.Instance, time.Duration) error {
-	return discovery.ErrUnsupported
-}
+func (d reader) Renew(context.Context, discovery.Entry) error { return discovery.ErrUnsupported }
 
-func (d reader) Deregister(context.Context, string, string) error { return discovery.ErrUnsupported }
+func (d reader) Deregister(context.Context, discovery.Entry) error { return discovery.ErrUnsupported }
 
 func (d reader) Close() error { return nil }

@@ -1,0 +1,205 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+	conn "github.com/micro/go-platform/internal/conn/etcd"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// leases are those of one Discovery: one for each TTL that its instances
+// have, however many they are. An instance without heartbeats has its own,
+// which the others must not renew.
+type leases struct {
+	c *conn.Conn
+
+	mu     sync.Mutex
+	shared map[time.Duration]*lease
+	own    map[string]written // by key
+}
+
+// written is what this Discovery wrote last under a key.
+type written struct {
+	owner    string
+	lease    clientv3.LeaseID
+	revision int64
+}
+
+// traces stands for the lease of the traces of deregistrations, among the TTLs.
+const traces = 0
+
+// lease is shared by all entries of a TTL. A round renews it and reads which
+// keys it still has; heartbeats that come shortly after one share its outcome.
+type lease struct {
+	ttl  time.Duration
+	turn chan struct{} // held by whoever grants or renews; guards what follows
+
+	id   clientv3.LeaseID // 0: none
+	sent time.Time        // when the last round that succeeded began
+	keys map[string]bool  // what the lease has
+}
+
+func newLeases(c *conn.Conn) *leases {
+	return &leases{c: c, shared: map[time.Duration]*lease{}, own: map[string]written{}}
+}
+
+// lock returns the lease of a TTL, whose turn the caller then has.
+func (l *leases) lock(ctx context.Context, ttl time.Duration) (*lease, error) {
+	l.mu.Lock()
+	s := l.shared[ttl]
+	if s == nil {
+		s = &lease{ttl: ttl, turn: make(chan struct{}, 1), keys: map[string]bool{}}
+		l.shared[ttl] = s
+	}
+	l.mu.Unlock()
+	select {
+	case s.turn <- struct{}{}:
+		return s, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *lease) unlock() { <-s.turn }
+
+// fresh reports whether the last round is recent enough for a heartbeat now.
+func (s *lease) fresh() bool { return s.id != 0 && time.Since(s.sent) < s.ttl/12 }
+
+// get returns a lease that an entry can be written with, as if it were new.
+func (l *leases) get(ctx context.Context, e discovery.Entry) (clientv3.LeaseID, error) {
+	if e.Once {
+		return l.grant(ctx, e.TTL)
+	}
+	s, err := l.lock(ctx, e.TTL)
+	if err != nil {
+		return 0, err
+	}
+	defer s.unlock()
+	if err := l.round(ctx, s); err != nil {
+		return 0, err
+	}
+	if s.id == 0 {
+		sent := time.Now()
+		if s.id, err = l.grant(ctx, e.TTL); err != nil {
+			return 0, err
+		}
+		s.sent, s.keys = sent, map[string]bool{}
+	}
+	return s.id, nil
+}
+
+// replace returns another lease for one that the registry doesn't have.
+func (l *leases) replace(ctx context.Context, e discovery.Entry, ended clientv3.LeaseID) (clientv3.LeaseID, error) {
+	if !e.Once {
+		s, err := l.lock(ctx, e.TTL)
+		if err != nil {
+			return 0, err
+		}
+		if s.id == ended {
+			s.id = 0
+		}
+		s.unlock()
+	}
+	return l.get(ctx, e)
+}
+
+// renew renews an entry's lease and reports whether it still has the key.
+func (l *leases) renew(ctx context.Context, e discovery.Entry, key string) (bool, error) {
+	s, err := l.lock(ctx, e.TTL)
+	if err != nil {
+		return false, err
+	}
+	defer s.unlock()
+	if err := l.round(ctx, s); err != nil {
+		return false, err
+	}
+	return s.keys[key], nil
+}
+
+// round renews a shared lease and reads its keys, unless that was done just
+// now. A lease that has ended is given up: its id is 0 then.
+func (l *leases) round(ctx context.Context, s *lease) error {
+	if s.id == 0 || s.fresh() {
+		return nil
+	}
+	sent := time.Now()
+	alive, err := l.keepAlive(ctx, s.id)
+	if err != nil {
+		return err
+	}
+	if alive {
+		r, err := l.c.TimeToLive(ctx, s.id, clientv3.WithAttachedKeys())
+		if err != nil {
+			return conn.Fault(err, false)
+		}
+		if alive = r.TTL > 0; alive {
+			s.sent, s.keys = sent, make(map[string]bool, len(r.Keys))
+			for _, k := range r.Keys {
+				s.keys[string(k)] = true
+			}
+		}
+	}
+	if !alive {
+		s.id, s.keys = 0, map[string]bool{}
+	}
+	return nil
+}
+
+// wrote notes that a key was written.
+func (l *leases) wrote(ctx context.Context, e discovery.Entry, key string, w written) {
+	l.mu.Lock()
+	l.own[key] = w
+	l.mu.Unlock()
+	if e.Once {
+		return
+	}
+	s, err := l.lock(ctx, e.TTL)
+	if err != nil {
+		return // the next heartbeat writes it again
+	}
+	defer s.unlock()
+	if s.id == w.lease {
+		s.keys[key] = true
+	}
+}
+
+// last returns what e's owner wrote last under a key, as far as it knows.
+func (l *leases) last(e discovery.Entry, key string) (written, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.own[key]
+	return w, w.owner == e.Owner && w.revision != 0
+}
+
+// forget is called when an owner's key is there no longer.
+func (l *leases) forget(e discovery.Entry, key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.own[key].owner == e.Owner {
+		delete(l.own, key)
+	}
+}
+
+// grant asks for a new lease. Without one nothing has been registered, so a
+// lost answer is Unavailable: the lease itself is nothing.
+func (l *leases) grant(ctx context.Context, ttl time.Duration) (clientv3.LeaseID, error) {
+	r, err := l.c.Grant(ctx, int64((ttl+time.Second-1)/time.Second))
+	if err != nil {
+		return 0, conn.Fault(err, false)
+	}
+	return r.ID, nil
+}
+
+// keepAlive reports false if the lease has ended.
+func (l *leases) keepAlive(ctx context.Context, id clientv3.LeaseID) (bool, error) {
+	_, err := l.c.KeepAliveOnce(ctx, id)
+	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		return false, nil
+	}
+	return err == nil, conn.Fault(err, false)
+}
