@@ -26,14 +26,20 @@
 // within its TTL and a second. One that deregisters is gone at once, also if it
 // is the last: an empty set is a set like others.
 //
-// When the registry is away, snapshots stay and become Stale; AsOf says what
-// moment they show. Nothing is dropped because the reader can't reach the
-// registry. Registrations are renewed for as long as it takes, with jitter, so
-// a registry that comes back empty fills again by itself.
+// An entry belongs to the registration that wrote it. Another process with the
+// same id is refused with ErrExists, unless it has the same address or asks to
+// Replace; its heartbeats and its goodbye don't touch what isn't its own.
 //
-// Self-preservation: if many instances of a service expire within a TTL,
-// rather than deregister, readers keep them, flagged, for a bounded time; see
-// WithPreservation.
+// When the registry is unavailable, snapshots stay and become Stale; AsOf says
+// what moment they show. Nothing is dropped because the reader can't reach the
+// registry. Registrations are renewed for as long as it takes, with jitter, so
+// a registry that comes back empty fills again by itself. Meanwhile readers keep
+// every instance that the registry has lost until it registers again, or its
+// TTL has passed: Snapshot.Unconfirmed counts them.
+//
+// Self-preservation: if many instances of a service expire within their TTL,
+// rather than deregister, and no others have come, readers keep them, flagged,
+// for a bounded time; see WithPreservation.
 //
 // Snapshots are shared and immutable. A service is followed from the first Get
 // or Watch until nobody has asked for it, also by Lookup, for WithIdle.

@@ -23,6 +23,10 @@
 // maintenance mode is Draining. Expired services are removed by Consul after
 // four times their TTL, at least a minute.
 //
+// Consul has no conditional write of a service: Register first asks whether
+// another process has the id. Two that register one id at the same moment at
+// two agents are both in the registry.
+//
 // Readers hold one blocking query per service, of 30 s (WithWait).
 //
 // # Errors

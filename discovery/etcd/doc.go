@@ -9,9 +9,10 @@
 //
 // # Semantics
 //
-// An instance is a key with a lease of its own:
+// An instance is a key. All instances that a Discovery registered with the same
+// TTL share a lease, which is renewed and checked once for all of them:
 //
-//	discovery/<namespace, or ~>/<service>/+<id>   the instance as JSON
+//	discovery/<namespace, or ~>/<service>/+<id>   the instance as JSON, with its owner
 //	discovery/<namespace, or ~>/<service>/-<id>   it deregistered, for 10 minutes
 //
 // TTLs are whole seconds, rounded up, and at least what etcd allows: 2 s by
