@@ -2,7 +2,6 @@ package config
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -10,78 +9,18 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// first makes the first snapshot, if need be of last-known-good content.
-func (c *front) first() error {
-	saved, savedErr := c.loadSaved()
-	for _, l := range c.sources {
-		if l.problem() != nil {
-			saved.restore(l)
-		}
-	}
-	if err := c.sourceErrors(true); err != nil {
-		return errors.Join(err, savedErr)
-	}
-	next, at := c.build(nil)
-	err := c.validate(c.life.Context(), next)
-	if err != nil {
-		refused := err
-		if !saved.complete(c.sources) {
-			return errors.Join(refused, savedErr)
-		}
-		if next, at = c.build(saved.parts); c.validate(c.life.Context(), next) != nil {
-			return refused
-		}
-		c.reject(refused)
-	}
-	c.swap(next, at)
-	if !at.IsZero() {
-		c.logger.Warn("config: running on last-known-good content", "saved", at, "age", time.Since(at).Round(time.Second),
-			"cause", errors.Join(c.sourceErrors(false), err))
-	}
-	c.save()
-	c.tell()
-	return nil
-}
-
-// build merges the newest content of all layers. pick, unless nil, says which
-// parts to take instead of a layer's own, and when they were saved. restored is
-// the age of the oldest last-known-good content in the result, if any.
-func (c *front) build(pick func(*layer) ([]*tree, time.Time)) (next *Snapshot, restored time.Time) {
-	root := emptyObject
-	for _, l := range c.sources {
-		l.mu.Lock()
-		parts, at := l.parts, l.restored
-		l.mu.Unlock()
-		if pick != nil {
-			parts, at = pick(l)
-		}
-		for _, p := range parts {
-			root = merge(root, p)
-		}
-		if !at.IsZero() && (restored.IsZero() || at.Before(restored)) {
-			restored = at
-		}
-	}
-	next = newSnapshot(root, c.secrets, &c.types)
-	next.misread = c.misread
-	return next, restored
-}
-
-func (c *front) validate(ctx context.Context, next *Snapshot) error {
-	ctx, cancel := context.WithTimeout(ctx, c.prepare)
-	defer cancel()
-	for _, v := range c.validators {
-		if err := guard(func() error { return v(ctx, next) }); err != nil {
-			return fault.Mark(ErrDenied, fmt.Errorf("refused by a validator: %w", err))
-		}
-	}
-	return nil
-}
-
-// apply makes the sources' newest content the running one, or says why not.
+// apply makes the sources' newest content the running one, or says why not:
+//
+//	build     merge what the sources hold into the next snapshot
+//	validate  ask the validators about the whole
+//	prepare   ask the subscribers whose value changes; each may refuse
+//	swap      make the snapshot the current one and wake the watchers
+//	commit    tell those who were asked that it is
+//
+// Only loop calls it, so changes are one at a time and in order. User code runs
+// without a lock: it may use the Config in every way but to wait for the next
+// change.
 func (c *front) apply(ctx context.Context) error {
-	c.applying.Lock()
-	defer c.applying.Unlock()
 	defer c.tell()
 	cur := c.current.Load()
 	next, restored := c.build(nil)
@@ -96,13 +35,11 @@ func (c *front) apply(ctx context.Context) error {
 	if err := c.validate(ctx, next); err != nil {
 		return c.reject(err)
 	}
-	commits, err := c.prepareAll(ctx, cur, next, restored)
-	if err != nil {
+	ch := &change{cur: cur, next: next, restored: restored, asked: map[*subscription]bool{}}
+	if err := c.prepareAndSwap(ctx, ch); err != nil {
 		return c.reject(err)
 	}
-	for _, commit := range commits {
-		commit()
-	}
+	c.commit(ctx, ch)
 	if c.logger.Enabled(ctx, slog.LevelInfo) {
 		c.logger.Info("config: changed", "version", next.version, "hash", next.Hash())
 	}
@@ -110,41 +47,92 @@ func (c *front) apply(ctx context.Context) error {
 	return nil
 }
 
-// prepareAll asks the subscribers and, if none objects, swaps.
-func (c *front) prepareAll(ctx context.Context, cur, next *Snapshot, restored time.Time) (commits []func(), err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// change is one change on its way through the steps of apply.
+type change struct {
+	cur, next *Snapshot
+	restored  time.Time // see build
+	asked     map[*subscription]bool
+	commits   []commit
+}
+
+// commit is what a subscriber wants to do once the change is made.
+type commit struct {
+	sub *subscription
+	run func()
+}
+
+func (c *front) validate(ctx context.Context, next *Snapshot) error {
 	ctx, cancel := context.WithTimeout(ctx, c.prepare)
 	defer cancel()
-	for _, sub := range c.subscribers {
-		before, after := cur.Get(sub.path), next.Get(sub.path)
+	for _, v := range c.validators {
+		if err := c.call(ctx, &v.guest, func(ctx context.Context) error { return v.check(ctx, next) }); err != nil {
+			return fault.Mark(ErrDenied, fmt.Errorf("refused by a validator: %w", err))
+		}
+	}
+	return nil
+}
+
+// prepareAndSwap asks the subscribers, also those that join meanwhile, and
+// swaps if none refuses.
+func (c *front) prepareAndSwap(ctx context.Context, ch *change) error {
+	ctx, cancel := context.WithTimeout(ctx, c.prepare)
+	defer cancel()
+	for {
+		sub := c.unaskedOrSwap(ch)
+		if sub == nil {
+			return nil
+		}
+		ch.asked[sub] = true
+		before, after := ch.cur.Get(sub.path), ch.next.Get(sub.path)
 		if before.Equal(after) {
 			continue
 		}
-		commit, err := sub.prepare(ctx, Change{Path: sub.path, Old: before, New: after, Version: next.version})
-		if err != nil {
-			return nil, fault.Mark(ErrDenied, fmt.Errorf("refused by the subscriber of %q: %w", sub.path, err))
-		}
-		if commit != nil {
-			commits = append(commits, commit)
+		run, err := c.ask(ctx, sub, Change{Path: sub.path, Old: before, New: after, Version: ch.next.version})
+		switch {
+		case sub.ended.Load(): // it has no say any more
+		case err != nil:
+			return fault.Mark(ErrDenied, fmt.Errorf("refused by %s: %w", sub.name, err))
+		case run != nil:
+			ch.commits = append(ch.commits, commit{sub, run})
 		}
 	}
-	c.swap(next, restored)
+}
+
+// unaskedOrSwap returns a subscriber that does not know of the change. If there
+// is none it swaps, under the lock by which subscribers join: each has either
+// been asked or joins with the new snapshot.
+func (c *front) unaskedOrSwap(ch *change) *subscription {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, sub := range c.subscribers {
+		if !ch.asked[sub] && !sub.ended.Load() {
+			return sub
+		}
+	}
+	c.swap(ch.next, ch.restored)
 	for w := range c.watchers {
 		select {
 		case w <- struct{}{}:
 		default:
 		}
 	}
-	return commits, nil
+	return nil
 }
 
-func (s *subscription) prepare(ctx context.Context, ch Change) (commit func(), err error) {
-	err = guard(func() (err error) {
-		commit, err = s.ask(ctx, ch)
-		return err
-	})
-	return commit, err
+// commit tells the subscribers that the change is made. What goes wrong here
+// can't take it back.
+func (c *front) commit(ctx context.Context, ch *change) {
+	for _, co := range ch.commits {
+		if co.sub.ended.Load() {
+			continue
+		}
+		limited, cancel := context.WithTimeout(ctx, c.prepare)
+		err := c.call(limited, &co.sub.guest, func(context.Context) error { co.run(); return nil })
+		cancel()
+		if err != nil {
+			c.failed(fmt.Errorf("%s did not follow version %d: %w", co.sub.name, ch.next.version, err))
+		}
+	}
 }
 
 // swap makes next the running snapshot.
@@ -154,6 +142,9 @@ func (c *front) swap(next *Snapshot, restored time.Time) {
 	}
 	next.applied = time.Now()
 	c.current.Store(next)
+	c.stateMu.Lock()
+	c.unfollowed, c.unfollowedSince = nil, time.Time{}
+	c.stateMu.Unlock()
 	if c.restoredOnly(restored) {
 		c.stateMu.Lock()
 		c.restored = restored
@@ -161,40 +152,4 @@ func (c *front) swap(next *Snapshot, restored time.Time) {
 		return
 	}
 	c.accept(restored)
-}
-
-// restoredOnly reports whether the first snapshot had to replace content that
-// was refused: the refusal then stays in Health.
-func (c *front) restoredOnly(restored time.Time) bool {
-	c.stateMu.Lock()
-	defer c.stateMu.Unlock()
-	return c.rejected != nil && !restored.IsZero()
-}
-
-func (c *front) accept(restored time.Time) {
-	c.stateMu.Lock()
-	defer c.stateMu.Unlock()
-	c.rejected, c.since, c.restored = nil, time.Time{}, restored
-	clear(c.misreads)
-}
-
-func (c *front) reject(err error) error {
-	c.stateMu.Lock()
-	if c.rejected == nil {
-		c.since = time.Now()
-	}
-	c.rejected = err
-	c.stateMu.Unlock()
-	c.logger.Error("config: change refused, the running configuration stays", "error", err)
-	return err
-}
-
-// guard turns a panic of user code into an error.
-func guard(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return f()
 }

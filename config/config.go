@@ -24,19 +24,21 @@ type Config interface {
 
 	// Subscribe makes s take part in every change of the value at path. It calls
 	// s with the value as it is before it returns, whose error it returns; then
-	// before each change. cancel ends the subscription.
+	// before each change. cancel ends the subscription without waiting for a call
+	// in progress, whose answer no longer counts.
 	Subscribe(path string, s Subscriber) (cancel func(), err error)
 
 	// Reload reads every source now and applies what it found. It returns why
 	// the newest content is not running: sources that can't be read, a refusal.
-	// It must not be called from a Subscriber or a validator.
+	// With the context of a Subscriber or a Validator it is ErrInvalid: it would
+	// wait for the change that waits for it.
 	Reload(ctx context.Context) error
 
 	// Health says whether what runs is what the sources hold.
 	Health() Health
 
-	// Close stops following the sources. It must not be called from a
-	// Subscriber or a validator. It is idempotent.
+	// Close stops following the sources and waits for reads and for calls of
+	// user code, for these at most a second. It is idempotent.
 	Close() error
 }
 
@@ -61,8 +63,14 @@ func (c Change) String() string {
 // of the new snapshot becomes visible to anybody, and Health says why. commit,
 // unless nil, is called once the snapshot is the current one.
 //
-// Calls are one at a time. ctx ends after WithPrepareTimeout; a Subscriber must
-// honour it.
+// Calls of one subscription are one at a time and in the order of the versions.
+// No lock is held meanwhile: a Subscriber may read, bind, watch, subscribe and
+// cancel, also its own subscription; what joins during a change is asked about
+// it too.
+//
+// ctx ends after WithPrepareTimeout. A call that has not returned a second
+// later is left to itself: Health lists it in Late, and changes of the path are
+// refused until it returns. Then they are tried again.
 type Subscriber func(ctx context.Context, c Change) (commit func(), err error)
 
 // Validator checks a whole configuration before it is used. An error, or a
@@ -75,10 +83,11 @@ type Health struct {
 	Version  uint64    // of the running snapshot
 	Applied  time.Time // when it became that
 	Hash     string    // of its content
-	Rejected error     // why newer content is not running; nil if it is
+	Rejected error     // why newer content is not running, or who panicked when told that it is; nil if all is well
 	Since    time.Time // of Rejected
 	Restored time.Time // when the last-known-good content was saved that parts of the snapshot come from; zero if none do
 	Sources  []SourceHealth
+	Late     []error // validators, subscribers and other functions of the program that have not returned in time
 	Misreads []error // getters that met another type, each a *FieldError; at most 100
 	Unsaved  error   // why the last-known-good file could not be written
 }

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
 )
@@ -22,26 +21,25 @@ type front struct {
 	current atomic.Pointer[Snapshot]
 	dirty   chan struct{} // holds one token while a source has news
 
-	applying sync.Mutex // one change at a time, from merging to the last notice
+	reloads chan chan error // asks loop to apply now
 
-	mu          sync.Mutex // guards what follows, and prepare against Subscribe
+	mu          sync.Mutex // guards what follows, and that none joins while snapshots are swapped
 	subscribers []*subscription
 	watchers    map[chan struct{}]bool
 
-	stateMu  sync.Mutex
-	rejected error
-	since    time.Time
-	restored time.Time
-	unsaved  error
-	misreads map[string]error
+	stateMu         sync.Mutex
+	rejected        error
+	since           time.Time
+	restored        time.Time
+	unsaved         error
+	misreads        map[string]error
+	unfollowed      error // who panicked when told of the running snapshot
+	unfollowedSince time.Time
+	late            map[*guest]error // calls that took too long and have not returned
 
-	telling    sync.Mutex // one call of onHealth at a time
-	toldHealth Health
-}
-
-type subscription struct {
-	path string
-	ask  Subscriber
+	telling     sync.Mutex // one call of onHealth at a time
+	healthGuest guest
+	toldHealth  Health
 }
 
 func newFront(opts []Option) (*front, error) {
@@ -50,7 +48,8 @@ func newFront(opts []Option) (*front, error) {
 			timeout: 5 * time.Second, prepare: 5 * time.Second, debounce: 50 * time.Millisecond, poll: 30 * time.Second,
 			logger: slog.New(slog.DiscardHandler), secrets: &secrets{},
 		},
-		life: life.New(), dirty: make(chan struct{}, 1), watchers: map[chan struct{}]bool{}, misreads: map[string]error{},
+		life: life.New(), dirty: make(chan struct{}, 1), reloads: make(chan chan error), watchers: map[chan struct{}]bool{},
+		misreads: map[string]error{}, late: map[*guest]error{}, healthGuest: guest{name: "the function of WithOnHealth"},
 	}
 	bad := func(err error) (*front, error) {
 		return nil, fault.Wrap("config", "new", "", fault.Mark(ErrInvalid, err))
@@ -177,29 +176,29 @@ func (c *front) heard(changed bool) {
 	c.tell()
 }
 
-// loop applies changes, those that come close together at once.
+// loop applies changes: those that come close together at once, and at once
+// what Reload asks for. It owns everything that apply and save work on.
 func (c *front) loop(ctx context.Context) {
 	save := time.NewTicker(c.saveEvery())
 	defer save.Stop()
+	var due <-chan time.Time // when what is dirty is applied; nil: nothing is
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-save.C:
-			c.applying.Lock()
 			c.save()
-			c.applying.Unlock()
-			continue
 		case <-c.dirty:
+			if due == nil {
+				due = time.After(c.debounce)
+			}
+		case <-due:
+			due = nil
+			_ = c.apply(ctx) // Health has the error
+		case answer := <-c.reloads:
+			due = nil
+			answer <- c.apply(ctx)
 		}
-		if backoff.Sleep(ctx, c.debounce) != nil {
-			return
-		}
-		select {
-		case <-c.dirty:
-		default:
-		}
-		c.apply(ctx)
 	}
 }
 
@@ -208,6 +207,9 @@ func (c *front) Get(path string) Value { return c.current.Load().Get(path) }
 func (c *front) Snapshot() *Snapshot { return c.current.Load() }
 
 func (c *front) Reload(ctx context.Context) error {
+	if ctx.Value(changing{}) == c {
+		return fault.New(ErrInvalid, "config", "reload", "", "called while a change is being made, which it would wait for")
+	}
 	if !c.life.Enter() {
 		return fault.Wrap("config", "reload", "", ErrClosed)
 	}
@@ -219,14 +221,31 @@ func (c *front) Reload(ctx context.Context) error {
 		wg.Go(func() { l.read(ctx) })
 	}
 	wg.Wait()
-	if err := ctx.Err(); err != nil {
-		if c.life.Closed() {
-			err = ErrClosed
-		}
-		return fault.Wrap("config", "reload", "", err)
+	err := c.applyNow(ctx)
+	if ctx.Err() != nil && c.life.Closed() {
+		err = ErrClosed
+	} else if ctx.Err() == nil {
+		err = errors.Join(c.sourceErrors(false), err)
 	}
-	err := c.apply(ctx)
-	return fault.Wrap("config", "reload", "", errors.Join(c.sourceErrors(false), err))
+	return fault.Wrap("config", "reload", "", err)
+}
+
+// applyNow makes loop apply what the sources said and waits for its answer.
+// What nobody waits for any more is applied all the same.
+func (c *front) applyNow(ctx context.Context) error {
+	answer := make(chan error, 1)
+	select {
+	case c.reloads <- answer:
+	case <-ctx.Done():
+		c.heard(true)
+		return ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (c *front) Close() error {

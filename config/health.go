@@ -2,8 +2,11 @@ package config
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"maps"
 	"slices"
+	"time"
 )
 
 func (c *front) Health() Health {
@@ -11,12 +14,18 @@ func (c *front) Health() Health {
 	h := Health{Version: s.version, Applied: s.applied, Hash: s.Hash()}
 	c.stateMu.Lock()
 	h.Rejected, h.Since, h.Restored, h.Unsaved = c.rejected, c.since, c.restored, c.unsaved
+	if h.Rejected == nil {
+		h.Rejected, h.Since = c.unfollowed, c.unfollowedSince
+	}
 	for _, err := range c.misreads {
 		h.Misreads = append(h.Misreads, err)
 	}
+	h.Late = slices.Collect(maps.Values(c.late))
 	c.stateMu.Unlock()
-	slices.SortFunc(h.Misreads, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
-	h.OK = h.Rejected == nil && h.Restored.IsZero()
+	byText := func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) }
+	slices.SortFunc(h.Misreads, byText)
+	slices.SortFunc(h.Late, byText)
+	h.OK = h.Rejected == nil && h.Restored.IsZero() && len(h.Late) == 0
 	for _, l := range c.sources {
 		sh := l.health()
 		h.OK = h.OK && sh.Err == nil
@@ -37,6 +46,7 @@ func (h Health) Err() error {
 	if h.Rejected != nil {
 		errs = append(errs, h.Rejected)
 	}
+	errs = append(errs, h.Late...)
 	if !h.Restored.IsZero() {
 		errs = append(errs, errors.New("running on last-known-good content of "+h.Restored.Format("2006-01-02 15:04:05 MST")))
 	}
@@ -62,15 +72,22 @@ func (c *front) tell() {
 	if c.onHealth == nil || c.current.Load() == nil {
 		return
 	}
-	if h := c.Health(); !h.equal(c.toldHealth) {
+	h := c.Health()
+	if h.equal(c.toldHealth) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.prepare)
+	defer cancel()
+	told := c.call(ctx, &c.healthGuest, func(context.Context) error { c.onHealth(h); return nil })
+	if told == nil {
 		c.toldHealth = h
-		c.onHealth(h)
 	}
 }
 
 // equal compares what a person would call a change of health.
 func (h Health) equal(o Health) bool {
 	return h.OK == o.OK && h.Version == o.Version && text(h.Rejected) == text(o.Rejected) && text(h.Unsaved) == text(o.Unsaved) &&
+		slices.EqualFunc(h.Late, o.Late, func(a, b error) bool { return text(a) == text(b) }) &&
 		h.Restored.Equal(o.Restored) &&
 		slices.EqualFunc(h.Sources, o.Sources, func(a, b SourceHealth) bool {
 			return a.Revision == b.Revision && a.Restored == b.Restored && text(a.Err) == text(b.Err)
@@ -97,4 +114,45 @@ func (c *front) misread(path string, t *tree, want string) {
 	c.misreads[key] = err
 	c.stateMu.Unlock()
 	c.logger.Warn("config: default used, the value has another type", "error", err)
+}
+
+// restoredOnly reports whether the first snapshot had to replace content that
+// was refused: the refusal then stays in Health.
+func (c *front) restoredOnly(restored time.Time) bool {
+	c.stateMu.Lock()
+	defer c.stateMu.Unlock()
+	return c.rejected != nil && !restored.IsZero()
+}
+
+func (c *front) accept(restored time.Time) {
+	c.stateMu.Lock()
+	defer c.stateMu.Unlock()
+	c.rejected, c.since, c.restored = nil, time.Time{}, restored
+	clear(c.misreads)
+}
+
+// failed notes until the next swap that not everybody follows the running
+// content. A call that is late is in Health by itself.
+func (c *front) failed(err error) {
+	c.logger.Error("config: a subscriber did not follow a change", "error", err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
+	c.stateMu.Lock()
+	defer c.stateMu.Unlock()
+	c.unfollowed, c.unfollowedSince = err, time.Now()
+}
+
+func (c *front) reject(err error) error {
+	if c.life.Closed() { // not refused but interrupted
+		return err
+	}
+	c.stateMu.Lock()
+	if c.rejected == nil {
+		c.since = time.Now()
+	}
+	c.rejected = err
+	c.stateMu.Unlock()
+	c.logger.Error("config: change refused, the running configuration stays", "error", err)
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -169,14 +170,25 @@ func (c *front) write() error {
 // replaceFile writes a file that only its owner can read, so that a crash
 // leaves the old or the new content.
 func replaceFile(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*") // mode 0600
+	return replaceWith(name, data, func(dir, pattern string) (tempFile, error) { return os.CreateTemp(dir, pattern) }) // mode 0600
+}
+
+// tempFile is what replaceWith needs of an *os.File.
+type tempFile interface {
+	io.WriteCloser
+	Name() string
+	Sync() error
+}
+
+func replaceWith(name string, data []byte, create func(dir, pattern string) (tempFile, error)) error {
+	f, err := create(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(data)
 	if err == nil {
-		err = f.Sync()
+		err = f.Sync() // before the rename, which may reach the disk first
 	}
 	if e := f.Close(); err == nil {
 		err = e

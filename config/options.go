@@ -12,7 +12,7 @@ type Option func(*options) error
 
 type options struct {
 	sources    []*layer
-	validators []Validator
+	validators []*validator
 	timeout    time.Duration
 	prepare    time.Duration
 	debounce   time.Duration
@@ -22,6 +22,12 @@ type options struct {
 	onHealth   func(Health)
 	saved      string
 	savedAge   time.Duration
+}
+
+// validator is a Validator and how it does.
+type validator struct {
+	guest
+	check Validator
 }
 
 // WithSource adds a layer above those that were given before it.
@@ -77,7 +83,7 @@ func WithValidator(v Validator) Option {
 		if v == nil {
 			return errors.New("WithValidator: nil function")
 		}
-		o.validators = append(o.validators, v)
+		o.validators = append(o.validators, &validator{guest{name: "a validator"}, v})
 		return nil
 	}
 }

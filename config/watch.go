@@ -3,7 +3,6 @@ package config
 import (
 	"context"
 	"iter"
-	"slices"
 
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -43,33 +42,4 @@ func (c *front) Watch(ctx context.Context, path string) iter.Seq2[Change, error]
 			}
 		}
 	}
-}
-
-func (c *front) Subscribe(path string, ask Subscriber) (cancel func(), err error) {
-	if ask == nil {
-		return nil, fault.New(ErrInvalid, "config", "subscribe", path, "nil subscriber")
-	}
-	if !c.life.Enter() {
-		return nil, fault.Wrap("config", "subscribe", path, ErrClosed)
-	}
-	defer c.life.Leave()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	ctx, stop := context.WithTimeout(c.life.Context(), c.prepare)
-	defer stop()
-	sub := &subscription{path, ask}
-	s := c.current.Load()
-	commit, err := sub.prepare(ctx, Change{Path: path, New: s.Get(path), Version: s.version})
-	if err != nil {
-		return nil, fault.Wrap("config", "subscribe", path, err)
-	}
-	if commit != nil {
-		commit()
-	}
-	c.subscribers = append(c.subscribers, sub)
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.subscribers = slices.DeleteFunc(c.subscribers, func(s *subscription) bool { return s == sub })
-	}, nil
 }
