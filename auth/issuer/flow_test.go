@@ -26,13 +26,14 @@ func challenge(v string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// browser has a web client and a public one beside the services of seed.
+// browser has a web client and a public one beside the services of seed. Their
+// ID tokens are signed with EdDSA: making an RSA key takes a while.
 func browser(t testing.TB, is *issuer.Issuer) *issuer.Issuer {
 	t.Helper()
 	seed(t, is)
 	for _, a := range []issuer.Account{
-		{ID: "web", Type: issuer.Service, RedirectURIs: []string{callback, "http://127.0.0.1/cb"}, Scopes: []string{"read"}},
-		{ID: "app", Type: issuer.Service, Public: true, RedirectURIs: []string{callback}, Scopes: []string{"read"}},
+		{ID: "web", Type: issuer.Service, RedirectURIs: []string{callback, "http://127.0.0.1/cb"}, Scopes: []string{"read"}, IDAlgorithm: issuer.EdDSA},
+		{ID: "app", Type: issuer.Service, Public: true, RedirectURIs: []string{callback}, Scopes: []string{"read"}, IDAlgorithm: issuer.EdDSA},
 	} {
 		secret := a.ID + "-secret"
 		if a.Public {
