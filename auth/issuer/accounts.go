@@ -39,6 +39,15 @@ type Account struct {
 	Introspects  bool     `json:"introspects,omitempty"`   // may introspect tokens that are not for it
 	IDAlgorithm  string   `json:"id_algorithm,omitempty"`  // of its ID tokens: RS256, ES256 or EdDSA; empty: RS256
 
+	// Keys is a JWK set with public keys: the client authenticates by a JWT that
+	// it signs (private_key_jwt, RFC 7523), and needs no secret. nil: it has none.
+	Keys json.RawMessage `json:"keys,omitempty"`
+
+	// CertificateBound binds its tokens to the certificate that it shows when it
+	// asks for them (RFC 8705 section 3); without one it gets none. The server
+	// around the issuer has to ask for certificates (tls.RequestClientCert).
+	CertificateBound bool `json:"certificate_bound,omitempty"`
+
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
 }
@@ -47,6 +56,8 @@ type Account struct {
 type stored struct {
 	Account
 	Hash string `json:"hash,omitempty"`
+
+	bound *confirmation // of this request: what its tokens are bound to
 }
 
 func accountKey(id string) string { return "account/" + url.PathEscape(id) }
@@ -57,16 +68,21 @@ func (a *Account) check(secret string) error {
 		return fmt.Errorf("%w: account id %.140q", auth.ErrInvalid, a.ID)
 	case a.Type != User && a.Type != Service:
 		return fmt.Errorf("%w: account type %q", auth.ErrInvalid, a.Type)
-	case a.Type == User && (a.Public || len(a.RedirectURIs) > 0 || a.Introspects):
+	case a.Type == User && (a.Public || len(a.RedirectURIs) > 0 || a.Introspects || a.Keys != nil || a.CertificateBound):
 		return fmt.Errorf("%w: a user can't be a client", auth.ErrInvalid)
-	case a.Public && (secret != "" || a.Introspects):
-		return fmt.Errorf("%w: a public client has no secret and may not introspect", auth.ErrInvalid)
-	case !a.Public && secret == "":
+	case a.Public && (secret != "" || a.Introspects || a.Keys != nil):
+		return fmt.Errorf("%w: a public client has no secret and no keys, and may not introspect", auth.ErrInvalid)
+	case !a.Public && secret == "" && a.Keys == nil:
 		return fmt.Errorf("%w: no secret", auth.ErrInvalid)
 	case a.IDAlgorithm != "" && !slices.Contains(algorithms, a.IDAlgorithm):
 		return fmt.Errorf("%w: algorithm %q of ID tokens, want one of %q", auth.ErrInvalid, a.IDAlgorithm, algorithms)
 	case len(secret) > 1024:
 		return fmt.Errorf("%w: a secret of %d bytes, want 1024 or less", auth.ErrInvalid, len(secret))
+	}
+	if a.Keys != nil {
+		if _, err := parseKeys(a.Keys); err != nil {
+			return err
+		}
 	}
 	for _, r := range a.RedirectURIs {
 		u, err := url.Parse(r)

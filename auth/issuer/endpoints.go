@@ -18,6 +18,9 @@ func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c, err := i.client(r, f)
+	if err == nil {
+		err = c.bind(r)
+	}
 	if err != nil {
 		i.fail(w, r, err)
 		return
@@ -77,7 +80,7 @@ func (i *Issuer) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil && (c.Introspects || t.ClientID == c.ID || slices.Contains(t.Audience, c.ID)):
 		out := map[string]any{"active": true, "token_type": "Bearer"}
-		for _, name := range []string{"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "roles", "act"} {
+		for _, name := range []string{"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "roles", "act", "cnf"} {
 			if v, there := t.Claims[name]; there {
 				out[name] = v
 			}

@@ -54,7 +54,7 @@ func (i *Issuer) exchange(ctx context.Context, c stored, subject string, scopes 
 	}
 	gid, _ := t.Claims["gid"].(string)
 	out, err := i.sign(ctx, claims{
-		Subject: t.Subject, Client: c.ID, Audience: []string{audience}, Scope: strings.Join(scopes, " "), Roles: t.Roles, Actor: actor, Grant: gid,
+		Subject: t.Subject, Client: c.ID, Audience: []string{audience}, Scope: strings.Join(scopes, " "), Roles: t.Roles, Actor: actor, Bound: c.bound, Grant: gid,
 	}, min(i.accessLife, t.ExpiresAt.Sub(i.now())))
 	out.Issued = accessType
 	return out, err

@@ -203,11 +203,33 @@ func TestCodeIsGoodOnceAndForItsClient(t *testing.T) {
 
 func TestCodeExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		is := browser(t, newIssuer(t))
-		c := code(t, is, "web")
-		time.Sleep(61 * time.Second)
+		is := browser(t, newIssuer(t, issuer.WithStore(keeper{issuer.NewMemory()})))
+		c, early := code(t, is, "web"), code(t, is, "web")
+		time.Sleep(time.Minute - 1)
+		if status, got := post(is, "/token", "web", "web-secret", exchangeForm(early)); status != 200 {
+			t.Errorf("in its last moment: %d %v", status, got)
+		}
+		time.Sleep(1)
 		if status, got := post(is, "/token", "web", "web-secret", exchangeForm(c)); status != 400 || got["error"] != "invalid_grant" {
 			t.Errorf("%d %v", status, got)
+		}
+	})
+}
+
+func TestARefreshTokenEndsUnused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := browser(t, newIssuer(t, issuer.WithStore(keeper{issuer.NewMemory()}), issuer.WithRefreshLife(time.Hour)))
+		_, got := begin(t, is, "app")
+		for range 3 { // each one has a life of its own
+			time.Sleep(time.Hour - 1)
+			var status int
+			if status, got = refreshWith(is, "app", got["refresh_token"]); status != 200 {
+				t.Fatalf("within its life: %d %v", status, got)
+			}
+		}
+		time.Sleep(time.Hour)
+		if status, got := refreshWith(is, "app", got["refresh_token"]); status != 400 || got["error"] != "invalid_grant" {
+			t.Errorf("at its end: %d %v", status, got)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package issuer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,11 +10,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/issuer"
 )
 
@@ -105,6 +109,7 @@ func TestSourcesOfGuesses(t *testing.T) {
 		"another address":             {nil, "192.0.2.1:1", "", "192.0.2.2:1", "", 200},
 		"the same, mapped into IPv6":  {nil, "192.0.2.1:1", "", "[::ffff:192.0.2.1]:1", "", 429},
 		"another of the same /64":     {nil, "[2001:db8::1]:1", "", "[2001:db8::ffff:2]:1", "", 429},
+		"the other half of the /64":   {nil, "[2001:db8::1]:1", "", "[2001:db8:0:0:8000::1]:1", "", 429},
 		"another /64":                 {nil, "[2001:db8::1]:1", "", "[2001:db8:0:1::1]:1", "", 200},
 		"a header that nobody set up": {nil, "192.0.2.1:1", "a", "192.0.2.1:1", "b", 429},
 		"the same behind a proxy":     {[]issuer.Option{header}, "192.0.2.1:1", "a", "192.0.2.1:1", "a", 429},
@@ -121,6 +126,44 @@ func TestSourcesOfGuesses(t *testing.T) {
 		if status := guess(is, c.other, c.or, "orders-secret"); status != c.want {
 			t.Errorf("%s: %d, want %d", name, status, c.want)
 		}
+	}
+}
+
+// Guesses that arrive together are counted like those that come in turn.
+func TestGuessesAtOnceAreBounded(t *testing.T) {
+	is := seed(t, newIssuer(t, issuer.WithHashRounds(20_000)))
+	var heard atomic.Int64
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() {
+			if status, _ := post(is, "/token", "orders", "guess", url.Values{"grant_type": {"client_credentials"}}); status == 401 {
+				heard.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if n, most := heard.Load(), int64(5+runtime.GOMAXPROCS(0)); n < 5 || n > most {
+		t.Errorf("%d of 200 guesses at once were looked at, want 5 to %d", n, most)
+	}
+}
+
+// The program around the issuer is no stranger.
+func TestThisProcessNeverWaits(t *testing.T) {
+	is := seed(t, newIssuer(t))
+	open := func(secret string) error {
+		a, err := auth.New(issuer.Backend(is, "orders", secret), auth.WithService("orders"))
+		if err == nil {
+			a.Close()
+		}
+		return err
+	}
+	for range 20 {
+		if err := open("guess"); !errors.Is(err, auth.ErrUnauthenticated) {
+			t.Fatalf("a wrong secret: %v", err)
+		}
+	}
+	if err := open("orders-secret"); err != nil {
+		t.Errorf("the right one after twenty wrong ones: %v", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,6 +136,65 @@ func TestAKeyThatIsToComeMayBeRevoked(t *testing.T) {
 			t.Errorf("after its hour %s signs, want a third", kid)
 		}
 	})
+}
+
+func TestAKeyThatIsToComeTakesOverInItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := browser(t, newIssuer(t, issuer.WithKeyLife(time.Hour)))
+		_, first := own(t, is)
+		time.Sleep(51 * time.Minute)
+		own(t, is)
+		ids, _ := published(t, is)
+		if len(ids) != 2 {
+			t.Fatalf("published %v, want one to come", ids)
+		}
+		if err := is.RevokeKey(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		if _, kid := own(t, is); kid == first || kid == ids[1] {
+			t.Errorf("%s signs before its time, or after its revocation", kid)
+		}
+		time.Sleep(11 * time.Minute)
+		if _, kid := own(t, is); kid != ids[1] {
+			t.Errorf("%s signs, want the one that was to come, %s", kid, ids[1])
+		}
+		// One that is to come may have leaked with the one that is rotated away.
+		time.Sleep(52 * time.Minute)
+		own(t, is)
+		ids, _ = published(t, is)
+		pending := ids[len(ids)-1]
+		if err := is.RotateKeys(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if now, _ := published(t, is); slices.Contains(now, pending) || len(now) != len(ids) {
+			t.Errorf("after RotateKeys: %v, before: %v", now, ids)
+		}
+	})
+}
+
+func TestManyIssuersBeginAtOnce(t *testing.T) {
+	store := issuer.NewMemory()
+	first := newIssuer(t, issuer.WithStore(store))
+	var wg sync.WaitGroup
+	for range 8 {
+		is := newIssuer(t, issuer.WithStore(store))
+		wg.Go(func() {
+			for range 20 {
+				if err := is.RotateKeys(t.Context()); err != nil {
+					t.Errorf("RotateKeys: %v", err)
+				}
+			}
+		})
+		wg.Go(func() {
+			if _, err := is.KeySet(t.Context()); err != nil {
+				t.Errorf("KeySet: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if ids, _ := published(t, first); len(ids) != 2 {
+		t.Errorf("published %d keys, want the first one and the last that was to come", len(ids))
+	}
 }
 
 func TestAnOldKeyRetiresWithItsTokens(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,7 +74,7 @@ func (i *Issuer) fail(w http.ResponseWriter, r *http.Request, err error) {
 		i.log.Error("auth/issuer: request failed", "path", r.URL.Path, "error", err)
 		e = &oauthError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", retry: time.Second}
 	}
-	if e.status == http.StatusUnauthorized {
+	if e.status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="oauth"`)
 	}
 	if e.retry > 0 {
@@ -121,9 +122,15 @@ func once(v url.Values) error {
 }
 
 // client authenticates who asks: by HTTP Basic, by client_id and client_secret
-// in the form, or not at all if it is a public client.
+// in the form, by an assertion, or not at all if it is a public client.
 func (i *Issuer) client(r *http.Request, f url.Values) (stored, error) {
 	id, secret, basic := r.BasicAuth()
+	if f.Has("client_assertion") || f.Has("client_assertion_type") {
+		if basic || f.Has("client_secret") {
+			return stored{}, bad("invalid_request", "two ways of client authentication")
+		}
+		return i.asserted(r, f)
+	}
 	if basic {
 		var err, err2 error
 		id, err = url.QueryUnescape(id) // RFC 6749 section 2.3.1
@@ -165,33 +172,42 @@ func (i *Issuer) routes() http.Handler {
 	m.HandleFunc(i.path+"/token", i.serveToken)
 	m.HandleFunc(i.path+"/introspect", i.serveIntrospect)
 	m.HandleFunc(i.path+"/revoke", i.serveRevoke)
+	m.HandleFunc(i.path+"/userinfo", i.serveUserInfo)
 	m.HandleFunc("GET "+i.path+"/authorize", i.serveAuthorize)
 	m.HandleFunc("POST "+i.path+"/authorize", i.serveLogin)
 	return m
 }
 
 func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
-	methods := []string{"client_secret_basic", "client_secret_post"}
+	methods := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "max-age=300")
 	json.NewEncoder(w).Encode(map[string]any{
-		"issuer":                                         i.url,
-		"authorization_endpoint":                         i.url + "/authorize",
-		"token_endpoint":                                 i.url + "/token",
-		"introspection_endpoint":                         i.url + "/introspect",
-		"revocation_endpoint":                            i.url + "/revoke",
-		"jwks_uri":                                       i.url + "/jwks",
-		"response_types_supported":                       []string{"code"},
-		"response_modes_supported":                       []string{"query"},
-		"grant_types_supported":                          []string{"authorization_code", "client_credentials", "refresh_token", grantExchange},
-		"code_challenge_methods_supported":               []string{"S256"},
-		"token_endpoint_auth_methods_supported":          append(methods, "none"),
-		"introspection_endpoint_auth_methods_supported":  methods,
-		"revocation_endpoint_auth_methods_supported":     append(methods, "none"),
-		"subject_types_supported":                        []string{"public"},
-		"id_token_signing_alg_values_supported":          algorithms,
-		"scopes_supported":                               []string{"openid", "offline_access"},
-		"authorization_response_iss_parameter_supported": true,
+		"issuer":                                        i.url,
+		"authorization_endpoint":                        i.url + "/authorize",
+		"token_endpoint":                                i.url + "/token",
+		"introspection_endpoint":                        i.url + "/introspect",
+		"revocation_endpoint":                           i.url + "/revoke",
+		"jwks_uri":                                      i.url + "/jwks",
+		"response_types_supported":                      []string{"code"},
+		"response_modes_supported":                      []string{"query"},
+		"grant_types_supported":                         []string{"authorization_code", "client_credentials", "refresh_token", grantExchange},
+		"code_challenge_methods_supported":              []string{"S256"},
+		"token_endpoint_auth_methods_supported":         append(slices.Clone(methods), "none"),
+		"introspection_endpoint_auth_methods_supported": methods,
+		"revocation_endpoint_auth_methods_supported":    append(slices.Clone(methods), "none"),
+		"subject_types_supported":                       []string{"public"},
+		"id_token_signing_alg_values_supported":         algorithms,
+		"scopes_supported":                              []string{"openid", "offline_access", "profile", "email", "phone"},
+		"claims_supported":                              claimsSupported(),
+		"userinfo_endpoint":                             i.url + "/userinfo",
+		"tls_client_certificate_bound_access_tokens":    true,
+
+		"token_endpoint_auth_signing_alg_values_supported":         assertionAlgorithms,
+		"introspection_endpoint_auth_signing_alg_values_supported": assertionAlgorithms,
+		"revocation_endpoint_auth_signing_alg_values_supported":    assertionAlgorithms,
+		"prompt_values_supported":                                  []string{"none", "login", "consent"},
+		"authorization_response_iss_parameter_supported":           true,
 	})
 }
 

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -146,6 +149,54 @@ func TestNoPlaceIsLost(t *testing.T) {
 	wg.Wait()
 	if q.free != 2 || q.waiting != 0 || len(q.turns) != 0 {
 		t.Errorf("free %d, waiting %d, turns %v; want 2, 0 and none", q.free, q.waiting, q.turns)
+	}
+}
+
+func TestAPlaceGivenToOneWhoLeavesGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 50 { // which of the two is seen first is chance
+			l := newLine(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			l.wait(ctx, "a", "a")
+			l.leave()
+			cancel()
+			if l.left()["a"] == nil {
+				l.leave()
+			}
+			if l.free != 1 {
+				t.Fatalf("%d places are free, want 1", l.free)
+			}
+		}
+	})
+}
+
+// No place is ever free here: who gives up must get away all the same.
+func TestARequestLeavesTheQueueWithItsContext(t *testing.T) {
+	var out strings.Builder
+	i, err := New(WithHashRounds(1000), WithLogger(slog.New(slog.NewTextHandler(&out, nil))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Create(t.Context(), Account{ID: "orders", Type: Service}, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	i.secrets.places = newQueue(0)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	r := httptest.NewRequestWithContext(ctx, "POST", "/token", strings.NewReader("grant_type=client_credentials&client_id=orders&client_secret=secret"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	i.ServeHTTP(w, r)
+	if w.Code != 503 || out.Len() > 0 {
+		t.Errorf("%d, logged %q; want 503 and nothing", w.Code, out.String())
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := i.Create(ctx, Account{ID: "x", Type: User}, "secret"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Create = %v, want DeadlineExceeded", err)
+	}
+	if err := i.SetSecret(ctx, "orders", "other"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("SetSecret = %v, want DeadlineExceeded", err)
 	}
 }
 

@@ -33,6 +33,9 @@ func (i *Issuer) exchangeCode(ctx context.Context, c stored, code, redirect, ver
 			return unknown()
 		}
 		g.CodeUsed, g.Ends = true, i.now().Add(i.refreshLife).UTC()
+		if c.Public && c.bound != nil {
+			g.Bound = c.bound.Certificate
+		}
 		g.Line, g.Turns = digest(line), []string{digest(turn)}
 		made, err = i.prepare(ctx, &c, *g, g.Scopes)
 		return err
@@ -67,6 +70,9 @@ func (i *Issuer) refreshGrant(ctx context.Context, c stored, raw string, scopes 
 		var ok bool
 		if line, turn, ok = g.holds(secret); !ok || g.Revoked || !g.CodeUsed {
 			return unknown()
+		}
+		if g.Bound != "" && (c.bound == nil || c.bound.Certificate != g.Bound) {
+			return bad("invalid_grant", "bound to another certificate")
 		}
 		now := i.now()
 		switch {

@@ -202,3 +202,93 @@ func TestStoreAwayLetsNobodyIn(t *testing.T) {
 		t.Errorf("New: %v", err)
 	}
 }
+
+// garbled is a store whose records of a kind can't be read.
+type garbled struct {
+	issuer.Store
+	prefix string
+}
+
+func (s *garbled) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	b, version, err := s.Store.Get(ctx, key)
+	if s.prefix != "" && strings.HasPrefix(key, s.prefix) && err == nil {
+		b = []byte("{")
+	}
+	return b, version, err
+}
+
+func TestRecordsThatCantBeRead(t *testing.T) {
+	for _, prefix := range []string{"keys", "account/", "grant/", "consent/"} {
+		store := &garbled{Store: issuer.NewMemory()}
+		first := browser(t, newIssuer(t, issuer.WithStore(store), issuer.WithLogin(session)))
+		_, got := begin(t, first, "web")
+		_, body := visit(first, "alice", request("web", callback, "prompt", "consent"), nil)
+		store.prefix = prefix
+		is := newIssuer(t, issuer.WithStore(store), issuer.WithLogin(session)) // it has read nothing yet
+		refreshed, _ := refreshWith(is, "web", got["refresh_token"])
+		introspected, in := post(is, "/introspect", "web", "web-secret", url.Values{"token": {fmt.Sprint(got["access_token"])}})
+		consented, _ := visit(is, "alice", request("web", callback, "prompt", "consent"), url.Values{"consent": consentField.FindStringSubmatch(body)[1:]})
+		updated := is.Update(t.Context(), "alice", func(*issuer.Account) error { return nil })
+		rotated := is.RotateKeys(t.Context())
+		for what, c := range map[string]struct{ failed, want bool }{
+			"a refresh":     {refreshed == 503, prefix != "consent/"},
+			"introspection": {introspected == 503 && in["active"] == nil, prefix != "consent/"},
+			"consent":       {consented.StatusCode == 503, prefix == "account/" || prefix == "consent/"},
+			"Update":        {updated != nil, prefix == "account/"},
+			"RotateKeys":    {rotated != nil, prefix == "keys"},
+		} {
+			if c.failed != c.want {
+				t.Errorf("%s can't be read: %s failed %t, want %t", prefix, what, c.failed, c.want)
+			}
+		}
+	}
+}
+
+// keeper is a store that drops nothing when its time is over, as the contract
+// allows.
+type keeper struct{ issuer.Store }
+
+func (s keeper) Put(ctx context.Context, key string, value []byte, version uint64, _ time.Duration) error {
+	return s.Store.Put(ctx, key, value, version, 0)
+}
+
+// pair is a store in which two reads of a consent meet.
+type pair struct {
+	issuer.Store
+	met sync.WaitGroup
+}
+
+func (s *pair) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	b, version, err := s.Store.Get(ctx, key)
+	if strings.HasPrefix(key, "consent/") {
+		s.met.Done()
+		s.met.Wait()
+	}
+	return b, version, err
+}
+
+func TestTwoAnswersToOneQuestion(t *testing.T) {
+	store := &pair{Store: issuer.NewMemory()}
+	store.met.Add(2)
+	is := browser(t, newIssuer(t, issuer.WithStore(store), issuer.WithLogin(session)))
+	q := request("web", callback, "prompt", "consent")
+	_, body := visit(is, "alice", q, nil)
+	yes := url.Values{"consent": consentField.FindStringSubmatch(body)[1:]}
+	var codes, questions atomic.Int64
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			resp, body := visit(is, "alice", q, yes)
+			if sent(resp).Has("code") {
+				codes.Add(1)
+			}
+			if consentField.MatchString(body) {
+				questions.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if codes.Load() != 1 || questions.Load() != 1 {
+		t.Errorf("two answers at once gave %d codes and %d new questions, want one of each", codes.Load(), questions.Load())
+	}
+}

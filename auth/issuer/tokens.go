@@ -27,6 +27,7 @@ type claims struct {
 	Scope    string         `json:"scope,omitempty"`
 	Roles    []string       `json:"roles,omitempty"`
 	Actor    map[string]any `json:"act,omitempty"`
+	Bound    *confirmation  `json:"cnf,omitempty"`
 	Grant    string         `json:"gid,omitempty"` // digest of the grant that it comes from: the id itself is half of a refresh token
 }
 
@@ -99,7 +100,7 @@ func (i *Issuer) clientCredentials(ctx context.Context, c stored, scopes []strin
 	if err := allowed(&c.Account, scopes, audience); err != nil {
 		return tokens{}, err
 	}
-	return i.sign(ctx, claims{Subject: c.ID, Client: c.ID, Audience: []string{audience}, Scope: strings.Join(scopes, " "), Roles: c.Roles}, i.accessLife)
+	return i.sign(ctx, claims{Subject: c.ID, Client: c.ID, Audience: []string{audience}, Scope: strings.Join(scopes, " "), Roles: c.Roles, Bound: c.bound}, i.accessLife)
 }
 
 // issuance is the tokens of a grant, ready to be signed: nothing of the store is
@@ -124,7 +125,7 @@ func (i *Issuer) prepare(ctx context.Context, c *stored, g grant, scopes []strin
 		return nil, err
 	}
 	out := &issuance{claims: i.stamp(claims{
-		Subject: g.Subject, Client: g.Client, Audience: []string{g.Audience}, Scope: strings.Join(scopes, " "), Roles: user.Roles, Grant: digest(g.ID),
+		Subject: g.Subject, Client: g.Client, Audience: []string{g.Audience}, Scope: strings.Join(scopes, " "), Roles: user.Roles, Bound: c.bound, Grant: digest(g.ID),
 	}, i.accessLife)}
 	if out.access, err = i.signer(ctx, i.algorithm); err != nil {
 		return nil, err

@@ -1,0 +1,107 @@
+package issuer
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/micro/go-platform/auth"
+)
+
+// standard are the claims of OpenID Connect Core section 5.1 that a scope asks
+// for. They are taken from the Metadata of a user's account, by these names.
+var standard = map[string][]string{
+	"profile": {
+		"name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile", "picture",
+		"website", "gender", "birthdate", "zoneinfo", "locale",
+	},
+	"email": {"email", "email_verified"},
+	"phone": {"phone_number", "phone_number_verified"},
+}
+
+// claimsSupported lists what the metadata says of claims.
+func claimsSupported() []string {
+	all := []string{"sub", "updated_at"}
+	for _, names := range standard {
+		all = append(all, names...)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// serveUserInfo is OpenID Connect Core section 5.3. The token is taken from the
+// Authorization header alone. There are no CORS headers: a program in a browser
+// needs a server of its own (RFC 9700 section 2.6), or middleware around this
+// handler.
+func (i *Issuer) serveUserInfo(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		w.Header().Set("Allow", "GET, POST")
+		i.fail(w, r, &oauthError{status: http.StatusMethodNotAllowed, code: "invalid_request", text: "GET or POST"})
+		return
+	}
+	raw, ok := bearer(r)
+	if !ok {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		i.fail(w, r, &oauthError{status: http.StatusUnauthorized, code: "invalid_token"})
+		return
+	}
+	t, err := i.check(r.Context(), raw)
+	if err == nil && !fits(t, r) {
+		err = fmt.Errorf("%w: bound to another key", auth.ErrUnauthenticated)
+	}
+	switch {
+	case errors.Is(err, auth.ErrUnauthenticated):
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		i.fail(w, r, &oauthError{status: http.StatusUnauthorized, code: "invalid_token"})
+		return
+	case err == nil && !t.HasScope("openid"):
+		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="openid"`)
+		i.fail(w, r, &oauthError{status: http.StatusForbidden, code: "insufficient_scope"})
+		return
+	case err != nil:
+		i.fail(w, r, err)
+		return
+	}
+	user, err := i.account(r.Context(), t.Subject)
+	if err != nil {
+		i.fail(w, r, err)
+		return
+	}
+	answer(w, http.StatusOK, claimsOf(&user.Account, t))
+}
+
+func claimsOf(user *Account, t *auth.Token) map[string]any {
+	out := map[string]any{"sub": user.ID}
+	for scope, names := range standard {
+		if !t.HasScope(scope) {
+			continue
+		}
+		for _, name := range names {
+			value, there := user.Metadata[name]
+			switch {
+			case !there:
+			case strings.HasSuffix(name, "_verified"):
+				out[name] = value == "true"
+			default:
+				out[name] = value
+			}
+		}
+	}
+	if t.HasScope("profile") {
+		out["updated_at"] = user.Updated.Unix()
+	}
+	return out
+}
+
+// bearer reads the token of a request; two are none.
+func bearer(r *http.Request) (raw string, ok bool) {
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, raw, _ := strings.Cut(values[0], " ")
+	raw = strings.TrimSpace(raw)
+	return raw, strings.EqualFold(scheme, "Bearer") && raw != ""
+}
