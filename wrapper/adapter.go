@@ -89,7 +89,7 @@ func (a Adapter) Token(ctx context.Context, service string) (string, error) {
 	case mode == Exchange && caller != nil:
 		t, err = o.auth.Token(ctx, auth.Audience(service), auth.OnBehalfOf(caller))
 	default:
-		t, err = o.auth.Token(ctx, a.w.audience(service)...)
+		t, err = o.auth.Token(ctx, a.w.plain[Client].target(service).audience...)
 	}
 	if err != nil {
 		return "", err
@@ -97,16 +97,24 @@ func (a Adapter) Token(ctx context.Context, service string) (string, error) {
 	return string(t.AccessToken), nil
 }
 
-// Bound gives a call's context the bound of WithServerTimeout, or of
-// WithClientTimeout if it has no deadline. An adapter leaves it out for what
-// streams.
-func (a Adapter) Bound(ctx context.Context, side Side) (context.Context, context.CancelFunc) {
-	d := a.w.o.serverTimeout
-	if side == Client {
-		d = a.w.o.clientTimeout
-		if _, has := ctx.Deadline(); has {
+// Bound gives a call's context its bound: one that comes in that of
+// WithServerTimeout, one that goes out that of WithClientTimeout if it has no
+// deadline, by default 30 s. A policy that matches the call says otherwise. The
+// deadline that a call came in with is noted as the caller's: it will not speak
+// against anybody. An adapter leaves Bound out for what streams.
+func (a Adapter) Bound(ctx context.Context, c *Call) (context.Context, context.CancelFunc) {
+	d := a.w.planOf(c).timeout
+	end, has := ctx.Deadline()
+	if c.Side == Client {
+		switch {
+		case has, d == NoTimeout:
 			d = 0
+		case d == 0:
+			d = defaultSilence
 		}
+	} else if has && (d <= 0 || time.Until(end) < d) {
+		c.brought = end
+		return ctx, func() {}
 	}
 	if d <= 0 {
 		return ctx, func() {}
@@ -114,12 +122,35 @@ func (a Adapter) Bound(ctx context.Context, side Side) (context.Context, context
 	return context.WithTimeout(ctx, d)
 }
 
-// BoundAttempt gives an attempt's context the bound of WithAttemptTimeout.
-func (a Adapter) BoundAttempt(ctx context.Context) (context.Context, context.CancelFunc) {
-	if d := a.w.o.attempt; d > 0 {
+// Brought notes the deadline that a call came in with, if nothing shorter bounds
+// it: for an adapter that doesn't call Bound.
+func (a Adapter) Brought(c *Call, end time.Time) { c.brought = end }
+
+// Stranger reports whether Border found that the caller is not believed.
+func (a Adapter) Stranger(c *Call) bool { return c.stranger }
+
+// BoundAttempt gives an attempt's context the bound of WithAttemptTimeout, or
+// of the policy that matches the call.
+func (a Adapter) BoundAttempt(ctx context.Context, c *Call) (context.Context, context.CancelFunc) {
+	if d := a.w.planOf(c).attempt; d > 0 {
 		return context.WithTimeout(ctx, d)
 	}
 	return ctx, func() {}
+}
+
+// Blame returns the class of an attempt as a router is to learn it: Cancelled
+// instead of Timeout if the call ended at a deadline that was too short for what
+// is usual. ctx is the call's, and took how long the attempt did.
+func (a Adapter) Blame(ctx context.Context, c *Call, class router.Class, took time.Duration) router.Class {
+	return a.w.blame(ctx, c, class, took)
+}
+
+// Took notes how long a good answer took, from which what is usual is learnt.
+func (a Adapter) Took(c *Call, d time.Duration) { a.w.planOf(c).target(c.Service).took.add(d) }
+
+func (w *Wrapper) blame(ctx context.Context, c *Call, class router.Class, took time.Duration) router.Class {
+	end, bounded := ctx.Deadline()
+	return w.planOf(c).target(c.Service).blame(class, took, bounded, bounded && borrowed(ctx, end))
 }
 
 // OnStop makes Close call stop before it waits for calls in progress: for what
@@ -128,20 +159,21 @@ func (a Adapter) OnStop(stop func(ctx context.Context) error) (remove func()) {
 	return a.w.sources.add(stop)
 }
 
-// Called notes a call to a service, which pays for retries.
-func (a Adapter) Called(service string) { a.w.budget(service).deposit() }
+// Called notes a call, which pays for retries of others to the same service.
+func (a Adapter) Called(c *Call) { a.w.planOf(c).target(c.Service).deposit() }
 
 // Again reports whether a call that ended with o, after n attempts, is to be
 // sent once more, and after how long. It takes from the budget of retries.
 func (a Adapter) Again(ctx context.Context, c *Call, o router.Class, n int, idempotent bool, pushback time.Duration) (time.Duration, bool) {
-	p := a.w.o.retry
+	plan := a.w.planOf(c)
+	p, t := plan.retry, plan.target(c.Service)
 	ok := o == router.Unsent || idempotent && (o == router.Connect || o == router.Overload || o == router.Timeout)
-	if !ok || n >= p.Attempts || pushback < 0 || ctx.Err() != nil || !a.w.budget(c.Service).take() {
+	if !ok || n >= p.Attempts || pushback < 0 || ctx.Err() != nil || !t.take() {
 		return 0, false
 	}
 	wait := max(p.wait(n-1), pushback)
 	if end, bounded := ctx.Deadline(); wait > p.Max || bounded && time.Until(end) <= wait {
-		a.w.budget(c.Service).giveBack()
+		t.giveBack()
 		return 0, false
 	}
 	return wait, true
@@ -165,5 +197,5 @@ func (a Adapter) EndAttempt(ctx context.Context, t *Attempt) {
 
 // Context returns ctx with c in it, for FromContext.
 func (a Adapter) Context(ctx context.Context, c *Call) context.Context {
-	return &callContext{ctx, c}
+	return &callContext{Context: ctx, call: c}
 }

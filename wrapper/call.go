@@ -2,6 +2,7 @@ package wrapper
 
 import (
 	"context"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ type Call struct {
 	Method    string // a route pattern or the name of a procedure: from a bounded set. On an HTTP server it is known once the mux has matched
 	Action    string // what is done, for policies: "GET", or Method; "publish" or "consume" of a message
 	Resource  string // what it is done to, for policies: the path as auth.NormalizePath reads it; none with gRPC
+	Route     string // the template of the path, such as "/users/{id}", from a bounded set; "" if there is none, or it is not known yet
 	RequestID string
 	Header    trace.Carrier // of the request: incoming, or to be sent
 	Start     time.Time     // the one reading of the clock that all observers share
@@ -46,12 +48,18 @@ type Call struct {
 	Duration time.Duration
 	BytesOut int64 // that a server wrote
 	Hijacked bool  // the handler took the connection over
+	Late     bool  // the handler answered after the call's deadline, and the answer was dropped
 
-	refused bool   // by a gate
-	spent   uint32 // atomic: not 0 if a call made on its behalf has spent its retries
-	span    trace.Span
-	native  any   // *http.Request on an HTTP server
-	pathErr error // the path can't be read in one way: see pathGate
+	refused  bool      // by a gate
+	stranger bool      // it came in over the border: see WithEdge
+	brought  time.Time // when the deadline ends that the caller brought, if that is what bounds the call
+	plan     *plan
+	permits  []router.Permit  // of the limiters, by their position
+	permit   [2]router.Permit // room for most
+	spent    uint32           // atomic: not 0 if a call made on its behalf has spent its retries
+	span     trace.Span
+	native   any   // *http.Request on an HTTP server
+	pathErr  error // the path can't be read in one way: see pathGate
 }
 
 // Observer watches calls. It can't change or fail one. Its methods are called
@@ -73,11 +81,12 @@ type Attempt struct {
 	Header   trace.Carrier       // of this attempt's request
 
 	// Known at the end:
-	Class   router.Class
-	Status  int
-	Err     error
-	Latency time.Duration // until the answer's headers
-	Load    router.Load   // what the server said about itself: see WithLoadReport
+	Class      router.Class
+	Status     int
+	Err        error
+	Latency    time.Duration // until the answer's headers
+	Connecting time.Duration // of Latency, what getting a connection took; 0 if that isn't known
+	Load       router.Load   // what the server said about itself: see WithLoadReport
 
 	span trace.Span
 }
@@ -102,12 +111,20 @@ type Gate interface {
 	Leave(ctx context.Context, c *Call)
 }
 
+// Request returns the HTTP request that came in, nil if the call is of another
+// protocol or goes out. It must not be changed.
+func (c *Call) Request() *http.Request {
+	r, _ := c.native.(*http.Request)
+	return r
+}
+
 type callKey struct{}
 
 // callContext carries a call without a separate allocation.
 type callContext struct {
 	context.Context
-	call *Call
+	call  *Call
+	route *atomic.Pointer[string] // nil but for HTTP
 }
 
 // spendRetries marks the call: whoever made it must not try again for what was
@@ -117,8 +134,11 @@ func (c *Call) spendRetries() { atomic.StoreUint32(&c.spent, 1) }
 func (c *Call) retriesSpent() bool { return atomic.LoadUint32(&c.spent) != 0 }
 
 func (c *callContext) Value(key any) any {
-	if key == (callKey{}) {
+	switch key {
+	case callKey{}:
 		return c.call
+	case routeKey{}:
+		return c.route
 	}
 	return c.Context.Value(key)
 }

@@ -6,10 +6,13 @@ import (
 	"github.com/micro/go-platform/router"
 )
 
-// limitGate asks a limiter. Probes pass: an overloaded process is not dead.
-type limitGate struct{ l router.Limiter }
-
-type permitKey struct{ l router.Limiter }
+// limitGate asks a limiter. Probes pass: an overloaded process is not dead. It
+// keeps its permit in the call, by the limiter's position among the others:
+// limiters may be of types that can't be compared, or be equal.
+type limitGate struct {
+	l  router.Limiter
+	at int
+}
 
 func (g limitGate) Enter(ctx context.Context, c *Call) (context.Context, error) {
 	if isProbe(c) {
@@ -19,11 +22,38 @@ func (g limitGate) Enter(ctx context.Context, c *Call) (context.Context, error) 
 	if err != nil {
 		return ctx, err
 	}
-	return context.WithValue(ctx, permitKey(g), p), nil
+	c.keep(g.at, p)
+	return ctx, nil
 }
 
-func (g limitGate) Leave(ctx context.Context, c *Call) {
-	if p, ok := ctx.Value(permitKey(g)).(router.Permit); ok {
-		p.Release(router.Outcome{Class: c.Class, Latency: c.Duration})
+func (g limitGate) Leave(_ context.Context, c *Call) { c.release(g.at, c.taught()) }
+
+// keep keeps the permit of the limiter at a position.
+func (c *Call) keep(at int, p router.Permit) {
+	if c.permits == nil {
+		c.permits = c.permit[:0]
 	}
+	for len(c.permits) <= at {
+		c.permits = append(c.permits, nil)
+	}
+	c.permits[at] = p
+}
+
+// release releases it, once.
+func (c *Call) release(at int, class router.Class) {
+	if at >= len(c.permits) || c.permits[at] == nil {
+		return
+	}
+	p := c.permits[at]
+	c.permits[at] = nil
+	p.Release(router.Outcome{Class: class, Latency: c.Duration})
+}
+
+// taught is what a limiter learns of a call that came in. A deadline that the
+// caller brought teaches nothing: it must not shrink what others may use.
+func (c *Call) taught() router.Class {
+	if c.refused || c.Class == router.Timeout && !c.brought.IsZero() {
+		return router.Cancelled
+	}
+	return c.Class
 }

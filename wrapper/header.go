@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Headers that calls carry, in canonical form.
@@ -82,8 +83,14 @@ func LabelsFromContext(ctx context.Context) map[string]string {
 	return m
 }
 
-// maxLabels bounds what a caller can make every hop carry.
-const maxLabels = 16
+// What a caller can make every hop carry: so many labels, and the bytes of the
+// name and of the value of each. A label that is larger, or has
+// a control character, is dropped whole: half a value could choose other instances.
+const (
+	maxLabels     = 16
+	maxLabelName  = 63
+	maxLabelValue = 255
+)
 
 // labelsOf reads the X-Micro-Label- headers.
 func labelsOf(header map[string][]string) (out map[string]string) {
@@ -98,6 +105,9 @@ func labelsOf(header map[string][]string) (out map[string]string) {
 // addLabel adds the label that a header, named in whatever case, stands for.
 func addLabel(to map[string]string, name, value string) map[string]string {
 	if len(name) <= len(LabelPrefix) || !strings.EqualFold(name[:len(LabelPrefix)], LabelPrefix) || len(to) >= maxLabels {
+		return to
+	}
+	if len(name) > len(LabelPrefix)+maxLabelName || len(value) > maxLabelValue || strings.ContainsFunc(value, unicode.IsControl) {
 		return to
 	}
 	if to == nil {

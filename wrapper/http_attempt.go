@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"sync"
@@ -20,20 +21,28 @@ import (
 // sending is one attempt of a call over HTTP, and the body of its answer.
 type sending struct {
 	Attempt
-	sent   *sent
-	pick   router.Pick
-	ctx    context.Context
-	cancel context.CancelCauseFunc // nil unless it may have to be cut short
-	url    url.URL
-	start  time.Time
-	result result
-	over   bool
-	answer io.ReadCloser
-	once   sync.Once // the end of the answer: Read and Close may meet
+	sent    *sent
+	pick    router.Pick
+	ctx     context.Context
+	cancel  context.CancelCauseFunc // nil unless it may have to be cut short
+	url     url.URL
+	start   time.Time
+	wire    wire
+	upload  uploading
+	result  result
+	over    bool
+	overdue bool // it said nothing for so long that this speaks against the instance
+	answer  io.ReadCloser
+	status  bodyStatus // what the body of the answer says, of protocols whose status is there
+	once    sync.Once  // the end of the answer: Read and Close may meet
 }
 
-// errAttempt is why an attempt was cut short whose call goes on.
-var errAttempt = fault.Mark(fault.Timeout, errors.New("no answer within the attempt's timeout"))
+// Why an attempt was cut short whose call goes on, or that nobody bounded.
+var (
+	errAttempt = fault.Mark(fault.Timeout, errors.New("no answer within the attempt's timeout"))
+	errSilent  = fault.Mark(fault.Timeout, fmt.Errorf("no answer within %v, and no deadline was set", defaultSilence))
+	errBeaten  = errors.New("another instance answered first")
+)
 
 // roundTrip sends the request once. A response comes with a nil error.
 func (a *sending) roundTrip() (*http.Response, error) {
@@ -54,35 +63,34 @@ func (a *sending) roundTrip() (*http.Response, error) {
 	if a.ctx == nil {
 		a.ctx = s.ctx
 	}
-	if d := s.t.w.o.attempt; d > 0 {
+	if bound, why := s.silence(); bound > 0 {
 		if a.cancel == nil {
 			a.ctx, a.cancel = context.WithCancelCause(a.ctx)
 		}
-		timer := time.AfterFunc(d, func() { a.cancel(errAttempt) })
+		timer := time.AfterFunc(bound, func() { a.cancel(why) })
 		defer timer.Stop()
 	}
 	a.Header = trace.Header(header)
 	for _, ob := range s.t.w.attempts {
 		a.ctx = ob.BeginAttempt(a.ctx, &a.Attempt)
 	}
+	a.wire.start = a.start
 	request, err := a.request(header)
 	if err != nil {
-		a.result = result{class: router.Cancelled, err: err}
+		a.result = result{class: router.ClientError, err: err, own: true}
 		return nil, err
 	}
 	resp, err := s.t.base.RoundTrip(request)
-	a.Latency = time.Since(a.start)
+	a.Latency, a.Connecting = time.Since(a.start), a.wire.connecting()
 	if err != nil {
-		if errors.Is(context.Cause(a.ctx), errAttempt) {
-			err = errAttempt
-		}
-		a.result = result{class: classOfError(s.ctx, err), err: err}
-		if errors.Is(err, errAttempt) {
-			a.result.class = router.Timeout
-		}
+		err = a.cause(err)
+		a.result = a.broken(err)
 		return nil, err
 	}
 	a.result = result{class: classOfStatus(resp.StatusCode), status: resp.StatusCode}
+	if class, ok := a.status.begin(resp.Header, resp.StatusCode); ok {
+		a.result.class = class
+	}
 	if a.result.class.Failed() {
 		a.result.pushback, a.result.pushed = retryAfter(resp.Header)
 		a.result.noRetry = resp.Header[HeaderNoRetry] != nil
@@ -93,10 +101,51 @@ func (a *sending) roundTrip() (*http.Response, error) {
 	return resp, nil
 }
 
+// silence bounds how long an attempt is without an answer's headers, and says
+// what the error is then.
+func (s *sent) silence() (time.Duration, error) {
+	if s.plan.attempt > 0 {
+		return s.plan.attempt, errAttempt
+	}
+	if _, bounded := s.ctx.Deadline(); !bounded && s.plan.timeout == 0 {
+		return max(defaultSilence-time.Since(s.call.Start), 1), errSilent
+	}
+	return 0, nil
+}
+
+// cause is why an attempt was cut short, if it was.
+func (a *sending) cause(err error) error {
+	if why := context.Cause(a.ctx); a.sent.ctx.Err() == nil && (why == errAttempt || why == errSilent || why == errBeaten) {
+		return why
+	}
+	return err
+}
+
+// broken is the result of an attempt without an answer, by where it broke.
+func (a *sending) broken(err error) result {
+	s := a.sent
+	switch {
+	case a.upload.failed() != nil:
+		return result{class: router.ClientError, err: err, own: true}
+	case s.ctx.Err() != nil:
+		return result{class: classOfBroken(s.ctx, err), err: err}
+	case err == errBeaten:
+		return result{class: router.Cancelled, err: err}
+	case a.wire.unsent(), refusedStream(err):
+		return result{class: router.Unsent, err: err}
+	case err == errAttempt, err == errSilent:
+		return result{class: router.Timeout, err: err}
+	}
+	if _, real := s.t.base.(*http.Transport); real && !a.wire.asked.Load() {
+		return result{class: router.ClientError, err: err, own: true} // it looked for no connection: it takes no such request
+	}
+	return result{class: classOfBroken(s.ctx, err), err: err}
+}
+
 // request makes the request of this attempt from the caller's.
 func (a *sending) request(header http.Header) (*http.Request, error) {
 	s := a.sent
-	r := s.request.WithContext(a.ctx)
+	r := s.request.WithContext(httptrace.WithClientTrace(a.ctx, a.wire.trace()))
 	r.Header, r.URL = header, &a.url
 	if r.Host == "" {
 		r.Host = s.request.URL.Host
@@ -111,6 +160,10 @@ func (a *sending) request(header http.Header) (*http.Request, error) {
 		}
 		r.Body = b
 	}
+	if r.Body != nil && r.Body != http.NoBody {
+		a.upload.ReadCloser = r.Body
+		r.Body = &a.upload
+	}
 	return r, nil
 }
 
@@ -118,6 +171,7 @@ func (a *sending) request(header http.Header) (*http.Request, error) {
 func (a *sending) hand(resp *http.Response) *http.Response {
 	resp.Request = a.sent.request
 	a.answer = resp.Body
+	a.status.answer = resp
 	switch w := resp.Body.(type) {
 	case nil:
 		a.Close()
@@ -139,6 +193,7 @@ func (a *sending) hand(resp *http.Response) *http.Response {
 // Read reads the answer. Its end, good or bad, is that of the call.
 func (a *sending) Read(p []byte) (int, error) {
 	n, err := a.answer.Read(p)
+	a.status.write(p[:n])
 	if err == io.EOF {
 		a.end(nil)
 	} else if err != nil {
@@ -168,13 +223,18 @@ func (a *sending) done(err error) {
 		return
 	}
 	a.over = true
-	if err != nil && a.result.class == router.OK {
-		a.result.class, a.result.err = classOfError(a.sent.ctx, err), err
-		a.sent.last = a.result
+	if a.result.class == router.OK {
+		if err != nil {
+			a.result.class, a.result.err = classOfBroken(a.sent.ctx, err), err
+			a.sent.last = a.result
+		} else if class, ok := a.status.end(); ok {
+			a.result.class = class
+			a.sent.last = a.result
+		}
 	}
 	a.Class, a.Status, a.Err = a.result.class, a.result.status, a.result.err
 	if a.Instance != nil {
-		a.pick.Done(router.Outcome{Class: a.Class, Latency: a.Latency, Load: a.Load})
+		a.pick.Done(a.outcome())
 	}
 	for i := len(a.sent.t.w.attempts) - 1; i >= 0; i-- {
 		a.sent.t.w.attempts[i].EndAttempt(a.ctx, &a.Attempt)
@@ -182,6 +242,29 @@ func (a *sending) done(err error) {
 	if a.cancel != nil {
 		a.cancel(nil)
 	}
+}
+
+// outcome is what the router learns of the attempt: nothing that only the
+// caller can be blamed for, and no time that went into making a connection.
+func (a *sending) outcome() router.Outcome {
+	o := router.Outcome{Class: a.sent.blame(a.Class, a.Latency), Latency: a.Latency - a.Connecting, Load: a.Load}
+	switch {
+	case a.result.own:
+		o.Class = router.Cancelled
+	case o.Class == router.Unsent:
+		o.Latency = 0
+	}
+	if a.result.err == errAttempt || a.result.err == errSilent || a.overdue {
+		o.Class = a.Class // the bound is ours
+	}
+	return o
+}
+
+// blame is the class by which a part that others share is to learn how the
+// call went.
+func (s *sent) blame(class router.Class, took time.Duration) router.Class {
+	_, bounded := s.ctx.Deadline()
+	return s.target.blame(class, took, bounded, s.borrowed)
 }
 
 // discard closes an answer that nobody will see. A short one is read to its

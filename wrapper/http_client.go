@@ -40,7 +40,13 @@ func (t *transport) CloseIdleConnections() {
 // RoundTrip sends a request, again if need be, and returns the last answer.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	s := newSent(t, r)
-	s.ctx, _ = t.w.Begin(s.ctx, &s.call)
+	ctx, err := t.w.Begin(s.ctx, &s.call)
+	s.ctx = ctx
+	if err != nil { // by the limit of a policy
+		err = s.unsent(err)
+		s.finish(err)
+		return nil, err
+	}
 	resp, err := s.send()
 	if err != nil {
 		s.finish(err)
@@ -62,7 +68,9 @@ type sent struct {
 	began    bool          // the request's body was given to the transport
 	internal bool          // it goes to a service of ours
 	routed   bool          // which the router finds
-	budget   *budget
+	plan     *plan
+	target   *target // what is remembered of the service
+	borrowed bool    // its deadline is the one that the caller of this service brought
 	tried    []string
 	narrowed [2]router.SelectOption // room for what most picks depend on
 	first    sending
@@ -96,30 +104,31 @@ func newSent(t *transport, r *http.Request) *sent {
 			s.header.Set(LabelPrefix+k, v)
 		}
 	}
-	if _, has := ctx.Deadline(); !has && o.clientTimeout > 0 {
-		ctx, s.cancel = context.WithTimeout(ctx, o.clientTimeout)
+	s.plan = t.w.planOf(&s.call)
+	s.target = s.plan.target(service)
+	if end, has := ctx.Deadline(); has {
+		s.borrowed = borrowed(ctx, end)
+	} else if d := s.plan.timeout; d > 0 && d != NoTimeout {
+		ctx, s.cancel = context.WithTimeout(ctx, d)
 	}
 	s.ctx = ctx
-	s.budget = t.w.budget(service)
 	if r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
-		s.body = newBody(r.Body, o.retry.Buffer)
+		s.body = newBody(r.Body, s.plan.retry.Buffer)
 	}
 	return s
 }
 
 // send makes attempts until one is final.
 func (s *sent) send() (*http.Response, error) {
-	policy := s.t.w.o.retry
-	s.budget.deposit()
+	policy := s.plan.retry
+	s.target.deposit()
 	if err := s.showToken(); err != nil {
-		s.dropBody()
-		return nil, err
+		return nil, s.unsent(err)
 	}
 	for n := 1; ; n++ {
 		a, err := s.attempt()
 		if err != nil {
-			s.dropBody()
-			return nil, err
+			return nil, s.unsent(err)
 		}
 		r := s.try(a)
 		a, resp, err := r.a, r.resp, r.err
@@ -136,11 +145,19 @@ func (s *sent) send() (*http.Response, error) {
 		discard(resp)
 		a.done(nil)
 		if err := backoff.Sleep(s.ctx, wait); err != nil {
-			s.budget.giveBack()
-			s.dropBody()
-			return nil, err
+			s.target.giveBack()
+			return nil, s.unsent(err)
 		}
 	}
+}
+
+// unsent ends a call whose next attempt was not to be.
+func (s *sent) unsent(err error) error {
+	if s.last.class == router.OK || s.ctx.Err() != nil { // else the attempt before says more
+		s.last = result{class: classOfOwn(s.ctx, err), err: err}
+	}
+	s.dropBody()
+	return err
 }
 
 // next decides whether attempt n+1 follows, and after how long.
@@ -149,14 +166,14 @@ func (s *sent) next(p RetryPolicy, n int) (wait time.Duration, again bool) {
 	if !r.class.Failed() {
 		return 0, false
 	}
-	if n < p.Attempts && s.ctx.Err() == nil && r.again(s.idempotent()) && s.budget.take() {
+	if n < p.Attempts && s.ctx.Err() == nil && r.again(s.idempotent(), p) && s.target.take() {
 		wait = max(p.wait(n-1), r.pushback)
 		end, bounded := s.ctx.Deadline()
 		inTime := wait <= p.Max && (!bounded || wait < time.Until(end))
 		if inTime && (s.body == nil || s.body.rewind()) {
 			return wait, true
 		}
-		s.budget.giveBack()
+		s.target.giveBack()
 	}
 	// The caller of the call that this one is made for must not multiply what
 	// was spent here.
@@ -236,7 +253,7 @@ func (s *sent) finish(err error) {
 	c.Duration = time.Since(c.Start)
 	c.Class, c.Status, c.Err = s.last.class, s.last.status, err
 	if err != nil && c.Class == router.OK {
-		c.Class = classOfError(s.request.Context(), err)
+		c.Class = classOfBroken(s.request.Context(), err)
 	}
 	s.t.w.End(s.ctx, c)
 	if s.cancel != nil {

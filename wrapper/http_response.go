@@ -2,10 +2,11 @@ package wrapper
 
 import (
 	"bufio"
+	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 
 	"github.com/micro/go-platform/router"
@@ -15,8 +16,11 @@ import (
 type response struct {
 	http.ResponseWriter
 	served     *served
-	status     int // of the final answer; 0 before there is one
+	bound      context.Context // with the call's deadline
+	status     int             // of the final answer; 0 before there is one
 	wrote      bool
+	dropped    bool // the handler's answer came too late
+	says       bodyStatus
 	bytes      int64
 	hijacked   bool
 	returned   atomic.Bool // the handler returned and left a hijacked connection open; onClose is set
@@ -32,16 +36,57 @@ func (r *response) WriteHeader(code int) {
 		r.ResponseWriter.WriteHeader(code) // an interim answer (RFC 9110 section 15.2)
 		return
 	}
-	if !r.wrote {
-		r.begin(code)
+	if !r.may(code) {
+		return
 	}
 	r.ResponseWriter.WriteHeader(code)
+}
+
+// may reports whether the handler may write, and begins its answer with code
+// if it is the first thing that it writes. An answer that begins after the
+// call's deadline is dropped: nobody waits for it, and it must not look well.
+func (r *response) may(code int) bool {
+	if r.wrote {
+		return !r.dropped
+	}
+	if overdue(r.bound) {
+		r.served.call.Late, r.dropped = true, true
+		r.instead(http.StatusGatewayTimeout)
+		return false
+	}
+	r.begin(code)
+	return true
+}
+
+// overdue reports whether the deadline of a call is over.
+func overdue(ctx context.Context) bool { return ctx != nil && ctx.Err() == context.DeadlineExceeded }
+
+// instead answers for a handler that has not: without what it had set.
+func (r *response) instead(code int) {
+	h := r.Header()
+	clear(h)
+	maps.Copy(h, r.served.before)
+	h[HeaderRequestID] = r.served.id[:]
+	r.answer(code)
+}
+
+// answer answers with the status alone.
+func (r *response) answer(code int) {
+	r.begin(code)
+	http.Error(r.ResponseWriter, http.StatusText(code), code)
 }
 
 // begin is the last moment at which headers can be set.
 func (r *response) begin(code int) {
 	r.wrote, r.status = true, code
 	r.report()
+	r.says.begin(r.Header(), code)
+	if code == http.StatusRequestEntityTooLarge && r.served.call.native != nil {
+		// What http.MaxBytesReader does to a writer of net/http's own.
+		if q := r.served.call.Request(); q.ProtoMajor == 1 {
+			r.Header().Set("Connection", "close")
+		}
+	}
 	if r.served.call.retriesSpent() && classOfStatus(code) != router.OK {
 		r.Header()[HeaderNoRetry] = []string{"1"}
 	}
@@ -49,24 +94,28 @@ func (r *response) begin(code int) {
 
 // report tells the load of the process.
 func (r *response) report() {
-	if load := r.served.w.Adapter().LoadReport(); load != "" {
+	if load := r.served.w.Adapter().LoadReport(&r.served.call); load != "" {
 		r.Header()[HeaderLoad] = []string{load}
 	}
 }
 
 func (r *response) Write(b []byte) (int, error) {
-	if !r.wrote {
-		r.begin(http.StatusOK)
+	if !r.may(http.StatusOK) {
+		return 0, http.ErrHandlerTimeout
 	}
 	n, err := r.ResponseWriter.Write(b)
 	r.bytes += int64(n)
+	r.says.write(b[:n])
 	return n, err
 }
 
 // WriteString spares io.WriteString a copy.
 func (r *response) WriteString(s string) (int, error) {
-	if !r.wrote {
-		r.begin(http.StatusOK)
+	if !r.may(http.StatusOK) {
+		return 0, http.ErrHandlerTimeout
+	}
+	if r.says.kind > grpcHTTP {
+		return r.Write([]byte(s))
 	}
 	n, err := io.WriteString(r.ResponseWriter, s)
 	r.bytes += int64(n)
@@ -74,15 +123,17 @@ func (r *response) WriteString(s string) (int, error) {
 }
 
 func (r *response) flush() {
-	if !r.wrote {
-		r.begin(http.StatusOK)
+	if r.may(http.StatusOK) {
+		r.ResponseWriter.(http.Flusher).Flush()
 	}
-	r.ResponseWriter.(http.Flusher).Flush()
 }
 
 func (r *response) readFrom(src io.Reader) (int64, error) {
-	if !r.wrote {
-		r.begin(http.StatusOK)
+	if !r.may(http.StatusOK) {
+		return 0, http.ErrHandlerTimeout
+	}
+	if r.says.kind > grpcHTTP {
+		return io.Copy(struct{ io.Writer }{r}, src)
 	}
 	n, err := r.ResponseWriter.(io.ReaderFrom).ReadFrom(src)
 	r.bytes += n
@@ -95,25 +146,21 @@ func (r *response) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	r.hijacked = true
-	return &hijacked{Conn: c, r: r}, rw, nil
+	return watch(c, r), rw, nil
 }
 
-// hijacked tells the call when its connection is closed.
-type hijacked struct {
-	net.Conn
-	r    *response
-	once sync.Once
-}
-
-func (h *hijacked) Close() error {
-	err := h.Conn.Close()
-	h.once.Do(func() {
-		h.r.connClosed.Store(true)
-		if h.r.returned.Load() {
-			h.r.onClose()
-		}
-	})
-	return err
+// CloseNotify is for handlers that still ask by it (http.CloseNotifier); what
+// the server's writer lacks, the request's context makes up for.
+func (r *response) CloseNotify() <-chan bool {
+	//lint:ignore SA1019 gin's Stream knows no other way
+	if n, ok := r.ResponseWriter.(http.CloseNotifier); ok {
+		return n.CloseNotify()
+	}
+	c := make(chan bool, 1)
+	if r.bound != nil {
+		context.AfterFunc(r.bound, func() { c <- true })
+	}
+	return c
 }
 
 // The writer that a handler gets has a method of these exactly if the server's

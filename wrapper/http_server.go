@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -37,7 +38,9 @@ type served struct {
 	response
 	w       *Wrapper
 	request *http.Request // as the handler got it
+	before  http.Header   // what was set before the handler; nil for nothing
 	id      [1]string     // the value of the response's X-Request-Id
+	route   atomic.Pointer[string]
 	ended   atomic.Bool
 }
 
@@ -49,15 +52,24 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	s := &served{w: h.w}
 	s.call = Call{
 		Side: Server, Protocol: "http", Service: h.w.o.name, Action: action(r.Method), Resource: resource, pathErr: pathErr,
-		RequestID: requestID(r.Header.Get(HeaderRequestID)), Header: trace.Header(r.Header), Start: time.Now(), native: r,
+		Header: trace.Header(r.Header), Start: time.Now(), native: r,
 	}
+	if h.w.o.edge {
+		r = h.w.border(&s.call, r)
+		s.call.Header, s.call.native = trace.Header(r.Header), r
+	}
+	s.call.RequestID = requestID(r.Header.Get(HeaderRequestID))
 	s.response = response{ResponseWriter: rw, served: s}
+	if header := rw.Header(); len(header) > 0 {
+		s.before = maps.Clone(header)
+	}
 	s.id[0] = s.call.RequestID
 	rw.Header()[HeaderRequestID] = s.id[:]
 
-	s.ctx = callContext{r.Context(), &s.call}
-	ctx, cancel := h.w.bound(&s.ctx, r)
+	s.ctx = callContext{r.Context(), &s.call, &s.route}
+	ctx, cancel := h.w.bound(&s.ctx, &s.call, r)
 	defer cancel()
+	s.bound = ctx
 	ctx, err := h.w.Begin(ctx, &s.call)
 	defer s.finish(ctx)
 	if err != nil {
@@ -73,15 +85,16 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 // bound gives the context the caller's deadline, or the server's own. What
 // streams or is upgraded is not bounded by the server.
-func (w *Wrapper) bound(ctx context.Context, r *http.Request) (context.Context, context.CancelFunc) {
+func (w *Wrapper) bound(ctx context.Context, c *Call, r *http.Request) (context.Context, context.CancelFunc) {
 	d, ok := remaining(r.Header.Get(HeaderDeadline))
-	if own := w.o.serverTimeout; own > 0 && !streams(r) && (!ok || own < d) {
-		d, ok = own, true
+	if own := w.planOf(c).timeout; own > 0 && !streams(r) && (!ok || own < d) {
+		return context.WithTimeout(ctx, own)
 	}
 	if !ok {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, d)
+	c.brought = c.Start.Add(d)
+	return context.WithDeadline(ctx, c.brought)
 }
 
 // streams reports whether the answer may go on for ever.
@@ -114,7 +127,7 @@ func (s *served) finish(ctx context.Context) {
 		s.call.Stack = debug.Stack()
 		wrote := s.response.wrote
 		if !wrote && !s.hijacked {
-			http.Error(&s.response, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+			s.response.instead(http.StatusInternalServerError)
 		}
 		s.call.Class = router.ServerError
 		s.end(ctx)
@@ -124,7 +137,11 @@ func (s *served) finish(ctx context.Context) {
 		return
 	}
 	if !s.response.wrote && !s.hijacked {
-		s.response.report() // net/http answers for a handler that writes nothing
+		if overdue(s.bound) {
+			s.response.instead(http.StatusGatewayTimeout)
+		} else {
+			s.response.report() // net/http answers for a handler that writes nothing
+		}
 	}
 	if s.hijacked && !s.response.connClosed.Load() {
 		s.response.onClose = func() { s.end(ctx) }
@@ -143,30 +160,21 @@ func (s *served) end(ctx context.Context) {
 	}
 	c := &s.call
 	c.Duration = time.Since(c.Start)
-	c.Method = s.method()
+	c.Method, c.Route = s.method()
 	c.Status, c.BytesOut, c.Hijacked = s.status, s.bytes, s.hijacked
 	if c.Status == 0 && !c.Hijacked && c.Class == router.OK {
 		c.Status = http.StatusOK // net/http answers this for a handler that writes nothing
 	}
 	if c.Class == router.OK {
 		c.Class = classOfStatus(c.Status)
+		if class, ok := s.says.served(s.Header()); ok {
+			c.Class = class
+		}
 		if s.status == 0 && !s.hijacked && errors.Is(ctx.Err(), context.Canceled) {
 			c.Class = router.Cancelled
 		}
 	}
 	s.w.End(ctx, c)
-}
-
-// method is the pattern that a ServeMux matched, such as "GET /users/{id}".
-func (s *served) method() string {
-	r := s.request
-	if r == nil || r.Pattern == "" {
-		return s.call.Action
-	}
-	if strings.IndexByte(r.Pattern, ' ') > 0 {
-		return r.Pattern
-	}
-	return s.call.Action + " " + r.Pattern
 }
 
 // refuse answers a call that a gate did not let through.
@@ -180,7 +188,7 @@ func (s *served) refuse(err error) {
 		h.Set("Retry-After", strconv.Itoa(int(max(later.RetryAfter()+time.Second-1, 0)/time.Second)))
 	}
 	s.call.Err = err
-	http.Error(&s.response, http.StatusText(code), code)
+	s.response.answer(code)
 }
 
 // StatusOf is the HTTP status of a gate's error.
@@ -195,7 +203,9 @@ func StatusOf(err error) int {
 		return http.StatusForbidden
 	case fault.Exhausted:
 		return http.StatusTooManyRequests
-	case fault.Unavailable, fault.Closed, fault.Timeout, context.DeadlineExceeded, context.Canceled:
+	case context.DeadlineExceeded:
+		return http.StatusGatewayTimeout
+	case fault.Unavailable, fault.Closed, fault.Timeout, context.Canceled:
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

@@ -14,6 +14,7 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/trace"
 )
 
 // ParseLoad reads a report of load, as HeaderLoad carries it. Unknown parts are
@@ -44,10 +45,10 @@ func ParseLoad(v string) router.Load {
 	return l
 }
 
-// LoadReport is what an answer tells about this process, for HeaderLoad; "" if
-// nothing, as without WithLoadReport.
-func (a Adapter) LoadReport() string {
-	if !a.w.o.load {
+// LoadReport is what the answer to a call tells about this process, for
+// HeaderLoad; "" if nothing, as without WithLoadReport, or to a stranger.
+func (a Adapter) LoadReport(c *Call) string {
+	if !a.w.o.load || c.stranger {
 		return ""
 	}
 	b := make([]byte, 0, 32)
@@ -73,7 +74,11 @@ func (w *Wrapper) probed(rw http.ResponseWriter, r *http.Request) bool {
 	if !w.o.load || r.URL.Path != LoadPath || r.Method != http.MethodGet {
 		return false
 	}
-	rw.Header()[HeaderLoad] = []string{w.Adapter().LoadReport()}
+	c := Call{Side: Server, Protocol: "http", Service: w.o.name, Action: r.Method, Header: trace.Header(r.Header), native: r}
+	if !w.o.believes(r.Context(), &c) {
+		return false
+	}
+	rw.Header()[HeaderLoad] = []string{w.Adapter().LoadReport(&c)}
 	rw.WriteHeader(http.StatusNoContent)
 	return true
 }

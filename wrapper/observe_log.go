@@ -48,6 +48,12 @@ func (o *logObserver) End(ctx context.Context, c *Call) {
 	if c.Status != 0 {
 		attrs = append(attrs, slog.Int("status", c.Status))
 	}
+	if c.Route != "" {
+		attrs = append(attrs, slog.String("route", c.Route))
+	}
+	if c.Late {
+		attrs = append(attrs, slog.Bool("late", true))
+	}
 	if c.Side == Server && c.Attempts > 1 {
 		attrs = append(attrs, slog.Int("attempts", c.Attempts))
 	}

@@ -45,11 +45,15 @@ type options struct {
 	public        func(*Call) bool
 	tokens        func(service string) TokenMode
 	load          bool
+	edge          bool
+	trusted       []func(context.Context, *Call) bool
 	key           func(ctx context.Context) string
 	registrations []discovery.Registration
 	drain         time.Duration
 	onClose       []func(ctx context.Context) error
 }
+
+var errNilFunction = errors.New("nil function")
 
 func with[T any](set func(*options, T), what string, v T, ok bool) Option {
 	return func(o *options) error {
@@ -83,7 +87,7 @@ func WithTrace(t trace.Tracer) Option {
 }
 
 // WithMetrics counts and times calls: server_calls, server_seconds,
-// server_in_flight, client_calls, client_seconds, client_attempts.
+// server_in_flight, server_late, client_calls, client_seconds, client_attempts.
 func WithMetrics(m metrics.Metrics) Option {
 	return with(func(o *options, m metrics.Metrics) { o.metrics = m }, "metrics", m, m != nil)
 }
@@ -118,7 +122,7 @@ func WithGate(g Gate) Option {
 // WithLimit refuses calls that come in when the limiter does, with 429. Several
 // limiters are asked in the order in which they were given, before auth.
 func WithLimit(l router.Limiter) Option {
-	return with(func(o *options, l router.Limiter) { o.gates = append(o.gates, limitGate{l}) }, "limiter", l, l != nil)
+	return with(func(o *options, l router.Limiter) { o.gates = append(o.gates, limitGate{l, len(o.gates)}) }, "limiter", l, l != nil)
 }
 
 // WithAccessLog sets the level at which calls are logged that are neither
@@ -139,13 +143,16 @@ func WithServerTimeout(d time.Duration) Option {
 }
 
 // WithClientTimeout bounds a call, with all its attempts and the reading of
-// its answer, if its context has no deadline. The default is no bound.
+// its answer, if its context has no deadline. The default bounds a call without
+// a deadline too, but only until the answer's headers are there, to 30 s;
+// NoTimeout turns that off.
 func WithClientTimeout(d time.Duration) Option {
 	return positive(d, func(o *options) { o.clientTimeout = d })
 }
 
 // WithAttemptTimeout bounds how long one attempt waits for the answer's
-// headers. The default is no bound but the call's.
+// headers. The default is no bound but the call's, and RetryPolicy.Late, which
+// this replaces.
 func WithAttemptTimeout(d time.Duration) Option {
 	return positive(d, func(o *options) { o.attempt = d })
 }

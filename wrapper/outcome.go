@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"strings"
-	"syscall"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
@@ -31,32 +27,35 @@ func classOfStatus(code int) router.Class {
 	return router.OK
 }
 
-// classOfError is the class of a transport's error. ctx is the caller's, who
-// may have given up.
-func classOfError(ctx context.Context, err error) router.Class {
-	if errors.Is(ctx.Err(), context.Canceled) {
+// classOfOwn is the class of an error that arose before a call was sent: in the
+// router, in auth, or while it waited. Its kind is known to be of theirs.
+func classOfOwn(ctx context.Context, err error) router.Class {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, context.Canceled):
 		return router.Cancelled
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
+		return router.Timeout
 	}
-	switch fault.KindOf(err) { // of the router or of auth: nothing was sent
-	case fault.Unavailable:
-		return router.Unsent
+	switch fault.KindOf(err) {
 	case fault.Exhausted:
 		return router.Overload
-	case fault.Unauthenticated, fault.Denied:
+	case fault.Unauthenticated, fault.Denied, fault.Invalid:
 		return router.ClientError
 	}
-	var op *net.OpError
+	return router.Unsent
+}
+
+// classOfBroken is the class of an error that arose while a call was being
+// sent or its answer read. Kinds say nothing here: the error may come from the
+// caller's own body, or from a transport of its own. ctx is the caller's.
+func classOfBroken(ctx context.Context, err error) router.Class {
 	switch {
-	case errors.As(err, &op) && op.Op == "dial":
-		return router.Unsent // nothing was sent on a connection that was never made
-	case strings.Contains(err.Error(), "REFUSED_STREAM"): // http2's error is not exported by net/http
-		return router.Unsent
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
+	case errors.Is(ctx.Err(), context.Canceled):
+		return router.Cancelled
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), isTimeout(err):
 		return router.Timeout
 	case errors.Is(err, context.Canceled):
 		return router.Cancelled
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return router.Unsent
 	}
 	return router.Connect
 }
@@ -64,6 +63,24 @@ func classOfError(ctx context.Context, err error) router.Class {
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
+}
+
+// streamError has the fields by which errors.As finds net/http's own, which it
+// doesn't export.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e streamError) Error() string { return fmt.Sprintf("stream error %d", e.Code) }
+
+// refusedStream reports whether an HTTP/2 server said that it did not process
+// the request (RFC 9113 section 8.7).
+func refusedStream(err error) bool {
+	const refused = 0x7
+	var e streamError
+	return errors.As(err, &e) && e.Code == refused
 }
 
 // failure is what to say of a call that did not go well, or nil.

@@ -103,7 +103,7 @@ func TestWrappedCancellationIsNoFailure(t *testing.T) {
 		"cancelled": {fmt.Errorf("round trip: %w", context.Canceled), router.Cancelled},
 		"deadline":  {fmt.Errorf("round trip: %w", context.DeadlineExceeded), router.Timeout},
 		"eof":       {fmt.Errorf("round trip: %w", io.ErrUnexpectedEOF), router.Connect},
-		"limited":   {fmt.Errorf("round trip: %w", &router.LimitError{}), router.Overload},
+		"limited":   {fmt.Errorf("round trip: %w", &router.LimitError{}), router.Connect}, // it says nothing of what was sent
 	} {
 		rec := newRecorder()
 		w := newWrapper(t, wrapper.WithObserver(rec), wrapper.WithRetry(wrapper.RetryPolicy{Attempts: 1}))

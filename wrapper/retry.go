@@ -2,7 +2,11 @@ package wrapper
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"math/rand/v2"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,14 +26,32 @@ type RetryPolicy struct {
 	// Buffer is how many bytes of a body without GetBody are kept to be sent
 	// again; 0 means 64 KiB.
 	Buffer int
+	// Statuses are answers after which an idempotent call is sent again, beside
+	// 502, 503, 504, and 429 with Retry-After: 500, say, where it passes by.
+	// They are 500 to 599. The default is none.
+	Statuses []int
+	// Late is the shortest time after which an idempotent call without an answer
+	// is sent to a second instance too: when it has also waited eight times as
+	// long as 99 of 100 answers of that service took. If the call has a
+	// deadline, half of what is left may be sooner. It takes from the budget of
+	// retries. 0 means 1 s, and below 0 is never.
+	Late time.Duration
 }
 
 func (p RetryPolicy) validate() error {
 	if p.Attempts < 0 || p.Min < 0 || p.Max < 0 || p.Ratio < 0 || p.PerSecond < 0 || p.Buffer < 0 {
 		return errors.New("negative number in retry policy")
 	}
-	if p.Ratio > 1 {
+	if !(p.Ratio <= 1) {
 		return errors.New("retry ratio above 1")
+	}
+	if math.IsNaN(p.PerSecond) {
+		return errors.New("no number in retry policy")
+	}
+	for _, code := range p.Statuses {
+		if code < 500 || code > 599 {
+			return fmt.Errorf("status %d in retry policy, want 500 to 599", code)
+		}
 	}
 	return nil
 }
@@ -41,6 +63,7 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 	orDefault(&p.Ratio, 0.2)
 	orDefault(&p.PerSecond, 3)
 	orDefault(&p.Buffer, 64<<10)
+	orDefault(&p.Late, time.Second)
 	return p
 }
 
@@ -67,12 +90,13 @@ type result struct {
 	pushback time.Duration // Retry-After
 	pushed   bool
 	noRetry  bool // the server has spent its own retries
+	own      bool // it failed by what the caller gave: its body, or a request that no transport takes
 	err      error
 }
 
 // again decides whether a call may be sent again after r.
-func (r result) again(idempotent bool) bool {
-	if r.noRetry {
+func (r result) again(idempotent bool, p RetryPolicy) bool {
+	if r.noRetry || r.own {
 		return false
 	}
 	switch r.class {
@@ -83,7 +107,7 @@ func (r result) again(idempotent bool) bool {
 	case router.Overload:
 		return idempotent && (r.status != 429 || r.pushed)
 	case router.ServerError:
-		return idempotent && (r.status == 502 || r.status == 503 || r.status == 504)
+		return idempotent && (r.status == http.StatusBadGateway || slices.Contains(p.Statuses, r.status))
 	}
 	return false
 }

@@ -3,13 +3,12 @@ package wrapper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
@@ -29,9 +28,7 @@ type Wrapper struct {
 	took      durations // by calls that came in
 	inFlight  atomic.Int64
 	idle      chan struct{} // a token whenever inFlight may have come to 0
-	budgets   sync.Map      // service → *budget
-	usuals    sync.Map      // service → *usual
-	audiences sync.Map      // service → []auth.TokenOption
+	plain     [2]*plan      // by side: how calls are made that no policy matches
 	client    *http.Client
 }
 
@@ -42,6 +39,7 @@ func New(opts ...Option) (*Wrapper, error) {
 		return nil, err
 	}
 	w := &Wrapper{o: o, life: life.New(), idle: make(chan struct{}, 1)}
+	w.plain = [2]*plan{Server: o.plain(Server), Client: o.plain(Client)}
 	// The log comes after the trace, so that its records carry the span.
 	if o.trace != nil {
 		w.observers = append(w.observers, traceObserver{o.trace})
@@ -79,15 +77,16 @@ func (w *Wrapper) Client() *http.Client { return w.client }
 // Middleware is Handler in the form that routers take.
 func (w *Wrapper) Middleware() func(http.Handler) http.Handler { return w.Handler }
 
-// Begin starts a call: observers begin, then gates are asked. It is how
-// adapters of other protocols stand on a Wrapper. If it returns an error the
+// Begin starts a call: observers begin, then limits and gates are asked. It is
+// how adapters of other protocols stand on a Wrapper. If it returns an error the
 // call is refused, and End has still to be called, with c.Class and c.Err set.
+// A call that goes out is refused by the limit of a policy only.
 func (w *Wrapper) Begin(ctx context.Context, c *Call) (context.Context, error) {
 	for _, ob := range w.observers {
 		ctx = ob.Begin(ctx, c)
 	}
 	if c.Side == Client {
-		return ctx, nil
+		return ctx, w.enter(ctx, c, 0)
 	}
 	w.inFlight.Add(1)
 	return w.pass(ctx, c)
@@ -96,22 +95,52 @@ func (w *Wrapper) Begin(ctx context.Context, c *Call) (context.Context, error) {
 // pass asks the gates. Those that let the call through before another refused
 // it are left at once.
 func (w *Wrapper) pass(ctx context.Context, c *Call) (context.Context, error) {
+	if !c.Message && overdue(ctx) { // nobody waits any more
+		c.refused = true
+		return ctx, errOverdue
+	}
+	if err := w.enter(ctx, c, len(w.gates)); err != nil {
+		c.refused = true
+		return ctx, err
+	}
 	for i, g := range w.gates {
 		next, err := g.Enter(ctx, c)
 		if err != nil && c.Message {
 			next, err = w.patience(ctx, c, g, err)
 		}
 		if err != nil {
+			c.refused = true
 			for _, entered := range w.gates[:i] {
 				entered.Leave(ctx, c)
 			}
-			c.refused = true
+			c.release(len(w.gates), router.Cancelled)
 			return ctx, err
 		}
 		ctx = next
 	}
 	return ctx, nil
 }
+
+// enter acquires from the limit of the call's policy, whose permit has its
+// place behind those of the gates.
+func (w *Wrapper) enter(ctx context.Context, c *Call, at int) error {
+	p := w.planOf(c)
+	if p.limit == nil || c.Side == Server && isProbe(c) {
+		return nil
+	}
+	acquire := p.limit.Acquire
+	if p.wait || c.Message { // a message that is refused would become a dead letter
+		acquire = func(ctx context.Context) (router.Permit, error) { return router.Wait(ctx, p.limit) }
+	}
+	permit, err := acquire(ctx)
+	if err == nil {
+		c.keep(at, permit)
+	}
+	return err
+}
+
+// errOverdue is the refusal of a call whose deadline was over when it came.
+var errOverdue = fmt.Errorf("the call's deadline was over before it began: %w", context.DeadlineExceeded)
 
 // patience asks a gate again about a message that it refused as one too many:
 // nobody would send it again in time, and it must not become a dead letter for
@@ -141,6 +170,7 @@ func (w *Wrapper) End(ctx context.Context, c *Call) {
 			for i := len(w.gates) - 1; i >= 0; i-- {
 				w.gates[i].Leave(ctx, c)
 			}
+			c.release(len(w.gates), c.taught())
 		}
 		if w.o.load && !c.Hijacked && c.Class != router.Cancelled && !c.refused {
 			w.took.add(c.Duration)
@@ -152,25 +182,10 @@ func (w *Wrapper) End(ctx context.Context, c *Call) {
 			}
 		}
 	}
+	if c.Side == Client && c.permits != nil {
+		c.release(0, w.blame(ctx, c, c.Class, c.Duration))
+	}
 	for i := len(w.observers) - 1; i >= 0; i-- {
 		w.observers[i].End(ctx, c)
 	}
-}
-
-// budget returns the retry budget of a service.
-func (w *Wrapper) budget(service string) *budget {
-	if b, ok := w.budgets.Load(service); ok {
-		return b.(*budget)
-	}
-	b, _ := w.budgets.LoadOrStore(service, newBudget(w.o.retry.Ratio, w.o.retry.PerSecond))
-	return b.(*budget)
-}
-
-// audience returns the options of a token for a service, made once.
-func (w *Wrapper) audience(service string) []auth.TokenOption {
-	if v, ok := w.audiences.Load(service); ok {
-		return v.([]auth.TokenOption)
-	}
-	v, _ := w.audiences.LoadOrStore(service, []auth.TokenOption{auth.Audience(service)})
-	return v.([]auth.TokenOption)
 }

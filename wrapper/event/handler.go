@@ -31,7 +31,7 @@ func handler(w *wrapper.Wrapper, next event.Handler, types *names) event.Handler
 		if labels := a.MessageLabels(md); labels != nil {
 			ctx = wrapper.ContextWithLabels(ctx, labels)
 		}
-		ctx, cancel := a.Bound(a.Context(ctx, c), wrapper.Server)
+		ctx, cancel := a.Bound(a.Context(ctx, c), c)
 		defer cancel()
 		ctx, err = w.Begin(ctx, c)
 		defer func() {

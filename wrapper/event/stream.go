@@ -65,10 +65,12 @@ func (s *stream) Publish(ctx context.Context, records ...*event.Record) error {
 	for k, v := range wrapper.LabelsFromContext(ctx) {
 		header.Set(wrapper.LabelPrefix+k, v)
 	}
-	ctx, cancel := a.Bound(ctx, wrapper.Client)
+	ctx, cancel := a.Bound(ctx, c)
 	defer cancel()
-	ctx, _ = s.w.Begin(ctx, c)
-	err := s.Stream.Publish(ctx, carrying(records, header)...)
+	ctx, err := s.w.Begin(ctx, c)
+	if err == nil {
+		err = s.Stream.Publish(ctx, carrying(records, header)...)
+	}
 	c.Class, c.Err, c.Duration = publishClass(err), err, time.Since(c.Start)
 	s.w.End(ctx, c)
 	return err

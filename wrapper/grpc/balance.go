@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
@@ -24,15 +26,25 @@ type Client struct {
 	dial    []grpc.DialOption
 
 	mu     sync.Mutex
-	conns  map[string]*grpc.ClientConn // by address
+	conns  map[string]*conn // by address
+	left   map[*conn]bool   // to instances that are gone, still in use
 	pruned time.Time
 	closed bool
+}
+
+// conn is the connection to one instance.
+type conn struct {
+	cc     *grpc.ClientConn
+	addr   string
+	active int         // calls and streams on it
+	timer  *time.Timer // of one that is being drained
 }
 
 var _ grpc.ClientConnInterface = (*Client)(nil)
 
 // NewClient returns a Client for a service that w's router finds. It connects
-// when it is used. dial must say which credentials to use.
+// when it is used. dial must say which credentials to use. Certificates are
+// checked against the service's name, unless dial has grpc.WithAuthority.
 func NewClient(w *wrapper.Wrapper, service string, dial ...grpc.DialOption) (*Client, error) {
 	return NewClientWith(w, service, nil, dial...)
 }
@@ -46,9 +58,16 @@ func NewClientWith(w *wrapper.Wrapper, service string, opts []Option, dial ...gr
 	if r == nil {
 		return nil, fault.New(wrapper.ErrInvalid, "wrapper/grpc", "new client", service, "the wrapper has no router")
 	}
-	c := &Client{w: w, r: r, service: service, o: newOptions(opts), dial: dial, conns: map[string]*grpc.ClientConn{}, pruned: time.Now()}
+	o := newOptions(opts)
+	if o.err != nil {
+		return nil, o.err
+	}
+	c := &Client{
+		w: w, r: r, service: service, o: o, dial: append([]grpc.DialOption{grpc.WithAuthority(service)}, dial...),
+		conns: map[string]*conn{}, left: map[*conn]bool{}, pruned: time.Now(),
+	}
 	// What is wrong with the dial options shows now.
-	probe, err := grpc.NewClient("passthrough:///"+service, dial...)
+	probe, err := grpc.NewClient("passthrough:///"+service, c.dial...)
 	if err != nil {
 		return nil, fault.New(wrapper.ErrInvalid, "wrapper/grpc", "new client", service, "%w", err)
 	}
@@ -59,78 +78,132 @@ func NewClientWith(w *wrapper.Wrapper, service string, opts []Option, dial ...gr
 func (c *Client) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
 	var tried []string
 	return unary(ctx, c.w, c.service, method, c.o, opts, func(ctx context.Context, t *wrapper.Attempt, opts []grpc.CallOption) error {
-		pick, cc, err := c.pick(ctx, t, method, tried)
+		pick, cn, err := c.pick(ctx, t, method, tried)
 		if err != nil {
 			return err
 		}
+		defer c.release(cn)
 		tried = append(tried, pick.Instance.ID)
+		t.Connecting = ready(ctx, cn.cc)
 		start := time.Now()
-		var trailer metadata.MD
-		err = cc.Invoke(ctx, method, args, reply, append(opts, grpc.Trailer(&trailer))...)
-		pick.Done(router.Outcome{Class: classOf(err), Latency: time.Since(start), Load: loadOf(trailer)})
+		var header, trailer metadata.MD
+		var to peer.Peer
+		err = cn.cc.Invoke(ctx, method, args, reply, append(opts, grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&to))...)
+		o := router.Outcome{Class: classOf(err, answered(header, trailer)), Latency: time.Since(start), Load: loadOf(trailer)}
+		if o.Class == router.Connect && to.Addr == nil {
+			o.Class, o.Latency = router.Unsent, 0
+		}
+		o.Class = c.w.Adapter().Blame(ctx, t.Call, o.Class, o.Latency)
+		pick.Done(o)
 		return err
 	})
 }
 
 // NewStream opens a stream.
 func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	return stream(ctx, c.w, c.service, method, desc, func(ctx context.Context, t *wrapper.Attempt, finish grpc.CallOption) (grpc.ClientStream, done, error) {
-		pick, cc, err := c.pick(ctx, t, method, nil)
+	return stream(ctx, c.w, c.service, method, c.o, desc, func(ctx context.Context, t *wrapper.Attempt, finish grpc.CallOption) (grpc.ClientStream, done, error) {
+		pick, cn, err := c.pick(ctx, t, method, nil)
 		if err != nil {
 			return nil, nil, err
 		}
+		t.Connecting = ready(ctx, cn.cc)
 		start := time.Now()
-		s, err := cc.NewStream(ctx, desc, method, append(opts[:len(opts):len(opts)], finish)...)
+		s, err := cn.cc.NewStream(ctx, desc, method, append(opts[:len(opts):len(opts)], finish)...)
 		opened := time.Since(start)
-		ended := func(err error, trailer metadata.MD) {
+		ended := func(e ending) {
 			// How long a stream lives says nothing about its instance: what
 			// counts is how long it took to open.
-			pick.Done(router.Outcome{Class: classOf(err), Latency: opened, Load: loadOf(trailer)})
+			class := c.w.Adapter().Blame(ctx, t.Call, classOf(e.err, e.answered), opened)
+			pick.Done(router.Outcome{Class: class, Latency: opened, Load: loadOf(e.trailer)})
+			c.release(cn)
 		}
 		if err != nil {
-			ended(err, nil)
+			ended(ending{err: err})
 		}
 		return s, ended, err
 	})
 }
 
-// pick asks the router and returns the connection to what it picked.
-func (c *Client) pick(ctx context.Context, t *wrapper.Attempt, method string, tried []string) (router.Pick, *grpc.ClientConn, error) {
+// ready waits until a connection is made, or can't be, and returns how long
+// that took: it is not part of the instance's latency.
+func ready(ctx context.Context, cc *grpc.ClientConn) time.Duration {
+	state := cc.GetState()
+	if state == connectivity.Ready {
+		return 0
+	}
+	start := time.Now()
+	for state == connectivity.Idle || state == connectivity.Connecting {
+		if state == connectivity.Idle {
+			cc.Connect()
+		}
+		if !cc.WaitForStateChange(ctx, state) {
+			break
+		}
+		state = cc.GetState()
+	}
+	return time.Since(start)
+}
+
+// pick asks the router and returns the connection to what it picked, which has
+// to be released.
+func (c *Client) pick(ctx context.Context, t *wrapper.Attempt, method string, tried []string) (router.Pick, *conn, error) {
 	pick, err := c.r.Pick(ctx, c.service, c.w.Adapter().SelectOptions(ctx, method, tried, nil)...)
 	if err != nil {
 		return pick, nil, unavailable{err}
 	}
-	cc, err := c.conn(pick.Instance.Address)
+	cn, err := c.conn(pick.Instance.Address)
 	if err != nil {
 		pick.Done(router.Outcome{Class: router.Cancelled})
 		return pick, nil, err
 	}
 	t.Instance, t.Call.Instance, t.Call.Variant = pick.Instance, pick.Instance, pick.Variant
-	return pick, cc, nil
+	return pick, cn, nil
 }
 
+// How often instances that are gone are looked for: when a connection is made,
+// and on any other call.
+const (
+	pruneOnNew = time.Second
+	pruneOnUse = 10 * time.Second
+)
+
 // conn returns the connection to an address, which may be a new one.
-func (c *Client) conn(addr string) (*grpc.ClientConn, error) {
+func (c *Client) conn(addr string) (*conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, fault.Wrap("wrapper/grpc", "call", c.service, fault.Closed)
 	}
-	if cc := c.conns[addr]; cc != nil {
-		return cc, nil
+	cn := c.conns[addr]
+	if cn != nil {
+		cn.active++
+		c.prune(pruneOnUse)
+		return cn, nil
 	}
-	c.prune()
+	c.prune(pruneOnNew)
 	cc, err := grpc.NewClient("passthrough:///"+addr, c.dial...)
 	if err != nil {
 		return nil, err
 	}
-	c.conns[addr] = cc
-	return cc, nil
+	cn = &conn{cc: cc, addr: addr, active: 1}
+	c.conns[addr] = cn
+	return cn, nil
 }
 
-// prune closes, at most once a minute, what leads to instances that are gone.
-func (c *Client) prune() {
-	if time.Since(c.pruned) < time.Minute {
+// release ends a call or stream on a connection.
+func (c *Client) release(cn *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cn.active--
+	if cn.active == 0 && c.left[cn] {
+		c.shut(cn)
+	}
+}
+
+// prune drains what leads to instances that are gone, if that was last done so
+// long ago.
+func (c *Client) prune(every time.Duration) {
+	if time.Since(c.pruned) < every {
 		return
 	}
 	c.pruned = time.Now()
@@ -138,23 +211,55 @@ func (c *Client) prune() {
 	for _, s := range c.r.Stats(c.service) {
 		known[s.Address] = true
 	}
-	for addr, cc := range c.conns {
-		if !known[addr] {
-			delete(c.conns, addr)
-			cc.Close()
+	for addr, cn := range c.conns {
+		if known[addr] {
+			continue
 		}
+		delete(c.conns, addr)
+		c.left[cn] = true
+		if cn.active == 0 {
+			c.shut(cn)
+			continue
+		}
+		cn.timer = time.AfterFunc(c.o.drain, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.shut(cn)
+		})
+	}
+}
+
+// shut closes a connection that was drained, with the lock held.
+func (c *Client) shut(cn *conn) {
+	if cn.timer != nil {
+		cn.timer.Stop()
+	}
+	if c.left[cn] {
+		delete(c.left, cn)
+		go cn.cc.Close() // it ends streams, whose ends come back here
 	}
 }
 
 // Close closes the connections. Calls in progress fail.
 func (c *Client) Close() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.closed = true
+	var all []*conn
+	for _, cn := range c.conns {
+		all = append(all, cn)
+	}
+	for cn := range c.left {
+		if cn.timer != nil {
+			cn.timer.Stop()
+		}
+		all = append(all, cn)
+	}
+	clear(c.conns)
+	clear(c.left)
+	c.mu.Unlock()
 	var errs []error
-	for addr, cc := range c.conns {
-		errs = append(errs, cc.Close())
-		delete(c.conns, addr)
+	for _, cn := range all {
+		errs = append(errs, cn.cc.Close())
 	}
 	return errors.Join(errs...)
 }

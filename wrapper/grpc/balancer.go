@@ -66,6 +66,7 @@ func (names) Close()                                {}
 // routing is what the picker and the interceptors tell each other about one
 // attempt.
 type routing struct {
+	call   *wrapper.Call // nil without DialOptions
 	tried  []string
 	stream bool
 	opened atomic.Int64 // how long the stream took to open, ns
@@ -285,7 +286,8 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 				rt.pick = pick
 				rt.mu.Unlock()
 			}
-			return balancer.PickResult{SubConn: sc, Done: func(d balancer.DoneInfo) { pick.Done(outcomeOf(d, rt)) }}, nil
+			start := time.Now()
+			return balancer.PickResult{SubConn: sc, Done: func(d balancer.DoneInfo) { pick.Done(b.outcomeOf(info.Ctx, start, d, rt)) }}, nil
 		}
 		class := router.Cancelled
 		if state == connectivity.TransientFailure {
@@ -313,8 +315,8 @@ func (b *routed) connected() bool {
 
 // outcomeOf is what the router learns of a call. How long a stream lives says
 // nothing about its instance: what counts is how long it took to open.
-func outcomeOf(d balancer.DoneInfo, rt *routing) router.Outcome {
-	o := router.Outcome{Class: classOf(d.Err), Load: loadOf(d.Trailer)}
+func (b *routed) outcomeOf(ctx context.Context, start time.Time, d balancer.DoneInfo, rt *routing) router.Outcome {
+	o := router.Outcome{Class: classOf(d.Err, d.BytesReceived), Load: loadOf(d.Trailer)}
 	switch {
 	case d.Err == nil && !d.BytesSent && !d.BytesReceived: // the connection was lost before the call began
 		o.Class = router.Cancelled
@@ -323,6 +325,9 @@ func outcomeOf(d balancer.DoneInfo, rt *routing) router.Outcome {
 	}
 	if rt != nil && rt.stream {
 		o.Latency = time.Duration(rt.opened.Load())
+	}
+	if o.Class == router.Timeout && rt != nil && rt.call != nil {
+		o.Class = b.a.Blame(ctx, rt.call, o.Class, time.Since(start))
 	}
 	return o
 }

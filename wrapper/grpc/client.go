@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
@@ -18,37 +19,9 @@ import (
 	"github.com/micro/go-platform/wrapper"
 )
 
-// Option configures the client side.
-type Option func(*options)
-
-type options struct {
-	idempotent func(method string) bool
-	service    string
-}
-
-// WithIdempotent tells which methods may be processed twice. The default is
-// none of them.
-func WithIdempotent(f func(method string) bool) Option {
-	return func(o *options) { o.idempotent = f }
-}
-
-// WithService names the service that is called; the default is the target of
-// the connection.
-func WithService(name string) Option { return func(o *options) { o.service = name } }
-
 // DialOptions puts w around all calls of a connection.
 func DialOptions(w *wrapper.Wrapper, opts ...Option) []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(UnaryClient(w, opts...)), grpc.WithChainStreamInterceptor(StreamClient(w, opts...))}
-}
-
-func newOptions(opts []Option) options {
-	o := options{idempotent: func(string) bool { return false }}
-	for _, opt := range opts {
-		if opt != nil {
-			opt(&o)
-		}
-	}
-	return o
 }
 
 // serviceOf names the service behind a connection.
@@ -68,7 +41,7 @@ func UnaryClient(w *wrapper.Wrapper, opts ...Option) grpc.UnaryClientInterceptor
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, callOpts ...grpc.CallOption) error {
 		var tried []string
 		return unary(ctx, w, o.serviceOf(cc), method, o, callOpts, func(ctx context.Context, t *wrapper.Attempt, callOpts []grpc.CallOption) error {
-			rt := &routing{tried: tried}
+			rt := &routing{call: t.Call, tried: tried}
 			err := invoke(context.WithValue(ctx, routingKey{}, rt), method, req, reply, cc, callOpts...)
 			if rt.chosen(t); t.Instance != nil {
 				tried = append(tried, t.Instance.ID)
@@ -81,21 +54,24 @@ func UnaryClient(w *wrapper.Wrapper, opts ...Option) grpc.UnaryClientInterceptor
 // unary makes a unary call: send is called for each attempt.
 func unary(ctx context.Context, w *wrapper.Wrapper, service, method string, o options, callOpts []grpc.CallOption,
 	send func(context.Context, *wrapper.Attempt, []grpc.CallOption) error) error {
-	ctx, cancel := w.Adapter().Bound(ctx, wrapper.Client)
+	if o.err != nil {
+		return o.err
+	}
+	s := newSent(ctx, w, service, method)
+	ctx, cancel := s.a.Bound(ctx, &s.call)
 	defer cancel()
-	s, err := newSent(ctx, w, service, method)
-	if err != nil {
-		return s.finish(err)
+	if err := s.begin(ctx); err != nil {
+		return s.refuse(err)
 	}
 	for n := 1; ; n++ {
-		var trailer metadata.MD
+		var header, trailer metadata.MD
 		var to peer.Peer
 		ctx, t := s.attempt(n)
-		bounded, cancel := s.a.BoundAttempt(ctx)
-		err := send(bounded, t, append(callOpts[:len(callOpts):len(callOpts)], grpc.Trailer(&trailer), grpc.Peer(&to)))
+		bounded, cancel := s.a.BoundAttempt(ctx, &s.call)
+		err := send(bounded, t, append(callOpts[:len(callOpts):len(callOpts)], grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&to)))
 		cancel()
 		t.Load = loadOf(trailer)
-		s.ended(ctx, t, err, to.Addr != nil)
+		s.ended(ctx, t, err, to.Addr != nil, answered(header, trailer))
 		wait, again := s.a.Again(s.ctx, &s.call, t.Class, n, o.idempotent(method), pushback(trailer))
 		if !again {
 			return s.finish(err)
@@ -110,45 +86,64 @@ func unary(ctx context.Context, w *wrapper.Wrapper, service, method string, o op
 func StreamClient(w *wrapper.Wrapper, opts ...Option) grpc.StreamClientInterceptor {
 	o := newOptions(opts)
 	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, callOpts ...grpc.CallOption) (grpc.ClientStream, error) {
-		return stream(ctx, w, o.serviceOf(cc), method, desc, func(ctx context.Context, t *wrapper.Attempt, finish grpc.CallOption) (grpc.ClientStream, done, error) {
-			rt := &routing{}
+		return stream(ctx, w, o.serviceOf(cc), method, o, desc, func(ctx context.Context, t *wrapper.Attempt, finish grpc.CallOption) (grpc.ClientStream, done, error) {
+			rt := &routing{call: t.Call}
 			s, err := open(context.WithValue(ctx, routingKey{}, rt), desc, cc, method, append(callOpts[:len(callOpts):len(callOpts)], finish)...)
 			rt.chosen(t)
-			return s, func(error, metadata.MD) {}, err
+			return s, func(ending) {}, err
 		})
 	}
 }
 
-// done is told how a stream ended, once. The trailer is nil if there was none.
-type done func(err error, trailer metadata.MD)
+// ending is how a stream ended.
+type ending struct {
+	err      error
+	trailer  metadata.MD // nil if there was none
+	answered bool
+}
+
+// done is told how a stream ended, once.
+type done func(ending)
 
 // stream opens a stream, once.
-func stream(ctx context.Context, w *wrapper.Wrapper, service, method string, desc *grpc.StreamDesc,
+func stream(ctx context.Context, w *wrapper.Wrapper, service, method string, o options, desc *grpc.StreamDesc,
 	open func(context.Context, *wrapper.Attempt, grpc.CallOption) (grpc.ClientStream, done, error)) (grpc.ClientStream, error) {
-	s, err := newSent(ctx, w, service, method)
-	if err != nil {
-		return nil, s.finish(err)
+	if o.err != nil {
+		return nil, o.err
+	}
+	s := newSent(ctx, w, service, method)
+	cancel := func() {}
+	if _, bounded := ctx.Deadline(); !bounded && o.streamTimeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, o.streamTimeout)
+	}
+	if err := s.begin(ctx); err != nil {
+		cancel()
+		return nil, s.refuse(err)
 	}
 	ctx, t := s.attempt(1)
 	var finished atomic.Pointer[error] // how gRPC saw it end
 	inner, done, err := open(ctx, t, grpc.OnFinish(func(err error) { finished.Store(&err) }))
 	if err != nil {
-		s.ended(ctx, t, err, true)
+		cancel()
+		s.ended(ctx, t, err, true, false)
 		return nil, s.finish(err)
 	}
-	c := &clientStream{ClientStream: inner, desc: desc, end: func(err error, trailer metadata.MD) {
-		done(err, trailer)
-		t.Load = loadOf(trailer)
-		s.ended(ctx, t, err, true)
-		s.finish(err)
+	c := &clientStream{ClientStream: inner, desc: desc, end: func(e ending) {
+		e.answered = e.answered || answered(nil, e.trailer)
+		done(e)
+		t.Load = loadOf(e.trailer)
+		s.ended(ctx, t, e.err, true, e.answered)
+		s.finish(e.err)
+		cancel()
 	}}
 	// A stream that nobody reads to its end is over with its context. That of
 	// one that was read ends too, maybe before the last RecvMsg has returned.
 	c.stop = context.AfterFunc(inner.Context(), func() {
 		if err := finished.Load(); err != nil {
-			c.over(*err, inner.Trailer())
+			header, _ := inner.Header() // it is over: this doesn't wait
+			c.over(ending{*err, inner.Trailer(), answered(header, nil)})
 		} else {
-			c.over(context.Cause(inner.Context()), nil)
+			c.over(ending{err: context.Cause(inner.Context())})
 		}
 	})
 	return c, nil
@@ -156,14 +151,15 @@ func stream(ctx context.Context, w *wrapper.Wrapper, service, method string, des
 
 // sent is one call that goes out.
 type sent struct {
-	w    *wrapper.Wrapper
-	a    wrapper.Adapter
-	call wrapper.Call
-	ctx  context.Context
-	md   metadata.MD
+	w     *wrapper.Wrapper
+	a     wrapper.Adapter
+	call  wrapper.Call
+	ctx   context.Context
+	md    metadata.MD
+	class router.Class // of the newest attempt
 }
 
-func newSent(ctx context.Context, w *wrapper.Wrapper, service, method string) (*sent, error) {
+func newSent(ctx context.Context, w *wrapper.Wrapper, service, method string) *sent {
 	s := &sent{w: w, a: w.Adapter()}
 	md, _ := metadata.FromOutgoingContext(ctx)
 	s.md = md.Copy()
@@ -183,16 +179,25 @@ func newSent(ctx context.Context, w *wrapper.Wrapper, service, method string) (*
 	for k, v := range wrapper.LabelsFromContext(ctx) {
 		carrier.Set(wrapper.LabelPrefix+k, v)
 	}
-	s.ctx, _ = w.Begin(ctx, &s.call)
-	s.a.Called(service)
+	return s
+}
+
+// begin begins the call, and finds the token that it shows.
+func (s *sent) begin(ctx context.Context) error {
+	ctx, err := s.w.Begin(ctx, &s.call)
+	s.ctx = ctx
+	s.a.Called(&s.call)
+	if err != nil {
+		return limited(err)
+	}
 	if len(s.md.Get("authorization")) > 0 {
-		return s, nil
+		return nil
 	}
-	token, err := s.a.Token(s.ctx, service)
+	token, err := s.a.Token(s.ctx, s.call.Service)
 	if token != "" {
-		carrier.Set("authorization", "Bearer "+token)
+		s.call.Header.Set("authorization", "Bearer "+token)
 	}
-	return s, err
+	return err
 }
 
 // attempt begins the nth sending.
@@ -205,19 +210,35 @@ func (s *sent) attempt(n int) (context.Context, *wrapper.Attempt) {
 }
 
 // ended ends an attempt. One that never got a connection was not sent.
-func (s *sent) ended(ctx context.Context, t *wrapper.Attempt, err error, connected bool) {
-	t.Class, t.Status, t.Err = classOf(err), int(code(err)), err
+func (s *sent) ended(ctx context.Context, t *wrapper.Attempt, err error, connected, answered bool) {
+	t.Class, t.Status, t.Err = classOf(err, answered), int(code(err)), err
 	if t.Class == router.Connect && !connected {
 		t.Class = router.Unsent
 	}
+	s.class = t.Class
 	t.Latency = time.Since(s.call.Start)
+	if t.Class == router.OK {
+		s.a.Took(&s.call, t.Latency-t.Connecting)
+	}
 	s.a.EndAttempt(ctx, t)
+}
+
+// refuse records a call that was not sent, and returns its error.
+func (s *sent) refuse(err error) error {
+	s.class = router.Unsent
+	if c := code(err); c != codes.Unavailable && c != codes.Unknown {
+		s.class = wrapper.ClassOfCode(uint32(c))
+	}
+	return s.finish(err)
 }
 
 // finish records the call and returns its error.
 func (s *sent) finish(err error) error {
 	s.call.Duration = time.Since(s.call.Start)
-	s.call.Class, s.call.Status = classOf(err), int(code(err))
+	s.call.Class, s.call.Status = s.class, int(code(err))
+	if c := code(err); c == codes.Canceled || c == codes.DeadlineExceeded { // also while it waited for the next attempt
+		s.call.Class = wrapper.ClassOfCode(uint32(c))
+	}
 	if s.call.Class != router.OK {
 		s.call.Err = err
 	}
@@ -235,17 +256,18 @@ type clientStream struct {
 }
 
 // over ends the call. io.EOF and nil are a good end.
-func (c *clientStream) over(err error, trailer metadata.MD) {
-	if err == io.EOF {
-		err = nil
+func (c *clientStream) over(e ending) {
+	if e.err == io.EOF {
+		e.err = nil
 	}
-	c.once.Do(func() { c.end(err, trailer) })
+	c.once.Do(func() { c.end(e) })
 }
 
 func (c *clientStream) RecvMsg(m any) error {
 	err := c.ClientStream.RecvMsg(m)
 	if err != nil || !c.desc.ServerStreams { // one that answers once is over then
-		c.over(err, c.ClientStream.Trailer())
+		header, _ := c.ClientStream.Header() // it is over: this doesn't wait
+		c.over(ending{err, c.ClientStream.Trailer(), answered(header, nil)})
 		c.stop()
 	}
 	return err
@@ -254,7 +276,7 @@ func (c *clientStream) RecvMsg(m any) error {
 func (c *clientStream) SendMsg(m any) error {
 	err := c.ClientStream.SendMsg(m)
 	if err != nil && err != io.EOF { // at io.EOF RecvMsg has the status
-		c.over(err, nil)
+		c.over(ending{err: err})
 	}
 	return err
 }
@@ -262,7 +284,7 @@ func (c *clientStream) SendMsg(m any) error {
 func (c *clientStream) Header() (metadata.MD, error) {
 	md, err := c.ClientStream.Header()
 	if err != nil {
-		c.over(err, nil)
+		c.over(ending{err: err})
 	}
 	return md, err
 }

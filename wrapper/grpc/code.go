@@ -14,28 +14,30 @@ import (
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/wrapper"
 )
 
-// classOf is the class of a call's error.
-func classOf(err error) router.Class {
+// classOf is the class of a call's error. answered says whether the server
+// answered: what gRPC itself says for a connection that failed has the codes
+// that an application uses for itself.
+func classOf(err error, answered bool) router.Class {
 	if err == nil || err == io.EOF {
 		return router.OK
 	}
-	switch code(err) {
-	case codes.OK:
-		return router.OK
-	case codes.Canceled:
-		return router.Cancelled
-	case codes.DeadlineExceeded:
-		return router.Timeout
-	case codes.ResourceExhausted:
-		return router.Overload
-	case codes.Unavailable:
+	c := code(err)
+	switch {
+	case c == codes.Unavailable && !answered:
 		return router.Connect
-	case codes.Unknown, codes.Internal, codes.DataLoss, codes.Unimplemented:
-		return router.ServerError
+	case c == codes.ResourceExhausted && !answered: // a message that is too large to be sent
+		return router.ClientError
 	}
-	return router.ClientError
+	return wrapper.ClassOfCode(uint32(c))
+}
+
+// answered reports whether a server said anything: its headers, or the trailers
+// that are all of its answer, have a content type.
+func answered(header, trailer metadata.MD) bool {
+	return len(header["content-type"]) > 0 || len(trailer["content-type"]) > 0
 }
 
 // code is status.Code, but also knows plain context errors.
@@ -64,6 +66,8 @@ func refusal(err error) error {
 		return status.Error(codes.ResourceExhausted, "too many calls")
 	case fault.Unavailable, fault.Closed, fault.Timeout:
 		return status.Error(codes.Unavailable, "try again later")
+	case context.DeadlineExceeded:
+		return status.Error(codes.DeadlineExceeded, "deadline exceeded")
 	}
 	return status.Error(codes.Internal, "internal error")
 }
@@ -84,6 +88,21 @@ func (u unavailable) GRPCStatus() *status.Status {
 	}
 	return status.New(c, u.Error())
 }
+
+// limited is the error of a call that the limit of a policy kept back.
+func limited(err error) error {
+	if fault.KindOf(err) == fault.Exhausted {
+		return exhausted{err}
+	}
+	return err
+}
+
+type exhausted struct{ error }
+
+func (e exhausted) Unwrap() error { return e.error }
+
+// GRPCStatus makes status.Code see it.
+func (e exhausted) GRPCStatus() *status.Status { return status.New(codes.ResourceExhausted, e.Error()) }
 
 // pushback reads grpc-retry-pushback-ms: when to come back, or below 0 not to
 // (gRFC A6).

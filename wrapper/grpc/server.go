@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
 )
@@ -24,17 +23,23 @@ func ServerOptions(w *wrapper.Wrapper) []grpc.ServerOption {
 // UnaryServer puts w around the unary calls of a server.
 func UnaryServer(w *wrapper.Wrapper) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
-		ctx, cancel := w.Adapter().Bound(ctx, wrapper.Server)
+		s := newServed(ctx, w, info.FullMethod, info.FullMethod)
+		ctx, cancel := w.Adapter().Bound(ctx, &s.call)
 		defer cancel()
-		s, ctx, err := begin(ctx, w, info.FullMethod, info.FullMethod)
+		ctx, err = s.begin(ctx)
 		defer func() { err = s.finish(recover(), err) }()
 		if err != nil {
 			return nil, err
 		}
-		if load := w.Adapter().LoadReport(); load != "" {
+		if load := w.Adapter().LoadReport(&s.call); load != "" {
 			grpc.SetTrailer(ctx, metadata.Pairs(wrapper.HeaderLoad, load))
 		}
-		return next(ctx, req)
+		resp, err = next(ctx, req)
+		if err == nil && ctx.Err() == context.DeadlineExceeded { // nobody waits for it any more
+			s.call.Late = true
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}
+		return resp, err
 	}
 }
 
@@ -45,13 +50,17 @@ func StreamServer(w *wrapper.Wrapper) grpc.StreamServerInterceptor {
 		if srv == nil { // gRPC's UnknownServiceHandler: the caller chose it freely
 			name = unknown
 		}
-		s, ctx, err := begin(stream.Context(), w, name, info.FullMethod)
+		s := newServed(stream.Context(), w, name, info.FullMethod)
+		if end, ok := stream.Context().Deadline(); ok {
+			w.Adapter().Brought(&s.call, end)
+		}
+		ctx, err := s.begin(stream.Context())
 		defer func() { err = s.finish(recover(), err) }()
 		if err != nil {
 			return err
 		}
 		defer func() { // as it is at the end
-			if load := w.Adapter().LoadReport(); load != "" {
+			if load := w.Adapter().LoadReport(&s.call); load != "" {
 				stream.SetTrailer(metadata.Pairs(wrapper.HeaderLoad, load))
 			}
 		}()
@@ -71,29 +80,38 @@ type served struct {
 	w    *wrapper.Wrapper
 	call wrapper.Call
 	ctx  context.Context
+	md   metadata.MD // what counts of the caller's
 }
 
 // unknown is the name of methods that a server doesn't have.
 const unknown = "_unknown"
 
-func begin(ctx context.Context, w *wrapper.Wrapper, method, action string) (*served, context.Context, error) {
+func newServed(ctx context.Context, w *wrapper.Wrapper, method, action string) *served {
 	md, _ := metadata.FromIncomingContext(ctx)
 	a, s := w.Adapter(), &served{w: w}
-	carrier := trace.Metadata(md)
-	s.call = wrapper.Call{
-		Side: wrapper.Server, Protocol: "grpc", Service: a.Name(), Method: method, Action: action,
-		RequestID: a.RequestID(carrier.Get(wrapper.HeaderRequestID)), Header: carrier, Start: time.Now(),
+	s.call = wrapper.Call{Side: wrapper.Server, Protocol: "grpc", Service: a.Name(), Method: method, Action: action, Header: trace.Metadata(md), Start: time.Now()}
+	s.md = a.Border(ctx, &s.call, md)
+	s.call.Header = trace.Metadata(s.md)
+	s.call.RequestID = a.RequestID(s.call.Header.Get(wrapper.HeaderRequestID))
+	return s
+}
+
+// begin begins the call. Its error is what the caller sees.
+func (s *served) begin(ctx context.Context) (context.Context, error) {
+	a := s.w.Adapter()
+	if a.Stranger(&s.call) {
+		ctx = metadata.NewIncomingContext(ctx, s.md)
 	}
-	if labels := a.Labels(md); labels != nil {
+	if labels := a.Labels(s.md); labels != nil {
 		ctx = wrapper.ContextWithLabels(ctx, labels)
 	}
-	ctx, err := w.Begin(a.Context(ctx, &s.call), &s.call)
+	ctx, err := s.w.Begin(a.Context(ctx, &s.call), &s.call)
 	s.ctx = ctx
 	if err != nil {
 		s.call.Err = err
-		return s, ctx, refusal(err)
+		return ctx, refusal(err)
 	}
-	return s, ctx, nil
+	return ctx, nil
 }
 
 // finish records the call and returns the error that the caller gets.
@@ -106,12 +124,9 @@ func (s *served) finish(panicked any, err error) error {
 		err = nil
 	}
 	s.call.Duration = time.Since(s.call.Start)
-	s.call.Class, s.call.Status = classOf(err), int(code(err))
+	s.call.Class, s.call.Status = classOf(err, true), int(code(err))
 	if s.call.Err == nil {
 		s.call.Err = err
-	}
-	if s.call.Class == router.Connect { // the handler's own dependency, or its refusal of work
-		s.call.Class = router.Overload
 	}
 	s.w.End(s.ctx, &s.call)
 	return err

@@ -28,9 +28,6 @@ func outcome(ctx context.Context, err error) (router.Class, int) {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return router.Timeout, 408
 	}
-	if errors.Is(err, router.ErrUnavailable) { // of the router: nothing was sent
-		return router.Unsent, 0
-	}
 	var refused *net.OpError
 	switch {
 	case errors.As(err, &refused) && refused.Op == "dial", errors.Is(err, syscall.ECONNREFUSED):
@@ -66,6 +63,20 @@ func outcome(ctx context.Context, err error) (router.Class, int) {
 	return router.ServerError, code
 }
 
+// refused is the class of an error that came before a call was sent: from the
+// router, auth or a limit. What a client returns is never taken for one.
+func refused(ctx context.Context, err error) router.Class {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, context.Canceled):
+		return router.Cancelled
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
+		return router.Timeout
+	case errors.Is(err, router.ErrLimited):
+		return router.Overload
+	}
+	return router.Unsent
+}
+
 // refusal is what a caller sees of a gate's error: the kind, and nothing that
 // would help an attacker.
 func refusal(service string, err error) error {
@@ -78,6 +89,8 @@ func refusal(service string, err error) error {
 		return merrors.New(service, "too many calls", 429)
 	case 503:
 		return merrors.New(service, "try again later", 503)
+	case 504:
+		return merrors.Timeout(service, "deadline exceeded")
 	}
 	return merrors.InternalServerError(service, "internal error")
 }

@@ -59,6 +59,8 @@ type sent struct {
 	ctx   context.Context
 	md    metadata.Metadata
 	tried []string
+	last  router.Class // of the newest attempt
+	err   error        // the limit of a policy, when it began
 }
 
 // begin starts a call.
@@ -82,13 +84,16 @@ func (c *wrapped) begin(ctx context.Context, call wrapper.Call) *sent {
 	for k, v := range wrapper.LabelsFromContext(ctx) {
 		header.Set(wrapper.LabelPrefix+k, v)
 	}
-	s.ctx, _ = c.w.Begin(ctx, &s.call)
+	s.ctx, s.err = c.w.Begin(ctx, &s.call)
 	return s
 }
 
 // showToken adds the token that the service called is to see. What came with
 // a call that is being handled is not for others.
 func (s *sent) showToken(ctx context.Context) error {
+	if s.err != nil {
+		return s.err
+	}
 	if parent, ok := wrapper.FromContext(ctx); ok && parent.Protocol == "micro" {
 		delete(s.md, "Authorization")
 	} else if s.md["Authorization"] != "" {
@@ -101,9 +106,23 @@ func (s *sent) showToken(ctx context.Context) error {
 	return err
 }
 
+// refuse records a call that was not sent, or not again, and returns its error.
+func (s *sent) refuse(err error) error {
+	class, status := refused(s.ctx, err), 0
+	if s.call.Attempts > 1 { // the attempt before says more
+		class, status = s.last, s.call.Status
+	}
+	return s.end(class, status, err)
+}
+
 // finish records the call and returns its error.
 func (s *sent) finish(err error) error {
-	s.call.Class, s.call.Status = outcome(s.ctx, err)
+	class, status := outcome(s.ctx, err)
+	return s.end(class, status, err)
+}
+
+func (s *sent) end(class router.Class, status int, err error) error {
+	s.call.Class, s.call.Status = class, status
 	if s.call.Class != router.OK {
 		s.call.Err = err
 	}
@@ -155,32 +174,36 @@ func (s *sent) attempt(opts []client.CallOption) (*attempt, error) {
 // ended ends an attempt.
 func (t *attempt) ended(err error) {
 	t.Class, t.Status = outcome(t.s.ctx, err)
-	t.Err = err
+	t.Err, t.s.last = err, t.Class
 	if t.Latency == 0 {
 		t.Latency = time.Since(t.start)
 	}
+	if t.Class == router.OK {
+		t.s.a.Took(&t.s.call, t.Latency)
+	}
 	if t.Instance != nil {
-		t.pick.Done(router.Outcome{Class: t.Class, Latency: t.Latency})
+		t.pick.Done(router.Outcome{Class: t.s.a.Blame(t.s.ctx, &t.s.call, t.Class, t.Latency), Latency: t.Latency})
 	}
 	t.s.a.EndAttempt(t.ctx, &t.Attempt)
 }
 
 // Call makes a call, again if need be.
 func (c *wrapped) Call(ctx context.Context, req client.Request, rsp any, opts ...client.CallOption) error {
-	bounded, cancel := c.a.Bound(ctx, wrapper.Client)
+	call := wrapper.Call{Side: wrapper.Client, Protocol: "micro", Service: req.Service(), Method: req.Endpoint(), Action: req.Endpoint()}
+	bounded, cancel := c.a.Bound(ctx, &call)
 	defer cancel()
-	s := c.begin(bounded, wrapper.Call{Service: req.Service(), Method: req.Endpoint(), Action: req.Endpoint()})
-	c.a.Called(req.Service())
+	s := c.begin(bounded, call)
+	c.a.Called(&s.call)
 	if err := s.showToken(ctx); err != nil {
-		return s.finish(err)
+		return s.refuse(err)
 	}
 	for n := 1; ; n++ {
 		t, err := s.attempt(opts)
 		if err != nil {
-			return s.finish(err)
+			return s.refuse(err)
 		}
 		answer := fresh(rsp)
-		one, cancel := c.a.BoundAttempt(t.ctx)
+		one, cancel := c.a.BoundAttempt(t.ctx, &s.call)
 		err = c.Client.Call(one, req, answer, t.opts...)
 		cancel()
 		t.ended(err)
@@ -220,11 +243,11 @@ func keep(rsp, answer any) {
 func (c *wrapped) Stream(ctx context.Context, req client.Request, opts ...client.CallOption) (client.Stream, error) {
 	s := c.begin(ctx, wrapper.Call{Service: req.Service(), Method: req.Endpoint(), Action: req.Endpoint()})
 	if err := s.showToken(ctx); err != nil {
-		return nil, s.finish(err)
+		return nil, s.refuse(err)
 	}
 	t, err := s.attempt(opts)
 	if err != nil {
-		return nil, s.finish(err)
+		return nil, s.refuse(err)
 	}
 	inner, err := c.Client.Stream(t.ctx, req, t.opts...)
 	if err != nil {
@@ -277,5 +300,8 @@ func (s *stream) Close() error {
 func (c *wrapped) Publish(ctx context.Context, msg client.Message, opts ...client.PublishOption) error {
 	s := c.begin(ctx, wrapper.Call{Message: true, Service: "broker", Method: msg.Topic(), Action: "publish", Attempts: 1})
 	delete(s.md, "Authorization")
+	if s.err != nil {
+		return s.refuse(s.err)
+	}
 	return s.finish(c.Client.Publish(metadata.NewContext(s.ctx, s.md), msg, opts...))
 }

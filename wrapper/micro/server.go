@@ -49,7 +49,7 @@ func serve(ctx context.Context, w *wrapper.Wrapper, c *wrapper.Call, stream bool
 	}
 	if !stream {
 		var cancel context.CancelFunc
-		ctx, cancel = a.Bound(ctx, wrapper.Server)
+		ctx, cancel = a.Bound(ctx, c)
 		defer cancel()
 	}
 	ctx, err = w.Begin(a.Context(ctx, c), c)

@@ -1,0 +1,48 @@
+package wrapper
+
+import (
+	"time"
+
+	"github.com/micro/go-platform/router"
+)
+
+// NoTimeout given to WithClientTimeout turns off the default bound of calls
+// that have no deadline.
+const NoTimeout = time.Duration(1<<63 - 1)
+
+// defaultSilence is how long a call without a deadline waits for the answer's
+// headers, if nothing else was said.
+const defaultSilence = 30 * time.Second
+
+// plan is how calls are made or served: what the options say, and the policy
+// that matches a call. It is immutable, but for what it remembers.
+type plan struct {
+	timeout time.Duration // of a call without a deadline, its answer included; 0: only its headers, within defaultSilence
+	attempt time.Duration // 0: none
+	retry   RetryPolicy   // with defaults
+	hedge   HedgePolicy   // Quantile 0: none
+	limit   router.Limiter
+	wait    bool // for limit, instead of failing
+	route   string
+	targets recent[*target]
+}
+
+// plain is the plan without a policy.
+func (o *options) plain(side Side) *plan {
+	p := &plan{timeout: o.clientTimeout, attempt: o.attempt, retry: o.retry, hedge: o.hedge}
+	if side == Server {
+		p.timeout = o.serverTimeout
+	}
+	return p
+}
+
+// target is what is remembered of a service.
+func (p *plan) target(service string) *target { return p.targets.get(service, p.newTarget) }
+
+// planOf returns how a call is made.
+func (w *Wrapper) planOf(c *Call) *plan {
+	if c.plan == nil {
+		c.plan = w.plain[c.Side]
+	}
+	return c.plan
+}

@@ -1,0 +1,258 @@
+package wrapper_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/wrapper"
+)
+
+// A 500 that stands in for a panicking handler must not carry what that
+// handler said about its own answer; what was set around it stays.
+func TestPanicsAnswerHasNothingOfTheHandlers(t *testing.T) {
+	versions(t, func(t *testing.T, h2 bool) {
+		h := newWrapper(t).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for _, k := range []string{"Cache-Control", "Content-Encoding", "Etag", "Set-Cookie", "Content-Disposition"} {
+				w.Header().Set(k, "handler")
+			}
+			w.Header().Set("Content-Length", "5")
+			w.Header().Set("X-Outer", "changed")
+			panic("boom")
+		}))
+		srv, c := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Outer", "kept")
+			h.ServeHTTP(w, r)
+		}), h2)
+		resp, body := get(t, c, srv.URL)
+		for k, v := range resp.Header {
+			if strings.Contains(fmt.Sprint(v), "handler") {
+				t.Errorf("%s: %v", k, v)
+			}
+		}
+		if resp.StatusCode != 500 || body != "Internal Server Error\n" || resp.Header.Get("X-Outer") != "kept" || resp.Header.Get("X-Request-Id") == "" {
+			t.Errorf("got %d %q %v", resp.StatusCode, body, resp.Header)
+		}
+	})
+}
+
+func TestTooLargeABodyClosesTheConnection(t *testing.T) {
+	w := newWrapper(t)
+	limited := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 10))
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+		}
+	})
+	for name, h := range map[string]http.Handler{"bare": limited, "wrapped": w.Handler(limited)} {
+		srv, c := serve(t, h, false)
+		for size, closed := range map[int]bool{10: false, 11: true} {
+			resp, err := c.Post(srv.URL, "text/plain", strings.NewReader(strings.Repeat("x", size)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if resp.Close != closed {
+				t.Errorf("%s, %d bytes: the connection is closed: %v, want %v", name, size, resp.Close, closed)
+			}
+		}
+	}
+}
+
+// A connection that was taken over can still be closed for writing alone, as
+// proxies of upgraded connections do.
+func TestHijackedConnectionKeepsItsMethods(t *testing.T) {
+	for name, secure := range map[string]bool{"tcp": false, "tls": true} {
+		t.Run(name, func(t *testing.T) {
+			rec := newRecorder()
+			w := newWrapper(t, wrapper.WithObserver(rec))
+			ended := make(chan string, 1)
+			h := w.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				c, buf, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					ended <- err.Error()
+					return
+				}
+				defer c.Close()
+				buf.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nbye")
+				buf.Flush()
+				half, ok := c.(interface{ CloseWrite() error })
+				if !ok {
+					ended <- fmt.Sprintf("%T has no CloseWrite", c)
+					return
+				}
+				if err := half.CloseWrite(); err != nil {
+					ended <- err.Error()
+					return
+				}
+				rest, _ := io.ReadAll(buf) // it can still be read
+				if _, ok := c.(io.ReaderFrom); !ok && !secure {
+					rest = append(rest, "no ReadFrom"...)
+				}
+				ended <- string(rest)
+			}))
+			s := httptest.NewUnstartedServer(h)
+			if secure {
+				s.StartTLS()
+			} else {
+				s.Start()
+			}
+			t.Cleanup(s.Close)
+			r, _ := http.NewRequest("GET", s.URL, nil)
+			r.Header.Set("Connection", "Upgrade")
+			r.Header.Set("Upgrade", "x")
+			resp, err := s.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if b, err := io.ReadAll(bufio.NewReader(resp.Body)); string(b) != "bye" {
+				t.Errorf("got %q, %v", b, err)
+			}
+			io.WriteString(resp.Body.(io.Writer), "and more")
+			resp.Body.Close()
+			select {
+			case s := <-ended:
+				if s != "and more" {
+					t.Errorf("the server has %q", s)
+				}
+			case <-time.After(5 * time.Second):
+				t.Error("the handler is still there after 5 s")
+			}
+			if c := rec.last(t); !c.Hijacked {
+				t.Errorf("recorded %+v", c)
+			}
+		})
+	}
+}
+
+// Handlers that ask by http.CloseNotifier, as gin's Stream does, hear of it.
+func TestCloseNotify(t *testing.T) {
+	for name, outer := range map[string]func(http.Handler) http.Handler{
+		"server's own": func(h http.Handler) http.Handler { return h },
+		"one that has none": func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(struct{ http.ResponseWriter }{w}, r) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			began, left := make(chan bool), make(chan bool, 1)
+			h := newWrapper(t).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				//lint:ignore SA1019 what is tested
+				gone := w.(http.CloseNotifier).CloseNotify()
+				close(began)
+				left <- <-gone
+			}))
+			srv, c := serve(t, outer(h), false)
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { <-began; cancel() }()
+			r, _ := http.NewRequestWithContext(ctx, "GET", srv.URL, nil)
+			if resp, err := c.Do(r); err == nil {
+				resp.Body.Close()
+			}
+			select {
+			case <-left:
+			case <-time.After(5 * time.Second):
+				t.Error("the handler did not hear that the caller left")
+			}
+		})
+	}
+}
+
+// Routes are known behind middleware that copies the request.
+func TestRouteIsFoundBehindCopies(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /users/{id}", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /panic/{id}", func(http.ResponseWriter, *http.Request) { panic("boom") })
+	type key struct{}
+	copies := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, 1)))
+		})
+	}
+	named := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { wrapper.SetRoute(r.Context(), "/by/:hand") })
+	for _, c := range []struct {
+		name          string
+		h             http.Handler
+		path          string
+		method, route string
+	}{
+		{"direct", mux, "/users/1", "GET /users/{id}", "/users/{id}"},
+		{"copied", copies(wrapper.Route(nil)(mux)), "/users/1", "GET /users/{id}", "/users/{id}"},
+		{"copied, panics", copies(wrapper.Route(nil)(mux)), "/panic/1", "GET /panic/{id}", "/panic/{id}"},
+		{"timeout handler", http.TimeoutHandler(wrapper.Route(nil)(mux), time.Minute, ""), "/users/1", "GET /users/{id}", "/users/{id}"},
+		{"unknown", copies(wrapper.Route(nil)(mux)), "/nowhere", "GET", ""},
+		{"by hand", copies(named), "/by/1", "GET /by/:hand", "/by/:hand"},
+		{"found", copies(wrapper.Route(func(*http.Request) string { return "/found" })(named)), "/x", "GET /found", "/found"},
+	} {
+		rec := newRecorder()
+		w := newWrapper(t, wrapper.WithObserver(rec))
+		srv, client := serve(t, w.Handler(c.h), false)
+		srv.Config.ErrorLog = quiet()
+		get(t, client, srv.URL+c.path)
+		if call := rec.last(t); call.Method != c.method || call.Route != c.route {
+			t.Errorf("%s: method %q, route %q; want %q and %q", c.name, call.Method, call.Route, c.method, c.route)
+		}
+	}
+	wrapper.SetRoute(context.Background(), "/nobody") // no call: nothing happens
+}
+
+// A client that is made to call ever new hosts keeps nothing of them for good.
+func TestStateOfHostsIsBounded(t *testing.T) {
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	})
+	w := newWrapper(t)
+	c := &http.Client{Transport: w.Transport(base)}
+	call := func(n int) {
+		for i := range n {
+			resp, err := c.Get(fmt.Sprintf("http://h%d.example.com/", i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+	}
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	call(100)
+	before := heap()
+	call(30_000)
+	if grown := heap() - before; grown > 3<<20 {
+		t.Errorf("30 000 hosts keep %d kB", grown>>10)
+	}
+}
+
+// What is used stays, however many others come by.
+func TestBudgetOfAServiceOutlivesAFloodOfNames(t *testing.T) {
+	bad := count(t, answer(503))
+	w := newWrapper(t, wrapper.WithRouter(instances(bad.addr())), wrapper.WithRetry(wrapper.RetryPolicy{PerSecond: 1e-9, Ratio: 1e-9, Min: 1, Max: 1}))
+	other := &http.Client{Transport: w.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	}))}
+	for i := range 20 {
+		get(t, w.Client(), "http://greeter/")
+		for j := range 200 {
+			resp, err := other.Get(fmt.Sprintf("http://h%d-%d.example.com/", i, j))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+	}
+	if n := bad.hits.Load(); n != 20 {
+		t.Errorf("20 calls without a budget were sent %d times", n)
+	}
+}

@@ -1,0 +1,189 @@
+package wrapper
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/router"
+)
+
+// arrival is how an attempt ended.
+type arrival struct {
+	a    *sending
+	resp *http.Response
+	err  error
+}
+
+// try sends an attempt. If its answer takes too long, and the call may be sent
+// twice, another instance is asked beside it. It returns the attempt that
+// counts.
+func (s *sent) try(a *sending) arrival {
+	s.began = true
+	wait, pays, late := s.patience()
+	if wait <= 0 {
+		resp, err := a.roundTrip()
+		return s.learn(arrival{a, resp, err})
+	}
+	a.ctx, a.cancel = context.WithCancelCause(s.ctx)
+	two := &second{s: s, first: a, pays: pays, ended: make(chan struct{})}
+	timer := time.AfterFunc(wait, two.send)
+	resp, err := a.roundTrip()
+	one := arrival{a, resp, err}
+	if timer.Stop() {
+		return s.learn(one)
+	}
+	r := two.decide(one)
+	if late && r.a != a && r.err == nil && a.result.err == errBeaten && r.a.Latency < wait/4 {
+		// The other one answered in a fraction of the time in which this one
+		// said nothing: that speaks against the instance.
+		a.result.class = router.Timeout
+		a.overdue = true
+	}
+	if r.a != a {
+		lose(one)
+	} else {
+		two.forget()
+	}
+	return s.learn(r)
+}
+
+// learn notes how long an answer took.
+func (s *sent) learn(r arrival) arrival {
+	if r.err == nil && !r.a.result.class.Failed() {
+		d := r.a.Latency - r.a.Connecting
+		s.target.took.add(d)
+		if h := s.target.hedges; h != nil {
+			h.add(d)
+		}
+	}
+	return r
+}
+
+// patience is how long to wait before a second instance is asked, 0 for ever,
+// and which budget pays for that. late means that the first is overdue by then,
+// and not just slower than most.
+func (s *sent) patience() (wait time.Duration, pays *budget, late bool) {
+	if !s.routed || s.body != nil || !s.idempotent() {
+		return 0, nil, false
+	}
+	if h := s.target.hedges; h != nil {
+		h.deposit()
+		if d, known := h.after(s.plan.hedge.Min); known {
+			return d, h.budget, false
+		}
+		return 0, nil, false
+	}
+	if s.plan.retry.Attempts <= s.call.Attempts || s.plan.attempt > 0 {
+		return 0, nil, false
+	}
+	var left time.Duration
+	if end, ok := s.ctx.Deadline(); ok {
+		left = max(time.Until(end), 1)
+	}
+	return s.target.late(s.plan.retry.Late, left), s.target.budget, true
+}
+
+// second is the attempt beside a first one that is late.
+type second struct {
+	s     *sent
+	first *sending
+	pays  *budget
+	ended chan struct{} // closed when got holds
+
+	mu   sync.Mutex // held while an instance is picked
+	over bool       // the first came back
+	b    *sending   // nil if none was sent
+	got  arrival
+}
+
+// send asks another instance, on the timer's goroutine.
+func (t *second) send() {
+	defer close(t.ended)
+	b := t.begin()
+	if b == nil {
+		return
+	}
+	defer t.s.t.w.life.Leave()
+	resp, err := b.roundTrip()
+	t.got = arrival{b, resp, err}
+	if err == nil && !b.result.class.Failed() {
+		t.first.cancel(errBeaten)
+	}
+}
+
+// begin picks the instance, nil if there is no other, or no budget.
+func (t *second) begin() *sending {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.s
+	if t.over || s.ctx.Err() != nil || !t.pays.take() {
+		return nil
+	}
+	before := s.call.Instance
+	b, err := s.attempt()
+	switch {
+	case err != nil || b.Instance.ID == t.first.Instance.ID: // there is no other
+		t.pays.giveBack()
+		if err == nil {
+			b.over = true
+			b.pick.Done(router.Outcome{Class: router.Cancelled})
+		}
+		s.call.Attempts--
+		s.call.Instance = before
+		return nil
+	case !s.t.w.life.Enter(): // closed
+		b.over = true
+		b.pick.Done(router.Outcome{Class: router.Cancelled})
+		s.call.Attempts--
+		s.call.Instance = before
+		return nil
+	}
+	b.ctx, b.cancel = context.WithCancelCause(s.ctx)
+	t.b = b
+	return b
+}
+
+// decide returns the arrival that counts, given the first's: a good one, and
+// if the first isn't, the other may be.
+func (t *second) decide(one arrival) arrival {
+	t.mu.Lock()
+	t.over = true
+	b := t.b
+	t.mu.Unlock()
+	if b == nil || one.err == nil && !one.a.result.class.Failed() {
+		return one
+	}
+	<-t.ended
+	if t.got.err == nil && !t.got.a.result.class.Failed() || one.err == errBeaten {
+		return t.got
+	}
+	lose(t.got)
+	t.b = nil
+	return one
+}
+
+// forget ends the second attempt, which nobody waits for any more.
+func (t *second) forget() {
+	b := t.b
+	if b == nil {
+		return
+	}
+	t.s.call.Instance, t.s.call.Variant = t.first.Instance, t.first.pick.Variant
+	b.cancel(context.Canceled)
+	last := func(context.Context) {
+		<-t.ended
+		b.result.class = router.Cancelled // that nobody waited says nothing about the instance
+		lose(t.got)
+	}
+	if !t.s.t.w.life.Go(last) {
+		last(t.s.ctx)
+	}
+}
+
+// lose ends an attempt that nobody waits for.
+func lose(r arrival) {
+	discard(r.resp)
+	r.a.done(nil)
+}
