@@ -77,6 +77,51 @@ func (f *front) unfollow(fo *follower) {
 	defer f.mu.Unlock()
 	fo.users--
 	fo.lastUsed = time.Now()
+	if fo.unwanted() {
+		f.drop(fo)
+	}
+}
+
+// unwanted reports whether nobody uses a follower and it knows no instance.
+func (fo *follower) unwanted() bool {
+	return fo.users == 0 && !fo.used.Load() && len(fo.snapshot.Load().Instances) == 0
+}
+
+// maxUnwanted is how many services without an instance are followed although
+// nobody asks for them. Names that strangers make up, one after another, would
+// else all be followed for WithIdle.
+const maxUnwanted = 64
+
+// dropped is a follower that became unwanted at a time.
+type dropped struct {
+	*follower
+	at time.Time
+}
+
+// drop takes note of an unwanted follower, and stops the oldest one that there
+// is no room for, unless it was asked for since. Called with f.mu held.
+func (f *front) drop(fo *follower) {
+	f.unwanted = append(f.unwanted, dropped{fo, fo.lastUsed})
+	if len(f.unwanted) <= maxUnwanted {
+		return
+	}
+	oldest := f.unwanted[0]
+	f.unwanted = slices.Delete(f.unwanted, 0, 1)
+	if oldest.unwanted() && oldest.lastUsed.Equal(oldest.at) {
+		f.stopFollowing(oldest.service)
+	}
+}
+
+// stopFollowing is called with f.mu held.
+func (f *front) stopFollowing(services ...string) {
+	next := maps.Clone(*f.followers.Load())
+	for _, name := range services {
+		if fo := next[name]; fo != nil {
+			fo.stop()
+			delete(next, name)
+		}
+	}
+	f.followers.Store(&next)
 }
 
 // sweep stops followers that nobody has asked for some time.
@@ -85,19 +130,17 @@ func (f *front) sweep(ctx context.Context) {
 	for backoff.Sleep(ctx, every) == nil {
 		f.mu.Lock()
 		now := time.Now()
-		old := *f.followers.Load()
-		next := maps.Clone(old)
-		for name, fo := range old {
+		var idle []string
+		for name, fo := range *f.followers.Load() {
 			// What is known can't be read again while the registry is away.
 			if fo.used.Swap(false) || fo.users > 0 || fo.snapshot.Load().State == Stale {
 				fo.lastUsed = now
 			} else if now.Sub(fo.lastUsed) >= f.idle {
-				delete(next, name)
-				fo.stop()
+				idle = append(idle, name)
 			}
 		}
-		if len(next) < len(old) {
-			f.followers.Store(&next)
+		if len(idle) > 0 {
+			f.stopFollowing(idle...)
 		}
 		f.mu.Unlock()
 	}

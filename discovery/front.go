@@ -80,6 +80,7 @@ type front struct {
 	mu            sync.Mutex
 	sweeping      bool
 	closing       bool
+	unwanted      []dropped                // oldest first
 	registrations map[string]*registration // by full service name and id
 
 	closeOnce sync.Once

@@ -449,3 +449,101 @@ func TestAnOutageIsOneWarning(t *testing.T) {
 		}
 	})
 }
+
+// broken is a memory registry one of whose calls fails, without an effect.
+type broken struct {
+	memoryDriver
+	fails string // "register 2" is the second
+	calls map[string]int
+}
+
+func (d *broken) call(what string) error {
+	d.calls[what]++
+	if fmt.Sprint(what, " ", d.calls[what]) == d.fails {
+		return fault.Markf(fault.Unavailable, "%s fails", d.fails)
+	}
+	return nil
+}
+
+func (d *broken) Ping(context.Context) error { return d.call("ping") }
+
+func (d *broken) Register(ctx context.Context, e Entry, replace func(Entry) bool) error {
+	if err := d.call("register"); err != nil {
+		return err
+	}
+	return d.memoryDriver.Register(ctx, e, replace)
+}
+
+func (d *broken) Deregister(ctx context.Context, e Entry) error {
+	if err := d.call("deregister"); err != nil {
+		return err
+	}
+	return d.memoryDriver.Deregister(ctx, e)
+}
+
+func (d *broken) Services(ctx context.Context) ([]string, error) {
+	if err := d.call("services"); err != nil {
+		return nil, err
+	}
+	return d.memoryDriver.Services(ctx)
+}
+
+// Each call of the driver fails once: the caller's call says so and no other
+// does, and what is left in the registry is what was not removed.
+func TestTheFailureOfEachCall(t *testing.T) {
+	for _, c := range []struct{ fails, says string }{
+		{"ping 1", "open"}, {"register 1", "register"}, {"register 2", "update"}, {"services 1", "services"},
+		{"deregister 1", "deregister"}, {"register 4", "drain"}, {"deregister 2", "drain"}, {"deregister 3", "close"}, {"nothing", ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			memory, said := NewMemory(), ""
+			f := &broken{memoryDriver{memory}, c.fails, map[string]int{}}
+			try := func(what string, call func() error) {
+				if err := call(); err != nil {
+					if said += what; !errors.Is(err, ErrUnavailable) {
+						t.Errorf("%s fails: %s says %v", c.fails, what, err)
+					}
+				}
+			}
+			var d Discovery
+			open := func() (err error) {
+				d, err = New(WithDriver("broken", func(context.Context) (Driver, error) { return f, nil }))
+				return err
+			}
+			if try("open", open); d == nil {
+				try("open", open)
+			}
+			var r Registration
+			register := func(id string) {
+				enter := func() (err error) { r, err = d.Register(t.Context(), in(id)); return err }
+				if try("register", enter); r == nil {
+					try("register", enter)
+				}
+			}
+			left := func(what string, want int) {
+				if got := len(memory.services); got != want {
+					t.Errorf("%s fails: %d services after %s, want %d", c.fails, got, what, want)
+				}
+			}
+			register("a")
+			try("update", func() error { return r.Update(t.Context(), func(in *Instance) { in.Version = "2" }) })
+			try("services", func() error { _, err := d.Services(t.Context()); return err })
+			try("deregister", func() error { return r.Deregister(t.Context()) })
+			if said == "deregister" {
+				left("a failed deregister", 1)
+			}
+			try("deregister again", func() error { return r.Deregister(t.Context()) })
+			left("deregister", 0)
+			register("b")
+			try("drain", func() error { return r.Drain(t.Context(), time.Second) })
+			try("deregister after drain", func() error { return r.Deregister(t.Context()) })
+			left("drain", 0)
+			register("c")
+			try("close", d.Close)
+			left("close", map[bool]int{true: 1}[said == "close"])
+			if said != c.says {
+				t.Errorf("%s fails: %q said so, want %q", c.fails, said, c.says)
+			}
+		})
+	}
+}

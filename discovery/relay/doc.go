@@ -3,7 +3,8 @@
 // a cluster of its own.
 //
 //	// on one process of a host, or a few of a cluster
-//	mux.Handle("/discovery/", http.StripPrefix("/discovery", relay.Handler(d)))
+//	h, err := relay.Handler(d)
+//	mux.Handle("/discovery/", http.StripPrefix("/discovery", h))
 //
 //	// on the others
 //	d, err := discovery.New(relay.Backend("http://127.0.0.1:7070/discovery"))
@@ -26,7 +27,8 @@
 // by self-preservation are judged anew by each reader. Names are those of the
 // relay's namespace; the reader's own makes no difference.
 //
-// The handler does no authentication; put it behind what the service has.
+// The handler does no authentication; put it behind what the service has. What
+// strangers can make it do is bounded: see WithMaxStreams and WithMaxUnknown.
 //
 // # Errors
 //

@@ -1,32 +1,132 @@
 package relay
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/fault"
 )
+
+// HandlerOption configures Handler.
+type HandlerOption func(*handler) error
+
+// WithMaxStreams bounds how many streams are open at once; further readers get
+// 503 and try another relay. The default is 10 000.
+func WithMaxStreams(n int) HandlerOption {
+	return func(h *handler) error { h.maxStreams = n; return atLeastOne("streams", n) }
+}
+
+// WithMaxUnknown bounds how many services that have no instance are followed
+// for readers at once; a reader of one more gets 429. Without a bound whoever
+// reaches the handler could have the registry watched for any number of names.
+// The default is 256.
+func WithMaxUnknown(n int) HandlerOption {
+	return func(h *handler) error { h.maxUnknown = n; return atLeastOne("unknown services", n) }
+}
+
+func atLeastOne(what string, n int) error {
+	if n < 1 {
+		return fault.Markf(fault.Invalid, "%d %s, want 1 or more", n, what)
+	}
+	return nil
+}
 
 // Handler serves d's view of the registry:
 //
 //	GET services          the names, as JSON
 //	GET watch/<service>   a stream of JSON, one object a line
 //	GET ping              204 once d can read
-func Handler(d discovery.Discovery) http.Handler {
-	h := handler{d}
+//
+// It does no authentication.
+func Handler(d discovery.Discovery, opts ...HandlerOption) (http.Handler, error) {
+	h := &handler{d: d, maxStreams: 10_000, maxUnknown: 256, first: make(chan struct{}, 64), unknown: map[string]int{}}
+	if d == nil {
+		return nil, fault.New(fault.Invalid, "discovery/relay", "open", "", "nil discovery")
+	}
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fault.New(fault.Invalid, "discovery/relay", "open", "", "option %d is nil", i)
+		}
+		if err := opt(h); err != nil {
+			return nil, fault.Wrap("discovery/relay", "open", "", err)
+		}
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /services", h.services)
 	mux.HandleFunc("GET /watch/{service}", h.watch)
 	mux.HandleFunc("GET /ping", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	return mux
+	return mux, nil
 }
 
-type handler struct{ d discovery.Discovery }
+type handler struct {
+	d          discovery.Discovery
+	maxStreams int
+	maxUnknown int
+	first      chan struct{} // holds a token for each service that is being read for the first time
 
-func (h handler) services(w http.ResponseWriter, r *http.Request) {
+	mu      sync.Mutex
+	streams int
+	unknown map[string]int // open streams of services without an instance, by name
+}
+
+// begin reserves a stream; end gives it back.
+func (h *handler) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.streams >= h.maxStreams {
+		return false
+	}
+	h.streams++
+	return true
+}
+
+func (h *handler) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.streams--
+}
+
+// follow reserves the following of a service without an instance; unfollow
+// gives it back.
+func (h *handler) follow(service string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.unknown[service] == 0 && len(h.unknown) >= h.maxUnknown {
+		return false
+	}
+	h.unknown[service]++
+	return true
+}
+
+func (h *handler) unfollow(service string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.unknown[service]--; h.unknown[service] == 0 {
+		delete(h.unknown, service)
+	}
+}
+
+// get reads a service. Those that nobody has asked for before are read a few
+// at a time: each is a question to the registry.
+func (h *handler) get(ctx context.Context, service string) (discovery.Snapshot, error) {
+	if _, ok := h.d.Lookup(service); !ok {
+		select {
+		case h.first <- struct{}{}:
+			defer func() { <-h.first }()
+		case <-ctx.Done():
+			return discovery.Snapshot{}, ctx.Err()
+		}
+	}
+	return h.d.Get(ctx, service)
+}
+
+func (h *handler) services(w http.ResponseWriter, r *http.Request) {
 	names, err := h.d.Services(r.Context())
 	if err != nil {
 		refuse(w, err)
@@ -37,12 +137,24 @@ func (h handler) services(w http.ResponseWriter, r *http.Request) {
 }
 
 // watch sends a line for every snapshot, and signs of life between them.
-func (h handler) watch(w http.ResponseWriter, r *http.Request) {
+func (h *handler) watch(w http.ResponseWriter, r *http.Request) {
 	service := r.PathValue("service")
-	first, err := h.d.Get(r.Context(), service)
+	if !h.begin() {
+		http.Error(w, "too many streams", http.StatusServiceUnavailable)
+		return
+	}
+	defer h.end()
+	first, err := h.get(r.Context(), service)
 	if err != nil {
 		refuse(w, err)
 		return
+	}
+	if len(first.Instances) == 0 {
+		if !h.follow(service) {
+			http.Error(w, "too many services without an instance", http.StatusTooManyRequests)
+			return
+		}
+		defer h.unfollow(service)
 	}
 	out := stream{w: http.NewResponseController(w), json: json.NewEncoder(w)}
 	w.Header().Set("Content-Type", "application/x-ndjson")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,8 +25,13 @@ func Example() {
 	source, _ := discovery.New()
 	defer source.Close()
 	source.Register(ctx, discovery.Instance{Service: "greeter", ID: "one", Address: "10.0.0.7:8080"})
+	h, err := relay.Handler(source)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/discovery/", http.StripPrefix("/discovery", relay.Handler(source)))
+	mux.Handle("/discovery/", http.StripPrefix("/discovery", h))
 	server := httptest.NewServer(mux)
 	defer server.Close()
 
@@ -40,11 +46,21 @@ func Example() {
 	// Output: 10.0.0.7:8080 live <nil>
 }
 
+func handler(t *testing.T, d discovery.Discovery, opts ...relay.HandlerOption) http.Handler {
+	t.Helper()
+	h, err := relay.Handler(d, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
 // cut is a driver over a shared memory registry that can be cut off.
 type cut struct {
 	discovery.Driver
 	off     atomic.Pointer[chan struct{}] // closed while it is cut off
 	watches atomic.Int32
+	open    atomic.Int32 // sessions in progress
 }
 
 func newSource(t *testing.T) (*cut, discovery.Discovery, *httptest.Server) {
@@ -57,13 +73,15 @@ func newSource(t *testing.T) (*cut, discovery.Discovery, *httptest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(relay.Handler(d))
+	s := httptest.NewServer(handler(t, d))
 	t.Cleanup(func() { d.Close(); s.Close() })
 	return c, d, s
 }
 
 func (c *cut) Watch(ctx context.Context, service string, deliver func(discovery.Update)) error {
 	c.watches.Add(1)
+	c.open.Add(1)
+	defer c.open.Add(-1)
 	off := *c.off.Load()
 	select {
 	case <-off:
@@ -177,7 +195,7 @@ func TestAStaleRelayMakesStaleReaders(t *testing.T) {
 
 func TestAReaderOutlivesItsRelayAndFindsAnother(t *testing.T) {
 	_, source, one := newSource(t)
-	two := httptest.NewServer(relay.Handler(source))
+	two := httptest.NewServer(handler(t, source))
 	defer two.Close()
 	if _, err := source.Register(t.Context(), in("a")); err != nil {
 		t.Fatal(err)
@@ -237,5 +255,121 @@ func TestStreamsOfForeignersAreErrors(t *testing.T) {
 		}
 		d.Close()
 		s.Close()
+	}
+}
+
+// ask opens a stream and reads its first line.
+func ask(t *testing.T, s *httptest.Server, service string) *http.Response {
+	t.Helper()
+	resp, err := s.Client().Get(s.URL + "/watch/" + service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		if _, err := resp.Body.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return resp
+}
+
+// settles waits until a number stays at most at a bound.
+func settles(t *testing.T, what string, most int, n func() int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); n() > most; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d %s, want at most %d", n(), what, most)
+		}
+	}
+}
+
+func TestNamesThatStrangersMakeUpLeaveLittleBehind(t *testing.T) {
+	c, source, s := newSource(t)
+	if _, err := source.Register(t.Context(), in("a")); err != nil {
+		t.Fatal(err)
+	}
+	before := runtime.NumGoroutine()
+	for i := range 1000 {
+		resp := ask(t, s, fmt.Sprint("made-up-", i))
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("stream %d, one at a time: %s", i, resp.Status)
+		}
+		resp.Body.Close()
+	}
+	s.CloseClientConnections()
+	settles(t, "sessions with the registry", 64, func() int { return int(c.open.Load()) })
+	settles(t, "goroutines more", 3*64+20, func() int { return runtime.NumGoroutine() - before })
+	// A name that is asked for all the time is followed all the time.
+	if _, ok := source.Lookup("made-up-999"); !ok {
+		t.Error("the last is not known any more")
+	}
+}
+
+func TestAHandlersBounds(t *testing.T) {
+	_, source, _ := newSource(t)
+	s := httptest.NewServer(handler(t, source, relay.WithMaxUnknown(3), relay.WithMaxStreams(6)))
+	defer s.Close()
+	if _, err := source.Register(t.Context(), in("a")); err != nil {
+		t.Fatal(err)
+	}
+	var open []*http.Response
+	for i, c := range []struct {
+		service string
+		want    int
+	}{
+		{"u1", 200}, {"u2", 200}, {"u3", 200}, // at the bound
+		{"u4", 429}, // above
+		{"u3", 200}, // one that is followed already is nothing more
+		{"s", 200},  // nor is one that has instances
+		{"s", 200},  // the sixth stream
+		{"s", 503},
+		{"a/b", 404},
+	} {
+		resp := ask(t, s, c.service)
+		if resp.StatusCode != c.want {
+			t.Errorf("%d, %s: %s, want %d", i, c.service, resp.Status, c.want)
+		}
+		if resp.StatusCode == 200 {
+			open = append(open, resp)
+		} else {
+			resp.Body.Close()
+		}
+	}
+	// What ends makes room.
+	for _, resp := range open {
+		resp.Body.Close()
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		resp := ask(t, s, "u4")
+		resp.Body.Close()
+		if resp.StatusCode == 200 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(resp.Status)
+		}
+	}
+	for what, opt := range map[string]relay.HandlerOption{"nil": nil, "no streams": relay.WithMaxStreams(0), "no unknown": relay.WithMaxUnknown(-1)} {
+		if _, err := relay.Handler(source, opt); !errors.Is(err, discovery.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", what, err)
+		}
+	}
+	if _, err := relay.Handler(nil); !errors.Is(err, discovery.ErrInvalid) {
+		t.Errorf("nil discovery: %v, want ErrInvalid", err)
+	}
+}
+
+func TestAReaderThatIsRefusedSaysWhy(t *testing.T) {
+	_, source, _ := newSource(t)
+	s := httptest.NewServer(handler(t, source, relay.WithMaxUnknown(1)))
+	t.Cleanup(s.Close)
+	d := open(t, s.URL)
+	if _, err := d.Get(t.Context(), "u1"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := d.Get(t.Context(), "u2")
+	if !errors.Is(err, discovery.ErrUnavailable) || !strings.Contains(err.Error(), "too many services without an instance") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -51,12 +51,14 @@ func (d *mapDriver) Deregister(_ context.Context, e discovery.Entry) error {
 	return nil
 }
 
-func (d *mapDriver) Watch(ctx context.Context, _ string, deliver func(discovery.Update)) error {
+func (d *mapDriver) Watch(ctx context.Context, service string, deliver func(discovery.Update)) error {
 	for {
 		d.mu.Lock()
 		var all []discovery.Instance
 		for _, in := range d.all {
-			all = append(all, in)
+			if in.Service == service {
+				all = append(all, in)
+			}
 		}
 		expired, change := d.expired, d.change
 		d.mu.Unlock()
