@@ -13,7 +13,8 @@
 // checked with those of the issuer that it names and with no other. Keys come
 // from memory or from a URL, which is fetched when a token names an unknown key,
 // but not more than twice at once and then once in 30 seconds. WithSigner makes
-// the service's own tokens; there is no revocation but the front's.
+// the service's own tokens. A token must say that it is an access token, by the
+// type at+jwt (RFC 9068), unless Issuer.Untyped is set; there is no revocation but the front's.
 //
 // # Errors
 //

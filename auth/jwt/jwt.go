@@ -22,8 +22,15 @@ import (
 // Issuer is somebody whose tokens are accepted.
 type Issuer struct {
 	Name       string   // its "iss", compared byte for byte
-	Algorithms []string // the only ones accepted; empty: EdDSA, ES256, RS256
+	Algorithms []string // the only ones accepted; empty: those of the keys given, or EdDSA, ES256 and RS256 of JWKSURL
 	Keys       Keys
+
+	// Untyped accepts tokens whose header says typ JWT or nothing, too. The
+	// default is at+jwt alone (RFC 9068), so that no ID token passes for an
+	// access token. Those with what only ID tokens have, such as a nonce, are
+	// refused anyway; others can't be told apart: give programs that log people
+	// in another client id than the audience of this service.
+	Untyped bool
 }
 
 // Keys says where an issuer's keys are. Exactly one of the constructors makes
@@ -167,8 +174,11 @@ func (d *driver) trust(is Issuer) error {
 	algorithms := slices.Clone(is.Algorithms)
 	if len(algorithms) == 0 {
 		algorithms = []string{jose.EdDSA, jose.ES256, jose.RS256}
-		if ks, ok := keys.(jose.Keys); ok && ks[0].Algorithm != "" {
-			algorithms = []string{ks[0].Algorithm}
+		if ks, ok := keys.(jose.Keys); ok {
+			algorithms = nil
+			for _, k := range ks {
+				algorithms = append(algorithms, k.Natural())
+			}
 		}
 	}
 	_, static := keys.(jose.Keys)
@@ -177,7 +187,7 @@ func (d *driver) trust(is Issuer) error {
 			return fmt.Errorf("%w: issuer %q: algorithm %q", auth.ErrInvalid, is.Name, a)
 		}
 	}
-	d.issuers[is.Name] = &jose.Verifier{Issuer: is.Name, Algorithms: algorithms, Keys: keys, Leeway: auth.MaxLeeway}
+	d.issuers[is.Name] = &jose.Verifier{Issuer: is.Name, Algorithms: algorithms, Keys: keys, Leeway: auth.MaxLeeway, Untyped: is.Untyped}
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func TestEachIssuerHasItsOwnKeysAndAlgorithms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw, err := s.Sign("", fmt.Appendf(nil, `{"iss":%q,"sub":"x","aud":"orders","exp":%d}`, c.issuer, time.Now().Add(time.Hour).Unix()))
+		raw, err := s.Sign("at+jwt", fmt.Appendf(nil, `{"iss":%q,"sub":"x","aud":"orders","exp":%d}`, c.issuer, time.Now().Add(time.Hour).Unix()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +99,7 @@ func TestKeySetAtAURL(t *testing.T) {
 		w.Write(jose.MarshalSet(s.Key()))
 	}))
 	defer srv.Close()
-	raw, err := s.Sign("", fmt.Appendf(nil, `{"iss":"i","sub":"x","aud":"orders","exp":%d}`, time.Now().Add(time.Hour).Unix()))
+	raw, err := s.Sign("at+jwt", fmt.Appendf(nil, `{"iss":"i","sub":"x","aud":"orders","exp":%d}`, time.Now().Add(time.Hour).Unix()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +113,93 @@ func TestKeySetAtAURL(t *testing.T) {
 	}
 	if _, err := open(t, jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.JWKS(jose.MarshalSet(s.Key()))})).Verify(t.Context(), raw); err != nil {
 		t.Errorf("the same set in memory: %v", err)
+	}
+}
+
+// A provider's key set has a key for each of its algorithms.
+func TestKeySetOfSeveralAlgorithms(t *testing.T) {
+	_, ed, _ := ed25519.GenerateKey(nil)
+	ec, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ec384, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	rs, _ := rsa.GenerateKey(rand.Reader, 2048)
+	stranger, _ := rsa.GenerateKey(rand.Reader, 2048)
+	sign := func(id, alg string, key any) (*jose.Signer, string) {
+		s, err := jose.NewSigner(id, alg, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := s.Sign("at+jwt", fmt.Appendf(nil, `{"iss":"i","sub":"x","aud":"orders","exp":%d}`, time.Now().Add(time.Hour).Unix()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, raw
+	}
+	var keys []*jose.Key
+	var tokens []string
+	for _, c := range []struct {
+		id, alg string
+		key     any
+	}{{"a", "RS256", rs}, {"b", "ES256", ec}, {"c", "EdDSA", ed}, {"d", "ES384", ec384}} {
+		s, raw := sign(c.id, c.alg, c.key)
+		keys, tokens = append(keys, s.Key()), append(tokens, raw)
+	}
+	for name, set := range map[string][]byte{
+		"with alg":    jose.MarshalSet(keys...),
+		"without alg": regexp.MustCompile(`"alg":"[^"]*",`).ReplaceAll(jose.MarshalSet(keys...), nil),
+	} {
+		au := open(t, jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.JWKS(set)}))
+		for i, raw := range tokens {
+			if _, err := au.Verify(t.Context(), raw); err != nil {
+				t.Errorf("%s: the token of key %d: %v", name, i, err)
+			}
+		}
+		for what, s := range map[string]struct {
+			id, alg string
+			key     any
+		}{"another algorithm of the key": {"a", "PS256", rs}, "another key": {"a", "RS256", stranger}} {
+			if _, raw := sign(s.id, s.alg, s.key); raw != "" {
+				if _, err := au.Verify(t.Context(), raw); !errors.Is(err, auth.ErrUnauthenticated) {
+					t.Errorf("%s: %s: %v", name, what, err)
+				}
+			}
+		}
+	}
+	// Algorithms, if given, still decide.
+	only := open(t, jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.JWKS(jose.MarshalSet(keys...)), Algorithms: []string{"ES256"}}))
+	for i, raw := range tokens {
+		if _, err := only.Verify(t.Context(), raw); (err == nil) != (i == 1) {
+			t.Errorf("ES256 alone: the token of key %d: %v", i, err)
+		}
+	}
+}
+
+// Only access tokens are taken, unless Untyped says otherwise.
+func TestKindsOfTokens(t *testing.T) {
+	_, key, _ := ed25519.GenerateKey(nil)
+	s, err := jose.NewSigner("", "", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := jwt.Issuer{Name: "i", Keys: jwt.Public("", key.Public())}
+	strict := open(t, jwt.Backend(is))
+	is.Untyped = true
+	untyped := open(t, jwt.Backend(is))
+	for _, c := range []struct {
+		typ, claims     string
+		strict, untyped bool
+	}{
+		{"at+jwt", ``, true, true}, {"JWT", ``, false, true}, {"", ``, false, true},
+		{"JWT", `,"nonce":"n"`, false, false}, {"JWT", `,"at_hash":"n"`, false, false}, {"logout+jwt", ``, false, false},
+	} {
+		raw, err := s.Sign(c.typ, fmt.Appendf(nil, `{"iss":"i","sub":"x","aud":"orders","exp":%d%s}`, time.Now().Add(time.Hour).Unix(), c.claims))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for a, want := range map[auth.Auth]bool{strict: c.strict, untyped: c.untyped} {
+			if _, err := a.Verify(t.Context(), raw); (err == nil) != want || err != nil && !errors.Is(err, auth.ErrUnauthenticated) {
+				t.Errorf("typ %q%s, untyped %t: %v, want accepted %t", c.typ, c.claims, a == untyped, err, want)
+			}
+		}
 	}
 }
 

@@ -16,9 +16,11 @@
 // from token exchange (RFC 8693). Revoke is RFC 7009. Login is the
 // authorization code flow with PKCE, for programs that log people in.
 //
-// The algorithms accepted are fixed when the backend is built and none of them
-// is symmetric. The key set is fetched anew when a token names a key that it
-// lacks, but at most twice at once and then once in 30 seconds.
+// A JWT must say that it is an access token, by the type at+jwt (RFC 9068), so
+// that no ID token passes for one; WithUntypedTokens is for the servers that
+// don't say it. The algorithms accepted are fixed when the backend is built and
+// none of them is symmetric. The key set is fetched again when a token names a
+// key that it lacks, but at most twice at once and then once in 30 seconds.
 //
 // # Errors
 //

@@ -3,6 +3,7 @@ package oauth2
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -58,8 +59,12 @@ func (d *driver) ask(ctx context.Context, raw auth.Secret) (*auth.Token, error) 
 	if err != nil {
 		return nil, err
 	}
-	if status != http.StatusOK { // it is about this service, not about the token
-		return nil, fault.Markf(auth.ErrUnavailable, "introspection: %s", refusal(status, body))
+	if status != http.StatusOK {
+		err := refusal(status, body)
+		if status == http.StatusBadRequest && errors.Is(err, auth.ErrUnsupported) { // unsupported_token_type
+			return nil, fmt.Errorf("%w: introspection: %v", auth.ErrUnauthenticated, err)
+		}
+		return nil, fault.Markf(auth.ErrUnavailable, "introspection: %s", err) // it is about this service, not about the token
 	}
 	claims, err := jose.ParseObject(body)
 	if err != nil {
@@ -70,6 +75,14 @@ func (d *driver) ask(ctx context.Context, raw auth.Secret) (*auth.Token, error) 
 	}
 	if iss, there := claims["iss"]; there && iss != d.issuer {
 		return nil, fmt.Errorf("%w: a token of another issuer", auth.ErrUnauthenticated)
+	}
+	if kind, there := claims["token_type"]; there { // of a refresh token, too, some servers say that it is active
+		if s, _ := kind.(string); !strings.EqualFold(s, "Bearer") && !strings.EqualFold(s, "access_token") {
+			return nil, fmt.Errorf("%w: not an access token: token_type is %.32q", auth.ErrUnauthenticated, s)
+		}
+	}
+	if err := jose.NotAccess(claims); err != nil {
+		return nil, err
 	}
 	t, err := auth.TokenFromClaims(claims)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	xoauth2 "golang.org/x/oauth2"
 
@@ -50,6 +51,7 @@ type Pending struct {
 	State    string      // comes back with it
 	Verifier auth.Secret // of PKCE: proves that the code is this program's
 	Nonce    string      // comes back in the ID token
+	OpenID   bool        // an ID token was asked for: without one nobody is logged in
 }
 
 // Begin starts a login. Scopes beyond the usual are added to it: "openid" asks
@@ -60,15 +62,20 @@ func (l *Login) Begin(ctx context.Context, scopes ...string) (*Pending, error) {
 		return nil, fault.Wrap("auth/oauth2", "login", "", err)
 	}
 	c.Scopes = scopes
-	p := &Pending{State: rand.Text(), Nonce: rand.Text(), Verifier: auth.Secret(xoauth2.GenerateVerifier())}
+	p := &Pending{
+		State: rand.Text(), Nonce: rand.Text(), Verifier: auth.Secret(xoauth2.GenerateVerifier()),
+		OpenID: slices.Contains(strings.Fields(strings.Join(scopes, " ")), "openid"),
+	}
 	p.URL = c.AuthCodeURL(p.State, xoauth2.S256ChallengeOption(string(p.Verifier)), xoauth2.SetAuthURLParam("nonce", p.Nonce))
 	return p, nil
 }
 
 // Finish takes what the server sent the browser back with, the query of the
 // redirect, and exchanges its code for tokens. If there is an ID token it is
-// verified and tells who it is: Subject and Claims are its. A query that is not
-// the answer to p is an ErrUnauthenticated.
+// verified and tells who it is: Subject and Claims are its; if "openid" was
+// asked for and there is none, that is an ErrUnauthenticated. So is a query that
+// is not the answer to p, or that lacks the issuer where the server's metadata
+// promises it (RFC 9207).
 func (l *Login) Finish(ctx context.Context, p *Pending, query url.Values) (*auth.Token, error) {
 	t, err := l.finish(ctx, p, query)
 	return t, fault.Wrap("auth/oauth2", "login", "", err)
@@ -80,8 +87,17 @@ func (l *Login) finish(ctx context.Context, p *Pending, query url.Values) (*auth
 		return nil, fmt.Errorf("%w: no login was begun", auth.ErrUnauthenticated)
 	case subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(p.State)) != 1:
 		return nil, fmt.Errorf("%w: the state is another", auth.ErrUnauthenticated)
+	case slices.ContainsFunc([]string{"state", "iss", "code", "error"}, func(name string) bool { return len(query[name]) > 1 }):
+		return nil, fmt.Errorf("%w: an answer that says two things", auth.ErrUnauthenticated)
 	case query.Has("iss") && query.Get("iss") != l.s.issuer: // RFC 9207
 		return nil, fmt.Errorf("%w: an answer of another issuer", auth.ErrUnauthenticated)
+	}
+	m, err := l.s.metadata.Get(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case m.SaysIssuer && !query.Has("iss"):
+		return nil, fmt.Errorf("%w: the answer does not say its issuer", auth.ErrUnauthenticated)
 	case query.Has("error"):
 		return nil, refused(400, query.Get("error"), query.Get("error_description"))
 	case query.Get("code") == "":
@@ -96,8 +112,13 @@ func (l *Login) finish(ctx context.Context, p *Pending, query url.Values) (*auth
 		return nil, kindOf(ctx, err)
 	}
 	t, err := l.s.token(got, nil)
-	if err != nil || t.IDToken == "" {
-		return t, err
+	switch {
+	case err != nil:
+		return nil, err
+	case t.IDToken == "" && p.OpenID:
+		return nil, fmt.Errorf("%w: no ID token, although openid was asked for", auth.ErrUnauthenticated)
+	case t.IDToken == "":
+		return t, nil
 	}
 	return l.identify(ctx, t, p.Nonce)
 }

@@ -25,6 +25,7 @@ type Metadata struct {
 	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
 	PKCE          []string `json:"code_challenge_methods_supported"`
 	GrantTypes    []string `json:"grant_types_supported"`
+	SaysIssuer    bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207
 
 	keys *remote.Keys
 }

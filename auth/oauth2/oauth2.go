@@ -26,6 +26,7 @@ type server struct {
 	id, secret string
 	algorithms []string
 	introspect bool
+	untyped    bool
 	parameter  string
 	insecure   bool
 	timeout    time.Duration
@@ -80,7 +81,7 @@ func newServer(issuer string, opts []Option) (*server, error) {
 	origin := u.Scheme + "://" + u.Host
 	s.metadata = remote.New(s.life, s.client, s.timeout, s.parseMetadata,
 		base+"/.well-known/openid-configuration", origin+"/.well-known/oauth-authorization-server"+path)
-	s.verifier = &jose.Verifier{Issuer: issuer, Algorithms: s.algorithms, Keys: s, Leeway: auth.MaxLeeway}
+	s.verifier = &jose.Verifier{Issuer: issuer, Algorithms: s.algorithms, Keys: s, Leeway: auth.MaxLeeway, Untyped: s.untyped}
 	return s, nil
 }
 
@@ -142,6 +143,17 @@ func WithAlgorithms(names ...string) Option {
 // that a revoked one is known within the cache's time to live.
 func WithIntrospection() Option {
 	return func(s *server) error { s.introspect = true; return nil }
+}
+
+// WithUntypedTokens accepts JWTs whose header says typ JWT or nothing, as many
+// servers still send them: Keycloak, Entra ID, Cognito, Auth0 unless its API is
+// set to the profile of RFC 9068. The default is at+jwt alone, so that no ID
+// token passes for an access token. Those with what only ID tokens have
+// (nonce, at_hash, c_hash, Keycloak's typ ID, Cognito's token_use id) are
+// refused anyway; others can't be told apart: give programs that log people in
+// another client id than the audience of this service.
+func WithUntypedTokens() Option {
+	return func(s *server) error { s.untyped = true; return nil }
 }
 
 // WithAudienceParameter names the parameter that carries the audience of a

@@ -178,6 +178,9 @@ func TestOIDCLogin(t *testing.T) {
 				"another issuer":   func(_ *oauth2.Pending, q url.Values) { q.Set("iss", "https://evil.example.com") },
 				"another verifier": func(p *oauth2.Pending, _ url.Values) { p.Verifier = auth.Secret(strings.Repeat("x", 43)) },
 				"another nonce":    func(p *oauth2.Pending, _ url.Values) { p.Nonce = "x" },
+				"no issuer":        func(_ *oauth2.Pending, q url.Values) { q.Del("iss") }, // this server promises one (RFC 9207)
+				"two issuers":      func(_ *oauth2.Pending, q url.Values) { q.Add("iss", "https://evil.example.com") },
+				"two codes":        func(_ *oauth2.Pending, q url.Values) { q.Add("code", "x") },
 				"no code":          func(_ *oauth2.Pending, q url.Values) { q.Del("code") },
 			} {
 				p, q := begin()
@@ -187,11 +190,52 @@ func TestOIDCLogin(t *testing.T) {
 				}
 			}
 			p, q = begin()
-			q = url.Values{"error": {"access_denied"}, "state": q["state"]}
+			q = url.Values{"error": {"access_denied"}, "state": q["state"], "iss": q["iss"]}
 			if _, err := l.Finish(t.Context(), p, q); !errors.Is(err, auth.ErrDenied) {
 				t.Errorf("a refused login: %v, want ErrDenied", err)
 			}
 		})
+	}
+}
+
+// A service that also logs people in must not take the ID tokens that it gets
+// for access tokens: they are for its own client id.
+func TestOIDCIDTokenIsNoAccessToken(t *testing.T) {
+	s := servertest.SharedOIDC(t)
+	l, err := oauth2.NewLogin(s.DSN(), back, oauth2.WithCredentials("web", "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, err := l.Begin(t.Context(), "openid", "offline_access")
+	if err != nil {
+		t.Fatal(err)
+	}
+	person, err := l.Finish(t.Context(), p, walk(t, p.URL+"&prompt=consent", back))
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, err := openOIDC(t, s, "svc", "secret").Token(t.Context(), auth.Audience(jwtResource), auth.Scopes("read"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, opts := range map[string][]oauth2.Option{
+		"default": nil, "untyped": {oauth2.WithUntypedTokens()}, "introspection": {oauth2.WithIntrospection()},
+	} {
+		a, err := auth.New(oauth2.Backend(s.DSN(), append(opts, oauth2.WithCredentials("web", "secret"))...), auth.WithAudience("web", "api"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		if got, err := a.Verify(t.Context(), string(person.IDToken)); !errors.Is(err, auth.ErrUnauthenticated) || got != nil {
+			t.Errorf("%s: an ID token: %v, %v, want ErrUnauthenticated", name, got, err)
+		}
+		if name == "introspection" {
+			continue // this server introspects no JWT
+		}
+		if _, err := a.Verify(t.Context(), string(access.AccessToken)); err != nil {
+			t.Errorf("%s: an access token: %v", name, err)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -107,6 +108,12 @@ func TestIntrospectionFailsClosed(t *testing.T) {
 		"another issuer":       {200, `{"active":true,"sub":"a","iss":"https://evil.example.com"}`, auth.ErrUnauthenticated},
 		"about nobody":         {200, `{"active":true}`, auth.ErrUnauthenticated},
 		"expiry of a bad type": {200, `{"active":true,"sub":"a","exp":"soon"}`, auth.ErrUnauthenticated},
+		"a refresh token":      {200, `{"active":true,"sub":"a","token_type":"refresh_token"}`, auth.ErrUnauthenticated},
+		"Keycloak's":           {200, `{"active":true,"sub":"a","typ":"Refresh"}`, auth.ErrUnauthenticated},
+		"Hydra's":              {200, `{"active":true,"sub":"a","token_type":"Bearer","token_use":"refresh_token"}`, auth.ErrUnauthenticated},
+		"an ID token":          {200, `{"active":true,"sub":"a","nonce":"n"}`, auth.ErrUnauthenticated},
+		"unknown kind":         {400, `{"error":"unsupported_token_type"}`, auth.ErrUnauthenticated},
+		"our own request":      {400, `{"error":"invalid_request"}`, auth.ErrUnavailable},
 		"sub of a bad type":    {200, `{"active":true,"sub":["a"]}`, auth.ErrUnauthenticated},
 		"twice":                {200, `{"active":false,"active":true,"sub":"a"}`, auth.ErrUnavailable},
 		"no JSON":              {200, `active`, auth.ErrUnavailable},
@@ -121,6 +128,90 @@ func TestIntrospectionFailsClosed(t *testing.T) {
 		}
 		if got, err := a.Verify(t.Context(), "x"); !errors.Is(err, c.want) || got != nil || c.want == auth.ErrUnavailable && errors.Is(err, auth.ErrUnauthenticated) {
 			t.Errorf("%s: Verify = %v, %v, want %v", name, got, err, c.want)
+		}
+	}
+}
+
+func TestIntrospectedAccessTokens(t *testing.T) {
+	for _, more := range []string{``, `,"token_type":"Bearer"`, `,"token_type":"bearer"`, `,"token_type":"access_token"`, `,"typ":"Bearer","nonce":"n"`, `,"token_use":"access_token"`} {
+		s := newStub(t)
+		s.introspect = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"active":true,"sub":"a"%s}`, more) }
+		a, err := s.open(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := a.Verify(t.Context(), "x"); err != nil || got.Subject != "a" {
+			t.Errorf("%s: %v, %v", more, got, err)
+		}
+	}
+}
+
+// Who asks for an ID token must not take an answer without one for a login.
+func TestLoginNeedsTheIDTokenItAskedFor(t *testing.T) {
+	s := newStub(t)
+	s.token = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"access_token":"at","token_type":"Bearer","expires_in":60}`)
+	}
+	l, err := oauth2.NewLogin(s.URL, "https://shop.example.com/cb", oauth2.WithCredentials("web", "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, c := range []struct {
+		scopes []string
+		ok     bool
+	}{
+		{nil, true}, {[]string{"read"}, true}, {[]string{"openidx"}, true},
+		{[]string{"openid"}, false}, {[]string{"read", "openid"}, false}, {[]string{"read openid"}, false},
+	} {
+		p, err := l.Begin(t.Context(), c.scopes...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := l.Finish(t.Context(), p, url.Values{"code": {"c"}, "state": {p.State}})
+		if (err == nil) != c.ok || (token != nil) != c.ok || err != nil && !errors.Is(err, auth.ErrUnauthenticated) {
+			t.Errorf("scopes %q: Finish = %v, %v, want a login %t", c.scopes, token, err, c.ok)
+		}
+	}
+}
+
+// RFC 9207: an answer names its issuer where the metadata promises it.
+func TestLoginIssuerIsRequiredWherePromised(t *testing.T) {
+	for _, promised := range []any{nil, false, true} {
+		s := newStub(t)
+		s.metadata["authorization_response_iss_parameter_supported"] = promised
+		s.token = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"access_token":"at","token_type":"Bearer","expires_in":60}`)
+		}
+		l, err := oauth2.NewLogin(s.URL, "https://shop.example.com/cb", oauth2.WithCredentials("web", "secret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		for name, c := range map[string]struct {
+			query url.Values
+			ok    bool
+		}{
+			"named":            {url.Values{"code": {"c"}, "iss": {s.URL}}, true},
+			"not named":        {url.Values{"code": {"c"}}, promised != true},
+			"empty":            {url.Values{"code": {"c"}, "iss": {""}}, false},
+			"another":          {url.Values{"code": {"c"}, "iss": {"https://evil.example.com"}}, false},
+			"an error of none": {url.Values{"error": {"access_denied"}}, false},
+		} {
+			p, err := l.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.query.Set("state", p.State)
+			_, err = l.Finish(t.Context(), p, c.query)
+			if (err == nil) != c.ok {
+				t.Errorf("promised %v, %s: %v", promised, name, err)
+			}
+			if denied := errors.Is(err, auth.ErrDenied); name == "an error of none" && denied != (promised != true) {
+				t.Errorf("promised %v, %s: %v", promised, name, err)
+			}
 		}
 	}
 }

@@ -226,7 +226,7 @@ func BenchmarkFlood(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		raw, err := s.Sign("", fmt.Appendf(nil, `{"iss":"i","aud":"orders","exp":%d}`, time.Now().Add(time.Hour).Unix()))
+		raw, err := s.Sign("at+jwt", fmt.Appendf(nil, `{"iss":"i","aud":"orders","exp":%d}`, time.Now().Add(time.Hour).Unix()))
 		if err != nil {
 			b.Fatal(err)
 		}

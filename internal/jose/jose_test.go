@@ -145,7 +145,7 @@ func TestKeysInHeadersAreIgnored(t *testing.T) {
 	s, _ := NewSigner("k1", EdDSA, mine)
 	var jwk struct{ Keys []json.RawMessage }
 	json.Unmarshal(MarshalSet(attacker.Key()), &jwk)
-	head := b64(`{"alg":"EdDSA","kid":"k1","jku":"http://127.0.0.1:1/","x5u":"http://127.0.0.1:1/","jwk":` + string(jwk.Keys[0]) + `}`)
+	head := b64(`{"alg":"EdDSA","typ":"at+jwt","kid":"k1","jku":"http://127.0.0.1:1/","x5u":"http://127.0.0.1:1/","jwk":` + string(jwk.Keys[0]) + `}`)
 	signed := head + "." + b64(`{"iss":"i","exp":9999999999}`)
 	sig := ed25519.Sign(everyKey[EdDSA].(ed25519.PrivateKey), []byte(signed))
 	v := Verifier{Issuer: "i", Algorithms: []string{EdDSA}, Keys: Keys{s.Key()}}
@@ -219,25 +219,25 @@ func TestClaims(t *testing.T) {
 		name, typ, payload string
 		want               error
 	}{
-		{"good", "", fmt.Sprintf(`{"iss":"https://i","exp":%d}`, at(time.Minute)), nil},
+		{"good", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d}`, at(time.Minute)), nil},
 		{"at+jwt", "AT+JWT", fmt.Sprintf(`{"iss":"https://i","exp":%d}`, at(time.Minute)), nil},
 		{"a logout token", "logout+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d}`, at(time.Minute)), ErrFormat},
-		{"fraction", "", fmt.Sprintf(`{"iss":"https://i","exp":%d.5}`, at(time.Minute)), nil},
-		{"within the leeway", "", fmt.Sprintf(`{"iss":"https://i","exp":%d,"nbf":%d,"iat":%d}`, at(-29*time.Second), at(29*time.Second), at(29*time.Second)), nil},
-		{"expired", "", fmt.Sprintf(`{"iss":"https://i","exp":%d}`, at(-30*time.Second)), ErrExpired},
-		{"no exp", "", `{"iss":"https://i"}`, ErrClaims},
-		{"exp null", "", `{"iss":"https://i","exp":null}`, ErrClaims},
-		{"exp a string", "", `{"iss":"https://i","exp":"9999999999"}`, ErrClaims},
-		{"exp negative", "", `{"iss":"https://i","exp":-1}`, ErrClaims},
-		{"exp beyond time", "", `{"iss":"https://i","exp":1e300}`, ErrClaims},
-		{"exp too large for an int", "", `{"iss":"https://i","exp":99999999999999999999}`, ErrClaims},
-		{"not yet", "", fmt.Sprintf(`{"iss":"https://i","exp":%d,"nbf":%d}`, at(time.Hour), at(31*time.Second)), ErrClaims},
-		{"of the future", "", fmt.Sprintf(`{"iss":"https://i","exp":%d,"iat":%d}`, at(time.Hour), at(time.Minute)), ErrClaims},
-		{"another issuer", "", fmt.Sprintf(`{"iss":"https://i/","exp":%d}`, at(time.Minute)), ErrClaims},
-		{"no issuer", "", fmt.Sprintf(`{"exp":%d}`, at(time.Minute)), ErrClaims},
-		{"issuer a list", "", fmt.Sprintf(`{"iss":["https://i"],"exp":%d}`, at(time.Minute)), ErrClaims},
-		{"claim twice", "", fmt.Sprintf(`{"iss":"https://i","exp":%d,"sub":"a","sub":"root"}`, at(time.Minute)), ErrFormat},
-		{"no object", "", `"x"`, ErrFormat},
+		{"fraction", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d.5}`, at(time.Minute)), nil},
+		{"within the leeway", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d,"nbf":%d,"iat":%d}`, at(-29*time.Second), at(29*time.Second), at(29*time.Second)), nil},
+		{"expired", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d}`, at(-30*time.Second)), ErrExpired},
+		{"no exp", "at+jwt", `{"iss":"https://i"}`, ErrClaims},
+		{"exp null", "at+jwt", `{"iss":"https://i","exp":null}`, ErrClaims},
+		{"exp a string", "at+jwt", `{"iss":"https://i","exp":"9999999999"}`, ErrClaims},
+		{"exp negative", "at+jwt", `{"iss":"https://i","exp":-1}`, ErrClaims},
+		{"exp beyond time", "at+jwt", `{"iss":"https://i","exp":1e300}`, ErrClaims},
+		{"exp too large for an int", "at+jwt", `{"iss":"https://i","exp":99999999999999999999}`, ErrClaims},
+		{"not yet", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d,"nbf":%d}`, at(time.Hour), at(31*time.Second)), ErrClaims},
+		{"of the future", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d,"iat":%d}`, at(time.Hour), at(time.Minute)), ErrClaims},
+		{"another issuer", "at+jwt", fmt.Sprintf(`{"iss":"https://i/","exp":%d}`, at(time.Minute)), ErrClaims},
+		{"no issuer", "at+jwt", fmt.Sprintf(`{"exp":%d}`, at(time.Minute)), ErrClaims},
+		{"issuer a list", "at+jwt", fmt.Sprintf(`{"iss":["https://i"],"exp":%d}`, at(time.Minute)), ErrClaims},
+		{"claim twice", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d,"sub":"a","sub":"root"}`, at(time.Minute)), ErrFormat},
+		{"no object", "at+jwt", `"x"`, ErrFormat},
 	} {
 		raw, err := s.Sign(c.typ, []byte(c.payload))
 		if err != nil {
@@ -258,11 +258,82 @@ func TestClaims(t *testing.T) {
 
 func mustSign(t testing.TB, s *Signer, payload string) string {
 	t.Helper()
-	raw, err := s.Sign("", []byte(payload))
+	raw, err := s.Sign("at+jwt", []byte(payload))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return raw
+}
+
+// One kind of token is not another, although the same key signs both.
+func TestKindsOfTokens(t *testing.T) {
+	s := signer(t, EdDSA)
+	v := Verifier{Issuer: "i", Algorithms: []string{EdDSA}, Keys: Keys{s.Key()}}
+	untyped, ids := v, v
+	untyped.Untyped, ids.Types = true, []string{"", "jwt"}
+	for _, c := range []struct {
+		typ, claim             string
+		access, untyped, login bool
+	}{
+		{"at+jwt", ``, true, true, false},
+		{"AT+JWT", ``, true, true, false},
+		{"application/at+jwt", ``, true, true, false},
+		{"at+jwt", `,"nonce":"n"`, true, true, false}, // its type says what it is
+		{"", ``, false, true, true},
+		{"JWT", ``, false, true, true},
+		{"jwt", ``, false, true, true},
+		{"JWT", `,"nonce":"n"`, false, false, true},
+		{"", `,"nonce":null`, false, false, true},
+		{"JWT", `,"at_hash":"x"`, false, false, true},
+		{"JWT", `,"c_hash":"x"`, false, false, true},
+		{"JWT", `,"s_hash":"x"`, false, false, true},
+		{"JWT", `,"events":{}`, false, false, true},
+		{"JWT", `,"auth_time":1,"acr":"0","sid":"x","azp":"web"`, false, true, true}, // access tokens have them, too
+		{"JWT", `,"typ":"ID"`, false, false, true},
+		{"JWT", `,"typ":"Refresh"`, false, false, true},
+		{"JWT", `,"typ":7`, false, false, true},
+		{"JWT", `,"typ":"Bearer"`, false, true, true},
+		{"JWT", `,"typ":"Bearer","nonce":"n"`, false, true, true},
+		{"JWT", `,"typ":"DPoP"`, false, true, true},
+		{"JWT", `,"token_use":"id"`, false, false, true},
+		{"JWT", `,"token_use":"access"`, false, true, true},
+		{"logout+jwt", ``, false, false, false},
+		{"dpop+jwt", ``, false, false, false},
+		{"JOSE", ``, false, false, false},
+		{"application/jwt", ``, false, false, false},
+		{"at+jwt ", ``, false, false, false},
+	} {
+		raw, err := s.Sign(c.typ, []byte(`{"iss":"i","exp":9999999999`+c.claim+`}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, one := range map[string]struct {
+			v    *Verifier
+			want bool
+		}{"access": {&v, c.access}, "untyped": {&untyped, c.untyped}, "login": {&ids, c.login}} {
+			if _, err := one.v.Verify(t.Context(), raw); (err == nil) != one.want || err != nil && !errors.Is(err, ErrFormat) {
+				t.Errorf("%s: typ %q with %s: %v, want accepted %t", name, c.typ, c.claim, err, one.want)
+			}
+		}
+	}
+}
+
+func TestNaturalAlgorithm(t *testing.T) {
+	for name, key := range everyKey {
+		if k := signer(t, name).Key(); k.Natural() != name {
+			t.Errorf("%s: a key for it has %s", name, k.Natural())
+		}
+		s, err := NewSigner("", "", key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bare := *s.Key()
+		bare.Algorithm = ""
+		want := s.name
+		if got := bare.Natural(); got != want {
+			t.Errorf("%s: a key without an algorithm has %s, want %s", name, got, want)
+		}
+	}
 }
 
 func TestTokenWithoutKeyIDTriesAFewKeys(t *testing.T) {
@@ -313,6 +384,7 @@ func TestParseObject(t *testing.T) {
 		``, `{`, `}`, `[]`, `null`, `{}x`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `{"a":1 "b":2}`, `{"a":[1,]}`, `{"a":[,]}`, `{"a":01}`, `{"a":1.}`, `{"a":.5}`,
 		`{"a":+1}`, `{"a":1e}`, `{"a":-}`, `{"a":NaN}`, `{"a":1e999}`, `{"a":"\x"}`, `{"a":"\u12"}`, `{"a":"\ud800"}`, `{"a":"\ud800\u0041"}`, `{"a":"\udc00"}`,
 		"{\"a\":\"\n\"}", "{\"a\":\"\x00\"}", `{"a":tru}`, `{"a":1,"a":2}`, `{"a":{"b":1,"b":2}}`, `{'a':1}`, `{a:1}`, "\ufeff{}", `{"a":"\"}`, `{"a":/*x*/1}`,
+		"{\"a\":\"\xff\"}", "{\"a\":\"\\n\xff\"}", "{\"a\":\"\xc3\\n\xa9\"}", "{\"\\n\xff\":1}", "{\"a\":\"\\n\x01\"}",
 	} {
 		if v, err := ParseObject([]byte(bad)); !errors.Is(err, ErrFormat) {
 			t.Errorf("ParseObject(%q) = %v, %v, want ErrFormat", bad, v, err)
@@ -344,7 +416,7 @@ func FuzzParseObject(f *testing.F) {
 
 func FuzzVerify(f *testing.F) {
 	s := signer(f, EdDSA)
-	raw, _ := s.Sign("", []byte(`{"iss":"i","exp":9999999999}`))
+	raw := mustSign(f, s, `{"iss":"i","exp":9999999999}`)
 	f.Add(raw)
 	f.Add("a.b.c")
 	f.Add(b64(`{"alg":"EdDSA","kid":"k1"}`) + ".e30.AA")

@@ -72,6 +72,19 @@ func (k *Key) Accepts(alg string) bool {
 	return false
 }
 
+// Natural is the algorithm that the key is for, or the usual one of its type.
+func (k *Key) Natural() string {
+	if k.Algorithm != "" {
+		return k.Algorithm
+	}
+	for _, name := range [...]string{EdDSA, ES256, ES384, ES512, RS256, HS256} {
+		if k.Accepts(name) {
+			return name
+		}
+	}
+	return ""
+}
+
 // Public returns the key itself.
 func (k *Key) Public() crypto.PublicKey { return k.public }
 

@@ -45,10 +45,16 @@ type Verifier struct {
 	Keys       KeySource
 	Leeway     time.Duration // for clocks that differ
 	Now        func() time.Time
-	Types      []string // accepted typ headers in lower case, "" for none given; nil: "", "jwt", "at+jwt"
+	Types      []string // accepted typ headers in lower case, "" for none given; nil: those of access tokens
+	Untyped    bool     // with Types nil: also access tokens that say typ JWT or nothing
 }
 
-var accessTypes = []string{"", "jwt", "at+jwt", "application/at+jwt"}
+// The types of access tokens: RFC 9068 section 4, and what servers send that
+// don't know it.
+var (
+	accessTypes  = []string{"at+jwt", "application/at+jwt"}
+	untypedTypes = []string{"", "jwt"}
+)
 
 // tries bounds how many keys are tried for a token that names none.
 const tries = 8
@@ -69,12 +75,15 @@ func (v *Verifier) VerifyMessage(ctx context.Context, m *Message) (map[string]an
 	if !slices.Contains(v.Algorithms, m.Algorithm) {
 		return nil, fmt.Errorf("%w: algorithm %s is not this issuer's", ErrFormat, m.Algorithm)
 	}
-	types := v.Types
-	if types == nil {
-		types = accessTypes
-	}
-	if !slices.Contains(types, strings.ToLower(m.Type)) { // RFC 8725 section 3.11: one kind of token is not another
-		return nil, fmt.Errorf("%w: type %.32q", ErrFormat, m.Type)
+	typ := strings.ToLower(m.Type) // RFC 8725 section 3.11: one kind of token is not another
+	untyped := v.Types == nil && v.Untyped && slices.Contains(untypedTypes, typ)
+	if want := v.Types; !untyped {
+		if want == nil {
+			want = accessTypes
+		}
+		if !slices.Contains(want, typ) {
+			return nil, fmt.Errorf("%w: type %.32q, want %q", ErrFormat, m.Type, want[0])
+		}
 	}
 	if err := v.signature(ctx, m); err != nil {
 		return nil, err
@@ -83,7 +92,38 @@ func (v *Verifier) VerifyMessage(ctx context.Context, m *Message) (map[string]an
 	if err != nil {
 		return nil, err
 	}
+	if untyped {
+		if err := NotAccess(claims); err != nil {
+			return nil, err
+		}
+	}
 	return claims, v.check(claims)
+}
+
+// NotAccess returns why claims are not those of an access token, although
+// nothing says what they are of. Some servers say it: Keycloak in "typ", Cognito
+// and Hydra in "token_use". Of the others, those are not that have what only ID tokens
+// (OpenID Connect Core sections 2 and 3.3.2.11), logout tokens or security
+// events (RFC 8417) have.
+func NotAccess(claims map[string]any) error {
+	for _, name := range [...]string{"typ", "token_use"} {
+		v, there := claims[name]
+		if !there {
+			continue
+		}
+		switch s, _ := v.(string); strings.ToLower(s) {
+		case "bearer", "dpop", "access", "access_token":
+			return nil
+		default:
+			return fmt.Errorf("%w: not an access token: %s is %.32q", ErrFormat, name, s)
+		}
+	}
+	for _, name := range [...]string{"nonce", "at_hash", "c_hash", "s_hash", "events"} {
+		if _, there := claims[name]; there {
+			return fmt.Errorf("%w: not an access token: it has %s", ErrFormat, name)
+		}
+	}
+	return nil
 }
 
 func (v *Verifier) signature(ctx context.Context, m *Message) error {
