@@ -64,6 +64,17 @@ func Tool(ctx context.Context, t testing.TB, program string, args ...string) *ex
 	return cmd
 }
 
+// Node returns a command with a script of interop/node, such as relying-party.mjs. If it isn't
+// installed the test is skipped, or fails where servers are required.
+func Node(ctx context.Context, t testing.TB, script string, args ...string) *exec.Cmd {
+	t.Helper()
+	sp := node(script, script, spec{})
+	if err := installed(sp); err != nil {
+		missing(t, script, sp.part, err)
+	}
+	return exec.CommandContext(ctx, sp.program, append(sp.files, args...)...)
+}
+
 // installed returns nil if everything is there to start a server.
 func installed(sp spec) error {
 	for _, path := range sp.files {
