@@ -3,12 +3,13 @@ package config
 import "strconv"
 
 // appendJSON writes t as compact JSON with sorted keys. Text is a string.
-// With redact a placeholder stands for what is secret.
-func appendJSON(b []byte, t *tree, path string, redact *redaction) []byte {
+// Where redact returns true for a path, a placeholder stands for the value;
+// redact may be nil.
+func appendJSON(b []byte, t *tree, path string, redact func(path string) bool) []byte {
 	if t == nil {
 		return append(b, "null"...)
 	}
-	if redact != nil && redact.hides(path, t) {
+	if redact != nil && redact(path) {
 		return append(b, `"`+redacted+`"`...)
 	}
 	switch t.kind {
@@ -17,9 +18,6 @@ func appendJSON(b []byte, t *tree, path string, redact *redaction) []byte {
 	case Number:
 		return append(b, t.text...)
 	case String, Text:
-		if redact != nil {
-			return appendQuoted(b, redact.show(path, t))
-		}
 		return appendQuoted(b, t.text)
 	case Array:
 		b = append(b, '[')
@@ -31,7 +29,7 @@ func appendJSON(b []byte, t *tree, path string, redact *redaction) []byte {
 			if redact != nil {
 				sub = joinIndex(path, i)
 			}
-			b = appendJSON(b, item, sub, redact.after(t, i))
+			b = appendJSON(b, item, sub, redact)
 		}
 		return append(b, ']')
 	case Object:
@@ -45,7 +43,7 @@ func appendJSON(b []byte, t *tree, path string, redact *redaction) []byte {
 			if redact != nil {
 				sub = join(path, m.key)
 			}
-			b = appendJSON(b, m.val, sub, redact.beside(t, m.key))
+			b = appendJSON(b, m.val, sub, redact)
 		}
 		return append(b, '}')
 	}

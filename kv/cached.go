@@ -179,7 +179,12 @@ func (c *cached) keep(key string, item Item, absent bool, read time.Time, before
 	})
 }
 
-func (c *cached) Get(ctx context.Context, key string) (Item, error) {
+func (c *cached) Get(ctx context.Context, key string, opts ...GetOption) (Item, error) {
+	for _, opt := range opts {
+		if opt == nil {
+			return Item{}, fault.Wrap("kv/cached", "get", cut(key), invalidf("nil option"))
+		}
+	}
 	if ctx.Err() == nil && !c.life.Closed() {
 		if n, ok := c.look(key); ok {
 			if n.absent {
@@ -188,14 +193,14 @@ func (c *cached) Get(ctx context.Context, key string) (Item, error) {
 			return n.item, nil
 		}
 	} else {
-		return c.KV.Get(ctx, key) // says what is wrong
+		return c.KV.Get(ctx, key, opts...) // says what is wrong
 	}
 	before := c.part(key).Load()
 	// A flight from before a change is not joined after it.
 	name := strconv.FormatUint(before, 36) + " " + key
 	item, err := c.flights.do(ctx, name, func(ctx context.Context) (Item, error) {
 		read, era := time.Now(), c.era(key)
-		item, err := c.KV.Get(ctx, key)
+		item, err := c.KV.Get(ctx, key, Expiry())
 		if err == nil || errors.Is(err, ErrNotFound) {
 			c.keep(key, item, err != nil, read, before, era)
 		}

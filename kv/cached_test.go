@@ -22,7 +22,7 @@ type counted struct {
 	delay time.Duration
 }
 
-func (c *counted) Get(ctx context.Context, key string) (kv.Item, error) {
+func (c *counted) Get(ctx context.Context, key string, opts ...kv.GetOption) (kv.Item, error) {
 	c.gets.Add(1)
 	if c.delay > 0 {
 		time.Sleep(c.delay)

@@ -87,6 +87,13 @@ type Write struct {
 	conditional bool // IfRevision was given, also as 0
 }
 
+// ExpiryDriver is a driver whose Get leaves Expires out, since it costs another
+// command. A driver without it always sets Expires.
+type ExpiryDriver interface {
+	// GetExpiring is Get with Expires.
+	GetExpiring(ctx context.Context, key string) (Item, error)
+}
+
 // BatchDriver reads and writes several keys in shared round trips. Without it
 // the store makes the calls one by one, a few at a time.
 type BatchDriver interface {

@@ -19,6 +19,7 @@ var (
 	ErrUnsupported    = fault.Unsupported    // the backend cannot do this, see Features; nothing was sent
 	ErrTooLarge       = fault.TooLarge       // the value is over the backend's limit; the old value is still there
 	ErrUnavailable    = fault.Unavailable    // the backend does not answer; certainly not applied
+	ErrDenied         = fault.Denied         // the backend refuses these credentials or rights; nothing was applied, and waiting does not help
 	ErrUnknownOutcome = fault.UnknownOutcome // a write was sent and its answer lost: it may have been applied
 	ErrClosed         = fault.Closed         // the store was closed
 )

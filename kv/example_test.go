@@ -236,3 +236,21 @@ func ExampleNewLoader() {
 	// Ada <nil>
 	// Ada <nil>
 }
+
+// Get tells when an item expires if it is asked for.
+func ExampleExpiry() {
+	store, err := kv.New()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer store.Close()
+	ctx := context.Background()
+	if _, err := store.Put(ctx, "session", []byte("Ada"), kv.TTL(time.Hour)); err != nil {
+		fmt.Println(err)
+		return
+	}
+	item, err := store.Get(ctx, "session", kv.Expiry())
+	fmt.Println(time.Until(item.Expires).Round(time.Minute), err)
+	// Output: 1h0m0s <nil>
+}

@@ -55,7 +55,7 @@ func newFront(opts []Option) (KV, error) {
 	if !o.lazy && !f.features.Local {
 		if err := d.Ping(ctx); err != nil {
 			d.Close()
-			if !isKind(err, ErrUnavailable) {
+			if !isKind(err, ErrUnavailable, ErrDenied) {
 				err = fault.Mark(ErrUnavailable, err)
 			}
 			return nil, fault.Wrap(f.scope, "new", "", err)
@@ -158,8 +158,8 @@ func (f *front) check(key string) error {
 	return nil
 }
 
-func (f *front) Get(ctx context.Context, key string) (Item, error) {
-	if f.embedded != nil && key != "" && ctx.Err() == nil && !f.life.Closed() {
+func (f *front) Get(ctx context.Context, key string, opts ...GetOption) (Item, error) {
+	if f.embedded != nil && len(opts) == 0 && key != "" && ctx.Err() == nil && !f.life.Closed() {
 		// What is there passed the checks when it was put.
 		full := key
 		if f.namespace != "" {
@@ -170,27 +170,49 @@ func (f *front) Get(ctx context.Context, key string) (Item, error) {
 		}
 	}
 	start := f.now()
-	item, err := f.get(ctx, key)
+	item, err := f.get(ctx, key, opts)
 	if err != nil || f.observe != nil {
 		err = f.done("get", key, 1, start, err)
 	}
 	return item, err
 }
 
-func (f *front) get(ctx context.Context, key string) (Item, error) {
+func (f *front) get(ctx context.Context, key string, opts []GetOption) (Item, error) {
 	if err := f.check(key); err != nil {
 		return Item{}, err
+	}
+	var r read
+	for _, opt := range opts {
+		if opt == nil {
+			return Item{}, invalidf("nil option")
+		}
+		if err := opt.get(&r); err != nil {
+			return Item{}, err
+		}
 	}
 	ctx, b, err := f.enter(ctx)
 	if err != nil {
 		return Item{}, err
 	}
-	item, err := f.driver.Get(ctx, f.namespace+key)
+	var item Item
+	if r.expiry {
+		item, err = getExpiring(ctx, f.driver, f.namespace+key)
+	} else {
+		item, err = f.driver.Get(ctx, f.namespace+key)
+	}
 	if err = b.leave(err); err != nil {
 		return Item{}, err
 	}
 	item.Key, item.Value = key, slices.Clip(item.Value) // shared: an append must make a copy
 	return item, nil
+}
+
+// getExpiring returns an item with its expiry.
+func getExpiring(ctx context.Context, d Driver, key string) (Item, error) {
+	if e, ok := d.(ExpiryDriver); ok {
+		return e.GetExpiring(ctx, key)
+	}
+	return d.Get(ctx, key)
 }
 
 func (f *front) Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Revision, error) {
@@ -310,7 +332,7 @@ func (f *front) add(ctx context.Context, key string, delta int64, opts []PutOpti
 func (f *front) addLoop(ctx context.Context, w Write, delta int64) (int64, error) {
 	wait := backoff.Policy{Min: time.Millisecond, Max: 50 * time.Millisecond}
 	for tries := 0; ; tries++ {
-		item, err := f.driver.Get(ctx, w.Key)
+		item, err := getExpiring(ctx, f.driver, w.Key)
 		next := Write{Key: w.Key, TTL: w.TTL}
 		var sum int64
 		switch {

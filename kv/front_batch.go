@@ -52,7 +52,7 @@ func (f *front) getEach(ctx context.Context, keys []string) (map[string]Item, er
 		bad   = map[string]error{}
 	)
 	each(len(keys), func(i int) {
-		item, err := f.driver.Get(ctx, keys[i])
+		item, err := getExpiring(ctx, f.driver, keys[i])
 		mu.Lock()
 		defer mu.Unlock()
 		switch {

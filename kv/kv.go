@@ -11,8 +11,10 @@ import (
 // any bytes, also none. The meaning of every method is the same on every
 // backend; what a backend lacks returns ErrUnsupported and stands in Features.
 type KV interface {
-	// Get returns the item at key, or ErrNotFound.
-	Get(ctx context.Context, key string) (Item, error)
+	// Get returns the item at key, or ErrNotFound. With the option Expiry the
+	// item's Expires is always set if it has one; without, only where that costs
+	// nothing.
+	Get(ctx context.Context, key string, opts ...GetOption) (Item, error)
 
 	// GetMany returns the items that exist, by key, in one round trip where
 	// the backend can. Absent keys are absent. If some keys could not be read
@@ -68,7 +70,7 @@ type Item struct {
 	Key      string
 	Value    []byte // to be read, not changed: other readers may share it
 	Revision Revision
-	Expires  time.Time // when its life ends, by this machine's clock; zero: never
+	Expires  time.Time // when its life ends, by this machine's clock; zero: never, or see Expiry
 }
 
 // Revision names one state of one key, for IfRevision. It is opaque: equal or

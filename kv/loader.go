@@ -124,7 +124,11 @@ func (l *Loader) getOrLoad(ctx context.Context, key string, load func(context.Co
 	if l.life.Closed() {
 		return Item{}, ErrClosed
 	}
-	item, err := l.store.Get(ctx, key)
+	var opts []GetOption
+	if l.stale > 0 {
+		opts = []GetOption{Expiry()}
+	}
+	item, err := l.store.Get(ctx, key, opts...)
 	switch {
 	case err == nil:
 		if l.stale > 0 && !item.Expires.IsZero() && time.Until(item.Expires) <= l.stale {

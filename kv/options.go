@@ -120,6 +120,20 @@ func WithObserver(observe func(Call)) Option {
 	}
 }
 
+// GetOption changes what Get returns.
+type GetOption interface{ get(*read) error }
+
+type read struct{ expiry bool }
+
+type expiryOption struct{}
+
+// Expiry has Get return when the item expires, in Expires. Most backends tell
+// that at no cost, and always do; on Redis it is a command more. GetMany, List
+// and Watch always tell it.
+func Expiry() GetOption { return expiryOption{} }
+
+func (expiryOption) get(r *read) error { r.expiry = true; return nil }
+
 // PutOption changes what Put, PutMany or Add does.
 type PutOption interface{ put(*Write) error }
 

@@ -69,8 +69,8 @@ func (t *Typed[T]) encode(key string, v T) ([]byte, error) {
 }
 
 // Get is KV.Get.
-func (t *Typed[T]) Get(ctx context.Context, key string) (Entry[T], error) {
-	item, err := t.store.Get(ctx, key)
+func (t *Typed[T]) Get(ctx context.Context, key string, opts ...GetOption) (Entry[T], error) {
+	item, err := t.store.Get(ctx, key, opts...)
 	if err != nil {
 		return Entry[T]{}, err
 	}

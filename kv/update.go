@@ -24,7 +24,7 @@ const updateTries = 100
 func Update(ctx context.Context, store KV, key string, change func(item Item, ok bool) ([]byte, error), opts ...PutOption) (Item, error) {
 	wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}
 	for try := 0; ; try++ {
-		item, err := store.Get(ctx, key)
+		item, err := store.Get(ctx, key, Expiry())
 		ok := err == nil
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return Item{}, err

@@ -94,7 +94,7 @@ func (x *expiry) confirm(ctx context.Context, key string) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	item, err := w.f.driver.Get(ctx, w.f.namespace+key)
+	item, err := getExpiring(ctx, w.f.driver, w.f.namespace+key)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {

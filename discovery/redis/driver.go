@@ -34,14 +34,14 @@ func channel(service string) string { return "discovery:{" + service + "}" }
 
 // run runs a script and leaves with ctx.
 func (d *driver) run(ctx context.Context, s *goredis.Script, service string, args ...any) (any, error) {
-	return conn.Do(ctx, func(ctx context.Context) (any, error) {
+	return conn.Do(ctx, d.Client, func(ctx context.Context) (any, error) {
 		return s.Run(ctx, d.UniversalClient, keys(service), args...).Result()
 	})
 }
 
 // list puts a service into the index.
 func (d *driver) list(ctx context.Context, service string) error {
-	_, err := conn.Do(ctx, func(ctx context.Context) (any, error) {
+	_, err := conn.Do(ctx, d.Client, func(ctx context.Context) (any, error) {
 		z := goredis.Z{Score: float64(time.Now().Unix()), Member: service}
 		_, err := d.Pipelined(ctx, func(p goredis.Pipeliner) error {
 			p.ZAdd(ctx, index, z)
@@ -103,7 +103,7 @@ func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
 }
 
 func (d *driver) Services(ctx context.Context) ([]string, error) {
-	return conn.Do(ctx, func(ctx context.Context) ([]string, error) {
+	return conn.Do(ctx, d.Client, func(ctx context.Context) ([]string, error) {
 		names, err := d.ZRange(ctx, index, 0, -1).Result()
 		if err != nil || len(names) == 0 {
 			return nil, conn.ReadError(err)

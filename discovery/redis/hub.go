@@ -53,7 +53,7 @@ func (d *driver) join(ctx context.Context, channel string) (*listener, error) {
 
 	bounded, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
-	_, err := conn.Do(bounded, func(ctx context.Context) (any, error) { return nil, l.hub.sub.Subscribe(ctx, channel) })
+	_, err := conn.Do(bounded, d.Client, func(ctx context.Context) (any, error) { return nil, l.hub.sub.Subscribe(ctx, channel) })
 	if err == nil {
 		select {
 		case <-l.ready:
@@ -97,7 +97,7 @@ func (d *driver) leave(l *listener) {
 	} else if !over {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_, _ = conn.Do(ctx, func(ctx context.Context) (any, error) { return nil, h.sub.Unsubscribe(ctx, l.channel) })
+		_, _ = conn.Do(ctx, d.Client, func(ctx context.Context) (any, error) { return nil, h.sub.Unsubscribe(ctx, l.channel) })
 	}
 }
 

@@ -24,7 +24,7 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 		return nil, err
 	}
 	config, _ := json.Marshal(groupConfig{Types: g.Types.List()})
-	stored, err := redis.Do(ctx, func(ctx context.Context) (string, error) {
+	stored, err := redis.Do(ctx, d.client, func(ctx context.Context) (string, error) {
 		// The group first, the note of it after: who sees the note may rely on
 		// the group.
 		err := d.client.XGroupCreateMkStream(ctx, d.key, g.Name, start).Err()
@@ -61,7 +61,7 @@ func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
 		configs map[string]string
 		infos   []goredis.XInfoGroup
 	}
-	got, err := redis.Do(ctx, func(ctx context.Context) (b both, err error) {
+	got, err := redis.Do(ctx, d.client, func(ctx context.Context) (b both, err error) {
 		if b.configs, err = d.client.HGetAll(ctx, d.groupsKey()).Result(); err != nil {
 			return b, err
 		}
@@ -89,7 +89,7 @@ func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
 const remembered = time.Hour
 
 func (d *driver) DeleteGroup(ctx context.Context, name string) error {
-	n, err := redis.Do(ctx, func(ctx context.Context) (int64, error) {
+	n, err := redis.Do(ctx, d.client, func(ctx context.Context) (int64, error) {
 		p := d.client.TxPipeline()
 		p.HSet(ctx, d.deletedKey(), name, time.Now().Unix())
 		p.Expire(ctx, d.deletedKey(), remembered)

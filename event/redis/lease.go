@@ -58,7 +58,7 @@ func (l *lease) take(ctx context.Context) (turn int64, pause time.Duration, err 
 		return t, 0, nil
 	}
 	sent := now()
-	ok, err := redis.Do(ctx, func(ctx context.Context) (bool, error) {
+	ok, err := redis.Do(ctx, l.d.client, func(ctx context.Context) (bool, error) {
 		return takeScript.Run(ctx, l.d.client, []string{l.key}, l.holder, l.ttl.Milliseconds()).Bool()
 	})
 	if err != nil {
@@ -100,7 +100,7 @@ func (l *lease) renew(ctx context.Context) error {
 		return nil
 	}
 	sent := now()
-	n, err := redis.Do(ctx, func(ctx context.Context) (int, error) {
+	n, err := redis.Do(ctx, l.d.client, func(ctx context.Context) (int, error) {
 		return renewScript.Run(ctx, l.d.client, []string{l.key}, l.holder, l.ttl.Milliseconds()).Int()
 	})
 	if err != nil {
@@ -122,7 +122,7 @@ func (l *lease) release(ctx context.Context) error {
 	if t <= 0 || !l.turn.CompareAndSwap(t, -t) {
 		return nil
 	}
-	_, err := redis.Do(ctx, func(ctx context.Context) (int, error) {
+	_, err := redis.Do(ctx, l.d.client, func(ctx context.Context) (int, error) {
 		return dropScript.Run(ctx, l.d.client, []string{l.key}, l.holder).Int()
 	})
 	return redis.WriteError(err)

@@ -148,7 +148,7 @@ func (m *member) claim(ctx context.Context, limit int, idle time.Duration) (ds [
 		entries []goredis.XMessage
 		next    string
 	}
-	p, err := redis.Do(ctx, func(ctx context.Context) (p page, err error) {
+	p, err := redis.Do(ctx, m.d.client, func(ctx context.Context) (p page, err error) {
 		p.entries, p.next, err = m.d.client.XAutoClaim(ctx, &goredis.XAutoClaimArgs{
 			Stream: m.d.key, Group: m.g.Name, Consumer: m.g.Consumer, MinIdle: idle, Start: m.claimFrom, Count: int64(limit),
 		}).Result()
@@ -170,7 +170,7 @@ func (m *member) count(ctx context.Context, ds []event.Delivered) error {
 	if len(ds) == 0 {
 		return nil
 	}
-	pending, err := redis.Do(ctx, func(ctx context.Context) ([]goredis.XPendingExt, error) {
+	pending, err := redis.Do(ctx, m.d.client, func(ctx context.Context) ([]goredis.XPendingExt, error) {
 		return m.d.client.XPendingExt(ctx, &goredis.XPendingExtArgs{
 			Stream: m.d.key, Group: m.g.Name, Consumer: m.g.Consumer,
 			Start: ds[0].Position, End: ds[len(ds)-1].Position, Count: int64(len(ds)) * 4,
@@ -251,7 +251,7 @@ func (m *member) readError(err error) error {
 // published from then on is read from the beginning. A group that was deleted
 // stays so.
 func (m *member) remake(ctx context.Context) error {
-	_, err := redis.Do(ctx, func(ctx context.Context) (any, error) {
+	_, err := redis.Do(ctx, m.d.client, func(ctx context.Context) (any, error) {
 		deleted, err := m.d.client.HExists(ctx, m.d.deletedKey(), m.g.Name).Result()
 		if err != nil {
 			return nil, err
@@ -272,7 +272,7 @@ func (m *member) remake(ctx context.Context) error {
 }
 
 func (m *member) Ack(ctx context.Context, ds []event.Delivered) error {
-	_, err := redis.Do(ctx, func(ctx context.Context) (int64, error) {
+	_, err := redis.Do(ctx, m.d.client, func(ctx context.Context) (int64, error) {
 		return m.d.client.XAck(ctx, m.d.key, m.g.Name, ids(ds)...).Result()
 	})
 	return redis.WriteError(err)
@@ -341,7 +341,7 @@ func (m *member) Release(ctx context.Context, ds []event.Delivered) error {
 }
 
 func (m *member) run(ctx context.Context, s *goredis.Script, args []any) error {
-	_, err := redis.Do(ctx, func(ctx context.Context) (any, error) {
+	_, err := redis.Do(ctx, m.d.client, func(ctx context.Context) (any, error) {
 		return s.Run(ctx, m.d.client, []string{m.d.key}, args...).Result()
 	})
 	if err == goredis.Nil {
@@ -351,7 +351,7 @@ func (m *member) run(ctx context.Context, s *goredis.Script, args []any) error {
 }
 
 func (m *member) Lag(ctx context.Context) (event.Lag, error) {
-	infos, err := redis.Do(ctx, func(ctx context.Context) ([]goredis.XInfoGroup, error) {
+	infos, err := redis.Do(ctx, m.d.client, func(ctx context.Context) ([]goredis.XInfoGroup, error) {
 		return m.d.client.XInfoGroups(ctx, m.d.key).Result()
 	})
 	if err != nil {

@@ -72,7 +72,7 @@ func (d *driver) readBack(ctx context.Context, q event.ReadRequest) (event.Page,
 	if narrow(q.Filter) {
 		count = max(count, scan)
 	}
-	entries, err := redis.Do(ctx, func(ctx context.Context) ([]goredis.XMessage, error) {
+	entries, err := redis.Do(ctx, d.client, func(ctx context.Context) ([]goredis.XMessage, error) {
 		return d.client.XRevRangeN(ctx, d.key, from, "-", int64(count)).Result()
 	})
 	if err != nil {
@@ -98,7 +98,7 @@ func narrow(f event.Filter) bool {
 }
 
 func (d *driver) xrange(ctx context.Context, from string, count int) ([]goredis.XMessage, error) {
-	entries, err := redis.Do(ctx, func(ctx context.Context) ([]goredis.XMessage, error) {
+	entries, err := redis.Do(ctx, d.client, func(ctx context.Context) ([]goredis.XMessage, error) {
 		return d.client.XRangeN(ctx, d.key, from, "+", int64(count)).Result()
 	})
 	return entries, redis.ReadError(err)

@@ -119,18 +119,18 @@ const (
 )
 
 func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {
-	add := func(c goredis.Cmdable, r *event.Record, buf []byte) *goredis.StringCmd {
+	add := func(ctx context.Context, c goredis.Cmdable, r *event.Record, buf []byte) *goredis.StringCmd {
 		return c.XAdd(ctx, &goredis.XAddArgs{Stream: d.key, Values: []any{fieldType, r.Type, fieldRecord, event.AppendRecord(buf, r)}})
 	}
-	_, err := redis.Do(ctx, func(ctx context.Context) (any, error) {
+	_, err := redis.Do(ctx, d.client, func(ctx context.Context) (any, error) {
 		if len(records) == 1 {
-			return nil, add(d.client.UniversalClient, records[0], nil).Err()
+			return nil, add(ctx, d.client.UniversalClient, records[0], nil).Err()
 		}
 		// All at once or not at all, so that a lost reply says as little about
 		// the first as about the last.
 		_, err := d.client.TxPipelined(ctx, func(p goredis.Pipeliner) error {
 			for _, r := range records {
-				add(p, r, nil)
+				add(ctx, p, r, nil)
 			}
 			return nil
 		})
@@ -182,7 +182,7 @@ func (d *driver) locate(ctx context.Context, p event.Position) (string, error) {
 
 // info describes the stream; one that isn't there is empty.
 func (d *driver) info(ctx context.Context) (*goredis.XInfoStream, error) {
-	info, err := redis.Do(ctx, func(ctx context.Context) (*goredis.XInfoStream, error) {
+	info, err := redis.Do(ctx, d.client, func(ctx context.Context) (*goredis.XInfoStream, error) {
 		return d.client.XInfoStream(ctx, d.key).Result()
 	})
 	if isAnswer(err, "no such key") {

@@ -69,7 +69,7 @@ const trimBatch = 1000
 
 func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) {
 	for total := int64(0); ; {
-		n, err := redis.Do(ctx, func(ctx context.Context) (int64, error) {
+		n, err := redis.Do(ctx, d.client, func(ctx context.Context) (int64, error) {
 			return trimScript.Run(ctx, d.client, []string{d.key}, keep.Age.Milliseconds(), keep.Count, keep.Bytes, trimBatch).Int64()
 		})
 		if err == goredis.Nil {

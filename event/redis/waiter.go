@@ -90,12 +90,12 @@ func (w *waiter) do(ctx context.Context, limit time.Duration, f func(ctx context
 		}
 	})
 	defer stop()
-	n, err := redis.Do(bounded, func(context.Context) (int, error) {
-		c, err := w.connect(bounded)
+	n, err := redis.DoBlocking(bounded, w.client, func(ctx context.Context) (int, error) {
+		c, err := w.connect(ctx)
 		if err != nil {
 			return 0, err
 		}
-		return f(bounded, c)
+		return f(ctx, c)
 	})
 	switch {
 	case errors.Is(err, goredis.Nil):

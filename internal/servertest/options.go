@@ -10,6 +10,7 @@ type options struct {
 	replicas int
 	tls      *Certs
 	shared   bool
+	program  string // of Redis
 }
 
 // WithArgs appends arguments to the server's command line; with most servers the last of two
@@ -21,6 +22,19 @@ func WithArgs(args ...string) Option {
 // WithEnv adds KEY=value pairs to the server's environment.
 func WithEnv(env ...string) Option {
 	return func(o *options) { o.env = append(o.env, env...) }
+}
+
+// The servers that speak Redis's protocol, beside the default one, for
+// [WithRedis].
+const (
+	Redis62 = "redis-server-6.2"
+	Redis8  = "redis-server-8"
+	Valkey9 = "valkey-server-9"
+)
+
+// WithRedis starts another version than the default one.
+func WithRedis(program string) Option {
+	return func(o *options) { o.program = program }
 }
 
 // WithAOF makes Redis keep what it acknowledged over Kill and Restart. Without it a restarted

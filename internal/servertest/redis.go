@@ -21,8 +21,12 @@ func SharedRedis(t testing.TB) *Server {
 }
 
 func redis(name string, o options, more ...string) spec {
+	program, part := "redis-server", "debian"
+	if o.program != "" {
+		program, part = o.program, "redis"
+	}
 	return spec{
-		name: name, part: "debian", program: "redis-server", ports: []string{"redis"}, secure: "redis",
+		name: name, part: part, program: program, ports: []string{"redis"}, secure: "redis",
 		args: func(s *Server) []string {
 			args := []string{"--bind", "127.0.0.1", "--dir", s.dir, "--save", ""}
 			for _, setting := range listen(s) {

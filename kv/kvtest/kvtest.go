@@ -121,7 +121,7 @@ func (s *suite) put(store kv.KV, key, value string, opts ...kv.PutOption) kv.Rev
 
 func (s *suite) get(store kv.KV, key string) kv.Item {
 	s.Helper()
-	item, err := store.Get(s.ctx(), key)
+	item, err := store.Get(s.ctx(), key, kv.Expiry())
 	if err != nil {
 		s.Fatalf("Get(%q): %v", key, err)
 	}

@@ -1,5 +1,6 @@
-// Package redis is the kv backend on Redis 6.2 and later, and on what speaks
-// its protocol: one server, a primary that sentinels know, or a cluster.
+// Package redis is the kv backend on Redis 6.2 and later, on Valkey, and on what
+// speaks their protocol: one server, a primary that sentinels know, or a
+// cluster.
 //
 //	store, err := kv.New(redis.Backend("127.0.0.1:6379"))
 //	store, err := kv.New(redis.Backend("rediss://app:secret@a:6379,b:6379"))             // a cluster
@@ -12,22 +13,33 @@
 // digest of the value: it sees what other programs write, and a value that
 // comes back has its old revision. Counters are Redis integers.
 //
+// Every call goes through go-redis, so its failover, redirects, hooks,
+// credentials and limits apply: see WithClient, WithClientOptions and WithHook.
+//
 // # Semantics
 //
-// A call that finds others on the way shares a round trip with those that
-// wait; a lone one goes at once. A context that ends returns at once.
+// A call is one command on one key, so all calls work while a cluster moves the
+// key's slot. Get with the option kv.Expiry is two commands. A lone call is sent
+// at once; calls that come while others are on the way share a pipeline with
+// each other. Values of 16 KiB and more travel alone. A context that ends
+// returns at once.
 //
-// Conditional writes and Add are scripts that leave a mark behind for ten
-// seconds, so one whose answer was lost is sent again, is done once, and answers
-// as it did, also if the first comes late, after the second. Plain
-// Put and Delete whose answer was lost are ErrUnknownOutcome. A client that is
-// brought by WithClient and sends commands again by itself (MaxRetries) may do
-// a plain Put twice.
+// No write is sent twice, whatever MaxRetries a client of your own has: one whose
+// answer was lost is ErrUnknownOutcome. A read is sent again once.
 //
-// Writes of this package tell the watches of all processes, on a channel per
-// key. A watch reads the whole state again after a lost connection. It does
-// not see writes of other programs, unless they publish the key's channel:
-// PUBLISH kv:<key> "". WithoutWatch saves that message.
+// A conditional write is one script that compares the revision. If the value
+// there has 16 KiB or more, it is read and compared in this process and written
+// in a transaction (WATCH): three round trips and once the value over the network
+// more, but the server, whose one thread all its clients share, hashes nothing.
+//
+// A watch is notified by the servers themselves of what anybody changes, and of
+// what expires or is evicted: by the invalidation messages of client-side caching
+// (CLIENT TRACKING, in broadcasting mode), over RESP3 and one connection to each
+// primary. It needs no rights on channels, and no writer has to help. A server
+// tells that an item has expired when it removes it, which may be a moment after
+// nobody can read it any more. After a lost connection or another primary the
+// watch reads the whole state again. kv.Cached with Following keeps a near cache
+// by the same messages, so that a hit costs no round trip.
 //
 // Redis replicates after it has answered: what a failover loses is lost here
 // too.
@@ -35,8 +47,12 @@
 // # Errors
 //
 // As in package kv. A server that says it cannot now (loading, read-only, out
-// of memory, cluster down) is ErrUnavailable: nothing was done. A key of
-// another type than string is ErrInvalid.
+// of memory, cluster down) is ErrUnavailable, and one that refuses the password
+// or has no rights for the user is ErrDenied: nothing was done. A key of another
+// type than string is ErrInvalid.
+//
+// go-redis writes lines about broken connections and failovers to standard
+// error, for the whole process; its SetLogger takes them elsewhere.
 //
 // # Closing
 //

@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 
@@ -25,6 +26,22 @@ func ExampleWithClient() {
 	client := goredis.NewClient(&goredis.Options{Addr: "127.0.0.1:6379", MaxRetries: -1})
 	defer client.Close() // Close of the store leaves it open
 	store, err := kv.New(redis.WithClient(client), kv.WithLazy())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.Close())
+	// Output: <nil>
+}
+
+// What the client can do is there without bringing one.
+func ExampleWithClientOptions() {
+	store, err := kv.New(redis.Backend("127.0.0.1:6379",
+		redis.WithClientOptions(func(o *goredis.UniversalOptions) {
+			o.ClientName, o.PoolSize = "orders", 50
+			o.CredentialsProviderContext = func(context.Context) (user, password string, err error) {
+				return "orders", "of today", nil
+			}
+		})), kv.WithLazy())
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,11 +1,9 @@
 package redis
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/tls"
-	"encoding/hex"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +20,8 @@ type Option func(*config) error
 
 type config struct {
 	redis.Config
-	silent bool // no messages for watches
-	alone  bool // no shared round trips
+	alone bool // no shared round trips
+	hooks []goredis.Hook
 }
 
 // Backend stores in the Redis at addr: "host:port", several of a cluster as
@@ -34,8 +32,12 @@ func Backend(addr string, opts ...Option) kv.Option {
 	return open(config{Config: redis.Config{Address: addr}}, opts)
 }
 
-// WithClient stores through a client that the caller already has, and closes
-// itself: a *redis.Client or a *redis.ClusterClient.
+// WithClient stores through a client of your own, which Close leaves open: a
+// *redis.Client or a *redis.ClusterClient. It should have ContextTimeoutEnabled;
+// else a call's deadline ends the call, but not what it does on the connection.
+// A call whose context can be cancelled takes a goroutine of its own, as the
+// client does not look at a context's end: with an address, and WithHook and
+// WithClientOptions, it takes none.
 func WithClient(client goredis.UniversalClient, opts ...Option) kv.Option {
 	return open(config{Config: redis.Config{Client: client}}, opts)
 }
@@ -80,10 +82,28 @@ func WithoutSharing() Option {
 	return func(c *config) error { c.alone = true; return nil }
 }
 
-// WithoutWatch publishes no changes, which makes writes a little cheaper; Watch
-// is then not supported. All writers of the watched keys have to agree.
-func WithoutWatch() Option {
-	return func(c *config) error { c.silent = true; return nil }
+// WithClientOptions has adjust change what the client is made of: credentials
+// providers, the connections' name (by default "go-platform"), buffers, limits
+// of the pool. What keeps writes from being sent twice stays as it is.
+func WithClientOptions(adjust func(*goredis.UniversalOptions)) Option {
+	return func(c *config) error {
+		if adjust == nil {
+			return fault.Markf(kv.ErrInvalid, "nil function")
+		}
+		c.Adjust = append(slices.Clip(c.Adjust), adjust)
+		return nil
+	}
+}
+
+// WithHook adds a hook to the client, for tracing, metrics or limits.
+func WithHook(hook goredis.Hook) Option {
+	return func(c *config) error {
+		if hook == nil {
+			return fault.Markf(kv.ErrInvalid, "nil hook")
+		}
+		c.hooks = append(slices.Clip(c.hooks), hook)
+		return nil
+	}
 }
 
 func open(c config, opts []Option) kv.Option {
@@ -106,45 +126,38 @@ func newDriver(c config) (*driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{client: client, silent: c.silent, alone: c.alone, timeout: c.Timeout}
+	for _, h := range c.hooks {
+		client.AddHook(h)
+	}
+	d := &driver{client: client, alone: c.alone, timeout: c.Timeout}
 	if d.timeout == 0 {
 		d.timeout = 3 * time.Second
 	}
 	d.cluster, _ = client.UniversalClient.(*goredis.ClusterClient)
-	d.marks.prefix = processID()
 	d.life, d.end = context.WithCancel(context.Background())
 	return d, nil
-}
-
-// processID returns a name that no other driver has.
-func processID() string {
-	b := make([]byte, 8)
-	_, _ = rand.Read(b)
-	return hex.EncodeToString(b)
 }
 
 // driver implements kv.Driver.
 type driver struct {
 	client  *redis.Client
 	cluster *goredis.ClusterClient // nil: one server
-	silent  bool
 	alone   bool
 	timeout time.Duration
 
-	requests atomic.Int64 // made by scripts
-	marks    marks
-	life     context.Context
-	end      context.CancelFunc
-	known    atomic.Bool // the cluster's slots
-	nodes    sync.Map    // of goredis.UniversalClient to *node: one for each server
+	life  context.Context
+	end   context.CancelFunc
+	known atomic.Bool    // the cluster's slots
+	nodes sync.Map       // of *goredis.Client, nil without a cluster, to *batch.Group[op]
+	lanes sync.WaitGroup // of all nodes
 }
 
 func (d *driver) Ping(ctx context.Context) error { return d.client.Ping(ctx) }
 
 func (d *driver) Features() kv.Features {
 	return kv.Features{
-		List: true, Watch: !d.silent, Batch: true, Counter: true, Shared: true,
-		Linearizable: !d.replicated(), ExpiryStep: time.Millisecond, Deadlines: d.client.Owned(), MaxValue: 512 << 20,
+		List: true, Watch: true, Batch: true, Counter: true, Shared: true,
+		Linearizable: !d.replicated(), ExpiryStep: time.Millisecond, Deadlines: d.client.KeepsDeadlines(), MaxValue: 512 << 20,
 	}
 }
 
@@ -157,12 +170,20 @@ func (d *driver) replicated() bool {
 func (d *driver) Close() error {
 	d.end() // of round trips that were left by their callers
 	err := d.client.Close()
-	d.nodes.Range(func(_, n any) bool { n.(*node).drop(); n.(*node).Wait(); return true })
+	d.lanes.Wait()
 	return err
 }
 
 func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
-	o := &op{kind: opGet, key: key}
+	return d.get(ctx, &op{kind: opGet, key: key})
+}
+
+// GetExpiring implements kv.ExpiryDriver: the expiry is a command of its own.
+func (d *driver) GetExpiring(ctx context.Context, key string) (kv.Item, error) {
+	return d.get(ctx, &op{kind: opGet, key: key, life: true})
+}
+
+func (d *driver) get(ctx context.Context, o *op) (kv.Item, error) {
 	if err := d.do(ctx, o); err != nil {
 		return kv.Item{}, err
 	}
@@ -170,52 +191,53 @@ func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
 }
 
 func (d *driver) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
-	// A call that is left by its caller may still be on its way: it has a copy.
-	o := &op{kind: opSet, key: w.Key, value: bytes.Clone(w.Value), ttl: milliseconds(w.TTL)}
+	o := &op{kind: opSet, key: w.Key, value: w.Value, ttl: milliseconds(w.TTL), rev: w.IfRevision}
+	var err error
 	switch {
 	case w.IfAbsent:
-		o.kind, o.cond = opPutIf, "absent"
+		o.kind = opCreate
+		err = d.do(ctx, o)
 	case w.IfRevision != 0:
-		o.kind, o.cond = opPutIf, condition(w.IfRevision)
+		o.kind = opPutIf
+		err = d.conditional(ctx, o, len(w.Value) >= large)
+	default:
+		err = d.do(ctx, o)
 	}
-	if err := d.do(ctx, o); err != nil {
+	if err != nil {
 		return 0, err
-	}
-	if o.n == 0 && o.kind == opPutIf {
-		if w.IfAbsent {
-			return 0, kv.ErrExists
-		}
-		return 0, kv.ErrConflict
 	}
 	return revision(w.Value), nil
 }
 
 func (d *driver) Delete(ctx context.Context, key string, rev kv.Revision) error {
-	o := &op{kind: opDelete, key: key}
-	if rev != 0 {
-		o.kind, o.cond = opDeleteIf, condition(rev)
+	if rev == 0 {
+		return d.do(ctx, &op{kind: opDelete, key: key})
+	}
+	return d.conditional(ctx, &op{kind: opDeleteIf, key: key, rev: rev}, false)
+}
+
+// conditional does o if the value has its revision. likely says that the
+// present value is probably large, as the new one is.
+func (d *driver) conditional(ctx context.Context, o *op, likely bool) error {
+	if likely {
+		return d.swap(ctx, o)
 	}
 	if err := d.do(ctx, o); err != nil {
 		return err
 	}
-	if o.n == 0 && o.kind == opDeleteIf {
+	switch o.n {
+	case refused:
 		return kv.ErrConflict
+	case bulky:
+		return d.swap(ctx, o)
 	}
 	return nil
 }
 
 func (d *driver) Add(ctx context.Context, key string, delta int64, ttl time.Duration) (int64, error) {
 	o := &op{kind: opAdd, key: key, n: delta, ttl: milliseconds(ttl)}
-	err := d.do(ctx, o)
-	return o.n, err
-}
-
-// maxLife is the longest life that is asked for: 100 years. What is over 290
-// overflows in the client.
-const maxLife = 100 * 365 * 24 * time.Hour
-
-// milliseconds rounds up.
-func milliseconds(d time.Duration) int64 {
-	d = min(d, maxLife)
-	return int64(d/time.Millisecond) + min(int64(d%time.Millisecond), 1)
+	if err := d.do(ctx, o); err != nil {
+		return 0, err
+	}
+	return o.n, nil
 }

@@ -166,7 +166,7 @@ func (n *node) holder(ctx context.Context, key string) (dsync.Candidate, time.Du
 		value string
 		left  time.Duration
 	}
-	r, err := redisconn.Do(ctx, func(ctx context.Context) (result, error) {
+	r, err := redisconn.Do(ctx, n.conn, func(ctx context.Context) (result, error) {
 		var value *goredis.StringCmd
 		var left *goredis.DurationCmd
 		_, err := n.conn.Pipelined(ctx, func(p goredis.Pipeliner) error {

@@ -1,7 +1,7 @@
 // Package redis is the one place where a connection to Redis is made:
 // addresses, sentinels, clusters, TLS, passwords, what an error means, and a
 // cancel that takes effect at once. The redis backends of all public packages
-// share it.
+// share it. The client is go-redis; nothing here speaks the protocol.
 package redis
 
 import (
@@ -10,16 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -45,6 +42,10 @@ type Config struct {
 	Timeout     time.Duration // of one answer; 0: 3 s
 	PoolSize    int           // connections to a node; 0: 10 for each processor
 
+	// Adjust changes what the client is made of: credentials providers, names,
+	// buffers, limits of the pool.
+	Adjust []func(*redis.UniversalOptions)
+
 	Client redis.UniversalClient // the user's own; Close leaves it open
 }
 
@@ -52,8 +53,11 @@ type Config struct {
 // what may be sent again is for the caller to know.
 type Client struct {
 	redis.UniversalClient
-	addr  string
-	owned bool
+	addr    string
+	owned   bool
+	secure  bool
+	timeout time.Duration // of one answer
+	calls   calls         // that a context's end interrupts
 }
 
 // schemes that addresses may have, by what they mean.
@@ -66,14 +70,18 @@ var schemes = []conn.Scheme{
 // Open builds the client that c describes. It connects to nothing.
 func Open(c Config) (*Client, error) {
 	if c.Client != nil {
-		return &Client{UniversalClient: c.Client, addr: "the client given"}, nil
+		return &Client{UniversalClient: c.Client, addr: "the client given", timeout: c.timeout()}, nil
 	}
 	o, err := c.options()
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
 	}
-	quiet()
-	client := &Client{addr: strings.Join(o.Addrs, ","), owned: true}
+	client := &Client{addr: strings.Join(o.Addrs, ","), owned: true, secure: o.TLSConfig != nil, timeout: c.timeout()}
+	o.Dialer = dialer(&client.calls, o.TLSConfig, o.DialTimeout)
+	o.OnConnect = named("go-platform")
+	for _, adjust := range c.Adjust {
+		adjust(o)
+	}
 	switch {
 	case o.MasterName != "":
 		f := o.Failover()
@@ -90,22 +98,30 @@ func Open(c Config) (*Client, error) {
 	return client, nil
 }
 
-// quiet keeps the client from writing to standard error, once: what it has to
-// say comes as errors. A program that wants the lines sets a logger of its own
-// after it has opened its first store.
-var quiet = sync.OnceFunc(func() { redis.SetLogger(&logging.VoidLogger{}) })
+// timeout bounds one answer.
+func (c Config) timeout() time.Duration {
+	if c.Timeout == 0 {
+		return 3 * time.Second
+	}
+	return c.Timeout
+}
+
+// spare is what the client waits longer for than a call does, so that the
+// call's own deadline is always the one that counts.
+const spare = 200 * time.Millisecond
 
 // options reads the address and puts the rest over it.
 func (c Config) options() (*redis.UniversalOptions, error) {
 	o := &redis.UniversalOptions{
 		Username: c.Username, Password: c.Password, DB: c.DB, MasterName: c.Master, TLSConfig: c.TLS,
 		IsClusterMode: c.Cluster, PoolSize: c.PoolSize,
-		DialTimeout: c.DialTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
+		DialTimeout: c.DialTimeout, ReadTimeout: c.timeout() + spare, WriteTimeout: c.timeout() + spare,
 
 		// A command that is sent twice may be done twice; only who sends it
 		// knows whether that does harm. A dial that failed is an answer.
 		MaxRetries: -1, DialerRetries: 1,
 		ContextTimeoutEnabled: true, // else deadlines are ignored
+		PipelinePoolSize:      -1,   // one pool, so that its size is the bound
 		Protocol:              2,
 		DisableIdentity:       true,
 		// Announcements of maintenance need Redis Enterprise.
@@ -116,9 +132,6 @@ func (c Config) options() (*redis.UniversalOptions, error) {
 	}
 	if o.DialTimeout == 0 {
 		o.DialTimeout = 2 * time.Second
-	}
-	if o.ReadTimeout == 0 {
-		o.ReadTimeout, o.WriteTimeout = 3*time.Second, 3*time.Second
 	}
 	if c.PoolSize < 0 || c.DB < 0 || c.Timeout < 0 || c.DialTimeout < 0 {
 		return nil, errors.New("negative pool size, database or timeout")
@@ -202,6 +215,21 @@ func (c *Client) Addr() string { return c.addr }
 // Owned reports whether the client is ours: not one that the user brought.
 func (c *Client) Owned() bool { return c.owned }
 
+// KeepsDeadlines reports whether a command ends at its context's deadline, also
+// if only Deadline tells of it.
+func (c *Client) KeepsDeadlines() bool {
+	if c.owned {
+		return true
+	}
+	switch u := c.UniversalClient.(type) {
+	case *redis.Client:
+		return u.Options().ContextTimeoutEnabled
+	case *redis.ClusterClient:
+		return u.Options().ContextTimeoutEnabled
+	}
+	return false
+}
+
 // Close closes the client unless the user brought it.
 func (c *Client) Close() error {
 	if !c.owned {
@@ -210,77 +238,17 @@ func (c *Client) Close() error {
 	return c.UniversalClient.Close()
 }
 
-// Ping asks for a sign of life. Its error is Unavailable and names the address.
+// Ping asks for a sign of life. Its error names the address, and is Denied if
+// the server refuses the user, else Unavailable.
 func (c *Client) Ping(ctx context.Context) error {
-	_, err := Do(ctx, func(ctx context.Context) (string, error) { return c.UniversalClient.Ping(ctx).Result() })
-	if err != nil {
-		return fault.Markf(fault.Unavailable, "no answer from %s: %w", c.addr, err)
-	}
-	return nil
-}
-
-// Do runs f and returns when it has or when ctx ends, whichever is first: the
-// client itself looks at deadlines only. f then ends by its own timeout.
-func Do[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
-	if ctx.Done() == nil {
-		return f(ctx)
-	}
-	type result struct {
-		v   T
-		err error
-	}
-	c := make(chan result, 1)
-	go func() {
-		v, err := f(ctx)
-		c <- result{v, err}
-	}()
-	select {
-	case r := <-c:
-		return r.v, r.err
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	}
-}
-
-// ReadError gives the error of a command that changes nothing its kind.
-func ReadError(err error) error { return kind(err, false) }
-
-// WriteError gives the error of a command that changes something its kind:
-// UnknownOutcome, unless Redis answered or was not reached.
-func WriteError(err error) error { return kind(err, true) }
-
-// refusals are the answers of a server that has done nothing because it
-// cannot now.
-var refusals = []string{
-	"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "TRYAGAIN", "BUSY", "MISCONF", "NOREPLICAS", "OOM",
-	"NOAUTH", "WRONGPASS", "NOPERM", "ERR max number of clients", "MOVED", "ASK",
-}
-
-func kind(err error, write bool) error {
-	if err == nil || fault.KindOf(err) == fault.NotFound {
-		return err
-	}
-	var answer redis.Error
-	if errors.As(err, &answer) && !errors.Is(err, redis.Nil) {
-		for _, r := range refusals {
-			if strings.HasPrefix(answer.Error(), r) {
-				return fault.Mark(fault.Unavailable, err)
-			}
-		}
-		return fault.Mark(fault.Invalid, err)
-	}
-	var op *net.OpError
+	_, err := Do(ctx, c, func(ctx context.Context) (string, error) { return c.UniversalClient.Ping(ctx).Result() })
 	switch {
-	case errors.As(err, &op) && op.Op == "dial",
-		errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrClosed), errors.Is(err, redis.ErrPoolExhausted):
-		return fault.Mark(fault.Unavailable, err)
-	case write:
-		return fault.Mark(fault.UnknownOutcome, err)
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	case errors.Is(err, io.EOF), op != nil:
-		return fault.Mark(fault.Unavailable, err)
+	case err == nil:
+		return nil
+	case fault.KindOf(ReadError(err)) == fault.Denied:
+		return fault.Markf(fault.Denied, "%s refuses: %w", c.addr, err)
+	case errors.Is(err, io.EOF) && c.owned && !c.secure:
+		return fault.Markf(fault.Unavailable, "%s hung up: does the port expect TLS? %w", c.addr, err)
 	}
-	return fault.Mark(fault.Unavailable, err)
+	return fault.Markf(fault.Unavailable, "no answer from %s: %w", c.addr, err)
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/redis/go-redis/v9"
@@ -69,13 +68,3 @@ type redisError string
 
 func (e redisError) Error() string { return string(e) }
 func (redisError) RedisError()     {}
-
-func TestDoReturnsWhenItsContextEnds(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	release := make(chan struct{})
-	time.AfterFunc(10*time.Millisecond, cancel)
-	if _, err := Do(ctx, func(context.Context) (int, error) { <-release; return 1, nil }); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	close(release)
-}

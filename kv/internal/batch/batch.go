@@ -35,6 +35,23 @@ type Group[T any] struct {
 	Run func(ctx context.Context, calls []*T)
 	Max int // calls in one round trip, at most
 
+	// MaxBytes bounds a round trip of several by what Size says of each. 0: no
+	// bound.
+	MaxBytes int
+	Size     func(v *T) int
+
+	// Alone, if it is set, makes a lone call on its caller's goroutine, in place
+	// of Run.
+	Alone func(ctx context.Context, v *T)
+
+	// Queued, if it is set, is told of a call that may be left by its caller while
+	// it is on its way.
+	Queued func(v *T)
+
+	// Lanes, if it is set, counts the goroutines, so that several groups are
+	// waited for together.
+	Lanes *sync.WaitGroup
+
 	// Context is that of round trips that belong to nobody. It ends them when
 	// the group is no longer needed.
 	Context context.Context
@@ -69,16 +86,19 @@ func (g *Group[T]) Do(ctx context.Context, v *T) (certainlyNot bool, err error) 
 	g.mu.Lock()
 	if !g.Slow && g.lanes < g.wanted() {
 		g.lanes++
-		g.wg.Add(1)
+		g.running().Add(1)
 		g.mu.Unlock()
 		g.alone(ctx, v)
 		return false, nil
+	}
+	if g.Queued != nil {
+		g.Queued(v)
 	}
 	c := &call[T]{v: v, done: make(chan struct{}, 1)}
 	g.queue = append(g.queue, c)
 	if g.lanes < g.wanted() {
 		g.lanes++
-		g.wg.Add(1)
+		g.running().Add(1)
 		go g.lane()
 	}
 	g.mu.Unlock()
@@ -93,21 +113,32 @@ func (g *Group[T]) Do(ctx context.Context, v *T) (certainlyNot bool, err error) 
 // alone makes a round trip for one call and leaves the lane to those who came
 // meanwhile.
 func (g *Group[T]) alone(ctx context.Context, v *T) {
-	defer g.wg.Done()
-	g.run(ctx, []*T{v})
+	defer g.running().Done()
+	start := time.Now()
+	if g.Alone != nil {
+		g.Alone(ctx, v)
+	} else {
+		g.Run(ctx, []*T{v})
+	}
+	g.took(start)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.queue) == 0 {
 		g.lanes--
 		return
 	}
-	g.wg.Add(1)
+	g.running().Add(1)
 	go g.lane()
 }
 
-func (g *Group[T]) run(ctx context.Context, vs []*T) {
-	start := time.Now()
-	g.Run(ctx, vs)
+func (g *Group[T]) running() *sync.WaitGroup {
+	if g.Lanes != nil {
+		return g.Lanes
+	}
+	return &g.wg
+}
+
+func (g *Group[T]) took(start time.Time) {
 	g.trip.Store((7*g.trip.Load() + int64(time.Since(start))) / 8)
 }
 
@@ -118,7 +149,7 @@ func (g *Group[T]) wanted() int {
 
 // lane makes round trips until nobody waits.
 func (g *Group[T]) lane() {
-	defer g.wg.Done()
+	defer g.running().Done()
 	var (
 		calls []*call[T]
 		vs    []*T
@@ -126,7 +157,7 @@ func (g *Group[T]) lane() {
 	for {
 		g.mu.Lock()
 		calls, vs = calls[:0], vs[:0]
-		n := min(len(g.queue), g.Max)
+		n := g.fit()
 		for _, c := range g.queue[:n] {
 			if c.state.CompareAndSwap(waiting, sent) {
 				calls, vs = append(calls, c), append(vs, c.v)
@@ -144,12 +175,28 @@ func (g *Group[T]) lane() {
 		if len(calls) == 0 {
 			continue
 		}
-		g.run(g.Context, vs)
+		start := time.Now()
+		g.Run(g.Context, vs)
+		g.took(start)
 		for _, c := range calls {
 			c.done <- struct{}{}
 		}
 	}
 }
 
+// fit is how many of the queue go into one round trip.
+func (g *Group[T]) fit() int {
+	n := min(len(g.queue), g.Max)
+	if g.MaxBytes == 0 {
+		return n
+	}
+	for i, size := 0, 0; i < n; i++ {
+		if size += g.Size(g.queue[i].v); size > g.MaxBytes {
+			return max(i, 1)
+		}
+	}
+	return n
+}
+
 // Wait returns when no round trip is being made. Nobody may call Do any more.
-func (g *Group[T]) Wait() { g.wg.Wait() }
+func (g *Group[T]) Wait() { g.running().Wait() }
