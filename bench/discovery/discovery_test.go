@@ -80,8 +80,7 @@ func BenchmarkFleet(b *testing.B) {
 	// One agent of Consul is for one host: what it takes to register grows with
 	// what is registered there.
 	b.Run("consul with 2000", func(b *testing.B) {
-		// A client may hold no more than 200 connections by default.
-		addr := servertest.Consul(b, servertest.WithArgs(`-hcl=limits { http_max_conns_per_client = 1000 }`)).Addr()
+		addr := servertest.Consul(b).Addr()
 		fleet(b, 2_000, func() discovery.Option { return consul.Backend(addr) })
 	})
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 	"github.com/micro/go-platform/discovery"
-	shared "github.com/micro/go-platform/internal/conn"
+	vendors "github.com/micro/go-platform/internal/conn"
 	conn "github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -22,7 +22,8 @@ type Option func(*options) error
 
 type options struct {
 	conn.Config
-	wait time.Duration
+	wait    time.Duration
+	queries int
 }
 
 // WithToken sets the ACL token.
@@ -32,7 +33,7 @@ func WithToken(token string) Option {
 
 // WithTLS connects with TLS, also to an address without a scheme.
 func WithTLS(c *tls.Config) Option {
-	return func(o *options) error { return shared.SetTLS(&o.TLS, c) }
+	return func(o *options) error { return vendors.SetTLS(&o.TLS, c) }
 }
 
 // WithDatacenter reads from another datacenter than the agent's own.
@@ -66,6 +67,22 @@ func WithWait(d time.Duration) Option {
 	}
 }
 
+// WithQueries sets how many services have a blocking query of their own, each of
+// which occupies a connection to the agent. All further services share one
+// query, which is answered for every change of a check in the datacenter. The
+// default is 16. An agent takes 200 connections from all processes of a host,
+// unless its http_max_conns_per_client says otherwise; other calls use at most
+// 32.
+func WithQueries(n int) Option {
+	return func(o *options) error {
+		if n < 0 {
+			return fmt.Errorf("%d queries is negative", n)
+		}
+		o.queries = n
+		return nil
+	}
+}
+
 // Backend makes discovery.New use the Consul agent at addr: "host",
 // "host:port", several with commas between, or a URL with the scheme consul,
 // http, consuls or https. The default port is 8500, with TLS 8501.
@@ -87,7 +104,7 @@ func WithClient(c *api.Client, opts ...Option) discovery.Option {
 }
 
 func open(c conn.Config, opts []Option) (discovery.Driver, error) {
-	o := options{Config: c, wait: 30 * time.Second}
+	o := options{Config: c, wait: 30 * time.Second, queries: 16}
 	for i, opt := range opts {
 		if opt == nil {
 			return nil, fmt.Errorf("option %d is nil", i)
@@ -100,5 +117,7 @@ func open(c conn.Config, opts []Option) (discovery.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &driver{Conn: opened, wait: o.wait, past: map[string]past{}}, nil
+	d := &driver{Conn: opened, wait: o.wait, queries: make(chan struct{}, o.queries), past: map[string]past{}}
+	d.shared = &shared{d: d, members: map[*member]bool{}}
+	return d, nil
 }

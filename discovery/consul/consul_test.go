@@ -52,6 +52,34 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+// Services that have no query of their own are followed as well.
+func TestConformanceWithOneQuery(t *testing.T) {
+	t.Parallel()
+	shared := servertest.SharedConsul(t)
+	discoverytest.Run(t, discoverytest.Harness{
+		Open: func(t *testing.T) discoverytest.Env {
+			return discoverytest.Env{Backend: func() discovery.Option { return consul.Backend(shared.Addr(), consul.WithQueries(0)) }}
+		},
+		Own: func(t *testing.T) discoverytest.Env {
+			s := servertest.Consul(t)
+			return discoverytest.Env{
+				Backend: func() discovery.Option {
+					return consul.Backend(s.Addr(), consul.WithQueries(0), consul.WithWait(2*time.Second))
+				},
+				Down: s.Kill, Up: s.Restart, Pause: s.Pause, Go: s.Resume,
+				Wipe: func() {
+					s.Kill()
+					if err := os.RemoveAll(s.Dir() + "/data"); err != nil {
+						t.Error(err)
+					}
+					s.Restart()
+				},
+			}
+		},
+		TTL: backend.TTL,
+	})
+}
+
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	shared := servertest.SharedConsul(t)
@@ -111,4 +139,11 @@ func TestSeenByConsulsOwnClient(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// Not side by side with others: it measures, and collects standard error. An
+// agent takes 10 ms and more to register a service when it has a thousand, so
+// that there are fewer instances here.
+func TestFleet(t *testing.T) {
+	backend.Fleet(t, servertest.SharedConsul(t).Addr(), 200, 64)
 }

@@ -27,7 +27,8 @@
 // another process has the id. Two that register one id at the same moment at
 // two agents are both in the registry.
 //
-// Readers hold one blocking query per service, of 30 s (WithWait).
+// Readers hold one blocking query, of 30 s (WithWait), for each of 16 services,
+// and one for all further services together (WithQueries).
 //
 // # Errors
 //

@@ -11,12 +11,15 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/micro/go-platform/discovery"
 	conn "github.com/micro/go-platform/internal/conn/consul"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // driver implements discovery.Driver.
 type driver struct {
 	*conn.Conn
-	wait time.Duration
+	wait    time.Duration
+	queries chan struct{} // holds a token for each service with a query of its own
+	shared  *shared       // of all others
 
 	mu   sync.Mutex
 	past map[string]past // by service
@@ -49,6 +52,8 @@ func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(h
 		Weights: &api.AgentWeights{Passing: max(1, e.Weight), Warning: 1},
 		Check: &api.AgentServiceCheck{
 			CheckID: checkID(e), Name: "heartbeat", Status: api.HealthPassing, TTL: e.TTL.String(),
+			// A change of the service is one of the check too: see shared.
+			Notes: digest(m),
 			// Longer than readers keep it by self-preservation.
 			DeregisterCriticalServiceAfter: max(time.Minute, 4*e.TTL).String(),
 		},
@@ -124,7 +129,18 @@ func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
 	return conn.Write(err)
 }
 
+// readTime is how long a read may take before the agent counts as unavailable.
+const readTime = 5 * time.Second
+
+var errNoAnswer = fault.Markf(fault.Unavailable, "no answer within %v", readTime)
+
 func (d *driver) Watch(ctx context.Context, service string, deliver func(discovery.Update)) error {
+	select {
+	case d.queries <- struct{}{}:
+		defer func() { <-d.queries }()
+	default:
+		return d.shared.watch(ctx, service, deliver)
+	}
 	name := serviceName(service)
 	first := true
 	return conn.Follow(ctx, conn.Poll{Wait: d.wait}, func(q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {

@@ -3,6 +3,7 @@ package consul
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"strconv"
 	"strings"
@@ -73,6 +74,18 @@ func meta(e discovery.Entry) (map[string]string, error) {
 		}
 	}
 	return m, nil
+}
+
+// digest is a short number of what meta wrote.
+func digest(m map[string]string) string {
+	h := fnv.New64a()
+	for n := 0; ; n++ {
+		part, ok := m[metaPrefix+strconv.Itoa(n)]
+		if !ok {
+			return strconv.FormatUint(h.Sum64(), 36)
+		}
+		h.Write([]byte(part))
+	}
 }
 
 // entry reads what meta wrote, or makes the best of somebody else's service.

@@ -71,3 +71,8 @@ func TestChaos(t *testing.T) {
 	t.Parallel()
 	backend.Chaos(t, servertest.Etcd(t))
 }
+
+// Not side by side with others: it measures, and collects standard error.
+func TestFleet(t *testing.T) {
+	backend.Fleet(t, servertest.SharedEtcd(t).Addr(), 2000, 64)
+}

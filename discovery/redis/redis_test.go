@@ -66,3 +66,8 @@ func TestChaos(t *testing.T) {
 	t.Parallel()
 	backend.Chaos(t, servertest.Redis(t))
 }
+
+// Not side by side with others: it measures, and collects standard error.
+func TestFleet(t *testing.T) {
+	backend.Fleet(t, servertest.SharedRedis(t).Addr(), 2000, 64)
+}

@@ -41,11 +41,16 @@ type Config struct {
 // Conn is an open connection. All methods of the client are usable.
 type Conn struct {
 	*api.Client
-	transport *http.Transport // nil: the user's client
-	address   string
-	agents    int           // how many addresses
-	share     time.Duration // of the time of Ping for one of several
+	transports []*http.Transport // none: the user's client
+	address    string
+	agents     int           // how many addresses
+	share      time.Duration // of the time of Ping for one of several
 }
+
+// maxCalls bounds the connections of calls that are answered at once: an agent
+// takes 200 from all processes of a host by default. A blocking query has a
+// connection for as long as it lasts, so those are for their callers to bound.
+const maxCalls = 32
 
 var schemes = []conn.Scheme{{Name: "consul", Port: 8500}, {Name: "http", Port: 8500}, {Name: "consuls", Port: 8501}, {Name: "https", Port: 8501}}
 
@@ -66,17 +71,20 @@ func Open(c Config) (*Conn, error) {
 		c.DialTimeout = 2 * time.Second
 	}
 	d := newDialer(t.hosts, c.DialTimeout)
-	transport := &http.Transport{
+	calls := &http.Transport{
 		DialContext:         d.dial,
-		MaxIdleConnsPerHost: 64,
+		MaxConnsPerHost:     maxCalls,
+		MaxIdleConnsPerHost: maxCalls,
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true,
 	}
 	scheme := "http"
 	if t.tls || c.TLS != nil {
 		scheme = "https"
-		transport.DialTLSContext = d.dialTLS(c.TLS)
+		calls.DialTLSContext = d.dialTLS(c.TLS)
 	}
+	polls := calls.Clone()
+	polls.MaxConnsPerHost, polls.MaxIdleConnsPerHost = 0, 64
 	cfg := &api.Config{
 		Address: t.hosts[0],
 		Scheme:  scheme,
@@ -85,16 +93,16 @@ func Open(c Config) (*Conn, error) {
 		Token:      "-",
 		Datacenter: c.Datacenter,
 		HttpClient: &http.Client{
-			Transport:     &auth{token: t.token, user: t.user, password: t.password, dialer: d, base: transport},
+			Transport:     &auth{token: t.token, user: t.user, password: t.password, dialer: d, calls: calls, polls: polls},
 			CheckRedirect: conn.SameOrigin,
 		},
-		Transport: transport,
+		Transport: calls,
 	}
 	client, err := api.NewClient(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{Client: client, transport: transport, address: strings.Join(t.hosts, ","), agents: len(t.hosts), share: c.DialTimeout}, nil
+	return &Conn{Client: client, transports: []*http.Transport{calls, polls}, address: strings.Join(t.hosts, ","), agents: len(t.hosts), share: c.DialTimeout}, nil
 }
 
 // Address returns where the agents are, without secrets.
@@ -134,8 +142,8 @@ func (c *Conn) ping(ctx context.Context) error {
 
 // Close ends idle connections of a client that Open built.
 func (c *Conn) Close() error {
-	if c.transport != nil {
-		c.transport.CloseIdleConnections()
+	for _, t := range c.transports {
+		t.CloseIdleConnections()
 	}
 	return nil
 }
@@ -192,7 +200,7 @@ func parse(addr string) (target, error) {
 type auth struct {
 	token, user, password string
 	dialer                *dialer
-	base                  *http.Transport
+	calls, polls          *http.Transport
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -206,11 +214,16 @@ func (a *auth) RoundTrip(r *http.Request) (*http.Response, error) {
 	if a.user != "" {
 		r2.SetBasicAuth(a.user, a.password)
 	}
-	resp, err := a.base.RoundTrip(&r2)
+	base := a.calls
+	if r.URL.Query().Has("index") { // a blocking query
+		base = a.polls
+	}
+	resp, err := base.RoundTrip(&r2)
 	if err != nil && !errors.Is(err, context.Canceled) && len(a.dialer.hosts) > 1 {
 		// Connections to this agent may be stuck: the next call tries another.
 		a.dialer.advance()
-		a.base.CloseIdleConnections()
+		a.calls.CloseIdleConnections()
+		a.polls.CloseIdleConnections()
 	}
 	return resp, err
 }
