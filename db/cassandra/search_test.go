@@ -106,7 +106,7 @@ func agree(t *testing.T, server *servertest.Server) {
 			f = append(f, db.Equal("owner", "o1"))
 		}
 		order := []string{"", "", "-@id", "a", "-a", "a b", "-b @created -a", "none", "a -@id"}[rnd.IntN(9)]
-		opts := []db.SearchOption{db.Where(f...), db.OrderBy(strings.Fields(order)...), db.Limit([]int{1000, 9}[rnd.IntN(2)])}
+		opts := []db.SearchOption{db.Where(f...), db.OrderBy(strings.Fields(order)...), db.Limit([]int{1000, 9}[rnd.IntN(2)]), db.AllowScan()}
 		if _, err := tb.Search(t.Context(), opts...); errors.Is(err, db.ErrUnsupported) {
 			refused++
 			continue
