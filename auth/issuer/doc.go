@@ -15,7 +15,7 @@
 // revocation (RFC 7009), userinfo (OpenID Connect Core), metadata (RFC 8414 and
 // OpenID Connect discovery), a JWK set whose keys rotate. Clients authenticate
 // by a secret or by a JWT that they sign (RFC 7523), and their tokens may be
-// bound to their certificate (RFC 8705). Access tokens are JWTs as RFC 9068 has
+// bound to a key (RFC 9449) or to their certificate (RFC 8705). Access tokens are JWTs as RFC 9068 has
 // them, signed with EdDSA, ES256 or RS256. No implicit grant and no password
 // grant. docs/auth.md goes through RFC 9700 point by point.
 //

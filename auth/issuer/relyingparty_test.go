@@ -64,7 +64,7 @@ func TestACertifiedRelyingParty(t *testing.T) {
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if n := strings.Count("\n"+string(out), "\nok "); err != nil || n != 13 || n != strings.Count(string(out), "\n") {
-		t.Errorf("%d of 13 flows: %v\n%s%s", n, err, out, stderr.String())
+	if n := strings.Count("\n"+string(out), "\nok "); err != nil || n != 14 || n != strings.Count(string(out), "\n") {
+		t.Errorf("%d of 14 flows: %v\n%s%s", n, err, out, stderr.String())
 	}
 }
