@@ -230,14 +230,14 @@ func TestRotationIsSeenByNobody(t *testing.T) {
 		if err := one.RotateKeys(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for ms := range 1000 {
+		for ms := 0; ms < 1000; ms += 7 {
 			for _, pair := range [][2]*issuer.Issuer{{one, two}, {two, one}} {
 				raw, kid := own(t, pair[0])
 				if ids, _ := published(t, pair[1]); !slices.Contains(ids, kid) || !active(pair[1], raw) {
 					t.Fatalf("%d ms after RotateKeys the other issuer knows %v, and not %s", ms, ids, kid)
 				}
 			}
-			time.Sleep(time.Millisecond)
+			time.Sleep(7 * time.Millisecond)
 		}
 		for _, is := range []*issuer.Issuer{one, two} {
 			if _, kid := own(t, is); kid == before {
