@@ -24,8 +24,11 @@ type Auth interface {
 
 	// Revoke ends a token at once in this process, also if it returns an error;
 	// in others through WithRevocations; and at its authority, if the backend
-	// can. ErrUnsupported says that the authority can't and that no feed told
-	// the others.
+	// can and the token was given to this client. It is nil if the authority or
+	// a feed did it; ErrUnsupported or ErrDenied say that the authority can't or
+	// won't and that there is no feed. A revocation that the feed did not take
+	// is an error, too, but is published again until the feed takes it, the
+	// token has expired or the process ends.
 	Revoke(ctx context.Context, t *Token) error
 
 	// Close waits for what runs and releases the backend. Later calls return

@@ -1,10 +1,10 @@
 package auth
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/jose"
 )
 
@@ -48,7 +48,7 @@ func TokenFromClaims(claims map[string]any) (*Token, error) {
 	errs = append(errs, err)
 	t.IssuedAt, _, err = jose.Time(claims, "iat")
 	errs = append(errs, err)
-	if err := errors.Join(errs...); err != nil {
+	if err := fault.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
 	}
 	return t, nil

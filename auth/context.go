@@ -10,6 +10,10 @@ type Credential struct {
 	Scheme string               // "Bearer"; empty means Bearer, and another is refused
 	Value  Secret               // the raw token
 	TLS    *tls.ConnectionState // the caller's connection, for client certificates; may be nil
+
+	// Err says that what was shown can't be a credential. Middleware passes it
+	// on, so that Authorized refuses with it and tells of the refusal.
+	Err error
 }
 
 type credentialKey struct{}

@@ -31,7 +31,8 @@ type Pinger interface {
 // Source is a Driver that gets tokens for this service from its authority. It
 // does not cache: the front does. r.Previous is the token that is about to
 // expire, if there was one; a driver may refresh by it but must fall back to a
-// fresh grant when that is refused.
+// fresh grant when that is refused. An error that has a method RetryAfter()
+// time.Duration says how long the authority wants not to be asked.
 type Source interface {
 	Obtain(ctx context.Context, r TokenRequest) (*Token, error)
 }

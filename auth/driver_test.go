@@ -95,6 +95,32 @@ func TestVerdictIsAskedAnewAfterItsTime(t *testing.T) {
 	})
 }
 
+func TestCacheTTL(t *testing.T) {
+	for _, c := range []struct {
+		opts  []auth.Option
+		after time.Duration
+		asked int64
+	}{
+		{nil, 30*time.Second - 1, 1}, {nil, 30 * time.Second, 2},
+		{[]auth.Option{auth.WithCacheTTL(10 * time.Second)}, 10*time.Second - 1, 1},
+		{[]auth.Option{auth.WithCacheTTL(10 * time.Second)}, 10 * time.Second, 2},
+		{[]auth.Option{auth.WithCacheTTL(time.Hour)}, time.Hour - 1, 1},
+		{[]auth.Option{auth.WithCacheTTL(0)}, 0, 2},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{verify: func(context.Context, auth.Credential) (*auth.Token, error) { return &auth.Token{Subject: "a"}, nil }}
+			a := f.open(t, c.opts...)
+			a.Verify(t.Context(), "x")
+			time.Sleep(c.after)
+			a.Verify(t.Context(), "x")
+			if n := f.asked.Load(); n != c.asked {
+				t.Errorf("asked %d times within %s, want %d", n, c.after, c.asked)
+			}
+			a.Close()
+		})
+	}
+}
+
 func TestRefusalsAreCachedShortlyAndFailuresNever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := error(auth.ErrUnauthenticated)

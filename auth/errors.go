@@ -27,15 +27,13 @@ var (
 // Finer reasons. Each of them is an ErrUnauthenticated too.
 var (
 	// ErrNoCredential: the caller showed nothing.
-	ErrNoCredential error = &reason{"no credential"}
+	ErrNoCredential = fault.Finer(fault.Unauthenticated, "no credential")
 	// ErrExpired: the token's life is over.
 	ErrExpired = jose.ErrExpired
 	// ErrRevoked: the token was revoked, or its authority no longer knows it.
-	ErrRevoked error = &reason{"token revoked"}
+	ErrRevoked = fault.Finer(fault.Unauthenticated, "token revoked")
+	// ErrAudience: the token is for another service.
+	ErrAudience = fault.Finer(fault.Unauthenticated, "token for another service")
+
+	errFuture = fault.Finer(fault.Unauthenticated, "token not valid yet")
 )
-
-// reason is a kind of its own below ErrUnauthenticated.
-type reason struct{ text string }
-
-func (r *reason) Error() string { return fault.Unauthenticated.Error() + ": " + r.text }
-func (r *reason) Unwrap() error { return fault.Unauthenticated }

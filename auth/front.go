@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type front struct {
 	refused  *lru[hash, refusal]
 	denied   denials
 	own      own
+	untold   untold
 }
 
 // verdict is a token that was accepted, until it has to be asked again.
@@ -69,7 +71,7 @@ func New(opts ...Option) (Auth, error) {
 			if fault.KindOf(err) == context.DeadlineExceeded {
 				err = fault.Mark(ErrUnavailable, err)
 			}
-			return nil, errors.Join(f.wrap("open", "", err), f.driver.Close())
+			return nil, fault.Join(f.wrap("open", "", err), f.driver.Close())
 		}
 	}
 	if f.feed != nil {
@@ -102,6 +104,14 @@ func (f *front) String() string { return f.scope }
 
 // Authorized implements Auth.
 func (f *front) Authorized(ctx context.Context, req Request) (*Token, error) {
+	t, err := f.authorize(ctx, req)
+	if err != nil {
+		f.tell(ctx, req, t, err)
+	}
+	return t, err
+}
+
+func (f *front) authorize(ctx context.Context, req Request) (*Token, error) {
 	t, err := f.authenticate(ctx)
 	if err != nil {
 		return nil, f.wrap("authorize", subjectOf(req), err)
@@ -127,7 +137,7 @@ func (f *front) Authorized(ctx context.Context, req Request) (*Token, error) {
 }
 
 func subjectOf(r Request) string {
-	return strings.TrimSpace(strings.Join([]string{r.Service, r.Action, r.Resource}, " "))
+	return short(strings.TrimSpace(strings.Join([]string{r.Service, r.Action, r.Resource}, " ")))
 }
 
 // decide asks the policy. Whatever goes wrong there is a denial.
@@ -173,6 +183,9 @@ func (f *front) verify(ctx context.Context, c Credential) (*Token, error) {
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if c.Err != nil {
+		return nil, c.Err
 	}
 	if c.TLS != nil && len(c.TLS.PeerCertificates) == 0 {
 		c.TLS = nil // encrypted, but nobody has shown who calls
@@ -231,7 +244,7 @@ func (f *front) ask(ctx context.Context, c Credential, h hash) (*Token, error) {
 	case t.Subject == "" && t.ClientID == "":
 		return nil, fmt.Errorf("%w: a token about nobody", ErrUnauthenticated)
 	case !f.meant(t):
-		return nil, fmt.Errorf("%w: the token is for %q", ErrUnauthenticated, t.Audience)
+		return nil, fmt.Errorf("%w: the token of %.128q is for %s, want one of %q", ErrAudience, cmp.Or(t.Subject, t.ClientID), short(fmt.Sprintf("%q", t.Audience)), f.audiences)
 	}
 	if err := f.alive(t, h); err != nil {
 		return nil, err
@@ -254,9 +267,9 @@ func (f *front) alive(t *Token, h hash) error {
 	now := f.now()
 	switch {
 	case t.Expired(now.Add(-f.leeway)):
-		return ErrExpired
+		return fmt.Errorf("%w at %s", ErrExpired, t.ExpiresAt.UTC().Format(time.RFC3339))
 	case now.Add(f.leeway).Before(t.NotBefore), now.Add(f.leeway).Before(t.IssuedAt):
-		return fmt.Errorf("%w: the token is of the future", ErrUnauthenticated)
+		return errFuture
 	}
 	return nil
 }

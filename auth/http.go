@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,6 +127,9 @@ func Handler(a Auth, next http.Handler, opts ...HandlerOption) http.Handler {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	normal, err := NormalizePath(r)
 	if err != nil {
+		if f, ok := h.auth.(*front); ok {
+			f.tell(r.Context(), Request{Action: r.Method, Resource: r.RequestURI}, nil, err)
+		}
 		h.refuse(w, r, err)
 		return
 	}
@@ -147,16 +151,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // who have a middleware of their own; NormalizePath and RequestFrom come first
 // where req speaks of the path.
 func AuthorizeHTTP(a Auth, r *http.Request, req Request) (context.Context, error) {
-	c, ok, err := CredentialFromRequest(r)
-	if err != nil {
-		return nil, err
-	}
+	c, ok, bad := CredentialFromRequest(r)
 	ctx := r.Context()
-	if ok {
+	if bad != nil {
+		ctx = ContextWithCredential(ctx, Credential{Err: bad})
+	} else if ok {
 		ctx = ContextWithCredential(ctx, c)
 	}
 	t, err := a.Authorized(ctx, req)
-	if err != nil {
+	if err = cmp.Or(err, bad); err != nil {
 		return nil, err
 	}
 	return ContextWithToken(ctx, t), nil

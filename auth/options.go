@@ -19,6 +19,8 @@ type options struct {
 	anyAudience   bool
 	decider       Decider
 	decisions     func(context.Context, *Token, Request, Decision)
+	refusals      func(context.Context, Refusal)
+	logRefusal    func(context.Context, Refusal)
 	feed          RevocationFeed
 	log           *slog.Logger
 	clock         func() time.Time
@@ -173,14 +175,15 @@ func WithRevocations(feed RevocationFeed) Option {
 	}
 }
 
-// WithLogger hears of what no caller is told: failed background refreshes, a
-// revocation feed that is away. Default: silent.
+// WithLogger hears of what no caller is told: who was refused and why
+// (LogRefusals), background renewals that failed, a revocation feed that is
+// unavailable. Default: silent.
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) error {
 		if l == nil {
 			return fmt.Errorf("%w: nil logger", ErrInvalid)
 		}
-		o.log = l
+		o.log, o.logRefusal = l, LogRefusals(l)
 		return nil
 	}
 }

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -45,9 +47,13 @@ type ownToken struct {
 // out, on the front's clock.
 type held struct {
 	token      *Token
+	hash       hash          // of the raw token
 	renew, end time.Duration // since front.started
 	forever    bool
 }
+
+// revoked reports whether the token was revoked: nobody would accept it.
+func (h *held) revoked(f *front) bool { return f.denied.has(h.token, h.hash) }
 
 type flight struct {
 	done  chan struct{}
@@ -79,7 +85,7 @@ func (f *front) Token(ctx context.Context, opts ...TokenOption) (*Token, error) 
 }
 
 func (f *front) ownToken(ctx context.Context, o *ownToken, r TokenRequest) (*Token, error) {
-	if h := o.current.Load(); h != nil {
+	if h := o.current.Load(); h != nil && !h.revoked(f) {
 		age := f.elapsed()
 		if h.forever || age < h.renew {
 			return h.token, nil
@@ -129,7 +135,7 @@ func (o *ownToken) start(f *front, r TokenRequest) (*flight, error) {
 	if o.failed != nil && now.Before(o.retryAt) {
 		return nil, o.failed
 	}
-	if h := o.current.Load(); h != nil {
+	if h := o.current.Load(); h != nil && !h.revoked(f) {
 		if age := f.elapsed(); h.forever || age < h.renew { // somebody was faster
 			fl := &flight{done: closed, token: h.token}
 			return fl, nil
@@ -158,7 +164,10 @@ func (o *ownToken) finish(f *front, fl *flight, t *Token, err error) {
 	defer o.mu.Unlock()
 	o.flight = nil
 	if err != nil {
-		wait := min(f.retryMin<<min(o.failures, 10), f.retryMax)
+		wait := backoff.Policy{Min: f.retryMin, Max: f.retryMax}.Wait(o.failures)
+		if asked := retryAfter(err); asked > 0 { // not all at the same instant, and not before it
+			wait = max(wait, asked+rand.N(max(asked/5, f.retryMin)))
+		}
 		o.failures++
 		o.failed, o.retryAt = err, f.now().Add(wait)
 		f.log.Warn("auth: own token not renewed", "error", err, "retry_in", wait)
@@ -169,17 +178,30 @@ func (o *ownToken) finish(f *front, fl *flight, t *Token, err error) {
 	close(fl.done)
 }
 
+// maxRetryAfter bounds what an authority may ask for.
+const maxRetryAfter = 5 * time.Minute
+
+// retryAfter is how long an authority that is overloaded wants to be left alone,
+// as an error of a Source says it by a method RetryAfter.
+func retryAfter(err error) time.Duration {
+	var later interface{ RetryAfter() time.Duration }
+	if !errors.As(err, &later) {
+		return 0
+	}
+	return min(later.RetryAfter(), maxRetryAfter)
+}
+
 // hold works out when a token is renewed: at 80 % of its life, a little earlier
 // in some processes than in others, and given out until shortly before its end.
 func (f *front) hold(t *Token) *held {
 	if t.ExpiresAt.IsZero() {
-		return &held{token: t, forever: true}
+		return &held{token: t, hash: hashOf(t.AccessToken), forever: true}
 	}
 	life := t.ExpiresAt.Sub(f.now())
 	age := f.elapsed()
 	margin := min(life/10, 10*time.Second)
 	early := time.Duration(rand.Int64N(int64(max(life/20, 1))))
-	return &held{token: t, renew: age + life*8/10 - early, end: age + life - margin}
+	return &held{token: t, hash: hashOf(t.AccessToken), renew: age + life*8/10 - early, end: age + life - margin}
 }
 
 // wait joins the flight for as long as ctx allows.
@@ -216,6 +238,9 @@ func (f *front) obtain(ctx context.Context, r TokenRequest) (t *Token, err error
 	}
 	if t == nil || t.AccessToken == "" || t.Expired(f.now()) {
 		return nil, fault.Markf(ErrUnavailable, "the authority gave no usable token")
+	}
+	if f.denied.has(t, hashOf(t.AccessToken)) {
+		return nil, fault.Markf(ErrUnavailable, "the authority gave a token that was revoked")
 	}
 	return t, nil
 }

@@ -88,7 +88,7 @@ func TestDeadAuthorityIsNotStormed(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		if n := f.given.Load(); n < 5 || n > 30 {
+		if n := f.given.Load(); n < 5 || n > 60 { // every 2.5 s, on average
 			t.Errorf("the authority was asked %d times in a minute, want a few", n)
 		}
 		f.obtain = lasting(time.Hour)
@@ -195,5 +195,176 @@ func TestExchangeNeedsTheCallersToken(t *testing.T) {
 	}
 	if again, err := a.Token(t.Context(), auth.OnBehalfOf(&auth.Token{AccessToken: "alice"})); again != one || err != nil {
 		t.Errorf("the same caller again: %v, %v", again, err)
+	}
+}
+
+// The authority's, or a peer's: a token that was revoked is of no use.
+func TestRevokedTokenIsNotGivenOut(t *testing.T) {
+	ask := map[string][]auth.TokenOption{
+		"plain": nil, "for an audience": {auth.Audience("orders")},
+		"on behalf of a caller": {auth.Audience("orders"), auth.OnBehalfOf(&auth.Token{AccessToken: "alice"})},
+	}
+	for name, opts := range ask {
+		for _, revoke := range []string{"here", "by another instance", "another token"} {
+			synctest.Test(t, func(t *testing.T) {
+				feed := &heard{told: make(chan auth.Revocation)}
+				f := &fake{}
+				var n int
+				var previous []*auth.Token
+				f.obtain = func(_ context.Context, r auth.TokenRequest) (*auth.Token, error) {
+					n++
+					previous = append(previous, r.Previous)
+					return &auth.Token{AccessToken: auth.Secret(fmt.Sprint("t", n)), ID: fmt.Sprint("i", n), Issuer: "us", RefreshToken: "r", ExpiresAt: time.Now().Add(time.Hour)}, nil
+				}
+				a := f.open(t, auth.WithRevocations(feed))
+				first, err := a.Token(t.Context(), opts...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch revoke {
+				case "here":
+					if err := a.Revoke(t.Context(), first); err != nil {
+						t.Fatal(err)
+					}
+				case "by another instance":
+					feed.told <- auth.Revocation{Issuer: "us", ID: "i1", Expires: first.ExpiresAt}
+				case "another token":
+					feed.told <- auth.Revocation{Issuer: "others", ID: "i1", Expires: first.ExpiresAt}
+				}
+				synctest.Wait()
+				next, err := a.Token(t.Context(), opts...)
+				if changed := next != first; err != nil || changed != (revoke != "another token") {
+					t.Errorf("%s, revoked %s: got %v, %v after %v", name, revoke, next, err, first)
+				}
+				if again, err := a.Token(t.Context(), opts...); again != next || err != nil {
+					t.Errorf("%s, revoked %s: then %v, %v", name, revoke, again, err)
+				}
+				if len(previous) == 2 && previous[1] != nil {
+					t.Errorf("%s, revoked %s: the revoked token was refreshed", name, revoke)
+				}
+				a.Close()
+			})
+		}
+	}
+}
+
+// heard is a feed whose every revocation a test says.
+type heard struct{ told chan auth.Revocation }
+
+func (h *heard) Publish(context.Context, auth.Revocation) error { return nil }
+
+func (h *heard) Subscribe(ctx context.Context, each func(auth.Revocation)) error {
+	for {
+		select {
+		case r := <-h.told:
+			each(r)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func TestAuthorityThatGivesARevokedTokenAgain(t *testing.T) {
+	f := &fake{obtain: func(context.Context, auth.TokenRequest) (*auth.Token, error) {
+		return &auth.Token{AccessToken: "same", ExpiresAt: time.Now().Add(time.Hour)}, nil
+	}}
+	a := f.open(t)
+	token, err := a.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Revoke(t.Context(), token)
+	if got, err := a.Token(t.Context()); !errors.Is(err, auth.ErrUnavailable) || got != nil {
+		t.Errorf("Token = %v, %v, want ErrUnavailable", got, err)
+	}
+}
+
+// Processes that were refused together don't ask together.
+func TestProcessesDoNotAskInStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const processes = 60
+		var mu sync.Mutex
+		at := map[time.Duration]int{} // asked then, since the start
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range processes {
+			f := &fake{obtain: func(context.Context, auth.TokenRequest) (*auth.Token, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				at[time.Since(began)]++
+				return nil, auth.ErrUnavailable
+			}}
+			a := f.open(t)
+			wg.Go(func() {
+				for time.Since(began) < 30*time.Second {
+					a.Token(t.Context())
+					time.Sleep(10 * time.Millisecond)
+				}
+				a.Close()
+			})
+		}
+		wg.Wait()
+		for when, n := range at {
+			if when > 2*time.Second && n > processes/4 {
+				t.Errorf("%d of %d processes asked at %s", n, processes, when)
+			}
+		}
+	})
+}
+
+// overloaded is the error of an authority that says when to come back.
+type overloaded struct{ after time.Duration }
+
+func (o overloaded) Error() string             { return "overloaded" }
+func (o overloaded) Unwrap() error             { return auth.ErrUnavailable }
+func (o overloaded) RetryAfter() time.Duration { return o.after }
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	for _, c := range []struct{ asked, least, most time.Duration }{
+		{0, 100 * time.Millisecond, 5 * time.Second},
+		{time.Minute, time.Minute, 73 * time.Second},
+		{24 * time.Hour, 5 * time.Minute, 6*time.Minute + time.Second}, // within reason
+		{-time.Hour, 100 * time.Millisecond, 5 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var asked []time.Time
+			f := &fake{obtain: func(context.Context, auth.TokenRequest) (*auth.Token, error) {
+				asked = append(asked, time.Now())
+				return nil, overloaded{c.asked}
+			}}
+			a := f.open(t)
+			for len(asked) < 2 {
+				if _, err := a.Token(t.Context()); !errors.Is(err, auth.ErrUnavailable) {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if d := asked[1].Sub(asked[0]); d < c.least || d > c.most {
+				t.Errorf("Retry-After of %s: asked again after %s, want %s to %s", c.asked, d, c.least, c.most)
+			}
+			a.Close()
+		})
+	}
+}
+
+// Audiences that a program makes of its callers' data are bounded, too: the
+// first thousand are kept, and of the others the newest.
+func TestTokensOfNamedAudiencesAreBounded(t *testing.T) {
+	f := &fake{obtain: lasting(time.Hour)}
+	a := f.open(t)
+	ask := func(i int) {
+		t.Helper()
+		if _, err := a.Token(t.Context(), auth.Audience(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 10_000 {
+		ask(i)
+	}
+	for i, again := range map[int]int64{0: 0, 1023: 0, 1024: 1, 5000: 1, 9999: 0} {
+		before := f.given.Load()
+		if ask(i); f.given.Load()-before != again {
+			t.Errorf("audience %d: the authority was asked %d times more, want %d", i, f.given.Load()-before, again)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // Revoke implements Auth.
@@ -22,7 +23,7 @@ func (f *front) Revoke(ctx context.Context, t *Token) error {
 		h := hashOf(t.AccessToken)
 		r.Hash = h[:]
 	}
-	f.deny(r) // here first: it must hold even if the authority is away
+	f.deny(r) // here first: it must hold even if the authority is unavailable
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	var atAuthority, spread error
@@ -30,11 +31,16 @@ func (f *front) Revoke(ctx context.Context, t *Token) error {
 		atAuthority = d.Revoke(ctx, t)
 	}
 	if f.feed != nil {
-		if spread = f.feed.Publish(ctx, r); spread == nil && errors.Is(atAuthority, ErrUnsupported) {
-			atAuthority = nil // everybody who has to know does
+		spread = f.feed.Publish(ctx, r)
+		switch {
+		case spread != nil && f.tellLater(r):
+			spread = fmt.Errorf("the others are told later: %w", spread)
+		case spread != nil:
+		case errors.Is(atAuthority, ErrUnsupported), errors.Is(atAuthority, ErrDenied):
+			atAuthority = nil // it can't, or not for us; everybody who has to know does
 		}
 	}
-	return f.wrap("revoke", t.ID, errors.Join(atAuthority, spread))
+	return f.wrap("revoke", t.ID, fault.Join(atAuthority, spread))
 }
 
 func (f *front) deny(r Revocation) {

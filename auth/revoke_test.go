@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/micro/go-platform/auth"
 )
@@ -58,9 +63,13 @@ func TestRevokeSaysWhoDoesNotKnow(t *testing.T) {
 		"told the authority and a feed": {nil, deaf{}, nil},
 		"told a feed alone":             {auth.ErrUnsupported, deaf{}, nil},
 		"told nobody":                   {auth.ErrUnsupported, nil, auth.ErrUnsupported},
-		"the authority refused":         {auth.ErrDenied, deaf{}, auth.ErrDenied},
+		"not this client's token":       {auth.ErrDenied, nil, auth.ErrDenied},
+		"not this client's, but a feed": {auth.ErrDenied, deaf{}, nil},
+		"the authority is away":         {away, deaf{}, auth.ErrUnavailable},
+		"the authority doesn't know us": {auth.ErrUnauthenticated, deaf{}, auth.ErrUnauthenticated},
 		"the feed is away":              {nil, deaf{away}, auth.ErrUnavailable},
 		"neither could":                 {auth.ErrUnsupported, deaf{away}, auth.ErrUnsupported},
+		"neither could, the other's":    {auth.ErrUnsupported, deaf{away}, auth.ErrUnavailable},
 	} {
 		r := &revoking{answer: c.authority}
 		r.verify = func(context.Context, auth.Credential) (*auth.Token, error) {
@@ -74,12 +83,135 @@ func TestRevokeSaysWhoDoesNotKnow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := a.Revoke(t.Context(), &auth.Token{ID: "i"}); !errors.Is(err, c.want) || c.want == nil && err != nil {
+		err = a.Revoke(t.Context(), &auth.Token{ID: "i"})
+		if !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("%s: Revoke = %v, want %v", name, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: an error of several lines: %q", name, err)
 		}
 		if _, err := a.Verify(t.Context(), "x"); !errors.Is(err, auth.ErrRevoked) {
 			t.Errorf("%s: Verify here = %v, want ErrRevoked", name, err)
 		}
 		a.Close()
 	}
+}
+
+// flaky is a feed that is unavailable until it is not.
+type flaky struct {
+	deaf
+	mu    sync.Mutex
+	tries int
+	until int // this many tries fail
+	got   []string
+}
+
+func (f *flaky) Publish(_ context.Context, r auth.Revocation) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tries++; f.tries <= f.until {
+		return fmt.Errorf("%w: feed", auth.ErrUnavailable)
+	}
+	f.got = append(f.got, r.ID)
+	return nil
+}
+
+func (f *flaky) received() (ids []string, tries int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.got), f.tries
+}
+
+// Whatever the number of tries that fail, every revocation reaches the feed, in
+// its order and once.
+func TestRevocationReachesAFeedThatComesBack(t *testing.T) {
+	for _, failing := range []int{0, 1, 2, 3, 4, 7, 20} {
+		synctest.Test(t, func(t *testing.T) {
+			feed, f := &flaky{until: failing}, &fake{}
+			a := f.open(t, auth.WithRevocations(feed))
+			var later, want []string
+			for i := range 3 {
+				id := fmt.Sprint(i)
+				err := a.Revoke(t.Context(), &auth.Token{ID: id, ExpiresAt: time.Now().Add(time.Hour)})
+				if !errors.Is(err, auth.ErrUnsupported) && err != nil && !errors.Is(err, auth.ErrUnavailable) {
+					t.Errorf("Revoke: %v", err)
+				}
+				if errors.Is(err, auth.ErrUnavailable) {
+					later = append(later, id)
+				} else {
+					want = append(want, id)
+				}
+			}
+			want = append(want, later...)
+			time.Sleep(5 * time.Minute)
+			if got, tries := feed.received(); !slices.Equal(got, want) || tries != failing+3 {
+				t.Errorf("%d tries fail: the feed got %q in %d tries, want %q in %d", failing, got, tries, want, failing+3)
+			}
+			a.Close()
+		})
+	}
+}
+
+func TestRevocationOfAnExpiredTokenIsNotToldForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		feed, f := &flaky{until: 1 << 30}, &fake{}
+		a := f.open(t, auth.WithRevocations(feed))
+		a.Revoke(t.Context(), &auth.Token{ID: "short", ExpiresAt: time.Now().Add(time.Minute)})
+		time.Sleep(time.Minute + auth.MaxLeeway + 10*time.Second)
+		_, before := feed.received()
+		time.Sleep(time.Hour)
+		if _, after := feed.received(); after != before || before < 10 {
+			t.Errorf("%d tries, then %d when nobody takes the token any more", before, after)
+		}
+		feed.until = 0
+		a.Revoke(t.Context(), &auth.Token{ID: "next"})
+		if got, _ := feed.received(); !slices.Equal(got, []string{"next"}) {
+			t.Errorf("the feed got %q, want the next alone", got)
+		}
+		a.Close()
+	})
+}
+
+func TestCloseEndsTheTellingOfRevocations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		feed, f := &flaky{until: 1 << 30}, &fake{}
+		a := f.open(t, auth.WithRevocations(feed))
+		a.Revoke(t.Context(), &auth.Token{ID: "x", ExpiresAt: time.Now().Add(time.Hour)})
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+		_, before := feed.received()
+		time.Sleep(time.Minute)
+		if _, after := feed.received(); after != before {
+			t.Errorf("%d tries after Close", after-before)
+		}
+	})
+}
+
+// A token that is accepted for a while after its end is refused for as long
+// once it was revoked, although later revocations clear away what has ended.
+func TestRevokedTokenStaysRefusedThroughTheLeeway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		end := time.Now().Add(time.Minute)
+		f := &fake{verify: func(context.Context, auth.Credential) (*auth.Token, error) {
+			return &auth.Token{Subject: "a", ID: "i", ExpiresAt: end}, nil
+		}}
+		a := f.open(t, auth.WithLeeway(auth.MaxLeeway), auth.WithCacheTTL(0))
+		token, err := a.Verify(t.Context(), "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute + 4*time.Minute + 59*time.Second) // just within it
+		if _, err := a.Verify(t.Context(), "x"); err != nil {
+			t.Fatalf("within the leeway: %v", err)
+		}
+		a.Revoke(t.Context(), token)
+		for i := range 3 {
+			a.Revoke(t.Context(), &auth.Token{ID: fmt.Sprint("other", i), ExpiresAt: time.Now().Add(time.Hour)})
+			if _, err := a.Verify(t.Context(), "x"); !errors.Is(err, auth.ErrRevoked) {
+				t.Errorf("revoked, within the leeway: %v, want ErrRevoked", err)
+			}
+		}
+		a.Close()
+	})
 }

@@ -17,7 +17,6 @@ type searchOptions struct {
 	order   []Order
 	limit   int
 	after   string
-	scan    bool
 }
 
 // Limits of a page.
@@ -67,14 +66,6 @@ func Limit(n int) SearchOption {
 	}
 }
 
-// AllowScan lets a search, or a count, look at every record where no index
-// serves it: to sort by a key that no Index has, or to find what only NotEqual,
-// Not, Contains or keys without an Index say. Without it such a search is
-// ErrUnsupported on the backends whose Features.AnyKey is false.
-func AllowScan() SearchOption {
-	return func(o *searchOptions) error { o.scan = true; return nil }
-}
-
 // After asks for the page that a cursor names, which came from Page.Next of
 // the same search; the limit may differ. An empty cursor is the first page.
 func After(cursor string) SearchOption {
@@ -98,16 +89,16 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 	switch len(o.filters) {
 	case 0:
 	case 1:
-		q.Filter, err = o.filters[0].check(fs)
+		q.Filter, err = o.filters[0].check(fs, t.spec.Indexes)
 	default:
-		q.Filter, err = And(o.filters...).check(fs)
+		q.Filter, err = And(o.filters...).check(fs, t.spec.Indexes)
 	}
 	if err != nil {
 		return Query{}, err
 	}
 	desc := false
 	for i, k := range o.order {
-		if err := checkSearchKey(k.Key); err != nil {
+		if err := checkSearchKey(k.Key, fs, t.spec.Indexes); err != nil {
 			return Query{}, err
 		}
 		if !fs.Order && !fs.OrderEqual && k.Key != FieldID {
@@ -126,11 +117,6 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 	if n := len(q.Order); n == 0 || q.Order[n-1].Key != FieldID {
 		q.Order = append(q.Order, Order{Key: FieldID, Desc: desc})
 	}
-	if !fs.AnyKey && !o.scan && !t.f.o.scans {
-		if err := q.served(t.spec); err != nil {
-			return Query{}, err
-		}
-	}
 	if o.after != "" {
 		if q.After, err = t.readCursor(o.after, q); err != nil {
 			return Query{}, err
@@ -148,7 +134,7 @@ func (t *table) cursor(q Query, r *Record) string {
 		}
 		v := ValueOf(r, o.Key)
 		if _, list := v.([]string); list {
-			v = []string{} // all lists have the same place
+			v = nil
 		}
 		b, _ = appendValue(b, v) // values of records are normal
 	}

@@ -1,6 +1,7 @@
 package wrapper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -20,15 +21,14 @@ func (g *authGate) Enter(ctx context.Context, c *Call) (context.Context, error) 
 	if c.Message || isProbe(c) || g.public != nil && g.public(c) {
 		return ctx, nil
 	}
-	cred, shown, err := credential(c)
-	if err != nil {
-		return ctx, err
-	}
-	if shown {
+	cred, shown, bad := credential(c)
+	if bad != nil {
+		ctx = auth.ContextWithCredential(ctx, auth.Credential{Err: bad})
+	} else if shown {
 		ctx = auth.ContextWithCredential(ctx, cred)
 	}
 	t, err := g.auth.Authorized(ctx, auth.Request{Service: g.service, Action: c.Action, Resource: c.Resource})
-	if err != nil {
+	if err = cmp.Or(err, bad); err != nil {
 		return ctx, err
 	}
 	return auth.ContextWithToken(ctx, t), nil
@@ -65,4 +65,13 @@ func isProbe(c *Call) bool {
 		return true
 	}
 	return false
+}
+
+// refusal names why a gate did not let a call in: "limit", or what
+// auth.ReasonOf says.
+func refusal(c *Call) string {
+	if errors.Is(c.Err, fault.Exhausted) {
+		return "limit"
+	}
+	return auth.ReasonOf(c.Err)
 }

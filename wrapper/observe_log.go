@@ -5,19 +5,22 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/micro/go-platform/internal/seldom"
 	"github.com/micro/go-platform/router"
 )
 
-// logObserver writes a record of each call that failed or was slow, and of the
-// others at the level of WithAccessLog.
+// logObserver writes a record of each call that failed or was slow, of some of
+// those that were not let in, and of the others at the level of WithAccessLog.
 type logObserver struct {
 	l      *slog.Logger
 	access slog.Level
 	slow   time.Duration
+
+	refusals *seldom.Gate
 }
 
 func newLogObserver(o *options) *logObserver {
-	return &logObserver{l: o.log.Logger("wrapper"), access: o.accessLevel, slow: o.slow}
+	return &logObserver{l: o.log.Logger("wrapper"), access: o.accessLevel, slow: o.slow, refusals: &seldom.Gate{}}
 }
 
 func (o *logObserver) Begin(ctx context.Context, _ *Call) context.Context { return ctx }
@@ -27,6 +30,10 @@ func (o *logObserver) End(ctx context.Context, c *Call) {
 	switch {
 	case c.Panic != nil || c.Class == router.ServerError:
 		level = slog.LevelError
+	case c.refused && c.Side == Server: // strangers decide how many there are: some of each reason are warnings
+		if ok, _ := o.refusals.Pass(refusal(c), c.Start); ok {
+			level = max(level, slog.LevelWarn)
+		}
 	case c.Class.Failed() || c.Duration >= o.slow && !c.Hijacked:
 		level = max(level, slog.LevelWarn)
 	}
@@ -62,6 +69,9 @@ func (o *logObserver) End(ctx context.Context, c *Call) {
 		if c.Instance != nil {
 			attrs = append(attrs, slog.String("instance", c.Instance.ID))
 		}
+	}
+	if c.refused {
+		attrs = append(attrs, slog.String("reason", refusal(c)))
 	}
 	if c.Err != nil {
 		attrs = append(attrs, slog.Any("error", c.Err))

@@ -11,7 +11,7 @@ type metricsObserver struct {
 	serverCalls, clientCalls, attempts *metrics.Vec[metrics.Counter]
 	serverSeconds, clientSeconds       *metrics.Vec[metrics.Histogram]
 	inFlight                           metrics.Gauge
-	late                               *metrics.Vec[metrics.Counter]
+	late, refusals                     *metrics.Vec[metrics.Counter]
 }
 
 func newMetricsObserver(m metrics.Metrics) *metricsObserver {
@@ -20,6 +20,7 @@ func newMetricsObserver(m metrics.Metrics) *metricsObserver {
 		serverCalls:   m.CounterVec("server_calls", []string{"method", "outcome"}, metrics.WithHelp("Calls that came in, by method and outcome.")),
 		serverSeconds: m.HistogramVec("server_seconds", []string{"method"}, seconds, metrics.WithHelp("How long calls that came in took.")),
 		late:          m.CounterVec("server_late", []string{"method"}, metrics.WithHelp("Answers of handlers that came after the call's deadline and were dropped, by method.")),
+		refusals:      m.CounterVec("server_refusals", []string{"reason"}, metrics.WithHelp("Calls that were not let in, by reason: limit, or one of auth.ReasonOf.")),
 		inFlight:      m.Gauge("server_in_flight", metrics.WithHelp("Calls in progress that came in.")),
 		clientCalls:   m.CounterVec("client_calls", []string{"service", "method", "outcome"}, metrics.WithHelp("Calls that went out, by service, method and outcome.")),
 		clientSeconds: m.HistogramVec("client_seconds", []string{"service"}, seconds, metrics.WithHelp("How long calls that went out took, with all attempts.")),
@@ -38,6 +39,9 @@ func (o *metricsObserver) End(_ context.Context, c *Call) {
 	if c.Side == Server {
 		o.inFlight.Add(-1)
 		o.serverCalls.With(c.Method, c.Class.String()).Inc()
+		if c.refused {
+			o.refusals.With(refusal(c)).Inc()
+		}
 		if c.Late {
 			o.late.With(c.Method).Inc()
 		}

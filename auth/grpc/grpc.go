@@ -26,6 +26,7 @@
 package grpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,15 +117,14 @@ func (g *gate) enter(ctx context.Context, method string) (context.Context, error
 	if g.skip != nil && g.skip(method) {
 		return ctx, nil
 	}
-	c, ok, err := CredentialFromContext(ctx)
-	if err != nil {
-		return nil, Error(err)
-	}
-	if ok {
+	c, ok, bad := CredentialFromContext(ctx)
+	if bad != nil {
+		ctx = auth.ContextWithCredential(ctx, auth.Credential{Err: bad})
+	} else if ok {
 		ctx = auth.ContextWithCredential(ctx, c)
 	}
 	t, err := g.auth.Authorized(ctx, g.request(ctx, method))
-	if err != nil {
+	if err = cmp.Or(err, bad); err != nil {
 		return nil, Error(err)
 	}
 	return auth.ContextWithToken(ctx, t), nil

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
-	"github.com/micro/go-platform/auth/internal/dpop"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -43,7 +42,7 @@ func (e *oauthError) retryAfter() string {
 func bad(code, format string, args ...any) error {
 	kind := auth.ErrUnauthenticated
 	switch code {
-	case "invalid_request", "invalid_scope", "invalid_target", "invalid_dpop_proof":
+	case "invalid_request", "invalid_scope", "invalid_target":
 		kind = auth.ErrInvalid
 	case "unsupported_grant_type":
 		kind = auth.ErrUnsupported
@@ -203,7 +202,6 @@ func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
 		"claims_supported":                              claimsSupported(),
 		"userinfo_endpoint":                             i.url + "/userinfo",
 		"tls_client_certificate_bound_access_tokens":    true,
-		"dpop_signing_alg_values_supported":             dpop.Algorithms,
 
 		"token_endpoint_auth_signing_alg_values_supported":         assertionAlgorithms,
 		"introspection_endpoint_auth_signing_alg_values_supported": assertionAlgorithms,

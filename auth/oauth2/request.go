@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	xoauth2 "golang.org/x/oauth2"
 
@@ -45,7 +47,34 @@ func (d *server) post(ctx context.Context, m *Metadata, to string, f url.Values)
 	if err != nil {
 		return 0, nil, kindOf(ctx, err)
 	}
+	if resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests {
+		return 0, nil, later(resp.Header, refusal(resp.StatusCode, body))
+	}
 	return resp.StatusCode, body, nil
+}
+
+// laterError is the error of a server that says when to come back.
+type laterError struct {
+	error
+	after time.Duration
+}
+
+func (e *laterError) Unwrap() error { return e.error }
+
+// RetryAfter is what package auth looks for.
+func (e *laterError) RetryAfter() time.Duration { return e.after }
+
+// later adds what Retry-After says (RFC 9110 section 10.2.3), in seconds or as
+// a date.
+func later(h http.Header, err error) error {
+	v := h.Get("Retry-After")
+	if n, bad := strconv.ParseUint(v, 10, 31); bad == nil {
+		return &laterError{err, time.Duration(n) * time.Second}
+	}
+	if t, bad := http.ParseTime(v); bad == nil && time.Until(t) > 0 {
+		return &laterError{err, time.Until(t)}
+	}
+	return err
 }
 
 // refusal is the error of an answer that is not a success.
@@ -88,7 +117,7 @@ func kindOf(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return fault.Mark(auth.ErrUnavailable, ctx.Err())
 	case errors.As(err, &r) && r.Response != nil:
-		return refused(r.Response.StatusCode, r.ErrorCode, r.ErrorDescription)
+		return later(r.Response.Header, refused(r.Response.StatusCode, r.ErrorCode, r.ErrorDescription))
 	case errors.As(err, &u):
 		return fault.Mark(auth.ErrUnavailable, u.Err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/auth/authtest"
 	"github.com/micro/go-platform/auth/issuer"
 	"github.com/micro/go-platform/auth/oauth2"
 )
@@ -293,6 +294,99 @@ func TestMetadataIsCached(t *testing.T) {
 	}
 	if n := s.fetched.Load(); n != 1 {
 		t.Errorf("fetched %d times, want 1", n)
+	}
+}
+
+// A server that is overloaded is left alone for as long as it says, whichever
+// grant it was asked for.
+func TestRetryAfterOfTheServerIsHonoured(t *testing.T) {
+	for _, status := range []int{503, 429} {
+		for name, opts := range map[string][]auth.TokenOption{
+			"client credentials": nil, "exchange": {auth.Audience("x"), auth.OnBehalfOf(&auth.Token{AccessToken: "a"})},
+		} {
+			for form, after := range map[string]func() string{
+				"seconds": func() string { return "2" }, "a date": func() string { return time.Now().Add(3 * time.Second).UTC().Format(http.TimeFormat) },
+			} {
+				t.Run(fmt.Sprintf("%d, %s, %s", status, name, form), func(t *testing.T) {
+					t.Parallel()
+					s := newStub(t)
+					asked := make(chan time.Time, 10)
+					s.token = func(w http.ResponseWriter, _ *http.Request) {
+						asked <- time.Now()
+						w.Header().Set("Retry-After", after())
+						w.WriteHeader(status)
+					}
+					a, err := s.open(t)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for deadline := time.Now().Add(30 * time.Second); len(asked) < 2 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+						if _, err := a.Token(t.Context(), opts...); !errors.Is(err, auth.ErrUnavailable) || errors.Is(err, auth.ErrUnauthenticated) {
+							t.Fatalf("Token = %v, want ErrUnavailable", err)
+						}
+					}
+					if first, second := <-asked, <-asked; second.Sub(first) < 1900*time.Millisecond {
+						t.Errorf("asked again after %s", second.Sub(first))
+					}
+				})
+			}
+		}
+	}
+}
+
+// A resource server ends a token that was given to another client. The issuer
+// leaves that to the client and to whom the token is for; a feed is enough.
+func TestRevokeAtAResourceServer(t *testing.T) {
+	_, srv := serve(t)
+	open := func(service string, opts ...auth.Option) auth.Auth {
+		a, err := auth.New(append([]auth.Option{oauth2.Backend(srv.URL, oauth2.WithCredentials(service, service+"-secret")), auth.WithAudience("orders")}, opts...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { a.Close() })
+		return a
+	}
+	for name, c := range map[string]struct {
+		who  string
+		feed bool
+		want error
+	}{
+		"whom it is for":               {"orders", false, nil},
+		"whom it is for, with a feed":  {"orders", true, nil},
+		"another service":              {"billing", false, auth.ErrDenied},
+		"another service, with a feed": {"billing", true, nil},
+		"the client that it was for":   {"frontend", false, nil},
+		"the client that has it, feed": {"frontend", true, nil},
+		"its own error is on one line": {"billing", false, auth.ErrDenied},
+	} {
+		token, err := open("frontend").Token(t.Context(), auth.Audience("orders"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		feed := &authtest.Feed{}
+		var opts []auth.Option
+		if c.feed {
+			opts = append(opts, auth.WithRevocations(feed))
+		}
+		other, a := open("orders", auth.WithRevocations(feed)), open(c.who, opts...)
+		listeners := 1
+		if c.feed {
+			listeners++
+		}
+		for deadline := time.Now().Add(10 * time.Second); feed.Subscribers() < listeners && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		}
+		for _, who := range []auth.Auth{a, other} {
+			if _, err := who.Verify(t.Context(), string(token.AccessToken)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err = a.Revoke(t.Context(), token)
+		if !errors.Is(err, c.want) || c.want == nil && err != nil || err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: Revoke = %v, want %v", name, err, c.want)
+		}
+		if _, err := other.Verify(t.Context(), string(token.AccessToken)); (err == nil) == c.feed {
+			t.Errorf("%s: at another instance that listens: %v", name, err)
+		}
 	}
 }
 

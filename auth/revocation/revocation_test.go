@@ -87,6 +87,62 @@ func TestRevocationReachesTheOtherInstances(t *testing.T) {
 	}
 }
 
+// A revocation that is made while Redis is down is heard by the other instances
+// when it is back.
+func TestRevocationMadeWhileRedisIsDown(t *testing.T) {
+	leak.Check(t)
+	server := servertest.Redis(t)
+	stream := func() event.Stream {
+		s, err := event.New(eventredis.Backend(server.Addr()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close(context.Background()) })
+		return s
+	}
+	local := auth.NewLocal()
+	a, b := open(t, local, stream()), open(t, local, stream())
+	issue := func() *auth.Token {
+		token, err := local.Issue("alice", "orders", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Verify(t.Context(), string(token.AccessToken)); err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	refused := func(token *auth.Token) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			_, err := b.Verify(t.Context(), string(token.AccessToken))
+			if errors.Is(err, auth.ErrRevoked) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("Verify at the other instance = %v, want ErrRevoked", err)
+			}
+		}
+	}
+	before, during, other := issue(), issue(), issue()
+	if err := a.Revoke(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	refused(before)
+	server.Stop()
+	if err := a.Revoke(t.Context(), during); !errors.Is(err, auth.ErrUnavailable) && !errors.Is(err, event.ErrUnknownOutcome) {
+		t.Errorf("Revoke while Redis is down: %v, want an error that says so", err)
+	}
+	if _, err := a.Verify(t.Context(), string(during.AccessToken)); !errors.Is(err, auth.ErrRevoked) {
+		t.Errorf("here, while Redis is down: %v, want ErrRevoked", err)
+	}
+	server.Restart()
+	refused(during)
+	if _, err := b.Verify(t.Context(), string(other.AccessToken)); err != nil {
+		t.Errorf("another token: %v", err)
+	}
+}
+
 func ExampleFeed() {
 	ctx := context.Background()
 	stream, err := event.New()

@@ -16,7 +16,9 @@ import (
 func (d *driver) Ensure(ctx context.Context, t db.TableSpec) error {
 	d.mu.Lock()
 	if old, ok := d.specs[t.Name]; ok {
-		t = t.With(old)
+		t.Indexes = slices.Concat(t.Indexes, old.Indexes)
+		slices.Sort(t.Indexes)
+		t.Indexes = slices.Compact(t.Indexes)
 	}
 	d.specs[t.Name] = t
 	d.mu.Unlock()
@@ -29,7 +31,7 @@ func (d *driver) ensure(ctx context.Context, n *node, of db.Driver, tables ...st
 		d.mu.Lock()
 		spec := d.specs[name]
 		d.mu.Unlock()
-		form := fmt.Sprintf("%v", spec.Indexes)
+		form := fmt.Sprintf("%q", spec.Indexes)
 		n.mu.Lock()
 		done := n.made[name] == form
 		n.mu.Unlock()

@@ -58,7 +58,6 @@ func Run(t *testing.T, h Harness) {
 		{"NumbersCompareByValue", numbers},
 		{"TimesCompareByInstant", times},
 		{"UnsupportedIsSaid", unsupported},
-		{"ScansAreRefusedUnlessAllowed", scans},
 		{"OrderIsTotal", order},
 		{"PagesAreStableAndDisjoint", pages},
 		{"PagesHoldUnderWriters", pagesUnderWriters},
@@ -128,11 +127,7 @@ func (b *bench) table(t testing.TB, opts ...db.Option) (db.DB, db.Table) {
 
 func openTable(t testing.TB, d db.DB, name string) db.Table {
 	t.Helper()
-	var indexes []db.TableOption
-	for _, k := range keys {
-		indexes = append(indexes, db.Index(k))
-	}
-	tb, err := d.Table(t.Context(), name, indexes...)
+	tb, err := d.Table(t.Context(), name, db.Index(keys...))
 	if err != nil {
 		t.Fatalf("Table: %v", err)
 	}

@@ -41,11 +41,7 @@ func (s *session) get(ctx context.Context, t *table, id string) (*db.Record, err
 }
 
 func (s *session) search(ctx context.Context, t *table, q db.Query) ([]*db.Record, error) {
-	lead, err := s.lead(ctx, t, q.Filter)
-	if err != nil {
-		return nil, err
-	}
-	text, args := newSearch(s.d.kind, t, q, lead)
+	text, args := newSearch(s.d.kind, t, q)
 	rows, err := s.query(ctx, text, args...)
 	if err != nil {
 		return nil, err
@@ -54,11 +50,7 @@ func (s *session) search(ctx context.Context, t *table, q db.Query) ([]*db.Recor
 }
 
 func (s *session) count(ctx context.Context, t *table, f db.Filter) (int64, error) {
-	lead, err := s.lead(ctx, t, f)
-	if err != nil {
-		return 0, err
-	}
-	text, args := newCount(s.d.kind, t, f, lead)
+	text, args := newCount(s.d.kind, t, f)
 	rows, err := s.query(ctx, text, args...)
 	if err != nil {
 		return 0, err

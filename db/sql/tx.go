@@ -63,11 +63,11 @@ func (x *transaction) check(name, id string, stored uint64) error {
 }
 
 func (x *transaction) Put(ctx context.Context, name string, r *db.Record, c db.Condition) error {
-	e, err := encode(r)
+	md, err := db.EncodeMetadata(r.Metadata)
 	if err != nil {
-		return err
+		return fault.Mark(fault.Invalid, err)
 	}
-	old, err := x.s.put(ctx, x.s.d.table(name), r, e, c)
+	old, err := x.s.put(ctx, x.s.d.table(name), r, md, c)
 	switch v, ok := x.seen[place{name, r.ID}]; {
 	case errors.Is(err, fault.Exists):
 		if ok && v == 0 {

@@ -142,6 +142,35 @@ type finer struct {
 func (f *finer) Error() string { return f.kind.Error() + ": " + f.text }
 func (f *finer) Unwrap() error { return f.kind }
 
+// Join is errors.Join on one line, for errors that end in a log.
+func Join(errs ...error) error {
+	kept := make([]error, 0, len(errs))
+	for _, err := range errs {
+		if err != nil {
+			kept = append(kept, err)
+		}
+	}
+	switch len(kept) {
+	case 0:
+		return nil
+	case 1:
+		return kept[0]
+	}
+	return joined(kept)
+}
+
+type joined []error
+
+func (j joined) Error() string {
+	texts := make([]string, len(j))
+	for i, err := range j {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (j joined) Unwrap() []error { return j }
+
 // marked is a cause that a driver has given a kind.
 type marked struct{ kind, cause error }
 

@@ -65,3 +65,26 @@ func TestKindOf(t *testing.T) {
 		t.Errorf("KindOf(EOF) = %v, want nil", got)
 	}
 }
+
+func TestJoinIsOneLine(t *testing.T) {
+	a, b := errors.New("a"), fmt.Errorf("%w: b", fault.Closed)
+	for _, c := range []struct {
+		err  error
+		text string
+	}{
+		{fault.Join(), ""}, {fault.Join(nil, nil), ""}, {fault.Join(nil, a), "a"}, {fault.Join(a, nil, b), "a; closed: b"},
+	} {
+		if c.text == "" {
+			if c.err != nil {
+				t.Errorf("%v, want nil", c.err)
+			}
+			continue
+		}
+		if c.err == nil || c.err.Error() != c.text || !errors.Is(c.err, a) {
+			t.Errorf("%v, want %q", c.err, c.text)
+		}
+	}
+	if !errors.Is(fault.Join(a, b), fault.Closed) {
+		t.Error("the kind of the second is lost")
+	}
+}

@@ -19,15 +19,12 @@ const MaxToken = 16 << 10
 // they are when a caller's token causes them. Who reads keys or configuration
 // with this package gives the errors another kind.
 var (
-	ErrFormat    error = &reason{"malformed token"}
-	ErrSignature error = &reason{"bad signature"}
-	ErrKey       error = &reason{"unusable key"}
-	ErrNoKey     error = &reason{"unknown key"}
-	ErrClaims    error = &reason{"claim not accepted"}
-	ErrExpired   error = &reason{"token expired"}
+	ErrFormat    = fault.Finer(fault.Unauthenticated, "malformed token")
+	ErrSignature = fault.Finer(fault.Unauthenticated, "bad signature")
+	ErrKey       = fault.Finer(fault.Unauthenticated, "unusable key")
+	ErrNoKey     = fault.Finer(fault.Unauthenticated, "unknown key")
+	ErrClaims    = fault.Finer(fault.Unauthenticated, "claim not accepted")
+	ErrIssuer    = fault.Finer(fault.Unauthenticated, "issuer not accepted")
+	ErrType      = fault.Finer(fault.Unauthenticated, "kind of token not accepted")
+	ErrExpired   = fault.Finer(fault.Unauthenticated, "token expired")
 )
-
-type reason struct{ text string }
-
-func (r *reason) Error() string { return fault.Unauthenticated.Error() + ": " + r.text }
-func (r *reason) Unwrap() error { return fault.Unauthenticated }

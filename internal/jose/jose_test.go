@@ -221,7 +221,7 @@ func TestClaims(t *testing.T) {
 	}{
 		{"good", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d}`, at(time.Minute)), nil},
 		{"at+jwt", "AT+JWT", fmt.Sprintf(`{"iss":"https://i","exp":%d}`, at(time.Minute)), nil},
-		{"a logout token", "logout+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d}`, at(time.Minute)), ErrFormat},
+		{"a logout token", "logout+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d}`, at(time.Minute)), ErrType},
 		{"fraction", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d.5}`, at(time.Minute)), nil},
 		{"within the leeway", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d,"nbf":%d,"iat":%d}`, at(-29*time.Second), at(29*time.Second), at(29*time.Second)), nil},
 		{"expired", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d}`, at(-30*time.Second)), ErrExpired},
@@ -233,9 +233,9 @@ func TestClaims(t *testing.T) {
 		{"exp too large for an int", "at+jwt", `{"iss":"https://i","exp":99999999999999999999}`, ErrClaims},
 		{"not yet", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d,"nbf":%d}`, at(time.Hour), at(31*time.Second)), ErrClaims},
 		{"of the future", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d,"iat":%d}`, at(time.Hour), at(time.Minute)), ErrClaims},
-		{"another issuer", "at+jwt", fmt.Sprintf(`{"iss":"https://i/","exp":%d}`, at(time.Minute)), ErrClaims},
-		{"no issuer", "at+jwt", fmt.Sprintf(`{"exp":%d}`, at(time.Minute)), ErrClaims},
-		{"issuer a list", "at+jwt", fmt.Sprintf(`{"iss":["https://i"],"exp":%d}`, at(time.Minute)), ErrClaims},
+		{"another issuer", "at+jwt", fmt.Sprintf(`{"iss":"https://i/","exp":%d}`, at(time.Minute)), ErrIssuer},
+		{"no issuer", "at+jwt", fmt.Sprintf(`{"exp":%d}`, at(time.Minute)), ErrIssuer},
+		{"issuer a list", "at+jwt", fmt.Sprintf(`{"iss":["https://i"],"exp":%d}`, at(time.Minute)), ErrIssuer},
 		{"claim twice", "at+jwt", fmt.Sprintf(`{"iss":"https://i","exp":%d,"sub":"a","sub":"root"}`, at(time.Minute)), ErrFormat},
 		{"no object", "at+jwt", `"x"`, ErrFormat},
 	} {
@@ -247,7 +247,7 @@ func TestClaims(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 	}
-	if _, err := (&Verifier{Keys: Keys{s.Key()}, Algorithms: []string{EdDSA}}).Verify(t.Context(), mustSign(t, s, `{"iss":"","exp":9999999999}`)); !errors.Is(err, ErrClaims) {
+	if _, err := (&Verifier{Keys: Keys{s.Key()}, Algorithms: []string{EdDSA}}).Verify(t.Context(), mustSign(t, s, `{"iss":"","exp":9999999999}`)); !errors.Is(err, ErrIssuer) {
 		t.Errorf("a verifier without an issuer accepts one without: %v", err)
 	}
 	other := signer(t, ES256)
@@ -311,7 +311,7 @@ func TestKindsOfTokens(t *testing.T) {
 			v    *Verifier
 			want bool
 		}{"access": {&v, c.access}, "untyped": {&untyped, c.untyped}, "login": {&ids, c.login}} {
-			if _, err := one.v.Verify(t.Context(), raw); (err == nil) != one.want || err != nil && !errors.Is(err, ErrFormat) {
+			if _, err := one.v.Verify(t.Context(), raw); (err == nil) != one.want || err != nil && !errors.Is(err, ErrType) {
 				t.Errorf("%s: typ %q with %s: %v, want accepted %t", name, c.typ, c.claim, err, one.want)
 			}
 		}

@@ -73,7 +73,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (map[string]any, erro
 // find its issuer.
 func (v *Verifier) VerifyMessage(ctx context.Context, m *Message) (map[string]any, error) {
 	if !slices.Contains(v.Algorithms, m.Algorithm) {
-		return nil, fmt.Errorf("%w: algorithm %s is not this issuer's", ErrFormat, m.Algorithm)
+		return nil, fmt.Errorf("%w: algorithm %s, want one of %s", ErrFormat, m.Algorithm, v.Algorithms)
 	}
 	typ := strings.ToLower(m.Type) // RFC 8725 section 3.11: one kind of token is not another
 	untyped := v.Types == nil && v.Untyped && slices.Contains(untypedTypes, typ)
@@ -82,7 +82,7 @@ func (v *Verifier) VerifyMessage(ctx context.Context, m *Message) (map[string]an
 			want = accessTypes
 		}
 		if !slices.Contains(want, typ) {
-			return nil, fmt.Errorf("%w: type %.32q, want %q", ErrFormat, m.Type, want[0])
+			return nil, fmt.Errorf("%w: typ %.32q, want %q", ErrType, m.Type, want)
 		}
 	}
 	if err := v.signature(ctx, m); err != nil {
@@ -115,12 +115,12 @@ func NotAccess(claims map[string]any) error {
 		case "bearer", "dpop", "access", "access_token":
 			return nil
 		default:
-			return fmt.Errorf("%w: not an access token: %s is %.32q", ErrFormat, name, s)
+			return fmt.Errorf("%w: not an access token: %s is %.32q", ErrType, name, s)
 		}
 	}
 	for _, name := range [...]string{"nonce", "at_hash", "c_hash", "s_hash", "events"} {
 		if _, there := claims[name]; there {
-			return fmt.Errorf("%w: not an access token: it has %s", ErrFormat, name)
+			return fmt.Errorf("%w: not an access token: it has %s", ErrType, name)
 		}
 	}
 	return nil
@@ -148,7 +148,7 @@ func (v *Verifier) signature(ctx context.Context, m *Message) error {
 
 func (v *Verifier) check(claims map[string]any) error {
 	if iss, _ := claims["iss"].(string); iss != v.Issuer || iss == "" {
-		return fmt.Errorf("%w: issuer %.128q", ErrClaims, iss)
+		return fmt.Errorf("%w: %.128q, want %q", ErrIssuer, iss, v.Issuer)
 	}
 	now := time.Now
 	if v.Now != nil {

@@ -5,7 +5,6 @@ package remote
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
 )
@@ -156,7 +156,7 @@ func (d *Document[T]) finish(f *flight, v T, fresh time.Duration, err error) {
 		// The text only: what is wrong with a document is not a caller's fault.
 		f.err = fault.Markf(fault.Unavailable, "%s: %v", d.urls[0], err)
 		d.failed = f.err
-		d.retryAt = now.Add(min(retryMin<<min(d.failures, 10), retryMax))
+		d.retryAt = now.Add(backoff.Policy{Min: retryMin, Max: retryMax}.Wait(d.failures)) // not all processes in step
 		d.failures++
 	} else {
 		d.value, d.have, d.fetched = v, true, now
@@ -174,7 +174,7 @@ func (d *Document[T]) fetch(ctx context.Context) (v T, fresh time.Duration, err 
 		}
 		errs = append(errs, err)
 	}
-	return v, 0, errors.Join(errs...)
+	return v, 0, fault.Join(errs...)
 }
 
 func (d *Document[T]) get(ctx context.Context, url string) (v T, fresh time.Duration, err error) {

@@ -67,7 +67,7 @@ func TestFloodOfTokensIsNoFloodOfFetches(t *testing.T) {
 	v := jose.Verifier{Issuer: "i", Algorithms: []string{jose.EdDSA}, Keys: s.open(t)}
 	claims := []byte(`{"iss":"i","exp":9999999999}`)
 	sign := func(s *jose.Signer) string {
-		raw, err := s.Sign("", claims)
+		raw, err := s.Sign("at+jwt", claims)
 		if err != nil {
 			t.Fatal(err)
 		}
