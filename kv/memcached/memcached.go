@@ -107,10 +107,17 @@ type line struct {
 func (d *driver) newLine(s server) *line {
 	l := &line{server: s}
 	l.group.Max, l.group.Context = 128, d.life
+	l.group.MaxBytes, l.group.Size = 128<<10, size
 	l.group.Run = s.Do
 	_, l.group.Slow = s.(given)
 	return l
 }
+
+// large is how many bytes a request has that travels alone, so that nobody
+// else's small call waits for it.
+const large = 16 << 10
+
+func size(op *memcached.Op) int { return len(op.Key) + len(op.Value) }
 
 // driver implements kv.Driver.
 type driver struct {
@@ -165,7 +172,7 @@ func (d *driver) do(ctx context.Context, op *memcached.Op) error {
 	if n := l.MaxItem(); n > 0 && len(op.Key)+len(op.Value)+itemHead > n {
 		return fault.Markf(kv.ErrTooLarge, "value of %d bytes with its envelope, the server takes items of %d", len(op.Value), n)
 	}
-	if d.alone {
+	if d.alone || size(op) >= large {
 		if d.given == nil {
 			l.Do(ctx, []*memcached.Op{op})
 			return d.result(ctx, op)

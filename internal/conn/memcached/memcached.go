@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,7 +31,7 @@ type Config struct {
 	TLS         *tls.Config   // also with a plain address; nil: the scheme decides
 	DialTimeout time.Duration // 0: 2 s
 	Timeout     time.Duration // of one round trip; 0: 3 s
-	MaxIdle     int           // connections to a server that are kept; 0: 16
+	MaxOpen     int           // connections to a server; 0: 10 for each processor, at least 16
 }
 
 // Client is a set of servers. It has no goroutines.
@@ -47,8 +48,8 @@ func Open(c Config) (*Client, error) {
 	if c.Timeout == 0 {
 		c.Timeout = 3 * time.Second
 	}
-	if c.MaxIdle == 0 {
-		c.MaxIdle = 16
+	if c.MaxOpen == 0 {
+		c.MaxOpen = max(16, 10*runtime.GOMAXPROCS(0))
 	}
 	scheme, rest, isURL := strings.Cut(c.Address, "://")
 	if !isURL {
@@ -71,7 +72,7 @@ func Open(c Config) (*Client, error) {
 		}
 		seen[a.HostPort()] = true
 		s := &Server{addr: a.HostPort(), config: c}
-		s.pool.Dial, s.pool.Timeout, s.pool.MaxIdle = s.dial, c.Timeout, c.MaxIdle
+		s.pool.Dial, s.pool.Timeout, s.pool.MaxOpen = s.dial, c.Timeout, c.MaxOpen
 		if a.Scheme == "memcacheds" && s.config.TLS == nil {
 			s.config.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 		}

@@ -1,5 +1,5 @@
 // Package stream keeps connections for protocols that answer in the order of
-// their requests, such as those of Redis and memcached: it gives out idle ones
+// their requests, such as memcached's text protocol: it gives out idle ones
 // that are alive, makes new ones, ends a round trip when its context ends, and
 // throws away what may be out of step.
 package stream
@@ -7,6 +7,7 @@ package stream
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -30,7 +31,10 @@ func NewConn(nc net.Conn) *Conn {
 type Pool struct {
 	Dial    func(ctx context.Context) (*Conn, error)
 	Timeout time.Duration // of one round trip
-	MaxIdle int
+	MaxOpen int           // connections, at most; who comes then waits
+
+	places sync.Once
+	free   chan struct{} // has a token for each connection that may be in use
 
 	mu     sync.Mutex
 	idle   []*Conn // the one used last is the last
@@ -39,6 +43,30 @@ type Pool struct {
 
 // fresh is how long after its last use a connection is taken without looking.
 const fresh = 50 * time.Millisecond
+
+// enter waits for a place among MaxOpen.
+func (p *Pool) enter(ctx context.Context) error {
+	p.places.Do(func() { p.free = make(chan struct{}, p.MaxOpen) })
+	select {
+	case p.free <- struct{}{}:
+		return nil
+	default:
+	}
+	limit := p.Timeout
+	if d, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(d))
+	}
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case p.free <- struct{}{}:
+		return nil
+	case <-t.C:
+		return fmt.Errorf("all %d connections are in use", p.MaxOpen)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 func (p *Pool) take(ctx context.Context) (*Conn, error) {
 	for {
@@ -64,8 +92,9 @@ func (p *Pool) take(ctx context.Context) (*Conn, error) {
 
 func (p *Pool) give(c *Conn) {
 	c.used = time.Now()
+	_ = c.SetDeadline(time.Time{}) // that of the call: alive must not meet it
 	p.mu.Lock()
-	if !p.closed && len(p.idle) < p.MaxIdle {
+	if !p.closed && len(p.idle) < p.MaxOpen {
 		p.idle = append(p.idle, c)
 		c = nil
 	}
@@ -84,6 +113,10 @@ const inStep = 32 << 10
 // again. Both end with an error when ctx ends or the timeout has passed. An
 // error of Trip itself means that nothing was sent.
 func (p *Pool) Trip(ctx context.Context, size int, write func(c *Conn), read func(c *Conn, sent error) bool) error {
+	if err := p.enter(ctx); err != nil {
+		return err
+	}
+	defer func() { <-p.free }()
 	c, err := p.take(ctx)
 	if err != nil {
 		return err
