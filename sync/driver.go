@@ -53,6 +53,12 @@ type Driver interface {
 	Close() error
 }
 
+// Adviser is a driver that can see that its backend is set up so that locks may
+// be lost. New asks once and logs the advice as a warning; "" is none.
+type Adviser interface {
+	Advice(ctx context.Context) string
+}
+
 // Claim is one attempt to hold a key.
 type Claim interface {
 	// Acquire waits until the claim is granted. Without wait it returns ErrHeld

@@ -49,6 +49,11 @@ func open(o *options) (Sync, error) {
 			}
 			return nil, fault.Wrap(f.scope, "new", "", errors.Join(err, d.Close()))
 		}
+		if a, ok := d.(Adviser); ok {
+			if advice := a.Advice(ctx); advice != "" {
+				f.logger.Warn(advice, "backend", f.scope)
+			}
+		}
 	}
 	f.driver, f.features = d, d.Features()
 	if !f.features.Fair {
@@ -118,6 +123,8 @@ func (f *front) acquire(ctx context.Context, op string, kind Kind, id string, li
 	l, err := f.claim(joined, ctx, kind, id, limit, wait, o)
 	if err != nil {
 		switch { // what ended the wait says more than what the driver made of it
+		case errors.Is(err, ErrUnknownOutcome) && ctx.Err() != nil:
+			err = fault.Mark(ErrUnknownOutcome, ctx.Err())
 		case ctx.Err() != nil:
 			err = ctx.Err()
 		case f.life.Closed():
@@ -181,7 +188,7 @@ func (f *front) claim(ctx, values context.Context, kind Kind, id string, limit i
 // contract.
 func clean(err error) bool {
 	switch fault.KindOf(err) {
-	case ErrHeld, ErrUnavailable, ErrConflict, ErrInvalid:
+	case ErrHeld, ErrUnavailable, ErrConflict, ErrInvalid, ErrDenied:
 		return true
 	}
 	return false

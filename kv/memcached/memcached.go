@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
+	"github.com/micro/go-platform/internal/batch"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/memcached"
 	"github.com/micro/go-platform/internal/conn/stream"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
-	"github.com/micro/go-platform/kv/internal/batch"
 )
 
 // Option configures the backend.

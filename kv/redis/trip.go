@@ -6,10 +6,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/micro/go-platform/internal/batch"
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
-	"github.com/micro/go-platform/kv/internal/batch"
 	goredis "github.com/redis/go-redis/v9"
 )
 

@@ -155,7 +155,7 @@ func (b *ballot) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
 			return dsync.Grant{Token: a.token, Until: a.sent.Add(b.TTL)}, nil
 		case ctx.Err() != nil:
 			return dsync.Grant{}, ctx.Err()
-		case errors.Is(err, fault.Conflict):
+		case errors.Is(err, fault.Conflict), errors.Is(err, fault.Denied):
 			return dsync.Grant{}, err
 		case errors.Is(err, fault.UnknownOutcome): // not taken back: the front goes on with it
 			return dsync.Grant{}, fault.Markf(fault.Lost, "%v", err)

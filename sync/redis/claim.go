@@ -15,15 +15,15 @@ func (d *driver) Claim(r dsync.Request) dsync.Claim {
 }
 
 func newClaim(r dsync.Request, d *driver) *claim {
-	return &claim{Request: r, d: d, k: keysOf(r.Key), mark: r.Nonce + " ", ttl: r.TTL.Milliseconds()}
+	return &claim{Request: r, d: d, k: keysOf(r.Key), ttl: r.TTL.Milliseconds()}
 }
 
 type claim struct {
 	dsync.Request
-	d         *driver
-	k         keys
-	mark, ttl any  // as arguments
-	doubtful  bool // a request to acquire may still be on its way
+	d        *driver
+	k        keys
+	ttl      any  // as an argument
+	doubtful bool // a request to acquire may still be on its way
 }
 
 // try asks once.
@@ -38,7 +38,8 @@ func (c *claim) try(ctx context.Context) (answer, error) {
 // clean reports whether a failed request has certainly not been applied, and
 // never will.
 func clean(err error) bool {
-	return errors.Is(err, fault.Unavailable) || errors.Is(err, fault.Conflict) || errors.Is(err, fault.Invalid)
+	return errors.Is(err, fault.Unavailable) || errors.Is(err, fault.Conflict) || errors.Is(err, fault.Invalid) ||
+		errors.Is(err, fault.Denied)
 }
 
 func (c *claim) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
@@ -74,7 +75,7 @@ func (c *claim) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
 			failures = 0
 		case ctx.Err() != nil:
 			return dsync.Grant{}, c.unless(ctx.Err())
-		case errors.Is(err, fault.Conflict) || errors.Is(err, fault.Lost):
+		case errors.Is(err, fault.Conflict), errors.Is(err, fault.Lost), errors.Is(err, fault.Denied), errors.Is(err, fault.Invalid):
 			return dsync.Grant{}, c.unless(err)
 		default: // an outage: a claim may be repeated, so try on
 			next = backoff.Policy{Max: time.Second}.Wait(failures)

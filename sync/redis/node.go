@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/micro/go-platform/internal/batch"
 	redisconn "github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	dsync "github.com/micro/go-platform/sync"
@@ -16,60 +17,118 @@ import (
 
 // node is one place that scripts run at: a server, or a cluster.
 type node struct {
-	conn  *redisconn.Client
-	hub   *hub
-	batch batcher
+	conn *redisconn.Client
+	hub  *hub
+	way  batch.Group[request]
+	life context.Context
+	end  context.CancelFunc
+}
+
+// request is a script on its way.
+type request struct {
+	args  []any
+	reply any
+	err   error
+}
+
+func newNode(c *redisconn.Client) *node {
+	n := &node{conn: c, hub: newHub(c)}
+	n.life, n.end = context.WithCancel(context.Background())
+	n.way = batch.Group[request]{Max: 64, Context: n.life, Alone: n.alone, Run: n.together}
+	return n
 }
 
 func (n *node) close() error {
 	n.hub.close()
-	n.batch.close()
-	return n.conn.Close()
+	n.end()
+	err := n.conn.Close()
+	n.way.Wait()
+	return err
 }
-
-// slots spread over a cluster; each has a token counter of its own, so that
-// all keys of a script are on one server.
-const slots = 64
 
 // keys are those of one id. They are kept as arguments of commands.
 type keys struct {
-	lock    any // of a semaphore: the sorted set of claims by expiry
-	info    any // of a semaphore: the tokens of its claims, and its limit
-	counter any
+	lock    any // the hash, and its channel
 	channel string
-	tomb    string // prefix
 }
 
 func keysOf(key string) keys {
-	hash := uint32(2166136261) // FNV-1a
-	for i := range len(key) {
-		hash = (hash ^ uint32(key[i])) * 16777619
+	return keys{lock: key, channel: key}
+}
+
+// alone sends a request on its caller's goroutine. With a client of the user's
+// it may be left behind.
+func (n *node) alone(ctx context.Context, r *request) {
+	sent := &request{args: r.args}
+	_, err := redisconn.Do(ctx, n.conn, func(ctx context.Context) (struct{}, error) {
+		sent.reply, sent.err = n.conn.Do(ctx, sent.args...).Result()
+		return struct{}{}, sent.err
+	})
+	if over := redisconn.Ended(ctx); err != nil && over != nil && errors.Is(err, over) {
+		r.err = over
+		return
 	}
-	slot := "{" + strconv.Itoa(int(hash%slots)) + "}"
-	k := slot + key
-	namespace := strings.IndexByte(key, '/') + 1
-	namespace += strings.IndexByte(key[namespace:], '/') // "sync/<namespace>"
-	return keys{lock: k, info: k + "!info", channel: k, tomb: k + "!", counter: slot + key[:namespace] + "/token"}
+	r.reply, r.err = sent.reply, sent.err
+}
+
+// together sends requests in one pipeline.
+func (n *node) together(ctx context.Context, rs []*request) {
+	ctx, cancel := context.WithTimeout(ctx, requestLimit)
+	defer cancel()
+	p := n.conn.Pipeline()
+	cmds := make([]*goredis.Cmd, len(rs))
+	for i, r := range rs {
+		cmds[i] = p.Do(ctx, r.args...)
+	}
+	_, err := p.Exec(ctx)
+	for i, r := range rs {
+		r.reply, r.err = cmds[i].Result()
+		if r.err == nil && r.reply == nil { // never sent, for a reason that is not its own
+			r.err = err
+		}
+	}
+}
+
+// requestLimit bounds a pipeline of several callers' requests.
+const requestLimit = 5 * time.Second
+
+func (n *node) do(ctx context.Context, args []any) (any, error) {
+	r := &request{args: args}
+	if _, err := n.way.Do(ctx, r); err != nil {
+		return nil, err
+	}
+	return r.reply, r.err
+}
+
+// bounded is a context with a deadline that only Deadline tells of, where that
+// is enough.
+type bounded struct {
+	context.Context
+	deadline time.Time
+}
+
+func bound(ctx context.Context, d time.Duration) context.Context {
+	return &bounded{ctx, time.Now().Add(d)}
+}
+
+// Deadline implements context.Context.
+func (b *bounded) Deadline() (time.Time, bool) {
+	if t, ok := b.Context.Deadline(); ok && t.Before(b.deadline) {
+		return t, true
+	}
+	return b.deadline, true
 }
 
 // run runs a script, and once more if nobody knows whether it ran.
-func (n *node) run(ctx context.Context, s *script, c *claim, more ...any) (reply any, repeated bool, err error) {
-	args := make([]any, 0, 10)
-	args = append(args, "EVALSHA", s.hash, s.keys)
-	all := [...]any{c.k.lock, c.k.counter, nil, c.k.info}
-	for i := range s.keys.(int) {
-		if i == 2 {
-			all[i] = c.k.tomb + c.Nonce
-		}
-		args = append(args, all[i])
-	}
-	args = append(append(args, c.mark, c.ttl), more...)
+func (n *node) run(ctx context.Context, s *script, k keys, nonce string, ttl any, more ...any) (reply any, repeated bool, err error) {
+	args := append(make([]any, 0, 9), "EVALSHA", s.hash, "1", k.lock, nonce, ttl)
+	args = append(args, more...)
 	for {
-		reply, err = n.batch.do(ctx, args)
+		reply, err = n.do(ctx, args)
 		if err != nil && goredis.HasErrorPrefix(err, "NOSCRIPT") {
-			reply, err = n.batch.do(ctx, append([]any{"EVAL", s.source}, args[2:]...))
+			reply, err = n.do(ctx, append([]any{"EVAL", s.source}, args[2:]...))
 		}
-		if err = redisconn.WriteError(err); err == nil || repeated || ctx.Err() != nil || !errors.Is(err, fault.UnknownOutcome) {
+		if err = redisconn.WriteError(err); err == nil || repeated || redisconn.Ended(ctx) != nil || !errors.Is(err, fault.UnknownOutcome) {
 			return reply, repeated, err
 		}
 		repeated = true
@@ -85,26 +144,27 @@ type answer struct {
 	sent    time.Time // when the request was sent that brought the answer, or before
 }
 
+// flag is how scripts are told.
+func flag(on bool) string {
+	if on {
+		return "1"
+	}
+	return "0"
+}
+
 func (n *node) acquire(ctx context.Context, c *claim) (answer, error) {
 	a := answer{sent: time.Now()}
 	var reply any
 	var err error
-	switch {
-	case c.Limit > 1:
-		reply, _, err = n.run(ctx, acquirePermit, c, c.Limit)
-	case c.Watched:
-		reply, _, err = n.run(ctx, acquireWatched, c, c.Owner)
-	default:
-		reply, _, err = n.run(ctx, acquireLock, c, c.Nonce+" - "+c.Owner)
+	if c.Limit > 1 {
+		reply, _, err = n.run(ctx, acquirePermit, c.k, c.Nonce, c.ttl, c.Limit)
+	} else {
+		reply, _, err = n.run(ctx, acquireLock, c.k, c.Nonce, c.ttl, c.Owner, flag(c.Watched))
 	}
 	if err != nil {
 		return a, err
 	}
-	switch token := reply.(type) {
-	case int64:
-		a.granted, a.token = true, uint64(token)
-		return a, nil
-	case string: // a semaphore's
+	if token, ok := reply.(string); ok {
 		a.granted = true
 		a.token, err = strconv.ParseUint(token, 10, 64)
 		return a, err
@@ -134,63 +194,49 @@ func (n *node) renew(ctx context.Context, c *claim) (bool, error) {
 	if c.Limit > 1 {
 		script = renewPermit
 	}
-	reply, _, err := n.run(ctx, script, c)
+	reply, _, err := n.run(ctx, script, c.k, c.Nonce, c.ttl)
 	return reply == int64(1), err
 }
 
 // release reports whether the claim was there. dig keeps a late acquire out.
 func (n *node) release(ctx context.Context, c *claim, dig bool) (bool, error) {
-	if dig {
-		if _, _, err := n.run(ctx, bury, c); err != nil {
-			return false, err
-		}
-	}
 	script := releaseLock
 	if c.Limit > 1 {
 		script = releasePermit
 	}
-	reply, repeated, err := n.run(ctx, script, c)
+	reply, repeated, err := n.run(ctx, script, c.k, c.Nonce, c.ttl, flag(dig))
 	return reply == int64(1) || repeated, err
 }
 
 // raise makes the claim's token at least that. It reports whether the claim was
 // there.
 func (n *node) raise(ctx context.Context, c *claim, token uint64) (bool, error) {
-	reply, _, err := n.run(ctx, raise, c, strconv.FormatUint(token, 10))
+	reply, _, err := n.run(ctx, raise, c.k, c.Nonce, c.ttl, strconv.FormatUint(token, 10), flag(c.Watched))
 	return reply == int64(1), err
 }
 
 // holder returns who holds a lock, and for how long if nobody renews.
 func (n *node) holder(ctx context.Context, key string) (dsync.Candidate, time.Duration, error) {
-	type result struct {
-		value string
-		left  time.Duration
-	}
-	r, err := redisconn.Do(ctx, n.conn, func(ctx context.Context) (result, error) {
-		var value *goredis.StringCmd
-		var left *goredis.DurationCmd
-		_, err := n.conn.Pipelined(ctx, func(p goredis.Pipeliner) error {
-			value, left = p.Get(ctx, key), p.PTTL(ctx, key)
-			return nil
-		})
-		if errors.Is(err, goredis.Nil) {
-			return result{}, nil
-		}
-		if err != nil {
-			return result{}, err
-		}
-		return result{value.Val(), left.Val()}, nil
-	})
+	reply, _, err := n.run(ctx, whoHolds, keysOf(key), "", 0)
 	if err != nil {
-		return dsync.Candidate{}, 0, redisconn.ReadError(err)
+		if errors.Is(err, fault.UnknownOutcome) { // it reads
+			if err = redisconn.Ended(ctx); err == nil {
+				err = fault.Markf(fault.Unavailable, "no answer")
+			}
+		}
+		return dsync.Candidate{}, 0, err
 	}
-	return parse(r.value), max(r.left, 0), nil
+	fields, _ := reply.([]any)
+	if len(fields) != 2 {
+		return dsync.Candidate{}, 0, fmt.Errorf("redis answered %v", reply)
+	}
+	ms, _ := fields[1].(int64)
+	return parse(fmt.Sprint(fields[0])), time.Duration(ms) * time.Millisecond, nil
 }
 
-// parse reads a lock's value.
+// parse reads a holder's token and owner.
 func parse(v string) dsync.Candidate {
-	_, rest, _ := strings.Cut(v, " ")
-	token, owner, _ := strings.Cut(rest, " ")
+	token, owner, _ := strings.Cut(v, " ")
 	n, _ := strconv.ParseUint(token, 10, 64)
 	return dsync.Candidate{Owner: owner, Token: n}
 }

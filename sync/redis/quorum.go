@@ -110,6 +110,9 @@ func errs[T any](votes []vote[T]) error {
 
 // lacking is the error of a call for which too few servers answered.
 func lacking[T any](kind error, votes []vote[T]) error {
+	if count(votes, func(v vote[T]) bool { return errors.Is(v.err, fault.Denied) }) > len(votes)/2 {
+		kind = fault.Denied
+	}
 	return fault.Markf(kind, "too few of the servers answer: %v", errs(votes)) // not wrapped: one's kind is not that of all
 }
 
@@ -120,6 +123,16 @@ func (q *quorum) Ping(ctx context.Context) error {
 		return lacking(fault.Unavailable, votes)
 	}
 	return nil
+}
+
+// Advice implements sync.Adviser.
+func (q *quorum) Advice(ctx context.Context) string {
+	for _, n := range q.nodes {
+		if advice := n.advice(ctx); advice != "" {
+			return advice
+		}
+	}
+	return ""
 }
 
 func (q *quorum) Close() error {

@@ -1,5 +1,5 @@
 // Package redis keeps locks, semaphores and elections of package sync in Redis
-// 5 or later: one primary, a cluster, or a quorum of independent primaries.
+// 6.2 or later, or Valkey: one primary, a cluster, or a quorum of independent primaries.
 //
 // # Backends
 //
@@ -8,19 +8,26 @@
 //
 // # Semantics
 //
-// A lock is a string with an expiry, taken, renewed and released by scripts
-// that compare the claim. Locking and unlocking cost one request each. Who
+// A lock is taken, renewed and released by scripts that compare the claim. Locking and unlocking cost one request each. Who
 // waits is woken by a message that the release publishes; whoever then is first
 // has the lock, so the order is not that of arrival, except among the callers of
 // one Sync.
 //
-//	{17}sync/<namespace>/lock/<id>   "<nonce> - <owner>"; of an election the token stands for "-"
-//	{17}sync/<namespace>/token       the last token of this slot
+//	sync/<namespace>/lock/<id>   a hash: the holder's nonce, owner and end; the last token
 //
-// The token is the server's clock in microseconds, but always larger than the
-// last one. It rises also over a restart that lost the data, as long as the
-// clock doesn't go back. The counters, one for each of 64 slots, must not be
-// evicted: use maxmemory-policy noeviction or a volatile one.
+// Everything of an id is in that one key, so locks work while a cluster moves
+// its slot. It lives for an hour longer than its last holder. The token is the
+// server's clock in microseconds, but always larger than the last one. It rises
+// also when the key is gone, as long as the clock has not gone back by more than
+// the time since.
+//
+// Use maxmemory-policy noeviction. All the keys expire, so a volatile policy
+// evicts them first, and an allkeys policy evicts them too: then two hold one
+// lock. New warns where it can see such a policy.
+//
+// The user needs rights on the channels that are called like the keys
+// ("&sync/*"), on which releases and grants are announced: without them a lock is
+// ErrDenied.
 //
 // What one primary with replicas can lose: replication is asynchronous, so after
 // a failover the new primary may not know of a lock that was granted in the
@@ -28,7 +35,7 @@
 // second token is larger, if the machines' clocks agree to within the
 // time that the failover took, so a resource that checks tokens refuses the
 // first. A restart without persistence forgets all locks in the same way.
-// Redis measures expiries by its wall clock: one that is set forward ends locks
+// The server measures by its wall clock: one that is set forward ends locks
 // early.
 //
 // With Quorum a claim must be granted by more than half of the servers, and its
@@ -40,7 +47,8 @@
 // # Errors
 //
 // As in package sync. All scripts may be repeated, so a request whose reply was
-// lost is sent once more before it is ErrUnknownOutcome.
+// lost is sent once more before it is ErrUnknownOutcome. A password or rights
+// that the server refuses are ErrDenied, and end a wait.
 //
 // # Closing
 //
@@ -155,7 +163,7 @@ func open(cfg redisconn.Config, opts []Option) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &node{conn: c, hub: newHub(c), batch: batcher{conn: c}}, nil
+	return newNode(c), nil
 }
 
 // driver is one primary.
@@ -166,6 +174,9 @@ func (d *driver) Features() dsync.Features {
 }
 
 func (d *driver) Ping(ctx context.Context) error { return d.conn.Ping(ctx) }
+
+// Advice implements sync.Adviser.
+func (d *driver) Advice(ctx context.Context) string { return d.advice(ctx) }
 
 func (d *driver) Close() error { return d.close() }
 

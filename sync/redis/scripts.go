@@ -4,137 +4,170 @@ import goredis "github.com/redis/go-redis/v9"
 
 // script is a script of the server's and the arguments that run it.
 type script struct {
-	source     string
-	hash, keys any
+	source string
+	hash   any
 }
 
-// newScript makes a script with so many keys.
-func newScript(keys int, source string) *script {
-	return &script{source: source, hash: goredis.NewScript(source).Hash(), keys: keys}
+func newScript(source string) *script {
+	return &script{source: source, hash: goredis.NewScript(source).Hash()}
 }
 
-// The scripts may be repeated: a claim that finds itself is granted as before,
-// with another token. KEYS are lock, counter, tomb, info, as far as needed;
-// ARGV are mark, which is the nonce and a space, TTL in ms, and more.
+// The scripts have one key, a hash, so they run also while a cluster moves its
+// slot, and may be repeated: a claim that finds itself is granted as before.
 //
-// A lock's value is "<nonce> - <owner>". That of an election, which is watched,
-// has the token in the place of "-".
+//	t         the last token
+//	h u o     the nonce of a lock's holder, until when, its owner
+//	l         the limit of a semaphore
+//	p<nonce>  "<until> <token>" of a permit
+//	x<nonce>  a tombstone: until when a late request to acquire finds it
+//
+// "until" is milliseconds of the server's clock. The hash itself lives longer
+// than what is in it, for its last token.
+//
+// ARGV are the nonce, the TTL in ms, and more.
+const head = `
+local key, nonce, ttl = KEYS[1], ARGV[1], tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local keep = ttl + 3600000
+`
 
-// The token is the time in microseconds, but larger than the last one.
+// nextToken is the time in microseconds, but larger than the last one.
 const nextToken = `
 local function token(last)
-	local t = redis.call('TIME')
-	local now = t[1] * 1000000 + t[2]
-	if last and now <= tonumber(last) then now = tonumber(last) + 1 end
-	redis.call('SET', KEYS[2], now)
-	return now
+	local t = time[1] * 1000000 + time[2]
+	if last and t <= tonumber(last) then t = tonumber(last) + 1 end
+	return string.format('%.0f', t)
 end
 `
 
-// Results of acquire: a token, or {0, ms until the holder's end, holder},
-// {2} after a release, {3, limit} for another limit. ARGV[3] is the value.
-// Uncontended, it is four calls.
-var acquireLock = newScript(3, nextToken+`
-if redis.call('SET', KEYS[1], ARGV[3], 'NX', 'PX', ARGV[2]) then
-	local last = redis.call('MGET', KEYS[2], KEYS[3])
-	if last[2] then
-		redis.call('DEL', KEYS[1])
-		return {2}
-	end
-	return token(last[1])
-end
-local v = redis.call('GET', KEYS[1])
-if v ~= ARGV[3] then return {0, redis.call('PTTL', KEYS[1]), v} end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return token(redis.call('GET', KEYS[2]))
-`)
-
-// ARGV[3] is the owner. The grant is announced.
-var acquireWatched = newScript(3, nextToken+`
-local v = redis.call('GET', KEYS[1])
-if v and string.find(v, ARGV[1], 1, true) ~= 1 then return {0, redis.call('PTTL', KEYS[1]), v} end
-if redis.call('EXISTS', KEYS[3]) == 1 then return {2} end
-local tok = token(redis.call('GET', KEYS[2]))
-redis.call('SET', KEYS[1], ARGV[1] .. string.format('%.0f', tok) .. ' ' .. ARGV[3], 'PX', ARGV[2])
-redis.call('PUBLISH', KEYS[1], 'granted')
-return tok
-`)
-
-var renewLock = newScript(1, `
-local v = redis.call('GET', KEYS[1])
-if not v or string.find(v, ARGV[1], 1, true) ~= 1 then return 0 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return 1
-`)
-
-var releaseLock = newScript(1, `
-local v = redis.call('GET', KEYS[1])
-if not v or string.find(v, ARGV[1], 1, true) ~= 1 then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('PUBLISH', KEYS[1], 'released')
-return 1
-`)
-
-// bury makes a request to acquire that is still on its way find a tombstone.
-var bury = newScript(3, `return redis.call('SET', KEYS[3], '1', 'PX', ARGV[2])`)
-
-const semaphore = `
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
-	redis.call('ZREM', KEYS[1], gone)
-	redis.call('HDEL', KEYS[4], gone)
-end
-local function keep(nonce)
-	redis.call('ZADD', KEYS[1], now + ARGV[2], nonce)
-	local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
-	redis.call('PEXPIRE', KEYS[1], last - now)
-	redis.call('PEXPIRE', KEYS[4], last - now)
+// mayTell refuses who could not tell others of a release, before anything is
+// written. Servers before Redis 7 cannot be asked.
+const mayTell = `
+if redis.acl_check_cmd and not redis.acl_check_cmd('PUBLISH', key, '') then
+	return redis.error_reply("NOPERM the user has no rights on the channel '" .. key .. "'")
 end
 `
 
-// ARGV[3] is the limit.
-var acquirePermit = newScript(4, nextToken+semaphore+`
-local n = redis.call('ZCARD', KEYS[1])
-if n == 0 then redis.call('DEL', KEYS[4]) end
-local limit = redis.call('HGET', KEYS[4], 'limit')
-if limit and limit ~= ARGV[3] then return {3, limit} end
-local tok = redis.call('HGET', KEYS[4], ARGV[1])
-if not tok then
-	if n >= tonumber(ARGV[3]) then
-		return {0, redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] - now, ''}
-	end
-	if redis.call('EXISTS', KEYS[3]) == 1 then return {2} end
-	tok = string.format('%.0f', token(redis.call('GET', KEYS[2])))
-	redis.call('HSET', KEYS[4], 'limit', ARGV[3], ARGV[1], tok)
-end
-keep(ARGV[1])
+// acquireLock answers a token, or {0, ms until the holder's end, its token and
+// owner}, {2} after a release, {3, limit} for another limit. ARGV[3] is the
+// owner; ARGV[4] says that a grant is announced, which is tried first: it may be
+// refused. Uncontended, it is four calls.
+var acquireLock = newScript(head + nextToken + mayTell + `
+local f = redis.call('HMGET', key, 'h', 'u', 't', 'x' .. nonce, 'o', 'l')
+if f[4] then return {2} end
+if f[6] then return {3, f[6]} end
+local live = f[1] and tonumber(f[2]) > now
+if live and f[1] ~= nonce then return {0, tonumber(f[2]) - now, f[3] .. ' ' .. f[5]} end
+local tok = live and f[3] or token(f[3])
+if ARGV[4] == '1' then redis.call('PUBLISH', key, 'granted') end
+redis.call('HSET', key, 'h', nonce, 'u', string.format('%.0f', now + ttl), 't', tok, 'o', ARGV[3])
+redis.call('PEXPIRE', key, keep)
 return tok
 `)
 
-var renewPermit = newScript(4, semaphore+`
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
-keep(ARGV[1])
+var renewLock = newScript(head + `
+local f = redis.call('HMGET', key, 'h', 'u')
+if f[1] ~= nonce or tonumber(f[2]) <= now then return 0 end
+redis.call('HSET', key, 'u', string.format('%.0f', now + ttl))
+redis.call('PEXPIRE', key, keep)
 return 1
 `)
 
-var releasePermit = newScript(4, semaphore+`
-redis.call('HDEL', KEYS[4], ARGV[1])
-if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
-redis.call('PUBLISH', KEYS[1], 'released')
-return 1
-`)
-
-// raise makes the token of a claim, and the counter, at least ARGV[3].
-var raise = newScript(2, `
-local tok = ARGV[3]
-local v = redis.call('GET', KEYS[1])
-if not v or string.find(v, ARGV[1], 1, true) ~= 1 then return 0 end
-local old, owner = string.match(v, '^%S+ (%S+) (.*)$')
-if old ~= '-' then
-	redis.call('SET', KEYS[1], ARGV[1] .. tok .. ' ' .. owner, 'PX', math.max(1, redis.call('PTTL', KEYS[1])))
-	redis.call('PUBLISH', KEYS[1], 'granted')
+// bury makes a request to acquire that is still on its way find a tombstone, if
+// ARGV[3] says that there may be one. It is part of releasing: a request of its
+// own might be the last that gets through.
+const bury = `
+if ARGV[3] == '1' then
+	local all = redis.call('HGETALL', key)
+	for i = 1, #all, 2 do
+		if string.sub(all[i], 1, 1) == 'x' and tonumber(all[i + 1]) <= now then redis.call('HDEL', key, all[i]) end
+	end
+	redis.call('HSET', key, 'x' .. nonce, string.format('%.0f', now + ttl))
+	redis.call('PEXPIRE', key, math.max(keep, redis.call('PTTL', key)))
 end
-if tonumber(redis.call('GET', KEYS[2]) or '0') < tonumber(tok) then redis.call('SET', KEYS[2], tok) end
+`
+
+// A release whose message is refused is one all the same: who waits finds out
+// when the holder's time is over.
+var releaseLock = newScript(head + bury + `
+local f = redis.call('HMGET', key, 'h', 'u')
+if f[1] ~= nonce then return 0 end
+redis.call('HDEL', key, 'h', 'u', 'o')
+redis.pcall('PUBLISH', key, 'released')
+if tonumber(f[2]) <= now then return 0 end
 return 1
+`)
+
+// permits reads those that live, and drops the others.
+const permits = `
+local held, first, last, mine, limit, lasttoken, lock = 0, nil, now, nil, nil, nil, nil
+local all = redis.call('HGETALL', key)
+for i = 1, #all, 2 do
+	local name, value = all[i], all[i + 1]
+	if string.sub(name, 1, 1) == 'p' then
+		local untilms, tok = string.match(value, '^(%S+) (%S+)$')
+		untilms = tonumber(untilms)
+		if untilms <= now then
+			redis.call('HDEL', key, name)
+		else
+			held = held + 1
+			if not first or untilms < first then first = untilms end
+			if untilms > last then last = untilms end
+			if name == 'p' .. nonce then mine = tok end
+		end
+	elseif name == 'l' then limit = value
+	elseif name == 't' then lasttoken = value
+	elseif name == 'u' and tonumber(value) > now then lock = true
+	end
+end
+local function grant(tok)
+	redis.call('HSET', key, 'p' .. nonce, string.format('%.0f', now + ttl) .. ' ' .. tok)
+	redis.call('PEXPIRE', key, math.max(keep, last - now + 3600000))
+end
+`
+
+// acquirePermit answers as acquireLock does. ARGV[3] is the limit.
+var acquirePermit = newScript(head + nextToken + mayTell + permits + `
+if redis.call('HEXISTS', key, 'x' .. nonce) == 1 then return {2} end
+if lock then return {3, '1'} end
+if held > 0 and limit and limit ~= ARGV[3] then return {3, limit} end
+if not mine then
+	if held >= tonumber(ARGV[3]) then return {0, first - now, ''} end
+	mine = token(lasttoken)
+	redis.call('HSET', key, 'l', ARGV[3], 't', mine)
+end
+grant(mine)
+return mine
+`)
+
+var renewPermit = newScript(head + permits + `
+if not mine then return 0 end
+grant(mine)
+return 1
+`)
+
+var releasePermit = newScript(head + bury + permits + `
+if redis.call('HDEL', key, 'p' .. nonce) == 0 then return 0 end
+if held == 1 then redis.call('HDEL', key, 'l') end
+redis.pcall('PUBLISH', key, 'released')
+return 1
+`)
+
+// raise makes the token of a claim at least ARGV[3]. ARGV[4] says that it is
+// announced.
+var raise = newScript(head + `
+local f = redis.call('HMGET', key, 'h', 'u', 't')
+if f[1] ~= nonce or tonumber(f[2]) <= now then return 0 end
+if tonumber(f[3]) < tonumber(ARGV[3]) then redis.call('HSET', key, 't', ARGV[3]) end
+if ARGV[4] == '1' then redis.call('PUBLISH', key, 'granted') end
+return 1
+`)
+
+// whoHolds answers the holder's token and owner, and for how long, if nobody
+// renews.
+var whoHolds = newScript(head + `
+local f = redis.call('HMGET', key, 'h', 'u', 't', 'o')
+if not f[1] or tonumber(f[2]) <= now then return {'', 0} end
+return {f[3] .. ' ' .. f[4], tonumber(f[2]) - now}
 `)

@@ -25,6 +25,10 @@ const (
 	minLanes = 2
 	maxLanes = 16
 	perLane  = 100 * time.Microsecond // of round trip
+
+	// stuck is how long no round trip may end before a call that comes gets a lane
+	// of its own: the others may wait for a connection that is dead.
+	stuck = 10 * time.Millisecond
 )
 
 // Group is one stream of calls, usually to one server. Run and Max are set
@@ -63,8 +67,10 @@ type Group[T any] struct {
 	mu    sync.Mutex
 	queue []*call[T]
 	lanes int
-	trip  atomic.Int64 // of a batch, smoothed
-	wg    sync.WaitGroup
+
+	progress time.Time    // when a round trip last ended, or the first lane began
+	trip     atomic.Int64 // of a batch, smoothed
+	wg       sync.WaitGroup
 }
 
 type call[T any] struct {
@@ -84,6 +90,9 @@ const (
 // certainlyNot says that it was not sent, nor will be.
 func (g *Group[T]) Do(ctx context.Context, v *T) (certainlyNot bool, err error) {
 	g.mu.Lock()
+	if g.lanes == 0 {
+		g.progress = time.Now()
+	}
 	if !g.Slow && g.lanes < g.wanted() {
 		g.lanes++
 		g.running().Add(1)
@@ -96,7 +105,7 @@ func (g *Group[T]) Do(ctx context.Context, v *T) (certainlyNot bool, err error) 
 	}
 	c := &call[T]{v: v, done: make(chan struct{}, 1)}
 	g.queue = append(g.queue, c)
-	if g.lanes < g.wanted() {
+	if g.lanes < g.wanted() || g.lanes < maxLanes && time.Since(g.progress) > stuck {
 		g.lanes++
 		g.running().Add(1)
 		go g.lane()
@@ -123,6 +132,7 @@ func (g *Group[T]) alone(ctx context.Context, v *T) {
 	g.took(start)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.progress = time.Now()
 	if len(g.queue) == 0 {
 		g.lanes--
 		return
@@ -156,6 +166,9 @@ func (g *Group[T]) lane() {
 	)
 	for {
 		g.mu.Lock()
+		if len(calls) > 0 {
+			g.progress = time.Now()
+		}
 		calls, vs = calls[:0], vs[:0]
 		n := g.fit()
 		for _, c := range g.queue[:n] {
