@@ -64,6 +64,10 @@ type Table interface {
 	// All goes through the pages of a search. Limit is the size of a page.
 	All(ctx context.Context, opts ...SearchOption) iter.Seq2[*Record, error]
 
+	// Explain says how the backend would go about a search, and does not do it.
+	// ErrUnsupported is for backends that don't tell.
+	Explain(ctx context.Context, opts ...SearchOption) (Plan, error)
+
 	// Count counts what a search with the same filter would return.
 	Count(ctx context.Context, opts ...SearchOption) (int64, error)
 
@@ -122,16 +126,18 @@ type Page struct {
 }
 
 // Features says what a backend can do. Every backend creates, reads, updates
-// with versions, deletes, and searches by equality on declared indexes.
+// with versions, deletes, and searches by equality on declared indexes. Where
+// AnyKey is false, a search that no index serves is ErrUnsupported unless
+// AllowScan allows it.
 type Features struct {
 	Backend      string // "memory", "sqlite"
 	Durable      bool   // records survive the end of the process
 	Shared       bool   // other processes see the same tables
 	Transactions bool   // Tx, and Batch as a whole
-	AnyKey       bool   // filters and orders on keys that no Index declares
+	AnyKey       bool   // every key is indexed, whether an Index declares it or not
 	Compare      bool   // Less, LessOrEqual, Greater, GreaterOrEqual
 	Prefix       bool
-	Contains     bool
+	Contains     bool // and Has
 	Exists       bool
 	Or           bool
 	Not          bool // and NotEqual

@@ -34,7 +34,7 @@
 // Filters are exact and typed: numbers compare by value, whether integer or
 // float; strings and times by bytes and instant; values of different types
 // never match, and a missing key matches nothing but Not. Order sorts missing
-// keys first, then booleans, numbers, strings, times.
+// keys first, then lists, booleans, numbers, strings, times.
 //
 // A page names the next one by a signed cursor that holds the last record's
 // place in the order. Paging costs the same on every page, and neither repeats

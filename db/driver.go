@@ -28,8 +28,11 @@ import (
 type Driver interface {
 	Operations
 
-	// Ensure makes a table and its indexes if they aren't there. Concurrent
-	// calls, also of other processes, all succeed. It never drops anything.
+	// Ensure makes a table and its indexes if they aren't there, beside those of
+	// FieldCreated and FieldUpdated, and returns when they serve searches: also
+	// when the table has records, and while others write. What one process
+	// declares holds for the writes of all. Concurrent calls, also of other
+	// processes, all succeed. It never drops anything.
 	Ensure(ctx context.Context, t TableSpec) error
 
 	// Features says what the backend can do; the front refuses the rest.
@@ -117,8 +120,9 @@ var ErrSerialization = errors.New("transactions don't go together")
 
 // TableSpec describes a table.
 type TableSpec struct {
-	Name    string   // with its namespace
-	Indexes []string // metadata keys, sorted, without repetition
+	Name     string              // with its namespace
+	Indexes  [][]Order           // those declared, by their names, without repetition
+	Progress func(IndexProgress) // of building an index; may be nil
 }
 
 // Condition says what must hold for a Put.
@@ -142,7 +146,7 @@ type Query struct {
 	Filter Filter
 	Order  []Order // the last one is by FieldID, and none before it is
 	Limit  int
-	After  []any // the values of the last record before, one for each Order, nil for a missing key; nil: from the start
+	After  []any // the values of the last record before, one for each Order, nil for a missing key, any list for a list; nil: from the start
 }
 
 // Order is one key of an order.
@@ -152,7 +156,7 @@ type Order struct {
 }
 
 // ValueOf returns what a record has under a metadata key or a Field… name, and
-// nil if it has nothing. A list counts as nothing, for orders.
+// nil if it has nothing.
 func ValueOf(r *Record, key string) any {
 	switch key {
 	case FieldID:

@@ -32,6 +32,7 @@ const (
 	OpIn             Operator = "in"
 	OpPrefix         Operator = "prefix"
 	OpContains       Operator = "contains"
+	OpHas            Operator = "has"
 	OpExists         Operator = "exists"
 	OpAnd            Operator = "and"
 	OpOr             Operator = "or"
@@ -81,6 +82,10 @@ func Prefix(key, prefix string) Filter { return Filter{Op: OpPrefix, Key: key, V
 // string with s somewhere in it, byte by byte.
 func Contains(key, s string) Filter { return Filter{Op: OpContains, Key: key, Value: s} }
 
+// Has matches records whose key has a list with this element. Lists are indexed
+// by their elements, whether an Index declares the key or not.
+func Has(key, element string) Filter { return Filter{Op: OpHas, Key: key, Value: element} }
+
 // Exists matches records that have the key, whatever its value.
 func Exists(key string) Filter { return Filter{Op: OpExists, Key: key} }
 
@@ -109,12 +114,12 @@ const (
 
 // check returns the filter with normal values, and says what is wrong with it
 // or more than the backend can do.
-func (f Filter) check(fs Features, indexed []string) (Filter, error) {
+func (f Filter) check(fs Features) (Filter, error) {
 	terms := 0
-	return f.checkAt(fs, indexed, 0, &terms)
+	return f.checkAt(fs, 0, &terms)
 }
 
-func (f Filter) checkAt(fs Features, indexed []string, depth int, terms *int) (Filter, error) {
+func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 	if depth > maxDepth {
 		return f, invalidf("filters nested deeper than %d", maxDepth)
 	}
@@ -123,7 +128,7 @@ func (f Filter) checkAt(fs Features, indexed []string, depth int, terms *int) (F
 	}
 	if need := map[Operator]bool{
 		OpLess: fs.Compare, OpLessOrEqual: fs.Compare, OpGreater: fs.Compare, OpGreaterOrEqual: fs.Compare,
-		OpPrefix: fs.Prefix, OpContains: fs.Contains, OpExists: fs.Exists, OpOr: fs.Or, OpNot: fs.Not, OpNotEqual: fs.Not,
+		OpPrefix: fs.Prefix, OpContains: fs.Contains, OpHas: fs.Contains, OpExists: fs.Exists, OpOr: fs.Or, OpNot: fs.Not, OpNotEqual: fs.Not,
 	}; f.Op != OpAll {
 		if can, listed := need[f.Op]; listed && !can {
 			return f, unsupportedf("filter %q", f.Op)
@@ -136,14 +141,14 @@ func (f Filter) checkAt(fs Features, indexed []string, depth int, terms *int) (F
 		subs := make([]Filter, len(f.Filters))
 		for i, s := range f.Filters {
 			var err error
-			if subs[i], err = s.checkAt(fs, indexed, depth+1, terms); err != nil {
+			if subs[i], err = s.checkAt(fs, depth+1, terms); err != nil {
 				return f, err
 			}
 		}
 		f.Filters = subs
 		return f, nil
 	}
-	if err := checkSearchKey(f.Key, fs, indexed); err != nil {
+	if err := checkSearchKey(f.Key); err != nil {
 		return f, err
 	}
 	var err error
@@ -160,8 +165,8 @@ func (f Filter) checkAt(fs Features, indexed []string, depth int, terms *int) (F
 			}
 		}
 		f.Values = vs
-	case OpPrefix, OpContains:
-		if f.Key == FieldVersion || f.Key == FieldCreated || f.Key == FieldUpdated {
+	case OpPrefix, OpContains, OpHas:
+		if f.Op == OpHas && f.Key == FieldID || f.Key == FieldVersion || f.Key == FieldCreated || f.Key == FieldUpdated {
 			return f, invalidf("filter %q on %s", f.Op, f.Key)
 		}
 		f.Value, err = f.operand(f.Value)
@@ -197,23 +202,12 @@ func (f Filter) operand(v any) (any, error) {
 	return n, nil
 }
 
-func checkSearchKey(key string, fs Features, indexed []string) error {
+func checkSearchKey(key string) error {
 	switch key {
-	case FieldID:
-		return nil
-	case FieldVersion, FieldCreated, FieldUpdated:
-		if !fs.AnyKey {
-			return unsupportedf("searching by %s", key)
-		}
+	case FieldID, FieldVersion, FieldCreated, FieldUpdated:
 		return nil
 	}
-	if err := checkKey(key); err != nil {
-		return err
-	}
-	if !fs.AnyKey && !slices.Contains(indexed, key) {
-		return unsupportedf("searching by %q, which no Index declares", key)
-	}
-	return nil
+	return checkKey(key)
 }
 
 // Match reports whether a record is asked for. It is what every backend must
@@ -248,6 +242,9 @@ func (f Filter) Match(r *Record) bool {
 		}
 		s, ok := v.(string)
 		return ok && strings.Contains(s, f.Value.(string))
+	case OpHas:
+		l, ok := v.([]string)
+		return ok && slices.Contains(l, f.Value.(string))
 	}
 	a, b := SortKey(v), SortKey(f.Value)
 	if len(a) == 0 || a[0] != b[0] {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -102,8 +101,6 @@ func (f *front) spec(name string, opts []TableOption) (TableSpec, error) {
 			return s, err
 		}
 	}
-	slices.Sort(s.Indexes)
-	s.Indexes = slices.Compact(s.Indexes)
 	return s, nil
 }
 
@@ -123,10 +120,9 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if old, ok := f.specs[name]; ok { // an index stays declared
-		s.Indexes = append(s.Indexes, old.Indexes...)
-		slices.Sort(s.Indexes)
-		s.Indexes = slices.Compact(s.Indexes)
+		s = s.With(old)
 	}
+	s.Progress = nil
 	f.specs[name] = s
 	return &table{f: f, ops: f.driver, name: name, spec: s}, nil
 }

@@ -37,7 +37,7 @@ func newMemory() *memory {
 
 func (m *memory) Features() Features {
 	return Features{
-		Transactions: true, AnyKey: true, Compare: true, Prefix: true, Contains: true, Exists: true,
+		Transactions: true, Compare: true, Prefix: true, Contains: true, Exists: true,
 		Or: true, Not: true, Order: true, Count: true, Immediate: true,
 	}
 }

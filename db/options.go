@@ -22,6 +22,7 @@ type options struct {
 	lazy        bool
 	maxBytes    int
 	cursorKey   []byte
+	scans       bool
 	log         *slog.Logger
 	changes     func(ctx context.Context, tx Execer, changes []Change) error
 }
@@ -121,6 +122,12 @@ func WithMaxBytes(n int) Option {
 	}
 }
 
+// WithScans allows every search what AllowScan allows one: for tests, and for
+// tables that stay small.
+func WithScans() Option {
+	return func(o *options) error { o.scans = true; return nil }
+}
+
 // WithCursorKey sets the secret that cursors are signed with, 16 bytes or
 // more, so that several processes accept each other's. The default is a new
 // random one.
@@ -146,20 +153,6 @@ func positive(what string, d time.Duration, set func(*options)) Option {
 
 // TableOption configures Table.
 type TableOption func(*TableSpec) error
-
-// Index declares metadata keys that are searched by. Some backends search by
-// no others; see Features.AnyKey.
-func Index(keys ...string) TableOption {
-	return func(t *TableSpec) error {
-		for _, k := range keys {
-			if err := checkKey(k); err != nil {
-				return err
-			}
-		}
-		t.Indexes = append(t.Indexes, keys...)
-		return nil
-	}
-}
 
 // IsolationLevel says what transactions that run at the same time may notice of
 // each other.

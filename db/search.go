@@ -17,6 +17,7 @@ type searchOptions struct {
 	order   []Order
 	limit   int
 	after   string
+	scan    bool
 }
 
 // Limits of a page.
@@ -66,6 +67,14 @@ func Limit(n int) SearchOption {
 	}
 }
 
+// AllowScan lets a search, or a count, look at every record where no index
+// serves it: to sort by a key that no Index has, or to find what only NotEqual,
+// Not, Contains or keys without an Index say. Without it such a search is
+// ErrUnsupported on the backends whose Features.AnyKey is false.
+func AllowScan() SearchOption {
+	return func(o *searchOptions) error { o.scan = true; return nil }
+}
+
 // After asks for the page that a cursor names, which came from Page.Next of
 // the same search; the limit may differ. An empty cursor is the first page.
 func After(cursor string) SearchOption {
@@ -89,16 +98,16 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 	switch len(o.filters) {
 	case 0:
 	case 1:
-		q.Filter, err = o.filters[0].check(fs, t.spec.Indexes)
+		q.Filter, err = o.filters[0].check(fs)
 	default:
-		q.Filter, err = And(o.filters...).check(fs, t.spec.Indexes)
+		q.Filter, err = And(o.filters...).check(fs)
 	}
 	if err != nil {
 		return Query{}, err
 	}
 	desc := false
 	for i, k := range o.order {
-		if err := checkSearchKey(k.Key, fs, t.spec.Indexes); err != nil {
+		if err := checkSearchKey(k.Key); err != nil {
 			return Query{}, err
 		}
 		if !fs.Order && !fs.OrderEqual && k.Key != FieldID {
@@ -117,6 +126,11 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 	if n := len(q.Order); n == 0 || q.Order[n-1].Key != FieldID {
 		q.Order = append(q.Order, Order{Key: FieldID, Desc: desc})
 	}
+	if !fs.AnyKey && !o.scan && !t.f.o.scans {
+		if err := q.served(t.spec); err != nil {
+			return Query{}, err
+		}
+	}
 	if o.after != "" {
 		if q.After, err = t.readCursor(o.after, q); err != nil {
 			return Query{}, err
@@ -134,7 +148,7 @@ func (t *table) cursor(q Query, r *Record) string {
 		}
 		v := ValueOf(r, o.Key)
 		if _, list := v.([]string); list {
-			v = nil
+			v = []string{} // all lists have the same place
 		}
 		b, _ = appendValue(b, v) // values of records are normal
 	}

@@ -149,9 +149,9 @@ func (r *Record) normalize(maxBytes int) error {
 	return nil
 }
 
-// SortKey returns bytes that compare as values do: booleans, then numbers,
-// then strings, then times; a missing value (nil) and a list are empty and
-// come first. An integer and a float of the same value have the same key.
+// SortKey returns bytes that compare as values do: a missing value (nil), which
+// is empty, then lists, which are all the same, then booleans, numbers, strings
+// and times. An integer and a float of the same value have the same key.
 func SortKey(v any) []byte {
 	switch v := v.(type) {
 	case bool:
@@ -174,6 +174,8 @@ func SortKey(v any) []byte {
 		return numberKey(v, 0)
 	case string:
 		return append([]byte{'s'}, v...)
+	case []string:
+		return []byte{'a'}
 	case time.Time:
 		return binary.BigEndian.AppendUint64([]byte{'t'}, uint64(v.UnixMicro())^1<<63)
 	}

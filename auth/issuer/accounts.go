@@ -48,6 +48,10 @@ type Account struct {
 	// around the issuer has to ask for certificates (tls.RequestClientCert).
 	CertificateBound bool `json:"certificate_bound,omitempty"`
 
+	// DPoPBound lets it have only tokens that are bound to a key of its own (RFC
+	// 9449). Every client may ask for such tokens, by a DPoP proof.
+	DPoPBound bool `json:"dpop_bound,omitempty"`
+
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
 }
@@ -68,7 +72,7 @@ func (a *Account) check(secret string) error {
 		return fmt.Errorf("%w: account id %.140q", auth.ErrInvalid, a.ID)
 	case a.Type != User && a.Type != Service:
 		return fmt.Errorf("%w: account type %q", auth.ErrInvalid, a.Type)
-	case a.Type == User && (a.Public || len(a.RedirectURIs) > 0 || a.Introspects || a.Keys != nil || a.CertificateBound):
+	case a.Type == User && (a.Public || len(a.RedirectURIs) > 0 || a.Introspects || a.Keys != nil || a.CertificateBound || a.DPoPBound):
 		return fmt.Errorf("%w: a user can't be a client", auth.ErrInvalid)
 	case a.Public && (secret != "" || a.Introspects || a.Keys != nil):
 		return fmt.Errorf("%w: a public client has no secret and no keys, and may not introspect", auth.ErrInvalid)

@@ -26,7 +26,7 @@ const (
 
 // assertionAlgorithms are what clients may sign with. None is symmetric.
 var assertionAlgorithms = []string{
-	jose.EdDSA, jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.RS256, jose.RS384, jose.RS512,
+	jose.EdDSA, jose.Ed25519, jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.RS256, jose.RS384, jose.RS512,
 }
 
 // parseKeys reads a client's JWK set.

@@ -56,12 +56,15 @@ func (i *Issuer) readAsked(ctx context.Context, q url.Values) (a asked, shown bo
 	if err := allowed(&c.Account, scopes, audience); err != nil {
 		return a, false, err
 	}
+	if jkt := q.Get("dpop_jkt"); jkt != "" && len(jkt) != 43 {
+		return a, false, bad("invalid_request", "dpop_jkt is no thumbprint")
+	}
 	if len(q.Get("nonce")) > 512 || len(a.state) > 4096 {
 		return a, false, bad("invalid_request", "nonce or state too long")
 	}
 	a.grant = grant{
 		Client: c.ID, Scopes: scopes, Audience: audience, Nonce: q.Get("nonce"),
-		Redirect: a.redirect, Challenge: q.Get("code_challenge"),
+		Redirect: a.redirect, Challenge: q.Get("code_challenge"), Key: q.Get("dpop_jkt"),
 	}
 	return a, false, nil
 }

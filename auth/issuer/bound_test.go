@@ -120,8 +120,19 @@ func TestCertificateBoundTokens(t *testing.T) {
 			t.Errorf("%s refreshes with its own: %d %v", id, status, got)
 		}
 	}
+	// A token that was bound stays so, whatever becomes of the account.
+	status, got := call(mine, "POST", "/token", "", as("app", exchangeForm(code(t, is, "app"))))
+	if status != 200 {
+		t.Fatalf("%d %v", status, got)
+	}
+	if err := is.Update(t.Context(), "app", func(a *issuer.Account) error { a.CertificateBound = false; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if status, got := call(bare, "POST", "/token", "", as("app", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {fmt.Sprint(got["refresh_token"])}})); status != 400 {
+		t.Errorf("a bound refresh token of a client that is bound no more: %d %v, want 400", status, got)
+	}
 	// Who isn't bound isn't bound by accident.
-	status, got := call(mine, "POST", "/token", "", url.Values{"grant_type": {"client_credentials"}, "client_id": {"orders"}, "client_secret": {"orders-secret"}})
+	status, got = call(mine, "POST", "/token", "", url.Values{"grant_type": {"client_credentials"}, "client_id": {"orders"}, "client_secret": {"orders-secret"}})
 	if _, there := part(t, got["access_token"], 1)["cnf"]; status != 200 || there {
 		t.Errorf("a client that isn't bound: %d, cnf %t", status, there)
 	}

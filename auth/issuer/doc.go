@@ -12,9 +12,15 @@
 // Client credentials, authorization code with PKCE (RFC 7636, S256 only and
 // always), refresh tokens that rotate, with the whole grant revoked when an
 // old one is shown again, token exchange (RFC 8693), introspection (RFC 7662),
-// revocation (RFC 7009), metadata (RFC 8414 and OpenID Connect discovery), a
-// JWK set whose keys rotate. Access tokens are JWTs as RFC 9068 has them,
-// signed with Ed25519. No implicit grant and no password grant.
+// revocation (RFC 7009), userinfo (OpenID Connect Core), metadata (RFC 8414 and
+// OpenID Connect discovery), a JWK set whose keys rotate. Clients authenticate
+// by a secret or by a JWT that they sign (RFC 7523), and their tokens may be
+// bound to a key (RFC 9449) or to their certificate (RFC 8705). Access tokens are JWTs as RFC 9068 has
+// them, signed with EdDSA, ES256 or RS256. No implicit grant and no password
+// grant. docs/auth.md goes through RFC 9700 point by point.
+//
+// A client gets tokens for itself and for the Audiences of its account, no
+// others.
 //
 // # Secrets
 //
@@ -27,7 +33,8 @@
 // # State
 //
 // Everything is in a Store: memory by default; kvstore and dbstore keep it in
-// a kv.KV or a db.DB, and several issuers that share one are one issuer. A
+// a kv.KV or a db.DB, and several issuers that share one are one issuer, also
+// for signing keys, which each looks up again every quarter of a second. A
 // grant is one record that is only ever changed by compare-and-set, so a code
 // is exchanged once whoever asks and wherever. The store holds hashes of
 // secrets, codes and refresh tokens, never the things themselves; signing keys
@@ -40,5 +47,6 @@
 //
 // # Closing
 //
-// An Issuer starts no goroutine and holds nothing open.
+// An Issuer starts no goroutine and holds nothing open. Calls that are in
+// progress end with their contexts.
 package issuer

@@ -19,7 +19,7 @@ func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := i.client(r, f)
 	if err == nil {
-		err = c.bind(r)
+		err = i.bind(r, &c)
 	}
 	if err != nil {
 		i.fail(w, r, err)
@@ -80,6 +80,9 @@ func (i *Issuer) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil && (c.Introspects || t.ClientID == c.ID || slices.Contains(t.Audience, c.ID)):
 		out := map[string]any{"active": true, "token_type": "Bearer"}
+		if cnf, _ := t.Claims["cnf"].(map[string]any); cnf["jkt"] != nil {
+			out["token_type"] = "DPoP"
+		}
 		for _, name := range []string{"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "roles", "act", "cnf"} {
 			if v, there := t.Claims[name]; there {
 				out[name] = v

@@ -140,6 +140,21 @@ func TestEveryCallOfTheStoreMayFail(t *testing.T) {
 				return answered(status, got, "access_token")
 			}
 		},
+		"a token bound to a key": func(t *testing.T, is *issuer.Issuer) func() outcome {
+			h := newHolder(t)
+			return func() outcome {
+				f := url.Values{"grant_type": {"client_credentials"}, "client_id": {"orders"}, "client_secret": {"orders-secret"}}
+				status, _, got := prove(is, "POST", "/token", "", f, h.proof("POST", is.URL()+"/token", ""))
+				return answered(status, got, "access_token")
+			}
+		},
+		"userinfo": func(t *testing.T, is *issuer.Issuer) func() outcome {
+			got := access(t, is)
+			return func() outcome {
+				status, _, info := prove(is, "GET", "/userinfo", "Bearer "+fmt.Sprint(got["access_token"]), nil)
+				return answered(status, info, "sub")
+			}
+		},
 		"introspection": func(t *testing.T, is *issuer.Issuer) func() outcome {
 			got := access(t, is)
 			return func() outcome {

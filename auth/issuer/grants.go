@@ -37,7 +37,9 @@ type grant struct {
 	CodeUsed  bool      `json:"code_used,omitempty"`
 	CodeEnds  time.Time `json:"code_ends"`
 
-	Bound   string    `json:"bound,omitempty"`   // a public client's certificate: its refresh tokens are bound too
+	Bound *confirmation `json:"bound,omitempty"` // of a public client: its refresh tokens are bound too
+	Key   string        `json:"key,omitempty"`   // the code is bound to this key (RFC 9449 section 10)
+
 	Line    string    `json:"line,omitempty"`    // hash
 	Turns   []string  `json:"turns,omitempty"`   // hashes of those that are good: several if answers were lost
 	Last    string    `json:"last,omitempty"`    // hash of the one that was used last

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/auth/internal/dpop"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -42,7 +43,7 @@ func (e *oauthError) retryAfter() string {
 func bad(code, format string, args ...any) error {
 	kind := auth.ErrUnauthenticated
 	switch code {
-	case "invalid_request", "invalid_scope", "invalid_target":
+	case "invalid_request", "invalid_scope", "invalid_target", "invalid_dpop_proof":
 		kind = auth.ErrInvalid
 	case "unsupported_grant_type":
 		kind = auth.ErrUnsupported
@@ -202,6 +203,7 @@ func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
 		"claims_supported":                              claimsSupported(),
 		"userinfo_endpoint":                             i.url + "/userinfo",
 		"tls_client_certificate_bound_access_tokens":    true,
+		"dpop_signing_alg_values_supported":             dpop.Algorithms,
 
 		"token_endpoint_auth_signing_alg_values_supported":         assertionAlgorithms,
 		"introspection_endpoint_auth_signing_alg_values_supported": assertionAlgorithms,

@@ -154,12 +154,12 @@ func TestNoPlaceIsLost(t *testing.T) {
 
 func TestAPlaceGivenToOneWhoLeavesGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for range 50 { // which of the two is seen first is chance
+		for range 200 { // which of the two is seen first is chance
 			l := newLine(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			l.wait(ctx, "a", "a")
-			l.leave()
 			cancel()
+			l.leave()
 			if l.left()["a"] == nil {
 				l.leave()
 			}

@@ -27,14 +27,16 @@ func (i *Issuer) exchangeCode(ctx context.Context, c stored, code, redirect, ver
 		case len(verifier) < 43 || len(verifier) > 128,
 			subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(g.Challenge)) != 1:
 			return bad("invalid_grant", "code_verifier does not fit")
+		case g.Key != "" && (c.bound == nil || c.bound.Key != g.Key):
+			return bad("invalid_grant", "the code is bound to another key")
 		case g.CodeUsed: // who has only the code, from a log or a history, ends nothing by it
 			return errReused
 		case !i.now().Before(g.CodeEnds):
 			return unknown()
 		}
 		g.CodeUsed, g.Ends = true, i.now().Add(i.refreshLife).UTC()
-		if c.Public && c.bound != nil {
-			g.Bound = c.bound.Certificate
+		if c.Public {
+			g.Bound = c.bound
 		}
 		g.Line, g.Turns = digest(line), []string{digest(turn)}
 		made, err = i.prepare(ctx, &c, *g, g.Scopes)
@@ -71,8 +73,8 @@ func (i *Issuer) refreshGrant(ctx context.Context, c stored, raw string, scopes 
 		if line, turn, ok = g.holds(secret); !ok || g.Revoked || !g.CodeUsed {
 			return unknown()
 		}
-		if g.Bound != "" && (c.bound == nil || c.bound.Certificate != g.Bound) {
-			return bad("invalid_grant", "bound to another certificate")
+		if g.Bound != nil && (c.bound == nil || *c.bound != *g.Bound) {
+			return bad("invalid_grant", "bound to another key")
 		}
 		now := i.now()
 		switch {

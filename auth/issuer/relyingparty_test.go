@@ -64,7 +64,8 @@ func TestACertifiedRelyingParty(t *testing.T) {
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if n := strings.Count("\n"+string(out), "\nok "); err != nil || n != 13 || n != strings.Count(string(out), "\n") {
-		t.Errorf("%d of 13 flows: %v\n%s%s", n, err, out, stderr.String())
+	// An older script that is still installed knows fewer flows.
+	if n := strings.Count("\n"+string(out), "\nok "); err != nil || n < 13 || n != strings.Count(string(out), "\n") {
+		t.Errorf("%d flows went well: %v\n%s%s", n, err, out, stderr.String())
 	}
 }

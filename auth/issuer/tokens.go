@@ -56,7 +56,7 @@ func access(signer *jose.Signer, c claims) (tokens, error) {
 		return tokens{}, err
 	}
 	raw, err := signer.Sign("at+jwt", b)
-	return tokens{Access: raw, Type: "Bearer", Expires: c.Expires - c.Issued, Scope: c.Scope}, err
+	return tokens{Access: raw, Type: c.Bound.tokenType(), Expires: c.Expires - c.Issued, Scope: c.Scope}, err
 }
 
 // sign makes an access token.

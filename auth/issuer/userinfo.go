@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/auth/internal/dpop"
 )
 
 // standard are the claims of OpenID Connect Core section 5.1 that a scope asks
@@ -41,23 +42,31 @@ func (i *Issuer) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 		i.fail(w, r, &oauthError{status: http.StatusMethodNotAllowed, code: "invalid_request", text: "GET or POST"})
 		return
 	}
-	raw, ok := bearer(r)
+	scheme, raw, ok := credential(r)
 	if !ok {
 		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.Header().Add("WWW-Authenticate", "DPoP algs=\""+strings.Join(dpop.Algorithms, " ")+"\"")
 		i.fail(w, r, &oauthError{status: http.StatusUnauthorized, code: "invalid_token"})
 		return
 	}
 	t, err := i.check(r.Context(), raw)
-	if err == nil && !fits(t, r) {
-		err = fmt.Errorf("%w: bound to another key", auth.ErrUnauthenticated)
+	if err == nil {
+		if ok, err = i.fits(t, scheme, r); err == nil && !ok {
+			err = fmt.Errorf("%w: bound to another key", auth.ErrUnauthenticated)
+		}
 	}
+	var e *oauthError
 	switch {
+	case errors.As(err, &e) && e.code == "invalid_dpop_proof": // RFC 9449 section 7.1
+		w.Header().Set("WWW-Authenticate", `DPoP error="invalid_dpop_proof"`)
+		i.fail(w, r, &oauthError{status: http.StatusUnauthorized, code: e.code, text: e.text})
+		return
 	case errors.Is(err, auth.ErrUnauthenticated):
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		w.Header().Set("WWW-Authenticate", scheme+` error="invalid_token"`)
 		i.fail(w, r, &oauthError{status: http.StatusUnauthorized, code: "invalid_token"})
 		return
 	case err == nil && !t.HasScope("openid"):
-		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="openid"`)
+		w.Header().Set("WWW-Authenticate", scheme+` error="insufficient_scope", scope="openid"`)
 		i.fail(w, r, &oauthError{status: http.StatusForbidden, code: "insufficient_scope"})
 		return
 	case err != nil:
@@ -95,13 +104,18 @@ func claimsOf(user *Account, t *auth.Token) map[string]any {
 	return out
 }
 
-// bearer reads the token of a request; two are none.
-func bearer(r *http.Request) (raw string, ok bool) {
+// credential reads the token of a request; two are none.
+func credential(r *http.Request) (scheme, raw string, ok bool) {
 	values := r.Header.Values("Authorization")
 	if len(values) != 1 {
-		return "", false
+		return "", "", false
 	}
-	scheme, raw, _ := strings.Cut(values[0], " ")
+	scheme, raw, _ = strings.Cut(values[0], " ")
 	raw = strings.TrimSpace(raw)
-	return raw, strings.EqualFold(scheme, "Bearer") && raw != ""
+	for _, known := range []string{"Bearer", "DPoP"} {
+		if strings.EqualFold(scheme, known) && raw != "" {
+			return known, raw, true
+		}
+	}
+	return "", "", false
 }

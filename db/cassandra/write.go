@@ -31,7 +31,7 @@ type row struct {
 // entry is one place of a record in the index.
 type entry struct {
 	key string
-	v   []byte // what db.SortKey returns: nothing for a list
+	v   []byte // what db.SortKey returns
 }
 
 // ids is the key under which every record is.

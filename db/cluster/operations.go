@@ -16,9 +16,7 @@ import (
 func (d *driver) Ensure(ctx context.Context, t db.TableSpec) error {
 	d.mu.Lock()
 	if old, ok := d.specs[t.Name]; ok {
-		t.Indexes = slices.Concat(t.Indexes, old.Indexes)
-		slices.Sort(t.Indexes)
-		t.Indexes = slices.Compact(t.Indexes)
+		t = t.With(old)
 	}
 	d.specs[t.Name] = t
 	d.mu.Unlock()
@@ -31,7 +29,7 @@ func (d *driver) ensure(ctx context.Context, n *node, of db.Driver, tables ...st
 		d.mu.Lock()
 		spec := d.specs[name]
 		d.mu.Unlock()
-		form := fmt.Sprintf("%q", spec.Indexes)
+		form := fmt.Sprintf("%v", spec.Indexes)
 		n.mu.Lock()
 		done := n.made[name] == form
 		n.mu.Unlock()

@@ -58,6 +58,7 @@ func Run(t *testing.T, h Harness) {
 		{"NumbersCompareByValue", numbers},
 		{"TimesCompareByInstant", times},
 		{"UnsupportedIsSaid", unsupported},
+		{"ScansAreRefusedUnlessAllowed", scans},
 		{"OrderIsTotal", order},
 		{"PagesAreStableAndDisjoint", pages},
 		{"PagesHoldUnderWriters", pagesUnderWriters},
@@ -127,7 +128,11 @@ func (b *bench) table(t testing.TB, opts ...db.Option) (db.DB, db.Table) {
 
 func openTable(t testing.TB, d db.DB, name string) db.Table {
 	t.Helper()
-	tb, err := d.Table(t.Context(), name, db.Index(keys...))
+	var indexes []db.TableOption
+	for _, k := range keys {
+		indexes = append(indexes, db.Index(k))
+	}
+	tb, err := d.Table(t.Context(), name, indexes...)
 	if err != nil {
 		t.Fatalf("Table: %v", err)
 	}

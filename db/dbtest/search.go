@@ -48,10 +48,10 @@ func oddValues(t *testing.T, b *bench) {
 			}
 		}
 		if fs.Contains {
-			if got, w := ids(t, tb, db.Where(db.Contains("a", s))), want(func(o string) bool { return bytes.Contains([]byte(o), []byte(s)) }); !slices.Equal(got, w) {
+			if got, w := ids(t, tb, db.Where(db.Contains("a", s)), db.AllowScan()), want(func(o string) bool { return bytes.Contains([]byte(o), []byte(s)) }); !slices.Equal(got, w) {
 				t.Errorf("Contains %q finds %v, want %v", s, got, w)
 			}
-			if got, w := ids(t, tb, db.Where(db.Contains("c", s))), want(func(o string) bool { return o == s }); !slices.Equal(got, w) {
+			if got, w := ids(t, tb, db.Where(db.Contains("c", s)), db.AllowScan()), want(func(o string) bool { return o == s }); !slices.Equal(got, w) {
 				t.Errorf("Contains %q in lists finds %v, want %v", s, got, w)
 			}
 		}
@@ -127,7 +127,7 @@ func filters(t *testing.T, b *bench) {
 		list = append(list, db.Prefix("a", ""), db.Prefix("a", "a"), db.Prefix("a", "ab"), db.Prefix("b", "é"))
 	}
 	if fs.Contains {
-		list = append(list, db.Contains("a", "b"), db.Contains("a", ""), db.Contains("c", "ab"))
+		list = append(list, db.Contains("a", "b"), db.Contains("a", ""), db.Contains("c", "ab"), db.Has("a", "a"), db.Has("b", "ab"), db.Has("c", ""), db.Has("none", "a"), db.And(db.Has("a", "b"), db.Equal("b", "a")))
 	}
 	if fs.Exists {
 		list = append(list, db.Exists("a"), db.Exists("none"))
@@ -141,11 +141,11 @@ func filters(t *testing.T, b *bench) {
 	}
 	for _, f := range list {
 		want := matching(rs, f)
-		if got := ids(t, tb, db.Where(f)); !slices.Equal(got, want) {
+		if got := ids(t, tb, db.Where(f), db.AllowScan()); !slices.Equal(got, want) {
 			t.Errorf("%+v\nfinds %v\nwant  %v", f, got, want)
 		}
 		if fs.Count {
-			if n, err := tb.Count(t.Context(), db.Where(f)); err != nil || int(n) != len(want) {
+			if n, err := tb.Count(t.Context(), db.Where(f), db.AllowScan()); err != nil || int(n) != len(want) {
 				t.Errorf("%+v: Count = %d, %v, want %d", f, n, err, len(want))
 			}
 		}
@@ -205,7 +205,10 @@ func unsupported(t *testing.T, b *bench) {
 			wantErr(t, what+" is not declared", err, db.ErrUnsupported)
 		}
 	}
-	search := func(opts ...db.SearchOption) error { _, err := tb.Search(t.Context(), opts...); return err }
+	search := func(opts ...db.SearchOption) error {
+		_, err := tb.Search(t.Context(), append(opts, db.AllowScan())...)
+		return err
+	}
 	check("compare", fs.Compare, search(db.Where(db.Less("a", 1))))
 	check("prefix", fs.Prefix, search(db.Where(db.Prefix("a", "x"))))
 	check("contains", fs.Contains, search(db.Where(db.Contains("a", "x"))))
@@ -214,10 +217,60 @@ func unsupported(t *testing.T, b *bench) {
 	check("not", fs.Not, search(db.Where(db.Not(db.Equal("a", 1)))))
 	check("not equal", fs.Not, search(db.Where(db.NotEqual("a", 1))))
 	check("order", fs.Order, search(db.OrderBy("a")))
-	check("any key", fs.AnyKey, search(db.Where(db.Equal("undeclared", 1))))
+	check("has", fs.Contains, search(db.Where(db.Has("a", "x"))))
 	_, err := tb.Count(t.Context())
 	check("count", fs.Count, err)
 	check("transactions", fs.Transactions, d.Tx(t.Context(), func(context.Context, db.DB) error { return nil }))
+}
+
+// scans checks that what no index serves is refused unless it is allowed, and
+// then found.
+func scans(t *testing.T, b *bench) {
+	d := b.open(t)
+	fs := d.Features()
+	tb, err := d.Table(t.Context(), "things", db.Index("a"), db.Index("b", "-n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustCreate(t, tb, &db.Record{ID: "x", Metadata: map[string]any{"a": "v", "b": "v", "n": 1, "none": "v", "c": []string{"e"}}})
+	b.settle(t)
+	all := fs.Or && fs.Not && fs.Contains && fs.Exists && fs.Order // else what is refused is refused for that
+	for name, opts := range map[string][]db.SearchOption{
+		"all": nil, "by id": {db.OrderBy("-@id")}, "newest": {db.OrderBy("-@created")}, "by change": {db.OrderBy("@updated")}, "equal": {db.Where(db.Equal("a", "v"))},
+		"in": {db.Where(db.In("a", "v", "w"))}, "range": {db.Where(db.Greater("a", "a"))}, "prefix": {db.Where(db.Prefix("a", "v"))}, "exists": {db.Where(db.Exists("a"))},
+		"compound": {db.Where(db.Equal("b", "v"), db.Less("n", 5))}, "its first key": {db.Where(db.Equal("b", "v"))}, "order": {db.OrderBy("-a")}, "order of two": {db.OrderBy("b", "-n")},
+		"order of two, backwards": {db.OrderBy("-b", "n")}, "and another key": {db.Where(db.Equal("a", "v"), db.Equal("none", "v"))}, "and not": {db.Where(db.Equal("a", "v"), db.NotEqual("none", "w"))},
+		"and another order": {db.Where(db.Equal("a", "v")), db.OrderBy("none")}, "or": {db.Where(db.Or(db.Equal("a", "v"), db.Prefix("b", "v")))}, "has": {db.Where(db.Has("c", "e"))},
+		"created": {db.Where(db.Greater("@created", time.Unix(0, 0)))}, "id": {db.Where(db.Prefix("@id", "x"))}, "nested": {db.Where(db.And(db.And(db.Equal("a", "v"))))},
+	} {
+		if p, err := tb.Search(t.Context(), opts...); all && (err != nil || len(p.Records) != 1) {
+			t.Errorf("%s: %d records, %v, want the one", name, len(p.Records), err)
+		}
+	}
+	for name, opts := range map[string][]db.SearchOption{
+		"another key": {db.Where(db.Equal("none", "v"))}, "second key": {db.Where(db.Equal("n", 1))}, "not": {db.Where(db.NotEqual("a", "w"))}, "not one": {db.Where(db.Not(db.Equal("a", "w")))},
+		"contains": {db.Where(db.Contains("a", "v"))}, "or with another": {db.Where(db.Or(db.Equal("a", "v"), db.Equal("none", "v")))}, "another order": {db.OrderBy("none")},
+		"first key of two": {db.OrderBy("b")}, "two keys": {db.OrderBy("b", "n")}, "second of two": {db.OrderBy("n")}, "order, and another key": {db.Where(db.Equal("none", "v")), db.OrderBy("a")},
+		"version": {db.Where(db.Greater("@version", 0))},
+	} {
+		if !fs.AnyKey {
+			_, err := tb.Search(t.Context(), opts...)
+			wantErr(t, "Search without an index: "+name, err, db.ErrUnsupported)
+			_, err = tb.Count(t.Context(), opts...)
+			wantErr(t, "Count without an index: "+name, err, db.ErrUnsupported)
+		}
+		opts = append(opts, db.AllowScan())
+		if p, err := tb.Search(t.Context(), opts...); all && (err != nil || len(p.Records) != 1) {
+			t.Errorf("%s, allowed: %d records, %v, want the one", name, len(p.Records), err)
+		}
+	}
+	if fs.AnyKey {
+		return
+	}
+	loose := openTable(t, b.open(t, db.WithScans()), "others")
+	if _, err := loose.Search(t.Context(), db.Where(db.Equal("none", "v"))); err != nil {
+		t.Errorf("WithScans: %v", err)
+	}
 }
 
 func order(t *testing.T, b *bench) {
@@ -259,7 +312,7 @@ func order(t *testing.T, b *bench) {
 			want = append(want, r.ID)
 		}
 		for _, limit := range []int{7, 1000} {
-			if got := ids(t, tb, where, db.OrderByKeys(keys...), db.Limit(limit)); !slices.Equal(got, want) {
+			if got := ids(t, tb, where, db.OrderByKeys(keys...), db.Limit(limit), db.AllowScan()); !slices.Equal(got, want) {
 				t.Errorf("order by %v in pages of %d:\n got %v\nwant %v", keys, limit, got, want)
 			}
 		}

@@ -21,7 +21,7 @@ type document struct {
 	Updated     int64    `json:"updated"`
 	Keys        []string `json:"keys,omitempty"`
 	Values      []string `json:"values,omitempty"` // term
-	Order       []place  `json:"order,omitempty"`  // of all values but lists
+	Order       []place  `json:"order,omitempty"`  // of all values; lists have the same
 	Metadata    string   `json:"metadata,omitempty"`
 	ContentType string   `json:"content_type,omitempty"`
 	Data        []byte   `json:"data,omitempty"`
@@ -79,6 +79,7 @@ func newDocument(r *db.Record) (document, error) {
 			for _, s := range v {
 				d.Values = append(d.Values, head(key)+string(element)+s)
 			}
+			d.Order = append(d.Order, place{Key: key, Value: sortable(v)})
 		default:
 			s := sortable(v)
 			d.Values = append(d.Values, head(key)+s)

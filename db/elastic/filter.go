@@ -105,6 +105,8 @@ func meta(f db.Filter) object {
 		return object{"terms": object{field: vs}}
 	case db.OpPrefix:
 		return prefix(field, key+"s"+f.Value.(string))
+	case db.OpHas:
+		return term(field, key+string(element)+f.Value.(string))
 	case db.OpContains:
 		s := f.Value.(string)
 		return anyOf(term(field, key+string(element)+s), contains(field, key+"s", s))

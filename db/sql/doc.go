@@ -6,15 +6,26 @@
 //
 // # Semantics
 //
-// A table is two: "orders" has a row for each record, with the metadata as
-// JSON; "orders$keys" has an indexed row for each metadata key of a record, and
-// searches read it. So every key is indexed, and Index need not declare any.
+// A table "orders" has a row for each record: the metadata as JSON in the
+// column "metadata", and again in the column "sortable", as texts whose bytes
+// compare as the values do. The database itself takes that apart for its indexes:
+// generated columns on SQLite and MySQL, expressions on PostgreSQL. So an Index
+// holds for the writes of every process, also of those that don't declare it.
+// "orders$lists" has the elements of lists, for db.Has.
 //
-// A search by one Equal reads only the page that it returns. Further filters
-// are tested on what the first Equal finds: give the one that finds least
-// first. An order by a key is read from the index if a filter says what value
-// the key has (GreaterOrEqual("total", 0)); else the records that match are
-// sorted.
+// A search reads the index that finds least. MySQL and PostgreSQL choose it by
+// their statistics; on SQLite, where several could lead, what each of them finds
+// is counted, up to a limit. Table.Explain tells what was chosen. Declare what is
+// searched and sorted by together as one Index.
+//
+//	Index("customer")            Equal, In, ranges, Prefix, Exists, OrderBy
+//	Index("customer", "-total")  a customer's largest: no sorting
+//
+// Adding an Index to a table with records builds it while others read and write,
+// on SQLite while writers wait. OnIndexProgress tells how far it is, PostgreSQL's
+// about every second. What an Index has of a record is bounded: 2704 bytes on
+// PostgreSQL (compressed), more is db.ErrTooLarge; an Index of three or more keys
+// on MySQL does not sort.
 //
 // Values are always bound; names are checked and quoted. Table makes what is
 // missing, under a lock that holds also between processes, and needs the right

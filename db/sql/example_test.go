@@ -25,7 +25,7 @@ func ExampleSQLite() {
 	}
 	defer d.Close()
 	ctx := context.Background()
-	orders, err := d.Table(ctx, "orders")
+	orders, err := d.Table(ctx, "orders", db.Index("customer", "total"))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -32,119 +32,112 @@ func own1(v any) any {
 	return v
 }
 
-// condition writes a filter. enter says that nothing has narrowed the records
-// yet, so that the index of keys should.
-func (w *text) condition(f db.Filter, enter bool) {
+// condition writes a filter. aside keeps SQLite from using the key's index.
+func (w *text) condition(f db.Filter, aside bool) {
 	switch f.Op {
 	case db.OpAll:
 		w.put("1 = 1")
 		return
 	case db.OpAnd, db.OpOr:
-		w.put("(" + map[db.Operator]string{db.OpAnd: "1 = 1", db.OpOr: "1 = 0"}[f.Op])
-		for _, s := range f.Filters {
-			w.put(map[db.Operator]string{db.OpAnd: " AND ", db.OpOr: " OR "}[f.Op])
-			w.condition(s, enter)
+		if len(f.Filters) == 0 {
+			w.put(map[db.Operator]string{db.OpAnd: "1 = 1", db.OpOr: "1 = 0"}[f.Op])
+			return
+		}
+		for i, s := range f.Filters {
+			w.put([]string{"(", map[db.Operator]string{db.OpAnd: " AND ", db.OpOr: " OR "}[f.Op]}[min(i, 1)])
+			w.condition(s, aside)
 		}
 		w.put(")")
 		return
 	case db.OpNot:
 		w.put("NOT (")
-		w.condition(f.Filters[0], false)
+		w.condition(f.Filters[0], aside)
 		w.put(")")
 		return
 	case db.OpNotEqual:
 		f.Op = db.OpEqual
-		w.condition(db.Not(f), false)
+		w.condition(db.Not(f), aside)
 		return
 	}
 	if c, ok := column(f.Key); ok {
+		if aside {
+			c = "+" + c
+		}
 		w.own(c, f)
 		return
 	}
-	if enter {
-		w.put("r.id IN (SELECT m.id FROM "+w.t.keys+" m WHERE m.k = ?", []byte(f.Key))
-	} else {
-		w.put("EXISTS (SELECT 1 FROM "+w.t.keys+" m WHERE m.id = r.id AND m.k = ?", []byte(f.Key))
+	v := w.t.key(w.kind, f.Key)
+	if aside {
+		v = "+" + v
 	}
-	if f.Op != db.OpExists {
-		w.put(" AND ")
-		w.value("m.v", f, bounds{})
-	}
-	w.put(")")
+	w.value(v, f)
 }
 
-// value writes what a filter says of a key's value, as bytes, without the ends
-// to skip of a range.
-func (w *text) value(v string, f db.Filter, skip bounds) {
+// value writes what a filter says of a key's sortable text, which is empty for a
+// record without the key.
+func (w *text) value(v string, f db.Filter) {
 	switch f.Op {
+	case db.OpExists:
+		w.put(v+" > ?", w.arg(""))
+		return
 	case db.OpIn:
 		w.put(v + " IN (")
 		for i, e := range f.Values {
-			w.put([]string{"?", ", ?"}[min(i, 1)], db.SortKey(e))
+			w.put([]string{"?", ", ?"}[min(i, 1)], w.arg(sortable(e)))
 		}
 		w.put(")")
 		return
+	case db.OpHas:
+		w.has(f)
+		return
 	case db.OpContains:
-		s := f.Value.(string)
-		w.put("("+v+" >= ? AND "+v+" < ?", []byte("s"), []byte("t"))
-		if s != "" {
+		w.put("("+v+" >= ? AND "+v+" < ?", w.arg("s"), w.arg("t"))
+		if s := f.Value.(string); s != "" {
 			w.put(" AND ")
-			w.contains(v, 2, []byte(s))
+			w.contains("SUBSTR("+v+", 2)", w.arg(escape(s)))
 		}
-		w.put(" OR "+v+" = ?)", append([]byte{listElement}, s...))
+		w.put(" OR ")
+		w.has(f)
+		w.put(")")
 		return
 	}
-	k := db.SortKey(f.Value)
+	k := sortable(f.Value)
 	if f.Op == db.OpEqual {
-		w.put(v+" = ?", k)
+		w.put(v+" = ?", w.arg(k))
 		return
 	}
-	low, high := "1 = 1", "1 = 1"
-	if !skip.low {
-		low = v + " >= ?"
-	}
-	if !skip.high {
-		high = v + " < ?"
-	}
-	from, to := []byte{k[0]}, []byte{k[0] + 1} // values of other types don't compare
+	low, high := " >= ?", " < ?"
+	from, to := k[:1], string(k[0]+1) // values of other types don't compare
 	switch f.Op {
 	case db.OpLess:
 		to = k
 	case db.OpLessOrEqual:
-		to, high = k, strings.Replace(high, "<", "<=", 1)
+		to, high = k, " <= ?"
 	case db.OpGreater:
-		from, low = k, strings.Replace(low, ">=", ">", 1)
+		from, low = k, " > ?"
 	case db.OpGreaterOrEqual:
 		from = k
 	case db.OpPrefix:
-		from, to = k, append([]byte(nil), k...)
-		to[len(to)-1]++ // UTF-8 has no byte 0xff
+		from = k
+		if end, ok := successor(k); ok {
+			to = end
+		}
 	}
-	w.put(low)
-	if !skip.low {
-		w.args = append(w.args, from)
-	}
-	w.put(" AND " + high)
-	if !skip.high {
-		w.args = append(w.args, to)
-	}
+	w.put("("+v+low+" AND "+v+high+")", w.arg(from), w.arg(to))
 }
 
-// bounds are ends of a range.
-type bounds struct{ low, high bool }
+// has finds a list with an element.
+func (w *text) has(f db.Filter) {
+	w.put("r.id IN (SELECT l.id FROM "+w.t.lists+" l WHERE l.k = ? AND l.v = ?)", w.arg(escape(f.Key)), w.arg(escape(f.Value.(string))))
+}
 
-// contains finds bytes in a column from a position on.
-func (w *text) contains(v string, from int, part any) {
-	at := v
-	if from > 1 {
-		at = "SUBSTR(" + v + ", 2)"
+// contains finds a text in another.
+func (w *text) contains(v string, part any) {
+	if w.kind == sql.Postgres {
+		w.put("STRPOS("+v+", ?) > 0", part)
+		return
 	}
-	switch w.kind {
-	case sql.Postgres:
-		w.put("POSITION(?::bytea IN "+at+") > 0", part)
-	default:
-		w.put("INSTR("+at+", ?) > 0", part)
-	}
+	w.put("INSTR("+v+", ?) > 0", part)
 }
 
 // own writes a filter on a record's own field.
@@ -207,11 +200,9 @@ func (w *text) id(f db.Filter) {
 	case db.OpContains:
 		if s == "" {
 			w.put("1 = 1")
-		} else if w.kind == sql.Postgres {
-			w.put("POSITION(? IN "+c+") > 0", s)
-		} else {
-			w.put("INSTR("+c+", ?) > 0", s)
+			return
 		}
+		w.contains(c, s)
 	default:
 		w.put(c+" "+string(f.Op)+" ?", s)
 	}

@@ -41,7 +41,11 @@ func (s *session) get(ctx context.Context, t *table, id string) (*db.Record, err
 }
 
 func (s *session) search(ctx context.Context, t *table, q db.Query) ([]*db.Record, error) {
-	text, args := newSearch(s.d.kind, t, q)
+	lead, err := s.lead(ctx, t, q.Filter)
+	if err != nil {
+		return nil, err
+	}
+	text, args := newSearch(s.d.kind, t, q, lead)
 	rows, err := s.query(ctx, text, args...)
 	if err != nil {
 		return nil, err
@@ -50,7 +54,11 @@ func (s *session) search(ctx context.Context, t *table, q db.Query) ([]*db.Recor
 }
 
 func (s *session) count(ctx context.Context, t *table, f db.Filter) (int64, error) {
-	text, args := newCount(s.d.kind, t, f)
+	lead, err := s.lead(ctx, t, f)
+	if err != nil {
+		return 0, err
+	}
+	text, args := newCount(s.d.kind, t, f, lead)
 	rows, err := s.query(ctx, text, args...)
 	if err != nil {
 		return 0, err

@@ -4,190 +4,270 @@ import (
 	"context"
 	dbsql "database/sql"
 	"errors"
-	"fmt"
-	"hash/fnv"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// table is the statements of one table.
-type table struct {
-	name       string
-	rows, keys string // quoted names
-
-	get, look, insert, update, remove, forget string
-
-	floor, raise string // the version that new records are above
-}
-
-// schema is the version of what Ensure makes.
-const schema = 2
-
-// catalog has a row for each table, with the version of its schema. No table
-// of a user has a '$' in its name.
-const catalog = "db$tables"
-
-// physical is a table's name in the database. PostgreSQL cuts names at 63
-// bytes, so that long ones get a hash.
-func physical(name string) string {
-	if len(name) <= 50 {
-		return name
-	}
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	return fmt.Sprintf("%.32s$%016x", name, h.Sum64())
-}
-
-const columns = "r.id, r.version, r.created, r.updated, r.metadata, r.content_type, r.data"
-
-func newTable(kind sql.Kind, name string) *table {
-	t := &table{name: physical(name), rows: kind.Quote(physical(name)), keys: kind.Quote(physical(name) + "$keys")}
-	lock, ignore := " FOR UPDATE", " ON CONFLICT DO NOTHING" // an error would end a transaction of PostgreSQL
-	switch kind {
-	case sql.SQLite:
-		lock = "" // a transaction that writes is alone
-	case sql.MySQL:
-		ignore = ""
-	}
-	t.get = kind.Rebind("SELECT " + columns + " FROM " + t.rows + " r WHERE r.id = ?")
-	t.look = kind.Rebind("SELECT version, created, metadata FROM " + t.rows + " WHERE id = ?" + lock)
-	t.insert = kind.Rebind("INSERT INTO " + t.rows + " (id, version, created, updated, metadata, content_type, data) VALUES (?, ?, ?, ?, ?, ?, ?)" + ignore)
-	t.update = kind.Rebind("UPDATE " + t.rows + " SET version = ?, updated = ?, metadata = ?, content_type = ?, data = ? WHERE id = ?")
-	t.remove = kind.Rebind("DELETE FROM " + t.rows + " WHERE id = ?")
-	t.forget = kind.Rebind("DELETE FROM " + t.keys + " WHERE id = ?")
-	share := map[sql.Kind]string{sql.MySQL: " LOCK IN SHARE MODE", sql.Postgres: " FOR SHARE"}[kind] // who deletes raises it first, so none reads an old one
-	t.floor = kind.Rebind("SELECT floor FROM " + kind.Quote(catalog) + " WHERE name = ?" + share)
-	t.raise = kind.Rebind("UPDATE " + kind.Quote(catalog) + " SET floor = ? WHERE name = ? AND floor < ?")
-	return t
-}
-
 // table returns a table's statements.
 func (d *driver) table(name string) *table {
 	d.mu.RLock()
 	t := d.tables[name]
 	d.mu.RUnlock()
-	if t == nil {
-		t = newTable(d.kind, name)
-		d.mu.Lock()
-		d.tables[name] = t
-		d.mu.Unlock()
+	if t != nil {
+		return t
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if t := d.tables[name]; t != nil {
+		return t
+	}
+	t = newTable(d.kind, name)
+	d.tables[name] = t
 	return t
 }
 
-// Ensure makes the table if it isn't there. All keys are indexed.
+// Ensure makes what is missing of a table: itself, and indexes. Whoever makes
+// something holds a lock, which others wait for.
 func (d *driver) Ensure(ctx context.Context, spec db.TableSpec) error {
-	there, err := d.there(ctx, spec.Name)
-	if err != nil || there {
-		return err
-	}
-	switch d.kind {
-	case sql.MySQL: // whose CREATE commits
-		return d.ensureMySQL(ctx, spec.Name)
-	case sql.Postgres:
-		return d.do(ctx, nil, func(s *session) error {
-			if _, err := s.exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock); err != nil {
+	t := d.table(spec.Name)
+	wanted := slices.Concat([][]db.Order{{{Key: db.FieldCreated}}, {{Key: db.FieldUpdated}}}, spec.Indexes)
+	there, missing, err := d.there(ctx, d.pool.DB, t, wanted)
+	if err == nil && (!there || len(missing) > 0) {
+		err = d.locked(ctx, func(ctx context.Context, x session1) error {
+			there, missing, err := d.there(ctx, x, t, wanted) // another may have been faster
+			switch {
+			case err != nil:
 				return err
+			case !there:
+				return d.createTable(ctx, x, t, wanted)
 			}
-			return d.create(ctx, s.tx, spec.Name)
+			return d.addIndexes(ctx, x, t, missing, spec.Progress)
 		})
 	}
-	return d.do(ctx, nil, func(s *session) error { return d.create(ctx, s.tx, spec.Name) })
-}
-
-// migrationLock is the number of PostgreSQL's lock.
-const migrationLock = int64(0x676f2d706c617466)
-
-func (d *driver) ensureMySQL(ctx context.Context, name string) error {
-	c, err := d.pool.Conn(ctx)
 	if err != nil {
-		return sql.ReadError(err)
+		return err
 	}
-	defer c.Close()
-	var got dbsql.NullInt64
-	if err := c.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT(LEFT(DATABASE(), 40), '.db$tables'), 60)").Scan(&got); err != nil {
-		return sql.ReadError(err)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.indexes = db.TableSpec{Indexes: t.indexes}.With(spec).Indexes
+	for _, index := range spec.Indexes {
+		for _, o := range index {
+			t.columns[o.Key] = true
+		}
 	}
-	if got.Int64 != 1 {
-		return fault.Markf(fault.Unavailable, "the lock for making tables is held by another")
-	}
-	defer func() { // also when ctx has ended; a connection that is gone holds nothing
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		c.ExecContext(ctx, "DO RELEASE_LOCK(CONCAT(LEFT(DATABASE(), 40), '.db$tables'))")
-	}()
-	return sql.WriteError(d.create(ctx, c, name))
+	return nil
 }
 
-// there reports whether all of a table is there, of a version that we know.
-func (d *driver) there(ctx context.Context, name string) (bool, error) {
-	t := d.table(name)
+// session1 is one session with the database, or its pool.
+type session1 interface {
+	ExecContext(ctx context.Context, query string, args ...any) (dbsql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*dbsql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *dbsql.Row
+}
+
+// there reports whether a table is there, of a version that we know, and which
+// indexes it lacks. It asks on the writer's side, whose view of the schema is
+// the newest, and the catalog first: servers log questions about tables that
+// aren't there.
+func (d *driver) there(ctx context.Context, x session1, t *table, wanted [][]db.Order) (there bool, missing [][]db.Order, err error) {
 	var version int64
-	// On the writer's side, whose view of the schema is the newest. The catalog
-	// is asked first: servers log questions about tables that aren't there.
-	err := d.pool.QueryRowContext(ctx, d.kind.Rebind("SELECT version FROM "+d.kind.Quote(catalog)+" WHERE name = ?"), physical(name)).Scan(&version)
-	if err == nil {
-		var n int64
-		err = d.pool.QueryRowContext(ctx, "SELECT (SELECT COUNT(*) FROM "+t.rows+" WHERE 1 = 0) + (SELECT COUNT(*) FROM "+t.keys+" WHERE 1 = 0)").Scan(&n)
-	}
+	var floor int64 // of another schema's catalog there is none
+	err = x.QueryRowContext(ctx, d.kind.Rebind("SELECT version, floor FROM "+d.kind.Quote(catalog)+" WHERE name = ?"), t.name).Scan(&version, &floor)
 	switch {
 	case sql.IsMissing(err) || errors.Is(err, dbsql.ErrNoRows):
-		return false, nil
+		return false, wanted, nil
+	case sql.IsMissingColumn(err) || err == nil && version != schema:
+		return false, nil, fault.Markf(fault.Unsupported, "made by another version of this package: schema %d, want %d", version, schema)
 	case err != nil:
-		return false, sql.ReadError(err)
-	case version != schema:
-		return false, fault.Markf(fault.Unsupported, "made by another version of this package: schema %d, want %d", version, schema)
+		return false, nil, sql.ReadError(err)
 	}
-	return true, nil
+	var n int64
+	err = x.QueryRowContext(ctx, "SELECT (SELECT COUNT(*) FROM "+t.rows+" WHERE 1 = 0) + (SELECT COUNT(*) FROM "+t.lists+" WHERE 1 = 0)").Scan(&n)
+	if sql.IsMissing(err) {
+		return false, wanted, nil
+	}
+	if err != nil {
+		return false, nil, sql.ReadError(err)
+	}
+	have, err := d.indexes(ctx, x, t)
+	if err != nil {
+		return false, nil, sql.ReadError(err)
+	}
+	for _, index := range wanted {
+		if !have[indexName(t.name, index)] {
+			missing = append(missing, index)
+		}
+	}
+	return true, missing, nil
 }
 
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (dbsql.Result, error)
+// indexes returns the names of the indexes that serve searches.
+func (d *driver) indexes(ctx context.Context, x session1, t *table) (map[string]bool, error) {
+	text := map[sql.Kind]string{
+		sql.SQLite:   "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?",
+		sql.MySQL:    "SELECT DISTINCT index_name FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ?",
+		sql.Postgres: "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = to_regclass($1) AND i.indisvalid",
+	}[d.kind]
+	name := t.name
+	if d.kind == sql.Postgres {
+		name = d.kind.Quote(name)
+	}
+	return texts(x.QueryContext(ctx, text, name))
 }
 
-// create makes a table; the caller holds the lock.
-func (d *driver) create(ctx context.Context, x execer, name string) error {
-	t := d.table(name)
-	id, key, value, word, text, blob, end := "TEXT", "BLOB", "BLOB", "TEXT", "TEXT", "BLOB", ""
+// texts reads a column of texts.
+func texts(rows *dbsql.Rows, err error) (map[string]bool, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := map[string]bool{}
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		all[s] = true
+	}
+	return all, rows.Err()
+}
+
+// createTable makes a table with its indexes. The row of the catalog comes last:
+// then all of it is there.
+func (d *driver) createTable(ctx context.Context, x session1, t *table, wanted [][]db.Order) error {
+	id, doc, part, elem, word, text, blob, end := "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "BLOB", ""
 	switch d.kind {
 	case sql.MySQL:
-		id, key, value, word, text, blob, end = "VARBINARY(128)", "VARBINARY(64)", "VARBINARY(1025)", "VARBINARY(255)", "LONGTEXT", "LONGBLOB", " ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+		id, part, elem, word, text, blob, end = "VARBINARY(128)", "VARBINARY(128)", "VARBINARY(2048)", "VARBINARY(255)", "LONGTEXT", "LONGBLOB", " ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+		doc = text
 	case sql.Postgres:
-		id, key, value, blob = `TEXT COLLATE "C"`, "BYTEA", "BYTEA", "BYTEA"
+		id, doc, blob = `TEXT COLLATE "C"`, "JSONB", "BYTEA"
+		part, elem = id, id
 	}
-	keysEnd := end
+	listsEnd := end
 	if d.kind == sql.SQLite {
-		keysEnd = " WITHOUT ROWID"
-	}
-	index := "CREATE INDEX IF NOT EXISTS "
-	if d.kind == sql.MySQL {
-		index = "CREATE INDEX " // MySQL has no IF NOT EXISTS here; that it is there is no error below
+		listsEnd = " WITHOUT ROWID"
 	}
 	for _, q := range []string{
 		"CREATE TABLE IF NOT EXISTS " + d.kind.Quote(catalog) + " (name " + word + " NOT NULL PRIMARY KEY, version BIGINT NOT NULL, floor BIGINT NOT NULL)" + end,
 		"CREATE TABLE IF NOT EXISTS " + t.rows + " (id " + id + " NOT NULL PRIMARY KEY, version BIGINT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL, metadata " +
-			text + " NOT NULL, content_type " + word + " NOT NULL, data " + blob + ")" + end,
-		// By record, to replace and to sort; by key and value, to find.
-		"CREATE TABLE IF NOT EXISTS " + t.keys + " (id " + id + " NOT NULL, k " + key + " NOT NULL, v " + value + " NOT NULL, PRIMARY KEY (id, k, v))" + keysEnd,
-		index + d.kind.Quote(physical(name)+"$find") + " ON " + t.keys + " (k, v, id)",
+			text + " NOT NULL, sortable " + doc + " NOT NULL, lists INT NOT NULL, content_type " + word + " NOT NULL, data " + blob + ")" + end,
+		"CREATE TABLE IF NOT EXISTS " + t.lists + " (id " + id + " NOT NULL, k " + part + " NOT NULL, v " + elem + " NOT NULL, PRIMARY KEY (id, k, v))" + listsEnd,
+		d.createIndex(t.name+"$has", false) + " ON " + t.lists + " (k, v, id)",
 	} {
-		if _, err := x.ExecContext(ctx, q); err != nil && !(d.kind == sql.MySQL && sql.IsThere(err)) {
+		if _, err := x.ExecContext(ctx, q); err != nil && !sql.IsThere(err) {
 			return err
 		}
 	}
-	ignore := " ON CONFLICT DO NOTHING"
-	if d.kind == sql.MySQL {
-		ignore = " ON DUPLICATE KEY UPDATE version = version"
+	for _, index := range wanted {
+		if err := d.addIndex(ctx, x, t, index, false); err != nil {
+			return err
+		}
 	}
-	_, err := x.ExecContext(ctx, d.kind.Rebind("INSERT INTO "+d.kind.Quote(catalog)+" (name, version, floor) VALUES (?, ?, 0)"+ignore), physical(name), schema)
+	ignore := " ON CONFLICT (name) DO UPDATE SET version = excluded.version"
+	if d.kind == sql.MySQL {
+		ignore = " ON DUPLICATE KEY UPDATE version = VALUES(version)"
+	}
+	_, err := x.ExecContext(ctx, d.kind.Rebind("INSERT INTO "+d.kind.Quote(catalog)+" (name, version, floor) VALUES (?, ?, 0)"+ignore), t.name, schema)
 	return err
 }
 
-// insertKeys is the statement that adds n rows of keys.
-func (t *table) insertKeys(kind sql.Kind, n int) string {
-	return kind.Rebind("INSERT INTO " + t.keys + " (id, k, v) VALUES (?, ?, ?)" + strings.Repeat(", (?, ?, ?)", n-1))
+// createIndex is the beginning of the statement; MySQL has no IF NOT EXISTS here.
+func (d *driver) createIndex(name string, live bool) string {
+	switch {
+	case d.kind == sql.MySQL:
+		return "CREATE INDEX " + d.kind.Quote(name)
+	case d.kind == sql.Postgres && live:
+		return "CREATE INDEX CONCURRENTLY IF NOT EXISTS " + d.kind.Quote(name)
+	}
+	return "CREATE INDEX IF NOT EXISTS " + d.kind.Quote(name)
+}
+
+// key returns the expression for a metadata key: as an engine's index has it,
+// if there is one.
+func (t *table) key(kind sql.Kind, key string) string {
+	name := field(key)
+	switch kind {
+	case sql.Postgres:
+		return "(COALESCE(r.sortable->>'" + name + `', '') COLLATE "C")`
+	case sql.MySQL:
+		if !t.has(key) {
+			return "CAST(COALESCE(JSON_UNQUOTE(JSON_EXTRACT(r.sortable, '$." + name + "')), '') AS BINARY)"
+		}
+	default:
+		if !t.has(key) {
+			return "COALESCE(json_extract(r.sortable, '$." + name + "'), '')"
+		}
+	}
+	return "r." + kind.Quote("k$"+name)
+}
+
+// has reports whether the table has a column for a key.
+func (t *table) has(key string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.columns[key]
+}
+
+// addColumn makes the column of a key, which the engine computes.
+func (d *driver) addColumn(ctx context.Context, x session1, t *table, key string) error {
+	name := field(key)
+	var text string
+	switch d.kind {
+	case sql.Postgres: // has indexes on expressions
+		return nil
+	case sql.MySQL:
+		text = "VARBINARY(1025) GENERATED ALWAYS AS (COALESCE(JSON_UNQUOTE(JSON_EXTRACT(sortable, '$." + name + "')), '')) VIRTUAL"
+	default:
+		text = "TEXT GENERATED ALWAYS AS (COALESCE(json_extract(sortable, '$." + name + "'), '')) VIRTUAL"
+	}
+	_, err := x.ExecContext(ctx, "ALTER TABLE "+t.rows+" ADD COLUMN "+d.kind.Quote("k$"+name)+" "+text)
+	if sql.IsThere(err) {
+		return nil
+	}
+	return err
+}
+
+// addIndex makes an index. live: while others write.
+func (d *driver) addIndex(ctx context.Context, x session1, t *table, keys []db.Order, live bool) error {
+	var parts []string
+	own := 0
+	for _, o := range keys {
+		if c, ok := column(o.Key); ok {
+			parts = append(parts, strings.TrimPrefix(c, "r."))
+			own++
+			continue
+		}
+		if err := d.addColumn(ctx, x, t, o.Key); err != nil {
+			return err
+		}
+		switch d.kind {
+		case sql.Postgres:
+			parts = append(parts, "(COALESCE(sortable->>'"+field(o.Key)+`', '')) COLLATE "C"`)
+		default:
+			parts = append(parts, d.kind.Quote("k$"+field(o.Key)))
+		}
+	}
+	if n := len(keys) - own; d.kind == sql.MySQL && n > 2 { // whose indexes have up to 3072 bytes
+		for i, o := range keys {
+			if _, ok := column(o.Key); !ok {
+				parts[i] += [...]string{3: "(970)", 4: "(730)"}[n]
+			}
+		}
+	}
+	parts = append(parts, "id")
+	for i := range parts {
+		if o := keys[min(i, len(keys)-1)]; o.Desc { // the id goes as the last key does
+			parts[i] += " DESC"
+		}
+	}
+	_, err := x.ExecContext(ctx, d.createIndex(indexName(t.name, keys), live)+" ON "+t.rows+" ("+strings.Join(parts, ", ")+")")
+	if sql.IsThere(err) {
+		return nil
+	}
+	return err
 }

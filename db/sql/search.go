@@ -15,6 +15,7 @@ type text struct {
 	args []any
 	kind sql.Kind
 	t    *table
+	lead string // SQLite: the key whose index is to be used; "": any
 }
 
 func (w *text) put(s string, args ...any) {
@@ -22,34 +23,18 @@ func (w *text) put(s string, args ...any) {
 	w.args = append(w.args, args...)
 }
 
-func newSearch(kind sql.Kind, t *table, q db.Query) (string, []any) {
-	w := &text{kind: kind, t: t}
-	lead, rest := leader(q.Filter, q.Order)
-	w.put("SELECT " + columns)
-	// The expression for each key of the order.
-	by := make([]string, len(q.Order))
-	w.from(lead)
+// newSearch makes the statement of a search. lead is the key whose index SQLite
+// is to use.
+func newSearch(kind sql.Kind, t *table, q db.Query, lead string) (string, []any) {
+	w := &text{kind: kind, t: t, lead: lead}
+	w.put("SELECT " + columns + " FROM " + t.rows + " r")
+	w.where(db.Conjuncts(q.Filter))
+	by := make([]string, len(q.Order)) // the expression for each key of the order
 	for i, o := range q.Order {
-		switch c, own := column(o.Key); {
-		case o.Key == db.FieldID && lead != nil:
-			by[i] = "d.id"
-		case own:
-			by[i] = c
-		case lead != nil && lead.Key == o.Key && single(*lead):
-			by[i] = "d.v"
-		default: // a missing key and a list sort as nothing
-			alias := "o" + string(rune('0'+i))
-			w.put(" LEFT JOIN "+t.keys+" "+alias+" ON "+alias+".id = r.id AND "+alias+".k = ? AND "+alias+".v < ?", []byte(o.Key), []byte{listThere})
-			by[i] = "COALESCE(" + alias + ".v, " + w.empty() + ")"
-		}
+		by[i] = w.expr(o.Key)
 	}
-	var skip bounds
-	if q.After != nil && by[0] == "d.v" { // the last record was in the range; of two ends SQLite may use the wrong one
-		skip = bounds{low: !q.Order[0].Desc, high: q.Order[0].Desc}
-	}
-	w.where(lead, rest, skip)
 	if q.After != nil {
-		w.put(" AND ")
+		w.put([]string{" AND ", " WHERE "}[b2i(q.Filter.Op == db.OpAll)])
 		w.after(q, by)
 	}
 	for i, o := range q.Order {
@@ -62,84 +47,27 @@ func newSearch(kind sql.Kind, t *table, q db.Query) (string, []any) {
 	return kind.Rebind(w.String()), w.args
 }
 
-func newCount(kind sql.Kind, t *table, f db.Filter) (string, []any) {
-	w := &text{kind: kind, t: t}
-	lead, rest := leader(f, nil)
-	w.put("SELECT COUNT(*)")
-	w.from(lead)
-	w.where(lead, rest, bounds{})
+func newCount(kind sql.Kind, t *table, f db.Filter, lead string) (string, []any) {
+	w := &text{kind: kind, t: t, lead: lead}
+	w.put("SELECT COUNT(*) FROM " + t.rows + " r")
+	w.where(db.Conjuncts(f))
 	return kind.Rebind(w.String()), w.args
 }
 
-// from begins with the rows of keys that the leading filter finds, or with the
-// records.
-func (w *text) from(lead *db.Filter) {
-	if lead == nil {
-		w.put(" FROM " + w.t.rows + " r")
-		return
-	}
-	w.put(" FROM " + w.t.keys + " d JOIN " + w.t.rows + " r ON r.id = d.id")
-}
-
-func (w *text) where(lead *db.Filter, rest []db.Filter, skip bounds) {
-	if lead == nil {
-		w.put(" WHERE 1 = 1")
-	} else {
-		w.put(" WHERE d.k = ? AND ", []byte(lead.Key))
-		w.value("d.v", *lead, skip)
-	}
-	for _, f := range rest {
-		w.put(" AND ")
-		w.condition(f, lead == nil)
+// where writes the filters that must all match.
+func (w *text) where(must []db.Filter) {
+	for i, f := range must {
+		w.put([]string{" WHERE ", " AND "}[min(i, 1)])
+		w.condition(f, w.lead != "" && w.lead != f.Key)
 	}
 }
 
-// leader picks the filter by which a search enters the index: one by whose key
-// the result is ordered, else the first Equal. rest are the others.
-func leader(f db.Filter, order []db.Order) (lead *db.Filter, rest []db.Filter) {
-	rest = conjuncts(f, nil)
-	pick := -1
-	for i, c := range rest {
-		if _, own := column(c.Key); own || !single(c) {
-			continue
-		}
-		if len(order) > 0 && c.Key == order[0].Key {
-			pick = i
-			break
-		}
-		if c.Op == db.OpEqual && pick < 0 {
-			pick = i
-		}
+// expr is the expression for a metadata key or a field.
+func (w *text) expr(key string) string {
+	if c, own := column(key); own {
+		return c
 	}
-	if pick >= 0 {
-		l := rest[pick]
-		return &l, slices.Delete(rest, pick, pick+1)
-	}
-	return nil, rest
-}
-
-// single reports whether a filter holds for at most one row of keys of a
-// record, which then has the value that the record is ordered by.
-func single(f db.Filter) bool {
-	switch f.Op {
-	case db.OpEqual, db.OpLess, db.OpLessOrEqual, db.OpGreater, db.OpGreaterOrEqual, db.OpIn, db.OpPrefix:
-		return true
-	}
-	return false
-}
-
-// conjuncts appends the filters that must all hold.
-func conjuncts(f db.Filter, to []db.Filter) []db.Filter {
-	switch f.Op {
-	case db.OpAll:
-		return to
-	case db.OpAnd:
-		for _, s := range f.Filters {
-			to = conjuncts(s, to)
-		}
-		return to
-	}
-	return append(to, f)
+	return w.t.key(w.kind, key)
 }
 
 // after is what comes after the last record of the page before: greater in the
@@ -179,19 +107,17 @@ func b2i(b bool) int {
 }
 
 func (w *text) bound(expr, op, key string, v any) {
-	w.put(expr + op)
 	if _, own := column(key); own {
-		w.put("?", own1(v))
+		w.put(expr+op+"?", own1(v))
 		return
 	}
-	if k := db.SortKey(v); len(k) > 0 {
-		w.put("?", k)
-	} else {
-		w.put(w.empty())
-	}
+	w.put(expr+op+"?", w.arg(sortable(v)))
 }
 
-// empty is the value of no bytes.
-func (w *text) empty() string {
-	return [...]string{sql.SQLite: "X''", sql.MySQL: "_binary''", sql.Postgres: "''::bytea"}[w.kind]
+// arg is a sortable text as an argument: MySQL compares bytes with bytes.
+func (w *text) arg(s string) any {
+	if w.kind == sql.MySQL {
+		return []byte(s)
+	}
+	return s
 }

@@ -63,11 +63,11 @@ func (x *transaction) check(name, id string, stored uint64) error {
 }
 
 func (x *transaction) Put(ctx context.Context, name string, r *db.Record, c db.Condition) error {
-	md, err := db.EncodeMetadata(r.Metadata)
+	e, err := encode(r)
 	if err != nil {
-		return fault.Mark(fault.Invalid, err)
+		return err
 	}
-	old, err := x.s.put(ctx, x.s.d.table(name), r, md, c)
+	old, err := x.s.put(ctx, x.s.d.table(name), r, e, c)
 	switch v, ok := x.seen[place{name, r.ID}]; {
 	case errors.Is(err, fault.Exists):
 		if ok && v == 0 {

@@ -1,11 +1,7 @@
 package sql
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/micro/go-platform/db"
@@ -13,138 +9,29 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Values of keys are what db.SortKey returns, whose first byte is the type. A
-// list has a row of its own kind that says it is there, and one for each
-// element.
-const (
-	listThere   = 'y'
-	listElement = 'z'
-)
+// A write of a record without lists is one statement that decides by itself:
+//
+//	Create   INSERT … ON CONFLICT DO NOTHING
+//	Update   UPDATE … WHERE id = ? AND version = ?
+//	Delete   DELETE … WHERE id = ? AND version is not above all that were deleted
+//
+// What it does not find, and what has lists, takes the way through a
+// transaction: look at the record and lock it, decide, write it and its lists.
 
-// keyRows returns the arguments of insertKeys for a record, and how many rows
-// they are.
-func keyRows(r *db.Record) (args []any, n int) {
-	if len(r.Metadata) == 0 {
-		return nil, 0
-	}
-	args = make([]any, 0, 3*len(r.Metadata))
-	add := func(k, v []byte) { args = append(args, r.ID, k, v); n++ }
-	for _, key := range slices.Sorted(maps.Keys(r.Metadata)) {
-		k := []byte(key)
-		l, ok := r.Metadata[key].([]string)
-		if !ok {
-			add(k, db.SortKey(r.Metadata[key]))
-			continue
-		}
-		add(k, []byte{listThere})
-		for i, s := range l {
-			if !slices.Contains(l[:i], s) {
-				add(k, append([]byte{listElement}, s...))
-			}
-		}
-	}
-	return args, n
+// encoded is a record's metadata as a row has it.
+type encoded struct {
+	metadata, sortable string
+	lists              int
 }
 
-func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condition) error {
+func encode(r *db.Record) (e encoded, err error) {
 	md, err := db.EncodeMetadata(r.Metadata)
 	if err != nil {
-		return fault.Mark(fault.Invalid, err)
+		return e, fault.Mark(fault.Invalid, err)
 	}
-	t := d.table(name)
-	var used []string
-	if d.write.keep { // before the transaction has the only connection
-		used = []string{t.look, t.update, t.floor, t.insert}
-		if c.Must == db.NotExist {
-			used = []string{t.floor, t.insert}
-		}
-		if n := len(r.Metadata); n > 0 {
-			used = append(used, t.insertKeys(d.kind, n))
-		}
-	}
-	return d.do(ctx, used, func(s *session) error { _, err := s.put(ctx, t, r, md, c); return err })
-}
-
-// put writes a record. It returns the version that was there, 0 for none.
-func (s *session) put(ctx context.Context, t *table, r *db.Record, md []byte, c db.Condition) (old uint64, err error) {
-	if c.Must != db.NotExist {
-		found, oldMD, err := s.look(ctx, t, r.ID)
-		switch {
-		case err != nil:
-			return 0, err
-		case found != nil:
-			if c.Must == db.Exist && c.Version != 0 && c.Version != found.Version {
-				return found.Version, conflict(found.Version, c.Version)
-			}
-			return found.Version, s.replace(ctx, t, r, found, md, oldMD)
-		case c.Must == db.Exist:
-			return 0, fault.NotFound
-		}
-	}
-	return 0, s.create(ctx, t, r, md, c)
-}
-
-func conflict(stored, wanted uint64) error {
-	return fault.Markf(fault.Conflict, "version %d is stored, not %d", stored, wanted)
-}
-
-func (s *session) create(ctx context.Context, t *table, r *db.Record, md []byte, c db.Condition) error {
-	floor, err := s.floor(ctx, t)
-	if err != nil {
-		return err
-	}
-	n, err := s.exec(ctx, t.insert, r.ID, floor+1, r.Created.UnixMicro(), r.Updated.UnixMicro(), string(md), r.ContentType, data(r))
-	if sql.IsDuplicate(err) || err == nil && n == 0 {
-		if c.Must == db.Either { // another made it since we looked
-			return db.ErrSerialization
-		}
-		return fault.Exists
-	}
-	if err != nil {
-		return err
-	}
-	r.Version = uint64(floor + 1)
-	return s.putKeys(ctx, t, r)
-}
-
-// floor is the version that new records are above: no deleted one had a higher.
-func (s *session) floor(ctx context.Context, t *table) (n int64, err error) {
-	rows, err := s.query(ctx, t.floor, t.name)
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		return 0, cmp.Or(rows.Err(), fault.Markf(fault.Invalid, "the table is gone from the catalog; Table makes it again"))
-	}
-	return n, cmp.Or(rows.Scan(&n), rows.Close())
-}
-
-// replace writes r over the record that was found.
-func (s *session) replace(ctx context.Context, t *table, r, found *db.Record, md, oldMD []byte) error {
-	version := found.Version + 1
-	if _, err := s.exec(ctx, t.update, int64(version), r.Updated.UnixMicro(), string(md), r.ContentType, data(r), r.ID); err != nil {
-		return err
-	}
-	if !bytes.Equal(md, oldMD) {
-		if _, err := s.exec(ctx, t.forget, r.ID); err != nil {
-			return err
-		}
-		if err := s.putKeys(ctx, t, r); err != nil {
-			return err
-		}
-	}
-	r.Version, r.Created = version, found.Created
-	return nil
-}
-
-func (s *session) putKeys(ctx context.Context, t *table, r *db.Record) error {
-	args, n := keyRows(r)
-	if n == 0 {
-		return nil
-	}
-	_, err := s.exec(ctx, t.insertKeys(s.d.kind, n), args...)
-	return err
+	e.metadata = string(md)
+	e.sortable, e.lists = encodeKeys(r.Metadata)
+	return e, nil
 }
 
 // data is nil for no bytes, which the clients of the databases agree on.
@@ -155,51 +42,198 @@ func data(r *db.Record) any {
 	return r.Data
 }
 
+func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condition) error {
+	e, err := encode(r)
+	if err != nil {
+		return err
+	}
+	t := d.table(name)
+	if e.lists == 0 {
+		switch text := t.overwrite; {
+		case c.Must == db.NotExist:
+			return d.single(ctx, t.create, func(s *session) error { return s.create(ctx, t, r, e) })
+		case c.Must == db.Exist && (c.Version != 0 || text != ""):
+			done := false
+			err := d.single(ctx, t.update, func(s *session) (err error) {
+				done, err = s.update(ctx, t, r, e, c.Version)
+				return err
+			})
+			if done || err != nil {
+				return err
+			}
+		}
+	}
+	used := []string{t.look, t.replace, t.create, t.forget}
+	return d.do(ctx, used, func(s *session) error { _, err := s.put(ctx, t, r, e, c); return err })
+}
+
+// create adds a record.
+func (s *session) create(ctx context.Context, t *table, r *db.Record, e encoded) error {
+	got, ok, err := s.returning(ctx, 1, t.create, r.ID, r.Created.UnixMicro(), r.Updated.UnixMicro(), e.metadata, e.sortable, int64(e.lists), r.ContentType, data(r), t.name)
+	switch {
+	case sql.IsDuplicate(err):
+		return fault.Exists
+	case err != nil:
+		return err
+	case !ok:
+		return s.refused(ctx, t)
+	}
+	r.Version = uint64(got[0])
+	return s.putLists(ctx, t, r, e)
+}
+
+// refused says why nothing was created: the id is taken, unless somebody has
+// removed the table from the catalog.
+func (s *session) refused(ctx context.Context, t *table) error {
+	rows, err := s.query(ctx, s.d.kind.Rebind("SELECT 1 FROM "+s.d.kind.Quote(catalog)+" WHERE name = ?"), t.name)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	switch {
+	case rows.Next():
+		return fault.Exists
+	case rows.Err() != nil:
+		return rows.Err()
+	}
+	return fault.Markf(fault.Invalid, "the table is gone from the catalog; Table makes it again")
+}
+
+// update writes r over a record that has the version, 0 for any, and no lists.
+// It reports false if there is none.
+func (s *session) update(ctx context.Context, t *table, r *db.Record, e encoded, version uint64) (bool, error) {
+	text, args := t.overwrite, []any{r.Updated.UnixMicro(), e.metadata, e.sortable, r.ContentType, data(r), r.ID}
+	if version != 0 {
+		text, args = t.update, append(args, int64(version))
+	}
+	got, ok, err := s.returning(ctx, 2, text, args...)
+	if !ok || err != nil {
+		return false, err
+	}
+	if s.d.kind == sql.MySQL {
+		got = [2]int64{int64(version) + 1, got[0]}
+	}
+	r.Version, r.Created = uint64(got[0]), time.UnixMicro(got[1]).UTC()
+	return true, nil
+}
+
+// put writes a record in a transaction. It returns the version that was there,
+// 0 for none.
+func (s *session) put(ctx context.Context, t *table, r *db.Record, e encoded, c db.Condition) (old uint64, err error) {
+	if c.Must == db.NotExist {
+		return 0, s.create(ctx, t, r, e)
+	}
+	found, err := s.look(ctx, t, r.ID)
+	switch {
+	case err != nil:
+		return 0, err
+	case found == nil && c.Must == db.Exist:
+		return 0, fault.NotFound
+	case found == nil:
+		err := s.create(ctx, t, r, e)
+		if fault.KindOf(err) == fault.Exists { // another made it since we looked
+			return 0, db.ErrSerialization
+		}
+		return 0, err
+	case c.Must == db.Exist && c.Version != 0 && c.Version != found.version:
+		return found.version, conflict(found.version, c.Version)
+	}
+	if _, err := s.exec(ctx, t.replace, int64(found.version+1), r.Updated.UnixMicro(), e.metadata, e.sortable, int64(e.lists), r.ContentType, data(r), r.ID); err != nil {
+		return found.version, err
+	}
+	if found.lists > 0 {
+		if _, err := s.exec(ctx, t.forget, r.ID); err != nil {
+			return found.version, err
+		}
+	}
+	r.Version, r.Created = found.version+1, found.created
+	return found.version, s.putLists(ctx, t, r, e)
+}
+
+func conflict(stored, wanted uint64) error {
+	return fault.Markf(fault.Conflict, "version %d is stored, not %d", stored, wanted)
+}
+
+// maxListRows is how many rows of lists one statement adds: PostgreSQL takes
+// 65535 arguments, SQLite 32766.
+const maxListRows = 1000
+
+func (s *session) putLists(ctx context.Context, t *table, r *db.Record, e encoded) error {
+	if e.lists == 0 {
+		return nil
+	}
+	args, n := listRows(r)
+	for ; n > 0; n -= maxListRows {
+		rows := min(n, maxListRows)
+		if _, err := s.exec(ctx, t.insertLists(s.d.kind, rows), args[:3*rows]...); err != nil {
+			return err
+		}
+		args = args[3*rows:]
+	}
+	return nil
+}
+
 func (d *driver) Delete(ctx context.Context, name, id string, version uint64) error {
 	t := d.table(name)
-	return d.do(ctx, []string{t.look, t.raise, t.remove, t.forget}, func(s *session) error {
+	text, args := t.remove, []any{id, t.name}
+	if version != 0 {
+		text, args = t.removeIf, append(args, int64(version))
+	}
+	var n int64
+	err := d.single(ctx, text, func(s *session) (err error) { n, err = s.exec(ctx, text, args...); return err })
+	if n > 0 || err != nil {
+		return err
+	}
+	return d.do(ctx, []string{t.look, t.raise, t.drop, t.forget}, func(s *session) error {
 		_, err := s.remove(ctx, t, id, version)
 		return err
 	})
 }
 
+// remove deletes a record in a transaction, after the version that new records
+// are above is no less than the record's.
 func (s *session) remove(ctx context.Context, t *table, id string, version uint64) (old uint64, err error) {
-	found, md, err := s.look(ctx, t, id)
+	found, err := s.look(ctx, t, id)
 	switch {
 	case err != nil:
 		return 0, err
 	case found == nil:
 		return 0, fault.NotFound
-	case version != 0 && version != found.Version:
-		return found.Version, conflict(found.Version, version)
+	case version != 0 && version != found.version:
+		return found.version, conflict(found.version, version)
 	}
-	if _, err := s.exec(ctx, t.raise, int64(found.Version), t.name, int64(found.Version)); err != nil {
+	if _, err := s.exec(ctx, t.raise, int64(found.version), t.name, int64(found.version)); err != nil {
 		return 0, err
 	}
-	if len(md) > len("{}") {
+	if found.lists > 0 {
 		if _, err := s.exec(ctx, t.forget, id); err != nil {
 			return 0, err
 		}
 	}
-	_, err = s.exec(ctx, t.remove, id)
-	return found.Version, err
+	_, err = s.exec(ctx, t.drop, id)
+	return found.version, err
 }
 
-// look returns version, time of creation and metadata of a record, and keeps
-// others from changing it. nil: there is none.
-func (s *session) look(ctx context.Context, t *table, id string) (*db.Record, []byte, error) {
+// found is what a write has to know of the record that is there.
+type found struct {
+	version uint64
+	created time.Time
+	lists   int64
+}
+
+// look returns what is there, or nil, and keeps others from changing it.
+func (s *session) look(ctx context.Context, t *table, id string) (*found, error) {
 	rows, err := s.query(ctx, t.look, id)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer rows.Close()
 	if !rows.Next() {
-		return nil, nil, rows.Err()
+		return nil, rows.Err()
 	}
-	var version, created int64
-	var md []byte
-	if err := rows.Scan(&version, &created, &md); err != nil {
-		return nil, nil, err
+	var version, created, lists int64
+	if err := rows.Scan(&version, &created, &lists); err != nil {
+		return nil, err
 	}
-	return &db.Record{ID: id, Version: uint64(version), Created: time.UnixMicro(created).UTC()}, md, rows.Err()
+	return &found{version: uint64(version), created: time.UnixMicro(created).UTC(), lists: lists}, rows.Err()
 }

@@ -17,6 +17,10 @@ import (
 // The algorithms of RFC 7518 section 3.1 and RFC 8037, without "none".
 const (
 	EdDSA = "EdDSA"
+
+	// Ed25519 is what RFC 9864 calls EdDSA with that curve.
+	Ed25519 = "Ed25519"
+
 	ES256 = "ES256"
 	ES384 = "ES384"
 	ES512 = "ES512"
@@ -48,7 +52,7 @@ type algorithm struct {
 }
 
 var algorithms = map[string]algorithm{
-	EdDSA: {eddsa, 0, nil},
+	EdDSA: {eddsa, 0, nil}, Ed25519: {eddsa, 0, nil},
 	ES256: {ecDSA, crypto.SHA256, elliptic.P256()},
 	ES384: {ecDSA, crypto.SHA384, elliptic.P384()},
 	ES512: {ecDSA, crypto.SHA512, elliptic.P521()},

@@ -138,6 +138,31 @@ const flows = {
     const error = await rejects(async () => oidc.clientCredentialsGrant(await web(), { resource: 'https://other.example.com' }));
     check('refused', error.error === 'invalid_target', error);
   },
+  'DPoP': async () => {
+    const config = await oidc.discovery(issuer, 'app', undefined, oidc.None(), insecure);
+    const pair = await oidc.randomDPoPKeyPair('ES256');
+    const DPoP = oidc.getDPoPHandle(config, pair);
+    const redirect = 'http://127.0.0.1:51234/cb';
+    const tokens = await login(config, redirect, { scope: 'openid', dpop_jkt: await DPoP.calculateThumbprint() }, { DPoP });
+    check('its type', tokens.token_type === 'dpop', tokens.token_type);
+    const info = await oidc.fetchUserInfo(config, tokens.access_token, given.user, { DPoP });
+    check('userinfo', info.sub === given.user, info);
+    const next = await oidc.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP });
+    const bare = await rejects(() => oidc.fetchUserInfo(config, next.access_token, given.user));
+    check('a bearer', bare.status === 401, bare);
+    const thief = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('EdDSA'));
+    const stolen = await rejects(() => oidc.fetchUserInfo(config, next.access_token, given.user, { DPoP: thief }));
+    check('a thief', stolen.status === 401, stolen);
+    const refresh = await rejects(() => oidc.refreshTokenGrant(config, next.refresh_token, undefined, { DPoP: thief }));
+    check('a thief refreshes', refresh.error === 'invalid_grant', refresh);
+    const code = await rejects(async () =>
+      login(config, redirect, { scope: 'openid', dpop_jkt: await DPoP.calculateThumbprint() }, { DPoP: thief }));
+    check('a code bound to another key', code.error === 'invalid_grant', code);
+    const robot = await oidc.discovery(issuer, 'robot', undefined, oidc.PrivateKeyJwt(key), insecure);
+    const own = await oidc.clientCredentialsGrant(robot, undefined, { DPoP: oidc.getDPoPHandle(robot, pair) });
+    const active = await oidc.tokenIntrospection(robot, own.access_token);
+    check('introspection', active.token_type === 'DPoP' && active.cnf.jkt === (await DPoP.calculateThumbprint()), active);
+  },
   'token exchange': async () => {
     const config = await web();
     const own = await oidc.clientCredentialsGrant(config);

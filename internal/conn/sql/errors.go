@@ -51,11 +51,24 @@ func IsMissing(err error) bool {
 	return pg == "42P01" || my == 1146 || lite == 1 && strings.Contains(err.Error(), "no such table")
 }
 
+// IsMissingColumn reports whether a table is there without a column.
+func IsMissingColumn(err error) bool {
+	pg, my, lite := state(err)
+	return pg == "42703" || my == 1054 || lite == 1 && strings.Contains(err.Error(), "no such column")
+}
+
+// IsTooLarge reports whether a row, or what an index has of it, is larger than
+// the database takes.
+func IsTooLarge(err error) bool {
+	pg, my, lite := state(err)
+	return pg == "54000" || my == 1406 || my == 1118 || my == 1153 || lite&0xff == 18
+}
+
 // IsThere reports whether what a statement was to make is there already, as
 // another that ran at the same time may have made it.
 func IsThere(err error) bool {
 	pg, my, lite := state(err)
-	return pg == "42P07" || pg == "42710" || pg == "23505" || my == 1050 || my == 1061 || lite == 1 && strings.Contains(err.Error(), "already exists")
+	return pg == "42P07" || pg == "42710" || pg == "23505" || my == 1050 || my == 1060 || my == 1061 || lite == 1 && (strings.Contains(err.Error(), "already exists") || strings.Contains(err.Error(), "duplicate column"))
 }
 
 // ReadError gives the error of a statement that changes nothing its kind.

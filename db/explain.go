@@ -1,0 +1,41 @@
+package db
+
+import "context"
+
+// Plan is how a backend goes about a search.
+type Plan struct {
+	// Indexes are those that it reads, by their keys as in "customer,-total";
+	// "@id" is that of the ids.
+	Indexes []string
+
+	Scan bool // it looks at every record, or at every entry of an index
+	Sort bool // it sorts what it finds, since no index has the order
+
+	// Engine is the backend's own words, a line for each step. They differ
+	// between backends and their versions.
+	Engine string
+}
+
+// Explainer is a driver that says how it goes about searches.
+type Explainer interface {
+	Explain(ctx context.Context, table string, q Query) (Plan, error)
+}
+
+func (t *table) Explain(ctx context.Context, opts ...SearchOption) (Plan, error) {
+	q, err := t.newQuery(opts)
+	e, ok := t.ops.(Explainer)
+	if err == nil && !ok {
+		err = unsupportedf("explaining searches")
+	}
+	if err != nil {
+		return Plan{}, t.wrap("explain", "", err)
+	}
+	ctx, leave, err := t.enter(ctx)
+	if err != nil {
+		return Plan{}, t.wrap("explain", "", err)
+	}
+	defer leave()
+	q.Limit++ // as Search does
+	p, err := e.Explain(ctx, t.spec.Name, q)
+	return p, t.wrap("explain", "", err)
+}

@@ -1,0 +1,120 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/internal/conn/sql"
+)
+
+func (d *driver) Explain(ctx context.Context, name string, q db.Query) (db.Plan, error) {
+	p, err := (&session{d: d}).explain(ctx, d.table(name), q)
+	return p, sql.ReadError(err)
+}
+
+func (x *transaction) Explain(ctx context.Context, name string, q db.Query) (db.Plan, error) {
+	p, err := x.s.explain(ctx, x.s.d.table(name), q)
+	return p, undone(err)
+}
+
+// explain asks the engine for its plan, and reads from it what engines have in
+// common.
+func (s *session) explain(ctx context.Context, t *table, q db.Query) (p db.Plan, err error) {
+	lead, err := s.lead(ctx, t, q.Filter)
+	if err != nil {
+		return p, err
+	}
+	text, args := newSearch(s.d.kind, t, q, lead)
+	lines, err := s.lines(ctx, map[sql.Kind]string{sql.SQLite: "EXPLAIN QUERY PLAN ", sql.MySQL: "EXPLAIN ", sql.Postgres: "EXPLAIN "}[s.d.kind]+text, args)
+	if err != nil {
+		return p, err
+	}
+	p.Engine = strings.Join(lines, "\n")
+	p.Indexes = t.used(s.d.kind, p.Engine)
+	switch s.d.kind {
+	case sql.SQLite:
+		p.Sort = strings.Contains(p.Engine, "USE TEMP B-TREE")
+		p.Scan = regexp.MustCompile(`(?m)^SCAN r\b`).MatchString(p.Engine) && !t.ordered(p, q)
+	case sql.MySQL:
+		p.Sort = strings.Contains(p.Engine, "Using filesort")
+		p.Scan = regexp.MustCompile(`(?m)^r (ALL|index) `).MatchString(p.Engine) && !t.ordered(p, q)
+	default:
+		p.Sort = strings.Contains(p.Engine, "Sort Key:")
+		p.Scan = strings.Contains(p.Engine, "Seq Scan on") || !strings.Contains(p.Engine, "Index Cond") && !t.ordered(p, q)
+	}
+	return p, nil
+}
+
+// ordered reports whether a plan without a condition reads an index in the order
+// that is asked for: no more of it than the page.
+func (t *table) ordered(p db.Plan, q db.Query) bool {
+	return len(p.Indexes) > 0 && !p.Sort && q.Filter.Op == db.OpAll
+}
+
+// used returns the indexes that a plan names, by their keys.
+func (t *table) used(kind sql.Kind, plan string) []string {
+	names := map[string]string{
+		indexName(t.name, []db.Order{{Key: db.FieldCreated}}): db.FieldCreated, indexName(t.name, []db.Order{{Key: db.FieldUpdated}}): db.FieldUpdated,
+		t.name + "$has": "has",
+	}
+	switch kind {
+	case sql.SQLite:
+		names["sqlite_autoindex_"+t.name+"_1"] = db.FieldID
+	case sql.MySQL:
+		names["PRIMARY"] = db.FieldID
+	default:
+		names[t.name+"_pkey"] = db.FieldID
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, index := range t.indexes {
+		names[indexName(t.name, index)] = db.IndexName(index)
+	}
+	var found []string
+	for _, word := range strings.FieldsFunc(plan, func(r rune) bool { return strings.ContainsRune(" \n\t\"`,();=", r) }) {
+		if keys, ok := names[word]; ok && !slices.Contains(found, keys) {
+			found = append(found, keys)
+		}
+	}
+	return found
+}
+
+// lines reads an answer of any columns, a line for each row. Of MySQL's these
+// are: table, type, key, ref, rows and what else it does.
+func (s *session) lines(ctx context.Context, text string, args []any) ([]string, error) {
+	rows, err := s.query(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for rows.Next() {
+		row, to := make([]any, len(columns)), make([]any, len(columns))
+		for i := range row {
+			to[i] = &row[i]
+		}
+		if err := rows.Scan(to...); err != nil {
+			return nil, err
+		}
+		var words []string
+		for i, c := range columns {
+			if c = strings.ToLower(c); slices.Contains([]string{"detail", "query plan", "table", "type", "key", "ref", "rows", "extra"}, c) && row[i] != nil {
+				word := fmt.Sprint(row[i])
+				if b, ok := row[i].([]byte); ok {
+					word = string(b)
+				}
+				words = append(words, word)
+			}
+		}
+		lines = append(lines, strings.Join(words, " "))
+	}
+	return lines, rows.Err()
+}
