@@ -24,8 +24,8 @@ var attempts = sync.Pool{New: func() any { return new(attempt) }}
 func (a *attempt) open(s *service, n *Node) {
 	a.service, a.node, a.epoch = s, n, s.epoch.Load()
 	n.inFlight[a.epoch&1].Add(1)
-	if last := n.lastPick.Load(); int64(a.request.now)-last > int64(forceAfter/20) { // each time would cost more than it tells
-		n.lastPick.Store(int64(a.request.now))
+	if last := n.learnt.lastPick.Load(); int64(a.request.now)-last > int64(forceAfter/20) { // each time would cost more than it tells
+		n.learnt.lastPick.Store(int64(a.request.now))
 	}
 }
 
@@ -37,12 +37,12 @@ func (a *attempt) discard() {
 
 // close ends the attempt and returns what it was of; ok is false if somebody
 // else ended it.
-func (p Pick) close(c Class) (s *service, n *Node, at time.Duration, ok bool) {
+func (p Pick) close(c Class) (s *service, n *Node, at time.Duration, again, ok bool) {
 	a := p.a
 	if a == nil || !a.gen.CompareAndSwap(p.gen, p.gen+1) {
-		return nil, nil, 0, false
+		return nil, nil, 0, false, false
 	}
-	s, n, epoch, start := a.service, a.node, a.epoch, a.request.now // ours alone from here on
+	s, n, epoch, start, again := a.service, a.node, a.epoch, a.request.now, a.request.again // ours alone from here on
 	if a.trial.b != nil {
 		a.trial.b.done(a.trial, c)
 		a.trial = Trial{}
@@ -52,18 +52,18 @@ func (p Pick) close(c Class) (s *service, n *Node, at time.Duration, ok bool) {
 	if s.epoch.Load()-epoch < 2 { // else its lease is over, and nobody counts it
 		n.inFlight[epoch&1].Add(-1)
 	}
-	return s, n, start, true
+	return s, n, start, again, true
 }
 
 // Done says how the attempt went. Only the first call counts, from whichever
 // goroutine.
 func (p Pick) Done(o Outcome) {
-	s, n, start, ok := p.close(o.Class)
+	s, n, start, again, ok := p.close(o.Class)
 	if !ok {
 		return
 	}
 	if o.Latency <= 0 && o.Class != Cancelled && o.Class != Unsent {
 		o.Latency = s.o.now() - start
 	}
-	s.done(n, o)
+	s.done(n, o, again)
 }

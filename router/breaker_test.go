@@ -308,9 +308,9 @@ func TestOpenInstanceIsNotPicked(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			w := start(t, neverEject(), router.WithStrategy(s), router.WithBreakers(router.Breakers{BreakerPolicy: router.BreakerPolicy{Open: time.Hour, Longest: time.Hour}}))
 			w.nodes(t, 4)
-			got := w.shares(t, 4000, failing("n0001"))
-			if got["n0001"] != 5 {
-				t.Errorf("an instance that always fails got %d of 4000 calls, want the 5 that open its breaker", got["n0001"])
+			w.shares(t, 5, failing("n0001"), router.Exclude("n0000", "n0002", "n0003")) // what opens its breaker
+			if got := w.shares(t, 4000, failing("n0001")); got["n0001"] != 0 {
+				t.Errorf("an instance whose breaker is open got %d of 4000 calls", got["n0001"])
 			}
 			e := w.Explain("greeter")
 			for _, c := range e.Nodes {
@@ -393,9 +393,9 @@ func TestAllOpenTriesAnyUnlessItFailsFast(t *testing.T) {
 }
 
 func TestBreakersOfMethodsAreApart(t *testing.T) {
-	w := start(t, neverEject(), router.WithBreakers(router.Breakers{BreakerPolicy: router.BreakerPolicy{Open: time.Hour, Longest: time.Hour}, PerMethod: true}))
+	w := start(t, neverEject(), router.WithStrategy(router.RoundRobin()), router.WithBreakers(router.Breakers{BreakerPolicy: router.BreakerPolicy{Open: time.Hour, Longest: time.Hour}, PerMethod: true}))
 	w.nodes(t, 3)
-	w.shares(t, 1000, failing("n0000"), router.Method("Bad"))
+	w.shares(t, 5, failing("n0000"), router.Method("Bad"), router.Exclude("n0001", "n0002"))
 	got := w.shares(t, 1000, ok, router.Method("Bad"))
 	if got["n0000"] != 0 {
 		t.Errorf("the failing method of an instance got %d of 1000", got["n0000"])

@@ -23,19 +23,24 @@
 //
 // # Semantics
 //
-// Strategies: LeastCost, the default, takes the best of five by latency, calls
-// in flight and failures, out of as many instances as the client's own load
-// needs. PowerOfTwo, LeastLoaded, Hash, Prequal, RoundRobin,
-// WeightedRoundRobin and Random are others, and a Strategy may be one's own.
+// Strategies: LeastCost, the default, takes the best of twelve by latency, calls
+// in flight and failures; those that differ by no more than chance take turns,
+// by weight, so that equal instances get equal work. PowerOfTwo, LeastLoaded, Hash, Prequal, RoundRobin,
+// WeightedRoundRobin and Random are others, and a Strategy may be your own.
 //
 // Health: an instance that fails, or is much slower than its peers, is ejected
 // for a while, never too many at once. When fewer than half of the instances
 // that fit are healthy, health is ignored, and Pick.Panic says so. New
-// instances get their share by and by. WithBreakers adds circuit breakers,
+// instances are ramped up gradually. Instances that are draining, or that have
+// expired in the registry while most have not, are called only if no other can
+// be. WithBreakers adds circuit breakers,
 // WithEjection, WithPanic and WithSlowStart change the rest.
 //
-// One Class says for all of them how a call went. The caller's faults and
-// cancelled calls never speak against an instance.
+// One Class says for all of them how a call went. The caller's faults,
+// deadlines and cancelled calls never speak against an instance.
+//
+// A service that nobody has asked for in ten minutes is forgotten, one without
+// instances after ten seconds; of those, 256 are followed at the most.
 //
 // Labels of a call must all be those of the instance; a Rule can give shares of
 // the calls to versions or labels, sticky by a Key. Explain tells how a choice

@@ -64,7 +64,8 @@ func (n *Node) onTrial(now time.Duration) bool {
 }
 
 // judge notes an outcome and returns why the node should be ejected, or "".
-func (n *Node) judge(c Class, e Ejection, now func() time.Duration) string {
+func (n *Node) judge(sv *service, c Class) string {
+	e, now := &sv.o.eject, sv.o.now
 	if c == Cancelled {
 		return ""
 	}
@@ -74,6 +75,7 @@ func (n *Node) judge(c Class, e Ejection, now func() time.Duration) string {
 		}
 		if n.health.until.Load() != 0 && n.onTrial(now()) {
 			n.readmit(now())
+			n.crowds(sv, now())
 		}
 		return ""
 	}
@@ -101,7 +103,7 @@ func (n *Node) share(now time.Duration) (share float64, all uint64) {
 		if c == Cancelled {
 			continue
 		}
-		v := n.outcomes[c].Load()
+		v := n.learnt.outcomes[c].Load()
 		total += v
 		if c.Failed() {
 			failed += v
@@ -130,7 +132,7 @@ func (n *Node) readmit(now time.Duration) {
 	if n.health.until.Swap(0) != 0 {
 		n.health.reason = ""
 		n.since.Store(int64(now)) // slowly, as if it were new
-		n.success.set(max(n.success.value(), 0.5))
+		n.learnt.success.set(max(n.learnt.success.value(), 0.5))
 	}
 }
 
@@ -162,7 +164,7 @@ func (n *Node) forgive() {
 func slow(nodes []*Node, times float64, now time.Duration) []*Node {
 	var lats []float64
 	for _, n := range nodes {
-		if l := n.latency.value(); l > 0 && !n.out(now) && n.outcomes[OK].Load() >= 20 {
+		if l := n.learnt.latency.value(); l > 0 && !n.out(now) && n.learnt.outcomes[OK].Load() >= 20 {
 			lats = append(lats, l)
 		}
 	}
@@ -173,7 +175,7 @@ func slow(nodes []*Node, times float64, now time.Duration) []*Node {
 	limit := times * lats[len(lats)/2]
 	var out []*Node
 	for _, n := range nodes {
-		if n.latency.value() > limit && !n.out(now) && n.outcomes[OK].Load() >= 20 {
+		if n.learnt.latency.value() > limit && !n.out(now) && n.learnt.outcomes[OK].Load() >= 20 {
 			out = append(out, n)
 		}
 	}

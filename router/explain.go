@@ -12,10 +12,10 @@ import (
 func (n *Node) stats(r *Request, in bool) NodeStats {
 	st := NodeStats{
 		ID: n.id, Address: n.Instance().Address, InFlight: n.InFlight(), Latency: n.Latency(), Success: n.Success(),
-		Weight: r.Weight(n), View: n.view.value(), InSubset: in,
+		Weight: r.Weight(n), View: n.told.weight.value(), InSubset: in,
 	}
 	for c := range classes {
-		st.Outcomes[c] = n.outcomes[c].Load()
+		st.Outcomes[c] = n.learnt.outcomes[c].Load()
 		st.Picks += st.Outcomes[c]
 	}
 	st.Picks += uint64(st.InFlight)
@@ -50,9 +50,9 @@ func (f *front) Explain(name string, opts ...SelectOption) Explanation {
 	if m == nil {
 		return e
 	}
-	r := Request{now: f.o.now(), slowStart: time.Duration(s.slowStart.Load()), mean: s.mean.value()}
+	r := Request{now: f.o.now(), slowStart: time.Duration(s.slowStart.Load()), usual: s.usualNow()}
 	labels := r.fill(opts)
-	sub, rule, branch := m.route(f.o, &r, labels)
+	sub, rule, branch := m.route(s, &r, labels)
 	if rule != nil {
 		e.Rule = rule.Name
 		if branch < 0 {
@@ -73,7 +73,7 @@ func (f *front) Explain(name string, opts ...SelectOption) Explanation {
 	for _, n := range m.all {
 		place := slices.Index(sub.nodes, n)
 		c := Candidate{NodeStats: n.stats(&r, place >= 0 && place < int(sub.aperture.Load())), Matches: place >= 0}
-		if c.Score = n.cost(&r); c.Score == math.MaxFloat64 {
+		if c.Score = n.costs(&r); c.Score == math.MaxFloat64 {
 			c.Score = 0
 		}
 		switch {
@@ -83,10 +83,12 @@ func (f *front) Explain(name string, opts ...SelectOption) Explanation {
 			c.Why = fmt.Sprintf("ejected: %s", c.Reason)
 		case r.guarded && !n.ready(&r):
 			c.Why = fmt.Sprintf("breaker is %v", c.Breaker)
+		case n.lastChoice():
+			c.Why = "last choice: " + standing(n.standing.Load()).why()
 		case !r.Usable(n):
 			c.Why = "excluded"
 		}
-		if !c.Ejected && c.Breaker != Open && c.Matches {
+		if !c.Ejected && c.Breaker != Open && c.Matches && !n.lastChoice() {
 			e.Healthy++
 		}
 		e.Nodes = append(e.Nodes, c)

@@ -1,17 +1,31 @@
 package router
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
-// choices is how many nodes LeastCost draws. More than two help, since costs
-// are known to this client alone and herds need shared knowledge.
-const choices = 5
+// choices is how many nodes LeastCost compares.
+const choices = 12
 
-// LeastCost draws five nodes of this client's aperture and takes the one with
-// the least cost: average latency × (calls in flight + 1) ÷ success² ÷ weight,
-// times how much busier the server says it has become (Outcome.Load).
-// It is the power of d choices (Mitzenmacher, 2001) over what Finagle and Envoy
-// call an aperture: a client keeps to as many nodes as its own load needs, so
-// that it knows the ones it uses well.
+// fair is by how much a node may cost more that was passed over catchUp times
+// in its turn: averages of what varies differ by chance, and whoever follows
+// them blindly sends everything to the luckiest.
+const (
+	fair    = 0.2
+	catchUp = 16
+)
+
+// LeastCost takes the one of twelve nodes that costs least: average latency ×
+// (calls in flight + 1) ÷ success², times how much busier the server says it
+// has become (Outcome.Load). Nodes that cost about the same take turns, by
+// weight: equal ones get equal work, and heavier ones as much more as they
+// weigh.
+//
+// It is the power of d choices (Mitzenmacher, 2001) with the earliest deadline
+// first among equals, over an aperture as Finagle and Envoy have it, which
+// moves on through all instances every ten seconds: a client compares as few
+// of them at a time as its own load needs, so that it knows them well.
 func LeastCost() Strategy { return leastCost{choices} }
 
 // PowerOfTwo is LeastCost with two choices.
@@ -26,33 +40,56 @@ func (s leastCost) String() string {
 	return "least cost"
 }
 
-func (s leastCost) Chooser() Chooser { return s }
+func (s leastCost) Chooser() Chooser { return &costChooser{d: s.d} }
 
-func (s leastCost) Choose(r *Request, nodes []*Node) int {
-	k := min(max(r.Aperture, 1), len(nodes))
-	best, least := -1, 0.0
-	start := r.Random(k) // so that equals share
-	for i := range min(s.d, k) {
-		j := start + i
-		if k > s.d {
-			j = r.Random(k)
-		} else if j >= k {
-			j -= k
-		}
-		n := nodes[j]
-		if j == best || !r.Usable(n) {
+// costChooser chooses among the nodes of one subset.
+type costChooser struct {
+	d      int
+	draws  table
+	turns  []average // of each node: how often it was chosen, in calls of a node of mean weight
+	latest average   // turn that a call got
+}
+
+// refresh prepares the draws for what the nodes' weights and the aperture are.
+func (c *costChooser) refresh(r *Request, nodes []*Node) {
+	if c.turns == nil {
+		c.turns = make([]average, len(nodes))
+	}
+	c.draws.fill(r, nodes)
+}
+
+func (c *costChooser) Choose(r *Request, nodes []*Node) int {
+	var space [choices + abroad]int
+	best, least := -1, math.Inf(1)
+	latest := c.latest.value()
+	for _, i := range c.draws.draw(r, c.d, space[:0]) {
+		n := nodes[i]
+		if !r.Usable(n) {
 			continue
 		}
 		// What was learnt long ago is asked for again, now and then.
-		if idle := r.now - time.Duration(n.lastPick.Load()); idle > r.force && n.InFlight() == 0 {
-			return j
+		if idle := r.now - time.Duration(n.learnt.lastPick.Load()); idle > r.force && n.InFlight() == 0 {
+			r.again = true
+			return c.take(n, i)
 		}
-		if c := n.cost(r); best < 0 || c < least {
-			best, least = j, c
+		late := min((latest-c.turns[i].value())/catchUp, 1)
+		if cost := n.costs(r) * (1 - fair*late); cost < least || best < 0 {
+			best, least = i, cost
 		}
 	}
 	if best < 0 {
 		return another(r, nodes)
 	}
-	return best
+	return c.take(nodes[best], best)
+}
+
+// take gives the node its turn.
+func (c *costChooser) take(n *Node, i int) int {
+	latest := c.latest.value()
+	turn := max(c.turns[i].value(), latest-catchUp)
+	if turn > latest {
+		c.latest.set(turn)
+	}
+	c.turns[i].set(turn + n.cost.crowd.value())
+	return i
 }

@@ -19,6 +19,8 @@ type options struct {
 	strategy   Strategy
 	logger     *slog.Logger
 	client     uint64 // the seed of this client's order of instances
+	peers      string // the service that this client is an instance of; "": none
+	self       string // its id in it
 	zone       string
 	lease      time.Duration
 	start      time.Duration // slow start
@@ -70,8 +72,8 @@ func WithLogger(l *slog.Logger) Option {
 }
 
 // WithClient names this client: equal names order the instances of a service
-// equally. The default is a random one, so that the clients of a service
-// spread over its instances.
+// equally. The default is a random one. The order says which of more than a
+// thousand instances a client uses that has no WithPeers.
 func WithClient(id string) Option {
 	return func(o *options) error {
 		if id == "" {
@@ -82,9 +84,11 @@ func WithClient(id string) Option {
 	}
 }
 
-// WithZone says where this client runs. Instances of its zone come first in its
-// aperture, and LeastCost counts a call to another zone as costing twice: calls
-// stay at home until home is that much slower or busier, and spill over then.
+// WithZone says where this client runs. LeastCost counts a call to another zone
+// as costing twice: calls stay at home until home is that much slower or
+// busier, and spill over then. With WithSharing a share of the calls takes all
+// zones for equally near as soon as the clients together have made home twice
+// as busy as the rest.
 func WithZone(zone string) Option {
 	return func(o *options) error {
 		if zone == "" {

@@ -128,40 +128,6 @@ func TestSlowStartIsForTheFewThatAreNew(t *testing.T) {
 	}
 }
 
-// A subset that is drawn anew with every change of the instances throws away
-// connections and what was learnt.
-func TestSubsetChangesAsLittleAsTheInstances(t *testing.T) {
-	w := start(t)
-	w.nodes(t, 60)
-	in := func() map[string]bool {
-		all := map[string]bool{}
-		for _, s := range w.Router.Stats("greeter") {
-			if s.InSubset {
-				all[s.ID] = true
-			}
-		}
-		return all
-	}
-	before := in()
-	if len(before) != 8 {
-		t.Fatalf("%d of 60 instances are in the subset of a client without load, want 8", len(before))
-	}
-	for i := range 10 {
-		w.add(t, discovery.Instance{ID: fmt.Sprintf("x%04d", i)})
-		w.settle(t, 61+i)
-		after, left := in(), 0
-		for id := range before {
-			if !after[id] {
-				left++
-			}
-		}
-		if left > 1 {
-			t.Errorf("one instance came, and %d of 8 left the subset", left)
-		}
-		before = after
-	}
-}
-
 func TestTheLastInstanceIsNeverEjected(t *testing.T) {
 	for n := 1; n <= 2; n++ {
 		w := start(t)

@@ -56,7 +56,7 @@ type prequal struct {
 
 func (p *prequal) String() string { return "prequal" }
 
-func (p *prequal) Chooser() Chooser { return &probing{p: p} }
+func (p *prequal) Chooser() Chooser { return &probing{p: p, costChooser: costChooser{d: choices}} }
 
 // start checks the options and gives the strategy what its background needs.
 func (p *prequal) start(o *options, l *life.Life) error {
@@ -81,11 +81,12 @@ func (p *prequal) start(o *options, l *life.Life) error {
 
 // probing is the answers of one set of nodes.
 type probing struct {
-	p    *prequal
-	mu   sync.Mutex
-	pool []answer
-	due  float64 // probes to send
-	odd  bool    // whose turn it is to be removed: the oldest or the worst
+	costChooser // without enough answers
+	p           *prequal
+	mu          sync.Mutex
+	pool        []answer
+	due         float64 // probes to send
+	odd         bool    // whose turn it is to be removed: the oldest or the worst
 }
 
 // maxPool bounds what has to be looked through for each call.
@@ -128,7 +129,7 @@ func (c *probing) Choose(r *Request, nodes []*Node) int {
 		c.send(r, nodes)
 	}
 	if best < 0 {
-		best = leastCost{choices}.Choose(r, nodes)
+		best = c.costChooser.Choose(r, nodes)
 	}
 	return best
 }

@@ -111,12 +111,12 @@ func (s *service) report(now time.Duration) Report {
 		// Who fails is avoided: that it did must be said also when it isn't called.
 		news := nr.Ejected || nr.Success < 0.95
 		for c := range classes {
-			v := n.outcomes[c].Load()
-			nr.Outcomes[c], n.told[c] = v-n.told[c], v
+			v := n.learnt.outcomes[c].Load()
+			nr.Outcomes[c], n.shared.before[c] = v-n.shared.before[c], v
 			news = news || nr.Outcomes[c] > 0 && c != Cancelled
 		}
 		if news {
-			nr.Latency = n.sketch.take()
+			nr.Latency = n.shared.sketch.take()
 			r.Nodes = append(r.Nodes, nr)
 		}
 	}

@@ -206,6 +206,7 @@ func TestFastFailuresDoNotAttract(t *testing.T) {
 	if failed > 20 {
 		t.Errorf("%d of 10000 calls went to the instance that fails at once", failed)
 	}
+	w.shares(t, 5, failing("n0000"), router.Exclude("n0001", "n0002", "n0003", "n0004", "n0005", "n0006", "n0007"))
 	if s := w.stat(t, "n0000"); !s.Ejected || s.Reason == "" || s.Until.IsZero() {
 		t.Errorf("got %+v, want it ejected, with a reason", s)
 	}
@@ -374,9 +375,15 @@ func TestDrainingInstancesGetNothing(t *testing.T) {
 	if err := w.regs["n0001"].Update(t.Context(), func(in *discovery.Instance) { in.Status = discovery.Draining }); err != nil {
 		t.Fatal(err)
 	}
-	w.settle(t, 2)
+	await(t, "the router hears of it", func() bool { return w.why("n0001") == "last choice: draining" })
 	if got := w.shares(t, 100, ok); got["n0001"] != 0 {
 		t.Errorf("a draining instance got %d of 100", got["n0001"])
+	}
+	if e := w.Explain("greeter"); e.Healthy != 2 || e.Known != 3 {
+		t.Errorf("%d of %d are said to be healthy, want 2 of 3", e.Healthy, e.Known)
+	}
+	if p := w.pick(t, router.Exclude("n0000", "n0002")); p.Instance.ID != "n0001" || p.Panic {
+		t.Errorf("when the others were tried: %s, panic %v, want the draining one", p.Instance.ID, p.Panic)
 	}
 }
 
@@ -590,4 +597,24 @@ func BenchmarkPickDone(b *testing.B) {
 			})
 		}
 	}
+}
+
+// await waits until something holds.
+func await(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited 5 s in vain: %s", what)
+		}
+	}
+}
+
+// why is why an instance can't be chosen.
+func (w *world) why(id string) string {
+	for _, c := range w.Explain("greeter").Nodes {
+		if c.ID == id {
+			return c.Why
+		}
+	}
+	return "unknown"
 }

@@ -115,7 +115,7 @@ type applied struct {
 
 // apply finds the nodes of each branch. An instance belongs to the first
 // branch that names it.
-func (m *members) apply(o *options, r *Rule) *applied {
+func (m *members) apply(s *service, r *Rule) *applied {
 	a := &applied{Rule: r, seed: hash(0, r.Name)}
 	for k, v := range r.Match {
 		a.match = append(a.match, [2]string{k, v})
@@ -140,7 +140,7 @@ func (m *members) apply(o *options, r *Rule) *applied {
 			sum = 100
 		}
 		a.variants, a.ends = append(a.variants, variant), append(a.ends, sum)
-		a.subsets = append(a.subsets, m.compile(o, func(n *Node) bool { return owner[n] == i }))
+		a.subsets = append(a.subsets, m.compile(s, func(n *Node) bool { return owner[n] == i }))
 	}
 	return a
 }
@@ -174,38 +174,21 @@ func (a *applied) draw(r *Request) int {
 	return len(a.ends) - 1
 }
 
-// healthy reports whether any node of the subset is in rotation.
-func (s *subset) healthy(r *Request) bool {
-	for _, n := range s.nodes {
-		if !n.out(r.now) {
-			return true
-		}
-	}
-	return false
-}
-
 // route returns the nodes for a call: those of the branch that a rule draws, or
 // of the labels alone. The labels that a rule matches by are the rule's, and
 // don't narrow any more.
-func (m *members) route(o *options, r *Request, l *labelSet) (s *subset, rule *applied, branch int) {
+func (m *members) route(s *service, r *Request, l *labelSet) (sub *subset, rule *applied, branch int) {
 	for _, a := range m.rules {
 		if !a.fits(r.method, l) {
 			continue
 		}
 		branch = a.draw(r)
-		s = a.subsets[branch]
-		if l != nil {
-			s = m.narrowed(o, a, branch, l)
+		if sub = m.narrowed(s, a, branch, l); sub.healthy(r) || a.Strict {
+			return sub, a, branch
 		}
-		if s.healthy(r) || a.Strict {
-			return s, a, branch
-		}
-		if l == nil {
-			return m.whole, a, -1
-		}
-		return m.narrowed(o, a, -1, l), a, -1
+		return m.narrowed(s, a, -1, l), a, -1
 	}
-	return m.subset(o, l), nil, 0
+	return m.subset(s, l), nil, 0
 }
 
 // without returns the labels that the rule does not match by.
@@ -221,20 +204,26 @@ func (a *applied) without(labels map[string]string) map[string]string {
 
 // narrowed is the nodes of a branch, or of the rule's fallback, that carry the
 // labels which the rule doesn't match by.
-func (m *members) narrowed(o *options, a *applied, branch int, l *labelSet) *subset {
-	if s := m.compiled(l, a, branch); s != nil {
-		return s
+func (m *members) narrowed(s *service, a *applied, branch int, l *labelSet) *subset {
+	of := m.whole
+	if branch >= 0 {
+		of = a.subsets[branch]
 	}
-	own := a.without(l.m)
-	switch {
-	case branch < 0:
-		return m.keep(l, a, branch, m.carrying(o, own))
-	case len(own) == 0:
-		return m.keep(l, a, branch, a.subsets[branch])
+	if l == nil {
+		return of
 	}
-	in := map[*Node]bool{}
-	for _, n := range a.subsets[branch].nodes {
-		in[n] = true
-	}
-	return m.keep(l, a, branch, m.compile(o, func(n *Node) bool { return in[n] && carries(n.Instance(), own) }))
+	return m.labelled.get(subsetKey{l, a, branch}, func() *subset {
+		own := a.without(l.m)
+		switch {
+		case branch < 0:
+			return m.carrying(s, own)
+		case len(own) == 0:
+			return of
+		}
+		in := map[*Node]bool{}
+		for _, n := range of.nodes {
+			in[n] = true
+		}
+		return m.compile(s, func(n *Node) bool { return in[n] && carries(n.Instance(), own) })
+	})
 }

@@ -9,26 +9,6 @@ type SelectOption struct {
 	ids    []string
 }
 
-// labelSet is labels with the one string that they are looked up by.
-type labelSet struct {
-	m    map[string]string
-	key  string
-	hash uint64
-}
-
-func newLabelSet(m map[string]string) *labelSet {
-	key := labelsKey(m)
-	return &labelSet{m, key, hash(0, key)}
-}
-
-// all returns the labels; those of nil are none.
-func (l *labelSet) all() map[string]string {
-	if l == nil {
-		return nil
-	}
-	return l.m
-}
-
 type selectKind uint8
 
 const (

@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,21 +14,30 @@ type service struct {
 	o    *options
 	name string
 
-	ready   chan struct{} // closed when members is first set
+	ctx     context.Context // ends when the service is forgotten
+	cancel  context.CancelFunc
+	asked   atomic.Bool   // for, since the last tick
+	idle    atomic.Int64  // for how long nobody has
+	began   time.Duration // when it was first asked for
+	ready   chan struct{} // closed when members is first set, or never will be
 	once    sync.Once
 	members atomic.Pointer[members]
 	failed  atomic.Pointer[error]          // why there are no members yet
 	rules   *atomic.Pointer[rules]         // of the router
+	place   *atomic.Pointer[place]         // of this client among its peers, see WithPeers
 	ruled   <-chan struct{}                // closed when the router's rule source has answered
 	methods atomic.Pointer[map[string]int] // with breakers of their own
 	tripped atomic.Int32                   // how many breakers are not closed
 
-	epoch       atomic.Uint64 // of the lease, see Node.inFlight
-	force       atomic.Int64  // how long a node may be idle before it is asked again
-	slowStart   atomic.Int64  // 0 while it does not apply
-	heard       heard         // from other clients
-	mean        average       // the usual latency: the median of the instances'
-	concurrency average       // calls of this client in flight
+	epoch     atomic.Uint64 // of the lease, see Node.inFlight
+	force     atomic.Int64  // how long a node may be idle before it is asked again
+	slowStart atomic.Int64  // 0 while it does not apply
+	usual     average       // latency: the median of the instances'; 0 before the first answer
+	weight    average       // the mean of the instances'
+	spill     average       // the share of calls that takes all zones for equally near
+	trust     trust
+	window    atomic.Int64 // how many nodes make an aperture
+	heard     heard        // from other clients
 
 	mu     sync.Mutex // of what follows
 	nodes  map[string]*Node
@@ -44,19 +52,37 @@ type service struct {
 	published time.Duration // when the last was, with a driven clock
 }
 
-func newService(o *options, name string, r *atomic.Pointer[rules], ruled <-chan struct{}) *service {
-	s := &service{o: o, name: name, rules: r, ruled: ruled, ready: make(chan struct{}), nodes: map[string]*Node{}, ticked: o.now(), turned: o.now()}
-	s.mean.set(float64(time.Millisecond))
+func newService(f *front, name string) *service {
+	s := &service{
+		o: f.o, name: name, rules: &f.rules, place: &f.place, ruled: f.ruled,
+		began: f.o.now(), ready: make(chan struct{}), nodes: map[string]*Node{}, ticked: f.o.now(), turned: f.o.now(),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.weight.set(1)
+	s.trust.slope.set(1)
 	s.force.Store(int64(forceAfter))
 	return s
 }
 
+// usualNow is the usual latency, also before the first answer.
+func (s *service) usualNow() float64 {
+	if v := s.usual.value(); v > 0 {
+		return v
+	}
+	return noise
+}
+
 // follow keeps members up to date until ctx ends.
 func (s *service) follow(ctx context.Context) {
+	defer s.once.Do(func() { // nobody will say more
+		s.failed.CompareAndSwap(nil, &errForgotten)
+		close(s.ready)
+	})
 	for snap, err := range s.o.source.Watch(ctx, s.name) {
 		if err != nil {
-			s.failed.Store(&err)
-			s.once.Do(func() { close(s.ready) })
+			if ctx.Err() == nil {
+				s.failed.Store(&err)
+			}
 			return
 		}
 		if snap.State == discovery.Cold {
@@ -99,13 +125,12 @@ func (s *service) update(snap discovery.Snapshot) {
 	s.once.Do(func() { close(s.ready) })
 }
 
-// reroute compiles the members anew after a change of rules.
+// reroute compiles the members again, after a change of rules, of this
+// client's place among its peers, or of how an instance stands.
 func (s *service) reroute() {
 	s.mu.Lock()
 	if old := s.members.Load(); old != nil {
-		m := &members{all: old.all}
-		m.finish(s)
-		s.members.Store(m)
+		s.members.Store(s.arrange(old.all))
 	}
 	s.mu.Unlock()
 	s.refresh()
@@ -125,40 +150,7 @@ func (s *service) refresh() {
 	now := s.o.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var total uint64
-	var lats []float64
-	fresh := 0
-	for _, n := range m.all {
-		for c := range classes {
-			total += n.outcomes[c].Load()
-		}
-		if l := n.latency.value(); l > 0 {
-			lats = append(lats, l)
-		}
-		if now-time.Duration(n.since.Load()) < s.o.start {
-			fresh++
-		}
-	}
-	if len(lats) > 0 {
-		slices.Sort(lats)
-		s.mean.set(lats[(len(lats)-1)/2])
-	}
-	if age := now - s.ticked; age >= tick {
-		if total >= s.picked {
-			s.rate += 0.3 * (float64(total-s.picked)/age.Seconds() - s.rate)
-		}
-		s.picked, s.ticked = total, now
-		s.ticks++
-	}
-	// While most nodes are new there is nobody to take the load from them.
-	if 2*fresh > len(m.all) {
-		s.slowStart.Store(0)
-	} else {
-		s.slowStart.Store(int64(s.o.start))
-	}
-	if s.rate > 0 { // at most one call in a hundred asks again what was learnt long ago
-		s.force.Store(int64(max(forceAfter, time.Duration(100*float64(len(m.all))/s.rate*float64(time.Second)))))
-	}
+	s.measure(m, now)
 	if now-s.turned >= s.o.lease {
 		s.turned = now
 		next := s.epoch.Load() + 1
@@ -169,7 +161,7 @@ func (s *service) refresh() {
 	}
 	for _, n := range slow(m.all, s.o.eject.Slower, now) {
 		s.out(m, n, "slower than its peers", now, true)
-		n.latency.set(s.mean.value()) // judged anew when it is back
+		n.learnt.latency.set(s.usual.value()) // judged again when it is back
 	}
 	if s.ticks%30 == 0 {
 		for _, n := range m.all {
@@ -180,21 +172,53 @@ func (s *service) refresh() {
 		s.heeded = now
 		s.heed(m, now)
 	}
+	s.weigh(m, now)
+	m.each(func(sub *subset) { sub.refresh(s, now) })
+}
+
+// measure works out what is usual: latency, rate, and how much of it is new.
+// The lock is held.
+func (s *service) measure(m *members, now time.Duration) {
+	var total uint64
+	var lats, first []float64 // of those that were called more than once, and of the others
+	fresh := 0
 	for _, n := range m.all {
-		n.rescale(s, now)
-	}
-	concurrency := s.rate * s.mean.value() / float64(time.Second) // Little's law
-	s.concurrency.set(concurrency)
-	m.whole.refresh(s.o, now, concurrency)
-	if all := m.subsets.Load(); all != nil {
-		for _, sub := range *all {
-			sub.refresh(s.o, now, concurrency)
+		for c := range classes {
+			total += n.learnt.outcomes[c].Load()
+		}
+		switch l := n.learnt.latency.value(); {
+		case n.learnt.samples.Load() > 0:
+			lats = append(lats, l)
+		case l > 0:
+			first = append(first, l)
+		}
+		if now-time.Duration(n.since.Load()) < s.o.start {
+			fresh++
 		}
 	}
-	for _, a := range m.rules {
-		for _, sub := range a.subsets {
-			sub.refresh(s.o, now, concurrency)
+	if len(lats) == 0 {
+		lats = first
+	}
+	if len(lats) > 0 {
+		s.usual.set(max(median(lats), 1))
+	}
+	if age := now - s.ticked; age >= tick {
+		if total >= s.picked {
+			s.rate += 0.3 * (float64(total-s.picked)/age.Seconds() - s.rate)
 		}
+		s.picked, s.ticked = total, now
+		s.ticks++
+		s.trust.refresh()
+	}
+	// While most nodes are new there is nobody to take the load from them.
+	if 2*fresh > len(m.all) {
+		s.slowStart.Store(0)
+	} else {
+		s.slowStart.Store(int64(s.o.start))
+	}
+	s.window.Store(int64(max(choices, 2*s.rate*s.usual.value()/float64(time.Second)+1))) // by Little's law: half of them hold a call
+	if s.rate > 0 {                                                                      // at most one call in a hundred asks again what was learnt long ago
+		s.force.Store(int64(max(forceAfter, time.Duration(100*float64(len(m.all))/s.rate*float64(time.Second)))))
 	}
 }
 
@@ -217,9 +241,12 @@ func (s *service) out(m *members, n *Node, reason string, now time.Duration, own
 }
 
 // done takes in the outcome of a call to a node.
-func (s *service) done(n *Node, o Outcome) {
-	n.done(s, o)
-	reason := n.judge(o.Class, s.o.eject, s.o.now)
+func (s *service) done(n *Node, o Outcome, again bool) {
+	n.done(s, o, again)
+	if o.Class.Failed() && standing(n.standing.Load()) == doubted {
+		s.doubt(n)
+	}
+	reason := n.judge(s, o.Class)
 	if reason == "" {
 		return
 	}
@@ -227,6 +254,6 @@ func (s *service) done(n *Node, o Outcome) {
 	now := s.o.now()
 	s.mu.Lock()
 	s.out(m, n, reason, now, true)
+	m.whole.refresh(s, now)
 	s.mu.Unlock()
-	m.whole.refresh(s.o, now, s.concurrency.value())
 }

@@ -203,21 +203,21 @@ func (s *service) heed(m *members, now time.Duration) {
 		weight, slower := 1.0, 1.0
 		if known && strength > 0 {
 			part := strength
-			if n.samples.Load() >= enough { // it knows the instance itself
+			if n.learnt.samples.Load() >= enough { // it knows the instance itself
 				part /= 6
 			}
 			weight, slower = math.Pow(lowered(nv.Weight), part), math.Pow(bounded(nv.Slower), strength)
 		}
-		old := n.view.value()
-		n.view.set(min(max(weight, old/step), old*step))
-		n.slower.set(slower)
+		old := n.told.weight.value()
+		n.told.weight.set(min(max(weight, old/step), old*step))
+		n.told.slower.set(slower)
 		if !known || strength < 1 || !nv.ejects() {
-			n.voted = false
+			n.told.voted = false
 			continue
 		}
-		well := n.samples.Load() >= enough && n.success.value() > 0.9
-		if !n.voted && !well && !n.out(now) {
-			n.voted = s.out(m, n, fmt.Sprintf("ejected by %d of %d clients", nv.Votes, nv.Clients), now, false)
+		well := n.learnt.samples.Load() >= enough && n.learnt.success.value() > 0.9
+		if !n.told.voted && !well && !n.out(now) {
+			n.told.voted = s.out(m, n, fmt.Sprintf("ejected by %d of %d clients", nv.Votes, nv.Clients), now, false)
 		}
 	}
 }

@@ -50,8 +50,8 @@ func TestWhatOneClientSeesMovesTheShareOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := router.MemoryExchange()
 		sharing := router.WithSharing(x, router.Sharing{Interval: time.Second})
-		a := client(t, 8, sharing, neverEject())
-		b := client(t, 8, sharing, neverEject())
+		a := client(t, 8, sharing, neverEject(), router.WithStrategy(router.RoundRobin()))
+		b := client(t, 8, sharing, neverEject(), router.WithStrategy(router.PowerOfTwo()))
 		before := b.shares(t, 2000, ok)["n0003"]
 		for range 10 {
 			a.shares(t, 400, failing("n0003"), router.Exclude("n0000", "n0001", "n0002")) // b has good answers of it all the while
@@ -62,8 +62,9 @@ func TestWhatOneClientSeesMovesTheShareOfAnother(t *testing.T) {
 			t.Errorf("the view makes %v of the weight of an instance that fails for another client, want less", v)
 		}
 		after := b.shares(t, 2000, ok)["n0003"]
-		if after > before*3/4 {
-			t.Errorf("its share was %d of 2000 and is %d, want less", before, after)
+		// It is well for b: others may take a fifth of its share, and no more.
+		if after > before*9/10 || after < before*3/4 {
+			t.Errorf("its share was %d of 2000 and is %d, want about a fifth less", before, after)
 		}
 		for _, s := range b.Router.Stats("greeter") {
 			if s.ID != "n0003" && (s.View < 0.9 || s.View > 1.1) {
@@ -77,7 +78,7 @@ func TestClientThatKnowsNothingEjectsWhatOthersHave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := router.MemoryExchange()
 		sharing := router.WithSharing(x, router.Sharing{Interval: time.Second})
-		a, b := client(t, 8, sharing, router.WithEjection(router.Ejection{Base: time.Minute})), client(t, 8, sharing, router.WithEjection(router.Ejection{Base: 20 * time.Second}))
+		a, b := client(t, 8, sharing, router.WithStrategy(router.RoundRobin()), router.WithEjection(router.Ejection{Base: time.Minute})), client(t, 8, sharing, router.WithEjection(router.Ejection{Base: 20 * time.Second}))
 		b.shares(t, 100, func(string) router.Outcome { return router.Outcome{Class: router.Cancelled} }) // says nothing of any
 		a.shares(t, 400, failing("n0003"))
 		time.Sleep(4 * time.Second)
@@ -234,7 +235,7 @@ func TestAggregatorServesThoseThatFollowViews(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- router.Aggregate(ctx, x, router.Aggregation{Interval: time.Second}) }()
 		sharing := router.WithSharing(x, router.Sharing{Interval: time.Second, FromViews: true})
-		a, b := client(t, 8, sharing, router.WithEjection(router.Ejection{Base: time.Minute})), client(t, 8, sharing, router.WithEjection(router.Ejection{Base: 20 * time.Second}))
+		a, b := client(t, 8, sharing, router.WithStrategy(router.RoundRobin()), router.WithEjection(router.Ejection{Base: time.Minute})), client(t, 8, sharing, router.WithEjection(router.Ejection{Base: 20 * time.Second}))
 		b.pick(t).Done(router.Outcome{Class: router.Cancelled})
 		a.shares(t, 400, failing("n0003"))
 		time.Sleep(5 * time.Second)

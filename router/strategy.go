@@ -37,8 +37,12 @@ type Request struct {
 	Panic    bool
 
 	now, slowStart, force time.Duration
-	mean                  float64 // latency of the service, nanoseconds
+	usual                 float64 // latency of the service, nanoseconds
 	random                uint64
+	window                int  // how many nodes make an aperture, see drawing
+	again                 bool // the node was chosen since nobody had asked it for long
+	last                  bool // the last choices may be chosen
+	spilled               bool // other zones are as near as this one
 	exclude               []string
 	method                string
 	breaker               int  // which of a node's breakers is asked
@@ -52,9 +56,13 @@ func (r *Request) Random(n int) int {
 	return int(hi)
 }
 
-// Usable reports whether a node is in rotation and was not excluded.
+// chance is a random number from 0 to 1.
+func (r *Request) chance() float64 { return float64(r.Random(1<<53)) / (1 << 53) }
+
+// Usable reports whether a node is in rotation and was not excluded. One that
+// is about to leave, or has expired, is only if there is no other.
 func (r *Request) Usable(n *Node) bool {
-	if !r.Panic && n.out(r.now) {
+	if !r.Panic && n.out(r.now) || !r.last && n.lastChoice() {
 		return false
 	}
 	if r.guarded && !n.ready(r) {
@@ -72,7 +80,7 @@ func (r *Request) Usable(n *Node) bool {
 func (r *Request) Weight(n *Node) float64 { return n.weight(r.now, r.slowStart) }
 
 // Cost is what a call to the node would cost: lower is better.
-func (r *Request) Cost(n *Node) float64 { return n.cost(r) }
+func (r *Request) Cost(n *Node) float64 { return n.costs(r) }
 
 // another returns the first usable node from a random place on, or -1.
 func another(r *Request, nodes []*Node) int {

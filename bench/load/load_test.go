@@ -125,7 +125,7 @@ func BenchmarkProcesses(b *testing.B) {
 		b.Run(s.name, func(b *testing.B) {
 			for range b.N {
 				r := run(b, s.make())
-				simulated := sim.Run(sim.Scenario{Servers: servers, Clients: 1, Load: share, Slow: true, Calls: 100_000}, 1, sim.Real(router.WithStrategy(s.make())))
+				simulated := sim.Run(sim.Scenario{Servers: servers, Clients: 1, Load: share, Calls: 100_000, With: []sim.Feature{sim.Slow}}, 1, sim.Real(router.WithStrategy(s.make())))
 				in := func(d, mean time.Duration) float64 { return float64(d) / float64(mean) }
 				b.Logf("%-14s measured p50 %5.2f p99 %6.2f   simulated p50 %5.2f p99 %6.2f   ratio %.2f   %d of %d failed", s.name,
 					in(r.p50, mean), in(r.p99, mean), in(simulated.P50, simMean), in(simulated.P99, simMean),

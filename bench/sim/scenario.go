@@ -1,10 +1,7 @@
 package sim
 
 import (
-	"fmt"
-	"math"
 	"math/rand/v2"
-	"slices"
 	"time"
 )
 
@@ -13,13 +10,16 @@ type Scenario struct {
 	Name    string
 	Servers int
 	Clients int
-	Load    float64 // of the servers' capacity
-	Hetero  bool    // speeds of 0.5, 1, 1, 1 and 1.5
-	Slow    bool    // one server works at a tenth of its speed
-	Fail    bool    // one server fails 80 % at once
-	Antag   bool    // each server works at 0.35 of its speed for a tenth of the time
-	Calls   int
+	Load    float64       // of the servers' capacity; 0: see Rate
+	Rate    float64       // calls a second of each client, if Load is 0
+	Calls   int           // how many, if Load is set
+	Lasts   time.Duration // how long, if Rate is set
+	Zones   int           // servers and clients are in so many zones in turn; 0: in none
+	With    []Feature     // what is special
 }
+
+// Feature changes a world before its first call.
+type Feature func(r *run)
 
 const (
 	cores    = 4
@@ -31,152 +31,173 @@ const (
 
 // Scenarios are those of the published table.
 func Scenarios() []Scenario {
-	s := []Scenario{
-		{Name: "het .8", Load: .8, Hetero: true},
-		{Name: "het .9", Load: .9, Hetero: true},
-		{Name: "slow .7", Load: .7, Slow: true},
-		{Name: "antag .7", Load: .7, Antag: true},
-		{Name: "het .9, 100 clients", Load: .9, Hetero: true, Clients: 100},
-		{Name: "fail .7", Load: .7, Fail: true},
-		{Name: "slow .7, 100 clients", Load: .7, Slow: true, Clients: 100},
-	}
-	for i := range s {
-		s[i].Servers, s[i].Calls = 50, 300_000
-		if s[i].Clients == 0 {
-			s[i].Clients = 20
+	return sized([]Scenario{
+		{Name: "het .8", Load: .8, With: []Feature{Hetero}},
+		{Name: "het .9", Load: .9, With: []Feature{Hetero}},
+		{Name: "slow .7", Load: .7, With: []Feature{Slow}},
+		{Name: "antag .7", Load: .7, With: []Feature{Antagonists}},
+		{Name: "het .9, 100 clients", Load: .9, With: []Feature{Hetero}, Clients: 100},
+		{Name: "fail .7", Load: .7, With: []Feature{Failing(.8)}},
+		{Name: "slow .7, 100 clients", Load: .7, With: []Feature{Slow}, Clients: 100},
+	}, 300_000)
+}
+
+// Troubles are what fleets go through beside that.
+func Troubles() []Scenario {
+	return sized([]Scenario{
+		{Name: "500 clients that seldom call", Clients: 500, Rate: .2, Lasts: 10 * time.Minute, With: []Feature{Slow}},
+		{Name: "bursts", Load: .6, With: []Feature{Bursts(50)}},
+		{Name: "slow zone", Load: .5, Zones: 3, With: []Feature{SlowZone}},
+		{Name: "garbage collection", Load: .6, With: []Feature{Pauses}},
+		{Name: "cold start", Load: .6, With: []Feature{Cold}},
+		{Name: "rolling deploy", Load: .6, With: []Feature{Cold, Deploy}},
+		{Name: "fast errors of one", Load: .7, With: []Feature{Failing(1)}},
+		{Name: "outage of 2 s", Load: .6, With: []Feature{Outage}},
+		{Name: "a tenth hangs", Load: .3, With: []Feature{Hanging(.1)}},
+		{Name: "servers with limits", Load: .85, With: []Feature{Hetero, Limited(8)}},
+	}, 150_000)
+}
+
+func sized(all []Scenario, calls int) []Scenario {
+	for i := range all {
+		s := &all[i]
+		if s.Servers = 50; s.Clients == 0 {
+			s.Clients = 20
+		}
+		if s.Load > 0 {
+			s.Calls = calls
 		}
 	}
-	return s
+	return all
 }
 
-// Result is what the calls of a run came to, after a warm-up.
-type Result struct {
-	P50, P99, P999 time.Duration
-	Errors         float64 // share
-	Calls          int
+// Equals are worlds whose instances are all equal and well, but for the first
+// call of each client to each, which takes 40 ms more: each instance should get
+// equal work.
+func Equals() []Scenario {
+	var all []Scenario
+	for _, s := range []Scenario{
+		{Name: "3×1", Servers: 3, Clients: 1, Rate: 20}, {Name: "5×3", Servers: 5, Clients: 3, Rate: 20},
+		{Name: "10×10", Servers: 10, Clients: 10, Rate: 20}, {Name: "50×1", Servers: 50, Clients: 1, Rate: 100},
+		{Name: "500×3", Servers: 500, Clients: 3, Rate: 100},
+	} {
+		s.Lasts, s.With = 75*time.Second, []Feature{FirstCall(40 * time.Millisecond)}
+		all = append(all, s)
+	}
+	return all
 }
 
-func (r Result) String() string {
-	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	return fmt.Sprintf("p50 %.1f p99 %.1f p99.9 %.1f ms, %.3f %% errors", ms(r.P50), ms(r.P99), ms(r.P999), 100*r.Errors)
+// Hetero makes the speeds .5, 1, 1, 1 and 1.5 in turn.
+func Hetero(r *run) {
+	for i, s := range r.servers {
+		s.speed = []float64{.5, 1, 1, 1, 1.5}[i%5]
+	}
 }
 
-// run is one scenario in progress.
-type run struct {
-	world
-	Scenario
-	servers []*server
-	arrive  *rand.Rand // arrivals and work: the same for every policy
-	chance  *rand.Rand // what servers do
-	took    []time.Duration
-	errors  int
+// Slow is one server that works at a tenth of its speed.
+func Slow(r *run) {
+	r.after(r.warm, func() { r.servers[0].setSpeed(r.servers[0].speed / 10) })
 }
 
-// Policy is how clients choose. Choose returns a server and what to call with
-// the outcome.
-type Policy interface {
-	Choose(client int) (server int, done func(took time.Duration, failed bool))
-	Close()
-}
-
-// Run plays a scenario with a policy.
-func Run(s Scenario, seed uint64, policy func(r Env) Policy) Result {
-	r := &run{Scenario: s, arrive: rand.New(rand.NewPCG(seed, 1)), chance: rand.New(rand.NewPCG(seed, 2))}
-	capacity := 0.0
-	for i := range s.Servers {
-		speed := 1.0
-		if s.Hetero {
-			speed = []float64{.5, 1, 1, 1, 1.5}[i%5]
+// SlowZone is the first zone, whose servers work at a third of their speed.
+func SlowZone(r *run) {
+	r.after(r.warm, func() {
+		for i := 0; i < len(r.servers); i += r.Zones {
+			r.servers[i].setSpeed(r.servers[i].speed / 3)
 		}
-		capacity += speed * cores / mean.Seconds()
-		r.servers = append(r.servers, &server{w: &r.world, cores: cores, speed: speed})
-	}
-	p := policy(Env{r, seed})
-	defer p.Close()
-	total := time.Duration(float64(s.Calls) / (s.Load * capacity) * float64(time.Second))
-	warm := total / 5
-	if s.Slow {
-		r.after(warm, func() { r.servers[0].setSpeed(r.servers[0].speed / 10) })
-	}
-	if s.Fail {
-		r.after(warm, func() { r.servers[0].fails = .8 })
-	}
-	if s.Antag {
-		for _, v := range r.servers {
-			r.antagonise(v, v.speed)
-		}
-	}
-	var next func()
-	next = func() {
-		r.call(p, r.arrive.IntN(s.Clients), r.now >= warm)
-		r.after(exponential(r.arrive, time.Duration(float64(time.Second)/(s.Load*capacity))), next)
-	}
-	r.after(0, next)
-	r.run(total)
-	slices.Sort(r.took)
-	at := func(q float64) time.Duration { return r.took[min(int(q*float64(len(r.took))), len(r.took)-1)] }
-	return Result{P50: at(.5), P99: at(.99), P999: at(.999), Errors: float64(r.errors) / float64(len(r.took)), Calls: len(r.took)}
+	})
 }
 
-// antagonise slows a server down for a second out of ten, on average.
-func (r *run) antagonise(s *server, speed float64) {
-	r.after(exponential(r.chance, 9*time.Second), func() {
-		s.setSpeed(.35 * speed)
-		r.after(exponential(r.chance, time.Second), func() {
+// Failing is one server that fails a share of its calls, at once.
+func Failing(share float64) Feature {
+	return func(r *run) { r.after(r.warm, func() { r.servers[0].fails = share }) }
+}
+
+// Antagonists are neighbours that take .65 of a server's speed for a tenth of
+// the time.
+func Antagonists(r *run) {
+	for _, s := range r.servers {
+		r.nowAndThen(9*time.Second, func() time.Duration { return exponential(r.chance, time.Second) }, s, .35)
+	}
+}
+
+// Pauses are those of a garbage collector: a server stands still for 50 to
+// 150 ms every 3 s or so.
+func Pauses(r *run) {
+	for _, s := range r.servers {
+		r.nowAndThen(3*time.Second, func() time.Duration {
+			return 50*time.Millisecond + time.Duration(r.chance.Int64N(int64(100*time.Millisecond)))
+		}, s, still)
+	}
+}
+
+// still is the speed of a server that stands still.
+const still = 1e-6
+
+// nowAndThen makes a server work at a part of its speed for a while.
+func (r *run) nowAndThen(each time.Duration, lasts func() time.Duration, s *server, part float64) {
+	r.after(exponential(r.chance, each), func() {
+		speed := s.speed
+		s.setSpeed(part * speed)
+		r.after(lasts(), func() {
 			s.setSpeed(speed)
-			r.antagonise(s, speed)
+			r.nowAndThen(each, lasts, s, part)
 		})
 	})
 }
 
-func (r *run) call(p Policy, client int, counts bool) {
-	work := mean.Seconds() * math.Exp(sigma*r.arrive.NormFloat64()-sigma*sigma/2)
-	start := r.now
-	i, done := p.Choose(client)
-	s := r.servers[i]
-	over := false
-	end := func(failed bool) {
-		if over {
-			return
+// Cold makes the first 200 calls of a server take up to five times as long.
+func Cold(r *run) {
+	r.warm = 0
+	for _, s := range r.servers {
+		s.cold = coldCalls
+	}
+}
+
+const coldCalls = 200
+
+// Deploy replaces the servers in turn, each by a new one.
+func Deploy(r *run) {
+	r.warm = r.total / 5
+	each := (r.total - r.warm) / time.Duration(len(r.servers)+1)
+	for i := range r.servers {
+		r.after(r.warm+time.Duration(i)*each, func() { r.replace(i) })
+	}
+}
+
+// Outage is two seconds in which no server works; what came then is there when
+// they do again.
+func Outage(r *run) {
+	r.after(r.warm+2*time.Second, func() {
+		for _, s := range r.servers {
+			speed := s.speed
+			s.setSpeed(still)
+			r.after(2*time.Second, func() { s.setSpeed(speed) })
 		}
-		over = true
-		took := r.now - start
-		done(took, failed)
-		if counts {
-			if failed {
-				took = max(took, deadline) // a failure is as bad as the deadline
-				r.errors++
-			}
-			r.took = append(r.took, took)
+	})
+}
+
+// Hanging is a share of the calls that no server ever answers.
+func Hanging(share float64) Feature { return func(r *run) { r.hangs = share } }
+
+// Limited servers refuse what is more than n calls at a time for their speed.
+func Limited(n int) Feature {
+	return func(r *run) {
+		for _, s := range r.servers {
+			s.limit = max(int(float64(n)*s.speed), 1)
 		}
 	}
-	r.after(network, func() {
-		if s.fails > 0 && r.chance.Float64() < s.fails {
-			r.after(network, func() { end(true) })
-			return
-		}
-		cancel := s.serve(work, func() { r.after(network, func() { end(false) }) })
-		r.after(deadline-network, func() {
-			if !over {
-				cancel()
-				end(true)
-			}
-		})
-	})
+}
+
+// Bursts are n calls at a time.
+func Bursts(n int) Feature { return func(r *run) { r.burst = n } }
+
+// FirstCall is what the first call of a client to a server takes more: the
+// connection, and cold code.
+func FirstCall(more time.Duration) Feature {
+	return func(r *run) { r.first = more }
 }
 
 func exponential(r *rand.Rand, mean time.Duration) time.Duration {
 	return time.Duration(r.ExpFloat64() * float64(mean))
 }
-
-// Env is what a policy may know.
-type Env struct {
-	r    *run
-	Seed uint64
-}
-
-// Now is the time of the simulation.
-func (e Env) Now() time.Duration { return e.r.now }
-
-// Size returns the numbers of servers and clients.
-func (e Env) Size() (servers, clients int) { return e.r.Servers, e.r.Clients }

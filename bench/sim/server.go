@@ -15,6 +15,12 @@ type server struct {
 	cores float64
 	speed float64
 	fails float64 // share of requests that it fails at once
+	limit int     // how many it takes at a time; 0: any number
+	cold  int     // calls until it is warm
+
+	version int     // how often it was replaced
+	calls   float64 // that were sent to it after the warm-up
+	coming  int     // under way to it
 
 	virtual float64 // seconds of work that each job has got
 	updated time.Duration

@@ -31,37 +31,70 @@ func TestRunsRepeat(t *testing.T) {
 	}
 }
 
-// BenchmarkSimulation prints the table. Each figure is a p99 over the oracle's.
-func BenchmarkSimulation(b *testing.B) {
-	policies := []struct {
-		name string
-		make func(Env) Policy
-	}{
+// policies are ours, then those of others.
+func policies() []namedPolicy {
+	return []namedPolicy{
 		{"ours", Real()},
-		{"ours, two choices", Real(router.WithStrategy(router.PowerOfTwo()))},
-		{"ours, reports", Reported},
-		{"ours, prequal", Prequal(router.Probing{})},
-		{"round robin", RoundRobin}, {"least loaded", LeastLoaded}, {"finagle's rule", Finagle}, {"kratos' rule", Kratos},
+		{"two choices", Real(router.WithStrategy(router.PowerOfTwo()))},
+		{"reports", Reported},
+		{"prequal", Prequal(router.Probing{})},
+		{"round robin", RoundRobin}, {"grpc least request", LeastLoaded}, {"finagle", Finagle}, {"kratos", Kratos}, {"go-zero", GoZero},
 	}
-	for _, s := range Scenarios() {
+}
+
+type namedPolicy struct {
+	name string
+	make func(Env) Policy
+}
+
+const seeds = 3
+
+// table prints a line for each scenario and policy: the 99th percentile over
+// the oracle's for each seed, errors and balance.
+func table(b *testing.B, scenarios []Scenario, policies []namedPolicy) {
+	for _, s := range scenarios {
 		b.Run(s.Name, func(b *testing.B) {
 			for range b.N {
-				oracle := Run(s, 1, Oracle)
-				line := fmt.Sprintf("%-22s oracle %5.1f ms", s.Name, float64(oracle.P99)/1e6)
-				for _, p := range policies {
-					r := Run(s, 1, p.make)
-					ratio := float64(r.P99) / float64(oracle.P99)
-					line += fmt.Sprintf("  %s %.2f× %.3f%%", p.name, ratio, 100*r.Errors)
-					if p.name == "ours" {
-						b.ReportMetric(ratio, "p99/oracle")
-						b.ReportMetric(100*r.Errors, "errors-%")
-					}
+				var oracle [seeds]Result
+				line := fmt.Sprintf("%-24s", "oracle ms")
+				for i := range oracle {
+					oracle[i] = Run(s, uint64(i+1), Oracle)
+					line += fmt.Sprintf(" %6.1f", float64(oracle[i].P99)/1e6)
 				}
 				b.Log(line)
+				for k, p := range policies {
+					line, errors, hottest := fmt.Sprintf("%-24s", p.name), 0.0, 0.0
+					for i := range seeds {
+						r := Run(s, uint64(i+1), p.make)
+						ratio := float64(r.P99) / float64(oracle[i].P99)
+						line += fmt.Sprintf(" %6.2f", ratio)
+						errors, hottest = errors+r.Errors/seeds, max(hottest, r.Hottest)
+						if i == seeds-1 {
+							line += fmt.Sprintf("  errors %.3f %%, hottest %.2f least %.2f idle %.2f", 100*errors, hottest, r.Least, r.Idle)
+						}
+						if k == 0 {
+							b.ReportMetric(ratio, fmt.Sprintf("p99/oracle-%d", i+1))
+						}
+					}
+					b.Log(line)
+					if k == 0 {
+						b.ReportMetric(100*errors, "errors-%")
+						b.ReportMetric(hottest, "hottest/mean")
+					}
+				}
 			}
 		})
 	}
 }
+
+// BenchmarkSimulation prints the table of what clients meet in steady worlds.
+func BenchmarkSimulation(b *testing.B) { table(b, Scenarios(), policies()) }
+
+// BenchmarkTroubles prints that of what fleets go through.
+func BenchmarkTroubles(b *testing.B) { table(b, Troubles(), policies()) }
+
+// BenchmarkBalance prints how even the work of equal instances is.
+func BenchmarkBalance(b *testing.B) { table(b, Equals(), policies()) }
 
 // The ways in which what routers share can go.
 func shares() []struct {

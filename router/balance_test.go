@@ -1,0 +1,186 @@
+package router_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/discovery/static"
+	"github.com/micro/go-platform/router"
+)
+
+// on is a router on a fixed set of instances.
+func on(t testing.TB, all []discovery.Instance, opts ...router.Option) *world {
+	t.Helper()
+	d, err := discovery.New(static.Backend(all...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := router.New(append([]router.Option{router.WithDiscovery(d)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(context.Background()); d.Close() })
+	return &world{d, r, nil}
+}
+
+// seeded makes a router's draws the same in every run.
+func seeded() router.Option {
+	r := rand.New(rand.NewPCG(7, 7))
+	return router.WithRandom(r.Uint64)
+}
+
+// work is how long calls take: log-normal, 10 ms on average.
+func work(seed uint64) func() time.Duration {
+	r := rand.New(rand.NewPCG(seed, 0))
+	return func() time.Duration {
+		return time.Duration(float64(10*time.Millisecond) * math.Exp(r.NormFloat64()-.5))
+	}
+}
+
+// Averages of what varies differ by chance, and the first call of each instance
+// pays for cold code: neither may decide who gets the calls.
+func TestEqualInstancesGetEqualWork(t *testing.T) {
+	for _, c := range []struct {
+		instances, rate int
+		strategy        func() router.Strategy
+		slower          float64       // what the first instance takes, in what others do
+		most, least     float64       // of the first instance's share, and of every other one
+		steady          time.Duration // what each call takes; 0: it varies
+	}{
+		{3, 20, router.LeastCost, 1, 1.2, .8, 0},
+		{5, 20, router.LeastCost, 1, 1.2, .8, 0},
+		{50, 100, router.LeastCost, 1, 1.2, .75, 0},
+		{3, 20, router.LeastCost, 1, 1.05, .95, 10 * time.Millisecond},
+		{20, 50, router.LeastCost, 1, 1.1, .9, 10 * time.Millisecond},
+		{3, 20, router.PowerOfTwo, 1, 1.2, .8, 0},
+		{3, 20, router.LeastCost, 3, .2, 0, 0}, // one that is slower is told from chance
+		{20, 50, router.LeastCost, 4, .3, 0, 0},
+	} {
+		t.Run(fmt.Sprintf("%d instances, %v, %v times slower", c.instances, c.strategy(), c.slower), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, took := on(t, fleet(c.instances), seeded(), router.WithStrategy(c.strategy()), router.WithEjection(router.Ejection{Slower: 100})), work(1)
+				met, got := map[string]bool{}, map[string]int{}
+				for i := range 80 * c.rate {
+					p, lat := w.pick(t), took()
+					id := p.Instance.ID
+					if c.steady > 0 {
+						lat = c.steady
+					}
+					if id == "n0000" {
+						lat = time.Duration(float64(lat) * c.slower)
+					}
+					if !met[id] {
+						met[id] = true
+						lat += 40 * time.Millisecond
+					}
+					p.Done(router.Outcome{Latency: lat})
+					if i >= 10*c.rate {
+						got[id]++
+					}
+					time.Sleep(time.Second / time.Duration(c.rate))
+				}
+				mean := float64(70*c.rate) / float64(c.instances)
+				for i := range c.instances {
+					id := fmt.Sprintf("n%04d", i)
+					share := float64(got[id]) / mean
+					if i > 0 && c.slower > 1 {
+						if share < .8 {
+							t.Errorf("%s got %.2f of its share, want more than %v", id, share, .8)
+						}
+					} else if share > c.most || share < c.least {
+						t.Errorf("%s got %.2f of its share, want %v to %v", id, share, c.least, c.most)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestSequentialCallersRespectWeights(t *testing.T) {
+	for _, c := range []struct {
+		strategy  router.Strategy
+		n         int
+		weight    func(i int) int
+		tolerance float64
+		varies    bool
+	}{
+		{router.LeastCost(), 3, func(i int) int { return i + 1 }, .05, false},
+		{router.LeastCost(), 3, func(i int) int { return i + 1 }, .05, true},
+		{router.LeastCost(), 10, func(i int) int { return 1 + i%3 }, .05, true},
+		{router.LeastCost(), 60, func(i int) int { return 1 + i%4 }, .05, true}, // more than it compares: drawn at random
+		{router.PowerOfTwo(), 3, func(i int) int { return i + 1 }, .15, false},
+	} {
+		t.Run(fmt.Sprintf("%v of %d, varies %v", c.strategy, c.n, c.varies), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				all, sum := fleet(c.n), 0
+				for i := range all {
+					all[i].Weight = c.weight(i)
+					sum += c.weight(i)
+				}
+				w, took := on(t, all, seeded(), router.WithStrategy(c.strategy)), work(2)
+				got := map[string]int{}
+				const total = 12_000
+				for range total {
+					p, lat := w.pick(t), 10*time.Millisecond
+					if c.varies {
+						lat = took()
+					}
+					time.Sleep(lat)
+					p.Done(router.Outcome{Latency: lat})
+					got[p.Instance.ID]++
+				}
+				calls, of := map[int]int{}, map[int]int{}
+				for _, in := range all {
+					calls[in.Weight] += got[in.ID]
+					of[in.Weight]++
+				}
+				for weight, n := range of {
+					want := total * float64(weight*n) / float64(sum)
+					if off := float64(calls[weight])/want - 1; math.Abs(off) > c.tolerance {
+						t.Errorf("%d of weight %d got %d calls, %.0f %% off their share of %.0f", n, weight, calls[weight], 100*off, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// What others say may take a fifth of an instance's share, where its own
+// answers are good: a little less must not become nothing.
+func TestViewsStarveNoInstance(t *testing.T) {
+	for _, s := range []func() router.Strategy{router.LeastCost, router.PowerOfTwo} {
+		for _, view := range []float64{1, .96, .5} {
+			t.Run(fmt.Sprintf("%v, %v", s(), view), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l := &liar{}
+					l.view.Store(&router.View{Service: "greeter", By: "other", Seq: 1, Nodes: map[string]router.NodeView{"n0001": {Weight: view, Slower: 1}}})
+					w := client(t, 4, seeded(), router.WithStrategy(s()), router.WithSharing(l, router.Sharing{Interval: time.Hour, FromViews: true}))
+					calls := func(seconds int) int {
+						n := 0
+						for range 100 * seconds {
+							p := w.pick(t)
+							if p.Instance.ID == "n0001" {
+								n++
+							}
+							time.Sleep(10 * time.Millisecond)
+							p.Done(ok(""))
+						}
+						return n
+					}
+					calls(10)
+					even := 2500.0
+					want := even * math.Pow(view, 1./6)
+					if got := float64(calls(100)); got < .9*want || got > 1.1*want {
+						t.Errorf("an instance that others make %v of got %v of 10000 calls, want about %.0f", view, got, want)
+					}
+				})
+			})
+		}
+	}
+}
