@@ -7,9 +7,10 @@ import (
 
 // Credential is what a caller showed, before anybody has checked it.
 type Credential struct {
-	Scheme string               // "Bearer"; empty means Bearer, and another is refused
+	Scheme string               // "Bearer" or "DPoP"; empty means Bearer, and another is refused
 	Value  Secret               // the raw token
 	TLS    *tls.ConnectionState // the caller's connection, for client certificates; may be nil
+	Proof  *Proof               // what came with the scheme DPoP; may be nil
 
 	// Err says that what was shown can't be a credential. Middleware passes it
 	// on, so that Authorized refuses with it and tells of the refusal.

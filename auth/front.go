@@ -31,6 +31,7 @@ type front struct {
 	denied   denials
 	own      own
 	untold   untold
+	proofs   proofs
 }
 
 // verdict is a token that was accepted, until it has to be asked again.
@@ -177,7 +178,20 @@ func (f *front) Verify(ctx context.Context, raw string) (*Token, error) {
 	return t, f.wrap("verify", "", err)
 }
 
+// verify checks a credential: the token, and that the caller may use it.
 func (f *front) verify(ctx context.Context, c Credential) (*Token, error) {
+	t, err := f.verdict(ctx, c)
+	if err == nil {
+		err = f.bound(t, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// verdict finds out about a token, from the cache or from the driver.
+func (f *front) verdict(ctx context.Context, c Credential) (*Token, error) {
 	if f.life.Closed() {
 		return nil, ErrClosed
 	}
@@ -193,8 +207,8 @@ func (f *front) verify(ctx context.Context, c Credential) (*Token, error) {
 	switch {
 	case c.Value == "" && c.TLS == nil:
 		return nil, ErrNoCredential
-	case c.Scheme != "" && !strings.EqualFold(c.Scheme, "Bearer"): // a password of Basic is not a token
-		return nil, fmt.Errorf("%w: the scheme is not Bearer", ErrUnauthenticated)
+	case c.Scheme != "" && !strings.EqualFold(c.Scheme, "Bearer") && !strings.EqualFold(c.Scheme, "DPoP"): // a password of Basic is not a token
+		return nil, fmt.Errorf("%w: the scheme is neither Bearer nor DPoP", ErrUnauthenticated)
 	case len(c.Value) > maxCredential:
 		return nil, fmt.Errorf("%w: a credential of %d bytes", ErrUnauthenticated, len(c.Value))
 	}

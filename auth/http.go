@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// CredentialFromRequest reads what a request shows: a bearer token of its
-// Authorization header (RFC 6750 section 2.1; a token in a form or a query is
-// not looked for) and the client certificates of its connection. ok is false
-// if it shows nothing. A header that can't be right, or two of them, is an
-// ErrUnauthenticated.
+// CredentialFromRequest reads what a request shows: a token of its
+// Authorization header (RFC 6750 section 2.1; one in a form or a query is not
+// looked for), the proof of possession that goes with it (RFC 9449) and the
+// client certificates of its connection. ok is false if it shows nothing. A
+// header that can't be right, or two of them, is an ErrUnauthenticated.
 func CredentialFromRequest(r *http.Request) (c Credential, ok bool, err error) {
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		c.TLS, ok = r.TLS, true
@@ -22,27 +22,34 @@ func CredentialFromRequest(r *http.Request) (c Credential, ok bool, err error) {
 	case 0:
 		return c, ok, nil
 	case 1:
-		c.Scheme, c.Value, err = ParseAuthorization(h[0])
+		if c.Scheme, c.Value, err = ParseAuthorization(h[0]); err == nil && c.Scheme == "DPoP" {
+			c.Proof, err = proofOf(r)
+		}
 		return c, err == nil, err
 	}
 	return c, false, fmt.Errorf("%w: more than one Authorization header", ErrUnauthenticated)
 }
 
 // ParseAuthorization reads the value of an Authorization header, or of gRPC's
-// authorization metadata. Only the scheme Bearer is taken.
+// authorization metadata. Only the schemes Bearer and DPoP are taken.
 func ParseAuthorization(value string) (scheme string, token Secret, err error) {
 	if len(value) > maxCredential+len("Bearer ") {
 		return "", "", fmt.Errorf("%w: an Authorization header of %d bytes", ErrUnauthenticated, len(value))
 	}
 	scheme, raw, _ := strings.Cut(value, " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", "", fmt.Errorf("%w: Authorization is not of the scheme Bearer", ErrUnauthenticated)
+	switch {
+	case strings.EqualFold(scheme, "Bearer"):
+		scheme = "Bearer"
+	case strings.EqualFold(scheme, "DPoP"):
+		scheme = "DPoP"
+	default:
+		return "", "", fmt.Errorf("%w: Authorization is of neither scheme Bearer nor DPoP", ErrUnauthenticated)
 	}
 	raw = strings.TrimLeft(raw, " ")
 	if raw == "" || strings.IndexFunc(raw, notToken) >= 0 {
-		return "", "", fmt.Errorf("%w: not a bearer token", ErrUnauthenticated)
+		return "", "", fmt.Errorf("%w: not a token", ErrUnauthenticated)
 	}
-	return "Bearer", Secret(raw), nil
+	return scheme, Secret(raw), nil
 }
 
 // notToken reports what is not in b64token of RFC 6750.
@@ -60,6 +67,8 @@ func Challenge(err error) (status int, wwwAuthenticate string) {
 		return http.StatusBadRequest, ""
 	case errors.Is(err, ErrNoCredential):
 		return http.StatusUnauthorized, "Bearer"
+	case errors.Is(err, ErrProof) && !errors.Is(err, ErrUnavailable): // RFC 9449 section 7.1
+		return http.StatusUnauthorized, `DPoP error="invalid_dpop_proof", algs="ES256 EdDSA PS256 RS256"`
 	case errors.Is(err, ErrUnauthenticated) && !errors.Is(err, ErrUnavailable):
 		return http.StatusUnauthorized, `Bearer error="invalid_token"`
 	case errors.Is(err, ErrDenied) && !errors.Is(err, ErrUnavailable):

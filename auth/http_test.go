@@ -292,12 +292,13 @@ func FuzzParseAuthorization(f *testing.F) {
 	for _, s := range []string{"Bearer abc", "bearer  a.b-c_d~e+f/g=", "Basic YTpi", "Bearer", "Bearer a b", "Bearer a,b", "Bearer \x00", "Bearer é"} {
 		f.Add(s)
 	}
+	f.Add("dpop abc")
 	f.Fuzz(func(t *testing.T, in string) {
 		scheme, token, err := auth.ParseAuthorization(in)
 		switch {
 		case err != nil && (!errors.Is(err, auth.ErrUnauthenticated) || token != "" || scheme != ""):
 			t.Fatalf("%q: %q, %v", in, scheme, err)
-		case err == nil && (scheme != "Bearer" || token == "" || strings.ContainsAny(string(token), " ,;\"\r\n\t\x00") || !strings.HasSuffix(in, string(token))):
+		case err == nil && (scheme != "Bearer" && scheme != "DPoP" || token == "" || strings.ContainsAny(string(token), " ,;\"\r\n\t\x00") || !strings.HasSuffix(in, string(token))):
 			t.Fatalf("%q: %q %q", in, scheme, string(token))
 		}
 	})

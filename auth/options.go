@@ -17,6 +17,7 @@ type options struct {
 	service       string
 	audiences     []string
 	anyAudience   bool
+	origins       []string
 	decider       Decider
 	decisions     func(context.Context, *Token, Request, Decision)
 	refusals      func(context.Context, Refusal)

@@ -182,6 +182,10 @@ func (s *served) refuse(err error) {
 	code, h := StatusOf(err), s.Header()
 	if code == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", challenge(s.call.Header.Get("Authorization")))
+		if errors.Is(err, auth.ErrProof) {
+			_, say := auth.Challenge(err)
+			h.Set("WWW-Authenticate", say)
+		}
 	}
 	var later interface{ RetryAfter() time.Duration }
 	if errors.As(err, &later) {

@@ -77,7 +77,7 @@ func (d *driver) ask(ctx context.Context, raw auth.Secret) (*auth.Token, error) 
 		return nil, fmt.Errorf("%w: a token of another issuer", auth.ErrUnauthenticated)
 	}
 	if kind, there := claims["token_type"]; there { // of a refresh token, too, some servers say that it is active
-		if s, _ := kind.(string); !strings.EqualFold(s, "Bearer") && !strings.EqualFold(s, "access_token") {
+		if s, _ := kind.(string); !strings.EqualFold(s, "Bearer") && !strings.EqualFold(s, "DPoP") && !strings.EqualFold(s, "access_token") {
 			return nil, fmt.Errorf("%w: not an access token: token_type is %.32q", auth.ErrUnauthenticated, s)
 		}
 	}

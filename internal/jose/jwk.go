@@ -158,36 +158,57 @@ func parseKey(m map[string]any, secrets bool) (*Key, error) {
 	return NewKey(id, alg, public)
 }
 
+// jwk is a public key as it is written.
+type jwk struct {
+	Kty string `json:"kty"`
+	Kid string `json:"kid,omitempty"`
+	Use string `json:"use,omitempty"`
+	Alg string `json:"alg,omitempty"`
+	Crv string `json:"crv,omitempty"`
+	X   string `json:"x,omitempty"`
+	Y   string `json:"y,omitempty"`
+	N   string `json:"n,omitempty"`
+	E   string `json:"e,omitempty"`
+}
+
+// jwkOf returns the members that make the key, or false of a shared secret.
+func jwkOf(k *Key) (j jwk, ok bool) {
+	enc := encoding.EncodeToString
+	switch p := k.public.(type) {
+	case ed25519.PublicKey:
+		j.Kty, j.Crv, j.X = "OKP", "Ed25519", enc(p)
+	case *ecdsa.PublicKey:
+		x, y := coordinates(p)
+		j.Kty, j.Crv, j.X, j.Y = "EC", p.Curve.Params().Name, enc(x), enc(y)
+	case *rsa.PublicKey:
+		j.Kty, j.N, j.E = "RSA", enc(p.N.Bytes()), enc(big.NewInt(int64(p.E)).Bytes())
+	default:
+		return j, false
+	}
+	return j, true
+}
+
+// MarshalKey writes the public key alone, without its id or algorithm. A shared
+// secret is an ErrKey.
+func MarshalKey(k *Key) ([]byte, error) {
+	j, ok := jwkOf(k)
+	if !ok {
+		return nil, fmt.Errorf("%w: a shared secret", ErrKey)
+	}
+	return json.Marshal(j)
+}
+
 // MarshalSet writes the public keys as a JWK Set. Shared secrets are left out.
 func MarshalSet(keys ...*Key) []byte {
-	type jwk struct {
-		Kty string `json:"kty"`
-		Kid string `json:"kid,omitempty"`
-		Use string `json:"use"`
-		Alg string `json:"alg,omitempty"`
-		Crv string `json:"crv,omitempty"`
-		X   string `json:"x,omitempty"`
-		Y   string `json:"y,omitempty"`
-		N   string `json:"n,omitempty"`
-		E   string `json:"e,omitempty"`
-	}
 	set := struct {
 		Keys []jwk `json:"keys"`
 	}{Keys: []jwk{}}
-	enc := encoding.EncodeToString
 	for _, k := range keys {
-		j := jwk{Kid: k.ID, Use: "sig", Alg: k.Algorithm}
-		switch p := k.public.(type) {
-		case ed25519.PublicKey:
-			j.Kty, j.Crv, j.X = "OKP", "Ed25519", enc(p)
-		case *ecdsa.PublicKey:
-			x, y := coordinates(p)
-			j.Kty, j.Crv, j.X, j.Y = "EC", p.Curve.Params().Name, enc(x), enc(y)
-		case *rsa.PublicKey:
-			j.Kty, j.N, j.E = "RSA", enc(p.N.Bytes()), enc(big.NewInt(int64(p.E)).Bytes())
-		default:
+		j, ok := jwkOf(k)
+		if !ok {
 			continue
 		}
+		j.Kid, j.Use, j.Alg = k.ID, "sig", k.Algorithm
 		set.Keys = append(set.Keys, j)
 	}
 	b, _ := json.Marshal(set) // strings only: it can't fail

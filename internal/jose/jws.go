@@ -112,6 +112,28 @@ func (s *Signer) Sign(typ string, payload []byte) (string, error) {
 		Kid string `json:"kid,omitempty"`
 		Typ string `json:"typ,omitempty"`
 	}{s.name, s.public.ID, typ})
+	return s.sign(h, payload)
+}
+
+// SignWithKey is Sign with the public key in the header (jwk) in the place of
+// its id, as proofs of possession have it (RFC 9449 section 4.2).
+func (s *Signer) SignWithKey(typ string, payload []byte) (string, error) {
+	jwk, err := MarshalKey(s.public)
+	if err != nil {
+		return "", err
+	}
+	h, err := json.Marshal(struct {
+		Alg string          `json:"alg"`
+		Typ string          `json:"typ"`
+		JWK json.RawMessage `json:"jwk"`
+	}{s.name, typ, jwk})
+	if err != nil {
+		return "", err
+	}
+	return s.sign(h, payload)
+}
+
+func (s *Signer) sign(h, payload []byte) (string, error) {
 	signed := encoding.EncodeToString(h) + "." + encoding.EncodeToString(payload)
 	sig, err := s.alg.sign(s.key, []byte(signed))
 	if err != nil {
