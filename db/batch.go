@@ -13,6 +13,7 @@ type Op struct {
 	r    *Record
 	id   string
 	opts []WriteOption
+	err  error // of a Collection that could not encode its value
 }
 
 // CreateOp is Table.Create in a Batch.
@@ -100,6 +101,9 @@ func (t *table) together(ctx context.Context, b Batcher, ops []Op) error {
 	ws := make([]Write, len(ops))
 	for i, op := range ops {
 		w, id := &ws[i], op.id
+		if op.err != nil {
+			return &BatchError{Index: i, Err: t.wrap(op.kind, idOf(op.r), op.err)}
+		}
 		switch op.kind {
 		case "create", "update":
 			id = idOf(op.r)
@@ -154,13 +158,14 @@ func (t *table) wrapBatch(err error) error {
 
 func (t *table) each(ctx context.Context, ops []Op) error {
 	for i, op := range ops {
-		var err error
-		switch op.kind {
-		case "create":
+		err := t.wrap(op.kind, idOf(op.r), op.err)
+		switch {
+		case err != nil:
+		case op.kind == "create":
 			err = t.Create(ctx, op.r)
-		case "update":
+		case op.kind == "update":
 			err = t.Update(ctx, op.r, op.opts...)
-		case "delete":
+		case op.kind == "delete":
 			err = t.Delete(ctx, op.id, op.opts...)
 		default:
 			err = t.wrap("batch", "", invalidf("empty Op"))

@@ -55,6 +55,11 @@ type Table interface {
 	// stored then. Another version is ErrConflict, no record ErrNotFound.
 	Update(ctx context.Context, r *Record, opts ...WriteOption) error
 
+	// Patch changes parts of a record, whatever its version, and returns what is
+	// stored then. It reads, changes and writes, again when others are faster: none
+	// of their changes is lost. No record is ErrNotFound.
+	Patch(ctx context.Context, id string, edits ...Edit) (*Record, error)
+
 	// Delete removes a record. No record is ErrNotFound.
 	Delete(ctx context.Context, id string, opts ...WriteOption) error
 

@@ -146,7 +146,10 @@ type Query struct {
 	Filter Filter
 	Order  []Order // the last one is by FieldID, and none before it is
 	Limit  int
+	NoData bool  // Data and ContentType are not wanted; the driver may leave them out
 	After  []any // the values of the last record before, one for each Order, nil for a missing key, any list for a list; nil: from the start
+
+	keys []string // of Select, with NoData
 }
 
 // Order is one key of an order.

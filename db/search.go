@@ -18,6 +18,9 @@ type searchOptions struct {
 	limit   int
 	after   string
 	scan    bool
+
+	selected bool // Select
+	keys     []string
 }
 
 // Limits of a page.
@@ -93,7 +96,7 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 		}
 	}
 	fs := t.f.features
-	q := Query{Limit: o.limit}
+	q := Query{Limit: o.limit, NoData: o.selected, keys: o.keys}
 	var err error
 	switch len(o.filters) {
 	case 0:

@@ -211,6 +211,11 @@ func (t *table) search(ctx context.Context, q Query) (Page, error) {
 		p.Records = rs[:limit]
 		p.Next = t.cursor(q, rs[limit-1])
 	}
+	if q.NoData {
+		for _, r := range p.Records {
+			r.only(q.keys)
+		}
+	}
 	return p, nil
 }
 

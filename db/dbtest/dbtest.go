@@ -30,6 +30,9 @@ type Harness struct {
 	// nil: those cases are skipped.
 	Restart func(t testing.TB)
 
+	// Searches is how many random searches are compared with a model; 0: 300.
+	Searches int
+
 	// Settle waits until searches see what was written before. nil: they do at
 	// once.
 	Settle func(t testing.TB)
@@ -58,6 +61,9 @@ func Run(t *testing.T, h Harness) {
 		{"NumbersCompareByValue", numbers},
 		{"TimesCompareByInstant", times},
 		{"UnsupportedIsSaid", unsupported},
+		{"RandomSearchesAgreeWithAModel", random},
+		{"PatchesLoseNothing", patches},
+		{"SelectLeavesOutTheRest", selects},
 		{"ScansAreRefusedUnlessAllowed", scans},
 		{"OrderIsTotal", order},
 		{"PagesAreStableAndDisjoint", pages},
@@ -76,6 +82,7 @@ func Run(t *testing.T, h Harness) {
 		{"WeakerTransactionsLoseNoUpdate", weaker},
 		{"ChangesAreToldWithTheirWrite", changes},
 		{"CollectionKeepsValues", collection},
+		{"CollectionHasPagesCountsAndBatches", collectionPages},
 		{"ModifyLosesNoUpdate", modify},
 		{"TablesAndNamespacesAreApart", apart},
 		{"ConcurrentOpensMakeOneTable", concurrentOpen},

@@ -57,6 +57,7 @@ func (d *driver) addIndexes(ctx context.Context, x session1, t *table, missing [
 			return err
 		}
 	}
+	d.createView(ctx, x, t)
 	// What PostgreSQL plans by it counts now and then by itself; of a new index it
 	// knows nothing until then. Who may not ask for it waits for that.
 	if d.kind == sql.Postgres {

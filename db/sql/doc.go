@@ -27,6 +27,10 @@
 // PostgreSQL (compressed), more is db.ErrTooLarge; an Index of three or more keys
 // on MySQL does not sort.
 //
+// "orders$view" is a view for people and for statements of your own, with a column
+// for each key of an Index that is a plain word. Who may make no views has none.
+// In a transaction db.SQL is the *sql.Tx.
+//
 // Values are always bound; names are checked and quoted. Table makes what is
 // missing, under a lock that holds also between processes, and needs the right
 // to do so only then.

@@ -81,3 +81,42 @@ func ExampleMySQL() {
 	fmt.Println(d.Features().Backend, d.Close())
 	// Output: mysql <nil>
 }
+
+// The user's own statements, or an outbox, are part of a transaction.
+func ExampleSQLite_transaction() {
+	ctx := context.Background()
+	handle, err := dbsql.Open("sqlite", ":memory:")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer handle.Close()
+	handle.SetMaxOpenConns(1) // of ":memory:" each connection is a database
+	handle.Exec("CREATE TABLE audit (note TEXT)")
+	d, err := db.New(sql.WithDB(sql.DialectSQLite, handle))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer d.Close()
+	if _, err := d.Table(ctx, "orders"); err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = d.Tx(ctx, func(ctx context.Context, tx db.DB) error {
+		orders, err := tx.Table(ctx, "orders")
+		if err != nil {
+			return err
+		}
+		if err := orders.Create(ctx, &db.Record{ID: "1"}); err != nil {
+			return err
+		}
+		own, _ := db.SQL(tx)
+		_, err = own.ExecContext(ctx, "INSERT INTO audit (note) VALUES ('order 1')")
+		return err
+	})
+	var note string
+	handle.QueryRow("SELECT note FROM audit").Scan(&note)
+	fmt.Println(note, err)
+	// Output: order 1 <nil>
+}

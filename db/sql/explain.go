@@ -52,7 +52,7 @@ func (s *session) explain(ctx context.Context, t *table, q db.Query) (p db.Plan,
 // ordered reports whether a plan without a condition reads an index in the order
 // that is asked for: no more of it than the page.
 func (t *table) ordered(p db.Plan, q db.Query) bool {
-	return len(p.Indexes) > 0 && !p.Sort && q.Filter.Op == db.OpAll
+	return len(p.Indexes) > 0 && !p.Sort && len(db.Conjuncts(q.Filter)) == 0
 }
 
 // used returns the indexes that a plan names, by their keys.

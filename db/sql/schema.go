@@ -172,6 +172,7 @@ func (d *driver) createTable(ctx context.Context, x session1, t *table, wanted [
 	if d.kind == sql.MySQL {
 		ignore = " ON DUPLICATE KEY UPDATE version = VALUES(version)"
 	}
+	d.createView(ctx, x, t)
 	_, err := x.ExecContext(ctx, d.kind.Rebind("INSERT INTO "+d.kind.Quote(catalog)+" (name, version, floor) VALUES (?, ?, 0)"+ignore), t.name, schema)
 	return err
 }

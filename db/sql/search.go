@@ -27,14 +27,19 @@ func (w *text) put(s string, args ...any) {
 // is to use.
 func newSearch(kind sql.Kind, t *table, q db.Query, lead string) (string, []any) {
 	w := &text{kind: kind, t: t, lead: lead}
-	w.put("SELECT " + columns + " FROM " + t.rows + " r")
-	w.where(db.Conjuncts(q.Filter))
+	read := columns
+	if q.NoData {
+		read = strings.Replace(columns, "r.content_type, r.data", "'', NULL", 1)
+	}
+	w.put("SELECT " + read + " FROM " + t.rows + " r")
+	must := db.Conjuncts(q.Filter)
+	w.where(must)
 	by := make([]string, len(q.Order)) // the expression for each key of the order
 	for i, o := range q.Order {
 		by[i] = w.expr(o.Key)
 	}
 	if q.After != nil {
-		w.put([]string{" AND ", " WHERE "}[b2i(q.Filter.Op == db.OpAll)])
+		w.put([]string{" AND ", " WHERE "}[b2i(len(must) == 0)])
 		w.after(q, by)
 	}
 	for i, o := range q.Order {

@@ -26,7 +26,7 @@ func opener(backend func() db.Option) func(testing.TB, ...db.Option) db.DB {
 
 func TestSQLite(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "things.db")
-	dbtest.Run(t, dbtest.Harness{Open: opener(func() db.Option { return sql.SQLite(file) })})
+	dbtest.Run(t, dbtest.Harness{Searches: 10_000, Open: opener(func() db.Option { return sql.SQLite(file) })})
 }
 
 func TestSQLiteInMemory(t *testing.T) {
@@ -36,15 +36,17 @@ func TestSQLiteInMemory(t *testing.T) {
 func TestMySQL(t *testing.T) {
 	server := servertest.MariaDB(t, servertest.WithArgs("--innodb-flush-log-at-trx-commit=2"))
 	dbtest.Run(t, dbtest.Harness{
-		Open:    opener(func() db.Option { return sql.MySQL(server.DSN() + "mysql") }),
-		Restart: func(testing.TB) { server.Kill(); server.Restart() },
+		Searches: 2000,
+		Open:     opener(func() db.Option { return sql.MySQL(server.DSN() + "mysql") }),
+		Restart:  func(testing.TB) { server.Kill(); server.Restart() },
 	})
 }
 
 func TestPostgres(t *testing.T) {
 	server := servertest.Postgres(t, servertest.WithArgs("-c", "synchronous_commit=on"))
 	dbtest.Run(t, dbtest.Harness{
-		Open:    opener(func() db.Option { return sql.Postgres(server.DSN()) }),
-		Restart: func(testing.TB) { server.Stop(); server.Restart() },
+		Searches: 2000,
+		Open:     opener(func() db.Option { return sql.Postgres(server.DSN()) }),
+		Restart:  func(testing.TB) { server.Stop(); server.Restart() },
 	})
 }

@@ -1,0 +1,20 @@
+package db
+
+import "database/sql"
+
+// SQL returns the SQL transaction that tx is, so that statements of your own, or
+// an outbox, are part of it: they are committed with tx's writes, or not at all.
+// Do not commit it or roll it back: that is the end of Tx's function. It reports
+// false where tx is no transaction, or none of an SQL database.
+func SQL(tx DB) (*sql.Tx, bool) {
+	x, ok := tx.(*txDB)
+	if !ok || x.ended.Load() {
+		return nil, false
+	}
+	e, ok := x.t.(Executor)
+	if !ok {
+		return nil, false
+	}
+	t, ok := e.Execer().(*sql.Tx)
+	return t, ok
+}
