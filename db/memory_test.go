@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { leak.Main(m) }
 
 func TestMemory(t *testing.T) {
-	dbtest.Run(t, dbtest.Harness{Searches: 10_000, Open: func(t testing.TB, opts ...db.Option) db.DB {
+	dbtest.Run(t, dbtest.Harness{Searches: searches, Open: func(t testing.TB, opts ...db.Option) db.DB {
 		d, err := db.New(opts...)
 		if err != nil {
 			t.Fatal(err)

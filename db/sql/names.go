@@ -91,22 +91,34 @@ func newTable(kind sql.Kind, name string) *table {
 	t.raise = "UPDATE " + cat + " SET floor = ? WHERE name = ? AND floor < ?"
 
 	const set = " SET version = version + 1, updated = ?, metadata = ?, sortable = ?, content_type = ?, data = ?"
-	t.update = "UPDATE " + t.rows + set + " WHERE id = ? AND version = ? AND lists = 0 RETURNING version, created"
-	t.overwrite = "UPDATE " + t.rows + set + " WHERE id = ? AND lists = 0 RETURNING version, created"
+	t.update = "UPDATE " + t.rows + set + t.free(kind, "id = ? AND version = ? AND lists = 0") + " RETURNING version, created"
+	t.overwrite = "UPDATE " + t.rows + set + t.free(kind, "id = ? AND lists = 0") + " RETURNING version, created"
 	if kind == sql.MySQL { // which returns a number at most
 		t.update = "UPDATE " + t.rows + strings.Replace(set, "= version + 1", "= version + 1 + 0 * LAST_INSERT_ID(created)", 1) + " WHERE id = ? AND version = ? AND lists = 0"
 		t.overwrite = ""
 	}
 	t.replace = "UPDATE " + t.rows + " SET version = ?, updated = ?, metadata = ?, sortable = ?, lists = ?, content_type = ?, data = ? WHERE id = ?"
 
-	t.remove = "DELETE FROM " + t.rows + " WHERE id = ? AND lists = 0 AND version <= (SELECT floor FROM " + cat + " WHERE name = ?)"
-	t.removeIf = t.remove + " AND version = ?"
+	gone := "id = ? AND lists = 0 AND version <= (SELECT floor FROM " + cat + " WHERE name = ?)"
+	t.remove = "DELETE FROM " + t.rows + t.free(kind, gone)
+	t.removeIf = "DELETE FROM " + t.rows + t.free(kind, gone+" AND version = ?")
 	t.drop = "DELETE FROM " + t.rows + " WHERE id = ?"
 	t.forget = "DELETE FROM " + t.lists + " WHERE id = ?"
 	for _, s := range []*string{&t.get, &t.look, &t.create, &t.raise, &t.update, &t.overwrite, &t.replace, &t.remove, &t.removeIf, &t.drop, &t.forget} {
 		*s = kind.Rebind(*s)
 	}
 	return t
+}
+
+// free is the WHERE of a statement that is a write by itself. On PostgreSQL it
+// finds no record that another transaction has locked: a statement that waits
+// goes on when its caller has left, and is applied then. The way through a
+// transaction waits instead.
+func (t *table) free(kind sql.Kind, condition string) string {
+	if kind == sql.Postgres {
+		condition = "id = (SELECT id FROM " + t.rows + " WHERE " + condition + " FOR UPDATE SKIP LOCKED)"
+	}
+	return " WHERE " + condition
 }
 
 // value is a placeholder in a SELECT, where PostgreSQL wants to know its type.

@@ -25,8 +25,11 @@ func opener(backend func() db.Option) func(testing.TB, ...db.Option) db.DB {
 }
 
 func TestSQLite(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "things.db")
-	dbtest.Run(t, dbtest.Harness{Searches: 10_000, Open: opener(func() db.Option { return sql.SQLite(file) })})
+	dir := t.TempDir()
+	dbtest.Run(t, dbtest.Harness{Searches: searches, Open: func(t testing.TB, opts ...db.Option) db.DB {
+		file := filepath.Join(dir, filepath.Base(t.Name())) // one for each case: every connection reads the whole schema
+		return opener(func() db.Option { return sql.SQLite(file) })(t, opts...)
+	}})
 }
 
 func TestSQLiteInMemory(t *testing.T) {
@@ -36,7 +39,7 @@ func TestSQLiteInMemory(t *testing.T) {
 func TestMySQL(t *testing.T) {
 	server := servertest.MariaDB(t, servertest.WithArgs("--innodb-flush-log-at-trx-commit=2"))
 	dbtest.Run(t, dbtest.Harness{
-		Searches: 2000,
+		Searches: searches / 5,
 		Open:     opener(func() db.Option { return sql.MySQL(server.DSN() + "mysql") }),
 		Restart:  func(testing.TB) { server.Kill(); server.Restart() },
 	})
@@ -45,7 +48,7 @@ func TestMySQL(t *testing.T) {
 func TestPostgres(t *testing.T) {
 	server := servertest.Postgres(t, servertest.WithArgs("-c", "synchronous_commit=on"))
 	dbtest.Run(t, dbtest.Harness{
-		Searches: 2000,
+		Searches: searches / 5,
 		Open:     opener(func() db.Option { return sql.Postgres(server.DSN()) }),
 		Restart:  func(testing.TB) { server.Stop(); server.Restart() },
 	})
