@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,9 @@ func (t *tree) asBool() (bool, bool) {
 func (t *tree) asInt() (int64, bool) {
 	switch t.kind {
 	case Number:
+		if n := t.integral(); !t.flag && n != nil {
+			return n.Int64(), n.IsInt64()
+		}
 		return t.i, t.flag
 	case Text:
 		i, err := strconv.ParseInt(t.text, 10, 64)
@@ -34,7 +38,26 @@ func (t *tree) asUint() (uint64, bool) {
 		return 0, false
 	}
 	u, err := strconv.ParseUint(t.text, 10, 64)
+	if n := t.integral(); err != nil && n != nil {
+		return n.Uint64(), n.IsUint64()
+	}
 	return u, err == nil
+}
+
+// integral returns the value of a number that is written with a fraction or an
+// exponent and is an integer all the same, as JSON Schema has it: 80.0, 1e18.
+func (t *tree) integral() *big.Int {
+	if t.kind != Number || math.Abs(t.f) >= 1<<65 || !strings.ContainsAny(t.text, ".eE") {
+		return nil
+	}
+	if _, exponent, ok := strings.Cut(strings.ToLower(t.text), "e"); ok && len(exponent) > 4 || len(t.text) > 100 {
+		return nil // not worth the digits
+	}
+	r, ok := new(big.Rat).SetString(t.text)
+	if !ok || !r.IsInt() {
+		return nil
+	}
+	return r.Num()
 }
 
 func (t *tree) asFloat() (float64, bool) {
@@ -87,7 +110,7 @@ func (t *tree) number() any {
 	if t.flag {
 		return t.i
 	}
-	if u, ok := t.asUint(); ok {
+	if u, err := strconv.ParseUint(t.text, 10, 64); err == nil {
 		return u
 	}
 	return t.f

@@ -20,7 +20,8 @@ import (
 // snake_case. More can follow the name: `config:"dsn,required,secret"`. Other
 // tags: default:"8080", min:"1", max:"65535" (numbers and durations),
 // enum:"debug,info". Embedded structs share the level of their holder. What is
-// not set stays zero. Durations are strings ("5s"), []byte is base64, types
+// not set stays zero, which min, max and enum must allow, else it is an error;
+// an absent pointer, slice or map is not checked. Durations are strings ("5s"), []byte is base64, types
 // with UnmarshalText or UnmarshalJSON decode themselves.
 func (v Value) Scan(into any) error {
 	return v.scan(into, false)
@@ -243,6 +244,9 @@ func (d *decoder) structure(dst reflect.Value, t *tree, path string) {
 			known++
 		case f.required:
 			d.fail(subPath, t, "required, but nothing is set")
+			continue
+		case f.needed != "":
+			d.fail(subPath, t, "nothing is set, want %s", f.needed)
 			continue
 		case f.hasDef:
 			sub = &tree{kind: Text, text: f.def}

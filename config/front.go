@@ -155,10 +155,27 @@ func sourceError(l *layer, err error) error {
 }
 
 // sourceErrors joins why sources can't be read.
-func (c *front) sourceErrors(required bool) error {
+func (c *front) sourceErrors() error {
 	var errs []error
 	for _, l := range c.sources {
-		if err := l.problem(); err != nil && !(required && (l.optional || !l.restored.IsZero())) {
+		if err := l.problem(); err != nil {
+			errs = append(errs, sourceError(l, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// fatal joins why the program can't start: sources without content, not even
+// last-known-good content. An optional source may be absent or unreachable, but
+// what it holds and can't be read is somebody's mistake, not an absence.
+func (c *front) fatal() error {
+	var errs []error
+	for _, l := range c.sources {
+		err := l.problem()
+		if err == nil || !l.restored.IsZero() {
+			continue
+		}
+		if !l.optional || errors.Is(err, ErrInvalid) || errors.Is(err, ErrTooLarge) {
 			errs = append(errs, sourceError(l, err))
 		}
 	}
@@ -225,7 +242,7 @@ func (c *front) Reload(ctx context.Context) error {
 	if ctx.Err() != nil && c.life.Closed() {
 		err = ErrClosed
 	} else if ctx.Err() == nil {
-		err = errors.Join(c.sourceErrors(false), err)
+		err = errors.Join(c.sourceErrors(), err)
 	}
 	return fault.Wrap("config", "reload", "", err)
 }

@@ -59,12 +59,16 @@ func (c *front) tell() {
 	defer c.telling.Unlock()
 	for _, l := range c.sources {
 		l.mu.Lock()
-		err, was := l.err, l.told
+		err, was, have := l.err, l.told, l.have
 		l.told = err
 		l.mu.Unlock()
 		switch {
 		case err != nil && was == nil:
-			c.logger.Warn("config: source failed, its last values stay", "source", l.src.Name(), "error", err)
+			what := "config: source failed, its last values stay"
+			if !have {
+				what = "config: source failed, it has no values yet"
+			}
+			c.logger.Warn(what, "source", l.src.Name(), "error", err)
 		case err == nil && was != nil:
 			c.logger.Info("config: source is back", "source", l.src.Name())
 		}

@@ -187,7 +187,8 @@ type SourceOption func(*layer) error
 // Optional lets the program run without the source: absent or empty content is
 // an empty layer, and New doesn't wait for a source that is down; its content
 // joins when it is there. Of a required source both are errors, and later the
-// values that it gave stay.
+// values that it gave stay. Content that is there and malformed makes New fail
+// either way.
 func Optional() SourceOption {
 	return func(l *layer) error {
 		l.optional = true

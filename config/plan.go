@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type field struct {
 	min, max string
 	doc      string
 	lo, hi   float64 // of min and max
+	needed   string  // what the tags want and zero is not: the field can't be absent
 }
 
 var (
@@ -126,6 +128,9 @@ func newField(sf reflect.StructField, name, flags string) (field, error) {
 	if err := decodable(f.typ); err != nil {
 		return f, err
 	}
+	if !f.hasDef {
+		f.needed = f.unmetByZero()
+	}
 	if f.hasDef {
 		d := decoder{types: new(types)}
 		d.decode(reflect.New(f.typ).Elem(), &tree{kind: Text, text: f.def}, f.name, &f)
@@ -134,6 +139,22 @@ func newField(sf reflect.StructField, name, flags string) (field, error) {
 		}
 	}
 	return f, nil
+}
+
+// unmetByZero returns what the tags want if the zero value, which an absent
+// field keeps, is not that; else "".
+func (f *field) unmetByZero() string {
+	k := f.typ.Kind()
+	number := k >= reflect.Int && k <= reflect.Float64
+	switch {
+	case f.min != "" && f.lo > 0, f.max != "" && f.hi < 0:
+		return "a value " + f.span()
+	case len(f.enum) == 0 || decodesItself(f.typ):
+		return ""
+	case f.typ != durationType && number && !slices.Contains(f.enum, "0"), k == reflect.String && !slices.Contains(f.enum, ""):
+		return "one of " + strings.Join(f.enum, ", ")
+	}
+	return ""
 }
 
 // bound reads the limit of a number or a duration.

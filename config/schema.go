@@ -58,15 +58,19 @@ type generator struct {
 
 type object = map[string]any
 
-// durationPattern is what time.ParseDuration reads.
-const durationPattern = `^[-+]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`
+// durationPattern is what time.ParseDuration reads, timePattern what
+// time.Time.UnmarshalText does: RFC 3339 with capital T and Z.
+const (
+	durationPattern = `^[-+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
+	timePattern     = `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`
+)
 
 func (g *generator) schema(t reflect.Type) object {
 	switch {
 	case t == durationType:
 		return object{"type": "string", "pattern": durationPattern}
 	case t.String() == "time.Time":
-		return object{"type": "string", "format": "date-time"}
+		return object{"type": "string", "format": "date-time", "pattern": timePattern}
 	case reflect.PointerTo(t).Implements(textType):
 		if reflect.PointerTo(t).Implements(jsonType) {
 			return object{}
@@ -84,15 +88,10 @@ func (g *generator) schema(t reflect.Type) object {
 		return object{"type": "boolean"}
 	case reflect.String:
 		return object{"type": "string"}
-	case reflect.Int, reflect.Int64:
-		return object{"type": "integer"}
-	case reflect.Int8, reflect.Int16, reflect.Int32:
-		top := int64(1) << (t.Bits() - 1)
-		return object{"type": "integer", "minimum": -top, "maximum": top - 1}
-	case reflect.Uint, reflect.Uint64:
-		return object{"type": "integer", "minimum": 0}
-	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
-		return object{"type": "integer", "minimum": 0, "maximum": uint64(1)<<t.Bits() - 1}
+	case reflect.Int, reflect.Int64, reflect.Int8, reflect.Int16, reflect.Int32:
+		return object{"type": "integer", "minimum": int64(math.MinInt64) >> (64 - t.Bits()), "maximum": int64(math.MaxInt64) >> (64 - t.Bits())}
+	case reflect.Uint, reflect.Uint64, reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		return object{"type": "integer", "minimum": 0, "maximum": uint64(math.MaxUint64) >> (64 - t.Bits())}
 	case reflect.Float32:
 		return object{"type": "number", "minimum": -math.MaxFloat32, "maximum": math.MaxFloat32}
 	case reflect.Float64:
@@ -125,7 +124,7 @@ func (g *generator) structure(t reflect.Type) object {
 	for i := range p.fields {
 		f := &p.fields[i]
 		properties[f.name] = g.field(f)
-		if f.required || !f.hasDef && g.needed(f.typ) {
+		if f.required || f.needed != "" || !f.hasDef && g.needed(f.typ) {
 			required = append(required, f.name)
 		}
 	}
@@ -150,7 +149,7 @@ func (g *generator) needed(t reflect.Type) bool {
 	}
 	p, _ := g.types.of(t)
 	for i := range p.fields {
-		if f := &p.fields[i]; f.required || !f.hasDef && g.needed(f.typ) {
+		if f := &p.fields[i]; f.required || f.needed != "" || !f.hasDef && g.needed(f.typ) {
 			return true
 		}
 	}

@@ -114,6 +114,7 @@ func ExampleSchemaOf() {
 	//     },
 	//     "max": {
 	//       "default": 100,
+	//       "maximum": 9223372036854775807,
 	//       "minimum": 1,
 	//       "type": "integer"
 	//     }

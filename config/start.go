@@ -13,7 +13,7 @@ func (c *front) first() error {
 			saved.restore(l)
 		}
 	}
-	if err := c.sourceErrors(true); err != nil {
+	if err := c.fatal(); err != nil {
 		return errors.Join(err, savedErr)
 	}
 	next, at := c.build(nil)
@@ -31,7 +31,7 @@ func (c *front) first() error {
 	c.swap(next, at)
 	if !at.IsZero() {
 		c.logger.Warn("config: running on last-known-good content", "saved", at, "age", time.Since(at).Round(time.Second),
-			"cause", errors.Join(c.sourceErrors(false), err))
+			"cause", errors.Join(c.sourceErrors(), err))
 	}
 	c.save()
 	c.tell()

@@ -163,7 +163,7 @@ func TestScanIsStrictAndNamesPathLineAndType(t *testing.T) {
 			t.Errorf("%s: Scan changed its target in spite of an error: %+v", x.doc, s)
 		}
 	}
-	c, _ := open(t, `{"addr":"x","tls":{"cert":"c"}}`)
+	c, _ := open(t, `{"addr":"x","port":80,"level":"info","tls":{"cert":"c"}}`)
 	got, err := config.As[server](c.Get(""))
 	if err != nil || got.Timeout != 5*time.Second || got.TLS.Cert != "c" {
 		t.Errorf("got %+v, %v", got, err)

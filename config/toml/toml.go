@@ -20,10 +20,12 @@ import (
 )
 
 // mostKeys bounds a document, since the parser's time grows with the square of
-// the keys of a table: these take it about a second.
-const mostKeys = 30_000
+// the keys of a table: these take it about a second. The names of tables count
+// too, and each part of a dotted key.
+const mostKeys = 20_000
 
-// Format reads one TOML document of at most 30000 keys. Dates and times become strings as RFC 3339
+// Format reads one TOML document of at most 20000 keys, those of tables and of
+// dotted names included. Dates and times become strings as RFC 3339
 // writes them. nan and inf are refused.
 type Format struct{}
 
@@ -40,13 +42,13 @@ func (Format) Parse(data []byte) (n *config.Node, err error) {
 			n, err = nil, &config.SyntaxError{Problem: fmt.Sprint(p)}
 		}
 	}()
-	if n := bytes.Count(data, []byte("=")); n > mostKeys {
-		return nil, &config.SyntaxError{Problem: fmt.Sprintf("more than %d keys", mostKeys)}
-	}
 	if deep(data) {
 		return nil, &config.SyntaxError{Problem: "nested too deeply"}
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if tooMany(data) {
+		return nil, &config.SyntaxError{Problem: fmt.Sprintf("more than %d keys", mostKeys)}
+	}
 	var doc map[string]any
 	if err := toml.Unmarshal(data, &doc); err != nil {
 		var at *toml.DecodeError
@@ -60,6 +62,38 @@ func (Format) Parse(data []byte) (n *config.Node, err error) {
 		return nil, nil
 	}
 	return convert(reflect.ValueOf(doc), "", lines(data))
+}
+
+// tooMany reports whether there are more keys than mostKeys up to the first
+// mistake, where Unmarshal ends too. It takes time in proportion to the size.
+func tooMany(data []byte) bool {
+	var p unstable.Parser
+	p.Reset(data)
+	keys := 0
+	for p.NextExpression() && keys <= mostKeys {
+		keys += count(p.Expression())
+	}
+	return keys > mostKeys
+}
+
+// count counts the parts of the keys of an expression and of the inline tables
+// in its value.
+func count(n *unstable.Node) int {
+	keys := 0
+	if n.Kind == unstable.KeyValue || n.Kind == unstable.Table || n.Kind == unstable.ArrayTable {
+		for it := n.Key(); it.Next(); {
+			keys++
+		}
+	}
+	switch n.Kind {
+	case unstable.KeyValue:
+		keys += count(n.Value())
+	case unstable.InlineTable, unstable.Array:
+		for it := n.Children(); it.Next(); {
+			keys += count(it.Node())
+		}
+	}
+	return keys
 }
 
 // mostOpen is how many brackets may be open at once, counting those in strings:

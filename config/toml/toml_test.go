@@ -2,6 +2,7 @@ package toml_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
 		"inf":             {"x = -inf", "line 1"},
 		"deep":            {"x = " + strings.Repeat("[", 5_000) + strings.Repeat("]", 5_000), "nested"},
 		"very deep":       {"x = " + strings.Repeat("[", 4<<20-10), "nested"},
-		"very many keys":  {strings.Repeat("k=1\n", 100_000), "more than 30000 keys"},
+		"very many keys":  {strings.Repeat("k=1\n", 100_000), "more than 20000 keys"},
 		"syntax":          {"a = 1\nb =\n", "line 2"},
 		"not UTF-8":       {"a = '\xff'", ""},
 		"out of range":    {"a = 9223372036854775808", ""},
@@ -46,6 +47,37 @@ func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
 		if !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want ErrInvalid with %q", name, err, c.want)
 		}
+	}
+}
+
+// What costs the parser time is bounded in every spelling: at the limit it is
+// taken, above it refused.
+func TestKeysAreCountedInEverySpelling(t *testing.T) {
+	many := func(format string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	for name, doc := range map[string]func(n int) string{
+		"keys":               func(n int) string { return many("k%d=1\n", n) },
+		"tables":             func(n int) string { return many("[t%d]\n", n) },
+		"arrays of tables":   func(n int) string { return many("[[t%d]]\n", n) },
+		"dotted keys":        func(n int) string { return many("k%d.a=1\n", n/2) + strings.Repeat("z=1\n", n%2) },
+		"dotted tables":      func(n int) string { return many("[t%d.a]\n", n/2) + strings.Repeat("[z]\n", n%2) },
+		"inline tables":      func(n int) string { return "x={" + strings.TrimSuffix(many("k%d=1,", n-1), ",") + "}" },
+		"tables in an array": func(n int) string { return "x=[" + many("{k%d=1},", n-1) + "]" },
+	} {
+		if _, err := config.ParseSnapshot(toml.Format{}, []byte(doc(20_000))); err != nil {
+			t.Errorf("20000 %s: %v", name, err)
+		}
+		if _, err := config.ParseSnapshot(toml.Format{}, []byte(doc(20_001))); err == nil || !strings.Contains(err.Error(), "more than 20000 keys") {
+			t.Errorf("20001 %s: got %v, want them refused", name, err)
+		}
+	}
+	if _, err := config.ParseSnapshot(toml.Format{}, []byte("x=["+strings.Repeat("1.5,", 50_000)+"]\ny='"+strings.Repeat("a=b [c]", 50_000)+"'")); err != nil {
+		t.Errorf("what is no key counts: %v", err)
 	}
 }
 
