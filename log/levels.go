@@ -22,8 +22,11 @@ type levels struct {
 	closed bool
 }
 
-// mostRules bounds what callers of the LevelHandler can fill the memory with.
-const mostRules = 1000
+// Bounds of what callers of the LevelHandler can fill the memory with.
+const (
+	mostRules   = 1000
+	longestName = 200
+)
 
 // setting is a rule that a user made.
 type setting struct {
@@ -79,6 +82,26 @@ func (l *levels) apply() {
 func (l *levels) change(name string, level slog.Level, revertAfter time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.changeLocked(name, level, revertAfter)
+}
+
+// changeBounded is change for strangers: it reports false, and does nothing, if
+// there are as many rules as they may make.
+func (l *levels) changeBounded(name string, level slog.Level, revertAfter time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rules := len(l.set)
+	if l.set[""] == nil {
+		rules++ // the root always has one
+	}
+	if l.set[name] == nil && name != "" && rules >= mostRules {
+		return false
+	}
+	l.changeLocked(name, level, revertAfter)
+	return true
+}
+
+func (l *levels) changeLocked(name string, level slog.Level, revertAfter time.Duration) {
 	if l.closed {
 		return
 	}
@@ -172,13 +195,14 @@ func (l *levels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		name := r.FormValue("name")
-		if all := l.all(); len(all) >= mostRules {
-			if _, there := all[name]; !there {
-				http.Error(w, "too many rules", http.StatusConflict)
-				return
-			}
+		if len(name) > longestName {
+			http.Error(w, fmt.Sprintf("a name of more than %d bytes", longestName), http.StatusBadRequest)
+			return
 		}
-		l.change(name, level, d)
+		if !l.changeBounded(name, level, d) {
+			http.Error(w, "too many rules", http.StatusConflict)
+			return
+		}
 	default:
 		w.Header().Set("Allow", "GET, HEAD, PUT, POST")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)

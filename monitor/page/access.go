@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/micro/go-platform/auth"
 )
@@ -37,12 +38,17 @@ type asker func(r *http.Request, want Access) (user string, err error)
 type refusal struct {
 	code      int
 	challenge string // WWW-Authenticate
+	wait      time.Duration
 }
 
 func (e *refusal) Error() string {
 	switch e.code {
 	case http.StatusUnauthorized:
 		return "sign in"
+	case http.StatusTooManyRequests:
+		return "too many wrong passwords, wait " + e.wait.Round(time.Second).String()
+	case http.StatusMisdirectedRequest:
+		return "this is not a name of the page, see page.WithHosts"
 	case http.StatusServiceUnavailable:
 		return "nobody could be asked who you are"
 	}
@@ -60,16 +66,23 @@ func byFunc(access func(*http.Request) Access) asker {
 }
 
 // byLogin is WithLogin.
-func byLogin(check func(user, password string) Access) asker {
+func byLogin(check func(user, password string) Access, source func(*http.Request) string) asker {
+	g := newGuesses()
 	return func(r *http.Request, want Access) (string, error) {
 		user, password, ok := r.BasicAuth()
 		access := None
 		if ok {
-			access = check(user, password)
+			right, wait := g.try(source(r), user, password)
+			if wait > 0 {
+				return "", &refusal{code: http.StatusTooManyRequests, wait: wait}
+			}
+			if access = check(user, password); access != None {
+				right()
+			}
 		}
 		switch {
 		case access == None:
-			return "", &refusal{http.StatusUnauthorized, `Basic realm="platform", charset="UTF-8"`}
+			return "", &refusal{code: http.StatusUnauthorized, challenge: `Basic realm="platform", charset="UTF-8"`}
 		case access < want:
 			return "", &refusal{code: http.StatusForbidden}
 		}
@@ -87,7 +100,7 @@ func byAuth(a auth.Auth, service string) asker {
 		ctx, err := auth.AuthorizeHTTP(a, r, ask)
 		if err != nil {
 			code, challenge := auth.Challenge(err)
-			return "", &refusal{code, challenge}
+			return "", &refusal{code: code, challenge: challenge}
 		}
 		return subject(ctx), nil
 	}

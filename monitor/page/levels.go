@@ -5,6 +5,14 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Bounds of what the page's readers may set.
+const (
+	mostRules   = 1000
+	longestName = 200
 )
 
 func (p *Page) levels(*http.Request) (any, error) {
@@ -34,6 +42,16 @@ func (p *Page) setLevel(r *http.Request) (any, error) {
 			return nil, &badRequest{fmt.Errorf("duration %q", s)}
 		}
 	}
-	p.o.log.SetLevel(v.Get("name"), level, revert)
+	name := v.Get("name")
+	if len(name) > longestName {
+		return nil, &badRequest{fmt.Errorf("a name of %d bytes, want at most %d", len(name), longestName)}
+	}
+	p.setting.Lock()
+	defer p.setting.Unlock()
+	all := p.o.log.Levels()
+	if _, there := all[name]; !there && len(all) >= mostRules {
+		return nil, fault.Markf(fault.Conflict, "%d loggers have a level already", len(all))
+	}
+	p.o.log.SetLevel(name, level, revert)
 	return p.levels(r)
 }

@@ -2,7 +2,9 @@ package page
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/config"
@@ -34,6 +36,8 @@ type options struct {
 	auth      auth.Auth
 	access    func(*http.Request) Access
 	login     func(user, password string) Access
+	source    func(*http.Request) string
+	hosts     []string
 	title     string
 }
 
@@ -103,7 +107,8 @@ func WithAuth(a auth.Auth) Option {
 
 // WithLogin makes the browser ask for a name and a password (basic
 // authentication: use TLS), and lets check say what they are worth. Compare in
-// constant time.
+// constant time. Who was wrong five times waits a second before the next try,
+// then twice as long, up to a minute (429 with Retry-After): see WithSource.
 func WithLogin(check func(user, password string) Access) Option {
 	return with("function", check, check != nil, func(o *options, f func(user, password string) Access) { o.login = f })
 }
@@ -112,6 +117,36 @@ func WithLogin(check func(user, password string) Access) Option {
 // what a middleware has found out. The default is Read.
 func WithAccess(f func(*http.Request) Access) Option {
 	return with("function", f, f != nil, func(o *options, f func(*http.Request) Access) { o.access = f })
+}
+
+// WithSource says where a request comes from, for throttling sign-ins of
+// WithLogin: wrong passwords of one source make nobody else wait. The default
+// is the address of the connection, of IPv6 its /64. Behind a proxy give the
+// client's, from a header that the proxy sets and strangers can't.
+func WithSource(f func(*http.Request) string) Option {
+	return with("function", f, f != nil, func(o *options, f func(*http.Request) string) { o.source = f })
+}
+
+// WithHosts are the names, without port, by which browsers reach the page; with
+// another Host the answer is 421. The default with WithAuth and WithLogin is
+// any. Else it is IP addresses and names that no stranger can own: those
+// without a dot and those that end in .localhost, .local, .internal, .home.arpa
+// or .test. A page that lets in by place must know its own name, or another
+// site's could have its name point here and read the page in an operator's
+// browser.
+func WithHosts(names ...string) Option {
+	return func(o *options) error {
+		for _, name := range names {
+			if name == "" || strings.ContainsAny(name, "/:@ ") {
+				return fmt.Errorf("host %q, want a name without scheme and port", name)
+			}
+			o.hosts = append(o.hosts, strings.ToLower(strings.TrimSuffix(name, ".")))
+		}
+		if len(names) == 0 {
+			return errors.New("no host")
+		}
+		return nil
+	}
 }
 
 // WithTitle sets the title; the default is "Platform".

@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
+	"sync"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
@@ -21,11 +24,12 @@ type Page struct {
 	changes changes
 	mux     *http.ServeMux
 	html    document
+	setting sync.Mutex // one change of a level at a time
 }
 
 // New returns a Page of what a monitor knows.
 func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
-	o := options{title: "Platform"}
+	o := options{title: "Platform", source: connection}
 	if mo == nil {
 		return nil, fault.New(ErrInvalid, "monitor/page", "new", "", "nil monitor")
 	}
@@ -44,7 +48,7 @@ func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 	case o.auth != nil:
 		p.ask = byAuth(o.auth, mo.Status().Instance.Service)
 	case o.login != nil:
-		p.ask = byLogin(o.login)
+		p.ask = byLogin(o.login, o.source)
 	case o.access != nil:
 		p.ask = byFunc(o.access)
 	default:
@@ -89,6 +93,10 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", p.html.policy)
+	if p.o.foreign(r) {
+		fail(w, &refusal{code: http.StatusMisdirectedRequest})
+		return
+	}
 	p.mux.ServeHTTP(w, r)
 }
 
@@ -132,6 +140,9 @@ func fail(w http.ResponseWriter, err error) {
 		code = no.code
 		if no.challenge != "" {
 			w.Header().Set("WWW-Authenticate", no.challenge)
+		}
+		if no.wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(no.wait.Seconds()))))
 		}
 	case errors.As(err, &bad), errors.Is(err, fault.Invalid):
 		code = http.StatusBadRequest
