@@ -117,16 +117,17 @@ func (t *tree) number() any {
 }
 
 // describe says what a value is, for an error; secrets only by their kind.
-func (t *tree) describe(secret bool) string {
+// hidden says that all of it is secret, whatever its path.
+func (t *tree) describe(s *secrets, path string, hidden bool) string {
 	switch {
 	case t == nil:
 		return "nothing"
-	case t.kind == Null || secret:
+	case t.kind == Null || hidden || s.hides(path, t):
 		return t.kind.String()
 	case t.kind == Bool || t.kind == Number:
 		return strings.TrimSpace(t.kind.String() + " " + clip(string(appendJSON(nil, t, "", nil))))
 	case t.kind == String || t.kind == Text:
-		return t.kind.String() + " " + strconv.Quote(clip(t.text))
+		return t.kind.String() + " " + strconv.Quote(clip(s.show(path, t)))
 	}
 	return t.kind.String()
 }

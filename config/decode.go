@@ -36,6 +36,9 @@ func (v Value) scan(into any, unknown bool) error {
 	if v.s != nil {
 		d.types, d.secrets = v.s.types, v.s.secrets
 	}
+	if v.redaction().all {
+		d.hide++
+	}
 	if err := d.types.check(p.Type().Elem(), "", func(string, *field) {}); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
@@ -80,10 +83,28 @@ func (d *decoder) fail(path string, t *tree, format string, args ...any) {
 
 // want reports a value of another type.
 func (d *decoder) want(path string, t *tree, what string) {
-	d.fail(path, t, "want %s, got %s", what, t.describe(d.hidden(path)))
+	d.fail(path, t, "want %s, got %s", what, t.describe(d.secrets, path, d.hide > 0))
 }
 
-func (d *decoder) hidden(path string) bool { return d.hide > 0 || d.secrets.secret(path) }
+// hidden reports whether an error must not repeat the value.
+func (d *decoder) hidden(path string, t *tree) bool {
+	if d.hide > 0 {
+		return true
+	}
+	shown := appendJSON(nil, t, path, d.redaction())
+	return string(shown) != string(appendJSON(nil, t, path, nil))
+}
+
+func (d *decoder) redaction() *redaction { return &redaction{secrets: d.secrets} }
+
+// within runs f, which hides what it meets if the redaction says so.
+func (d *decoder) within(r *redaction, f func()) {
+	if r.all {
+		d.hide++
+		defer func() { d.hide-- }()
+	}
+	f()
+}
 
 // decode sets dst, whose tags are in f (nil for items and roots).
 func (d *decoder) decode(dst reflect.Value, t *tree, path string, f *field) {
@@ -173,7 +194,7 @@ func (d *decoder) itself(dst reflect.Value, t *tree, path string) bool {
 		return false
 	}
 	switch {
-	case err != nil && d.hidden(path): // its text may repeat the value
+	case err != nil && d.hidden(path, t): // its text may repeat the value
 		d.fail(path, t, "not a valid %s", dst.Type())
 	case err != nil:
 		d.fail(path, t, "not a valid %s: %v", dst.Type(), err)
@@ -207,7 +228,7 @@ func (d *decoder) composite(dst reflect.Value, t *tree, path string) {
 			return
 		}
 		for i, item := range t.items {
-			d.decode(dst.Index(i), item, joinIndex(path, i), nil)
+			d.within(d.redaction().after(t, i), func() { d.decode(dst.Index(i), item, joinIndex(path, i), nil) })
 		}
 	case reflect.Map:
 		if t.kind != Object {
@@ -217,7 +238,7 @@ func (d *decoder) composite(dst reflect.Value, t *tree, path string) {
 		dst.Set(reflect.MakeMapWithSize(dst.Type(), len(t.members)))
 		for _, m := range t.members {
 			v := reflect.New(dst.Type().Elem()).Elem()
-			d.decode(v, m.val, join(path, m.key), nil)
+			d.within(d.redaction().beside(t, m.key), func() { d.decode(v, m.val, join(path, m.key), nil) })
 			dst.SetMapIndex(reflect.ValueOf(m.key).Convert(dst.Type().Key()), v)
 		}
 	case reflect.Struct:
@@ -255,7 +276,7 @@ func (d *decoder) structure(dst reflect.Value, t *tree, path string) {
 		default:
 			continue
 		}
-		d.decode(dst.FieldByIndex(f.index), sub, subPath, f)
+		d.within(d.redaction().beside(t, f.name), func() { d.decode(dst.FieldByIndex(f.index), sub, subPath, f) })
 	}
 	if d.unknown || known == len(t.members) {
 		return

@@ -3,13 +3,12 @@ package config
 import "strconv"
 
 // appendJSON writes t as compact JSON with sorted keys. Text is a string.
-// Where redact returns true for a path, a placeholder stands for the value;
-// redact may be nil.
-func appendJSON(b []byte, t *tree, path string, redact func(path string) bool) []byte {
+// With redact a placeholder stands for what is secret.
+func appendJSON(b []byte, t *tree, path string, redact *redaction) []byte {
 	if t == nil {
 		return append(b, "null"...)
 	}
-	if redact != nil && redact(path) {
+	if redact != nil && redact.hides(path, t) {
 		return append(b, `"`+redacted+`"`...)
 	}
 	switch t.kind {
@@ -18,6 +17,9 @@ func appendJSON(b []byte, t *tree, path string, redact func(path string) bool) [
 	case Number:
 		return append(b, t.text...)
 	case String, Text:
+		if redact != nil {
+			return appendQuoted(b, redact.show(path, t))
+		}
 		return appendQuoted(b, t.text)
 	case Array:
 		b = append(b, '[')
@@ -29,7 +31,7 @@ func appendJSON(b []byte, t *tree, path string, redact func(path string) bool) [
 			if redact != nil {
 				sub = joinIndex(path, i)
 			}
-			b = appendJSON(b, item, sub, redact)
+			b = appendJSON(b, item, sub, redact.after(t, i))
 		}
 		return append(b, ']')
 	case Object:
@@ -43,7 +45,7 @@ func appendJSON(b []byte, t *tree, path string, redact func(path string) bool) [
 			if redact != nil {
 				sub = join(path, m.key)
 			}
-			b = appendJSON(b, m.val, sub, redact)
+			b = appendJSON(b, m.val, sub, redact.beside(t, m.key))
 		}
 		return append(b, '}')
 	}

@@ -106,7 +106,8 @@ func text(err error) string {
 }
 
 // misread notes a getter that met another type.
-func (c *front) misread(path string, t *tree, want string) {
+func (c *front) misread(v Value, want string) {
+	path := v.path
 	key := path + "\x00" + want
 	c.stateMu.Lock()
 	_, known := c.misreads[key]
@@ -114,7 +115,7 @@ func (c *front) misread(path string, t *tree, want string) {
 		c.stateMu.Unlock()
 		return
 	}
-	err := &FieldError{Path: path, Origin: t.origin(), Problem: "want " + want + ", got " + t.describe(c.secrets.secret(path))}
+	err := &FieldError{Path: path, Origin: v.t.origin(), Problem: "want " + want + ", got " + v.t.describe(c.secrets, path, v.redaction().all)}
 	c.misreads[key] = err
 	c.stateMu.Unlock()
 	c.logger.Warn("config: default used, the value has another type", "error", err)

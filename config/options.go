@@ -134,9 +134,10 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
-// WithSecrets names paths whose values no output shows, besides keys that end
-// in password, secret, token and the like. "*" stands for any one key:
-// "databases.*.dsn". What lies below such a path is secret too.
+// WithSecrets names paths whose values no output shows, besides those whose
+// keys look like secrets (password, token, signing_key, dsn …), and passwords
+// inside URLs and connection strings. "*" stands for any one key:
+// "databases.*.pin". What lies below such a path is secret too.
 func WithSecrets(paths ...string) Option {
 	return func(o *options) error {
 		for _, p := range paths {

@@ -8,10 +8,6 @@ import (
 
 const redacted = "[redacted]"
 
-// secretNames are the keys whose values are redacted unless told otherwise,
-// compared without case, '_' and '-', by the end of the key: "db_password".
-var secretNames = [...]string{"password", "passwd", "passphrase", "secret", "token", "apikey", "privatekey", "accesskey", "credentials"}
-
 // secrets knows which paths are secret. Bindings add theirs while it is in use.
 type secrets struct {
 	mu       sync.RWMutex
@@ -25,8 +21,8 @@ func (s *secrets) add(pattern string) {
 	s.patterns = append(s.patterns, keys)
 }
 
-// secret reports whether the value at path must not be shown: its last key, or
-// a key above it, says so, or a pattern covers it.
+// secret reports whether nothing of the value at path may be shown: its key, or
+// one above it, says so, or a pattern covers it.
 func (s *secrets) secret(path string) bool {
 	keys := SplitPath(path)
 	for _, k := range keys {
@@ -47,6 +43,49 @@ func (s *secrets) secret(path string) bool {
 	return false
 }
 
+// hides is secret for a value that is known: numbers that count secrets are
+// shown, texts are hidden by more names.
+func (s *secrets) hides(path string, t *tree) bool {
+	if t.kind == Null {
+		return false
+	}
+	key := lastKey(path)
+	if t.kind == Number && amount(key) {
+		return false
+	}
+	if s.secret(path) {
+		return true
+	}
+	if t.kind != String && t.kind != Text || t.text == "" {
+		return false
+	}
+	if secretText(key) {
+		return true
+	}
+	_, known := mask(t.text)
+	return !known && connectionName(key)
+}
+
+// show returns what of a text may be shown.
+func (s *secrets) show(path string, t *tree) string {
+	if s.hides(path, t) {
+		return redacted
+	}
+	shown, _ := mask(t.text)
+	return shown
+}
+
+// lastKey is the last key of a path that is no index.
+func lastKey(path string) string {
+	keys := SplitPath(path)
+	for i := len(keys) - 1; i >= 0; i-- {
+		if strings.Trim(keys[i], "0123456789") != "" {
+			return keys[i]
+		}
+	}
+	return ""
+}
+
 func covers(pattern, keys []string) bool {
 	if len(pattern) > len(keys) {
 		return false
@@ -57,16 +96,6 @@ func covers(pattern, keys []string) bool {
 		}
 	}
 	return true
-}
-
-func secretName(key string) bool {
-	k := strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(key))
-	for _, name := range secretNames {
-		if strings.HasSuffix(k, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // Secret is a string that shows itself nowhere but in Reveal: not by fmt, not
@@ -97,4 +126,44 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 func (s *Secret) UnmarshalText(text []byte) error {
 	*s = Secret(text)
 	return nil
+}
+
+// redaction is how values are written for people.
+type redaction struct {
+	*secrets
+	all bool // all of this value is secret
+}
+
+func (r *redaction) hides(path string, t *tree) bool {
+	return t.kind != Null && r.all || r.secrets.hides(path, t)
+}
+
+// beside is the redaction of the member of t with that key: where another one
+// names it, as in {"name": "DB_PASSWORD", "value": "…"}, its name counts.
+func (r *redaction) beside(t *tree, key string) *redaction {
+	if r == nil || r.all || !strings.EqualFold(key, "value") && !strings.EqualFold(key, "val") {
+		return r
+	}
+	for _, m := range t.members {
+		switch strings.ToLower(m.key) {
+		case "name", "key", "header", "env":
+			if n := m.val; (n.kind == String || n.kind == Text) && (secretName(n.text) || secretText(n.text)) {
+				return &redaction{r.secrets, true}
+			}
+		}
+	}
+	return r
+}
+
+// after is the redaction of item i of t: what follows the flag --password is
+// its value.
+func (r *redaction) after(t *tree, i int) *redaction {
+	if r == nil || r.all || i == 0 {
+		return r
+	}
+	flag := t.items[i-1]
+	if (flag.kind == String || flag.kind == Text) && strings.HasPrefix(flag.text, "-") && !strings.Contains(flag.text, "=") && secretName(flag.text) {
+		return &redaction{r.secrets, true}
+	}
+	return r
 }

@@ -19,7 +19,7 @@ type Snapshot struct {
 	index   map[string]*tree
 	secrets *secrets
 	types   *types
-	misread func(path string, t *tree, want string) // told of wrong types; may be nil
+	misread func(v Value, want string) // told of wrong types; may be nil
 }
 
 // Origin says where a value comes from.
@@ -151,7 +151,9 @@ func (s *Snapshot) Hash() string {
 func (s *Snapshot) Bytes() []byte { return appendJSON(nil, s.root, "", nil) }
 
 // String returns the whole configuration as JSON, secrets redacted.
-func (s *Snapshot) String() string { return string(appendJSON(nil, s.root, "", s.secrets.secret)) }
+func (s *Snapshot) String() string {
+	return string(appendJSON(nil, s.root, "", &redaction{secrets: s.secrets}))
+}
 
 // Format makes every verb of fmt print what String returns.
 func (s *Snapshot) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }

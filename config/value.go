@@ -202,11 +202,24 @@ func (v Value) Show() string {
 	if v.t == nil {
 		return "(nothing)"
 	}
-	var sec *secrets
-	if v.s != nil {
-		sec = v.s.secrets
+	return string(appendJSON(nil, v.t, v.path, v.redaction()))
+}
+
+// redaction of the value, which what stands beside it may name.
+func (v Value) redaction() *redaction {
+	if v.s == nil {
+		return &redaction{}
 	}
-	return string(appendJSON(nil, v.t, v.path, sec.secret))
+	r := &redaction{secrets: v.s.secrets}
+	keys := SplitPath(v.path)
+	if len(keys) == 0 {
+		return r
+	}
+	above := v.s.root.walk(Path(keys[:len(keys)-1]...))
+	if above == nil {
+		return r
+	}
+	return r.beside(above, keys[len(keys)-1])
 }
 
 // Format makes every verb of fmt print what Show returns.
@@ -226,6 +239,6 @@ func (v Value) MarshalJSON() ([]byte, error) {
 // wrong reports a value of another type than the getter's.
 func (v Value) wrong(want string) {
 	if v.s != nil && v.s.misread != nil {
-		v.s.misread(v.path, v.t, want)
+		v.s.misread(v, want)
 	}
 }
