@@ -155,6 +155,7 @@ func resetLink(x *run) {
 	if err != nil {
 		x.Fatal(err)
 	}
+	start := p.Counts().Requests
 	got := make(chan error, 1)
 	go func() {
 		l, err := s.Lock(x.Context(), "x", dsync.WithWait(20*time.Second))
@@ -163,6 +164,7 @@ func resetLink(x *run) {
 		}
 		got <- err
 	}()
+	settle(x, p, start) // before it waits, an error of the link is the caller's
 	for range 3 {
 		<-time.After(100 * time.Millisecond)
 		p.Reset()
@@ -176,6 +178,23 @@ func resetLink(x *run) {
 		}
 	case <-time.After(10 * time.Second):
 		x.Error("a waiter whose link was reset is stuck")
+	}
+}
+
+// settle returns when more than start requests were sent, and no more come.
+func settle(x *run, p *netfault.Proxy, start int) {
+	quiet, last := 0, start
+	for deadline := time.Now().Add(10 * time.Second); quiet < 3; {
+		if time.Now().After(deadline) {
+			x.Fatal("the waiter does not come to rest")
+		}
+		<-time.After(50 * time.Millisecond)
+		now := p.Counts().Requests
+		if now > start && now == last {
+			quiet++
+		} else {
+			quiet, last = 0, now
+		}
 	}
 }
 
