@@ -13,12 +13,12 @@ import (
 type HedgePolicy struct {
 	// Quantile of the latencies seen so far after which a call is hedged: 0.95
 	// hedges about one call of twenty. Required.
-	Quantile float64
+	Quantile float64 `json:"quantile,omitempty"`
 	// Min is the shortest wait before a hedge; 0 means 1 ms.
-	Min time.Duration
+	Min time.Duration `json:"min,omitempty"`
 	// Ratio is the share of calls that may be hedges, over about 10 s; 0 means
 	// 0.05. In an outage, when every call is late, that is what stops hedges.
-	Ratio float64
+	Ratio float64 `json:"ratio,omitempty"`
 }
 
 func (p HedgePolicy) validate() error {

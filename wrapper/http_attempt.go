@@ -80,7 +80,7 @@ func (a *sending) roundTrip() (*http.Response, error) {
 		a.result = result{class: router.ClientError, err: err, own: true}
 		return nil, err
 	}
-	resp, err := s.t.base.RoundTrip(request)
+	resp, err := s.transport().RoundTrip(request)
 	a.Latency, a.Connecting = time.Since(a.start), a.wire.connecting()
 	if err != nil {
 		err = a.cause(err)

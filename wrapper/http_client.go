@@ -19,12 +19,15 @@ func (w *Wrapper) Transport(base http.RoundTripper) http.RoundTripper {
 		t.MaxIdleConns = 1024
 		base = t
 	}
-	return &transport{w, base}
+	t := &transport{w: w, base: base}
+	t.secure.dropped = (*http.Transport).CloseIdleConnections
+	return t
 }
 
 type transport struct {
-	w    *Wrapper
-	base http.RoundTripper
+	w      *Wrapper
+	base   http.RoundTripper
+	secure recent[*http.Transport] // by service, for TLS
 }
 
 // Unwrap returns the transport that is wrapped.
@@ -35,6 +38,7 @@ func (t *transport) CloseIdleConnections() {
 	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
+	t.secure.each((*http.Transport).CloseIdleConnections)
 }
 
 // RoundTrip sends a request, again if need be, and returns the last answer.

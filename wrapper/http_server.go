@@ -141,6 +141,7 @@ func (s *served) finish(ctx context.Context) {
 			s.response.instead(http.StatusGatewayTimeout)
 		} else {
 			s.response.report() // net/http answers for a handler that writes nothing
+			s.says.begin(s.Header(), http.StatusOK)
 		}
 	}
 	if s.hijacked && !s.response.connClosed.Load() {

@@ -47,6 +47,8 @@ type options struct {
 	load          bool
 	edge          bool
 	trusted       []func(context.Context, *Call) bool
+	identity      func(service string) string
+	policies      []Policy
 	key           func(ctx context.Context) string
 	registrations []discovery.Registration
 	drain         time.Duration
@@ -176,6 +178,13 @@ func WithRetry(p RetryPolicy) Option {
 		o.retry = p
 		return nil
 	}
+}
+
+// WithPolicies adds policies: timeouts, retries, hedges and limits by service,
+// route and method. SetPolicies changes them later, and package wrapper/config
+// takes them from a configuration.
+func WithPolicies(p ...Policy) Option {
+	return func(o *options) error { o.policies = append(o.policies, p...); return nil }
 }
 
 // WithHedge sends idempotent calls that are late to a second instance too. The

@@ -42,7 +42,7 @@ func (p *plan) target(service string) *target { return p.targets.get(service, p.
 // planOf returns how a call is made.
 func (w *Wrapper) planOf(c *Call) *plan {
 	if c.plan == nil {
-		c.plan = w.plain[c.Side]
+		c.plan = w.find(c)
 	}
 	return c.plan
 }

@@ -16,26 +16,27 @@ import (
 // RetryPolicy says when a client sends again. The zero value is the default.
 type RetryPolicy struct {
 	// Attempts is how often a call is sent at the most; 0 means 3, 1 never again.
-	Attempts int
+	Attempts int `json:"attempts,omitempty"`
 	// Min and Max bound the wait before a retry, with full jitter; 0 means 10 ms and 1 s.
-	Min, Max time.Duration
+	Min time.Duration `json:"min,omitempty"`
+	Max time.Duration `json:"max,omitempty"`
 	// Ratio is the share of calls that may be retries, over about 10 s; 0 means 0.2.
-	Ratio float64
+	Ratio float64 `json:"ratio,omitempty"`
 	// PerSecond is how many retries are allowed each second whatever the ratio; 0 means 3.
-	PerSecond float64
+	PerSecond float64 `json:"per_second,omitempty"`
 	// Buffer is how many bytes of a body without GetBody are kept to be sent
 	// again; 0 means 64 KiB.
-	Buffer int
+	Buffer int `json:"buffer,omitempty"`
 	// Statuses are answers after which an idempotent call is sent again, beside
 	// 502, 503, 504, and 429 with Retry-After: 500, say, where it passes by.
 	// They are 500 to 599. The default is none.
-	Statuses []int
+	Statuses []int `json:"statuses,omitempty"`
 	// Late is the shortest time after which an idempotent call without an answer
 	// is sent to a second instance too: when it has also waited eight times as
 	// long as 99 of 100 answers of that service took. If the call has a
 	// deadline, half of what is left may be sooner. It takes from the budget of
 	// retries. 0 means 1 s, and below 0 is never.
-	Late time.Duration
+	Late time.Duration `json:"late,omitempty"`
 }
 
 func (p RetryPolicy) validate() error {

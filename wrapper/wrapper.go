@@ -29,6 +29,7 @@ type Wrapper struct {
 	inFlight  atomic.Int64
 	idle      chan struct{} // a token whenever inFlight may have come to 0
 	plain     [2]*plan      // by side: how calls are made that no policy matches
+	policies  atomic.Pointer[policies]
 	client    *http.Client
 }
 
@@ -66,6 +67,11 @@ func New(opts ...Option) (*Wrapper, error) {
 	if len(w.gates) > 0 {
 		w.gates = slices.Insert(w.gates, 0, Gate(pathGate{}))
 	}
+	first, err := w.compile(o.policies, nil)
+	if err != nil {
+		return nil, fault.Wrap("wrapper", "new", "", fault.Mark(ErrInvalid, err))
+	}
+	w.policies.Store(first)
 	w.client = &http.Client{Transport: w.Transport(nil)}
 	return w, nil
 }

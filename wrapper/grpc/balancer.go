@@ -51,6 +51,29 @@ func Balanced(name string) []grpc.DialOption {
 	}
 }
 
+// NewConn returns a connection to a service for code that wants a
+// *grpc.ClientConn: the balancer that RegisterBalancer registered chooses the
+// instance of each call, and w is around it. Its user closes it. dial must say
+// which credentials to use; certificates are checked against the service's name,
+// unless dial has grpc.WithAuthority.
+func NewConn(w *wrapper.Wrapper, balancerName, service string, opts []Option, dial ...grpc.DialOption) (*grpc.ClientConn, error) {
+	switch {
+	case w == nil || service == "":
+		return nil, fault.New(wrapper.ErrInvalid, "wrapper/grpc", "new connection", service, "no wrapper or no service name")
+	case balancer.Get(balancerName) == nil:
+		return nil, fault.New(wrapper.ErrInvalid, "wrapper/grpc", "new connection", service, "balancer %q is not registered: use RegisterBalancer", balancerName)
+	}
+	if o := newOptions(opts); o.err != nil {
+		return nil, o.err
+	}
+	all := slices.Concat(Balanced(balancerName), DialOptions(w, opts...), []grpc.DialOption{grpc.WithAuthority(service)}, dial)
+	cc, err := grpc.NewClient(Scheme+":///"+service, all...)
+	if err != nil {
+		return nil, fault.New(wrapper.ErrInvalid, "wrapper/grpc", "new connection", service, "%w", err)
+	}
+	return cc, nil
+}
+
 // names resolves nothing: the router knows the instances.
 type names struct{}
 

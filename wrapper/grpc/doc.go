@@ -13,19 +13,22 @@
 // metadata, deadlines as gRPC's own.
 //
 // Unary calls are sent again when they certainly were not processed, and, if
-// they are idempotent (WithIdempotent), when the server is unavailable or
-// refuses work; "grpc-retry-pushback-ms" is obeyed. Streams are not sent again.
-// A stream's call ends when it does: at io.EOF, an error, or the end of its
-// context.
+// they are idempotent (by the method's idempotency_level, or WithIdempotent),
+// when the server is unavailable or refuses work; "grpc-retry-pushback-ms" is
+// obeyed. Streams are not sent again. A stream's call ends when it does: at
+// io.EOF, an error, or the end of its context. A status that the server answered
+// with is never taken for a failed connection, though gRPC calls both
+// Unavailable.
 //
 // A Client asks the router for an instance at each attempt, and keeps one
-// connection to each instance that it has called. For a *grpc.ClientConn the
+// connection to each instance that it has called. That to an instance which left
+// discovery is closed when its calls and streams have ended, or after WithDrain.
+// Certificates are checked against the service's name. For a *grpc.ClientConn the
 // router is a balancer of gRPC's, which RegisterBalancer names and nothing
 // registers by itself:
 //
 //	err := wgrpc.RegisterBalancer("by_router", w) // at the start of main
-//	cc, err := grpc.NewClient("router:///greeter", slices.Concat(
-//		wgrpc.Balanced("by_router"), wgrpc.DialOptions(w), credentials)...)
+//	cc, err := wgrpc.NewConn(w, "by_router", "greeter", nil, credentials)
 //
 // It picks for each attempt, also those that gRPC makes by itself, and tells
 // the router how each went. An instance is connected to when it is picked for
@@ -35,7 +38,8 @@
 // that balance in another way.
 //
 // WithServerTimeout, WithClientTimeout and WithAttemptTimeout bound unary
-// calls. WithLoadReport goes out in the trailer "x-load".
+// calls, and WithStreamTimeout streams. A unary call that is answered after its
+// deadline ends with DeadlineExceeded. WithLoadReport goes out in the trailer "x-load".
 //
 // # Errors
 //

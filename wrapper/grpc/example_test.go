@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -56,7 +55,7 @@ func ExampleNewClient() {
 	// <nil>
 }
 
-func ExampleRegisterBalancer() {
+func ExampleNewConn() {
 	ctx := context.Background()
 	d, _ := discovery.New()
 	defer d.Close()
@@ -66,13 +65,19 @@ func ExampleRegisterBalancer() {
 	if err := wgrpc.RegisterBalancer("by_router", w); err != nil { // once, at the start of main
 		fmt.Println(err)
 	}
-	cc, err := grpc.NewClient("router:///greeter", slices.Concat(wgrpc.Balanced("by_router"), wgrpc.DialOptions(w),
-		[]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())})...)
+	cc, err := wgrpc.NewConn(w, "by_router", "greeter", nil, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer cc.Close() // health.NewHealthClient(cc), or any generated client
-	fmt.Println(wgrpc.RegisterBalancer("by_router", w))
-	// Output: wrapper/grpc: register balancer "by_router": invalid: the name is taken
+	fmt.Println(cc.Target())
+	// Output: router:///greeter
+}
+
+func ExampleRegisterBalancer() {
+	w, _ := wrapper.New(wrapper.WithName("shop"))
+	defer w.Close(context.Background())
+	fmt.Println(wgrpc.RegisterBalancer("shop_router", w))
+	// Output: wrapper/grpc: register balancer "shop_router": invalid: the wrapper has no router
 }

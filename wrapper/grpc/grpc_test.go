@@ -174,8 +174,7 @@ func balanced(t *testing.T, w *wrapper.Wrapper, opts ...wgrpc.Option) *grpc.Clie
 	if err := wgrpc.RegisterBalancer(name, w); err != nil {
 		t.Fatal(err)
 	}
-	cc, err := grpc.NewClient("router:///echo", slices.Concat(wgrpc.DialOptions(w, opts...), wgrpc.Balanced(name),
-		[]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())})...)
+	cc, err := wgrpc.NewConn(w, name, "echo", opts, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}

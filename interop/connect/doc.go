@@ -1,0 +1,3 @@
+// Package connect holds tests that put the library on both sides of connect-go:
+// the protocols Connect, gRPC and gRPC-Web.
+package connect

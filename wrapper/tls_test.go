@@ -1,0 +1,115 @@
+package wrapper_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/wrapper"
+)
+
+// authority signs the certificates of a test.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	return &authority{c, key}
+}
+
+// serve starts a server that shows a certificate for the names, and for
+// 127.0.0.1, where all servers are.
+func (a *authority) serve(t *testing.T, uri string, names ...string) *httptest.Server {
+	t.Helper()
+	c := &x509.Certificate{SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour), DNSNames: names, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	if uri != "" {
+		u, err := url.Parse(uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.URIs = []*url.URL{u}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, a.cert, &a.key.PublicKey, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.TLS.ServerName) }))
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: a.key}}}
+	s.EnableHTTP2 = true
+	s.Config.ErrorLog = quiet()
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// https://greeter is checked against a certificate of greeter, not of the
+// address of whichever instance was picked.
+func TestCertificateIsThatOfTheService(t *testing.T) {
+	const id = "spiffe://example.org/greeter"
+	us, strangers := newAuthority(t), newAuthority(t)
+	identity := func(s string) wrapper.Option { return wrapper.WithIdentity(func(string) string { return s }) }
+	for name, c := range map[string]struct {
+		srv  *httptest.Server
+		opts []wrapper.Option
+		good bool
+	}{
+		"its name":            {us.serve(t, "", "greeter"), nil, true},
+		"another's name":      {us.serve(t, "", "other"), nil, false},
+		"the address alone":   {us.serve(t, ""), nil, false},
+		"not our authority":   {strangers.serve(t, id, "greeter"), nil, false},
+		"expected name":       {us.serve(t, "", "greeter.prod.example"), []wrapper.Option{identity("greeter.prod.example")}, true},
+		"expected other name": {us.serve(t, "", "greeter"), []wrapper.Option{identity("greeter.prod.example")}, false},
+		"no expectation":      {us.serve(t, "", "greeter"), []wrapper.Option{identity("")}, true},
+		"uri":                 {us.serve(t, id), []wrapper.Option{identity(id)}, true},
+		"another's uri":       {us.serve(t, id+"2"), []wrapper.Option{identity(id)}, false},
+		"name instead of uri": {us.serve(t, "", "greeter"), []wrapper.Option{identity(id)}, false},
+		"uri of strangers":    {strangers.serve(t, id), []wrapper.Option{identity(id)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			roots := x509.NewCertPool()
+			roots.AddCert(us.cert)
+			base := http.DefaultTransport.(*http.Transport).Clone()
+			base.TLSClientConfig = &tls.Config{RootCAs: roots}
+			w := newWrapper(t, append(c.opts, wrapper.WithRouter(instances(c.srv.Listener.Addr().String())), wrapper.WithRetry(wrapper.RetryPolicy{Attempts: 1}))...)
+			client := &http.Client{Transport: w.Transport(base)}
+			defer client.CloseIdleConnections()
+			for range 2 {
+				code, err := send(t, client, "GET", "https://greeter/")
+				if (err == nil) != c.good {
+					t.Errorf("got %d, %v; want it accepted: %v", code, err, c.good)
+				}
+			}
+			// What is called by its address is checked against that, as ever.
+			if c.good {
+				if _, err := send(t, client, "GET", c.srv.URL); err != nil {
+					t.Errorf("by its address: %v", err)
+				}
+			}
+		})
+	}
+}
