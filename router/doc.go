@@ -49,7 +49,7 @@
 // What other clients report, or lie, moves weights within bounds and fades;
 // it adds and removes no instance, and no call waits for it.
 //
-// Limiters (TokenBucket, Keyed, Concurrency, Gradient, Throttle) and Breaker
+// Limiters (TokenBucket, PerKey, Queue, Concurrency, Gradient, Throttle) and Breaker
 // also work by themselves.
 //
 // # Errors

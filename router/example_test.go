@@ -181,3 +181,52 @@ func ExampleNewBreaker() {
 	fmt.Println(errors.As(err, &open))
 	// Output: true
 }
+
+// At most two calls at a time, and ten that wait for their turn.
+func ExampleQueue() {
+	limit, err := router.Queue(2, 10)
+	if err != nil {
+		panic(err)
+	}
+	permit, err := limit.Acquire(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	defer permit.Release(router.Outcome{})
+	fmt.Println("call")
+	// Output: call
+}
+
+// A limiter that refuses becomes one that waits.
+func ExampleWaiting() {
+	bucket, _ := router.TokenBucket(1000, 1)
+	limit, err := router.Waiting(bucket)
+	if err != nil {
+		panic(err)
+	}
+	for range 3 {
+		if _, err := limit.Acquire(context.Background()); err != nil {
+			panic(err)
+		}
+	}
+	fmt.Println("three calls, a millisecond apart")
+	// Output: three calls, a millisecond apart
+}
+
+// Each service may be called ten times at a time.
+func ExamplePerKey() {
+	type service struct{}
+	limit, err := router.PerKey(
+		func(ctx context.Context) string { name, _ := ctx.Value(service{}).(string); return name }, 100,
+		func(string) (router.Limiter, error) { return router.Concurrency(10) })
+	if err != nil {
+		panic(err)
+	}
+	permit, err := limit.Acquire(context.WithValue(context.Background(), service{}, "greeter"))
+	if err != nil {
+		panic(err)
+	}
+	permit.Release(router.Outcome{})
+	fmt.Println("called")
+	// Output: called
+}

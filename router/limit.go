@@ -8,7 +8,9 @@ import (
 
 // Limiter refuses calls that are too many. It is safe for concurrent use.
 type Limiter interface {
-	// Acquire lets one call through, or returns a *LimitError. It does not wait.
+	// Acquire lets one call through, or returns a *LimitError. It does not
+	// wait, but for Waiting and Queue, which return the context's error if it
+	// ends first.
 	Acquire(ctx context.Context) (Permit, error)
 }
 

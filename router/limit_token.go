@@ -1,9 +1,7 @@
 package router
 
 import (
-	"container/list"
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +18,7 @@ func TokenBucket(perSecond float64, burst int) (Limiter, error) {
 }
 
 type tokenBucket struct {
+	name        string
 	each, slack time.Duration // between two calls; how far ahead of it they may come
 	start       time.Time
 	next        atomic.Int64 // when the next call is due, since start
@@ -27,12 +26,12 @@ type tokenBucket struct {
 
 func newTokenBucket(perSecond float64, burst int) *tokenBucket {
 	each := time.Duration(float64(time.Second) / perSecond)
-	return &tokenBucket{each: max(each, 1), slack: time.Duration(burst-1) * max(each, 1), start: time.Now()}
+	return &tokenBucket{name: "token bucket", each: max(each, 1), slack: time.Duration(burst-1) * max(each, 1), start: time.Now()}
 }
 
 func (b *tokenBucket) Acquire(context.Context) (Permit, error) {
 	if wait := b.take(); wait > 0 {
-		return nil, &LimitError{Limiter: "token bucket", After: wait}
+		return nil, &LimitError{Limiter: b.name, After: wait}
 	}
 	return free{}, nil
 }
@@ -49,58 +48,6 @@ func (b *tokenBucket) take() time.Duration {
 			return 0
 		}
 	}
-}
-
-// Keyed limits each key of a call by a token bucket of its own. It keeps at
-// most maxKeys buckets; when there are more, those used longest ago are
-// forgotten, and their keys begin anew.
-func Keyed(key func(ctx context.Context) string, perSecond float64, burst, maxKeys int) (Limiter, error) {
-	if _, err := TokenBucket(perSecond, burst); err != nil {
-		return nil, err
-	}
-	if key == nil || maxKeys < 1 {
-		return nil, fault.New(ErrInvalid, "router", "keyed limit", "", "%d keys, or no key function", maxKeys)
-	}
-	return &keyed{key: key, rate: perSecond, burst: burst, max: maxKeys, buckets: map[string]*list.Element{}, order: list.New()}, nil
-}
-
-type keyed struct {
-	key   func(context.Context) string
-	rate  float64
-	burst int
-	max   int
-
-	mu      sync.Mutex
-	buckets map[string]*list.Element
-	order   *list.List // newest first
-}
-
-type keyedBucket struct {
-	key string
-	*tokenBucket
-}
-
-func (k *keyed) Acquire(ctx context.Context) (Permit, error) {
-	if wait := k.bucket(k.key(ctx)).take(); wait > 0 {
-		return nil, &LimitError{Limiter: "keyed limit", After: wait}
-	}
-	return free{}, nil
-}
-
-func (k *keyed) bucket(key string) *keyedBucket {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if e := k.buckets[key]; e != nil {
-		k.order.MoveToFront(e)
-		return e.Value.(*keyedBucket)
-	}
-	if len(k.buckets) >= k.max {
-		oldest := k.order.Back()
-		delete(k.buckets, k.order.Remove(oldest).(*keyedBucket).key)
-	}
-	b := &keyedBucket{key, newTokenBucket(k.rate, k.burst)}
-	k.buckets[key] = k.order.PushFront(b)
-	return b
 }
 
 // Concurrency lets at most n calls through at the same time.

@@ -11,6 +11,7 @@ import (
 // members is what discovery last said, compiled.
 type members struct {
 	all      []*Node // in this client's order, the last choices at the end
+	place    *place  // of this client among its peers, which the order is for; nil: it has none
 	whole    *subset
 	rules    []*applied // in the order in which they are tried
 	labelled subsets
@@ -106,7 +107,7 @@ func (sv *service) arrange(all []*Node) *members {
 		}
 		return n.key
 	}
-	m := &members{all: slices.Clone(all)}
+	m := &members{all: slices.Clone(all), place: place}
 	slices.SortFunc(m.all, func(a, b *Node) int {
 		return cmp.Or(flag(a.lastChoice(), b.lastChoice()), flag(a.away.Load(), b.away.Load()), cmp.Compare(order(a), order(b)), cmp.Compare(a.id, b.id))
 	})

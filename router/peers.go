@@ -50,14 +50,14 @@ func (p place) window(n int) (start, size int) {
 }
 
 // aperture is how many of a subset's nodes, from the first, the client keeps to.
-func (sv *service) aperture(nodes []*Node) int {
+func (p *place) aperture(nodes []*Node) int {
 	n := near(nodes)
-	if p := sv.place.Load(); p != nil {
+	if p != nil {
 		if n <= fewPeers {
 			return n
 		}
 		_, size := p.window(n)
-		return max(size, fewPeers)
+		return size
 	}
 	return min(n, fewAlone)
 }

@@ -198,6 +198,7 @@ const step = 1.3
 // heed lets the view act on the nodes. The lock is held.
 func (s *service) heed(m *members, now time.Duration) {
 	v, strength := s.heard.now(s, now)
+	s.demand(m, &v, strength == 1)
 	for _, n := range m.all {
 		nv, known := v.Nodes[n.id]
 		weight, slower := 1.0, 1.0

@@ -10,6 +10,7 @@ import (
 type subset struct {
 	nodes    []*Node // in this client's order, the last choices at the end
 	chooser  Chooser
+	place    *place      // see members
 	last     bool        // some are the last choice
 	panic    atomic.Bool // too few of the nodes are in rotation
 	aperture atomic.Int32
@@ -22,7 +23,7 @@ type refresher interface {
 
 // compile makes a subset of those that match.
 func (m *members) compile(s *service, match func(*Node) bool) *subset {
-	sub := &subset{chooser: s.o.strategy.Chooser()}
+	sub := &subset{chooser: s.o.strategy.Chooser(), place: m.place}
 	for _, n := range m.all {
 		if match(n) {
 			sub.nodes = append(sub.nodes, n)
@@ -45,7 +46,7 @@ func (s *subset) refresh(sv *service, now time.Duration) {
 		}
 	}
 	s.panic.Store(first > 0 && (in == 0 || float64(in) < sv.o.panic*float64(first)))
-	s.aperture.Store(int32(sv.aperture(s.nodes)))
+	s.aperture.Store(int32(s.place.aperture(s.nodes)))
 	if c, ok := s.chooser.(refresher); ok {
 		r := Request{now: now, slowStart: time.Duration(sv.slowStart.Load()), Aperture: int(s.aperture.Load())}
 		c.refresh(&r, s.nodes)

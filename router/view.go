@@ -18,15 +18,21 @@ type View struct {
 
 // NodeView is what all clients together have seen of one instance.
 type NodeView struct {
-	Weight  float64       `json:"weight"`  // what its weight should be multiplied with, by its failures: from 0.25 to 1
-	Slower  float64       `json:"slower"`  // its median latency in those of the other instances: from 0.25 to 4
-	Clients int           `json:"clients"` // that called it
-	Votes   int           `json:"votes"`   // of them, that have ejected it by what they saw themselves
-	Calls   uint64        `json:"calls"`
-	Success float64       `json:"success"` // mean of what the clients say
-	P50     time.Duration `json:"p50"`
-	P99     time.Duration `json:"p99"`
+	Weight  float64 `json:"weight"`  // what its weight should be multiplied with, by its failures: from 0.25 to 1
+	Slower  float64 `json:"slower"`  // its median latency in those of the other instances: from 0.25 to 4
+	Clients int     `json:"clients"` // that called it
+	Votes   int     `json:"votes"`   // of them, that have ejected it by what they saw themselves
+	Calls   uint64  `json:"calls"`
+	// InFlight is how many calls the clients have in progress there.
+	InFlight float64       `json:"inFlight,omitempty"`
+	Success  float64       `json:"success"` // mean of what the clients say
+	P50      time.Duration `json:"p50"`
+	P99      time.Duration `json:"p99"`
 }
+
+// maxInFlight is how many calls one client is believed to have in progress at
+// an instance.
+const maxInFlight = 10_000
 
 // most is what a view can divide a weight by, and multiply or divide a latency.
 const most = 4.0
@@ -114,6 +120,7 @@ func (e *evidence) add() {
 		k := n.calls()
 		e.sum.Clients++
 		e.sum.Calls += k
+		e.sum.InFlight += float64(min(max(n.InFlight, 0), maxInFlight))
 		if n.Ejected {
 			e.sum.Votes++
 		}

@@ -1,0 +1,166 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/micro/go-platform/router"
+)
+
+func TestQueueServesInOrderAndIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t)(router.Queue(2, 3))
+		first, second := acquired(t, l), acquired(t, l)
+		var mu sync.Mutex
+		var order []int
+		served := func() []int {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(order)
+		}
+		for i := range 3 {
+			go func() {
+				p, err := l.Acquire(t.Context())
+				if err != nil {
+					t.Errorf("the %d. that waits: %v", i, err)
+					return
+				}
+				mu.Lock()
+				order = append(order, i)
+				mu.Unlock()
+				time.Sleep(time.Second)
+				p.Release(router.Outcome{})
+			}()
+			synctest.Wait()
+		}
+		if _, err := l.Acquire(t.Context()); !errors.Is(err, router.ErrLimited) {
+			t.Errorf("one more than may wait: %v, want ErrLimited", err)
+		}
+		first.Release(router.Outcome{})
+		synctest.Wait()
+		if n := len(served()); n != 1 {
+			t.Errorf("after one has ended %d that waited are through, want 1", n)
+		}
+		time.Sleep(5 * time.Second) // one after the other, in the place of the first
+		if got := served(); !slices.Equal(got, []int{0, 1, 2}) {
+			t.Errorf("served in the order %v, want 0, 1, 2", got)
+		}
+		second.Release(router.Outcome{})
+
+		acquired(t, l)
+		acquired(t, l)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := l.Acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("waited in vain: %v, want the context's error", err)
+		}
+		if ctx.Err() == nil {
+			t.Error("gave up before its context ended")
+		}
+		for range 3 { // who gave up left its place
+			go l.Acquire(t.Context())
+		}
+		synctest.Wait()
+		if _, err := l.Acquire(t.Context()); !errors.Is(err, router.ErrLimited) {
+			t.Errorf("one more than may wait, after another gave up: %v, want ErrLimited", err)
+		}
+		acquiredBy := l.(router.Permit)
+		for range 5 { // lets those that wait go
+			acquiredBy.Release(router.Outcome{})
+		}
+	})
+}
+
+func acquired(t testing.TB, l router.Limiter) router.Permit {
+	t.Helper()
+	p, err := l.Acquire(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestWaitingWaitsForTheLimiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t)(router.Waiting(limiter(t)(router.TokenBucket(10, 1))))
+		began := time.Now()
+		for range 11 {
+			acquired(t, l)
+		}
+		if took := time.Since(began); took < time.Second || took > 1100*time.Millisecond {
+			t.Errorf("11 calls of 10 a second took %v, want 1 s", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := l.Acquire(ctx); !errors.Is(err, router.ErrLimited) || ctx.Err() != nil {
+			t.Errorf("a call that would wait in vain: %v, want ErrLimited at once", err)
+		}
+	})
+}
+
+func TestPerKeyGivesEachKeyALimiterOfItsOwn(t *testing.T) {
+	type service struct{}
+	made := 0
+	l := limiter(t)(router.PerKey(func(ctx context.Context) string { s, _ := ctx.Value(service{}).(string); return s }, 2,
+		func(key string) (router.Limiter, error) {
+			if made++; key == "bad" {
+				return nil, errors.New("no such service")
+			}
+			return router.Concurrency(1)
+		}))
+	call := func(name string) (router.Permit, error) {
+		return l.Acquire(context.WithValue(t.Context(), service{}, name))
+	}
+	a, err := call("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := call("a"); !errors.Is(err, router.ErrLimited) {
+		t.Errorf("a second call at the same time: %v, want ErrLimited", err)
+	}
+	if _, err := call("b"); err != nil {
+		t.Errorf("another key: %v", err)
+	}
+	if _, err := call("bad"); err == nil || errors.Is(err, router.ErrLimited) {
+		t.Errorf("a key without a limiter: %v, want its error", err)
+	}
+	a.Release(router.Outcome{})
+	if _, err := call("a"); err != nil {
+		t.Errorf("after the first has ended: %v", err)
+	}
+	if made != 3 {
+		t.Errorf("%d limiters were made, want 3", made)
+	}
+	call("c") // b is forgotten
+	if _, err := call("a"); !errors.Is(err, router.ErrLimited) {
+		t.Errorf("the key used last is forgotten: %v", err)
+	}
+	if _, err := call("b"); err != nil {
+		t.Errorf("a key that was forgotten: %v, want it to begin again", err)
+	}
+}
+
+func TestBadWaitingLimitsAreRefused(t *testing.T) {
+	key := func(context.Context) string { return "" }
+	for name, make := range map[string]func() (router.Limiter, error){
+		"nil limiter":        func() (router.Limiter, error) { return router.Waiting(nil) },
+		"no calls":           func() (router.Limiter, error) { return router.Queue(0, 1) },
+		"less than no queue": func() (router.Limiter, error) { return router.Queue(1, -1) },
+		"no key": func() (router.Limiter, error) {
+			return router.PerKey(nil, 1, func(string) (router.Limiter, error) { return nil, nil })
+		},
+		"no keys": func() (router.Limiter, error) {
+			return router.PerKey(key, 0, func(string) (router.Limiter, error) { return nil, nil })
+		},
+		"no limiter": func() (router.Limiter, error) { return router.PerKey(key, 1, nil) },
+	} {
+		if _, err := make(); !errors.Is(err, router.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
+}
