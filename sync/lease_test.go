@@ -292,3 +292,57 @@ func TestLocksOfOneSyncDoNotNeedAGoroutineEach(t *testing.T) {
 		t.Error("a derived context did not end with the lock's, synchronously")
 	}
 }
+
+// TestALateUnlockIsLost: the first thing that a process does after a pause. The
+// lock may be another's by now, so the backend hears of nothing that could end
+// that one's, and the error says it.
+func TestALateUnlockIsLost(t *testing.T) {
+	for _, c := range []struct {
+		after time.Duration
+		want  error
+	}{{799 * time.Millisecond, nil}, {800 * time.Millisecond, ErrLost}, {time.Hour, ErrLost}} {
+		synctest.Test(t, func(t *testing.T) {
+			l := mustLock(t, withScript(t, &scripted{}), WithTTL(time.Second))
+			l.mu.Lock()
+			l.timer.Stop()
+			l.mu.Unlock()
+			time.Sleep(c.after)
+			if err := l.Unlock(t.Context()); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+				t.Errorf("Unlock after %v = %v, want %v", c.after, err, c.want)
+			}
+			if cause := context.Cause(l.Context()); cause == nil || c.want != nil && !errors.Is(cause, c.want) {
+				t.Errorf("after %v the context's cause is %v, want %v", c.after, cause, c.want)
+			}
+		})
+	}
+}
+
+// TestCloseEndsAllContextsFirst: releases are slow, and only some are made at a
+// time.
+func TestCloseEndsAllContextsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := withScript(t, &scripted{release: func(ctx context.Context, c Claim) error {
+			time.Sleep(time.Second)
+			return c.Release(ctx)
+		}})
+		var all []Lock
+		for i := range 40 {
+			l, err := s.Lock(t.Context(), string(rune('a'+i)), WithTTL(time.Hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, l)
+		}
+		closed := make(chan error)
+		go func() { closed <- s.Close() }()
+		synctest.Wait()
+		for i, l := range all {
+			if cause := context.Cause(l.Context()); !errors.Is(cause, ErrClosed) {
+				t.Errorf("lock %d of %d: the cause is %v while others are released, want ErrClosed", i, len(all), cause)
+			}
+		}
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -63,6 +63,31 @@ func TestFollowIsPatientWithADeadBackend(t *testing.T) {
 	}
 }
 
+// TestFollowComesBackSoonAfterProgress: failures before it count no more.
+func TestFollowComesBackSoonAfterProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		o := watch.Options{Backoff: backoff.Policy{Min: 100 * time.Millisecond, Max: time.Hour}}
+		sessions, waited := 0, time.Duration(0)
+		var last time.Time
+		watch.Follow(ctx, o, func(_ context.Context, _ int, progress func(int)) error {
+			sessions++
+			switch {
+			case sessions == 20: // after long waits
+				progress(1)
+			case sessions == 21:
+				waited = time.Since(last)
+				cancel()
+			}
+			last = time.Now()
+			return errors.New("refused")
+		})
+		if waited != o.Backoff.Min {
+			t.Errorf("waited %v after progress, want %v as after a first failure", waited, o.Backoff.Min)
+		}
+	})
+}
+
 func TestCoalesceKeepsTheNewest(t *testing.T) {
 	c := watch.NewCoalesce[int]()
 	for i := range 1000 {
