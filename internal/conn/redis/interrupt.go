@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -24,7 +25,10 @@ import (
 var past = time.Unix(1, 0)
 
 // calls are those on their way, by their deadlines.
-type calls struct{ byDeadline sync.Map } // of int64 to *call
+type calls struct {
+	byDeadline sync.Map // of int64 to *call
+	n          atomic.Int64
+}
 
 // call is the context of one call that can be interrupted.
 type call struct {
@@ -42,6 +46,7 @@ func (c *call) Deadline() (time.Time, bool) { return c.deadline, true }
 // begin makes a call that ends with ctx and at the deadline.
 func (cs *calls) begin(ctx context.Context, deadline time.Time) (c *call, end func()) {
 	c = &call{Context: ctx, deadline: deadline}
+	cs.n.Add(1) // before it can be met
 	for {
 		if _, taken := cs.byDeadline.LoadOrStore(c.deadline.UnixNano(), c); !taken {
 			break
@@ -52,6 +57,7 @@ func (cs *calls) begin(ctx context.Context, deadline time.Time) (c *call, end fu
 	return c, func() {
 		stop()
 		cs.byDeadline.Delete(c.deadline.UnixNano())
+		cs.n.Add(-1)
 	}
 }
 
@@ -76,7 +82,7 @@ func (c *call) use(l *link) bool {
 
 // find returns the call that has the deadline, or nil.
 func (cs *calls) find(deadline time.Time) *call {
-	if deadline.IsZero() {
+	if deadline.IsZero() || cs.n.Load() == 0 {
 		return nil
 	}
 	c, _ := cs.byDeadline.Load(deadline.UnixNano())
