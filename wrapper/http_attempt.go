@@ -28,6 +28,7 @@ type sending struct {
 	url     url.URL
 	start   time.Time
 	wire    wire
+	two     *second // that may be sent beside it; nil if none may
 	upload  uploading
 	result  result
 	over    bool
@@ -49,10 +50,8 @@ func (a *sending) roundTrip() (*http.Response, error) {
 	s := a.sent
 	a.start = s.call.Start
 	header := s.header
-	if a.Number > 1 || a.cancel != nil {
-		header = maps.Clone(header) // the transport may still read the one before
-	}
 	if a.Number > 1 {
+		header = maps.Clone(header) // the transport may still read the one before
 		a.start = time.Now()
 		header[HeaderAttempt] = []string{strconv.Itoa(a.Number)}
 	}
@@ -73,6 +72,9 @@ func (a *sending) roundTrip() (*http.Response, error) {
 	a.Header = trace.Header(header)
 	for _, ob := range s.t.w.attempts {
 		a.ctx = ob.BeginAttempt(a.ctx, &a.Attempt)
+	}
+	if a.two != nil {
+		a.two.allow() // the header is written from here on by nobody
 	}
 	a.wire.start = a.start
 	request, err := a.request(header)

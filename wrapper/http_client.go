@@ -78,6 +78,7 @@ type sent struct {
 	tried    []string
 	narrowed [2]router.SelectOption // room for what most picks depend on
 	first    sending
+	two      second // beside the first
 	last     result
 }
 

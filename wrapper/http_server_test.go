@@ -23,7 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	servertest.RunRole(map[string]servertest.Role{"instance": instance})
+	servertest.RunRole(map[string]servertest.Role{"instance": instance, "chaos server": chaosServer, "chaos client": chaosClient})
 	leak.Main(m)
 }
 

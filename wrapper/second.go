@@ -27,7 +27,11 @@ func (s *sent) try(a *sending) arrival {
 		return s.learn(arrival{a, resp, err})
 	}
 	a.ctx, a.cancel = context.WithCancelCause(s.ctx)
-	two := &second{s: s, first: a, pays: pays, ended: make(chan struct{})}
+	two := &s.two
+	if a.Number > 1 {
+		two = &second{}
+	}
+	two.s, two.first, two.pays, a.two = s, a, pays, two
 	timer := time.AfterFunc(wait, two.send)
 	resp, err := a.roundTrip()
 	one := arrival{a, resp, err}
@@ -90,22 +94,30 @@ type second struct {
 	s     *sent
 	first *sending
 	pays  *budget
-	ended chan struct{} // closed when got holds
 
-	mu   sync.Mutex // held while an instance is picked
-	over bool       // the first came back
-	b    *sending   // nil if none was sent
-	got  arrival
+	mu    sync.Mutex    // held while an instance is picked
+	may   bool          // the first is on its way
+	over  bool          // it came back
+	b     *sending      // nil if none was sent
+	ended chan struct{} // closed when got holds
+	got   arrival
+}
+
+// allow lets the second be sent.
+func (t *second) allow() {
+	t.mu.Lock()
+	t.may = true
+	t.mu.Unlock()
 }
 
 // send asks another instance, on the timer's goroutine.
 func (t *second) send() {
-	defer close(t.ended)
 	b := t.begin()
 	if b == nil {
 		return
 	}
 	defer t.s.t.w.life.Leave()
+	defer close(t.ended)
 	resp, err := b.roundTrip()
 	t.got = arrival{b, resp, err}
 	if err == nil && !b.result.class.Failed() {
@@ -118,7 +130,7 @@ func (t *second) begin() *sending {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.s
-	if t.over || s.ctx.Err() != nil || !t.pays.take() {
+	if !t.may || t.over || s.ctx.Err() != nil || !t.pays.take() {
 		return nil
 	}
 	before := s.call.Instance
@@ -141,7 +153,7 @@ func (t *second) begin() *sending {
 		return nil
 	}
 	b.ctx, b.cancel = context.WithCancelCause(s.ctx)
-	t.b = b
+	t.b, t.ended = b, make(chan struct{})
 	return b
 }
 

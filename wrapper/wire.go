@@ -12,15 +12,15 @@ type wire struct {
 	asked atomic.Bool  // the transport looked for a connection: it speaks httptrace
 	got   atomic.Int64 // when it had one, in nanoseconds after start; 0: it has none
 	start time.Time
+	hooks httptrace.ClientTrace
 }
 
 // trace returns the hooks. A transport that tries again by itself, because
 // nothing was sent, begins again with GetConn.
 func (w *wire) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn: func(string) { w.got.Store(0); w.asked.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { w.got.Store(int64(max(time.Since(w.start), 1))) },
-	}
+	w.hooks.GetConn = func(string) { w.got.Store(0); w.asked.Store(true) }
+	w.hooks.GotConn = func(httptrace.GotConnInfo) { w.got.Store(int64(max(time.Since(w.start), 1))) }
+	return &w.hooks
 }
 
 // unsent reports whether certainly nothing was sent.
