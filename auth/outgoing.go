@@ -36,6 +36,9 @@ func Outgoing(ctx context.Context, a Auth, d Destination) (*Token, error) {
 	switch d.Mode {
 	case Forward:
 		if c, ok := CredentialFromContext(ctx); ok && c.Value != "" {
+			if strings.EqualFold(c.Scheme, "DPoP") {
+				return nil, fmt.Errorf("%w: the caller's token is bound to its key and can't be passed on; see Exchange", ErrUnsupported)
+			}
 			return &Token{AccessToken: c.Value, Type: "Bearer"}, nil
 		}
 	case Exchange:
@@ -65,14 +68,17 @@ type transport struct {
 	auth        Auth
 	base        http.RoundTripper
 	destination func(*http.Request) (Destination, bool)
+	nonces      *lru[string, string] // origin → what it wants in proofs
 }
 
 // Transport adds a token to each request and sends it through base, or through
 // http.DefaultTransport if base is nil. A request that has an Authorization
 // header keeps it. After a redirect to another host no token is sent: it was
-// not for that host. The caller's request is not changed.
+// not for that host. The caller's request is not changed. A token that is bound
+// to a key goes with a proof (RFC 9449), and the request is sent once more if
+// the service wants a nonce in it.
 func Transport(a Auth, base http.RoundTripper, opts ...TransportOption) http.RoundTripper {
-	t := &transport{auth: a, base: base, destination: hostDestination}
+	t := &transport{auth: a, base: base, destination: hostDestination, nonces: newLRU[string, string](256)}
 	if base == nil {
 		t.base = http.DefaultTransport
 	}
@@ -102,6 +108,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			r.Body.Close()
 		}
 		return nil, fmt.Errorf("auth: token for %s: %w", r.URL.Host, err)
+	}
+	if strings.EqualFold(token.Type, "DPoP") {
+		return t.sendBound(r, token)
 	}
 	sent := r.Clone(r.Context())
 	sent.Header.Set("Authorization", "Bearer "+string(token.AccessToken))

@@ -45,7 +45,7 @@ type Token struct {
 	AccessToken  Secret // what to send
 	RefreshToken Secret // of an authorization code flow; usually empty
 	IDToken      Secret // of an OpenID Connect flow; usually empty
-	Type         string // "Bearer"; "mTLS" of a client certificate
+	Type         string // "Bearer"; "DPoP" if bound to a key (see Prover); "mTLS" of a client certificate
 
 	ID       string   // the token's own identifier (jti); may be empty
 	Issuer   string   // who issued it

@@ -2,6 +2,7 @@ package wrapper
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/micro/go-platform/auth"
@@ -93,6 +94,9 @@ func (a Adapter) Token(ctx context.Context, service string) (string, error) {
 	}
 	if err != nil {
 		return "", err
+	}
+	if t.Type == "DPoP" { // each request needs a proof of its own, made for the address that the service knows
+		return "", fmt.Errorf("%w: a token that is bound to a key: use auth.Transport", auth.ErrUnsupported)
 	}
 	return string(t.AccessToken), nil
 }

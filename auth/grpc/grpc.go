@@ -203,6 +203,9 @@ func (p *perRPC) GetRequestMetadata(ctx context.Context, uri ...string) (map[str
 	if err != nil {
 		return nil, Error(err)
 	}
+	if t.Type == "DPoP" { // it would be a bearer token again, and be refused
+		return nil, status.Error(codes.Unauthenticated, "a token that is bound to a key can't be sent with gRPC")
+	}
 	return map[string]string{"authorization": "Bearer " + string(t.AccessToken)}, nil
 }
 

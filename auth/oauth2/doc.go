@@ -16,6 +16,8 @@
 // from token exchange (RFC 8693). Revoke is RFC 7009. Login is the
 // authorization code flow with PKCE, for programs that log people in.
 //
+// With WithDPoP the service's own tokens are bound to a key (RFC 9449).
+//
 // A JWT must say that it is an access token, by the type at+jwt (RFC 9068), so
 // that no ID token passes for one; WithUntypedTokens is for the servers that
 // don't say it. The algorithms accepted are fixed when the backend is built and

@@ -119,7 +119,7 @@ func (d *driver) Obtain(ctx context.Context, r auth.TokenRequest) (*auth.Token, 
 	c := clientcredentials.Config{
 		ClientID: d.id, ClientSecret: d.secret, TokenURL: m.Token, Scopes: r.Scopes, EndpointParams: params, AuthStyle: d.style(&m),
 	}
-	t, err := c.Token(context.WithValue(ctx, xoauth2.HTTPClient, d.clientFor(m.Token)))
+	t, err := c.Token(context.WithValue(ctx, xoauth2.HTTPClient, d.tokenClient(&m)))
 	if err != nil {
 		return nil, kindOf(ctx, err)
 	}
@@ -130,7 +130,7 @@ func (d *driver) Obtain(ctx context.Context, r auth.TokenRequest) (*auth.Token, 
 // it is asked for a fresh grant next, by the front.
 func (d *driver) refresh(ctx context.Context, m *Metadata, r auth.TokenRequest) (*auth.Token, error) {
 	c := xoauth2.Config{ClientID: d.id, ClientSecret: d.secret, Endpoint: xoauth2.Endpoint{TokenURL: m.Token, AuthStyle: d.style(m)}}
-	ctx = context.WithValue(ctx, xoauth2.HTTPClient, d.clientFor(m.Token))
+	ctx = context.WithValue(ctx, xoauth2.HTTPClient, d.tokenClient(m))
 	t, err := c.TokenSource(ctx, &xoauth2.Token{RefreshToken: string(r.Previous.RefreshToken), Expiry: time.Unix(1, 0)}).Token()
 	if err != nil {
 		return nil, kindOf(ctx, err)
@@ -187,7 +187,10 @@ func (d *driver) audience(f url.Values, audience string) {
 // token makes a Token of an answer. What a JWT says inside is read without
 // being verified: it came from the server itself, and nobody decides by it.
 func (d *server) token(t *xoauth2.Token, asked []string) (*auth.Token, error) {
-	if !strings.EqualFold(t.Type(), "Bearer") {
+	kind := "Bearer"
+	if d.prover != nil && strings.EqualFold(t.Type(), "DPoP") {
+		kind = "DPoP"
+	} else if !strings.EqualFold(t.Type(), "Bearer") {
 		return nil, fault.Markf(auth.ErrUnsupported, "a token of the type %.40q", t.Type())
 	}
 	out := &auth.Token{}
@@ -198,7 +201,7 @@ func (d *server) token(t *xoauth2.Token, asked []string) (*auth.Token, error) {
 			}
 		}
 	}
-	out.Type, out.AccessToken, out.RefreshToken = "Bearer", auth.Secret(t.AccessToken), auth.Secret(t.RefreshToken)
+	out.Type, out.AccessToken, out.RefreshToken = kind, auth.Secret(t.AccessToken), auth.Secret(t.RefreshToken)
 	if id, ok := t.Extra("id_token").(string); ok {
 		out.IDToken = auth.Secret(id)
 	}

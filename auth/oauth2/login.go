@@ -163,6 +163,12 @@ func (l *Login) Refresh(ctx context.Context, t *auth.Token) (*auth.Token, error)
 	return nil, fault.Wrap("auth/oauth2", "refresh", "", err)
 }
 
+// Prove implements auth.Prover for the tokens that Finish and Refresh return,
+// with WithDPoP.
+func (l *Login) Prove(method, url string, token auth.Secret, nonce string) (auth.Secret, error) {
+	return l.s.Prove(method, url, token, nonce)
+}
+
 // Close waits for what runs.
 func (l *Login) Close() error { return l.s.close() }
 
@@ -177,5 +183,5 @@ func (l *Login) config(ctx context.Context) (*xoauth2.Config, context.Context, e
 	return &xoauth2.Config{
 		ClientID: l.s.id, ClientSecret: l.s.secret, RedirectURL: l.redirect,
 		Endpoint: xoauth2.Endpoint{AuthURL: m.Authorization, TokenURL: m.Token, AuthStyle: l.s.style(&m)},
-	}, context.WithValue(ctx, xoauth2.HTTPClient, l.s.clientFor(m.Token)), nil
+	}, context.WithValue(ctx, xoauth2.HTTPClient, l.s.tokenClient(&m)), nil
 }

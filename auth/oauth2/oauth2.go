@@ -35,6 +35,8 @@ type server struct {
 	own        bool         // the clients are ours to close
 
 	life     *life.Life
+	prover   *jose.Signer // nil: bearer tokens
+	nonce    nonce
 	metadata *remote.Document[Metadata]
 	sets     keySets
 	verifier *jose.Verifier

@@ -38,7 +38,11 @@ func (d *server) post(ctx context.Context, m *Metadata, to string, f url.Values)
 	if basic {
 		r.SetBasicAuth(url.QueryEscape(d.id), url.QueryEscape(d.secret))
 	}
-	resp, err := d.clientFor(to).Do(r)
+	client := d.clientFor(to)
+	if to == m.Token {
+		client = d.tokenClient(m)
+	}
+	resp, err := client.Do(r)
 	if err != nil {
 		return 0, nil, kindOf(ctx, err)
 	}
