@@ -17,6 +17,8 @@ CHAOS    ?= 1m
 SOAK     ?= 5m
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+APIDIFF     := golang.org/x/exp/cmd/apidiff@v0.0.0-20260218203240-3dfff04db8fa
+TARGETS     := darwin/arm64 windows/amd64 linux/arm64 linux/386 linux/arm
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 export GOWORK := off
@@ -28,7 +30,7 @@ MODULES := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -no
 BUILD   := interop/consul interop/servers interop/telegraf
 TESTED  := $(filter-out $(BUILD) bench,$(MODULES))
 
-.PHONY: help test servers check fmt vet staticcheck vuln tidy docs bench chaos soak fuzz mutants clean
+.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api bench chaos soak fuzz mutants clean
 
 help: ## shows this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -54,12 +56,20 @@ vet: ## runs go vet over every module
 staticcheck: ## runs staticcheck over every module
 	@for m in $(filter-out $(BUILD),$(MODULES)); do go -C $$m run $(STATICCHECK) ./...; done
 
-vuln: ## runs govulncheck, where its database can be reached
-	@if out=$$(go run $(GOVULNCHECK) ./... 2>&1); then exit 0; fi; \
-	case "$$out" in \
-	*"exit status 3") echo "$$out"; exit 1 ;; \
-	*) echo "govulncheck could not run:" $$(grep -v '^exit status' <<<"$$out" | tail -n 1) ;; \
-	esac
+vuln: ## runs govulncheck; fails when it finds something, or could not look
+	@go run $(GOVULNCHECK) ./... || { echo "govulncheck: not green: it found something, or its database could not be reached"; exit 1; }
+
+targets: ## builds the code and the tests for the other platforms that users have
+	@for t in $(TARGETS); do echo "# $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 go vet ./...; done
+
+newest: ## runs the tests with the newest versions of all requirements; changes go.mod only in a copy
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; git archive HEAD | tar -x -C "$$dir"; cd "$$dir"; git init -q .; \
+	go get -u ./... && go mod tidy && scripts/test . $(GOTEST) -timeout 8m $(PKG)
+
+api: ## lists what changed in the exported names since the last tag
+	@tag=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) || { echo "no tag to compare with"; exit 0; }; \
+	dir=$$(mktemp -d); trap 'git worktree remove --force "$$dir/old"; rm -rf "$$dir"' EXIT; git worktree add -q --detach "$$dir/old" "$$tag"; \
+	(cd "$$dir/old" && go run $(APIDIFF) -m -w "$$dir/api" $$(go list -m)); go run $(APIDIFF) -m "$$dir/api" $$(go list -m)
 
 docs: ## compares the documentation's snippets and the dependency weights with the code
 	@go test ./internal/docs ./internal/weight

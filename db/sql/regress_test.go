@@ -98,7 +98,7 @@ func TestBytesAndTypesComeBack(t *testing.T) {
 		for i := range raw {
 			raw[i] = byte(i)
 		}
-		r := &db.Record{Metadata: map[string]any{"i": 1 << 60, "f": 1.0, "b": true, "t": time.Unix(1, 5000).UTC(), "s": "1"}, Data: raw}
+		r := &db.Record{Metadata: map[string]any{"i": int64(1 << 60), "f": 1.0, "b": true, "t": time.Unix(1, 5000).UTC(), "s": "1"}, Data: raw}
 		if err := tb.Create(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,6 @@
 module github.com/micro/go-platform/wrapper/micro
 
-go 1.26.8
+go 1.26.0
 
 require (
 	github.com/micro/go-platform v0.0.0

@@ -55,7 +55,7 @@ func TestSweepRemovesWhatHasEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 50 {
-		if err := s.Put(t.Context(), fmt.Sprint("k", i), []byte("x"), 0, time.Duration(1+i%2*int(time.Hour))); err != nil {
+		if err := s.Put(t.Context(), fmt.Sprint("k", i), []byte("x"), 0, 1+time.Duration(i%2)*time.Hour); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// consumer is a program in a module of its own that imports some of our packages.
+type consumer struct {
+	name   string
+	third  []string // the third-party packages that it may link, by prefix
+	source string
+}
+
+var consumers = []consumer{
+	{name: "kv", source: `package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/micro/go-platform/kv"
+)
+
+func main() {
+	store, err := kv.New()
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close()
+	ctx := context.Background()
+	if _, err := store.Put(ctx, "a", []byte("1")); err != nil {
+		panic(err)
+	}
+	item, err := store.Get(ctx, "a")
+	fmt.Printf("%s %v\n", item.Value, err)
+}
+`},
+	{name: "kvredis", third: []string{"github.com/redis/go-redis/v9", "github.com/cespare/xxhash/v2", "go.uber.org/atomic", "golang.org/x/sys/cpu"}, source: `package main
+
+import (
+	"fmt"
+
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/redis"
+)
+
+func main() {
+	_, err := kv.New(redis.Backend("127.0.0.1:1"))
+	fmt.Println(err != nil)
+}
+`},
+	{name: "wrapper", source: `package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/micro/go-platform/wrapper"
+)
+
+func main() {
+	w, err := wrapper.New(wrapper.WithName("greeter"))
+	if err != nil {
+		panic(err)
+	}
+	r := httptest.NewRecorder()
+	w.Handler(http.NotFoundHandler()).ServeHTTP(r, httptest.NewRequest("GET", "/x", nil))
+	fmt.Println(r.Code)
+}
+`},
+	{name: "micro", third: []string{""}, source: `package main
+
+import (
+	"fmt"
+
+	"github.com/micro/go-platform/wrapper/micro"
+)
+
+func main() { fmt.Println(micro.Client != nil) }
+`},
+}
+
+// TestConsumersBuildFromTheReleasedArchives makes the archives of a release out
+// of the working tree, and builds and runs programs that require them from
+// empty modules.
+func TestConsumersBuildFromTheReleasedArchives(t *testing.T) {
+	const version = "v0.99.0"
+	proxy := t.TempDir()
+	if err := write("../..", version, proxy); err != nil {
+		t.Fatal(err)
+	}
+	// A module cache of its own, since the archives change with the tree; what it
+	// needs of others comes out of the usual one.
+	out, err := exec.Command("go", "env", "GOPROXY", "GOMODCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	upstream, cache, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	proxies := "file://" + filepath.ToSlash(proxy) + ",file://" + filepath.ToSlash(filepath.Join(cache, "cache", "download")) + "," + upstream
+	env := append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -modcacherw -trimpath", "GONOSUMDB="+root+","+root+"/*",
+		"GOPROXY="+proxies, "GOMODCACHE="+t.TempDir())
+	for _, c := range consumers {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			run := func(name string, args ...string) string {
+				t.Helper()
+				cmd := exec.Command(name, args...)
+				cmd.Dir, cmd.Env = dir, env
+				out, err := cmd.CombinedOutput()
+				if err != nil {
+					t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+				}
+				return string(out)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(c.source), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			run("go", "mod", "init", "example.com/"+c.name)
+			run("go", "mod", "edit", "-go=1.21") // whatever the consumer had, our floor is what it gets
+			module := root
+			if c.name == "micro" {
+				module += "/wrapper/micro"
+			}
+			run("go", "get", module+"@"+version)
+			out := run("go", "run", ".")
+			for _, p := range strings.Fields(run("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".")) {
+				own := strings.HasPrefix(p, root) || strings.HasPrefix(p, "example.com/")
+				if !own && !slices.ContainsFunc(c.third, func(prefix string) bool { return strings.HasPrefix(p, prefix) }) {
+					t.Errorf("links %s", p)
+				}
+			}
+			mod := struct {
+				Go      string
+				Require []struct{ Path, Version string }
+			}{}
+			if err := json.Unmarshal([]byte(run("go", "mod", "edit", "-json")), &mod); err != nil {
+				t.Fatal(err)
+			}
+			if mod.Go != "1.26" && mod.Go != "1.26.0" {
+				t.Errorf("the consumer's go directive became %s", mod.Go)
+			}
+			sums, err := os.ReadFile(filepath.Join(dir, "go.sum"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s: %d requirements, %d lines of go.sum, says %q", c.name, len(mod.Require), strings.Count(string(sums), "\n"), strings.TrimSpace(out))
+		})
+	}
+}
+
+// TestReleaseTagsEveryModule runs scripts/release in a clone.
+func TestReleaseTagsEveryModule(t *testing.T) {
+	clone := filepath.Join(t.TempDir(), "clone")
+	git := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("git", append([]string{"-C", clone, "-c", "user.name=T", "-c", "user.email=t@example.com"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %q: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	if out, err := exec.Command("git", "clone", "-q", "--shared", abs(t, "../.."), clone).CombinedOutput(); err != nil {
+		t.Fatalf("clone: %v\n%s", err, out)
+	}
+	git("config", "user.name", "T")
+	git("config", "user.email", "t@example.com")
+	release := func(version, check string) (string, error) {
+		cmd := exec.Command("scripts/release", version)
+		cmd.Dir, cmd.Env = clone, append(os.Environ(), "RELEASE_CHECK="+check)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	head := git("rev-parse", "HEAD")
+	for _, c := range []struct{ version, check, says string }{
+		{"1.2.3", "true", "usage"},
+		{"v1.2", "true", "usage"},
+		{"v1.2.3", "exit 1", ""}, // the archives are no good
+	} {
+		if out, err := release(c.version, c.check); err == nil || !strings.Contains(out, c.says) {
+			t.Errorf("release %s with a check that says %q: %v\n%s", c.version, c.check, err, out)
+		}
+		if now, tags, dirty := git("rev-parse", "HEAD"), git("tag"), git("status", "--porcelain"); now != head || tags != "" || dirty != "" {
+			t.Errorf("a refused release left commit %s, tags %q, changes %q", now, tags, dirty)
+		}
+	}
+	if out, err := release("v1.2.3", "true"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if tags := git("tag"); tags != "v1.2.3\nwrapper/micro/v1.2.3" {
+		t.Errorf("tags %q", tags)
+	}
+	for _, m := range released[1:] {
+		if mod := git("show", "v1.2.3:"+m+"/go.mod"); !strings.Contains(mod, root+" v1.2.3\n") {
+			t.Errorf("%s requires another version of the root:\n%s", m, mod)
+		}
+	}
+	if changes := git("show", "v1.2.3:CHANGELOG.md"); !strings.Contains(changes, "## Unreleased\n\n## 1.2.3 - ") {
+		t.Errorf("the changelog says\n%.400s", changes)
+	}
+	if out, err := release("v1.2.3", "true"); err == nil || !strings.Contains(out, "exists") {
+		t.Errorf("the same release again: %v\n%s", err, out)
+	}
+}
+
+func abs(t *testing.T, path string) string {
+	t.Helper()
+	p, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.ToSlash(p)
+}
