@@ -66,6 +66,7 @@ func BenchmarkRedis(b *testing.B) {
 	ctx := context.Background()
 	swap := goredis.NewScript("if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('SET', KEYS[1], ARGV[2]) return 1")
 	must(swap.Load(ctx, raw).Err())
+	sizes := map[int]string{100: "", 64 << 10: "64KiB/", 1 << 20: "1MiB/"}
 	for _, size := range []int{100, 64 << 10, 1 << 20} {
 		value := make([]byte, size)
 		callers := []int{1, 8, 64}
@@ -85,21 +86,21 @@ func BenchmarkRedis(b *testing.B) {
 			must(err)
 		}
 		for _, n := range callers {
-			b.Run(fmt.Sprintf("%d/Get/%d", size, n), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%sGet/%d", sizes[size], n), func(b *testing.B) {
 				compare(b, n,
 					contender{"kv", func(i int) { _, err := store.Get(ctx, few(i)); must(err) }},
 					contender{"WithClient", func(i int) { _, err := given.Get(ctx, few(i)); must(err) }},
 					contender{"go-redis", func(i int) { _, err := raw.Get(ctx, few(i)).Bytes(); must(err) }},
 					contender{"AutoPipeline", func(i int) { _, err := auto.Get(ctx, few(i)).Bytes(); must(err) }})
 			})
-			b.Run(fmt.Sprintf("%d/Put/%d", size, n), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%sPut/%d", sizes[size], n), func(b *testing.B) {
 				compare(b, n,
 					contender{"kv", func(i int) { _, err := store.Put(ctx, few(i), value); must(err) }},
 					contender{"WithClient", func(i int) { _, err := given.Put(ctx, few(i), value); must(err) }},
 					contender{"go-redis", func(i int) { must(raw.Set(ctx, few(i), value, 0).Err()) }},
 					contender{"AutoPipeline", func(i int) { must(auto.Set(ctx, few(i), value, 0).Err()) }})
 			})
-			b.Run(fmt.Sprintf("%d/CAS/%d", size, n), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%sCAS/%d", sizes[size], n), func(b *testing.B) {
 				own := func(i int) string { return few(i) } // the value stays the same, so the revision does
 				compare(b, n,
 					contender{"kv", func(i int) { _, err := store.Put(ctx, own(i), value, kv.IfRevision(rev)); casDone(err) }},
