@@ -65,14 +65,12 @@ func New(opts ...Option) (Auth, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
 	defer cancel()
 	if f.driver, err = o.open(ctx); err != nil {
-		return nil, f.wrap("open", "", err)
+		return nil, fault.Opening(f.scope, err)
 	}
 	if p, ok := f.driver.(Pinger); ok && !o.lazy {
 		if err := p.Ping(ctx); err != nil {
-			if fault.KindOf(err) == context.DeadlineExceeded {
-				err = fault.Mark(ErrUnavailable, err)
-			}
-			return nil, fault.Join(f.wrap("open", "", err), f.driver.Close())
+			f.driver.Close()
+			return nil, fault.Unanswered(f.scope, err)
 		}
 	}
 	if f.feed != nil {

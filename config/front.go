@@ -74,6 +74,9 @@ func newFront(opts []Option) (*front, error) {
 	}
 	if err := c.start(); err != nil {
 		c.life.Close(nil)
+		if fault.KindOf(err) == fault.Unavailable {
+			return nil, fault.Unanswered("config", err)
+		}
 		return nil, fault.Wrap("config", "new", "", err)
 	}
 	return c, nil

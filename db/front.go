@@ -35,20 +35,17 @@ func newFront(opts []Option) (DB, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
 	defer cancel()
 	if f.driver, err = o.open(ctx); err != nil {
-		return nil, f.wrap("open", "", err)
+		return nil, fault.Opening(f.scope, err)
 	}
 	if !o.lazy {
 		if err := f.driver.Ping(ctx); err != nil {
-			if fault.KindOf(err) == context.DeadlineExceeded {
-				err = fault.Markf(fault.Unavailable, "no answer within %v: %w", o.dialTimeout, err)
-			}
 			f.driver.Close()
-			return nil, f.wrap("open", "", err)
+			return nil, fault.Unanswered(f.scope, err)
 		}
 	}
 	if _, ok := f.driver.(Transactor); !ok && o.changes != nil {
 		f.driver.Close()
-		return nil, fault.New(fault.Unsupported, f.scope, "open", "", "changes, without transactions")
+		return nil, fault.New(fault.Unsupported, f.scope, "new", "", "changes, without transactions")
 	}
 	f.features = f.driver.Features()
 	f.features.Backend = o.name

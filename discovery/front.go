@@ -23,10 +23,10 @@ func New(opts ...Option) (Discovery, error) {
 	o := defaults()
 	for i, opt := range opts {
 		if opt == nil {
-			return nil, fault.New(fault.Invalid, "discovery", "open", "", "option %d is nil", i)
+			return nil, fault.New(fault.Invalid, "discovery", "new", "", "option %d is nil", i)
 		}
 		if err := opt(&o); err != nil {
-			return nil, fault.Wrap("discovery", "open", "", mark(err))
+			return nil, fault.Wrap("discovery", "new", "", mark(err))
 		}
 	}
 	if o.open == nil {
@@ -41,16 +41,13 @@ func New(opts ...Option) (Discovery, error) {
 	defer cancel()
 	d, err := o.open(ctx)
 	if err != nil {
-		return nil, fault.Wrap(f.scope, "open", "", mark(err))
+		return nil, fault.Opening(f.scope, err)
 	}
 	f.driver = d
 	if !o.lazy {
 		if err := d.Ping(ctx); err != nil {
 			d.Close()
-			if ctx.Err() != nil && fault.KindOf(err) != fault.Unavailable {
-				err = fault.Mark(fault.Unavailable, err) // our own deadline, nobody else's
-			}
-			return nil, fault.Wrap(f.scope, "open", "", err)
+			return nil, fault.Unanswered(f.scope, err)
 		}
 	}
 	return f, nil

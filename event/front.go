@@ -41,23 +41,20 @@ func newFront(opts []Option) (Stream, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
 	defer cancel()
 	if f.driver, err = o.open(ctx, o.settings); err != nil {
-		return nil, f.wrap("open", "", err)
+		return nil, fault.Opening(f.scope, err)
 	}
 	f.memory, _ = f.driver.(*memory)
 	if !o.lazy {
 		if err := f.driver.Ping(ctx); err != nil {
-			if fault.KindOf(err) == context.DeadlineExceeded {
-				err = fault.Markf(fault.Unavailable, "no answer within %v: %w", o.dialTimeout, err)
-			}
 			f.driver.Close(context.Background())
-			return nil, f.wrap("open", "", err)
+			return nil, fault.Unanswered(f.scope, err)
 		}
 	}
 	if o.settings.Retention != (Retention{}) {
 		trimmer, ok := f.driver.(Trimmer)
 		if !ok {
 			f.driver.Close(context.Background())
-			return nil, fault.New(fault.Unsupported, f.scope, "open", "", "retention")
+			return nil, fault.New(fault.Unsupported, f.scope, "new", "", "retention")
 		}
 		f.life.Go(func(ctx context.Context) { f.trim(ctx, trimmer) })
 	}

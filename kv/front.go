@@ -46,7 +46,7 @@ func newFront(opts []Option) (KV, error) {
 	defer cancel()
 	d, err := o.open(ctx)
 	if err != nil {
-		return nil, fault.Wrap(f.scope, "new", "", err)
+		return nil, fault.Opening(f.scope, err)
 	}
 	f.driver, f.features = d, d.Features()
 	if m, ok := d.(*memory); ok && o.observe == nil {
@@ -55,10 +55,7 @@ func newFront(opts []Option) (KV, error) {
 	if !o.lazy && !f.features.Local {
 		if err := d.Ping(ctx); err != nil {
 			d.Close()
-			if !isKind(err, ErrUnavailable, ErrDenied) {
-				err = fault.Mark(ErrUnavailable, err)
-			}
-			return nil, fault.Wrap(f.scope, "new", "", err)
+			return nil, fault.Unanswered(f.scope, err)
 		}
 	}
 	return f, nil

@@ -21,10 +21,10 @@ func Open(opts ...Option) (Log, error) {
 	o := defaults()
 	for i, opt := range opts {
 		if opt == nil {
-			return nil, fault.New(fault.Invalid, "log", "open", "", "option %d is nil", i)
+			return nil, fault.New(fault.Invalid, "log", "new", "", "option %d is nil", i)
 		}
 		if err := opt(&o); err != nil {
-			return nil, fault.Wrap("log", "open", "", err)
+			return nil, fault.Wrap("log", "new", "", err)
 		}
 	}
 	if len(o.outputs) == 0 {
@@ -67,17 +67,14 @@ func open(one *outputOptions, o *options) (*output, error) {
 	driver, err := one.open(ctx)
 	if err != nil {
 		if fault.KindOf(err) == nil {
-			err = fault.Mark(fault.Unavailable, err)
+			err = fault.Mark(fault.Unavailable, err) // a file or a directory, which may come
 		}
-		return nil, fault.Wrap("log/"+one.name, "open", "", err)
+		return nil, fault.Opening("log/"+one.name, err)
 	}
 	if !o.lazy {
 		if err := driver.Ping(ctx); err != nil {
 			_ = driver.Close()
-			if k := fault.KindOf(err); k == nil || errors.Is(err, context.DeadlineExceeded) {
-				err = fault.Mark(fault.Unavailable, err)
-			}
-			return nil, fault.Wrap("log/"+one.name, "open", "", err)
+			return nil, fault.Unanswered("log/"+one.name, err)
 		}
 	}
 	return newOutput(one, driver, o.errors), nil

@@ -344,7 +344,7 @@ func TestAnOutputThatHangsIsWaitedForOnce(t *testing.T) {
 func TestOpenFailsWhenAnOutputDoesNotAnswer(t *testing.T) {
 	first, second := &device{}, &device{ping: errors.New("no route to 10.0.0.1")}
 	l, err := log.Open(first.option("first"), second.option("second"))
-	if l != nil || !errors.Is(err, log.ErrUnavailable) || !strings.HasPrefix(err.Error(), "log/second: open: ") || first.closed != 1 || second.closed != 1 {
+	if l != nil || !errors.Is(err, log.ErrUnavailable) || !strings.HasPrefix(err.Error(), "log/second: new: ") || first.closed != 1 || second.closed != 1 {
 		t.Errorf("Open: %v; closed %d and %d", err, first.closed, second.closed)
 	}
 	l, err = log.Open(second.option("second"), log.WithLazy())

@@ -155,7 +155,7 @@ func TestCloseIsBoundedWhenABackendHangs(t *testing.T) {
 func TestNewFailsWhenABackendDoesNotAnswer(t *testing.T) {
 	first, second := &sink{}, &sink{ping: errors.New("no route")}
 	m, err := metrics.New(driver("first", first), driver("second", second))
-	if m != nil || !errors.Is(err, metrics.ErrUnavailable) || !strings.HasPrefix(err.Error(), "metrics/second: open: ") || first.closed != 1 || second.closed != 1 {
+	if m != nil || !errors.Is(err, metrics.ErrUnavailable) || !strings.HasPrefix(err.Error(), "metrics/second: new: ") || first.closed != 1 || second.closed != 1 {
 		t.Errorf("New: %v; closed %d and %d", err, first.closed, second.closed)
 	}
 	m, err = metrics.New(driver("second", second), metrics.WithLazy())

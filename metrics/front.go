@@ -62,15 +62,12 @@ func open(d opener, o *options) (*exporter, error) {
 	defer cancel()
 	driver, err := d.open(ctx)
 	if err != nil {
-		return nil, fault.Wrap("metrics/"+d.name, "open", "", err)
+		return nil, fault.Opening("metrics/"+d.name, err)
 	}
 	if !o.lazy {
 		if err := driver.Ping(ctx); err != nil {
 			_ = driver.Close()
-			if k := fault.KindOf(err); k == nil || errors.Is(err, context.DeadlineExceeded) {
-				err = fault.Mark(fault.Unavailable, err)
-			}
-			return nil, fault.Wrap("metrics/"+d.name, "open", "", err)
+			return nil, fault.Unanswered("metrics/"+d.name, err)
 		}
 	}
 	return newExporter(d.name, driver, o), nil

@@ -66,11 +66,12 @@ func (f *front) open() error {
 	defer cancel()
 	d, err := f.o.open(ctx)
 	if err != nil {
-		return fault.Wrap(f.scope, "new", "", err)
+		return fault.Opening(f.scope, err)
 	}
 	if !f.o.lazy {
 		if err := d.Ping(ctx); err != nil {
-			return errors.Join(fault.Wrap(f.scope, "new", "", err), d.Close())
+			d.Close()
+			return fault.Unanswered(f.scope, err)
 		}
 	}
 	f.driver = d

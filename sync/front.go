@@ -34,20 +34,15 @@ func open(o *options) (Sync, error) {
 	defer cancel()
 	d, err := o.open(ctx)
 	if err != nil {
-		if fault.KindOf(err) == nil {
-			err = fault.Mark(fault.Invalid, err)
-		}
-		return nil, fault.Wrap(f.scope, "new", "", err)
+		return nil, fault.Opening(f.scope, err)
 	}
 	for _, wrap := range o.around {
 		d = wrap(d)
 	}
 	if !o.lazy {
 		if err := d.Ping(ctx); err != nil {
-			if isContext(err) && !errors.Is(err, fault.Unavailable) {
-				err = fault.Mark(fault.Unavailable, err)
-			}
-			return nil, fault.Wrap(f.scope, "new", "", errors.Join(err, d.Close()))
+			d.Close()
+			return nil, fault.Unanswered(f.scope, err)
 		}
 		if a, ok := d.(Adviser); ok {
 			if advice := a.Advice(ctx); advice != "" {

@@ -58,15 +58,12 @@ func open(d opener, o *options) (*reporter, error) {
 	defer cancel()
 	driver, err := d.open(ctx)
 	if err != nil {
-		return nil, fault.Wrap("trace/"+d.name, "open", "", err)
+		return nil, fault.Opening("trace/"+d.name, err)
 	}
 	if !o.lazy {
 		if err := driver.Ping(ctx); err != nil {
 			_ = driver.Close()
-			if k := fault.KindOf(err); k == nil || errors.Is(err, context.DeadlineExceeded) {
-				err = fault.Mark(fault.Unavailable, err)
-			}
-			return nil, fault.Wrap("trace/"+d.name, "open", "", err)
+			return nil, fault.Unanswered("trace/"+d.name, err)
 		}
 	}
 	return newReporter(d.name, driver, o), nil

@@ -252,7 +252,7 @@ func TestAfterClose(t *testing.T) {
 func TestNewFailsWhenABackendDoesNotAnswer(t *testing.T) {
 	first, second := &backend{}, &backend{ping: errors.New("dial tcp 127.0.0.1:1: refused")}
 	tr, err := trace.New(first.option("first"), second.option("second"))
-	if tr != nil || !errors.Is(err, trace.ErrUnavailable) || !strings.Contains(err.Error(), "trace/second: open") || !strings.Contains(err.Error(), "127.0.0.1:1") {
+	if tr != nil || !errors.Is(err, trace.ErrUnavailable) || !strings.Contains(err.Error(), "trace/second: new") || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("New: %v", err)
 	}
 	if first.closed != 1 || second.closed != 1 {

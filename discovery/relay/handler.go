@@ -47,14 +47,14 @@ func atLeastOne(what string, n int) error {
 func Handler(d discovery.Discovery, opts ...HandlerOption) (http.Handler, error) {
 	h := &handler{d: d, maxStreams: 10_000, maxUnknown: 256, first: make(chan struct{}, 64), unknown: map[string]int{}}
 	if d == nil {
-		return nil, fault.New(fault.Invalid, "discovery/relay", "open", "", "nil discovery")
+		return nil, fault.New(fault.Invalid, "discovery/relay", "new", "", "nil discovery")
 	}
 	for i, opt := range opts {
 		if opt == nil {
-			return nil, fault.New(fault.Invalid, "discovery/relay", "open", "", "option %d is nil", i)
+			return nil, fault.New(fault.Invalid, "discovery/relay", "new", "", "option %d is nil", i)
 		}
 		if err := opt(h); err != nil {
-			return nil, fault.Wrap("discovery/relay", "open", "", err)
+			return nil, fault.Wrap("discovery/relay", "new", "", err)
 		}
 	}
 	mux := http.NewServeMux()

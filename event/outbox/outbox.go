@@ -120,14 +120,14 @@ const scope = "event/outbox"
 func Open(ctx context.Context, db *dbsql.DB, d Dialect, opts ...Option) (*Outbox, error) {
 	o := options{log: slog.New(slog.DiscardHandler), every: 100 * time.Millisecond, batch: 100, turn: 10 * time.Second}
 	if db == nil || d < SQLite || d > Postgres {
-		return nil, fault.New(fault.Invalid, scope, "open", "", "no database or unknown dialect")
+		return nil, fault.New(fault.Invalid, scope, "new", "", "no database or unknown dialect")
 	}
 	for _, opt := range opts {
 		if opt == nil {
-			return nil, fault.New(fault.Invalid, scope, "open", "", "nil option")
+			return nil, fault.New(fault.Invalid, scope, "new", "", "nil option")
 		}
 		if err := opt(&o); err != nil {
-			return nil, fault.Wrap(scope, "open", "", err)
+			return nil, fault.Wrap(scope, "new", "", err)
 		}
 	}
 	b := &Outbox{db: db, kind: sql.Kind(d), log: o.log, poke: make(chan struct{}, 1), o: o}
@@ -143,11 +143,11 @@ func Open(ctx context.Context, db *dbsql.DB, d Dialect, opts ...Option) (*Outbox
 		"CREATE TABLE IF NOT EXISTS event_outbox_turn (one INTEGER NOT NULL PRIMARY KEY, holder " + text + " NOT NULL, until BIGINT NOT NULL)",
 	} {
 		if _, err := db.ExecContext(ctx, s); err != nil && !sql.IsThere(err) {
-			return nil, fault.Wrap(scope, "open", "", sql.WriteError(err))
+			return nil, fault.Wrap(scope, "new", "", sql.WriteError(err))
 		}
 	}
 	if _, err := db.ExecContext(ctx, "INSERT INTO event_outbox_turn (one, holder, until) VALUES (1, '', 0)"); err != nil && !sql.IsDuplicate(err) {
-		return nil, fault.Wrap(scope, "open", "", sql.WriteError(err))
+		return nil, fault.Wrap(scope, "new", "", sql.WriteError(err))
 	}
 	return b, nil
 }

@@ -117,7 +117,13 @@ func Wrap(scope, op, subject string, cause error) error {
 	}
 	kind := KindOf(cause)
 	if m, ok := cause.(*marked); ok { // the kind is said already
-		return &Error{Scope: scope, Op: op, Subject: subject, Kind: m.kind, Cause: m.cause}
+		for {
+			inner, ok := m.cause.(*marked)
+			if !ok || inner.kind != m.kind {
+				return &Error{Scope: scope, Op: op, Subject: subject, Kind: m.kind, Cause: m.cause}
+			}
+			m = inner
+		}
 	}
 	if kind != nil && strings.HasPrefix(cause.Error(), kind.Error()) {
 		return &Error{Scope: scope, Op: op, Subject: subject, Cause: cause} // it says its kind itself

@@ -197,7 +197,7 @@ func TestBackendRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]log.Option{
 		"address": fluentd.Backend("", "x"), "scheme": fluentd.Backend("http://x", "x"), "tag": fluentd.Backend("x", ""), "nil": fluentd.Backend("x", "x", nil), "path": fluentd.Backend("unix://", "x"),
 	} {
-		if _, err := log.Open(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/fluentd: open: ") {
+		if _, err := log.Open(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/fluentd: new: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -199,7 +199,7 @@ func TestBackendRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]log.Option{
 		"address": logstash.Backend(""), "scheme": logstash.Backend("http://x"), "nil": logstash.Backend("x", nil), "size": logstash.Backend("x", logstash.WithMaxDatagram(1)),
 	} {
-		if _, err := log.Open(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/logstash: open: ") {
+		if _, err := log.Open(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/logstash: new: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -105,7 +105,7 @@ func TestBackendRefusesWhatCannotBe(t *testing.T) {
 		"address": syslog.Backend(""), "scheme": syslog.Backend("http://x"), "nil": syslog.Backend("x", nil), "facility": syslog.Backend("x", syslog.WithFacility(24)),
 		"size": syslog.Backend("x", syslog.WithMaxBytes(1)), "no path": syslog.Backend("unixgram://"),
 	} {
-		if _, err := log.Open(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/syslog: open: ") {
+		if _, err := log.Open(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/syslog: new: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -296,7 +296,7 @@ func TestBackendRefusesWhatCannotBe(t *testing.T) {
 		"nil option": statsd.Backend("x", nil), "nil sender": statsd.Backend("x", statsd.WithClient(nil)),
 		"samples": statsd.Backend("x", statsd.WithSamples(0)), "resolve": statsd.Backend("x", statsd.WithResolve(0)),
 	} {
-		if _, err := metrics.New(opt); !errors.Is(err, metrics.ErrInvalid) || !strings.HasPrefix(err.Error(), "metrics/statsd: open: ") {
+		if _, err := metrics.New(opt); !errors.Is(err, metrics.ErrInvalid) || !strings.HasPrefix(err.Error(), "metrics/statsd: new: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -135,7 +135,7 @@ func TestBackendRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]trace.Option{
 		"no address": otlp.Backend(""), "scheme": otlp.Backend("grpc://x"), "nil option": otlp.Backend("x", nil), "nil client": otlp.Backend("x", otlp.WithClient(nil)),
 	} {
-		if _, err := trace.New(opt); !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace/otlp: open: ") {
+		if _, err := trace.New(opt); !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace/otlp: new: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

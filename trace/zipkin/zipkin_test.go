@@ -277,7 +277,7 @@ func TestBackendRefusesWhatCannotBe(t *testing.T) {
 		"no address": zipkin.Backend(""), "scheme": zipkin.Backend("kafka://x"), "port": zipkin.Backend("x:99999"),
 		"nil option": zipkin.Backend("x", nil), "nil client": zipkin.Backend("x", zipkin.WithClient(nil)),
 	} {
-		if _, err := trace.New(opt); !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace/zipkin: open: ") {
+		if _, err := trace.New(opt); !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace/zipkin: new: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

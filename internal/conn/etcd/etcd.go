@@ -143,7 +143,11 @@ func (c *Conn) Ping(ctx context.Context) error {
 	if errors.Is(err, fault.Unauthenticated) {
 		return fmt.Errorf("%w (%s)", err, c.address)
 	}
-	return fault.Mark(fault.Unavailable, fmt.Errorf("%s: %w", c.address, cause(err)))
+	why := cause(err)
+	if strings.Contains(why.Error(), "error reading server preface") {
+		why = fmt.Errorf("the server hung up: does the port expect TLS? %w", why)
+	}
+	return fault.Mark(fault.Unavailable, fmt.Errorf("%s: %w", c.address, why))
 }
 
 // cause drops the kind that Fault gave, for a sentence that names it once.

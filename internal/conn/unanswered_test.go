@@ -1,0 +1,183 @@
+package conn_test
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/auth/oauth2"
+	"github.com/micro/go-platform/config"
+	configconsul "github.com/micro/go-platform/config/consul"
+	configetcd "github.com/micro/go-platform/config/etcd"
+	"github.com/micro/go-platform/db"
+	dbcassandra "github.com/micro/go-platform/db/cassandra"
+	dbelastic "github.com/micro/go-platform/db/elastic"
+	dbsql "github.com/micro/go-platform/db/sql"
+	"github.com/micro/go-platform/discovery"
+	discoveryconsul "github.com/micro/go-platform/discovery/consul"
+	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
+	discoveryredis "github.com/micro/go-platform/discovery/redis"
+	"github.com/micro/go-platform/discovery/relay"
+	"github.com/micro/go-platform/event"
+	eventnats "github.com/micro/go-platform/event/nats"
+	eventredis "github.com/micro/go-platform/event/redis"
+	eventsql "github.com/micro/go-platform/event/sql"
+	"github.com/micro/go-platform/kv"
+	kvconsul "github.com/micro/go-platform/kv/consul"
+	kvetcd "github.com/micro/go-platform/kv/etcd"
+	kvmemcached "github.com/micro/go-platform/kv/memcached"
+	kvredis "github.com/micro/go-platform/kv/redis"
+	"github.com/micro/go-platform/log"
+	"github.com/micro/go-platform/log/fluentd"
+	"github.com/micro/go-platform/log/logstash"
+	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/metrics/prometheus"
+	dsync "github.com/micro/go-platform/sync"
+	syncconsul "github.com/micro/go-platform/sync/consul"
+	syncetcd "github.com/micro/go-platform/sync/etcd"
+	syncredis "github.com/micro/go-platform/sync/redis"
+	"github.com/micro/go-platform/trace"
+	"github.com/micro/go-platform/trace/otlp"
+	"github.com/micro/go-platform/trace/zipkin"
+)
+
+// made is what a constructor returned, as far as this test goes.
+func made[T any](_ T, err error) error { return err }
+
+const soon = time.Second
+
+// constructors by what their errors begin with; addr is host:port. router,
+// monitor and wrapper have no server of their own.
+var constructors = map[string]struct {
+	unavailable error
+	open        func(addr string) error
+}{
+	"auth/oauth2": {auth.ErrUnavailable, func(a string) error {
+		return made(auth.New(oauth2.Backend("http://"+a, oauth2.WithCredentials("id", "secret"), oauth2.WithInsecure()), auth.WithAnyAudience(), auth.WithDialTimeout(soon)))
+	}},
+	"config": {config.ErrUnavailable, func(a string) error {
+		return made(config.New(config.WithSource(configetcd.Source(a, "k")), config.WithTimeout(soon)))
+	}},
+	"config ": {config.ErrUnavailable, func(a string) error {
+		return made(config.New(config.WithSource(configconsul.Source(a, "k")), config.WithTimeout(soon)))
+	}},
+	"db/postgres": {db.ErrUnavailable, func(a string) error {
+		return made(db.New(dbsql.Postgres("postgres://u:p@"+a+"/d"), db.WithDialTimeout(soon)))
+	}},
+	"db/mysql": {db.ErrUnavailable, func(a string) error {
+		return made(db.New(dbsql.MySQL("mysql://u:p@"+a+"/d"), db.WithDialTimeout(soon)))
+	}},
+	"db/cassandra": {db.ErrUnavailable, func(a string) error { return made(db.New(dbcassandra.Backend(a), db.WithDialTimeout(soon))) }},
+	"db/elastic":   {db.ErrUnavailable, func(a string) error { return made(db.New(dbelastic.Backend(a), db.WithDialTimeout(soon))) }},
+	"discovery/consul": {discovery.ErrUnavailable, func(a string) error {
+		return made(discovery.New(discoveryconsul.Backend(a), discovery.WithDialTimeout(soon)))
+	}},
+	"discovery/etcd": {discovery.ErrUnavailable, func(a string) error {
+		return made(discovery.New(discoveryetcd.Backend(a), discovery.WithDialTimeout(soon)))
+	}},
+	"discovery/redis": {discovery.ErrUnavailable, func(a string) error {
+		return made(discovery.New(discoveryredis.Backend(a), discovery.WithDialTimeout(soon)))
+	}},
+	"discovery/relay": {discovery.ErrUnavailable, func(a string) error {
+		return made(discovery.New(relay.Backend("http://"+a), discovery.WithDialTimeout(soon)))
+	}},
+	"event/nats":  {event.ErrUnavailable, func(a string) error { return made(event.New(eventnats.Backend(a), event.WithDialTimeout(soon))) }},
+	"event/redis": {event.ErrUnavailable, func(a string) error { return made(event.New(eventredis.Backend(a), event.WithDialTimeout(soon))) }},
+	"event/postgres": {event.ErrUnavailable, func(a string) error {
+		return made(event.New(eventsql.Postgres("postgres://u:p@"+a+"/d"), event.WithDialTimeout(soon)))
+	}},
+	"kv/consul":    {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvconsul.Backend(a), kv.WithDialTimeout(soon))) }},
+	"kv/etcd":      {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvetcd.Backend(a), kv.WithDialTimeout(soon))) }},
+	"kv/memcached": {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvmemcached.Backend(a), kv.WithDialTimeout(soon))) }},
+	"kv/redis":     {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvredis.Backend(a), kv.WithDialTimeout(soon))) }},
+	"log/fluentd":  {log.ErrUnavailable, func(a string) error { return made(log.Open(fluentd.Backend(a, "tag"), log.WithDialTimeout(soon))) }},
+	"log/logstash": {log.ErrUnavailable, func(a string) error { return made(log.Open(logstash.Backend(a), log.WithDialTimeout(soon))) }},
+	"metrics/prometheus": {metrics.ErrUnavailable, func(a string) error {
+		return made(metrics.New(prometheus.Backend(a, "job"), metrics.WithDialTimeout(soon)))
+	}},
+	"sync/consul":  {dsync.ErrUnavailable, func(a string) error { return made(dsync.New(syncconsul.Backend(a), dsync.WithDialTimeout(soon))) }},
+	"sync/etcd":    {dsync.ErrUnavailable, func(a string) error { return made(dsync.New(syncetcd.Backend(a), dsync.WithDialTimeout(soon))) }},
+	"sync/redis":   {dsync.ErrUnavailable, func(a string) error { return made(dsync.New(syncredis.Backend(a), dsync.WithDialTimeout(soon))) }},
+	"trace/otlp":   {trace.ErrUnavailable, func(a string) error { return made(trace.New(otlp.Backend("http://"+a), trace.WithDialTimeout(soon))) }},
+	"trace/zipkin": {trace.ErrUnavailable, func(a string) error { return made(trace.New(zipkin.Backend("http://"+a), trace.WithDialTimeout(soon))) }},
+}
+
+// A server that isn't there, and one that accepts and never answers, are the
+// same to a user of any package: its ErrUnavailable, said once, in one form.
+func TestAServerThatDoesNotAnswer(t *testing.T) {
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	for name, c := range constructors {
+		for what, addr := range map[string]string{"gone": gone.Addr().String(), "silent": silent.Addr().String()} {
+			if what == "silent" && strings.HasPrefix(name, "log/") {
+				continue // nothing answers in these protocols before there are records
+			}
+			t.Run(strings.TrimSpace(name)+"/"+what, func(t *testing.T) {
+				t.Parallel()
+				began := time.Now()
+				err := c.open(addr)
+				if !errors.Is(err, c.unavailable) {
+					t.Fatalf("got %v, want ErrUnavailable", err)
+				}
+				text := err.Error()
+				form := regexp.MustCompile(`^` + strings.TrimSpace(name) + `: new: backend unavailable: .`)
+				if !form.MatchString(text) || strings.Count(text, "backend unavailable") != 1 || strings.Contains(text, "\n") {
+					t.Errorf("got  %s\nwant %s", text, form)
+				}
+				if took := time.Since(began); took > 10*time.Second {
+					t.Errorf("took %v", took)
+				}
+			})
+		}
+	}
+}
+
+// TLS where the server has none, and none where it has, say so.
+func TestTLSThatDoesNotMatch(t *testing.T) {
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	defer secure.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	for name, open := range map[string]func(scheme, addr string) error{
+		"discovery/redis": func(s, a string) error {
+			return made(discovery.New(discoveryredis.Backend("redis"+s+"://"+a), discovery.WithDialTimeout(soon)))
+		},
+		"kv/redis": func(s, a string) error {
+			return made(kv.New(kvredis.Backend("redis"+s+"://"+a), kv.WithDialTimeout(soon)))
+		},
+		"sync/redis": func(s, a string) error {
+			return made(dsync.New(syncredis.Backend("redis"+s+"://"+a), dsync.WithDialTimeout(soon)))
+		},
+		"event/redis": func(s, a string) error {
+			return made(event.New(eventredis.Backend("redis"+s+"://"+a), event.WithDialTimeout(soon)))
+		},
+		"discovery/consul": func(s, a string) error {
+			return made(discovery.New(discoveryconsul.Backend("consul"+s+"://"+a), discovery.WithDialTimeout(soon)))
+		},
+		"discovery/etcd": func(s, a string) error {
+			return made(discovery.New(discoveryetcd.Backend("etcd"+s+"://"+a), discovery.WithDialTimeout(soon)))
+		},
+	} {
+		for what, err := range map[string]error{
+			"TLS to a plain port": open("s", plain.Listener.Addr().String()), "plain to a TLS port": open("", secure.Listener.Addr().String()),
+		} {
+			if err == nil || !errors.Is(err, discovery.ErrUnavailable) && !errors.Is(err, discovery.ErrInvalid) || !regexp.MustCompile(`(?i)tls|https`).MatchString(strings.TrimPrefix(err.Error(), name)) {
+				t.Errorf("%s, %s: %v, want a word of TLS", name, what, err)
+			}
+		}
+	}
+}

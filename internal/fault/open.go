@@ -1,0 +1,58 @@
+package fault
+
+import (
+	"context"
+	"strings"
+)
+
+// Opening gives the error of a backend that could not be made its form, the
+// same in every package: "kv/redis: new: invalid: …". Without a kind it is
+// Invalid: the program asked for something that can't be.
+func Opening(scope string, err error) error {
+	if KindOf(err) == nil {
+		err = Mark(Invalid, err)
+	}
+	return said(Wrap(scope, "new", "", err))
+}
+
+// Unanswered gives the error of a backend that was asked for a sign of life
+// its form, the same in every package: "kv/redis: new: backend unavailable: …".
+// What a server refuses keeps its kind. Without a kind, and if only the time
+// that New has is over, it is Unavailable.
+func Unanswered(scope string, err error) error {
+	switch KindOf(err) {
+	case context.DeadlineExceeded:
+		err = Markf(Unavailable, "no answer in time: %w", err)
+	case nil, Timeout, UnknownOutcome:
+		err = Mark(Unavailable, err)
+	}
+	return said(Wrap(scope, "new", "", err))
+}
+
+// said makes an error's text one line that names its kind once, whatever the
+// clients of servers and the layers below put into it.
+func said(err error) error {
+	e, ok := err.(*Error)
+	if !ok || e.Cause == nil {
+		return err
+	}
+	text := strings.NewReplacer(":\n\t", ": ", "\n\t", "; ", "\n", "; ").Replace(e.Cause.Error())
+	if e.Kind != nil {
+		text = strings.ReplaceAll(text, e.Kind.Error()+": ", "")
+	}
+	if text == e.Cause.Error() {
+		return err
+	}
+	clear := *e
+	clear.Cause = &line{text, e.Cause}
+	return &clear
+}
+
+// line is an error in other words.
+type line struct {
+	text string
+	error
+}
+
+func (l *line) Error() string { return l.text }
+func (l *line) Unwrap() error { return l.error }
