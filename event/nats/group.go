@@ -90,6 +90,7 @@ func (m *member) create(ctx context.Context, s jetstream.Stream, after uint64, w
 	c, err := s.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable: m.key, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: wait, MaxDeliver: -1, MaxAckPending: -1,
+		FilterSubjects: m.d.filters(m.g.Types), // it is sent nothing else
 	})
 	return c, nats.WriteError(err)
 }
@@ -174,9 +175,13 @@ func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) 
 	}
 	infos := s.ListConsumers(ctx)
 	for i := range infos.Info() {
-		if i.Config.Durable != "" {
-			upto = min(upto, i.AckFloor.Stream+1)
+		if i.Config.Durable == "" || i.NumPending == 0 && i.NumAckPending == 0 {
+			// It needs nothing of what was in the stream when its state was
+			// read. Its floor may be far behind: it moves only with what is of
+			// the group's types.
+			continue
 		}
+		upto = min(upto, i.AckFloor.Stream+1)
 	}
 	if err := infos.Err(); err != nil {
 		return 0, nats.ReadError(err)

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -179,17 +178,21 @@ func (d *driver) groups(ctx context.Context) (jetstream.KeyValue, error) {
 }
 
 func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {
-	if _, err := d.stream(ctx); err != nil {
+	s, err := d.stream(ctx)
+	if err != nil {
 		return 0, err
 	}
 	if !d.nc.IsConnected() {
 		return 0, fault.Markf(fault.Unavailable, "not connected")
 	}
+	messages := make([]*gonats.Msg, len(records))
+	for i, r := range records { // all before the first is sent
+		if messages[i], err = d.message(s, r); err != nil {
+			return 0, err
+		}
+	}
 	futures := make([]jetstream.PubAckFuture, 0, len(records))
-	for _, r := range records {
-		m := gonats.NewMsg(d.subject + r.Type)
-		m.Data = event.AppendRecord(nil, r)
-		m.Header.Set(jetstream.MsgIDHeader, headerSafe(r.ID))
+	for _, m := range messages {
 		f, err := d.js.PublishMsgAsync(m, jetstream.WithRetryAttempts(0))
 		if err != nil {
 			n, err2 := d.await(ctx, futures)
@@ -203,9 +206,6 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 	n, err := d.await(ctx, futures)
 	return n, nats.WriteError(err)
 }
-
-// headerSafe keeps an ID that a header can't carry from being one.
-func headerSafe(id string) string { return strconv.QuoteToASCII(id) }
 
 // await returns how many of the first are stored.
 func (d *driver) await(ctx context.Context, futures []jetstream.PubAckFuture) (int, error) {

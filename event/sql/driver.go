@@ -9,10 +9,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/micro/go-platform/event"
-	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -30,6 +28,8 @@ type driver struct {
 	making sync.Mutex
 
 	insertOne *dbsql.Stmt // of SQLite, with the tables
+
+	packet atomic.Int64 // MySQL's max_allowed_packet; 0: no limit is known
 
 	writer chan struct{} // holds one value while a publisher writes
 	mu     sync.Mutex
@@ -60,7 +60,12 @@ func (d *driver) Features() event.Features {
 	return event.Features{Durable: d.durable, Shared: d.durable, Atomic: true, Exclusive: true, Positions: true}
 }
 
-func (d *driver) Ping(ctx context.Context) error { return d.db.Ping(ctx) }
+func (d *driver) Ping(ctx context.Context) error {
+	if err := d.db.Ping(ctx); err != nil {
+		return err
+	}
+	return d.askLimits(ctx)
+}
 
 func (d *driver) Close(context.Context) error {
 	d.tail.close()
@@ -92,20 +97,20 @@ func (d *driver) tables(ctx context.Context) error {
 	if d.made.Load() {
 		return nil
 	}
-	text, blob, serial := "TEXT", "BLOB", ""
+	text, long, blob, serial := "TEXT", "TEXT", "BLOB", ""
 	switch d.kind {
 	case sql.MySQL:
-		text, blob, serial = "VARBINARY(255)", "LONGBLOB", " ENGINE=InnoDB"
+		text, long, blob, serial = "VARBINARY(255)", "MEDIUMBLOB", "LONGBLOB", " ENGINE=InnoDB"
 	case sql.Postgres:
 		blob = "BYTEA"
 	}
-	r := strings.NewReplacer("TEXT", text, "BLOB", blob, "EVENTS", d.table)
+	r := strings.NewReplacer("TEXT", text, "LONG", long, "BLOB", blob, "EVENTS", d.table)
 	bare := strings.Trim(d.table, "`\"")
 	statements := []string{
 		"CREATE TABLE IF NOT EXISTS event_streams (stream TEXT NOT NULL PRIMARY KEY, last BIGINT NOT NULL, trimmed BIGINT NOT NULL, bytes BIGINT NOT NULL)" + serial,
 		"CREATE TABLE IF NOT EXISTS event_groups (stream TEXT NOT NULL, name TEXT NOT NULL, types BLOB NOT NULL, handed BIGINT NOT NULL, holder TEXT NOT NULL, holder_until BIGINT NOT NULL, PRIMARY KEY (stream, name))" + serial,
 		"CREATE TABLE IF NOT EXISTS event_pending (stream TEXT NOT NULL, name TEXT NOT NULL, seq BIGINT NOT NULL, consumer TEXT NOT NULL, until BIGINT NOT NULL, attempts BIGINT NOT NULL, PRIMARY KEY (stream, name, seq))" + serial,
-		"CREATE TABLE IF NOT EXISTS EVENTS (seq BIGINT NOT NULL PRIMARY KEY, id TEXT NOT NULL, type TEXT NOT NULL, source TEXT NOT NULL, root TEXT NOT NULL, parent TEXT NOT NULL, subject TEXT NOT NULL, time BIGINT NOT NULL, stored BIGINT NOT NULL, size BIGINT NOT NULL, metadata BLOB, content_type TEXT NOT NULL, data BLOB)" + serial,
+		"CREATE TABLE IF NOT EXISTS EVENTS (seq BIGINT NOT NULL PRIMARY KEY, id LONG NOT NULL, type LONG NOT NULL, source LONG NOT NULL, root LONG NOT NULL, parent LONG NOT NULL, subject LONG NOT NULL, time BIGINT NOT NULL, stored BIGINT NOT NULL, size BIGINT NOT NULL, metadata BLOB, content_type LONG NOT NULL, data BLOB)" + serial,
 	}
 	if d.kind == sql.SQLite { // an INTEGER PRIMARY KEY is the row's own number
 		statements[3] = strings.Replace(statements[3], "seq BIGINT NOT NULL PRIMARY KEY", "seq INTEGER PRIMARY KEY", 1)
@@ -115,7 +120,7 @@ func (d *driver) tables(ctx context.Context) error {
 		index = "CREATE INDEX " // MySQL has no IF NOT EXISTS here; that it is there is no error below
 	}
 	for _, column := range []string{"id", "root"} {
-		statements = append(statements, index+d.kind.Quote(bare+"_"+column)+" ON EVENTS ("+column+")")
+		statements = append(statements, index+d.kind.Quote(bare+"_"+column)+" ON EVENTS ("+d.indexed(column)+")")
 	}
 	for _, s := range statements {
 		if _, err := d.db.ExecContext(ctx, r.Replace(s)); err != nil && !sql.IsThere(err) {
@@ -127,29 +132,40 @@ func (d *driver) tables(ctx context.Context) error {
 		return sql.WriteError(err)
 	}
 	if d.kind == sql.SQLite && d.insertOne == nil {
-		if d.insertOne, err = d.db.PrepareContext(ctx, d.insertText(1)); err != nil {
+		if d.insertOne, err = d.db.PrepareContext(ctx, d.sqliteInsert()); err != nil {
 			return sql.WriteError(err)
 		}
+	}
+	if err := d.askLimits(ctx); err != nil {
+		return err
 	}
 	d.made.Store(true)
 	return nil
 }
 
+// indexed is what an index has of a column that may be long: its beginning.
+func (d *driver) indexed(column string) string {
+	switch d.kind {
+	case sql.MySQL:
+		return column + "(255)"
+	case sql.Postgres:
+		return "left(" + column + ", 255)"
+	}
+	return column
+}
+
+// last is the number of the newest record, in a query of event_streams s.
+// SQLite does not keep it beside the records.
+func (d *driver) last() string {
+	if d.kind == sql.SQLite {
+		return "(SELECT COALESCE(MAX(seq), s.trimmed) FROM " + d.table + ")"
+	}
+	return "s.last"
+}
+
 // tx runs f in a transaction, again when it collides with another.
 func (d *driver) tx(ctx context.Context, f func(t *tx) error) error {
-	if err := d.tables(ctx); err != nil {
-		return err
-	}
-	wait := backoff.Policy{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond}
-	for n := 0; ; n++ {
-		err := d.once(ctx, f)
-		if !sql.IsCollision(err) || n == 20 {
-			return err
-		}
-		if e := backoff.Sleep(ctx, wait.Wait(n)); e != nil {
-			return fault.Mark(fault.Unavailable, errors.Join(err, e))
-		}
-	}
+	return d.retry(ctx, func() error { return d.once(ctx, f) })
 }
 
 // tx is a transaction with the dialect's placeholders.
@@ -195,6 +211,9 @@ func (d *driver) once(ctx context.Context, f func(t *tx) error) error {
 		t.Rollback()
 		if sql.IsMissing(err) || errors.Is(err, dbsql.ErrNoRows) { // as after a loss of data
 			d.made.Store(false)
+		}
+		if sql.IsTooLarge(err) {
+			return fault.Mark(fault.TooLarge, err)
 		}
 		return sql.ReadError(err) // rolled back: not applied
 	}

@@ -50,11 +50,13 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 	return &member{d: d, g: g}, nil
 }
 
-const groupsQuery = `SELECT g.name, g.types, s.last - g.handed, (SELECT COUNT(*) FROM event_pending p WHERE p.stream = g.stream AND p.name = g.name)
+func (d *driver) groupsQuery() string {
+	return "SELECT g.name, g.types, " + d.last() + ` - g.handed, (SELECT COUNT(*) FROM event_pending p WHERE p.stream = g.stream AND p.name = g.name)
 FROM event_groups g JOIN event_streams s ON s.stream = g.stream WHERE g.stream = ?`
+}
 
 func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
-	return d.groups(ctx, groupsQuery+" ORDER BY g.name", d.stream)
+	return d.groups(ctx, d.groupsQuery()+" ORDER BY g.name", d.stream)
 }
 
 func (d *driver) groups(ctx context.Context, query string, args ...any) ([]event.GroupInfo, error) {

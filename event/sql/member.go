@@ -71,7 +71,7 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 func (m *member) idle(ctx context.Context) (last int64, idle bool) {
 	var handed, until, now, due, end int64
 	var holder string
-	err := m.d.db.Read.QueryRowContext(ctx, m.d.kind.Rebind("SELECT g.handed, g.holder, g.holder_until, "+m.d.now()+`, s.last,
+	err := m.d.db.Read.QueryRowContext(ctx, m.d.kind.Rebind("SELECT g.handed, g.holder, g.holder_until, "+m.d.now()+", "+m.d.last()+`,
 		(SELECT COALESCE(MIN(p.until), 4611686018427387904) FROM event_pending p WHERE p.stream = g.stream AND p.name = g.name)
 		FROM event_groups g JOIN event_streams s ON s.stream = g.stream WHERE g.stream = ? AND g.name = ?`), m.d.stream, m.g.Name).
 		Scan(&handed, &holder, &until, &now, &end, &due)
@@ -228,11 +228,18 @@ func (m *member) deadline(now int64) int64 {
 
 // fresh hands out what the group was not handed before.
 func (m *member) fresh(ctx context.Context, t *tx, limit int, handed, now int64, last *int64) ([]event.Delivered, error) {
-	found, err := t.query(ctx, "SELECT "+columns+" FROM "+m.d.table+" WHERE seq > ? ORDER BY seq LIMIT ?", handed, limit)
+	// Numbers have no gaps: the planner needs no statistics to see how few these are.
+	found, err := t.query(ctx, "SELECT "+columns+" FROM "+m.d.table+" WHERE seq > ? AND seq <= ? ORDER BY seq", handed, handed+int64(limit))
 	if err != nil {
 		return nil, err
 	}
 	records, err := scan(found)
+	if err == nil && len(records) == 0 { // the end, or rows that somebody deleted
+		if found, err = t.query(ctx, "SELECT "+columns+" FROM "+m.d.table+" WHERE seq > ? ORDER BY seq LIMIT ?", handed, limit); err != nil {
+			return nil, err
+		}
+		records, err = scan(found)
+	}
 	if err != nil || len(records) == 0 {
 		return nil, err
 	}
@@ -314,7 +321,7 @@ func (m *member) Release(ctx context.Context, ds []event.Delivered) error {
 }
 
 func (m *member) Lag(ctx context.Context) (event.Lag, error) {
-	list, err := m.d.groups(ctx, groupsQuery+" AND g.name = ?", m.d.stream, m.g.Name)
+	list, err := m.d.groups(ctx, m.d.groupsQuery()+" AND g.name = ?", m.d.stream, m.g.Name)
 	if err != nil {
 		return event.Lag{}, err
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/micro/go-platform/event"
@@ -32,7 +31,7 @@ func (d *driver) ends(ctx context.Context) (last, trimmed int64, err error) {
 	if err := d.tables(ctx); err != nil {
 		return 0, 0, err
 	}
-	err = d.db.Read.QueryRowContext(ctx, d.kind.Rebind("SELECT last, trimmed FROM event_streams WHERE stream = ?"), d.stream).Scan(&last, &trimmed)
+	err = d.db.Read.QueryRowContext(ctx, d.kind.Rebind("SELECT "+d.last()+", s.trimmed FROM event_streams s WHERE s.stream = ?"), d.stream).Scan(&last, &trimmed)
 	return last, trimmed, sql.ReadError(err)
 }
 
@@ -44,14 +43,28 @@ func (d *driver) locate(ctx context.Context, p event.Position, last, trimmed int
 	case event.AfterPosition:
 		return parse(p.ID)
 	case event.AtTime:
-		var seq int64
-		err := d.db.Read.QueryRowContext(ctx, d.kind.Rebind("SELECT seq FROM "+d.table+" WHERE stored >= ? ORDER BY seq LIMIT 1"), p.Time.UnixMilli()).Scan(&seq)
-		if errors.Is(err, dbsql.ErrNoRows) {
-			return last, nil
-		}
-		return seq - 1, sql.ReadError(err)
+		return d.since(ctx, p.Time.UnixMilli(), trimmed, last)
 	}
 	return trimmed, nil
+}
+
+// since returns the number before the first record that was stored at a time or
+// later. It halves what is left, since only the number has an index.
+func (d *driver) since(ctx context.Context, at, after, upto int64) (int64, error) {
+	for after < upto {
+		middle := after + (upto-after+1)/2
+		var stored int64
+		err := d.db.Read.QueryRowContext(ctx, d.kind.Rebind("SELECT stored FROM "+d.table+" WHERE seq = ?"), middle).Scan(&stored)
+		switch {
+		case err != nil && !errors.Is(err, dbsql.ErrNoRows):
+			return 0, sql.ReadError(err)
+		case err != nil || stored < at: // trimmed meanwhile, or older
+			after = middle
+		default:
+			upto = middle - 1
+		}
+	}
+	return after, nil
 }
 
 func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, error) {
@@ -64,7 +77,7 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 		return event.Page{}, err
 	}
 	var page event.Page
-	where, args := conditions(q.Filter)
+	f := d.conditions(q.Filter)
 	if q.Reverse {
 		before := last + 1
 		if q.From.Kind == event.AfterPosition || q.From.Kind == event.AtTime {
@@ -72,7 +85,7 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 				before++
 			}
 		}
-		if page.Records, err = d.find(ctx, "seq < ?"+where+" ORDER BY seq DESC LIMIT ?", append(append([]any{before}, args...), q.Max)...); err != nil {
+		if page.Records, err = d.find(ctx, f, q.Max, true, trimmed, before-1); err != nil {
 			return event.Page{}, err
 		}
 		page.More = len(page.Records) == q.Max
@@ -91,7 +104,7 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	if q.Max == 0 {
 		return page, nil
 	}
-	if page.Records, err = d.find(ctx, "seq > ? AND seq <= ?"+where+" ORDER BY seq LIMIT ?", append(append([]any{after, last}, args...), q.Max)...); err != nil {
+	if page.Records, err = d.find(ctx, f, q.Max, false, after, last); err != nil {
 		return event.Page{}, err
 	}
 	if page.More = len(page.Records) == q.Max; page.More {
@@ -100,31 +113,6 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 		page.Next = format(max(after, last))
 	}
 	return page, nil
-}
-
-// conditions are those of a filter that the database decides.
-func conditions(f event.Filter) (string, []any) {
-	var b strings.Builder
-	var args []any
-	add := func(text string, v any) { b.WriteString(" AND " + text); args = append(args, v) }
-	for column, v := range map[string]string{"id": f.ID, "source": f.Source, "root": f.RootID, "subject": f.Subject} {
-		if v != "" {
-			add(column+" = ?", v)
-		}
-	}
-	if !f.Since.IsZero() {
-		add("time >= ?", nanos(f.Since))
-	}
-	if !f.Until.IsZero() {
-		add("time < ?", nanos(f.Until))
-	}
-	if types := f.Types.List(); len(types) > 0 && len(types) <= 20 && f.ID == "" && !strings.Contains(strings.Join(types, ""), "*") {
-		b.WriteString(" AND type IN (?" + strings.Repeat(", ?", len(types)-1) + ")")
-		for _, t := range types {
-			args = append(args, t)
-		}
-	}
-	return b.String(), args
 }
 
 // nanos keeps to what 64 bits can say.
@@ -136,15 +124,6 @@ func nanos(t time.Time) int64 {
 		return 1<<63 - 1
 	}
 	return t.UnixNano()
-}
-
-func (d *driver) find(ctx context.Context, where string, args ...any) ([]*event.Record, error) {
-	rs, err := d.db.Read.QueryContext(ctx, d.kind.Rebind("SELECT "+columns+" FROM "+d.table+" WHERE "+where), args...)
-	if err != nil {
-		return nil, sql.ReadError(err)
-	}
-	list, err := scan(rs)
-	return list, sql.ReadError(err)
 }
 
 // scan reads rows of records.

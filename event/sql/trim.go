@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/conn/sql"
 )
 
 // trimBatch is how many records one transaction removes.
@@ -23,6 +24,9 @@ func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) 
 func (d *driver) trim(ctx context.Context, keep event.Retention) (removed int64, err error) {
 	err = d.tx(ctx, func(t *tx) error {
 		removed = 0
+		if err := d.balance(ctx, t); err != nil {
+			return err
+		}
 		var last, trimmed, bytes, now int64
 		err := t.row(ctx, "SELECT last, trimmed, bytes, "+d.now()+" FROM event_streams WHERE stream = ?"+t.forUpdate(), d.stream).Scan(&last, &trimmed, &bytes, &now)
 		if err != nil {
@@ -63,6 +67,15 @@ func (d *driver) trim(ctx context.Context, keep event.Retention) (removed int64,
 		return err
 	})
 	return removed, err
+}
+
+// balance brings SQLite's books up to date: an append only inserts.
+func (d *driver) balance(ctx context.Context, t *tx) error {
+	if d.kind != sql.SQLite {
+		return nil
+	}
+	_, err := t.exec(ctx, "UPDATE event_streams SET bytes = bytes + COALESCE((SELECT SUM(size) FROM "+d.table+" WHERE seq > event_streams.last), 0), last = COALESCE((SELECT MAX(seq) FROM "+d.table+"), trimmed) WHERE stream = ?", d.stream)
+	return err
 }
 
 // needed returns the highest number that no group needs any more. The groups'

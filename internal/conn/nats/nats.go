@@ -127,18 +127,27 @@ func ReadError(err error) error { return kind(err, false) }
 // UnknownOutcome, unless the server answered or was not reached.
 func WriteError(err error) error { return kind(err, true) }
 
+// messageTooLarge is the server's code for a message above a stream's
+// max_msg_size.
+const messageTooLarge jetstream.ErrorCode = 10054
+
 func kind(err error, write bool) error {
 	if err == nil || fault.KindOf(err) != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	var api jetstream.JetStreamError
 	if errors.As(err, &api) && api.APIError() != nil {
-		if api.APIError().Code == 503 {
+		switch {
+		case api.APIError().ErrorCode == messageTooLarge:
+			return fault.Mark(fault.TooLarge, err)
+		case api.APIError().Code == 503:
 			return fault.Mark(fault.Unavailable, err)
 		}
 		return err
 	}
 	switch {
+	case errors.Is(err, nats.ErrMaxPayload): // the client refuses it, and sends nothing
+		return fault.Mark(fault.TooLarge, err)
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrReconnectBufExceeded),
 		errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrDisconnected) && !write:
 		return fault.Mark(fault.Unavailable, err)
