@@ -2,9 +2,12 @@ package event
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"strconv"
 	"strings"
+
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // Metadata of a dead letter, which tells about the record that it stands for.
@@ -16,6 +19,7 @@ const (
 	DeadAttempts = "dead-attempts"
 	DeadPosition = "dead-position"
 	DeadParent   = "dead-parent"
+	DeadCut      = "dead-cut" // set if the backend takes no dead letter with the record's Data and metadata; the record is at DeadPosition
 )
 
 // bury publishes a dead letter, or drops the record where there is none.
@@ -26,7 +30,13 @@ func (s *subscription) bury(t *task, attempt int) error {
 		s.log.Error("event: record dropped", "record", r.ID, "type", r.Type, "attempts", attempt, "error", t.final)
 		return nil
 	}
-	if err := s.f.publish(context.Background(), []*Record{deadLetter(r, s.o, t.final, attempt)}, false); err != nil {
+	d := deadLetter(r, s.o, t.final, attempt)
+	err := s.f.publish(context.Background(), []*Record{d}, false)
+	if errors.Is(err, fault.TooLarge) { // with what is said about it, it no longer fits
+		d.cut()
+		err = s.f.publish(context.Background(), []*Record{d}, false)
+	}
+	if err != nil {
 		return err
 	}
 	s.dead.Add(1)
@@ -54,11 +64,18 @@ func deadLetter(r *Record, o *subscribeOptions, why error, attempts int) *Record
 	return d
 }
 
+// cut leaves of a dead letter what tells which record it stands for.
+func (r *Record) cut() {
+	maps.DeleteFunc(r.Metadata, func(k, _ string) bool { return !strings.HasPrefix(k, "dead-") })
+	r.Metadata[DeadCut] = strconv.Itoa(len(r.Data))
+	r.Data = nil
+}
+
 // Original returns the record that a dead letter stands for, ready to be
 // published again under its own ID, and false if r is no dead letter of a
-// record.
+// record, or one that was cut: its record is in the stream at DeadPosition.
 func Original(r *Record) (*Record, bool) {
-	if r.Metadata[DeadType] == "" {
+	if r.Metadata[DeadType] == "" || r.Metadata[DeadCut] != "" {
 		return nil, false
 	}
 	o := r.Clone()

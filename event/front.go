@@ -207,7 +207,7 @@ func (f *front) DeleteGroup(ctx context.Context, name string) error {
 		return f.wrap("delete group", name, fault.Closed)
 	}
 	defer f.life.Leave()
-	if err := checkSegment("group", name); err != nil {
+	if err := checkName("group", name); err != nil {
 		return f.wrap("delete group", name, err)
 	}
 	ctx, cancel := f.deadline(ctx)

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -113,8 +112,8 @@ func Prepare(ctx context.Context, r *Record) (*Record, error) {
 
 // Limits of what a record may hold. That of Data is set by WithMaxBytes.
 const (
-	maxName     = 255      // bytes of ID, Type, Source, RootID, ParentID, Subject and ContentType, each
-	maxMetadata = 64 << 10 // bytes of all keys and values
+	maxName     = 1<<16 - 1 // bytes of ID, Type, Source, RootID, ParentID, Subject and ContentType, each
+	maxMetadata = 64 << 10  // bytes of all keys and values
 )
 
 // The seconds since 1970 of the years 1678 to 2261: those whose nanoseconds 64
@@ -181,38 +180,13 @@ func checkMetadata(m map[string]string) error {
 	return nil
 }
 
-// checkType accepts a dotted path of segments without white space, control
-// characters, '*' and '>'.
+// checkType accepts what CloudEvents does: text without control characters that
+// is not empty. Types are usually dotted paths, and Patterns match those.
 func checkType(t string) error {
-	before := byte('.')
-	for i := range len(t) {
-		c := t[i]
-		if c <= ' ' || c >= 0x7f || c == '*' || c == '>' || c == '.' && before == '.' {
-			return checkRareType(t)
-		}
-		before = c
-	}
-	if before == '.' || len(t) > maxName {
-		return checkRareType(t)
-	}
-	return nil
-}
-
-// checkRareType is checkType of what is not plain.
-func checkRareType(t string) error {
 	if t == "" {
 		return invalidf("empty type")
 	}
-	if err := checkText("type", t, maxName); err != nil {
-		return err
-	}
-	if strings.ContainsFunc(t, func(r rune) bool { return r == '*' || r == '>' || unicode.IsSpace(r) }) {
-		return invalidf("type %q has a space, '*' or '>'", t)
-	}
-	if strings.HasPrefix(t, ".") || strings.HasSuffix(t, ".") || strings.Contains(t, "..") {
-		return invalidf("type %q has an empty segment", t)
-	}
-	return nil
+	return checkText("type", t, maxName)
 }
 
 func checkText(field, s string, limit int) error {

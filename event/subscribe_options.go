@@ -88,11 +88,11 @@ func From(p Position) SelectOption {
 
 // Group makes the subscription a member of a group: each record is handled
 // by one of the members, at least once, and the group's position is kept by
-// the backend. The name is one segment of a type: no dot, no white space.
+// the backend. The name has up to 255 bytes and no control characters.
 func Group(name string) SubscribeOption {
 	return subscribeFunc(func(o *subscribeOptions) error {
 		o.group = name
-		return checkSegment("group", name)
+		return checkName("group", name)
 	})
 }
 
@@ -102,18 +102,18 @@ func Group(name string) SubscribeOption {
 func Consumer(name string) SubscribeOption {
 	return subscribeFunc(func(o *subscribeOptions) error {
 		o.consumer = name
-		return checkSegment("consumer", name)
+		return checkName("consumer", name)
 	})
 }
 
-func checkSegment(what, s string) error {
-	if err := checkType(s); err != nil {
-		return invalidf("%s %q is malformed", what, s)
+// maxGroup is how many bytes the name of a group or a consumer has at most.
+const maxGroup = 255
+
+func checkName(what, s string) error {
+	if s == "" || len(s) > maxGroup {
+		return invalidf("%s %q has %d bytes, want 1 to %d", what, s, len(s), maxGroup)
 	}
-	if strings.Contains(s, ".") || len(s) > 64 {
-		return invalidf("%s %q, want one segment of up to 64 bytes", what, s)
-	}
-	return nil
+	return checkText(what, s, maxGroup)
 }
 
 // Concurrency is how many handlers may run at once. The default is 1, which

@@ -9,9 +9,13 @@
 // ID, Type, Source, Time, Subject and ContentType are the attributes id, type,
 // source, time, subject and datacontenttype. RootID and ParentID are the
 // extensions rootid and parentid. A metadata entry whose key is a name that
-// CloudEvents allows (a to z and 0 to 9, up to 20) is an extension, and so a
-// traceparent travels as the tracing extension; the others are together in the
-// extension metadata, as JSON. A record without a Source has the source "/".
+// CloudEvents allows (a to z and 0 to 9) is an extension, and so a traceparent
+// travels as the tracing extension; the others are together in the extension
+// metadata, as JSON. A record without a Source has the source "/".
+//
+// Handler takes events from strangers, who may not set what this system's own
+// records say about each other: rootid, parentid and the metadata of dead letters are
+// dropped, and an event of a type below "dead" is refused. TrustedHandler takes all.
 //
 // # Errors
 //
@@ -46,7 +50,7 @@ var core = map[string]bool{
 
 // extensionName reports whether CloudEvents takes a name as it is.
 func extensionName(k string) bool {
-	return k != "" && len(k) <= 20 && !core[k] && !strings.ContainsFunc(k, func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9') })
+	return k != "" && !core[k] && !strings.ContainsFunc(k, func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9') })
 }
 
 // attributesOf returns all attributes as text, without the data.
@@ -71,11 +75,35 @@ func attributesOf(r *event.Record) map[string]string {
 			others[k] = v
 		}
 	}
-	if len(others) > 0 {
-		j, _ := json.Marshal(others) // strings can't fail
-		a["metadata"] = string(j)
+	if foreign, ok := others["metadata"]; ok && len(others) == 1 && packed(foreign) == nil && foreign != "" {
+		a["metadata"] = foreign // somebody else's extension of the name
+	} else if len(others) > 0 {
+		a["metadata"] = pack(others)
 	}
 	return a
+}
+
+func pack(others map[string]string) string {
+	j, _ := json.Marshal(others) // strings can't fail
+	return string(j)
+}
+
+// packed reads what pack wrote, and returns nil for an extension of somebody else
+// that has the name: what it holds would not be packed like this.
+func packed(s string) map[string]string {
+	var others map[string]string
+	if json.Unmarshal([]byte(s), &others) != nil || len(others) == 0 || pack(others) != s {
+		return nil
+	}
+	for k, v := range others {
+		if extensionName(k) && v != "" {
+			return nil
+		}
+	}
+	if foreign, ok := others["metadata"]; ok && len(others) == 1 && foreign != "" && packed(foreign) == nil {
+		return nil
+	}
+	return others
 }
 
 // recordOf is the reverse of attributesOf. It fails for what is no CloudEvent.
@@ -101,8 +129,8 @@ func recordOf(a map[string]string) (*event.Record, error) {
 	}
 	md := map[string]string{}
 	if s := a["metadata"]; s != "" {
-		if err := json.Unmarshal([]byte(s), &md); err != nil || md == nil {
-			md = map[string]string{"metadata": s} // somebody else's extension of the name
+		if md = packed(s); md == nil {
+			md = map[string]string{"metadata": s}
 		}
 	}
 	for k, v := range a {

@@ -109,7 +109,7 @@ func TestHandlerPublishes(t *testing.T) {
 	one, _ := cloudevents.Marshal(records[0])
 	two, _ := cloudevents.Marshal(records[1])
 	big, _ := cloudevents.Marshal(&event.Record{ID: "1", Type: "t", Source: "s", Data: make([]byte, 1001)})
-	star, _ := cloudevents.Marshal(&event.Record{ID: "1", Type: "t*", Source: "s"})
+	star, _ := cloudevents.Marshal(&event.Record{ID: "1", Type: "dead.t", Source: "s"})
 	for _, c := range []struct {
 		contentType, body string
 		want              int
@@ -147,6 +147,110 @@ func TestHandlerPublishes(t *testing.T) {
 	}
 	res.Body.Close()
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// What others sent comes out of the stream as it went in, whatever names it has.
+func TestOthersEventsComeBackUnchanged(t *testing.T) {
+	s, _ := event.New()
+	defer s.Close(context.Background())
+	server := httptest.NewServer(cloudevents.Handler(s))
+	defer server.Close()
+	long := strings.Repeat("long", 15_000)
+	for _, attributes := range []map[string]string{
+		{"type": "with a space"}, {"type": "a.*"}, {"type": "a..b"}, {"type": long}, {"id": long}, {"subject": long}, {"source": "urn:" + long},
+		{"anextensionwithanamethatislongerthantwenty": "v", "x": long}, {"metadata": "plain"}, {"metadata": `{"x":"y"}`}, {"metadata": `{"Odd":"y"}`},
+		{"metadata": `{"metadata":"m"}`}, {"metadata": "{}"}, {"metadata": `{"a":1}`}, {"dataschema": "https://example.com/schema", "traceparent": "00-a-b-01"},
+	} {
+		in := map[string]string{"specversion": "1.0", "id": "1", "type": "t", "source": "s", "time": "2018-04-05T17:31:00Z"}
+		for k, v := range attributes {
+			in[k] = v
+		}
+		body, _ := json.Marshal(in)
+		res, err := http.Post(server.URL, cloudevents.TypeJSON, strings.NewReader(string(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusAccepted {
+			t.Errorf("%.100v: status %d, want 202", attributes, res.StatusCode)
+			continue
+		}
+		for r := range s.Query(t.Context(), event.Reverse(), event.Limit(1)) {
+			r.RootID = "" // this stream's own
+			b, err := cloudevents.Marshal(r)
+			var out map[string]string
+			if err != nil || json.Unmarshal(b, &out) != nil || !reflect.DeepEqual(out, in) {
+				t.Errorf("sent %.300v\n got %.300v, %v", in, out, err)
+			}
+			h := http.Header{}
+			cloudevents.SetHeaders(h, r)
+			if again, err := cloudevents.FromMessage(h, nil); err != nil || !reflect.DeepEqual(again[0].Metadata, r.Metadata) {
+				t.Errorf("in headers %.300v became %.300v, %v", r.Metadata, again, err)
+			}
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestStrangersMayNotSetWhatTiesRecordsTogether(t *testing.T) {
+	s, _ := event.New()
+	defer s.Close(context.Background())
+	const forged = `{"specversion":"1.0","id":"1","type":"t","source":"s","rootid":"forged","parentid":"forged","x":"y","metadata":"{\"dead-id\":\"forged\",\"dead-parent\":\"forged\"}"}`
+	post := func(h http.Handler, contentType, body string) int {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", contentType)
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	newest := func() *event.Record {
+		for r := range s.Query(t.Context(), event.Reverse(), event.Limit(1), event.Types("**", "dead.**", "dead")) {
+			return r
+		}
+		return &event.Record{}
+	}
+	for contentType, body := range map[string]string{cloudevents.TypeJSON: forged, cloudevents.TypeBatch: "[" + forged + "]"} {
+		if got := post(cloudevents.Handler(s), contentType, body); got != http.StatusAccepted {
+			t.Fatalf("%s: status %d, want 202", contentType, got)
+		}
+		if r := newest(); r.RootID != "1" || r.ParentID != "" || len(r.Metadata) != 1 || r.Metadata["x"] != "y" {
+			t.Errorf("%s stored %+v, want only its own id and the extension x", contentType, r)
+		}
+	}
+	for _, typ := range []string{"dead", "dead.billing", "dead.a.b"} {
+		body := strings.Replace(forged, `"type":"t"`, `"type":"`+typ+`"`, 1)
+		if got := post(cloudevents.Handler(s), cloudevents.TypeJSON, body); got != http.StatusBadRequest || newest().Type != "t" {
+			t.Errorf("type %s: status %d, and %q is stored; want 400 and nothing new", typ, got, newest().Type)
+		}
+	}
+	if got := post(cloudevents.Handler(s), cloudevents.TypeJSON, strings.Replace(forged, `"type":"t"`, `"type":"deadline.passed"`, 1)); got != http.StatusAccepted {
+		t.Errorf("type deadline.passed: status %d, want 202", got)
+	}
+	if got := post(cloudevents.TrustedHandler(s), cloudevents.TypeJSON, strings.Replace(forged, `"type":"t"`, `"type":"dead.g"`, 1)); got != http.StatusAccepted {
+		t.Errorf("TrustedHandler: status %d, want 202", got)
+	}
+	if r := newest(); r.Type != "dead.g" || r.RootID != "forged" || r.ParentID != "forged" || r.Metadata["dead-parent"] != "forged" {
+		t.Errorf("TrustedHandler stored %+v, want it as it was sent", r)
+	}
+}
+
+func ExampleTrustedHandler() {
+	ctx := context.Background()
+	s, _ := event.New()
+	defer s.Close(ctx)
+	server := httptest.NewServer(cloudevents.TrustedHandler(s)) // in production with mutual TLS, say
+	defer server.Close()
+
+	req, _ := cloudevents.NewRequest(server.URL, &event.Record{ID: "2", Type: "order.paid", Source: "shop", RootID: "1"})
+	res, err := server.Client().Do(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer res.Body.Close()
+	for r := range s.Query(ctx) {
+		fmt.Println(res.StatusCode, r.Type, r.RootID)
+	}
+	// Output: 202 order.paid 1
 }
 
 func FuzzUnmarshal(f *testing.F) {

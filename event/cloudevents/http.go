@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"strings"
@@ -127,10 +128,30 @@ func unescape(s string) (string, error) {
 // maxBody is what Handler reads of a message.
 const maxBody = 4 << 20
 
+// reserved drops from a stranger's record what only this system's own may say, and
+// refuses a dead letter.
+func reserved(r *event.Record) error {
+	if r.Type == "dead" || strings.HasPrefix(r.Type, "dead.") {
+		return invalidf("type %q is reserved", r.Type)
+	}
+	r.RootID, r.ParentID = "", ""
+	maps.DeleteFunc(r.Metadata, func(k, _ string) bool { return strings.HasPrefix(k, "dead-") })
+	return nil
+}
+
 // Handler publishes the CloudEvents that are posted to it, in any mode. It
 // answers 202 when they are in the stream, 400 and 413 for what is wrong with
 // them, 503 when the stream did not take them: the sender should try again.
-func Handler(s event.Stream) http.Handler {
+// Its senders may be strangers; see TrustedHandler.
+func Handler(s event.Stream) http.Handler { return handler(s, reserved) }
+
+// TrustedHandler is a Handler that lets senders set rootid and parentid, and post
+// dead letters: for your own services, where nobody else can reach it.
+func TrustedHandler(s event.Stream) http.Handler {
+	return handler(s, func(*event.Record) error { return nil })
+}
+
+func handler(s event.Stream, admit func(*event.Record) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
@@ -148,6 +169,11 @@ func Handler(s event.Stream) http.Handler {
 			return
 		}
 		records, err := FromMessage(req.Header, body)
+		for _, r := range records {
+			if err == nil {
+				err = admit(r)
+			}
+		}
 		if err == nil {
 			err = s.Publish(req.Context(), records...)
 		}

@@ -42,6 +42,7 @@ func Run(t *testing.T, h Harness) {
 		{"RecordsComeOutAsTheyWentIn", roundTrip},
 		{"BadInputIsRefused", badInput},
 		{"TooLargeIsRefused", tooLarge},
+		{"NamesAreThoseOfCloudEvents", oddNames},
 		{"TypesSelectByPattern", patterns},
 		{"DeadLettersAreOnlyForThoseWhoAsk", deadTypesAreApart},
 		{"EverySubscriberGetsEverything", fanOut},

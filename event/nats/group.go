@@ -35,7 +35,7 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 	if err != nil {
 		return nil, err
 	}
-	m := &member{d: d, kv: kv, g: g, key: escape(g.Name)}
+	m := &member{d: d, kv: kv, g: g, key: groupKey(g.Name)}
 	value, _ := json.Marshal(group{Name: g.Name, Types: g.Types.List(), After: after, Wait: g.AckWait.Milliseconds()})
 	_, err = kv.Create(ctx, "g."+m.key, value)
 	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
@@ -133,17 +133,17 @@ func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := kv.Get(ctx, "g."+escape(name)); errors.Is(err, jetstream.ErrKeyNotFound) {
+	if _, err := kv.Get(ctx, "g."+groupKey(name)); errors.Is(err, jetstream.ErrKeyNotFound) {
 		return fault.NotFound
 	} else if err != nil {
 		return nats.ReadError(err)
 	}
 	for _, k := range []string{"g.", "l."} {
-		if err := kv.Delete(ctx, k+escape(name)); err != nil {
+		if err := kv.Delete(ctx, k+groupKey(name)); err != nil {
 			return nats.WriteError(err)
 		}
 	}
-	if err := s.DeleteConsumer(ctx, escape(name)); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+	if err := s.DeleteConsumer(ctx, groupKey(name)); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nats.WriteError(err)
 	}
 	return nil

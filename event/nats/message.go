@@ -163,3 +163,15 @@ func includes(a, b string) bool {
 	}
 	return len(as) == len(bs)
 }
+
+// groupKey names a group's consumer and entries.
+func groupKey(name string) string {
+	if len(name) > maxKey {
+		sum := sha256.Sum256([]byte(name))
+		return "_sha256-" + hex.EncodeToString(sum[:]) // which escape never makes
+	}
+	return escape(name)
+}
+
+// maxKey keeps an escaped name below the server's 255 bytes.
+const maxKey = 80

@@ -21,9 +21,12 @@
 // # Errors
 //
 // A bad record is event.ErrInvalid from Publish. Relay goes on over errors of
-// the database and the stream, and reports them to the logger; a record that the
-// stream refuses for what it is would hold up all behind it, so it is set
-// aside in the table, with the reason.
+// the database and the stream, and reports them to the logger. A row that can't be
+// published would hold up all behind it, so it is set aside in the table, with
+// the reason: at once if the stream refuses it as ErrInvalid or ErrTooLarge, and
+// otherwise after WithMaxFailures failures, if the row behind it goes through,
+// which shows that the stream works. Pending counts such rows, Retry takes
+// them up again.
 //
 // # Closing
 //
@@ -32,17 +35,11 @@ package outbox
 
 import (
 	"context"
-	"crypto/rand"
 	dbsql "database/sql"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/micro/go-platform/event"
-	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -68,10 +65,11 @@ type Outbox struct {
 }
 
 type options struct {
-	log   *slog.Logger
-	every time.Duration
-	batch int
-	turn  time.Duration
+	log      *slog.Logger
+	every    time.Duration
+	batch    int
+	turn     time.Duration
+	failures int
 }
 
 // Option configures Open.
@@ -113,12 +111,25 @@ func WithTurn(d time.Duration) Option {
 	}
 }
 
+// WithMaxFailures is how often publishing a row may fail before the relay goes on
+// without it. That the stream is unavailable is no failure of a row. The
+// default is 10.
+func WithMaxFailures(n int) Option {
+	return func(o *options) error {
+		if n < 1 {
+			return fault.Markf(event.ErrInvalid, "%d failures, want 1 or more", n)
+		}
+		o.failures = n
+		return nil
+	}
+}
+
 const scope = "event/outbox"
 
 // Open makes the tables event_outbox and event_outbox_turn if they aren't
 // there.
 func Open(ctx context.Context, db *dbsql.DB, d Dialect, opts ...Option) (*Outbox, error) {
-	o := options{log: slog.New(slog.DiscardHandler), every: 100 * time.Millisecond, batch: 100, turn: 10 * time.Second}
+	o := options{log: slog.New(slog.DiscardHandler), every: 100 * time.Millisecond, batch: 100, turn: 10 * time.Second, failures: 10}
 	if db == nil || d < SQLite || d > Postgres {
 		return nil, fault.New(fault.Invalid, scope, "new", "", "no database or unknown dialect")
 	}
@@ -180,144 +191,21 @@ func (b *Outbox) Poke() {
 	}
 }
 
-// Pending counts what is not yet published, and what the stream refused.
+// Pending counts what is not yet published, and what was set aside.
 func (b *Outbox) Pending(ctx context.Context) (waiting, refused int64, err error) {
 	err = b.db.QueryRowContext(ctx, "SELECT COUNT(*), COUNT(refused) FROM event_outbox").Scan(&waiting, &refused)
 	return waiting - refused, refused, fault.Wrap(scope, "pending", "", sql.ReadError(err))
 }
 
-// Relay publishes what was committed to a stream until ctx ends, whose error it
-// returns.
-func (b *Outbox) Relay(ctx context.Context, to event.Stream) error {
-	var id [8]byte
-	rand.Read(id[:])
-	holder := hex.EncodeToString(id[:])
-	defer b.giveUp(context.WithoutCancel(ctx), holder)
-	for failures := 0; ; {
-		n, err := b.round(ctx, holder, to)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			b.log.Warn("event: outbox", "error", err)
-			if e := backoff.Sleep(ctx, backoff.Policy{}.Wait(failures)); e != nil {
-				return e
-			}
-			failures++
-			continue
-		case n > 0:
-			failures = 0
-			continue
-		}
-		failures = 0
-		timer := time.NewTimer(b.o.every)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		case <-b.poke:
-		}
-		timer.Stop()
-	}
-}
-
-// now is the database's clock in milliseconds.
-func (b *Outbox) now() string {
-	switch b.kind {
-	case sql.Postgres:
-		return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
-	case sql.MySQL:
-		return "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)"
-	}
-	return "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
-}
-
-// round publishes a batch, if it is this relay's turn.
-func (b *Outbox) round(ctx context.Context, holder string, to event.Stream) (int, error) {
-	began := time.Now()
-	res, err := b.db.ExecContext(ctx, b.kind.Rebind("UPDATE event_outbox_turn SET holder = ?, until = "+b.now()+" + ? WHERE one = 1 AND (holder = ? OR until < "+b.now()+")"),
-		holder, b.o.turn.Milliseconds(), holder)
+// Retry takes up again the rows that were set aside, as after a limit of the
+// stream was raised, and returns how many. They are published under their own
+// IDs, in the order of the table.
+func (b *Outbox) Retry(ctx context.Context) (int64, error) {
+	res, err := b.db.ExecContext(ctx, "UPDATE event_outbox SET refused = NULL WHERE refused IS NOT NULL")
 	if err != nil {
-		return 0, fmt.Errorf("taking the turn: %w", err)
+		return 0, fault.Wrap(scope, "retry", "", sql.WriteError(err))
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return 0, err
-	}
-	// What takes longer than the turn is done by nobody else meanwhile only if
-	// it ends with it.
-	ctx, cancel := context.WithDeadline(ctx, began.Add(b.o.turn*9/10))
-	defer cancel()
-	rows, err := b.db.QueryContext(ctx, b.kind.Rebind("SELECT seq, record FROM event_outbox WHERE refused IS NULL ORDER BY seq LIMIT ?"), b.o.batch)
-	if err != nil {
-		return 0, err
-	}
-	var seqs []any
-	var records []*event.Record
-	var broken error
-	for rows.Next() {
-		var seq int64
-		var blob []byte
-		if err := rows.Scan(&seq, &blob); err != nil {
-			rows.Close()
-			return 0, err
-		}
-		r, err := event.ParseRecord(string(blob))
-		if err != nil {
-			if len(seqs) == 0 {
-				seqs, broken = []any{seq}, err
-			}
-			break // after those before it
-		}
-		seqs, records = append(seqs, seq), append(records, r)
-	}
-	rows.Close()
-	if err := rows.Err(); err != nil || len(seqs) == 0 {
-		return 0, err
-	}
-	if broken != nil {
-		return 1, b.refuse(ctx, seqs[0], broken)
-	}
-	err = to.Publish(ctx, records...)
-	if err == nil {
-		return len(seqs), b.forget(ctx, seqs)
-	}
-	if !errors.Is(err, event.ErrInvalid) && !errors.Is(err, event.ErrTooLarge) {
-		return 0, err
-	}
-	for i, r := range records { // one by one, to find the one that is refused
-		err := to.Publish(ctx, r)
-		if errors.Is(err, event.ErrInvalid) || errors.Is(err, event.ErrTooLarge) {
-			err = b.refuse(ctx, seqs[i], err)
-		} else if err == nil {
-			err = b.forget(ctx, seqs[i:i+1])
-		}
-		if err != nil {
-			return i, err
-		}
-	}
-	return len(seqs), nil
-}
-
-func (b *Outbox) forget(ctx context.Context, seqs []any) error {
-	_, err := b.db.ExecContext(ctx, b.kind.Rebind("DELETE FROM event_outbox WHERE seq IN (?"+strings.Repeat(", ?", len(seqs)-1)+")"), seqs...)
-	return err
-}
-
-// refuse sets a row aside.
-func (b *Outbox) refuse(ctx context.Context, seq any, why error) error {
-	b.log.Error("event: outbox: record refused", "seq", seq, "error", why)
-	text := strings.ToValidUTF8(why.Error(), "?")
-	if len(text) > 250 {
-		text = strings.ToValidUTF8(text[:250], "")
-	}
-	_, err := b.db.ExecContext(ctx, b.kind.Rebind("UPDATE event_outbox SET refused = ? WHERE seq = ?"), text, seq)
-	return err
-}
-
-// giveUp lets another relay take over at once.
-func (b *Outbox) giveUp(ctx context.Context, holder string) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	if _, err := b.db.ExecContext(ctx, b.kind.Rebind("UPDATE event_outbox_turn SET holder = '', until = 0 WHERE holder = ?"), holder); err != nil {
-		b.log.Warn("event: outbox: giving up the turn failed", "error", err)
-	}
+	n, err := res.RowsAffected()
+	b.Poke()
+	return n, fault.Wrap(scope, "retry", "", err)
 }

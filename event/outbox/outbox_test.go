@@ -198,6 +198,115 @@ func TestRefusedRecordDoesNotHoldUpOthers(t *testing.T) {
 	}
 }
 
+// picky is a stream that never says whether it took certain records.
+type picky struct {
+	event.Stream
+	mu    sync.Mutex
+	tries map[string]int
+	err   error
+	bad   func(r *event.Record) bool
+}
+
+func (p *picky) Publish(ctx context.Context, rs ...*event.Record) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, r := range rs {
+		p.tries[r.Subject]++
+		if p.bad(r) {
+			if i > 0 {
+				return &event.PublishError{Published: i, Err: p.err}
+			}
+			return p.err
+		}
+		if err := p.Stream.Publish(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *picky) set(bad func(r *event.Record) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bad = bad
+}
+
+func (p *picky) tried(subject string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tries[subject]
+}
+
+func onSQLite(t *testing.T, opts ...outbox.Option) (*outbox.Outbox, outbox.Execer) {
+	t.Helper()
+	db, err := sql.Open(sql.Config{Kind: sql.SQLite, Address: filepath.Join(t.TempDir(), "x.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	b, err := outbox.Open(t.Context(), db.DB, outbox.SQLite, append([]outbox.Option{outbox.WithInterval(5 * time.Millisecond)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, db
+}
+
+func put(t *testing.T, b *outbox.Outbox, tx outbox.Execer, subjects ...string) {
+	t.Helper()
+	for _, s := range subjects {
+		if err := b.Publish(t.Context(), tx, &event.Record{Type: "t", Subject: s}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRowsThatKeepFailingAreSetAsideAndCanBeRetried(t *testing.T) {
+	b, db := onSQLite(t, outbox.WithMaxFailures(3))
+	p := &picky{Stream: stream(t), tries: map[string]int{}, err: event.ErrUnknownOutcome}
+	p.set(func(r *event.Record) bool { return r.Subject == "poison" || r.Subject == "poison too" })
+	put(t, b, db, "0", "poison", "poison too", "1", "2")
+	relay(t, b, p)
+	eventually(t, "the others are published and two rows set aside", func() bool {
+		n, aside, _ := b.Pending(t.Context())
+		return n == 0 && aside == 2
+	})
+	if got := subjects(t, p.Stream); !slices.Equal(got, []string{"0", "1", "2"}) {
+		t.Errorf("published %v, want each of the good ones once, in order", got)
+	}
+	if n := p.tried("poison"); n < 3 {
+		t.Errorf("set aside after %d failures, want 3", n)
+	}
+	p.set(func(*event.Record) bool { return false })
+	if n, err := b.Retry(t.Context()); n != 2 || err != nil {
+		t.Fatalf("Retry = %d, %v, want 2", n, err)
+	}
+	eventually(t, "those are published", func() bool { n, aside, _ := b.Pending(t.Context()); return n+aside == 0 })
+	if got := subjects(t, p.Stream); !slices.Equal(got, []string{"0", "1", "2", "poison", "poison too"}) {
+		t.Errorf("published %v after Retry", got)
+	}
+}
+
+func TestRowsWaitWhileItIsTheStreamThatFails(t *testing.T) {
+	for name, err := range map[string]error{"unavailable": event.ErrUnavailable, "no answers": event.ErrUnknownOutcome} {
+		t.Run(name, func(t *testing.T) {
+			b, db := onSQLite(t, outbox.WithMaxFailures(1))
+			p := &picky{Stream: stream(t), tries: map[string]int{}, err: err}
+			p.set(func(*event.Record) bool { return true })
+			put(t, b, db, "0", "1")
+			relay(t, b, p)
+			eventually(t, "the head fails three times", func() bool { return p.tried("0") >= 3 })
+			if n, aside, err := b.Pending(t.Context()); n != 2 || aside != 0 {
+				t.Errorf("%d rows wait and %d are set aside, %v; want 2 and 0", n, aside, err)
+			}
+			p.set(func(*event.Record) bool { return false })
+			eventually(t, "both are published", func() bool { n, _, _ := b.Pending(t.Context()); return n == 0 })
+			if got := subjects(t, p.Stream); !slices.Equal(got, []string{"0", "1"}) {
+				t.Errorf("published %v, want 0 and 1", got)
+			}
+		})
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	if _, err := outbox.Open(t.Context(), nil, outbox.SQLite); !errors.Is(err, event.ErrInvalid) {
 		t.Errorf("nil database: %v", err)
@@ -207,7 +316,7 @@ func TestBadInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for name, opt := range map[string]outbox.Option{"nil": nil, "logger": outbox.WithLogger(nil), "interval": outbox.WithInterval(0), "turn": outbox.WithTurn(0)} {
+	for name, opt := range map[string]outbox.Option{"nil": nil, "logger": outbox.WithLogger(nil), "interval": outbox.WithInterval(0), "turn": outbox.WithTurn(0), "failures": outbox.WithMaxFailures(0)} {
 		if _, err := outbox.Open(t.Context(), db.DB, outbox.SQLite, opt); !errors.Is(err, event.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
