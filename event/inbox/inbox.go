@@ -1,0 +1,183 @@
+// Package inbox handles each record once: it notes the record's ID in the database
+// transaction in which the handler writes. The group that delivers the record does
+// so at least once; what the handler commits happens exactly once.
+//
+//	box, err := inbox.New(ctx, db, inbox.Postgres, "billing")
+//	sub, err := stream.Subscribe(ctx, box.Handler(func(ctx context.Context, tx *sql.Tx, r *event.Record) error {
+//		_, err := tx.ExecContext(ctx, "UPDATE accounts SET balance = balance - $1 WHERE id = $2", amount, r.Subject)
+//		return err
+//	}), event.Group("billing"))
+//
+// # Semantics
+//
+// Handler begins a transaction, notes the record, calls the function, and commits.
+// A record that was noted before is done: the function is not called. An error or
+// a panic of the function rolls both back, and the record is handled again. When
+// two members have the same record at the same time, the second waits for the
+// first's transaction, or fails and tries again.
+//
+// Records are told apart by Source and ID, as CloudEvents says. Notes are kept
+// for WithKeep; a repetition that comes later is handled again.
+//
+// What the function does outside of the transaction is not undone, and may happen
+// more than once.
+//
+// # Errors
+//
+// Those of the database and the function, for the subscription to retry. A commit
+// whose answer was lost is retried too, and finds the note if it was applied.
+//
+// # Closing
+//
+// There is nothing to close. The database stays open.
+package inbox
+
+import (
+	"context"
+	"crypto/sha256"
+	dbsql "database/sql"
+	"encoding/hex"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Dialect is the kind of the database.
+type Dialect int
+
+// The dialects.
+const (
+	SQLite   = Dialect(sql.SQLite)
+	MySQL    = Dialect(sql.MySQL)
+	Postgres = Dialect(sql.Postgres)
+)
+
+// Inbox is a table of the records that were handled. Its methods may be called
+// concurrently.
+type Inbox struct {
+	db     *dbsql.DB
+	kind   sql.Kind
+	name   string
+	keep   time.Duration
+	pruned atomic.Int64 // Unix milliseconds
+}
+
+// Option configures New.
+type Option func(*Inbox) error
+
+// WithKeep is how long it is remembered that a record was handled, by the clocks of
+// the processes that handle. It should be longer than a record can be delivered
+// again. The default is seven days; the minimum is one second.
+func WithKeep(d time.Duration) Option {
+	return func(b *Inbox) error {
+		if d < time.Second {
+			return fault.Markf(event.ErrInvalid, "keep for %v, want a second or more", d)
+		}
+		b.keep = d
+		return nil
+	}
+}
+
+const scope = "event/inbox"
+
+// New makes the table event_inbox if it isn't there. name keeps what handles the
+// same records for another purpose apart, and is usually the group's: 1 to 255
+// bytes.
+func New(ctx context.Context, db *dbsql.DB, d Dialect, name string, opts ...Option) (*Inbox, error) {
+	if db == nil || d < SQLite || d > Postgres {
+		return nil, fault.New(fault.Invalid, scope, "new", "", "no database or unknown dialect")
+	}
+	if name == "" || len(name) > 255 {
+		return nil, fault.New(fault.Invalid, scope, "new", name, "the name has %d bytes, want 1 to 255", len(name))
+	}
+	b := &Inbox{db: db, kind: sql.Kind(d), name: name, keep: 7 * 24 * time.Hour}
+	for _, opt := range opts {
+		if opt == nil {
+			return nil, fault.New(fault.Invalid, scope, "new", name, "nil option")
+		}
+		if err := opt(b); err != nil {
+			return nil, fault.Wrap(scope, "new", name, err)
+		}
+	}
+	if err := b.tables(ctx); err != nil {
+		return nil, fault.Wrap(scope, "new", name, sql.WriteError(err))
+	}
+	return b, nil
+}
+
+func (b *Inbox) tables(ctx context.Context) error {
+	text := "TEXT"
+	if b.kind == sql.MySQL {
+		text = "VARBINARY(255)"
+	}
+	statements := []string{
+		"CREATE TABLE IF NOT EXISTS event_inbox (name " + text + " NOT NULL, record " + text + " NOT NULL, handled BIGINT NOT NULL, PRIMARY KEY (name, record))",
+		"CREATE INDEX IF NOT EXISTS event_inbox_handled ON event_inbox (name, handled)",
+	}
+	if b.kind == sql.MySQL {
+		statements[1] = "CREATE INDEX event_inbox_handled ON event_inbox (name, handled)"
+	}
+	for _, s := range statements {
+		if _, err := b.db.ExecContext(ctx, s); err != nil && !sql.IsThere(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Handler returns a handler for Subscribe that calls f once for each record, in
+// a transaction that it commits if f returns nil.
+func (b *Inbox) Handler(f func(ctx context.Context, tx *dbsql.Tx, r *event.Record) error) event.Handler {
+	return func(ctx context.Context, r *event.Record) error {
+		b.prune(ctx)
+		tx, err := b.db.BeginTx(ctx, nil)
+		if err != nil {
+			return fault.Wrap(scope, "begin", r.ID, sql.ReadError(err))
+		}
+		defer tx.Rollback() // after Commit it does nothing; a panic of f passes through
+		fresh, err := b.note(ctx, tx, r)
+		if err != nil {
+			return fault.Wrap(scope, "note", r.ID, sql.ReadError(err))
+		}
+		if !fresh {
+			return nil
+		}
+		if err := f(ctx, tx, r); err != nil {
+			return err
+		}
+		return fault.Wrap(scope, "commit", r.ID, sql.WriteError(tx.Commit()))
+	}
+}
+
+// note reports whether the record was not noted before.
+func (b *Inbox) note(ctx context.Context, tx *dbsql.Tx, r *event.Record) (bool, error) {
+	insert := "INSERT INTO event_inbox (name, record, handled) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+	if b.kind == sql.MySQL {
+		insert = "INSERT IGNORE INTO event_inbox (name, record, handled) VALUES (?, ?, ?)"
+	}
+	res, err := tx.ExecContext(ctx, b.kind.Rebind(insert), b.name, key(r), time.Now().UnixMilli())
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}
+
+// key tells records apart.
+func key(r *event.Record) string {
+	sum := sha256.Sum256([]byte(r.Source + "\x00" + r.ID))
+	return hex.EncodeToString(sum[:])
+}
+
+// prune forgets what is older than keep, about a hundred times in it. That it
+// fails is no harm: the next one is tried at the next time.
+func (b *Inbox) prune(ctx context.Context) {
+	now, last := time.Now().UnixMilli(), b.pruned.Load()
+	if now-last < b.keep.Milliseconds()/100 || !b.pruned.CompareAndSwap(last, now) {
+		return
+	}
+	b.db.ExecContext(ctx, b.kind.Rebind("DELETE FROM event_inbox WHERE name = ? AND handled < ?"), b.name, now-b.keep.Milliseconds())
+}
