@@ -30,6 +30,7 @@ type member struct {
 	unsure    bool              // a fetch failed that may have handed out what comes after it
 	turn      int64             // of the lease, in which everything pending was claimed
 	claiming  int64             // the turn in which it is being claimed
+	reaped    time.Time         // when dead consumers were last looked for
 }
 
 func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error) {
@@ -97,6 +98,9 @@ func (m *member) fetch(ctx context.Context, limit int) ([]event.Delivered, error
 			return ds, err
 		}
 		wait = min(wait, m.every())
+	}
+	if err := m.reap(ctx); err != nil {
+		return nil, err
 	}
 	ds, err := m.fresh(ctx, limit, wait)
 	if m.unsure = err != nil; len(ds) > 0 {
@@ -378,7 +382,8 @@ end
 redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])`)
 
 // nobody is the consumer that has what closed members left.
-const nobody = "-"
+// No user's name has a control character.
+const nobody = "\x00released"
 
 func (m *member) Close(ctx context.Context) error {
 	m.waiter.close()

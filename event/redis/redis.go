@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/event"
@@ -89,6 +90,7 @@ type driver struct {
 	waiting *redis.Client // for commands that block
 	key     string
 	log     logger
+	largest atomic.Int64 // value that the server takes; 0: it was not asked
 }
 
 type logger interface {
@@ -103,7 +105,12 @@ func (d *driver) Features() event.Features {
 	return event.Features{Durable: true, Shared: true, Atomic: true, Exclusive: true, Positions: true}
 }
 
-func (d *driver) Ping(ctx context.Context) error { return d.client.Ping(ctx) }
+func (d *driver) Ping(ctx context.Context) error {
+	if err := d.client.Ping(ctx); err != nil {
+		return err
+	}
+	return d.askLimits(ctx)
+}
 
 func (d *driver) Close(context.Context) error {
 	if d.waiting != d.client {
@@ -121,6 +128,9 @@ const (
 func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {
 	add := func(ctx context.Context, c goredis.Cmdable, r *event.Record, buf []byte) *goredis.StringCmd {
 		return c.XAdd(ctx, &goredis.XAddArgs{Stream: d.key, Values: []any{fieldType, r.Type, fieldRecord, event.AppendRecord(buf, r)}})
+	}
+	if err := d.limits(ctx, records); err != nil {
+		return 0, err
 	}
 	_, err := redis.Do(ctx, d.client, func(ctx context.Context) (any, error) {
 		if len(records) == 1 {
