@@ -28,6 +28,8 @@ type memory struct {
 	log    memoryLog
 	wake   chan struct{} // closed at the next change; nil while nobody waits
 	groups map[string]*memGroup
+	ids    memoryIndex
+	roots  memoryIndex
 	j      *journal // nil without one
 	closed bool
 }
@@ -36,7 +38,7 @@ func newMemory(keep Retention) *memory {
 	if keep == (Retention{}) {
 		keep = Retention{Count: 100_000, Bytes: 64 << 20}
 	}
-	m := &memory{keep: keep, groups: map[string]*memGroup{}}
+	m := &memory{keep: keep, groups: map[string]*memGroup{}, roots: memoryIndex{field: 3}}
 	m.drafts.New = func() any { return &draft{} }
 	return m
 }
@@ -187,6 +189,10 @@ func (m *memory) Read(ctx context.Context, q ReadRequest) (Page, error) {
 		page.Missed = int64(m.log.base - n)
 		n = m.log.base
 	}
+	if found, ok := m.lookUp(q, n, m.log.end+1); ok {
+		found.Missed = page.Missed
+		return found, nil
+	}
 	for looked := 0; n < m.log.end && len(page.Records) < q.Max && looked < window*q.Max; looked++ {
 		n++
 		if r := m.match(n, &q.Filter); r != nil {
@@ -213,6 +219,9 @@ func (m *memory) readBack(q ReadRequest) (Page, error) {
 		n = p + 1
 	}
 	var page Page
+	if found, ok := m.lookUp(q, 0, n); ok {
+		return found, nil
+	}
 	for looked := 0; n > m.log.base+1 && len(page.Records) < q.Max && looked < window*q.Max; looked++ {
 		n--
 		if r := m.match(n, &q.Filter); r != nil {
