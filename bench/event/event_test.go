@@ -365,3 +365,59 @@ func BenchmarkSQLiteAppend(b *testing.B) {
 		return time.Since(start)
 	}})
 }
+
+const rawColumns = "id, type, source, root, parent, subject, time, stored, size, metadata, content_type, data"
+
+// rawTable is the table of the raw contenders, with the same indexes.
+func rawTable(b *testing.B, db *dbsql.DB, seq, blob, id, root string) {
+	for _, q := range []string{
+		"DROP TABLE IF EXISTS raw_events",
+		"CREATE TABLE raw_events (seq " + seq + ", id TEXT NOT NULL, type TEXT NOT NULL, source TEXT NOT NULL, root TEXT NOT NULL, parent TEXT NOT NULL, subject TEXT NOT NULL, time BIGINT NOT NULL, stored BIGINT NOT NULL, size BIGINT NOT NULL, metadata " + blob + ", content_type TEXT NOT NULL, data " + blob + ")",
+		"CREATE INDEX raw_id ON raw_events (" + id + ")", "CREATE INDEX raw_root ON raw_events (" + root + ")",
+	} {
+		must(db.Exec(q))(b)
+	}
+}
+
+// appendAlone compares one record at a time with one prepared INSERT, each a
+// transaction of its own.
+func appendAlone(b *testing.B, s event.Stream, insert *dbsql.Stmt, n int) {
+	ctx := context.Background()
+	compare(b, contender{"ours", n, func(b *testing.B, n int) time.Duration {
+		start := time.Now()
+		for range n {
+			if err := s.Publish(ctx, &event.Record{Type: "order.created", Data: payload}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return time.Since(start)
+	}}, contender{"raw-insert", n, func(b *testing.B, n int) time.Duration {
+		start := time.Now()
+		for range n {
+			id, now := event.NewID(), time.Now()
+			must(insert.ExecContext(ctx, id, "order.created", "", id, "", "", now.UnixNano(), now.UnixMilli(), 300, []byte(nil), "", payload))(b)
+		}
+		return time.Since(start)
+	}})
+}
+
+func BenchmarkSQLiteAppendAlone(b *testing.B) {
+	s := must(event.New(sql.SQLite(filepath.Join(b.TempDir(), "ours.db"))))(b)
+	defer s.Close(context.Background())
+	raw := must(dbsql.Open("sqlite", filepath.Join(b.TempDir(), "raw.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_txlock=immediate"))(b)
+	defer raw.Close()
+	raw.SetMaxOpenConns(1)
+	rawTable(b, raw, "INTEGER PRIMARY KEY", "BLOB", "id", "root")
+	appendAlone(b, s, must(raw.Prepare("INSERT INTO raw_events ("+rawColumns+") VALUES (?"+strings.Repeat(", ?", 11)+")"))(b), 3_000)
+}
+
+func BenchmarkPostgresAppendAlone(b *testing.B) {
+	dsn := servertest.SharedPostgres(b).DSN()
+	s := must(event.New(sql.Postgres(dsn)))(b)
+	defer s.Close(context.Background())
+	raw := must(dbsql.Open("pgx", dsn))(b)
+	defer raw.Close()
+	raw.SetMaxOpenConns(1)
+	rawTable(b, raw, "BIGSERIAL PRIMARY KEY", "BYTEA", "left(id, 255)", "left(root, 255)")
+	appendAlone(b, s, must(raw.Prepare("INSERT INTO raw_events ("+rawColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"))(b), 2_000)
+}

@@ -59,7 +59,11 @@ func (d *driver) insert(ctx context.Context, records []*event.Record) (last int6
 	switch {
 	case d.kind == sql.SQLite && len(list) == 1:
 		err = d.retry(ctx, func() error {
-			last, err = d.insertSQLite(ctx, d.insertOne, list[0])
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			// With a context that can end, the client starts a goroutine.
+			last, err = d.insertSQLite(context.WithoutCancel(ctx), d.insertOne, list[0])
 			return d.alone(err)
 		})
 		return last, err
