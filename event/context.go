@@ -2,6 +2,8 @@ package event
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,13 +44,24 @@ func DeliveryFromContext(ctx context.Context) (Delivery, bool) {
 
 type deliveryKey struct{}
 
-// handling is the context of one attempt at one record. It never ends: a
-// handler keeps its context until it returns. It is no value of a context below
-// it, which saves two layers and their allocations.
+// handling is the context of one attempt at one record. It ends only if the
+// handler has run for HandlerTimeout. It is no value of a context below it, which
+// saves two layers and their allocations. It names no deadline, so that what a
+// handler calls keeps its own default ones.
 type handling struct {
 	s                  *subscription
 	root, id, position string
 	attempt            int
+	stop               atomic.Pointer[stopping] // made when somebody asks
+}
+
+// stopping is what waits for a handling's end.
+type stopping struct {
+	done  chan struct{}
+	mu    sync.Mutex
+	ended bool
+	after map[int]func()
+	next  int
 }
 
 // handout is what a handler is called with.
@@ -58,12 +71,80 @@ type handout struct {
 }
 
 func (*handling) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (*handling) Done() <-chan struct{}       { return nil }
-func (*handling) Err() error                  { return nil }
+
+func (h *handling) Done() <-chan struct{} {
+	if h.s.o.limit == 0 {
+		return nil
+	}
+	return h.stopping().done
+}
+
+func (h *handling) Err() error {
+	p := h.stop.Load()
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
 func (h *handling) Value(key any) any {
 	switch key.(type) {
 	case causeKey, deliveryKey:
 		return h
 	}
 	return nil
+}
+
+// AfterFunc lets the contexts below this one end with it without a goroutine
+// each; package context looks for it.
+func (h *handling) AfterFunc(f func()) (stop func() bool) {
+	p := h.stopping()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		go f()
+		return func() bool { return false }
+	}
+	n := p.next
+	p.next++
+	if p.after == nil {
+		p.after = map[int]func(){}
+	}
+	p.after[n] = f
+	return func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		_, waits := p.after[n]
+		delete(p.after, n)
+		return waits
+	}
+}
+
+func (h *handling) stopping() *stopping {
+	if p := h.stop.Load(); p != nil {
+		return p
+	}
+	h.stop.CompareAndSwap(nil, &stopping{done: make(chan struct{})})
+	return h.stop.Load()
+}
+
+// end ends the context.
+func (h *handling) end() {
+	p := h.stopping()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return
+	}
+	p.ended = true
+	close(p.done)
+	for _, f := range p.after {
+		go f()
+	}
+	p.after = nil
 }

@@ -42,7 +42,8 @@ type Stream interface {
 	// Close stops the subscriptions, waits until the handlers in flight have
 	// returned, or until ctx ends, and lets go of the backend. When ctx ends
 	// first, the error is ErrTimeout and counts the handlers that still run;
-	// their contexts stay alive, and the rest of Close happens when they return.
+	// their contexts stay alive, and the rest of Close happens when they return
+	// or HandlerTimeout has passed.
 	Close(ctx context.Context) error
 }
 
@@ -52,7 +53,7 @@ type Stream interface {
 // a backoff; after MaxAttempts it goes to the dead letters. A panic is an error.
 //
 // The context lives until the handler returns, also while the subscription
-// closes. It carries the record's root and parent for what the handler
+// closes; it ends only if the handler takes longer than HandlerTimeout. It carries the record's root and parent for what the handler
 // publishes, and a Delivery.
 type Handler func(ctx context.Context, r *Record) error
 
@@ -75,6 +76,7 @@ type Stats struct {
 	Handled     int64 // records whose handler returned nil
 	Failed      int64 // attempts that ended in an error
 	Panics      int64 // of those, by a panic
+	TimedOut    int64 // of those, by a handler that ignored the end of its context and was left behind; see HandlerTimeout
 	Dead        int64 // records that went to the dead letters
 	Dropped     int64 // records given up without dead letters; see DeadLetter
 	Missed      int64 // records that retention removed before this subscription read them; some backends count a gap as one

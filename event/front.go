@@ -24,6 +24,9 @@ type front struct {
 	subs    map[*subscription]struct{}
 	closing bool
 
+	late sync.RWMutex // held for reading while a handler publishes during Close
+	gone bool         // the driver is closed, or about to be
+
 	closeOnce sync.Once
 	closed    chan struct{} // the driver is closed
 	closeErr  error
@@ -96,9 +99,13 @@ func (f *front) Publish(ctx context.Context, records ...*Record) error {
 		// Nobody need wait for what takes so little: the log knows whether it is closed.
 	} else if f.life.Enter() {
 		defer f.life.Leave()
-	} else if h, ok := ctx.Value(deliveryKey{}).(*handling); !ok || h.s.f != f {
-		return f.wrap("publish", "", fault.Closed)
-	} // else a handler finishes its work: Close waits for it
+	} else { // a handler finishes its work: Close waits for it
+		f.late.RLock()
+		defer f.late.RUnlock()
+		if h, ok := ctx.Value(deliveryKey{}).(*handling); !ok || h.s.f != f || f.gone {
+			return f.wrap("publish", "", fault.Closed)
+		}
+	}
 	return f.publish(ctx, records, true)
 }
 
@@ -259,11 +266,17 @@ func (f *front) shutdown() {
 	f.mu.Unlock()
 	f.life.Close(nil) // ends queries and the janitor, waits for calls in progress
 	for _, s := range subs {
-		<-s.done
+		<-s.left
 	}
+	f.late.Lock() // a handler that was left behind may still publish
+	f.gone = true
+	f.late.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), f.o.timeout)
 	defer cancel()
 	f.closeErr = f.driver.Close(ctx)
+	for _, s := range subs {
+		<-s.done
+	}
 	close(f.closed)
 }
 

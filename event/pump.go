@@ -18,7 +18,8 @@ func (s *subscription) direct() bool {
 const unpacked = 8
 
 // pump fetches and runs the handler until stop.
-func (s *subscription) pump() {
+func (r *runner) pump() {
+	s := r.s
 	for {
 		ds, err := s.source.Fetch(s.ctx, s.window())
 		if s.ctx.Err() != nil {
@@ -36,11 +37,13 @@ func (s *subscription) pump() {
 		s.fetched.Add(int64(len(ds)))
 		s.ahead.Store(int64(len(ds)))
 		start, n := time.Now(), len(ds)
-		for len(ds) > 0 {
-			now := ds[:min(len(ds), unpacked)]
-			done := s.handle(now)
-			if ds = ds[done:]; done < len(now) {
-				s.q.push(ds)
+		for r.ds = ds; len(r.ds) > 0; {
+			ended, mine := r.handle(r.ds[:min(len(r.ds), unpacked)])
+			if !mine {
+				return
+			}
+			if ended {
+				s.q.push(r.ds)
 				s.ahead.Store(0)
 				return
 			}
@@ -52,57 +55,66 @@ func (s *subscription) pump() {
 // slow is what a handler takes whose record is acknowledged alone.
 const slow = 50 * time.Microsecond
 
-// handle runs the handler on records, until stop, and returns how many of them
-// are done, or in the queue.
-func (s *subscription) handle(ds []Delivered) int {
+// handle runs the handler on records, and takes from r.ds those that are done, or
+// in the queue. It reports whether the subscription has ended, and false if the
+// handler was left behind.
+func (r *runner) handle(ds []Delivered) (ended, mine bool) {
+	s := r.s
 	out := unpack(ds)
 	every := len(ds)
 	if s.pace.Load() > int64(slow) {
 		every = 1
 	}
-	var done [unpacked]Delivered // not acknowledged
-	n := 0
+	r.done = r.room[:0]
 	for i := range ds {
 		if s.ctx.Err() != nil {
-			s.acknowledge(done[:n])
-			return i
+			s.acknowledge(r.done)
+			return true, true
 		}
-		if s.try(&ds[i], &out[i]) {
-			done[n] = ds[i]
-			n++
+		ok, mine := r.try(&ds[i], &out[i])
+		if !mine {
+			return false, false
 		}
+		if ok {
+			r.done = append(r.done, ds[i])
+		}
+		r.ds = r.ds[1:]
 		s.ahead.Add(-1)
-		if n >= every || i == len(ds)-1 {
-			s.acknowledge(done[:n])
-			n = 0
+		if len(r.done) >= every || i == len(ds)-1 {
+			s.acknowledge(r.done)
+			r.done = r.done[:0]
 		}
 	}
-	return len(ds)
+	return false, true
 }
 
 // try makes the first attempt at a record, and puts it into the queue if it
-// failed.
-func (s *subscription) try(d *Delivered, out *handout) bool {
+// failed. It reports whether the record is handled, and false if the handler was
+// left behind.
+func (r *runner) try(d *Delivered, out *handout) (handled, mine bool) {
+	s := r.s
 	s.turn.Lock()
-	defer s.turn.Unlock()
 	if d.Attempt > 1 {
 		s.redelivered.Add(1)
 		if s.o.attempts > 0 && d.Attempt > s.o.attempts {
+			s.turn.Unlock()
 			s.q.push([]Delivered{*d}) // straight to the dead letters
-			return false
+			return false, true
 		}
 	}
-	s.running.Add(1)
-	defer s.running.Add(-1)
-	err := s.call(out, d.Attempt)
+	err, mine := r.call(out, d.Attempt)
+	if !mine {
+		return false, false // whoever left it behind has given up the turn
+	}
+	defer s.turn.Unlock()
 	if err == nil {
 		s.handled.Add(1)
-		return true
+		return true, true
 	}
 	if t := s.q.hold(*d); !s.again(t, d.Attempt, err) {
 		s.giveUp(t, d.Attempt)
 	}
-	return false
+	return false, true
 }
 
 // acknowledge is without I/O.

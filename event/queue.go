@@ -156,6 +156,20 @@ func (q *queue) take(buf []*task, limit int) []*task {
 	return buf
 }
 
+// putBack returns tasks that were taken and not begun: they are next.
+func (q *queue) putBack(ts []*task) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var held []*task
+	for _, t := range ts {
+		if !t.gone {
+			held = append(held, t)
+		}
+	}
+	q.ready, q.first = append(held, q.ready[q.first:]...), 0
+	q.some.Broadcast()
+}
+
 // finish lets go of a task that is done, which the caller must not use any
 // more, and returns how many are held.
 func (q *queue) finish(t *task) int {

@@ -42,12 +42,13 @@ type subscribeOptions struct {
 	maxBackoff  time.Duration
 	dead        string
 	ackWait     time.Duration
+	limit       time.Duration // of a handler; 0: none
 }
 
 func newSubscribeOptions(opts []SubscribeOption) (*subscribeOptions, error) {
 	o := &subscribeOptions{
 		concurrency: 1, batch: 256, attempts: 10,
-		minBackoff: 100 * time.Millisecond, maxBackoff: 30 * time.Second, ackWait: 30 * time.Second,
+		minBackoff: 100 * time.Millisecond, maxBackoff: 30 * time.Second, ackWait: 30 * time.Second, limit: 10 * time.Minute,
 	}
 	for _, opt := range opts {
 		if opt == nil {
@@ -197,6 +198,24 @@ func DeadLetter(typ string) SubscribeOption {
 			return invalidf("dead letters have the type %q, want one that begins with \"dead.\"", typ)
 		}
 		o.dead = typ
+		return nil
+	})
+}
+
+// HandlerTimeout is how long a handler may take for one attempt. After it the
+// handler's context ends with context.DeadlineExceeded, and the attempt has failed:
+// the record is tried again after the backoff, or goes to the dead letters after
+// MaxAttempts. A handler that ignores the end of its context, and has not
+// returned a tenth of d later (5 s at most), is left behind: its goroutine runs
+// on, another takes its place, the records and the keys it blocked go on, and
+// what it returns in the end is ignored. Such a handler may still be running when
+// its record is handled again. The default is 10 minutes; 0 means no limit.
+func HandlerTimeout(d time.Duration) SubscribeOption {
+	return subscribeFunc(func(o *subscribeOptions) error {
+		if d < 0 || d > 0 && d < 10*time.Millisecond {
+			return invalidf("handler timeout %v, want 10 ms or more, or 0 for none", d)
+		}
+		o.limit = d
 		return nil
 	})
 }

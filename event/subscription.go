@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,15 +32,20 @@ type subscription struct {
 	acks    *acker
 	ctx     context.Context // ends when stop is called; never seen by a handler
 	cancel  context.CancelFunc
-	done    chan struct{} // everything has ended
+	left    chan struct{} // everything has ended, except for handlers that were left behind
+	done    chan struct{} // those too
 	stopOne sync.Once
 
-	fetched, handled, failed, panics, dead, dropped, redelivered counter
-	running                                                      atomic.Int64
-	ahead                                                        atomic.Int64 // records that pump has and that are not done
-	turn                                                         sync.Mutex   // of pump or work to run a handler
-	lastErr                                                      atomic.Pointer[error]
-	pace                                                         atomic.Int64 // ns that a handler takes, smoothed
+	working sync.WaitGroup // runners
+	behind  sync.WaitGroup // handlers that were left behind
+	watched runners
+
+	fetched, handled, failed, panics, timedOut, dead, dropped, redelivered counter
+	running                                                                atomic.Int64
+	ahead                                                                  atomic.Int64 // records that pump has and that are not done
+	turn                                                                   sync.Mutex   // of pump or work to run a handler
+	lastErr                                                                atomic.Pointer[error]
+	pace                                                                   atomic.Int64 // ns that a handler takes, smoothed
 }
 
 type logger = interface {
@@ -50,7 +54,7 @@ type logger = interface {
 }
 
 func newSubscription(f *front, o *subscribeOptions, h Handler, source Member) *subscription {
-	s := &subscription{f: f, o: o, h: h, source: source, live: o.group == "", done: make(chan struct{}), log: f.o.settings.Logger}
+	s := &subscription{f: f, o: o, h: h, source: source, live: o.group == "", left: make(chan struct{}), done: make(chan struct{}), log: f.o.settings.Logger}
 	s.holder, _ = source.(Holder)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.q = newQueue(o.key)
@@ -59,21 +63,24 @@ func newSubscription(f *front, o *subscribeOptions, h Handler, source Member) *s
 }
 
 func (s *subscription) start() {
-	var fetching, working, acking sync.WaitGroup
+	var fetching, acking sync.WaitGroup
 	if s.direct() {
-		working.Go(s.pump)
+		s.run((*runner).pump)
 	} else {
 		fetching.Go(s.fetch)
 	}
 	for range s.o.concurrency {
-		working.Go(s.work)
+		s.run((*runner).work)
+	}
+	if s.o.limit > 0 {
+		go s.watch()
 	}
 	if !s.live {
 		acking.Go(s.acks.run)
 		fetching.Go(s.extend)
 	}
 	go func() {
-		working.Wait() // returns after stop, when the handlers in flight have
+		s.working.Wait() // returns after stop, when the handlers in flight have
 		s.acks.finish()
 		acking.Wait()
 		fetching.Wait()
@@ -87,6 +94,8 @@ func (s *subscription) start() {
 		if err := s.source.Close(ctx); err != nil {
 			s.log.Warn("event: leaving the group failed", "group", s.o.group, "error", err)
 		}
+		close(s.left)
+		s.behind.Wait()
 		s.f.forget(s)
 		close(s.done)
 	}()
@@ -188,37 +197,6 @@ func (s *subscription) window() int {
 	return min(max(n, floor, 1), max(s.o.batch, s.o.concurrency))
 }
 
-// work runs handlers until stop.
-func (s *subscription) work() {
-	limit := 1
-	if s.o.concurrency == 1 {
-		limit = s.o.batch // no other worker is kept waiting
-	}
-	buf := make([]*task, 0, limit)
-	for {
-		buf = s.q.take(buf[:0], limit)
-		if len(buf) == 0 {
-			return
-		}
-		start := time.Now()
-		for i, t := range buf {
-			if i > 0 && s.ctx.Err() != nil {
-				return // the others stay held, and are released
-			}
-			if s.direct() {
-				s.turn.Lock()
-			}
-			s.running.Add(1)
-			s.run(t)
-			s.running.Add(-1)
-			if s.direct() {
-				s.turn.Unlock()
-			}
-		}
-		s.took(time.Since(start), len(buf))
-	}
-}
-
 // took notes how long some records took.
 func (s *subscription) took(d time.Duration, records int) {
 	each := max(int64(d)/int64(records), 1)
@@ -226,34 +204,6 @@ func (s *subscription) took(d time.Duration, records int) {
 		each = (3*old + each) / 4
 	}
 	s.pace.Store(each)
-}
-
-// run makes one attempt at one record, and decides what comes after it.
-func (s *subscription) run(t *task) {
-	if s.holder != nil && !s.holder.Holds() {
-		s.q.lost() // another member may be at it
-		return
-	}
-	if s.o.key != nil && s.q.gone(t) {
-		return // lost, and fetched again
-	}
-	attempt := t.d.Attempt + t.tries
-	if t.final == nil && s.o.attempts > 0 && attempt > s.o.attempts {
-		t.final = fmt.Errorf("handed out %d times and never acknowledged", attempt-1)
-	}
-	if t.final == nil {
-		out, err := t.d.unpack()
-		if err != nil {
-			t.final = fmt.Errorf("not a record: %w", err)
-		} else if err = s.call(out, attempt); err == nil {
-			s.handled.Add(1)
-			s.finish(t)
-			return
-		} else if s.again(t, attempt, err) {
-			return
-		}
-	}
-	s.giveUp(t, attempt)
 }
 
 // again lets a failed attempt be followed by another, unless it was the last.
@@ -297,30 +247,13 @@ func (s *subscription) finish(t *task) {
 	}
 }
 
-// call runs the handler; a panic is an error.
-func (s *subscription) call(out *handout, attempt int) (err error) {
-	r := &out.record
-	out.ctx = handling{s: s, root: r.RootID, id: r.ID, position: r.Position, attempt: attempt}
-	defer func() {
-		if p := recover(); p != nil {
-			s.panics.Add(1)
-			s.log.Error("event: handler panicked", "group", s.o.group, "record", out.ctx.id, "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	if s.f.o.extract != nil {
-		return s.h(s.f.o.extract(&out.ctx, r.Metadata), r)
-	}
-	return s.h(&out.ctx, r)
-}
-
 // extend shows the group that what is held is being worked on.
 func (s *subscription) extend() {
 	tick := time.NewTicker(max(s.o.ackWait/3, time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {
-		case <-s.done: // not at stop: handlers may still run
+		case <-s.left: // not at stop: handlers may still run
 			return
 		case <-s.acks.ended:
 			return
@@ -343,7 +276,7 @@ func (s *subscription) extend() {
 
 func (s *subscription) Stats() Stats {
 	st := Stats{
-		Fetched: s.fetched.Load(), Handled: s.handled.Load(), Failed: s.failed.Load(), Panics: s.panics.Load(),
+		Fetched: s.fetched.Load(), Handled: s.handled.Load(), Failed: s.failed.Load(), Panics: s.panics.Load(), TimedOut: s.timedOut.Load(),
 		Dead: s.dead.Load(), Dropped: s.dropped.Load(), Redelivered: s.redelivered.Load(), Running: int(s.running.Load()),
 	}
 	if l, ok := s.source.(interface{ gaps() int64 }); ok {

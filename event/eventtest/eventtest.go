@@ -61,6 +61,7 @@ func Run(t *testing.T, h Harness) {
 		{"OneKeyIsInOrderAndBlocksOnlyItself", ordered},
 		{"OrderHoldsOverMembers", orderedMembers},
 		{"ConcurrencyIsUsedAndBounded", concurrency},
+		{"HandlersThatHangAreLeftBehind", hung},
 		{"CloseWaitsForTheHandler", closeWaits},
 		{"CloseGivesUpAndCounts", closeGivesUp},
 		{"CloseGivesBackWhatIsNotBegun", closeReleases},

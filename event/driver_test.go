@@ -1,0 +1,150 @@
+package event_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/leak"
+)
+
+// plain is a driver whose members hand out everything that was appended, also
+// what the group did not ask for, as the rules allow.
+type plain struct {
+	mu      sync.Mutex
+	joined  []event.GroupConfig
+	records []*event.Record
+	acked   []string
+	more    chan struct{}
+}
+
+func (p *plain) Append(_ context.Context, rs []*event.Record) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range rs {
+		c := r.Clone()
+		c.Position = fmt.Sprint(len(p.records) + 1)
+		p.records = append(p.records, c)
+	}
+	close(p.more)
+	p.more = make(chan struct{})
+	return len(rs), nil
+}
+
+func (p *plain) Read(context.Context, event.ReadRequest) (event.Page, error) {
+	return event.Page{}, nil
+}
+func (p *plain) Wait(ctx context.Context, _ string) error          { <-ctx.Done(); return ctx.Err() }
+func (p *plain) Groups(context.Context) ([]event.GroupInfo, error) { return nil, nil }
+func (p *plain) DeleteGroup(context.Context, string) error         { return nil }
+func (p *plain) Ping(context.Context) error                        { return nil }
+func (p *plain) Close(context.Context) error                       { return nil }
+func (p *plain) Join(_ context.Context, g event.GroupConfig) (event.Member, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.joined = append(p.joined, g)
+	return &plainMember{p: p}, nil
+}
+
+type plainMember struct {
+	p    *plain
+	next int
+}
+
+func (m *plainMember) Fetch(ctx context.Context, limit int) ([]event.Delivered, error) {
+	for {
+		m.p.mu.Lock()
+		more := m.p.more
+		var ds []event.Delivered
+		for ; m.next < len(m.p.records) && len(ds) < limit; m.next++ {
+			r := m.p.records[m.next]
+			ds = append(ds, event.Delivered{Encoded: string(event.AppendRecord(nil, r)), Position: r.Position, Attempt: 1, Tag: r.ID})
+		}
+		m.p.mu.Unlock()
+		if len(ds) > 0 {
+			return ds, nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (m *plainMember) Ack(_ context.Context, ds []event.Delivered) error {
+	m.p.mu.Lock()
+	defer m.p.mu.Unlock()
+	for _, d := range ds {
+		m.p.acked = append(m.p.acked, d.Tag.(string))
+	}
+	return nil
+}
+func (m *plainMember) Extend(context.Context, []event.Delivered) error  { return nil }
+func (m *plainMember) Release(context.Context, []event.Delivered) error { return nil }
+func (m *plainMember) Lag(context.Context) (event.Lag, error)           { return event.Lag{}, nil }
+func (m *plainMember) Close(context.Context) error                      { return nil }
+
+func onPlain(t *testing.T) (*plain, event.Stream) {
+	p := &plain{more: make(chan struct{})}
+	return p, open(t, event.WithDriver("plain", func(context.Context, event.Settings) (event.Driver, error) { return p, nil }))
+}
+
+func TestWhatAGroupDidNotAskForIsAcknowledgedAndTheRestHandled(t *testing.T) {
+	leak.Check(t)
+	p, s := onPlain(t)
+	var mu sync.Mutex
+	var handled []string
+	sub, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error {
+		mu.Lock()
+		defer mu.Unlock()
+		handled = append(handled, r.Type+r.ID)
+		return nil
+	}, event.Group("g"), event.Types("yes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rs []*event.Record
+	var want, all []string
+	for i, typ := range []string{"no", "yes", "no", "no", "yes", "yes", "no", "yes"} {
+		id := fmt.Sprint(i)
+		rs, all = append(rs, &event.Record{ID: id, Type: typ}), append(all, id)
+		if typ == "yes" {
+			want = append(want, typ+id)
+		}
+	}
+	if err := s.Publish(t.Context(), rs...); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "all are acknowledged", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.acked) == len(rs) })
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Equal(handled, want) {
+		t.Errorf("handled %v, want %v", handled, want)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if got := slices.Sorted(slices.Values(p.acked)); !slices.Equal(got, all) {
+		t.Errorf("acknowledged %v, want each once", got)
+	}
+	if st := sub.Stats(); st.Fetched != int64(len(want)) {
+		t.Errorf("stats %+v, want %d fetched", st, len(want))
+	}
+}
+
+func TestMembersWithoutANameHaveOneEach(t *testing.T) {
+	leak.Check(t)
+	p, s := onPlain(t)
+	for _, opts := range [][]event.SubscribeOption{{}, {}, {event.Consumer("mine")}} {
+		if _, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, append(opts, event.Group("g"))...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b, c := p.joined[0].Consumer, p.joined[1].Consumer, p.joined[2].Consumer
+	if a == "" || b == "" || a == b || c != "mine" {
+		t.Errorf("members joined as %q, %q and %q, want two names of their own and mine", a, b, c)
+	}
+}

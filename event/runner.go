@@ -1,0 +1,171 @@
+package event
+
+import (
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// runner is one goroutine that runs handlers: work, on what is in the queue, or
+// pump, on what it fetches itself.
+//
+// If its handler hangs, the watch takes the attempt away from it: whoever
+// clears now has the right to everything else in here. The goroutine that
+// finds now cleared touches nothing and ends when its handler returns.
+type runner struct {
+	s    *subscription
+	loop func(*runner)
+	now  atomic.Pointer[handling] // the attempt that runs, or nil
+
+	task *task   // of work: the one that is being run
+	rest []*task // taken from the queue and not begun
+
+	ds   []Delivered // of pump: the one that is being handled, and those after it
+	done []Delivered // handled and not acknowledged
+	room [unpacked]Delivered
+}
+
+// run starts a runner.
+func (s *subscription) run(loop func(*runner)) {
+	r := &runner{s: s, loop: loop}
+	s.working.Add(1)
+	s.watched.add(r)
+	go func() {
+		r.loop(r)
+		if s.watched.remove(r) {
+			s.working.Done()
+		} else {
+			s.behind.Done()
+		}
+	}()
+}
+
+// runners are those whose handlers are watched.
+type runners struct {
+	mu   sync.Mutex
+	list []*runner
+}
+
+func (rs *runners) add(r *runner) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.list = append(rs.list, r)
+}
+
+// remove reports whether the runner was there.
+func (rs *runners) remove(r *runner) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	i := slices.Index(rs.list, r)
+	if i >= 0 {
+		rs.list = slices.Delete(rs.list, i, i+1)
+	}
+	return i >= 0
+}
+
+func (rs *runners) all() []*runner {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return slices.Clone(rs.list)
+}
+
+// work runs handlers until stop.
+func (r *runner) work() {
+	s := r.s
+	limit := 1
+	if s.o.concurrency == 1 {
+		limit = s.o.batch // no other worker is kept waiting
+	}
+	buf := make([]*task, 0, limit)
+	for {
+		buf = s.q.take(buf[:0], limit)
+		if len(buf) == 0 {
+			return
+		}
+		start := time.Now()
+		for i, t := range buf {
+			if i > 0 && s.ctx.Err() != nil {
+				return // the others stay held, and are released
+			}
+			r.task, r.rest = t, buf[i+1:]
+			if !r.one(t) {
+				return
+			}
+		}
+		s.took(time.Since(start), len(buf))
+	}
+}
+
+// one makes an attempt at a task, and reports false if its handler was left
+// behind.
+func (r *runner) one(t *task) bool {
+	s := r.s
+	if s.direct() {
+		s.turn.Lock()
+	}
+	if !r.attempt(t) {
+		return false
+	}
+	if s.direct() {
+		s.turn.Unlock()
+	}
+	return true
+}
+
+// attempt makes one attempt at one record, and decides what comes after it.
+func (r *runner) attempt(t *task) bool {
+	s := r.s
+	if s.holder != nil && !s.holder.Holds() {
+		s.q.lost() // another member may be at it
+		return true
+	}
+	if s.o.key != nil && s.q.gone(t) {
+		return true // lost, and fetched again
+	}
+	attempt := t.d.Attempt + t.tries
+	if t.final == nil && s.o.attempts > 0 && attempt > s.o.attempts {
+		t.final = fmt.Errorf("handed out %d times and never acknowledged", attempt-1)
+	}
+	if t.final == nil {
+		out, err := t.d.unpack()
+		if err != nil {
+			t.final = fmt.Errorf("not a record: %w", err)
+		} else if err, mine := r.call(out, attempt); !mine {
+			return false
+		} else if err == nil {
+			s.handled.Add(1)
+			s.finish(t)
+			return true
+		} else if s.again(t, attempt, err) {
+			return true
+		}
+	}
+	s.giveUp(t, attempt)
+	return true
+}
+
+// call runs the handler, and reports false if it was left behind. A panic is an
+// error.
+func (r *runner) call(out *handout, attempt int) (err error, mine bool) {
+	s, rec := r.s, &out.record
+	h := &out.ctx
+	h.s, h.root, h.id, h.position, h.attempt = s, rec.RootID, rec.ID, rec.Position, attempt
+	s.running.Add(1)
+	r.now.Store(h)
+	defer func() {
+		if p := recover(); p != nil {
+			s.panics.Add(1)
+			s.log.Error("event: handler panicked", "group", s.o.group, "record", h.id, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+		s.running.Add(-1)
+		mine = r.now.CompareAndSwap(h, nil)
+	}()
+	if s.f.o.extract != nil {
+		return s.h(s.f.o.extract(h, rec.Metadata), rec), true
+	}
+	return s.h(h, rec), true
+}
