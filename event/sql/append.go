@@ -37,8 +37,20 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 			}
 			return len(records), nil
 		case d.writer <- struct{}{}:
-			go func() { // others may be written with it, and wait longer
-				d.write(ctx, mine)
+			batch := d.take()
+			if len(batch) == 1 && batch[0] == mine {
+				d.write(ctx, batch)
+				<-d.writer
+				err := <-mine.done
+				if err != nil {
+					return 0, err
+				}
+				return len(records), nil
+			}
+			go func() { // others are written with it, and may wait longer than this caller
+				bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+				defer cancel()
+				d.write(bounded, batch)
 				<-d.writer
 			}()
 		case <-ctx.Done():
@@ -71,32 +83,29 @@ func (d *driver) leave(a *entry) bool {
 	return false
 }
 
-// write writes what waits, in one transaction. Only the writer calls it. mine
-// is the call that began it.
-func (d *driver) write(ctx context.Context, mine *entry) {
+// take takes out of the queue what is written together. Only the writer calls it.
+func (d *driver) take() (batch []*entry) {
 	d.mu.Lock()
-	var batch []*entry
+	defer d.mu.Unlock()
 	n := 0
 	for len(d.queue) > 0 && (n == 0 || n+len(d.queue[0].records) <= shared) {
 		n += len(d.queue[0].records)
 		batch = append(batch, d.queue[0])
 		d.queue = d.queue[1:]
 	}
-	d.mu.Unlock()
+	return batch
+}
+
+// write writes a batch, all or nothing. Only the writer calls it.
+func (d *driver) write(ctx context.Context, batch []*entry) {
 	if len(batch) == 0 {
 		return
 	}
-	records := make([]*event.Record, 0, n)
+	var records []*event.Record
 	for _, a := range batch {
 		records = append(records, a.records...)
 	}
-	// Not cut off by the caller whose turn it is: others wait for it too.
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	defer cancel()
-	if len(batch) == 1 && batch[0] == mine {
-		bounded = ctx
-	}
-	last, err := d.insert(bounded, records)
+	last, err := d.insert(ctx, records)
 	if err == nil {
 		d.tail.advance(last)
 	}
