@@ -126,8 +126,8 @@ func TestOneProcessSeesAnInstanceFailAndTheOthersShareFalls(t *testing.T) {
 	wait("the other's view", func(v float64) bool { return v < 0.9 })
 	after := share(well, 8)
 	t.Logf("share before %.3f, after %.3f", before, after)
-	if after > 0.85*before {
-		t.Errorf("the share of an instance that fails elsewhere was %.3f and is %.3f, want less", before, after)
+	if after > 0.95*before || after < 0.7*before { // in proportion to its weight, which is from 0.79 to 0.9 of what it was
+		t.Errorf("the share of an instance that fails elsewhere was %.3f and is %.3f, want a little less", before, after)
 	}
 	server.Kill()
 	wait("neutral again", func(v float64) bool { return v == 1 })
