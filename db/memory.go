@@ -10,7 +10,8 @@ import (
 )
 
 // WithMemory keeps the tables in this process's memory. It is the default.
-// Searches other than by id look at every record of the table.
+// Searches other than by id look at every record of the table, also those that
+// an Index serves elsewhere; what no Index serves is refused here too.
 func WithMemory() Option {
 	return WithDriver("memory", func(context.Context) (Driver, error) { return newMemory(), nil })
 }

@@ -389,6 +389,9 @@ func TestFailOverBetweenServers(t *testing.T) {
 	if err := tb.Create(t.Context(), &db.Record{ID: "x"}); err != nil {
 		t.Fatal(err)
 	}
+	if p, err := tb.Explain(t.Context()); err != nil || p.Engine == "" {
+		t.Errorf("Explain: %+v, %v, want the server's words", p, err)
+	}
 	first.Kill()
 	eventually(t, "writes go to the other server", func() bool {
 		return tb.Update(t.Context(), &db.Record{ID: "y"}, db.Upsert()) == nil

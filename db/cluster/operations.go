@@ -109,6 +109,19 @@ func (d *driver) Count(ctx context.Context, table string, f db.Filter) (c int64,
 	return c, err
 }
 
+// Explain asks the node that would be asked.
+func (d *driver) Explain(ctx context.Context, table string, q db.Query) (p db.Plan, err error) {
+	err = d.at(ctx, d.replicas, table, func(ctx context.Context, of db.Driver) (err error) {
+		e, ok := of.(db.Explainer)
+		if !ok {
+			return fault.Unsupported
+		}
+		p, err = e.Explain(ctx, table, q)
+		return err
+	})
+	return p, err
+}
+
 // Begin begins on a primary, where the transaction stays.
 func (d *driver) Begin(ctx context.Context, o db.TxOptions) (x db.Transaction, err error) {
 	err = d.on(ctx, false, func(ctx context.Context, n *node, of db.Driver) error {

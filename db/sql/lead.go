@@ -11,7 +11,7 @@ import (
 
 // probes are how many entries of an index are counted to find the key that
 // leads to the fewest records.
-var probes = [...]int{64, 4096}
+var probes = [...]int{64, 512, 4096}
 
 // lead picks the key whose index a search on SQLite goes by, where several could
 // lead it, by counting what each of them finds, up to a limit. SQLite itself
