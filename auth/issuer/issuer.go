@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/source"
 )
 
 // Issuer is an authorization server. All methods may be called at once.
@@ -48,7 +49,7 @@ func New(opts ...Option) (*Issuer, error) {
 	i := &Issuer{
 		url: "http://127.0.0.1", now: time.Now, log: slog.New(slog.DiscardHandler),
 		accessLife: 10 * time.Minute, refreshLife: 14 * 24 * time.Hour, codeLife: time.Minute, refreshGrace: 30 * time.Second,
-		keyLife: 30 * 24 * time.Hour, hashRounds: 600_000, source: connection,
+		keyLife: 30 * 24 * time.Hour, hashRounds: 600_000, source: source.Of,
 		algorithm: EdDSA, ring: ringCache{loading: make(chan struct{}, 1)},
 	}
 	for n, opt := range opts {

@@ -3,7 +3,6 @@ package issuer
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 
 	"github.com/micro/go-platform/auth"
 )
@@ -22,19 +21,6 @@ func WithSource(f func(r *http.Request) string) Option {
 		i.source = f
 		return nil
 	}
-}
-
-func connection(r *http.Request) string {
-	a, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	ip := a.Addr().Unmap().WithZone("")
-	if ip.Is6() {
-		p, _ := ip.Prefix(64) // whoever has one address there usually has them all
-		return p.String()
-	}
-	return ip.String()
 }
 
 // from is the source of a request. It is never empty: that is this process.

@@ -4,8 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -104,18 +102,4 @@ func (g *guesses) digest(user, password string) (sum [32]byte) {
 	h.Write([]byte(password))
 	h.Sum(sum[:0])
 	return sum
-}
-
-// connection is where a request comes from: its address, of IPv6 its /64.
-func connection(r *http.Request) string {
-	a, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	ip := a.Addr().Unmap().WithZone("")
-	if ip.Is6() {
-		p, _ := ip.Prefix(64)
-		return p.String()
-	}
-	return ip.String()
 }

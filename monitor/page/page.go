@@ -11,6 +11,7 @@ import (
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
+	"github.com/micro/go-platform/internal/source"
 	"github.com/micro/go-platform/monitor"
 )
 
@@ -29,7 +30,7 @@ type Page struct {
 
 // New returns a Page of what a monitor knows.
 func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
-	o := options{title: "Platform", source: connection}
+	o := options{title: "Platform", source: source.Of}
 	if mo == nil {
 		return nil, fault.New(ErrInvalid, "monitor/page", "new", "", "nil monitor")
 	}
