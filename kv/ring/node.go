@@ -10,22 +10,24 @@ import (
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
+	"github.com/micro/go-platform/internal/seldom"
 )
 
 // Node is one process's part of a ring. It is an http.Handler for its peers,
 // and the backend of any number of stores. All methods may be called
 // concurrently.
 type Node struct {
-	o       options
-	d       discovery.Discovery
-	service string
-	self    string
-	life    *life.Life
-	store   *store
-	clock   clock
-	locks   [Partitions]chan struct{} // held by the write that is being decided
-	kick    chan struct{}             // holds one token: compare with the peers now
-	heard   atomic.Int64              // when it last compared with most others, Unix milliseconds; 0: never
+	o        options
+	d        discovery.Discovery
+	service  string
+	self     string
+	life     *life.Life
+	store    *store
+	clock    clock
+	locks    [Partitions]chan struct{} // held by the write that is being decided
+	kick     chan struct{}             // holds one token: compare with the peers now
+	refusals seldom.Gate               // of log lines about peers without the key
+	heard    atomic.Int64              // when it last compared with most others, Unix milliseconds; 0: never
 
 	build      sync.Mutex // one rebuild at a time; guards what follows
 	registered []discovery.Instance

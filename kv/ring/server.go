@@ -53,7 +53,7 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	want := proof(n.o.key, "client", n.service, from, n.self, theirs, mine)
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(rw.Reader, got); err != nil || !hmac.Equal(got, want) {
-		n.o.logger.Warn("kv/ring: a peer without the key was refused", "from", from, "address", r.RemoteAddr)
+		n.refused(from, r.RemoteAddr)
 		return
 	}
 	_ = c.SetDeadline(time.Time{})
@@ -65,6 +65,18 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.answer(out, bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), c), bufferSize))
 	out.fail()
 	<-flushed
+}
+
+// refused logs who did not know the key. Strangers can't fill the log.
+func (n *Node) refused(from, address string) {
+	ok, dropped := n.refusals.Pass("key", time.Now())
+	if !ok {
+		return
+	}
+	if len(from) > 255 {
+		from = from[:255]
+	}
+	n.o.logger.Warn("kv/ring: a peer without the key was refused", "from", from, "address", address, "dropped", dropped)
 }
 
 // answer serves a peer's requests. Small leaves are answered at once, in order,
