@@ -133,7 +133,8 @@ func (t *throttle) Acquire(context.Context) (Permit, error) {
 		t.turn(second)
 	}
 	// The chance is of the calls before this one.
-	chance := (t.calls - t.k*t.accepted) / (t.calls + t.pad)
+	calls := max(t.calls, 0) // a call that was cancelled later than 10 s counts below zero
+	chance := (calls - t.k*t.accepted) / (calls + t.pad)
 	t.calls++
 	t.slots[t.second%throttleSlots].calls++
 	if chance > 0 && rand.Float64() < chance {
@@ -149,7 +150,13 @@ func (t *throttle) Release(o Outcome) {
 		return
 	}
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	slot := &t.slots[t.second%throttleSlots]
+	if o.Class == Cancelled { // by the caller: it says nothing of the backend
+		t.calls--
+		slot.calls--
+		return
+	}
 	t.accepted++
-	t.slots[t.second%throttleSlots].accepted++
-	t.mu.Unlock()
+	slot.accepted++
 }

@@ -212,6 +212,58 @@ func TestThrottleSparesABackendInTrouble(t *testing.T) {
 	})
 }
 
+// Callers who give up say nothing of the backend, neither good nor bad.
+func TestThrottleIgnoresCallsThatWereCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t)(router.Throttle(2, 8))
+		through := func(n int, class router.Class) (got int) {
+			for range n {
+				time.Sleep(time.Millisecond)
+				if p, err := l.Acquire(t.Context()); err == nil {
+					got++
+					p.Release(router.Outcome{Class: class})
+				}
+			}
+			return got
+		}
+		if n := through(3000, router.Cancelled); n != 3000 {
+			t.Errorf("%d of 3000 calls got through while callers give up, want all", n)
+		}
+		through(2000, router.ServerError) // the backend dies
+		if n := through(500, router.ServerError); n > 50 {
+			t.Errorf("%d of 500 calls to a dead backend got through after callers gave up, want a few", n)
+		}
+		if n := through(500, router.Cancelled); n > 50 {
+			t.Errorf("%d of 500 calls to a dead backend got through while callers give up, want a few", n)
+		}
+	})
+}
+
+func TestThrottleSurvivesCallsThatAreCancelledLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t)(router.Throttle(2, 0))
+		var late []router.Permit
+		for range 20 {
+			p, err := l.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Release(router.Outcome{}) // accepted, so that the others pass
+			if p, err = l.Acquire(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			late = append(late, p)
+		}
+		time.Sleep(time.Minute)
+		for _, p := range late {
+			p.Release(router.Outcome{Class: router.Cancelled})
+		}
+		if _, err := l.Acquire(t.Context()); err != nil {
+			t.Errorf("after they ended: %v", err)
+		}
+	})
+}
+
 func TestBadLimitsAreRefused(t *testing.T) {
 	key := func(context.Context) string { return "" }
 	for name, f := range map[string]func() (router.Limiter, error){
