@@ -9,10 +9,12 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
@@ -25,7 +27,7 @@ import (
 	"github.com/micro/go-platform/wrapper"
 )
 
-// hello was there before.
+// hello is your existing handler.
 func hello(rw http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(rw, "Hello, %s\n", r.PathValue("name"))
 }
@@ -72,9 +74,12 @@ func run(ctx context.Context, addr string) error {
 // end snippet
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, "127.0.0.1:8080"); err != nil {
+	fmt.Fprintf(os.Stderr, "greeter on http://%s: try /hello/Ada, /readyz and /metrics; Ctrl-C drains and ends it\n", *addr)
+	if err := run(ctx, *addr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
