@@ -48,7 +48,7 @@ func routerLoad() plot {
 	for i, policy := range policies {
 		l := line{name: policy.name, bold: i == 0}
 		for _, load := range p.xs {
-			r := sim.Run(sim.Scenario{Servers: 50, Clients: 20, Hetero: true, Load: load, Calls: 100_000}, 1, policy.make)
+			r := sim.Run(sim.Scenario{Servers: 50, Clients: 20, With: []sim.Feature{sim.Hetero}, Load: load, Calls: 100_000}, 1, policy.make)
 			y := float64(r.P99) / float64(time.Millisecond)
 			if r.P99 == 0 {
 				y = math.NaN()
