@@ -240,6 +240,16 @@ func TestIdleWatch(t *testing.T) {
 	})
 	<-synced
 	before := p.Counts()
+	for deadline := time.Now().Add(5 * time.Second); ; { // what began with the watch may still be under way
+		<-time.After(200 * time.Millisecond)
+		now := p.Counts()
+		if now.Requests == before.Requests {
+			break
+		}
+		if before = now; time.Now().After(deadline) {
+			t.Fatal("the watch does not come to rest")
+		}
+	}
 	<-time.After(time.Second)
 	if n := p.Counts().Requests - before.Requests; n > 0 {
 		t.Errorf("%d requests in an idle second, want none", n)
