@@ -166,7 +166,7 @@ func TestReleaseTagsEveryModule(t *testing.T) {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	if out, err := exec.Command("git", "clone", "-q", "--shared", abs(t, "../.."), clone).CombinedOutput(); err != nil {
+	if out, err := exec.Command("git", "clone", "-q", "--shared", "--no-tags", abs(t, "../.."), clone).CombinedOutput(); err != nil {
 		t.Fatalf("clone: %v\n%s", err, out)
 	}
 	git("config", "user.name", "T")
