@@ -1,6 +1,7 @@
 package wrapper_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -50,6 +51,50 @@ func TestLateCallIsHedgedOnAnotherInstance(t *testing.T) {
 	poll(t, "the losers to be cancelled", func() bool { return cancelled.Load() >= 4 })
 	if finished.Load() != 0 {
 		t.Error("a loser was waited for")
+	}
+}
+
+// tardy is an observer that takes its time before the first attempt of a call.
+type tardy struct {
+	*recorder
+	on atomic.Bool
+}
+
+func (o *tardy) BeginAttempt(ctx context.Context, a *wrapper.Attempt) context.Context {
+	if o.on.Load() && a.Number == 1 {
+		<-time.After(100 * time.Millisecond)
+	}
+	return ctx
+}
+
+func (o *tardy) EndAttempt(context.Context, *wrapper.Attempt) {}
+
+// What comes before an attempt may take longer than an answer usually does.
+func TestACallThatIsLateBeforeItIsSentIsHedgedToo(t *testing.T) {
+	var slow atomic.Bool
+	lazy := count(t, func(w http.ResponseWriter, r *http.Request) {
+		if slow.Load() {
+			select {
+			case <-r.Context().Done():
+			case <-time.After(10 * time.Second):
+			}
+		}
+		io.WriteString(w, "lazy")
+	})
+	quick := count(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "quick") })
+	ob := &tardy{recorder: newRecorder()}
+	w := newWrapper(t, wrapper.WithRouter(instances(lazy.addr(), quick.addr())), wrapper.WithObserver(ob),
+		wrapper.WithHedge(wrapper.HedgePolicy{Quantile: 0.95, Ratio: 1}))
+	for range 40 {
+		get(t, w.Client(), "http://greeter/")
+	}
+	slow.Store(true)
+	ob.on.Store(true)
+	for range 4 {
+		start := time.Now()
+		if _, body := get(t, w.Client(), "http://greeter/"); body != "quick" || time.Since(start) > 5*time.Second {
+			t.Fatalf("got %q after %v", body, time.Since(start))
+		}
 	}
 }
 

@@ -97,17 +97,22 @@ type second struct {
 
 	mu    sync.Mutex    // held while an instance is picked
 	may   bool          // the first is on its way
+	due   bool          // it was not yet when the time was up
 	over  bool          // it came back
 	b     *sending      // nil if none was sent
 	ended chan struct{} // closed when got holds
 	got   arrival
 }
 
-// allow lets the second be sent.
+// allow lets the second be sent, at once if its time has come already.
 func (t *second) allow() {
 	t.mu.Lock()
 	t.may = true
+	due := t.due
 	t.mu.Unlock()
+	if due {
+		go t.send()
+	}
 }
 
 // send asks another instance, on the timer's goroutine.
@@ -130,7 +135,11 @@ func (t *second) begin() *sending {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.s
-	if !t.may || t.over || s.ctx.Err() != nil || !t.pays.take() {
+	if !t.may {
+		t.due = true
+		return nil
+	}
+	if t.over || s.ctx.Err() != nil || !t.pays.take() {
 		return nil
 	}
 	before := s.call.Instance
