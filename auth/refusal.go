@@ -62,7 +62,7 @@ func ReasonOf(err error) string {
 	return "other"
 }
 
-// WithRefusals is told of every caller that Authorized does not let in, on the
+// WithRefusals is notified of every caller that Authorized does not let in, on the
 // caller's goroutine: to count them by reason. LogRefusals makes one of a
 // logger, and WithLogger does so by itself.
 func WithRefusals(f func(ctx context.Context, r Refusal)) Option {

@@ -33,7 +33,7 @@ type front struct {
 	restored        time.Time
 	unsaved         error
 	misreads        map[string]error
-	unfollowed      error // who panicked when told of the running snapshot
+	unfollowed      error // who panicked when notified of the running snapshot
 	unfollowedSince time.Time
 	late            map[*guest]error // calls that took too long and have not returned
 

@@ -19,7 +19,7 @@ type Snapshot struct {
 	index   map[string]*tree
 	secrets *secrets
 	types   *types
-	misread func(v Value, want string) // told of wrong types; may be nil
+	misread func(v Value, want string) // notified of wrong types; may be nil
 }
 
 // Origin says where a value comes from.

@@ -42,7 +42,7 @@ func (t *told) busier() float64 {
 	return bounded((t.load.value() + 1) / (t.usual.value() + 1))
 }
 
-// shared is what other clients are told of a node.
+// shared is what other clients learn of a node.
 type shared struct {
 	sketch *sketch         // of its latencies; nil if nothing is shared
 	before [classes]uint64 // the outcomes that they know; guarded by the service's lock

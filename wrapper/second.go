@@ -65,7 +65,7 @@ func (s *sent) learn(r arrival) arrival {
 	return r
 }
 
-// patience is how long to wait before a second instance is asked, 0 for ever,
+// patience is how long to wait before a second instance is asked, 0 indefinitely,
 // and which budget pays for that. late means that the first is overdue by then,
 // and not just slower than most.
 func (s *sent) patience() (wait time.Duration, pays *budget, late bool) {

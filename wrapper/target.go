@@ -39,7 +39,7 @@ const (
 )
 
 // late is how long an attempt may be without an answer before a second
-// instance is asked, 0 for ever. left is what is left of the call's deadline,
+// instance is asked, 0 indefinitely. left is what is left of the call's deadline,
 // 0 if it has none.
 func (t *target) late(least, left time.Duration) time.Duration {
 	tail, known := t.took.after(0)

@@ -149,7 +149,7 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 
 // update reads a line. What the relay keeps by self-preservation is missing
 // here, too, and not for having deregistered. What the first line of a stream
-// lacks may have deregistered meanwhile, or the relay may have started anew.
+// lacks may have deregistered meanwhile, or the relay may have started again.
 func update(l line, first bool) discovery.Update {
 	live := len(l.Instances) - l.Preserved
 	expired := make(map[string]bool, l.Preserved)

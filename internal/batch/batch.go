@@ -48,7 +48,7 @@ type Group[T any] struct {
 	// of Run.
 	Alone func(ctx context.Context, v *T)
 
-	// Queued, if it is set, is told of a call that may be left by its caller while
+	// Queued, if it is set, is notified of a call that may be left by its caller while
 	// it is on its way.
 	Queued func(v *T)
 
