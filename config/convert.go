@@ -38,10 +38,14 @@ func (t *tree) asUint() (uint64, bool) {
 		return 0, false
 	}
 	u, err := strconv.ParseUint(t.text, 10, 64)
-	if n := t.integral(); err != nil && n != nil {
-		return n.Uint64(), n.IsUint64()
+	if err == nil {
+		return u, true
 	}
-	return u, err == nil
+	n := t.integral()
+	if n == nil {
+		return 0, t.kind == Number && t.flag && t.i == 0 // "-0"
+	}
+	return n.Uint64(), n.IsUint64()
 }
 
 // integral returns the value of a number that is written with a fraction or an

@@ -19,10 +19,11 @@ import (
 // A struct field takes the key of its tag `config:"name"`, else its name in
 // snake_case. More can follow the name: `config:"dsn,required,secret"`. Other
 // tags: default:"8080", min:"1", max:"65535" (numbers and durations),
-// enum:"debug,info". Embedded structs share the level of their holder. What is
-// not set stays zero, which min, max and enum must allow, else it is an error;
-// an absent pointer, slice or map is not checked. Durations are strings ("5s"), []byte is base64, types
-// with UnmarshalText or UnmarshalJSON decode themselves.
+// enum:"debug,info"; of a pointer they limit what it points to. Embedded structs
+// share the level of their holder. What is not set stays zero, which min, max and
+// enum must allow, else it is an error; an absent pointer, slice or map is not
+// checked. Durations are strings ("5s"), []byte is base64, types with
+// UnmarshalText or UnmarshalJSON decode themselves.
 func (v Value) Scan(into any) error {
 	return v.scan(into, false)
 }
@@ -119,6 +120,10 @@ func (d *decoder) decode(dst reflect.Value, t *tree, path string, f *field) {
 		p := reflect.New(dst.Type().Elem())
 		d.decode(p.Elem(), t, path, f)
 		dst.Set(p)
+		return
+	}
+	if t.kind == Null && dst.Type() == timeType { // whose UnmarshalJSON passes over it
+		d.want(path, t, "a string for time.Time")
 		return
 	}
 	if d.itself(dst, t, path) {
@@ -291,42 +296,6 @@ func (d *decoder) structure(dst reflect.Value, t *tree, path string) {
 		}
 		d.fail(join(path, m.key), m.val, "%s", problem)
 	}
-}
-
-func (d *decoder) limits(dst reflect.Value, t *tree, path string, f *field) {
-	if f.min != "" || f.max != "" {
-		var v float64
-		switch {
-		case dst.CanInt():
-			v = float64(dst.Int())
-		case dst.CanUint():
-			v = float64(dst.Uint())
-		case dst.CanFloat():
-			v = dst.Float()
-		}
-		if f.min != "" && v < f.lo || f.max != "" && v > f.hi {
-			d.want(path, t, "a value "+f.span())
-		}
-	}
-	if len(f.enum) > 0 {
-		var text string
-		if t.kind == String || t.kind == Text || t.kind == Number {
-			text = t.text
-		}
-		if !slices.Contains(f.enum, text) {
-			d.want(path, t, "one of "+strings.Join(f.enum, ", "))
-		}
-	}
-}
-
-func (f *field) span() string {
-	switch {
-	case f.max == "":
-		return "of " + f.min + " or more"
-	case f.min == "":
-		return "of " + f.max + " or less"
-	}
-	return "from " + f.min + " to " + f.max
 }
 
 // expand turns text without a type into an array or an object: JSON, or for an

@@ -28,14 +28,16 @@ type field struct {
 	hasDef   bool
 	def      string
 	enum     []string
+	allowed  []any // the values of enum, if they are numbers
 	min, max string
 	doc      string
-	lo, hi   float64 // of min and max
-	needed   string  // what the tags want and zero is not: the field can't be absent
+	lo, hi   limit  // of min and max
+	needed   string // what the tags want and zero is not: the field can't be absent
 }
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
+	timeType     = reflect.TypeFor[time.Time]()
 	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
 	jsonType     = reflect.TypeFor[json.Unmarshaler]()
 	secretType   = reflect.TypeFor[Secret]()
@@ -115,18 +117,23 @@ func newField(sf reflect.StructField, name, flags string) (field, error) {
 	if f.hasDef && f.required {
 		return f, fmt.Errorf("both required and a default")
 	}
-	if e := sf.Tag.Get("enum"); e != "" {
-		f.enum = strings.Split(e, ",")
-	}
 	var err error
-	if f.lo, err = bound(f.typ, f.min); err != nil {
+	if f.lo, err = newLimit(f.value(), f.min); err != nil {
 		return f, fmt.Errorf("min: %w", err)
 	}
-	if f.hi, err = bound(f.typ, f.max); err != nil {
+	if f.hi, err = newLimit(f.value(), f.max); err != nil {
 		return f, fmt.Errorf("max: %w", err)
 	}
-	if err := decodable(f.typ); err != nil {
+	err = decodable(f.typ)
+	if err != nil {
 		return f, err
+	}
+	if e := sf.Tag.Get("enum"); e != "" {
+		f.enum = strings.Split(e, ",")
+		err = f.allow()
+		if err != nil {
+			return f, fmt.Errorf("enum: %w", err)
+		}
 	}
 	if !f.hasDef {
 		f.needed = f.unmetByZero()
@@ -141,38 +148,28 @@ func newField(sf reflect.StructField, name, flags string) (field, error) {
 	return f, nil
 }
 
+// value is the type that the tags speak of: what a pointer points to.
+func (f *field) value() reflect.Type {
+	t := f.typ
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t
+}
+
 // unmetByZero returns what the tags want if the zero value, which an absent
 // field keeps, is not that; else "".
 func (f *field) unmetByZero() string {
-	k := f.typ.Kind()
-	number := k >= reflect.Int && k <= reflect.Float64
+	zero := reflect.Zero(f.typ)
 	switch {
-	case f.min != "" && f.lo > 0, f.max != "" && f.hi < 0:
+	case f.typ.Kind() == reflect.Pointer:
+	case f.outside(zero, &tree{}):
 		return "a value " + f.span()
 	case len(f.enum) == 0 || decodesItself(f.typ):
-		return ""
-	case f.typ != durationType && number && !slices.Contains(f.enum, "0"), k == reflect.String && !slices.Contains(f.enum, ""):
+	case f.allowed != nil && !slices.Contains(f.allowed, zero.Interface()), f.typ.Kind() == reflect.String && !slices.Contains(f.enum, ""):
 		return "one of " + strings.Join(f.enum, ", ")
 	}
 	return ""
-}
-
-// bound reads the limit of a number or a duration.
-func bound(t reflect.Type, s string) (float64, error) {
-	if s == "" {
-		return 0, nil
-	}
-	text := &tree{kind: Text, text: s}
-	if t == durationType {
-		if d, ok := text.asDuration(); ok {
-			return float64(d), nil
-		}
-	} else if k := t.Kind(); k >= reflect.Int && k <= reflect.Float64 {
-		if f, ok := text.asFloat(); ok {
-			return f, nil
-		}
-	}
-	return 0, fmt.Errorf("%q is no limit for %s", s, t)
 }
 
 func decodesItself(t reflect.Type) bool {

@@ -13,7 +13,8 @@ import (
 
 // SchemaOf returns the JSON Schema (2020-12) of the documents that Value.Scan
 // decodes as a T: for editors, for checks before a deployment, for
-// documentation. The tags of Value.Scan and doc:"…" fill it in.
+// documentation. The tags of Value.Scan and doc:"…" fill it in, but for min and
+// max of durations, which a schema can't compare.
 func SchemaOf[T any]() ([]byte, error) {
 	ty := new(types)
 	t := reflect.TypeFor[T]()
@@ -59,17 +60,20 @@ type generator struct {
 type object = map[string]any
 
 // durationPattern is what time.ParseDuration reads, timePattern what
-// time.Time.UnmarshalText does: RFC 3339 with capital T and Z.
+// time.Time.UnmarshalText does, RFC 3339 with capital T and Z, and base64Pattern
+// what encoding/base64 does, which passes over line ends. What they can't say:
+// durations have at most 292 years, months their number of days.
 const (
 	durationPattern = `^[-+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
-	timePattern     = `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`
+	timePattern     = `^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`
+	base64Pattern   = `^[\r\n]*(([A-Za-z0-9+/][\r\n]*){4})*(([A-Za-z0-9+/][\r\n]*){2}(=[\r\n]*){2}|([A-Za-z0-9+/][\r\n]*){3}=[\r\n]*)?$`
 )
 
 func (g *generator) schema(t reflect.Type) object {
 	switch {
 	case t == durationType:
 		return object{"type": "string", "pattern": durationPattern}
-	case t.String() == "time.Time":
+	case t == timeType:
 		return object{"type": "string", "format": "date-time", "pattern": timePattern}
 	case reflect.PointerTo(t).Implements(textType):
 		if reflect.PointerTo(t).Implements(jsonType) {
@@ -79,11 +83,11 @@ func (g *generator) schema(t reflect.Type) object {
 	case reflect.PointerTo(t).Implements(jsonType):
 		return object{}
 	case t == bytesType:
-		return object{"type": "string", "contentEncoding": "base64"}
+		return object{"type": "string", "contentEncoding": "base64", "pattern": base64Pattern}
 	}
 	switch k := t.Kind(); k {
 	case reflect.Pointer:
-		return g.schema(t.Elem())
+		return nullable(g.schema(t.Elem()))
 	case reflect.Bool:
 		return object{"type": "boolean"}
 	case reflect.String:
@@ -106,6 +110,19 @@ func (g *generator) schema(t reflect.Type) object {
 		return g.structure(t)
 	}
 	return object{}
+}
+
+// nullable also takes null.
+func nullable(s object) object {
+	switch t := s["type"].(type) {
+	case string:
+		s["type"] = []string{t, "null"}
+	case nil:
+		if len(s) > 0 {
+			return object{"anyOf": []object{s, {"type": "null"}}}
+		}
+	}
+	return s
 }
 
 func (g *generator) structure(t reflect.Type) object {
@@ -169,7 +186,7 @@ func (g *generator) field(f *field) object {
 			s["default"] = v
 		}
 	}
-	if f.typ != durationType {
+	if f.value() != durationType {
 		if f.min != "" {
 			s["minimum"] = f.literal(f.min)
 		}
@@ -182,24 +199,46 @@ func (g *generator) field(f *field) object {
 		for i, e := range f.enum {
 			values[i] = f.literal(e)
 		}
+		if f.typ.Kind() == reflect.Pointer {
+			values = append(values, nil)
+		}
 		s["enum"] = values
 	}
 	return s
 }
 
 // literal is the text of a tag as a value of the field's type.
-func (f *field) literal(text string) any {
-	if f.typ == durationType || decodesItself(f.typ) {
+func (f *field) literal(text string) any { return literal(f.value(), text) }
+
+func literal(t reflect.Type, text string) any {
+	if t == durationType || t == bytesType || decodesItself(t) {
 		return text
 	}
-	switch k := f.typ.Kind(); {
+	switch k := t.Kind(); {
+	case k == reflect.Pointer:
+		return literal(t.Elem(), text)
 	case k == reflect.Bool:
 		b, _ := strconv.ParseBool(text)
 		return b
-	case k >= reflect.Int && k <= reflect.Float64:
-		return json.Number(text)
+	case number(k):
+		if validNumber(text) {
+			return json.Number(text)
+		}
+		f, _ := strconv.ParseFloat(text, 64) // "+5", ".5"
+		return f
 	case k == reflect.Slice || k == reflect.Array || k == reflect.Map || k == reflect.Struct:
-		return expand(&tree{kind: Text, text: text}, k).any()
+		whole := expand(&tree{kind: Text, text: text}, k)
+		items := make([]any, len(whole.items))
+		for i, item := range whole.items {
+			items[i] = item.any()
+			if item.kind == Text {
+				items[i] = literal(t.Elem(), item.text)
+			}
+		}
+		if whole.kind == Array {
+			return items
+		}
+		return whole.any()
 	}
 	return text
 }

@@ -49,7 +49,7 @@ func TestSchemaSaysWhatScanTakes(t *testing.T) {
 		"properties.small.maximum":                 `255`,
 		"properties.hosts.default":                 `["a","b"]`,
 		"properties.tls.required":                  `["cert"]`,
-		"properties.tree.properties.folders.items": `{"$ref":"#/$defs/config_test.folder"}`,
+		"properties.tree.properties.folders.items": `{"anyOf":[{"$ref":"#/$defs/config_test.folder"},{"type":"null"}]}`,
 		"properties.any":                           `{}`,
 	} {
 		snap, err := config.ParseSnapshot(nil, got)

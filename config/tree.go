@@ -107,10 +107,10 @@ func (s *sealer) object(n *Node, t *tree, depth int) error {
 	t.members = make([]branch, len(n.Members))
 	for i, m := range n.Members {
 		if m.Key == "" {
-			return s.fail(n, "empty key")
+			return s.fail(m.Value, "empty key")
 		}
 		if !utf8.ValidString(m.Key) {
-			return s.fail(n, "key %q is not valid UTF-8", m.Key)
+			return s.fail(m.Value, "key %q is not valid UTF-8", m.Key)
 		}
 		v, err := s.seal(m.Value, depth+1)
 		if err != nil {

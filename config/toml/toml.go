@@ -1,4 +1,4 @@
-// Package toml is the TOML 1.0 format for config's sources.
+// Package toml is the TOML 1.1 format for config's sources.
 //
 //	file.Source("app.toml", file.WithFormat(toml.Format{}))
 package toml
@@ -7,8 +7,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
-	"reflect"
 	"slices"
 	"sort"
 	"strconv"
@@ -61,7 +61,7 @@ func (Format) Parse(data []byte) (n *config.Node, err error) {
 	if len(doc) == 0 {
 		return nil, nil
 	}
-	return convert(reflect.ValueOf(doc), "", lines(data))
+	return convert(doc, "", lines(data))
 }
 
 // tooMany reports whether there are more keys than mostKeys up to the first
@@ -116,57 +116,45 @@ func deep(data []byte) bool {
 	return false
 }
 
-func convert(v reflect.Value, path string, at map[string]position) (*config.Node, error) {
+// convert makes a node of what Unmarshal made. at says where each key stands.
+func convert(v any, path string, at map[string]position) (*config.Node, error) {
 	n := &config.Node{Line: at[path].Line, Column: at[path].Column}
-	if !v.IsValid() {
-		n.Kind = config.Null
-		return n, nil
-	}
-	if v.Kind() == reflect.Interface {
-		return convert(v.Elem(), path, at)
-	}
-	switch x := v.Interface().(type) {
-	case time.Time:
-		n.Kind, n.Text = config.String, x.Format(time.RFC3339Nano)
-		return n, nil
-	case toml.LocalDate, toml.LocalTime, toml.LocalDateTime:
-		n.Kind, n.Text = config.String, fmt.Sprint(x)
-		return n, nil
-	}
-	switch v.Kind() {
-	case reflect.Bool:
-		n.Kind, n.Bool = config.Bool, v.Bool()
-	case reflect.Int64:
-		n.Kind, n.Text = config.Number, strconv.FormatInt(v.Int(), 10)
-	case reflect.Float64:
-		if f := v.Float(); math.IsNaN(f) || math.IsInf(f, 0) {
-			return nil, &config.SyntaxError{Line: n.Line, Column: n.Column, Problem: fmt.Sprintf("%v is not a number that configuration can hold", f)}
+	switch v := v.(type) {
+	case bool:
+		n.Kind, n.Bool = config.Bool, v
+	case int64:
+		n.Kind, n.Text = config.Number, strconv.FormatInt(v, 10)
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, &config.SyntaxError{Line: n.Line, Column: n.Column, Problem: fmt.Sprintf("%v is not a number that configuration can hold", v)}
 		}
-		n.Kind, n.Text = config.Number, strconv.FormatFloat(v.Float(), 'g', -1, 64)
-	case reflect.String:
-		n.Kind, n.Text = config.String, v.String()
-	case reflect.Slice:
+		n.Kind, n.Text = config.Number, strconv.FormatFloat(v, 'g', -1, 64)
+	case string:
+		n.Kind, n.Text = config.String, v
+	case time.Time:
+		n.Kind, n.Text = config.String, v.Format(time.RFC3339Nano)
+	case toml.LocalDate, toml.LocalTime, toml.LocalDateTime:
+		n.Kind, n.Text = config.String, fmt.Sprint(v)
+	case []any:
 		n.Kind = config.Array
-		for i := range v.Len() {
-			item, err := convert(v.Index(i), path+"\x00"+strconv.Itoa(i), at)
+		for i, item := range v {
+			sub, err := convert(item, path+"\x00"+strconv.Itoa(i), at)
 			if err != nil {
 				return nil, err
 			}
-			n.Items = append(n.Items, item)
+			n.Items = append(n.Items, sub)
 		}
-	case reflect.Map:
+	case map[string]any:
 		n.Kind = config.Object
-		for it := v.MapRange(); it.Next(); {
-			k := it.Key().String()
-			sub, err := convert(it.Value(), path+"\x00"+k, at)
+		for _, k := range slices.Sorted(maps.Keys(v)) { // errors too come in one order
+			sub, err := convert(v[k], path+"\x00"+k, at)
 			if err != nil {
 				return nil, err
 			}
 			n.Members = append(n.Members, config.Member{Key: k, Value: sub})
 		}
-		slices.SortFunc(n.Members, func(a, b config.Member) int { return bytes.Compare([]byte(a.Key), []byte(b.Key)) })
 	default:
-		return nil, &config.SyntaxError{Line: n.Line, Problem: fmt.Sprintf("a value of type %s is not supported", v.Type())}
+		return nil, &config.SyntaxError{Line: n.Line, Problem: fmt.Sprintf("a value of type %T is not supported", v)}
 	}
 	return n, nil
 }

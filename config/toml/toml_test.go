@@ -42,6 +42,8 @@ func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
 		"syntax":          {"a = 1\nb =\n", "line 2"},
 		"not UTF-8":       {"a = '\xff'", ""},
 		"out of range":    {"a = 9223372036854775808", ""},
+		"many mistakes":   {many("k%02d = nan\n", 50), "line 1, column 1: NaN"}, // the first, each time
+		"empty key":       {"a = 1\n'' = 2\n", "line 2, column 1: empty key"},
 	} {
 		_, err := config.ParseSnapshot(toml.Format{}, []byte(c.doc))
 		if !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
@@ -50,16 +52,17 @@ func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
 	}
 }
 
+func many(format string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
 // What costs the parser time is bounded in every spelling: at the limit it is
 // taken, above it refused.
 func TestKeysAreCountedInEverySpelling(t *testing.T) {
-	many := func(format string, n int) string {
-		var b strings.Builder
-		for i := range n {
-			fmt.Fprintf(&b, format, i)
-		}
-		return b.String()
-	}
 	for name, doc := range map[string]func(n int) string{
 		"keys":               func(n int) string { return many("k%d=1\n", n) },
 		"tables":             func(n int) string { return many("[t%d]\n", n) },

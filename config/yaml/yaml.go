@@ -17,7 +17,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Format reads one YAML document.
+// Format reads one YAML document: JSON, or the syntax of YAML 1.1 with the
+// values of 1.2, where yes and on are strings.
 //
 // Timestamps stay strings, keys that are no strings become strings, anchors and
 // merge keys (<<) are expanded within a bound. Refused, with the line: a second
@@ -39,7 +40,13 @@ func (Format) Parse(data []byte) (n *config.Node, err error) {
 			n, err = nil, &config.SyntaxError{Problem: fmt.Sprint(p)}
 		}
 	}()
-	d := yaml.NewDecoder(bytes.NewReader(data))
+	if start := bytes.TrimLeft(data, "\xef\xbb\xbf \t\r\n"); bytes.HasPrefix(start, []byte("{")) || bytes.HasPrefix(start, []byte("[")) {
+		n, err := config.JSON{}.Parse(data) // the parser below doesn't know all of JSON's escapes
+		if err == nil {
+			return n, nil
+		}
+	}
+	d := yaml.NewDecoder(bytes.NewReader(version.ReplaceAll(data, []byte("${1}1"))))
 	var doc yaml.Node
 	switch err := d.Decode(&doc); {
 	case errors.Is(err, io.EOF):
@@ -60,6 +67,10 @@ func (Format) Parse(data []byte) (n *config.Node, err error) {
 	c := converter{budget: min(10_000+10*len(data), mostValues), open: map[*yaml.Node]bool{}}
 	return c.convert(doc.Content[0], 0)
 }
+
+// version begins a document that says it is YAML 1.2, which the parser refuses
+// although it reads it.
+var version = regexp.MustCompile(`\A(\x{feff}?(?:[ \t]*(?:#[^\n]*)?\r?\n)*%YAML[ \t]+1\.)2\b`)
 
 var lineOf = regexp.MustCompile(`line (\d+): (.*)`)
 

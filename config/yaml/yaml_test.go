@@ -40,6 +40,12 @@ func TestValuesKeepTheirMeaning(t *testing.T) {
 		"\xef\xbb\xbfa: 1":                                       `{"a":1}`,
 		"---\na: 1\n...\n":                                       `{"a":1}`,
 		"a: ~":                                                   `{"a":null}`,
+		"%YAML 1.2\n---\na: 1":                                   `{"a":1}`,
+		"# made\n\n%YAML 1.2 # by hand\n---\na: \"%YAML 1.2\"":   `{"a":"%YAML 1.2"}`,
+		"%YAML 1.1\n---\na: 1":                                   `{"a":1}`,
+		`{"a": "x\/y", "b": "\ud83d\ude00"}`:                     `{"a":"x/y","b":"😀"}`,
+		"\xef\xbb\xbf\n[{\"a\": \"x\\/y\"}]":                     `[{"a":"x/y"}]`,
+		"{a: 1, 'b': [2]}":                                       `{"a":1,"b":[2]}`,
 	} {
 		got, err := parse(doc)
 		if err != nil || got != want {
@@ -77,7 +83,10 @@ func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
 		{"not a mapping", "- a\n- b\n", ""},
 		{"control character", "a: \x01", ""},
 		{"not UTF-8", "a: \xff", ""},
-		{"empty key", `"": 1`, "empty key"},
+		{"empty key", "a: 1\n\"\": 1", "line 2, column 1: empty key"},
+		{"a version to come", "%YAML 1.3\n---\na: 1", "incompatible"},
+		{"a version in the text", "a: 1\n%YAML 1.2\n", "line 2"},
+		{"duplicate key in JSON", `{"a": 1, "a": 2}`, "duplicate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := config.NewMemory("m", map[string]int{"n": 1})
