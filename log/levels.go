@@ -2,6 +2,7 @@ package log
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/micro/go-platform/internal/body"
 )
 
 // levels holds the rules that users set and the level that follows for every
@@ -26,6 +29,8 @@ type levels struct {
 const (
 	mostRules   = 1000
 	longestName = 200
+	maxForm     = 8 << 10
+	formWithin  = 15 * time.Second
 )
 
 // setting is a rule that a user made.
@@ -172,6 +177,19 @@ func parseLevel(s string) (slog.Level, error) {
 	return level, nil
 }
 
+// parseForm reads a form, also one in parts.
+func parseForm(r *http.Request) error {
+	err := r.ParseForm() // whose errors ParseMultipartForm hides
+	if err != nil {
+		return err
+	}
+	err = r.ParseMultipartForm(maxForm)
+	if errors.Is(err, http.ErrNotMultipart) {
+		return nil
+	}
+	return err
+}
+
 // ServeHTTP is the LevelHandler.
 func (l *levels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
@@ -182,6 +200,13 @@ func (l *levels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
+		read := body.Bound(w, r, maxForm, formWithin)
+		err := parseForm(r)
+		if err != nil {
+			http.Error(w, "the form can't be read", http.StatusBadRequest)
+			return
+		}
+		read()
 		level, err := parseLevel(r.FormValue("level"))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

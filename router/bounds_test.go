@@ -34,24 +34,27 @@ func TestUnknownServicesAreForgotten(t *testing.T) {
 				w := &world{d, r, nil}
 				w.pick(t).Done(ok(""))
 				synctest.Wait()
-				before := runtime.NumGoroutine()
-				for i := range 2000 {
+				before, heapBefore := runtime.NumGoroutine(), heap()
+				for i := range 10_000 {
 					if _, err := w.Pick(t.Context(), fmt.Sprint("unknown", i)); !errors.Is(err, router.ErrNoInstances) {
 						t.Fatalf("an unknown service: %v, want ErrNoInstances", err)
 					}
 				}
 				synctest.Wait()
 				if n := runtime.NumGoroutine() - before; n > 2*256 {
-					t.Errorf("%d goroutines more after 2000 unknown names", n)
+					t.Errorf("%d goroutines more after 10 000 unknown names", n)
 				}
 				for range 40 { // somebody goes on to ask for one of them
 					time.Sleep(time.Second)
-					w.Pick(t.Context(), "unknown1999")
+					w.Pick(t.Context(), "unknown9999")
 				}
 				time.Sleep(30 * time.Second)
 				synctest.Wait()
 				if n := runtime.NumGoroutine() - before; n > 0 {
 					t.Errorf("%d goroutines more after they were not asked for any more", n)
+				}
+				if grown := heap() - heapBefore; grown > 1<<20 {
+					t.Errorf("the heap grew by %d bytes", grown)
 				}
 				if p := w.pick(t); p.Instance == nil {
 					t.Error("a service that is known got lost")
@@ -59,6 +62,14 @@ func TestUnknownServicesAreForgotten(t *testing.T) {
 			})
 		})
 	}
+}
+
+func heap() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }
 
 // A service that is in use stays, and one that is asked for again is found again.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/internal/dpop"
+	"github.com/micro/go-platform/internal/body"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -93,8 +94,11 @@ func answer(w http.ResponseWriter, status int, v any) {
 	json.NewEncoder(w).Encode(v)
 }
 
-// maxForm bounds a request's body.
-const maxForm = 64 << 10
+// What is read of a request's body, and for how long.
+const (
+	maxForm    = 64 << 10
+	formWithin = 15 * time.Second
+)
 
 // form reads the parameters of a POST. None may occur twice (RFC 6749 section
 // 3.2), and none is taken from the query, where logs would keep it.
@@ -106,10 +110,12 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
 		return nil, bad("invalid_request", "the body must be a form")
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
+	read := body.Bound(w, r, maxForm, formWithin)
+	err := r.ParseForm()
+	if err != nil {
 		return nil, bad("invalid_request", "the form can't be read")
 	}
+	read()
 	return r.PostForm, once(r.PostForm)
 }
 

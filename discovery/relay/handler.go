@@ -45,7 +45,7 @@ func atLeastOne(what string, n int) error {
 //
 // It does no authentication.
 func Handler(d discovery.Discovery, opts ...HandlerOption) (http.Handler, error) {
-	h := &handler{d: d, maxStreams: 10_000, maxUnknown: 256, first: make(chan struct{}, 64), unknown: map[string]int{}}
+	h := &handler{d: d, maxStreams: 10_000, maxUnknown: 256, asking: make(chan struct{}, 64), unknown: map[string]int{}}
 	if d == nil {
 		return nil, fault.New(fault.Invalid, "discovery/relay", "new", "", "nil discovery")
 	}
@@ -68,7 +68,7 @@ type handler struct {
 	d          discovery.Discovery
 	maxStreams int
 	maxUnknown int
-	first      chan struct{} // holds a token for each service that is being read for the first time
+	asking     chan struct{} // holds a token for each question to the registry
 
 	mu      sync.Mutex
 	streams int
@@ -112,22 +112,36 @@ func (h *handler) unfollow(service string) {
 	}
 }
 
-// get reads a service. Those that nobody has asked for before are read a few
-// at a time: each is a question to the registry.
-func (h *handler) get(ctx context.Context, service string) (discovery.Snapshot, error) {
-	if _, ok := h.d.Lookup(service); !ok {
-		select {
-		case h.first <- struct{}{}:
-			defer func() { <-h.first }()
-		case <-ctx.Done():
-			return discovery.Snapshot{}, ctx.Err()
-		}
+// get reads a service; one that nobody has asked for before costs a question.
+func (h *handler) get(ctx context.Context, service string) (s discovery.Snapshot, err error) {
+	if _, ok := h.d.Lookup(service); ok {
+		return h.d.Get(ctx, service)
 	}
-	return h.d.Get(ctx, service)
+	err = h.question(ctx, func() error {
+		var err error
+		s, err = h.d.Get(ctx, service)
+		return err
+	})
+	return s, err
+}
+
+// question asks the registry, at most 64 times at once.
+func (h *handler) question(ctx context.Context, ask func() error) error {
+	select {
+	case h.asking <- struct{}{}:
+		defer func() { <-h.asking }()
+		return ask()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (h *handler) services(w http.ResponseWriter, r *http.Request) {
-	names, err := h.d.Services(r.Context())
+	var names []string
+	err := h.question(r.Context(), func() (err error) {
+		names, err = h.d.Services(r.Context())
+		return err
+	})
 	if err != nil {
 		refuse(w, err)
 		return

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -289,18 +290,42 @@ func TestNamesThatStrangersMakeUpLeaveLittleBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := runtime.NumGoroutine()
-	for i := range 1000 {
-		resp := ask(t, s, fmt.Sprint("made-up-", i))
-		if resp.StatusCode != http.StatusOK {
-			t.Fatalf("stream %d, one at a time: %s", i, resp.Status)
+	burst := func(name string, n int) (heap int) {
+		var group sync.WaitGroup
+		for w := range 8 {
+			group.Go(func() {
+				for i := w; i < n; i += 8 {
+					resp, err := s.Client().Get(fmt.Sprintf("%s/watch/%s-%d", s.URL, name, i))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if resp.StatusCode != http.StatusOK {
+						t.Errorf("stream %d, few at a time: %s", i, resp.Status)
+					}
+					resp.Body.Close()
+				}
+			})
 		}
-		resp.Body.Close()
+		group.Wait()
+		s.CloseClientConnections()
+		settles(t, "sessions with the registry", 64, func() int { return int(c.open.Load()) })
+		settles(t, "goroutines more", 3*64+20, func() int { return runtime.NumGoroutine() - before })
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
 	}
-	s.CloseClientConnections()
-	settles(t, "sessions with the registry", 64, func() int { return int(c.open.Load()) })
-	settles(t, "goroutines more", 3*64+20, func() int { return runtime.NumGoroutine() - before })
+	after := burst("made-up", 1000) // as many as are followed for a while, and more
+	if grown := burst("invented", 10_000) - after; grown > 1<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
+	}
+	if resp := ask(t, s, "made-up-last"); resp.Body.Close() != nil {
+		t.Error("the last stream is not well")
+	}
 	// A name that is asked for all the time is followed all the time.
-	if _, ok := source.Lookup("made-up-999"); !ok {
+	if _, ok := source.Lookup("made-up-last"); !ok {
 		t.Error("the last is not known any more")
 	}
 }
@@ -371,5 +396,60 @@ func TestAReaderThatIsRefusedSaysWhy(t *testing.T) {
 	_, err := d.Get(t.Context(), "u2")
 	if !errors.Is(err, discovery.ErrUnavailable) || !strings.Contains(err.Error(), "too many services without an instance") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// crowded is a discovery whose questions wait, and are counted.
+type crowded struct {
+	discovery.Discovery
+	asked, most atomic.Int32
+	answer      chan struct{}
+}
+
+func (c *crowded) Services(ctx context.Context) ([]string, error) {
+	n := c.asked.Add(1)
+	defer c.asked.Add(-1)
+	for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
+	}
+	<-c.answer
+	return []string{"s"}, nil
+}
+
+// Each question for the names goes to the registry: strangers can't ask it more
+// than 64 of them at once.
+func TestQuestionsForNamesAreBounded(t *testing.T) {
+	_, source, _ := newSource(t)
+	c := &crowded{Discovery: source, answer: make(chan struct{})}
+	h := handler(t, c)
+	var arrived atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		arrived.Add(1)
+		h.ServeHTTP(w, r)
+	}))
+	defer s.Close()
+	var group sync.WaitGroup
+	for range 200 {
+		group.Go(func() {
+			resp, err := s.Client().Get(s.URL + "/services")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				t.Errorf("got %s", resp.Status)
+			}
+		})
+	}
+	for deadline := time.Now().Add(10 * time.Second); (arrived.Load() < 200 || c.asked.Load() < 64) && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	for until := time.Now().Add(50 * time.Millisecond); c.asked.Load() <= 64 && time.Now().Before(until); {
+		time.Sleep(time.Millisecond)
+	}
+	close(c.answer)
+	group.Wait()
+	if n := c.most.Load(); n != 64 {
+		t.Errorf("%d at once, want 64 of 200", n)
 	}
 }

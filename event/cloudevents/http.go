@@ -9,9 +9,12 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/body"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -125,8 +128,11 @@ func unescape(s string) (string, error) {
 	return b.String(), nil
 }
 
-// maxBody is what Handler reads of a message.
-const maxBody = 4 << 20
+// What Handler reads of a message, and for how long.
+const (
+	maxBody    = 4 << 20
+	bodyWithin = 30 * time.Second
+)
 
 // reserved drops from a stranger's record what only this system's own may say, and
 // refuses a dead letter.
@@ -141,7 +147,8 @@ func reserved(r *event.Record) error {
 
 // Handler publishes the CloudEvents that are posted to it, in any mode. It
 // answers 202 when they are in the stream, 400 and 413 for what is wrong with
-// them, 503 when the stream did not take them: the sender should try again.
+// them, 503 when the stream did not take them: the sender should try again. A
+// body has at most 4 MiB and 30 s to arrive (408).
 // Its senders may be strangers; see TrustedHandler.
 func Handler(s event.Stream) http.Handler { return handler(s, reserved) }
 
@@ -158,17 +165,23 @@ func handler(s event.Stream, admit func(*event.Record) error) http.Handler {
 			http.Error(w, "want POST", http.StatusMethodNotAllowed)
 			return
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
+		read := body.Bound(w, req, maxBody, bodyWithin)
+		message, err := io.ReadAll(req.Body)
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
 			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+			return
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			http.Error(w, "the body came too slowly", http.StatusRequestTimeout)
 			return
 		}
 		if err != nil {
 			http.Error(w, "reading the body failed", http.StatusBadRequest)
 			return
 		}
-		records, err := FromMessage(req.Header, body)
+		read()
+		records, err := FromMessage(req.Header, message)
 		for _, r := range records {
 			if err == nil {
 				err = admit(r)
