@@ -128,18 +128,20 @@ func (f *front) prove(t *Token, c Credential, thumbprint string) error {
 		return fmt.Errorf("%w: with another key", ErrProof)
 	case p.TokenHash != dpop.Hash(string(c.Value)):
 		return fmt.Errorf("%w: for another token", ErrProof)
+	case f.nonces != nil && !f.nonces.good(p.Nonce, now):
+		return ErrNonce
 	}
 	// Last, so that only those who have a good token can fill the memory.
 	return f.proofs.use(p.Thumbprint+"."+p.ID, now)
 }
 
 func (f *front) verifyProof(p *Proof) (got *dpop.Proof, err error) {
-	if len(f.origins) == 0 {
-		return dpop.Verify(string(p.JWT), p.Method, p.URL, f.now())
-	}
 	u, err := url.Parse(p.URL)
 	if err != nil {
 		return nil, errors.New("no URL")
+	}
+	if len(f.origins) == 0 || u.Scheme != "https" && u.Scheme != "http" {
+		return dpop.Verify(string(p.JWT), p.Method, p.URL, f.now())
 	}
 	for _, origin := range f.origins {
 		if got, err = dpop.Verify(string(p.JWT), p.Method, origin+u.EscapedPath(), f.now()); err == nil {

@@ -71,7 +71,7 @@ func ExampleHandler() {
 		fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"), w.Body)
 	}
 	// Output:
-	// 401 Bearer Unauthorized
+	// 401 Bearer, DPoP algs="ES256 EdDSA PS256 RS256" Unauthorized
 	//
 	// 200  hello alice
 }
@@ -201,4 +201,35 @@ func ExampleSecret() {
 	// Output:
 	// [redacted] {Password:[redacted]} [redacted] [redacted]
 	// true
+}
+
+// Proofs of possession need a nonce of this service. Its instances share the key.
+func ExampleWithNonces() {
+	a, err := auth.New(auth.WithService("orders"), auth.WithNonces([]byte("32 bytes that the instances share")))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer a.Close()
+	fmt.Println(len(a.(auth.NonceRequirer).ProofNonce()))
+	// Output: 22
+}
+
+// A client of another protocol shows the token of this service.
+func ExampleNewPresenter() {
+	a, err := auth.New(auth.WithService("orders"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer a.Close()
+	token, err := a.Token(context.Background(), auth.Audience("billing"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p := auth.NewPresenter(a)
+	shown, err := p.Present(token, "POST", "https://billing/invoices")
+	fmt.Println(string(shown.Authorization[:7]), shown.Proof == "", err)
+	// Output: Bearer  true <nil>
 }

@@ -106,6 +106,10 @@ func (f *front) Authorized(ctx context.Context, req Request) (*Token, error) {
 	t, err := f.authorize(ctx, req)
 	if err != nil {
 		f.tell(ctx, req, t, err)
+		c, _ := CredentialFromContext(ctx)
+		if strings.EqualFold(c.Scheme, "DPoP") {
+			err = &shownError{err}
+		}
 	}
 	return t, err
 }

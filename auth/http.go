@@ -3,7 +3,6 @@ package auth
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -55,26 +54,6 @@ func ParseAuthorization(value string) (scheme string, token Secret, err error) {
 // notToken reports what is not in b64token of RFC 6750.
 func notToken(r rune) bool {
 	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~+/=", r))
-}
-
-// Challenge translates an error of Authorized into what an HTTP caller may
-// know: a status, 400 (ErrPath), 401, 403 or 503, and the WWW-Authenticate
-// header of RFC 6750 section 3, empty for 400 and 503. Nothing of the error's
-// text goes out.
-func Challenge(err error) (status int, wwwAuthenticate string) {
-	switch {
-	case errors.Is(err, ErrPath):
-		return http.StatusBadRequest, ""
-	case errors.Is(err, ErrNoCredential):
-		return http.StatusUnauthorized, "Bearer"
-	case errors.Is(err, ErrProof) && !errors.Is(err, ErrUnavailable): // RFC 9449 section 7.1
-		return http.StatusUnauthorized, `DPoP error="invalid_dpop_proof", algs="ES256 EdDSA PS256 RS256"`
-	case errors.Is(err, ErrUnauthenticated) && !errors.Is(err, ErrUnavailable):
-		return http.StatusUnauthorized, `Bearer error="invalid_token"`
-	case errors.Is(err, ErrDenied) && !errors.Is(err, ErrUnavailable):
-		return http.StatusForbidden, `Bearer error="insufficient_scope"`
-	}
-	return http.StatusServiceUnavailable, ""
 }
 
 // WriteError answers a request that Authorized refused.
@@ -146,6 +125,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.skip != nil && h.skip(r) {
 		h.next.ServeHTTP(w, r)
 		return
+	}
+	if nonce := nonceFor(h.auth, schemeOf(r)); nonce != "" {
+		w.Header().Set("DPoP-Nonce", nonce)
 	}
 	ctx, err := AuthorizeHTTP(h.auth, r, h.request(r))
 	if err != nil {

@@ -42,6 +42,9 @@ func TestHandlerAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := "Bearer " + string(token.AccessToken)
+	const offer = `, DPoP algs="ES256 EdDSA PS256 RS256"`
+	const badToken = `Bearer error="invalid_token", error_description="the token is not accepted"` + offer
+	const mayNot = `Bearer error="insufficient_scope", error_description="the token does not allow this"` + offer
 	for _, c := range []struct {
 		name, method, path string
 		authorization      []string
@@ -51,16 +54,16 @@ func TestHandlerAnswers(t *testing.T) {
 		{"good", "GET", "/ok", []string{good}, 200, ""},
 		{"the scheme in any case", "GET", "/ok", []string{"bEARER " + string(token.AccessToken)}, 200, ""},
 		{"public", "GET", "/healthz", nil, 200, ""},
-		{"nothing", "GET", "/ok", nil, 401, "Bearer"},
-		{"nonsense", "GET", "/ok", []string{"Bearer x"}, 401, `Bearer error="invalid_token"`},
-		{"basic", "GET", "/ok", []string{"Basic YTpi"}, 401, `Bearer error="invalid_token"`},
-		{"scheme alone", "GET", "/ok", []string{"Bearer"}, 401, `Bearer error="invalid_token"`},
-		{"empty", "GET", "/ok", []string{""}, 401, `Bearer error="invalid_token"`},
-		{"two headers", "GET", "/ok", []string{good, good}, 401, `Bearer error="invalid_token"`},
-		{"two tokens", "GET", "/ok", []string{good + ", " + good}, 401, `Bearer error="invalid_token"`},
-		{"huge", "GET", "/ok", []string{"Bearer " + strings.Repeat("a", 1<<20)}, 401, `Bearer error="invalid_token"`},
-		{"not allowed", "PUT", "/ok", []string{good}, 403, `Bearer error="insufficient_scope"`},
-		{"another path", "GET", "/no", []string{good}, 403, `Bearer error="insufficient_scope"`},
+		{"nothing", "GET", "/ok", nil, 401, "Bearer" + offer},
+		{"nonsense", "GET", "/ok", []string{"Bearer x"}, 401, badToken},
+		{"basic", "GET", "/ok", []string{"Basic YTpi"}, 401, badToken},
+		{"scheme alone", "GET", "/ok", []string{"Bearer"}, 401, badToken},
+		{"empty", "GET", "/ok", []string{""}, 401, badToken},
+		{"two headers", "GET", "/ok", []string{good, good}, 401, badToken},
+		{"two tokens", "GET", "/ok", []string{good + ", " + good}, 401, badToken},
+		{"huge", "GET", "/ok", []string{"Bearer " + strings.Repeat("a", 1<<20)}, 401, badToken},
+		{"not allowed", "PUT", "/ok", []string{good}, 403, mayNot},
+		{"another path", "GET", "/no", []string{good}, 403, mayNot},
 		{"into the rules", "GET", "/no/../ok", []string{good}, 400, ""},
 		{"out of the rules", "GET", "/ok/../no", []string{good}, 400, ""},
 		{"into what is public", "GET", "/no/%2e%2e/healthz", nil, 400, ""},

@@ -18,6 +18,7 @@ type options struct {
 	audiences     []string
 	anyAudience   bool
 	origins       []string
+	nonces        *nonces // that proofs must have; nil: none
 	decider       Decider
 	decisions     func(context.Context, *Token, Request, Decision)
 	refusals      func(context.Context, Refusal)

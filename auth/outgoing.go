@@ -36,7 +36,8 @@ func Outgoing(ctx context.Context, a Auth, d Destination) (*Token, error) {
 	switch d.Mode {
 	case Forward:
 		if c, ok := CredentialFromContext(ctx); ok && c.Value != "" {
-			if strings.EqualFold(c.Scheme, "DPoP") {
+			caller, _ := FromContext(ctx)
+			if strings.EqualFold(c.Scheme, "DPoP") || caller.Bound() {
 				return nil, fmt.Errorf("%w: the caller's token is bound to its key and can't be passed on; see Exchange", ErrUnsupported)
 			}
 			return &Token{AccessToken: c.Value, Type: "Bearer"}, nil
@@ -68,7 +69,7 @@ type transport struct {
 	auth        Auth
 	base        http.RoundTripper
 	destination func(*http.Request) (Destination, bool)
-	nonces      *lru[string, string] // origin → what it wants in proofs
+	presenter   *Presenter
 }
 
 // Transport adds a token to each request and sends it through base, or through
@@ -78,7 +79,7 @@ type transport struct {
 // to a key goes with a proof (RFC 9449), and the request is sent once more if
 // the service wants a nonce in it.
 func Transport(a Auth, base http.RoundTripper, opts ...TransportOption) http.RoundTripper {
-	t := &transport{auth: a, base: base, destination: hostDestination, nonces: newLRU[string, string](256)}
+	t := &transport{auth: a, base: base, destination: hostDestination, presenter: NewPresenter(a)}
 	if base == nil {
 		t.base = http.DefaultTransport
 	}
@@ -109,12 +110,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, fmt.Errorf("auth: token for %s: %w", r.URL.Host, err)
 	}
-	if strings.EqualFold(token.Type, "DPoP") {
-		return t.sendBound(r, token)
-	}
-	sent := r.Clone(r.Context())
-	sent.Header.Set("Authorization", "Bearer "+string(token.AccessToken))
-	return t.base.RoundTrip(sent)
+	return t.sendBound(r, token)
 }
 
 // CloseIdleConnections passes on what http.Client asks.

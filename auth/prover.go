@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/micro/go-platform/auth/internal/dpop"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -31,44 +32,46 @@ func (f *front) Prove(method, url string, token Secret, nonce string) (Secret, e
 // sendBound sends a request with a token that is bound to a key, and once more
 // if the service wants a nonce in the proof (RFC 9449 section 9).
 func (t *transport) sendBound(r *http.Request, token *Token) (*http.Response, error) {
-	p, ok := t.auth.(Prover)
-	if !ok {
-		return nil, closing(r, fmt.Errorf("%w: a token bound to a key, and nobody who has the key", ErrUnsupported))
+	resp, again, err := t.present(r, token)
+	if err != nil || !again {
+		return resp, err
 	}
-	send := func(r *http.Request, nonce string) (*http.Response, error) {
-		proof, err := p.Prove(method(r), address(r), token.AccessToken, nonce)
-		if err != nil {
-			return nil, closing(r, err)
-		}
-		sent := r.Clone(r.Context())
-		sent.Header.Set("Authorization", "DPoP "+string(token.AccessToken))
-		sent.Header.Set("DPoP", string(proof))
-		return t.base.RoundTrip(sent)
-	}
-	origin := r.URL.Scheme + "://" + r.URL.Host
-	nonce, _ := t.nonces.get(origin)
-	resp, err := send(r, nonce)
-	if err != nil {
-		return nil, err
-	}
-	given := resp.Header.Get("DPoP-Nonce")
-	if given != "" && len(given) <= 1024 {
-		t.nonces.put(origin, given)
-	}
-	if resp.StatusCode != http.StatusUnauthorized || given == "" || given == nonce || !strings.Contains(resp.Header.Get("WWW-Authenticate"), "use_dpop_nonce") {
-		return resp, nil
-	}
-	again := r.Clone(r.Context())
+	repeated := r.Clone(r.Context())
 	if r.Body != nil && r.Body != http.NoBody {
 		if r.GetBody == nil {
 			return resp, nil // it can't be sent twice
 		}
-		if again.Body, err = r.GetBody(); err != nil {
+		repeated.Body, err = r.GetBody()
+		if err != nil {
 			return resp, nil
 		}
 	}
 	resp.Body.Close()
-	return send(again, given)
+	resp, _, err = t.present(repeated, token)
+	return resp, err
+}
+
+// present sends a request once. again reports that the service wants another
+// nonce.
+func (t *transport) present(r *http.Request, token *Token) (resp *http.Response, again bool, err error) {
+	shown, err := t.presenter.Present(token, method(r), address(r))
+	if err != nil {
+		return nil, false, closing(r, err)
+	}
+	sent := r.Clone(r.Context())
+	sent.Header.Set("Authorization", string(shown.Authorization))
+	if shown.Proof != "" {
+		sent.Header.Set(dpop.Header, string(shown.Proof))
+	}
+	resp, err = t.base.RoundTrip(sent)
+	if err != nil {
+		return nil, false, err
+	}
+	challenge := ""
+	if resp.StatusCode == http.StatusUnauthorized {
+		challenge = strings.Join(resp.Header.Values("WWW-Authenticate"), ", ")
+	}
+	return resp, t.presenter.Answered(shown, resp.Header.Get("DPoP-Nonce"), challenge), nil
 }
 
 // closing closes the body, as a RoundTripper does on every path.

@@ -29,6 +29,7 @@ var reasons = []struct {
 	{ErrNoCredential, "no_credential"},
 	{ErrExpired, "expired"},
 	{ErrRevoked, "revoked"},
+	{ErrNonce, "nonce"},
 	{ErrProof, "proof"},
 	{ErrBinding, "binding"},
 	{ErrAudience, "audience"},
@@ -47,9 +48,10 @@ var reasons = []struct {
 // ReasonOf names why Authorized refused, for metrics and logs: "no_credential",
 // "malformed" (no token at all), "type" (not an access token), "issuer", "key"
 // (none that is known), "signature", "claims", "expired", "not_yet_valid",
-// "audience", "revoked", "proof" (RFC 9449), "binding" (RFC 8705), "credential" (refused by the authority, or not of the
-// scheme), "denied" (by the policy), "path" (see NormalizePath) or
-// "unavailable" (nobody could be asked). Any other error is "other", nil is "".
+// "audience", "revoked", "nonce" (see WithNonces), "proof" (RFC 9449), "binding"
+// (RFC 8705), "credential" (refused by the authority, or not of the scheme),
+// "denied" (by the policy), "path" (see NormalizePath) or "unavailable" (nobody
+// could be asked). Any other error is "other", nil is "".
 func ReasonOf(err error) string {
 	if err == nil {
 		return ""

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -58,6 +59,16 @@ type Token struct {
 	IssuedAt, NotBefore, ExpiresAt time.Time // zero: not said
 
 	Claims map[string]any // everything that the authority said, as JSON values
+}
+
+// Bound reports whether only who has a key may use the token: its claim cnf
+// (RFC 7800) names a key (RFC 9449) or a client certificate (RFC 8705).
+func (t *Token) Bound() bool {
+	if t == nil {
+		return false
+	}
+	_, there := t.Claims["cnf"]
+	return there || strings.EqualFold(t.Type, "DPoP")
 }
 
 // HasScope reports whether the token carries the scope.

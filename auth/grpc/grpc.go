@@ -8,7 +8,8 @@
 //
 // # Semantics
 //
-// The credential is the bearer token of the "authorization" metadata and the
+// The credential is the token of the "authorization" metadata, the proof of
+// possession of "dpop" (RFC 9449: for a POST to the URL of the method), and the
 // client certificates of the connection. What a call asks for has the full
 // method as its Action, "/helloworld.Greeter/SayHello", and no Resource. What
 // is not a service and a method is Unimplemented before anybody is asked. A
@@ -30,7 +31,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -124,7 +124,9 @@ func (g *gate) enter(ctx context.Context, method string) (context.Context, error
 		ctx = auth.ContextWithCredential(ctx, c)
 	}
 	t, err := g.auth.Authorized(ctx, g.request(ctx, method))
-	if err = cmp.Or(err, bad); err != nil {
+	err = cmp.Or(err, bad)
+	grpc.SetTrailer(ctx, Answer(g.auth, c.Scheme, err))
+	if err != nil {
 		return nil, Error(err)
 	}
 	return auth.ContextWithToken(ctx, t), nil
@@ -143,6 +145,9 @@ func CredentialFromContext(ctx context.Context) (c auth.Credential, ok bool, err
 		return c, ok, nil
 	case 1:
 		c.Scheme, c.Value, err = auth.ParseAuthorization(values[0])
+		if err == nil && c.Scheme == "DPoP" {
+			c.Proof, err = proofOf(ctx)
+		}
 		return c, err == nil, err
 	}
 	return c, false, fmt.Errorf("%w: more than one authorization", auth.ErrUnauthenticated)
@@ -165,49 +170,3 @@ func Error(err error) error {
 	}
 	return status.Error(codes.Unavailable, "authority unavailable")
 }
-
-// CredentialsOption changes Credentials.
-type CredentialsOption func(*perRPC)
-
-// WithInsecure allows connections without TLS: tokens then go over the network
-// in clear.
-func WithInsecure() CredentialsOption { return func(p *perRPC) { p.insecure = true } }
-
-// Credentials adds a token to each call of a connection. With an empty
-// Audience the token is for the host of the connection's authority.
-func Credentials(a auth.Auth, d auth.Destination, opts ...CredentialsOption) credentials.PerRPCCredentials {
-	p := &perRPC{auth: a, destination: d}
-	for _, opt := range opts {
-		if opt != nil {
-			opt(p)
-		}
-	}
-	return p
-}
-
-type perRPC struct {
-	auth        auth.Auth
-	destination auth.Destination
-	insecure    bool
-}
-
-// GetRequestMetadata implements credentials.PerRPCCredentials.
-func (p *perRPC) GetRequestMetadata(ctx context.Context, uri ...string) (map[string]string, error) {
-	d := p.destination
-	if d.Audience == "" && len(uri) > 0 {
-		if u, err := url.Parse(uri[0]); err == nil {
-			d.Audience = u.Hostname()
-		}
-	}
-	t, err := auth.Outgoing(ctx, p.auth, d)
-	if err != nil {
-		return nil, Error(err)
-	}
-	if t.Type == "DPoP" { // it would be a bearer token again, and be refused
-		return nil, status.Error(codes.Unauthenticated, "a token that is bound to a key can't be sent with gRPC")
-	}
-	return map[string]string{"authorization": "Bearer " + string(t.AccessToken)}, nil
-}
-
-// RequireTransportSecurity implements credentials.PerRPCCredentials.
-func (p *perRPC) RequireTransportSecurity() bool { return !p.insecure }

@@ -228,3 +228,23 @@ func ExampleUnary() {
 	// rpc error: code = Unauthenticated desc = not authenticated
 	// hello alice <nil>
 }
+
+// A connection whose calls show the tokens of this service, with proofs if they
+// are bound to its key.
+func ExampleDialOptions() {
+	frontend, err := auth.New(auth.WithService("frontend"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer frontend.Close()
+	opts := append(authgrpc.DialOptions(frontend, auth.Destination{Audience: "greeter"}, authgrpc.WithInsecure()),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("127.0.0.1:9000", opts...)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(conn.Close())
+	// Output: <nil>
+}

@@ -20,10 +20,9 @@ import (
 // WithDPoP asks for tokens that are bound to a key of this process (RFC 9449):
 // whoever steals one can't use it. key is an *ecdsa.PrivateKey, an
 // ed25519.PrivateKey or an *rsa.PrivateKey; nil makes a P-256 key that ends with
-// the process. The key proves possession at the token endpoint, and
-// auth.Transport does so at the services called; gRPC has no such proofs, so
-// tokens for gRPC calls must come from a backend without this option. A server
-// that doesn't know DPoP gives bearer tokens as before.
+// the process. The key proves possession at the token endpoint;
+// auth.Transport, auth/grpc and package wrapper send proofs to the services that
+// they call. A server that doesn't know DPoP gives bearer tokens as before.
 func WithDPoP(key any) Option {
 	return func(s *server) error {
 		if key == nil {
