@@ -66,39 +66,48 @@ func (a Adapter) MessageLabels(header map[string]string) (out map[string]string)
 // deadline.
 func (a Adapter) Remaining(v string) (time.Duration, bool) { return remaining(v) }
 
-// Token returns the token that a call to a service shows, "" for none. See
-// WithTokens.
-func (a Adapter) Token(ctx context.Context, service string) (string, error) {
+// Token returns the token that a call to a service shows, nil for none. See
+// WithTokens. How it is shown says Presenter.
+func (a Adapter) Token(ctx context.Context, service string) (*auth.Token, error) {
 	o := a.w.o
 	if o.auth == nil {
-		return "", nil
+		return nil, nil
 	}
 	mode := Own
 	if o.tokens != nil {
 		mode = o.tokens(service)
 	}
 	caller, _ := auth.FromContext(ctx)
-	var (
-		t   *auth.Token
-		err error
-	)
 	switch {
 	case mode == None:
-		return "", nil
+		return nil, nil
+	case mode == PassOn && caller.Bound():
+		return nil, fmt.Errorf("%w: the caller's token is bound to its key and can't be passed on; see Exchange", auth.ErrUnsupported)
 	case mode == PassOn && caller != nil:
-		t = caller
+		return caller, nil
 	case mode == Exchange && caller != nil:
-		t, err = o.auth.Token(ctx, auth.Audience(service), auth.OnBehalfOf(caller))
-	default:
-		t, err = o.auth.Token(ctx, a.w.plain[Client].target(service).audience...)
+		return o.auth.Token(ctx, auth.Audience(service), auth.OnBehalfOf(caller))
 	}
+	return o.auth.Token(ctx, a.w.plain[Client].target(service).audience...)
+}
+
+// Auth returns the auth of WithAuth, or nil.
+func (a Adapter) Auth() auth.Auth { return a.w.o.auth }
+
+// Presenter makes what a request shows of a token that Token returned. Each
+// sending needs it anew: a proof of possession is good once.
+func (a Adapter) Presenter() *auth.Presenter { return a.w.presenter }
+
+// Shown sets what the caller of c has shown, for an adapter whose protocol has
+// more than a header for it: proofs of possession, certificates. err says that
+// it can't be a credential; ok is false if there is none.
+func (a Adapter) Shown(c *Call, shown auth.Credential, ok bool, err error) {
 	if err != nil {
-		return "", err
+		shown = auth.Credential{Err: err}
 	}
-	if t.Type == "DPoP" { // each request needs a proof of its own, made for the address that the service knows
-		return "", fmt.Errorf("%w: a token that is bound to a key: use auth.Transport", auth.ErrUnsupported)
+	if ok || err != nil {
+		c.shown = &shown
 	}
-	return string(t.AccessToken), nil
 }
 
 // Bound gives a call's context its bound: one that comes in that of

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
@@ -58,8 +59,9 @@ type Call struct {
 	permit   [2]router.Permit // room for most
 	spent    uint32           // atomic: not 0 if a call made on its behalf has spent its retries
 	span     trace.Span
-	native   any   // *http.Request on an HTTP server
-	pathErr  error // the path can't be read in one way: see pathGate
+	shown    *auth.Credential // of other protocols than HTTP: see Adapter.Shown
+	native   any              // *http.Request on an HTTP server
+	pathErr  error            // the path can't be read in one way: see pathGate
 }
 
 // Observer watches calls. It can't change or fail one. Its methods are called

@@ -39,6 +39,9 @@ func credential(c *Call) (cred auth.Credential, shown bool, err error) {
 	if r, ok := c.native.(*http.Request); ok {
 		return auth.CredentialFromRequest(r)
 	}
+	if c.shown != nil {
+		return *c.shown, c.shown.Err == nil, c.shown.Err
+	}
 	values := c.Header.Values("Authorization")
 	if len(values) == 0 {
 		return cred, false, nil
@@ -48,6 +51,19 @@ func credential(c *Call) (cred auth.Credential, shown bool, err error) {
 	}
 	cred.Scheme, cred.Value, err = auth.ParseAuthorization(values[0])
 	return cred, err == nil, err
+}
+
+// giveNonce adds the nonce that the next proof of the caller needs, if it sends
+// proofs at all: see auth.WithNonces.
+func (w *Wrapper) giveNonce(h http.Header, r *http.Request) {
+	required, ok := w.o.auth.(auth.NonceRequirer)
+	if !ok || r.Header["Dpop"] == nil {
+		return
+	}
+	nonce := required.ProofNonce()
+	if nonce != "" {
+		h.Set("DPoP-Nonce", nonce)
+	}
 }
 
 func (g *authGate) Leave(context.Context, *Call) {}

@@ -28,8 +28,8 @@ type sending struct {
 	url     url.URL
 	start   time.Time
 	wire    wire
-	two     *second // that may be sent beside it; nil if none may
-	upload  uploading
+	two     *second    // that may be sent beside it; nil if none may
+	upload  *uploading // nil without a body
 	result  result
 	over    bool
 	overdue bool // it said nothing for so long that this speaks against the instance
@@ -69,6 +69,11 @@ func (a *sending) roundTrip() (*http.Response, error) {
 		timer := time.AfterFunc(bound, func() { a.cancel(why) })
 		defer timer.Stop()
 	}
+	shown, err := s.show(header)
+	if err != nil {
+		a.result = result{class: router.ClientError, err: err, own: true}
+		return nil, err
+	}
 	a.Header = trace.Header(header)
 	for _, ob := range s.t.w.attempts {
 		a.ctx = ob.BeginAttempt(a.ctx, &a.Attempt)
@@ -77,12 +82,15 @@ func (a *sending) roundTrip() (*http.Response, error) {
 		a.two.allow() // the header is written from here on by nobody
 	}
 	a.wire.start = a.start
-	request, err := a.request(header)
+	request, err := a.request(header, &a.wire, false)
 	if err != nil {
 		a.result = result{class: router.ClientError, err: err, own: true}
 		return nil, err
 	}
 	resp, err := s.transport().RoundTrip(request)
+	if err == nil && s.wantsNonce(shown, resp) {
+		resp, err = a.withNonce(header, resp)
+	}
 	a.Latency, a.Connecting = time.Since(a.start), a.wire.connecting()
 	if err != nil {
 		err = a.cause(err)
@@ -144,10 +152,11 @@ func (a *sending) broken(err error) result {
 	return result{class: classOfBroken(s.ctx, err), err: err}
 }
 
-// request makes the request of this attempt from the caller's.
-func (a *sending) request(header http.Header) (*http.Request, error) {
+// request makes the request of this attempt from the caller's. again says that
+// the attempt has sent one already.
+func (a *sending) request(header http.Header, w *wire, again bool) (*http.Request, error) {
 	s := a.sent
-	r := s.request.WithContext(httptrace.WithClientTrace(a.ctx, a.wire.trace()))
+	r := s.request.WithContext(httptrace.WithClientTrace(a.ctx, w.trace()))
 	r.Header, r.URL = header, &a.url
 	if r.Host == "" {
 		r.Host = s.request.URL.Host
@@ -155,7 +164,7 @@ func (a *sending) request(header http.Header) (*http.Request, error) {
 	switch {
 	case s.body != nil:
 		r.Body = s.body.view()
-	case a.Number > 1 && s.request.GetBody != nil:
+	case (again || a.Number > 1) && s.request.GetBody != nil:
 		b, err := s.request.GetBody()
 		if err != nil {
 			return nil, fmt.Errorf("body to send again: %w", err)
@@ -163,8 +172,8 @@ func (a *sending) request(header http.Header) (*http.Request, error) {
 		r.Body = b
 	}
 	if r.Body != nil && r.Body != http.NoBody {
-		a.upload.ReadCloser = r.Body
-		r.Body = &a.upload
+		a.upload = &uploading{ReadCloser: r.Body}
+		r.Body = a.upload
 	}
 	return r, nil
 }

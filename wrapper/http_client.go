@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
@@ -73,8 +74,9 @@ type sent struct {
 	internal bool          // it goes to a service of ours
 	routed   bool          // which the router finds
 	plan     *plan
-	target   *target // what is remembered of the service
-	borrowed bool    // its deadline is the one that the caller of this service brought
+	target   *target     // what is remembered of the service
+	borrowed bool        // its deadline is the one that the caller of this service brought
+	token    *auth.Token // to show; nil for none
 	tried    []string
 	narrowed [2]router.SelectOption // room for what most picks depend on
 	first    sending
@@ -127,7 +129,7 @@ func newSent(t *transport, r *http.Request) *sent {
 func (s *sent) send() (*http.Response, error) {
 	policy := s.plan.retry
 	s.target.deposit()
-	if err := s.showToken(); err != nil {
+	if err := s.findToken(); err != nil {
 		return nil, s.unsent(err)
 	}
 	for n := 1; ; n++ {
@@ -199,15 +201,11 @@ func (s *sent) idempotent() bool {
 	return key
 }
 
-// showToken adds the token that the service called is to see, unless the
+// findToken finds the token that the service called is to see, unless the
 // caller brought one. Tokens are shown to services of ours only.
-func (s *sent) showToken() error {
-	if !s.internal || s.header["Authorization"] != nil {
-		return nil
-	}
-	token, err := s.t.w.Adapter().Token(s.ctx, s.call.Service)
-	if err == nil && token != "" {
-		s.header["Authorization"] = []string{"Bearer " + token}
+func (s *sent) findToken() (err error) {
+	if s.internal && s.header["Authorization"] == nil {
+		s.token, err = s.t.w.Adapter().Token(s.ctx, s.call.Service)
 	}
 	return err
 }

@@ -1,9 +1,9 @@
 package wrapper
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"runtime/debug"
@@ -65,6 +65,7 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	s.id[0] = s.call.RequestID
 	rw.Header()[HeaderRequestID] = s.id[:]
+	h.w.giveNonce(rw.Header(), r)
 
 	s.ctx = callContext{r.Context(), &s.call, &s.route}
 	ctx, cancel := h.w.bound(&s.ctx, &s.call, r)
@@ -182,11 +183,8 @@ func (s *served) end(ctx context.Context) {
 func (s *served) refuse(err error) {
 	code, h := StatusOf(err), s.Header()
 	if code == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", challenge(s.call.Header.Get("Authorization")))
-		if errors.Is(err, auth.ErrProof) {
-			_, say := auth.Challenge(err)
-			h.Set("WWW-Authenticate", say)
-		}
+		_, challenge := auth.Challenge(err)
+		h.Set("WWW-Authenticate", cmp.Or(challenge, "Bearer")) // a gate may have errors of its own
 	}
 	var later interface{ RetryAfter() time.Duration }
 	if errors.As(err, &later) {
@@ -214,12 +212,4 @@ func StatusOf(err error) int {
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
-}
-
-// challenge is the answer of RFC 6750 section 3 to a token, or to none.
-func challenge(shown string) string {
-	if shown == "" {
-		return "Bearer"
-	}
-	return fmt.Sprintf("Bearer error=%q", "invalid_token")
 }

@@ -30,6 +30,9 @@ func (u *uploading) Close() error {
 
 // failed returns what broke the body, or nil.
 func (u *uploading) failed() error {
+	if u == nil {
+		return nil
+	}
 	if p := u.err.Load(); p != nil {
 		return *p
 	}

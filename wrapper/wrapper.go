@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
@@ -31,6 +32,7 @@ type Wrapper struct {
 	plain     [2]*plan      // by side: how calls are made that no policy matches
 	policies  atomic.Pointer[policies]
 	client    *http.Client
+	presenter *auth.Presenter // nil without auth
 }
 
 // New puts middleware together. WithName is required.
@@ -62,6 +64,7 @@ func New(opts ...Option) (*Wrapper, error) {
 	}
 	w.gates = append(w.gates, o.gates...)
 	if o.auth != nil {
+		w.presenter = auth.NewPresenter(o.auth)
 		w.gates = append(w.gates, &authGate{auth: o.auth, service: o.name, public: o.public})
 	}
 	if len(w.gates) > 0 {

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
+	authgrpc "github.com/micro/go-platform/auth/grpc"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/wrapper"
@@ -77,7 +78,7 @@ func NewClientWith(w *wrapper.Wrapper, service string, opts []Option, dial ...gr
 // Invoke makes a unary call.
 func (c *Client) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
 	var tried []string
-	return unary(ctx, c.w, c.service, method, c.o, opts, func(ctx context.Context, t *wrapper.Attempt, opts []grpc.CallOption) error {
+	return unary(ctx, c.w, c.service, method, c.o, opts, func(ctx context.Context, t *wrapper.Attempt, opts []grpc.CallOption, shown *authgrpc.Shown) error {
 		pick, cn, err := c.pick(ctx, t, method, tried)
 		if err != nil {
 			return err
@@ -88,7 +89,8 @@ func (c *Client) Invoke(ctx context.Context, method string, args, reply any, opt
 		start := time.Now()
 		var header, trailer metadata.MD
 		var to peer.Peer
-		err = cn.cc.Invoke(ctx, method, args, reply, append(opts, grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&to))...)
+		opts = append(opts[:len(opts):len(opts)], grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&to))
+		err = again(shown, opts, func(opts []grpc.CallOption) error { return cn.cc.Invoke(ctx, method, args, reply, opts...) })
 		o := router.Outcome{Class: classOf(err, answered(header, trailer)), Latency: time.Since(start), Load: loadOf(trailer)}
 		if o.Class == router.Connect && to.Addr == nil {
 			o.Class, o.Latency = router.Unsent, 0
@@ -101,14 +103,14 @@ func (c *Client) Invoke(ctx context.Context, method string, args, reply any, opt
 
 // NewStream opens a stream.
 func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	return stream(ctx, c.w, c.service, method, c.o, desc, func(ctx context.Context, t *wrapper.Attempt, finish grpc.CallOption) (grpc.ClientStream, done, error) {
+	return stream(ctx, c.w, c.service, method, c.o, desc, opts, func(ctx context.Context, t *wrapper.Attempt, opts ...grpc.CallOption) (grpc.ClientStream, done, error) {
 		pick, cn, err := c.pick(ctx, t, method, nil)
 		if err != nil {
 			return nil, nil, err
 		}
 		t.Connecting = ready(ctx, cn.cc)
 		start := time.Now()
-		s, err := cn.cc.NewStream(ctx, desc, method, append(opts[:len(opts):len(opts)], finish)...)
+		s, err := cn.cc.NewStream(ctx, desc, method, opts...)
 		opened := time.Since(start)
 		ended := func(e ending) {
 			// How long a stream lives says nothing about its instance: what

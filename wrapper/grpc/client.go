@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
+	"github.com/micro/go-platform/auth"
+	authgrpc "github.com/micro/go-platform/auth/grpc"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
@@ -40,9 +42,11 @@ func UnaryClient(w *wrapper.Wrapper, opts ...Option) grpc.UnaryClientInterceptor
 	o := newOptions(opts)
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, callOpts ...grpc.CallOption) error {
 		var tried []string
-		return unary(ctx, w, o.serviceOf(cc), method, o, callOpts, func(ctx context.Context, t *wrapper.Attempt, callOpts []grpc.CallOption) error {
+		return unary(ctx, w, o.serviceOf(cc), method, o, callOpts, func(ctx context.Context, t *wrapper.Attempt, callOpts []grpc.CallOption, shown *authgrpc.Shown) error {
 			rt := &routing{call: t.Call, tried: tried}
-			err := invoke(context.WithValue(ctx, routingKey{}, rt), method, req, reply, cc, callOpts...)
+			err := again(shown, callOpts, func(callOpts []grpc.CallOption) error {
+				return invoke(context.WithValue(ctx, routingKey{}, rt), method, req, reply, cc, callOpts...)
+			})
 			if rt.chosen(t); t.Instance != nil {
 				tried = append(tried, t.Instance.ID)
 			}
@@ -53,7 +57,7 @@ func UnaryClient(w *wrapper.Wrapper, opts ...Option) grpc.UnaryClientInterceptor
 
 // unary makes a unary call: send is called for each attempt.
 func unary(ctx context.Context, w *wrapper.Wrapper, service, method string, o options, callOpts []grpc.CallOption,
-	send func(context.Context, *wrapper.Attempt, []grpc.CallOption) error) error {
+	send func(context.Context, *wrapper.Attempt, []grpc.CallOption, *authgrpc.Shown) error) error {
 	if o.err != nil {
 		return o.err
 	}
@@ -68,7 +72,9 @@ func unary(ctx context.Context, w *wrapper.Wrapper, service, method string, o op
 		var to peer.Peer
 		ctx, t := s.attempt(n)
 		bounded, cancel := s.a.BoundAttempt(ctx, &s.call)
-		err := send(bounded, t, append(callOpts[:len(callOpts):len(callOpts)], grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&to)))
+		withToken, shown := s.show(callOpts)
+		withToken = append(withToken[:len(withToken):len(withToken)], grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&to))
+		err := send(bounded, t, withToken, shown)
 		cancel()
 		t.Load = loadOf(trailer)
 		s.ended(ctx, t, err, to.Addr != nil, answered(header, trailer))
@@ -86,9 +92,9 @@ func unary(ctx context.Context, w *wrapper.Wrapper, service, method string, o op
 func StreamClient(w *wrapper.Wrapper, opts ...Option) grpc.StreamClientInterceptor {
 	o := newOptions(opts)
 	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, callOpts ...grpc.CallOption) (grpc.ClientStream, error) {
-		return stream(ctx, w, o.serviceOf(cc), method, o, desc, func(ctx context.Context, t *wrapper.Attempt, finish grpc.CallOption) (grpc.ClientStream, done, error) {
+		return stream(ctx, w, o.serviceOf(cc), method, o, desc, callOpts, func(ctx context.Context, t *wrapper.Attempt, callOpts ...grpc.CallOption) (grpc.ClientStream, done, error) {
 			rt := &routing{call: t.Call}
-			s, err := open(context.WithValue(ctx, routingKey{}, rt), desc, cc, method, append(callOpts[:len(callOpts):len(callOpts)], finish)...)
+			s, err := open(context.WithValue(ctx, routingKey{}, rt), desc, cc, method, callOpts...)
 			rt.chosen(t)
 			return s, func(ending) {}, err
 		})
@@ -106,8 +112,8 @@ type ending struct {
 type done func(ending)
 
 // stream opens a stream, once.
-func stream(ctx context.Context, w *wrapper.Wrapper, service, method string, o options, desc *grpc.StreamDesc,
-	open func(context.Context, *wrapper.Attempt, grpc.CallOption) (grpc.ClientStream, done, error)) (grpc.ClientStream, error) {
+func stream(ctx context.Context, w *wrapper.Wrapper, service, method string, o options, desc *grpc.StreamDesc, callOpts []grpc.CallOption,
+	open func(context.Context, *wrapper.Attempt, ...grpc.CallOption) (grpc.ClientStream, done, error)) (grpc.ClientStream, error) {
 	if o.err != nil {
 		return nil, o.err
 	}
@@ -122,7 +128,8 @@ func stream(ctx context.Context, w *wrapper.Wrapper, service, method string, o o
 	}
 	ctx, t := s.attempt(1)
 	var finished atomic.Pointer[error] // how gRPC saw it end
-	inner, done, err := open(ctx, t, grpc.OnFinish(func(err error) { finished.Store(&err) }))
+	callOpts, shown := s.show(callOpts)
+	inner, done, err := open(ctx, t, append(callOpts[:len(callOpts):len(callOpts)], grpc.OnFinish(func(err error) { finished.Store(&err) }))...)
 	if err != nil {
 		cancel()
 		s.ended(ctx, t, err, true, false)
@@ -132,6 +139,9 @@ func stream(ctx context.Context, w *wrapper.Wrapper, service, method string, o o
 		e.answered = e.answered || answered(nil, e.trailer)
 		done(e)
 		t.Load = loadOf(e.trailer)
+		if shown != nil {
+			shown.Answered(e.trailer)
+		}
 		s.ended(ctx, t, e.err, true, e.answered)
 		s.finish(e.err)
 		cancel()
@@ -157,6 +167,7 @@ type sent struct {
 	ctx   context.Context
 	md    metadata.MD
 	class router.Class // of the newest attempt
+	token *auth.Token  // to show; nil for none
 }
 
 func newSent(ctx context.Context, w *wrapper.Wrapper, service, method string) *sent {
@@ -193,10 +204,7 @@ func (s *sent) begin(ctx context.Context) error {
 	if len(s.md.Get("authorization")) > 0 {
 		return nil
 	}
-	token, err := s.a.Token(s.ctx, s.call.Service)
-	if token != "" {
-		s.call.Header.Set("authorization", "Bearer "+token)
-	}
+	s.token, err = s.a.Token(s.ctx, s.call.Service)
 	return err
 }
 

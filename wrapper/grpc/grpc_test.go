@@ -108,13 +108,13 @@ func newWrapper(t *testing.T, name string, opts ...wrapper.Option) *wrapper.Wrap
 }
 
 // serve starts a server of e behind w.
-func serve(t *testing.T, e *echo, w *wrapper.Wrapper) (string, *grpc.Server) {
+func serve(t *testing.T, e *echo, w *wrapper.Wrapper, opts ...grpc.ServerOption) (string, *grpc.Server) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer(wgrpc.ServerOptions(w)...)
+	s := grpc.NewServer(append(opts, wgrpc.ServerOptions(w)...)...)
 	s.RegisterService(e.desc(), e)
 	go s.Serve(l)
 	t.Cleanup(s.Stop)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	authgrpc "github.com/micro/go-platform/auth/grpc"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
 )
@@ -102,11 +103,16 @@ func (s *served) begin(ctx context.Context) (context.Context, error) {
 	if a.Stranger(&s.call) {
 		ctx = metadata.NewIncomingContext(ctx, s.md)
 	}
+	shown, ok, bad := authgrpc.CredentialFromContext(ctx)
+	a.Shown(&s.call, shown, ok, bad)
 	if labels := a.Labels(s.md); labels != nil {
 		ctx = wrapper.ContextWithLabels(ctx, labels)
 	}
 	ctx, err := s.w.Begin(a.Context(ctx, &s.call), &s.call)
 	s.ctx = ctx
+	if shown.Proof != nil {
+		grpc.SetTrailer(ctx, authgrpc.Answer(a.Auth(), shown.Scheme, err))
+	}
 	if err != nil {
 		s.call.Err = err
 		return ctx, refusal(err)

@@ -10,6 +10,7 @@ import (
 
 	merrors "go-micro.dev/v5/errors"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/wrapper"
 )
@@ -79,7 +80,10 @@ func refused(ctx context.Context, err error) router.Class {
 
 // refusal is what a caller sees of a gate's error: the kind, and nothing that
 // would help an attacker.
-func refusal(service string, err error) error {
+func refusal(a wrapper.Adapter, service string, err error) error {
+	if errors.Is(err, auth.ErrNonce) {
+		return merrors.Unauthorized(service, "%s", nonceOf(a.Auth()))
+	}
 	switch wrapper.StatusOf(err) {
 	case 401:
 		return merrors.Unauthorized(service, "not authenticated")

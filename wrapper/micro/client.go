@@ -13,6 +13,7 @@ import (
 	"go-micro.dev/v5/metadata"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
@@ -60,6 +61,7 @@ type sent struct {
 	md    metadata.Metadata
 	tried []string
 	last  router.Class // of the newest attempt
+	token *auth.Token  // to show; nil for none
 	err   error        // the limit of a policy, when it began
 }
 
@@ -88,21 +90,19 @@ func (c *wrapped) begin(ctx context.Context, call wrapper.Call) *sent {
 	return s
 }
 
-// showToken adds the token that the service called is to see. What came with
+// findToken finds the token that the service called is to see. What came with
 // a call that is being handled is not for others.
-func (s *sent) showToken(ctx context.Context) error {
+func (s *sent) findToken(ctx context.Context) (err error) {
 	if s.err != nil {
 		return s.err
 	}
 	if parent, ok := wrapper.FromContext(ctx); ok && parent.Protocol == "micro" {
 		delete(s.md, "Authorization")
+		delete(s.md, proofKey)
 	} else if s.md["Authorization"] != "" {
 		return nil
 	}
-	token, err := s.a.Token(s.ctx, s.call.Service)
-	if token != "" {
-		s.md["Authorization"] = "Bearer " + token
-	}
+	s.token, err = s.a.Token(s.ctx, s.call.Service)
 	return err
 }
 
@@ -139,6 +139,8 @@ type attempt struct {
 	pick  router.Pick
 	start time.Time
 	opts  []client.CallOption
+	md    metadata.Metadata
+	shown auth.Presentation // of the token, if there is one
 }
 
 // attempt prepares the next sending: it picks an instance, if there is a
@@ -167,6 +169,14 @@ func (s *sent) attempt(opts []client.CallOption) (*attempt, error) {
 	if t.Number > 1 {
 		t.Header.Set(wrapper.HeaderAttempt, strconv.Itoa(t.Number))
 	}
+	t.md = md
+	err := t.show()
+	if err != nil {
+		if t.Instance != nil {
+			t.pick.Done(router.Outcome{Class: router.Cancelled})
+		}
+		return nil, err
+	}
 	t.ctx = metadata.NewContext(s.a.BeginAttempt(s.ctx, &t.Attempt), md)
 	return t, nil
 }
@@ -194,7 +204,7 @@ func (c *wrapped) Call(ctx context.Context, req client.Request, rsp any, opts ..
 	defer cancel()
 	s := c.begin(bounded, call)
 	c.a.Called(&s.call)
-	if err := s.showToken(ctx); err != nil {
+	if err := s.findToken(ctx); err != nil {
 		return s.refuse(err)
 	}
 	for n := 1; ; n++ {
@@ -205,6 +215,9 @@ func (c *wrapped) Call(ctx context.Context, req client.Request, rsp any, opts ..
 		answer := fresh(rsp)
 		one, cancel := c.a.BoundAttempt(t.ctx, &s.call)
 		err = c.Client.Call(one, req, answer, t.opts...)
+		if t.wantsNonce(err) && t.show() == nil {
+			err = c.Client.Call(metadata.NewContext(one, t.md), req, answer, t.opts...)
+		}
 		cancel()
 		t.ended(err)
 		if err == nil {
@@ -242,7 +255,7 @@ func keep(rsp, answer any) {
 // Stream opens a stream, once.
 func (c *wrapped) Stream(ctx context.Context, req client.Request, opts ...client.CallOption) (client.Stream, error) {
 	s := c.begin(ctx, wrapper.Call{Service: req.Service(), Method: req.Endpoint(), Action: req.Endpoint()})
-	if err := s.showToken(ctx); err != nil {
+	if err := s.findToken(ctx); err != nil {
 		return nil, s.refuse(err)
 	}
 	t, err := s.attempt(opts)
@@ -300,6 +313,7 @@ func (s *stream) Close() error {
 func (c *wrapped) Publish(ctx context.Context, msg client.Message, opts ...client.PublishOption) error {
 	s := c.begin(ctx, wrapper.Call{Message: true, Service: "broker", Method: msg.Topic(), Action: "publish", Attempts: 1})
 	delete(s.md, "Authorization")
+	delete(s.md, proofKey)
 	if s.err != nil {
 		return s.refuse(s.err)
 	}

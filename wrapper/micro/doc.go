@@ -14,7 +14,9 @@
 // The order is that of package wrapper. A method is an endpoint
 // ("Greeter.Hello") or, of a message, its topic. Labels, the request's
 // identity, trace and token travel as go-micro's metadata, deadlines as
-// X-Deadline-Ms and as go-micro's Timeout, which gets the time that remains.
+// X-Deadline-Ms and as go-micro's Timeout, which gets the time that remains. A
+// call has no URL here, so proofs of possession (RFC 9449) are for a POST to
+// micro://service/endpoint; the name of w at the server is that of the service.
 //
 // If w has a router, each attempt goes to an instance that it picks; register
 // the services in its discovery, or let it read go-micro's own registry with

@@ -38,6 +38,7 @@ func serve(ctx context.Context, w *wrapper.Wrapper, c *wrapper.Call, stream bool
 	a := w.Adapter()
 	md, _ := metadata.FromContext(ctx) // a copy
 	c.Side, c.Protocol, c.Service, c.Header = wrapper.Server, "micro", a.Name(), trace.Map(md)
+	readShown(a, c, md)
 	c.RequestID = a.RequestID(c.Header.Get(wrapper.HeaderRequestID))
 	if labels := a.MessageLabels(md); labels != nil {
 		ctx = wrapper.ContextWithLabels(ctx, labels)
@@ -60,7 +61,7 @@ func serve(ctx context.Context, w *wrapper.Wrapper, c *wrapper.Call, stream bool
 			c.Panic, c.Stack = v, debug.Stack()
 			err = merrors.InternalServerError(c.Service, "internal error")
 		} else if refused {
-			err = refusal(c.Service, err)
+			err = refusal(a, c.Service, err)
 		}
 		c.Class, c.Status = outcome(ctx, err)
 		if c.Class != 0 {

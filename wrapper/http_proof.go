@@ -1,0 +1,73 @@
+package wrapper
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/micro/go-platform/auth"
+)
+
+// show adds the call's token to the header of an attempt. One that is bound to a
+// key goes with a proof of its own (RFC 9449).
+func (s *sent) show(header http.Header) (shown auth.Presentation, err error) {
+	if s.token == nil {
+		return shown, nil
+	}
+	u := url.URL{Scheme: s.request.URL.Scheme, Host: s.request.Host, Path: s.request.URL.Path, RawPath: s.request.URL.RawPath}
+	if u.Host == "" {
+		u.Host = s.request.URL.Host
+	}
+	method := s.request.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	shown, err = s.t.w.presenter.Present(s.token, method, u.String())
+	if err != nil {
+		return shown, err
+	}
+	header["Authorization"] = []string{string(shown.Authorization)}
+	if shown.Proof != "" {
+		header["Dpop"] = []string{string(shown.Proof)}
+	}
+	return shown, nil
+}
+
+// wantsNonce reports whether the service refused only because the proof lacks
+// its nonce, and notes the nonce.
+func (s *sent) wantsNonce(shown auth.Presentation, resp *http.Response) bool {
+	if shown.Proof == "" {
+		return false
+	}
+	challenge := ""
+	if resp.StatusCode == http.StatusUnauthorized {
+		challenge = strings.Join(resp.Header.Values("WWW-Authenticate"), ", ")
+	}
+	return s.t.w.presenter.Answered(shown, resp.Header.Get("DPoP-Nonce"), challenge)
+}
+
+// withNonce sends the attempt once more, to the same instance, with the nonce
+// that it wants (RFC 9449 section 9). For everybody else that is the same
+// attempt. It returns the first answer if the body can't be sent again.
+func (a *sending) withNonce(header http.Header, resp *http.Response) (*http.Response, error) {
+	s := a.sent
+	if s.body != nil && !s.body.rewind() {
+		return resp, nil
+	}
+	header = maps.Clone(header) // the transport may still read the one before
+	shown, err := s.show(header)
+	if err != nil {
+		return resp, nil
+	}
+	request, err := a.request(header, &wire{start: a.start}, true)
+	if err != nil {
+		return resp, nil
+	}
+	discard(resp)
+	resp, err = s.transport().RoundTrip(request)
+	if err == nil {
+		s.wantsNonce(shown, resp) // to have it next time
+	}
+	return resp, err
+}
