@@ -3,6 +3,8 @@ package redis_test
 import (
 	"bytes"
 	"errors"
+	"regexp"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -63,6 +65,48 @@ func TestConditionsAtEverySize(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTheServerHashesNoLargeValue: it has one thread for everybody, and a script
+// that hashed 1 MiB held it a hundred times as long as a SET. What the server
+// itself counts is looked at.
+func TestTheServerHashesNoLargeValue(t *testing.T) {
+	server := servertest.Redis(t)
+	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
+	defer admin.Close()
+	store := opener(redis.Backend(server.Addr()))(t)
+	defer store.Close()
+	rev := kv.Revision(0)
+	least := func(opts func() []kv.PutOption) time.Duration {
+		t.Helper()
+		least := time.Hour
+		for i := range 5 {
+			err := admin.ConfigResetStat(t.Context()).Err()
+			if err != nil {
+				t.Fatal(err)
+			}
+			rev, err = store.Put(t.Context(), "k", bytes.Repeat([]byte{byte(i)}, 1<<20), opts()...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stats, err := admin.Info(t.Context(), "commandstats").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			busy := time.Duration(0)
+			for _, m := range regexp.MustCompile(`cmdstat_\S+:calls=\d+,usec=(\d+)`).FindAllStringSubmatch(stats, -1) {
+				us, _ := strconv.Atoi(m[1])
+				busy += time.Duration(us) * time.Microsecond
+			}
+			least = min(least, busy)
+		}
+		return least
+	}
+	plain := least(func() []kv.PutOption { return nil })
+	conditional := least(func() []kv.PutOption { return []kv.PutOption{kv.IfRevision(rev)} })
+	if plain == 0 || conditional > 20*plain {
+		t.Errorf("the server spent %v on a conditional Put of 1 MiB, and %v on a plain one", conditional, plain)
 	}
 }
 
