@@ -14,6 +14,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/internal/remote"
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/jose"
 	"github.com/micro/go-platform/internal/life"
@@ -63,7 +64,7 @@ func JWKSURL(address string, client *http.Client) Keys {
 	return Keys{func(d *driver) (jose.KeySource, error) {
 		u, err := url.Parse(address)
 		if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname())) {
-			return nil, fmt.Errorf("%w: key set at %q, want https://", auth.ErrInvalid, address)
+			return nil, fmt.Errorf("%w: key set at %q, want https://", auth.ErrInvalid, conn.Redact(address))
 		}
 		if client == nil {
 			client = remote.NewClient()

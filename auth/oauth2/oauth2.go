@@ -12,6 +12,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/internal/remote"
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/jose"
 	"github.com/micro/go-platform/internal/life"
@@ -71,7 +72,7 @@ func newServer(issuer string, opts []Option) (*server, error) {
 	u, err := url.Parse(issuer)
 	switch {
 	case err != nil, u.Host == "", u.Scheme != "https" && u.Scheme != "http", u.RawQuery != "", u.Fragment != "", u.User != nil:
-		return nil, fmt.Errorf("%w: issuer %q, want https://host", auth.ErrInvalid, redact(issuer))
+		return nil, fmt.Errorf("%w: issuer %q, want https://host", auth.ErrInvalid, conn.Redact(issuer))
 	case u.Scheme == "http" && !s.insecure && !loopback(u.Hostname()):
 		return nil, fmt.Errorf("%w: issuer %q: http is for loopback addresses; see WithInsecure", auth.ErrInvalid, issuer)
 	}
@@ -85,13 +86,6 @@ func newServer(issuer string, opts []Option) (*server, error) {
 		base+"/.well-known/openid-configuration", origin+"/.well-known/oauth-authorization-server"+path)
 	s.verifier = &jose.Verifier{Issuer: issuer, Algorithms: s.algorithms, Keys: s, Leeway: auth.MaxLeeway, Untyped: s.untyped}
 	return s, nil
-}
-
-func redact(issuer string) string {
-	if u, err := url.Parse(issuer); err == nil {
-		return u.Redacted()
-	}
-	return "(not a URL)"
 }
 
 func loopback(host string) bool {

@@ -26,7 +26,7 @@ type config struct {
 
 // Backend keeps the stream in the NATS server at addr: "host:port", several
 // of a cluster as "a:4222,b:4222", or a URL with the scheme nats or tls, with user and
-// password.
+// password, "nats://user:password@host", or a token, "nats://token@host".
 func Backend(addr string, opts ...Option) event.Option {
 	return open(config{Config: nats.Config{Address: addr}}, opts)
 }
@@ -42,7 +42,7 @@ func WithAuth(username, password string) Option {
 	return func(c *config) error { c.Username, c.Password = username, password; return nil }
 }
 
-// WithToken gives a token.
+// WithToken gives a token, over what is in the address.
 func WithToken(token string) Option { return func(c *config) error { c.Token = token; return nil } }
 
 // WithTLS encrypts, whatever the address says.

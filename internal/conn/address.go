@@ -108,20 +108,53 @@ func (a Address) String() string {
 	return s
 }
 
-// Redact hides the password and the query of what may be a URL, also of one
-// that does not parse.
+// Redact hides the user information of what may be a URL, except the name that
+// stands before a password, and its query and fragment. It reads addresses that
+// do not parse too: a password may hold an '@' and, though it must not, what
+// ends the host.
 func Redact(addr string) string {
-	addr, _, _ = strings.Cut(addr, "?")
-	scheme, rest, ok := strings.Cut(addr, "://")
-	if !ok {
-		scheme, rest = "", addr
-	} else {
-		scheme += "://"
+	scheme, rest := "", addr
+	if i := strings.Index(addr, "://"); i >= 0 {
+		scheme, rest = addr[:i+3], addr[i+3:]
 	}
-	at := strings.LastIndex(rest, "@")
-	if at < 0 {
+	at := userinfoEnd(rest, scheme != "")
+	user, _, both := strings.Cut(rest[:max(at, 0)], ":")
+	host := rest[at+1:]
+	if i := strings.IndexAny(host, "?#"); i >= 0 {
+		host = host[:i]
+	}
+	switch {
+	case at < 0:
+		return scheme + host
+	case both:
+		return scheme + user + ":xxxxx@" + host
+	}
+	return scheme + "xxxxx@" + host // a token, perhaps
+}
+
+// userinfoEnd returns where the '@' behind the user information is, or -1.
+func userinfoEnd(s string, url bool) int {
+	i := strings.IndexAny(s, "/?#")
+	if i < 0 || !url || strings.Contains(s, "://") { // or several URLs
+		return strings.LastIndexByte(s, '@')
+	}
+	if at := strings.LastIndexByte(s[:i], '@'); at >= 0 {
+		return at
+	}
+	_, port, _ := strings.Cut(s[:i], ":")
+	if strings.Trim(port, "0123456789") == "" {
+		return -1
+	}
+	return strings.LastIndexByte(s, '@') // that was no port
+}
+
+// EscapeUserinfo writes each '@' in the user information of a URL as it must be
+// written, for parsers that end it at the first.
+func EscapeUserinfo(addr string) string {
+	scheme, rest, ok := strings.Cut(addr, "://")
+	at := userinfoEnd(rest, ok)
+	if !ok || at < 0 {
 		return addr
 	}
-	user, _, _ := strings.Cut(rest[:at], ":")
-	return scheme + user + ":xxxxx@" + rest[at+1:]
+	return scheme + "://" + strings.ReplaceAll(rest[:at], "@", "%40") + rest[at:]
 }

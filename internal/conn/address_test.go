@@ -58,3 +58,51 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestRedact(t *testing.T) {
+	for in, want := range map[string]string{
+		"redis://bob:pw@h:1/2":         "redis://bob:xxxxx@h:1/2",
+		"redis://:pw@h":                "redis://:xxxxx@h",
+		"nats://token@h":               "nats://xxxxx@h",
+		"bob:pw@h:1":                   "bob:xxxxx@h:1",
+		"token@h:1":                    "xxxxx@h:1",
+		"postgres://bob:p@w@h/db":      "postgres://bob:xxxxx@h/db",
+		"postgres://bob:p/w@h/db":      "postgres://bob:xxxxx@h/db",
+		"postgres://bob:p?w@h/db?x=pw": "postgres://bob:xxxxx@h/db",
+		"http://bob:p#w@h":             "http://bob:xxxxx@h",
+		"nats://a:pw@h,nats://b:pw@i":  "nats://a:xxxxx@i",
+		"http://h/x?token=pw":          "http://h/x",
+		"http://h/x#token=pw":          "http://h/x",
+		"http:/bob:pw@h":               "http:xxxxx@h",
+		"bob:pw@tcp(h:1)/db?x=pw":      "bob:xxxxx@tcp(h:1)/db",
+		// and what holds none stays as it is
+		"h:1":                "h:1",
+		"redis://a:1,b:2/0":  "redis://a:1,b:2/0",
+		"http://h/@scope/x":  "http://h/@scope/x",
+		"http://h:80/mail@x": "http://h:80/mail@x",
+		"http://[::1]:8080/": "http://[::1]:8080/",
+		"":                   "",
+	} {
+		if got := conn.Redact(in); got != want {
+			t.Errorf("Redact(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// FuzzRedact: a password is not shown, whatever it holds and stands before.
+func FuzzRedact(f *testing.F) {
+	f.Add("redis", "bob", "p@ss", "h:1/0?x=y")
+	f.Add("", "", "/?#@:", "[::1]")
+	f.Add("mysql", "a:b", "'", "tcp(h)/db")
+	f.Fuzz(func(t *testing.T, scheme, user, pw, host string) {
+		if strings.Contains(scheme+user+host, "://") || strings.ContainsAny(user, "/?#@:") || strings.Contains(host, "hunter2") {
+			return
+		}
+		if scheme != "" {
+			scheme += "://"
+		}
+		if got := conn.Redact(scheme + user + ":" + "a" + pw + "hunter2@" + host); strings.Contains(got, "hunter2") && !strings.Contains(scheme+user, "hunter2") {
+			t.Errorf("%q is shown as %q", scheme+user+":a"+pw+"hunter2@"+host, got)
+		}
+	})
+}

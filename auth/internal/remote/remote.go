@@ -5,16 +5,19 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
 )
@@ -154,7 +157,7 @@ func (d *Document[T]) finish(f *flight, v T, fresh time.Duration, err error) {
 	now := time.Now()
 	if err != nil {
 		// The text only: what is wrong with a document is not a caller's fault.
-		f.err = fault.Markf(fault.Unavailable, "%s: %v", d.urls[0], err)
+		f.err = fault.Markf(fault.Unavailable, "%s: %v", conn.Redact(d.urls[0]), err)
 		d.failed = f.err
 		d.retryAt = now.Add(backoff.Policy{Min: retryMin, Max: retryMax}.Wait(d.failures)) // not all processes in step
 		d.failures++
@@ -177,13 +180,17 @@ func (d *Document[T]) fetch(ctx context.Context) (v T, fresh time.Duration, err 
 	return v, 0, fault.Join(errs...)
 }
 
-func (d *Document[T]) get(ctx context.Context, url string) (v T, fresh time.Duration, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (d *Document[T]) get(ctx context.Context, address string) (v T, fresh time.Duration, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return v, 0, err
 	}
 	r.Header.Set("Accept", "application/json")
 	resp, err := d.client.Do(r)
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err // without the address, which may hold a secret
+	}
 	if err != nil {
 		return v, 0, err
 	}

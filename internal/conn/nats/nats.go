@@ -54,8 +54,12 @@ func Open(c Config) (*Conn, error) {
 		if a.Path != "" || len(a.Query) > 0 {
 			return nil, fault.Markf(fault.Invalid, "address %q has a path or parameters, want none", conn.Redact(part))
 		}
-		if c.Username == "" && a.User != "" {
+		switch {
+		case c.Username != "" || c.Token != "":
+		case a.Password != "":
 			c.Username, c.Password = a.User, a.Password
+		default: // as NATS' own clients have it
+			c.Token = a.User
 		}
 		scheme := "nats://"
 		if a.Scheme == "tls" {

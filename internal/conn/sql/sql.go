@@ -208,7 +208,7 @@ func (d *DB) openMySQL(c Config) error {
 }
 
 func (d *DB) openPostgres(c Config) error {
-	cfg, err := pgx.ParseConfig(c.Address)
+	cfg, err := pgx.ParseConfig(conn.EscapeUserinfo(c.Address))
 	if err != nil {
 		return errors.New("malformed address, want postgres://user:password@host:port/database") // pgx repeats much of it
 	}
