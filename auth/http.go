@@ -74,6 +74,7 @@ type handler struct {
 	next    http.Handler
 	request func(*http.Request) Request
 	skip    func(*http.Request) bool
+	path    []PathOption
 	refuse  func(http.ResponseWriter, *http.Request, error)
 }
 
@@ -113,7 +114,7 @@ func Handler(a Auth, next http.Handler, opts ...HandlerOption) http.Handler {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	normal, err := NormalizePath(r)
+	normal, err := NormalizePath(r, h.path...)
 	if err != nil {
 		if f, ok := h.auth.(*front); ok {
 			f.tell(r.Context(), Request{Action: r.Method, Resource: r.RequestURI}, nil, err)

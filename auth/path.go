@@ -20,7 +20,7 @@ var ErrPath = fault.Finer(fault.Invalid, "the path can be read in two ways")
 // difference is refused with ErrPath:
 //
 //   - a segment "." or "..", or an empty one but the last
-//   - a slash that is percent-encoded (%2F)
+//   - a slash that is percent-encoded (%2F), unless EncodedSlashes is given
 //   - a backslash, a control character, or what is not UTF-8
 //   - what could be decoded once more, such as %252e
 //   - a URL.RawPath that is not an encoding of URL.Path
@@ -32,14 +32,19 @@ var ErrPath = fault.Finer(fault.Invalid, "the path can be read in two ways")
 // to the handler. RequestURI stays as the client sent it.
 //
 // Handler and package wrapper call it before anything else.
-func NormalizePath(r *http.Request) (*http.Request, error) {
+func NormalizePath(r *http.Request, opts ...PathOption) (*http.Request, error) {
 	if r.URL.RawPath == "" && plainPath(r.URL.Path) {
 		return r, nil
 	}
-	if err := checkPath(r); err != nil {
+	slashes := newPathRules(opts).slashes
+	err := checkPath(r, slashes)
+	if err != nil {
 		return nil, err
 	}
 	u := *r.URL
+	if slashes && hiddenSlash(&u) {
+		u.Path = keepSlashes(u.RawPath)
+	}
 	u.RawPath = ""
 	if !strings.HasPrefix(u.Path, "/") && !isAuthority(r) { // http.StripPrefix leaves such
 		u.Path = "/" + u.Path
@@ -77,7 +82,7 @@ func isAuthority(r *http.Request) bool {
 }
 
 // checkPath returns why the path of r can't be read in one way.
-func checkPath(r *http.Request) error {
+func checkPath(r *http.Request, slashes bool) error {
 	p, raw := r.URL.Path, r.URL.RawPath
 	switch {
 	case r.URL.Opaque != "" || r.RequestURI == "*":
@@ -92,9 +97,15 @@ func checkPath(r *http.Request) error {
 		if err != nil || decoded != p {
 			return fmt.Errorf("%w: its escaped form says something else", ErrPath)
 		}
-		if strings.Count(raw, "/") != strings.Count(p, "/") {
+		if !slashes && hiddenSlash(r.URL) {
 			return fmt.Errorf("%w: it has an escaped slash", ErrPath)
 		}
+	}
+	if slashes {
+		if strings.Contains(strings.ToLower(r.RequestURI), "%252f") {
+			return fmt.Errorf("%w: it is escaped twice", ErrPath)
+		}
+		p = DecodeSlashes(p) // of a request that was normalized before
 	}
 	for i := 0; i+2 < len(p); i++ {
 		if p[i] == '%' && isHex(p[i+1]) && isHex(p[i+2]) {
@@ -119,8 +130,9 @@ func isHex(c byte) bool {
 // path as the resource, or the host and port of a CONNECT. r is a request that
 // NormalizePath has returned: any other whose path needs normalizing is an
 // ErrPath, so that nobody decides on a path that the handler reads differently.
-func RequestFrom(service string, r *http.Request) (Request, error) {
-	normal, err := NormalizePath(r)
+// The options are those of NormalizePath.
+func RequestFrom(service string, r *http.Request, opts ...PathOption) (Request, error) {
+	normal, err := NormalizePath(r, opts...)
 	if err == nil && normal != r {
 		err = fmt.Errorf("%w: it was not normalized", ErrPath)
 	}

@@ -1,27 +1,60 @@
 package auth_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path"
+	"strings"
 	"testing"
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/authtest"
 )
 
+func mux(r authtest.Routes) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/public/{rest...}", func(w http.ResponseWriter, q *http.Request) { r.Serve(w, q, "/public/", q.PathValue("rest")) })
+	mux.HandleFunc("/admin/{rest...}", func(w http.ResponseWriter, q *http.Request) { r.Serve(w, q, "/admin/", q.PathValue("rest")) })
+	mux.HandleFunc("/users/{id}", func(w http.ResponseWriter, q *http.Request) { r.Serve(w, q, "/users/", q.PathValue("id")) })
+	mux.HandleFunc("/books/{id}/edit", func(w http.ResponseWriter, q *http.Request) {
+		r.Serve(w, q, "/books/", q.PathValue("id"), "/edit")
+	})
+	return mux
+}
+
 func TestServeMuxAndPolicyReadOnePath(t *testing.T) {
-	authtest.RunRouter(t, func(r authtest.Routes) http.Handler {
-		mux := http.NewServeMux()
-		mux.HandleFunc("/public/{rest...}", func(w http.ResponseWriter, q *http.Request) { r.Serve(w, q, "/public/", q.PathValue("rest")) })
-		mux.HandleFunc("/admin/{rest...}", func(w http.ResponseWriter, q *http.Request) { r.Serve(w, q, "/admin/", q.PathValue("rest")) })
-		mux.HandleFunc("/users/{id}", func(w http.ResponseWriter, q *http.Request) { r.Serve(w, q, "/users/", q.PathValue("id")) })
-		mux.HandleFunc("/books/{id}/edit", func(w http.ResponseWriter, q *http.Request) {
-			r.Serve(w, q, "/books/", q.PathValue("id"), "/edit")
-		})
-		return mux
-	}, func(a auth.Auth, h http.Handler) http.Handler { return auth.Handler(a, h) })
+	authtest.RunRouter(t, mux, func(a auth.Auth, h http.Handler) http.Handler { return auth.Handler(a, h) })
+}
+
+func TestEncodedSlashesAreReadInOneWay(t *testing.T) {
+	authtest.RunRouter(t, mux, func(a auth.Auth, h http.Handler) http.Handler { return auth.Handler(a, h, auth.WithEncodedSlashes()) }, authtest.EncodedSlashes())
+}
+
+// An object's name comes to its handler whole.
+func ExampleWithEncodedSlashes() {
+	a, err := auth.New(auth.WithRules(auth.Rule{ID: "read", Effect: auth.Allow, Subjects: []string{"*"}, Actions: []string{"GET"}, Resources: []string{"/files/*"}}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer a.Close()
+	token, err := a.Token(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /files/{name}", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println(auth.DecodeSlashes(r.PathValue("name")))
+	})
+	r := httptest.NewRequest("GET", "/files/2026%2Fplan.txt", nil)
+	r.Header.Set("Authorization", "Bearer "+string(token.AccessToken))
+	auth.Handler(a, mux, auth.WithEncodedSlashes()).ServeHTTP(httptest.NewRecorder(), r)
+	// Output: 2026/plan.txt
 }
 
 // A path that no client sent: middleware has been at it.
@@ -89,7 +122,7 @@ func TestHandlerRefusesAPathBeforeWithoutAuth(t *testing.T) {
 }
 
 func FuzzNormalizePath(f *testing.F) {
-	for _, s := range []string{"/public/x", "/admin/%2e%2e/public/x", "/a%2fb", "//a", "/a;b", "/%ff", "*", "a:b", "http://h//x", "/a/./b", "/%252e"} {
+	for _, s := range []string{"/public/x", "/admin/%2e%2e/public/x", "/a%2fb", "/a%2f..%2fb", "/a%252fb", "//a", "/a;b", "/%ff", "*", "a:b", "http://h//x", "/a/./b", "/%252e"} {
 		f.Add("GET", s)
 		f.Add("CONNECT", s)
 	}
@@ -98,35 +131,48 @@ func FuzzNormalizePath(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r := &http.Request{Method: method, URL: u, RequestURI: target}
-		n, err := auth.NormalizePath(r)
-		if err != nil {
-			if !errors.Is(err, auth.ErrPath) {
-				t.Fatalf("%q: %v", target, err)
-			}
-			return
+		onePath(t, method, target, u)
+		onePath(t, method, target, u, auth.EncodedSlashes())
+	})
+}
+
+// onePath fails if a path that NormalizePath takes is read in two ways.
+func onePath(t *testing.T, method, target string, u *url.URL, opts ...auth.PathOption) {
+	r := &http.Request{Method: method, URL: u, RequestURI: target}
+	n, err := auth.NormalizePath(r, opts...)
+	if err != nil {
+		if !errors.Is(err, auth.ErrPath) {
+			t.Fatalf("%q: %v", target, err)
 		}
-		req, err := auth.RequestFrom("", n)
-		if err != nil {
-			t.Fatalf("%q: RequestFrom after NormalizePath: %v", target, err)
-		}
-		if method == "CONNECT" && n.URL.Path == "" {
-			return
-		}
-		// Whoever decodes, cleans or splits comes to the same path.
-		decoded, err := url.PathUnescape(n.URL.EscapedPath())
-		if err != nil || decoded != req.Resource || n.URL.Path != req.Resource || req.Resource[0] != '/' {
-			t.Fatalf("%q: policy %q, escaped form %q", target, req.Resource, decoded)
-		}
-		mux := http.NewServeMux()
-		mux.HandleFunc("/{rest...}", func(_ http.ResponseWriter, r *http.Request) {
-			if got := "/" + r.PathValue("rest"); got != req.Resource {
-				t.Fatalf("%q: policy %q, ServeMux %q", target, req.Resource, got)
-			}
-		})
-		w := httptest.NewRecorder()
-		if mux.ServeHTTP(w, n); w.Code != 200 {
-			t.Fatalf("%q: ServeMux answers %d", target, w.Code)
+		return
+	}
+	req, err := auth.RequestFrom("", n, opts...)
+	if err != nil {
+		t.Fatalf("%q: RequestFrom after NormalizePath: %v", target, err)
+	}
+	if method == "CONNECT" && n.URL.Path == "" {
+		return
+	}
+	// Whoever decodes, cleans or splits comes to the same path.
+	decoded, err := url.PathUnescape(n.URL.EscapedPath())
+	if err != nil || decoded != req.Resource || n.URL.Path != req.Resource || req.Resource[0] != '/' {
+		t.Fatalf("%q: policy %q, escaped form %q", target, req.Resource, decoded)
+	}
+	given := u.Path
+	if given == "" || given[0] != '/' {
+		given = "/" + given
+	}
+	if got := auth.DecodeSlashes(req.Resource); got != given || path.Clean(got) != strings.TrimSuffix(got, "/") && got != "/" {
+		t.Fatalf("%q: policy %q, which is %q", target, req.Resource, got)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/{rest...}", func(_ http.ResponseWriter, r *http.Request) {
+		if got := "/" + r.PathValue("rest"); got != req.Resource {
+			t.Fatalf("%q: policy %q, ServeMux %q", target, req.Resource, got)
 		}
 	})
+	w := httptest.NewRecorder()
+	if mux.ServeHTTP(w, n); w.Code != 200 {
+		t.Fatalf("%q: ServeMux answers %d", target, w.Code)
+	}
 }

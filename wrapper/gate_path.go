@@ -26,10 +26,20 @@ func (w *Wrapper) normalize(r *http.Request) (normal *http.Request, resource str
 	if len(w.gates) == 0 {
 		return r, r.URL.Path, nil
 	}
-	normal, err = auth.NormalizePath(r)
+	normal, err = auth.NormalizePath(r, w.o.path...)
 	if err != nil {
 		return r, "", err
 	}
-	req, err := auth.RequestFrom("", normal)
+	req, err := auth.RequestFrom("", normal, w.o.path...)
 	return normal, req.Resource, err
+}
+
+// WithEncodedSlashes lets a percent-encoded slash (%2F) in the path through to
+// gates, router and handler, as "%2F" in URL.Path: see auth.EncodedSlashes. The
+// default is to answer 400, where there are gates.
+func WithEncodedSlashes() Option {
+	return func(o *options) error {
+		o.path = append(o.path, auth.EncodedSlashes())
+		return nil
+	}
 }

@@ -43,6 +43,7 @@ type options struct {
 	hedge         HedgePolicy
 	services      func(*http.Request) (string, bool)
 	public        func(*Call) bool
+	path          []auth.PathOption
 	tokens        func(service string) TokenMode
 	load          bool
 	edge          bool

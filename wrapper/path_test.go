@@ -12,7 +12,7 @@ import (
 )
 
 func TestServeMuxAndPolicyReadOnePath(t *testing.T) {
-	authtest.RunRouter(t, func(r authtest.Routes) http.Handler {
+	route := func(r authtest.Routes) http.Handler {
 		mux := http.NewServeMux()
 		mux.HandleFunc("/public/{rest...}", func(w http.ResponseWriter, q *http.Request) { r.Serve(w, q, "/public/", q.PathValue("rest")) })
 		mux.HandleFunc("/admin/{rest...}", func(w http.ResponseWriter, q *http.Request) { r.Serve(w, q, "/admin/", q.PathValue("rest")) })
@@ -21,7 +21,11 @@ func TestServeMuxAndPolicyReadOnePath(t *testing.T) {
 			r.Serve(w, q, "/books/", q.PathValue("id"), "/edit")
 		})
 		return mux
-	}, func(a auth.Auth, h http.Handler) http.Handler { return newWrapper(t, wrapper.WithAuth(a)).Handler(h) })
+	}
+	authtest.RunRouter(t, route, func(a auth.Auth, h http.Handler) http.Handler { return newWrapper(t, wrapper.WithAuth(a)).Handler(h) })
+	authtest.RunRouter(t, route, func(a auth.Auth, h http.Handler) http.Handler {
+		return newWrapper(t, wrapper.WithAuth(a), wrapper.WithEncodedSlashes()).Handler(h)
+	}, authtest.EncodedSlashes())
 }
 
 func TestPublicIsAskedAboutOnePath(t *testing.T) {

@@ -36,8 +36,11 @@ type Wrap func(a auth.Auth, router http.Handler) http.Handler
 // differ: it sends requests as strangers would, over HTTP/1.1 and HTTP/2, and
 // compares what the policy was asked with the route and the values that the
 // router found. route builds the router.
-func RunRouter(t *testing.T, route func(Routes) http.Handler, wrap Wrap) {
+func RunRouter(t *testing.T, route func(Routes) http.Handler, wrap Wrap, opts ...RouterOption) {
 	s := &routerSuite{}
+	for _, opt := range opts {
+		opt(s)
+	}
 	a, err := auth.New(auth.WithLocal(auth.NewLocal()), auth.WithService("orders"), auth.WithDecider(auth.DeciderFunc(s.decide)))
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +59,9 @@ func RunRouter(t *testing.T, route func(Routes) http.Handler, wrap Wrap) {
 	t.Cleanup(func() { srv.Close(); a.Close() })
 
 	for _, c := range pathCases {
+		if s.slashes && c.slashes != "" {
+			c.want, c.runs = c.slashes, !c.nowhere
+		}
 		for _, p := range []struct {
 			name string
 			send func(*testing.T, string, pathCase) int
@@ -79,10 +85,20 @@ type pathCase struct {
 	want           string // what the policy is asked and the router reads; "": 400 before either
 	http1          bool   // HTTP/2 has no such form
 	runs           bool   // some route takes it, if the policy allows
+	slashes        string // want, with EncodedSlashes
+	nowhere        bool   // and then no route takes it
 }
 
+// RouterOption changes RunRouter.
+type RouterOption func(*routerSuite)
+
+// EncodedSlashes is for a Wrap that lets encoded slashes through, such as
+// auth.Handler with auth.WithEncodedSlashes.
+func EncodedSlashes() RouterOption { return func(s *routerSuite) { s.slashes = true } }
+
 type routerSuite struct {
-	token string
+	token   string
+	slashes bool // encoded slashes pass
 
 	mu      sync.Mutex
 	policy  auth.Effect // Deny: only what is below /public/

@@ -123,6 +123,9 @@ func TestPolicyAndRouterReadOnePath(t *testing.T) {
 			t.Run("auth.Handler", func(t *testing.T) {
 				authtest.RunRouter(t, router, func(a auth.Auth, h http.Handler) http.Handler { return auth.Handler(a, h) })
 			})
+			t.Run("encoded slashes", func(t *testing.T) {
+				authtest.RunRouter(t, router, func(a auth.Auth, h http.Handler) http.Handler { return auth.Handler(a, h, auth.WithEncodedSlashes()) }, authtest.EncodedSlashes())
+			})
 			t.Run("wrapper.Handler", func(t *testing.T) {
 				authtest.RunRouter(t, router, func(a auth.Auth, h http.Handler) http.Handler {
 					w, err := wrapper.New(wrapper.WithName("orders"), wrapper.WithAuth(a))
