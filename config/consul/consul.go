@@ -39,10 +39,7 @@ func WithFormat(f config.Format) Option {
 
 // WithToken is the ACL token.
 func WithToken(token string) Option {
-	return func(s *source) error {
-		s.connect.Token = token
-		return nil
-	}
+	return func(s *source) error { return conn.SetSecret(&s.connect.Token, token) }
 }
 
 // WithTLS makes connections use TLS.

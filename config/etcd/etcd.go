@@ -40,10 +40,7 @@ func WithFormat(f config.Format) Option {
 
 // WithAuth is the user and the password.
 func WithAuth(user, password string) Option {
-	return func(s *source) error {
-		s.connect.User, s.connect.Password = user, password
-		return nil
-	}
+	return func(s *source) error { return conn.SetAuth(&s.connect.User, &s.connect.Password, user, password) }
 }
 
 // WithTLS makes connections use TLS.

@@ -75,7 +75,7 @@ func WithCreate(copies int, datacenters ...string) Option {
 
 // WithAuth gives name and password, over those in the address.
 func WithAuth(user, password string) Option {
-	return func(c *config) error { c.user, c.password = user, password; return nil }
+	return func(c *config) error { return conn.SetAuth(&c.user, &c.password, user, password) }
 }
 
 // WithTLS encrypts. A configuration without ServerName checks each node's
@@ -225,6 +225,10 @@ func (c *config) read() error {
 		}
 		if len(a.Query) > 0 {
 			return fmt.Errorf("address %q has parameters, want none", conn.Redact(c.address))
+		}
+		err = a.CheckAuth()
+		if err != nil {
+			return fmt.Errorf("address %q: %w", conn.Redact(c.address), err)
 		}
 		c.hosts = append(c.hosts, a.HostPort())
 		c.port, c.user, c.password, c.keyspace = a.Port, a.User, a.Password, a.Path

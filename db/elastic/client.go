@@ -52,6 +52,10 @@ func newClient(addr string, c config) (*client, error) {
 		if len(a.Query) > 0 {
 			return nil, fault.Markf(fault.Invalid, "address %q has a query", conn.Redact(one))
 		}
+		err = a.CheckAuth()
+		if err != nil {
+			return nil, fault.Markf(fault.Invalid, "address %q: %w", conn.Redact(one), err)
+		}
 		if a.Scheme, err = conn.Secure(a, c.tls, "http", "https"); err != nil {
 			return nil, err
 		}

@@ -71,13 +71,7 @@ func WithTLS(t *tls.Config) Option {
 // WithAuth is HTTP's basic authentication, for addresses without a user of
 // their own.
 func WithAuth(user, password string) Option {
-	return func(c *config) error {
-		if user == "" {
-			return fault.Markf(db.ErrInvalid, "empty user")
-		}
-		c.user, c.password = user, password
-		return nil
-	}
+	return func(c *config) error { return conn.SetAuth(&c.user, &c.password, user, password) }
 }
 
 // WithAPIKey shows an API key in the encoded form that the server made, for

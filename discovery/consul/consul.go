@@ -28,7 +28,7 @@ type options struct {
 
 // WithToken sets the ACL token.
 func WithToken(token string) Option {
-	return func(o *options) error { o.Token = token; return nil }
+	return func(o *options) error { return vendors.SetSecret(&o.Token, token) }
 }
 
 // WithTLS connects with TLS, also to an address without a scheme.

@@ -23,7 +23,7 @@ type options struct {
 
 // WithAuth sets the user and the password.
 func WithAuth(user, password string) Option {
-	return func(o *options) error { o.User, o.Password = user, password; return nil }
+	return func(o *options) error { return shared.SetAuth(&o.User, &o.Password, user, password) }
 }
 
 // WithTLS connects with TLS, also to an address without a scheme.

@@ -23,7 +23,10 @@ type options struct {
 
 // WithAuth sets the user and the password; the user may be empty.
 func WithAuth(user, password string) Option {
-	return func(o *options) error { o.Username, o.Password = user, password; return nil }
+	return func(o *options) error {
+		o.Username = user
+		return shared.SetSecret(&o.Password, password)
+	}
 }
 
 // WithTLS connects with TLS, also to an address without a scheme.

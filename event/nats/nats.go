@@ -39,11 +39,13 @@ func WithConn(c *gonats.Conn, opts ...Option) event.Option {
 
 // WithAuth gives name and password, over those in the address.
 func WithAuth(username, password string) Option {
-	return func(c *config) error { c.Username, c.Password = username, password; return nil }
+	return func(c *config) error { return conn.SetAuth(&c.Username, &c.Password, username, password) }
 }
 
 // WithToken gives a token, over what is in the address.
-func WithToken(token string) Option { return func(c *config) error { c.Token = token; return nil } }
+func WithToken(token string) Option {
+	return func(c *config) error { return conn.SetSecret(&c.Token, token) }
+}
 
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {

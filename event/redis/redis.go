@@ -37,7 +37,10 @@ func WithClient(client goredis.UniversalClient, opts ...Option) event.Option {
 
 // WithAuth gives name and password, over those in the address.
 func WithAuth(username, password string) Option {
-	return func(c *config) error { c.Username, c.Password = username, password; return nil }
+	return func(c *config) error {
+		c.Username = username
+		return conn.SetSecret(&c.Password, password)
+	}
 }
 
 // WithTLS encrypts, whatever the address says.

@@ -21,6 +21,7 @@ type Address struct {
 	Port     int
 	User     string
 	Password string
+	HasUser  bool       // it has an @, whatever stands before it
 	Path     string     // of a URL, without the leading slash
 	Query    url.Values // of a URL
 }
@@ -50,6 +51,7 @@ func Parse(addr string, schemes ...Scheme) (Address, error) {
 	}
 	a := Address{Scheme: strings.ToLower(u.Scheme), Path: strings.TrimPrefix(u.Path, "/"), Query: u.Query()}
 	if u.User != nil {
+		a.HasUser = true
 		a.User = u.User.Username()
 		a.Password, _ = u.User.Password()
 	}

@@ -34,7 +34,7 @@ func WithClient(client *api.Client, opts ...Option) kv.Option {
 
 // WithToken gives the ACL token, over that in the address.
 func WithToken(token string) Option {
-	return func(c *consul.Config) error { c.Token = token; return nil }
+	return func(c *consul.Config) error { return conn.SetSecret(&c.Token, token) }
 }
 
 // WithDatacenter stores in another data centre than the agent's own.

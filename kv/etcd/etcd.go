@@ -35,7 +35,7 @@ func WithClient(client *clientv3.Client, opts ...Option) kv.Option {
 
 // WithAuth gives name and password, over those in the address.
 func WithAuth(username, password string) Option {
-	return func(c *etcd.Config) error { c.User, c.Password = username, password; return nil }
+	return func(c *etcd.Config) error { return conn.SetAuth(&c.User, &c.Password, username, password) }
 }
 
 // WithTLS encrypts, whatever the address says.

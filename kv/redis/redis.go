@@ -45,7 +45,10 @@ func WithClient(client goredis.UniversalClient, opts ...Option) kv.Option {
 // WithAuth gives name and password, over those in the address. The name is
 // empty for a server that only has a password.
 func WithAuth(username, password string) Option {
-	return func(c *config) error { c.Username, c.Password = username, password; return nil }
+	return func(c *config) error {
+		c.Username = username
+		return conn.SetSecret(&c.Password, password)
+	}
 }
 
 // WithTLS encrypts, whatever the address says.

@@ -44,7 +44,7 @@ func WithSharedKey(key string) Option {
 
 // WithUser adds a user and a password to the handshake.
 func WithUser(name, password string) Option {
-	return func(o *options) error { o.user, o.password = name, password; return nil }
+	return func(o *options) error { return conn.SetAuth(&o.user, &o.password, name, password) }
 }
 
 // WithoutAck does not ask the server to acknowledge.

@@ -48,7 +48,7 @@ func WithTLS(c *tls.Config) Option {
 
 // WithAuth sends a user name and a password.
 func WithAuth(user, password string) Option {
-	return func(o *pushOptions) error { o.user, o.password = user, password; return nil }
+	return func(o *pushOptions) error { return conn.SetAuth(&o.user, &o.password, user, password) }
 }
 
 // WithGroup adds labels to the group that is pushed, such as instance.
@@ -86,6 +86,10 @@ func Backend(addr, job string, opts ...Option) metrics.Option {
 		a, err := conn.Parse(addr, conn.Scheme{Name: "http", Port: 9091}, conn.Scheme{Name: "https", Port: 443})
 		if err != nil {
 			return nil, fault.Mark(fault.Invalid, err)
+		}
+		err = a.CheckAuth()
+		if err != nil {
+			return nil, fault.Markf(fault.Invalid, "address %q: %w", conn.Redact(addr), err)
 		}
 		if job == "" {
 			return nil, fault.Markf(fault.Invalid, "push to %s without a job", a)

@@ -70,13 +70,7 @@ func WithTLS(c *tls.Config) Option {
 // WithToken sends an ACL token. It needs session:write and key:write on
 // "sync/". It overrides that of a URL.
 func WithToken(token string) Option {
-	return func(o *options) error {
-		if token == "" {
-			return errors.New("empty token")
-		}
-		o.Token = token
-		return nil
-	}
+	return func(o *options) error { return conn.SetSecret(&o.Token, token) }
 }
 
 // WithDatacenter selects a datacenter other than the agent's. Locks exclude

@@ -59,13 +59,7 @@ func WithTLS(c *tls.Config) Option {
 
 // WithAuth logs in as user. It overrides what a URL says.
 func WithAuth(user, password string) Option {
-	return func(o *etcdconn.Config) error {
-		if user == "" || password == "" {
-			return errors.New("a user and a password are needed")
-		}
-		o.User, o.Password = user, password
-		return nil
-	}
+	return func(o *etcdconn.Config) error { return conn.SetAuth(&o.User, &o.Password, user, password) }
 }
 
 // WithConnectTimeout bounds one attempt to connect to one member. The default

@@ -81,11 +81,8 @@ func WithTLS(c *tls.Config) Option {
 // URL says.
 func WithAuth(user, password string) Option {
 	return func(o *redisconn.Config) error {
-		if password == "" {
-			return errors.New("empty password")
-		}
-		o.Username, o.Password = user, password
-		return nil
+		o.Username = user
+		return conn.SetSecret(&o.Password, password)
 	}
 }
 

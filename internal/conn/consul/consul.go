@@ -182,6 +182,10 @@ func parse(addr string) (target, error) {
 		if len(a.Query) > 0 {
 			return t, fmt.Errorf("address %q has parameters", conn.Redact(addr))
 		}
+		err = a.CheckSecret()
+		if err != nil {
+			return t, fmt.Errorf("address %q: %w", conn.Redact(addr), err)
+		}
 		if i == 0 {
 			t.tls = a.Scheme == "consuls" || a.Scheme == "https"
 			if a.User != "" {

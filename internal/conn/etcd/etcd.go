@@ -209,6 +209,10 @@ func parse(addr string) (target, error) {
 		if strings.Trim(a.Path, "/") != "" || len(a.Query) > 0 {
 			return target{}, fmt.Errorf("address %q has a path or parameters, want only hosts", conn.Redact(addr))
 		}
+		err = a.CheckAuth()
+		if err != nil {
+			return target{}, fmt.Errorf("address %q: %w", conn.Redact(addr), err)
+		}
 		t.hosts = append(t.hosts, a.HostPort())
 		t.user, t.password = a.User, a.Password
 		t.tls = a.Scheme == "https" || a.Scheme == "etcds"

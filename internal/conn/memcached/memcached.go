@@ -65,7 +65,7 @@ func Open(c Config) (*Client, error) {
 		switch {
 		case err != nil:
 			return nil, fault.Mark(fault.Invalid, err)
-		case a.Path != "" || a.User != "" || len(a.Query) > 0:
+		case a.Path != "" || a.HasUser || len(a.Query) > 0:
 			return nil, fault.Markf(fault.Invalid, "address %q has more than hosts and ports", conn.Redact(c.Address))
 		case seen[a.HostPort()]:
 			return nil, fault.Markf(fault.Invalid, "server %s is named twice", a.HostPort())

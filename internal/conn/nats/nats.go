@@ -54,6 +54,9 @@ func Open(c Config) (*Conn, error) {
 		if a.Path != "" || len(a.Query) > 0 {
 			return nil, fault.Markf(fault.Invalid, "address %q has a path or parameters, want none", conn.Redact(part))
 		}
+		if a.HasUser && a.User == "" {
+			return nil, fault.Markf(fault.Invalid, "address %q: %w", conn.Redact(part), conn.CheckAuth(a.User, a.Password))
+		}
 		switch {
 		case c.Username != "" || c.Token != "":
 		case a.Password != "":

@@ -156,6 +156,10 @@ func (c Config) options() (*redis.UniversalOptions, error) {
 		if err != nil {
 			return nil, err
 		}
+		err = a.CheckSecret()
+		if err != nil {
+			return nil, fmt.Errorf("address %q: %w", conn.Redact(c.Address), err)
+		}
 		o.Addrs = append(o.Addrs, a.HostPort())
 		if o.Username == "" {
 			o.Username = a.User

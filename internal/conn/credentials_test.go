@@ -1,0 +1,153 @@
+package conn_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/config"
+	configconsul "github.com/micro/go-platform/config/consul"
+	configetcd "github.com/micro/go-platform/config/etcd"
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/db/cassandra"
+	"github.com/micro/go-platform/db/elastic"
+	"github.com/micro/go-platform/discovery"
+	discoveryconsul "github.com/micro/go-platform/discovery/consul"
+	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
+	discoveryredis "github.com/micro/go-platform/discovery/redis"
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/nats"
+	eventredis "github.com/micro/go-platform/event/redis"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/kv"
+	kvconsul "github.com/micro/go-platform/kv/consul"
+	kvetcd "github.com/micro/go-platform/kv/etcd"
+	kvredis "github.com/micro/go-platform/kv/redis"
+	"github.com/micro/go-platform/log/fluentd"
+	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/metrics/prometheus"
+	"github.com/micro/go-platform/sync"
+	syncconsul "github.com/micro/go-platform/sync/consul"
+	syncetcd "github.com/micro/go-platform/sync/etcd"
+	syncredis "github.com/micro/go-platform/sync/redis"
+)
+
+// credentials are those of an option: of one for a secret alone, user is unused.
+type credentials struct {
+	given          bool
+	user, password string
+}
+
+// rest is the option, if it is given.
+func rest[O any](c credentials, option func(user, password string) O) []O {
+	if !c.given {
+		return nil
+	}
+	return []O{option(c.user, c.password)}
+}
+
+func token[O any](option func(string) O) func(string, string) O {
+	return func(_, token string) O { return option(token) }
+}
+
+// known are the backends that show a server credentials. alone: a password or
+// token is enough.
+var known = []struct {
+	name, scheme string
+	alone, noURL bool
+	named        bool // a user alone in an address is a token
+	open         func(addr string, c credentials) error
+}{
+	{"kv/redis", "redis://", true, false, false, func(a string, c credentials) error {
+		return closed(kv.New(kvredis.Backend(a, rest(c, kvredis.WithAuth)...), kv.WithLazy()))
+	}},
+	{"sync/redis", "redis://", true, false, false, func(a string, c credentials) error {
+		return closed(sync.New(syncredis.Backend(a, rest(c, syncredis.WithAuth)...), sync.WithLazy()))
+	}},
+	{"discovery/redis", "redis://", true, false, false, func(a string, c credentials) error {
+		return closed(discovery.New(discoveryredis.Backend(a, rest(c, discoveryredis.WithAuth)...), discovery.WithLazy()))
+	}},
+	{"event/redis", "redis://", true, false, false, func(a string, c credentials) error {
+		return flushed(event.New(eventredis.Backend(a, rest(c, eventredis.WithAuth)...), event.WithLazy()))
+	}},
+	{"kv/consul", "consul://", true, false, false, func(a string, c credentials) error {
+		return closed(kv.New(kvconsul.Backend(a, rest(c, token(kvconsul.WithToken))...), kv.WithLazy()))
+	}},
+	{"sync/consul", "consul://", true, false, false, func(a string, c credentials) error {
+		return closed(sync.New(syncconsul.Backend(a, rest(c, token(syncconsul.WithToken))...), sync.WithLazy()))
+	}},
+	{"discovery/consul", "consul://", true, false, false, func(a string, c credentials) error {
+		return closed(discovery.New(discoveryconsul.Backend(a, rest(c, token(discoveryconsul.WithToken))...), discovery.WithLazy()))
+	}},
+	{"config/consul", "consul://", true, false, false, func(a string, c credentials) error {
+		return closed(config.New(config.WithSource(configconsul.Source(a, "k", rest(c, token(configconsul.WithToken))...)), config.WithTimeout(time.Second)))
+	}},
+	{"event/nats, token", "nats://", true, true, false, func(a string, c credentials) error {
+		return flushed(event.New(nats.Backend(a, rest(c, token(nats.WithToken))...), event.WithLazy()))
+	}},
+	{"kv/etcd", "etcd://", false, false, false, func(a string, c credentials) error {
+		return closed(kv.New(kvetcd.Backend(a, rest(c, kvetcd.WithAuth)...), kv.WithLazy()))
+	}},
+	{"sync/etcd", "etcd://", false, false, false, func(a string, c credentials) error {
+		return closed(sync.New(syncetcd.Backend(a, rest(c, syncetcd.WithAuth)...), sync.WithLazy()))
+	}},
+	{"discovery/etcd", "etcd://", false, false, false, func(a string, c credentials) error {
+		return closed(discovery.New(discoveryetcd.Backend(a, rest(c, discoveryetcd.WithAuth)...), discovery.WithLazy()))
+	}},
+	{"config/etcd", "etcd://", false, false, false, func(a string, c credentials) error {
+		return closed(config.New(config.WithSource(configetcd.Source(a, "k", rest(c, configetcd.WithAuth)...)), config.WithTimeout(time.Second)))
+	}},
+	{"event/nats", "nats://", false, false, true, func(a string, c credentials) error {
+		return flushed(event.New(nats.Backend(a, rest(c, nats.WithAuth)...), event.WithLazy()))
+	}},
+	{"db/cassandra", "cassandra://", false, false, false, func(a string, c credentials) error {
+		return closed(db.New(cassandra.Backend(a+"/k", rest(c, cassandra.WithAuth)...), db.WithLazy()))
+	}},
+	{"db/elastic", "http://", false, false, false, func(a string, c credentials) error {
+		return closed(db.New(elastic.Backend(a, rest(c, elastic.WithAuth)...), db.WithLazy()))
+	}},
+	{"metrics/prometheus", "http://", false, false, false, func(a string, c credentials) error {
+		return flushed(metrics.New(prometheus.Backend(a, "job", rest(c, prometheus.WithAuth)...)))
+	}},
+	{"log/fluentd", "tcp://", false, true, false, func(a string, c credentials) error {
+		return logged(fluentd.Backend(a, "tag", rest(c, fluentd.WithUser)...))
+	}},
+}
+
+// A credential that is half there, or empty, is an error of every backend, and
+// not a connection without credentials.
+func TestHalfCredentialsAreRefused(t *testing.T) {
+	const nobody = "127.0.0.1:1"
+	for _, b := range known {
+		for _, c := range []struct {
+			name     string
+			userinfo string // of the address
+			option   credentials
+			ok       bool
+		}{
+			{"none", "", credentials{}, true},
+			{"both", "", credentials{true, "bob", secret}, true},
+			{"a user alone", "", credentials{true, "bob", ""}, false},
+			{"a password alone", "", credentials{true, "", secret}, b.alone},
+			{"empty ones", "", credentials{true, "", ""}, false},
+			{"both in the address", "bob:" + secret + "@", credentials{}, true},
+			{"a user alone in the address", "bob@", credentials{}, b.named},
+			{"a user and a colon in the address", "bob:@", credentials{}, b.named},
+			{"a password alone in the address", ":" + secret + "@", credentials{}, b.alone},
+			{"empty ones in the address", "@", credentials{}, false},
+			{"a colon alone in the address", ":@", credentials{}, false},
+		} {
+			if b.noURL && c.userinfo != "" {
+				continue
+			}
+			err := b.open(b.scheme+c.userinfo+nobody, c.option)
+			if refused := errors.Is(err, fault.Invalid); refused == c.ok {
+				t.Errorf("%s, %s: %v, want ErrInvalid: %t", b.name, c.name, err, !c.ok)
+			}
+			if err != nil && strings.Contains(err.Error(), secret) {
+				t.Errorf("%s, %s: the error has the password: %v", b.name, c.name, err)
+			}
+		}
+	}
+}
