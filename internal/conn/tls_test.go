@@ -140,6 +140,12 @@ var backends = []struct {
 	{name: "db/sql", plain: "postgres://bob:" + secret + "@", path: "/d", hello: "N", open: func(a string, t asked) error {
 		return closed(db.New(dbsql.Postgres(a, with(t, dbsql.WithTLS)...), db.WithTimeout(limit)))
 	}},
+	{name: "event/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
+		return flushed(event.New(eventsql.MySQL(a, with(t, eventsql.WithTLS)...), event.WithTimeout(limit)))
+	}},
+	{name: "db/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
+		return closed(db.New(dbsql.MySQL(a, with(t, dbsql.WithTLS)...), db.WithTimeout(limit)))
+	}},
 	{name: "db/elastic", plain: "http://", refuses: true, open: func(a string, t asked) error {
 		return closed(db.New(elastic.Backend(a, with(t, elastic.WithTLS, elastic.WithAuth("bob", secret))...), db.WithTimeout(limit)))
 	}},
@@ -370,13 +376,17 @@ func TestRedirectsStayOnOneSchemeAndHost(t *testing.T) {
 	}
 }
 
+// mysqlHello is the greeting of a MySQL server without TLS.
+var mysqlHello = func() string {
+	greeting := "\x0a8.0.0\x00" + "\x01\x00\x00\x00" + "12345678\x00" + "\x01\xf2" + "\x2d\x02\x00" + "\x08\x00" + "\x15" + strings.Repeat("\x00", 10) + "123456789012\x00mysql_native_password\x00"
+	return string([]byte{byte(len(greeting)), 0, 0, 0}) + greeting
+}()
+
 // The parameters of a mysql:// URL decide as those of a DSN do: a server
 // without TLS gets no login from a client that was told to use it.
 func TestMySQLURLsAskForTLSByParameter(t *testing.T) {
-	payload := "\x0a8.0.0\x00" + "\x01\x00\x00\x00" + "12345678\x00" + "\x01\xf2" + "\x2d\x02\x00" + "\x08\x00" + "\x15" + strings.Repeat("\x00", 10) + "123456789012\x00mysql_native_password\x00"
-	hello := string([]byte{byte(len(payload)), 0, 0, 0}) + payload
 	for query, inClear := range map[string]bool{"": true, "?tls=true": false, "?tls=skip-verify": false} {
-		p := newTap(t, hello)
+		p := newTap(t, mysqlHello)
 		err := closed(db.New(dbsql.MySQL("mysql://bob:"+secret+"@"+p.Addr().String()+"/d"+query), db.WithTimeout(limit)))
 		if err == nil {
 			t.Errorf("%q: opened", query)
