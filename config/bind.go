@@ -109,8 +109,8 @@ func (b *Binding[T]) set(next *T) {
 // for as long as it is held.
 func (b *Binding[T]) Load() *T { return b.value.Load() }
 
-// OnChange makes f hear of every change, in order, one call at a time, when
-// Load already returns new. f must not call Reload or Close. remove ends that.
+// OnChange calls f after every change, in order, one call at a time, when Load
+// already returns new. f must not call Reload or Close. remove ends that.
 func (b *Binding[T]) OnChange(f func(old, new *T)) (remove func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -148,7 +148,7 @@ func Var[T any](c Config, path string, def T, opts ...BindOption) (*Variable[T],
 // Load returns the value: one atomic read and a copy.
 func (v *Variable[T]) Load() T { return *v.b.value.Load() }
 
-// OnChange makes f hear of every change, as Binding.OnChange does.
+// OnChange calls f after every change, as Binding.OnChange does.
 func (v *Variable[T]) OnChange(f func(old, new T)) (remove func()) {
 	return v.b.OnChange(func(old, new *T) { f(*old, *new) })
 }

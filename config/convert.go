@@ -3,6 +3,7 @@ package config
 import (
 	"math"
 	"math/big"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -134,4 +135,31 @@ func (t *tree) describe(s *secrets, path string, hidden bool) string {
 		return t.kind.String() + " " + strconv.Quote(clip(s.show(path, t)))
 	}
 	return t.kind.String()
+}
+
+// expand turns text without a type into an array or an object: JSON, or for an
+// array the parts between commas.
+func expand(t *tree, k reflect.Kind) *tree {
+	s := strings.TrimSpace(t.text)
+	if strings.HasPrefix(s, "[") || strings.HasPrefix(s, "{") {
+		if n, err := (JSON{}).Parse([]byte(s)); err == nil {
+			if parsed, err := seal(n, t.from); err == nil {
+				return parsed
+			}
+		}
+		return t
+	}
+	if k != reflect.Slice && k != reflect.Array {
+		return t
+	}
+	out := &tree{kind: Array, from: t.from, line: t.line, column: t.column}
+	if s == "" {
+		return out
+	}
+	for _, part := range strings.Split(s, ",") {
+		item := *t
+		item.text = strings.TrimSpace(part)
+		out.items = append(out.items, &item)
+	}
+	return out
 }

@@ -9,7 +9,6 @@ import (
 	"math"
 	"reflect"
 	"slices"
-	"strings"
 )
 
 // Scan decodes the value into what into points to. It is strict: a key that the
@@ -296,31 +295,4 @@ func (d *decoder) structure(dst reflect.Value, t *tree, path string) {
 		}
 		d.fail(join(path, m.key), m.val, "%s", problem)
 	}
-}
-
-// expand turns text without a type into an array or an object: JSON, or for an
-// array the parts between commas.
-func expand(t *tree, k reflect.Kind) *tree {
-	s := strings.TrimSpace(t.text)
-	if strings.HasPrefix(s, "[") || strings.HasPrefix(s, "{") {
-		if n, err := (JSON{}).Parse([]byte(s)); err == nil {
-			if parsed, err := seal(n, t.from); err == nil {
-				return parsed
-			}
-		}
-		return t
-	}
-	if k != reflect.Slice && k != reflect.Array {
-		return t
-	}
-	out := &tree{kind: Array, from: t.from, line: t.line, column: t.column}
-	if s == "" {
-		return out
-	}
-	for _, part := range strings.Split(s, ",") {
-		item := *t
-		item.text = strings.TrimSpace(part)
-		out.items = append(out.items, &item)
-	}
-	return out
 }

@@ -185,7 +185,7 @@ func (c *front) fatal() error {
 	return errors.Join(errs...)
 }
 
-// heard is told of everything that a source says.
+// heard is called after each read of a source.
 func (c *front) heard(changed bool) {
 	if changed {
 		select {

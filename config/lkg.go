@@ -104,7 +104,7 @@ func (s *savedFile) parts(l *layer) ([]*tree, time.Time) {
 	return src.trees, src.Saved
 }
 
-// saveEvery is how often the file is written anew without a change: its age is
+// saveEvery is how often the file is written again without a change: its age is
 // that of the knowledge that the content is good.
 func (c *front) saveEvery() time.Duration {
 	if c.savedAge > 0 {

@@ -150,7 +150,7 @@ func WithSecrets(paths ...string) Option {
 	}
 }
 
-// WithOnHealth makes f hear of every change of Health, one call at a time: a
+// WithOnHealth calls f after every change of Health, one call at a time: a
 // source that fails or is back, content that is refused, a new version. f must
 // not call Reload or Close.
 func WithOnHealth(f func(Health)) Option {
@@ -164,11 +164,10 @@ func WithOnHealth(f func(Health)) Option {
 }
 
 // WithLastKnownGood keeps the content of all sources in a file, readable by its
-// owner only: each time it was accepted, and from time to time while nothing
-// newer is heard of. If a required source can't be read when
-// the process starts, or what it holds is refused, New starts with what the
-// file holds for it, unless that is older than maxAge; it says so in the log
-// and in Health. maxAge 0 means any age.
+// owner only: each time it was accepted, and from time to time while there is
+// nothing newer. If a required source can't be read when the process starts, or
+// what it holds is refused, New starts with what the file holds for it, unless
+// that is older than maxAge; the log and Health say so. maxAge 0 means any age.
 func WithLastKnownGood(path string, maxAge time.Duration) Option {
 	return func(o *options) error {
 		if path == "" {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -99,7 +100,9 @@ func covers(pattern, keys []string) bool {
 }
 
 // Secret is a string that shows itself nowhere but in Reveal: not by fmt, not
-// in JSON, not in a log. Use it as the type of a bound field.
+// in JSON, not in a log. Use it as the type of a bound field, an exported one:
+// fmt prints unexported fields without asking their types. So do its verbs %p
+// and %w, which go vet refuses here.
 type Secret string
 
 // Reveal returns the secret.
@@ -115,6 +118,19 @@ func (s Secret) String() string {
 
 // GoString returns a placeholder.
 func (s Secret) GoString() string { return `config.Secret("` + s.String() + `")` }
+
+// Format writes a placeholder for every verb: fmt would answer one that doesn't
+// fit a string with the string.
+func (s Secret) Format(f fmt.State, verb rune) {
+	switch {
+	case verb == 'v' && f.Flag('#'):
+		fmt.Fprint(f, s.GoString())
+	case verb == 'q':
+		fmt.Fprintf(f, "%q", s.String())
+	default:
+		fmt.Fprint(f, s.String())
+	}
+}
 
 // LogValue returns a placeholder.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

@@ -193,6 +193,42 @@ func TestMisreadsAndRefusalsHideSecrets(t *testing.T) {
 	}
 }
 
+// A Secret is not printed by any verb, with any flag, also where the verb does
+// not fit a string and fmt complains. (Of %p and %w, which go vet refuses here,
+// fmt asks no type.)
+func TestNoVerbPrintsASecret(t *testing.T) {
+	type holder struct {
+		S config.Secret
+		P *config.Secret
+	}
+	secret := config.Secret(hunter)
+	for verb := rune('A'); verb <= 'z'; verb++ {
+		for _, flags := range []string{"", "#", "+", "-12", " ", "012", ".3"} {
+			for _, v := range []any{secret, &secret, []config.Secret{secret}, map[string]config.Secret{"k": secret}, holder{secret, &secret}} {
+				if verb == 'p' || verb == 'w' {
+					continue
+				}
+				if got := fmt.Sprintf("%"+flags+string(verb), v); strings.Contains(got, hunter) || strings.Contains(got, fmt.Sprintf("%x", hunter)) {
+					t.Errorf("%%%s%c of a %T: %s", flags, verb, v, got)
+				}
+			}
+		}
+	}
+	if got := fmt.Sprintf("%v %s %q %#v|%v", secret, secret, secret, secret, config.Secret("")); got != `[redacted] [redacted] "[redacted]" config.Secret("[redacted]")|` {
+		t.Errorf("got %s", got)
+	}
+}
+
+// Errors of documents that can't be read don't repeat their numbers.
+func TestSyntaxErrorsHideValues(t *testing.T) {
+	for _, doc := range []string{`{"token": 04711}`, `{"token": 4711e99999}`, `{"token": 4711x}`, `{"token": 4711.}`, `{"token": "4711`, `{"token": -4711-}`} {
+		_, err := config.ParseSnapshot(nil, []byte(doc))
+		if !errors.Is(err, config.ErrInvalid) || strings.Contains(err.Error(), "4711") || !strings.Contains(err.Error(), "line 1, column") {
+			t.Errorf("%s: %v", doc, err)
+		}
+	}
+}
+
 // FuzzRedaction: whatever stands around it, a password is not shown.
 func FuzzRedaction(f *testing.F) {
 	f.Add("bob", "pa ss", "db:5432", "db_", "x=1")

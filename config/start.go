@@ -23,7 +23,8 @@ func (c *front) first() error {
 		if !saved.complete(c.sources) {
 			return errors.Join(refused, savedErr)
 		}
-		if next, at = c.build(saved.parts); c.validate(c.life.Context(), next) != nil {
+		next, at = c.build(saved.parts)
+		if c.validate(c.life.Context(), next) != nil {
 			return refused
 		}
 		c.reject(refused)

@@ -139,7 +139,7 @@ func (s *sealer) object(n *Node, t *tree, depth int) error {
 func (s *sealer) number(n *Node, t *tree) error {
 	t.text = n.Text
 	if !validNumber(n.Text) {
-		return s.fail(n, "%q is not a number that JSON can hold", clip(n.Text))
+		return s.fail(n, "not a number that JSON can hold")
 	}
 	if i, err := strconv.ParseInt(n.Text, 10, 64); err == nil {
 		t.i, t.f, t.flag = i, float64(i), true
@@ -147,7 +147,7 @@ func (s *sealer) number(n *Node, t *tree) error {
 	}
 	f, err := strconv.ParseFloat(n.Text, 64)
 	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
-		return s.fail(n, "number %q is out of range", clip(n.Text))
+		return s.fail(n, "number out of range")
 	}
 	t.f = f
 	return nil

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -54,7 +55,7 @@ func (Format) Parse(data []byte) (n *config.Node, err error) {
 		var at *toml.DecodeError
 		if errors.As(err, &at) {
 			line, column := at.Position()
-			return nil, &config.SyntaxError{Line: line, Column: column, Problem: at.Error()}
+			return nil, &config.SyntaxError{Line: line, Column: column, Problem: quoted.ReplaceAllString(at.Error(), "")}
 		}
 		return nil, &config.SyntaxError{Problem: err.Error()}
 	}
@@ -63,6 +64,9 @@ func (Format) Parse(data []byte) (n *config.Node, err error) {
 	}
 	return convert(doc, "", lines(data))
 }
+
+// quoted is how strconv repeats a number, which may be somebody's password.
+var quoted = regexp.MustCompile(`parsing "[^"]*": `)
 
 // tooMany reports whether there are more keys than mostKeys up to the first
 // mistake, where Unmarshal ends too. It takes time in proportion to the size.

@@ -60,6 +60,16 @@ func many(format string, n int) string {
 	return b.String()
 }
 
+// Errors of documents that can't be read don't repeat their numbers.
+func TestSyntaxErrorsHideValues(t *testing.T) {
+	for _, doc := range []string{"token = 4711471147114711471147114711", "token = 04711", "token = 4711e99999", "token = 4711x", "token = 4711_", "token = 4711-13-01", "token = '4711"} {
+		_, err := config.ParseSnapshot(toml.Format{}, []byte(doc))
+		if !errors.Is(err, config.ErrInvalid) || strings.Contains(err.Error(), "4711") {
+			t.Errorf("%s: %v", doc, err)
+		}
+	}
+}
+
 // What costs the parser time is bounded in every spelling: at the limit it is
 // taken, above it refused.
 func TestKeysAreCountedInEverySpelling(t *testing.T) {

@@ -221,9 +221,13 @@ func scalar(n *yaml.Node) (*config.Node, error) {
 		return out, integer(n, out)
 	case "!!float":
 		out.Kind = config.Number
+		if digits.MatchString(n.Value) { // too large for the parser's integers, or with a zero before 8 or 9
+			return out, integer(n, out)
+		}
 		var f float64
-		if err := n.Decode(&f); err != nil {
-			return nil, fail(n, "%q is not a number", n.Value)
+		err := n.Decode(&f)
+		if err != nil {
+			return nil, fail(n, "not a number")
 		}
 		if math.IsNaN(f) || math.IsInf(f, 0) {
 			return nil, fail(n, "%s is not a number that configuration can hold", n.Value)
@@ -235,11 +239,20 @@ func scalar(n *yaml.Node) (*config.Node, error) {
 	return out, nil
 }
 
-var leadingZero = regexp.MustCompile(`^[-+]?0[0-9_]+$`)
+var (
+	digits      = regexp.MustCompile(`^[-+]?[0-9][0-9_]*$`)
+	leadingZero = regexp.MustCompile(`^[-+]?0[0-9_]+$`)
+)
 
+// integer reads a whole number. Its errors don't repeat it: it may be somebody's
+// password.
 func integer(n *yaml.Node, out *config.Node) error {
 	if leadingZero.MatchString(n.Value) {
-		return fail(n, "%s has a leading zero: write 0o%s for octal, or quote it", n.Value, strings.TrimLeft(n.Value, "+-0_"))
+		return fail(n, "a number with a leading zero: begin with 0o for octal, or quote it")
+	}
+	if digits.MatchString(n.Value) { // of any size
+		out.Text = strings.TrimPrefix(strings.ReplaceAll(n.Value, "_", ""), "+")
+		return nil
 	}
 	var i int64
 	if err := n.Decode(&i); err == nil {
@@ -248,7 +261,7 @@ func integer(n *yaml.Node, out *config.Node) error {
 	}
 	var u uint64
 	if err := n.Decode(&u); err != nil {
-		return fail(n, "%s is out of range", n.Value)
+		return fail(n, "a number out of range")
 	}
 	out.Text = strconv.FormatUint(u, 10)
 	return nil

@@ -30,6 +30,7 @@ func TestValuesKeepTheirMeaning(t *testing.T) {
 		"1: a\ntrue: b\n2.5: c":                                  `{"1":"a","2.5":"c","true":"b"}`,
 		"h: 0x1F\no: 0o17\nu: 1_000":                             `{"h":31,"o":15,"u":1000}`,
 		"big: 18446744073709551615":                              `{"big":18446744073709551615}`,
+		"id: 98765432109876543210\nm: -98765432109876543_210":    `{"id":98765432109876543210,"m":-98765432109876543210}`,
 		"f: 1e3\ng: .5\nz: -0.0":                                 `{"f":1000,"g":0.5,"z":-0}`,
 		"off: off\nyes: yes\nn: no":                              `{"n":"no","off":"off","yes":"yes"}`,
 		"zip: \"017\"":                                           `{"zip":"017"}`,
@@ -54,6 +55,19 @@ func TestValuesKeepTheirMeaning(t *testing.T) {
 	}
 }
 
+// Errors of documents that can't be read don't repeat their numbers.
+func TestSyntaxErrorsHideValues(t *testing.T) {
+	for _, doc := range []string{"token: 04711", "token: 08+4711", "token: !!int 4711x", "token: !!float 4711x", "pin: 0_4711", "pin: -04711"} {
+		_, err := parse(doc)
+		if err != nil && strings.Contains(err.Error(), "4711") {
+			t.Errorf("%s: %v", doc, err)
+		}
+		if (err == nil) != (doc == "token: 08+4711") { // a string
+			t.Errorf("%s: %v", doc, err)
+		}
+	}
+}
+
 func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
 	bomb := "a0: &a0 [x,x,x,x,x,x,x,x,x]\n"
 	for i := 1; i < 9; i++ {
@@ -72,6 +86,7 @@ func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
 		{"duplicate after becoming a string", "1: a\n\"1\": b\n", `duplicate key "1"`},
 		{"duplicate in a mapping below", "m:\n  a: 1\n  a: 2\n", `line 3`},
 		{"leading zero", "mode: 0755", "leading zero"},
+		{"leading zero before 8 or 9", "zip: 09876", "leading zero"},
 		{"own tag", "a: !secret x", "tag !secret is not supported"},
 		{"binary", "a: !!binary aGk=", "not supported"},
 		{"mapping as key", "? {a: 1}\n: b\n", "a key must be a single value"},
