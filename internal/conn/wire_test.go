@@ -36,8 +36,8 @@ import (
 )
 
 const (
-	payload = "the-payload-nobody-else-reads"
-	token   = "8a2f0c1e-6b1f-4c0f-9d3a-hunter2hunte" // Consul takes any text
+	payload     = "the-payload-nobody-else-reads"
+	consulToken = "8a2f0c1e-6b1f-4c0f-9d3a-hunter2hunte" // Consul takes any text
 )
 
 // wire is a proxy that records what passes, both ways.
@@ -233,12 +233,12 @@ var engines = []engine{
 		},
 	},
 	{
-		name: "consul", key: token,
+		name: "consul", key: consulToken,
 		start: func(t *testing.T, certs *servertest.Certs) string {
 			// Open to those without a token, so that servertest sees it begin; who shows a wrong one is refused.
-			s := servertest.Consul(t, append(tlsOf(certs), servertest.WithArgs(`-hcl=acl { enabled = true, default_policy = "allow", tokens { initial_management = "`+token+`" } }`))...)
+			s := servertest.Consul(t, append(tlsOf(certs), servertest.WithArgs(`-hcl=acl { enabled = true, default_policy = "allow", tokens { initial_management = "`+consulToken+`" } }`))...)
 			conf := api.DefaultConfig()
-			conf.Address, conf.Token = s.Addr(), token
+			conf.Address, conf.Token = s.Addr(), consulToken
 			if certs != nil {
 				conf.Scheme = "https"
 				conf.TLSConfig = api.TLSConfig{CAFile: certs.CAFile, CertFile: certs.ClientCert, KeyFile: certs.ClientKeyFile}
