@@ -175,6 +175,30 @@ func TestTokensBoundToAKey(t *testing.T) {
 			t.Errorf("a bound refresh token with its key: %d %v", status, got)
 		}
 
+		// A public client that shows its key only when it refreshes: from then on.
+		form = exchangeForm(code(""))
+		form.Set("client_id", "app")
+		_, _, got = prove(is, "POST", "/auth/token", "", form)
+		for i, c := range []struct {
+			proofs []string
+			status int
+			typ    any
+		}{
+			{nil, 200, "Bearer"},
+			{[]string{h.proof("POST", at, "")}, 200, "DPoP"},
+			{nil, 400, nil},
+			{[]string{thief.proof("POST", at, "")}, 400, nil},
+			{[]string{h.proof("POST", at, "")}, 200, "DPoP"},
+		} {
+			status, _, next := prove(is, "POST", "/auth/token", "", url.Values{"grant_type": {"refresh_token"}, "client_id": {"app"}, "refresh_token": {fmt.Sprint(got["refresh_token"])}}, c.proofs...)
+			if status != c.status || next["token_type"] != c.typ || status == 400 && next["error"] != "invalid_grant" {
+				t.Errorf("refresh %d: %d %v, want %d and %v", i, status, next, c.status, c.typ)
+			}
+			if status == 200 {
+				got = next
+			}
+		}
+
 		// The token at an endpoint of ours.
 		info := base + "/userinfo"
 		form = exchangeForm(code(""))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/seldom"
 	"github.com/micro/go-platform/internal/source"
 )
 
@@ -36,7 +37,7 @@ type Issuer struct {
 
 	mux      http.Handler
 	secrets  secrets
-	warnings warnings
+	warnings seldom.Gate
 	ring     ringCache
 }
 
@@ -214,4 +215,16 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) { i.mux.Serve
 func digest(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:])
+}
+
+// warn logs what a stranger caused: of each message a few lines in a while.
+func (i *Issuer) warn(message string, args ...any) {
+	ok, dropped := i.warnings.Pass(message, i.now())
+	if !ok {
+		return
+	}
+	if dropped > 0 {
+		args = append(args, "left_out", dropped)
+	}
+	i.log.Warn(message, args...)
 }

@@ -76,6 +76,9 @@ func (i *Issuer) refreshGrant(ctx context.Context, c stored, raw string, scopes 
 		if g.Bound != nil && (c.bound == nil || *c.bound != *g.Bound) {
 			return bad("invalid_grant", "bound to another key")
 		}
+		if c.Public {
+			g.Bound = c.bound // also of one that shows its key only now
+		}
 		now := i.now()
 		switch {
 		case !now.Before(g.Ends):

@@ -462,3 +462,14 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
+
+// A set with more keys than a server has is not read: each is looked at for
+// every token without a kid, and each costs arithmetic to check.
+func TestSizesOfKeySets(t *testing.T) {
+	for n, ok := range map[int]bool{1: true, maxKeys - 1: true, maxKeys: true, maxKeys + 1: false, 10_000: false} {
+		keys, skipped, err := ParseSet([]byte(`{"keys":[` + strings.TrimSuffix(strings.Repeat(`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},`, n), ",") + `]}`))
+		if (err == nil) != ok || ok && len(keys)+len(skipped) != n || !ok && keys != nil {
+			t.Errorf("a set of %d keys: %d read, %d skipped, %v; want success %t", n, len(keys), len(skipped), err, ok)
+		}
+	}
+}

@@ -238,3 +238,42 @@ func TestFreshness(t *testing.T) {
 		}
 	}
 }
+
+func TestSizesOfBodies(t *testing.T) {
+	set := jose.MarshalSet(signer(t, "a").Key())
+	for size, ok := range map[int]bool{len(set): true, maxBody - 1: true, maxBody: true, maxBody + 1: false, 8 * maxBody: false} {
+		s := newSite(t)
+		s.answer.Store(func(w http.ResponseWriter, _ *http.Request) {
+			w.Write(set)
+			fmt.Fprint(w, strings.Repeat(" ", size-len(set)))
+		})
+		keys, err := s.open(t).Keys(t.Context(), "a")
+		if (err == nil) != ok || ok && len(keys) != 1 || !ok && !errors.Is(err, fault.Unavailable) {
+			t.Errorf("a body of %d bytes: %d keys, %v; want success %t", size, len(keys), err, ok)
+		}
+	}
+}
+
+// A server that begins its answer and goes on for ever holds nobody up.
+func TestABodyThatNeverEnds(t *testing.T) {
+	s := newSite(t)
+	s.answer.Store(func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			fmt.Fprint(w, " ")
+			w.(http.Flusher).Flush()
+			select {
+			case <-time.After(5 * time.Millisecond):
+			case <-r.Context().Done():
+			}
+		}
+	})
+	l, c := life.New(), NewClient()
+	defer c.CloseIdleConnections()
+	defer l.Close(nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	_, err := NewKeys(l, c, 50*time.Millisecond, s.URL).Keys(ctx, "a")
+	if !errors.Is(err, fault.Unavailable) || ctx.Err() != nil {
+		t.Errorf("%v, want ErrUnavailable before the caller gives up: %v", err, ctx.Err())
+	}
+}
