@@ -2,12 +2,15 @@ package grpc_test
 
 import (
 	"context"
+	"crypto/x509"
+	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -210,6 +213,63 @@ func TestDialOptionsSendProofs(t *testing.T) {
 		out := new(text)
 		if err := cc.Invoke(t.Context(), "/test.Echo/Say", &text{}, out); err != nil || out.Value != "shop" {
 			t.Errorf("%s: %q, %v", name, out.Value, err)
+		}
+	}
+}
+
+// Over TLS a proof is for https, at both ends.
+func TestProofsOverTLS(t *testing.T) {
+	certs := httptest.NewTLSServer(nil) // for its certificate
+	defer certs.Close()
+	authority := authtest.NewBound(t)
+	e := &echo{unary: func(ctx context.Context, _ string) (string, error) {
+		caller, _ := auth.FromContext(ctx)
+		return caller.Subject, nil
+	}, stream: func(s grpc.ServerStream) error { return s.SendMsg(&text{}) }}
+	sw := newWrapper(t, "echo", wrapper.WithAuth(authority.Auth(t, "echo", auth.WithNonces(nil), auth.WithRules(auth.AllowAuthenticated()))))
+	addr, _ := serve(t, e, sw, grpc.Creds(credentials.NewServerTLSFromCert(&certs.TLS.Certificates[0])))
+	roots := x509.NewCertPool()
+	roots.AddCert(certs.Certificate())
+	secure := grpc.WithTransportCredentials(credentials.NewClientTLSFromCert(roots, ""))
+	shop := authority.Auth(t, "shop")
+	cc, err := grpc.NewClient("passthrough:///"+addr, append(authgrpc.DialOptions(shop, auth.Destination{Audience: "echo"}), secure)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cc.Close()
+	out := new(text)
+	if err := cc.Invoke(t.Context(), "/test.Echo/Say", &text{}, out); err != nil || out.Value != "shop" {
+		t.Errorf("auth/grpc: %q, %v", out.Value, err)
+	}
+	w := newWrapper(t, "shop", wrapper.WithAuth(shop))
+	wrapped, err := grpc.NewClient("passthrough:///"+addr, append(wgrpc.DialOptions(w, wgrpc.WithService("echo")), secure)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wrapped.Close()
+	out.Reset()
+	if err := wrapped.Invoke(t.Context(), "/test.Echo/Say", &text{}, out); err != nil || out.Value != "shop" {
+		t.Errorf("wrapper/grpc: %q, %v", out.Value, err)
+	}
+	// A proof for http, which somebody without the connection could send on.
+	bare, err := grpc.NewClient("passthrough:///"+addr, secure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bare.Close()
+	token, err := shop.Token(t.Context(), auth.Audience("echo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce := sw.Adapter().Auth().(auth.NonceRequirer).ProofNonce()
+	for scheme, want := range map[string]codes.Code{"https": codes.OK, "http": codes.Unauthenticated} {
+		proof, err := shop.(auth.Prover).Prove("POST", scheme+"://"+addr+"/test.Echo/Say", token.AccessToken, nonce)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "DPoP "+string(token.AccessToken), "dpop", string(proof))
+		if err := bare.Invoke(ctx, "/test.Echo/Say", &text{}, out); status.Code(err) != want {
+			t.Errorf("a proof for %s: %v, want %s", scheme, err, want)
 		}
 	}
 }
