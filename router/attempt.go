@@ -1,6 +1,7 @@
 package router
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,7 +11,7 @@ import (
 // is done, which its generation tells apart.
 type attempt struct {
 	gen     atomic.Uint32
-	service *service
+	seed    uint64 // of the numbers that choices are made by
 	node    *Node
 	epoch   uint64
 	trial   Trial   // of the node's breaker
@@ -18,11 +19,21 @@ type attempt struct {
 }
 
 // attempts is shared by all routers: an attempt belongs to none between uses.
-var attempts = sync.Pool{New: func() any { return new(attempt) }}
+var attempts = sync.Pool{New: func() any { return &attempt{seed: rand.Uint64()} }}
+
+// number returns a random number. Each attempt has its own generator
+// (SplitMix64): it belongs to one goroutine at a time.
+func (a *attempt) number(o *options) uint64 {
+	if o.seeded {
+		return o.rand()
+	}
+	a.seed += 0x9e3779b97f4a7c15
+	return mix(a.seed)
+}
 
 // open makes the attempt one on n.
-func (a *attempt) open(s *service, n *Node) {
-	a.service, a.node, a.epoch = s, n, s.epoch.Load()
+func (a *attempt) open(n *Node) {
+	a.node, a.epoch = n, a.request.service.epoch.Load()
 	n.inFlight[a.epoch&1].Add(1)
 	if last := n.learnt.lastPick.Load(); int64(a.request.now)-last > int64(forceAfter/20) { // each time would cost more than it tells
 		n.learnt.lastPick.Store(int64(a.request.now))
@@ -31,7 +42,7 @@ func (a *attempt) open(s *service, n *Node) {
 
 // discard gives back an attempt that was not opened.
 func (a *attempt) discard() {
-	a.request.exclude = nil
+	a.request.service, a.request.exclude = nil, nil
 	attempts.Put(a)
 }
 
@@ -42,12 +53,12 @@ func (p Pick) close(c Class) (s *service, n *Node, at time.Duration, again, ok b
 	if a == nil || !a.gen.CompareAndSwap(p.gen, p.gen+1) {
 		return nil, nil, 0, false, false
 	}
-	s, n, epoch, start, again := a.service, a.node, a.epoch, a.request.now, a.request.again // ours alone from here on
+	s, n, epoch, start, again := a.request.service, a.node, a.epoch, a.request.now, a.request.again // ours alone from here on
 	if a.trial.b != nil {
 		a.trial.b.done(a.trial, c)
 		a.trial = Trial{}
 	}
-	a.service, a.node, a.request.exclude = nil, nil, nil
+	a.node, a.request.service, a.request.exclude = nil, nil, nil
 	attempts.Put(a)
 	if s.epoch.Load()-epoch < 2 { // else its lease is over, and nobody counts it
 		n.inFlight[epoch&1].Add(-1)

@@ -1,9 +1,6 @@
 package router
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // costing is what a call to a node costs, worked out from what is known of it
 // whenever that changes, so that choices only have to compare.
@@ -25,29 +22,49 @@ const prior = 5
 // tell how many calls it can hold, so that they count when it is busy; how
 // often equal ones are chosen is decided by turns.
 func (n *Node) costs(r *Request) float64 {
-	base, in := n.cost.base.value(), float64(n.InFlight())
+	base := n.cost.base.value()
+	if base < 0 || n.away.Load() {
+		base = n.special(r, base)
+	}
+	return base * (float64(n.InFlight())*n.cost.crowd.value() + 1)
+}
+
+// unknown is what more calls to a stranger cost while the first is under way:
+// more than any other.
+const unknown = 1e100
+
+// special is the base cost of a stranger, or of a node in another zone.
+func (n *Node) special(r *Request, base float64) float64 {
 	if base < 0 { // one call at a time tells how it is
-		if in > 0 {
-			return math.MaxFloat64
+		if n.InFlight() > 0 {
+			return unknown
 		}
 		base = -base
 	}
 	if !r.spilled && n.away.Load() {
 		base *= distance
 	}
-	return base * (in*n.cost.crowd.value() + 1)
+	return base
 }
 
 // rate works out base: the latency, as far as it means something, more for
 // failures and for what the server says.
 func (n *Node) rate(sv *service) {
-	usual := sv.usual.value()
-	success := max(n.learnt.success.value(), 0.01)
-	scale := n.told.busier() / (success * success)
-	lat := n.learnt.latency.value()
+	base := n.based(sv) * n.told.busier()
+	if success := n.learnt.success.value(); success < 1 {
+		base /= max(success*success, 1e-4)
+	}
+	if base != n.cost.base.value() { // a store costs much more than a load
+		n.cost.base.set(base)
+	}
+}
+
+// based is the latency that a node is known by: negative for a stranger, whose
+// is the usual one.
+func (n *Node) based(sv *service) float64 {
+	usual, lat := sv.usual.value(), n.learnt.latency.value()
 	if lat == 0 {
-		n.cost.base.set(-max(usual*n.told.slower.value(), noise) * scale)
-		return
+		return -max(usual*n.told.slower.value(), noise)
 	}
 	if k := float64(n.learnt.samples.Load()); k < enough {
 		if k < prior {
@@ -55,7 +72,7 @@ func (n *Node) rate(sv *service) {
 		}
 		lat = (k*lat + prior*n.told.slower.value()*usual) / (k + prior)
 	}
-	n.cost.base.set(max(sv.trust.shrink(lat, usual), noise) * scale)
+	return max(sv.trust.shrink(lat, usual), noise)
 }
 
 // recent is how many times what is usual the average of few calls may say.

@@ -84,14 +84,29 @@ func (s *segment) draw(r *Request, d int, out []int) []int {
 	case s.n <= d:
 		return s.row(r.Random(s.n), s.n, out) // so that equals share
 	case s.slots != nil:
-		return s.some(r, d, s.weighted, out)
+		return s.some(r, d, out)
 	}
 	start := int(uint64(r.now%circuit) * uint64(s.n) / uint64(circuit))
-	window := min(max(r.window, d), s.n)
+	window := min(max(int(r.service.window.Load()), d), s.n)
 	if window == d {
 		return s.row(start, d, out)
 	}
-	return s.some(r, d, func(r *Request) int { return (start + r.Random(window)) % s.n }, out)
+	return s.spread(r, start, window, d, out)
+}
+
+// spread adds one random node of each of d parts of a window, so that none is
+// drawn twice.
+func (s *segment) spread(r *Request, start, window, d int, out []int) []int {
+	from := 0
+	for k := 1; k <= d; k++ {
+		to := k * window / d
+		j := start + from + r.Random(to-from)
+		if j >= s.n {
+			j -= s.n
+		}
+		out, from = append(out, s.from+j), to
+	}
+	return out
 }
 
 // row adds d nodes in a row.
@@ -106,12 +121,12 @@ func (s *segment) row(start, d int, out []int) []int {
 	return out
 }
 
-// some adds up to d nodes that one draws.
-func (s *segment) some(r *Request, d int, one func(*Request) int, out []int) []int {
+// some adds up to d nodes, each as often as it weighs.
+func (s *segment) some(r *Request, d int, out []int) []int {
 	first := len(out)
 draws:
 	for range d {
-		j := s.from + one(r)
+		j := s.from + s.weighted(r)
 		for _, i := range out[first:] {
 			if i == j {
 				continue draws

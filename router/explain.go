@@ -3,7 +3,6 @@ package router
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 )
@@ -50,7 +49,7 @@ func (f *front) Explain(name string, opts ...SelectOption) Explanation {
 	if m == nil {
 		return e
 	}
-	r := Request{now: f.o.now(), slowStart: time.Duration(s.slowStart.Load()), usual: s.usualNow()}
+	r := Request{service: s, now: f.o.now()}
 	labels := r.fill(opts)
 	sub, rule, branch := m.route(s, &r, labels)
 	if rule != nil {
@@ -73,7 +72,7 @@ func (f *front) Explain(name string, opts ...SelectOption) Explanation {
 	for _, n := range m.all {
 		place := slices.Index(sub.nodes, n)
 		c := Candidate{NodeStats: n.stats(&r, place >= 0 && place < int(sub.aperture.Load())), Matches: place >= 0}
-		if c.Score = n.costs(&r); c.Score == math.MaxFloat64 {
+		if c.Score = n.costs(&r); c.Score >= unknown {
 			c.Score = 0
 		}
 		switch {

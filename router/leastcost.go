@@ -60,27 +60,55 @@ func (c *costChooser) refresh(r *Request, nodes []*Node) {
 
 func (c *costChooser) Choose(r *Request, nodes []*Node) int {
 	var space [choices + abroad]int
+	drawn := c.draws.draw(r, c.d, space[:0])
 	best, least := -1, math.Inf(1)
-	latest := c.latest.value()
-	for _, i := range c.draws.draw(r, c.d, space[:0]) {
+	latest, force := c.latest.value(), time.Duration(r.service.force.Load())
+	for _, i := range drawn {
 		n := nodes[i]
-		if !r.Usable(n) {
-			continue
-		}
 		// What was learnt long ago is asked for again, now and then.
-		if idle := r.now - time.Duration(n.learnt.lastPick.Load()); idle > r.force && n.InFlight() == 0 {
+		in := n.InFlight()
+		if in == 0 && r.now-time.Duration(n.learnt.lastPick.Load()) > force && r.Usable(n) {
 			r.again = true
 			return c.take(n, i)
 		}
-		late := min((latest-c.turns[i].value())/catchUp, 1)
-		if cost := n.costs(r) * (1 - fair*late); cost < least || best < 0 {
+		base := n.cost.base.value() // as costs does it, which the compiler does not inline
+		if base < 0 || n.away.Load() {
+			base = n.special(r, base)
+		}
+		if cost := base * (float64(in)*n.cost.crowd.value() + 1) * c.turn(i, latest); cost < least {
 			best, least = i, cost
 		}
+	}
+	if best >= 0 && !r.Usable(nodes[best]) { // which is asked of the others only then
+		best = c.usable(r, nodes, drawn)
 	}
 	if best < 0 {
 		return another(r, nodes)
 	}
 	return c.take(nodes[best], best)
+}
+
+// turn is what a node's cost is multiplied with, for the turns it was passed over.
+func (c *costChooser) turn(i int, latest float64) float64 {
+	late := latest - c.turns[i].value()
+	if late > catchUp {
+		late = catchUp
+	}
+	return 1 - fair/catchUp*late
+}
+
+// usable is the node of least cost among those that may be chosen, or -1.
+func (c *costChooser) usable(r *Request, nodes []*Node, drawn []int) int {
+	best, least := -1, math.Inf(1)
+	for _, i := range drawn {
+		if !r.Usable(nodes[i]) {
+			continue
+		}
+		if cost := nodes[i].costs(r) * c.turn(i, c.latest.value()); cost < least {
+			best, least = i, cost
+		}
+	}
+	return best
 }
 
 // take gives the node its turn.

@@ -35,6 +35,7 @@ type options struct {
 	now        func() time.Duration // monotonic
 	driven     bool                 // by WithClock
 	rand       func() uint64
+	seeded     bool // by WithRandom
 }
 
 // WithDiscovery says where instances come from. It is required.
@@ -215,7 +216,7 @@ func WithRandom(f func() uint64) Option {
 		if f == nil {
 			return errors.New("nil source of numbers")
 		}
-		o.rand = f
+		o.rand, o.seeded = f, true
 		return nil
 	}
 }

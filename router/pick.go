@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -47,7 +46,7 @@ func (f *front) Pick(ctx context.Context, name string, opts ...SelectOption) (p 
 // is filled from the caller's options.
 func (s *service) pick(a *attempt, labels *labelSet) (variant string, err error) {
 	r := &a.request
-	r.now, r.random = s.o.now(), s.o.rand()
+	r.service, r.now, r.random = s, s.o.now(), a.number(s.o)
 	if s.o.driven && s.due(r.now) {
 		s.drive(r.now)
 	}
@@ -56,10 +55,7 @@ func (s *service) pick(a *attempt, labels *labelSet) (variant string, err error)
 	if len(sub.nodes) == 0 {
 		return "", s.nothing(m, rule, labels)
 	}
-	r.force, r.usual = time.Duration(s.force.Load()), s.usualNow()
-	r.slowStart = time.Duration(s.slowStart.Load())
 	r.Aperture, r.Panic = int(sub.aperture.Load()), sub.panic.Load()
-	r.window = int(s.window.Load())
 	if spill := s.spill.value(); spill > 0 {
 		r.spilled = r.chance() < spill
 	}
@@ -81,7 +77,7 @@ func (s *service) pick(a *attempt, labels *labelSet) (variant string, err error)
 		r.Panic, r.guarded, r.last = true, false, true
 		i = another(r, sub.nodes)
 	}
-	a.open(s, sub.nodes[i])
+	a.open(sub.nodes[i])
 	if rule != nil && branch >= 0 {
 		variant = rule.variants[branch]
 	}
@@ -122,7 +118,7 @@ func (f *front) Select(ctx context.Context, name string, opts ...SelectOption) (
 	}
 	var first Request
 	labels := first.fill(opts)
-	first.now, first.random = s.o.now(), s.o.rand()
+	first.service, first.now, first.random = s, s.o.now(), s.o.rand()
 	m := s.members.Load()
 	if sub, rule, _ := m.route(s, &first, labels); len(sub.nodes) == 0 {
 		return nil, s.nothing(m, rule, labels)

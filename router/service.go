@@ -64,14 +64,6 @@ func newService(f *front, name string) *service {
 	return s
 }
 
-// usualNow is the usual latency, also before the first answer.
-func (s *service) usualNow() float64 {
-	if v := s.usual.value(); v > 0 {
-		return v
-	}
-	return noise
-}
-
 // follow keeps members up to date until ctx ends.
 func (s *service) follow(ctx context.Context) {
 	defer s.once.Do(func() { // nobody will say more

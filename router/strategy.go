@@ -36,17 +36,16 @@ type Request struct {
 	Aperture int // how many of the nodes, from the first, this client needs for its load
 	Panic    bool
 
-	now, slowStart, force time.Duration
-	usual                 float64 // latency of the service, nanoseconds
-	random                uint64
-	window                int  // how many nodes make an aperture, see drawing
-	again                 bool // the node was chosen since nobody had asked it for long
-	last                  bool // the last choices may be chosen
-	spilled               bool // other zones are as near as this one
-	exclude               []string
-	method                string
-	breaker               int  // which of a node's breakers is asked
-	heed, guarded         bool // whether what they say counts; whether any is not closed, too
+	service       *service
+	now           time.Duration
+	random        uint64
+	again         bool // the node was chosen since nobody had asked it for long
+	last          bool // the last choices may be chosen
+	spilled       bool // other zones are as near as this one
+	exclude       []string
+	method        string
+	breaker       int  // which of a node's breakers is asked
+	heed, guarded bool // whether what they say counts; whether any is not closed, too
 }
 
 // Random returns a number in [0, n).
@@ -77,7 +76,9 @@ func (r *Request) Usable(n *Node) bool {
 }
 
 // Weight is the node's weight as it counts now.
-func (r *Request) Weight(n *Node) float64 { return n.weight(r.now, r.slowStart) }
+func (r *Request) Weight(n *Node) float64 {
+	return n.weight(r.now, time.Duration(r.service.slowStart.Load()))
+}
 
 // Cost is what a call to the node would cost: lower is better.
 func (r *Request) Cost(n *Node) float64 { return n.costs(r) }

@@ -48,7 +48,7 @@ func (s *subset) refresh(sv *service, now time.Duration) {
 	s.panic.Store(first > 0 && (in == 0 || float64(in) < sv.o.panic*float64(first)))
 	s.aperture.Store(int32(s.place.aperture(s.nodes)))
 	if c, ok := s.chooser.(refresher); ok {
-		r := Request{now: now, slowStart: time.Duration(sv.slowStart.Load()), Aperture: int(s.aperture.Load())}
+		r := Request{service: sv, now: now, Aperture: int(s.aperture.Load())}
 		c.refresh(&r, s.nodes)
 	}
 }
