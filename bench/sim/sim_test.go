@@ -96,6 +96,53 @@ func BenchmarkTroubles(b *testing.B) { table(b, Troubles(), policies()) }
 // BenchmarkBalance prints how even the work of equal instances is.
 func BenchmarkBalance(b *testing.B) { table(b, Equals(), policies()) }
 
+// fresh are seeds that nothing was tuned with.
+var fresh = [...]uint64{101, 202, 303}
+
+// Equal instances get equal work, however many clients there are and whatever
+// the first call of each costs. Round robin shows that the gate lets good
+// balance through, others' rules that it stops bad balance.
+func TestEqualInstancesGetEqualWork(t *testing.T) {
+	for _, c := range []struct {
+		scenario    int
+		most, least float64
+		uneven      func(Env) Policy // nil: every rule is even there
+	}{{0, 1.2, .8, Finagle}, {1, 1.2, .8, Finagle}, {2, 1.2, .8, nil}, {3, 1.2, .25, Finagle}} {
+		s := Equals()[c.scenario]
+		even := func(r Result) bool { return r.Hottest <= c.most && r.Least >= c.least && r.Idle == 0 }
+		for _, seed := range fresh {
+			if r := Run(s, seed, Real()); !even(r) {
+				t.Errorf("%s, seed %d: hottest %.2f, least %.2f, idle %.2f, want at most %v, at least %v, none", s.Name, seed, r.Hottest, r.Least, r.Idle, c.most, c.least)
+			}
+		}
+		if r := Run(s, fresh[0], RoundRobin); !even(r) {
+			t.Errorf("%s: round robin does not pass the gate: %+v", s.Name, r.Balance)
+		}
+		if c.uneven == nil {
+			continue
+		}
+		if r := Run(s, fresh[0], c.uneven); even(r) {
+			t.Errorf("%s: a rule that is uneven passes the gate: %+v", s.Name, r.Balance)
+		}
+	}
+}
+
+// The 99th percentile stays near that of an oracle in worlds that differ.
+func TestTailStaysNearTheOracles(t *testing.T) {
+	for i, most := range []float64{1.25, 1.35, 1.15, 1.30} {
+		s := Scenarios()[i]
+		oracle, ours, turns := Run(s, fresh[0], Oracle), Run(s, fresh[0], Real()), Run(s, fresh[0], RoundRobin)
+		ratio := func(r Result) float64 { return float64(r.P99) / float64(oracle.P99) }
+		t.Logf("%s: ours %.2f, round robin %.2f of the oracle's %v", s.Name, ratio(ours), ratio(turns), oracle.P99)
+		if ratio(ours) > most {
+			t.Errorf("%s: the 99th percentile is %.2f of the oracle's, want %v at most", s.Name, ratio(ours), most)
+		}
+		if ratio(turns) <= most {
+			t.Errorf("%s: round robin, which knows nothing, passes with %.2f", s.Name, ratio(turns))
+		}
+	}
+}
+
 // The ways in which what routers share can go.
 func shares() []struct {
 	name string
