@@ -21,7 +21,7 @@ var (
 var folders = map[string]string{
 	"auth": "auth", "config": "config", "db": "db", "discovery": "discovery", "event": "event", "kv": "kv",
 	"metrics": "metrics", "monitor": "monitor", "router": "router", "dsync": "sync", "trace": "trace", "wrapper": "wrapper",
-	"wgrpc": "wrapper/grpc", "page": "monitor/page", "outbox": "event/outbox", "changes": "db/changes", "store": "config/store",
+	"platform": ".", "wgrpc": "wrapper/grpc", "page": "monitor/page", "outbox": "event/outbox", "changes": "db/changes", "store": "config/store",
 	"routerconfig": "router/config", "prometheus": "metrics/prometheus",
 }
 

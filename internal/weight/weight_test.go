@@ -26,7 +26,7 @@ const (
 )
 
 // core are the packages that import the standard library and nothing else of others.
-var core = []string{"auth", "config", "db", "discovery", "event", "kv", "log", "metrics", "monitor", "router", "sync", "trace", "wrapper"}
+var core = []string{"auth", "config", "db", "discovery", "event", "kv", "log", "metrics", "monitor", "router", "sync", "trace", "wrapper", "platform"}
 
 // A pkg is what go list says about a package.
 type pkg struct {
@@ -90,6 +90,9 @@ func TestWeight(t *testing.T) {
 
 // public returns a package's name in the module if others can import it and have a reason to.
 func public(path string) (name string, ok bool) {
+	if path == module {
+		return "platform", true
+	}
 	name, ok = strings.CutPrefix(path, module+"/")
 	if !ok {
 		return "", false

@@ -1,0 +1,70 @@
+package platform
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	"github.com/micro/go-platform/metrics/prometheus"
+	"github.com/micro/go-platform/monitor"
+	"github.com/micro/go-platform/wrapper"
+)
+
+// Ops serves the operators' pages at addr and nowhere else: probes, status, stats
+// and metrics. It is not registered, and has no middleware.
+func Ops(addr string, adjust ...func(*http.Server)) Server {
+	return &opsServer{newHTTP(addr, http.NotFoundHandler(), adjust)}
+}
+
+type opsServer struct{ *httpServer }
+
+func (s *opsServer) Serve(l net.Listener, _ *wrapper.Wrapper, _ monitor.Monitor) error {
+	s.Handler = beside(s.handler, s.pages)
+	if s.TLSConfig != nil {
+		return s.ServeTLS(l, "", "")
+	}
+	return s.Server.Serve(l)
+}
+
+func (s *opsServer) Shutdown(ctx context.Context) error { return s.httpServer.Shutdown(ctx) }
+
+// pages returns what operators look at.
+func (a *App) pages() http.Handler {
+	mux := http.NewServeMux()
+	probes := a.monitor.Handler()
+	for _, path := range []string{"/livez", "/readyz", "/startupz", "/healthz", "/statusz", "/statsz"} {
+		mux.Handle(path, probes)
+		mux.Handle(path+"/", probes)
+	}
+	mux.Handle("/metrics", prometheus.Handler(a.metrics))
+	return mux
+}
+
+// beside serves the pages where they are, unless handler is a ServeMux that has a
+// pattern of its own there.
+func beside(handler, pages http.Handler) http.Handler {
+	ours, ok := pages.(*http.ServeMux)
+	if !ok {
+		return handler
+	}
+	theirs, _ := handler.(*http.ServeMux)
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		_, pattern := ours.Handler(r)
+		if pattern == "" || theirs != nil && owns(theirs, r) {
+			handler.ServeHTTP(rw, r)
+			return
+		}
+		ours.ServeHTTP(rw, r)
+	})
+}
+
+// owns reports whether mux has a pattern for the path that is not that of
+// everything.
+func owns(mux *http.ServeMux, r *http.Request) bool {
+	_, pattern := mux.Handler(r)
+	switch pattern {
+	case "", "/", r.Method + " /":
+		return false
+	}
+	return true
+}

@@ -1,0 +1,276 @@
+package platform
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	gosync "sync"
+	"sync/atomic"
+
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/log"
+	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/monitor"
+	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/sync"
+	"github.com/micro/go-platform/trace"
+	"github.com/micro/go-platform/wrapper"
+)
+
+// App is one service and its parts. It is safe for concurrent use.
+type App struct {
+	o *options
+
+	log       log.Log
+	trace     trace.Tracer
+	metrics   metrics.Metrics
+	monitor   monitor.Monitor
+	discovery discovery.Discovery
+	router    router.Router
+	auth      auth.Auth
+	wrapper   *wrapper.Wrapper
+	config    config.Config
+	kv        kv.KV
+	event     event.Stream
+	sync      sync.Sync
+	db        db.DB
+
+	servers servers
+	ran     atomic.Bool
+	closing gosync.Once
+	lost    error
+	// What is closed after the wrapper and what that closes, in reverse.
+	closers []func(context.Context) error
+	// The same of the wrapper's own parts, while there is no wrapper.
+	early []func(context.Context) error
+}
+
+// New opens the parts of a service. Close or Run closes them.
+func New(service string, opts ...Option) (*App, error) {
+	o, err := newOptions(service, opts)
+	if err != nil {
+		return nil, fault.Wrap("platform", "new", service, err)
+	}
+	if o.self.ID == "" {
+		o.self.ID = rand.Text()
+	}
+	a := &App{o: o}
+	if err := a.open(); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), o.stop)
+		defer cancel()
+		closeAll(ctx, a.early)
+		closeAll(ctx, a.closers)
+		return nil, fault.Wrap("platform", "new", service, err)
+	}
+	return a, nil
+}
+
+// open opens the parts in the order in which they stand on each other.
+func (a *App) open() error {
+	for _, step := range []func() error{a.openLog, a.openSignals, a.openCalls, a.openData, a.openWrapper} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *App) openLog() error {
+	l, err := log.Open(append([]log.Option{log.WithContext(trace.ContextAttrs)}, a.o.log...)...)
+	if err != nil {
+		return err
+	}
+	a.early = append(a.early, l.Close)
+	a.log = named{l, a.attrs()}
+	return nil
+}
+
+// attrs is the service's identity under OpenTelemetry's names.
+func (a *App) attrs() []slog.Attr {
+	attrs := []slog.Attr{slog.String("service.name", a.o.self.Service), slog.String("service.instance.id", a.o.self.ID)}
+	if v := a.o.self.Version; v != "" {
+		attrs = append(attrs, slog.String("service.version", v))
+	}
+	return attrs
+}
+
+func (a *App) openSignals() error {
+	o := a.o
+	var err error
+	if a.trace, err = trace.New(append([]trace.Option{
+		trace.WithService(o.self.Service), trace.WithLogger(a.Logger("trace")),
+	}, o.trace...)...); err != nil {
+		return err
+	}
+	a.early = append(a.early, a.trace.Close)
+	if a.metrics, err = metrics.New(append([]metrics.Option{
+		metrics.WithRuntime(), metrics.WithLogger(a.Logger("metrics")),
+	}, o.metrics...)...); err != nil {
+		return err
+	}
+	a.early = append(a.early, a.metrics.Close)
+	if a.monitor, err = monitor.New(append([]monitor.Option{
+		monitor.WithInstance(monitor.Instance{ID: o.self.ID, Service: o.self.Service, Version: o.self.Version, Zone: o.self.Zone}),
+		monitor.WithPhase(monitor.Starting), monitor.WithLogger(a.Logger("monitor")),
+	}, o.monitor...)...); err != nil {
+		return err
+	}
+	a.early = append(a.early, a.monitor.Close)
+	return nil
+}
+
+func (a *App) openCalls() error {
+	o := a.o
+	var err error
+	if a.discovery, err = discovery.New(append([]discovery.Option{discovery.WithLogger(a.Logger("discovery"))}, o.discovery...)...); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, without(a.discovery.Close))
+	routing := []router.Option{router.WithDiscovery(a.discovery), router.WithLogger(a.Logger("router"))}
+	if o.self.Zone != "" {
+		routing = append(routing, router.WithZone(o.self.Zone))
+	}
+	if a.router, err = router.New(append(routing, o.router...)...); err != nil {
+		return err
+	}
+	a.early = append(a.early, a.router.Close)
+	if len(o.auth) == 0 {
+		return nil
+	}
+	if a.auth, err = auth.New(append([]auth.Option{auth.WithService(o.self.Service), auth.WithLogger(a.Logger("auth"))}, o.auth...)...); err != nil {
+		return err
+	}
+	a.early = append(a.early, without(a.auth.Close))
+	return nil
+}
+
+func (a *App) openData() error {
+	o := a.o
+	var err error
+	if a.config, err = config.New(append([]config.Option{config.WithLogger(a.Logger("config"))}, o.config...)...); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, without(a.config.Close))
+	if a.kv, err = kv.New(append([]kv.Option{kv.WithLogger(a.Logger("kv"))}, o.kv...)...); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, without(a.kv.Close))
+	if a.sync, err = sync.New(append([]sync.Option{sync.WithLogger(a.Logger("sync"))}, o.sync...)...); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, without(a.sync.Close))
+	if a.db, err = db.New(o.db...); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, without(a.db.Close))
+	if a.event, err = event.New(append([]event.Option{event.WithSource(o.self.Service), event.WithLogger(a.Logger("event"))}, o.event...)...); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, a.event.Close)
+	return nil
+}
+
+func (a *App) openWrapper() error {
+	opts := []wrapper.Option{
+		wrapper.WithName(a.o.self.Service), wrapper.WithLog(a.log), wrapper.WithTrace(a.trace), wrapper.WithMetrics(a.metrics),
+		wrapper.WithMonitor(a.monitor), wrapper.WithRouter(a.router), wrapper.WithOnClose(a.servers.shutdown),
+	}
+	if a.auth != nil {
+		opts = append(opts, wrapper.WithAuth(a.auth))
+	}
+	var err error
+	a.wrapper, err = wrapper.New(append(opts, a.o.wrapper...)...)
+	return err
+}
+
+// without is a close that takes no context.
+func without(f func() error) func(context.Context) error {
+	return func(context.Context) error { return f() }
+}
+
+// closeAll calls all in reverse.
+func closeAll(ctx context.Context, all []func(context.Context) error) error {
+	var errs []error
+	for _, f := range slices.Backward(all) {
+		errs = append(errs, f(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Close closes the parts of an App that does not run, or whose Run has returned.
+// Its error says what was lost. It is idempotent.
+func (a *App) Close(ctx context.Context) error {
+	a.closing.Do(func() {
+		a.lost = fault.Wrap("platform", "close", a.o.self.Service, errors.Join(a.wrapper.Close(ctx), closeAll(ctx, a.closers)))
+	})
+	return a.lost
+}
+
+// Logger returns a logger whose records carry the service's identity, and name.
+func (a *App) Logger(name string, attrs ...slog.Attr) *slog.Logger {
+	return a.log.Logger(name, attrs...)
+}
+
+// Client returns the HTTP client that finds services by name, balances, retries,
+// traces and authenticates: http://greeter/hello.
+func (a *App) Client() *http.Client { return a.wrapper.Client() }
+
+// Wrapper returns the middleware, for whoever puts it around something else.
+func (a *App) Wrapper() *wrapper.Wrapper { return a.wrapper }
+
+// Log returns the log.
+func (a *App) Log() log.Log { return a.log }
+
+// Trace returns the tracer.
+func (a *App) Trace() trace.Tracer { return a.trace }
+
+// Metrics returns the metrics.
+func (a *App) Metrics() metrics.Metrics { return a.metrics }
+
+// Monitor returns the monitor, for checks of your own.
+func (a *App) Monitor() monitor.Monitor { return a.monitor }
+
+// Discovery returns the registry.
+func (a *App) Discovery() discovery.Discovery { return a.discovery }
+
+// Router returns the client's router.
+func (a *App) Router() router.Router { return a.router }
+
+// Auth returns what WithAuth opened, or nil.
+func (a *App) Auth() auth.Auth { return a.auth }
+
+// Config returns the configuration.
+func (a *App) Config() config.Config { return a.config }
+
+// KV returns the key-value store.
+func (a *App) KV() kv.KV { return a.kv }
+
+// Event returns the event stream.
+func (a *App) Event() event.Stream { return a.event }
+
+// Sync returns locks and leaders.
+func (a *App) Sync() sync.Sync { return a.sync }
+
+// DB returns the database.
+func (a *App) DB() db.DB { return a.db }
+
+// named is a log whose records all carry attrs.
+type named struct {
+	log.Log
+	attrs []slog.Attr
+}
+
+func (n named) Logger(name string, attrs ...slog.Attr) *slog.Logger {
+	return n.Log.Logger(name, slices.Concat(n.attrs, attrs)...)
+}
+
+func (n named) Handler() slog.Handler { return n.Log.Handler().WithAttrs(n.attrs) }

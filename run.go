@@ -1,0 +1,195 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	gosync "sync"
+	"syscall"
+
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/monitor"
+)
+
+// Run serves until ctx ends, SIGINT or SIGTERM comes, or a server fails, and then
+// stops in order and closes every part. It runs once.
+func (a *App) Run(ctx context.Context, all ...Server) error {
+	if a.ran.Swap(true) {
+		return a.wrap("run", fault.Mark(ErrInvalid, errors.New("runs already, or has run")))
+	}
+	ctx, quiet := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer quiet()
+	var serving gosync.WaitGroup
+	entries, err := a.serve(ctx, all, &serving)
+	quiet() // a second signal ends the process
+	a.monitor.SetPhase(monitor.Draining)
+	closing, cancel := context.WithTimeout(context.Background(), a.o.stop)
+	defer cancel()
+	left := a.wrap("run", deregister(closing, entries))
+	lost := a.Close(closing)
+	serving.Wait()
+	return errors.Join(err, left, lost)
+}
+
+func (a *App) wrap(op string, err error) error {
+	return fault.Wrap("platform", op, a.o.self.Service, err)
+}
+
+// serve returns what was registered, with a nil error when ctx ends.
+func (a *App) serve(ctx context.Context, all []Server, serving *gosync.WaitGroup) ([]discovery.Registration, error) {
+	names, err := a.prepare(all)
+	if err != nil {
+		return nil, a.wrap("run", err)
+	}
+	listeners, err := listen(ctx, all)
+	if err != nil {
+		return nil, a.wrap("run", err)
+	}
+	failed := make(chan error, len(all))
+	for i, s := range all {
+		a.servers.add(s)
+		serving.Go(func() {
+			err := s.Serve(listeners[i], a.wrapper, a.monitor)
+			if err != nil && !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", listeners[i].Addr(), err)
+			}
+		})
+		a.Logger("platform").Info("serving", "address", listeners[i].Addr().String())
+	}
+	a.monitor.SetPhase(monitor.Running)
+	entries, err := a.register(ctx, names, listeners)
+	if err != nil {
+		return entries, a.wrap("run", err)
+	}
+	select {
+	case <-ctx.Done():
+		a.Logger("platform").Info("stopping", "reason", context.Cause(ctx).Error())
+		return entries, nil
+	case err := <-failed:
+		return entries, a.wrap("run", err)
+	}
+}
+
+// prepare looks at the servers, gives those of HTTP the operators' pages if no
+// server of their own has them, and returns the names to register, "" for none.
+func (a *App) prepare(all []Server) ([]string, error) {
+	if len(all) == 0 {
+		return nil, fault.Mark(ErrInvalid, errors.New("no server"))
+	}
+	names := make([]string, len(all))
+	taken := map[string]bool{}
+	apart := false
+	for i, s := range all {
+		if err := check(s); err != nil {
+			return nil, fault.Mark(ErrInvalid, err)
+		}
+		switch s := s.(type) {
+		case *opsServer:
+			s.pages, apart = a.pages(), true
+			continue
+		case registered:
+			names[i] = s.service
+		default:
+			names[i] = a.o.self.Service
+		}
+		if taken[names[i]] {
+			return nil, fault.Mark(ErrInvalid, fmt.Errorf("two servers of the service %q: name one with As", names[i]))
+		}
+		taken[names[i]] = true
+	}
+	if !apart {
+		for _, s := range all {
+			if h := plain(s); h != nil {
+				h.pages = a.pages()
+			}
+		}
+	}
+	return names, nil
+}
+
+// check reports what is wrong with a server.
+func check(s Server) error {
+	if r, ok := s.(registered); ok {
+		if r.service == "" {
+			return errors.New("a server with an empty name")
+		}
+		return check(r.Server)
+	}
+	switch s := s.(type) {
+	case nil:
+		return errors.New("nil server")
+	case *opsServer:
+		return s.err
+	case *httpServer:
+		return s.err
+	}
+	return nil
+}
+
+// plain returns the server that HTTP made, or nil.
+func plain(s Server) *httpServer {
+	if r, ok := s.(registered); ok {
+		s = r.Server
+	}
+	h, _ := s.(*httpServer)
+	return h
+}
+
+// listen listens on all addresses, or on none.
+func listen(ctx context.Context, all []Server) ([]net.Listener, error) {
+	var listeners []net.Listener
+	for _, s := range all {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address())
+		if err != nil {
+			for _, l := range listeners {
+				_ = l.Close()
+			}
+			return nil, err
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+// register enters the instance once for each name. If one is refused, the others
+// are still returned.
+func (a *App) register(ctx context.Context, names []string, listeners []net.Listener) ([]discovery.Registration, error) {
+	var entries []discovery.Registration
+	for i, name := range names {
+		if name == "" {
+			continue
+		}
+		in := a.o.self
+		in.Service, in.Address = name, listeners[i].Addr().String()
+		if a.o.advertise != "" {
+			_, port, err := net.SplitHostPort(in.Address)
+			if err != nil {
+				return entries, err
+			}
+			in.Address = net.JoinHostPort(a.o.advertise, port)
+		}
+		r, err := a.discovery.Register(ctx, in)
+		if err != nil {
+			if ctx.Err() != nil {
+				return entries, nil // it is to stop, and that is no failure
+			}
+			return entries, err
+		}
+		entries = append(entries, r)
+	}
+	return entries, nil
+}
+
+// deregister takes the instance out of the registry before anything stops.
+func deregister(ctx context.Context, entries []discovery.Registration) error {
+	var errs []error
+	for _, r := range entries {
+		errs = append(errs, r.Deregister(ctx))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,575 @@
+package platform_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	gosync "sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform"
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/log"
+	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/monitor"
+	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/sync"
+	"github.com/micro/go-platform/trace"
+	"github.com/micro/go-platform/wrapper"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// running is an App under Run.
+type running struct {
+	*platform.App
+	stop context.CancelFunc
+	done chan error
+	logs *lines
+}
+
+// start runs an App and returns when it is registered under names.
+func start(t *testing.T, opts []platform.Option, servers ...platform.Server) *running {
+	t.Helper()
+	logs := &lines{}
+	app, err := platform.New("greeter", append([]platform.Option{platform.WithLog(log.ToWriter(logs, log.JSON()))}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &running{App: app, stop: cancel, done: make(chan error, 1), logs: logs}
+	go func() { r.done <- app.Run(ctx, servers...) }()
+	t.Cleanup(cancel)
+	r.address(t, "greeter")
+	return r
+}
+
+// address waits until the service is registered.
+func (r *running) address(t *testing.T, service string) string {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		select {
+		case err := <-r.done:
+			t.Fatalf("Run ended: %v", err)
+		default:
+		}
+		s, err := r.Discovery().Get(t.Context(), service, discovery.MaxStale(0))
+		if err == nil && len(s.Instances) > 0 {
+			return s.Instances[0].Address
+		}
+	}
+	t.Fatalf("%s is not registered", service)
+	return ""
+}
+
+func (r *running) end(t *testing.T) error {
+	t.Helper()
+	r.stop()
+	return wait(t, r.done)
+}
+
+func wait(t *testing.T, done <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(20 * time.Second):
+		t.Fatal("Run does not return")
+		return nil
+	}
+}
+
+// lines is a writer that can be read meanwhile.
+type lines struct {
+	mu gosync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func hello() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hello/{name}", func(rw http.ResponseWriter, r *http.Request) { fmt.Fprint(rw, "Hello, ", r.PathValue("name")) })
+	return mux
+}
+
+// get asks on a connection of its own.
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	resp, err := c.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// A service is called by its name, watched, and gone when it stops.
+func TestServiceIsCalledByNameAndLeaves(t *testing.T) {
+	registry := discovery.NewMemory()
+	r := start(t, []platform.Option{
+		platform.WithVersion("1.2.0"), platform.WithInstance("one"), platform.WithZone("z"), platform.WithLabels(map[string]string{"tier": "gold"}),
+		platform.WithDiscovery(discovery.WithMemory(registry)),
+	}, platform.HTTP("127.0.0.1:0", hello()))
+	addr := r.address(t, "greeter")
+
+	resp, err := r.Client().Get("http://greeter/hello/Ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if string(b) != "Hello, Ada" {
+		t.Errorf("got %q", b)
+	}
+	for path, want := range map[string]string{"/livez": "ok", "/readyz": "ok", "/metrics": "/hello/{name}", "/statusz": `"version": "1.2.0"`} {
+		if code, body := get(t, "http://"+addr+path); code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %q, want %q in it", path, code, body, want)
+		}
+	}
+	if code, _ := get(t, "http://"+addr+"/other"); code != 404 {
+		t.Errorf("/other: %d, want 404", code)
+	}
+	seen, err := discovery.New(discovery.WithMemory(registry))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seen.Close()
+	s, err := seen.Get(t.Context(), "greeter")
+	if err != nil || len(s.Instances) != 1 {
+		t.Fatal(s, err)
+	}
+	in := s.Instances[0]
+	if in.ID != "one" || in.Version != "1.2.0" || in.Zone != "z" || in.Labels["tier"] != "gold" || in.Address != addr {
+		t.Errorf("registered as %+v", in)
+	}
+	if err := r.end(t); err != nil {
+		t.Error(err)
+	}
+	if s, err := seen.Get(t.Context(), "greeter", discovery.MaxStale(0)); err != nil || len(s.Instances) != 0 {
+		t.Errorf("after the end: %v, %v", s.Instances, err)
+	}
+	if c, err := net.Dial("tcp", addr); err == nil {
+		c.Close()
+		t.Error("the port is still open")
+	}
+	for line := range strings.Lines(r.logs.String()) {
+		var rec map[string]any
+		if err := json.Unmarshal([]byte(line), &rec); err != nil || rec["service.name"] != "greeter" || rec["service.instance.id"] != "one" || rec["service.version"] != "1.2.0" {
+			t.Errorf("line without the identity: %s %v", line, err)
+		}
+	}
+}
+
+// SIGTERM stops the service while a call is in progress, which gets its answer.
+func TestSignalDrains(t *testing.T) {
+	entered := make(chan struct{})
+	release := make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /slow", func(rw http.ResponseWriter, r *http.Request) { close(entered); <-release; fmt.Fprint(rw, "done") })
+	r := start(t, nil, platform.HTTP("127.0.0.1:0", mux))
+	addr := r.address(t, "greeter")
+	answer := make(chan string, 1)
+	go func() { _, body := get(t, "http://"+addr+"/slow"); answer <- body }()
+	<-entered
+	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for r.Monitor().Status().Phase != monitor.Draining {
+		time.Sleep(time.Millisecond)
+	}
+	close(release)
+	if err := wait(t, r.done); err != nil {
+		t.Error(err)
+	}
+	if got := <-answer; got != "done" {
+		t.Errorf("the call in progress got %q", got)
+	}
+}
+
+// What does not end in time is cut off, and said.
+func TestStopTimeoutCutsOffAndSays(t *testing.T) {
+	entered := make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hang", func(rw http.ResponseWriter, r *http.Request) { close(entered); <-r.Context().Done() })
+	r := start(t, []platform.Option{platform.WithStopTimeout(50 * time.Millisecond)}, platform.HTTP("127.0.0.1:0", mux))
+	addr := r.address(t, "greeter")
+	failed := make(chan error, 1)
+	go func() {
+		c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		resp, err := c.Get("http://" + addr + "/hang")
+		if err == nil {
+			resp.Body.Close()
+		}
+		failed <- err
+	}()
+	<-entered
+	err := r.end(t)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 calls in progress") {
+		t.Errorf("Run: %v", err)
+	}
+	if err := <-failed; err == nil {
+		t.Error("the call was answered")
+	}
+}
+
+// TestProcess is not a test: it is the program that TestSecondSignalEndsAtOnce
+// starts.
+func TestProcess(t *testing.T) {
+	addr := os.Getenv("PLATFORM_TEST_ADDRESS")
+	if addr == "" {
+		return
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hang", func(rw http.ResponseWriter, _ *http.Request) {
+		rw.(http.Flusher).Flush()
+		select {}
+	})
+	app, err := platform.New("greeter", platform.WithLog(log.ToWriter(io.Discard, log.JSON())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Fatal(app.Run(context.Background(), platform.HTTP(addr, mux)))
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	addr := free(t)
+	c := exec.Command(os.Args[0], "-test.run=^TestProcess$")
+	c.Env = append(os.Environ(), "PLATFORM_TEST_ADDRESS="+addr)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- c.Wait() }()
+	for end := time.Now().Add(20 * time.Second); ; {
+		nc, err := net.Dial("tcp", addr)
+		if err == nil {
+			fmt.Fprint(nc, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
+			defer nc.Close()
+			if _, err := io.ReadFull(nc, make([]byte, 1)); err != nil { // the handler runs
+				t.Fatal(err)
+			}
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	for sent := 1; ; sent++ {
+		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-exited:
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+				t.Errorf("the process ended with %v, want by the signal", err)
+			}
+			if sent < 2 {
+				t.Error("the first signal ended it: a call is in progress")
+			}
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// With TLS the port speaks nothing else.
+func TestTLS(t *testing.T) {
+	donor := httptest.NewTLSServer(nil)
+	defer donor.Close()
+	r := start(t, nil, platform.HTTP("127.0.0.1:0", hello(), func(s *http.Server) { s.TLSConfig = donor.TLS.Clone() }))
+	addr := r.address(t, "greeter")
+	roots := x509.NewCertPool()
+	roots.AddCert(donor.Certificate())
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}
+	resp, err := (&http.Client{Transport: tr}).Get("https://" + addr + "/hello/Ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+	if code, _ := get(t, "http://"+addr+"/hello/Ada"); code != 400 {
+		t.Errorf("without TLS: %d, want 400", code)
+	}
+	if err := r.end(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// With auth nobody comes in without a token, but for the probes.
+func TestAuth(t *testing.T) {
+	r := start(t, []platform.Option{platform.WithAuth(auth.WithLocal(auth.NewLocal()))}, platform.HTTP("127.0.0.1:0", hello()))
+	addr := r.address(t, "greeter")
+	for path, want := range map[string]int{"/hello/Ada": 401, "/readyz": 200, "/livez": 200, "/metrics": 401, "/statusz": 401} {
+		if code, _ := get(t, "http://"+addr+path); code != want {
+			t.Errorf("%s: %d, want %d", path, code, want)
+		}
+	}
+	if r.Auth() == nil {
+		t.Error("no auth")
+	}
+	if err := r.end(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// The operators' pages are on the service's port, unless the mux has the path or
+// there is a port of their own.
+func TestOperatorsPages(t *testing.T) {
+	own := hello()
+	own.HandleFunc("GET /metrics", func(rw http.ResponseWriter, r *http.Request) { fmt.Fprint(rw, "mine") })
+	all := http.NewServeMux()
+	all.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) { fmt.Fprint(rw, "all") })
+	for name, c := range map[string]struct {
+		handler http.Handler
+		path    string
+		code    int
+		want    string
+	}{
+		"pattern of the service's":  {own, "/metrics", 200, "mine"},
+		"no pattern":                {own, "/readyz", 200, "ok"},
+		"below a probe":             {own, "/livezz", 404, ""},
+		"a pattern for everything":  {all, "/readyz", 200, "ok"},
+		"everything else":           {all, "/other", 200, "all"},
+		"a handler that is no mux":  {http.HandlerFunc(all.ServeHTTP), "/readyz", 200, "ok"},
+		"another path of that":      {http.HandlerFunc(all.ServeHTTP), "/x", 200, "all"},
+		"the service's own handler": {own, "/hello/Ada", 200, "Hello, Ada"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, nil, platform.HTTP("127.0.0.1:0", c.handler))
+			if code, body := get(t, "http://"+r.address(t, "greeter")+c.path); code != c.code || !strings.Contains(body, c.want) {
+				t.Errorf("%d %q, want %d %q", code, body, c.code, c.want)
+			}
+			if err := r.end(t); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("a port of their own", func(t *testing.T) {
+		ops := free(t)
+		r := start(t, nil, platform.HTTP("127.0.0.1:0", hello()), platform.Ops(ops))
+		addr := r.address(t, "greeter")
+		for url, want := range map[string]int{"http://" + addr + "/readyz": 404, "http://" + addr + "/metrics": 404, "http://" + ops + "/readyz": 200, "http://" + ops + "/hello/Ada": 404} {
+			if code, _ := get(t, url); code != want {
+				t.Errorf("%s: %d, want %d", url, code, want)
+			}
+		}
+		if err := r.end(t); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// free returns an address that nothing listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Several servers have names of their own; what can't be is refused, and nothing
+// listens afterwards.
+func TestServers(t *testing.T) {
+	r := start(t, []platform.Option{platform.WithHost("localhost")},
+		platform.HTTP("127.0.0.1:0", hello()), platform.As("greeter.admin", platform.HTTP("127.0.0.1:0", hello())))
+	admin := r.address(t, "greeter.admin")
+	if host, _, _ := net.SplitHostPort(admin); host != "localhost" {
+		t.Errorf("registered at %s, want the host that was given", admin)
+	}
+	if _, body := get(t, "http://"+admin+"/hello/Bo"); body != "Hello, Bo" {
+		t.Errorf("got %q", body)
+	}
+	if err := r.end(t); err != nil {
+		t.Error(err)
+	}
+	if err := r.Run(t.Context(), platform.HTTP("127.0.0.1:0", hello())); !errors.Is(err, platform.ErrInvalid) {
+		t.Errorf("second Run: %v", err)
+	}
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	first := free(t)
+	for name, c := range map[string]struct {
+		servers []platform.Server
+		want    string
+		kind    error
+	}{
+		"none":            {nil, "no server", platform.ErrInvalid},
+		"nil":             {[]platform.Server{nil}, "nil server", platform.ErrInvalid},
+		"nil handler":     {[]platform.Server{platform.HTTP(first, nil)}, "nil handler", platform.ErrInvalid},
+		"nil adjustment":  {[]platform.Server{platform.HTTP(first, hello(), nil)}, "nil function", platform.ErrInvalid},
+		"empty name":      {[]platform.Server{platform.As("", platform.HTTP(first, hello()))}, "empty name", platform.ErrInvalid},
+		"nil with a name": {[]platform.Server{platform.As("x", nil)}, "nil server", platform.ErrInvalid},
+		"two of a name":   {[]platform.Server{platform.HTTP(first, hello()), platform.HTTP("127.0.0.1:0", hello())}, "two servers", platform.ErrInvalid},
+		"port in use":     {[]platform.Server{platform.HTTP(first, hello()), platform.Ops(taken.Addr().String())}, "address already in use", syscall.EADDRINUSE},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app, err := platform.New("greeter")
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = app.Run(t.Context(), c.servers...)
+			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), `platform: run "greeter": `) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			l, err := net.Listen("tcp", first)
+			if err != nil {
+				t.Fatalf("still listening: %v", err)
+			}
+			l.Close()
+		})
+	}
+}
+
+// Another process with the id is an error, and the one that runs stays.
+func TestTwoInstancesWithOneID(t *testing.T) {
+	registry := discovery.NewMemory()
+	opts := []platform.Option{platform.WithInstance("one"), platform.WithDiscovery(discovery.WithMemory(registry))}
+	r := start(t, opts, platform.HTTP("127.0.0.1:0", hello()))
+	addr := r.address(t, "greeter")
+	second, err := platform.New("greeter", opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Run(t.Context(), platform.HTTP("127.0.0.1:0", hello())); !errors.Is(err, discovery.ErrExists) {
+		t.Errorf("second: %v", err)
+	}
+	if got := r.address(t, "greeter"); got != addr {
+		t.Errorf("registered at %s, want %s", got, addr)
+	}
+	if err := r.end(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// broken is a server that fails by itself.
+type broken struct{ err error }
+
+func (b broken) Address() string { return "127.0.0.1:0" }
+func (b broken) Serve(l net.Listener, _ *wrapper.Wrapper, _ monitor.Monitor) error {
+	l.Close()
+	return b.err
+}
+func (b broken) Shutdown(context.Context) error { return nil }
+
+func TestServerThatFailsEndsRun(t *testing.T) {
+	app, err := platform.New("greeter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cause := errors.New("broken")
+	if err := app.Run(t.Context(), platform.HTTP("127.0.0.1:0", hello()), platform.As("other", broken{cause})); !errors.Is(err, cause) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Whatever part can't be opened, New says which, and leaves nothing behind, which
+// the leak check of this package sees.
+func TestNewSaysWhichPartFails(t *testing.T) {
+	cause := errors.New("engine is down")
+	for name, opt := range map[string]platform.Option{
+		"log":       platform.WithLog(log.WithDriver("x", func(context.Context) (log.Driver, error) { return nil, cause })),
+		"trace":     platform.WithTrace(trace.WithDriver("x", func(context.Context) (trace.Driver, error) { return nil, cause })),
+		"metrics":   platform.WithMetrics(metrics.WithDriver("x", func(context.Context) (metrics.Driver, error) { return nil, cause })),
+		"monitor":   platform.WithMonitor(monitor.WithDriver("x", func(context.Context) (monitor.Driver, error) { return nil, cause })),
+		"discovery": platform.WithDiscovery(discovery.WithDriver("x", func(context.Context) (discovery.Driver, error) { return nil, cause })),
+		"auth":      platform.WithAuth(auth.WithDriver("x", func(context.Context) (auth.Driver, error) { return nil, cause })),
+		"kv":        platform.WithKV(kv.WithDriver("x", func(context.Context) (kv.Driver, error) { return nil, cause })),
+		"sync":      platform.WithSync(sync.WithDriver("x", func(context.Context) (sync.Driver, error) { return nil, cause })),
+		"db":        platform.WithDB(db.WithDriver("x", func(context.Context) (db.Driver, error) { return nil, cause })),
+		"event":     platform.WithEvent(event.WithDriver("x", func(context.Context, event.Settings) (event.Driver, error) { return nil, cause })),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := platform.New("greeter", opt); !errors.Is(err, cause) || !strings.Contains(err.Error(), name) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	for name, c := range map[string]struct {
+		service string
+		opts    []platform.Option
+	}{
+		"empty name":      {"", nil},
+		"nil option":      {"greeter", []platform.Option{nil}},
+		"no stop timeout": {"greeter", []platform.Option{platform.WithStopTimeout(0)}},
+		"empty host":      {"greeter", []platform.Option{platform.WithHost("")}},
+		"empty auth":      {"greeter", []platform.Option{platform.WithAuth()}},
+		"router":          {"greeter", []platform.Option{platform.WithRouter(router.WithStrategy(nil))}},
+		"config":          {"greeter", []platform.Option{platform.WithConfig(config.WithSource(nil))}},
+		"wrapper":         {"greeter", []platform.Option{platform.WithWrapper(wrapper.WithSlow(-1))}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := platform.New(c.service, c.opts...); !errors.Is(err, platform.ErrInvalid) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// Parts are there without Run, and Close closes them once.
+func TestPartsWithoutRun(t *testing.T) {
+	app, err := platform.New("greeter", platform.WithLog(log.ToWriter(io.Discard, log.JSON())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	if _, err := app.KV().Put(ctx, "a", []byte("1")); err != nil {
+		t.Error(err)
+	}
+	if app.Auth() != nil {
+		t.Error("auth without being asked for")
+	}
+	for range 2 {
+		if err := app.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := app.KV().Get(ctx, "a"); !errors.Is(err, kv.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}

@@ -1,0 +1,115 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	gosync "sync"
+	"time"
+
+	"github.com/micro/go-platform/monitor"
+	"github.com/micro/go-platform/wrapper"
+)
+
+// A Server is what Run listens for: one made by HTTP or Ops, by Server of package
+// wrapper/grpc, or your own.
+type Server interface {
+	// Address is where to listen, such as ":8080" or "127.0.0.1:0".
+	Address() string
+
+	// Serve serves on l with w's middleware until Shutdown. What it returns
+	// before Shutdown was called ends the program.
+	Serve(l net.Listener, w *wrapper.Wrapper, mo monitor.Monitor) error
+
+	// Shutdown stops listening, waits for what is in progress until ctx ends, and
+	// then cuts it off.
+	Shutdown(ctx context.Context) error
+}
+
+// As registers what s serves as a service of its own, for a program with several
+// servers: platform.As("greeter.grpc", …). The first server that Run is given
+// needs no such name.
+func As(service string, s Server) Server { return registered{s, service} }
+
+type registered struct {
+	Server
+	service string
+}
+
+// HTTP serves handler at addr, within the middleware. adjust may change the
+// http.Server: timeouts, protocols, and TLSConfig, which turns TLS on. Headers
+// must have been sent within 10 s, and an idle connection is closed after two
+// minutes, unless it says otherwise.
+func HTTP(addr string, handler http.Handler, adjust ...func(*http.Server)) Server {
+	return newHTTP(addr, handler, adjust)
+}
+
+type httpServer struct {
+	http.Server
+	handler http.Handler
+	err     error
+	pages   http.Handler // of operators, beside the handler; nil: none
+}
+
+func newHTTP(addr string, handler http.Handler, adjust []func(*http.Server)) *httpServer {
+	s := &httpServer{handler: handler}
+	s.Addr, s.ReadHeaderTimeout, s.IdleTimeout = addr, 10*time.Second, 2*time.Minute
+	if handler == nil {
+		s.err = errors.New("nil handler")
+	}
+	for _, f := range adjust {
+		if f == nil {
+			s.err = errors.New("nil function")
+			continue
+		}
+		f(&s.Server)
+	}
+	return s
+}
+
+func (s *httpServer) Address() string { return s.Addr }
+
+func (s *httpServer) Serve(l net.Listener, w *wrapper.Wrapper, _ monitor.Monitor) error {
+	s.Handler = w.Handler(beside(s.handler, s.pages))
+	if s.TLSConfig != nil {
+		return s.ServeTLS(l, "", "")
+	}
+	return s.Server.Serve(l)
+}
+
+// Shutdown closes the connections that are still busy when ctx ends.
+func (s *httpServer) Shutdown(ctx context.Context) error {
+	err := s.Server.Shutdown(ctx)
+	if err != nil {
+		_ = s.Server.Close()
+	}
+	return err
+}
+
+// servers are those that run.
+type servers struct {
+	mu  gosync.Mutex
+	all []Server
+}
+
+func (s *servers) add(one Server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, one)
+}
+
+// shutdown stops all at the same time.
+func (s *servers) shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	all := s.all
+	s.all = nil
+	s.mu.Unlock()
+	errs := make([]error, len(all))
+	var wg gosync.WaitGroup
+	for i, one := range all {
+		wg.Go(func() { errs[i] = one.Shutdown(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,90 @@
+package grpc_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	platform "github.com/micro/go-platform"
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/log"
+	wgrpc "github.com/micro/go-platform/wrapper/grpc"
+)
+
+// runServer runs s as a service of an App, and returns a connection to it.
+func runServer(t *testing.T, s platform.Server, opts ...platform.Option) (cc *grpc.ClientConn, end func() error) {
+	t.Helper()
+	app, err := platform.New("greeter", append(opts, platform.WithLog(log.ToWriter(io.Discard, log.JSON())))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	done := make(chan error, 1)
+	go func() { done <- app.Run(ctx, s) }()
+	var addr string
+	for deadline := time.Now().Add(10 * time.Second); addr == "" && time.Now().Before(deadline); {
+		seen, err := app.Discovery().Get(ctx, "greeter", discovery.MaxStale(0))
+		if err == nil && len(seen.Instances) > 0 {
+			addr = seen.Instances[0].Address
+		}
+	}
+	cc, err = grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cc.Close() })
+	return cc, func() error { cancel(); return <-done }
+}
+
+func TestServerRunsWithHealthAndDrains(t *testing.T) {
+	registered := false
+	cc, end := runServer(t, wgrpc.NewServer("127.0.0.1:0", func(grpc.ServiceRegistrar) { registered = true }))
+	r, err := healthpb.NewHealthClient(cc).Check(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil || r.GetStatus() != healthpb.HealthCheckResponse_SERVING || !registered {
+		t.Errorf("health %v, %v; registered %v", r, err, registered)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := healthpb.NewHealthClient(cc).Check(ctx, &healthpb.HealthCheckRequest{}); err == nil {
+		t.Error("answered after the end")
+	}
+}
+
+// A stream that never ends is cut off when the time to stop is over.
+func TestServerCutsOffStreams(t *testing.T) {
+	cc, end := runServer(t, wgrpc.NewServer("127.0.0.1:0", func(grpc.ServiceRegistrar) {}), platform.WithStopTimeout(50*time.Millisecond))
+	stream, err := healthpb.NewHealthClient(cc).Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	if err := end(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Run: %v", err)
+	}
+	for err == nil {
+		_, err = stream.Recv()
+	}
+}
+
+func TestServerWithoutServicesIsRefused(t *testing.T) {
+	app, err := platform.New("greeter", platform.WithLog(log.ToWriter(io.Discard, log.JSON())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Run(t.Context(), wgrpc.NewServer("127.0.0.1:0", nil)); err == nil || !strings.Contains(err.Error(), "no function that registers") {
+		t.Errorf("got %v", err)
+	}
+}
