@@ -25,16 +25,17 @@
 //
 // Strategies: LeastCost, the default, takes the best of twelve by latency, calls
 // in flight and failures; those that differ by no more than chance take turns,
-// by weight, so that equal instances get equal work. PowerOfTwo, LeastLoaded, Hash, Prequal, RoundRobin,
-// WeightedRoundRobin and Random are others, and a Strategy may be your own.
+// by weight, so that equal instances get equal work. PowerOfTwo, LeastLoaded,
+// Hash, Prequal, RoundRobin, WeightedRoundRobin and Random are others, and a
+// Strategy may be your own.
 //
 // Health: an instance that fails, or is much slower than its peers, is ejected
 // for a while, never too many at once. When fewer than half of the instances
 // that fit are healthy, health is ignored, and Pick.Panic says so. New
 // instances are ramped up gradually. Instances that are draining, or that have
 // expired in the registry while most have not, are called only if no other can
-// be. WithBreakers adds circuit breakers,
-// WithEjection, WithPanic and WithSlowStart change the rest.
+// be. WithBreakers adds circuit breakers, WithEjection, WithPanic and
+// WithSlowStart change the rest.
 //
 // One Class says for all of them how a call went. The caller's faults,
 // deadlines and cancelled calls never speak against an instance.

@@ -85,7 +85,7 @@ func (s Sketch) Quantile(q float64) time.Duration {
 // sketch is a Sketch that is added to on the path of calls.
 type sketch [buckets]atomic.Uint32
 
-// take returns what was added, and begins anew.
+// take returns what was added, and begins again.
 func (s *sketch) take() Sketch {
 	var out Sketch
 	for b := range s {
