@@ -32,6 +32,10 @@ type Router interface {
 	// Explain tells how a Select with these options would be decided.
 	Explain(service string, opts ...SelectOption) Explanation
 
+	// Services returns the names of the services that calls have asked for
+	// lately and that have had an instance, sorted.
+	Services() []string
+
 	// Close stops what runs in the background and publishes a last report,
 	// as far as ctx allows. Picks that are open may still be Done.
 	Close(ctx context.Context) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -41,6 +42,17 @@ func (s *service) empty() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.nodes) == 0
+}
+
+func (f *front) Services() []string {
+	var names []string
+	for name, s := range *f.services.Load() {
+		if !s.empty() {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // service returns a service that has members, and waits for them if need be.

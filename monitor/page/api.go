@@ -21,6 +21,7 @@ type Overview struct {
 	Self     monitor.Status  `json:"self"`
 	Services []monitor.View  `json:"services"`
 	Registry []Registered    `json:"registry,omitempty"` // with WithDiscovery
+	Routed   []string        `json:"routed,omitempty"`   // with WithRouter: the services that this process calls
 	Parts    map[string]bool `json:"parts"`              // which of router, traces, events, config, documents, locks, levels there are
 }
 
@@ -40,6 +41,9 @@ func (p *Page) overview(*http.Request) (any, error) {
 		"router": p.o.router != nil, "traces": p.o.trace != nil, "events": p.o.events != nil, "config": p.o.config != nil,
 		"documents": p.o.documents != nil, "locks": p.o.locks != nil, "levels": p.o.log != nil,
 	}}
+	if p.o.router != nil {
+		o.Routed = p.o.router.Services()
+	}
 	for _, service := range c.Services() {
 		o.Services = append(o.Services, c.View(service))
 		if p.o.discovery == nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ var shots = flag.String("shots", "", "folder to write pictures of every part to"
 func TestInABrowser(t *testing.T) {
 	browser := servertest.Browser(t)
 	write := page.WithAccess(func(*http.Request) page.Access { return page.Write })
+	steady := startSteady(t) // the subtests give it time
 
 	t.Run("every part shows what there is", func(t *testing.T) {
 		p := start(t, write, page.WithTitle("Shop <1>"))
@@ -57,10 +59,13 @@ func TestInABrowser(t *testing.T) {
 					t.Errorf("#%s shows a secret", part.fragment)
 				}
 			}
-			for width, name := range map[int]string{1360: "wide", 390: "phone"} {
+			for width, name := range map[int]string{1280: "laptop", 1600: "wide", 390: "phone"} {
 				tab.Size(width, 850)
 				if over := tab.Eval("document.documentElement.scrollWidth - document.documentElement.clientWidth"); over != "0" {
 					t.Errorf("#%s, %s: %s pixels are beyond the window: %s", part.fragment, name, over, tab.Eval("[...document.querySelectorAll('body, body *')].filter((e) => e.getBoundingClientRect().right > 390 && !e.closest('nav')).map((e) => e.outerHTML.slice(0, 80)).join('; ')"))
+				}
+				if narrow := tab.Eval("[...document.querySelectorAll('td, .fall .name')].filter((e) => e.offsetParent && e.textContent.length > 12 && e.getBoundingClientRect().width < 70).map((e) => e.outerHTML.slice(0, 80)).join('; ')"); narrow != "" {
+					t.Errorf("#%s, %s: too narrow to be read: %s", part.fragment, name, narrow)
 				}
 				picture(t, tab, part.fragment, name)
 			}
@@ -221,6 +226,20 @@ func TestInABrowser(t *testing.T) {
 		tab.AwaitText("#stale", "paused")
 		tab.Click("#stale")
 		tab.AwaitText("#stale", "live")
+	})
+
+	t.Run("a known load is shown as it is", func(t *testing.T) {
+		tab := servertest.OpenTab(t, browser, steady+"#service?name=steady", 1360, 850)
+		tab.Await("[...document.querySelectorAll('.plot path.rate')].length > 0 && last.data.series.steady.length > 5")
+		for _, shown := range []string{
+			"Math.min(...last.data.series.steady.map((p) => p.rate))", "Math.max(...last.data.series.steady.map((p) => p.rate))",
+			"parseFloat(document.querySelector('figcaption i.rate').textContent.replace('served ', ''))",
+		} {
+			if got, err := strconv.ParseFloat(tab.Eval(shown), 64); err != nil || got < 36 || got > 44 {
+				t.Errorf("%s: %v calls per second (%v), want 40 ± 10 %%", shown, got, err)
+			}
+		}
+		quiet(t, tab)
 	})
 
 	t.Run("a stranger signs in", func(t *testing.T) {

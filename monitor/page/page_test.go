@@ -87,6 +87,8 @@ func start(t *testing.T, opts ...page.Option) *parts {
 	tr, err := trace.New(trace.WithService("edge"), trace.InMemory(trace.NewMemory(100, time.Hour)))
 	must(err)
 	outer, root := tr.Start(ctx, "checkout")
+	_, long := tr.Start(outer, "/shop.checkout.v1.PaymentService/AuthoriseAndCapture", trace.WithKind(trace.Client))
+	long.End()
 	_, child := tr.Start(outer, "pay", trace.WithKind(trace.Client))
 	child.Tag("card", "<b>bold</b>")
 	child.Error(errors.New("declined"))
@@ -96,6 +98,8 @@ func start(t *testing.T, opts ...page.Option) *parts {
 	p.stream, err = event.New()
 	must(err)
 	must(p.stream.Publish(ctx, &event.Record{Type: "order.created", Subject: "order/42", Data: []byte(`{"total":7}`)}))
+	must(p.stream.Publish(ctx, &event.Record{Type: "db.orders.created", Source: "orders", Subject: "orders/4f5e6d7c8b9a4f5e6d7c8b9a", ContentType: "application/json",
+		Data: []byte(`{"table":"orders","record":{"created":"2026-11-29T04:00:00Z","data":"eyJjdXN0b21lciI6ImFubiIsInRvdGFsIjo3LCJsaW5lcyI6W3siYXJ0aWNsZSI6InRlYSIsImNvdW50IjoyfV19"}}`)}))
 	cfg, err := config.New(config.WithSource(config.NewMemory("defaults", map[string]any{"greeting": "hello", "password": "s3cret"})), config.WithSecrets("password"))
 	must(err)
 	p.log, err = log.Open(log.ToWriter(io.Discard, log.JSON()), log.WithLevel("db", slog.LevelWarn))
@@ -184,12 +188,12 @@ func TestEndpointsTellWhatThePartsKnow(t *testing.T) {
 	}
 	var found struct{ Traces []page.TraceSummary }
 	p.get(t, "traces?name=checkout", &found)
-	if len(found.Traces) != 1 || found.Traces[0].Spans != 2 || found.Traces[0].Errors != 1 {
+	if len(found.Traces) != 1 || found.Traces[0].Spans != 3 || found.Traces[0].Errors != 1 {
 		t.Fatalf("traces: %+v", found)
 	}
 	var spans []page.Span
 	p.get(t, "trace?id="+found.Traces[0].ID, &spans)
-	if len(spans) != 2 || spans[1].Depth != 1 || spans[1].Error != "declined" || spans[1].Parent != spans[0].ID {
+	if len(spans) != 3 || spans[2].Depth != 1 || spans[2].Error != "declined" || spans[2].Parent != spans[0].ID {
 		t.Errorf("trace: %+v", spans)
 	}
 	var events []page.EventLine

@@ -31,11 +31,40 @@ type series struct {
 
 type history struct {
 	points []Point
-	last   map[string]counts // by instance
-	at     time.Time
+	rates  map[string]rates // by instance
 }
 
-type counts struct{ calls, errors uint64 }
+// rates are what the reports of an instance say of its calls. Their times are
+// those of the instance's own clock (Process.Uptime), so neither the page's
+// sampling nor how long a report was on its way changes a rate.
+type rates struct {
+	calls, errors uint64        // in all, in the report that the next rate is counted from
+	up            time.Duration // how long the instance had run at that report
+	rate, failed  float64       // per second, between that report and the one before
+	known         bool          // there were two reports
+}
+
+// next takes in a report.
+func (r rates) next(report monitor.Report) rates {
+	now := rates{up: report.Stats.Process.Uptime}
+	for _, e := range report.Stats.Endpoints {
+		if !e.Client {
+			now.calls += e.Total.Calls
+			now.errors += e.Total.Errors
+		}
+	}
+	over := now.up - r.up
+	switch {
+	case r == rates{} && (now.up <= 0 || now.up > 3*report.Interval):
+		return now // it ran before the page did: nobody knows how its calls are spread
+	case over < 0 || now.calls < r.calls || now.errors < r.errors: // it was restarted
+		return rates{}.next(report)
+	case over == 0 || over < report.Interval/2: // the same report again, or one that a change of health brought soon after
+		return r
+	}
+	now.rate, now.failed, now.known = float64(now.calls-r.calls)/over.Seconds(), float64(now.errors-r.errors)/over.Seconds(), true
+	return now
+}
 
 func (s *series) run(ctx context.Context, mo monitor.Monitor) {
 	tick := time.NewTicker(sampleEvery)
@@ -59,7 +88,7 @@ func (s *series) sample(c monitor.Cluster) {
 		known[service] = true
 		h := s.byService[service]
 		if h == nil {
-			h = &history{last: map[string]counts{}}
+			h = &history{rates: map[string]rates{}}
 			s.byService[service] = h
 		}
 		h.add(now, c.View(service))
@@ -71,42 +100,37 @@ func (s *series) sample(c monitor.Cluster) {
 	}
 }
 
-// add turns counts that only grow into rates. An instance that began anew, or
-// that is new here, counts from its next sample on.
+// add adds a point, unless it is not known yet how many calls there are.
 func (h *history) add(now time.Time, v monitor.View) {
 	p := Point{Time: now}
-	next := map[string]counts{}
-	var calls, errors uint64
+	present := map[string]rates{}
 	var windows []monitor.Counts
+	known, heard := false, false
 	for _, m := range v.Members {
+		if m.Presence != monitor.Present {
+			continue
+		}
 		id := m.Status.Instance.ID
-		var sum counts
+		r := h.rates[id].next(m.Report)
+		present[id] = r
+		p.Rate += r.rate
+		p.Errors += r.failed
+		heard, known = true, known || r.known
 		for _, e := range m.Stats.Endpoints {
-			if e.Client {
-				continue
-			}
-			sum.calls += e.Total.Calls
-			sum.errors += e.Total.Errors
-			if m.Presence == monitor.Present {
+			if !e.Client {
 				windows = append(windows, e.Window)
 			}
 		}
-		if before, ok := h.last[id]; ok && sum.calls >= before.calls && sum.errors >= before.errors {
-			calls += sum.calls - before.calls
-			errors += sum.errors - before.errors
-		}
-		next[id] = sum
+	}
+	h.rates = present
+	if heard && !known {
+		return
 	}
 	p.P50, p.P95, p.P99 = quantile(windows, .5), quantile(windows, .95), quantile(windows, .99)
-	if !h.at.IsZero() {
-		over := now.Sub(h.at).Seconds()
-		p.Rate, p.Errors = float64(calls)/over, float64(errors)/over
-		h.points = append(h.points, p)
-		if len(h.points) > samplesKept {
-			h.points = h.points[1:]
-		}
+	h.points = append(h.points, p)
+	if len(h.points) > samplesKept {
+		h.points = h.points[1:]
 	}
-	h.at, h.last = now, next
 }
 
 // all returns a copy.

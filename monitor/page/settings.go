@@ -24,6 +24,7 @@ type ConfigSource struct {
 	Revision string    `json:"revision,omitempty"`
 	LastGood time.Time `json:"lastGood,omitzero"`
 	Problem  string    `json:"problem,omitempty"`
+	Unused   bool      `json:"unused,omitempty"` // no running value is from it: it is absent, empty or overridden
 }
 
 // ConfigChange is one change of the running configuration.
@@ -65,6 +66,7 @@ func (p *Page) configuration(*http.Request) (any, error) {
 		}
 		out.Sources = append(out.Sources, line)
 	}
+	used := map[string]bool{}
 	for path, v := range s.All() {
 		b, err := json.Marshal(v)
 		if err != nil {
@@ -73,8 +75,12 @@ func (p *Page) configuration(*http.Request) (any, error) {
 		origin := ""
 		if o, ok := s.Origin(path); ok {
 			origin = o.String()
+			used[o.Source] = true
 		}
 		out.Values = append(out.Values, ConfigValue{path, b, origin})
+	}
+	for i := range out.Sources {
+		out.Sources[i].Unused = !used[out.Sources[i].Name]
 	}
 	return out, nil
 }

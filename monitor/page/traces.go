@@ -3,7 +3,9 @@ package page
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -38,7 +40,7 @@ func (p *Page) traces(r *http.Request) (any, error) {
 			return nil, &badRequest{err}
 		}
 	}
-	page, err := p.o.trace.Search(r.Context(), q)
+	page, err := p.search(r, q)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +54,15 @@ func (p *Page) traces(r *http.Request) (any, error) {
 		}
 	}
 	return out, nil
+}
+
+// search says what to do where no reporter of the tracer can be asked.
+func (p *Page) search(r *http.Request, q trace.Query) (trace.Page, error) {
+	page, err := p.o.trace.Search(r.Context(), q)
+	if errors.Is(err, fault.Unsupported) {
+		err = fault.Markf(fault.Unsupported, "the tracer's reporters can't be searched; keep the newest spans in memory beside them with trace.InMemory(trace.NewMemory(0, time.Hour))")
+	}
+	return page, err
 }
 
 func summarise(t trace.Trace) TraceSummary {
@@ -91,7 +102,7 @@ func (p *Page) oneTrace(r *http.Request) (any, error) {
 	if b, err := hex.DecodeString(id); err != nil || copy(q.TraceID[:], b) != len(b) || len(b) != len(q.TraceID) {
 		return nil, &badRequest{fmt.Errorf("trace id %q, want 32 hexadecimal digits", id)}
 	}
-	page, err := p.o.trace.Search(r.Context(), q)
+	page, err := p.search(r, q)
 	if err != nil {
 		return nil, err
 	}
@@ -129,12 +140,37 @@ func waterfall(t trace.Trace) []Span {
 				continue
 			}
 			done[key(d)] = true
-			out = append(out, span(d, t.Spans[0].Start, depth))
-			walk(d.Context.SpanID, depth+1)
+			line, below := span(d, t.Spans[0].Start, depth), d.Context.SpanID
+			if only := attempt(d, children[below]); only != nil && !done[key(only)] {
+				done[key(only)] = true
+				line, below = line.with(span(only, t.Spans[0].Start, depth)), only.Context.SpanID
+			}
+			out = append(out, line)
+			walk(below, depth+1)
 		}
 	}
 	walk(trace.SpanID{}, 0)
 	return out
+}
+
+// attempt returns the one attempt of a call that was sent once, or nil. The
+// call and its attempt are one line.
+func attempt(call *trace.SpanData, children []*trace.SpanData) *trace.SpanData {
+	if call.Kind != trace.Internal || len(children) != 1 {
+		return nil
+	}
+	if a := children[0]; a.Kind == trace.Client && a.Name == call.Name && a.Local.Service == call.Local.Service {
+		return a
+	}
+	return nil
+}
+
+// with adds to a call what its only attempt knows.
+func (s Span) with(a Span) Span {
+	s.Kind, s.Remote, s.Error = a.Kind, cmp.Or(a.Remote, s.Remote), cmp.Or(s.Error, a.Error)
+	maps.Copy(s.Tags, a.Tags)
+	s.Events = append(s.Events, a.Events...)
+	return s
 }
 
 func span(d *trace.SpanData, start time.Time, depth int) Span {

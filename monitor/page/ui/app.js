@@ -18,7 +18,7 @@ let session = { write: false }, timer, turn = 0, good = 0, problem = "", paused 
 function redraw() {
   if (!last || last.hash !== location.hash) return;
   const { o, data, id } = last, view = views[id], next = el("main", { id: "main", tabindex: "-1", class: stale() && "old" }, view.draw(o, data));
-  morph($("nav"), el("nav", { id: "nav", "aria-label": "Parts" }, shownParts(o).map((k, i) => el("a", { href: "#" + k, "aria-current": (k === id || view.under === k) && "page" }, icon(k), el("span", {}, views[k].name), el("kbd", { "aria-hidden": "true" }, i + 1)))));
+  navigation(o, id);
   $("self").textContent = [...new Set([o.self.instance.service, o.self.instance.id])].filter(Boolean).join(" · ");
   if (shown === location.hash) return morph($("main"), next);
   const focus = $("main").contains(document.activeElement);
@@ -28,11 +28,16 @@ function redraw() {
   document.title = (view.name || here().q.get("name")) + " · " + $("title").textContent;
   shown = location.hash;
 }
+function navigation(o, id) {
+  morph($("nav"), el("nav", { id: "nav", "aria-label": "Parts" }, shownParts(o).map((k, i) => el("a", { href: "#" + k, "aria-current": (k === id || views[id].under === k) && "page" }, icon(k), el("span", {}, views[k].name), el("kbd", { "aria-hidden": "true" }, i + 1)))));
+}
 async function refresh() {
   clearTimeout(timer);
   const mine = ++turn, hash = location.hash, id = current();
   try {
-    const o = await api("overview"), data = await views[id].data(o);
+    const o = await api("overview");
+    if (mine === turn && last?.hash !== hash) navigation(o, id); // the part itself may fail
+    const data = await views[id].data(o);
     if (mine !== turn) return;
     last = { o, data, id, hash }; good = Date.now(); problem = "";
     redraw();

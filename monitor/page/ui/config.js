@@ -25,7 +25,7 @@ function running({ config: c }) {
   return [el("div", { class: "row top" }, pill(c.ok ? "pass" : "fail", "version " + c.version), el("span", { class: "soft" }, "since " + when(c.applied)), el("span", { class: "push" }), el("input", { type: "search", placeholder: "Filter", "aria-label": "filter values", now: only, oninput: (e) => { only = e.currentTarget.value; redraw(); } })),
     c.problem && el("pre", { class: "card fail" }, c.problem),
     table(["path", "value", "from"], fits.map((v) => ({ key: v.path, cells: [el("code", {}, v.path), el("code", {}, pretty(v.value)), el("span", { class: "soft" }, v.origin)] })), [only ? "No value fits" : "Nothing is configured", ""]),
-    el("h2", {}, "Sources"), table(["source", "state", "revision", "#last read well"], c.sources.map((s) => ({ key: s.name, cells: [s.name, s.problem ? [pill("fail"), el("div", { class: "small fail" }, s.problem)] : pill("pass"), el("code", { class: "soft" }, (s.revision || "–").slice(0, 24)), when(s.lastGood)] })), ["No sources", ""])];
+    el("h2", {}, "Sources"), table(["source", "state", "revision", "#last read well"], c.sources.map((s) => ({ key: s.name, cells: [s.name, s.problem ? [pill("fail"), el("div", { class: "small fail" }, s.problem)] : s.unused ? pill("unknown", "gives no value") : pill("pass"), el("code", { class: "soft" }, (s.revision || "–").slice(0, 24)), when(s.lastGood)] })), ["No sources", ""])];
 }
 function changes({ config: c }) {
   return c.changes.map((x) => el("section", { class: "card", "data-key": x.version }, el("div", { class: "row" }, el("h3", {}, "Version " + x.version), el("span", { class: "soft" }, when(x.time))), differences(x.changes, x.version === c.changes.at(-1).version ? "The page began to watch here." : "No value changed.")));

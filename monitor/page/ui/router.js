@@ -2,7 +2,7 @@
 // ---- what the router thinks of each instance
 let pickedBefore = new Map();
 async function routerData(o) {
-  const names = o.services.map((v) => v.service).filter(Boolean);
+  const names = [...new Set([...(o.routed || []), ...o.services.map((v) => v.service)])].filter(Boolean).sort();
   return Promise.all(names.map((s) => api("router?" + query({ service: s }))));
 }
 function routerView(o, list) {
