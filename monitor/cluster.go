@@ -99,6 +99,13 @@ func newCluster(self Instance, p Policy, expected func(string) ([]string, bool))
 	}
 }
 
+// identify changes who this process is.
+func (c *cluster) identify(self Instance) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.self = self
+}
+
 // take notes a report, unless it is an older one of its instance.
 func (c *cluster) take(r Report) {
 	in := r.Status.Instance
@@ -108,6 +115,11 @@ func (c *cluster) take(r Report) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ids := c.services[in.Service]
+	if r.Was != "" && r.Was != in.ID {
+		for _, ids := range c.services { // the service may have been unknown then
+			delete(ids, r.Was)
+		}
+	}
 	if ids == nil {
 		ids = map[string]*heard{}
 		c.services[in.Service] = ids
@@ -162,13 +174,14 @@ func (c *cluster) Services() []string {
 }
 
 func (c *cluster) View(service string) View {
-	v := View{Service: service, Observer: c.self.ID, Expected: -1, ByCheck: map[string]int{}}
+	v := View{Service: service, Expected: -1, ByCheck: map[string]int{}}
 	if c.expected != nil {
 		if ids, known := c.expected(service); known {
 			v.Expected = len(ids)
 		}
 	}
 	c.mu.RLock()
+	v.Observer = c.self.ID
 	for _, h := range c.services[service] {
 		v.count(Member{Report: h.report, Age: time.Since(h.at)})
 	}

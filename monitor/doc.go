@@ -43,8 +43,8 @@
 //
 // # Errors
 //
-// ErrInvalid, ErrExists, ErrUnavailable and ErrClosed. A backend that is away
-// never fails a probe; it makes the cluster's verdict unknown.
+// ErrInvalid, ErrExists, ErrUnavailable and ErrClosed. A backend that is
+// unavailable never fails a probe; it makes the cluster's verdict unknown.
 //
 // # Closing
 //

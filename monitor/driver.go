@@ -9,10 +9,11 @@ import (
 type Report struct {
 	Status   Status        `json:"status"`
 	Stats    Stats         `json:"stats"`
-	Seq      uint64        `json:"seq"`      // grows with each report of a process
-	Interval time.Duration `json:"interval"` // until the next one, about
-	TTL      time.Duration `json:"ttl"`      // how long it counts
-	At       time.Time     `json:"at"`       // the sender's clock: to show, not to compare
+	Was      string        `json:"was,omitempty"` // the id under which the process reported before Identify
+	Seq      uint64        `json:"seq"`           // grows with each report of a process
+	Interval time.Duration `json:"interval"`      // until the next one, about
+	TTL      time.Duration `json:"ttl"`           // how long it counts
+	At       time.Time     `json:"at"`            // the sender's clock: to show, not to compare
 }
 
 // Driver carries reports between processes. To write one:

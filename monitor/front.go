@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -29,6 +30,9 @@ type front struct {
 	seq     uint64 // of reports; only publish touches it
 
 	mu      sync.Mutex
+	self    Instance
+	unnamed bool   // self has an id that was made at random
+	was     string // the id before Identify
 	phase   Phase
 	checks  map[string]*registered
 	loops   []*loop
@@ -47,7 +51,7 @@ func New(opts ...Option) (Monitor, error) {
 		return nil, err
 	}
 	f := &front{
-		o: o, scope: "monitor", life: life.New(), start: time.Now(), phase: o.phase,
+		o: o, scope: "monitor", life: life.New(), start: time.Now(), phase: o.phase, self: o.instance, unnamed: o.unnamed,
 		record: newRecorder(o.maxEndpoints), cluster: newCluster(o.instance, o.policy, o.expected),
 		checks: map[string]*registered{}, watches: map[*watch.Coalesce[struct{}]]struct{}{},
 	}
@@ -92,15 +96,7 @@ func (f *front) run() {
 		})
 	}
 	if f.o.onChange != nil {
-		f.life.Go(func(ctx context.Context) {
-			var old *Status
-			for s := range f.Watch(ctx) {
-				if old != nil {
-					f.o.onChange(*old, s)
-				}
-				old = &s
-			}
-		})
+		f.life.Go(f.changes)
 	}
 }
 
@@ -123,6 +119,9 @@ func (f *front) publish(ctx context.Context, s Status) error {
 		// The start makes a new process's reports newer than those of an older one with the same id.
 		Seq: uint64(f.start.UnixMilli())<<seqBits + f.seq,
 	}
+	f.mu.Lock()
+	r.Was = f.was
+	f.mu.Unlock()
 	f.cluster.take(r)
 	if f.driver == nil {
 		return nil
@@ -187,6 +186,20 @@ func (f *front) Liveness(name string, stall time.Duration) func() {
 	f.loops = append(f.loops, l)
 	f.mu.Unlock()
 	return l.beat
+}
+
+func (f *front) Identify(in Instance) {
+	f.mu.Lock()
+	self := &f.self
+	if in.ID != "" && f.unnamed {
+		f.was, f.unnamed = self.ID, false
+		self.ID = in.ID
+	}
+	self.Service, self.Version = cmp.Or(self.Service, in.Service), cmp.Or(self.Version, in.Version)
+	self.Address, self.Zone = cmp.Or(self.Address, in.Address), cmp.Or(self.Zone, in.Zone)
+	f.cluster.identify(*self)
+	f.mu.Unlock()
+	f.wake()
 }
 
 func (f *front) SetPhase(p Phase) {

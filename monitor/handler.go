@@ -5,22 +5,21 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 )
 
 // Handler serves the probes. See the package comment for what they mean.
 func (f *front) Handler() http.Handler {
 	mux := http.NewServeMux()
-	probe := func(path string, ok func(Status) bool) {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			s := f.Status()
-			f.answer(w, r, s, ok(s))
-		})
+	for path, p := range map[string]probe{
+		"/livez":    {func(s Status) bool { return s.Live }, func(p Probe, loop bool) bool { return loop }},
+		"/readyz":   {func(s Status) bool { return s.Ready }, func(p Probe, loop bool) bool { return !loop && p != Info }},
+		"/healthz":  {func(s Status) bool { return s.Ready }, func(p Probe, loop bool) bool { return !loop && p != Info }},
+		"/startupz": {func(s Status) bool { return s.Started }, func(p Probe, loop bool) bool { return !loop && p == Startup }},
+	} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { f.probe(w, r, p) })
+		mux.HandleFunc("GET "+path+"/{check...}", func(w http.ResponseWriter, r *http.Request) { f.probeOne(w, r, p) })
 	}
-	ready := func(s Status) bool { return s.Ready }
-	probe("/livez", func(s Status) bool { return s.Live })
-	probe("/readyz", ready)
-	probe("/healthz", ready)
-	probe("/startupz", func(s Status) bool { return s.Started })
 	mux.HandleFunc("GET /statusz", func(w http.ResponseWriter, r *http.Request) {
 		s := f.Status()
 		if !f.detailed(r) {
@@ -39,6 +38,42 @@ func (f *front) Handler() http.Handler {
 		writeJSON(w, "application/json", s)
 	})
 	return mux
+}
+
+// probe is one endpoint: what it asks, and of which checks and loops.
+type probe struct {
+	ok   func(Status) bool
+	asks func(p Probe, loop bool) bool
+}
+
+// probe answers for all checks but those that ?exclude= names, which may be
+// given several times. A name that is no check excludes nothing.
+func (f *front) probe(w http.ResponseWriter, r *http.Request, p probe) {
+	excluded := r.URL.Query()["exclude"]
+	s, _ := f.judge(func(name string) bool { return !slices.Contains(excluded, name) }, false)
+	f.answer(w, r, s, p.ok(s))
+}
+
+// probeOne answers for one check alone, whatever the phase.
+func (f *front) probeOne(w http.ResponseWriter, r *http.Request, p probe) {
+	check := r.PathValue("check")
+	if !f.asked(check, p) {
+		http.NotFound(w, r)
+		return
+	}
+	s, well := f.judge(func(name string) bool { return name == check }, false)
+	s.Ready = well
+	f.answer(w, r, s, p.ok(s))
+}
+
+// asked reports whether the probe has such a check or loop.
+func (f *front) asked(name string, p probe) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.checks[name]; r != nil && p.asks(r.check.Probe, false) {
+		return true
+	}
+	return slices.ContainsFunc(f.loops, func(l *loop) bool { return l.name == name && p.asks(Info, true) })
 }
 
 func (f *front) detailed(r *http.Request) bool { return f.o.details != nil && f.o.details(r) }

@@ -13,12 +13,26 @@ import (
 
 // Status puts together what is known. The rules stand in the package comment.
 func (f *front) Status() Status {
+	s, _ := f.judge(func(string) bool { return true }, false)
+	return s
+}
+
+// judge is Status by those checks and loops only that asked selects. With
+// settled, checks that have no result yet are left out. well says whether the
+// checks alone make the process ready, whatever its phase.
+func (f *front) judge(asked func(name string) bool, settled bool) (s Status, well bool) {
 	f.mu.Lock()
-	s := Status{Instance: f.o.instance, State: Pass, Phase: f.phase, Live: true, Started: true, Since: f.start}
+	s = Status{Instance: f.self, State: Pass, Phase: f.phase, Live: true, Started: true, Since: f.start}
 	s.Checks = make([]Result, 0, len(f.checks)+len(f.loops))
 	ready := true
 	for _, r := range f.checks {
+		if !asked(r.check.Name) {
+			continue
+		}
 		res := r.snapshot()
+		if settled && res.At.IsZero() {
+			continue
+		}
 		if res.State == Fail && r.check.Dependency != "" && f.cluster.shared(r.check.Dependency) {
 			res.State, res.Shared = Warn, true
 		}
@@ -47,6 +61,9 @@ func (f *front) Status() Status {
 		s.Checks = append(s.Checks, res)
 	}
 	for _, l := range f.loops {
+		if !asked(l.name) {
+			continue
+		}
 		if d, bad := l.stalled(); bad {
 			s.Live, s.State = false, Fail
 			s.Checks = append(s.Checks, Result{Name: l.name, State: Fail, Error: fmt.Sprintf("has not turned for %v", d.Round(time.Millisecond))})
@@ -55,9 +72,37 @@ func (f *front) Status() Status {
 		}
 	}
 	f.mu.Unlock()
-	s.Ready = ready && s.Started && s.Phase == Running
+	well = ready && s.Started
+	s.Ready = well && s.Phase == Running
 	slices.SortFunc(s.Checks, func(a, b Result) int { return strings.Compare(a.Name, b.Name) })
-	return s
+	return s, well
+}
+
+// changes calls the function of WithOnChange. A check that has no result yet
+// is no change: a process that begins well has none to tell.
+func (f *front) changes(ctx context.Context) {
+	var old *Status
+	for s := range f.Watch(ctx) {
+		switch {
+		case old == nil:
+			s, _ = f.judge(func(string) bool { return true }, true)
+		case s.alike(*old):
+		default:
+			settled, _ := f.judge(func(string) bool { return true }, true)
+			if settled.alike(*old) {
+				continue
+			}
+		}
+		if old != nil {
+			f.o.onChange(*old, s)
+		}
+		old = &s
+	}
+}
+
+// alike reports whether two statuses say the same, whatever their checks.
+func (s Status) alike(o Status) bool {
+	return s.State == o.State && s.Phase == o.Phase && s.Live == o.Live && s.Ready == o.Ready && s.Started == o.Started
 }
 
 // wake tells the watchers that the status may have changed.

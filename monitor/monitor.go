@@ -25,6 +25,11 @@ type Monitor interface {
 	// can't come to depend on a dependency.
 	Liveness(name string, stall time.Duration) (beat func())
 
+	// Identify fills in what WithInstance left empty, also an ID that was made
+	// at random: a process is then known by the id of its registration. Others
+	// forget what they heard under the old one.
+	Identify(in Instance)
+
 	// SetPhase says where the process is in its life. It begins as Running,
 	// unless WithPhase says otherwise.
 	SetPhase(p Phase)
@@ -46,7 +51,10 @@ type Monitor interface {
 	Stats() Stats
 
 	// Handler serves /livez /readyz /startupz /healthz (the same as /readyz)
-	// with 200 or 503, and /statusz and /statsz as JSON.
+	// with 200 or 503, and /statusz and /statsz as JSON. /readyz/<check> asks one
+	// check alone, whatever the phase, and 404 if the probe has no such check;
+	// ?exclude=<check>, also several times, leaves checks out; ?verbose lists
+	// them to those whom WithDetails lets see them.
 	Handler() http.Handler
 
 	// Cluster returns the view of all services.

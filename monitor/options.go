@@ -16,6 +16,7 @@ type Option func(*options) error
 
 type options struct {
 	instance     Instance
+	unnamed      bool // the instance's id was made at random
 	phase        Phase
 	logger       *slog.Logger
 	interval     time.Duration
@@ -89,7 +90,7 @@ func WithInterval(d time.Duration) Option {
 }
 
 // WithDriver sets the backend. name is for error messages. Backend packages
-// call it; so can a driver of one's own.
+// call it; so can a driver of your own.
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
 	return func(o *options) error {
 		if name == "" || open == nil {
@@ -115,7 +116,7 @@ func WithDialTimeout(d time.Duration) Option {
 	}
 }
 
-// WithLazy lets New succeed while the backend is away.
+// WithLazy lets New succeed while the backend is unavailable.
 func WithLazy() Option {
 	return func(o *options) error { o.lazy = true; return nil }
 }
@@ -215,7 +216,7 @@ func (o *options) apply(opts []Option) error {
 		o.logger = slog.New(slog.DiscardHandler)
 	}
 	if o.instance.ID == "" {
-		o.instance.ID = randomID()
+		o.instance.ID, o.unnamed = randomID(), true
 	}
 	return nil
 }

@@ -242,7 +242,11 @@ func WithTokens(f func(service string) TokenMode) Option {
 // answers at LoadPath, for Probe. Show it to services of yours only.
 func WithLoadReport() Option { return func(o *options) error { o.load = true; return nil } }
 
-// WithRegistration makes Close deregister an instance first.
+// WithRegistration makes Close deregister an instance first. With WithMonitor
+// the registration's status follows readiness: Starting until the process is
+// ready for the first time, Draining, which makes it the last choice of
+// routers, while it is not ready later. The monitor reports under the
+// registration's id, unless WithInstance gave it one.
 func WithRegistration(r discovery.Registration) Option {
 	return with(func(o *options, r discovery.Registration) { o.registrations = append(o.registrations, r) }, "registration", r, r != nil)
 }

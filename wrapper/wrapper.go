@@ -76,6 +76,12 @@ func New(opts ...Option) (*Wrapper, error) {
 	}
 	w.policies.Store(first)
 	w.client = &http.Client{Transport: w.Transport(nil)}
+	if o.monitor != nil {
+		w.identify()
+		for _, r := range o.registrations {
+			w.life.Go(func(ctx context.Context) { w.announce(ctx, r) })
+		}
+	}
 	return w, nil
 }
 
