@@ -18,10 +18,10 @@ import (
 	"github.com/micro/go-platform/trace"
 )
 
-// sending is one attempt of a call over HTTP, and the body of its answer.
-type sending struct {
+// clientAttempt is one attempt of a call over HTTP, and the body of its answer.
+type clientAttempt struct {
 	Attempt
-	sent    *sent
+	call    *clientCall
 	pick    router.Pick
 	ctx     context.Context
 	cancel  context.CancelCauseFunc // nil unless it may have to be cut short
@@ -46,36 +46,36 @@ var (
 )
 
 // roundTrip sends the request once. A response comes with a nil error.
-func (a *sending) roundTrip() (*http.Response, error) {
-	s := a.sent
-	a.start = s.call.Start
-	header := s.header
+func (a *clientAttempt) roundTrip() (*http.Response, error) {
+	c := a.call
+	a.start = c.record.Start
+	header := c.header
 	if a.Number > 1 {
 		header = maps.Clone(header) // the transport may still read the one before
 		a.start = time.Now()
 		header[HeaderAttempt] = []string{strconv.Itoa(a.Number)}
 	}
-	if end, ok := s.ctx.Deadline(); ok && s.internal {
+	if end, ok := c.ctx.Deadline(); ok && c.internal {
 		left := time.Until(end)
 		header[HeaderDeadline] = []string{strconv.FormatInt(max(left-left/20, 0).Milliseconds(), 10)}
 	}
 	if a.ctx == nil {
-		a.ctx = s.ctx
+		a.ctx = c.ctx
 	}
-	if bound, why := s.silence(); bound > 0 {
+	if bound, why := c.silence(); bound > 0 {
 		if a.cancel == nil {
 			a.ctx, a.cancel = context.WithCancelCause(a.ctx)
 		}
 		timer := time.AfterFunc(bound, func() { a.cancel(why) })
 		defer timer.Stop()
 	}
-	shown, err := s.show(header)
+	shown, err := c.show(header)
 	if err != nil {
 		a.result = result{class: router.ClientError, err: err, own: true}
 		return nil, err
 	}
 	a.Header = trace.Header(header)
-	for _, ob := range s.t.w.attempts {
+	for _, ob := range c.t.w.attempts {
 		a.ctx = ob.BeginAttempt(a.ctx, &a.Attempt)
 	}
 	if a.two != nil {
@@ -87,8 +87,8 @@ func (a *sending) roundTrip() (*http.Response, error) {
 		a.result = result{class: router.ClientError, err: err, own: true}
 		return nil, err
 	}
-	resp, err := s.transport().RoundTrip(request)
-	if err == nil && s.wantsNonce(shown, resp) {
+	resp, err := c.transport().RoundTrip(request)
+	if err == nil && c.wantsNonce(shown, resp) {
 		resp, err = a.withNonce(header, resp)
 	}
 	a.Latency, a.Connecting = time.Since(a.start), a.wire.connecting()
@@ -113,32 +113,32 @@ func (a *sending) roundTrip() (*http.Response, error) {
 
 // silence bounds how long an attempt is without an answer's headers, and says
 // what the error is then.
-func (s *sent) silence() (time.Duration, error) {
-	if s.plan.attempt > 0 {
-		return s.plan.attempt, errAttempt
+func (c *clientCall) silence() (time.Duration, error) {
+	if c.plan.attempt > 0 {
+		return c.plan.attempt, errAttempt
 	}
-	if _, bounded := s.ctx.Deadline(); !bounded && s.plan.timeout == 0 {
-		return max(defaultSilence-time.Since(s.call.Start), 1), errSilent
+	if _, bounded := c.ctx.Deadline(); !bounded && c.plan.timeout == 0 {
+		return max(defaultSilence-time.Since(c.record.Start), 1), errSilent
 	}
 	return 0, nil
 }
 
 // cause is why an attempt was cut short, if it was.
-func (a *sending) cause(err error) error {
-	if why := context.Cause(a.ctx); a.sent.ctx.Err() == nil && (why == errAttempt || why == errSilent || why == errBeaten) {
+func (a *clientAttempt) cause(err error) error {
+	if why := context.Cause(a.ctx); a.call.ctx.Err() == nil && (why == errAttempt || why == errSilent || why == errBeaten) {
 		return why
 	}
 	return err
 }
 
 // broken is the result of an attempt without an answer, by where it broke.
-func (a *sending) broken(err error) result {
-	s := a.sent
+func (a *clientAttempt) broken(err error) result {
+	c := a.call
 	switch {
 	case a.upload.failed() != nil:
 		return result{class: router.ClientError, err: err, own: true}
-	case s.ctx.Err() != nil:
-		return result{class: classOfBroken(s.ctx, err), err: err}
+	case c.ctx.Err() != nil:
+		return result{class: classOfBroken(c.ctx, err), err: err}
 	case err == errBeaten:
 		return result{class: router.Cancelled, err: err}
 	case a.wire.unsent(), refusedStream(err):
@@ -146,26 +146,26 @@ func (a *sending) broken(err error) result {
 	case err == errAttempt, err == errSilent:
 		return result{class: router.Timeout, err: err}
 	}
-	if _, real := s.t.base.(*http.Transport); real && !a.wire.asked.Load() {
+	if _, real := c.t.base.(*http.Transport); real && !a.wire.asked.Load() {
 		return result{class: router.ClientError, err: err, own: true} // it looked for no connection: it takes no such request
 	}
-	return result{class: classOfBroken(s.ctx, err), err: err}
+	return result{class: classOfBroken(c.ctx, err), err: err}
 }
 
 // request makes the request of this attempt from the caller's. again says that
 // the attempt has sent one already.
-func (a *sending) request(header http.Header, w *wire, again bool) (*http.Request, error) {
-	s := a.sent
-	r := s.request.WithContext(httptrace.WithClientTrace(a.ctx, w.trace()))
+func (a *clientAttempt) request(header http.Header, w *wire, again bool) (*http.Request, error) {
+	c := a.call
+	r := c.request.WithContext(httptrace.WithClientTrace(a.ctx, w.trace()))
 	r.Header, r.URL = header, &a.url
 	if r.Host == "" {
-		r.Host = s.request.URL.Host
+		r.Host = c.request.URL.Host
 	}
 	switch {
-	case s.body != nil:
-		r.Body = s.body.view()
-	case (again || a.Number > 1) && s.request.GetBody != nil:
-		b, err := s.request.GetBody()
+	case c.body != nil:
+		r.Body = c.body.view()
+	case (again || a.Number > 1) && c.request.GetBody != nil:
+		b, err := c.request.GetBody()
 		if err != nil {
 			return nil, fmt.Errorf("body to send again: %w", err)
 		}
@@ -179,8 +179,8 @@ func (a *sending) request(header http.Header, w *wire, again bool) (*http.Reques
 }
 
 // hand makes a response the call's answer: the call ends when its body does.
-func (a *sending) hand(resp *http.Response) *http.Response {
-	resp.Request = a.sent.request
+func (a *clientAttempt) hand(resp *http.Response) *http.Response {
+	resp.Request = a.call.request
 	a.answer = resp.Body
 	a.status.answer = resp
 	switch w := resp.Body.(type) {
@@ -188,7 +188,7 @@ func (a *sending) hand(resp *http.Response) *http.Response {
 		a.Close()
 	case io.ReadWriteCloser: // a connection that was upgraded
 		resp.Body = struct {
-			*sending
+			*clientAttempt
 			io.Writer
 		}{a, w}
 	default:
@@ -202,7 +202,7 @@ func (a *sending) hand(resp *http.Response) *http.Response {
 }
 
 // Read reads the answer. Its end, good or bad, is that of the call.
-func (a *sending) Read(p []byte) (int, error) {
+func (a *clientAttempt) Read(p []byte) (int, error) {
 	n, err := a.answer.Read(p)
 	a.status.write(p[:n])
 	if err == io.EOF {
@@ -214,7 +214,7 @@ func (a *sending) Read(p []byte) (int, error) {
 }
 
 // Close ends the call, however much of the answer was read.
-func (a *sending) Close() error {
+func (a *clientAttempt) Close() error {
 	var err error
 	if a.answer != nil {
 		err = a.answer.Close()
@@ -224,31 +224,31 @@ func (a *sending) Close() error {
 }
 
 // end ends the attempt and with it the call. err is what broke the reading.
-func (a *sending) end(err error) {
-	a.once.Do(func() { a.done(err); a.sent.finish(err) })
+func (a *clientAttempt) end(err error) {
+	a.once.Do(func() { a.done(err); a.call.finish(err) })
 }
 
 // done tells everybody how the attempt went, once.
-func (a *sending) done(err error) {
+func (a *clientAttempt) done(err error) {
 	if a.over {
 		return
 	}
 	a.over = true
 	if a.result.class == router.OK {
 		if err != nil {
-			a.result.class, a.result.err = classOfBroken(a.sent.ctx, err), err
-			a.sent.last = a.result
+			a.result.class, a.result.err = classOfBroken(a.call.ctx, err), err
+			a.call.last = a.result
 		} else if class, ok := a.status.end(); ok {
 			a.result.class = class
-			a.sent.last = a.result
+			a.call.last = a.result
 		}
 	}
 	a.Class, a.Status, a.Err = a.result.class, a.result.status, a.result.err
 	if a.Instance != nil {
 		a.pick.Done(a.outcome())
 	}
-	for i := len(a.sent.t.w.attempts) - 1; i >= 0; i-- {
-		a.sent.t.w.attempts[i].EndAttempt(a.ctx, &a.Attempt)
+	for i := len(a.call.t.w.attempts) - 1; i >= 0; i-- {
+		a.call.t.w.attempts[i].EndAttempt(a.ctx, &a.Attempt)
 	}
 	if a.cancel != nil {
 		a.cancel(nil)
@@ -257,8 +257,8 @@ func (a *sending) done(err error) {
 
 // outcome is what the router learns of the attempt: nothing that only the
 // caller can be blamed for, and no time that went into making a connection.
-func (a *sending) outcome() router.Outcome {
-	o := router.Outcome{Class: a.sent.blame(a.Class, a.Latency), Latency: a.Latency - a.Connecting, Load: a.Load}
+func (a *clientAttempt) outcome() router.Outcome {
+	o := router.Outcome{Class: a.call.blame(a.Class, a.Latency), Latency: a.Latency - a.Connecting, Load: a.Load}
 	switch {
 	case a.result.own:
 		o.Class = router.Cancelled
@@ -273,9 +273,9 @@ func (a *sending) outcome() router.Outcome {
 
 // blame is the class by which a part that others share is to learn how the
 // call went.
-func (s *sent) blame(class router.Class, took time.Duration) router.Class {
-	_, bounded := s.ctx.Deadline()
-	return s.target.blame(class, took, bounded, s.borrowed)
+func (c *clientCall) blame(class router.Class, took time.Duration) router.Class {
+	_, bounded := c.ctx.Deadline()
+	return c.target.blame(class, took, bounded, c.borrowed)
 }
 
 // discard closes an answer that nobody will see. A short one is read to its

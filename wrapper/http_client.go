@@ -44,27 +44,27 @@ func (t *transport) CloseIdleConnections() {
 
 // RoundTrip sends a request, again if need be, and returns the last answer.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	s := newSent(t, r)
-	ctx, err := t.w.Begin(s.ctx, &s.call)
-	s.ctx = ctx
+	c := newClientCall(t, r)
+	ctx, err := t.w.Begin(c.ctx, &c.record)
+	c.ctx = ctx
 	if err != nil { // by the limit of a policy
-		err = s.unsent(err)
-		s.finish(err)
+		err = c.unsent(err)
+		c.finish(err)
 		return nil, err
 	}
-	resp, err := s.send()
+	resp, err := c.send()
 	if err != nil {
-		s.finish(err)
+		c.finish(err)
 		return nil, err
 	}
 	return resp, nil
 }
 
-// sent is all that one call needs, its first attempt included, in one
+// clientCall is all that one call needs, its first attempt included, in one
 // allocation.
-type sent struct {
+type clientCall struct {
 	t        *transport
-	call     Call
+	record   Call
 	ctx      context.Context // the caller's, with span and deadline
 	cancel   context.CancelFunc
 	request  *http.Request // the caller's: never changed
@@ -79,70 +79,70 @@ type sent struct {
 	token    *auth.Token // to show; nil for none
 	tried    []string
 	narrowed [2]router.SelectOption // room for what most picks depend on
-	first    sending
+	first    clientAttempt
 	two      second // beside the first
 	last     result
 }
 
-func newSent(t *transport, r *http.Request) *sent {
-	s := &sent{t: t, request: r}
+func newClientCall(t *transport, r *http.Request) *clientCall {
+	c := &clientCall{t: t, request: r}
 	o, ctx := t.w.o, r.Context()
 	service, internal := o.services(r)
 	if !internal {
 		service = r.URL.Host
 	}
-	s.internal, s.routed = internal, internal && o.router != nil
-	s.header = make(http.Header, len(r.Header)+8)
+	c.internal, c.routed = internal, internal && o.router != nil
+	c.header = make(http.Header, len(r.Header)+8)
 	for k, v := range r.Header {
-		s.header[k] = v // the values are shared: they are replaced, never changed
+		c.header[k] = v // the values are shared: they are replaced, never changed
 	}
 	id := r.Header.Get(HeaderRequestID)
 	if parent, ok := FromContext(ctx); ok && id == "" {
 		id = parent.RequestID
 	}
 	method := action(r.Method)
-	s.call = Call{
+	c.record = Call{
 		Side: Client, Protocol: "http", Service: service, Method: method, Action: method, Resource: r.URL.Path,
-		RequestID: requestID(id), Header: trace.Header(s.header), Start: time.Now(),
+		RequestID: requestID(id), Header: trace.Header(c.header), Start: time.Now(),
 	}
-	s.header[HeaderRequestID] = []string{s.call.RequestID}
+	c.header[HeaderRequestID] = []string{c.record.RequestID}
 	if internal {
 		for k, v := range LabelsFromContext(ctx) {
-			s.header.Set(LabelPrefix+k, v)
+			c.header.Set(LabelPrefix+k, v)
 		}
 	}
-	s.plan = t.w.planOf(&s.call)
-	s.target = s.plan.target(service)
+	c.plan = t.w.planOf(&c.record)
+	c.target = c.plan.target(service)
 	if end, has := ctx.Deadline(); has {
-		s.borrowed = borrowed(ctx, end)
-	} else if d := s.plan.timeout; d > 0 && d != NoTimeout {
-		ctx, s.cancel = context.WithTimeout(ctx, d)
+		c.borrowed = borrowed(ctx, end)
+	} else if d := c.plan.timeout; d > 0 && d != NoTimeout {
+		ctx, c.cancel = context.WithTimeout(ctx, d)
 	}
-	s.ctx = ctx
+	c.ctx = ctx
 	if r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
-		s.body = newBody(r.Body, s.plan.retry.Buffer)
+		c.body = newBody(r.Body, c.plan.retry.Buffer)
 	}
-	return s
+	return c
 }
 
 // send makes attempts until one is final.
-func (s *sent) send() (*http.Response, error) {
-	policy := s.plan.retry
-	s.target.deposit()
-	if err := s.findToken(); err != nil {
-		return nil, s.unsent(err)
+func (c *clientCall) send() (*http.Response, error) {
+	policy := c.plan.retry
+	c.target.deposit()
+	if err := c.findToken(); err != nil {
+		return nil, c.unsent(err)
 	}
 	for n := 1; ; n++ {
-		a, err := s.attempt()
+		a, err := c.attempt()
 		if err != nil {
-			return nil, s.unsent(err)
+			return nil, c.unsent(err)
 		}
-		r := s.try(a)
+		r := c.try(a)
 		a, resp, err := r.a, r.resp, r.err
-		s.last = a.result
-		wait, again := s.next(policy, n)
+		c.last = a.result
+		wait, again := c.next(policy, n)
 		if !again {
-			s.dropBody()
+			c.dropBody()
 			if err != nil {
 				a.done(nil)
 				return nil, err
@@ -151,40 +151,40 @@ func (s *sent) send() (*http.Response, error) {
 		}
 		discard(resp)
 		a.done(nil)
-		if err := backoff.Sleep(s.ctx, wait); err != nil {
-			s.target.giveBack()
-			return nil, s.unsent(err)
+		if err := backoff.Sleep(c.ctx, wait); err != nil {
+			c.target.giveBack()
+			return nil, c.unsent(err)
 		}
 	}
 }
 
 // unsent ends a call whose next attempt was not to be.
-func (s *sent) unsent(err error) error {
-	if s.last.class == router.OK || s.ctx.Err() != nil { // else the attempt before says more
-		s.last = result{class: classOfOwn(s.ctx, err), err: err}
+func (c *clientCall) unsent(err error) error {
+	if c.last.class == router.OK || c.ctx.Err() != nil { // else the attempt before says more
+		c.last = result{class: classOfOwn(c.ctx, err), err: err}
 	}
-	s.dropBody()
+	c.dropBody()
 	return err
 }
 
 // next decides whether attempt n+1 follows, and after how long.
-func (s *sent) next(p RetryPolicy, n int) (wait time.Duration, again bool) {
-	r := s.last
+func (c *clientCall) next(p RetryPolicy, n int) (wait time.Duration, again bool) {
+	r := c.last
 	if !r.class.Failed() {
 		return 0, false
 	}
-	if n < p.Attempts && s.ctx.Err() == nil && r.again(s.idempotent(), p) && s.target.take() {
+	if n < p.Attempts && c.ctx.Err() == nil && r.again(c.idempotent(), p) && c.target.take() {
 		wait = max(p.wait(n-1), r.pushback)
-		end, bounded := s.ctx.Deadline()
+		end, bounded := c.ctx.Deadline()
 		inTime := wait <= p.Max && (!bounded || wait < time.Until(end))
-		if inTime && (s.body == nil || s.body.rewind()) {
+		if inTime && (c.body == nil || c.body.rewind()) {
 			return wait, true
 		}
-		s.target.giveBack()
+		c.target.giveBack()
 	}
 	// The caller of the call that this one is made for must not multiply what
 	// was spent here.
-	if parent, ok := FromContext(s.request.Context()); ok && parent.Side == Server && (n > 1 || r.noRetry) {
+	if parent, ok := FromContext(c.request.Context()); ok && parent.Side == Server && (n > 1 || r.noRetry) {
 		parent.spendRetries()
 	}
 	return 0, false
@@ -192,74 +192,74 @@ func (s *sent) next(p RetryPolicy, n int) (wait time.Duration, again bool) {
 
 // idempotent calls may be processed twice (RFC 9110 section 9.2.2), as may
 // those that carry a key by which the server knows them again.
-func (s *sent) idempotent() bool {
-	switch s.request.Method {
+func (c *clientCall) idempotent() bool {
+	switch c.request.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
 	}
-	_, key := s.request.Header["Idempotency-Key"]
+	_, key := c.request.Header["Idempotency-Key"]
 	return key
 }
 
 // findToken finds the token that the service called is to see, unless the
 // caller brought one. Tokens are shown to services of ours only.
-func (s *sent) findToken() (err error) {
-	if s.internal && s.header["Authorization"] == nil {
-		s.token, err = s.t.w.Adapter().Token(s.ctx, s.call.Service)
+func (c *clientCall) findToken() (err error) {
+	if c.internal && c.header["Authorization"] == nil {
+		c.token, err = c.t.w.Adapter().Token(c.ctx, c.record.Service)
 	}
 	return err
 }
 
 // attempt prepares the next sending: it picks an instance.
-func (s *sent) attempt() (*sending, error) {
-	a := &s.first
-	if s.call.Attempts > 0 {
-		a = &sending{}
+func (c *clientCall) attempt() (*clientAttempt, error) {
+	a := &c.first
+	if c.record.Attempts > 0 {
+		a = &clientAttempt{}
 	}
-	s.call.Attempts++
-	a.sent = s
-	a.Attempt = Attempt{Call: &s.call, Number: s.call.Attempts}
-	a.url = *s.request.URL
-	if !s.routed {
+	c.record.Attempts++
+	a.call = c
+	a.Attempt = Attempt{Call: &c.record, Number: c.record.Attempts}
+	a.url = *c.request.URL
+	if !c.routed {
 		return a, nil
 	}
-	pick, err := s.t.w.o.router.Pick(s.ctx, s.call.Service, s.narrow()...)
+	pick, err := c.t.w.o.router.Pick(c.ctx, c.record.Service, c.narrow()...)
 	if err != nil {
 		return nil, err
 	}
 	a.pick, a.Instance, a.url.Host = pick, pick.Instance, pick.Instance.Address
-	s.call.Instance, s.call.Variant = pick.Instance, pick.Variant
+	c.record.Instance, c.record.Variant = pick.Instance, pick.Variant
 	return a, nil
 }
 
 // narrow says what the pick depends on.
-func (s *sent) narrow() []router.SelectOption {
-	if s.call.Instance != nil { // of the attempt before
-		s.tried = append(s.tried, s.call.Instance.ID)
+func (c *clientCall) narrow() []router.SelectOption {
+	if c.record.Instance != nil { // of the attempt before
+		c.tried = append(c.tried, c.record.Instance.ID)
 	}
-	return s.t.w.Adapter().SelectOptions(s.ctx, s.call.Method, s.tried, s.narrowed[:0])
+	return c.t.w.Adapter().SelectOptions(c.ctx, c.record.Method, c.tried, c.narrowed[:0])
 }
 
 // dropBody closes the caller's body once nothing will read it any more.
-func (s *sent) dropBody() {
+func (c *clientCall) dropBody() {
 	switch {
-	case s.body != nil:
-		s.body.release()
-	case !s.began && s.request.Body != nil:
-		s.request.Body.Close()
+	case c.body != nil:
+		c.body.release()
+	case !c.began && c.request.Body != nil:
+		c.request.Body.Close()
 	}
 }
 
 // finish records the call.
-func (s *sent) finish(err error) {
-	c := &s.call
-	c.Duration = time.Since(c.Start)
-	c.Class, c.Status, c.Err = s.last.class, s.last.status, err
-	if err != nil && c.Class == router.OK {
-		c.Class = classOfBroken(s.request.Context(), err)
+func (c *clientCall) finish(err error) {
+	r := &c.record
+	r.Duration = time.Since(r.Start)
+	r.Class, r.Status, r.Err = c.last.class, c.last.status, err
+	if err != nil && r.Class == router.OK {
+		r.Class = classOfBroken(c.request.Context(), err)
 	}
-	s.t.w.End(s.ctx, c)
-	if s.cancel != nil {
-		s.cancel()
+	c.t.w.End(c.ctx, r)
+	if c.cancel != nil {
+		c.cancel()
 	}
 }

@@ -11,19 +11,19 @@ import (
 
 // show adds the call's token to the header of an attempt. One that is bound to a
 // key goes with a proof of its own (RFC 9449).
-func (s *sent) show(header http.Header) (shown auth.Presentation, err error) {
-	if s.token == nil {
+func (c *clientCall) show(header http.Header) (shown auth.Presentation, err error) {
+	if c.token == nil {
 		return shown, nil
 	}
-	u := url.URL{Scheme: s.request.URL.Scheme, Host: s.request.Host, Path: s.request.URL.Path, RawPath: s.request.URL.RawPath}
+	u := url.URL{Scheme: c.request.URL.Scheme, Host: c.request.Host, Path: c.request.URL.Path, RawPath: c.request.URL.RawPath}
 	if u.Host == "" {
-		u.Host = s.request.URL.Host
+		u.Host = c.request.URL.Host
 	}
-	method := s.request.Method
+	method := c.request.Method
 	if method == "" {
 		method = http.MethodGet
 	}
-	shown, err = s.t.w.presenter.Present(s.token, method, u.String())
+	shown, err = c.t.w.presenter.Present(c.token, method, u.String())
 	if err != nil {
 		return shown, err
 	}
@@ -36,7 +36,7 @@ func (s *sent) show(header http.Header) (shown auth.Presentation, err error) {
 
 // wantsNonce reports whether the service refused only because the proof lacks
 // its nonce, and notes the nonce.
-func (s *sent) wantsNonce(shown auth.Presentation, resp *http.Response) bool {
+func (c *clientCall) wantsNonce(shown auth.Presentation, resp *http.Response) bool {
 	if shown.Proof == "" {
 		return false
 	}
@@ -44,19 +44,19 @@ func (s *sent) wantsNonce(shown auth.Presentation, resp *http.Response) bool {
 	if resp.StatusCode == http.StatusUnauthorized {
 		challenge = strings.Join(resp.Header.Values("WWW-Authenticate"), ", ")
 	}
-	return s.t.w.presenter.Answered(shown, resp.Header.Get("DPoP-Nonce"), challenge)
+	return c.t.w.presenter.Answered(shown, resp.Header.Get("DPoP-Nonce"), challenge)
 }
 
 // withNonce sends the attempt once more, to the same instance, with the nonce
 // that it wants (RFC 9449 section 9). For everybody else that is the same
 // attempt. It returns the first answer if the body can't be sent again.
-func (a *sending) withNonce(header http.Header, resp *http.Response) (*http.Response, error) {
-	s := a.sent
-	if s.body != nil && !s.body.rewind() {
+func (a *clientAttempt) withNonce(header http.Header, resp *http.Response) (*http.Response, error) {
+	c := a.call
+	if c.body != nil && !c.body.rewind() {
 		return resp, nil
 	}
 	header = maps.Clone(header) // the transport may still read the one before
-	shown, err := s.show(header)
+	shown, err := c.show(header)
 	if err != nil {
 		return resp, nil
 	}
@@ -65,9 +65,9 @@ func (a *sending) withNonce(header http.Header, resp *http.Response) (*http.Resp
 		return resp, nil
 	}
 	discard(resp)
-	resp, err = s.transport().RoundTrip(request)
+	resp, err = c.transport().RoundTrip(request)
 	if err == nil {
-		s.wantsNonce(shown, resp) // to have it next time
+		c.wantsNonce(shown, resp) // to have it next time
 	}
 	return resp, err
 }

@@ -15,7 +15,7 @@ import (
 // response counts what a handler writes. It never holds anything back.
 type response struct {
 	http.ResponseWriter
-	served     *served
+	call       *serverCall
 	bound      context.Context // with the call's deadline
 	status     int             // of the final answer; 0 before there is one
 	wrote      bool
@@ -50,7 +50,7 @@ func (r *response) may(code int) bool {
 		return !r.dropped
 	}
 	if overdue(r.bound) {
-		r.served.call.Late, r.dropped = true, true
+		r.call.record.Late, r.dropped = true, true
 		r.instead(http.StatusGatewayTimeout)
 		return false
 	}
@@ -65,8 +65,8 @@ func overdue(ctx context.Context) bool { return ctx != nil && ctx.Err() == conte
 func (r *response) instead(code int) {
 	h := r.Header()
 	clear(h)
-	maps.Copy(h, r.served.before)
-	h[HeaderRequestID] = r.served.id[:]
+	maps.Copy(h, r.call.before)
+	h[HeaderRequestID] = r.call.id[:]
 	r.answer(code)
 }
 
@@ -81,20 +81,20 @@ func (r *response) begin(code int) {
 	r.wrote, r.status = true, code
 	r.report()
 	r.says.begin(r.Header(), code)
-	if code == http.StatusRequestEntityTooLarge && r.served.call.native != nil {
+	if code == http.StatusRequestEntityTooLarge && r.call.record.native != nil {
 		// What http.MaxBytesReader does to a writer of net/http's own.
-		if q := r.served.call.Request(); q.ProtoMajor == 1 {
+		if q := r.call.record.Request(); q.ProtoMajor == 1 {
 			r.Header().Set("Connection", "close")
 		}
 	}
-	if r.served.call.retriesSpent() && classOfStatus(code) != router.OK {
+	if r.call.record.retriesSpent() && classOfStatus(code) != router.OK {
 		r.Header()[HeaderNoRetry] = []string{"1"}
 	}
 }
 
 // report tells the load of the process.
 func (r *response) report() {
-	if load := r.served.w.Adapter().LoadReport(&r.served.call); load != "" {
+	if load := r.call.w.Adapter().LoadReport(&r.call.record); load != "" {
 		r.Header()[HeaderLoad] = []string{load}
 	}
 }

@@ -31,10 +31,10 @@ type handler struct {
 	next http.Handler
 }
 
-// served is all that one request needs, in one allocation.
-type served struct {
-	call Call
-	ctx  callContext
+// serverCall is all that one request needs, in one allocation.
+type serverCall struct {
+	record Call
+	ctx    callContext
 	response
 	w       *Wrapper
 	request *http.Request // as the handler got it
@@ -49,29 +49,29 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r, resource, pathErr := h.w.normalize(r)
-	s := &served{w: h.w}
-	s.call = Call{
+	s := &serverCall{w: h.w}
+	s.record = Call{
 		Side: Server, Protocol: "http", Service: h.w.o.name, Action: action(r.Method), Resource: resource, pathErr: pathErr,
 		Header: trace.Header(r.Header), Start: time.Now(), native: r,
 	}
 	if h.w.o.edge {
-		r = h.w.border(&s.call, r)
-		s.call.Header, s.call.native = trace.Header(r.Header), r
+		r = h.w.border(&s.record, r)
+		s.record.Header, s.record.native = trace.Header(r.Header), r
 	}
-	s.call.RequestID = requestID(r.Header.Get(HeaderRequestID))
-	s.response = response{ResponseWriter: rw, served: s}
+	s.record.RequestID = requestID(r.Header.Get(HeaderRequestID))
+	s.response = response{ResponseWriter: rw, call: s}
 	if header := rw.Header(); len(header) > 0 {
 		s.before = maps.Clone(header)
 	}
-	s.id[0] = s.call.RequestID
+	s.id[0] = s.record.RequestID
 	rw.Header()[HeaderRequestID] = s.id[:]
 	h.w.giveNonce(rw.Header(), r)
 
-	s.ctx = callContext{r.Context(), &s.call, &s.route}
-	ctx, cancel := h.w.bound(&s.ctx, &s.call, r)
+	s.ctx = callContext{r.Context(), &s.record, &s.route}
+	ctx, cancel := h.w.bound(&s.ctx, &s.record, r)
 	defer cancel()
 	s.bound = ctx
-	ctx, err := h.w.Begin(ctx, &s.call)
+	ctx, err := h.w.Begin(ctx, &s.record)
 	defer s.finish(ctx)
 	if err != nil {
 		s.refuse(err)
@@ -117,20 +117,20 @@ func action(method string) string {
 }
 
 // finish runs when the handler has returned or panicked.
-func (s *served) finish(ctx context.Context) {
+func (s *serverCall) finish(ctx context.Context) {
 	if v := recover(); v != nil {
-		s.call.Panic = v
+		s.record.Panic = v
 		if v == http.ErrAbortHandler { // the handler wants the connection cut: nobody failed
-			s.call.Panic, s.call.Class = nil, router.Cancelled
+			s.record.Panic, s.record.Class = nil, router.Cancelled
 			s.end(ctx)
 			panic(v)
 		}
-		s.call.Stack = debug.Stack()
+		s.record.Stack = debug.Stack()
 		wrote := s.response.wrote
 		if !wrote && !s.hijacked {
 			s.response.instead(http.StatusInternalServerError)
 		}
-		s.call.Class = router.ServerError
+		s.record.Class = router.ServerError
 		s.end(ctx)
 		if wrote && !s.hijacked {
 			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
@@ -156,11 +156,11 @@ func (s *served) finish(ctx context.Context) {
 }
 
 // end records the call, once.
-func (s *served) end(ctx context.Context) {
+func (s *serverCall) end(ctx context.Context) {
 	if s.ended.Swap(true) {
 		return
 	}
-	c := &s.call
+	c := &s.record
 	c.Duration = time.Since(c.Start)
 	c.Method, c.Route = s.method()
 	c.Status, c.BytesOut, c.Hijacked = s.status, s.bytes, s.hijacked
@@ -180,7 +180,7 @@ func (s *served) end(ctx context.Context) {
 }
 
 // refuse answers a call that a gate did not let through.
-func (s *served) refuse(err error) {
+func (s *serverCall) refuse(err error) {
 	code, h := StatusOf(err), s.Header()
 	if code == http.StatusUnauthorized {
 		_, challenge := auth.Challenge(err)
@@ -190,7 +190,7 @@ func (s *served) refuse(err error) {
 	if errors.As(err, &later) {
 		h.Set("Retry-After", strconv.Itoa(int(max(later.RetryAfter()+time.Second-1, 0)/time.Second)))
 	}
-	s.call.Err = err
+	s.record.Err = err
 	s.response.answer(code)
 }
 

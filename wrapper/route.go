@@ -45,7 +45,7 @@ func Route(find func(*http.Request) string) func(http.Handler) http.Handler {
 
 // method is the method and the template of the path: "GET /users/{id}" and
 // "/users/{id}", or the method alone if no route is known.
-func (s *served) method() (method, route string) {
+func (s *serverCall) method() (method, route string) {
 	pattern := ""
 	if s.request != nil {
 		pattern = s.request.Pattern
@@ -54,12 +54,12 @@ func (s *served) method() (method, route string) {
 		pattern = *p
 	}
 	if pattern == "" {
-		return s.call.Action, ""
+		return s.record.Action, ""
 	}
 	at := strings.IndexByte(pattern, '/')
 	route = pattern[max(at, 0):]
 	if strings.IndexByte(pattern, ' ') > 0 {
 		return pattern, route
 	}
-	return s.call.Action + " " + pattern, route
+	return s.record.Action + " " + pattern, route
 }

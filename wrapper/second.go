@@ -11,7 +11,7 @@ import (
 
 // arrival is how an attempt ended.
 type arrival struct {
-	a    *sending
+	a    *clientAttempt
 	resp *http.Response
 	err  error
 }
@@ -19,24 +19,24 @@ type arrival struct {
 // try sends an attempt. If its answer takes too long, and the call may be sent
 // twice, another instance is asked beside it. It returns the attempt that
 // counts.
-func (s *sent) try(a *sending) arrival {
-	s.began = true
-	wait, pays, late := s.patience()
+func (c *clientCall) try(a *clientAttempt) arrival {
+	c.began = true
+	wait, pays, late := c.patience()
 	if wait <= 0 {
 		resp, err := a.roundTrip()
-		return s.learn(arrival{a, resp, err})
+		return c.learn(arrival{a, resp, err})
 	}
-	a.ctx, a.cancel = context.WithCancelCause(s.ctx)
-	two := &s.two
+	a.ctx, a.cancel = context.WithCancelCause(c.ctx)
+	two := &c.two
 	if a.Number > 1 {
 		two = &second{}
 	}
-	two.s, two.first, two.pays, a.two = s, a, pays, two
+	two.call, two.first, two.pays, a.two = c, a, pays, two
 	timer := time.AfterFunc(wait, two.send)
 	resp, err := a.roundTrip()
 	one := arrival{a, resp, err}
 	if timer.Stop() {
-		return s.learn(one)
+		return c.learn(one)
 	}
 	r := two.decide(one)
 	if late && r.a != a && r.err == nil && a.result.err == errBeaten && r.a.Latency < wait/4 {
@@ -50,15 +50,15 @@ func (s *sent) try(a *sending) arrival {
 	} else {
 		two.forget()
 	}
-	return s.learn(r)
+	return c.learn(r)
 }
 
 // learn notes how long an answer took.
-func (s *sent) learn(r arrival) arrival {
+func (c *clientCall) learn(r arrival) arrival {
 	if r.err == nil && !r.a.result.class.Failed() {
 		d := r.a.Latency - r.a.Connecting
-		s.target.took.add(d)
-		if h := s.target.hedges; h != nil {
+		c.target.took.add(d)
+		if h := c.target.hedges; h != nil {
 			h.add(d)
 		}
 	}
@@ -68,39 +68,39 @@ func (s *sent) learn(r arrival) arrival {
 // patience is how long to wait before a second instance is asked, 0 indefinitely,
 // and which budget pays for that. late means that the first is overdue by then,
 // and not just slower than most.
-func (s *sent) patience() (wait time.Duration, pays *budget, late bool) {
-	if !s.routed || s.body != nil || !s.idempotent() {
+func (c *clientCall) patience() (wait time.Duration, pays *budget, late bool) {
+	if !c.routed || c.body != nil || !c.idempotent() {
 		return 0, nil, false
 	}
-	if h := s.target.hedges; h != nil {
+	if h := c.target.hedges; h != nil {
 		h.deposit()
-		if d, known := h.after(s.plan.hedge.Min); known {
+		if d, known := h.after(c.plan.hedge.Min); known {
 			return d, h.budget, false
 		}
 		return 0, nil, false
 	}
-	if s.plan.retry.Attempts <= s.call.Attempts || s.plan.attempt > 0 {
+	if c.plan.retry.Attempts <= c.record.Attempts || c.plan.attempt > 0 {
 		return 0, nil, false
 	}
 	var left time.Duration
-	if end, ok := s.ctx.Deadline(); ok {
+	if end, ok := c.ctx.Deadline(); ok {
 		left = max(time.Until(end), 1)
 	}
-	return s.target.late(s.plan.retry.Late, left), s.target.budget, true
+	return c.target.late(c.plan.retry.Late, left), c.target.budget, true
 }
 
 // second is the attempt beside a first one that is late.
 type second struct {
-	s     *sent
-	first *sending
+	call  *clientCall
+	first *clientAttempt
 	pays  *budget
 
-	mu    sync.Mutex    // held while an instance is picked
-	may   bool          // the first is on its way
-	due   bool          // it was not yet when the time was up
-	over  bool          // it came back
-	b     *sending      // nil if none was sent
-	ended chan struct{} // closed when got holds
+	mu    sync.Mutex     // held while an instance is picked
+	may   bool           // the first is on its way
+	due   bool           // it was not yet when the time was up
+	over  bool           // it came back
+	b     *clientAttempt // nil if none was sent
+	ended chan struct{}  // closed when got holds
 	got   arrival
 }
 
@@ -121,7 +121,7 @@ func (t *second) send() {
 	if b == nil {
 		return
 	}
-	defer t.s.t.w.life.Leave()
+	defer t.call.t.w.life.Leave()
 	defer close(t.ended)
 	resp, err := b.roundTrip()
 	t.got = arrival{b, resp, err}
@@ -131,19 +131,19 @@ func (t *second) send() {
 }
 
 // begin picks the instance, nil if there is no other, or no budget.
-func (t *second) begin() *sending {
+func (t *second) begin() *clientAttempt {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.s
+	c := t.call
 	if !t.may {
 		t.due = true
 		return nil
 	}
-	if t.over || s.ctx.Err() != nil || !t.pays.take() {
+	if t.over || c.ctx.Err() != nil || !t.pays.take() {
 		return nil
 	}
-	before := s.call.Instance
-	b, err := s.attempt()
+	before := c.record.Instance
+	b, err := c.attempt()
 	switch {
 	case err != nil || b.Instance.ID == t.first.Instance.ID: // there is no other
 		t.pays.giveBack()
@@ -151,17 +151,17 @@ func (t *second) begin() *sending {
 			b.over = true
 			b.pick.Done(router.Outcome{Class: router.Cancelled})
 		}
-		s.call.Attempts--
-		s.call.Instance = before
+		c.record.Attempts--
+		c.record.Instance = before
 		return nil
-	case !s.t.w.life.Enter(): // closed
+	case !c.t.w.life.Enter(): // closed
 		b.over = true
 		b.pick.Done(router.Outcome{Class: router.Cancelled})
-		s.call.Attempts--
-		s.call.Instance = before
+		c.record.Attempts--
+		c.record.Instance = before
 		return nil
 	}
-	b.ctx, b.cancel = context.WithCancelCause(s.ctx)
+	b.ctx, b.cancel = context.WithCancelCause(c.ctx)
 	t.b, t.ended = b, make(chan struct{})
 	return b
 }
@@ -191,15 +191,15 @@ func (t *second) forget() {
 	if b == nil {
 		return
 	}
-	t.s.call.Instance, t.s.call.Variant = t.first.Instance, t.first.pick.Variant
+	t.call.record.Instance, t.call.record.Variant = t.first.Instance, t.first.pick.Variant
 	b.cancel(context.Canceled)
 	last := func(context.Context) {
 		<-t.ended
 		b.result.class = router.Cancelled // that nobody waited says nothing about the instance
 		lose(t.got)
 	}
-	if !t.s.t.w.life.Go(last) {
-		last(t.s.ctx)
+	if !t.call.t.w.life.Go(last) {
+		last(t.call.ctx)
 	}
 }
 

@@ -23,22 +23,22 @@ func WithIdentity(f func(service string) string) Option {
 
 // transport is what sends an attempt: with TLS to an instance, one that checks
 // certificates against the service.
-func (s *sent) transport() http.RoundTripper {
-	if !s.routed || s.request.URL.Scheme != "https" {
-		return s.t.base
+func (c *clientCall) transport() http.RoundTripper {
+	if !c.routed || c.request.URL.Scheme != "https" {
+		return c.t.base
 	}
-	base, ok := s.t.base.(*http.Transport)
+	base, ok := c.t.base.(*http.Transport)
 	//lint:ignore SA1019 who still uses DialTLS verifies by himself
 	if !ok || base.DialTLSContext != nil || base.DialTLS != nil || base.TLSClientConfig != nil && base.TLSClientConfig.ServerName != "" {
-		return s.t.base
+		return c.t.base
 	}
-	return s.t.secure.get(s.call.Service, func(service string) *http.Transport {
+	return c.t.secure.get(c.record.Service, func(service string) *http.Transport {
 		t := base.Clone()
 		if t.TLSClientConfig == nil {
 			t.TLSClientConfig = &tls.Config{}
 		}
 		name := service
-		if f := s.t.w.o.identity; f != nil {
+		if f := c.t.w.o.identity; f != nil {
 			if want := f(service); want != "" {
 				name = want
 			}

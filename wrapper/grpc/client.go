@@ -61,7 +61,7 @@ func unary(ctx context.Context, w *wrapper.Wrapper, service, method string, o op
 	if o.err != nil {
 		return o.err
 	}
-	s := newSent(ctx, w, service, method)
+	s := newClientCall(ctx, w, service, method)
 	ctx, cancel := s.a.Bound(ctx, &s.call)
 	defer cancel()
 	if err := s.begin(ctx); err != nil {
@@ -117,7 +117,7 @@ func stream(ctx context.Context, w *wrapper.Wrapper, service, method string, o o
 	if o.err != nil {
 		return nil, o.err
 	}
-	s := newSent(ctx, w, service, method)
+	s := newClientCall(ctx, w, service, method)
 	cancel := func() {}
 	if _, bounded := ctx.Deadline(); !bounded && o.streamTimeout > 0 {
 		ctx, cancel = context.WithTimeout(ctx, o.streamTimeout)
@@ -159,8 +159,8 @@ func stream(ctx context.Context, w *wrapper.Wrapper, service, method string, o o
 	return c, nil
 }
 
-// sent is one call that goes out.
-type sent struct {
+// clientCall is one call that goes out.
+type clientCall struct {
 	w     *wrapper.Wrapper
 	a     wrapper.Adapter
 	call  wrapper.Call
@@ -170,8 +170,8 @@ type sent struct {
 	token *auth.Token  // to show; nil for none
 }
 
-func newSent(ctx context.Context, w *wrapper.Wrapper, service, method string) *sent {
-	s := &sent{w: w, a: w.Adapter()}
+func newClientCall(ctx context.Context, w *wrapper.Wrapper, service, method string) *clientCall {
+	s := &clientCall{w: w, a: w.Adapter()}
 	md, _ := metadata.FromOutgoingContext(ctx)
 	s.md = md.Copy()
 	if s.md == nil {
@@ -194,7 +194,7 @@ func newSent(ctx context.Context, w *wrapper.Wrapper, service, method string) *s
 }
 
 // begin begins the call, and finds the token that it shows.
-func (s *sent) begin(ctx context.Context) error {
+func (s *clientCall) begin(ctx context.Context) error {
 	ctx, err := s.w.Begin(ctx, &s.call)
 	s.ctx = ctx
 	s.a.Called(&s.call)
@@ -209,7 +209,7 @@ func (s *sent) begin(ctx context.Context) error {
 }
 
 // attempt begins the nth sending.
-func (s *sent) attempt(n int) (context.Context, *wrapper.Attempt) {
+func (s *clientCall) attempt(n int) (context.Context, *wrapper.Attempt) {
 	s.call.Attempts = n
 	md := s.md.Copy()
 	t := &wrapper.Attempt{Call: &s.call, Number: n, Header: trace.Metadata(md)}
@@ -218,7 +218,7 @@ func (s *sent) attempt(n int) (context.Context, *wrapper.Attempt) {
 }
 
 // ended ends an attempt. One that never got a connection was not sent.
-func (s *sent) ended(ctx context.Context, t *wrapper.Attempt, err error, connected, answered bool) {
+func (s *clientCall) ended(ctx context.Context, t *wrapper.Attempt, err error, connected, answered bool) {
 	t.Class, t.Status, t.Err = classOf(err, answered), int(code(err)), err
 	if t.Class == router.Connect && !connected {
 		t.Class = router.Unsent
@@ -232,7 +232,7 @@ func (s *sent) ended(ctx context.Context, t *wrapper.Attempt, err error, connect
 }
 
 // refuse records a call that was not sent, and returns its error.
-func (s *sent) refuse(err error) error {
+func (s *clientCall) refuse(err error) error {
 	s.class = router.Unsent
 	if c := code(err); c != codes.Unavailable && c != codes.Unknown {
 		s.class = wrapper.ClassOfCode(uint32(c))
@@ -241,7 +241,7 @@ func (s *sent) refuse(err error) error {
 }
 
 // finish records the call and returns its error.
-func (s *sent) finish(err error) error {
+func (s *clientCall) finish(err error) error {
 	s.call.Duration = time.Since(s.call.Start)
 	s.call.Class, s.call.Status = s.class, int(code(err))
 	if c := code(err); c == codes.Canceled || c == codes.DeadlineExceeded { // also while it waited for the next attempt

@@ -12,7 +12,7 @@ import (
 )
 
 // show adds the credentials of one sending to the options of a call.
-func (s *sent) show(opts []grpc.CallOption) ([]grpc.CallOption, *authgrpc.Shown) {
+func (s *clientCall) show(opts []grpc.CallOption) ([]grpc.CallOption, *authgrpc.Shown) {
 	if s.token == nil {
 		return opts, nil
 	}

@@ -53,8 +53,8 @@ type wrapped struct {
 	o options
 }
 
-// sent is one call that goes out.
-type sent struct {
+// clientCall is one call that goes out.
+type clientCall struct {
 	*wrapped
 	call  wrapper.Call
 	ctx   context.Context
@@ -66,8 +66,8 @@ type sent struct {
 }
 
 // begin starts a call.
-func (c *wrapped) begin(ctx context.Context, call wrapper.Call) *sent {
-	s := &sent{wrapped: c, call: call}
+func (c *wrapped) begin(ctx context.Context, call wrapper.Call) *clientCall {
+	s := &clientCall{wrapped: c, call: call}
 	s.md, _ = metadata.FromContext(ctx) // a copy, but of strings that were there
 	if s.md == nil {
 		s.md = metadata.Metadata{}
@@ -92,7 +92,7 @@ func (c *wrapped) begin(ctx context.Context, call wrapper.Call) *sent {
 
 // findToken finds the token that the service called is to see. What came with
 // a call that is being handled is not for others.
-func (s *sent) findToken(ctx context.Context) (err error) {
+func (s *clientCall) findToken(ctx context.Context) (err error) {
 	if s.err != nil {
 		return s.err
 	}
@@ -107,7 +107,7 @@ func (s *sent) findToken(ctx context.Context) (err error) {
 }
 
 // refuse records a call that was not sent, or not again, and returns its error.
-func (s *sent) refuse(err error) error {
+func (s *clientCall) refuse(err error) error {
 	class, status := refused(s.ctx, err), 0
 	if s.call.Attempts > 1 { // the attempt before says more
 		class, status = s.last, s.call.Status
@@ -116,12 +116,12 @@ func (s *sent) refuse(err error) error {
 }
 
 // finish records the call and returns its error.
-func (s *sent) finish(err error) error {
+func (s *clientCall) finish(err error) error {
 	class, status := outcome(s.ctx, err)
 	return s.end(class, status, err)
 }
 
-func (s *sent) end(class router.Class, status int, err error) error {
+func (s *clientCall) end(class router.Class, status int, err error) error {
 	s.call.Class, s.call.Status = class, status
 	if s.call.Class != router.OK {
 		s.call.Err = err
@@ -134,7 +134,7 @@ func (s *sent) end(class router.Class, status int, err error) error {
 // attempt is one sending.
 type attempt struct {
 	wrapper.Attempt
-	s     *sent
+	s     *clientCall
 	ctx   context.Context
 	pick  router.Pick
 	start time.Time
@@ -145,7 +145,7 @@ type attempt struct {
 
 // attempt prepares the next sending: it picks an instance, if there is a
 // router.
-func (s *sent) attempt(opts []client.CallOption) (*attempt, error) {
+func (s *clientCall) attempt(opts []client.CallOption) (*attempt, error) {
 	s.call.Attempts++
 	t := &attempt{s: s, start: time.Now(), Attempt: wrapper.Attempt{Call: &s.call, Number: s.call.Attempts}}
 	md := metadata.Copy(s.md)
