@@ -26,7 +26,9 @@ func (n *node) ids() (string, string) {
 	if h := n.hex.Load(); h != nil {
 		return h[0], h[1]
 	}
-	h := &[2]string{n.sc.TraceID.String(), n.sc.SpanID.String()}
+	var b [48]byte
+	text := string(appendHex(appendHex(b[:0], n.sc.TraceID[:]), n.sc.SpanID[:]))
+	h := &[2]string{text[:32], text[32:]}
 	n.hex.Store(h)
 	return h[0], h[1]
 }

@@ -24,7 +24,7 @@ type clientAttempt struct {
 	call    *clientCall
 	pick    router.Pick
 	ctx     context.Context
-	cancel  context.CancelCauseFunc // nil unless it may have to be cut short
+	bound   bounded // without a parent unless it may have to be cut short
 	url     url.URL
 	start   time.Time
 	wire    wire
@@ -63,10 +63,8 @@ func (a *clientAttempt) roundTrip() (*http.Response, error) {
 		a.ctx = c.ctx
 	}
 	if bound, why := c.silence(); bound > 0 {
-		if a.cancel == nil {
-			a.ctx, a.cancel = context.WithCancelCause(a.ctx)
-		}
-		timer := time.AfterFunc(bound, func() { a.cancel(why) })
+		a.cuttable()
+		timer := time.AfterFunc(bound, func() { a.bound.cancel(why) })
 		defer timer.Stop()
 	}
 	shown, err := c.show(header)
@@ -111,6 +109,14 @@ func (a *clientAttempt) roundTrip() (*http.Response, error) {
 	return resp, nil
 }
 
+// cuttable makes it possible to cut the attempt short, before it is sent.
+func (a *clientAttempt) cuttable() {
+	if a.bound.Context == nil {
+		a.bound.Context = a.call.ctx
+		a.ctx = &a.bound
+	}
+}
+
 // silence bounds how long an attempt is without an answer's headers, and says
 // what the error is then.
 func (c *clientCall) silence() (time.Duration, error) {
@@ -125,7 +131,7 @@ func (c *clientCall) silence() (time.Duration, error) {
 
 // cause is why an attempt was cut short, if it was.
 func (a *clientAttempt) cause(err error) error {
-	if why := context.Cause(a.ctx); a.call.ctx.Err() == nil && (why == errAttempt || why == errSilent || why == errBeaten) {
+	if why := a.bound.cause(); why != nil && a.call.ctx.Err() == nil {
 		return why
 	}
 	return err
@@ -250,8 +256,8 @@ func (a *clientAttempt) done(err error) {
 	for i := len(a.call.t.w.attempts) - 1; i >= 0; i-- {
 		a.call.t.w.attempts[i].EndAttempt(a.ctx, &a.Attempt)
 	}
-	if a.cancel != nil {
-		a.cancel(nil)
+	if a.bound.Context != nil {
+		a.bound.cancel(nil)
 	}
 }
 

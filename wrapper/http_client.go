@@ -66,13 +66,14 @@ type clientCall struct {
 	t        *transport
 	record   Call
 	ctx      context.Context // the caller's, with span and deadline
-	cancel   context.CancelFunc
-	request  *http.Request // the caller's: never changed
-	header   http.Header   // a copy, with what the call adds
-	body     *body         // nil if there is none, or GetBody makes new ones
-	began    bool          // the request's body was given to the transport
-	internal bool          // it goes to a service of ours
-	routed   bool          // which the router finds
+	bound    bounded         // the deadline of WithClientTimeout; without a parent if there is none
+	id       [1]string       // the value of X-Request-Id
+	request  *http.Request   // the caller's: never changed
+	header   http.Header     // a copy, with what the call adds
+	body     *body           // nil if there is none, or GetBody makes new ones
+	began    bool            // the request's body was given to the transport
+	internal bool            // it goes to a service of ours
+	routed   bool            // which the router finds
 	plan     *plan
 	target   *target     // what is remembered of the service
 	borrowed bool        // its deadline is the one that the caller of this service brought
@@ -105,7 +106,8 @@ func newClientCall(t *transport, r *http.Request) *clientCall {
 		Side: Client, Protocol: "http", Service: service, Method: method, Action: method, Resource: r.URL.Path,
 		RequestID: requestID(id), Header: trace.Header(c.header), Start: time.Now(),
 	}
-	c.header[HeaderRequestID] = []string{c.record.RequestID}
+	c.id[0] = c.record.RequestID
+	c.header[HeaderRequestID] = c.id[:]
 	if internal {
 		for k, v := range LabelsFromContext(ctx) {
 			c.header.Set(LabelPrefix+k, v)
@@ -116,7 +118,8 @@ func newClientCall(t *transport, r *http.Request) *clientCall {
 	if end, has := ctx.Deadline(); has {
 		c.borrowed = borrowed(ctx, end)
 	} else if d := c.plan.timeout; d > 0 && d != NoTimeout {
-		ctx, c.cancel = context.WithTimeout(ctx, d)
+		c.bound = bounded{Context: ctx, end: c.record.Start.Add(d)}
+		ctx = &c.bound
 	}
 	c.ctx = ctx
 	if r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
@@ -259,7 +262,7 @@ func (c *clientCall) finish(err error) {
 		r.Class = classOfBroken(c.request.Context(), err)
 	}
 	c.t.w.End(c.ctx, r)
-	if c.cancel != nil {
-		c.cancel()
+	if c.bound.Context != nil {
+		c.bound.cancel(nil)
 	}
 }

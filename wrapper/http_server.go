@@ -35,6 +35,7 @@ type handler struct {
 type serverCall struct {
 	record Call
 	ctx    callContext
+	limit  bounded // around ctx: with the deadline
 	response
 	w       *Wrapper
 	request *http.Request // as the handler got it
@@ -68,10 +69,10 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	h.w.giveNonce(rw.Header(), r)
 
 	s.ctx = callContext{r.Context(), &s.record, &s.route}
-	ctx, cancel := h.w.bound(&s.ctx, &s.record, r)
-	defer cancel()
-	s.bound = ctx
-	ctx, err := h.w.Begin(ctx, &s.record)
+	s.limit = bounded{Context: &s.ctx, end: h.w.end(&s.record, r)}
+	defer s.limit.cancel(nil)
+	s.bound = &s.limit
+	ctx, err := h.w.Begin(&s.limit, &s.record)
 	defer s.finish(ctx)
 	if err != nil {
 		s.refuse(err)
@@ -84,18 +85,18 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	h.next.ServeHTTP(s.response.outer(), s.request)
 }
 
-// bound gives the context the caller's deadline, or the server's own. What
+// end is the deadline of the caller, or the server's own; zero for none. What
 // streams or is upgraded is not bounded by the server.
-func (w *Wrapper) bound(ctx context.Context, c *Call, r *http.Request) (context.Context, context.CancelFunc) {
+func (w *Wrapper) end(c *Call, r *http.Request) time.Time {
 	d, ok := remaining(r.Header.Get(HeaderDeadline))
 	if own := w.planOf(c).timeout; own > 0 && !streams(r) && (!ok || own < d) {
-		return context.WithTimeout(ctx, own)
+		return c.Start.Add(own)
 	}
 	if !ok {
-		return ctx, func() {}
+		return time.Time{}
 	}
 	c.brought = c.Start.Add(d)
-	return context.WithDeadline(ctx, c.brought)
+	return c.brought
 }
 
 // streams reports whether the answer may go on for ever.

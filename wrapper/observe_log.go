@@ -3,6 +3,7 @@ package wrapper
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/micro/go-platform/internal/seldom"
@@ -12,7 +13,8 @@ import (
 // logObserver writes a record of each call that failed or was slow, of some of
 // those that were not let in, and of the others at the level of WithAccessLog.
 type logObserver struct {
-	l      *slog.Logger
+	h      slog.Handler
+	pc     uintptr // of the records: they are all made in one place
 	access slog.Level
 	slow   time.Duration
 
@@ -20,7 +22,11 @@ type logObserver struct {
 }
 
 func newLogObserver(o *options) *logObserver {
-	return &logObserver{l: o.log.Logger("wrapper"), access: o.accessLevel, slow: o.slow, refusals: &seldom.Gate{}}
+	var here [1]uintptr
+	runtime.Callers(1, here[:])
+	return &logObserver{
+		h: o.log.Logger("wrapper").Handler(), pc: here[0], access: o.accessLevel, slow: o.slow, refusals: &seldom.Gate{},
+	}
 }
 
 func (o *logObserver) Begin(ctx context.Context, _ *Call) context.Context { return ctx }
@@ -37,7 +43,7 @@ func (o *logObserver) End(ctx context.Context, c *Call) {
 	case c.Class.Failed() || c.Duration >= o.slow && !c.Hijacked:
 		level = max(level, slog.LevelWarn)
 	}
-	if !o.l.Enabled(ctx, level) {
+	if !o.h.Enabled(ctx, level) {
 		return
 	}
 	message := "served"
@@ -49,7 +55,8 @@ func (o *logObserver) End(ctx context.Context, c *Call) {
 	case c.Side == Client:
 		message = "called"
 	}
-	attrs := make([]slog.Attr, 0, 12)
+	var room [12]slog.Attr
+	attrs := room[:0]
 	attrs = append(attrs, slog.String("method", c.Method), slog.String("outcome", c.Class.String()),
 		slog.Duration("took", c.Duration), slog.String("request_id", c.RequestID))
 	if c.Status != 0 {
@@ -79,5 +86,8 @@ func (o *logObserver) End(ctx context.Context, c *Call) {
 	if c.Panic != nil {
 		attrs = append(attrs, slog.Any("panic", c.Panic), slog.String("stack", string(c.Stack)))
 	}
-	o.l.LogAttrs(ctx, level, message, attrs...)
+	// What slog.Logger would do, without looking for the caller and at the clock.
+	r := slog.NewRecord(c.Start.Add(c.Duration), level, message, o.pc)
+	r.AddAttrs(attrs...)
+	_ = o.h.Handle(ctx, r)
 }

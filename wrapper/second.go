@@ -26,7 +26,7 @@ func (c *clientCall) try(a *clientAttempt) arrival {
 		resp, err := a.roundTrip()
 		return c.learn(arrival{a, resp, err})
 	}
-	a.ctx, a.cancel = context.WithCancelCause(c.ctx)
+	a.cuttable()
 	two := &c.two
 	if a.Number > 1 {
 		two = &second{}
@@ -126,7 +126,7 @@ func (t *second) send() {
 	resp, err := b.roundTrip()
 	t.got = arrival{b, resp, err}
 	if err == nil && !b.result.class.Failed() {
-		t.first.cancel(errBeaten)
+		t.first.bound.cancel(errBeaten)
 	}
 }
 
@@ -161,7 +161,7 @@ func (t *second) begin() *clientAttempt {
 		c.record.Instance = before
 		return nil
 	}
-	b.ctx, b.cancel = context.WithCancelCause(c.ctx)
+	b.cuttable()
 	t.b, t.ended = b, make(chan struct{})
 	return b
 }
@@ -192,7 +192,7 @@ func (t *second) forget() {
 		return
 	}
 	t.call.record.Instance, t.call.record.Variant = t.first.Instance, t.first.pick.Variant
-	b.cancel(context.Canceled)
+	b.bound.cancel(nil)
 	last := func(context.Context) {
 		<-t.ended
 		b.result.class = router.Cancelled // that nobody waited says nothing about the instance
