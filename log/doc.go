@@ -19,6 +19,7 @@
 //	ToMemory             the newest records, for tests and pages
 //	log/logstash         JSON lines over TCP, TLS or UDP
 //	log/fluentd          the forward protocol with acknowledgements
+//	log/otlp             OTLP over HTTP: the OpenTelemetry collector, Loki
 //	log/syslog           RFC 5424 over UDP, TCP, TLS or a local socket
 //	log/events           records as events of a stream
 //

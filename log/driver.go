@@ -17,6 +17,8 @@ import (
 //     records of another batch.
 //  3. An error that is ErrInvalid or fault.TooLarge is of the record after
 //     those alone: it is dropped and counted, the ones behind it come again.
+//     One that WithRefused made is of records that are counted as written: they
+//     are lost.
 //  4. Write returns promptly when ctx ends, where the system lets it. It keeps
 //     nothing of the batch.
 //  5. Ping asks whether the output answers; a driver that can't know returns nil.
@@ -82,3 +84,15 @@ type Record struct {
 	Source  string      // "dir/file.go:12", "" without
 	Attrs   []slog.Attr // resolved, redacted, groups nested, none empty; of the context first
 }
+
+// WithRefused says that n of the records that Write returns as written were
+// refused by the other side for good, and why. The log counts them as dropped
+// and goes on with the records behind them.
+func WithRefused(err error, n int) error { return &refused{err, n} }
+
+type refused struct {
+	error
+	n int
+}
+
+func (e *refused) Unwrap() error { return e.error }

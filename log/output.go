@@ -178,8 +178,19 @@ func (o *output) write(left Batch) {
 			bytes = left.Ends[n-1]
 			failures = 0
 		}
-		o.settle(n, bytes, false, nil)
-		left = rest(left, n)
+		var lost *refused
+		if errors.As(err, &lost) {
+			k := min(max(lost.n, 0), n)
+			share := bytes * k / max(n, 1) // which ones is not known
+			o.settle(n-k, bytes-share, false, nil)
+			o.settle(k, share, true, lost.error)
+			if left = rest(left, n); n > 0 {
+				continue
+			}
+		} else {
+			o.settle(n, bytes, false, nil)
+			left = rest(left, n)
+		}
 		if left.Len() == 0 {
 			break
 		}

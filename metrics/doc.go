@@ -12,6 +12,7 @@
 // top, several at once if need be.
 //
 //	metrics/prometheus   a scrape handler (text 0.0.4 and OpenMetrics), and the push gateway
+//	metrics/otlp         OTLP over HTTP: the OpenTelemetry collector, Prometheus, Mimir
 //	metrics/statsd       statsd's lines in the plain, telegraf, dogstatsd and graphite dialects
 //
 // # Semantics

@@ -14,7 +14,7 @@
 //	InMemory        a store in this process that Search reads (the default)
 //	ToLog           a log record a span
 //	trace/zipkin    Zipkin v2 JSON over HTTP; Search reads from its server
-//	trace/otlp      OTLP over HTTP in JSON: the OpenTelemetry collector, Jaeger, Tempo and others
+//	trace/otlp      OTLP over HTTP: the OpenTelemetry collector, Jaeger, Tempo and others
 //	trace/otel      hands spans to an OpenTelemetry TracerProvider, and takes them from one
 //
 // # Semantics

@@ -3,6 +3,7 @@ package trace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -15,7 +16,8 @@ import (
 //     With a nil error the others were refused for good. With an error that is
 //     ErrUnavailable or a deadline the others are sent again; with any other
 //     error they are given up.
-//  3. An error that WithRetryAfter made says when to try again at the earliest.
+//  3. An error that WithRetryAfter made says when to try again at the earliest,
+//     one that WithRejected made that some of the spans that were taken are lost.
 //  4. Report returns promptly when ctx ends. It may keep the spans, and must
 //     not change them.
 //  5. Ping asks the backend whether it answers; a driver that can't know returns nil.
@@ -54,4 +56,36 @@ func pauseOf(err error) time.Duration {
 		return r.after
 	}
 	return 0
+}
+
+// WithRejected adds to err, which may be nil, that n of the spans that Report
+// returns as taken were refused for good, and why. The tracer counts them as
+// rejected and goes on with err.
+func WithRejected(err error, n int, reason string) error {
+	return &rejected{err: err, n: n, reason: reason}
+}
+
+type rejected struct {
+	err    error // of the spans that were not taken, or nil
+	n      int
+	reason string
+}
+
+func (e *rejected) Error() string {
+	text := fmt.Sprintf("%d spans refused: %s", e.n, e.reason)
+	if e.err != nil {
+		text += "; " + e.err.Error()
+	}
+	return text
+}
+
+func (e *rejected) Unwrap() error { return e.err }
+
+// rejectedOf takes what WithRejected added off err.
+func rejectedOf(err error) (n int, reason string, rest error) {
+	var r *rejected
+	if errors.As(err, &r) {
+		return max(0, r.n), r.reason, r.err
+	}
+	return 0, "", err
 }

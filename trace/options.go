@@ -61,7 +61,7 @@ func defaults() options {
 		timeout:  10 * time.Second,
 		retryFor: time.Minute,
 		dial:     5 * time.Second,
-		logger:   slog.New(slog.DiscardHandler),
+		logger:   slog.Default(),
 	}
 }
 
@@ -208,7 +208,8 @@ func WithLazy() Option {
 	return func(o *options) error { o.lazy = true; return nil }
 }
 
-// WithLogger is told of lost spans, at most once in ten seconds a reporter. The default is silence.
+// WithLogger is told of lost spans, at most once in ten seconds a reporter.
+// The default is slog.Default.
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) error {
 		if l == nil {

@@ -155,12 +155,14 @@ func (r *reporter) send(spans []SpanData) {
 		n, err := r.report(ctx, spans)
 		cancel()
 		n = min(max(n, 0), len(spans))
+		refused, reason, err := rejectedOf(err)
+		refused = min(refused, n)
 		if err == nil {
-			r.settle(n, len(spans)-n, 0, nil)
+			r.settle(n-refused, len(spans)-n+refused, 0, refusal(reason))
 			return
 		}
 		if n > 0 {
-			r.settle(n, 0, 0, nil)
+			r.settle(n-refused, refused, 0, refusal(reason))
 			spans = spans[n:]
 		}
 		if len(spans) == 0 {
@@ -182,6 +184,14 @@ func (r *reporter) send(spans []SpanData) {
 			r.rest(pause)
 		}
 	}
+}
+
+// refusal is what a backend said of spans that it refused, or nil.
+func refusal(reason string) error {
+	if reason == "" {
+		return nil
+	}
+	return errors.New("refused by the backend: " + reason)
 }
 
 // rest waits, until somebody is in a hurry or Close gives up.
@@ -215,6 +225,8 @@ func (r *reporter) settle(sent, rejected, failed int, err error) {
 		if errors.Is(err, context.Canceled) { // Close gave up; what kept the spans until then says more
 			why = cmp.Or(r.snapshot().LastError, why)
 		}
+	case rejected > 0 && err != nil:
+		why = err.Error()
 	case rejected > 0:
 		why = "refused by the backend"
 	}

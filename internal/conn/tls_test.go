@@ -39,8 +39,10 @@ import (
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/fluentd"
 	"github.com/micro/go-platform/log/logstash"
+	logotlp "github.com/micro/go-platform/log/otlp"
 	"github.com/micro/go-platform/log/syslog"
 	"github.com/micro/go-platform/metrics"
+	metricsotlp "github.com/micro/go-platform/metrics/otlp"
 	"github.com/micro/go-platform/metrics/prometheus"
 	"github.com/micro/go-platform/sync"
 	syncconsul "github.com/micro/go-platform/sync/consul"
@@ -158,6 +160,9 @@ var backends = []struct {
 	{name: "config/consul", plain: "consul://", open: func(a string, t asked) error {
 		return closed(config.New(config.WithSource(configconsul.Source(a, "k", with(t, configconsul.WithTLS, configconsul.WithToken(secret))...)), config.WithTimeout(limit)))
 	}},
+	{name: "log/otlp", plain: "http://", refuses: true, open: func(a string, t asked) error {
+		return logged(logotlp.Backend(a, with(t, logotlp.WithTLS, logotlp.WithHeader("Authorization", "Bearer "+secret))...))
+	}},
 	{name: "log/fluentd", plain: "tcp://", refuses: true, open: func(a string, t asked) error {
 		return logged(fluentd.Backend(a, "tag", with(t, fluentd.WithTLS)...))
 	}},
@@ -172,6 +177,10 @@ var backends = []struct {
 	}},
 	{name: "trace/zipkin", plain: "http://", refuses: true, open: func(a string, t asked) error {
 		return traced(zipkin.Backend(a, with(t, zipkin.WithTLS, zipkin.WithHeader("Authorization", "Bearer "+secret))...))
+	}},
+	{name: "metrics/otlp", plain: "http://", refuses: true, open: func(a string, t asked) error {
+		m, err := metrics.New(metricsotlp.Backend(a, with(t, metricsotlp.WithTLS, metricsotlp.WithHeader("Authorization", "Bearer "+secret))...))
+		return flushed(m, err)
 	}},
 	{name: "metrics/prometheus", plain: "http://", refuses: true, open: func(a string, t asked) error {
 		return flushed(metrics.New(prometheus.Backend(a, "job", with(t, prometheus.WithTLS, prometheus.WithAuth("bob", secret))...)))

@@ -36,7 +36,9 @@ import (
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/fluentd"
 	"github.com/micro/go-platform/log/logstash"
+	logotlp "github.com/micro/go-platform/log/otlp"
 	"github.com/micro/go-platform/metrics"
+	metricsotlp "github.com/micro/go-platform/metrics/otlp"
 	"github.com/micro/go-platform/metrics/prometheus"
 	dsync "github.com/micro/go-platform/sync"
 	syncconsul "github.com/micro/go-platform/sync/consul"
@@ -96,8 +98,12 @@ var constructors = map[string]struct {
 	"kv/etcd":      {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvetcd.Backend(a), kv.WithDialTimeout(soon))) }},
 	"kv/memcached": {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvmemcached.Backend(a), kv.WithDialTimeout(soon))) }},
 	"kv/redis":     {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvredis.Backend(a), kv.WithDialTimeout(soon))) }},
+	"log/otlp":     {log.ErrUnavailable, func(a string) error { return made(log.Open(logotlp.Backend("http://"+a), log.WithDialTimeout(soon))) }},
 	"log/fluentd":  {log.ErrUnavailable, func(a string) error { return made(log.Open(fluentd.Backend(a, "tag"), log.WithDialTimeout(soon))) }},
 	"log/logstash": {log.ErrUnavailable, func(a string) error { return made(log.Open(logstash.Backend(a), log.WithDialTimeout(soon))) }},
+	"metrics/otlp": {metrics.ErrUnavailable, func(a string) error {
+		return made(metrics.New(metricsotlp.Backend("http://"+a), metrics.WithDialTimeout(soon)))
+	}},
 	"metrics/prometheus": {metrics.ErrUnavailable, func(a string) error {
 		return made(metrics.New(prometheus.Backend(a, "job"), metrics.WithDialTimeout(soon)))
 	}},

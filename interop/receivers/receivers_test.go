@@ -281,7 +281,12 @@ func newStore(t testing.TB) *store {
 		if err != nil {
 			t.Error(err)
 		}
-		traces, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(b)
+		var traces ptrace.Traces
+		if r.Header.Get("Content-Type") == "application/json" {
+			traces, err = (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(b)
+		} else {
+			traces, err = (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(b)
+		}
 		if err != nil {
 			t.Errorf("%v in %s", err, b)
 			w.WriteHeader(http.StatusBadRequest)
@@ -345,17 +350,21 @@ func tags(m pcommon.Map) []trace.Tag {
 }
 
 func TestOpenTelemetryReadsOTLP(t *testing.T) {
-	s := newStore(t)
 	dead := httptest.NewServer(http.NotFoundHandler())
 	dead.Close()
-	tracetest.Run(t, tracetest.Harness{
-		Backend: func(testing.TB) trace.Option { return otlp.Backend(s.URL) },
-		Down:    func(testing.TB) trace.Option { return otlp.Backend(dead.URL) },
-		Read: func(_ testing.TB, id trace.TraceID) []trace.SpanData {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return slices.Clone(s.spans[id])
-		},
-		Features: tracetest.Features{Resolution: time.Nanosecond, TypedTags: true, EventTags: true, Links: true},
-	})
+	for name, opts := range map[string][]otlp.Option{"protobuf": nil, "JSON": {otlp.WithJSON()}} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			tracetest.Run(t, tracetest.Harness{
+				Backend: func(testing.TB) trace.Option { return otlp.Backend(s.URL, opts...) },
+				Down:    func(testing.TB) trace.Option { return otlp.Backend(dead.URL, opts...) },
+				Read: func(_ testing.TB, id trace.TraceID) []trace.SpanData {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					return slices.Clone(s.spans[id])
+				},
+				Features: tracetest.Features{Resolution: time.Nanosecond, TypedTags: true, EventTags: true, Links: true},
+			})
+		})
+	}
 }

@@ -1,17 +1,22 @@
-// Package otlp reports spans by the OpenTelemetry protocol, OTLP over HTTP in
-// JSON, to the OpenTelemetry collector, Jaeger, Tempo and others. It needs the
-// standard library alone.
+// Package otlp reports spans by the OpenTelemetry protocol, OTLP over HTTP, to
+// the OpenTelemetry collector, Jaeger, Tempo and others.
+//
+//	tr, err := trace.New(otlp.Backend("http://127.0.0.1:4318"), trace.WithService("orders"))
 //
 // # Backends
 //
-// POST to /v1/traces, or to the path of the address if it has one; gzip from
-// 1 KiB up (https://opentelemetry.io/docs/specs/otlp/).
+// POST to /v1/traces, or to the path of the address if it has one; protobuf, or
+// JSON (WithJSON); gzip from 1 KiB up (https://opentelemetry.io/docs/specs/otlp/).
+// The protobuf is written by hand into one buffer, so that the package links the
+// standard library alone; its tests send to the collector's own receiver.
 //
 // # Semantics
 //
-// Times are in nanoseconds; attributes keep their types; ids are hexadecimal. An
-// error is the status ERROR with its text. The other side's service and address
-// are the attributes peer.service and network.peer.address, network.peer.port.
+// Attributes keep their types. An error is the status ERROR with its text. The
+// other side's service and address are the attributes peer.service,
+// network.peer.address and network.peer.port. The process's own name and address
+// are service.name and service.instance.id. A request is at most 4 MiB
+// (WithMaxRequest): more spans go in several, a span that is larger is rejected.
 // Spans that the server rejects in a partial success are counted as rejected.
 //
 // # Errors

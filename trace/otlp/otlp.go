@@ -2,111 +2,78 @@ package otlp
 
 import (
 	"context"
-	"crypto/tls"
-	"encoding/json"
-	"log/slog"
-	"net/http"
-	"strconv"
+	"fmt"
 
-	"github.com/micro/go-platform/internal/conn"
-	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/otlp"
 	"github.com/micro/go-platform/trace"
-	"github.com/micro/go-platform/trace/internal/post"
 )
-
-// Option configures Backend.
-type Option func(*options) error
-
-type options struct {
-	client   *http.Client
-	tls      *tls.Config
-	header   http.Header
-	resource []slog.Attr
-}
-
-// WithClient uses c, which Close leaves as it is.
-func WithClient(c *http.Client) Option {
-	return func(o *options) error {
-		if c == nil {
-			return fault.Markf(fault.Invalid, "nil client")
-		}
-		o.client = c
-		return nil
-	}
-}
-
-// WithTLS connects with TLS, also to an address without a scheme. With an
-// address that says http it is an error.
-func WithTLS(c *tls.Config) Option {
-	return func(o *options) error { return conn.SetTLS(&o.tls, c) }
-}
-
-// WithHeader adds a header to every request, such as a token.
-func WithHeader(key, value string) Option {
-	return func(o *options) error { o.header.Add(key, value); return nil }
-}
-
-// WithResource adds attributes of the process, such as deployment.environment.
-func WithResource(attrs ...slog.Attr) Option {
-	return func(o *options) error { o.resource = append(o.resource, attrs...); return nil }
-}
 
 // Backend reports to the server at addr: "host:port" or a URL.
 func Backend(addr string, opts ...Option) trace.Option {
 	return trace.WithDriver("otlp", func(context.Context) (trace.Driver, error) {
-		o := options{header: http.Header{}}
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(fault.Invalid, "nil option")
-			}
-			if err := opt(&o); err != nil {
-				return nil, err
-			}
-		}
-		c, err := post.New(addr, 4318, "/v1/traces", o.client, o.tls)
+		c, err := otlp.New(addr, otlp.Traces(), opts)
 		if err != nil {
 			return nil, err
 		}
-		c.Header = o.header
-		c.Again = func(status int) bool {
-			switch status {
-			case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-				return true
-			}
-			return false
-		}
-		return &driver{server: c, resource: toAttributes(o.resource)}, nil
+		return &driver{Client: c}, nil
 	})
 }
 
 type driver struct {
-	server   *post.Client
-	resource []attribute
+	*otlp.Client
+	items []byte // scratch
 }
 
+// overhead is more than a request has beside its resource and its items.
+const overhead = 128
+
+// Report sends spans of one process in as many requests as they need.
 func (d *driver) Report(ctx context.Context, spans []trace.SpanData) (int, error) {
-	body, err := json.Marshal(d.request(spans))
-	if err != nil {
-		return 0, fault.Mark(fault.Invalid, err)
+	var lost lost
+	for done := 0; done < len(spans); {
+		local := spans[done].Local
+		resource := otlp.Resource(local.Service, local.Address, d.Resource)
+		room := d.Max - len(resource) - overhead
+		d.items = d.items[:0]
+		n := 0
+		for ; done+n < len(spans) && spans[done+n].Local == local; n++ {
+			before := len(d.items)
+			if d.items = appendSpan(d.items, &spans[done+n]); len(d.items) > room {
+				d.items = d.items[:before]
+				break
+			}
+		}
+		if n == 0 {
+			lost.add(1, fmt.Sprintf("a span over the %d bytes of a request", d.Max))
+			done++
+			continue
+		}
+		refused, err := d.Send(ctx, otlp.Request(resource, otlp.Scope{Name: scopeName, Items: d.items}))
+		if err != nil {
+			return done, lost.with(trace.WithRetryAfter(err, otlp.Pause(err)))
+		}
+		lost.add(min(refused.Items, n), refused.Reason)
+		done += n
 	}
-	answer, err := d.server.Post(ctx, body)
-	if err != nil {
-		return 0, err
-	}
-	var a struct {
-		PartialSuccess struct {
-			RejectedSpans json.Number `json:"rejectedSpans"` // a number or a string
-		} `json:"partialSuccess"`
-	}
-	_ = json.Unmarshal(answer, &a) // an empty answer is a success
-	rejected, _ := strconv.Atoi(a.PartialSuccess.RejectedSpans.String())
-	return len(spans) - min(max(rejected, 0), len(spans)), nil
+	return len(spans), lost.with(nil)
 }
 
-// Ping posts no spans, which every receiver takes.
-func (d *driver) Ping(ctx context.Context) error {
-	_, err := d.server.Post(ctx, []byte(`{"resourceSpans":[]}`))
-	return err
+// lost is what was refused for good in one Report.
+type lost struct {
+	n   int
+	why string
 }
 
-func (d *driver) Close() error { return d.server.Close() }
+func (l *lost) add(n int, why string) {
+	l.n += n
+	if why != "" {
+		l.why = why
+	}
+}
+
+func (l *lost) with(err error) error {
+	if l.n == 0 {
+		return err
+	}
+	return trace.WithRejected(err, l.n, l.why)
+}

@@ -42,7 +42,7 @@ func newServer(t testing.TB, answer func(w http.ResponseWriter, n int)) *server 
 		if r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s %s %s", r.Method, r.URL, r.Header)
 		}
-		if string(b) == `{"resourceSpans":[]}` {
+		if string(b) == `{}` {
 			return
 		}
 		s.mu.Lock()
@@ -59,7 +59,7 @@ func newServer(t testing.TB, answer func(w http.ResponseWriter, n int)) *server 
 
 func TestRequest(t *testing.T) {
 	s := newServer(t, nil)
-	tr, err := trace.New(otlp.Backend(s.URL, otlp.WithResource(slog.String("deployment.environment", "dev"))), trace.WithLocal(trace.Endpoint{Service: "Shop", Address: "10.0.0.1:80"}))
+	tr, err := trace.New(otlp.Backend(s.URL, otlp.WithJSON(), otlp.WithResource(slog.String("deployment.environment", "dev"))), trace.WithLocal(trace.Endpoint{Service: "Shop", Address: "10.0.0.1:80"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,10 +77,10 @@ func TestRequest(t *testing.T) {
 	if err := tr.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"Shop"}},{"key":"host.address","value":{"stringValue":"10.0.0.1:80"}},` +
+	want := `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"Shop"}},{"key":"telemetry.sdk.name","value":{"stringValue":"go-platform"}},{"key":"telemetry.sdk.language","value":{"stringValue":"go"}},{"key":"service.instance.id","value":{"stringValue":"10.0.0.1:80"}},` +
 		`{"key":"deployment.environment","value":{"stringValue":"dev"}}]},"scopeSpans":[{"scope":{"name":"github.com/micro/go-platform/trace"},"spans":[{` +
-		`"traceId":"07000000000000000000000000000000","spanId":"` + span.Context().SpanID.String() + `","parentSpanId":"0800000000000000","traceState":"x=y","flags":769,"name":"Charge","kind":3,` +
-		`"startTimeUnixNano":"1767322800123456789","endTimeUnixNano":"1767322800124456789","attributes":[{"key":"s","value":{"stringValue":"ä\ufffd"}},{"key":"i","value":{"intValue":"-9223372036854775808"}},` +
+		`"traceId":"07000000000000000000000000000000","spanId":"` + span.Context().SpanID.String() + `","traceState":"x=y","parentSpanId":"0800000000000000","flags":769,"name":"Charge","kind":3,` +
+		`"startTimeUnixNano":"1767322800123456789","endTimeUnixNano":"1767322800124456789","attributes":[{"key":"s","value":{"stringValue":"ä�"}},{"key":"i","value":{"intValue":"-9223372036854775808"}},` +
 		`{"key":"f","value":{"doubleValue":2.5}},{"key":"nan","value":{"doubleValue":"NaN"}},{"key":"b","value":{"boolValue":false}},{"key":"peer.service","value":{"stringValue":"bank"}},` +
 		`{"key":"network.peer.address","value":{"stringValue":"10.0.0.2"}},{"key":"network.peer.port","value":{"intValue":"443"}}],` +
 		`"links":[{"traceId":"01000000000000000000000000000000","spanId":"0200000000000000","traceState":"a=b","flags":256}],"status":{"message":"refused","code":2}}]}]}]}`
@@ -99,7 +99,7 @@ func TestAnswersOfTheServer(t *testing.T) {
 				http.Error(w, "no", c.code)
 			}
 		})
-		tr, err := trace.New(otlp.Backend(s.URL))
+		tr, err := trace.New(otlp.Backend(s.URL, otlp.WithJSON()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func TestAnswersOfTheServer(t *testing.T) {
 func TestPartialSuccessIsCounted(t *testing.T) {
 	for _, answer := range []string{`{"partialSuccess":{"rejectedSpans":"3","errorMessage":"x"}}`, `{"partialSuccess":{"rejectedSpans":3}}`} {
 		s := newServer(t, func(w http.ResponseWriter, _ int) { io.WriteString(w, answer) })
-		tr, err := trace.New(otlp.Backend(s.URL))
+		tr, err := trace.New(otlp.Backend(s.URL, otlp.WithJSON()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func ExampleBackend() {
 	}))
 	defer collector.Close()
 
-	tr, err := trace.New(otlp.Backend(collector.URL), trace.WithService("greeter"))
+	tr, err := trace.New(otlp.Backend(collector.URL, otlp.WithJSON()), trace.WithService("greeter"))
 	if err != nil {
 		panic(err)
 	}
@@ -193,7 +193,7 @@ func TestFlagsSayWhetherTheParentIsRemote(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newServer(t, nil)
-			tr, err := trace.New(otlp.Backend(s.URL))
+			tr, err := trace.New(otlp.Backend(s.URL, otlp.WithJSON()))
 			if err != nil {
 				t.Fatal(err)
 			}

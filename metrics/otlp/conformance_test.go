@@ -1,0 +1,246 @@
+package otlp_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/internal/servertest"
+	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/metrics/metricstest"
+	"github.com/micro/go-platform/metrics/otlp"
+)
+
+// A point is a data point as the collector's receiver has it.
+type point struct {
+	AsInt          string
+	AsDouble       float64
+	Count          string
+	Sum            float64
+	BucketCounts   []string
+	ExplicitBounds []float64
+}
+
+func (p point) value() float64 {
+	for _, s := range []string{p.AsInt, p.Count} {
+		if s != "" {
+			n, _ := strconv.ParseFloat(s, 64)
+			return n
+		}
+	}
+	return p.AsDouble
+}
+
+type kind struct {
+	DataPoints             []point
+	AggregationTemporality int
+	IsMonotonic            bool
+}
+
+type metric struct {
+	Name, Unit, Description string
+	Sum, Gauge, Histogram   *kind
+}
+
+func (m metric) kind() *kind {
+	for _, k := range []*kind{m.Sum, m.Gauge, m.Histogram} {
+		if k != nil {
+			return k
+		}
+	}
+	return &kind{}
+}
+
+// received returns the metrics that the collector's receiver has of a service, in order.
+func received(t testing.TB, s *servertest.Server, service string) (all []metric) {
+	t.Helper()
+	for _, line := range s.Lines("received") {
+		var batch struct {
+			Metrics struct {
+				ResourceMetrics []struct {
+					Resource     json.RawMessage
+					ScopeMetrics []struct{ Metrics []metric }
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &batch); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range batch.Metrics.ResourceMetrics {
+			if strings.Contains(string(r.Resource), `"`+service+`"`) {
+				for _, sc := range r.ScopeMetrics {
+					all = append(all, sc.Metrics...)
+				}
+			}
+		}
+	}
+	return all
+}
+
+func TestConformanceOnTheCollector(t *testing.T) {
+	for name, opts := range map[string][]otlp.Option{"protobuf": nil, "json": {otlp.WithJSON()}, "delta": {otlp.WithDelta()}} {
+		t.Run(name, func(t *testing.T) {
+			c := servertest.SharedCollector(t)
+			n := 0
+			metricstest.Run(t, metricstest.Harness{
+				Backend: func(t testing.TB) (metrics.Option, func(testing.TB) map[string]float64) {
+					n++
+					service := fmt.Sprint("metrics-", name, "-", n)
+					return otlp.Backend(c.AddrOf("otlphttp"), append(opts[:len(opts):len(opts)], otlp.WithService(service))...), func(t testing.TB) map[string]float64 {
+						all := map[string]float64{}
+						for _, m := range received(t, c, service) {
+							for _, p := range m.kind().DataPoints {
+								if name == "delta" && m.Gauge == nil {
+									all[m.Name] += p.value()
+								} else {
+									all[m.Name] = p.value()
+								}
+							}
+						}
+						return all
+					}
+				},
+				Down: func(t testing.TB) metrics.Option {
+					l, err := net.Listen("tcp", "127.0.0.1:0")
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer l.Close()
+					return otlp.Backend(l.Addr().String(), opts...)
+				},
+			})
+		})
+	}
+}
+
+func TestCollectorHasEveryPartOfAMetric(t *testing.T) {
+	c := servertest.SharedCollector(t)
+	for name, want := range map[string]int{"cumulative": 2, "delta": 1} {
+		opts := []otlp.Option{otlp.WithService("parts-" + name)}
+		if name == "delta" {
+			opts = append(opts, otlp.WithDelta())
+		}
+		m, err := metrics.New(otlp.Backend(c.AddrOf("otlphttp"), opts...), metrics.WithInterval(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := m.HistogramVec("took", []string{"m"}, metrics.WithUnit("seconds"), metrics.WithHelp("Time."), metrics.WithBuckets(1, 2))
+		calls := m.Counter("calls")
+		for range 2 {
+			calls.Add(2)
+			h.With("x").Observe(.5)
+			h.With("x").Observe(3)
+			if err := m.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var all []metric
+		for deadline := time.Now().Add(10 * time.Second); len(all) < 4 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			all = received(t, c, "parts-"+name)
+		}
+		if len(all) != 4 {
+			t.Fatalf("%s: %+v", name, all)
+		}
+		sum, took := all[2], all[3]
+		factor := float64(2 * want / 2) // the second export: totals are twice what is new
+		if sum.Sum == nil || !sum.Sum.IsMonotonic || sum.Sum.AggregationTemporality != want || sum.Sum.DataPoints[0].value() != 2*factor {
+			t.Errorf("%s: %+v", name, sum.kind())
+		}
+		p := took.kind().DataPoints[0]
+		if took.Histogram == nil || took.Unit != "s" || took.Description != "Time." || took.Histogram.AggregationTemporality != want || p.Sum != 3.5*factor || p.value() != 2*factor ||
+			fmt.Sprint(p.ExplicitBounds) != "[1 2]" || fmt.Sprint(p.BucketCounts) != fmt.Sprintf("[%v 0 %v]", factor, factor) {
+			t.Errorf("%s: %+v", name, took.kind())
+		}
+		m.Close(t.Context())
+	}
+}
+
+// What an export with WithDelta lost is in the next one that arrives.
+func TestADeltaThatWasLostIsInTheNext(t *testing.T) {
+	var bodies []string
+	var refuse bool
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuse {
+			http.Error(w, "no", http.StatusInternalServerError)
+			return
+		}
+		b := make([]byte, r.ContentLength)
+		r.Body.Read(b)
+		bodies = append(bodies, string(b))
+	}))
+	defer s.Close()
+	m, err := metrics.New(otlp.Backend(s.URL, otlp.WithJSON(), otlp.WithDelta()), metrics.WithInterval(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close(t.Context())
+	n := m.Counter("n")
+	for i, step := range []struct {
+		add    int64
+		refuse bool
+		want   string
+	}{{3, false, `"asInt":"3"`}, {4, true, ""}, {5, false, `"asInt":"9"`}} {
+		n.Add(step.add)
+		refuse = step.refuse
+		if err := m.Flush(t.Context()); (err != nil) != step.refuse {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		if last := bodies[len(bodies)-1]; !step.refuse && !strings.Contains(last, step.want) {
+			t.Errorf("step %d: no %s in %s", i, step.want, last)
+		}
+	}
+}
+
+// Bounded requests lose no series, and a server that asks for a pause gets one.
+func TestManySeriesInSmallRequestsThroughAThrottle(t *testing.T) {
+	c := servertest.SharedCollector(t)
+	m, err := metrics.New(otlp.Backend(c.AddrOf("otlphttp"), otlp.WithService("many"), otlp.WithMaxRequest(2000), otlp.WithResource(slog.String("rx.throttle", t.Name()))), metrics.WithInterval(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close(t.Context())
+	v := m.CounterVec("n", []string{"i"})
+	for i := range 500 {
+		v.With(strconv.Itoa(i)).Inc()
+	}
+	if err := m.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	for deadline := time.Now().Add(10 * time.Second); got < 500 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		got = 0
+		for _, one := range received(t, c, "many") {
+			got += len(one.kind().DataPoints)
+		}
+	}
+	if got != 500 {
+		t.Errorf("%d points, want 500", got)
+	}
+}
+
+func ExampleBackend() {
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > 10 {
+			fmt.Println(r.Method, r.URL.Path, r.Header.Get("Content-Type"))
+		}
+	}))
+	defer collector.Close()
+
+	m, err := metrics.New(otlp.Backend(collector.URL, otlp.WithService("greeter")))
+	if err != nil {
+		panic(err)
+	}
+	m.Counter("greetings").Inc()
+	if err := m.Close(context.Background()); err != nil {
+		panic(err)
+	}
+	// Output: POST /v1/metrics application/x-protobuf
+}

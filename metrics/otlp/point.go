@@ -1,0 +1,148 @@
+package otlp
+
+import (
+	"encoding/binary"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/micro/go-platform/internal/otlp"
+	"github.com/micro/go-platform/metrics"
+)
+
+// The temporalities in the protocol's numbers.
+const (
+	delta      = 1
+	cumulative = 2
+)
+
+// point is the state of a series that the server has.
+type point struct {
+	time    time.Time
+	count   uint64
+	sum     float64
+	buckets []uint64
+}
+
+// page is the metrics of one request.
+type page struct {
+	*driver
+	room   int
+	time   time.Time
+	items  []byte
+	points int
+	state  map[uint64]point // what the server has once it took the page
+}
+
+func (p *page) reset() {
+	p.items, p.points = p.items[:0], 0
+	p.state = map[uint64]point{}
+}
+
+// add appends a metric with the first of the series, as many as there is room
+// for, and returns how many.
+func (p *page) add(f *metrics.Family, all []metrics.Series) int {
+	before := len(p.items)
+	b, start := otlp.Open(p.items, 2)
+	b = otlp.Text(b, 1, f.Name)
+	b = otlp.Text(b, 2, f.Help)
+	b = otlp.Text(b, 3, unit(f.Unit))
+	var at int
+	switch f.Kind {
+	case metrics.KindCounter:
+		b, at = otlp.Open(b, 7)
+		b = otlp.Varint(b, 3, 1) // monotonic
+	case metrics.KindHistogram:
+		b, at = otlp.Open(b, 9)
+	default:
+		b, at = otlp.Open(b, 5)
+	}
+	if f.Kind != metrics.KindGauge {
+		b = otlp.Varint(b, 2, p.temporality())
+	}
+	n := 0
+	for i := range all {
+		end := len(b)
+		b = p.appendPoint(b, f, &all[i])
+		if len(b)+16 > p.room { // the lengths that Shut may still write
+			b = b[:end]
+			break
+		}
+		n++
+	}
+	if n == 0 {
+		p.items = b[:before]
+		return 0
+	}
+	for i := range all[:n] {
+		if p.Delta && f.Kind != metrics.KindGauge {
+			s := &all[i]
+			p.state[s.ID] = point{p.time, s.Count, s.Sum, s.Buckets}
+		}
+	}
+	p.items = otlp.Shut(otlp.Shut(b, at), start)
+	p.points += n
+	return n
+}
+
+func (p *page) temporality() uint64 {
+	if p.Delta {
+		return delta
+	}
+	return cumulative
+}
+
+func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byte {
+	base := point{time: s.Created}
+	if p.Delta {
+		if last, ok := p.began[s.ID]; ok && last.count <= s.Count {
+			base = last
+		}
+	}
+	b, start := otlp.Open(b, 1)
+	if f.Kind != metrics.KindGauge {
+		b = otlp.Fixed64(b, 2, uint64(base.time.UnixNano()))
+	}
+	b = otlp.Fixed64(b, 3, uint64(p.time.UnixNano()))
+	attributes := 7
+	switch f.Kind {
+	case metrics.KindCounter:
+		b = otlp.Fixed64(b, 6, s.Count-base.count)
+	case metrics.KindHistogram:
+		attributes = 9
+		b = otlp.Fixed64(b, 4, s.Count-base.count)
+		b = otlp.Double(b, 5, s.Sum-base.sum)
+		var at int
+		b, at = otlp.Open(b, 6)
+		for i, n := range s.Buckets {
+			if i < len(base.buckets) {
+				n -= base.buckets[i]
+			}
+			b = binary.LittleEndian.AppendUint64(b, n)
+		}
+		b = otlp.Shut(b, at)
+		b, at = otlp.Open(b, 7)
+		for _, bound := range f.Bounds {
+			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(bound))
+		}
+		b = otlp.Shut(b, at)
+	default:
+		b = otlp.Double(b, 4, s.Value)
+	}
+	for i, key := range f.Keys {
+		b = otlp.Attribute(b, attributes, key, slog.StringValue(s.Values[i]))
+	}
+	return otlp.Shut(b, start)
+}
+
+// units are UCUM's codes, which OpenTelemetry asks for, of the words that
+// Prometheus' names have.
+var units = []string{"seconds", "s", "milliseconds", "ms", "bytes", "By", "ratio", "1", "percent", "%", "meters", "m", "celsius", "Cel", "volts", "V", "amperes", "A", "joules", "J", "grams", "g"}
+
+func unit(word string) string {
+	if i := slices.Index(units, word); i >= 0 && i%2 == 0 {
+		return units[i+1]
+	}
+	return word
+}
