@@ -9,6 +9,7 @@ import (
 	"slices"
 	gosync "sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/config"
@@ -135,7 +136,9 @@ func (a *App) openCalls() error {
 		return err
 	}
 	a.closers = append(a.closers, without(a.discovery.Close))
-	routing := []router.Option{router.WithDiscovery(a.discovery), router.WithLogger(a.Logger("router"))}
+	routing := []router.Option{
+		router.WithDiscovery(a.discovery), router.WithPeers(o.self.Service, o.self.ID), router.WithLogger(a.Logger("router")),
+	}
 	if o.self.Zone != "" {
 		routing = append(routing, router.WithZone(o.self.Zone))
 	}
@@ -186,6 +189,9 @@ func (a *App) openWrapper() error {
 	}
 	if a.auth != nil {
 		opts = append(opts, wrapper.WithAuth(a.auth))
+	}
+	if len(a.o.discovery) > 0 { // a registry that others read
+		opts = append(opts, wrapper.WithDrain(time.Second))
 	}
 	var err error
 	a.wrapper, err = wrapper.New(append(opts, a.o.wrapper...)...)

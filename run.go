@@ -11,7 +11,6 @@ import (
 	gosync "sync"
 	"syscall"
 
-	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/monitor"
 )
@@ -25,30 +24,28 @@ func (a *App) Run(ctx context.Context, all ...Server) error {
 	ctx, quiet := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer quiet()
 	var serving gosync.WaitGroup
-	entries, err := a.serve(ctx, all, &serving)
+	err := a.serve(ctx, all, &serving)
 	quiet() // a second signal ends the process
-	a.monitor.SetPhase(monitor.Draining)
 	closing, cancel := context.WithTimeout(context.Background(), a.o.stop)
 	defer cancel()
-	left := a.wrap("run", deregister(closing, entries))
 	lost := a.Close(closing)
 	serving.Wait()
-	return errors.Join(err, left, lost)
+	return errors.Join(err, lost)
 }
 
 func (a *App) wrap(op string, err error) error {
 	return fault.Wrap("platform", op, a.o.self.Service, err)
 }
 
-// serve returns what was registered, with a nil error when ctx ends.
-func (a *App) serve(ctx context.Context, all []Server, serving *gosync.WaitGroup) ([]discovery.Registration, error) {
+// serve returns nil when ctx ends.
+func (a *App) serve(ctx context.Context, all []Server, serving *gosync.WaitGroup) error {
 	names, err := a.prepare(all)
 	if err != nil {
-		return nil, a.wrap("run", err)
+		return a.wrap("run", err)
 	}
 	listeners, err := listen(ctx, all)
 	if err != nil {
-		return nil, a.wrap("run", err)
+		return a.wrap("run", err)
 	}
 	failed := make(chan error, len(all))
 	for i, s := range all {
@@ -62,16 +59,15 @@ func (a *App) serve(ctx context.Context, all []Server, serving *gosync.WaitGroup
 		a.Logger("platform").Info("serving", "address", listeners[i].Addr().String())
 	}
 	a.monitor.SetPhase(monitor.Running)
-	entries, err := a.register(ctx, names, listeners)
-	if err != nil {
-		return entries, a.wrap("run", err)
+	if err := a.register(ctx, names, listeners); err != nil {
+		return a.wrap("run", err)
 	}
 	select {
 	case <-ctx.Done():
 		a.Logger("platform").Info("stopping", "reason", context.Cause(ctx).Error())
-		return entries, nil
+		return nil
 	case err := <-failed:
-		return entries, a.wrap("run", err)
+		return a.wrap("run", err)
 	}
 }
 
@@ -156,10 +152,9 @@ func listen(ctx context.Context, all []Server) ([]net.Listener, error) {
 	return listeners, nil
 }
 
-// register enters the instance once for each name. If one is refused, the others
-// are still returned.
-func (a *App) register(ctx context.Context, names []string, listeners []net.Listener) ([]discovery.Registration, error) {
-	var entries []discovery.Registration
+// register enters the instance once for each name. The wrapper keeps the entries'
+// status what readiness is, and deregisters them when it closes.
+func (a *App) register(ctx context.Context, names []string, listeners []net.Listener) error {
 	for i, name := range names {
 		if name == "" {
 			continue
@@ -169,27 +164,18 @@ func (a *App) register(ctx context.Context, names []string, listeners []net.List
 		if a.o.advertise != "" {
 			_, port, err := net.SplitHostPort(in.Address)
 			if err != nil {
-				return entries, err
+				return err
 			}
 			in.Address = net.JoinHostPort(a.o.advertise, port)
 		}
 		r, err := a.discovery.Register(ctx, in)
-		if err != nil {
-			if ctx.Err() != nil {
-				return entries, nil // it is to stop, and that is no failure
-			}
-			return entries, err
+		if err != nil && ctx.Err() != nil {
+			return nil // it is to stop, and that is no failure
 		}
-		entries = append(entries, r)
+		if err != nil {
+			return err
+		}
+		a.wrapper.AddRegistration(r)
 	}
-	return entries, nil
-}
-
-// deregister takes the instance out of the registry before anything stops.
-func deregister(ctx context.Context, entries []discovery.Registration) error {
-	var errs []error
-	for _, r := range entries {
-		errs = append(errs, r.Deregister(ctx))
-	}
-	return errors.Join(errs...)
+	return nil
 }

@@ -487,6 +487,32 @@ func TestTwoInstancesWithOneID(t *testing.T) {
 	}
 }
 
+// What the monitor finds reaches the registry while the service runs.
+func TestReadinessIsRegistered(t *testing.T) {
+	r := start(t, nil, platform.HTTP("127.0.0.1:0", hello()))
+	if err := r.Monitor().Register(monitor.Check{Name: "database", TTL: time.Minute, FailAfter: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		beat error
+		want discovery.Status
+	}{{nil, discovery.Up}, {errors.New("refused"), discovery.Draining}, {nil, discovery.Up}} {
+		r.Monitor().Beat("database", step.beat)
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			s, err := r.Discovery().Get(t.Context(), "greeter", discovery.MaxStale(0))
+			if err == nil && len(s.Instances) == 1 && s.Instances[0].Status == step.want {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("after %v: %v, %v, want %v", step.beat, s, err, step.want)
+			}
+		}
+	}
+	if err := r.end(t); err != nil {
+		t.Error(err)
+	}
+}
+
 // broken is a server that fails by itself.
 type broken struct{ err error }
 

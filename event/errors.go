@@ -16,6 +16,7 @@ var (
 	ErrTooLarge       = fault.TooLarge       // a record above the limits; nothing was published
 	ErrUnsupported    = fault.Unsupported    // the backend can't do it; see Features
 	ErrUnavailable    = fault.Unavailable    // the backend did not answer; certainly not applied
+	ErrDenied         = fault.Denied         // the backend refuses these credentials or rights; waiting does not help
 	ErrUnknownOutcome = fault.UnknownOutcome // records that may have been published
 	ErrClosed         = fault.Closed         // used after Close
 	ErrTimeout        = fault.Timeout        // Close ended before handlers did

@@ -30,9 +30,7 @@ func (w *Wrapper) Close(ctx context.Context) error {
 		if w.o.monitor != nil {
 			w.o.monitor.SetPhase(monitor.Draining)
 		}
-		for _, r := range w.o.registrations {
-			note(r.Deregister(ctx))
-		}
+		note(w.deregister(ctx))
 		for _, stop := range w.sources.take() {
 			note(stop(ctx))
 		}

@@ -2,21 +2,51 @@ package wrapper
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/monitor"
 )
 
-// identify makes the monitor report under the id of the service's registration.
-func (w *Wrapper) identify() {
-	for _, r := range w.o.registrations {
-		in := r.Instance()
-		if in.Service == w.o.name {
-			w.o.monitor.Identify(monitor.Instance{ID: in.ID, Service: in.Service, Version: in.Version, Address: in.Address, Zone: in.Zone})
-			return
-		}
+// registrations are what Close deregisters.
+type registrations struct {
+	mu  sync.Mutex
+	all []discovery.Registration
+}
+
+// AddRegistration is WithRegistration for an instance that is registered after
+// New, as one is that has to listen first. Nothing is announced after Close.
+func (w *Wrapper) AddRegistration(r discovery.Registration) {
+	w.registrations.mu.Lock()
+	first := !slices.ContainsFunc(w.registrations.all, w.own)
+	w.registrations.all = append(w.registrations.all, r)
+	w.registrations.mu.Unlock()
+	if w.o.monitor == nil {
+		return
 	}
+	if first && w.own(r) {
+		in := r.Instance()
+		w.o.monitor.Identify(monitor.Instance{ID: in.ID, Service: in.Service, Version: in.Version, Address: in.Address, Zone: in.Zone})
+	}
+	w.life.Go(func(ctx context.Context) { w.announce(ctx, r) })
+}
+
+// own reports whether r is of the service that is wrapped.
+func (w *Wrapper) own(r discovery.Registration) bool { return r.Instance().Service == w.o.name }
+
+// deregister takes all instances out of the registry.
+func (w *Wrapper) deregister(ctx context.Context) error {
+	w.registrations.mu.Lock()
+	all := w.registrations.all
+	w.registrations.mu.Unlock()
+	var errs []error
+	for _, r := range all {
+		errs = append(errs, r.Deregister(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // announce keeps a registration's status what the monitor says: an instance

@@ -32,7 +32,7 @@ type RetryPolicy struct {
 	// They are 500 to 599. The default is none.
 	Statuses []int `json:"statuses,omitempty"`
 	// Late is the shortest time after which an idempotent call without an answer
-	// is sent to a second instance too: when it has also waited eight times as
+	// is sent to a second instance too: when it has also waited three times as
 	// long as 99 of 100 answers of that service took. If the call has a
 	// deadline, half of what is left may be sooner. It takes from the budget of
 	// retries. 0 means 1 s, and below 0 is never.

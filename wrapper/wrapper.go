@@ -25,14 +25,16 @@ type Wrapper struct {
 	gates     []Gate
 	life      *life.Life
 	sources   sources
-	processor processor
-	took      durations // by calls that came in
-	inFlight  atomic.Int64
-	idle      chan struct{} // a token whenever inFlight may have come to 0
-	plain     [2]*plan      // by side: how calls are made that no policy matches
-	policies  atomic.Pointer[policies]
-	client    *http.Client
-	presenter *auth.Presenter // nil without auth
+
+	registrations registrations
+	processor     processor
+	took          durations // by calls that came in
+	inFlight      atomic.Int64
+	idle          chan struct{} // a token whenever inFlight may have come to 0
+	plain         [2]*plan      // by side: how calls are made that no policy matches
+	policies      atomic.Pointer[policies]
+	client        *http.Client
+	presenter     *auth.Presenter // nil without auth
 }
 
 // New puts middleware together. WithName is required.
@@ -76,11 +78,8 @@ func New(opts ...Option) (*Wrapper, error) {
 	}
 	w.policies.Store(first)
 	w.client = &http.Client{Transport: w.Transport(nil)}
-	if o.monitor != nil {
-		w.identify()
-		for _, r := range o.registrations {
-			w.life.Go(func(ctx context.Context) { w.announce(ctx, r) })
-		}
+	for _, r := range o.registrations {
+		w.AddRegistration(r)
 	}
 	return w, nil
 }

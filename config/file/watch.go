@@ -29,10 +29,10 @@ func (s *source) Watch(ctx context.Context, deliver func(config.Content, error))
 	watched := map[string]bool{}
 	tick := time.NewTicker(s.interval)
 	defer tick.Stop()
-	for again := false; ; {
+	for looked := looks; ; {
 		s.follow(w, watched) // before the read, so that no change falls between
 		deliver(s.Read(ctx))
-		if again, err = s.wait(ctx, w, tick.C, again); err != nil {
+		if looked, err = s.wait(ctx, w, tick.C, looked); err != nil {
 			return err
 		}
 	}
@@ -52,36 +52,44 @@ func (s *source) look(ctx context.Context, deliver func(config.Content, error)) 
 	}
 }
 
-// wait returns when it is time to read again, and whether that is for a notice.
-// After one it is time once more a little later (again): the end of a directory
-// that was replaced may be noticed after the new one is watched, and take the
-// new watch with it.
-func (s *source) wait(ctx context.Context, w *fsnotify.Watcher, tick <-chan time.Time, again bool) (noticed bool, err error) {
+// looks is how often a file is looked at once more after a notice, at growing
+// distances from a fifth of a second to five: the end of a directory that was
+// replaced may be noticed after the new one is watched, and take the new watch
+// with it, on a busy machine much later.
+const looks = 4
+
+// wait returns when it is time to read again, and how many looks there have been
+// since the last notice, looked until now.
+func (s *source) wait(ctx context.Context, w *fsnotify.Watcher, tick <-chan time.Time, looked int) (int, error) {
 	var quiet, once <-chan time.Time
-	if again {
-		once = time.After(10 * settle)
+	if looked < looks {
+		distance := 10 * settle
+		for range looked {
+			distance *= 3
+		}
+		once = time.After(distance)
 	}
 	for {
 		select {
 		case <-ctx.Done():
-			return false, ctx.Err()
+			return 0, ctx.Err()
 		case <-tick:
-			return false, nil
+			return looks, nil
 		case <-once:
-			return false, nil
+			return looked + 1, nil
 		case <-quiet:
-			return true, nil
+			return 0, nil
 		case err, ok := <-w.Errors:
 			if !ok {
-				return false, fault.Markf(config.ErrUnavailable, "notices of the system ended")
+				return 0, fault.Markf(config.ErrUnavailable, "notices of the system ended")
 			}
 			if errors.Is(err, fsnotify.ErrEventOverflow) {
-				return true, nil // something was missed
+				return 0, nil // something was missed
 			}
-			return false, fault.Mark(config.ErrUnavailable, err)
+			return 0, fault.Mark(config.ErrUnavailable, err)
 		case e, ok := <-w.Events:
 			if !ok {
-				return false, fault.Markf(config.ErrUnavailable, "notices of the system ended")
+				return 0, fault.Markf(config.ErrUnavailable, "notices of the system ended")
 			}
 			if e.Op != fsnotify.Chmod && quiet == nil {
 				quiet = time.After(settle)

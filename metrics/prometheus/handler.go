@@ -6,13 +6,16 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/micro/go-platform/metrics"
 )
 
 // Handler serves m to scrapers. It answers GET and HEAD, compresses for those
-// that take gzip, and makes one page at a time.
+// that take gzip, makes one page at a time, and gives a scraper 30 s to read it.
 func Handler(m metrics.Metrics) http.Handler { return &handler{m: m} }
+
+const writeTime = 30 * time.Second
 
 type handler struct {
 	m  metrics.Metrics
@@ -26,6 +29,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	kind, page := h.page(acceptsOpenMetrics(r.Header.Values("Accept")))
+	// A scraper that reads no further must not keep its page indefinitely.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
 	w.Header().Set("Content-Type", kind)
 	w.Header().Add("Vary", "Accept, Accept-Encoding")
 	if acceptsGzip(r.Header.Values("Accept-Encoding")) {

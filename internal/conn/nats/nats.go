@@ -92,8 +92,23 @@ func Open(c Config) (*Conn, error) {
 	return &Conn{Conn: nc, addr: strings.Join(shown, ","), owned: true}, nil
 }
 
-// Ping asks for a sign of life, waiting until there is one or ctx ends. Its
-// error is Unavailable and names the address.
+// refusals are what a server says to a user who may not, now or later.
+var refusals = []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired}
+
+// refused returns why the server does not let this user in, or nil.
+func (c *Conn) refused() error {
+	last := c.LastError()
+	for _, r := range refusals {
+		if errors.Is(last, r) {
+			return last
+		}
+	}
+	return nil
+}
+
+// Ping asks the server for an answer, waiting until there is one or ctx ends. Its
+// error names the address, and is Denied if the server refuses the user, else
+// Unavailable.
 func (c *Conn) Ping(ctx context.Context) error {
 	for {
 		if c.IsConnected() {
@@ -106,6 +121,9 @@ func (c *Conn) Ping(ctx context.Context) error {
 				return fault.Markf(fault.Unavailable, "no answer from %s: %w", c.addr, err)
 			}
 			return nil
+		}
+		if err := c.refused(); err != nil {
+			return fault.Markf(fault.Denied, "%s refuses: %w", c.addr, err)
 		}
 		select {
 		case <-ctx.Done():
