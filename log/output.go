@@ -112,7 +112,6 @@ const maxFree = 16
 func (o *output) recycle(c *Batch) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.bytes -= len(c.Data)
 	if cap(c.Data) == o.batch && len(o.free) < maxFree {
 		c.Data, c.Ends = c.Data[:0], c.Ends[:0]
 		o.free = append(o.free, c)
@@ -161,6 +160,7 @@ func (o *output) note() {
 	if n := o.notice(); n != nil {
 		o.mu.Lock()
 		o.pushed++ // it is a record like another
+		o.bytes += len(n)
 		o.mu.Unlock()
 		o.write(Batch{Data: n, Ends: []int{len(n)}})
 	}
@@ -273,6 +273,7 @@ func (o *output) settle(n, bytes int, lost bool, err error) {
 		o.stats.WrittenBytes += uint64(bytes)
 	}
 	o.done += uint64(n)
+	o.bytes -= bytes // before whoever waits for it is woken
 	left := o.waiters[:0]
 	for _, w := range o.waiters {
 		if o.done >= w.until {
