@@ -2,7 +2,6 @@ package otlp
 
 import (
 	stdbytes "bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,58 +10,41 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/post"
 )
 
 // Client sends the requests of one signal to one server.
 type Client struct {
 	Options
-	url            string
-	signal         Signal
-	client         *http.Client
-	transport      *http.Transport // ours, or nil
-	user, password string
+	server *post.Server
+	url    string
+	signal Signal
 }
 
 // New returns a client for addr, a "host:port" or a URL. Requests go to the
-// signal's path below it, or to the address's own path if that ends in it.
+// signal's path below it, or to the address's own path if it has one.
 func New(addr string, s Signal, opts []Option) (*Client, error) {
 	o, err := Apply(opts)
 	if err != nil {
 		return nil, err
 	}
-	a, err := conn.Parse(addr, conn.Scheme{Name: "http", Port: 4318}, conn.Scheme{Name: "https", Port: 443})
-	if err != nil {
-		return nil, fault.Mark(fault.Invalid, err)
-	}
-	scheme, err := conn.Secure(a, o.TLS, "http", "https")
+	server, err := post.Open(addr, 4318, o.Client, o.TLS)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{Options: o, signal: s, client: o.Client, user: a.User, password: a.Password}
-	c.url = scheme + "://" + a.HostPort() + s.path
-	if own := strings.Trim(a.Path, "/"); own != "" { // it names where the signal goes
-		c.url = scheme + "://" + a.HostPort() + "/" + own
-	}
-	if c.client == nil {
-		c.transport = http.DefaultTransport.(*http.Transport).Clone()
-		c.transport.TLSClientConfig = o.TLS
-		c.client = &http.Client{Transport: c.transport, CheckRedirect: conn.SameOrigin}
+	c := &Client{Options: o, server: server, signal: s, url: server.Base + s.path}
+	if own := strings.Trim(server.Path, "/"); own != "" { // it names where the signal goes
+		c.url = server.Base + "/" + own
 	}
 	return c, nil
 }
 
 // Close closes the connections of a client that is ours.
-func (c *Client) Close() error {
-	if c.transport != nil {
-		c.transport.CloseIdleConnections()
-	}
-	return nil
-}
+func (c *Client) Close() error { return c.server.Close() }
 
 // Ping sends a request of nothing, which every receiver takes.
 func (c *Client) Ping(ctx context.Context) error {
@@ -76,14 +58,6 @@ type Refused struct {
 	Reason string
 }
 
-// compressFrom is the size from which compressing is worth its time.
-const compressFrom = 1 << 10
-
-var zippers = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-	return z
-}}
-
 // Send sends an export request in protobuf. What may be sent again is
 // ErrUnavailable, and Pause says when; other errors are final.
 func (c *Client) Send(ctx context.Context, body []byte) (Refused, error) {
@@ -92,15 +66,9 @@ func (c *Client) Send(ctx context.Context, body []byte) (Refused, error) {
 		kind = "application/json"
 		body = c.signal.JSON(nil, body)
 	}
-	packed := !c.Plain && len(body) >= compressFrom
-	if packed {
-		var b stdbytes.Buffer
-		z := zippers.Get().(*gzip.Writer)
-		z.Reset(&b)
-		_, _ = z.Write(body)
-		_ = z.Close()
-		zippers.Put(z)
-		body = b.Bytes()
+	packed := false
+	if !c.Plain {
+		body, packed = post.Pack(body)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, stdbytes.NewReader(body))
 	if err != nil {
@@ -113,13 +81,9 @@ func (c *Client) Send(ctx context.Context, body []byte) (Refused, error) {
 	if packed {
 		req.Header.Set("Content-Encoding", "gzip")
 	}
-	if c.user != "" {
-		req.SetBasicAuth(c.user, c.password)
-	}
-	req.Header.Set("B3", "0") // reporting is no part of a trace
-	resp, err := c.client.Do(req)
+	resp, err := c.server.Do(req)
 	if err != nil {
-		return Refused{}, fault.Mark(fault.Unavailable, err)
+		return Refused{}, err
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -132,7 +96,7 @@ func (c *Client) Send(ctx context.Context, body []byte) (Refused, error) {
 	err = fmt.Errorf("POST %s: %s: %s", conn.Redact(c.url), resp.Status, reason(answer, resp.Header.Get("Content-Type")))
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return Refused{}, &Again{fault.Mark(fault.Unavailable, err), retryAfter(resp.Header.Get("Retry-After"))}
+		return Refused{}, &Again{fault.Mark(fault.Unavailable, err), post.RetryAfter(resp.Header)}
 	case http.StatusNotFound:
 		return Refused{}, fault.Mark(fault.NotFound, err)
 	}
@@ -156,17 +120,6 @@ func Pause(err error) time.Duration {
 	var a *Again
 	if errors.As(err, &a) {
 		return a.After
-	}
-	return 0
-}
-
-// retryAfter reads seconds or a date.
-func retryAfter(s string) time.Duration {
-	if n, err := strconv.Atoi(s); err == nil && n > 0 {
-		return time.Duration(n) * time.Second
-	}
-	if t, err := http.ParseTime(s); err == nil {
-		return max(0, time.Until(t))
 	}
 	return 0
 }

@@ -101,7 +101,7 @@ func query(q trace.Query) url.Values {
 }
 
 func (d *driver) get(ctx context.Context, path string, into any) error {
-	body, err := d.server.Get(ctx, path, maxAnswer)
+	body, err := d.client.get(ctx, path, maxAnswer)
 	if err != nil {
 		return err
 	}

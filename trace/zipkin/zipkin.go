@@ -9,7 +9,6 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/trace"
-	"github.com/micro/go-platform/trace/internal/post"
 	"github.com/openzipkin/zipkin-go/model"
 )
 
@@ -56,16 +55,15 @@ func Backend(addr string, opts ...Option) trace.Option {
 				return nil, err
 			}
 		}
-		c, err := post.New(addr, 9411, "/api/v2/spans", o.client, o.tls)
+		c, err := newClient(addr, o)
 		if err != nil {
 			return nil, err
 		}
-		c.Header = o.header
 		return &driver{c}, nil
 	})
 }
 
-type driver struct{ server *post.Client }
+type driver struct{ client *client }
 
 func (d *driver) Report(ctx context.Context, spans []trace.SpanData) (int, error) {
 	models := make([]model.SpanModel, len(spans))
@@ -76,7 +74,7 @@ func (d *driver) Report(ctx context.Context, spans []trace.SpanData) (int, error
 	if err != nil {
 		return 0, fault.Mark(fault.Invalid, err)
 	}
-	if _, err := d.server.Post(ctx, body); err != nil {
+	if err := d.client.post(ctx, body); err != nil {
 		return 0, err
 	}
 	return len(spans), nil
@@ -84,8 +82,7 @@ func (d *driver) Report(ctx context.Context, spans []trace.SpanData) (int, error
 
 // Ping posts no spans, which every receiver takes.
 func (d *driver) Ping(ctx context.Context) error {
-	_, err := d.server.Post(ctx, []byte("[]"))
-	return err
+	return d.client.post(ctx, []byte("[]"))
 }
 
-func (d *driver) Close() error { return d.server.Close() }
+func (d *driver) Close() error { return d.client.server.Close() }
