@@ -47,26 +47,38 @@ type running struct {
 	logs *lines
 }
 
-// start runs an App and returns when it is registered under names.
+// start makes an App, runs it, and returns when it is registered.
 func start(t *testing.T, opts []platform.Option, servers ...platform.Server) *running {
+	t.Helper()
+	r := made(t, opts)
+	r.start(t, servers...)
+	return r
+}
+
+// made is an App that does not run yet.
+func made(t *testing.T, opts []platform.Option) *running {
 	t.Helper()
 	logs := &lines{}
 	app, err := platform.New("greeter", append([]platform.Option{platform.WithLog(log.ToWriter(logs, log.JSON()))}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return &running{App: app, done: make(chan error, 1), logs: logs}
+}
+
+func (r *running) start(t *testing.T, servers ...platform.Server) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &running{App: app, stop: cancel, done: make(chan error, 1), logs: logs}
-	go func() { r.done <- app.Run(ctx, servers...) }()
+	r.stop = cancel
+	go func() { r.done <- r.Run(ctx, servers...) }()
 	t.Cleanup(cancel)
 	r.address(t, "greeter")
-	return r
 }
 
 // address waits until the service is registered.
 func (r *running) address(t *testing.T, service string) string {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		select {
 		case err := <-r.done:
 			t.Fatalf("Run ended: %v", err)
@@ -209,8 +221,10 @@ func TestSignalDrains(t *testing.T) {
 	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	for r.Monitor().Status().Phase != monitor.Draining {
-		time.Sleep(time.Millisecond)
+	for end := time.Now().Add(10 * time.Second); r.Monitor().Status().Phase != monitor.Draining; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the signal does not make it drain")
+		}
 	}
 	close(release)
 	if err := wait(t, r.done); err != nil {
@@ -489,14 +503,17 @@ func TestTwoInstancesWithOneID(t *testing.T) {
 
 // What the monitor finds reaches the registry while the service runs.
 func TestReadinessIsRegistered(t *testing.T) {
-	r := start(t, nil, platform.HTTP("127.0.0.1:0", hello()))
+	r := made(t, nil)
 	if err := r.Monitor().Register(monitor.Check{Name: "database", TTL: time.Minute, FailAfter: 1}); err != nil {
 		t.Fatal(err)
 	}
+	refused := errors.New("refused")
+	r.Monitor().Beat("database", refused)
+	r.start(t, platform.HTTP("127.0.0.1:0", hello()))
 	for _, step := range []struct {
 		beat error
 		want discovery.Status
-	}{{nil, discovery.Up}, {errors.New("refused"), discovery.Draining}, {nil, discovery.Up}} {
+	}{{refused, discovery.Starting}, {nil, discovery.Up}, {refused, discovery.Draining}, {nil, discovery.Up}} {
 		r.Monitor().Beat("database", step.beat)
 		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 			s, err := r.Discovery().Get(t.Context(), "greeter", discovery.MaxStale(0))

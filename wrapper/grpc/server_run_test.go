@@ -30,7 +30,7 @@ func runServer(t *testing.T, s platform.Server, opts ...platform.Option) (cc *gr
 	done := make(chan error, 1)
 	go func() { done <- app.Run(ctx, s) }()
 	var addr string
-	for deadline := time.Now().Add(10 * time.Second); addr == "" && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(10 * time.Second); addr == "" && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		seen, err := app.Discovery().Get(ctx, "greeter", discovery.MaxStale(0))
 		if err == nil && len(seen.Instances) > 0 {
 			addr = seen.Instances[0].Address
