@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"context"
 	"net"
 	"net/http"
 
@@ -19,14 +18,8 @@ func Ops(addr string, adjust ...func(*http.Server)) Server {
 type opsServer struct{ *httpServer }
 
 func (s *opsServer) Serve(l net.Listener, _ *wrapper.Wrapper, _ monitor.Monitor) error {
-	s.Handler = beside(s.handler, s.pages)
-	if s.TLSConfig != nil {
-		return s.ServeTLS(l, "", "")
-	}
-	return s.Server.Serve(l)
+	return s.serve(l, beside(s.handler, s.pages))
 }
-
-func (s *opsServer) Shutdown(ctx context.Context) error { return s.httpServer.Shutdown(ctx) }
 
 // pages returns what operators look at.
 func (a *App) pages() http.Handler {

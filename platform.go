@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	gosync "sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/life"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/metrics"
@@ -47,8 +47,7 @@ type App struct {
 
 	servers servers
 	ran     atomic.Bool
-	closing gosync.Once
-	lost    error
+	life    *life.Life
 	// What is closed after the wrapper and what that closes, in reverse.
 	closers []func(context.Context) error
 	// The same of the wrapper's own parts, while there is no wrapper.
@@ -64,7 +63,7 @@ func New(service string, opts ...Option) (*App, error) {
 	if o.self.ID == "" {
 		o.self.ID = rand.Text()
 	}
-	a := &App{o: o}
+	a := &App{o: o, life: life.New()}
 	if err := a.open(); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), o.stop)
 		defer cancel()
@@ -215,10 +214,9 @@ func closeAll(ctx context.Context, all []func(context.Context) error) error {
 // Close closes the parts of an App that does not run, or whose Run has returned.
 // Its error says what was lost. It is idempotent.
 func (a *App) Close(ctx context.Context) error {
-	a.closing.Do(func() {
-		a.lost = fault.Wrap("platform", "close", a.o.self.Service, errors.Join(a.wrapper.Close(ctx), closeAll(ctx, a.closers)))
+	return a.life.Close(func() error {
+		return fault.Wrap("platform", "close", a.o.self.Service, errors.Join(a.wrapper.Close(ctx), closeAll(ctx, a.closers)))
 	})
-	return a.lost
 }
 
 // Logger returns a logger whose records carry the service's identity, and name.

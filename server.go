@@ -71,7 +71,11 @@ func newHTTP(addr string, handler http.Handler, adjust []func(*http.Server)) *ht
 func (s *httpServer) Address() string { return s.Addr }
 
 func (s *httpServer) Serve(l net.Listener, w *wrapper.Wrapper, _ monitor.Monitor) error {
-	s.Handler = w.Handler(beside(s.handler, s.pages))
+	return s.serve(l, w.Handler(beside(s.handler, s.pages)))
+}
+
+func (s *httpServer) serve(l net.Listener, handler http.Handler) error {
+	s.Handler = handler
 	if s.TLSConfig != nil {
 		return s.ServeTLS(l, "", "")
 	}
