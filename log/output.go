@@ -37,7 +37,7 @@ type output struct {
 	done     uint64 // of pushed: written or lost
 	waiters  []waiter
 	closing  bool
-	noted    uint64 // drops that the stream was told of
+	noted    uint64 // drops that were noted in the stream
 	notedB   uint64
 	stats    OutputStats
 	nextTell time.Time

@@ -15,7 +15,7 @@ import (
 )
 
 // Names come from callers: those that nobody registered must not be followed
-// for ever, nor push out those that somebody did.
+// indefinitely, nor push out those that somebody did.
 func TestUnknownServicesAreForgotten(t *testing.T) {
 	for _, sharing := range []bool{false, true} {
 		t.Run(fmt.Sprintf("sharing %v", sharing), func(t *testing.T) {

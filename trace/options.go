@@ -208,7 +208,7 @@ func WithLazy() Option {
 	return func(o *options) error { o.lazy = true; return nil }
 }
 
-// WithLogger is told of lost spans, at most once in ten seconds a reporter.
+// WithLogger is notified of lost spans, at most once in ten seconds a reporter.
 // The default is slog.Default.
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) error {

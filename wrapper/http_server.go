@@ -99,7 +99,7 @@ func (w *Wrapper) end(c *Call, r *http.Request) time.Time {
 	return c.brought
 }
 
-// streams reports whether the answer may go on for ever.
+// streams reports whether the answer may go on indefinitely.
 func streams(r *http.Request) bool {
 	return r.Header.Get("Upgrade") != "" || strings.Contains(r.Header.Get("Accept"), "text/event-stream") ||
 		strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")

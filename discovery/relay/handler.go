@@ -223,7 +223,7 @@ type stream struct {
 }
 
 func (s stream) send(l line) error {
-	// A reader that takes nothing must not hold a goroutine for ever.
+	// A reader that takes nothing must not hold a goroutine indefinitely.
 	if err := s.w.SetWriteDeadline(time.Now().Add(2 * beat)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}

@@ -65,7 +65,7 @@ func WithGroup(labels ...metrics.Label) Option {
 }
 
 // WithDelete deletes the group from the gateway at Close, instead of leaving
-// the last values there for ever.
+// the last values there indefinitely.
 func WithDelete() Option {
 	return func(o *pushOptions) error { o.remove = true; return nil }
 }

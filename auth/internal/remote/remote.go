@@ -47,7 +47,7 @@ type Document[T any] struct {
 	value    T
 	have     bool
 	fetched  time.Time
-	renewAt  time.Time // fetched anew in the background from here on
+	renewAt  time.Time // fetched again in the background from here on
 	flight   *flight
 	failures int
 	failed   error

@@ -254,7 +254,7 @@ func TestSizesOfBodies(t *testing.T) {
 	}
 }
 
-// A server that begins its answer and goes on for ever holds nobody up.
+// A server that begins its answer and goes on indefinitely holds nobody up.
 func TestABodyThatNeverEnds(t *testing.T) {
 	s := newSite(t)
 	s.answer.Store(func(w http.ResponseWriter, r *http.Request) {
