@@ -150,6 +150,8 @@ func lag(t *testing.T, b *bench) {
 		}
 		return l.Pending > 0 && (l.Behind < 0 || l.Behind+l.Pending == 500)
 	})
+	// A record is held, and pending, a moment before its handler runs.
+	eventually(t, "one handler running", func() bool { return sub.Stats().Running == 1 })
 	if st := sub.Stats(); st.Running != 1 || st.Held == 0 || st.Held > 100 {
 		t.Errorf("stats %+v, want one running and a bounded number held", st)
 	}

@@ -62,9 +62,10 @@ func (c *cluster) traffic(out io.Writer) {
 	w.Flush()
 }
 
-// slowest shows the slowest trace as a tree.
+// slowest shows the slowest trace as a tree, of those that are known to their
+// end: the last spans of the instance that died went with it.
 func (c *cluster) slowest(ctx context.Context, out io.Writer) error {
-	page, err := c.spans.Search(ctx, trace.Query{Service: "client", Limit: 20000})
+	page, err := c.spans.Search(ctx, trace.Query{Service: "names", Limit: 20000})
 	if err != nil || len(page.Traces) == 0 {
 		return err
 	}
