@@ -31,6 +31,7 @@ func find(program string) (string, error) {
 		filepath.Join(debian, "sbin", program),
 		filepath.Join(debian, "lib/postgresql/*/bin", program),
 		filepath.Join(Cache(), "browser/usr/lib", program, program),
+		filepath.Join(Cache(), "prometheus/usr/bin", program),
 	} {
 		if found, _ := filepath.Glob(pattern); len(found) > 0 {
 			return found[len(found)-1], nil
@@ -89,7 +90,7 @@ func installed(sp spec) error {
 // root returns the folder that stands for /usr of an unpacked Debian program, or "" for one of
 // the system.
 func root(program string) string {
-	for _, part := range []string{"debian", "browser"} {
+	for _, part := range []string{"debian", "browser", "prometheus"} {
 		usr := filepath.Join(Cache(), part, "usr")
 		if strings.HasPrefix(program, usr+string(filepath.Separator)) {
 			return usr

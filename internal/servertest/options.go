@@ -11,6 +11,8 @@ type options struct {
 	tls      *Certs
 	shared   bool
 	program  string // of Redis
+	targets  []string
+	rules    []string
 }
 
 // WithArgs appends arguments to the server's command line; with most servers the last of two
@@ -52,6 +54,17 @@ func WithReplicas(n int) Option {
 // certificate, and ask clients for a certificate of c's authority.
 func WithTLS(c *Certs) Option {
 	return func(o *options) { o.tls = c }
+}
+
+// WithTargets makes Prometheus scrape host:port/path, or host:port for /metrics. The label job of
+// all is "test".
+func WithTargets(addrs ...string) Option {
+	return func(o *options) { o.targets = append(o.targets, addrs...) }
+}
+
+// WithRules makes Prometheus evaluate the rules in files, every half second.
+func WithRules(files ...string) Option {
+	return func(o *options) { o.rules = append(o.rules, files...) }
 }
 
 func collect(opts []Option) options {

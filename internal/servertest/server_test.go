@@ -19,7 +19,8 @@ func TestServersComeBack(t *testing.T) {
 	for name, boot := range map[string]func(testing.TB, ...Option) *Server{
 		"redis": Redis, "memcached": Memcached, "etcd": Etcd, "consul": Consul, "nats": NATS, "mariadb": MariaDB, "postgres": Postgres,
 		"statsd_exporter": StatsdExporter, "telegraf": Telegraf, "collector": Collector, "fluentd": Fluentd, "oidc": OIDC, "statsd": Statsd, "rsyslog": Rsyslog,
-		"cassandra": Cassandra, // Zipkin keeps nothing, the search servers have a test of their own
+		"prometheus": Prometheus,
+		"cassandra":  Cassandra, // Zipkin keeps nothing, the search servers have a test of their own
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
