@@ -103,6 +103,15 @@ func (a *App) attrs() []slog.Attr {
 	return attrs
 }
 
+// resource is attrs as metrics take them.
+func resource(attrs []slog.Attr) []metrics.Label {
+	labels := make([]metrics.Label, len(attrs))
+	for i, at := range attrs {
+		labels[i] = metrics.Label{Key: at.Key, Value: at.Value.String()}
+	}
+	return labels
+}
+
 func (a *App) openSignals() error {
 	o := a.o
 	var err error
@@ -113,7 +122,7 @@ func (a *App) openSignals() error {
 	}
 	a.early = append(a.early, a.trace.Close)
 	if a.metrics, err = metrics.New(append([]metrics.Option{
-		metrics.WithRuntime(), metrics.WithLogger(a.Logger("metrics")),
+		metrics.WithRuntime(), metrics.WithLogger(a.Logger("metrics")), metrics.WithResource(resource(a.attrs())...),
 	}, o.metrics...)...); err != nil {
 		return err
 	}

@@ -168,7 +168,7 @@ func TestServiceIsCalledByNameAndLeaves(t *testing.T) {
 	if string(b) != "Hello, Ada" {
 		t.Errorf("got %q", b)
 	}
-	for path, want := range map[string]string{"/livez": "ok", "/readyz": "ok", "/metrics": "/hello/{name}", "/statusz": `"version": "1.2.0"`} {
+	for path, want := range map[string]string{"/livez": "ok", "/readyz": "ok", "/metrics": "/hello/{name}", "/metrics?": `service_version="1.2.0"} 1`, "/statusz": `"version": "1.2.0"`} {
 		if code, body := get(t, "http://"+addr+path); code != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %q, want %q in it", path, code, body, want)
 		}

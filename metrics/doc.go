@@ -21,9 +21,11 @@
 // allocates. Vec.With finds one by label values without a lock. What is pushed
 // is what was counted since the last push: a million increments are one line.
 //
-// Names are made to match [a-zA-Z_:][a-zA-Z0-9_:]* and label keys
-// [a-zA-Z_][a-zA-Z0-9_]*, other characters become "_". Label values are any
-// text. Durations are in seconds.
+// Names may be written as OpenTelemetry's conventions do, with dots, or as
+// Prometheus does: they are made to match [a-zA-Z_:][a-zA-Z0-9_.:]* and label
+// keys [a-zA-Z_][a-zA-Z0-9_.]*, other characters become "_". A backend that
+// can't carry them maps them. Label values are any text; one that is empty is
+// the same as no label. Durations are in seconds.
 //
 // An instrument has at most 1000 series (WithSeriesLimit, WithLimit); what is
 // over it is counted in one series whose labels are all Overflow, and told once

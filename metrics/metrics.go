@@ -29,7 +29,8 @@ type Metrics interface {
 	// logged. A function over the limit of series is left out.
 	GaugeFunc(name string, f func() float64, labels ...Label) (unregister func())
 	// With returns a scope: its instruments have prefix before their names,
-	// joined by "_", and labels on every series. Closing belongs to the whole.
+	// joined by "_", or by "." if one of them has a dot, and labels on every
+	// series. Closing belongs to the whole.
 	With(prefix string, labels ...Label) Metrics
 	// Snapshot returns the state of every series now.
 	Snapshot() Snapshot
@@ -95,6 +96,7 @@ const Overflow = "__overflow__"
 // Snapshot is the state of all series at one time. It is the reader's own.
 type Snapshot struct {
 	Time     time.Time
+	Resource []Label  // what WithResource said of the process
 	Families []Family // by name
 }
 
@@ -102,7 +104,7 @@ type Snapshot struct {
 type Family struct {
 	Name   string
 	Help   string
-	Unit   string // "seconds", "bytes"; may be empty
+	Unit   string // as WithUnit said it; may be empty
 	Kind   Kind
 	Keys   []string  // label keys, in the order of Series.Values
 	Bounds []float64 // upper bounds of a histogram's buckets; one for +Inf is not listed
@@ -112,7 +114,7 @@ type Family struct {
 // Series is one combination of label values of an instrument.
 type Series struct {
 	ID      uint64    // the same in every snapshot of one process, never reused
-	Values  []string  // as many as Family.Keys
+	Values  []string  // as many as Family.Keys; "" for a label that the series doesn't have
 	Created time.Time // when it began to count
 	Value   float64   // of a gauge or a counter
 	Count   uint64    // of a counter, in whole numbers; of a histogram, the number of observations
@@ -141,6 +143,35 @@ func (s Snapshot) Find(name string, values ...string) (Series, bool) {
 		}
 	}
 	return Series{}, false
+}
+
+// Match returns the series of a family that have all of the labels. An empty
+// value stands for a label that the series doesn't have.
+func (s Snapshot) Match(name string, labels ...Label) []Series {
+	var found []Series
+	for i := range s.Families {
+		if f := &s.Families[i]; f.Name == name {
+			for _, one := range f.Series {
+				if one.has(f.Keys, labels) {
+					found = append(found, one)
+				}
+			}
+		}
+	}
+	return found
+}
+
+func (s *Series) has(keys []string, labels []Label) bool {
+	for _, l := range labels {
+		value := ""
+		if i := slices.Index(keys, l.Key); i >= 0 {
+			value = s.Values[i]
+		}
+		if value != l.Value {
+			return false
+		}
+	}
+	return true
 }
 
 // Stats counts since New.

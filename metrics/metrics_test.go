@@ -267,11 +267,77 @@ func TestGaugeFunc(t *testing.T) {
 
 func TestNamesAreMadeToFit(t *testing.T) {
 	m := open(t)
-	m.CounterVec("http.requests/s", []string{"status code", "le", "1st", "ä"}).With("a", "b", "c", "d").Inc()
+	m.CounterVec("http.requests/s", []string{"status code", "le", "1st", "ä", "http.route"}).With("a", "b", "c", "d", "e").Inc()
 	m.Counter("2nd").Inc()
+	m.Counter(".x").Inc()
 	f := m.Snapshot().Families
-	if f[0].Name != "_2nd" || f[1].Name != "http_requests_s" || fmt.Sprint(f[1].Keys) != "[status_code le_ _1st _]" {
-		t.Errorf("%q %q %q", f[0].Name, f[1].Name, f[1].Keys)
+	if f[0].Name != "_.x" || f[1].Name != "_2nd" || f[2].Name != "http.requests_s" || fmt.Sprint(f[2].Keys) != "[status_code le _1st _ http.route]" {
+		t.Errorf("%q %q %q %q", f[0].Name, f[1].Name, f[2].Name, f[2].Keys)
+	}
+}
+
+// Two names that Prometheus would show as one make a page that nobody can read,
+// and so do two keys.
+func TestDottedNamesMeetTheirUnderscoredTwins(t *testing.T) {
+	m := open(t)
+	m.Histogram("call.duration", metrics.WithUnit("s")).Observe(1)
+	m.Gauge("call_duration_seconds").Set(1)       // the family
+	m.Gauge("call.duration.seconds.count").Set(1) // a sample of it
+	m.Gauge("call.duration").Set(1)               // the name
+	m.Gauge("call_duration").Set(1)               // nobody's
+	m.CounterVec("keys", []string{"http.route", "http_route"}).With("a", "b").Inc()
+	if n := m.Stats().Conflicts; n != 4 || len(m.Snapshot().Families) != 2 {
+		t.Errorf("%d conflicts, want 4: %+v", n, m.Snapshot().Families)
+	}
+}
+
+func TestScopesOfDottedNames(t *testing.T) {
+	m := open(t, metrics.WithNamespace("shop"))
+	m.Counter("http.calls").Inc()
+	m.With("a.b").Counter("c").Inc()
+	find(t, m, "shop.http.calls")
+	find(t, m, "shop.a.b.c")
+}
+
+func TestMatchFindsSeriesByTheirLabels(t *testing.T) {
+	m := open(t)
+	v := m.CounterVec("calls", []string{"route", "error.type"})
+	v.With("/a", "").Add(3)
+	v.With("/a", "500").Add(2)
+	v.With("/b", "").Add(1)
+	label := func(k, v string) metrics.Label { return metrics.Label{Key: k, Value: v} }
+	for _, c := range []struct {
+		labels []metrics.Label
+		want   uint64
+	}{
+		{nil, 6},
+		{[]metrics.Label{label("route", "/a")}, 5},
+		{[]metrics.Label{label("route", "/a"), label("error.type", "")}, 3},
+		{[]metrics.Label{label("error.type", "500")}, 2},
+		{[]metrics.Label{label("other", "")}, 6},
+		{[]metrics.Label{label("other", "x")}, 0},
+	} {
+		var got uint64
+		for _, s := range m.Snapshot().Match("calls", c.labels...) {
+			got += s.Count
+		}
+		if got != c.want {
+			t.Errorf("%v: %d, want %d", c.labels, got, c.want)
+		}
+	}
+	if s := m.Snapshot().Match("no"); s != nil {
+		t.Errorf("%v", s)
+	}
+}
+
+func TestResource(t *testing.T) {
+	label := func(k, v string) metrics.Label { return metrics.Label{Key: k, Value: v} }
+	m := open(t, metrics.WithResource(label("service.version", "1"), label("service.name", "a\xff")), metrics.WithResource(label("service.version", "2")))
+	if got := fmt.Sprint(m.Snapshot().Resource); got != "[{service.name a\uFFFD} {service.version 2}]" {
+		t.Error(got)
+	}
+	if _, err := metrics.New(metrics.WithResource(label("", "x"))); !errors.Is(err, metrics.ErrInvalid) {
+		t.Errorf("a key that is empty: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -15,6 +16,7 @@ type options struct {
 	drivers   []opener
 	namespace string
 	labels    []Label
+	resource  []Label
 	limit     int
 	interval  time.Duration
 	timeout   time.Duration
@@ -52,7 +54,7 @@ func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Opt
 	}
 }
 
-// WithNamespace puts prefix and "_" before every name.
+// WithNamespace puts prefix before every name, joined as With does it.
 func WithNamespace(prefix string) Option {
 	return func(o *options) error { o.namespace = prefix; return nil }
 }
@@ -66,6 +68,23 @@ func WithLabels(labels ...Label) Option {
 			}
 		}
 		o.labels = append(o.labels, labels...)
+		return nil
+	}
+}
+
+// WithResource says what the process is, in the attributes of OpenTelemetry's
+// resources: "service.name", "service.version", "deployment.environment.name".
+// Prometheus sees them as the labels of target_info, OTLP as its resource. Of
+// two with one key the later counts.
+func WithResource(attributes ...Label) Option {
+	return func(o *options) error {
+		for _, l := range attributes {
+			if l.Key == "" {
+				return fault.Markf(fault.Invalid, "resource attribute with value %q has no key", l.Value)
+			}
+			o.resource = slices.DeleteFunc(o.resource, func(old Label) bool { return old.Key == l.Key })
+			o.resource = append(o.resource, l)
+		}
 		return nil
 	}
 }

@@ -14,7 +14,9 @@ func WithHelp(text string) InstrumentOption {
 	return func(o *instrumentOptions) { o.help = text }
 }
 
-// WithUnit names the unit in the plural: "seconds", "bytes".
+// WithUnit names the unit: with UCUM's code, as OpenTelemetry does ("s", "By",
+// "1" for a ratio, "{request}" for what is counted), or with a word in the
+// plural ("seconds"). Prometheus' names end in the word.
 func WithUnit(unit string) InstrumentOption {
 	return func(o *instrumentOptions) { o.unit = unit }
 }
@@ -33,7 +35,8 @@ func WithLimit(series int) InstrumentOption {
 	return func(o *instrumentOptions) { o.limit = series }
 }
 
-// DefaultBuckets returns bounds for the durations of calls, in seconds.
+// DefaultBuckets returns bounds for the durations of calls, in seconds: those
+// that OpenTelemetry's conventions ask for.
 func DefaultBuckets() []float64 {
-	return []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	return []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 }

@@ -9,12 +9,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/micro/go-platform/metrics/internal/promname"
 )
 
 // registry holds every instrument of one Metrics and its scopes.
 type registry struct {
 	limit    int
 	logger   *slog.Logger
+	resource []Label
 	samplers []int // samples a series and interval of each driver that wants them
 
 	ids       atomic.Uint64
@@ -86,7 +89,7 @@ func (r *registry) family(name string, kind Kind, keys []string, opts []Instrume
 		r.refuse(name, "no name, or a key twice", kind, keys)
 		return nil
 	}
-	if other, ok := r.take(name, kind); !ok {
+	if other, ok := r.take(name, o.unit, kind); !ok {
 		r.refuse(name, "backends could not tell it from "+other, kind, keys)
 		return nil
 	}
@@ -104,8 +107,8 @@ func (r *registry) family(name string, kind Kind, keys []string, opts []Instrume
 // take reserves what backends write for an instrument, Prometheus' names above
 // all: two instruments that share one make a page that no scraper can read. It
 // returns the instrument that was first.
-func (r *registry) take(name string, kind Kind) (other string, ok bool) {
-	names := written(name, kind)
+func (r *registry) take(name, unit string, kind Kind) (other string, ok bool) {
+	names := written(name, unit, kind)
 	for _, w := range names {
 		if other, found := r.taken[w]; found {
 			return other, false
@@ -119,15 +122,13 @@ func (r *registry) take(name string, kind Kind) (other string, ok bool) {
 
 // written returns the names of an instrument's family and samples in
 // Prometheus' formats.
-func written(name string, kind Kind) []string {
-	switch kind {
-	case KindCounter:
-		base := strings.TrimSuffix(name, "_total")
-		return []string{base, base + "_total"}
-	case KindHistogram:
-		return []string{name, name + "_bucket", name + "_sum", name + "_count"}
+func written(name, unit string, kind Kind) []string {
+	family := promname.Family(name, unit, promname.Kind(kind))
+	samples := promname.Samples(family, promname.Kind(kind))
+	if kind == KindGauge {
+		return samples
 	}
-	return []string{name}
+	return append(samples, family)
 }
 
 // maxRefused bounds how many refused instruments are logged one by one.
@@ -145,9 +146,12 @@ func (r *registry) refuse(name, why string, kind Kind, keys []string) {
 	r.logger.Error("metrics: instrument refused", "name", name, "kind", kind.String(), "keys", keys, "why", why)
 }
 
+// duplicates reports whether backends could not tell two of the keys apart.
 func duplicates(keys []string) bool {
+	shown := make([]string, len(keys))
 	for i, k := range keys {
-		if slices.Contains(keys[:i], k) {
+		shown[i] = promname.Key(k)
+		if slices.Contains(shown[:i], shown[i]) {
 			return true
 		}
 	}
@@ -218,6 +222,16 @@ func ownText(values []string) []string {
 	return own
 }
 
+// ownLabels copies labels as valid UTF-8, in the order of their keys.
+func ownLabels(labels []Label) []Label {
+	own := make([]Label, len(labels))
+	for i, l := range labels {
+		own[i] = Label{cleanKey(l.Key), strings.ToValidUTF8(l.Value, "\uFFFD")}
+	}
+	slices.SortFunc(own, func(a, b Label) int { return strings.Compare(a.Key, b.Key) })
+	return own
+}
+
 func (f *family) newSeries(values []string) *series {
 	r := f.registry
 	s := &series{id: r.ids.Add(1), values: values, created: time.Now()}
@@ -284,7 +298,7 @@ func (r *registry) snapshot(sampler int) Snapshot {
 	families := slices.Collect(maps.Values(r.families))
 	collectors := slices.Clone(r.collectors)
 	r.mu.Unlock()
-	snap := Snapshot{Time: now, Families: make([]Family, 0, len(families))}
+	snap := Snapshot{Time: now, Resource: slices.Clone(r.resource), Families: make([]Family, 0, len(families))}
 	for _, f := range families {
 		if one := f.snapshot(sampler); len(one.Series) > 0 {
 			snap.Families = append(snap.Families, one)

@@ -62,7 +62,7 @@ func runtimeCollector(r *registry) func(now time.Time) []Family {
 	ids := make([]uint64, len(sources))
 	for i, s := range sources {
 		ids[i] = r.ids.Add(1)
-		r.take(s.name, s.kind)
+		r.take(s.name, s.unit, s.kind)
 		if s.from != "" {
 			samples = append(samples, metrics.Sample{Name: s.from})
 		}

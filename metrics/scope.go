@@ -34,9 +34,13 @@ func (s *scope) with(prefix string, labels []Label) *scope {
 	return inner
 }
 
+// join puts prefix before a name, in the style of the two.
 func join(prefix, name string) string {
-	if prefix == "" || name == "" {
+	switch {
+	case prefix == "" || name == "":
 		return prefix + name
+	case strings.Contains(prefix, ".") || strings.Contains(name, "."):
+		return prefix + "." + name
 	}
 	return prefix + "_" + name
 }
@@ -123,32 +127,26 @@ func (s *scope) Close(ctx context.Context) error {
 	return s.front.close(ctx)
 }
 
-// cleanName makes a name match [a-zA-Z_:][a-zA-Z0-9_:]*, which every backend
-// can carry.
+// cleanName makes a name match [a-zA-Z_:][a-zA-Z0-9_.:]*. What a backend can't
+// carry of that it maps: see internal/promname.
 func cleanName(name string) string { return clean(name, ':') }
 
-// cleanKey makes a label key match [a-zA-Z_][a-zA-Z0-9_]* and not be "le",
-// which Prometheus puts on buckets.
-func cleanKey(k string) string {
-	if k = clean(k, '_'); k == "le" {
-		return "le_"
-	}
-	return k
-}
+// cleanKey makes a label key match [a-zA-Z_][a-zA-Z0-9_.]*.
+func cleanKey(k string) string { return clean(k, '_') }
 
 func clean(s string, also byte) string {
 	if s == "" {
 		return "_"
 	}
 	ok := func(c byte, i int) bool {
-		return c == '_' || c == also || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || i > 0 && '0' <= c && c <= '9'
+		return c == '_' || c == also || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || i > 0 && (c == '.' || '0' <= c && c <= '9')
 	}
 	for i := range len(s) {
 		if ok(s[i], i) {
 			continue
 		}
 		var b strings.Builder
-		if c := s[0]; '0' <= c && c <= '9' {
+		if c := s[0]; c == '.' || '0' <= c && c <= '9' {
 			b.WriteByte('_')
 		}
 		for _, r := range s {

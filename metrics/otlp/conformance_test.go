@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -160,6 +161,46 @@ func TestCollectorHasEveryPartOfAMetric(t *testing.T) {
 			t.Errorf("%s: %+v", name, took.kind())
 		}
 		m.Close(t.Context())
+	}
+}
+
+// The resource is what metrics.WithResource says, and over it the options of
+// the backend; a label without a value is none.
+func TestResourceAndEmptyLabels(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts []otlp.Option
+		want string
+	}{
+		"the metrics'":       {nil, "of the metrics|2"},
+		"the backend's name": {[]otlp.Option{otlp.WithService("of the backend")}, "of the backend|2"},
+		"the backend's":      {[]otlp.Option{otlp.WithResource(slog.String("service.version", "3"))}, "of the metrics|3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var body string
+			s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if b, _ := io.ReadAll(r.Body); len(b) > len(body) {
+					body = string(b)
+				}
+			}))
+			defer s.Close()
+			m, err := metrics.New(otlp.Backend(s.URL, append(c.opts, otlp.WithJSON(), otlp.WithoutGzip())...), metrics.WithInterval(time.Hour), metrics.WithResource(
+				metrics.Label{Key: "service.name", Value: "of the metrics"}, metrics.Label{Key: "service.version", Value: "2"}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.HistogramVec("took", []string{"http.route", "error.type"}).With("/a", "").Observe(1)
+			m.CounterVec("n", []string{"http.route", "error.type"}).With("/a", "").Inc()
+			if err := m.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			service, version, _ := strings.Cut(c.want, "|")
+			for want, n := range map[string]int{`{"key":"service.name","value":{"stringValue":"` + service + `"}}`: 1, `"service.name"`: 1,
+				`{"key":"service.version","value":{"stringValue":"` + version + `"}}`: 1, `"http.route"`: 2, `"error.type"`: 0} {
+				if got := strings.Count(body, want); got != n {
+					t.Errorf("%s is there %d times, want %d: %s", want, got, n, body)
+				}
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
@@ -19,8 +20,20 @@ func Backend(addr string, opts ...Option) metrics.Option {
 		if err != nil {
 			return nil, err
 		}
-		return &driver{Client: c, resource: otlp.Resource(c.Service, "", c.Resource), began: map[uint64]point{}}, nil
+		return &driver{Client: c, began: map[uint64]point{}}, nil
 	})
+}
+
+// resourceOf returns the encoded resource: what metrics.WithResource said, and
+// over it what the options of this backend say.
+func (d *driver) resourceOf(said []metrics.Label) []byte {
+	var attrs []slog.Attr
+	for _, l := range said {
+		if l.Key != "service.name" || d.Service == "" {
+			attrs = append(attrs, slog.String(l.Key, l.Value))
+		}
+	}
+	return otlp.Resource(d.Service, "", append(attrs, d.Resource...))
 }
 
 type driver struct {
@@ -41,6 +54,9 @@ const overhead = 128
 func (d *driver) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent, error) {
 	var sent metrics.Sent
 	var errs []error
+	if d.resource == nil { // it is the same for all snapshots
+		d.resource = d.resourceOf(s.Resource)
+	}
 	room := d.Max - len(d.resource) - overhead
 	flush := func(p *page) {
 		if p.points == 0 {

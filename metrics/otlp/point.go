@@ -131,7 +131,9 @@ func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byt
 		b = otlp.Double(b, 4, s.Value)
 	}
 	for i, key := range f.Keys {
-		b = otlp.Attribute(b, attributes, key, slog.StringValue(s.Values[i]))
+		if s.Values[i] != "" { // the series doesn't have it
+			b = otlp.Attribute(b, attributes, key, slog.StringValue(s.Values[i]))
+		}
 	}
 	return otlp.Shut(b, start)
 }

@@ -7,6 +7,12 @@
 // whose name does not end in "_total" gets that ending in both, so that a series
 // has one name whatever was negotiated.
 //
+// Names are made Prometheus' own by OpenTelemetry's rules (Prometheus and
+// OpenMetrics Compatibility): what is no letter, digit, "_" or ":" becomes "_",
+// and the unit stands at the end, spelled out. http.server.request.duration in
+// "s" is http_server_request_duration_seconds. A label without a value is left
+// out. What metrics.WithResource said is target_info.
+//
 // # Errors
 //
 // A scrape has none. Of a push gateway, connection errors and 5xx are

@@ -36,7 +36,7 @@ func fill(t testing.TB) metrics.Metrics {
 
 const text = `# HELP calls_total Calls \\ of\n"all" kinds.
 # TYPE calls_total counter
-calls_total{method="",path="ä"} 1
+calls_total{path="ä"} 1
 calls_total{method="GET",path="a\\b\"c\nd"} 3
 # TYPE depth_bytes gauge
 depth_bytes -1.5e+300
@@ -51,7 +51,7 @@ took_seconds_count{m="x"} 4
 
 const openMetrics = `# HELP calls Calls \\ of\n\"all\" kinds.
 # TYPE calls counter
-calls_total{method="",path="ä"} 1
+calls_total{path="ä"} 1
 calls_total{method="GET",path="a\\b\"c\nd"} 3
 # TYPE depth_bytes gauge
 # UNIT depth_bytes bytes
@@ -85,6 +85,43 @@ func TestFormats(t *testing.T) {
 		if got := w.Body.String(); got != c.body || w.Header().Get("Content-Type") != c.kind {
 			t.Errorf("%q: %s\n%s\nwant\n%s", c.accept, w.Header().Get("Content-Type"), got, c.body)
 		}
+	}
+}
+
+// The names of OpenTelemetry's conventions as Prometheus shows them.
+func TestNamesAndUnitsOfOpenTelemetry(t *testing.T) {
+	m, err := metrics.New(metrics.WithResource(metrics.Label{Key: "service.name", Value: "shop"}, metrics.Label{Key: "service.version", Value: ""}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close(t.Context())
+	h := m.HistogramVec("http.server.request.duration", []string{"http.route", "error.type", "le"}, metrics.WithUnit("s"), metrics.WithBuckets(1))
+	h.With("/a", "", "x").Observe(.5)
+	m.GaugeVec("http.server.active_requests", []string{"http.request.method"}, metrics.WithUnit("{request}")).With("").Set(2)
+	m.Counter("net.io", metrics.WithUnit("By")).Add(7)
+	m.Gauge("pool.use", metrics.WithUnit("1")).Set(.5)
+	s := m.Snapshot()
+	const rest = `http_server_active_requests 2
+# TYPE http_server_request_duration_seconds histogram
+UNIT# http_server_request_duration_seconds_bucket{http_route="/a",le_="x",le="1"} 1
+http_server_request_duration_seconds_bucket{http_route="/a",le_="x",le="+Inf"} 1
+http_server_request_duration_seconds_sum{http_route="/a",le_="x"} 0.5
+http_server_request_duration_seconds_count{http_route="/a",le_="x"} 1
+`
+	body := strings.Replace(rest, "UNIT# ", "", 1)
+	want := "# HELP target_info What the process is.\n# TYPE target_info gauge\ntarget_info{service_name=\"shop\"} 1\n" +
+		"# TYPE http_server_active_requests gauge\n" + body +
+		"# TYPE net_io_bytes_total counter\nnet_io_bytes_total 7\n# TYPE pool_use_ratio gauge\npool_use_ratio 0.5\n"
+	if got := string(prometheus.AppendText(nil, &s)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	body = strings.Replace(rest, "UNIT# ", "# UNIT http_server_request_duration_seconds seconds\n", 1)
+	body = strings.Replace(body, `le="1"`, `le="1.0"`, 1)
+	want = "# HELP target What the process is.\n# TYPE target info\ntarget_info{service_name=\"shop\"} 1\n" +
+		"# TYPE http_server_active_requests gauge\n" + body +
+		"# TYPE net_io_bytes counter\n# UNIT net_io_bytes bytes\nnet_io_bytes_total 7\n# TYPE pool_use_ratio gauge\n# UNIT pool_use_ratio ratio\npool_use_ratio 0.5\n# EOF\n"
+	if got := string(prometheus.AppendOpenMetrics(nil, &s)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 

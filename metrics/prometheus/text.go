@@ -2,10 +2,12 @@ package prometheus
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/metrics/internal/promname"
 )
 
 // The content types of the two formats.
@@ -27,13 +29,14 @@ func AppendOpenMetrics(b []byte, s *metrics.Snapshot) []byte {
 }
 
 func appendAll(b []byte, s *metrics.Snapshot, open bool) []byte {
-	seen := make(map[string]bool, len(s.Families))
+	seen := make(map[string]bool, len(s.Families)+1)
+	if len(s.Resource) > 0 {
+		seen["target_info"], seen["target"] = true, true
+		b = appendTarget(b, s.Resource, open)
+	}
 	for i := range s.Families {
 		f := &s.Families[i]
-		family := f.Name
-		if f.Kind == metrics.KindCounter {
-			family = strings.TrimSuffix(family, "_total")
-		}
+		family := promname.Family(f.Name, f.Unit, promname.Kind(f.Kind))
 		if seen[family] { // a_total and a: one of them would make the whole page invalid
 			continue
 		}
@@ -64,18 +67,22 @@ func appendFamily(b []byte, f *metrics.Family, family string, open bool) []byte 
 	b = append(b, ' ')
 	b = append(b, f.Kind.String()...)
 	b = append(b, '\n')
-	if open && f.Unit != "" && strings.HasSuffix(family, "_"+f.Unit) {
+	if unit := promname.Unit(f.Unit); open && unit != "" && strings.HasSuffix(family, "_"+unit) {
 		b = append(b, "# UNIT "...)
 		b = append(b, head...)
 		b = append(b, ' ')
-		b = append(b, f.Unit...)
+		b = append(b, unit...)
 		b = append(b, '\n')
+	}
+	keys := make([]string, len(f.Keys))
+	for i, k := range f.Keys {
+		keys[i] = promname.Key(k)
 	}
 	for i := range f.Series {
 		one := &f.Series[i]
 		if f.Kind != metrics.KindHistogram {
 			b = append(b, sample...)
-			b = appendLabels(b, f.Keys, one.Values, "")
+			b = appendLabels(b, keys, one.Values, "")
 			b = appendValue(b, one.Value)
 			continue
 		}
@@ -90,40 +97,58 @@ func appendFamily(b []byte, f *metrics.Family, family string, open bool) []byte 
 				}
 			}
 			b = append(append(b, sample...), "_bucket"...)
-			b = appendLabels(b, f.Keys, one.Values, le)
+			b = appendLabels(b, keys, one.Values, le)
 			b = append(strconv.AppendUint(b, total, 10), '\n')
 		}
 		b = append(append(b, sample...), "_sum"...)
-		b = appendLabels(b, f.Keys, one.Values, "")
+		b = appendLabels(b, keys, one.Values, "")
 		b = appendValue(b, one.Sum)
 		b = append(append(b, sample...), "_count"...)
-		b = appendLabels(b, f.Keys, one.Values, "")
+		b = appendLabels(b, keys, one.Values, "")
 		b = append(strconv.AppendUint(b, total, 10), '\n')
 	}
 	return b
 }
 
-// appendLabels appends {key="value",…} and the space before the value.
-func appendLabels(b []byte, keys, values []string, le string) []byte {
-	if len(keys) == 0 && le == "" {
-		return append(b, ' ')
+// appendTarget appends the resource as target_info, which OpenMetrics has a kind
+// of its own for.
+func appendTarget(b []byte, resource []metrics.Label, open bool) []byte {
+	head, kind := "target_info", "gauge"
+	if open {
+		head, kind = "target", "info"
 	}
-	b = append(b, '{')
-	for i, k := range keys {
-		if i > 0 {
-			b = append(b, ',')
+	b = append(b, "# HELP "+head+" What the process is.\n# TYPE "+head+" "+kind+"\ntarget_info"...)
+	keys, values := make([]string, 0, len(resource)), make([]string, 0, len(resource))
+	for _, l := range resource {
+		if k := promname.Key(l.Key); !slices.Contains(keys, k) {
+			keys, values = append(keys, k), append(values, l.Value)
 		}
+	}
+	return append(appendLabels(b, keys, values, ""), "1\n"...)
+}
+
+// appendLabels appends {key="value",…} and the space before the value. A label
+// without a value is the same as none, and left out.
+func appendLabels(b []byte, keys, values []string, le string) []byte {
+	before, next := len(b), byte('{')
+	for i, k := range keys {
+		if values[i] == "" {
+			continue
+		}
+		b = append(b, next)
 		b = append(append(b, k...), '=', '"')
 		b = appendEscaped(b, values[i], true)
 		b = append(b, '"')
+		next = ','
 	}
 	if le != "" {
-		if len(keys) > 0 {
-			b = append(b, ',')
-		}
+		b = append(b, next)
 		b = append(append(append(b, `le="`...), le...), '"')
 	}
-	return append(b, '}', ' ')
+	if len(b) > before {
+		b = append(b, '}')
+	}
+	return append(b, ' ')
 }
 
 // appendEscaped escapes what the formats ask for in label values and, without

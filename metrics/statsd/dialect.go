@@ -62,6 +62,10 @@ func (d Dialect) clean(v string) (string, bool) {
 
 // name returns what stands before the colon, and what stands after the rate.
 func (d Dialect) name(name string, keys, values []string) (infix, suffix []byte, changed uint64) {
+	if strings.IndexByte(name, ':') >= 0 { // the end of a name in every dialect
+		name = strings.ReplaceAll(name, ":", "_")
+		changed++
+	}
 	infix = append(infix, name...)
 	tags := make([]statsd.Tag, 0, len(keys))
 	for i, k := range keys {

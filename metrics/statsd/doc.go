@@ -21,8 +21,12 @@
 //     then the value, since receivers read a sign as a change.
 //   - A histogram is up to 64 of its values (WithSamples), each with a rate
 //     whose inverse is a power of two, so that every receiver counts exactly as
-//     many as were observed. One whose unit or the end of whose name is
-//     "seconds" is sent as "ms", in milliseconds, the others as "h".
+//     many as were observed. One whose unit is "s" or "seconds", or whose name
+//     ends in "_seconds", is sent as "ms", in milliseconds, the others as "h".
+//
+// Names and keys keep their dots, which are levels for statsd, Graphite and
+// Datadog; Telegraf makes "_" of them unless its metric_separator says
+// otherwise. A ":" becomes "_".
 //
 // Characters that the dialect gives a meaning to become "_" in label values, as
 // do control characters; a label without a value is left out. Values are cut at

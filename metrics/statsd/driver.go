@@ -100,7 +100,7 @@ func (b *batch) series(f *metrics.Family, one *metrics.Series) {
 		b.add(append(line, suffix...), commit{})
 	case metrics.KindHistogram:
 		unit, factor := "|h", 1.0
-		if f.Unit == "seconds" || strings.HasSuffix(f.Name, "_seconds") {
+		if f.Unit == "s" || f.Unit == "seconds" || strings.HasSuffix(f.Name, "_seconds") {
 			unit, factor = "|ms", 1000
 		}
 		for _, sample := range one.Samples {

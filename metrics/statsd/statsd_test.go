@@ -114,6 +114,28 @@ func TestLinesOfEachDialect(t *testing.T) {
 	}
 }
 
+// Names of OpenTelemetry keep their dots; what ends a name for the receiver goes.
+func TestDottedNames(t *testing.T) {
+	for name, want := range map[string][]string{
+		"plain":     {"a_b:1|c", "http.calls.GET:3|c", "http.took._a:250|ms"},
+		"telegraf":  {"a_b:1|c", "http.calls,http.method=GET:3|c", "http.took,http.route=/a:250|ms"},
+		"dogstatsd": {"a_b:1|c", "http.calls:3|c|#http.method:GET", "http.took:250|ms|#http.route:/a"},
+		"graphite":  {"a_b:1|c", "http.calls;http.method=GET:3|c", "http.took;http.route=/a:250|ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := receive(t, "udp", "127.0.0.1:0")
+			m := open(t, r.LocalAddr().String(), statsd.WithDialect(dialects[name]))
+			m.Counter("a:b").Inc()
+			m.CounterVec("http.calls", []string{"http.method"}).With("GET").Add(3)
+			m.HistogramVec("http.took", []string{"http.route"}, metrics.WithUnit("s")).With("/a").Observe(.25)
+			flush(t, m)
+			if got := r.lines(t, 3); !slices.Equal(got, want) {
+				t.Errorf("got  %q\nwant %q", got, want)
+			}
+		})
+	}
+}
+
 func TestOneMillionIncrementsAreOneLine(t *testing.T) {
 	r := receive(t, "udp", "127.0.0.1:0")
 	m := open(t, r.LocalAddr().String(), statsd.WithDialect(statsd.DogStatsD))
