@@ -43,6 +43,7 @@ import (
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/prometheus"
 	"github.com/micro/go-platform/metrics/statsd"
+	"github.com/micro/go-platform/otlp/otlpgrpc"
 	dsync "github.com/micro/go-platform/sync"
 	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
@@ -192,6 +193,7 @@ var openers = []struct {
 	{"config/url", "http https", openConfig(func(a string) config.Source { return url.Source(a) })},
 	{"trace/zipkin", "http https", openTrace(func(a string) trace.Option { return zipkin.Backend(a) })},
 	{"trace/otlp", "http https", openTrace(func(a string) trace.Option { return otlp.Backend(a) })},
+	{"otlp/otlpgrpc", "http https", openTrace(func(a string) trace.Option { return otlp.Backend(a, otlpgrpc.Transport()) })},
 	{"log/fluentd", "tcp tls", openLog(func(a string) log.Option { return fluentd.Backend(a, "t") })},
 	{"log/logstash", "tcp tls udp", openLog(func(a string) log.Option { return logstash.Backend(a) })},
 	{"log/syslog", "tcp tls udp", openLog(func(a string) log.Option { return syslog.Backend(a) })},

@@ -44,6 +44,7 @@ import (
 	"github.com/micro/go-platform/metrics"
 	metricsotlp "github.com/micro/go-platform/metrics/otlp"
 	"github.com/micro/go-platform/metrics/prometheus"
+	"github.com/micro/go-platform/otlp/otlpgrpc"
 	"github.com/micro/go-platform/sync"
 	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
@@ -174,6 +175,9 @@ var backends = []struct {
 	}},
 	{name: "trace/otlp", plain: "http://", refuses: true, open: func(a string, t asked) error {
 		return traced(otlp.Backend(a, with(t, otlp.WithTLS, otlp.WithHeader("Authorization", "Bearer "+secret))...))
+	}},
+	{name: "trace/otlp over gRPC", plain: "http://", refuses: true, open: func(a string, t asked) error {
+		return traced(otlp.Backend(a, append(with(t, otlp.WithTLS, otlp.WithHeader("Authorization", "Bearer "+secret)), otlpgrpc.Transport())...))
 	}},
 	{name: "trace/zipkin", plain: "http://", refuses: true, open: func(a string, t asked) error {
 		return traced(zipkin.Backend(a, with(t, zipkin.WithTLS, zipkin.WithHeader("Authorization", "Bearer "+secret))...))

@@ -40,6 +40,7 @@ import (
 	"github.com/micro/go-platform/metrics"
 	metricsotlp "github.com/micro/go-platform/metrics/otlp"
 	"github.com/micro/go-platform/metrics/prometheus"
+	"github.com/micro/go-platform/otlp/otlpgrpc"
 	dsync "github.com/micro/go-platform/sync"
 	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
@@ -107,10 +108,13 @@ var constructors = map[string]struct {
 	"metrics/prometheus": {metrics.ErrUnavailable, func(a string) error {
 		return made(metrics.New(prometheus.Backend(a, "job"), metrics.WithDialTimeout(soon)))
 	}},
-	"sync/consul":  {dsync.ErrUnavailable, func(a string) error { return made(dsync.New(syncconsul.Backend(a), dsync.WithDialTimeout(soon))) }},
-	"sync/etcd":    {dsync.ErrUnavailable, func(a string) error { return made(dsync.New(syncetcd.Backend(a), dsync.WithDialTimeout(soon))) }},
-	"sync/redis":   {dsync.ErrUnavailable, func(a string) error { return made(dsync.New(syncredis.Backend(a), dsync.WithDialTimeout(soon))) }},
-	"trace/otlp":   {trace.ErrUnavailable, func(a string) error { return made(trace.New(otlp.Backend("http://"+a), trace.WithDialTimeout(soon))) }},
+	"sync/consul": {dsync.ErrUnavailable, func(a string) error { return made(dsync.New(syncconsul.Backend(a), dsync.WithDialTimeout(soon))) }},
+	"sync/etcd":   {dsync.ErrUnavailable, func(a string) error { return made(dsync.New(syncetcd.Backend(a), dsync.WithDialTimeout(soon))) }},
+	"sync/redis":  {dsync.ErrUnavailable, func(a string) error { return made(dsync.New(syncredis.Backend(a), dsync.WithDialTimeout(soon))) }},
+	"trace/otlp":  {trace.ErrUnavailable, func(a string) error { return made(trace.New(otlp.Backend("http://"+a), trace.WithDialTimeout(soon))) }},
+	"trace/otlp ": {trace.ErrUnavailable, func(a string) error {
+		return made(trace.New(otlp.Backend(a, otlpgrpc.Transport()), trace.WithDialTimeout(soon)))
+	}},
 	"trace/zipkin": {trace.ErrUnavailable, func(a string) error { return made(trace.New(zipkin.Backend("http://"+a), trace.WithDialTimeout(soon))) }},
 }
 

@@ -105,27 +105,6 @@ func logRecord() message {
 		11: {name: "observedTimeUnixNano", kind: signed}}
 }
 
-// A Signal is what is sent: its path and the form of its requests.
-type Signal struct {
-	path string
-	form func() message
-}
-
-// Traces, Metrics and Logs are the signals.
-func Traces() Signal {
-	return Signal{"/v1/traces", func() message { return export("resourceSpans", "scopeSpans", all("spans", span)) }}
-}
-
-// Metrics is the signal of data points.
-func Metrics() Signal {
-	return Signal{"/v1/metrics", func() message { return export("resourceMetrics", "scopeMetrics", all("metrics", metric)) }}
-}
-
-// Logs is the signal of log records.
-func Logs() Signal {
-	return Signal{"/v1/logs", func() message { return export("resourceLogs", "scopeLogs", all("logRecords", logRecord)) }}
-}
-
 // JSON appends the JSON of a request in protobuf.
 func (s Signal) JSON(dst, request []byte) []byte { return appendJSON(dst, s.form(), request) }
 

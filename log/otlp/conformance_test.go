@@ -16,6 +16,7 @@ import (
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/logtest"
 	"github.com/micro/go-platform/log/otlp"
+	"github.com/micro/go-platform/otlp/otlpgrpc"
 	"github.com/micro/go-platform/trace"
 )
 
@@ -52,15 +53,21 @@ func records(t testing.TB, s *servertest.Server, service string) (all []string) 
 }
 
 func TestConformanceOnTheCollector(t *testing.T) {
-	for name, opts := range map[string][]otlp.Option{"protobuf": nil, "json": {otlp.WithJSON()}, "split": {otlp.WithMaxRequest(40 << 10)}} {
+	for name, opts := range map[string][]otlp.Option{
+		"protobuf": nil, "json": {otlp.WithJSON()}, "split": {otlp.WithMaxRequest(40 << 10)}, "grpc": {otlpgrpc.Transport()},
+	} {
 		t.Run(name, func(t *testing.T) {
+			port := "otlphttp"
+			if name == "grpc" {
+				port = "otlpgrpc"
+			}
 			c := servertest.SharedCollector(t)
 			n := 0
 			logtest.Run(t, logtest.Harness{
 				Output: func(t testing.TB) (log.Option, func() []string) {
 					n++
 					service := fmt.Sprint("logs-", name, "-", n)
-					return otlp.Backend(c.AddrOf("otlphttp"), append(opts[:len(opts):len(opts)], otlp.WithService(service))...), func() []string { return records(t, c, service) }
+					return otlp.Backend(c.AddrOf(port), append(opts[:len(opts):len(opts)], otlp.WithService(service))...), func() []string { return records(t, c, service) }
 				},
 				Down: func(t testing.TB) log.Option {
 					l, err := net.Listen("tcp", "127.0.0.1:0")

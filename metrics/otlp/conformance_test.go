@@ -18,6 +18,7 @@ import (
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/metricstest"
 	"github.com/micro/go-platform/metrics/otlp"
+	"github.com/micro/go-platform/otlp/otlpgrpc"
 )
 
 // A point is a data point as the collector's receiver has it.
@@ -87,15 +88,21 @@ func received(t testing.TB, s *servertest.Server, service string) (all []metric)
 }
 
 func TestConformanceOnTheCollector(t *testing.T) {
-	for name, opts := range map[string][]otlp.Option{"protobuf": nil, "json": {otlp.WithJSON()}, "delta": {otlp.WithDelta()}} {
+	for name, opts := range map[string][]otlp.Option{
+		"protobuf": nil, "json": {otlp.WithJSON()}, "delta": {otlp.WithDelta()}, "grpc": {otlpgrpc.Transport()},
+	} {
 		t.Run(name, func(t *testing.T) {
+			port := "otlphttp"
+			if name == "grpc" {
+				port = "otlpgrpc"
+			}
 			c := servertest.SharedCollector(t)
 			n := 0
 			metricstest.Run(t, metricstest.Harness{
 				Backend: func(t testing.TB) (metrics.Option, func(testing.TB) map[string]float64) {
 					n++
 					service := fmt.Sprint("metrics-", name, "-", n)
-					return otlp.Backend(c.AddrOf("otlphttp"), append(opts[:len(opts):len(opts)], otlp.WithService(service))...), func(t testing.TB) map[string]float64 {
+					return otlp.Backend(c.AddrOf(port), append(opts[:len(opts):len(opts)], otlp.WithService(service))...), func(t testing.TB) map[string]float64 {
 						all := map[string]float64{}
 						for _, m := range received(t, c, service) {
 							for _, p := range m.kind().DataPoints {

@@ -6,7 +6,8 @@
 // # Backends
 //
 // POST to /v1/metrics, or to the path of the address if it has one; protobuf, or
-// JSON (WithJSON); gzip from 1 KiB up (https://opentelemetry.io/docs/specs/otlp/).
+// JSON (WithJSON); gzip from 1 KiB up (https://opentelemetry.io/docs/specs/otlp/). With
+// otlpgrpc.Transport it goes over gRPC.
 // It links the standard library alone.
 //
 // # Semantics

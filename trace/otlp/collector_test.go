@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/servertest"
+	"github.com/micro/go-platform/otlp/otlpgrpc"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/otlp"
 )
@@ -46,16 +47,25 @@ func received(t testing.TB, s *servertest.Server, service string) (names []strin
 // everything once although the requests are bounded.
 func TestCollectorReceivesEverySpanOnce(t *testing.T) {
 	c := servertest.SharedCollector(t)
+	throttle := func(name string) otlp.Option { return otlp.WithResource(slog.String("rx.throttle", t.Name()+name)) }
 	for name, opts := range map[string][]otlp.Option{
-		"protobuf":  nil,
-		"json":      {otlp.WithJSON()},
-		"plain":     {otlp.WithoutGzip()},
-		"split":     {otlp.WithMaxRequest(2000)},
-		"throttled": {otlp.WithResource(slog.String("rx.throttle", t.Name()))},
+		"protobuf":       nil,
+		"json":           {otlp.WithJSON()},
+		"plain":          {otlp.WithoutGzip()},
+		"split":          {otlp.WithMaxRequest(2000)},
+		"throttled":      {throttle("http")},
+		"grpc":           {otlpgrpc.Transport()},
+		"grpc plain":     {otlpgrpc.Transport(), otlp.WithoutGzip()},
+		"grpc split":     {otlpgrpc.Transport(), otlp.WithMaxRequest(2000)},
+		"grpc throttled": {otlpgrpc.Transport(), throttle("grpc")},
 	} {
 		t.Run(name, func(t *testing.T) {
+			port, throttled := "otlphttp", strings.HasSuffix(name, "throttled")
+			if strings.HasPrefix(name, "grpc") {
+				port = "otlpgrpc"
+			}
 			service := "traces-" + name
-			tr, err := trace.New(otlp.Backend(c.AddrOf("otlphttp"), opts...), trace.WithService(service))
+			tr, err := trace.New(otlp.Backend(c.AddrOf(port), opts...), trace.WithService(service))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,10 +80,10 @@ func TestCollectorReceivesEverySpanOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			st := tr.Stats().Reporters[0]
-			if st.Sent != n || (st.Retries > 0) != (name == "throttled") {
+			if st.Sent != n || (st.Retries > 0) != throttled {
 				t.Errorf("%+v", st)
 			}
-			if took := time.Since(began); name == "throttled" && took < time.Second {
+			if took := time.Since(began); throttled && took < time.Second {
 				t.Errorf("sent again after %v, the receiver asked for a pause of 1s", took)
 			}
 			seen := map[string]int{}

@@ -6,7 +6,8 @@
 // # Backends
 //
 // POST to /v1/traces, or to the path of the address if it has one; protobuf, or
-// JSON (WithJSON); gzip from 1 KiB up (https://opentelemetry.io/docs/specs/otlp/).
+// JSON (WithJSON); gzip from 1 KiB up (https://opentelemetry.io/docs/specs/otlp/). With
+// otlpgrpc.Transport it goes over gRPC.
 // The protobuf is written by hand into one buffer, so that the package links the
 // standard library alone; its tests send to the collector's own receiver.
 //

@@ -1,0 +1,85 @@
+package otlp
+
+import (
+	stdbytes "bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/micro/go-platform/internal/conn"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/post"
+)
+
+// poster is OTLP over HTTP.
+type poster struct {
+	server *post.Server
+	url    string
+	header http.Header
+	plain  bool
+	json   func(dst, request []byte) []byte // nil for protobuf
+}
+
+// overHTTP sends to the signal's path below addr, a "host:port" or a URL, or to
+// the address's own path if it has one.
+func overHTTP(addr string, s Signal, o *Options) (Transport, error) {
+	server, err := post.Open(addr, 4318, o.Client, o.TLS)
+	if err != nil {
+		return nil, err
+	}
+	p := &poster{server: server, url: server.Base + s.path, header: o.Header.Clone(), plain: o.Plain}
+	if own := strings.Trim(server.Path, "/"); own != "" { // it names where the signal goes
+		p.url = server.Base + "/" + own
+	}
+	p.header.Set("Content-Type", "application/x-protobuf")
+	if o.JSON {
+		p.json = s.JSON
+		p.header.Set("Content-Type", "application/json")
+	}
+	return p, nil
+}
+
+func (p *poster) Close() error { return p.server.Close() }
+
+func (p *poster) Send(ctx context.Context, body []byte) (Refused, error) {
+	if p.json != nil {
+		body = p.json(nil, body)
+	}
+	packed := false
+	if !p.plain {
+		body, packed = post.Pack(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, stdbytes.NewReader(body))
+	if err != nil {
+		return Refused{}, fault.Mark(fault.Invalid, err)
+	}
+	req.Header = p.header.Clone()
+	if packed {
+		req.Header.Set("Content-Encoding", "gzip")
+	}
+	resp, err := p.server.Do(req)
+	if err != nil {
+		return Refused{}, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer))
+	if resp.StatusCode/100 == 2 {
+		if err != nil {
+			return Refused{}, fault.Mark(fault.Unavailable, err)
+		}
+		if p.json != nil {
+			return partialJSON(answer), nil
+		}
+		return Partial(answer), nil
+	}
+	err = fmt.Errorf("POST %s: %s: %s", conn.Redact(p.url), resp.Status, reason(answer, resp.Header.Get("Content-Type")))
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return Refused{}, Retry(fault.Mark(fault.Unavailable, err), post.RetryAfter(resp.Header))
+	case http.StatusNotFound:
+		return Refused{}, fault.Mark(fault.NotFound, err)
+	}
+	return Refused{}, fault.Mark(fault.Invalid, err)
+}
