@@ -92,6 +92,16 @@ func b3State(sc *SpanContext, s string) bool {
 	return true
 }
 
+// write needs no text of its own for a trace that is not recorded, which is most
+// of them: traceparent's ids, and the first digit of its flags, are b3.
+func (p b3single) write(sc SpanContext, parent string, c Carrier) {
+	if sc.Flags&(Sampled|Debug|Deferred) == 0 {
+		c.Set(b3Header, parent[len("00-"):len(parent)-1])
+		return
+	}
+	p.Inject(sc, c)
+}
+
 func (b3single) Inject(sc SpanContext, c Carrier) {
 	var buf [68]byte
 	b := appendHex(buf[:0], sc.TraceID[:])

@@ -205,13 +205,7 @@ func (t *tracer) Extract(ctx context.Context, c Carrier) context.Context {
 }
 
 func (t *tracer) Inject(ctx context.Context, c Carrier) {
-	sc := FromContext(ctx).Context()
-	if !sc.IsValid() {
-		return
-	}
-	for _, p := range t.injectors {
-		p.Inject(sc, c)
-	}
+	inject(t.injectors, FromContext(ctx), c)
 }
 
 // finish takes a span that has ended.

@@ -152,6 +152,29 @@ func TestInjectExtractRoundTrip(t *testing.T) {
 	}
 }
 
+// A tracer, which shares one text among the forms, writes what each form does.
+func TestTracerWritesWhatItsPropagatorsDo(t *testing.T) {
+	forms := map[string]trace.Propagator{"w3c": trace.W3C(), "b3": trace.B3Single(), "b3 multi": trace.B3Multi(), "micro": trace.Micro()}
+	for state, flags := range map[string]trace.Flags{"": 0, "a=b": trace.Random} {
+		for _, sampled := range []trace.Flags{0, trace.Sampled, trace.Sampled | trace.Debug} {
+			parent := trace.SpanContext{TraceID: trace.TraceID{1, 2, 15: 3}, SpanID: trace.SpanID{4, 7: 5}, Flags: flags | sampled, State: state}
+			for name, p := range forms {
+				tr, _ := newTracer(t, trace.WithInject(p), trace.WithSampler(trace.ParentOr(trace.Never())))
+				ctx, s := tr.Start(trace.ContextWithRemote(t.Context(), parent), "call")
+				got, want := trace.Header{}, trace.Header{}
+				for range 2 { // the second time from what the first has kept
+					tr.Inject(ctx, got)
+				}
+				p.Inject(s.Context(), want)
+				if fmt.Sprint(got) != fmt.Sprint(want) || len(want) == 0 {
+					t.Errorf("%s, flags %b: wrote %v, want %v", name, parent.Flags, got, want)
+				}
+				s.End()
+			}
+		}
+	}
+}
+
 // Bad headers begin a new trace and are counted; none panics.
 func TestHostileHeadersBeginANewTraceAndAreCounted(t *testing.T) {
 	cases := map[string]trace.Header{

@@ -12,6 +12,30 @@ type Propagator interface {
 	Fields() []string
 }
 
+// writer is a Propagator of this package that can use what traceparent wrote.
+type writer interface {
+	write(sc SpanContext, parent string, c Carrier)
+}
+
+// inject writes the context of s, in all forms.
+func inject(ps []Propagator, s Span, c Carrier) {
+	sc := s.Context()
+	if !sc.IsValid() {
+		return
+	}
+	text := ""
+	if own, ok := s.(interface{ traceparent() string }); ok {
+		text = own.traceparent()
+	}
+	for _, p := range ps {
+		if w, ok := p.(writer); ok && text != "" {
+			w.write(sc, text, c)
+		} else {
+			p.Inject(sc, c)
+		}
+	}
+}
+
 // extract asks the propagators in turn. The first context with ids wins, then
 // the first decision without ids. bad is the number of forms that were refused.
 func extract(ps []Propagator, c Carrier) (sc SpanContext, found bool, bad int) {

@@ -12,25 +12,43 @@ import (
 // node is what a span of this process is in any case: its own context, so that
 // to start a span is one allocation.
 type node struct {
-	ctx context.Context
-	sc  SpanContext
-	hex atomic.Pointer[[2]string] // both ids, once somebody asked
+	ctx   context.Context
+	sc    SpanContext
+	state atomic.Uint32 // of text, see traceparent
+	text  string        // the ids as W3C writes them, once somebody asked
 }
+
+// States of a node's text.
+const (
+	unwritten = iota
+	beingWritten
+	written
+)
 
 func (n *node) Context() SpanContext        { return n.sc }
 func (n *node) Deadline() (time.Time, bool) { return n.ctx.Deadline() }
 func (n *node) Done() <-chan struct{}       { return n.ctx.Done() }
 func (n *node) Err() error                  { return n.ctx.Err() }
 
-func (n *node) ids() (string, string) {
-	if h := n.hex.Load(); h != nil {
-		return h[0], h[1]
+// traceparent is the span's context as W3C writes it. It is made once, for the
+// headers of what is sent and for all log records: whoever asks while another
+// makes it has a copy.
+func (n *node) traceparent() string {
+	if n.state.Load() == written {
+		return n.text
 	}
-	var b [48]byte
-	text := string(appendHex(appendHex(b[:0], n.sc.TraceID[:]), n.sc.SpanID[:]))
-	h := &[2]string{text[:32], text[32:]}
-	n.hex.Store(h)
-	return h[0], h[1]
+	text := traceparent(n.sc)
+	if n.state.CompareAndSwap(unwritten, beingWritten) {
+		n.text = text
+		n.state.Store(written)
+	}
+	return text
+}
+
+// ids are both ids in hexadecimal digits.
+func (n *node) ids() (trace, span string) {
+	text := n.traceparent()
+	return text[3:35], text[36:52]
 }
 
 // quiet is a span that is not recorded: ids and flags, no clock read.

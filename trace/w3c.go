@@ -139,15 +139,22 @@ func validMember(m string) bool {
 	return true
 }
 
-func (w3c) Inject(sc SpanContext, c Carrier) {
+func (p w3c) Inject(sc SpanContext, c Carrier) { p.write(sc, traceparent(sc), c) }
+
+func (w3c) write(sc SpanContext, parent string, c Carrier) {
+	c.Set(traceparentHeader, parent)
+	if sc.State != "" {
+		c.Set(tracestateHeader, sc.State)
+	}
+}
+
+// traceparent writes version 00.
+func traceparent(sc SpanContext) string {
 	var buf [55]byte
 	b := append(buf[:0], "00-"...)
 	b = appendHex(b, sc.TraceID[:])
 	b = append(b, '-')
 	b = appendHex(b, sc.SpanID[:])
 	b = append(b, '-', '0', hexDigits[sc.Flags&(Sampled|Random)])
-	c.Set(traceparentHeader, string(b))
-	if sc.State != "" {
-		c.Set(tracestateHeader, sc.State)
-	}
+	return string(b)
 }
