@@ -2,20 +2,22 @@ package wrapper
 
 import (
 	"context"
+	"log/slog"
 
+	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
 )
 
 var (
 	serverSpan  = []trace.SpanOption{trace.WithKind(trace.Server)}
-	clientSpan  = []trace.SpanOption{trace.WithKind(trace.Internal)}
-	attemptSpan = []trace.SpanOption{trace.WithKind(trace.Client)}
+	clientSpan  = []trace.SpanOption{trace.WithKind(trace.Client)}
 	publishSpan = []trace.SpanOption{trace.WithKind(trace.Producer)}
 	consumeSpan = []trace.SpanOption{trace.WithKind(trace.Consumer)}
 )
 
-// traceObserver makes a span of each call, and one below it of each attempt.
+// traceObserver makes a span of each call. Its first attempt, which is the only
+// one of most, is the call's span itself; each further one has its own below it.
 type traceObserver struct{ t trace.Tracer }
 
 func (o traceObserver) Begin(ctx context.Context, c *Call) context.Context {
@@ -47,32 +49,61 @@ func (o traceObserver) End(_ context.Context, c *Call) {
 		if c.Attempts > 1 {
 			c.span.TagInt("attempts", int64(c.Attempts))
 		}
+		if c.Side == Client && !c.Message {
+			tagRemote(c.span, c, c.Instance)
+		}
+		c.span.Error(c.failure())
 	}
-	c.span.Error(c.failure())
 	c.span.EndAt(c.Start.Add(c.Duration))
 }
 
 func (o traceObserver) BeginAttempt(ctx context.Context, a *Attempt) context.Context {
-	ctx, a.span = o.t.Start(ctx, a.Call.spanName(), attemptSpan...)
-	if a.span.Recording() {
-		e := trace.Endpoint{Service: a.Call.Service}
-		if a.Instance != nil {
-			e.Address = a.Instance.Address
-			a.span.Tag("instance", a.Instance.ID)
+	if a.Number > 1 {
+		ctx, a.span = o.t.Start(ctx, a.Call.spanName(), clientSpan...)
+		if a.span.Recording() {
+			tagRemote(a.span, a.Call, a.Instance)
+			a.span.TagInt("attempt", int64(a.Number))
 		}
-		a.span.SetRemote(e)
-		a.span.TagInt("attempt", int64(a.Number))
 	}
 	o.t.Inject(ctx, a.Header)
 	return ctx
 }
 
 func (o traceObserver) EndAttempt(_ context.Context, a *Attempt) {
-	tagOutcome(a.span, a.Class, a.Status)
-	if a.Class.Failed() {
-		a.span.Error(failureOf(a.Class, a.Status, a.Err))
+	if a.span == nil {
+		o.firstFailed(a)
+		return
+	}
+	if a.span.Recording() {
+		tagOutcome(a.span, a.Class, a.Status)
+		if a.Class.Failed() {
+			a.span.Error(failureOf(a.Class, a.Status, a.Err))
+		}
 	}
 	a.span.End()
+}
+
+// firstFailed notes on the call's span how its first attempt went, which the
+// call's own end says only if there was no other.
+func (o traceObserver) firstFailed(a *Attempt) {
+	if !a.Class.Failed() || !a.Call.span.Recording() {
+		return
+	}
+	tags := []trace.Tag{slog.String("outcome", a.Class.String()), slog.String("error", failureOf(a.Class, a.Status, a.Err).Error())}
+	if a.Instance != nil {
+		tags = append(tags, slog.String("instance", a.Instance.ID))
+	}
+	a.Call.span.Event("attempt failed", tags...)
+}
+
+// tagRemote says who was called.
+func tagRemote(s trace.Span, c *Call, in *discovery.Instance) {
+	e := trace.Endpoint{Service: c.Service}
+	if in != nil {
+		e.Address = in.Address
+		s.Tag("instance", in.ID)
+	}
+	s.SetRemote(e)
 }
 
 func tagOutcome(s trace.Span, class router.Class, status int) {

@@ -164,12 +164,12 @@ func checkTraces(t *testing.T, spans *trace.Memory) {
 		t.Fatalf("%d traces of the client, %v, want 2", len(page.Traces), err)
 	}
 	for _, tr := range page.Traces {
-		if len(tr.Spans) != 3 {
-			t.Fatalf("%d spans, want call, attempt and server:\n%s", len(tr.Spans), tr.Tree())
+		if len(tr.Spans) != 2 {
+			t.Fatalf("%d spans, want call and server:\n%s", len(tr.Spans), tr.Tree())
 		}
-		call, attempt, served := tr.Spans[0], tr.Spans[1], tr.Spans[2]
-		if attempt.Kind != trace.Client || served.Kind != trace.Server || attempt.Context.ParentID != call.Context.SpanID ||
-			served.Context.ParentID != attempt.Context.SpanID || served.Local.Service != "greeter" {
+		call, served := tr.Spans[0], tr.Spans[1]
+		if call.Kind != trace.Client || served.Kind != trace.Server || served.Context.ParentID != call.Context.SpanID ||
+			served.Local.Service != "greeter" || call.Remote.Service != "greeter" || call.Remote.Address == "" {
 			t.Errorf("wrong shape:\n%s", tr.Tree())
 		}
 		if failed := served.Name == "GET /fail"; failed != (served.Err != "") || (!failed && served.Name != "GET /hello/{name}") {

@@ -245,8 +245,8 @@ func unaryCallsCarryEverything(t *testing.T, dial dialer) {
 		}
 	}
 	page, err := spans.Search(t.Context(), trace.Query{})
-	if err != nil || len(page.Traces) != 1 || len(page.Traces[0].Spans) != 3 {
-		t.Errorf("%v, want one trace of call, attempt and server: %+v", err, page)
+	if err != nil || len(page.Traces) != 1 || len(page.Traces[0].Spans) != 2 {
+		t.Errorf("%v, want one trace of call and server: %+v", err, page)
 	}
 	// A method that the rules don't allow, and a caller without a token.
 	if _, err := c.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, "/test.Echo/Down"); err != nil {

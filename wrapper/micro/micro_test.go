@@ -251,8 +251,8 @@ func TestCallsCarryEverything(t *testing.T) {
 		}
 	}
 	page, err := spans.Search(t.Context(), trace.Query{})
-	if err != nil || len(page.Traces) != 1 || len(page.Traces[0].Spans) != 3 {
-		t.Errorf("%v, want one trace of call, attempt and server: %+v", err, page)
+	if err != nil || len(page.Traces) != 1 || len(page.Traces[0].Spans) != 2 {
+		t.Errorf("%v, want one trace of call and server: %+v", err, page)
 	}
 	// A method that the rules don't allow, and a caller without a token.
 	s, err := c.Stream(t.Context(), c.NewRequest("echo", "Echo.Both", &Text{}))

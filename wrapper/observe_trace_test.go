@@ -1,0 +1,70 @@
+package wrapper_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/trace"
+	"github.com/micro/go-platform/wrapper"
+)
+
+// The span of a call is that of its first attempt: each server is sent the id
+// of the span that its own is to be below.
+func TestSpansOfACallAndItsAttempts(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers  []int
+		attempts []int // of the spans below that of the call
+		failed   int   // attempts that are noted on that of the call
+	}{
+		"one attempt":          {answers: []int{200}},
+		"one that fails":       {answers: []int{500}, failed: 1},
+		"the second does well": {answers: []int{503, 200}, attempts: []int{2}, failed: 1},
+		"the third does well":  {answers: []int{503, 503, 200}, attempts: []int{2, 3}, failed: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sent := make(chan string, 3)
+			var addrs []string
+			for _, code := range c.answers {
+				addrs = append(addrs, count(t, func(w http.ResponseWriter, r *http.Request) {
+					sent <- r.Header.Get("Traceparent")
+					w.WriteHeader(code)
+				}).addr())
+			}
+			spans := trace.NewMemory(100, time.Hour)
+			tr, err := trace.New(trace.WithService("edge"), trace.InMemory(spans))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWrapper(t, wrapper.WithRouter(instances(addrs...)), wrapper.WithTrace(tr))
+			get(t, w.Client(), "http://greeter/")
+			if err := tr.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			page, err := spans.Search(t.Context(), trace.Query{})
+			if err != nil || len(page.Traces) != 1 {
+				t.Fatalf("%d traces, %v, want 1", len(page.Traces), err)
+			}
+			all := page.Traces[0].Spans
+			if len(all) != 1+len(c.attempts) {
+				t.Fatalf("want %d spans below that of the call:\n%s", len(c.attempts), page.Traces[0].Tree())
+			}
+			for i, s := range all {
+				if got := <-sent; !strings.Contains(got, s.Context.SpanID.String()) {
+					t.Errorf("attempt %d sent %q, want the id of its span %v", i+1, got, s.Context.SpanID)
+				}
+				at := slices.IndexFunc(s.Tags, func(a trace.Tag) bool { return a.Key == "attempt" })
+				switch {
+				case s.Kind != trace.Client || s.Remote.Service != "greeter" || s.Remote.Address == "":
+					t.Errorf("span %d is %+v, want a client's that names the instance", i, s)
+				case i == 0 && (at >= 0 || !s.Context.ParentID.IsZero() || len(s.Events) != c.failed):
+					t.Errorf("span of the call %+v, want a root with %d events", s, c.failed)
+				case i > 0 && (s.Context.ParentID != all[0].Context.SpanID || at < 0 || s.Tags[at].Value.Int64() != int64(c.attempts[i-1])):
+					t.Errorf("span %+v, want attempt %d below the call's", s, c.attempts[i-1])
+				}
+			}
+		})
+	}
+}
