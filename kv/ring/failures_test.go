@@ -120,6 +120,10 @@ func TestAPausedProcessBringsNothingBack(t *testing.T) {
 	if err != nil || len(held.Held) < keys/5 {
 		t.Fatalf("the process that is stopped has %d keys, %v: nothing is shown", len(held.Held), err)
 	}
+	before, err := f.state("c", "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	f.process["c"].Pause()
 	stopped := time.Now()
 	for i := range int64(keys) {
@@ -156,6 +160,9 @@ func TestAPausedProcessBringsNothingBack(t *testing.T) {
 	back()
 	f.settle(five...)
 	back()
+	if s, err := f.state("c", ""); err != nil || s.LeftOut != before.LeftOut {
+		t.Errorf("the process that was stopped found its peers out of reach %d times, %v, want 0: it had not listened", s.LeftOut-before.LeftOut, err)
+	}
 	for _, id := range five {
 		if s, err := f.state(id, "held=1"); err != nil || len(s.Held) > 0 {
 			t.Errorf("%s holds %v, %v", id, s.Held, err)

@@ -71,7 +71,7 @@ func (l *link) run(ctx context.Context) {
 		} else if ctx.Err() == nil {
 			l.n.o.logger.Debug("kv/ring: cannot connect", "peer", l.id, "error", err)
 		}
-		if time.Since(lost) >= l.n.o.detection && !l.suspect.Swap(true) {
+		if now := time.Now(); now.Sub(lost) >= l.n.o.detection && l.n.listened(now) && !l.suspect.Swap(true) {
 			l.n.rebuild()
 		}
 		if backoff.Sleep(ctx, min(wait.Wait(tries), l.n.o.detection/4)) != nil {
@@ -114,7 +114,7 @@ func (l *link) ping(ctx context.Context, c *conn) (heard time.Time) {
 		case err == nil:
 			heard = time.Now()
 		case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) && late > l.n.o.detection/4:
-			heard = heard.Add(late) // this process was not running: the peer may well have answered
+			heard = time.Now() // this process was not running: the peer may well have answered
 			continue
 		default:
 			return heard

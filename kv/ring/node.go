@@ -35,6 +35,7 @@ type Node struct {
 	v    atomic.Pointer[view] // nil until the registry was heard
 	have [Partitions]atomic.Bool
 	beat atomic.Int64 // when it was last seen running, Unix milliseconds
+	woke atomic.Int64 // when it was found to have been stopped; 0: never
 
 	mu      sync.RWMutex // writes hold it while they apply, so that owners don't change in between; guards what follows, and changes of v and have
 	missing int          // of the partitions that this node owns, how many it does not have

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +49,7 @@ type state struct {
 	Epoch   uint64
 	Missing int
 	Left    bool
+	LeftOut int64             // how often a registered peer was found out of reach
 	Held    map[string]uint64 // versions of the items, not of tombstones
 	Bytes   int64             // counted against the bound
 	Heap    uint64            // live, after a collection
@@ -68,7 +71,8 @@ func instance(args []string) error {
 		return err
 	}
 	defer r.Close()
-	node, err := New(r, "cells", id, WithKey(testKey), WithDetection(detection), WithInterval(interval), WithMaxBytes(bound))
+	leftOut := &leftOutCounter{Handler: slog.DiscardHandler}
+	node, err := New(r, "cells", id, WithKey(testKey), WithDetection(detection), WithInterval(interval), WithMaxBytes(bound), WithLogger(slog.New(leftOut)))
 	if err != nil {
 		return err
 	}
@@ -82,7 +86,9 @@ func instance(args []string) error {
 	mux.Handle("/.ring", node)
 	mux.HandleFunc("/items", func(w http.ResponseWriter, req *http.Request) { items(w, req, store) })
 	mux.HandleFunc("/state", func(w http.ResponseWriter, req *http.Request) {
-		_ = json.NewEncoder(w).Encode(stateOf(node, req.FormValue("held") != ""))
+		s := stateOf(node, req.FormValue("held") != "")
+		s.LeftOut = leftOut.n.Load()
+		_ = json.NewEncoder(w).Encode(s)
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -106,6 +112,28 @@ func instance(args []string) error {
 		if err := r.enter(ctx, who, address); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// leftOutCounter counts the views of a node that lack a registered instance.
+type leftOutCounter struct {
+	slog.Handler
+	n atomic.Int64
+}
+
+func (*leftOutCounter) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c *leftOutCounter) Handle(_ context.Context, r slog.Record) error {
+	numbers := map[string]int64{}
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Value.Kind() == slog.KindInt64 {
+			numbers[a.Key] = a.Value.Int64()
+		}
+		return true
+	})
+	if reached, ok := numbers["reached"]; ok && reached < numbers["registered"] {
+		c.n.Add(1)
 	}
 	return nil
 }

@@ -89,6 +89,7 @@ func (n *Node) rebuild() {
 			}
 		}
 	}
+	reach := len(near)
 	// A minority keeps counting on the others, and so cannot write without
 	// them: else both sides of a cut would go on by themselves.
 	most := 2*len(near) > len(up)
@@ -102,7 +103,7 @@ func (n *Node) rebuild() {
 	}
 	old := n.v.Load()
 	v := n.newView(place(near, n.o.replicas), most, peers, links, old)
-	n.o.logger.Debug("kv/ring: members", "registered", len(n.registered), "owners", len(near))
+	n.o.logger.Debug("kv/ring: members", "registered", len(n.registered), "reached", reach, "owners", len(near))
 
 	n.mu.Lock()
 	n.member, n.links = self, links
@@ -200,6 +201,7 @@ func (n *Node) watchPauses(ctx context.Context) {
 				n.mu.Lock()
 				n.doubt()
 				n.mu.Unlock()
+				n.woke.Store(now.UnixMilli()) // before the beat: who sees that sees this
 				n.syncNow()
 			}
 			n.beat.Store(now.UnixMilli())
@@ -212,6 +214,14 @@ func (n *Node) watchPauses(ctx context.Context) {
 // awake reports that the process was not stopped lately.
 func (n *Node) awake(now time.Time) bool {
 	return now.UnixMilli()-n.beat.Load() <= n.o.detection.Milliseconds()
+}
+
+// listened reports that the process has been running for as long as it takes to
+// detect that a peer is out of reach. After a pause the peers get that time
+// again: this node has not heard them because it did not listen. It would take
+// itself for a minority, which answers from its own old memory.
+func (n *Node) listened(now time.Time) bool {
+	return n.awake(now) && now.UnixMilli()-n.woke.Load() > n.o.detection.Milliseconds()
 }
 
 // cutOff reports that this node has not compared with most others for so long
