@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
@@ -43,7 +44,10 @@ func (b *ballot) try(ctx context.Context, crowd bool) (a answer, err error) {
 	granted := func(v vote[answer]) bool { return v.err == nil && v.say.granted }
 	now := b.now // a server that is slow may answer after the next try
 	limit := min(b.Timeout, b.TTL/4)
+	ctx, detach := detachable(ctx)
+	defer detach()
 	passed, shut := make(chan struct{}), make(chan struct{})
+	var sealed atomic.Uint64
 	votes := ask(b.q, func(i int, n *node) (answer, error) {
 		if crowd && i > 0 {
 			select {
@@ -54,6 +58,9 @@ func (b *ballot) try(ctx context.Context, crowd bool) (a answer, err error) {
 			}
 		}
 		a, err := n.acquire(bound(ctx, limit), now[i])
+		if token := sealed.Load(); token > 0 && err == nil && a.granted && a.token != token { // later than the others
+			_, _ = n.agree(bound(ctx, limit), now[i], token)
+		}
 		switch {
 		case i > 0:
 		case err == nil && !a.granted:
@@ -74,7 +81,7 @@ func (b *ballot) try(ctx context.Context, crowd bool) (a answer, err error) {
 		return a, err // the front releases
 	}
 	if count(votes, granted) >= b.q.need {
-		if a.token, err = b.seal(ctx, votes); err == nil {
+		if a.token, err = b.seal(ctx, votes, &sealed); err == nil {
 			a.granted, a.sent = true, sent
 			return a, nil
 		}
@@ -96,20 +103,23 @@ func (b *ballot) try(ctx context.Context, crowd bool) (a answer, err error) {
 	return a, b.takeBack(ctx, nil)
 }
 
-// seal makes the token one that all of the servers that granted have seen, so
-// that the next majority, which has one of them, gives a larger one.
-func (b *ballot) seal(ctx context.Context, votes []vote[answer]) (token uint64, err error) {
+// seal makes the token the same on more than half of the servers: the next
+// majority, which has one of them, gives a larger one, and who asks for the
+// holder hears of one. It is the largest that was given; sealed tells it to a
+// server whose answer comes later.
+func (b *ballot) seal(ctx context.Context, votes []vote[answer], sealed *atomic.Uint64) (token uint64, err error) {
 	for _, v := range votes {
 		if v.err == nil {
 			token = max(token, v.say.token)
 		}
 	}
+	sealed.Store(token)
 	limit := min(b.Timeout, b.TTL/4)
 	now := b.now
-	raised := ask(b.q, func(i int, n *node) (bool, error) { return n.raise(bound(ctx, limit), now[i], token) },
+	agreed := ask(b.q, func(i int, n *node) (bool, error) { return n.agree(bound(ctx, limit), now[i], token) },
 		func(v []vote[bool]) bool { return count(v, yes) >= b.q.need })
-	if count(raised, yes) < b.q.need {
-		return 0, fault.Markf(fault.Unavailable, "granted, but lost before the token was agreed: %v", errs(raised))
+	if count(agreed, yes) < b.q.need {
+		return 0, fault.Markf(fault.Unavailable, "granted, but lost before the token was agreed: %v", errs(agreed))
 	}
 	return token, nil
 }

@@ -208,10 +208,9 @@ func (n *node) release(ctx context.Context, c *claim, dig bool) (bool, error) {
 	return reply == int64(1) || repeated, err
 }
 
-// raise makes the claim's token at least that. It reports whether the claim was
-// there.
-func (n *node) raise(ctx context.Context, c *claim, token uint64) (bool, error) {
-	reply, _, err := n.run(ctx, raise, c.k, c.Nonce, c.ttl, strconv.FormatUint(token, 10), flag(c.Watched))
+// agree makes the claim's token that. It reports whether the claim was there.
+func (n *node) agree(ctx context.Context, c *claim, token uint64) (bool, error) {
+	reply, _, err := n.run(ctx, agree, c.k, c.Nonce, c.ttl, strconv.FormatUint(token, 10), flag(c.Watched))
 	return reply == int64(1), err
 }
 

@@ -83,6 +83,21 @@ func ask[T any](q *quorum, f func(at int, n *node) (T, error), enough func(votes
 	return votes
 }
 
+// detachable returns a context that ends with ctx until detach is called. The
+// caller's context often ends when enough servers have answered, and would take
+// the request to a slower one, and its connection, with it.
+func detachable(ctx context.Context) (run context.Context, detach func() bool) {
+	if ctx.Done() == nil {
+		return ctx, func() bool { return false }
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	detach = context.AfterFunc(ctx, stop)
+	if d, ok := ctx.Deadline(); ok {
+		run = &bounded{run, d}
+	}
+	return run, detach
+}
+
 // count counts votes of a kind.
 func count[T any](votes []vote[T], is func(v vote[T]) bool) (n int) {
 	for _, v := range votes {
@@ -158,6 +173,8 @@ func (q *quorum) holder(ctx context.Context, key string) (dsync.Candidate, time.
 		by   dsync.Candidate
 		left time.Duration
 	}
+	ctx, detach := detachable(ctx)
+	defer detach()
 	agreed := func(votes []vote[held]) (held, bool) {
 		for _, v := range votes {
 			if v.err == nil && count(votes, func(w vote[held]) bool { return w.err == nil && w.say.by == v.say.by }) >= q.need {
@@ -167,7 +184,7 @@ func (q *quorum) holder(ctx context.Context, key string) (dsync.Candidate, time.
 		return held{}, false
 	}
 	votes := ask(q, func(_ int, n *node) (held, error) {
-		by, left, err := n.holder(ctx, keysOf(key).channel)
+		by, left, err := n.holder(bound(ctx, requestLimit), keysOf(key).channel)
 		return held{by, left}, err
 	}, func(v []vote[held]) bool { _, ok := agreed(v); return ok })
 	if h, ok := agreed(votes); ok {

@@ -154,12 +154,13 @@ redis.pcall('PUBLISH', key, 'released')
 return 1
 `)
 
-// raise makes the token of a claim at least ARGV[3]. ARGV[4] says that it is
-// announced.
-var raise = newScript(head + `
-local f = redis.call('HMGET', key, 'h', 'u', 't')
+// agree makes the token of a claim ARGV[3], which all of its servers are to
+// name. A server may have given a larger one, to this claim alone. ARGV[4] says
+// that it is announced.
+var agree = newScript(head + `
+local f = redis.call('HMGET', key, 'h', 'u')
 if f[1] ~= nonce or tonumber(f[2]) <= now then return 0 end
-if tonumber(f[3]) < tonumber(ARGV[3]) then redis.call('HSET', key, 't', ARGV[3]) end
+redis.call('HSET', key, 't', ARGV[3])
 if ARGV[4] == '1' then redis.call('PUBLISH', key, 'granted') end
 return 1
 `)
