@@ -178,6 +178,26 @@ func Example_metrics() {
 	// Output: 1
 }
 
+func Example_exemplar() {
+	ctx := context.Background()
+	m, err := metrics.New()
+	check(err)
+	defer m.Close(ctx)
+	tracer, err := trace.New(trace.InMemory(trace.NewMemory(10, time.Hour)))
+	check(err)
+	defer tracer.Close(ctx)
+	// snippet: exemplar
+	took := m.Histogram("queue_wait_seconds", metrics.WithUnit("seconds"), metrics.WithBuckets(.1, 1, 10))
+	ctx, span := tracer.Start(ctx, "take")
+	defer span.End()
+	took.ObserveContext(ctx, .25)
+	// end snippet
+	one, _ := m.Snapshot().Find("queue_wait_seconds")
+	e := one.Exemplars[1] // of the bucket up to 1 s
+	fmt.Println(e.Value, e.TraceID == span.Context().TraceID)
+	// Output: 0.25 true
+}
+
 func Example_monitor() {
 	ctx := context.Background()
 	// snippet: monitor

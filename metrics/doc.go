@@ -31,6 +31,9 @@
 // over it is counted in one series whose labels are all Overflow, and told once
 // to the logger and in Stats.
 //
+// Histogram.ObserveContext keeps the ids of the sampled span in its context as
+// the exemplar of a bucket; backends that know exemplars send them.
+//
 // # Errors
 //
 // New returns ErrInvalid for options that can't be and ErrUnavailable for a

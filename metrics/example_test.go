@@ -58,3 +58,14 @@ func ExampleWithLimit() {
 	// ann 1
 	// bob 1
 }
+
+func ExampleHistogram() {
+	m, _ := metrics.New()
+	defer m.Close(context.Background())
+	took := m.Histogram("took_seconds", metrics.WithBuckets(.1, 1))
+	took.Observe(.02)
+	took.ObserveContext(context.Background(), 3) // with an exemplar if the context has a sampled span
+	s, _ := m.Snapshot().Find("took_seconds")
+	fmt.Println(s.Buckets, s.Count, s.Sum, len(s.Exemplars))
+	// Output: [1 0 1] 2 3.02 0
+}

@@ -1,10 +1,13 @@
 package metrics
 
 import (
+	"context"
 	"math"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/micro/go-platform/internal/traced"
 )
 
 // counter is one series of a counter.
@@ -61,14 +64,29 @@ type histogram struct {
 	sum     atomic.Uint64   // bits of a float64
 	samples []*reservoir    // one for each driver that sends samples
 	invalid *atomic.Uint64
+	exemplars
 }
 
-func (h *histogram) Observe(v float64) {
-	if !finite(v) {
-		h.invalid.Add(1)
+func (h *histogram) Observe(v float64) { h.observe(v) }
+
+func (h *histogram) ObserveContext(ctx context.Context, v float64) {
+	i := h.observe(v)
+	if i < 0 {
 		return
 	}
-	h.buckets[h.bucket(v)].Add(1)
+	if trace, span, ok := traced.IDs(ctx); ok {
+		h.keep(i, len(h.buckets), v, trace, span)
+	}
+}
+
+// observe returns the index of v's bucket, below 0 for a value that is ignored.
+func (h *histogram) observe(v float64) int {
+	if !finite(v) {
+		h.invalid.Add(1)
+		return -1
+	}
+	i := h.bucket(v)
+	h.buckets[i].Add(1)
 	for {
 		old := h.sum.Load()
 		if h.sum.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+v)) {
@@ -78,6 +96,7 @@ func (h *histogram) Observe(v float64) {
 	for _, r := range h.samples {
 		r.add(v)
 	}
+	return i
 }
 
 func (h *histogram) ObserveSince(t time.Time) { h.Observe(time.Since(t).Seconds()) }
@@ -114,3 +133,5 @@ func (noCounter) Add(int64)         {}
 func (noGauge) Set(float64)         {}
 func (noGauge) Add(float64)         {}
 func (noHistogram) Observe(float64) {}
+
+func (noHistogram) ObserveContext(context.Context, float64) {}

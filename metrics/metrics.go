@@ -61,6 +61,11 @@ type Gauge interface {
 // are ignored and counted in Stats.Invalid.
 type Histogram interface {
 	Observe(v float64)
+	// ObserveContext is Observe, and keeps v with the ids of the sampled span in
+	// ctx as the exemplar of its bucket, instead of the one before. Without such
+	// a span it is Observe alone. It does not allocate, but at the first
+	// exemplar of a series.
+	ObserveContext(ctx context.Context, v float64)
 	// ObserveSince observes the seconds that passed since t.
 	ObserveSince(t time.Time)
 }
@@ -120,7 +125,10 @@ type Series struct {
 	Count   uint64    // of a counter, in whole numbers; of a histogram, the number of observations
 	Sum     float64   // of a histogram
 	Buckets []uint64  // of a histogram, not cumulative, one more than Family.Bounds
-	Samples []Sample  // of a histogram, since this driver's last export; only for a driver that asked for them
+	// Exemplars of a histogram has one for each of Buckets, of which those
+	// without have a zero Time; nil if there is none.
+	Exemplars []Exemplar
+	Samples   []Sample // of a histogram, since this driver's last export; only for a driver that asked for them
 }
 
 // Sample is an observation that stands for Weight observations. Weights are

@@ -356,6 +356,7 @@ func (s *series) snapshot(sampler int) (Series, bool) {
 			out.Count += out.Buckets[i]
 		}
 		out.Sum = floatOf(&h.sum)
+		out.Exemplars = h.exemplars.snapshot()
 		if sampler >= 0 && sampler < len(h.samples) {
 			out.Samples = h.samples[sampler].take()
 		}

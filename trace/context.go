@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"log/slog"
+
+	"github.com/micro/go-platform/internal/traced"
 )
 
 // TraceID identifies a trace. The zero value is none.
@@ -53,14 +55,31 @@ func (sc SpanContext) IsValid() bool { return !sc.TraceID.IsZero() && !sc.SpanID
 // Sampled reports whether the trace is recorded.
 func (sc SpanContext) Sampled() bool { return sc.Flags&Sampled != 0 }
 
-// contextKey is the key of both spans and remote contexts; the value is a Span.
-type contextKey struct{}
+// sampledIDs returns the ids of sc, and false if it is not sampled.
+func (sc *SpanContext) sampledIDs() (trace [16]byte, span [8]byte, ok bool) {
+	return sc.TraceID, sc.SpanID, sc.Sampled() && sc.IsValid()
+}
+
+// contextKey is the key of both spans and remote contexts; the value is a Span
+// that is a traced.Span too.
+type contextKey = traced.Key
+
+// foreign is a span of another implementation in a context.
+type foreign struct{ Span }
+
+func (f foreign) SampledIDs() (trace [16]byte, span [8]byte, ok bool) {
+	sc := f.Context()
+	return sc.sampledIDs()
+}
 
 // FromContext returns the span in ctx. It is never nil: without a span it is
 // one that does nothing and whose Context is the zero value, or the caller's
 // if Extract has just left it.
 func FromContext(ctx context.Context) Span {
-	if s, ok := ctx.Value(contextKey{}).(Span); ok {
+	switch s := ctx.Value(contextKey{}).(type) {
+	case foreign:
+		return s.Span
+	case Span:
 		return s
 	}
 	return idle{}
@@ -69,6 +88,12 @@ func FromContext(ctx context.Context) Span {
 // ContextWithSpan returns a context that carries s, for implementations of
 // Tracer; the context that Start returns has its span already.
 func ContextWithSpan(ctx context.Context, s Span) context.Context {
+	if s == nil {
+		s = idle{}
+	}
+	if _, ok := s.(traced.Span); !ok {
+		s = foreign{s}
+	}
 	return context.WithValue(ctx, contextKey{}, s)
 }
 

@@ -30,6 +30,8 @@ type caller struct {
 
 func (c *caller) Context() SpanContext { return c.sc }
 
+func (c *caller) SampledIDs() (trace [16]byte, span [8]byte, ok bool) { return c.sc.sampledIDs() }
+
 // remoteContext is the context that Extract leaves.
 type remoteContext struct {
 	context.Context

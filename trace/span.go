@@ -30,6 +30,8 @@ func (n *node) Deadline() (time.Time, bool) { return n.ctx.Deadline() }
 func (n *node) Done() <-chan struct{}       { return n.ctx.Done() }
 func (n *node) Err() error                  { return n.ctx.Err() }
 
+func (n *node) SampledIDs() (trace [16]byte, span [8]byte, ok bool) { return n.sc.sampledIDs() }
+
 // traceparent is the span's context as W3C writes it. It is made once, for the
 // headers of what is sent and for all log records: whoever asks while another
 // makes it has a copy.

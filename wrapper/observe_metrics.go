@@ -35,7 +35,7 @@ func (o *metricsObserver) Begin(ctx context.Context, c *Call) context.Context {
 	return ctx
 }
 
-func (o *metricsObserver) End(_ context.Context, c *Call) {
+func (o *metricsObserver) End(ctx context.Context, c *Call) {
 	if c.Side == Server {
 		o.inFlight.Add(-1)
 		o.serverCalls.With(c.Method, c.Class.String()).Inc()
@@ -45,11 +45,11 @@ func (o *metricsObserver) End(_ context.Context, c *Call) {
 		if c.Late {
 			o.late.With(c.Method).Inc()
 		}
-		o.serverSeconds.With(c.Method).Observe(c.Duration.Seconds())
+		o.serverSeconds.With(c.Method).ObserveContext(ctx, c.Duration.Seconds())
 		return
 	}
 	o.clientCalls.With(c.Service, c.Method, c.Class.String()).Inc()
-	o.clientSeconds.With(c.Service).Observe(c.Duration.Seconds())
+	o.clientSeconds.With(c.Service).ObserveContext(ctx, c.Duration.Seconds())
 }
 
 func (o *metricsObserver) BeginAttempt(ctx context.Context, _ *Attempt) context.Context { return ctx }

@@ -85,7 +85,11 @@ func point() message {
 
 func histogramPoint() message {
 	return message{2: {name: "startTimeUnixNano", kind: signed}, 3: {name: "timeUnixNano", kind: signed}, 4: {name: "count", kind: signed},
-		5: {name: "sum", kind: double}, 6: {name: "bucketCounts", kind: counts}, 7: {name: "explicitBounds", kind: doubles}, 9: all("attributes", keyValue)}
+		5: {name: "sum", kind: double}, 6: {name: "bucketCounts", kind: counts}, 7: {name: "explicitBounds", kind: doubles}, 8: all("exemplars", exemplar), 9: all("attributes", keyValue)}
+}
+
+func exemplar() message {
+	return message{2: {name: "timeUnixNano", kind: signed}, 3: {name: "asDouble", kind: double}, 4: {name: "spanId", kind: id}, 5: {name: "traceId", kind: id}}
 }
 
 func metric() message {

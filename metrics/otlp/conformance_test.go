@@ -19,6 +19,7 @@ import (
 	"github.com/micro/go-platform/metrics/metricstest"
 	"github.com/micro/go-platform/metrics/otlp"
 	"github.com/micro/go-platform/otlp/otlpgrpc"
+	"github.com/micro/go-platform/trace"
 )
 
 // A point is a data point as the collector's receiver has it.
@@ -29,6 +30,13 @@ type point struct {
 	Sum            float64
 	BucketCounts   []string
 	ExplicitBounds []float64
+	Exemplars      []exemplar
+}
+
+type exemplar struct {
+	AsDouble        float64
+	TimeUnixNano    string
+	TraceID, SpanID string
 }
 
 func (p point) value() float64 {
@@ -208,6 +216,53 @@ func TestResourceAndEmptyLabels(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An exemplar arrives once, whatever the encoding: the next export has the new ones.
+func TestCollectorHasExemplarsOnce(t *testing.T) {
+	c := servertest.SharedCollector(t)
+	for name, opts := range map[string][]otlp.Option{"protobuf": nil, "json": {otlp.WithJSON()}} {
+		tr, err := trace.New(trace.InMemory(trace.NewMemory(10, time.Hour)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := metrics.New(otlp.Backend(c.AddrOf("otlphttp"), append(opts, otlp.WithService("exemplars-"+name))...), metrics.WithInterval(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := m.Histogram("took", metrics.WithBuckets(1))
+		ctx, span := tr.Start(t.Context(), "x")
+		h.ObserveContext(ctx, .5)
+		h.ObserveContext(ctx, 3)
+		for i := range 3 {
+			if i == 2 {
+				h.ObserveContext(ctx, 4)
+			}
+			if err := m.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		span.End()
+		var all []metric
+		for deadline := time.Now().Add(10 * time.Second); len(all) < 3 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			all = received(t, c, "exemplars-"+name)
+		}
+		var got string
+		for _, one := range all {
+			got += "|"
+			for _, e := range one.kind().DataPoints[0].Exemplars {
+				got += fmt.Sprint(" ", e.AsDouble)
+				if e.TraceID != span.Context().TraceID.String() || e.SpanID != span.Context().SpanID.String() || e.TimeUnixNano == "" {
+					t.Errorf("%s: %+v", name, e)
+				}
+			}
+		}
+		if want := "| 0.5 3|| 4"; got != want {
+			t.Errorf("%s: exemplars %q, want %q", name, got, want)
+		}
+		tr.Close(t.Context())
+		m.Close(t.Context())
 	}
 }
 

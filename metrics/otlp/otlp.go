@@ -41,6 +41,7 @@ type driver struct {
 	resource []byte
 	retry    backoff.Policy
 
+	sent  time.Time        // of the last snapshot that arrived in whole
 	began map[uint64]point // by series: what the server has; with WithDelta alone
 }
 
@@ -80,7 +81,7 @@ func (d *driver) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent,
 		}
 		p.reset()
 	}
-	p := page{driver: d, room: room, time: s.Time}
+	p := page{driver: d, room: room, time: s.Time, since: d.sent}
 	p.reset()
 	for i := range s.Families {
 		f := &s.Families[i]
@@ -99,6 +100,9 @@ func (d *driver) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent,
 		}
 	}
 	flush(&p)
+	if len(errs) == 0 {
+		d.sent = s.Time
+	}
 	if d.Delta && len(errs) == 0 {
 		d.forget(s)
 	}

@@ -32,6 +32,7 @@ type page struct {
 	time   time.Time
 	items  []byte
 	points int
+	since  time.Time        // what happened before, the server has
 	state  map[uint64]point // what the server has once it took the page
 }
 
@@ -130,11 +131,26 @@ func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byt
 	default:
 		b = otlp.Double(b, 4, s.Value)
 	}
+	for i := range s.Exemplars {
+		if e := &s.Exemplars[i]; e.Time.After(p.since) {
+			b = appendExemplar(b, 8, e)
+		}
+	}
 	for i, key := range f.Keys {
 		if s.Values[i] != "" { // the series doesn't have it
 			b = otlp.Attribute(b, attributes, key, slog.StringValue(s.Values[i]))
 		}
 	}
+	return otlp.Shut(b, start)
+}
+
+// appendExemplar appends an Exemplar as a field.
+func appendExemplar(b []byte, field int, e *metrics.Exemplar) []byte {
+	b, start := otlp.Open(b, field)
+	b = otlp.Fixed64(b, 2, uint64(e.Time.UnixNano()))
+	b = otlp.Double(b, 3, e.Value)
+	b = otlp.Bytes(b, 4, e.SpanID[:])
+	b = otlp.Bytes(b, 5, e.TraceID[:])
 	return otlp.Shut(b, start)
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/prometheus"
@@ -122,6 +123,20 @@ http_server_request_duration_seconds_count{http_route="/a",le_="x"} 1
 		"# TYPE net_io_bytes counter\n# UNIT net_io_bytes bytes\nnet_io_bytes_total 7\n# TYPE pool_use_ratio gauge\n# UNIT pool_use_ratio ratio\npool_use_ratio 0.5\n# EOF\n"
 	if got := string(prometheus.AppendOpenMetrics(nil, &s)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestExemplarsAreOpenMetricsAlone(t *testing.T) {
+	e := metrics.Exemplar{Value: .25, Time: time.UnixMilli(1700000000123), TraceID: [16]byte{1, 15: 255}, SpanID: [8]byte{7: 16}}
+	s := metrics.Snapshot{Families: []metrics.Family{{Name: "h", Kind: metrics.KindHistogram, Bounds: []float64{1}, Series: []metrics.Series{
+		{Buckets: []uint64{1, 2}, Exemplars: []metrics.Exemplar{e, {}}},
+	}}}}
+	want := `h_bucket{le="1.0"} 1 # {trace_id="010000000000000000000000000000ff",span_id="0000000000000010"} 0.25 1700000000.123` + "\n" + `h_bucket{le="+Inf"} 3` + "\n"
+	if page := string(prometheus.AppendOpenMetrics(nil, &s)); !strings.Contains(page, want) {
+		t.Errorf("%s", page)
+	}
+	if page := string(prometheus.AppendText(nil, &s)); strings.Contains(page, "trace_id") {
+		t.Errorf("%s", page)
 	}
 }
 

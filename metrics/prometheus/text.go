@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"encoding/hex"
 	"math"
 	"slices"
 	"strconv"
@@ -98,7 +99,11 @@ func appendFamily(b []byte, f *metrics.Family, family string, open bool) []byte 
 			}
 			b = append(append(b, sample...), "_bucket"...)
 			b = appendLabels(b, keys, one.Values, le)
-			b = append(strconv.AppendUint(b, total, 10), '\n')
+			b = strconv.AppendUint(b, total, 10)
+			if open && j < len(one.Exemplars) {
+				b = appendExemplar(b, &one.Exemplars[j])
+			}
+			b = append(b, '\n')
 		}
 		b = append(append(b, sample...), "_sum"...)
 		b = appendLabels(b, keys, one.Values, "")
@@ -149,6 +154,18 @@ func appendLabels(b []byte, keys, values []string, le string) []byte {
 		b = append(b, '}')
 	}
 	return append(b, ' ')
+}
+
+// appendExemplar appends OpenMetrics' " # {labels} value time". The two labels
+// have 63 of the 128 characters that it allows.
+func appendExemplar(b []byte, e *metrics.Exemplar) []byte {
+	if e.Time.IsZero() {
+		return b
+	}
+	b = hex.AppendEncode(append(b, ` # {trace_id="`...), e.TraceID[:])
+	b = hex.AppendEncode(append(b, `",span_id="`...), e.SpanID[:])
+	b = append(append(b, `"} `...), formatFloat(e.Value)...)
+	return strconv.AppendFloat(append(b, ' '), float64(e.Time.UnixMilli())/1e3, 'f', 3, 64)
 }
 
 // appendEscaped escapes what the formats ask for in label values and, without
