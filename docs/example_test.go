@@ -23,6 +23,7 @@ import (
 	routerkv "github.com/micro/go-platform/router/kv"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/trace"
+	"github.com/micro/go-platform/trace/baggage"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -304,6 +305,28 @@ func Example_trace() {
 	// end snippet
 	fmt.Println(header.Get("Traceparent") != "")
 	// Output: true
+}
+
+func Example_baggage() {
+	ctx := context.Background()
+	tr, err := trace.New(trace.WithBaggage("tenant"))
+	check(err)
+	defer tr.Close(ctx)
+	next := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { fmt.Println(r.Header.Get("Baggage")) }))
+	defer next.Close()
+	w, err := wrapper.New(wrapper.WithName("shop"), wrapper.WithTrace(tr),
+		wrapper.WithServices(func(*http.Request) (string, bool) { return "orders", true }))
+	check(err)
+	// snippet: baggage
+	ctx, err = baggage.Set(ctx, "tenant", "acme, inc")
+	check(err)
+	r, err := http.NewRequestWithContext(ctx, "GET", next.URL, nil)
+	check(err)
+	resp, err := w.Client().Do(r) // orders reads it by baggage.FromContext(r.Context()).Value("tenant")
+	check(err)
+	// end snippet
+	check(resp.Body.Close(), w.Close(ctx))
+	// Output: tenant=acme%2C%20inc
 }
 
 func Example_wrapper() {

@@ -22,7 +22,7 @@ var folders = map[string]string{
 	"auth": "auth", "config": "config", "db": "db", "discovery": "discovery", "event": "event", "kv": "kv",
 	"metrics": "metrics", "monitor": "monitor", "router": "router", "dsync": "sync", "trace": "trace", "wrapper": "wrapper",
 	"platform": ".", "wgrpc": "wrapper/grpc", "page": "monitor/page", "outbox": "event/outbox", "changes": "db/changes", "store": "config/store",
-	"routerconfig": "router/config", "prometheus": "metrics/prometheus",
+	"routerconfig": "router/config", "prometheus": "metrics/prometheus", "baggage": "trace/baggage",
 }
 
 // TestNamesOnPagesExist finds what a page calls kv.Something that package kv doesn't have.

@@ -17,6 +17,8 @@
 //	trace/otlp      OTLP over HTTP: the OpenTelemetry collector, Jaeger, Tempo and others
 //	trace/otel      hands spans to an OpenTelemetry TracerProvider, and takes them from one
 //
+// Package trace/baggage carries named values beside the trace.
+//
 // # Semantics
 //
 //	Start ─ sampler ─┬─ sampled ────── End ─┬─ queue ─ batch ─ reporter
@@ -26,7 +28,7 @@
 // A span that isn't sampled has ids and is passed on in headers; it records
 // nothing and reads no clock. Nothing here blocks the caller: a span that finds
 // a queue full (WithQueue) is dropped and counted. While a backend keeps up
-// nothing is lost; while it is away batches are tried again (WithRetryFor), at
+// nothing is lost; while it is unavailable batches are tried again (WithRetryFor), at
 // growing distances or when its Retry-After says.
 //
 // Headers are read in the forms W3C, B3 (single, then multi) and X-Micro, and

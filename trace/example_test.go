@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/trace"
+	"github.com/micro/go-platform/trace/baggage"
 )
 
 func ExampleNew() {
@@ -106,6 +107,24 @@ func ExampleWithSampler() {
 	// Output:
 	// false
 	// 1
+}
+
+func ExampleWithBaggage() {
+	tr, err := trace.New(trace.WithBaggage("tenant"))
+	if err != nil {
+		panic(err)
+	}
+	ctx, err := baggage.Set(context.Background(), "tenant", "acme")
+	if err != nil {
+		panic(err)
+	}
+	defer tr.Close(ctx)
+	_, span := tr.Start(ctx, "charge card")
+	span.End()
+	tr.Flush(ctx)
+	page, err := tr.Search(ctx, trace.Query{Tags: map[string]string{"tenant": "acme"}})
+	fmt.Println(len(page.Traces), err)
+	// Output: 1 <nil>
 }
 
 func ExampleStartPublish() {

@@ -34,7 +34,7 @@ func New(opts ...Option) (Tracer, error) {
 	}
 	t := &tracer{
 		sampler: o.sampler, extractors: o.extract, injectors: o.inject, limits: o.limits, local: o.local,
-		shared: o.shared, keep: o.keep, maxHeld: int64(o.held), closing: make(chan struct{}),
+		shared: o.shared, baggage: o.baggage, keep: o.keep, maxHeld: int64(o.held), closing: make(chan struct{}),
 	}
 	for _, d := range o.drivers {
 		r, err := open(d, &o)
@@ -77,6 +77,7 @@ type tracer struct {
 	limits     Limits
 	local      Endpoint
 	shared     bool
+	baggage    []string
 	keep       []func(SpanData) bool
 	maxHeld    int64
 	reporters  []*reporter
@@ -146,6 +147,9 @@ func (t *tracer) start(ctx context.Context, name string, o *spanOptions) (contex
 		for _, l := range o.links {
 			s.Link(l.Context, l.Tags...)
 		}
+	}
+	if len(t.baggage) > 0 {
+		s.named(t.baggage)
 	}
 	if s.start.IsZero() {
 		s.start = time.Now()

@@ -1,12 +1,17 @@
 package trace
 
-import "context"
+import (
+	"context"
+
+	"github.com/micro/go-platform/trace/baggage"
+)
 
 // StartPublish starts the span of publishing a message to topic and writes its
-// context into the message's metadata.
+// context, and the baggage of ctx, into the message's metadata.
 func StartPublish(ctx context.Context, t Tracer, topic string, message Carrier) (context.Context, Span) {
 	ctx, s := t.Start(ctx, "publish "+topic, WithKind(Producer))
 	t.Inject(ctx, message)
+	baggage.Inject(ctx, message)
 	if s.Recording() {
 		s.Tag("messaging.destination", topic)
 	}
@@ -14,9 +19,10 @@ func StartPublish(ctx context.Context, t Tracer, topic string, message Carrier) 
 }
 
 // StartConsume starts the span of handling a message from topic: a child of the
-// span that published it, by what StartPublish left in its metadata.
+// span that published it, by what StartPublish left in its metadata, with its
+// baggage.
 func StartConsume(ctx context.Context, t Tracer, topic string, message Carrier) (context.Context, Span) {
-	ctx, s := t.Start(t.Extract(ctx, message), "consume "+topic, WithKind(Consumer))
+	ctx, s := t.Start(t.Extract(baggage.Extract(ctx, message), message), "consume "+topic, WithKind(Consumer))
 	if s.Recording() {
 		s.Tag("messaging.destination", topic)
 	}

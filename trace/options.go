@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -31,6 +32,7 @@ type options struct {
 	dial     time.Duration
 	lazy     bool
 	logger   *slog.Logger
+	baggage  []string
 }
 
 type opener struct {
@@ -85,6 +87,19 @@ func WithService(name string) Option {
 // WithLocal names the process and its address in every span.
 func WithLocal(e Endpoint) Option {
 	return func(o *options) error { o.local = e; return nil }
+}
+
+// WithBaggage gives every span that is recorded these members of the context's
+// baggage (package trace/baggage) as tags, under their names. A member that is
+// not there adds none.
+func WithBaggage(names ...string) Option {
+	return func(o *options) error {
+		if slices.Contains(names, "") {
+			return fault.Markf(fault.Invalid, "WithBaggage with an empty name")
+		}
+		o.baggage = append(o.baggage, names...)
+		return nil
+	}
 }
 
 // WithSampler sets the sampler. The default is ParentOr(Always()); a busy

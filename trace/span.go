@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+
+	"github.com/micro/go-platform/trace/baggage"
 )
 
 // node is what a span of this process is in any case: its own context, so that
@@ -129,6 +131,19 @@ func (s *span) Tag(key, value string) {
 func (s *span) TagInt(key string, value int64)     { s.set(key, slog.Int64Value(value)) }
 func (s *span) TagFloat(key string, value float64) { s.set(key, slog.Float64Value(value)) }
 func (s *span) TagBool(key string, value bool)     { s.set(key, slog.BoolValue(value)) }
+
+// named tags the span with members of its context's baggage.
+func (s *span) named(names []string) {
+	b := baggage.FromContext(s.ctx)
+	if b.Len() == 0 {
+		return
+	}
+	for _, name := range names {
+		if m, ok := b.Get(name); ok {
+			s.Tag(name, m.Value)
+		}
+	}
+}
 
 func (s *span) set(key string, v slog.Value) {
 	s.mu.Lock()

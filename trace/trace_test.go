@@ -454,7 +454,7 @@ func TestNewRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]trace.Option{
 		"nil option": nil, "nil sampler": trace.WithSampler(nil), "nil logger": trace.WithLogger(nil), "nil memory": trace.InMemory(nil),
 		"nil propagator": trace.WithInject(nil), "queue of 0": trace.WithQueue(0, 1), "negative timeout": trace.WithTimeout(-1),
-		"no condition": trace.WithKeep(1), "nil condition": trace.WithKeep(1, nil), "unnamed driver": trace.WithDriver("", nil),
+		"no name": trace.WithBaggage("a", ""), "no condition": trace.WithKeep(1), "nil condition": trace.WithKeep(1, nil), "unnamed driver": trace.WithDriver("", nil),
 		"pattern":        trace.WithSampler(trace.ParentOr(trace.ByName(trace.Always(), trace.Rule{"[", trace.Never()}))),
 		"rule of nobody": trace.WithSampler(trace.ByName(trace.Always(), trace.Rule{Name: "x"})),
 		"negative limit": trace.WithLimits(trace.Limits{Tags: -1}), "batch of 0": trace.WithBatch(0, 1),

@@ -29,8 +29,10 @@
 // while it is sent, up to 64 KiB, to be sent again.
 //
 // Deadlines travel as remaining time (X-Deadline-Ms), labels as
-// X-Micro-Label-<key>, the request's identity as X-Request-Id. At the border to
-// strangers WithEdge drops them. A call whose deadline is over runs no handler;
+// X-Micro-Label-<key>, the request's identity as X-Request-Id, and the baggage
+// of package trace/baggage as baggage; over HTTP they go to services that are
+// called by name (WithServices), and to no other host. At the border to
+// strangers WithEdge drops what came with a call. A call whose deadline is over runs no handler;
 // one without an answer at its deadline is answered 504, and what its handler
 // says later is dropped and counted (Call.Late). A call that goes out without a
 // deadline waits 30 s for the answer's headers (WithClientTimeout), and an

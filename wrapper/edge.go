@@ -17,8 +17,8 @@ import (
 // trusted excepts calls, by the peer's certificate or address for instance (the
 // context of gRPC has a peer): one function that returns true is enough. A
 // header proves nothing there. Without any, nobody is trusted. The default is
-// that all callers are services of yours. Records of wrapper/event are not
-// affected.
+// that all callers are services of yours. Messages, such as the records of
+// wrapper/event, are not affected.
 func WithEdge(trusted ...func(ctx context.Context, c *Call) bool) Option {
 	return func(o *options) error {
 		for _, f := range trusted {
@@ -58,6 +58,17 @@ func (a Adapter) Border(ctx context.Context, c *Call, header map[string][]string
 			kept[k] = v
 		}
 	}
+	return kept
+}
+
+// MessageBorder is Border for a header with one value for each name.
+func (a Adapter) MessageBorder(ctx context.Context, c *Call, header map[string]string) map[string]string {
+	if a.w.o.believes(ctx, c) {
+		return header
+	}
+	c.stranger = true
+	kept := maps.Clone(header)
+	maps.DeleteFunc(kept, func(k, _ string) bool { return inside(k) })
 	return kept
 }
 

@@ -109,9 +109,7 @@ func newClientCall(t *transport, r *http.Request) *clientCall {
 	c.id[0] = c.record.RequestID
 	c.header[HeaderRequestID] = c.id[:]
 	if internal {
-		for k, v := range LabelsFromContext(ctx) {
-			c.header.Set(LabelPrefix+k, v)
-		}
+		t.w.Adapter().Carry(ctx, c.record.Header)
 	}
 	c.plan = t.w.planOf(&c.record)
 	c.target = c.plan.target(service)

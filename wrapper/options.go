@@ -47,6 +47,7 @@ type options struct {
 	tokens        func(service string) TokenMode
 	load          bool
 	edge          bool
+	baggage       []string // members that published records get as metadata
 	trusted       []func(context.Context, *Call) bool
 	identity      func(service string) string
 	policies      []Policy

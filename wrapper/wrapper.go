@@ -14,6 +14,7 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/trace/baggage"
 )
 
 // Wrapper is what New puts together. It is immutable and safe for concurrent
@@ -91,11 +92,15 @@ func (w *Wrapper) Client() *http.Client { return w.client }
 // Middleware is Handler in the form that routers take.
 func (w *Wrapper) Middleware() func(http.Handler) http.Handler { return w.Handler }
 
-// Begin starts a call: observers begin, then limits and gates are asked. It is
-// how adapters of other protocols stand on a Wrapper. If it returns an error the
-// call is refused, and End has still to be called, with c.Class and c.Err set.
-// A call that goes out is refused by the limit of a policy only.
+// Begin starts a call: baggage is read from the header of one that comes in,
+// observers begin, then limits and gates are asked. It is how adapters of other
+// protocols stand on a Wrapper. If it returns an error the call is refused, and
+// End has still to be called, with c.Class and c.Err set. A call that goes out
+// is refused by the limit of a policy only.
 func (w *Wrapper) Begin(ctx context.Context, c *Call) (context.Context, error) {
+	if c.Side == Server && c.Header != nil {
+		ctx = baggage.Extract(ctx, c.Header)
+	}
 	for _, ob := range w.observers {
 		ctx = ob.Begin(ctx, c)
 	}

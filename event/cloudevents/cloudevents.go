@@ -9,13 +9,14 @@
 // ID, Type, Source, Time, Subject and ContentType are the attributes id, type,
 // source, time, subject and datacontenttype. RootID and ParentID are the
 // extensions rootid and parentid. A metadata entry whose key is a name that
-// CloudEvents allows (a to z and 0 to 9) is an extension, and so a traceparent
-// travels as the tracing extension; the others are together in the extension
-// metadata, as JSON. A record without a Source has the source "/".
+// CloudEvents allows (a to z and 0 to 9) is an extension, and so traceparent and
+// baggage travel; the others are together in the extension metadata, as JSON. A
+// record without a Source has the source "/".
 //
 // Handler takes events from strangers, who may not set what this system's own
-// records say about each other: rootid, parentid and the metadata of dead letters are
-// dropped, and an event of a type below "dead" is refused. TrustedHandler takes all.
+// records say about each other: rootid, parentid, baggage, the labels of package
+// wrapper and the metadata of dead letters are dropped, and an event of a type
+// below "dead" is refused. TrustedHandler takes all.
 //
 // # Errors
 //

@@ -141,7 +141,10 @@ func reserved(r *event.Record) error {
 		return invalidf("type %q is reserved", r.Type)
 	}
 	r.RootID, r.ParentID = "", ""
-	maps.DeleteFunc(r.Metadata, func(k, _ string) bool { return strings.HasPrefix(k, "dead-") })
+	maps.DeleteFunc(r.Metadata, func(k, _ string) bool {
+		k = strings.ToLower(k)
+		return k == "baggage" || strings.HasPrefix(k, "dead-") || strings.HasPrefix(k, "x-micro-")
+	})
 	return nil
 }
 
@@ -152,8 +155,8 @@ func reserved(r *event.Record) error {
 // Its senders may be strangers; see TrustedHandler.
 func Handler(s event.Stream) http.Handler { return handler(s, reserved) }
 
-// TrustedHandler is a Handler that lets senders set rootid and parentid, and post
-// dead letters: for your own services, where nobody else can reach it.
+// TrustedHandler is a Handler that lets senders set rootid, parentid, baggage and
+// labels, and post dead letters: for your own services, where nobody else can reach it.
 func TrustedHandler(s event.Stream) http.Handler {
 	return handler(s, func(*event.Record) error { return nil })
 }

@@ -9,13 +9,15 @@
 // # Semantics
 //
 // A published record gets, in its metadata, the span's context, the request's
-// identity and the labels. The record itself isn't changed: a copy is published.
+// identity, the labels and the baggage. wrapper.WithBaggage adds members of the
+// baggage under their own names. The record itself isn't changed: a copy is
+// published.
 // RootID and ParentID are event's own: they flow from a handler's context.
 //
 //	trace   publish order.created ─ consume order.created ─ publish … ─ consume …
 //
 // A handler is called within a span that is a child of the publishing one, with
-// the labels and the request's identity for the calls that it makes, and within
+// the labels, the baggage and the request's identity for the calls that it makes, and within
 // WithServerTimeout. The context is still event's: it lives until the handler
 // returns, and has the record's cause and delivery. A limiter that refuses a
 // record makes it wait, so that it doesn't become a dead letter for coming at a

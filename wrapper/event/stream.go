@@ -62,23 +62,22 @@ func (s *stream) Publish(ctx context.Context, records ...*event.Record) error {
 		Resource: records[0].Subject, RequestID: a.RequestID(id), Header: header, Start: time.Now(), Attempts: 1,
 	}
 	header.Set(wrapper.HeaderRequestID, c.RequestID)
-	for k, v := range wrapper.LabelsFromContext(ctx) {
-		header.Set(wrapper.LabelPrefix+k, v)
-	}
+	a.Carry(ctx, header)
 	ctx, cancel := a.Bound(ctx, c)
 	defer cancel()
 	ctx, err := s.w.Begin(ctx, c)
 	if err == nil {
-		err = s.Stream.Publish(ctx, carrying(records, header)...)
+		err = s.Stream.Publish(ctx, carrying(records, header, a.NamedBaggage(ctx))...)
 	}
 	c.Class, c.Err, c.Duration = publishClass(err), err, time.Since(c.Start)
 	s.w.End(ctx, c)
 	return err
 }
 
-// carrying returns copies of the records with the header in their metadata.
-// What a record says of its own request stays.
-func carrying(records []*event.Record, header trace.Map) []*event.Record {
+// carrying returns copies of the records with the header in their metadata, and
+// with the named values. What a record says of its own request stays, and so
+// does metadata of a value's name.
+func carrying(records []*event.Record, header trace.Map, named map[string]string) []*event.Record {
 	out := make([]*event.Record, len(records))
 	for i, r := range records {
 		if r == nil {
@@ -95,6 +94,11 @@ func carrying(records []*event.Record, header trace.Map) []*event.Record {
 		}
 		if own != "" {
 			md.Set(wrapper.HeaderRequestID, own)
+		}
+		for k, v := range named {
+			if md.Values(k) == nil {
+				md[k] = v
+			}
 		}
 		c.Metadata = md
 		out[i] = &c

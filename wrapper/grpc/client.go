@@ -187,9 +187,7 @@ func newClientCall(ctx context.Context, w *wrapper.Wrapper, service, method stri
 		RequestID: s.a.RequestID(id), Header: carrier, Start: time.Now(),
 	}
 	carrier.Set(wrapper.HeaderRequestID, s.call.RequestID)
-	for k, v := range wrapper.LabelsFromContext(ctx) {
-		carrier.Set(wrapper.LabelPrefix+k, v)
-	}
+	s.a.Carry(ctx, carrier)
 	return s
 }
 

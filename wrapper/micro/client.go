@@ -73,7 +73,7 @@ func (c *wrapped) begin(ctx context.Context, call wrapper.Call) *clientCall {
 		s.md = metadata.Metadata{}
 	}
 	header := trace.Map(s.md)
-	for _, k := range []string{wrapper.HeaderDeadline, wrapper.HeaderAttempt} { // of a call that is being handled
+	for _, k := range []string{wrapper.HeaderDeadline, wrapper.HeaderAttempt, "Baggage"} { // of a call that is being handled
 		delete(s.md, http.CanonicalHeaderKey(k))
 	}
 	id := header.Get(wrapper.HeaderRequestID)
@@ -83,9 +83,7 @@ func (c *wrapped) begin(ctx context.Context, call wrapper.Call) *clientCall {
 	s.call.Side, s.call.Protocol, s.call.Start = wrapper.Client, "micro", time.Now()
 	s.call.RequestID, s.call.Header = c.a.RequestID(id), header
 	header.Set(wrapper.HeaderRequestID, s.call.RequestID)
-	for k, v := range wrapper.LabelsFromContext(ctx) {
-		header.Set(wrapper.LabelPrefix+k, v)
-	}
+	c.a.Carry(ctx, header)
 	s.ctx, s.err = c.w.Begin(ctx, &s.call)
 	return s
 }

@@ -38,6 +38,13 @@ func serve(ctx context.Context, w *wrapper.Wrapper, c *wrapper.Call, stream bool
 	a := w.Adapter()
 	md, _ := metadata.FromContext(ctx) // a copy
 	c.Side, c.Protocol, c.Service, c.Header = wrapper.Server, "micro", a.Name(), trace.Map(md)
+	if !c.Message {
+		md = a.MessageBorder(ctx, c, md)
+		c.Header = trace.Map(md)
+	}
+	if a.Stranger(c) {
+		ctx = metadata.NewContext(ctx, md)
+	}
 	readShown(a, c, md)
 	c.RequestID = a.RequestID(c.Header.Get(wrapper.HeaderRequestID))
 	if labels := a.MessageLabels(md); labels != nil {
