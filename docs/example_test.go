@@ -346,9 +346,9 @@ func Example_wrapper() {
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/orders/17", nil))
 	check(w.Close(ctx))
 	for _, f := range mt.Snapshot().Families {
-		if f.Name == "server_calls" {
-			fmt.Println(f.Series[0].Values)
+		if f.Name == "http.server.request.duration" {
+			fmt.Printf("%q\n", f.Series[0].Values)
 		}
 	}
-	// Output: [GET /orders/{id} ok]
+	// Output: ["GET" "/orders/{id}" "200" "http" "1.1" ""]
 }

@@ -71,7 +71,7 @@ func (q *quiet) Value(key any) any {
 }
 
 // fewTags is how many tags a span holds without a further allocation.
-const fewTags = 4
+const fewTags = 12
 
 // span is a span that is recorded.
 type span struct {

@@ -2,6 +2,7 @@ package wrapper
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,11 @@ type Call struct {
 	Resource  string // what it is done to, for policies: the path as auth.NormalizePath reads it; none with gRPC
 	Route     string // the template of the path, such as "/users/{id}", from a bounded set; "" if there is none, or it is not known yet
 	RequestID string
+	System    string        // the broker of a message, such as "nats"; "" if it is not known
+	Group     string        // of consumers, to which a message was delivered
+	MessageID string        // of a message
+	Messages  int           // how many are published together; 0 means 1
+	Peer      net.Addr      // from where a call came over another protocol than HTTP; nil if that is not known
 	Header    trace.Carrier // of the request: incoming, or to be sent
 	Start     time.Time     // the one reading of the clock that all observers share
 
@@ -61,6 +67,8 @@ type Call struct {
 	span     trace.Span
 	shown    *auth.Credential // of other protocols than HTTP: see Adapter.Shown
 	native   any              // *http.Request on an HTTP server
+	outgoing *http.Request    // on an HTTP client: the caller's
+	proto    string           // on an HTTP client: the version of HTTP that was spoken
 	pathErr  error            // the path can't be read in one way: see pathGate
 }
 

@@ -42,8 +42,9 @@ func ExampleNew() {
 	}
 	body, _ := io.ReadAll(resp.Body)
 	resp.Body.Close()
-	calls, _ := mt.Snapshot().Find("server_calls", "GET /orders/{id}", "ok")
-	fmt.Println(string(body), calls.Count)
+	served := mt.Snapshot().Match("http.server.request.duration",
+		metrics.Label{Key: "http.route", Value: "/orders/{id}"}, metrics.Label{Key: "http.response.status_code", Value: "200"})
+	fmt.Println(string(body), served[0].Count)
 
 	server.Close()
 	fmt.Println(w.Close(ctx)) // drains, then flushes and closes what was given

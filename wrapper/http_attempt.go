@@ -95,7 +95,7 @@ func (a *clientAttempt) roundTrip() (*http.Response, error) {
 		a.result = a.broken(err)
 		return nil, err
 	}
-	a.result = result{class: classOfStatus(resp.StatusCode), status: resp.StatusCode}
+	a.result = result{class: classOfStatus(resp.StatusCode), status: resp.StatusCode, proto: versionText(resp.ProtoMajor, resp.ProtoMinor)}
 	if class, ok := a.status.begin(resp.Header, resp.StatusCode); ok {
 		a.result.class = class
 	}

@@ -104,7 +104,7 @@ func newClientCall(t *transport, r *http.Request) *clientCall {
 	method := action(r.Method)
 	c.record = Call{
 		Side: Client, Protocol: "http", Service: service, Method: method, Action: method, Resource: r.URL.Path,
-		RequestID: requestID(id), Header: trace.Header(c.header), Start: time.Now(),
+		RequestID: requestID(id), Header: trace.Header(c.header), Start: time.Now(), outgoing: r,
 	}
 	c.id[0] = c.record.RequestID
 	c.header[HeaderRequestID] = c.id[:]
@@ -255,7 +255,7 @@ func (c *clientCall) dropBody() {
 func (c *clientCall) finish(err error) {
 	r := &c.record
 	r.Duration = time.Since(r.Start)
-	r.Class, r.Status, r.Err = c.last.class, c.last.status, err
+	r.Class, r.Status, r.Err, r.proto = c.last.class, c.last.status, err, c.last.proto
 	if err != nil && r.Class == router.OK {
 		r.Class = classOfBroken(c.request.Context(), err)
 	}

@@ -114,7 +114,7 @@ func action(method string) string {
 		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
 		return method
 	}
-	return "_OTHER"
+	return other
 }
 
 // finish runs when the handler has returned or panicked.
@@ -165,16 +165,18 @@ func (s *serverCall) end(ctx context.Context) {
 	c.Duration = time.Since(c.Start)
 	c.Method, c.Route = s.method()
 	c.Status, c.BytesOut, c.Hijacked = s.status, s.bytes, s.hijacked
-	if c.Status == 0 && !c.Hijacked && c.Class == router.OK {
-		c.Status = http.StatusOK // net/http answers this for a handler that writes nothing
-	}
-	if c.Class == router.OK {
+	silent := c.Status == 0 && !c.Hijacked
+	switch {
+	case c.Class != router.OK:
+	case silent && errors.Is(ctx.Err(), context.Canceled):
+		c.Class = router.Cancelled // nobody was there to be answered
+	default:
+		if silent {
+			c.Status = http.StatusOK // net/http answers this for a handler that writes nothing
+		}
 		c.Class = classOfStatus(c.Status)
 		if class, ok := s.says.served(s.Header()); ok {
 			c.Class = class
-		}
-		if s.status == 0 && !s.hijacked && errors.Is(ctx.Err(), context.Canceled) {
-			c.Class = router.Cancelled
 		}
 	}
 	s.w.End(ctx, c)

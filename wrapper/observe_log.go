@@ -2,6 +2,7 @@ package wrapper
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"time"
@@ -55,15 +56,41 @@ func (o *logObserver) End(ctx context.Context, c *Call) {
 	case c.Side == Client:
 		message = "called"
 	}
-	var room [12]slog.Attr
-	attrs := room[:0]
-	attrs = append(attrs, slog.String("method", c.Method), slog.String("outcome", c.Class.String()),
-		slog.Duration("took", c.Duration), slog.String("request_id", c.RequestID))
-	if c.Status != 0 {
-		attrs = append(attrs, slog.Int("status", c.Status))
+	var room [20]slog.Attr
+	attrs := appendCall(room[:0], c)
+	// What slog.Logger would do, without looking for the caller and at the clock.
+	r := slog.NewRecord(c.Start.Add(c.Duration), level, message, o.pc)
+	r.AddAttrs(attrs...)
+	_ = o.h.Handle(ctx, r)
+}
+
+// appendCall appends what a record says of a call: in the names of
+// OpenTelemetry's conventions what they name.
+func appendCall(attrs []slog.Attr, c *Call) []slog.Attr {
+	switch {
+	case c.Message:
+		name, _ := c.operation()
+		attrs = append(attrs, slog.String(attrMessagingOperation, name), slog.String(attrMessagingDestination, c.Method))
+	case c.Protocol == "http":
+		attrs = append(attrs, slog.String(attrHTTPMethod, c.Action))
+		if r := c.Request(); r != nil && r.URL != nil {
+			attrs = append(attrs, slog.String(attrURLPath, clip(r.URL.Path, maxPathText)))
+		}
+		if c.Route != "" {
+			attrs = append(attrs, slog.String(attrHTTPRoute, c.Route))
+		}
+		if c.Status != 0 {
+			attrs = append(attrs, slog.Int(attrHTTPStatus, c.Status))
+		}
+	default:
+		attrs = append(attrs, slog.String(attrRPCMethod, c.rpcMethod()))
+		if status := c.rpcStatus(); status != "" {
+			attrs = append(attrs, slog.String(attrRPCStatus, status))
+		}
 	}
-	if c.Route != "" {
-		attrs = append(attrs, slog.String("route", c.Route))
+	attrs = append(attrs, slog.String("outcome", c.Class.String()), slog.Duration("took", c.Duration), slog.String("request_id", c.RequestID))
+	if failed := c.failed(); failed != "" {
+		attrs = append(attrs, slog.String(attrErrorType, failed))
 	}
 	if c.Late {
 		attrs = append(attrs, slog.Bool("late", true))
@@ -72,7 +99,12 @@ func (o *logObserver) End(ctx context.Context, c *Call) {
 		attrs = append(attrs, slog.Int("attempts", c.Attempts))
 	}
 	if c.Side == Client {
-		attrs = append(attrs, slog.String("service", c.Service), slog.Int("attempts", c.Attempts))
+		host, port := splitService(c.Service)
+		attrs = append(attrs, slog.String(attrServerAddress, host))
+		if port != "" {
+			attrs = append(attrs, slog.String(attrServerPort, port))
+		}
+		attrs = append(attrs, slog.Int("attempts", c.Attempts))
 		if c.Instance != nil {
 			attrs = append(attrs, slog.String("instance", c.Instance.ID))
 		}
@@ -84,10 +116,7 @@ func (o *logObserver) End(ctx context.Context, c *Call) {
 		attrs = append(attrs, slog.Any("error", c.Err))
 	}
 	if c.Panic != nil {
-		attrs = append(attrs, slog.Any("panic", c.Panic), slog.String("stack", string(c.Stack)))
+		attrs = append(attrs, slog.String(attrExceptionMessage, fmt.Sprint(c.Panic)), slog.String(attrExceptionStack, string(c.Stack)))
 	}
-	// What slog.Logger would do, without looking for the caller and at the clock.
-	r := slog.NewRecord(c.Start.Add(c.Duration), level, message, o.pc)
-	r.AddAttrs(attrs...)
-	_ = o.h.Handle(ctx, r)
+	return attrs
 }

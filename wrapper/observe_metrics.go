@@ -4,56 +4,115 @@ import (
 	"context"
 
 	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/router"
 )
 
 // metricsObserver counts and times calls.
 type metricsObserver struct {
-	serverCalls, clientCalls, attempts *metrics.Vec[metrics.Counter]
-	serverSeconds, clientSeconds       *metrics.Vec[metrics.Histogram]
-	inFlight                           metrics.Gauge
-	late, refusals                     *metrics.Vec[metrics.Counter]
+	httpServer, httpClient  *metrics.Vec[metrics.Histogram]
+	rpcServer, rpcClient    *metrics.Vec[metrics.Histogram]
+	process, operation      *metrics.Vec[metrics.Histogram]
+	sent, consumed          *metrics.Vec[metrics.Counter]
+	httpActive, active      *metrics.Vec[metrics.Gauge]
+	late, refusals, attempt *metrics.Vec[metrics.Counter]
 }
 
 func newMetricsObserver(m metrics.Metrics) *metricsObserver {
-	seconds := metrics.WithUnit("seconds")
+	duration := func(name, help string, keys ...string) *metrics.Vec[metrics.Histogram] {
+		return m.HistogramVec(name, append(keys, attrErrorType), metrics.WithUnit("s"), metrics.WithHelp(help))
+	}
+	counter := func(name, unit, help string, keys ...string) *metrics.Vec[metrics.Counter] {
+		return m.CounterVec(name, keys, metrics.WithUnit(unit), metrics.WithHelp(help))
+	}
+	gauge := func(name, unit, help string, keys ...string) *metrics.Vec[metrics.Gauge] {
+		return m.GaugeVec(name, keys, metrics.WithUnit(unit), metrics.WithHelp(help))
+	}
 	return &metricsObserver{
-		serverCalls:   m.CounterVec("server_calls", []string{"method", "outcome"}, metrics.WithHelp("Calls that came in, by method and outcome.")),
-		serverSeconds: m.HistogramVec("server_seconds", []string{"method"}, seconds, metrics.WithHelp("How long calls that came in took.")),
-		late:          m.CounterVec("server_late", []string{"method"}, metrics.WithHelp("Answers of handlers that came after the call's deadline and were dropped, by method.")),
-		refusals:      m.CounterVec("server_refusals", []string{"reason"}, metrics.WithHelp("Calls that were not let in, by reason: limit, or one of auth.ReasonOf.")),
-		inFlight:      m.Gauge("server_in_flight", metrics.WithHelp("Calls in progress that came in.")),
-		clientCalls:   m.CounterVec("client_calls", []string{"service", "method", "outcome"}, metrics.WithHelp("Calls that went out, by service, method and outcome.")),
-		clientSeconds: m.HistogramVec("client_seconds", []string{"service"}, seconds, metrics.WithHelp("How long calls that went out took, with all attempts.")),
-		attempts:      m.CounterVec("client_attempts", []string{"service", "outcome"}, metrics.WithHelp("Attempts to send calls, by service and outcome.")),
+		httpServer: duration("http.server.request.duration", "Duration of HTTP server requests.", attrHTTPMethod, attrHTTPRoute, attrHTTPStatus, attrURLScheme, attrProtocol),
+		httpActive: gauge("http.server.active_requests", "{request}", "Number of active HTTP server requests.", attrHTTPMethod, attrURLScheme),
+		httpClient: duration("http.client.request.duration", "Duration of HTTP client requests, with all attempts.", attrHTTPMethod, attrServerAddress, attrServerPort, attrHTTPStatus, attrProtocol),
+		rpcServer:  duration("rpc.server.call.duration", "Measures the duration of an incoming Remote Procedure Call (RPC).", attrRPCSystem, attrRPCMethod, attrRPCStatus),
+		rpcClient:  duration("rpc.client.call.duration", "Measures the duration of an outgoing Remote Procedure Call (RPC), with all attempts.", attrRPCSystem, attrRPCMethod, attrServerAddress, attrServerPort, attrRPCStatus),
+		process:    duration("messaging.process.duration", "Duration of processing operation.", attrMessagingSystem, attrMessagingOperation, attrMessagingDestination, attrMessagingGroup),
+		operation:  duration("messaging.client.operation.duration", "Duration of messaging operation initiated by a producer or consumer client.", attrMessagingSystem, attrMessagingOperation, attrMessagingType, attrMessagingDestination),
+		sent:       counter("messaging.client.sent.messages", "{message}", "Number of messages producer attempted to send to the broker.", attrMessagingSystem, attrMessagingOperation, attrMessagingDestination, attrErrorType),
+		consumed:   counter("messaging.client.consumed.messages", "{message}", "Number of messages that were delivered to the application.", attrMessagingSystem, attrMessagingOperation, attrMessagingDestination, attrMessagingGroup),
+		active:     gauge("platform.server.active_calls", "{call}", "Calls and messages in progress that came in over other protocols than HTTP.", attrProto),
+		late:       counter("platform.server.late", "{call}", "Answers of handlers that came after the call's deadline and were dropped.", attrHTTPMethod, attrHTTPRoute, attrRPCMethod),
+		refusals:   counter("platform.server.refusals", "{call}", "Calls that were not let in, by reason: limit, or one of auth.ReasonOf.", attrReason),
+		attempt:    counter("platform.client.attempts", "{attempt}", "Attempts to send calls, by what came of them.", attrServerAddress, attrServerPort, attrOutcome),
 	}
 }
 
 func (o *metricsObserver) Begin(ctx context.Context, c *Call) context.Context {
 	if c.Side == Server {
-		o.inFlight.Add(1)
+		o.inProgress(c).Add(1)
+		if c.Message {
+			name, _ := c.operation()
+			o.consumed.With(c.messagingSystem(), name, c.Method, c.Group).Inc()
+		}
 	}
 	return ctx
 }
 
+func (o *metricsObserver) inProgress(c *Call) metrics.Gauge {
+	if c.Protocol == "http" {
+		return o.httpActive.With(c.Action, c.scheme())
+	}
+	return o.active.With(c.Protocol)
+}
+
 func (o *metricsObserver) End(ctx context.Context, c *Call) {
+	seconds, failed := c.Duration.Seconds(), c.failed()
 	if c.Side == Server {
-		o.inFlight.Add(-1)
-		o.serverCalls.With(c.Method, c.Class.String()).Inc()
+		o.inProgress(c).Add(-1)
 		if c.refused {
 			o.refusals.With(refusal(c)).Inc()
 		}
 		if c.Late {
-			o.late.With(c.Method).Inc()
+			o.countLate(c)
 		}
-		o.serverSeconds.With(c.Method).ObserveContext(ctx, c.Duration.Seconds())
+	}
+	switch {
+	case c.Message:
+		o.message(ctx, c, seconds, failed)
+	case c.Side == Server && c.Protocol == "http":
+		o.httpServer.With(c.Action, c.Route, statusText(c.Status), c.scheme(), c.version(), failed).ObserveContext(ctx, seconds)
+	case c.Side == Server:
+		o.rpcServer.With(c.rpcSystem(), c.rpcMethod(), c.rpcStatus(), failed).ObserveContext(ctx, seconds)
+	default:
+		host, port := splitService(c.Service)
+		if c.Protocol == "http" {
+			o.httpClient.With(c.Action, host, port, statusText(c.Status), c.version(), failed).ObserveContext(ctx, seconds)
+		} else {
+			o.rpcClient.With(c.rpcSystem(), c.rpcMethod(), host, port, c.rpcStatus(), failed).ObserveContext(ctx, seconds)
+		}
+	}
+}
+
+func (o *metricsObserver) message(ctx context.Context, c *Call, seconds float64, failed string) {
+	name, kind := c.operation()
+	if c.Side == Server {
+		o.process.With(c.messagingSystem(), name, c.Method, c.Group, failed).ObserveContext(ctx, seconds)
 		return
 	}
-	o.clientCalls.With(c.Service, c.Method, c.Class.String()).Inc()
-	o.clientSeconds.With(c.Service).ObserveContext(ctx, c.Duration.Seconds())
+	o.operation.With(c.messagingSystem(), name, kind, c.Method, failed).ObserveContext(ctx, seconds)
+	if c.Class != router.Unsent {
+		o.sent.With(c.messagingSystem(), name, c.Method, failed).Add(int64(max(c.Messages, 1)))
+	}
+}
+
+func (o *metricsObserver) countLate(c *Call) {
+	if c.Protocol == "http" {
+		o.late.With(c.Action, c.Route, "").Inc()
+	} else {
+		o.late.With("", "", c.rpcMethod()).Inc()
+	}
 }
 
 func (o *metricsObserver) BeginAttempt(ctx context.Context, _ *Attempt) context.Context { return ctx }
 
 func (o *metricsObserver) EndAttempt(_ context.Context, a *Attempt) {
-	o.attempts.With(a.Call.Service, a.Class.String()).Inc()
+	host, port := splitService(a.Call.Service)
+	o.attempt.With(host, port, a.Class.String()).Inc()
 }

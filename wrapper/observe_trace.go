@@ -3,6 +3,8 @@ package wrapper
 import (
 	"context"
 	"log/slog"
+	"net/http"
+	"strconv"
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/router"
@@ -44,15 +46,11 @@ func (o traceObserver) End(_ context.Context, c *Call) {
 		c.span.SetName(c.spanName()) // the mux has matched by now
 	}
 	if c.span.Recording() {
-		c.span.Tag("request.id", c.RequestID)
-		tagOutcome(c.span, c.Class, c.Status)
-		if c.Attempts > 1 {
-			c.span.TagInt("attempts", int64(c.Attempts))
+		describe(c.span, c)
+		if failed := c.failed(); failed != "" {
+			c.span.Tag(attrErrorType, failed)
+			c.span.Error(c.reason())
 		}
-		if c.Side == Client && !c.Message {
-			tagRemote(c.span, c, c.Instance)
-		}
-		c.span.Error(c.failure())
 	}
 	c.span.EndAt(c.Start.Add(c.Duration))
 }
@@ -61,8 +59,12 @@ func (o traceObserver) BeginAttempt(ctx context.Context, a *Attempt) context.Con
 	if a.Number > 1 {
 		ctx, a.span = o.t.Start(ctx, a.Call.spanName(), clientSpan...)
 		if a.span.Recording() {
-			tagRemote(a.span, a.Call, a.Instance)
-			a.span.TagInt("attempt", int64(a.Number))
+			describeRequest(a.span, a.Call)
+			if a.Call.Protocol == "http" {
+				a.span.TagInt(attrHTTPResend, int64(a.Number-1))
+			} else {
+				a.span.TagInt(attrResend, int64(a.Number-1))
+			}
 		}
 	}
 	o.t.Inject(ctx, a.Header)
@@ -71,12 +73,14 @@ func (o traceObserver) BeginAttempt(ctx context.Context, a *Attempt) context.Con
 
 func (o traceObserver) EndAttempt(_ context.Context, a *Attempt) {
 	if a.span == nil {
-		o.firstFailed(a)
+		firstFailed(a)
 		return
 	}
 	if a.span.Recording() {
-		tagOutcome(a.span, a.Class, a.Status)
-		if a.Class.Failed() {
+		tagRemote(a.span, a.Call, a.Instance) // gRPC chooses it late
+		describeAnswer(a.span, a.Call, a.Class, a.Status)
+		if failed := failureType(a.Call, a.Class, a.Status); failed != "" {
+			a.span.Tag(attrErrorType, failed)
 			a.span.Error(failureOf(a.Class, a.Status, a.Err))
 		}
 	}
@@ -85,32 +89,133 @@ func (o traceObserver) EndAttempt(_ context.Context, a *Attempt) {
 
 // firstFailed notes on the call's span how its first attempt went, which the
 // call's own end says only if there was no other.
-func (o traceObserver) firstFailed(a *Attempt) {
+func firstFailed(a *Attempt) {
 	if !a.Class.Failed() || !a.Call.span.Recording() {
 		return
 	}
-	tags := []trace.Tag{slog.String("outcome", a.Class.String()), slog.String("error", failureOf(a.Class, a.Status, a.Err).Error())}
+	tags := []trace.Tag{slog.String(attrErrorType, failureType(a.Call, a.Class, a.Status)),
+		slog.String(attrExceptionMessage, failureOf(a.Class, a.Status, a.Err).Error())}
 	if a.Instance != nil {
-		tags = append(tags, slog.String("instance", a.Instance.ID))
+		tags = append(tags, slog.String(attrInstance, a.Instance.ID))
 	}
 	a.Call.span.Event("attempt failed", tags...)
 }
 
-// tagRemote says who was called.
+// describe says what the call was and how it went.
+func describe(s trace.Span, c *Call) {
+	describeRequest(s, c)
+	describeAnswer(s, c, c.Class, c.Status)
+	s.Tag(attrRequestID, c.RequestID)
+	switch {
+	case c.Message && c.Side == Server:
+		s.TagInt(attrDelivery, int64(max(c.Attempts, 1)))
+	case c.Attempts > 1:
+		s.TagInt(attrAttempts, int64(c.Attempts))
+	}
+	if c.Side == Client && !c.Message {
+		tagRemote(s, c, c.Instance)
+	}
+}
+
+// describeRequest says what was asked for. Of what a caller chose, the query is
+// left out, which may hold secrets, and the rest is cut.
+func describeRequest(s trace.Span, c *Call) {
+	switch {
+	case c.Message:
+		name, kind := c.operation()
+		s.Tag(attrMessagingSystem, c.messagingSystem())
+		s.Tag(attrMessagingOperation, name)
+		s.Tag(attrMessagingType, kind)
+		s.Tag(attrMessagingDestination, c.Method)
+		tagIf(s, attrMessagingGroup, c.Group)
+		tagIf(s, attrMessagingID, c.MessageID)
+		if c.Messages > 1 {
+			s.TagInt(attrMessagingCount, int64(c.Messages))
+		}
+		return
+	case c.Protocol != "http":
+		s.Tag(attrRPCSystem, c.rpcSystem())
+		s.Tag(attrRPCMethod, c.rpcMethod())
+		if c.Method == other {
+			s.Tag(attrRPCOriginal, clip(c.Action, maxPathText))
+		}
+	default:
+		describeHTTP(s, c, c.sent())
+	}
+	if c.Side == Client {
+		tagServer(s, c.Service)
+	} else if c.Peer != nil {
+		tagPeer(s, c.Peer.String())
+	}
+}
+
+func describeHTTP(s trace.Span, c *Call, r *http.Request) {
+	s.Tag(attrHTTPMethod, c.Action)
+	if r == nil || r.URL == nil {
+		return
+	}
+	if c.Action == other {
+		s.Tag(attrHTTPOriginal, clip(r.Method, maxMethodText))
+	}
+	if c.Side == Client {
+		s.Tag(attrURLFull, clip(r.URL.Scheme+"://"+r.URL.Host+r.URL.EscapedPath(), maxPathText))
+		return
+	}
+	s.Tag(attrURLScheme, c.scheme())
+	s.Tag(attrURLPath, clip(r.URL.Path, maxPathText))
+	tagIf(s, attrHTTPRoute, c.Route)
+	tagServer(s, clip(r.Host, maxAgentText))
+	tagPeer(s, r.RemoteAddr)
+	tagIf(s, attrUserAgent, clip(r.UserAgent(), maxAgentText))
+}
+
+// describeAnswer says what came of it.
+func describeAnswer(s trace.Span, c *Call, class router.Class, status int) {
+	switch {
+	case c.Message:
+	case c.Protocol == "http":
+		if status != 0 {
+			s.TagInt(attrHTTPStatus, int64(status))
+		}
+		tagIf(s, attrProtocol, c.version())
+	case c.Protocol == "grpc":
+		s.Tag(attrRPCStatus, codeText(status))
+	default:
+		tagIf(s, attrRPCStatus, statusText(status))
+	}
+	if class != router.OK {
+		s.Tag(attrOutcome, class.String())
+	}
+}
+
+// tagServer says who was called, as the caller named it.
+func tagServer(s trace.Span, service string) {
+	host, port := splitService(service)
+	tagIf(s, attrServerAddress, host)
+	if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+		s.TagInt(attrServerPort, int64(n))
+	}
+}
+
+// tagPeer says from where the call came.
+func tagPeer(s trace.Span, addr string) {
+	host, _ := splitService(addr)
+	tagIf(s, attrClientAddress, host)
+	s.SetRemote(trace.Endpoint{Address: addr})
+}
+
+// tagRemote says which instance was called.
 func tagRemote(s trace.Span, c *Call, in *discovery.Instance) {
 	e := trace.Endpoint{Service: c.Service}
 	if in != nil {
 		e.Address = in.Address
-		s.Tag("instance", in.ID)
+		s.Tag(attrInstance, in.ID)
 	}
 	s.SetRemote(e)
 }
 
-func tagOutcome(s trace.Span, class router.Class, status int) {
-	if class != router.OK {
-		s.Tag("outcome", class.String())
-	}
-	if status != 0 {
-		s.TagInt("status", int64(status))
+func tagIf(s trace.Span, key, value string) {
+	if value != "" {
+		s.Tag(key, value)
 	}
 }

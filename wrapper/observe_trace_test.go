@@ -15,14 +15,14 @@ import (
 // of the span that its own is to be below.
 func TestSpansOfACallAndItsAttempts(t *testing.T) {
 	for name, c := range map[string]struct {
-		answers  []int
-		attempts []int // of the spans below that of the call
-		failed   int   // attempts that are noted on that of the call
+		answers []int
+		resends []int // of the spans below that of the call
+		failed  int   // attempts that are noted on that of the call
 	}{
 		"one attempt":          {answers: []int{200}},
 		"one that fails":       {answers: []int{500}, failed: 1},
-		"the second does well": {answers: []int{503, 200}, attempts: []int{2}, failed: 1},
-		"the third does well":  {answers: []int{503, 503, 200}, attempts: []int{2, 3}, failed: 1},
+		"the second does well": {answers: []int{503, 200}, resends: []int{1}, failed: 1},
+		"the third does well":  {answers: []int{503, 503, 200}, resends: []int{1, 2}, failed: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sent := make(chan string, 3)
@@ -48,21 +48,21 @@ func TestSpansOfACallAndItsAttempts(t *testing.T) {
 				t.Fatalf("%d traces, %v, want 1", len(page.Traces), err)
 			}
 			all := page.Traces[0].Spans
-			if len(all) != 1+len(c.attempts) {
-				t.Fatalf("want %d spans below that of the call:\n%s", len(c.attempts), page.Traces[0].Tree())
+			if len(all) != 1+len(c.resends) {
+				t.Fatalf("want %d spans below that of the call:\n%s", len(c.resends), page.Traces[0].Tree())
 			}
 			for i, s := range all {
 				if got := <-sent; !strings.Contains(got, s.Context.SpanID.String()) {
 					t.Errorf("attempt %d sent %q, want the id of its span %v", i+1, got, s.Context.SpanID)
 				}
-				at := slices.IndexFunc(s.Tags, func(a trace.Tag) bool { return a.Key == "attempt" })
+				at := slices.IndexFunc(s.Tags, func(a trace.Tag) bool { return a.Key == "http.request.resend_count" })
 				switch {
 				case s.Kind != trace.Client || s.Remote.Service != "greeter" || s.Remote.Address == "":
 					t.Errorf("span %d is %+v, want a client's that names the instance", i, s)
 				case i == 0 && (at >= 0 || !s.Context.ParentID.IsZero() || len(s.Events) != c.failed):
 					t.Errorf("span of the call %+v, want a root with %d events", s, c.failed)
-				case i > 0 && (s.Context.ParentID != all[0].Context.SpanID || at < 0 || s.Tags[at].Value.Int64() != int64(c.attempts[i-1])):
-					t.Errorf("span %+v, want attempt %d below the call's", s, c.attempts[i-1])
+				case i > 0 && (s.Context.ParentID != all[0].Context.SpanID || at < 0 || s.Tags[at].Value.Int64() != int64(c.resends[i-1])):
+					t.Errorf("span %+v, want resend %d below the call's", s, c.resends[i-1])
 				}
 			}
 		})

@@ -85,13 +85,19 @@ func WithLog(l log.Log) Option {
 	return with(func(o *options, l log.Log) { o.log = l }, "log", l, l != nil)
 }
 
-// WithTrace makes a span of each call and of each attempt to send one.
+// WithTrace makes a span of each call, and below it one of each attempt but the
+// first, with the names and attributes of OpenTelemetry's semantic conventions:
+// see docs/semconv.md. Of what callers choose, queries are left out, and paths
+// and user agents are cut at 512 and 256 bytes.
 func WithTrace(t trace.Tracer) Option {
 	return with(func(o *options, t trace.Tracer) { o.trace = t }, "tracer", t, t != nil)
 }
 
-// WithMetrics counts and times calls: server_calls, server_seconds,
-// server_in_flight, server_late, client_calls, client_seconds, client_attempts.
+// WithMetrics counts and times calls, under the names of OpenTelemetry's
+// semantic conventions: http.server.request.duration, rpc.client.call.duration,
+// messaging.process.duration and others, which docs/semconv.md lists with their
+// attributes. Another histogram's buckets than the default ones has who makes the
+// instrument before New, with metrics.WithBuckets and the same keys.
 func WithMetrics(m metrics.Metrics) Option {
 	return with(func(o *options, m metrics.Metrics) { o.metrics = m }, "metrics", m, m != nil)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
@@ -85,13 +86,10 @@ func refusedStream(err error) bool {
 
 // failure is what to say of a call that did not go well, or nil.
 func (c *Call) failure() error {
-	switch {
-	case c.Panic != nil:
-		return fmt.Errorf("panic: %v", c.Panic)
-	case c.Class == router.Cancelled || c.Class == router.ClientError && c.Side == Server:
+	if c.Panic == nil && (c.Class == router.Cancelled || c.Class == router.ClientError && c.Side == Server) {
 		return nil
 	}
-	return failureOf(c.Class, c.Status, c.Err)
+	return c.reason()
 }
 
 func failureOf(class router.Class, status int, err error) error {
@@ -115,13 +113,35 @@ type classError router.Class
 
 func (c classError) Error() string { return router.Class(c).String() }
 
-// spanName is the method, or what is done with a message.
+// reason is what to say of a call that failed.
+func (c *Call) reason() error {
+	if c.Panic != nil {
+		return fmt.Errorf("panic: %v", c.Panic)
+	}
+	return failureOf(c.Class, c.Status, c.Err)
+}
+
+// spanName is "GET /users/{id}", "greeter.Greeter/Hello" or "process orders".
 func (c *Call) spanName() string {
 	switch {
 	case c.Message:
-		return c.Action + " " + c.Method
-	case c.Method == "":
-		return c.Action
+		name, _ := c.operation()
+		return name + " " + c.Method
+	case c.Protocol != "http":
+		if c.Method == other {
+			return c.rpcSystem()
+		}
+		return c.rpcMethod()
 	}
-	return c.Method
+	method := c.Action
+	if method == other {
+		method = "HTTP"
+	}
+	switch {
+	case c.Side == Client || c.Route == "":
+		return method
+	case len(c.Method) == len(method)+1+len(c.Route) && strings.HasPrefix(c.Method, method) && strings.HasSuffix(c.Method, c.Route):
+		return c.Method // which is the same
+	}
+	return method + " " + c.Route
 }

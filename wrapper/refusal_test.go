@@ -63,7 +63,7 @@ func TestRefusalsAreSeen(t *testing.T) {
 	} {
 		written.Reset()
 		count := func() float64 {
-			s, _ := mt.Snapshot().Find("server_refusals", c.reason)
+			s, _ := mt.Snapshot().Find("platform.server.refusals", c.reason)
 			return float64(s.Count)
 		}
 		before := count()

@@ -88,6 +88,7 @@ func (p RetryPolicy) wait(n int) time.Duration {
 type result struct {
 	class    router.Class
 	status   int
+	proto    string        // the version of HTTP
 	pushback time.Duration // Retry-After
 	pushed   bool
 	noRetry  bool // the server has spent its own retries

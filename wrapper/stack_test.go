@@ -196,12 +196,13 @@ func checkNumbers(t *testing.T, server, client *parts) {
 		values []string
 		want   uint64
 	}{
-		{server.metrics, "server_calls", []string{"GET /hello/{name}", "ok"}, 1},
-		{server.metrics, "server_calls", []string{"GET /fail", "server_error"}, 1},
-		{server.metrics, "server_calls", []string{"GET", "client_error"}, 4}, // refused before the mux
-		{server.metrics, "server_seconds", []string{"GET /hello/{name}"}, 1},
-		{client.metrics, "client_calls", []string{"greeter", "GET", "ok"}, 1},
-		{client.metrics, "client_attempts", []string{"greeter", "server_error"}, 1},
+		{server.metrics, "http.server.request.duration", []string{"GET", "/hello/{name}", "200", "http", "1.1", ""}, 1},
+		{server.metrics, "http.server.request.duration", []string{"GET", "/fail", "500", "http", "1.1", "panic"}, 1},
+		{server.metrics, "http.server.request.duration", []string{"GET", "", "401", "http", "1.1", ""}, 3}, // refused before the mux
+		{server.metrics, "http.server.request.duration", []string{"GET", "", "403", "http", "1.1", ""}, 1},
+		{client.metrics, "http.client.request.duration", []string{"GET", "greeter", "", "200", "1.1", ""}, 1},
+		{client.metrics, "http.client.request.duration", []string{"GET", "greeter", "", "500", "1.1", "500"}, 1},
+		{client.metrics, "platform.client.attempts", []string{"greeter", "", "server_error"}, 1},
 	} {
 		if got := count(c.m, c.name, c.values...); got != c.want {
 			t.Errorf("%s%q = %d, want %d", c.name, c.values, got, c.want)
@@ -222,7 +223,7 @@ func checkNumbers(t *testing.T, server, client *parts) {
 func checkLog(t *testing.T, server *parts) {
 	t.Helper()
 	lines := server.lines.String()
-	for _, want := range []string{`"greeting"`, `"trace_id"`, `"panic":"boom"`} {
+	for _, want := range []string{`"greeting"`, `"trace_id"`, `"exception.message":"boom"`} {
 		if !strings.Contains(lines, want) {
 			t.Errorf("no %s in the log:\n%s", want, lines)
 		}

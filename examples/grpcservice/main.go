@@ -85,7 +85,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		}
 		defer func() {
 			note(stop(end))
-			calls, _ := mt.Snapshot().Find("server_calls", "/grpc.health.v1.Health/Check", "ok")
+			calls, _ := mt.Snapshot().Find("rpc.server.call.duration", "grpc", "grpc.health.v1.Health/Check", "OK", "")
 			fmt.Fprintln(out, "an instance answered", calls.Count, "calls")
 		}()
 	}

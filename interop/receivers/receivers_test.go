@@ -319,7 +319,7 @@ func toData(s ptrace.Span) trace.SpanData {
 	if s.Status().Code() == ptrace.StatusCodeError {
 		d.Err = s.Status().Message()
 	}
-	if v, ok := s.Attributes().Get("peer.service"); ok {
+	if v, ok := s.Attributes().Get("service.peer.name"); ok {
 		d.Remote.Service = v.Str()
 	}
 	d.Tags = tags(s.Attributes())

@@ -169,7 +169,7 @@ func (s *span) TagBool(key string, value bool) { s.inner.SetAttributes(attribute
 
 func (s *span) SetRemote(e trace.Endpoint) {
 	if e.Service != "" {
-		s.inner.SetAttributes(attribute.String("peer.service", e.Service))
+		s.inner.SetAttributes(attribute.String("service.peer.name", e.Service))
 	}
 	if e.Address == "" {
 		return

@@ -118,7 +118,7 @@ func (s spanJSON) data(resource []keyValue) trace.SpanData {
 		Context: contextOf(s.TraceID, s.SpanID, s.ParentSpanID), Name: s.Name, Kind: kinds[s.Kind], Tags: tags(s.Attributes),
 		Start: time.Unix(0, int64(nano(s.StartTimeUnixNano))), Duration: nano(s.EndTimeUnixNano) - nano(s.StartTimeUnixNano),
 		Local:  trace.Endpoint{Service: text(resource, "service.name"), Address: text(resource, "service.instance.id")},
-		Remote: trace.Endpoint{Service: text(s.Attributes, "peer.service"), Address: text(s.Attributes, "network.peer.address") + ":" + text(s.Attributes, "network.peer.port")},
+		Remote: trace.Endpoint{Service: text(s.Attributes, "service.peer.name"), Address: text(s.Attributes, "network.peer.address") + ":" + text(s.Attributes, "network.peer.port")},
 	}
 	if s.Status.Code == 2 {
 		d.Err = s.Status.Message

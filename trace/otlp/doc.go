@@ -14,7 +14,7 @@
 // # Semantics
 //
 // Attributes keep their types. An error is the status ERROR with its text. The
-// other side's service and address are the attributes peer.service,
+// other side's service and address are the attributes service.peer.name,
 // network.peer.address and network.peer.port. The process's own name and address
 // are service.name and service.instance.id. A request is at most 4 MiB
 // (WithMaxRequest): more spans go in several, a span that is larger is rejected.

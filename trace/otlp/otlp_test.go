@@ -81,7 +81,7 @@ func TestRequest(t *testing.T) {
 		`{"key":"deployment.environment","value":{"stringValue":"dev"}}]},"scopeSpans":[{"scope":{"name":"github.com/micro/go-platform/trace"},"spans":[{` +
 		`"traceId":"07000000000000000000000000000000","spanId":"` + span.Context().SpanID.String() + `","traceState":"x=y","parentSpanId":"0800000000000000","flags":769,"name":"Charge","kind":3,` +
 		`"startTimeUnixNano":"1767322800123456789","endTimeUnixNano":"1767322800124456789","attributes":[{"key":"s","value":{"stringValue":"ä�"}},{"key":"i","value":{"intValue":"-9223372036854775808"}},` +
-		`{"key":"f","value":{"doubleValue":2.5}},{"key":"nan","value":{"doubleValue":"NaN"}},{"key":"b","value":{"boolValue":false}},{"key":"peer.service","value":{"stringValue":"bank"}},` +
+		`{"key":"f","value":{"doubleValue":2.5}},{"key":"nan","value":{"doubleValue":"NaN"}},{"key":"b","value":{"boolValue":false}},{"key":"service.peer.name","value":{"stringValue":"bank"}},` +
 		`{"key":"network.peer.address","value":{"stringValue":"10.0.0.2"}},{"key":"network.peer.port","value":{"intValue":"443"}}],` +
 		`"links":[{"traceId":"01000000000000000000000000000000","spanId":"0200000000000000","traceState":"a=b","flags":256}],"status":{"message":"refused","code":2}}]}]}]}`
 	if got := string(s.bodies[0]); got != want {

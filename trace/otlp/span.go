@@ -48,7 +48,7 @@ func appendSpan(b []byte, s *trace.SpanData) []byte {
 	b = otlp.Fixed64(b, 8, uint64(s.Start.Add(s.Duration).UnixNano()))
 	b = otlp.Attributes(b, 9, s.Tags)
 	if s.Remote.Service != "" {
-		b = otlp.Attribute(b, 9, "peer.service", slog.StringValue(s.Remote.Service))
+		b = otlp.Attribute(b, 9, "service.peer.name", slog.StringValue(s.Remote.Service))
 	}
 	b = appendPeer(b, s.Remote.Address)
 	if s.Dropped > 0 {

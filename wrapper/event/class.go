@@ -52,7 +52,7 @@ func publishClass(err error) router.Class {
 
 const (
 	maxTypes = 200
-	other    = "_other"
+	other    = "_OTHER"
 	several  = "_several"
 )
 
@@ -62,7 +62,7 @@ type names struct {
 	seen map[string]bool
 }
 
-// of returns the type, or "_other" if too many were seen before it.
+// of returns the type, or "_OTHER" if too many were seen before it.
 func (n *names) of(typ string) string {
 	n.mu.RLock()
 	known, full := n.seen[typ], len(n.seen) >= maxTypes

@@ -14,19 +14,19 @@ import (
 // Handler puts w around one handler, for a stream that isn't wrapped. The
 // subscription is then its user's to close, before the Wrapper.
 func Handler(w *wrapper.Wrapper, next event.Handler) event.Handler {
-	return handler(w, next, &names{})
+	return handler(w, next, "", &names{})
 }
 
-func handler(w *wrapper.Wrapper, next event.Handler, types *names) event.Handler {
+func handler(w *wrapper.Wrapper, next event.Handler, system string, types *names) event.Handler {
 	a := w.Adapter()
 	return func(ctx context.Context, r *event.Record) (err error) {
 		md := trace.Map(r.Metadata)
 		c := &wrapper.Call{
 			Side: wrapper.Server, Protocol: "event", Message: true, Service: a.Name(), Method: types.of(r.Type), Action: "consume",
-			Resource: r.Subject, RequestID: a.RequestID(cmp.Or(md.Get(wrapper.HeaderRequestID), r.RootID)), Header: md, Start: time.Now(),
+			System: system, MessageID: r.ID, Messages: 1, Resource: r.Subject, RequestID: a.RequestID(cmp.Or(md.Get(wrapper.HeaderRequestID), r.RootID)), Header: md, Start: time.Now(),
 		}
 		if d, ok := event.DeliveryFromContext(ctx); ok {
-			c.Attempts = d.Attempt
+			c.Attempts, c.Group = d.Attempt, d.Group
 		}
 		if labels := a.MessageLabels(md); labels != nil {
 			ctx = wrapper.ContextWithLabels(ctx, labels)

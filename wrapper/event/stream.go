@@ -12,19 +12,20 @@ import (
 // Stream returns s with w around the handlers of its subscriptions and around
 // what is published to it. It is safe for concurrent use.
 func Stream(w *wrapper.Wrapper, s event.Stream) event.Stream {
-	return &stream{Stream: s, w: w, types: &names{}}
+	return &stream{Stream: s, w: w, system: s.Features().Backend, types: &names{}}
 }
 
 type stream struct {
 	event.Stream
-	w     *wrapper.Wrapper
-	types *names
+	w      *wrapper.Wrapper
+	system string // the backend
+	types  *names
 }
 
 // Subscribe subscribes with w around h.
 func (s *stream) Subscribe(ctx context.Context, h event.Handler, opts ...event.SubscribeOption) (event.Subscription, error) {
 	if h != nil {
-		h = handler(s.w, h, s.types)
+		h = handler(s.w, h, s.system, s.types)
 	}
 	sub, err := s.Stream.Subscribe(ctx, h, opts...)
 	if err != nil {
@@ -59,7 +60,7 @@ func (s *stream) Publish(ctx context.Context, records ...*event.Record) error {
 	}
 	c := &wrapper.Call{
 		Side: wrapper.Client, Protocol: "event", Message: true, Service: "event", Method: s.types.ofAll(records), Action: "publish",
-		Resource: records[0].Subject, RequestID: a.RequestID(id), Header: header, Start: time.Now(), Attempts: 1,
+		System: s.system, Messages: len(records), Resource: records[0].Subject, RequestID: a.RequestID(id), Header: header, Start: time.Now(), Attempts: 1,
 	}
 	header.Set(wrapper.HeaderRequestID, c.RequestID)
 	a.Carry(ctx, header)

@@ -9,7 +9,7 @@
 //
 // The order is that of package wrapper. A method is the full one
 // ("/greeter.Greeter/Hello"); on a server, methods that it does not have are
-// counted under "_unknown". Labels and the request's identity travel as
+// counted under "_OTHER". Labels and the request's identity travel as
 // metadata, deadlines as gRPC's own.
 //
 // Unary calls are sent again when they certainly were not processed, and, if

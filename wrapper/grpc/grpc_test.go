@@ -519,7 +519,7 @@ func TestMethodsThatAServerDoesNotHaveAreNoNames(t *testing.T) {
 	if err := c.Invoke(t.Context(), "/evil.Name/1234", wrapperspb.String("x"), new(text)); status.Code(err) != codes.Unimplemented {
 		t.Errorf("got %v", err)
 	}
-	if call := rec.last(t); call.Method != "_unknown" || call.Action != "/evil.Name/1234" {
+	if call := rec.last(t); call.Method != "_OTHER" || call.Action != "/evil.Name/1234" {
 		t.Errorf("recorded %q, for policies %q", call.Method, call.Action)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	authgrpc "github.com/micro/go-platform/auth/grpc"
@@ -85,12 +86,15 @@ type served struct {
 }
 
 // unknown is the name of methods that a server doesn't have.
-const unknown = "_unknown"
+const unknown = "_OTHER"
 
 func newServed(ctx context.Context, w *wrapper.Wrapper, method, action string) *served {
 	md, _ := metadata.FromIncomingContext(ctx)
 	a, s := w.Adapter(), &served{w: w}
 	s.call = wrapper.Call{Side: wrapper.Server, Protocol: "grpc", Service: a.Name(), Method: method, Action: action, Header: trace.Metadata(md), Start: time.Now()}
+	if from, ok := peer.FromContext(ctx); ok {
+		s.call.Peer = from.Addr
+	}
 	s.md = a.Border(ctx, &s.call, md)
 	s.call.Header = trace.Metadata(s.md)
 	s.call.RequestID = a.RequestID(s.call.Header.Get(wrapper.HeaderRequestID))
