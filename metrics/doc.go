@@ -11,7 +11,7 @@
 // Everything is in memory, for Snapshot; that is the default. Backends come on
 // top, several at once if need be.
 //
-//	metrics/prometheus   a scrape handler (text 0.0.4 and OpenMetrics), and the push gateway
+//	metrics/prometheus   a scrape handler (text, OpenMetrics, protobuf), and the push gateway
 //	metrics/otlp         OTLP over HTTP: the OpenTelemetry collector, Prometheus, Mimir
 //	metrics/statsd       statsd's lines in the plain, telegraf, dogstatsd and graphite dialects
 //

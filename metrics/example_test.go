@@ -69,3 +69,15 @@ func ExampleHistogram() {
 	fmt.Println(s.Buckets, s.Count, s.Sum, len(s.Exemplars))
 	// Output: [1 0 1] 2 3.02 0
 }
+
+func ExampleWithNativeHistograms() {
+	m, _ := metrics.New(metrics.WithNativeHistograms())
+	defer m.Close(context.Background())
+	took := m.Histogram("took_seconds")
+	for _, v := range []float64{1, 2, 2, 4} {
+		took.Observe(v)
+	}
+	s, _ := m.Snapshot().Find("took_seconds")
+	fmt.Println(s.Native.Scale, s.Native.Positive.Counts[0], len(s.Native.Positive.Counts))
+	// Output: 6 1 129
+}

@@ -26,6 +26,7 @@ func New(opts ...Option) (Metrics, error) {
 		}
 	}
 	r := newRegistry(o.limit, o.logger)
+	r.native = o.native
 	r.resource = ownLabels(o.resource)
 	f := &front{registry: r, life: life.New()}
 	for _, d := range o.drivers {

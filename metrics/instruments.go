@@ -64,6 +64,7 @@ type histogram struct {
 	sum     atomic.Uint64   // bits of a float64
 	samples []*reservoir    // one for each driver that sends samples
 	invalid *atomic.Uint64
+	native  *exponential // nil without WithNativeHistograms
 	exemplars
 }
 
@@ -86,17 +87,29 @@ func (h *histogram) observe(v float64) int {
 		return -1
 	}
 	i := h.bucket(v)
-	h.buckets[i].Add(1)
-	for {
-		old := h.sum.Load()
-		if h.sum.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+v)) {
-			break
-		}
+	if h.native == nil {
+		h.count(i, v)
+	} else { // a snapshot has the same in both kinds of buckets
+		h.native.mu.Lock()
+		h.native.add(v)
+		h.count(i, v)
+		h.native.mu.Unlock()
 	}
 	for _, r := range h.samples {
 		r.add(v)
 	}
 	return i
+}
+
+// count counts v in bucket i.
+func (h *histogram) count(i int, v float64) {
+	h.buckets[i].Add(1)
+	for {
+		old := h.sum.Load()
+		if h.sum.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+v)) {
+			return
+		}
+	}
 }
 
 func (h *histogram) ObserveSince(t time.Time) { h.Observe(time.Since(t).Seconds()) }

@@ -128,6 +128,7 @@ type Series struct {
 	// Exemplars of a histogram has one for each of Buckets, of which those
 	// without have a zero Time; nil if there is none.
 	Exemplars []Exemplar
+	Native    *Native  // of a histogram, with WithNativeHistograms
 	Samples   []Sample // of a histogram, since this driver's last export; only for a driver that asked for them
 }
 

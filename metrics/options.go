@@ -24,6 +24,7 @@ type options struct {
 	idle      time.Duration
 	lazy      bool
 	runtime   bool
+	native    bool
 	logger    *slog.Logger
 }
 
@@ -131,6 +132,17 @@ func WithLazy() Option {
 // WithRuntime adds metrics of the Go runtime and of the process; see RuntimeFamilies.
 func WithRuntime() Option {
 	return func(o *options) error { o.runtime = true; return nil }
+}
+
+// WithNativeHistograms adds exponential buckets to the histograms, which tell
+// any quantile within a few percent without a choice of buckets; see Native.
+// OTLP sends them instead of the others. Prometheus gets both, where it asks for
+// protobuf, and then takes them instead of the others, unless
+// always_scrape_classic_histograms is set: queries over "_bucket" find nothing.
+// For that reason, and because an observation takes a lock, they are not the
+// default.
+func WithNativeHistograms() Option {
+	return func(o *options) error { o.native = true; return nil }
 }
 
 // WithLogger sets where refused instruments, too many series, failed functions

@@ -18,6 +18,7 @@ type registry struct {
 	limit    int
 	logger   *slog.Logger
 	resource []Label
+	native   bool
 	samplers []int // samples a series and interval of each driver that wants them
 
 	ids       atomic.Uint64
@@ -242,6 +243,9 @@ func (f *family) newSeries(values []string) *series {
 		s.gauge = &gauge{invalid: &r.invalid}
 	case KindHistogram:
 		s.histogram = &histogram{bounds: f.bounds, buckets: make([]atomic.Uint64, len(f.bounds)+1), invalid: &r.invalid}
+		if r.native {
+			s.histogram.native = &exponential{ends: bounds(), scale: maxScale}
+		}
 		for _, n := range r.samplers {
 			s.histogram.samples = append(s.histogram.samples, newReservoir(n))
 		}
@@ -350,6 +354,11 @@ func (s *series) snapshot(sampler int) (Series, bool) {
 		out.Value = s.gauge.value()
 	case s.histogram != nil:
 		h := s.histogram
+		if h.native != nil {
+			h.native.mu.Lock()
+			defer h.native.mu.Unlock()
+			out.Native = h.native.copy()
+		}
 		out.Buckets = make([]uint64, len(h.buckets))
 		for i := range h.buckets {
 			out.Buckets[i] = h.buckets[i].Load()

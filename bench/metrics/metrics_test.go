@@ -56,11 +56,23 @@ func BenchmarkHistogram(b *testing.B) {
 	h := open(b).Histogram("h", metrics.WithBuckets(bounds...))
 	p := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "h", Buckets: bounds})
 	v := victoria.NewSet().NewHistogram("h")
+	native := open(b, metrics.WithNativeHistograms()).Histogram("h", metrics.WithBuckets(bounds...))
+	theirs := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "h", Buckets: bounds, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
 	for _, callers := range []int{1, 2} {
 		compare.Run(b, callers,
 			compare.Contender{Name: "ours", Loop: func(n int) {
 				for i := range n {
 					h.Observe(float64(i&1023) / 512)
+				}
+			}},
+			compare.Contender{Name: "ours-native", Loop: func(n int) {
+				for i := range n {
+					native.Observe(float64(i&1023) / 512)
+				}
+			}},
+			compare.Contender{Name: "prometheus-native", Loop: func(n int) {
+				for i := range n {
+					theirs.Observe(float64(i&1023) / 512)
 				}
 			}},
 			compare.Contender{Name: "prometheus", Loop: func(n int) {

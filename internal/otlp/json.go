@@ -26,6 +26,8 @@ const (
 	double       // a fixed64
 	counts       // fixed64, packed
 	doubles      // doubles, packed
+	zigzag       // a sint32
+	varints      // 64-bit varints, packed
 	nested       // a message
 )
 
@@ -92,6 +94,15 @@ func exemplar() message {
 	return message{2: {name: "timeUnixNano", kind: signed}, 3: {name: "asDouble", kind: double}, 4: {name: "spanId", kind: id}, 5: {name: "traceId", kind: id}}
 }
 
+func exponentialPoint() message {
+	buckets := func() message {
+		return message{1: {name: "offset", kind: zigzag}, 2: {name: "bucketCounts", kind: varints}}
+	}
+	return message{1: all("attributes", keyValue), 2: {name: "startTimeUnixNano", kind: signed}, 3: {name: "timeUnixNano", kind: signed}, 4: {name: "count", kind: signed},
+		5: {name: "sum", kind: double}, 6: {name: "scale", kind: zigzag}, 7: {name: "zeroCount", kind: signed}, 8: one("positive", buckets), 9: one("negative", buckets),
+		11: all("exemplars", exemplar)}
+}
+
 func metric() message {
 	return message{1: {name: "name"}, 2: {name: "description"}, 3: {name: "unit"},
 		5: one("gauge", func() message { return message{1: all("dataPoints", point)} }),
@@ -100,6 +111,9 @@ func metric() message {
 		}),
 		9: one("histogram", func() message {
 			return message{1: all("dataPoints", histogramPoint), 2: {name: "aggregationTemporality", kind: number}}
+		}),
+		10: one("exponentialHistogram", func() message {
+			return message{1: all("dataPoints", exponentialPoint), 2: {name: "aggregationTemporality", kind: number}}
 		})}
 }
 
@@ -161,6 +175,22 @@ func (how field) append(dst []byte, f Field) []byte {
 		return strconv.AppendBool(dst, f.Int != 0)
 	case double:
 		return appendDouble(dst, math.Float64frombits(f.Int))
+	case zigzag:
+		return strconv.AppendInt(dst, int64(f.Int>>1)^-int64(f.Int&1), 10)
+	case varints:
+		dst = append(dst, '[')
+		for b := f.Bytes; len(b) > 0; {
+			n, size := binary.Uvarint(b)
+			if size <= 0 {
+				break
+			}
+			if len(b) < len(f.Bytes) {
+				dst = append(dst, ',')
+			}
+			dst = append(strconv.AppendUint(append(dst, '"'), n, 10), '"')
+			b = b[size:]
+		}
+		return append(dst, ']')
 	case counts, doubles:
 		dst = append(dst, '[')
 		for i := 0; i+8 <= len(f.Bytes); i += 8 {

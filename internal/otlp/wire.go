@@ -31,6 +31,9 @@ func Varint(b []byte, field int, v uint64) []byte {
 	return binary.AppendUvarint(tag(b, field, varint), v)
 }
 
+// Zigzag is how Varint takes a sint32 or sint64.
+func Zigzag(v int) uint64 { return uint64(v<<1) ^ uint64(v>>63) }
+
 // Fixed64 appends a fixed64 or sfixed64.
 func Fixed64(b []byte, field int, v uint64) []byte {
 	return binary.LittleEndian.AppendUint64(tag(b, field, fixed64), v)

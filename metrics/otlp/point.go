@@ -23,6 +23,7 @@ type point struct {
 	count   uint64
 	sum     float64
 	buckets []uint64
+	native  *metrics.Native
 }
 
 // page is the metrics of one request.
@@ -55,7 +56,11 @@ func (p *page) add(f *metrics.Family, all []metrics.Series) int {
 		b, at = otlp.Open(b, 7)
 		b = otlp.Varint(b, 3, 1) // monotonic
 	case metrics.KindHistogram:
-		b, at = otlp.Open(b, 9)
+		field := 9
+		if native(all) {
+			field = 10
+		}
+		b, at = otlp.Open(b, field)
 	default:
 		b, at = otlp.Open(b, 5)
 	}
@@ -79,7 +84,7 @@ func (p *page) add(f *metrics.Family, all []metrics.Series) int {
 	for i := range all[:n] {
 		if p.Delta && f.Kind != metrics.KindGauge {
 			s := &all[i]
-			p.state[s.ID] = point{p.time, s.Count, s.Sum, s.Buckets}
+			p.state[s.ID] = point{p.time, s.Count, s.Sum, s.Buckets, s.Native}
 		}
 	}
 	p.items = otlp.Shut(otlp.Shut(b, at), start)
@@ -111,30 +116,23 @@ func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byt
 	case metrics.KindCounter:
 		b = otlp.Fixed64(b, 6, s.Count-base.count)
 	case metrics.KindHistogram:
-		attributes = 9
 		b = otlp.Fixed64(b, 4, s.Count-base.count)
 		b = otlp.Double(b, 5, s.Sum-base.sum)
-		var at int
-		b, at = otlp.Open(b, 6)
-		for i, n := range s.Buckets {
-			if i < len(base.buckets) {
-				n -= base.buckets[i]
+		exemplars := 8
+		if s.Native != nil {
+			attributes, exemplars = 1, 11
+			b = appendNative(b, s.Native.Since(base.native))
+		} else {
+			attributes = 9
+			b = appendBuckets(b, f.Bounds, s.Buckets, base.buckets)
+		}
+		for i := range s.Exemplars {
+			if e := &s.Exemplars[i]; e.Time.After(p.since) {
+				b = appendExemplar(b, exemplars, e)
 			}
-			b = binary.LittleEndian.AppendUint64(b, n)
 		}
-		b = otlp.Shut(b, at)
-		b, at = otlp.Open(b, 7)
-		for _, bound := range f.Bounds {
-			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(bound))
-		}
-		b = otlp.Shut(b, at)
 	default:
 		b = otlp.Double(b, 4, s.Value)
-	}
-	for i := range s.Exemplars {
-		if e := &s.Exemplars[i]; e.Time.After(p.since) {
-			b = appendExemplar(b, 8, e)
-		}
 	}
 	for i, key := range f.Keys {
 		if s.Values[i] != "" { // the series doesn't have it
@@ -142,6 +140,46 @@ func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byt
 		}
 	}
 	return otlp.Shut(b, start)
+}
+
+// native reports whether the series have exponential buckets.
+func native(all []metrics.Series) bool { return len(all) > 0 && all[0].Native != nil }
+
+// appendBuckets appends what is in explicit buckets more than before.
+func appendBuckets(b []byte, bounds []float64, now, before []uint64) []byte {
+	b, at := otlp.Open(b, 6)
+	for i, n := range now {
+		if i < len(before) {
+			n -= before[i]
+		}
+		b = binary.LittleEndian.AppendUint64(b, n)
+	}
+	b = otlp.Shut(b, at)
+	b, at = otlp.Open(b, 7)
+	for _, bound := range bounds {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(bound))
+	}
+	return otlp.Shut(b, at)
+}
+
+// appendNative appends exponential buckets.
+func appendNative(b []byte, n *metrics.Native) []byte {
+	b = otlp.Varint(b, 6, otlp.Zigzag(n.Scale))
+	b = otlp.Fixed64(b, 7, n.ZeroCount)
+	for i, side := range []metrics.NativeBuckets{n.Positive, n.Negative} {
+		if len(side.Counts) == 0 {
+			continue
+		}
+		var start, at int
+		b, start = otlp.Open(b, 8+i)
+		b = otlp.Varint(b, 1, otlp.Zigzag(side.Offset))
+		b, at = otlp.Open(b, 2)
+		for _, c := range side.Counts {
+			b = binary.AppendUvarint(b, c)
+		}
+		b = otlp.Shut(otlp.Shut(b, at), start)
+	}
+	return b
 }
 
 // appendExemplar appends an Exemplar as a field.

@@ -3,7 +3,9 @@
 //
 // # Formats
 //
-// Text 0.0.4, and OpenMetrics 1.0 for a scraper that asks for it. A counter
+// Text 0.0.4, and OpenMetrics 1.0 or protobuf for a scraper that asks for it.
+// Exemplars are in the latter two, native histograms (metrics.WithNativeHistograms)
+// in protobuf, which Prometheus asks for where native histograms are enabled. A counter
 // whose name does not end in "_total" gets that ending in both, so that a series
 // has one name whatever was negotiated.
 //

@@ -29,3 +29,13 @@ func ExampleHandler() {
 	// # TYPE requests_total counter
 	// requests_total{code="200"} 3
 }
+
+func ExampleAppendProtobuf() {
+	m, _ := metrics.New()
+	defer m.Close(context.Background())
+	m.Counter("requests_total").Inc()
+	snapshot := m.Snapshot()
+	page := prometheus.AppendProtobuf(nil, &snapshot)
+	fmt.Println(int(page[0]) == len(page)-1) // one message behind its length
+	// Output: true
+}

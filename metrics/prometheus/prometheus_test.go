@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -70,7 +71,18 @@ took_seconds_count{m="x"} 4
 
 func TestFormats(t *testing.T) {
 	m := fill(t)
+	s := m.Snapshot()
+	protobuf := string(prometheus.AppendProtobuf(nil, &s))
+	const asked = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 	for _, c := range []struct{ accept, kind, body string }{
+		{asked, prometheus.ProtobufType, protobuf},
+		{asked + ",application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", prometheus.ProtobufType, protobuf},
+		{asked + ";q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.2", prometheus.ProtobufType, protobuf},
+		{asked + ";q=0.4,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.2", prometheus.OpenMetricsType, openMetrics},
+		{asked + ";q=0,*/*;q=0.1", prometheus.TextType, text},
+		{"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text,*/*;q=0.1", prometheus.TextType, text},
+		{"application/vnd.google.protobuf;proto=another.Family;encoding=delimited,*/*;q=0.1", prometheus.TextType, text},
+		{"application/vnd.google.protobuf,*/*;q=0.1", prometheus.TextType, text},
 		{"", prometheus.TextType, text},
 		{"text/plain", prometheus.TextType, text},
 		{"application/openmetrics-text; version=1.0.0", prometheus.OpenMetricsType, openMetrics},
@@ -165,6 +177,37 @@ func TestHandlerCompressesAndAnswersHeadAndOthers(t *testing.T) {
 	}
 	if w := do("POST", ""); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST: %d", w.Code)
+	}
+}
+
+// A handler keeps what it wrote of labels; its pages are as if it did not.
+func TestPagesFollowTheSeries(t *testing.T) {
+	m, err := metrics.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close(t.Context())
+	h := prometheus.Handler(m)
+	a, b := m.CounterVec("a", []string{"k", "l"}), m.HistogramVec("b", []string{"k"}, metrics.WithBuckets(1))
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		k, l := fmt.Sprint(r.IntN(9)), fmt.Sprint(r.IntN(2))
+		switch r.IntN(4) {
+		case 0:
+			a.Delete(k, l)
+		case 1:
+			b.Delete(k)
+		case 2:
+			a.With(k, l).Inc()
+		default:
+			b.With(k).Observe(1)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		s := m.Snapshot()
+		if want := string(prometheus.AppendText(nil, &s)); w.Body.String() != want {
+			t.Fatalf("got\n%s\nwant\n%s", w.Body, want)
+		}
 	}
 }
 

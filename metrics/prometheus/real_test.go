@@ -68,9 +68,22 @@ func TestPrometheusReadsThePage(t *testing.T) {
 		host := strings.TrimPrefix(s.URL, "http://")
 		targets, of[host] = append(targets, host), name
 	}
+	native, err := metrics.New(metrics.WithNativeHistograms())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer native.Close(t.Context())
+	waits := native.Histogram("wait_seconds", metrics.WithBuckets(1))
+	leads := traced(t, tr, waits, 3)
+	for i := range 10000 {
+		waits.Observe(float64(i) / 1000)
+	}
+	s := httptest.NewServer(prometheus.Handler(native))
+	defer s.Close()
+	targets = append(targets, strings.TrimPrefix(s.URL, "http://"))
 	p := servertest.Prometheus(t, servertest.WithTargets(targets...))
 	for query, want := range map[string]string{
-		`up`: "1", `calls_total{path="a\\b\"c\nd"}`: "7", `depth`: "-1.5", `took_seconds_count{m="x"}`: "3", `took_seconds_sum`: "105.05",
+		`up * on(instance) (depth ^ 0)`: "1", `calls_total{path="a\\b\"c\nd"}`: "7", `depth`: "-1.5", `took_seconds_count{m="x"}`: "3", `took_seconds_sum`: "105.05",
 		`took_seconds_bucket{le="0.1"}`: "1", `took_seconds_bucket{le=~"1(.0)?"}`: "1", `took_seconds_bucket{le=~"10(.0)?"}`: "2", `took_seconds_bucket{le="+Inf"}`: "3",
 		`go_goroutines > bool 0`: "1",
 	} {
@@ -78,6 +91,14 @@ func TestPrometheusReadsThePage(t *testing.T) {
 			if one.Value != want {
 				t.Errorf("%s of %s: %s, want %s", query, of[one.Metric["instance"]], one.Value, want)
 			}
+		}
+	}
+	// A quantile is within a bucket's width, which is 2^(1/8) and less; the classic buckets could not tell.
+	for query, want := range map[string]float64{`histogram_quantile(0.5, wait_seconds)`: 5, `histogram_quantile(0.99, wait_seconds)`: 9.9,
+		`histogram_count(wait_seconds)`: 10001, `histogram_sum(wait_seconds)`: 49998, `absent(wait_seconds_bucket)`: 1} {
+		one := p.AwaitProm(t, query, func(got []servertest.PromSample) bool { return len(got) == 1 })[0]
+		if v, err := strconv.ParseFloat(one.Value, 64); err != nil || v < want*.95 || v > want*1.05 {
+			t.Errorf("%s is %s, want %v", query, one.Value, want)
 		}
 	}
 	var found []struct {
@@ -108,6 +129,12 @@ func TestPrometheusReadsThePage(t *testing.T) {
 			}
 			got[of[s.SeriesLabels["instance"]]]++
 		}
+	}
+	if err := p.Prom(&found, "query_exemplars", "query", "wait_seconds", "start", at(-time.Hour), "end", at(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 1 || len(found[0].Exemplars) != 1 || found[0].Exemplars[0].Labels["trace_id"] != leads.TraceID.String() {
+		t.Errorf("the native histogram's exemplars: %+v", found)
 	}
 	if len(got) != 2 || got["negotiated"] != 2 || got["openmetrics"] != 2 {
 		t.Errorf("exemplars by format: %v, want two each of those that have them", got)

@@ -3,15 +3,13 @@ package prometheus
 import (
 	"encoding/hex"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/micro/go-platform/metrics"
-	"github.com/micro/go-platform/metrics/internal/promname"
 )
 
-// The content types of the two formats.
+// The content types of the two text formats.
 const (
 	TextType        = "text/plain; version=0.0.4; charset=utf-8"
 	OpenMetricsType = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -20,138 +18,105 @@ const (
 // AppendText appends a snapshot in Prometheus' text format 0.0.4
 // (https://prometheus.io/docs/instrumenting/exposition_formats/).
 func AppendText(b []byte, s *metrics.Snapshot) []byte {
-	return appendAll(b, s, false)
+	return appendText(b, s, memo{}, false)
 }
 
 // AppendOpenMetrics appends a snapshot in OpenMetrics 1.0
 // (https://prometheus.io/docs/specs/om/open_metrics_spec/).
 func AppendOpenMetrics(b []byte, s *metrics.Snapshot) []byte {
-	return append(appendAll(b, s, true), "# EOF\n"...)
+	return appendText(b, s, memo{}, true)
 }
 
-func appendAll(b []byte, s *metrics.Snapshot, open bool) []byte {
-	seen := make(map[string]bool, len(s.Families)+1)
-	if len(s.Resource) > 0 {
-		seen["target_info"], seen["target"] = true, true
-		b = appendTarget(b, s.Resource, open)
-	}
-	for i := range s.Families {
-		f := &s.Families[i]
-		family := promname.Family(f.Name, f.Unit, promname.Kind(f.Kind))
-		if seen[family] { // a_total and a: one of them would make the whole page invalid
-			continue
+func appendText(b []byte, s *metrics.Snapshot, m memo, open bool) []byte {
+	for f := range families(s, m) {
+		b = f.appendHead(b, open)
+		if f.Kind == metrics.KindHistogram {
+			b = f.appendHistograms(b, open)
+		} else {
+			b = f.appendNumbers(b)
 		}
-		seen[family] = true
-		b = appendFamily(b, f, family, open)
+	}
+	if open {
+		b = append(b, "# EOF\n"...)
 	}
 	return b
 }
 
-func appendFamily(b []byte, f *metrics.Family, family string, open bool) []byte {
-	sample := family
-	if f.Kind == metrics.KindCounter {
-		sample += "_total"
-	}
-	head := sample
+func (f *shown) appendHead(b []byte, open bool) []byte {
+	head, kind := f.sample, f.Kind.String()
 	if open {
-		head = family
+		head = f.family
+		if f.info {
+			kind = "info"
+		}
 	}
 	if f.Help != "" {
-		b = append(b, "# HELP "...)
-		b = append(b, head...)
-		b = append(b, ' ')
-		b = appendEscaped(b, f.Help, open)
+		b = append(append(append(b, "# HELP "...), head...), ' ')
+		b = append(appendEscaped(b, f.Help, open), '\n')
+	}
+	b = append(append(append(b, "# TYPE "...), head...), ' ')
+	b = append(append(b, kind...), '\n')
+	if open && f.unit != "" {
+		b = append(append(append(b, "# UNIT "...), head...), ' ')
+		b = append(append(b, f.unit...), '\n')
+	}
+	return b
+}
+
+func (f *shown) appendNumbers(b []byte) []byte {
+	for i := range f.Series {
+		s := &f.Series[i]
+		b = appendName(b, f.sample, f.labels[i].text)
+		if f.Kind == metrics.KindCounter && float64(s.Count) == s.Value {
+			b = strconv.AppendUint(b, s.Count, 10)
+		} else {
+			b = appendFloat(b, s.Value)
+		}
 		b = append(b, '\n')
 	}
-	b = append(b, "# TYPE "...)
-	b = append(b, head...)
-	b = append(b, ' ')
-	b = append(b, f.Kind.String()...)
-	b = append(b, '\n')
-	if unit := promname.Unit(f.Unit); open && unit != "" && strings.HasSuffix(family, "_"+unit) {
-		b = append(b, "# UNIT "...)
-		b = append(b, head...)
-		b = append(b, ' ')
-		b = append(b, unit...)
-		b = append(b, '\n')
-	}
-	keys := make([]string, len(f.Keys))
-	for i, k := range f.Keys {
-		keys[i] = promname.Key(k)
+	return b
+}
+
+func (f *shown) appendHistograms(b []byte, open bool) []byte {
+	bucket, sum, count := f.sample+"_bucket", f.sample+"_sum", f.sample+"_count"
+	bounds := make([]string, len(f.Bounds)+1)
+	for i := range bounds {
+		le := "+Inf"
+		if i < len(f.Bounds) {
+			le = string(appendFloat(nil, f.Bounds[i]))
+			if open && !strings.ContainsAny(le, ".e") {
+				le += ".0"
+			}
+		}
+		bounds[i] = `le="` + le + `"} `
 	}
 	for i := range f.Series {
-		one := &f.Series[i]
-		if f.Kind != metrics.KindHistogram {
-			b = append(b, sample...)
-			b = appendLabels(b, keys, one.Values, "")
-			b = appendValue(b, one.Value)
-			continue
-		}
+		s, text := &f.Series[i], f.labels[i].text
 		var total uint64
-		for j, n := range one.Buckets {
+		for j, n := range s.Buckets {
 			total += n
-			le := "+Inf"
-			if j < len(f.Bounds) {
-				le = formatFloat(f.Bounds[j])
-				if open && !strings.ContainsAny(le, ".e") {
-					le += ".0"
-				}
+			b = append(append(b, bucket...), '{')
+			if text != "" {
+				b = append(append(b, text...), ',')
 			}
-			b = append(append(b, sample...), "_bucket"...)
-			b = appendLabels(b, keys, one.Values, le)
+			b = append(b, bounds[j]...)
 			b = strconv.AppendUint(b, total, 10)
-			if open && j < len(one.Exemplars) {
-				b = appendExemplar(b, &one.Exemplars[j])
+			if open && j < len(s.Exemplars) {
+				b = appendExemplar(b, &s.Exemplars[j])
 			}
 			b = append(b, '\n')
 		}
-		b = append(append(b, sample...), "_sum"...)
-		b = appendLabels(b, keys, one.Values, "")
-		b = appendValue(b, one.Sum)
-		b = append(append(b, sample...), "_count"...)
-		b = appendLabels(b, keys, one.Values, "")
-		b = append(strconv.AppendUint(b, total, 10), '\n')
+		b = append(appendFloat(appendName(b, sum, text), s.Sum), '\n')
+		b = append(strconv.AppendUint(appendName(b, count, text), total, 10), '\n')
 	}
 	return b
 }
 
-// appendTarget appends the resource as target_info, which OpenMetrics has a kind
-// of its own for.
-func appendTarget(b []byte, resource []metrics.Label, open bool) []byte {
-	head, kind := "target_info", "gauge"
-	if open {
-		head, kind = "target", "info"
-	}
-	b = append(b, "# HELP "+head+" What the process is.\n# TYPE "+head+" "+kind+"\ntarget_info"...)
-	keys, values := make([]string, 0, len(resource)), make([]string, 0, len(resource))
-	for _, l := range resource {
-		if k := promname.Key(l.Key); !slices.Contains(keys, k) {
-			keys, values = append(keys, k), append(values, l.Value)
-		}
-	}
-	return append(appendLabels(b, keys, values, ""), "1\n"...)
-}
-
-// appendLabels appends {key="value",…} and the space before the value. A label
-// without a value is the same as none, and left out.
-func appendLabels(b []byte, keys, values []string, le string) []byte {
-	before, next := len(b), byte('{')
-	for i, k := range keys {
-		if values[i] == "" {
-			continue
-		}
-		b = append(b, next)
-		b = append(append(b, k...), '=', '"')
-		b = appendEscaped(b, values[i], true)
-		b = append(b, '"')
-		next = ','
-	}
-	if le != "" {
-		b = append(b, next)
-		b = append(append(append(b, `le="`...), le...), '"')
-	}
-	if len(b) > before {
-		b = append(b, '}')
+// appendName appends a sample's name, its labels, and the space before the value.
+func appendName(b []byte, name, labels string) []byte {
+	b = append(b, name...)
+	if labels != "" {
+		b = append(append(append(b, '{'), labels...), '}')
 	}
 	return append(b, ' ')
 }
@@ -164,38 +129,16 @@ func appendExemplar(b []byte, e *metrics.Exemplar) []byte {
 	}
 	b = hex.AppendEncode(append(b, ` # {trace_id="`...), e.TraceID[:])
 	b = hex.AppendEncode(append(b, `",span_id="`...), e.SpanID[:])
-	b = append(append(b, `"} `...), formatFloat(e.Value)...)
+	b = appendFloat(append(b, `"} `...), e.Value)
 	return strconv.AppendFloat(append(b, ' '), float64(e.Time.UnixMilli())/1e3, 'f', 3, 64)
 }
 
-// appendEscaped escapes what the formats ask for in label values and, without
-// the quotes, in help texts.
-func appendEscaped(b []byte, s string, quotes bool) []byte {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '\\':
-			b = append(b, `\\`...)
-		case c == '\n':
-			b = append(b, `\n`...)
-		case c == '"' && quotes:
-			b = append(b, `\"`...)
-		default:
-			b = append(b, c)
-		}
-	}
-	return b
-}
-
-func appendValue(b []byte, v float64) []byte {
-	return append(append(b, formatFloat(v)...), '\n')
-}
-
-func formatFloat(v float64) string {
+func appendFloat(b []byte, v float64) []byte {
 	switch {
 	case math.IsInf(v, 1):
-		return "+Inf"
+		return append(b, "+Inf"...)
 	case math.IsInf(v, -1):
-		return "-Inf"
+		return append(b, "-Inf"...)
 	}
-	return strconv.FormatFloat(v, 'g', -1, 64)
+	return strconv.AppendFloat(b, v, 'g', -1, 64)
 }
