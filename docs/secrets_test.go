@@ -36,6 +36,7 @@ import (
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	"github.com/micro/go-platform/kv/memcached"
 	kvredis "github.com/micro/go-platform/kv/redis"
+	kvsql "github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/fluentd"
 	"github.com/micro/go-platform/log/logstash"
@@ -171,6 +172,8 @@ var openers = []struct {
 	{"kv/etcd", "etcd etcds http", openKV(func(a string) kv.Option { return kvetcd.Backend(a) })},
 	{"kv/consul", "consul consuls http", openKV(func(a string) kv.Option { return kvconsul.Backend(a) })},
 	{"kv/memcached", "memcached memcacheds", openKV(func(a string) kv.Option { return memcached.Backend(a) })},
+	{"kv/sql mysql", "mysql", openKV(func(a string) kv.Option { return kvsql.MySQL(a) })},
+	{"kv/sql postgres", "postgres postgresql", openKV(func(a string) kv.Option { return kvsql.Postgres(a) })},
 	{"sync/redis", "redis rediss", openSync(func(a string) dsync.Option { return syncredis.Backend(a) })},
 	{"sync/redis quorum", "redis", openSync(func(a string) dsync.Option { return syncredis.Quorum([]string{a, a + "1", "127.0.0.1:1"}) })},
 	{"sync/etcd", "etcd etcds", openSync(func(a string) dsync.Option { return syncetcd.Backend(a) })},

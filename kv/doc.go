@@ -1,6 +1,6 @@
 // Package kv is a shared key-value store: one interface, with one meaning, on
-// memory, Redis, memcached, etcd, Consul, or the memory of the service's own
-// instances.
+// memory, Redis, memcached, etcd, Consul, a SQL database, or the memory of the
+// service's own instances.
 //
 //	store, err := kv.New()                                // in this process
 //	store, err := kv.New(redis.Backend("127.0.0.1:6379")) // the same code on Redis

@@ -31,6 +31,7 @@ import (
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	"github.com/micro/go-platform/kv/memcached"
 	kvredis "github.com/micro/go-platform/kv/redis"
+	kvsql "github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/fluentd"
 	"github.com/micro/go-platform/log/logstash"
@@ -68,6 +69,9 @@ func parse(args []string) (*backends, error) {
 		"memcached": func(a string) kv.Option { return memcached.Backend(a) },
 		"etcd":      func(a string) kv.Option { return kvetcd.Backend(a) },
 		"consul":    func(a string) kv.Option { return kvconsul.Backend(a) },
+		"sqlite":    func(a string) kv.Option { return kvsql.SQLite(after(a)) },
+		"postgres":  func(a string) kv.Option { return kvsql.Postgres(a) },
+		"mysql":     func(a string) kv.Option { return kvsql.MySQL(after(a)) },
 	})
 	// end snippet
 	choose(f, &b.sync, "sync", map[string]func(string) dsync.Option{

@@ -52,6 +52,10 @@ type Group[T any] struct {
 	// it is on its way.
 	Queued func(v *T)
 
+	// MaxLanes, if it is set, bounds the lanes: 1 where the other side lets one in
+	// at a time.
+	MaxLanes int
+
 	// Lanes, if it is set, counts the goroutines, so that several groups are
 	// waited for together.
 	Lanes *sync.WaitGroup
@@ -105,7 +109,7 @@ func (g *Group[T]) Do(ctx context.Context, v *T) (certainlyNot bool, err error) 
 	}
 	c := &call[T]{v: v, done: make(chan struct{}, 1)}
 	g.queue = append(g.queue, c)
-	if g.lanes < g.wanted() || g.lanes < maxLanes && time.Since(g.progress) > stuck {
+	if g.lanes < g.wanted() || g.lanes < g.most() && time.Since(g.progress) > stuck {
 		g.lanes++
 		g.running().Add(1)
 		go g.lane()
@@ -154,7 +158,14 @@ func (g *Group[T]) took(start time.Time) {
 
 // wanted is how many lanes the present round trips are worth.
 func (g *Group[T]) wanted() int {
-	return min(max(int(time.Duration(g.trip.Load())/perLane), minLanes), maxLanes)
+	return min(max(int(time.Duration(g.trip.Load())/perLane), minLanes), g.most())
+}
+
+func (g *Group[T]) most() int {
+	if g.MaxLanes > 0 {
+		return g.MaxLanes
+	}
+	return maxLanes
 }
 
 // lane makes round trips until nobody waits.

@@ -36,6 +36,7 @@ import (
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	"github.com/micro/go-platform/kv/memcached"
 	kvredis "github.com/micro/go-platform/kv/redis"
+	kvsql "github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/fluentd"
 	"github.com/micro/go-platform/log/logstash"
@@ -109,6 +110,12 @@ var backends = []struct {
 	}},
 	{name: "kv/memcached", plain: "memcached://", open: func(a string, t asked) error {
 		return closed(kv.New(memcached.Backend(a, with(t, memcached.WithTLS)...), kv.WithTimeout(limit)))
+	}},
+	{name: "kv/sql", plain: "postgres://bob:" + secret + "@", path: "/d", hello: "N", open: func(a string, t asked) error {
+		return closed(kv.New(kvsql.Postgres(a, with(t, kvsql.WithTLS)...), kv.WithTimeout(limit)))
+	}},
+	{name: "kv/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
+		return closed(kv.New(kvsql.MySQL(a, with(t, kvsql.WithTLS)...), kv.WithTimeout(limit)))
 	}},
 	{name: "sync/redis", plain: "redis://", open: func(a string, t asked) error {
 		return closed(sync.New(syncredis.Backend(a, with(t, syncredis.WithTLS, syncredis.WithAuth("bob", secret))...), sync.WithTimeout(limit)))

@@ -33,6 +33,7 @@ import (
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	kvmemcached "github.com/micro/go-platform/kv/memcached"
 	kvredis "github.com/micro/go-platform/kv/redis"
+	kvsql "github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/fluentd"
 	"github.com/micro/go-platform/log/logstash"
@@ -99,6 +100,9 @@ var constructors = map[string]struct {
 	"kv/etcd":      {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvetcd.Backend(a), kv.WithDialTimeout(soon))) }},
 	"kv/memcached": {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvmemcached.Backend(a), kv.WithDialTimeout(soon))) }},
 	"kv/redis":     {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvredis.Backend(a), kv.WithDialTimeout(soon))) }},
+	"kv/postgres": {kv.ErrUnavailable, func(a string) error {
+		return made(kv.New(kvsql.Postgres("postgres://u:p@"+a+"/d"), kv.WithDialTimeout(soon)))
+	}},
 	"log/otlp":     {log.ErrUnavailable, func(a string) error { return made(log.Open(logotlp.Backend("http://"+a), log.WithDialTimeout(soon))) }},
 	"log/fluentd":  {log.ErrUnavailable, func(a string) error { return made(log.Open(fluentd.Backend(a, "tag"), log.WithDialTimeout(soon))) }},
 	"log/logstash": {log.ErrUnavailable, func(a string) error { return made(log.Open(logstash.Backend(a), log.WithDialTimeout(soon))) }},

@@ -1,0 +1,181 @@
+package sql
+
+import (
+	"context"
+	dbsql "database/sql"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/batch"
+	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/kv"
+)
+
+// driver implements kv.Driver.
+type driver struct {
+	db      *sql.DB
+	kind    sql.Kind
+	durable bool
+
+	made   atomic.Bool // the tables are there
+	making sync.Mutex
+
+	get    string // statements that are needed often
+	count  string
+	writes batch.Group[write]
+	stop   context.CancelFunc // of writes that nobody waits for
+
+	tail tail
+
+	cleaned  atomic.Int64 // when dead rows were last removed, as UnixNano
+	cleaning sync.WaitGroup
+}
+
+const maxValue = 1 << 20
+
+func newDriver(db *sql.DB, durable bool) *driver {
+	d := &driver{db: db, kind: db.Kind, durable: durable}
+	d.get = d.text("SELECT " + columns + " FROM kv_items WHERE k = ? AND " + alive)
+	d.count = d.counting("?")
+	ctx, cancel := context.WithCancel(context.Background())
+	d.stop = cancel
+	lanes := 2 // the row of kv_state lets one in, while another is on its way to it
+	if d.kind == sql.SQLite {
+		lanes = 1
+	}
+	d.writes = batch.Group[write]{
+		Run: d.run, Max: perStatement, MaxBytes: maxValue, Size: (*write).size, Queued: (*write).own, Context: ctx, MaxLanes: lanes,
+	}
+	d.tail.d = d
+	d.cleaned.Store(time.Now().UnixNano())
+	return d
+}
+
+func (d *driver) Features() kv.Features {
+	return kv.Features{
+		List: true, Watch: true, Batch: true, Counter: true, Versions: true, Linearizable: true,
+		Durable: d.durable, Shared: d.durable, ExpiryStep: time.Millisecond, MaxValue: maxValue,
+	}
+}
+
+func (d *driver) Ping(ctx context.Context) error { return d.db.Ping(ctx) }
+
+func (d *driver) Close() error {
+	d.stop()
+	d.writes.Wait()
+	d.cleaning.Wait()
+	d.tail.close()
+	return d.db.Close()
+}
+
+// columns of an item, and the time at which they are read. alive is true of
+// items that are there.
+const (
+	columns = "k, v, rev, until, NOW"
+	alive   = "(until = 0 OR until > NOW)"
+)
+
+// text is a statement in the database's dialect. NOW is its clock in
+// milliseconds since 1970: that of the statement, on which all its rows agree.
+func (d *driver) text(query string) string {
+	now := "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+	switch d.kind {
+	case sql.Postgres:
+		now = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)"
+	case sql.MySQL:
+		now = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)"
+	}
+	return d.kind.Rebind(strings.ReplaceAll(query, "NOW", now))
+}
+
+// places is n placeholders.
+func places(n int) string { return "?" + strings.Repeat(", ?", n-1) }
+
+// tables makes what is missing, once.
+func (d *driver) tables(ctx context.Context) error {
+	if d.made.Load() {
+		return nil
+	}
+	d.making.Lock()
+	defer d.making.Unlock()
+	if d.made.Load() {
+		return nil
+	}
+	// What is there needs no right to make it.
+	_, err := d.ask(ctx)
+	if err == nil {
+		d.made.Store(true)
+		return nil
+	}
+	if !sql.IsMissing(err) && !errors.Is(err, dbsql.ErrNoRows) {
+		return sql.ReadError(err)
+	}
+	blob, key, some, end := "BLOB", "BLOB", " WHERE until > 0", ""
+	switch d.kind {
+	case sql.MySQL:
+		blob, key, some, end = "LONGBLOB", "VARBINARY(1024)", "", " ENGINE=InnoDB"
+	case sql.Postgres:
+		blob, key = "BYTEA", "BYTEA"
+	}
+	index := "CREATE INDEX IF NOT EXISTS "
+	if d.kind == sql.MySQL {
+		index = "CREATE INDEX " // MySQL has no IF NOT EXISTS here
+	}
+	for _, s := range []string{
+		"CREATE TABLE IF NOT EXISTS kv_items (k " + key + " NOT NULL PRIMARY KEY, v " + blob + " NOT NULL, rev BIGINT NOT NULL, until BIGINT NOT NULL)" + end,
+		index + "kv_items_rev ON kv_items (rev)",
+		index + "kv_items_until ON kv_items (until)" + some,
+		"CREATE TABLE IF NOT EXISTS kv_state (id INTEGER NOT NULL PRIMARY KEY, rev BIGINT NOT NULL, cleaned BIGINT NOT NULL)" + end,
+		"INSERT INTO kv_state (id, rev, cleaned) VALUES (1, 1, 0)", // the last, so that the row says that all is there
+	} {
+		if _, err := d.db.ExecContext(ctx, s); err != nil && !sql.IsThere(err) && !sql.IsDuplicate(err) {
+			return sql.WriteError(err)
+		}
+	}
+	d.made.Store(true)
+	return nil
+}
+
+// state is the newest revision, and that up to which dead rows may be missing.
+type state struct{ rev, cleaned int64 }
+
+func (d *driver) ask(ctx context.Context) (s state, err error) {
+	err = d.db.Read.QueryRowContext(ctx, "SELECT rev, cleaned FROM kv_state WHERE id = 1").Scan(&s.rev, &s.cleaned)
+	return s, err
+}
+
+// readError gives the error of a statement that changes nothing its kind.
+func (d *driver) readError(err error) error {
+	d.look(err)
+	return sql.ReadError(err)
+}
+
+// look forgets that the tables are there when they are not, as after a loss of
+// data.
+func (d *driver) look(err error) {
+	if sql.IsMissing(err) || errors.Is(err, dbsql.ErrNoRows) {
+		d.made.Store(false)
+	}
+}
+
+// retry runs f again while it collides with another writer.
+func (d *driver) retry(ctx context.Context, f func() error) error {
+	if err := d.tables(ctx); err != nil {
+		return err
+	}
+	wait := backoff.Policy{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond}
+	for n := 0; ; n++ {
+		err := f()
+		if !sql.IsCollision(err) || n == 20 {
+			return err
+		}
+		if e := backoff.Sleep(ctx, wait.Wait(n)); e != nil {
+			return fault.Mark(kv.ErrUnavailable, errors.Join(err, e))
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package sql
+
+import (
+	"context"
+
+	"github.com/micro/go-platform/kv"
+)
+
+// Watch reads the state, from 0, and follows the revisions behind the one that
+// it knows. What it reports of a key is what is there when it looks, so nothing
+// older comes after something newer.
+func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.Sink) error {
+	if err := d.tables(ctx); err != nil {
+		return err
+	}
+	d.tail.join()
+	defer d.tail.leave()
+	now, err := d.ask(ctx)
+	if err != nil {
+		return d.readError(err)
+	}
+	at := int64(from)
+	if from == 0 {
+		for item, err := range d.List(ctx, prefix, "") {
+			if err != nil {
+				return err
+			}
+			sink.Put(item)
+		}
+		at = now.rev
+		sink.Synced(uint64(at))
+	}
+	for {
+		if now.cleaned > at || now.rev < at { // rows are missing, or all is another database's
+			return kv.ErrGap
+		}
+		if err := d.follow(ctx, prefix, at, now.rev, sink); err != nil {
+			return err
+		}
+		at = now.rev
+		sink.Synced(uint64(at))
+		if now, err = d.tail.wait(ctx, at); err != nil {
+			return err
+		}
+	}
+}
+
+// follow reports what was written behind one revision, up to another.
+func (d *driver) follow(ctx context.Context, prefix string, after, upTo int64, sink kv.Sink) error {
+	for full := after < upTo; full; {
+		var err error
+		full, err = d.page(ctx, "rev > ? AND rev <= ? AND k >= ? AND k < ? ORDER BY rev LIMIT 256", []any{after, upTo, []byte(prefix), endOf(prefix)},
+			func(item kv.Item, dead bool) bool {
+				after = int64(item.Revision)
+				if dead {
+					sink.Delete(item.Key)
+				} else {
+					sink.Put(item)
+				}
+				return true
+			})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
