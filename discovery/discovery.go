@@ -193,8 +193,9 @@ type Snapshot struct {
 	// Instances is sorted by ID, those that only self-preservation keeps last.
 	Instances []Instance
 	// Unconfirmed is how many of Instances, among the others, the registry lost
-	// when it lost its data or this process lost sight of it. They stay until
-	// they register again, or at most their TTL after the registry is back.
+	// when it lost its data or this process lost sight of it, or has let expire
+	// because it was unavailable for their heartbeats. They stay until they
+	// register again, or at most their TTL after the registry is back.
 	Unconfirmed int
 	// Revision grows with every change of Instances or State that this process
 	// has seen; it means nothing to another process.

@@ -224,6 +224,10 @@ func (fo *follower) apply(u Update) {
 	fo.confirmed = fo.session
 	now := time.Now()
 	old := fo.snapshot.Load()
+	gap := time.Duration(0)
+	if fo.away {
+		gap = now.Sub(old.AsOf)
+	}
 	fo.reached(u.Stale == nil, u.Stale)
 	s := &Snapshot{Service: fo.service, AsOf: now.Add(-u.Age), State: Live, Revision: old.Revision}
 	if u.Stale != nil {
@@ -236,7 +240,7 @@ func (fo *follower) apply(u Update) {
 			u.Instances[i].Service = fo.service
 		}
 		slices.SortFunc(u.Instances, byID)
-		fo.keep.apply(now, u, first)
+		fo.keep.apply(now, u, first, gap)
 		fo.view(s, now)
 	}
 	fo.publish(s)

@@ -14,7 +14,8 @@ import (
 //	lost          the registry lost its data, or may have: the instance stays
 //	              among the others until it registers again, or its TTL has
 //	              passed since the registry is back
-//	expired       it goes at once, unless too many do
+//	expired       it goes at once, unless too many do; but what expired while the
+//	              registry was unavailable counts as lost
 //
 // The last is self-preservation. Eureka does it on the server, and can get
 // stuck in it. Here every reader decides by what it sees, what is kept ends,
@@ -29,6 +30,8 @@ type keeper struct {
 	missing []missing   // lost, and expired within the window or kept; sorted by id
 	came    []time.Time // when ids arrived that were not known, oldest first
 	synced  bool
+	back    time.Time     // when the session began
+	gap     time.Duration // how long before that the registry had confirmed nothing
 }
 
 type missing struct {
@@ -36,6 +39,7 @@ type missing struct {
 	ttl  time.Duration
 	at   time.Time
 	lost bool
+	cut  bool // lost, because the registry was unavailable when it expired
 	kept bool
 }
 
@@ -44,8 +48,12 @@ type missing struct {
 const few = 2
 
 // apply takes a session's update, sorted by id; first says that it is the
-// first of the session.
-func (k *keeper) apply(now time.Time, u Update, first bool) {
+// first of the session, and gap how long before that the registry confirmed
+// anything.
+func (k *keeper) apply(now time.Time, u Update, first bool, gap time.Duration) {
+	if first && k.synced {
+		k.back, k.gap = now, gap
+	}
 	fate := func(id string) Fate {
 		f := Unknown
 		if u.Fate != nil {
@@ -67,7 +75,7 @@ func (k *keeper) apply(now time.Time, u Update, first bool) {
 	})
 	for i := range k.missing {
 		switch m := &k.missing[i]; {
-		case m.lost && fate(m.ID) == Expired: // it was there again, for a moment
+		case m.lost && !m.cut && fate(m.ID) == Expired: // it was there again, for a moment
 			m.lost, m.at = false, now
 		case m.lost && first: // the registry was unavailable again
 			m.at = now
@@ -78,16 +86,16 @@ func (k *keeper) apply(now time.Time, u Update, first bool) {
 			continue
 		}
 		m := missing{Instance: in, ttl: k.ttlOf(in.ID), at: now}
-		switch fate(in.ID) {
-		case Deregistered:
+		switch f := fate(in.ID); {
+		case f == Deregistered:
 			continue
-		case Lost:
+		case f == Lost:
 			m.lost = true
-		default:
+		case k.cutOff(now, m.ttl):
+			m.lost, m.cut, m.at = true, true, k.back
+		case in.Status == Draining || in.Status == Down:
 			// One that drains is about to leave, however it goes.
-			if in.Status == Draining || in.Status == Down {
-				continue
-			}
+			continue
 		}
 		k.missing = append(k.missing, m)
 	}
@@ -100,6 +108,13 @@ func (k *keeper) apply(now time.Time, u Update, first bool) {
 			k.ttls[in.ID] = u.TTL(in.ID)
 		}
 	}
+}
+
+// cutOff reports whether what expires now may have been unable to renew itself:
+// its last heartbeat was before the session began, and before that the registry
+// was unavailable for so long that it may have missed the next ones.
+func (k *keeper) cutOff(now time.Time, ttl time.Duration) bool {
+	return k.gap >= ttl/2 && now.Sub(k.back) < ttl
 }
 
 func holds(sorted []Instance, id string) bool {

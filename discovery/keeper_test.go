@@ -59,6 +59,7 @@ type keeperStep struct {
 func runKeeper(t *testing.T, k keeper, steps []keeperStep) {
 	t.Helper()
 	start := time.Now()
+	seen := start
 	for i, s := range steps {
 		now := start.Add(time.Duration(s.at) * time.Second)
 		live, first := strings.CutPrefix(s.live, ">") // of a new session
@@ -73,7 +74,8 @@ func runKeeper(t *testing.T, k keeper, steps []keeperStep) {
 				Instances: all,
 				TTL:       func(id string) time.Duration { return ttls[id] },
 				Fate:      func(id string) Fate { return fates[id] },
-			}, first || i == 0)
+			}, first || i == 0, now.Sub(seen))
+			seen = now
 		}
 		v := k.view(now)
 		if got := said(v); got != s.want {
@@ -117,12 +119,18 @@ func TestKeeper(t *testing.T) {
 		"those that are lost stand in order":                 {{0, "a b c", "", "a b c|"}, {5, ">b", "", "a b c| 2?"}},
 		"one that deregistered meanwhile is gone":            {{0, "a b", "", "a b|"}, {5, ">", "b-", "a| 1?"}},
 		"one that deregisters later goes then":               {{0, "a b", "", "a b|"}, {5, ">", "", "a b| 2?"}, {6, "", "a-", "b| 1?"}},
-		"one that expired meanwhile is gone":                 {{0, "a b", "", "a b|"}, {5, ">", "a.", "b| 1?"}},
+		"one that expired in a short gap is gone":            {{0, "a b", "", "a b|"}, {4, ">", "a.", "b| 1?"}},
+		"one that expired in a long gap is lost":             {{0, "a b", "", "a b|"}, {5, ">", "a.", "a b| 2?"}, {6, "b", "a.", "a b| 1?"}, {14, "-", "", "a b| 1?"}, {15, "-", "", "b|"}},
+		"also if it drained":                                 {{0, "a!", "", "a!|"}, {5, ">", "a.", "a!| 1?"}},
+		"until it registers again after the gap":             {{0, "a b", "", "a b|"}, {5, ">", "a. b.", "a b| 2?"}, {6, "a", "b.", "a b| 1?"}, {7, "a b", "", "a b|"}, {15, "a", "b.", "a|"}},
+		"what expires soon after a long gap is lost":         {{0, "a b", "", "a b|"}, {5, ">a b", "", "a b|"}, {14, "a", "b.", "a b| 1?"}, {15, "-", "", "a|"}},
+		"what expires a TTL after it is not":                 {{0, "a b", "", "a b|"}, {5, ">a b", "", "a b|"}, {15, "a", "b.", "a|"}},
+		"a gap is one of sessions":                           {{0, "a b", "", "a b|"}, {9, "b", "a.", "b|"}},
 		"a second loss gives them their time again":          {{0, "a", "", "a|"}, {5, ">", "", "a| 1?"}, {14, ">", "", "a| 1?"}, {23, "-", "", "a| 1?"}, {24, "-", "", "|"}},
 		"a registry that says so loses within a session":     {{0, "a b c", "", "a b c|"}, {5, "", "a? b? c?", "a b c| 3?"}, {15, "-", "", "|"}},
 		"the lost are not among the many":                    {{0, "a b c d", "", "a b c d|"}, {5, "d", "a? b? c.", "a b d| 2?"}},
 		"a draining one that is lost stays too":              {{0, "a! b", "", "a! b|"}, {5, ">", "", "a! b| 2?"}},
-		"one that is back and then expires is one of others": {{0, "a b", "", "a b|"}, {5, ">", "", "a b| 2?"}, {6, "a b", "", "a b|"}, {7, "b", "", "b|"}},
+		"one that is back and then expires is one of others": {{0, "a b", "", "a b|"}, {5, ">", "", "a b| 2?"}, {6, "a b", "", "a b|"}, {15, "b", "", "b|"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runKeeper(t, keeper{share: 0.15, ttl: 10 * time.Second, limit: 20 * time.Second}, steps)
@@ -141,7 +149,7 @@ func TestKeeperLooksAgainWhenTheFirstEnds(t *testing.T) {
 	now := time.Now()
 	apply := func(at int, live string) {
 		all, _ := set(live)
-		k.apply(now.Add(time.Duration(at)*time.Second), Update{Instances: all}, at == 0)
+		k.apply(now.Add(time.Duration(at)*time.Second), Update{Instances: all}, at == 0, 0)
 	}
 	apply(0, "a b c d")
 	apply(1, "a b c")
@@ -165,7 +173,7 @@ func TestKeeperForgetsArrivals(t *testing.T) {
 	k := keeper{share: 0.15, ttl: time.Second}
 	now := time.Now()
 	for i := range 10_000 {
-		k.apply(now.Add(time.Duration(i)*time.Second), Update{Instances: []Instance{{ID: strconv.Itoa(i)}}}, i == 0)
+		k.apply(now.Add(time.Duration(i)*time.Second), Update{Instances: []Instance{{ID: strconv.Itoa(i)}}}, i == 0, 0)
 		k.view(now.Add(time.Duration(i) * time.Second))
 	}
 	if len(k.came) > 10 || cap(k.came) > 100 || len(k.missing) > 10 {

@@ -3,6 +3,7 @@ package discoverytest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -93,51 +94,74 @@ func wiped(t *c) {
 		t.Skip("not with this registry")
 	}
 	writer, reader := t.open(), t.open(discovery.WithPreservation(0.1, time.Minute))
-	const n = 6
-	for i := range n {
-		t.register(writer, instance("s", numbered(i)))
-	}
-	want := "i-00 i-01 i-02 i-03 i-04 i-05"
-	t.see(reader, "s", want)
-	// The same for services of one instance, and of two.
-	services := map[string]string{"s": want}
-	for i := range 3 {
-		one, two := fmt.Sprint("one-", i), fmt.Sprint("two-", i)
-		t.register(writer, instance(one, "a"))
-		t.register(writer, instance(two, "a"))
-		t.register(writer, instance(two, "b"))
-		services[one], services[two] = "a", "a b"
-	}
-	before := map[string]time.Time{}
+	services := t.registerSizes(writer, reader)
+	t.missesNone(reader, services, t.env.Wipe)
+	fresh := t.open()
 	for name, want := range services {
-		t.see(reader, name, want)
-		before[name] = t.get(reader, name).AsOf
+		t.see(fresh, name, want)
 	}
-	t.env.Wipe()
-	// Meanwhile the reader misses none, nor shows one as expired.
+}
+
+func outlasted(t *c) {
+	if t.env.Down == nil || t.env.Up == nil {
+		t.Skip("not with this registry")
+	}
+	writer, reader := t.open(), t.open()
+	services := t.registerSizes(writer, reader)
+	t.missesNone(reader, services, func() {
+		t.env.Down()
+		<-time.After(2 * t.ttl)
+		t.env.Up()
+	})
+}
+
+// registerSizes registers services of one, two and six instances, and returns
+// what the reader then has.
+func (t *c) registerSizes(writer, reader discovery.Discovery) map[string]string {
+	t.Helper()
+	services := map[string]string{}
+	for n, size := range []int{6, 1, 1, 1, 2, 2, 2} {
+		name := fmt.Sprintf("s-%d", n)
+		var all []string
+		for i := range size {
+			t.register(writer, instance(name, numbered(i)))
+			all = append(all, numbered(i))
+		}
+		services[name] = strings.Join(all, " ")
+		t.see(reader, name, services[name])
+	}
+	return services
+}
+
+// missesNone checks that the reader has all instances while something happens
+// to the registry and after, until they are confirmed and a TTL has passed.
+func (t *c) missesNone(reader discovery.Discovery, services map[string]string, happens func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var wg sync.WaitGroup
 	for name, want := range services {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			defer cancel()
 			for s, err := range reader.Watch(ctx, name) {
-				if err != nil {
-					t.Errorf("%s: not confirmed again: %+v, %v", name, s, err)
-					return
-				}
-				if ids(s) != want || s.Preserved > 0 {
+				if err == nil && (ids(s) != want || s.Preserved > 0) {
 					t.Errorf("%s: the reader has [%s], %d preserved, %v", name, ids(s), s.Preserved, s.State)
-				}
-				if s.AsOf.After(before[name]) && s.State == discovery.Live && s.Unconfirmed == 0 {
-					return
 				}
 			}
 		})
 	}
+	began := time.Now()
+	happens()
+	for name := range services {
+		t.await(reader, name, "confirmed", 30*time.Second, func(s discovery.Snapshot) bool {
+			return s.AsOf.After(began) && s.State == discovery.Live && s.Unconfirmed == 0
+		})
+	}
+	<-time.After(t.ttl)
+	cancel()
 	wg.Wait()
-	fresh := t.open()
-	t.see(fresh, "s", want)
-	t.see(reader, "s", want)
+	for name, want := range services {
+		t.see(reader, name, want)
+	}
 }
 
 // eventually polls until ok holds.

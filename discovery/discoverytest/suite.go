@@ -109,6 +109,7 @@ var owned = []struct {
 	run  func(t *c)
 }{
 	{"a registry that is away leaves stale snapshots and comes back by itself", outage},
+	{"who lives is not missed when the registry was away for two TTLs", outlasted},
 	{"a registry that is silent is noticed", silence},
 	{"a registry that was wiped fills again by itself", wiped},
 }

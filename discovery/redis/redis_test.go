@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -32,11 +33,17 @@ func TestConformance(t *testing.T) {
 			return discoverytest.Env{Backend: func() discovery.Option { return redis.Backend(shared.Addr()) }}
 		},
 		Own: func(t *testing.T) discoverytest.Env {
-			s := servertest.Redis(t)
+			s := servertest.Redis(t, servertest.WithAOF())
 			return discoverytest.Env{
 				Backend: func() discovery.Option { return backend.Open(s.Addr()) },
 				Down:    s.Kill, Up: s.Restart, Pause: s.Pause, Go: s.Resume,
-				Wipe: s.Restart, // it keeps nothing
+				Wipe: func() {
+					s.Kill()
+					if err := os.RemoveAll(s.Dir() + "/appendonlydir"); err != nil {
+						t.Error(err)
+					}
+					s.Restart()
+				},
 			}
 		},
 	})
