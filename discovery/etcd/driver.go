@@ -148,8 +148,8 @@ func (d *driver) trace(ctx context.Context) (clientv3.LeaseID, error) {
 	}
 	defer s.unlock()
 	if s.id != 0 && time.Since(s.sent) < goneFor/2 {
-		if ok, err := d.leases.keepAlive(ctx, s.id); ok || err != nil {
-			return s.id, err
+		if ok, err := d.RenewLease(ctx, s.id); ok || err != nil {
+			return s.id, conn.Fault(err, false)
 		}
 	}
 	sent := time.Now()

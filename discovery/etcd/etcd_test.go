@@ -10,7 +10,10 @@ import (
 	"github.com/micro/go-platform/discovery/discoverytest"
 	"github.com/micro/go-platform/discovery/etcd"
 	"github.com/micro/go-platform/discovery/internal/backendtest"
+	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 )
 
 var backend = backendtest.Backend{
@@ -75,4 +78,53 @@ func TestChaos(t *testing.T) {
 // Not side by side with others: it measures, and collects standard error.
 func TestFleet(t *testing.T) {
 	backend.Fleet(t, servertest.SharedEtcd(t).Addr(), 2000, 64)
+}
+
+// A heartbeat is one message on a stream that stays open, and what TCP makes of
+// it; once in a TTL it asks for the keys of the lease.
+func TestHeartbeatsAreCheap(t *testing.T) {
+	t.Parallel()
+	p := netfault.New(t, servertest.SharedEtcd(t).Addr())
+	d, err := discovery.New(etcd.Backend(p.Addr()), discovery.WithNamespace("cheap"), discovery.WithTTL(3*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	r, err := d.Register(t.Context(), discovery.Instance{Service: "s", ID: "a", Address: "127.0.0.1:80"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := p.Counts().Requests
+	<-time.After(9 * time.Second) // nine heartbeats or ten
+	if sent := p.Counts().Requests - before; sent < 9 || sent > 31 {
+		t.Errorf("%d packets for nine heartbeats, want about 27", sent)
+	}
+	if r.Err() != nil {
+		t.Error(r.Err())
+	}
+}
+
+// Who takes a key away, or deletes it, is noticed within a TTL.
+func TestDeletedKeyComesBack(t *testing.T) {
+	t.Parallel()
+	addr := servertest.SharedEtcd(t).Addr()
+	d, err := discovery.New(etcd.Backend(addr), discovery.WithNamespace("deleted"), discovery.WithTTL(backend.TTL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, err := d.Register(t.Context(), discovery.Instance{Service: "s", ID: "a", Address: "127.0.0.1:80"}); err != nil {
+		t.Fatal(err)
+	}
+	backendtest.Await(t, d, "a", 5*time.Second, func(s discovery.Snapshot) bool { return backendtest.IDs(s) == "a" })
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{addr}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if r, err := c.Delete(t.Context(), "discovery/deleted/s/+a"); err != nil || r.Deleted != 1 {
+		t.Fatalf("deleted %+v, %v", r, err)
+	}
+	backendtest.Await(t, d, "nothing", 5*time.Second, func(s discovery.Snapshot) bool { return backendtest.IDs(s) == "" })
+	backendtest.Await(t, d, "a again", backend.TTL+3*time.Second, func(s discovery.Snapshot) bool { return backendtest.IDs(s) == "a" })
 }

@@ -2,13 +2,11 @@ package etcd
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
 	conn "github.com/micro/go-platform/internal/conn/etcd"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -33,14 +31,15 @@ type written struct {
 // traces stands for the lease of the traces of deregistrations, among the TTLs.
 const traces = 0
 
-// lease is shared by all entries of a TTL. A round renews it and reads which
-// keys it still has; heartbeats that come shortly after one share its outcome.
+// lease is shared by all entries of a TTL. Heartbeats that come shortly after
+// one another share a round.
 type lease struct {
 	ttl  time.Duration
 	turn chan struct{} // held by whoever grants or renews; guards what follows
 
 	id   clientv3.LeaseID // 0: none
 	sent time.Time        // when the last round that succeeded began
+	read time.Time        // when the keys were read
 	keys map[string]bool  // what the lease has
 }
 
@@ -88,7 +87,7 @@ func (l *leases) get(ctx context.Context, e discovery.Entry) (clientv3.LeaseID, 
 		if s.id, err = l.grant(ctx, e.TTL); err != nil {
 			return 0, err
 		}
-		s.sent, s.keys = sent, map[string]bool{}
+		s.sent, s.read, s.keys = sent, sent, map[string]bool{}
 	}
 	return s.id, nil
 }
@@ -121,30 +120,32 @@ func (l *leases) renew(ctx context.Context, e discovery.Entry, key string) (bool
 	return s.keys[key], nil
 }
 
-// round renews a shared lease and reads its keys, unless that was done just
-// now. A lease that has ended is given up: its id is 0 then.
+// round renews a shared lease, unless that was done just now. A lease that has
+// ended is given up: its id is 0 then. Once in a TTL it reads which keys the
+// lease has: one may have been deleted, or replaced by another owner.
 func (l *leases) round(ctx context.Context, s *lease) error {
 	if s.id == 0 || s.fresh() {
 		return nil
 	}
 	sent := time.Now()
-	alive, err := l.keepAlive(ctx, s.id)
+	alive, err := l.c.RenewLease(ctx, s.id)
 	if err != nil {
-		return err
+		return conn.Fault(err, false)
 	}
-	if alive {
+	if alive && sent.Sub(s.read) >= s.ttl-s.ttl/8 {
 		r, err := l.c.TimeToLive(ctx, s.id, clientv3.WithAttachedKeys())
 		if err != nil {
 			return conn.Fault(err, false)
 		}
-		if alive = r.TTL > 0; alive {
-			s.sent, s.keys = sent, make(map[string]bool, len(r.Keys))
-			for _, k := range r.Keys {
-				s.keys[string(k)] = true
-			}
+		s.read, s.keys = sent, make(map[string]bool, len(r.Keys))
+		for _, k := range r.Keys {
+			s.keys[string(k)] = true
 		}
+		alive = r.TTL > 0
 	}
-	if !alive {
+	if alive {
+		s.sent = sent
+	} else {
 		s.id, s.keys = 0, map[string]bool{}
 	}
 	return nil
@@ -193,13 +194,4 @@ func (l *leases) grant(ctx context.Context, ttl time.Duration) (clientv3.LeaseID
 		return 0, conn.Fault(err, false)
 	}
 	return r.ID, nil
-}
-
-// keepAlive reports false if the lease has ended.
-func (l *leases) keepAlive(ctx context.Context, id clientv3.LeaseID) (bool, error) {
-	_, err := l.c.KeepAliveOnce(ctx, id)
-	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		return false, nil
-	}
-	return err == nil, conn.Fault(err, false)
 }

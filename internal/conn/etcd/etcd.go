@@ -42,8 +42,9 @@ type Config struct {
 // Conn is an open connection. All methods of the client are usable.
 type Conn struct {
 	*clientv3.Client
-	own     bool
-	address string
+	own      bool
+	address  string
+	renewals *renewals
 }
 
 // schemes of an address; the first one's port is the default.
@@ -53,7 +54,7 @@ var schemes = []conn.Scheme{{Name: "etcd", Port: 2379}, {Name: "etcds", Port: 23
 // connecting begins in the background, and Ping tells how it went.
 func Open(c Config) (*Conn, error) {
 	if c.Client != nil {
-		return &Conn{Client: c.Client, address: strings.Join(c.Client.Endpoints(), ",")}, nil
+		return &Conn{Client: c.Client, address: strings.Join(c.Client.Endpoints(), ","), renewals: newRenewals()}, nil
 	}
 	t, err := parse(c.Address)
 	if err != nil {
@@ -111,7 +112,7 @@ func Open(c Config) (*Conn, error) {
 	if t.user != "" {
 		client.Token, client.Username, client.Password = "", t.user, t.password
 	}
-	return &Conn{Client: client, own: true, address: strings.Join(t.hosts, ",")}, nil
+	return &Conn{Client: client, own: true, address: strings.Join(t.hosts, ","), renewals: newRenewals()}, nil
 }
 
 // failFast makes a call fail when no member can be reached, instead of waiting
@@ -160,8 +161,10 @@ func cause(err error) error {
 	return err
 }
 
-// Close closes a client that Open made and leaves a user's own one open.
+// Close closes a client that Open made and leaves a user's own one open. It is
+// called after all other calls have returned.
 func (c *Conn) Close() error {
+	c.renewals.end()
 	if !c.own {
 		return nil
 	}
