@@ -27,6 +27,7 @@ import (
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/metrics"
@@ -37,7 +38,10 @@ import (
 	"github.com/micro/go-platform/wrapper"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) {
+	servertest.RunRole(map[string]servertest.Role{"deployed": deployed})
+	leak.Main(m)
+}
 
 // running is an App under Run.
 type running struct {
