@@ -25,9 +25,12 @@ type claim struct {
 	key    string // of this claim
 	tomb   string // once it exists, key can't be created
 
-	lease    *lease
+	home     *lease // that named key, and numbers it
+	lease    *lease // that key is attached to
+	other    *lease // that it may be attached to instead: nobody knows; or nil
 	slot     int
 	revision int64 // that created key; 0: not known to exist
+	modified int64 // the last one of key that is known
 	doubtful bool  // a request that creates key may still be on its way
 	burnt    bool  // a request that deletes it may be
 }
@@ -44,13 +47,16 @@ func (c *claim) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
 		if err := c.wait(ctx); err != nil {
 			return dsync.Grant{}, err
 		}
+		if err := c.move(ctx, c.TTL); errors.Is(err, fault.Lost) {
+			return dsync.Grant{}, err
+		}
 	}
-	until, err := c.lease.renew(ctx, c.TTL/2)
+	until, err := c.renew(ctx, 2)
 	if errors.Is(err, fault.Lost) {
 		return dsync.Grant{}, err
 	}
 	if err != nil { // what is left has to do
-		until = c.lease.until()
+		until = c.until()
 	}
 	return dsync.Grant{Token: uint64(c.revision), Until: until}, nil
 }
@@ -84,7 +90,7 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 		}
 		if err = write(err); err != nil {
 			if errors.Is(err, fault.Unavailable) { // never sent
-				l.give(c.Key, c.slot)
+				c.free()
 			}
 			return false, err
 		}
@@ -104,7 +110,7 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 		case wait:
 			return false, fault.Markf(fault.Lost, "released before it was granted")
 		default:
-			l.give(c.Key, c.slot)
+			c.free()
 			return false, held(holders)
 		}
 		for _, kv := range holders {
@@ -131,12 +137,15 @@ func (c *claim) enter(l *lease) {
 	slot := l.take(c.Key)
 	name := strconv.FormatInt(int64(l.id), 16) + "-" + strconv.Itoa(slot)
 	c.key, c.tomb = c.prefix+name, c.Key+"!"+name
-	c.lease, c.slot, c.doubtful = l, slot, true
+	c.home, c.lease, c.other, c.slot, c.doubtful = l, l, nil, slot, true
 }
+
+// free gives the claim's name to the next one.
+func (c *claim) free() { c.home.give(c.Key, c.slot) }
 
 // settle notes what became of the request that creates the key.
 func (c *claim) settle(revision int64) {
-	c.revision, c.doubtful = revision, false
+	c.revision, c.modified, c.doubtful = revision, revision, false
 }
 
 // first asks for the claims that hold: the oldest ones.
@@ -154,30 +163,6 @@ func (c *claim) among(holders []*mvccpb.KeyValue) bool {
 	return false
 }
 
-// keep renews the lease, which keeps the place in the queue.
-func (c *claim) keep(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.TTL/4)
-	defer cancel()
-	_, err := c.lease.renew(ctx, c.TTL/6)
-	return err
-}
-
-func (c *claim) Renew(ctx context.Context) (time.Time, error) {
-	until, err := c.lease.renew(ctx, c.TTL/6)
-	if err != nil {
-		return time.Time{}, err
-	}
-	// The lease lives, but somebody may have deleted the key.
-	r, err := c.d.conn.Get(ctx, c.key, clientv3.WithCountOnly())
-	if err != nil {
-		return time.Time{}, read(err)
-	}
-	if r.Count == 0 {
-		return time.Time{}, fault.Markf(fault.Lost, "the key was deleted")
-	}
-	return until, nil
-}
-
 // withdraw releases a claim that is not to be, and returns why; if that fails,
 // the front has to go on with it, and hears of that instead.
 func (c *claim) withdraw(ctx context.Context, why error) error {
@@ -188,8 +173,7 @@ func (c *claim) withdraw(ctx context.Context, why error) error {
 }
 
 func (c *claim) Release(ctx context.Context) error {
-	l := c.lease
-	if l == nil {
+	if c.home == nil {
 		return nil
 	}
 	ctx, cancel := within(ctx, c.Timeout)
@@ -199,7 +183,7 @@ func (c *claim) Release(ctx context.Context) error {
 	if c.doubtful {
 		// The request that creates the key may arrive after this one. The
 		// tombstone, which ends with the lease, makes it fail.
-		_, err = c.d.conn.Txn(ctx).Then(clientv3.OpPut(c.tomb, "", clientv3.WithLease(l.id)), clientv3.OpDelete(c.key)).Commit()
+		_, err = c.d.conn.Txn(ctx).Then(clientv3.OpPut(c.tomb, "", clientv3.WithLease(c.home.id)), clientv3.OpDelete(c.key)).Commit()
 		deleted = true
 		if errors.Is(err, rpctypes.ErrLeaseNotFound) { // gone, and its keys with it
 			err = nil
@@ -213,10 +197,10 @@ func (c *claim) Release(ctx context.Context) error {
 	switch {
 	case err == nil && deleted:
 		if !c.doubtful && !c.burnt {
-			l.give(c.Key, c.slot)
+			c.free()
 		}
 		return nil
-	case err == nil, l.past():
+	case err == nil, c.past():
 		return dsync.ErrLost
 	}
 	// The request may still be on its way, and must not meet another claim.

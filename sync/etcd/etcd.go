@@ -21,6 +21,12 @@
 // change of leader gives all leases their full TTL again: a silent holder may
 // keep a lock for longer than its TTL, never for less.
 //
+// A claim that has waited for .3 s is moved to a lease of at most 4 s, and to
+// that of its TTL when it is granted. So a process that is stopped, or gone,
+// while it waits holds up those behind it for about 4 s when its turn comes,
+// whatever its TTL. One that cannot reach the cluster for as long loses its
+// place, and queues again.
+//
 // A waiter watches the claim before its own. The watch is opened first and the
 // claim is read again after it: a watch that starts at a revision of the past
 // is served only every 100 ms, and so are the locks of clients that open one.

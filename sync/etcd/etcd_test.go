@@ -18,6 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	servertest.RunRole(map[string]servertest.Role{"waiter": waiter})
 	flag.Set("test.parallel", "12") // the cases wait for TTLs, they don't compute
 	leak.Main(m)
 }
@@ -36,7 +37,7 @@ func TestEtcdOverABadNetwork(t *testing.T) {
 		Server:  servertest.Etcd(t),
 		Backend: func(addr string) dsync.Option { return etcd.Backend(addr) },
 		TTL:     time.Second,
-		Idle:    2,
+		Idle:    3, // a waiter renews its short lease each two seconds, by a stream of its own
 	})
 }
 

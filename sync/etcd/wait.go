@@ -23,7 +23,7 @@ func (c *claim) wait(ctx context.Context) error {
 		case errors.Is(err, fault.Lost):
 			return err
 		}
-		if err := backoff.Sleep(ctx, backoff.Policy{Max: c.TTL / 6}.Wait(failures)); err != nil {
+		if err := backoff.Sleep(ctx, backoff.Policy{Max: c.lease.ttl / (2 * renewals)}.Wait(failures)); err != nil {
 			return err
 		}
 		if err := c.keep(ctx); errors.Is(err, fault.Lost) {
@@ -35,14 +35,17 @@ func (c *claim) wait(ctx context.Context) error {
 // follow waits by one watch after another, until the claim holds or a request
 // fails.
 func (c *claim) follow(ctx context.Context) error {
-	tick := time.NewTicker(c.TTL / 3)
-	defer tick.Stop()
+	keep := time.NewTicker(c.keepEvery())
+	defer keep.Stop()
+	long := time.NewTimer(waitAwhile)
+	defer long.Stop()
 	var (
 		watched string
 		events  clientv3.WatchChan
 		stop    = func() {}
 	)
 	defer func() { stop() }()
+look:
 	for {
 		q, err := c.look(ctx)
 		switch {
@@ -61,17 +64,28 @@ func (c *claim) follow(ctx context.Context) error {
 			watched = q.ahead
 			events, stop = c.watch(ctx, watched)
 		}
-		select {
-		case e, open := <-events: // created, or a deletion: look again
-			if err := e.Err(); err != nil || !open {
-				return errors.Join(errors.New("the watch ended"), err)
+		for looked := time.Now(); ; {
+			select {
+			case e, open := <-events: // created, or a deletion
+				if err := e.Err(); err != nil || !open {
+					return errors.Join(errors.New("the watch ended"), err)
+				}
+				continue look
+			case <-long.C:
+				if err := c.move(ctx, min(c.TTL, waitTTL)); err != nil {
+					return err
+				}
+				keep.Reset(c.keepEvery())
+			case <-keep.C:
+				if err := c.keep(ctx); err != nil {
+					return err
+				}
+				if time.Since(looked) >= c.TTL/renewals { // in case the watch is dead
+					continue look
+				}
+			case <-ctx.Done():
+				return ctx.Err()
 			}
-		case <-tick.C:
-			if err := c.keep(ctx); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 }
@@ -93,7 +107,7 @@ type place struct {
 }
 
 func (c *claim) look(ctx context.Context) (place, error) {
-	ctx, cancel := context.WithTimeout(ctx, min(c.Timeout, max(c.TTL/3, time.Second)))
+	ctx, cancel := context.WithTimeout(ctx, min(c.Timeout, max(c.lease.ttl/renewals, time.Second)))
 	defer cancel()
 	r, err := c.d.conn.Txn(ctx).Then(
 		c.first(),
@@ -106,7 +120,7 @@ func (c *claim) look(ctx context.Context) (place, error) {
 	own := r.Responses[2].GetResponseRange().Kvs
 	if len(own) > 0 && own[0].CreateRevision != c.revision {
 		// The client repeated the request that had created the key.
-		c.revision = own[0].CreateRevision
+		c.settle(own[0].CreateRevision)
 		return c.look(ctx)
 	}
 	p := place{
