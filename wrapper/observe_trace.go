@@ -144,7 +144,12 @@ func describeRequest(s trace.Span, c *Call) {
 	}
 	if c.Side == Client {
 		tagServer(s, c.Service)
-	} else if c.Peer != nil {
+		return
+	}
+	if c.Protocol == "grpc" {
+		tagServer(s, clip(c.Header.Get(":authority"), maxAgentText))
+	}
+	if c.Peer != nil {
 		tagPeer(s, c.Peer.String())
 	}
 }

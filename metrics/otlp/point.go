@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/micro/go-platform/internal/otlp"
@@ -136,7 +137,7 @@ func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byt
 	}
 	for i, key := range f.Keys {
 		if s.Values[i] != "" { // the series doesn't have it
-			b = otlp.Attribute(b, attributes, key, slog.StringValue(s.Values[i]))
+			b = otlp.Attribute(b, attributes, key, attribute(key, s.Values[i]))
 		}
 	}
 	return otlp.Shut(b, start)
@@ -190,6 +191,18 @@ func appendExemplar(b []byte, field int, e *metrics.Exemplar) []byte {
 	b = otlp.Bytes(b, 4, e.SpanID[:])
 	b = otlp.Bytes(b, 5, e.TraceID[:])
 	return otlp.Shut(b, start)
+}
+
+// attribute is the value of a label in the type that OpenTelemetry's conventions
+// give the attribute.
+func attribute(key, value string) slog.Value {
+	switch key {
+	case "http.response.status_code", "server.port", "client.port", "network.peer.port":
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+			return slog.Int64Value(n)
+		}
+	}
+	return slog.StringValue(value)
 }
 
 // units are UCUM's codes, which OpenTelemetry asks for, of the words that

@@ -20,17 +20,23 @@ const (
 const total = "_total"
 
 // Family returns the name of a metric family: in the characters that
-// Prometheus takes, with the unit at its end, and of a counter without "_total".
+// Prometheus takes, with the unit at its end unless the name has it, and of a
+// counter without "_total".
 func Family(name, unit string, kind Kind) string {
 	name = fit(name, ':')
 	if kind == Counter {
 		name = strings.TrimSuffix(name, total)
 	}
-	word := Unit(unit)
 	if unit == "1" && kind != Gauge { // only a level is a ratio
-		word = ""
+		return name
 	}
-	if word == "" || name == word || strings.HasSuffix(name, "_"+word) {
+	whole, per := split(unit)
+	return with(with(name, whole), per)
+}
+
+// with appends a word to a name that doesn't have it.
+func with(name, word string) string {
+	if word == "" || strings.Contains("_"+name+"_", "_"+word+"_") {
 		return name
 	}
 	return name + "_" + word
@@ -56,29 +62,35 @@ func Key(key string) string {
 	return key
 }
 
-// Unit returns the word that a unit has in names, "" for none. UCUM's codes are
+// Unit returns the words that a unit has in names, "" for none. UCUM's codes are
 // spelled out, as in "s" and "By/s"; what stands in braces counts things and has
 // no word.
 func Unit(unit string) string {
-	if unit == "" {
-		return ""
+	whole, per := split(unit)
+	if whole == "" || per == "" {
+		return whole + per
 	}
-	if i := strings.IndexByte(unit, '{'); i >= 0 {
-		end := strings.IndexByte(unit, '}')
-		if end < i {
-			return ""
+	return whole + "_" + per
+}
+
+// split returns "bytes" and "per_second" of "By/s".
+func split(unit string) (whole, per string) {
+	for {
+		i, end := strings.IndexByte(unit, '{'), strings.IndexByte(unit, '}')
+		if i < 0 {
+			break
 		}
-		return Unit(unit[:i] + unit[end+1:])
+		if end < i {
+			return "", ""
+		}
+		unit = unit[:i] + unit[end+1:]
 	}
-	whole, per, isRate := strings.Cut(unit, "/")
-	word := spell(whole, words)
-	if !isRate || per == "" {
-		return word
+	whole, per, _ = strings.Cut(unit, "/")
+	whole, per = spell(whole, words), spell(per, each)
+	if per != "" {
+		per = "per_" + per
 	}
-	if word == "" {
-		return "per_" + spell(per, each)
-	}
-	return word + "_per_" + spell(per, each)
+	return whole, per
 }
 
 func spell(code string, by map[string]string) string {
