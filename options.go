@@ -3,6 +3,7 @@ package platform
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"time"
 
@@ -33,6 +34,7 @@ type options struct {
 	advertise string
 	stop      time.Duration
 
+	telemetry Telemetry
 	log       []log.Option
 	trace     []trace.Option
 	metrics   []metrics.Option
@@ -121,6 +123,27 @@ func WithStopTimeout(d time.Duration) Option {
 // WithLog adds options of the log. The default writes JSON lines to stdout.
 func WithLog(opts ...log.Option) Option {
 	return func(o *options) error { o.log = append(o.log, opts...); return nil }
+}
+
+// Telemetry is where a service's logs, traces and metrics go, as otlp.FromEnv
+// reads it from the environment.
+type Telemetry interface {
+	Log(resource ...slog.Attr) []log.Option
+	Trace(resource ...slog.Attr) []trace.Option
+	Metrics(resource ...slog.Attr) []metrics.Option
+}
+
+// WithTelemetry adds what t says of log, tracer and metrics before the options
+// that WithLog, WithTrace and WithMetrics add. It is handed the service's
+// identity: service.name, service.instance.id and service.version.
+func WithTelemetry(t Telemetry) Option {
+	return func(o *options) error {
+		if t == nil {
+			return errors.New("nil telemetry")
+		}
+		o.telemetry = t
+		return nil
+	}
 }
 
 // WithTrace adds options of the tracer. Without a reporter spans go nowhere, but

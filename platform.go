@@ -85,6 +85,11 @@ func (a *App) open() error {
 }
 
 func (a *App) openLog() error {
+	if t := a.o.telemetry; t != nil {
+		a.o.log = append(t.Log(a.attrs()...), a.o.log...)
+		a.o.trace = append(t.Trace(a.attrs()...), a.o.trace...)
+		a.o.metrics = append(t.Metrics(a.attrs()...), a.o.metrics...)
+	}
 	l, err := log.Open(append([]log.Option{log.WithContext(trace.ContextAttrs)}, a.o.log...)...)
 	if err != nil {
 		return err

@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"time"
 
+	"github.com/micro/go-platform"
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/db"
@@ -17,13 +19,18 @@ import (
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/log"
+	logotlp "github.com/micro/go-platform/log/otlp"
 	"github.com/micro/go-platform/metrics"
+	metricsotlp "github.com/micro/go-platform/metrics/otlp"
 	"github.com/micro/go-platform/monitor"
+	"github.com/micro/go-platform/otlp"
+	"github.com/micro/go-platform/otlp/otlpgrpc"
 	"github.com/micro/go-platform/router"
 	routerkv "github.com/micro/go-platform/router/kv"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/baggage"
+	traceotlp "github.com/micro/go-platform/trace/otlp"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -177,6 +184,43 @@ func Example_metrics() {
 	one, _ := m.Snapshot().Find("http_requests_total", "GET", "200")
 	fmt.Println(one.Count)
 	// Output: 1
+}
+
+func Example_otlp() {
+	ctx := context.Background()
+	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer collector.Close()
+	// snippet: trace-otlp
+	tr, err := trace.New(traceotlp.Backend(collector.URL, traceotlp.WithHeader("X-Scope-OrgID", "shop")), trace.WithService("orders"))
+	// end snippet
+	check(err)
+	// snippet: metrics-otlp
+	m, err := metrics.New(metricsotlp.Backend(collector.URL, metricsotlp.WithDelta()), metrics.WithInterval(time.Minute))
+	// end snippet
+	check(err)
+	// snippet: log-otlp
+	l, err := log.Open(log.ToStdout(log.JSON()), logotlp.Backend(collector.URL, logotlp.WithService("orders")), log.WithContext(trace.ContextAttrs))
+	// end snippet
+	check(err)
+	fmt.Println(tr.Close(ctx), m.Close(ctx), l.Close(ctx))
+	// Output: <nil> <nil> <nil>
+}
+
+func Example_otlpEnv() {
+	ctx := context.Background()
+	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer collector.Close()
+	check(os.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL), os.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"))
+	defer os.Unsetenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+	defer os.Unsetenv("OTEL_EXPORTER_OTLP_PROTOCOL")
+	// snippet: otlp-env
+	env, err := otlp.FromEnv(otlpgrpc.Transport()) // without it the environment can't ask for gRPC
+	check(err)
+	app, err := platform.New("orders", platform.WithTelemetry(env), platform.WithLog(log.ToStdout(log.JSON())))
+	// end snippet
+	check(err)
+	fmt.Println(app.Trace().Stats().Reporters[0].Reporter, app.Close(ctx))
+	// Output: otlp <nil>
 }
 
 func Example_exemplar() {

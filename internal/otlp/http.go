@@ -29,9 +29,12 @@ func overHTTP(addr string, s Signal, o *Options) (Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &poster{server: server, url: server.Base + s.path, header: o.Header.Clone(), plain: o.Plain}
+	p := &poster{server: server, url: server.Base + s.Path, header: o.Header.Clone(), plain: o.Plain}
 	if own := strings.Trim(server.Path, "/"); own != "" { // it names where the signal goes
 		p.url = server.Base + "/" + own
+	}
+	if o.Path != "" {
+		p.url = server.Base + o.Path
 	}
 	p.header.Set("Content-Type", "application/x-protobuf")
 	if o.JSON {

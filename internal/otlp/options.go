@@ -13,6 +13,8 @@ import (
 // Options are those of a backend.
 type Options struct {
 	Opener   Opener // nil for HTTP
+	Given    bool   // Opener has a connection of the user's, and wants no address
+	Path     string // over HTTP, in the place of the address's own and the signal's
 	Client   *http.Client
 	TLS      *tls.Config
 	Header   http.Header

@@ -2,7 +2,7 @@ package otlp
 
 // A Signal is what is sent: where to, and the form of its requests.
 type Signal struct {
-	path   string // over HTTP
+	Path   string // over HTTP
 	Method string // over gRPC
 	form   func() message
 }

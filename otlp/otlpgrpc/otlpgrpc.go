@@ -26,7 +26,7 @@ type Option = otlp.Option
 // that begins with http:// or https://. The port is 4317, of https 443, if the
 // address has none.
 func Transport() Option {
-	return func(o *otlp.Options) error { o.Opener = dial; return nil }
+	return func(o *otlp.Options) error { o.Opener, o.Given = dial, false; return nil }
 }
 
 // WithClient sends over conn, which Close leaves as it is. The address of the
@@ -36,6 +36,7 @@ func WithClient(conn *grpc.ClientConn) Option {
 		if conn == nil {
 			return fault.Markf(fault.Invalid, "nil client")
 		}
+		o.Given = true
 		o.Opener = func(addr string, s otlp.Signal, o *otlp.Options) (otlp.Transport, error) {
 			if addr != "" || o.TLS != nil {
 				return nil, fault.Markf(fault.Invalid, "an address or TLS beside a gRPC client, which has both")

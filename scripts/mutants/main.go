@@ -96,7 +96,7 @@ func try(p pkg, o options) (report, error) {
 		return r, nil
 	}
 	binary := dir + "/test"
-	build := exec.Command("go", "test", "-c", "-overlay", overlay, "-o", binary, p.ImportPath)
+	build := exec.Command("go", "test", "-vet=off", "-c", "-overlay", overlay, "-o", binary, p.ImportPath)
 	if out, err := build.CombinedOutput(); err != nil {
 		return r, fmt.Errorf("build: %w\n%s", err, out)
 	}
