@@ -230,3 +230,24 @@ func ExamplePerKey() {
 	fmt.Println("called")
 	// Output: called
 }
+
+func ExampleNamed() {
+	limit, err := router.TokenBucket(0.1, 6) // 6 a minute
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	limit, err = router.Named("free plan", limit)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 5 {
+		if _, err := limit.Acquire(context.Background()); err != nil {
+			fmt.Println(err)
+		}
+	}
+	s := router.StateOf(context.Background(), limit)
+	fmt.Println(s.Policy, s.Remaining, "of", s.Limit, "in", s.Window)
+	// Output: free plan 1 of 6 in 1m0s
+}

@@ -23,8 +23,9 @@ type Permit interface {
 
 // LimitError is an ErrLimited that says when to come back.
 type LimitError struct {
-	Limiter string
-	After   time.Duration // 0: not known
+	Limiter    string
+	After      time.Duration // 0: not known
+	LimitState               // as far as the limiter knows it
 }
 
 func (e *LimitError) Error() string {

@@ -40,7 +40,7 @@ func (g *gradient) Acquire(context.Context) (Permit, error) {
 		g.full = true
 	}
 	if float64(g.busy) >= g.limit {
-		return nil, &LimitError{Limiter: "gradient limit"}
+		return nil, &LimitError{Limiter: "gradient limit", LimitState: LimitState{Limit: int64(g.limit)}}
 	}
 	g.busy++
 	return g, nil

@@ -55,6 +55,19 @@ func (k *perKey) Acquire(ctx context.Context) (Permit, error) {
 	return l.Acquire(ctx)
 }
 
+// State is that of the limiter of ctx's key. One that there isn't yet, or no
+// longer, is not made for it.
+func (k *perKey) State(ctx context.Context) LimitState {
+	key := k.key(ctx)
+	k.mu.Lock()
+	e := k.limiters[key]
+	k.mu.Unlock()
+	if e == nil {
+		return LimitState{}
+	}
+	return StateOf(ctx, e.Value.(*keyedLimiter).Limiter)
+}
+
 func (k *perKey) limiter(key string) (Limiter, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -31,9 +31,38 @@ func newTokenBucket(perSecond float64, burst int) *tokenBucket {
 
 func (b *tokenBucket) Acquire(context.Context) (Permit, error) {
 	if wait := b.take(); wait > 0 {
-		return nil, &LimitError{Limiter: b.name, After: wait}
+		s := LimitState{Reset: wait}
+		s.Limit, s.Window = b.policy()
+		return nil, &LimitError{Limiter: b.name, After: wait, LimitState: s}
 	}
 	return free{}, nil
+}
+
+// policy is how many calls get through in which time: a full bucket in the time
+// that fills it, or in a second if that takes less.
+func (b *tokenBucket) policy() (int64, time.Duration) {
+	burst := int64(b.slack/b.each) + 1
+	fills := time.Duration(burst) * b.each
+	if fills < time.Second {
+		return int64(time.Second / b.each), time.Second
+	}
+	return burst, fills
+}
+
+// State counts the tokens.
+func (b *tokenBucket) State(context.Context) LimitState {
+	var s LimitState
+	s.Limit, s.Window = b.policy()
+	early := max(time.Duration(b.next.Load())-time.Since(b.start), 0) // what is missing of a full bucket
+	if early > b.slack {
+		s.Reset = early - b.slack
+		return s
+	}
+	s.Remaining = int64((b.slack-early)/b.each) + 1
+	if early > 0 {
+		s.Reset = b.each - (b.slack-early)%b.each
+	}
+	return s
 }
 
 // take takes a token, or returns how long until there is one.
@@ -66,7 +95,7 @@ type concurrency struct {
 func (c *concurrency) Acquire(context.Context) (Permit, error) {
 	if c.busy.Add(1) > c.limit {
 		c.busy.Add(-1)
-		return nil, &LimitError{Limiter: "concurrency limit"}
+		return nil, &LimitError{Limiter: "concurrency limit", LimitState: LimitState{Limit: c.limit}}
 	}
 	return c, nil
 }

@@ -22,6 +22,8 @@ type waiting struct{ l Limiter }
 
 func (w waiting) Acquire(ctx context.Context) (Permit, error) { return Wait(ctx, w.l) }
 
+func (w waiting) State(ctx context.Context) LimitState { return StateOf(ctx, w.l) }
+
 // Queue lets at most n calls through at the same time, and up to waiting more
 // wait for their turn, in the order in which they came, while their contexts
 // last. Those beyond are refused. With waiting 0 it is Concurrency.
@@ -46,7 +48,7 @@ func (q *queue) Acquire(ctx context.Context) (Permit, error) {
 	}
 	if q.wait.Add(1) > q.most {
 		q.wait.Add(-1)
-		return nil, &LimitError{Limiter: "queue"}
+		return nil, &LimitError{Limiter: "queue", LimitState: LimitState{Limit: int64(cap(q.places))}}
 	}
 	defer q.wait.Add(-1)
 	select {

@@ -57,19 +57,20 @@ type Call struct {
 	Hijacked bool  // the handler took the connection over
 	Late     bool  // the handler answered after the call's deadline, and the answer was dropped
 
-	refused  bool      // by a gate
-	stranger bool      // it came in over the border: see WithEdge
-	brought  time.Time // when the deadline ends that the caller brought, if that is what bounds the call
-	plan     *plan
-	permits  []router.Permit  // of the limiters, by their position
-	permit   [2]router.Permit // room for most
-	spent    uint32           // atomic: not 0 if a call made on its behalf has spent its retries
-	span     trace.Span
-	shown    *auth.Credential // of other protocols than HTTP: see Adapter.Shown
-	native   any              // *http.Request on an HTTP server
-	outgoing *http.Request    // on an HTTP client: the caller's
-	proto    string           // on an HTTP client: the version of HTTP that was spoken
-	pathErr  error            // the path can't be read in one way: see pathGate
+	refused   bool      // by a gate
+	stranger  bool      // it came in over the border: see WithEdge
+	brought   time.Time // when the deadline ends that the caller brought, if that is what bounds the call
+	plan      *plan
+	standings *standings       // of the limiters, to be told; nil if there is no way to
+	permits   []router.Permit  // of the limiters, by their position
+	permit    [2]router.Permit // room for most
+	spent     uint32           // atomic: not 0 if a call made on its behalf has spent its retries
+	span      trace.Span
+	shown     *auth.Credential // of other protocols than HTTP: see Adapter.Shown
+	native    any              // *http.Request on an HTTP server
+	outgoing  *http.Request    // on an HTTP client: the caller's
+	proto     string           // on an HTTP client: the version of HTTP that was spoken
+	pathErr   error            // the path can't be read in one way: see pathGate
 }
 
 // Observer watches calls. It can't change or fail one. Its methods are called

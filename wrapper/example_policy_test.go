@@ -2,11 +2,13 @@ package wrapper_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"time"
 
+	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -61,4 +63,33 @@ func ExampleRoute() {
 	h.ServeHTTP(rec, httptest.NewRequest("GET", "/users/17", nil))
 	fmt.Println(rec.Code)
 	// Output: 200
+}
+
+// A limit for each caller, which the answers tell about.
+func Example_rateLimit() {
+	byKey := func(ctx context.Context) string {
+		c, _ := wrapper.FromContext(ctx)
+		return c.Header.Get("X-Api-Key")
+	}
+	limit, err1 := router.Keyed(byKey, 2, 120, 10_000) // 120 a minute for each key
+	limit, err2 := router.Named("per-key", limit)
+	w, err3 := wrapper.New(wrapper.WithName("orders"), wrapper.WithLimit(limit))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer w.Close(context.Background())
+	srv := httptest.NewServer(w.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	defer srv.Close()
+	resp, err := srv.Client().Get(srv.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp.Body.Close()
+	fmt.Println(resp.Header.Get("RateLimit"))
+	fmt.Println(resp.Header.Get("RateLimit-Policy"))
+	// Output:
+	// "per-key";r=119;t=1
+	// "per-key";q=120;w=60
 }

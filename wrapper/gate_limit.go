@@ -23,6 +23,7 @@ func (g limitGate) Enter(ctx context.Context, c *Call) (context.Context, error) 
 		return ctx, err
 	}
 	c.keep(g.at, p)
+	c.passed(ctx, g.l)
 	return ctx, nil
 }
 

@@ -101,6 +101,9 @@ func (a *clientAttempt) roundTrip() (*http.Response, error) {
 	}
 	if a.result.class.Failed() {
 		a.result.pushback, a.result.pushed = retryAfter(resp.Header)
+		if !a.result.pushed && a.result.class == router.Overload { // Retry-After goes before
+			a.result.pushback, a.result.pushed = limitReset(resp.Header)
+		}
 		a.result.noRetry = resp.Header[HeaderNoRetry] != nil
 	}
 	if v := resp.Header[HeaderLoad]; v != nil {

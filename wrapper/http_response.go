@@ -79,7 +79,7 @@ func (r *response) answer(code int) {
 // begin is the last moment at which headers can be set.
 func (r *response) begin(code int) {
 	r.wrote, r.status = true, code
-	r.report()
+	r.tell()
 	r.says.begin(r.Header(), code)
 	if code == http.StatusRequestEntityTooLarge && r.call.record.native != nil {
 		// What http.MaxBytesReader does to a writer of net/http's own.
@@ -92,8 +92,12 @@ func (r *response) begin(code int) {
 	}
 }
 
-// report tells the load of the process.
-func (r *response) report() {
+// tell sets the headers that are as they are at the end: the load of the
+// process, and where the limits stand.
+func (r *response) tell() {
+	if !r.call.w.o.quietLimits {
+		r.call.limits.tell(r.Header(), &r.call.w.limitPolicy)
+	}
 	if load := r.call.w.Adapter().LoadReport(&r.call.record); load != "" {
 		r.Header()[HeaderLoad] = []string{load}
 	}

@@ -40,7 +40,8 @@ type serverCall struct {
 	w       *Wrapper
 	request *http.Request // as the handler got it
 	before  http.Header   // what was set before the handler; nil for nothing
-	id      [1]string     // the value of the response's X-Request-Id
+	limits  standings
+	id      [1]string // the value of the response's X-Request-Id
 	route   atomic.Pointer[string]
 	ended   atomic.Bool
 }
@@ -60,6 +61,9 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		s.record.Header, s.record.native = trace.Header(r.Header), r
 	}
 	s.record.RequestID = requestID(r.Header.Get(HeaderRequestID))
+	if !h.w.o.quietLimits {
+		s.record.standings = &s.limits
+	}
 	s.response = response{ResponseWriter: rw, call: s}
 	if header := rw.Header(); len(header) > 0 {
 		s.before = maps.Clone(header)
@@ -142,7 +146,7 @@ func (s *serverCall) finish(ctx context.Context) {
 		if overdue(s.bound) {
 			s.response.instead(http.StatusGatewayTimeout)
 		} else {
-			s.response.report() // net/http answers for a handler that writes nothing
+			s.response.tell() // net/http answers for a handler that writes nothing
 			s.says.begin(s.Header(), http.StatusOK)
 		}
 	}
@@ -189,9 +193,8 @@ func (s *serverCall) refuse(err error) {
 		_, challenge := auth.Challenge(err)
 		h.Set("WWW-Authenticate", cmp.Or(challenge, "Bearer")) // a gate may have errors of its own
 	}
-	var later interface{ RetryAfter() time.Duration }
-	if errors.As(err, &later) {
-		h.Set("Retry-After", strconv.Itoa(int(max(later.RetryAfter()+time.Second-1, 0)/time.Second)))
+	if wait, ok := s.limits.after(err); ok {
+		h.Set("Retry-After", strconv.FormatInt(seconds(wait), 10))
 	}
 	s.record.Err = err
 	s.response.answer(code)

@@ -46,6 +46,7 @@ type options struct {
 	path          []auth.PathOption
 	tokens        func(service string) TokenMode
 	load          bool
+	quietLimits   bool
 	edge          bool
 	baggage       []string // members that published records get as metadata
 	trusted       []func(context.Context, *Call) bool
@@ -131,9 +132,18 @@ func WithGate(g Gate) Option {
 
 // WithLimit refuses calls that come in when the limiter does, with 429. Several
 // limiters are asked in the order in which they were given, before auth.
+//
+// An answer tells where those stand that count calls in a time
+// (router.StateLimiter) in the header fields RateLimit and RateLimit-Policy of
+// draft-ietf-httpapi-ratelimit-headers; router.Named names them there. A refusal
+// has Retry-After too. Over gRPC it has RetryInfo. See WithoutLimitHeaders.
 func WithLimit(l router.Limiter) Option {
 	return with(func(o *options, l router.Limiter) { o.gates = append(o.gates, limitGate{l, len(o.gates)}) }, "limiter", l, l != nil)
 }
+
+// WithoutLimitHeaders keeps the header fields RateLimit and RateLimit-Policy out of
+// answers: for limits that callers share, or should not know. Retry-After stays.
+func WithoutLimitHeaders() Option { return func(o *options) error { o.quietLimits = true; return nil } }
 
 // WithAccessLog sets the level at which calls are logged that are neither
 // failed nor slow. The default is slog.LevelDebug.

@@ -1,6 +1,7 @@
 package wrapper
 
 import (
+	"context"
 	"time"
 
 	"github.com/micro/go-platform/router"
@@ -38,6 +39,22 @@ func (o *options) plain(side Side) *plan {
 
 // target is what is remembered of a service.
 func (p *plan) target(service string) *target { return p.targets.get(service, p.newTarget) }
+
+// acquire acquires from the limit. A call that goes out without a deadline waits
+// no longer for its turn than for an answer.
+func (p *plan) acquire(ctx context.Context, c *Call) (router.Permit, error) {
+	_, bounded := ctx.Deadline()
+	if !p.wait || bounded || c.Side == Server || p.timeout != 0 {
+		return p.limit.Acquire(ctx)
+	}
+	waiting, cancel := context.WithTimeoutCause(ctx, defaultSilence, errSilent)
+	defer cancel()
+	permit, err := p.limit.Acquire(waiting)
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		err = context.Cause(waiting)
+	}
+	return permit, err
+}
 
 // planOf returns how a call is made.
 func (w *Wrapper) planOf(c *Call) *plan {

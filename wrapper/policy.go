@@ -1,7 +1,6 @@
 package wrapper
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
-	"github.com/micro/go-platform/router"
 )
 
 // Policy says how the calls that it matches are made, or served, where that
@@ -43,78 +41,6 @@ type Policy struct {
 	// Limit bounds the calls that the policy matches, all together. It comes
 	// beside those of WithLimit.
 	Limit *Limit `json:"limit,omitempty"`
-}
-
-// Limit bounds calls by their number, their rate, or both. A call beyond it
-// fails with router.ErrLimited: one that came in is answered 429.
-type Limit struct {
-	// Concurrency is how many may be in progress; 0 is any number.
-	Concurrency int `json:"concurrency,omitempty"`
-	// PerSecond is how many may begin each second; 0 is any number.
-	PerSecond float64 `json:"per_second,omitempty"`
-	// Burst is how many may begin at once after a pause; 0 means PerSecond, and
-	// at least 1.
-	Burst int `json:"burst,omitempty"`
-	// Wait makes calls wait for their turn as far as the limiter knows when that
-	// is and their deadline allows, instead of failing.
-	Wait bool `json:"wait,omitempty"`
-}
-
-func (l Limit) validate() error {
-	if l.Concurrency < 0 || !(l.PerSecond >= 0) || l.Burst < 0 || l.Concurrency == 0 && l.PerSecond == 0 {
-		return errors.New("limit without a number above 0")
-	}
-	return nil
-}
-
-func (l Limit) limiter() (router.Limiter, error) {
-	var all pair
-	if l.Concurrency > 0 {
-		c, err := router.Concurrency(l.Concurrency)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, c)
-	}
-	if l.PerSecond > 0 {
-		burst := l.Burst
-		if burst == 0 {
-			burst = max(int(l.PerSecond), 1)
-		}
-		b, err := router.TokenBucket(l.PerSecond, burst)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, b)
-	}
-	if len(all) == 1 {
-		return all[0], nil
-	}
-	return all, nil
-}
-
-// pair asks several limiters.
-type pair []router.Limiter
-
-type permits []router.Permit
-
-func (l pair) Acquire(ctx context.Context) (router.Permit, error) {
-	var got permits
-	for _, one := range l {
-		p, err := one.Acquire(ctx)
-		if err != nil {
-			got.Release(router.Outcome{Class: router.Cancelled})
-			return nil, err
-		}
-		got = append(got, p)
-	}
-	return got, nil
-}
-
-func (p permits) Release(o router.Outcome) {
-	for _, one := range p {
-		one.Release(o)
-	}
 }
 
 // Validate returns what is wrong with a policy by itself.

@@ -28,7 +28,7 @@ type RetryPolicy struct {
 	// again; 0 means 64 KiB.
 	Buffer int `json:"buffer,omitempty"`
 	// Statuses are answers after which an idempotent call is sent again, beside
-	// 502, 503, 504, and 429 with Retry-After: 500, say, where it passes by.
+	// 502, 503, 504, and 429 that says when to come back: 500, say, where it passes by.
 	// They are 500 to 599. The default is none.
 	Statuses []int `json:"statuses,omitempty"`
 	// Late is the shortest time after which an idempotent call without an answer
@@ -89,7 +89,7 @@ type result struct {
 	class    router.Class
 	status   int
 	proto    string        // the version of HTTP
-	pushback time.Duration // Retry-After
+	pushback time.Duration // Retry-After, or the reset of RateLimit
 	pushed   bool
 	noRetry  bool // the server has spent its own retries
 	own      bool // it failed by what the caller gave: its body, or a request that no transport takes

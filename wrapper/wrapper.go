@@ -34,6 +34,7 @@ type Wrapper struct {
 	idle          chan struct{} // a token whenever inFlight may have come to 0
 	plain         [2]*plan      // by side: how calls are made that no policy matches
 	policies      atomic.Pointer[policies]
+	limitPolicy   policyField
 	client        *http.Client
 	presenter     *auth.Presenter // nil without auth
 }
@@ -147,13 +148,10 @@ func (w *Wrapper) enter(ctx context.Context, c *Call, at int) error {
 	if p.limit == nil || c.Side == Server && isProbe(c) {
 		return nil
 	}
-	acquire := p.limit.Acquire
-	if p.wait || c.Message { // a message that is refused would become a dead letter
-		acquire = func(ctx context.Context) (router.Permit, error) { return router.Wait(ctx, p.limit) }
-	}
-	permit, err := acquire(ctx)
+	permit, err := p.acquire(ctx, c)
 	if err == nil {
 		c.keep(at, permit)
+		c.passed(ctx, p.limit)
 	}
 	return err
 }

@@ -98,6 +98,7 @@ type slot struct {
 	number  int64
 	left    int64 // claimed and not spent
 	claimed int64
+	sum     int64 // claimed by all processes, when this one last asked
 	asked   int64 // calls
 	alone   int64 // that got through without the store
 	spent   bool  // by all processes together
@@ -155,7 +156,8 @@ func (q *Quota) Acquire(ctx context.Context) (router.Permit, error) {
 		case ok:
 			return free{}, nil
 		case decided:
-			return nil, &router.LimitError{Limiter: "quota " + q.name, After: q.end(now)}
+			s := router.LimitState{Policy: q.name, Limit: q.limit, Window: q.window, Reset: q.end(now)}
+			return nil, &router.LimitError{Limiter: "quota " + q.name, After: s.Reset, LimitState: s}
 		case wait == nil: // closed
 			continue
 		}
@@ -165,6 +167,27 @@ func (q *Quota) Acquire(ctx context.Context) (router.Permit, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// State returns what is left of the window, as far as this process knows it: what
+// the others took since its last claim is missing.
+func (q *Quota) State(context.Context) router.LimitState {
+	now := time.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := router.LimitState{Policy: q.name, Limit: q.limit, Window: q.window, Reset: q.end(now)}
+	q.turn(now)
+	switch {
+	case q.slot.spent:
+		s.Remaining = q.slot.left
+	case q.retry.IsZero():
+		s.Remaining = q.slot.left + max(q.limit-q.slot.sum, 0)
+	case q.away == LetThrough:
+		s.Remaining = q.limit
+	case q.away == KeepShare:
+		s.Remaining = q.slot.left + max(int64(q.credit)-q.slot.alone, 0)
+	}
+	return s
 }
 
 // Close ends the Quota; calls in progress get an answer first.
@@ -275,7 +298,7 @@ func (q *Quota) ask(ctx context.Context, window, n int64) {
 	if s := &q.slot; s.number == window {
 		got := min(n, max(q.limit-(sum-n), 0))
 		s.left += got
-		s.claimed += got + min(alone, s.alone)
+		s.claimed, s.sum = s.claimed+got+min(alone, s.alone), sum
 		s.alone -= min(alone, s.alone)
 		s.spent = got < n
 	}

@@ -203,6 +203,39 @@ func TestStoreThatHangsHoldsCallsNoLongerThanTheTimeout(t *testing.T) {
 	})
 }
 
+func TestQuotaTellsWhereItStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := store(t)
+		one, other := quota(t, s, 10, 600), quota(t, s, 10, 600) // 600 a minute
+		time.Sleep(12 * time.Second)
+		state := func(q *routerkv.Quota, remaining int64, reset time.Duration) {
+			t.Helper()
+			want := router.LimitState{Policy: "q", Limit: 600, Window: time.Minute, Remaining: remaining, Reset: reset}
+			if got := router.StateOf(t.Context(), q); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		}
+		state(one, 600, 48*time.Second)
+		for n := range int64(600) {
+			if _, err := one.Acquire(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			state(one, 599-n, 48*time.Second)
+		}
+		for _, q := range []*routerkv.Quota{one, other} {
+			_, err := q.Acquire(t.Context())
+			limit, ok := err.(*router.LimitError)
+			if !ok || limit.After != 48*time.Second || limit.Limit != 600 || limit.Reset != limit.After || limit.Policy != "q" {
+				t.Errorf("got %#v", err)
+			}
+			state(q, 0, 48*time.Second)
+		}
+		time.Sleep(48 * time.Second)
+		state(one, 600, time.Minute)
+	})
+}
+
 func TestQuotaCloses(t *testing.T) {
 	q := quota(t, store(t), 100, 100)
 	if _, err := q.Acquire(t.Context()); err != nil {

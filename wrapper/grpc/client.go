@@ -78,7 +78,7 @@ func unary(ctx context.Context, w *wrapper.Wrapper, service, method string, o op
 		cancel()
 		t.Load = loadOf(trailer)
 		s.ended(ctx, t, err, to.Addr != nil, answered(header, trailer))
-		wait, again := s.a.Again(s.ctx, &s.call, t.Class, n, o.idempotent(method), pushback(trailer))
+		wait, again := s.a.Again(s.ctx, &s.call, t.Class, n, o.idempotent(method), pushback(trailer, err))
 		if !again {
 			return s.finish(err)
 		}

@@ -7,9 +7,11 @@ import (
 	"strconv"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/fault"
@@ -63,13 +65,35 @@ func refusal(err error) error {
 	case fault.Denied:
 		return status.Error(codes.PermissionDenied, "denied")
 	case fault.Exhausted:
-		return status.Error(codes.ResourceExhausted, "too many calls")
+		return tooMany(err)
 	case fault.Unavailable, fault.Closed, fault.Timeout:
 		return status.Error(codes.Unavailable, "try again later")
 	case context.DeadlineExceeded:
 		return status.Error(codes.DeadlineExceeded, "deadline exceeded")
 	}
 	return status.Error(codes.Internal, "internal error")
+}
+
+// tooMany is the refusal of a limiter, with RetryInfo if it says when to come back.
+func tooMany(err error) error {
+	s := status.New(codes.ResourceExhausted, "too many calls")
+	if after, ok := later(err); ok {
+		with, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
+		if err == nil {
+			s = with
+		}
+	}
+	return s.Err()
+}
+
+// later is when a limiter that refused wants the call again, rounded up to
+// milliseconds; false if it doesn't say.
+func later(err error) (time.Duration, bool) {
+	var limit interface{ RetryAfter() time.Duration }
+	if !errors.As(err, &limit) || limit.RetryAfter() <= 0 {
+		return 0, false
+	}
+	return (limit.RetryAfter() + time.Millisecond - 1).Truncate(time.Millisecond), true
 }
 
 // unavailable is an error of the router, as gRPC users expect one.
@@ -104,16 +128,30 @@ func (e exhausted) Unwrap() error { return e.error }
 // GRPCStatus makes status.Code see it.
 func (e exhausted) GRPCStatus() *status.Status { return status.New(codes.ResourceExhausted, e.Error()) }
 
+const pushbackKey = "grpc-retry-pushback-ms"
+
 // pushback reads grpc-retry-pushback-ms: when to come back, or below 0 not to
-// (gRFC A6).
-func pushback(trailer metadata.MD) time.Duration {
-	v := trailer.Get("grpc-retry-pushback-ms")
+// (gRFC A6). Without it the status may say so in RetryInfo.
+func pushback(trailer metadata.MD, err error) time.Duration {
+	v := trailer.Get(pushbackKey)
 	if len(v) == 0 {
-		return 0
+		return retryInfo(err)
 	}
 	ms, err := strconv.ParseInt(v[0], 10, 32)
 	if err != nil || ms < 0 {
 		return -1
 	}
 	return time.Duration(ms) * time.Millisecond
+}
+
+func retryInfo(err error) time.Duration {
+	if err == nil {
+		return 0
+	}
+	for _, d := range status.Convert(err).Details() {
+		if info, ok := d.(*errdetails.RetryInfo); ok {
+			return max(info.GetRetryDelay().AsDuration(), 0)
+		}
+	}
+	return 0
 }

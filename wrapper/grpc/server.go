@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
@@ -119,6 +120,9 @@ func (s *served) begin(ctx context.Context) (context.Context, error) {
 	}
 	if err != nil {
 		s.call.Err = err
+		if after, ok := later(err); ok {
+			grpc.SetTrailer(ctx, metadata.Pairs(pushbackKey, strconv.FormatInt(after.Milliseconds(), 10)))
+		}
 		return ctx, refusal(err)
 	}
 	return ctx, nil
