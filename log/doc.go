@@ -45,8 +45,8 @@
 // Open returns ErrInvalid for options that can't be and ErrUnavailable for an
 // output that can't be opened or doesn't answer. Logging has no errors: Stats
 // counts, Flush and Close return ErrDropped with the number of lost records, and
-// WithErrors is told what outputs complain of (the default writes to stderr, at
-// most once in ten seconds an output).
+// WithErrors sets what is called with the errors of outputs (the default writes
+// them to stderr: one that repeats once, and at most one in ten seconds).
 //
 // # Closing
 //

@@ -83,8 +83,8 @@ func Compress() FileOption {
 }
 
 // ToFile appends lines to the file at path, which is created with its folder if
-// need be. When somebody else renames or removes it, a new one is begun within
-// a second, so that logrotate needs neither copytruncate nor a signal.
+// need be. When somebody else renames or removes it, the next batch begins a new
+// one, so that logrotate needs neither copytruncate nor a signal.
 //
 // A rotated file is named after the time of its end:
 // app-20260102T030405.678.log, with .gz behind if it is compressed.
@@ -158,8 +158,9 @@ type file struct {
 	info    fs.FileInfo
 	size    int64
 	partial int       // bytes of the next record that are out, when a write ended within it
+	unsure  bool      // the file has bytes of others, whose last line may not be whole
 	ends    time.Time // when RotateEvery wants the next file
-	looked  time.Time // when it was last seen whether the file is still the one at path
+	swept   time.Time // when tidy was last called
 	tidying sweeper
 }
 
@@ -186,7 +187,8 @@ func (f *file) reopen(now time.Time) error {
 		_ = out.Close()
 		return err
 	}
-	f.out, f.info, f.size, f.looked = out, info, info.Size(), now
+	f.out, f.info, f.size = out, info, info.Size()
+	f.partial, f.unsure = 0, f.size > 0
 	if f.every > 0 {
 		from := now
 		if f.size > 0 && info.ModTime().Before(now) {
@@ -197,29 +199,55 @@ func (f *file) reopen(now time.Time) error {
 	return nil
 }
 
-// lookAfter follows somebody else's rename.
-func (f *file) lookAfter(now time.Time) error {
-	if f.out != nil && now.Sub(f.looked) < time.Second && !now.Before(f.looked) {
-		return nil
-	}
-	f.looked = now
+// follow looks whether the file is still the one at path, and as long as this
+// process left it.
+func (f *file) follow(now time.Time) error {
 	if f.out != nil {
-		if at, err := os.Stat(f.path); err == nil && os.SameFile(at, f.info) {
-			f.size = at.Size() // truncated in place, or another process appends too
-			if f.tidying.left.Load() {
-				f.tidy()
+		at, err := os.Stat(f.path)
+		if err == nil && os.SameFile(at, f.info) {
+			if at.Size() != f.size && at.Mode().IsRegular() { // another process appends too, or it was truncated in place
+				f.partial, f.unsure = 0, true
 			}
+			f.size = at.Size()
 			return nil
 		}
 	}
-	f.partial = 0 // its beginning is in another file
 	return f.reopen(now)
+}
+
+// beginLine ends the line of somebody whose write stopped within it, on a disk
+// that was full.
+func (f *file) beginLine() error {
+	if f.size > 0 && f.info.Mode().IsRegular() && lastByte(f.path, f.size) != '\n' {
+		n, err := f.out.Write([]byte{'\n'})
+		f.size += int64(n)
+		if err != nil {
+			return err
+		}
+	}
+	f.unsure = false
+	return nil
+}
+
+// lastByte returns the last byte of a file, or '\n' if it can't be read.
+func lastByte(path string, size int64) byte {
+	last := [1]byte{'\n'}
+	in, err := os.Open(path)
+	if err != nil {
+		return last[0]
+	}
+	defer in.Close()
+	_, _ = in.ReadAt(last[:], size-1)
+	return last[0]
 }
 
 func (f *file) Write(ctx context.Context, b Batch) (int, error) {
 	now := time.Now()
-	if err := f.lookAfter(now); err != nil {
+	if err := f.follow(now); err != nil {
 		return 0, err
+	}
+	if f.tidying.left.Load() && now.Sub(f.swept) >= time.Second {
+		f.tidy()
 	}
 	if f.partial > b.Ends[0] {
 		f.partial = 0
@@ -231,6 +259,11 @@ func (f *file) Write(ctx context.Context, b Batch) (int, error) {
 		}
 		if f.partial == 0 && f.size > 0 && (f.every > 0 && !now.Before(f.ends) || f.tooLarge(int64(len(b.Record(done))))) {
 			if err := f.rotate(now); err != nil {
+				return done, err
+			}
+		}
+		if f.unsure && b.Data[b.Ends[done]-1] == '\n' {
+			if err := f.beginLine(); err != nil {
 				return done, err
 			}
 		}

@@ -231,7 +231,7 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 			h, err := openShared(p, m)
 			return full{h, &room}, err
 		}
-		l := openLog(t, WithDriver("file", func(context.Context) (Driver, error) {
+		l := openLog(t, withLocal("file", func(context.Context) (Driver, error) {
 			f := &file{fileOptions: fileOptions{enc: JSON(), mode: 0o600}, path: path, open: open}
 			return f, f.reopen(time.Now())
 		}))
@@ -245,7 +245,10 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 			t.Errorf("while it is full: %+v", s)
 		}
 		room.Store(1 << 20)
-		time.Sleep(time.Minute)
+		time.Sleep(1500 * time.Millisecond)
+		if s := l.Stats()[0]; s.Written != 100 {
+			t.Errorf("soon after there is room: %+v", s)
+		}
 		if err := l.Close(t.Context()); err != nil {
 			t.Error(err)
 		}

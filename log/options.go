@@ -228,8 +228,9 @@ func WithExit(least slog.Level, exit func(code int)) Option {
 	}
 }
 
-// WithErrors is told what an output complains of, at most once in ten seconds
-// each. The default writes it to stderr.
+// WithErrors sets what is called with the errors of outputs: at most once in
+// ten seconds for each output, and with an error that repeats once until the
+// output takes records again. The default writes them to stderr.
 func WithErrors(f func(output string, err error)) Option {
 	return func(o *options) error {
 		if f == nil {

@@ -3,6 +3,7 @@ package log
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -40,6 +41,7 @@ type output struct {
 	noted    uint64 // drops that were noted in the stream
 	notedB   uint64
 	stats    OutputStats
+	told     string // the error that was told since something was written, if nothing was since
 	nextTell time.Time
 }
 
@@ -49,9 +51,13 @@ type waiter struct {
 }
 
 func newOutput(o *outputOptions, d Driver, complain func(string, error)) *output {
+	longest := 30 * time.Second
+	if o.local { // to try a full disk costs nobody anything
+		longest = time.Second
+	}
 	out := &output{
 		outputOptions: *o, driver: d, encoding: d.Encoding(), complain: complain,
-		retry: backoff.Policy{Min: 100 * time.Millisecond, Max: 30 * time.Second},
+		retry: backoff.Policy{Min: 100 * time.Millisecond, Max: longest},
 		wake:  make(chan struct{}, 1), hurry: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 	out.stats.Output = o.name
@@ -269,6 +275,7 @@ func (o *output) settle(n, bytes int, lost bool, err error) {
 		o.stats.Written += uint64(n)
 		if n > 0 {
 			o.stuck.Store(false)
+			o.told = ""
 		}
 		o.stats.WrittenBytes += uint64(bytes)
 	}
@@ -299,17 +306,21 @@ func (o *output) failed(err error) {
 	o.stats.Errors++
 	o.stats.Retries++
 	o.stats.LastError = err.Error()
+	losing := o.stats.Dropped > o.noted
 	o.mu.Unlock()
+	if losing {
+		err = fmt.Errorf("%w; the queue is full and records are lost", err)
+	}
 	o.tell(err)
 }
 
-// tell complains, rarely.
+// tell complains, rarely: of what goes on in the same way once.
 func (o *output) tell(err error) {
 	o.mu.Lock()
-	now := time.Now()
-	quiet := now.Before(o.nextTell)
+	now, what := time.Now(), err.Error()
+	quiet := now.Before(o.nextTell) || what == o.told
 	if !quiet {
-		o.nextTell = now.Add(10 * time.Second)
+		o.nextTell, o.told = now.Add(10*time.Second), what
 	}
 	o.mu.Unlock()
 	if !quiet {

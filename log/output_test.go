@@ -97,6 +97,76 @@ func TestAnOutputThatIsAwayAndComesBackLosesNothing(t *testing.T) {
 }
 
 // A stalled output never blocks; the loss is counted, and noted in the stream.
+// An outage is told once, however long it is, and once more when it costs
+// records; the next one is told again.
+func TestAnOutageIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var told []string
+		up := true
+		d := &device{}
+		d.write = func(_ context.Context, b log.Batch) (int, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if up {
+				return b.Len(), nil
+			}
+			return 0, errDown
+		}
+		set := func(v bool) { mu.Lock(); up = v; mu.Unlock() }
+		l, err := log.Open(log.Route(d.option("device"), log.QueueBytes(1024)), log.WithErrors(func(_ string, err error) {
+			mu.Lock()
+			told = append(told, err.Error())
+			mu.Unlock()
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			l.Close(ctx)
+		}()
+		check := func(when string, want ...string) {
+			t.Helper()
+			mu.Lock()
+			defer mu.Unlock()
+			if len(told) != len(want) {
+				t.Fatalf("%s: told %q", when, told)
+			}
+			for i := range want {
+				if !strings.Contains(told[i], "connection refused") || strings.Contains(told[i], "records are lost") != (want[i] == "lost") {
+					t.Errorf("%s: told %q, want %q", when, told, want)
+				}
+			}
+			told = nil
+		}
+		for range 2 {
+			set(false)
+			l.Logger("").Info("one")
+			time.Sleep(time.Hour)
+			check("an hour", "refused")
+			for range 20 {
+				l.Logger("").Info(strings.Repeat("x", 100))
+			}
+			time.Sleep(time.Hour)
+			check("two hours, with losses", "lost")
+			set(true)
+			time.Sleep(time.Hour)
+			check("well again")
+		}
+		for range 2 {
+			set(false)
+			l.Logger("").Info("one")
+			time.Sleep(time.Hour)
+			check("another hour", "refused")
+			set(true)
+			time.Sleep(time.Hour)
+			check("well again")
+		}
+	})
+}
+
 func TestDropsAreCountedAndNotedInTheStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open := make(chan struct{})

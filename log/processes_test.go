@@ -1,13 +1,16 @@
 package log_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +45,18 @@ func TestChild(t *testing.T) {
 		}
 		l.Logger("").Error("the last words")
 		os.Exit(1)
+	case "full":
+		fullDisk()
+		os.Exit(0)
+	case "acknowledge":
+		l, err := log.Open(log.ToFile(os.Getenv("LOG_PATH"), log.RotateSize(5_000), log.Compress()))
+		if err != nil {
+			os.Exit(3)
+		}
+		for i := 0; ; i++ {
+			l.Logger("").Error(strings.Repeat("x", 40), "who", os.Getenv("LOG_WHO"), "n", i)
+			fmt.Println(i)
+		}
 	case "rotate":
 		l, err := log.Open(log.ToFile(os.Getenv("LOG_PATH"), log.RotateSize(20_000), log.Compress()))
 		if err != nil {
@@ -106,8 +121,80 @@ func TestTwoProcessesRotateAndCompressOneFile(t *testing.T) {
 	}
 }
 
-// A process that still holds a rotated file goes on writing into it for a
-// second: the file is compressed only afterwards.
+// Two processes log errors to one file, rotate and compress it, and are killed,
+// each at another moment: what a call of Error returned for is on the disk, once.
+func TestWhatWasAcknowledgedOutlivesAKilledProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	type writer struct {
+		cmd   *exec.Cmd
+		acked *bufio.Scanner
+		who   string
+		last  int
+	}
+	start := func(who string) *writer {
+		cmd := child(t, "acknowledge", "LOG_PATH="+path, "LOG_WHO="+who)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+		return &writer{cmd: cmd, acked: bufio.NewScanner(out), who: who, last: -1}
+	}
+	// read reads acknowledgements up to n, or to the last.
+	read := func(w *writer, n int) {
+		for w.last < n && w.acked.Scan() {
+			w.last, _ = strconv.Atoi(w.acked.Text())
+		}
+	}
+	var all []*writer
+	for i := range 8 {
+		all = append(all, start(fmt.Sprint("p", i)))
+		if i == 0 {
+			continue
+		}
+		read(all[i], 30)
+		victim := all[i-1]
+		read(victim, 100+37*i)
+		if err := victim.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		read(victim, math.MaxInt)
+		victim.cmd.Wait()
+	}
+	last := all[len(all)-1]
+	read(last, 100)
+	last.cmd.Process.Kill()
+	read(last, math.MaxInt)
+	last.cmd.Wait()
+	l, err := log.Open(log.ToFile(path, log.Compress())) // finishes what they had begun
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for _, line := range log.LinesOf(t, path) {
+		_, key, _ := strings.Cut(line, `"who":`)
+		seen[key]++
+	}
+	for _, w := range all {
+		if w.last < 100 {
+			t.Errorf("%s acknowledged %d records only", w.who, w.last)
+		}
+		for n := range w.last + 1 {
+			if key := fmt.Sprintf("%q,\"n\":%d}", w.who, n); seen[key] != 1 {
+				t.Fatalf("record %d of %s, which acknowledged %d, is there %d times", n, w.who, w.last, seen[key])
+			}
+		}
+	}
+}
+
+// A process that holds a rotated file may be about to write into it: the file is
+// compressed only afterwards.
 func TestAFileThatAnotherProcessHoldsIsNotCompressed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.log")
 	open := func() (log.Log, *slog.Logger) {

@@ -67,6 +67,7 @@ func exists(path string) bool {
 
 // tidy compresses and removes rotated files, beside the writing.
 func (f *file) tidy() {
+	f.swept = time.Now()
 	if f.compress || f.keep > 0 || f.maxAge > 0 {
 		o, path := f.fileOptions, f.path
 		f.tidying.run(func() { f.tidying.left.Store(sweep(path, o, time.Now())) })
