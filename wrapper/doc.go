@@ -14,7 +14,7 @@
 //
 //	in   → recover → request id → trace, metrics, log, monitor → deadline → limits → auth → your handler
 //	out  → request id, labels, deadline, token → trace, metrics, log, monitor →
-//	       { pick an instance → attempt span → send → Done } again on another instance, within a budget → you
+//	       { pick an instance → send → Done } again on another instance, within a budget → you
 //
 // # Semantics
 //

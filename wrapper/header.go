@@ -22,6 +22,26 @@ const (
 	LabelPrefix     = "X-Micro-Label-"
 )
 
+// carried is the header of a request that goes out, with room for the values
+// that all of them get.
+type carried struct {
+	http.Header
+	used int
+	room [4][1]string
+}
+
+// Set replaces the values of a header.
+func (c *carried) Set(key, value string) {
+	if c.used == len(c.room) {
+		c.Header.Set(key, value)
+		return
+	}
+	v := c.room[c.used][:]
+	c.used++
+	v[0] = value
+	c.Header[http.CanonicalHeaderKey(key)] = v
+}
+
 // maxID bounds a request id that came from outside.
 const maxID = 128
 

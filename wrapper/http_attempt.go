@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"sync"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
-	"github.com/micro/go-platform/trace"
 )
 
 // clientAttempt is one attempt of a call over HTTP, and the body of its answer.
@@ -26,6 +24,7 @@ type clientAttempt struct {
 	ctx     context.Context
 	bound   bounded // without a parent unless it may have to be cut short
 	url     url.URL
+	header  carried
 	start   time.Time
 	wire    wire
 	two     *second    // that may be sent beside it; nil if none may
@@ -49,15 +48,15 @@ var (
 func (a *clientAttempt) roundTrip() (*http.Response, error) {
 	c := a.call
 	a.start = c.record.Start
-	header := c.header
+	a.header.Header = c.header
 	if a.Number > 1 {
-		header = maps.Clone(header) // the transport may still read the one before
+		a.header.Header = maps.Clone(c.header) // the transport may still read the one before
 		a.start = time.Now()
-		header[HeaderAttempt] = []string{strconv.Itoa(a.Number)}
+		a.header.Set(HeaderAttempt, strconv.Itoa(a.Number))
 	}
 	if end, ok := c.ctx.Deadline(); ok && c.internal {
 		left := time.Until(end)
-		header[HeaderDeadline] = []string{strconv.FormatInt(max(left-left/20, 0).Milliseconds(), 10)}
+		a.header.Set(HeaderDeadline, strconv.FormatInt(max(left-left/20, 0).Milliseconds(), 10))
 	}
 	if a.ctx == nil {
 		a.ctx = c.ctx
@@ -67,12 +66,13 @@ func (a *clientAttempt) roundTrip() (*http.Response, error) {
 		timer := time.AfterFunc(bound, func() { a.bound.cancel(why) })
 		defer timer.Stop()
 	}
+	header := a.header.Header
 	shown, err := c.show(header)
 	if err != nil {
 		a.result = result{class: router.ClientError, err: err, own: true}
 		return nil, err
 	}
-	a.Header = trace.Header(header)
+	a.Header = &a.header
 	for _, ob := range c.t.w.attempts {
 		a.ctx = ob.BeginAttempt(a.ctx, &a.Attempt)
 	}
@@ -165,7 +165,7 @@ func (a *clientAttempt) broken(err error) result {
 // the attempt has sent one already.
 func (a *clientAttempt) request(header http.Header, w *wire, again bool) (*http.Request, error) {
 	c := a.call
-	r := c.request.WithContext(httptrace.WithClientTrace(a.ctx, w.trace()))
+	r := c.request.WithContext(w.context(a.ctx, c.t.traceKey))
 	r.Header, r.URL = header, &a.url
 	if r.Host == "" {
 		r.Host = c.request.URL.Host

@@ -20,15 +20,16 @@ func (w *Wrapper) Transport(base http.RoundTripper) http.RoundTripper {
 		t.MaxIdleConns = 1024
 		base = t
 	}
-	t := &transport{w: w, base: base}
+	t := &transport{w: w, base: base, traceKey: traceKey()}
 	t.secure.dropped = (*http.Transport).CloseIdleConnections
 	return t
 }
 
 type transport struct {
-	w      *Wrapper
-	base   http.RoundTripper
-	secure recent[*http.Transport] // by service, for TLS
+	w        *Wrapper
+	base     http.RoundTripper
+	traceKey any                     // see wire.context
+	secure   recent[*http.Transport] // by service, for TLS
 }
 
 // Unwrap returns the transport that is wrapped.
