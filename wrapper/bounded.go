@@ -14,13 +14,24 @@ import (
 type bounded struct {
 	context.Context           // the parent
 	end             time.Time // zero: the parent's
+	above           *bounded  // one further up, that was set before this; nil if there is none
 
 	mu    sync.Mutex
 	err   error           // why it ended, once somebody saw that
 	why   error           // what cancel was given
 	inner context.Context // once somebody called Done
-	stop  context.CancelCauseFunc
+	stop  context.CancelCauseFunc // of inner, if it has no deadline
+	quit  context.CancelFunc      // of inner, if it has one
+	under valued // what inner stands on, if above has none of its own
 }
+
+// valued is a context with the values of another.
+type valued struct {
+	context.Context
+	values context.Context
+}
+
+func (v *valued) Value(key any) any { return v.values.Value(key) }
 
 func (b *bounded) Deadline() (time.Time, bool) {
 	end, ok := b.Context.Deadline()
@@ -41,19 +52,37 @@ func (b *bounded) Done() <-chan struct{} {
 
 // start makes the inner context. mu is held.
 func (b *bounded) start() {
-	parent := b.Context
+	parent, end := b.parent()
 	if b.err == context.DeadlineExceeded && parent.Err() == context.Canceled {
 		parent = context.WithoutCancel(parent) // cancelled after the deadline: too late
 	}
-	if b.end.IsZero() || b.err == context.Canceled {
+	if end.IsZero() || b.err == context.Canceled {
 		b.inner, b.stop = context.WithCancelCause(parent)
 	} else {
-		inner, stop := context.WithDeadline(parent, b.end)
-		b.inner, b.stop = inner, func(error) { stop() }
+		b.inner, b.quit = context.WithDeadline(parent, end)
 	}
 	if b.err != nil {
-		b.stop(b.why)
+		b.release()
 	}
+}
+
+// parent is what the inner context stands on, and when that ends. The bound
+// above is skipped as long as nobody waits for it: one context and one timer
+// then do for both. What lies between has only values then: a context between
+// them that could end by itself would wait for the bound above.
+func (b *bounded) parent() (context.Context, time.Time) {
+	if b.above == nil || !b.above.idle() {
+		return b.Context, b.end
+	}
+	b.under = valued{b.above.Context, b.Context}
+	return &b.under, b.above.end
+}
+
+// idle reports whether nobody has waited for the context yet, and it has not ended.
+func (b *bounded) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.inner == nil && b.over() == nil
 }
 
 func (b *bounded) Err() error {
@@ -92,10 +121,19 @@ func (b *bounded) cancel(why error) {
 	if b.over() == nil {
 		b.err, b.why = context.Canceled, why
 	}
-	stop := b.stop
+	inner := b.inner
 	b.mu.Unlock()
-	if stop != nil {
-		stop(why)
+	if inner != nil {
+		b.release()
+	}
+}
+
+// release ends the inner context.
+func (b *bounded) release() {
+	if b.quit != nil {
+		b.quit()
+	} else {
+		b.stop(b.why)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -133,4 +134,82 @@ func TestChildrenOfAHandlersContextNeedNoGoroutine(t *testing.T) {
 			<-c.Done()
 		}
 	})
+}
+
+// A transport waits for one context, whatever bounds the call that it sends.
+func TestTheContextOfAnAttemptEndsWithTheCall(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts []wrapper.Option
+		end  func(cancel context.CancelFunc)
+		at   time.Duration
+		want error
+	}{
+		"the call's deadline":     {at: 5 * time.Second, want: context.DeadlineExceeded},
+		"the caller leaves":       {end: func(cancel context.CancelFunc) { time.AfterFunc(time.Second, cancel) }, at: time.Second, want: context.Canceled},
+		"an observer's own bound": {opts: []wrapper.Option{wrapper.WithObserver(hurried{})}, at: 2 * time.Second, want: context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr, err := trace.New()
+				if err != nil {
+					t.Fatal(err)
+				}
+				w, err := wrapper.New(append(c.opts, wrapper.WithName("edge"), wrapper.WithTrace(tr), wrapper.WithClientTimeout(5*time.Second),
+					wrapper.WithHedge(wrapper.HedgePolicy{Quantile: .5}), wrapper.WithRouter(instances("a:80", "b:80")))...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				wait := false
+				base := roundTripper(func(r *http.Request) (*http.Response, error) {
+					if !wait {
+						time.Sleep(10 * time.Millisecond)
+						return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+					}
+					ctx, cancel := context.WithCancel(r.Context()) // as net/http does
+					defer cancel()
+					if ctx.Value(userKey{}) != "value" || !trace.FromContext(ctx).Context().IsValid() {
+						t.Error("the transport does not find the values of the call")
+					}
+					<-ctx.Done()
+					if ctx.Err() != r.Context().Err() || context.Cause(ctx) == nil {
+						t.Errorf("the context ended with %v, and one below it with %v", r.Context().Err(), ctx.Err())
+					}
+					return nil, ctx.Err()
+				})
+				client := &http.Client{Transport: w.Transport(base)}
+				for range 30 { // what is usual, so that attempts can be cut short
+					get(t, client, "http://greeter/")
+				}
+				wait = true
+				ctx, cancel := context.WithCancel(context.WithValue(t.Context(), userKey{}, "value"))
+				defer cancel()
+				if c.end != nil {
+					c.end(cancel)
+				}
+				start := time.Now()
+				r, _ := http.NewRequestWithContext(ctx, "GET", "http://greeter/", nil)
+				_, err = client.Do(r)
+				if took := time.Since(start); !errors.Is(err, c.want) || took != c.at {
+					t.Errorf("after %v: %v, want %v after %v", took, err, c.want, c.at)
+				}
+				if err := errors.Join(w.Close(t.Context()), tr.Close(t.Context())); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// hurried bounds each call by itself.
+type hurried struct{}
+
+type stopKey struct{}
+
+func (hurried) Begin(ctx context.Context, _ *wrapper.Call) context.Context {
+	ctx, stop := context.WithTimeout(ctx, 2*time.Second)
+	return context.WithValue(ctx, stopKey{}, stop)
+}
+
+func (hurried) End(ctx context.Context, _ *wrapper.Call) {
+	ctx.Value(stopKey{}).(context.CancelFunc)()
 }

@@ -116,6 +116,9 @@ func (a *clientAttempt) roundTrip() (*http.Response, error) {
 func (a *clientAttempt) cuttable() {
 	if a.bound.Context == nil {
 		a.bound.Context = a.call.ctx
+		if a.call.bound.Context != nil {
+			a.bound.above = &a.call.bound
+		}
 		a.ctx = &a.bound
 	}
 }
