@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/router"
@@ -132,5 +133,55 @@ func TestHedgesHaveABudget(t *testing.T) {
 	}
 	if n := a.hits.Load() + b.hits.Load() - before; n > 130 {
 		t.Errorf("100 calls were sent %d times, want a tenth more, and what was saved up", n)
+	}
+}
+
+// A second attempt that could not be sent has cost nothing: the budget that it
+// took still pays for a retry.
+func TestASecondAttemptThatIsNotSentCostsNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		instances []string
+		closed    bool
+		want      int64 // times that the call was sent
+	}{
+		"it was sent":           {[]string{"a:80", "b:80"}, false, 2},
+		"no other instance":     {[]string{"a:80"}, false, 2},
+		"the wrapper is closed": {[]string{"a:80", "b:80"}, true, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, err := wrapper.New(wrapper.WithName("edge"), wrapper.WithRouter(instances(c.instances...)),
+					wrapper.WithRetry(wrapper.RetryPolicy{Ratio: .05, PerSecond: 1e-9, Late: 100 * time.Millisecond}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var slow bool
+				var sent atomic.Int64
+				client := &http.Client{Transport: w.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+					code := 200
+					if n := sent.Add(1); slow && n == 1 {
+						time.Sleep(time.Second) // late, and then it fails
+						code = 503
+					} else {
+						time.Sleep(time.Millisecond)
+					}
+					return &http.Response{StatusCode: code, Body: http.NoBody, Request: r}, nil
+				}))}
+				for range 20 { // what is usual, and one retry in the budget
+					get(t, client, "http://greeter/")
+				}
+				if c.closed {
+					if err := w.Close(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				slow = true
+				sent.Store(0)
+				if resp, _ := get(t, client, "http://greeter/"); resp.StatusCode != 200 || sent.Load() != c.want {
+					t.Errorf("got %d after %d times, want 200 after %d", resp.StatusCode, sent.Load(), c.want)
+				}
+				w.Close(t.Context())
+			})
+		})
 	}
 }

@@ -144,19 +144,13 @@ func (t *second) begin() *clientAttempt {
 	}
 	before := c.record.Instance
 	b, err := c.attempt()
-	switch {
-	case err != nil || b.Instance.ID == t.first.Instance.ID: // there is no other
+	another := err == nil && b.Instance.ID != t.first.Instance.ID
+	if !another || !c.t.w.life.Enter() { // there is no other instance, or the Wrapper is closed
 		t.pays.giveBack()
 		if err == nil {
 			b.over = true
 			b.pick.Done(router.Outcome{Class: router.Cancelled})
 		}
-		c.record.Attempts--
-		c.record.Instance = before
-		return nil
-	case !c.t.w.life.Enter(): // closed
-		b.over = true
-		b.pick.Done(router.Outcome{Class: router.Cancelled})
 		c.record.Attempts--
 		c.record.Instance = before
 		return nil
