@@ -17,12 +17,12 @@ type bounded struct {
 	above           *bounded  // one further up, that was set before this; nil if there is none
 
 	mu    sync.Mutex
-	err   error           // why it ended, once somebody saw that
-	why   error           // what cancel was given
-	inner context.Context // once somebody called Done
+	err   error                   // why it ended, once somebody saw that
+	why   error                   // what cancel was given
+	inner context.Context         // once somebody called Done
 	stop  context.CancelCauseFunc // of inner, if it has no deadline
 	quit  context.CancelFunc      // of inner, if it has one
-	under valued // what inner stands on, if above has none of its own
+	under valued                  // what inner stands on, if above has none of its own
 }
 
 // valued is a context with the values of another.

@@ -255,7 +255,7 @@ func (a *clientAttempt) done(err error) {
 			a.call.last = a.result
 		}
 	}
-	a.Class, a.Status, a.Err = a.result.class, a.result.status, a.result.err
+	a.Class, a.Status, a.Err, a.proto = a.result.class, a.result.status, a.result.err, a.result.proto
 	if a.Instance != nil {
 		a.pick.Done(a.outcome())
 	}

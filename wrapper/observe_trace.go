@@ -77,8 +77,8 @@ func (o traceObserver) EndAttempt(_ context.Context, a *Attempt) {
 		return
 	}
 	if a.span.Recording() {
-		tagRemote(a.span, a.Call, a.Instance) // gRPC chooses it late
-		describeAnswer(a.span, a.Call, a.Class, a.Status)
+		tagRemote(a.span, a.Call, a.Instance)                      // gRPC chooses it late
+		describeAnswer(a.span, a.Call, a.proto, a.Class, a.Status) // the call may have ended, with another attempt
 		if failed := failureType(a.Call, a.Class, a.Status); failed != "" {
 			a.span.Tag(attrErrorType, failed)
 			a.span.Error(failureOf(a.Class, a.Status, a.Err))
@@ -104,7 +104,7 @@ func firstFailed(a *Attempt) {
 // describe says what the call was and how it went.
 func describe(s trace.Span, c *Call) {
 	describeRequest(s, c)
-	describeAnswer(s, c, c.Class, c.Status)
+	describeAnswer(s, c, c.version(), c.Class, c.Status)
 	s.Tag(attrRequestID, c.RequestID)
 	switch {
 	case c.Message && c.Side == Server:
@@ -175,14 +175,14 @@ func describeHTTP(s trace.Span, c *Call, r *http.Request) {
 }
 
 // describeAnswer says what came of it.
-func describeAnswer(s trace.Span, c *Call, class router.Class, status int) {
+func describeAnswer(s trace.Span, c *Call, version string, class router.Class, status int) {
 	switch {
 	case c.Message:
 	case c.Protocol == "http":
 		if status != 0 {
 			s.TagInt(attrHTTPStatus, int64(status))
 		}
-		tagIf(s, attrProtocol, c.version())
+		tagIf(s, attrProtocol, version)
 	case c.Protocol == "grpc":
 		s.Tag(attrRPCStatus, codeText(status))
 	default:
