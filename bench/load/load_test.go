@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	servertest.RunRole(map[string]servertest.Role{"server": serve})
+	servertest.RunRole(map[string]servertest.Role{"server": serve, "fail": fail})
 	m.Run()
 }
 
