@@ -158,7 +158,7 @@ type file struct {
 	info    fs.FileInfo
 	size    int64
 	partial int       // bytes of the next record that are out, when a write ended within it
-	unsure  bool      // the file has bytes of others, whose last line may not be whole
+	unsure  bool      // its last line may not be whole: others wrote before, or a write failed
 	ends    time.Time // when RotateEvery wants the next file
 	swept   time.Time // when tidy was last called
 	tidying sweeper
@@ -205,8 +205,8 @@ func (f *file) follow(now time.Time) error {
 	if f.out != nil {
 		at, err := os.Stat(f.path)
 		if err == nil && os.SameFile(at, f.info) {
-			if at.Size() != f.size && at.Mode().IsRegular() { // another process appends too, or it was truncated in place
-				f.partial, f.unsure = 0, true
+			if at.Size() != f.size && at.Mode().IsRegular() {
+				f.partial = 0 // another process appended behind it, or the file was truncated in place
 			}
 			f.size = at.Size()
 			return nil
@@ -218,7 +218,7 @@ func (f *file) follow(now time.Time) error {
 // beginLine ends the line of somebody whose write stopped within it, on a disk
 // that was full.
 func (f *file) beginLine() error {
-	if f.size > 0 && f.info.Mode().IsRegular() && lastByte(f.path, f.size) != '\n' {
+	if f.torn() {
 		n, err := f.out.Write([]byte{'\n'})
 		f.size += int64(n)
 		if err != nil {
@@ -227,6 +227,25 @@ func (f *file) beginLine() error {
 	}
 	f.unsure = false
 	return nil
+}
+
+// torn reports whether the file ends within a line. A line that another process
+// is writing looks the same, but not for long.
+func (f *file) torn() bool {
+	if f.size == 0 || !f.info.Mode().IsRegular() {
+		return false
+	}
+	for range 10 {
+		if lastByte(f.path, f.size) == '\n' {
+			return false
+		}
+		time.Sleep(10 * time.Millisecond)
+		at, err := os.Stat(f.path)
+		if err != nil || at.Size() != f.size {
+			return false
+		}
+	}
+	return true
 }
 
 // lastByte returns the last byte of a file, or '\n' if it can't be read.
@@ -262,13 +281,14 @@ func (f *file) Write(ctx context.Context, b Batch) (int, error) {
 				return done, err
 			}
 		}
-		if f.unsure && b.Data[b.Ends[done]-1] == '\n' {
+		if f.unsure && f.partial == 0 && b.Data[b.Ends[done]-1] == '\n' {
 			if err := f.beginLine(); err != nil {
 				return done, err
 			}
 		}
 		n, err := f.append(b, done)
 		if done += n; err != nil {
+			f.unsure = true
 			return done, err
 		}
 	}

@@ -9,9 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,7 +36,7 @@ func limit(bytes uint64) {
 	}
 }
 
-// fullDisk is a process that logs lines to a disk that is full when the file has
+// fullDisk is a process that, with LOG_WAIT once it reads a line, logs lines to a disk that is full when the file has
 // 5000 bytes, or LOG_LIMIT, says so on stdout, waits for a line on stdin, and goes on with room.
 func fullDisk() {
 	opt := log.ToFile(os.Getenv("LOG_PATH"))
@@ -44,6 +46,10 @@ func fullDisk() {
 	l, err := log.Open(opt)
 	if err != nil {
 		panic(err)
+	}
+	in := bufio.NewReader(os.Stdin)
+	if os.Getenv("LOG_WAIT") != "" {
+		in.ReadString('\n')
 	}
 	say := func(n int) {
 		l.Logger("").Info(strings.Repeat("x", 40), "who", os.Getenv("LOG_WHO"), "n", n)
@@ -63,7 +69,7 @@ func fullDisk() {
 		s = l.Stats()[0]
 	}
 	json.NewEncoder(os.Stdout).Encode(s)
-	bufio.NewReader(os.Stdin).ReadString('\n')
+	in.ReadString('\n')
 	limit(1 << 40)
 	for n := range 100 {
 		if n%20 == 0 { // what a small queue holds
@@ -79,45 +85,53 @@ func fullDisk() {
 	json.NewEncoder(os.Stdout).Encode(l.Stats()[0])
 }
 
-// full is a process of role "full", once its disk is full.
+// full is a process of role "full".
 type full struct {
-	while log.OutputStats
-	goOn  func() (after log.OutputStats, stderr string)
+	t      *testing.T
+	cmd    *exec.Cmd
+	in     io.Writer
+	stats  *json.Decoder
+	stderr *strings.Builder
 }
 
-func startFull(t *testing.T, env ...string) full {
+func startFull(t *testing.T, env ...string) *full {
 	t.Helper()
-	cmd := child(t, "full", env...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	in, err := cmd.StdinPipe()
+	p := &full{t: t, cmd: child(t, "full", env...), stderr: &strings.Builder{}}
+	p.cmd.Stderr = p.stderr
+	in, err := p.cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := cmd.StdoutPipe()
+	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	stats := json.NewDecoder(out)
-	read := func() (s log.OutputStats) {
-		t.Helper()
-		if err := stats.Decode(&s); err != nil {
-			t.Fatalf("%v; stderr: %s", err, stderr.String())
-		}
-		return s
+	t.Cleanup(func() { p.cmd.Process.Kill(); p.cmd.Wait() })
+	p.in, p.stats = in, json.NewDecoder(out)
+	return p
+}
+
+// read returns what the process says: when its disk is full, and at its end.
+func (p *full) read() (s log.OutputStats) {
+	p.t.Helper()
+	if err := p.stats.Decode(&s); err != nil {
+		p.t.Fatalf("%v; stderr: %s", err, p.stderr)
 	}
-	return full{read(), func() (log.OutputStats, string) {
-		fmt.Fprintln(in)
-		after := read()
-		if err := cmd.Wait(); err != nil {
-			t.Error(err)
-		}
-		return after, stderr.String()
-	}}
+	return s
+}
+
+// goOn frees the disk of the process and waits for its end.
+func (p *full) goOn() log.OutputStats {
+	p.t.Helper()
+	fmt.Fprintln(p.in)
+	after := p.read()
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Error(err)
+	}
+	return after
 }
 
 // wholeLines counts the records of each process by number, and the lines that
@@ -147,12 +161,13 @@ func wholeLines(t *testing.T, path string) (seen map[string]int, torn []string, 
 }
 
 func TestAFullDiskLosesNothingWhileTheQueueHolds(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "app.log")
 	p := startFull(t, "LOG_PATH="+path, "LOG_WHO=a")
-	if p.while.Written == 0 || p.while.Written > 60 || p.while.Dropped != 0 || !strings.Contains(p.while.LastError, "file too large") {
-		t.Errorf("while the disk is full: %+v", p.while)
+	if s := p.read(); s.Written == 0 || s.Written > 60 || s.Dropped != 0 || !strings.Contains(s.LastError, "file too large") {
+		t.Errorf("while the disk is full: %+v", s)
 	}
-	after, stderr := p.goOn()
+	after, stderr := p.goOn(), p.stderr.String()
 	if after.Dropped != 0 || after.Written != 601 {
 		t.Errorf("afterwards: %+v", after)
 	}
@@ -171,12 +186,13 @@ func TestAFullDiskLosesNothingWhileTheQueueHolds(t *testing.T) {
 }
 
 func TestAFullDiskSaysWhatItLost(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "app.log")
 	p := startFull(t, "LOG_PATH="+path, "LOG_WHO=a", "LOG_QUEUE=small")
-	if p.while.Dropped < 100 {
-		t.Errorf("while the disk is full: %+v", p.while)
+	if s := p.read(); s.Dropped < 100 {
+		t.Errorf("while the disk is full: %+v", s)
 	}
-	after, stderr := p.goOn()
+	after, stderr := p.goOn(), p.stderr.String()
 	seen, torn, noted := wholeLines(t, path)
 	lost := 0
 	for n := range 600 {
@@ -201,52 +217,72 @@ func TestAFullDiskSaysWhatItLost(t *testing.T) {
 }
 
 // A record that a full disk cut in the middle makes no line of another process
-// unreadable, whether that one has the file open or opens it then.
+// unreadable, whether that one met the full disk too or comes afterwards.
 func TestAFullDiskTearsNoLineOfAnotherProcess(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "app.log")
-	open := func() (log.Log, *slog.Logger) {
-		l, err := log.Open(log.ToFile(path))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { l.Close(context.Background()) })
-		return l, l.Logger("", slog.String("who", "b"))
+	met := startFull(t, "LOG_PATH="+path, "LOG_WHO=b", "LOG_WAIT=1")
+	cut := startFull(t, "LOG_PATH="+path, "LOG_WHO=a")
+	cut.read()
+	if _, torn, _ := wholeLines(t, path); len(torn) != 1 {
+		t.Fatalf("%d torn lines, want the last one: %q", len(torn), torn)
 	}
-	first, b := open()
-	b.Info("before", "n", 0)
-	if err := first.Flush(t.Context()); err != nil {
+	fmt.Fprintln(met.in)
+	met.read()
+	later, err := log.Open(log.ToFile(path))
+	if err != nil {
 		t.Fatal(err)
 	}
-	p := startFull(t, "LOG_PATH="+path, "LOG_WHO=a")
-	tears := func(n int) {
-		t.Helper()
-		if _, torn, _ := wholeLines(t, path); len(torn) != n {
-			t.Fatalf("%d torn lines, want %d: %q", len(torn), n, torn)
-		}
-	}
-	tears(1)
-	second, later := open()
-	later.Info("opened it", "n", 1)
-	if err := second.Flush(t.Context()); err != nil {
+	later.Logger("").Info("opened afterwards", "who", "c", "n", 0)
+	if err := later.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	q := startFull(t, "LOG_PATH="+path, "LOG_WHO=c", "LOG_LIMIT=8000")
-	tears(2)
-	b.Info("had it open", "n", 2)
-	if err := first.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	p.goOn()
-	q.goOn()
+	met.goOn()
+	cut.goOn()
 	seen, torn, _ := wholeLines(t, path)
 	for n := range 600 {
-		for _, who := range []string{"a", "b", "c"} {
-			if k := fmt.Sprint(who, n); seen[k] != 1 && (who != "b" || n < 3) {
+		for _, who := range []string{"a", "b"} {
+			if k := fmt.Sprint(who, n); seen[k] != 1 {
 				t.Fatalf("record %d of %s is there %d times", n, who, seen[k])
 			}
 		}
 	}
-	if len(torn) != 2 {
-		t.Errorf("%d torn lines, want the two that the full disk cut: %q", len(torn), torn)
+	if seen["c0"] != 1 || len(torn) != 1 {
+		t.Errorf("the record of a process that came afterwards is there %d times; torn lines: %q", seen["c0"], torn)
+	}
+}
+
+// The process that was cut goes on first: it knows how its record goes on. And
+// one that met the full disk goes on first: the cut record is written whole.
+func TestAFullDiskAndWhoGoesOnFirst(t *testing.T) {
+	t.Parallel()
+	for first, tornLines := range map[string]int{"cut": 0, "met": 1} {
+		t.Run(first, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "app.log")
+			met := startFull(t, "LOG_PATH="+path, "LOG_WHO=b", "LOG_WAIT=1")
+			cut := startFull(t, "LOG_PATH="+path, "LOG_WHO=a")
+			cut.read()
+			fmt.Fprintln(met.in)
+			met.read()
+			order := []*full{met, cut}
+			if first == "cut" {
+				slices.Reverse(order)
+			}
+			for _, p := range order {
+				p.goOn()
+			}
+			seen, torn, _ := wholeLines(t, path)
+			for n := range 600 {
+				for _, who := range []string{"a", "b"} {
+					if k := fmt.Sprint(who, n); seen[k] != 1 {
+						t.Fatalf("record %d of %s is there %d times", n, who, seen[k])
+					}
+				}
+			}
+			if len(torn) != tornLines {
+				t.Errorf("%d torn lines, want %d: %q", len(torn), tornLines, torn)
+			}
+		})
 	}
 }
