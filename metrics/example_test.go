@@ -3,6 +3,7 @@ package metrics_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/micro/go-platform/metrics"
 )
@@ -80,4 +81,20 @@ func ExampleWithNativeHistograms() {
 	s, _ := m.Snapshot().Find("took_seconds")
 	fmt.Println(s.Native.Scale, s.Native.Positive.Counts[0], len(s.Native.Positive.Counts))
 	// Output: 6 1 129
+}
+
+func ExampleWithIdle() {
+	m, _ := metrics.New(metrics.WithIdle(10 * time.Millisecond))
+	defer m.Close(context.Background())
+	calls := m.CounterVec("calls", []string{"tenant"})
+	calls.With("ann").Inc()
+	for m.Stats().Freed == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Println(m.Stats().Series)
+	calls.With("ann").Inc() // begins again
+	fmt.Println(m.Stats().Series)
+	// Output:
+	// 0
+	// 1
 }

@@ -24,6 +24,7 @@ type exporter struct {
 
 	mu      sync.Mutex
 	stats   ExporterStats
+	good    time.Time // of the last snapshot that was exported without an error
 	nextLog time.Time
 
 	changes map[uint64]change // by series; only with idle
@@ -83,7 +84,9 @@ func (e *exporter) export(ctx context.Context) error {
 	e.stats.Dropped += sent.Dropped
 	e.stats.Sanitized += sent.Sanitized
 	complain := false
-	if err != nil {
+	if err == nil {
+		e.good = snap.Time
+	} else {
 		e.stats.Errors++
 		ended := errors.Is(err, context.Canceled) // by Close, which is not what is wrong with the backend
 		if !ended || e.stats.LastError == "" {

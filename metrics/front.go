@@ -47,15 +47,15 @@ func New(opts ...Option) (Metrics, error) {
 	if o.runtime {
 		r.collectors = append(r.collectors, runtimeCollector(r))
 	}
+	s := (&scope{front: f}).with(o.namespace, o.labels)
+	s.root = true
+	r.common = len(s.keys)
 	for _, e := range f.exporters {
 		f.life.Go(e.run)
 	}
-	root := &scope{front: f}
-	if o.namespace == "" && len(o.labels) == 0 {
-		return root, nil
+	if o.idle > 0 {
+		f.life.Go(func(ctx context.Context) { f.sweep(ctx, o.idle) })
 	}
-	s := root.with(o.namespace, o.labels)
-	s.root = true
 	return s, nil
 }
 
@@ -87,7 +87,7 @@ type front struct {
 
 func (f *front) stats() Stats {
 	r := f.registry
-	s := Stats{Overflowed: map[string]uint64{}, Conflicts: r.conflicts.Load(), Invalid: r.invalid.Load()}
+	s := Stats{Overflowed: map[string]uint64{}, Conflicts: r.conflicts.Load(), Invalid: r.invalid.Load(), Freed: r.freed.Load()}
 	r.mu.Lock()
 	for _, one := range r.families {
 		one.mu.Lock()

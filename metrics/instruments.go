@@ -12,104 +12,166 @@ import (
 
 // counter is one series of a counter.
 type counter struct {
-	n       atomic.Uint64
-	invalid *atomic.Uint64
+	n atomic.Uint64
+	s *series
 }
 
-func (c *counter) Inc() { c.n.Add(1) }
+func (c *counter) Inc() {
+	if c.n.Add(1) >= gone {
+		c.revive(1)
+	}
+}
 
 func (c *counter) Add(n int64) {
 	if n < 0 {
-		c.invalid.Add(1)
+		c.s.invalid()
 		return
 	}
-	c.n.Add(uint64(n))
+	if c.n.Add(uint64(n)) >= gone {
+		c.revive(uint64(n))
+	}
+}
+
+// revive finds where the n belongs that was added to a freed counter.
+func (c *counter) revive(n uint64) {
+	f := c.s.family
+	f.mu.Lock()
+	other := c.s.back()
+	if other != nil {
+		c.n.Add(-n)
+	}
+	f.mu.Unlock()
+	if other != nil {
+		other.counter.Add(int64(n))
+	}
 }
 
 // gauge is one series of a gauge.
 type gauge struct {
-	bits    atomic.Uint64
-	invalid *atomic.Uint64
+	bits atomic.Uint64
+	s    *series
 }
 
 func (g *gauge) Set(v float64) {
 	if !finite(v) {
-		g.invalid.Add(1)
+		g.s.invalid()
 		return
 	}
-	g.bits.Store(math.Float64bits(v))
+	if g.bits.Swap(math.Float64bits(v)) == goneGauge {
+		g.revive(Gauge.Set)
+	}
 }
 
 func (g *gauge) Add(d float64) {
 	for {
 		old := g.bits.Load()
-		v := math.Float64frombits(old) + d
+		v := d
+		if old != goneGauge {
+			v += math.Float64frombits(old)
+		}
 		if !finite(v) {
-			g.invalid.Add(1)
+			g.s.invalid()
 			return
 		}
 		if g.bits.CompareAndSwap(old, math.Float64bits(v)) {
+			if old == goneGauge {
+				g.revive(Gauge.Add)
+			}
 			return
 		}
 	}
 }
 
-func (g *gauge) value() float64 { return math.Float64frombits(g.bits.Load()) }
+// revive finds where the value belongs that a freed gauge has now.
+func (g *gauge) revive(do func(Gauge, float64)) {
+	f := g.s.family
+	f.mu.Lock()
+	other := g.s.back()
+	var bits uint64
+	if other != nil {
+		bits = g.bits.Swap(goneGauge)
+	}
+	f.mu.Unlock()
+	if other != nil && bits != goneGauge {
+		do(other.gauge, math.Float64frombits(bits))
+	}
+}
 
 // histogram is one series of a histogram. The number of observations is the
 // sum of the buckets, so that one observation is two atomic writes.
 type histogram struct {
+	s       *series
 	bounds  []float64
 	buckets []atomic.Uint64 // one more than bounds
 	sum     atomic.Uint64   // bits of a float64
 	samples []*reservoir    // one for each driver that sends samples
-	invalid *atomic.Uint64
-	native  *exponential // nil without WithNativeHistograms
+	native  *exponential    // nil without WithNativeHistograms
 	exemplars
 }
 
 func (h *histogram) Observe(v float64) { h.observe(v) }
 
 func (h *histogram) ObserveContext(ctx context.Context, v float64) {
-	i := h.observe(v)
-	if i < 0 {
+	in, i := h.observe(v)
+	if in == nil {
 		return
 	}
 	if trace, span, ok := traced.IDs(ctx); ok {
-		h.keep(i, len(h.buckets), v, trace, span)
+		in.keep(i, len(in.buckets), v, trace, span)
 	}
 }
 
-// observe returns the index of v's bucket, below 0 for a value that is ignored.
-func (h *histogram) observe(v float64) int {
+// observe returns the histogram and the bucket that counted v; nil for a value
+// that is ignored.
+func (h *histogram) observe(v float64) (in *histogram, bucket int) {
 	if !finite(v) {
-		h.invalid.Add(1)
-		return -1
+		h.s.invalid()
+		return nil, 0
 	}
 	i := h.bucket(v)
-	if h.native == nil {
-		h.count(i, v)
-	} else { // a snapshot has the same in both kinds of buckets
-		h.native.mu.Lock()
+	if h.native != nil {
+		h.native.mu.Lock() // a snapshot has the same in both kinds of buckets
+	}
+	freed := h.buckets[i].Add(1) >= gone
+	if freed {
+		if h.native != nil {
+			h.native.mu.Unlock()
+		}
+		if other := h.revive(i); other != nil {
+			return other.observe(v)
+		}
+		if h.native != nil {
+			h.native.mu.Lock()
+		}
+	}
+	for {
+		old := h.sum.Load()
+		if h.sum.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+v)) {
+			break
+		}
+	}
+	if h.native != nil {
 		h.native.add(v)
-		h.count(i, v)
 		h.native.mu.Unlock()
 	}
 	for _, r := range h.samples {
 		r.add(v)
 	}
-	return i
+	return h, i
 }
 
-// count counts v in bucket i.
-func (h *histogram) count(i int, v float64) {
-	h.buckets[i].Add(1)
-	for {
-		old := h.sum.Load()
-		if h.sum.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+v)) {
-			return
-		}
+// revive returns the histogram that takes what was counted in a bucket of a
+// freed one; nil for h itself.
+func (h *histogram) revive(bucket int) (in *histogram) {
+	f := h.s.family
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	other := h.s.back()
+	if other == nil {
+		return nil
 	}
+	h.buckets[bucket].Add(^uint64(0))
+	return other.histogram
 }
 
 func (h *histogram) ObserveSince(t time.Time) { h.Observe(time.Since(t).Seconds()) }
@@ -127,6 +189,8 @@ func (h *histogram) bucket(v float64) int {
 	}
 	return len(h.bounds)
 }
+
+func (s *series) invalid() { s.family.registry.invalid.Add(1) }
 
 func finite(v float64) bool { return v-v == 0 }
 

@@ -188,6 +188,7 @@ type Stats struct {
 	Series     int               // now
 	Overflowed map[string]uint64 // by instrument: series that were asked for over the limit
 	Conflicts  uint64            // instruments that were refused, or kept other buckets than asked for
+	Freed      uint64            // series that were freed because they were idle
 	Invalid    uint64            // values that were ignored, and functions that failed
 	Exporters  []ExporterStats
 }

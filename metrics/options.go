@@ -118,8 +118,16 @@ func WithDialTimeout(d time.Duration) Option {
 	return func(o *options) error { o.dial = d; return positive("WithDialTimeout", d) }
 }
 
-// WithIdle stops pushing a series that has not changed for d, until it changes
-// again. The default is to push every series for ever.
+// WithIdle frees the series that have not changed for d, so that what strangers
+// cause, such as a series for each tenant, goes away again: its memory, its line
+// on scrapes and pushes, and its place below the limit of series. One that is
+// used again begins at 0 with a Created of its own; no count is lost, also of
+// handles that were kept. A scraper has to come within d to see the last
+// counts; push backends have had them before a series is freed.
+//
+// Not freed are series without labels other than WithLabels', GaugeFuncs, and
+// gauges at another value than 0, which a later Add has to find. They are not
+// pushed until they change. The default is to keep every series indefinitely.
 func WithIdle(d time.Duration) Option {
 	return func(o *options) error { o.idle = d; return positive("WithIdle", d) }
 }

@@ -3,7 +3,6 @@ package metrics
 import (
 	"cmp"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -19,11 +18,13 @@ type registry struct {
 	logger   *slog.Logger
 	resource []Label
 	native   bool
+	common   int   // labels that all series have
 	samplers []int // samples a series and interval of each driver that wants them
 
 	ids       atomic.Uint64
 	invalid   atomic.Uint64
 	conflicts atomic.Uint64
+	freed     atomic.Uint64
 
 	mu         sync.Mutex
 	families   map[string]*family
@@ -49,12 +50,15 @@ type family struct {
 
 	mu       sync.Mutex
 	series   map[string]*series
-	vecs     map[string]any // the Vec of each combination of a scope's label values
+	sorted   []*series      // those and overflow by their values; nil when one came or went
+	vecs     map[string]vec // the Vec of each combination of a scope's label values
 	overflow *series
 }
 
 // series is one combination of label values.
 type series struct {
+	family    *family
+	key       string // in family.series
 	id        uint64
 	values    []string
 	created   time.Time
@@ -62,6 +66,7 @@ type series struct {
 	gauge     *gauge
 	histogram *histogram
 	read      *function
+	use
 }
 
 // family returns the instrument of a name, or nil if it is there with another
@@ -96,7 +101,7 @@ func (r *registry) family(name string, kind Kind, keys []string, opts []Instrume
 	}
 	f := &family{
 		registry: r, name: name, help: strings.ToValidUTF8(o.help, "\uFFFD"), unit: o.unit, kind: kind, keys: slices.Clone(keys),
-		limit: cmp.Or(o.limit, r.limit), series: map[string]*series{}, vecs: map[string]any{},
+		limit: cmp.Or(o.limit, r.limit), series: map[string]*series{}, vecs: map[string]vec{},
 	}
 	if kind == KindHistogram {
 		f.bounds = bounds
@@ -189,19 +194,34 @@ func (f *family) get(fixed, values []string) (s *series, over bool) {
 		return s, false
 	}
 	if f.full() {
-		f.overflows("the rest is counted together")
-		if f.overflow == nil {
-			all := make([]string, len(f.keys))
-			for i := range all {
-				all[i] = Overflow
-			}
-			f.overflow = f.newSeries(all)
-		}
-		return f.overflow, true
+		return f.rest(), true
 	}
-	s = f.newSeries(append(ownText(fixed), ownText(values)...))
-	f.series[k] = s
+	s = f.newSeries(k, append(ownText(fixed), ownText(values)...))
+	f.put(k, s)
 	return s, false
+}
+
+// rest returns the series that takes what is over the limit. f.mu is held.
+func (f *family) rest() *series {
+	f.overflows("the rest is counted together")
+	if f.overflow == nil {
+		all := make([]string, len(f.keys))
+		for i := range all {
+			all[i] = Overflow
+		}
+		f.overflow, f.sorted = f.newSeries("", all), nil
+	}
+	return f.overflow
+}
+
+// put makes s the series of a key; nil takes it away. f.mu is held.
+func (f *family) put(key string, s *series) {
+	if s == nil {
+		delete(f.series, key)
+	} else {
+		f.series[key] = s
+	}
+	f.sorted = nil
 }
 
 // full reports whether the instrument has all the series it may have. One
@@ -233,16 +253,17 @@ func ownLabels(labels []Label) []Label {
 	return own
 }
 
-func (f *family) newSeries(values []string) *series {
+func (f *family) newSeries(key string, values []string) *series {
 	r := f.registry
-	s := &series{id: r.ids.Add(1), values: values, created: time.Now()}
+	s := &series{family: f, key: key, id: r.ids.Add(1), values: values, created: time.Now()}
+	s.since = s.created
 	switch f.kind {
 	case KindCounter:
-		s.counter = &counter{invalid: &r.invalid}
+		s.counter = &counter{s: s}
 	case KindGauge:
-		s.gauge = &gauge{invalid: &r.invalid}
+		s.gauge = &gauge{s: s}
 	case KindHistogram:
-		s.histogram = &histogram{bounds: f.bounds, buckets: make([]atomic.Uint64, len(f.bounds)+1), invalid: &r.invalid}
+		s.histogram = &histogram{s: s, bounds: f.bounds, buckets: make([]atomic.Uint64, len(f.bounds)+1)}
 		if r.native {
 			s.histogram.native = &exponential{ends: bounds(), scale: maxScale}
 		}
@@ -264,7 +285,7 @@ func (f *family) remove(fixed, values []string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, ok := f.series[k]
-	delete(f.series, k)
+	f.put(k, nil)
 	return ok
 }
 
@@ -279,96 +300,17 @@ func (f *family) read(values []string, fn func() float64) (unregister func()) {
 		f.overflows("the rest of its functions is left out")
 		return func() {}
 	}
-	s := f.newSeries(ownText(values))
+	s := f.newSeries(k, ownText(values))
 	s.read = &function{call: fn, failed: f.failed} // a Gauge of the same name writes where nobody reads
 	if old != nil {
 		s.id, s.created = old.id, old.created
 	}
-	f.series[k] = s
+	f.put(k, s)
 	return func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.series[k] == s {
-			delete(f.series, k)
+			f.put(k, nil)
 		}
 	}
-}
-
-// snapshot copies the state of everything. sampler is the index of the driver
-// whose samples are to be taken, or -1.
-func (r *registry) snapshot(sampler int) Snapshot {
-	now := time.Now()
-	r.mu.Lock()
-	families := slices.Collect(maps.Values(r.families))
-	collectors := slices.Clone(r.collectors)
-	r.mu.Unlock()
-	snap := Snapshot{Time: now, Resource: slices.Clone(r.resource), Families: make([]Family, 0, len(families))}
-	for _, f := range families {
-		if one := f.snapshot(sampler); len(one.Series) > 0 {
-			snap.Families = append(snap.Families, one)
-		}
-	}
-	for _, c := range collectors {
-		for _, one := range c(now) {
-			if !slices.ContainsFunc(snap.Families, func(f Family) bool { return f.Name == one.Name }) {
-				snap.Families = append(snap.Families, one)
-			}
-		}
-	}
-	slices.SortFunc(snap.Families, func(a, b Family) int { return strings.Compare(a.Name, b.Name) })
-	return snap
-}
-
-func (f *family) snapshot(sampler int) Family {
-	f.mu.Lock()
-	all := make([]*series, 0, len(f.series)+1)
-	for _, s := range f.series {
-		all = append(all, s)
-	}
-	if f.overflow != nil {
-		all = append(all, f.overflow)
-	}
-	f.mu.Unlock()
-	slices.SortFunc(all, func(a, b *series) int { return slices.Compare(a.values, b.values) })
-	one := Family{Name: f.name, Help: f.help, Unit: f.unit, Kind: f.kind, Keys: f.keys, Bounds: f.bounds, Series: make([]Series, 0, len(all))}
-	for _, s := range all {
-		if out, ok := s.snapshot(sampler); ok {
-			one.Series = append(one.Series, out)
-		}
-	}
-	return one
-}
-
-// snapshot reports false for a function that has no value to give.
-func (s *series) snapshot(sampler int) (Series, bool) {
-	out := Series{ID: s.id, Values: s.values, Created: s.created}
-	switch {
-	case s.read != nil:
-		var ok bool
-		out.Value, ok = s.read.value()
-		return out, ok && finite(out.Value)
-	case s.counter != nil:
-		out.Count = s.counter.n.Load()
-		out.Value = float64(out.Count)
-	case s.gauge != nil:
-		out.Value = s.gauge.value()
-	case s.histogram != nil:
-		h := s.histogram
-		if h.native != nil {
-			h.native.mu.Lock()
-			defer h.native.mu.Unlock()
-			out.Native = h.native.copy()
-		}
-		out.Buckets = make([]uint64, len(h.buckets))
-		for i := range h.buckets {
-			out.Buckets[i] = h.buckets[i].Load()
-			out.Count += out.Buckets[i]
-		}
-		out.Sum = floatOf(&h.sum)
-		out.Exemplars = h.exemplars.snapshot()
-		if sampler >= 0 && sampler < len(h.samples) {
-			out.Samples = h.samples[sampler].take()
-		}
-	}
-	return out, true
 }

@@ -121,7 +121,7 @@ func (s *scope) Stats() Stats                    { return s.front.stats() }
 func (s *scope) Flush(ctx context.Context) error { return s.front.flush(ctx) }
 
 func (s *scope) Close(ctx context.Context) error {
-	if s.prefix != "" && !s.root || len(s.keys) > 0 && !s.root {
+	if !s.root {
 		return nil
 	}
 	return s.front.close(ctx)

@@ -33,6 +33,7 @@ type table[T any] struct {
 
 type entry[T any] struct {
 	hash   uint64
+	series *series
 	values []string
 	handle T
 }
@@ -104,9 +105,9 @@ func (v *Vec[T]) add(hash uint64, values []string) T {
 		return v.wrap(s) // not in the table: that would grow without bound
 	}
 	if 2*(t.n+1) > len(t.slots) {
-		t = v.rebuild(2*len(t.slots), nil)
+		t = v.rebuild(nil)
 	}
-	e := &entry[T]{hash: hash, values: make([]string, len(values)), handle: v.wrap(s)}
+	e := &entry[T]{hash: hash, series: s, values: make([]string, len(values)), handle: v.wrap(s)}
 	for i, s := range values {
 		e.values[i] = strings.Clone(s)
 	}
@@ -114,17 +115,38 @@ func (v *Vec[T]) add(hash uint64, values []string) T {
 	return e.handle
 }
 
-// rebuild makes a table of the given size without one entry. v.mu is held.
-func (v *Vec[T]) rebuild(size int, without *entry[T]) *table[T] {
+// rebuild makes a table with room for one more, without one entry and those
+// whose series were freed. v.mu is held.
+func (v *Vec[T]) rebuild(without *entry[T]) *table[T] {
 	old := v.table.Load()
-	t := &table[T]{slots: make([]atomic.Pointer[entry[T]], size)}
+	kept := make([]*entry[T], 0, old.n)
 	for i := range old.slots {
-		if e := old.slots[i].Load(); e != nil && e != without {
-			t.put(e)
+		if e := old.slots[i].Load(); e != nil && e != without && !e.series.freed.Load() {
+			kept = append(kept, e)
 		}
+	}
+	size := 16
+	for size < 2*(len(kept)+1) {
+		size *= 2
+	}
+	t := &table[T]{slots: make([]atomic.Pointer[entry[T]], size)}
+	for _, e := range kept {
+		t.put(e)
 	}
 	v.table.Store(t)
 	return t
+}
+
+// vec is a Vec of any instrument.
+type vec interface {
+	sweep() (empty bool)
+}
+
+// sweep drops the handles of series that were freed.
+func (v *Vec[T]) sweep() (empty bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.rebuild(nil).n == 0
 }
 
 // Delete removes a series and reports whether there was one. Handles to it
@@ -137,7 +159,7 @@ func (v *Vec[T]) Delete(values ...string) bool {
 	defer v.mu.Unlock()
 	t := v.table.Load()
 	if e := t.find(v.hash(values), values); e != nil {
-		v.rebuild(len(t.slots), e)
+		v.rebuild(e)
 	}
 	return v.family.remove(v.fixed, values)
 }
