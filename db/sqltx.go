@@ -7,6 +7,13 @@ import "database/sql"
 // Do not commit it or roll it back: that is the end of Tx's function. It reports
 // false where tx is no transaction, or none of an SQL database.
 func SQL(tx DB) (*sql.Tx, bool) {
+	for { // what is put around a database, such as wrapper/store
+		around, ok := tx.(interface{ Unwrap() DB })
+		if !ok {
+			break
+		}
+		tx = around.Unwrap()
+	}
 	x, ok := tx.(*txDB)
 	if !ok || x.ended.Load() {
 		return nil, false

@@ -23,15 +23,19 @@ import (
 	health "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/static"
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/router"
+	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
 	wevent "github.com/micro/go-platform/wrapper/event"
 	wgrpc "github.com/micro/go-platform/wrapper/grpc"
+	"github.com/micro/go-platform/wrapper/store"
 )
 
 // TestNamesOfSignals compares semconv.md with what the wrappers make of calls
@@ -124,6 +128,7 @@ func compareSpans(t *testing.T, traces []trace.Trace) {
 	for of, want := range map[string][]string{
 		"HTTP server": {"GET", "GET /users/{id}", "GET /late", "GET /panic", "GET /flaky", "HTTP"}, "HTTP client": {"GET", "HTTP"}, "attempt of HTTP": {"GET"},
 		"gRPC server": {"grpc.health.v1.Health/Check", "grpc"}, "gRPC client": {"grpc.health.v1.Health/Check", "strange.Service/Method"}, "attempt of gRPC": {"grpc.health.v1.Health/Check"},
+		"database, key-value store": {"get", "open orders", "read orders"}, "taking a lock": {"lock", "semaphore", "try_lock"},
 		"publishing": {"publish order.created"}, "handling a record": {"process order.created"},
 	} {
 		slices.Sort(want)
@@ -150,6 +155,10 @@ func sort(s trace.SpanData) string {
 		return "gRPC server"
 	}
 	switch {
+	case has("platform.lock.operation"):
+		return "taking a lock"
+	case has("db.system.name"):
+		return "database, key-value store"
 	case has("http.request.resend_count"):
 		return "attempt of HTTP"
 	case has("platform.resend_count"):
@@ -282,6 +291,40 @@ func calls(t *testing.T, s *observed) {
 		t.Error(err)
 	}
 	events(t, s)
+	stores(t, s)
+}
+
+func stores(t *testing.T, s *observed) {
+	items, err1 := kv.New()
+	records, err2 := db.New()
+	locks, err3 := dsync.New()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	items, records, locks = store.KV(s.client, items, "memory"), store.DB(s.client, records, "memory"), store.Sync(s.client, locks, "memory")
+	handler := s.server.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { // whose request id they have
+		ctx := r.Context()
+		_, err1 := items.GetMany(ctx, "a", "b")
+		_, err2 := locks.Lock(ctx, "jobs/1")
+		orders, err3 := records.Table(ctx, "orders")
+		if err := errors.Join(err1, err2, err3); err != nil {
+			t.Error(err)
+			return
+		}
+		if _, err := orders.Read(ctx, "1"); !errors.Is(err, db.ErrNotFound) {
+			t.Error(err)
+		}
+	}))
+	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	if err := errors.Join(items.Close(), records.Close(), locks.Close()); err != nil {
+		t.Error(err)
+	}
+	_, err1 = items.Get(t.Context(), "a")
+	_, err2 = locks.TryLock(t.Context(), "jobs/1")
+	_, err3 = locks.Semaphore(t.Context(), "jobs/1", 2)
+	if !errors.Is(err1, kv.ErrClosed) || !errors.Is(err2, dsync.ErrClosed) || !errors.Is(err3, dsync.ErrClosed) {
+		t.Error(err1, err2, err3)
+	}
 }
 
 func events(t *testing.T, s *observed) {

@@ -192,6 +192,22 @@ func (a Adapter) Again(ctx context.Context, c *Call, o router.Class, n int, idem
 	return wait, true
 }
 
+// Observe begins a call that goes out for the observers alone: no policy limits
+// it, and there are no attempts. The call goes on with the context returned.
+func (a Adapter) Observe(ctx context.Context, c *Call) context.Context {
+	for _, ob := range a.w.observers {
+		ctx = ob.Begin(ctx, c)
+	}
+	return ctx
+}
+
+// Observed ends what Observe began. Class, Err and Duration are set by then.
+func (a Adapter) Observed(ctx context.Context, c *Call) {
+	for i := len(a.w.observers) - 1; i >= 0; i-- {
+		a.w.observers[i].End(ctx, c)
+	}
+}
+
 // BeginAttempt tells the observers that the call is being sent. The context is
 // the one to send with; it may have added to t.Header.
 func (a Adapter) BeginAttempt(ctx context.Context, t *Attempt) context.Context {

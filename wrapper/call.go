@@ -26,7 +26,7 @@ const (
 // not be changed by others.
 type Call struct {
 	Side      Side
-	Protocol  string // "http", "grpc", "event"
+	Protocol  string // "http", "grpc", "event", "micro", "db", "lock"
 	Message   bool   // it is a message of a stream that is published (Client) or handled (Server): see Adapter
 	Service   string // who is called
 	Method    string // a route pattern or the name of a procedure: from a bounded set. On an HTTP server it is known once the mux has matched
@@ -34,10 +34,10 @@ type Call struct {
 	Resource  string // what it is done to, for policies: the path as auth.NormalizePath reads it; none with gRPC
 	Route     string // the template of the path, such as "/users/{id}", from a bounded set; "" if there is none, or it is not known yet
 	RequestID string
-	System    string        // the broker of a message, such as "nats"; "" if it is not known
+	System    string        // the broker of a message or the database that is called, such as "nats"; "" if it is not known
 	Group     string        // of consumers, to which a message was delivered
 	MessageID string        // of a message
-	Messages  int           // how many are published together; 0 means 1
+	Messages  int           // how many are published, or asked of a database, together; 0 means 1
 	Peer      net.Addr      // from where a call came over another protocol than HTTP; nil if that is not known
 	Header    trace.Carrier // of the request: incoming, or to be sent
 	Start     time.Time     // the one reading of the clock that all observers share

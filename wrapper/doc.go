@@ -16,6 +16,10 @@
 //	out  → request id, labels, deadline, token → trace, metrics, log, monitor →
 //	       { pick an instance → send → Done } again on another instance, within a budget → you
 //
+// wrapper/grpc, wrapper/event and wrapper/micro do the same for other protocols,
+// and wrapper/store observes what databases, stores and locks are asked. What is
+// seen has the names of OpenTelemetry's semantic conventions: docs/semconv.md.
+//
 // # Semantics
 //
 // A client sends again what was certainly not sent, whatever the method, and

@@ -82,6 +82,13 @@ func appendCall(attrs []slog.Attr, c *Call) []slog.Attr {
 		if c.Status != 0 {
 			attrs = append(attrs, slog.Int(attrHTTPStatus, c.Status))
 		}
+	case c.Protocol == "db":
+		attrs = append(attrs, slog.String(attrDBSystem, c.System), slog.String(attrDBOperation, c.Action))
+		if c.Resource != "" {
+			attrs = append(attrs, slog.String(attrDBCollection, c.Resource))
+		}
+	case c.Protocol == "lock":
+		attrs = append(attrs, slog.String(attrDBSystem, c.System), slog.String(attrLockOp, c.Action))
 	default:
 		attrs = append(attrs, slog.String(attrRPCMethod, c.rpcMethod()))
 		if status := c.rpcStatus(); status != "" {
@@ -98,7 +105,7 @@ func appendCall(attrs []slog.Attr, c *Call) []slog.Attr {
 	if c.Side == Server && c.Attempts > 1 {
 		attrs = append(attrs, slog.Int("attempts", c.Attempts))
 	}
-	if c.Side == Client {
+	if c.Side == Client && c.Protocol != "db" && c.Protocol != "lock" {
 		host, port := splitService(c.Service)
 		attrs = append(attrs, slog.String(attrServerAddress, host))
 		if port != "" {

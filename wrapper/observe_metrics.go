@@ -12,6 +12,7 @@ type metricsObserver struct {
 	httpServer, httpClient  *metrics.Vec[metrics.Histogram]
 	rpcServer, rpcClient    *metrics.Vec[metrics.Histogram]
 	process, operation      *metrics.Vec[metrics.Histogram]
+	db, lock                *metrics.Vec[metrics.Histogram]
 	sent, consumed          *metrics.Vec[metrics.Counter]
 	httpActive, active      *metrics.Vec[metrics.Gauge]
 	late, refusals, attempt *metrics.Vec[metrics.Counter]
@@ -35,6 +36,8 @@ func newMetricsObserver(m metrics.Metrics) *metricsObserver {
 		rpcClient:  duration("rpc.client.call.duration", "Measures the duration of an outgoing Remote Procedure Call (RPC), with all attempts.", attrRPCSystem, attrRPCMethod, attrServerAddress, attrServerPort, attrRPCStatus),
 		process:    duration("messaging.process.duration", "Duration of processing operation.", attrMessagingSystem, attrMessagingOperation, attrMessagingDestination, attrMessagingGroup),
 		operation:  duration("messaging.client.operation.duration", "Duration of messaging operation initiated by a producer or consumer client.", attrMessagingSystem, attrMessagingOperation, attrMessagingType, attrMessagingDestination),
+		db:         duration("db.client.operation.duration", "Duration of database client operations.", attrDBSystem, attrDBOperation, attrDBCollection),
+		lock:       duration("platform.lock.acquire.duration", "How long locks and permits were waited for.", attrDBSystem, attrLockOp),
 		sent:       counter("messaging.client.sent.messages", "{message}", "Number of messages producer attempted to send to the broker.", attrMessagingSystem, attrMessagingOperation, attrMessagingDestination, attrErrorType),
 		consumed:   counter("messaging.client.consumed.messages", "{message}", "Number of messages that were delivered to the application.", attrMessagingSystem, attrMessagingOperation, attrMessagingDestination, attrMessagingGroup),
 		active:     gauge("platform.server.active_calls", "{call}", "Calls and messages in progress that came in over other protocols than HTTP.", attrProto),
@@ -80,6 +83,10 @@ func (o *metricsObserver) End(ctx context.Context, c *Call) {
 		o.httpServer.With(c.Action, c.Route, statusText(c.Status), c.scheme(), c.version(), failed).ObserveContext(ctx, seconds)
 	case c.Side == Server:
 		o.rpcServer.With(c.rpcSystem(), c.rpcMethod(), c.rpcStatus(), failed).ObserveContext(ctx, seconds)
+	case c.Protocol == "db":
+		o.db.With(c.System, c.Action, c.Resource, failed).ObserveContext(ctx, seconds)
+	case c.Protocol == "lock":
+		o.lock.With(c.System, c.Action, failed).ObserveContext(ctx, seconds)
 	default:
 		host, port := splitService(c.Service)
 		if c.Protocol == "http" {

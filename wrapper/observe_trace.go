@@ -105,7 +105,7 @@ func firstFailed(a *Attempt) {
 func describe(s trace.Span, c *Call) {
 	describeRequest(s, c)
 	describeAnswer(s, c, c.version(), c.Class, c.Status)
-	s.Tag(attrRequestID, c.RequestID)
+	tagIf(s, attrRequestID, c.RequestID)
 	switch {
 	case c.Message && c.Side == Server:
 		s.TagInt(attrDelivery, int64(max(c.Attempts, 1)))
@@ -132,6 +132,19 @@ func describeRequest(s trace.Span, c *Call) {
 		if c.Messages > 1 {
 			s.TagInt(attrMessagingCount, int64(c.Messages))
 		}
+		return
+	case c.Protocol == "db":
+		s.Tag(attrDBSystem, c.System)
+		s.Tag(attrDBOperation, c.Action)
+		tagIf(s, attrDBCollection, c.Resource)
+		if c.Messages > 1 {
+			s.TagInt(attrDBBatch, int64(c.Messages))
+		}
+		return
+	case c.Protocol == "lock":
+		s.Tag(attrDBSystem, c.System)
+		s.Tag(attrLockOp, c.Action)
+		s.Tag(attrLockID, clip(c.Resource, maxAgentText))
 		return
 	case c.Protocol != "http":
 		s.Tag(attrRPCSystem, c.rpcSystem())
@@ -177,7 +190,7 @@ func describeHTTP(s trace.Span, c *Call, r *http.Request) {
 // describeAnswer says what came of it.
 func describeAnswer(s trace.Span, c *Call, version string, class router.Class, status int) {
 	switch {
-	case c.Message:
+	case c.Message, c.Protocol == "db", c.Protocol == "lock":
 	case c.Protocol == "http":
 		if status != 0 {
 			s.TagInt(attrHTTPStatus, int64(status))

@@ -42,15 +42,22 @@ const (
 	attrMessagingID          = "messaging.message.id"
 	attrMessagingCount       = "messaging.batch.message_count"
 
+	attrDBSystem     = "db.system.name"
+	attrDBOperation  = "db.operation.name"
+	attrDBCollection = "db.collection.name"
+	attrDBBatch      = "db.operation.batch.size"
+
 	attrExceptionMessage = "exception.message"
 	attrExceptionStack   = "exception.stacktrace"
 
 	attrAttempts  = "platform.attempts"         // how often the call was sent
 	attrDelivery  = "platform.delivery.attempt" // how often the message was delivered
 	attrInstance  = "platform.instance.id"      // that was called
-	attrOutcome   = "platform.outcome"          // a router.Class
-	attrProto     = "platform.protocol"         // Call.Protocol
-	attrReason    = "platform.reason"           // why a call was not let in
+	attrLockID    = "platform.lock.id"
+	attrLockOp    = "platform.lock.operation"
+	attrOutcome   = "platform.outcome"  // a router.Class
+	attrProto     = "platform.protocol" // Call.Protocol
+	attrReason    = "platform.reason"   // why a call was not let in
 	attrRequestID = "platform.request.id"
 	attrResend    = "platform.resend_count" // http.request.resend_count of other protocols
 )

@@ -25,7 +25,7 @@
 // to it, and no token belongs there. Who may publish is decided by the backend.
 //
 // The type of a record is the method under which it is counted: the first 200
-// types that a stream or handler sees, and "_other" for the rest. Several records
+// types that a stream or handler sees, and "_OTHER" for the rest. Several records
 // of one Publish are one call; if their types differ it is "_several".
 //
 // # Errors
