@@ -74,12 +74,13 @@ func SharedTelegraf(t testing.TB) *Server {
 }
 
 // Collector starts receivers of the OpenTelemetry collector: the ports "zipkin" (HTTP), "fluent"
-// (TCP), "statsd" (UDP), and "otlphttp" and "otlpgrpc" for OTLP. A batch of OTLP whose resource has
+// (TCP), "statsd" (UDP), "otlphttp" and "otlpgrpc" for OTLP, and "discardhttp" and "discardgrpc" for
+// OTLP of which the numbers of spans, points and records alone are kept. A batch of OTLP whose resource has
 // the attribute rx.throttle is refused once for each value, with a pause of a second. [Server.Lines] of "received" are what arrived as OTLP JSON, in an
 // object whose only key is traces, logs or metrics.
 func Collector(t testing.TB, opts ...Option) *Server {
 	t.Helper()
-	kinds := []string{"zipkin", "fluent", "statsd", "otlphttp", "otlpgrpc"}
+	kinds := []string{"zipkin", "fluent", "statsd", "otlphttp", "otlpgrpc", "discardhttp", "discardgrpc"}
 	return start(t, collect(opts), spec{
 		name: "collector", part: "go", program: "rx", ports: kinds, stdout: "received",
 		args: func(s *Server) []string {
