@@ -2,6 +2,7 @@
 // its tests against each change, and lists the changes that no test notices.
 //
 //	go run ./scripts/mutants [-run TestX] [-short] [-most 200] [-timeout 2m] ./auth ./kv
+//	go run ./scripts/mutants -by ./trace/otlp ./internal/otlp
 //
 // All changes of a package are compiled into one test binary, in which the
 // environment variable MUTANT chooses one; the files on disk stay as they are
@@ -29,6 +30,7 @@ func main() {
 	flag.IntVar(&o.most, "most", 0, "try at most so many mutants of a package, spread evenly; 0 means all")
 	flag.IntVar(&o.parallel, "p", 2, "how many run at the same time")
 	flag.DurationVar(&o.timeout, "timeout", 2*time.Minute, "give up on tests without a change after this time")
+	flag.StringVar(&o.by, "by", "", "run the tests of this package, which uses the changed ones")
 	flag.StringVar(&o.file, "file", "", "only mutants in files whose name contains this")
 	flag.Parse()
 	if flag.NArg() == 0 {
@@ -56,7 +58,7 @@ func main() {
 }
 
 type options struct {
-	run, file      string
+	run, file, by  string
 	short          bool
 	most, parallel int
 	timeout        time.Duration
@@ -95,8 +97,16 @@ func try(p pkg, o options) (report, error) {
 	if len(mutants) == 0 {
 		return r, nil
 	}
+	tests, folder := p.ImportPath, p.Dir
+	if o.by != "" {
+		out, err := exec.Command("go", "list", "-f", "{{.Dir}}", o.by).Output()
+		if err != nil {
+			return r, fmt.Errorf("-by %s: %w", o.by, err)
+		}
+		tests, folder = o.by, strings.TrimSpace(string(out))
+	}
 	binary := dir + "/test"
-	build := exec.Command("go", "test", "-vet=off", "-c", "-overlay", overlay, "-o", binary, p.ImportPath)
+	build := exec.Command("go", "test", "-vet=off", "-c", "-overlay", overlay, "-o", binary, tests)
 	if out, err := build.CombinedOutput(); err != nil {
 		return r, fmt.Errorf("build: %w\n%s", err, out)
 	}
@@ -112,7 +122,7 @@ func try(p pkg, o options) (report, error) {
 			args = append(args, "-test.short")
 		}
 		cmd := exec.Command(binary, args...)
-		cmd.Dir, cmd.Env = p.Dir, append(os.Environ(), env...)
+		cmd.Dir, cmd.Env = folder, append(os.Environ(), env...)
 		start := time.Now()
 		err = cmd.Run()
 		return time.Since(start), err
