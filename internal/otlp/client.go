@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/micro/go-platform/internal/post"
 )
 
 // Client sends the requests of one signal to one server. Send may be called
@@ -61,8 +63,9 @@ type Again struct {
 	After time.Duration
 }
 
-// Retry returns err, which the server answered, as an Again.
-func Retry(err error, after time.Duration) error { return &Again{err, after} }
+// Retry returns err, which the server answered, as an Again. The pause is at
+// most that which a Retry-After can ask for.
+func Retry(err error, after time.Duration) error { return &Again{err, min(after, post.Longest)} }
 
 func (e *Again) Unwrap() error { return e.error }
 

@@ -91,14 +91,20 @@ func Pack(body []byte) ([]byte, bool) {
 }
 
 // RetryAfter reads a Retry-After header, in seconds or as a date (RFC 9110
-// section 10.2.3). It is 0 without one.
+// section 10.2.3). It is 0 without one, and at most Longest.
 func RetryAfter(h http.Header) time.Duration {
 	v := h.Get("Retry-After")
-	if n, err := strconv.Atoi(v); err == nil && n > 0 {
-		return time.Duration(n) * time.Second
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err == nil {
+		return time.Duration(min(max(0, n), int64(Longest/time.Second))) * time.Second
 	}
-	if t, err := http.ParseTime(v); err == nil {
-		return max(0, time.Until(t))
+	t, err := http.ParseTime(v)
+	if err == nil {
+		return min(max(0, time.Until(t)), Longest)
 	}
 	return 0
 }
+
+// Longest bounds the pause that a server can ask for: what a proxy wrote by
+// mistake must not silence a process until it is restarted.
+const Longest = 5 * time.Minute

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/internal/servertest"
@@ -114,6 +115,35 @@ func TestRecordsAreTheCollectorsOwn(t *testing.T) {
 			}
 		}
 	}
+}
+
+// quiet is a server without a socket that asks once for a very long pause.
+type quiet struct{ posts int }
+
+func (q *quiet) RoundTrip(*http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	if q.posts++; q.posts == 2 { // behind Ping
+		w.Header().Set("Retry-After", "99999999")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	return w.Result(), nil
+}
+
+// A pause of years, which a proxy asks for by mistake, silences nobody.
+func TestARetryAfterIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quiet{}
+		l, err := log.Open(otlp.Backend("collector", otlp.WithClient(&http.Client{Transport: q})), log.WithErrors(func(string, error) {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close(t.Context())
+		l.Logger("").Info("x")
+		time.Sleep(10 * time.Minute)
+		if st := l.Stats()[0]; st.Written != 1 || q.posts != 3 {
+			t.Errorf("%+v after %d requests", st, q.posts)
+		}
+	})
 }
 
 // What the server refuses for good is counted, said, and does not come again.

@@ -30,7 +30,9 @@ type point struct {
 	Sum            float64
 	BucketCounts   []string
 	ExplicitBounds []float64
-	Exemplars      []exemplar
+
+	StartTimeUnixNano, TimeUnixNano string
+	Exemplars                       []exemplar
 }
 
 type exemplar struct {

@@ -2,8 +2,11 @@ package otlp_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -126,4 +129,76 @@ func TestASpanOverTheLimitIsRejectedAlone(t *testing.T) {
 			t.Errorf("the reason is not said: %v", err)
 		}
 	}
+}
+
+// Every field of a span, as the collector's receiver reads it from each encoding.
+func TestCollectorHasEveryPartOfASpan(t *testing.T) {
+	c := servertest.SharedCollector(t)
+	n := byte(0)
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			n++
+			opts := append(way.opts[:len(way.opts):len(way.opts)], otlp.WithResource(slog.String("deployment.environment.name", "dev"), slog.String("service.instance.id", "i-1")))
+			tr, err := trace.New(otlp.Backend(c.AddrOf(way.port), opts...), trace.WithLimits(trace.Limits{Tags: 9}),
+				trace.WithLocal(trace.Endpoint{Service: "Shop", Address: "10.0.0.1:80"}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			parent := trace.SpanContext{TraceID: trace.TraceID{9, 15: n}, SpanID: trace.SpanID{8}, Flags: trace.Sampled, State: "x=y"}
+			other := trace.SpanContext{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, State: "a=b"}
+			start := time.Unix(1767322800, 123456789)
+			_, span := tr.Start(trace.ContextWithRemote(t.Context(), parent), "Charge", trace.WithKind(trace.Client), trace.WithStart(start),
+				trace.WithRemote(trace.Endpoint{Service: "bank", Address: "10.0.0.2:443"}))
+			span.Link(other, slog.String("why", "batch"), slog.Int("n", 1))
+			span.Tag("s", "ä\xff")
+			span.TagInt("i", math.MinInt64)
+			span.TagFloat("f", 2.5)
+			span.TagFloat("nan", math.NaN())
+			span.TagFloat("inf", math.Inf(-1))
+			span.TagBool("yes", true)
+			span.TagBool("no", false)
+			span.Tag("empty", "")
+			span.Tag("ninth", "9")
+			span.Tag("dropped", "1")
+			span.Tag("dropped too", "2")
+			span.Error(errors.New("refused"))
+			span.EndAt(start.Add(time.Millisecond))
+			if err := tr.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var got any
+			for deadline := time.Now().Add(10 * time.Second); got == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+				for _, line := range c.Lines("received") {
+					if strings.Contains(line, parent.TraceID.String()) {
+						got = decoded(t, line)
+					}
+				}
+			}
+			attr := func(key, kind, value string) string {
+				return fmt.Sprintf(`{"key":%q,"value":{%q:%s}}`, key, kind, value)
+			}
+			want := decoded(t, `{"traces":{"resourceSpans":[{"resource":{"attributes":[`+strings.Join([]string{
+				attr("service.name", "stringValue", `"Shop"`), attr("telemetry.sdk.name", "stringValue", `"go-platform"`), attr("telemetry.sdk.language", "stringValue", `"go"`),
+				attr("service.instance.id", "stringValue", `"i-1"`), attr("deployment.environment.name", "stringValue", `"dev"`)}, ",")+`]},
+				"scopeSpans":[{"scope":{"name":"github.com/micro/go-platform/trace"},"spans":[{
+				"traceId":"`+parent.TraceID.String()+`","spanId":"`+span.Context().SpanID.String()+`","traceState":"x=y","parentSpanId":"0800000000000000","flags":769,
+				"name":"Charge","kind":3,"startTimeUnixNano":"1767322800123456789","endTimeUnixNano":"1767322800124456789","droppedAttributesCount":2,"attributes":[`+strings.Join([]string{
+				attr("s", "stringValue", `"ä\ufffd"`), attr("i", "intValue", `"-9223372036854775808"`), attr("f", "doubleValue", "2.5"), attr("nan", "doubleValue", `"NaN"`), attr("inf", "doubleValue", `"-Infinity"`),
+				attr("yes", "boolValue", "true"), attr("no", "boolValue", "false"), attr("empty", "stringValue", `""`), attr("ninth", "stringValue", `"9"`),
+				attr("service.peer.name", "stringValue", `"bank"`), attr("network.peer.address", "stringValue", `"10.0.0.2"`), attr("network.peer.port", "intValue", `"443"`)}, ",")+`],
+				"links":[{"traceId":"01000000000000000000000000000000","spanId":"0200000000000000","traceState":"a=b","flags":256,"attributes":[`+attr("why", "stringValue", `"batch"`)+","+attr("n", "intValue", `"1"`)+`]}],
+				"status":{"message":"refused","code":2}}]}]}]}}`)
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got  %v\nwant %v", got, want)
+			}
+		})
+	}
+}
+
+func decoded(t testing.TB, text string) (v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return v
 }

@@ -1,0 +1,190 @@
+package otlp_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/metrics/otlp"
+)
+
+// taken is what a server in the same process took, and whether it takes the
+// n-th request, of which the first is Ping.
+type taken struct {
+	mu     sync.Mutex
+	n      int
+	all    []metric
+	answer func(n int) int
+}
+
+// RoundTrip is a server without a socket, for tests whose time is not the clock's.
+func (s *taken) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+func (s *taken) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	if s.answer != nil {
+		code := s.answer(s.n)
+		if code != http.StatusOK {
+			w.WriteHeader(code)
+			return
+		}
+	}
+	b, _ := io.ReadAll(r.Body)
+	var request struct {
+		ResourceMetrics []struct {
+			ScopeMetrics []struct{ Metrics []metric }
+		}
+	}
+	_ = json.Unmarshal(b, &request)
+	for _, r := range request.ResourceMetrics {
+		for _, sc := range r.ScopeMetrics {
+			s.all = append(s.all, sc.Metrics...)
+		}
+	}
+}
+
+func (s *taken) open(t *testing.T, opts ...otlp.Option) metrics.Metrics {
+	t.Helper()
+	opts = append(opts, otlp.WithJSON(), otlp.WithoutGzip(), otlp.WithClient(&http.Client{Transport: s}))
+	m, err := metrics.New(otlp.Backend("collector:4318", opts...), metrics.WithInterval(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// A point covers the time since its series began, or with WithDelta since the
+// last point that arrived. So a receiver sees a restart: the series begins
+// again, later.
+func TestPointsSayWhatTimeTheyCover(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts   []otlp.Option
+		starts []int // minutes after the first process began, for each export
+		values []float64
+	}{
+		"totals": {nil, []int{1, 1, 1, 11}, []float64{1, 2, 3, 1}},
+		"delta":  {[]otlp.Option{otlp.WithDelta()}, []int{1, 2, 3, 11}, []float64{1, 1, 1, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				s := &taken{}
+				for _, exports := range []int{3, 1} { // two processes, one after the other
+					m := s.open(t, c.opts...)
+					time.Sleep(time.Minute)
+					for range exports {
+						m.Counter("n").Inc()
+						m.Histogram("h").Observe(1)
+						m.Gauge("g").Set(1)
+						time.Sleep(time.Minute)
+						if err := m.Flush(t.Context()); err != nil {
+							t.Fatal(err)
+						}
+					}
+					s.answer = func(int) int { return http.StatusBadRequest } // the export of Close
+					m.Close(t.Context())
+					s.answer = nil
+					time.Sleep(time.Until(began.Add(10 * time.Minute)))
+				}
+				i := map[string]int{}
+				for _, one := range s.all {
+					p := one.kind().DataPoints[0]
+					k := i[one.Name]
+					i[one.Name]++
+					start, at := fmt.Sprint(began.Add(time.Duration(c.starts[k])*time.Minute).UnixNano()), began.Add([]time.Duration{2, 3, 4, 12}[k]*time.Minute)
+					value := c.values[k]
+					if one.Gauge != nil {
+						start, value = "", 1
+					}
+					if p.StartTimeUnixNano != start || p.TimeUnixNano != fmt.Sprint(at.UnixNano()) || p.value() != value {
+						t.Errorf("%s, export %d: %v from %s to %s, want %v from %s to %d", one.Name, k, p.value(), p.StartTimeUnixNano, p.TimeUnixNano, value, start, at.UnixNano())
+					}
+				}
+				if fmt.Sprint(i) != "map[g:4 h:4 n:4]" {
+					t.Errorf("exports %v", i)
+				}
+			})
+		})
+	}
+}
+
+// Whichever request fails, and however, the deltas that arrived add up to what
+// was counted.
+func TestDeltasAddUpWhateverFails(t *testing.T) {
+	for _, code := range []int{http.StatusServiceUnavailable, http.StatusInternalServerError} {
+		for nth := 2; nth < 8; nth++ {
+			synctest.Test(t, func(t *testing.T) {
+				s := &taken{answer: func(n int) int {
+					if n == nth {
+						return code
+					}
+					return http.StatusOK
+				}}
+				m := s.open(t, otlp.WithDelta(), otlp.WithMaxRequest(1200))
+				v, h := m.CounterVec("n", []string{"i"}), m.HistogramVec("h", []string{"i"}, metrics.WithBuckets(1))
+				for range 3 {
+					for i := range 12 {
+						v.With(fmt.Sprint(i)).Add(2)
+						h.With(fmt.Sprint(i)).Observe(.5)
+					}
+					_ = m.Flush(t.Context())
+				}
+				if err := m.Close(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				var counted, observed float64
+				requests := s.n
+				for _, one := range s.all {
+					for _, p := range one.kind().DataPoints {
+						if one.Name == "n" {
+							counted += p.value()
+						} else {
+							observed += p.value()
+						}
+					}
+				}
+				if counted != 72 || observed != 36 || requests < 8 {
+					t.Errorf("%d for request %d of %d: counted %v, observed %v, want 72 and 36", code, nth, requests, counted, observed)
+				}
+			})
+		}
+	}
+}
+
+// Points that a server refuses count as dropped, and do not come again.
+func TestRefusedPointsAreCounted(t *testing.T) {
+	for answer, dropped := range map[string]uint64{
+		`{}`: 0, `{"partialSuccess":{"rejectedDataPoints":"2","errorMessage":"too old"}}`: 2, `{"partialSuccess":{"rejectedDataPoints":1}}`: 1,
+	} {
+		posts := 0
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if posts++; posts == 2 { // behind Ping
+				io.WriteString(w, answer)
+			}
+		}))
+		defer s.Close()
+		m, err := metrics.New(otlp.Backend(s.URL, otlp.WithJSON()), metrics.WithInterval(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Counter("n").Inc()
+		err = m.Flush(t.Context())
+		if st := m.Stats().Exporters[0]; st.Dropped != dropped || (err != nil) != (dropped > 0) {
+			t.Errorf("%s: %+v, %v", answer, st, err)
+		}
+		m.Close(t.Context())
+	}
+}
