@@ -12,6 +12,7 @@ var (
 	ErrTooLarge       = fault.TooLarge       // above the limits; nothing was written
 	ErrUnsupported    = fault.Unsupported    // the backend can't do it; see Features
 	ErrUnavailable    = fault.Unavailable    // the backend did not answer; certainly not applied
+	ErrDenied         = fault.Denied         // the backend refuses these credentials or rights; nothing was applied, and waiting does not help
 	ErrUnknownOutcome = fault.UnknownOutcome // a write that may have been applied
 	ErrClosed         = fault.Closed         // used after Close
 )

@@ -52,8 +52,8 @@ type KV interface {
 	//
 	// After a gap (the backend was away, or compacted what this watch had not
 	// seen) the state is read again: changed items are put, vanished ones
-	// deleted, and EventSynced comes again. An outage is yielded once, as an
-	// error with an empty Event; the sequence goes on if the reader does, until
+	// deleted, and EventSynced comes again. An outage, or a refusal (ErrDenied),
+	// is yielded once, as an error with an empty Event; the sequence goes on if the reader does, until
 	// ctx ends or the store is closed.
 	Watch(ctx context.Context, prefix string) iter.Seq2[Event, error]
 

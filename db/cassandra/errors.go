@@ -33,8 +33,10 @@ func kind(err error, write bool) error {
 		switch answer.Code() {
 		case gocql.ErrCodeUnavailable, gocql.ErrCodeOverloaded, gocql.ErrCodeBootstrapping:
 			return fault.Mark(fault.Unavailable, err)
-		case gocql.ErrCodeSyntax, gocql.ErrCodeUnauthorized, gocql.ErrCodeConfig, gocql.ErrCodeAlreadyExists, gocql.ErrCodeUnprepared, gocql.ErrCodeProtocol, gocql.ErrCodeCredentials:
+		case gocql.ErrCodeSyntax, gocql.ErrCodeConfig, gocql.ErrCodeAlreadyExists, gocql.ErrCodeUnprepared, gocql.ErrCodeProtocol:
 			return err
+		case gocql.ErrCodeUnauthorized, gocql.ErrCodeCredentials:
+			return fault.Mark(fault.Denied, err)
 		case gocql.ErrCodeInvalid:
 			if tooLarge(err) {
 				return fault.Mark(fault.TooLarge, err)

@@ -97,7 +97,7 @@ func TestServersErrorsHaveKinds(t *testing.T) {
 		"broken":           {500, answer("null_pointer_exception", "oops"), nil, db.ErrUnknownOutcome},
 		"too large":        {413, "", db.ErrTooLarge, db.ErrTooLarge},
 		"immense term":     {400, answer("illegal_argument_exception", "Document contains at least one immense term"), db.ErrTooLarge, db.ErrTooLarge},
-		"unauthenticated":  {401, `{"error":"who are you","status":401}`, fault.Unauthenticated, fault.Unauthenticated},
+		"unauthenticated":  {401, `{"error":"who are you","status":401}`, fault.Denied, fault.Denied},
 		"denied":           {403, answer("security_exception", "may not"), fault.Denied, fault.Denied},
 		"redirect":         {302, "", nil, nil},
 		"our fault":        {400, answer("parsing_exception", "what?"), nil, nil},

@@ -114,9 +114,7 @@ func (e *Error) marked(write bool) error {
 	case e.Status == http.StatusRequestEntityTooLarge, e.Status == http.StatusBadRequest &&
 		(strings.Contains(e.Reason, "immense term") || strings.Contains(e.Reason, "exceeds the maximum")):
 		return fault.Mark(fault.TooLarge, e)
-	case e.Status == http.StatusUnauthorized:
-		return fault.Mark(fault.Unauthenticated, e)
-	case e.Status == http.StatusForbidden:
+	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
 		return fault.Mark(fault.Denied, e)
 	case e.Status >= 500 && write:
 		return fault.Mark(fault.UnknownOutcome, e)

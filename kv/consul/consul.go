@@ -205,7 +205,7 @@ func (d *driver) write(ctx context.Context, ops ...*api.KVTxnOp) (bool, uint64, 
 		return false, 0, writeError(err)
 	}
 	if !ok {
-		return false, 0, nil
+		return false, 0, consul.Refused(r.Errors)
 	}
 	index := uint64(0)
 	if len(r.Results) > 0 {
@@ -258,8 +258,10 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 			ops[i] = &api.KVTxnOp{Verb: api.KVGetOrEmpty, Key: encode(key)}
 		}
 		ok, r, _, err := d.KV().Txn(ops, consistent(ctx))
-		if err == nil && !ok {
-			err = errors.New("the transaction failed")
+		if err == nil {
+			if err = consul.Refused(r.Errors); err == nil && !ok {
+				err = errors.New("the transaction failed")
+			}
 		}
 		if err != nil {
 			if ctx.Err() != nil {
@@ -299,9 +301,9 @@ func (d *driver) PutMany(ctx context.Context, writes []kv.Write) []error {
 		ok, r, _, err := d.KV().Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
 		if err != nil {
 			err = writeError(err)
-		} else if !ok {
+		} else if err = consul.Refused(r.Errors); err == nil && !ok {
 			err = fault.Markf(kv.ErrUnavailable, "the transaction failed")
-		} else {
+		} else if err == nil {
 			for i, p := range r.Results {
 				if e, alive := endOf(ops[i].Flags); alive && !e.IsZero() {
 					d.reaper.add(ops[i].Key, p.ModifyIndex, e)

@@ -46,6 +46,9 @@ func (d *driver) txn(ctx context.Context, ops ...*api.KVTxnOp) (results []*api.K
 		}
 		return nil, false, "", consulconn.Write(err)
 	}
+	if err := consulconn.Refused(r.Errors); err != nil {
+		return nil, false, "", err
+	}
 	for _, e := range r.Errors {
 		why += e.What + "; "
 	}
@@ -126,7 +129,7 @@ func (c *claim) enqueue(ctx context.Context) ([]*api.KVPair, error) {
 			&api.KVTxnOp{Verb: api.KVLock, Key: c.place, Value: c.value, Session: s.id},
 			&api.KVTxnOp{Verb: api.KVGetTree, Key: c.queue})
 		if err != nil {
-			if errors.Is(err, fault.Unavailable) {
+			if errors.Is(err, fault.Unavailable) || errors.Is(err, fault.Denied) {
 				c.session, c.doubtful = nil, false
 				c.d.keep(s)
 			}

@@ -24,7 +24,7 @@ func (c *claim) wait(ctx context.Context) (dsync.Grant, error) {
 			failures = 0
 		case ctx.Err() != nil:
 			return dsync.Grant{}, ctx.Err()
-		case errors.Is(err, fault.Lost):
+		case errors.Is(err, fault.Lost), errors.Is(err, fault.Denied):
 			return dsync.Grant{}, err
 		default:
 			if err := backoff.Sleep(ctx, backoff.Policy{Max: c.TTL / 6}.Wait(failures)); err != nil {

@@ -69,7 +69,7 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 	for {
 		l, err := c.d.lease(ctx, c.TTL)
 		if err != nil {
-			if caller.Err() == nil && !errors.Is(err, fault.Unavailable) {
+			if caller.Err() == nil && !errors.Is(err, fault.Unavailable) && !errors.Is(err, fault.Denied) {
 				err = fault.Mark(fault.Unavailable, err)
 			}
 			return false, err
@@ -89,7 +89,7 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 			continue
 		}
 		if err = write(err); err != nil {
-			if errors.Is(err, fault.Unavailable) { // never sent
+			if errors.Is(err, fault.Unavailable) || errors.Is(err, fault.Denied) { // never sent, or refused
 				c.free()
 			}
 			return false, err

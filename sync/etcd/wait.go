@@ -20,7 +20,7 @@ func (c *claim) wait(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, fault.Lost):
+		case errors.Is(err, fault.Lost), errors.Is(err, fault.Denied):
 			return err
 		}
 		if err := backoff.Sleep(ctx, backoff.Policy{Max: c.lease.ttl / (2 * renewals)}.Wait(failures)); err != nil {
@@ -68,6 +68,9 @@ look:
 			select {
 			case e, open := <-events: // created, or a deletion
 				if err := e.Err(); err != nil || !open {
+					if err = read(err); errors.Is(err, fault.Denied) {
+						return err
+					}
 					return errors.Join(errors.New("the watch ended"), err)
 				}
 				continue look
@@ -170,6 +173,9 @@ func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candid
 		select {
 		case e, open := <-events:
 			if err := e.Err(); err != nil || !open {
+				if err = read(err); errors.Is(err, fault.Denied) {
+					return err
+				}
 				return fault.Mark(fault.Unavailable, errors.Join(errors.New("the watch ended"), err))
 			}
 			wait.Stop()

@@ -137,6 +137,7 @@ func TestErrorKinds(t *testing.T) {
 		{api.StatusError{Code: 500, Body: "No cluster leader"}, fault.Unavailable, fault.Unavailable},
 		{api.StatusError{Code: 500, Body: "leadership lost while committing log"}, fault.Unavailable, fault.UnknownOutcome},
 		{api.StatusError{Code: 403, Body: "Permission denied"}, fault.Denied, fault.Denied},
+		{api.StatusError{Code: 401}, fault.Denied, fault.Denied},
 		{api.StatusError{Code: 404}, fault.NotFound, fault.NotFound},
 		{api.StatusError{Code: 413}, fault.TooLarge, fault.TooLarge},
 		{api.StatusError{Code: 429}, fault.Unavailable, fault.Unavailable},

@@ -45,6 +45,9 @@ func classify(err error, lost error) error {
 	if errors.As(err, &s) {
 		return fault.Mark(status(s, lost), err)
 	}
+	if Denied(err.Error()) { // a transaction's errors have no status
+		return fault.Mark(fault.Denied, err)
+	}
 	if isContext(err) && errors.Is(lost, fault.Unavailable) {
 		return err // a read that its caller gave up
 	}
@@ -53,10 +56,8 @@ func classify(err error, lost error) error {
 
 func status(s api.StatusError, lost error) error {
 	switch {
-	case s.Code == http.StatusForbidden:
+	case s.Code == http.StatusForbidden, s.Code == http.StatusUnauthorized:
 		return fault.Denied
-	case s.Code == http.StatusUnauthorized:
-		return fault.Unauthenticated
 	case s.Code == http.StatusNotFound:
 		return fault.NotFound
 	case s.Code == http.StatusRequestEntityTooLarge:
@@ -67,11 +68,28 @@ func status(s api.StatusError, lost error) error {
 		return fault.Invalid
 	case strings.Contains(s.Body, "No cluster leader"), strings.Contains(s.Body, "No known Consul servers"):
 		return fault.Unavailable // refused before the log
-	case strings.Contains(s.Body, "ACL not found"), strings.Contains(s.Body, "Permission denied"):
+	case Denied(s.Body):
 		return fault.Denied
 	}
 	// "leadership lost while committing log" and others: anything may be true.
 	return lost
+}
+
+// Denied reports that these words of the server, of an answer that came without
+// a status or with a general one, refuse a token or its rights.
+func Denied(why string) bool {
+	return strings.Contains(why, "ACL not found") || strings.Contains(why, "Permission denied")
+}
+
+// Refused is the error of a transaction that lacked a right, nil if it failed
+// for another reason.
+func Refused(all api.TxnErrors) error {
+	for _, e := range all {
+		if Denied(e.What) {
+			return fault.Markf(fault.Denied, "%s", e.What)
+		}
+	}
+	return nil
 }
 
 func isContext(err error) bool {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -138,11 +139,11 @@ func (c *Conn) Ping(ctx context.Context) error {
 	// A key that cannot be one of ours. Refusal of the right to read it is an
 	// answer of a quorum too.
 	_, err := c.Get(ctx, "\x00", clientv3.WithCountOnly())
-	if err = Fault(err, false); err == nil || errors.Is(err, fault.Denied) {
+	if err == nil || errors.Is(err, rpctypes.ErrPermissionDenied) {
 		return nil
 	}
-	if errors.Is(err, fault.Unauthenticated) {
-		return fmt.Errorf("%w (%s)", err, c.address)
+	if err = Fault(err, false); errors.Is(err, fault.Denied) {
+		return fault.Markf(fault.Denied, "%s refuses: %w", c.address, cause(err))
 	}
 	why := cause(err)
 	if strings.Contains(why.Error(), "error reading server preface") {

@@ -22,10 +22,10 @@ func Fault(err error, write bool) error {
 	switch {
 	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrGRPCRequestTooLarge):
 		return fault.Mark(fault.TooLarge, err)
-	case errors.Is(err, rpctypes.ErrPermissionDenied), errors.Is(err, rpctypes.ErrPermissionNotGranted):
+	case denied(err):
 		return fault.Mark(fault.Denied, err)
-	case errors.Is(err, rpctypes.ErrAuthFailed), errors.Is(err, rpctypes.ErrInvalidAuthToken), errors.Is(err, rpctypes.ErrUserEmpty):
-		return fault.Mark(fault.Unauthenticated, err)
+	case errors.Is(err, rpctypes.ErrInvalidAuthToken), errors.Is(err, rpctypes.ErrAuthOldRevision):
+		return fault.Mark(fault.Unavailable, err) // refused; the client logs in again
 	case errors.Is(err, rpctypes.ErrEmptyKey), errors.Is(err, rpctypes.ErrTooManyOps), errors.Is(err, rpctypes.ErrDuplicateKey):
 		return fault.Mark(fault.Invalid, err)
 	case errors.Is(err, rpctypes.ErrNoSpace), errors.Is(err, rpctypes.ErrTooManyRequests), errors.Is(err, rpctypes.ErrNoLeader):
@@ -49,6 +49,19 @@ func Fault(err error, write bool) error {
 		return fault.Mark(fault.Unavailable, err)
 	}
 	return err
+}
+
+// denied reports that the server refuses the user or lacks a right of its. Of a
+// watch that was refused the client has the words alone.
+func denied(err error) bool {
+	for _, is := range []error{
+		rpctypes.ErrPermissionDenied, rpctypes.ErrPermissionNotGranted, rpctypes.ErrAuthFailed, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound,
+	} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return strings.Contains(err.Error(), rpctypes.ErrPermissionDenied.Error())
 }
 
 func isContext(err error) bool {

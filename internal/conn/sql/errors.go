@@ -71,6 +71,12 @@ func IsThere(err error) bool {
 	return pg == "42P07" || pg == "42710" || pg == "23505" || my == 1050 || my == 1060 || my == 1061 || lite == 1 && (strings.Contains(err.Error(), "already exists") || strings.Contains(err.Error(), "duplicate column"))
 }
 
+// isDenied: the database refuses the user, or lacks a right of its.
+func isDenied(pg string, my uint16, lite int) bool {
+	return strings.HasPrefix(pg, "28") || pg == "42501" ||
+		slices.Contains([]uint16{1044, 1045, 1130, 1142, 1143, 1227, 1370, 1698, 3118, 4151}, my) || lite&0xff == 3 || lite&0xff == 23
+}
+
 // ReadError gives the error of a statement that changes nothing its kind.
 func ReadError(err error) error { return kind(err, false) }
 
@@ -84,6 +90,8 @@ func kind(err error, write bool) error {
 	}
 	if pg, my, lite := state(err); pg != "" || my != 0 || lite != 0 {
 		switch {
+		case isDenied(pg, my, lite):
+			return fault.Mark(fault.Denied, err)
 		case strings.HasPrefix(pg, "57P") || strings.HasPrefix(pg, "53") || strings.HasPrefix(pg, "08") || pg == "25006",
 			slices.Contains([]uint16{1040, 1053, 1077, 1129, 1158, 1159, 1160, 1161, 1203, 1226, 1290, 1792, 1836, 1927, 3024}, my),
 			slices.Contains([]int{5, 6, 8, 10, 13, 14}, lite&0xff):

@@ -96,3 +96,61 @@ func TestRebind(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestRefusalsAreDenied: who the database does not know, or does not allow, is
+// refused; it is not unavailable, and nothing was done.
+func TestRefusalsAreDenied(t *testing.T) {
+	for kind, c := range map[sql.Kind]struct {
+		open  func(t *testing.T) (admin string, user func(password string) string)
+		setup []string
+	}{
+		sql.MySQL: {func(t *testing.T) (string, func(string) string) {
+			s := servertest.SharedMariaDB(t)
+			return s.DSN() + "mysql", func(password string) string { return "mysql://bob:" + password + "@" + s.Addr() + "/rights" }
+		}, []string{"CREATE DATABASE rights", "CREATE TABLE rights.x (id INTEGER)", "CREATE USER bob IDENTIFIED BY 'secret'", "GRANT SELECT ON rights.* TO bob"}},
+		sql.Postgres: {func(t *testing.T) (string, func(string) string) {
+			s := servertest.SharedPostgres(t) // it trusts everybody who exists
+			return s.DSN(), func(password string) string {
+				user := "bob"
+				if password == "wrong" {
+					user = "nobody"
+				}
+				return "postgres://" + user + ":" + password + "@" + s.Addr() + "/postgres?sslmode=disable"
+			}
+		}, []string{"CREATE TABLE x (id INTEGER)", "CREATE USER bob PASSWORD 'secret'", "GRANT SELECT ON x TO bob"}},
+	} {
+		t.Run(kind.String(), func(t *testing.T) {
+			open := func(addr string) *sql.DB {
+				t.Helper()
+				d, err := sql.Open(sql.Config{Kind: kind, Address: addr})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { d.Close() })
+				return d
+			}
+			addr, user := c.open(t)
+			admin := open(addr)
+			for _, q := range c.setup {
+				if _, err := admin.ExecContext(t.Context(), q); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := open(user("wrong")).Ping(t.Context())
+			if !errors.Is(err, fault.Denied) || errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "127.0.0.1:") {
+				t.Errorf("Ping of a stranger: %v, want denied, with the address", err)
+			}
+			bob := open(user("secret"))
+			if err := bob.Ping(t.Context()); err != nil {
+				t.Errorf("Ping: %v", err)
+			}
+			if _, err := bob.ExecContext(t.Context(), "SELECT id FROM x"); err != nil {
+				t.Errorf("what is allowed: %v", err)
+			}
+			_, err = bob.ExecContext(t.Context(), "INSERT INTO x VALUES (1)")
+			if err = sql.WriteError(err); fault.KindOf(err) != fault.Denied {
+				t.Errorf("a write that is not allowed: %v, want denied", err)
+			}
+		})
+	}
+}
