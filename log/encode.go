@@ -75,21 +75,17 @@ func appendTime(dst []byte, t time.Time, decimals int) []byte {
 	return append(append(dst, digits[:decimals]...), 'Z')
 }
 
-// levelName returns slog's names, and FATAL.
+// severities are the short names of OpenTelemetry's severity numbers 1 to 24,
+// four for each of slog's levels.
+var severities = [...]string{
+	"TRACE", "TRACE2", "TRACE3", "TRACE4", "DEBUG", "DEBUG2", "DEBUG3", "DEBUG4", "INFO", "INFO2", "INFO3", "INFO4",
+	"WARN", "WARN2", "WARN3", "WARN4", "ERROR", "ERROR2", "ERROR3", "ERROR4", "FATAL", "FATAL2", "FATAL3", "FATAL4",
+}
+
+// levelName returns the name of a level as collectors know it: slog's names,
+// FATAL, and INFO2 for one above INFO.
 func levelName(l slog.Level) string {
-	switch l {
-	case slog.LevelDebug:
-		return "DEBUG"
-	case slog.LevelInfo:
-		return "INFO"
-	case slog.LevelWarn:
-		return "WARN"
-	case slog.LevelError:
-		return "ERROR"
-	case LevelFatal:
-		return "FATAL"
-	}
-	return l.String()
+	return severities[min(max(int(l-slog.LevelDebug)+4, 0), len(severities)-1)]
 }
 
 // sources caches what program counters stand for.

@@ -12,7 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// JSON is one object a line: {"time":…,"level":…,"logger":…,"msg":…,…}. Values
+// JSON is one object a line: {"time":…,"level":…,"logger":…,"msg":…,…}. Levels
+// have the names of OpenTelemetry's severities: INFO, and INFO2 to INFO4 for the
+// three above it, up to FATAL4. Values
 // are written as slog's JSONHandler does: durations in nanoseconds, times as
 // RFC 3339, errors as their text, others by encoding/json.
 func JSON() Encoding { return jsonLines }

@@ -97,6 +97,20 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// Levels have the names that the collector's severity parser knows.
+func TestLevelsHaveTheNamesOfSeverities(t *testing.T) {
+	for l, want := range map[slog.Level]string{
+		-100: "TRACE", -9: "TRACE", -8: "TRACE", -7: "TRACE2", -5: "TRACE4", slog.LevelDebug: "DEBUG", -1: "DEBUG4", slog.LevelInfo: "INFO", 1: "INFO2", 3: "INFO4",
+		slog.LevelWarn: "WARN", 5: "WARN2", slog.LevelError: "ERROR", 11: "ERROR4", log.LevelFatal: "FATAL", 13: "FATAL2", 15: "FATAL4", 16: "FATAL4", 1000: "FATAL4",
+	} {
+		l1, records := open(t, log.WithLevel("", -1000))
+		l1.Logger("").Log(t.Context(), l, "x")
+		if got := records()[0]; !strings.Contains(got, `"level":"`+want+`"`) {
+			t.Errorf("level %d is in %s, want %s", l, got, want)
+		}
+	}
+}
+
 type panics struct{}
 
 func (panics) MarshalJSON() ([]byte, error) { panic("oops") }

@@ -38,6 +38,11 @@ const (
 	Debug
 )
 
+// text returns the flags as traceparent has them.
+func (f Flags) text() string {
+	return [...]string{"00", "01", "02", "03"}[f&(Sampled|Random)] // the same bits as ours
+}
+
 // SpanContext is what identifies a span to other processes. The zero value is
 // no context.
 type SpanContext struct {
@@ -104,20 +109,24 @@ func ContextWithRemote(ctx context.Context, sc SpanContext) context.Context {
 	return &remoteContext{Context: ctx, span: caller{sc: sc}}
 }
 
-// ContextAttrs appends trace_id and span_id of the span in ctx to attrs, or
-// nothing without one. It fits log.WithContext and allocates only at the first
-// call for a span.
+// ContextAttrs appends trace_id, span_id and trace_flags of the span in ctx to
+// attrs, or nothing without one: the fields of OpenTelemetry's "Trace Context in
+// non-OTLP Log Formats", in lower-case hexadecimal digits. It fits
+// log.WithContext and allocates only at the first call for a span.
 func ContextAttrs(ctx context.Context, attrs []slog.Attr) []slog.Attr {
 	if ctx == nil {
 		return attrs
 	}
 	switch s := ctx.Value(contextKey{}).(type) {
-	case interface{ ids() (string, string) }:
+	case interface {
+		ids() (string, string)
+		Context() SpanContext
+	}:
 		t, id := s.ids()
-		return append(attrs, slog.String("trace_id", t), slog.String("span_id", id))
+		return append(attrs, slog.String("trace_id", t), slog.String("span_id", id), slog.String("trace_flags", s.Context().Flags.text()))
 	case Span:
 		if sc := s.Context(); sc.IsValid() {
-			return append(attrs, slog.String("trace_id", sc.TraceID.String()), slog.String("span_id", sc.SpanID.String()))
+			return append(attrs, slog.String("trace_id", sc.TraceID.String()), slog.String("span_id", sc.SpanID.String()), slog.String("trace_flags", sc.Flags.text()))
 		}
 	}
 	return attrs

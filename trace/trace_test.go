@@ -229,7 +229,7 @@ func TestContextAttrs(t *testing.T) {
 	for _, sampler := range []trace.Sampler{trace.Always(), trace.Never()} {
 		tr, _ := newTracer(t, trace.WithSampler(sampler))
 		ctx, s := tr.Start(t.Context(), "x")
-		want := fmt.Sprintf("[trace_id=%s span_id=%s]", s.Context().TraceID, s.Context().SpanID)
+		want := fmt.Sprintf("[trace_id=%s span_id=%s trace_flags=%02x]", s.Context().TraceID, s.Context().SpanID, byte(s.Context().Flags&(trace.Sampled|trace.Random)))
 		if got := fmt.Sprint(trace.ContextAttrs(ctx, nil)); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}

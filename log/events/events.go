@@ -96,12 +96,7 @@ func (d *driver) record(line []byte, id string) *event.Record {
 	_ = json.Unmarshal(fields["logger"], &logger)
 	_ = json.Unmarshal(fields["time"], &at)
 	return &event.Record{
-		ID: id, Type: "log." + kind(level), Source: d.source, Subject: logger, Time: at,
+		ID: id, Type: "log." + strings.ToLower(level), Source: d.source, Subject: logger, Time: at,
 		ContentType: "application/json", Data: append([]byte(nil), line[:len(line)-1]...),
 	}
-}
-
-// kind makes ERROR+2 a part of a type.
-func kind(level string) string {
-	return strings.NewReplacer("+", "-plus-", "-", "-minus-").Replace(strings.ToLower(level))
 }

@@ -49,7 +49,7 @@ func TestRecordsAreEvents(t *testing.T) {
 		}
 		n++
 	}
-	if fmt.Sprint(types) != "map[log.fatal:1 log.info-plus-2:1 log.warn:300]" {
+	if fmt.Sprint(types) != "map[log.fatal:1 log.info3:1 log.warn:300]" {
 		t.Errorf("%v", types)
 	}
 }

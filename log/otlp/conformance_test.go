@@ -92,7 +92,7 @@ func TestRecordsAreTheCollectorsOwn(t *testing.T) {
 	sc := trace.SpanContext{TraceID: trace.TraceID{0xab}, SpanID: trace.SpanID{0xcd}, Flags: trace.Sampled}
 	ctx := trace.ContextWithRemote(t.Context(), sc)
 	l.Logger("db.pool").LogAttrs(ctx, log.LevelFatal, "gone", slog.Int("n", 7), slog.Group("g", slog.Bool("ok", true)), slog.Any("list", []string{"a", "b"}))
-	l.Logger("").Debug("small", "trace_id", "no id")
+	l.Logger("").Debug("small", "trace_id", "no id", "trace_flags", "1")
 	if err := l.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -104,10 +104,10 @@ func TestRecordsAreTheCollectorsOwn(t *testing.T) {
 		t.Fatalf("%d records: %s", len(got), got)
 	}
 	for i, wants := range [][]string{
-		{`"name":"db.pool"`, `"severityNumber":21`, `"severityText":"FATAL"`, `"body":{"stringValue":"gone"}`, `"traceId":"ab000000000000000000000000000000"`, `"spanId":"cd00000000000000"`,
+		{`"name":"db.pool"`, `"severityNumber":21`, `"severityText":"FATAL"`, `"body":{"stringValue":"gone"}`, `"traceId":"ab000000000000000000000000000000"`, `"spanId":"cd00000000000000"`, `"flags":1`,
 			`{"key":"n","value":{"intValue":"7"}}`, `{"key":"g","value":{"kvlistValue":{"values":[{"key":"ok","value":{"boolValue":true}}]}}}`,
 			`{"key":"list","value":{"arrayValue":{"values":[{"stringValue":"a"},{"stringValue":"b"}]}}}`, `"code.file.path"`, `"code.line.number"`},
-		{`"severityNumber":5`, `"severityText":"DEBUG"`, `{"key":"trace_id","value":{"stringValue":"no id"}}`},
+		{`"severityNumber":5`, `"severityText":"DEBUG"`, `{"key":"trace_id","value":{"stringValue":"no id"}}`, `{"key":"trace_flags","value":{"stringValue":"1"}}`},
 	} {
 		for _, want := range wants {
 			if !strings.Contains(got[i], want) {

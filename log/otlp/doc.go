@@ -15,9 +15,9 @@
 //
 // The message is the body, the level the severity: its number is slog's plus 9,
 // so that Debug, Info, Warn, Error and log.LevelFatal are 5, 9, 13, 17 and 21.
-// The logger's name is the scope. The attributes trace_id and span_id, as
-// trace.ContextAttrs writes them, become the record's own ids; groups are maps,
-// other attributes keep their types. The source is code.file.path and
+// The logger's name is the scope. The attributes trace_id, span_id and trace_flags,
+// as trace.ContextAttrs writes them, become the record's own fields; groups are
+// maps, other attributes keep their types. The source is code.file.path and
 // code.line.number.
 //
 // # Errors

@@ -48,6 +48,8 @@ func (encoding) Append(b []byte, r *log.Record) []byte {
 			b = otlp.Bytes(b, 9, id[:])
 		case a.Key == "span_id" && parse(id[:8], a.Value):
 			b = otlp.Bytes(b, 10, id[:8])
+		case a.Key == "trace_flags" && parse(id[:1], a.Value):
+			b = otlp.Fixed32(b, 8, uint32(id[0]))
 		default:
 			b = otlp.Attributes(b, 6, r.Attrs[i:i+1])
 		}
