@@ -39,10 +39,20 @@ type clientAttempt struct {
 
 // Why an attempt was cut short whose call goes on, or that nobody bounded.
 var (
-	errAttempt = fault.Mark(fault.Timeout, errors.New("no answer within the attempt's timeout"))
-	errSilent  = fault.Mark(fault.Timeout, fmt.Errorf("no answer within %v, and no deadline was set", defaultSilence))
+	errAttempt = timedOut("no answer within the attempt's timeout")
+	errSilent  = timedOut(fmt.Sprintf("no answer within %v, and no deadline was set", defaultSilence))
 	errBeaten  = errors.New("another instance answered first")
 )
+
+// timeoutError is a fault.Timeout, and what net/http's users expect of one.
+type timeoutError struct{ error }
+
+func timedOut(text string) error { return &timeoutError{fault.Mark(fault.Timeout, errors.New(text))} }
+
+func (e *timeoutError) Unwrap() error { return e.error }
+
+// Timeout makes it one for url.Error and net.Error.
+func (e *timeoutError) Timeout() bool { return true }
 
 // roundTrip sends the request once. A response comes with a nil error.
 func (a *clientAttempt) roundTrip() (*http.Response, error) {

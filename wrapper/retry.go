@@ -98,7 +98,7 @@ type result struct {
 
 // again decides whether a call may be sent again after r.
 func (r result) again(idempotent bool, p RetryPolicy) bool {
-	if r.noRetry || r.own {
+	if r.noRetry || r.own || r.err == errSilent { // the last: the call's time is over
 		return false
 	}
 	switch r.class {
