@@ -118,11 +118,12 @@ func TestOnlyIdempotentCallsAreHedged(t *testing.T) {
 // many are sent twice must not depend on how busy the machine is.
 func TestHedgesHaveABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		took, sent := time.Millisecond, 0
+		var took, sent atomic.Int64
+		took.Store(int64(time.Millisecond))
 		base := roundTripper(func(r *http.Request) (*http.Response, error) {
-			sent++
+			sent.Add(1)
 			select {
-			case <-time.After(took):
+			case <-time.After(time.Duration(took.Load())):
 				return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 			case <-r.Context().Done():
 				return nil, r.Context().Err()
@@ -136,14 +137,14 @@ func TestHedgesHaveABudget(t *testing.T) {
 		for range 40 {
 			get(t, client, "http://greeter/")
 		}
-		before := sent
-		took = time.Second
+		before := sent.Load()
+		took.Store(int64(time.Second))
 		for range 100 {
 			get(t, client, "http://greeter/")
 		}
 		synctest.Wait()
 		// What 40 calls have saved up, a tenth of 100, and one in ten seconds.
-		if n := sent - before; n < 110 || n > 100+4+10+10+1 {
+		if n := sent.Load() - before; n < 110 || n > 100+4+10+10+1 {
 			t.Errorf("100 calls were sent %d times", n)
 		}
 		if err := w.Close(t.Context()); err != nil {
