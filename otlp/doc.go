@@ -30,6 +30,8 @@
 //     OTEL_EXPORTER_OTLP_CLIENT_KEY: files in PEM
 //   - OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: cumulative, delta, or
 //     lowmemory, which is delta here
+//   - OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION:
+//     explicit_bucket_histogram or base2_exponential_bucket_histogram
 //
 // Those that begin with OTEL_EXPORTER_OTLP exist for each signal too, such as
 // OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, which count for it alone and first. The

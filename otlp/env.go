@@ -31,6 +31,7 @@ type Env struct {
 	resource []slog.Attr
 	sampler  trace.Sampler
 	interval time.Duration
+	native   bool // histograms
 
 	trace, metrics, log *exporter // nil for none
 }
@@ -41,7 +42,7 @@ type Env struct {
 // variable that can't be, and is ErrInvalid.
 func FromEnv(opts ...Option) (*Env, error) {
 	e := &Env{}
-	for _, step := range []func([]Option) error{e.readSwitch, e.readResource, e.readSampler, e.readInterval, e.readExporters} {
+	for _, step := range []func([]Option) error{e.readSwitch, e.readResource, e.readSampler, e.readInterval, e.readHistograms, e.readExporters} {
 		if e.off {
 			break
 		}
@@ -110,6 +111,18 @@ func (e *Env) readInterval([]Option) (err error) {
 	return err
 }
 
+func (e *Env) readHistograms([]Option) error {
+	const variable = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
+	switch v := strings.ToLower(value(variable)); v {
+	case "", "explicit_bucket_histogram":
+	case "base2_exponential_bucket_histogram":
+		e.native = true
+	default:
+		return bad(variable, "%q, want explicit_bucket_histogram or base2_exponential_bucket_histogram", v)
+	}
+	return nil
+}
+
 func (e *Env) readExporters(opts []Option) (err error) {
 	if e.trace, err = newExporter("TRACES", otlp.Traces(), opts); err != nil {
 		return err
@@ -153,6 +166,9 @@ func (e *Env) Metrics(resource ...slog.Attr) (opts []metrics.Option) {
 	}
 	if e.interval > 0 {
 		opts = append(opts, metrics.WithInterval(e.interval))
+	}
+	if e.native {
+		opts = append(opts, metrics.WithNativeHistograms())
 	}
 	if e.metrics == nil {
 		return opts

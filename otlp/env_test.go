@@ -48,6 +48,7 @@ func TestVariablesInRequests(t *testing.T) {
 	const headers, compression = "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_COMPRESSION"
 	const protocol, attributes, service = "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"
 	const temporality = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+	const histograms = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
 	mine := []otlp.Option{traceotlp.WithHeader("X-Scope", "mine"), traceotlp.WithHeader("X-Own", "1"), traceotlp.WithResource(slog.String("team", "mine"))}
 	for name, c := range map[string]struct {
 		env                  env
@@ -79,6 +80,9 @@ func TestVariablesInRequests(t *testing.T) {
 		"cumulative":           {env{temporality: "cumulative", protocol: "http/json"}, []otlp.Option{metricsotlp.WithDelta()}, has(`"aggregationTemporality":1`, `"aggregationTemporality":2`), "", `"aggregationTemporality":2`, ""},
 		"delta":                {env{temporality: "Delta", protocol: "http/json"}, nil, has(`"aggregationTemporality":1`, `"aggregationTemporality":2`), "", `"aggregationTemporality":1`, ""},
 		"lowmemory":            {env{temporality: "lowmemory", protocol: "http/json"}, nil, has(`"aggregationTemporality":1`), "", `"aggregationTemporality":1`, ""},
+		"no histograms":        {env{protocol: "http/json"}, nil, has(`"histogram"`, `"exponentialHistogram"`), "", `"histogram"`, ""},
+		"explicit histograms":  {env{protocol: "http/json", histograms: "explicit_bucket_histogram"}, nil, has(`"histogram"`, `"exponentialHistogram"`), "", `"histogram"`, ""},
+		"exponential ones":     {env{protocol: "http/json", histograms: "BASE2_exponential_bucket_histogram"}, nil, has(`"histogram"`, `"exponentialHistogram"`), "", `"exponentialHistogram"`, ""},
 		"no temporality":       {env{protocol: "http/json"}, nil, has(`"aggregationTemporality":2`), "", `"aggregationTemporality":2`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -382,6 +386,7 @@ func TestBadValues(t *testing.T) {
 		{"OTEL_METRIC_EXPORT_INTERVAL", env{"OTEL_METRIC_EXPORT_INTERVAL": "0"}, "milliseconds"},
 		{"OTEL_EXPORTER_OTLP_TIMEOUT", env{"OTEL_EXPORTER_OTLP_TIMEOUT": "-1"}, "milliseconds"},
 		{"OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", env{"OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "9223372036855"}, "milliseconds"},
+		{"OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", env{"OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "native"}, "base2"},
 		{"OTEL_TRACES_EXPORTER", env{"OTEL_TRACES_EXPORTER": "zipkin"}, "otlp or none"},
 		{"OTEL_METRICS_EXPORTER", env{"OTEL_METRICS_EXPORTER": "prometheus"}, "otlp or none"},
 		{"OTEL_LOGS_EXPORTER", env{"OTEL_LOGS_EXPORTER": "console"}, "otlp or none"},

@@ -139,6 +139,7 @@ func send(t *testing.T, e *otlp.Env, ctx context.Context, resource ...slog.Attr)
 	span.Tag("long", strings.Repeat("x", 2000))
 	span.End()
 	s.metrics.Counter(aCounter, metrics.WithHelp(strings.Repeat("x", 2000))).Inc()
+	s.metrics.Histogram(aCounter + ".took").Observe(1)
 	s.log.Logger("").Info(aRecord, "long", strings.Repeat("x", 2000))
 	return s, errors.Join(s.trace.Flush(t.Context()), s.metrics.Flush(t.Context()), s.log.Flush(t.Context()))
 }
