@@ -2,10 +2,12 @@ package otlp_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -187,4 +189,100 @@ func TestRefusedPointsAreCounted(t *testing.T) {
 		}
 		m.Close(t.Context())
 	}
+}
+
+// How often a request is sent, and for how long, by what the server says.
+func TestHowLongAnExportIsTried(t *testing.T) {
+	for name, c := range map[string]struct {
+		code        int // 0: no answer
+		after       string
+		least, most int // requests
+		says        string
+	}{
+		"no answer":             {0, "", 3, 3, "no route"},
+		"not now":               {http.StatusServiceUnavailable, "", 5, 100, "503"},
+		"in an hour":            {http.StatusTooManyRequests, "3600", 1, 1, "no time to try again"},
+		"in a second":           {http.StatusTooManyRequests, "1", 4, 6, "429"},
+		"never":                 {http.StatusBadRequest, "", 1, 1, "400"},
+		"taken, the twin of it": {http.StatusOK, "", 1, 1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := 0
+				server := roundTrip(func(*http.Request) (*http.Response, error) {
+					if n++; n == 1 { // Ping
+						return httptest.NewRecorder().Result(), nil
+					}
+					if c.code == 0 {
+						return nil, errors.New("no route")
+					}
+					w := httptest.NewRecorder()
+					if c.after != "" {
+						w.Header().Set("Retry-After", c.after)
+					}
+					w.WriteHeader(c.code)
+					return w.Result(), nil
+				})
+				m, err := metrics.New(otlp.Backend("collector", otlp.WithClient(&http.Client{Transport: server})), metrics.WithInterval(time.Hour), metrics.WithTimeout(5*time.Second))
+				if err != nil {
+					t.Fatal(err)
+				}
+				m.Counter("n").Inc()
+				began := time.Now()
+				err = m.Flush(t.Context())
+				if (err != nil) != (c.says != "") || err != nil && !strings.Contains(err.Error(), c.says) {
+					t.Errorf("%v, want %q", err, c.says)
+				}
+				if took := time.Since(began); n-1 < c.least || n-1 > c.most || took > 5*time.Second {
+					t.Errorf("%d requests in %v, want %d to %d", n-1, took, c.least, c.most)
+				}
+				n = -100 // Close may send again
+				m.Close(t.Context())
+			})
+		})
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A series that no request can hold is dropped and said, and costs no other one.
+func TestASeriesOverTheLimitIsDroppedAlone(t *testing.T) {
+	for size, dropped := range map[int]uint64{100: 0, 3000: 1} {
+		s := &taken{}
+		m := s.open(t, otlp.WithMaxRequest(2000))
+		v := m.CounterVec("n", []string{"k"})
+		for _, label := range []string{"a", strings.Repeat("b", size), "c"} {
+			v.With(label).Inc()
+		}
+		err := m.Flush(t.Context())
+		points := 0
+		for _, one := range s.all {
+			points += len(one.kind().DataPoints)
+		}
+		if st := m.Stats().Exporters[0]; st.Dropped != dropped || points != int(3-dropped) || (err != nil) != (dropped > 0) || err != nil && !strings.Contains(err.Error(), "over the 2000 bytes") {
+			t.Errorf("%d bytes: %d points, %+v, %v", size, points, st, err)
+		}
+		m.Close(t.Context())
+	}
+}
+
+func TestUnitsAreUCUMs(t *testing.T) {
+	s := &taken{}
+	m := s.open(t)
+	units := map[string]string{"a": "seconds", "b": "s", "c": "bytes", "d": "By", "e": "{request}", "f": "ratio", "g": "1"}
+	for name, unit := range units {
+		m.Gauge(name, metrics.WithUnit(unit)).Set(1)
+	}
+	if err := m.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range s.all {
+		want := map[string]string{"a": "s", "b": "s", "c": "By", "d": "By", "e": "{request}", "f": "1", "g": "1"}[one.Name]
+		if one.Unit != want {
+			t.Errorf("%q is %q, want %q", units[one.Name], one.Unit, want)
+		}
+	}
+	m.Close(t.Context())
 }
