@@ -84,8 +84,8 @@ func TestTracesBesideAReporterThatCanNotBeSearched(t *testing.T) {
 	}
 }
 
-// A call that was sent once is one line, one that was sent twice is a line with
-// one for each attempt below it.
+// A call that was sent once is one line, one that was sent again has a line
+// below it for each further attempt.
 func TestEachCallIsDrawnOnce(t *testing.T) {
 	call := func(id byte, parent byte, kind trace.Kind, name, service string) trace.SpanData {
 		return trace.SpanData{
@@ -98,11 +98,11 @@ func TestEachCallIsDrawnOnce(t *testing.T) {
 		want  string
 	}{
 		"sent once": {[]trace.SpanData{
-			call(1, 0, trace.Internal, "GET /hello", "edge"), call(2, 1, trace.Client, "GET /hello", "edge"), call(3, 2, trace.Server, "GET /hello", "greeter"),
+			call(1, 0, trace.Client, "GET", "edge"), call(2, 1, trace.Server, "GET /hello", "greeter"),
 		}, "0 client edge, 1 server greeter"},
 		"sent twice": {[]trace.SpanData{
-			call(1, 0, trace.Internal, "GET /hello", "edge"), call(2, 1, trace.Client, "GET /hello", "edge"), call(3, 1, trace.Client, "GET /hello", "edge"),
-		}, "0 internal edge, 1 client edge, 1 client edge"},
+			call(1, 0, trace.Client, "GET", "edge"), call(2, 1, trace.Client, "GET", "edge"), call(3, 2, trace.Server, "GET /hello", "greeter"),
+		}, "0 client edge, 1 client edge, 2 server greeter"},
 		"work that makes a call": {[]trace.SpanData{
 			call(1, 0, trace.Internal, "charge", "edge"), call(2, 1, trace.Client, "GET /hello", "edge"),
 		}, "0 internal edge, 1 client edge"},

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -140,37 +139,12 @@ func waterfall(t trace.Trace) []Span {
 				continue
 			}
 			done[key(d)] = true
-			line, below := span(d, t.Spans[0].Start, depth), d.Context.SpanID
-			if only := attempt(d, children[below]); only != nil && !done[key(only)] {
-				done[key(only)] = true
-				line, below = line.with(span(only, t.Spans[0].Start, depth)), only.Context.SpanID
-			}
-			out = append(out, line)
-			walk(below, depth+1)
+			out = append(out, span(d, t.Spans[0].Start, depth))
+			walk(d.Context.SpanID, depth+1)
 		}
 	}
 	walk(trace.SpanID{}, 0)
 	return out
-}
-
-// attempt returns the one attempt of a call that was sent once, or nil. The
-// call and its attempt are one line.
-func attempt(call *trace.SpanData, children []*trace.SpanData) *trace.SpanData {
-	if call.Kind != trace.Internal || len(children) != 1 {
-		return nil
-	}
-	if a := children[0]; a.Kind == trace.Client && a.Name == call.Name && a.Local.Service == call.Local.Service {
-		return a
-	}
-	return nil
-}
-
-// with adds to a call what its only attempt knows.
-func (s Span) with(a Span) Span {
-	s.Kind, s.Remote, s.Error = a.Kind, cmp.Or(a.Remote, s.Remote), cmp.Or(s.Error, a.Error)
-	maps.Copy(s.Tags, a.Tags)
-	s.Events = append(s.Events, a.Events...)
-	return s
 }
 
 func span(d *trace.SpanData, start time.Time, depth int) Span {
