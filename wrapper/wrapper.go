@@ -83,6 +83,9 @@ func New(opts ...Option) (*Wrapper, error) {
 	for _, r := range o.registrations {
 		w.AddRegistration(r)
 	}
+	if o.monitor != nil && o.metrics != nil {
+		w.life.Go(w.measureChecks)
+	}
 	return w, nil
 }
 
