@@ -81,6 +81,7 @@ const (
 	KindCounter Kind = iota
 	KindGauge
 	KindHistogram
+	KindSummary // of WithRuntime alone
 )
 
 // String returns the kind in Prometheus' words.
@@ -90,6 +91,8 @@ func (k Kind) String() string {
 		return "gauge"
 	case KindHistogram:
 		return "histogram"
+	case KindSummary:
+		return "summary"
 	}
 	return "counter"
 }
@@ -122,14 +125,21 @@ type Series struct {
 	Values  []string  // as many as Family.Keys; "" for a label that the series doesn't have
 	Created time.Time // when it began to count
 	Value   float64   // of a gauge or a counter
-	Count   uint64    // of a counter, in whole numbers; of a histogram, the number of observations
-	Sum     float64   // of a histogram
+	Count   uint64    // of a counter, in whole numbers; of a histogram or summary, the number of observations
+	Sum     float64   // of a histogram or summary
 	Buckets []uint64  // of a histogram, not cumulative, one more than Family.Bounds
 	// Exemplars of a histogram has one for each of Buckets, of which those
 	// without have a zero Time; nil if there is none.
 	Exemplars []Exemplar
-	Native    *Native  // of a histogram, with WithNativeHistograms
-	Samples   []Sample // of a histogram, since this driver's last export; only for a driver that asked for them
+	Quantiles []Quantile // of a summary
+	Native    *Native    // of a histogram, with WithNativeHistograms
+	Samples   []Sample   // of a histogram, since this driver's last export; only for a driver that asked for them
+}
+
+// Quantile is the value below which a share of the observations is.
+type Quantile struct {
+	Share float64 // 0 to 1
+	Value float64
 }
 
 // Sample is an observation that stands for Weight observations. Weights are

@@ -341,18 +341,24 @@ func TestResource(t *testing.T) {
 	}
 }
 
+// loaded is when the tests began: later than the process.
+var loaded = time.Now()
+
 func TestRuntime(t *testing.T) {
 	m := open(t, metrics.WithRuntime())
 	snap := m.Snapshot()
 	for name := range metrics.RuntimeFamilies() {
-		if _, ok := snap.Find(name); !ok {
+		if len(snap.Match(name)) != 1 {
 			t.Errorf("%s is not there", name)
 		}
 	}
-	for _, name := range []string{"go_goroutines", "process_resident_memory_bytes", "process_open_fds", "go_memory_bytes", "process_threads"} {
+	for _, name := range []string{"go_goroutines", "process_resident_memory_bytes", "process_open_fds", "go_memstats_sys_bytes", "process_threads"} {
 		if s, _ := snap.Find(name); s.Value < 1 {
 			t.Errorf("%s is %v", name, s.Value)
 		}
+	}
+	if s, _ := snap.Find("process_start_time_seconds"); time.Since(time.Unix(int64(s.Value), 0)) > time.Hour || s.Value >= float64(loaded.UnixNano())/1e9 {
+		t.Errorf("the process started at %v, want before the %v at which its tests were loaded", s.Value, loaded)
 	}
 	for i := range snap.Families[1:] {
 		if snap.Families[i].Name >= snap.Families[i+1].Name {

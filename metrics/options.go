@@ -137,7 +137,9 @@ func WithLazy() Option {
 	return func(o *options) error { o.lazy = true; return nil }
 }
 
-// WithRuntime adds metrics of the Go runtime and of the process; see RuntimeFamilies.
+// WithRuntime adds metrics of the Go runtime and of the process, under the names
+// that Prometheus' own client gives them and that ready-made dashboards read;
+// see RuntimeFamilies. Of the process there is less elsewhere than on Linux.
 func WithRuntime() Option {
 	return func(o *options) error { o.runtime = true; return nil }
 }

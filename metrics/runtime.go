@@ -2,11 +2,9 @@ package metrics
 
 import (
 	"math"
-	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -15,8 +13,9 @@ import (
 type runtimeSource struct {
 	name, help, unit string
 	kind             Kind
-	from             string                 // a name of runtime/metrics
+	from             []string               // names of runtime/metrics, of which the sum counts
 	read             func() (float64, bool) // or a function
+	fill             func(*Family) bool     // or what needs more than one number
 }
 
 // RuntimeFamilies lists what WithRuntime adds: names and help texts.
@@ -28,43 +27,93 @@ func RuntimeFamilies() map[string]string {
 	return all
 }
 
+const (
+	heapObjects  = "/memory/classes/heap/objects:bytes"
+	heapUnused   = "/memory/classes/heap/unused:bytes"
+	heapReleased = "/memory/classes/heap/released:bytes"
+	heapFree     = "/memory/classes/heap/free:bytes"
+	stacks       = "/memory/classes/heap/stacks:bytes"
+	mspanInUse   = "/memory/classes/metadata/mspan/inuse:bytes"
+	mcacheInUse  = "/memory/classes/metadata/mcache/inuse:bytes"
+	tinyAllocs   = "/gc/heap/tiny/allocs:objects"
+)
+
+// runtimeSources are those of client_golang's Go and process collectors, with
+// their names, and some more.
 func runtimeSources(started time.Time) []runtimeSource {
-	since := float64(started.UnixNano()) / 1e9
+	gauge := func(name, help, unit string, from ...string) runtimeSource {
+		return runtimeSource{name: name, help: help, unit: unit, kind: KindGauge, from: from}
+	}
+	counter := func(name, help, unit string, from ...string) runtimeSource {
+		return runtimeSource{name: name, help: help, unit: unit, kind: KindCounter, from: from}
+	}
+	process := func(kind Kind, name, help, unit string, read func() (float64, bool)) runtimeSource {
+		return runtimeSource{name: name, help: help, unit: unit, kind: kind, read: read}
+	}
 	return []runtimeSource{
-		{name: "go_goroutines", help: "Goroutines that exist.", kind: KindGauge, from: "/sched/goroutines:goroutines"},
-		{name: "go_gomaxprocs", help: "Threads that run Go code at once.", kind: KindGauge, from: "/sched/gomaxprocs:threads"},
-		{name: "go_gc_cycles_total", help: "Completed collections.", kind: KindCounter, from: "/gc/cycles/total:gc-cycles"},
-		{name: "go_gc_heap_live_bytes", help: "Heap that the last collection found in use.", unit: "bytes", kind: KindGauge, from: "/gc/heap/live:bytes"},
-		{name: "go_gc_heap_goal_bytes", help: "Heap size that the next collection aims at.", unit: "bytes", kind: KindGauge, from: "/gc/heap/goal:bytes"},
-		{name: "go_gc_memory_limit_bytes", help: "The memory limit of the runtime.", unit: "bytes", kind: KindGauge, from: "/gc/gomemlimit:bytes"},
-		{name: "go_heap_objects_bytes", help: "Memory of objects, live and not yet collected.", unit: "bytes", kind: KindGauge, from: "/memory/classes/heap/objects:bytes"},
-		{name: "go_heap_allocated_bytes_total", help: "Memory ever allocated on the heap.", unit: "bytes", kind: KindCounter, from: "/gc/heap/allocs:bytes"},
-		{name: "go_heap_allocations_total", help: "Objects ever allocated on the heap.", kind: KindCounter, from: "/gc/heap/allocs:objects"},
-		{name: "go_memory_bytes", help: "All memory that the runtime has from the system.", unit: "bytes", kind: KindGauge, from: "/memory/classes/total:bytes"},
-		{name: "go_gc_cpu_seconds_total", help: "Processor time that collection took, an estimate.", unit: "seconds", kind: KindCounter, from: "/cpu/classes/gc/total:cpu-seconds"},
-		{name: "go_mutex_wait_seconds_total", help: "Time that goroutines waited for mutexes.", unit: "seconds", kind: KindCounter, from: "/sync/mutex/wait/total:seconds"},
-		{name: "go_gc_pause_p99_seconds", help: "99th percentile of the stops for collection, since the start.", unit: "seconds", kind: KindGauge, from: "/sched/pauses/total/gc:seconds"},
-		{name: "go_sched_latency_p99_seconds", help: "99th percentile of the time that goroutines waited to run, since the start.", unit: "seconds", kind: KindGauge, from: "/sched/latencies:seconds"},
-		{name: "process_start_time_seconds", help: "When the process began to measure, in seconds since 1970.", unit: "seconds", kind: KindGauge,
-			read: func() (float64, bool) { return since, true }},
-		{name: "process_cpu_seconds_total", help: "Processor time of the process, user and system.", unit: "seconds", kind: KindCounter, read: cpuSeconds},
-		{name: "process_resident_memory_bytes", help: "Memory of the process that is in RAM.", unit: "bytes", kind: KindGauge, read: residentBytes},
-		{name: "process_threads", help: "Threads of the process.", kind: KindGauge, read: threads},
-		{name: "process_open_fds", help: "Open file descriptors.", kind: KindGauge, read: openFiles},
+		{name: "go_info", help: "The version of Go.", kind: KindGauge, fill: goInfo},
+		{name: "go_gc_duration_seconds", help: "Pauses of garbage collections.", unit: "seconds", kind: KindSummary, fill: pauses},
+		process(KindGauge, "go_memstats_last_gc_time_seconds", "When the last collection ended, in seconds since 1970.", "seconds", lastGC),
+		process(KindGauge, "go_threads", "Threads that the runtime made.", "", madeThreads),
+		gauge("go_goroutines", "Goroutines that exist.", "", "/sched/goroutines:goroutines"),
+		gauge("go_sched_gomaxprocs_threads", "Threads that run Go code at once.", "", "/sched/gomaxprocs:threads"),
+		gauge("go_gc_gogc_percent", "How much the heap may grow between collections, GOGC.", "percent", "/gc/gogc:percent"),
+		gauge("go_gc_gomemlimit_bytes", "The memory limit of the runtime, GOMEMLIMIT.", "bytes", "/gc/gomemlimit:bytes"),
+		gauge("go_memstats_alloc_bytes", "Memory of objects, live and not yet collected.", "bytes", heapObjects),
+		counter("go_memstats_alloc_bytes_total", "Memory ever allocated on the heap.", "bytes", "/gc/heap/allocs:bytes"),
+		gauge("go_memstats_sys_bytes", "All memory that the runtime has from the system.", "bytes", "/memory/classes/total:bytes"),
+		counter("go_memstats_mallocs_total", "Objects ever allocated on the heap.", "", "/gc/heap/allocs:objects", tinyAllocs),
+		counter("go_memstats_frees_total", "Objects ever freed on the heap.", "", "/gc/heap/frees:objects", tinyAllocs),
+		gauge("go_memstats_heap_alloc_bytes", "Memory of objects, the same as go_memstats_alloc_bytes.", "bytes", heapObjects),
+		gauge("go_memstats_heap_sys_bytes", "Heap that the runtime has from the system.", "bytes", heapObjects, heapUnused, heapReleased, heapFree),
+		gauge("go_memstats_heap_idle_bytes", "Heap without objects.", "bytes", heapReleased, heapFree),
+		gauge("go_memstats_heap_inuse_bytes", "Heap with objects.", "bytes", heapObjects, heapUnused),
+		gauge("go_memstats_heap_released_bytes", "Heap that the system has again.", "bytes", heapReleased),
+		gauge("go_memstats_heap_objects", "Objects on the heap.", "", "/gc/heap/objects:objects"),
+		gauge("go_memstats_stack_inuse_bytes", "Memory of stacks.", "bytes", stacks),
+		gauge("go_memstats_stack_sys_bytes", "Memory of stacks, those of threads too.", "bytes", stacks, "/memory/classes/os-stacks:bytes"),
+		gauge("go_memstats_mspan_inuse_bytes", "Memory of the heap's spans.", "bytes", mspanInUse),
+		gauge("go_memstats_mspan_sys_bytes", "Memory for the heap's spans.", "bytes", mspanInUse, "/memory/classes/metadata/mspan/free:bytes"),
+		gauge("go_memstats_mcache_inuse_bytes", "Memory of the heap's caches.", "bytes", mcacheInUse),
+		gauge("go_memstats_mcache_sys_bytes", "Memory for the heap's caches.", "bytes", mcacheInUse, "/memory/classes/metadata/mcache/free:bytes"),
+		gauge("go_memstats_buck_hash_sys_bytes", "Memory of profiles.", "bytes", "/memory/classes/profiling/buckets:bytes"),
+		gauge("go_memstats_gc_sys_bytes", "Memory of the collector.", "bytes", "/memory/classes/metadata/other:bytes"),
+		gauge("go_memstats_other_sys_bytes", "Other memory of the runtime.", "bytes", "/memory/classes/other:bytes"),
+		gauge("go_memstats_next_gc_bytes", "Heap size that the next collection aims at.", "bytes", "/gc/heap/goal:bytes"),
+		// What client_golang has not, or not by default.
+		gauge("go_gc_heap_live_bytes", "Heap that the last collection found in use.", "bytes", "/gc/heap/live:bytes"),
+		counter("go_cpu_classes_gc_total_cpu_seconds_total", "Processor time that collection took, an estimate.", "seconds", "/cpu/classes/gc/total:cpu-seconds"),
+		counter("go_sync_mutex_wait_total_seconds_total", "Time that goroutines waited for mutexes.", "seconds", "/sync/mutex/wait/total:seconds"),
+		gauge("go_sched_latency_p99_seconds", "99th percentile of the time that goroutines waited to run, since the start.", "seconds", "/sched/latencies:seconds"),
+		process(KindGauge, "process_start_time_seconds", "When the process started, in seconds since 1970.", "seconds",
+			func() (float64, bool) { return float64(started.UnixNano()) / 1e9, true }),
+		process(KindCounter, "process_cpu_seconds_total", "Processor time of the process, user and system.", "seconds", cpuSeconds),
+		process(KindGauge, "process_resident_memory_bytes", "Memory of the process that is in RAM.", "bytes", residentBytes),
+		process(KindGauge, "process_virtual_memory_bytes", "Address space of the process.", "bytes", virtualBytes),
+		process(KindGauge, "process_virtual_memory_max_bytes", "Address space that the process may have.", "bytes", func() (float64, bool) { return procLimit("Max address space") }),
+		process(KindGauge, "process_threads", "Threads of the process.", "", threads),
+		process(KindGauge, "process_open_fds", "Open file descriptors.", "", openFiles),
+		process(KindGauge, "process_max_fds", "File descriptors that the process may have open.", "", func() (float64, bool) { return procLimit("Max open files") }),
+		process(KindCounter, "process_network_receive_bytes_total", "Bytes that the process' network namespace received.", "bytes", func() (float64, bool) { return netBytes("InOctets") }),
+		process(KindCounter, "process_network_transmit_bytes_total", "Bytes that the process' network namespace sent.", "bytes", func() (float64, bool) { return netBytes("OutOctets") }),
 	}
 }
 
 // runtimeCollector reads all sources at once, for every snapshot.
 func runtimeCollector(r *registry) func(now time.Time) []Family {
-	started := time.Now()
+	started := startTime(time.Now())
 	sources := runtimeSources(started)
-	samples := make([]metrics.Sample, 0, len(sources))
+	var samples []metrics.Sample
+	at := map[string]int{} // in samples
 	ids := make([]uint64, len(sources))
 	for i, s := range sources {
 		ids[i] = r.ids.Add(1)
 		r.take(s.name, s.unit, s.kind)
-		if s.from != "" {
-			samples = append(samples, metrics.Sample{Name: s.from})
+		for _, name := range s.from {
+			if _, ok := at[name]; !ok {
+				at[name] = len(samples)
+				samples = append(samples, metrics.Sample{Name: name})
+			}
 		}
 	}
 	var mu sync.Mutex // of samples
@@ -73,27 +122,63 @@ func runtimeCollector(r *registry) func(now time.Time) []Family {
 		defer mu.Unlock()
 		metrics.Read(samples)
 		families := make([]Family, 0, len(sources))
-		next := 0
 		for i, s := range sources {
+			one := Family{Name: s.name, Help: s.help, Unit: s.unit, Kind: s.kind, Series: []Series{{ID: ids[i], Values: []string{}, Created: started}}}
+			if s.fill != nil {
+				if s.fill(&one) {
+					families = append(families, one)
+				}
+				continue
+			}
 			var v float64
 			ok := true
-			if s.from != "" {
-				v, ok = sampleValue(samples[next].Value)
-				next++
-			} else {
+			if s.read != nil {
 				v, ok = s.read()
+			}
+			for _, name := range s.from {
+				n, found := sampleValue(samples[at[name]].Value)
+				v, ok = v+n, ok && found
 			}
 			if !ok || !finite(v) {
 				continue
 			}
-			one := Series{ID: ids[i], Values: []string{}, Created: started, Value: v}
+			one.Series[0].Value = v
 			if s.kind == KindCounter {
-				one.Count = uint64(v)
+				one.Series[0].Count = uint64(v)
 			}
-			families = append(families, Family{Name: s.name, Help: s.help, Unit: s.unit, Kind: s.kind, Series: []Series{one}})
+			families = append(families, one)
 		}
 		return families
 	}
+}
+
+func goInfo(f *Family) bool {
+	f.Keys, f.Series[0].Values, f.Series[0].Value = []string{"version"}, []string{runtime.Version()}, 1
+	return true
+}
+
+// pauses fills in the pauses of the last collections, and the number and the
+// time of all.
+func pauses(f *Family) bool {
+	stats := debug.GCStats{PauseQuantiles: make([]time.Duration, 5)}
+	debug.ReadGCStats(&stats)
+	s := &f.Series[0]
+	s.Count, s.Sum = uint64(stats.NumGC), stats.PauseTotal.Seconds()
+	for i, d := range stats.PauseQuantiles {
+		s.Quantiles = append(s.Quantiles, Quantile{float64(i) / 4, d.Seconds()})
+	}
+	return true
+}
+
+func lastGC() (float64, bool) {
+	var stats debug.GCStats
+	debug.ReadGCStats(&stats)
+	return float64(stats.LastGC.UnixNano()) / 1e9, true
+}
+
+func madeThreads() (float64, bool) {
+	n, _ := runtime.ThreadCreateProfile(nil)
+	return float64(n), true
 }
 
 // sampleValue returns a number, or the 99th percentile of a distribution.
@@ -124,54 +209,4 @@ func percentile(h *metrics.Float64Histogram, p float64) float64 {
 		}
 	}
 	return 0
-}
-
-// clockTicks is USER_HZ, which is 100 on every Linux that Go runs on.
-const clockTicks = 100
-
-// procStat returns a field of /proc/self/stat by its number in proc(5).
-func procStat(fields ...int) (sum float64, ok bool) {
-	if runtime.GOOS != "linux" {
-		return 0, false
-	}
-	b, err := os.ReadFile("/proc/self/stat")
-	if err != nil {
-		return 0, false
-	}
-	_, rest, found := strings.Cut(string(b), ") ") // the name may hold anything
-	if !found {
-		return 0, false
-	}
-	parts := strings.Fields(rest)
-	for _, f := range fields {
-		if f-3 >= len(parts) {
-			return 0, false
-		}
-		n, err := strconv.ParseFloat(parts[f-3], 64)
-		if err != nil {
-			return 0, false
-		}
-		sum += n
-	}
-	return sum, true
-}
-
-func cpuSeconds() (float64, bool) {
-	n, ok := procStat(14, 15)
-	return n / clockTicks, ok
-}
-
-func residentBytes() (float64, bool) {
-	n, ok := procStat(24)
-	return n * float64(os.Getpagesize()), ok
-}
-
-func threads() (float64, bool) { return procStat(20) }
-
-func openFiles() (float64, bool) {
-	if runtime.GOOS != "linux" {
-		return 0, false
-	}
-	names, err := os.ReadDir("/proc/self/fd")
-	return float64(len(names)), err == nil
 }

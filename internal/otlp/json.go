@@ -94,6 +94,11 @@ func exemplar() message {
 	return message{2: {name: "timeUnixNano", kind: signed}, 3: {name: "asDouble", kind: double}, 4: {name: "spanId", kind: id}, 5: {name: "traceId", kind: id}}
 }
 
+func summaryPoint() message {
+	return message{2: {name: "startTimeUnixNano", kind: signed}, 3: {name: "timeUnixNano", kind: signed}, 4: {name: "count", kind: signed}, 5: {name: "sum", kind: double},
+		6: all("quantileValues", func() message { return message{1: {name: "quantile", kind: double}, 2: {name: "value", kind: double}} }), 7: all("attributes", keyValue)}
+}
+
 func exponentialPoint() message {
 	buckets := func() message {
 		return message{1: {name: "offset", kind: zigzag}, 2: {name: "bucketCounts", kind: varints}}
@@ -114,7 +119,8 @@ func metric() message {
 		}),
 		10: one("exponentialHistogram", func() message {
 			return message{1: all("dataPoints", exponentialPoint), 2: {name: "aggregationTemporality", kind: number}}
-		})}
+		}),
+		11: one("summary", func() message { return message{1: all("dataPoints", summaryPoint)} })}
 }
 
 func logRecord() message {

@@ -21,6 +21,7 @@ const (
 // point is the state of a series that the server has.
 type point struct {
 	time    time.Time
+	value   float64
 	count   uint64
 	sum     float64
 	buckets []uint64
@@ -62,10 +63,12 @@ func (p *page) add(f *metrics.Family, all []metrics.Series) int {
 			field = 10
 		}
 		b, at = otlp.Open(b, field)
+	case metrics.KindSummary:
+		b, at = otlp.Open(b, 11)
 	default:
 		b, at = otlp.Open(b, 5)
 	}
-	if f.Kind != metrics.KindGauge {
+	if f.Kind == metrics.KindCounter || f.Kind == metrics.KindHistogram {
 		b = otlp.Varint(b, 2, p.temporality())
 	}
 	n := 0
@@ -83,9 +86,9 @@ func (p *page) add(f *metrics.Family, all []metrics.Series) int {
 		return 0
 	}
 	for i := range all[:n] {
-		if p.Delta && f.Kind != metrics.KindGauge {
+		if p.Delta && (f.Kind == metrics.KindCounter || f.Kind == metrics.KindHistogram) {
 			s := &all[i]
-			p.state[s.ID] = point{p.time, s.Count, s.Sum, s.Buckets, s.Native}
+			p.state[s.ID] = point{p.time, s.Value, s.Count, s.Sum, s.Buckets, s.Native}
 		}
 	}
 	p.items = otlp.Shut(otlp.Shut(b, at), start)
@@ -102,7 +105,7 @@ func (p *page) temporality() uint64 {
 
 func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byte {
 	base := point{time: s.Created}
-	if p.Delta {
+	if p.Delta && f.Kind != metrics.KindSummary {
 		if last, ok := p.began[s.ID]; ok && last.count <= s.Count {
 			base = last
 		}
@@ -115,7 +118,11 @@ func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byt
 	attributes := 7
 	switch f.Kind {
 	case metrics.KindCounter:
-		b = otlp.Fixed64(b, 6, s.Count-base.count)
+		if s.Value == float64(s.Count) {
+			b = otlp.Fixed64(b, 6, s.Count-base.count)
+		} else { // of the runtime, such as seconds of the processor
+			b = otlp.Double(b, 4, s.Value-base.value)
+		}
 	case metrics.KindHistogram:
 		b = otlp.Fixed64(b, 4, s.Count-base.count)
 		b = otlp.Double(b, 5, s.Sum-base.sum)
@@ -131,6 +138,13 @@ func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byt
 			if e := &s.Exemplars[i]; e.Time.After(p.since) {
 				b = appendExemplar(b, exemplars, e)
 			}
+		}
+	case metrics.KindSummary: // totals, with WithDelta too: it knows no temporality
+		b = otlp.Double(otlp.Fixed64(b, 4, s.Count), 5, s.Sum)
+		for _, q := range s.Quantiles {
+			var at int
+			b, at = otlp.Open(b, 6)
+			b = otlp.Shut(otlp.Double(otlp.Double(b, 1, q.Share), 2, q.Value), at)
 		}
 	default:
 		b = otlp.Double(b, 4, s.Value)

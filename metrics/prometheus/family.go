@@ -13,6 +13,7 @@ type shown struct {
 	*metrics.Family
 	family, sample string // without and, of a counter or an info, with its ending
 	info           bool   // OpenMetrics has a type for it
+	unknown        bool   // OpenMetrics has no type for it: a counter a_total beside a gauge a
 	unit           string // "" if the name doesn't end in it
 	keys           []string
 	labels         []labels // of each series
@@ -43,21 +44,22 @@ func families(s *metrics.Snapshot, m memo) func(yield func(*shown) bool) {
 		}
 		for i := range s.Families {
 			f := name(&s.Families[i])
-			if seen[f.family] {
+			if seen[f.sample] {
 				continue
 			}
-			seen[f.family] = true
+			f.unknown = seen[f.family]
+			seen[f.family], seen[f.sample] = true, true
 			if m != nil {
-				f.labels = f.label(m[f.family])
-				m[f.family] = f.labels
+				f.labels = f.label(m[f.sample])
+				m[f.sample] = f.labels
 			}
 			if !yield(f) {
 				return
 			}
 		}
-		for family := range m {
-			if !seen[family] {
-				delete(m, family)
+		for sample := range m {
+			if !seen[sample] {
+				delete(m, sample)
 			}
 		}
 	}

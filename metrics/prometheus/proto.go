@@ -26,7 +26,7 @@ func AppendProtobuf(b []byte, s *metrics.Snapshot) []byte {
 }
 
 // The types of families in the protocol's numbers.
-var protoTypes = map[metrics.Kind]uint64{metrics.KindCounter: 0, metrics.KindGauge: 1, metrics.KindHistogram: 4}
+var protoTypes = map[metrics.Kind]uint64{metrics.KindCounter: 0, metrics.KindGauge: 1, metrics.KindSummary: 2, metrics.KindHistogram: 4}
 
 func appendFamilyProto(b []byte, f *shown) []byte {
 	b = otlp.String(b, 1, f.sample)
@@ -49,6 +49,14 @@ func appendFamilyProto(b []byte, f *shown) []byte {
 		case metrics.KindGauge:
 			b, at = otlp.Open(b, 2)
 			b = otlp.Double(b, 1, one.Value)
+		case metrics.KindSummary:
+			b, at = otlp.Open(b, 4)
+			b = otlp.Double(otlp.Varint(b, 1, one.Count), 2, one.Sum)
+			for _, q := range one.Quantiles {
+				var from int
+				b, from = otlp.Open(b, 3)
+				b = otlp.Shut(otlp.Double(otlp.Double(b, 1, q.Share), 2, q.Value), from)
+			}
 		default:
 			b, at = otlp.Open(b, 7)
 			b = appendHistogramProto(b, f.Bounds, one)

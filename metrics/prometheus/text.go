@@ -30,9 +30,12 @@ func AppendOpenMetrics(b []byte, s *metrics.Snapshot) []byte {
 func appendText(b []byte, s *metrics.Snapshot, m memo, open bool) []byte {
 	for f := range families(s, m) {
 		b = f.appendHead(b, open)
-		if f.Kind == metrics.KindHistogram {
+		switch f.Kind {
+		case metrics.KindHistogram:
 			b = f.appendHistograms(b, open)
-		} else {
+		case metrics.KindSummary:
+			b = f.appendSummaries(b)
+		default:
 			b = f.appendNumbers(b)
 		}
 	}
@@ -44,7 +47,10 @@ func appendText(b []byte, s *metrics.Snapshot, m memo, open bool) []byte {
 
 func (f *shown) appendHead(b []byte, open bool) []byte {
 	head, kind := f.sample, f.Kind.String()
-	if open {
+	switch {
+	case open && f.unknown:
+		kind = "unknown"
+	case open:
 		head = f.family
 		if f.info {
 			kind = "info"
@@ -56,7 +62,7 @@ func (f *shown) appendHead(b []byte, open bool) []byte {
 	}
 	b = append(append(append(b, "# TYPE "...), head...), ' ')
 	b = append(append(b, kind...), '\n')
-	if open && f.unit != "" {
+	if open && f.unit != "" && strings.HasSuffix(head, f.unit) {
 		b = append(append(append(b, "# UNIT "...), head...), ' ')
 		b = append(append(b, f.unit...), '\n')
 	}
@@ -108,6 +114,19 @@ func (f *shown) appendHistograms(b []byte, open bool) []byte {
 		}
 		b = append(appendFloat(appendName(b, sum, text), s.Sum), '\n')
 		b = append(strconv.AppendUint(appendName(b, count, text), total, 10), '\n')
+	}
+	return b
+}
+
+func (f *shown) appendSummaries(b []byte) []byte {
+	for i := range f.Series {
+		s, text := &f.Series[i], f.labels[i].text
+		for _, q := range s.Quantiles {
+			share := string(appendLabels([]byte(text), []string{"quantile"}, []string{strconv.FormatFloat(q.Share, 'g', -1, 64)}))
+			b = append(appendFloat(appendName(b, f.sample, share), q.Value), '\n')
+		}
+		b = append(appendFloat(appendName(b, f.sample+"_sum", text), s.Sum), '\n')
+		b = append(strconv.AppendUint(appendName(b, f.sample+"_count", text), s.Count, 10), '\n')
 	}
 	return b
 }

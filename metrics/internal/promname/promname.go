@@ -14,6 +14,7 @@ const (
 	Counter Kind = iota
 	Gauge
 	Histogram
+	Summary
 )
 
 // total is what the name of a counter's samples ends in.
@@ -49,6 +50,8 @@ func Samples(family string, kind Kind) []string {
 		return []string{family + total}
 	case Histogram:
 		return []string{family + "_bucket", family + "_sum", family + "_count"}
+	case Summary:
+		return []string{family, family + "_sum", family + "_count"}
 	}
 	return []string{family}
 }
