@@ -113,6 +113,7 @@ func open(c conn.Config, opts []Option) (discovery.Driver, error) {
 			return nil, err
 		}
 	}
+	o.Config.Queries = max(32, o.queries+1) // all of these, and what they share
 	opened, err := conn.Open(o.Config)
 	if err != nil {
 		return nil, err

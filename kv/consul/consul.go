@@ -355,7 +355,7 @@ func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kv.Sin
 	get := func(q *api.QueryOptions) (api.KVPairs, *api.QueryMeta, error) {
 		return d.KV().List(encode(prefix), q)
 	}
-	return consul.Follow(ctx, consul.Poll{Wait: blocked}, get, func(a consul.Answer[api.KVPairs]) error {
+	return consul.Follow(ctx, d.Conn, consul.Poll{Wait: blocked}, get, func(a consul.Answer[api.KVPairs]) error {
 		if a.Same && !first {
 			return nil
 		}

@@ -5,6 +5,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -33,6 +34,9 @@ type Config struct {
 	// DialTimeout bounds one attempt to connect to one agent; 0 means 2 s.
 	DialTimeout time.Duration
 
+	// Queries bounds the blocking queries at once; 0 means 32.
+	Queries int
+
 	// Client is the user's own client. Close leaves it open, and the fields
 	// above are not used.
 	Client *api.Client
@@ -45,20 +49,26 @@ type Conn struct {
 	address    string
 	agents     int           // how many addresses
 	share      time.Duration // of the time of Ping for one of several
+	held       chan struct{} // holds a token for each blocking query
 }
 
-// maxCalls bounds the connections of calls that are answered at once: an agent
-// takes 200 from all processes of a host by default. A blocking query has a
-// connection for as long as it lasts, so those are for their callers to bound.
-const maxCalls = 32
+// An agent takes 200 connections from all processes of a host by default.
+// maxCalls bounds those of calls that are answered at once. A blocking query has
+// a connection for as long as it lasts: maxQueries bounds those that Follow
+// makes.
+const (
+	maxCalls   = 32
+	maxQueries = 32
+)
 
 var schemes = []conn.Scheme{{Name: "consul", Port: 8500}, {Name: "http", Port: 8500}, {Name: "consuls", Port: 8501}, {Name: "https", Port: 8501}}
 
 // Open checks the configuration and builds a client. It sends nothing; Ping
 // does.
 func Open(c Config) (*Conn, error) {
+	held := make(chan struct{}, cmp.Or(c.Queries, maxQueries))
 	if c.Client != nil {
-		return &Conn{Client: c.Client, address: "the given client"}, nil
+		return &Conn{Client: c.Client, address: "the given client", held: held}, nil
 	}
 	t, err := parse(c.Address)
 	if err != nil {
@@ -102,7 +112,7 @@ func Open(c Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{Client: client, transports: []*http.Transport{calls, polls}, address: strings.Join(t.hosts, ","), agents: len(t.hosts), share: c.DialTimeout}, nil
+	return &Conn{Client: client, transports: []*http.Transport{calls, polls}, address: strings.Join(t.hosts, ","), agents: len(t.hosts), share: c.DialTimeout, held: held}, nil
 }
 
 // Address returns where the agents are, without secrets.

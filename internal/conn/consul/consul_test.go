@@ -180,7 +180,7 @@ func TestFollowResumesAndStartsOverWhenTheIndexDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		get, asked := script(10, 12, 12, 3, 4, 0, 0)
 		var got []string
-		err := Follow(t.Context(), Poll{}, get, func(a Answer[uint64]) error {
+		err := Follow(t.Context(), nil, Poll{}, get, func(a Answer[uint64]) error {
 			got = append(got, fmt.Sprintf("%d same=%t reset=%t", a.Value, a.Same, a.Reset))
 			return nil
 		})
@@ -209,7 +209,7 @@ func TestFollowIsNeverABusyLoop(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				n := uint64(0)
-				Follow(ctx, Poll{}, func(q *api.QueryOptions) (int, *api.QueryMeta, error) {
+				Follow(ctx, nil, Poll{}, func(q *api.QueryOptions) (int, *api.QueryMeta, error) {
 					n++
 					return 0, &api.QueryMeta{LastIndex: index(n)}, nil
 				}, func(Answer[int]) error { return nil })
@@ -227,7 +227,7 @@ func TestFollowIsNeverABusyLoop(t *testing.T) {
 func TestFollowGivesUpASilentServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		err := Follow(t.Context(), Poll{Index: 5, Wait: 16 * time.Second}, func(q *api.QueryOptions) (int, *api.QueryMeta, error) {
+		err := Follow(t.Context(), nil, Poll{Index: 5, Wait: 16 * time.Second}, func(q *api.QueryOptions) (int, *api.QueryMeta, error) {
 			<-q.Context().Done()
 			return 0, nil, q.Context().Err()
 		}, func(Answer[int]) error { return nil })
@@ -250,7 +250,7 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 		<-r.Context().Done()
 	})
 	c := open(t, Config{Address: s.URL})
-	err := Follow(ctx, Poll{}, func(q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+	err := Follow(ctx, c, Poll{}, func(q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
 		return c.Health().Service("x", "", false, q)
 	}, func(a Answer[[]*api.ServiceEntry]) error { return nil })
 	if !errors.Is(err, context.Canceled) {

@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -30,18 +31,22 @@ type Poll struct {
 	Pace  time.Duration
 }
 
+// unheld is how often is asked what no blocking query can be had for.
+const unheld = time.Second
+
 // slack is what a server may take beyond the wait and its jitter of 1/16.
 const slack = 5 * time.Second
 
 // Follow runs blocking queries one after another, which get must send with
 // the options as they are, and delivers every answer, until ctx ends, a query
-// fails, or deliver returns an error.
+// fails, or deliver returns an error. While c has as many blocking queries as it
+// may, it asks once a second instead.
 //
 // It keeps the rules of https://developer.hashicorp.com/consul/api-docs/features/blocking:
 // an index of 0 counts as 1, an index that went backwards starts over from 0,
 // answers are rate limited. A query without an answer after its wait, the
 // server's jitter of a sixteenth and 5 s has failed.
-func Follow[T any](ctx context.Context, p Poll, get func(q *api.QueryOptions) (T, *api.QueryMeta, error), deliver func(Answer[T]) error) error {
+func Follow[T any](ctx context.Context, c *Conn, p Poll, get func(q *api.QueryOptions) (T, *api.QueryMeta, error), deliver func(Answer[T]) error) error {
 	if p.Wait <= 0 {
 		p.Wait = 30 * time.Second
 	}
@@ -56,8 +61,16 @@ func Follow[T any](ctx context.Context, p Poll, get func(q *api.QueryOptions) (T
 	last, reset := index, false // last is the index of the last delivery
 	early := 0                  // answers in a row that said the same before the wait was over
 	for {
+		release, held := c.hold()
+		if !held && index > 0 {
+			every := min(unheld, p.Wait)
+			if err := backoff.Sleep(ctx, every-rand.N(every/4)); err != nil {
+				return err
+			}
+		}
 		began := time.Now()
-		value, meta, err := one(ctx, p.Wait, index, get)
+		value, meta, err := one(ctx, p.Wait, index, held, get)
+		release()
 		if err != nil {
 			return err
 		}
@@ -82,7 +95,7 @@ func Follow[T any](ctx context.Context, p Poll, get func(q *api.QueryOptions) (T
 				return err
 			}
 		}
-		if !a.Same || now.Sub(began) >= p.Wait/2 {
+		if !a.Same || !held || now.Sub(began) >= p.Wait/2 {
 			early = 0
 			continue
 		}
@@ -96,14 +109,16 @@ func Follow[T any](ctx context.Context, p Poll, get func(q *api.QueryOptions) (T
 	}
 }
 
-func one[T any](ctx context.Context, wait time.Duration, index uint64, get func(q *api.QueryOptions) (T, *api.QueryMeta, error)) (value T, meta *api.QueryMeta, err error) {
-	limit := slack
-	if index > 0 {
+func one[T any](ctx context.Context, wait time.Duration, index uint64, held bool, get func(q *api.QueryOptions) (T, *api.QueryMeta, error)) (value T, meta *api.QueryMeta, err error) {
+	limit, q := slack, &api.QueryOptions{}
+	if held {
+		q.WaitIndex, q.WaitTime = index, wait
+	}
+	if q.WaitIndex > 0 {
 		limit += wait + wait/16
 	}
 	queryCtx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	q := &api.QueryOptions{WaitIndex: index, WaitTime: wait}
 	value, meta, err = get(q.WithContext(queryCtx))
 	switch {
 	case ctx.Err() != nil:
@@ -116,4 +131,18 @@ func one[T any](ctx context.Context, wait time.Duration, index uint64, get func(
 		return value, nil, fault.Markf(fault.Unavailable, "an answer without an index")
 	}
 	return value, meta, nil
+}
+
+// hold takes one of the blocking queries that c may have at once, and reports
+// false if there is none. release gives it back.
+func (c *Conn) hold() (release func(), ok bool) {
+	if c == nil || c.held == nil {
+		return func() {}, true
+	}
+	select {
+	case c.held <- struct{}{}:
+		return func() { <-c.held }, true
+	default:
+		return func() {}, false
+	}
 }
