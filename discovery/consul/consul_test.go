@@ -18,7 +18,7 @@ import (
 var backend = backendtest.Backend{
 	Open: func(addr string) discovery.Option { return consul.Backend(addr, consul.WithWait(2*time.Second)) },
 	Poll: 2 * time.Second,
-	TTL:  2 * time.Second, // a second is too short for a busy machine
+	TTL:  3 * time.Second, // a second is too short for a busy machine
 	// The wait, its jitter, and 5 s for the answer.
 	Silence: 8 * time.Second,
 	// A blocking query each.

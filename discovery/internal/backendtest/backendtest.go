@@ -139,13 +139,11 @@ func (b Backend) killed(t *testing.T, addr string) {
 	for _, d := range readers {
 		Await(t, d, "both", 10*time.Second, live("killed stays"))
 	}
-	// Its heartbeats work.
-	ctx, cancel := context.WithTimeout(t.Context(), b.TTL+b.TTL/2)
-	defer cancel()
-	for s, err := range readers[1].Watch(ctx, "s") {
-		if err == nil && IDs(s) != "killed stays" {
-			t.Fatalf("before the kill: [%s]", IDs(s))
-		}
+	// Its heartbeats work: it would be gone by now. On a busy machine one may be
+	// late; the next one brings it back.
+	<-time.After(b.TTL + b.TTL/2)
+	for _, d := range readers {
+		Await(t, d, "both after a TTL", 10*time.Second, live("killed stays"))
 	}
 	child.Kill()
 	began := time.Now()
