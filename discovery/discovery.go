@@ -52,6 +52,13 @@ type Discovery interface {
 	// invalid name) is the error of the last pair.
 	Watch(ctx context.Context, service string) iter.Seq2[Snapshot, error]
 
+	// Changes returns what has happened to a service's instances since a time,
+	// oldest first, as far as this process has seen and remembers it: from the
+	// first sync of a service that Get or Watch follows on, and the last
+	// WithHistory changes. The zero time asks for all. Treat the instances as
+	// read-only. It does no I/O.
+	Changes(service string, since time.Time) []Change
+
 	// Close deregisters what was registered here, stops all watches and waits
 	// for them. Calls after it return ErrClosed, and Lookup false.
 	Close() error
@@ -84,6 +91,11 @@ type Registration interface {
 	// has taken the id over. The heartbeats go on, and register the instance
 	// again when the id is free.
 	Err() error
+
+	// Heartbeats returns the last attempts to tell the registry that the
+	// instance lives, up to 32, oldest first. The first is the registration, and
+	// Update is one too.
+	Heartbeats() []Heartbeat
 }
 
 // Instance is one running copy of a service. Its JSON is what registries hold.

@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -133,3 +134,13 @@ const (
 	Expired           // its TTL has passed without a heartbeat
 	Lost              // the registry has lost the entry: the instance may live
 )
+
+var fateNames = [...]string{"unknown", "deregistered", "expired", "lost"}
+
+// String returns "unknown", "deregistered", "expired" or "lost".
+func (f Fate) String() string {
+	if int(f) < len(fateNames) {
+		return fateNames[f]
+	}
+	return fmt.Sprintf("Fate(%d)", uint8(f))
+}

@@ -87,6 +87,51 @@ func ExampleDiscovery_Lookup() {
 	// after it: true one
 }
 
+func ExampleDiscovery_Changes() {
+	ctx := context.Background()
+	d, _ := discovery.New()
+	defer d.Close()
+	d.Get(ctx, "greeter") // follows it from here on
+	r, _ := d.Register(ctx, discovery.Instance{Service: "greeter", ID: "one", Address: "127.0.0.1:8080"})
+
+	seen := uint64(0)
+	for s, err := range d.Watch(ctx, "greeter") {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		for _, c := range d.Changes("greeter", time.Time{}) {
+			switch {
+			case c.Revision <= seen:
+				continue
+			case c.Before == nil:
+				fmt.Println(c.After.ID, "came")
+			case c.After == nil:
+				fmt.Println(c.Before.ID, c.Fate)
+				return
+			}
+		}
+		seen = s.Revision
+		if len(s.Instances) > 0 {
+			r.Deregister(ctx)
+		}
+	}
+	// Output:
+	// one came
+	// one deregistered
+}
+
+func ExampleRegistration_Heartbeats() {
+	ctx := context.Background()
+	d, _ := discovery.New()
+	defer d.Close()
+	r, _ := d.Register(ctx, discovery.Instance{Service: "greeter", Address: "127.0.0.1:8080"})
+	for _, h := range r.Heartbeats() {
+		fmt.Println(h.Took < time.Second, h.Err)
+	}
+	// Output: true <nil>
+}
+
 func ExampleMaxStale() {
 	ctx := context.Background()
 	d, _ := discovery.New()

@@ -35,6 +35,7 @@ type follower struct {
 	session   uint64             // the number of the session in progress
 	confirmed uint64             // the session that delivered last
 	away      bool               // the last session has failed
+	history   []Change           // the last ones, oldest first
 }
 
 // follow returns the follower of a service, which it starts if there is none.
@@ -333,6 +334,11 @@ func (fo *follower) publish(s *Snapshot) {
 		s.Revision = old.Revision + 1
 	}
 	fo.snapshot.Store(s)
+	changes := fo.keep.taken()
+	for i := range changes {
+		changes[i].Revision = s.Revision
+	}
+	fo.history = remember(fo.history, fo.f.history, changes...)
 	close(fo.changed)
 	fo.changed = make(chan struct{})
 }

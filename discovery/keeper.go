@@ -30,6 +30,7 @@ type keeper struct {
 	missing []missing   // lost, and expired within the window or kept; sorted by id
 	came    []time.Time // when ids arrived that were not known, oldest first
 	synced  bool
+	changes []Change      // that nobody has taken yet
 	back    time.Time     // when the session began
 	gap     time.Duration // how long before that the registry had confirmed nothing
 }
@@ -65,29 +66,35 @@ func (k *keeper) apply(now time.Time, u Update, first bool, gap time.Duration) {
 		return f
 	}
 	k.came = slices.DeleteFunc(k.came, func(at time.Time) bool { return now.Sub(at) > k.horizon() })
-	for _, in := range u.Instances {
-		if k.synced && !holds(k.live, in.ID) && !holdsMissing(k.missing, in.ID) {
-			k.came = append(k.came, now)
-		}
-	}
+	k.arrivals(now, u.Instances)
 	k.missing = slices.DeleteFunc(k.missing, func(m missing) bool {
-		return holds(u.Instances, m.ID) || fate(m.ID) == Deregistered
+		if holds(u.Instances, m.ID) {
+			return true
+		}
+		left := fate(m.ID) == Deregistered
+		if left {
+			k.note(now, &m.Instance, nil, Deregistered)
+		}
+		return left
 	})
 	for i := range k.missing {
 		switch m := &k.missing[i]; {
 		case m.lost && !m.cut && fate(m.ID) == Expired: // it was there again, for a moment
 			m.lost, m.at = false, now
+			k.note(now, &m.Instance, nil, Expired)
 		case m.lost && first: // the registry was unavailable again
 			m.at = now
 		}
 	}
-	for _, in := range k.live {
-		if holds(u.Instances, in.ID) {
+	for i := range k.live {
+		if holds(u.Instances, k.live[i].ID) {
 			continue
 		}
+		in := k.live[i]
 		m := missing{Instance: in, ttl: k.ttlOf(in.ID), at: now}
 		switch f := fate(in.ID); {
 		case f == Deregistered:
+			k.note(now, &in, nil, Deregistered)
 			continue
 		case f == Lost:
 			m.lost = true
@@ -95,8 +102,10 @@ func (k *keeper) apply(now time.Time, u Update, first bool, gap time.Duration) {
 			m.lost, m.cut, m.at = true, true, k.back
 		case in.Status == Draining || in.Status == Down:
 			// One that drains is about to leave, however it goes.
+			k.note(now, &in, nil, Expired)
 			continue
 		}
+		k.note(now, &m.Instance, nil, m.fate())
 		k.missing = append(k.missing, m)
 	}
 	slices.SortFunc(k.missing, func(a, b missing) int { return byID(a.Instance, b.Instance) })
@@ -110,6 +119,35 @@ func (k *keeper) apply(now time.Time, u Update, first bool, gap time.Duration) {
 	}
 }
 
+// arrivals notes what came, came back or was updated.
+func (k *keeper) arrivals(now time.Time, all []Instance) {
+	if !k.synced {
+		return
+	}
+	for i := range all {
+		at, had := find(k.live, all[i].ID)
+		switch {
+		case !had:
+			in := all[i]
+			k.note(now, nil, &in, Unknown)
+			if !holdsMissing(k.missing, in.ID) {
+				k.came = append(k.came, now)
+			}
+		case !equalInstances(&all[i], &k.live[at]):
+			before, after := k.live[at], all[i]
+			k.note(now, &before, &after, Unknown)
+		}
+	}
+}
+
+// fate is why it is missing.
+func (m missing) fate() Fate {
+	if m.lost {
+		return Lost
+	}
+	return Expired
+}
+
 // cutOff reports whether what expires now may have been unable to renew itself:
 // its last heartbeat was before the session began, and before that the registry
 // was unavailable for so long that it may have missed the next ones.
@@ -117,8 +155,12 @@ func (k *keeper) cutOff(now time.Time, ttl time.Duration) bool {
 	return k.gap >= ttl/2 && now.Sub(k.back) < ttl
 }
 
+func find(sorted []Instance, id string) (int, bool) {
+	return slices.BinarySearchFunc(sorted, id, func(in Instance, id string) int { return strings.Compare(in.ID, id) })
+}
+
 func holds(sorted []Instance, id string) bool {
-	_, ok := slices.BinarySearchFunc(sorted, id, func(in Instance, id string) int { return strings.Compare(in.ID, id) })
+	_, ok := find(sorted, id)
 	return ok
 }
 
@@ -145,7 +187,13 @@ type seen struct {
 // view returns what readers shall see, and when to ask again: 0 for never.
 func (k *keeper) view(now time.Time) seen {
 	forget := func() {
-		k.missing = slices.DeleteFunc(k.missing, func(m missing) bool { return now.Sub(m.at) >= k.stays(m) })
+		k.missing = slices.DeleteFunc(k.missing, func(m missing) bool {
+			over := now.Sub(m.at) >= k.stays(m)
+			if over && m.lost {
+				k.note(now, &m.Instance, nil, Expired)
+			}
+			return over
+		})
 	}
 	forget()
 	many := k.many()

@@ -94,6 +94,7 @@ type registration struct {
 	dirty     bool // in has not been written
 	confirmed time.Time
 	err       error // of the last attempt
+	beats     []Heartbeat
 	stopped   bool
 	done      bool // Deregister has succeeded
 }
@@ -228,6 +229,7 @@ func (r *registration) heartbeat(ctx context.Context) error {
 func (r *registration) record(sent time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.beats = remember(r.beats, heartbeats, Heartbeat{At: sent, Took: time.Since(sent), Err: err})
 	if r.err = err; err == nil {
 		r.confirmed, r.dirty = sent, false
 	}

@@ -18,7 +18,7 @@
 //	restart-ms       until a restarted instance was offered at its new address
 //	wipe-missing     living instances that the follower missed at once, at most, while the registry was empty
 //	wipe-missing-s   how long the follower missed each of them, summed
-//	wipe-registered  how many of the six a new follower finds four TTLs and ten seconds later
+//	wipe-registered  how many a new follower finds four TTLs and ten seconds later: six, or seven after the outage, are all
 //	wipe-change-ms   how long the old follower then takes to see a new instance; 22 s are given
 //	outage-…         the same for the outage
 //

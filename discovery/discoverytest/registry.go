@@ -211,11 +211,11 @@ func massLeave(t *c) {
 }
 
 // crash registers instances that live for one TTL, as a process leaves them
-// that is killed right after a heartbeat.
-func (t *c) crash(writer discovery.Discovery, ids ...string) (began time.Time) {
-	began = time.Now()
+// that is killed right after a heartbeat, and returns when that was at the
+// latest.
+func (t *c) crash(writer discovery.Discovery, ids ...string) (last time.Time) {
 	each(len(ids), func(i int) { t.register(writer, instance("s", ids[i]), discovery.WithoutHeartbeat()) })
-	return began
+	return time.Now()
 }
 
 func crashAndReplace(t *c) {

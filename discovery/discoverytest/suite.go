@@ -100,6 +100,7 @@ var shared = []struct {
 	{"an id belongs to one process, also when the other says goodbye", sameID},
 	{"an id comes back", idComesBack},
 	{"an unspecified address becomes this host's", ownAddress},
+	{"what happened can be asked for", changes},
 	{"MaxStale asks the registry", maxStale},
 	{"what is invalid is refused before it is sent", invalid},
 }
