@@ -8,6 +8,7 @@ import (
 	"time"
 
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
 )
@@ -57,6 +58,9 @@ func (s *sessions) make(done chan struct{}) {
 	defer s.mu.Unlock()
 	s.session, s.making, s.err = session, nil, nil
 	if err != nil {
+		if s.c.tls == nil {
+			err = conn.HungUp(err)
+		}
 		s.session, s.err = nil, fault.Markf(fault.Unavailable, "%s: %w", strings.Join(s.c.hosts, ","), err)
 	}
 }

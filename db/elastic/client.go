@@ -225,7 +225,11 @@ func (c *client) send(ctx context.Context, n *node, r request, t *trace) ([]byte
 	body, err := c.read(resp)
 	switch {
 	case resp.StatusCode/100 != 2:
-		return nil, fmtNode(n, refused(resp.StatusCode, body).marked(r.write)) // also if its body was lost
+		e := refused(resp.StatusCode, body) // also if its body was lost
+		if e.Type == "" {
+			e.Reason = conn.WantsTLS(resp.StatusCode, body)
+		}
+		return nil, fmtNode(n, e.marked(r.write))
 	case errors.Is(err, fault.TooLarge):
 		return nil, err
 	case err != nil:

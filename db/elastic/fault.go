@@ -19,7 +19,7 @@ type Error struct {
 
 func (e *Error) Error() string {
 	if e.Type == "" {
-		return fmt.Sprintf("status %d %s", e.Status, http.StatusText(e.Status))
+		return fmt.Sprintf("status %d %s%s", e.Status, http.StatusText(e.Status), e.Reason)
 	}
 	return fmt.Sprintf("status %d: %s: %s", e.Status, e.Type, e.Reason)
 }

@@ -1,10 +1,13 @@
 package conn
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -47,4 +50,28 @@ func SameOrigin(next *http.Request, via []*http.Request) error {
 		return errors.New("too many redirects")
 	}
 	return nil
+}
+
+// HungUp says of the error of a connection without TLS what a server that ends
+// it at once may want. Other errors are returned as they are.
+func HungUp(err error) error {
+	if err == nil {
+		return nil
+	}
+	// gRPC's and gocql's errors have only their text. A connection that breaks
+	// later is "error reading from server: EOF" to gRPC.
+	text := err.Error()
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(text, "error reading server preface") || strings.HasSuffix(text, "discover protocol version: EOF") {
+		return fmt.Errorf("the server hung up: does the port expect TLS? %w", err)
+	}
+	return err
+}
+
+// WantsTLS returns ": the port expects TLS" if that is what the body of an
+// answer of status 400 says, as Go's and nginx's do, and "" otherwise.
+func WantsTLS(status int, body []byte) string {
+	if status == http.StatusBadRequest && bytes.Contains(bytes.ToUpper(body), []byte("HTTPS")) {
+		return ": the port expects TLS"
+	}
+	return ""
 }

@@ -1,7 +1,10 @@
 package conn_test
 
 import (
+	stdtls "crypto/tls"
 	"errors"
+	"io"
+	stdlog "log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -160,38 +163,124 @@ func TestAServerThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// TLS where the server has none, and none where it has, say so.
+// TLS where the server has none, and none where it has, say so. Servers that
+// begin to talk before TLS does, of MySQL and NATS, say it themselves; and
+// logstash answers nothing.
 func TestTLSThatDoesNotMatch(t *testing.T) {
-	secure := httptest.NewTLSServer(http.NotFoundHandler())
-	defer secure.Close()
-	plain := httptest.NewServer(http.NotFoundHandler())
-	defer plain.Close()
-	for name, open := range map[string]func(scheme, addr string) error{
-		"discovery/redis": func(s, a string) error {
-			return made(discovery.New(discoveryredis.Backend("redis"+s+"://"+a), discovery.WithDialTimeout(soon)))
+	quiet := stdlog.New(io.Discard, "", 0)
+	tlsPort := httptest.NewUnstartedServer(http.NotFoundHandler())
+	tlsPort.Config.ErrorLog = quiet
+	tlsPort.StartTLS()
+	t.Cleanup(tlsPort.Close)
+	plainPort := httptest.NewUnstartedServer(http.NotFoundHandler())
+	plainPort.Config.ErrorLog = quiet
+	plainPort.Start()
+	t.Cleanup(plainPort.Close)
+	for name, open := range map[string]func(tls bool, addr string) error{
+		"auth/oauth2": func(s bool, a string) error {
+			return made(auth.New(oauth2.Backend(url("http", s, a), oauth2.WithCredentials("id", "secret"), oauth2.WithInsecure()), auth.WithAnyAudience(), auth.WithDialTimeout(soon)))
 		},
-		"kv/redis": func(s, a string) error {
-			return made(kv.New(kvredis.Backend("redis"+s+"://"+a), kv.WithDialTimeout(soon)))
+		"config/etcd": func(s bool, a string) error {
+			return made(config.New(config.WithSource(configetcd.Source(url("etcd", s, a), "k")), config.WithTimeout(soon)))
 		},
-		"sync/redis": func(s, a string) error {
-			return made(dsync.New(syncredis.Backend("redis"+s+"://"+a), dsync.WithDialTimeout(soon)))
+		"config/consul": func(s bool, a string) error {
+			return made(config.New(config.WithSource(configconsul.Source(url("consul", s, a), "k")), config.WithTimeout(soon)))
 		},
-		"event/redis": func(s, a string) error {
-			return made(event.New(eventredis.Backend("redis"+s+"://"+a), event.WithDialTimeout(soon)))
+		"db/postgres": func(s bool, a string) error {
+			return made(db.New(dbsql.Postgres("postgres://u:p@"+a+"/d?sslmode="+map[bool]string{true: "require", false: "disable"}[s]), db.WithDialTimeout(soon)))
 		},
-		"discovery/consul": func(s, a string) error {
-			return made(discovery.New(discoveryconsul.Backend("consul"+s+"://"+a), discovery.WithDialTimeout(soon)))
+		"db/cassandra": func(s bool, a string) error {
+			return made(db.New(dbcassandra.Backend(a, secured(s, dbcassandra.WithTLS)...), db.WithDialTimeout(soon)))
 		},
-		"discovery/etcd": func(s, a string) error {
-			return made(discovery.New(discoveryetcd.Backend("etcd"+s+"://"+a), discovery.WithDialTimeout(soon)))
+		"db/elastic": func(s bool, a string) error {
+			return made(db.New(dbelastic.Backend(url("http", s, a)), db.WithDialTimeout(soon)))
+		},
+		"discovery/consul": func(s bool, a string) error {
+			return made(discovery.New(discoveryconsul.Backend(url("consul", s, a)), discovery.WithDialTimeout(soon)))
+		},
+		"discovery/etcd": func(s bool, a string) error {
+			return made(discovery.New(discoveryetcd.Backend(url("etcd", s, a)), discovery.WithDialTimeout(soon)))
+		},
+		"discovery/redis": func(s bool, a string) error {
+			return made(discovery.New(discoveryredis.Backend(url("redis", s, a)), discovery.WithDialTimeout(soon)))
+		},
+		"discovery/relay": func(s bool, a string) error {
+			return made(discovery.New(relay.Backend(url("http", s, a)), discovery.WithDialTimeout(soon)))
+		},
+		"event/redis": func(s bool, a string) error {
+			return made(event.New(eventredis.Backend(url("redis", s, a)), event.WithDialTimeout(soon)))
+		},
+		"event/postgres": func(s bool, a string) error {
+			return made(event.New(eventsql.Postgres("postgres://u:p@"+a+"/d?sslmode="+map[bool]string{true: "require", false: "disable"}[s]), event.WithDialTimeout(soon)))
+		},
+		"kv/consul": func(s bool, a string) error {
+			return made(kv.New(kvconsul.Backend(url("consul", s, a)), kv.WithDialTimeout(soon)))
+		},
+		"kv/etcd": func(s bool, a string) error {
+			return made(kv.New(kvetcd.Backend(url("etcd", s, a)), kv.WithDialTimeout(soon)))
+		},
+		"kv/memcached": func(s bool, a string) error {
+			return made(kv.New(kvmemcached.Backend(url("memcached", s, a)), kv.WithDialTimeout(soon)))
+		},
+		"kv/redis": func(s bool, a string) error {
+			return made(kv.New(kvredis.Backend(url("redis", s, a)), kv.WithDialTimeout(soon)))
+		},
+		"log/otlp": func(s bool, a string) error {
+			return made(log.Open(logotlp.Backend(url("http", s, a)), log.WithDialTimeout(soon)))
+		},
+		"metrics/otlp": func(s bool, a string) error {
+			return made(metrics.New(metricsotlp.Backend(url("http", s, a)), metrics.WithDialTimeout(soon)))
+		},
+		"metrics/prometheus": func(s bool, a string) error {
+			return made(metrics.New(prometheus.Backend(url("http", s, a), "job"), metrics.WithDialTimeout(soon)))
+		},
+		"sync/consul": func(s bool, a string) error {
+			return made(dsync.New(syncconsul.Backend(url("consul", s, a)), dsync.WithDialTimeout(soon)))
+		},
+		"sync/etcd": func(s bool, a string) error {
+			return made(dsync.New(syncetcd.Backend(url("etcd", s, a)), dsync.WithDialTimeout(soon)))
+		},
+		"sync/redis": func(s bool, a string) error {
+			return made(dsync.New(syncredis.Backend(url("redis", s, a)), dsync.WithDialTimeout(soon)))
+		},
+		"trace/otlp": func(s bool, a string) error {
+			return made(trace.New(otlp.Backend(url("http", s, a)), trace.WithDialTimeout(soon)))
+		},
+		"trace/otlp over gRPC": func(s bool, a string) error {
+			return made(trace.New(otlp.Backend(url("http", s, a), otlpgrpc.Transport()), trace.WithDialTimeout(soon)))
+		},
+		"trace/zipkin": func(s bool, a string) error {
+			return made(trace.New(zipkin.Backend(url("http", s, a)), trace.WithDialTimeout(soon)))
 		},
 	} {
-		for what, err := range map[string]error{
-			"TLS to a plain port": open("s", plain.Listener.Addr().String()), "plain to a TLS port": open("", secure.Listener.Addr().String()),
-		} {
-			if err == nil || !errors.Is(err, discovery.ErrUnavailable) && !errors.Is(err, discovery.ErrInvalid) || !regexp.MustCompile(`(?i)tls|https`).MatchString(strings.TrimPrefix(err.Error(), name)) {
-				t.Errorf("%s, %s: %v, want a word of TLS", name, what, err)
-			}
+		for what, secure := range map[string]bool{"TLS to a plain port": true, "plain to a TLS port": false} {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				t.Parallel()
+				addr := tlsPort.Listener.Addr().String()
+				if secure {
+					addr = plainPort.Listener.Addr().String()
+				}
+				err := open(secure, addr)
+				if err == nil || !regexp.MustCompile(`(?i)tls|https`).MatchString(strings.TrimPrefix(err.Error(), name)) {
+					t.Errorf("got %v, want a word of TLS", err)
+				}
+			})
 		}
 	}
+}
+
+// url is an address with the scheme for TLS or that without.
+func url(scheme string, tls bool, addr string) string {
+	if tls {
+		scheme += "s"
+	}
+	return scheme + "://" + addr
+}
+
+// secured is the option that asks for TLS, or none.
+func secured[O any](tls bool, with func(*stdtls.Config) O) []O {
+	if !tls {
+		return nil
+	}
+	return []O{with(&stdtls.Config{MinVersion: stdtls.VersionTLS12})}
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/otlp"
 )
@@ -84,7 +85,7 @@ func (c *caller) Send(ctx context.Context, request []byte) (otlp.Refused, error)
 	if err == nil {
 		return otlp.Partial(answer), nil
 	}
-	return otlp.Refused{}, sorted(ctx, fmt.Errorf("%s of %s: %w", c.method, c.conn.CanonicalTarget(), err))
+	return otlp.Refused{}, sorted(ctx, fmt.Errorf("%s of %s: %w", c.method, c.conn.CanonicalTarget(), conn.HungUp(err)))
 }
 
 func (c *caller) Close() error {

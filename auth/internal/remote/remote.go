@@ -200,7 +200,7 @@ func (d *Document[T]) get(ctx context.Context, address string) (v T, fresh time.
 	case err != nil:
 		return v, 0, err
 	case resp.StatusCode != http.StatusOK:
-		return v, 0, fmt.Errorf("status %d", resp.StatusCode)
+		return v, 0, fmt.Errorf("status %d%s", resp.StatusCode, conn.WantsTLS(resp.StatusCode, b))
 	case len(b) > maxBody:
 		return v, 0, fmt.Errorf("more than %d bytes", maxBody)
 	}

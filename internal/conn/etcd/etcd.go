@@ -145,11 +145,7 @@ func (c *Conn) Ping(ctx context.Context) error {
 	if err = Fault(err, false); errors.Is(err, fault.Denied) {
 		return fault.Markf(fault.Denied, "%s refuses: %w", c.address, cause(err))
 	}
-	why := cause(err)
-	if strings.Contains(why.Error(), "error reading server preface") {
-		why = fmt.Errorf("the server hung up: does the port expect TLS? %w", why)
-	}
-	return fault.Mark(fault.Unavailable, fmt.Errorf("%s: %w", c.address, why))
+	return fault.Mark(fault.Unavailable, fmt.Errorf("%s: %w", c.address, cause(err)))
 }
 
 // cause drops the kind that Fault gave, for a sentence that names it once.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
@@ -46,7 +47,7 @@ func Fault(err error, write bool) error {
 	}
 	switch code(err) {
 	case codes.Unavailable, codes.Canceled, codes.DeadlineExceeded, codes.Unknown, codes.Internal:
-		return fault.Mark(fault.Unavailable, err)
+		return fault.Mark(fault.Unavailable, conn.HungUp(err))
 	}
 	return err
 }

@@ -141,6 +141,9 @@ func (s *Server) dial(ctx context.Context) (*stream.Conn, error) {
 		n, err := itemSizeMax(c)
 		if err != nil {
 			nc.Close()
+			if s.config.TLS == nil {
+				err = conn.HungUp(err)
+			}
 			return nil, fmt.Errorf("%s: %w", s.addr, err)
 		}
 		s.maxItem.Store(n)

@@ -246,7 +246,7 @@ func (d *DB) Ping(ctx context.Context) error {
 		if errors.Is(ReadError(err), fault.Denied) {
 			return fault.Markf(fault.Denied, "%s refuses: %w", d.addr, err)
 		}
-		return fault.Markf(fault.Unavailable, "no answer from %s: %w", d.addr, err)
+		return fault.Markf(fault.Unavailable, "no answer from %s: %w", d.addr, conn.HungUp(err))
 	}
 	return nil
 }
