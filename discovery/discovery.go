@@ -36,7 +36,7 @@ type Discovery interface {
 	// Get returns what this process knows about a service and follows it from
 	// then on. The first call waits for the first sync and fails with
 	// ErrUnavailable if the registry can't be reached; later ones answer at
-	// once from the cache, also while the registry is away. A service that
+	// once from the cache, also while the registry is unavailable. A service that
 	// nobody registered is an empty set, not an error.
 	Get(ctx context.Context, service string, opts ...GetOption) (Snapshot, error)
 
@@ -47,7 +47,7 @@ type Discovery interface {
 	// Watch yields the newest snapshot of a service: the current one first,
 	// then one after every change of its instances or its State. Each is the
 	// whole set; an empty set is a set. A slow reader skips snapshots, never
-	// the last. A registry that is away shows in State and Err of the snapshot
+	// the last. A registry that is unavailable shows in State and Err of the snapshot
 	// and doesn't end the sequence; what ends it (the end of ctx, Close, an
 	// invalid name) is the error of the last pair.
 	Watch(ctx context.Context, service string) iter.Seq2[Snapshot, error]
@@ -181,7 +181,7 @@ type State uint8
 const (
 	Cold  State = iota // never synced: the instances are unknown, not absent
 	Live               // the registry keeps this process up to date
-	Stale              // the registry is away: this is what was known at AsOf
+	Stale              // the registry is unavailable: this is what was known at AsOf
 )
 
 // String returns "cold", "live" or "stale".

@@ -41,6 +41,9 @@
 // rather than deregister, and no others have come, readers keep them, flagged,
 // for a bounded time; see WithPreservation.
 //
+// Changes returns what has happened to the instances of a service that is
+// followed, as far as this process has seen and remembers it.
+//
 // Snapshots are shared and immutable. A service is followed from the first Get
 // or Watch until nobody has asked for it, also by Lookup, for WithIdle.
 //

@@ -131,7 +131,7 @@ const (
 	// session it is taken for Lost: the registry may have lost its data since.
 	Unknown      Fate = iota
 	Deregistered      // it left on purpose
-	Expired           // its TTL has passed without a heartbeat
+	Expired           // its TTL has passed without a heartbeat; soon after an outage it is taken for Lost
 	Lost              // the registry has lost the entry: the instance may live
 )
 

@@ -3,7 +3,6 @@ package discovery
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,117 +33,8 @@ type follower struct {
 	restart   context.CancelFunc // ends the session in progress
 	session   uint64             // the number of the session in progress
 	confirmed uint64             // the session that delivered last
-	away      bool               // the last session has failed
+	cut       bool               // the last session has failed
 	history   []Change           // the last ones, oldest first
-}
-
-// follow returns the follower of a service, which it starts if there is none.
-// unfollow must be called.
-func (f *front) follow(service string) (*follower, error) {
-	if err := validName("service", service); err != nil {
-		return nil, mark(err)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closing {
-		return nil, fault.Closed
-	}
-	fo := (*f.followers.Load())[service]
-	if fo == nil {
-		fo = &follower{
-			f: f, service: service, changed: make(chan struct{}),
-			keep: keeper{share: f.preserveShare, ttl: f.ttl, limit: f.preserveFor},
-		}
-		fo.snapshot.Store(&Snapshot{Service: service})
-		var ctx context.Context
-		ctx, fo.stop = context.WithCancel(f.life.Context())
-		if !f.life.Go(func(context.Context) { fo.run(ctx) }) {
-			fo.stop()
-			return nil, fault.Closed
-		}
-		if !f.sweeping {
-			f.sweeping = f.life.Go(f.sweep)
-		}
-		next := maps.Clone(*f.followers.Load())
-		next[service] = fo
-		f.followers.Store(&next)
-	}
-	fo.users++
-	return fo, nil
-}
-
-func (f *front) unfollow(fo *follower) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	fo.users--
-	fo.lastUsed = time.Now()
-	if fo.unwanted() {
-		f.drop(fo)
-	}
-}
-
-// unwanted reports whether nobody uses a follower and it knows no instance.
-func (fo *follower) unwanted() bool {
-	return fo.users == 0 && !fo.used.Load() && len(fo.snapshot.Load().Instances) == 0
-}
-
-// maxUnwanted is how many services without an instance are followed although
-// nobody asks for them. Names that strangers make up, one after another, would
-// else all be followed for WithIdle.
-const maxUnwanted = 64
-
-// dropped is a follower that became unwanted at a time.
-type dropped struct {
-	*follower
-	at time.Time
-}
-
-// drop takes note of an unwanted follower, and stops the oldest one that there
-// is no room for, unless it was asked for since. Called with f.mu held.
-func (f *front) drop(fo *follower) {
-	f.unwanted = append(f.unwanted, dropped{fo, fo.lastUsed})
-	if len(f.unwanted) <= maxUnwanted {
-		return
-	}
-	oldest := f.unwanted[0]
-	f.unwanted = slices.Delete(f.unwanted, 0, 1)
-	if oldest.unwanted() && oldest.lastUsed.Equal(oldest.at) {
-		f.stopFollowing(oldest.service)
-	}
-}
-
-// stopFollowing is called with f.mu held.
-func (f *front) stopFollowing(services ...string) {
-	next := maps.Clone(*f.followers.Load())
-	for _, name := range services {
-		if fo := next[name]; fo != nil {
-			fo.stop()
-			delete(next, name)
-		}
-	}
-	f.followers.Store(&next)
-}
-
-// sweep stops followers that nobody has asked for some time.
-func (f *front) sweep(ctx context.Context) {
-	every := max(f.idle/4, time.Millisecond)
-	for backoff.Sleep(ctx, every) == nil {
-		f.mu.Lock()
-		now := time.Now()
-		var idle []string
-		for name, fo := range *f.followers.Load() {
-			// What is known can't be read again while the registry is away.
-			if fo.used.Swap(false) || fo.users > 0 || fo.snapshot.Load().State == Stale {
-				fo.lastUsed = now
-			} else if now.Sub(fo.lastUsed) >= f.idle {
-				idle = append(idle, name)
-			}
-		}
-		if len(idle) > 0 {
-			f.stopFollowing(idle...)
-		}
-		f.mu.Unlock()
-	}
 }
 
 func (fo *follower) run(ctx context.Context) {
@@ -158,8 +48,8 @@ func (fo *follower) run(ctx context.Context) {
 		if fo.timer != nil {
 			fo.timer.Stop()
 		}
-		if fo.away {
-			fo.f.away.Add(-1)
+		if fo.cut {
+			fo.f.cut.Add(-1)
 		}
 	}()
 	watch.Follow(ctx, o, func(ctx context.Context, _ bool, progress func(bool)) error {
@@ -226,7 +116,7 @@ func (fo *follower) apply(u Update) {
 	now := time.Now()
 	old := fo.snapshot.Load()
 	gap := time.Duration(0)
-	if fo.away {
+	if fo.cut {
 		gap = now.Sub(old.AsOf)
 	}
 	fo.reached(u.Stale == nil, u.Stale)
@@ -264,21 +154,21 @@ func (fo *follower) fail(err error) {
 // reached notes whether the registry can be reached. An outage concerns all
 // services alike and is worth one warning, not one for each.
 func (fo *follower) reached(ok bool, why error) {
-	if fo.away != ok {
+	if fo.cut != ok {
 		return
 	}
-	fo.away = !ok
+	fo.cut = !ok
 	if ok {
-		if fo.f.away.Add(-1) == 0 {
+		if fo.f.cut.Add(-1) == 0 {
 			fo.f.log.Info("discovery: the registry is back", "backend", fo.f.backend)
 		}
 		return
 	}
 	level := slog.LevelDebug
-	if fo.f.away.Add(1) == 1 {
+	if fo.f.cut.Add(1) == 1 {
 		level = slog.LevelWarn
 	}
-	fo.f.log.Log(context.Background(), level, "discovery: the registry is away", "backend", fo.f.backend, "service", fo.service, "error", why)
+	fo.f.log.Log(context.Background(), level, "discovery: the registry is unavailable", "backend", fo.f.backend, "service", fo.service, "error", why)
 }
 
 // view puts what is kept into a snapshot and arranges to look again when that
@@ -313,7 +203,7 @@ func (fo *follower) again() {
 	defer fo.f.life.Leave()
 	fo.mu.Lock()
 	defer fo.mu.Unlock()
-	if fo.away {
+	if fo.cut {
 		return
 	}
 	s := *fo.snapshot.Load()

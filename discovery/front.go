@@ -68,7 +68,7 @@ type front struct {
 	driver Driver
 	life   *life.Life
 
-	away atomic.Int32 // followers that can't reach the registry
+	cut atomic.Int32 // followers that can't reach the registry
 
 	// followers by service. Lookup reads the map without a lock, so it is
 	// never changed, only replaced, under mu.

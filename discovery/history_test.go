@@ -28,7 +28,7 @@ func (d *scripted) Watch(ctx context.Context, _ string, deliver func(Update)) er
 }
 
 // What the registry loses is told apart from what expires, and what comes back
-// is told again.
+// is a change again.
 func TestChangesOfALostRegistry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &scripted{memoryDriver{NewMemory()}, make(chan Update)}

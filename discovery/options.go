@@ -130,7 +130,7 @@ func WithHistory(n int) Option {
 	}
 }
 
-// WithRetry bounds the wait between attempts to reach a registry that is away;
+// WithRetry bounds the wait between attempts to reach a registry that is unavailable;
 // it grows from least to most, with jitter. The default is 50 ms to 5 s.
 func WithRetry(least, most time.Duration) Option {
 	return func(o *options) error {
@@ -147,7 +147,7 @@ func WithLazy() Option {
 	return func(o *options) error { o.lazy = true; return nil }
 }
 
-// WithLogger is told when the registry goes away and comes back, when a
+// WithLogger is notified when the registry becomes unavailable and is back, when a
 // registration is lost and renewed, and when self-preservation begins. The
 // default is silence.
 func WithLogger(l *slog.Logger) Option {
@@ -215,7 +215,7 @@ type getOptions struct {
 
 // MaxStale makes Get return ErrStale, along with the snapshot, if it can't
 // have one that the registry confirmed less than d ago. A view that is older
-// is read anew first; MaxStale(0) always asks the registry.
+// is read again first; MaxStale(0) always asks the registry.
 func MaxStale(d time.Duration) GetOption {
 	return func(o *getOptions) error {
 		if d < 0 {

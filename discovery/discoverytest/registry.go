@@ -188,7 +188,7 @@ func preserved(t *c) {
 	if ids(kept) != ids(all) || kept.State != discovery.Live {
 		t.Errorf("kept [%s] %v, want [%s]", ids(kept), kept.State, ids(all))
 	}
-	// Not for ever.
+	// Not indefinitely.
 	t.see(reader, "s", "i-00 i-01 i-02 i-03 i-04")
 	if d := time.Since(began); d < t.ttl+limit-100*time.Millisecond {
 		t.Errorf("dropped %v after they were registered, want TTL and %v", d, limit)

@@ -109,8 +109,8 @@ var owned = []struct {
 	name string
 	run  func(t *c)
 }{
-	{"a registry that is away leaves stale snapshots and comes back by itself", outage},
-	{"who lives is not missed when the registry was away for two TTLs", outlasted},
+	{"a registry that is unavailable leaves stale snapshots and comes back by itself", outage},
+	{"who lives is not missed when the registry was unavailable for two TTLs", outlasted},
 	{"a registry that is silent is noticed", silence},
 	{"a registry that was wiped fills again by itself", wiped},
 }

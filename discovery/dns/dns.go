@@ -12,7 +12,7 @@
 //
 // # Semantics
 //
-// DNS tells of no change, so a service is asked for every 10 s (WithPoll). An
+// DNS does not notify of changes, so a service is asked for every 10 s (WithPoll). An
 // instance's address and ID is the record's target and port, its Weight the
 // record's, at least 1. Only the records of the best priority are read. A name
 // that doesn't exist is an empty set. What is missing from an answer has

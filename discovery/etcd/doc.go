@@ -16,7 +16,7 @@
 //	discovery/<namespace, or ~>/<service>/-<id>   it deregistered, for 10 minutes
 //
 // TTLs are whole seconds, rounded up, and at least what etcd allows: 2 s by
-// default. A change of etcd's leader starts them anew.
+// default. A change of etcd's leader starts them again.
 //
 // Readers hold one watch per service, all on one stream. While nothing happens
 // they ask for a sign of life, together, every 15 s (WithPoll).

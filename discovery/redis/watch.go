@@ -63,7 +63,7 @@ type answer struct {
 	next time.Duration // until the first instance may expire
 }
 
-// readTime is how long a read may take before the server counts as away.
+// readTime is how long a read may take before the server counts as unavailable.
 const readTime = 5 * time.Second
 
 func (d *driver) read(ctx context.Context, service string) (answer, error) {

@@ -24,7 +24,7 @@
 // Readers get whole sets, and a sign of life every 10 s. A relay that is itself
 // cut off from the registry says so, and how old its view is: its readers are
 // Stale with the same AsOf, by their own clocks. Instances that the relay keeps
-// by self-preservation are judged anew by each reader. Names are those of the
+// by self-preservation are judged again by each reader. Names are those of the
 // relay's namespace; the reader's own makes no difference.
 //
 // The handler does no authentication; put it behind what the service has. What

@@ -1,0 +1,79 @@
+package discoverytest
+
+import (
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+)
+
+// listed is changes as "+a ~a -a(deregistered)".
+func listed(all []discovery.Change) string {
+	var parts []string
+	for _, c := range all {
+		switch {
+		case c.Before == nil:
+			parts = append(parts, "+"+c.After.ID)
+		case c.After == nil:
+			parts = append(parts, "-"+c.Before.ID+"("+c.Fate.String()+")")
+		default:
+			parts = append(parts, "~"+c.After.ID)
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func changes(t *c) {
+	writer, reader := t.open(), t.open(discovery.WithHistory(4))
+	t.register(writer, instance("s", "a"))
+	t.see(reader, "s", "a")
+	if all := reader.Changes("s", time.Time{}); len(all) > 0 {
+		t.Errorf("the first sync is a change: %s", listed(all))
+	}
+	began := time.Now()
+	r := t.register(writer, instance("s", "b"))
+	t.see(reader, "s", "a b")
+	err := r.Update(t.Context(), func(in *discovery.Instance) { in.Version = "2" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.await(reader, "s", "the update", 5*time.Second, func(s discovery.Snapshot) bool {
+		return len(s.Instances) == 2 && s.Instances[1].Version == "2"
+	})
+	err = r.Deregister(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.see(reader, "s", "a")
+	left := time.Now()
+	t.register(writer, instance("s", "c"), discovery.WithoutHeartbeat())
+	t.see(reader, "s", "a c")
+	want := "+b ~b -b(deregistered) +c"
+	all := reader.Changes("s", began)
+	if got := listed(all); got != want {
+		t.Fatalf("got %s, want %s", got, want)
+	}
+	if before, after := all[1].Before.Version, all[1].After.Version; before != "" || after != "2" {
+		t.Errorf("updated from %q to %q", before, after)
+	}
+	for i, c := range all[1:] {
+		if c.Revision <= all[i].Revision || c.At.Before(all[i].At) {
+			t.Errorf("change %d at %v, revision %d, after %v, %d", i+1, c.At, c.Revision, all[i].At, all[i].Revision)
+		}
+	}
+	t.see(reader, "s", "a")
+	// The memory is bounded.
+	if got, want := listed(reader.Changes("s", time.Time{})), "~b -b(deregistered) +c -c(expired)"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := listed(reader.Changes("s", left)), "+c -c(expired)"; got != want {
+		t.Errorf("since b left: got %s, want %s", got, want)
+	}
+	if got := listed(reader.Changes("s", time.Now())) + listed(reader.Changes("other", time.Time{})); got != "" {
+		t.Errorf("of the future, and of another service: %s", got)
+	}
+	beats := r.Heartbeats()
+	if len(beats) < 2 || beats[0].Err != nil || beats[0].At.Before(began) || beats[0].Took <= 0 && !t.h.Bubble {
+		t.Errorf("heartbeats %+v", beats)
+	}
+}
