@@ -50,9 +50,12 @@ const few = 2
 
 // apply takes a session's update, sorted by id; first says that it is the
 // first of the session, and gap how long before that the registry confirmed
-// anything.
+// anything; 0 if it was not unavailable.
 func (k *keeper) apply(now time.Time, u Update, first bool, gap time.Duration) {
-	if first && k.synced {
+	if first && k.synced && gap > 0 {
+		if now.Sub(k.back) < k.longest() {
+			gap += k.gap // it comes and goes: one outage
+		}
 		k.back, k.gap = now, gap
 	}
 	fate := func(id string) Fate {
@@ -270,6 +273,12 @@ func (k *keeper) stays(m missing) time.Duration {
 
 // horizon is after how long an arrival no longer takes anybody's place.
 func (k *keeper) horizon() time.Duration {
+	longest := k.longest()
+	return longest + max(k.limit, 2*longest) + time.Second
+}
+
+// longest is the longest TTL of the instances.
+func (k *keeper) longest() time.Duration {
 	longest := k.ttl
 	for _, ttl := range k.ttls {
 		longest = max(longest, ttl)
@@ -277,5 +286,5 @@ func (k *keeper) horizon() time.Duration {
 	for _, m := range k.missing {
 		longest = max(longest, m.ttl)
 	}
-	return longest + max(k.limit, 2*longest) + time.Second
+	return longest
 }

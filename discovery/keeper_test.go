@@ -124,6 +124,7 @@ func TestKeeper(t *testing.T) {
 		"also if it drained":                                 {{0, "a!", "", "a!|"}, {5, ">", "a.", "a!| 1?"}},
 		"until it registers again after the gap":             {{0, "a b", "", "a b|"}, {5, ">", "a. b.", "a b| 2?"}, {6, "a", "b.", "a b| 1?"}, {7, "a b", "", "a b|"}, {15, "a", "b.", "a|"}},
 		"what expires soon after a long gap is lost":         {{0, "a b", "", "a b|"}, {5, ">a b", "", "a b|"}, {14, "a", "b.", "a b| 1?"}, {15, "-", "", "a|"}},
+		"also if the registry comes and goes":                {{0, "a b", "", "a b|"}, {5, ">a b", "", "a b|"}, {6, ">a b", "", "a b|"}, {7, "b", "a.", "a b| 1?"}, {16, "-", "", "b|"}},
 		"what expires a TTL after it is not":                 {{0, "a b", "", "a b|"}, {5, ">a b", "", "a b|"}, {15, "a", "b.", "a|"}},
 		"a gap is one of sessions":                           {{0, "a b", "", "a b|"}, {9, "b", "a.", "b|"}},
 		"a second loss gives them their time again":          {{0, "a", "", "a|"}, {5, ">", "", "a| 1?"}, {14, ">", "", "a| 1?"}, {23, "-", "", "a| 1?"}, {24, "-", "", "|"}},
