@@ -7,6 +7,9 @@
 //	d.Register(ctx, discovery.Instance{Service: "greeter", ID: "greeter-1", Address: addr})
 //	store, err := kv.New(ring.Backend(node))
 //
+// On the port of a gRPC server it listens with the server instead, by
+// node.Listener.
+//
 // # Backends
 //
 // The keys are cut into 4096 partitions. Who owns a partition is a function of

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/ring"
+	"google.golang.org/grpc"
 )
 
 // Two instances of a service share a store without any server but their own.
@@ -90,6 +92,29 @@ func ExampleNode_Settled() {
 	server := httptest.NewServer(node) // a server of its own, for the example
 	defer server.Close()
 	d.Register(ctx, discovery.Instance{Service: "greeter", ID: "greeter-1", Address: server.Listener.Addr().String()})
+	fmt.Println(node.Settled(ctx))
+	// Output: <nil>
+}
+
+// A server that mounts no handlers, such as a *grpc.Server, serves on the
+// listener of the node.
+func ExampleNode_Listener() {
+	ctx := context.Background()
+	d, _ := discovery.New()
+	defer d.Close()
+	node, err := ring.New(d, "greeter", "greeter-1", ring.WithKey([]byte("from the configuration")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer node.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := grpc.NewServer()
+	go server.Serve(node.Listener(l))
+	defer server.Stop()
+	d.Register(ctx, discovery.Instance{Service: "greeter", ID: "greeter-1", Address: l.Addr().String()})
 	fmt.Println(node.Settled(ctx))
 	// Output: <nil>
 }

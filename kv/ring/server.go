@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"encoding/hex"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -23,28 +24,41 @@ const maxRunning = 4096
 // own port, at the path of WithPath. A request that is no upgrade, or that
 // comes from somebody who does not know the key, gets nothing.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	from, theirs := r.Header.Get(fromHeader), r.Header.Get(nonceHeader)
-	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), protocol) || from == "" || len(theirs) != 2*nonceSize {
+	if !upgrades(r) {
 		w.Header().Set("Upgrade", protocol)
 		http.Error(w, "this is for the peers of a ring", http.StatusUpgradeRequired)
 		return
 	}
-	if !n.life.Enter() {
+	if n.life.Closed() {
 		http.Error(w, "closed", http.StatusServiceUnavailable)
 		return
 	}
-	defer n.life.Leave()
 	c, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "the connection cannot be upgraded", http.StatusInternalServerError)
 		return
 	}
+	n.serve(c, rw.Reader, r)
+}
+
+// upgrades reports whether a request is a peer's.
+func upgrades(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.EqualFold(r.Header.Get("Upgrade"), protocol) &&
+		r.Header.Get(fromHeader) != "" && len(r.Header.Get(nonceHeader)) == 2*nonceSize
+}
+
+// serve takes over the connection of a request that upgrades, until it ends.
+func (n *Node) serve(c net.Conn, in *bufio.Reader, r *http.Request) {
 	defer c.Close()
+	if !n.life.Enter() {
+		return
+	}
+	defer n.life.Leave()
 	stop := context.AfterFunc(n.life.Context(), func() { c.Close() })
 	defer stop()
-	mine := nonce()
+	from, theirs, mine := r.Header.Get(fromHeader), r.Header.Get(nonceHeader), nonce()
 	_ = c.SetDeadline(time.Now().Add(shakeWithin))
-	_, err = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+protocol+
+	_, err := io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+protocol+
 		"\r\n"+nonceHeader+": "+mine+"\r\n"+proofHeader+": "+
 		hex.EncodeToString(proof(n.o.key, "server", n.service, n.self, from, mine, theirs))+"\r\n\r\n")
 	if err != nil {
@@ -52,8 +66,8 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	want := proof(n.o.key, "client", n.service, from, n.self, theirs, mine)
 	got := make([]byte, len(want))
-	if _, err := io.ReadFull(rw.Reader, got); err != nil || !hmac.Equal(got, want) {
-		n.refused(from, r.RemoteAddr)
+	if _, err := io.ReadFull(in, got); err != nil || !hmac.Equal(got, want) {
+		n.refused(from, c.RemoteAddr().String())
 		return
 	}
 	_ = c.SetDeadline(time.Time{})
@@ -61,7 +75,7 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := newWire(c)
 	flushed := make(chan struct{})
 	go func() { out.flush(); close(flushed) }()
-	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	early, _ := in.Peek(in.Buffered())
 	n.answer(out, bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), c), bufferSize))
 	out.fail()
 	<-flushed
