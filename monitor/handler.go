@@ -109,5 +109,5 @@ func writeJSON(w http.ResponseWriter, contentType string, v any) {
 	w.Header().Set("Cache-Control", "no-store")
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	e.Encode(v) // a client that went away is nobody's error
+	e.Encode(v) // a client that left is no error
 }

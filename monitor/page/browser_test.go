@@ -67,6 +67,9 @@ func TestInABrowser(t *testing.T) {
 				if narrow := tab.Eval("[...document.querySelectorAll('td, .fall .name')].filter((e) => e.offsetParent && e.textContent.length > 12 && e.getBoundingClientRect().width < 70).map((e) => e.outerHTML.slice(0, 80)).join('; ')"); narrow != "" {
 					t.Errorf("#%s, %s: too narrow to be read: %s", part.fragment, name, narrow)
 				}
+				if out := tab.Eval("[...document.querySelectorAll('nav a')].filter((e) => { const r = e.getBoundingClientRect(); return r.width < 20 || r.left < 0 || r.right > innerWidth }).map((e) => e.textContent).join(', ')"); out != "" {
+					t.Errorf("#%s, %s: parts that can't be reached: %s", part.fragment, name, out)
+				}
 				picture(t, tab, part.fragment, name)
 			}
 			tab.Size(1360, 850)

@@ -24,7 +24,7 @@ function redraw() {
   const focus = $("main").contains(document.activeElement);
   $("main").replaceWith(next);
   if (shown !== "" && (focus || document.activeElement === document.body)) next.focus({ preventScroll: true });
-  if (shown !== "") { scrollTo(0, 0); $("nav").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); }
+  if (shown !== "") scrollTo(0, 0);
   document.title = (view.name || here().q.get("name")) + " · " + $("title").textContent;
   shown = location.hash;
 }
