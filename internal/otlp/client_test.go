@@ -1,6 +1,7 @@
 package otlp_test
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -178,7 +179,7 @@ func TestJSONLeavesOutUnknownFields(t *testing.T) {
 
 func TestOptionsThatCannotBe(t *testing.T) {
 	for name, opt := range map[string]otlp.Option{
-		"nil": nil, "nil client": otlp.WithClient(nil), "nil TLS": otlp.WithTLS(nil), "no key": otlp.WithResource(slog.Int("", 1)), "1023 bytes": otlp.WithMaxRequest(1023),
+		"nil": nil, "nil client": otlp.WithClient(nil), "nil TLS": otlp.WithTLS(nil), "client and TLS": func(o *otlp.Options) error { o.Client, o.TLS = http.DefaultClient, &tls.Config{}; return nil }, "no key": otlp.WithResource(slog.Int("", 1)), "1023 bytes": otlp.WithMaxRequest(1023),
 		"empty header": otlp.WithHeader("", "x"), "space": otlp.WithHeader("a b", "x"), "colon": otlp.WithHeader("a:", "x"), "not ASCII": otlp.WithHeader("ä", "x"), "delete": otlp.WithHeader("a\x7f", "x"),
 		"newline": otlp.WithHeader("a", "x\ny"), "zero": otlp.WithHeader("a", "\x00"),
 	} {

@@ -29,6 +29,9 @@ type Server struct {
 // Open returns the server at addr, a "host:port" or a URL. With a nil client it
 // makes its own. It connects to nothing.
 func Open(addr string, port int, client *http.Client, t *tls.Config) (*Server, error) {
+	if client != nil && t != nil {
+		return nil, fault.Markf(fault.Invalid, "TLS beside a client of your own, which has its own")
+	}
 	a, err := conn.Parse(addr, conn.Scheme{Name: "http", Port: port}, conn.Scheme{Name: "https", Port: 443})
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)

@@ -177,10 +177,10 @@ func TestRefusedRecordsAreCountedAndSaid(t *testing.T) {
 			}
 			err = l.Flush(context.Background())
 			st := l.Stats()[0]
+			l.Close(t.Context()) // what Flush waited for is said right after it
 			if st.Dropped != c.dropped || st.Written != 5-c.dropped || st.Retries != 0 || (err != nil) != (c.dropped > 0) || !strings.Contains(said, c.says) {
 				t.Errorf("%+v, %v, said %q", st, err, said)
 			}
-			l.Close(t.Context())
 		})
 	}
 }

@@ -12,7 +12,8 @@ import (
 // log/otlp are of one type: a program may hand the same ones to all three.
 type Option = otlp.Option
 
-// WithClient uses c, which Close leaves as it is.
+// WithClient uses c, which Close leaves as it is. It has TLS of its own: WithTLS
+// beside it is an error.
 func WithClient(c *http.Client) Option { return otlp.WithClient(c) }
 
 // WithTLS connects with TLS, also to an address without a scheme. With an

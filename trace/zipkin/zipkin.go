@@ -21,7 +21,8 @@ type options struct {
 	header http.Header
 }
 
-// WithClient uses c, which Close leaves as it is.
+// WithClient uses c, which Close leaves as it is. It has TLS of its own: WithTLS
+// beside it is an error.
 func WithClient(c *http.Client) Option {
 	return func(o *options) error {
 		if c == nil {
