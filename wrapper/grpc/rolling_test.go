@@ -75,7 +75,7 @@ func (f *fleet) start(t *testing.T) (addr string, stop func() error) {
 
 // slowEcho answers with its name, and takes its time for each message.
 func slowEcho(name string) *echo {
-	const took = 5 * time.Millisecond
+	const took = 40 * time.Millisecond // a stream takes longer than callers need to hear
 	return &echo{
 		unary: func(context.Context, string) (string, error) { <-time.After(took); return name, nil },
 		stream: func(s grpc.ServerStream) error {
@@ -194,7 +194,7 @@ func TestNoCallFailsWhileAllInstancesAreReplaced(t *testing.T) {
 			over := make(chan struct{})
 			var calling sync.WaitGroup
 			for kind, call := range kinds {
-				for range 4 {
+				for range 8 {
 					calling.Go(func() {
 						for {
 							select {
