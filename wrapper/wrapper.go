@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -127,7 +128,7 @@ func (w *Wrapper) pass(ctx context.Context, c *Call) (context.Context, error) {
 		return ctx, err
 	}
 	for i, g := range w.gates {
-		next, err := g.Enter(ctx, c)
+		next, err := ask(ctx, c, g)
 		if err != nil && c.Message {
 			next, err = w.patience(ctx, c, g, err)
 		}
@@ -142,6 +143,23 @@ func (w *Wrapper) pass(ctx context.Context, c *Call) (context.Context, error) {
 		ctx = next
 	}
 	return ctx, nil
+}
+
+var errGate = errors.New("a gate panicked")
+
+// ask asks a gate, which may be the user's. One that panics refuses the call: it
+// must not keep what others have given, nor the count of calls in progress. A
+// nil context changes nothing.
+func ask(ctx context.Context, c *Call, g Gate) (next context.Context, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.Panic, c.Stack = v, debug.Stack()
+			next, err = ctx, errGate
+		} else if next == nil {
+			next = ctx
+		}
+	}()
+	return g.Enter(ctx, c)
 }
 
 // enter acquires from the limit of the call's policy, whose permit has its
@@ -178,7 +196,7 @@ func (w *Wrapper) patience(ctx context.Context, c *Call, g Gate, err error) (con
 		if backoff.Sleep(open, wait) != nil {
 			return ctx, err
 		}
-		next, err = g.Enter(ctx, c)
+		next, err = ask(ctx, c, g)
 	}
 	return next, err
 }
