@@ -76,3 +76,24 @@ func TestLeaseOfATrialEndsOnTime(t *testing.T) {
 		})
 	}
 }
+
+// A good outcome begins the row of failures again; one that was cancelled says
+// nothing.
+func TestBreakerCountsFailuresInARow(t *testing.T) {
+	classes := map[rune]router.Class{'b': router.Timeout, 'g': router.OK, 'c': router.Cancelled}
+	for outcomes, want := range map[string]router.State{
+		"bbg": router.Closed, "bbgb": router.Closed, "bbgbb": router.Closed, "bbgbbb": router.Open, "bbc": router.Closed, "bbcb": router.Open,
+	} {
+		b := breaker(t, router.BreakerPolicy{Consecutive: 3})
+		for _, o := range outcomes {
+			trial, err := b.Allow()
+			if err != nil {
+				t.Fatalf("%s: %v", outcomes, err)
+			}
+			trial.Done(classes[o])
+		}
+		if got := b.State(); got != want {
+			t.Errorf("after %s it is %v, want %v", outcomes, got, want)
+		}
+	}
+}
