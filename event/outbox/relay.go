@@ -56,7 +56,7 @@ func (b *Outbox) now() string {
 	case sql.Postgres:
 		return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
 	case sql.MySQL:
-		return "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)"
+		return "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)" // a local time is there twice when the clocks are set back
 	}
 	return "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
 }
