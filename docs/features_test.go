@@ -54,6 +54,7 @@ import (
 	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
 	syncredis "github.com/micro/go-platform/sync/redis"
+	syncsql "github.com/micro/go-platform/sync/sql"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/otlp"
 	"github.com/micro/go-platform/trace/zipkin"
@@ -221,12 +222,13 @@ func kvColumns(t *testing.T) (out []column) {
 	return out
 }
 
-func syncColumns(*testing.T) (out []column) {
+func syncColumns(t *testing.T) (out []column) {
 	for _, c := range []struct {
 		name string
 		opt  dsync.Option
 	}{
 		{"memory", dsync.WithMemory(dsync.NewMemory())}, {"etcd", syncetcd.Backend(nobody)}, {"consul", syncconsul.Backend(nobody)}, {"redis", syncredis.Backend(nobody)},
+		{"SQLite", syncsql.SQLite(t.TempDir() + "/docs.db")}, {"PostgreSQL", syncsql.Postgres("postgres://" + nobody + "/docs")}, {"MySQL", syncsql.MySQL("mysql://" + nobody + "/docs")},
 		{"redis quorum", syncredis.Quorum([]string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"})},
 	} {
 		s, err := dsync.New(c.opt, dsync.WithLazy())

@@ -49,6 +49,7 @@ import (
 	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
 	syncredis "github.com/micro/go-platform/sync/redis"
+	syncsql "github.com/micro/go-platform/sync/sql"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/otlp"
 	"github.com/micro/go-platform/trace/zipkin"
@@ -178,6 +179,8 @@ var openers = []struct {
 	{"sync/redis quorum", "redis", openSync(func(a string) dsync.Option { return syncredis.Quorum([]string{a, a + "1", "127.0.0.1:1"}) })},
 	{"sync/etcd", "etcd etcds", openSync(func(a string) dsync.Option { return syncetcd.Backend(a) })},
 	{"sync/consul", "consul consuls", openSync(func(a string) dsync.Option { return syncconsul.Backend(a) })},
+	{"sync/sql mysql", "mysql", openSync(func(a string) dsync.Option { return syncsql.MySQL(a) })},
+	{"sync/sql postgres", "postgres postgresql", openSync(func(a string) dsync.Option { return syncsql.Postgres(a) })},
 	{"discovery/redis", "redis rediss", openDiscovery(func(a string) discovery.Option { return discoveryredis.Backend(a) })},
 	{"discovery/etcd", "etcd etcds", openDiscovery(func(a string) discovery.Option { return discoveryetcd.Backend(a) })},
 	{"discovery/consul", "consul consuls", openDiscovery(func(a string) discovery.Option { return discoveryconsul.Backend(a) })},

@@ -15,7 +15,7 @@
 // # Backends
 //
 // Memory is the default: locks within one process, and the reference for the
-// others. The packages below this one add etcd, consul and redis. WithDriver
+// others. The packages below this one add etcd, consul, redis and sql. WithDriver
 // takes any other; Driver says what it must do and package locktest checks it.
 //
 //	          fair   TTL from         token                          hand-off by
@@ -23,6 +23,7 @@
 //	etcd      yes    2 s, whole       create revision of the claim   watch on the predecessor
 //	consul    yes    10 s             modify index of the lock       blocking query
 //	redis     no     any              clock of the server, rising    publish
+//	sql       yes    any              counter                        LISTEN, or polling up to 20 times a second
 //
 // # Semantics
 //

@@ -42,6 +42,7 @@ import (
 	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
 	syncredis "github.com/micro/go-platform/sync/redis"
+	syncsql "github.com/micro/go-platform/sync/sql"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/otlp"
 	"github.com/micro/go-platform/trace/zipkin"
@@ -75,9 +76,12 @@ func parse(args []string) (*backends, error) {
 	})
 	// end snippet
 	choose(f, &b.sync, "sync", map[string]func(string) dsync.Option{
-		"redis":  func(a string) dsync.Option { return syncredis.Backend(a) },
-		"etcd":   func(a string) dsync.Option { return syncetcd.Backend(a) },
-		"consul": func(a string) dsync.Option { return syncconsul.Backend(a) },
+		"redis":    func(a string) dsync.Option { return syncredis.Backend(a) },
+		"etcd":     func(a string) dsync.Option { return syncetcd.Backend(a) },
+		"consul":   func(a string) dsync.Option { return syncconsul.Backend(a) },
+		"sqlite":   func(a string) dsync.Option { return syncsql.SQLite(after(a)) },
+		"postgres": func(a string) dsync.Option { return syncsql.Postgres(a) },
+		"mysql":    func(a string) dsync.Option { return syncsql.MySQL(after(a)) },
 	})
 	choose(f, &b.discovery, "discovery", map[string]func(string) discovery.Option{
 		"redis":  func(a string) discovery.Option { return discoveryredis.Backend(a) },

@@ -50,6 +50,7 @@ import (
 	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
 	syncredis "github.com/micro/go-platform/sync/redis"
+	syncsql "github.com/micro/go-platform/sync/sql"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/otlp"
 	"github.com/micro/go-platform/trace/zipkin"
@@ -125,6 +126,12 @@ var backends = []struct {
 	}},
 	{name: "sync/consul", plain: "consul://", open: func(a string, t asked) error {
 		return closed(sync.New(syncconsul.Backend(a, with(t, syncconsul.WithTLS, syncconsul.WithToken(secret))...), sync.WithTimeout(limit)))
+	}},
+	{name: "sync/sql", plain: "postgres://bob:" + secret + "@", path: "/d", hello: "N", open: func(a string, t asked) error {
+		return closed(sync.New(syncsql.Postgres(a, with(t, syncsql.WithTLS)...), sync.WithTimeout(limit)))
+	}},
+	{name: "sync/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
+		return closed(sync.New(syncsql.MySQL(a, with(t, syncsql.WithTLS)...), sync.WithTimeout(limit)))
 	}},
 	{name: "discovery/redis", plain: "redis://", open: func(a string, t asked) error {
 		return closed(discovery.New(discoveryredis.Backend(a, with(t, discoveryredis.WithTLS, discoveryredis.WithAuth("bob", secret))...), discovery.WithTimeout(limit)))

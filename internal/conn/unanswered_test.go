@@ -49,6 +49,7 @@ import (
 	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
 	syncredis "github.com/micro/go-platform/sync/redis"
+	syncsql "github.com/micro/go-platform/sync/sql"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/otlp"
 	"github.com/micro/go-platform/trace/zipkin"
@@ -118,7 +119,10 @@ var constructors = map[string]struct {
 	"sync/consul": {dsync.ErrUnavailable, func(a string) error { return made(dsync.New(syncconsul.Backend(a), dsync.WithDialTimeout(soon))) }},
 	"sync/etcd":   {dsync.ErrUnavailable, func(a string) error { return made(dsync.New(syncetcd.Backend(a), dsync.WithDialTimeout(soon))) }},
 	"sync/redis":  {dsync.ErrUnavailable, func(a string) error { return made(dsync.New(syncredis.Backend(a), dsync.WithDialTimeout(soon))) }},
-	"trace/otlp":  {trace.ErrUnavailable, func(a string) error { return made(trace.New(otlp.Backend("http://"+a), trace.WithDialTimeout(soon))) }},
+	"sync/postgres": {dsync.ErrUnavailable, func(a string) error {
+		return made(dsync.New(syncsql.Postgres("postgres://u:p@"+a+"/d"), dsync.WithDialTimeout(soon)))
+	}},
+	"trace/otlp": {trace.ErrUnavailable, func(a string) error { return made(trace.New(otlp.Backend("http://"+a), trace.WithDialTimeout(soon))) }},
 	"trace/otlp ": {trace.ErrUnavailable, func(a string) error {
 		return made(trace.New(otlp.Backend(a, otlpgrpc.Transport()), trace.WithDialTimeout(soon)))
 	}},

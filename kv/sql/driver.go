@@ -30,13 +30,16 @@ type driver struct {
 	writes batch.Group[write]
 	stop   context.CancelFunc // of writes that nobody waits for
 
-	tail tail
+	tail sql.Tail[state]
 
 	cleaned  atomic.Int64 // when dead rows were last removed, as UnixNano
 	cleaning sync.WaitGroup
 }
 
-const maxValue = 1 << 20
+const (
+	maxValue = 1 << 20
+	channel  = "kv_items" // of PostgreSQL's notifications
+)
 
 func newDriver(db *sql.DB, durable bool) *driver {
 	d := &driver{db: db, kind: db.Kind, durable: durable}
@@ -51,7 +54,7 @@ func newDriver(db *sql.DB, durable bool) *driver {
 	d.writes = batch.Group[write]{
 		Run: d.run, Max: perStatement, MaxBytes: maxValue, Size: (*write).size, Queued: (*write).own, Context: ctx, MaxLanes: lanes,
 	}
-	d.tail.d = d
+	d.tail = sql.Tail[state]{DB: db, Channel: channel, Ask: d.ask, Slowest: 250 * time.Millisecond}
 	d.cleaned.Store(time.Now().UnixNano())
 	return d
 }
@@ -69,7 +72,7 @@ func (d *driver) Close() error {
 	d.stop()
 	d.writes.Wait()
 	d.cleaning.Wait()
-	d.tail.close()
+	d.tail.Close()
 	return d.db.Close()
 }
 
@@ -113,7 +116,7 @@ func (d *driver) tables(ctx context.Context) error {
 		return nil
 	}
 	if !sql.IsMissing(err) && !errors.Is(err, dbsql.ErrNoRows) {
-		return sql.ReadError(err)
+		return err
 	}
 	blob, key, some, end := "BLOB", "BLOB", " WHERE until > 0", ""
 	switch d.kind {
@@ -146,7 +149,10 @@ type state struct{ rev, cleaned int64 }
 
 func (d *driver) ask(ctx context.Context) (s state, err error) {
 	err = d.db.Read.QueryRowContext(ctx, "SELECT rev, cleaned FROM kv_state WHERE id = 1").Scan(&s.rev, &s.cleaned)
-	return s, err
+	if err != nil {
+		return s, d.readError(err)
+	}
+	return s, nil
 }
 
 // readError gives the error of a statement that changes nothing its kind.

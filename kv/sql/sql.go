@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	dbsql "database/sql"
+	"time"
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/sql"
@@ -70,6 +71,10 @@ func WithSync() Option {
 	return func(c *sql.Config) error { c.Durable = true; return nil }
 }
 
+// abandoned bounds how long a process that was stopped within a transaction
+// holds up the others.
+const abandoned = 10 * time.Second
+
 func open(c sql.Config, opts []Option) kv.Option {
 	name := "sql"
 	if c.Kind >= sql.SQLite && c.Kind <= sql.Postgres {
@@ -77,6 +82,7 @@ func open(c sql.Config, opts []Option) kv.Option {
 	}
 	return kv.WithDriver(name, func(context.Context) (kv.Driver, error) {
 		c := c // of this opening: the option may be given several times
+		c.AbandonedTx = abandoned
 		if c.DB == nil && c.Address == "" {
 			return nil, fault.Markf(kv.ErrInvalid, "no address and no database")
 		}

@@ -13,11 +13,11 @@ func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.
 	if err := d.tables(ctx); err != nil {
 		return err
 	}
-	d.tail.join()
-	defer d.tail.leave()
+	d.tail.Join()
+	defer d.tail.Leave()
 	now, err := d.ask(ctx)
 	if err != nil {
-		return d.readError(err)
+		return err
 	}
 	at := int64(from)
 	if from == 0 {
@@ -39,7 +39,10 @@ func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.
 		}
 		at = now.rev
 		sink.Synced(uint64(at))
-		if now, err = d.tail.wait(ctx, at); err != nil {
+		now, err = d.tail.Wait(ctx, func(now state, later bool) bool {
+			return now.rev > at || now.rev < at && later // less: data were lost
+		})
+		if err != nil {
 			return err
 		}
 	}

@@ -116,6 +116,7 @@ func (d *driver) run(ctx context.Context, ws []*write) {
 	})
 	switch {
 	case err == nil:
+		d.tail.Poke()
 		d.clean()
 		return
 	case len(ws) > 1 && fault.KindOf(err) == nil && ctx.Err() == nil:

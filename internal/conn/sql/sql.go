@@ -77,6 +77,11 @@ type Config struct {
 	MaxOpen     int           // connections; 0: 10, for SQLite as many readers as processors
 	Durable     bool          // SQLite: sync to disk on every commit, not only at checkpoints
 
+	// AbandonedTx is how long a transaction stays open of a client that says
+	// nothing, as a process that was stopped: then the server ends its connection,
+	// and with it its locks. 0: indefinitely. SQLite has no such thing.
+	AbandonedTx time.Duration
+
 	DB *sql.DB // the user's own; Close leaves it open
 }
 
@@ -198,6 +203,9 @@ func (d *DB) openMySQL(c Config) error {
 	if _, ok := cfg.Params["sql_mode"]; !ok {
 		cfg.Params["sql_mode"] = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
 	}
+	if c.AbandonedTx > 0 { // MySQL knows no limit of transactions alone
+		cfg.Params["wait_timeout"] = strconv.Itoa(int(c.AbandonedTx / time.Second))
+	}
 	cfg.Logger = &mysql.NopLogger{}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
@@ -222,7 +230,15 @@ func (d *DB) openPostgres(c Config) error {
 			f.TLSConfig = c.TLS
 		}
 	}
-	d.pool(stdlib.OpenDB(*cfg), c)
+	var opts []stdlib.OptionOpenDB
+	if c.AbandonedTx > 0 {
+		limit := fmt.Sprintf("SET idle_in_transaction_session_timeout = %d", c.AbandonedTx.Milliseconds())
+		opts = append(opts, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, limit)
+			return err
+		}))
+	}
+	d.pool(stdlib.OpenDB(*cfg, opts...), c)
 	return nil
 }
 
@@ -234,6 +250,9 @@ func (d *DB) pool(db *sql.DB, c Config) {
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
 	db.SetConnMaxIdleTime(5 * time.Minute)
+	if d.Kind == MySQL && c.AbandonedTx > 0 {
+		db.SetConnMaxIdleTime(c.AbandonedTx / 2) // before the server closes it
+	}
 	d.DB, d.Read = db, db
 }
 

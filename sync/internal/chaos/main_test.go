@@ -16,6 +16,7 @@ import (
 	"github.com/micro/go-platform/sync/consul"
 	"github.com/micro/go-platform/sync/etcd"
 	"github.com/micro/go-platform/sync/redis"
+	"github.com/micro/go-platform/sync/sql"
 )
 
 func TestMain(m *testing.M) {
@@ -63,6 +64,10 @@ func backend(name, addr string) dsync.Option {
 		return etcd.Backend(addr)
 	case "consul":
 		return consul.Backend(addr, consul.WithMinTTL(time.Second))
+	case "mysql":
+		return sql.MySQL("mysql://root@" + addr + "/mysql")
+	case "postgres":
+		return sql.Postgres("postgres://postgres@" + addr + "/postgres?sslmode=disable")
 	}
 	panic("no backend " + name)
 }
@@ -127,5 +132,11 @@ var targets = []target{
 	}},
 	{name: "consul of three", backend: "consul", ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
 		return cluster(servertest.ConsulCluster(t, shortSessions))
+	}},
+	{name: "mysql", backend: "mysql", ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
+		return single(servertest.MariaDB(t, servertest.WithArgs("--innodb-flush-log-at-trx-commit=2")))
+	}},
+	{name: "postgres", backend: "postgres", ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
+		return single(servertest.Postgres(t, servertest.WithArgs("-c", "synchronous_commit=on")))
 	}},
 }

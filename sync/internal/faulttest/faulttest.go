@@ -181,20 +181,22 @@ func resetLink(x *run) {
 	}
 }
 
-// settle returns when more than start requests were sent, and no more come.
+// settle returns when more than start requests were sent, and no more come than
+// waiting costs.
 func settle(x *run, p *netfault.Proxy, start int) {
-	quiet, last := 0, start
+	quiet, last, idle := 0, start, x.Idle/20 // in 50 ms
 	for deadline := time.Now().Add(10 * time.Second); quiet < 3; {
 		if time.Now().After(deadline) {
 			x.Fatal("the waiter does not come to rest")
 		}
 		<-time.After(50 * time.Millisecond)
 		now := p.Counts().Requests
-		if now > start && now == last {
+		if now > start && now <= last+idle {
 			quiet++
 		} else {
-			quiet, last = 0, now
+			quiet = 0
 		}
+		last = now
 	}
 }
 

@@ -1,0 +1,290 @@
+package sql
+
+import (
+	"context"
+	dbsql "database/sql"
+	"errors"
+	"hash/fnv"
+	"strings"
+	gosync "sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/fault"
+	dsync "github.com/micro/go-platform/sync"
+)
+
+// driver implements sync.Driver.
+type driver struct {
+	db      *sql.DB
+	kind    sql.Kind
+	durable bool
+
+	made   atomic.Bool // the tables are there
+	making gosync.Mutex
+
+	tail sql.Tail[counts]
+}
+
+// stripes is how many rows keys share. Two keys of one stripe wait for each
+// other for the time of a transaction.
+const stripes = 64
+
+// counts are those of the stripes: what has changed shows in them.
+type counts [stripes]int64
+
+func stripeOf(key string) int {
+	h := fnv.New32a()
+	h.Write([]byte(key))
+	return int(h.Sum32() % stripes)
+}
+
+const channel = "sync_claims" // of PostgreSQL's notifications
+
+func newDriver(db *sql.DB, durable bool) *driver {
+	d := &driver{db: db, kind: db.Kind, durable: durable}
+	d.tail = sql.Tail[counts]{DB: db, Channel: channel, Ask: d.ask, Slowest: 50 * time.Millisecond}
+	return d
+}
+
+func (d *driver) Features() dsync.Features {
+	return dsync.Features{Limits: true, Fair: true, Durable: d.durable, TTLStep: time.Millisecond}
+}
+
+func (d *driver) Ping(ctx context.Context) error { return d.db.Ping(ctx) }
+
+func (d *driver) Close() error {
+	d.tail.Close()
+	return d.db.Close()
+}
+
+func (d *driver) ask(ctx context.Context) (c counts, err error) {
+	if err := d.tables(ctx); err != nil {
+		return c, err
+	}
+	rows, err := d.db.Read.QueryContext(ctx, "SELECT id, seq FROM sync_stripes")
+	if err != nil {
+		return c, d.readError(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int
+		var seq int64
+		if err := rows.Scan(&id, &seq); err != nil {
+			return c, d.readError(err)
+		}
+		if id >= 0 && id < stripes {
+			c[id] = seq
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return c, d.readError(err)
+	}
+	return c, nil
+}
+
+// text is a statement in the database's dialect. NOW is its clock in
+// milliseconds since 1970, at the beginning of the statement.
+func (d *driver) text(query string) string {
+	now := "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+	switch d.kind {
+	case sql.Postgres:
+		now = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)"
+	case sql.MySQL:
+		now = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)"
+	}
+	return d.kind.Rebind(strings.ReplaceAll(query, "NOW", now))
+}
+
+// tables makes what is missing, once.
+func (d *driver) tables(ctx context.Context) error {
+	if d.made.Load() {
+		return nil
+	}
+	d.making.Lock()
+	defer d.making.Unlock()
+	if d.made.Load() {
+		return nil
+	}
+	// What is there needs no right to make it.
+	var n int
+	err := d.db.Read.QueryRowContext(ctx, "SELECT COUNT(*) FROM sync_stripes").Scan(&n)
+	if err == nil && n == stripes {
+		d.made.Store(true)
+		return nil
+	}
+	if err != nil && !sql.IsMissing(err) {
+		return sql.ReadError(err)
+	}
+	text, nonce, end := "TEXT", "TEXT", ""
+	if d.kind == sql.MySQL {
+		text, nonce, end = "VARBINARY(2000)", "VARBINARY(255)", " ENGINE=InnoDB"
+	}
+	statements := []string{
+		"CREATE TABLE IF NOT EXISTS sync_claims (nonce " + nonce + " NOT NULL PRIMARY KEY, k " + text + " NOT NULL, seq BIGINT NOT NULL, token BIGINT NOT NULL, until BIGINT NOT NULL, places BIGINT NOT NULL, owner " + text + " NOT NULL)" + end,
+		"CREATE INDEX IF NOT EXISTS sync_claims_k ON sync_claims (k, seq)",
+		"CREATE TABLE IF NOT EXISTS sync_stripes (id INTEGER NOT NULL PRIMARY KEY, seq BIGINT NOT NULL)" + end,
+		"INSERT INTO sync_stripes (id, seq) VALUES (0, 0)" + stripeRows(), // all or none
+	}
+	if d.kind == sql.MySQL {
+		statements[1] = strings.Replace(statements[1], "IF NOT EXISTS ", "", 1) // MySQL has none here
+	}
+	for _, s := range statements {
+		if _, err := d.db.ExecContext(ctx, s); err != nil && !sql.IsThere(err) && !sql.IsDuplicate(err) {
+			return sql.WriteError(err)
+		}
+	}
+	d.made.Store(true)
+	return nil
+}
+
+// readError gives the error of a statement that changes nothing its kind, and
+// forgets that the tables are there when they are not, as after a loss of data.
+func (d *driver) readError(err error) error {
+	if sql.IsMissing(err) || errors.Is(err, dbsql.ErrNoRows) {
+		d.made.Store(false)
+	}
+	return sql.ReadError(err)
+}
+
+// tx is a transaction that has locked a stripe.
+type tx struct {
+	*dbsql.Tx
+	d   *driver
+	seq int64 // the stripe's count, used by nobody before
+	now int64 // the database's clock, after the stripe was locked
+}
+
+// in runs f in a transaction that has locked the stripe of a key, again when it
+// collides with another. If f returns an error, nothing was done.
+func (d *driver) in(ctx context.Context, stripe int, f func(t *tx) error) error {
+	if err := d.tables(ctx); err != nil {
+		return err
+	}
+	wait := backoff.Policy{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond}
+	for n := 0; ; n++ {
+		err := d.once(ctx, stripe, f)
+		if !sql.IsCollision(err) || n == 20 {
+			return err
+		}
+		if e := backoff.Sleep(ctx, wait.Wait(n)); e != nil {
+			return fault.Mark(fault.Unavailable, errors.Join(err, e))
+		}
+	}
+}
+
+func (d *driver) once(ctx context.Context, stripe int, f func(t *tx) error) error {
+	var o *dbsql.TxOptions
+	if d.kind != sql.SQLite {
+		o = &dbsql.TxOptions{Isolation: dbsql.LevelReadCommitted}
+	}
+	inner, err := d.db.BeginTx(ctx, o)
+	if err != nil {
+		return d.readError(err)
+	}
+	defer inner.Rollback() // after Commit it does nothing
+	t := &tx{Tx: inner, d: d}
+	if err := t.lock(ctx, stripe); err != nil {
+		return d.readError(err)
+	}
+	if err := f(t); err != nil {
+		if fault.KindOf(err) != nil {
+			return err
+		}
+		return d.readError(err)
+	}
+	if err := inner.Commit(); err != nil {
+		return sql.WriteError(err)
+	}
+	d.tail.Poke()
+	return nil
+}
+
+func (t *tx) lock(ctx context.Context, stripe int) error {
+	const update = "UPDATE sync_stripes SET seq = seq + 1 WHERE id = ?"
+	switch t.d.kind {
+	case sql.MySQL:
+		if _, err := t.ExecContext(ctx, update, stripe); err != nil {
+			return err
+		}
+		return t.QueryRowContext(ctx, t.d.text("SELECT seq, NOW FROM sync_stripes WHERE id = ?"), stripe).Scan(&t.seq, &t.now)
+	case sql.Postgres:
+		var told string
+		return t.QueryRowContext(ctx, t.d.kind.Rebind(update)+" RETURNING seq, CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT), CAST(pg_notify('"+channel+"', '') AS TEXT)", stripe).Scan(&t.seq, &t.now, &told)
+	}
+	return t.QueryRowContext(ctx, t.d.text(update+" RETURNING seq, NOW"), stripe).Scan(&t.seq, &t.now)
+}
+
+func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	r, err := t.ExecContext(ctx, t.d.text(query), args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+func (d *driver) Holder(ctx context.Context, key string) (dsync.Candidate, error) {
+	c, _, err := d.holder(ctx, key)
+	if err == nil && c.Token == 0 {
+		err = dsync.ErrNoLeader
+	}
+	return c, err
+}
+
+// holder returns who holds a key, and for how long if nobody renews.
+func (d *driver) holder(ctx context.Context, key string) (dsync.Candidate, time.Duration, error) {
+	if err := d.tables(ctx); err != nil {
+		return dsync.Candidate{}, 0, err
+	}
+	all, now, err := d.queue(ctx, d.db.Read, key)
+	if err != nil {
+		return dsync.Candidate{}, 0, d.readError(err)
+	}
+	for _, c := range all {
+		if c.token > 0 && c.until > now {
+			return dsync.Candidate{Owner: c.owner, Token: uint64(c.token)}, time.Duration(c.until-now) * time.Millisecond, nil
+		}
+	}
+	return dsync.Candidate{}, 0, nil
+}
+
+// Watch looks when the key's stripe changes, and when a holder that nobody
+// renews has ended.
+func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candidate)) error {
+	d.tail.Join()
+	defer d.tail.Leave()
+	stripe := stripeOf(key)
+	for {
+		before, err := d.ask(ctx)
+		if err != nil {
+			return err
+		}
+		c, left, err := d.holder(ctx, key)
+		if err != nil {
+			return err
+		}
+		report(c)
+		if err := d.changed(ctx, stripe, before[stripe], left); err != nil {
+			return err
+		}
+	}
+}
+
+// changed waits until a stripe's count is another, or for limit; 0 is no limit.
+func (d *driver) changed(ctx context.Context, stripe int, seen int64, limit time.Duration) error {
+	bounded := ctx
+	if limit > 0 {
+		var cancel context.CancelFunc
+		bounded, cancel = context.WithTimeout(ctx, limit+time.Millisecond)
+		defer cancel()
+	}
+	_, err := d.tail.Wait(bounded, func(now counts, later bool) bool {
+		return now[stripe] > seen || now[stripe] < seen && later // less: data were lost
+	})
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return nil
+	}
+	return err
+}
