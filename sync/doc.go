@@ -23,7 +23,7 @@
 //	etcd      yes    2 s, whole       create revision of the claim   watch on the predecessor
 //	consul    yes    10 s             modify index of the lock       blocking query
 //	redis     no     any              clock of the server, rising    publish
-//	sql       yes    any              counter                        LISTEN, or polling up to 20 times a second
+//	sql       yes    100 ms           counter                        LISTEN, or polling up to 20 times a second
 //
 // # Semantics
 //

@@ -32,6 +32,10 @@ type driver struct {
 // other for the time of a transaction.
 const stripes = 64
 
+// minTTL is the shortest life of a claim: on a busy database a transaction takes
+// a while.
+const minTTL = 100 * time.Millisecond
+
 // counts are those of the stripes: what has changed shows in them.
 type counts [stripes]int64
 
@@ -50,7 +54,7 @@ func newDriver(db *sql.DB, durable bool) *driver {
 }
 
 func (d *driver) Features() dsync.Features {
-	return dsync.Features{Limits: true, Fair: true, Durable: d.durable, TTLStep: time.Millisecond}
+	return dsync.Features{Limits: true, Fair: true, Durable: d.durable, MinTTL: minTTL, TTLStep: time.Millisecond}
 }
 
 func (d *driver) Ping(ctx context.Context) error { return d.db.Ping(ctx) }

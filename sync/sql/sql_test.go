@@ -26,8 +26,10 @@ var durable = map[string]servertest.Option{
 
 func TestSQLiteKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "locks.db")
-	locktest.Run(t, locktest.Harness{Backend: func(testing.TB) dsync.Option { return sql.SQLite(file) }})
+	dir := t.TempDir() // a file for each case: it has one writer at a time
+	locktest.Run(t, locktest.Harness{Backend: func(t testing.TB) dsync.Option {
+		return sql.SQLite(filepath.Join(dir, filepath.Base(t.Name())+".db"))
+	}})
 }
 
 func TestMySQLKeepsTheContract(t *testing.T) {
