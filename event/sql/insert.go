@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/micro/go-platform/event"
-	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -100,16 +98,7 @@ func (d *driver) retry(ctx context.Context, f func() error) error {
 	if err := d.tables(ctx); err != nil {
 		return err
 	}
-	wait := backoff.Policy{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond}
-	for n := 0; ; n++ {
-		err := f()
-		if !sql.IsCollision(err) || n == 20 {
-			return err
-		}
-		if e := backoff.Sleep(ctx, wait.Wait(n)); e != nil {
-			return fault.Mark(fault.Unavailable, errors.Join(err, e))
-		}
-	}
+	return sql.Retry(ctx, f)
 }
 
 // insertIn writes rows in a transaction.

@@ -66,7 +66,7 @@ func (d *driver) cleanSome(ctx context.Context, keep time.Duration, most int) (n
 	if err := found.Err(); err != nil || len(keys) == 0 {
 		return 0, err
 	}
-	if _, err := t.ExecContext(ctx, d.kind.Rebind("DELETE FROM kv_items WHERE k IN ("+places(len(keys))+")"), keys...); err != nil {
+	if _, err := t.ExecContext(ctx, d.kind.Rebind("DELETE FROM kv_items WHERE k IN ("+sql.Places(len(keys))+")"), keys...); err != nil {
 		return 0, err
 	}
 	greater := "GREATEST(cleaned, ?)"

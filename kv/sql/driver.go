@@ -4,15 +4,12 @@ import (
 	"context"
 	dbsql "database/sql"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/batch"
 	"github.com/micro/go-platform/internal/conn/sql"
-	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 )
 
@@ -43,7 +40,7 @@ const (
 
 func newDriver(db *sql.DB, durable bool) *driver {
 	d := &driver{db: db, kind: db.Kind, durable: durable}
-	d.get = d.text("SELECT " + columns + " FROM kv_items WHERE k = ? AND " + alive)
+	d.get = d.kind.Text("SELECT " + columns + " FROM kv_items WHERE k = ? AND " + alive)
 	d.count = d.counting("?")
 	ctx, cancel := context.WithCancel(context.Background())
 	d.stop = cancel
@@ -82,22 +79,6 @@ const (
 	columns = "k, v, rev, until, NOW"
 	alive   = "(until = 0 OR until > NOW)"
 )
-
-// text is a statement in the database's dialect. NOW is its clock in
-// milliseconds since 1970: that of the statement, on which all its rows agree.
-func (d *driver) text(query string) string {
-	now := "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
-	switch d.kind {
-	case sql.Postgres:
-		now = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)"
-	case sql.MySQL:
-		now = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)"
-	}
-	return d.kind.Rebind(strings.ReplaceAll(query, "NOW", now))
-}
-
-// places is n placeholders.
-func places(n int) string { return "?" + strings.Repeat(", ?", n-1) }
 
 // tables makes what is missing, once.
 func (d *driver) tables(ctx context.Context) error {
@@ -174,14 +155,5 @@ func (d *driver) retry(ctx context.Context, f func() error) error {
 	if err := d.tables(ctx); err != nil {
 		return err
 	}
-	wait := backoff.Policy{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond}
-	for n := 0; ; n++ {
-		err := f()
-		if !sql.IsCollision(err) || n == 20 {
-			return err
-		}
-		if e := backoff.Sleep(ctx, wait.Wait(n)); e != nil {
-			return fault.Mark(kv.ErrUnavailable, errors.Join(err, e))
-		}
-	}
+	return sql.Retry(ctx, f)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/kv"
 )
 
@@ -59,7 +60,7 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 		for i, k := range chunk {
 			args[i] = []byte(k)
 		}
-		_, err := d.page(ctx, "k IN ("+places(len(chunk))+") AND "+alive, args, func(item kv.Item, _ bool) bool {
+		_, err := d.page(ctx, "k IN ("+sql.Places(len(chunk))+") AND "+alive, args, func(item kv.Item, _ bool) bool {
 			items[item.Key] = item
 			return true
 		})
@@ -87,7 +88,7 @@ const (
 // page calls f for the items of a query until f returns false or the page is
 // full, which it reports.
 func (d *driver) page(ctx context.Context, where string, args []any, f func(item kv.Item, dead bool) bool) (full bool, err error) {
-	rows, err := d.db.Read.QueryContext(ctx, d.text("SELECT "+columns+" FROM kv_items WHERE "+where), args...)
+	rows, err := d.db.Read.QueryContext(ctx, d.kind.Text("SELECT "+columns+" FROM kv_items WHERE "+where), args...)
 	if err != nil {
 		return false, d.readError(err)
 	}

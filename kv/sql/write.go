@@ -192,7 +192,7 @@ func (d *driver) counting(n string) string {
 		// The clock is that of the moment in which the row was locked.
 		return d.kind.Rebind(update + n + " WHERE id = 1 RETURNING rev, CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now, CAST(pg_notify('" + channel + "', '') AS TEXT) AS told")
 	}
-	return d.text(update + n + " WHERE id = 1 RETURNING rev, NOW, ''")
+	return d.kind.Text(update + n + " WHERE id = 1 RETURNING rev, NOW, ''")
 }
 
 // next locks kv_state and takes n revisions.
@@ -205,7 +205,7 @@ func (d *driver) next(ctx context.Context, t *dbsql.Tx, n int) (last, now int64,
 	if _, err := t.ExecContext(ctx, d.count, n); err != nil {
 		return 0, 0, err
 	}
-	err = t.QueryRowContext(ctx, d.text("SELECT rev, NOW FROM kv_state WHERE id = 1")).Scan(&last, &now)
+	err = t.QueryRowContext(ctx, d.kind.Text("SELECT rev, NOW FROM kv_state WHERE id = 1")).Scan(&last, &now)
 	return last, now, err
 }
 
@@ -223,7 +223,7 @@ func (d *driver) read(ctx context.Context, t *dbsql.Tx, ws []*write) (map[string
 		if len(keys) == 0 {
 			continue
 		}
-		found, err := t.QueryContext(ctx, d.text("SELECT k, "+value+", rev, until FROM kv_items WHERE k IN ("+places(len(keys))+")"), keys...)
+		found, err := t.QueryContext(ctx, d.kind.Text("SELECT k, "+value+", rev, until FROM kv_items WHERE k IN ("+sql.Places(len(keys))+")"), keys...)
 		if err != nil {
 			return nil, err
 		}

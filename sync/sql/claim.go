@@ -46,7 +46,7 @@ type querier interface {
 // queue returns the claims of a key in their order, also those that have ended,
 // and the time.
 func (d *driver) queue(ctx context.Context, q querier, key string) (all []place, now int64, err error) {
-	rows, err := q.QueryContext(ctx, d.text("SELECT nonce, owner, seq, token, until, places, NOW FROM sync_claims WHERE k = ? ORDER BY seq"), key)
+	rows, err := q.QueryContext(ctx, d.kind.Text("SELECT nonce, owner, seq, token, until, places, NOW FROM sync_claims WHERE k = ? ORDER BY seq"), key)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -188,7 +188,7 @@ func (c *claim) look(ctx context.Context) (first bool, next time.Duration, seen 
 	if err != nil {
 		return false, 0, 0, err
 	}
-	r, err := c.d.db.ExecContext(ctx, c.d.text("UPDATE sync_claims SET until = NOW + ? WHERE nonce = ? AND until > NOW"), c.ttl(), c.Nonce)
+	r, err := c.d.db.ExecContext(ctx, c.d.kind.Text("UPDATE sync_claims SET until = NOW + ? WHERE nonce = ? AND until > NOW"), c.ttl(), c.Nonce)
 	if err != nil {
 		return false, 0, 0, c.d.readError(err)
 	}
@@ -253,7 +253,7 @@ func (c *claim) Renew(ctx context.Context) (time.Time, error) {
 	if err := c.d.tables(ctx); err != nil {
 		return time.Time{}, err
 	}
-	r, err := c.d.db.ExecContext(ctx, c.d.text("UPDATE sync_claims SET until = NOW + ? WHERE nonce = ? AND token > 0 AND until > NOW"), c.ttl(), c.Nonce)
+	r, err := c.d.db.ExecContext(ctx, c.d.kind.Text("UPDATE sync_claims SET until = NOW + ? WHERE nonce = ? AND token > 0 AND until > NOW"), c.ttl(), c.Nonce)
 	if err != nil {
 		return time.Time{}, c.d.readError(err)
 	}

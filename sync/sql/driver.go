@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 	dsync "github.com/micro/go-platform/sync"
@@ -89,19 +88,6 @@ func (d *driver) ask(ctx context.Context) (c counts, err error) {
 	return c, nil
 }
 
-// text is a statement in the database's dialect. NOW is its clock in
-// milliseconds since 1970, at the beginning of the statement.
-func (d *driver) text(query string) string {
-	now := "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
-	switch d.kind {
-	case sql.Postgres:
-		now = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)"
-	case sql.MySQL:
-		now = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)"
-	}
-	return d.kind.Rebind(strings.ReplaceAll(query, "NOW", now))
-}
-
 // tables makes what is missing, once.
 func (d *driver) tables(ctx context.Context) error {
 	if d.made.Load() {
@@ -167,16 +153,7 @@ func (d *driver) in(ctx context.Context, stripe int, f func(t *tx) error) error 
 	if err := d.tables(ctx); err != nil {
 		return err
 	}
-	wait := backoff.Policy{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond}
-	for n := 0; ; n++ {
-		err := d.once(ctx, stripe, f)
-		if !sql.IsCollision(err) || n == 20 {
-			return err
-		}
-		if e := backoff.Sleep(ctx, wait.Wait(n)); e != nil {
-			return fault.Mark(fault.Unavailable, errors.Join(err, e))
-		}
-	}
+	return sql.Retry(ctx, func() error { return d.once(ctx, stripe, f) })
 }
 
 func (d *driver) once(ctx context.Context, stripe int, f func(t *tx) error) error {
@@ -213,16 +190,16 @@ func (t *tx) lock(ctx context.Context, stripe int) error {
 		if _, err := t.ExecContext(ctx, update, stripe); err != nil {
 			return err
 		}
-		return t.QueryRowContext(ctx, t.d.text("SELECT seq, NOW FROM sync_stripes WHERE id = ?"), stripe).Scan(&t.seq, &t.now)
+		return t.QueryRowContext(ctx, t.d.kind.Text("SELECT seq, NOW FROM sync_stripes WHERE id = ?"), stripe).Scan(&t.seq, &t.now)
 	case sql.Postgres:
 		var told string
 		return t.QueryRowContext(ctx, t.d.kind.Rebind(update)+" RETURNING seq, CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT), CAST(pg_notify('"+channel+"', '') AS TEXT)", stripe).Scan(&t.seq, &t.now, &told)
 	}
-	return t.QueryRowContext(ctx, t.d.text(update+" RETURNING seq, NOW"), stripe).Scan(&t.seq, &t.now)
+	return t.QueryRowContext(ctx, t.d.kind.Text(update+" RETURNING seq, NOW"), stripe).Scan(&t.seq, &t.now)
 }
 
 func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	r, err := t.ExecContext(ctx, t.d.text(query), args...)
+	r, err := t.ExecContext(ctx, t.d.kind.Text(query), args...)
 	if err != nil {
 		return 0, err
 	}

@@ -1,0 +1,44 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Text is a statement in the dialect: with its placeholders, and with its clock
+// in place of NOW, in milliseconds since 1970. The clock is that of the
+// statement's begin, on which all its rows agree. MySQL's is read in UTC: a local
+// time is there twice when clocks are set back.
+func (k Kind) Text(query string) string {
+	now := "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+	switch k {
+	case Postgres:
+		now = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)"
+	case MySQL:
+		now = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)"
+	}
+	return k.Rebind(strings.ReplaceAll(query, "NOW", now))
+}
+
+// Places is n placeholders, before Rebind.
+func Places(n int) string { return "?" + strings.Repeat(", ?", n-1) }
+
+// Retry runs f again while it collides with another transaction: up to 20 times,
+// with growing waits.
+func Retry(ctx context.Context, f func() error) error {
+	wait := backoff.Policy{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond}
+	for n := 0; ; n++ {
+		err := f()
+		if !IsCollision(err) || n == 20 {
+			return err
+		}
+		if e := backoff.Sleep(ctx, wait.Wait(n)); e != nil {
+			return fault.Mark(fault.Unavailable, errors.Join(err, e))
+		}
+	}
+}
