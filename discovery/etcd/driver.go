@@ -65,6 +65,7 @@ func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(h
 			continue
 		}
 		if err != nil {
+			d.leases.failed(e)
 			return conn.Fault(err, true)
 		}
 		if r.Succeeded {
@@ -105,12 +106,14 @@ func (d *driver) Renew(ctx context.Context, e discovery.Entry) error {
 // Deregister leaves a trace, from which readers learn that this was no expiry.
 func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
 	live, gone := base(e.Service)+"+"+e.ID, base(e.Service)+"-"+e.ID
+	last, ok := d.leases.last(e, live)
 	trace, err := d.trace(ctx)
 	if err != nil {
+		d.leases.forget(e, live)
+		d.leases.failed(e)
 		return err
 	}
 	own := clientv3.Compare(clientv3.ModRevision(live), "=", never)
-	last, ok := d.leases.last(e, live)
 	if ok {
 		own = clientv3.Compare(clientv3.ModRevision(live), "=", last.revision)
 	}
@@ -119,6 +122,8 @@ func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
 			Then(clientv3.OpDelete(live), clientv3.OpPut(gone, "", clientv3.WithLease(trace))).
 			Else(clientv3.OpGet(live)).Commit()
 		if err != nil {
+			d.leases.forget(e, live)
+			d.leases.failed(e)
 			return conn.Fault(err, true)
 		}
 		if r.Succeeded {

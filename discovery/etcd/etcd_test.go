@@ -1,6 +1,7 @@
 package etcd_test
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
@@ -127,4 +128,43 @@ func TestDeletedKeyComesBack(t *testing.T) {
 	}
 	backendtest.Await(t, d, "nothing", 5*time.Second, func(s discovery.Snapshot) bool { return backendtest.IDs(s) == "" })
 	backendtest.Await(t, d, "a again", backend.TTL+3*time.Second, func(s discovery.Snapshot) bool { return backendtest.IDs(s) == "a" })
+}
+
+// An instance that could not say goodbye goes with its TTL, also if others of
+// its process stay, whose heartbeats renew the same lease.
+func TestAFailedGoodbyeStillEnds(t *testing.T) {
+	t.Parallel()
+	addr := servertest.SharedEtcd(t).Addr()
+	p := netfault.New(t, addr)
+	ns := discovery.WithNamespace("goodbye")
+	d, err := discovery.New(etcd.Backend(p.Addr()), ns, discovery.WithTTL(backend.TTL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	reader, err := discovery.New(etcd.Backend(addr), ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	var leaves discovery.Registration
+	for _, id := range []string{"a", "b", "c", "d"} {
+		r, err := d.Register(t.Context(), discovery.Instance{Service: "s", ID: id, Address: "127.0.0.1:80"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaves = r
+	}
+	backendtest.Await(t, reader, "all", 5*time.Second, func(s discovery.Snapshot) bool { return backendtest.IDs(s) == "a b c d" })
+	p.Hold(netfault.Both)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := leaves.Deregister(ctx); err == nil {
+		t.Fatal("a goodbye that nobody heard")
+	}
+	p.Reset() // the goodbye is lost
+	p.Heal()
+	backendtest.Await(t, reader, "a, b and c", 3*backend.TTL+2*time.Second, func(s discovery.Snapshot) bool {
+		return backendtest.IDs(s) == "a b c" && s.Preserved == 0
+	})
 }

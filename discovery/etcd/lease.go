@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
@@ -34,7 +35,9 @@ const traces = 0
 // lease is shared by all entries of a TTL. Heartbeats that come shortly after
 // one another share a round.
 type lease struct {
-	ttl  time.Duration
+	ttl   time.Duration
+	doubt atomic.Bool // it may have a key that nobody here wants: a write or a removal failed
+
 	turn chan struct{} // held by whoever grants or renews; guards what follows
 
 	id   clientv3.LeaseID // 0: none
@@ -121,27 +124,32 @@ func (l *leases) renew(ctx context.Context, e discovery.Entry, key string) (bool
 }
 
 // round renews a shared lease, unless that was done just now. A lease that has
-// ended is given up: its id is 0 then. Once in a TTL it reads which keys the
-// lease has: one may have been deleted, or replaced by another owner.
+// ended is given up: its id is 0 then. Once in a TTL, and after a failure, it
+// reads which keys the lease has: one may have been deleted, or replaced by
+// another owner. If one is there that nobody here wants, the lease is left to
+// end with it, and heartbeats write the others with another lease.
 func (l *leases) round(ctx context.Context, s *lease) error {
 	if s.id == 0 || s.fresh() {
 		return nil
 	}
 	sent := time.Now()
+	doubt := s.doubt.Swap(false)
 	alive, err := l.c.RenewLease(ctx, s.id)
 	if err != nil {
+		s.doubt.CompareAndSwap(false, doubt)
 		return conn.Fault(err, false)
 	}
-	if alive && sent.Sub(s.read) >= s.ttl-s.ttl/8 {
+	if alive && (doubt || sent.Sub(s.read) >= s.ttl-s.ttl/8) {
 		r, err := l.c.TimeToLive(ctx, s.id, clientv3.WithAttachedKeys())
 		if err != nil {
+			s.doubt.CompareAndSwap(false, doubt)
 			return conn.Fault(err, false)
 		}
 		s.read, s.keys = sent, make(map[string]bool, len(r.Keys))
 		for _, k := range r.Keys {
 			s.keys[string(k)] = true
 		}
-		alive = r.TTL > 0
+		alive = r.TTL > 0 && l.wanted(s.keys)
 	}
 	if alive {
 		s.sent = sent
@@ -149,6 +157,28 @@ func (l *leases) round(ctx context.Context, s *lease) error {
 		s.id, s.keys = 0, map[string]bool{}
 	}
 	return nil
+}
+
+// wanted reports whether this driver has written all of the keys, and removed
+// none of them.
+func (l *leases) wanted(keys map[string]bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for k := range keys {
+		if _, ok := l.own[k]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// failed is called when nobody knows whether an entry was written or removed.
+func (l *leases) failed(e discovery.Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.shared[e.TTL]; s != nil {
+		s.doubt.Store(true)
+	}
 }
 
 // wrote notes that a key was written.
