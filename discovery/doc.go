@@ -49,7 +49,7 @@
 //
 // # Errors
 //
-// ErrInvalid, ErrExists, ErrUnavailable, ErrUnknownOutcome, ErrUnsupported,
+// ErrInvalid, ErrExists, ErrDenied, ErrUnavailable, ErrUnknownOutcome, ErrUnsupported,
 // ErrStale and ErrClosed, by errors.Is; the backend's own error is reachable
 // too. A context that ended is reported as itself.
 //

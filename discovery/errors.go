@@ -16,6 +16,9 @@ var (
 	ErrNotFound = fault.NotFound
 	// ErrUnavailable: the registry can't be reached; nothing was applied.
 	ErrUnavailable = fault.Unavailable
+	// ErrDenied: the registry refuses the credentials, or they lack a right.
+	// Nothing was applied, and waiting does not help.
+	ErrDenied = fault.Denied
 	// ErrUnknownOutcome: a registration whose answer was lost. It may stand until its TTL ends.
 	ErrUnknownOutcome = fault.UnknownOutcome
 	// ErrUnsupported: the backend can only read.
