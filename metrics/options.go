@@ -119,7 +119,7 @@ func WithDialTimeout(d time.Duration) Option {
 }
 
 // WithIdle frees the series that have not changed for d, so that what strangers
-// cause, such as a series for each tenant, goes away again: its memory, its line
+// cause, such as a series for each tenant, is freed again: its memory, its line
 // on scrapes and pushes, and its place below the limit of series. One that is
 // used again begins at 0 with a Created of its own; no count is lost, also of
 // handles that were kept. A scraper has to come within d to see the last

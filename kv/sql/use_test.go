@@ -18,7 +18,7 @@ import (
 	"github.com/micro/go-platform/kv/sql"
 )
 
-// engine is a database and a way to look into it with a client of one's own.
+// engine is a database and a way to look into it with another client.
 type engine struct {
 	name    string
 	dialect sql.Dialect

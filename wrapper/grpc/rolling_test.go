@@ -23,7 +23,7 @@ import (
 	wgrpc "github.com/micro/go-platform/wrapper/grpc"
 )
 
-// fleet is a service that is deployed anew, one instance after the other.
+// fleet is a service that is deployed again, one instance after the other.
 type fleet struct {
 	d    discovery.Discovery
 	next atomic.Int64
