@@ -88,6 +88,8 @@ const (
 // page calls f for the items of a query until f returns false or the page is
 // full, which it reports.
 func (d *driver) page(ctx context.Context, where string, args []any, f func(item kv.Item, dead bool) bool) (full bool, err error) {
+	ctx, cancel := sql.Bound(ctx)
+	defer cancel()
 	rows, err := d.db.Read.QueryContext(ctx, d.kind.Text("SELECT "+columns+" FROM kv_items WHERE "+where), args...)
 	if err != nil {
 		return false, d.readError(err)

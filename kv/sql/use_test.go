@@ -275,7 +275,27 @@ func TestCallersLeave(t *testing.T) {
 	if _, err := store.Put(t.Context(), "k", []byte("1")); err != nil {
 		t.Fatal(err)
 	}
-	p.Hold(netfault.Both)
+	for what, fault := range map[string]func(){"held": func() { p.Hold(netfault.Both) }, "lost": func() { p.Drop(netfault.Replies) }} {
+		fault()
+		leave(t, store)
+		p.Heal()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		for {
+			_, err := store.Put(ctx, "k", []byte("3"))
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+		}
+	}
+}
+
+// leave makes calls that end before they are answered.
+func leave(t *testing.T, store kv.KV) {
+	t.Helper()
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
@@ -289,18 +309,6 @@ func TestCallersLeave(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	p.Heal()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for {
-		_, err := store.Put(ctx, "k", []byte("3"))
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 func TestBadInput(t *testing.T) {

@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 
+	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/kv"
 )
 
@@ -10,20 +11,22 @@ import (
 // it knows. What it reports of a key is what is there when it looks, so nothing
 // older comes after something newer.
 func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.Sink) error {
-	if err := d.tables(ctx); err != nil {
-		return err
+	call, cancel := sql.Bound(ctx)
+	defer cancel()
+	if err := d.tables(call); err != nil {
+		return sql.Unanswered(ctx, err)
 	}
 	d.tail.Join()
 	defer d.tail.Leave()
-	now, err := d.ask(ctx)
+	now, err := d.ask(call)
 	if err != nil {
-		return err
+		return sql.Unanswered(ctx, err)
 	}
 	at := int64(from)
 	if from == 0 {
 		for item, err := range d.List(ctx, prefix, "") {
 			if err != nil {
-				return err
+				return sql.Unanswered(ctx, err)
 			}
 			sink.Put(item)
 		}
@@ -35,7 +38,7 @@ func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.
 			return kv.ErrGap
 		}
 		if err := d.follow(ctx, prefix, at, now.rev, sink); err != nil {
-			return err
+			return sql.Unanswered(ctx, err)
 		}
 		at = now.rev
 		sink.Synced(uint64(at))
@@ -43,7 +46,7 @@ func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.
 			return now.rev > at || now.rev < at && later // less: data were lost
 		})
 		if err != nil {
-			return err
+			return sql.Unanswered(ctx, err)
 		}
 	}
 }

@@ -107,7 +107,9 @@ func (d *driver) PutMany(ctx context.Context, writes []kv.Write) []error {
 
 // run makes the writes in one transaction, or each alone if that fails for the
 // sake of one of them.
-func (d *driver) run(ctx context.Context, ws []*write) {
+func (d *driver) run(caller context.Context, ws []*write) {
+	ctx, cancel := sql.Bound(caller)
+	defer cancel()
 	err := d.retry(ctx, func() error {
 		if d.kind == sql.Postgres && len(ws) == 1 && ws[0].what == put {
 			return d.putAlone(ctx, ws[0])
@@ -121,10 +123,11 @@ func (d *driver) run(ctx context.Context, ws []*write) {
 		return
 	case len(ws) > 1 && fault.KindOf(err) == nil && ctx.Err() == nil:
 		for _, w := range ws {
-			d.run(ctx, []*write{w})
+			d.run(caller, []*write{w})
 		}
 		return
 	}
+	err = sql.Unanswered(caller, err) // rolled back
 	for _, w := range ws {
 		w.err = err
 	}

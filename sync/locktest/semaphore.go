@@ -54,7 +54,7 @@ func semaphoreLimit(s *suite) {
 				}
 				tokens[l.Token()] = true
 				mu.Unlock()
-				<-time.After(5 * time.Millisecond)
+				<-time.After(40 * time.Millisecond) // long enough for another to get in
 				inside.Add(-1)
 				s.unlock(l)
 			}

@@ -238,17 +238,20 @@ func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candid
 	defer d.tail.Leave()
 	stripe := stripeOf(key)
 	for {
-		before, err := d.ask(ctx)
+		call, cancel := sql.Bound(ctx)
+		before, err := d.ask(call)
 		if err != nil {
-			return err
+			cancel()
+			return sql.Unanswered(ctx, err)
 		}
-		c, left, err := d.holder(ctx, key)
+		c, left, err := d.holder(call, key)
+		cancel()
 		if err != nil {
-			return err
+			return sql.Unanswered(ctx, err)
 		}
 		report(c)
 		if err := d.changed(ctx, stripe, before[stripe], left); err != nil {
-			return err
+			return sql.Unanswered(ctx, err)
 		}
 	}
 }

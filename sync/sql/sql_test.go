@@ -62,6 +62,6 @@ func TestPostgresOverABadNetwork(t *testing.T) {
 			return sql.Postgres("postgres://postgres@" + addr + "/postgres?sslmode=disable")
 		},
 		TTL:  time.Second,
-		Idle: 10,
+		Idle: 20,
 	})
 }

@@ -28,6 +28,27 @@ func (k Kind) Text(query string) string {
 // Places is n placeholders, before Rebind.
 func Places(n int) string { return "?" + strings.Repeat(", ?", n-1) }
 
+// patience is how long a call waits that nobody has bounded.
+const patience = 10 * time.Second
+
+// Bound gives a call a deadline that has none: a connection may be dead without
+// a word.
+func Bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, patience)
+}
+
+// Unanswered is the error of a call of which the caller's context is ctx: a
+// deadline that is not the caller's means that the database is unavailable.
+func Unanswered(ctx context.Context, err error) error {
+	if fault.KindOf(err) == context.DeadlineExceeded && ctx.Err() == nil {
+		return fault.Mark(fault.Unavailable, err)
+	}
+	return err
+}
+
 // Retry runs f again while it collides with another transaction: up to 20 times,
 // with growing waits.
 func Retry(ctx context.Context, f func() error) error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -90,6 +91,8 @@ func kind(err error, write bool) error {
 	}
 	if pg, my, lite := state(err); pg != "" || my != 0 || lite != 0 {
 		switch {
+		case write && parting(pg, my):
+			return fault.Mark(fault.UnknownOutcome, err)
 		case isDenied(pg, my, lite):
 			return fault.Mark(fault.Denied, err)
 		case strings.HasPrefix(pg, "57P") || strings.HasPrefix(pg, "53") || strings.HasPrefix(pg, "08") || pg == "25006",
@@ -100,9 +103,11 @@ func kind(err error, write bool) error {
 		return err
 	}
 	var op *net.OpError
-	var safe interface{ SafeToRetry() bool }
+	var refused *pgconn.ConnectError
 	switch {
-	case errors.Is(err, driver.ErrBadConn), errors.As(err, &op) && op.Op == "dial", errors.As(err, &safe) && safe.SafeToRetry():
+	// What pgx calls safe to retry is not asked: it says so of a COMMIT that was
+	// sent before the connection broke.
+	case errors.Is(err, driver.ErrBadConn), errors.As(err, &op) && op.Op == "dial", errors.As(err, &refused):
 		return fault.Mark(fault.Unavailable, err)
 	case write:
 		return fault.Mark(fault.UnknownOutcome, err)
@@ -110,4 +115,12 @@ func kind(err error, write bool) error {
 		return err
 	}
 	return fault.Mark(fault.Unavailable, err)
+}
+
+// parting reports whether an answer is a server's or a connection's last word: it
+// may come after a commit, in place of the answer to it. PostgreSQL's 57P03 and
+// what begins with 53 refuse at the door.
+func parting(pg string, my uint16) bool {
+	return strings.HasPrefix(pg, "57P") && pg != "57P03" || strings.HasPrefix(pg, "08") ||
+		slices.Contains([]uint16{1053, 1158, 1159, 1160, 1161, 1927}, my)
 }

@@ -34,7 +34,7 @@ type Tail[S comparable] struct {
 const (
 	fastest   = 5 * time.Millisecond
 	listening = 5 * time.Second // between two questions while PostgreSQL notifies
-	patience  = 5 * time.Second // for one answer
+	answer    = 5 * time.Second // for one question
 )
 
 // Join starts the goroutine for the first who waits. It ends with the last
@@ -156,7 +156,7 @@ func (t *Tail[S]) ask(ctx context.Context) bool {
 	t.asking++
 	number := t.asking
 	t.mu.Unlock()
-	call, cancel := context.WithTimeout(ctx, patience)
+	call, cancel := context.WithTimeout(ctx, answer)
 	defer cancel()
 	now, err := t.Ask(call)
 	if ctx.Err() != nil {

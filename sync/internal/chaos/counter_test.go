@@ -54,7 +54,7 @@ func count(args []string) error {
 // TestTwentyProcessesCountExactly counts to 20 × 100 with CHAOS set, else to 100.
 func TestTwentyProcessesCountExactly(t *testing.T) {
 	const processes = 20
-	for _, tg := range targets {
+	for _, tg := range chosen(t) {
 		if tg.forgets || long(t) == 0 && (tg.backend == "quorum" || strings.Contains(tg.name, "three")) {
 			continue
 		}

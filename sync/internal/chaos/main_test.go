@@ -86,6 +86,7 @@ type target struct {
 	ttl           time.Duration
 	start         func(t *testing.T) (addrs []string, fail func() server)
 	forgets       bool // locks don't live on over a restart
+	long          bool // only with CHAOS set: five processes more are too much for a short run
 }
 
 func single(s *servertest.Server) ([]string, func() server) {
@@ -133,10 +134,20 @@ var targets = []target{
 	{name: "consul of three", backend: "consul", ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
 		return cluster(servertest.ConsulCluster(t, shortSessions))
 	}},
-	{name: "mysql", backend: "mysql", ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
+	{name: "mysql", backend: "mysql", long: true, ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
 		return single(servertest.MariaDB(t, servertest.WithArgs("--innodb-flush-log-at-trx-commit=2")))
 	}},
-	{name: "postgres", backend: "postgres", ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
+	{name: "postgres", backend: "postgres", long: true, ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
 		return single(servertest.Postgres(t, servertest.WithArgs("-c", "synchronous_commit=on")))
 	}},
+}
+
+// chosen are the targets of this run.
+func chosen(t *testing.T) (all []target) {
+	for _, tg := range targets {
+		if !tg.long || long(t) > 0 {
+			all = append(all, tg)
+		}
+	}
+	return all
 }
