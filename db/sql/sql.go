@@ -6,9 +6,7 @@ import (
 	dbsql "database/sql"
 
 	"github.com/micro/go-platform/db"
-	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/sql"
-	"github.com/micro/go-platform/internal/fault"
 )
 
 // Option configures the backend.
@@ -50,47 +48,28 @@ func WithDB(d Dialect, handle *dbsql.DB, opts ...Option) db.Option {
 
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
-	return func(c *sql.Config) error { return conn.SetTLS(&c.TLS, t) }
+	return sql.TLS(t)
 }
 
 // WithMaxConns limits how many connections are open. The default is 10; for
 // SQLite it is how many read, beside the one that writes, and the default is
 // the number of processors, at least 4.
 func WithMaxConns(n int) Option {
-	return func(c *sql.Config) error {
-		if n < 1 {
-			return fault.Markf(db.ErrInvalid, "%d connections, want 1 or more", n)
-		}
-		c.MaxOpen = n
-		return nil
-	}
+	return sql.MaxConns(n)
 }
 
 // WithSync makes SQLite write through to the disk with every commit, so that
 // nothing is lost when the machine fails, and not only when the process does.
 func WithSync() Option {
-	return func(c *sql.Config) error { c.Durable = true; return nil }
+	return sql.Sync()
 }
 
 func open(c sql.Config, opts []Option) db.Option {
-	if c.Kind < sql.SQLite || c.Kind > sql.Postgres {
-		return db.WithDriver("sql", func(context.Context) (db.Driver, error) {
-			return nil, fault.Markf(db.ErrInvalid, "unknown dialect %d", int(c.Kind))
-		})
-	}
 	return db.WithDriver(c.Kind.String(), func(context.Context) (db.Driver, error) {
-		if c.DB == nil && c.Address == "" {
-			return nil, fault.Markf(db.ErrInvalid, "no address and no database")
-		}
-		c := c // open may be called again
-		c, err := conn.Apply(c, opts)
+		pool, err := sql.Connect(c, opts)
 		if err != nil {
 			return nil, err
 		}
-		pool, err := sql.Open(c)
-		if err != nil {
-			return nil, err
-		}
-		return newDriver(pool, c.DB != nil || c.Address != ":memory:"), nil
+		return newDriver(pool, pool.Durable()), nil
 	})
 }

@@ -6,9 +6,7 @@ import (
 	dbsql "database/sql"
 
 	"github.com/micro/go-platform/event"
-	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/sql"
-	"github.com/micro/go-platform/internal/fault"
 )
 
 // Option configures the backend.
@@ -50,45 +48,27 @@ func WithDB(d Dialect, db *dbsql.DB, opts ...Option) event.Option {
 
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
-	return func(c *sql.Config) error { return conn.SetTLS(&c.TLS, t) }
+	return sql.TLS(t)
 }
 
 // WithMaxConns limits how many connections are open. The default is 10.
 func WithMaxConns(n int) Option {
-	return func(c *sql.Config) error {
-		if n < 1 {
-			return fault.Markf(event.ErrInvalid, "%d connections, want 1 or more", n)
-		}
-		c.MaxOpen = n
-		return nil
-	}
+	return sql.MaxConns(n)
 }
 
 // WithSync makes SQLite write through to the disk with every commit, so that
 // nothing is lost when the machine fails, and not only when the process does.
 func WithSync() Option {
-	return func(c *sql.Config) error { c.Durable = true; return nil }
+	return sql.Sync()
 }
 
 func open(c sql.Config, opts []Option) event.Option {
-	name := "sql"
-	if c.Kind >= sql.SQLite && c.Kind <= sql.Postgres {
-		name = c.Kind.String()
-	}
-	return event.WithDriver(name, func(_ context.Context, s event.Settings) (event.Driver, error) {
-		c := c // of this opening: the option may be given several times
-		if c.DB == nil && c.Address == "" {
-			return nil, fault.Markf(event.ErrInvalid, "no address and no database")
-		}
-		c, err := conn.Apply(c, opts)
+	return event.WithDriver(c.Kind.String(), func(_ context.Context, s event.Settings) (event.Driver, error) {
+		db, err := sql.Connect(c, opts)
 		if err != nil {
 			return nil, err
 		}
-		db, err := sql.Open(c)
-		if err != nil {
-			return nil, err
-		}
-		d := &driver{db: db, kind: db.Kind, stream: s.Namespace, durable: c.Address != ":memory:", writer: make(chan struct{}, 1)}
+		d := &driver{db: db, kind: db.Kind, stream: s.Namespace, durable: db.Durable(), writer: make(chan struct{}, 1)}
 		d.table = d.kind.Quote(tableName(s.Namespace))
 		d.tail.d = d
 		return d, nil

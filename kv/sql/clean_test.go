@@ -25,7 +25,7 @@ func TestClean(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d := newDriver(db, true)
+			d := newDriver(db)
 			defer d.Close()
 			ctx := t.Context()
 			var last kv.Revision

@@ -15,9 +15,8 @@ import (
 
 // driver implements kv.Driver.
 type driver struct {
-	db      *sql.DB
-	kind    sql.Kind
-	durable bool
+	db   *sql.DB
+	kind sql.Kind
 
 	made   atomic.Bool // the tables are there
 	making sync.Mutex
@@ -38,8 +37,8 @@ const (
 	channel  = "kv_items" // of PostgreSQL's notifications
 )
 
-func newDriver(db *sql.DB, durable bool) *driver {
-	d := &driver{db: db, kind: db.Kind, durable: durable}
+func newDriver(db *sql.DB) *driver {
+	d := &driver{db: db, kind: db.Kind}
 	d.get = d.kind.Text("SELECT " + columns + " FROM kv_items WHERE k = ? AND " + alive)
 	d.count = d.counting("?")
 	ctx, cancel := context.WithCancel(context.Background())
@@ -59,7 +58,7 @@ func newDriver(db *sql.DB, durable bool) *driver {
 func (d *driver) Features() kv.Features {
 	return kv.Features{
 		List: true, Watch: true, Batch: true, Counter: true, Versions: true, Linearizable: true,
-		Durable: d.durable, Shared: d.durable, ExpiryStep: time.Millisecond, MaxValue: maxValue,
+		Durable: d.db.Durable(), Shared: d.db.Durable(), ExpiryStep: time.Millisecond, MaxValue: maxValue,
 	}
 }
 

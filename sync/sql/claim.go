@@ -77,9 +77,7 @@ func (c *claim) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
 		token, err = c.enter(call, t, wait)
 		return err
 	})
-	if err != nil && call.Err() != nil && ctx.Err() == nil && !errors.Is(err, dsync.ErrUnknownOutcome) {
-		err = fault.Mark(dsync.ErrUnavailable, err) // rolled back
-	}
+	err = sql.Unanswered(ctx, err) // rolled back
 	c.doubt = err != nil && !certain(err)
 	switch {
 	case err != nil:

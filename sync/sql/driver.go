@@ -17,9 +17,8 @@ import (
 
 // driver implements sync.Driver.
 type driver struct {
-	db      *sql.DB
-	kind    sql.Kind
-	durable bool
+	db   *sql.DB
+	kind sql.Kind
 
 	made   atomic.Bool // the tables are there
 	making gosync.Mutex
@@ -46,14 +45,14 @@ func stripeOf(key string) int {
 
 const channel = "sync_claims" // of PostgreSQL's notifications
 
-func newDriver(db *sql.DB, durable bool) *driver {
-	d := &driver{db: db, kind: db.Kind, durable: durable}
+func newDriver(db *sql.DB) *driver {
+	d := &driver{db: db, kind: db.Kind}
 	d.tail = sql.Tail[counts]{DB: db, Channel: channel, Ask: d.ask, Slowest: 50 * time.Millisecond}
 	return d
 }
 
 func (d *driver) Features() dsync.Features {
-	return dsync.Features{Limits: true, Fair: true, Durable: d.durable, MinTTL: minTTL, TTLStep: time.Millisecond}
+	return dsync.Features{Limits: true, Fair: true, Durable: d.db.Durable(), MinTTL: minTTL, TTLStep: time.Millisecond}
 }
 
 func (d *driver) Ping(ctx context.Context) error { return d.db.Ping(ctx) }

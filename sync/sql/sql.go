@@ -6,9 +6,7 @@ import (
 	dbsql "database/sql"
 	"time"
 
-	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/sql"
-	"github.com/micro/go-platform/internal/fault"
 	dsync "github.com/micro/go-platform/sync"
 )
 
@@ -51,24 +49,18 @@ func WithDB(d Dialect, db *dbsql.DB, opts ...Option) dsync.Option {
 
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
-	return func(c *sql.Config) error { return conn.SetTLS(&c.TLS, t) }
+	return sql.TLS(t)
 }
 
 // WithMaxConns limits how many connections are open. The default is 10.
 func WithMaxConns(n int) Option {
-	return func(c *sql.Config) error {
-		if n < 1 {
-			return fault.Markf(dsync.ErrInvalid, "%d connections, want 1 or more", n)
-		}
-		c.MaxOpen = n
-		return nil
-	}
+	return sql.MaxConns(n)
 }
 
 // WithSync makes SQLite write through to the disk with every commit, so that
 // nothing is lost when the machine fails, and not only when the process does.
 func WithSync() Option {
-	return func(c *sql.Config) error { c.Durable = true; return nil }
+	return sql.Sync()
 }
 
 // abandoned bounds how long a process that was stopped within a transaction
@@ -76,24 +68,12 @@ func WithSync() Option {
 const abandoned = 10 * time.Second
 
 func open(c sql.Config, opts []Option) dsync.Option {
-	name := "sql"
-	if c.Kind >= sql.SQLite && c.Kind <= sql.Postgres {
-		name = c.Kind.String()
-	}
-	return dsync.WithDriver(name, func(context.Context) (dsync.Driver, error) {
-		c := c // of this opening: the option may be given several times
-		c.AbandonedTx = abandoned
-		if c.DB == nil && c.Address == "" {
-			return nil, fault.Markf(dsync.ErrInvalid, "no address and no database")
-		}
-		c, err := conn.Apply(c, opts)
+	c.AbandonedTx = abandoned
+	return dsync.WithDriver(c.Kind.String(), func(context.Context) (dsync.Driver, error) {
+		db, err := sql.Connect(c, opts)
 		if err != nil {
 			return nil, err
 		}
-		db, err := sql.Open(c)
-		if err != nil {
-			return nil, err
-		}
-		return newDriver(db, c.Address != ":memory:"), nil
+		return newDriver(db), nil
 	})
 }

@@ -33,7 +33,13 @@ const (
 	Postgres
 )
 
-func (k Kind) String() string { return [...]string{"sql", "sqlite", "mysql", "postgres"}[k] }
+// String returns "sqlite", "mysql" or "postgres", and "sql" for another number.
+func (k Kind) String() string {
+	if k < SQLite || k > Postgres {
+		return "sql"
+	}
+	return [...]string{SQLite: "sqlite", MySQL: "mysql", Postgres: "postgres"}[k]
+}
 
 // Rebind turns the placeholders '?' of a statement into those of the dialect.
 // The statement must have no '?' elsewhere.
@@ -92,17 +98,18 @@ type DB struct {
 	Read *sql.DB // for reads
 	Kind Kind
 
-	addr  string
-	owned bool
+	addr    string
+	owned   bool
+	durable bool
 }
 
 // Open builds the pool that c describes. It connects to nothing, except that
 // SQLite's file is made on first use.
 func Open(c Config) (*DB, error) {
 	if c.Kind < SQLite || c.Kind > Postgres {
-		return nil, fault.Markf(fault.Invalid, "unknown kind of database %d", int(c.Kind))
+		return nil, fault.Markf(fault.Invalid, "unknown dialect %d", int(c.Kind))
 	}
-	d := &DB{Kind: c.Kind, addr: conn.Redact(c.Address), owned: true}
+	d := &DB{Kind: c.Kind, addr: conn.Redact(c.Address), owned: true, durable: c.Address != ":memory:"}
 	if c.DB != nil {
 		d.DB, d.Read, d.addr, d.owned = c.DB, c.DB, "the database given", false
 		return d, nil
