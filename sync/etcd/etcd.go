@@ -21,6 +21,14 @@
 // change of leader gives all leases their full TTL again: a silent holder may
 // keep a lock for longer than its TTL, never for less.
 //
+// With one exception: a leader that is stopped for longer than the TTL, as a
+// virtual machine can be, and goes on after the others have chosen a new one may
+// revoke leases that were renewed with the new one, because it acts before it
+// notices (seen in one of five such pauses of etcd 3.7.3, whose check of the
+// leadership passes right after a pause). The holders notice that at their next
+// renewal, after up to a third of the TTL. Until then two may believe that they
+// hold the lock, and only the fencing token tells them apart.
+//
 // A claim that has waited for .3 s is moved to a lease of at most 4 s, and to
 // that of its TTL when it is granted. So a process that is stopped, or gone,
 // while it waits holds up those behind it for about 4 s when its turn comes,

@@ -93,8 +93,9 @@ var networkFaults = []fault{
 		}
 	}},
 	{"delay a link", func(a *arena) { l := a.link(); l.Delay(a.ttl/20, a.ttl/20); a.wait(0.5, 1.5); l.Heal() }},
-	{"pause the server", func(a *arena) { s := a.fail(); s.Pause(); a.wait(0.2, 2); s.Resume() }},
 }
+
+var pause = fault{"pause the server", func(a *arena) { s := a.fail(); s.Pause(); a.wait(0.2, 2); s.Resume() }}
 
 var restart = fault{"kill and restart the server", func(a *arena) { s := a.fail(); s.Kill(); a.wait(0.1, 1); s.Restart() }}
 
@@ -198,9 +199,9 @@ func TestFencedCounterLosesNothingAndTheNaiveOneDoes(t *testing.T) {
 		t.Run(tg.name, func(t *testing.T) {
 			t.Parallel()
 			a := newArena(t, tg)
-			faults := append(append([]fault{restart}, processFaults...), networkFaults...)
-			if long(t) == 0 { // the network's are in the other test
-				faults = append([]fault{restart}, processFaults...)
+			faults := append([]fault{restart, pause}, processFaults...)
+			if long(t) > 0 { // the network's are in the other test
+				faults = append(faults, networkFaults...)
 			}
 			a.inject(faults)
 			a.stop()
@@ -224,7 +225,11 @@ func TestBeliefsNeverOverlapUnderNetworkFaults(t *testing.T) {
 		t.Run(tg.name, func(t *testing.T) {
 			t.Parallel()
 			a := newArena(t, tg)
-			a.inject(append([]fault{restart}, networkFaults...))
+			faults := append([]fault{restart}, networkFaults...)
+			if !tg.revokes {
+				faults = append(faults, pause)
+			}
+			a.inject(faults)
 			a.stop()
 			defer a.resource.mu.Unlock()
 			a.check("mutex", mutex, a.beliefs, porcupine.Ok)
