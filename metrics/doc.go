@@ -1,5 +1,5 @@
-// Package metrics is counters, gauges and histograms, aggregated in the
-// process, read by a scrape or pushed.
+// Package metrics is counters, up-down counters, gauges and histograms,
+// aggregated in the process, read by a scrape or pushed.
 //
 //	m, err := metrics.New(statsd.Backend("127.0.0.1:8125"), metrics.WithRuntime())
 //	requests := m.CounterVec("http_requests_total", []string{"method", "code"})
@@ -17,9 +17,10 @@
 //
 // # Semantics
 //
-// A handle (Counter, Gauge, Histogram) is a few atomic operations and never
-// allocates. Vec.With finds one by label values without a lock. What is pushed
-// is what was counted since the last push: a million increments are one line.
+// A handle (Counter, UpDownCounter, Gauge, Histogram) is a few atomic operations
+// and never allocates. Vec.With finds one by label values without a lock. What is
+// pushed is what was counted since the last push: a million increments are one
+// line.
 //
 // Names may be written as OpenTelemetry's conventions do, with dots, or as
 // Prometheus does: they are made to match [a-zA-Z_:][a-zA-Z0-9_.:]* and label

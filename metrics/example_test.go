@@ -60,6 +60,21 @@ func ExampleWithLimit() {
 	// bob 1
 }
 
+func ExampleUpDownCounter() {
+	m, err := metrics.New()
+	if err != nil {
+		panic(err)
+	}
+	defer m.Close(context.Background())
+	open := m.UpDownCounter("app.connections.open", metrics.WithUnit("{connection}"))
+	open.Inc()
+	open.Inc()
+	open.Dec()
+	s, _ := m.Snapshot().Find("app.connections.open")
+	fmt.Println(s.Value)
+	// Output: 1
+}
+
 func ExampleHistogram() {
 	m, _ := metrics.New()
 	defer m.Close(context.Background())

@@ -110,6 +110,8 @@ func (s *series) count() (n uint64) {
 	switch {
 	case s.counter != nil:
 		return s.counter.n.Load()
+	case s.upDown != nil:
+		return uint64(s.upDown.n.Load())
 	case s.gauge != nil:
 		return s.gauge.bits.Load()
 	}
@@ -124,6 +126,8 @@ func (s *series) free() bool {
 	switch {
 	case s.counter != nil:
 		return s.counter.n.CompareAndSwap(s.state, gone)
+	case s.upDown != nil:
+		return s.state == 0 && s.upDown.n.CompareAndSwap(0, goneUpDown)
 	case s.gauge != nil:
 		return s.state<<1 == 0 && s.gauge.bits.CompareAndSwap(s.state, goneGauge)
 	}
@@ -184,6 +188,8 @@ func (s *series) back() (other *series) {
 	switch {
 	case s.counter != nil:
 		s.counter.n.And(^uint64(gone))
+	case s.upDown != nil:
+		s.upDown.n.Add(-goneUpDown)
 	case s.gauge != nil:
 		s.gauge.bits.CompareAndSwap(goneGauge, 0)
 	default:

@@ -17,9 +17,11 @@ import (
 // is never a reason to stop a program.
 type Metrics interface {
 	Counter(name string, opts ...InstrumentOption) Counter
+	UpDownCounter(name string, opts ...InstrumentOption) UpDownCounter
 	Gauge(name string, opts ...InstrumentOption) Gauge
 	Histogram(name string, opts ...InstrumentOption) Histogram
 	CounterVec(name string, keys []string, opts ...InstrumentOption) *Vec[Counter]
+	UpDownCounterVec(name string, keys []string, opts ...InstrumentOption) *Vec[UpDownCounter]
 	GaugeVec(name string, keys []string, opts ...InstrumentOption) *Vec[Gauge]
 	HistogramVec(name string, keys []string, opts ...InstrumentOption) *Vec[Histogram]
 	// GaugeFunc calls f at every export and scrape, concurrently with anything.
@@ -49,7 +51,17 @@ type Counter interface {
 	Add(n int64)
 }
 
-// Gauge goes up and down. NaN and the infinities are ignored and counted in
+// UpDownCounter counts what comes and goes, such as requests in progress: values
+// that make sense when they are added up over instances. It begins at 0.
+type UpDownCounter interface {
+	Inc()
+	Dec()
+	// Add adds delta, which may be negative. One beyond 2^61 is ignored and
+	// counted in Stats.Invalid.
+	Add(delta int64)
+}
+
+// Gauge is a level, such as a temperature or a share. NaN and the infinities are ignored and counted in
 // Stats.Invalid.
 type Gauge interface {
 	Set(v float64)
@@ -82,13 +94,16 @@ const (
 	KindGauge
 	KindHistogram
 	KindSummary // of WithRuntime alone
+	KindUpDownCounter
 )
 
-// String returns the kind in Prometheus' words.
+// String returns the kind's name, such as "counter" or "up-down counter".
 func (k Kind) String() string {
 	switch k {
 	case KindGauge:
 		return "gauge"
+	case KindUpDownCounter:
+		return "up-down counter"
 	case KindHistogram:
 		return "histogram"
 	case KindSummary:
@@ -124,7 +139,7 @@ type Series struct {
 	ID      uint64    // the same in every snapshot of one process, never reused
 	Values  []string  // as many as Family.Keys; "" for a label that the series doesn't have
 	Created time.Time // when it began to count
-	Value   float64   // of a gauge or a counter
+	Value   float64   // of a gauge, a counter or an up-down counter
 	Count   uint64    // of a counter, in whole numbers; of a histogram or summary, the number of observations
 	Sum     float64   // of a histogram or summary
 	Buckets []uint64  // of a histogram, not cumulative, one more than Family.Bounds

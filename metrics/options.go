@@ -126,7 +126,8 @@ func WithDialTimeout(d time.Duration) Option {
 // counts; push backends have had them before a series is freed.
 //
 // Not freed are series without labels other than WithLabels', GaugeFuncs, and
-// gauges at another value than 0, which a later Add has to find. They are not
+// gauges and up-down counters at another value than 0, which a later Add has to
+// find. They are not
 // pushed until they change. The default is to keep every series indefinitely.
 func WithIdle(d time.Duration) Option {
 	return func(o *options) error { o.idle = d; return positive("WithIdle", d) }

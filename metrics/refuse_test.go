@@ -24,6 +24,7 @@ func logged() (*bytes.Buffer, metrics.Option) {
 func TestNamesThatBackendsCannotTellApart(t *testing.T) {
 	counter := func(m metrics.Metrics, name string) { m.Counter(name).Inc() }
 	gauge := func(m metrics.Metrics, name string) { m.Gauge(name).Set(1) }
+	upDown := func(m metrics.Metrics, name string) { m.UpDownCounter(name).Inc() }
 	gaugeFunc := func(m metrics.Metrics, name string) { m.GaugeFunc(name, func() float64 { return 1 }) }
 	histogram := func(m metrics.Metrics, name string) { m.Histogram(name).Observe(1) }
 	for _, c := range []struct {
@@ -34,6 +35,10 @@ func TestNamesThatBackendsCannotTellApart(t *testing.T) {
 	}{
 		{"y", "y_total", counter, gauge, true},
 		{"y_total", "y", gauge, counter, true},
+		{"y_total", "y", upDown, counter, true},
+		{"y", "y_total", counter, upDown, true},
+		{"y.z", "y_z", upDown, gauge, true},
+		{"y", "y_totals", counter, upDown, false},
 		{"x_total", "x", counter, gauge, true},
 		{"x", "x_total", counter, counter, true},
 		{"x", "x_totals", counter, counter, false},

@@ -63,6 +63,7 @@ type series struct {
 	values    []string
 	created   time.Time
 	counter   *counter
+	upDown    *upDown
 	gauge     *gauge
 	histogram *histogram
 	read      *function
@@ -130,11 +131,7 @@ func (r *registry) take(name, unit string, kind Kind) (other string, ok bool) {
 // Prometheus' formats.
 func written(name, unit string, kind Kind) []string {
 	family := promname.Family(name, unit, promname.Kind(kind))
-	samples := promname.Samples(family, promname.Kind(kind))
-	if kind == KindGauge {
-		return samples
-	}
-	return append(samples, family)
+	return append(promname.Samples(family, promname.Kind(kind)), family)
 }
 
 // maxRefused bounds how many refused instruments are logged one by one.
@@ -260,6 +257,8 @@ func (f *family) newSeries(key string, values []string) *series {
 	switch f.kind {
 	case KindCounter:
 		s.counter = &counter{s: s}
+	case KindUpDownCounter:
+		s.upDown = &upDown{s: s}
 	case KindGauge:
 		s.gauge = &gauge{s: s}
 	case KindHistogram:

@@ -52,6 +52,8 @@ func (f *family) snapshot(sampler int) Family {
 		case s.counter != nil:
 			out.Count = s.counter.n.Load() &^ gone
 			out.Value = float64(out.Count)
+		case s.upDown != nil:
+			out.Value = float64(s.upDown.n.Load())
 		case s.gauge != nil:
 			out.Value = s.gauge.value()
 		default:

@@ -14,7 +14,7 @@ type metricsObserver struct {
 	process, operation      *metrics.Vec[metrics.Histogram]
 	db, lock                *metrics.Vec[metrics.Histogram]
 	sent, consumed          *metrics.Vec[metrics.Counter]
-	httpActive, active      *metrics.Vec[metrics.Gauge]
+	httpActive, active      *metrics.Vec[metrics.UpDownCounter]
 	late, refusals, attempt *metrics.Vec[metrics.Counter]
 }
 
@@ -25,12 +25,12 @@ func newMetricsObserver(m metrics.Metrics) *metricsObserver {
 	counter := func(name, unit, help string, keys ...string) *metrics.Vec[metrics.Counter] {
 		return m.CounterVec(name, keys, metrics.WithUnit(unit), metrics.WithHelp(help))
 	}
-	gauge := func(name, unit, help string, keys ...string) *metrics.Vec[metrics.Gauge] {
-		return m.GaugeVec(name, keys, metrics.WithUnit(unit), metrics.WithHelp(help))
+	upDown := func(name, unit, help string, keys ...string) *metrics.Vec[metrics.UpDownCounter] {
+		return m.UpDownCounterVec(name, keys, metrics.WithUnit(unit), metrics.WithHelp(help))
 	}
 	return &metricsObserver{
 		httpServer: duration("http.server.request.duration", "Duration of HTTP server requests.", attrHTTPMethod, attrHTTPRoute, attrHTTPStatus, attrURLScheme, attrProtocol),
-		httpActive: gauge("http.server.active_requests", "{request}", "Number of active HTTP server requests.", attrHTTPMethod, attrURLScheme),
+		httpActive: upDown("http.server.active_requests", "{request}", "Number of active HTTP server requests.", attrHTTPMethod, attrURLScheme),
 		httpClient: duration("http.client.request.duration", "Duration of HTTP client requests, with all attempts.", attrHTTPMethod, attrServerAddress, attrServerPort, attrHTTPStatus, attrProtocol),
 		rpcServer:  duration("rpc.server.call.duration", "Measures the duration of an incoming Remote Procedure Call (RPC).", attrRPCSystem, attrRPCMethod, attrRPCStatus),
 		rpcClient:  duration("rpc.client.call.duration", "Measures the duration of an outgoing Remote Procedure Call (RPC), with all attempts.", attrRPCSystem, attrRPCMethod, attrServerAddress, attrServerPort, attrRPCStatus),
@@ -40,7 +40,7 @@ func newMetricsObserver(m metrics.Metrics) *metricsObserver {
 		lock:       duration("platform.lock.acquire.duration", "How long locks and permits were waited for.", attrDBSystem, attrLockOp),
 		sent:       counter("messaging.client.sent.messages", "{message}", "Number of messages producer attempted to send to the broker.", attrMessagingSystem, attrMessagingOperation, attrMessagingDestination, attrErrorType),
 		consumed:   counter("messaging.client.consumed.messages", "{message}", "Number of messages that were delivered to the application.", attrMessagingSystem, attrMessagingOperation, attrMessagingDestination, attrMessagingGroup),
-		active:     gauge("platform.server.active_calls", "{call}", "Calls and messages in progress that came in over other protocols than HTTP.", attrProto),
+		active:     upDown("platform.server.active_calls", "{call}", "Calls and messages in progress that came in over other protocols than HTTP.", attrProto),
 		late:       counter("platform.server.late", "{call}", "Answers of handlers that came after the call's deadline and were dropped.", attrHTTPMethod, attrHTTPRoute, attrRPCMethod),
 		refusals:   counter("platform.server.refusals", "{call}", "Calls that were not let in, by reason: limit, or one of auth.ReasonOf.", attrReason),
 		attempt:    counter("platform.client.attempts", "{attempt}", "Attempts to send calls, by what came of them.", attrServerAddress, attrServerPort, attrOutcome),
@@ -49,7 +49,7 @@ func newMetricsObserver(m metrics.Metrics) *metricsObserver {
 
 func (o *metricsObserver) Begin(ctx context.Context, c *Call) context.Context {
 	if c.Side == Server {
-		o.inProgress(c).Add(1)
+		o.inProgress(c).Inc()
 		if c.Message {
 			name, _ := c.operation()
 			o.consumed.With(c.messagingSystem(), name, c.Method, c.Group).Inc()
@@ -58,7 +58,7 @@ func (o *metricsObserver) Begin(ctx context.Context, c *Call) context.Context {
 	return ctx
 }
 
-func (o *metricsObserver) inProgress(c *Call) metrics.Gauge {
+func (o *metricsObserver) inProgress(c *Call) metrics.UpDownCounter {
 	if c.Protocol == "http" {
 		return o.httpActive.With(c.Action, c.scheme())
 	}
@@ -68,7 +68,7 @@ func (o *metricsObserver) inProgress(c *Call) metrics.Gauge {
 func (o *metricsObserver) End(ctx context.Context, c *Call) {
 	seconds, failed := c.Duration.Seconds(), c.failed()
 	if c.Side == Server {
-		o.inProgress(c).Add(-1)
+		o.inProgress(c).Dec()
 		if c.refused {
 			o.refusals.With(refusal(c)).Inc()
 		}

@@ -21,8 +21,8 @@ import (
 // Harness is one backend.
 type Harness struct {
 	// Backend returns the option of a backend that is up, and how to read what
-	// its receiver has, by name: the total of a counter, the value of a gauge,
-	// the number of a histogram's observations. Both are new for each case.
+	// its receiver has, by name: the total of a counter, the value of a gauge or
+	// an up-down counter, the number of a histogram's observations. Both are new for each case.
 	Backend func(t testing.TB) (option metrics.Option, read func(t testing.TB) map[string]float64)
 	// Down returns the option of a backend that can't be reached; nil leaves
 	// its cases out.
@@ -78,9 +78,11 @@ func flush(t testing.TB, m metrics.Metrics) {
 
 func (h Harness) totals(t *testing.T) {
 	m, await := h.open(t)
-	c, g, d := m.Counter("suite_calls_total"), m.Gauge("suite_level"), m.Histogram("suite_took_seconds")
+	c, u, g, d := m.Counter("suite_calls_total"), m.UpDownCounter("suite_in_progress"), m.Gauge("suite_level"), m.Histogram("suite_took_seconds")
 	for i := range 3 {
 		c.Add(int64(1000 + i))
+		u.Add(int64(3 - 3*i))     // 3, 3, 0
+		u.Dec()                   // 2, 1, -3
 		g.Set(float64(10 - 10*i)) // 10, 0, -10
 		for range 777 {
 			d.Observe(.25)
@@ -88,7 +90,7 @@ func (h Harness) totals(t *testing.T) {
 		flush(t, m)
 	}
 	flush(t, m) // nothing new
-	await(map[string]float64{"suite_calls_total": 3003, "suite_level": -10, "suite_took_seconds": 2331})
+	await(map[string]float64{"suite_calls_total": 3003, "suite_in_progress": -3, "suite_level": -10, "suite_took_seconds": 2331})
 	if s := m.Stats().Exporters[0]; s.Exports != 4 || s.Errors != 0 || s.Dropped != 0 || s.Packets < 3 || s.Bytes == 0 {
 		t.Errorf("%+v", s)
 	}

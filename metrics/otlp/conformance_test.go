@@ -116,7 +116,7 @@ func TestConformanceOnTheCollector(t *testing.T) {
 						all := map[string]float64{}
 						for _, m := range received(t, c, service) {
 							for _, p := range m.kind().DataPoints {
-								if name == "delta" && m.Gauge == nil {
+								if m.kind().AggregationTemporality == 1 {
 									all[m.Name] += p.value()
 								} else {
 									all[m.Name] = p.value()
@@ -151,9 +151,10 @@ func TestCollectorHasEveryPartOfAMetric(t *testing.T) {
 			t.Fatal(err)
 		}
 		h := m.HistogramVec("took", []string{"m"}, metrics.WithUnit("seconds"), metrics.WithHelp("Time."), metrics.WithBuckets(1, 2))
-		calls := m.Counter("calls")
+		calls, active := m.Counter("calls"), m.UpDownCounter("active", metrics.WithUnit("{call}"))
 		for range 2 {
 			calls.Add(2)
+			active.Add(-3)
 			h.With("x").Observe(.5)
 			h.With("x").Observe(3)
 			if err := m.Flush(t.Context()); err != nil {
@@ -161,16 +162,20 @@ func TestCollectorHasEveryPartOfAMetric(t *testing.T) {
 			}
 		}
 		var all []metric
-		for deadline := time.Now().Add(10 * time.Second); len(all) < 4 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(10 * time.Second); len(all) < 6 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 			all = received(t, c, "parts-"+name)
 		}
-		if len(all) != 4 {
+		if len(all) != 6 {
 			t.Fatalf("%s: %+v", name, all)
 		}
-		sum, took := all[2], all[3]
+		upDown, sum, took := all[3], all[4], all[5]
 		factor := float64(2 * want / 2) // the second export: totals are twice what is new
 		if sum.Sum == nil || !sum.Sum.IsMonotonic || sum.Sum.AggregationTemporality != want || sum.Sum.DataPoints[0].value() != 2*factor {
 			t.Errorf("%s: %+v", name, sum.kind())
+		}
+		// Of what comes and goes there is a total, whatever the preference is of the others.
+		if u := upDown.Sum; u == nil || u.IsMonotonic || u.AggregationTemporality != 2 || u.DataPoints[0].AsInt != "-6" || u.DataPoints[0].StartTimeUnixNano != all[0].kind().DataPoints[0].StartTimeUnixNano || upDown.Unit != "{call}" {
+			t.Errorf("%s: %+v", name, upDown.kind())
 		}
 		p := took.kind().DataPoints[0]
 		if took.Histogram == nil || took.Unit != "s" || took.Description != "Time." || took.Histogram.AggregationTemporality != want || p.Sum != 3.5*factor || p.value() != 2*factor ||

@@ -57,6 +57,9 @@ func (p *page) add(f *metrics.Family, all []metrics.Series) int {
 	case metrics.KindCounter:
 		b, at = otlp.Open(b, 7)
 		b = otlp.Varint(b, 3, 1) // monotonic
+	case metrics.KindUpDownCounter: // totals, with WithDelta too, as the specification says
+		b, at = otlp.Open(b, 7)
+		b = otlp.Varint(b, 2, cumulative)
 	case metrics.KindHistogram:
 		field := 9
 		if native(all) {
@@ -105,7 +108,7 @@ func (p *page) temporality() uint64 {
 
 func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byte {
 	base := point{time: s.Created}
-	if p.Delta && f.Kind != metrics.KindSummary {
+	if p.Delta && (f.Kind == metrics.KindCounter || f.Kind == metrics.KindHistogram) {
 		if last, ok := p.began[s.ID]; ok && last.count <= s.Count {
 			base = last
 		}
@@ -123,6 +126,8 @@ func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byt
 		} else { // of the runtime, such as seconds of the processor
 			b = otlp.Double(b, 4, s.Value-base.value)
 		}
+	case metrics.KindUpDownCounter:
+		b = otlp.Fixed64(b, 6, uint64(int64(s.Value)))
 	case metrics.KindHistogram:
 		b = otlp.Fixed64(b, 4, s.Count-base.count)
 		b = otlp.Double(b, 5, s.Sum-base.sum)

@@ -110,7 +110,7 @@ func TestNamesAndUnitsOfOpenTelemetry(t *testing.T) {
 	defer m.Close(t.Context())
 	h := m.HistogramVec("http.server.request.duration", []string{"http.route", "error.type", "le"}, metrics.WithUnit("s"), metrics.WithBuckets(1))
 	h.With("/a", "", "x").Observe(.5)
-	m.GaugeVec("http.server.active_requests", []string{"http.request.method"}, metrics.WithUnit("{request}")).With("").Set(2)
+	m.UpDownCounterVec("http.server.active_requests", []string{"http.request.method"}, metrics.WithUnit("{request}")).With("").Add(2)
 	m.Counter("net.io", metrics.WithUnit("By")).Add(7)
 	m.Gauge("pool.use", metrics.WithUnit("1")).Set(.5)
 	s := m.Snapshot()

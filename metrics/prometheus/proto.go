@@ -26,7 +26,7 @@ func AppendProtobuf(b []byte, s *metrics.Snapshot) []byte {
 }
 
 // The types of families in the protocol's numbers.
-var protoTypes = map[metrics.Kind]uint64{metrics.KindCounter: 0, metrics.KindGauge: 1, metrics.KindSummary: 2, metrics.KindHistogram: 4}
+var protoTypes = map[metrics.Kind]uint64{metrics.KindCounter: 0, metrics.KindGauge: 1, metrics.KindUpDownCounter: 1, metrics.KindSummary: 2, metrics.KindHistogram: 4}
 
 func appendFamilyProto(b []byte, f *shown) []byte {
 	b = otlp.String(b, 1, f.sample)
@@ -46,7 +46,7 @@ func appendFamilyProto(b []byte, f *shown) []byte {
 			b, at = otlp.Open(b, 3)
 			b = otlp.Double(b, 1, one.Value)
 			b = appendTime(b, 3, one.Created)
-		case metrics.KindGauge:
+		case metrics.KindGauge, metrics.KindUpDownCounter:
 			b, at = otlp.Open(b, 2)
 			b = otlp.Double(b, 1, one.Value)
 		case metrics.KindSummary:

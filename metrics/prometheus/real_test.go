@@ -55,6 +55,7 @@ func TestPrometheusReadsThePage(t *testing.T) {
 	tr := newTracer(t)
 	m.CounterVec("calls", []string{"path"}, metrics.WithHelp("\"All\" calls\\\n.")).With("a\\b\"c\nd").Add(7)
 	m.Gauge("depth").Set(-1.5)
+	m.UpDownCounter("active").Add(-3)
 	h := m.HistogramVec("took_seconds", []string{"m"}, metrics.WithBuckets(.1, 1, 10)).With("x")
 	fast, slow := traced(t, tr, h, .05), traced(t, tr, h, 100)
 	h.Observe(5)
@@ -83,7 +84,7 @@ func TestPrometheusReadsThePage(t *testing.T) {
 	targets = append(targets, strings.TrimPrefix(s.URL, "http://"))
 	p := servertest.Prometheus(t, servertest.WithTargets(targets...))
 	for query, want := range map[string]string{
-		`up * on(instance) (depth ^ 0)`: "1", `calls_total{path="a\\b\"c\nd"}`: "7", `depth`: "-1.5", `took_seconds_count{m="x"}`: "3", `took_seconds_sum`: "105.05",
+		`up * on(instance) (depth ^ 0)`: "1", `calls_total{path="a\\b\"c\nd"}`: "7", `depth`: "-1.5", `active`: "-3", `took_seconds_count{m="x"}`: "3", `took_seconds_sum`: "105.05",
 		`took_seconds_bucket{le="0.1"}`: "1", `took_seconds_bucket{le=~"1(.0)?"}`: "1", `took_seconds_bucket{le=~"10(.0)?"}`: "2", `took_seconds_bucket{le="+Inf"}`: "3",
 		`go_goroutines > bool 0`: "1",
 	} {
@@ -99,6 +100,15 @@ func TestPrometheusReadsThePage(t *testing.T) {
 		one := p.AwaitProm(t, query, func(got []servertest.PromSample) bool { return len(got) == 1 })[0]
 		if v, err := strconv.ParseFloat(one.Value, 64); err != nil || v < want*.95 || v > want*1.05 {
 			t.Errorf("%s is %s, want %v", query, one.Value, want)
+		}
+	}
+	var kinds map[string][]struct{ Type string }
+	if err := p.Prom(&kinds, "metadata"); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"active": "gauge", "depth": "gauge", "took_seconds": "histogram"} {
+		if got := kinds[name]; len(got) != 1 || got[0].Type != want {
+			t.Errorf("%s is %v to the three formats, want %s", name, got, want)
 		}
 	}
 	var found []struct {

@@ -47,6 +47,9 @@ func appendText(b []byte, s *metrics.Snapshot, m memo, open bool) []byte {
 
 func (f *shown) appendHead(b []byte, open bool) []byte {
 	head, kind := f.sample, f.Kind.String()
+	if f.Kind == metrics.KindUpDownCounter {
+		kind = "gauge"
+	}
 	switch {
 	case open && f.unknown:
 		kind = "unknown"

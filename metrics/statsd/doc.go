@@ -17,7 +17,7 @@
 //
 //   - A counter is its increase; without one there is no line. What could not
 //     be sent is added to the next push.
-//   - A gauge is its value. A negative one is two lines in one datagram, 0 and
+//   - A gauge or an up-down counter is its value. A negative one is two lines in one datagram, 0 and
 //     then the value, since receivers read a sign as a change.
 //   - A histogram is up to 64 of its values (WithSamples), each with a rate
 //     whose inverse is a power of two, so that every receiver counts exactly as

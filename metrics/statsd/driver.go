@@ -90,7 +90,7 @@ func (b *batch) series(f *metrics.Family, one *metrics.Series) {
 		line = append(append(line, infix...), ':')
 		line = append(strconv.AppendUint(line, increase, 10), "|c"...)
 		b.add(append(line, suffix...), commit{one.ID, one.Count})
-	case metrics.KindGauge:
+	case metrics.KindGauge, metrics.KindUpDownCounter:
 		if one.Value < 0 { // a sign means a change: go to 0 first, in the same packet
 			line = append(append(line, infix...), ":0|g"...)
 			line = append(append(line, suffix...), '\n')

@@ -15,6 +15,7 @@ const (
 	Gauge
 	Histogram
 	Summary
+	UpDownCounter
 )
 
 // total is what the name of a counter's samples ends in.
