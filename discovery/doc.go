@@ -35,7 +35,10 @@
 // registry. Registrations are renewed for as long as it takes, with jitter, so
 // a registry that comes back empty fills again by itself. Meanwhile readers keep
 // every instance that the registry has lost until it registers again, or its
-// TTL has passed: Snapshot.Unconfirmed counts them.
+// TTL has passed: Snapshot.Unconfirmed counts them. The same holds for what
+// expires in a registry that was paused, and broke no connection: a process that
+// follows instances and hears nothing else from the registry for two fifths of
+// their TTL asks it for a sign of life, and so knows when it was silent.
 //
 // Self-preservation: if many instances of a service expire within their TTL,
 // rather than deregister, and no others have come, readers keep them, flagged,

@@ -24,7 +24,9 @@ import (
 //     removes another's entry, except by Register.
 //  6. Nothing runs before the first call and after Close.
 type Driver interface {
-	// Ping asks the registry whether it answers.
+	// Ping asks the registry whether it answers: when it is opened, and as a sign
+	// of life for a process that follows instances and hears nothing else from it.
+	// It should be as cheap as such a question can be.
 	Ping(ctx context.Context) error
 
 	// Register writes the entry and lets it expire when e.TTL has passed without

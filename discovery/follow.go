@@ -35,7 +35,7 @@ func (f *front) follow(service string) (*follower, error) {
 			return nil, fault.Closed
 		}
 		if !f.sweeping {
-			f.sweeping = f.life.Go(f.sweep)
+			f.sweeping = f.life.Go(f.sweep) && f.life.Go(f.keepContact)
 		}
 		next := maps.Clone(*f.followers.Load())
 		next[service] = fo

@@ -19,7 +19,8 @@ type follower struct {
 	f        *front
 	service  string
 	snapshot atomic.Pointer[Snapshot]
-	used     atomic.Bool // by Lookup, since the last sweep
+	used     atomic.Bool  // by Lookup, since the last sweep
+	shortest atomic.Int64 // the shortest TTL of its instances, as a Duration; 0: none is known
 	stop     context.CancelFunc
 
 	// guarded by front.mu
@@ -115,9 +116,12 @@ func (fo *follower) apply(u Update) {
 	fo.confirmed = fo.session
 	now := time.Now()
 	old := fo.snapshot.Load()
-	gap := time.Duration(0)
-	if fo.cut {
-		gap = now.Sub(old.AsOf)
+	if u.Stale == nil {
+		fo.f.contact.confirm(now.Add(-u.Age))
+	}
+	fo.silence(now)
+	if first && fo.cut {
+		fo.keep.outage(old.AsOf, now)
 	}
 	fo.reached(u.Stale == nil, u.Stale)
 	s := &Snapshot{Service: fo.service, AsOf: now.Add(-u.Age), State: Live, Revision: old.Revision}
@@ -131,10 +135,21 @@ func (fo *follower) apply(u Update) {
 			u.Instances[i].Service = fo.service
 		}
 		slices.SortFunc(u.Instances, byID)
-		fo.keep.apply(now, u, first, gap)
+		fo.keep.apply(now, u, first)
+		shortest := fo.keep.shortest()
+		fo.shortest.Store(int64(shortest))
+		fo.f.contact.follow(now, shortest)
 		fo.view(s, now)
 	}
 	fo.publish(s)
+}
+
+// silence takes note of the last time in which the registry gave no answer, to
+// whatever this process asked, and reports whether it gives none now.
+func (fo *follower) silence(now time.Time) (lasts bool) {
+	from, until, lasts := fo.f.contact.silence(now)
+	fo.keep.outage(from, until)
+	return lasts
 }
 
 // fail says that a session ended: what is known gets stale.
@@ -206,8 +221,13 @@ func (fo *follower) again() {
 	if fo.cut {
 		return
 	}
+	now := time.Now()
+	if fo.silence(now) { // the next answer decides, or the end of the session
+		fo.timer = time.AfterFunc(time.Second, fo.again)
+		return
+	}
 	s := *fo.snapshot.Load()
-	fo.view(&s, time.Now())
+	fo.view(&s, now)
 	fo.publish(&s)
 }
 

@@ -35,6 +35,7 @@ func New(opts ...Option) (Discovery, error) {
 		}
 	}
 	f := &front{options: o, scope: "discovery/" + o.backend, life: life.New(), registrations: map[string]*registration{}}
+	f.contact.woken = make(chan struct{}, 1)
 	f.followers.Store(&map[string]*follower{})
 
 	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
@@ -68,7 +69,8 @@ type front struct {
 	driver Driver
 	life   *life.Life
 
-	cut atomic.Int32 // followers that can't reach the registry
+	cut     atomic.Int32 // followers that can't reach the registry
+	contact contact
 
 	// followers by service. Lookup reads the map without a lock, so it is
 	// never changed, only replaced, under mu.

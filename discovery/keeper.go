@@ -31,8 +31,8 @@ type keeper struct {
 	came    []time.Time // when ids arrived that were not known, oldest first
 	synced  bool
 	changes []Change      // that nobody has taken yet
-	back    time.Time     // when the session began
-	gap     time.Duration // how long before that the registry had confirmed nothing
+	back    time.Time     // when the last outage ended
+	gap     time.Duration // how long it was
 }
 
 type missing struct {
@@ -48,16 +48,30 @@ type missing struct {
 // share: of a small service two that die together are nothing odd.
 const few = 2
 
-// apply takes a session's update, sorted by id; first says that it is the
-// first of the session, and gap how long before that the registry confirmed
-// anything; 0 if it was not unavailable.
-func (k *keeper) apply(now time.Time, u Update, first bool, gap time.Duration) {
-	if first && k.synced && gap > 0 {
-		if now.Sub(k.back) < k.longest() {
-			gap += k.gap // it comes and goes: one outage
-		}
-		k.back, k.gap = now, gap
+// outage notes a time in which the registry confirmed nothing. What is lost has
+// its time again from its end.
+func (k *keeper) outage(from, until time.Time) {
+	if !k.synced || !until.After(k.back) || !from.Before(until) {
+		return
 	}
+	gap := until.Sub(from)
+	if !k.back.IsZero() && until.Sub(k.back) < k.longest() { // it comes and goes: one outage
+		if from.Before(k.back) {
+			gap = until.Sub(k.back)
+		}
+		gap += k.gap
+	}
+	k.back, k.gap = until, gap
+	for i := range k.missing {
+		if m := &k.missing[i]; m.lost && m.at.Before(until) {
+			m.at = until
+		}
+	}
+}
+
+// apply takes a session's update, sorted by id; first says that it is the
+// first of the session.
+func (k *keeper) apply(now time.Time, u Update, first bool) {
 	fate := func(id string) Fate {
 		f := Unknown
 		if u.Fate != nil {
@@ -81,12 +95,10 @@ func (k *keeper) apply(now time.Time, u Update, first bool, gap time.Duration) {
 		return left
 	})
 	for i := range k.missing {
-		switch m := &k.missing[i]; {
-		case m.lost && !m.cut && fate(m.ID) == Expired: // it was there again, for a moment
+		m := &k.missing[i]
+		if m.lost && !m.cut && fate(m.ID) == Expired { // it was there again, for a moment
 			m.lost, m.at = false, now
 			k.note(now, &m.Instance, nil, Expired)
-		case m.lost && first: // the registry was unavailable again
-			m.at = now
 		}
 	}
 	for i := range k.live {
@@ -152,8 +164,8 @@ func (m missing) fate() Fate {
 }
 
 // cutOff reports whether what expires now may have been unable to renew itself:
-// its last heartbeat was before the session began, and before that the registry
-// was unavailable for so long that it may have missed the next ones.
+// its last heartbeat was before the end of an outage that was so long that it
+// may have missed the next ones.
 func (k *keeper) cutOff(now time.Time, ttl time.Duration) bool {
 	return k.gap >= ttl/2 && now.Sub(k.back) < ttl
 }
@@ -275,6 +287,17 @@ func (k *keeper) stays(m missing) time.Duration {
 func (k *keeper) horizon() time.Duration {
 	longest := k.longest()
 	return longest + max(k.limit, 2*longest) + time.Second
+}
+
+// shortest is the shortest TTL that is known of the living; 0 for none.
+func (k *keeper) shortest() time.Duration {
+	shortest := time.Duration(0)
+	for _, ttl := range k.ttls {
+		if ttl > 0 && (shortest == 0 || ttl < shortest) {
+			shortest = ttl
+		}
+	}
+	return shortest
 }
 
 // longest is the longest TTL of the instances.

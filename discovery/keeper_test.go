@@ -48,7 +48,9 @@ func said(s seen) string {
 	return text
 }
 
-// keeperStep is an update, or with live "-" only a look.
+// keeperStep is an update, or with live "-" only a look. Before it, ">" is an
+// outage that ended the session, "^" one that didn't, and "=" a new session
+// without one.
 type keeperStep struct {
 	at   int // seconds
 	live string
@@ -62,7 +64,11 @@ func runKeeper(t *testing.T, k keeper, steps []keeperStep) {
 	seen := start
 	for i, s := range steps {
 		now := start.Add(time.Duration(s.at) * time.Second)
-		live, first := strings.CutPrefix(s.live, ">") // of a new session
+		live := strings.TrimLeft(s.live, ">^=")
+		how := strings.TrimSuffix(s.live, live)
+		if how == ">" || how == "^" {
+			k.outage(seen, now)
+		}
 		if live != "-" {
 			all, ttls := set(live)
 			fates := map[string]Fate{}
@@ -74,7 +80,7 @@ func runKeeper(t *testing.T, k keeper, steps []keeperStep) {
 				Instances: all,
 				TTL:       func(id string) time.Duration { return ttls[id] },
 				Fate:      func(id string) Fate { return fates[id] },
-			}, first || i == 0, now.Sub(seen))
+			}, how == ">" || how == "=" || i == 0)
 			seen = now
 		}
 		v := k.view(now)
@@ -128,6 +134,10 @@ func TestKeeper(t *testing.T) {
 		"what expires a TTL after it is not":                 {{0, "a b", "", "a b|"}, {5, ">a b", "", "a b|"}, {15, "a", "b.", "a|"}},
 		"a gap is one of sessions":                           {{0, "a b", "", "a b|"}, {9, "b", "a.", "b|"}},
 		"a second loss gives them their time again":          {{0, "a", "", "a|"}, {5, ">", "", "a| 1?"}, {14, ">", "", "a| 1?"}, {23, "-", "", "a| 1?"}, {24, "-", "", "|"}},
+		"a session without an outage gives them none":        {{0, "a", "", "a|"}, {5, ">", "", "a| 1?"}, {10, "=", "", "a| 1?"}, {14, "=", "", "a| 1?"}, {15, "-", "", "|"}},
+		"a silence within a session is a gap":                {{0, "a", "", "a|"}, {7, "^", "a.", "a| 1?"}, {16, "-", "", "a| 1?"}, {17, "-", "", "|"}},
+		"a short one is not":                                 {{0, "a", "", "a|"}, {4, "^", "a.", "|"}},
+		"and one by the TTL of the longest is one for all":   {{0, "a:60 b:10", "", "a b|"}, {30, "^a:60", "b.", "a b| 1?"}, {39, "-", "", "a b| 1?"}, {40, "-", "", "a|"}},
 		"a registry that says so loses within a session":     {{0, "a b c", "", "a b c|"}, {5, "", "a? b? c?", "a b c| 3?"}, {15, "-", "", "|"}},
 		"the lost are not among the many":                    {{0, "a b c d", "", "a b c d|"}, {5, "d", "a? b? c.", "a b d| 2?"}},
 		"a draining one that is lost stays too":              {{0, "a! b", "", "a! b|"}, {5, ">", "", "a! b| 2?"}},
@@ -150,7 +160,7 @@ func TestKeeperLooksAgainWhenTheFirstEnds(t *testing.T) {
 	now := time.Now()
 	apply := func(at int, live string) {
 		all, _ := set(live)
-		k.apply(now.Add(time.Duration(at)*time.Second), Update{Instances: all}, at == 0, 0)
+		k.apply(now.Add(time.Duration(at)*time.Second), Update{Instances: all}, at == 0)
 	}
 	apply(0, "a b c d")
 	apply(1, "a b c")
@@ -174,7 +184,7 @@ func TestKeeperForgetsArrivals(t *testing.T) {
 	k := keeper{share: 0.15, ttl: time.Second}
 	now := time.Now()
 	for i := range 10_000 {
-		k.apply(now.Add(time.Duration(i)*time.Second), Update{Instances: []Instance{{ID: strconv.Itoa(i)}}}, i == 0, 0)
+		k.apply(now.Add(time.Duration(i)*time.Second), Update{Instances: []Instance{{ID: strconv.Itoa(i)}}}, i == 0)
 		k.view(now.Add(time.Duration(i) * time.Second))
 	}
 	if len(k.came) > 10 || cap(k.came) > 100 || len(k.missing) > 10 {

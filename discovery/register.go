@@ -232,6 +232,7 @@ func (r *registration) record(sent time.Time, err error) {
 	r.beats = remember(r.beats, heartbeats, Heartbeat{At: sent, Took: time.Since(sent), Err: err})
 	if r.err = err; err == nil {
 		r.confirmed, r.dirty = sent, false
+		r.f.contact.confirm(time.Now())
 	}
 }
 

@@ -37,7 +37,7 @@ func TestConformance(t *testing.T) {
 		Own: func(t *testing.T) discoverytest.Env {
 			s := servertest.Consul(t)
 			return discoverytest.Env{
-				Backend: func() discovery.Option { return backend.Open(s.Addr()) },
+				Backend: func() discovery.Option { return consul.Backend(s.Addr()) },
 				Down:    s.Kill, Up: s.Restart, Pause: s.Pause, Go: s.Resume,
 				Wipe: func() {
 					s.Kill()
@@ -64,7 +64,7 @@ func TestConformanceWithOneQuery(t *testing.T) {
 			s := servertest.Consul(t)
 			return discoverytest.Env{
 				Backend: func() discovery.Option {
-					return consul.Backend(s.Addr(), consul.WithQueries(0), consul.WithWait(2*time.Second))
+					return consul.Backend(s.Addr(), consul.WithQueries(0))
 				},
 				Down: s.Kill, Up: s.Restart, Pause: s.Pause, Go: s.Resume,
 				Wipe: func() {

@@ -115,6 +115,42 @@ func outlasted(t *c) {
 	})
 }
 
+// A pause breaks no connection, so that a quiet session may not notice it; but
+// when it ends the registry drops all who could not renew themselves.
+func paused(t *c) {
+	if t.env.Pause == nil || t.env.Go == nil {
+		t.Skip("not with this registry")
+	}
+	writer, reader := t.open(), t.open()
+	services := t.registerSizes(writer, reader)
+	dies := t.register(writer, instance("s-1", "dies"), discovery.WithoutHeartbeat())
+	t.see(reader, "s-1", "dies "+services["s-1"])
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var wg sync.WaitGroup
+	for name, want := range services {
+		wg.Go(func() {
+			for s, err := range reader.Watch(ctx, name) {
+				if have := strings.TrimPrefix(ids(s), dies.Instance().ID+" "); err == nil && (have != want || s.Preserved > 0) {
+					t.Errorf("%s: the reader has [%s], %d preserved, %v", name, ids(s), s.Preserved, s.State)
+				}
+			}
+		})
+	}
+	t.env.Pause()
+	<-time.After(3 * t.ttl)
+	t.env.Go()
+	resumed := time.Now()
+	t.await(reader, "s-1", "who died gone", 30*time.Second, func(s discovery.Snapshot) bool { return s.State == discovery.Live && ids(s) == services["s-1"] })
+	t.Logf("who died in the pause was gone %v after it", time.Since(resumed).Round(time.Millisecond))
+	<-time.After(t.ttl)
+	cancel()
+	wg.Wait()
+	for name, want := range services {
+		t.see(reader, name, want)
+	}
+}
+
 // registerSizes registers services of one, two and six instances, and returns
 // what the reader then has.
 func (t *c) registerSizes(writer, reader discovery.Discovery) map[string]string {

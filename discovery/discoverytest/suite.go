@@ -112,6 +112,7 @@ var owned = []struct {
 	{"a registry that is unavailable leaves stale snapshots and comes back by itself", outage},
 	{"who lives is not missed when the registry was unavailable for two TTLs", outlasted},
 	{"a registry that is silent is noticed", silence},
+	{"who lives is not missed when the registry was paused for three TTLs", paused},
 	{"a registry that was wiped fills again by itself", wiped},
 }
 

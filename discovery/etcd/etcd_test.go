@@ -39,7 +39,7 @@ func TestConformance(t *testing.T) {
 		Own: func(t *testing.T) discoverytest.Env {
 			s := servertest.Etcd(t)
 			return discoverytest.Env{
-				Backend: func() discovery.Option { return backend.Open(s.Addr()) },
+				Backend: func() discovery.Option { return etcd.Backend(s.Addr()) },
 				Down:    s.Kill, Up: s.Restart, Pause: s.Pause, Go: s.Resume,
 				Wipe: func() {
 					s.Kill()

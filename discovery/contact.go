@@ -1,0 +1,126 @@
+package discovery
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// contact is when the registry has answered this process, whatever was asked.
+// A registry that is paused, and not down, breaks no connection: what expires in
+// it meanwhile could not renew itself, and who follows quietly would take that
+// for deaths. So a process that follows instances with a TTL hears from the
+// registry at least twice in it: by its own heartbeats, by changes, or by Ping.
+type contact struct {
+	mu          sync.Mutex
+	last        time.Time     // when it answered last
+	ttl         time.Duration // the shortest of what is followed; 0: none is known
+	from, until time.Time     // the last time of silence
+
+	woken chan struct{} // holds one token: ttl is shorter than before
+}
+
+// danger is how long a registry must be unable to answer before one of its
+// entries can expire although its owner lives: the next heartbeat comes a third
+// of the TTL after the last, and this is a little less than the rest.
+func danger(ttl time.Duration) time.Duration { return ttl * 13 / 20 }
+
+// patience is how long nothing is heard before Ping asks: more than the time
+// between heartbeats, so that who has an instance of its own need not ask.
+func patience(ttl time.Duration) time.Duration { return ttl * 2 / 5 }
+
+// confirm notes an answer.
+func (c *contact) confirm(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.silent(now) {
+		c.from, c.until = c.last, now
+	}
+	if now.After(c.last) {
+		c.last = now
+	}
+}
+
+// silent reports whether there was no answer for so long that something may have
+// expired. Called with c.mu held.
+func (c *contact) silent(now time.Time) bool { return c.ttl > 0 && now.Sub(c.last) >= danger(c.ttl) }
+
+// silence returns the last time of silence, and whether it lasts.
+func (c *contact) silence(now time.Time) (from, until time.Time, lasts bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.from, c.until, c.silent(now)
+}
+
+// follow notes the TTL of something that is followed.
+func (c *contact) follow(now time.Time, ttl time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case ttl == 0 || c.ttl > 0 && c.ttl <= ttl:
+		return
+	case c.ttl == 0:
+		c.last = now // nobody has asked before
+	}
+	c.ttl = ttl
+	select {
+	case c.woken <- struct{}{}:
+	default:
+	}
+}
+
+// only sets the shortest TTL of all that is followed now.
+func (c *contact) only(ttl time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ttl = ttl
+}
+
+// due returns in how long Ping is to ask, which it did last at a time; false for
+// never.
+func (c *contact) due(now, asked time.Time) (time.Duration, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if asked.Before(c.last) {
+		asked = c.last
+	}
+	return asked.Add(patience(c.ttl)).Sub(now), c.ttl > 0
+}
+
+// keepContact asks the registry for a sign of life when it has given none for a
+// time, while something with a TTL is followed.
+func (f *front) keepContact(ctx context.Context) {
+	var asked time.Time
+	for ctx.Err() == nil {
+		wait, ever := f.contact.due(time.Now(), asked)
+		if !ever {
+			wait = time.Hour
+		}
+		if wait > 0 {
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-f.contact.woken:
+			case <-ctx.Done():
+			}
+			timer.Stop()
+			continue
+		}
+		shortest := time.Duration(0)
+		for _, fo := range *f.followers.Load() {
+			if ttl := time.Duration(fo.shortest.Load()); ttl > 0 && (shortest == 0 || ttl < shortest) {
+				shortest = ttl
+			}
+		}
+		f.contact.only(shortest)
+		if shortest == 0 {
+			continue
+		}
+		asked = time.Now()
+		bounded, cancel := context.WithTimeout(ctx, f.timeout)
+		if f.driver.Ping(bounded) == nil {
+			f.contact.confirm(time.Now())
+		}
+		cancel()
+	}
+}
