@@ -94,6 +94,12 @@ type ExpiryDriver interface {
 	GetExpiring(ctx context.Context, key string) (Item, error)
 }
 
+// AdviceDriver is a driver that can see that its backend is set up so that items
+// may be lost. New asks once and logs the advice; "" is none.
+type AdviceDriver interface {
+	Advice(ctx context.Context) string
+}
+
 // BatchDriver reads and writes several keys in shared round trips. Without it
 // the store makes the calls one by one, a few at a time.
 type BatchDriver interface {

@@ -57,6 +57,11 @@ func newFront(opts []Option) (KV, error) {
 			d.Close()
 			return nil, fault.Unanswered(f.scope, err)
 		}
+		if a, ok := d.(AdviceDriver); ok {
+			if advice := a.Advice(ctx); advice != "" {
+				f.logger.Info(advice, "backend", f.scope)
+			}
+		}
 	}
 	return f, nil
 }

@@ -86,8 +86,8 @@ func WithLazy() Option {
 	return func(o *options) error { o.lazy = true; return nil }
 }
 
-// WithLogger makes the store tell of outages of its watches. The default is
-// silent.
+// WithLogger makes the store log outages of its watches, and at New a backend
+// that it sees to drop items when its memory is full. The default is silent.
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) error {
 		if l == nil {

@@ -41,6 +41,12 @@
 // watch reads the whole state again. kv.Cached with Following keeps a near cache
 // by the same messages, so that a hit costs no round trip.
 //
+// A server with a maxmemory-policy other than noeviction drops items when its
+// memory is full: with volatile policies those that have a TTL, with allkeys
+// policies any. That suits a cache. New logs it, and a watch sees it. When there
+// is nothing to drop, writes are ErrUnavailable and change nothing; Get and Delete
+// work.
+//
 // Redis replicates after it has answered: what a failover loses is lost here
 // too.
 //

@@ -3,7 +3,9 @@ package redis
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,6 +158,19 @@ type driver struct {
 }
 
 func (d *driver) Ping(ctx context.Context) error { return d.client.Ping(ctx) }
+
+// Advice implements kv.AdviceDriver.
+func (d *driver) Advice(ctx context.Context) string {
+	policy := d.client.Eviction(ctx)
+	if policy == "" {
+		return ""
+	}
+	which := "any item"
+	if strings.HasPrefix(policy, "volatile-") {
+		which = "items that have a TTL"
+	}
+	return fmt.Sprintf("Redis at %s has maxmemory-policy %s: it drops %s when its memory is full", d.client.Addr(), policy, which)
+}
 
 func (d *driver) Features() kv.Features {
 	return kv.Features{

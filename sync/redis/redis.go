@@ -21,7 +21,8 @@
 // also when the key is gone, as long as the clock has not gone back by more than
 // the time since.
 //
-// Use maxmemory-policy noeviction. All the keys expire, so a volatile policy
+// Use maxmemory-policy noeviction: a full memory then refuses new locks with
+// ErrUnavailable, and those that are held stay. All the keys expire, so a volatile policy
 // evicts them first, and an allkeys policy evicts them too: then two hold one
 // lock. New warns where it can see such a policy.
 //
@@ -174,6 +175,14 @@ func (d *driver) Ping(ctx context.Context) error { return d.conn.Ping(ctx) }
 
 // Advice implements sync.Adviser.
 func (d *driver) Advice(ctx context.Context) string { return d.advice(ctx) }
+
+func (n *node) advice(ctx context.Context) string {
+	policy := n.conn.Eviction(ctx)
+	if policy == "" {
+		return ""
+	}
+	return fmt.Sprintf("Redis at %s has maxmemory-policy %s and evicts locks when its memory is full, so that two may hold one: set noeviction", n.conn.Addr(), policy)
+}
 
 func (d *driver) Close() error { return d.close() }
 

@@ -24,6 +24,10 @@ func newScript(source string) *script {
 // "until" is milliseconds of the server's clock. The hash itself lives longer
 // than what is in it, for its last token.
 //
+// A server whose memory is full refuses what could take more, but only as a
+// script's first write. So to renew and to release begins with a write that
+// takes none: who holds a lock keeps it, and who gives it back can.
+//
 // ARGV are the nonce, the TTL in ms, and more.
 const head = `
 local key, nonce, ttl = KEYS[1], ARGV[1], tonumber(ARGV[2])
@@ -69,8 +73,8 @@ return tok
 var renewLock = newScript(head + `
 local f = redis.call('HMGET', key, 'h', 'u')
 if f[1] ~= nonce or tonumber(f[2]) <= now then return 0 end
-redis.call('HSET', key, 'u', string.format('%.0f', now + ttl))
 redis.call('PEXPIRE', key, keep)
+redis.call('HSET', key, 'u', string.format('%.0f', now + ttl))
 return 1
 `)
 
@@ -79,6 +83,7 @@ return 1
 // own might be the last that gets through.
 const bury = `
 if ARGV[3] == '1' then
+	redis.call('HDEL', key, 'x' .. nonce)
 	local all = redis.call('HGETALL', key)
 	for i = 1, #all, 2 do
 		if string.sub(all[i], 1, 1) == 'x' and tonumber(all[i + 1]) <= now then redis.call('HDEL', key, all[i]) end
@@ -143,6 +148,7 @@ return mine
 
 var renewPermit = newScript(head + permits + `
 if not mine then return 0 end
+redis.call('PEXPIRE', key, keep)
 grant(mine)
 return 1
 `)
