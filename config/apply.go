@@ -11,7 +11,7 @@ import (
 
 // apply makes the sources' newest content the running one, or says why not:
 //
-//	build     merge what the sources hold into the next snapshot
+//	build     merge what the sources hold into the next snapshot, and resolve its references
 //	validate  ask the validators about the whole
 //	prepare   ask the subscribers whose value changes; each may refuse
 //	swap      make the snapshot the current one and wake the watchers
@@ -23,10 +23,14 @@ import (
 func (c *front) apply(ctx context.Context) error {
 	defer c.tell()
 	cur := c.current.Load()
-	next, restored := c.build(nil)
+	next, restored, err := c.build(ctx, nil)
+	if err != nil {
+		return c.reject(err)
+	}
 	if same(cur.root, next.root) { // the same values, perhaps from other places
 		next.version, next.applied = cur.version, cur.applied
 		c.accept(restored)
+		c.refs.adopt(next.references)
 		c.current.Store(next)
 		c.save()
 		return nil
@@ -141,6 +145,7 @@ func (c *front) swap(next *Snapshot, restored time.Time) {
 		next.version = 1
 	}
 	next.applied = time.Now()
+	c.refs.adopt(next.references)
 	c.current.Store(next)
 	c.stateMu.Lock()
 	c.unfollowed, c.unfollowedSince = nil, time.Time{}

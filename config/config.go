@@ -87,9 +87,12 @@ type Health struct {
 	Since    time.Time // of Rejected
 	Restored time.Time // when the last-known-good content was saved that parts of the snapshot come from; zero if none do
 	Sources  []SourceHealth
-	Late     []error // validators, subscribers and other functions of the program that have not returned in time
-	Misreads []error // getters that met another type, each a *FieldError; at most 100
-	Unsaved  error   // why the last-known-good file could not be written
+	// Unresolved are references that keep an old value, because they can't be
+	// resolved now: each a *SourceError.
+	Unresolved []error
+	Late       []error // validators, subscribers and other functions of the program that have not returned in time
+	Misreads   []error // getters that met another type, each a *FieldError; at most 100
+	Unsaved    error   // why the last-known-good file could not be written
 }
 
 // SourceHealth is how one source does.

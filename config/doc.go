@@ -37,6 +37,10 @@
 // deletes what lower layers said. Every change rebuilds the whole from the
 // newest content of every source, so a deletion is seen.
 //
+// With [WithResolver], "${file:db}" in a string stands for a secret that is
+// kept elsewhere. It is put in after the merge, shown by no output, and follows
+// a rotation.
+//
 // A [Snapshot] never changes. Get, and Load of a [Binding] or a [Variable], are
 // reads of memory: they never block, also while a source is down.
 //

@@ -35,6 +35,44 @@ func Example() {
 	// set by env SHOP
 }
 
+func ExampleWithResolver() {
+	vault := config.ResolverFunc(func(ctx context.Context, ref string) (string, error) {
+		if ref != "mail" {
+			return "", config.ErrNotFound
+		}
+		return "hunter2", nil
+	})
+	doc := config.NewMemory("app", map[string]any{"mail": map[string]any{"user": "shop", "pass": "${vault:mail}"}})
+	cfg, err := config.New(config.WithSource(doc), config.WithResolver("vault", vault, config.ResolveEvery(time.Minute)))
+	if err != nil {
+		panic(err)
+	}
+	defer cfg.Close()
+	fmt.Println(cfg.Get("mail.pass").String(""))
+	fmt.Println(cfg.Snapshot())
+	// Output:
+	// hunter2
+	// {"mail":{"pass":"[redacted]","user":"shop"}}
+}
+
+func ExampleFiles() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.WriteFile(filepath.Join(dir, "db"), []byte("hunter2\n"), 0o600); err != nil {
+		panic(err)
+	}
+	password, err := config.Files(dir).Resolve(context.Background(), "db")
+	fmt.Println(password, err)
+	_, err = config.Files(dir).Resolve(context.Background(), "../passwd")
+	fmt.Println(errors.Is(err, config.ErrInvalid))
+	// Output:
+	// hunter2 <nil>
+	// true
+}
+
 func ExampleBind() {
 	type Database struct {
 		DSN      string        `config:"dsn,required"`

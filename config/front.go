@@ -18,6 +18,7 @@ type front struct {
 	options
 	life    *life.Life
 	types   types
+	refs    *references // nil without resolvers
 	current atomic.Pointer[Snapshot]
 	dirty   chan struct{} // holds one token while a source has news
 
@@ -72,6 +73,9 @@ func newFront(opts []Option) (*front, error) {
 			l.timeout = c.timeout
 		}
 	}
+	if len(c.schemes) > 0 {
+		c.refs = &references{schemes: c.schemes, timeout: c.timeout, known: map[string]*reference{}}
+	}
 	if err := c.start(); err != nil {
 		c.life.Close(nil)
 		if fault.KindOf(err) == fault.Unavailable {
@@ -115,6 +119,9 @@ func (c *front) start() (err error) {
 			l.poll = c.poll
 		}
 		c.life.Go(func(ctx context.Context) { l.follow(ctx, c.heard) })
+	}
+	for _, s := range c.schemes {
+		c.life.Go(func(ctx context.Context) { c.rotate(ctx, s) })
 	}
 	c.life.Go(c.loop)
 	return nil
@@ -239,6 +246,9 @@ func (c *front) Reload(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, l := range c.sources {
 		wg.Go(func() { l.read(ctx) })
+	}
+	if c.refs != nil {
+		wg.Go(func() { c.refs.refresh(ctx, nil) })
 	}
 	wg.Wait()
 	err := c.applyNow(ctx)

@@ -22,10 +22,12 @@ func (c *front) Health() Health {
 	}
 	h.Late = slices.Collect(maps.Values(c.late))
 	c.stateMu.Unlock()
+	h.Unresolved = c.refs.unresolved()
 	byText := func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) }
 	slices.SortFunc(h.Misreads, byText)
 	slices.SortFunc(h.Late, byText)
-	h.OK = h.Rejected == nil && h.Restored.IsZero() && len(h.Late) == 0
+	slices.SortFunc(h.Unresolved, byText)
+	h.OK = h.Rejected == nil && h.Restored.IsZero() && len(h.Late) == 0 && len(h.Unresolved) == 0
 	for _, l := range c.sources {
 		sh := l.health()
 		h.OK = h.OK && sh.Err == nil
@@ -46,6 +48,7 @@ func (h Health) Err() error {
 	if h.Rejected != nil {
 		errs = append(errs, h.Rejected)
 	}
+	errs = append(errs, h.Unresolved...)
 	errs = append(errs, h.Late...)
 	if !h.Restored.IsZero() {
 		errs = append(errs, errors.New("running on last-known-good content of "+h.Restored.Format("2006-01-02 15:04:05 MST")))
@@ -91,12 +94,14 @@ func (c *front) tell() {
 // equal compares what a person would call a change of health.
 func (h Health) equal(o Health) bool {
 	return h.OK == o.OK && h.Version == o.Version && text(h.Rejected) == text(o.Rejected) && text(h.Unsaved) == text(o.Unsaved) &&
-		slices.EqualFunc(h.Late, o.Late, func(a, b error) bool { return text(a) == text(b) }) &&
+		slices.EqualFunc(h.Late, o.Late, sameText) && slices.EqualFunc(h.Unresolved, o.Unresolved, sameText) &&
 		h.Restored.Equal(o.Restored) &&
 		slices.EqualFunc(h.Sources, o.Sources, func(a, b SourceHealth) bool {
 			return a.Revision == b.Revision && a.Restored == b.Restored && text(a.Err) == text(b.Err)
 		})
 }
+
+func sameText(a, b error) bool { return text(a) == text(b) }
 
 func text(err error) string {
 	if err == nil {

@@ -19,6 +19,7 @@ type options struct {
 	poll       time.Duration
 	logger     *slog.Logger
 	secrets    *secrets
+	schemes    map[string]*scheme
 	onHealth   func(Health)
 	saved      string
 	savedAge   time.Duration

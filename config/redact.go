@@ -50,6 +50,9 @@ func (s *secrets) hides(path string, t *tree) bool {
 	if t.kind == Null {
 		return false
 	}
+	if t.secret {
+		return true
+	}
 	key := lastKey(path)
 	if t.kind == Number && amount(key) {
 		return false

@@ -20,6 +20,8 @@ type Snapshot struct {
 	secrets *secrets
 	types   *types
 	misread func(v Value, want string) // notified of wrong types; may be nil
+
+	references map[string]*reference // what was put in place of references
 }
 
 // Origin says where a value comes from.

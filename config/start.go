@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"time"
 )
@@ -16,17 +17,16 @@ func (c *front) first() error {
 	if err := c.fatal(); err != nil {
 		return errors.Join(err, savedErr)
 	}
-	next, at := c.build(nil)
-	err := c.validate(c.life.Context(), next)
+	next, at, err := c.checked(nil)
 	if err != nil {
 		refused := err
 		if !saved.complete(c.sources) {
 			return errors.Join(refused, savedErr)
 		}
-		next, at = c.build(saved.parts)
-		if c.validate(c.life.Context(), next) != nil {
+		if next, at, err = c.checked(saved.parts); err != nil {
 			return refused
 		}
+		err = refused
 		c.reject(refused)
 	}
 	c.swap(next, at)
@@ -39,10 +39,20 @@ func (c *front) first() error {
 	return nil
 }
 
+// checked builds and validates a snapshot.
+func (c *front) checked(pick func(*layer) ([]*tree, time.Time)) (*Snapshot, time.Time, error) {
+	next, at, err := c.build(c.life.Context(), pick)
+	if err == nil {
+		err = c.validate(c.life.Context(), next)
+	}
+	return next, at, err
+}
+
 // build merges the newest content of all layers. pick, unless nil, says which
 // parts to take instead of a layer's own, and when they were saved. restored is
-// the age of the oldest last-known-good content in the result, if any.
-func (c *front) build(pick func(*layer) ([]*tree, time.Time)) (next *Snapshot, restored time.Time) {
+// the age of the oldest last-known-good content in the result, if any. The error
+// is that of references that can't be resolved.
+func (c *front) build(ctx context.Context, pick func(*layer) ([]*tree, time.Time)) (next *Snapshot, restored time.Time, err error) {
 	root := emptyObject
 	for _, l := range c.sources {
 		l.mu.Lock()
@@ -58,7 +68,11 @@ func (c *front) build(pick func(*layer) ([]*tree, time.Time)) (next *Snapshot, r
 			restored = at
 		}
 	}
+	root, found, err := c.refs.expand(ctx, root)
+	if err != nil {
+		return nil, restored, err
+	}
 	next = newSnapshot(root, c.secrets, &c.types)
-	next.misread = c.misread
-	return next, restored
+	next.misread, next.references = c.misread, found
+	return next, restored, nil
 }

@@ -14,6 +14,7 @@ import (
 type tree struct {
 	kind    Kind
 	flag    bool // of Bool its value; of Number: i holds it exactly
+	secret  bool // it came from a reference
 	line    int32
 	column  int32
 	i       int64

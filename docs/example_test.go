@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/micro/go-platform"
@@ -85,6 +86,24 @@ func Example_config() {
 	fmt.Println(err != nil, server.Load().Workers)
 	// end snippet
 	// Output: true 4
+}
+
+func Example_references() {
+	secrets, err := os.MkdirTemp("", "")
+	check(err)
+	defer os.RemoveAll(secrets)
+	check(os.WriteFile(filepath.Join(secrets, "db"), []byte("hunter2\n"), 0o600))
+	// snippet: references
+	doc := config.NewMemory("app", []byte(`{"dsn": "postgres://app:${file:db}@db/shop"}`)) // or any other source
+	cfg, err := config.New(config.WithSource(doc), config.WithResolver("file", config.Files(secrets)))
+	check(err)
+	defer cfg.Close()
+	fmt.Println(cfg.Get("dsn").String(""))
+	fmt.Println(cfg.Snapshot())
+	// end snippet
+	// Output:
+	// postgres://app:hunter2@db/shop
+	// {"dsn":"[redacted]"}
 }
 
 func Example_db() {
