@@ -45,11 +45,16 @@ func MaxAge(d time.Duration) CachedOption {
 	}
 }
 
-// Following has a watch drop what changes under prefix. While it runs, items
-// under prefix are kept until they change, and what Get returns is as old as
-// the watch is late; while the backend is away, MaxAge counts. The watch reads
-// everything under prefix, and again after an outage. May be given several
-// times.
+// Following has the backend tell what changes under prefix, whoever changes it.
+// While it does, items under prefix are kept until they change, and what Get
+// returns is as old as the backend's message is late. While the connection is
+// lost, MaxAge counts; when it is made again, nothing is kept that was read
+// before. May be given several times, and again for one prefix.
+//
+// Redis sends the names of keys alone. On other backends it is a watch, which
+// reads everything under prefix at first and after an outage. A store that
+// another type decorates is watched too, unless its revisions are digests (no
+// Features.Versions): then its items age.
 func Following(prefix string) CachedOption {
 	return func(o *cachedOptions) error { o.follow = append(o.follow, prefix); return nil }
 }
@@ -99,6 +104,7 @@ type cached struct {
 	near      *cache.Cache[near]
 	flights   flights[Item]
 	following []*following
+	eras      atomic.Uint64 // how many there were
 	seed      maphash.Seed
 
 	// changes counts, for each part of the keys, how often one of them may have
@@ -111,11 +117,11 @@ type near struct {
 	item   Item
 	absent bool
 	read   time.Time
-	era    uint64 // of the watch that looks after it; 0: none
+	era    uint64 // in which it was read; 0: nobody told what changes
 }
 
-// following is one watch. Its era is odd while it is live, and another one
-// after every outage.
+// following is one prefix. Its era is 0 while nobody tells what changes, and one
+// that no prefix had before after every outage.
 type following struct {
 	prefix string
 	era    atomic.Uint64
@@ -125,11 +131,11 @@ func (c *cached) part(key string) *atomic.Uint64 {
 	return &c.changes[maphash.String(c.seed, key)%uint64(len(c.changes))]
 }
 
-// era returns that of the watch over key, 0 if none is live.
+// era returns that in which changes of key are told, 0 if they are not.
 func (c *cached) era(key string) uint64 {
 	for _, f := range c.following {
 		if strings.HasPrefix(key, f.prefix) {
-			if e := f.era.Load(); e%2 == 1 {
+			if e := f.era.Load(); e != 0 {
 				return e
 			}
 		}
@@ -149,8 +155,8 @@ func (c *cached) look(key string) (near, bool) {
 	if !ok {
 		return n, false
 	}
-	if n.era != 0 && n.era == c.era(key) {
-		return n, true
+	if era := c.era(key); era != 0 {
+		return n, n.era == era // what was read before may have changed unseen
 	}
 	return n, time.Since(n.read) < c.maxAge
 }
@@ -279,20 +285,28 @@ func (c *cached) Add(ctx context.Context, key string, delta int64, opts ...PutOp
 	return c.KV.Add(ctx, key, delta, opts...)
 }
 
-// run keeps one watch until the end.
+// run follows one prefix until the end.
 func (c *cached) run(ctx context.Context, f *following) {
 	live := func(on bool) {
-		if (f.era.Load()%2 == 1) != on {
-			f.era.Add(1)
+		switch {
+		case !on:
+			f.era.Store(0)
+		case f.era.Load() == 0:
+			f.era.Store(c.eras.Add(1))
 		}
 	}
 	defer live(false)
+	if s, ok := c.KV.(follower); ok {
+		_ = s.follow(ctx, f.prefix, live, c.drop)
+		return
+	}
+	versions := c.KV.Features().Versions
 	for event, err := range c.KV.Watch(ctx, f.prefix) {
 		switch {
 		case err != nil:
 			live(false)
 		case event.Kind == EventSynced:
-			live(true)
+			live(versions) // else a value that came back is no event, and what was kept in between stays
 		default:
 			c.drop(event.Item.Key)
 		}

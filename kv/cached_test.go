@@ -149,6 +149,77 @@ func TestCachedFollowingDropsWhatChanges(t *testing.T) {
 	})
 }
 
+// digests is a driver whose revisions name the bytes, as those of Redis. Its
+// watch reports what the test says.
+type digests struct {
+	kv.Driver
+	sink chan kv.Sink
+	gap  chan struct{}
+}
+
+func (d *digests) Features() kv.Features {
+	return kv.Features{Watch: true, Local: true}
+}
+
+func (d *digests) Get(ctx context.Context, key string) (kv.Item, error) {
+	item, err := d.Driver.Get(ctx, key)
+	item.Revision = kv.Revision(len(item.Value))
+	return item, err
+}
+
+func (d *digests) Watch(ctx context.Context, _ string, _ uint64, sink kv.Sink) error {
+	sink.Synced(0)
+	d.sink <- sink
+	select {
+	case <-d.gap:
+		return kv.ErrGap
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestCachedFollowingSkipsNoChange: neither of a value that came back, with the
+// revision that it had, nor of what happened in a gap.
+func TestCachedFollowingSkipsNoChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory, err := kv.NewMemoryDriver()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &digests{memory, make(chan kv.Sink, 1), make(chan struct{})}
+		store, err := kv.New(kv.WithDriver("digests", func(context.Context) (kv.Driver, error) { return d, nil }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := cached(t, store, kv.MaxAge(time.Hour), kv.Following(""))
+		sink := <-d.sink
+		is := func(value string) { _, _ = memory.Put(t.Context(), kv.Write{Key: "k", Value: []byte(value)}) }
+		reads := func(when, want string) {
+			t.Helper()
+			if item, err := c.Get(t.Context(), "k"); err != nil || string(item.Value) != want {
+				t.Errorf("%s: %q, %v, want %q", when, item.Value, err, want)
+			}
+		}
+		tell := func() {
+			item, _ := d.Get(t.Context(), "k")
+			sink.Put(item)
+			synctest.Wait()
+		}
+		is("a")
+		tell()
+		is("bb")
+		reads("changed, and not told", "bb")
+		is("a")
+		tell() // one report for both changes, of the value that was reported before
+		reads("told", "a")
+		is("ccc")
+		d.gap <- struct{}{}
+		<-d.sink
+		synctest.Wait()
+		reads("after a gap", "ccc")
+	})
+}
+
 // TestCachedKeepsNothingOlderThanAWrite has readers fill the cache while a
 // writer of the same process counts: nobody may see the number go back.
 func TestCachedKeepsNothingOlderThanAWrite(t *testing.T) {

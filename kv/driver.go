@@ -151,6 +151,17 @@ type WatchDriver interface {
 	Watch(ctx context.Context, prefix string, from uint64, sink Sink) error
 }
 
+// InvalidationDriver is a driver that can tell that keys have changed without
+// reading them. Without it, a near cache that follows a prefix listens to Watch.
+type InvalidationDriver interface {
+	// Invalidations is one session: it calls sink.Synced(0) once it listens, and
+	// from then on sink.Delete for every key under prefix that may have changed,
+	// whatever has become of it, until it fails or ctx ends. What it may have
+	// missed ends it. Rules 5 and 6 of Watch apply, the store runs it again as it
+	// does a watch.
+	Invalidations(ctx context.Context, prefix string, sink Sink) error
+}
+
 // Sink takes what a watch session has to tell. Its methods return at once and
 // may be called under locks, but not concurrently for the same key, and not
 // after the session has returned.

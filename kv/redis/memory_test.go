@@ -60,7 +60,7 @@ func TestFullMemory(t *testing.T) {
 					t.Fatal(err)
 				}
 
-				synced, watched := make(chan struct{}), make(chan string, 16)
+				synced, watched := make(chan struct{}, 1), make(chan string, 16)
 				go func() {
 					defer close(watched)
 					for e, err := range store.Watch(ctx, "") {
@@ -68,7 +68,10 @@ func TestFullMemory(t *testing.T) {
 						case err != nil:
 							return
 						case e.Kind == kv.EventSynced:
-							close(synced)
+							select {
+							case synced <- struct{}{}:
+							default: // again, after a gap
+							}
 						case e.Kind == kv.EventDelete:
 							watched <- e.Item.Key
 						}
