@@ -21,13 +21,16 @@ type contact struct {
 }
 
 // danger is how long a registry must be unable to answer before one of its
-// entries can expire although its owner lives: the next heartbeat comes a third
-// of the TTL after the last, and this is a little less than the rest.
-func danger(ttl time.Duration) time.Duration { return ttl * 13 / 20 }
+// entries can expire although its owner lives: what is left of the TTL when the
+// second heartbeat is due.
+func danger(ttl time.Duration) time.Duration { return ttl - beatsEvery(ttl) }
 
-// patience is how long nothing is heard before Ping asks: more than the time
-// between heartbeats, so that who has an instance of its own need not ask.
-func patience(ttl time.Duration) time.Duration { return ttl * 2 / 5 }
+// patience is how long nothing is heard before Ping asks: a little more than the
+// time between heartbeats, so that who has an instance of its own need not ask,
+// and so long before danger that a busy machine is not taken for a silent registry.
+func patience(ttl time.Duration) time.Duration {
+	return min(beatsEvery(ttl)+ttl/20, danger(ttl)-300*time.Millisecond)
+}
 
 // confirm notes an answer.
 func (c *contact) confirm(now time.Time) {

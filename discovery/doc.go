@@ -37,8 +37,8 @@
 // every instance that the registry has lost until it registers again, or its
 // TTL has passed: Snapshot.Unconfirmed counts them. The same holds for what
 // expires in a registry that was paused, and broke no connection: a process that
-// follows instances and hears nothing else from the registry for two fifths of
-// their TTL asks it for a sign of life, and so knows when it was silent.
+// follows instances and hears nothing else from the registry for .45 of their TTL
+// asks it for a sign of life, and so knows when it was silent.
 //
 // Self-preservation: if many instances of a service expire within their TTL,
 // rather than deregister, and no others have come, readers keep them, flagged,

@@ -71,8 +71,9 @@ func WithNamespace(name string) Option {
 }
 
 // WithTTL sets how long an instance stays in the registry after its last
-// heartbeat, unless Register says otherwise. Heartbeats come three times as
-// often. The default is 15 s; the least is 1 s, and a backend may round up.
+// heartbeat, unless Register says otherwise. Heartbeats come two fifths of it
+// after one another. The default is 15 s; the least is 1 s, and a backend may
+// round up.
 func WithTTL(d time.Duration) Option {
 	return func(o *options) error {
 		if err := validTTL(d); err != nil {

@@ -164,13 +164,17 @@ func (r *registration) registerOnce(ctx context.Context, replace bool) error {
 	return fault.Wrap(r.f.scope, "register", r.subject(), err)
 }
 
+// beatsEvery is the time between two heartbeats: one may be lost, or take as long
+// as it may, and the next is still in time.
+func beatsEvery(ttl time.Duration) time.Duration { return ttl * 2 / 5 }
+
 // run sends heartbeats until Deregister or Close.
 func (r *registration) run(ctx context.Context) {
-	every := r.ttl / 3
+	every := beatsEvery(r.ttl)
 	retry := backoff.Policy{Min: r.f.retryMin, Max: min(r.f.retryMax, every)}
 	failures := 0
 	for {
-		wait := every - mathrand.N(every/10+1)
+		wait := every + every/20 - mathrand.N(every/10+1)
 		if failures > 0 {
 			wait = retry.Wait(failures - 1)
 		}

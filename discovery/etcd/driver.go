@@ -69,7 +69,7 @@ func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(h
 			return conn.Fault(err, true)
 		}
 		if r.Succeeded {
-			d.leases.wrote(ctx, e, live, written{e.Owner, id, r.Header.Revision})
+			d.leases.wrote(ctx, e, live, written{owner: e.Owner, lease: id, revision: r.Header.Revision, once: e.Once})
 			return nil
 		}
 		found := r.Responses[0].GetResponseRange().Kvs
@@ -142,6 +142,12 @@ func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
 		_, _ = d.Revoke(ctx, last.lease) // else it ends by itself
 	}
 	return nil
+}
+
+// Close ends what open and Register began.
+func (d *driver) Close() error {
+	d.leases.end()
+	return d.Conn.Close()
 }
 
 // trace returns the lease for traces of deregistrations, which live between

@@ -20,6 +20,8 @@ type leases struct {
 	mu     sync.Mutex
 	shared map[time.Duration]*lease
 	own    map[string]written // by key
+	guard  *guard             // nil: there is none
+	closed bool               // there will be none
 }
 
 // written is what this Discovery wrote last under a key.
@@ -27,6 +29,8 @@ type written struct {
 	owner    string
 	lease    clientv3.LeaseID
 	revision int64
+	once     bool  // it has no heartbeats
+	touched  int64 // the revision of the last change that the guard saw; 0: none
 }
 
 // traces stands for the lease of the traces of deregistrations, among the TTLs.
@@ -42,7 +46,6 @@ type lease struct {
 
 	id   clientv3.LeaseID // 0: none
 	sent time.Time        // when the last round that succeeded began
-	read time.Time        // when the keys were read
 	keys map[string]bool  // what the lease has
 }
 
@@ -90,7 +93,7 @@ func (l *leases) get(ctx context.Context, e discovery.Entry) (clientv3.LeaseID, 
 		if s.id, err = l.grant(ctx, e.TTL); err != nil {
 			return 0, err
 		}
-		s.sent, s.read, s.keys = sent, sent, map[string]bool{}
+		s.sent, s.keys = sent, map[string]bool{}
 	}
 	return s.id, nil
 }
@@ -120,18 +123,20 @@ func (l *leases) renew(ctx context.Context, e discovery.Entry, key string) (bool
 	if err := l.round(ctx, s); err != nil {
 		return false, err
 	}
-	return s.keys[key], nil
+	return s.keys[key] && !l.touched(key), nil
 }
 
 // round renews a shared lease, unless that was done just now. A lease that has
-// ended is given up: its id is 0 then. Once in a TTL, and after a failure, it
-// reads which keys the lease has: one may have been deleted, or replaced by
-// another owner. If one is there that nobody here wants, the lease is left to
-// end with it, and heartbeats write the others with another lease.
+// ended is given up: its id is 0 then. After a failure, and after a time in which
+// nobody guarded the keys, it reads which keys the lease has: one may have been
+// deleted, or replaced by another owner. If one is there that nobody here wants,
+// the lease is left to end with it, and heartbeats write the others with another
+// lease.
 func (l *leases) round(ctx context.Context, s *lease) error {
 	if s.id == 0 || s.fresh() {
 		return nil
 	}
+	l.keepGuard()
 	sent := time.Now()
 	doubt := s.doubt.Swap(false)
 	alive, err := l.c.RenewLease(ctx, s.id)
@@ -139,13 +144,13 @@ func (l *leases) round(ctx context.Context, s *lease) error {
 		s.doubt.CompareAndSwap(false, doubt)
 		return conn.Fault(err, false)
 	}
-	if alive && (doubt || sent.Sub(s.read) >= s.ttl-s.ttl/8) {
+	if alive && doubt {
 		r, err := l.c.TimeToLive(ctx, s.id, clientv3.WithAttachedKeys())
 		if err != nil {
 			s.doubt.CompareAndSwap(false, doubt)
 			return conn.Fault(err, false)
 		}
-		s.read, s.keys = sent, make(map[string]bool, len(r.Keys))
+		s.keys = make(map[string]bool, len(r.Keys))
 		for _, k := range r.Keys {
 			s.keys[string(k)] = true
 		}
@@ -184,11 +189,13 @@ func (l *leases) failed(e discovery.Entry) {
 // wrote notes that a key was written.
 func (l *leases) wrote(ctx context.Context, e discovery.Entry, key string, w written) {
 	l.mu.Lock()
+	w.touched = l.own[key].touched
 	l.own[key] = w
 	l.mu.Unlock()
 	if e.Once {
 		return
 	}
+	l.watchKey(key, w.revision+1)
 	s, err := l.lock(ctx, e.TTL)
 	if err != nil {
 		return // the next heartbeat writes it again
@@ -213,6 +220,9 @@ func (l *leases) forget(e discovery.Entry, key string) {
 	defer l.mu.Unlock()
 	if l.own[key].owner == e.Owner {
 		delete(l.own, key)
+		if l.guard != nil {
+			l.guard.leave(key)
+		}
 	}
 }
 
