@@ -47,6 +47,7 @@ import (
 	kvconsul "github.com/micro/go-platform/kv/consul"
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	"github.com/micro/go-platform/kv/memcached"
+	kvnats "github.com/micro/go-platform/kv/nats"
 	kvredis "github.com/micro/go-platform/kv/redis"
 	"github.com/micro/go-platform/kv/ring"
 	kvsql "github.com/micro/go-platform/kv/sql"
@@ -211,7 +212,7 @@ func kvColumns(t *testing.T) (out []column) {
 	}{
 		{"memory", kv.Memory()}, {"ring", ring.Backend(node)}, {"redis", kvredis.Backend(nobody)}, {"redis sentinels", kvredis.Backend("redis+sentinel://" + nobody + "/mymaster")},
 		{"redis cluster", kvredis.Backend("127.0.0.1:1,127.0.0.1:2")}, {"memcached", memcached.Backend(nobody)}, {"several memcached", memcached.Backend("127.0.0.1:1,127.0.0.1:2")},
-		{"etcd", kvetcd.Backend(nobody)}, {"consul", kvconsul.Backend(nobody)},
+		{"etcd", kvetcd.Backend(nobody)}, {"consul", kvconsul.Backend(nobody)}, {"NATS JetStream", kvnats.Backend(nobody)},
 		{"SQLite", kvsql.SQLite(t.TempDir() + "/docs.db")}, {"PostgreSQL", kvsql.Postgres("postgres://" + nobody + "/docs")}, {"MySQL", kvsql.MySQL("mysql://" + nobody + "/docs")},
 	} {
 		s, err := kv.New(c.opt, kv.WithLazy())

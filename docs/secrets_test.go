@@ -35,6 +35,7 @@ import (
 	kvconsul "github.com/micro/go-platform/kv/consul"
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	"github.com/micro/go-platform/kv/memcached"
+	kvnats "github.com/micro/go-platform/kv/nats"
 	kvredis "github.com/micro/go-platform/kv/redis"
 	kvsql "github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/log"
@@ -170,6 +171,7 @@ var openers = []struct {
 	open    opener
 }{
 	{"kv/redis", "redis rediss", openKV(func(a string) kv.Option { return kvredis.Backend(a) })},
+	{"kv/nats", "nats tls", openKV(func(a string) kv.Option { return kvnats.Backend(a) })},
 	{"kv/etcd", "etcd etcds http", openKV(func(a string) kv.Option { return kvetcd.Backend(a) })},
 	{"kv/consul", "consul consuls http", openKV(func(a string) kv.Option { return kvconsul.Backend(a) })},
 	{"kv/memcached", "memcached memcacheds", openKV(func(a string) kv.Option { return memcached.Backend(a) })},

@@ -14,6 +14,7 @@ import (
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/consul"
 	"github.com/micro/go-platform/kv/etcd"
+	kvnats "github.com/micro/go-platform/kv/nats"
 	"github.com/micro/go-platform/kv/redis"
 )
 
@@ -27,6 +28,9 @@ func TestKVSourceConforms(t *testing.T) {
 		{"memory", func(*testing.T) []kv.Option { return nil }},
 		{"redis", func(t *testing.T) []kv.Option {
 			return []kv.Option{redis.Backend(servertest.SharedRedis(t).Addr()), kv.WithNamespace(servertest.Namespace(t))}
+		}},
+		{"nats", func(t *testing.T) []kv.Option {
+			return []kv.Option{kvnats.Backend(servertest.SharedNATS(t).Addr()), kv.WithNamespace(servertest.Namespace(t))}
 		}},
 		{"etcd", func(t *testing.T) []kv.Option {
 			return []kv.Option{etcd.Backend(servertest.SharedEtcd(t).Addr()), kv.WithNamespace(servertest.Namespace(t))}

@@ -30,6 +30,7 @@ import (
 	kvconsul "github.com/micro/go-platform/kv/consul"
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	"github.com/micro/go-platform/kv/memcached"
+	kvnats "github.com/micro/go-platform/kv/nats"
 	kvredis "github.com/micro/go-platform/kv/redis"
 	kvsql "github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/log"
@@ -70,6 +71,7 @@ func parse(args []string) (*backends, error) {
 		"memcached": func(a string) kv.Option { return memcached.Backend(a) },
 		"etcd":      func(a string) kv.Option { return kvetcd.Backend(a) },
 		"consul":    func(a string) kv.Option { return kvconsul.Backend(a) },
+		"nats":      func(a string) kv.Option { return kvnats.Backend(a) },
 		"sqlite":    func(a string) kv.Option { return kvsql.SQLite(after(a)) },
 		"postgres":  func(a string) kv.Option { return kvsql.Postgres(a) },
 		"mysql":     func(a string) kv.Option { return kvsql.MySQL(after(a)) },

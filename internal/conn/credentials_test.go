@@ -23,6 +23,7 @@ import (
 	"github.com/micro/go-platform/kv"
 	kvconsul "github.com/micro/go-platform/kv/consul"
 	kvetcd "github.com/micro/go-platform/kv/etcd"
+	kvnats "github.com/micro/go-platform/kv/nats"
 	kvredis "github.com/micro/go-platform/kv/redis"
 	"github.com/micro/go-platform/log/fluentd"
 	"github.com/micro/go-platform/metrics"
@@ -85,6 +86,12 @@ var known = []struct {
 	}},
 	{"event/nats, token", "nats://", true, true, false, func(a string, c credentials) error {
 		return flushed(event.New(nats.Backend(a, rest(c, token(nats.WithToken))...), event.WithLazy()))
+	}},
+	{"kv/nats, token", "nats://", true, true, false, func(a string, c credentials) error {
+		return closed(kv.New(kvnats.Backend(a, rest(c, token(kvnats.WithToken))...), kv.WithLazy()))
+	}},
+	{"kv/nats", "nats://", false, false, true, func(a string, c credentials) error {
+		return closed(kv.New(kvnats.Backend(a, rest(c, kvnats.WithAuth)...), kv.WithLazy()))
 	}},
 	{"kv/etcd", "etcd://", false, false, false, func(a string, c credentials) error {
 		return closed(kv.New(kvetcd.Backend(a, rest(c, kvetcd.WithAuth)...), kv.WithLazy()))

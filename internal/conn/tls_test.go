@@ -35,6 +35,7 @@ import (
 	kvconsul "github.com/micro/go-platform/kv/consul"
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	"github.com/micro/go-platform/kv/memcached"
+	kvnats "github.com/micro/go-platform/kv/nats"
 	kvredis "github.com/micro/go-platform/kv/redis"
 	kvsql "github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/log"
@@ -57,6 +58,9 @@ import (
 )
 
 const secret = "hunter2hunter2"
+
+// natsHello is what a server of NATS says first.
+const natsHello = "INFO {\"server_id\":\"a\",\"version\":\"2.11.0\",\"auth_required\":true,\"max_payload\":1048576}\r\n"
 
 // asked is how a program asks for TLS: not at all, or with a configuration,
 // which may be nil.
@@ -103,6 +107,9 @@ var backends = []struct {
 	{name: "kv/redis", plain: "redis://", open: func(a string, t asked) error {
 		return closed(kv.New(kvredis.Backend(a, with(t, kvredis.WithTLS, kvredis.WithAuth("bob", secret))...), kv.WithTimeout(limit)))
 	}},
+	{name: "kv/nats", plain: "nats://", hello: natsHello, open: func(a string, t asked) error {
+		return closed(kv.New(kvnats.Backend(a, with(t, kvnats.WithTLS, kvnats.WithAuth("bob", secret))...), kv.WithDialTimeout(time.Second)))
+	}},
 	{name: "kv/etcd", plain: "etcd://", open: func(a string, t asked) error {
 		return closed(kv.New(kvetcd.Backend(a, with(t, kvetcd.WithTLS, kvetcd.WithAuth("bob", secret))...), kv.WithTimeout(limit)))
 	}},
@@ -148,7 +155,7 @@ var backends = []struct {
 	{name: "event/redis", plain: "redis://", open: func(a string, t asked) error {
 		return flushed(event.New(eventredis.Backend(a, with(t, eventredis.WithTLS, eventredis.WithAuth("bob", secret))...), event.WithTimeout(limit)))
 	}},
-	{name: "event/nats", plain: "nats://", hello: "INFO {\"server_id\":\"a\",\"version\":\"2.10.0\",\"auth_required\":true,\"max_payload\":1048576}\r\n", open: func(a string, t asked) error {
+	{name: "event/nats", plain: "nats://", hello: natsHello, open: func(a string, t asked) error {
 		return flushed(event.New(nats.Backend(a, with(t, nats.WithTLS, nats.WithAuth("bob", secret))...), event.WithTimeout(time.Second)))
 	}},
 	{name: "event/sql", plain: "postgres://bob:" + secret + "@", path: "/d", hello: "N", open: func(a string, t asked) error {

@@ -35,6 +35,7 @@ import (
 	kvconsul "github.com/micro/go-platform/kv/consul"
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	kvmemcached "github.com/micro/go-platform/kv/memcached"
+	kvnats "github.com/micro/go-platform/kv/nats"
 	kvredis "github.com/micro/go-platform/kv/redis"
 	kvsql "github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/log"
@@ -101,6 +102,7 @@ var constructors = map[string]struct {
 		return made(event.New(eventsql.Postgres("postgres://u:p@"+a+"/d"), event.WithDialTimeout(soon)))
 	}},
 	"kv/consul":    {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvconsul.Backend(a), kv.WithDialTimeout(soon))) }},
+	"kv/nats":      {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvnats.Backend(a), kv.WithDialTimeout(soon))) }},
 	"kv/etcd":      {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvetcd.Backend(a), kv.WithDialTimeout(soon))) }},
 	"kv/memcached": {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvmemcached.Backend(a), kv.WithDialTimeout(soon))) }},
 	"kv/redis":     {kv.ErrUnavailable, func(a string) error { return made(kv.New(kvredis.Backend(a), kv.WithDialTimeout(soon))) }},

@@ -14,6 +14,7 @@ import (
 	kvconsul "github.com/micro/go-platform/kv/consul"
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	kvmemcached "github.com/micro/go-platform/kv/memcached"
+	kvnats "github.com/micro/go-platform/kv/nats"
 	kvredis "github.com/micro/go-platform/kv/redis"
 	"github.com/micro/go-platform/kv/ring"
 	kvsql "github.com/micro/go-platform/kv/sql"
@@ -53,6 +54,9 @@ var start = []struct {
 	{"consul", func(t *testing.T) backend {
 		addr := servertest.Consul(t).Addr()
 		return with(kvconsul.Backend(addr), syncconsul.Backend(addr))
+	}},
+	{"nats", func(t *testing.T) backend {
+		return with(kvnats.Backend(servertest.NATS(t).Addr()), nil)
 	}},
 	{"sqlite", func(t *testing.T) backend {
 		file := filepath.Join(t.TempDir(), "suites.db")

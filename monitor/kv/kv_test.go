@@ -11,7 +11,9 @@ import (
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/memcached"
+	"github.com/micro/go-platform/kv/nats"
 	"github.com/micro/go-platform/kv/redis"
+	"github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/monitor"
 	monitorkv "github.com/micro/go-platform/monitor/kv"
 )
@@ -45,11 +47,21 @@ func ExampleBackend() {
 	// Output: both are seen
 }
 
-func TestInstancesSeeEachOtherOverRedis(t *testing.T) {
-	addr := servertest.SharedRedis(t).Addr()
+func TestInstancesSeeEachOther(t *testing.T) {
+	for name, backend := range map[string]func() kv.Option{
+		"redis":    func() kv.Option { return redis.Backend(servertest.SharedRedis(t).Addr()) },
+		"nats":     func() kv.Option { return nats.Backend(servertest.SharedNATS(t).Addr()) },
+		"postgres": func() kv.Option { return sql.Postgres(servertest.SharedPostgres(t).DSN()) },
+	} {
+		t.Run(name, func(t *testing.T) { seeEachOther(t, backend()) })
+	}
+}
+
+func seeEachOther(t *testing.T, backend kv.Option) {
+	namespace := servertest.Namespace(t)
 	var all []monitor.Monitor
 	for i := range 3 {
-		store, err := kv.New(redis.Backend(addr), kv.WithNamespace(t.Name()))
+		store, err := kv.New(backend, kv.WithNamespace(namespace))
 		if err != nil {
 			t.Fatal(err)
 		}

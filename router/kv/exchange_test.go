@@ -16,7 +16,9 @@ import (
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/memcached"
+	"github.com/micro/go-platform/kv/nats"
 	"github.com/micro/go-platform/kv/redis"
+	"github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/router"
 	routerkv "github.com/micro/go-platform/router/kv"
 )
@@ -145,8 +147,10 @@ func TestOneProcessSeesAnInstanceFailAndTheOthersShareFalls(t *testing.T) {
 
 func TestReportsAndViewsTravel(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) kv.Option{
-		"memory": nil,
-		"redis":  func(t *testing.T) kv.Option { return redis.Backend(servertest.SharedRedis(t).Addr()) },
+		"memory":   nil,
+		"redis":    func(t *testing.T) kv.Option { return redis.Backend(servertest.SharedRedis(t).Addr()) },
+		"nats":     func(t *testing.T) kv.Option { return nats.Backend(servertest.SharedNATS(t).Addr()) },
+		"postgres": func(t *testing.T) kv.Option { return sql.Postgres(servertest.SharedPostgres(t).DSN()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := []kv.Option{kv.WithNamespace(servertest.Namespace(t))}

@@ -15,6 +15,7 @@ import (
 	kvconsul "github.com/micro/go-platform/kv/consul"
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	kvmemcached "github.com/micro/go-platform/kv/memcached"
+	kvnats "github.com/micro/go-platform/kv/nats"
 	kvredis "github.com/micro/go-platform/kv/redis"
 )
 
@@ -25,6 +26,7 @@ func TestStores(t *testing.T) {
 		"memory": func(*testing.T) kv.Option { return kv.Memory() },
 		"redis":  func(t *testing.T) kv.Option { return kvredis.Backend(servertest.SharedRedis(t).Addr()) },
 		"consul": func(t *testing.T) kv.Option { return kvconsul.Backend(servertest.SharedConsul(t).Addr()) },
+		"nats":   func(t *testing.T) kv.Option { return kvnats.Backend(servertest.SharedNATS(t).Addr()) },
 		"etcd":   func(t *testing.T) kv.Option { return kvetcd.Backend(servertest.SharedEtcd(t).Addr()) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,9 @@ import (
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/consul"
 	"github.com/micro/go-platform/kv/etcd"
+	"github.com/micro/go-platform/kv/nats"
 	"github.com/micro/go-platform/kv/redis"
+	"github.com/micro/go-platform/kv/sql"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -43,34 +45,40 @@ func TestStoreOnMemoryConforms(t *testing.T) {
 	})
 }
 
-func TestStoreOnRedisConforms(t *testing.T) {
-	server := servertest.SharedRedis(t)
-	storetest.Run(t, func(t *testing.T) storetest.Harness {
-		proxy := netfault.New(t, server.Addr())
-		h := harness(t, redis.Backend(proxy.Addr()), kv.WithNamespace(servertest.Namespace(t)))
-		h.Down, h.Up = func() { proxy.Refuse(); proxy.Reset() }, proxy.Heal
-		return h
-	})
-}
-
-func TestStoreOnEtcdConforms(t *testing.T) {
-	server := servertest.SharedEtcd(t)
-	storetest.Run(t, func(t *testing.T) storetest.Harness {
-		proxy := netfault.New(t, server.Addr())
-		h := harness(t, etcd.Backend(proxy.Addr()), kv.WithNamespace(servertest.Namespace(t)))
-		h.Down, h.Up = func() { proxy.Refuse(); proxy.Reset() }, proxy.Heal
-		return h
-	})
-}
-
-func TestStoreOnConsulConforms(t *testing.T) {
-	server := servertest.SharedConsul(t)
-	storetest.Run(t, func(t *testing.T) storetest.Harness {
-		proxy := netfault.New(t, server.Addr())
-		h := harness(t, consul.Backend(proxy.Addr()), kv.WithNamespace(servertest.Namespace(t)))
-		h.Down, h.Up = func() { proxy.Refuse(); proxy.Reset() }, proxy.Heal
-		return h
-	})
+func TestStoreConforms(t *testing.T) {
+	for _, b := range []struct {
+		name string
+		open func(t *testing.T, through func(addr string) string) kv.Option
+	}{
+		{"redis", func(t *testing.T, through func(string) string) kv.Option {
+			return redis.Backend(through(servertest.SharedRedis(t).Addr()))
+		}},
+		{"etcd", func(t *testing.T, through func(string) string) kv.Option {
+			return etcd.Backend(through(servertest.SharedEtcd(t).Addr()))
+		}},
+		{"consul", func(t *testing.T, through func(string) string) kv.Option {
+			return consul.Backend(through(servertest.SharedConsul(t).Addr()))
+		}},
+		{"nats", func(t *testing.T, through func(string) string) kv.Option {
+			return nats.Backend(through(servertest.SharedNATS(t).Addr()))
+		}},
+		{"postgres", func(t *testing.T, through func(string) string) kv.Option {
+			return sql.Postgres("postgres://postgres@" + through(servertest.SharedPostgres(t).Addr()) + "/postgres?sslmode=disable")
+		}},
+	} {
+		t.Run(b.name, func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T) storetest.Harness {
+				var proxy *netfault.Proxy
+				backend := b.open(t, func(addr string) string {
+					proxy = netfault.New(t, addr)
+					return proxy.Addr()
+				})
+				h := harness(t, backend, kv.WithNamespace(servertest.Namespace(t)))
+				h.Down, h.Up = func() { proxy.Refuse(); proxy.Reset() }, proxy.Heal
+				return h
+			})
+		})
+	}
 }
 
 func TestBadStoresAreErrorsOfNew(t *testing.T) {

@@ -1,0 +1,177 @@
+package nats
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/conn"
+	"github.com/micro/go-platform/internal/conn/nats"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/kv"
+	gonats "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Option configures Backend and WithConn.
+type Option func(*config) error
+
+type config struct {
+	nats.Config
+	bucket   string
+	replicas int
+}
+
+// Backend keeps the items in the NATS server at addr: "host:port", several of a
+// cluster as "a:4222,b:4222", or a URL with the scheme nats or tls, with user and
+// password, "nats://user:password@host", or a token, "nats://token@host". The
+// default port is 4222.
+func Backend(addr string, opts ...Option) kv.Option {
+	return open(config{Config: nats.Config{Address: addr}}, opts)
+}
+
+// WithConn keeps the items through a connection that the caller has, and closes
+// itself.
+func WithConn(c *gonats.Conn, opts ...Option) kv.Option {
+	return open(config{Config: nats.Config{Conn: c}}, opts)
+}
+
+// WithAuth gives name and password, over those in the address.
+func WithAuth(username, password string) Option {
+	return func(c *config) error { return conn.SetAuth(&c.Username, &c.Password, username, password) }
+}
+
+// WithToken gives a token, over what is in the address.
+func WithToken(token string) Option {
+	return func(c *config) error { return conn.SetSecret(&c.Token, token) }
+}
+
+// WithTLS encrypts, whatever the address says.
+func WithTLS(t *tls.Config) Option {
+	return func(c *config) error { return conn.SetTLS(&c.TLS, t) }
+}
+
+var bucketName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,200}$`)
+
+// WithBucket names the bucket. The default is "kv".
+func WithBucket(name string) Option {
+	return func(c *config) error {
+		if !bucketName.MatchString(name) {
+			return fault.Markf(kv.ErrInvalid, "bucket %q, want letters, digits, - and _, 200 at most", name)
+		}
+		c.bucket = name
+		return nil
+	}
+}
+
+// WithReplicas is how many servers of a cluster keep the bucket, 1, 3 or 5, if it
+// is created. The default is 1.
+func WithReplicas(n int) Option {
+	return func(c *config) error {
+		if n != 1 && n != 3 && n != 5 {
+			return fault.Markf(kv.ErrInvalid, "%d replicas, want 1, 3 or 5", n)
+		}
+		c.replicas = n
+		return nil
+	}
+}
+
+func open(c config, opts []Option) kv.Option {
+	return kv.WithDriver("nats", func(context.Context) (kv.Driver, error) {
+		c := c // one option may open several stores, also at once
+		if c.Address == "" && c.Conn == nil {
+			return nil, fault.Markf(kv.ErrInvalid, "no address and no connection")
+		}
+		c.bucket, c.replicas = "kv", 1
+		c, err := conn.Apply(c, opts)
+		if err != nil {
+			return nil, err
+		}
+		nc, err := nats.Open(c.Config)
+		if err != nil {
+			return nil, err
+		}
+		js, err := jetstream.New(nc.Conn)
+		if err != nil {
+			nc.Close()
+			return nil, err
+		}
+		return &driver{nc: nc, js: js, bucket: c.bucket, replicas: c.replicas, subject: "$KV." + c.bucket + "."}, nil
+	})
+}
+
+// driver is one bucket.
+type driver struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	bucket   string
+	subject  string // before the name of a key
+	replicas int
+
+	mu     sync.Mutex
+	stream jetstream.Stream // nil: not opened yet
+}
+
+// maxValue leaves room for headers in the server's default max_payload.
+const maxValue = 1<<20 - 1<<10
+
+func (d *driver) Features() kv.Features {
+	return kv.Features{List: true, Watch: true, Versions: true, Durable: true, Shared: true, ExpiryStep: time.Millisecond, MaxValue: maxValue}
+}
+
+func (d *driver) Ping(ctx context.Context) error { return d.nc.Ping(ctx) }
+
+func (d *driver) Close() error { return d.nc.Close() }
+
+// markers is how long the server keeps what it leaves behind for an item whose
+// life has ended.
+const markers = tombstone
+
+// open returns the bucket's stream, creating it if it is not there.
+func (d *driver) open(ctx context.Context) (jetstream.Stream, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stream != nil {
+		return d.stream, nil
+	}
+	name := "KV_" + d.bucket
+	s, err := d.js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = d.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: d.bucket, Replicas: d.replicas, LimitMarkerTTL: markers})
+		if err == nil || errors.Is(err, jetstream.ErrBucketExists) {
+			s, err = d.js.Stream(ctx, name)
+		}
+	}
+	if err != nil {
+		return nil, readError(err)
+	}
+	d.stream = s
+	return s, nil
+}
+
+// lost forgets the stream if err says that it is gone, so that the next call
+// creates it again.
+func (d *driver) lost(err error) {
+	if !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, jetstream.ErrNoStreamResponse) && !errors.Is(err, gonats.ErrNoResponders) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stream = nil
+}
+
+// readError and writeError give an error its kind. An answer that means nothing
+// to this package says that nothing was done.
+func readError(err error) error { return refused(nats.ReadError(err)) }
+
+func writeError(err error) error { return refused(nats.WriteError(err)) }
+
+func refused(err error) error {
+	if err == nil || fault.KindOf(err) != nil {
+		return err
+	}
+	return fault.Mark(kv.ErrUnavailable, err)
+}

@@ -1,0 +1,272 @@
+package nats_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/netfault"
+	"github.com/micro/go-platform/internal/servertest"
+	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/kvtest"
+	"github.com/micro/go-platform/kv/nats"
+	gonats "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func opener(backend kv.Option) func(testing.TB, ...kv.Option) kv.KV {
+	return func(t testing.TB, opts ...kv.Option) kv.KV {
+		t.Helper()
+		store, err := kv.New(append(opts, backend)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store
+	}
+}
+
+func TestConformance(t *testing.T) {
+	server := servertest.NATS(t)
+	kvtest.Run(t, kvtest.Harness{
+		Open: opener(nats.Backend(server.Addr())),
+		Down: func(testing.TB) func() { server.Kill(); return server.Restart },
+	})
+}
+
+func TestConformanceWithTheUsersConnection(t *testing.T) {
+	server := servertest.SharedNATS(t)
+	c := connect(t, server.Addr())
+	if _, err := c.Request("$JS.API.INFO", nil, 5*time.Second); err != nil { // begins a goroutine of the connection's own
+		t.Fatal(err)
+	}
+	kvtest.Run(t, kvtest.Harness{Open: opener(nats.WithConn(c, nats.WithBucket("theirs")))})
+	if c.IsClosed() {
+		t.Error("Close closed the user's connection")
+	}
+}
+
+func TestLinearizableOnOneServer(t *testing.T) {
+	server := servertest.NATS(t)
+	p := netfault.New(t, server.Addr())
+	kvtest.Linearizable(t, func() kv.KV { return opener(nats.Backend(p.Addr()))(t) },
+		kvtest.Chaos(2*time.Second), kvtest.Trouble(p.CutReplies, p.Reset, func() { server.Kill(); server.Restart() }))
+}
+
+func connect(t *testing.T, addr string) *gonats.Conn {
+	t.Helper()
+	c, err := gonats.Connect("nats://" + addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// bucket is the same bucket for NATS' own client.
+func bucket(t *testing.T, addr, name string) jetstream.KeyValue {
+	t.Helper()
+	js, err := jetstream.New(connect(t, addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := js.KeyValue(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// What one client writes, deletes and lets end, the other sees.
+func TestTheBucketIsThatOfNATSOwnClients(t *testing.T) {
+	server := servertest.SharedNATS(t)
+	store := opener(nats.Backend(server.Addr(), nats.WithBucket("shared")))(t)
+	defer store.Close()
+	ctx := t.Context()
+	for key, name := range map[string]string{"shop/cart/17": "shop.cart.17", "a.b": "a/b", "x y=": "x=20y=3D", "/": "=.=", "ü*>": "=C3=BC=2A=3E"} {
+		if _, err := store.Put(ctx, key, []byte(key)); err != nil {
+			t.Fatal(err)
+		}
+		theirs := bucket(t, server.Addr(), "shared")
+		if e, err := theirs.Get(ctx, name); err != nil || string(e.Value()) != key {
+			t.Errorf("%s: their client has %v, %v", key, e, err)
+		}
+		if _, err := theirs.Put(ctx, name, []byte("theirs")); err != nil {
+			t.Fatal(err)
+		}
+		if item, err := store.Get(ctx, key); err != nil || string(item.Value) != "theirs" {
+			t.Errorf("%s: ours has %v, %v", key, item, err)
+		}
+		if err := theirs.Delete(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Get(ctx, key); !errors.Is(err, kv.ErrNotFound) {
+			t.Errorf("%s after their Delete: %v", key, err)
+		}
+		if _, err := store.Put(ctx, key, []byte("again"), kv.IfAbsent()); err != nil {
+			t.Errorf("%s IfAbsent after their Delete: %v", key, err)
+		}
+		if err := store.Delete(ctx, key); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := theirs.Get(ctx, name); !errors.Is(err, jetstream.ErrKeyNotFound) {
+			t.Errorf("%s after our Delete their client has %v", key, err)
+		}
+	}
+	theirs := bucket(t, server.Addr(), "shared")
+	for _, name := range []string{"odd=zz", "low=c3", "needless=41", "half=4"} { // theirs alone
+		if _, err := theirs.Put(ctx, name, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for item, err := range store.List(ctx, "") {
+		t.Errorf("listed %q, %v, which is no key of ours", item.Key, err)
+	}
+}
+
+// The server forgets what has ended, so that a bucket doesn't grow with what is
+// gone.
+func TestTheServerRemovesWhatHasEnded(t *testing.T) {
+	server := servertest.SharedNATS(t)
+	store := opener(nats.Backend(server.Addr(), nats.WithBucket("ends")))(t)
+	defer store.Close()
+	if _, err := store.Put(t.Context(), "a", make([]byte, 1000), kv.TTL(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	theirs := bucket(t, server.Addr(), "ends")
+	deadline := time.Now().Add(15 * time.Second)
+	for {
+		status, err := theirs.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status.Bytes() < 500 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes are still there", status.Bytes())
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	if _, err := store.Put(t.Context(), "a", nil, kv.IfAbsent()); err != nil {
+		t.Errorf("IfAbsent after that: %v", err)
+	}
+}
+
+// A bucket that was made without TTLs works as far as it can.
+func TestABucketWithoutTTLs(t *testing.T) {
+	server := servertest.SharedNATS(t)
+	js, err := jetstream.New(connect(t, server.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "plain", MaxValueSize: 100}); err != nil {
+		t.Fatal(err)
+	}
+	store := opener(nats.Backend(server.Addr(), nats.WithBucket("plain")))(t)
+	defer store.Close()
+	if _, err := store.Put(t.Context(), "a", nil, kv.TTL(time.Minute)); !errors.Is(err, kv.ErrUnsupported) {
+		t.Errorf("with a TTL: %v, want ErrUnsupported", err)
+	}
+	if _, err := store.Get(t.Context(), "a"); !errors.Is(err, kv.ErrNotFound) {
+		t.Errorf("and then: %v, want ErrNotFound", err)
+	}
+	if _, err := store.Put(t.Context(), "a", make([]byte, 1000)); !errors.Is(err, kv.ErrTooLarge) {
+		t.Errorf("above the bucket's limit: %v, want ErrTooLarge", err)
+	}
+	if _, err := store.Put(t.Context(), "a", []byte("1")); err != nil {
+		t.Error(err)
+	}
+	if err := store.Delete(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
+	if _, err := store.Get(t.Context(), "a"); !errors.Is(err, kv.ErrNotFound) {
+		t.Errorf("after Delete: %v", err)
+	}
+}
+
+// A bucket that somebody deletes is created again.
+func TestADeletedBucketComesBack(t *testing.T) {
+	server := servertest.SharedNATS(t)
+	store := opener(nats.Backend(server.Addr(), nats.WithBucket("doomed")))(t)
+	defer store.Close()
+	if _, err := store.Put(t.Context(), "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(connect(t, server.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteKeyValue(t.Context(), "doomed"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(t.Context(), "a", nil); !errors.Is(err, kv.ErrUnavailable) {
+		t.Errorf("right after it: %v, want ErrUnavailable", err)
+	}
+	if _, err := store.Put(t.Context(), "a", nil); err != nil {
+		t.Errorf("and then: %v", err)
+	}
+}
+
+func TestCredentialsAndTLS(t *testing.T) {
+	server := servertest.NATS(t, servertest.WithArgs("--user", "bob", "--pass", "p@ss"))
+	for before, c := range map[string]struct {
+		opts []nats.Option
+		ok   bool
+	}{
+		"bob:p%40ss@": {nil, true},
+		"":            {[]nats.Option{nats.WithAuth("bob", "p@ss")}, true},
+		"bob:wrong@":  {nil, false},
+		"eve@":        {nil, false},
+		"bob:p@ss@":   {[]nats.Option{nats.WithToken("other")}, false},
+	} {
+		store, err := kv.New(nats.Backend("nats://"+before+server.Addr(), c.opts...), kv.WithDialTimeout(time.Second))
+		if c.ok != (err == nil) || err != nil && !errors.Is(err, kv.ErrDenied) {
+			t.Errorf("%q: %v", before, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "wrong") {
+			t.Errorf("the error repeats the password: %v", err)
+		}
+		if err == nil {
+			store.Close()
+		}
+	}
+	certs := servertest.NewCerts(t)
+	secure := servertest.NATS(t, servertest.WithTLS(certs))
+	store, err := kv.New(nats.Backend(secure.Addr(), nats.WithTLS(certs.Client)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(context.Background(), "a", nil); err != nil {
+		t.Error(err)
+	}
+	store.Close()
+}
+
+func TestBadOptionsAreRefused(t *testing.T) {
+	for name, opt := range map[string]kv.Option{
+		"no address":      nats.Backend(""),
+		"no connection":   nats.WithConn(nil),
+		"a path":          nats.Backend("nats://h:1/x"),
+		"a scheme":        nats.Backend("redis://h:1"),
+		"no bucket":       nats.Backend("h:1", nats.WithBucket("")),
+		"a bucket's name": nats.Backend("h:1", nats.WithBucket("a.b")),
+		"a long name":     nats.Backend("h:1", nats.WithBucket(strings.Repeat("x", 201))),
+		"two replicas":    nats.Backend("h:1", nats.WithReplicas(2)),
+		"nil TLS":         nats.Backend("h:1", nats.WithTLS(nil)),
+		"nil option":      nats.Backend("h:1", nil),
+	} {
+		if store, err := kv.New(opt, kv.WithLazy()); !errors.Is(err, kv.ErrInvalid) {
+			t.Errorf("%s: got %v, %v", name, store, err)
+		}
+	}
+	store, err := kv.New(nats.Backend("127.0.0.1:1", nats.WithBucket(strings.Repeat("x", 200)), nats.WithReplicas(3)), kv.WithLazy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.Close()
+}
