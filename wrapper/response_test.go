@@ -172,6 +172,9 @@ func TestRouteIsFoundBehindCopies(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /users/{id}", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /panic/{id}", func(http.ResponseWriter, *http.Request) { panic("boom") })
+	held := make(chan bool)
+	defer close(held)
+	mux.HandleFunc("GET /slow/{id}", func(http.ResponseWriter, *http.Request) { <-held })
 	type key struct{}
 	copies := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -189,6 +192,7 @@ func TestRouteIsFoundBehindCopies(t *testing.T) {
 		{"copied", copies(wrapper.Route(nil)(mux)), "/users/1", "GET /users/{id}", "/users/{id}"},
 		{"copied, panics", copies(wrapper.Route(nil)(mux)), "/panic/1", "GET /panic/{id}", "/panic/{id}"},
 		{"timeout handler", http.TimeoutHandler(wrapper.Route(nil)(mux), time.Minute, ""), "/users/1", "GET /users/{id}", "/users/{id}"},
+		{"timeout handler, too slow", http.TimeoutHandler(wrapper.Route(nil)(mux), 10*time.Millisecond, ""), "/slow/1", "GET /slow/{id}", "/slow/{id}"},
 		{"unknown", copies(wrapper.Route(nil)(mux)), "/nowhere", "GET", ""},
 		{"by hand", copies(named), "/by/1", "GET /by/:hand", "/by/:hand"},
 		{"found", copies(wrapper.Route(func(*http.Request) string { return "/found" })(named)), "/x", "GET /found", "/found"},

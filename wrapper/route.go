@@ -31,12 +31,22 @@ func SetRoute(ctx context.Context, template string) {
 //
 //	w.Handler(http.TimeoutHandler(wrapper.Route(nil)(mux), time.Second, ""))
 //	router.Use(wrapper.Route(func(r *http.Request) string { return chi.RouteContext(r.Context()).RoutePattern() }))
+//
+// http.TimeoutHandler does not wait for a handler that is too slow. The route of
+// such a call is known with Route(nil) directly around the ServeMux, which is
+// asked beforehand.
 func Route(find func(*http.Request) string) func(http.Handler) http.Handler {
-	if find == nil {
+	ask := find == nil
+	if ask {
 		find = func(r *http.Request) string { return r.Pattern }
 	}
 	return func(next http.Handler) http.Handler {
+		mux, _ := next.(*http.ServeMux)
 		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if ask && mux != nil {
+				_, pattern := mux.Handler(r)
+				SetRoute(r.Context(), pattern)
+			}
 			defer func() { SetRoute(r.Context(), find(r)) }() // also after a panic
 			next.ServeHTTP(rw, r)
 		})
