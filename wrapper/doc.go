@@ -57,7 +57,8 @@
 //
 // # Errors
 //
-// A refused call is answered with 401, 403, 429, 503 or 504. A client returns
+// A refused call is answered with 401, 403, 429, 503 or 504, one of gRPC,
+// gRPC-Web or Connect with the code that means the same. A client returns
 // router.ErrNoInstances and its kin, and the transport's own errors.
 //
 // # Closing

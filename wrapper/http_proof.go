@@ -40,8 +40,8 @@ func (c *clientCall) wantsNonce(shown auth.Presentation, resp *http.Response) bo
 	if shown.Proof == "" {
 		return false
 	}
-	challenge := ""
-	if resp.StatusCode == http.StatusUnauthorized {
+	challenge, rpc := "", rpcOf(c.request)
+	if resp.StatusCode == http.StatusUnauthorized || rpc == grpcRPC || rpc == connectStreams { // which are answered 200
 		challenge = strings.Join(resp.Header.Values("WWW-Authenticate"), ", ")
 	}
 	return c.t.w.presenter.Answered(shown, resp.Header.Get("DPoP-Nonce"), challenge)

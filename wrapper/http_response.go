@@ -70,8 +70,11 @@ func (r *response) instead(code int) {
 	r.answer(code)
 }
 
-// answer answers with the status alone.
+// answer answers with the status alone, or what that is in the caller's protocol.
 func (r *response) answer(code int) {
+	if r.answerRPC(code) {
+		return
+	}
 	r.begin(code)
 	http.Error(r.ResponseWriter, http.StatusText(code), code)
 }

@@ -105,8 +105,9 @@ func (w *Wrapper) end(c *Call, r *http.Request) time.Time {
 
 // streams reports whether the answer may go on indefinitely.
 func streams(r *http.Request) bool {
+	t := r.Header.Get("Content-Type")
 	return r.Header.Get("Upgrade") != "" || strings.Contains(r.Header.Get("Accept"), "text/event-stream") ||
-		strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
+		strings.HasPrefix(t, "application/grpc") || strings.HasPrefix(t, "application/connect+")
 }
 
 // action keeps strange methods out of the names of metrics.

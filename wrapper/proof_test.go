@@ -84,19 +84,22 @@ func TestAProofForEachAttempt(t *testing.T) {
 		opts         []auth.Option
 		status       int64 // of the first answer
 		body         io.Reader
+		kind         string // Content-Type
 		code         int
 		answer       string
 		requests     int // that the service gets
 		ran, attempt int64
 	}{
-		"a call":                           {nil, 0, nil, 200, "shop ", 1, 1, 1},
-		"with a body":                      {nil, 0, strings.NewReader("b"), 200, "shop b", 1, 1, 1},
-		"sent again after a 503":           {nil, 503, nil, 200, "shop ", 2, 2, 2},
-		"a nonce is wanted":                {nonces, 0, nil, 200, "shop ", 2, 1, 1},
-		"a nonce, and a body from memory":  {nonces, 0, strings.NewReader("b"), 200, "shop b", 2, 1, 1},
-		"a nonce, and a body from a pipe":  {nonces, 0, io.LimitReader(strings.NewReader("bbb"), 1), 200, "shop b", 2, 1, 1},
-		"a nonce, and a long one":          {nonces, 0, io.LimitReader(strings.NewReader(strings.Repeat("b", 1<<20)), 1<<20), 401, "Unauthorized\n", 1, 0, 1},
-		"a nonce, and again after the 503": {nonces, 503, nil, 200, "shop ", 3, 2, 2},
+		"a call":                           {nil, 0, nil, "", 200, "shop ", 1, 1, 1},
+		"with a body":                      {nil, 0, strings.NewReader("b"), "", 200, "shop b", 1, 1, 1},
+		"sent again after a 503":           {nil, 503, nil, "", 200, "shop ", 2, 2, 2},
+		"a nonce is wanted":                {nonces, 0, nil, "", 200, "shop ", 2, 1, 1},
+		"a nonce, and a body from memory":  {nonces, 0, strings.NewReader("b"), "", 200, "shop b", 2, 1, 1},
+		"a nonce, and a body from a pipe":  {nonces, 0, io.LimitReader(strings.NewReader("bbb"), 1), "", 200, "shop b", 2, 1, 1},
+		"a nonce, and a long one":          {nonces, 0, io.LimitReader(strings.NewReader(strings.Repeat("b", 1<<20)), 1<<20), "", 401, "Unauthorized\n", 1, 0, 1},
+		"a nonce, and again after the 503": {nonces, 503, nil, "", 200, "shop ", 3, 2, 2},
+		"a nonce, over gRPC":               {nonces, 0, strings.NewReader("b"), "application/grpc", 200, "shop b", 2, 1, 1},
+		"a nonce, in a stream of Connect":  {nonces, 0, strings.NewReader("b"), "application/connect+json", 200, "shop b", 2, 1, 1},
 	} {
 		rec := newRecorder()
 		p := newProved(t, c.opts, wrapper.WithObserver(rec))
@@ -105,6 +108,7 @@ func TestAProofForEachAttempt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		r.Header.Set("Content-Type", c.kind)
 		resp, err := p.client.Do(r)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -9,3 +9,5 @@ require (
 	github.com/micro/go-platform v0.0.0
 	google.golang.org/protobuf v1.36.12
 )
+
+require github.com/klauspost/compress v1.20.1
