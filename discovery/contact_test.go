@@ -14,7 +14,8 @@ import (
 // then.
 type silent struct {
 	memoryDriver
-	pings atomic.Int32
+	pings  atomic.Int32
+	claims time.Duration // the TTL that entries say they have; 0: their own
 
 	mu   sync.Mutex
 	goes chan struct{} // closed: it answers
@@ -72,6 +73,9 @@ func (d *silent) Renew(ctx context.Context, e Entry) error {
 
 func (d *silent) Watch(ctx context.Context, service string, deliver func(Update)) error {
 	return d.memoryDriver.Watch(ctx, service, func(u Update) {
+		if d.claims > 0 {
+			u.TTL = func(string) time.Duration { return d.claims }
+		}
 		if d.wait(ctx) == nil {
 			deliver(u)
 		}
@@ -147,14 +151,18 @@ func TestOnlyWhoHearsNothingElseAsksForASignOfLife(t *testing.T) {
 		what        string
 		instance    bool // the reader has one
 		follows     string
+		claims      time.Duration
 		least, most int32
 	}{
-		{"a reader alone", false, "s", 85, 90}, // in 10 minutes, every 6.75 s
-		{"one with heartbeats", true, "s", 0, 0},
-		{"one of services without instances", false, "none", 0, 0},
+		{"a reader alone", false, "s", 0, 85, 90}, // in 10 minutes, every 6.75 s
+		{"one with heartbeats", true, "s", 0, 0, 0},
+		{"one of services without instances", false, "none", 0, 0, 0},
+		{"one of an entry with the least TTL", false, "s", time.Second, 1990, 2010},
+		{"one of a stranger's entry with a shorter one", false, "s", time.Nanosecond, 1990, 2010},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			f := newSilent()
+			f.claims = c.claims
 			writer := must(New(WithMemory(f.m)))
 			defer writer.Close()
 			must(writer.Register(t.Context(), in("a")))

@@ -289,11 +289,16 @@ func (k *keeper) horizon() time.Duration {
 	return longest + max(k.limit, 2*longest) + time.Second
 }
 
-// shortest is the shortest TTL that is known of the living; 0 for none.
+// shortest is the shortest TTL that is known of the living; 0 for none. What an
+// entry says is not believed below the least that Register takes: it decides how
+// often the registry is asked.
 func (k *keeper) shortest() time.Duration {
 	shortest := time.Duration(0)
 	for _, ttl := range k.ttls {
-		if ttl > 0 && (shortest == 0 || ttl < shortest) {
+		if ttl <= 0 {
+			continue
+		}
+		if ttl = max(ttl, minTTL); shortest == 0 || ttl < shortest {
 			shortest = ttl
 		}
 	}
