@@ -2,16 +2,13 @@ package log
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/outlet"
 )
 
 // Open returns a Log. Without an output among the options it writes JSON lines
@@ -34,7 +31,7 @@ func Open(opts ...Option) (Log, error) {
 	}
 	f := &front{
 		context: o.context, replace: o.replace, dedup: o.dedup, limiter: o.limiter,
-		source: o.source, sourceFrom: o.from, syncAt: o.syncAt, localAt: o.localAt, waitAt: min(o.syncAt, o.localAt), exit: o.exit, exitAt: o.exitAt, closed: make(chan struct{}),
+		source: o.source, sourceFrom: o.from, syncAt: o.syncAt, localAt: o.localAt, waitAt: min(o.syncAt, o.localAt), exit: o.exit, exitAt: o.exitAt, group: outlet.NewGroup("log", "records"),
 	}
 	if len(o.redact) > 0 {
 		f.redact = newRedaction(o.redact)
@@ -56,7 +53,7 @@ func Open(opts ...Option) (Log, error) {
 	}
 	f.levels = newLevels(o.levels, floor)
 	for _, out := range f.outputs {
-		go out.run()
+		out.Start()
 	}
 	return f, nil
 }
@@ -100,12 +97,7 @@ type front struct {
 	exit       func(int)
 	exitAt     slog.Level
 
-	once     sync.Once
-	isClosed atomic.Bool
-	closed   chan struct{}
-	err      error
-	lossMu   sync.Mutex
-	told     uint64
+	group *outlet.Group
 }
 
 // shared is one encoding with the outputs that it is for.
@@ -118,6 +110,7 @@ type shared struct {
 
 func (f *front) add(o *output) {
 	f.outputs = append(f.outputs, o)
+	f.group.Members = append(f.group.Members, o)
 	inc, _ := o.encoding.(incremental)
 	if inc == nil || f.dedup {
 		f.needTrees = true
@@ -149,7 +142,7 @@ func (f *front) LevelHandler() http.Handler    { return f.levels }
 func (f *front) Stats() []OutputStats {
 	all := make([]OutputStats, len(f.outputs))
 	for i, o := range f.outputs {
-		all[i] = o.snapshot()
+		all[i] = o.stats()
 	}
 	return all
 }
@@ -162,10 +155,10 @@ const syncWait = time.Second
 func (f *front) sync(l slog.Level) {
 	var timer *time.Timer
 	for _, o := range f.outputs {
-		if l < o.least || l < f.syncAt && !(o.local && l >= f.localAt) || o.stuck.Load() {
+		if l < o.least || l < f.syncAt && !(o.local && l >= f.localAt) || o.stuck.Load() == o.Progress()+1 {
 			continue
 		}
-		done := o.drained()
+		done := o.Drained()
 		select {
 		case <-done: // mostly, where the level is that of an audit log
 			continue
@@ -178,81 +171,15 @@ func (f *front) sync(l slog.Level) {
 		select {
 		case <-done:
 		case <-timer.C:
-			o.stuck.Store(true)
+			o.stuck.Store(o.Progress() + 1)
 			timer.Reset(0) // for the outputs behind it
 		}
 	}
 }
 
-func (f *front) wait(ctx context.Context) error {
-	done := make([]<-chan struct{}, len(f.outputs))
-	for i, o := range f.outputs {
-		done[i] = o.drained()
-	}
-	for i, d := range done {
-		select {
-		case <-d:
-		case <-ctx.Done():
-			return fault.Wrap("log/"+f.outputs[i].name, "flush", "", ctx.Err())
-		}
-	}
-	return nil
-}
-
-func (f *front) Flush(ctx context.Context) error {
-	if f.isClosed.Load() {
-		return fault.Wrap("log", "flush", "", fault.Closed)
-	}
-	if err := f.wait(ctx); err != nil {
-		return err
-	}
-	return f.lost("flush")
-}
+func (f *front) Flush(ctx context.Context) error { return f.group.Flush(ctx) }
 
 func (f *front) Close(ctx context.Context) error {
-	f.once.Do(func() {
-		f.isClosed.Store(true)
-		f.levels.close()
-		for _, o := range f.outputs {
-			o.stop()
-		}
-		for _, o := range f.outputs {
-			select {
-			case <-o.stopped:
-			case <-ctx.Done():
-			}
-		}
-		errs := make([]error, 0, len(f.outputs)+1)
-		for _, o := range f.outputs {
-			errs = append(errs, o.release())
-		}
-		errs = append(errs, f.lost("close"))
-		f.err = errors.Join(errs...)
-		close(f.closed)
-	})
-	<-f.closed
-	return f.err
-}
-
-// lost returns an error that counts the losses nobody was told of yet.
-func (f *front) lost(op string) error {
-	f.lossMu.Lock()
-	defer f.lossMu.Unlock()
-	var total uint64
-	var why string
-	for _, o := range f.outputs {
-		if s := o.snapshot(); s.Dropped > 0 {
-			total += s.Dropped
-			why += fmt.Sprintf("; log/%s: %d", o.name, s.Dropped)
-			if s.LastError != "" {
-				why += " (" + s.LastError + ")"
-			}
-		}
-	}
-	n := total - f.told
-	f.told = total
-	if n == 0 {
-		return nil
-	}
-	return fault.New(fault.Dropped, "log", op, "", "%d records%s", n, why)
+	f.levels.close()
+	return f.group.Close(ctx)
 }

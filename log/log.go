@@ -45,13 +45,13 @@ const LevelFatal = slog.LevelError + 4
 // OutputStats counts what one output was given.
 type OutputStats struct {
 	Output       string
-	Accepted     uint64 // records
+	Accepted     uint64 // records, those with which the log says what it dropped among them
 	Written      uint64
 	WrittenBytes uint64
 	Dropped      uint64 // records that were lost: queue full, given up on, or after Close
 	DroppedBytes uint64
 	Retries      uint64
 	Errors       uint64
-	QueueBytes   int // now
+	QueueBytes   int // wait or are being written, now
 	LastError    string
 }

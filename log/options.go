@@ -113,7 +113,8 @@ func MinLevel(l slog.Level) OutputOption {
 	return func(o *outputOptions) error { o.least = l; return nil }
 }
 
-// QueueBytes bounds what waits for the output. The default is 4 MiB.
+// QueueBytes bounds what waits for the output or is being written. The default is
+// 4 MiB.
 func QueueBytes(n int) OutputOption {
 	return func(o *outputOptions) error {
 		if n < 1024 {
@@ -228,9 +229,9 @@ func WithExit(least slog.Level, exit func(code int)) Option {
 	}
 }
 
-// WithErrors sets what is called with the errors of outputs: at most once in
-// ten seconds for each output, and with an error that repeats once until the
-// output takes records again. The default writes them to stderr.
+// WithErrors sets what is called with the errors of outputs: with an error that
+// repeats once until the output takes records again, and once more if it costs
+// records; at most once in ten seconds each. The default writes them to stderr.
 func WithErrors(f func(output string, err error)) Option {
 	return func(o *options) error {
 		if f == nil {

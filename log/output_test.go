@@ -57,7 +57,7 @@ var errDown = fault.Markf(fault.Unavailable, "connection refused")
 
 func quiet() log.Option { return log.WithErrors(func(string, error) {}) }
 
-func TestAnOutputThatIsAwayAndComesBackLosesNothing(t *testing.T) {
+func TestAnOutputThatIsUnavailableForAWhileLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := make(chan struct{})
 		d := &device{}
@@ -80,12 +80,12 @@ func TestAnOutputThatIsAwayAndComesBackLosesNothing(t *testing.T) {
 		time.Sleep(time.Minute)
 		s := l.Stats()[0]
 		if s.Written != 0 || s.Retries < 3 || s.Retries > 60 || s.LastError == "" || s.QueueBytes == 0 {
-			t.Errorf("while it was away: %+v", s)
+			t.Errorf("while it was unavailable: %+v", s)
 		}
 		close(up)
 		time.Sleep(time.Minute)
 		if s := l.Stats()[0]; s.Written != 1000 || s.Dropped != 0 || d.count() != 1000 {
-			t.Errorf("when it is back: %+v", s)
+			t.Errorf("when it is available again: %+v", s)
 		}
 		if err := l.Close(t.Context()); err != nil {
 			t.Error(err)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/micro/go-platform/internal/outlet"
 )
 
 // exporter is one push driver with the loop that calls it.
@@ -22,10 +24,10 @@ type exporter struct {
 
 	turn chan struct{} // holds one token: whose export it is
 
-	mu      sync.Mutex
-	stats   ExporterStats
-	good    time.Time // of the last snapshot that was exported without an error
-	nextLog time.Time
+	mu     sync.Mutex
+	stats  ExporterStats
+	good   time.Time // of the last snapshot that was exported without an error
+	teller outlet.Teller
 
 	changes map[uint64]change // by series; only with idle
 }
@@ -76,7 +78,11 @@ func (e *exporter) export(ctx context.Context) error {
 	if e.idle > 0 {
 		e.dropIdle(&snap)
 	}
-	sent, err := e.driver.Export(ctx, &snap)
+	var sent Sent
+	_, err := outlet.Try(func() (_ int, err error) {
+		sent, err = e.driver.Export(ctx, &snap)
+		return 0, err
+	})
 	e.mu.Lock()
 	e.stats.Exports++
 	e.stats.Packets += sent.Packets
@@ -86,15 +92,14 @@ func (e *exporter) export(ctx context.Context) error {
 	complain := false
 	if err == nil {
 		e.good = snap.Time
+		e.teller.Well()
 	} else {
 		e.stats.Errors++
 		ended := errors.Is(err, context.Canceled) // by Close, which is not what is wrong with the backend
 		if !ended || e.stats.LastError == "" {
 			e.stats.LastError = err.Error()
 		}
-		if now := time.Now(); now.After(e.nextLog) && !ended {
-			e.nextLog, complain = now.Add(10*time.Second), true
-		}
+		complain = !ended && e.teller.Worth(err.Error(), time.Now())
 	}
 	e.mu.Unlock()
 	if complain {

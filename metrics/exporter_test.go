@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,4 +223,36 @@ func TestSamplesAreChosenEvenly(t *testing.T) {
 	if mean := sum / weight; mean < 0.97*n/2 || mean > 1.03*n/2 {
 		t.Errorf("the samples' mean is %v, want about %v", mean, n/2)
 	}
+}
+
+// A panic in a driver is an error like another, and an error that goes on is
+// told once.
+func TestFailedExportsAreToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		var well atomic.Bool
+		s := &sink{export: func(context.Context, *metrics.Snapshot) (metrics.Sent, error) {
+			if !well.Load() {
+				panic("oops")
+			}
+			return metrics.Sent{Packets: 1}, nil
+		}}
+		m, err := metrics.New(driver("s", s), metrics.WithInterval(time.Second), metrics.WithLogger(slog.New(slog.NewTextHandler(&out, nil))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			time.Sleep(time.Hour)
+			well.Store(true)
+			time.Sleep(time.Minute)
+			well.Store(false)
+		}
+		well.Store(true)
+		if err := m.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := strings.Count(out.String(), "metrics: export failed"); n != 3 || !strings.Contains(out.String(), "oops") {
+			t.Errorf("three outages of an hour are told %d times: %.500s", n, out.String())
+		}
+	})
 }

@@ -49,14 +49,8 @@ type retryAfter struct {
 func (e *retryAfter) Error() string { return e.err.Error() }
 func (e *retryAfter) Unwrap() error { return e.err }
 
-// pauseOf returns what WithRetryAfter added to err, or 0.
-func pauseOf(err error) time.Duration {
-	var r *retryAfter
-	if errors.As(err, &r) {
-		return r.after
-	}
-	return 0
-}
+// RetryAfter is what the outlet looks for.
+func (e *retryAfter) RetryAfter() time.Duration { return e.after }
 
 // WithRejected adds to err, which may be nil, that n of the spans that Report
 // returns as taken were refused for good, and why. The tracer counts them as

@@ -3,14 +3,13 @@ package trace
 import (
 	"context"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/outlet"
 )
 
 // New returns a Tracer. Without a reporter among the options it keeps the
@@ -34,7 +33,7 @@ func New(opts ...Option) (Tracer, error) {
 	}
 	t := &tracer{
 		sampler: o.sampler, extractors: o.extract, injectors: o.inject, limits: o.limits, local: o.local,
-		shared: o.shared, baggage: o.baggage, keep: o.keep, maxHeld: int64(o.held), closing: make(chan struct{}),
+		shared: o.shared, baggage: o.baggage, keep: o.keep, maxHeld: int64(o.held), group: outlet.NewGroup("trace", "spans"),
 	}
 	for _, d := range o.drivers {
 		r, err := open(d, &o)
@@ -45,9 +44,10 @@ func New(opts ...Option) (Tracer, error) {
 			return nil, err
 		}
 		t.reporters = append(t.reporters, r)
+		t.group.Members = append(t.group.Members, r)
 	}
 	for _, r := range t.reporters {
-		go r.run()
+		r.Start()
 	}
 	return t, nil
 }
@@ -85,12 +85,7 @@ type tracer struct {
 	started, sampled, kept, badContext, droppedClosed atomic.Uint64
 	held                                              atomic.Int64
 
-	closed    atomic.Bool
-	closeOnce sync.Once
-	closing   chan struct{} // closed when Close has done its work
-	closeErr  error
-	reported  sync.Mutex // guards told
-	told      uint64     // losses that a Flush has told of
+	group *outlet.Group
 }
 
 var spanOptionsPool = sync.Pool{New: func() any { return new(spanOptions) }}
@@ -215,7 +210,7 @@ func (t *tracer) Inject(ctx context.Context, c Carrier) {
 // finish takes a span that has ended.
 func (t *tracer) finish(s *span) {
 	switch {
-	case t.closed.Load():
+	case t.group.Closed():
 		if s.sc.Sampled() {
 			t.droppedClosed.Add(1)
 		}
@@ -233,7 +228,7 @@ func (t *tracer) deliver(s *span) {
 }
 
 func (t *tracer) Search(ctx context.Context, q Query) (Page, error) {
-	if t.closed.Load() {
+	if t.group.Closed() {
 		return Page{}, fault.Wrap("trace", "search", "", fault.Closed)
 	}
 	if q.Limit < 0 || q.MinDuration < 0 || q.MaxDuration < 0 {
@@ -254,70 +249,10 @@ func (t *tracer) Stats() Stats {
 		BadContext: t.badContext.Load(), DroppedClosed: t.droppedClosed.Load(),
 	}
 	for _, r := range t.reporters {
-		s.Reporters = append(s.Reporters, r.snapshot())
+		s.Reporters = append(s.Reporters, r.stats())
 	}
 	return s
 }
 
-func (t *tracer) Flush(ctx context.Context) error {
-	if t.closed.Load() {
-		return fault.Wrap("trace", "flush", "", fault.Closed)
-	}
-	done := make([]<-chan struct{}, len(t.reporters))
-	for i, r := range t.reporters {
-		done[i] = r.drained()
-	}
-	for i, d := range done {
-		select {
-		case <-d:
-		case <-ctx.Done():
-			return fault.Wrap("trace/"+t.reporters[i].name, "flush", "", ctx.Err())
-		}
-	}
-	return t.lost("flush")
-}
-
-func (t *tracer) Close(ctx context.Context) error {
-	t.closeOnce.Do(func() {
-		t.closed.Store(true)
-		for _, r := range t.reporters {
-			r.stop()
-		}
-		for _, r := range t.reporters {
-			select {
-			case <-r.stopped:
-			case <-ctx.Done():
-			}
-		}
-		errs := make([]error, 0, len(t.reporters)+1)
-		for _, r := range t.reporters {
-			errs = append(errs, r.release())
-		}
-		errs = append(errs, t.lost("close"))
-		t.closeErr = errors.Join(errs...)
-		close(t.closing)
-	})
-	<-t.closing
-	return t.closeErr
-}
-
-// lost returns an error that counts the losses nobody was told of yet.
-func (t *tracer) lost(op string) error {
-	t.reported.Lock()
-	defer t.reported.Unlock()
-	var total uint64
-	var why string
-	for _, r := range t.reporters {
-		s := r.snapshot()
-		if n := s.Lost(); n > 0 {
-			total += n
-			why = fmt.Sprintf("%s; trace/%s: %s", why, r.name, s.LastError)
-		}
-	}
-	n := total - t.told
-	t.told = total
-	if n == 0 {
-		return nil
-	}
-	return fault.New(fault.Dropped, "trace", op, "", "%d spans%s", n, why)
-}
+func (t *tracer) Flush(ctx context.Context) error { return t.group.Flush(ctx) }
+func (t *tracer) Close(ctx context.Context) error { return t.group.Close(ctx) }

@@ -182,9 +182,9 @@ func WithLimits(l Limits) Option {
 	}
 }
 
-// WithQueue bounds what waits for one reporter, in spans and in about how many
-// bytes. The defaults are 16384 and 16 MiB. What finds the queue full is dropped
-// and counted.
+// WithQueue bounds what waits for one reporter or is being sent, in spans and in
+// about how many bytes. The defaults are 16384 and 16 MiB. What finds the queue
+// full is dropped and counted.
 func WithQueue(spans, bytes int) Option {
 	return func(o *options) error {
 		o.spans, o.bytes = spans, bytes
@@ -223,7 +223,8 @@ func WithLazy() Option {
 	return func(o *options) error { o.lazy = true; return nil }
 }
 
-// WithLogger is notified of lost spans, at most once in ten seconds a reporter.
+// WithLogger is notified when a backend becomes unavailable and when spans are
+// lost: once for each outage, and at most once in ten seconds a reporter.
 // The default is slog.Default.
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) error {

@@ -1,12 +1,13 @@
 package trace
 
-// queue is a ring of ended spans, bounded by number and bytes. It grows as
-// needed. Spans are copied into it, so that a waiting span holds on to nothing
-// of its context.
+import "github.com/micro/go-platform/internal/outlet"
+
+// queue is a ring of ended spans, which grows as needed. Spans are copied into
+// it, so that a waiting span holds on to nothing of its context.
 type queue struct {
-	maxSpans, maxBytes int
-	ring               []slot
-	head, n, bytes     int
+	most, batch int // spans of the ring, and of a batch
+	ring        []slot
+	head, n     int
 }
 
 type slot struct {
@@ -16,11 +17,13 @@ type slot struct {
 	size int
 }
 
-// push reports false if the span doesn't fit.
-func (q *queue) push(s *span, size int) bool {
-	if q.n >= q.maxSpans || q.n > 0 && q.bytes+size > q.maxBytes {
-		return false
-	}
+// batch is spans in memory of their own.
+type batch struct {
+	spans []SpanData
+	bytes int
+}
+
+func (q *queue) Add(s *span, size int) {
 	if q.n == len(q.ring) {
 		q.grow()
 	}
@@ -33,38 +36,44 @@ func (q *queue) push(s *span, size int) bool {
 		e.tags = copy(e.few[:], s.tags)
 	}
 	q.n++
-	q.bytes += size
-	return true
 }
 
 func (q *queue) grow() {
-	ring := make([]slot, min(max(64, 2*len(q.ring)), q.maxSpans))
+	ring := make([]slot, min(max(64, 2*len(q.ring)), q.most))
 	for i := range q.n {
 		ring[i] = q.ring[(q.head+i)%len(q.ring)]
 	}
 	q.ring, q.head = ring, 0
 }
 
-// take removes up to n spans and returns them in memory of their own.
-func (q *queue) take(n int) []SpanData {
-	n = min(n, q.n)
+func (q *queue) Take() (batch, outlet.Count) {
+	n := min(q.batch, q.n)
 	tags := 0
 	for i := range n {
 		tags += q.ring[(q.head+i)%len(q.ring)].tags
 	}
 	all := make([]Tag, 0, tags)
-	spans := make([]SpanData, n)
-	for i := range spans {
+	b := batch{spans: make([]SpanData, n)}
+	for i := range b.spans {
 		e := &q.ring[q.head]
-		spans[i] = e.data
+		b.spans[i] = e.data
 		if e.tags > 0 {
 			all = append(all, e.few[:e.tags]...)
-			spans[i].Tags = all[len(all)-e.tags : len(all) : len(all)]
+			b.spans[i].Tags = all[len(all)-e.tags : len(all) : len(all)]
 		}
-		q.bytes -= e.size
+		b.bytes += e.size
 		*e = slot{}
 		q.head = (q.head + 1) % len(q.ring)
 	}
 	q.n -= n
-	return spans
+	return b, outlet.Count{Items: uint64(n), Bytes: uint64(b.bytes)}
 }
+
+// Rest shares the bytes evenly: what a span is large is an estimate anyway.
+func (q *queue) Rest(b batch, n int) (batch, int) {
+	share := b.bytes * n / len(b.spans)
+	return batch{b.spans[n:], b.bytes - share}, share
+}
+
+// Done does nothing: a driver may keep the spans.
+func (q *queue) Done(batch) {}

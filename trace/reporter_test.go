@@ -54,7 +54,7 @@ func spans(t testing.TB, tr trace.Tracer, n int) {
 
 var errDown = fault.Markf(fault.Unavailable, "connection refused")
 
-func TestABackendThatIsAwayAndComesBackLosesNothing(t *testing.T) {
+func TestABackendThatIsUnavailableForAWhileLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var up atomic.Bool
 		b := &backend{}
@@ -71,12 +71,12 @@ func TestABackendThatIsAwayAndComesBackLosesNothing(t *testing.T) {
 		spans(t, tr, 1000)
 		time.Sleep(30 * time.Second)
 		if s := tr.Stats().Reporters[0]; s.Retries == 0 || s.Retries > 60 || s.Sent != 0 || s.LastError == "" {
-			t.Errorf("while it was away: %+v", s)
+			t.Errorf("while it was unavailable: %+v", s)
 		}
 		up.Store(true)
 		time.Sleep(30 * time.Second)
 		if s := tr.Stats().Reporters[0]; s.Sent != 1000 || s.Lost() != 0 {
-			t.Errorf("when it is back: %+v", s)
+			t.Errorf("when it is available again: %+v", s)
 		}
 		if err := tr.Close(t.Context()); err != nil {
 			t.Error(err)

@@ -166,12 +166,12 @@ type Stats struct {
 // ReporterStats counts what one reporter was given.
 type ReporterStats struct {
 	Reporter    string
-	Queued      int    // spans that wait now
+	Queued      int    // spans that wait or are being sent, now
 	QueuedBytes int    // about how large they are
 	Sent        uint64 // spans that the backend took
 	Batches     uint64
 	Retries     uint64
-	Dropped     uint64 // spans that found the queue full
+	Dropped     uint64 // spans that found the queue full, or came while the tracer closed
 	Rejected    uint64 // spans that the backend refused
 	Failed      uint64 // spans given up on after retries, or at Close
 	LastError   string

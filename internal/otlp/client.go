@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/micro/go-platform/internal/post"
@@ -18,7 +17,7 @@ type Client struct {
 // Transport brings requests to one server.
 type Transport interface {
 	// Send sends an export request in protobuf. An error that is ErrUnavailable
-	// says that it may be sent again, and Pause when; others are final.
+	// says that it may be sent again, and outlet.RetryAfter when; others are final.
 	Send(ctx context.Context, request []byte) (Refused, error)
 	// Close closes the connections that are the transport's own.
 	Close() error
@@ -69,11 +68,5 @@ func Retry(err error, after time.Duration) error { return &Again{err, min(after,
 
 func (e *Again) Unwrap() error { return e.error }
 
-// Pause returns how long the server asked to wait, or 0.
-func Pause(err error) time.Duration {
-	var a *Again
-	if errors.As(err, &a) {
-		return a.After
-	}
-	return 0
-}
+// RetryAfter is how long the server asked to wait, or 0.
+func (e *Again) RetryAfter() time.Duration { return e.After }

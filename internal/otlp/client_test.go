@@ -16,6 +16,7 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/otlp"
+	"github.com/micro/go-platform/internal/outlet"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -109,7 +110,7 @@ func TestPauses(t *testing.T) {
 		{nil, 0}, {plain, 0}, {otlp.Retry(plain, time.Second), time.Second}, {fault.Mark(fault.Unavailable, otlp.Retry(plain, 2*time.Second)), 2 * time.Second},
 		{otlp.Retry(plain, time.Hour), 5 * time.Minute},
 	} {
-		if got := otlp.Pause(c.err); got != c.want {
+		if got := outlet.RetryAfter(c.err); got != c.want {
 			t.Errorf("%v: %v, want %v", c.err, got, c.want)
 		}
 	}

@@ -143,7 +143,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// The server is away at the start, comes, goes, and comes back.
+// The server is unavailable at the start, then comes, goes and comes back.
 func TestServerComesAndGoes(t *testing.T) {
 	s := servertest.Rsyslog(t)
 	s.Kill()

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"time"
 
-	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/otlp"
 	"github.com/micro/go-platform/log"
@@ -26,7 +24,6 @@ func Backend(addr string, opts ...Option) log.Option {
 type driver struct {
 	*otlp.Client
 	resource []byte
-	pause    time.Time // the server asked not to send before
 }
 
 func (d *driver) Encoding() log.Encoding { return encoding{} }
@@ -41,11 +38,7 @@ func (d *driver) Write(ctx context.Context, b log.Batch) (int, error) {
 		if n == 0 {
 			return done, fault.Markf(fault.TooLarge, "a record of %d bytes in a request of %d", len(b.Record(done)), d.Max)
 		}
-		if err := backoff.Sleep(ctx, time.Until(d.pause)); err != nil {
-			return done, fault.Mark(fault.Unavailable, err)
-		}
 		refused, err := d.Send(ctx, otlp.Request(d.resource, scopes...))
-		d.pause = time.Now().Add(otlp.Pause(err))
 		switch {
 		case err == nil && refused.Items > 0:
 			refused.Items = min(refused.Items, n)

@@ -10,6 +10,7 @@ import (
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/otlp"
+	"github.com/micro/go-platform/internal/outlet"
 	"github.com/micro/go-platform/metrics"
 )
 
@@ -146,7 +147,7 @@ func (d *driver) send(ctx context.Context, request []byte) (otlp.Refused, error)
 		if !errors.As(err, &answered) && failures+1 >= unanswered {
 			return refused, err
 		}
-		pause := max(d.retry.Wait(failures), otlp.Pause(err))
+		pause := max(d.retry.Wait(failures), outlet.RetryAfter(err))
 		if end, ok := ctx.Deadline(); ok && time.Until(end) < pause {
 			return refused, fmt.Errorf("%w (no time to try again)", err)
 		}

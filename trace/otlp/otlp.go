@@ -50,7 +50,7 @@ func (d *driver) Report(ctx context.Context, spans []trace.SpanData) (int, error
 		}
 		refused, err := d.Send(ctx, otlp.Request(resource, otlp.Scope{Name: scopeName, Items: d.items}))
 		if err != nil {
-			return done, lost.with(trace.WithRetryAfter(err, otlp.Pause(err)))
+			return done, lost.with(err)
 		}
 		lost.add(min(refused.Items, n), refused.Reason)
 		done += n
