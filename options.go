@@ -1,10 +1,13 @@
 package platform
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
+	"net/http"
 	"time"
 
 	"github.com/micro/go-platform/auth"
@@ -45,6 +48,7 @@ type options struct {
 	wrapper   []wrapper.Option
 	config    []config.Option
 	kv        []kv.Option
+	ring      Ring
 	event     []event.Option
 	sync      []sync.Option
 	db        []db.Option
@@ -201,6 +205,40 @@ func WithConfig(opts ...config.Option) Option {
 // is in memory.
 func WithKV(opts ...kv.Option) Option {
 	return func(o *options) error { o.kv = append(o.kv, opts...); return nil }
+}
+
+// Ring is a store in the memory of the service's own instances, such as
+// ring.Member of package kv/ring.
+type Ring interface {
+	// Join makes the instance a member, and returns the backend of the store. The
+	// instance is registered later, with the labels that Join adds.
+	Join(d discovery.Discovery, self *discovery.Instance, logger *slog.Logger) (kv.Option, error)
+
+	// Handler serves other members, and everybody else with next.
+	Handler(next http.Handler) http.Handler
+
+	// Listener serves other members, and returns everybody else's connections.
+	Listener(l net.Listener) net.Listener
+
+	// Leave waits until others have what this instance had, which is Draining.
+	Leave(ctx context.Context) error
+
+	Close() error
+}
+
+// WithRing keeps the key-value store in the memory of the service's instances.
+// They find each other by their own registrations and talk on the port of the
+// server that Run registers under the service's name, HTTP's or gRPC's. A server
+// that is not made by HTTP has to leave encryption to its listener. WithKV may
+// add options, but no backend.
+func WithRing(r Ring) Option {
+	return func(o *options) error {
+		if r == nil {
+			return errors.New("nil ring")
+		}
+		o.ring = r
+		return nil
+	}
 }
 
 // WithEvent adds options of the event stream. The default is in memory.

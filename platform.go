@@ -46,6 +46,7 @@ type App struct {
 	db        db.DB
 
 	servers servers
+	own     atomic.Pointer[discovery.Registration] // under the service's name, with a ring
 	ran     atomic.Bool
 	life    *life.Life
 	// What is closed after the wrapper and what that closes, in reverse.
@@ -176,7 +177,16 @@ func (a *App) openData() error {
 		return err
 	}
 	a.closers = append(a.closers, without(a.config.Close))
-	if a.kv, err = kv.New(append([]kv.Option{kv.WithLogger(a.Logger("kv"))}, o.kv...)...); err != nil {
+	store := []kv.Option{kv.WithLogger(a.Logger("kv"))}
+	if o.ring != nil {
+		backend, err := o.ring.Join(a.discovery, &o.self, a.Logger("kv"))
+		if err != nil {
+			return err
+		}
+		a.closers = append(a.closers, without(o.ring.Close))
+		store = append(store, backend, kv.WithLazy()) // it is no member until Run registers it
+	}
+	if a.kv, err = kv.New(append(store, o.kv...)...); err != nil {
 		return err
 	}
 	a.closers = append(a.closers, without(a.kv.Close))
@@ -229,6 +239,7 @@ func closeAll(ctx context.Context, all []func(context.Context) error) error {
 // Its error says what was lost. It is idempotent.
 func (a *App) Close(ctx context.Context) error {
 	return a.life.Close(func() error {
+		a.leave(ctx)
 		return fault.Wrap("platform", "close", a.o.self.Service, errors.Join(a.wrapper.Close(ctx), closeAll(ctx, a.closers)))
 	})
 }

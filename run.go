@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	gosync "sync"
 	"syscall"
 
+	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/monitor"
 )
@@ -49,6 +51,9 @@ func (a *App) serve(ctx context.Context, all []Server, serving *gosync.WaitGroup
 	}
 	failed := make(chan error, len(all))
 	for i, s := range all {
+		if a.o.ring != nil && names[i] == a.o.self.Service && plain(s) == nil {
+			listeners[i] = a.o.ring.Listener(listeners[i])
+		}
 		a.servers.add(s)
 		serving.Go(func() {
 			err := s.Serve(listeners[i], a.wrapper, a.monitor)
@@ -97,6 +102,15 @@ func (a *App) prepare(all []Server) ([]string, error) {
 			return nil, fault.Mark(ErrInvalid, fmt.Errorf("two servers of the service %q: name one with As", names[i]))
 		}
 		taken[names[i]] = true
+	}
+	if a.o.ring != nil {
+		i := slices.Index(names, a.o.self.Service)
+		if i < 0 {
+			return nil, fault.Mark(ErrInvalid, errors.New("a ring, but no server under the service's own name"))
+		}
+		if h := plain(all[i]); h != nil {
+			h.around = a.o.ring.Handler
+		}
 	}
 	if !apart {
 		for _, s := range all {
@@ -175,7 +189,26 @@ func (a *App) register(ctx context.Context, names []string, listeners []net.List
 		if err != nil {
 			return err
 		}
+		if a.o.ring != nil && name == a.o.self.Service {
+			a.own.Store(&r)
+		}
 		a.wrapper.AddRegistration(r)
 	}
 	return nil
+}
+
+// leave has other instances take over what the ring keeps in this one, while
+// there is time.
+func (a *App) leave(ctx context.Context) {
+	own := a.own.Load()
+	if own == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.o.stop/4)
+	defer cancel()
+	a.monitor.SetPhase(monitor.Draining)
+	err := (*own).Update(ctx, func(in *discovery.Instance) { in.Status = discovery.Draining })
+	if err = errors.Join(err, a.o.ring.Leave(ctx)); err != nil {
+		a.Logger("platform").Warn("left the ring before others had everything", "error", err.Error())
+	}
 }

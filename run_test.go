@@ -39,7 +39,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	servertest.RunRole(map[string]servertest.Role{"deployed": deployed})
+	servertest.RunRole(map[string]servertest.Role{"deployed": deployed, "member": member})
 	leak.Main(m)
 }
 

@@ -49,7 +49,8 @@ type httpServer struct {
 	http.Server
 	handler http.Handler
 	err     error
-	pages   http.Handler // of operators, beside the handler; nil: none
+	pages   http.Handler                    // of operators, beside the handler; nil: none
+	around  func(http.Handler) http.Handler // of the ring, whose peers are no callers; nil: none
 }
 
 func newHTTP(addr string, handler http.Handler, adjust []func(*http.Server)) *httpServer {
@@ -71,7 +72,11 @@ func newHTTP(addr string, handler http.Handler, adjust []func(*http.Server)) *ht
 func (s *httpServer) Address() string { return s.Addr }
 
 func (s *httpServer) Serve(l net.Listener, w *wrapper.Wrapper, _ monitor.Monitor) error {
-	return s.serve(l, w.Handler(beside(s.handler, s.pages)))
+	handler := w.Handler(beside(s.handler, s.pages))
+	if s.around != nil {
+		handler = s.around(handler)
+	}
+	return s.serve(l, handler)
 }
 
 func (s *httpServer) serve(l net.Listener, handler http.Handler) error {

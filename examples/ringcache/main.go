@@ -58,7 +58,7 @@ func serve(ctx context.Context, d discovery.Discovery, id string, secret []byte,
 		var errs []error
 		if entered != nil { // the others take over before it is gone
 			errs = append(errs, entered.Update(ctx, func(in *discovery.Instance) { in.Status = discovery.Draining }),
-				node.Settled(ctx), entered.Deregister(ctx))
+				node.Drained(ctx), entered.Deregister(ctx))
 		}
 		return errors.Join(append(errs, server.Shutdown(ctx), users.Close(), store.Close(), node.Close())...)
 	}

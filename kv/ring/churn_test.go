@@ -103,15 +103,9 @@ func (c *cluster) leave(n *testNode, handoff bool) {
 		if err := n.entered.Update(c.Context(), func(in *discovery.Instance) { in.Status = discovery.Draining }); err != nil {
 			c.Fatal(err)
 		}
-		c.eventually(30*time.Second, func() error {
-			if v := n.v.Load(); v.has(n.self) {
-				return errors.New("the draining node still is an owner")
-			}
-			return nil
-		})
 		ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
 		defer cancel()
-		if err := n.Settled(ctx); err != nil {
+		if err := n.Drained(ctx); err != nil {
 			c.Fatal(err)
 		}
 	}

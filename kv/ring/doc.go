@@ -8,7 +8,8 @@
 //	store, err := kv.New(ring.Backend(node))
 //
 // On the port of a gRPC server it listens with the server instead, by
-// node.Listener.
+// node.Listener. In a program of package platform one option does it all:
+// platform.WithRing(ring.Member(ring.WithKey(secret))).
 //
 // # Backends
 //
@@ -84,5 +85,5 @@
 //
 // Close of a store leaves the node open. Close of the node cuts its
 // connections and forgets its items. With WithReplicas(1) set the instance to
-// Draining first and wait for Settled, so that others have them.
+// Draining first and wait for Drained, so that others have them.
 package ring

@@ -3,14 +3,17 @@ package ring_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 
+	"github.com/micro/go-platform"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/ring"
+	platformlog "github.com/micro/go-platform/log"
 	"google.golang.org/grpc"
 )
 
@@ -117,4 +120,26 @@ func ExampleNode_Listener() {
 	d.Register(ctx, discovery.Instance{Service: "greeter", ID: "greeter-1", Address: l.Addr().String()})
 	fmt.Println(node.Settled(ctx))
 	// Output: <nil>
+}
+
+// In a program of package platform the ring needs nothing but its key.
+func ExampleMember() {
+	app, err := platform.New("greeter", platform.WithRing(ring.Member(ring.WithKey([]byte("from the configuration")))),
+		platform.WithLog(platformlog.ToWriter(io.Discard, platformlog.JSON())))
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	go func() { // the program, beside its server
+		defer stop()
+		if _, err := app.KV().Put(ctx, "users/1", []byte("Ada")); err != nil {
+			log.Fatal(err)
+		}
+		item, err := app.KV().Get(ctx, "users/1")
+		fmt.Printf("%s %v\n", item.Value, err)
+	}()
+	if err := app.Run(ctx, platform.HTTP("127.0.0.1:0", http.NotFoundHandler())); err != nil {
+		log.Fatal(err)
+	}
+	// Output: Ada <nil>
 }

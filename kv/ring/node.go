@@ -88,8 +88,8 @@ func New(d discovery.Discovery, service, self string, opts ...Option) (*Node, er
 }
 
 // Close lets go of all peers. What this node had stays with the other owners.
-// To lose nothing with WithReplicas(1) either, drain the instance's
-// registration first and wait for Settled.
+// To lose nothing with WithReplicas(1) either, set the instance to Draining
+// first and wait for Drained.
 func (n *Node) Close() error {
 	return n.life.Close(func() error { n.store.close(); return nil })
 }
@@ -107,31 +107,53 @@ func (n *Node) follow(ctx context.Context) {
 			continue
 		}
 		n.build.Lock()
-		n.registered = slices.DeleteFunc(slices.Clone(s.Instances), func(in discovery.Instance) bool { return in.Status == discovery.Down })
+		n.registered = slices.DeleteFunc(slices.Clone(s.Instances), n.stranger)
 		n.build.Unlock()
 		n.rebuild()
 	}
 }
 
+// stranger reports whether a registered instance has no node.
+func (n *Node) stranger(in discovery.Instance) bool {
+	return in.Status == discovery.Down || n.o.label != "" && in.Labels[n.o.label] == ""
+}
+
 // Settled waits until this node has everything that it owns, and nothing that
-// others own and do not have yet: after a start it is then a full member, and
-// after its instance was set to Draining it may go.
+// others own and do not have yet: after a start it is then a full member.
 func (n *Node) Settled(ctx context.Context) error {
+	return n.await(ctx, "settled", func(v *view) bool { return n.missing == 0 && !n.leftovers(v) })
+}
+
+// Drained waits, after this node's instance was set to Draining, until others
+// have what it had: then it may go. If there are no others it returns at once.
+func (n *Node) Drained(ctx context.Context) error {
+	return n.await(ctx, "drained", func(v *view) bool {
+		for p, at := range v.mine {
+			if at >= 0 || len(v.owners[p]) > 0 && n.store.counts[p].Load() > 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// await waits for a state of the node; done is called with mu held.
+func (n *Node) await(ctx context.Context, op string, done func(*view) bool) error {
 	for {
 		n.mu.RLock()
 		changed := n.changed
 		v := n.v.Load()
-		settled := v != nil && n.missing == 0 && !n.leftovers(v)
+		is := v != nil && done(v)
 		n.mu.RUnlock()
-		if settled {
+		if is {
 			return nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fault.Wrap("kv/ring", "settled", "", fault.Mark(fault.Unavailable, ctx.Err()))
+			return fault.Wrap("kv/ring", op, "", fault.Mark(fault.Unavailable, ctx.Err()))
 		case <-n.life.Done():
-			return fault.Wrap("kv/ring", "settled", "", fault.Closed)
+			return fault.Wrap("kv/ring", op, "", fault.Closed)
 		}
 	}
 }

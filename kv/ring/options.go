@@ -17,6 +17,7 @@ type Option func(*options) error
 type options struct {
 	key       []byte
 	path      string
+	label     string // that members have; "": none is needed
 	replicas  int
 	maxBytes  int64
 	detection time.Duration
