@@ -25,6 +25,9 @@ import (
 	"github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
+	wrapperconfig "github.com/micro/go-platform/wrapper/config"
+	wrapperevent "github.com/micro/go-platform/wrapper/event"
+	"github.com/micro/go-platform/wrapper/store"
 )
 
 // App is one service and its parts. It is safe for concurrent use.
@@ -208,7 +211,7 @@ func (a *App) openData() error {
 func (a *App) openWrapper() error {
 	opts := []wrapper.Option{
 		wrapper.WithName(a.o.self.Service), wrapper.WithLog(a.log), wrapper.WithTrace(a.trace), wrapper.WithMetrics(a.metrics),
-		wrapper.WithMonitor(a.monitor), wrapper.WithRouter(a.router), wrapper.WithOnClose(a.servers.shutdown),
+		wrapper.WithMonitor(a.monitor), wrapper.WithRouter(a.router), wrapper.WithDiscovery(a.discovery), wrapper.WithOnClose(a.servers.shutdown),
 	}
 	if a.auth != nil {
 		opts = append(opts, wrapper.WithAuth(a.auth))
@@ -217,8 +220,22 @@ func (a *App) openWrapper() error {
 		opts = append(opts, wrapper.WithDrain(time.Second))
 	}
 	var err error
-	a.wrapper, err = wrapper.New(append(opts, a.o.wrapper...)...)
-	return err
+	if a.wrapper, err = wrapper.New(append(opts, a.o.wrapper...)...); err != nil {
+		return err
+	}
+	a.observe()
+	return nil
+}
+
+// observe puts the middleware around the stores and the stream, and keeps metrics
+// of the configuration. What is closed is still what was opened.
+func (a *App) observe() {
+	a.kv = store.KV(a.wrapper, a.kv, a.kv.Features().Backend)
+	a.sync = store.Sync(a.wrapper, a.sync, a.sync.Features().Backend)
+	a.db = store.DB(a.wrapper, a.db, a.db.Features().Backend)
+	a.event = wrapperevent.Stream(a.wrapper, a.event)
+	stop := wrapperconfig.Measure(a.metrics, a.config)
+	a.closers = append(a.closers, func(context.Context) error { stop(); return nil })
 }
 
 // without is a close that takes no context.
@@ -280,16 +297,16 @@ func (a *App) Auth() auth.Auth { return a.auth }
 // Config returns the configuration.
 func (a *App) Config() config.Config { return a.config }
 
-// KV returns the key-value store.
+// KV returns the key-value store, observed as package wrapper/store does.
 func (a *App) KV() kv.KV { return a.kv }
 
-// Event returns the event stream.
+// Event returns the event stream, within the middleware: see package wrapper/event.
 func (a *App) Event() event.Stream { return a.event }
 
-// Sync returns locks and leaders.
+// Sync returns locks and leaders, observed as package wrapper/store does.
 func (a *App) Sync() sync.Sync { return a.sync }
 
-// DB returns the database.
+// DB returns the database, observed as package wrapper/store does.
 func (a *App) DB() db.DB { return a.db }
 
 // named is a log whose records all carry attrs.

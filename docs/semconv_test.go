@@ -23,16 +23,19 @@ import (
 	health "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/static"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/router"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
+	wconfig "github.com/micro/go-platform/wrapper/config"
 	wevent "github.com/micro/go-platform/wrapper/event"
 	wgrpc "github.com/micro/go-platform/wrapper/grpc"
 	"github.com/micro/go-platform/wrapper/store"
@@ -43,10 +46,17 @@ import (
 func TestNamesOfSignals(t *testing.T) {
 	s := observe(t)
 	calls(t, s)
+	before := s.metrics.Snapshot() // of what is there until Close
 	if err := errors.Join(s.client.Close(t.Context()), s.server.Close(t.Context()), s.tracer.Flush(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	compareMetrics(t, s.metrics.Snapshot())
+	snap := s.metrics.Snapshot()
+	for _, f := range before.Families {
+		if !slices.ContainsFunc(snap.Families, func(other metrics.Family) bool { return other.Name == f.Name }) {
+			snap.Families = append(snap.Families, f)
+		}
+	}
+	compareMetrics(t, snap)
 	page, err := s.spans.Search(t.Context(), trace.Query{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +81,11 @@ func compareMetrics(t *testing.T, snap metrics.Snapshot) {
 				t.Errorf("%s never has a value for %s", f.Name, k)
 			}
 		}
-		got := fmt.Sprintf("%s, `%s` %v", f.Kind, f.Unit, sorted(f.Keys))
+		kind := f.Kind.String()
+		if f.Unit != "" {
+			kind += ", `" + f.Unit + "`"
+		}
+		got := kind + " " + fmt.Sprint(sorted(f.Keys))
 		if want := written[f.Name]; got != want {
 			t.Errorf("%s is\n%s, on the page\n%s", f.Name, got, want)
 		}
@@ -126,7 +140,7 @@ func compareSpans(t *testing.T, traces []trace.Trace) {
 		t.Errorf("no row for spans of %s", of)
 	}
 	for of, want := range map[string][]string{
-		"HTTP server": {"GET", "GET /users/{id}", "GET /late", "GET /panic", "GET /flaky", "HTTP"}, "HTTP client": {"GET", "HTTP"}, "attempt of HTTP": {"GET"},
+		"HTTP server": {"GET", "GET /users/{id}", "GET /late", "GET /panic", "GET /flaky", "POST /broken", "PUT /broken", "HTTP"}, "HTTP client": {"GET", "POST", "PUT", "HTTP"}, "attempt of HTTP": {"GET", "PUT"},
 		"gRPC server": {"grpc.health.v1.Health/Check", "grpc"}, "gRPC client": {"grpc.health.v1.Health/Check", "strange.Service/Method"}, "attempt of gRPC": {"grpc.health.v1.Health/Check"},
 		"database, key-value store": {"get", "open orders", "read orders"}, "taking a lock": {"lock", "semaphore", "try_lock"},
 		"publishing": {"publish order.created"}, "handling a record": {"process order.created"},
@@ -175,6 +189,7 @@ type observed struct {
 	spans          *trace.Memory
 	tracer         trace.Tracer
 	server, client *wrapper.Wrapper
+	monitor        monitor.Monitor
 	http, grpc     string // addresses
 	flaky          atomic.Int64
 }
@@ -193,6 +208,8 @@ func observe(t *testing.T) *observed {
 	mux.HandleFunc("GET /users/{id}", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /panic", func(http.ResponseWriter, *http.Request) { panic("boom") })
 	mux.HandleFunc("GET /late", func(rw http.ResponseWriter, r *http.Request) { <-r.Context().Done(); rw.WriteHeader(200) })
+	mux.HandleFunc("POST /broken", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) })
+	mux.HandleFunc("PUT /broken", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(503) })
 	mux.HandleFunc("GET /flaky", func(rw http.ResponseWriter, _ *http.Request) {
 		if s.flaky.Add(1)%2 == 1 {
 			rw.WriteHeader(503)
@@ -214,12 +231,21 @@ func observe(t *testing.T) *observed {
 	t.Cleanup(rpc.Stop)
 	s.grpc = l.Addr().String()
 
-	d, err1 := discovery.New(static.Backend(discovery.Instance{Service: "web", ID: "one", Address: s.http}, discovery.Instance{Service: "rpc", ID: "one", Address: s.grpc}))
-	ro, err2 := router.New(router.WithDiscovery(d))
-	s.client, errs[3] = wrapper.New(append(mine, wrapper.WithRouter(ro))...)
+	d, err1 := discovery.New(static.Backend(discovery.Instance{Service: "web", ID: "one", Address: s.http}, discovery.Instance{Service: "bad", ID: "one", Address: s.http}, discovery.Instance{Service: "bad", ID: "two", Address: s.http}, discovery.Instance{Service: "rpc", ID: "one", Address: s.grpc}))
+	ro, err2 := router.New(router.WithDiscovery(d), router.WithBreakers(router.Breakers{}))
+	s.monitor, errs[0] = monitor.New()
+	if err := errors.Join(err1, err2, errs[0]); err != nil {
+		t.Fatal(err)
+	}
+	s.client, errs[3] = wrapper.New(append(mine, wrapper.WithRouter(ro), wrapper.WithDiscovery(d), wrapper.WithMonitor(s.monitor),
+		wrapper.WithPolicies(wrapper.Policy{Service: s.http, Route: "/limited", Limit: &wrapper.Limit{PerSecond: 1e-9, Burst: 1}}))...)
+	home, err1 := discovery.New()
+	self, err2 := home.Register(t.Context(), discovery.Instance{Service: "shop", Address: s.http})
 	if err := errors.Join(err1, err2, errs[3]); err != nil {
 		t.Fatal(err)
 	}
+	s.client.AddRegistration(self)
+	t.Cleanup(func() { home.Close() })
 	return s
 }
 
@@ -266,6 +292,14 @@ func calls(t *testing.T, s *observed) {
 	web(plain, "GET", "http://"+s.http+"/late", "")
 	web(plain, "GET", "http://"+s.http+"/forbidden", "")
 
+	for range 12 { // ejected, breakers open, no budget for retries
+		web(s.client.Client(), "POST", "http://bad/broken", "tests")
+		web(s.client.Client(), "PUT", "http://"+s.http+"/broken", "tests")
+	}
+	for range 2 {
+		web(s.client.Client(), "GET", "http://"+s.http+"/limited", "tests")
+	}
+
 	again := []wgrpc.Option{wgrpc.WithIdempotent(func(string) bool { return true })}
 	conn, err := wgrpc.NewClientWith(s.client, "rpc", again, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -292,6 +326,25 @@ func calls(t *testing.T, s *observed) {
 	}
 	events(t, s)
 	stores(t, s)
+	parts(t, s)
+}
+
+// parts are what is measured beside calls.
+func parts(t *testing.T, s *observed) {
+	settings, err := config.New(config.WithSource(config.NewMemory("app", map[string]any{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { settings.Close() })
+	t.Cleanup(wconfig.Measure(s.metrics, settings))
+	if err := s.monitor.Register(monitor.Check{Name: "database", Func: func(context.Context) error { return nil }}); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); len(s.metrics.Snapshot().Match("platform.check.status")) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the check has no metric within 5 s")
+		}
+	}
 }
 
 func stores(t *testing.T, s *observed) {
@@ -306,6 +359,7 @@ func stores(t *testing.T, s *observed) {
 		ctx := r.Context()
 		_, err1 := items.GetMany(ctx, "a", "b")
 		_, err2 := locks.Lock(ctx, "jobs/1")
+		s.metrics.Snapshot() // while it is held
 		orders, err3 := records.Table(ctx, "orders")
 		if err := errors.Join(err1, err2, err3); err != nil {
 			t.Error(err)
@@ -332,7 +386,7 @@ func events(t *testing.T, s *observed) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer raw.Close(context.Background())
+	t.Cleanup(func() { raw.Close(context.Background()) })
 	stream, handled := wevent.Stream(s.server, raw), make(chan bool, 10)
 	for _, c := range []struct {
 		err  error

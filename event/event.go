@@ -59,6 +59,9 @@ type Handler func(ctx context.Context, r *Record) error
 
 // Subscription is a running subscription.
 type Subscription interface {
+	// Group returns the name of the group, "" without one.
+	Group() string
+
 	// Stats returns counts since Subscribe. It does no I/O.
 	Stats() Stats
 

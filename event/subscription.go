@@ -274,6 +274,9 @@ func (s *subscription) extend() {
 	}
 }
 
+// Group returns the name of the group.
+func (s *subscription) Group() string { return s.o.group }
+
 func (s *subscription) Stats() Stats {
 	st := Stats{
 		Fetched: s.fetched.Load(), Handled: s.handled.Load(), Failed: s.failed.Load(), Panics: s.panics.Load(), TimedOut: s.timedOut.Load(),

@@ -49,6 +49,7 @@ func newFront(opts []Option) (KV, error) {
 		return nil, fault.Opening(f.scope, err)
 	}
 	f.driver, f.features = d, d.Features()
+	f.features.Backend = o.backend
 	if m, ok := d.(*memory); ok && o.observe == nil {
 		f.embedded = m
 	}

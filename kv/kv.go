@@ -112,6 +112,7 @@ const MaxKey = 1024
 
 // Features says what a backend can do.
 type Features struct {
+	Backend      string        // "memory", "redis"; set by New
 	List         bool          // List works
 	Watch        bool          // Watch works
 	Batch        bool          // GetMany and PutMany share round trips

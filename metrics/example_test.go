@@ -75,6 +75,22 @@ func ExampleUpDownCounter() {
 	// Output: 1
 }
 
+func ExampleMetrics_onCollect() {
+	m, err := metrics.New()
+	if err != nil {
+		panic(err)
+	}
+	defer m.Close(context.Background())
+	queue := make(chan string, 10)
+	length := m.Gauge("app.queue.length", metrics.WithUnit("{item}"))
+	stop := m.OnCollect(func() { length.Set(float64(len(queue))) })
+	defer stop()
+	queue <- "one"
+	s, _ := m.Snapshot().Find("app.queue.length")
+	fmt.Println(s.Value)
+	// Output: 1
+}
+
 func ExampleHistogram() {
 	m, _ := metrics.New()
 	defer m.Close(context.Background())

@@ -3,15 +3,16 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// patience is how long an export or a scrape waits for a GaugeFunc.
+// patience is how long an export or a scrape waits for a function.
 const patience = time.Second
 
-// function calls a GaugeFunc of the user's, which may panic or hang. A call is
+// function calls a function of the user's, which may panic or hang. A call is
 // shared by all who want the value at the same time; one that hangs is waited
 // for once, and the gauge has no value until it returns.
 type function struct {
@@ -67,6 +68,34 @@ func (f *function) run(c *call) {
 		close(c.done)
 	}()
 	c.value = f.call()
+}
+
+// onCollect makes f one that a snapshot begins with.
+func (r *registry) onCollect(f func()) (unregister func()) {
+	fn := &function{call: func() float64 { f(); return 0 }, failed: func(why string) {
+		r.invalid.Add(1)
+		r.logger.Error("metrics: a function of OnCollect failed, what it measures may be old", "why", why)
+	}}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.callbacks = append(r.callbacks, fn)
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.callbacks = slices.DeleteFunc(r.callbacks, func(one *function) bool { return one == fn })
+	}
+}
+
+// collect calls the functions of OnCollect, all at once.
+func (r *registry) collect() {
+	r.mu.Lock()
+	all := slices.Clone(r.callbacks)
+	r.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, fn := range all {
+		wg.Go(func() { fn.value() })
+	}
+	wg.Wait()
 }
 
 // tell reports the first failure of a function.

@@ -30,6 +30,12 @@ type Metrics interface {
 	// panics, or that has not returned after a second; the first failure is
 	// logged. A function over the limit of series is left out.
 	GaugeFunc(name string, f func() float64, labels ...Label) (unregister func())
+	// OnCollect calls f before every snapshot, export and scrape, for instruments
+	// whose values are read from elsewhere: f sets gauges and adds to counters.
+	// Calls are one at a time; those who collect at the same time share one. It
+	// waits a second at most for f, and not again for one that still runs; the
+	// first time that f hangs or panics is logged. f must not collect itself.
+	OnCollect(f func()) (unregister func())
 	// With returns a scope: its instruments have prefix before their names,
 	// joined by "_", or by "." if one of them has a dot, and labels on every
 	// series. Closing belongs to the whole.

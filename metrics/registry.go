@@ -31,6 +31,7 @@ type registry struct {
 	taken      map[string]string // what backends write, by which instrument: "x_total" by "x"
 	refused    map[string]bool   // what the logger was given
 	collectors []func(now time.Time) []Family
+	callbacks  []*function // before a snapshot
 }
 
 func newRegistry(limit int, logger *slog.Logger) *registry {

@@ -116,6 +116,13 @@ func (s *scope) GaugeFunc(name string, f func() float64, labels ...Label) (unreg
 	return one.read(in.values, f)
 }
 
+func (s *scope) OnCollect(f func()) (unregister func()) {
+	if f == nil {
+		return func() {}
+	}
+	return s.registry.onCollect(f)
+}
+
 func (s *scope) Snapshot() Snapshot              { return s.registry.snapshot(-1) }
 func (s *scope) Stats() Stats                    { return s.front.stats() }
 func (s *scope) Flush(ctx context.Context) error { return s.front.flush(ctx) }

@@ -10,6 +10,7 @@ import (
 // snapshot copies the state of everything. sampler is the index of the driver
 // whose samples are to be taken, or -1.
 func (r *registry) snapshot(sampler int) Snapshot {
+	r.collect()
 	now := time.Now()
 	r.mu.Lock()
 	families := slices.Collect(maps.Values(r.families))

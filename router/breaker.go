@@ -103,6 +103,7 @@ const (
 	Open                  // none does
 	HalfOpen              // some do, on trial
 	Ramping               // a share does, which grows
+	states
 )
 
 // String returns "closed", "open", "half-open" or "ramping".

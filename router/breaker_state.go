@@ -24,6 +24,7 @@ type Breaker struct {
 	word      atomic.Uint32 // state in the low two bits, above them how often it changed
 	row       atomic.Int32  // failures in a row
 	good, bad atomic.Uint64 // outcomes
+	opened    atomic.Uint64 // how often
 	until     atomic.Int64  // Open: its end. HalfOpen: when there may be room, 0 for now. Ramping: when it began
 
 	turn  atomic.Uint32 // how often Hang has passed
@@ -189,6 +190,7 @@ func (b *Breaker) share(now time.Duration) (share float64, all uint64) {
 func (b *Breaker) trip(now time.Duration) {
 	d := min(b.p.Open<<min(b.trips, 20), b.p.Longest)
 	b.trips++
+	b.opened.Add(1)
 	jitter := float64(b.rand()>>11)/(1<<53) - 0.5
 	d += time.Duration(0.4 * jitter * float64(d))
 	b.until.Store(int64(now + d))

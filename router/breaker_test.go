@@ -412,6 +412,12 @@ func TestBreakersOfMethodsAreApart(t *testing.T) {
 	if e := w.Explain("greeter", router.Method("Good")); e.Nodes[0].Breaker != router.Closed {
 		t.Errorf("explained as %+v", e.Nodes[0])
 	}
+	for id, want := range map[string]int{"n0000": 1, "n0001": 0} {
+		s := w.stat(t, id)
+		if s.Breakers[router.Open] != want || s.Breakers[router.Closed] < 2 || s.Breakers[router.HalfOpen]+s.Breakers[router.Ramping] != 0 || s.Trips != uint64(want) {
+			t.Errorf("%s has %v breakers by state and %d trips, want %d open and as many trips", id, s.Breakers, s.Trips, want)
+		}
+	}
 }
 
 func TestRecordedTrafficOpensABreaker(t *testing.T) {

@@ -45,6 +45,8 @@ type health struct {
 	row   atomic.Int32 // failures in a row
 	own   atomic.Bool  // it was ejected by what this client saw
 
+	ejections atomic.Uint64
+
 	mu     sync.Mutex // of what follows, which only failures and ticks touch
 	times  int        // how often it was ejected, less the times it has done well since
 	reason string
@@ -142,6 +144,7 @@ func (n *Node) eject(o *options, reason string, now time.Duration, own bool) tim
 	n.health.mu.Lock()
 	defer n.health.mu.Unlock()
 	n.health.times++
+	n.health.ejections.Add(1)
 	d := min(time.Duration(n.health.times)*e.Base, e.Max)
 	d += time.Duration((o.chance() - 0.5) * 0.2 * float64(d))
 	n.health.reason = reason

@@ -21,6 +21,13 @@ func (n *Node) stats(r *Request, in bool) NodeStats {
 	if b := n.breaker(r.breaker); b != nil {
 		st.Breaker = b.stateAt(r.now)
 	}
+	for i := range n.breakers {
+		if b := n.breaker(i); b != nil {
+			st.Breakers[b.stateAt(r.now)]++
+			st.Trips += b.opened.Load()
+		}
+	}
+	st.Ejections = n.health.ejections.Load()
 	if n.out(r.now) {
 		n.health.mu.Lock()
 		st.Ejected, st.Reason = true, n.health.reason

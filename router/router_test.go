@@ -262,6 +262,16 @@ func TestEjectionIsCappedAndEndsWithATrial(t *testing.T) {
 	if n := ejected(); n != 0 {
 		t.Errorf("%d ejected though all do well", n)
 	}
+	ejections := uint64(0)
+	for _, s := range w.Router.Stats("greeter") {
+		if s.Ejections > 1 {
+			t.Errorf("%s was ejected once, not %d times", s.ID, s.Ejections)
+		}
+		ejections += s.Ejections
+	}
+	if ejections != 3 {
+		t.Errorf("%d ejections were counted, want the 3 that are over", ejections)
+	}
 }
 
 func TestAllEjectedIsPanicAndStillServes(t *testing.T) {

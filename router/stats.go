@@ -18,6 +18,10 @@ type NodeStats struct {
 	Until    time.Time       `json:"until,omitzero"`    // when an ejected one is tried again
 	Reason   string          `json:"reason,omitempty"`  // why it is ejected
 	Breaker  State           `json:"breaker"`           // for the method, if they have breakers of their own
+
+	Ejections uint64      `json:"ejections,omitempty"` // how often it was taken out of rotation
+	Breakers  [states]int `json:"breakers"`            // how many of its breakers are in each State
+	Trips     uint64      `json:"trips,omitempty"`     // how often its breakers opened
 }
 
 // Explanation tells how a choice is made.

@@ -100,6 +100,7 @@ type Grant struct {
 
 // Features says what a backend can do.
 type Features struct {
+	Backend string        // "memory", "etcd"; set by New
 	Limits  bool          // keys may have limits above 1: semaphores
 	Fair    bool          // claims are granted in the order of their arrival, over all processes
 	Durable bool          // tokens rise and locks live on over a restart of the backend

@@ -51,6 +51,7 @@ func open(o *options) (Sync, error) {
 		}
 	}
 	f.driver, f.features = d, d.Features()
+	f.features.Backend = o.name
 	if !f.features.Fair {
 		f.gates = newGates()
 	}

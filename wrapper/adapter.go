@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/router"
 )
 
@@ -24,6 +25,23 @@ func (w *Wrapper) Adapter() Adapter { return Adapter{w} }
 
 // Name is the name of the service that is wrapped.
 func (a Adapter) Name() string { return a.w.o.name }
+
+// Metrics returns the metrics of WithMetrics, or nil.
+func (a Adapter) Metrics() metrics.Metrics { return a.w.o.metrics }
+
+// OnCollect calls f before each scrape and push of the metrics, as
+// metrics.OnCollect does, until unregister is called or the Wrapper is closed.
+func (a Adapter) OnCollect(f func()) (unregister func()) {
+	if a.w.o.metrics == nil {
+		return func() {}
+	}
+	stop := a.w.o.metrics.OnCollect(f)
+	remove := a.w.measured.add(func(context.Context) error { stop(); return nil })
+	return func() {
+		stop()
+		remove()
+	}
+}
 
 // Router returns the router, or nil.
 func (a Adapter) Router() router.Router { return a.w.o.router }
@@ -181,7 +199,7 @@ func (a Adapter) Again(ctx context.Context, c *Call, o router.Class, n int, idem
 	plan := a.w.planOf(c)
 	p, t := plan.retry, plan.target(c.Service)
 	ok := o == router.Unsent || idempotent && (o == router.Connect || o == router.Overload || o == router.Timeout)
-	if !ok || n >= p.Attempts || pushback < 0 || ctx.Err() != nil || !t.take() {
+	if !ok || n >= p.Attempts || pushback < 0 || ctx.Err() != nil || !a.w.pay(t.budget, c, retryAttempt) {
 		return 0, false
 	}
 	wait := max(p.wait(n-1), pushback)

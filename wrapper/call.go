@@ -99,8 +99,9 @@ type Attempt struct {
 	Connecting time.Duration // of Latency, what getting a connection took; 0 if that isn't known
 	Load       router.Load   // what the server said about itself: see WithLoadReport
 
-	span  trace.Span
-	proto string // the version of HTTP that was spoken
+	span   trace.Span
+	beside bool   // it was sent beside another one that was late
+	proto  string // the version of HTTP that was spoken
 }
 
 // AttemptObserver is an Observer that also watches each sending of a client's

@@ -55,6 +55,9 @@ func (w *Wrapper) Close(ctx context.Context) error {
 		if w.o.metrics != nil {
 			note(w.o.metrics.Close(ctx))
 		}
+		for _, stop := range w.measured.take() {
+			note(stop(ctx))
+		}
 		if w.o.log != nil { // last: the others may log
 			note(w.o.log.Close(ctx))
 		}
@@ -62,7 +65,7 @@ func (w *Wrapper) Close(ctx context.Context) error {
 	})
 }
 
-// sources are what brings calls by itself.
+// sources are what brings calls by itself, or is read for metrics.
 type sources struct {
 	mu   sync.Mutex
 	next int

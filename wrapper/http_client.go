@@ -175,7 +175,7 @@ func (c *clientCall) next(p RetryPolicy, n int) (wait time.Duration, again bool)
 	if !r.class.Failed() {
 		return 0, false
 	}
-	if n < p.Attempts && c.ctx.Err() == nil && r.again(c.idempotent(), p) && c.target.take() {
+	if n < p.Attempts && c.ctx.Err() == nil && r.again(c.idempotent(), p) && c.t.w.pay(c.target.budget, &c.record, retryAttempt) {
 		wait = max(p.wait(n-1), r.pushback)
 		end, bounded := c.ctx.Deadline()
 		inTime := wait <= p.Max && (!bounded || wait < time.Until(end))

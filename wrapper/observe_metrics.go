@@ -2,6 +2,7 @@ package wrapper
 
 import (
 	"context"
+	"errors"
 
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/router"
@@ -16,6 +17,7 @@ type metricsObserver struct {
 	sent, consumed          *metrics.Vec[metrics.Counter]
 	httpActive, active      *metrics.Vec[metrics.UpDownCounter]
 	late, refusals, attempt *metrics.Vec[metrics.Counter]
+	exhausted, refused      *metrics.Vec[metrics.Counter]
 }
 
 func newMetricsObserver(m metrics.Metrics) *metricsObserver {
@@ -43,7 +45,9 @@ func newMetricsObserver(m metrics.Metrics) *metricsObserver {
 		active:     upDown("platform.server.active_calls", "{call}", "Calls and messages in progress that came in over other protocols than HTTP.", attrProto),
 		late:       counter("platform.server.late", "{call}", "Answers of handlers that came after the call's deadline and were dropped.", attrHTTPMethod, attrHTTPRoute, attrRPCMethod),
 		refusals:   counter("platform.server.refusals", "{call}", "Calls that were not let in, by reason: limit, or one of auth.ReasonOf.", attrReason),
-		attempt:    counter("platform.client.attempts", "{attempt}", "Attempts to send calls, by what came of them.", attrServerAddress, attrServerPort, attrOutcome),
+		attempt:    counter("platform.client.attempts", "{attempt}", "Attempts to send calls, by what came of them.", attrServerAddress, attrServerPort, attrAttempt, attrOutcome),
+		exhausted:  counter("platform.client.budget.exhausted", "{attempt}", "Attempts that were not made because the budget was spent.", attrServerAddress, attrServerPort, attrAttempt),
+		refused:    counter("platform.client.refusals", "{call}", "Calls that were held back on this side, by reason: limit, breaker or no_instance.", attrServerAddress, attrServerPort, attrReason),
 	}
 }
 
@@ -89,6 +93,9 @@ func (o *metricsObserver) End(ctx context.Context, c *Call) {
 		o.lock.With(c.System, c.Action, failed).ObserveContext(ctx, seconds)
 	default:
 		host, port := splitService(c.Service)
+		if why := notSent(c); why != "" {
+			o.refused.With(host, port, why).Inc()
+		}
 		if c.Protocol == "http" {
 			o.httpClient.With(c.Action, host, port, statusText(c.Status), c.version(), failed).ObserveContext(ctx, seconds)
 		} else {
@@ -121,5 +128,50 @@ func (o *metricsObserver) BeginAttempt(ctx context.Context, _ *Attempt) context.
 
 func (o *metricsObserver) EndAttempt(_ context.Context, a *Attempt) {
 	host, port := splitService(a.Call.Service)
-	o.attempt.With(host, port, a.Class.String()).Inc()
+	o.attempt.With(host, port, a.kind(), a.Class.String()).Inc()
+}
+
+// The kinds of attempts.
+const (
+	firstAttempt = "first"
+	retryAttempt = "retry"
+	hedgeAttempt = "hedge"
+)
+
+func (a *Attempt) kind() string {
+	switch {
+	case a.beside:
+		return hedgeAttempt
+	case a.Number > 1:
+		return retryAttempt
+	}
+	return firstAttempt
+}
+
+// notSent says what on this side kept a call from being sent, or "".
+func notSent(c *Call) string {
+	switch {
+	case c.Err == nil:
+		return ""
+	case errors.Is(c.Err, router.ErrLimited):
+		return "limit"
+	case errors.Is(c.Err, router.ErrOpen):
+		return "breaker"
+	case errors.Is(c.Err, router.ErrNoInstances):
+		return "no_instance"
+	}
+	return ""
+}
+
+// pay takes an attempt of a kind out of a budget, and counts it if there is none
+// left.
+func (w *Wrapper) pay(b *budget, c *Call, kind string) bool {
+	if b.take() {
+		return true
+	}
+	if w.counts != nil {
+		host, port := splitService(c.Service)
+		w.counts.exhausted.With(host, port, kind).Inc()
+	}
+	return false
 }

@@ -32,6 +32,7 @@ type options struct {
 	monitor       monitor.Monitor
 	auth          auth.Auth
 	router        router.Router
+	discovery     discovery.Discovery
 	observers     []Observer
 	gates         []Gate
 	accessLevel   slog.Level
@@ -118,8 +119,17 @@ func WithAuth(a auth.Auth) Option {
 }
 
 // WithRouter makes the client find the host of a URL such as http://greeter/hello.
+// With WithMetrics there are metrics of each instance that is called:
+// platform.router.outcomes and others, which docs/semconv.md lists.
 func WithRouter(r router.Router) Option {
 	return with(func(o *options, r router.Router) { o.router = r }, "router", r, r != nil)
+}
+
+// WithDiscovery adds, with WithMetrics and WithRouter, metrics of what d knows of
+// the services that calls go to: how many instances, and whether the registry
+// still says so. It is the user's to close.
+func WithDiscovery(d discovery.Discovery) Option {
+	return with(func(o *options, d discovery.Discovery) { o.discovery = d }, "discovery", d, d != nil)
 }
 
 // WithObserver adds an observer, inside of those that are there.

@@ -139,7 +139,7 @@ func (t *second) begin() *clientAttempt {
 		t.due = true
 		return nil
 	}
-	if t.over || c.ctx.Err() != nil || !t.pays.take() {
+	if t.over || c.ctx.Err() != nil || !c.t.w.pay(t.pays, &c.record, hedgeAttempt) {
 		return nil
 	}
 	before := c.record.Instance
@@ -155,6 +155,7 @@ func (t *second) begin() *clientAttempt {
 		c.record.Instance = before
 		return nil
 	}
+	b.beside = true
 	b.cuttable()
 	t.b, t.ended = b, make(chan struct{})
 	return b

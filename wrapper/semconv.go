@@ -53,6 +53,9 @@ const (
 	attrAttempts  = "platform.attempts"         // how often the call was sent
 	attrDelivery  = "platform.delivery.attempt" // how often the message was delivered
 	attrInstance  = "platform.instance.id"      // that was called
+	attrInState   = "platform.instance.state"   // what the router or discovery makes of it
+	attrBreaker   = "platform.breaker.state"
+	attrAttempt   = "platform.attempt.kind" // first, retry or hedge
 	attrLockID    = "platform.lock.id"
 	attrLockOp    = "platform.lock.operation"
 	attrOutcome   = "platform.outcome"  // a router.Class

@@ -202,7 +202,7 @@ func checkNumbers(t *testing.T, server, client *parts) {
 		{server.metrics, "http.server.request.duration", []string{"GET", "", "403", "http", "1.1", ""}, 1},
 		{client.metrics, "http.client.request.duration", []string{"GET", "greeter", "", "200", "1.1", ""}, 1},
 		{client.metrics, "http.client.request.duration", []string{"GET", "greeter", "", "500", "1.1", "500"}, 1},
-		{client.metrics, "platform.client.attempts", []string{"greeter", "", "server_error"}, 1},
+		{client.metrics, "platform.client.attempts", []string{"greeter", "", "first", "server_error"}, 1},
 	} {
 		if got := count(c.m, c.name, c.values...); got != c.want {
 			t.Errorf("%s%q = %d, want %d", c.name, c.values, got, c.want)

@@ -35,6 +35,8 @@ type Wrapper struct {
 	idle          chan struct{} // a token whenever inFlight may have come to 0
 	plain         [2]*plan      // by side: how calls are made that no policy matches
 	policies      atomic.Pointer[policies]
+	counts        *metricsObserver // nil without metrics
+	measured      sources          // what is read for metrics
 	limitPolicy   policyField
 	client        *http.Client
 	presenter     *auth.Presenter // nil without auth
@@ -53,7 +55,8 @@ func New(opts ...Option) (*Wrapper, error) {
 		w.observers = append(w.observers, traceObserver{o.trace})
 	}
 	if o.metrics != nil {
-		w.observers = append(w.observers, newMetricsObserver(o.metrics))
+		w.counts = newMetricsObserver(o.metrics)
+		w.observers = append(w.observers, w.counts)
 	}
 	if o.monitor != nil {
 		w.observers = append(w.observers, monitorObserver{o.monitor})
@@ -84,8 +87,8 @@ func New(opts ...Option) (*Wrapper, error) {
 	for _, r := range o.registrations {
 		w.AddRegistration(r)
 	}
-	if o.monitor != nil && o.metrics != nil {
-		w.life.Go(w.measureChecks)
+	if o.metrics != nil {
+		w.measure()
 	}
 	return w, nil
 }

@@ -12,7 +12,8 @@ import (
 // Stream returns s with w around the handlers of its subscriptions and around
 // what is published to it. It is safe for concurrent use.
 func Stream(w *wrapper.Wrapper, s event.Stream) event.Stream {
-	return &stream{Stream: s, w: w, system: s.Features().Backend, types: &names{}}
+	system := s.Features().Backend
+	return &stream{Stream: s, w: w, system: system, types: &names{}, meter: newMeter(w.Adapter(), system)}
 }
 
 type stream struct {
@@ -20,6 +21,7 @@ type stream struct {
 	w      *wrapper.Wrapper
 	system string // the backend
 	types  *names
+	meter  *meter
 }
 
 // Subscribe subscribes with w around h.
@@ -31,19 +33,38 @@ func (s *stream) Subscribe(ctx context.Context, h event.Handler, opts ...event.S
 	if err != nil {
 		return nil, err
 	}
-	return &subscription{sub, s.w.Adapter().OnStop(sub.Close)}, nil
+	s.meter.begin(sub)
+	out := &subscription{sub, s.meter, nil}
+	out.forget = s.w.Adapter().OnStop(out.stop)
+	return out, nil
+}
+
+// Close closes the stream.
+func (s *stream) Close(ctx context.Context) error {
+	err := s.Stream.Close(ctx)
+	s.meter.close()
+	return err
 }
 
 // subscription is one that the Wrapper closes unless its user has.
 type subscription struct {
 	event.Subscription
+	meter  *meter
 	forget func()
 }
 
 func (s *subscription) Close(ctx context.Context) error {
-	err := s.Subscription.Close(ctx)
+	err := s.stop(ctx)
 	if err == nil {
 		s.forget()
+	}
+	return err
+}
+
+func (s *subscription) stop(ctx context.Context) error {
+	err := s.Subscription.Close(ctx)
+	if err == nil {
+		s.meter.end(s.Subscription)
 	}
 	return err
 }
