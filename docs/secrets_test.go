@@ -63,7 +63,7 @@ const soon = 300 * time.Millisecond
 
 func openKV(f func(string) kv.Option) opener {
 	return func(ctx context.Context, addr string, l *slog.Logger) error {
-		_, err := kv.New(f(addr), kv.WithTimeout(soon), kv.WithLogger(l))
+		_, err := kv.New(f(addr), kv.WithDialTimeout(soon), kv.WithTimeout(soon), kv.WithLogger(l))
 		lazy, lazyErr := kv.New(f(addr), kv.WithTimeout(soon), kv.WithLogger(l), kv.WithLazy())
 		if lazyErr != nil {
 			return errors.Join(err, lazyErr)
