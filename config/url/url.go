@@ -3,7 +3,13 @@
 //	config.WithSource(url.Source("https://config.example.com/orders.json"), config.Poll(time.Minute))
 //
 // It is polled. A server that answers with an ETag or Last-Modified is asked
-// conditionally, so that a poll without a change costs an empty answer. Answers
+// conditionally, so that a poll without a change costs an empty answer. LongPoll
+// follows one that holds a request until the document changes, such as
+// config/store/web.
+//
+//	config.WithSource(url.LongPoll("https://ops/config/shop/orders?layers", 30*time.Second))
+//
+// Answers
 // are bounded by config.MaxSize, also after decompression. Redirects stay on
 // the same host and never go from https to http. Proxies from the environment
 // are not used.
@@ -22,13 +28,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Option is an option of Source.
+// Option is an option of Source and LongPoll.
 type Option func(*source) error
 
 // WithFormat adds a format. It is chosen by the extension of the URL's path;
@@ -153,21 +160,31 @@ func (s *source) Close() error {
 }
 
 func (s *source) Read(ctx context.Context) (config.Content, error) {
+	c, _, err := s.ask(ctx, 0)
+	return c, err
+}
+
+// ask reads the document. A server that can is asked to wait for a change, and
+// applied says that it did.
+func (s *source) ask(ctx context.Context, wait time.Duration) (c config.Content, applied bool, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.raw, nil)
 	if err != nil {
-		return config.Content{}, fault.Markf(config.ErrInvalid, "malformed URL")
+		return config.Content{}, false, fault.Markf(config.ErrInvalid, "malformed URL")
 	}
 	s.mu.Lock()
 	last, etag, modified := s.last, s.etag, s.modified
 	s.mu.Unlock()
 	if etag != "" {
 		req.Header.Set("If-None-Match", etag)
+		if wait > 0 {
+			req.Header.Set("Prefer", fmt.Sprintf("wait=%d", int(wait.Seconds())))
+		}
 	} else if modified != "" {
 		req.Header.Set("If-Modified-Since", modified)
 	}
 	for _, f := range s.prepare {
 		if err := f(req); err != nil {
-			return config.Content{}, fault.Mark(config.ErrUnavailable, err)
+			return config.Content{}, false, fault.Mark(config.ErrUnavailable, err)
 		}
 	}
 	resp, err := s.client.Do(req)
@@ -177,18 +194,20 @@ func (s *source) Read(ctx context.Context) (config.Content, error) {
 			err = ue.Err
 		}
 		if ctx.Err() != nil {
-			return config.Content{}, ctx.Err()
+			return config.Content{}, false, ctx.Err()
 		}
-		return config.Content{}, fault.Mark(config.ErrUnavailable, err)
+		return config.Content{}, false, fault.Mark(config.ErrUnavailable, err)
 	}
 	defer resp.Body.Close()
+	applied = strings.Contains(resp.Header.Get("Preference-Applied"), "wait")
 	if resp.StatusCode == http.StatusNotModified && last.Parts != nil {
-		return last, nil
+		return last, applied, nil
 	}
 	if err := status(resp); err != nil {
-		return config.Content{}, err
+		return config.Content{}, applied, err
 	}
-	return s.accept(resp)
+	c, err = s.accept(resp)
+	return c, applied, err
 }
 
 func status(resp *http.Response) error {
