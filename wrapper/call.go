@@ -73,8 +73,8 @@ type Call struct {
 	pathErr   error            // the path can't be read in one way: see pathGate
 }
 
-// Observer watches calls. It can't change or fail one. Its methods are called
-// on the goroutine of the call.
+// Observer watches calls. It can't change or fail one: a panic is logged, and the
+// call goes on. Its methods are called on the goroutine of the call.
 type Observer interface {
 	// Begin is called before anything else happens. The call goes on with the
 	// context that it returns.
@@ -119,8 +119,10 @@ type Gate interface {
 	// Enter returns the context to go on with, or why the call is refused. An
 	// error's kind decides the answer: fault kinds of auth and router are 401,
 	// 403, 429 and 503, others 500.
+	// A panic is 500.
 	Enter(ctx context.Context, c *Call) (context.Context, error)
 	// Leave is called once after each Enter without an error, at the call's end.
+	// A panic is logged.
 	Leave(ctx context.Context, c *Call)
 }
 

@@ -12,6 +12,7 @@ import (
 type limitGate struct {
 	l  router.Limiter
 	at int
+	o  *options
 }
 
 func (g limitGate) Enter(ctx context.Context, c *Call) (context.Context, error) {
@@ -23,7 +24,7 @@ func (g limitGate) Enter(ctx context.Context, c *Call) (context.Context, error) 
 		return ctx, err
 	}
 	c.keep(g.at, p)
-	c.passed(ctx, g.l)
+	c.passed(ctx, g.l, g.o.faults)
 	return ctx, nil
 }
 

@@ -48,6 +48,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	c := newClientCall(t, r)
 	ctx, err := t.w.Begin(c.ctx, &c.record)
 	c.ctx = ctx
+	defer c.panicked()
 	if err != nil { // by the limit of a policy
 		err = c.unsent(err)
 		c.finish(err)
@@ -81,6 +82,7 @@ type clientCall struct {
 	token    *auth.Token // to show; nil for none
 	tried    []string
 	narrowed [2]router.SelectOption // room for what most picks depend on
+	sending  *clientAttempt         // the newest, but not the one beside it
 	first    clientAttempt
 	two      second // beside the first
 	last     result
@@ -139,6 +141,7 @@ func (c *clientCall) send() (*http.Response, error) {
 		if err != nil {
 			return nil, c.unsent(err)
 		}
+		c.sending = a
 		r := c.try(a)
 		a, resp, err := r.a, r.resp, r.err
 		c.last = a.result

@@ -57,6 +57,7 @@ type options struct {
 	registrations []discovery.Registration
 	drain         time.Duration
 	onClose       []func(ctx context.Context) error
+	faults        *faults
 }
 
 var errNilFunction = errors.New("nil function")
@@ -150,7 +151,7 @@ func WithGate(g Gate) Option {
 // draft-ietf-httpapi-ratelimit-headers; router.Named names them there. A refusal
 // has Retry-After too. Over gRPC it has RetryInfo. See WithoutLimitHeaders.
 func WithLimit(l router.Limiter) Option {
-	return with(func(o *options, l router.Limiter) { o.gates = append(o.gates, limitGate{l, len(o.gates)}) }, "limiter", l, l != nil)
+	return with(func(o *options, l router.Limiter) { o.gates = append(o.gates, limitGate{l, len(o.gates), o}) }, "limiter", l, l != nil)
 }
 
 // WithoutLimitHeaders keeps the header fields RateLimit and RateLimit-Policy out of
@@ -311,7 +312,7 @@ func newOptions(opts []Option) (*options, error) {
 			o.drain = time.Second
 		}
 	}
-	o.retry = o.retry.withDefaults()
+	o.retry, o.faults = o.retry.withDefaults(), newFaults(o)
 	return o, nil
 }
 

@@ -39,8 +39,9 @@ func (s *standings) note(state router.LimitState) {
 }
 
 // passed notes where a limiter stands that let the call through.
-func (c *Call) passed(ctx context.Context, l router.Limiter) {
+func (c *Call) passed(ctx context.Context, l router.Limiter, f *faults) {
 	if c.standings != nil {
+		defer f.caught(ctx, "a limiter's State")
 		c.standings.note(router.StateOf(ctx, l))
 	}
 }

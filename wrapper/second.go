@@ -123,18 +123,33 @@ func (t *second) send() {
 	}
 	defer t.call.t.w.life.Leave()
 	defer close(t.ended)
-	resp, err := b.roundTrip()
+	resp, err := t.roundTrip(b)
 	t.got = arrival{b, resp, err}
 	if err == nil && !b.result.class.Failed() {
 		t.first.bound.cancel(errBeaten)
 	}
 }
 
+// roundTrip sends the second attempt. A panic of a transport or a token's source
+// ends in nobody's frame here: it must not end the process.
+func (t *second) roundTrip(b *clientAttempt) (resp *http.Response, err error) {
+	defer func() {
+		v := recover()
+		if v != nil {
+			t.call.t.w.faults.report(b.ctx, "a second attempt", v)
+			resp, err = nil, errPanicked
+			b.result = result{class: router.Cancelled, err: err, own: true}
+		}
+	}()
+	return b.roundTrip()
+}
+
 // begin picks the instance, nil if there is no other, or no budget.
-func (t *second) begin() *clientAttempt {
+func (t *second) begin() (other *clientAttempt) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.call
+	defer c.t.w.faults.caught(c.ctx, "the choice of a second instance")
 	if !t.may {
 		t.due = true
 		return nil
@@ -178,6 +193,14 @@ func (t *second) decide(one arrival) arrival {
 	lose(t.got)
 	t.b = nil
 	return one
+}
+
+// abandon ends the second attempt, or keeps it from being sent.
+func (t *second) abandon() {
+	t.mu.Lock()
+	t.over = true
+	t.mu.Unlock()
+	t.forget()
 }
 
 // forget ends the second attempt, which nobody waits for any more.

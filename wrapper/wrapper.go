@@ -22,6 +22,7 @@ import (
 // use.
 type Wrapper struct {
 	o         *options
+	faults    *faults
 	observers []Observer
 	attempts  []AttemptObserver
 	gates     []Gate
@@ -48,7 +49,7 @@ func New(opts ...Option) (*Wrapper, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Wrapper{o: o, life: life.New(), idle: make(chan struct{}, 1)}
+	w := &Wrapper{o: o, faults: o.faults, life: life.New(), idle: make(chan struct{}, 1)}
 	w.plain = [2]*plan{Server: o.plain(Server), Client: o.plain(Client)}
 	// The log comes after the trace, so that its records carry the span.
 	if o.trace != nil {
@@ -64,7 +65,9 @@ func New(opts ...Option) (*Wrapper, error) {
 	if o.log != nil {
 		w.observers = append(w.observers, newLogObserver(o))
 	}
-	w.observers = append(w.observers, o.observers...)
+	for _, ob := range o.observers {
+		w.observers = append(w.observers, w.faults.guard(ob))
+	}
 	for _, ob := range w.observers {
 		if a, ok := ob.(AttemptObserver); ok {
 			w.attempts = append(w.attempts, a)
@@ -138,7 +141,7 @@ func (w *Wrapper) pass(ctx context.Context, c *Call) (context.Context, error) {
 		if err != nil {
 			c.refused = true
 			for _, entered := range w.gates[:i] {
-				entered.Leave(ctx, c)
+				w.leave(ctx, c, entered)
 			}
 			c.release(len(w.gates), router.Cancelled)
 			return ctx, err
@@ -175,7 +178,7 @@ func (w *Wrapper) enter(ctx context.Context, c *Call, at int) error {
 	permit, err := p.acquire(ctx, c)
 	if err == nil {
 		c.keep(at, permit)
-		c.passed(ctx, p.limit)
+		c.passed(ctx, p.limit, w.faults)
 	}
 	return err
 }
@@ -209,7 +212,7 @@ func (w *Wrapper) End(ctx context.Context, c *Call) {
 	if c.Side == Server {
 		if !c.refused {
 			for i := len(w.gates) - 1; i >= 0; i-- {
-				w.gates[i].Leave(ctx, c)
+				w.leave(ctx, c, w.gates[i])
 			}
 			c.release(len(w.gates), c.taught())
 		}
