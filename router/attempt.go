@@ -35,7 +35,7 @@ func (a *attempt) number(o *options) uint64 {
 func (a *attempt) open(n *Node) {
 	a.node, a.epoch = n, a.request.service.epoch.Load()
 	n.inFlight[a.epoch&1].Add(1)
-	if last := n.learnt.lastPick.Load(); int64(a.request.now)-last > int64(forceAfter/20) { // each time would cost more than it tells
+	if n.learnt.idle(a.request.now) > staleAfter/20 { // each time would cost more than it tells
 		n.learnt.lastPick.Store(int64(a.request.now))
 	}
 }

@@ -30,8 +30,10 @@ func on(t testing.TB, all []discovery.Instance, opts ...router.Option) *world {
 }
 
 // seeded makes a router's draws the same in every run.
-func seeded() router.Option {
-	r := rand.New(rand.NewPCG(7, 7))
+func seeded() router.Option { return seededBy(7) }
+
+func seededBy(seed uint64) router.Option {
+	r := rand.New(rand.NewPCG(seed, seed))
 	return router.WithRandom(r.Uint64)
 }
 
@@ -102,51 +104,61 @@ func TestEqualInstancesGetEqualWork(t *testing.T) {
 	}
 }
 
+// Weights decide how often an instance is called, all of a weight together and
+// each alone, as far as chance does not explain the difference where nodes are
+// drawn at random.
 func TestSequentialCallersRespectWeights(t *testing.T) {
 	for _, c := range []struct {
-		strategy  router.Strategy
+		strategy  func() router.Strategy
 		n         int
 		weight    func(i int) int
-		tolerance float64
+		tolerance float64 // of a share
+		chance    float64 // how many standard deviations of a random draw, if that is more
 		varies    bool
 	}{
-		{router.LeastCost(), 3, func(i int) int { return i + 1 }, .05, false},
-		{router.LeastCost(), 3, func(i int) int { return i + 1 }, .05, true},
-		{router.LeastCost(), 10, func(i int) int { return 1 + i%3 }, .05, true},
-		{router.LeastCost(), 60, func(i int) int { return 1 + i%4 }, .05, true}, // more than it compares: drawn at random
-		{router.PowerOfTwo(), 3, func(i int) int { return i + 1 }, .15, false},
+		{router.LeastCost, 3, func(i int) int { return i + 1 }, .05, 0, false},
+		{router.LeastCost, 3, func(i int) int { return i + 1 }, .05, 0, true},
+		{router.LeastCost, 10, func(i int) int { return 1 + i%3 }, .05, 0, true},
+		{router.LeastCost, 60, func(i int) int { return 1 + i%4 }, .05, 3, true}, // more than it compares: drawn at random
+		{router.PowerOfTwo, 3, func(i int) int { return i + 1 }, .15, 0, false},
 	} {
-		t.Run(fmt.Sprintf("%v of %d, varies %v", c.strategy, c.n, c.varies), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				all, sum := fleet(c.n), 0
-				for i := range all {
-					all[i].Weight = c.weight(i)
-					sum += c.weight(i)
-				}
-				w, took := on(t, all, seeded(), router.WithStrategy(c.strategy)), work(2)
-				got := map[string]int{}
-				const total = 12_000
-				for range total {
-					p, lat := w.pick(t), 10*time.Millisecond
-					if c.varies {
-						lat = took()
+		t.Run(fmt.Sprintf("%v of %d, varies %v", c.strategy(), c.n, c.varies), func(t *testing.T) {
+			for _, seed := range []uint64{1, 7, 101, 303, 404} {
+				synctest.Test(t, func(t *testing.T) {
+					all, sum := fleet(c.n), 0
+					for i := range all {
+						all[i].Weight = c.weight(i)
+						sum += c.weight(i)
 					}
-					time.Sleep(lat)
-					p.Done(router.Outcome{Latency: lat})
-					got[p.Instance.ID]++
-				}
-				calls, of := map[int]int{}, map[int]int{}
-				for _, in := range all {
-					calls[in.Weight] += got[in.ID]
-					of[in.Weight]++
-				}
-				for weight, n := range of {
-					want := total * float64(weight*n) / float64(sum)
-					if off := float64(calls[weight])/want - 1; math.Abs(off) > c.tolerance {
-						t.Errorf("%d of weight %d got %d calls, %.0f %% off their share of %.0f", n, weight, calls[weight], 100*off, want)
+					w, took := on(t, all, seededBy(seed), router.WithStrategy(c.strategy())), work(seed)
+					got := map[string]int{}
+					const total = 12_000
+					for range total {
+						p, lat := w.pick(t), 10*time.Millisecond
+						if c.varies {
+							lat = took()
+						}
+						time.Sleep(lat)
+						p.Done(router.Outcome{Latency: lat})
+						got[p.Instance.ID]++
 					}
-				}
-			})
+					check := func(what string, calls, weight int, chance float64) {
+						want := total * float64(weight) / float64(sum)
+						if off := float64(calls)/want - 1; math.Abs(off) > max(c.tolerance, chance/math.Sqrt(want)) {
+							t.Errorf("seed %d: %s got %d calls, %.0f %% off their share of %.0f", seed, what, calls, 100*off, want)
+						}
+					}
+					calls, of := map[int]int{}, map[int]int{}
+					for _, in := range all {
+						calls[in.Weight] += got[in.ID]
+						of[in.Weight] += in.Weight
+						check(in.ID, got[in.ID], in.Weight, c.chance)
+					}
+					for weight, sum := range of {
+						check(fmt.Sprintf("all of weight %d", weight), calls[weight], sum, 0)
+					}
+				})
+			}
 		})
 	}
 }

@@ -60,23 +60,28 @@ func (n *Node) rate(sv *service) {
 }
 
 // based is the latency that a node is known by: negative for a stranger, whose
-// is the usual one.
+// is the usual one. The fewer calls it is the average of, the more it is moved
+// towards what is usual.
 func (n *Node) based(sv *service) float64 {
 	usual, lat := sv.usual.value(), n.learnt.latency.value()
+	expected := usual * n.told.slower.value()
 	if lat == 0 {
-		return -max(usual*n.told.slower.value(), noise)
+		return -max(expected, noise)
 	}
-	if k := float64(n.learnt.samples.Load()); k < enough {
-		if k < prior {
-			lat = min(lat, recent*usual)
-		}
-		lat = (k*lat + prior*n.told.slower.value()*usual) / (k + prior)
+	k := float64(n.learnt.samples.Load())
+	if k < enough {
+		lat = (k*lat + prior*expected) / (k + prior)
+	}
+	if k < prior {
+		return max(min(lat, few*max(usual, expected)), noise)
 	}
 	return max(sv.trust.shrink(lat, usual), noise)
 }
 
-// recent is how many times what is usual the average of few calls may say.
-const recent = 2
+// few is how many times what is usual a node costs at most of which fewer calls
+// than prior are known: less than what its turn makes up for, so that it is
+// chosen again.
+const few = 1.15
 
 // crowds works out crowd.
 func (n *Node) crowds(sv *service, now time.Duration) {

@@ -134,7 +134,7 @@ func (n *Node) readmit(now time.Duration) {
 	if n.health.until.Swap(0) != 0 {
 		n.health.reason = ""
 		n.since.Store(int64(now)) // slowly, as if it were new
-		n.learnt.success.set(max(n.learnt.success.value(), 0.5))
+		n.learnt.success.set(max(n.learnt.success.value(), 0.9))
 	}
 }
 

@@ -61,6 +61,9 @@ func (l *learnt) took(sv *service, lat float64, failed, again bool) {
 	if k < enough {
 		l.samples.Add(1)
 	}
+	if k == 0 && usual > 0 { // what the first call took says nothing
+		old = usual
+	}
 	lat = min(lat, outlier*max(usual, old))
 	if k >= prior && !failed {
 		sv.trust.sample(old, lat, usual)
@@ -69,6 +72,8 @@ func (l *learnt) took(sv *service, lat float64, failed, again bool) {
 	case again && !failed && lat < old && lat <= recovered*usual:
 		l.latency.set(lat)
 		l.samples.Store(1)
+	case again: // what was known is stale
+		l.latency.move(lat, 0.5)
 	case k >= enough:
 		l.latency.move(lat, latencyAlpha)
 	default:

@@ -26,6 +26,9 @@ const (
 // first among equals, over an aperture as Finagle and Envoy have it, which
 // moves on through all instances every ten seconds: a client compares as few
 // of them at a time as its own load needs, so that it knows them well.
+//
+// What is known of an instance that is no longer chosen grows stale: its
+// failures fade, and a few calls in a thousand, at the most, ask it again.
 func LeastCost() Strategy { return leastCost{choices} }
 
 // PowerOfTwo is LeastCost with two choices.
@@ -62,16 +65,15 @@ func (c *costChooser) Choose(r *Request, nodes []*Node) int {
 	var space [choices + abroad]int
 	drawn := c.draws.draw(r, c.d, space[:0])
 	best, least := -1, math.Inf(1)
-	latest, force := c.latest.value(), time.Duration(r.service.force.Load())
+	latest, stale := c.latest.value(), time.Duration(r.service.stale.after.Load())
 	for _, i := range drawn {
 		n := nodes[i]
-		// What was learnt long ago is asked for again, now and then.
 		in := n.InFlight()
-		if in == 0 && r.now-time.Duration(n.learnt.lastPick.Load()) > force && r.Usable(n) {
+		base := n.cost.base.value() // as costs does it, which the compiler does not inline
+		if in == 0 && n.learnt.idle(r.now) > stale && r.renews(n, base) {
 			r.again = true
 			return c.take(n, i)
 		}
-		base := n.cost.base.value() // as costs does it, which the compiler does not inline
 		if base < 0 || n.away.Load() {
 			base = n.special(r, base)
 		}

@@ -30,7 +30,7 @@ type service struct {
 	tripped atomic.Int32                   // how many breakers are not closed
 
 	epoch     atomic.Uint64 // of the lease, see Node.inFlight
-	force     atomic.Int64  // how long a node may be idle before it is asked again
+	stale     staleness     // what is known of nodes that are idle
 	slowStart atomic.Int64  // 0 while it does not apply
 	usual     average       // latency: the median of the instances'; 0 before the first answer
 	weight    average       // the mean of the instances'
@@ -59,8 +59,7 @@ func newService(f *front, name string) *service {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.weight.set(1)
-	s.trust.slope.set(1)
-	s.force.Store(int64(forceAfter))
+	s.stale.refresh(0, 0)
 	return s
 }
 
@@ -128,10 +127,7 @@ func (s *service) reroute() {
 	s.refresh()
 }
 
-const (
-	tick       = time.Second
-	forceAfter = 2 * time.Second
-)
+const tick = time.Second
 
 // refresh does what is done each second.
 func (s *service) refresh() {
@@ -192,7 +188,11 @@ func (s *service) measure(m *members, now time.Duration) {
 		lats = first
 	}
 	if len(lats) > 0 {
-		s.usual.set(max(median(lats), 1))
+		was, usual := s.usual.value(), max(median(lats), 1)
+		s.usual.set(usual)
+		if usual > shifted*was || was > shifted*usual {
+			s.trust.drop()
+		}
 	}
 	if age := now - s.ticked; age >= tick {
 		if total >= s.picked {
@@ -201,6 +201,9 @@ func (s *service) measure(m *members, now time.Duration) {
 		s.picked, s.ticked = total, now
 		s.ticks++
 		s.trust.refresh()
+		for _, n := range m.all {
+			n.forgetFailures(s, now)
+		}
 	}
 	// While most nodes are new there is nobody to take the load from them.
 	if 2*fresh > len(m.all) {
@@ -209,9 +212,7 @@ func (s *service) measure(m *members, now time.Duration) {
 		s.slowStart.Store(int64(s.o.start))
 	}
 	s.window.Store(int64(max(choices, 2*s.rate*s.usual.value()/float64(time.Second)+1))) // by Little's law: half of them hold a call
-	if s.rate > 0 {                                                                      // at most one call in a hundred asks again what was learnt long ago
-		s.force.Store(int64(max(forceAfter, time.Duration(100*float64(len(m.all))/s.rate*float64(time.Second)))))
-	}
+	s.stale.refresh(len(m.all), s.rate)
 }
 
 // out ejects a node if not too many are out, and reports whether it did. own

@@ -79,9 +79,12 @@ func Equals() []Scenario {
 	for _, s := range []Scenario{
 		{Name: "3×1", Servers: 3, Clients: 1, Rate: 20}, {Name: "5×3", Servers: 5, Clients: 3, Rate: 20},
 		{Name: "10×10", Servers: 10, Clients: 10, Rate: 20}, {Name: "50×1", Servers: 50, Clients: 1, Rate: 100},
-		{Name: "500×3", Servers: 500, Clients: 3, Rate: 100},
+		{Name: "200×1", Servers: 200, Clients: 1, Rate: 100, Lasts: 4 * 75 * time.Second}, {Name: "500×3", Servers: 500, Clients: 3, Rate: 100},
 	} {
-		s.Lasts, s.With = 75*time.Second, []Feature{FirstCall(40 * time.Millisecond)}
+		if s.Lasts == 0 {
+			s.Lasts = 75 * time.Second
+		}
+		s.With = []Feature{FirstCall(40 * time.Millisecond)}
 		all = append(all, s)
 	}
 	return all
