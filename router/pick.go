@@ -87,14 +87,24 @@ func (s *service) pick(a *attempt, labels *labelSet) (variant string, err error)
 // choose asks the strategy: for one of the nodes, then for a last choice, then
 // for one that was excluded.
 func (s *subset) choose(r *Request) int {
-	i := s.chooser.Choose(r, s.nodes)
+	i := s.ask(r)
 	if i < 0 && s.last {
 		r.last = true
-		i = s.chooser.Choose(r, s.nodes)
+		i = s.ask(r)
 	}
 	if i < 0 && len(r.exclude) > 0 { // all were tried: again, rather than not at all
 		r.exclude, r.last = nil, false
 		return s.choose(r)
+	}
+	return i
+}
+
+// ask is Choose, where an index that isn't there is none: the strategy may be the
+// user's own.
+func (s *subset) ask(r *Request) int {
+	i := s.chooser.Choose(r, s.nodes)
+	if i >= len(s.nodes) {
+		return -1
 	}
 	return i
 }

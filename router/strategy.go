@@ -25,7 +25,8 @@ type starter interface {
 // must not lock for long or allocate.
 type Chooser interface {
 	// Choose returns the index of one of the nodes, of which there is at least
-	// one. It passes over nodes for which r.Usable is false if it can.
+	// one. It passes over nodes for which r.Usable is false if it can. An index
+	// that isn't there is none: any node in rotation is taken then.
 	Choose(r *Request, nodes []*Node) int
 }
 
