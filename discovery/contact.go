@@ -29,7 +29,7 @@ func danger(ttl time.Duration) time.Duration { return ttl - beatsEvery(ttl) }
 // time between heartbeats, so that who has an instance of its own need not ask,
 // and so long before danger that a busy machine is not taken for a silent registry.
 func patience(ttl time.Duration) time.Duration {
-	return min(beatsEvery(ttl)+ttl/20, danger(ttl)-300*time.Millisecond)
+	return max(min(beatsEvery(ttl)+ttl/20, danger(ttl)-500*time.Millisecond), ttl/5)
 }
 
 // confirm notes an answer.

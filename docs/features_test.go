@@ -38,6 +38,7 @@ import (
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	"github.com/micro/go-platform/discovery/relay"
+	discoverysql "github.com/micro/go-platform/discovery/sql"
 	discoverystatic "github.com/micro/go-platform/discovery/static"
 	"github.com/micro/go-platform/event"
 	eventnats "github.com/micro/go-platform/event/nats"
@@ -278,6 +279,7 @@ func discoveryColumns(t *testing.T) (out []column) {
 		opt  discovery.Option
 	}{
 		{"memory", discovery.WithMemory(discovery.NewMemory())}, {"consul", discoveryconsul.Backend(nobody)}, {"etcd", discoveryetcd.Backend(nobody)}, {"redis", discoveryredis.Backend(nobody)},
+		{"SQLite", discoverysql.SQLite(t.TempDir() + "/docs.db")}, {"PostgreSQL", discoverysql.Postgres("postgres://" + nobody + "/docs")}, {"MySQL", discoverysql.MySQL("mysql://" + nobody + "/docs")},
 		{"relay", relay.Backend("http://" + nobody)}, {"static", discoverystatic.Backend(discovery.Instance{Service: "docs", ID: "docs-1", Address: nobody})}, {"DNS", dns.Backend("docs.invalid", dns.WithServer(nobody))},
 	} {
 		d, err := discovery.New(c.opt, discovery.WithLazy())

@@ -27,6 +27,7 @@ import (
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	"github.com/micro/go-platform/discovery/relay"
+	discoverysql "github.com/micro/go-platform/discovery/sql"
 	"github.com/micro/go-platform/event"
 	eventnats "github.com/micro/go-platform/event/nats"
 	eventredis "github.com/micro/go-platform/event/redis"
@@ -186,6 +187,8 @@ var openers = []struct {
 	{"discovery/redis", "redis rediss", openDiscovery(func(a string) discovery.Option { return discoveryredis.Backend(a) })},
 	{"discovery/etcd", "etcd etcds", openDiscovery(func(a string) discovery.Option { return discoveryetcd.Backend(a) })},
 	{"discovery/consul", "consul consuls", openDiscovery(func(a string) discovery.Option { return discoveryconsul.Backend(a) })},
+	{"discovery/sql mysql", "mysql", openDiscovery(func(a string) discovery.Option { return discoverysql.MySQL(a) })},
+	{"discovery/sql postgres", "postgres postgresql", openDiscovery(func(a string) discovery.Option { return discoverysql.Postgres(a) })},
 	{"discovery/relay", "http https", openDiscovery(func(a string) discovery.Option { return relay.Backend(a) })},
 	{"discovery/dns", "dns", openDiscovery(func(a string) discovery.Option { return dns.Backend("example.com", dns.WithServer(a)) })},
 	{"event/redis", "redis rediss", openEvent(func(a string) event.Option { return eventredis.Backend(a) })},

@@ -22,6 +22,7 @@ import (
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
+	discoverysql "github.com/micro/go-platform/discovery/sql"
 	"github.com/micro/go-platform/event"
 	eventnats "github.com/micro/go-platform/event/nats"
 	eventredis "github.com/micro/go-platform/event/redis"
@@ -86,9 +87,12 @@ func parse(args []string) (*backends, error) {
 		"mysql":    func(a string) dsync.Option { return syncsql.MySQL(after(a)) },
 	})
 	choose(f, &b.discovery, "discovery", map[string]func(string) discovery.Option{
-		"redis":  func(a string) discovery.Option { return discoveryredis.Backend(a) },
-		"etcd":   func(a string) discovery.Option { return discoveryetcd.Backend(a) },
-		"consul": func(a string) discovery.Option { return discoveryconsul.Backend(a) },
+		"redis":    func(a string) discovery.Option { return discoveryredis.Backend(a) },
+		"etcd":     func(a string) discovery.Option { return discoveryetcd.Backend(a) },
+		"consul":   func(a string) discovery.Option { return discoveryconsul.Backend(a) },
+		"sqlite":   func(a string) discovery.Option { return discoverysql.SQLite(after(a)) },
+		"postgres": func(a string) discovery.Option { return discoverysql.Postgres(a) },
+		"mysql":    func(a string) discovery.Option { return discoverysql.MySQL(after(a)) },
 	})
 	choose(f, &b.db, "db", map[string]func(string) db.Option{
 		"sqlite":    func(a string) db.Option { return dbsql.SQLite(after(a)) },

@@ -28,7 +28,7 @@ func TestTheSameOnAllBackends(t *testing.T) {
 	for name, flags := range map[string]func(t *testing.T) []string{
 		"embedded": func(*testing.T) []string { return nil },
 		"files": func(*testing.T) []string {
-			return []string{"-db", "sqlite://" + dir + "/db", "-kv", "sqlite://" + dir + "/kv", "-sync", "sqlite://" + dir + "/sync", "-event", "sqlite://" + dir + "/events", "-config", "file://" + dir + "/swap.yaml"}
+			return []string{"-db", "sqlite://" + dir + "/db", "-kv", "sqlite://" + dir + "/kv", "-sync", "sqlite://" + dir + "/sync", "-discovery", "sqlite://" + dir + "/discovery", "-event", "sqlite://" + dir + "/events", "-config", "file://" + dir + "/swap.yaml"}
 		},
 		"redis": func(t *testing.T) []string {
 			url := "redis://" + servertest.SharedRedis(t).Addr()
@@ -44,7 +44,7 @@ func TestTheSameOnAllBackends(t *testing.T) {
 		},
 		"postgres": func(t *testing.T) []string {
 			url := servertest.SharedPostgres(t).DSN()
-			return []string{"-db", url, "-event", url, "-kv", url, "-sync", url}
+			return []string{"-db", url, "-event", url, "-kv", url, "-sync", url, "-discovery", url}
 		},
 		"postgres and memcached": func(t *testing.T) []string {
 			url := servertest.SharedPostgres(t).DSN()

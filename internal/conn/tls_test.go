@@ -25,6 +25,7 @@ import (
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	"github.com/micro/go-platform/discovery/relay"
+	discoverysql "github.com/micro/go-platform/discovery/sql"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/nats"
 	eventredis "github.com/micro/go-platform/event/redis"
@@ -148,6 +149,12 @@ var backends = []struct {
 	}},
 	{name: "discovery/consul", plain: "consul://", open: func(a string, t asked) error {
 		return closed(discovery.New(discoveryconsul.Backend(a, with(t, discoveryconsul.WithTLS, discoveryconsul.WithToken(secret))...), discovery.WithTimeout(limit)))
+	}},
+	{name: "discovery/sql", plain: "postgres://bob:" + secret + "@", path: "/d", hello: "N", open: func(a string, t asked) error {
+		return closed(discovery.New(discoverysql.Postgres(a, with(t, discoverysql.WithTLS)...), discovery.WithTimeout(limit)))
+	}},
+	{name: "discovery/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
+		return closed(discovery.New(discoverysql.MySQL(a, with(t, discoverysql.WithTLS)...), discovery.WithTimeout(limit)))
 	}},
 	{name: "discovery/relay", plain: "http://", refuses: true, open: func(a string, t asked) error {
 		return closed(discovery.New(relay.Backend(a, with(t, relay.WithTLS, relay.WithHeader("Authorization", "Bearer "+secret))...), discovery.WithTimeout(limit)))

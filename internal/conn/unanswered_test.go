@@ -27,6 +27,7 @@ import (
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	"github.com/micro/go-platform/discovery/relay"
+	discoverysql "github.com/micro/go-platform/discovery/sql"
 	"github.com/micro/go-platform/event"
 	eventnats "github.com/micro/go-platform/event/nats"
 	eventredis "github.com/micro/go-platform/event/redis"
@@ -92,6 +93,9 @@ var constructors = map[string]struct {
 	}},
 	"discovery/redis": {discovery.ErrUnavailable, func(a string) error {
 		return made(discovery.New(discoveryredis.Backend(a), discovery.WithDialTimeout(soon)))
+	}},
+	"discovery/sql": {discovery.ErrUnavailable, func(a string) error {
+		return made(discovery.New(discoverysql.Postgres("postgres://u:p@"+a+"/d"), discovery.WithDialTimeout(soon)))
 	}},
 	"discovery/relay": {discovery.ErrUnavailable, func(a string) error {
 		return made(discovery.New(relay.Backend("http://"+a), discovery.WithDialTimeout(soon)))

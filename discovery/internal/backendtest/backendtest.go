@@ -19,6 +19,7 @@ import (
 
 // Backend is what is tested.
 type Backend struct {
+	Name string                             // tells apart those of one package
 	Open func(addr string) discovery.Option // with a poll period of Poll
 	Poll time.Duration
 	TTL  time.Duration // the shortest
@@ -32,8 +33,15 @@ type Backend struct {
 
 // Main is the TestMain: it runs the tests, or in a child process registers an
 // instance until it is killed.
-func (b Backend) Main(m *testing.M) {
-	servertest.RunRole(map[string]servertest.Role{"registered": b.registered})
+func (b Backend) Main(m *testing.M) { Main(m, b) }
+
+// Main is the TestMain of a package with several backends.
+func Main(m *testing.M, all ...Backend) {
+	roles := map[string]servertest.Role{}
+	for _, b := range all {
+		roles[b.role()] = b.registered
+	}
+	servertest.RunRole(roles)
 	// The tests wait for TTLs rather than work: more of them than processors may
 	// run at once, unless the command line says otherwise.
 	if err := flag.Set("test.parallel", "16"); err != nil {
@@ -41,6 +49,8 @@ func (b Backend) Main(m *testing.M) {
 	}
 	leak.Main(m)
 }
+
+func (b Backend) role() string { return "registered" + b.Name }
 
 // registered registers an instance and says so.
 func (b Backend) registered(args []string) error {
@@ -132,7 +142,7 @@ func (b Backend) killed(t *testing.T, addr string) {
 	if _, err := readers[0].Register(t.Context(), in("stays")); err != nil {
 		t.Fatal(err)
 	}
-	child := servertest.Child(t, "registered", addr, namespace, "killed")
+	child := servertest.Child(t, b.role(), addr, namespace, "killed")
 	if line := child.Line(); line != "registered" {
 		t.Fatalf("the child says %q", line)
 	}
@@ -160,7 +170,7 @@ const slack = 5 * time.Second
 func (b Backend) paused(t *testing.T, addr string) {
 	namespace := name()
 	reader := b.open(t, addr, namespace)
-	child := servertest.Child(t, "registered", addr, namespace, "paused")
+	child := servertest.Child(t, b.role(), addr, namespace, "paused")
 	if line := child.Line(); line != "registered" {
 		t.Fatalf("the child says %q", line)
 	}
