@@ -57,6 +57,7 @@ func TestNoWritesToAnOldPrimary(t *testing.T) {
 					mu.Lock()
 					acked[key] = start
 					mu.Unlock()
+				case ctx.Err() != nil: // the end of the test
 				case !errors.Is(err, kv.ErrUnavailable) && !errors.Is(err, kv.ErrUnknownOutcome):
 					t.Errorf("during the failover: %v", err)
 				}
