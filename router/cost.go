@@ -48,16 +48,24 @@ func (n *Node) special(r *Request, base float64) float64 {
 }
 
 // rate works out base: the latency, as far as it means something, more for
-// failures and for what the server says.
+// failures, for refusals, and for what the server says.
 func (n *Node) rate(sv *service) {
 	base := n.based(sv) * n.told.busier()
 	if success := n.learnt.success.value(); success < 1 {
 		base /= max(success*success, 1e-4)
 	}
+	if accepted := n.learnt.accepted.value(); accepted < 1 {
+		base *= 1 + refusal*(1-accepted)/max(accepted, 1e-4)
+	}
 	if base != n.cost.base.value() { // a store costs much more than a load
 		n.cost.base.set(base)
 	}
 }
+
+// refusal is how many calls that are answered one costs that is refused. It is
+// sent again, or lost, while others would have had room: that is worth more than
+// what an answer takes longer there.
+const refusal = 10
 
 // based is the latency that a node is known by: negative for a stranger, whose
 // is the usual one. The fewer calls it is the average of, the more it is moved

@@ -10,6 +10,7 @@ type learnt struct {
 	latency  average       // nanoseconds; 0 before the first answer
 	samples  atomic.Uint32 // of the latency, up to enough
 	success  average       // from 0 to 1
+	accepted average       // likewise of what was not refused for lack of capacity, lately
 	lastPick atomic.Int64  // about when it was last chosen; monotonic
 	outcomes [classes]atomic.Uint64
 }
@@ -42,6 +43,20 @@ func (l *learnt) succeed(failed bool) bool {
 		l.success.set(1)
 	default:
 		l.success.move(1, successAlpha)
+	}
+	return true
+}
+
+// accept takes in whether a call was refused, and reports whether that changed
+// anything.
+func (l *learnt) accept(refused bool) bool {
+	switch a := l.accepted.value(); {
+	case refused:
+		l.accepted.move(0, successAlpha)
+	case a == 1:
+		return false
+	default:
+		l.accepted.move(1, successAlpha)
 	}
 	return true
 }

@@ -17,7 +17,8 @@ const (
 )
 
 // LeastCost takes the one of twelve nodes that costs least: average latency ×
-// (calls in flight + 1) ÷ success², times how much busier the server says it
+// (calls in flight + 1) ÷ success², more for what it refused lately (Overload),
+// times how much busier the server says it
 // has become (Outcome.Load). Nodes that cost about the same take turns, by
 // weight: equal ones get equal work, and heavier ones as much more as they
 // weigh.

@@ -52,6 +52,7 @@ func newNode(s *service, in *discovery.Instance, now time.Duration) *Node {
 	n.instance.Store(in)
 	n.since.Store(int64(now))
 	n.learnt.success.set(1)
+	n.learnt.accepted.set(1)
 	n.told.weight.set(1)
 	n.told.slower.set(1)
 	if s.o.share != nil {
@@ -102,6 +103,9 @@ func (n *Node) done(sv *service, o Outcome, again bool) {
 		return
 	}
 	if n.learnt.succeed(o.Class.Failed()) {
+		changed = true
+	}
+	if n.learnt.accept(o.Class == Overload) {
 		changed = true
 	}
 	if o.Latency > 0 {

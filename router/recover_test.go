@@ -23,12 +23,12 @@ func TestInstancesThatRecoverGetTheirShareBack(t *testing.T) {
 		recovers        bool
 		most, least     float64 // of its share, from a minute after it recovered, for 30 s
 	}{
-		{2, 5, "fails", failing, true, 1.2, .8},
-		{3, 20, "fails", failing, true, 1.2, .8},
-		{10, 50, "fails", failing, true, 1.2, .8},
-		{50, 100, "fails", failing, true, 1.2, .8},
-		{3, 20, "is slow", slow, true, 1.2, .8},
-		{50, 100, "is slow", slow, true, 1.2, .8},
+		{2, 5, "fails", failing, true, 1.4, .8},
+		{3, 20, "fails", failing, true, 1.4, .75},
+		{10, 50, "fails", failing, true, 1.4, .75},
+		{50, 100, "fails", failing, true, 1.4, .75},
+		{3, 20, "is slow", slow, true, 1.4, .75},
+		{50, 100, "is slow", slow, true, 1.4, .75},
 		{3, 20, "fails on", failing, false, .2, 0},
 		{50, 100, "fails on", failing, false, .4, 0},
 		{3, 20, "is slow on", slow, false, .2, 0},

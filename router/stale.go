@@ -9,13 +9,14 @@ import (
 // bad luck. So a few calls ask again those that took long, and failures of idle
 // ones fade.
 const (
-	staleAfter = 2 * time.Second // how long a node must be idle, at the least,
-	staleTurns = 10              // and how many calls of each node must pass
-	renewAfter = 5 * time.Second // how long after another a call asks again, at the least:
-	renewals   = 500             // one call in so many does,
-	renewTurns = 100             // or one in so many of each node, if there are few
-	worthwhile = 1.2             // times what is usual that a node must cost to be asked again
-	fade       = 0.05            // of the failures of an idle node, in a second
+	staleAfter   = 2 * time.Second // how long a node must be idle, at the least,
+	staleTurns   = 10              // and how many calls of each node must pass
+	renewAfter   = 5 * time.Second // how long after another a call asks again, at the least:
+	renewals     = 500             // one call in so many does,
+	renewTurns   = 100             // or one in so many of each node, if there are few
+	worthwhile   = 1.2             // times what is usual that a node must cost to be asked again
+	fade         = 0.05            // of the failures of an idle node, in a second
+	fadeRefusals = 0.3             // of any node
 )
 
 // staleness is when what is known of a service's nodes is renewed.
@@ -48,9 +49,14 @@ func (r *Request) renews(n *Node, base float64) bool {
 	return int64(r.now)-last > s.pause.Load() && s.last.CompareAndSwap(last, int64(r.now))
 }
 
-// forgetFailures lets the failures of a node fade that has long been idle.
+// forgetFailures lets the failures of a node fade that has long been idle, and
+// refusals of any: what was full has room again soon.
 func (n *Node) forgetFailures(sv *service, now time.Duration) {
-	if l := &n.learnt; l.success.value() < 1 && l.idle(now) > time.Duration(sv.stale.after.Load()) && !n.out(now) {
+	l := &n.learnt
+	if l.accepted.value() < 1 {
+		l.accepted.move(1, fadeRefusals)
+	}
+	if l.success.value() < 1 && l.idle(now) > time.Duration(sv.stale.after.Load()) && !n.out(now) {
 		l.success.move(1, fade)
 	}
 }

@@ -43,6 +43,7 @@ type run struct {
 	first       time.Duration // what the first call of a client to a server takes more
 	burst       int
 	hangs       float64
+	refuses     float64
 
 	called map[[2]int]bool // client and server that have met
 	took   []time.Duration
@@ -179,6 +180,8 @@ func (r *run) serve(s *server, work float64, end func(Outcome)) (cancel func()) 
 	case s.fails > 0 && r.chance.Float64() < s.fails:
 		answer(Failed)
 	case s.limit > 0 && len(s.jobs) >= s.limit:
+		answer(Refused)
+	case r.refuses > 0 && r.chance.Float64() < r.refuses:
 		answer(Refused)
 	case r.hangs > 0 && r.chance.Float64() < r.hangs:
 	default:

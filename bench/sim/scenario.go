@@ -192,6 +192,9 @@ func Limited(n int) Feature {
 	}
 }
 
+// Refusing is a share of the calls that each server refuses, however busy it is.
+func Refusing(share float64) Feature { return func(r *run) { r.refuses = share } }
+
 // Bursts are n calls at a time.
 func Bursts(n int) Feature { return func(r *run) { r.burst = n } }
 

@@ -149,6 +149,41 @@ func TestTailStaysNearTheOracles(t *testing.T) {
 	}
 }
 
+// Servers that refuse what is too much are asked for no more than they take, as
+// far as clients can know that: others' rules, which learn nothing of refusals or
+// not enough, have ten times as many.
+func TestServersWithLimitsRefuseLittle(t *testing.T) {
+	s := Troubles()[9]
+	good := func(seed uint64, p func(Env) Policy) (Result, bool) {
+		r := Run(s, seed, p)
+		return r, r.Errors <= .008 && float64(r.P99) <= 2*float64(Run(s, seed, Oracle).P99)
+	}
+	for _, seed := range gates[:4] {
+		if r, ok := good(seed, Real()); !ok {
+			t.Errorf("seed %d: %v", seed, r)
+		}
+	}
+	for _, p := range policies() {
+		if p.name != "round robin" && p.name != "kratos" && p.name != "go-zero" {
+			continue
+		}
+		if r, ok := good(gates[0], p.make); ok {
+			t.Errorf("%s passes: %v", p.name, r)
+		}
+	}
+}
+
+// Refusals that all have now and then are no reason to prefer anyone.
+func TestFewRefusalsStarveNobody(t *testing.T) {
+	s := Equals()[3]
+	s.With = append(s.With, Refusing(.01))
+	for _, seed := range gates {
+		if r := Run(s, seed, Real()); r.Hottest > 1.5 || r.Least < .5 {
+			t.Errorf("seed %d: hottest %.2f, least %.2f", seed, r.Hottest, r.Least)
+		}
+	}
+}
+
 // The ways in which what routers share can go.
 func shares() []struct {
 	name string
