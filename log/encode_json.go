@@ -32,11 +32,13 @@ type Keys struct{ Time, Level, Logger, Message, Source string }
 var jsonLines = newJSON("json", Keys{"time", "level", "logger", "msg", "source"}, 6, "")
 
 type jsonEncoding struct {
-	name, fixed                          string
-	keys                                 Keys
-	time, level, logger, message, source string // as they are written
-	decimals                             int
-	lengths                              uint64 // bit n: a key of the record's own has n bytes
+	name                          string
+	keys                          Keys
+	time, logger, message, source string // as they are written
+	levels                        [len(severities)]string
+	plainly                       [len(severities)]string // levels with message behind, for records with neither logger nor source
+	decimals                      int
+	lengths                       uint64 // bit n: a key of the record's own has n bytes
 }
 
 func newJSON(name string, k Keys, decimals int, fixed string) *jsonEncoding {
@@ -44,37 +46,47 @@ func newJSON(name string, k Keys, decimals int, fixed string) *jsonEncoding {
 	if fixed != "" {
 		fixed = "," + fixed
 	}
-	var lengths uint64
-	for _, key := range []string{k.Time, k.Level, k.Message, k.Logger, k.Source} {
-		lengths |= 1 << min(len(key), 63)
+	e := &jsonEncoding{
+		name: name, keys: k, decimals: decimals, time: "{" + quote(k.Time) + `"`,
+		logger: "," + quote(k.Logger), message: "," + quote(k.Message), source: "," + quote(k.Source),
 	}
-	return &jsonEncoding{lengths: lengths, name: name, fixed: fixed, keys: k, decimals: decimals, time: quote(k.Time) + `"`, level: "," + quote(k.Level),
-		logger: "," + quote(k.Logger), message: "," + quote(k.Message), source: "," + quote(k.Source)}
+	for _, key := range []string{k.Time, k.Level, k.Message, k.Logger, k.Source} {
+		e.lengths |= 1 << min(len(key), 63)
+	}
+	for i, severity := range severities {
+		e.levels[i] = fixed + "," + quote(k.Level) + `"` + severity + `"`
+		e.plainly[i] = e.levels[i] + e.message
+	}
+	return e
 }
 
 func (e *jsonEncoding) Name() string                        { return e.name }
 func (e *jsonEncoding) Append(dst []byte, r *Record) []byte { return appendRecord(e, dst, r) }
 
-func (e *jsonEncoding) head(dst []byte, r *Record) []byte {
-	dst = append(dst, '{')
-	if !r.Time.IsZero() {
-		dst = append(dst, e.time...)
-		dst = appendTime(dst, r.Time, e.decimals)
-		dst = append(dst, '"')
-		dst = append(append(dst, e.fixed...), e.level...)
-	} else if e.fixed != "" {
-		dst = append(append(dst, e.fixed[1:]...), e.level...)
+func (e *jsonEncoding) head(dst []byte, t time.Time, l slog.Level, logger, message, source string) []byte {
+	if !t.IsZero() {
+		dst = append(appendTime(append(dst, e.time...), t, e.decimals), '"')
 	} else {
-		dst = append(dst, e.level[1:]...)
+		dst = append(dst, '{')
 	}
-	dst = append(append(append(dst, '"'), levelName(r.Level)...), '"')
-	if r.Logger != "" {
-		dst = appendString(append(dst, e.logger...), r.Logger)
+	level, start := severity(l), len(dst)
+	if logger == "" && source == "" {
+		dst = append(dst, e.plainly[level]...)
+	} else {
+		dst = append(dst, e.levels[level]...)
+		if logger != "" {
+			dst = appendString(append(dst, e.logger...), logger)
+		}
+		if source != "" {
+			dst = appendString(append(dst, e.source...), source)
+		}
+		dst = append(dst, e.message...)
 	}
-	if r.Source != "" {
-		dst = appendString(append(dst, e.source...), r.Source)
+	dst = appendString(dst, message)
+	if t.IsZero() { // nothing is ahead of the first comma
+		dst = append(dst[:start], dst[start+1:]...)
 	}
-	return appendString(append(dst, e.message...), r.Message)
+	return dst
 }
 
 func (e *jsonEncoding) open(dst []byte, group string) []byte {
@@ -85,9 +97,9 @@ func (e *jsonEncoding) shut(dst []byte) []byte { return append(dst, '}') }
 func (e *jsonEncoding) end(dst []byte) []byte  { return append(dst, '}', '\n') }
 
 // comma appends one unless an object has just been opened: no value ends in a
-// brace that opens.
+// brace that opens. What begins with a comma is put behind a head.
 func comma(dst []byte) []byte {
-	if dst[len(dst)-1] == '{' {
+	if n := len(dst); n > 0 && dst[n-1] == '{' {
 		return dst
 	}
 	return append(dst, ',')
@@ -129,10 +141,18 @@ func appendJSONValue(dst []byte, v slog.Value) []byte {
 	return appendJSONAny(dst, v.Any())
 }
 
+// Between them a time is of the years 0 to 9999 in every zone.
+const (
+	firstSecond      = -62167219200 + 2*86400
+	lastSecondOf9999 = 253402300799 - 2*86400
+)
+
 // appendJSONTime writes RFC 3339 in the time's own zone, as encoding/json does.
 func appendJSONTime(dst []byte, t time.Time) []byte {
-	if y := t.Year(); y < 0 || y > 9999 {
-		return appendString(dst, t.String())
+	if s := t.Unix(); s < firstSecond || s > lastSecondOf9999 {
+		if y := t.Year(); y < 0 || y > 9999 {
+			return appendString(dst, t.String())
+		}
 	}
 	return append(t.AppendFormat(append(dst, '"'), time.RFC3339Nano), '"')
 }
@@ -199,9 +219,37 @@ const hexDigits = "0123456789abcdef"
 
 // appendString appends s as a JSON string. What is not UTF-8 becomes U+FFFD.
 func appendString(dst []byte, s string) []byte {
+	if n := plainRun(s); n < len(s) {
+		return appendEscaped(dst, s, n)
+	}
+	return append(append(append(dst, '"'), s...), '"')
+}
+
+// plainRun returns how many bytes of s are plain, from the first. It looks at
+// eight at a time (Hacker's Delight, section 6-1: find the first byte of a value).
+func plainRun(s string) (n int) {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; n+8 <= len(s); n += 8 {
+		b := s[n : n+8]
+		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		quote, slash := x^ones*'"', x^ones*'\\'
+		// The top bit of a byte is set if it is over 0x7e, under a space, a quote or
+		// a backslash. Carries may set more; the loop below looks closer.
+		if (x|(x+ones)|(x-ones*' ')|(quote-ones)|(slash-ones))&tops != 0 {
+			break
+		}
+	}
+	for n < len(s) && plain[s[n]] {
+		n++
+	}
+	return n
+}
+
+// appendEscaped is appendString of an s whose first n bytes are plain.
+func appendEscaped(dst []byte, s string, n int) []byte {
 	dst = append(dst, '"')
 	start := 0
-	for i := 0; i < len(s); {
+	for i := n; i < len(s); {
 		c := s[i]
 		if plain[c] {
 			i++

@@ -27,18 +27,18 @@ func (logfmt) open(dst []byte, _ string) []byte      { return dst }
 func (logfmt) shut(dst []byte) []byte                { return dst }
 func (logfmt) end(dst []byte) []byte                 { return append(dst, '\n') }
 
-func (logfmt) head(dst []byte, r *Record) []byte {
-	if !r.Time.IsZero() {
-		dst = append(appendTime(append(dst, "time="...), r.Time, 6), ' ')
+func (logfmt) head(dst []byte, t time.Time, l slog.Level, logger, message, source string) []byte {
+	if !t.IsZero() {
+		dst = append(appendTime(append(dst, "time="...), t, 6), ' ')
 	}
-	dst = append(append(dst, "level="...), levelName(r.Level)...)
-	if r.Logger != "" {
-		dst = appendText(append(dst, " logger="...), r.Logger)
+	dst = append(append(dst, "level="...), levelName(l)...)
+	if logger != "" {
+		dst = appendText(append(dst, " logger="...), logger)
 	}
-	if r.Source != "" {
-		dst = appendText(append(dst, " source="...), r.Source)
+	if source != "" {
+		dst = appendText(append(dst, " source="...), source)
 	}
-	return appendText(append(dst, " msg="...), r.Message)
+	return appendText(append(dst, " msg="...), message)
 }
 
 func (logfmt) attr(dst []byte, groups []string, a slog.Attr) []byte {
@@ -69,19 +69,19 @@ func (e human) attr(dst []byte, groups []string, a slog.Attr) []byte {
 	return appendPair(dst, groups, a)
 }
 
-func (e human) head(dst []byte, r *Record) []byte {
-	if !r.Time.IsZero() {
-		dst = append(r.Time.Local().AppendFormat(dst, "15:04:05.000"), ' ')
+func (e human) head(dst []byte, t time.Time, l slog.Level, logger, message, source string) []byte {
+	if !t.IsZero() {
+		dst = append(t.Local().AppendFormat(dst, "15:04:05.000"), ' ')
 	}
-	name := levelName(r.Level)
+	name := levelName(l)
 	if e.color {
 		dst = append(dst, "\x1b["...)
 		switch {
-		case r.Level >= slog.LevelError:
+		case l >= slog.LevelError:
 			dst = append(dst, "31m"...)
-		case r.Level >= slog.LevelWarn:
+		case l >= slog.LevelWarn:
 			dst = append(dst, "33m"...)
-		case r.Level >= slog.LevelInfo:
+		case l >= slog.LevelInfo:
 			dst = append(dst, "32m"...)
 		default:
 			dst = append(dst, "90m"...)
@@ -94,12 +94,12 @@ func (e human) head(dst []byte, r *Record) []byte {
 	for range max(1, 6-len(name)) {
 		dst = append(dst, ' ')
 	}
-	if r.Logger != "" {
-		dst = append(appendPrintable(dst, r.Logger), ": "...)
+	if logger != "" {
+		dst = append(appendPrintable(dst, logger), ": "...)
 	}
-	dst = appendPrintable(dst, r.Message)
-	if r.Source != "" {
-		dst = append(appendPrintable(append(dst, " ("...), r.Source), ')')
+	dst = appendPrintable(dst, message)
+	if source != "" {
+		dst = append(appendPrintable(append(dst, " ("...), source), ')')
 	}
 	return dst
 }

@@ -53,10 +53,7 @@ func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 		if e.inc == nil {
 			continue
 		}
-		w := writer{f: h.front, enc: e.inc, dst: append([]byte{'.'}, h.pre[i].data...), groups: h.groups, opened: h.pre[i].open}
-		if h.pre[i].data == nil { // what head will have written is no opening brace
-			w.dst = []byte{'.'}
-		}
+		w := writer{f: h.front, enc: e.inc, dst: slices.Clone(h.pre[i].data), groups: h.groups, opened: h.pre[i].open}
 		before := len(w.dst)
 		w.openAll()
 		start := len(w.dst)
@@ -67,7 +64,7 @@ func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 			w.dst = w.dst[:before]
 			w.opened = h.pre[i].open
 		}
-		c.pre[i] = prefix{data: slices.Clip(w.dst[1:]), open: w.opened}
+		c.pre[i] = prefix{data: slices.Clip(w.dst), open: w.opened}
 	}
 	if h.front.needTrees {
 		if list := h.front.tidy(h.groups, nil, attrs); len(list) > 0 {
@@ -80,10 +77,8 @@ func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 // scratch is what one call of Handle works in.
 type scratch struct {
 	buf    []byte
-	attrs  []slog.Attr
+	attrs  []slog.Attr // of the context
 	groups [8]string
-	record Record
-	writer writer
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{buf: make([]byte, 0, 1024)} }}
@@ -101,11 +96,10 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		}
 	}
 	s := scratches.Get().(*scratch)
-	s.record = Record{Time: r.Time, Level: r.Level, Logger: h.name, Message: r.Message}
+	source := ""
 	if f.source && r.Level >= f.sourceFrom {
-		s.record.Source = sourceOf(r.PC)
+		source = sourceOf(r.PC)
 	}
-	s.attrs = s.attrs[:0]
 	if f.context != nil && ctx != nil {
 		s.attrs = f.context(ctx, s.attrs)
 	}
@@ -118,11 +112,9 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 			continue
 		}
 		if e.inc != nil && !f.dedup {
-			s.buf = h.encode(s, e.inc, h.pre[i], &r)
+			s.buf = h.encode(s, e.inc, h.pre[i], &r, source)
 		} else {
-			s.record.Attrs = h.tree(s.attrs, &r)
-			s.buf = e.enc.Append(s.buf[:0], &s.record)
-			s.record.Attrs = nil
+			s.buf = e.enc.Append(s.buf[:0], &Record{Time: r.Time, Level: r.Level, Logger: h.name, Message: r.Message, Source: source, Attrs: h.tree(s.attrs, &r)})
 		}
 		for _, o := range e.outputs {
 			if r.Level >= o.least {
@@ -132,7 +124,7 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	}
 	if cap(s.buf) <= maxScratch {
 		clear(s.attrs)
-		s.writer = writer{}
+		s.attrs = s.attrs[:0]
 		scratches.Put(s)
 	}
 	if r.Level >= f.waitAt {
@@ -145,9 +137,8 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // encode writes head, context, prefix, attributes and end.
-func (h *handler) encode(s *scratch, enc incremental, pre prefix, r *slog.Record) []byte {
-	w := &s.writer
-	*w = writer{f: h.front, enc: enc, dst: enc.head(s.buf[:0], &s.record), groups: s.groups[:0]}
+func (h *handler) encode(s *scratch, enc incremental, pre prefix, r *slog.Record, source string) []byte {
+	w := writer{f: h.front, enc: enc, dst: enc.head(s.buf[:0], r.Time, r.Level, h.name, r.Message, source), groups: s.groups[:0]}
 	for _, a := range s.attrs {
 		w.attr(a)
 	}

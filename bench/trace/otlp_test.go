@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"syscall"
 	"testing"
 	"time"
 
@@ -81,7 +80,7 @@ func BenchmarkOTLP(b *testing.B) {
 				}},
 			}
 			compare.Run(b, 1, all...)
-			processor(b, all)
+			compare.Processor(b, 4096, all...)
 			for end := time.Now().Add(5 * time.Second); spans(b, c)-before < sent && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 			}
 			if got := spans(b, c) - before; got != sent {
@@ -95,32 +94,6 @@ func must(b *testing.B, err error) {
 	if err != nil {
 		b.Fatal(err)
 	}
-}
-
-// processor reports what processor time of this process a span costs: without
-// the receiver's, and whatever else the machine does.
-func processor(b *testing.B, all []compare.Contender) {
-	const spans, rounds = 4096, 20
-	used := make([]time.Duration, len(all))
-	for range rounds {
-		for i, c := range all {
-			before := cpu(b)
-			c.Loop(spans)
-			used[i] += cpu(b) - before
-		}
-	}
-	for i, c := range all {
-		b.ReportMetric(float64(used[i])/(spans*rounds), c.Name+"-cpu-ns")
-		if i > 0 {
-			b.ReportMetric(float64(used[0])/float64(used[i]), "x-"+c.Name+"-cpu")
-		}
-	}
-}
-
-func cpu(b *testing.B) time.Duration {
-	var r syscall.Rusage
-	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &r))
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 // spans is how many the receiver has counted.
