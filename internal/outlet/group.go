@@ -45,7 +45,8 @@ func NewGroup(pkg, items string) *Group {
 func (g *Group) Closed() bool { return g.closed.Load() }
 
 // Flush returns when all that was accepted before the call is sent or lost, or
-// when ctx ends. The error says how much was lost that no error has said before.
+// when ctx ends. The error says how much was lost that no error has said before;
+// when Close is called meanwhile, it is that of Close.
 func (g *Group) Flush(ctx context.Context) error {
 	if g.Closed() {
 		return fault.Wrap(g.pkg, "flush", "", fault.Closed)
@@ -60,6 +61,10 @@ func (g *Group) Flush(ctx context.Context) error {
 		case <-ctx.Done():
 			return fault.Wrap(g.Members[i].Label(), "flush", "", ctx.Err())
 		}
+	}
+	if g.Closed() { // meanwhile: what it gave up is for Close to say
+		<-g.done
+		return g.err
 	}
 	return g.lost("flush")
 }

@@ -2,6 +2,7 @@ package outlet_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -111,6 +112,13 @@ func (r *receiver) closes() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.closed
+}
+
+// times are those of the attempts.
+func (r *receiver) times() []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.calls)
 }
 
 func (r *receiver) attempts() int {

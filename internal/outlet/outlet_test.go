@@ -23,18 +23,26 @@ func TestABatchGoesByItemsBytesAgeOrUrgency(t *testing.T) {
 		at     time.Duration // when the first batch is sent
 		sizes  string
 	}{
-		"below the items":       {func(o *outlet.Outlet[int, []item]) { push(o, 0, 9) }, nil, time.Second, "[9]"},
-		"the items":             {func(o *outlet.Outlet[int, []item]) { push(o, 0, 10) }, nil, 0, "[10]"},
-		"above the items":       {func(o *outlet.Outlet[int, []item]) { push(o, 0, 11) }, nil, 0, "[10 1]"},
-		"the bytes":             {func(o *outlet.Outlet[int, []item]) { o.Push(0, 50, false) }, func(c *outlet.Config[int, []item]) { c.BatchBytes = 50 }, time.Second, "[1]"},
-		"above the bytes":       {func(o *outlet.Outlet[int, []item]) { o.Push(0, 51, false) }, func(c *outlet.Config[int, []item]) { c.BatchBytes = 50 }, 0, "[1]"},
-		"an urgent one":         {func(o *outlet.Outlet[int, []item]) { push(o, 0, 3); o.Push(3, 1, true) }, nil, 0, "[4]"},
-		"somebody waits for it": {func(o *outlet.Outlet[int, []item]) { push(o, 0, 3); o.Drained() }, nil, 0, "[3]"},
+		"below the items": {func(o *outlet.Outlet[int, []item]) { push(o, 0, 9) }, nil, time.Second, "[9]"},
+		"the items":       {func(o *outlet.Outlet[int, []item]) { push(o, 0, 10) }, nil, 0, "[10]"},
+		"above the items": {func(o *outlet.Outlet[int, []item]) { push(o, 0, 11) }, nil, 0, "[10 1]"},
+		"the bytes":       {func(o *outlet.Outlet[int, []item]) { o.Push(0, 50, false) }, func(c *outlet.Config[int, []item]) { c.BatchBytes = 50 }, time.Second, "[1]"},
+		"above the bytes": {func(o *outlet.Outlet[int, []item]) { o.Push(0, 51, false) }, func(c *outlet.Config[int, []item]) { c.BatchBytes = 50 }, 0, "[1]"},
+		"no bound":        {func(o *outlet.Outlet[int, []item]) { push(o, 0, 9) }, func(c *outlet.Config[int, []item]) { c.BatchItems = 0 }, time.Second, "[9]"},
+		"an urgent one":   {func(o *outlet.Outlet[int, []item]) { push(o, 0, 3); synctest.Wait(); o.Push(3, 1, true) }, nil, 0, "[4]"},
+		"becomes whole": {func(o *outlet.Outlet[int, []item]) {
+			for i := range 10 {
+				push(o, i, 1)
+				synctest.Wait()
+			}
+		}, nil, 0, "[10]"},
+		"somebody waits for it": {func(o *outlet.Outlet[int, []item]) { push(o, 0, 3); synctest.Wait(); o.Drained() }, nil, 0, "[3]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := &receiver{}
 				o, g := open(r, c.config)
+				synctest.Wait() // it waits for something to send
 				began := time.Now()
 				c.push(o)
 				time.Sleep(5 * time.Second)
@@ -107,12 +115,21 @@ func TestPausesGrowAcrossBatches(t *testing.T) {
 		}
 		time.Sleep(10 * time.Minute)
 		s := o.Stats()
-		if s.Failed.Items != 100 || s.Queued.Items != 0 || s.Retries == 0 {
-			t.Errorf("%+v", s)
+		if s.Failed.Items != 100 || s.Queued.Items != 0 || s.Batches != 0 || o.Progress() != 0 || int(s.Retries) != r.attempts()-10 || int(s.Errors) != r.attempts() {
+			t.Errorf("%d attempts, %+v", r.attempts(), s)
+		}
+		calls := r.times()
+		for i := 1; i < len(calls); i++ {
+			if gap := calls[i].Sub(calls[i-1]); gap < 100*time.Millisecond {
+				t.Errorf("attempt %d comes %v after the one before", i, gap)
+			}
 		}
 		r.becomes(nil)
 		push(o, 100, 10)
 		time.Sleep(time.Minute)
+		if o.Progress() != 10 || o.Stats().Batches != 1 {
+			t.Errorf("progress is %d: %+v", o.Progress(), o.Stats())
+		}
 		r.becomes(down)
 		n := r.attempts()
 		push(o, 110, 10)
@@ -239,6 +256,16 @@ func TestWhatGoesWrongIsToldOnce(t *testing.T) {
 		r.becomes(nil)
 		time.Sleep(time.Hour)
 		says("well again, when the losses are known", "the queue is full false 10;")
+		r.becomes(down)
+		push(o, 0, 1)
+		time.Sleep(time.Hour)
+		says("the next outage", "backend unavailable: refused true 0;")
+		push(o, 1, 120)
+		time.Sleep(time.Hour)
+		says("and its losses", "backend unavailable: refused true 21;")
+		r.becomes(nil)
+		time.Sleep(time.Hour)
+		says("well again", "the queue is full false 0;")
 		for range 30 {
 			push(o, 0, 10)
 			r.becomes(func(context.Context, []item) outlet.Result { return outlet.Result{Failed: 1, Why: errors.New("bad")} })
@@ -249,7 +276,9 @@ func TestWhatGoesWrongIsToldOnce(t *testing.T) {
 		if told := r.heard(); len(told) == 0 || len(told) > 3 {
 			t.Errorf("told %d times in 15 s: %v", len(told), told)
 		}
-		if err := g.Close(t.Context()); err == nil {
+		r.becomes(down)
+		push(o, 0, 1)
+		if err := g.Close(canceled()); err == nil {
 			t.Error("Close did not say what was lost")
 		}
 		says("Close", "")
@@ -262,15 +291,26 @@ func TestCloseSaysWhatItCouldNotSend(t *testing.T) {
 		err     error
 		took    time.Duration
 		stalled bool
+		last    string
 	}{
-		"well": {func(chan struct{}) func(context.Context, []item) outlet.Result { return nil }, nil, 0, false},
-		"down": {func(chan struct{}) func(context.Context, []item) outlet.Result { return down }, fault.Dropped, 2 * time.Second, false},
+		"well": {func(chan struct{}) func(context.Context, []item) outlet.Result { return nil }, nil, 0, false, ""},
+		"down": {func(chan struct{}) func(context.Context, []item) outlet.Result { return down }, fault.Dropped, 2 * time.Second, false, "refused"},
+		"first down, then slow": {func(chan struct{}) func(context.Context, []item) outlet.Result {
+			n := 0
+			return func(ctx context.Context, b []item) outlet.Result {
+				if n++; n == 1 {
+					return down(ctx, b)
+				}
+				<-ctx.Done()
+				return outlet.Result{Err: ctx.Err()}
+			}
+		}, fault.Dropped, 2 * time.Second, false, "refused"},
 		"slow, with a context": {func(chan struct{}) func(context.Context, []item) outlet.Result {
 			return func(ctx context.Context, _ []item) outlet.Result { <-ctx.Done(); return outlet.Result{Err: ctx.Err()} }
-		}, fault.Dropped, 2 * time.Second, false},
+		}, fault.Dropped, 2 * time.Second, false, "canceled"},
 		"deaf to its context": {func(hung chan struct{}) func(context.Context, []item) outlet.Result {
 			return func(_ context.Context, b []item) outlet.Result { <-hung; return outlet.Result{Sent: len(b)} }
-		}, fault.Timeout, 3 * time.Second, true},
+		}, fault.Timeout, 3 * time.Second, true, "stalled"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -279,6 +319,14 @@ func TestCloseSaysWhatItCouldNotSend(t *testing.T) {
 				o, g := open(r, nil)
 				push(o, 0, 35)
 				time.Sleep(time.Millisecond)
+				var flushed sync.WaitGroup
+				flushed.Go(func() { // what Close gives up is not waited for
+					err := g.Flush(context.Background())
+					if !errors.Is(err, c.err) {
+						t.Errorf("Flush: %v, want %v", err, c.err)
+					}
+				})
+				synctest.Wait()
 				began := time.Now()
 				var errs [4]error
 				var all sync.WaitGroup
@@ -302,6 +350,10 @@ func TestCloseSaysWhatItCouldNotSend(t *testing.T) {
 				if open := r.closes() == 0; open != c.stalled {
 					t.Errorf("the driver was closed %d times while it still writes: %v", r.closes(), c.stalled)
 				}
+				if s := o.Stats(); !strings.Contains(s.LastError, c.last) || c.last == "" && s.LastError != "" {
+					t.Errorf("the last error is %q, want %q", s.LastError, c.last)
+				}
+				flushed.Wait()
 				o.Push(99, 1, false)
 				close(hung)
 				synctest.Wait()
@@ -379,4 +431,112 @@ func TestAPanicIsAnError(t *testing.T) {
 	if n, err := outlet.Try(func() (int, error) { return 3, nil }); n != 3 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
+}
+
+// Close sends a note of losses that has nothing behind it, and cuts a pause short.
+func TestCloseIsInAHurry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{do: down}
+		o, g := open(r, func(c *outlet.Config[int, []item]) {
+			c.Note = func(lost outlet.Count) ([]item, int) { return []item{{id: -int(lost.Items), bytes: 1}}, 1 }
+		})
+		push(o, 0, 10)
+		time.Sleep(time.Minute)
+		push(o, 10, 97)
+		time.Sleep(time.Second)
+		for before := r.attempts(); r.attempts() == before; { // a pause of seconds begins
+			time.Sleep(time.Millisecond)
+		}
+		r.becomes(nil)
+		began := time.Now()
+		err := g.Close(t.Context())
+		if took := time.Since(began); took > 0 || !errors.Is(err, fault.Dropped) {
+			t.Errorf("Close took %v: %v", took, err)
+		}
+		if got := r.ids(); len(got) != 101 || !slices.Contains(got, -7) {
+			t.Errorf("sent %v", got)
+		}
+		balanced(t, o.Stats(), outlet.Count{Items: 108, Bytes: 108})
+	})
+}
+
+func TestTheLastLossIsNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{do: func(_ context.Context, b []item) outlet.Result {
+			if b[0].id < 0 {
+				return outlet.Result{Sent: len(b)}
+			}
+			return outlet.Result{Refused: len(b), Why: errors.New("too old")}
+		}}
+		o, g := open(r, func(c *outlet.Config[int, []item]) {
+			c.Note = func(lost outlet.Count) ([]item, int) { return []item{{id: -int(lost.Items), bytes: 1}}, 1 }
+		})
+		push(o, 0, 5)
+		_ = g.Close(t.Context())
+		if got := fmt.Sprint(r.ids()); got != "[-5]" {
+			t.Errorf("sent %s", got)
+		}
+	})
+}
+
+// A Flush or a Close without time says so, and of each outlet only what it lost.
+func TestWithoutTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, two := &receiver{}, &receiver{}
+		a, g := open(one, nil)
+		b, other := open(two, func(c *outlet.Config[int, []item]) { c.Name = "test/y" })
+		g.Members = append(g.Members, other.Members...)
+		synctest.Wait()
+		push(a, 0, 1)
+		if err := g.Flush(canceled()); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "test/x: flush") {
+			t.Errorf("Flush: %v", err)
+		}
+		_ = g.Flush(t.Context())
+		two.becomes(down)
+		push(b, 0, 12)
+		time.Sleep(time.Millisecond)
+		_ = g.Close(canceled())
+		if s := b.Stats(); s.Unsent.Items != 12 {
+			t.Errorf("%+v", s)
+		}
+		if err := g.Close(t.Context()); !errors.Is(err, fault.Dropped) || strings.Contains(err.Error(), "test/x") || !strings.Contains(err.Error(), "12 things; test/y: 12 (backend") {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
+// Without a bound on retries a pause that the receiver asks for is kept in full.
+func TestAPauseWithoutABoundOnRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		r.do = func(_ context.Context, b []item) outlet.Result {
+			if r.attempts() == 1 {
+				return outlet.Result{Err: later{errors.New("busy"), 4 * time.Minute}}
+			}
+			return outlet.Result{Sent: len(b)}
+		}
+		o, g := open(r, nil)
+		push(o, 0, 10)
+		time.Sleep(10 * time.Minute)
+		if calls := r.times(); len(calls) != 2 || calls[1].Sub(calls[0]) != 4*time.Minute {
+			t.Errorf("attempts at %v", calls)
+		}
+		if err := g.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What had no attempt at all has a reason too.
+func TestNoTimeWasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{do: func(ctx context.Context, b []item) outlet.Result { <-ctx.Done(); return outlet.Result{Sent: len(b)} }}
+		o, g := open(r, nil)
+		push(o, 0, 13)
+		synctest.Wait()
+		err := g.Close(canceled())
+		if s := o.Stats(); s.Sent.Items != 10 || s.Unsent.Items != 3 || !strings.Contains(err.Error(), "3 (no time was left)") {
+			t.Errorf("%v: %+v", err, s)
+		}
+	})
 }

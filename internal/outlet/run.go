@@ -111,13 +111,13 @@ func (o *Outlet[T, B]) send(b B, left Count) {
 		} else if r.Err == nil {
 			out.err = errNothing
 		}
-		if left.Items > 0 && out.err != nil && failing.IsZero() {
+		if left.Items == 0 {
+			out.err = nil
+		}
+		if out.err != nil && failing.IsZero() {
 			failing = time.Now()
 		}
-		switch {
-		case left.Items == 0:
-			out.err = nil
-		case out.err != nil && o.RetryFor > 0 && time.Since(failing) >= o.RetryFor:
+		if out.err != nil && o.RetryFor > 0 && time.Since(failing) >= o.RetryFor {
 			out.failed.plus(left)
 			out.why, out.err, left = out.err, nil, Count{}
 			o.settle(out)
@@ -125,7 +125,7 @@ func (o *Outlet[T, B]) send(b B, left Count) {
 			return
 		}
 		o.settle(out)
-		if left.Items > 0 && out.err != nil {
+		if out.err != nil {
 			o.pause(out.err)
 		}
 	}

@@ -1,0 +1,77 @@
+package log
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Write appends a batch, in as many files as the rotation wants.
+func (f *file) Write(ctx context.Context, b Batch) (int, error) {
+	now := time.Now()
+	if err := f.follow(now); err != nil {
+		return 0, err
+	}
+	if f.tidying.left.Load() && now.Sub(f.swept) >= time.Second {
+		f.tidy()
+	}
+	if f.partial > b.Ends[0] {
+		f.partial = 0
+	}
+	done := 0
+	for done < b.Len() {
+		if err := ctx.Err(); err != nil {
+			return done, err
+		}
+		if f.partial == 0 && f.size > 0 && (f.every > 0 && !now.Before(f.ends) || f.tooLarge(int64(len(b.Record(done))))) {
+			if err := f.rotate(now); err != nil {
+				return done, err
+			}
+		}
+		if f.unsure && f.partial == 0 && b.Data[b.Ends[done]-1] == '\n' {
+			if err := f.beginLine(); err != nil {
+				return done, err
+			}
+		}
+		n, err := f.append(b, done)
+		if done += n; err != nil {
+			f.unsure = true
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+func (f *file) tooLarge(more int64) bool { return f.maxBytes > 0 && f.size+more > f.maxBytes }
+
+// append writes as many records from the given one on as the file has room for,
+// at least one.
+func (f *file) append(b Batch, from int) (int, error) {
+	start := 0
+	if from > 0 {
+		start = b.Ends[from-1]
+	}
+	to := from + 1
+	for to < b.Len() && !f.tooLarge(int64(b.Ends[to]-start)) {
+		to++
+	}
+	n, err := f.out.Write(b.Data[start+f.partial : b.Ends[to-1]])
+	f.size += int64(n)
+	upTo := start + f.partial + n
+	f.partial = 0
+	done := from
+	for done < to && b.Ends[done] <= upTo {
+		done++
+	}
+	if done < to {
+		last := start
+		if done > 0 {
+			last = max(start, b.Ends[done-1])
+		}
+		f.partial = upTo - last
+		if err == nil {
+			err = errors.New("short write")
+		}
+	}
+	return done - from, err
+}
