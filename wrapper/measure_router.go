@@ -105,10 +105,12 @@ func (rm *routerMeter) node(service string, n, before router.NodeStats) {
 			counted(rm.outcomes.With(service, n.ID, router.Class(class).String()), count, before.Outcomes[class])
 		}
 	}
-	if n.Ejections > 0 {
-		counted(rm.ejections.With(service, n.ID), n.Ejections, before.Ejections)
+	if n.Picks == 0 {
+		return // it is not called
 	}
-	if n.Trips > 0 {
+	// From 0: a rate does not see that a counter came with 1.
+	counted(rm.ejections.With(service, n.ID), n.Ejections, before.Ejections)
+	if n.Breakers != (router.NodeStats{}).Breakers {
 		counted(rm.trips.With(service, n.ID), n.Trips, before.Trips)
 	}
 	if n.Latency > 0 {

@@ -131,8 +131,8 @@ func TestRouterIsMeasured(t *testing.T) {
 		if int64(sum) != f.calls.Load() || outcomes["web web-1 server_error"] != 5 || outcomes["web web-1 ok"] != 2 {
 			t.Errorf("%v: %v, want %d in all, and 5 failures in a row of web-1", sum, outcomes, f.calls.Load())
 		}
-		same(t, f.metrics, "platform.router.ejections", map[string]float64{"web web-1": 1})
-		same(t, f.metrics, "platform.router.breaker.trips", map[string]float64{"web web-1": 1})
+		same(t, f.metrics, "platform.router.ejections", map[string]float64{"web web-0": 0, "web web-1": 1, "web web-2": 0, "web web-3": 0})
+		same(t, f.metrics, "platform.router.breaker.trips", map[string]float64{"web web-0": 0, "web web-1": 1, "web web-2": 0, "web web-3": 0})
 		same(t, f.metrics, "platform.router.instances", map[string]float64{"web in_rotation": 3, "web ejected": 1, "web out_of_aperture": 0})
 		same(t, f.metrics, "platform.router.breakers", map[string]float64{"web closed": 3, "web open": 1, "web half-open": 0, "web ramping": 0})
 	}
@@ -140,8 +140,8 @@ func TestRouterIsMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "gone from the router", func() bool { return len(f.router.Stats("web")) == 3 })
-	same(t, f.metrics, "platform.router.ejections", map[string]float64{})
-	same(t, f.metrics, "platform.router.breaker.trips", map[string]float64{})
+	same(t, f.metrics, "platform.router.ejections", map[string]float64{"web web-0": 0, "web web-2": 0, "web web-3": 0})
+	same(t, f.metrics, "platform.router.breaker.trips", map[string]float64{"web web-0": 0, "web web-2": 0, "web web-3": 0})
 	same(t, f.metrics, "platform.router.instances", map[string]float64{"web in_rotation": 3, "web ejected": 0, "web out_of_aperture": 0})
 	if got := series(f.metrics, "platform.router.outcomes"); len(got) != 3 || got["web web-0 ok"] < 2 {
 		t.Errorf("outcomes %v, want those of the three that are left", got)
@@ -155,6 +155,7 @@ func TestWithoutBreakersThereIsNoMetricOfThem(t *testing.T) {
 	for range 2 {
 		same(t, f.metrics, "platform.router.instances", map[string]float64{"web in_rotation": 2, "web ejected": 0, "web out_of_aperture": 0})
 		same(t, f.metrics, "platform.router.breakers", map[string]float64{})
+		same(t, f.metrics, "platform.router.breaker.trips", map[string]float64{})
 	}
 }
 
@@ -178,7 +179,7 @@ func TestServicesThatAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	node := func(ok, ejections, trips uint64) router.NodeStats {
-		n := router.NodeStats{ID: "i", InSubset: true, Ejections: ejections, Trips: trips, Latency: time.Second, Breakers: [4]int{1}}
+		n := router.NodeStats{ID: "i", InSubset: true, Picks: ok, Ejections: ejections, Trips: trips, Latency: time.Second, Breakers: [4]int{1}}
 		n.Outcomes[router.OK] = ok
 		return n
 	}
@@ -189,15 +190,15 @@ func TestServicesThatAreForgotten(t *testing.T) {
 	same(t, m, "platform.router.outcomes", map[string]float64{"a i ok": 7, "b i ok": 1})
 	r.stats["a"] = []router.NodeStats{node(3, 1, 0)} // another process of the same id
 	same(t, m, "platform.router.outcomes", map[string]float64{"a i ok": 10, "b i ok": 1})
-	same(t, m, "platform.router.ejections", map[string]float64{"a i": 3})
-	same(t, m, "platform.router.breaker.trips", map[string]float64{"a i": 4})
+	same(t, m, "platform.router.ejections", map[string]float64{"a i": 3, "b i": 0})
+	same(t, m, "platform.router.breaker.trips", map[string]float64{"a i": 4, "b i": 0})
 	r.stats["a"] = []router.NodeStats{node(2, 1, 0)} // and another one
 	same(t, m, "platform.router.outcomes", map[string]float64{"a i ok": 12, "b i ok": 1})
-	same(t, m, "platform.router.ejections", map[string]float64{"a i": 4})
+	same(t, m, "platform.router.ejections", map[string]float64{"a i": 4, "b i": 0})
 	r.stats["a"][0].InSubset = false
 	same(t, m, "platform.router.instances", map[string]float64{"a in_rotation": 0, "a ejected": 0, "a out_of_aperture": 1, "b in_rotation": 1, "b ejected": 0, "b out_of_aperture": 0})
 	r.services = []string{"b"}
-	for name, want := range map[string]int{"outcomes": 1, "ejections": 0, "breaker.trips": 0, "instances": 3, "breakers": 4, "latency": 1} {
+	for name, want := range map[string]int{"outcomes": 1, "ejections": 1, "breaker.trips": 1, "instances": 3, "breakers": 4, "latency": 1} {
 		if got := series(m, "platform.router."+name); len(got) != want {
 			t.Errorf("%s has %v, want only what is of b", name, got)
 		}
