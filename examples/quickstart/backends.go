@@ -97,8 +97,13 @@ func (b *backends) traceOptions(spans *trace.Memory) ([]trace.Option, error) {
 	return append(more, trace.InMemory(spans)), err
 }
 
-func (b *backends) metricsOptions() ([]metrics.Option, error) {
-	return choose("metrics", b.metrics, map[string]func(string) metrics.Option{
+// metricsOptions name the service where the receiver has no other way to know it.
+func (b *backends) metricsOptions(service string) ([]metrics.Option, error) {
+	opts, err := choose("metrics", b.metrics, map[string]func(string) metrics.Option{
 		"statsd": func(a string) metrics.Option { return statsd.Backend(strings.TrimPrefix(a, "statsd://")) },
 	})
+	if b.metrics != "" {
+		opts = append(opts, metrics.WithNamespace(service))
+	}
+	return opts, err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/micro/go-platform/monitor"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/trace"
+	wstore "github.com/micro/go-platform/wrapper/store"
 )
 
 // cluster is what the instances share, as processes share servers, and the
@@ -29,6 +30,7 @@ type cluster struct {
 	settings  store.Store
 	store     kv.KV
 	locks     dsync.Sync
+	held      dsync.Sync // locks, as the client has them: observed
 	stream    event.Stream
 
 	client    *instance // takes no calls: it makes the load
@@ -85,6 +87,7 @@ func newCluster(ctx context.Context, b *backends) (c *cluster, err error) {
 	if c.client, err = c.start(ctx, "client", "client"); err != nil {
 		return c, err
 	}
+	c.held = wstore.Sync(c.client.w, c.locks, c.locks.Features().Backend)
 	for _, service := range []string{"greeter", "names"} { // the client follows what it shows
 		if _, err := c.client.registry.Get(ctx, service); err != nil {
 			return c, err

@@ -15,6 +15,8 @@ import (
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/prometheus"
@@ -28,6 +30,7 @@ import (
 // instance is one copy of a service, with parts of its own, as a process has.
 type instance struct {
 	id, service string
+	address     string
 	c           *cluster
 	settings    config.Config
 	log         log.Log
@@ -37,6 +40,8 @@ type instance struct {
 	metrics     metrics.Metrics
 	trace       trace.Tracer
 	w           *wrapper.Wrapper
+	store       kv.KV        // the cluster's, observed
+	stream      event.Stream // the cluster's, within the middleware
 	server      *http.Server
 	calls       atomic.Int64
 	parts       []func(context.Context) error // how to close what was opened
@@ -62,7 +67,7 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 	if err != nil {
 		return in, err
 	}
-	counting, err := c.backends.metricsOptions()
+	counting, err := c.backends.metricsOptions(service)
 	if err != nil {
 		return in, err
 	}
@@ -78,11 +83,11 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 		return in, err
 	}
 	in.owns(func(context.Context) error { return in.registry.Close() })
-	if in.router, err = router.New(router.WithDiscovery(in.registry), router.WithClient(id)); err != nil {
+	if in.router, err = router.New(router.WithDiscovery(in.registry), router.WithClient(id), router.WithBreakers(router.Breakers{})); err != nil {
 		return in, err
 	}
 	in.owns(in.router.Close)
-	if in.metrics, err = metrics.New(append(counting, metrics.WithNamespace(service))...); err != nil {
+	if in.metrics, err = metrics.New(append(counting, metrics.WithRuntime(), metrics.WithResource(metrics.Label{Key: "service.name", Value: service}, metrics.Label{Key: "service.instance.id", Value: id}))...); err != nil {
 		return in, err
 	}
 	in.owns(in.metrics.Close)
@@ -110,7 +115,7 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 	in.server = &http.Server{}
 	options := []wrapper.Option{
 		wrapper.WithName(service), wrapper.WithLog(in.log), wrapper.WithTrace(in.trace), wrapper.WithMetrics(in.metrics),
-		wrapper.WithMonitor(in.monitor), wrapper.WithAuth(au), wrapper.WithRouter(in.router),
+		wrapper.WithMonitor(in.monitor), wrapper.WithAuth(au), wrapper.WithRouter(in.router), wrapper.WithDiscovery(in.registry),
 		wrapper.WithOnClose(in.server.Shutdown),
 	}
 	if service != "client" {
@@ -125,7 +130,10 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 	if in.w, err = wrapper.New(options...); err != nil {
 		return in, errors.Join(err, l.Close())
 	}
-	in.server.Handler = in.w.Handler(in.handler())
+	if err := in.observe(ctx); err != nil {
+		return in, errors.Join(err, l.Close())
+	}
+	in.address, in.server.Handler = l.Addr().String(), in.pages()
 	go in.server.Serve(l)
 	return in, nil
 }
@@ -202,7 +210,10 @@ func (in *instance) hello(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "names: "+resp.Status, http.StatusBadGateway)
 		return
 	}
-	n, err := in.c.store.Add(r.Context(), "greeted/"+name, 1)
+	n, err := in.store.Add(r.Context(), "greeted/"+name, 1)
+	if err == nil {
+		err = in.stream.Publish(r.Context(), &event.Record{Type: "greeting.made", Data: []byte(name)})
+	}
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusServiceUnavailable)
 		return

@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 
 	"github.com/micro/go-platform/config/store"
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer c.close()
 
-	fmt.Fprintf(out, "two services, three instances each; %s\nthe cluster as a page: http://%s/\n\n", b.describe(), c.page)
+	fmt.Fprintf(out, "two services, three instances each; %s\nthe cluster as a page: http://%s/\nfor Prometheus: /metrics at %s\n\n", b.describe(), c.page, strings.Join(c.scraped(), " "))
 	load, err := c.load(ctx, p.rate)
 	if err != nil {
 		return err

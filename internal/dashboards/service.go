@@ -77,7 +77,7 @@ func process(d *Dashboard) {
 	d.graph("Goroutines", "", "short", query{aggregate("max", "instance", series("go_goroutines")), "{{instance}}"})
 	d.graph("Collection", "Processor time that garbage collection takes.", "percentunit",
 		query{rate("instance", "go_cpu_classes_gc_total_cpu_seconds_total"), "{{instance}}"})
-	d.graph("Longest pause", "Of the last collections.", "s", query{aggregate("max", "instance", series("go_gc_duration_seconds", `quantile="1"`)), "{{instance}}"})
+	d.graph("Longest pause", "Of the last collections.", "s", query{aggregate("max", "instance", series("go_gc_duration_seconds", `quantile=~"1|1.0"`)), "{{instance}}"})
 	d.graph("Open files", "Share of those that the process may have open.", "percentunit",
 		query{"max by (instance) (" + series("process_open_fds") + " / " + series("process_max_fds") + ")", "{{instance}}"})
 	d.graph("Allocation", "", "Bps", query{rate("instance", "go_memstats_alloc_bytes_total"), "{{instance}}"})
