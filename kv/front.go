@@ -262,7 +262,8 @@ func (f *front) write(key string, value []byte, opts []PutOption) (Write, error)
 		if opt == nil {
 			return w, invalidf("nil option")
 		}
-		if err := opt.put(&w); err != nil {
+		var err error
+		if w, err = opt.put(w); err != nil { // by value: no allocation
 			return w, err
 		}
 	}
@@ -290,7 +291,8 @@ func (f *front) delete(ctx context.Context, key string, opts []DeleteOption) err
 		if opt == nil {
 			return invalidf("nil option")
 		}
-		if err := opt.delete(&w); err != nil {
+		var err error
+		if w, err = opt.delete(w); err != nil {
 			return err
 		}
 	}

@@ -135,10 +135,10 @@ func Expiry() GetOption { return expiryOption{} }
 func (expiryOption) get(r *read) error { r.expiry = true; return nil }
 
 // PutOption changes what Put, PutMany or Add does.
-type PutOption interface{ put(*Write) error }
+type PutOption interface{ put(Write) (Write, error) }
 
 // DeleteOption changes what Delete does.
-type DeleteOption interface{ delete(*Write) error }
+type DeleteOption interface{ delete(Write) (Write, error) }
 
 // WriteOption is both a PutOption and a DeleteOption.
 type WriteOption interface {
@@ -152,12 +152,12 @@ type ttlOption time.Duration
 // a backend counts in larger steps is rounded up, never to "for ever".
 func TTL(d time.Duration) PutOption { return ttlOption(d) }
 
-func (d ttlOption) put(w *Write) error {
+func (d ttlOption) put(w Write) (Write, error) {
 	if time.Duration(d) < time.Millisecond {
-		return invalidf("TTL %v, want 1ms or more", time.Duration(d))
+		return w, invalidf("TTL %v, want 1ms or more", time.Duration(d))
 	}
 	w.TTL = time.Duration(d)
-	return nil
+	return w, nil
 }
 
 type absentOption struct{}
@@ -165,7 +165,7 @@ type absentOption struct{}
 // IfAbsent lets Put only create: ErrExists if the key is there.
 func IfAbsent() PutOption { return absentOption{} }
 
-func (absentOption) put(w *Write) error { w.IfAbsent = true; return nil }
+func (absentOption) put(w Write) (Write, error) { w.IfAbsent = true; return w, nil }
 
 type revisionOption Revision
 
@@ -174,17 +174,17 @@ type revisionOption Revision
 // revision 0 Put only creates, as with IfAbsent but with ErrConflict.
 func IfRevision(r Revision) WriteOption { return revisionOption(r) }
 
-func (r revisionOption) put(w *Write) error {
+func (r revisionOption) put(w Write) (Write, error) {
 	w.IfRevision, w.conditional = Revision(r), true
-	return nil
+	return w, nil
 }
 
-func (r revisionOption) delete(w *Write) error {
+func (r revisionOption) delete(w Write) (Write, error) {
 	if r == 0 {
-		return invalidf("revision 0 names a key that is not there")
+		return w, invalidf("revision 0 names a key that is not there")
 	}
 	w.IfRevision, w.conditional = Revision(r), true
-	return nil
+	return w, nil
 }
 
 // ListOption changes what List yields.

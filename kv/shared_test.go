@@ -3,6 +3,7 @@ package kv_test
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/kv"
 )
@@ -28,5 +29,29 @@ func TestAppendToAValueMakesACopy(t *testing.T) {
 			t.Errorf("%d bytes: two appends met: %q and %q", n, x, y)
 		}
 		s.Close()
+	}
+}
+
+// A Put into memory allocates what it stores: a copy of the value, and the item.
+func TestPutAllocatesWhatItStores(t *testing.T) {
+	s, err := kv.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, value := t.Context(), make([]byte, 100)
+	life := []kv.PutOption{kv.TTL(time.Hour)}
+	put := func(opts ...kv.PutOption) func() {
+		return func() {
+			if _, err := s.Put(ctx, "k", value, opts...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put()()
+	for name, op := range map[string]func(){"plain": put(), "with a TTL": put(life...)} {
+		if n := testing.AllocsPerRun(1000, op); n > 2 {
+			t.Errorf("%s: %v allocations, want 2", name, n)
+		}
 	}
 }

@@ -43,10 +43,11 @@ func Update(ctx context.Context, store KV, key string, change func(item Item, ok
 		if err == nil {
 			written := Item{Key: key, Value: value, Revision: rev, Expires: expires}
 			var w Write
-			for _, opt := range opts {
-				if opt.put(&w) == nil && w.TTL > 0 {
-					written.Expires = time.Now().Add(w.TTL)
-				}
+			for _, opt := range opts { // which Put has accepted
+				w, _ = opt.put(w)
+			}
+			if w.TTL > 0 {
+				written.Expires = time.Now().Add(w.TTL)
 			}
 			return written, nil
 		}

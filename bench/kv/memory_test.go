@@ -1,6 +1,7 @@
 package kv_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -102,6 +103,7 @@ func BenchmarkMemory(b *testing.B) {
 				contender{"kv", func(i int) { _, err := store.Put(ctx, name(i), value); must(err) }},
 				contender{"sharded", func(i int) { byHand.put(name(i), value) }},
 				contender{"otter", func(i int) { ot.Set(name(i), value) }},
+				contender{"otter-copying", func(i int) { ot.Set(name(i), bytes.Clone(value)) }}, // as Put does
 				contender{"ristretto", func(i int) { ri.Set(name(i), value, 1) }},
 			)
 		})
