@@ -40,12 +40,15 @@ return ''
 `)
 
 // renew: id, TTL in ms, how the owner's JSON begins. It answers 0 if the entry
-// isn't there, 2 if it is another's.
+// isn't there, 2 if it is another's. A server whose memory is full refuses what
+// could take more, but only as a script's first write: so it begins with one that
+// takes none, and nobody who lives expires for want of room.
 var renew = goredis.NewScript(clock + `
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 local held = score and tonumber(score) > now and redis.call('HGET', KEYS[1], ARGV[1])
 if not held then return 0 end
 if string.sub(held, 1, #ARGV[3]) ~= ARGV[3] then return 2 end
+redis.call('ZREM', KEYS[2], '')
 redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
 local keep = 600000
 for i = 1, 2 do
