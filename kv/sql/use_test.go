@@ -367,3 +367,25 @@ func TestIdleWatch(t *testing.T) {
 		})
 	}
 }
+
+// Stores of many processes that begin at the same time make the tables once, and
+// none of them sees them half made.
+func TestStoresThatBeginTogether(t *testing.T) {
+	for range 30 {
+		file := filepath.Join(t.TempDir(), "kv.db")
+		var wg sync.WaitGroup
+		for range 8 {
+			store := opener(sql.SQLite(file))(t, kv.WithLazy())
+			wg.Go(func() {
+				defer store.Close()
+				if _, err := store.Get(t.Context(), "k"); !errors.Is(err, kv.ErrNotFound) {
+					t.Errorf("the first Get: %v, want ErrNotFound", err)
+				}
+				if _, err := store.Add(t.Context(), "n", 1); err != nil {
+					t.Errorf("the first Add: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}

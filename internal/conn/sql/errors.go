@@ -40,23 +40,28 @@ func IsDuplicate(err error) bool {
 }
 
 // IsCollision reports whether a transaction should be run again from the
-// start: it did not go together with another, or waited too long for its locks.
+// start: it did not go together with another, waited too long for its locks, or
+// met a change of the tables.
 func IsCollision(err error) bool {
 	pg, my, lite := state(err)
-	return pg == "40001" || pg == "40P01" || slices.Contains([]uint16{1020, 1205, 1213, 3572}, my) || lite&0xff == 5 || lite&0xff == 6
+	return pg == "40001" || pg == "40P01" || slices.Contains([]uint16{1020, 1205, 1213, 3572}, my) || slices.Contains([]int{5, 6, 17}, lite&0xff)
 }
 
 // IsMissing reports whether a table isn't there.
 func IsMissing(err error) bool {
 	pg, my, lite := state(err)
-	return pg == "42P01" || my == 1146 || lite == 1 && strings.Contains(err.Error(), "no such table")
+	return pg == "42P01" || my == 1146 || unknown(lite) && strings.Contains(err.Error(), "no such table")
 }
 
 // IsMissingColumn reports whether a table is there without a column.
 func IsMissingColumn(err error) bool {
 	pg, my, lite := state(err)
-	return pg == "42703" || my == 1054 || lite == 1 && strings.Contains(err.Error(), "no such column")
+	return pg == "42703" || my == 1054 || unknown(lite) && strings.Contains(err.Error(), "no such column")
 }
+
+// unknown reports whether SQLite's text says what it does not know: 1, or 17 if
+// the tables were changed meanwhile.
+func unknown(lite int) bool { return lite == 1 || lite == 17 }
 
 // IsTooLarge reports whether a row, or what an index has of it, is larger than
 // the database takes.
@@ -97,7 +102,7 @@ func kind(err error, write bool) error {
 			return fault.Mark(fault.Denied, err)
 		case strings.HasPrefix(pg, "57P") || strings.HasPrefix(pg, "53") || strings.HasPrefix(pg, "08") || pg == "25006",
 			slices.Contains([]uint16{1040, 1053, 1077, 1129, 1158, 1159, 1160, 1161, 1203, 1226, 1290, 1792, 1836, 1927, 3024}, my),
-			slices.Contains([]int{5, 6, 8, 10, 13, 14}, lite&0xff):
+			slices.Contains([]int{5, 6, 8, 10, 13, 14, 17}, lite&0xff):
 			return fault.Mark(fault.Unavailable, err) // an answer: it was not done
 		}
 		return err

@@ -150,7 +150,7 @@ func (d *DB) openSQLite(c Config) error {
 	}
 	dsn := "file:" + (&url.URL{Path: name}).EscapedPath() + "?" + q.Encode()
 	var err error
-	if d.DB, err = sql.Open("sqlite", dsn); err != nil {
+	if d.DB, err = patiently(dsn); err != nil {
 		return err
 	}
 	d.DB.SetMaxOpenConns(1) // writers queue here, not on SQLite's busy timeout
@@ -161,7 +161,7 @@ func (d *DB) openSQLite(c Config) error {
 		return nil
 	}
 	q.Set("_txlock", "deferred")
-	if d.Read, err = sql.Open("sqlite", "file:"+(&url.URL{Path: name}).EscapedPath()+"?"+q.Encode()); err != nil {
+	if d.Read, err = patiently("file:" + (&url.URL{Path: name}).EscapedPath() + "?" + q.Encode()); err != nil {
 		return err
 	}
 	n := c.MaxOpen
