@@ -107,7 +107,7 @@ func (c *claim) enter(ctx context.Context, t *tx, wait bool) (token int64, err e
 	if err != nil {
 		return 0, err
 	}
-	before, dead := 0, 0
+	before, dead := []place(nil), 0
 	for _, p := range all {
 		switch {
 		case p.nonce == c.Nonce:
@@ -117,13 +117,13 @@ func (c *claim) enter(ctx context.Context, t *tx, wait bool) (token int64, err e
 		case p.places != int64(c.Limit):
 			return 0, fault.Markf(dsync.ErrConflict, "limit %d, but others use %d", c.Limit, p.places)
 		default:
-			before++
+			before = append(before, p)
 		}
 	}
-	if before < c.Limit {
+	if len(before) < c.Limit {
 		token = t.seq
 	} else if !wait {
-		return 0, fault.Markf(dsync.ErrHeld, "owner %q, token %d", all[0].owner, all[0].token)
+		return 0, fault.Markf(dsync.ErrHeld, "owner %q, token %d", before[0].owner, before[0].token)
 	}
 	if dead > 0 {
 		if _, err := t.exec(ctx, "DELETE FROM sync_claims WHERE k = ? AND until <= ?", c.Key, t.now); err != nil {
@@ -197,17 +197,29 @@ func (c *claim) look(ctx context.Context) (first bool, next time.Duration, seen 
 	if err != nil {
 		return false, 0, 0, c.d.readError(err)
 	}
-	before, next := 0, c.TTL
-	for _, p := range all {
-		if p.nonce == c.Nonce {
-			break
-		}
-		if p.until > now {
-			before++
-			next = min(next, time.Duration(p.until-now)*time.Millisecond)
+	_, before := c.ahead(all, now)
+	next = c.TTL
+	for _, p := range before {
+		next = min(next, time.Duration(p.until-now)*time.Millisecond)
+	}
+	return len(before) < c.Limit, next, counts[c.stripe], nil
+}
+
+// ahead returns this claim's place, if it is still there, and the live claims
+// that have to end before it has room: those before it, and those behind it that
+// hold already. These took this one for dead, as a database may that executes a
+// request late.
+func (c *claim) ahead(all []place, now int64) (own *place, before []place) {
+	for i, p := range all {
+		switch {
+		case p.until <= now:
+		case p.nonce == c.Nonce:
+			own = &all[i]
+		case own == nil || p.token > 0:
+			before = append(before, p)
 		}
 	}
-	return before < c.Limit, next, counts[c.stripe], nil
+	return own, before
 }
 
 // take grants the claim if it is still one of the first, and returns the token,
@@ -219,25 +231,19 @@ func (c *claim) take(ctx context.Context) (token int64, err error) {
 		if err != nil {
 			return err
 		}
-		before := 0
-		for _, p := range all {
-			if p.nonce == c.Nonce {
-				switch {
-				case p.token > 0: // an answer was lost
-					token = p.token
-				case before < c.Limit:
-					token = t.seq
-				default:
-					return nil
-				}
-				_, err := t.exec(ctx, "UPDATE sync_claims SET token = ?, until = ? WHERE nonce = ?", token, t.now+c.ttl(), c.Nonce)
-				return err
-			}
-			if p.until > t.now {
-				before++
-			}
+		own, before := c.ahead(all, t.now)
+		switch {
+		case own == nil, own.token > 0 && len(before) >= c.Limit: // its time was over, and others had their turn
+			return dsync.ErrLost
+		case own.token > 0: // an answer was lost
+			token = own.token
+		case len(before) < c.Limit:
+			token = t.seq
+		default:
+			return nil
 		}
-		return dsync.ErrLost
+		_, err = t.exec(ctx, "UPDATE sync_claims SET token = ?, until = ? WHERE nonce = ?", token, t.now+c.ttl(), c.Nonce)
+		return err
 	})
 	if err != nil {
 		return 0, err
