@@ -86,7 +86,12 @@ var scratches = sync.Pool{New: func() any { return &scratch{buf: make([]byte, 0,
 // maxScratch is the largest buffer that is kept for another record.
 const maxScratch = 64 << 10
 
-func (h *handler) Handle(ctx context.Context, r slog.Record) error {
+func (h *handler) Handle(ctx context.Context, r slog.Record) error { return h.HandleAttrs(ctx, r, nil) }
+
+// HandleAttrs is Handle of a record that has more attributes than it carries,
+// and keeps none of them: who makes many, as package wrapper does, can use their
+// memory again.
+func (h *handler) HandleAttrs(ctx context.Context, r slog.Record, more []slog.Attr) error {
 	f := h.front
 	var suppressed uint64
 	if f.limiter != nil && r.Level < LevelFatal {
@@ -112,9 +117,9 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 			continue
 		}
 		if e.inc != nil && !f.dedup {
-			s.buf = h.encode(s, e.inc, h.pre[i], &r, source)
+			s.buf = h.encode(s, e.inc, h.pre[i], &r, more, source)
 		} else {
-			s.buf = e.enc.Append(s.buf[:0], &Record{Time: r.Time, Level: r.Level, Logger: h.name, Message: r.Message, Source: source, Attrs: h.tree(s.attrs, &r)})
+			s.buf = e.enc.Append(s.buf[:0], &Record{Time: r.Time, Level: r.Level, Logger: h.name, Message: r.Message, Source: source, Attrs: h.tree(s.attrs, &r, more)})
 		}
 		for _, o := range e.outputs {
 			if r.Level >= o.least {
@@ -137,18 +142,21 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // encode writes head, context, prefix, attributes and end.
-func (h *handler) encode(s *scratch, enc incremental, pre prefix, r *slog.Record, source string) []byte {
+func (h *handler) encode(s *scratch, enc incremental, pre prefix, r *slog.Record, more []slog.Attr, source string) []byte {
 	w := writer{f: h.front, enc: enc, dst: enc.head(s.buf[:0], r.Time, r.Level, h.name, r.Message, source), groups: s.groups[:0]}
 	for _, a := range s.attrs {
 		w.attr(a)
 	}
 	w.dst = append(w.dst, pre.data...)
-	if r.NumAttrs() > 0 {
+	if r.NumAttrs() > 0 || len(more) > 0 {
 		w.groups, w.opened = h.groups, pre.open
 		before := len(w.dst)
 		w.openAll()
 		start := len(w.dst)
 		r.Attrs(w.each)
+		for _, a := range more {
+			w.each(a)
+		}
 		if len(w.dst) == start {
 			w.dst, w.opened = w.dst[:before], pre.open
 		}

@@ -4,11 +4,11 @@ import "log/slog"
 
 // tree returns all attributes of a record: those of the context, of With and of
 // the record, in nested groups without empty ones.
-func (h *handler) tree(context []slog.Attr, r *slog.Record) []slog.Attr {
+func (h *handler) tree(context []slog.Attr, r *slog.Record, more []slog.Attr) []slog.Attr {
 	f := h.front
-	own := make([]slog.Attr, 0, r.NumAttrs())
+	own := make([]slog.Attr, 0, r.NumAttrs()+len(more))
 	r.Attrs(func(a slog.Attr) bool { own = append(own, a); return true })
-	own = f.tidy(h.groups, nil, own)
+	own = f.tidy(h.groups, nil, append(own, more...))
 	// From the inside out: what belongs to each depth, then the group around.
 	inner := own
 	trees := h.trees

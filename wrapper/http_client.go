@@ -105,11 +105,12 @@ func newClientCall(t *transport, r *http.Request) *clientCall {
 		id = parent.RequestID
 	}
 	method := action(r.Method)
-	c.record = Call{
-		Side: Client, Protocol: "http", Service: service, Method: method, Action: method, Resource: r.URL.Path,
-		RequestID: requestID(id), Header: trace.Header(c.header), Start: time.Now(), outgoing: r,
-	}
-	c.id[0] = c.record.RequestID
+	record := &c.record // field by field: a literal would be copied
+	record.Side, record.Protocol, record.Service = Client, "http", service
+	record.Method, record.Action, record.Resource = method, method, r.URL.Path
+	record.RequestID, record.Header = requestID(id), trace.Header(c.header)
+	record.Start, record.outgoing = time.Now(), r
+	c.id[0] = record.RequestID
 	c.header[HeaderRequestID] = c.id[:]
 	if internal {
 		t.w.Adapter().Carry(ctx, c.record.Header)
@@ -119,7 +120,7 @@ func newClientCall(t *transport, r *http.Request) *clientCall {
 	if end, has := ctx.Deadline(); has {
 		c.borrowed = borrowed(ctx, end)
 	} else if d := c.plan.timeout; d > 0 && d != NoTimeout {
-		c.bound = bounded{Context: ctx, end: c.record.Start.Add(d)}
+		c.bound.Context, c.bound.end = ctx, record.Start.Add(d)
 		ctx = &c.bound
 	}
 	c.ctx = ctx
@@ -222,8 +223,7 @@ func (c *clientCall) attempt() (*clientAttempt, error) {
 		a = &clientAttempt{}
 	}
 	c.record.Attempts++
-	a.call = c
-	a.Attempt = Attempt{Call: &c.record, Number: c.record.Attempts}
+	a.call, a.Call, a.Number = c, &c.record, c.record.Attempts
 	a.url = *c.request.URL
 	if !c.routed {
 		return a, nil

@@ -52,10 +52,10 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	r, resource, pathErr := h.w.normalize(r)
 	s := &serverCall{w: h.w}
-	s.record = Call{
-		Side: Server, Protocol: "http", Service: h.w.o.name, Action: action(r.Method), Resource: resource, pathErr: pathErr,
-		Header: trace.Header(r.Header), Start: time.Now(), native: r,
-	}
+	c := &s.record // field by field: a literal would be copied
+	c.Side, c.Protocol, c.Service = Server, "http", h.w.o.name
+	c.Action, c.Resource, c.pathErr = action(r.Method), resource, pathErr
+	c.Header, c.Start, c.native = trace.Header(r.Header), time.Now(), r
 	if h.w.o.edge {
 		r = h.w.border(&s.record, r)
 		s.record.Header, s.record.native = trace.Header(r.Header), r
@@ -64,7 +64,7 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if !h.w.o.quietLimits {
 		s.record.standings = &s.limits
 	}
-	s.response = response{ResponseWriter: rw, call: s}
+	s.response.ResponseWriter, s.response.call = rw, s
 	if header := rw.Header(); len(header) > 0 {
 		s.before = maps.Clone(header)
 	}
@@ -72,8 +72,8 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	rw.Header()[HeaderRequestID] = s.id[:]
 	h.w.giveNonce(rw.Header(), r)
 
-	s.ctx = callContext{r.Context(), &s.record, &s.route}
-	s.limit = bounded{Context: &s.ctx, end: h.w.end(&s.record, r)}
+	s.ctx.Context, s.ctx.call, s.ctx.route = r.Context(), &s.record, &s.route
+	s.limit.Context, s.limit.end = &s.ctx, h.w.end(&s.record, r)
 	defer s.limit.cancel(nil)
 	s.bound = &s.limit
 	ctx, err := h.w.Begin(&s.limit, &s.record)

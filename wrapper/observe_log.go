@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/micro/go-platform/internal/seldom"
@@ -20,14 +21,27 @@ type logObserver struct {
 	slow   time.Duration
 
 	refusals *seldom.Gate
+	fast     attrsHandler // h, if it is package log's
+	rooms    sync.Pool    // for what fast is given: *[mostAttrs]slog.Attr
 }
+
+// attrsHandler is a handler that keeps no attributes, as that of package log.
+type attrsHandler interface {
+	HandleAttrs(ctx context.Context, r slog.Record, more []slog.Attr) error
+}
+
+// mostAttrs is how many attributes the record of a call has at the most.
+const mostAttrs = 20
 
 func newLogObserver(o *options) *logObserver {
 	var here [1]uintptr
 	runtime.Callers(1, here[:])
-	return &logObserver{
+	ob := &logObserver{
 		h: o.log.Logger("wrapper").Handler(), pc: here[0], access: o.accessLevel, slow: o.slow, refusals: &seldom.Gate{},
+		rooms: sync.Pool{New: func() any { return new([mostAttrs]slog.Attr) }},
 	}
+	ob.fast, _ = ob.h.(attrsHandler)
+	return ob
 }
 
 func (o *logObserver) Begin(ctx context.Context, _ *Call) context.Context { return ctx }
@@ -56,12 +70,18 @@ func (o *logObserver) End(ctx context.Context, c *Call) {
 	case c.Side == Client:
 		message = "called"
 	}
-	var room [20]slog.Attr
-	attrs := appendCall(room[:0], c)
 	// What slog.Logger would do, without looking for the caller and at the clock.
 	r := slog.NewRecord(c.Start.Add(c.Duration), level, message, o.pc)
-	r.AddAttrs(attrs...)
-	_ = o.h.Handle(ctx, r)
+	if o.fast == nil {
+		r.AddAttrs(appendCall(nil, c)...)
+		_ = o.h.Handle(ctx, r)
+		return
+	}
+	room := o.rooms.Get().(*[mostAttrs]slog.Attr)
+	attrs := appendCall(room[:0], c)
+	_ = o.fast.HandleAttrs(ctx, r, attrs)
+	clear(attrs)
+	o.rooms.Put(room)
 }
 
 // appendCall appends what a record says of a call: in the names of
