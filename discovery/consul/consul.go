@@ -118,7 +118,7 @@ func open(c conn.Config, opts []Option) (discovery.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{Conn: opened, wait: o.wait, queries: make(chan struct{}, o.queries), past: map[string]past{}}
+	d := &driver{Conn: opened, wait: o.wait, queries: make(chan struct{}, o.queries), past: map[string]past{}, written: map[string]bool{}}
 	d.shared = &shared{d: d, members: map[*member]bool{}}
 	return d, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/micro/go-platform/discovery/consul"
 	"github.com/micro/go-platform/discovery/discoverytest"
 	"github.com/micro/go-platform/discovery/internal/backendtest"
+	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
 )
 
@@ -139,6 +140,33 @@ func TestSeenByConsulsOwnClient(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// Who registers for the first time can't have registered before, and asks the
+// agent nothing about itself.
+func TestRegisteringTakesTwoRequests(t *testing.T) {
+	t.Parallel()
+	p := netfault.New(t, servertest.SharedConsul(t).Addr())
+	d, err := discovery.New(consul.Backend(p.Addr()), discovery.WithNamespace("requests"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	before := p.Counts().Requests
+	r, err := d.Register(t.Context(), discovery.Instance{Service: "s", ID: "a", Address: "127.0.0.1:80"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := p.Counts().Requests - before; n != 2 {
+		t.Errorf("%d requests to register, want 2: who has the id, and the registration", n)
+	}
+	err = r.Update(t.Context(), func(in *discovery.Instance) { in.Version = "2" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	backendtest.Await(t, d, "version 2", 5*time.Second, func(s discovery.Snapshot) bool {
+		return len(s.Instances) == 1 && s.Instances[0].Version == "2"
+	})
 }
 
 // Not side by side with others: it measures, and collects standard error. An

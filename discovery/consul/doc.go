@@ -27,6 +27,10 @@
 // another process has the id. Two that register one id at the same moment at
 // two agents are both in the registry.
 //
+// An agent registers one instance after another, and goes through all that it has
+// for each: the first hundreds take some milliseconds each, 2000 on one agent half
+// a minute, by its own client as well.
+//
 // Readers hold one blocking query, of 30 s (WithWait), for each of 16 services,
 // and one for all further services together (WithQueries).
 //

@@ -21,8 +21,9 @@ type driver struct {
 	queries chan struct{} // holds a token for each service with a query of its own
 	shared  *shared       // of all others
 
-	mu   sync.Mutex
-	past map[string]past // by service
+	mu      sync.Mutex
+	past    map[string]past // by service
+	written map[string]bool // ids of the checks that were registered here, perhaps
 }
 
 // Register asks first who has the id: Consul has no conditional write of a
@@ -40,7 +41,7 @@ func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(h
 	if err != nil {
 		return err
 	}
-	held, found, err := d.holder(ctx, e)
+	held, found, err := d.holder(ctx, e, d.writes(e))
 	if err != nil {
 		return err
 	}
@@ -68,13 +69,25 @@ func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(h
 	return nil
 }
 
-// holder returns the live entry of e's id: what this agent has, and unless that
-// is e's own, what the others have.
-func (d *driver) holder(ctx context.Context, e discovery.Entry) (discovery.Entry, bool, error) {
+// writes notes that an entry is about to be registered, and reports whether it
+// was before.
+func (d *driver) writes(e discovery.Entry) (before bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before = d.written[checkID(e)]
+	d.written[checkID(e)] = true
+	return before
+}
+
+// holder returns the live entry of e's id. If e was registered before, that may
+// be what this agent has.
+func (d *driver) holder(ctx context.Context, e discovery.Entry, before bool) (discovery.Entry, bool, error) {
 	id := serviceID(e.Service, e.ID)
-	own, found, err := d.local(ctx, id)
-	if err != nil || found && own.Owner == e.Owner {
-		return own, found, err
+	if before {
+		own, found, err := d.local(ctx, id)
+		if err != nil || found && own.Owner == e.Owner {
+			return own, found, err
+		}
 	}
 	all, _, err := d.Health().Service(serviceName(e.Service), "", false, (&api.QueryOptions{Filter: `Service.ID == "` + id + `"`, AllowStale: true}).WithContext(ctx))
 	if err != nil {
@@ -118,6 +131,9 @@ func (d *driver) Renew(ctx context.Context, e discovery.Entry) error {
 
 func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
 	id := serviceID(e.Service, e.ID)
+	d.mu.Lock()
+	delete(d.written, checkID(e)) // nobody registers it again
+	d.mu.Unlock()
 	held, found, err := d.local(ctx, id)
 	if err != nil || !found || held.Owner != e.Owner {
 		return err
