@@ -185,7 +185,7 @@ func resetLink(x *run) {
 // waiting costs.
 func settle(x *run, p *netfault.Proxy, start int) {
 	quiet, last, idle := 0, start, x.Idle/20 // in 50 ms
-	for deadline := time.Now().Add(10 * time.Second); quiet < 6; {
+	for deadline := time.Now().Add(20 * time.Second); quiet < 12; {
 		if time.Now().After(deadline) {
 			x.Fatal("the waiter does not come to rest")
 		}
