@@ -18,6 +18,10 @@ const (
 	Graphite
 )
 
+// whole reports whether counters must be whole numbers: Telegraf and the
+// OpenTelemetry collector, which read these dialects, cut fractions off.
+func (d Dialect) whole() bool { return d == Telegraf || d == DogStatsD }
+
 // maxValue is how many bytes of a label value are sent.
 const maxValue = 200
 

@@ -16,7 +16,11 @@
 // are few and none is lost to a full socket buffer; they are at most 1432 bytes.
 //
 //   - A counter is its increase; without one there is no line. What could not
-//     be sent is added to the next push.
+//     be sent is added to the next push. Few counters have fractions, such as
+//     seconds of the processor: they are sent in Plain and Graphite. Telegraf and
+//     the OpenTelemetry collector would cut them off, so in their dialects,
+//     Telegraf and DogStatsD, a counter is sent in whole numbers, and what is left
+//     when there is one more.
 //   - A gauge or an up-down counter is its value. A negative one is two lines in one datagram, 0 and
 //     then the value, since receivers read a sign as a change.
 //   - A histogram is up to 64 of its values (WithSamples), each with a rate

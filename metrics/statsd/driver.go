@@ -18,7 +18,14 @@ type driver struct {
 	sender statsd.Sender
 	owned  bool
 	ping   func(ctx context.Context) error
-	last   map[uint64]uint64 // counters as they were last sent, by series
+	last   map[uint64]total // counters as they were last sent, by series
+}
+
+// total is how far a counter was sent. Few counters have fractions, such as
+// seconds of the processor; the others are whole numbers of any size.
+type total struct {
+	count uint64
+	value float64
 }
 
 // Samples is how many values of a histogram one export takes.
@@ -48,7 +55,10 @@ type batch struct {
 	err     error
 }
 
-type commit struct{ id, count uint64 }
+type commit struct {
+	id  uint64
+	now total
+}
 
 // pace is how many packets are sent without a pause: a receiver's socket
 // buffer holds about that many.
@@ -75,21 +85,25 @@ func (d *driver) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent,
 
 func (b *batch) series(f *metrics.Family, one *metrics.Series) {
 	d := b.d
-	if f.Kind == metrics.KindCounter && one.Count == d.last[one.ID] || f.Kind == metrics.KindHistogram && len(one.Samples) == 0 {
-		return
+	var increase string
+	var now total
+	switch f.Kind {
+	case metrics.KindCounter:
+		if increase, now = d.increase(one); increase == "" {
+			return
+		}
+	case metrics.KindHistogram:
+		if len(one.Samples) == 0 {
+			return
+		}
 	}
 	infix, suffix, changed := d.dialect.name(f.Name, f.Keys, one.Values)
 	b.sent.Sanitized += changed
 	line := make([]byte, 0, 128)
 	switch f.Kind {
 	case metrics.KindCounter:
-		increase := one.Count - d.last[one.ID]
-		if one.Count < d.last[one.ID] { // a new series with an old id: can't be, but then it is all new
-			increase = one.Count
-		}
-		line = append(append(line, infix...), ':')
-		line = append(strconv.AppendUint(line, increase, 10), "|c"...)
-		b.add(append(line, suffix...), commit{one.ID, one.Count})
+		line = append(append(append(line, infix...), ':'), increase...)
+		b.add(append(append(line, "|c"...), suffix...), commit{one.ID, now})
 	case metrics.KindGauge, metrics.KindUpDownCounter:
 		if one.Value < 0 { // a sign means a change: go to 0 first, in the same packet
 			line = append(append(line, infix...), ":0|g"...)
@@ -113,6 +127,27 @@ func (b *batch) series(f *metrics.Family, one *metrics.Series) {
 			b.add(append(line, suffix...), commit{})
 		}
 	}
+}
+
+// increase returns what a counter has more than was sent, "" for nothing, and how
+// far it is sent then. Receivers of some dialects cut fractions off: they get the
+// whole numbers, and the rest when there is one more.
+func (d *driver) increase(one *metrics.Series) (text string, now total) {
+	last := d.last[one.ID]
+	if one.Value < last.value || one.Count < last.count { // a new series with an old id: can't be, but then it is all new
+		last = total{}
+	}
+	if one.Value == float64(one.Count) && last.value == float64(last.count) || d.dialect.whole() {
+		if one.Count == last.count {
+			return "", last
+		}
+		return strconv.FormatUint(one.Count-last.count, 10), total{one.Count, float64(one.Count)}
+	}
+	text = string(appendValue(nil, one.Value-last.value))
+	if text == "0" {
+		return "", last
+	}
+	return text, total{one.Count, one.Value}
 }
 
 // appendValue writes up to nine decimals: a nanosecond has six in milliseconds.
@@ -175,6 +210,6 @@ func (b *batch) flush() {
 	b.sent.Packets++
 	b.sent.Bytes += uint64(len(packet))
 	for _, c := range commits {
-		b.d.last[c.id] = c.count
+		b.d.last[c.id] = c.now
 	}
 }

@@ -18,9 +18,9 @@ func (f senderFunc) Close() error               { return nil }
 // lineOf is what a counter with one label is written as.
 func lineOf(d Dialect, value string) string {
 	sent := ""
-	drv := &driver{options: options{dialect: d, packet: 1432}, sender: senderFunc(func(b []byte) { sent = string(b) }), last: map[uint64]uint64{}}
+	drv := &driver{options: options{dialect: d, packet: 1432}, sender: senderFunc(func(b []byte) { sent = string(b) }), last: map[uint64]total{}}
 	snap := &metrics.Snapshot{Families: []metrics.Family{{Name: "n", Kind: metrics.KindCounter, Keys: []string{"k"},
-		Series: []metrics.Series{{ID: 1, Values: []string{value}, Count: 3}}}}}
+		Series: []metrics.Series{{ID: 1, Values: []string{value}, Count: 3, Value: 3}}}}}
 	if _, err := drv.Export(context.Background(), snap); err != nil {
 		return "error: " + err.Error()
 	}

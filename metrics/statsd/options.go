@@ -92,7 +92,7 @@ func Backend(addr string, opts ...Option) metrics.Option {
 				return nil, err
 			}
 		}
-		d := &driver{options: o, last: map[uint64]uint64{}, sender: o.sender}
+		d := &driver{options: o, last: map[uint64]total{}, sender: o.sender}
 		if d.sender == nil {
 			var err error
 			if d.sender, d.ping, err = dial(addr, &o); err != nil {
