@@ -58,7 +58,7 @@ func defaults() options {
 		limits:   Limits{Tags: 128, Events: 128, Links: 32, ValueBytes: 16 << 10},
 		spans:    16384,
 		bytes:    16 << 20,
-		batch:    256,
+		batch:    512,
 		every:    time.Second,
 		timeout:  10 * time.Second,
 		retryFor: time.Minute,
@@ -193,7 +193,7 @@ func WithQueue(spans, bytes int) Option {
 }
 
 // WithBatch sends when n spans wait, or the first has waited for every. The
-// defaults are 256 and 1 s.
+// defaults are 512, which is OpenTelemetry's, and 1 s.
 func WithBatch(n int, every time.Duration) Option {
 	return func(o *options) error {
 		o.batch, o.every = n, every

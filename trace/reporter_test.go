@@ -408,3 +408,54 @@ func TestTheReasonOutlivesClose(t *testing.T) {
 		}
 	})
 }
+
+// A batch is as large as OpenTelemetry's, and the last one waits for a second.
+func TestTheDefaultBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizes []int
+		var at []time.Duration
+		began := time.Now()
+		b := &backend{report: func(_ context.Context, s []trace.SpanData) (int, error) {
+			sizes, at = append(sizes, len(s)), append(at, time.Since(began))
+			return len(s), nil
+		}}
+		tr, err := trace.New(b.option("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		spans(t, tr, 1025)
+		time.Sleep(time.Minute)
+		if err := tr.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if fmt.Sprint(sizes, at) != "[512 512 1] [0s 0s 1s]" {
+			t.Errorf("batches of %v after %v", sizes, at)
+		}
+	})
+}
+
+// What a driver holds that does not return is counted as lost, once, and the
+// driver is closed when it does return.
+func TestADriverThatDoesNotReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hung := make(chan struct{})
+		b := &backend{report: func(_ context.Context, s []trace.SpanData) (int, error) { <-hung; return len(s), nil }}
+		tr, err := trace.New(b.option("deaf"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		spans(t, tr, 600)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := tr.Close(ctx); !errors.Is(err, trace.ErrDropped) || !strings.Contains(err.Error(), "600 spans") {
+			t.Errorf("Close: %v", err)
+		}
+		open := b.closed == 0
+		close(hung)
+		synctest.Wait()
+		if s := tr.Stats().Reporters[0]; s.Failed != 600 || s.Sent != 0 || s.Queued != 0 || !open || b.closed != 1 {
+			t.Errorf("closed %d times, open while it wrote: %v, %+v", b.closed, open, s)
+		}
+	})
+}

@@ -85,6 +85,7 @@ func Pack(body []byte) ([]byte, bool) {
 		return body, false
 	}
 	var b bytes.Buffer
+	b.Grow(len(body) / 4)
 	z := zippers.Get().(*gzip.Writer)
 	z.Reset(&b)
 	_, _ = z.Write(body) // into memory
