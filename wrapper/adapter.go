@@ -13,7 +13,7 @@ import (
 // Adapter is what the adapter of a protocol needs of a Wrapper beside Begin and
 // End. wrapper/grpc and wrapper/event are made of it.
 //
-// A Call whose Message is set is no question that somebody waits for. Its
+// A Call whose Message is set has no caller that waits for an answer. Its
 // client side has no attempts: Begin writes the span's context into its Header.
 // Its server side is not asked for a token, since a stream may keep for years
 // what is published, and waits where another call would be refused as one too
@@ -85,7 +85,7 @@ func (a Adapter) MessageLabels(header map[string]string) (out map[string]string)
 func (a Adapter) Remaining(v string) (time.Duration, bool) { return remaining(v) }
 
 // Token returns the token that a call to a service shows, nil for none. See
-// WithTokens. How it is shown says Presenter.
+// WithTokens. Presenter makes what a request shows of it.
 func (a Adapter) Token(ctx context.Context, service string) (*auth.Token, error) {
 	o := a.w.o
 	if o.auth == nil {

@@ -28,7 +28,8 @@ func (g *authGate) Enter(ctx context.Context, c *Call) (context.Context, error) 
 		ctx = auth.ContextWithCredential(ctx, cred)
 	}
 	t, err := g.auth.Authorized(ctx, auth.Request{Service: g.service, Action: c.Action, Resource: c.Resource})
-	if err = cmp.Or(err, bad); err != nil {
+	err = cmp.Or(err, bad)
+	if err != nil {
 		return ctx, err
 	}
 	return auth.ContextWithToken(ctx, t), nil

@@ -37,7 +37,7 @@ type clientAttempt struct {
 	once    sync.Once  // the end of the answer: Read and Close may meet
 }
 
-// Why an attempt was cut short whose call goes on, or that nobody bounded.
+// Why an attempt was cut short while its call goes on, or had no deadline.
 var (
 	errAttempt = timedOut("no answer within the attempt's timeout")
 	errSilent  = timedOut(fmt.Sprintf("no answer within %v, and no deadline was set", defaultSilence))
@@ -87,7 +87,7 @@ func (a *clientAttempt) roundTrip() (*http.Response, error) {
 		a.ctx = ob.BeginAttempt(a.ctx, &a.Attempt)
 	}
 	if a.two != nil {
-		a.two.allow() // the header is written from here on by nobody
+		a.two.allow() // from here on the header is not written any more
 	}
 	a.wire.start = a.start
 	request, err := a.request(header, &a.wire, false)
@@ -200,57 +200,7 @@ func (a *clientAttempt) request(header http.Header, w *wire, again bool) (*http.
 	return r, nil
 }
 
-// hand makes a response the call's answer: the call ends when its body does.
-func (a *clientAttempt) hand(resp *http.Response) *http.Response {
-	resp.Request = a.call.request
-	a.answer = resp.Body
-	a.status.answer = resp
-	switch w := resp.Body.(type) {
-	case nil:
-		a.Close()
-	case io.ReadWriteCloser: // a connection that was upgraded
-		resp.Body = struct {
-			*clientAttempt
-			io.Writer
-		}{a, w}
-	default:
-		if resp.Body == http.NoBody {
-			a.end(nil)
-		} else {
-			resp.Body = a
-		}
-	}
-	return resp
-}
-
-// Read reads the answer. Its end, good or bad, is that of the call.
-func (a *clientAttempt) Read(p []byte) (int, error) {
-	n, err := a.answer.Read(p)
-	a.status.write(p[:n])
-	if err == io.EOF {
-		a.end(nil)
-	} else if err != nil {
-		a.end(err)
-	}
-	return n, err
-}
-
-// Close ends the call, however much of the answer was read.
-func (a *clientAttempt) Close() error {
-	var err error
-	if a.answer != nil {
-		err = a.answer.Close()
-	}
-	a.end(nil)
-	return err
-}
-
-// end ends the attempt and with it the call. err is what broke the reading.
-func (a *clientAttempt) end(err error) {
-	a.once.Do(func() { a.done(err); a.call.finish(err) })
-}
-
-// done tells everybody how the attempt went, once.
+// done reports how the attempt went to the router and the observers, once.
 func (a *clientAttempt) done(err error) {
 	if a.over {
 		return
@@ -298,16 +248,4 @@ func (a *clientAttempt) outcome() router.Outcome {
 func (c *clientCall) blame(class router.Class, took time.Duration) router.Class {
 	_, bounded := c.ctx.Deadline()
 	return c.target.blame(class, took, bounded, c.borrowed)
-}
-
-// discard closes an answer that nobody will see. A short one is read to its
-// end, which keeps its connection.
-func discard(resp *http.Response) {
-	if resp == nil || resp.Body == nil {
-		return
-	}
-	if n := resp.ContentLength; n > 0 && n <= 4<<10 {
-		io.CopyN(io.Discard, resp.Body, n)
-	}
-	resp.Body.Close()
 }

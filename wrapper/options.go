@@ -250,22 +250,6 @@ func WithPublic(f func(c *Call) bool) Option {
 	return with(func(o *options, f func(*Call) bool) { o.public = f }, "function", f, f != nil)
 }
 
-// TokenMode says whose token a call to a service shows.
-type TokenMode uint8
-
-const (
-	Own      TokenMode = iota // this service's own
-	PassOn                    // that of the caller whose request is being handled
-	Exchange                  // one made from the caller's, for the service that is called
-	None                      // none
-)
-
-// WithTokens chooses whose token the calls to each service show. The default
-// is Own for all. The others trust that service with what the caller may do.
-func WithTokens(f func(service string) TokenMode) Option {
-	return with(func(o *options, f func(string) TokenMode) { o.tokens = f }, "function", f, f != nil)
-}
-
 // WithLoadReport makes answers carry the number of calls in progress, how busy
 // the process is, and how long calls took lately, from which the routers of
 // callers learn: in the header X-Load, or gRPC's trailer of that name. It also
@@ -291,38 +275,4 @@ func WithDrain(d time.Duration) Option { return positive(d, func(o *options) { o
 // the order in which they were given.
 func WithOnClose(f func(ctx context.Context) error) Option {
 	return with(func(o *options, f func(context.Context) error) { o.onClose = append(o.onClose, f) }, "function", f, f != nil)
-}
-
-func newOptions(opts []Option) (*options, error) {
-	o := &options{accessLevel: slog.LevelDebug, slow: time.Second, services: plainHost, drain: -1}
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(ErrInvalid, "wrapper", "new", "", "option %d is nil", i)
-		}
-		if err := opt(o); err != nil {
-			return nil, fault.Wrap("wrapper", "new", "", fault.Mark(ErrInvalid, err))
-		}
-	}
-	if o.name == "" {
-		return nil, fault.New(ErrInvalid, "wrapper", "new", "", "no name: use WithName")
-	}
-	if o.drain < 0 {
-		o.drain = 0
-		if len(o.registrations) > 0 {
-			o.drain = time.Second
-		}
-	}
-	o.retry, o.faults = o.retry.withDefaults(), newFaults(o)
-	return o, nil
-}
-
-// plainHost takes every host that can't be a name of the internet.
-func plainHost(r *http.Request) (string, bool) {
-	h := r.URL.Host
-	for i := range len(h) {
-		if h[i] == '.' || h[i] == ':' {
-			return "", false
-		}
-	}
-	return h, h != "" && h != "localhost"
 }

@@ -117,7 +117,8 @@ func (w *Wrapper) compile(list []Policy, old *policies) (*policies, error) {
 		made := old.same(p)
 		if made == nil {
 			var err error
-			if made, err = w.planFor(p); err != nil {
+			made, err = w.planFor(p)
+			if err != nil {
 				return nil, fmt.Errorf("policy %d: %w", i, err)
 			}
 		}

@@ -150,7 +150,8 @@ func (f *frames) write(p []byte, end byte) {
 			f.end = append(f.end, p[:n]...)
 		}
 		p = p[n:]
-		if f.left -= uint32(n); f.left == 0 {
+		f.left -= uint32(n)
+		if f.left == 0 {
 			f.have = 0
 		}
 	}
