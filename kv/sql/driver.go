@@ -21,7 +21,8 @@ type driver struct {
 	made   atomic.Bool // the tables are there
 	making sync.Mutex
 
-	get    string // statements that are needed often
+	get    string                     // statements that are needed often
+	quick  atomic.Pointer[dbsql.Stmt] // get, for SQLite: others' clients keep it prepared, or send it with its arguments
 	count  string
 	writes batch.Group[write]
 	stop   context.CancelFunc // of writes that nobody waits for
@@ -69,6 +70,9 @@ func (d *driver) Close() error {
 	d.writes.Wait()
 	d.cleaning.Wait()
 	d.tail.Close()
+	if s := d.quick.Load(); s != nil {
+		_ = s.Close()
+	}
 	return d.db.Close()
 }
 

@@ -36,7 +36,7 @@ func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
 	if err := d.tables(ctx); err != nil {
 		return kv.Item{}, err
 	}
-	item, _, err := scan(d.db.Read.QueryRowContext(ctx, d.get, []byte(key)).Scan)
+	item, _, err := scan(d.row(ctx, []byte(key)).Scan)
 	switch {
 	case err == nil:
 		return item, nil
@@ -44,6 +44,20 @@ func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
 		return kv.Item{}, kv.ErrNotFound
 	}
 	return kv.Item{}, d.readError(err)
+}
+
+// row looks a key up.
+func (d *driver) row(ctx context.Context, key []byte) *dbsql.Row {
+	if s := d.quick.Load(); s != nil {
+		return s.QueryRowContext(ctx, key)
+	}
+	if d.kind == sql.SQLite {
+		s, err := d.db.Read.PrepareContext(ctx, d.get)
+		if err == nil && !d.quick.CompareAndSwap(nil, s) {
+			_ = s.Close() // another was faster
+		}
+	}
+	return d.db.Read.QueryRowContext(ctx, d.get, key)
 }
 
 // perStatement is how many keys one statement names.
