@@ -4,8 +4,6 @@ import (
 	"context"
 	dbsql "database/sql"
 	"errors"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
@@ -305,13 +303,4 @@ func (c *claim) Release(ctx context.Context) error {
 		return dsync.ErrLost
 	}
 	return nil
-}
-
-// stripeRows are the rows behind the first.
-func stripeRows() string {
-	var b strings.Builder
-	for i := 1; i < stripes; i++ {
-		b.WriteString(", (" + strconv.Itoa(i) + ", 0)")
-	}
-	return b.String()
 }

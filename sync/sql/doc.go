@@ -16,8 +16,8 @@
 //
 // Claims of a key are granted in the order in which their transactions locked
 // the stripe: the order of arrival, over all processes. The fencing token is the
-// stripe's count at the grant, so it rises also after a key was deleted, and for
-// as long as the database has the table.
+// stripe's count at the grant, which begins at the database's clock: it rises
+// also after a key was deleted, and after the tables were lost if the clock does.
 //
 // A waiting claim keeps its place alive as a holder keeps its lock: a process
 // that was killed is skipped when its TTL has passed.

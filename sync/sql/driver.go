@@ -5,6 +5,7 @@ import (
 	dbsql "database/sql"
 	"errors"
 	"hash/fnv"
+	"strconv"
 	"strings"
 	gosync "sync"
 	"sync/atomic"
@@ -115,13 +116,13 @@ func (d *driver) tables(ctx context.Context) error {
 		"CREATE TABLE IF NOT EXISTS sync_claims (nonce " + nonce + " NOT NULL PRIMARY KEY, k " + text + " NOT NULL, seq BIGINT NOT NULL, token BIGINT NOT NULL, until BIGINT NOT NULL, places BIGINT NOT NULL, owner " + text + " NOT NULL)" + end,
 		"CREATE INDEX IF NOT EXISTS sync_claims_k ON sync_claims (k, seq)",
 		"CREATE TABLE IF NOT EXISTS sync_stripes (id INTEGER NOT NULL PRIMARY KEY, seq BIGINT NOT NULL)" + end,
-		"INSERT INTO sync_stripes (id, seq) VALUES (0, 0)" + stripeRows(), // all or none
+		"INSERT INTO sync_stripes (id, seq) VALUES " + stripeRows(), // all or none
 	}
 	if d.kind == sql.MySQL {
 		statements[1] = strings.Replace(statements[1], "IF NOT EXISTS ", "", 1) // MySQL has none here
 	}
 	for _, s := range statements {
-		if _, err := d.db.ExecContext(ctx, s); err != nil && !sql.IsThere(err) && !sql.IsDuplicate(err) {
+		if _, err := d.db.ExecContext(ctx, d.kind.Text(s)); err != nil && !sql.IsThere(err) && !sql.IsDuplicate(err) {
 			return sql.WriteError(err)
 		}
 	}
@@ -129,11 +130,22 @@ func (d *driver) tables(ctx context.Context) error {
 	return nil
 }
 
+// stripeRows is "(0, NOW), (1, NOW)" and so on: after a loss of the table tokens
+// are larger than those before it, and no count is as it was.
+func stripeRows() string {
+	rows := make([]string, stripes)
+	for i := range rows {
+		rows[i] = "(" + strconv.Itoa(i) + ", NOW)"
+	}
+	return strings.Join(rows, ", ")
+}
+
 // readError gives the error of a statement that changes nothing its kind, and
 // forgets that the tables are there when they are not, as after a loss of data.
 func (d *driver) readError(err error) error {
 	if sql.IsMissing(err) || errors.Is(err, dbsql.ErrNoRows) {
 		d.made.Store(false)
+		return fault.Mark(fault.Unavailable, err) // they are made by the next call
 	}
 	return sql.ReadError(err)
 }

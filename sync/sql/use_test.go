@@ -23,6 +23,38 @@ func open(t *testing.T, backend dsync.Option) dsync.Sync {
 	return s
 }
 
+// Who lost the tables, and has new ones, does not hand out tokens again that
+// fences have seen.
+func TestTokensRiseOverALossOfTheTables(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "locks.db")
+	s := open(t, sql.SQLite(file))
+	db, err := dbsql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var last uint64
+	for range 3 {
+		lock, err := s.Lock(t.Context(), "x", dsync.WithWait(10*time.Second))
+		for errors.Is(err, dsync.ErrUnavailable) { // until it has noticed that they are gone
+			lock, err = s.Lock(t.Context(), "x", dsync.WithWait(10*time.Second))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lock.Token() <= last {
+			t.Fatalf("token %d behind %d", lock.Token(), last)
+		}
+		last = lock.Token()
+		if err := lock.Unlock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec("DROP TABLE sync_claims; DROP TABLE sync_stripes"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Claims of processes that died, and refusals of late requests, do not pile up:
 // who comes next removes those of its key.
 func TestTheTableStaysSmall(t *testing.T) {
