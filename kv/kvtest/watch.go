@@ -98,6 +98,39 @@ func (w *watched) until(state, want map[string]string) {
 }
 
 var watchCases = []testCase{
+	{"NearCacheSeesOthers", func(s *suite) {
+		store := s.watcher()
+		other := s.open()
+		near, err := kv.Cached(store, kv.Following(""), kv.MaxAge(time.Hour))
+		if err != nil {
+			s.Fatal(err)
+		}
+		defer near.Close()
+		reads := func(want string) {
+			s.Helper()
+			s.eventually(20*time.Second, func() (bool, string) {
+				item, err := near.Get(s.ctx(), "k")
+				if errors.Is(err, kv.ErrNotFound) {
+					item.Value, err = []byte("-"), nil
+				}
+				return err == nil && string(item.Value) == want, fmt.Sprintf("k is %q, %v, want %q", item.Value, err, want)
+			})
+		}
+		for i := range 10 {
+			s.put(other, "k", "a")
+			_, _ = near.Get(s.ctx(), "k")
+			s.put(other, "k", "b")
+			_, _ = near.Get(s.ctx(), "k")
+			s.put(other, "k", "a") // what was there before, with the same revision on some
+			reads("a")
+			if i%5 == 4 {
+				if err := other.Delete(s.ctx(), "k"); err != nil {
+					s.Fatal(err)
+				}
+				reads("-")
+			}
+		}
+	}},
 	{"WatchTellsStateThenChanges", func(s *suite) {
 		store := s.watcher()
 		s.put(store, "w/a", "1")
