@@ -288,3 +288,44 @@ func TestToFileRefusesWhatCannotBe(t *testing.T) {
 		t.Errorf("a folder as the file: %v", err)
 	}
 }
+
+// A rotated file never takes the name of one that is there, compressed or not.
+func TestRotationSparesFilesOfTheSameTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		began := time.Now().UTC()
+		taken := map[string]bool{}
+		for i := range 100 {
+			name := filepath.Join(dir, "a-"+began.Add(time.Duration(i)*time.Millisecond).Format("20060102T150405.000")+".log"+[]string{"", ".gz"}[i%2])
+			if err := os.WriteFile(name, []byte("theirs"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			taken[name] = true
+		}
+		l, err := Open(ToFile(filepath.Join(dir, "a.log"), RotateSize(100)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			l.Logger("").Info("x")
+			if err := l.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		files, _ := filepath.Glob(filepath.Join(dir, "a*"))
+		lines := 0
+		for _, name := range files {
+			b, err := os.ReadFile(name)
+			if err != nil || taken[name] != (string(b) == "theirs") || taken[name+".gz"] {
+				t.Errorf("%s holds %q: %v", name, b, err)
+			}
+			lines += strings.Count(string(b), "\n")
+		}
+		if s := l.Stats()[0]; lines != 3 || len(files) < 102 || s.Errors > 0 {
+			t.Errorf("%d lines in %d files: %+v", lines, len(files), s)
+		}
+	})
+}
