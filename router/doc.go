@@ -38,7 +38,7 @@
 // WithSlowStart change the rest.
 //
 // One Class says for all of them how a call went. The caller's faults,
-// deadlines and cancelled calls never speak against an instance.
+// deadlines and cancelled calls never count against an instance.
 //
 // A service that nobody has asked for in ten minutes is forgotten, one without
 // instances after ten seconds; of those, 256 are followed at the most.

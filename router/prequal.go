@@ -134,7 +134,7 @@ func (c *probing) Choose(r *Request, nodes []*Node) int {
 	return best
 }
 
-// best takes the best answer, and lets go of one that is old or bad. The lock
+// best takes the best answer, and drops one that is old or bad. The lock
 // is held.
 func (c *probing) best(r *Request, nodes []*Node) int {
 	c.pool = slices.DeleteFunc(c.pool, func(a answer) bool {

@@ -12,7 +12,7 @@ import (
 //
 // A Router is safe for concurrent use. Apart from the first use of a service,
 // which may wait for discovery, every method works from memory, also while
-// discovery is away.
+// discovery is unavailable.
 type Router interface {
 	// Select plans one logical request: each call of Next gives another
 	// instance, for retries and hedges. It waits only on the first use of a

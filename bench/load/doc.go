@@ -1,6 +1,7 @@
 // Package load puts open-loop load on ten server processes over real sockets,
 // of which one is slow and one is killed half way, and prints the 99th
-// percentile of each strategy beside that of the simulation.
+// percentile of each strategy beside that of the simulation, and that of the
+// rules of others.
 //
 //	go test -run '^$' -bench . ./load
 //

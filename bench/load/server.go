@@ -87,7 +87,26 @@ func (s *server) work(seconds float64) {
 	<-j.done
 }
 
-// serve is the role of a server's process. Its argument is its speed.
+// stall stops the server for a while, again and again.
+func (s *server) stall(each, lasts time.Duration) {
+	for speed := s.speed; ; {
+		time.Sleep(each)
+		s.set(speed / 1e6)
+		time.Sleep(lasts)
+		s.set(speed)
+	}
+}
+
+func (s *server) set(speed float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance()
+	s.speed = speed
+	s.plan()
+}
+
+// serve is the role of a server's process. Its arguments are its speed, and how
+// long it stalls every two seconds, if it does.
 func serve(args []string) error {
 	speed, err := strconv.ParseFloat(args[0], 64)
 	if err != nil {
@@ -102,6 +121,13 @@ func serve(args []string) error {
 		return err
 	}
 	s := newServer(speed)
+	if len(args) > 1 {
+		lasts, err := time.ParseDuration(args[1])
+		if err != nil {
+			return err
+		}
+		go s.stall(2*time.Second, lasts)
+	}
 	fmt.Println(l.Addr())
 	return http.Serve(l, w.Handler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		seconds, err := strconv.ParseFloat(r.URL.Query().Get("work"), 64)
