@@ -83,7 +83,7 @@ func (n *Node) based(sv *service) float64 {
 	if k < prior {
 		return max(min(lat, few*max(usual, expected)), noise)
 	}
-	return max(sv.trust.shrink(lat, usual), noise)
+	return max(sv.trust.shrink(lat, usual, k), noise)
 }
 
 // few is how many times what is usual a node costs at most of which fewer calls

@@ -32,7 +32,7 @@ const (
 	shifted    = 1.5  // times what was usual: samples from before say nothing
 	often      = 64   // the part is worked out after so many samples, too
 	fewest     = 8    // that say anything
-	deviations = 4.5  // of the slope that may be chance: it is looked at often, and calls vary a lot
+	deviations = 4    // of the slope that may be chance: it is looked at often, and calls vary a lot
 	student    = 100  // how many samples make that twice as many, as Student's t does
 	proof      = 0.05 // of slope beyond chance, for averages to be followed wholly
 )
@@ -85,8 +85,9 @@ func (t *trust) fit() {
 }
 
 // shrink moves an average towards what is usual by as much as it is not
-// trusted. What is beyond twice the usual is no chance.
-func (t *trust) shrink(lat, usual float64) float64 {
-	x := lat/usual - 1
-	return usual * (1 + t.part.value()*min(x, 1) + max(x-1, 0))
+// trusted. What is beyond twice the usual is no chance, if the average is one of
+// enough calls, and somewhat more of k that are fewer.
+func (t *trust) shrink(lat, usual, k float64) float64 {
+	x, chance := lat/usual-1, 1+prior*(1/k-1/enough)
+	return usual * (1 + t.part.value()*min(x, chance) + max(x-chance, 0))
 }
