@@ -10,6 +10,7 @@ import (
 
 	"github.com/micro/go-platform/internal/batch"
 	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 )
 
@@ -118,9 +119,11 @@ func (d *driver) tables(ctx context.Context) error {
 		index + "kv_items_rev ON kv_items (rev)",
 		index + "kv_items_until ON kv_items (until)" + some,
 		"CREATE TABLE IF NOT EXISTS kv_state (id INTEGER NOT NULL PRIMARY KEY, rev BIGINT NOT NULL, cleaned BIGINT NOT NULL)" + end,
-		"INSERT INTO kv_state (id, rev, cleaned) VALUES (1, 1, 0)", // the last, so that the row says that all is there
+		// The last, so that the row says that all is there. After a loss of the tables
+		// revisions are larger than those before it.
+		"INSERT INTO kv_state (id, rev, cleaned) VALUES (1, NOW, 0)",
 	} {
-		if _, err := d.db.ExecContext(ctx, s); err != nil && !sql.IsThere(err) && !sql.IsDuplicate(err) {
+		if _, err := d.db.ExecContext(ctx, d.kind.Text(s)); err != nil && !sql.IsThere(err) && !sql.IsDuplicate(err) {
 			return sql.WriteError(err)
 		}
 	}
@@ -141,16 +144,20 @@ func (d *driver) ask(ctx context.Context) (s state, err error) {
 
 // readError gives the error of a statement that changes nothing its kind.
 func (d *driver) readError(err error) error {
-	d.look(err)
+	if d.lost(err) {
+		return fault.Mark(kv.ErrUnavailable, err)
+	}
 	return sql.ReadError(err)
 }
 
-// look forgets that the tables are there when they are not, as after a loss of
-// data.
-func (d *driver) look(err error) {
+// lost reports whether the tables are not there, as after a loss of data: the
+// next call makes them.
+func (d *driver) lost(err error) bool {
 	if sql.IsMissing(err) || errors.Is(err, dbsql.ErrNoRows) {
 		d.made.Store(false)
+		return true
 	}
+	return false
 }
 
 // retry runs f again while it collides with another writer.

@@ -102,6 +102,49 @@ func TestWatchAfterALoss(t *testing.T) {
 	}
 }
 
+// A revision from before the tables were lost is none of what was written since,
+// and the call that meets their absence says that it may be made again.
+func TestRevisionsRiseOverALossOfTheTables(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kv.db")
+	store := opener(sql.SQLite(file))(t)
+	defer store.Close()
+	db, err := dbsql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var last kv.Revision
+	for range 3 {
+		rev, err := store.Put(t.Context(), "k", []byte("1"))
+		if last != 0 {
+			if !errors.Is(err, kv.ErrUnavailable) {
+				t.Errorf("the first write without tables: %v, want ErrUnavailable", err)
+			}
+			rev, err = store.Put(t.Context(), "k", []byte("1"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rev <= last {
+			t.Fatalf("revision %d behind %d", rev, last)
+		}
+		if last != 0 {
+			if _, err := store.Put(t.Context(), "k", []byte("2"), kv.IfRevision(last)); !errors.Is(err, kv.ErrConflict) {
+				t.Errorf("a write on a lost revision: %v, want ErrConflict", err)
+			}
+		}
+		last = rev
+		exec(t, db, "DROP TABLE kv_items")
+		exec(t, db, "DROP TABLE kv_state")
+	}
+	if _, err := store.Get(t.Context(), "k"); !errors.Is(err, kv.ErrUnavailable) {
+		t.Errorf("a read without tables: %v, want ErrUnavailable", err)
+	}
+	if _, err := store.Get(t.Context(), "k"); !errors.Is(err, kv.ErrNotFound) {
+		t.Errorf("the next: %v, want ErrNotFound", err)
+	}
+}
+
 func literal(e engine, key string) string {
 	if e.name == "postgres" {
 		return "convert_to('" + key + "', 'UTF8')"

@@ -294,12 +294,11 @@ func (d *driver) putAlone(ctx context.Context, w *write) error {
 	case errors.Is(err, dbsql.ErrNoRows) && w.IfRevision != 0:
 		w.err = kv.ErrConflict
 		return nil
-	case errors.Is(err, dbsql.ErrNoRows): // the row of kv_state is gone
-		return fault.Mark(kv.ErrUnavailable, d.readError(err))
+	case d.lost(err):
+		return fault.Mark(kv.ErrUnavailable, err)
 	case sql.IsTooLarge(err):
 		return fault.Mark(kv.ErrTooLarge, err)
 	}
-	d.look(err)
 	return sql.WriteError(err)
 }
 
