@@ -94,7 +94,7 @@ func (a *App) openLog() error {
 		a.o.trace = append(t.Trace(a.attrs()...), a.o.trace...)
 		a.o.metrics = append(t.Metrics(a.attrs()...), a.o.metrics...)
 	}
-	l, err := log.Open(append([]log.Option{log.WithContext(trace.ContextAttrs)}, a.o.log...)...)
+	l, err := log.New(append([]log.Option{log.WithContext(trace.ContextAttrs)}, a.o.log...)...)
 	if err != nil {
 		return err
 	}

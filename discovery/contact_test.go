@@ -95,7 +95,7 @@ func silentStory(t *testing.T, f *silent, pause time.Duration) (reader Discovery
 	must(reader.Get(t.Context(), "s"))
 	must(reader.Get(t.Context(), "other"))
 	time.Sleep(time.Minute)
-	must(writer.Register(t.Context(), in("dies"), WithoutHeartbeat()))
+	must(writer.Register(t.Context(), in("dies"), NoHeartbeat()))
 	time.Sleep(time.Second)
 	f.pause()
 	time.Sleep(pause)

@@ -192,9 +192,9 @@ func TTL(d time.Duration) RegisterOption {
 	}
 }
 
-// WithoutHeartbeat registers for one TTL. Each Update renews it; nothing else
+// NoHeartbeat registers for one TTL. Each Update renews it; nothing else
 // does, and Close leaves it to expire.
-func WithoutHeartbeat() RegisterOption {
+func NoHeartbeat() RegisterOption {
 	return func(o *registerOptions) error { o.silent = true; return nil }
 }
 

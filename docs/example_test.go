@@ -181,7 +181,7 @@ func Example_log() {
 	ctx := context.Background()
 	// snippet: log
 	records := log.NewMemory(100, log.Logfmt())
-	l, err := log.Open(log.ToMemory(records), log.WithRedact("password"))
+	l, err := log.New(log.ToMemory(records), log.WithRedact("password"))
 	check(err)
 	l.SetLevel("db", slog.LevelDebug, 10*time.Minute) // and back by itself
 	l.Logger("db.pool").DebugContext(ctx, "connected", "password", "hunter2")
@@ -197,7 +197,7 @@ func Example_metrics() {
 	m, err := metrics.New() // and prometheus.Handler(m), or statsd.Backend(addr) among the options
 	check(err)
 	defer m.Close(context.Background())
-	requests := m.CounterVec("http_requests_total", []string{"method", "code"}, metrics.WithLimit(50))
+	requests := m.CounterVec("http_requests_total", []string{"method", "code"}, metrics.Limit(50))
 	requests.With("GET", "200").Inc()
 	// end snippet
 	one, _ := m.Snapshot().Find("http_requests_total", "GET", "200")
@@ -218,7 +218,7 @@ func Example_otlp() {
 	// end snippet
 	check(err)
 	// snippet: log-otlp
-	l, err := log.Open(log.ToStdout(log.JSON()), logotlp.Backend(collector.URL, logotlp.WithService("orders")), log.WithContext(trace.ContextAttrs))
+	l, err := log.New(log.ToStdout(log.JSON()), logotlp.Backend(collector.URL, logotlp.WithService("orders")), log.WithContext(trace.ContextAttrs))
 	// end snippet
 	check(err)
 	fmt.Println(tr.Close(ctx), m.Close(ctx), l.Close(ctx))
@@ -251,7 +251,7 @@ func Example_exemplar() {
 	check(err)
 	defer tracer.Close(ctx)
 	// snippet: exemplar
-	took := m.Histogram("queue_wait_seconds", metrics.WithUnit("seconds"), metrics.WithBuckets(.1, 1, 10))
+	took := m.Histogram("queue_wait_seconds", metrics.Unit("seconds"), metrics.Buckets(.1, 1, 10))
 	ctx, span := tracer.Start(ctx, "take")
 	defer span.End()
 	took.ObserveContext(ctx, .25)
@@ -348,7 +348,7 @@ func Example_sync() {
 	err = dsync.Do(ctx, s, "reports", func(ctx context.Context, token uint64) error {
 		fmt.Println("one at a time, with token", token) // ctx ends when the lock is lost
 		return nil
-	}, dsync.WithTTL(10*time.Second))
+	}, dsync.TTL(10*time.Second))
 	check(err)
 	// end snippet
 	// Output: one at a time, with token 1

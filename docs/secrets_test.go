@@ -129,7 +129,7 @@ func openTrace(f func(string) trace.Option) opener {
 
 func openLog(f func(string) log.Option) opener {
 	return func(ctx context.Context, addr string, _ *slog.Logger) error {
-		l, err := log.Open(f(addr))
+		l, err := log.New(f(addr))
 		if err != nil {
 			return err
 		}

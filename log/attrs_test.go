@@ -18,7 +18,7 @@ func TestAttributesBesideARecord(t *testing.T) {
 		for kind, dedup := range map[string][]log.Option{"incremental": nil, "tree": {log.WithDedup()}} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				lines := &strings.Builder{}
-				l, err := log.Open(append(dedup, log.ToWriter(lines, enc))...)
+				l, err := log.New(append(dedup, log.ToWriter(lines, enc))...)
 				if err != nil {
 					t.Fatal(err)
 				}

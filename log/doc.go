@@ -1,7 +1,7 @@
 // Package log brings structured records to outputs. Its front is *slog.Logger:
 // packages that log import log/slog alone, and main imports this one.
 //
-//	l, err := log.Open(log.ToStdout(log.JSON()), logstash.Backend("tcp://127.0.0.1:5000"),
+//	l, err := log.New(log.ToStdout(log.JSON()), logstash.Backend("tcp://127.0.0.1:5000"),
 //		log.WithLevel("", slog.LevelInfo), log.WithContext(trace.ContextAttrs))
 //	defer l.Close(ctx)
 //	db := l.Logger("db.pool")
@@ -42,7 +42,7 @@
 //
 // # Errors
 //
-// Open returns ErrInvalid for options that can't be and ErrUnavailable for an
+// New returns ErrInvalid for options that can't be and ErrUnavailable for an
 // output that can't be opened or doesn't answer. Logging has no errors: Stats
 // counts, Flush and Close return ErrDropped with the number of lost records, and
 // WithErrors sets what is called with the errors of outputs (the default writes

@@ -19,9 +19,9 @@ func withoutTime(line string) string {
 	return `{"level"` + strings.TrimSpace(rest)
 }
 
-func ExampleOpen() {
+func ExampleNew() {
 	memory := log.NewMemory(100, log.JSON()) // log.ToStdout(log.JSON()) in a service
-	l, err := log.Open(log.ToMemory(memory), log.WithLevel("db", slog.LevelWarn), log.WithRedact("password"))
+	l, err := log.New(log.ToMemory(memory), log.WithLevel("db", slog.LevelWarn), log.WithRedact("password"))
 	if err != nil {
 		panic(err)
 	}
@@ -41,7 +41,7 @@ func ExampleOpen() {
 
 func ExampleWithContext() {
 	memory := log.NewMemory(100, nil)
-	l, _ := log.Open(log.ToMemory(memory), log.WithContext(trace.ContextAttrs))
+	l, _ := log.New(log.ToMemory(memory), log.WithContext(trace.ContextAttrs))
 	tr, _ := trace.New()
 	ctx := context.Background()
 	defer l.Close(ctx)
@@ -59,7 +59,7 @@ func ExampleToFile() {
 	dir, _ := os.MkdirTemp("", "log")
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "app.log")
-	l, err := log.Open(log.ToFile(path,
+	l, err := log.New(log.ToFile(path,
 		log.RotateSize(100<<20), log.RotateEvery(24*time.Hour), log.Keep(14, 30*24*time.Hour), log.Compress(),
 	))
 	if err != nil {
@@ -75,7 +75,7 @@ func ExampleToFile() {
 }
 
 func ExampleLog_setLevel() {
-	l, _ := log.Open(log.ToMemory(log.NewMemory(0, nil)))
+	l, _ := log.New(log.ToMemory(log.NewMemory(0, nil)))
 	defer l.Close(context.Background())
 	debug := func() bool { return l.Logger("db.pool").Enabled(context.Background(), slog.LevelDebug) }
 	fmt.Println(debug())
@@ -88,7 +88,7 @@ func ExampleLog_setLevel() {
 
 func ExampleRoute() {
 	all, bad := log.NewMemory(0, nil), log.NewMemory(0, log.Logfmt())
-	l, _ := log.Open(log.ToMemory(all), log.Route(log.ToMemory(bad), log.MinLevel(slog.LevelError), log.QueueBytes(1<<20)))
+	l, _ := log.New(log.ToMemory(all), log.Route(log.ToMemory(bad), log.MinLevel(slog.LevelError), log.QueueBytes(1<<20)))
 	l.Logger("").Info("fine")
 	l.Logger("").Error("bad")
 	l.Close(context.Background())
@@ -97,7 +97,7 @@ func ExampleRoute() {
 }
 
 func ExampleWithExit() {
-	l, _ := log.Open(log.ToMemory(log.NewMemory(0, nil)),
+	l, _ := log.New(log.ToMemory(log.NewMemory(0, nil)),
 		log.WithExit(log.LevelFatal, func(code int) { fmt.Println("exit", code) })) // os.Exit in a service
 	defer l.Close(context.Background())
 	l.Logger("").Log(context.Background(), log.LevelFatal, "cannot go on")

@@ -19,7 +19,7 @@ import (
 
 func openLog(t *testing.T, opts ...Option) Log {
 	t.Helper()
-	l, err := Open(append(opts, WithErrors(func(string, error) {}))...)
+	l, err := New(append(opts, WithErrors(func(string, error) {}))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestDevFull(t *testing.T) {
 		t.Skip("no /dev/full here")
 	}
 	var complaints int
-	l, err := Open(ToFile("/dev/full"), WithErrors(func(string, error) { complaints++ }))
+	l, err := New(ToFile("/dev/full"), WithErrors(func(string, error) { complaints++ }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,11 +280,11 @@ func TestToFileRefusesWhatCannotBe(t *testing.T) {
 		"no path": ToFile(""), "size": ToFile("x", RotateSize(0)), "every": ToFile("x", RotateEvery(1)), "keep": ToFile("x", Keep(-1, 0)),
 		"encoding": ToFile("x", FileEncoding(nil)), "nil option": ToFile("x", nil),
 	} {
-		if _, err := Open(opt); !errors.Is(err, ErrInvalid) {
+		if _, err := New(opt); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := Open(ToFile(dir)); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), dir) {
+	if _, err := New(ToFile(dir)); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("a folder as the file: %v", err)
 	}
 }
@@ -302,7 +302,7 @@ func TestRotationSparesFilesOfTheSameTime(t *testing.T) {
 			}
 			taken[name] = true
 		}
-		l, err := Open(ToFile(filepath.Join(dir, "a.log"), RotateSize(100)))
+		l, err := New(ToFile(filepath.Join(dir, "a.log"), RotateSize(100)))
 		if err != nil {
 			t.Fatal(err)
 		}

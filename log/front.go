@@ -11,10 +11,10 @@ import (
 	"github.com/micro/go-platform/internal/outlet"
 )
 
-// Open returns a Log. Without an output among the options it writes JSON lines
+// New returns a Log. Without an output among the options it writes JSON lines
 // to stdout. Each output has to open within WithDialTimeout, else the error is
 // ErrUnavailable and names it; WithLazy starts without asking.
-func Open(opts ...Option) (Log, error) {
+func New(opts ...Option) (Log, error) {
 	o := defaults()
 	for i, opt := range opts {
 		if opt == nil {

@@ -43,7 +43,7 @@ func fullDisk() {
 	if os.Getenv("LOG_QUEUE") != "" {
 		opt = log.Route(opt, log.QueueBytes(8000), log.BatchOf(1000, 0))
 	}
-	l, err := log.Open(opt)
+	l, err := log.New(opt)
 	if err != nil {
 		panic(err)
 	}
@@ -229,7 +229,7 @@ func TestAFullDiskTearsNoLineOfAnotherProcess(t *testing.T) {
 	}
 	fmt.Fprintln(met.in)
 	met.read()
-	later, err := log.Open(log.ToFile(path))
+	later, err := log.New(log.ToFile(path))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func TestAnotherSitesPageCanNotChangeLevels(t *testing.T) {
-	l, err := log.Open(log.ToWriter(io.Discard, log.JSON()))
+	l, err := log.New(log.ToWriter(io.Discard, log.JSON()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestAnotherSitesPageCanNotChangeLevels(t *testing.T) {
 
 // Forms are bounded in size, in parts too: those would go to a disk.
 func TestFormsOfLevelsAreBounded(t *testing.T) {
-	l, err := log.Open(log.ToWriter(io.Discard, log.JSON()))
+	l, err := log.New(log.ToWriter(io.Discard, log.JSON()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestFormsOfLevelsAreBounded(t *testing.T) {
 }
 
 func TestRulesSetOverHTTPAreBounded(t *testing.T) {
-	l, err := log.Open(log.ToWriter(io.Discard, log.JSON()))
+	l, err := log.New(log.ToWriter(io.Discard, log.JSON()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func open(t testing.TB, opts ...log.Option) (log.Log, func() []string) {
 func openAs(t testing.TB, e log.Encoding, opts ...log.Option) (log.Log, func() []string) {
 	t.Helper()
 	m := log.NewMemory(0, e)
-	l, err := log.Open(append([]log.Option{log.ToMemory(m)}, opts...)...)
+	l, err := log.New(append([]log.Option{log.ToMemory(m)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +326,7 @@ func TestRedactCoversGroupsByName(t *testing.T) {
 func TestAttributesNamedLikeTheRecordsOwnFields(t *testing.T) {
 	for name, enc := range map[string]log.Encoding{"json": log.JSON(), "logfmt": log.Logfmt()} {
 		var out strings.Builder
-		l, err := log.Open(log.ToWriter(&out, enc), log.WithSource(slog.LevelInfo))
+		l, err := log.New(log.ToWriter(&out, enc), log.WithSource(slog.LevelInfo))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -414,7 +414,7 @@ func TestMinLevelOfAnOutput(t *testing.T) {
 	if n := len(records()); n != 2 || len(warn.Records()) != 1 {
 		t.Errorf("%d and %d records", n, len(warn.Records()))
 	}
-	only, err := log.Open(log.Route(log.ToMemory(warn), log.MinLevel(slog.LevelError)))
+	only, err := log.New(log.Route(log.ToMemory(warn), log.MinLevel(slog.LevelError)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -427,7 +427,7 @@ func TestMinLevelOfAnOutput(t *testing.T) {
 func TestExit(t *testing.T) {
 	var code, written int
 	m := log.NewMemory(0, nil)
-	l, err := log.Open(log.ToMemory(m), log.WithExit(log.LevelFatal, func(c int) { code, written = c, len(m.Records()) }))
+	l, err := log.New(log.ToMemory(m), log.WithExit(log.LevelFatal, func(c int) { code, written = c, len(m.Records()) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -447,7 +447,7 @@ func TestExit(t *testing.T) {
 
 func TestMemoryKeepsTheNewest(t *testing.T) {
 	m := log.NewMemory(10, log.Logfmt())
-	l, _ := log.Open(log.ToMemory(m))
+	l, _ := log.New(log.ToMemory(m))
 	for i := range 25 {
 		l.Logger("").Info(fmt.Sprint(i))
 	}
@@ -468,7 +468,7 @@ func TestOpenRefusesWhatCannotBe(t *testing.T) {
 		"context": log.WithContext(nil), "limit": log.WithRateLimit(0, 0), "exit": log.WithExit(0, nil), "route": log.Route(nil),
 		"route option": log.Route(log.ToStdout(log.JSON()), nil), "queue": log.Route(log.ToStdout(log.JSON()), log.QueueBytes(0)), "dial": log.WithDialTimeout(0),
 	} {
-		l, err := log.Open(opt)
+		l, err := log.New(opt)
 		if l != nil || !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -479,7 +479,7 @@ func TestAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	l, err := log.Open(log.ToWriter(io.Discard, log.JSON()), log.WithContext(trace.ContextAttrs))
+	l, err := log.New(log.ToWriter(io.Discard, log.JSON()), log.WithContext(trace.ContextAttrs))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Option configures Open.
+// Option configures New.
 type Option func(*options) error
 
 type options struct {
@@ -242,7 +242,7 @@ func WithErrors(f func(output string, err error)) Option {
 	}
 }
 
-// WithDialTimeout bounds how long Open waits for each output. The default is 5 s.
+// WithDialTimeout bounds how long New waits for each output. The default is 5 s.
 func WithDialTimeout(d time.Duration) Option {
 	return func(o *options) error {
 		if d <= 0 {
@@ -253,7 +253,7 @@ func WithDialTimeout(d time.Duration) Option {
 	}
 }
 
-// WithLazy makes Open succeed without asking the outputs. Records wait in the
+// WithLazy makes New succeed without asking the outputs. Records wait in the
 // queues until they answer.
 func WithLazy() Option {
 	return func(o *options) error { o.lazy = true; return nil }

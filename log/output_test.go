@@ -70,7 +70,7 @@ func TestAnOutputThatIsUnavailableForAWhileLosesNothing(t *testing.T) {
 			}
 		}
 		var complaints []string
-		l, err := log.Open(d.option("x"), log.WithErrors(func(o string, err error) { complaints = append(complaints, o+": "+err.Error()) }))
+		l, err := log.New(d.option("x"), log.WithErrors(func(o string, err error) { complaints = append(complaints, o+": "+err.Error()) }))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func TestAnOutageIsToldOnce(t *testing.T) {
 			return 0, errDown
 		}
 		set := func(v bool) { mu.Lock(); up = v; mu.Unlock() }
-		l, err := log.Open(log.Route(d.option("device"), log.QueueBytes(1024)), log.WithErrors(func(_ string, err error) {
+		l, err := log.New(log.Route(d.option("device"), log.QueueBytes(1024)), log.WithErrors(func(_ string, err error) {
 			mu.Lock()
 			told = append(told, err.Error())
 			mu.Unlock()
@@ -174,7 +174,7 @@ func TestDropsAreCountedAndNotedInTheStream(t *testing.T) {
 			<-open
 			return b.Len(), nil
 		}}
-		l, _ := log.Open(log.Route(d.option("x"), log.QueueBytes(2000)), quiet())
+		l, _ := log.New(log.Route(d.option("x"), log.QueueBytes(2000)), quiet())
 		began := time.Now()
 		for range 1000 {
 			l.Logger("").Info("x")
@@ -214,7 +214,7 @@ func TestAStalledOutputHoldsUpNobodyAndCloseIsBounded(t *testing.T) {
 		stuck := &device{write: func(ctx context.Context, b log.Batch) (int, error) { <-hung; return b.Len(), nil }} // deaf to its context
 		slow := &device{write: func(ctx context.Context, b log.Batch) (int, error) { <-ctx.Done(); return 0, ctx.Err() }}
 		fine := &device{}
-		l, _ := log.Open(stuck.option("stuck"), slow.option("slow"), fine.option("fine"), quiet())
+		l, _ := log.New(stuck.option("stuck"), slow.option("slow"), fine.option("fine"), quiet())
 		for range 100 {
 			l.Logger("").Info("x")
 		}
@@ -261,7 +261,7 @@ func TestARecordThatCannotBeWrittenAloneIsDropped(t *testing.T) {
 		}
 		return b.Len(), nil
 	}
-	l, _ := log.Open(d.option("x"), quiet())
+	l, _ := log.New(d.option("x"), quiet())
 	for _, m := range []string{"a", "too large", "b", "too large", "c"} {
 		l.Logger("").Info(m)
 	}
@@ -280,7 +280,7 @@ func TestPartsOfABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &device{}
 		d.write = func(_ context.Context, b log.Batch) (int, error) { return min(7, b.Len()), errDown }
-		l, _ := log.Open(d.option("x"), quiet())
+		l, _ := log.New(d.option("x"), quiet())
 		for i := range 50 {
 			l.Logger("").Info(fmt.Sprint(i))
 		}
@@ -300,7 +300,7 @@ func TestPartsOfABatch(t *testing.T) {
 func TestErrorsDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &device{}
-		l, _ := log.Open(log.Route(d.option("x"), log.BatchOf(1<<20, time.Minute)))
+		l, _ := log.New(log.Route(d.option("x"), log.BatchOf(1<<20, time.Minute)))
 		l.Logger("").Info("waits")
 		synctest.Wait()
 		if d.count() != 0 {
@@ -370,7 +370,7 @@ func TestACallWaitsForItsErrorToBeWritten(t *testing.T) {
 				if c.remote {
 					output = (&device{write: func(_ context.Context, b log.Batch) (int, error) { w.Write(b.Data); return b.Len(), nil }}).option("x")
 				}
-				l, err := log.Open(append(c.opts, output, quiet())...)
+				l, err := log.New(append(c.opts, output, quiet())...)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -390,7 +390,7 @@ func TestACallWaitsForItsErrorToBeWritten(t *testing.T) {
 func TestAnOutputThatHangsIsWaitedForOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &slow{block: make(chan struct{})}
-		l, err := log.Open(log.ToWriter(w, log.JSON()), quiet())
+		l, err := log.New(log.ToWriter(w, log.JSON()), quiet())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -413,11 +413,11 @@ func TestAnOutputThatHangsIsWaitedForOnce(t *testing.T) {
 
 func TestOpenFailsWhenAnOutputDoesNotAnswer(t *testing.T) {
 	first, second := &device{}, &device{ping: errors.New("no route to 10.0.0.1")}
-	l, err := log.Open(first.option("first"), second.option("second"))
+	l, err := log.New(first.option("first"), second.option("second"))
 	if l != nil || !errors.Is(err, log.ErrUnavailable) || !strings.HasPrefix(err.Error(), "log/second: new: ") || first.closed != 1 || second.closed != 1 {
 		t.Errorf("Open: %v; closed %d and %d", err, first.closed, second.closed)
 	}
-	l, err = log.Open(second.option("second"), log.WithLazy())
+	l, err = log.New(second.option("second"), log.WithLazy())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,7 +426,7 @@ func TestOpenFailsWhenAnOutputDoesNotAnswer(t *testing.T) {
 
 func TestTwentyLogsLeaveNothing(t *testing.T) {
 	for range 20 { // leak.Main counts the goroutines
-		l, err := log.Open((&device{}).option("x"), log.WithLevel("a", slog.LevelDebug))
+		l, err := log.New((&device{}).option("x"), log.WithLevel("a", slog.LevelDebug))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,14 +32,14 @@ func TestChild(t *testing.T) {
 	case "":
 		return // not a child
 	case "exit":
-		l, err := log.Open()
+		l, err := log.New()
 		if err != nil {
 			os.Exit(3)
 		}
 		l.Logger("").Error("the last words")
 		os.Exit(1)
 	case "exit-file":
-		l, err := log.Open(log.ToFile(os.Getenv("LOG_PATH")))
+		l, err := log.New(log.ToFile(os.Getenv("LOG_PATH")))
 		if err != nil {
 			os.Exit(3)
 		}
@@ -49,7 +49,7 @@ func TestChild(t *testing.T) {
 		fullDisk()
 		os.Exit(0)
 	case "acknowledge":
-		l, err := log.Open(log.ToFile(os.Getenv("LOG_PATH"), log.RotateSize(5_000), log.Compress()))
+		l, err := log.New(log.ToFile(os.Getenv("LOG_PATH"), log.RotateSize(5_000), log.Compress()))
 		if err != nil {
 			os.Exit(3)
 		}
@@ -58,7 +58,7 @@ func TestChild(t *testing.T) {
 			fmt.Println(i)
 		}
 	case "rotate":
-		l, err := log.Open(log.ToFile(os.Getenv("LOG_PATH"), log.RotateSize(20_000), log.Compress()))
+		l, err := log.New(log.ToFile(os.Getenv("LOG_PATH"), log.RotateSize(20_000), log.Compress()))
 		if err != nil {
 			os.Exit(3)
 		}
@@ -169,7 +169,7 @@ func TestWhatWasAcknowledgedOutlivesAKilledProcess(t *testing.T) {
 	last.cmd.Process.Kill()
 	read(last, math.MaxInt)
 	last.cmd.Wait()
-	l, err := log.Open(log.ToFile(path, log.Compress())) // finishes what they had begun
+	l, err := log.New(log.ToFile(path, log.Compress())) // finishes what they had begun
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestWhatWasAcknowledgedOutlivesAKilledProcess(t *testing.T) {
 func TestAFileThatAnotherProcessHoldsIsNotCompressed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.log")
 	open := func() (log.Log, *slog.Logger) {
-		l, err := log.Open(log.ToFile(path, log.RotateSize(300), log.Compress()))
+		l, err := log.New(log.ToFile(path, log.RotateSize(300), log.Compress()))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,7 @@
 // can't carry them maps them. Label values are any text; one that is empty is
 // the same as no label. Durations are in seconds.
 //
-// An instrument has at most 1000 series (WithSeriesLimit, WithLimit); what is
+// An instrument has at most 1000 series (WithSeriesLimit, Limit); what is
 // over it is counted in one series whose labels are all Overflow, and told once
 // to the logger and in Stats.
 //

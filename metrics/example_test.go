@@ -15,12 +15,12 @@ func ExampleNew() {
 	}
 	defer m.Close(context.Background())
 
-	requests := m.CounterVec("requests_total", []string{"method", "code"}, metrics.WithHelp("Requests that were answered."))
+	requests := m.CounterVec("requests_total", []string{"method", "code"}, metrics.Help("Requests that were answered."))
 	ok := requests.With("GET", "200") // keep a handle where that is easy
 	ok.Inc()
 	ok.Add(2)
 
-	latency := m.Histogram("request_seconds", metrics.WithUnit("seconds"))
+	latency := m.Histogram("request_seconds", metrics.Unit("seconds"))
 	latency.Observe(0.012)
 
 	snapshot := m.Snapshot()
@@ -44,10 +44,10 @@ func ExampleMetrics_with() {
 	// db_open_connections [pool] [main] 7
 }
 
-func ExampleWithLimit() {
+func ExampleLimit() {
 	m, _ := metrics.New()
 	defer m.Close(context.Background())
-	logins := m.CounterVec("logins_total", []string{"user"}, metrics.WithLimit(2))
+	logins := m.CounterVec("logins_total", []string{"user"}, metrics.Limit(2))
 	for _, user := range []string{"ann", "bob", "cem", "dan"} {
 		logins.With(user).Inc()
 	}
@@ -66,7 +66,7 @@ func ExampleUpDownCounter() {
 		panic(err)
 	}
 	defer m.Close(context.Background())
-	open := m.UpDownCounter("app.connections.open", metrics.WithUnit("{connection}"))
+	open := m.UpDownCounter("app.connections.open", metrics.Unit("{connection}"))
 	open.Inc()
 	open.Inc()
 	open.Dec()
@@ -82,7 +82,7 @@ func ExampleMetrics_onCollect() {
 	}
 	defer m.Close(context.Background())
 	queue := make(chan string, 10)
-	length := m.Gauge("app.queue.length", metrics.WithUnit("{item}"))
+	length := m.Gauge("app.queue.length", metrics.Unit("{item}"))
 	stop := m.OnCollect(func() { length.Set(float64(len(queue))) })
 	defer stop()
 	queue <- "one"
@@ -94,7 +94,7 @@ func ExampleMetrics_onCollect() {
 func ExampleHistogram() {
 	m, _ := metrics.New()
 	defer m.Close(context.Background())
-	took := m.Histogram("took_seconds", metrics.WithBuckets(.1, 1))
+	took := m.Histogram("took_seconds", metrics.Buckets(.1, 1))
 	took.Observe(.02)
 	took.ObserveContext(context.Background(), 3) // with an exemplar if the context has a sampled span
 	s, _ := m.Snapshot().Find("took_seconds")

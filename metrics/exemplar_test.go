@@ -47,7 +47,7 @@ func TestExemplarsAreOfSampledSpans(t *testing.T) {
 		"nil":                        {nil, false},
 	} {
 		m := open(t)
-		h := m.Histogram("h", metrics.WithBuckets(1, 2))
+		h := m.Histogram("h", metrics.Buckets(1, 2))
 		h.ObserveContext(c.ctx, 2)
 		s := find(t, m, "h")
 		if s.Count != 1 || s.Buckets[1] != 1 || s.Sum != 2 {
@@ -76,7 +76,7 @@ func TestExemplarsAreOfSampledSpans(t *testing.T) {
 func TestTheNewestExemplarStays(t *testing.T) {
 	tr := tracer(t, trace.Ratio(1))
 	m := open(t)
-	h := m.Histogram("h", metrics.WithBuckets(1, 2))
+	h := m.Histogram("h", metrics.Buckets(1, 2))
 	var last trace.SpanContext
 	for i := range 10 {
 		ctx, span := tr.Start(t.Context(), "x", trace.WithRoot())
@@ -101,7 +101,7 @@ func TestTheNewestExemplarStays(t *testing.T) {
 func TestExemplarsOfManyAtOnceAreWhole(t *testing.T) {
 	tr := tracer(t, trace.Ratio(1))
 	m := open(t)
-	h := m.Histogram("h", metrics.WithBuckets(4))
+	h := m.Histogram("h", metrics.Buckets(4))
 	made := map[trace.TraceID]float64{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup

@@ -36,7 +36,7 @@ func TestIdleSeriesAreFreed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := open(t, metrics.WithIdle(time.Minute), metrics.WithNativeHistograms(), metrics.WithLabels(metrics.Label{Key: "env", Value: "test"}))
 		keys := []string{"k"}
-		c, h, g := m.CounterVec("c", keys), m.HistogramVec("h", keys, metrics.WithBuckets(1)), m.GaugeVec("g", keys)
+		c, h, g := m.CounterVec("c", keys), m.HistogramVec("h", keys, metrics.Buckets(1)), m.GaugeVec("g", keys)
 		kept := c.With("kept")
 		keptH, keptG := h.With("kept"), g.With("kept")
 		use := func() {
@@ -112,7 +112,7 @@ func TestWithoutIdleNothingIsFreed(t *testing.T) {
 func TestHandlesOfOneSeriesMeetAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := open(t, metrics.WithIdle(time.Minute))
-		c, h, g := m.CounterVec("c", []string{"k"}), m.HistogramVec("h", []string{"k"}, metrics.WithBuckets(1)), m.GaugeVec("g", []string{"k"})
+		c, h, g := m.CounterVec("c", []string{"k"}), m.HistogramVec("h", []string{"k"}, metrics.Buckets(1)), m.GaugeVec("g", []string{"k"})
 		oldC, oldH, oldG := c.With("v"), h.With("v"), g.With("v")
 		time.Sleep(2 * time.Minute)
 		c.With("v").Inc()
@@ -272,7 +272,7 @@ func TestNothingIsLostWhenSeriesAreFreed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, h, g := m.CounterVec("c", []string{"k"}), m.HistogramVec("h", []string{"k"}, metrics.WithBuckets(1, 2)), m.GaugeVec("g", []string{"k"})
+		c, h, g := m.CounterVec("c", []string{"k"}), m.HistogramVec("h", []string{"k"}, metrics.Buckets(1, 2)), m.GaugeVec("g", []string{"k"})
 		kept, keptH, keptG := c.With("0"), h.With("0"), g.With("0")
 		var wg sync.WaitGroup
 		var added, observed atomic.Uint64

@@ -133,7 +133,7 @@ type Snapshot struct {
 type Family struct {
 	Name   string
 	Help   string
-	Unit   string // as WithUnit said it; may be empty
+	Unit   string // as Unit said it; may be empty
 	Kind   Kind
 	Keys   []string  // label keys, in the order of Series.Values
 	Bounds []float64 // upper bounds of a histogram's buckets; one for +Inf is not listed

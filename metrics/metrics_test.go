@@ -71,7 +71,7 @@ func TestGauge(t *testing.T) {
 
 func TestHistogram(t *testing.T) {
 	m := open(t)
-	h := m.Histogram("size", metrics.WithBuckets(10, 1, 10, math.Inf(1), 5))
+	h := m.Histogram("size", metrics.Buckets(10, 1, 10, math.Inf(1), 5))
 	for _, v := range []float64{0, 1, 1.5, 5, 7, 10, 11, -1} {
 		h.Observe(v)
 	}
@@ -87,7 +87,7 @@ func TestHistogram(t *testing.T) {
 	for i := range many {
 		many[i] = float64(i)
 	}
-	h = m.Histogram("fine", metrics.WithBuckets(many...))
+	h = m.Histogram("fine", metrics.Buckets(many...))
 	h.Observe(41.5)
 	h.Observe(42)
 	if s := find(t, m, "fine"); s.Buckets[42] != 2 {
@@ -185,8 +185,8 @@ func TestSeriesLimit(t *testing.T) {
 	if n := strings.Count(log.String(), "too many series"); n != 1 {
 		t.Errorf("told %d times: %s", n, log.String())
 	}
-	own := m.CounterVec("own", []string{"k"}, metrics.WithLimit(2))
-	none := m.CounterVec("none", []string{"k"}, metrics.WithLimit(-1))
+	own := m.CounterVec("own", []string{"k"}, metrics.Limit(2))
+	none := m.CounterVec("none", []string{"k"}, metrics.Limit(-1))
 	for i := range 500 {
 		own.With(fmt.Sprint(i)).Inc()
 		none.With(fmt.Sprint(i)).Inc()
@@ -280,7 +280,7 @@ func TestNamesAreMadeToFit(t *testing.T) {
 // and so do two keys.
 func TestDottedNamesMeetTheirUnderscoredTwins(t *testing.T) {
 	m := open(t)
-	m.Histogram("call.duration", metrics.WithUnit("s")).Observe(1)
+	m.Histogram("call.duration", metrics.Unit("s")).Observe(1)
 	m.Gauge("call_duration_seconds").Set(1)       // the family
 	m.Gauge("call.duration.seconds.count").Set(1) // a sample of it
 	m.Gauge("call.duration").Set(1)               // the name

@@ -14,7 +14,7 @@ import (
 func nativeOf(t testing.TB, values ...float64) *metrics.Native {
 	t.Helper()
 	m := open(t, metrics.WithNativeHistograms())
-	h := m.Histogram("h", metrics.WithBuckets(1))
+	h := m.Histogram("h", metrics.Buckets(1))
 	for _, v := range values {
 		h.Observe(v)
 	}

@@ -9,29 +9,29 @@ type instrumentOptions struct {
 	limit      int
 }
 
-// WithHelp says what the instrument measures.
-func WithHelp(text string) InstrumentOption {
+// Help says what the instrument measures.
+func Help(text string) InstrumentOption {
 	return func(o *instrumentOptions) { o.help = text }
 }
 
-// WithUnit names the unit: with UCUM's code, as OpenTelemetry does ("s", "By",
+// Unit names the unit: with UCUM's code, as OpenTelemetry does ("s", "By",
 // "1" for a ratio, "{request}" for what is counted), or with a word in the
 // plural ("seconds"). Prometheus' names end in the word.
-func WithUnit(unit string) InstrumentOption {
+func Unit(unit string) InstrumentOption {
 	return func(o *instrumentOptions) { o.unit = unit }
 }
 
-// WithBuckets sets the upper bounds of a histogram's buckets. They are sorted,
+// Buckets sets the upper bounds of a histogram's buckets. They are sorted,
 // and what is not finite or is double is left out. Without it there are
 // DefaultBuckets.
-func WithBuckets(bounds ...float64) InstrumentOption {
+func Buckets(bounds ...float64) InstrumentOption {
 	return func(o *instrumentOptions) { o.bounds = bounds }
 }
 
-// WithLimit sets how many series the instrument may have; 0 means the limit of
+// Limit sets how many series the instrument may have; 0 means the limit of
 // the whole (WithSeriesLimit), below 0 none. What is over it is counted in one
 // series whose label values are all Overflow.
-func WithLimit(series int) InstrumentOption {
+func Limit(series int) InstrumentOption {
 	return func(o *instrumentOptions) { o.limit = series }
 }
 

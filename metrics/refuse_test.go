@@ -75,13 +75,13 @@ func TestEachRefusedInstrumentIsLoggedOnce(t *testing.T) {
 	out, logger := logged()
 	m := open(t, logger)
 	m.Counter("a")
-	m.HistogramVec("h", []string{"k"}, metrics.WithBuckets(1, 2))
+	m.HistogramVec("h", []string{"k"}, metrics.Buckets(1, 2))
 	for range 3 {
 		m.Gauge("a")
 		m.Histogram("a")
-		m.HistogramVec("h", []string{"k"}, metrics.WithBuckets(1, 2)) // the same
-		m.HistogramVec("h", []string{"k"})                            // whatever it has
-		m.HistogramVec("h", []string{"k"}, metrics.WithBuckets(5)).With("v").Observe(1)
+		m.HistogramVec("h", []string{"k"}, metrics.Buckets(1, 2)) // the same
+		m.HistogramVec("h", []string{"k"})                        // whatever it has
+		m.HistogramVec("h", []string{"k"}, metrics.Buckets(5)).With("v").Observe(1)
 	}
 	if n := strings.Count(out.String(), "instrument refused"); n != 3 || m.Stats().Conflicts != 9 {
 		t.Errorf("logged %d times, %d conflicts:\n%s", n, m.Stats().Conflicts, out)

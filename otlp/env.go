@@ -179,7 +179,7 @@ func (e *Env) Metrics(resource ...slog.Attr) (opts []metrics.Option) {
 	return append(opts, metricsotlp.Backend(e.metrics.addr, e.options(e.metrics, nil)...))
 }
 
-// Log returns the options for log.Open, as Trace does. A log with this output
+// Log returns the options for log.New, as Trace does. A log with this output
 // writes to stdout only if log.ToStdout is among its options too.
 func (e *Env) Log(resource ...slog.Attr) []log.Option {
 	if e.log == nil {

@@ -128,7 +128,7 @@ func send(t *testing.T, e *otlp.Env, ctx context.Context, resource ...slog.Attr)
 	if outputs == nil {
 		outputs = []log.Option{log.ToMemory(log.NewMemory(1, log.JSON()))}
 	}
-	if s.log, err = log.Open(append(outputs, log.WithErrors(quiet))...); err != nil {
+	if s.log, err = log.New(append(outputs, log.WithErrors(quiet))...); err != nil {
 		return nil, err
 	}
 	t.Cleanup(func() { s.log.Close(context.Background()) })
@@ -138,7 +138,7 @@ func send(t *testing.T, e *otlp.Env, ctx context.Context, resource ...slog.Attr)
 	_, span := s.trace.Start(ctx, aSpan)
 	span.Tag("long", strings.Repeat("x", 2000))
 	span.End()
-	s.metrics.Counter(aCounter, metrics.WithHelp(strings.Repeat("x", 2000))).Inc()
+	s.metrics.Counter(aCounter, metrics.Help(strings.Repeat("x", 2000))).Inc()
 	s.metrics.Histogram(aCounter + ".took").Observe(1)
 	s.log.Logger("").Info(aRecord, "long", strings.Repeat("x", 2000))
 	return s, errors.Join(s.trace.Flush(t.Context()), s.metrics.Flush(t.Context()), s.log.Flush(t.Context()))

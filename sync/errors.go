@@ -6,7 +6,7 @@ import "github.com/micro/go-platform/internal/fault"
 // what the backend said.
 var (
 	ErrHeld           = fault.Held           // TryLock: somebody holds the id or waits for it
-	ErrTimeout        = fault.Timeout        // Lock: WithWait ran out
+	ErrTimeout        = fault.Timeout        // Lock: Wait ran out
 	ErrLost           = fault.Lost           // the lock ended by itself: cause of its context, result of Unlock
 	ErrNoLeader       = fault.NotFound       // nobody leads
 	ErrConflict       = fault.Conflict       // callers of one semaphore disagree on its limit; a token older than one seen

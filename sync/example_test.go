@@ -33,7 +33,7 @@ func ExampleSync_tryLock() {
 	ctx := context.Background()
 	s, _ := dsync.New()
 	defer s.Close()
-	lock, _ := s.TryLock(ctx, "reports", dsync.WithOwner("worker 1"))
+	lock, _ := s.TryLock(ctx, "reports", dsync.Owner("worker 1"))
 	_, err := s.TryLock(ctx, "reports")
 	fmt.Println(err, errors.Is(err, dsync.ErrHeld))
 	lock.Unlock(ctx)
@@ -47,7 +47,7 @@ func ExampleSync_semaphore() {
 	for range 2 {
 		s.Semaphore(ctx, "exports", 2)
 	}
-	_, err := s.Semaphore(ctx, "exports", 2, dsync.WithWait(10*time.Millisecond))
+	_, err := s.Semaphore(ctx, "exports", 2, dsync.Wait(10*time.Millisecond))
 	fmt.Println(err)
 	// Output: sync/memory: semaphore "exports": timed out: waited 10ms
 }
@@ -56,7 +56,7 @@ func ExampleSync_leader() {
 	ctx := context.Background()
 	s, _ := dsync.New()
 	defer s.Close()
-	l, _ := s.Leader("scheduler", dsync.WithOwner("10.0.0.7:8080"))
+	l, _ := s.Leader("scheduler", dsync.Owner("10.0.0.7:8080"))
 	defer l.Close()
 	fmt.Println(l.Status())
 

@@ -120,8 +120,8 @@ func TestNewRefusesBadOptions(t *testing.T) {
 		"zero dial timeout": {dsync.WithDialTimeout(0)},
 		"nil logger":        {dsync.WithLogger(nil)},
 		"nil default":       {dsync.WithDefaults(nil)},
-		"bad default":       {dsync.WithDefaults(dsync.WithTTL(-1))},
-		"wait as default":   {dsync.WithDefaults(dsync.WithWait(time.Second))},
+		"bad default":       {dsync.WithDefaults(dsync.TTL(-1))},
+		"wait as default":   {dsync.WithDefaults(dsync.Wait(time.Second))},
 		"driver refuses":    {dsync.WithDriver("x", func(context.Context) (dsync.Driver, error) { return nil, errors.New("no") })},
 	} {
 		s, err := dsync.New(opts...)
@@ -179,7 +179,7 @@ func TestSyncsWithoutABackendHaveMemoryOfTheirOwn(t *testing.T) {
 }
 
 func TestDefaultsApplyToLocksAndCandidates(t *testing.T) {
-	s, err := dsync.New(dsync.WithDefaults(dsync.WithOwner("me"), dsync.WithTTL(time.Minute)))
+	s, err := dsync.New(dsync.WithDefaults(dsync.Owner("me"), dsync.TTL(time.Minute)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 func ExampleSync_holds() {
 	ctx := context.Background()
-	s, _ := dsync.New(dsync.WithDefaults(dsync.WithOwner("worker 1")))
+	s, _ := dsync.New(dsync.WithDefaults(dsync.Owner("worker 1")))
 	defer s.Close()
 	s.Lock(ctx, "reports")
 	for _, h := range s.Holds() {
@@ -25,7 +25,7 @@ func ExampleSync_holds() {
 func TestHoldsListsWhatIsHeldAndWaitedFor(t *testing.T) {
 	leak.Check(t)
 	synctest.Test(t, func(t *testing.T) {
-		s, err := dsync.New(dsync.WithDefaults(dsync.WithTTL(10 * time.Second)))
+		s, err := dsync.New(dsync.WithDefaults(dsync.TTL(10 * time.Second)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +33,7 @@ func TestHoldsListsWhatIsHeldAndWaitedFor(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		lock, err1 := s.Lock(ctx, "b")
 		_, err2 := s.Semaphore(ctx, "a", 2)
-		l, err3 := s.Leader("c", dsync.WithOwner("me"))
+		l, err3 := s.Leader("c", dsync.Owner("me"))
 		if err1 != nil || err2 != nil || err3 != nil {
 			t.Fatal(err1, err2, err3)
 		}
@@ -87,7 +87,7 @@ func TestHoldsForgetsWhatIsLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		if _, err := s.Lock(t.Context(), "a", dsync.WithTTL(10*time.Second)); err != nil {
+		if _, err := s.Lock(t.Context(), "a", dsync.TTL(10*time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		if len(s.Holds()) != 1 {

@@ -82,7 +82,7 @@ func TestContextEndsAMarginBeforeTheLeaseCountedFromTheSendTime(t *testing.T) {
 			return until, nil
 		}})
 		start := time.Now()
-		l := mustLock(t, s, WithTTL(10*time.Second))
+		l := mustLock(t, s, TTL(10*time.Second))
 		<-time.After(3 * time.Second)
 		slow.Store(int64(time.Second))
 		<-time.After(2 * time.Second) // renewed: sent at 3.33 s, confirmed at 4.33 s
@@ -110,7 +110,7 @@ func TestRenewsEveryThirdAndRetriesWithinTheDeadline(t *testing.T) {
 			}
 			return c.Renew(ctx)
 		}})
-		l := mustLock(t, s, WithTTL(15*time.Second))
+		l := mustLock(t, s, TTL(15*time.Second))
 		<-time.After(time.Hour + time.Second)
 		if n := calls.Swap(0); n < 719 || n > 721 {
 			t.Errorf("%d renewals in an hour with a TTL of 15 s, want 720", n)
@@ -149,7 +149,7 @@ func TestContextIsOverAtTheFirstLookAfterAPause(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := withScript(t, &scripted{})
-				l := mustLock(t, s, WithTTL(time.Second))
+				l := mustLock(t, s, TTL(time.Second))
 				l.mu.Lock()
 				l.timer.Stop()
 				l.mu.Unlock()
@@ -188,7 +188,7 @@ func TestUnlockWaitsForARenewalOnItsWay(t *testing.T) {
 				return c.Release(ctx)
 			},
 		})
-		l := mustLock(t, s, WithTTL(3*time.Second))
+		l := mustLock(t, s, TTL(3*time.Second))
 		<-time.After(1100 * time.Millisecond)
 		if !renewing.Load() {
 			t.Fatal("no renewal is running")
@@ -196,7 +196,7 @@ func TestUnlockWaitsForARenewalOnItsWay(t *testing.T) {
 		if err := l.Unlock(t.Context()); err != nil {
 			t.Errorf("Unlock = %v", err)
 		}
-		l = mustLock(t, s, WithTTL(3*time.Second)) // and the same when it is lost
+		l = mustLock(t, s, TTL(3*time.Second)) // and the same when it is lost
 		<-l.Context().Done()
 	})
 }
@@ -208,7 +208,7 @@ func TestProofOfLossEndsTheContextAtOnce(t *testing.T) {
 			return time.Time{}, fault.Mark(ErrLost, gone)
 		}})
 		start := time.Now()
-		l := mustLock(t, s, WithTTL(9*time.Second))
+		l := mustLock(t, s, TTL(9*time.Second))
 		<-l.Context().Done()
 		if d := time.Since(start); d != 3*time.Second {
 			t.Errorf("told after %v, want at the first renewal", d)
@@ -233,12 +233,12 @@ func TestAGrantThatArrivesAfterItsOwnEndIsNotUsed(t *testing.T) {
 			}
 			return g, err
 		}})
-		_, err := s.TryLock(t.Context(), "x", WithTTL(10*time.Second))
+		_, err := s.TryLock(t.Context(), "x", TTL(10*time.Second))
 		if !errors.Is(err, ErrUnavailable) {
 			t.Errorf("TryLock = %v, want unavailable", err)
 		}
 		time.AfterFunc(10*time.Second, func() { fast.Store(true) })
-		l := mustLock(t, s, WithTTL(10*time.Second)) // Lock goes on until one is in time
+		l := mustLock(t, s, TTL(10*time.Second)) // Lock goes on until one is in time
 		if l.Context().Err() != nil {
 			t.Error("got a lock that is over")
 		}
@@ -302,7 +302,7 @@ func TestALateUnlockIsLost(t *testing.T) {
 		want  error
 	}{{799 * time.Millisecond, nil}, {800 * time.Millisecond, ErrLost}, {time.Hour, ErrLost}} {
 		synctest.Test(t, func(t *testing.T) {
-			l := mustLock(t, withScript(t, &scripted{}), WithTTL(time.Second))
+			l := mustLock(t, withScript(t, &scripted{}), TTL(time.Second))
 			l.mu.Lock()
 			l.timer.Stop()
 			l.mu.Unlock()
@@ -327,7 +327,7 @@ func TestCloseEndsAllContextsFirst(t *testing.T) {
 		}})
 		var all []Lock
 		for i := range 40 {
-			l, err := s.Lock(t.Context(), string(rune('a'+i)), WithTTL(time.Hour))
+			l, err := s.Lock(t.Context(), string(rune('a'+i)), TTL(time.Hour))
 			if err != nil {
 				t.Fatal(err)
 			}

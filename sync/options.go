@@ -132,10 +132,10 @@ func WithDefaults(opts ...LockOption) Option {
 	}
 }
 
-// WithTTL says for how long the backend keeps a lock whose holder is silent.
+// TTL says for how long the backend keeps a lock whose holder is silent.
 // The holder renews every third of it, and gives itself up a fifth of it before
 // the end. The default is 15 s; a backend raises it to what it can (Features).
-func WithTTL(ttl time.Duration) LockOption {
+func TTL(ttl time.Duration) LockOption {
 	return func(o *lockOptions) error {
 		if ttl > maxTTL {
 			return fault.Markf(fault.Invalid, "TTL %v, want at most %v", ttl, maxTTL)
@@ -144,14 +144,14 @@ func WithTTL(ttl time.Duration) LockOption {
 	}
 }
 
-// WithWait ends a wait after d with ErrTimeout.
-func WithWait(d time.Duration) LockOption {
+// Wait ends a wait after d with ErrTimeout.
+func Wait(d time.Duration) LockOption {
 	return func(o *lockOptions) error { return positive("wait", d, &o.wait) }
 }
 
-// WithOwner says who asks: a name or an address for people, and for
+// Owner says who asks: a name or an address for people, and for
 // Candidate.Owner. The default is a random name of the Sync.
-func WithOwner(owner string) LockOption {
+func Owner(owner string) LockOption {
 	return func(o *lockOptions) error {
 		o.owner = owner
 		return checkName("owner", owner)

@@ -60,7 +60,7 @@ func TestDoEndsItsFunctionWithTheCallersContextOrTheLock(t *testing.T) {
 		if err := dsync.Do(ctx, s, "x", until); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, dsync.ErrLost) {
 			t.Errorf("Do = %v, want deadline exceeded", err)
 		}
-		if _, err := s.TryLock(t.Context(), "x", dsync.WithTTL(time.Second)); err != nil {
+		if _, err := s.TryLock(t.Context(), "x", dsync.TTL(time.Second)); err != nil {
 			t.Errorf("TryLock after Do: %v", err)
 		}
 		time.AfterFunc(time.Second, func() { fault.CutOff(true) })
@@ -142,7 +142,7 @@ func TestLeaderWatchTellsOfAnOutageOnceAndGoesOn(t *testing.T) {
 		s := mustNew(t, dsync.WithMemory(m), dsync.WithAround(fault.Around))
 		other := mustNew(t, dsync.WithMemory(m))
 		l, _ := s.Leader("x")
-		candidate, _ := other.Leader("x", dsync.WithOwner("o"))
+		candidate, _ := other.Leader("x", dsync.Owner("o"))
 		fault.CutOff(true)
 		time.AfterFunc(time.Minute, func() {
 			candidate.Elect(t.Context())

@@ -12,7 +12,7 @@ import (
 // methods are safe for concurrent use.
 type Sync interface {
 	// Lock waits until this caller holds id, until ctx ends, or for as long as
-	// WithWait says, which ends in ErrTimeout. Nothing is left behind when it
+	// Wait says, which ends in ErrTimeout. Nothing is left behind when it
 	// fails. A backend that is away fails the call with ErrUnavailable; a call
 	// that is already waiting rides the outage out.
 	Lock(ctx context.Context, id string, opts ...LockOption) (Lock, error)
@@ -96,7 +96,7 @@ type Elected interface {
 
 // Candidate is who holds a lock or leads.
 type Candidate struct {
-	Owner string // as WithOwner said, else a random name of the Sync
+	Owner string // as Owner said, else a random name of the Sync
 	Token uint64 // of its term; 0: nobody
 }
 

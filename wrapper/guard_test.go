@@ -80,7 +80,7 @@ func TestPartsOfTheUsersOwnMayPanic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before tally
 			lines := &strings.Builder{}
-			lg, err := log.Open(log.ToWriter(lines, log.JSON()))
+			lg, err := log.New(log.ToWriter(lines, log.JSON()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,7 +212,7 @@ func TestASecondAttemptThatPanicsLosesToTheFirst(t *testing.T) {
 // A function of WithOnClose that panics keeps nothing from being closed.
 func TestCloseGoesOnAfterAPanic(t *testing.T) {
 	lines := &strings.Builder{}
-	lg, err := log.Open(log.ToWriter(lines, log.JSON()))
+	lg, err := log.New(log.ToWriter(lines, log.JSON()))
 	if err != nil {
 		t.Fatal(err)
 	}

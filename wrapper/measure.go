@@ -18,7 +18,7 @@ func (w *Wrapper) measure() {
 			w.Adapter().OnCollect(dm.collect)
 		}
 	}
-	registered := m.GaugeVec("platform.registration.status", []string{attrServerAddress}, metrics.WithHelp("1 if the registry has confirmed this instance within its TTL, 0 if not."))
+	registered := m.GaugeVec("platform.registration.status", []string{attrServerAddress}, metrics.Help("1 if the registry has confirmed this instance within its TTL, 0 if not."))
 	w.Adapter().OnCollect(func() { w.measureRegistrations(registered) })
 }
 

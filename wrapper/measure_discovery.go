@@ -24,7 +24,7 @@ const (
 
 func newDiscoveryMeter(m metrics.Metrics, d discovery.Discovery, services func() []string) *discoveryMeter {
 	gauge := func(name, unit, help string, keys ...string) *metrics.Vec[metrics.Gauge] {
-		return m.GaugeVec(name, keys, metrics.WithUnit(unit), metrics.WithHelp(help))
+		return m.GaugeVec(name, keys, metrics.Unit(unit), metrics.Help(help))
 	}
 	return &discoveryMeter{
 		discovery: d, services: services, seen: map[string]bool{},

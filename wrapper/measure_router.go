@@ -26,10 +26,10 @@ const (
 
 func newRouterMeter(m metrics.Metrics, r router.Router) *routerMeter {
 	counter := func(name, unit, help string, keys ...string) *metrics.Vec[metrics.Counter] {
-		return m.CounterVec(name, keys, metrics.WithUnit(unit), metrics.WithHelp(help))
+		return m.CounterVec(name, keys, metrics.Unit(unit), metrics.Help(help))
 	}
 	gauge := func(name, unit, help string, keys ...string) *metrics.Vec[metrics.Gauge] {
-		return m.GaugeVec(name, keys, metrics.WithUnit(unit), metrics.WithHelp(help))
+		return m.GaugeVec(name, keys, metrics.Unit(unit), metrics.Help(help))
 	}
 	return &routerMeter{
 		router: r, seen: map[string]map[string]router.NodeStats{}, guarded: map[string]bool{},

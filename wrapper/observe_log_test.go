@@ -64,7 +64,7 @@ func TestAttributesOfLogRecords(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
-			lg, err := log.Open(log.ToWriter(&b, log.JSON()), log.WithLevel("", slog.LevelInfo))
+			lg, err := log.New(log.ToWriter(&b, log.JSON()), log.WithLevel("", slog.LevelInfo))
 			if err != nil {
 				t.Fatal(err)
 			}

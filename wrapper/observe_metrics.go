@@ -22,13 +22,13 @@ type metricsObserver struct {
 
 func newMetricsObserver(m metrics.Metrics) *metricsObserver {
 	duration := func(name, help string, keys ...string) *metrics.Vec[metrics.Histogram] {
-		return m.HistogramVec(name, append(keys, attrErrorType), metrics.WithUnit("s"), metrics.WithHelp(help))
+		return m.HistogramVec(name, append(keys, attrErrorType), metrics.Unit("s"), metrics.Help(help))
 	}
 	counter := func(name, unit, help string, keys ...string) *metrics.Vec[metrics.Counter] {
-		return m.CounterVec(name, keys, metrics.WithUnit(unit), metrics.WithHelp(help))
+		return m.CounterVec(name, keys, metrics.Unit(unit), metrics.Help(help))
 	}
 	upDown := func(name, unit, help string, keys ...string) *metrics.Vec[metrics.UpDownCounter] {
-		return m.UpDownCounterVec(name, keys, metrics.WithUnit(unit), metrics.WithHelp(help))
+		return m.UpDownCounterVec(name, keys, metrics.Unit(unit), metrics.Help(help))
 	}
 	return &metricsObserver{
 		httpServer: duration("http.server.request.duration", "Duration of HTTP server requests.", attrHTTPMethod, attrHTTPRoute, attrHTTPStatus, attrURLScheme, attrProtocol),

@@ -100,7 +100,7 @@ func WithTrace(t trace.Tracer) Option {
 // semantic conventions: http.server.request.duration, rpc.client.call.duration,
 // messaging.process.duration and others, which docs/semconv.md lists with their
 // attributes. Another histogram's buckets than the default ones has who makes the
-// instrument before New, with metrics.WithBuckets and the same keys.
+// instrument before New, with metrics.Buckets and the same keys.
 func WithMetrics(m metrics.Metrics) Option {
 	return with(func(o *options, m metrics.Metrics) { o.metrics = m }, "metrics", m, m != nil)
 }

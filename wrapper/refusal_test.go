@@ -19,7 +19,7 @@ import (
 func TestRefusalsAreSeen(t *testing.T) {
 	authority := auth.NewLocal()
 	var written strings.Builder
-	lg, err := log.Open(log.ToWriter(&written, log.JSON()), log.WithLevel("", slog.LevelInfo))
+	lg, err := log.New(log.ToWriter(&written, log.JSON()), log.WithLevel("", slog.LevelInfo))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func newParts(t testing.TB, service string, shared *discovery.Memory, authority 
 	}
 	p := &parts{lines: &strings.Builder{}, spans: spans}
 	var err error
-	p.log, err = log.Open(log.ToWriter(p.lines, log.JSON()), log.WithLevel("", slog.LevelInfo), log.WithContext(trace.ContextAttrs))
+	p.log, err = log.New(log.ToWriter(p.lines, log.JSON()), log.WithLevel("", slog.LevelInfo), log.WithContext(trace.ContextAttrs))
 	must(err)
 	p.trace, err = trace.New(trace.WithService(service), trace.InMemory(spans))
 	must(err)

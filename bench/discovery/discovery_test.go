@@ -90,7 +90,7 @@ func fleet(b *testing.B, instances int, backend func() discovery.Option) {
 	writer := open(b, backend())
 	began := time.Now()
 	side(32, instances, func(i int) {
-		if _, err := writer.Register(b.Context(), instance(i), discovery.TTL(time.Hour), discovery.WithoutHeartbeat()); err != nil {
+		if _, err := writer.Register(b.Context(), instance(i), discovery.TTL(time.Hour), discovery.NoHeartbeat()); err != nil {
 			b.Error(err)
 		}
 	})
@@ -135,7 +135,7 @@ func reader(b *testing.B, instances int, writer discovery.Discovery, backend dis
 		in := instance(instances + i)
 		before, _ := d.Lookup(in.Service)
 		began := time.Now()
-		r, err := writer.Register(b.Context(), in, discovery.TTL(time.Hour), discovery.WithoutHeartbeat())
+		r, err := writer.Register(b.Context(), in, discovery.TTL(time.Hour), discovery.NoHeartbeat())
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -53,10 +53,10 @@ func BenchmarkCounter(b *testing.B) {
 
 func BenchmarkHistogram(b *testing.B) {
 	bounds := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
-	h := open(b).Histogram("h", metrics.WithBuckets(bounds...))
+	h := open(b).Histogram("h", metrics.Buckets(bounds...))
 	p := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "h", Buckets: bounds})
 	v := victoria.NewSet().NewHistogram("h")
-	native := open(b, metrics.WithNativeHistograms()).Histogram("h", metrics.WithBuckets(bounds...))
+	native := open(b, metrics.WithNativeHistograms()).Histogram("h", metrics.Buckets(bounds...))
 	theirs := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "h", Buckets: bounds, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
 	for _, callers := range []int{1, 2} {
 		compare.Run(b, callers,

@@ -45,7 +45,7 @@ func BenchmarkScrape(b *testing.B) {
 			m, v, p := open(b, metrics.WithSeriesLimit(-1)), victoria.NewSet(), prometheus.NewRegistry()
 			keys := []string{"method", "route", "code"}
 			ours, theirs := m.CounterVec("requests_total", keys), prometheus.NewCounterVec(prometheus.CounterOpts{Name: "requests_total"}, keys)
-			ourH := m.HistogramVec("took_seconds", keys, metrics.WithBuckets(bounds...))
+			ourH := m.HistogramVec("took_seconds", keys, metrics.Buckets(bounds...))
 			theirH := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "took_seconds", Buckets: bounds}, keys)
 			p.MustRegister(theirs, theirH)
 			lines := len(bounds) + 3

@@ -45,7 +45,7 @@ func greeter() *http.ServeMux {
 
 // options are all that both sides have.
 func options() []wrapper.Option {
-	lg := must(log.Open(log.ToWriter(io.Discard, log.JSON()), log.WithContext(trace.ContextAttrs)))
+	lg := must(log.New(log.ToWriter(io.Discard, log.JSON()), log.WithContext(trace.ContextAttrs)))
 	tr := must(trace.New(trace.WithService("greeter"), trace.InMemory(trace.NewMemory(1000, time.Hour)), trace.WithSampler(trace.Ratio(0.01))))
 	return []wrapper.Option{
 		wrapper.WithName("greeter"), wrapper.WithLog(lg), wrapper.WithAccessLog(slog.LevelInfo), wrapper.WithTrace(tr),

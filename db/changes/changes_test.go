@@ -53,7 +53,7 @@ func TestEventsMakeWhatTheDatabaseHas(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := db.New(sql.WithDB(sql.Dialect(c.kind), h), db.WithTimeout(time.Minute), db.WithNamespace("t"+strings.ReplaceAll(db.NewID(), "-", "")[18:]), changes.ToOutbox(box))
+			d, err := db.New(sql.WithDatabase(sql.Dialect(c.kind), h), db.WithTimeout(time.Minute), db.WithNamespace("t"+strings.ReplaceAll(db.NewID(), "-", "")[18:]), changes.ToOutbox(box))
 			if err != nil {
 				t.Fatal(err)
 			}

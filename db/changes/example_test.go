@@ -34,7 +34,7 @@ func ExampleToOutbox() {
 		return nil
 	}, event.Types("db.orders.*"), event.Ordered(event.BySubject))
 
-	d, err := db.New(sql.WithDB(sql.DialectSQLite, handle), changes.ToOutbox(box))
+	d, err := db.New(sql.WithDatabase(sql.DialectSQLite, handle), changes.ToOutbox(box))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -47,5 +47,5 @@
 //
 // # Closing
 //
-// A *sql.DB given by WithDB stays open.
+// A *sql.DB given by WithDatabase stays open.
 package sql

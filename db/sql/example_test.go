@@ -44,7 +44,7 @@ func ExampleSQLite() {
 	// o0 0 <nil>
 }
 
-func ExampleWithDB() {
+func ExampleWithDatabase() {
 	handle, err := dbsql.Open("sqlite", ":memory:")
 	if err != nil {
 		fmt.Println(err)
@@ -52,7 +52,7 @@ func ExampleWithDB() {
 	}
 	defer handle.Close()
 	handle.SetMaxOpenConns(1) // of ":memory:" each connection is a database
-	d, err := db.New(sql.WithDB(sql.DialectSQLite, handle))
+	d, err := db.New(sql.WithDatabase(sql.DialectSQLite, handle))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -93,7 +93,7 @@ func ExampleSQLite_transaction() {
 	defer handle.Close()
 	handle.SetMaxOpenConns(1) // of ":memory:" each connection is a database
 	handle.Exec("CREATE TABLE audit (note TEXT)")
-	d, err := db.New(sql.WithDB(sql.DialectSQLite, handle))
+	d, err := db.New(sql.WithDatabase(sql.DialectSQLite, handle))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -263,7 +263,7 @@ func TestLongNamesStayApart(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	for name, o := range map[string]db.Option{
 		"empty": sql.SQLite(""), "nil option": sql.SQLite("x", nil), "connections": sql.SQLite("x", sql.WithMaxConns(0)), "tls": sql.MySQL("mysql://h/d", sql.WithTLS(nil)),
-		"address": sql.Postgres("postgres://u:s3cret@h:x/d"), "dialect": sql.WithDB(9, new(dbsql.DB)), "no handle": sql.WithDB(sql.DialectSQLite, nil),
+		"address": sql.Postgres("postgres://u:s3cret@h:x/d"), "dialect": sql.WithDatabase(9, new(dbsql.DB)), "no handle": sql.WithDatabase(sql.DialectSQLite, nil),
 	} {
 		if _, err := db.New(o); !errors.Is(err, db.ErrInvalid) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)

@@ -40,9 +40,9 @@ const (
 	DialectPostgres = Dialect(sql.Postgres)
 )
 
-// WithDB keeps the tables in a database that the caller opened, and closes
+// WithDatabase keeps the tables in a database that the caller opened, and closes
 // itself.
-func WithDB(d Dialect, handle *dbsql.DB, opts ...Option) db.Option {
+func WithDatabase(d Dialect, handle *dbsql.DB, opts ...Option) db.Option {
 	return open(sql.Config{Kind: sql.Kind(d), DB: handle}, opts)
 }
 

@@ -119,7 +119,7 @@ func TestSeenByConsulsOwnClient(t *testing.T) {
 	}
 	defer d.Close()
 	in := discovery.Instance{Service: "plain-greeter", ID: "one", Address: "10.0.0.7:8080", Version: "1.2", Zone: "z", Weight: 5}
-	if _, err := d.Register(t.Context(), in, discovery.TTL(time.Second), discovery.WithoutHeartbeat()); err != nil {
+	if _, err := d.Register(t.Context(), in, discovery.TTL(time.Second), discovery.NoHeartbeat()); err != nil {
 		t.Fatal(err)
 	}
 	transport := &http.Transport{}

@@ -47,7 +47,7 @@ func changes(t *c) {
 	t.see(reader, "s", "a")
 	<-time.After(time.Millisecond) // also by the clock of a bubble
 	left := time.Now()
-	t.register(writer, instance("s", "c"), discovery.WithoutHeartbeat())
+	t.register(writer, instance("s", "c"), discovery.NoHeartbeat())
 	t.see(reader, "s", "a c")
 	want := "+b ~b -b(deregistered) +c"
 	all := reader.Changes("s", began)

@@ -123,7 +123,7 @@ func paused(t *c) {
 	}
 	writer, reader := t.open(), t.open()
 	services := t.registerSizes(writer, reader)
-	dies := t.register(writer, instance("s-1", "dies"), discovery.WithoutHeartbeat())
+	dies := t.register(writer, instance("s-1", "dies"), discovery.NoHeartbeat())
 	t.see(reader, "s-1", "dies "+services["s-1"])
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

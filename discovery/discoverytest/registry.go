@@ -109,7 +109,7 @@ func expires(t *c) {
 	t.register(writer, instance("s", "stays"))
 	t.see(reader, "s", "stays")
 	began := time.Now()
-	t.register(writer, instance("s", "goes"), discovery.WithoutHeartbeat())
+	t.register(writer, instance("s", "goes"), discovery.NoHeartbeat())
 	t.see(reader, "s", "goes stays")
 	t.see(reader, "s", "stays")
 	d := time.Since(began)
@@ -182,7 +182,7 @@ func preserved(t *c) {
 		t.register(writer, instance("s", numbered(i)))
 	}
 	began := time.Now()
-	each(5, func(i int) { t.register(writer, instance("s", numbered(i+5)), discovery.WithoutHeartbeat()) })
+	each(5, func(i int) { t.register(writer, instance("s", numbered(i+5)), discovery.NoHeartbeat()) })
 	all := t.await(reader, "s", "ten", 5*time.Second, func(s discovery.Snapshot) bool { return len(s.Instances) == 10 })
 	kept := t.await(reader, "s", "five kept", t.ttl+t.h.Slack+5*time.Second, func(s discovery.Snapshot) bool { return s.Preserved == 5 })
 	if ids(kept) != ids(all) || kept.State != discovery.Live {
@@ -214,7 +214,7 @@ func massLeave(t *c) {
 // that is killed right after a heartbeat, and returns when that was at the
 // latest.
 func (t *c) crash(writer discovery.Discovery, ids ...string) (last time.Time) {
-	each(len(ids), func(i int) { t.register(writer, instance("s", ids[i]), discovery.WithoutHeartbeat()) })
+	each(len(ids), func(i int) { t.register(writer, instance("s", ids[i]), discovery.NoHeartbeat()) })
 	return time.Now()
 }
 

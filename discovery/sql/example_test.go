@@ -52,14 +52,14 @@ func ExampleMySQL() {
 	// Output: cold false
 }
 
-func ExampleWithDB() {
+func ExampleWithDatabase() {
 	own, err := dbsql.Open("sqlite", ":memory:")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer own.Close() // the registry leaves it open
 	own.SetMaxOpenConns(1)
-	d, err := discovery.New(sql.WithDB(sql.DialectSQLite, own))
+	d, err := discovery.New(sql.WithDatabase(sql.DialectSQLite, own))
 	if err != nil {
 		log.Fatal(err)
 	}

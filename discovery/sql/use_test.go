@@ -118,7 +118,7 @@ func TestOldRowsAreRemoved(t *testing.T) {
 	name, db := file(t)
 	d := open(t, sql.SQLite(name))
 	for _, id := range []string{"lives", "left", "left-long-ago", "dead", "dead-long-ago"} {
-		register(t, d, id, discovery.TTL(time.Minute), discovery.WithoutHeartbeat())
+		register(t, d, id, discovery.TTL(time.Minute), discovery.NoHeartbeat())
 	}
 	for _, s := range []string{
 		"UPDATE discovery_instances SET gone = CAST(unixepoch('subsec') * 1000 AS INTEGER) - 580000 WHERE id = 'left'",
@@ -169,8 +169,8 @@ func TestBadInput(t *testing.T) {
 		"a nil option":   sql.SQLite("x", nil),
 		"no TLS":         sql.Postgres("postgres://h/d", sql.WithTLS(nil)),
 		"no connection":  sql.Postgres("postgres://h/d", sql.WithMaxConns(0)),
-		"no dialect":     sql.WithDB(0, &dbsql.DB{}),
-		"no handle":      sql.WithDB(sql.DialectSQLite, nil),
+		"no dialect":     sql.WithDatabase(0, &dbsql.DB{}),
+		"no handle":      sql.WithDatabase(sql.DialectSQLite, nil),
 	} {
 		_, err := discovery.New(o, discovery.WithLazy())
 		if !errors.Is(err, discovery.ErrInvalid) || !strings.Contains(err.Error(), "discovery/") {

@@ -40,9 +40,9 @@ const (
 	DialectPostgres = Dialect(sql.Postgres)
 )
 
-// WithDB keeps the stream in a database that the caller opened, and closes
+// WithDatabase keeps the stream in a database that the caller opened, and closes
 // itself.
-func WithDB(d Dialect, db *dbsql.DB, opts ...Option) event.Option {
+func WithDatabase(d Dialect, db *dbsql.DB, opts ...Option) event.Option {
 	return open(sql.Config{Kind: sql.Kind(d), DB: db}, opts)
 }
 

@@ -32,7 +32,7 @@ import (
 // serve starts an instance and returns what stops it: first callers hear of it, then calls in
 // progress end, then the server does.
 func serve(ctx context.Context, d discovery.Discovery, known *auth.Local, mt metrics.Metrics) (stop func(context.Context) error, err error) {
-	lg, err1 := log.Open(log.WithContext(trace.ContextAttrs))
+	lg, err1 := log.New(log.WithContext(trace.ContextAttrs))
 	tr, err2 := trace.New(trace.WithService("greeter")) // or zipkin.Backend, otlp.Backend
 	mo, err3 := monitor.New(monitor.WithService("greeter"))
 	few, err4 := router.Concurrency(1000)

@@ -33,7 +33,7 @@ func hello(rw http.ResponseWriter, r *http.Request) {
 }
 
 func run(ctx context.Context, addr string) error {
-	lg, err1 := log.Open(log.WithContext(trace.ContextAttrs))
+	lg, err1 := log.New(log.WithContext(trace.ContextAttrs))
 	tr, err2 := trace.New(trace.WithService("greeter"))
 	mt, err3 := metrics.New(metrics.WithRuntime())
 	mo, err4 := monitor.New(monitor.WithService("greeter"))

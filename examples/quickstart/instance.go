@@ -75,7 +75,7 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 		return in, err
 	}
 	in.owns(func(context.Context) error { return in.settings.Close() })
-	if in.log, err = log.Open(log.ToWriter(io.Discard, log.JSON())); err != nil {
+	if in.log, err = log.New(log.ToWriter(io.Discard, log.JSON())); err != nil {
 		return in, err
 	}
 	in.owns(in.log.Close)
@@ -120,7 +120,7 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 	}
 	if service != "client" {
 		reg, err := in.registry.Register(ctx, discovery.Instance{ID: id, Service: service, Address: l.Addr().String()},
-			discovery.TTL(registrationTTL), discovery.WithoutHeartbeat())
+			discovery.TTL(registrationTTL), discovery.NoHeartbeat())
 		if err != nil {
 			return in, errors.Join(err, l.Close())
 		}

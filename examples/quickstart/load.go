@@ -29,7 +29,7 @@ type load struct {
 // load begins under a lock: with a shared lock service, several quickstarts
 // take turns.
 func (c *cluster) load(ctx context.Context, rate int) (*load, error) {
-	lock, err := c.held.Lock(ctx, "load", dsync.WithOwner("quickstart"))
+	lock, err := c.held.Lock(ctx, "load", dsync.Owner("quickstart"))
 	if err != nil {
 		return nil, err
 	}

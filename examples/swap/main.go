@@ -34,7 +34,7 @@ func (b *backends) work(ctx context.Context, out io.Writer) (err error) {
 	settings, err6 := config.New(b.config...)
 	tracer, err7 := trace.New(b.trace...)
 	counters, err8 := metrics.New(b.metrics...)
-	lines, err9 := log.Open(append(b.log, log.WithLevel("", 0))...)
+	lines, err9 := log.New(append(b.log, log.WithLevel("", 0))...)
 	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9); err != nil {
 		return err // what was opened ends with the program
 	}

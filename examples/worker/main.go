@@ -33,7 +33,7 @@ func worker(ctx context.Context, stream event.Stream, s dsync.Sync, name string,
 	if err != nil {
 		return err
 	}
-	election, err := s.Leader("billing", dsync.WithOwner(name))
+	election, err := s.Leader("billing", dsync.Owner(name))
 	if err != nil {
 		return errors.Join(err, sub.Close(ctx))
 	}
@@ -67,7 +67,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, stream.Close(context.WithoutCancel(ctx))) }()
 	// snippet: stack
-	lg, err1 := log.Open(log.WithContext(trace.ContextAttrs))
+	lg, err1 := log.New(log.WithContext(trace.ContextAttrs))
 	tr, err2 := trace.New(trace.WithService("billing"))
 	mt, err3 := metrics.New()
 	limit, err4 := router.Concurrency(8) // a record beyond waits, and is not lost

@@ -220,7 +220,7 @@ var backends = []struct {
 }
 
 func logged(backend log.Option) error {
-	l, err := log.Open(backend)
+	l, err := log.New(backend)
 	if err != nil {
 		return err
 	}

@@ -113,9 +113,9 @@ var constructors = map[string]struct {
 	"kv/postgres": {kv.ErrUnavailable, func(a string) error {
 		return made(kv.New(kvsql.Postgres("postgres://u:p@"+a+"/d"), kv.WithDialTimeout(soon)))
 	}},
-	"log/otlp":     {log.ErrUnavailable, func(a string) error { return made(log.Open(logotlp.Backend("http://"+a), log.WithDialTimeout(soon))) }},
-	"log/fluentd":  {log.ErrUnavailable, func(a string) error { return made(log.Open(fluentd.Backend(a, "tag"), log.WithDialTimeout(soon))) }},
-	"log/logstash": {log.ErrUnavailable, func(a string) error { return made(log.Open(logstash.Backend(a), log.WithDialTimeout(soon))) }},
+	"log/otlp":     {log.ErrUnavailable, func(a string) error { return made(log.New(logotlp.Backend("http://"+a), log.WithDialTimeout(soon))) }},
+	"log/fluentd":  {log.ErrUnavailable, func(a string) error { return made(log.New(fluentd.Backend(a, "tag"), log.WithDialTimeout(soon))) }},
+	"log/logstash": {log.ErrUnavailable, func(a string) error { return made(log.New(logstash.Backend(a), log.WithDialTimeout(soon))) }},
 	"metrics/otlp": {metrics.ErrUnavailable, func(a string) error {
 		return made(metrics.New(metricsotlp.Backend("http://"+a), metrics.WithDialTimeout(soon)))
 	}},
@@ -236,7 +236,7 @@ func TestTLSThatDoesNotMatch(t *testing.T) {
 			return made(kv.New(kvredis.Backend(url("redis", s, a)), kv.WithDialTimeout(soon)))
 		},
 		"log/otlp": func(s bool, a string) error {
-			return made(log.Open(logotlp.Backend(url("http", s, a)), log.WithDialTimeout(soon)))
+			return made(log.New(logotlp.Backend(url("http", s, a)), log.WithDialTimeout(soon)))
 		},
 		"metrics/otlp": func(s bool, a string) error {
 			return made(metrics.New(metricsotlp.Backend(url("http", s, a)), metrics.WithDialTimeout(soon)))

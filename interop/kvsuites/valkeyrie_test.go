@@ -299,7 +299,7 @@ type treeLock struct {
 func (l *treeLock) Lock(ctx context.Context) (<-chan struct{}, error) {
 	var opts []sync.LockOption
 	if l.TTL > 0 {
-		opts = append(opts, sync.WithTTL(l.TTL))
+		opts = append(opts, sync.TTL(l.TTL))
 	}
 	held, err := l.s.locks.Lock(ctx, l.key, opts...)
 	if err != nil {

@@ -30,11 +30,11 @@ func TestPageHasTheNamesOfPrometheusTranslator(t *testing.T) {
 				}
 				switch kind {
 				case "counter":
-					m.Counter(name, metrics.WithUnit(unit)).Inc()
+					m.Counter(name, metrics.Unit(unit)).Inc()
 				case "gauge":
-					m.Gauge(name, metrics.WithUnit(unit)).Set(1)
+					m.Gauge(name, metrics.Unit(unit)).Set(1)
 				case "histogram":
-					m.Histogram(name, metrics.WithUnit(unit)).Observe(1)
+					m.Histogram(name, metrics.Unit(unit)).Observe(1)
 				}
 				s := m.Snapshot()
 				page := strings.Fields(string(prometheus.AppendText(nil, &s)))

@@ -129,7 +129,7 @@ func TestLogstashFollowsAChangeOfDNS(t *testing.T) {
 	}
 	defer second.Close()
 	n := serve(t, "127.0.0.1")
-	l, err := log.Open(logstash.Backend("receiver.test:"+port), log.WithErrors(func(string, error) {}))
+	l, err := log.New(logstash.Backend("receiver.test:"+port), log.WithErrors(func(string, error) {}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,7 @@ func TestNativeHistogramsAreClientGolangs(t *testing.T) {
 		"signs":     func() float64 { return math.Round(r.NormFloat64() * 3) },
 	} {
 		m := open(t, metrics.WithNativeHistograms())
-		ours := m.Histogram("h", metrics.WithBuckets(1))
+		ours := m.Histogram("h", metrics.Buckets(1))
 		var values []float64
 		for range 3000 {
 			values = append(values, f())
@@ -174,7 +174,7 @@ func TestPrometheusServerReadsProtobuf(t *testing.T) {
 	defer tr.Close(t.Context())
 	m := open(t, metrics.WithNativeHistograms())
 	fill(m)
-	h := m.Histogram("h", metrics.WithBuckets(1, 2))
+	h := m.Histogram("h", metrics.Buckets(1, 2))
 	ctx, span := tr.Start(t.Context(), "x")
 	defer span.End()
 	for _, v := range []float64{-1, 0, .5, 1.5, 1.5, 1e6} {

@@ -35,11 +35,11 @@ import (
 )
 
 func fill(m metrics.Metrics) {
-	v := m.CounterVec("calls_total", []string{"method", "path"}, metrics.WithHelp("Calls of \\ all\nkinds."))
+	v := m.CounterVec("calls_total", []string{"method", "path"}, metrics.Help("Calls of \\ all\nkinds."))
 	v.With("GET", "a\\b\"c\nd,e=f;g|h").Add(3)
 	v.With("", "ä\u2028\x01").Inc()
-	m.Gauge("depth_bytes", metrics.WithHelp("Depth."), metrics.WithUnit("bytes")).Set(-1.5e300)
-	h := m.HistogramVec("took_seconds", []string{"m"}, metrics.WithHelp("Time."), metrics.WithUnit("seconds"), metrics.WithBuckets(.5, 1, 2e6))
+	m.Gauge("depth_bytes", metrics.Help("Depth."), metrics.Unit("bytes")).Set(-1.5e300)
+	h := m.HistogramVec("took_seconds", []string{"m"}, metrics.Help("Time."), metrics.Unit("seconds"), metrics.Buckets(.5, 1, 2e6))
 	for _, x := range []float64{.25, 1, 3, 3e6} {
 		h.With("x").Observe(x)
 	}
@@ -179,7 +179,7 @@ func FuzzPrometheusPage(f *testing.F) {
 	f.Add("a\\n\n\"", "\xff\x00{}\"\\", math.Inf(1))
 	f.Fuzz(func(t *testing.T, help, value string, x float64) {
 		m := open(t)
-		m.CounterVec("c", []string{"k"}, metrics.WithHelp(help)).With(value).Inc()
+		m.CounterVec("c", []string{"k"}, metrics.Help(help)).With(value).Inc()
 		m.GaugeFunc("g", func() float64 { return x }, metrics.Label{Key: "k", Value: value})
 		s := m.Snapshot()
 		for kind, page := range map[string][]byte{prometheus.TextType: prometheus.AppendText(nil, &s), prometheus.OpenMetricsType: prometheus.AppendOpenMetrics(nil, &s)} {

@@ -75,7 +75,7 @@ func TestRoutesAreKnown(t *testing.T) {
 	for name, c := range named {
 		t.Run(name, func(t *testing.T) {
 			ended, lines := make(calls, 10), &strings.Builder{}
-			lg, err := log.Open(log.ToWriter(lines, log.JSON()))
+			lg, err := log.New(log.ToWriter(lines, log.JSON()))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -54,14 +54,14 @@ func ExampleMySQL() {
 	// Output: linearizable: true
 }
 
-func ExampleWithDB() {
+func ExampleWithDatabase() {
 	own, err := dbsql.Open("sqlite", ":memory:")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer own.Close() // the store leaves it open
 	own.SetMaxOpenConns(1)
-	store, err := kv.New(sql.WithDB(sql.DialectSQLite, own))
+	store, err := kv.New(sql.WithDatabase(sql.DialectSQLite, own))
 	if err != nil {
 		log.Fatal(err)
 	}

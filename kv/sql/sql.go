@@ -41,9 +41,9 @@ const (
 	DialectPostgres = Dialect(sql.Postgres)
 )
 
-// WithDB keeps the items in a database that the caller opened, and closes
+// WithDatabase keeps the items in a database that the caller opened, and closes
 // itself.
-func WithDB(d Dialect, db *dbsql.DB, opts ...Option) kv.Option {
+func WithDatabase(d Dialect, db *dbsql.DB, opts ...Option) kv.Option {
 	return open(sql.Config{Kind: sql.Kind(d), DB: db}, opts)
 }
 

@@ -164,7 +164,7 @@ func TestOwnClientAndPlainSQL(t *testing.T) {
 			if e.name == "sqlite" {
 				db.SetMaxOpenConns(1)
 			}
-			store := opener(sql.WithDB(e.dialect, db))(t, kv.WithNamespace("own"))
+			store := opener(sql.WithDatabase(e.dialect, db))(t, kv.WithNamespace("own"))
 			other := opener(e.backend)(t, kv.WithNamespace("own"))
 			defer other.Close()
 			if _, err := store.Put(t.Context(), "é", []byte("value")); err != nil {
@@ -363,8 +363,8 @@ func TestBadInput(t *testing.T) {
 		"a nil option":   sql.SQLite("x", nil),
 		"no TLS":         sql.Postgres("postgres://h/d", sql.WithTLS(nil)),
 		"no connection":  sql.Postgres("postgres://h/d", sql.WithMaxConns(0)),
-		"no dialect":     sql.WithDB(0, &dbsql.DB{}),
-		"no handle":      sql.WithDB(sql.DialectSQLite, nil),
+		"no dialect":     sql.WithDatabase(0, &dbsql.DB{}),
+		"no handle":      sql.WithDatabase(sql.DialectSQLite, nil),
 	} {
 		if _, err := kv.New(o, kv.WithLazy()); !errors.Is(err, kv.ErrInvalid) || !strings.Contains(err.Error(), "kv/") {
 			t.Errorf("%s: %v", what, err)

@@ -21,7 +21,7 @@ func TestRecordsAreEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close(t.Context())
-	l, err := log.Open(events.Backend(s, "web-1"))
+	l, err := log.New(events.Backend(s, "web-1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestWhatMayBePublishedIsPublishedUnderTheSameID(t *testing.T) {
 			}
 			return nil
 		}}
-		l, _ := log.Open(events.Backend(p, "x"), log.WithErrors(func(string, error) {}))
+		l, _ := log.New(events.Backend(p, "x"), log.WithErrors(func(string, error) {}))
 		for range 10 {
 			l.Logger("").Info("x")
 		}
@@ -106,7 +106,7 @@ func TestARecordThatTheStreamRefusesIsDroppedAlone(t *testing.T) {
 		}
 		return nil
 	}}
-	l, _ := log.Open(events.Backend(p, "x"), log.WithErrors(func(string, error) {}))
+	l, _ := log.New(events.Backend(p, "x"), log.WithErrors(func(string, error) {}))
 	for i := range 10 {
 		if i == 5 {
 			l.Logger("").Info("x", "large", make([]byte, 2000))
@@ -120,7 +120,7 @@ func TestARecordThatTheStreamRefusesIsDroppedAlone(t *testing.T) {
 }
 
 func TestBackendRefusesNil(t *testing.T) {
-	if _, err := log.Open(events.Backend(nil, "")); !errors.Is(err, log.ErrInvalid) {
+	if _, err := log.New(events.Backend(nil, "")); !errors.Is(err, log.ErrInvalid) {
 		t.Errorf("%v", err)
 	}
 }
@@ -129,7 +129,7 @@ func ExampleBackend() {
 	stream, _ := event.New()
 	ctx := context.Background()
 	defer stream.Close(ctx)
-	l, err := log.Open(events.Backend(stream, "web-1"))
+	l, err := log.New(events.Backend(stream, "web-1"))
 	if err != nil {
 		panic(err)
 	}

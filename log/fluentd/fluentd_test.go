@@ -20,7 +20,7 @@ func quiet() log.Option { return log.WithErrors(func(string, error) {}) }
 
 func open(t testing.TB, opts ...log.Option) log.Log {
 	t.Helper()
-	l, err := log.Open(append(opts, quiet())...)
+	l, err := log.New(append(opts, quiet())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestFluentdReadsExactValues(t *testing.T) {
 
 func TestAWrongSharedKeyIsRefused(t *testing.T) {
 	s := servertest.Fluentd(t, servertest.WithArgs("right"))
-	_, err := log.Open(fluentd.Backend(s.AddrOf("forward"), "x", fluentd.WithSharedKey("wr0ng")), log.WithDialTimeout(2*time.Second))
+	_, err := log.New(fluentd.Backend(s.AddrOf("forward"), "x", fluentd.WithSharedKey("wr0ng")), log.WithDialTimeout(2*time.Second))
 	if !errors.Is(err, log.ErrUnavailable) || !strings.Contains(err.Error(), "handshake") || strings.Contains(err.Error(), "wr0ng") {
 		t.Errorf("Open: %v", err)
 	}
@@ -197,7 +197,7 @@ func TestBackendRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]log.Option{
 		"address": fluentd.Backend("", "x"), "scheme": fluentd.Backend("http://x", "x"), "tag": fluentd.Backend("x", ""), "nil": fluentd.Backend("x", "x", nil), "path": fluentd.Backend("unix://", "x"),
 	} {
-		if _, err := log.Open(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/fluentd: new: ") {
+		if _, err := log.New(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/fluentd: new: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -209,7 +209,7 @@ func ExampleBackend() {
 		panic(err)
 	}
 	defer server.Close()
-	l, err := log.Open(fluentd.Backend(server.Addr().String(), "shop.log", fluentd.WithoutAck()))
+	l, err := log.New(fluentd.Backend(server.Addr().String(), "shop.log", fluentd.WithoutAck()))
 	if err != nil {
 		panic(err)
 	}

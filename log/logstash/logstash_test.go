@@ -22,7 +22,7 @@ func quiet() log.Option { return log.WithErrors(func(string, error) {}) }
 
 func open(t testing.TB, opts ...log.Option) log.Log {
 	t.Helper()
-	l, err := log.Open(append(opts, quiet())...)
+	l, err := log.New(append(opts, quiet())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestTLS(t *testing.T) {
 	if line := <-got; !strings.Contains(line, "secret") {
 		t.Errorf("%q", line)
 	}
-	if _, err := log.Open(logstash.Backend("tls://"+l.Addr().String()), quiet()); !errors.Is(err, log.ErrUnavailable) {
+	if _, err := log.New(logstash.Backend("tls://"+l.Addr().String()), quiet()); !errors.Is(err, log.ErrUnavailable) {
 		t.Errorf("an unknown authority was trusted: %v", err)
 	}
 }
@@ -147,7 +147,7 @@ func TestTLS(t *testing.T) {
 func TestServerComesAndGoes(t *testing.T) {
 	s := servertest.Rsyslog(t)
 	s.Kill()
-	if _, err := log.Open(logstash.Backend(s.AddrOf("json"))); !errors.Is(err, log.ErrUnavailable) || !strings.Contains(err.Error(), s.AddrOf("json")) {
+	if _, err := log.New(logstash.Backend(s.AddrOf("json"))); !errors.Is(err, log.ErrUnavailable) || !strings.Contains(err.Error(), s.AddrOf("json")) {
 		t.Errorf("Open: %v", err)
 	}
 	l := open(t, logstash.Backend(s.AddrOf("json")), log.WithLazy())
@@ -199,7 +199,7 @@ func TestBackendRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]log.Option{
 		"address": logstash.Backend(""), "scheme": logstash.Backend("http://x"), "nil": logstash.Backend("x", nil), "size": logstash.Backend("x", logstash.WithMaxDatagram(1)),
 	} {
-		if _, err := log.Open(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/logstash: new: ") {
+		if _, err := log.New(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/logstash: new: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -211,7 +211,7 @@ func ExampleBackend() {
 		panic(err)
 	}
 	defer input.Close()
-	l, err := log.Open(logstash.Backend(input.Addr().String()))
+	l, err := log.New(logstash.Backend(input.Addr().String()))
 	if err != nil {
 		panic(err)
 	}

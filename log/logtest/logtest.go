@@ -52,7 +52,7 @@ func Run(t *testing.T, h Harness) {
 func (h Harness) open(t testing.TB) (log.Log, func(n int) []string) {
 	t.Helper()
 	option, read := h.Output(t)
-	l, err := log.Open(option, log.WithErrors(func(string, error) {}))
+	l, err := log.New(option, log.WithErrors(func(string, error) {}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,10 +171,10 @@ func (h Harness) down(t *testing.T) {
 	if h.Down == nil {
 		t.Skip("this output can't be down")
 	}
-	if l, err := log.Open(h.Down(t), log.WithDialTimeout(2*time.Second)); !errors.Is(err, log.ErrUnavailable) || l != nil {
+	if l, err := log.New(h.Down(t), log.WithDialTimeout(2*time.Second)); !errors.Is(err, log.ErrUnavailable) || l != nil {
 		t.Errorf("Open: %v, want ErrUnavailable", err)
 	}
-	l, err := log.Open(h.Down(t), log.WithLazy(), log.WithErrors(func(string, error) {}))
+	l, err := log.New(h.Down(t), log.WithLazy(), log.WithErrors(func(string, error) {}))
 	if err != nil {
 		t.Fatal(err)
 	}

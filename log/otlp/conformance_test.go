@@ -85,7 +85,7 @@ func TestConformanceOnTheCollector(t *testing.T) {
 
 func TestRecordsAreTheCollectorsOwn(t *testing.T) {
 	c := servertest.SharedCollector(t)
-	l, err := log.Open(otlp.Backend(c.AddrOf("otlphttp"), otlp.WithService("fields")), log.WithContext(trace.ContextAttrs), log.WithSource(slog.LevelInfo), log.WithLevel("", slog.LevelDebug))
+	l, err := log.New(otlp.Backend(c.AddrOf("otlphttp"), otlp.WithService("fields")), log.WithContext(trace.ContextAttrs), log.WithSource(slog.LevelInfo), log.WithLevel("", slog.LevelDebug))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func (q *quiet) RoundTrip(*http.Request) (*http.Response, error) {
 func TestARetryAfterIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quiet{}
-		l, err := log.Open(otlp.Backend("collector", otlp.WithClient(&http.Client{Transport: q})), log.WithErrors(func(string, error) {}))
+		l, err := log.New(otlp.Backend("collector", otlp.WithClient(&http.Client{Transport: q})), log.WithErrors(func(string, error) {}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func TestRefusedRecordsAreCountedAndSaid(t *testing.T) {
 			}))
 			defer s.Close()
 			said := ""
-			l, err := log.Open(log.Route(otlp.Backend(s.URL, otlp.WithJSON()), log.BatchOf(64<<10, time.Second)), log.WithErrors(func(_ string, err error) { said += err.Error() }))
+			l, err := log.New(log.Route(otlp.Backend(s.URL, otlp.WithJSON()), log.BatchOf(64<<10, time.Second)), log.WithErrors(func(_ string, err error) { said += err.Error() }))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,7 +193,7 @@ func ExampleBackend() {
 	}))
 	defer collector.Close()
 
-	l, err := log.Open(otlp.Backend(collector.URL, otlp.WithService("greeter")))
+	l, err := log.New(otlp.Backend(collector.URL, otlp.WithService("greeter")))
 	if err != nil {
 		panic(err)
 	}

@@ -23,7 +23,7 @@ func TestRsyslogReadsMessages(t *testing.T) {
 	s := servertest.Rsyslog(t)
 	for i, addr := range []string{"tcp://" + s.AddrOf("syslog"), s.AddrOf("udp")} {
 		app := fmt.Sprint("app", i)
-		l, err := log.Open(syslog.Backend(addr, syslog.WithHost("web 1"), syslog.WithApp(app), syslog.WithFacility(16)))
+		l, err := log.New(syslog.Backend(addr, syslog.WithHost("web 1"), syslog.WithApp(app), syslog.WithFacility(16)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func TestUnixgramMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	l, err := log.Open(syslog.Backend("unixgram://"+path, syslog.WithHost(""), syslog.WithApp("app"), syslog.WithMaxBytes(500)))
+	l, err := log.New(syslog.Backend("unixgram://"+path, syslog.WithHost(""), syslog.WithApp("app"), syslog.WithMaxBytes(500)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,11 +105,11 @@ func TestBackendRefusesWhatCannotBe(t *testing.T) {
 		"address": syslog.Backend(""), "scheme": syslog.Backend("http://x"), "nil": syslog.Backend("x", nil), "facility": syslog.Backend("x", syslog.WithFacility(24)),
 		"size": syslog.Backend("x", syslog.WithMaxBytes(1)), "no path": syslog.Backend("unixgram://"),
 	} {
-		if _, err := log.Open(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/syslog: new: ") {
+		if _, err := log.New(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/syslog: new: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := log.Open(syslog.Backend("unixgram:///nowhere/log")); !errors.Is(err, log.ErrUnavailable) {
+	if _, err := log.New(syslog.Backend("unixgram:///nowhere/log")); !errors.Is(err, log.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
 }
@@ -120,7 +120,7 @@ func ExampleBackend() {
 		panic(err)
 	}
 	defer server.Close()
-	l, err := log.Open(syslog.Backend(server.LocalAddr().String(), syslog.WithApp("shop")))
+	l, err := log.New(syslog.Backend(server.LocalAddr().String(), syslog.WithApp("shop")))
 	if err != nil {
 		panic(err)
 	}

@@ -150,8 +150,8 @@ func TestCollectorHasEveryPartOfAMetric(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := m.HistogramVec("took", []string{"m"}, metrics.WithUnit("seconds"), metrics.WithHelp("Time."), metrics.WithBuckets(1, 2))
-		calls, active := m.Counter("calls"), m.UpDownCounter("active", metrics.WithUnit("{call}"))
+		h := m.HistogramVec("took", []string{"m"}, metrics.Unit("seconds"), metrics.Help("Time."), metrics.Buckets(1, 2))
+		calls, active := m.Counter("calls"), m.UpDownCounter("active", metrics.Unit("{call}"))
 		for range 2 {
 			calls.Add(2)
 			active.Add(-3)
@@ -238,7 +238,7 @@ func TestCollectorHasExemplarsOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := m.Histogram("took", metrics.WithBuckets(1))
+		h := m.Histogram("took", metrics.Buckets(1))
 		ctx, span := tr.Start(t.Context(), "x")
 		h.ObserveContext(ctx, .5)
 		h.ObserveContext(ctx, 3)

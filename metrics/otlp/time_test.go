@@ -136,7 +136,7 @@ func TestDeltasAddUpWhateverFails(t *testing.T) {
 					return http.StatusOK
 				}}
 				m := s.open(t, otlp.WithDelta(), otlp.WithMaxRequest(1200))
-				v, h := m.CounterVec("n", []string{"i"}), m.HistogramVec("h", []string{"i"}, metrics.WithBuckets(1))
+				v, h := m.CounterVec("n", []string{"i"}), m.HistogramVec("h", []string{"i"}, metrics.Buckets(1))
 				for range 3 {
 					for i := range 12 {
 						v.With(fmt.Sprint(i)).Add(2)
@@ -273,7 +273,7 @@ func TestUnitsAreUCUMs(t *testing.T) {
 	m := s.open(t)
 	units := map[string]string{"a": "seconds", "b": "s", "c": "bytes", "d": "By", "e": "{request}", "f": "ratio", "g": "1"}
 	for name, unit := range units {
-		m.Gauge(name, metrics.WithUnit(unit)).Set(1)
+		m.Gauge(name, metrics.Unit(unit)).Set(1)
 	}
 	if err := m.Flush(t.Context()); err != nil {
 		t.Fatal(err)

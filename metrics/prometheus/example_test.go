@@ -13,7 +13,7 @@ import (
 func ExampleHandler() {
 	m, _ := metrics.New()
 	defer m.Close(context.Background())
-	m.CounterVec("requests_total", []string{"code"}, metrics.WithHelp("Requests that were answered.")).With("200").Add(3)
+	m.CounterVec("requests_total", []string{"code"}, metrics.Help("Requests that were answered.")).With("200").Add(3)
 
 	server := httptest.NewServer(prometheus.Handler(m)) // http.Handle("/metrics", …)
 	defer server.Close()

@@ -25,11 +25,11 @@ func fill(t testing.TB) metrics.Metrics {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close(context.Background()) })
-	v := m.CounterVec("calls", []string{"method", "path"}, metrics.WithHelp("Calls \\ of\n\"all\" kinds."))
+	v := m.CounterVec("calls", []string{"method", "path"}, metrics.Help("Calls \\ of\n\"all\" kinds."))
 	v.With("GET", "a\\b\"c\nd").Add(3)
 	v.With("", "ä").Inc()
-	m.Gauge("depth_bytes", metrics.WithUnit("bytes")).Set(-1.5e300)
-	h := m.HistogramVec("took_seconds", []string{"m"}, metrics.WithUnit("seconds"), metrics.WithBuckets(.5, 1, 2e6))
+	m.Gauge("depth_bytes", metrics.Unit("bytes")).Set(-1.5e300)
+	h := m.HistogramVec("took_seconds", []string{"m"}, metrics.Unit("seconds"), metrics.Buckets(.5, 1, 2e6))
 	for _, x := range []float64{.25, 1, 3, 3e6} {
 		h.With("x").Observe(x)
 	}
@@ -108,11 +108,11 @@ func TestNamesAndUnitsOfOpenTelemetry(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close(t.Context())
-	h := m.HistogramVec("http.server.request.duration", []string{"http.route", "error.type", "le"}, metrics.WithUnit("s"), metrics.WithBuckets(1))
+	h := m.HistogramVec("http.server.request.duration", []string{"http.route", "error.type", "le"}, metrics.Unit("s"), metrics.Buckets(1))
 	h.With("/a", "", "x").Observe(.5)
-	m.UpDownCounterVec("http.server.active_requests", []string{"http.request.method"}, metrics.WithUnit("{request}")).With("").Add(2)
-	m.Counter("net.io", metrics.WithUnit("By")).Add(7)
-	m.Gauge("pool.use", metrics.WithUnit("1")).Set(.5)
+	m.UpDownCounterVec("http.server.active_requests", []string{"http.request.method"}, metrics.Unit("{request}")).With("").Add(2)
+	m.Counter("net.io", metrics.Unit("By")).Add(7)
+	m.Gauge("pool.use", metrics.Unit("1")).Set(.5)
 	s := m.Snapshot()
 	const rest = `http_server_active_requests 2
 # TYPE http_server_request_duration_seconds histogram
@@ -188,7 +188,7 @@ func TestPagesFollowTheSeries(t *testing.T) {
 	}
 	defer m.Close(t.Context())
 	h := prometheus.Handler(m)
-	a, b := m.CounterVec("a", []string{"k", "l"}), m.HistogramVec("b", []string{"k"}, metrics.WithBuckets(1))
+	a, b := m.CounterVec("a", []string{"k", "l"}), m.HistogramVec("b", []string{"k"}, metrics.Buckets(1))
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		k, l := fmt.Sprint(r.IntN(9)), fmt.Sprint(r.IntN(2))

@@ -53,10 +53,10 @@ func TestPrometheusReadsThePage(t *testing.T) {
 	}
 	defer m.Close(t.Context())
 	tr := newTracer(t)
-	m.CounterVec("calls", []string{"path"}, metrics.WithHelp("\"All\" calls\\\n.")).With("a\\b\"c\nd").Add(7)
+	m.CounterVec("calls", []string{"path"}, metrics.Help("\"All\" calls\\\n.")).With("a\\b\"c\nd").Add(7)
 	m.Gauge("depth").Set(-1.5)
 	m.UpDownCounter("active").Add(-3)
-	h := m.HistogramVec("took_seconds", []string{"m"}, metrics.WithBuckets(.1, 1, 10)).With("x")
+	h := m.HistogramVec("took_seconds", []string{"m"}, metrics.Buckets(.1, 1, 10)).With("x")
 	fast, slow := traced(t, tr, h, .05), traced(t, tr, h, 100)
 	h.Observe(5)
 
@@ -74,7 +74,7 @@ func TestPrometheusReadsThePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer native.Close(t.Context())
-	waits := native.Histogram("wait_seconds", metrics.WithBuckets(1))
+	waits := native.Histogram("wait_seconds", metrics.Buckets(1))
 	leads := traced(t, tr, waits, 3)
 	for i := range 10000 {
 		waits.Observe(float64(i) / 1000)

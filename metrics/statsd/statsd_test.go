@@ -127,7 +127,7 @@ func TestDottedNames(t *testing.T) {
 			m := open(t, r.LocalAddr().String(), statsd.WithDialect(dialects[name]))
 			m.Counter("a:b").Inc()
 			m.CounterVec("http.calls", []string{"http.method"}).With("GET").Add(3)
-			m.HistogramVec("http.took", []string{"http.route"}, metrics.WithUnit("s")).With("/a").Observe(.25)
+			m.HistogramVec("http.took", []string{"http.route"}, metrics.Unit("s")).With("/a").Observe(.25)
 			flush(t, m)
 			if got := r.lines(t, 3); !slices.Equal(got, want) {
 				t.Errorf("got  %q\nwant %q", got, want)
@@ -336,7 +336,7 @@ func fill(m metrics.Metrics) {
 	c.With("PUT", `a:b,c|d"e\`).Add(7)
 	m.Gauge("gp_negative").Set(-5.5)
 	m.Gauge("gp_big").Set(12345678)
-	h := m.HistogramVec("gp_took_seconds", []string{"method"}, metrics.WithUnit("seconds"))
+	h := m.HistogramVec("gp_took_seconds", []string{"method"}, metrics.Unit("seconds"))
 	for range 1000 {
 		h.With("GET").Observe(0.25)
 	}

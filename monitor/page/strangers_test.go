@@ -60,7 +60,7 @@ func TestNamesThatAStrangerMayOwnDoNotReachThePage(t *testing.T) {
 		"by name": {[]page.Option{write, page.WithHosts("ops.example.com", "127.0.0.1")}, map[string]bool{"ops.example.com": true, "OPS.example.com:443": true, "127.0.0.1:80": true, "127.0.0.2": false, "localhost": false, "evil.com": false, "x.ops.example.com": false}},
 		"both":    {[]page.Option{login, page.WithHosts("ops.example.com")}, map[string]bool{"ops.example.com": true, "evil.com": false}},
 	} {
-		l, err := log.Open()
+		l, err := log.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func TestGuessesAtTheSameTimeCountToo(t *testing.T) {
 }
 
 func TestLevelRulesOfThePageAreBounded(t *testing.T) {
-	l, err := log.Open()
+	l, err := log.New()
 	if err != nil {
 		t.Fatal(err)
 	}

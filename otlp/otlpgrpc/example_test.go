@@ -39,7 +39,7 @@ func ExampleWithClient() {
 		panic(err)
 	}
 	defer tr.Close(context.Background())
-	l, err := log.Open(logotlp.Backend("", shared...), log.WithLazy())
+	l, err := log.New(logotlp.Backend("", shared...), log.WithLazy())
 	if err != nil {
 		panic(err)
 	}

@@ -174,7 +174,7 @@ func TestHeadersMethodsAndCompression(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l, err := log.Open(logotlp.Backend(c.addr+s.addr, opts...))
+			l, err := log.New(logotlp.Backend(c.addr+s.addr, opts...))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -184,7 +184,7 @@ func TestHeadersMethodsAndCompression(t *testing.T) {
 			}
 			_, span := tr.Start(t.Context(), text)
 			span.End()
-			m.Counter("n", metrics.WithHelp(text)).Inc()
+			m.Counter("n", metrics.Help(text)).Inc()
 			l.Logger("").Info(text)
 			if err := errors.Join(tr.Close(t.Context()), m.Close(t.Context()), l.Close(t.Context())); err != nil {
 				t.Fatal(err)

@@ -14,20 +14,20 @@ import (
 	"github.com/micro/go-platform/router"
 )
 
-// Away is what a Quota does while its store is away.
-type Away uint8
+// Outage is what a Quota does while its store is unavailable.
+type Outage uint8
 
 const (
-	KeepShare  Away = iota // each process goes on with the share of the quota that it had
-	LetThrough             // there is no limit
-	Refuse                 // nothing gets through
+	KeepShare  Outage = iota // each process goes on with the share of the quota that it had
+	LetThrough               // there is no limit
+	Refuse                   // nothing gets through
 )
 
 // QuotaOption configures NewQuota.
 type QuotaOption func(*Quota) error
 
-// WhenAway says what happens while the store is away. The default is KeepShare.
-func WhenAway(a Away) QuotaOption {
+// WithOutage says what happens while the store is unavailable. The default is KeepShare.
+func WithOutage(a Outage) QuotaOption {
 	return func(q *Quota) error {
 		if a > Refuse {
 			return fmt.Errorf("unknown way %d to do without the store", a)
@@ -77,7 +77,7 @@ type Quota struct {
 	name    string
 	limit   int64 // of a window
 	window  time.Duration
-	away    Away
+	away    Outage
 	timeout time.Duration
 	life    *life.Life
 

@@ -134,9 +134,9 @@ func TestStoreAwayKeepsTheShareOrAsTold(t *testing.T) {
 		opt         routerkv.QuotaOption
 		least, most int // of 1000 in 10 s
 	}{
-		{"keep share", routerkv.WhenAway(routerkv.KeepShare), 850, 1100},
-		{"let through", routerkv.WhenAway(routerkv.LetThrough), 29000, 30000},
-		{"refuse", routerkv.WhenAway(routerkv.Refuse), 0, 0},
+		{"keep share", routerkv.WithOutage(routerkv.KeepShare), 850, 1100},
+		{"let through", routerkv.WithOutage(routerkv.LetThrough), 29000, 30000},
+		{"refuse", routerkv.WithOutage(routerkv.Refuse), 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -257,7 +257,7 @@ func TestBadQuotasAreRefused(t *testing.T) {
 		"rate":      func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 0, 1) },
 		"window":    func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 1e9, 1) },
 		"option":    func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 1, 1, nil) },
-		"away":      func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 1, 1, routerkv.WhenAway(9)) },
+		"away":      func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 1, 1, routerkv.WithOutage(9)) },
 		"timeout":   func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 1, 1, routerkv.WithTimeout(0)) },
 		"processes": func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 1, 1, routerkv.WithProcesses(0)) },
 	} {

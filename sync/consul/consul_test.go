@@ -56,7 +56,7 @@ func TestConsulTellsWhenTheSessionIsDestroyedAndDelays(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	leader, err := s.Leader("x", dsync.WithTTL(3*time.Second))
+	leader, err := s.Leader("x", dsync.TTL(3*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func TestEtcdTellsWhenTheLeaseOrTheKeyIsDestroyed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := s.Lock(t.Context(), "x", dsync.WithTTL(3*time.Second))
+		l, err := s.Lock(t.Context(), "x", dsync.TTL(3*time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}

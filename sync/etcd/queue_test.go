@@ -26,7 +26,7 @@ func waiter(args []string) error {
 		return err
 	}
 	defer s.Close()
-	l, err := s.Lock(context.Background(), "x", dsync.WithTTL(longTTL))
+	l, err := s.Lock(context.Background(), "x", dsync.TTL(longTTL))
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func TestAWaiterThatIsStoppedIsSkipped(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			held, err := s.Lock(t.Context(), "x", dsync.WithTTL(longTTL))
+			held, err := s.Lock(t.Context(), "x", dsync.TTL(longTTL))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestAWaiterThatIsStoppedIsSkipped(t *testing.T) {
 			c.stop(head)
 			next := make(chan dsync.Lock, 1)
 			go func() {
-				l, err := s.Lock(t.Context(), "x", dsync.WithTTL(longTTL))
+				l, err := s.Lock(t.Context(), "x", dsync.TTL(longTTL))
 				if err != nil {
 					t.Errorf("Lock: %v", err)
 				}
@@ -195,13 +195,13 @@ func TestLostAnswersOfAWaiter(t *testing.T) {
 		syncs = append(syncs, s)
 	}
 	contend := func(id string) (held dsync.Lock, q *queue, got chan dsync.Lock) {
-		held, err := syncs[0].Lock(t.Context(), id, dsync.WithTTL(ttl))
+		held, err := syncs[0].Lock(t.Context(), id, dsync.TTL(ttl))
 		if err != nil {
 			t.Fatal(err)
 		}
 		got = make(chan dsync.Lock, 1)
 		go func() {
-			l, err := syncs[1].Lock(t.Context(), id, dsync.WithTTL(ttl))
+			l, err := syncs[1].Lock(t.Context(), id, dsync.TTL(ttl))
 			if err != nil {
 				t.Errorf("Lock: %v", err)
 			}

@@ -57,13 +57,13 @@ func TestRefusalsEndWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held, err := app.Lock(ctx, "x", dsync.WithTTL(time.Minute))
+	held, err := app.Lock(ctx, "x", dsync.TTL(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
 	waits := make(chan error, 1)
 	go func() {
-		_, err := app.Lock(ctx, "x", dsync.WithTTL(time.Minute))
+		_, err := app.Lock(ctx, "x", dsync.TTL(time.Minute))
 		waits <- err
 	}()
 	root, err := clientv3.New(clientv3.Config{Endpoints: []string{server.Addr()}, Username: "root", Password: "secret"})

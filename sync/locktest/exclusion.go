@@ -79,7 +79,7 @@ func oneProcess(s *suite) {
 
 func tryLock(s *suite) {
 	a, b := s.open(), s.open()
-	l, err := a.TryLock(s.context(), "x", dsync.WithTTL(s.h.TTL))
+	l, err := a.TryLock(s.context(), "x", dsync.TTL(s.h.TTL))
 	if err != nil {
 		s.Fatalf("TryLock of a free id: %v", err)
 	}

@@ -31,8 +31,8 @@ func badInput(s *suite) {
 		s.want("Leader of a bad id", err, dsync.ErrInvalid)
 	}
 	for i, o := range []dsync.LockOption{
-		nil, dsync.WithTTL(0), dsync.WithTTL(-time.Second), dsync.WithTTL(25 * time.Hour), dsync.WithWait(0), dsync.WithWait(-1),
-		dsync.WithOwner(""), dsync.WithOwner("a\xff"),
+		nil, dsync.TTL(0), dsync.TTL(-time.Second), dsync.TTL(25 * time.Hour), dsync.Wait(0), dsync.Wait(-1),
+		dsync.Owner(""), dsync.Owner("a\xff"),
 	} {
 		if _, err := x.Lock(s.context(), "x", o); err == nil {
 			s.Errorf("bad option %d was accepted", i)
@@ -49,9 +49,9 @@ func badInput(s *suite) {
 func shortTTL(s *suite) {
 	x := s.open()
 	// The shortest life of a quorum is over before a busy machine has agreed.
-	l, err := x.Lock(s.context(), "x", dsync.WithTTL(time.Millisecond))
+	l, err := x.Lock(s.context(), "x", dsync.TTL(time.Millisecond))
 	for tries := 0; err != nil && tries < 20; tries++ {
-		l, err = x.Lock(s.context(), "x", dsync.WithTTL(time.Millisecond))
+		l, err = x.Lock(s.context(), "x", dsync.TTL(time.Millisecond))
 	}
 	if err != nil {
 		s.Fatal(err)

@@ -16,7 +16,7 @@ var leaderCases = []testCase{
 
 func (s *suite) leader(x dsync.Sync, opts ...dsync.LeaderOption) dsync.Leader {
 	s.Helper()
-	l, err := x.Leader("x", append([]dsync.LeaderOption{dsync.WithTTL(s.h.TTL)}, opts...)...)
+	l, err := x.Leader("x", append([]dsync.LeaderOption{dsync.TTL(s.h.TTL)}, opts...)...)
 	if err != nil {
 		s.Fatalf("Leader: %v", err)
 	}
@@ -39,7 +39,7 @@ func (s *suite) status(l dsync.Leader, want dsync.Status) {
 }
 
 func leaderLife(s *suite) {
-	a, b := s.leader(s.open(), dsync.WithOwner("a:1/ä")), s.leader(s.open(), dsync.WithOwner("b"))
+	a, b := s.leader(s.open(), dsync.Owner("a:1/ä")), s.leader(s.open(), dsync.Owner("b"))
 	s.status(a, dsync.StatusFollower)
 	_, err := a.Leader(s.context())
 	s.want("Leader before an election", err, dsync.ErrNoLeader)
@@ -80,7 +80,7 @@ func leaderLife(s *suite) {
 }
 
 func leaderWatch(s *suite) {
-	a, b := s.leader(s.open(), dsync.WithOwner("a")), s.leader(s.open(), dsync.WithOwner("b"))
+	a, b := s.leader(s.open(), dsync.Owner("a")), s.leader(s.open(), dsync.Owner("b"))
 	watcher := s.leader(s.open())
 	seen := make(chan dsync.Candidate)
 	ctx, cancel := context.WithCancel(s.context())

@@ -152,7 +152,7 @@ func (s *suite) held(x dsync.Sync, id string) {
 func (s *suite) free(x dsync.Sync, id string) {
 	s.Helper()
 	start := time.Now()
-	l, err := x.Lock(s.context(), id, dsync.WithWait(s.h.TTL+s.h.Late+10*time.Second), dsync.WithTTL(s.h.TTL))
+	l, err := x.Lock(s.context(), id, dsync.Wait(s.h.TTL+s.h.Late+10*time.Second), dsync.TTL(s.h.TTL))
 	if err != nil {
 		s.Errorf("Lock(%q) that should be free: %v", id, err)
 		return

@@ -17,7 +17,7 @@ var lossCases = []testCase{
 
 func renewal(s *suite) {
 	a, b := s.open(), s.open()
-	l := s.lock(a, "x", dsync.WithTTL(s.h.TTL))
+	l := s.lock(a, "x", dsync.TTL(s.h.TTL))
 	for range 2 {
 		select {
 		case <-l.Context().Done():
@@ -33,10 +33,10 @@ func renewal(s *suite) {
 func cutOff(s *suite) {
 	var fault Faults
 	a, b := s.open(dsync.WithAround(fault.Around)), s.open()
-	l := s.lock(a, "x", dsync.WithTTL(s.h.TTL))
+	l := s.lock(a, "x", dsync.TTL(s.h.TTL))
 	next := make(chan dsync.Lock, 1)
 	go func() {
-		l2, err := b.Lock(s.context(), "x", dsync.WithTTL(s.h.TTL))
+		l2, err := b.Lock(s.context(), "x", dsync.TTL(s.h.TTL))
 		if err != nil {
 			s.Errorf("successor: %v", err)
 		} else if l.Context().Err() == nil {
@@ -77,7 +77,7 @@ func (s *suite) Features() dsync.Features { return s.open().Features() }
 func backInTime(s *suite) {
 	var fault Faults
 	x := s.open(dsync.WithAround(fault.Around))
-	l := s.lock(x, "x", dsync.WithTTL(s.h.TTL))
+	l := s.lock(x, "x", dsync.TTL(s.h.TTL))
 	fault.CutOff(true)
 	time.AfterFunc(s.h.TTL*45/100, func() { fault.CutOff(false) }) // one renewal has failed
 	select {
@@ -93,7 +93,7 @@ func lostReply(s *suite) {
 	a, b := s.open(dsync.WithAround(fault.Around)), s.open()
 	fault.LoseReplies(true)
 	for range 3 {
-		_, err := a.TryLock(s.context(), "x", dsync.WithTTL(s.h.TTL))
+		_, err := a.TryLock(s.context(), "x", dsync.TTL(s.h.TTL))
 		s.want("TryLock whose reply was lost", err, dsync.ErrUnknownOutcome)
 	}
 	fault.LoseReplies(false)

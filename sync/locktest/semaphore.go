@@ -97,16 +97,16 @@ func semaphoreLoss(s *suite) {
 	var fault Faults
 	a, b := s.open(dsync.WithAround(fault.Around)), s.open()
 	s.limits(a)
-	p, err := a.Semaphore(s.context(), "x", 2, dsync.WithTTL(s.h.TTL))
+	p, err := a.Semaphore(s.context(), "x", 2, dsync.TTL(s.h.TTL))
 	if err != nil {
 		s.Fatal(err)
 	}
-	q, err := b.Semaphore(s.context(), "x", 2, dsync.WithTTL(s.h.TTL))
+	q, err := b.Semaphore(s.context(), "x", 2, dsync.TTL(s.h.TTL))
 	if err != nil {
 		s.Fatal(err)
 	}
 	fault.CutOff(true)
-	r, err := b.Semaphore(s.context(), "x", 2, dsync.WithTTL(s.h.TTL), dsync.WithWait(s.h.TTL+s.h.Late+b.Features().Delay+5*time.Second))
+	r, err := b.Semaphore(s.context(), "x", 2, dsync.TTL(s.h.TTL), dsync.Wait(s.h.TTL+s.h.Late+b.Features().Delay+5*time.Second))
 	if err != nil {
 		s.Fatalf("the permit of a holder that is cut off: %v", err)
 	}

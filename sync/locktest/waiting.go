@@ -23,7 +23,7 @@ func waitTimeout(s *suite) {
 	a, b := s.open(), s.open()
 	l := s.lock(a, "x")
 	start := time.Now()
-	_, err := b.Lock(s.context(), "x", dsync.WithWait(200*time.Millisecond), dsync.WithTTL(s.h.TTL))
+	_, err := b.Lock(s.context(), "x", dsync.Wait(200*time.Millisecond), dsync.TTL(s.h.TTL))
 	s.want("Lock with a wait", err, dsync.ErrTimeout)
 	if d := time.Since(start); d < 200*time.Millisecond || d > 1500*time.Millisecond {
 		s.Errorf("waited %v, want 200 ms", d)
@@ -39,7 +39,7 @@ func waitCancelled(s *suite) {
 		ctx, cancel := context.WithCancel(s.context())
 		time.AfterFunc(50*time.Millisecond, cancel)
 		start := time.Now()
-		_, err := b.Lock(ctx, "x", dsync.WithTTL(s.h.TTL))
+		_, err := b.Lock(ctx, "x", dsync.TTL(s.h.TTL))
 		s.want("Lock with a cancelled context", err, context.Canceled)
 		if d := time.Since(start); d > 1500*time.Millisecond {
 			s.Errorf("a cancelled wait took %v", d)
@@ -60,7 +60,7 @@ func waitClosed(s *suite) {
 	errs := make(chan error, 3)
 	for range cap(errs) {
 		go func() {
-			_, err := b.Lock(s.context(), "x", dsync.WithTTL(s.h.TTL))
+			_, err := b.Lock(s.context(), "x", dsync.TTL(s.h.TTL))
 			errs <- err
 		}()
 	}
@@ -126,10 +126,10 @@ func waitInOrder(s *suite) {
 // after it shows whether it did.
 func waitLong(s *suite) {
 	a, b, c := s.open(), s.open(), s.open()
-	l := s.lock(a, "x", dsync.WithTTL(s.h.TTL))
+	l := s.lock(a, "x", dsync.TTL(s.h.TTL))
 	second, third := make(chan dsync.Lock, 1), make(chan dsync.Lock, 1)
 	wait := func(x dsync.Sync, got chan dsync.Lock) {
-		l, err := x.Lock(s.context(), "x", dsync.WithTTL(s.h.TTL))
+		l, err := x.Lock(s.context(), "x", dsync.TTL(s.h.TTL))
 		if err != nil {
 			s.Errorf("Lock after a long wait: %v", err)
 		}

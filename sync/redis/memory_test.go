@@ -53,15 +53,15 @@ func fillMemory(t *testing.T, server *servertest.Server, policy string) {
 		t.Errorf("the log is %q: a warning: %v", log.String(), warned)
 	}
 	const ttl = time.Second
-	lock, err := s.Lock(ctx, "lock", dsync.WithTTL(ttl))
+	lock, err := s.Lock(ctx, "lock", dsync.TTL(ttl))
 	if err != nil {
 		t.Fatal(err)
 	}
-	permit, err := s.Semaphore(ctx, "permit", 2, dsync.WithTTL(ttl))
+	permit, err := s.Semaphore(ctx, "permit", 2, dsync.TTL(ttl))
 	if err != nil {
 		t.Fatal(err)
 	}
-	leader, err := s.Leader("leader", dsync.WithTTL(ttl))
+	leader, err := s.Leader("leader", dsync.TTL(ttl))
 	if err != nil {
 		t.Fatal(err)
 	}

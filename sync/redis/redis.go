@@ -87,8 +87,8 @@ func WithAuth(user, password string) Option {
 	}
 }
 
-// WithDB selects a database other than that of the address.
-func WithDB(db int) Option {
+// WithDatabase selects a database other than that of the address.
+func WithDatabase(db int) Option {
 	return func(o *redisconn.Config) error {
 		if db < 0 {
 			return fmt.Errorf("database %d, want 0 or more", db)

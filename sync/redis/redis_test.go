@@ -61,7 +61,7 @@ func TestQuorumSurvivesTheLossOfAMinority(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	held, err := s.Lock(t.Context(), "held", dsync.WithTTL(3*time.Second))
+	held, err := s.Lock(t.Context(), "held", dsync.TTL(3*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

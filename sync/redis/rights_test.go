@@ -42,7 +42,7 @@ func TestSlotMigration(t *testing.T) {
 	ctx := t.Context()
 	s := open(t, redis.Backend(strings.Join(cluster.Addrs(), ",")))
 	const key = "sync/default/lock/moving"
-	held, err := s.Lock(ctx, "moving", dsync.WithTTL(3*time.Second))
+	held, err := s.Lock(ctx, "moving", dsync.TTL(3*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestSlotMigration(t *testing.T) {
 		if err := held.Unlock(ctx); err != nil {
 			t.Errorf("%s: Unlock: %v", when, err)
 		}
-		if held, err = s.Lock(ctx, "moving", dsync.WithTTL(3*time.Second)); err != nil {
+		if held, err = s.Lock(ctx, "moving", dsync.TTL(3*time.Second)); err != nil {
 			t.Fatalf("%s: Lock: %v", when, err)
 		}
 		if _, err := s.TryLock(ctx, "moving"); !errors.Is(err, dsync.ErrHeld) {
@@ -171,11 +171,11 @@ func TestHeldRepliesAreUnknown(t *testing.T) {
 	defer warm.Unlock(context.Background())
 	for name, take := range map[string]func(ctx context.Context, id string) error{
 		"Lock": func(ctx context.Context, id string) error {
-			_, err := s.Lock(ctx, id, dsync.WithTTL(time.Hour))
+			_, err := s.Lock(ctx, id, dsync.TTL(time.Hour))
 			return err
 		},
 		"TryLock": func(ctx context.Context, id string) error {
-			_, err := s.TryLock(ctx, id, dsync.WithTTL(time.Hour))
+			_, err := s.TryLock(ctx, id, dsync.TTL(time.Hour))
 			return err
 		},
 		"Elect": func(ctx context.Context, id string) error { return elect(ctx, s, id) },
@@ -188,7 +188,7 @@ func TestHeldRepliesAreUnknown(t *testing.T) {
 		}
 		cancel()
 		// The release gets to the server, though its reply does not come back.
-		if l, err := direct.Lock(t.Context(), name, dsync.WithWait(5*time.Second)); err != nil {
+		if l, err := direct.Lock(t.Context(), name, dsync.Wait(5*time.Second)); err != nil {
 			t.Errorf("%s left something behind: %v", name, err)
 		} else {
 			l.Unlock(t.Context())

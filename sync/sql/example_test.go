@@ -47,14 +47,14 @@ func ExampleMySQL() {
 	// Output: semaphores: true
 }
 
-func ExampleWithDB() {
+func ExampleWithDatabase() {
 	own, err := dbsql.Open("sqlite", ":memory:")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer own.Close() // the locks leave it open
 	own.SetMaxOpenConns(1)
-	s, err := dsync.New(sql.WithDB(sql.DialectSQLite, own))
+	s, err := dsync.New(sql.WithDatabase(sql.DialectSQLite, own))
 	if err != nil {
 		log.Fatal(err)
 	}

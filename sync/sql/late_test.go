@@ -80,12 +80,12 @@ func TestALateTurnIsNone(t *testing.T) {
 	holder, next := open(sql.SQLite(file)), open(sql.SQLite(file))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	held, err := holder.Lock(ctx, "x", dsync.WithTTL(10*time.Second))
+	held, err := holder.Lock(ctx, "x", dsync.TTL(10*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	late := open(sql.WithDB(sql.DialectSQLite, g.open(t)))
+	late := open(sql.WithDatabase(sql.DialectSQLite, g.open(t)))
 	const ttl = 500 * time.Millisecond
 	type result struct {
 		lock dsync.Lock
@@ -93,7 +93,7 @@ func TestALateTurnIsNone(t *testing.T) {
 	}
 	answer := make(chan result, 1)
 	go func() {
-		l, err := late.Lock(ctx, "x", dsync.WithTTL(ttl))
+		l, err := late.Lock(ctx, "x", dsync.TTL(ttl))
 		answer <- result{l, err}
 	}()
 	for queued := 0; queued < 2; <-time.After(time.Millisecond) {
@@ -103,7 +103,7 @@ func TestALateTurnIsNone(t *testing.T) {
 	}
 	behind := make(chan result, 1)
 	go func() {
-		l, err := next.Lock(ctx, "x", dsync.WithTTL(10*time.Second))
+		l, err := next.Lock(ctx, "x", dsync.TTL(10*time.Second))
 		behind <- result{l, err}
 	}()
 	for queued := 0; queued < 3; <-time.After(time.Millisecond) {

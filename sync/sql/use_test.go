@@ -35,9 +35,9 @@ func TestTokensRiseOverALossOfTheTables(t *testing.T) {
 	defer db.Close()
 	var last uint64
 	for range 3 {
-		lock, err := s.Lock(t.Context(), "x", dsync.WithWait(10*time.Second))
+		lock, err := s.Lock(t.Context(), "x", dsync.Wait(10*time.Second))
 		for errors.Is(err, dsync.ErrUnavailable) { // until it has noticed that they are gone
-			lock, err = s.Lock(t.Context(), "x", dsync.WithWait(10*time.Second))
+			lock, err = s.Lock(t.Context(), "x", dsync.Wait(10*time.Second))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -101,7 +101,7 @@ func TestTheTableStaysSmall(t *testing.T) {
 	if _, err := db.Exec("INSERT INTO sync_claims (nonce, k, seq, token, until, places, owner) VALUES ('dead', ?, 1, 1, 1, 1, 'o')", key); err != nil {
 		t.Fatal(err)
 	}
-	if lock, err = s.Lock(t.Context(), "x", dsync.WithWait(time.Second)); err != nil {
+	if lock, err = s.Lock(t.Context(), "x", dsync.Wait(time.Second)); err != nil {
 		t.Fatalf("a dead claim is in the way: %v", err)
 	}
 	if n := count(); n != 1 {
@@ -121,8 +121,8 @@ func TestBadInput(t *testing.T) {
 		"a nil option":   sql.SQLite("x", nil),
 		"no TLS":         sql.Postgres("postgres://h/d", sql.WithTLS(nil)),
 		"no connection":  sql.Postgres("postgres://h/d", sql.WithMaxConns(0)),
-		"no dialect":     sql.WithDB(0, &dbsql.DB{}),
-		"no handle":      sql.WithDB(sql.DialectSQLite, nil),
+		"no dialect":     sql.WithDatabase(0, &dbsql.DB{}),
+		"no handle":      sql.WithDatabase(sql.DialectSQLite, nil),
 	} {
 		if _, err := dsync.New(o, dsync.WithLazy()); !errors.Is(err, dsync.ErrInvalid) || !strings.Contains(err.Error(), "sync/") {
 			t.Errorf("%s: %v", what, err)

@@ -51,7 +51,7 @@ func ExampleBaggage_With() {
 
 func ExampleAttrs() {
 	records := log.NewMemory(10, log.Logfmt())
-	l, err := log.Open(log.ToMemory(records), log.WithContext(baggage.Attrs("tenant")))
+	l, err := log.New(log.ToMemory(records), log.WithContext(baggage.Attrs("tenant")))
 	if err != nil {
 		panic(err)
 	}

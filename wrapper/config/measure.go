@@ -9,9 +9,9 @@ import (
 // whether it is what the sources hold, and whether each source can be read.
 // docs/semconv.md lists them.
 func Measure(m metrics.Metrics, c config.Config) (stop func()) {
-	version := m.Gauge("platform.config.version", metrics.WithUnit("{version}"), metrics.WithHelp("Version of the running configuration: it grows with each change in this process."))
-	status := m.Gauge("platform.config.status", metrics.WithHelp("1 if the newest content of every source is running, 0 if not."))
-	sources := m.GaugeVec("platform.config.source.status", []string{"platform.config.source"}, metrics.WithHelp("1 if the source was last read well, 0 if not."))
+	version := m.Gauge("platform.config.version", metrics.Unit("{version}"), metrics.Help("Version of the running configuration: it grows with each change in this process."))
+	status := m.Gauge("platform.config.status", metrics.Help("1 if the newest content of every source is running, 0 if not."))
+	sources := m.GaugeVec("platform.config.source.status", []string{"platform.config.source"}, metrics.Help("1 if the source was last read well, 0 if not."))
 	return m.OnCollect(func() {
 		h := c.Health()
 		version.Set(float64(h.Version))

@@ -40,10 +40,10 @@ func newMeter(a wrapper.Adapter, system string) *meter {
 		return nil
 	}
 	counter := func(name, help string) *metrics.Vec[metrics.Counter] {
-		return m.CounterVec(name, []string{"messaging.system", "messaging.consumer.group.name"}, metrics.WithUnit("{message}"), metrics.WithHelp(help))
+		return m.CounterVec(name, []string{"messaging.system", "messaging.consumer.group.name"}, metrics.Unit("{message}"), metrics.Help(help))
 	}
 	gauge := func(name, help string) *metrics.Vec[metrics.Gauge] {
-		return m.GaugeVec(name, []string{"messaging.system", "messaging.consumer.group.name", "platform.state"}, metrics.WithUnit("{message}"), metrics.WithHelp(help))
+		return m.GaugeVec(name, []string{"messaging.system", "messaging.consumer.group.name", "platform.state"}, metrics.Unit("{message}"), metrics.Help(help))
 	}
 	me := &meter{
 		system: system, seen: map[event.Subscription]event.Stats{}, groups: map[string]bool{},

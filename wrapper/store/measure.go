@@ -32,9 +32,9 @@ func newMeter(a wrapper.Adapter, s sync.Sync, system string) *meter {
 	keys := []string{"db.system.name", "platform.lock.kind"}
 	me := &meter{
 		sync: s, system: system, kinds: map[sync.Kind]bool{},
-		held:    m.GaugeVec("platform.lock.held", keys, metrics.WithUnit("{lock}"), metrics.WithHelp("Locks, permits and leaderships that this process has.")),
-		waiting: m.GaugeVec("platform.lock.waiting", keys, metrics.WithUnit("{lock}"), metrics.WithHelp("Locks, permits and leaderships that this process waits for.")),
-		lost:    m.CounterVec("platform.lock.lost", keys, metrics.WithUnit("{lock}"), metrics.WithHelp("Locks, permits and leaderships that were lost before they were released.")),
+		held:    m.GaugeVec("platform.lock.held", keys, metrics.Unit("{lock}"), metrics.Help("Locks, permits and leaderships that this process has.")),
+		waiting: m.GaugeVec("platform.lock.waiting", keys, metrics.Unit("{lock}"), metrics.Help("Locks, permits and leaderships that this process waits for.")),
+		lost:    m.CounterVec("platform.lock.lost", keys, metrics.Unit("{lock}"), metrics.Help("Locks, permits and leaderships that were lost before they were released.")),
 	}
 	me.stop = a.OnCollect(me.collect)
 	return me

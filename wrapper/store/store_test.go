@@ -215,7 +215,7 @@ func TestSync(t *testing.T) {
 	if _, err := s.TryLock(ctx, "jobs"); !errors.Is(err, sync.ErrHeld) {
 		t.Error(err)
 	}
-	if _, err := s.Lock(ctx, "jobs", sync.WithWait(time.Millisecond)); !errors.Is(err, sync.ErrTimeout) {
+	if _, err := s.Lock(ctx, "jobs", sync.Wait(time.Millisecond)); !errors.Is(err, sync.ErrTimeout) {
 		t.Error(err)
 	}
 	if _, err := s.Semaphore(ctx, "places", 2); err != nil {

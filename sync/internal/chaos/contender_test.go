@@ -28,7 +28,7 @@ func contend(args []string) error {
 	if _, err := r.ask("hello %s", args[4]); err != nil {
 		return err
 	}
-	s, err := dsync.New(backend(args[0], args[1]), dsync.WithLazy(), dsync.WithTimeout(ttl), dsync.WithDefaults(dsync.WithTTL(ttl)))
+	s, err := dsync.New(backend(args[0], args[1]), dsync.WithLazy(), dsync.WithTimeout(ttl), dsync.WithDefaults(dsync.TTL(ttl)))
 	if err != nil {
 		return err
 	}

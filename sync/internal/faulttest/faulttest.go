@@ -63,7 +63,7 @@ func (x *run) open(addr string, opts ...dsync.Option) dsync.Sync {
 // free checks that id can be had long before the TTL would free it.
 func (x *run) free(s dsync.Sync, what string) {
 	x.Helper()
-	l, err := s.Lock(x.Context(), "x", dsync.WithWait(5*time.Second), dsync.WithTTL(time.Minute))
+	l, err := s.Lock(x.Context(), "x", dsync.Wait(5*time.Second), dsync.TTL(time.Minute))
 	if err != nil {
 		x.Errorf("%s: Lock = %v: something was left behind", what, err)
 		return
@@ -95,7 +95,7 @@ func (x *run) back(s dsync.Sync) {
 	x.Helper()
 	deadline := time.Now().Add(15 * time.Second)
 	for {
-		l, err := s.Lock(x.Context(), "back", dsync.WithWait(time.Second))
+		l, err := s.Lock(x.Context(), "back", dsync.Wait(time.Second))
 		if err == nil {
 			l.Unlock(x.Context())
 			return
@@ -117,7 +117,7 @@ func cutReply(x *run) {
 			x.free(s, "before")
 		}
 		p.CutReplies(1 + n)
-		l, err := s.Lock(x.Context(), "x", dsync.WithTTL(time.Minute))
+		l, err := s.Lock(x.Context(), "x", dsync.TTL(time.Minute))
 		p.Heal()
 		if err == nil {
 			if err := l.Unlock(x.Context()); err != nil {
@@ -138,7 +138,7 @@ func heldReply(x *run) {
 	ctx, cancel := context.WithTimeout(x.Context(), 200*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	if _, err := s.Lock(ctx, "x", dsync.WithTTL(time.Minute)); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.Lock(ctx, "x", dsync.TTL(time.Minute)); !errors.Is(err, context.DeadlineExceeded) {
 		x.Errorf("Lock whose reply is held = %v, want deadline exceeded", err)
 	}
 	if d := time.Since(start); d > time.Second {
@@ -158,7 +158,7 @@ func resetLink(x *run) {
 	start := p.Counts().Requests
 	got := make(chan error, 1)
 	go func() {
-		l, err := s.Lock(x.Context(), "x", dsync.WithWait(20*time.Second))
+		l, err := s.Lock(x.Context(), "x", dsync.Wait(20*time.Second))
 		if err == nil {
 			err = l.Unlock(x.Context())
 		}
@@ -238,11 +238,11 @@ func idle(x *run) {
 func gone(x *run) {
 	s := x.open(x.Server.Addr(), dsync.WithTimeout(2*time.Second))
 	durable := s.Features().Durable
-	l, err := s.Lock(x.Context(), "held", dsync.WithTTL(30*time.Second))
+	l, err := s.Lock(x.Context(), "held", dsync.TTL(30*time.Second))
 	if err != nil {
 		x.Fatal(err)
 	}
-	short, err := s.Lock(x.Context(), "short", dsync.WithTTL(x.TTL))
+	short, err := s.Lock(x.Context(), "short", dsync.TTL(x.TTL))
 	if err != nil {
 		x.Fatal(err)
 	}
