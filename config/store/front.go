@@ -84,10 +84,17 @@ func (s *front) begin(ctx context.Context) (_ context.Context, done func(), err 
 	return joined, func() { cancel(); release(); s.life.Leave() }, nil
 }
 
-// blame replaces the error of a call that ended because the store was closed.
+// blame replaces the error of a call that the store itself ended: because it was
+// closed, or because there was no answer within its timeout.
 func (s *front) blame(ctx context.Context, err error) error {
-	if err != nil && s.life.Closed() && ctx.Err() == nil && errors.Is(err, context.Canceled) {
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case s.life.Closed() && errors.Is(err, context.Canceled):
 		return ErrClosed
+	case fault.KindOf(err) == context.DeadlineExceeded:
+		if _, callers := ctx.Deadline(); !callers {
+			return fault.Markf(ErrUnavailable, "no answer within %v: %w", s.timeout, err)
+		}
 	}
 	return err
 }

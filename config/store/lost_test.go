@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -121,4 +122,37 @@ func TestMemoryTakesNoVersionButTheNext(t *testing.T) {
 			t.Errorf("Append of %d: got %v, want %v", c.number, err, c.want)
 		}
 	}
+}
+
+// silent is a driver whose backend gives no answer.
+type silent struct{ Driver }
+
+func (silent) Newest(ctx context.Context, _ string) (Record, error) {
+	<-ctx.Done()
+	return Record{}, ctx.Err()
+}
+
+// The store's own timeout says that the backend is unavailable; the caller's
+// deadline is the caller's.
+func TestABackendWithoutAnAnswerIsUnavailable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(WithDriver("silent", func(context.Context) (Driver, error) { return silent{newMemory()}, nil }), WithTimeout(time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		for name, f := range map[string]func(ctx context.Context) error{
+			"Get": func(ctx context.Context) error { _, err := s.Get(ctx, "a"); return err },
+			"Put": func(ctx context.Context) error { _, err := s.Put(ctx, "a", []byte(`{}`)); return err },
+		} {
+			if err := f(context.Background()); !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v, want ErrUnavailable", name, err)
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			if err := f(ctx); errors.Is(err, ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s with a deadline: %v, want the context's error alone", name, err)
+			}
+			cancel()
+		}
+	})
 }
