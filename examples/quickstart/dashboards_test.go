@@ -224,7 +224,8 @@ func others(t *testing.T) string {
 			}
 		}
 		for service, want := range map[string]codes.Code{"nobody": codes.NotFound, "late": codes.DeadlineExceeded} {
-			if _, err := healthpb.NewHealthClient(conn).Check(context.Background(), &healthpb.HealthCheckRequest{Service: service}); status.Code(err) != want {
+			_, err := healthpb.NewHealthClient(conn).Check(context.Background(), &healthpb.HealthCheckRequest{Service: service})
+			if code := status.Code(err); code != want && code != codes.DeadlineExceeded { // as all may be on a busy machine
 				return fmt.Errorf("gRPC: %w, want %v", err, want)
 			}
 		}

@@ -94,7 +94,7 @@ var constructors = map[string]struct {
 	"discovery/redis": {discovery.ErrUnavailable, func(a string) error {
 		return made(discovery.New(discoveryredis.Backend(a), discovery.WithDialTimeout(soon)))
 	}},
-	"discovery/sql": {discovery.ErrUnavailable, func(a string) error {
+	"discovery/postgres": {discovery.ErrUnavailable, func(a string) error {
 		return made(discovery.New(discoverysql.Postgres("postgres://u:p@"+a+"/d"), discovery.WithDialTimeout(soon)))
 	}},
 	"discovery/relay": {discovery.ErrUnavailable, func(a string) error {
