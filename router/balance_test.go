@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,8 +34,13 @@ func on(t testing.TB, all []discovery.Instance, opts ...router.Option) *world {
 func seeded() router.Option { return seededBy(7) }
 
 func seededBy(seed uint64) router.Option {
+	var mu sync.Mutex // the router draws in the background too
 	r := rand.New(rand.NewPCG(seed, seed))
-	return router.WithRandom(r.Uint64)
+	return router.WithRandom(func() uint64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return r.Uint64()
+	})
 }
 
 // work is how long calls take: log-normal, 10 ms on average.

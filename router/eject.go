@@ -135,6 +135,7 @@ func (n *Node) readmit(now time.Duration) {
 		n.health.reason = ""
 		n.since.Store(int64(now)) // slowly, as if it were new
 		n.learnt.success.set(max(n.learnt.success.value(), 0.9))
+		n.learnt.observed.set(max(n.learnt.observed.value(), 0.5))
 	}
 }
 

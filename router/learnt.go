@@ -10,6 +10,7 @@ type learnt struct {
 	latency  average       // nanoseconds; 0 before the first answer
 	samples  atomic.Uint32 // of the latency, up to enough
 	success  average       // from 0 to 1
+	observed average       // likewise, as calls alone have it: what others are told does not fade while nobody asks
 	accepted average       // likewise of what was not refused for lack of capacity, lately
 	lastPick atomic.Int64  // about when it was last chosen; monotonic
 	outcomes [classes]atomic.Uint64
@@ -18,9 +19,10 @@ type learnt struct {
 // How fast the averages follow. The latency's is per sample, since averages
 // that decay by time go stale or jump when traffic is sparse.
 const (
-	latencyAlpha = 0.05
-	successAlpha = 0.05
-	enough       = 1 / latencyAlpha // samples for the average to be one
+	latencyAlpha  = 0.05
+	successAlpha  = 0.05
+	observedAlpha = 0.2              // faster: who fails is avoided, so that few calls have to tell it
+	enough        = 1 / latencyAlpha // samples for the average to be one
 )
 
 // outlier is how many times what is usual a sample counts at most: one answer
@@ -34,17 +36,24 @@ const recovered = 1.5
 // succeed takes in whether a call failed, and reports whether that changed
 // anything.
 func (l *learnt) succeed(failed bool) bool {
-	switch s := l.success.value(); {
-	case failed:
-		l.success.move(0, successAlpha)
-	case s == 1:
+	if !failed && l.success.value() == 1 && l.observed.value() == 1 {
 		return false
-	case s > 0.9999:
-		l.success.set(1)
-	default:
-		l.success.move(1, successAlpha)
 	}
+	l.success.follow(failed, successAlpha)
+	l.observed.follow(failed, observedAlpha)
 	return true
+}
+
+// follow takes a call into an average of successes.
+func (a *average) follow(failed bool, alpha float64) {
+	switch {
+	case failed:
+		a.move(0, alpha)
+	case a.value() > 0.9999:
+		a.set(1)
+	default:
+		a.move(1, alpha)
+	}
 }
 
 // accept takes in whether a call was refused, and reports whether that changed

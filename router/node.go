@@ -52,6 +52,7 @@ func newNode(s *service, in *discovery.Instance, now time.Duration) *Node {
 	n.instance.Store(in)
 	n.since.Store(int64(now))
 	n.learnt.success.set(1)
+	n.learnt.observed.set(1)
 	n.learnt.accepted.set(1)
 	n.told.weight.set(1)
 	n.told.slower.set(1)

@@ -107,7 +107,7 @@ func (s *service) report(now time.Duration) Report {
 	s.reports++
 	r := Report{Service: s.name, Client: s.o.share.client, Seq: s.reports}
 	for _, n := range s.nodes {
-		nr := NodeReport{ID: n.id, Success: n.Success(), InFlight: n.InFlight(), Ejected: n.out(now) && n.health.own.Load()}
+		nr := NodeReport{ID: n.id, Success: n.learnt.observed.value(), InFlight: n.InFlight(), Ejected: n.out(now) && n.health.own.Load()}
 		// Who fails is avoided: that it did must be said also when it isn't called.
 		news := nr.Ejected || nr.Success < 0.95
 		for c := range classes {
