@@ -1,6 +1,6 @@
 // Package registries puts discovery beside the registries of other toolkits:
-// go-micro's on etcd and Consul, go-kit's on etcd and Consul, go-zero's and
-// gRPC's on etcd.
+// go-micro's, kratos' and go-kit's on etcd and Consul, go-zero's and gRPC's on
+// etcd.
 //
 //	go test -run - -bench . -benchtime 1x ./registries
 //

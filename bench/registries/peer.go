@@ -33,12 +33,14 @@ var peers = map[string]map[string]peer{
 		"go-micro":    microEtcd,
 		"go-kit":      kitEtcd,
 		"go-zero":     zeroEtcd,
+		"kratos":      kratosEtcd,
 		"grpc":        grpcEtcd,
 	},
 	"consul": {
 		"go-platform": platformConsul,
 		"go-micro":    microConsul,
 		"go-kit":      kitConsul,
+		"kratos":      kratosConsul,
 	},
 	"redis": {
 		"go-platform": platformRedis,
