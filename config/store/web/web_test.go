@@ -32,9 +32,14 @@ func TestMain(m *testing.M) { leak.Main(m) }
 // anybody may do anything.
 func anybody(*http.Request, string, bool) (string, error) { return "", nil }
 
-// serve serves a store below /config/ until the test ends. The handler in front
-// may answer instead.
+// serve serves a store below /config/ until the test ends.
 func serve(t *testing.T, st store.Store, allow web.Allow, opts ...web.Option) (*web.Handler, string) {
+	t.Helper()
+	return serveWithin(t, 0, st, allow, opts...)
+}
+
+// serveWithin is serve by a server with a WriteTimeout.
+func serveWithin(t *testing.T, timeout time.Duration, st store.Store, allow web.Allow, opts ...web.Option) (*web.Handler, string) {
 	t.Helper()
 	h, err := web.New(st, allow, opts...)
 	if err != nil {
@@ -43,7 +48,7 @@ func serve(t *testing.T, st store.Store, allow web.Allow, opts ...web.Option) (*
 	mux := http.NewServeMux()
 	mux.Handle("/config/", http.StripPrefix("/config", h))
 	s := httptest.NewUnstartedServer(mux)
-	s.Config.WriteTimeout = time.Second // a wait may be longer
+	s.Config.WriteTimeout = timeout
 	s.Start()
 	t.Cleanup(func() {
 		if err := h.Close(); err != nil {
@@ -255,7 +260,7 @@ func TestPolicyDecides(t *testing.T) {
 
 func TestAWaitEndsWithAChangeOrItsTime(t *testing.T) {
 	st := open(t)
-	_, base := serve(t, st, anybody)
+	_, base := serveWithin(t, time.Second, st, anybody)
 	ctx := t.Context()
 	set := func(doc string) {
 		t.Helper()
@@ -385,7 +390,7 @@ func events(t *testing.T, url, last string) (*http.Response, <-chan string) {
 
 func TestEventsAreEachTheWhole(t *testing.T) {
 	st := open(t)
-	h, base := serve(t, st, anybody)
+	h, base := serveWithin(t, time.Second, st, anybody)
 	if resp, _ := do(t, "GET", base+"shop?layers", "", "Accept", "text/event-stream"); resp.StatusCode != 404 {
 		t.Errorf("events of nothing: %d", resp.StatusCode)
 	}
