@@ -201,17 +201,21 @@ func (e *expansion) replace(path string, t *tree) *tree {
 		for i, item := range items {
 			items[i] = e.replace(joinIndex(path, i), item)
 		}
-		out := *t
-		out.items = items
-		return &out
+		if !slices.Equal(items, t.items) {
+			out := *t
+			out.items = items
+			return &out
+		}
 	case Object:
 		members := slices.Clone(t.members)
 		for i, m := range members {
 			members[i].val = e.replace(join(path, m.key), m.val)
 		}
-		out := *t
-		out.members = members
-		return &out
+		if !slices.Equal(members, t.members) {
+			out := *t
+			out.members = members
+			return &out
+		}
 	}
 	return t
 }
