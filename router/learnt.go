@@ -59,14 +59,10 @@ func (a *average) follow(failed bool, alpha float64) {
 // accept takes in whether a call was refused, and reports whether that changed
 // anything.
 func (l *learnt) accept(refused bool) bool {
-	switch a := l.accepted.value(); {
-	case refused:
-		l.accepted.move(0, successAlpha)
-	case a == 1:
+	if !refused && l.accepted.value() == 1 {
 		return false
-	default:
-		l.accepted.move(1, successAlpha)
 	}
+	l.accepted.follow(refused, successAlpha)
 	return true
 }
 
