@@ -170,7 +170,7 @@ func (c *changing) Services() []string                      { return c.services 
 func (c *changing) Stats(service string) []router.NodeStats { return c.stats[service] }
 func (c *changing) Close(context.Context) error             { return nil }
 
-// What is not called any more has no series; an instance that begins anew adds
+// What is not called any more has no series; an instance that begins again adds
 // what it has counted since.
 func TestServicesThatAreForgotten(t *testing.T) {
 	last := &pushed{}

@@ -55,13 +55,7 @@ func WithTLS(t *tls.Config) Option {
 // WithReplicas is how many servers of a cluster keep the stream, 1, 3 or 5, if it
 // is made. The default is 1.
 func WithReplicas(n int) Option {
-	return func(c *config) error {
-		if n != 1 && n != 3 && n != 5 {
-			return fault.Markf(event.ErrInvalid, "%d replicas, want 1, 3 or 5", n)
-		}
-		c.replicas = n
-		return nil
-	}
+	return func(c *config) error { return nats.SetReplicas(&c.replicas, n) }
 }
 
 func open(c config, opts []Option) event.Option {
@@ -75,13 +69,8 @@ func open(c config, opts []Option) event.Option {
 		if err != nil {
 			return nil, err
 		}
-		nc, err := nats.Open(c.Config)
+		nc, js, err := nats.JetStream(c.Config)
 		if err != nil {
-			return nil, err
-		}
-		js, err := jetstream.New(nc.Conn)
-		if err != nil {
-			nc.Close()
 			return nil, err
 		}
 		d := &driver{nc: nc, js: js, replicas: c.replicas, name: "events", subject: "events._."}

@@ -33,7 +33,7 @@ type Group struct {
 	done   chan struct{} // closed when Close is through
 	err    error
 	mu     sync.Mutex
-	told   uint64 // losses that Flush or Close has told of
+	told   uint64 // losses that an error of Flush or Close has counted
 }
 
 // NewGroup returns the group of a package, which calls an item so.

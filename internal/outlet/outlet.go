@@ -101,7 +101,7 @@ type Outlet[T, B any] struct {
 	closing   bool
 	abandoned bool // Close has counted what Send still holds as lost
 	stats     Stats
-	noted     Count // losses that a note has told of
+	noted     Count // losses that a note has counted
 	teller    teller
 
 	failures int // attempts without progress, in a row; of the goroutine

@@ -39,7 +39,7 @@ type teller struct {
 	good          uint64 // losses when something was last sent
 }
 
-// trouble returns what is to be told of an attempt. o.mu is held.
+// trouble returns what is worth saying about an attempt. o.mu is held.
 func (o *Outlet[T, B]) trouble(c outcome) (Trouble, bool) {
 	t, total := &o.teller, o.stats.Lost().Items
 	err := c.why

@@ -22,7 +22,7 @@ const (
 )
 
 const (
-	tombstone = time.Hour       // how long a deletion can be seen
+	tombstone = time.Hour       // how long a deletion, or the end of a life, can be seen
 	late      = 1 * time.Second // how much later than its end the server removes an item
 	maxLife   = 100 * 365 * 24 * time.Hour
 )

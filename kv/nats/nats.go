@@ -70,13 +70,7 @@ func WithBucket(name string) Option {
 // WithReplicas is how many servers of a cluster keep the bucket, 1, 3 or 5, if it
 // is created. The default is 1.
 func WithReplicas(n int) Option {
-	return func(c *config) error {
-		if n != 1 && n != 3 && n != 5 {
-			return fault.Markf(kv.ErrInvalid, "%d replicas, want 1, 3 or 5", n)
-		}
-		c.replicas = n
-		return nil
-	}
+	return func(c *config) error { return nats.SetReplicas(&c.replicas, n) }
 }
 
 func open(c config, opts []Option) kv.Option {
@@ -90,13 +84,8 @@ func open(c config, opts []Option) kv.Option {
 		if err != nil {
 			return nil, err
 		}
-		nc, err := nats.Open(c.Config)
+		nc, js, err := nats.JetStream(c.Config)
 		if err != nil {
-			return nil, err
-		}
-		js, err := jetstream.New(nc.Conn)
-		if err != nil {
-			nc.Close()
 			return nil, err
 		}
 		return &driver{nc: nc, js: js, bucket: c.bucket, replicas: c.replicas, subject: "$KV." + c.bucket + "."}, nil
@@ -126,10 +115,6 @@ func (d *driver) Ping(ctx context.Context) error { return d.nc.Ping(ctx) }
 
 func (d *driver) Close() error { return d.nc.Close() }
 
-// markers is how long the server keeps what it leaves behind for an item whose
-// life has ended.
-const markers = tombstone
-
 // open returns the bucket's stream, creating it if it is not there.
 func (d *driver) open(ctx context.Context) (jetstream.Stream, error) {
 	d.mu.Lock()
@@ -140,7 +125,7 @@ func (d *driver) open(ctx context.Context) (jetstream.Stream, error) {
 	name := "KV_" + d.bucket
 	s, err := d.js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		_, err = d.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: d.bucket, Replicas: d.replicas, LimitMarkerTTL: markers})
+		_, err = d.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: d.bucket, Replicas: d.replicas, LimitMarkerTTL: tombstone})
 		if err == nil || errors.Is(err, jetstream.ErrBucketExists) {
 			s, err = d.js.Stream(ctx, name)
 		}

@@ -17,7 +17,7 @@ import (
 const heartbeat = 10 * time.Second
 
 // Watch reads the last message of every key and follows the stream from there.
-// It cannot resume: marks of deletions are not kept for ever.
+// It cannot resume: marks of deletions are not kept indefinitely.
 func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kv.Sink) error {
 	bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

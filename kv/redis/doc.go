@@ -40,7 +40,7 @@
 // nobody can read it any more. After a lost connection or another primary the
 // watch reads the whole state again. kv.Cached with Following keeps a near cache
 // by the same messages, without reading anything that nobody asks for. Each
-// prefix that is followed is told of every change below it: on a busy server
+// prefix that is followed is notified of every change below it: on a busy server
 // follow what is read much more than it is written, such as one namespace.
 //
 // A server with a maxmemory-policy other than noeviction drops items when its

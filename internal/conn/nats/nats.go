@@ -92,6 +92,29 @@ func Open(c Config) (*Conn, error) {
 	return &Conn{Conn: nc, addr: strings.Join(shown, ","), owned: true}, nil
 }
 
+// JetStream is Open, and its JetStream.
+func JetStream(c Config) (*Conn, jetstream.JetStream, error) {
+	nc, err := Open(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err := jetstream.New(nc.Conn)
+	if err != nil {
+		nc.Close()
+		return nil, nil, err
+	}
+	return nc, js, nil
+}
+
+// SetReplicas sets how many servers of a cluster keep a stream.
+func SetReplicas(to *int, n int) error {
+	if n != 1 && n != 3 && n != 5 {
+		return fault.Markf(fault.Invalid, "%d replicas, want 1, 3 or 5", n)
+	}
+	*to = n
+	return nil
+}
+
 // refusals are what a server says to a user who may not, now or later.
 var refusals = []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired}
 
