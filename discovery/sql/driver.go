@@ -4,9 +4,6 @@ import (
 	"context"
 	dbsql "database/sql"
 	"errors"
-	"hash/fnv"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,30 +18,16 @@ type driver struct {
 	db   *sql.DB
 	kind sql.Kind
 
-	made   atomic.Bool // the tables are there
-	making sync.Mutex
+	tables sql.Tables
 
 	leases *leases
-	tail   sql.Tail[counts]
+	tail   sql.Tail[sql.Counts]
 	ends   ends
 
 	stop     context.CancelFunc // of cleaning
 	cleaner  context.Context
 	cleaned  atomic.Int64 // when old rows were last removed, as UnixNano
 	cleaning sync.WaitGroup
-}
-
-// stripes is how many rows services share. Two services of one stripe wait for
-// each other for the time of a transaction, and wake each other's readers.
-const stripes = 64
-
-// counts are those of the stripes: what has changed shows in them.
-type counts [stripes]int64
-
-func stripeOf(service string) int {
-	h := fnv.New32a()
-	h.Write([]byte(service))
-	return int(h.Sum32() % stripes)
 }
 
 const (
@@ -55,8 +38,9 @@ const (
 func newDriver(db *sql.DB) *driver {
 	d := &driver{db: db, kind: db.Kind}
 	d.cleaner, d.stop = context.WithCancel(context.Background())
+	d.tables = sql.Tables{DB: db, Statements: d.schema, There: func(ctx context.Context) error { return db.HasStripes(ctx, stripes) }}
 	d.leases = &leases{d: d, shared: map[time.Duration]*lease{}, own: map[name]record{}}
-	d.tail = sql.Tail[counts]{DB: db, Channel: channel, Ask: d.ask, Slowest: slowest}
+	d.tail = sql.Tail[sql.Counts]{DB: db, Channel: channel, Ask: d.ask, Slowest: slowest}
 	d.ends = ends{dead: map[string]time.Time{}, poke: d.tail.Poke}
 	d.cleaned.Store(time.Now().UnixNano())
 	return d
@@ -73,7 +57,7 @@ func (d *driver) Close() error {
 }
 
 // ask is what the tail asks for: what has changed, and who has died.
-func (d *driver) ask(ctx context.Context) (counts, error) {
+func (d *driver) ask(ctx context.Context) (sql.Counts, error) {
 	c, err := d.counts(ctx)
 	if err == nil {
 		err = d.look(ctx)
@@ -81,21 +65,13 @@ func (d *driver) ask(ctx context.Context) (counts, error) {
 	return c, err
 }
 
-func (d *driver) counts(ctx context.Context) (c counts, err error) {
-	err = d.tables(ctx)
+func (d *driver) counts(ctx context.Context) (c sql.Counts, err error) {
+	err = d.tables.Make(ctx)
 	if err != nil {
 		return c, err
 	}
-	err = d.rows(ctx, "SELECT id, seq FROM discovery_stripes", nil, func(scan func(...any) error) error {
-		var id int
-		var seq int64
-		err := scan(&id, &seq)
-		if id >= 0 && id < stripes {
-			c[id] = seq
-		}
-		return err
-	})
-	return c, err
+	c, err = d.db.Counts(ctx, stripes)
+	return c, d.readError(err)
 }
 
 // rows reads rows one after another.
@@ -117,7 +93,7 @@ func (d *driver) rows(ctx context.Context, query string, args []any, each func(s
 // exec runs a statement that may be repeated, so that a lost answer to it is
 // nothing, and returns how many rows it found.
 func (d *driver) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
-	err = d.tables(ctx)
+	err = d.tables.Make(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -132,76 +108,28 @@ func (d *driver) exec(ctx context.Context, query string, args ...any) (n int64, 
 	return n, d.readError(err)
 }
 
-// tables makes what is missing, once.
-func (d *driver) tables(ctx context.Context) error {
-	if d.made.Load() {
-		return nil
-	}
-	d.making.Lock()
-	defer d.making.Unlock()
-	if d.made.Load() {
-		return nil
-	}
-	// What is there needs no right to make it.
-	var n int
-	err := d.db.Read.QueryRowContext(ctx, "SELECT COUNT(*) FROM discovery_stripes").Scan(&n)
-	if err == nil && n == stripes {
-		d.made.Store(true)
-		return nil
-	}
-	if err != nil && !sql.IsMissing(err) {
-		return sql.ReadError(err)
-	}
-	for _, s := range schema(d.kind) {
-		_, err := d.db.ExecContext(ctx, d.kind.Text(s))
-		if err != nil && !sql.IsThere(err) && !sql.IsDuplicate(err) {
-			return sql.WriteError(err)
-		}
-	}
-	d.made.Store(true)
-	return nil
-}
+// stripes is the table of stripes.
+const stripes = "discovery_stripes"
 
-func schema(kind sql.Kind) []string {
+func (d *driver) schema() []string {
 	name, id, text, end, index := "TEXT", "TEXT", "TEXT", "", "CREATE INDEX IF NOT EXISTS "
-	if kind == sql.MySQL {
+	if d.kind == sql.MySQL {
 		// MySQL has no IF NOT EXISTS of an index, and indexes no text without a bound.
 		name, id, text, end, index = "VARBINARY(300)", "VARBINARY(255)", "LONGBLOB", " ENGINE=InnoDB", "CREATE INDEX "
 	}
-	return []string{
+	return append([]string{
 		"CREATE TABLE IF NOT EXISTS discovery_instances (service " + name + " NOT NULL, id " + id + " NOT NULL, owner " + id + " NOT NULL, lease " + id +
 			" NOT NULL, gone BIGINT NOT NULL, entry " + text + " NOT NULL, PRIMARY KEY (service, id))" + end,
 		index + "discovery_instances_lease ON discovery_instances (lease)",
 		"CREATE TABLE IF NOT EXISTS discovery_leases (id " + id + " NOT NULL PRIMARY KEY, until BIGINT NOT NULL)" + end,
 		index + "discovery_leases_until ON discovery_leases (until)",
-		"CREATE TABLE IF NOT EXISTS discovery_stripes (id INTEGER NOT NULL PRIMARY KEY, seq BIGINT NOT NULL)" + end,
-		// The last, all or none, so that they say that all is there.
-		"INSERT INTO discovery_stripes (id, seq) VALUES " + stripeRows(),
-	}
-}
-
-// stripeRows is "(0, NOW), (1, NOW)" and so on: after a loss of data no count is
-// as it was before.
-func stripeRows() string {
-	rows := make([]string, stripes)
-	for i := range rows {
-		rows[i] = "(" + strconv.Itoa(i) + ", NOW)"
-	}
-	return strings.Join(rows, ", ")
+	}, d.kind.MakeStripes(stripes)...)
 }
 
 // readError gives the error of a statement that changes nothing its kind.
 func (d *driver) readError(err error) error {
-	d.missing(err)
+	d.tables.Lost(err)
 	return sql.ReadError(err)
-}
-
-// missing forgets that the tables are there when they are not, as after a
-// loss of data.
-func (d *driver) missing(err error) {
-	if err != nil && (sql.IsMissing(err) || errors.Is(err, dbsql.ErrNoRows)) {
-		d.made.Store(false)
-	}
 }
 
 // tx is a transaction that has locked the stripe of a service.
@@ -214,7 +142,7 @@ type tx struct {
 // in runs f in a transaction that has locked the stripe of a service, again when
 // it collides with another. If f returns an error, nothing was done.
 func (d *driver) in(ctx context.Context, service string, f func(t *tx) error) error {
-	err := d.tables(ctx)
+	err := d.tables.Make(ctx)
 	if err != nil {
 		return err
 	}
@@ -232,7 +160,7 @@ func (d *driver) once(ctx context.Context, service string, f func(t *tx) error) 
 	}
 	defer inner.Rollback() // after Commit it does nothing
 	t := &tx{Tx: inner, d: d}
-	err = t.lock(ctx, stripeOf(service))
+	err = t.lock(ctx, sql.StripeOf(service))
 	if err == nil {
 		err = f(t)
 	}
@@ -277,7 +205,7 @@ func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error)
 }
 
 func (d *driver) Services(ctx context.Context) (names []string, err error) {
-	err = d.tables(ctx)
+	err = d.tables.Make(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -21,14 +21,14 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 	if err != nil {
 		return err
 	}
-	stripe := stripeOf(service)
+	stripe := sql.StripeOf(service)
 	for {
 		a, err := d.read(ctx, service)
 		if err != nil {
 			return err
 		}
 		deliver(a.Update)
-		changed := func(now counts, later bool) bool {
+		changed := func(now sql.Counts, later bool) bool {
 			return now[stripe] > seen[stripe] || now[stripe] < seen[stripe] && later || d.ends.of(a.leases) // less: data were lost
 		}
 		seen, err = d.follow(ctx, changed, deliver)
@@ -39,14 +39,14 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 }
 
 // follow waits for a change, and says at times that there is none.
-func (d *driver) follow(ctx context.Context, changed func(now counts, later bool) bool, deliver func(discovery.Update)) (counts, error) {
+func (d *driver) follow(ctx context.Context, changed func(now sql.Counts, later bool) bool, deliver func(discovery.Update)) (sql.Counts, error) {
 	for {
 		quiet, cancel := context.WithTimeout(ctx, confirm)
 		now, err := d.tail.Wait(quiet, changed)
 		over := quiet.Err() != nil && ctx.Err() == nil
 		cancel()
 		if err != nil && over { // the next answer tells that nothing has changed
-			now, err = d.tail.Wait(ctx, func(_ counts, later bool) bool { return later })
+			now, err = d.tail.Wait(ctx, func(_ sql.Counts, later bool) bool { return later })
 			if err == nil && !changed(now, true) {
 				deliver(discovery.Update{Same: true})
 				continue
@@ -61,7 +61,7 @@ func (d *driver) follow(ctx context.Context, changed func(now counts, later bool
 
 // bounded calls f with a deadline. That it passes means that the database is
 // unavailable.
-func (d *driver) bounded(ctx context.Context, f func(ctx context.Context) (counts, error)) (counts, error) {
+func (d *driver) bounded(ctx context.Context, f func(ctx context.Context) (sql.Counts, error)) (sql.Counts, error) {
 	call, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
 	c, err := f(call)

@@ -3,7 +3,6 @@ package sql
 import (
 	"context"
 	dbsql "database/sql"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,8 +18,7 @@ type driver struct {
 	db   *sql.DB
 	kind sql.Kind
 
-	made   atomic.Bool // the tables are there
-	making sync.Mutex
+	tables sql.Tables
 
 	get    string                     // statements that are needed often
 	quick  atomic.Pointer[dbsql.Stmt] // get, for SQLite: others' clients keep it prepared, or send it with its arguments
@@ -41,6 +39,10 @@ const (
 
 func newDriver(db *sql.DB) *driver {
 	d := &driver{db: db, kind: db.Kind}
+	d.tables = sql.Tables{DB: db, Statements: d.schema, There: func(ctx context.Context) error {
+		_, err := d.ask(ctx)
+		return err
+	}}
 	d.get = d.kind.Text("SELECT " + columns + " FROM kv_items WHERE k = ? AND " + alive)
 	d.count = d.counting("?")
 	ctx, cancel := context.WithCancel(context.Background())
@@ -84,25 +86,7 @@ const (
 	alive   = "(until = 0 OR until > NOW)"
 )
 
-// tables makes what is missing, once.
-func (d *driver) tables(ctx context.Context) error {
-	if d.made.Load() {
-		return nil
-	}
-	d.making.Lock()
-	defer d.making.Unlock()
-	if d.made.Load() {
-		return nil
-	}
-	// What is there needs no right to make it.
-	_, err := d.ask(ctx)
-	if err == nil {
-		d.made.Store(true)
-		return nil
-	}
-	if !sql.IsMissing(err) && !errors.Is(err, dbsql.ErrNoRows) {
-		return err
-	}
+func (d *driver) schema() []string {
 	blob, key, some, end := "BLOB", "BLOB", " WHERE until > 0", ""
 	switch d.kind {
 	case sql.MySQL:
@@ -114,21 +98,14 @@ func (d *driver) tables(ctx context.Context) error {
 	if d.kind == sql.MySQL {
 		index = "CREATE INDEX " // MySQL has no IF NOT EXISTS here
 	}
-	for _, s := range []string{
+	return []string{
 		"CREATE TABLE IF NOT EXISTS kv_items (k " + key + " NOT NULL PRIMARY KEY, v " + blob + " NOT NULL, rev BIGINT NOT NULL, until BIGINT NOT NULL)" + end,
 		index + "kv_items_rev ON kv_items (rev)",
 		index + "kv_items_until ON kv_items (until)" + some,
 		"CREATE TABLE IF NOT EXISTS kv_state (id INTEGER NOT NULL PRIMARY KEY, rev BIGINT NOT NULL, cleaned BIGINT NOT NULL)" + end,
-		// The last, so that the row says that all is there. After a loss of the tables
-		// revisions are larger than those before it.
+		// After a loss of the tables revisions are larger than those before it.
 		"INSERT INTO kv_state (id, rev, cleaned) VALUES (1, NOW, 0)",
-	} {
-		if _, err := d.db.ExecContext(ctx, d.kind.Text(s)); err != nil && !sql.IsThere(err) && !sql.IsDuplicate(err) {
-			return sql.WriteError(err)
-		}
 	}
-	d.made.Store(true)
-	return nil
 }
 
 // state is the newest revision, and that up to which dead rows may be missing.
@@ -144,25 +121,15 @@ func (d *driver) ask(ctx context.Context) (s state, err error) {
 
 // readError gives the error of a statement that changes nothing its kind.
 func (d *driver) readError(err error) error {
-	if d.lost(err) {
+	if d.tables.Lost(err) {
 		return fault.Mark(kv.ErrUnavailable, err)
 	}
 	return sql.ReadError(err)
 }
 
-// lost reports whether the tables are not there, as after a loss of data: the
-// next call makes them.
-func (d *driver) lost(err error) bool {
-	if sql.IsMissing(err) || errors.Is(err, dbsql.ErrNoRows) {
-		d.made.Store(false)
-		return true
-	}
-	return false
-}
-
 // retry runs f again while it collides with another writer.
 func (d *driver) retry(ctx context.Context, f func() error) error {
-	if err := d.tables(ctx); err != nil {
+	if err := d.tables.Make(ctx); err != nil {
 		return err
 	}
 	return sql.Retry(ctx, f)

@@ -33,7 +33,7 @@ func scan(scan func(...any) error) (item kv.Item, dead bool, err error) {
 }
 
 func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
-	if err := d.tables(ctx); err != nil {
+	if err := d.tables.Make(ctx); err != nil {
 		return kv.Item{}, err
 	}
 	item, _, err := scan(d.row(ctx, []byte(key)).Scan)
@@ -64,7 +64,7 @@ func (d *driver) row(ctx context.Context, key []byte) *dbsql.Row {
 const perStatement = 100
 
 func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item, error) {
-	if err := d.tables(ctx); err != nil {
+	if err := d.tables.Make(ctx); err != nil {
 		return nil, err
 	}
 	items := make(map[string]kv.Item, len(keys))
@@ -130,7 +130,7 @@ func (d *driver) page(ctx context.Context, where string, args []any, f func(item
 
 func (d *driver) List(ctx context.Context, prefix, after string) iter.Seq2[kv.Item, error] {
 	return func(yield func(kv.Item, error) bool) {
-		if err := d.tables(ctx); err != nil {
+		if err := d.tables.Make(ctx); err != nil {
 			yield(kv.Item{}, err)
 			return
 		}

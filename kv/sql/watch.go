@@ -13,7 +13,7 @@ import (
 func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.Sink) error {
 	call, cancel := sql.Bound(ctx)
 	defer cancel()
-	if err := d.tables(call); err != nil {
+	if err := d.tables.Make(call); err != nil {
 		return sql.Unanswered(ctx, err)
 	}
 	d.tail.Join()

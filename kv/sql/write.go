@@ -294,7 +294,7 @@ func (d *driver) putAlone(ctx context.Context, w *write) error {
 	case errors.Is(err, dbsql.ErrNoRows) && w.IfRevision != 0:
 		w.err = kv.ErrConflict
 		return nil
-	case d.lost(err):
+	case d.tables.Lost(err):
 		return fault.Mark(kv.ErrUnavailable, err)
 	case sql.IsTooLarge(err):
 		return fault.Mark(kv.ErrTooLarge, err)

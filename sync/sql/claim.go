@@ -25,7 +25,7 @@ type claim struct {
 }
 
 func (d *driver) Claim(r dsync.Request) dsync.Claim {
-	return &claim{Request: r, d: d, stripe: stripeOf(r.Key)}
+	return &claim{Request: r, d: d, stripe: sql.StripeOf(r.Key)}
 }
 
 func (c *claim) ttl() int64 { return int64((c.TTL + time.Millisecond - 1) / time.Millisecond) }
@@ -252,7 +252,7 @@ func (c *claim) take(ctx context.Context) (token int64, err error) {
 
 func (c *claim) Renew(ctx context.Context) (time.Time, error) {
 	start := time.Now()
-	if err := c.d.tables(ctx); err != nil {
+	if err := c.d.tables.Make(ctx); err != nil {
 		return time.Time{}, err
 	}
 	r, err := c.d.db.ExecContext(ctx, c.d.kind.Text("UPDATE sync_claims SET until = NOW + ? WHERE nonce = ? AND token > 0 AND until > NOW"), c.ttl(), c.Nonce)

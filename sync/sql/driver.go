@@ -3,12 +3,6 @@ package sql
 import (
 	"context"
 	dbsql "database/sql"
-	"errors"
-	"hash/fnv"
-	"strconv"
-	"strings"
-	gosync "sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn/sql"
@@ -21,34 +15,20 @@ type driver struct {
 	db   *sql.DB
 	kind sql.Kind
 
-	made   atomic.Bool // the tables are there
-	making gosync.Mutex
-
-	tail sql.Tail[counts]
+	tables sql.Tables
+	tail   sql.Tail[sql.Counts]
 }
-
-// stripes is how many rows keys share. Two keys of one stripe wait for each
-// other for the time of a transaction.
-const stripes = 64
 
 // minTTL is the shortest life of a claim: on a busy database a transaction takes
 // a while.
 const minTTL = 100 * time.Millisecond
 
-// counts are those of the stripes: what has changed shows in them.
-type counts [stripes]int64
-
-func stripeOf(key string) int {
-	h := fnv.New32a()
-	h.Write([]byte(key))
-	return int(h.Sum32() % stripes)
-}
-
 const channel = "sync_claims" // of PostgreSQL's notifications
 
 func newDriver(db *sql.DB) *driver {
 	d := &driver{db: db, kind: db.Kind}
-	d.tail = sql.Tail[counts]{DB: db, Channel: channel, Ask: d.ask, Slowest: 50 * time.Millisecond}
+	d.tables = sql.Tables{DB: db, Statements: d.schema, There: func(ctx context.Context) error { return db.HasStripes(ctx, stripes) }}
+	d.tail = sql.Tail[sql.Counts]{DB: db, Channel: channel, Ask: d.ask, Slowest: 50 * time.Millisecond}
 	return d
 }
 
@@ -63,88 +43,34 @@ func (d *driver) Close() error {
 	return d.db.Close()
 }
 
-func (d *driver) ask(ctx context.Context) (c counts, err error) {
-	if err := d.tables(ctx); err != nil {
+func (d *driver) ask(ctx context.Context) (c sql.Counts, err error) {
+	if err := d.tables.Make(ctx); err != nil {
 		return c, err
 	}
-	rows, err := d.db.Read.QueryContext(ctx, "SELECT id, seq FROM sync_stripes")
-	if err != nil {
-		return c, d.readError(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int
-		var seq int64
-		if err := rows.Scan(&id, &seq); err != nil {
-			return c, d.readError(err)
-		}
-		if id >= 0 && id < stripes {
-			c[id] = seq
-		}
-	}
-	if err := rows.Err(); err != nil {
+	if c, err = d.db.Counts(ctx, stripes); err != nil {
 		return c, d.readError(err)
 	}
 	return c, nil
 }
 
-// tables makes what is missing, once.
-func (d *driver) tables(ctx context.Context) error {
-	if d.made.Load() {
-		return nil
-	}
-	d.making.Lock()
-	defer d.making.Unlock()
-	if d.made.Load() {
-		return nil
-	}
-	// What is there needs no right to make it.
-	var n int
-	err := d.db.Read.QueryRowContext(ctx, "SELECT COUNT(*) FROM sync_stripes").Scan(&n)
-	if err == nil && n == stripes {
-		d.made.Store(true)
-		return nil
-	}
-	if err != nil && !sql.IsMissing(err) {
-		return sql.ReadError(err)
-	}
-	text, nonce, end := "TEXT", "TEXT", ""
-	if d.kind == sql.MySQL {
-		text, nonce, end = "VARBINARY(2000)", "VARBINARY(255)", " ENGINE=InnoDB"
-	}
-	statements := []string{
-		"CREATE TABLE IF NOT EXISTS sync_claims (nonce " + nonce + " NOT NULL PRIMARY KEY, k " + text + " NOT NULL, seq BIGINT NOT NULL, token BIGINT NOT NULL, until BIGINT NOT NULL, places BIGINT NOT NULL, owner " + text + " NOT NULL)" + end,
-		"CREATE INDEX IF NOT EXISTS sync_claims_k ON sync_claims (k, seq)",
-		"CREATE TABLE IF NOT EXISTS sync_stripes (id INTEGER NOT NULL PRIMARY KEY, seq BIGINT NOT NULL)" + end,
-		"INSERT INTO sync_stripes (id, seq) VALUES " + stripeRows(), // all or none
-	}
-	if d.kind == sql.MySQL {
-		statements[1] = strings.Replace(statements[1], "IF NOT EXISTS ", "", 1) // MySQL has none here
-	}
-	for _, s := range statements {
-		if _, err := d.db.ExecContext(ctx, d.kind.Text(s)); err != nil && !sql.IsThere(err) && !sql.IsDuplicate(err) {
-			return sql.WriteError(err)
-		}
-	}
-	d.made.Store(true)
-	return nil
-}
+// stripes is the table of stripes.
+const stripes = "sync_stripes"
 
-// stripeRows is "(0, NOW), (1, NOW)" and so on: after a loss of the table tokens
-// are larger than those before it, and no count is as it was.
-func stripeRows() string {
-	rows := make([]string, stripes)
-	for i := range rows {
-		rows[i] = "(" + strconv.Itoa(i) + ", NOW)"
+func (d *driver) schema() []string {
+	text, nonce, end, index := "TEXT", "TEXT", "", "CREATE INDEX IF NOT EXISTS "
+	if d.kind == sql.MySQL {
+		text, nonce, end, index = "VARBINARY(2000)", "VARBINARY(255)", " ENGINE=InnoDB", "CREATE INDEX " // MySQL has no IF NOT EXISTS of an index
 	}
-	return strings.Join(rows, ", ")
+	return append([]string{
+		"CREATE TABLE IF NOT EXISTS sync_claims (nonce " + nonce + " NOT NULL PRIMARY KEY, k " + text + " NOT NULL, seq BIGINT NOT NULL, token BIGINT NOT NULL, until BIGINT NOT NULL, places BIGINT NOT NULL, owner " + text + " NOT NULL)" + end,
+		index + "sync_claims_k ON sync_claims (k, seq)",
+	}, d.kind.MakeStripes(stripes)...)
 }
 
 // readError gives the error of a statement that changes nothing its kind, and
 // forgets that the tables are there when they are not, as after a loss of data.
 func (d *driver) readError(err error) error {
-	if sql.IsMissing(err) || errors.Is(err, dbsql.ErrNoRows) {
-		d.made.Store(false)
+	if d.tables.Lost(err) {
 		return fault.Mark(fault.Unavailable, err) // they are made by the next call
 	}
 	return sql.ReadError(err)
@@ -161,7 +87,7 @@ type tx struct {
 // in runs f in a transaction that has locked the stripe of a key, again when it
 // collides with another. If f returns an error, nothing was done.
 func (d *driver) in(ctx context.Context, stripe int, f func(t *tx) error) error {
-	if err := d.tables(ctx); err != nil {
+	if err := d.tables.Make(ctx); err != nil {
 		return err
 	}
 	return sql.Retry(ctx, func() error { return d.once(ctx, stripe, f) })
@@ -227,7 +153,7 @@ func (d *driver) Holder(ctx context.Context, key string) (dsync.Candidate, error
 
 // holder returns who holds a key, and for how long if nobody renews.
 func (d *driver) holder(ctx context.Context, key string) (dsync.Candidate, time.Duration, error) {
-	if err := d.tables(ctx); err != nil {
+	if err := d.tables.Make(ctx); err != nil {
 		return dsync.Candidate{}, 0, err
 	}
 	all, now, err := d.queue(ctx, d.db.Read, key)
@@ -247,7 +173,7 @@ func (d *driver) holder(ctx context.Context, key string) (dsync.Candidate, time.
 func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candidate)) error {
 	d.tail.Join()
 	defer d.tail.Leave()
-	stripe := stripeOf(key)
+	stripe := sql.StripeOf(key)
 	for {
 		call, cancel := sql.Bound(ctx)
 		before, err := d.ask(call)
@@ -275,7 +201,7 @@ func (d *driver) changed(ctx context.Context, stripe int, seen int64, limit time
 		bounded, cancel = context.WithTimeout(ctx, limit+time.Millisecond)
 		defer cancel()
 	}
-	_, err := d.tail.Wait(bounded, func(now counts, later bool) bool {
+	_, err := d.tail.Wait(bounded, func(now sql.Counts, later bool) bool {
 		return now[stripe] > seen || now[stripe] < seen && later // less: data were lost
 	})
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
