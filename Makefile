@@ -27,7 +27,7 @@ GOTEST := go test $(race) -p $(P) -count $(COUNT) $(if $(RUN),-run '$(RUN)')
 # The modules, the root first. Those that only build servers hold no tests, and bench little more
 # than benchmarks.
 MODULES := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path '*/stubs/*' -not -path '*/node_modules/*' | LC_ALL=C sort))
-BUILD   := interop/consul interop/servers interop/telegraf
+BUILD   := interop/consul interop/kubernetes interop/servers interop/telegraf
 TESTED  := $(filter-out $(BUILD) bench,$(MODULES))
 
 .PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api bench chaos soak fuzz mutants clean

@@ -213,7 +213,7 @@ func TestScriptListsEveryPart(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, part := range []string{"debian", "browser", "go", "telegraf", "consul", "node", "zipkin", "cassandra", "opensearch", "elasticsearch"} {
+	for _, part := range []string{"debian", "browser", "go", "telegraf", "consul", "node", "zipkin", "cassandra", "opensearch", "elasticsearch", "kubernetes"} {
 		if !strings.Contains(string(out), "\n"+part+" ") && !strings.HasPrefix(string(out), part+" ") {
 			t.Errorf("scripts/servers -l doesn't list %s:\n%s", part, out)
 		}

@@ -13,6 +13,7 @@ type options struct {
 	program  string // of Redis
 	targets  []string
 	rules    []string
+	etcd     *Server
 }
 
 // WithArgs appends arguments to the server's command line; with most servers the last of two
@@ -65,6 +66,12 @@ func WithTargets(addrs ...string) Option {
 // WithRules makes Prometheus evaluate the rules in files, every half second.
 func WithRules(files ...string) Option {
 	return func(o *options) { o.rules = append(o.rules, files...) }
+}
+
+// WithEtcd makes [Kubernetes] stand on the etcd server e, with others that do as one cluster. The
+// default is the test binary's, under a prefix that no other API server has.
+func WithEtcd(e *Server) Option {
+	return func(o *options) { o.etcd = e }
 }
 
 func collect(opts []Option) options {
