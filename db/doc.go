@@ -12,7 +12,7 @@
 //
 // # Backends
 //
-// Memory is the default. Package db/sql has SQLite, MySQL and PostgreSQL,
+// Memory is the default, with the same indexes. Package db/sql has SQLite, MySQL and PostgreSQL,
 // db/cassandra has Cassandra, db/elastic has Elasticsearch and OpenSearch, and
 // db/cluster finds the nodes of a database in discovery.
 // Features says what a backend can do; what it can't is ErrUnsupported, never

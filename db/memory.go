@@ -5,13 +5,14 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// WithMemory keeps the tables in this process's memory. It is the default.
-// Searches other than by id look at every record of the table, also those that
-// an Index serves elsewhere; what no Index serves is refused here too.
+// WithMemory keeps the tables in this process's memory. It is the default. Its
+// indexes are as real as a database's: each costs memory and a little of every
+// write.
 func WithMemory() Option {
 	return WithDriver("memory", func(context.Context) (Driver, error) { return newMemory(), nil })
 }
@@ -25,11 +26,21 @@ type memory struct {
 	tables map[string]*memTable
 }
 
-// memTable has the records by id, and the ids in order.
+// memTable has the records by id, and in the order of each index.
 type memTable struct {
-	ids   []string
-	rows  map[string]*Record // never changed, only replaced
-	floor uint64             // no record that was deleted had a higher version
+	rows    map[string]*Record // never changed, only replaced
+	byID    *memIndex
+	indexes []*memIndex // those of builtin first, then those declared
+	lists   *elements
+	floor   uint64 // no record that was deleted had a higher version
+}
+
+func newMemTable() *memTable {
+	t := &memTable{rows: map[string]*Record{}, byID: newMemIndex(nil), lists: newElements()}
+	for _, keys := range builtin {
+		t.indexes = append(t.indexes, newMemIndex(keys))
+	}
+	return t
 }
 
 func newMemory() *memory {
@@ -46,11 +57,70 @@ func (m *memory) Features() Features {
 func (m *memory) Ping(context.Context) error { return nil }
 func (m *memory) Close() error               { return nil }
 
-func (m *memory) Ensure(_ context.Context, t TableSpec) error {
+func (m *memory) Ensure(ctx context.Context, t TableSpec) error {
+	for _, keys := range t.Indexes {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		m.build(t, keys)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.tables[t.Name] == nil {
-		m.tables[t.Name] = &memTable{rows: map[string]*Record{}}
+	m.table(t.Name)
+	return nil
+}
+
+// table returns a table, and makes it if it isn't there.
+func (m *memory) table(name string) *memTable {
+	t := m.tables[name]
+	if t == nil {
+		t = newMemTable()
+		m.tables[name] = t
+	}
+	return t
+}
+
+// build makes an index that a table lacks. Readers and writers wait, for a few
+// microseconds a record.
+func (m *memory) build(spec TableSpec, keys []Order) {
+	m.mu.RLock()
+	t := m.tables[spec.Name]
+	there := t != nil && t.index(keys) != nil
+	p := IndexProgress{Index: IndexName(keys)}
+	if t != nil {
+		p.Total = int64(len(t.rows))
+	}
+	m.mu.RUnlock()
+	if there {
+		return
+	}
+	tell := func() {
+		if spec.Progress != nil && p.Total > 0 {
+			spec.Progress(p)
+		}
+	}
+	tell()
+	start := time.Now()
+	m.mu.Lock()
+	if t := m.table(spec.Name); t.index(keys) == nil {
+		x := newMemIndex(keys)
+		for r := range t.byID.walk(span{}, false) {
+			x.replace(nil, r)
+		}
+		t.indexes = append(t.indexes, x)
+		p.Total = int64(len(t.rows))
+	}
+	m.mu.Unlock()
+	p.Done, p.Elapsed, p.Ready = p.Total, time.Since(start), true
+	tell()
+}
+
+// index returns the index over keys, or nil.
+func (t *memTable) index(keys []Order) *memIndex {
+	for _, x := range t.indexes {
+		if slices.Equal(x.keys[:len(x.keys)-1], keys) {
+			return x
+		}
 	}
 	return nil
 }
@@ -146,18 +216,21 @@ func (m *memory) Delete(ctx context.Context, table, id string, version uint64) e
 
 // set replaces a record; nil removes it.
 func (t *memTable) set(id string, r *Record) {
-	i, found := slices.BinarySearch(t.ids, id)
+	old := t.rows[id]
 	switch {
-	case r == nil && found:
-		t.floor = max(t.floor, t.rows[id].Version)
-		t.ids = slices.Delete(t.ids, i, i+1)
+	case r == nil && old == nil:
+		return
+	case r == nil:
+		t.floor = max(t.floor, old.Version)
 		delete(t.rows, id)
-	case r != nil:
-		if !found {
-			t.ids = slices.Insert(t.ids, i, id)
-		}
+	default:
 		t.rows[id] = r
 	}
+	t.byID.replace(old, r)
+	for _, x := range t.indexes {
+		x.replace(old, r)
+	}
+	t.lists.replace(old, r)
 }
 
 func (m *memory) Query(ctx context.Context, table string, q Query) ([]*Record, error) {
@@ -171,56 +244,20 @@ func (m *memory) query(ctx context.Context, table string, q Query, over map[stri
 	}
 	m.mu.RLock()
 	t := m.tables[table]
-	var found []*Record
-	if len(q.Order) == 1 && len(over) == 0 { // by id: in the order that is there
-		found = t.walk(q)
-	} else {
-		for _, id := range t.ids {
-			r := t.rows[id]
-			if _, ok := over[id]; !ok && q.Filter.Match(r) {
+	found := t.page(q, t.plan(q), over)
+	m.mu.RUnlock()
+	if len(over) > 0 {
+		for _, r := range over {
+			if r != nil && q.Filter.Match(r) {
 				found = append(found, r)
 			}
 		}
-	}
-	m.mu.RUnlock()
-	for _, r := range over {
-		if r != nil && q.Filter.Match(r) {
-			found = append(found, r)
-		}
-	}
-	if len(q.Order) > 1 || len(over) > 0 {
 		found = q.cut(found)
 	}
 	for i, r := range found {
 		found[i] = r.Clone()
 	}
 	return found, nil
-}
-
-// walk follows the order of the ids.
-func (t *memTable) walk(q Query) []*Record {
-	i, step := 0, 1
-	if q.Order[0].Desc {
-		i, step = len(t.ids)-1, -1
-	}
-	if q.After != nil {
-		at, found := slices.BinarySearch(t.ids, q.After[0].(string))
-		switch {
-		case step < 0:
-			i = at - 1
-		case found:
-			i = at + 1
-		default:
-			i = at
-		}
-	}
-	var found []*Record
-	for ; i >= 0 && i < len(t.ids) && len(found) < q.Limit; i += step {
-		if r := t.rows[t.ids[i]]; q.Filter.Match(r) {
-			found = append(found, r)
-		}
-	}
-	return found
 }
 
 // cut sorts records, and keeps those of the page.
@@ -235,10 +272,7 @@ func (q Query) cut(records []*Record) []*Record {
 		after = append(after, SortKey(v))
 	}
 	for _, r := range records {
-		s := sortable{r: r, keys: make([][]byte, len(q.Order))}
-		for i, o := range q.Order {
-			s.keys[i] = SortKey(ValueOf(r, o.Key))
-		}
+		s := sortable{r: r, keys: q.sortKeys(r)}
 		if after == nil || q.compare(s.keys, after) > 0 {
 			all = append(all, s)
 		}
@@ -270,11 +304,11 @@ func (m *memory) Count(ctx context.Context, table string, f Filter) (int64, erro
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	t := m.tables[table]
-	if f.Op == OpAll {
-		return int64(len(t.ids)), nil
+	if len(Conjuncts(f)) == 0 {
+		return int64(len(t.rows)), nil
 	}
 	var n int64
-	for _, r := range t.rows {
+	for r := range t.plan(Query{Filter: f}).records() {
 		if f.Match(r) {
 			n++
 		}
