@@ -9,6 +9,7 @@ type options struct {
 	aof      bool
 	replicas int
 	tls      *Certs
+	sasl     bool
 	shared   bool
 	program  string // of Redis
 	targets  []string
@@ -51,10 +52,16 @@ func WithReplicas(n int) Option {
 	return func(o *options) { o.replicas = n }
 }
 
-// WithTLS makes Redis, Etcd, Consul, NATS and Memcached serve TLS only, with c's server
+// WithTLS makes Redis, Etcd, Consul, NATS, Memcached and Kafka serve TLS only, with c's server
 // certificate, and ask clients for a certificate of c's authority.
 func WithTLS(c *Certs) Option {
 	return func(o *options) { o.tls = c }
+}
+
+// WithSASL makes Kafka ask clients for a name and a password, PLAIN or SCRAM, and look at what
+// they may do.
+func WithSASL() Option {
+	return func(o *options) { o.sasl = true }
 }
 
 // WithTargets makes Prometheus scrape host:port/path, or host:port for /metrics. The label job of

@@ -19,7 +19,7 @@ func TestServersComeBack(t *testing.T) {
 	for name, boot := range map[string]func(testing.TB, ...Option) *Server{
 		"redis": Redis, "memcached": Memcached, "etcd": Etcd, "consul": Consul, "nats": NATS, "mariadb": MariaDB, "postgres": Postgres,
 		"statsd_exporter": StatsdExporter, "telegraf": Telegraf, "collector": Collector, "fluentd": Fluentd, "oidc": OIDC, "statsd": Statsd, "rsyslog": Rsyslog,
-		"prometheus": Prometheus, // Zipkin keeps nothing; db/cassandra and db/elastic restart the others of Java
+		"prometheus": Prometheus, // Zipkin keeps nothing; db/cassandra, db/elastic and event/kafka restart the others of Java
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
