@@ -90,7 +90,7 @@ func installed(sp spec) error {
 // root returns the folder that stands for /usr of an unpacked Debian program, or "" for one of
 // the system.
 func root(program string) string {
-	for _, part := range []string{"debian", "browser", "prometheus"} {
+	for _, part := range []string{"debian", "browser", "prometheus", "rabbitmq"} {
 		usr := filepath.Join(Cache(), part, "usr")
 		if strings.HasPrefix(program, usr+string(filepath.Separator)) {
 			return usr

@@ -21,11 +21,11 @@ func TestNothingOutlivesAKilledTest(t *testing.T) {
 	p := Child(t, "orphans")
 	fields := strings.Fields(p.Line())
 	p.Kill()
-	for _, pid := range fields[:2] {
+	for _, pid := range fields[:3] {
 		eventually(t, "server "+pid+" has ended", func() bool { return ended(t, pid) })
 	}
 	eventually(t, "the folder is gone", func() bool {
-		_, err := os.Stat(fields[2])
+		_, err := os.Stat(fields[3])
 		return errors.Is(err, os.ErrNotExist)
 	})
 }
@@ -213,7 +213,7 @@ func TestScriptListsEveryPart(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, part := range []string{"debian", "browser", "go", "telegraf", "consul", "node", "zipkin", "cassandra", "opensearch", "elasticsearch", "kubernetes"} {
+	for _, part := range []string{"debian", "browser", "rabbitmq", "go", "telegraf", "consul", "node", "zipkin", "cassandra", "opensearch", "elasticsearch", "kubernetes"} {
 		if !strings.Contains(string(out), "\n"+part+" ") && !strings.HasPrefix(string(out), part+" ") {
 			t.Errorf("scripts/servers -l doesn't list %s:\n%s", part, out)
 		}

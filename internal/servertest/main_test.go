@@ -40,8 +40,9 @@ func orphans([]string) error {
 	tb := &recorder{}
 	a, b := SharedRedis(tb), Memcached(tb)
 	b.Pause()
+	tree := start(tb, options{}, shell("sleep 60 & echo $! > $1/child; echo up; wait"))
 	base, _ := workdir()
-	fmt.Println(a.PID(), b.PID(), base)
+	fmt.Println(a.PID(), b.PID(), tree.Lines("child")[0], base)
 	select {}
 }
 

@@ -14,6 +14,7 @@ type options struct {
 	program  string // of Redis
 	targets  []string
 	rules    []string
+	conf     []string // lines of RabbitMQ's configuration
 	etcd     *Server
 }
 
@@ -52,7 +53,7 @@ func WithReplicas(n int) Option {
 	return func(o *options) { o.replicas = n }
 }
 
-// WithTLS makes Redis, Etcd, Consul, NATS, Memcached and Kafka serve TLS only, with c's server
+// WithTLS makes Redis, Etcd, Consul, NATS, Memcached, Kafka and RabbitMQ serve TLS only, with c's server
 // certificate, and ask clients for a certificate of c's authority.
 func WithTLS(c *Certs) Option {
 	return func(o *options) { o.tls = c }
@@ -79,6 +80,11 @@ func WithRules(files ...string) Option {
 // default is the test binary's, under a prefix that no other API server has.
 func WithEtcd(e *Server) Option {
 	return func(o *options) { o.etcd = e }
+}
+
+// WithConfig adds lines to RabbitMQ's configuration file.
+func WithConfig(lines ...string) Option {
+	return func(o *options) { o.conf = append(o.conf, lines...) }
 }
 
 func collect(opts []Option) options {

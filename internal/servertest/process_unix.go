@@ -157,11 +157,11 @@ func lockFile(path string) (*os.File, error) {
 }
 
 // watchdog starts a shell that outlives this process just long enough to kill the processes
-// whose pid files are in dir and to remove dir. It waits for the end of file of the returned
+// whose pid files are in dir, with their groups, and to remove dir. It waits for the end of file of the returned
 // pipe, which the kernel closes however this process ends.
 func watchdog(dir string) (*os.File, error) {
 	const script = `cat >/dev/null
-for pid in "$1"/*/pid; do [ -f "$pid" ] && kill -9 "$(cat "$pid")"; done
+for pid in "$1"/*/pid; do [ -f "$pid" ] && kill -9 "-$(cat "$pid")"; done
 for i in 1 2 3 4 5; do rm -rf "$1" && exit; sleep 0.1; done`
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -34,11 +34,12 @@ type spec struct {
 	prepare func(s *Server) error    // before the first start: writes files
 	args    func(s *Server) []string // of the command line
 	env     []string
-	dsn     string                // format of DSN, with the address
-	user    string                // to run as if we are root
-	ready   func(s *Server) error // nil when the server serves
-	limit   time.Duration         // to become ready; 0: a minute
-	stop    sig                   // asks it to end; 0: SIGTERM
+	envOf   func(s *Server) []string // the part of it that has the server's ports and folder
+	dsn     string                   // format of DSN, with the address
+	user    string                   // to run as if we are root
+	ready   func(s *Server) error    // nil when the server serves
+	limit   time.Duration            // to become ready; 0: a minute
+	stop    sig                      // asks it to end; 0: SIGTERM
 }
 
 // Addr returns host:port.
@@ -137,6 +138,9 @@ func (s *Server) launch() error {
 		return err
 	}
 	env := append(libraries(path), s.spec.env...)
+	if s.spec.envOf != nil {
+		env = append(env, s.spec.envOf(s)...)
+	}
 	var out *os.File
 	if s.spec.stdout != "" {
 		if out, err = os.OpenFile(filepath.Join(s.dir, s.spec.stdout), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {

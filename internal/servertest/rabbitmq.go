@@ -1,0 +1,137 @@
+package servertest
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// rabbitScript starts a port mapper of the node's own and the node. The shell stays, so that both
+// are below it and end with it.
+const rabbitScript = `"$1" -port "$ERL_EPMD_PORT" -address 127.0.0.1 & mapper=$!
+"$2" & node=$!
+trap 'kill $node' TERM
+while kill -0 $node 2>/dev/null; do wait $node; done
+kill $mapper`
+
+// RabbitMQ starts a RabbitMQ node: user guest with password guest, and user stranger with password
+// stranger, who may do nothing; virtual hosts / and team. It keeps its queues over Restart.
+func RabbitMQ(t testing.TB, opts ...Option) *Server {
+	t.Helper()
+	o := collect(opts)
+	home := rabbitHome()
+	return start(t, o, spec{
+		name: "rabbitmq", part: "rabbitmq", program: "bash", files: []string{rabbitErlang("epmd"), home + "/sbin/rabbitmq-server"},
+		ports: []string{"amqp", "epmd", "dist"}, secure: "amqp", dsn: "amqp://guest:guest@%s",
+		prepare: func(s *Server) error { return prepareRabbit(s, o) },
+		args: func(s *Server) []string {
+			return []string{"-c", rabbitScript, "rabbitmq", rabbitErlang("epmd"), home + "/sbin/rabbitmq-server"}
+		},
+		envOf: rabbitEnv,
+		ready: speaksAMQP,
+		limit: 3 * time.Minute, // it takes seconds of processor time
+	})
+}
+
+// SharedRabbitMQ returns the test binary's RabbitMQ node.
+func SharedRabbitMQ(t testing.TB) *Server {
+	t.Helper()
+	return share(t, "rabbitmq", RabbitMQ)
+}
+
+// RabbitCtl runs rabbitmqctl on a node and returns what it prints. It takes seconds.
+func RabbitCtl(t testing.TB, s *Server, args ...string) string {
+	t.Helper()
+	dir, err := newDir("rabbitmqctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	p := process{name: "rabbitmqctl", dir: dir}
+	err = p.finish(command{
+		path: rabbitHome() + "/sbin/rabbitmqctl", args: append([]string{"-q"}, args...),
+		env: rabbitEnv(s),
+	})
+	if err != nil {
+		t.Fatalf("servertest: %v", err)
+	}
+	return p.Log()
+}
+
+func rabbitHome() string {
+	dirs, _ := filepath.Glob(filepath.Join(Cache(), "rabbitmq/usr/lib/rabbitmq/lib/rabbitmq_server-*"))
+	if len(dirs) == 0 {
+		return filepath.Join(Cache(), "rabbitmq")
+	}
+	return dirs[len(dirs)-1]
+}
+
+func rabbitErlang(program string) string {
+	return filepath.Join(Cache(), "rabbitmq/usr/lib/erlang/bin", program)
+}
+
+// rabbitEnv names all files and ports of a node. Its port mapper is its own, so that nodes of
+// several test binaries don't meet.
+func rabbitEnv(s *Server) []string {
+	return append(libraries(rabbitErlang("epmd")),
+		"PATH="+filepath.Dir(rabbitErlang("erl"))+":"+os.Getenv("PATH"),
+		"HOME="+s.dir, "LC_ALL=C.UTF-8",
+		"ERL_EPMD_PORT="+strconv.Itoa(s.Port("epmd")), "ERL_EPMD_ADDRESS=127.0.0.1",
+		"RABBITMQ_NODENAME="+filepath.Base(s.dir)+"@localhost",
+		"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1", "RABBITMQ_NODE_PORT="+strconv.Itoa(s.Port("amqp")), "RABBITMQ_DIST_PORT="+strconv.Itoa(s.Port("dist")),
+		"RABBITMQ_MNESIA_BASE="+s.dir+"/data", "RABBITMQ_LOG_BASE="+s.dir, "RABBITMQ_LOGS=-",
+		"RABBITMQ_ENABLED_PLUGINS_FILE="+s.dir+"/plugins", "RABBITMQ_CONF_ENV_FILE="+s.dir+"/env.conf",
+		"RABBITMQ_CONFIG_FILE="+s.dir+"/rabbitmq",
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
+	)
+}
+
+func prepareRabbit(s *Server, o options) error {
+	conf := []string{
+		"log.console.level = warning", "disk_free_limit.absolute = 1MB", "vm_memory_high_watermark.absolute = 1GB",
+		"raft.wal_max_size_bytes = 33554432", "load_definitions = " + s.dir + "/definitions.json",
+	}
+	if o.tls != nil {
+		conf = append(conf, "listeners.tcp = none", "listeners.ssl.default = 127.0.0.1:"+strconv.Itoa(s.Port("amqp")),
+			"ssl_options.cacertfile = "+o.tls.CAFile, "ssl_options.certfile = "+o.tls.ServerCert, "ssl_options.keyfile = "+o.tls.ServerKeyFile,
+			"ssl_options.verify = verify_peer", "ssl_options.fail_if_no_peer_cert = true")
+	}
+	conf = append(conf, o.conf...)
+	for name, text := range map[string]string{
+		"rabbitmq.conf": strings.Join(conf, "\n") + "\n", "plugins": "[].\n", "env.conf": "",
+		"definitions.json": `{"users":[{"name":"guest","password":"guest","tags":"administrator"},{"name":"stranger","password":"stranger","tags":""}],
+"vhosts":[{"name":"/"},{"name":"team"}],
+"permissions":[{"user":"guest","vhost":"/","configure":".*","write":".*","read":".*"},{"user":"guest","vhost":"team","configure":".*","write":".*","read":".*"},
+{"user":"stranger","vhost":"/","configure":"^$","write":"^$","read":"^$"}]}`,
+	} {
+		if err := write(s.dir, name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// speaksAMQP sends AMQP's protocol header and expects the frame that begins a connection.
+func speaksAMQP(s *Server) error {
+	c, err := s.dial("amqp")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "AMQP\x00\x00\x09\x01"); err != nil {
+		return err
+	}
+	var frame [1]byte
+	if _, err := io.ReadFull(c, frame[:]); err != nil {
+		return err
+	}
+	if frame[0] != 1 {
+		return fmt.Errorf("answer to the protocol header begins with %d, want a method frame", frame[0])
+	}
+	return nil
+}
