@@ -28,12 +28,16 @@ func CauseFromContext(ctx context.Context) (Cause, bool) {
 	case Cause:
 		return c, true
 	case *handling:
+		if c.several {
+			return Cause{}, false
+		}
 		return Cause{RootID: c.root, ParentID: c.id}, true
 	}
 	return Cause{}, false
 }
 
-// DeliveryFromContext returns how the record that a handler works on came to it.
+// DeliveryFromContext returns how the record that a handler works on came to it; of
+// a batch, the first one.
 func DeliveryFromContext(ctx context.Context) (Delivery, bool) {
 	h, ok := ctx.Value(deliveryKey{}).(*handling)
 	if !ok {
@@ -52,6 +56,7 @@ type handling struct {
 	s                  *subscription
 	root, id, position string
 	attempt            int
+	several            bool                     // a batch, whose records have no common cause
 	stop               atomic.Pointer[stopping] // made when somebody asks
 }
 

@@ -20,6 +20,9 @@ type Stream interface {
 	// record that is published after Subscribe returned is never missed.
 	Subscribe(ctx context.Context, h Handler, opts ...SubscribeOption) (Subscription, error)
 
+	// SubscribeBatch is Subscribe with a handler of several records at once.
+	SubscribeBatch(ctx context.Context, h BatchHandler, opts ...SubscribeOption) (Subscription, error)
+
 	// Query goes through the history, oldest first unless Reverse. It ends
 	// with what is there, and after an error.
 	Query(ctx context.Context, opts ...QueryOption) iter.Seq2[*Record, error]

@@ -134,3 +134,32 @@ func ExampleRetry() {
 	// attempt 1
 	// attempt 2
 }
+
+func ExampleStream_subscribeBatch() {
+	ctx := context.Background()
+	s, _ := event.New()
+	defer s.Close(ctx)
+
+	done := make(chan struct{})
+	s.SubscribeBatch(ctx, func(ctx context.Context, records []*event.Record) error {
+		failed := event.BatchErrors{}
+		for i, r := range records { // insert them all at once, for instance
+			if r.Subject == "order/2" && len(records) > 1 {
+				failed[i] = event.Retry(errors.New("busy"), time.Millisecond)
+				continue
+			}
+			fmt.Println(r.Subject)
+			if r.Subject == "order/2" {
+				close(done)
+			}
+		}
+		return failed
+	}, event.Group("billing"), event.Batch(3), event.BatchWait(100*time.Millisecond))
+
+	s.Publish(ctx, &event.Record{Type: "order", Subject: "order/1"}, &event.Record{Type: "order", Subject: "order/2"}, &event.Record{Type: "order", Subject: "order/3"})
+	<-done
+	// Output:
+	// order/1
+	// order/3
+	// order/2
+}

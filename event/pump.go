@@ -11,7 +11,7 @@ import (
 // time, nothing is gained by doing it ahead, and a queue between two goroutines
 // costs as much as the rest.
 func (s *subscription) direct() bool {
-	return s.f.memory != nil && s.o.concurrency == 1 && s.o.key == nil
+	return s.f.memory != nil && s.o.concurrency == 1 && s.o.key == nil && s.bh == nil
 }
 
 // unpacked is how many records are decoded at once. They live and die together.

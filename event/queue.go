@@ -15,6 +15,7 @@ type task struct {
 	tries    int   // attempts that this subscription has made before
 	failures int   // of dead-lettering it
 	final    error // why it goes to the dead letters
+	alone    bool  // its batch failed as a whole: the next one has only this
 	lane     *lane
 	timer    *time.Timer // runs until the next attempt
 	gone     bool        // no longer held; see lost

@@ -20,8 +20,9 @@ type runner struct {
 	loop func(*runner)
 	now  atomic.Pointer[handling] // the attempt that runs, or nil
 
-	task *task   // of work: the one that is being run
-	rest []*task // taken from the queue and not begun
+	task  *task   // of work: the one that is being run
+	batch []*task // of batches: those that are
+	rest  []*task // taken from the queue and not begun
 
 	ds   []Delivered // of pump: the one that is being handled, and those after it
 	done []Delivered // handled and not acknowledged

@@ -12,16 +12,28 @@ import (
 )
 
 func (f *front) Subscribe(ctx context.Context, h Handler, opts ...SubscribeOption) (Subscription, error) {
+	return f.subscribe(ctx, h, nil, opts)
+}
+
+func (f *front) SubscribeBatch(ctx context.Context, h BatchHandler, opts ...SubscribeOption) (Subscription, error) {
+	return f.subscribe(ctx, nil, h, opts)
+}
+
+// subscribe opens a subscription with one of the two kinds of handlers.
+func (f *front) subscribe(ctx context.Context, h Handler, bh BatchHandler, opts []SubscribeOption) (Subscription, error) {
 	if !f.life.Enter() {
 		return nil, f.wrap("subscribe", "", fault.Closed)
 	}
 	defer f.life.Leave()
-	if h == nil {
+	if h == nil && bh == nil {
 		return nil, f.wrap("subscribe", "", invalidf("nil handler"))
 	}
 	o, err := newSubscribeOptions(opts)
 	if err != nil {
 		return nil, f.wrap("subscribe", "", err)
+	}
+	if o.batchWaitSet && bh == nil {
+		return nil, f.wrap("subscribe", o.group, invalidf("BatchWait without a BatchHandler"))
 	}
 	ctx, cancel := f.deadline(ctx)
 	defer cancel()
@@ -29,7 +41,8 @@ func (f *front) Subscribe(ctx context.Context, h Handler, opts ...SubscribeOptio
 	if err != nil {
 		return nil, f.wrap("subscribe", o.group, err)
 	}
-	s := newSubscription(f, o, h, source)
+	s := newSubscription(f, o, source)
+	s.h, s.bh = h, bh
 	f.mu.Lock()
 	if f.closing {
 		f.mu.Unlock()

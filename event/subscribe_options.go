@@ -30,24 +30,26 @@ func (o selectOption) subscribe(s *subscribeOptions) error { return o.s(s) }
 func (o selectOption) query(q *queryOptions) error         { return o.q(q) }
 
 type subscribeOptions struct {
-	patterns    Patterns
-	from        Position
-	group       string
-	consumer    string
-	concurrency int
-	batch       int
-	key         func(*Record) string
-	attempts    int
-	minBackoff  time.Duration
-	maxBackoff  time.Duration
-	dead        string
-	ackWait     time.Duration
-	limit       time.Duration // of a handler; 0: none
+	patterns     Patterns
+	from         Position
+	group        string
+	consumer     string
+	concurrency  int
+	batch        int
+	batchWait    time.Duration
+	batchWaitSet bool
+	key          func(*Record) string
+	attempts     int
+	minBackoff   time.Duration
+	maxBackoff   time.Duration
+	dead         string
+	ackWait      time.Duration
+	limit        time.Duration // of a handler; 0: none
 }
 
 func newSubscribeOptions(opts []SubscribeOption) (*subscribeOptions, error) {
 	o := &subscribeOptions{
-		concurrency: 1, batch: 256, attempts: 10,
+		concurrency: 1, batch: 256, batchWait: 10 * time.Millisecond, attempts: 10,
 		minBackoff: 100 * time.Millisecond, maxBackoff: 30 * time.Second, ackWait: 30 * time.Second, limit: 10 * time.Minute,
 	}
 	for _, opt := range opts {
@@ -129,7 +131,8 @@ func Concurrency(n int) SubscribeOption {
 	})
 }
 
-// Batch is how many records are fetched at once. The default is 256.
+// Batch is how many records are fetched at once, and how many a BatchHandler is
+// called with at the most. The default is 256.
 func Batch(n int) SubscribeOption {
 	return subscribeFunc(func(o *subscribeOptions) error {
 		if n < 1 || n > 1<<16 {
@@ -142,7 +145,7 @@ func Batch(n int) SubscribeOption {
 
 // Ordered handles the records of one key one after another, in the order of
 // the stream: while a record is tried again, later ones of its key wait, and
-// those of other keys go on. In a group it holds over all members, so only one
+// those of other keys go on. A BatchHandler's batch has one record of each key. In a group it holds over all members, so only one
 // member works at a time and the others stand by; within it, Concurrency says
 // how many keys are worked on at once. BySubject and ByRoot are usual keys.
 func Ordered(key func(*Record) string) SubscribeOption {

@@ -22,7 +22,8 @@ import (
 type subscription struct {
 	f      *front
 	o      *subscribeOptions
-	h      Handler
+	h      Handler      // or:
+	bh     BatchHandler // one of the two
 	source Member
 	holder Holder // the source, if it is one
 	live   bool   // no group: nothing to acknowledge
@@ -53,8 +54,8 @@ type logger = interface {
 	Error(msg string, args ...any)
 }
 
-func newSubscription(f *front, o *subscribeOptions, h Handler, source Member) *subscription {
-	s := &subscription{f: f, o: o, h: h, source: source, live: o.group == "", left: make(chan struct{}), done: make(chan struct{}), log: f.o.settings.Logger}
+func newSubscription(f *front, o *subscribeOptions, source Member) *subscription {
+	s := &subscription{f: f, o: o, source: source, live: o.group == "", left: make(chan struct{}), done: make(chan struct{}), log: f.o.settings.Logger}
 	s.holder, _ = source.(Holder)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.q = newQueue(o.key)
@@ -69,8 +70,12 @@ func (s *subscription) start() {
 	} else {
 		fetching.Go(s.fetch)
 	}
+	loop := (*runner).work
+	if s.bh != nil {
+		loop = (*runner).batches
+	}
 	for range s.o.concurrency {
-		s.run((*runner).work)
+		s.run(loop)
 	}
 	if s.o.limit > 0 {
 		go s.watch()
@@ -188,6 +193,9 @@ func (s *subscription) accept(ds []Delivered) {
 // window is how many records to fetch: a batch, but in a group no more than
 // this member works off in about 50 ms, so that members share slow work.
 func (s *subscription) window() int {
+	if s.bh != nil {
+		return s.o.batch // what fills one, however long it takes
+	}
 	n, floor := s.o.batch, s.o.concurrency
 	if pace := s.pace.Load(); !s.live && pace > 0 {
 		n = min(n, int(int64(50*time.Millisecond)/pace)*s.o.concurrency)

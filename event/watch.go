@@ -57,13 +57,16 @@ func (s *subscription) leaveBehind(r *runner, h *handling) {
 	s.log.Error("event: handler hangs, and is left behind", "group", s.o.group, "record", h.id, "timeout", s.o.limit, "attempt", h.attempt)
 	s.behind.Add(1)
 	s.watched.remove(r)
-	t := r.task
-	if t == nil { // of pump
-		t = s.q.hold(r.ds[0])
+	hung := []*task{r.task}
+	switch {
+	case s.bh != nil:
+		hung = r.batch
+	case r.task == nil: // of pump
+		hung[0] = s.q.hold(r.ds[0])
 		s.ahead.Store(0)
 		s.q.push(r.ds[1:])
 		s.acknowledge(r.done)
-	} else {
+	default:
 		s.q.putBack(r.rest)
 	}
 	if s.direct() {
@@ -73,8 +76,11 @@ func (s *subscription) leaveBehind(r *runner, h *handling) {
 	s.watched.add(next)
 	go func() { // in the place of the other, for which Done was not called
 		err := fmt.Errorf("handler did not return within %v, nor when its context ended", s.o.limit)
-		if !s.again(t, h.attempt, err) {
-			s.giveUp(t, h.attempt)
+		for _, t := range hung {
+			t.alone = true
+			if attempt := t.d.Attempt + t.tries; !s.again(t, attempt, err) {
+				s.giveUp(t, attempt)
+			}
 		}
 		next.loop(next)
 		if s.watched.remove(next) {

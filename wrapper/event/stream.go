@@ -29,7 +29,11 @@ func (s *stream) Subscribe(ctx context.Context, h event.Handler, opts ...event.S
 	if h != nil {
 		h = handler(s.w, h, s.system, s.types)
 	}
-	sub, err := s.Stream.Subscribe(ctx, h, opts...)
+	return s.begun(s.Stream.Subscribe(ctx, h, opts...))
+}
+
+// begun keeps the metrics of a subscription, and ends it with the Wrapper.
+func (s *stream) begun(sub event.Subscription, err error) (event.Subscription, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,44 @@
+package event_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/wrapper"
+)
+
+func TestABatchIsOneCall(t *testing.T) {
+	bad := errors.New("bad")
+	for name, c := range map[string]struct {
+		result func() error
+		want   router.Class
+	}{
+		"done":       {func() error { return nil }, router.OK},
+		"none of it": {func() error { return event.BatchErrors{1: nil} }, router.OK},
+		"part of it": {func() error { return event.BatchErrors{1: event.Terminate(bad)} }, router.ServerError},
+		"all of it":  {func() error { return event.Terminate(bad) }, router.ServerError},
+		"panic":      {func() error { panic(bad) }, router.ServerError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rec := newRecorder()
+			s := newStream(t, newWrapper(t, wrapper.WithObserver(rec)))
+			sub, err := s.SubscribeBatch(t.Context(), func(context.Context, []*event.Record) error { return c.result() },
+				event.Group("g"), event.Batch(3), event.BatchWait(time.Minute), event.MaxAttempts(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			publish(t, s, &event.Record{Type: "a", Subject: "s"}, &event.Record{Type: "a"}, &event.Record{Type: "a"})
+			got := rec.next(t, wrapper.Server)
+			if got.Class != c.want || got.Messages != 3 || got.Method != "a" || got.Group != "g" || got.Resource != "s" {
+				t.Errorf("recorded %+v, want class %v and three messages", got, c.want)
+			}
+			if err := sub.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
