@@ -76,6 +76,7 @@ func Run(t *testing.T, h Harness) {
 		{"PropagationTravels", propagation},
 		{"QueryFilters", queryFilters},
 		{"QueryPages", queryPages},
+		{"LookUpsFindWhatAScanFinds", lookUps},
 		{"AggregateCounts", aggregate},
 		{"LagIsVisible", lag},
 		{"RetentionKeepsWhatGroupsNeed", retention},

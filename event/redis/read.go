@@ -22,6 +22,9 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	if err != nil || q.Max == 0 {
 		return event.Page{Next: after}, err
 	}
+	if page, ok, err := d.lookUp(ctx, q, after); ok || err != nil {
+		return page, err
+	}
 	count := q.Max
 	if narrow(q.Filter) {
 		count = max(count, scan)
@@ -57,7 +60,7 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 }
 
 func (d *driver) readBack(ctx context.Context, q event.ReadRequest) (event.Page, error) {
-	from := "+"
+	from, before := "+", ""
 	if q.From.Kind == event.AfterPosition || q.From.Kind == event.AtTime {
 		id, err := d.locate(ctx, q.From)
 		if err != nil {
@@ -67,6 +70,10 @@ func (d *driver) readBack(ctx context.Context, q event.ReadRequest) (event.Page,
 		if id == beforeAll {
 			return event.Page{Next: id}, nil
 		}
+		before = id
+	}
+	if page, ok, err := d.lookUp(ctx, q, before); ok || err != nil {
+		return page, err
 	}
 	count := q.Max
 	if narrow(q.Filter) {

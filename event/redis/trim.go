@@ -12,15 +12,7 @@ import (
 // ARGV[1] ms, more than ARGV[2], or part of more than ARGV[3] bytes (0: no limit), but
 // stops before the first that a group has not been handed and acknowledged.
 // It returns how many it removed.
-var trimScript = goredis.NewScript(`
-local function before(a, b)
-	local am, as = string.match(a, '(%d+)-(%d+)')
-	local bm, bs = string.match(b, '(%d+)-(%d+)')
-	if #am ~= #bm then return #am < #bm end
-	if am ~= bm then return am < bm end
-	if #as ~= #bs then return #as < #bs end
-	return as < bs
-end
+var trimScript = goredis.NewScript(indexLua + `
 local len = redis.call('XLEN', KEYS[1])
 if len == 0 then return 0 end
 local age, count, bytes, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -52,11 +44,16 @@ for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
 	end
 end
 local removed, upto = 0, nil
+local indexed = redis.call('EXISTS', KEYS[2]) == 1
 for _, e in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', most)) do
 	local id = e[1]
 	if needed and (before(needed.id, id) or (needed.inclusive and needed.id == id)) then break end
 	if removed >= excess and not (old and before(id, old)) then break end
 	removed, upto = removed + 1, id
+	if indexed then
+		local a, b = members(e)
+		if a then redis.call('ZREM', KEYS[2], a, b) end
+	end
 end
 if not upto then return 0 end
 local ms, seq = string.match(upto, '(%d+)-(%d+)')
@@ -70,7 +67,7 @@ const trimBatch = 1000
 func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) {
 	for total := int64(0); ; {
 		n, err := redis.Do(ctx, d.client, func(ctx context.Context) (int64, error) {
-			return trimScript.Run(ctx, d.client, []string{d.key}, keep.Age.Milliseconds(), keep.Count, keep.Bytes, trimBatch).Int64()
+			return trimScript.Run(ctx, d.client, []string{d.key, d.indexKey()}, keep.Age.Milliseconds(), keep.Count, keep.Bytes, trimBatch).Int64()
 		})
 		if err == goredis.Nil {
 			err = nil
