@@ -70,6 +70,12 @@ type Driver interface {
 // the backend's name.
 type Featured interface{ Features() Features }
 
+// Adviser is a driver that can see that its backend is set up so that records may
+// be lost. New logs what it says, and goes on.
+type Adviser interface {
+	Advice(ctx context.Context) string // "" if all is well
+}
+
 // Behinder is a driver that can count what is after a position.
 type Behinder interface {
 	Behind(ctx context.Context, after string) (int64, error)

@@ -52,6 +52,11 @@ func newFront(opts []Option) (Stream, error) {
 			f.driver.Close(context.Background())
 			return nil, fault.Unanswered(f.scope, err)
 		}
+		if a, ok := f.driver.(Adviser); ok {
+			if advice := a.Advice(ctx); advice != "" {
+				o.settings.Logger.Warn("event: "+advice, "backend", o.name)
+			}
+		}
 	}
 	if o.settings.Retention != (Retention{}) {
 		trimmer, ok := f.driver.(Trimmer)

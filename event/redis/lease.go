@@ -74,8 +74,9 @@ func (l *lease) take(ctx context.Context) (turn int64, pause time.Duration, err 
 }
 
 // takeScript also takes what this holder has already, from a turn of its own
-// that it gave up, or a reply that was lost.
-var takeScript = goredis.NewScript(`
+// that it gave up, or a reply that was lost. It may do so while the server's memory
+// is full: groups go on with what is in the stream, and free it.
+var takeScript = goredis.NewScript(`#!lua flags=allow-oom
 local has = redis.call('GET', KEYS[1])
 if has and has ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

@@ -2,7 +2,9 @@ package redis
 
 import (
 	"context"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/redis"
@@ -28,6 +30,19 @@ func (d *driver) askLimits(ctx context.Context) error {
 	}
 	d.largest.Store(n)
 	return nil
+}
+
+// Advice implements event.Adviser.
+func (d *driver) Advice(ctx context.Context) string {
+	policy := d.client.Eviction(ctx)
+	if policy == "" {
+		return ""
+	}
+	which := "the turns of ordered groups, so that two members may break the order for a moment"
+	if strings.HasPrefix(policy, "allkeys-") {
+		which = "whole streams"
+	}
+	return fmt.Sprintf("Redis at %s has maxmemory-policy %s: when its memory is full, it drops %s: set noeviction", d.client.Addr(), policy, which)
 }
 
 // limits refuses, before anything is sent, a record that the server won't take.
