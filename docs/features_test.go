@@ -231,7 +231,7 @@ func syncColumns(t *testing.T) (out []column) {
 	}{
 		{"memory", dsync.WithMemory(dsync.NewMemory())}, {"etcd", syncetcd.Backend(nobody)}, {"consul", syncconsul.Backend(nobody)}, {"redis", syncredis.Backend(nobody)},
 		{"SQLite", syncsql.SQLite(t.TempDir() + "/docs.db")}, {"PostgreSQL", syncsql.Postgres("postgres://" + nobody + "/docs")}, {"MySQL", syncsql.MySQL("mysql://" + nobody + "/docs")},
-		{"redis quorum", syncredis.Quorum([]string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"})},
+		{"redis quorum", syncredis.Quorum("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3")},
 	} {
 		s, err := dsync.New(c.opt, dsync.WithLazy())
 		check(err)

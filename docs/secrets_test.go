@@ -179,7 +179,7 @@ var openers = []struct {
 	{"kv/sql mysql", "mysql", openKV(func(a string) kv.Option { return kvsql.MySQL(a) })},
 	{"kv/sql postgres", "postgres postgresql", openKV(func(a string) kv.Option { return kvsql.Postgres(a) })},
 	{"sync/redis", "redis rediss", openSync(func(a string) dsync.Option { return syncredis.Backend(a) })},
-	{"sync/redis quorum", "redis", openSync(func(a string) dsync.Option { return syncredis.Quorum([]string{a, a + "1", "127.0.0.1:1"}) })},
+	{"sync/redis quorum", "redis", openSync(func(a string) dsync.Option { return syncredis.Quorum(a, a+"1", "127.0.0.1:1") })},
 	{"sync/etcd", "etcd etcds", openSync(func(a string) dsync.Option { return syncetcd.Backend(a) })},
 	{"sync/consul", "consul consuls", openSync(func(a string) dsync.Option { return syncconsul.Backend(a) })},
 	{"sync/sql mysql", "mysql", openSync(func(a string) dsync.Option { return syncsql.MySQL(a) })},

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bradfitz/gomemcache/memcache"
+	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/memcached"
@@ -59,7 +60,7 @@ func BenchmarkRedis(b *testing.B) {
 	store := open(b, redis.Backend(addr))
 	raw := goredis.NewClient(&goredis.Options{Addr: addr, ContextTimeoutEnabled: true, Protocol: 2})
 	defer raw.Close()
-	given := open(b, redis.WithClient(raw))
+	given := open(b, redis.On(engine.FromClient(raw)))
 	auto, err := raw.AutoPipelineWithOptions(&goredis.AutoPipelineOptions{MaxConcurrentBatches: 16, Unordered: true})
 	must(err)
 	defer auto.Close()

@@ -5,7 +5,7 @@
 // # Backends
 //
 // One server, a primary that sentinels know, or a cluster; the address says
-// which.
+// which. Package engine/redis has its forms, TLS, credentials and limits.
 //
 // # Semantics
 //
@@ -32,5 +32,5 @@
 //
 // # Closing
 //
-// Close closes the client; one given by WithClient stays open.
+// Close closes the engine that Backend opened; one given to On stays open.
 package redis

@@ -5,7 +5,7 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/redis"
-	goredis "github.com/redis/go-redis/v9"
+	engine "github.com/micro/go-platform/engine/redis"
 )
 
 func ExampleBackend() {
@@ -21,15 +21,19 @@ func ExampleBackend() {
 	// Output: cold false
 }
 
-func ExampleWithClient() {
-	client := goredis.NewClient(&goredis.Options{Addr: "10.0.0.1:6379"})
-	d, err := discovery.New(redis.WithClient(client), discovery.WithLazy())
+func ExampleOn() {
+	e, err := engine.Open("10.0.0.1:6379") // for several packages
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	d, err := discovery.New(redis.On(e), discovery.WithLazy())
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	fmt.Println(d.Close())
-	fmt.Println(client.Close()) // still open until now
+	fmt.Println(e.Close()) // still open until now
 	// Output:
 	// <nil>
 	// <nil>

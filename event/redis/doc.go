@@ -36,5 +36,5 @@
 //
 // # Closing
 //
-// A client given by WithClient stays open.
+// Close closes the engine that Backend opened; one given to On stays open.
 package redis

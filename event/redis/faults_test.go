@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/internal/links"
 	"github.com/micro/go-platform/event/redis"
@@ -20,8 +21,8 @@ import (
 
 func TestBadConfigurationIsAnErrorOfNew(t *testing.T) {
 	for name, opt := range map[string]event.Option{
-		"empty": redis.Backend(""), "scheme": redis.Backend("http://u:s3cret@h"), "port": redis.Backend("redis://u:s3cret@h:x"), "nil client": redis.WithClient(nil),
-		"nil option": redis.Backend("h", nil), "tls": redis.Backend("h", redis.WithTLS(nil)), "timeouts": redis.Backend("h", redis.WithTimeouts(-1, 0)),
+		"empty": redis.Backend(""), "scheme": redis.Backend("http://u:s3cret@h"), "port": redis.Backend("redis://u:s3cret@h:x"), "nil client": redis.On(engine.FromClient(nil)),
+		"nil engine": redis.On(nil),
 	} {
 		_, err := event.New(opt)
 		if !errors.Is(err, event.ErrInvalid) || strings.Contains(err.Error(), "s3cret") {
@@ -100,7 +101,7 @@ func TestForeignEntryGoesToTheDeadLetters(t *testing.T) {
 	client := goredis.NewClient(&goredis.Options{Addr: servertest.SharedRedis(t).Addr()})
 	defer client.Close()
 	ns := servertest.Namespace(t)
-	s, err := event.New(redis.WithClient(client), event.WithNamespace(ns))
+	s, err := event.New(redis.On(engine.FromClient(client)), event.WithNamespace(ns))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,4 +233,20 @@ func TestChaosOfAFailOverLosesNothing(t *testing.T) {
 		cluster := servertest.RedisCluster(t, servertest.WithReplicas(1))
 		failOver(t, redis.Backend(strings.Join(cluster.Addrs(), ",")), func() { dies(t, cluster.Owner("{event:}")) })
 	})
+}
+
+func ExampleOn() {
+	e, err := engine.Open("redis://127.0.0.1:6379") // for several packages
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer e.Close()
+	s, err := event.New(redis.On(e), event.WithNamespace("shop"), event.WithLazy())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(s.Close(context.Background()))
+	// Output: <nil>
 }

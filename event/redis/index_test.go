@@ -186,7 +186,7 @@ func TestLookUpsBesideOthers(t *testing.T) {
 	}
 
 	must(admin.Do(t.Context(), "acl", "setuser", "reader", "on", ">secret", "~*", "&*", "+@all", "-@scripting").Err())
-	plain, err := event.New(redis.Backend(server.Addr(), redis.WithAuth("reader", "secret")))
+	plain, err := event.New(redis.Backend("redis://reader:secret@" + server.Addr()))
 	must(err)
 	defer plain.Close(context.Background())
 	if got := found(t, plain, event.Root("root")); !slices.Equal(got, []string{"new", "newer", "newest"}) {

@@ -2,87 +2,37 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
+	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
-	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// Option configures the backend.
-type Option func(*config) error
-
-type config struct{ redis.Config }
-
-// Backend keeps the stream in the Redis at addr: "host:port", several of a
-// cluster as "a:6379,b:6379", or a URL with the scheme redis, rediss (TLS),
-// redis+sentinel or redis+cluster, with user, password and database.
-func Backend(addr string, opts ...Option) event.Option {
-	return open(config{redis.Config{Address: addr}}, opts)
+// Backend keeps the stream in the Redis at addr, over an engine of its own:
+// "redis://user:password@host:6379/2", several of a cluster as "a:6379,b:6379",
+// and the other forms that engine/redis takes.
+func Backend(addr string) event.Option {
+	return open(func() (*redis.Client, error) { return redis.Open(redis.Config{Address: addr}) })
 }
 
-// WithClient keeps the stream through a client that the caller already has,
-// and closes itself. Each subscription needs a connection of its pool.
-func WithClient(client goredis.UniversalClient, opts ...Option) event.Option {
-	return open(config{redis.Config{Client: client}}, opts)
-}
+// On keeps the stream in the Redis that the engine is connected to, and leaves it
+// open.
+func On(e *engine.Engine) event.Option { return open(e.Conn) }
 
-// WithAuth gives name and password, over those in the address.
-func WithAuth(username, password string) Option {
-	return func(c *config) error {
-		c.Username = username
-		return conn.SetSecret(&c.Password, password)
-	}
-}
-
-// WithTLS encrypts, whatever the address says.
-func WithTLS(t *tls.Config) Option {
-	return func(c *config) error { return conn.SetTLS(&c.TLS, t) }
-}
-
-// WithTimeouts bounds making a connection and waiting for one answer. The
-// defaults are 2 s and 3 s; 0 keeps the default.
-func WithTimeouts(dial, answer time.Duration) Option {
-	return func(c *config) error {
-		if dial < 0 || answer < 0 {
-			return fault.Markf(event.ErrInvalid, "timeouts %v and %v", dial, answer)
-		}
-		c.DialTimeout, c.Timeout = dial, answer
-		return nil
-	}
-}
-
-func open(c config, opts []Option) event.Option {
+func open(connect func() (*redis.Client, error)) event.Option {
 	return event.WithDriver("redis", func(_ context.Context, s event.Settings) (event.Driver, error) {
-		c := c // of this opening: the option may be given several times
-		if c.Address == "" && c.Client == nil {
-			return nil, fault.Markf(event.ErrInvalid, "no address and no client")
-		}
-		c, err := conn.Apply(c, opts)
+		client, err := connect()
 		if err != nil {
 			return nil, err
 		}
-		client, err := redis.Open(c.Config)
-		if err != nil {
-			return nil, err
-		}
-		d := &driver{client: client, waiting: client, key: "{event:" + s.Namespace + "}", log: s.Logger}
-		if c.Client == nil { // those that wait take no connection from those that work
-			w := c.Config
-			w.PoolSize = 1 << 12
-			if d.waiting, err = redis.Open(w); err != nil {
-				return nil, err
-			}
-		}
-		return d, nil
+		return &driver{client: client, waiting: client.Waiting(), key: "{event:" + s.Namespace + "}", log: s.Logger}, nil
 	})
 }
 
@@ -115,12 +65,7 @@ func (d *driver) Ping(ctx context.Context) error {
 	return d.askLimits(ctx)
 }
 
-func (d *driver) Close(context.Context) error {
-	if d.waiting != d.client {
-		d.waiting.Close()
-	}
-	return d.client.Close()
-}
+func (d *driver) Close(context.Context) error { return d.client.Close() }
 
 // The fields of an entry. The type stands apart for people who look.
 const (

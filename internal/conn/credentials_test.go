@@ -2,6 +2,7 @@ package conn_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,23 +16,20 @@ import (
 	"github.com/micro/go-platform/discovery"
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
-	discoveryredis "github.com/micro/go-platform/discovery/redis"
+	"github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/nats"
-	eventredis "github.com/micro/go-platform/event/redis"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 	kvconsul "github.com/micro/go-platform/kv/consul"
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	kvnats "github.com/micro/go-platform/kv/nats"
-	kvredis "github.com/micro/go-platform/kv/redis"
 	"github.com/micro/go-platform/log/fluentd"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/prometheus"
 	"github.com/micro/go-platform/sync"
 	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
-	syncredis "github.com/micro/go-platform/sync/redis"
 )
 
 // credentials are those of an option: of one for a secret alone, user is unused.
@@ -54,24 +52,21 @@ func token[O any](option func(string) O) func(string, string) O {
 
 // known are the backends that show a server credentials. alone: a password or
 // token is enough.
-var known = []struct {
+type shown struct {
 	name, scheme string
 	alone, noURL bool
 	named        bool // a user alone in an address is a token
 	open         func(addr string, c credentials) error
-}{
-	{"kv/redis", "redis://", true, false, false, func(a string, c credentials) error {
-		return closed(kv.New(kvredis.Backend(a, rest(c, kvredis.WithAuth)...), kv.WithLazy()))
-	}},
-	{"sync/redis", "redis://", true, false, false, func(a string, c credentials) error {
-		return closed(sync.New(syncredis.Backend(a, rest(c, syncredis.WithAuth)...), sync.WithLazy()))
-	}},
-	{"discovery/redis", "redis://", true, false, false, func(a string, c credentials) error {
-		return closed(discovery.New(discoveryredis.Backend(a, rest(c, discoveryredis.WithAuth)...), discovery.WithLazy()))
-	}},
-	{"event/redis", "redis://", true, false, false, func(a string, c credentials) error {
-		return flushed(event.New(eventredis.Backend(a, rest(c, eventredis.WithAuth)...), event.WithLazy()))
-	}},
+}
+
+var known = slices.Concat(
+	credited(shown{scheme: "redis://", alone: true}, onRedis, func(a string, c credentials) (*redis.Engine, error) {
+		return redis.Open(a, rest(c, redis.WithAuth)...)
+	}),
+	others,
+)
+
+var others = []shown{
 	{"kv/consul", "consul://", true, false, false, func(a string, c credentials) error {
 		return closed(kv.New(kvconsul.Backend(a, rest(c, token(kvconsul.WithToken))...), kv.WithLazy()))
 	}},

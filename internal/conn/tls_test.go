@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	stdsync "sync"
 	"testing"
@@ -23,12 +24,11 @@ import (
 	"github.com/micro/go-platform/discovery"
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
-	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	"github.com/micro/go-platform/discovery/relay"
 	discoverysql "github.com/micro/go-platform/discovery/sql"
+	"github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/nats"
-	eventredis "github.com/micro/go-platform/event/redis"
 	eventsql "github.com/micro/go-platform/event/sql"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
@@ -37,7 +37,6 @@ import (
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	"github.com/micro/go-platform/kv/memcached"
 	kvnats "github.com/micro/go-platform/kv/nats"
-	kvredis "github.com/micro/go-platform/kv/redis"
 	kvsql "github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/fluentd"
@@ -51,7 +50,6 @@ import (
 	"github.com/micro/go-platform/sync"
 	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
-	syncredis "github.com/micro/go-platform/sync/redis"
 	syncsql "github.com/micro/go-platform/sync/sql"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/otlp"
@@ -99,15 +97,21 @@ const limit = 3 * time.Second
 // backends are all that have a WithTLS. plain is the scheme of an address
 // without TLS; refuses, that the contradiction of the two is an error. hello is
 // what a server says first.
-var backends = []struct {
+type backend struct {
 	name, plain, path string
 	refuses           bool
 	hello             string
 	open              func(addr string, t asked) error
-}{
-	{name: "kv/redis", plain: "redis://", open: func(a string, t asked) error {
-		return closed(kv.New(kvredis.Backend(a, with(t, kvredis.WithTLS, kvredis.WithAuth("bob", secret))...), kv.WithTimeout(limit)))
-	}},
+}
+
+var backends = slices.Concat(
+	encrypted(backend{plain: "redis://"}, onRedis, func(a string, t asked) (*redis.Engine, error) {
+		return redis.Open(a, with(t, redis.WithTLS, redis.WithAuth("bob", secret))...)
+	}),
+	remaining,
+)
+
+var remaining = []backend{
 	{name: "kv/nats", plain: "nats://", hello: natsHello, open: func(a string, t asked) error {
 		return closed(kv.New(kvnats.Backend(a, with(t, kvnats.WithTLS, kvnats.WithAuth("bob", secret))...), kv.WithDialTimeout(time.Second)))
 	}},
@@ -126,9 +130,6 @@ var backends = []struct {
 	{name: "kv/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
 		return closed(kv.New(kvsql.MySQL(a, with(t, kvsql.WithTLS)...), kv.WithTimeout(limit)))
 	}},
-	{name: "sync/redis", plain: "redis://", open: func(a string, t asked) error {
-		return closed(sync.New(syncredis.Backend(a, with(t, syncredis.WithTLS, syncredis.WithAuth("bob", secret))...), sync.WithTimeout(limit)))
-	}},
 	{name: "sync/etcd", plain: "etcd://", open: func(a string, t asked) error {
 		return closed(sync.New(syncetcd.Backend(a, with(t, syncetcd.WithTLS, syncetcd.WithAuth("bob", secret))...), sync.WithTimeout(limit)))
 	}},
@@ -140,9 +141,6 @@ var backends = []struct {
 	}},
 	{name: "sync/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
 		return closed(sync.New(syncsql.MySQL(a, with(t, syncsql.WithTLS)...), sync.WithTimeout(limit)))
-	}},
-	{name: "discovery/redis", plain: "redis://", open: func(a string, t asked) error {
-		return closed(discovery.New(discoveryredis.Backend(a, with(t, discoveryredis.WithTLS, discoveryredis.WithAuth("bob", secret))...), discovery.WithTimeout(limit)))
 	}},
 	{name: "discovery/etcd", plain: "etcd://", open: func(a string, t asked) error {
 		return closed(discovery.New(discoveryetcd.Backend(a, with(t, discoveryetcd.WithTLS, discoveryetcd.WithAuth("bob", secret))...), discovery.WithTimeout(limit)))
@@ -158,9 +156,6 @@ var backends = []struct {
 	}},
 	{name: "discovery/relay", plain: "http://", refuses: true, open: func(a string, t asked) error {
 		return closed(discovery.New(relay.Backend(a, with(t, relay.WithTLS, relay.WithHeader("Authorization", "Bearer "+secret))...), discovery.WithTimeout(limit)))
-	}},
-	{name: "event/redis", plain: "redis://", open: func(a string, t asked) error {
-		return flushed(event.New(eventredis.Backend(a, with(t, eventredis.WithTLS, eventredis.WithAuth("bob", secret))...), event.WithTimeout(limit)))
 	}},
 	{name: "event/nats", plain: "nats://", hello: natsHello, open: func(a string, t asked) error {
 		return flushed(event.New(nats.Backend(a, with(t, nats.WithTLS, nats.WithAuth("bob", secret))...), event.WithTimeout(time.Second)))

@@ -20,6 +20,7 @@ import (
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
+	"github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
 	eventredis "github.com/micro/go-platform/event/redis"
 	"github.com/micro/go-platform/internal/servertest"
@@ -98,8 +99,8 @@ func (w *wire) seen(text string) bool {
 	return strings.Contains(w.bytes.String(), text) || strings.Contains(w.bytes.String(), encoded)
 }
 
-// engine is a real server with users and, with certs, TLS.
-type engine struct {
+// vendor is a real server with users and, with certs, TLS.
+type vendor struct {
 	name  string
 	start func(t *testing.T, certs *servertest.Certs) (addr string)
 	// uses are programs that write the payload, with the secret or another.
@@ -150,7 +151,11 @@ func configured(src config.Source) error {
 	})
 }
 
-var engines = []engine{
+func openRedis(addr, password string, t asked) (*redis.Engine, error) {
+	return redis.Open(addr, with(t, redis.WithTLS, redis.WithAuth("bob", password))...)
+}
+
+var vendors = []vendor{
 	{
 		name: "redis", key: secret,
 		start: func(t *testing.T, certs *servertest.Certs) string {
@@ -166,26 +171,34 @@ var engines = []engine{
 		},
 		uses: map[string]func(context.Context, string, string, asked) error{
 			"kv": func(ctx context.Context, a, key string, t asked) error {
-				return use(func() (kv.KV, error) {
-					return kv.New(kvredis.Backend(a, with(t, kvredis.WithTLS, kvredis.WithAuth("bob", key))...), kv.WithTimeout(limit))
-				}, put(ctx))
+				e, err := openRedis(a, key, t)
+				return over(e, err, func(e *redis.Engine) error {
+					return use(func() (kv.KV, error) { return kv.New(kvredis.On(e), kv.WithTimeout(limit)) }, put(ctx))
+				})
 			},
 			"sync": func(ctx context.Context, a, key string, t asked) error {
-				return use(func() (sync.Sync, error) {
-					return sync.New(syncredis.Backend(a, with(t, syncredis.WithTLS, syncredis.WithAuth("bob", key))...), sync.WithTimeout(limit))
-				}, lock(ctx))
+				e, err := openRedis(a, key, t)
+				return over(e, err, func(e *redis.Engine) error {
+					return use(func() (sync.Sync, error) { return sync.New(syncredis.On(e), sync.WithTimeout(limit)) }, lock(ctx))
+				})
 			},
 			"discovery": func(ctx context.Context, a, key string, t asked) error {
-				return use(func() (discovery.Discovery, error) {
-					return discovery.New(discoveryredis.Backend(a, with(t, discoveryredis.WithTLS, discoveryredis.WithAuth("bob", key))...), discovery.WithTimeout(limit))
-				}, register(ctx))
+				e, err := openRedis(a, key, t)
+				return over(e, err, func(e *redis.Engine) error {
+					return use(func() (discovery.Discovery, error) {
+						return discovery.New(discoveryredis.On(e), discovery.WithTimeout(limit))
+					}, register(ctx))
+				})
 			},
 			"event": func(ctx context.Context, a, key string, t asked) error {
-				s, err := event.New(eventredis.Backend(a, with(t, eventredis.WithTLS, eventredis.WithAuth("bob", key))...), event.WithTimeout(limit))
-				if err != nil {
-					return err
-				}
-				return errors.Join(s.Publish(ctx, &event.Record{Type: "t", Source: "s", Data: []byte(payload)}), s.Close(ctx))
+				e, err := openRedis(a, key, t)
+				return over(e, err, func(e *redis.Engine) error {
+					s, err := event.New(eventredis.On(e), event.WithTimeout(limit))
+					if err != nil {
+						return err
+					}
+					return errors.Join(s.Publish(ctx, &event.Record{Type: "t", Source: "s", Data: []byte(payload)}), s.Close(ctx))
+				})
 			},
 		},
 	},
@@ -298,7 +311,7 @@ func clientOf(certs *servertest.Certs) *tls.Config {
 // TLS was asked for. Without it there are, so that they would have been seen. A
 // wrong credential is refused either way.
 func TestOnTheWireToRealServers(t *testing.T) {
-	for _, e := range engines {
+	for _, e := range vendors {
 		for name, certs := range map[string]*servertest.Certs{"TLS": servertest.NewCerts(t), "in clear": nil} {
 			t.Run(e.name+" "+name, func(t *testing.T) {
 				t.Parallel()

@@ -3,8 +3,7 @@
 // cluster.
 //
 //	store, err := kv.New(redis.Backend("127.0.0.1:6379"))
-//	store, err := kv.New(redis.Backend("rediss://app:secret@a:6379,b:6379"))             // a cluster
-//	store, err := kv.New(redis.Backend("redis+sentinel://a:26379,b:26379/mymaster"))
+//	store, err := kv.New(redis.On(e)) // an engine that several packages share
 //
 // # Backends
 //
@@ -13,8 +12,9 @@
 // digest of the value: it sees what other programs write, and a value that
 // comes back has its old revision. Counters are Redis integers.
 //
-// Every call goes through go-redis, so its failover, redirects, hooks,
-// credentials and limits apply: see WithClient, WithClientOptions and WithHook.
+// Package engine/redis has the forms of an address, TLS, credentials, timeouts and
+// limits. Every call goes through go-redis, so its failover, redirects, hooks and
+// credentials providers apply.
 //
 // # Semantics
 //
@@ -59,11 +59,8 @@
 // or has no rights for the user is ErrDenied: nothing was done. A key of another
 // type than string is ErrInvalid.
 //
-// go-redis writes lines about broken connections and failovers to standard
-// error, for the whole process; its SetLogger takes them elsewhere.
-//
 // # Closing
 //
-// Close waits for round trips on the way and closes the client, unless the
-// user brought it.
+// Close waits for round trips on the way. It closes the engine that Backend
+// opened; one given to On stays open.
 package redis

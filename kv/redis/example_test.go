@@ -1,13 +1,12 @@
 package redis_test
 
 import (
-	"context"
 	"fmt"
 	"log"
 
+	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/redis"
-	goredis "github.com/redis/go-redis/v9"
 )
 
 func ExampleBackend() {
@@ -22,26 +21,14 @@ func ExampleBackend() {
 	// Output: shared: true list: true watch: true
 }
 
-func ExampleWithClient() {
-	client := goredis.NewClient(&goredis.Options{Addr: "127.0.0.1:6379", MaxRetries: -1})
-	defer client.Close() // Close of the store leaves it open
-	store, err := kv.New(redis.WithClient(client), kv.WithLazy())
+// One engine, over one pool of connections, for as many packages as a program uses.
+func ExampleOn() {
+	e, err := engine.Open("127.0.0.1:6379", engine.WithMaxConns(50))
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(store.Close())
-	// Output: <nil>
-}
-
-// What the client can do is there without bringing one.
-func ExampleWithClientOptions() {
-	store, err := kv.New(redis.Backend("127.0.0.1:6379",
-		redis.WithClientOptions(func(o *goredis.UniversalOptions) {
-			o.ClientName, o.PoolSize = "orders", 50
-			o.CredentialsProviderContext = func(context.Context) (user, password string, err error) {
-				return "orders", "of today", nil
-			}
-		})), kv.WithLazy())
+	defer e.Close() // Close of the store leaves it open
+	store, err := kv.New(redis.On(e), kv.WithLazy())
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
@@ -28,6 +29,17 @@ func proxied(t *testing.T, opts ...redis.Option) (through, straight kv.KV, p *ne
 		return store
 	}
 	return open(p.Addr()), open(addr), p
+}
+
+// connect opens an engine for the test.
+func connect(t testing.TB, addr string, opts ...engine.Option) *engine.Engine {
+	t.Helper()
+	e, err := engine.Open(addr, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
 }
 
 func TestCancelReturnsAtOnce(t *testing.T) {
@@ -68,7 +80,7 @@ func TestLostAnswersAreUnknown(t *testing.T) {
 	p := netfault.New(t, addr)
 	eager := goredis.NewClient(&goredis.Options{Addr: p.Addr(), MaxRetries: 3, ContextTimeoutEnabled: true})
 	defer eager.Close()
-	for name, backend := range map[string]kv.Option{"ours": redis.Backend(p.Addr()), "the user's": redis.WithClient(eager)} {
+	for name, backend := range map[string]kv.Option{"ours": redis.Backend(p.Addr()), "the user's": redis.On(engine.FromClient(eager))} {
 		t.Run(name, func(t *testing.T) {
 			ns := servertest.Namespace(t)
 			through := opener(backend)(t, kv.WithNamespace(ns))
@@ -165,7 +177,7 @@ func TestServerGone(t *testing.T) {
 func TestPausedServer(t *testing.T) {
 	t.Parallel()
 	p := netfault.New(t, servertest.SharedRedis(t).Addr())
-	store := opener(redis.Backend(p.Addr(), redis.WithTimeouts(0, 200*time.Millisecond)))(t)
+	store := opener(redis.On(connect(t, p.Addr(), engine.WithTimeout(200*time.Millisecond))))(t)
 	defer store.Close()
 	p.Hold(netfault.Both)
 	if _, err := store.Get(t.Context(), "k"); !errors.Is(err, kv.ErrUnavailable) {
@@ -182,9 +194,11 @@ func TestBadAddresses(t *testing.T) {
 			t.Errorf("address %q: %v, want ErrInvalid", addr, err)
 		}
 	}
-	for name, opt := range map[string]redis.Option{"nil": nil, "tls": redis.WithTLS(nil), "database": redis.WithDatabase(-1), "timeouts": redis.WithTimeouts(-1, 0)} {
-		if _, err := kv.New(redis.Backend("h:1", opt)); !errors.Is(err, kv.ErrInvalid) {
-			t.Errorf("option %s: %v, want ErrInvalid", name, err)
+	for name, backend := range map[string]kv.Option{
+		"nil option": redis.Backend("h:1", nil), "nil engine": redis.On(nil), "nil client": redis.On(engine.FromClient(nil)),
+	} {
+		if _, err := kv.New(backend); !errors.Is(err, kv.ErrInvalid) || !contains(err, "nil "+strings.Fields(name)[1]) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
 }
@@ -263,7 +277,7 @@ func TestLinearizable(t *testing.T) {
 	server := servertest.Redis(t, servertest.WithAOF())
 	p := netfault.New(t, server.Addr())
 	kvtest.Linearizable(t, func() kv.KV {
-		return opener(redis.Backend(p.Addr(), redis.WithTimeouts(0, 300*time.Millisecond)))(t)
+		return opener(redis.On(connect(t, p.Addr(), engine.WithTimeout(300*time.Millisecond))))(t)
 	}, kvtest.Chaos(2*time.Second), kvtest.Trouble(p.CutReplies, p.Reset, func() { server.Kill(); server.Restart() }))
 }
 

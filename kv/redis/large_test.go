@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/redis"
@@ -24,7 +25,7 @@ func TestConditionsAtEverySize(t *testing.T) {
 	defer client.Close()
 	const limit = 16 << 10
 	sizes := []int{0, 1, limit - 1, limit, limit + 1, 1 << 20}
-	for name, backend := range map[string]kv.Option{"ours": redis.Backend(addr), "the user's": redis.WithClient(client)} {
+	for name, backend := range map[string]kv.Option{"ours": redis.Backend(addr), "the user's": redis.On(engine.FromClient(client))} {
 		t.Run(name, func(t *testing.T) {
 			store := opener(backend)(t, kv.WithNamespace(servertest.Namespace(t)))
 			defer store.Close()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
@@ -38,7 +39,9 @@ func TestConnectionsOutliveDeadlines(t *testing.T) {
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	const pool = 5
-	store, _, p := proxied(t, redis.WithClientOptions(func(o *goredis.UniversalOptions) { o.PoolSize = pool }))
+	p := netfault.New(t, servertest.SharedRedis(t).Addr())
+	store := opener(redis.On(connect(t, p.Addr(), engine.WithMaxConns(pool))))(t, kv.WithNamespace(servertest.Namespace(t)))
+	defer store.Close()
 	p.Delay(5*time.Millisecond, 0)
 	keys := make([]string, 100)
 	for i := range keys {
@@ -147,11 +150,11 @@ func (l *logger) count() int                             { l.mu.Lock(); defer l.
 func TestConnectionsHaveAName(t *testing.T) {
 	t.Parallel()
 	server := servertest.Redis(t)
-	for name, opts := range map[string][]redis.Option{
+	for name, opts := range map[string][]engine.Option{
 		"go-platform": nil,
-		"orders":      {redis.WithClientOptions(func(o *goredis.UniversalOptions) { o.ClientName, o.OnConnect = "orders", nil })},
+		"orders":      {engine.WithClientOptions(func(o *goredis.UniversalOptions) { o.ClientName, o.OnConnect = "orders", nil })},
 	} {
-		store := opener(redis.Backend(server.Addr(), opts...))(t)
+		store := opener(redis.On(connect(t, server.Addr(), opts...)))(t)
 		defer store.Close()
 		admin := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
 		defer admin.Close()

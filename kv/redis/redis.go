@@ -2,17 +2,15 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/redis"
-	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -21,65 +19,18 @@ import (
 type Option func(*config) error
 
 type config struct {
-	redis.Config
 	alone bool // no shared round trips
-	hooks []goredis.Hook
 }
 
-// Backend stores in the Redis at addr: "host:port", several of a cluster as
-// "a:6379,b:6379", or a URL with the scheme redis, rediss (TLS), redis+sentinel
-// or redis+cluster, with user, password and database:
-// "redis://user:password@host:6379/2", "redis+sentinel://a:26379/mymaster".
+// Backend stores in the Redis at addr, over an engine of its own:
+// "redis://user:password@host:6379/2", several of a cluster as "a:6379,b:6379",
+// and the other forms that engine/redis takes.
 func Backend(addr string, opts ...Option) kv.Option {
-	return open(config{Config: redis.Config{Address: addr}}, opts)
+	return open(func() (*redis.Client, error) { return redis.Open(redis.Config{Address: addr}) }, opts)
 }
 
-// WithClient stores through a client of your own, which Close leaves open: a
-// *redis.Client or a *redis.ClusterClient. It should have ContextTimeoutEnabled;
-// else a call's deadline ends the call, but not what it does on the connection.
-// A call whose context can be cancelled takes a goroutine of its own, as the
-// client does not look at a context's end: with an address, and WithHook and
-// WithClientOptions, it takes none.
-func WithClient(client goredis.UniversalClient, opts ...Option) kv.Option {
-	return open(config{Config: redis.Config{Client: client}}, opts)
-}
-
-// WithAuth gives name and password, over those in the address. The name is
-// empty for a server that only has a password.
-func WithAuth(username, password string) Option {
-	return func(c *config) error {
-		c.Username = username
-		return conn.SetSecret(&c.Password, password)
-	}
-}
-
-// WithTLS encrypts, whatever the address says.
-func WithTLS(t *tls.Config) Option {
-	return func(c *config) error { return conn.SetTLS(&c.TLS, t) }
-}
-
-// WithDatabase selects a database by number. The default is 0.
-func WithDatabase(n int) Option {
-	return func(c *config) error {
-		if n < 0 {
-			return fault.Markf(kv.ErrInvalid, "database %d", n)
-		}
-		c.DB = n
-		return nil
-	}
-}
-
-// WithTimeouts bounds making a connection and waiting for one answer. The
-// defaults are 2 s and 3 s; 0 keeps the default.
-func WithTimeouts(dial, answer time.Duration) Option {
-	return func(c *config) error {
-		if dial < 0 || answer < 0 {
-			return fault.Markf(kv.ErrInvalid, "timeouts %v and %v", dial, answer)
-		}
-		c.DialTimeout, c.Timeout = dial, answer
-		return nil
-	}
-}
+// On stores in the Redis that the engine is connected to, and leaves it open.
+func On(e *engine.Engine, opts ...Option) kv.Option { return open(e.Conn, opts) }
 
 // WithoutSharing gives every call a round trip of its own. By default calls
 // made at the same time share round trips.
@@ -87,60 +38,25 @@ func WithoutSharing() Option {
 	return func(c *config) error { c.alone = true; return nil }
 }
 
-// WithClientOptions has adjust change what the client is made of: credentials
-// providers, the connections' name (by default "go-platform"), buffers, limits
-// of the pool. What keeps writes from being sent twice stays as it is.
-func WithClientOptions(adjust func(*goredis.UniversalOptions)) Option {
-	return func(c *config) error {
-		if adjust == nil {
-			return fault.Markf(kv.ErrInvalid, "nil function")
-		}
-		c.Adjust = append(slices.Clip(c.Adjust), adjust)
-		return nil
-	}
-}
-
-// WithHook adds a hook to the client, for tracing, metrics or limits.
-func WithHook(hook goredis.Hook) Option {
-	return func(c *config) error {
-		if hook == nil {
-			return fault.Markf(kv.ErrInvalid, "nil hook")
-		}
-		c.hooks = append(slices.Clip(c.hooks), hook)
-		return nil
-	}
-}
-
-func open(c config, opts []Option) kv.Option {
+func open(connect func() (*redis.Client, error), opts []Option) kv.Option {
 	return kv.WithDriver("redis", func(context.Context) (kv.Driver, error) {
-		c := c // one option may open several stores, also at once
-		c, err := conn.Apply(c, opts)
+		c, err := conn.Apply(config{}, opts)
 		if err != nil {
 			return nil, err
 		}
-		d, err := newDriver(c)
+		client, err := connect()
 		if err != nil {
 			return nil, err
 		}
-		return d, nil
+		return newDriver(client, c), nil
 	})
 }
 
-func newDriver(c config) (*driver, error) {
-	client, err := redis.Open(c.Config)
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range c.hooks {
-		client.AddHook(h)
-	}
-	d := &driver{client: client, alone: c.alone, timeout: c.Timeout}
-	if d.timeout == 0 {
-		d.timeout = 3 * time.Second
-	}
+func newDriver(client *redis.Client, c config) *driver {
+	d := &driver{client: client, alone: c.alone, timeout: client.Timeout()}
 	d.cluster, _ = client.UniversalClient.(*goredis.ClusterClient)
 	d.life, d.end = context.WithCancel(context.Background())
-	return d, nil
+	return d
 }
 
 // driver implements kv.Driver.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
@@ -32,7 +33,7 @@ func TestGivenClientConformance(t *testing.T) {
 	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), MaxRetries: -1, DialerRetries: 1})
 	defer client.Close()
 	kvtest.Run(t, kvtest.Harness{
-		Open: opener(redis.WithClient(client, redis.WithoutSharing())),
+		Open: opener(redis.On(engine.FromClient(client), redis.WithoutSharing())),
 		Down: func(t testing.TB) func() { server.Kill(); return server.Restart },
 	})
 }
@@ -75,7 +76,7 @@ func TestSentinelConformance(t *testing.T) {
 func TestTLS(t *testing.T) {
 	certs := servertest.NewCerts(t)
 	server := servertest.Redis(t, servertest.WithTLS(certs), servertest.WithArgs("--requirepass", "secret"))
-	store := opener(redis.Backend("redis://:secret@"+server.Addr()+"/3", redis.WithTLS(certs.Client)))(t)
+	store := opener(redis.On(connect(t, "redis://:secret@"+server.Addr()+"/3", engine.WithTLS(certs.Client))))(t)
 	defer store.Close()
 	if _, err := store.Put(t.Context(), "k", []byte("v")); err != nil {
 		t.Fatal(err)
@@ -83,7 +84,7 @@ func TestTLS(t *testing.T) {
 	if item, err := store.Get(t.Context(), "k"); err != nil || string(item.Value) != "v" {
 		t.Fatalf("got %q, %v", item.Value, err)
 	}
-	_, err := kv.New(redis.Backend(server.Addr(), redis.WithTLS(certs.Client), redis.WithAuth("", "wrong-one")))
+	_, err := kv.New(redis.On(connect(t, server.Addr(), engine.WithTLS(certs.Client), engine.WithAuth("", "wrong-one"))))
 	if !errors.Is(err, kv.ErrDenied) || errors.Is(err, kv.ErrUnavailable) || contains(err, "wrong-one") {
 		t.Fatalf("a wrong password: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/redis"
 	redisconn "github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	dsync "github.com/micro/go-platform/sync"
@@ -16,24 +17,42 @@ import (
 // Quorum selects servers that know nothing of each other, of which more than
 // half must grant a lock: three survive the loss of one, five of two. They must
 // not be replicas of each other. See the package comment for what it promises.
-func Quorum(addrs []string, opts ...Option) dsync.Option {
+func Quorum(addrs ...string) dsync.Option {
+	connects := make([]func() (*redisconn.Client, error), len(addrs))
+	for i, addr := range addrs {
+		connects[i] = func() (*redisconn.Client, error) { return redisconn.Open(redisconn.Config{Address: addr}) }
+	}
+	return openQuorum(connects)
+}
+
+// QuorumOn is Quorum of the servers that engines are connected to, which it leaves
+// open.
+func QuorumOn(engines ...*engine.Engine) dsync.Option {
+	connects := make([]func() (*redisconn.Client, error), len(engines))
+	for i, e := range engines {
+		connects[i] = e.Conn
+	}
+	return openQuorum(connects)
+}
+
+func openQuorum(connects []func() (*redisconn.Client, error)) dsync.Option {
 	return dsync.WithDriver("redis", func(context.Context) (dsync.Driver, error) {
-		if len(addrs) < 3 || len(addrs)%2 == 0 {
-			return nil, fmt.Errorf("%d servers, want an odd number of at least 3", len(addrs))
+		if len(connects) < 3 || len(connects)%2 == 0 {
+			return nil, fmt.Errorf("%d servers, want an odd number of at least 3", len(connects))
 		}
-		q := &quorum{need: len(addrs)/2 + 1}
+		q := &quorum{need: len(connects)/2 + 1}
 		seen := map[string]bool{}
-		for _, addr := range addrs {
-			if seen[addr] {
-				return nil, errors.New("one server is named twice")
+		for _, connect := range connects {
+			client, err := connect()
+			if err == nil && seen[client.Addr()] {
+				err = errors.Join(errors.New("one server is named twice"), client.Close())
 			}
-			seen[addr] = true
-			n, err := open(redisconn.Config{Address: addr}, opts)
 			if err != nil {
-				q.Close()
+				_ = q.Close()
 				return nil, err
 			}
-			q.nodes = append(q.nodes, n)
+			seen[client.Addr()] = true
+			q.nodes = append(q.nodes, newNode(client))
 		}
 		return q, nil
 	})

@@ -26,7 +26,7 @@ func TestQuorumNamesOneTokenEverywhere(t *testing.T) {
 	}
 	late := netfault.New(t, addrs[2])
 	addrs[2] = late.Addr()
-	s := open(t, redis.Quorum(addrs), dsync.WithTimeout(5*time.Second))
+	s := open(t, redis.Quorum(addrs...), dsync.WithTimeout(5*time.Second))
 	l, err := s.Leader("x", dsync.TTL(ttl), dsync.Owner("a"))
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,8 @@
 // # Backends
 //
 // Backend takes one server, sentinels or a cluster, Quorum an odd number of
-// servers that know nothing of each other.
+// servers that know nothing of each other. Package engine/redis has the forms of
+// an address, TLS, credentials and limits.
 //
 // # Semantics
 //
@@ -53,115 +54,41 @@
 //
 // # Closing
 //
-// A client given with WithClient stays open.
+// Close closes the engines that Backend and Quorum opened; those given to On and
+// QuorumOn stay open.
 package redis
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/micro/go-platform/internal/conn"
+	engine "github.com/micro/go-platform/engine/redis"
 	redisconn "github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	dsync "github.com/micro/go-platform/sync"
-	goredis "github.com/redis/go-redis/v9"
 )
 
-// Option configures Backend and Quorum.
-type Option func(*redisconn.Config) error
-
-// WithTLS connects with TLS, whatever the address says.
-func WithTLS(c *tls.Config) Option {
-	return func(o *redisconn.Config) error { return conn.SetTLS(&o.TLS, c) }
+// Backend selects the server at addr, over an engine of its own:
+// "redis://user:password@host:6379/2", several of a cluster as "a:6379,b:6379",
+// and the other forms that engine/redis takes.
+func Backend(addr string) dsync.Option {
+	return open(func() (*redisconn.Client, error) { return redisconn.Open(redisconn.Config{Address: addr}) })
 }
 
-// WithAuth logs in. An empty user is Redis's default one. It overrides what a
-// URL says.
-func WithAuth(user, password string) Option {
-	return func(o *redisconn.Config) error {
-		o.Username = user
-		return conn.SetSecret(&o.Password, password)
-	}
-}
+// On selects the server that the engine is connected to, and leaves it open. With
+// a client of your own, a lost reply is repeated as often as its MaxRetries says,
+// which does no harm.
+func On(e *engine.Engine) dsync.Option { return open(e.Conn) }
 
-// WithDatabase selects a database other than that of the address.
-func WithDatabase(db int) Option {
-	return func(o *redisconn.Config) error {
-		if db < 0 {
-			return fmt.Errorf("database %d, want 0 or more", db)
-		}
-		o.DB = db
-		return nil
-	}
-}
-
-// WithPoolSize bounds the connections to one server. The default is 10 for
-// each processor.
-func WithPoolSize(n int) Option {
-	return func(o *redisconn.Config) error {
-		if n < 1 {
-			return fmt.Errorf("pool size %d, want at least 1", n)
-		}
-		o.PoolSize = n
-		return nil
-	}
-}
-
-// WithConnectTimeout bounds one attempt to connect. The default is 2 s.
-func WithConnectTimeout(d time.Duration) Option {
-	return func(o *redisconn.Config) error {
-		if d <= 0 {
-			return fmt.Errorf("connect timeout %v, want a positive one", d)
-		}
-		o.DialTimeout = d
-		return nil
-	}
-}
-
-// Backend selects the server at addr: "host", "host:port",
-// "redis://user:password@host:6379/2", rediss:// with TLS,
-// "redis+sentinel://a:26379,b:26379/mymaster", or a cluster as
-// "redis+cluster://host:6379" or "a:6379,b:6379". The default port is 6379.
-func Backend(addr string, opts ...Option) dsync.Option {
+func open(connect func() (*redisconn.Client, error)) dsync.Option {
 	return dsync.WithDriver("redis", func(context.Context) (dsync.Driver, error) {
-		n, err := open(redisconn.Config{Address: addr}, opts)
+		client, err := connect()
 		if err != nil {
 			return nil, err
 		}
-		return &driver{node: n}, nil
+		return &driver{node: newNode(client)}, nil
 	})
-}
-
-// WithClient selects a server by the user's own client, which Close leaves
-// open. A cancelled call returns at once only if the client has
-// ContextTimeoutEnabled, and a lost reply is repeated as often as its
-// MaxRetries says, which does no harm.
-func WithClient(c goredis.UniversalClient) dsync.Option {
-	return dsync.WithDriver("redis", func(context.Context) (dsync.Driver, error) {
-		if c == nil {
-			return nil, errors.New("nil client")
-		}
-		n, err := open(redisconn.Config{Client: c}, nil)
-		if err != nil {
-			return nil, err
-		}
-		return &driver{node: n}, nil
-	})
-}
-
-func open(cfg redisconn.Config, opts []Option) (*node, error) {
-	cfg, err := conn.Apply(cfg, opts)
-	if err != nil {
-		return nil, err
-	}
-	c, err := redisconn.Open(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return newNode(c), nil
 }
 
 // driver is one primary.

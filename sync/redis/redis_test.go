@@ -44,7 +44,7 @@ func TestQuorumKeepsTheContract(t *testing.T) {
 	addrs := []string{servertest.Redis(t).Addr(), servertest.Redis(t).Addr(), servertest.Redis(t).Addr()}
 	locktest.Run(t, locktest.Harness{
 		TTL:     time.Second,
-		Backend: func(testing.TB) dsync.Option { return redis.Quorum(addrs) },
+		Backend: func(testing.TB) dsync.Option { return redis.Quorum(addrs...) },
 	})
 }
 
@@ -56,7 +56,7 @@ func TestQuorumSurvivesTheLossOfAMinority(t *testing.T) {
 		servers = append(servers, servertest.Redis(t))
 		addrs = append(addrs, servers[len(servers)-1].Addr())
 	}
-	s, err := dsync.New(redis.Quorum(addrs), dsync.WithTimeout(time.Second))
+	s, err := dsync.New(redis.Quorum(addrs...), dsync.WithTimeout(time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestQuorumSurvivesTheLossOfAMinority(t *testing.T) {
 
 func TestQuorumRefusesWhatIsNone(t *testing.T) {
 	for _, addrs := range [][]string{nil, {"a"}, {"a", "b"}, {"a", "b", "c", "d"}, {"a", "b", "a"}, {"a", "b", "http://c"}} {
-		if _, err := dsync.New(redis.Quorum(addrs)); !errors.Is(err, dsync.ErrInvalid) {
+		if _, err := dsync.New(redis.Quorum(addrs...)); !errors.Is(err, dsync.ErrInvalid) {
 			t.Errorf("New on %v = %v, want invalid", addrs, err)
 		}
 	}

@@ -78,8 +78,10 @@ func kind(err error, write bool) error {
 	}
 	var op *net.OpError
 	switch {
+	case errors.Is(err, redis.ErrClosed): // under who still uses it
+		return fault.Markf(fault.Unavailable, "the connection to Redis was closed: %w", err)
 	case errors.As(err, &op) && op.Op == "dial",
-		errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrClosed), errors.Is(err, redis.ErrPoolExhausted):
+		errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return fault.Mark(fault.Unavailable, err)
 	case write:
 		return fault.Mark(fault.UnknownOutcome, err)

@@ -12,6 +12,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn"
@@ -45,19 +46,32 @@ type Config struct {
 	// Adjust changes what the client is made of: credentials providers, names,
 	// buffers, limits of the pool.
 	Adjust []func(*redis.UniversalOptions)
+	Hooks  []redis.Hook // of the client
 
 	Client redis.UniversalClient // the user's own; Close leaves it open
 }
 
-// Client is a client and whether it is ours to close. Commands are sent once:
-// what may be sent again is for the caller to know.
+// Client is an engine as one backend has it: its own, or one that it shares.
+// Commands are sent once: what may be sent again is for the caller to know.
 type Client struct {
 	redis.UniversalClient
+	*engine
+	shared bool // Close is for others to call
+}
+
+// engine is what all that share one have in common.
+type engine struct {
 	addr    string
-	owned   bool
+	owned   bool // made here, not by the user
 	secure  bool
 	timeout time.Duration // of one answer
 	calls   calls         // that a context's end interrupts
+
+	options func() *redis.UniversalOptions // of another client, nil for the user's
+	hooks   []redis.Hook
+	mu      sync.Mutex
+	waiting redis.UniversalClient // nil: nobody has asked for it
+	closed  bool
 }
 
 // schemes that addresses may have, by what they mean.
@@ -70,33 +84,69 @@ var schemes = []conn.Scheme{
 // Open builds the client that c describes. It connects to nothing.
 func Open(c Config) (*Client, error) {
 	if c.Client != nil {
-		return &Client{UniversalClient: c.Client, addr: "the client given", timeout: c.timeout()}, nil
+		return &Client{UniversalClient: c.Client, engine: &engine{addr: "the client given", timeout: c.timeout()}}, nil
 	}
 	o, err := c.options()
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
 	}
-	client := &Client{addr: strings.Join(o.Addrs, ","), owned: true, secure: o.TLSConfig != nil, timeout: c.timeout()}
-	o.Dialer = dialer(&client.calls, o.TLSConfig, o.DialTimeout)
+	e := &engine{addr: strings.Join(o.Addrs, ","), owned: true, secure: o.TLSConfig != nil, timeout: c.timeout(), hooks: c.Hooks}
+	o.Dialer = dialer(&e.calls, o.TLSConfig, o.DialTimeout)
 	o.OnConnect = named("go-platform")
 	for _, adjust := range c.Adjust {
 		adjust(o)
 	}
+	e.options = func() *redis.UniversalOptions { o := *o; return &o }
+	return &Client{UniversalClient: e.build(e.options()), engine: e}, nil
+}
+
+// build makes a client of the engine's.
+func (e *engine) build(o *redis.UniversalOptions) (client redis.UniversalClient) {
 	switch {
 	case o.MasterName != "":
-		f := o.Failover()
-		client.UniversalClient = redis.NewFailoverClient(f)
+		client = redis.NewFailoverClient(o.Failover())
 	case o.IsClusterMode:
 		c := o.Cluster()
 		// A primary that died tells nobody where its slots went: the client asks
 		// another node when what it knows is this old, by default after a minute.
 		c.ClusterStateReloadInterval = 2 * time.Second
-		client.UniversalClient = redis.NewClusterClient(c)
+		client = redis.NewClusterClient(c)
 	default:
-		client.UniversalClient = redis.NewClient(o.Simple())
+		client = redis.NewClient(o.Simple())
 	}
-	return client, nil
+	for _, h := range e.hooks {
+		client.AddHook(h)
+	}
+	return client
 }
+
+// Shared returns the engine for a backend that does not close it.
+func (c *Client) Shared() *Client {
+	return &Client{UniversalClient: c.UniversalClient, engine: c.engine, shared: true}
+}
+
+// Waiting returns the engine's client for commands that block, so that those
+// which wait take no connection from those that work: it has connections of its
+// own, one for each command that blocks. A client of the user's is used for both.
+func (c *Client) Waiting() *Client {
+	if !c.owned {
+		return c.Shared()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting == nil {
+		o := c.options()
+		o.PoolSize = maxWaiting
+		c.waiting = c.build(o)
+		if c.closed {
+			_ = c.waiting.Close() // what is sent fails as it does on the other one
+		}
+	}
+	return &Client{UniversalClient: c.waiting, engine: c.engine, shared: true}
+}
+
+// maxWaiting bounds the commands that block at the same time.
+const maxWaiting = 1 << 12
 
 // timeout bounds one answer.
 func (c Config) timeout() time.Duration {
@@ -216,8 +266,11 @@ func place(o *redis.UniversalOptions, a conn.Address) error {
 // Addr returns where the client was told to connect, for errors.
 func (c *Client) Addr() string { return c.addr }
 
-// Owned reports whether the client is ours: not one that the user brought.
+// Owned reports whether the client is made here, not by the user.
 func (c *Client) Owned() bool { return c.owned }
+
+// Timeout bounds one answer.
+func (c *Client) Timeout() time.Duration { return c.timeout }
 
 // KeepsDeadlines reports whether a command ends at its context's deadline, also
 // if only Deadline tells of it.
@@ -234,12 +287,23 @@ func (c *Client) KeepsDeadlines() bool {
 	return false
 }
 
-// Close closes the client unless the user brought it.
+// Close closes the client, unless it is shared or the user brought it. The
+// second time it does nothing.
 func (c *Client) Close() error {
-	if !c.owned {
+	if c.shared || !c.owned {
 		return nil
 	}
-	return c.UniversalClient.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	err := c.UniversalClient.Close()
+	if c.waiting != nil {
+		err = errors.Join(err, c.waiting.Close())
+	}
+	return err
 }
 
 // Ping asks for a sign of life. Its error names the address, and is Denied if
@@ -249,6 +313,8 @@ func (c *Client) Ping(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, redis.ErrClosed):
+		return ReadError(err)
 	case fault.KindOf(ReadError(err)) == fault.Denied:
 		return fault.Markf(fault.Denied, "%s refuses: %w", c.addr, err)
 	case errors.Is(err, io.EOF) && c.owned && !c.secure:

@@ -59,7 +59,7 @@ func backend(name, addr string) dsync.Option {
 	case "redis":
 		return redis.Backend(addr)
 	case "quorum":
-		return redis.Quorum(strings.Split(addr, ","))
+		return redis.Quorum(strings.Split(addr, ",")...)
 	case "etcd":
 		return etcd.Backend(addr)
 	case "consul":

@@ -1,0 +1,99 @@
+package redis
+
+import (
+	"crypto/tls"
+	"slices"
+	"time"
+
+	"github.com/micro/go-platform/internal/conn"
+	"github.com/micro/go-platform/internal/conn/redis"
+	"github.com/micro/go-platform/internal/fault"
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// Option configures Open.
+type Option func(*redis.Config) error
+
+// WithAuth gives name and password, over those in the address. The name is
+// empty for a server that only has a password.
+func WithAuth(username, password string) Option {
+	return func(c *redis.Config) error {
+		c.Username = username
+		return conn.SetSecret(&c.Password, password)
+	}
+}
+
+// WithTLS encrypts, whatever the address says.
+func WithTLS(t *tls.Config) Option {
+	return func(c *redis.Config) error { return conn.SetTLS(&c.TLS, t) }
+}
+
+// WithDatabase selects a database by number, over that of the address. The default
+// is 0, which is the only one of a cluster.
+func WithDatabase(n int) Option {
+	return func(c *redis.Config) error {
+		if n < 0 {
+			return fault.Markf(fault.Invalid, "database %d, want 0 or more", n)
+		}
+		c.DB = n
+		return nil
+	}
+}
+
+// WithDialTimeout bounds one attempt to connect to one server. The default is 2 s.
+func WithDialTimeout(d time.Duration) Option {
+	return func(c *redis.Config) error {
+		if d <= 0 {
+			return fault.Markf(fault.Invalid, "dial timeout %v, want more than 0", d)
+		}
+		c.DialTimeout = d
+		return nil
+	}
+}
+
+// WithTimeout bounds the wait for one answer. The default is 3 s.
+func WithTimeout(d time.Duration) Option {
+	return func(c *redis.Config) error {
+		if d <= 0 {
+			return fault.Markf(fault.Invalid, "timeout %v, want more than 0", d)
+		}
+		c.Timeout = d
+		return nil
+	}
+}
+
+// WithMaxConns bounds the connections to one server. The default is 10 for each
+// processor.
+func WithMaxConns(n int) Option {
+	return func(c *redis.Config) error {
+		if n < 1 {
+			return fault.Markf(fault.Invalid, "%d connections, want at least 1", n)
+		}
+		c.PoolSize = n
+		return nil
+	}
+}
+
+// WithClientOptions has adjust change what the client is made of: credentials
+// providers, the connections' name (by default "go-platform"), buffers, limits
+// of the pool. What keeps writes from being sent twice stays as it is.
+func WithClientOptions(adjust func(*goredis.UniversalOptions)) Option {
+	return func(c *redis.Config) error {
+		if adjust == nil {
+			return fault.Markf(fault.Invalid, "nil function")
+		}
+		c.Adjust = append(slices.Clip(c.Adjust), adjust)
+		return nil
+	}
+}
+
+// WithHook adds a hook to the client, for tracing, metrics or limits.
+func WithHook(hook goredis.Hook) Option {
+	return func(c *redis.Config) error {
+		if hook == nil {
+			return fault.Markf(fault.Invalid, "nil hook")
+		}
+		c.Hooks = append(slices.Clip(c.Hooks), hook)
+		return nil
+	}
+}

@@ -1,0 +1,99 @@
+package conn_test
+
+import (
+	"github.com/micro/go-platform/discovery"
+	discoveryredis "github.com/micro/go-platform/discovery/redis"
+	"github.com/micro/go-platform/engine/redis"
+	"github.com/micro/go-platform/event"
+	eventredis "github.com/micro/go-platform/event/redis"
+	"github.com/micro/go-platform/kv"
+	kvredis "github.com/micro/go-platform/kv/redis"
+	"github.com/micro/go-platform/sync"
+	syncredis "github.com/micro/go-platform/sync/redis"
+)
+
+// standing is a backend that stands on an engine E. open opens it, asking the
+// server unless lazy, and closes it.
+type standing[E any] struct {
+	name string
+	open func(e E, lazy bool) error
+}
+
+func openKV(o kv.Option, lazy bool) error {
+	opts := []kv.Option{o, kv.WithTimeout(limit), kv.WithDialTimeout(limit)}
+	if lazy {
+		opts = append(opts, kv.WithLazy())
+	}
+	return closed(kv.New(opts...))
+}
+
+func openSync(o sync.Option, lazy bool) error {
+	opts := []sync.Option{o, sync.WithTimeout(limit)}
+	if lazy {
+		opts = append(opts, sync.WithLazy())
+	}
+	return closed(sync.New(opts...))
+}
+
+func openDiscovery(o discovery.Option, lazy bool) error {
+	opts := []discovery.Option{o, discovery.WithTimeout(limit)}
+	if lazy {
+		opts = append(opts, discovery.WithLazy())
+	}
+	return closed(discovery.New(opts...))
+}
+
+func openEvent(o event.Option, lazy bool) error {
+	opts := []event.Option{o, event.WithTimeout(limit), event.WithDialTimeout(limit)}
+	if lazy {
+		opts = append(opts, event.WithLazy())
+	}
+	return flushed(event.New(opts...))
+}
+
+var onRedis = []standing[*redis.Engine]{
+	{"kv/redis", func(e *redis.Engine, lazy bool) error { return openKV(kvredis.On(e), lazy) }},
+	{"sync/redis", func(e *redis.Engine, lazy bool) error { return openSync(syncredis.On(e), lazy) }},
+	{"discovery/redis", func(e *redis.Engine, lazy bool) error { return openDiscovery(discoveryredis.On(e), lazy) }},
+	{"event/redis", func(e *redis.Engine, lazy bool) error { return openEvent(eventredis.On(e), lazy) }},
+}
+
+// engine is what all engines have.
+type engine interface{ Close() error }
+
+// over uses an engine and closes it.
+func over[E engine](e E, err error, use func(E) error) error {
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	return use(e)
+}
+
+// encrypted are the cases of backends, with open for their engine.
+func encrypted[E engine](b backend, on []standing[E], open func(addr string, t asked) (E, error)) (all []backend) {
+	for _, s := range on {
+		b := b
+		b.name = s.name
+		b.open = func(addr string, t asked) error {
+			e, err := open(addr, t)
+			return over(e, err, func(e E) error { return s.open(e, false) })
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
+// credited are the cases of known, with open for their engine.
+func credited[E engine](b shown, on []standing[E], open func(addr string, c credentials) (E, error)) (all []shown) {
+	for _, s := range on {
+		b := b
+		b.name = s.name + b.name
+		b.open = func(addr string, c credentials) error {
+			e, err := open(addr, c)
+			return over(e, err, func(e E) error { return s.open(e, true) })
+		}
+		all = append(all, b)
+	}
+	return all
+}
