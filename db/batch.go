@@ -77,7 +77,7 @@ func (t *table) Batch(ctx context.Context, ops ...Op) error {
 		}
 		return nil
 	}
-	if b, ok := t.ops.(Batcher); ok {
+	if b, ok := t.ops.(Batcher); ok && !t.spec.expires && !t.spec.soft {
 		return t.wrapBatch(t.together(ctx, b, ops))
 	}
 	err := t.each(ctx, ops)
@@ -113,7 +113,7 @@ func (t *table) together(ctx context.Context, b Batcher, ops []Op) error {
 		case "delete":
 			w.ID = op.id
 			w.Condition.Must = Exist
-			w.Condition.Version, err = prepareDelete(op.id, op.opts)
+			w.Condition.Version, _, err = prepareDelete(op.id, op.opts)
 		default:
 			op.kind, err = "batch", invalidf("empty Op")
 		}

@@ -108,7 +108,7 @@ func (t *table) kindOf(ctx context.Context, id string, c Condition) (ChangeKind,
 	case c.Must == Exist || !t.notes():
 		return Updated, nil
 	}
-	_, err := t.ops.Get(ctx, t.spec.Name, id)
+	_, err := t.get(ctx, id)
 	if errors.Is(err, fault.NotFound) {
 		return Created, nil
 	}
@@ -121,19 +121,4 @@ func (t *table) changed(r *Record, kind ChangeKind) {
 		return
 	}
 	t.tx.changes = append(t.tx.changes, Change{Table: t.name, ID: r.ID, Kind: kind, Version: r.Version, Record: r})
-}
-
-// remove is a Delete that notes what was there.
-func (t *table) remove(ctx context.Context, id string, version uint64) error {
-	if !t.notes() {
-		return t.ops.Delete(ctx, t.spec.Name, id, version)
-	}
-	r, err := t.ops.Get(ctx, t.spec.Name, id)
-	if err == nil {
-		err = t.ops.Delete(ctx, t.spec.Name, id, version)
-	}
-	if err == nil {
-		t.tx.changes = append(t.tx.changes, Change{Table: t.name, ID: id, Kind: Deleted, Version: r.Version, Record: r})
-	}
-	return err
 }

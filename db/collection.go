@@ -154,7 +154,7 @@ func (c *Collection[T]) Update(ctx context.Context, d Doc[T]) (Doc[T], error) {
 	if err != nil {
 		return d, err
 	}
-	r.Version = d.Version
+	r.Version, r.Expires = d.Version, d.Expires
 	if err := c.t.Update(ctx, r); err != nil {
 		return d, err
 	}
@@ -189,6 +189,15 @@ func (c *Collection[T]) Modify(ctx context.Context, id string, fn func(v *T) err
 // Delete removes the value under an id, or returns ErrNotFound.
 func (c *Collection[T]) Delete(ctx context.Context, id string, opts ...WriteOption) error {
 	return c.t.Delete(ctx, id, opts...)
+}
+
+// Restore brings back a value that was deleted, as Table.Restore does.
+func (c *Collection[T]) Restore(ctx context.Context, id string) (Doc[T], error) {
+	r, err := c.t.Restore(ctx, id)
+	if err != nil {
+		return Doc[T]{}, err
+	}
+	return c.doc(r)
 }
 
 // Find goes through the values that the options ask for, as Table.All does.

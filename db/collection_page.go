@@ -51,7 +51,7 @@ func (c *Collection[T]) UpdateOp(d Doc[T]) Op {
 	}
 	r, err := c.record(d.ID, d.Value)
 	if err == nil {
-		r.Version = d.Version
+		r.Version, r.Expires = d.Version, d.Expires
 	}
 	return Op{kind: "update", r: r, err: err}
 }

@@ -60,8 +60,14 @@ type Table interface {
 	// of their changes is lost. No record is ErrNotFound.
 	Patch(ctx context.Context, id string, edits ...Edit) (*Record, error)
 
-	// Delete removes a record. No record is ErrNotFound.
+	// Delete removes a record. No record is ErrNotFound. In a table with SoftDelete
+	// it can be restored.
 	Delete(ctx context.Context, id string, opts ...WriteOption) error
+
+	// Restore brings back a record that was deleted, in a table with SoftDelete,
+	// with a new version. None that is kept is ErrNotFound, and another record under
+	// the id ErrExists.
+	Restore(ctx context.Context, id string) (*Record, error)
 
 	// Search returns a page of the records that the options ask for, in order.
 	Search(ctx context.Context, opts ...SearchOption) (Page, error)
@@ -93,6 +99,12 @@ type Record struct {
 
 	Created, Updated time.Time // set by the table, in UTC to the microsecond
 
+	// Expires is when the record expires, in a table with TTL; zero stands for the
+	// table's default. Update keeps what was read, unless it is changed.
+	Expires time.Time
+
+	Deleted time.Time // when it was deleted; set by searches with OnlyDeleted
+
 	// Metadata is what can be searched: up to 64 keys of up to 64 bytes, which
 	// must not begin with '@'. Values are string (up to 1024 bytes), bool,
 	// integers, floats, time.Time and []string; they come back as string, bool,
@@ -122,6 +134,8 @@ const (
 	FieldVersion = "@version"
 	FieldCreated = "@created"
 	FieldUpdated = "@updated"
+	FieldExpires = "@expires" // in tables with TTL
+	FieldDeleted = "@deleted" // in searches with OnlyDeleted
 )
 
 // Page is a part of a search's result.

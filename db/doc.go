@@ -49,6 +49,10 @@
 // WithChanges has every write told before it is committed; package db/changes
 // makes events of that.
 //
+// TTL has records expire: from then on they are not there. SoftDelete keeps what
+// was deleted for a time, and Table.Restore brings it back. Both work the same on
+// every backend.
+//
 // # Errors
 //
 // ErrNotFound and ErrExists, ErrConflict for versions, ErrInvalid and
@@ -58,6 +62,6 @@
 //
 // # Closing
 //
-// Close waits for the calls in progress, then lets go of the backend. A
+// Close waits for the calls in progress, then releases the backend. A
 // database handle that the user brought stays open.
 package db

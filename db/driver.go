@@ -18,7 +18,7 @@ import (
 //     EncodeMetadata and DecodeMetadata do that for a column of bytes.
 //  3. Values compare as their SortKey does; so a backend that stores SortKeys
 //     needs no types of its own.
-//  4. Table names are checked: a to z, 0 to 9 and '_', up to 65 bytes. Ids,
+//  4. Table names are checked: a to z, 0 to 9 and '_', up to 74 bytes. Ids,
 //     keys and values may be any UTF-8 and must be bound, never pasted.
 //  5. Methods return when ctx ends, with ctx's error in the chain. Other errors
 //     are fault.Unavailable if certainly nothing was written,
@@ -123,6 +123,9 @@ type TableSpec struct {
 	Name     string              // with its namespace
 	Indexes  [][]Order           // those declared, by their names, without repetition
 	Progress func(IndexProgress) // of building an index; may be nil
+
+	expires, soft bool
+	ttl, keep     time.Duration
 }
 
 // Condition says what must hold for a Put.
@@ -149,7 +152,8 @@ type Query struct {
 	NoData bool  // Data and ContentType are not wanted; the driver may leave them out
 	After  []any // the values of the last record before, one for each Order, nil for a missing key, any list for a list; nil: from the start
 
-	keys []string // of Select, with NoData
+	keys    []string // of Select, with NoData
+	deleted bool
 }
 
 // Order is one key of an order.
@@ -170,6 +174,14 @@ func ValueOf(r *Record, key string) any {
 		return r.Created
 	case FieldUpdated:
 		return r.Updated
+	case FieldExpires:
+		if !r.Expires.IsZero() { // else it is in the metadata still
+			return r.Expires
+		}
+	case FieldDeleted:
+		if !r.Deleted.IsZero() {
+			return r.Deleted
+		}
 	}
 	return r.Metadata[key]
 }

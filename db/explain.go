@@ -36,6 +36,6 @@ func (t *table) Explain(ctx context.Context, opts ...SearchOption) (Plan, error)
 	}
 	defer leave()
 	q.Limit++ // as Search does
-	p, err := e.Explain(ctx, t.spec.Name, q)
+	p, err := e.Explain(ctx, t.place(q), q)
 	return p, t.wrap("explain", "", err)
 }

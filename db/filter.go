@@ -166,7 +166,7 @@ func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 		}
 		f.Values = vs
 	case OpPrefix, OpContains, OpHas:
-		if f.Op == OpHas && f.Key == FieldID || f.Key == FieldVersion || f.Key == FieldCreated || f.Key == FieldUpdated {
+		if f.Op == OpHas && f.Key == FieldID || f.Key == FieldVersion || isTime(f.Key) {
 			return f, invalidf("filter %q on %s", f.Op, f.Key)
 		}
 		f.Value, err = f.operand(f.Value)
@@ -193,8 +193,10 @@ func (f Filter) operand(v any) (any, error) {
 		_, ok = n.(string)
 	case FieldVersion:
 		_, ok = n.(int64)
-	case FieldCreated, FieldUpdated:
-		_, ok = n.(time.Time)
+	default:
+		if isTime(f.Key) {
+			_, ok = n.(time.Time)
+		}
 	}
 	if !ok {
 		return nil, invalidf("%s is compared with a %T", f.Key, v)
@@ -204,10 +206,18 @@ func (f Filter) operand(v any) (any, error) {
 
 func checkSearchKey(key string) error {
 	switch key {
-	case FieldID, FieldVersion, FieldCreated, FieldUpdated:
+	case FieldID, FieldVersion:
+		return nil
+	}
+	if isTime(key) {
 		return nil
 	}
 	return checkKey(key)
+}
+
+// isTime reports whether a key is a field that has a time.
+func isTime(key string) bool {
+	return key == FieldCreated || key == FieldUpdated || key == FieldExpires || key == FieldDeleted
 }
 
 // Match reports whether a record is asked for. It is what every backend must

@@ -24,6 +24,8 @@ type front struct {
 
 	mu    sync.Mutex
 	specs map[string]TableSpec // opened, by the name that the user gave
+
+	purges bool // since a table of them has records that expire
 }
 
 func newFront(opts []Option) (DB, error) {
@@ -98,6 +100,9 @@ func (f *front) spec(name string, opts []TableOption) (TableSpec, error) {
 			return s, err
 		}
 	}
+	if s.expires {
+		s.Indexes = merge(s.Indexes, [][]Order{{{Key: FieldExpires}}})
+	}
 	return s, nil
 }
 
@@ -111,7 +116,14 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 		return nil, f.wrap("table", name, err)
 	}
 	defer leave()
-	if err := f.driver.Ensure(ctx, s); err != nil {
+	if (s.expires || s.soft) && !f.features.Compare {
+		return nil, f.wrap("table", name, unsupportedf("TTL and SoftDelete"))
+	}
+	err = f.driver.Ensure(ctx, s)
+	if err == nil && s.soft {
+		err = f.driver.Ensure(ctx, s.trash())
+	}
+	if err != nil {
 		return nil, f.wrap("table", name, err)
 	}
 	f.mu.Lock()
@@ -121,6 +133,9 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 	}
 	s.Progress = nil
 	f.specs[name] = s
+	if (s.expires || s.soft) && !f.purges {
+		f.purges = f.life.Go(f.purge)
+	}
 	return &table{f: f, ops: f.driver, name: name, spec: s}, nil
 }
 

@@ -15,7 +15,7 @@ const (
 // Index declares an index over the values of metadata keys: the database
 // searches by the first key alone, by the first and the second, and so on, and
 // sorts by all of them. A '-' before a key sorts it from the greatest to the
-// smallest. The keys may also be FieldCreated, FieldUpdated and FieldVersion. An
+// smallest. The keys may also be FieldCreated, FieldUpdated, FieldExpires and FieldVersion. An
 // index has 1 to 4 keys, a table up to 32 indexes.
 //
 //	db.Index("customer")                  // Equal, In, ranges, Prefix, Exists, OrderBy
@@ -34,7 +34,7 @@ func Index(keys ...string) TableOption {
 		for _, k := range keys {
 			name, desc := strings.CutPrefix(k, "-")
 			switch name {
-			case FieldCreated, FieldUpdated, FieldVersion:
+			case FieldCreated, FieldUpdated, FieldExpires, FieldVersion:
 			default:
 				if err := checkKey(name); err != nil {
 					return err
@@ -93,9 +93,16 @@ func (o Order) String() string {
 	return o.Key
 }
 
-// With returns the table with the indexes of another one, too.
+// With returns the table with the indexes of another one, too, and what else it
+// declares.
 func (t TableSpec) With(o TableSpec) TableSpec {
 	t.Indexes = merge(t.Indexes, o.Indexes)
+	if !t.expires {
+		t.expires, t.ttl = o.expires, o.ttl
+	}
+	if !t.soft {
+		t.soft, t.keep = o.soft, o.keep
+	}
 	return t
 }
 

@@ -23,13 +23,14 @@ type options struct {
 	maxBytes    int
 	cursorKey   []byte
 	scans       bool
+	purge       time.Duration
 	log         *slog.Logger
 	changes     func(ctx context.Context, tx Execer, changes []Change) error
 }
 
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
-		dialTimeout: 5 * time.Second, timeout: 10 * time.Second, maxBytes: 1 << 20,
+		dialTimeout: 5 * time.Second, timeout: 10 * time.Second, maxBytes: 1 << 20, purge: time.Minute,
 		log: slog.New(slog.DiscardHandler),
 	}
 	for _, opt := range opts {
@@ -91,6 +92,12 @@ func WithDialTimeout(d time.Duration) Option {
 // default is 10 s.
 func WithTimeout(d time.Duration) Option {
 	return positive("timeout", d, func(o *options) { o.timeout = d })
+}
+
+// WithPurgeInterval is about how often expired records are removed, and deleted
+// ones that were kept for long enough. The default is a minute.
+func WithPurgeInterval(d time.Duration) Option {
+	return positive("purge interval", d, func(o *options) { o.purge = d })
 }
 
 // WithLazy lets New succeed without asking whether the backend answers.
@@ -207,6 +214,7 @@ type WriteOption func(*writeOptions) error
 
 type writeOptions struct {
 	force, upsert bool
+	purge         bool
 	version       uint64
 }
 

@@ -18,6 +18,7 @@ type searchOptions struct {
 	limit   int
 	after   string
 	scan    bool
+	deleted bool
 
 	selected bool // Select
 	keys     []string
@@ -96,8 +97,14 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 		}
 	}
 	fs := t.f.features
-	q := Query{Limit: o.limit, NoData: o.selected, keys: o.keys}
-	var err error
+	q := Query{Limit: o.limit, NoData: o.selected, keys: o.keys, deleted: o.deleted}
+	spec, err := t.spec, error(nil)
+	if o.deleted {
+		if !spec.soft {
+			return Query{}, invalidf("OnlyDeleted, of a table that was opened without SoftDelete")
+		}
+		spec = spec.trash()
+	}
 	switch len(o.filters) {
 	case 0:
 	case 1:
@@ -130,7 +137,7 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 		q.Order = append(q.Order, Order{Key: FieldID, Desc: desc})
 	}
 	if !fs.AnyKey && !o.scan && !t.f.o.scans {
-		if err := q.served(t.spec); err != nil {
+		if err := q.served(spec); err != nil {
 			return Query{}, err
 		}
 	}
@@ -145,18 +152,26 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 // cursor names the page after record r.
 func (t *table) cursor(q Query, r *Record) string {
 	b := []byte{'['}
-	for i, o := range q.Order {
+	for i, v := range q.at(r) {
 		if i > 0 {
 			b = append(b, ',')
-		}
-		v := ValueOf(r, o.Key)
-		if _, list := v.([]string); list {
-			v = []string{} // all lists have the same place
 		}
 		b, _ = appendValue(b, v) // values of records are normal
 	}
 	b = append(b, ']')
 	return base64.RawURLEncoding.EncodeToString(append(t.sign(q, b), b...))
+}
+
+// at is the place of a record in an order.
+func (q Query) at(r *Record) []any {
+	place := make([]any, len(q.Order))
+	for i, o := range q.Order {
+		place[i] = ValueOf(r, o.Key)
+		if _, list := place[i].([]string); list {
+			place[i] = []string{} // all lists have the same place
+		}
+	}
+	return place
 }
 
 const signature = 16
@@ -165,7 +180,7 @@ const signature = 16
 func (t *table) sign(q Query, payload []byte) []byte {
 	m := hmac.New(sha256.New, t.f.o.cursorKey)
 	e := json.NewEncoder(m)
-	e.Encode([]any{t.spec.Name, q.Order})
+	e.Encode([]any{t.place(q), q.Order})
 	q.Filter.writeTo(e)
 	m.Write(payload)
 	return m.Sum(nil)[:signature]

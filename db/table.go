@@ -66,6 +66,9 @@ func (t *table) prepare(op string, r *Record, opts []WriteOption) (*Record, Cond
 	if err == nil && o.version != 0 {
 		err = invalidf("IfVersion with Update: the record has the version")
 	}
+	if err == nil && o.purge {
+		err = invalidf("Purge is for Delete")
+	}
 	if err != nil {
 		return nil, Condition{}, err
 	}
@@ -88,7 +91,10 @@ func (t *table) prepare(op string, r *Record, opts []WriteOption) (*Record, Cond
 		return nil, Condition{}, err
 	}
 	c.Updated = timestamp(time.Now())
-	c.Created, c.Version = c.Updated, 1
+	c.Created, c.Version, c.Deleted = c.Updated, 1, time.Time{}
+	if c.Expires, err = t.spec.expiry(c, op); err != nil {
+		return nil, Condition{}, err
+	}
 	if cond.Version != 0 {
 		c.Version = cond.Version + 1
 	}
@@ -97,7 +103,7 @@ func (t *table) prepare(op string, r *Record, opts []WriteOption) (*Record, Cond
 
 // stored tells the caller's record what was stored.
 func (r *Record) stored(c *Record) {
-	r.ID, r.Version, r.Created, r.Updated = c.ID, c.Version, c.Created, c.Updated
+	r.ID, r.Version, r.Created, r.Updated, r.Expires = c.ID, c.Version, c.Created, c.Updated, c.Expires
 }
 
 // put writes a copy of r.
@@ -122,14 +128,9 @@ func (t *table) put(ctx context.Context, op string, r *Record, opts []WriteOptio
 		return t.wrap(op, c.ID, err)
 	}
 	defer leave()
-	kind, err := t.kindOf(ctx, c.ID, cond)
-	if err == nil {
-		err = t.ops.Put(ctx, t.spec.Name, c, cond)
-	}
-	if err != nil {
+	if err := t.store(ctx, c, cond); err != nil {
 		return t.wrap(op, c.ID, err)
 	}
-	t.changed(c, kind)
 	r.stored(c)
 	return nil
 }
@@ -150,7 +151,7 @@ func (t *table) Read(ctx context.Context, id string) (*Record, error) {
 		return nil, t.wrap("read", id, err)
 	}
 	defer leave()
-	r, err := t.ops.Get(ctx, t.spec.Name, id)
+	r, err := t.get(ctx, id)
 	if err != nil {
 		return nil, t.wrap("read", id, err)
 	}
@@ -158,10 +159,10 @@ func (t *table) Read(ctx context.Context, id string) (*Record, error) {
 }
 
 func (t *table) Delete(ctx context.Context, id string, opts ...WriteOption) error {
-	if t.tells() {
+	if t.tells() || t.spec.soft && t.tx == nil && t.f.features.Transactions {
 		return t.inTx(ctx, "delete", id, func(ctx context.Context, x *table) error { return x.Delete(ctx, id, opts...) })
 	}
-	version, err := prepareDelete(id, opts)
+	version, purge, err := prepareDelete(id, opts)
 	if err != nil {
 		return t.wrap("delete", id, err)
 	}
@@ -170,12 +171,17 @@ func (t *table) Delete(ctx context.Context, id string, opts ...WriteOption) erro
 		return t.wrap("delete", id, err)
 	}
 	defer leave()
-	return t.wrap("delete", id, t.remove(ctx, id, version))
+	if purge {
+		err = t.purge(ctx, id, version)
+	} else {
+		err = t.remove(ctx, id, version, false)
+	}
+	return t.wrap("delete", id, err)
 }
 
 // prepareDelete checks a Delete, and returns the version that the record must
-// have, 0 for any.
-func prepareDelete(id string, opts []WriteOption) (uint64, error) {
+// have, 0 for any, and whether nothing is to be kept of it.
+func prepareDelete(id string, opts []WriteOption) (version uint64, purge bool, err error) {
 	o, err := newWriteOptions(opts)
 	if err == nil && (o.force || o.upsert) {
 		err = invalidf("Force and Upsert are for Update")
@@ -183,7 +189,7 @@ func prepareDelete(id string, opts []WriteOption) (uint64, error) {
 	if err == nil {
 		err = checkID(id)
 	}
-	return o.version, err
+	return o.version, o.purge, err
 }
 
 func (t *table) Search(ctx context.Context, opts ...SearchOption) (Page, error) {
@@ -202,7 +208,7 @@ func (t *table) search(ctx context.Context, q Query) (Page, error) {
 	defer leave()
 	limit := q.Limit
 	q.Limit++ // one more tells whether there is a next page
-	rs, err := t.ops.Query(ctx, t.spec.Name, q)
+	rs, err := t.query(ctx, q)
 	if err != nil {
 		return Page{}, t.wrap("search", "", err)
 	}
@@ -261,7 +267,7 @@ func (t *table) Count(ctx context.Context, opts ...SearchOption) (int64, error) 
 		return 0, t.wrap("count", "", err)
 	}
 	defer leave()
-	n, err := t.ops.Count(ctx, t.spec.Name, q.Filter)
+	n, err := t.count(ctx, q)
 	return n, t.wrap("count", "", err)
 }
 

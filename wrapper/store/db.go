@@ -87,6 +87,13 @@ func (t *table) Delete(ctx context.Context, id string, opts ...db.WriteOption) e
 	return err
 }
 
+func (t *table) Restore(ctx context.Context, id string) (*db.Record, error) {
+	ctx, done := t.begin(ctx, "restore", 1)
+	r, err := t.Table.Restore(ctx, id)
+	done(err)
+	return r, err
+}
+
 func (t *table) Search(ctx context.Context, opts ...db.SearchOption) (db.Page, error) {
 	ctx, done := t.begin(ctx, "search", 1)
 	page, err := t.Table.Search(ctx, opts...)
