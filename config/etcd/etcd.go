@@ -4,12 +4,12 @@
 //
 // A key holds one document. A key that ends with a slash stands for all keys
 // below it: each holds a document, they merge in the order of their names.
+// Package engine/etcd has the forms of an address, TLS, credentials and timeouts.
 // Changes come by a watch: at once, and no request while nothing changes.
 package etcd
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"strconv"
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/config"
+	engine "github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/internal/conn"
 	connetcd "github.com/micro/go-platform/internal/conn/etcd"
 	"github.com/micro/go-platform/internal/fault"
@@ -24,7 +25,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// Option is an option of Source.
+// Option is an option of Source and On.
 type Option func(*source) error
 
 // WithFormat says how the documents are written; the default is JSON.
@@ -38,44 +39,34 @@ func WithFormat(f config.Format) Option {
 	}
 }
 
-// WithAuth is the user and the password.
-func WithAuth(user, password string) Option {
-	return func(s *source) error { return conn.SetAuth(&s.connect.User, &s.connect.Password, user, password) }
+// Source returns the source of key in the cluster at addr, over an engine of its
+// own: "etcds://user:password@a,b,c" and the other forms that engine/etcd takes.
+func Source(addr, key string, opts ...Option) config.Source {
+	return &source{where: conn.Redact(addr), key: key, opts: opts, connect: func() (*connetcd.Conn, error) {
+		return connetcd.Open(connetcd.Config{Address: addr})
+	}}
 }
 
-// WithTLS makes connections use TLS.
-func WithTLS(c *tls.Config) Option {
-	return func(s *source) error { return conn.SetTLS(&s.connect.TLS, c) }
-}
-
-// WithClient uses a client of one's own, which Close leaves open. The address
-// is then only a name.
-func WithClient(c *clientv3.Client) Option {
-	return func(s *source) error {
-		if c == nil {
-			return errors.New("WithClient: nil client")
-		}
-		s.connect.Client = c
-		return nil
+// On returns the source of key in the cluster that the engine is connected to,
+// which it leaves open.
+func On(e *engine.Engine, key string, opts ...Option) config.Source {
+	s := &source{where: "the engine", key: key, opts: opts, connect: e.Conn}
+	if c, err := e.Conn(); err == nil {
+		s.where = c.Address()
 	}
-}
-
-// Source returns the source of key on the members at address: "host:port",
-// several with commas between, or a URL with the scheme etcd, etcds, http or
-// https.
-func Source(address, key string, opts ...Option) config.Source {
-	return &source{key: key, opts: opts, connect: connetcd.Config{Address: address}}
+	return s
 }
 
 type source struct {
+	where   string // for people
 	key     string
 	opts    []Option
 	format  config.Format
-	connect connetcd.Config
+	connect func() (*connetcd.Conn, error)
 	conn    *connetcd.Conn
 }
 
-func (s *source) Name() string { return "etcd " + conn.Redact(s.connect.Address) + " " + s.key }
+func (s *source) Name() string { return "etcd " + s.where + " " + s.key }
 
 func (s *source) Open(context.Context) error {
 	if s.key == "" {
@@ -91,7 +82,7 @@ func (s *source) Open(context.Context) error {
 		}
 	}
 	var err error
-	s.conn, err = connetcd.Open(s.connect)
+	s.conn, err = s.connect()
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/config/configtest"
 	"github.com/micro/go-platform/config/etcd"
+	engine "github.com/micro/go-platform/engine/etcd"
 	connetcd "github.com/micro/go-platform/internal/conn/etcd"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/netfault"
@@ -136,8 +137,8 @@ func TestCompactionBetweenTwoWatchesLosesNothing(t *testing.T) {
 func TestBadArgumentsAreErrorsOfNew(t *testing.T) {
 	for name, s := range map[string]config.Source{
 		"no key": etcd.Source("127.0.0.1:1", ""), "address": etcd.Source("ftp://me:hunter2@x", "a"), "option": etcd.Source("127.0.0.1:1", "a", nil),
-		"format": etcd.Source("127.0.0.1:1", "a", etcd.WithFormat(nil)), "tls": etcd.Source("127.0.0.1:1", "a", etcd.WithTLS(nil)),
-		"client": etcd.Source("127.0.0.1:1", "a", etcd.WithClient(nil)),
+		"format": etcd.Source("127.0.0.1:1", "a", etcd.WithFormat(nil)), "engine": etcd.On(nil, "a"),
+		"client": etcd.On(engine.FromClient(nil), "a"),
 	} {
 		_, err := config.New(config.WithSource(s))
 		if !errors.Is(err, config.ErrInvalid) {
@@ -147,7 +148,7 @@ func TestBadArgumentsAreErrorsOfNew(t *testing.T) {
 			t.Errorf("%s: the error shows the password: %v", name, err)
 		}
 	}
-	_, err := config.New(config.WithSource(etcd.Source("127.0.0.1:1", "a", etcd.WithAuth("me", "hunter2"))), config.WithTimeout(time.Second))
+	_, err := config.New(config.WithSource(etcd.Source("etcd://me:hunter2@127.0.0.1:1", "a")), config.WithTimeout(time.Second))
 	if !errors.Is(err, config.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("nobody listens: got %v, want ErrUnavailable with the address", err)
 	}

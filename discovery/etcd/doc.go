@@ -27,5 +27,5 @@
 //
 // # Closing
 //
-// Close closes the client; one given by WithClient stays open.
+// Close closes the engine that Backend opened; one given to On stays open.
 package etcd

@@ -1,12 +1,11 @@
 package etcd_test
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/etcd"
-	clientv3 "go.etcd.io/etcd/client/v3"
+	engine "github.com/micro/go-platform/engine/etcd"
 )
 
 func ExampleBackend() {
@@ -22,18 +21,18 @@ func ExampleBackend() {
 	// Output: cold false
 }
 
-func ExampleWithClient() {
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{"10.0.0.1:2379"}})
+func ExampleOn() {
+	e, err := engine.Open("10.0.0.1:2379,10.0.0.2:2379") // for several packages
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer client.Close() // which discovery doesn't
-	d, err := discovery.New(etcd.WithClient(client), discovery.WithLazy())
+	defer e.Close()
+	d, err := discovery.New(etcd.On(e), discovery.WithLazy())
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(d.Close(), client.Ctx().Err() == context.Canceled)
-	// Output: <nil> false
+	fmt.Println(d.Close(), e.Client().Ctx().Err())
+	// Output: <nil> <nil>
 }

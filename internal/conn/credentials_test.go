@@ -9,27 +9,24 @@ import (
 
 	"github.com/micro/go-platform/config"
 	configconsul "github.com/micro/go-platform/config/consul"
-	configetcd "github.com/micro/go-platform/config/etcd"
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/cassandra"
 	"github.com/micro/go-platform/db/elastic"
 	"github.com/micro/go-platform/discovery"
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
-	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
+	"github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/nats"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 	kvconsul "github.com/micro/go-platform/kv/consul"
-	kvetcd "github.com/micro/go-platform/kv/etcd"
 	kvnats "github.com/micro/go-platform/kv/nats"
 	"github.com/micro/go-platform/log/fluentd"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/prometheus"
 	"github.com/micro/go-platform/sync"
 	syncconsul "github.com/micro/go-platform/sync/consul"
-	syncetcd "github.com/micro/go-platform/sync/etcd"
 )
 
 // credentials are those of an option: of one for a secret alone, user is unused.
@@ -63,6 +60,9 @@ var known = slices.Concat(
 	credited(shown{scheme: "redis://", alone: true}, onRedis, func(a string, c credentials) (*redis.Engine, error) {
 		return redis.Open(a, rest(c, redis.WithAuth)...)
 	}),
+	credited(shown{scheme: "etcd://"}, onEtcd, func(a string, c credentials) (*etcd.Engine, error) {
+		return etcd.Open(a, rest(c, etcd.WithAuth)...)
+	}),
 	others,
 )
 
@@ -87,18 +87,6 @@ var others = []shown{
 	}},
 	{"kv/nats", "nats://", false, false, true, func(a string, c credentials) error {
 		return closed(kv.New(kvnats.Backend(a, rest(c, kvnats.WithAuth)...), kv.WithLazy()))
-	}},
-	{"kv/etcd", "etcd://", false, false, false, func(a string, c credentials) error {
-		return closed(kv.New(kvetcd.Backend(a, rest(c, kvetcd.WithAuth)...), kv.WithLazy()))
-	}},
-	{"sync/etcd", "etcd://", false, false, false, func(a string, c credentials) error {
-		return closed(sync.New(syncetcd.Backend(a, rest(c, syncetcd.WithAuth)...), sync.WithLazy()))
-	}},
-	{"discovery/etcd", "etcd://", false, false, false, func(a string, c credentials) error {
-		return closed(discovery.New(discoveryetcd.Backend(a, rest(c, discoveryetcd.WithAuth)...), discovery.WithLazy()))
-	}},
-	{"config/etcd", "etcd://", false, false, false, func(a string, c credentials) error {
-		return closed(config.New(config.WithSource(configetcd.Source(a, "k", rest(c, configetcd.WithAuth)...)), config.WithTimeout(time.Second)))
 	}},
 	{"event/nats", "nats://", false, false, true, func(a string, c credentials) error {
 		return flushed(event.New(nats.Backend(a, rest(c, nats.WithAuth)...), event.WithLazy()))

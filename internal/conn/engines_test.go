@@ -1,14 +1,20 @@
 package conn_test
 
 import (
+	"github.com/micro/go-platform/config"
+	configetcd "github.com/micro/go-platform/config/etcd"
 	"github.com/micro/go-platform/discovery"
+	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
+	"github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
 	eventredis "github.com/micro/go-platform/event/redis"
 	"github.com/micro/go-platform/kv"
+	kvetcd "github.com/micro/go-platform/kv/etcd"
 	kvredis "github.com/micro/go-platform/kv/redis"
 	"github.com/micro/go-platform/sync"
+	syncetcd "github.com/micro/go-platform/sync/etcd"
 	syncredis "github.com/micro/go-platform/sync/redis"
 )
 
@@ -56,6 +62,17 @@ var onRedis = []standing[*redis.Engine]{
 	{"sync/redis", func(e *redis.Engine, lazy bool) error { return openSync(syncredis.On(e), lazy) }},
 	{"discovery/redis", func(e *redis.Engine, lazy bool) error { return openDiscovery(discoveryredis.On(e), lazy) }},
 	{"event/redis", func(e *redis.Engine, lazy bool) error { return openEvent(eventredis.On(e), lazy) }},
+}
+
+func openConfig(s config.Source) error {
+	return closed(config.New(config.WithSource(s), config.WithTimeout(limit)))
+}
+
+var onEtcd = []standing[*etcd.Engine]{
+	{"kv/etcd", func(e *etcd.Engine, lazy bool) error { return openKV(kvetcd.On(e), lazy) }},
+	{"sync/etcd", func(e *etcd.Engine, lazy bool) error { return openSync(syncetcd.On(e), lazy) }},
+	{"discovery/etcd", func(e *etcd.Engine, lazy bool) error { return openDiscovery(discoveryetcd.On(e), lazy) }},
+	{"config/etcd", func(e *etcd.Engine, _ bool) error { return openConfig(configetcd.On(e, "config")) }},
 }
 
 // engine is what all engines have.

@@ -16,16 +16,15 @@ import (
 
 	"github.com/micro/go-platform/config"
 	configconsul "github.com/micro/go-platform/config/consul"
-	configetcd "github.com/micro/go-platform/config/etcd"
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/cassandra"
 	"github.com/micro/go-platform/db/elastic"
 	dbsql "github.com/micro/go-platform/db/sql"
 	"github.com/micro/go-platform/discovery"
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
-	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	"github.com/micro/go-platform/discovery/relay"
 	discoverysql "github.com/micro/go-platform/discovery/sql"
+	"github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/nats"
@@ -34,7 +33,6 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 	kvconsul "github.com/micro/go-platform/kv/consul"
-	kvetcd "github.com/micro/go-platform/kv/etcd"
 	"github.com/micro/go-platform/kv/memcached"
 	kvnats "github.com/micro/go-platform/kv/nats"
 	kvsql "github.com/micro/go-platform/kv/sql"
@@ -49,7 +47,6 @@ import (
 	"github.com/micro/go-platform/otlp/otlpgrpc"
 	"github.com/micro/go-platform/sync"
 	syncconsul "github.com/micro/go-platform/sync/consul"
-	syncetcd "github.com/micro/go-platform/sync/etcd"
 	syncsql "github.com/micro/go-platform/sync/sql"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/otlp"
@@ -108,15 +105,15 @@ var backends = slices.Concat(
 	encrypted(backend{plain: "redis://"}, onRedis, func(a string, t asked) (*redis.Engine, error) {
 		return redis.Open(a, with(t, redis.WithTLS, redis.WithAuth("bob", secret))...)
 	}),
+	encrypted(backend{plain: "etcd://"}, onEtcd, func(a string, t asked) (*etcd.Engine, error) {
+		return etcd.Open(a, with(t, etcd.WithTLS, etcd.WithAuth("bob", secret))...)
+	}),
 	remaining,
 )
 
 var remaining = []backend{
 	{name: "kv/nats", plain: "nats://", hello: natsHello, open: func(a string, t asked) error {
 		return closed(kv.New(kvnats.Backend(a, with(t, kvnats.WithTLS, kvnats.WithAuth("bob", secret))...), kv.WithDialTimeout(time.Second)))
-	}},
-	{name: "kv/etcd", plain: "etcd://", open: func(a string, t asked) error {
-		return closed(kv.New(kvetcd.Backend(a, with(t, kvetcd.WithTLS, kvetcd.WithAuth("bob", secret))...), kv.WithTimeout(limit)))
 	}},
 	{name: "kv/consul", plain: "consul://", open: func(a string, t asked) error {
 		return closed(kv.New(kvconsul.Backend(a, with(t, kvconsul.WithTLS, kvconsul.WithToken(secret))...), kv.WithTimeout(limit)))
@@ -130,9 +127,6 @@ var remaining = []backend{
 	{name: "kv/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
 		return closed(kv.New(kvsql.MySQL(a, with(t, kvsql.WithTLS)...), kv.WithTimeout(limit)))
 	}},
-	{name: "sync/etcd", plain: "etcd://", open: func(a string, t asked) error {
-		return closed(sync.New(syncetcd.Backend(a, with(t, syncetcd.WithTLS, syncetcd.WithAuth("bob", secret))...), sync.WithTimeout(limit)))
-	}},
 	{name: "sync/consul", plain: "consul://", open: func(a string, t asked) error {
 		return closed(sync.New(syncconsul.Backend(a, with(t, syncconsul.WithTLS, syncconsul.WithToken(secret))...), sync.WithTimeout(limit)))
 	}},
@@ -141,9 +135,6 @@ var remaining = []backend{
 	}},
 	{name: "sync/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
 		return closed(sync.New(syncsql.MySQL(a, with(t, syncsql.WithTLS)...), sync.WithTimeout(limit)))
-	}},
-	{name: "discovery/etcd", plain: "etcd://", open: func(a string, t asked) error {
-		return closed(discovery.New(discoveryetcd.Backend(a, with(t, discoveryetcd.WithTLS, discoveryetcd.WithAuth("bob", secret))...), discovery.WithTimeout(limit)))
 	}},
 	{name: "discovery/consul", plain: "consul://", open: func(a string, t asked) error {
 		return closed(discovery.New(discoveryconsul.Backend(a, with(t, discoveryconsul.WithTLS, discoveryconsul.WithToken(secret))...), discovery.WithTimeout(limit)))
@@ -177,9 +168,6 @@ var remaining = []backend{
 	}},
 	{name: "db/cassandra", plain: "cassandra://", path: "/k", open: func(a string, t asked) error {
 		return closed(db.New(cassandra.Backend(a, with(t, cassandra.WithTLS, cassandra.WithAuth("bob", secret))...), db.WithTimeout(limit)))
-	}},
-	{name: "config/etcd", plain: "etcd://", open: func(a string, t asked) error {
-		return closed(config.New(config.WithSource(configetcd.Source(a, "k", with(t, configetcd.WithTLS, configetcd.WithAuth("bob", secret))...)), config.WithTimeout(limit)))
 	}},
 	{name: "config/consul", plain: "consul://", open: func(a string, t asked) error {
 		return closed(config.New(config.WithSource(configconsul.Source(a, "k", with(t, configconsul.WithTLS, configconsul.WithToken(secret))...)), config.WithTimeout(limit)))

@@ -20,6 +20,7 @@ import (
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
+	"github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
 	eventredis "github.com/micro/go-platform/event/redis"
@@ -155,6 +156,10 @@ func openRedis(addr, password string, t asked) (*redis.Engine, error) {
 	return redis.Open(addr, with(t, redis.WithTLS, redis.WithAuth("bob", password))...)
 }
 
+func openEtcd(addr, password string, t asked) (*etcd.Engine, error) {
+	return etcd.Open(addr, with(t, etcd.WithTLS, etcd.WithAuth("root", password))...)
+}
+
 var vendors = []vendor{
 	{
 		name: "redis", key: secret,
@@ -226,22 +231,28 @@ var vendors = []vendor{
 		},
 		uses: map[string]func(context.Context, string, string, asked) error{
 			"kv": func(ctx context.Context, a, key string, t asked) error {
-				return use(func() (kv.KV, error) {
-					return kv.New(kvetcd.Backend(a, with(t, kvetcd.WithTLS, kvetcd.WithAuth("root", key))...), kv.WithTimeout(limit))
-				}, put(ctx))
+				e, err := openEtcd(a, key, t)
+				return over(e, err, func(e *etcd.Engine) error {
+					return use(func() (kv.KV, error) { return kv.New(kvetcd.On(e), kv.WithTimeout(limit)) }, put(ctx))
+				})
 			},
 			"sync": func(ctx context.Context, a, key string, t asked) error {
-				return use(func() (sync.Sync, error) {
-					return sync.New(syncetcd.Backend(a, with(t, syncetcd.WithTLS, syncetcd.WithAuth("root", key))...), sync.WithTimeout(limit))
-				}, lock(ctx))
+				e, err := openEtcd(a, key, t)
+				return over(e, err, func(e *etcd.Engine) error {
+					return use(func() (sync.Sync, error) { return sync.New(syncetcd.On(e), sync.WithTimeout(limit)) }, lock(ctx))
+				})
 			},
 			"discovery": func(ctx context.Context, a, key string, t asked) error {
-				return use(func() (discovery.Discovery, error) {
-					return discovery.New(discoveryetcd.Backend(a, with(t, discoveryetcd.WithTLS, discoveryetcd.WithAuth("root", key))...), discovery.WithTimeout(limit))
-				}, register(ctx))
+				e, err := openEtcd(a, key, t)
+				return over(e, err, func(e *etcd.Engine) error {
+					return use(func() (discovery.Discovery, error) {
+						return discovery.New(discoveryetcd.On(e), discovery.WithTimeout(limit))
+					}, register(ctx))
+				})
 			},
 			"config": func(ctx context.Context, a, key string, t asked) error {
-				return configured(configetcd.Source(a, "config", with(t, configetcd.WithTLS, configetcd.WithAuth("root", key))...))
+				e, err := openEtcd(a, key, t)
+				return over(e, err, func(e *etcd.Engine) error { return configured(configetcd.On(e, "config")) })
 			},
 		},
 	},

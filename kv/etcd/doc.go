@@ -5,6 +5,8 @@
 //
 // # Backends
 //
+// Package engine/etcd has the forms of an address, TLS, credentials and timeouts.
+//
 // Keys and values are stored as they are, under "namespace/key": other programs
 // read and write them. A revision is etcd's mod revision.
 //
@@ -29,5 +31,6 @@
 //
 // # Closing
 //
-// Close closes the client unless the user brought it. Leases end by themselves.
+// Close closes the engine that Backend opened; one given to On stays open. Leases
+// end by themselves.
 package etcd

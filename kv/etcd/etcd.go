@@ -2,13 +2,12 @@ package etcd
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"iter"
 	"slices"
 	"unicode/utf8"
 
-	"github.com/micro/go-platform/internal/conn"
+	engine "github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/internal/conn/etcd"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
@@ -17,47 +16,23 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Option configures the backend.
-type Option func(*etcd.Config) error
-
-// Backend stores in the etcd cluster at addr: "host:port", several members as
-// "a:2379,b:2379,c:2379", or a URL with the scheme etcd or http, etcds or https
-// (TLS), and user and password.
-func Backend(addr string, opts ...Option) kv.Option {
-	return open(etcd.Config{Address: addr}, opts)
+// Backend stores in the etcd cluster at addr, over an engine of its own:
+// "etcds://user:password@a,b,c" and the other forms that engine/etcd takes.
+func Backend(addr string) kv.Option {
+	return open(func() (*etcd.Conn, error) { return etcd.Open(etcd.Config{Address: addr}) })
 }
 
-// WithClient stores through a client that the caller already has, and closes
-// itself.
-func WithClient(client *clientv3.Client, opts ...Option) kv.Option {
-	return open(etcd.Config{Client: client}, opts)
-}
+// On stores in the etcd cluster that the engine is connected to, and leaves it
+// open.
+func On(e *engine.Engine) kv.Option { return open(e.Conn) }
 
-// WithAuth gives name and password, over those in the address.
-func WithAuth(username, password string) Option {
-	return func(c *etcd.Config) error { return conn.SetAuth(&c.User, &c.Password, username, password) }
-}
-
-// WithTLS encrypts, whatever the address says.
-func WithTLS(t *tls.Config) Option {
-	return func(c *etcd.Config) error { return conn.SetTLS(&c.TLS, t) }
-}
-
-func open(c etcd.Config, opts []Option) kv.Option {
+func open(connect func() (*etcd.Conn, error)) kv.Option {
 	return kv.WithDriver("etcd", func(context.Context) (kv.Driver, error) {
-		c := c // one option may open several stores, also at once
-		c, err := conn.Apply(c, opts)
+		c, err := connect()
 		if err != nil {
 			return nil, err
 		}
-		if c.Address == "" && c.Client == nil {
-			return nil, fault.Markf(kv.ErrInvalid, "neither an address nor a client")
-		}
-		client, err := etcd.Open(c)
-		if err != nil {
-			return nil, fault.Mark(kv.ErrInvalid, err)
-		}
-		return &driver{Conn: client, leases: newLeases(client.Client)}, nil
+		return &driver{Conn: c, leases: newLeases(c.Client)}, nil
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
@@ -172,9 +173,9 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("address %q: %v", addr, err)
 		}
 	}
-	for _, opt := range []etcd.Option{nil, etcd.WithTLS(nil)} {
-		if _, err := kv.New(etcd.Backend("h:1", opt)); !errors.Is(err, kv.ErrInvalid) {
-			t.Errorf("a bad option: %v", err)
+	for name, backend := range map[string]kv.Option{"nil engine": etcd.On(nil), "nil client": etcd.On(engine.FromClient(nil))} {
+		if _, err := kv.New(backend); !errors.Is(err, kv.ErrInvalid) || !strings.HasSuffix(err.Error(), name) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
 	start := time.Now()

@@ -3,7 +3,8 @@
 //
 // # Backends
 //
-// One server or a cluster. Three or five members survive the loss of one or
+// One server or a cluster; package engine/etcd has the forms of an address, TLS,
+// credentials and timeouts. Three or five members survive the loss of one or
 // two without losing a lock.
 //
 // # Semantics
@@ -46,74 +47,33 @@
 //
 // # Closing
 //
-// Close revokes the leases. A client given with WithClient stays open.
+// Close revokes the leases. It closes the engine that Backend opened; one given to
+// On stays open.
 package etcd
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	gosync "sync"
 	"time"
 
-	"github.com/micro/go-platform/internal/conn"
+	engine "github.com/micro/go-platform/engine/etcd"
 	etcdconn "github.com/micro/go-platform/internal/conn/etcd"
 	"github.com/micro/go-platform/internal/fault"
 	dsync "github.com/micro/go-platform/sync"
-	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Option configures Backend and WithClient.
-type Option func(*etcdconn.Config) error
-
-// WithTLS connects with TLS, whatever the address says.
-func WithTLS(c *tls.Config) Option {
-	return func(o *etcdconn.Config) error { return conn.SetTLS(&o.TLS, c) }
+// Backend selects the cluster at addr, over an engine of its own:
+// "etcds://user:password@a,b,c" and the other forms that engine/etcd takes.
+func Backend(addr string) dsync.Option {
+	return open(func() (*etcdconn.Conn, error) { return etcdconn.Open(etcdconn.Config{Address: addr}) })
 }
 
-// WithAuth logs in as user. It overrides what a URL says.
-func WithAuth(user, password string) Option {
-	return func(o *etcdconn.Config) error { return conn.SetAuth(&o.User, &o.Password, user, password) }
-}
+// On selects the cluster that the engine is connected to, and leaves it open.
+func On(e *engine.Engine) dsync.Option { return open(e.Conn) }
 
-// WithConnectTimeout bounds one attempt to connect to one member. The default
-// is 2 s.
-func WithConnectTimeout(d time.Duration) Option {
-	return func(o *etcdconn.Config) error {
-		if d <= 0 {
-			return errors.New("a connect timeout must be positive")
-		}
-		o.DialTimeout = d
-		return nil
-	}
-}
-
-// Backend selects the cluster at addr: "host", "host:port", several separated
-// by commas, or a URL such as "etcds://user:password@a:2379,b:2379" (schemes
-// etcd, etcds, http and https). The default port is 2379.
-func Backend(addr string, opts ...Option) dsync.Option {
-	return backend(etcdconn.Config{Address: addr}, opts)
-}
-
-// WithClient selects a cluster by the user's own client, which Close leaves
-// open.
-func WithClient(c *clientv3.Client, opts ...Option) dsync.Option {
-	if c == nil {
-		return dsync.WithDriver("etcd", func(context.Context) (dsync.Driver, error) {
-			return nil, errors.New("nil client")
-		})
-	}
-	return backend(etcdconn.Config{Client: c}, opts)
-}
-
-func backend(cfg etcdconn.Config, opts []Option) dsync.Option {
+func open(connect func() (*etcdconn.Conn, error)) dsync.Option {
 	return dsync.WithDriver("etcd", func(context.Context) (dsync.Driver, error) {
-		cfg := cfg // of this opening: the option may be given several times
-		cfg, err := conn.Apply(cfg, opts)
-		if err != nil {
-			return nil, err
-		}
-		c, err := etcdconn.Open(cfg)
+		c, err := connect()
 		if err != nil {
 			return nil, err
 		}

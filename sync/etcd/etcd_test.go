@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 	dsync "github.com/micro/go-platform/sync"
@@ -59,7 +60,7 @@ func TestEtcdTellsWhenTheLeaseOrTheKeyIsDestroyed(t *testing.T) {
 			return err
 		},
 	} {
-		s, err := dsync.New(etcd.WithClient(client), dsync.WithNamespace("destroyed "+name))
+		s, err := dsync.New(etcd.On(engine.FromClient(client)), dsync.WithNamespace("destroyed "+name))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package etcd_test
 import (
 	"fmt"
 
+	engine "github.com/micro/go-platform/engine/etcd"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/sync/etcd"
 )
@@ -23,8 +24,8 @@ func ExampleBackend() {
 	// sync/etcd: new: invalid: unknown scheme "redis" in address "redis://app:xxxxx@10.0.0.1", want one of etcd, etcds, http, https
 }
 
-func ExampleWithClient() {
-	_, err := dsync.New(etcd.WithClient(nil)) // a *clientv3.Client of one's own, which Close leaves open
+func ExampleOn() {
+	_, err := dsync.New(etcd.On(engine.FromClient(nil))) // a *clientv3.Client of your own, which Close leaves open
 	fmt.Println(err)
 	// Output: sync/etcd: new: invalid: nil client
 }

@@ -35,15 +35,19 @@ type Config struct {
 	// DialTimeout bounds one attempt to connect to one member; 0 means 2 s.
 	DialTimeout time.Duration
 
+	// Adjust changes what the client is made of.
+	Adjust []func(*clientv3.Config)
+
 	// Client is the user's own client. Close leaves it open, and the fields
 	// above are not used.
 	Client *clientv3.Client
 }
 
-// Conn is an open connection. All methods of the client are usable.
+// Conn is an engine as one backend has it: its own, or one that it shares. All
+// methods of the client are usable.
 type Conn struct {
 	*clientv3.Client
-	own      bool
+	own      bool // to be closed
 	address  string
 	renewals *renewals
 }
@@ -59,7 +63,7 @@ func Open(c Config) (*Conn, error) {
 	}
 	t, err := parse(c.Address)
 	if err != nil {
-		return nil, err
+		return nil, fault.Mark(fault.Invalid, err)
 	}
 	if c.User != "" {
 		t.user, t.password = c.User, c.Password
@@ -106,14 +110,22 @@ func Open(c Config) (*Conn, error) {
 		// refused and then refreshes it.
 		cfg.Token = "-"
 	}
+	for _, adjust := range c.Adjust {
+		adjust(&cfg)
+	}
 	client, err := clientv3.New(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("address %q: %w", conn.Redact(c.Address), err)
+		return nil, fault.Markf(fault.Invalid, "address %q: %w", conn.Redact(c.Address), err)
 	}
 	if t.user != "" {
 		client.Token, client.Username, client.Password = "", t.user, t.password
 	}
 	return &Conn{Client: client, own: true, address: strings.Join(t.hosts, ","), renewals: newRenewals()}, nil
+}
+
+// Shared returns the engine for a backend that does not close it.
+func (c *Conn) Shared() *Conn {
+	return &Conn{Client: c.Client, address: c.address, renewals: newRenewals()}
 }
 
 // failFast makes a call fail when no member can be reached, instead of waiting
@@ -158,8 +170,8 @@ func cause(err error) error {
 	return err
 }
 
-// Close closes a client that Open made and leaves a user's own one open. It is
-// called after all other calls have returned.
+// Close closes a client that Open made and leaves a shared one, and a user's own,
+// open. It is called after all other calls of its backend have returned.
 func (c *Conn) Close() error {
 	c.renewals.end()
 	if !c.own {

@@ -21,6 +21,8 @@ func Fault(err error, write bool) error {
 		return err
 	}
 	switch {
+	case strings.Contains(err.Error(), closing): // under who still uses it
+		return fault.Markf(fault.Unavailable, "the connection to etcd was closed: %w", err)
 	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrGRPCRequestTooLarge):
 		return fault.Mark(fault.TooLarge, err)
 	case denied(err):
@@ -79,6 +81,9 @@ func code(err error) codes.Code {
 	return status.Code(err)
 }
 
+// closing is what gRPC says of a call on a connection that was closed before.
+const closing = "grpc: the client connection is closing"
+
 // neverSent reports whether the request certainly never left this process.
 // gRPC says so only in words: those of its picker when no connection is ready.
 // An unknown wording counts as sent, which is the safe side.
@@ -91,7 +96,7 @@ func neverSent(err error) bool {
 		"no children to pick from",                // no member resolved
 		"there is no address available",           // likewise, in older words
 		"authentication handshake failed",         // TLS refused
-		"grpc: the client connection is closing",  // closed before the call
+		closing,                                   // closed before the call
 		"received context error while waiting for new LB policy update",
 	} {
 		if strings.Contains(text, s) {
