@@ -55,6 +55,7 @@ import (
 	dsync "github.com/micro/go-platform/sync"
 	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
+	synckubernetes "github.com/micro/go-platform/sync/kubernetes"
 	syncredis "github.com/micro/go-platform/sync/redis"
 	syncsql "github.com/micro/go-platform/sync/sql"
 	"github.com/micro/go-platform/trace"
@@ -229,7 +230,7 @@ func syncColumns(t *testing.T) (out []column) {
 		name string
 		opt  dsync.Option
 	}{
-		{"memory", dsync.WithMemory(dsync.NewMemory())}, {"etcd", syncetcd.Backend(nobody)}, {"consul", syncconsul.Backend(nobody)}, {"redis", syncredis.Backend(nobody)},
+		{"memory", dsync.WithMemory(dsync.NewMemory())}, {"etcd", syncetcd.Backend(nobody)}, {"consul", syncconsul.Backend(nobody)}, {"redis", syncredis.Backend(nobody)}, {"Kubernetes", synckubernetes.Backend(nobody)},
 		{"SQLite", syncsql.SQLite(t.TempDir() + "/docs.db")}, {"PostgreSQL", syncsql.Postgres("postgres://" + nobody + "/docs")}, {"MySQL", syncsql.MySQL("mysql://" + nobody + "/docs")},
 		{"redis quorum", syncredis.Quorum("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3")},
 	} {

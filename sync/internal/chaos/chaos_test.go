@@ -20,20 +20,21 @@ type arena struct {
 	*testing.T
 	target
 	*resource
-	dice       *rand.Rand
-	links      []*netfault.Proxy // of all members
-	fail       func() server
-	contenders []*servertest.Process
-	addrs      []string
-	perLink    []string // the address that contender i is given
+	dice      *rand.Rand
+	links     []*netfault.Proxy // of all members
+	fail      func() server
+	processes []*servertest.Process
+	addrs     []string
+	perLink   []string // the address that contender i is given
 }
 
-const contenders = 4
+// crowd is how many contenders there are.
+func (tg target) crowd() int { return max(tg.contenders, 4) }
 
 func newArena(t *testing.T, tg target) *arena {
 	a := &arena{T: t, target: tg, resource: newResource(t), dice: dice(t)}
 	a.addrs, a.fail = tg.start(t)
-	for i := range contenders {
+	for i := range tg.crowd() {
 		var links []string
 		for _, addr := range a.addrs {
 			p := netfault.New(t, addr)
@@ -41,9 +42,9 @@ func newArena(t *testing.T, tg target) *arena {
 			links = append(links, p.Addr())
 		}
 		a.perLink = append(a.perLink, strings.Join(links, ","))
-		a.contenders = append(a.contenders, a.contender(i))
+		a.processes = append(a.processes, a.contender(i))
 	}
-	a.progress(contenders)
+	a.progress(tg.crowd())
 	return a
 }
 
@@ -103,17 +104,17 @@ var restart = fault{"kill and restart the server", func(a *arena) { s := a.fail(
 var processFaults = []fault{
 	{"pause a holder", (*arena).pauseHolder},
 	{"pause somebody", func(a *arena) {
-		p := a.contenders[a.dice.IntN(contenders)]
+		p := a.processes[a.dice.IntN(a.crowd())]
 		p.Pause()
 		a.wait(1, 3)
 		p.Resume()
 	}},
 	{"kill somebody", func(a *arena) {
-		i := a.dice.IntN(contenders)
+		i := a.dice.IntN(a.crowd())
 		begin := now()
-		a.contenders[i].Kill()
+		a.processes[i].Kill()
 		a.end(i, begin, now())
-		a.contenders[i] = a.contender(i)
+		a.processes[i] = a.contender(i)
 	}},
 }
 
@@ -125,13 +126,13 @@ func (a *arena) pauseHolder() {
 	for range 5 {
 		paused := make(chan int, 1)
 		a.next(func(client int) {
-			a.contenders[client].Pause()
+			a.processes[client].Pause()
 			paused <- client
 		})
 		select {
 		case client := <-paused:
 			a.progress(3)
-			a.contenders[client].Resume()
+			a.processes[client].Resume()
 		case <-time.After(30 * time.Second):
 			a.Fatal("nobody took the lock")
 		}
@@ -164,7 +165,7 @@ func (a *arena) inject(faults []fault) {
 			break
 		}
 	}
-	a.progress(contenders) // all is well in the end
+	a.progress(a.crowd()) // all is well in the end
 }
 
 // check wants the history to be legal, or illegal.
@@ -186,7 +187,7 @@ func (a *arena) check(what string, model porcupine.Model, history []porcupine.Op
 // last would not be known.
 func (a *arena) stop() {
 	a.resource.mu.Lock()
-	for _, p := range a.contenders {
+	for _, p := range a.processes {
 		p.Kill()
 	}
 }

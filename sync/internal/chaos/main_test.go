@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"crypto/tls"
 	"flag"
 	"hash/fnv"
 	"math/rand/v2"
@@ -10,11 +11,13 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/kubernetes"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/sync/consul"
 	"github.com/micro/go-platform/sync/etcd"
+	"github.com/micro/go-platform/sync/kubernetes"
 	"github.com/micro/go-platform/sync/redis"
 	"github.com/micro/go-platform/sync/sql"
 )
@@ -64,6 +67,12 @@ func backend(name, addr string) dsync.Option {
 		return etcd.Backend(addr)
 	case "consul":
 		return consul.Backend(addr, consul.WithMinTTL(time.Second))
+	case "kubernetes":
+		e, err := engine.Open("https://"+addr, engine.WithToken(servertest.KubeAdmin), engine.WithTLS(&tls.Config{InsecureSkipVerify: true})) // a server of the test's own
+		if err != nil {
+			panic(err)
+		}
+		return kubernetes.On(e) // it is closed with the process
 	case "mysql":
 		return sql.MySQL("mysql://root@" + addr + "/mysql")
 	case "postgres":
@@ -87,6 +96,7 @@ type target struct {
 	start         func(t *testing.T) (addrs []string, fail func() server)
 	forgets       bool // locks don't live on over a restart
 	revokes       bool // a server that was paused may end claims that live: only the tokens are right
+	contenders    int  // 0: four
 	long          bool // only with CHAOS set: five processes more are too much for a short run
 }
 
@@ -140,6 +150,9 @@ var targets = []target{
 	}},
 	{name: "postgres", backend: "postgres", long: true, ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
 		return single(servertest.Postgres(t, servertest.WithArgs("-c", "synchronous_commit=on")))
+	}},
+	{name: "kubernetes", backend: "kubernetes", long: true, contenders: 10, ttl: time.Second, start: func(t *testing.T) ([]string, func() server) {
+		return single(servertest.Kubernetes(t).Server)
 	}},
 }
 
