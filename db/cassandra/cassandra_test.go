@@ -37,6 +37,7 @@ func TestCassandra(t *testing.T) {
 		{"KeyspaceMustBeThere", keyspaceMissing},
 		{"LaterSchemaIsRefused", laterSchema},
 		{"DriverIsSilent", silent},
+		{"CloseWhileItReconnects", closeWhileItReconnects},
 		{"Encrypted", encrypted},
 		{"NodesFromDiscovery", fromDiscovery},
 	} {

@@ -16,6 +16,8 @@ type dialer struct {
 	mu     sync.Mutex
 	open   []*net.TCPConn
 	closed bool
+	dials  int       // in progress
+	last   time.Time // that one began or ended
 }
 
 func newDialer(timeout time.Duration) *dialer {
@@ -24,6 +26,10 @@ func newDialer(timeout time.Duration) *dialer {
 
 // DialContext dials as net.Dialer does, until close.
 func (d *dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	if !d.begin() {
+		return nil, net.ErrClosed
+	}
+	defer d.end()
 	c, err := d.Dialer.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
@@ -47,7 +53,48 @@ func isClosed(c *net.TCPConn) bool {
 	return err != nil || raw.Control(func(uintptr) {}) != nil
 }
 
-// close closes what the session has left open.
+func (d *dialer) begin() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = time.Now()
+	if d.closed {
+		return false
+	}
+	d.dials++
+	return true
+}
+
+func (d *dialer) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = time.Now()
+	d.dials--
+}
+
+func (d *dialer) isClosed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closed
+}
+
+// quiet waits until the last dial is some time ago, so that what it was for has
+// succeeded or failed; no longer than limit.
+func (d *dialer) quiet(limit, calm time.Duration) {
+	for start := time.Now(); time.Since(start) < limit; {
+		d.mu.Lock()
+		rest := calm - time.Since(d.last)
+		if d.dials > 0 {
+			rest = calm
+		}
+		d.mu.Unlock()
+		if rest <= 0 {
+			return
+		}
+		time.Sleep(min(rest, limit))
+	}
+}
+
+// close closes the session's connections, and has it make no others.
 func (d *dialer) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

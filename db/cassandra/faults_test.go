@@ -12,6 +12,7 @@ import (
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/cassandra"
+	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
 )
 
@@ -158,4 +159,26 @@ func tooFewCopies(t *testing.T, server *servertest.Server) {
 		t.Errorf("read %+v, %v", got, err)
 	}
 	must(t, tb.Update(t.Context(), r))
+}
+
+// closeWhileItReconnects cuts all connections and closes the database at some
+// moment of what the driver does then. leak.Check finds what it leaves behind.
+func closeWhileItReconnects(t *testing.T, server *servertest.Server) {
+	ns := "t" + db.NewID()[28:]
+	for i := range 8 {
+		p := netfault.New(t, server.Addr())
+		d, err := db.New(patient(cassandra.Backend(p.Addr(), cassandra.WithCreate(1)), db.WithNamespace(ns))...)
+		must(t, err)
+		_, err = d.Table(t.Context(), "things")
+		must(t, err)
+		p.Reset()
+		time.Sleep(time.Duration(i) * 4 * time.Millisecond) // the moments are the point
+		start := time.Now()
+		if err := d.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("Close took %v, %d ms after all connections were lost", took, 4*i)
+		}
+	}
 }

@@ -18,7 +18,7 @@ type sessions struct {
 	c    config
 	life *life.Life
 	dial *dialer
-	log  *logger
+	log  logger
 
 	mu      sync.Mutex
 	session *gocql.Session // nil: not made yet
@@ -73,21 +73,26 @@ func (s *sessions) close() {
 	if s.c.client != nil {
 		return
 	}
-	// A session that is closed while it makes a new connection to follow the
-	// cluster's state by would wait for that state for ever. It gives up when it
-	// finds out that it has no connection, which takes it 10 s.
-	if !s.log.settle(time.Second) {
-		s.dial.close()
-		s.log.settle(12 * time.Second)
-	}
-	if s.session != nil {
-		s.session.Close()
-	}
+	// The driver, closed while it makes a new connection to follow the cluster's
+	// state by, waits for that state, up to 10 s and at worst indefinitely. So it
+	// gets the time to end what it has dialed for; then its connections are closed
+	// and it gets no others, so that nothing new begins.
+	s.dial.quiet(time.Second, 250*time.Millisecond)
 	s.dial.close()
+	if s.session == nil {
+		return
+	}
+	closed := make(chan struct{})
+	go func() { s.session.Close(); close(closed) }()
+	select {
+	case <-closed:
+	case <-time.After(25 * time.Second):
+		s.c.log.Warn("cassandra: the driver does not end, and is left without connections")
+	}
 }
 
 // connect makes a session.
-func (c *config) connect(dial *dialer, log *logger) (*gocql.Session, error) {
+func (c *config) connect(dial *dialer, log logger) (*gocql.Session, error) {
 	cluster := gocql.NewCluster(c.hosts...)
 	cluster.Dialer, cluster.Port = dial, c.port
 	cluster.Timeout, cluster.WriteTimeout, cluster.ConnectTimeout = c.answer, c.answer, c.dial
@@ -104,6 +109,7 @@ func (c *config) connect(dial *dialer, log *logger) (*gocql.Session, error) {
 	}
 	cluster.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(nodes, gocql.ShuffleReplicas())
 	cluster.Logger = log
+	cluster.HostFilter = gocql.HostFilterFunc(func(*gocql.HostInfo) bool { return !dial.isClosed() })
 	if c.user != "" || c.password != "" {
 		cluster.Authenticator = gocql.PasswordAuthenticator{Username: c.user, Password: c.password}
 	}
