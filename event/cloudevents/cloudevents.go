@@ -36,22 +36,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/internal/extension"
 	"github.com/micro/go-platform/internal/fault"
 )
 
 func invalidf(format string, args ...any) error {
 	return fault.New(fault.Invalid, "event/cloudevents", "read", "", format, args...)
-}
-
-// attributes that are no extensions.
-var core = map[string]bool{
-	"specversion": true, "id": true, "source": true, "type": true, "time": true, "subject": true, "datacontenttype": true,
-	"data": true, "data_base64": true, "rootid": true, "parentid": true, "metadata": true,
-}
-
-// extensionName reports whether CloudEvents takes a name as it is.
-func extensionName(k string) bool {
-	return k != "" && !core[k] && !strings.ContainsFunc(k, func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9') })
 }
 
 // attributesOf returns all attributes as text, without the data.
@@ -68,43 +58,8 @@ func attributesOf(r *event.Record) map[string]string {
 			a[k] = v
 		}
 	}
-	others := map[string]string{}
-	for k, v := range r.Metadata {
-		if extensionName(k) && v != "" {
-			a[k] = v
-		} else {
-			others[k] = v
-		}
-	}
-	if foreign, ok := others["metadata"]; ok && len(others) == 1 && packed(foreign) == nil && foreign != "" {
-		a["metadata"] = foreign // somebody else's extension of the name
-	} else if len(others) > 0 {
-		a["metadata"] = pack(others)
-	}
+	extension.Write(r.Metadata, func(name, value string) { a[name] = value })
 	return a
-}
-
-func pack(others map[string]string) string {
-	j, _ := json.Marshal(others) // strings can't fail
-	return string(j)
-}
-
-// packed reads what pack wrote, and returns nil for an extension of somebody else
-// that has the name: what it holds would not be packed like this.
-func packed(s string) map[string]string {
-	var others map[string]string
-	if json.Unmarshal([]byte(s), &others) != nil || len(others) == 0 || pack(others) != s {
-		return nil
-	}
-	for k, v := range others {
-		if extensionName(k) && v != "" {
-			return nil
-		}
-	}
-	if foreign, ok := others["metadata"]; ok && len(others) == 1 && foreign != "" && packed(foreign) == nil {
-		return nil
-	}
-	return others
 }
 
 // recordOf is the reverse of attributesOf. It fails for what is no CloudEvent.
@@ -128,20 +83,16 @@ func recordOf(a map[string]string) (*event.Record, error) {
 		}
 		r.Time = t.UTC()
 	}
-	md := map[string]string{}
-	if s := a["metadata"]; s != "" {
-		if md = packed(s); md == nil {
-			md = map[string]string{"metadata": s}
-		}
-	}
+	md := extension.Read(nil, a["metadata"])
 	for k, v := range a {
-		if !core[k] {
+		if !extension.Core(k) {
+			if md == nil {
+				md = map[string]string{}
+			}
 			md[k] = v
 		}
 	}
-	if len(md) > 0 {
-		r.Metadata = md
-	}
+	r.Metadata = md
 	return r, nil
 }
 

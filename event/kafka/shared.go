@@ -1,0 +1,231 @@
+package kafka
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/conn/kafka"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// shared is a member of a share group (KIP-932): the broker hands out records one
+// by one, under a lock that ends by itself, and counts how often. kgo's own member
+// of share groups accepts what it holds when it polls again; this one holds
+// records as long as their handlers take.
+//
+// heartbeat keeps the membership and the locks; Fetch, Ack and Release speak to
+// the brokers, in one session with each.
+type shared struct {
+	d      *driver
+	g      event.GroupConfig
+	group  *group
+	id     string // of the group in Kafka
+	member string
+	client *kgo.Client // of its own: a session ends with its connection
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+
+	mu       sync.Mutex
+	epoch    int32 // of the membership; 0: not a member
+	assigned []int32
+	changed  chan struct{} // closed when assigned did
+	failed   error         // why the last heartbeat was
+	sessions map[int32]*session
+	lock     time.Duration // that the brokers keep a record for a member
+
+	ready []event.Delivered // fetched, and not returned yet; of Fetch alone
+	empty int               // fetches in a row that brought nothing; of Fetch alone
+}
+
+const (
+	usualLock    = 30 * time.Second // group.share.record.lock.duration.ms
+	maxDelivered = 10               // group.share.max.delivery.count.limit: after so many the broker drops a record
+)
+
+func (d *driver) joinShared(ctx context.Context, g event.GroupConfig, has *group) (event.Member, error) {
+	id := d.kafkaGroup(has)
+	if err := d.prepare(ctx, g, has, id); err != nil {
+		return nil, err
+	}
+	client, err := d.conn.More(kgo.ConnIdleTimeout(10*time.Minute))
+	if err != nil {
+		return nil, err
+	}
+	var uuid [16]byte
+	for i := range uuid {
+		uuid[i] = byte(rand.Uint32())
+	}
+	m := &shared{
+		d: d, g: g, group: has, id: id, client: client, member: base64.RawURLEncoding.EncodeToString(uuid[:]),
+		changed: make(chan struct{}), sessions: map[int32]*session{}, lock: usualLock,
+	}
+	wait, err := m.beat(ctx)
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	life, stop := context.WithCancel(context.Background())
+	m.stop = stop
+	m.done.Go(func() { m.keep(life, wait) })
+	return m, nil
+}
+
+// prepare tells the brokers where a new group begins, and how long its locks last.
+func (d *driver) prepare(ctx context.Context, g event.GroupConfig, has *group, id string) error {
+	t, err := d.stream(ctx)
+	if err != nil {
+		return err
+	}
+	offsets, err := d.shareOffsets(ctx, has)
+	if err != nil {
+		return err
+	}
+	var begin kadm.Offsets
+	for p := range t.leaders {
+		if o, ok := offsets.Lookup(t.name, int32(p)); !ok || o.StartOffset < 0 {
+			begin.AddOffset(t.name, int32(p), has.Start.at(p), -1)
+		}
+	}
+	if len(begin) == 0 {
+		return nil // somebody has done all this
+	}
+	// A partition that is added later is read from its beginning.
+	if err := d.setGroup(ctx, id, "share.auto.offset.reset", "earliest"); err != nil {
+		return kafka.ReadError(err)
+	}
+	for key, value := range map[string]string{
+		"share.isolation.level": "read_committed", "share.delivery.count.limit": "10", "share.record.lock.duration.ms": milliseconds(g.AckWait), "share.assignment.interval.ms": "0",
+	} {
+		// Where the brokers' bounds are others, their defaults stay.
+		if err := d.setGroup(ctx, id, key, value); err != nil && !errors.Is(err, kerr.InvalidConfig) && !errors.Is(err, kerr.InvalidRequest) {
+			return kafka.ReadError(err)
+		}
+	}
+	err = again(ctx, func() error {
+		answers, err := d.admin.AlterShareGroupOffsets(ctx, id, begin)
+		if err == nil {
+			err = answers.Error()
+		}
+		return err
+	})
+	if errors.Is(err, errNotEmpty) { // another member has begun where this one would
+		return nil
+	}
+	return kafka.ReadError(err)
+}
+
+// beat sends a heartbeat, and returns when the next one is due.
+func (m *shared) beat(ctx context.Context) (time.Duration, error) {
+	m.mu.Lock()
+	req := kmsg.NewPtrShareGroupHeartbeatRequest()
+	req.GroupID, req.MemberID, req.MemberEpoch = m.id, m.member, m.epoch
+	if m.epoch == 0 {
+		req.SubscribedTopicNames = []string{m.d.topic}
+	}
+	m.mu.Unlock()
+	resp, err := req.RequestWith(ctx, m.client)
+	if err == nil {
+		err = kafka.Code(resp.ErrorCode)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failed = kafka.ReadError(err)
+	if err != nil {
+		if errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.FencedMemberEpoch) || errors.Is(err, errNoGroup) {
+			m.epoch = 0 // and join again, with the next one
+		}
+		return 200 * time.Millisecond, m.failed
+	}
+	m.epoch = resp.MemberEpoch
+	if resp.Assignment != nil {
+		var ps []int32
+		for _, t := range resp.Assignment.TopicPartitions {
+			ps = append(ps, t.Partitions...)
+		}
+		slices.Sort(ps)
+		if !slices.Equal(ps, m.assigned) {
+			m.assigned = ps
+			close(m.changed)
+			m.changed = make(chan struct{})
+		}
+	}
+	wait := time.Duration(resp.HeartbeatIntervalMillis) * time.Millisecond
+	if len(m.assigned) == 0 {
+		wait = min(wait, 200*time.Millisecond)
+	}
+	return wait, nil
+}
+
+// keep sends heartbeats, and renews locks, until the member leaves.
+func (m *shared) keep(ctx context.Context, wait time.Duration) {
+	next, renewed := time.Now().Add(wait), time.Now()
+	for {
+		m.mu.Lock()
+		every := m.lock / 3
+		m.mu.Unlock()
+		until := min(time.Until(next), time.Until(renewed.Add(every)))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(max(until, time.Millisecond)):
+		}
+		if !time.Now().Before(next) {
+			wait, err := m.beat(ctx)
+			if err != nil && ctx.Err() == nil {
+				m.d.log.Warn("event: heartbeat failed", "group", m.id, "error", err)
+			}
+			next = time.Now().Add(wait)
+		}
+		if time.Since(renewed) >= every {
+			renewed = time.Now()
+			m.renew(ctx)
+		}
+	}
+}
+
+func (m *shared) Lag(ctx context.Context) (event.Lag, error) {
+	n, err := m.d.lag(ctx, m.group)
+	held := int64(m.held())
+	return event.Lag{Pending: held, Behind: max(n-held, 0)}, err
+}
+
+// Extend does nothing: keep shows life for all that is held.
+func (m *shared) Extend(context.Context, []event.Delivered) error { return nil }
+
+// Close ends the sessions, which gives back at once what is not acknowledged and
+// does not count it, and leaves the group.
+func (m *shared) Close(ctx context.Context) error {
+	m.stop()
+	m.done.Wait()
+	defer m.client.Close()
+	err := m.endSessions(ctx)
+	m.mu.Lock()
+	epoch := m.epoch
+	m.mu.Unlock()
+	if epoch > 0 {
+		req := kmsg.NewPtrShareGroupHeartbeatRequest()
+		req.GroupID, req.MemberID, req.MemberEpoch = m.id, m.member, -1
+		resp, e := req.RequestWith(ctx, m.client)
+		if e == nil {
+			if e = kafka.Code(resp.ErrorCode); errors.Is(e, kerr.UnknownMemberID) || errors.Is(e, errNoGroup) {
+				e = nil
+			}
+		}
+		err = fault.Join(err, kafka.WriteError(e))
+	}
+	if errors.Is(m.d.deleted(ctx, m.group), fault.NotFound) {
+		m.d.discard(ctx, m.group)
+	}
+	return err
+}

@@ -1,0 +1,180 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/internal/conn/kafka"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+const (
+	maxTopic      = 200 // bytes of a name, which leaves room for that of the groups' topic
+	maxPartitions = 1000
+	topicChars    = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+)
+
+// topicOf names the topic of a namespace. Kafka takes no two topics whose names
+// differ only in '.' and '_', so '_' is written as "-5F", and "-" as "-2D" where it
+// would be read as the beginning of one of these.
+func topicOf(namespace string) string {
+	if namespace == "" {
+		return "events"
+	}
+	var b strings.Builder
+	b.WriteString("events-")
+	for i, c := range []byte(namespace) {
+		rest := namespace[i+1:]
+		switch {
+		case c == '_':
+			b.WriteString("-5F")
+		case c == '-' && (strings.HasPrefix(rest, "5F") || strings.HasPrefix(rest, "2D")):
+			b.WriteString("-2D")
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// topic is what is known about one, for a while.
+type topic struct {
+	name       string
+	id         [16]byte
+	leaders    []int32 // by partition; -1: none at the moment
+	maxMessage int     // max.message.bytes
+	asked      time.Time
+}
+
+// fresh is how long what is known about a topic is believed: partitions may be
+// added, and leaders move. An error of a request asks again at once.
+const fresh = 30 * time.Second
+
+// stream returns the topic of the records, making it if it isn't there.
+func (d *driver) stream(ctx context.Context) (*topic, error) {
+	keep := strconv.FormatInt(-1, 10) // what removes records is Trim
+	return d.find(ctx, d.topic, d.partitions, map[string]string{
+		"cleanup.policy": "delete", "retention.ms": keep, "retention.bytes": keep,
+		"message.timestamp.type": "LogAppendTime", "max.message.bytes": strconv.Itoa(defaultMessage),
+	})
+}
+
+// defaultMessage is max.message.bytes of a topic that is made here: the largest
+// Data that event.WithMaxBytes allows by default, with the longest names and
+// metadata.
+const defaultMessage = 2 << 20
+
+// find returns a topic, making it if it isn't there.
+func (d *driver) find(ctx context.Context, name string, partitions int32, configs map[string]string) (*topic, error) {
+	d.mu.Lock()
+	t := d.topics[name]
+	d.mu.Unlock()
+	if t != nil && time.Since(t.asked) < fresh {
+		return t, nil
+	}
+	for made := false; ; {
+		var err error
+		t, err = d.describe(ctx, name)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) {
+			return nil, kafka.ReadError(err)
+		}
+		if !made {
+			made = true
+			if err := d.make(ctx, name, partitions, configs); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		select { // brokers learn of it one after the other
+		case <-ctx.Done():
+			return nil, fault.Markf(fault.Unavailable, "topic %s was made and is not there: %w", name, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.topics == nil {
+		d.topics = map[string]*topic{}
+	}
+	d.topics[name] = t
+	return t, nil
+}
+
+// forget has a topic looked for again before its next use.
+func (d *driver) forget(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.topics, name)
+}
+
+func (d *driver) make(ctx context.Context, name string, partitions int32, configs map[string]string) error {
+	values := map[string]*string{}
+	for k, v := range configs {
+		values[k] = &v
+	}
+	_, err := d.admin.CreateTopic(ctx, partitions, d.replicas, values, name)
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	if errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) {
+		return fault.Markf(fault.Denied, "topic %s is not there, or this user may not see it, and may not make it: %w", name, err)
+	}
+	if err != nil {
+		return kafka.ReadError(fmt.Errorf("make topic %s: %w", name, err)) // making it again does no harm
+	}
+	return nil
+}
+
+// describe asks for a topic's partitions and limits.
+func (d *driver) describe(ctx context.Context, name string) (*topic, error) {
+	m, err := d.admin.Metadata(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	detail := m.Topics[name]
+	if detail.Err != nil {
+		return nil, detail.Err
+	}
+	t := &topic{name: name, id: detail.ID, leaders: make([]int32, len(detail.Partitions)), maxMessage: usualMessage, asked: time.Now()}
+	for p := range t.leaders {
+		part, ok := detail.Partitions[int32(p)]
+		if t.leaders[p] = part.Leader; !ok {
+			t.leaders[p] = -1
+		}
+	}
+	if len(t.leaders) == 0 {
+		return nil, kerr.UnknownTopicOrPartition
+	}
+	configs, err := d.admin.DescribeTopicConfigs(ctx, name)
+	var one kadm.ResourceConfig
+	if err == nil {
+		one, err = configs.On(name, nil)
+	}
+	if err == nil {
+		err = one.Err
+	}
+	if errors.Is(err, kerr.TopicAuthorizationFailed) { // may write, and not look
+		return t, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range one.Configs {
+		if n, err := strconv.Atoi(c.MaybeValue()); c.Key == "max.message.bytes" && err == nil && n > 0 {
+			t.maxMessage = n
+		}
+	}
+	return t, nil
+}
+
+// usualMessage is the default of message.max.bytes, for a user who may not ask.
+const usualMessage = 1048588
