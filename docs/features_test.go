@@ -41,6 +41,7 @@ import (
 	discoverysql "github.com/micro/go-platform/discovery/sql"
 	discoverystatic "github.com/micro/go-platform/discovery/static"
 	"github.com/micro/go-platform/event"
+	eventkafka "github.com/micro/go-platform/event/kafka"
 	eventnats "github.com/micro/go-platform/event/nats"
 	eventredis "github.com/micro/go-platform/event/redis"
 	eventsql "github.com/micro/go-platform/event/sql"
@@ -263,7 +264,7 @@ func eventColumns(t *testing.T) (out []column) {
 		name string
 		opt  event.Option
 	}{
-		{"memory", event.WithMemory()}, {"memory with a journal", event.WithJournal(t.TempDir())}, {"redis", eventredis.Backend(nobody)}, {"NATS JetStream", eventnats.Backend(nobody)},
+		{"memory", event.WithMemory()}, {"memory with a journal", event.WithJournal(t.TempDir())}, {"redis", eventredis.Backend(nobody)}, {"NATS JetStream", eventnats.Backend(nobody)}, {"kafka", eventkafka.Backend(nobody)},
 		{"SQLite", eventsql.SQLite(t.TempDir() + "/docs.db")}, {"PostgreSQL", eventsql.Postgres("postgres://" + nobody + "/docs")}, {"MySQL", eventsql.MySQL("mysql://" + nobody + "/docs")},
 	} {
 		s, err := event.New(c.opt, event.WithLazy())

@@ -30,7 +30,9 @@ type group struct {
 
 // kafkaGroup is the group's id in Kafka. A group that is deleted and made again is
 // another one there.
-func (d *driver) kafkaGroup(g *group) string { return d.topic + "/" + g.Name + "/" + g.ID[len(g.ID)-8:] }
+func (d *driver) kafkaGroup(g *group) string {
+	return d.topic + "/" + g.Name + "/" + g.ID[len(g.ID)-8:]
+}
 
 func (g *group) key() []byte { return []byte(g.Name + "\x00" + g.ID) }
 

@@ -334,7 +334,9 @@ func delivered(m *kgo.Record, position string, attempt int, tag any) event.Deliv
 // it were given back.
 var errLastDelivery = fault.Markf(fault.Exhausted, "the brokers hand a record out %d times at most", maxDelivered)
 
-func (m *shared) Ack(ctx context.Context, ds []event.Delivered) error { return m.settle(ctx, ds, accept) }
+func (m *shared) Ack(ctx context.Context, ds []event.Delivered) error {
+	return m.settle(ctx, ds, accept)
+}
 
 // Release leaves it to Close, which follows, to give everything back uncounted.
 func (m *shared) Release(ctx context.Context, ds []event.Delivered) error {

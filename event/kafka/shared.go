@@ -58,7 +58,7 @@ func (d *driver) joinShared(ctx context.Context, g event.GroupConfig, has *group
 	if err := d.prepare(ctx, g, has, id); err != nil {
 		return nil, err
 	}
-	client, err := d.conn.More(kgo.ConnIdleTimeout(10*time.Minute))
+	client, err := d.conn.More(kgo.ConnIdleTimeout(10 * time.Minute))
 	if err != nil {
 		return nil, err
 	}

@@ -49,6 +49,8 @@ type topic struct {
 	id         [16]byte
 	leaders    []int32 // by partition; -1: none at the moment
 	maxMessage int     // max.message.bytes
+	replicas   int     // the fewest of a partition
+	configs    map[string]string
 	asked      time.Time
 }
 
@@ -150,6 +152,9 @@ func (d *driver) describe(ctx context.Context, name string) (*topic, error) {
 		if t.leaders[p] = part.Leader; !ok {
 			t.leaders[p] = -1
 		}
+		if p == 0 || len(part.Replicas) < t.replicas {
+			t.replicas = len(part.Replicas)
+		}
 	}
 	if len(t.leaders) == 0 {
 		return nil, kerr.UnknownTopicOrPartition
@@ -168,7 +173,9 @@ func (d *driver) describe(ctx context.Context, name string) (*topic, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.configs = map[string]string{}
 	for _, c := range one.Configs {
+		t.configs[c.Key] = c.MaybeValue()
 		if n, err := strconv.Atoi(c.MaybeValue()); c.Key == "max.message.bytes" && err == nil && n > 0 {
 			t.maxMessage = n
 		}
@@ -178,3 +185,29 @@ func (d *driver) describe(ctx context.Context, name string) (*topic, error) {
 
 // usualMessage is the default of message.max.bytes, for a user who may not ask.
 const usualMessage = 1048588
+
+// Advice says what may lose records that groups have not read, or that were
+// acknowledged.
+func (d *driver) Advice(ctx context.Context) string {
+	t, err := d.stream(ctx)
+	if err != nil || t.configs == nil {
+		return ""
+	}
+	var list []string
+	add := func(when bool, format string, args ...any) {
+		if when {
+			list = append(list, fmt.Sprintf(format, args...))
+		}
+	}
+	unlimited := func(key string) bool { return t.configs[key] == "-1" }
+	add(!unlimited("retention.ms") && strings.Contains(t.configs["cleanup.policy"], "delete"), "retention.ms is %s: Kafka removes records that groups have not read", t.configs["retention.ms"])
+	add(!unlimited("retention.bytes") && strings.Contains(t.configs["cleanup.policy"], "delete"), "retention.bytes is %s: Kafka removes records that groups have not read", t.configs["retention.bytes"])
+	add(strings.Contains(t.configs["cleanup.policy"], "compact"), "cleanup.policy is %s: Kafka keeps only the last record of a key", t.configs["cleanup.policy"])
+	add(t.replicas == 1, "one broker keeps it")
+	add(t.replicas > 1 && t.configs["min.insync.replicas"] == "1", "min.insync.replicas is 1: an acknowledged record may be on one broker alone")
+	add(t.configs["unclean.leader.election.enable"] == "true", "unclean.leader.election.enable is true: a broker that lacks acknowledged records may become the leader")
+	if len(list) == 0 {
+		return ""
+	}
+	return "topic " + t.name + ": " + strings.Join(list, "; ")
+}

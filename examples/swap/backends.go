@@ -24,6 +24,7 @@ import (
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	discoverysql "github.com/micro/go-platform/discovery/sql"
 	"github.com/micro/go-platform/event"
+	eventkafka "github.com/micro/go-platform/event/kafka"
 	eventnats "github.com/micro/go-platform/event/nats"
 	eventredis "github.com/micro/go-platform/event/redis"
 	eventsql "github.com/micro/go-platform/event/sql"
@@ -104,6 +105,7 @@ func parse(args []string) (*backends, error) {
 	choose(f, &b.event, "event", map[string]func(string) event.Option{
 		"redis":    func(a string) event.Option { return eventredis.Backend(a) },
 		"nats":     func(a string) event.Option { return eventnats.Backend(a) },
+		"kafka":    func(a string) event.Option { return eventkafka.Backend(a) },
 		"sqlite":   func(a string) event.Option { return eventsql.SQLite(after(a)) },
 		"postgres": func(a string) event.Option { return eventsql.Postgres(a) },
 		"mysql":    func(a string) event.Option { return eventsql.MySQL(after(a)) },
