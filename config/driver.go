@@ -76,6 +76,7 @@ type Part struct {
 	Data   []byte // the document's text …
 	Format Format // … in this format; nil means JSON
 	Root   *Node  // or the document itself, instead of Data
+	Secret bool   // no output shows a value of the part, whatever its key
 }
 
 // Format parses the text of a document. Implementations hold no state.

@@ -160,7 +160,13 @@ func (l *layer) parse(c Content) ([]*tree, error) {
 		if err == nil {
 			t, err = seal(n, &provenance{source: l.src.Name(), part: p.Name, revision: c.Revision})
 		}
+		if err == nil && p.Secret {
+			t.conceal()
+		}
 		if err != nil {
+			if p.Secret {
+				err = discreet(err)
+			}
 			if p.Name != "" {
 				err = fmt.Errorf("%s: %w", p.Name, err)
 			}
@@ -172,6 +178,16 @@ func (l *layer) parse(c Content) ([]*tree, error) {
 		return nil, fault.Markf(ErrNotFound, "no document")
 	}
 	return parts, nil
+}
+
+// discreet is the error of a part whose text may not be shown: parsers quote it.
+func discreet(err error) error {
+	if errors.Is(err, ErrTooLarge) {
+		return err
+	}
+	where := &SyntaxError{}
+	_ = errors.As(err, &where)
+	return &SyntaxError{Line: where.Line, Column: where.Column, Problem: "malformed; why is not shown, since it is secret"}
 }
 
 // parsePart returns the document of a part, nil if there is none.

@@ -31,6 +31,7 @@ type savedSource struct {
 type savedPart struct {
 	Name    string          `json:"name,omitempty"`
 	Untyped bool            `json:"untyped,omitempty"` // strings are Text
+	Secret  bool            `json:"secret,omitempty"`
 	Content json.RawMessage `json:"content"`
 }
 
@@ -65,6 +66,9 @@ func (c *front) loadSaved() (*savedFile, error) {
 				}
 				var t *tree
 				t, err = seal(n, &provenance{source: src.Name + " (last known good)", part: p.Name, revision: src.Revision})
+				if err == nil && p.Secret {
+					t.conceal()
+				}
 				src.trees = append(src.trees, t)
 			}
 			if err != nil {
@@ -152,7 +156,7 @@ func (c *front) write() error {
 			continue
 		}
 		for _, t := range parts {
-			p := savedPart{Untyped: hasText(t), Content: appendJSON(nil, t, "", nil)}
+			p := savedPart{Untyped: hasText(t), Secret: t.concealed(), Content: appendJSON(nil, t, "", nil)}
 			if t.from != nil {
 				p.Name = t.from.part
 			}

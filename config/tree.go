@@ -14,7 +14,7 @@ import (
 type tree struct {
 	kind    Kind
 	flag    bool // of Bool its value; of Number: i holds it exactly
-	secret  bool // it came from a reference
+	secret  bool // it came from a reference, or from a part that is secret
 	line    int32
 	column  int32
 	i       int64
@@ -228,6 +228,28 @@ func (t *tree) walk(path string) *tree {
 		t = t.child(key)
 	}
 	return t
+}
+
+// conceal marks all values of a tree that nobody shares yet as secret.
+func (t *tree) conceal() {
+	switch t.kind {
+	case Object:
+		for _, m := range t.members {
+			m.val.conceal()
+		}
+	case Array:
+		for _, item := range t.items {
+			item.conceal()
+		}
+	default:
+		t.secret = true
+	}
+}
+
+// concealed reports whether a value of the tree is marked.
+func (t *tree) concealed() bool {
+	return t.secret || slices.ContainsFunc(t.items, (*tree).concealed) ||
+		slices.ContainsFunc(t.members, func(m branch) bool { return m.val.concealed() })
 }
 
 // same reports whether two trees hold the same values, wherever they came from.

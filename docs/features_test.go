@@ -25,6 +25,7 @@ import (
 	configconsul "github.com/micro/go-platform/config/consul"
 	configetcd "github.com/micro/go-platform/config/etcd"
 	"github.com/micro/go-platform/config/file"
+	configkubernetes "github.com/micro/go-platform/config/kubernetes"
 	configkv "github.com/micro/go-platform/config/kv"
 	"github.com/micro/go-platform/config/store"
 	"github.com/micro/go-platform/config/url"
@@ -307,7 +308,7 @@ func configColumns(*testing.T) (out []column) {
 		source config.Source
 	}{
 		{"memory", config.NewMemory("docs", nil)}, {"env", config.Env("DOCS")}, {"flag", config.Flags(flag.NewFlagSet("", flag.ContinueOnError))}, {"file", file.Source("docs.json")}, {"url", url.Source("http://" + nobody)},
-		{"consul", configconsul.Source(nobody, "docs")}, {"etcd", configetcd.Source(nobody, "docs")}, {"kv, where it can watch", configkv.Source(shared, "docs")}, {"store", documents.Source("docs")},
+		{"consul", configconsul.Source(nobody, "docs")}, {"etcd", configetcd.Source(nobody, "docs")}, {"Kubernetes", configkubernetes.Source(nobody, "configmap/docs")}, {"kv, where it can watch", configkv.Source(shared, "docs")}, {"store", documents.Source("docs")},
 	} {
 		_, watches := c.source.(config.Watcher)
 		out = append(out, column{c.name, []string{show("", watches)}})
