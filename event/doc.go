@@ -49,6 +49,14 @@
 // Records of one story have one RootID: what a handler publishes with its
 // context inherits it, and has the handled record as ParentID.
 //
+// # Later
+//
+// PublishAt publishes records when a time has come: not before, and once,
+// whichever processes run then. Schedule does so again and again, after each
+// interval (Every) or by the wall clock of a place (Cron). Cancel takes back
+// either. What is scheduled is as safe as the stream itself, and any process
+// that has the stream open publishes it.
+//
 // # Errors
 //
 // ErrInvalid and ErrTooLarge are the caller's; nothing was published.

@@ -11,7 +11,7 @@ import (
 // the same way.
 var (
 	ErrInvalid        = fault.Invalid        // a bad option, record, pattern or position
-	ErrNotFound       = fault.NotFound       // no group of that name
+	ErrNotFound       = fault.NotFound       // no group of that name, or nothing scheduled under that ID
 	ErrConflict       = fault.Conflict       // the group exists with other types
 	ErrTooLarge       = fault.TooLarge       // a record above the limits; nothing was published
 	ErrUnsupported    = fault.Unsupported    // the backend can't do it; see Features

@@ -15,6 +15,29 @@ type Stream interface {
 	// after the first of them carries a *PublishError.
 	Publish(ctx context.Context, records ...*Record) error
 
+	// PublishAt publishes the records when t has come, by the backend's clock if it
+	// has one: not before, and once, whichever processes run then. It returns when
+	// they are as safe as the backend makes them. A record without a Time gets t. An
+	// ID that is scheduled already is scheduled anew; Cancel takes it back. While
+	// no process has the stream open nothing is published; what is overdue follows
+	// when one has. See Features.Scheduled.
+	PublishAt(ctx context.Context, t time.Time, records ...*Record) error
+
+	// Schedule publishes r again and again, each time with a new ID of the name
+	// and the due time, and with that as Time, until Cancel is called with the name. One
+	// process of those that have the stream open does it. When none had, of all the
+	// runs that were missed the first is made up for, late, and the rest are left out. A
+	// schedule that is there gets the new record, and keeps its pace if when is
+	// the same: every process may call Schedule when it begins.
+	Schedule(ctx context.Context, name string, when Recurrence, r *Record) error
+
+	// Cancel takes back what PublishAt or Schedule has under an ID or a name. It
+	// returns ErrNotFound if there is nothing, as when it was published.
+	Cancel(ctx context.Context, id string) error
+
+	// Scheduled goes through what is scheduled, the earliest first.
+	Scheduled(ctx context.Context) iter.Seq2[Scheduled, error]
+
 	// Subscribe calls h for every record that the options ask for, until the
 	// subscription or the stream is closed. ctx bounds the opening only. A
 	// record that is published after Subscribe returned is never missed.
@@ -132,6 +155,7 @@ type Features struct {
 	Atomic    bool   // several records of one Publish are in the stream together or not at all
 	Exclusive bool   // Ordered holds over all members of a group
 	Positions bool   // At and After find their place without reading all before it
+	Scheduled bool   // PublishAt, Schedule, Cancel and Scheduled work
 }
 
 // New opens a stream. Without a backend option it lives in this process's

@@ -163,3 +163,57 @@ func ExampleStream_subscribeBatch() {
 	// order/3
 	// order/2
 }
+
+func ExampleStream_publishAt() {
+	ctx := context.Background()
+	s, _ := event.New()
+	defer s.Close(ctx)
+
+	done := make(chan struct{})
+	s.Subscribe(ctx, func(ctx context.Context, r *event.Record) error {
+		fmt.Println(r.Type, r.Subject)
+		close(done)
+		return nil
+	}, event.Group("mail"))
+
+	soon := time.Now().Add(20 * time.Millisecond)
+	s.PublishAt(ctx, soon, &event.Record{ID: "reminder/42", Type: "reminder", Subject: "order/42"})
+	s.PublishAt(ctx, soon, &event.Record{ID: "reminder/43", Type: "reminder", Subject: "order/43"})
+	fmt.Println(s.Cancel(ctx, "reminder/43")) // order 43 was paid
+	<-done
+	// Output:
+	// <nil>
+	// reminder order/42
+}
+
+func ExampleStream_schedule() {
+	ctx := context.Background()
+	s, _ := event.New()
+	defer s.Close(ctx)
+
+	// Each process calls it when it begins; one of them publishes each run.
+	err := s.Schedule(ctx, "invoices", event.Every(24*time.Hour), &event.Record{Type: "invoices.due"})
+	fmt.Println(err)
+	for e := range s.Scheduled(ctx) {
+		fmt.Println(e.ID, e.Recurrence, e.Record.Type)
+	}
+	// Output:
+	// <nil>
+	// invoices every 24h0m0s invoices.due
+}
+
+func ExampleCron() {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	friday := time.Date(2026, 5, 1, 12, 0, 0, 0, berlin)
+	fmt.Println(event.Cron("0 9 * * mon-fri", berlin).Next(friday))
+	// Output: 2026-05-04 09:00:00 +0200 CEST
+}
+
+func ExampleEvery() {
+	fmt.Println(event.Every(90 * time.Minute))
+	// Output: every 1h30m0s
+}

@@ -27,6 +27,9 @@ type front struct {
 	late sync.RWMutex // held for reading while a handler publishes during Close
 	gone bool         // the driver is closed, or about to be
 
+	timekeeping sync.Once
+	nudge       chan struct{} // something was scheduled here
+
 	closeOnce sync.Once
 	closed    chan struct{} // the driver is closed
 	closeErr  error
@@ -39,7 +42,7 @@ func newFront(opts []Option) (Stream, error) {
 	}
 	f := &front{
 		o: o, scope: "event/" + o.name, life: life.New(),
-		subs: map[*subscription]struct{}{}, closed: make(chan struct{}),
+		subs: map[*subscription]struct{}{}, nudge: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
 	defer cancel()
@@ -65,6 +68,9 @@ func newFront(opts []Option) (Stream, error) {
 			return nil, fault.New(fault.Unsupported, f.scope, "new", "", "retention")
 		}
 		f.life.Go(func(ctx context.Context) { f.trim(ctx, trimmer) })
+	}
+	if f.memory != nil && f.memory.schedule.some() { // of a journal
+		f.keepTime()
 	}
 	return f, nil
 }
@@ -234,6 +240,7 @@ func (f *front) Features() Features {
 	}
 	fs.Backend = f.o.name
 	_, fs.Retention = f.driver.(Trimmer)
+	_, fs.Scheduled = f.driver.(Scheduler)
 	return fs
 }
 

@@ -68,6 +68,7 @@ type journal struct {
 	size     int64
 	segments []uint64 // their first positions, ascending
 	broken   error    // why nothing can be written any more
+	plan     *planFile
 	buf      []byte
 
 	// Of the groups.
@@ -150,7 +151,10 @@ func (j *journal) load(m *memory) error {
 		}
 		j.size = end
 	}
-	return j.loadGroups(m)
+	if err := j.loadGroups(m); err != nil {
+		return err
+	}
+	return j.loadSchedule(m)
 }
 
 // replay reads a segment. end is behind its last whole record.
@@ -349,7 +353,7 @@ func (j *journal) close(m *memory) error {
 	if j.file != nil {
 		err = errors.Join(err, j.file.Sync(), j.file.Close())
 	}
-	return errors.Join(err, j.lock.Close())
+	return errors.Join(err, j.plan.close(), j.lock.Close())
 }
 
 func syncDir(dir string) error {

@@ -24,14 +24,15 @@ type memory struct {
 	keep   Retention
 	drafts sync.Pool // of *draft
 
-	mu     sync.Mutex
-	log    memoryLog
-	wake   chan struct{} // closed at the next change; nil while nobody waits
-	groups map[string]*memGroup
-	ids    memoryIndex
-	roots  memoryIndex
-	j      *journal // nil without one
-	closed bool
+	mu       sync.Mutex
+	log      memoryLog
+	wake     chan struct{} // closed at the next change; nil while nobody waits
+	groups   map[string]*memGroup
+	ids      memoryIndex
+	roots    memoryIndex
+	schedule memorySchedule
+	j        *journal // nil without one
+	closed   bool
 }
 
 func newMemory(keep Retention) *memory {
@@ -69,6 +70,11 @@ func (m *memory) append(d *draft, now time.Time) error {
 	if m.closed {
 		return fault.Closed
 	}
+	return m.appendLocked(d, now)
+}
+
+// appendLocked is append while m.mu is held.
+func (m *memory) appendLocked(d *draft, now time.Time) error {
 	at := now.UnixNano()
 	if m.j != nil {
 		if err := m.j.append(m.log.end+1, at, d); err != nil {

@@ -52,6 +52,7 @@ func (f *front) subscribe(ctx context.Context, h Handler, bh BatchHandler, opts 
 	f.subs[s] = struct{}{}
 	f.mu.Unlock()
 	s.start()
+	f.keepTime() // who reads also publishes what others have scheduled
 	return s, nil
 }
 

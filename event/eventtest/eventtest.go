@@ -83,6 +83,13 @@ func Run(t *testing.T, h Harness) {
 		{"MissedRecordsAreCounted", missed},
 		{"NamespacesAreApart", namespaces},
 		{"ReopenedStreamHasItsHistory", reopen},
+		{"ScheduledIsPublishedOnTimeAndOnce", scheduleOnce},
+		{"ScheduledIsCancelledAndReplaced", scheduleCancel},
+		{"ScheduledIsListedInOrder", scheduleList},
+		{"ScheduledIsPublishedOnceByManyProcesses", scheduleShared},
+		{"ScheduledRecurs", scheduleRecurs},
+		{"ScheduledBadInputIsRefused", scheduleBadInput},
+		{"ScheduledSurvivesARestart", scheduleRestart},
 		{"ConcurrentPublishersLoseNothing", stress},
 		{"SurvivesARestart", restart},
 	} {

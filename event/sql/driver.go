@@ -31,6 +31,8 @@ type driver struct {
 
 	packet atomic.Int64 // MySQL's max_allowed_packet; 0: no limit is known
 
+	plan planTable
+
 	writer chan struct{} // holds one value while a publisher writes
 	mu     sync.Mutex
 	queue  []*entry // publishers that wait for the writer

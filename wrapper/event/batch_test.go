@@ -42,3 +42,23 @@ func TestABatchIsOneCall(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsScheduledCarriesTheRequest(t *testing.T) {
+	rec := newRecorder()
+	s := newStream(t, newWrapper(t, wrapper.WithObserver(rec)))
+	done := make(chan *event.Record, 1)
+	subscribe(t, s, func(_ context.Context, r *event.Record) error { done <- r; return nil })
+	if err := s.PublishAt(t.Context(), time.Now(), &event.Record{Type: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	call := rec.next(t, wrapper.Client)
+	if r := <-done; call.RequestID == "" || r.Metadata["x-request-id"] != call.RequestID && r.Metadata["X-Request-Id"] != call.RequestID {
+		t.Errorf("carried %v, want the request id %q", r.Metadata, call.RequestID)
+	}
+	if err := s.PublishAt(t.Context(), time.Time{}, &event.Record{Type: "a"}); !errors.Is(err, event.ErrInvalid) {
+		t.Errorf("without a time: %v, want ErrInvalid", err)
+	}
+	if call := rec.next(t, wrapper.Client); call.Class != router.ClientError {
+		t.Errorf("recorded %+v, want the caller's error", call)
+	}
+}

@@ -75,8 +75,19 @@ func (s *subscription) stop(ctx context.Context) error {
 
 // Publish publishes copies of the records that carry what belongs to the call.
 func (s *stream) Publish(ctx context.Context, records ...*event.Record) error {
+	return s.publish(ctx, records, s.Stream.Publish)
+}
+
+// PublishAt schedules copies of the records that carry what belongs to the call.
+func (s *stream) PublishAt(ctx context.Context, t time.Time, records ...*event.Record) error {
+	return s.publish(ctx, records, func(ctx context.Context, records ...*event.Record) error {
+		return s.Stream.PublishAt(ctx, t, records...)
+	})
+}
+
+func (s *stream) publish(ctx context.Context, records []*event.Record, next func(context.Context, ...*event.Record) error) error {
 	if len(records) == 0 || records[0] == nil {
-		return s.Stream.Publish(ctx, records...) // which knows what to say
+		return next(ctx, records...) // which knows what to say
 	}
 	a, header := s.w.Adapter(), trace.Map{}
 	id := trace.Map(records[0].Metadata).Get(wrapper.HeaderRequestID)
@@ -93,7 +104,7 @@ func (s *stream) Publish(ctx context.Context, records ...*event.Record) error {
 	defer cancel()
 	ctx, err := s.w.Begin(ctx, c)
 	if err == nil {
-		err = s.Stream.Publish(ctx, carrying(records, header, a.NamedBaggage(ctx))...)
+		err = next(ctx, carrying(records, header, a.NamedBaggage(ctx))...)
 	}
 	c.Class, c.Err, c.Duration = publishClass(err), err, time.Since(c.Start)
 	s.w.End(ctx, c)

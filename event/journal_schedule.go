@@ -1,0 +1,183 @@
+package event
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// planFile is the schedule of a journal: each change as 4 bytes of length and 4 of
+// CRC-32C of what follows, a byte that says which change it is, and
+//
+//	'+'  due in ms since 1970 and the end of the log, both as varints, the ID and
+//	     the recurrence as texts, and the encoded record: it takes the former's place
+//	'-'  the ID
+//
+// The memory's mutex guards it.
+type planFile struct {
+	dir    string
+	synced bool
+	file   *os.File
+	size   int64
+	lines  int // changes in the file
+	broken error
+}
+
+// rewriteAfter is how many changes that no longer count the file has before it is
+// written anew.
+const rewriteAfter = 1000
+
+func (j *journal) loadSchedule(m *memory) error {
+	f, err := os.OpenFile(filepath.Join(j.dir, "schedule.dat"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	j.plan = &planFile{dir: j.dir, synced: j.synced, file: f}
+	b, err := io.ReadAll(f)
+	if err != nil {
+		f.Close()
+		return err
+	}
+	for rest := b; len(rest) >= frameHead; {
+		n := int(binary.LittleEndian.Uint32(rest))
+		if n < 1 || n > len(rest)-frameHead {
+			break // the last change, whose call has not returned
+		}
+		body := rest[frameHead : frameHead+n]
+		if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(rest[4:]) {
+			break
+		}
+		if !m.schedule.replay(string(body)) {
+			break
+		}
+		rest = rest[frameHead+n:]
+		j.plan.size += int64(frameHead + n)
+		j.plan.lines++
+	}
+	if err := f.Truncate(j.plan.size); err != nil {
+		f.Close()
+		return err
+	}
+	return nil
+}
+
+// replay makes a change that was read.
+func (s *memorySchedule) replay(body string) bool {
+	p := parser{s: body[1:]}
+	if body[0] == '-' {
+		s.remove(p.text())
+		return !p.bad
+	}
+	e := &planned{loaded: true}
+	e.Due = time.UnixMilli(p.varint()).UTC()
+	e.after = p.uvarint()
+	e.ID, e.Recurrence = p.text(), p.text()
+	if p.bad {
+		return false
+	}
+	r, err := ParseRecord(p.s)
+	if err != nil {
+		return false
+	}
+	e.Record = r
+	s.put(e)
+	return true
+}
+
+func (f *planFile) put(list []*planned, s *memorySchedule) error {
+	var b []byte
+	for _, p := range list {
+		b = appendPlanned(b, p)
+	}
+	return f.write(b, len(list), s)
+}
+
+func appendPlanned(b []byte, p *planned) []byte {
+	return appendFrame(b, func(b []byte) []byte {
+		b = append(b, '+')
+		b = binary.AppendVarint(b, p.Due.UnixMilli())
+		b = binary.AppendUvarint(b, p.after)
+		b = appendText(appendText(b, p.ID), p.Recurrence)
+		return AppendRecord(b, p.Record)
+	})
+}
+
+func (f *planFile) remove(ids []string, s *memorySchedule) error {
+	var b []byte
+	for _, id := range ids {
+		b = appendFrame(b, func(b []byte) []byte { return appendText(append(b, '-'), id) })
+	}
+	return f.write(b, len(ids), s)
+}
+
+func appendFrame(b []byte, body func([]byte) []byte) []byte {
+	start := len(b)
+	b = body(append(b, make([]byte, frameHead)...))
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-frameHead))
+	binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(b[start+frameHead:], castagnoli))
+	return b
+}
+
+// write adds changes, all or none, and now and then writes the file anew.
+func (f *planFile) write(b []byte, lines int, s *memorySchedule) error {
+	if f.broken != nil {
+		return fault.Mark(fault.Unavailable, f.broken)
+	}
+	if f.lines > 2*len(s.byID)+rewriteAfter {
+		if err := f.rewrite(s); err != nil {
+			return fault.Mark(fault.Unavailable, err)
+		}
+	}
+	_, err := f.file.WriteAt(b, f.size)
+	if err == nil && f.synced {
+		err = f.file.Sync()
+	}
+	if err != nil { // take it back, or write no more
+		if f.broken = f.file.Truncate(f.size); f.broken != nil {
+			return fault.Mark(fault.UnknownOutcome, errors.Join(err, f.broken))
+		}
+		return fault.Mark(fault.Unavailable, err)
+	}
+	f.size += int64(len(b))
+	f.lines += lines
+	return nil
+}
+
+// rewrite replaces the file by one that has only what counts.
+func (f *planFile) rewrite(s *memorySchedule) error {
+	var b []byte
+	for _, p := range s.due {
+		b = appendPlanned(b, p)
+	}
+	name := filepath.Join(f.dir, "schedule.tmp")
+	next, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = next.Write(b); err == nil && f.synced {
+		err = next.Sync()
+	}
+	if err == nil {
+		err = os.Rename(name, filepath.Join(f.dir, "schedule.dat"))
+	}
+	if err != nil {
+		next.Close()
+		return err
+	}
+	f.file.Close()
+	f.file, f.size, f.lines = next, int64(len(b)), len(s.due)
+	if f.synced {
+		return syncDir(f.dir)
+	}
+	return nil
+}
+
+func (f *planFile) close() error {
+	return errors.Join(f.file.Sync(), f.file.Close())
+}

@@ -1,0 +1,144 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// How the processes of a stream share what is due: each asks the backend when the
+// next entry is due, waits until then, and fires it. The driver lets the first
+// one win. Who has lost a race waits a little longer the next time, so that one
+// process does the work until it ends.
+
+const (
+	fireAtOnce = 100                    // entries that are fired together
+	askOften   = time.Second            // how long to wait at the most while something is scheduled, by others perhaps
+	askRarely  = 5 * time.Second        // while nothing is
+	standAside = 100 * time.Millisecond // of who has lost a race, on the average
+	postpone   = time.Minute            // an entry that the backend refuses to publish
+)
+
+// keepTime starts what publishes scheduled records, once. Close ends it.
+func (f *front) keepTime() {
+	d, ok := f.driver.(Scheduler)
+	if !ok {
+		return
+	}
+	f.timekeeping.Do(func() { f.life.Go(func(ctx context.Context) { (&timekeeper{f: f, d: d}).run(ctx) }) })
+}
+
+// timekeeper publishes what is due.
+type timekeeper struct {
+	f      *front
+	d      Scheduler
+	failed int  // how often in a row
+	lost   bool // others were faster the last time
+	idle   time.Duration
+}
+
+func (k *timekeeper) run(ctx context.Context) {
+	shared := k.f.Features().Shared
+	for ctx.Err() == nil {
+		pause, some := k.turn(ctx)
+		if some {
+			k.idle = askOften
+		} else if k.idle = 2 * max(k.idle, askOften); k.idle > askRarely {
+			k.idle = askRarely
+		}
+		if shared || k.failed > 0 {
+			pause = min(pause, k.idle)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-k.f.nudge:
+			k.lost = false // this process has scheduled something: it is the one to fire it
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// turn fires what is due, and returns how long to wait for the next entry, and
+// whether there is one.
+func (k *timekeeper) turn(ctx context.Context) (pause time.Duration, some bool) {
+	bounded, cancel := k.f.deadline(ctx)
+	defer cancel()
+	now, err := k.d.Due(bounded, fireAtOnce)
+	if err == nil && len(now.Entries) > 0 {
+		err = k.fire(bounded, now)
+	}
+	if err != nil {
+		if k.failed == 0 && ctx.Err() == nil {
+			k.f.o.settings.Logger.Warn("event: publishing what is scheduled failed", "backend", k.f.o.name, "error", err)
+		}
+		k.failed++
+		return backoff.Policy{Min: 100 * time.Millisecond, Max: askRarely}.Wait(k.failed - 1), true
+	}
+	k.failed = 0
+	switch {
+	case len(now.Entries) > 0:
+		return 0, true // there may be more
+	case now.Next.IsZero():
+		return 1 << 62, false
+	}
+	pause = max(now.Next.Sub(now.Now), 0)
+	if k.lost {
+		pause += rand.N(2 * standAside)
+	}
+	return pause, true
+}
+
+// fire publishes entries. One that the backend refuses holds up no others.
+func (k *timekeeper) fire(ctx context.Context, now DueNow) error {
+	list := make([]Firing, 0, len(now.Entries))
+	for _, e := range now.Entries {
+		list = append(list, k.firing(e, now.Now))
+	}
+	n, err := k.d.Fire(ctx, list)
+	k.lost = n == 0
+	if err == nil || !errors.Is(err, fault.TooLarge) && !errors.Is(err, fault.Invalid) {
+		return err
+	}
+	for _, one := range list {
+		_, err := k.d.Fire(ctx, []Firing{one})
+		if errors.Is(err, fault.TooLarge) || errors.Is(err, fault.Invalid) {
+			k.f.o.settings.Logger.Error("event: the backend refuses a scheduled record", "backend", k.f.o.name, "id", one.ID, "error", err)
+			_, err = k.d.Fire(ctx, []Firing{{ID: one.ID, Due: one.Due, Next: now.Now.Add(postpone).Truncate(time.Millisecond)}})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firing says what becomes of an entry that is due.
+func (k *timekeeper) firing(e Scheduled, now time.Time) Firing {
+	f := Firing{ID: e.ID, Due: e.Due, Record: e.Record}
+	if e.Recurrence == "" {
+		return f
+	}
+	when, err := parseRecurrence(e.Recurrence)
+	if err == nil {
+		f.Next, err = dueTime(when.rule.after(e.Due, now)) // runs that were missed are not made up for
+	}
+	if err != nil { // made by a newer version, or of a time zone that is not known here
+		k.f.o.settings.Logger.Error("event: recurring schedule is not understood", "name", e.ID, "recurrence", e.Recurrence, "error", err)
+		f.Record, f.Next = nil, now.Add(postpone).Truncate(time.Millisecond)
+		return f
+	}
+	r := e.Record.Clone()
+	r.ID = e.ID + "@" + e.Due.UTC().Format("2006-01-02T15:04:05.000Z")
+	r.Time = e.Due.UTC()
+	if r.RootID == "" {
+		r.RootID = r.ID
+	}
+	f.Record = r
+	return f
+}

@@ -1,0 +1,271 @@
+package sql
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// What is published later is in a table that all streams share, with the encoded
+// record. Times are the database's.
+
+// planTable says whether the table is there.
+type planTable struct {
+	made   atomic.Bool
+	making sync.Mutex
+}
+
+// planned makes the table, once.
+func (d *driver) planned(ctx context.Context) error {
+	if err := d.tables(ctx); err != nil {
+		return err
+	}
+	if d.plan.made.Load() {
+		return nil
+	}
+	d.plan.making.Lock()
+	defer d.plan.making.Unlock()
+	if d.plan.made.Load() {
+		return nil
+	}
+	text, blob, engine, index := "TEXT", "BLOB", "", "CREATE INDEX IF NOT EXISTS "
+	switch d.kind {
+	case sql.MySQL:
+		text, blob, engine, index = "VARBINARY(255)", "LONGBLOB", " ENGINE=InnoDB", "CREATE INDEX "
+	case sql.Postgres:
+		blob = "BYTEA"
+	}
+	for _, s := range []string{
+		"CREATE TABLE IF NOT EXISTS event_scheduled (stream " + text + " NOT NULL, id " + text + " NOT NULL, due BIGINT NOT NULL, name " + blob + " NOT NULL, recurrence " + text + " NOT NULL, record " + blob + " NOT NULL, PRIMARY KEY (stream, id))" + engine,
+		index + "event_scheduled_due ON event_scheduled (stream, due, id)",
+	} {
+		if _, err := d.db.ExecContext(ctx, s); err != nil && !sql.IsThere(err) {
+			return sql.WriteError(err)
+		}
+	}
+	d.plan.made.Store(true)
+	return nil
+}
+
+// lost notes that the table may be gone, as after a loss of data.
+func (d *driver) lost(err error) error {
+	if sql.IsMissing(err) {
+		d.made.Store(false)
+		d.plan.made.Store(false)
+	}
+	return err
+}
+
+// planID is the key of an entry, whose ID may be long.
+func planID(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:])
+}
+
+// plannedBytes is how many bytes of records go into one statement at most,
+// unless one has more.
+const plannedBytes = 256 << 10
+
+func (d *driver) Schedule(ctx context.Context, entries []event.Scheduled) error {
+	if err := d.planned(ctx); err != nil {
+		return err
+	}
+	records := make([]*event.Record, len(entries))
+	for i, e := range entries {
+		records[i] = e.Record
+	}
+	if err := d.limits(records); err != nil {
+		return err
+	}
+	const each = "(?, ?, ?, ?, ?, ?)"
+	insert := "INSERT INTO event_scheduled (stream, id, due, name, recurrence, record) VALUES " + each
+	update := ` ON CONFLICT (stream, id) DO UPDATE SET due = CASE WHEN event_scheduled.recurrence = excluded.recurrence AND excluded.recurrence <> '' THEN event_scheduled.due ELSE excluded.due END,
+name = excluded.name, recurrence = excluded.recurrence, record = excluded.record`
+	if d.kind == sql.MySQL {
+		update = " ON DUPLICATE KEY UPDATE due = IF(recurrence = VALUES(recurrence) AND VALUES(recurrence) <> '', due, VALUES(due)), name = VALUES(name), recurrence = VALUES(recurrence), record = VALUES(record)"
+	}
+	return d.lost(d.tx(ctx, func(t *tx) error {
+		for rest := entries; len(rest) > 0; {
+			var args []any
+			n, size := 0, 0
+			for ; n < len(rest) && n < rows && (n == 0 || size < plannedBytes); n++ {
+				e := rest[n]
+				record := event.AppendRecord(nil, e.Record)
+				size += len(record)
+				args = append(args, d.stream, planID(e.ID), e.Due.UnixMilli(), []byte(e.ID), e.Recurrence, record)
+			}
+			if _, err := t.exec(ctx, insert+strings.Repeat(", "+each, n-1)+update, args...); err != nil {
+				return err
+			}
+			rest = rest[n:]
+		}
+		return nil
+	}))
+}
+
+func (d *driver) Unschedule(ctx context.Context, id string) error {
+	if err := d.planned(ctx); err != nil {
+		return err
+	}
+	return d.lost(d.tx(ctx, func(t *tx) error {
+		n, err := t.exec(ctx, "DELETE FROM event_scheduled WHERE stream = ? AND id = ?", d.stream, planID(id))
+		if err == nil && n == 0 {
+			return fault.NotFound
+		}
+		return err
+	}))
+}
+
+func (d *driver) Scheduled(ctx context.Context, from string, limit int) ([]event.Scheduled, string, error) {
+	due, id := int64(-1<<63), ""
+	if from != "" {
+		ms, rest, _ := strings.Cut(from, " ")
+		n, err := strconv.ParseInt(ms, 10, 64)
+		if err != nil {
+			return nil, "", fault.Markf(fault.Invalid, "no place in the schedule: %q", from)
+		}
+		due, id = n, rest
+	}
+	list, err := d.entries(ctx, "AND (due > ? OR due = ? AND id > ?) ORDER BY due, id LIMIT ?", due, due, id, limit)
+	if err != nil || len(list) < limit {
+		return list, "", err
+	}
+	last := list[limit-1]
+	return list, strconv.FormatInt(last.Due.UnixMilli(), 10) + " " + planID(last.ID), nil
+}
+
+func (d *driver) Due(ctx context.Context, limit int) (event.DueNow, error) {
+	var out event.DueNow
+	if err := d.planned(ctx); err != nil {
+		return out, err
+	}
+	var now int64
+	var first *int64
+	err := d.db.Read.QueryRowContext(ctx, d.kind.Rebind("SELECT "+d.now()+", (SELECT MIN(due) FROM event_scheduled WHERE stream = ?)"), d.stream).Scan(&now, &first)
+	if err != nil {
+		return out, sql.ReadError(d.lost(err))
+	}
+	out.Now = time.UnixMilli(now)
+	switch {
+	case first == nil:
+	case *first > now:
+		out.Next = time.UnixMilli(*first).UTC()
+	default:
+		out.Entries, err = d.entries(ctx, "AND due <= ? ORDER BY due, id LIMIT ?", now, limit)
+	}
+	return out, err
+}
+
+// entries reads some of the table.
+func (d *driver) entries(ctx context.Context, which string, args ...any) ([]event.Scheduled, error) {
+	if err := d.planned(ctx); err != nil {
+		return nil, err
+	}
+	rs, err := d.db.Read.QueryContext(ctx, d.kind.Rebind("SELECT due, name, recurrence, record FROM event_scheduled WHERE stream = ? "+which), append([]any{d.stream}, args...)...)
+	if err != nil {
+		return nil, sql.ReadError(d.lost(err))
+	}
+	defer rs.Close()
+	var list []event.Scheduled
+	for rs.Next() {
+		var due int64
+		var name, record []byte
+		var e event.Scheduled
+		if err := rs.Scan(&due, &name, &e.Recurrence, &record); err != nil {
+			return nil, sql.ReadError(err)
+		}
+		e.ID, e.Due = string(name), time.UnixMilli(due).UTC()
+		if e.Record, err = event.ParseRecord(string(record)); err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	return list, sql.ReadError(rs.Err())
+}
+
+// Fire takes what others have not, and appends it, in one transaction.
+func (d *driver) Fire(ctx context.Context, firings []event.Firing) (int, error) {
+	if err := d.planned(ctx); err != nil {
+		return 0, err
+	}
+	byID := make(map[string]event.Firing, len(firings))
+	ids := []any{d.stream}
+	for _, f := range firings {
+		id := planID(f.ID)
+		byID[id], ids = f, append(ids, id)
+	}
+	var fired int
+	var last int64
+	err := d.tx(ctx, func(t *tx) error {
+		fired, last = 0, 0
+		mine, err := d.lock(ctx, t, ids, byID)
+		if err != nil {
+			return err
+		}
+		gone := []any{d.stream}
+		var records []*event.Record
+		for _, id := range mine {
+			f := byID[id]
+			if f.Record != nil {
+				records = append(records, f.Record)
+			}
+			if f.Next.IsZero() {
+				gone = append(gone, id)
+			} else if _, err := t.exec(ctx, "UPDATE event_scheduled SET due = ? WHERE stream = ? AND id = ?", f.Next.UnixMilli(), d.stream, id); err != nil {
+				return err
+			}
+		}
+		if len(gone) > 1 {
+			if _, err := t.exec(ctx, "DELETE FROM event_scheduled WHERE stream = ? AND id IN (?"+strings.Repeat(", ?", len(gone)-2)+")", gone...); err != nil {
+				return err
+			}
+		}
+		fired = len(mine)
+		if len(records) == 0 {
+			return nil
+		}
+		list, bytes, err := newRows(records)
+		if err != nil {
+			return err
+		}
+		last, err = d.insertIn(ctx, t, list, bytes)
+		return err
+	})
+	if err != nil {
+		return 0, d.lost(err)
+	}
+	if last > 0 {
+		d.tail.advance(last)
+	}
+	return fired, nil
+}
+
+// lock returns the keys of the entries that are still there with their due time,
+// in its order, and keeps others from them until the transaction ends.
+func (d *driver) lock(ctx context.Context, t *tx, ids []any, byID map[string]event.Firing) (mine []string, err error) {
+	rs, err := t.query(ctx, "SELECT id, due FROM event_scheduled WHERE stream = ? AND id IN (?"+strings.Repeat(", ?", len(ids)-2)+") ORDER BY due, id"+t.forUpdate(), ids...)
+	if err != nil {
+		return nil, err
+	}
+	defer rs.Close()
+	for rs.Next() {
+		var id string
+		var due int64
+		if err := rs.Scan(&id, &due); err != nil {
+			return nil, err
+		}
+		if f, ok := byID[id]; ok && f.Due.UnixMilli() == due {
+			mine = append(mine, id)
+		}
+	}
+	return mine, rs.Err()
+}
