@@ -1,6 +1,7 @@
 package kvsuites
 
 import (
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -25,7 +26,14 @@ import (
 	syncsql "github.com/micro/go-platform/sync/sql"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+// TestMain runs six backends at once: the suites wait most of the time.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	leak.Main(m)
+}
 
 // backend opens clients of one server.
 type backend struct {

@@ -125,8 +125,10 @@ func life(opts *store.WriteOptions) []kv.PutOption {
 	return []kv.PutOption{kv.TTL(opts.TTL)}
 }
 
+// Put goes on when ctx ends: the suite's watch tests return, which ends it, while
+// a goroutine of theirs still writes and fails a test that is over if it can't.
 func (s *treeStore) Put(ctx context.Context, key string, value []byte, opts *store.WriteOptions) error {
-	_, err := s.kv.Put(ctx, key, s.seal(value), life(opts)...)
+	_, err := s.kv.Put(context.WithoutCancel(ctx), key, s.seal(value), life(opts)...)
 	return fault(err)
 }
 
@@ -138,8 +140,9 @@ func (s *treeStore) Get(ctx context.Context, key string, _ *store.ReadOptions) (
 	return s.pair(item), nil
 }
 
+// Delete goes on when ctx ends, as Put does.
 func (s *treeStore) Delete(ctx context.Context, key string) error {
-	return fault(s.kv.Delete(ctx, key))
+	return fault(s.kv.Delete(context.WithoutCancel(ctx), key))
 }
 
 func (s *treeStore) Exists(ctx context.Context, key string, opts *store.ReadOptions) (bool, error) {
