@@ -23,9 +23,9 @@
 // Without one, New is an authority of its own in this process (Local).
 // auth/issuer is an OAuth2 server in a library, with accounts, for other
 // processes too. auth/oauth2 speaks to any OAuth2 or OpenID Connect server.
-// auth/jwt verifies with keys of one's own, auth/mtls takes client
+// auth/jwt verifies with keys of your own, auth/mtls takes client
 // certificates, auth/static a list of tokens. authtest shows what all of them
-// do alike; a driver of one's own needs WithDriver.
+// do alike; a driver of your own needs WithDriver.
 //
 // # Semantics
 //

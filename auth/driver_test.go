@@ -185,7 +185,7 @@ func TestPolicyThatFailsDenies(t *testing.T) {
 		"error beside allow": {func(context.Context, *auth.Token, auth.Request) (auth.Decision, error) {
 			return auth.Decision{Effect: auth.Allow}, errors.New("boom")
 		}, auth.ErrDenied},
-		"engine is away": {func(context.Context, *auth.Token, auth.Request) (auth.Decision, error) {
+		"engine is unavailable": {func(context.Context, *auth.Token, auth.Request) (auth.Decision, error) {
 			return auth.Decision{}, auth.ErrUnavailable
 		}, auth.ErrUnavailable},
 		"zero decision": {func(context.Context, *auth.Token, auth.Request) (auth.Decision, error) { return auth.Decision{}, nil }, auth.ErrDenied},

@@ -149,7 +149,7 @@ func WithDecider(d Decider) Option {
 	}
 }
 
-// WithDecisionLog is told of every denial of a known caller, on the caller's
+// WithDecisionLog is notified of every denial of a known caller, on the caller's
 // goroutine. LogDecisions makes one of a logger.
 func WithDecisionLog(f func(ctx context.Context, t *Token, r Request, d Decision)) Option {
 	return func(o *options) error { o.decisions = f; return nil }
@@ -211,7 +211,7 @@ func WithTimeout(d time.Duration) Option {
 	return positive("timeout", d, func(o *options) { o.timeout = d })
 }
 
-// WithLazy lets New succeed while the authority is away.
+// WithLazy lets New succeed while the authority is unavailable.
 func WithLazy() Option {
 	return func(o *options) error { o.lazy = true; return nil }
 }

@@ -75,7 +75,7 @@ func TestRefusalsAreSeen(t *testing.T) {
 		auth.WithRefusals(func(_ context.Context, r auth.Refusal) {
 			counted = append(counted, r.Reason)
 			if r.Err == nil || auth.ReasonOf(r.Err) != r.Reason || (r.Token != nil) != (r.Reason == "denied") {
-				t.Errorf("told of %+v", r)
+				t.Errorf("notified of %+v", r)
 			}
 		}))
 	if err != nil {

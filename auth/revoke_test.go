@@ -65,9 +65,9 @@ func TestRevokeSaysWhoDoesNotKnow(t *testing.T) {
 		"told nobody":                   {auth.ErrUnsupported, nil, auth.ErrUnsupported},
 		"not this client's token":       {auth.ErrDenied, nil, auth.ErrDenied},
 		"not this client's, but a feed": {auth.ErrDenied, deaf{}, nil},
-		"the authority is away":         {away, deaf{}, auth.ErrUnavailable},
+		"the authority is unavailable":  {away, deaf{}, auth.ErrUnavailable},
 		"the authority doesn't know us": {auth.ErrUnauthenticated, deaf{}, auth.ErrUnauthenticated},
-		"the feed is away":              {nil, deaf{away}, auth.ErrUnavailable},
+		"the feed is unavailable":       {nil, deaf{away}, auth.ErrUnavailable},
 		"neither could":                 {auth.ErrUnsupported, deaf{away}, auth.ErrUnsupported},
 		"neither could, the other's":    {auth.ErrUnsupported, deaf{away}, auth.ErrUnavailable},
 	} {

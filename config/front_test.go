@@ -149,7 +149,7 @@ func TestWatchersGetTheStateTheNewestAndTheEnd(t *testing.T) {
 		m.Set([]byte(`{"n":1000,"other":2}`)) // another path
 		time.Sleep(time.Second)
 		if len(got) != n {
-			t.Errorf("told of a change of another path: %v", got[n:])
+			t.Errorf("notified of a change of another path: %v", got[n:])
 		}
 		c.Close()
 		<-done

@@ -21,4 +21,4 @@ func TestMemorySourceConforms(t *testing.T) {
 	})
 }
 
-var errAway = errors.Join(config.ErrUnavailable, errors.New("memory is away"))
+var errAway = errors.Join(config.ErrUnavailable, errors.New("memory is unavailable"))

@@ -34,7 +34,7 @@ type DB interface {
 	// Ping asks whether the backend answers.
 	Ping(ctx context.Context) error
 
-	// Close waits for the calls in progress and lets go of the backend.
+	// Close waits for the calls in progress and releases the backend.
 	Close() error
 }
 

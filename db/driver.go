@@ -41,7 +41,7 @@ type Driver interface {
 	// Ping asks whether the backend answers.
 	Ping(ctx context.Context) error
 
-	// Close lets go of everything. It is called once, after all other calls.
+	// Close releases everything. It is called once, after all other calls.
 	Close() error
 }
 

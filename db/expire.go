@@ -17,7 +17,7 @@ import (
 // does so d after it was written; with 0 it never does. An expired record is not
 // there, by this process's clock: it is not found, not counted, and its id is
 // free. It is removed when its id is used, and else by every process that has
-// declared TTL, about once in WithPurgeInterval. WithChanges is told of it as of a
+// declared TTL, about once in WithPurgeInterval. WithChanges is notified of it as of a
 // deletion. Without TTL, Expires is ErrInvalid.
 func TTL(d time.Duration) TableOption {
 	return func(t *TableSpec) error {

@@ -60,7 +60,7 @@ func collide(t *testing.T) {
 		}
 		d.Close()
 	}
-	n := 1 << 30 // for ever: the context ends it
+	n := 1 << 30 // without end: the context ends it
 	d, _ := db.New(db.WithDriver("collides", func(context.Context) (db.Driver, error) { return collides{left: &n}, nil }))
 	defer d.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)

@@ -61,7 +61,7 @@ type Driver interface {
 	// Ping asks whether the backend answers.
 	Ping(ctx context.Context) error
 
-	// Close lets go of everything. It is called once, after all other calls
+	// Close releases everything. It is called once, after all other calls
 	// have returned and all members are closed.
 	Close(ctx context.Context) error
 }
@@ -142,7 +142,7 @@ type Member interface {
 	// no error.
 	Ack(ctx context.Context, ds []Delivered) error
 
-	// Extend says that deliveries are being worked on: AckWait starts anew. The
+	// Extend says that deliveries are being worked on: AckWait starts again. The
 	// front calls it about three times per AckWait for all that it holds. It may
 	// return fault.Lost as Fetch does.
 	Extend(ctx context.Context, ds []Delivered) error

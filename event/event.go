@@ -66,7 +66,7 @@ type Stream interface {
 	Features() Features
 
 	// Close stops the subscriptions, waits until the handlers in flight have
-	// returned, or until ctx ends, and lets go of the backend. When ctx ends
+	// returned, or until ctx ends, and releases the backend. When ctx ends
 	// first, the error is ErrTimeout and counts the handlers that still run;
 	// their contexts stay alive, and the rest of Close happens when they return
 	// or HandlerTimeout has passed.

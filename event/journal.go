@@ -343,7 +343,7 @@ func (j *journal) keepGroups(m *memory) {
 	}
 }
 
-// close writes the groups a last time and lets go of the folder.
+// close writes the groups a last time and releases the folder.
 func (j *journal) close(m *memory) error {
 	close(j.stop)
 	j.wg.Wait()

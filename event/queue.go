@@ -171,7 +171,7 @@ func (q *queue) putBack(ts []*task) {
 	q.some.Broadcast()
 }
 
-// finish lets go of a task that is done, which the caller must not use any
+// finish releases a task that is done, which the caller must not use any
 // more, and returns how many are held.
 func (q *queue) finish(t *task) int {
 	q.mu.Lock()

@@ -165,7 +165,7 @@ func BySubject(r *Record) string { return r.Subject }
 func ByRoot(r *Record) string { return r.RootID }
 
 // MaxAttempts is how often a record is handed to the handler before it goes to
-// the dead letters. The default is 10; 0 means for ever.
+// the dead letters. The default is 10; 0 means no limit.
 func MaxAttempts(n int) SubscribeOption {
 	return subscribeFunc(func(o *subscribeOptions) error {
 		if n < 0 {

@@ -19,7 +19,7 @@
 // [Memory]. Others are folders below this one, each with Backend(address,
 // options...) and WithClient for a client that the user already has. What each
 // can do stands in docs/features.md, which a test generates from
-// [Features]. A backend of one's own is a [Driver], its test is package kvtest,
+// [Features]. A backend of your own is a [Driver], its test is package kvtest,
 // and [WithDriver] makes it an option.
 //
 //	caller → KV: checks, namespace, deadline, errors → Driver → server
@@ -35,7 +35,7 @@
 // revision.
 //
 // A TTL goes from a millisecond to years. Backends that count in seconds
-// round up, never to "for ever"; Item.Expires tells when the life ends. Where a
+// round up, never to an item without end; Item.Expires tells when the life ends. Where a
 // backend cannot keep the exact end it is stored with the item as a time of
 // day, and then is as exact as the clocks of the machines agree.
 //

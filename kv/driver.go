@@ -72,7 +72,7 @@ type Driver interface {
 	// Features does no I/O and always returns the same.
 	Features() Features
 
-	// Close lets go of the backend.
+	// Close releases the backend.
 	Close() error
 }
 
@@ -80,7 +80,7 @@ type Driver interface {
 type Write struct {
 	Key        string
 	Value      []byte
-	TTL        time.Duration // 0: for ever; else at least a millisecond
+	TTL        time.Duration // 0: no end; else at least a millisecond
 	IfAbsent   bool
 	IfRevision Revision // 0: any
 

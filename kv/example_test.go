@@ -132,7 +132,7 @@ func ExampleKV_Watch() {
 	_, _ = store.Put(ctx, "conf/a", []byte("1"))
 	for event, err := range store.Watch(ctx, "conf/") {
 		if err != nil {
-			fmt.Println("the backend is away:", err)
+			fmt.Println("the backend is unavailable:", err)
 			continue
 		}
 		fmt.Printf("%v %s=%s\n", event.Kind, event.Item.Key, event.Item.Value)

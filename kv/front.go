@@ -115,7 +115,7 @@ type limited struct {
 func (l *limited) Deadline() (time.Time, bool) { return l.at, true }
 
 // leave ends a call. Our own deadline is no error of the caller's context: a
-// backend that did not answer in time is away.
+// backend that did not answer in time is unavailable.
 func (b bounds) leave(err error) error {
 	if b.f == nil {
 		return err

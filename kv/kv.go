@@ -23,7 +23,7 @@ type KV interface {
 
 	// Put writes a copy of value at key and returns the revision it made. Options: TTL,
 	// IfAbsent (ErrExists), IfRevision (ErrConflict). Without TTL the item
-	// lives for ever, also if it had a life before.
+	// lives indefinitely, also if it had a life before.
 	Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Revision, error)
 
 	// PutMany writes several values, in one round trip where the backend can.
@@ -50,7 +50,7 @@ type KV interface {
 	// that state is complete, and from then on every change, in order for each
 	// key; a write of what is there already is none. A slow reader skips values in between but never the last one.
 	//
-	// After a gap (the backend was away, or compacted what this watch had not
+	// After a gap (the backend was unavailable, or compacted what this watch had not
 	// seen) the state is read again: changed items are put, vanished ones
 	// deleted, and EventSynced comes again. An outage, or a refusal (ErrDenied),
 	// is yielded once, as an error with an empty Event; the sequence goes on if the reader does, until
@@ -60,7 +60,7 @@ type KV interface {
 	// Features says what the backend can do. It asks no server.
 	Features() Features
 
-	// Close ends the watches, waits for calls in progress and lets go of the
+	// Close ends the watches, waits for calls in progress and releases the
 	// backend. A client that the user brought stays open.
 	Close() error
 }

@@ -110,7 +110,7 @@ func NewLoader(store KV, ttl time.Duration, opts ...LoaderOption) (*Loader, erro
 // and what it returns is stored and returned to all who wait. An error of load
 // is returned to them and not stored, but for ErrNotFound see Negative. load's
 // context is not ctx: it ends with LoadTimeout or Close, so a caller that leaves
-// spoils nothing. A store that is away is passed by: the loaded value is
+// spoils nothing. A store that is unavailable is passed by: the loaded value is
 // returned, with revision 0 if it could not be stored.
 func (l *Loader) GetOrLoad(ctx context.Context, key string, load func(ctx context.Context) ([]byte, error)) (Item, error) {
 	item, err := l.getOrLoad(ctx, key, load)

@@ -90,7 +90,7 @@ func TestNamespacesOnOneDriverDoNotMeet(t *testing.T) {
 	}
 }
 
-// reader is a Sink that reads what it is told of at that moment.
+// reader is a Sink that reads what it is notified of at that moment.
 type reader struct {
 	t *testing.T
 	d kv.Driver
@@ -100,7 +100,7 @@ type reader struct {
 func (r *reader) Put(told kv.Item) {
 	r.n++
 	if item, err := r.d.Get(r.t.Context(), told.Key); err != nil || item.Revision != told.Revision {
-		r.t.Errorf("told of %q in revision %d, read %d, %v", told.Key, told.Revision, item.Revision, err)
+		r.t.Errorf("notified of %q in revision %d, read %d, %v", told.Key, told.Revision, item.Revision, err)
 	}
 }
 
@@ -113,7 +113,7 @@ func (r *reader) Delete(key string) {
 
 func (r *reader) Synced(uint64) { r.n++ }
 
-// TestWhatIsToldCanBeRead: reads take no lock, so a watch must not be told of
+// TestWhatIsToldCanBeRead: reads take no lock, so a watch must not be notified of
 // what a read does not see yet.
 func TestWhatIsToldCanBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

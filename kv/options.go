@@ -80,7 +80,7 @@ func WithTimeout(d time.Duration) Option {
 	}
 }
 
-// WithLazy lets New succeed while the backend is away. Calls fail with
+// WithLazy lets New succeed while the backend is unavailable. Calls fail with
 // ErrUnavailable until it answers.
 func WithLazy() Option {
 	return func(o *options) error { o.lazy = true; return nil }
@@ -98,7 +98,7 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
-// Call is what an observer is told of one finished call.
+// Call is what an observer learns of one finished call.
 type Call struct {
 	Backend  string // "kv/redis"
 	Op       string // "get", "put", …
@@ -149,7 +149,7 @@ type WriteOption interface {
 type ttlOption time.Duration
 
 // TTL makes an item's life end after d, which is at least a millisecond. What
-// a backend counts in larger steps is rounded up, never to "for ever".
+// a backend counts in larger steps is rounded up, never to no limit.
 func TTL(d time.Duration) PutOption { return ttlOption(d) }
 
 func (d ttlOption) put(w Write) (Write, error) {

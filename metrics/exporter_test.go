@@ -106,7 +106,7 @@ func TestIdleSeriesAreNotPushed(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		if has() {
-			t.Error("pushed for ever")
+			t.Error("pushed without end")
 		}
 		g.Set(2)
 		time.Sleep(time.Second)

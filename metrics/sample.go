@@ -66,7 +66,7 @@ func (r *reservoir) close() {
 	}
 }
 
-// take returns the samples and begins anew. Their weights add up to exactly the
+// take returns the samples and begins again. Their weights add up to exactly the
 // number of observations.
 func (r *reservoir) take() []Sample {
 	r.mu.Lock()

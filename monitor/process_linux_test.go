@@ -9,7 +9,7 @@ import (
 
 // The numbers follow what the process does, in bytes and not in KiB.
 func TestProcessNumbersFollowTheProcess(t *testing.T) {
-	debug.FreeOSMemory() // what a test before this one let go of would be used again
+	debug.FreeOSMemory() // what a test before this one released would be used again
 	before := process(time.Now())
 	if before.RSS < 1<<20 || before.RSS > 1<<36 {
 		t.Errorf("%d bytes of memory in use", before.RSS)

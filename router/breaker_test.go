@@ -76,7 +76,7 @@ func TestBreakerOpensThenTriesThenRampsThenCloses(t *testing.T) {
 	})
 }
 
-// A trial that hangs or is never reported keeps other breakers half-open for ever.
+// A trial that hangs or is never reported keeps other breakers half-open indefinitely.
 func TestTrialThatNeverReportsHasFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker(t, router.BreakerPolicy{Open: time.Second, Trials: 1, Lease: 5 * time.Second})

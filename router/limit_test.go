@@ -120,7 +120,7 @@ func TestKeyedLimitsEachKeyAndBoundsTheirNumber(t *testing.T) {
 			try(fmt.Sprint(i))
 		}
 		if !try("a") {
-			t.Error("a key that was forgotten does not begin anew")
+			t.Error("a key that was forgotten does not begin again")
 		}
 	})
 }

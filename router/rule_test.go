@@ -145,7 +145,7 @@ func (l live) Rules(ctx context.Context) iter.Seq2[[]router.Rule, error] {
 				return
 			case r := <-l:
 				if r == nil {
-					if !yield(nil, errors.New("the source is away")) {
+					if !yield(nil, errors.New("the source is unavailable")) {
 						return
 					}
 				} else if !yield(r, nil) {

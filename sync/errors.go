@@ -12,7 +12,7 @@ var (
 	ErrConflict       = fault.Conflict       // callers of one semaphore disagree on its limit; a token older than one seen
 	ErrInvalid        = fault.Invalid        // an empty id, a negative TTL and the like
 	ErrUnsupported    = fault.Unsupported    // semaphores on a backend without them (Features)
-	ErrUnavailable    = fault.Unavailable    // the backend is away; certainly not applied
+	ErrUnavailable    = fault.Unavailable    // the backend is unavailable; certainly not applied
 	ErrDenied         = fault.Denied         // the backend refuses these credentials or rights; waiting does not help
 	ErrUnknownOutcome = fault.UnknownOutcome // a reply was lost; what may be left is removed in the background
 	ErrClosed         = fault.Closed         // used after Close

@@ -134,7 +134,7 @@ func (f *front) acquire(ctx context.Context, op string, kind Kind, id string, li
 }
 
 // claim makes claims until one is granted. A place in the queue that was lost
-// while waiting (the backend was away for longer than the TTL) is taken anew.
+// while waiting (the backend was unavailable for longer than the TTL) is taken again.
 func (f *front) claim(ctx, values context.Context, kind Kind, id string, limit int, wait bool, o lockOptions) (*lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

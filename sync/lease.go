@@ -144,7 +144,7 @@ func (l *lease) forget() {
 	l.f.mu.Unlock()
 }
 
-// renew renews once and sets the timer anew. While it runs the timer is set to
+// renew renews once and resets the timer. While it runs the timer is set to
 // the deadline, which doesn't wait for a reply.
 func (l *lease) renew() {
 	l.mu.Lock()

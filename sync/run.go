@@ -23,7 +23,7 @@ func Do(ctx context.Context, s Sync, id string, f func(ctx context.Context, toke
 // leadership is lost, until ctx ends or f returns by itself; then it resigns
 // and returns f's error or ctx's. f's context ends with ctx or with the
 // leadership, and f must return then: the next campaign waits for it. A backend
-// that is away only delays.
+// that is unavailable only delays.
 func RunElected(ctx context.Context, l Leader, f func(ctx context.Context, token uint64) error) error {
 	for failures := 0; ; failures++ {
 		e, err := l.Elect(ctx)

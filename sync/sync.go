@@ -13,7 +13,7 @@ import (
 type Sync interface {
 	// Lock waits until this caller holds id, until ctx ends, or for as long as
 	// Wait says, which ends in ErrTimeout. Nothing is left behind when it
-	// fails. A backend that is away fails the call with ErrUnavailable; a call
+	// fails. A backend that is unavailable fails the call with ErrUnavailable; a call
 	// that is already waiting rides the outage out.
 	Lock(ctx context.Context, id string, opts ...LockOption) (Lock, error)
 
@@ -61,7 +61,7 @@ type Lock interface {
 
 	// Unlock ends the context, then releases. It returns ErrLost if the lock
 	// was lost before, so that others may have held it meanwhile. It may be
-	// called again. If ctx has ended or the backend is away, the release goes
+	// called again. If ctx has ended or the backend is unavailable, the release goes
 	// on in the background and the error says so.
 	Unlock(ctx context.Context) error
 }
@@ -76,7 +76,7 @@ type Leader interface {
 	Leader(ctx context.Context) (Candidate, error)
 
 	// Watch yields who leads, then every change. The zero Candidate says that
-	// nobody does. While the backend is away it yields an error once and goes
+	// nobody does. While the backend is unavailable it yields an error once and goes
 	// on. It ends with ctx, and with ErrClosed after Close.
 	Watch(ctx context.Context) iter.Seq2[Candidate, error]
 

@@ -98,7 +98,7 @@ func TestABatchIsGivenUpAfterRetryFor(t *testing.T) {
 			t.Errorf("Flush: %v, want 10 spans dropped", err)
 		}
 		if err := tr.Close(t.Context()); err != nil {
-			t.Errorf("Close told of the same spans again: %v", err)
+			t.Errorf("Close reported the same spans again: %v", err)
 		}
 		if n := strings.Count(log.String(), "spans lost"); n != 1 {
 			t.Errorf("%d log lines:\n%s", n, log.String())

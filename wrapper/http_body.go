@@ -26,7 +26,7 @@ type body struct {
 func newBody(src io.ReadCloser, limit int) *body { return &body{src: src, limit: limit} }
 
 // bodyView is the body as one attempt reads it. One that is no longer current
-// reads nothing more: its transport may be slow to let go of it.
+// reads nothing more: its transport may be slow to release it.
 type bodyView struct {
 	b      *body
 	off    int

@@ -109,7 +109,7 @@ func TestTokensBoundToAKey(t *testing.T) {
 			{"no proof", "orders", nil, 200, "", "Bearer"},
 			{"no proof where one is demanded", "billing", nil, 400, "invalid_request", ""},
 			{"a proof", "billing", []string{h.proof("POST", at, "")}, 200, "", "DPoP"},
-			{"a proof of one's own accord", "orders", []string{used}, 200, "", "DPoP"},
+			{"a proof that nobody asked for", "orders", []string{used}, 200, "", "DPoP"},
 			{"the same proof again", "orders", []string{used}, 400, "invalid_dpop_proof", ""},
 			{"two proofs", "orders", []string{h.proof("POST", at, ""), h.proof("POST", at, "")}, 400, "invalid_dpop_proof", ""},
 			{"a proof for another endpoint", "orders", []string{h.proof("POST", base+"/revoke", "")}, 400, "invalid_dpop_proof", ""},

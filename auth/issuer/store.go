@@ -20,7 +20,7 @@ import (
 //  2. Put writes only if the stored version equals the given one, 0 meaning
 //     that there must be nothing, and says ErrConflict otherwise. Of any number
 //     of concurrent writers with one version, one wins.
-//  3. A record is gone after its time to live; 0 is for ever. A store may keep
+//  3. A record is gone after its time to live; 0 means no limit. A store may keep
 //     it longer: the issuer checks times itself.
 //  4. Who reads after a write sees it, from any process.
 type Store interface {

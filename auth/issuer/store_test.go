@@ -173,7 +173,7 @@ func TestStoreHoldsNoSecret(t *testing.T) {
 	}
 }
 
-// broken is a store that is away.
+// broken is a store that is unavailable.
 type broken struct{}
 
 var errAway = fmt.Errorf("%w: connection refused", auth.ErrUnavailable)

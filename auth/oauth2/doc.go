@@ -10,7 +10,7 @@
 // # Semantics
 //
 // A caller's token that is a JWT is verified here, with the server's key set:
-// that goes on while the server is away. Any other token, or every token with
+// that goes on while the server is unavailable. Any other token, or every token with
 // WithIntrospection, is shown to the server (RFC 7662). The service's own
 // tokens come from the client credentials grant or, on behalf of a caller,
 // from token exchange (RFC 8693). Revoke is RFC 7009. Login is the

@@ -31,7 +31,7 @@ type Metadata struct {
 }
 
 // keySets keeps the key set of each jwks_uri, so that metadata that is fetched
-// anew doesn't drop the keys.
+// again doesn't drop the keys.
 type keySets struct {
 	mu sync.Mutex
 	m  map[string]*remote.Keys

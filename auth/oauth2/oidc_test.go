@@ -252,16 +252,16 @@ func TestOIDCStoppedAndRestartedWithNewKeys(t *testing.T) {
 	}
 	s.Stop()
 	if _, err := a.Verify(t.Context(), string(old.AccessToken)); err != nil {
-		t.Errorf("a JWT while the server is away: %v", err)
+		t.Errorf("a JWT while the server is unavailable: %v", err)
 	}
 	if _, err := a.Verify(t.Context(), "opaque"); !errors.Is(err, auth.ErrUnavailable) || errors.Is(err, auth.ErrUnauthenticated) {
-		t.Errorf("an opaque token while the server is away: %v, want ErrUnavailable", err)
+		t.Errorf("an opaque token while the server is unavailable: %v, want ErrUnavailable", err)
 	}
 	if _, err := a.Token(t.Context()); !errors.Is(err, auth.ErrUnavailable) {
-		t.Errorf("Token while the server is away: %v, want ErrUnavailable", err)
+		t.Errorf("Token while the server is unavailable: %v, want ErrUnavailable", err)
 	}
 	if _, err := auth.New(oauth2.Backend(s.DSN()), auth.WithAudience("api")); !errors.Is(err, auth.ErrUnavailable) || !strings.Contains(err.Error(), s.DSN()) {
-		t.Errorf("New while the server is away: %v, want ErrUnavailable with the address", err)
+		t.Errorf("New while the server is unavailable: %v, want ErrUnavailable with the address", err)
 	}
 	lazy := openOIDC(t, s, "svc", "secret", auth.WithLazy())
 	s.Restart() // with new keys

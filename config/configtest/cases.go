@@ -129,7 +129,7 @@ func away(t *testing.T, h *Harness) {
 	c := h.open(t)
 	before := time.Now()
 	h.Down()
-	Eventually(t, 20*time.Second, "Health says that the source is away", func() bool { return c.Health().Sources[0].Err != nil })
+	Eventually(t, 20*time.Second, "Health says that the source is unavailable", func() bool { return c.Health().Sources[0].Err != nil })
 	if s := c.Health().Sources[0]; s.Since.Before(before.Add(-time.Second)) || s.Since.After(time.Now()) {
 		t.Errorf("Since: got %v, want between %v and now", s.Since, before)
 	}

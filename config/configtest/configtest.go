@@ -71,7 +71,7 @@ var cases = []struct {
 	{"a malformed document keeps the values and shows in Health", malformed},
 	{"keys and values come through as they are", odd},
 	{"two Configs follow one document", two},
-	{"a backend that is away keeps the values, says since when, and recovers", away},
+	{"a backend that is unavailable keeps the values, says since when, and recovers", away},
 	{"idle costs next to nothing", idle},
 }
 

@@ -55,7 +55,7 @@ func WithDatacenter(dc string) Option {
 	}
 }
 
-// WithClient uses a client of one's own, which Close leaves as it is. The
+// WithClient uses a client of your own, which Close leaves as it is. The
 // address is then only a name.
 func WithClient(c *api.Client) Option {
 	return func(s *source) error {

@@ -104,9 +104,9 @@ func TestConsulThatRestartsKeepsTheValuesAndRecovers(t *testing.T) {
 	}
 	defer c.Close()
 	server.Kill()
-	configtest.Eventually(t, 10*time.Second, "Health says that it is away", func() bool { return errors.Is(c.Health().Err(), config.ErrUnavailable) })
+	configtest.Eventually(t, 10*time.Second, "Health says that it is unavailable", func() bool { return errors.Is(c.Health().Err(), config.ErrUnavailable) })
 	if c.Get("n").Int(0) != 1 {
-		t.Errorf("n = %v while consul is away", c.Get("n"))
+		t.Errorf("n = %v while consul is unavailable", c.Get("n"))
 	}
 	server.Restart() // an agent in development mode comes back empty, its index starts over
 	configtest.Eventually(t, 30*time.Second, "a write works", func() bool {

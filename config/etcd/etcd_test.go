@@ -82,7 +82,7 @@ func TestEtcdKilledKeepsTheValuesAndHealthSaysSinceWhen(t *testing.T) {
 
 	killed := time.Now()
 	server.Kill()
-	configtest.Eventually(t, 10*time.Second, "Health says that etcd is away", func() bool { return errors.Is(cfg.Health().Err(), config.ErrUnavailable) })
+	configtest.Eventually(t, 10*time.Second, "Health says that etcd is unavailable", func() bool { return errors.Is(cfg.Health().Err(), config.ErrUnavailable) })
 	t.Logf("noticed after %v", time.Since(killed))
 	h := cfg.Health().Sources[0]
 	if h.Since.Before(killed) || h.Since.After(time.Now()) || h.LastGood.After(killed) || cfg.Get("n").Int(0) != 2 {
@@ -121,7 +121,7 @@ func TestCompactionBetweenTwoWatchesLosesNothing(t *testing.T) {
 	defer cfg.Close()
 	proxy.Refuse()
 	proxy.Reset()
-	configtest.Eventually(t, 10*time.Second, "etcd is away", func() bool { return !cfg.Health().OK })
+	configtest.Eventually(t, 10*time.Second, "etcd is unavailable", func() bool { return !cfg.Health().OK })
 	put(t, c, key, `{"n":2}`)
 	resp, err := c.Put(t.Context(), key, `{"n":3}`)
 	if err != nil {

@@ -4,7 +4,7 @@
 //	config.WithSource(file.Source("/etc/app/app.yaml", file.WithFormat(yaml.Format{})))
 //
 // It follows what editors, deployments and Kubernetes do: writing in place,
-// renaming over, deleting and creating anew, swapping a symbolic link
+// renaming over, deleting and creating again, swapping a symbolic link
 // anywhere on the path. Changes come from the system's notices, and from
 // a look at the file every 30 s (WithInterval) where those don't arrive.
 package file

@@ -29,9 +29,9 @@ type Record struct {
 //  5. Namespaces returns every namespace that has a record, in any order.
 //  6. Watch calls changed at first and then whenever the newest record of one
 //     of the namespaces may have changed, until ctx ends or the watch breaks;
-//     it returns why. changed(err) says that the backend is away for now.
+//     it returns why. changed(err) says that the backend is unavailable for now.
 //     Calls come from one goroutine. It notices within a second.
-//  7. Ping asks the server. Close lets go of what the driver opened.
+//  7. Ping asks the server. Close releases what the driver opened.
 type Driver interface {
 	Append(ctx context.Context, r Record) error
 	Newest(ctx context.Context, namespace string) (Record, error)

@@ -90,7 +90,7 @@ func WithTimeout(d time.Duration) Option {
 	}
 }
 
-// WithLazy lets New succeed while the backend is away.
+// WithLazy lets New succeed while the backend is unavailable.
 func WithLazy() Option {
 	return func(o *options) error {
 		o.lazy = true

@@ -50,7 +50,7 @@ func WithFormat(f config.Format) Option {
 	}
 }
 
-// WithClient uses a client of one's own: its transport, TLS and timeout. Its
+// WithClient uses a client of your own: its transport, TLS and timeout. Its
 // rules for redirects are replaced by this package's.
 func WithClient(c *http.Client) Option {
 	return func(s *source) error {

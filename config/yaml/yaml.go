@@ -22,7 +22,7 @@ import (
 //
 // Timestamps stay strings, keys that are no strings become strings, anchors and
 // merge keys (<<) are expanded within a bound. Refused, with the line: a second
-// document, duplicate keys, .nan and .inf, tags of one's own, and whole numbers
+// document, duplicate keys, .nan and .inf, tags of your own, and whole numbers
 // with a leading zero, which YAML 1.1 and 1.2 read differently (write 0o17 or
 // "017").
 type Format struct{}

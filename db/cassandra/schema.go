@@ -203,7 +203,7 @@ const (
 	migrationTime = time.Minute // after which a holder that died has let go
 )
 
-// lock waits for the migration lock. unlock lets go of it.
+// lock waits for the migration lock. unlock releases it.
 func (d *driver) lock(ctx context.Context) (unlock func(), err error) {
 	holder, err := gocql.ParseUUID(db.NewID())
 	if err != nil {

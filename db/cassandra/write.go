@@ -12,7 +12,7 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// A row has a stamp, which every write makes anew, and the entries of the row
+// A row has a stamp, which every write renews, and the entries of the row
 // have it too. So no writer ever removes entries but those of a version that it
 // knows to be gone, however writes run into each other:
 //

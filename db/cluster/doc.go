@@ -24,7 +24,7 @@
 //
 // Each node has one pool, made on first use, which a change of its role or
 // labels leaves alone. When a node leaves, its pool is closed after the calls in
-// progress. While the registry is away the last nodes that it named stay.
+// progress. While the registry is unavailable the last nodes that it named stay.
 //
 // The registry never holds secrets: WithCredentials asks the program for them.
 //

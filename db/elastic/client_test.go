@@ -181,7 +181,7 @@ func TestAnswersAreBounded(t *testing.T) {
 		if !strings.HasSuffix(r.URL.Path, "_mget") {
 			return false
 		}
-		for err := error(nil); err == nil; { // for ever
+		for err := error(nil); err == nil; { // without end
 			_, err = w.Write(make([]byte, 4096))
 		}
 		return true

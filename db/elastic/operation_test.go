@@ -73,7 +73,7 @@ func rebuilt(t *testing.T, s *server) {
 	}
 	if _, again := s.open(t, s.Addr(), "rebuilt"); again != nil {
 		if got, err := again.Read(t.Context(), "x"); err != nil || string(got.Data) != "d" {
-			t.Errorf("opened anew: %+v, %v", got, err)
+			t.Errorf("opened again: %+v, %v", got, err)
 		}
 	}
 }

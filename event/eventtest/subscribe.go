@@ -240,7 +240,7 @@ func deleteGroup(t *testing.T, b *bench) {
 	}
 	wantErr(t, "deleting it again", s.DeleteGroup(t.Context(), "a"), event.ErrNotFound)
 	subscribe(t, s, g.handle, event.Group("a"), event.From(event.Beginning()), event.Types("t"))
-	eventually(t, "a new group of the name begins anew", func() bool { return g.len() == 5 })
+	eventually(t, "a new group of the name begins from the start", func() bool { return g.len() == 5 })
 }
 
 func retries(t *testing.T, b *bench) {

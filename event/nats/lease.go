@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// lease is an entry of the bucket that its holder writes anew all the time.
+// lease is an entry of the bucket that its holder rewrites all the time.
 // Who has seen it unchanged for AckWait, by a clock of his own, may take it; the
 // holder counts on it for nine tenths of AckWait from before its last write.
 type lease struct {
@@ -85,7 +85,7 @@ func (m *member) turn(ctx context.Context) (time.Duration, error) {
 	return 0, nil
 }
 
-// restart makes the group's consumer anew, so that everything which is not
+// restart makes the group's consumer again, so that everything which is not
 // acknowledged comes again, in order. Where to begin is noted first: if this
 // process ends in between, the next one makes the consumer from the note.
 func (m *member) restart(ctx context.Context) error {

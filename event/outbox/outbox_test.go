@@ -134,7 +134,7 @@ func TestCommittedIsPublishedInOrderAndRolledBackIsNot(t *testing.T) {
 	})
 }
 
-// flaky is a stream that is away at first, and then loses replies.
+// flaky is a stream that is unavailable at first, and then loses replies.
 type flaky struct {
 	event.Stream
 	mu    sync.Mutex

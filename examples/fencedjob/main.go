@@ -54,7 +54,7 @@ func bill(ctx context.Context, s dsync.Sync, result dsync.Cell, work func(ctx co
 // end snippet
 
 func run(ctx context.Context, out io.Writer) error {
-	s, err := dsync.New() // or etcd.Backend, consul.Backend: their tokens rise for ever
+	s, err := dsync.New() // or etcd.Backend, consul.Backend: their tokens always rise
 	if err != nil {
 		return err
 	}

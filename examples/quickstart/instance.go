@@ -51,7 +51,7 @@ type instance struct {
 }
 
 // start puts the parts of one instance together: this is the wiring that a
-// service of one's own needs.
+// service of your own needs.
 func (c *cluster) start(ctx context.Context, service, id string) (in *instance, err error) {
 	in = &instance{id: id, service: service, c: c, dead: make(chan struct{})}
 	defer func() {

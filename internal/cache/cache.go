@@ -35,7 +35,7 @@ const (
 type Config[V any] struct {
 	MaxBytes int64 // of sizes and overheads together; 0: no bound
 
-	// Removed, if not nil, is told of every entry that was evicted or has
+	// Removed, if not nil, is notified of every entry that was evicted or has
 	// expired. It is called under the shard's lock: it must return at once and
 	// not call the cache.
 	Removed func(key string, v V, why Reason)
@@ -131,7 +131,7 @@ func (c *Cache[V]) now() int64 { return int64(time.Since(c.start)) }
 
 func (c *Cache[V]) hash(key string) uint64 { return maphash.String(c.seed, key) }
 
-// Get returns the value at key and how long it still lives, 0 if for ever.
+// Get returns the value at key and how long it still lives, 0 if it has no end.
 func (c *Cache[V]) Get(key string) (v V, life time.Duration, ok bool) {
 	h := c.hash(key)
 	it := c.tables[h&uint64(len(c.tables)-1)].Load().find(h, key)
@@ -151,7 +151,7 @@ type Change[V any] struct {
 	Op    Op
 	Value V
 	Size  int           // in bytes, without the key
-	Life  time.Duration // 0: for ever; less than 0: as long as before
+	Life  time.Duration // 0: no end; less than 0: as long as before
 
 	// Then, if not nil, is called once the change can be read, before anybody
 	// makes another one to the entry. The rules of Update's f are its rules.

@@ -12,7 +12,7 @@ import (
 // goes to the next one that is not, and every bucket on its way counts it: a
 // look-up goes on only behind a bucket that was passed.
 //
-// An entry never changes its place. What is written anew takes the place of
+// An entry never changes its place. A new value takes the place of
 // what was there in one step, and a table that is too small is replaced as a
 // whole. So a reader finds every entry that was there all the time, and what
 // it returns or misses was so at some moment of its look-up.

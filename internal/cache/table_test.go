@@ -117,7 +117,7 @@ func TestThenComesWhenTheChangeCanBeRead(t *testing.T) {
 			return Change[int]{Op: Set, Value: n, Then: func() {
 				// Get takes no lock, so a test may call it here.
 				if v, _, _ := c.Get("k"); v != n || told != n-1 {
-					t.Errorf("told of %d after %d, and %d is read", n, told, v)
+					t.Errorf("notified of %d after %d, and %d is read", n, told, v)
 				}
 				told = n
 			}}
@@ -126,7 +126,7 @@ func TestThenComesWhenTheChangeCanBeRead(t *testing.T) {
 	c.Update("k", func(int, time.Duration, bool) Change[int] {
 		return Change[int]{Op: Remove, Then: func() {
 			if _, _, ok := c.Get("k"); ok {
-				t.Error("told of a removal that can't be seen")
+				t.Error("notified of a removal that can't be seen")
 			}
 			told = 0
 		}}

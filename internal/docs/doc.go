@@ -10,7 +10,7 @@
 //	…
 //	// end snippet
 //
-// Without a region the whole file is shown. The blocks are written anew from the source by
+// Without a region the whole file is shown. The blocks are written again from the source by
 //
 //	go test ./internal/docs -update
 //

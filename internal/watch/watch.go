@@ -1,6 +1,6 @@
 // Package watch is the one loop of everything that follows a backend: it
 // resumes where it stopped, starts over after a gap, and waits with jitter
-// between failures, so that a backend that is away costs a bounded number of
+// between failures, so that a backend that is unavailable costs a bounded number of
 // requests.
 package watch
 
@@ -19,7 +19,7 @@ var ErrGap = errors.New("watch: gap in the history")
 // Options of Follow. The zero value is usable.
 type Options struct {
 	Backoff backoff.Policy  // between failed sessions
-	OnError func(err error) // told of every session's failure, before the wait; nil: nobody is
+	OnError func(err error) // notified of every session's failure, before the wait; nil: nobody is
 }
 
 // Follow runs one session after another until ctx ends and returns ctx's error.

@@ -110,7 +110,7 @@ func TestLivesAreExact(t *testing.T) {
 	if took := time.Since(start); took < 280*time.Millisecond {
 		t.Fatalf("gone after %v", took)
 	}
-	// etcd still has it, but nobody sees it, and it may be made anew.
+	// etcd still has it, but nobody sees it, and it may be made again.
 	rev, err := store.Put(t.Context(), "k", []byte("new"), kv.IfAbsent())
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 
 // quiet is how long nothing may come before the cluster is asked for a sign of
 // life, and patience how long anything asked may take. The client itself would
-// reconnect in silence for ever.
+// reconnect in silence without end.
 const (
 	quiet    = 5 * time.Second
 	patience = 5 * time.Second

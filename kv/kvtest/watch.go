@@ -393,7 +393,7 @@ var outageCases = []testCase{
 		s.wantErr(err, kv.ErrUnavailable, `get "k"`)
 		_, err = store.Put(s.ctx(), "k", []byte("w"))
 		if !errors.Is(err, kv.ErrUnavailable) && !errors.Is(err, kv.ErrUnknownOutcome) {
-			s.Fatalf("Put while the backend is away: %v", err)
+			s.Fatalf("Put while the backend is unavailable: %v", err)
 		}
 		if took := time.Since(start); took > 8*time.Second {
 			s.Errorf("two calls took %v to fail", took)

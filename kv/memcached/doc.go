@@ -19,7 +19,7 @@
 // # Semantics
 //
 // memcached counts lives in seconds, takes more than 30 days for a date, and
-// less than one second for ever. So it is given a little more than was asked
+// less than one second as no limit. So it is given a little more than was asked
 // for, and the exact end stands in the envelope as a time of day: it is as
 // exact as the machines' clocks agree. No life goes beyond January 2038, the
 // last date that memcached knows.

@@ -94,7 +94,7 @@ const month = 30 * 24 * time.Hour
 
 // exptime is a life in memcached's way: seconds up to 30 days, a date beyond.
 // It is up to two seconds longer than asked for, since the envelope knows the
-// end, and 0 would mean for ever.
+// end, and 0 would mean no end.
 func exptime(now time.Time, ttl time.Duration) int64 {
 	seconds := int64(ttl/time.Second) + 2
 	if seconds <= int64(month/time.Second) {

@@ -151,7 +151,7 @@ func listening(t *testing.T, admin *goredis.Client) {
 	deadline := time.Now().Add(10 * time.Second)
 	for calls(t, admin)["client|tracking"] == 0 && !tracked(t, admin) {
 		if time.Now().After(deadline) {
-			t.Fatal("nobody asks to be told of changes")
+			t.Fatal("nobody asks to be notified of changes")
 		}
 		time.Sleep(time.Millisecond)
 	}

@@ -64,9 +64,9 @@
 //
 // Deletes are remembered (WithTombstones), and so is the end of an item that
 // replaced a longer-lived one. A node that was stopped, or lost its
-// connections, asks the others before it answers; one that was away for too
+// connections, asks the others before it answers; one that was unavailable for too
 // long drops what it had. So none brings a deleted key back. What was evicted is
-// not remembered: a node that was away while an item was replaced, and then
+// not remembered: a node that was unavailable while an item was replaced, and then
 // evicted everywhere, may bring back what it was before.
 //
 // Conditions and counters are exact while the members do not change: the

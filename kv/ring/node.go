@@ -87,7 +87,7 @@ func New(d discovery.Discovery, service, self string, opts ...Option) (*Node, er
 	return n, nil
 }
 
-// Close lets go of all peers. What this node had stays with the other owners.
+// Close releases all peers. What this node had stays with the other owners.
 // To lose nothing with WithReplicas(1) either, set the instance to Draining
 // first and wait for Drained.
 func (n *Node) Close() error {

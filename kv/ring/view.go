@@ -68,7 +68,7 @@ func (v *view) agree(ctx context.Context, within time.Duration) (differ bool) {
 	return others.Load()
 }
 
-// rebuild makes the view anew from the registry and from who is out of reach.
+// rebuild makes a new view from the registry and from who is out of reach.
 func (n *Node) rebuild() {
 	n.build.Lock()
 	defer n.build.Unlock()
@@ -158,7 +158,7 @@ func (n *Node) recount(v *view) {
 	n.changed = make(chan struct{})
 }
 
-// connected is told of every new connection to or from a peer. After one that
+// connected is notified of every new connection to or from a peer. After one that
 // is not the first this node may have missed writes.
 func (n *Node) connected(id, way string) {
 	n.mu.Lock()

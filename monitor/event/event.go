@@ -100,7 +100,7 @@ type Change struct {
 }
 
 // OnChange returns a function for monitor.WithOnChange that publishes each
-// change of state, readiness or phase. failed is told of records that could not
+// change of state, readiness or phase. failed is notified of records that could not
 // be published; nil: nobody is.
 func OnChange(stream event.Stream, failed func(error)) func(old, new monitor.Status) {
 	return func(old, new monitor.Status) {

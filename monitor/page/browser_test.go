@@ -195,7 +195,7 @@ func TestInABrowser(t *testing.T) {
 		quiet(t, tab)
 	})
 
-	t.Run("what does not change is not drawn anew", func(t *testing.T) {
+	t.Run("what does not change is not drawn again", func(t *testing.T) {
 		p := start(t)
 		p.settled(t)
 		tab := servertest.OpenTab(t, browser, p.url, 1360, 850)

@@ -16,7 +16,7 @@
 // # Semantics
 //
 // No call waits for the store, but the first of a process that asks a Quota
-// for a slice. While the store is away routers go on with what they see
+// for a slice. While the store is unavailable routers go on with what they see
 // themselves, and a Quota does what WithOutage says.
 //
 // # Errors

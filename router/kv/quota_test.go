@@ -20,7 +20,7 @@ import (
 	routerkv "github.com/micro/go-platform/router/kv"
 )
 
-// counted counts the additions, and fails while it is away.
+// counted counts the additions, and fails while it is unavailable.
 type counted struct {
 	kv.KV
 	adds atomic.Int64
@@ -151,7 +151,7 @@ func TestStoreAwayKeepsTheShareOrAsTold(t *testing.T) {
 					t.Errorf("%v got through in 10 s without the store, want %d to %d", got, c.least, c.most)
 				}
 				if n := s.adds.Load() - before; n > 60 {
-					t.Errorf("the store that is away was asked %d times in 10 s", n)
+					t.Errorf("the store that is unavailable was asked %d times in 10 s", n)
 				}
 				s.away.Store(false)
 				demand(t, 3*time.Second, all...)

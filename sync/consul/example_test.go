@@ -26,7 +26,7 @@ func ExampleBackend() {
 }
 
 func ExampleWithClient() {
-	_, err := dsync.New(consul.WithClient(nil)) // an *api.Client of one's own, which Close leaves open
+	_, err := dsync.New(consul.WithClient(nil)) // an *api.Client of your own, which Close leaves open
 	fmt.Println(err)
 	// Output: sync/consul: new: invalid: nil client
 }

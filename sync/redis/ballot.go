@@ -31,7 +31,7 @@ const door = 20 * time.Millisecond
 
 // try asks all servers at once. Of many who do so each would get some, and
 // none enough. With crowd therefore the first server is asked before the
-// others, which are left alone if it refuses; one that is away holds nobody up.
+// others, which are left alone if it refuses; one that is unavailable holds nobody up.
 func (b *ballot) try(ctx context.Context, crowd bool) (a answer, err error) {
 	r := b.Request
 	r.Nonce += "." + strconv.Itoa(b.tries)
@@ -191,7 +191,7 @@ func (b *ballot) Renew(ctx context.Context) (time.Time, error) {
 	return time.Time{}, lacking(fault.Unavailable, votes)
 }
 
-// Release is done when more than half have released; what a server that is away
+// Release is done when more than half have released; what a server that is unavailable
 // keeps ends with its TTL.
 func (b *ballot) Release(ctx context.Context) error {
 	if b.now == nil {

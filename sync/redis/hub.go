@@ -100,7 +100,7 @@ func (h *hub) send() {
 		}
 		h.mu.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		// After an error the client subscribes anew when it has reconnected.
+		// After an error the client subscribes again when it has reconnected.
 		if len(off) > 0 {
 			h.pubsub.Unsubscribe(ctx, off...)
 		}

@@ -325,7 +325,7 @@ func TestRecordThatWaitsForALimitEndsWithTheWrapper(t *testing.T) {
 	sub := subscribe(t, s, func(_ context.Context, r *event.Record) error { handled <- r.Subject; return nil }, event.Group("g"), event.From(event.Beginning()))
 	publish(t, s, &event.Record{Type: "a", Subject: "1"}, &event.Record{Type: "a", Subject: "2"})
 	receive(t, handled)
-	if err := w.Close(t.Context()); err != nil { // would wait for ever if the second did
+	if err := w.Close(t.Context()); err != nil { // would wait indefinitely if the second did
 		t.Fatal(err)
 	}
 	if st := sub.Stats(); st.Handled != 1 || st.Dead != 0 {

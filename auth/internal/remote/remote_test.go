@@ -160,7 +160,7 @@ func TestBadAnswersAreUnavailable(t *testing.T) {
 			fmt.Fprint(w, "{")
 		},
 		"redirect to elsewhere": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusFound) },
-		"redirect for ever":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) },
+		"redirect without end":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) },
 	} {
 		s := newSite(t)
 		s.answer.Store(answer)

@@ -59,7 +59,7 @@ func TestSweepRemovesWhatHasEnded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Put(t.Context(), "for ever", []byte("x"), 0, 0); err != nil {
+	if err := s.Put(t.Context(), "without end", []byte("x"), 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Sweep(t.Context()); err != nil {

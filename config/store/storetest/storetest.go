@@ -47,7 +47,7 @@ func Run(t *testing.T, harness func(t *testing.T) Harness) {
 		{"an edit is live in every process within a second", live},
 		{"the source conforms", conforms},
 		{"Close", closing},
-		{"a backend that is away", away},
+		{"a backend that is unavailable", away},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			leak.Check(t)

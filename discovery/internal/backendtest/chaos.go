@@ -53,7 +53,7 @@ func (b Backend) Chaos(t *testing.T, server *servertest.Server) {
 		}
 		faults <- n
 	}()
-	repair, broken := func() {}, 0 // for how many steps more the server is away
+	repair, broken := func() {}, 0 // for how many steps more the server is unavailable
 	for i := 0; time.Now().Before(end); i++ {
 		if broken--; broken == 0 {
 			repair()

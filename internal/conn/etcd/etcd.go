@@ -81,7 +81,7 @@ func Open(c Config) (*Conn, error) {
 		// environment.
 		Logger: zap.NewNop(),
 		// Reads are tried again, but not for the 5 s that the client's own
-		// default of 100 tries takes: a call fails fast while etcd is away. One
+		// default of 100 tries takes: a call fails fast while etcd is unavailable. One
 		// try is for a refreshed credential.
 		MaxUnaryRetries: 3,
 		// A cut link is noticed after 13 s at the latest. The server refuses

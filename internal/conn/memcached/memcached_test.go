@@ -36,7 +36,7 @@ func TestKetamaMovesOnlyWhatItMust(t *testing.T) {
 	}
 }
 
-// FuzzAnswer: no bytes make the reader panic or wait for ever.
+// FuzzAnswer: no bytes make the reader panic or wait indefinitely.
 func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{"END\r\n", "VALUE k 1 3 7\r\nabc\r\nEND\r\n", "STORED\r\n", "EXISTS\r\n", "SERVER_ERROR object too large for cache\r\n", "VALUE k 0 99999999 1\r\n", "VALUE k 0 1 1\r\nab\r\n", "VERSION 1\r\n"} {
 		f.Add([]byte(s))

@@ -1,5 +1,5 @@
 // Package wire is the connection of an output to its server: made when it is
-// needed, made anew after an error or when the server has closed it.
+// needed, made again after an error or when the server has closed it.
 package wire
 
 import (
@@ -138,7 +138,7 @@ func (c *Conn) Ping(ctx context.Context) error {
 	return err
 }
 
-// Close closes the connection for ever.
+// Close closes the connection for good.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	c.closed = true
