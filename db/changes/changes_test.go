@@ -15,6 +15,7 @@ import (
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/changes"
 	"github.com/micro/go-platform/db/sql"
+	enginesql "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/outbox"
 	conn "github.com/micro/go-platform/internal/conn/sql"
@@ -53,7 +54,7 @@ func TestEventsMakeWhatTheDatabaseHas(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := db.New(sql.WithDatabase(sql.Dialect(c.kind), h), db.WithTimeout(time.Minute), db.WithNamespace("t"+strings.ReplaceAll(db.NewID(), "-", "")[18:]), changes.ToOutbox(box))
+			d, err := db.New(sql.On(enginesql.FromDB(enginesql.Dialect(c.kind), h)), db.WithTimeout(time.Minute), db.WithNamespace("t"+strings.ReplaceAll(db.NewID(), "-", "")[18:]), changes.ToOutbox(box))
 			if err != nil {
 				t.Fatal(err)
 			}

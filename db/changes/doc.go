@@ -1,7 +1,7 @@
 // Package changes makes every committed write of a database an event.
 //
 //	box, err := outbox.Open(ctx, handle, outbox.Postgres)
-//	d, err := db.New(sql.WithDatabase(sql.DialectPostgres, handle), changes.ToOutbox(box))
+//	d, err := db.New(dbsql.On(sql.FromDB(sql.Postgres, handle)), changes.ToOutbox(box))
 //	go box.Relay(ctx, stream)
 //
 //	stream.Subscribe(ctx, func(ctx context.Context, r *event.Record) error {

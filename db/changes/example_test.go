@@ -8,6 +8,7 @@ import (
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/changes"
 	"github.com/micro/go-platform/db/sql"
+	enginesql "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/outbox"
 )
@@ -34,7 +35,7 @@ func ExampleToOutbox() {
 		return nil
 	}, event.Types("db.orders.*"), event.Ordered(event.BySubject))
 
-	d, err := db.New(sql.WithDatabase(sql.DialectSQLite, handle), changes.ToOutbox(box))
+	d, err := db.New(sql.On(enginesql.FromDB(enginesql.SQLite, handle)), changes.ToOutbox(box))
 	if err != nil {
 		fmt.Println(err)
 		return

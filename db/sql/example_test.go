@@ -9,6 +9,7 @@ import (
 
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/sql"
+	enginesql "github.com/micro/go-platform/engine/sql"
 )
 
 func ExampleSQLite() {
@@ -18,7 +19,7 @@ func ExampleSQLite() {
 		return
 	}
 	defer os.RemoveAll(dir)
-	d, err := db.New(sql.SQLite(filepath.Join(dir, "shop.db"), sql.WithSync()))
+	d, err := db.New(sql.SQLite(filepath.Join(dir, "shop.db")))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -44,7 +45,7 @@ func ExampleSQLite() {
 	// o0 0 <nil>
 }
 
-func ExampleWithDatabase() {
+func ExampleOn() {
 	handle, err := dbsql.Open("sqlite", ":memory:")
 	if err != nil {
 		fmt.Println(err)
@@ -52,7 +53,7 @@ func ExampleWithDatabase() {
 	}
 	defer handle.Close()
 	handle.SetMaxOpenConns(1) // of ":memory:" each connection is a database
-	d, err := db.New(sql.WithDatabase(sql.DialectSQLite, handle))
+	d, err := db.New(sql.On(enginesql.FromDB(enginesql.SQLite, handle)))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -63,7 +64,7 @@ func ExampleWithDatabase() {
 
 func ExamplePostgres() {
 	// WithLazy: no server is needed yet.
-	d, err := db.New(sql.Postgres("postgres://shop:secret@127.0.0.1:5432/shop", sql.WithMaxConns(20)), db.WithLazy())
+	d, err := db.New(sql.Postgres("postgres://shop:secret@127.0.0.1:5432/shop"), db.WithLazy())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -93,7 +94,7 @@ func ExampleSQLite_transaction() {
 	defer handle.Close()
 	handle.SetMaxOpenConns(1) // of ":memory:" each connection is a database
 	handle.Exec("CREATE TABLE audit (note TEXT)")
-	d, err := db.New(sql.WithDatabase(sql.DialectSQLite, handle))
+	d, err := db.New(sql.On(enginesql.FromDB(enginesql.SQLite, handle)))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -15,6 +15,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/sql"
+	enginesql "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 )
@@ -112,7 +113,7 @@ func TestBytesAndTypesComeBack(t *testing.T) {
 func TestPoolBoundsConnections(t *testing.T) {
 	const most, calls = 4, 10_000
 	server := servertest.SharedPostgres(t)
-	d, err := db.New(sql.Postgres(server.DSN()+"&application_name=bounded", sql.WithMaxConns(most)), db.WithNamespace("pool"))
+	d, err := db.New(sql.On(limited(t, server.DSN()+"&application_name=bounded", enginesql.WithMaxConns(most))), db.WithNamespace("pool"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,8 +263,8 @@ func TestLongNamesStayApart(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	for name, o := range map[string]db.Option{
-		"empty": sql.SQLite(""), "nil option": sql.SQLite("x", nil), "connections": sql.SQLite("x", sql.WithMaxConns(0)), "tls": sql.MySQL("mysql://h/d", sql.WithTLS(nil)),
-		"address": sql.Postgres("postgres://u:s3cret@h:x/d"), "dialect": sql.WithDatabase(9, new(dbsql.DB)), "no handle": sql.WithDatabase(sql.DialectSQLite, nil),
+		"empty": sql.SQLite(""), "nil engine": sql.On(nil),
+		"address": sql.Postgres("postgres://u:s3cret@h:x/d"), "dialect": sql.On(enginesql.FromDB(9, new(dbsql.DB))), "no handle": sql.On(enginesql.FromDB(enginesql.SQLite, nil)),
 	} {
 		if _, err := db.New(o); !errors.Is(err, db.ErrInvalid) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
@@ -272,4 +273,15 @@ func TestOptionsAreChecked(t *testing.T) {
 	if _, err := db.New(sql.Postgres("postgres://u:s3cret@127.0.0.1:1/d"), db.WithDialTimeout(time.Second)); !errors.Is(err, db.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("nobody there: %v, want ErrUnavailable with the address", err)
 	}
+}
+
+// limited opens an engine for the test.
+func limited(t *testing.T, addr string, opts ...enginesql.Option) *enginesql.Engine {
+	t.Helper()
+	e, err := enginesql.Open(addr, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
 }

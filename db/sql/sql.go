@@ -2,71 +2,38 @@ package sql
 
 import (
 	"context"
-	"crypto/tls"
-	dbsql "database/sql"
 
 	"github.com/micro/go-platform/db"
+	engine "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/internal/conn/sql"
 )
 
-// Option configures the backend.
-type Option func(*sql.Config) error
-
 // SQLite keeps the tables in a file, or in ":memory:".
-func SQLite(file string, opts ...Option) db.Option {
-	return open(sql.Config{Kind: sql.SQLite, Address: file}, opts)
+func SQLite(file string) db.Option {
+	return open(sql.SQLite, sql.At(sql.SQLite, file, 0))
 }
 
 // MySQL keeps the tables in a MySQL or MariaDB database:
 // "mysql://user:password@host:3306/database", or the form of
 // go-sql-driver/mysql.
-func MySQL(addr string, opts ...Option) db.Option {
-	return open(sql.Config{Kind: sql.MySQL, Address: addr}, opts)
+func MySQL(addr string) db.Option {
+	return open(sql.MySQL, sql.At(sql.MySQL, addr, 0))
 }
 
 // Postgres keeps the tables in a PostgreSQL database:
 // "postgres://user:password@host:5432/database", or the key=value form.
-func Postgres(addr string, opts ...Option) db.Option {
-	return open(sql.Config{Kind: sql.Postgres, Address: addr}, opts)
+func Postgres(addr string) db.Option {
+	return open(sql.Postgres, sql.At(sql.Postgres, addr, 0))
 }
 
-// Dialect is the kind of a database that the caller opened.
-type Dialect int
+// On keeps the tables in the database that the engine is connected to, and leaves
+// it open. Package engine/sql has TLS, the limits of the pool, and engines of a
+// *sql.DB of your own.
+func On(e *engine.Engine) db.Option { return open(e.Kind(), e.Conn) }
 
-// The dialects. DialectMySQL stands for MariaDB too.
-const (
-	DialectSQLite   = Dialect(sql.SQLite)
-	DialectMySQL    = Dialect(sql.MySQL)
-	DialectPostgres = Dialect(sql.Postgres)
-)
-
-// WithDatabase keeps the tables in a database that the caller opened, and closes
-// itself.
-func WithDatabase(d Dialect, handle *dbsql.DB, opts ...Option) db.Option {
-	return open(sql.Config{Kind: sql.Kind(d), DB: handle}, opts)
-}
-
-// WithTLS encrypts, whatever the address says.
-func WithTLS(t *tls.Config) Option {
-	return sql.TLS(t)
-}
-
-// WithMaxConns limits how many connections are open. The default is 10; for
-// SQLite it is how many read, beside the one that writes, and the default is
-// the number of processors, at least 4.
-func WithMaxConns(n int) Option {
-	return sql.MaxConns(n)
-}
-
-// WithSync makes SQLite write through to the disk with every commit, so that
-// nothing is lost when the machine fails, and not only when the process does.
-func WithSync() Option {
-	return sql.Sync()
-}
-
-func open(c sql.Config, opts []Option) db.Option {
-	return db.WithDriver(c.Kind.String(), func(context.Context) (db.Driver, error) {
-		pool, err := sql.Connect(c, opts)
+func open(kind sql.Kind, connect func() (*sql.DB, error)) db.Option {
+	return db.WithDriver(kind.String(), func(context.Context) (db.Driver, error) {
+		pool, err := connect()
 		if err != nil {
 			return nil, err
 		}

@@ -34,5 +34,6 @@
 //
 // # Closing
 //
-// Close closes the database unless the user brought it.
+// Close closes the engine that was made from an address; one given to On stays
+// open.
 package sql

@@ -8,6 +8,7 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/sql"
+	enginesql "github.com/micro/go-platform/engine/sql"
 )
 
 func ExampleSQLite() {
@@ -52,14 +53,14 @@ func ExampleMySQL() {
 	// Output: cold false
 }
 
-func ExampleWithDatabase() {
+func ExampleOn() {
 	own, err := dbsql.Open("sqlite", ":memory:")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer own.Close() // the registry leaves it open
 	own.SetMaxOpenConns(1)
-	d, err := discovery.New(sql.WithDatabase(sql.DialectSQLite, own))
+	d, err := discovery.New(sql.On(enginesql.FromDB(enginesql.SQLite, own)))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/internal/backendtest"
 	"github.com/micro/go-platform/discovery/sql"
+	enginesql "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
 )
@@ -148,8 +149,8 @@ func TestOneConnectionIsEnough(t *testing.T) {
 	t.Parallel()
 	s := servertest.SharedPostgres(t)
 	ns := discovery.WithNamespace(servertest.Namespace(t))
-	d := open(t, sql.Postgres(s.DSN(), sql.WithMaxConns(1)), ns)
-	reader := open(t, sql.Postgres(s.DSN(), sql.WithMaxConns(1)), ns)
+	d := open(t, sql.On(limited(t, s.DSN(), enginesql.WithMaxConns(1))), ns)
+	reader := open(t, sql.On(limited(t, s.DSN(), enginesql.WithMaxConns(1))), ns)
 	backendtest.Await(t, reader, "nothing", 5*time.Second, has(""))
 	r := register(t, d, "a")
 	backendtest.Await(t, reader, "a", 5*time.Second, has("a"))
@@ -166,11 +167,9 @@ func TestBadInput(t *testing.T) {
 		"no address":     sql.Postgres(""),
 		"no database":    sql.MySQL("mysql://h/"),
 		"an odd address": sql.MySQL("h:1:2"),
-		"a nil option":   sql.SQLite("x", nil),
-		"no TLS":         sql.Postgres("postgres://h/d", sql.WithTLS(nil)),
-		"no connection":  sql.Postgres("postgres://h/d", sql.WithMaxConns(0)),
-		"no dialect":     sql.WithDatabase(0, &dbsql.DB{}),
-		"no handle":      sql.WithDatabase(sql.DialectSQLite, nil),
+		"no engine":      sql.On(nil),
+		"no dialect":     sql.On(enginesql.FromDB(0, &dbsql.DB{})),
+		"no handle":      sql.On(enginesql.FromDB(enginesql.SQLite, nil)),
 	} {
 		_, err := discovery.New(o, discovery.WithLazy())
 		if !errors.Is(err, discovery.ErrInvalid) || !strings.Contains(err.Error(), "discovery/") {
@@ -200,4 +199,15 @@ func aFailedGoodbyeStillEnds(t *testing.T, e engine, s *servertest.Server) {
 	p.Reset() // the goodbye is lost
 	p.Heal()
 	backendtest.Await(t, reader, "a, b and c", 3*ttl+5*time.Second, has("a b c"))
+}
+
+// limited opens an engine for the test.
+func limited(t *testing.T, addr string, opts ...enginesql.Option) *enginesql.Engine {
+	t.Helper()
+	e, err := enginesql.Open(addr, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
 }

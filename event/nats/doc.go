@@ -25,5 +25,5 @@
 //
 // # Closing
 //
-// A connection given by WithConn stays open.
+// Close closes the engine that Backend opened; one given to On stays open.
 package nats

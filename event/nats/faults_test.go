@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/internal/links"
 	"github.com/micro/go-platform/event/nats"
@@ -18,8 +19,8 @@ import (
 
 func TestBadConfigurationIsAnErrorOfNew(t *testing.T) {
 	for name, opt := range map[string]event.Option{
-		"empty": nats.Backend(""), "scheme": nats.Backend("http://u:s3cret@h"), "path": nats.Backend("nats://u:s3cret@h/x"), "nil connection": nats.WithConn(nil),
-		"nil option": nats.Backend("h", nil), "tls": nats.Backend("h", nats.WithTLS(nil)), "replicas": nats.Backend("h", nats.WithReplicas(2)),
+		"empty": nats.Backend(""), "scheme": nats.Backend("http://u:s3cret@h"), "path": nats.Backend("nats://u:s3cret@h/x"), "nil connection": nats.On(engine.FromClient(nil)), "nil engine": nats.On(nil),
+		"nil option": nats.Backend("h", nil), "replicas": nats.Backend("h", nats.WithReplicas(2)),
 	} {
 		_, err := event.New(opt)
 		if !errors.Is(err, event.ErrInvalid) || strings.Contains(err.Error(), "s3cret") {
@@ -64,4 +65,20 @@ func TestNothingIsMissedOverABadLink(t *testing.T) {
 	leak.Check(t)
 	p, s := proxied(t)
 	links.Cut(t, p, s)
+}
+
+func ExampleOn() {
+	e, err := engine.Open("nats://127.0.0.1:1") // for several packages
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer e.Close()
+	s, err := event.New(nats.On(e), event.WithNamespace("shop"), event.WithLazy())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(s.Close(context.Background()))
+	// Output: <nil>
 }

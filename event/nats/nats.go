@@ -2,12 +2,12 @@ package nats
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 
+	engine "github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/nats"
@@ -16,41 +16,20 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Option configures the backend.
+// Option configures Backend and On.
 type Option func(*config) error
 
-type config struct {
-	nats.Config
-	replicas int
-}
+type config struct{ replicas int }
 
-// Backend keeps the stream in the NATS server at addr: "host:port", several
-// of a cluster as "a:4222,b:4222", or a URL with the scheme nats or tls, with user and
-// password, "nats://user:password@host", or a token, "nats://token@host".
+// Backend keeps the stream in the NATS server at addr, over an engine of its own:
+// "nats://user:password@a,b,c" and the other forms that engine/nats takes.
 func Backend(addr string, opts ...Option) event.Option {
-	return open(config{Config: nats.Config{Address: addr}}, opts)
+	return open(func() (*nats.Conn, error) { return nats.Open(nats.Config{Address: addr}) }, opts)
 }
 
-// WithConn keeps the stream through a connection that the caller already has,
-// and closes itself.
-func WithConn(c *gonats.Conn, opts ...Option) event.Option {
-	return open(config{Config: nats.Config{Conn: c}}, opts)
-}
-
-// WithAuth gives name and password, over those in the address.
-func WithAuth(username, password string) Option {
-	return func(c *config) error { return conn.SetAuth(&c.Username, &c.Password, username, password) }
-}
-
-// WithToken gives a token, over what is in the address.
-func WithToken(token string) Option {
-	return func(c *config) error { return conn.SetSecret(&c.Token, token) }
-}
-
-// WithTLS encrypts, whatever the address says.
-func WithTLS(t *tls.Config) Option {
-	return func(c *config) error { return conn.SetTLS(&c.TLS, t) }
-}
+// On keeps the stream in the NATS server that the engine is connected to, and
+// leaves it open.
+func On(e *engine.Engine, opts ...Option) event.Option { return open(e.Conn, opts) }
 
 // WithReplicas is how many servers of a cluster keep the stream, 1, 3 or 5, if it
 // is made. The default is 1.
@@ -58,18 +37,13 @@ func WithReplicas(n int) Option {
 	return func(c *config) error { return nats.SetReplicas(&c.replicas, n) }
 }
 
-func open(c config, opts []Option) event.Option {
+func open(connect func() (*nats.Conn, error), opts []Option) event.Option {
 	return event.WithDriver("nats", func(_ context.Context, s event.Settings) (event.Driver, error) {
-		c := c // of this opening: the option may be given several times
-		if c.Address == "" && c.Conn == nil {
-			return nil, fault.Markf(event.ErrInvalid, "no address and no connection")
-		}
-		c.replicas = 1
-		c, err := conn.Apply(c, opts)
+		c, err := conn.Apply(config{replicas: 1}, opts)
 		if err != nil {
 			return nil, err
 		}
-		nc, js, err := nats.JetStream(c.Config)
+		nc, js, err := nats.JetStream(connect)
 		if err != nil {
 			return nil, err
 		}

@@ -27,5 +27,6 @@
 //
 // # Closing
 //
-// A *sql.DB given by WithDatabase stays open.
+// Close closes the engine that was made from an address; one given to On stays
+// open.
 package sql

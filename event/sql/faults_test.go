@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	enginesql "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/internal/links"
 	"github.com/micro/go-platform/event/sql"
@@ -19,8 +20,8 @@ import (
 
 func TestBadConfigurationIsAnErrorOfNew(t *testing.T) {
 	for name, opt := range map[string]event.Option{
-		"empty": sql.SQLite(""), "mysql": sql.MySQL("http://u:s3cret@h/d"), "postgres": sql.Postgres("postgres://u:s3cret@h:x/d"), "nil database": sql.WithDatabase(sql.DialectSQLite, nil),
-		"dialect": sql.WithDatabase(0, &dbsql.DB{}), "nil option": sql.SQLite("x", nil), "tls": sql.MySQL("x", sql.WithTLS(nil)), "conns": sql.MySQL("x", sql.WithMaxConns(0)),
+		"empty": sql.SQLite(""), "mysql": sql.MySQL("http://u:s3cret@h/d"), "postgres": sql.Postgres("postgres://u:s3cret@h:x/d"), "nil database": sql.On(enginesql.FromDB(enginesql.SQLite, nil)),
+		"dialect": sql.On(enginesql.FromDB(0, &dbsql.DB{})), "nil engine": sql.On(nil),
 	} {
 		_, err := event.New(opt)
 		if !errors.Is(err, event.ErrInvalid) || strings.Contains(err.Error(), "s3cret") {

@@ -15,13 +15,11 @@ import (
 	"github.com/micro/go-platform/discovery"
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	"github.com/micro/go-platform/engine/etcd"
+	"github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/engine/redis"
-	"github.com/micro/go-platform/event"
-	"github.com/micro/go-platform/event/nats"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 	kvconsul "github.com/micro/go-platform/kv/consul"
-	kvnats "github.com/micro/go-platform/kv/nats"
 	"github.com/micro/go-platform/log/fluentd"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/prometheus"
@@ -63,6 +61,12 @@ var known = slices.Concat(
 	credited(shown{scheme: "etcd://"}, onEtcd, func(a string, c credentials) (*etcd.Engine, error) {
 		return etcd.Open(a, rest(c, etcd.WithAuth)...)
 	}),
+	credited(shown{scheme: "nats://", named: true}, onNATS, func(a string, c credentials) (*nats.Engine, error) {
+		return nats.Open(a, rest(c, nats.WithAuth)...)
+	}),
+	credited(shown{name: ", token", scheme: "nats://", alone: true, noURL: true}, onNATS, func(a string, c credentials) (*nats.Engine, error) {
+		return nats.Open(a, rest(c, token(nats.WithToken))...)
+	}),
 	others,
 )
 
@@ -78,18 +82,6 @@ var others = []shown{
 	}},
 	{"config/consul", "consul://", true, false, false, func(a string, c credentials) error {
 		return closed(config.New(config.WithSource(configconsul.Source(a, "k", rest(c, token(configconsul.WithToken))...)), config.WithTimeout(time.Second)))
-	}},
-	{"event/nats, token", "nats://", true, true, false, func(a string, c credentials) error {
-		return flushed(event.New(nats.Backend(a, rest(c, token(nats.WithToken))...), event.WithLazy()))
-	}},
-	{"kv/nats, token", "nats://", true, true, false, func(a string, c credentials) error {
-		return closed(kv.New(kvnats.Backend(a, rest(c, token(kvnats.WithToken))...), kv.WithLazy()))
-	}},
-	{"kv/nats", "nats://", false, false, true, func(a string, c credentials) error {
-		return closed(kv.New(kvnats.Backend(a, rest(c, kvnats.WithAuth)...), kv.WithLazy()))
-	}},
-	{"event/nats", "nats://", false, false, true, func(a string, c credentials) error {
-		return flushed(event.New(nats.Backend(a, rest(c, nats.WithAuth)...), event.WithLazy()))
 	}},
 	{"db/cassandra", "cassandra://", false, false, false, func(a string, c credentials) error {
 		return closed(db.New(cassandra.Backend(a+"/k", rest(c, cassandra.WithAuth)...), db.WithLazy()))

@@ -3,19 +3,29 @@ package conn_test
 import (
 	"github.com/micro/go-platform/config"
 	configetcd "github.com/micro/go-platform/config/etcd"
+	"github.com/micro/go-platform/db"
+	dbsql "github.com/micro/go-platform/db/sql"
 	"github.com/micro/go-platform/discovery"
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
+	discoverysql "github.com/micro/go-platform/discovery/sql"
 	"github.com/micro/go-platform/engine/etcd"
+	"github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/engine/redis"
+	"github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
+	eventnats "github.com/micro/go-platform/event/nats"
 	eventredis "github.com/micro/go-platform/event/redis"
+	eventsql "github.com/micro/go-platform/event/sql"
 	"github.com/micro/go-platform/kv"
 	kvetcd "github.com/micro/go-platform/kv/etcd"
+	kvnats "github.com/micro/go-platform/kv/nats"
 	kvredis "github.com/micro/go-platform/kv/redis"
+	kvsql "github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/sync"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
 	syncredis "github.com/micro/go-platform/sync/redis"
+	syncsql "github.com/micro/go-platform/sync/sql"
 )
 
 // standing is a backend that stands on an engine E. open opens it, asking the
@@ -73,6 +83,27 @@ var onEtcd = []standing[*etcd.Engine]{
 	{"sync/etcd", func(e *etcd.Engine, lazy bool) error { return openSync(syncetcd.On(e), lazy) }},
 	{"discovery/etcd", func(e *etcd.Engine, lazy bool) error { return openDiscovery(discoveryetcd.On(e), lazy) }},
 	{"config/etcd", func(e *etcd.Engine, _ bool) error { return openConfig(configetcd.On(e, "config")) }},
+}
+
+func openDB(o db.Option, lazy bool) error {
+	opts := []db.Option{o, db.WithTimeout(limit), db.WithDialTimeout(limit)}
+	if lazy {
+		opts = append(opts, db.WithLazy())
+	}
+	return closed(db.New(opts...))
+}
+
+var onSQL = []standing[*sql.Engine]{
+	{"kv/sql", func(e *sql.Engine, lazy bool) error { return openKV(kvsql.On(e), lazy) }},
+	{"sync/sql", func(e *sql.Engine, lazy bool) error { return openSync(syncsql.On(e), lazy) }},
+	{"discovery/sql", func(e *sql.Engine, lazy bool) error { return openDiscovery(discoverysql.On(e), lazy) }},
+	{"event/sql", func(e *sql.Engine, lazy bool) error { return openEvent(eventsql.On(e), lazy) }},
+	{"db/sql", func(e *sql.Engine, lazy bool) error { return openDB(dbsql.On(e), lazy) }},
+}
+
+var onNATS = []standing[*nats.Engine]{
+	{"kv/nats", func(e *nats.Engine, lazy bool) error { return openKV(kvnats.On(e), lazy) }},
+	{"event/nats", func(e *nats.Engine, lazy bool) error { return openEvent(eventnats.On(e), lazy) }},
 }
 
 // engine is what all engines have.

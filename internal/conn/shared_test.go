@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/engine/etcd"
+	"github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/engine/redis"
+	"github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/netfault"
@@ -17,14 +19,15 @@ import (
 // sharing is an engine, and the packages that share it.
 type sharing struct {
 	name   string
-	server func(t testing.TB) string
-	share  func(addr string) (engine, []func() error, error)
 	most   int // connections to the server
+	server func(t testing.TB) *servertest.Server
+	// share opens the engine of a server that is reached at addr.
+	share func(s *servertest.Server, addr string) (engine, []func() error, error)
 }
 
-func shared[E engine](name string, most int, server func(t testing.TB) string, on []standing[E], open func(addr string) (E, error)) sharing {
-	return sharing{name, server, func(addr string) (engine, []func() error, error) {
-		e, err := open(addr)
+func shared[E engine](name string, most int, server func(t testing.TB) *servertest.Server, on []standing[E], open func(s *servertest.Server, addr string) (E, error)) sharing {
+	return sharing{name, most, server, func(s *servertest.Server, addr string) (engine, []func() error, error) {
+		e, err := open(s, addr)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -39,14 +42,25 @@ func shared[E engine](name string, most int, server func(t testing.TB) string, o
 			})
 		}
 		return e, uses, nil
-	}, most}
+	}}
 }
 
 var sharings = []sharing{
-	shared("redis", 1, func(t testing.TB) string { return servertest.SharedRedis(t).Addr() }, onRedis,
-		func(a string) (*redis.Engine, error) { return redis.Open(a) }),
-	shared("etcd", 1, func(t testing.TB) string { return servertest.Etcd(t).Addr() }, onEtcd,
-		func(a string) (*etcd.Engine, error) { return etcd.Open(a) }),
+	shared("redis", 1, func(t testing.TB) *servertest.Server { return servertest.SharedRedis(t) }, onRedis,
+		func(_ *servertest.Server, a string) (*redis.Engine, error) { return redis.Open(a) }),
+	shared("etcd", 1, func(t testing.TB) *servertest.Server { return servertest.Etcd(t) }, onEtcd,
+		func(_ *servertest.Server, a string) (*etcd.Engine, error) { return etcd.Open(a) }),
+	shared("nats", 1, func(t testing.TB) *servertest.Server { return servertest.SharedNATS(t) }, onNATS,
+		func(_ *servertest.Server, a string) (*nats.Engine, error) { return nats.Open(a) }),
+	// A package that listens does so on a connection of its own, and closes it.
+	shared("postgres", 3, func(t testing.TB) *servertest.Server { return servertest.SharedPostgres(t) }, onSQL,
+		func(s *servertest.Server, a string) (*sql.Engine, error) {
+			return sql.Open(strings.Replace(s.DSN(), s.Addr(), a, 1))
+		}),
+	shared("mysql", 2, func(t testing.TB) *servertest.Server { return servertest.SharedMariaDB(t) }, onSQL,
+		func(s *servertest.Server, a string) (*sql.Engine, error) {
+			return sql.Open(strings.Replace(s.DSN(), s.Addr(), a, 1)+"mysql", sql.WithDialect(sql.MySQL))
+		}),
 }
 
 // What stands on one engine shares its connections; each is closed and leaves
@@ -57,8 +71,9 @@ func TestPackagesOnOneEngine(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			leak.Check(t)
-			p := netfault.New(t, s.server(t))
-			e, uses, err := s.share(p.Addr())
+			server := s.server(t)
+			p := netfault.New(t, server.Addr())
+			e, uses, err := s.share(server, p.Addr())
 			if err != nil {
 				t.Fatal(err)
 			}

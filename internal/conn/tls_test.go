@@ -23,19 +23,15 @@ import (
 	"github.com/micro/go-platform/discovery"
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	"github.com/micro/go-platform/discovery/relay"
-	discoverysql "github.com/micro/go-platform/discovery/sql"
 	"github.com/micro/go-platform/engine/etcd"
+	"github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/engine/redis"
-	"github.com/micro/go-platform/event"
-	"github.com/micro/go-platform/event/nats"
-	eventsql "github.com/micro/go-platform/event/sql"
+	"github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 	kvconsul "github.com/micro/go-platform/kv/consul"
 	"github.com/micro/go-platform/kv/memcached"
-	kvnats "github.com/micro/go-platform/kv/nats"
-	kvsql "github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/fluentd"
 	"github.com/micro/go-platform/log/logstash"
@@ -47,7 +43,6 @@ import (
 	"github.com/micro/go-platform/otlp/otlpgrpc"
 	"github.com/micro/go-platform/sync"
 	syncconsul "github.com/micro/go-platform/sync/consul"
-	syncsql "github.com/micro/go-platform/sync/sql"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/otlp"
 	"github.com/micro/go-platform/trace/zipkin"
@@ -108,60 +103,33 @@ var backends = slices.Concat(
 	encrypted(backend{plain: "etcd://"}, onEtcd, func(a string, t asked) (*etcd.Engine, error) {
 		return etcd.Open(a, with(t, etcd.WithTLS, etcd.WithAuth("bob", secret))...)
 	}),
+	encrypted(backend{plain: "postgres://bob:" + secret + "@", path: "/d", hello: "N"}, onSQL, openSQL),
+	encrypted(backend{plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello}, onSQL, openSQL),
+	encrypted(backend{plain: "nats://", hello: natsHello}, onNATS, func(a string, t asked) (*nats.Engine, error) {
+		return nats.Open(a, with(t, nats.WithTLS, nats.WithAuth("bob", secret))...)
+	}),
 	remaining,
 )
 
+func openSQL(addr string, t asked) (*sql.Engine, error) {
+	return sql.Open(addr, with(t, sql.WithTLS)...)
+}
+
 var remaining = []backend{
-	{name: "kv/nats", plain: "nats://", hello: natsHello, open: func(a string, t asked) error {
-		return closed(kv.New(kvnats.Backend(a, with(t, kvnats.WithTLS, kvnats.WithAuth("bob", secret))...), kv.WithDialTimeout(time.Second)))
-	}},
 	{name: "kv/consul", plain: "consul://", open: func(a string, t asked) error {
 		return closed(kv.New(kvconsul.Backend(a, with(t, kvconsul.WithTLS, kvconsul.WithToken(secret))...), kv.WithTimeout(limit)))
 	}},
 	{name: "kv/memcached", plain: "memcached://", open: func(a string, t asked) error {
 		return closed(kv.New(memcached.Backend(a, with(t, memcached.WithTLS)...), kv.WithTimeout(limit)))
 	}},
-	{name: "kv/sql", plain: "postgres://bob:" + secret + "@", path: "/d", hello: "N", open: func(a string, t asked) error {
-		return closed(kv.New(kvsql.Postgres(a, with(t, kvsql.WithTLS)...), kv.WithTimeout(limit)))
-	}},
-	{name: "kv/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
-		return closed(kv.New(kvsql.MySQL(a, with(t, kvsql.WithTLS)...), kv.WithTimeout(limit)))
-	}},
 	{name: "sync/consul", plain: "consul://", open: func(a string, t asked) error {
 		return closed(sync.New(syncconsul.Backend(a, with(t, syncconsul.WithTLS, syncconsul.WithToken(secret))...), sync.WithTimeout(limit)))
-	}},
-	{name: "sync/sql", plain: "postgres://bob:" + secret + "@", path: "/d", hello: "N", open: func(a string, t asked) error {
-		return closed(sync.New(syncsql.Postgres(a, with(t, syncsql.WithTLS)...), sync.WithTimeout(limit)))
-	}},
-	{name: "sync/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
-		return closed(sync.New(syncsql.MySQL(a, with(t, syncsql.WithTLS)...), sync.WithTimeout(limit)))
 	}},
 	{name: "discovery/consul", plain: "consul://", open: func(a string, t asked) error {
 		return closed(discovery.New(discoveryconsul.Backend(a, with(t, discoveryconsul.WithTLS, discoveryconsul.WithToken(secret))...), discovery.WithTimeout(limit)))
 	}},
-	{name: "discovery/sql", plain: "postgres://bob:" + secret + "@", path: "/d", hello: "N", open: func(a string, t asked) error {
-		return closed(discovery.New(discoverysql.Postgres(a, with(t, discoverysql.WithTLS)...), discovery.WithTimeout(limit)))
-	}},
-	{name: "discovery/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
-		return closed(discovery.New(discoverysql.MySQL(a, with(t, discoverysql.WithTLS)...), discovery.WithTimeout(limit)))
-	}},
 	{name: "discovery/relay", plain: "http://", refuses: true, open: func(a string, t asked) error {
 		return closed(discovery.New(relay.Backend(a, with(t, relay.WithTLS, relay.WithHeader("Authorization", "Bearer "+secret))...), discovery.WithTimeout(limit)))
-	}},
-	{name: "event/nats", plain: "nats://", hello: natsHello, open: func(a string, t asked) error {
-		return flushed(event.New(nats.Backend(a, with(t, nats.WithTLS, nats.WithAuth("bob", secret))...), event.WithTimeout(time.Second)))
-	}},
-	{name: "event/sql", plain: "postgres://bob:" + secret + "@", path: "/d", hello: "N", open: func(a string, t asked) error {
-		return flushed(event.New(eventsql.Postgres(a, with(t, eventsql.WithTLS)...), event.WithTimeout(limit)))
-	}},
-	{name: "db/sql", plain: "postgres://bob:" + secret + "@", path: "/d", hello: "N", open: func(a string, t asked) error {
-		return closed(db.New(dbsql.Postgres(a, with(t, dbsql.WithTLS)...), db.WithTimeout(limit)))
-	}},
-	{name: "event/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
-		return flushed(event.New(eventsql.MySQL(a, with(t, eventsql.WithTLS)...), event.WithTimeout(limit)))
-	}},
-	{name: "db/sql mysql", plain: "mysql://bob:" + secret + "@", path: "/d", hello: mysqlHello, open: func(a string, t asked) error {
-		return closed(db.New(dbsql.MySQL(a, with(t, dbsql.WithTLS)...), db.WithTimeout(limit)))
 	}},
 	{name: "db/elastic", plain: "http://", refuses: true, open: func(a string, t asked) error {
 		return closed(db.New(elastic.Backend(a, with(t, elastic.WithTLS, elastic.WithAuth("bob", secret))...), db.WithTimeout(limit)))

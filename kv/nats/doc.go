@@ -40,5 +40,5 @@
 //
 // # Closing
 //
-// Close ends the connection. One given with WithConn stays open.
+// Close closes the engine that Backend opened; one given to On stays open.
 package nats

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"log"
 
+	engine "github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/nats"
-	gonats "github.com/nats-io/nats.go"
 )
 
 func ExampleBackend() {
@@ -21,16 +21,16 @@ func ExampleBackend() {
 	// Output: shared: true list: true watch: true
 }
 
-func ExampleWithConn() {
-	c, err := gonats.Connect("nats://127.0.0.1:4222", gonats.RetryOnFailedConnect(true))
+func ExampleOn() {
+	e, err := engine.Open("nats://127.0.0.1:1") // for several packages
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer c.Close()
-	store, err := kv.New(nats.WithConn(c), kv.WithLazy())
+	defer e.Close()
+	store, err := kv.New(nats.On(e), kv.WithLazy())
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(store.Close(), c.IsClosed())
-	// Output: <nil> false
+	fmt.Println(store.Close())
+	// Output: <nil>
 }

@@ -2,12 +2,12 @@ package nats
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"regexp"
 	"sync"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/nats"
 	"github.com/micro/go-platform/internal/fault"
@@ -16,43 +16,23 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Option configures Backend and WithConn.
+// Option configures Backend and On.
 type Option func(*config) error
 
 type config struct {
-	nats.Config
 	bucket   string
 	replicas int
 }
 
-// Backend keeps the items in the NATS server at addr: "host:port", several of a
-// cluster as "a:4222,b:4222", or a URL with the scheme nats or tls, with user and
-// password, "nats://user:password@host", or a token, "nats://token@host". The
-// default port is 4222.
+// Backend keeps the items in the NATS server at addr, over an engine of its own:
+// "nats://user:password@a,b,c" and the other forms that engine/nats takes.
 func Backend(addr string, opts ...Option) kv.Option {
-	return open(config{Config: nats.Config{Address: addr}}, opts)
+	return open(func() (*nats.Conn, error) { return nats.Open(nats.Config{Address: addr}) }, opts)
 }
 
-// WithConn keeps the items through a connection that the caller has, and closes
-// itself.
-func WithConn(c *gonats.Conn, opts ...Option) kv.Option {
-	return open(config{Config: nats.Config{Conn: c}}, opts)
-}
-
-// WithAuth gives name and password, over those in the address.
-func WithAuth(username, password string) Option {
-	return func(c *config) error { return conn.SetAuth(&c.Username, &c.Password, username, password) }
-}
-
-// WithToken gives a token, over what is in the address.
-func WithToken(token string) Option {
-	return func(c *config) error { return conn.SetSecret(&c.Token, token) }
-}
-
-// WithTLS encrypts, whatever the address says.
-func WithTLS(t *tls.Config) Option {
-	return func(c *config) error { return conn.SetTLS(&c.TLS, t) }
-}
+// On keeps the items in the NATS server that the engine is connected to, and
+// leaves it open.
+func On(e *engine.Engine, opts ...Option) kv.Option { return open(e.Conn, opts) }
 
 var bucketName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,200}$`)
 
@@ -73,18 +53,13 @@ func WithReplicas(n int) Option {
 	return func(c *config) error { return nats.SetReplicas(&c.replicas, n) }
 }
 
-func open(c config, opts []Option) kv.Option {
+func open(connect func() (*nats.Conn, error), opts []Option) kv.Option {
 	return kv.WithDriver("nats", func(context.Context) (kv.Driver, error) {
-		c := c // one option may open several stores, also at once
-		if c.Address == "" && c.Conn == nil {
-			return nil, fault.Markf(kv.ErrInvalid, "no address and no connection")
-		}
-		c.bucket, c.replicas = "kv", 1
-		c, err := conn.Apply(c, opts)
+		c, err := conn.Apply(config{bucket: "kv", replicas: 1}, opts)
 		if err != nil {
 			return nil, err
 		}
-		nc, js, err := nats.JetStream(c.Config)
+		nc, js, err := nats.JetStream(connect)
 		if err != nil {
 			return nil, err
 		}

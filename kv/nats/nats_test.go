@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
@@ -44,7 +45,7 @@ func TestConformanceWithTheUsersConnection(t *testing.T) {
 	if _, err := c.Request("$JS.API.INFO", nil, 5*time.Second); err != nil { // begins a goroutine of the connection's own
 		t.Fatal(err)
 	}
-	kvtest.Run(t, kvtest.Harness{Open: opener(nats.WithConn(c, nats.WithBucket("theirs")))})
+	kvtest.Run(t, kvtest.Harness{Open: opener(nats.On(engine.FromClient(c), nats.WithBucket("theirs")))})
 	if c.IsClosed() {
 		t.Error("Close closed the user's connection")
 	}
@@ -215,16 +216,21 @@ func TestADeletedBucketComesBack(t *testing.T) {
 func TestCredentialsAndTLS(t *testing.T) {
 	server := servertest.NATS(t, servertest.WithArgs("--user", "bob", "--pass", "p@ss"))
 	for before, c := range map[string]struct {
-		opts []nats.Option
+		opts []engine.Option
 		ok   bool
 	}{
 		"bob:p%40ss@": {nil, true},
-		"":            {[]nats.Option{nats.WithAuth("bob", "p@ss")}, true},
+		"":            {[]engine.Option{engine.WithAuth("bob", "p@ss")}, true},
 		"bob:wrong@":  {nil, false},
 		"eve@":        {nil, false},
-		"bob:p@ss@":   {[]nats.Option{nats.WithToken("other")}, false},
+		"bob:p@ss@":   {[]engine.Option{engine.WithToken("other")}, false},
 	} {
-		store, err := kv.New(nats.Backend("nats://"+before+server.Addr(), c.opts...), kv.WithDialTimeout(time.Second))
+		e, err := engine.Open("nats://"+before+server.Addr(), c.opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		store, err := kv.New(nats.On(e), kv.WithDialTimeout(time.Second))
 		if c.ok != (err == nil) || err != nil && !errors.Is(err, kv.ErrDenied) {
 			t.Errorf("%q: %v", before, err)
 		}
@@ -237,7 +243,12 @@ func TestCredentialsAndTLS(t *testing.T) {
 	}
 	certs := servertest.NewCerts(t)
 	secure := servertest.NATS(t, servertest.WithTLS(certs))
-	store, err := kv.New(nats.Backend(secure.Addr(), nats.WithTLS(certs.Client)))
+	e, err := engine.Open(secure.Addr(), engine.WithTLS(certs.Client))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	store, err := kv.New(nats.On(e))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,14 +261,14 @@ func TestCredentialsAndTLS(t *testing.T) {
 func TestBadOptionsAreRefused(t *testing.T) {
 	for name, opt := range map[string]kv.Option{
 		"no address":      nats.Backend(""),
-		"no connection":   nats.WithConn(nil),
+		"no connection":   nats.On(engine.FromClient(nil)),
+		"no engine":       nats.On(nil),
 		"a path":          nats.Backend("nats://h:1/x"),
 		"a scheme":        nats.Backend("redis://h:1"),
 		"no bucket":       nats.Backend("h:1", nats.WithBucket("")),
 		"a bucket's name": nats.Backend("h:1", nats.WithBucket("a.b")),
 		"a long name":     nats.Backend("h:1", nats.WithBucket(strings.Repeat("x", 201))),
 		"two replicas":    nats.Backend("h:1", nats.WithReplicas(2)),
-		"nil TLS":         nats.Backend("h:1", nats.WithTLS(nil)),
 		"nil option":      nats.Backend("h:1", nil),
 	} {
 		if store, err := kv.New(opt, kv.WithLazy()); !errors.Is(err, kv.ErrInvalid) {

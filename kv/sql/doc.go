@@ -28,7 +28,7 @@
 // than pgx.
 //
 // SQLite's file has one writer at a time, also over several processes. With
-// WithSync a write is on the disk when Put returns; without it, it survives the
+// WithSync of engine/sql a write is on the disk when Put returns; without it, it survives the
 // end of the process but perhaps not that of the machine.
 //
 // # Errors
@@ -37,5 +37,6 @@
 //
 // # Closing
 //
-// Close closes the database unless the user brought it.
+// Close closes the engine that was made from an address; one given to On stays
+// open.
 package sql

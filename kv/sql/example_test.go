@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 
+	enginesql "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/sql"
 )
@@ -54,14 +55,14 @@ func ExampleMySQL() {
 	// Output: linearizable: true
 }
 
-func ExampleWithDatabase() {
+func ExampleOn() {
 	own, err := dbsql.Open("sqlite", ":memory:")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer own.Close() // the store leaves it open
 	own.SetMaxOpenConns(1)
-	store, err := kv.New(sql.WithDatabase(sql.DialectSQLite, own))
+	store, err := kv.New(sql.On(enginesql.FromDB(enginesql.SQLite, own)))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	enginesql "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
@@ -21,7 +22,7 @@ import (
 // engine is a database and a way to look into it with another client.
 type engine struct {
 	name    string
-	dialect sql.Dialect
+	dialect enginesql.Dialect
 	backend kv.Option
 	driver  string
 	dsn     string
@@ -32,9 +33,9 @@ func engines(t *testing.T) []engine {
 	my, pg := servertest.SharedMariaDB(t), servertest.SharedPostgres(t)
 	mine := my.DSN() + "mysql?clientFoundRows=true"
 	return []engine{
-		{"sqlite", sql.DialectSQLite, sql.SQLite(file), "sqlite", file},
-		{"mysql", sql.DialectMySQL, sql.MySQL(mine), "mysql", mine},
-		{"postgres", sql.DialectPostgres, sql.Postgres(pg.DSN()), "pgx", pg.DSN()},
+		{"sqlite", enginesql.SQLite, sql.SQLite(file), "sqlite", file},
+		{"mysql", enginesql.MySQL, sql.MySQL(mine), "mysql", mine},
+		{"postgres", enginesql.Postgres, sql.Postgres(pg.DSN()), "pgx", pg.DSN()},
 	}
 }
 
@@ -164,7 +165,7 @@ func TestOwnClientAndPlainSQL(t *testing.T) {
 			if e.name == "sqlite" {
 				db.SetMaxOpenConns(1)
 			}
-			store := opener(sql.WithDatabase(e.dialect, db))(t, kv.WithNamespace("own"))
+			store := opener(sql.On(enginesql.FromDB(e.dialect, db)))(t, kv.WithNamespace("own"))
 			other := opener(e.backend)(t, kv.WithNamespace("own"))
 			defer other.Close()
 			if _, err := store.Put(t.Context(), "é", []byte("value")); err != nil {
@@ -196,7 +197,7 @@ func TestOwnClientAndPlainSQL(t *testing.T) {
 // A change in one process reaches a watch in another, whatever the way, soon.
 func TestWatchSeesOtherProcesses(t *testing.T) {
 	for _, e := range append(engines(t),
-		engine{name: "postgres, one connection", backend: sql.Postgres(servertest.SharedPostgres(t).DSN(), sql.WithMaxConns(1))}) {
+		engine{name: "postgres, one connection", backend: sql.On(limited(t, servertest.SharedPostgres(t).DSN(), enginesql.WithMaxConns(1)))}) {
 		t.Run(e.name, func(t *testing.T) {
 			ns := kv.WithNamespace(servertest.Namespace(t))
 			writer, reader := opener(e.backend)(t, ns), opener(e.backend)(t, ns)
@@ -360,11 +361,9 @@ func TestBadInput(t *testing.T) {
 		"no address":     sql.Postgres(""),
 		"no database":    sql.MySQL("mysql://h/"),
 		"an odd address": sql.MySQL("h:1:2"),
-		"a nil option":   sql.SQLite("x", nil),
-		"no TLS":         sql.Postgres("postgres://h/d", sql.WithTLS(nil)),
-		"no connection":  sql.Postgres("postgres://h/d", sql.WithMaxConns(0)),
-		"no dialect":     sql.WithDatabase(0, &dbsql.DB{}),
-		"no handle":      sql.WithDatabase(sql.DialectSQLite, nil),
+		"no engine":      sql.On(nil),
+		"no dialect":     sql.On(enginesql.FromDB(0, &dbsql.DB{})),
+		"no handle":      sql.On(enginesql.FromDB(enginesql.SQLite, nil)),
 	} {
 		if _, err := kv.New(o, kv.WithLazy()); !errors.Is(err, kv.ErrInvalid) || !strings.Contains(err.Error(), "kv/") {
 			t.Errorf("%s: %v", what, err)
@@ -431,4 +430,15 @@ func TestStoresThatBeginTogether(t *testing.T) {
 		}
 		wg.Wait()
 	}
+}
+
+// limited opens an engine for the test.
+func limited(t *testing.T, addr string, opts ...enginesql.Option) *enginesql.Engine {
+	t.Helper()
+	e, err := enginesql.Open(addr, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 
+	enginesql "github.com/micro/go-platform/engine/sql"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/sync/sql"
 )
@@ -47,14 +48,14 @@ func ExampleMySQL() {
 	// Output: semaphores: true
 }
 
-func ExampleWithDatabase() {
+func ExampleOn() {
 	own, err := dbsql.Open("sqlite", ":memory:")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer own.Close() // the locks leave it open
 	own.SetMaxOpenConns(1)
-	s, err := dsync.New(sql.WithDatabase(sql.DialectSQLite, own))
+	s, err := dsync.New(sql.On(enginesql.FromDB(enginesql.SQLite, own)))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	enginesql "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/internal/servertest"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/sync/sql"
@@ -85,7 +86,7 @@ func TestALateTurnIsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	late := open(sql.WithDatabase(sql.DialectSQLite, g.open(t)))
+	late := open(sql.On(enginesql.FromDB(enginesql.SQLite, g.open(t))))
 	const ttl = 500 * time.Millisecond
 	type result struct {
 		lock dsync.Lock

@@ -2,75 +2,43 @@ package sql
 
 import (
 	"context"
-	"crypto/tls"
-	dbsql "database/sql"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/internal/conn/sql"
 	dsync "github.com/micro/go-platform/sync"
 )
 
-// Option configures the backend.
-type Option func(*sql.Config) error
-
 // SQLite keeps the locks in a file, or in ":memory:".
-func SQLite(file string, opts ...Option) dsync.Option {
-	return open(sql.Config{Kind: sql.SQLite, Address: file}, opts)
+func SQLite(file string) dsync.Option {
+	return open(sql.SQLite, sql.At(sql.SQLite, file, 0))
 }
 
 // MySQL keeps the locks in a MySQL or MariaDB database:
 // "mysql://user:password@host:3306/database", or the form of
 // go-sql-driver/mysql.
-func MySQL(addr string, opts ...Option) dsync.Option {
-	return open(sql.Config{Kind: sql.MySQL, Address: addr}, opts)
+func MySQL(addr string) dsync.Option {
+	return open(sql.MySQL, sql.At(sql.MySQL, addr, abandoned))
 }
 
 // Postgres keeps the locks in a PostgreSQL database:
 // "postgres://user:password@host:5432/database", or the key=value form.
-func Postgres(addr string, opts ...Option) dsync.Option {
-	return open(sql.Config{Kind: sql.Postgres, Address: addr}, opts)
+func Postgres(addr string) dsync.Option {
+	return open(sql.Postgres, sql.At(sql.Postgres, addr, abandoned))
 }
 
-// Dialect is the kind of a database that the caller opened.
-type Dialect int
-
-// The dialects. MySQL databases need clientFoundRows=true in their address.
-const (
-	DialectSQLite   = Dialect(sql.SQLite)
-	DialectMySQL    = Dialect(sql.MySQL)
-	DialectPostgres = Dialect(sql.Postgres)
-)
-
-// WithDatabase keeps the locks in a database that the caller opened, and closes
-// itself.
-func WithDatabase(d Dialect, db *dbsql.DB, opts ...Option) dsync.Option {
-	return open(sql.Config{Kind: sql.Kind(d), DB: db}, opts)
-}
-
-// WithTLS encrypts, whatever the address says.
-func WithTLS(t *tls.Config) Option {
-	return sql.TLS(t)
-}
-
-// WithMaxConns limits how many connections are open. The default is 10.
-func WithMaxConns(n int) Option {
-	return sql.MaxConns(n)
-}
-
-// WithSync makes SQLite write through to the disk with every commit, so that
-// nothing is lost when the machine fails, and not only when the process does.
-func WithSync() Option {
-	return sql.Sync()
-}
+// On keeps the locks in the database that the engine is connected to, and leaves
+// it open. Package engine/sql has TLS, the limits of the pool, and engines of a
+// *sql.DB of your own.
+func On(e *engine.Engine) dsync.Option { return open(e.Kind(), e.Conn) }
 
 // abandoned bounds how long a process that was stopped within a transaction
 // holds up the others.
 const abandoned = 10 * time.Second
 
-func open(c sql.Config, opts []Option) dsync.Option {
-	c.AbandonedTx = abandoned
-	return dsync.WithDriver(c.Kind.String(), func(context.Context) (dsync.Driver, error) {
-		db, err := sql.Connect(c, opts)
+func open(kind sql.Kind, connect func() (*sql.DB, error)) dsync.Option {
+	return dsync.WithDriver(kind.String(), func(context.Context) (dsync.Driver, error) {
+		db, err := connect()
 		if err != nil {
 			return nil, err
 		}

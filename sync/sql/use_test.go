@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	enginesql "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/internal/servertest"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/sync/sql"
@@ -118,11 +119,9 @@ func TestBadInput(t *testing.T) {
 		"no address":     sql.Postgres(""),
 		"no database":    sql.MySQL("mysql://h/"),
 		"an odd address": sql.MySQL("h:1:2"),
-		"a nil option":   sql.SQLite("x", nil),
-		"no TLS":         sql.Postgres("postgres://h/d", sql.WithTLS(nil)),
-		"no connection":  sql.Postgres("postgres://h/d", sql.WithMaxConns(0)),
-		"no dialect":     sql.WithDatabase(0, &dbsql.DB{}),
-		"no handle":      sql.WithDatabase(sql.DialectSQLite, nil),
+		"no engine":      sql.On(nil),
+		"no dialect":     sql.On(enginesql.FromDB(0, &dbsql.DB{})),
+		"no handle":      sql.On(enginesql.FromDB(enginesql.SQLite, nil)),
 	} {
 		if _, err := dsync.New(o, dsync.WithLazy()); !errors.Is(err, dsync.ErrInvalid) || !strings.Contains(err.Error(), "sync/") {
 			t.Errorf("%s: %v", what, err)

@@ -26,14 +26,57 @@ type Config struct {
 	TLS                *tls.Config
 	DialTimeout        time.Duration // 0: 2 s
 
+	Options []nats.Option // of the client, over those that are set here
+
 	Conn *nats.Conn // the user's own; Close leaves it open
 }
 
-// Conn is a connection and whether it is ours to close.
+// Conn is an engine as one backend has it: its own, or one that it shares.
 type Conn struct {
 	*nats.Conn
 	addr  string
 	owned bool
+}
+
+// place is where an address says that servers are, and who it says we are.
+type place struct {
+	urls, shown           []string
+	user, password, token string
+}
+
+// read reads the address.
+func (c Config) read() (p place, err error) {
+	for part := range strings.SplitSeq(c.Address, ",") {
+		a, err := conn.Parse(strings.TrimSpace(part), conn.Scheme{Name: "nats", Port: 4222}, conn.Scheme{Name: "tls", Port: 4222})
+		if err != nil {
+			return p, fault.Mark(fault.Invalid, err)
+		}
+		if a.Path != "" || len(a.Query) > 0 {
+			return p, fault.Markf(fault.Invalid, "address %q has a path or parameters, want none", conn.Redact(part))
+		}
+		if a.HasUser && a.User == "" {
+			return p, fault.Markf(fault.Invalid, "address %q: %w", conn.Redact(part), conn.CheckAuth(a.User, a.Password))
+		}
+		switch {
+		case p.user != "" || p.token != "":
+		case a.Password != "":
+			p.user, p.password = a.User, a.Password
+		default: // as NATS' own clients have it
+			p.token = a.User
+		}
+		scheme := "nats://"
+		if a.Scheme == "tls" {
+			scheme = "tls://"
+		}
+		p.urls, p.shown = append(p.urls, scheme+a.HostPort()), append(p.shown, a.HostPort())
+	}
+	return p, nil
+}
+
+// Check returns an error if the address is malformed.
+func (c Config) Check() error {
+	_, err := c.read()
+	return err
 }
 
 // Open connects, or begins to: a server that isn't there is asked again until
@@ -45,30 +88,12 @@ func Open(c Config) (*Conn, error) {
 	if c.DialTimeout == 0 {
 		c.DialTimeout = 2 * time.Second
 	}
-	var hosts, shown []string
-	for part := range strings.SplitSeq(c.Address, ",") {
-		a, err := conn.Parse(strings.TrimSpace(part), conn.Scheme{Name: "nats", Port: 4222}, conn.Scheme{Name: "tls", Port: 4222})
-		if err != nil {
-			return nil, fault.Mark(fault.Invalid, err)
-		}
-		if a.Path != "" || len(a.Query) > 0 {
-			return nil, fault.Markf(fault.Invalid, "address %q has a path or parameters, want none", conn.Redact(part))
-		}
-		if a.HasUser && a.User == "" {
-			return nil, fault.Markf(fault.Invalid, "address %q: %w", conn.Redact(part), conn.CheckAuth(a.User, a.Password))
-		}
-		switch {
-		case c.Username != "" || c.Token != "":
-		case a.Password != "":
-			c.Username, c.Password = a.User, a.Password
-		default: // as NATS' own clients have it
-			c.Token = a.User
-		}
-		scheme := "nats://"
-		if a.Scheme == "tls" {
-			scheme = "tls://"
-		}
-		hosts, shown = append(hosts, scheme+a.HostPort()), append(shown, a.HostPort())
+	p, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	if c.Username != "" || c.Token != "" {
+		p.user, p.password, p.token = c.Username, c.Password, c.Token
 	}
 	opts := []nats.Option{
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
@@ -76,25 +101,28 @@ func Open(c Config) (*Conn, error) {
 		nats.ReconnectBufSize(-1), // a publish while away fails at once, and is not applied later
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
 	}
-	if c.Username != "" {
-		opts = append(opts, nats.UserInfo(c.Username, c.Password))
+	if p.user != "" {
+		opts = append(opts, nats.UserInfo(p.user, p.password))
 	}
-	if c.Token != "" {
-		opts = append(opts, nats.Token(c.Token))
+	if p.token != "" {
+		opts = append(opts, nats.Token(p.token))
 	}
 	if c.TLS != nil {
 		opts = append(opts, nats.Secure(c.TLS))
 	}
-	nc, err := nats.Connect(strings.Join(hosts, ","), opts...)
+	nc, err := nats.Connect(strings.Join(p.urls, ","), append(opts, c.Options...)...)
 	if err != nil {
-		return nil, fault.Markf(fault.Unavailable, "connecting to %s: %w", strings.Join(shown, ","), err)
+		return nil, fault.Markf(fault.Unavailable, "connecting to %s: %w", strings.Join(p.shown, ","), err)
 	}
-	return &Conn{Conn: nc, addr: strings.Join(shown, ","), owned: true}, nil
+	return &Conn{Conn: nc, addr: strings.Join(p.shown, ","), owned: true}, nil
 }
 
-// JetStream is Open, and its JetStream.
-func JetStream(c Config) (*Conn, jetstream.JetStream, error) {
-	nc, err := Open(c)
+// Shared returns the engine for a backend that does not close it.
+func (c *Conn) Shared() *Conn { return &Conn{Conn: c.Conn, addr: c.addr} }
+
+// JetStream connects, and returns the connection with its JetStream.
+func JetStream(connect func() (*Conn, error)) (*Conn, jetstream.JetStream, error) {
+	nc, err := connect()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -134,6 +162,9 @@ func (c *Conn) refused() error {
 // Unavailable.
 func (c *Conn) Ping(ctx context.Context) error {
 	for {
+		if c.IsClosed() { // under who still uses it
+			return fault.Markf(fault.Unavailable, "the connection to NATS was closed: %w", nats.ErrConnectionClosed)
+		}
 		if c.IsConnected() {
 			if _, ok := ctx.Deadline(); !ok {
 				var cancel context.CancelFunc

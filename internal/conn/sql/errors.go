@@ -107,6 +107,9 @@ func kind(err error, write bool) error {
 		}
 		return err
 	}
+	if strings.Contains(err.Error(), closed) { // under who still uses it
+		return fault.Markf(fault.Unavailable, "the connection to the database was closed: %w", err)
+	}
 	var op *net.OpError
 	var refused *pgconn.ConnectError
 	switch {
@@ -121,6 +124,9 @@ func kind(err error, write bool) error {
 	}
 	return fault.Mark(fault.Unavailable, err)
 }
+
+// closed is what database/sql says of a pool that was closed before the call.
+const closed = "sql: database is closed"
 
 // parting reports whether an answer is a server's or a connection's last word: it
 // may come after a commit, in place of the answer to it. PostgreSQL's 57P03 and

@@ -1,45 +1,42 @@
 package sql
 
 import (
-	"crypto/tls"
+	"strings"
+	"time"
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// The options that the SQL backends of all packages have.
-
-// TLS encrypts, whatever the address says.
-func TLS(t *tls.Config) func(*Config) error {
-	return func(c *Config) error { return conn.SetTLS(&c.TLS, t) }
+// At is what opens an engine of a backend's own: the database of a kind at an
+// address in its own form. abandoned is Config.AbandonedTx.
+func At(kind Kind, addr string, abandoned time.Duration) func() (*DB, error) {
+	return func() (*DB, error) { return Open(Config{Kind: kind, Address: addr, AbandonedTx: abandoned}) }
 }
 
-// MaxConns limits how many connections are open.
-func MaxConns(n int) func(*Config) error {
-	return func(c *Config) error {
-		if n < 1 {
-			return fault.Markf(fault.Invalid, "%d connections, want 1 or more", n)
-		}
-		c.MaxOpen = n
-		return nil
+// Schemes are those of ByScheme.
+var Schemes = []string{"postgres", "postgresql", "mysql", "mariadb", "sqlite"}
+
+// ByScheme returns the dialect that the scheme of a URL names, and the address in
+// the dialect's own form: the URL itself, for SQLite the name of the file.
+func ByScheme(addr string) (Kind, string, error) {
+	scheme, rest, _ := strings.Cut(addr, ":")
+	switch strings.ToLower(scheme) {
+	case "postgres", "postgresql":
+		return Postgres, addr, nil
+	case "mysql", "mariadb":
+		return MySQL, addr, nil
+	case "sqlite":
+		return SQLite, strings.TrimPrefix(rest, "//"), nil
 	}
+	return 0, "", fault.Markf(fault.Invalid, "address %q, want a URL with a scheme of %s", conn.Redact(addr), strings.Join(Schemes, ", "))
 }
 
-// Sync is Config.Durable.
-func Sync() func(*Config) error {
-	return func(c *Config) error { c.Durable = true; return nil }
-}
-
-// Connect applies a backend's options and opens what they describe.
-func Connect[O ~func(*Config) error](c Config, opts []O) (*DB, error) {
-	if c.DB == nil && c.Address == "" {
-		return nil, fault.Markf(fault.Invalid, "no address and no database")
-	}
-	c, err := conn.Apply(c, opts)
-	if err != nil {
-		return nil, err
-	}
-	return Open(c)
+// Shared returns the engine for a backend that does not close it.
+func (d *DB) Shared() *DB {
+	s := *d
+	s.owned = false
+	return &s
 }
 
 // Durable reports whether what is written outlives the process.

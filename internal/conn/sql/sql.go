@@ -269,6 +269,9 @@ func (d *DB) Addr() string { return d.addr }
 // Ping asks for a sign of life. Its error is Unavailable and names the address.
 func (d *DB) Ping(ctx context.Context) error {
 	if err := d.DB.PingContext(ctx); err != nil {
+		if strings.Contains(err.Error(), closed) {
+			return ReadError(err)
+		}
 		if errors.Is(ReadError(err), fault.Denied) {
 			return fault.Markf(fault.Denied, "%s refuses: %w", d.addr, err)
 		}
