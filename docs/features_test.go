@@ -37,6 +37,7 @@ import (
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	"github.com/micro/go-platform/discovery/dns"
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
+	discoverykubernetes "github.com/micro/go-platform/discovery/kubernetes"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	"github.com/micro/go-platform/discovery/relay"
 	discoverysql "github.com/micro/go-platform/discovery/sql"
@@ -283,6 +284,7 @@ func discoveryColumns(t *testing.T) (out []column) {
 	}{
 		{"memory", discovery.WithMemory(discovery.NewMemory())}, {"consul", discoveryconsul.Backend(nobody)}, {"etcd", discoveryetcd.Backend(nobody)}, {"redis", discoveryredis.Backend(nobody)},
 		{"SQLite", discoverysql.SQLite(t.TempDir() + "/docs.db")}, {"PostgreSQL", discoverysql.Postgres("postgres://" + nobody + "/docs")}, {"MySQL", discoverysql.MySQL("mysql://" + nobody + "/docs")},
+		{"Kubernetes", discoverykubernetes.Backend("https://" + nobody)}, {"Kubernetes, `WithRegistration`", discoverykubernetes.Backend("https://"+nobody, discoverykubernetes.WithRegistration())},
 		{"relay", relay.Backend("http://" + nobody)}, {"static", discoverystatic.Backend(discovery.Instance{Service: "docs", ID: "docs-1", Address: nobody})}, {"DNS", dns.Backend("docs.invalid", dns.WithServer(nobody))},
 	} {
 		d, err := discovery.New(c.opt, discovery.WithLazy())

@@ -25,6 +25,7 @@ import (
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	"github.com/micro/go-platform/discovery/dns"
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
+	discoverykubernetes "github.com/micro/go-platform/discovery/kubernetes"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	"github.com/micro/go-platform/discovery/relay"
 	discoverysql "github.com/micro/go-platform/discovery/sql"
@@ -187,6 +188,7 @@ var openers = []struct {
 	{"sync/sql postgres", "postgres postgresql", openSync(func(a string) dsync.Option { return syncsql.Postgres(a) })},
 	{"discovery/redis", "redis rediss", openDiscovery(func(a string) discovery.Option { return discoveryredis.Backend(a) })},
 	{"discovery/etcd", "etcd etcds", openDiscovery(func(a string) discovery.Option { return discoveryetcd.Backend(a) })},
+	{"discovery/kubernetes", "kubernetes https http", openDiscovery(func(a string) discovery.Option { return discoverykubernetes.Backend(a) })},
 	{"discovery/consul", "consul consuls", openDiscovery(func(a string) discovery.Option { return discoveryconsul.Backend(a) })},
 	{"discovery/sql mysql", "mysql", openDiscovery(func(a string) discovery.Option { return discoverysql.MySQL(a) })},
 	{"discovery/sql postgres", "postgres postgresql", openDiscovery(func(a string) discovery.Option { return discoverysql.Postgres(a) })},

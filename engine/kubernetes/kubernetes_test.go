@@ -41,6 +41,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"https://h?namespace=a&namespace=b", nil, false},
 		{"https://h?namespace=A_B", nil, false},
 		{"in-cluster", nil, false},
+		{"kubeconfig://bob:hunter2@h/path", nil, false},
+		{"kubeconfig:///no/such/file", nil, false},
 		{"http://h", []kubernetes.Option{kubernetes.WithToken("hunter2")}, false},
 		{"http://h", []kubernetes.Option{trust}, false},
 		{"https://h", []kubernetes.Option{nil}, false},

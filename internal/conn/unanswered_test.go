@@ -25,6 +25,7 @@ import (
 	"github.com/micro/go-platform/discovery"
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
+	discoverykubernetes "github.com/micro/go-platform/discovery/kubernetes"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	"github.com/micro/go-platform/discovery/relay"
 	discoverysql "github.com/micro/go-platform/discovery/sql"
@@ -87,6 +88,9 @@ var constructors = map[string]struct {
 	"db/elastic":   {db.ErrUnavailable, func(a string) error { return made(db.New(dbelastic.Backend(a), db.WithDialTimeout(soon))) }},
 	"discovery/consul": {discovery.ErrUnavailable, func(a string) error {
 		return made(discovery.New(discoveryconsul.Backend(a), discovery.WithDialTimeout(soon)))
+	}},
+	"discovery/kubernetes": {discovery.ErrUnavailable, func(a string) error {
+		return made(discovery.New(discoverykubernetes.Backend(a), discovery.WithDialTimeout(soon)))
 	}},
 	"discovery/etcd": {discovery.ErrUnavailable, func(a string) error {
 		return made(discovery.New(discoveryetcd.Backend(a), discovery.WithDialTimeout(soon)))
@@ -207,6 +211,9 @@ func TestTLSThatDoesNotMatch(t *testing.T) {
 		},
 		"discovery/consul": func(s bool, a string) error {
 			return made(discovery.New(discoveryconsul.Backend(url("consul", s, a)), discovery.WithDialTimeout(soon)))
+		},
+		"discovery/kubernetes": func(s bool, a string) error {
+			return made(discovery.New(discoverykubernetes.Backend(url("http", s, a)), discovery.WithDialTimeout(soon)))
 		},
 		"discovery/etcd": func(s bool, a string) error {
 			return made(discovery.New(discoveryetcd.Backend(url("etcd", s, a)), discovery.WithDialTimeout(soon)))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -117,7 +118,7 @@ func listOnce[T any, P Object[T]](ctx context.Context, c *Conn, r Resource, s Se
 	q.Set("limit", fmt.Sprint(size))
 	for {
 		var p page[P]
-		err := c.call(ctx, request{method: http.MethodGet, path: r.path(""), query: q, into: &p})
+		err := c.call(ctx, request{method: http.MethodGet, path: r.path(""), query: q, accept: r.accept("PartialObjectMetadataList"), into: &p})
 		if err != nil {
 			return nil, "", err
 		}
@@ -127,4 +128,10 @@ func listOnce[T any, P Object[T]](ctx context.Context, c *Conn, r Resource, s Se
 		}
 		q.Set("continue", p.Meta.Continue)
 	}
+}
+
+// Probe asks for one object of a collection, from the store itself, and forgets
+// it: it fails if the server, its store or the right to list is missing.
+func (c *Conn) Probe(ctx context.Context, r Resource) error {
+	return c.call(ctx, request{method: http.MethodGet, path: r.path(""), query: url.Values{"limit": {"1"}}, accept: Resource{Bare: true}.accept("PartialObjectMetadataList"), into: &page[struct{}]{}})
 }

@@ -69,7 +69,12 @@ const maxKubeconfig = 4 << 20
 // ofFile reads the address of a kubeconfig and the file.
 func ofFile(addr, context string) (target, error) {
 	path, query, _ := strings.Cut(strings.TrimPrefix(addr, "kubeconfig:"), "?")
-	path = strings.TrimPrefix(path, "//")
+	if rest, ok := strings.CutPrefix(path, "//"); ok {
+		if !strings.HasPrefix(rest, "/") {
+			return target{}, fault.Markf(fault.Invalid, "address %q, want kubeconfig:/path: it has no host", conn.Redact(addr))
+		}
+		path = rest
+	}
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return target{}, fault.Markf(fault.Invalid, "malformed address %q", conn.Redact(addr))

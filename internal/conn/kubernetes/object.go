@@ -42,6 +42,7 @@ type Resource struct {
 	Kind      string // of one of them
 	Plural    string // in paths
 	Namespace string // "" is all namespaces, or none for resources of the cluster
+	Bare      bool   // List and Follow ask for the metadata alone
 }
 
 // In returns the same resource of a namespace.
@@ -71,6 +72,14 @@ func (r Resource) path(name string) string {
 		b.WriteString("/" + url.PathEscape(name))
 	}
 	return b.String()
+}
+
+// accept returns in which form a collection is asked for.
+func (r Resource) accept(bare string) string {
+	if !r.Bare {
+		return ""
+	}
+	return "application/json;as=" + bare + ";g=meta.k8s.io;v=v1"
 }
 
 // Selector narrows a collection. The zero value is all of it.

@@ -23,6 +23,7 @@ type request struct {
 	path   string
 	query  url.Values
 	kind   string // of the body; "" is JSON
+	accept string // "" is JSON
 	body   any
 	into   any // nil: the answer is not read
 }
@@ -185,7 +186,7 @@ func (c *Conn) prepare(ctx context.Context, r request, token string) (*http.Requ
 	for name, values := range c.headers {
 		req.Header[name] = values
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", cmp.Or(r.accept, "application/json"))
 	req.Header.Set("User-Agent", "go-platform")
 	if body != nil {
 		req.Header.Set("Content-Type", cmp.Or(r.kind, "application/json"))

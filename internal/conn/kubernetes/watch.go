@@ -53,7 +53,7 @@ func (c *Conn) stream(parent context.Context, r Resource, s Selector, version st
 	defer cancel(nil)
 	silent := time.AfterFunc(watchGrace, func() { cancel(errSilent) })
 	defer silent.Stop()
-	resp, err := c.ask(ctx, request{method: http.MethodGet, path: r.path(""), query: q})
+	resp, err := c.ask(ctx, request{method: http.MethodGet, path: r.path(""), query: q, accept: r.accept("PartialObjectMetadata")})
 	if err != nil {
 		return because(parent, ctx, err)
 	}
