@@ -60,6 +60,7 @@ func Run(t *testing.T, h Harness) {
 		{"WithoutGroupPoisonIsDropped", dropped},
 		{"OneKeyIsInOrderAndBlocksOnlyItself", ordered},
 		{"OrderHoldsOverMembers", orderedMembers},
+		{"ClosedMembersGiveTheirTurnBack", turnIsGivenBack},
 		{"ConcurrencyIsUsedAndBounded", concurrency},
 		{"HandlersThatHangAreLeftBehind", hung},
 		{"BatchesAreBounded", batches},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -164,4 +165,22 @@ func lag(t *testing.T, b *bench) {
 	if err != nil || len(infos) != 1 || infos[0].Lag.Pending != 0 || infos[0].Lag.Behind > 0 {
 		t.Errorf("Groups = %+v, %v, want no lag", infos, err)
 	}
+}
+
+// turnIsGivenBack closes members of an ordered group at all moments of their
+// beginning: none keeps the turn.
+func turnIsGivenBack(t *testing.T, b *bench) {
+	s := b.open(t)
+	opts := []event.SubscribeOption{event.Group("g"), event.Ordered(event.BySubject)}
+	var g got
+	for i := range 25 {
+		sub := subscribe(t, s, g.handle, opts...)
+		for until := time.Now().Add(time.Duration(i) * 100 * time.Microsecond); time.Now().Before(until); {
+			runtime.Gosched() // too short for a timer
+		}
+		closeSub(t, sub)
+	}
+	publishN(t, s, "t", 1)
+	subscribe(t, s, g.handle, opts...)
+	eventually(t, "the next one has the turn", func() bool { return g.len() == 1 }) // long before AckWait
 }

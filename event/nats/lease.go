@@ -20,6 +20,7 @@ type lease struct {
 	held     bool
 	revision uint64    // of the holder's last write
 	until    time.Time // for the holder
+	tried    bool      // it was written, and what came of it is not known
 
 	seen   uint64    // revision that another was seen to have written
 	seenAt time.Time // first
@@ -33,6 +34,9 @@ func (l *lease) holds() bool {
 	}
 	return l.held
 }
+
+// answerWithin is how long the server has for an answer that must be known.
+const answerWithin = 3 * time.Second
 
 // turn returns how long to wait before asking again whether it is this
 // member's turn, or 0 if it is. A turn that was lost is fault.Lost, once.
@@ -48,12 +52,22 @@ func (m *member) turn(ctx context.Context) (time.Duration, error) {
 		return 0, l.renew(ctx, m)
 	}
 	wait := min(max(m.g.AckWait/20, 20*time.Millisecond), 500*time.Millisecond)
+	// The answer is waited for, also by a member that is closed meanwhile: what it
+	// sends then to release the lease could overtake the request for it.
+	sure, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerWithin)
+	defer cancel()
+	trying := func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.tried = true
+	}
 	key, sent := "l."+m.key, time.Now()
 	e, err := m.kv.Get(ctx, key)
 	var revision uint64
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
-		revision, err = m.kv.Create(ctx, key, []byte(m.g.Consumer))
+		trying()
+		revision, err = m.kv.Create(sure, key, []byte(m.g.Consumer))
 	case err != nil:
 		return 0, nats.ReadError(err)
 	case len(e.Value()) > 0 && string(e.Value()) != m.g.Consumer:
@@ -68,9 +82,13 @@ func (m *member) turn(ctx context.Context) (time.Duration, error) {
 		}
 		fallthrough
 	default: // given up, dead, or this member's from before
-		revision, err = m.kv.Update(ctx, key, []byte(m.g.Consumer), e.Revision())
+		trying()
+		revision, err = m.kv.Update(sure, key, []byte(m.g.Consumer), e.Revision())
 	}
 	if errors.Is(err, jetstream.ErrKeyExists) { // another was faster
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.tried = false
 		return wait, nil
 	}
 	if err != nil {
@@ -81,7 +99,7 @@ func (m *member) turn(ctx context.Context) (time.Duration, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held, l.revision, l.until = true, revision, sent.Add(m.g.AckWait*9/10)
+	l.held, l.tried, l.revision, l.until = true, false, revision, sent.Add(m.g.AckWait*9/10)
 	return 0, nil
 }
 
@@ -148,16 +166,28 @@ func (l *lease) renew(ctx context.Context, m *member) error {
 	return nil
 }
 
-// release lets the next one take over at once.
+// release lets the next one take over at once, also if this member may have it
+// without knowing, since the answer was lost.
 func (l *lease) release(ctx context.Context, m *member) error {
 	l.mu.Lock()
-	held, revision := l.held, l.revision
+	held, tried, revision := l.held, l.tried, l.revision
 	l.held = false
 	l.mu.Unlock()
+	key := "l." + m.key
 	if !held {
-		return nil
+		if !tried {
+			return nil
+		}
+		e, err := m.kv.Get(ctx, key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) || err == nil && string(e.Value()) != m.g.Consumer {
+			return nil
+		}
+		if err != nil {
+			return nats.ReadError(err)
+		}
+		revision = e.Revision()
 	}
-	_, err := m.kv.Update(ctx, "l."+m.key, nil, revision)
+	_, err := m.kv.Update(ctx, key, nil, revision)
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return nil
 	}

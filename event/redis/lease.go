@@ -21,6 +21,7 @@ type lease struct {
 
 	turn  atomic.Int64 // counts the times that it was taken; negative: not held
 	until atomic.Int64 // ns of the process's clock
+	tried atomic.Bool  // it was asked for, and the answer never came
 }
 
 var started = time.Now()
@@ -58,12 +59,16 @@ func (l *lease) take(ctx context.Context) (turn int64, pause time.Duration, err 
 		return t, 0, nil
 	}
 	sent := now()
-	ok, err := redis.Do(ctx, l.d.client, func(ctx context.Context) (bool, error) {
+	l.tried.Store(true)
+	// The answer is waited for, also by a member that is closed meanwhile: what it
+	// sends then to release the lease could overtake the request for it.
+	ok, err := redis.Do(context.WithoutCancel(ctx), l.d.client, func(ctx context.Context) (bool, error) {
 		return takeScript.Run(ctx, l.d.client, []string{l.key}, l.holder, l.ttl.Milliseconds()).Bool()
 	})
 	if err != nil {
-		return 0, 0, redis.ReadError(err) // if it was taken unknowingly, it expires
+		return 0, 0, redis.ReadError(err) // if it was taken unknowingly, it is released or expires
 	}
+	l.tried.Store(false)
 	if !ok {
 		return 0, min(max(l.ttl/20, 20*time.Millisecond), time.Second), nil
 	}
@@ -117,10 +122,11 @@ func (l *lease) renew(ctx context.Context) error {
 	return nil
 }
 
-// release lets the next one take it.
+// release lets the next one take it, also if this member may have it without
+// knowing, since the answer was lost.
 func (l *lease) release(ctx context.Context) error {
 	t := l.turn.Load()
-	if t <= 0 || !l.turn.CompareAndSwap(t, -t) {
+	if (t <= 0 || !l.turn.CompareAndSwap(t, -t)) && !l.tried.Load() {
 		return nil
 	}
 	_, err := redis.Do(ctx, l.d.client, func(ctx context.Context) (int, error) {
