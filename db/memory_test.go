@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/dbtest"
 	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -101,5 +103,19 @@ func TestBatchIsCheckedBeforeAnyOfItIsWritten(t *testing.T) {
 	}
 	if n, err := tb.Count(t.Context()); err != nil || n != 0 {
 		t.Errorf("%d records, %v, want none", n, err)
+	}
+}
+
+// TestSearchesChaos compares searches with a model from a new seed each time.
+func TestSearchesChaos(t *testing.T) {
+	h := dbtest.Harness{Searches: 500, Open: func(t testing.TB, opts ...db.Option) db.DB {
+		d, err := db.New(opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}}
+	for end := time.Now().Add(servertest.Chaos(t) / 3); time.Now().Before(end); {
+		dbtest.Searches(t, h, uint64(time.Now().UnixNano()))
 	}
 }

@@ -90,6 +90,7 @@ func Run(t *testing.T, h Harness) {
 		{"CollectionKeepsValues", collection},
 		{"CollectionHasPagesCountsAndBatches", collectionPages},
 		{"ModifyLosesNoUpdate", modify},
+		{"FiftyWritersLoseNothing", fifty},
 		{"TablesAndNamespacesAreApart", apart},
 		{"ConcurrentOpensMakeOneTable", concurrentOpen},
 		{"ReopenedDatabaseHasItsRecords", reopen},
@@ -99,9 +100,7 @@ func Run(t *testing.T, h Harness) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			leak.Check(t)
-			// letters and digits, as a namespace wants
-			ns := "t" + strings.ReplaceAll(db.NewID(), "-", "")[18:]
-			c.run(t, &bench{Harness: h, ns: ns})
+			c.run(t, newBench(h))
 		})
 	}
 }
@@ -110,6 +109,11 @@ func Run(t *testing.T, h Harness) {
 type bench struct {
 	Harness
 	ns string
+}
+
+func newBench(h Harness) *bench {
+	// letters and digits, as a namespace wants
+	return &bench{Harness: h, ns: "t" + strings.ReplaceAll(db.NewID(), "-", "")[18:]}
 }
 
 // open opens the case's database; it is closed at the end.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/db"
 )
@@ -108,5 +109,48 @@ func selects(t *testing.T, b *bench) {
 	wantErr(t, "an empty key", err, db.ErrInvalid)
 	if r := mustRead(t, tb, id(0)); string(r.Data) != "d" || r.Metadata["n"] != int64(0) {
 		t.Errorf("the record is now %+v", r)
+	}
+}
+
+// fifty has fifty writers change one record, and each one of its own, at once.
+func fifty(t *testing.T, b *bench) {
+	_, tb := b.table(t)
+	mustCreate(t, tb, &db.Record{ID: "all"})
+	const writers = 50
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			own := &db.Record{Metadata: map[string]any{"owner": "w", "n": w}}
+			err := tb.Create(ctx, own)
+			if err == nil {
+				own.Data = []byte("again")
+				err = tb.Update(ctx, own)
+			}
+			if err != nil {
+				t.Errorf("writer %d: %v", w, err)
+			}
+			if _, err := tb.Patch(ctx, "all", db.Increment("n", 1), db.Set("w"+fmt.Sprint(w), true)); err != nil {
+				t.Errorf("writer %d: %v", w, err)
+			}
+		})
+	}
+	wg.Wait()
+	if r := mustRead(t, tb, "all"); r.Metadata["n"] != int64(writers) || len(r.Metadata) != writers+1 {
+		t.Errorf("%d writers left %d keys, and the sum %v", writers, len(r.Metadata), r.Metadata["n"])
+	}
+	b.settle(t)
+	n := 0
+	for r, err := range tb.All(t.Context(), db.Where(db.Equal("owner", "w"))) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; string(r.Data) != "again" {
+			t.Errorf("%s has %q", r.ID, r.Data)
+		}
+	}
+	if n != writers {
+		t.Errorf("found %d records of %d", n, writers)
 	}
 }

@@ -13,7 +13,16 @@ import (
 
 // random compares random searches with a model: Filter.Match and db.SortKey over
 // the records in a slice. The seed is fixed.
-func random(t *testing.T, b *bench) {
+func random(t *testing.T, b *bench) { searches(t, b, 7) }
+
+// Searches is the case of the suite that compares random searches with a model,
+// with records and searches that come from a seed.
+func Searches(t *testing.T, h Harness, seed uint64) {
+	t.Logf("seed %d", seed)
+	searches(t, newBench(h), seed)
+}
+
+func searches(t *testing.T, b *bench, seed uint64) {
 	d := b.open(t)
 	fs := d.Features()
 	if !(fs.Compare && fs.Prefix && fs.Contains && fs.Exists && fs.Or && fs.Not && fs.Order) {
@@ -23,8 +32,8 @@ func random(t *testing.T, b *bench) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rnd := rand.New(rand.NewPCG(7, 8))
-	rs := populate(t, tb, 120)
+	rnd := rand.New(rand.NewPCG(seed, 8))
+	rs := populateFrom(t, tb, 120, seed-6)
 	for i := 0; i < len(rs); i += 3 { // some are written again
 		r := rs[i]
 		r.Metadata[[]string{"a", "b", "c"}[rnd.IntN(3)]] = values[rnd.IntN(len(values))]

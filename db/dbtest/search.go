@@ -76,8 +76,10 @@ var values = []any{
 }
 
 // populate creates records with random metadata from a fixed seed.
-func populate(t *testing.T, tb db.Table, n int) []*db.Record {
-	rnd := rand.New(rand.NewPCG(1, 2))
+func populate(t *testing.T, tb db.Table, n int) []*db.Record { return populateFrom(t, tb, n, 1) }
+
+func populateFrom(t *testing.T, tb db.Table, n int, seed uint64) []*db.Record {
+	rnd := rand.New(rand.NewPCG(seed, 2))
 	var rs []*db.Record
 	for i := range n {
 		r := &db.Record{ID: id(i), Metadata: map[string]any{}}

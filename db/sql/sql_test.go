@@ -3,6 +3,7 @@ package sql_test
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/dbtest"
@@ -52,4 +53,17 @@ func TestPostgres(t *testing.T) {
 		Open:     opener(func() db.Option { return sql.Postgres(server.DSN()) }),
 		Restart:  func(testing.TB) { server.Stop(); server.Restart() },
 	})
+}
+
+// TestSearchesChaos compares searches with a model from a new seed each time, on
+// each database in turn.
+func TestSearchesChaos(t *testing.T) {
+	for name, backend := range backends(t) {
+		t.Run(name, func(t *testing.T) {
+			h := dbtest.Harness{Searches: 100, Open: opener(func() db.Option { return backend(t) })}
+			for end := time.Now().Add(servertest.Chaos(t) / 3); time.Now().Before(end); {
+				dbtest.Searches(t, h, uint64(time.Now().UnixNano()))
+			}
+		})
+	}
 }
