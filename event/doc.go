@@ -15,7 +15,8 @@
 // Memory is the default; WithJournal makes it durable. Packages event/redis
 // (streams), event/nats (JetStream) and event/sql (SQLite, MySQL, PostgreSQL)
 // are options of New. Package event/outbox publishes in the transaction of the
-// database that a service writes to. Features says what a backend can do;
+// database that a service writes to; event/inbox and event/kvinbox handle each
+// record once. Features says what a backend can do;
 // WithDriver takes anyone's own, which package eventtest checks.
 //
 // # Semantics

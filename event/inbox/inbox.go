@@ -20,7 +20,7 @@
 // for WithKeep; a repetition that comes later is handled again.
 //
 // What the function does outside of the transaction is not undone, and may happen
-// more than once.
+// more than once. For functions without a transaction there is package kvinbox.
 //
 // # Errors
 //
