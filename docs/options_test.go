@@ -13,7 +13,7 @@ import (
 // backends are what options that choose a backend are called: they name it.
 var backends = map[string]bool{
 	"Backend": true, "Memory": true, "InMemory": true, "SQLite": true, "MySQL": true, "Postgres": true, "Quorum": true, "Transport": true,
-	"On": true, "QuorumOn": true, "Registry": true, "FromDiscovery": true,
+	"On": true, "URL": true, "QuorumOn": true, "Registry": true, "FromDiscovery": true,
 	"ToFile": true, "ToLog": true, "ToMemory": true, "ToStdout": true, "ToWriter": true, "ToOutbox": true, "ToStream": true, "Route": true,
 }
 

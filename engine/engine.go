@@ -35,4 +35,5 @@ var (
 	ErrInvalid     = fault.Invalid     // bad input: an address, an option
 	ErrUnavailable = fault.Unavailable // the server does not answer, or the engine was closed
 	ErrDenied      = fault.Denied      // the server refuses the credentials
+	ErrClosed      = fault.Closed      // the set was closed
 )

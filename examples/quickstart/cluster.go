@@ -151,5 +151,8 @@ func (c *cluster) close() error {
 	if c.store != nil {
 		errs = append(errs, c.store.Close())
 	}
+	if c.backends != nil {
+		errs = append(errs, c.backends.engines.Close())
+	}
 	return errors.Join(errs...)
 }

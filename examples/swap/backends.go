@@ -3,9 +3,6 @@ package main
 import (
 	"errors"
 	"flag"
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/micro/go-platform/config"
@@ -23,6 +20,7 @@ import (
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	discoverysql "github.com/micro/go-platform/discovery/sql"
+	"github.com/micro/go-platform/engine"
 	"github.com/micro/go-platform/event"
 	eventkafka "github.com/micro/go-platform/event/kafka"
 	eventnats "github.com/micro/go-platform/event/nats"
@@ -53,6 +51,7 @@ import (
 
 // backends are the options that the flags came to: none is the embedded default.
 type backends struct {
+	engines   engine.Set // that they stand on: one for equal URLs
 	kv        []kv.Option
 	sync      []dsync.Option
 	discovery []discovery.Option
@@ -68,68 +67,25 @@ func parse(args []string) (*backends, error) {
 	f := flag.NewFlagSet("swap", flag.ContinueOnError)
 	b := &backends{}
 	// snippet: swap
-	choose(f, &b.kv, "kv", map[string]func(address string) kv.Option{
-		"redis":     func(a string) kv.Option { return kvredis.Backend(a) },
-		"memcached": func(a string) kv.Option { return memcached.Backend(a) },
-		"etcd":      func(a string) kv.Option { return kvetcd.Backend(a) },
-		"consul":    func(a string) kv.Option { return kvconsul.Backend(a) },
-		"nats":      func(a string) kv.Option { return kvnats.Backend(a) },
-		"sqlite":    func(a string) kv.Option { return kvsql.SQLite(after(a)) },
-		"postgres":  func(a string) kv.Option { return kvsql.Postgres(a) },
-		"mysql":     func(a string) kv.Option { return kvsql.MySQL(after(a)) },
-	})
+	choose(f, b, &b.kv, "kv", kvredis.URL, kvetcd.URL, kvconsul.URL, kvnats.URL, kvsql.URL, memcached.URL)
+	choose(f, b, &b.sync, "sync", syncredis.URL, syncetcd.URL, syncconsul.URL, syncsql.URL)
+	choose(f, b, &b.discovery, "discovery", discoveryredis.URL, discoveryetcd.URL, discoveryconsul.URL, discoverysql.URL)
+	choose(f, b, &b.event, "event", eventredis.URL, eventnats.URL, eventkafka.URL, eventsql.URL)
+	choose(f, b, &b.db, "db", dbsql.URL, elastic.URL, engine.Scheme(func(a string) db.Option { return cassandra.Backend(a, cassandra.WithCreate(1)) }, "cassandra"))
 	// end snippet
-	choose(f, &b.sync, "sync", map[string]func(string) dsync.Option{
-		"redis":    func(a string) dsync.Option { return syncredis.Backend(a) },
-		"etcd":     func(a string) dsync.Option { return syncetcd.Backend(a) },
-		"consul":   func(a string) dsync.Option { return syncconsul.Backend(a) },
-		"sqlite":   func(a string) dsync.Option { return syncsql.SQLite(after(a)) },
-		"postgres": func(a string) dsync.Option { return syncsql.Postgres(a) },
-		"mysql":    func(a string) dsync.Option { return syncsql.MySQL(after(a)) },
-	})
-	choose(f, &b.discovery, "discovery", map[string]func(string) discovery.Option{
-		"redis":    func(a string) discovery.Option { return discoveryredis.Backend(a) },
-		"etcd":     func(a string) discovery.Option { return discoveryetcd.Backend(a) },
-		"consul":   func(a string) discovery.Option { return discoveryconsul.Backend(a) },
-		"sqlite":   func(a string) discovery.Option { return discoverysql.SQLite(after(a)) },
-		"postgres": func(a string) discovery.Option { return discoverysql.Postgres(a) },
-		"mysql":    func(a string) discovery.Option { return discoverysql.MySQL(after(a)) },
-	})
-	choose(f, &b.db, "db", map[string]func(string) db.Option{
-		"sqlite":    func(a string) db.Option { return dbsql.SQLite(after(a)) },
-		"postgres":  func(a string) db.Option { return dbsql.Postgres(a) },
-		"mysql":     func(a string) db.Option { return dbsql.MySQL(after(a)) },
-		"cassandra": func(a string) db.Option { return cassandra.Backend(a, cassandra.WithCreate(1)) },
-		"http":      func(a string) db.Option { return elastic.Backend(a) },
-	})
-	choose(f, &b.event, "event", map[string]func(string) event.Option{
-		"redis":    func(a string) event.Option { return eventredis.Backend(a) },
-		"nats":     func(a string) event.Option { return eventnats.Backend(a) },
-		"kafka":    func(a string) event.Option { return eventkafka.Backend(a) },
-		"sqlite":   func(a string) event.Option { return eventsql.SQLite(after(a)) },
-		"postgres": func(a string) event.Option { return eventsql.Postgres(a) },
-		"mysql":    func(a string) event.Option { return eventsql.MySQL(after(a)) },
-	})
-	choose(f, &b.config, "config", map[string]func(string) config.Option{
-		"file": func(a string) config.Option {
+	choose(f, b, &b.config, "config", configetcd.URL("swap"), configconsul.URL("swap"),
+		engine.Scheme(func(a string) config.Option { return config.WithSource(url.Source(a)) }, "http", "https"),
+		engine.Scheme(func(a string) config.Option {
 			return config.WithSource(file.Source(after(a), file.WithFormat(yaml.Format{})))
-		},
-		"http":   func(a string) config.Option { return config.WithSource(url.Source(a)) },
-		"etcd":   func(a string) config.Option { return config.WithSource(configetcd.Source(a, "swap")) },
-		"consul": func(a string) config.Option { return config.WithSource(configconsul.Source(a, "swap")) },
-	})
-	choose(f, &b.trace, "trace", map[string]func(string) trace.Option{
-		"zipkin": func(a string) trace.Option { return zipkin.Backend(after(a)) },
-		"otlp":   func(a string) trace.Option { return otlp.Backend(after(a)) },
-	})
-	choose(f, &b.metrics, "metrics", map[string]func(string) metrics.Option{
-		"statsd": func(a string) metrics.Option { return statsd.Backend(after(a)) },
-	})
-	choose(f, &b.log, "log", map[string]func(string) log.Option{
-		"logstash": func(a string) log.Option { return logstash.Backend(after(a)) },
-		"fluentd":  func(a string) log.Option { return fluentd.Backend(after(a), "swap") },
-		"syslog":   func(a string) log.Option { return syslog.Backend(after(a)) },
-	})
+		}, "file"))
+	choose(f, b, &b.trace, "trace",
+		engine.Scheme(func(a string) trace.Option { return zipkin.Backend(after(a)) }, "zipkin"),
+		engine.Scheme(func(a string) trace.Option { return otlp.Backend(after(a)) }, "otlp"))
+	choose(f, b, &b.metrics, "metrics", engine.Scheme(func(a string) metrics.Option { return statsd.Backend(after(a)) }, "statsd"))
+	choose(f, b, &b.log, "log",
+		engine.Scheme(func(a string) log.Option { return logstash.Backend(after(a)) }, "logstash"),
+		engine.Scheme(func(a string) log.Option { return fluentd.Backend(after(a), "swap") }, "fluentd"),
+		engine.Scheme(func(a string) log.Option { return syslog.Backend(after(a)) }, "syslog"))
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -139,19 +95,16 @@ func parse(args []string) (*backends, error) {
 	return b, nil
 }
 
-// choose defines a flag that takes a URL and adds the option that its scheme names.
-func choose[O any](f *flag.FlagSet, options *[]O, name string, schemes map[string]func(address string) O) {
-	known := strings.Join(slices.Sorted(maps.Keys(schemes)), ", ")
-	f.Func(name, "URL of the backend of "+name+", by its scheme: "+known, func(address string) error {
-		scheme, _, ok := strings.Cut(address, "://")
-		backend := schemes[scheme]
-		if !ok || backend == nil {
-			return fmt.Errorf("want a URL with one of the schemes %s", known)
-		}
-		*options = append(*options, backend(address))
-		return nil
+// snippet: choose
+// choose defines a flag that takes the URL of a backend.
+func choose[O any](f *flag.FlagSet, b *backends, options *[]O, name string, known ...func(*engine.Choice) O) {
+	f.Func(name, "URL of the backend of "+name, func(url string) (err error) {
+		*options, err = engine.Options(&b.engines, url, known...)
+		return err
 	})
 }
+
+// end snippet
 
 // after is what follows the scheme.
 func after(address string) string {

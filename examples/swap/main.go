@@ -41,7 +41,7 @@ func (b *backends) work(ctx context.Context, out io.Writer) (err error) {
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		err = errors.Join(err, lines.Close(end), counters.Close(end), tracer.Close(end), settings.Close(), stream.Close(end), records.Close(), registry.Close(), locks.Close(), store.Close())
+		err = errors.Join(err, lines.Close(end), counters.Close(end), tracer.Close(end), settings.Close(), stream.Close(end), records.Close(), registry.Close(), locks.Close(), store.Close(), b.engines.Close())
 	}()
 
 	ctx, span := tracer.Start(ctx, "swap")

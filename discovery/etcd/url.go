@@ -1,0 +1,16 @@
+package etcd
+
+import (
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/engine"
+	vendor "github.com/micro/go-platform/engine/etcd"
+)
+
+// URL takes the URLs of engine/etcd for engine.Options.
+func URL(c *engine.Choice) discovery.Option {
+	e, ok := vendor.URL(c)
+	if !ok {
+		return nil
+	}
+	return On(e)
+}

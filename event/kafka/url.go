@@ -1,0 +1,16 @@
+package kafka
+
+import (
+	"github.com/micro/go-platform/engine"
+	vendor "github.com/micro/go-platform/engine/kafka"
+	"github.com/micro/go-platform/event"
+)
+
+// URL takes the URLs of engine/kafka for engine.Options.
+func URL(c *engine.Choice) event.Option {
+	e, ok := vendor.URL(c)
+	if !ok {
+		return nil
+	}
+	return On(e)
+}
