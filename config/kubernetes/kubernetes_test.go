@@ -96,8 +96,7 @@ func open(t *testing.T, opts ...config.Option) config.Config {
 
 func TestSourceConforms(t *testing.T) {
 	for _, kind := range []string{"configmap", "secret"} {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
+		t.Run(kind, func(t *testing.T) { // not in parallel: each case looks for leaks
 			configtest.Run(t, func(t *testing.T) configtest.Harness {
 				c := newCluster(t)
 				proxy := netfault.New(t, c.k.Addr())

@@ -48,6 +48,7 @@ type Conn struct {
 	namespace string
 	client    *http.Client
 	transport *http.Transport // nil: of the user's client
+	links     links
 	creds     credentials
 	headers   http.Header // of impersonation
 	limit     *bucket
@@ -97,7 +98,7 @@ func Open(c Config) (*Conn, error) {
 		k.client = &own
 		return k, nil
 	}
-	k.transport = transport(t, c.DialTimeout)
+	k.transport = transport(t, c.DialTimeout, &k.links)
 	k.pings = k.base.Scheme == "https"
 	k.client = &http.Client{Transport: k.transport, CheckRedirect: noRedirect}
 	return k, nil
@@ -113,10 +114,16 @@ const (
 
 // transport has HTTP/2 where the server speaks it, so that all watches and calls
 // share one connection.
-func transport(t target, dialTimeout time.Duration) *http.Transport {
+func transport(t target, dialTimeout time.Duration, open *links) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	tr := &http.Transport{
-		DialContext:         dialer.DialContext,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return open.add(nc)
+		},
 		TLSClientConfig:     t.tls,
 		TLSHandshakeTimeout: dialTimeout + 3*time.Second,
 		ForceAttemptHTTP2:   true,
@@ -156,8 +163,8 @@ func (c *Conn) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close ends all watches, waits for them, and closes the idle connections of a
-// client that Open made.
+// Close ends all watches, waits for them, and closes the connections of a client
+// that Open made.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -166,6 +173,7 @@ func (c *Conn) Close() error {
 	c.opens.Wait()
 	if c.transport != nil {
 		c.transport.CloseIdleConnections()
+		c.links.close()
 	}
 	return nil
 }
