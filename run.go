@@ -186,6 +186,11 @@ func (a *App) register(ctx context.Context, names []string, listeners []net.List
 		if err != nil && ctx.Err() != nil {
 			return nil // it is to stop, and that is no failure
 		}
+		if errors.Is(err, discovery.ErrUnsupported) && a.o.ring == nil {
+			// Somebody else enters instances there: Kubernetes, or who wrote the list.
+			a.Logger("platform").Info("not registered: the registry is read-only", "service", name, "address", in.Address)
+			continue
+		}
 		if err != nil {
 			return err
 		}
