@@ -163,6 +163,7 @@ type Features struct {
 	Order        bool // by more than the id
 	OrderEqual   bool // without Order: by more than the id where an Equal says which records
 	Count        bool
+	FullText     bool // Match
 	Immediate    bool // a search sees every write that returned before it
 }
 

@@ -36,6 +36,9 @@
 // never match, and a missing key matches nothing but Not. Order sorts missing
 // keys first, then lists, booleans, numbers, strings, times.
 //
+// Match finds words in the texts of keys that FullText declares, on the backends
+// that have it.
+//
 // A page names the next one by a signed cursor that holds the last record's
 // place in the order. Paging costs the same on every page, and neither repeats
 // nor skips records that stay while others come and go. A cursor is good for the

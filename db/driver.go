@@ -122,6 +122,7 @@ var ErrSerialization = errors.New("transactions don't go together")
 type TableSpec struct {
 	Name     string              // with its namespace
 	Indexes  [][]Order           // those declared, by their names, without repetition
+	FullText []string            // keys whose words are indexed, sorted; only with Features.FullText
 	Progress func(IndexProgress) // of building an index; may be nil
 
 	expires, soft bool

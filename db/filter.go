@@ -34,6 +34,7 @@ const (
 	OpContains       Operator = "contains"
 	OpHas            Operator = "has"
 	OpExists         Operator = "exists"
+	OpMatch          Operator = "match"
 	OpAnd            Operator = "and"
 	OpOr             Operator = "or"
 	OpNot            Operator = "not"
@@ -128,7 +129,7 @@ func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 	}
 	if need := map[Operator]bool{
 		OpLess: fs.Compare, OpLessOrEqual: fs.Compare, OpGreater: fs.Compare, OpGreaterOrEqual: fs.Compare,
-		OpPrefix: fs.Prefix, OpContains: fs.Contains, OpHas: fs.Contains, OpExists: fs.Exists, OpOr: fs.Or, OpNot: fs.Not, OpNotEqual: fs.Not,
+		OpPrefix: fs.Prefix, OpContains: fs.Contains, OpHas: fs.Contains, OpExists: fs.Exists, OpMatch: fs.FullText, OpOr: fs.Or, OpNot: fs.Not, OpNotEqual: fs.Not,
 	}; f.Op != OpAll {
 		if can, listed := need[f.Op]; listed && !can {
 			return f, unsupportedf("filter %q", f.Op)
@@ -165,11 +166,17 @@ func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 			}
 		}
 		f.Values = vs
-	case OpPrefix, OpContains, OpHas:
+	case OpPrefix, OpContains, OpHas, OpMatch:
 		if f.Op == OpHas && f.Key == FieldID || f.Key == FieldVersion || isTime(f.Key) {
 			return f, invalidf("filter %q on %s", f.Op, f.Key)
 		}
 		f.Value, err = f.operand(f.Value)
+		if f.Op == OpMatch && err == nil {
+			s, _ := f.Value.(string)
+			if n := len(Words(s)); f.Key == FieldID || n < 1 || n > maxWords {
+				err = invalidf("%d words to match with %q, want 1 to %d", n, f.Key, maxWords)
+			}
+		}
 	case OpEqual, OpNotEqual, OpLess, OpLessOrEqual, OpGreater, OpGreaterOrEqual:
 		f.Value, err = f.operand(f.Value)
 	default:
@@ -255,6 +262,8 @@ func (f Filter) Match(r *Record) bool {
 	case OpHas:
 		l, ok := v.([]string)
 		return ok && slices.Contains(l, f.Value.(string))
+	case OpMatch:
+		return hasWords(v, f.Value.(string))
 	}
 	a, b := SortKey(v), SortKey(f.Value)
 	if len(a) == 0 || a[0] != b[0] {

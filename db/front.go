@@ -119,6 +119,9 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 	if (s.expires || s.soft) && !f.features.Compare {
 		return nil, f.wrap("table", name, unsupportedf("TTL and SoftDelete"))
 	}
+	if len(s.FullText) > 0 && !f.features.FullText {
+		return nil, f.wrap("table", name, unsupportedf("FullText"))
+	}
 	err = f.driver.Ensure(ctx, s)
 	if err == nil && s.soft {
 		err = f.driver.Ensure(ctx, s.trash())

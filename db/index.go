@@ -97,6 +97,7 @@ func (o Order) String() string {
 // declares.
 func (t TableSpec) With(o TableSpec) TableSpec {
 	t.Indexes = merge(t.Indexes, o.Indexes)
+	t.FullText = slices.Compact(slices.Sorted(slices.Values(slices.Concat(t.FullText, o.FullText))))
 	if !t.expires {
 		t.expires, t.ttl = o.expires, o.ttl
 	}

@@ -32,6 +32,7 @@ type memTable struct {
 	byID    *memIndex
 	indexes []*memIndex // those of builtin first, then those declared
 	lists   *elements
+	texts   []*textIndex
 	floor   uint64 // no record that was deleted had a higher version
 }
 
@@ -50,7 +51,7 @@ func newMemory() *memory {
 func (m *memory) Features() Features {
 	return Features{
 		Transactions: true, Compare: true, Prefix: true, Contains: true, Exists: true,
-		Or: true, Not: true, Order: true, Count: true, Immediate: true,
+		Or: true, Not: true, Order: true, Count: true, FullText: true, Immediate: true,
 	}
 }
 
@@ -66,7 +67,16 @@ func (m *memory) Ensure(ctx context.Context, t TableSpec) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.table(t.Name)
+	table := m.table(t.Name)
+	for _, key := range t.FullText {
+		if !slices.ContainsFunc(table.texts, func(x *textIndex) bool { return x.key == key }) {
+			x := newTextIndex(key)
+			for r := range table.byID.walk(span{}, false) {
+				x.replace(nil, r)
+			}
+			table.texts = append(table.texts, x)
+		}
+	}
 	return nil
 }
 
@@ -231,6 +241,9 @@ func (t *memTable) set(id string, r *Record) {
 		x.replace(old, r)
 	}
 	t.lists.replace(old, r)
+	for _, x := range t.texts {
+		x.replace(old, r)
+	}
 }
 
 func (m *memory) Query(ctx context.Context, table string, q Query) ([]*Record, error) {

@@ -69,6 +69,12 @@ func (t *memTable) plan(q Query) access {
 				a.sorted, a.backwards = 1, q.Order[0].Desc
 			}
 			consider(a)
+		case OpMatch:
+			for _, x := range t.texts {
+				if x.key == f.Key {
+					consider(x.access(f, q))
+				}
+			}
 		case OpOr:
 			if a := t.union(f); a.narrows {
 				consider(a)

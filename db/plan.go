@@ -24,7 +24,7 @@ func (q Query) served(t TableSpec) error {
 // narrows reports whether an index leads to the records that a filter matches.
 func (f Filter) narrows(indexes [][]Order) bool {
 	switch f.Op {
-	case OpHas: // lists are indexed by their elements
+	case OpHas, OpMatch: // lists are indexed by their elements, texts by their words
 		return true
 	case OpAnd:
 		return slices.ContainsFunc(f.Filters, func(s Filter) bool { return s.narrows(indexes) })

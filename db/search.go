@@ -115,6 +115,9 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 	if err != nil {
 		return Query{}, err
 	}
+	if err := q.Filter.declared(spec); err != nil {
+		return Query{}, err
+	}
 	desc := false
 	for i, k := range o.order {
 		if err := checkSearchKey(k.Key); err != nil {

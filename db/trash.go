@@ -47,7 +47,7 @@ const (
 // trash is the table of the deleted records. No name of a user ends in '_'.
 func (t TableSpec) trash() TableSpec {
 	return TableSpec{
-		Name: t.Name + "_deleted_", Progress: t.Progress, expires: true,
+		Name: t.Name + "_deleted_", FullText: t.FullText, Progress: t.Progress, expires: true,
 		Indexes: merge(t.Indexes, [][]Order{{{Key: FieldDeleted}}, {{Key: FieldExpires}}}),
 	}
 }

@@ -29,7 +29,7 @@ func (d *driver) ensure(ctx context.Context, n *node, of db.Driver, tables ...st
 		d.mu.Lock()
 		spec := d.specs[name]
 		d.mu.Unlock()
-		form := fmt.Sprintf("%v", spec.Indexes)
+		form := fmt.Sprintf("%v %q", spec.Indexes, spec.FullText)
 		n.mu.Lock()
 		done := n.made[name] == form
 		n.mu.Unlock()

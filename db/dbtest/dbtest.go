@@ -65,6 +65,8 @@ func Run(t *testing.T, h Harness) {
 		{"PatchesLoseNothing", patches},
 		{"SelectLeavesOutTheRest", selects},
 		{"ScansAreRefusedUnlessAllowed", scans},
+		{"WordsAreFound", words},
+		{"WordsOfRecordsThatAreThereAreIndexed", wordsLater},
 		{"OrderIsTotal", order},
 		{"PagesAreStableAndDisjoint", pages},
 		{"PagesHoldUnderWriters", pagesUnderWriters},

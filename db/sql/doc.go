@@ -27,6 +27,11 @@
 // PostgreSQL (compressed), more is db.ErrTooLarge; an Index of three or more keys
 // on MySQL does not sort.
 //
+// The words of FullText are in PostgreSQL's own index of a tsvector (GIN, the
+// configuration 'simple'), and in a table of FTS5 that triggers keep up on SQLite.
+// On MySQL FullText is ErrUnsupported: its FULLTEXT leaves out short words, and what
+// the transaction itself wrote.
+//
 // "orders$view" is a view for people and for statements of your own, with a column
 // for each key of an Index that is a plain word. Who may make no views has none.
 // In a transaction db.SQL is the *sql.Tx.

@@ -33,7 +33,7 @@ func newDriver(pool *sql.DB, durable bool) *driver {
 func (d *driver) Features() db.Features {
 	return db.Features{
 		Durable: d.durable, Shared: d.durable, Transactions: true, Compare: true, Prefix: true,
-		Contains: true, Exists: true, Or: true, Not: true, Order: true, Count: true, Immediate: true,
+		Contains: true, Exists: true, Or: true, Not: true, Order: true, Count: true, FullText: d.kind != sql.MySQL, Immediate: true,
 	}
 }
 

@@ -74,6 +74,9 @@ func (t *table) used(kind sql.Kind, plan string) []string {
 	for _, index := range t.indexes {
 		names[indexName(t.name, index)] = db.IndexName(index)
 	}
+	for name, key := range t.words {
+		names[name] = "match " + key
+	}
 	var found []string
 	for _, word := range strings.FieldsFunc(plan, func(r rune) bool { return strings.ContainsRune(" \n\t\"`,();=", r) }) {
 		if keys, ok := names[word]; ok && !slices.Contains(found, keys) {

@@ -66,6 +66,10 @@ func (w *text) condition(f db.Filter, aside bool) {
 		w.own(c, f)
 		return
 	}
+	if f.Op == db.OpMatch {
+		w.match(f)
+		return
+	}
 	v := w.t.key(w.kind, f.Key)
 	if aside {
 		v = "+" + v

@@ -58,14 +58,15 @@ type table struct {
 	raise                                                                         string // the version that new records are above
 
 	mu      sync.RWMutex
-	columns map[string]bool // of metadata keys, which the table has
-	indexes [][]db.Order    // declared by this process
+	columns map[string]bool   // of metadata keys, which the table has
+	words   map[string]string // keys by the names of the indexes of their words
+	indexes [][]db.Order      // declared by this process
 }
 
 const columns = "r.id, r.version, r.created, r.updated, r.metadata, r.content_type, r.data"
 
 func newTable(kind sql.Kind, name string) *table {
-	t := &table{columns: map[string]bool{}, name: physical(name), rows: kind.Quote(physical(name)), lists: kind.Quote(physical(name) + "$lists")}
+	t := &table{columns: map[string]bool{}, words: map[string]string{}, name: physical(name), rows: kind.Quote(physical(name)), lists: kind.Quote(physical(name) + "$lists")}
 	lock, share := " FOR UPDATE", " FOR SHARE"
 	switch kind {
 	case sql.SQLite:

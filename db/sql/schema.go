@@ -36,16 +36,30 @@ func (d *driver) Ensure(ctx context.Context, spec db.TableSpec) error {
 	t := d.table(spec.Name)
 	wanted := slices.Concat([][]db.Order{{{Key: db.FieldCreated}}, {{Key: db.FieldUpdated}}}, spec.Indexes)
 	there, missing, err := d.there(ctx, d.pool.DB, t, wanted)
-	if err == nil && (!there || len(missing) > 0) {
+	var words []string
+	if err == nil && there {
+		words, err = d.textsMissing(ctx, d.pool.DB, t, spec.FullText)
+	}
+	if err == nil && (!there || len(missing) > 0 || len(words) > 0) {
 		err = d.locked(ctx, func(ctx context.Context, x session1) error {
 			there, missing, err := d.there(ctx, x, t, wanted) // another may have been faster
 			switch {
 			case err != nil:
 				return err
 			case !there:
-				return d.createTable(ctx, x, t, wanted)
+				if err := d.createTable(ctx, x, t, wanted); err != nil {
+					return err
+				}
+				return d.addTexts(ctx, x, t, spec.FullText, false)
 			}
-			return d.addIndexes(ctx, x, t, missing, spec.Progress)
+			words, err := d.textsMissing(ctx, x, t, spec.FullText)
+			if err == nil && len(missing) > 0 {
+				err = d.addIndexes(ctx, x, t, missing, spec.Progress)
+			}
+			if err != nil {
+				return err
+			}
+			return d.addTexts(ctx, x, t, words, true)
 		})
 	}
 	if err != nil {
@@ -54,6 +68,9 @@ func (d *driver) Ensure(ctx context.Context, spec db.TableSpec) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.indexes = db.TableSpec{Indexes: t.indexes}.With(spec).Indexes
+	for _, key := range spec.FullText {
+		t.words[t.textName(key)] = key
+	}
 	for _, index := range spec.Indexes {
 		for _, o := range index {
 			t.columns[o.Key] = true
