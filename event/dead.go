@@ -51,10 +51,7 @@ func deadLetter(r *Record, o *subscribeOptions, why error, attempts int) *Record
 	if md == nil {
 		md = map[string]string{}
 	}
-	text := strings.ToValidUTF8(why.Error(), "�")
-	if len(text) > 1024 {
-		text = strings.ToValidUTF8(text[:1024], "")
-	}
+	text := cutText(why.Error())
 	md[DeadID], md[DeadType], md[DeadGroup] = r.ID, r.Type, o.group
 	md[DeadError], md[DeadAttempts], md[DeadPosition] = text, strconv.Itoa(attempts), r.Position
 	if r.ParentID != "" {
@@ -62,6 +59,15 @@ func deadLetter(r *Record, o *subscribeOptions, why error, attempts int) *Record
 	}
 	d.Metadata = md
 	return d
+}
+
+// cutText is valid UTF-8 of 1024 bytes at the most.
+func cutText(s string) string {
+	s = strings.ToValidUTF8(s, "�")
+	if len(s) > 1024 {
+		s = strings.ToValidUTF8(s[:1024], "")
+	}
+	return s
 }
 
 // cut leaves of a dead letter what tells which record it stands for.

@@ -19,7 +19,7 @@ var (
 	ErrDenied         = fault.Denied         // the backend refuses these credentials or rights; waiting does not help
 	ErrUnknownOutcome = fault.UnknownOutcome // records that may have been published
 	ErrClosed         = fault.Closed         // used after Close
-	ErrTimeout        = fault.Timeout        // Close ended before handlers did
+	ErrTimeout        = fault.Timeout        // Close ended before handlers did, or a Request without a reply
 )
 
 func invalidf(format string, args ...any) error  { return fault.Markf(fault.Invalid, format, args...) }

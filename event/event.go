@@ -15,6 +15,18 @@ type Stream interface {
 	// after the first of them carries a *PublishError.
 	Publish(ctx context.Context, records ...*Record) error
 
+	// Request publishes r and waits for the reply of a handler made with Replier, in
+	// this or another process, until ctx ends or, if it has no deadline, for
+	// WithTimeout. Without a reply the error is ErrTimeout; an error of the handler
+	// is a *ReplyError. The first reply counts, later ones are dropped. Of the
+	// groups that handle r one should reply. Requests and replies are records of
+	// the stream like others; replies have types that begin with "_reply.", which
+	// nobody else is handed.
+	Request(ctx context.Context, r *Record) (*Record, error)
+
+	// RequestStats returns counts since New. It does no I/O.
+	RequestStats() RequestStats
+
 	// PublishAt publishes the records when t has come, by the backend's clock if it
 	// has one: not before, and once, whichever processes run then. It returns when
 	// they are as safe as the backend makes them. A record without a Time gets t. An

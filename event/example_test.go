@@ -217,3 +217,26 @@ func ExampleEvery() {
 	fmt.Println(event.Every(90 * time.Minute))
 	// Output: every 1h30m0s
 }
+
+func ExampleReplier() {
+	ctx := context.Background()
+	s, _ := event.New()
+	defer s.Close(ctx)
+
+	s.Subscribe(ctx, event.Replier(func(ctx context.Context, r *event.Record) (*event.Record, error) {
+		if r.Subject != "order/42" {
+			return nil, errors.New("no such order")
+		}
+		return &event.Record{Data: []byte("7.50")}, nil
+	}), event.Group("prices"), event.Types("price.asked"))
+
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	r, err := s.Request(ctx, &event.Record{Type: "price.asked", Subject: "order/42"})
+	fmt.Println(string(r.Data), err)
+	_, err = s.Request(ctx, &event.Record{Type: "price.asked", Subject: "order/43"})
+	fmt.Println(err)
+	// Output:
+	// 7.50 <nil>
+	// reply: no such order
+}

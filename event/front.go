@@ -27,6 +27,7 @@ type front struct {
 	late sync.RWMutex // held for reading while a handler publishes during Close
 	gone bool         // the driver is closed, or about to be
 
+	requests    *requests
 	timekeeping sync.Once
 	nudge       chan struct{} // something was scheduled here
 
@@ -42,7 +43,7 @@ func newFront(opts []Option) (Stream, error) {
 	}
 	f := &front{
 		o: o, scope: "event/" + o.name, life: life.New(),
-		subs: map[*subscription]struct{}{}, nudge: make(chan struct{}, 1), closed: make(chan struct{}),
+		subs: map[*subscription]struct{}{}, nudge: make(chan struct{}, 1), requests: newRequests(), closed: make(chan struct{}),
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
 	defer cancel()

@@ -163,7 +163,7 @@ func (mm *memMember) hand(limit int) []Delivered {
 	for len(ds) < limit && n < m.log.end {
 		n++
 		s, i := m.log.find(n)
-		if t := s.typ(i); everything && t[0] != 'd' || g.types.Match(string(t)) {
+		if t := s.typ(i); everything && t[0] != 'd' && t[0] != '_' || g.types.Match(string(t)) {
 			g.states = append(g.states, state{mm.number, 1})
 			g.pending++
 			ds = append(ds, Delivered{Attempt: 1, segment: s, index: i})

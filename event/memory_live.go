@@ -40,7 +40,7 @@ func (l *memLive) Fetch(ctx context.Context, limit int) ([]Delivered, error) {
 		for l.next < m.log.end && len(l.ds) < limit {
 			l.next++
 			s, i := m.log.find(l.next)
-			if t := s.typ(i); everything && t[0] != 'd' || l.types.Match(string(t)) {
+			if t := s.typ(i); everything && t[0] != 'd' && t[0] != '_' || l.types.Match(string(t)) {
 				l.ds = append(l.ds, Delivered{Attempt: 1, segment: s, index: i})
 			}
 		}

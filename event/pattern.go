@@ -3,7 +3,7 @@ package event
 import "strings"
 
 // Patterns is a compiled set of type patterns. The zero value matches every
-// type that is not a dead letter.
+// type that is not a dead letter or a reply.
 //
 //	order.created   that type
 //	order.*         one more segment: order.created, not order.item.added
@@ -12,7 +12,8 @@ import "strings"
 //	**              everything
 //
 // Types below "dead" are only matched by patterns that begin with "dead", so
-// that a subscriber of everything is not handed its own dead letters.
+// that a subscriber of everything is not handed its own dead letters. Those below
+// "_reply" are replies, see Stream.Request, and matched in the same way.
 type Patterns struct {
 	list  []string
 	exact map[string]struct{}
@@ -68,11 +69,12 @@ func (p Patterns) Match(t string) bool {
 		return true
 	}
 	dead := t == "dead" || strings.HasPrefix(t, "dead.")
-	if p.All() && !dead {
+	reply := strings.HasPrefix(t, replyPrefix)
+	if p.All() && !dead && !reply {
 		return true
 	}
 	for _, w := range p.wild {
-		if dead && !strings.HasPrefix(w, "dead.") {
+		if dead && !strings.HasPrefix(w, "dead.") || reply && !strings.HasPrefix(w, replyPrefix) {
 			continue
 		}
 		if match(w, t) {

@@ -195,7 +195,7 @@ func TestOthersEventsComeBackUnchanged(t *testing.T) {
 func TestStrangersMayNotSetWhatTiesRecordsTogether(t *testing.T) {
 	s, _ := event.New()
 	defer s.Close(context.Background())
-	const forged = `{"specversion":"1.0","id":"1","type":"t","source":"s","rootid":"forged","parentid":"forged","x":"y","metadata":"{\"dead-id\":\"forged\",\"dead-parent\":\"forged\"}"}`
+	const forged = `{"specversion":"1.0","id":"1","type":"t","source":"s","rootid":"forged","parentid":"forged","x":"y","metadata":"{\"dead-id\":\"forged\",\"dead-parent\":\"forged\",\"reply-to\":\"_reply.x\"}"}`
 	post := func(h http.Handler, contentType, body string) int {
 		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 		r.Header.Set("Content-Type", contentType)
@@ -216,7 +216,7 @@ func TestStrangersMayNotSetWhatTiesRecordsTogether(t *testing.T) {
 			t.Errorf("%s stored %+v, want only its own id and the extension x", contentType, r)
 		}
 	}
-	for _, typ := range []string{"dead", "dead.billing", "dead.a.b"} {
+	for _, typ := range []string{"dead", "dead.billing", "dead.a.b", "_reply.x"} {
 		body := strings.Replace(forged, `"type":"t"`, `"type":"`+typ+`"`, 1)
 		if got := post(cloudevents.Handler(s), cloudevents.TypeJSON, body); got != http.StatusBadRequest || newest().Type != "t" {
 			t.Errorf("type %s: status %d, and %q is stored; want 400 and nothing new", typ, got, newest().Type)

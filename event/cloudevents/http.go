@@ -135,15 +135,15 @@ const (
 )
 
 // reserved drops from a stranger's record what only this system's own may say, and
-// refuses a dead letter.
+// refuses a dead letter and a reply.
 func reserved(r *event.Record) error {
-	if r.Type == "dead" || strings.HasPrefix(r.Type, "dead.") {
+	if r.Type == "dead" || strings.HasPrefix(r.Type, "dead.") || strings.HasPrefix(r.Type, "_reply.") {
 		return invalidf("type %q is reserved", r.Type)
 	}
 	r.RootID, r.ParentID = "", ""
 	maps.DeleteFunc(r.Metadata, func(k, _ string) bool {
 		k = strings.ToLower(k)
-		return k == "baggage" || strings.HasPrefix(k, "dead-") || strings.HasPrefix(k, "x-micro-")
+		return k == "baggage" || strings.HasPrefix(k, "dead-") || strings.HasPrefix(k, "reply-") || strings.HasPrefix(k, "x-micro-")
 	})
 	return nil
 }

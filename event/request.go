@@ -1,0 +1,237 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// Metadata of requests and replies.
+const (
+	ReplyTo    = "reply-to"    // of a request: the type of its reply, which only the asking process reads
+	ReplyBy    = "reply-by"    // of a request: until when the asking process waits, in milliseconds since 1970
+	ReplyID    = "reply-id"    // of a reply: the ID of its request
+	ReplyType  = "reply-type"  // of a reply: the Type that the handler gave it
+	ReplyFault = "reply-error" // of a reply: the handler's error
+)
+
+// replyPrefix begins the types of replies, which are only for who asks for them.
+const replyPrefix = "_reply."
+
+// ReplyError is what a Replier's function returned in another process, or this one.
+type ReplyError struct{ Message string }
+
+func (e *ReplyError) Error() string { return "reply: " + e.Message }
+
+// RequestStats counts the requests of a Stream.
+type RequestStats struct {
+	Sent     int64 // requests that were published
+	Answered int64 // of those, with a reply or a *ReplyError
+	Late     int64 // replies that nobody waited for any more, or that came twice; they are dropped
+	Waiting  int   // requests that wait now
+}
+
+// requests is what a process waits for. Its type of reply is its own.
+type requests struct {
+	typ                  string
+	opening              sync.Mutex
+	open                 bool // replies are subscribed to
+	mu                   sync.Mutex
+	waiting              map[string]chan *Record // by the ID of the request
+	sent, answered, late counter
+}
+
+func newRequests() *requests {
+	return &requests{typ: replyPrefix + NewID(), waiting: map[string]chan *Record{}}
+}
+
+// listen subscribes to replies, once.
+func (f *front) listen(ctx context.Context) error {
+	q := f.requests
+	q.opening.Lock()
+	defer q.opening.Unlock()
+	if q.open {
+		return nil
+	}
+	_, err := f.Subscribe(ctx, func(_ context.Context, r *Record) error { q.answer(r); return nil }, Types(q.typ))
+	q.open = err == nil
+	return err
+}
+
+// answer hands a reply to who waits for it.
+func (q *requests) answer(r *Record) {
+	q.mu.Lock()
+	wait, ok := q.waiting[r.Metadata[ReplyID]]
+	delete(q.waiting, r.Metadata[ReplyID])
+	q.mu.Unlock()
+	if !ok {
+		q.late.Add(1)
+		return
+	}
+	wait <- r
+}
+
+// wait registers a request, unless one with its ID waits already.
+func (q *requests) wait(id string) (reply chan *Record, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if _, there := q.waiting[id]; there {
+		return nil, false
+	}
+	reply = make(chan *Record, 1)
+	q.waiting[id] = reply
+	return reply, true
+}
+
+func (q *requests) forget(id string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.waiting, id)
+}
+
+func (f *front) Request(ctx context.Context, r *Record) (*Record, error) {
+	if !f.life.Enter() {
+		return nil, f.wrap("request", "", fault.Closed)
+	}
+	defer f.life.Leave()
+	if r == nil {
+		return nil, f.wrap("request", "", invalidf("nil record"))
+	}
+	ctx, cancel := f.deadline(ctx)
+	defer cancel()
+	if err := f.listen(ctx); err != nil {
+		return nil, f.wrap("request", subjectOf(r), err)
+	}
+	c := r.Clone()
+	if c.ID == "" {
+		c.ID = NewID()
+	}
+	if c.Metadata == nil {
+		c.Metadata = map[string]string{}
+	}
+	by, _ := ctx.Deadline()
+	c.Metadata[ReplyTo], c.Metadata[ReplyBy] = f.requests.typ, strconv.FormatInt(by.UnixMilli(), 10)
+	reply, ok := f.requests.wait(c.ID)
+	if !ok {
+		return nil, f.wrap("request", subjectOf(c), fault.Markf(fault.Conflict, "a request with this ID waits already"))
+	}
+	defer f.requests.forget(c.ID)
+	if err := f.publish(ctx, []*Record{c}, true); err != nil {
+		return nil, err
+	}
+	f.requests.sent.Add(1)
+	select {
+	case r := <-reply:
+		f.requests.answered.Add(1)
+		return replied(r)
+	case <-ctx.Done():
+		err := ctx.Err()
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fault.Mark(fault.Timeout, fmt.Errorf("no reply: %w", err))
+		}
+		return nil, f.wrap("request", subjectOf(c), err)
+	case <-f.life.Done():
+		return nil, f.wrap("request", subjectOf(c), fault.Closed)
+	}
+}
+
+// replied makes of a reply what its sender meant.
+func replied(r *Record) (*Record, error) {
+	if text, failed := r.Metadata[ReplyFault]; failed {
+		return nil, &ReplyError{Message: text}
+	}
+	r.Type = r.Metadata[ReplyType]
+	for _, k := range []string{ReplyID, ReplyType} {
+		delete(r.Metadata, k)
+	}
+	return r, nil
+}
+
+func (f *front) RequestStats() RequestStats {
+	q := f.requests
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return RequestStats{Sent: q.sent.Load(), Answered: q.answered.Load(), Late: q.late.Load(), Waiting: len(q.waiting)}
+}
+
+// Replier makes a handler of a function whose result is the reply to a Request. The
+// reply needs no Type; ID, RootID and ParentID are as of what a handler publishes.
+// An error of f travels to the asking process as a *ReplyError, up to 1024 bytes of
+// its text, and the request is done: whether to ask again is for who asked. So is
+// a panic, except that the request goes to the dead letters too. A request that
+// nobody waits for any more, by this process's clock, is done without f; while f
+// runs its context ends then. A record that is no request is handled as by a
+// Handler: the reply is dropped, an error tried again.
+//
+// As with every handler f may be called again for a request, after a crash or when
+// the reply could not be published. Of two replies the first counts.
+func Replier(f func(ctx context.Context, r *Record) (*Record, error)) Handler {
+	return func(ctx context.Context, r *Record) error {
+		to := r.Metadata[ReplyTo]
+		if !strings.HasPrefix(to, replyPrefix) {
+			_, err := f(ctx, r)
+			return err
+		}
+		if ms, err := strconv.ParseInt(r.Metadata[ReplyBy], 10, 64); err == nil {
+			by := time.UnixMilli(ms)
+			if !time.Now().Before(by) {
+				return nil
+			}
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, by)
+			defer cancel()
+		}
+		out, panicked, err := tryReply(ctx, f, r)
+		switch {
+		case err != nil:
+			out = &Record{Metadata: map[string]string{ReplyFault: cutText(err.Error())}}
+		case out == nil:
+			out = &Record{}
+		default:
+			out = out.Clone()
+		}
+		if out.Metadata == nil {
+			out.Metadata = map[string]string{}
+		}
+		out.Metadata[ReplyID], out.Metadata[ReplyType] = r.ID, out.Type
+		out.Type = to
+		if err := publishReply(ctx, out); err != nil {
+			return err
+		}
+		if panicked {
+			return Terminate(err)
+		}
+		return nil
+	}
+}
+
+// tryReply calls f, and makes an error of a panic.
+func tryReply(ctx context.Context, f func(context.Context, *Record) (*Record, error), r *Record) (out *Record, panicked bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			panicked, err = true, fmt.Errorf("panic: %v", p)
+			if h, ok := ctx.Value(deliveryKey{}).(*handling); ok {
+				h.s.log.Error("event: replier panicked", "group", h.s.o.group, "record", r.ID, "panic", p, "stack", string(debug.Stack()))
+			}
+		}
+	}()
+	out, err = f(ctx, r)
+	return out, false, err
+}
+
+// publishReply publishes in the stream that the request came from.
+func publishReply(ctx context.Context, out *Record) error {
+	h, ok := ctx.Value(deliveryKey{}).(*handling)
+	if !ok {
+		return Terminate(invalidf("Replier was called outside of a subscription"))
+	}
+	// The asking process may have given up: that is for it to see.
+	return h.s.f.Publish(context.WithoutCancel(ctx), out)
+}
