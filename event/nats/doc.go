@@ -10,6 +10,10 @@
 // same ID is stored once. Several records of one Publish are not atomic. The
 // server does not sync every record to disk by default.
 //
+// Groups and queries are sent only the types that they select, unless their
+// patterns cross each other, as "a.*" and "*.b" do. Queries by ID, Root, Source and
+// Subject read all records of their types.
+//
 // The server counts every hand-out, so a record that was given back without
 // being tried has one attempt less.
 //

@@ -78,7 +78,10 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	var page event.Page
 	if after, err := parse(q.From.ID); err == nil && q.From.Kind == event.AfterPosition && !q.Reverse && q.Max > 0 {
 		if c := d.reuse(after); c != nil { // a reader that goes on
-			return d.forward(ctx, q, c, page)
+			if !c.more || d.filters(q.Filter.Types) == nil {
+				return d.forward(ctx, q, c, page)
+			}
+			d.keep(ctx, c)
 		}
 	}
 	st, err := d.state(ctx)
@@ -101,6 +104,9 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	page.Next = format(after)
 	if q.Max == 0 || after >= st.LastSeq {
 		return page, nil
+	}
+	if filters := d.subjects(q, after+1, st.LastSeq); filters != nil {
+		return d.selected(ctx, q, filters, st, page, after)
 	}
 	c, err := d.from(ctx, after)
 	if err != nil {
@@ -146,6 +152,7 @@ func (d *driver) forward(ctx context.Context, q event.ReadRequest, c *cursor, pa
 	}
 	c.buffer = slices.Clone(c.buffer[n:])
 	page.Next, page.More = format(c.after), n == q.Max || len(c.buffer) > 0
+	c.more = page.More
 	d.keep(ctx, c)
 	return page, nil
 }
@@ -161,6 +168,9 @@ func (d *driver) back(ctx context.Context, q event.ReadRequest, st jetstream.Str
 	}
 	if end <= st.FirstSeq {
 		return event.Page{Next: format(end)}, nil
+	}
+	if filters := d.subjects(q, st.FirstSeq, end-1); filters != nil {
+		return d.selectedBack(ctx, q, filters, st, end)
 	}
 	begin := st.FirstSeq
 	if end-begin > uint64(q.Max) {
@@ -229,7 +239,8 @@ type cursor struct {
 	c      jetstream.Consumer
 	after  uint64 // the last that was returned
 	buffer []message
-	fills  int // calls of fill
+	fills  int  // calls of fill
+	more   bool // there was more than it returned last
 	broken bool
 }
 
@@ -246,8 +257,9 @@ func (c *cursor) skips(i int) bool {
 }
 
 type message struct {
-	seq uint64
-	r   *event.Record // nil: no record
+	seq   uint64
+	order uint64        // among what its consumer was sent
+	r     *event.Record // nil: no record
 }
 
 // from opens a cursor after a sequence.
@@ -294,7 +306,7 @@ func (c *cursor) fill(n int, wait time.Duration) error {
 		if err == nil {
 			r.Position = format(md.Sequence.Stream)
 		}
-		c.buffer = append(c.buffer, message{seq: md.Sequence.Stream, r: r})
+		c.buffer = append(c.buffer, message{seq: md.Sequence.Stream, order: md.Sequence.Consumer, r: r})
 	}
 	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nats.ReadError(err)
