@@ -162,7 +162,7 @@ func (f *front) RequestStats() RequestStats {
 }
 
 // Replier makes a handler of a function whose result is the reply to a Request. The
-// reply needs no Type; ID, RootID and ParentID are as of what a handler publishes.
+// reply needs no Type; its ID is its own, RootID and ParentID are as of what a handler publishes.
 // An error of f travels to the asking process as a *ReplyError, up to 1024 bytes of
 // its text, and the request is done: whether to ask again is for who asked. So is
 // a panic, except that the request goes to the dead letters too. A request that
@@ -201,7 +201,8 @@ func Replier(f func(ctx context.Context, r *Record) (*Record, error)) Handler {
 			out.Metadata = map[string]string{}
 		}
 		out.Metadata[ReplyID], out.Metadata[ReplyType] = r.ID, out.Type
-		out.Type = to
+		// A reply that is the request itself must not look like its repetition.
+		out.ID, out.Type, out.RootID, out.ParentID = "", to, r.RootID, r.ID
 		if err := publishReply(ctx, out); err != nil {
 			return err
 		}
