@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/event"
@@ -10,15 +11,73 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// offsets is one of kadm's List…Offsets of a topic, as a vector.
-func (d *driver) offsets(ctx context.Context, name string, partitions int, list func(ctx context.Context) (kadm.ListedOffsets, error)) (v vector, err error) {
+// Timestamps that ask for something else than a time.
+const (
+	atEnd   = -1
+	atStart = -2
+)
+
+// offsets asks the leaders of a topic's partitions for the offsets of a timestamp;
+// -1 where there is none. It knows of leaders what find does, since the client's own
+// knowledge may be seconds old.
+func (d *driver) offsets(ctx context.Context, t *topic, timestamp int64) (v vector, err error) {
 	err = again(ctx, func() (err error) {
-		v, err = listed(ctx, name, partitions, list)
+		if v, err = listed(ctx, d.conn.Client, t, timestamp); err == nil || !stale(err) {
+			return err
+		}
+		d.forget(t.name)
+		now, e := d.find(ctx, t.name, int32(len(t.leaders)), nil)
+		if e != nil {
+			return e
+		}
+		t = now
 		return err
 	})
 	return v, kafka.ReadError(err)
+}
+
+func listed(ctx context.Context, client *kgo.Client, t *topic, timestamp int64) (vector, error) {
+	byLeader := map[int32][]kmsg.ListOffsetsRequestTopicPartition{}
+	for p, leader := range t.leaders {
+		if leader < 0 {
+			return nil, errNoLeader
+		}
+		rp := kmsg.NewListOffsetsRequestTopicPartition()
+		rp.Partition, rp.Timestamp = int32(p), timestamp
+		byLeader[leader] = append(byLeader[leader], rp)
+	}
+	v := make(vector, len(t.leaders))
+	for leader, parts := range byLeader {
+		req := kmsg.NewPtrListOffsetsRequest()
+		req.ReplicaID, req.IsolationLevel = -1, 1
+		rt := kmsg.NewListOffsetsRequestTopic()
+		rt.Topic, rt.Partitions = t.name, parts
+		req.Topics = append(req.Topics, rt)
+		answer, err := client.Broker(int(leader)).Request(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		n := 0
+		for _, at := range answer.(*kmsg.ListOffsetsResponse).Topics {
+			for _, rp := range at.Partitions {
+				if err := kafka.Code(rp.ErrorCode); err != nil {
+					return nil, err
+				}
+				if int(rp.Partition) < len(v) {
+					v[rp.Partition] = rp.Offset
+					n++
+				}
+			}
+		}
+		if n < len(parts) {
+			return nil, errNoLeader
+		}
+	}
+	return v, nil
 }
 
 // again repeats what changes nothing, or no more when repeated, while a broker
@@ -38,28 +97,6 @@ func again(ctx context.Context, ask func() error) error {
 	}
 }
 
-func listed(ctx context.Context, name string, partitions int, list func(ctx context.Context) (kadm.ListedOffsets, error)) (vector, error) {
-	offsets, err := list(ctx)
-	if err != nil {
-		return nil, first(err)
-	}
-	v := make(vector, partitions)
-	for p := range v {
-		o, ok := offsets.Lookup(name, int32(p))
-		if !ok {
-			if o, ok = offsets.Lookup(name, -1); ok && o.Err != nil {
-				return nil, o.Err
-			}
-			return nil, kerr.UnknownTopicOrPartition
-		}
-		if o.Err != nil {
-			return nil, o.Err
-		}
-		v[p] = o.Offset
-	}
-	return v, nil
-}
-
 // first returns what the first of several brokers said.
 func first(err error) error {
 	var shards *kadm.ShardErrors
@@ -69,26 +106,28 @@ func first(err error) error {
 	return err
 }
 
-// ends returns where the partitions end for readers.
-func (d *driver) ends(ctx context.Context, t *topic) (vector, error) {
-	return d.offsets(ctx, t.name, len(t.leaders), func(ctx context.Context) (kadm.ListedOffsets, error) {
-		return d.admin.ListCommittedOffsets(ctx, t.name)
-	})
-}
+// ends returns where the partitions end for readers: at the last stable offset.
+func (d *driver) ends(ctx context.Context, t *topic) (vector, error) { return d.offsets(ctx, t, atEnd) }
 
 // starts returns where the partitions begin.
 func (d *driver) starts(ctx context.Context, t *topic) (vector, error) {
-	return d.offsets(ctx, t.name, len(t.leaders), func(ctx context.Context) (kadm.ListedOffsets, error) {
-		return d.admin.ListStartOffsets(ctx, t.name)
-	})
+	return d.offsets(ctx, t, atStart)
 }
 
 // since returns the first offsets of a time or later. Kafka counts milliseconds;
 // what was published in the same one is not missed.
 func (d *driver) since(ctx context.Context, t *topic, at time.Time) (vector, error) {
-	return d.offsets(ctx, t.name, len(t.leaders), func(ctx context.Context) (kadm.ListedOffsets, error) {
-		return d.admin.ListOffsetsAfterMilli(ctx, max(at.UnixMilli(), 0), t.name)
-	})
+	v, err := d.offsets(ctx, t, max(at.UnixMilli(), 0))
+	if err != nil || !slices.Contains(v, -1) {
+		return v, err
+	}
+	ends, err := d.ends(ctx, t) // nothing is as late
+	for p := range v {
+		if v[p] < 0 {
+			v[p] = ends.at(p)
+		}
+	}
+	return v, err
 }
 
 // locate returns what reading begins with.

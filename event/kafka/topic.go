@@ -12,6 +12,7 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 const (
@@ -138,22 +139,29 @@ func (d *driver) make(ctx context.Context, name string, partitions int32, config
 
 // describe asks for a topic's partitions and limits.
 func (d *driver) describe(ctx context.Context, name string) (*topic, error) {
-	m, err := d.admin.Metadata(ctx, name)
+	req := kmsg.NewPtrMetadataRequest()
+	rt := kmsg.NewMetadataRequestTopic()
+	rt.Topic = &name
+	req.Topics = append(req.Topics, rt)
+	m, err := req.RequestWith(ctx, d.conn.Client)
 	if err != nil {
 		return nil, err
 	}
-	detail := m.Topics[name]
-	if detail.Err != nil {
-		return nil, detail.Err
+	if len(m.Topics) != 1 {
+		return nil, kerr.UnknownTopicOrPartition
 	}
-	t := &topic{name: name, id: detail.ID, leaders: make([]int32, len(detail.Partitions)), maxMessage: usualMessage, asked: time.Now()}
-	for p := range t.leaders {
-		part, ok := detail.Partitions[int32(p)]
-		if t.leaders[p] = part.Leader; !ok {
-			t.leaders[p] = -1
+	of := &m.Topics[0]
+	if err := kafka.Code(of.ErrorCode); err != nil {
+		return nil, err
+	}
+	t := &topic{name: name, id: of.TopicID, leaders: make([]int32, len(of.Partitions)), maxMessage: usualMessage, asked: time.Now()}
+	for i, p := range of.Partitions {
+		if int(p.Partition) >= len(t.leaders) {
+			return nil, kerr.UnknownTopicOrPartition
 		}
-		if p == 0 || len(part.Replicas) < t.replicas {
-			t.replicas = len(part.Replicas)
+		t.leaders[p.Partition] = p.Leader
+		if i == 0 || len(p.Replicas) < t.replicas {
+			t.replicas = len(p.Replicas)
 		}
 	}
 	if len(t.leaders) == 0 {
