@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/micro/go-platform/event"
@@ -34,7 +35,7 @@ func (d *driver) publisher(t *topic) (*kgo.Client, error) {
 
 func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {
 	n, err := d.append(ctx, records)
-	if n == 0 && errors.Is(err, kerr.UnknownTopicOrPartition) { // somebody deleted it
+	if n == 0 && is(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InconsistentTopicID) { // somebody deleted it
 		d.forget(d.topic)
 		d.renew()
 		n, err = d.append(ctx, records)
@@ -72,47 +73,67 @@ func (d *driver) append(ctx context.Context, records []*event.Record) (int, erro
 	if err != nil {
 		return 0, err
 	}
-	results := make(chan result, len(messages))
-	for i, m := range messages {
-		p.Produce(ctx, m, func(_ *kgo.Record, err error) { results <- result{i, err} })
-	}
-	return await(ctx, results, len(messages))
+	return d.produce(ctx, p, messages)
 }
 
-type result struct {
-	i   int
-	err error
+// flight is what is known of the records of one Append.
+type flight struct {
+	mu   sync.Mutex
+	errs []error
+	done []bool
+	left int
+	over bool          // nobody waits any more
+	all  chan struct{} // closed when all are done
 }
 
 // grace is how long after the end of a context the client may take to say which
 // records it never sent.
 const grace = 100 * time.Millisecond
 
-// await returns how many of the first are stored. A record that the client gave up
-// is certainly not: it gives up none whose outcome it does not know. Those that it
-// says nothing of in time may be stored, now or when the broker is back.
-func await(ctx context.Context, results <-chan result, n int) (int, error) {
-	errs, done := make([]error, n), make([]bool, n)
-	var late <-chan time.Time
-	ended := ctx.Done()
-wait:
-	for range n {
-		for {
-			select {
-			case r := <-results:
-				errs[r.i], done[r.i] = r.err, true
-				continue wait
-			case <-ended:
-				ended = nil
-				timer := time.NewTimer(grace)
-				defer timer.Stop()
-				late = timer.C
-				continue
-			case <-late:
-				break wait
+// produce returns how many of the first are stored. A record that the client gave
+// up is certainly not: it gives up none whose outcome it does not know. Those that
+// it says nothing of in time may be stored, now or when the broker is back. Until
+// that is known nothing else is sent: it would come after them, late and unasked.
+func (d *driver) produce(ctx context.Context, p *kgo.Client, messages []*kgo.Record) (int, error) {
+	if err := d.overdue.wait(ctx); err != nil {
+		return 0, fault.Markf(fault.Unavailable, "not sent, as it is not known yet what became of earlier records: %w", err)
+	}
+	f := &flight{errs: make([]error, len(messages)), done: make([]bool, len(messages)), left: len(messages), all: make(chan struct{})}
+	for i, m := range messages {
+		p.Produce(ctx, m, func(_ *kgo.Record, err error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.errs[i], f.done[i] = err, true
+			if f.left--; f.left == 0 {
+				close(f.all)
 			}
+			if f.over {
+				d.overdue.add(-1)
+			}
+		})
+	}
+	select {
+	case <-f.all:
+	case <-ctx.Done():
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-f.all:
+		case <-timer.C:
 		}
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.left > 0 {
+		f.over = true
+		d.overdue.add(f.left)
+	}
+	return f.outcome(ctx)
+}
+
+// outcome is that of what is known now. f.mu is held.
+func (f *flight) outcome(ctx context.Context) (int, error) {
+	n, errs, done := len(f.errs), f.errs, f.done
 	stored, open := 0, false
 	var first error
 	for i := range n {
@@ -132,4 +153,39 @@ wait:
 		return stored, fault.Markf(fault.Unavailable, "not sent: %w", first)
 	}
 	return stored, first
+}
+
+// overdue counts records whose outcome nobody waited for.
+type overdue struct {
+	mu   sync.Mutex
+	n    int
+	none chan struct{} // closed when n is 0 again
+}
+
+func (o *overdue) add(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.n == 0 && n > 0 {
+		o.none = make(chan struct{})
+	}
+	if o.n += n; o.n == 0 && n < 0 {
+		close(o.none)
+	}
+}
+
+// wait returns when there are none, or ctx's error.
+func (o *overdue) wait(ctx context.Context) error {
+	for {
+		o.mu.Lock()
+		n, none := o.n, o.none
+		o.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-none:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

@@ -47,9 +47,10 @@
 // out one by one under a lock, and count how often. The lock lasts for AckWait
 // within the brokers' bounds (15 s to 60 s unless they are set), and is renewed in the
 // background. A connection that breaks, or a process that dies, gives back at
-// once what was handed out. The brokers hand a record out ten times at most, five
-// where they allow no more; a record that comes for the tenth time goes to the dead
-// letters, whatever MaxAttempts says.
+// once what was handed out. The brokers count every time that they hand a record
+// out, also if it is given back unhandled, and drop a record after
+// group.share.max.delivery.count.limit times, ten unless it is set: before that it
+// goes to the dead letters, whatever MaxAttempts says.
 //
 // A group with Ordered is a classic group with cooperative rebalancing: each
 // partition belongs to one member at a time. With one partition one member works and

@@ -185,3 +185,44 @@ func (d *driver) setGroup(ctx context.Context, id, key, value string) error {
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// brokerConfig asks a broker how it is set up; otherwise if it does not say.
+func (d *driver) brokerConfig(ctx context.Context, key, otherwise string) string {
+	m, err := d.admin.BrokerMetadata(ctx)
+	if err != nil || len(m.Brokers) == 0 {
+		return otherwise
+	}
+	configs, err := d.admin.DescribeBrokerConfigs(ctx, m.Brokers[0].NodeID)
+	if err != nil || len(configs) != 1 || configs[0].Err != nil {
+		return otherwise
+	}
+	for _, c := range configs[0].Configs {
+		if c.Key == key && c.MaybeValue() != "" {
+			return c.MaybeValue()
+		}
+	}
+	return otherwise
+}
+
+// deliveryLimit asks how often the records of a share group are handed out.
+func (d *driver) deliveryLimit(ctx context.Context, id string) (int, error) {
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	r := kmsg.NewDescribeConfigsRequestResource()
+	r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeGroupConfig, id
+	req.Resources = append(req.Resources, r)
+	resp, err := req.RequestWith(ctx, d.conn.Client)
+	if err != nil {
+		return 0, kafka.ReadError(err)
+	}
+	for _, r := range resp.Resources {
+		for _, c := range r.Configs {
+			if c.Name != limitKey || c.Value == nil {
+				continue
+			}
+			if n, err := strconv.Atoi(*c.Value); err == nil && n > 1 {
+				return n, nil
+			}
+		}
+	}
+	return usualLimit, nil
+}

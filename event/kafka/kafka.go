@@ -129,6 +129,8 @@ type driver struct {
 	end  context.CancelFunc
 	tail *tail
 
+	overdue overdue
+
 	mu       sync.Mutex
 	topics   map[string]*topic
 	producer *kgo.Client

@@ -59,23 +59,13 @@ func (d *driver) joinOrdered(ctx context.Context, g event.GroupConfig, has *grou
 // sessionTimeout is the time that Kafka takes for a session, as near to what is
 // asked for as the brokers allow.
 func (d *driver) sessionTimeout(ctx context.Context, asked time.Duration) (time.Duration, error) {
-	least, most := 6*time.Second, 30*time.Minute // group.min.session.timeout.ms, group.max.session.timeout.ms
-	m, err := d.admin.BrokerMetadata(ctx)
+	least, err := time.ParseDuration(d.brokerConfig(ctx, "group.min.session.timeout.ms", "6000") + "ms")
 	if err != nil {
-		return 0, kafka.ReadError(err)
+		return 0, err
 	}
-	configs, err := d.admin.DescribeBrokerConfigs(ctx, m.Brokers.NodeIDs()[0])
-	if err == nil && len(configs) == 1 && configs[0].Err == nil {
-		for _, c := range configs[0].Configs {
-			n, err := time.ParseDuration(c.MaybeValue() + "ms")
-			switch {
-			case err != nil:
-			case c.Key == "group.min.session.timeout.ms":
-				least = n
-			case c.Key == "group.max.session.timeout.ms":
-				most = n
-			}
-		}
+	most, err := time.ParseDuration(d.brokerConfig(ctx, "group.max.session.timeout.ms", "1800000") + "ms")
+	if err != nil {
+		return 0, err
 	}
 	return min(max(asked, least), most), nil
 }
@@ -321,40 +311,43 @@ func (m *ordered) wait(ctx context.Context) error {
 func (m *ordered) commit(ctx context.Context) error {
 	m.commits.Lock()
 	defer m.commits.Unlock()
+	t, err := m.d.stream(ctx)
+	if err != nil {
+		return err
+	}
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Group = m.d.kafkaGroup(m.group)
+	req.MemberID, req.Generation = m.client.GroupMetadata()
+	rt := kmsg.NewOffsetCommitRequestTopic()
+	rt.Topic, rt.TopicID = t.name, t.id // not what kgo's member knows: the topic may have been made again
 	m.mu.Lock()
-	offsets, texts := map[int32]kgo.EpochOffset{}, map[int32]string{}
-	for p, t := range m.turns {
-		if t.begun {
-			offsets[p], texts[p] = kgo.EpochOffset{Epoch: -1, Offset: t.floor}, t.text()
+	for p, turn := range m.turns {
+		if turn.begun {
+			rp := kmsg.NewOffsetCommitRequestTopicPartition()
+			text := turn.text()
+			rp.Partition, rp.Offset, rp.Metadata = p, turn.floor, &text
+			rt.Partitions = append(rt.Partitions, rp)
 		}
 	}
 	m.mu.Unlock()
-	if len(offsets) == 0 {
+	if len(rt.Partitions) == 0 {
 		return nil
 	}
-	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
-		for i := range req.Topics {
-			for j := range req.Topics[i].Partitions {
-				p := &req.Topics[i].Partitions[j]
-				text := texts[p.Partition]
-				p.Metadata = &text
-			}
-		}
-		return nil
-	})
-	sent, failed := time.Now(), error(nil)
-	m.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{m.d.topic: offsets}, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
-		if failed = err; err != nil {
-			return
-		}
+	req.Topics = append(req.Topics, rt)
+	sent := time.Now()
+	resp, failed := req.RequestWith(ctx, m.d.conn.Client)
+	if failed == nil {
 		for _, t := range resp.Topics {
 			for _, p := range t.Partitions {
-				if err := kafka.Code(p.ErrorCode); err != nil {
-					failed = err
+				if e := kafka.Code(p.ErrorCode); e != nil {
+					failed = e
 				}
 			}
 		}
-	})
+	}
+	if stale(failed) {
+		m.d.forget(t.name)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {

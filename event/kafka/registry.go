@@ -170,9 +170,7 @@ func (d *driver) note(ctx context.Context, key []byte, g *group) error {
 	if err != nil {
 		return err
 	}
-	results := make(chan result, 1)
-	p.Produce(ctx, m, func(_ *kgo.Record, err error) { results <- result{0, err} })
-	_, err = await(ctx, results, 1)
+	_, err = d.produce(ctx, p, []*kgo.Record{m})
 	return kafka.WriteError(err)
 }
 

@@ -26,8 +26,9 @@ type session struct {
 	turn sync.Mutex // of one request at a time
 
 	mu    sync.Mutex
-	epoch int32 // of the next request; 0 opens a session
-	life  int   // counts sessions: what was handed out in an earlier one is not held
+	epoch int32    // of the next request; 0 opens a session
+	life  int      // counts sessions: what was handed out in an earlier one is not held
+	topic [16]byte // of the session; one that is made again is another
 	parts map[int32]bool
 	held  map[place]bool
 }
@@ -202,6 +203,13 @@ func (s *session) fetch(ctx context.Context, t *topic, ps []int32, limit int, wa
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	other := s.topic != t.id
+	s.topic = t.id
+	s.mu.Unlock()
+	if other {
+		s.reset()
+	}
 	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(wait+time.Second, cancel) })()
@@ -271,8 +279,10 @@ func (s *session) take(ctx context.Context, t *topic, resp *kmsg.ShareFetchRespo
 		for j := range resp.Topics[i].Partitions {
 			rp := &resp.Topics[i].Partitions[j]
 			if e := kafka.Code(rp.ErrorCode); e != nil {
-				if stale(e) {
-					s.m.d.forget(t.name)
+				s.m.d.forget(t.name)
+				select { // the assignment may be another
+				case s.m.hurry <- struct{}{}:
+				default:
 				}
 				err = kafka.ReadError(e)
 			}
@@ -315,7 +325,11 @@ func (s *session) acquired(ds []event.Delivered, t *topic, rp *kmsg.ShareFetchRe
 				continue
 			}
 			s.held[tag.place] = true
-			ds = append(ds, delivered(rs[0], positionOf(len(t.leaders), rp.Partition, offset), int(a.DeliveryCount), tag))
+			d := delivered(rs[0], positionOf(len(t.leaders), rp.Partition, offset), int(a.DeliveryCount), tag)
+			if d.Err == nil && d.Attempt >= s.m.limit {
+				d.Err = errLastDelivery
+			}
+			ds = append(ds, d)
 			rs = rs[1:]
 		}
 	}
@@ -324,21 +338,19 @@ func (s *session) acquired(ds []event.Delivered, t *topic, rp *kmsg.ShareFetchRe
 
 func delivered(m *kgo.Record, position string, attempt int, tag any) event.Delivered {
 	r, err := record(m, position)
-	if err == nil && attempt >= maxDelivered {
-		err = errLastDelivery
-	}
 	return event.Delivered{Record: r, Attempt: attempt, Err: err, Tag: tag, Position: position}
 }
 
 // errLastDelivery sends a record to the dead letters that the broker would drop if
 // it were given back.
-var errLastDelivery = fault.Markf(fault.Exhausted, "the brokers hand a record out %d times at most", maxDelivered)
+var errLastDelivery = fault.Markf(fault.Exhausted, "the brokers hand it out no more often")
 
 func (m *shared) Ack(ctx context.Context, ds []event.Delivered) error {
 	return m.settle(ctx, ds, accept)
 }
 
-// Release leaves it to Close, which follows, to give everything back uncounted.
+// Release gives back everything at once: it is only asked for at the end. The
+// brokers count it as handed out.
 func (m *shared) Release(ctx context.Context, ds []event.Delivered) error {
 	return m.endSessions(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type shared struct {
 	group  *group
 	id     string // of the group in Kafka
 	member string
+	limit  int         // how often the brokers hand a record out; after that they drop it
 	client *kgo.Client // of its own: a session ends with its connection
 
 	stop context.CancelFunc
@@ -40,6 +42,7 @@ type shared struct {
 	epoch    int32 // of the membership; 0: not a member
 	assigned []int32
 	changed  chan struct{} // closed when assigned did
+	hurry    chan struct{} // asks for a heartbeat now
 	failed   error         // why the last heartbeat was
 	sessions map[int32]*session
 	lock     time.Duration // that the brokers keep a record for a member
@@ -48,14 +51,22 @@ type shared struct {
 	empty int               // fetches in a row that brought nothing; of Fetch alone
 }
 
+const limitKey = "share.delivery.count.limit"
+
+// The defaults of group.share.record.lock.duration.ms and
+// group.share.delivery.count.limit.
 const (
-	usualLock    = 30 * time.Second // group.share.record.lock.duration.ms
-	maxDelivered = 10               // group.share.max.delivery.count.limit: after so many the broker drops a record
+	usualLock  = 30 * time.Second
+	usualLimit = 5
 )
 
 func (d *driver) joinShared(ctx context.Context, g event.GroupConfig, has *group) (event.Member, error) {
 	id := d.kafkaGroup(has)
 	if err := d.prepare(ctx, g, has, id); err != nil {
+		return nil, err
+	}
+	limit, err := d.deliveryLimit(ctx, id)
+	if err != nil {
 		return nil, err
 	}
 	client, err := d.conn.More(kgo.ConnIdleTimeout(10 * time.Minute))
@@ -68,7 +79,7 @@ func (d *driver) joinShared(ctx context.Context, g event.GroupConfig, has *group
 	}
 	m := &shared{
 		d: d, g: g, group: has, id: id, client: client, member: base64.RawURLEncoding.EncodeToString(uuid[:]),
-		changed: make(chan struct{}), sessions: map[int32]*session{}, lock: usualLock,
+		changed: make(chan struct{}), hurry: make(chan struct{}, 1), sessions: map[int32]*session{}, lock: usualLock, limit: limit,
 	}
 	wait, err := m.beat(ctx)
 	if err != nil {
@@ -104,12 +115,23 @@ func (d *driver) prepare(ctx context.Context, g event.GroupConfig, has *group, i
 	if err := d.setGroup(ctx, id, "share.auto.offset.reset", "earliest"); err != nil {
 		return kafka.ReadError(err)
 	}
+	most := d.brokerConfig(ctx, "group.share.max.delivery.count.limit", "10")
 	for key, value := range map[string]string{
-		"share.isolation.level": "read_committed", "share.delivery.count.limit": "10", "share.record.lock.duration.ms": milliseconds(g.AckWait), "share.assignment.interval.ms": "0",
+		"share.isolation.level": "read_committed", limitKey: most,
+		"share.record.lock.duration.ms": milliseconds(g.AckWait), "share.assignment.interval.ms": "0",
 	} {
 		// Where the brokers' bounds are others, their defaults stay.
-		if err := d.setGroup(ctx, id, key, value); err != nil && !errors.Is(err, kerr.InvalidConfig) && !errors.Is(err, kerr.InvalidRequest) {
+		err := d.setGroup(ctx, id, key, value)
+		if err != nil && !is(err, kerr.InvalidConfig, kerr.InvalidRequest) {
 			return kafka.ReadError(err)
+		}
+		if err == nil && key == limitKey { // brokers learn of it a moment later
+			for end := time.Now().Add(time.Second); time.Now().Before(end) && ctx.Err() == nil; {
+				if n, err := d.deliveryLimit(ctx, id); err != nil || strconv.Itoa(n) == value {
+					break
+				}
+				<-time.After(10 * time.Millisecond)
+			}
 		}
 	}
 	err = again(ctx, func() error {
@@ -179,6 +201,8 @@ func (m *shared) keep(ctx context.Context, wait time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-time.After(max(until, time.Millisecond)):
+		case <-m.hurry:
+			next = time.Now()
 		}
 		if !time.Now().Before(next) {
 			wait, err := m.beat(ctx)
@@ -203,8 +227,8 @@ func (m *shared) Lag(ctx context.Context) (event.Lag, error) {
 // Extend does nothing: keep shows life for all that is held.
 func (m *shared) Extend(context.Context, []event.Delivered) error { return nil }
 
-// Close ends the sessions, which gives back at once what is not acknowledged and
-// does not count it, and leaves the group.
+// Close ends the sessions, which gives back at once what is not acknowledged, and
+// leaves the group.
 func (m *shared) Close(ctx context.Context) error {
 	m.stop()
 	m.done.Wait()
