@@ -44,7 +44,7 @@ func (d *driver) fetch(ctx context.Context, client *kgo.Client, name string, fro
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if !stale(err) || try == maxTries {
+		if !stale(err) && !kgo.IsRetryableBrokerErr(err) || try == maxTries {
 			return nil, kafka.ReadError(err)
 		}
 		d.forget(name)

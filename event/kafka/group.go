@@ -164,13 +164,15 @@ func (d *driver) committed(ctx context.Context, g *group) (kadm.OffsetResponses,
 }
 
 // setGroup sets what Kafka knows about one group alone.
-func (d *driver) setGroup(ctx context.Context, id, key, value string) error {
+func (d *driver) setGroup(ctx context.Context, id string, configs [][2]string) error {
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	rs := kmsg.NewIncrementalAlterConfigsRequestResource()
 	rs.ResourceType, rs.ResourceName = kmsg.ConfigResourceTypeGroupConfig, id
-	c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-	c.Name, c.Op, c.Value = key, kmsg.IncrementalAlterConfigOpSet, &value
-	rs.Configs = append(rs.Configs, c)
+	for _, kv := range configs {
+		c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		c.Name, c.Op, c.Value = kv[0], kmsg.IncrementalAlterConfigOpSet, &kv[1]
+		rs.Configs = append(rs.Configs, c)
+	}
 	req.Resources = append(req.Resources, rs)
 	resp, err := req.RequestWith(ctx, d.conn.Client)
 	if err != nil {
@@ -188,18 +190,28 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 
 // brokerConfig asks a broker how it is set up; otherwise if it does not say.
 func (d *driver) brokerConfig(ctx context.Context, key, otherwise string) string {
-	m, err := d.admin.BrokerMetadata(ctx)
-	if err != nil || len(m.Brokers) == 0 {
-		return otherwise
-	}
-	configs, err := d.admin.DescribeBrokerConfigs(ctx, m.Brokers[0].NodeID)
-	if err != nil || len(configs) != 1 || configs[0].Err != nil {
-		return otherwise
-	}
-	for _, c := range configs[0].Configs {
-		if c.Key == key && c.MaybeValue() != "" {
-			return c.MaybeValue()
+	d.mu.Lock()
+	known := d.setUp
+	d.mu.Unlock()
+	if known == nil {
+		m, err := d.admin.BrokerMetadata(ctx)
+		if err != nil || len(m.Brokers) == 0 {
+			return otherwise
 		}
+		configs, err := d.admin.DescribeBrokerConfigs(ctx, m.Brokers[0].NodeID)
+		if err != nil || len(configs) != 1 || configs[0].Err != nil {
+			return otherwise
+		}
+		known = map[string]string{}
+		for _, c := range configs[0].Configs {
+			known[c.Key] = c.MaybeValue()
+		}
+		d.mu.Lock()
+		d.setUp = known
+		d.mu.Unlock()
+	}
+	if v := known[key]; v != "" {
+		return v
 	}
 	return otherwise
 }

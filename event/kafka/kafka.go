@@ -134,8 +134,9 @@ type driver struct {
 	mu       sync.Mutex
 	topics   map[string]*topic
 	producer *kgo.Client
-	sharing  *bool     // whether the brokers have share groups; nil: they were not asked
-	cursors  []*cursor // of readers that may come back, the newest last
+	sharing  *bool             // whether the brokers have share groups; nil: they were not asked
+	setUp    map[string]string // the brokers' configuration; nil: they were not asked
+	cursors  []*cursor         // of readers that may come back, the newest last
 	registry registry
 }
 

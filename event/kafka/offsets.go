@@ -85,8 +85,9 @@ func listed(ctx context.Context, client *kgo.Client, t *topic, timestamp int64) 
 func again(ctx context.Context, ask func() error) error {
 	for try := 0; ; try++ {
 		err := ask()
-		if err == nil || try == maxTries || ctx.Err() != nil || !stale(err) &&
-			!is(err, kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress, kerr.NotCoordinator) {
+		// A connection dies when somebody's context ends during a request on it.
+		repeat := stale(err) || kgo.IsRetryableBrokerErr(err) || is(err, kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress, kerr.NotCoordinator)
+		if !repeat || try == maxTries || ctx.Err() != nil {
 			return err
 		}
 		select {

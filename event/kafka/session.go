@@ -56,7 +56,7 @@ const (
 // The time that a fetch waits at the broker. Acknowledgements wait for it.
 const (
 	shortFetch = 100 * time.Millisecond // while something is held
-	longFetch  = 500 * time.Millisecond
+	longFetch  = 250 * time.Millisecond
 )
 
 func (m *shared) Fetch(ctx context.Context, limit int) ([]event.Delivered, error) {

@@ -111,28 +111,8 @@ func (d *driver) prepare(ctx context.Context, g event.GroupConfig, has *group, i
 	if len(begin) == 0 {
 		return nil // somebody has done all this
 	}
-	// A partition that is added later is read from its beginning.
-	if err := d.setGroup(ctx, id, "share.auto.offset.reset", "earliest"); err != nil {
-		return kafka.ReadError(err)
-	}
-	most := d.brokerConfig(ctx, "group.share.max.delivery.count.limit", "10")
-	for key, value := range map[string]string{
-		"share.isolation.level": "read_committed", limitKey: most,
-		"share.record.lock.duration.ms": milliseconds(g.AckWait), "share.assignment.interval.ms": "0",
-	} {
-		// Where the brokers' bounds are others, their defaults stay.
-		err := d.setGroup(ctx, id, key, value)
-		if err != nil && !is(err, kerr.InvalidConfig, kerr.InvalidRequest) {
-			return kafka.ReadError(err)
-		}
-		if err == nil && key == limitKey { // brokers learn of it a moment later
-			for end := time.Now().Add(time.Second); time.Now().Before(end) && ctx.Err() == nil; {
-				if n, err := d.deliveryLimit(ctx, id); err != nil || strconv.Itoa(n) == value {
-					break
-				}
-				<-time.After(10 * time.Millisecond)
-			}
-		}
+	if err := d.configure(ctx, g, id); err != nil {
+		return err
 	}
 	err = again(ctx, func() error {
 		answers, err := d.admin.AlterShareGroupOffsets(ctx, id, begin)
@@ -145,6 +125,37 @@ func (d *driver) prepare(ctx context.Context, g event.GroupConfig, has *group, i
 		return nil
 	}
 	return kafka.ReadError(err)
+}
+
+// configure says what the brokers are to do for a group.
+func (d *driver) configure(ctx context.Context, g event.GroupConfig, id string) error {
+	most := d.brokerConfig(ctx, "group.share.max.delivery.count.limit", "10")
+	all := [][2]string{
+		{"share.auto.offset.reset", "earliest"}, // a partition that is added later is read from its beginning
+		{"share.isolation.level", "read_committed"}, {"share.assignment.interval.ms", "0"},
+		{limitKey, most}, {"share.record.lock.duration.ms", milliseconds(g.AckWait)},
+	}
+	err := d.setGroup(ctx, id, all)
+	if is(err, kerr.InvalidConfig, kerr.InvalidRequest) { // something is outside of the brokers' bounds: their default stays
+		for i, one := range all {
+			if err = d.setGroup(ctx, id, [][2]string{one}); i > 0 && is(err, kerr.InvalidConfig, kerr.InvalidRequest) {
+				err = nil
+			}
+			if err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		return kafka.ReadError(err)
+	}
+	for end := time.Now().Add(time.Second); time.Now().Before(end) && ctx.Err() == nil; { // brokers learn of it a moment later
+		if n, err := d.deliveryLimit(ctx, id); err != nil || strconv.Itoa(n) == most {
+			break
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	return nil
 }
 
 // beat sends a heartbeat, and returns when the next one is due.
