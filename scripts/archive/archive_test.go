@@ -15,6 +15,7 @@ type consumer struct {
 	name   string
 	third  []string // the third-party packages that it may link, by prefix
 	source string
+	module string // of the released ones, below the root
 }
 
 var consumers = []consumer{
@@ -75,7 +76,28 @@ func main() {
 	fmt.Println(r.Code)
 }
 `},
-	{name: "micro", third: []string{""}, source: `package main
+	{name: "flags", module: "/openfeature", third: []string{""}, source: `package main
+
+import (
+	"fmt"
+
+	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/openfeature"
+)
+
+func main() {
+	cfg, err := config.New()
+	if err != nil {
+		panic(err)
+	}
+	p, err := openfeature.New(cfg)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(p.Metadata().Name)
+}
+`},
+	{name: "micro", module: "/wrapper/micro", third: []string{""}, source: `package main
 
 import (
 	"fmt"
@@ -124,11 +146,7 @@ func TestConsumersBuildFromTheReleasedArchives(t *testing.T) {
 			}
 			run("go", "mod", "init", "example.com/"+c.name)
 			run("go", "mod", "edit", "-go=1.21") // whatever the consumer had, our floor is what it gets
-			module := root
-			if c.name == "micro" {
-				module += "/wrapper/micro"
-			}
-			run("go", "get", module+"@"+version)
+			run("go", "get", root+c.module+"@"+version)
 			out := run("go", "run", ".")
 			for _, p := range strings.Fields(run("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".")) {
 				own := strings.HasPrefix(p, root) || strings.HasPrefix(p, "example.com/")
@@ -193,7 +211,7 @@ func TestReleaseTagsEveryModule(t *testing.T) {
 	if out, err := release("v1.2.3", "true"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if tags := git("tag"); tags != "v1.2.3\nwrapper/micro/v1.2.3" {
+	if tags := git("tag"); tags != "openfeature/v1.2.3\nv1.2.3\nwrapper/micro/v1.2.3" {
 		t.Errorf("tags %q", tags)
 	}
 	for _, m := range released[1:] {

@@ -1,0 +1,11 @@
+package openfeature_test
+
+import (
+	"testing"
+
+	"github.com/micro/go-platform/internal/leak"
+)
+
+func TestMain(m *testing.M) {
+	leak.Main(m)
+}
