@@ -1,0 +1,358 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/conn/rabbitmq"
+	"github.com/micro/go-platform/internal/fault"
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// feeder copies the stream to a group's queue, in order and with the positions. All
+// processes with members try to; the one that has the lock does. Its connection
+// holds the lock, so with it goes the right to copy. What it copied and had not noted
+// in the cursor, the next one copies again.
+//
+//	stream ──▶ feeder ──▶ queue ──▶ members
+//	             │ every 50 ms
+//	             ▼
+//	           cursor
+type feeder struct {
+	d         *driver
+	group     group
+	types     event.Patterns
+	heartbeat time.Duration
+	lines     *lines
+	users     int // members of this process
+	cancel    context.CancelFunc
+	done      chan struct{}
+}
+
+const (
+	lockEvery = 500 * time.Millisecond // who has not the lock asks for it
+	noteEvery = 50 * time.Millisecond  // the cursor
+	batch     = 512                    // copied before the answers are waited for
+
+	// queueFull is how many messages wait in the queue until no more are copied, and
+	// queueLow until copying goes on: a group that is far behind is not stored
+	// twice.
+	queueFull = 20_000
+	queueLow  = 10_000
+)
+
+// feed returns the feeder of a group, which runs until as many calls of leave.
+func (d *driver) feed(g group, types event.Patterns, heartbeat time.Duration) *feeder {
+	d.mu.Lock()
+	f := d.feeders[g.ID]
+	if f != nil {
+		f.users++
+		d.mu.Unlock()
+		return f
+	}
+	f = &feeder{d: d, group: g, types: types, heartbeat: heartbeat, users: 1, done: make(chan struct{})}
+	d.feeders[g.ID] = f
+	d.mu.Unlock()
+	f.lines = d.take(heartbeat)
+	var ctx context.Context
+	ctx, f.cancel = context.WithCancel(context.Background())
+	go f.run(ctx)
+	return f
+}
+
+func (f *feeder) leave() {
+	f.d.mu.Lock()
+	f.users--
+	last := f.users == 0
+	if last {
+		delete(f.d.feeders, f.group.ID)
+	}
+	f.d.mu.Unlock()
+	if last {
+		f.cancel()
+		<-f.done
+		f.d.giveBack(f.heartbeat)
+	}
+}
+
+func (f *feeder) run(ctx context.Context) {
+	defer close(f.done)
+	wait := backoff.Policy{Min: 20 * time.Millisecond, Max: 2 * time.Second}
+	for failures := 0; ctx.Err() == nil; {
+		began := time.Now()
+		err := f.feed(ctx)
+		switch {
+		case errors.Is(err, errLocked):
+			failures = 0
+			if backoff.Sleep(ctx, lockEvery) != nil {
+				return
+			}
+			continue
+		case fault.KindOf(err) == fault.NotFound:
+			return // the group was deleted
+		case err != nil && ctx.Err() == nil && failures == 0:
+			f.d.log.Warn("event: feeding a group failed", "backend", "rabbitmq", "group", f.group.Name, "error", err)
+		}
+		if time.Since(began) > time.Second {
+			failures = 0
+		}
+		if backoff.Sleep(ctx, wait.Wait(failures)) != nil {
+			return
+		}
+		failures++
+	}
+}
+
+var errLocked = errors.New("another process feeds the group")
+
+// feed copies until ctx ends or the connection breaks.
+func (f *feeder) feed(ctx context.Context) error {
+	ch, err := confirm(ctx, f.lines.feeding)
+	if err != nil {
+		return err
+	}
+	defer ch.Drop()
+	// Anything asked on a channel of its own, since a refusal closes it.
+	lock, err := f.lines.feeding.Channel(ctx)
+	if err != nil {
+		return err
+	}
+	defer lock.Drop()
+	err = lock.Do(ctx, func() error {
+		_, err := lock.QueueDeclare(f.d.names.lock(f.group), false, false, true, false, amqp.Table{"x-queue-type": "classic"})
+		return err
+	})
+	if rabbitmq.Is(err, amqp.ResourceLocked) {
+		return errLocked
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		lock.Do(ctx, func() error {
+			_, err := lock.QueueDelete(f.d.names.lock(f.group), false, false, false)
+			return err
+		})
+	}()
+	c, err := f.begin(ctx, ch)
+	if err != nil {
+		return err
+	}
+	err = c.copy(ctx)
+	if err == gone {
+		return f.mend(ctx)
+	}
+	return err
+}
+
+// mend makes the queue again if somebody deleted it and not the group.
+func (f *feeder) mend(ctx context.Context) error {
+	g, ok, err := f.d.current(ctx, f.group.Name)
+	switch {
+	case err != nil:
+		return err
+	case !ok || g.ID != f.group.ID:
+		return deleted(f.group.Name)
+	}
+	f.d.log.Warn("event: the queue of a group was deleted, and what was in it", "backend", "rabbitmq", "group", f.group.Name)
+	if err := f.d.declareGroup(ctx, g); err != nil {
+		return err
+	}
+	return gone
+}
+
+// copying is a feeder while it has the lock.
+type copying struct {
+	*feeder
+	ch         *confirmed
+	deliveries <-chan amqp.Delivery
+	tag        uint64 // of the newest delivery
+	after      int64  // copied, up to here
+	noted      int64  // in the cursor
+	notedAt    time.Time
+	copied     int // since the queue was looked at
+}
+
+// begin reads the stream from where the last feeder has noted.
+func (f *feeder) begin(ctx context.Context, ch *confirmed) (*copying, error) {
+	after, err := f.d.fed(ctx, f.group)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.d.declare(ctx, false); err != nil {
+		return nil, err
+	}
+	c := &copying{feeder: f, ch: ch, after: after, noted: after}
+	opened := make(chan (<-chan amqp.Delivery), 1)
+	err = ch.Do(ctx, func() error {
+		if err := ch.Qos(4*batch, 0, false); err != nil {
+			return err
+		}
+		deliveries, err := ch.Consume(f.d.names.stream, "feeder", false, false, false, false, amqp.Table{"x-stream-offset": after + 1})
+		opened <- deliveries
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.deliveries = <-opened
+	return c, nil
+}
+
+var errCut = fault.Markf(fault.Unavailable, "the connection has lost a message")
+
+func (c *copying) copy(ctx context.Context) error {
+	tick := time.NewTicker(noteEvery)
+	tick.Stop() // while there is nothing to note
+	defer tick.Stop()
+	for {
+		var m amqp.Delivery
+		var ok bool
+		select {
+		case <-ctx.Done():
+			return c.note()
+		case <-tick.C:
+			tick.Stop()
+			if err := c.note(); err != nil {
+				return err
+			}
+			continue
+		case m, ok = <-c.deliveries:
+			if !ok {
+				return fault.Markf(fault.Unavailable, "the connection is closed")
+			}
+		}
+		if err := c.some(ctx, m); err != nil {
+			return err
+		}
+		if time.Since(c.notedAt) > noteEvery {
+			if err := c.note(); err != nil {
+				return err
+			}
+		} else {
+			tick.Reset(noteEvery)
+		}
+		if err := c.hold(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// some copies a delivery and those that are there behind it.
+func (c *copying) some(ctx context.Context, m amqp.Delivery) error {
+	f := flight{ch: c.ch}
+	queue := c.d.names.queue(c.group)
+	after := c.after
+	err := c.ch.Do(ctx, func() error {
+		for n := 1; ; n++ {
+			if c.tag++; m.DeliveryTag != c.tag {
+				c.ch.Break()
+				return errCut
+			}
+			at := position(&m)
+			if at > after {
+				if t := typeOf(&m); t == "" || c.types.Match(t) {
+					if err := f.send(ctx, "", queue, again(&m, t)); err != nil {
+						return err
+					}
+					c.copied++
+				}
+				after = at
+			}
+			if n == batch {
+				break
+			}
+			select {
+			case next, ok := <-c.deliveries:
+				if !ok {
+					return fault.Markf(fault.Unavailable, "the connection is closed")
+				}
+				m = next
+				continue
+			default:
+			}
+			break
+		}
+		if err := f.all(ctx); err != nil {
+			return err
+		}
+		return c.ch.Ack(c.tag, true)
+	})
+	if err == nil {
+		c.after = after
+	}
+	return err
+}
+
+// again is a message of the stream for the queue, with its position in the header
+// that readers of streams know it from.
+func again(m *amqp.Delivery, typ string) amqp.Publishing {
+	if m.Type == "" {
+		m.Type = cut(typ, maxShort) // it was the routing key
+	}
+	id := m.MessageId
+	if id == "" {
+		id = "message-" + format(position(m))
+	}
+	return amqp.Publishing{
+		Headers: m.Headers, ContentType: m.ContentType, ContentEncoding: m.ContentEncoding, DeliveryMode: amqp.Persistent,
+		CorrelationId: m.CorrelationId, ReplyTo: m.ReplyTo, MessageId: id, Timestamp: m.Timestamp, Type: m.Type, AppId: m.AppId, Body: m.Body,
+	}
+}
+
+// note writes the cursor, unless it says so already.
+func (c *copying) note() error {
+	if c.noted == c.after {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	f := flight{ch: c.ch}
+	at := c.after
+	err := c.ch.Do(ctx, func() error {
+		if err := f.send(ctx, "", c.d.names.cursor(c.group), amqp.Publishing{Body: strconv.AppendInt(nil, at, 10), DeliveryMode: amqp.Persistent, MessageId: event.NewID()}); err != nil {
+			return err
+		}
+		return f.all(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	c.noted, c.notedAt = at, time.Now()
+	return nil
+}
+
+// hold waits while the queue is full.
+func (c *copying) hold(ctx context.Context) error {
+	if c.copied < queueLow/4 {
+		return nil
+	}
+	c.copied = 0
+	for limit := queueFull; ; limit = queueLow {
+		n, err := c.d.ready(ctx, c.d.names.queue(c.group))
+		if rabbitmq.Missing(err) {
+			return gone
+		}
+		if err != nil {
+			return err
+		}
+		if n < limit {
+			return nil
+		}
+		if err := c.note(); err != nil {
+			return err
+		}
+		if c.ch.IsClosed() { // and the lock with it
+			return fault.Markf(fault.Unavailable, "the connection is closed")
+		}
+		if err := backoff.Sleep(ctx, 100*time.Millisecond); err != nil {
+			return nil
+		}
+	}
+}

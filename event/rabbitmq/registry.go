@@ -1,0 +1,179 @@
+package rabbitmq
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/conn/rabbitmq"
+	"github.com/micro/go-platform/internal/fault"
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// group is an entry of the stream of groups, in which the first of two that make a
+// group wins: all processes read them in the same order.
+type group struct {
+	Deleted   bool     `json:"deleted,omitempty"`
+	Name      string   `json:"name"`
+	ID        string   `json:"id"` // tells it from an earlier group of the name
+	Types     []string `json:"types,omitempty"`
+	After     int64    `json:"after"` // where it began
+	Exclusive bool     `json:"exclusive,omitempty"`
+}
+
+// registry is what a process has read of that stream.
+type registry struct {
+	turn   chan struct{} // held by who reads on
+	after  int64
+	groups map[string]group // by name
+}
+
+func newRegistry() *registry {
+	return &registry{turn: make(chan struct{}, 1), after: -1, groups: map[string]group{}}
+}
+
+// known reads on, and calls see with all groups that there are.
+func (d *driver) known(ctx context.Context, see func(groups map[string]group)) error {
+	r := d.registry
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.turn }()
+	const limit = 4096
+	for {
+		all, err := d.page(ctx, d.names.groups, r.after+1, limit)
+		if rabbitmq.Missing(err) {
+			r.after, r.groups = -1, map[string]group{}
+			err = d.make(ctx, d.names.groups, d.registryArgs(), nil, nil, false)
+		}
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			r.read(&all[i])
+		}
+		if len(all) < limit {
+			see(r.groups)
+			return nil
+		}
+	}
+}
+
+func (r *registry) read(m *amqp.Delivery) {
+	r.after = position(m)
+	var g group
+	if json.Unmarshal(m.Body, &g) != nil || g.Name == "" {
+		return // somebody else's
+	}
+	has, ok := r.groups[g.Name]
+	switch {
+	case g.Deleted && ok && has.ID == g.ID:
+		delete(r.groups, g.Name)
+	case !g.Deleted && !ok:
+		r.groups[g.Name] = g
+	}
+}
+
+// current returns a group as it is now.
+func (d *driver) current(ctx context.Context, name string) (g group, ok bool, err error) {
+	err = d.known(ctx, func(groups map[string]group) { g, ok = groups[name] })
+	return g, ok, err
+}
+
+// note adds an entry.
+func (d *driver) note(ctx context.Context, g group) error {
+	body, err := json.Marshal(g)
+	if err != nil {
+		return err
+	}
+	return d.put(ctx, d.names.groups, body)
+}
+
+// put stores one message in a queue or stream.
+func (d *driver) put(ctx context.Context, queue string, body []byte) error {
+	ch, err := d.out.channel(ctx, func(ctx context.Context) error { return d.declare(ctx, false) })
+	if err != nil {
+		return err
+	}
+	f := flight{ch: ch}
+	if err := f.send(ctx, "", queue, amqp.Publishing{Body: body, DeliveryMode: amqp.Persistent, MessageId: event.NewID()}); err != nil {
+		return err
+	}
+	return f.all(ctx)
+}
+
+// registryArgs keep every entry.
+func (d *driver) registryArgs() amqp.Table {
+	args := amqp.Table{"x-queue-type": "stream"}
+	if d.config.replicas > 0 {
+		args["x-initial-cluster-size"] = int64(d.config.replicas)
+	}
+	return args
+}
+
+// declareGroup makes a group's queue and cursor unless they are there.
+func (d *driver) declareGroup(ctx context.Context, g group) error {
+	if err := d.make(ctx, d.names.cursor(g), d.cursorArgs(), nil, nil, false); err != nil {
+		return err
+	}
+	return d.make(ctx, d.names.queue(g), d.queueArgs(g), nil, nil, false)
+}
+
+// fed returns up to where the stream was copied to a group's queue.
+func (d *driver) fed(ctx context.Context, g group) (int64, error) {
+	all, err := d.page(ctx, d.names.cursor(g), "last", 1)
+	if err != nil && !rabbitmq.Missing(err) {
+		return 0, err
+	}
+	after := g.After
+	for i := range all {
+		if n, err := strconv.ParseInt(string(all[i].Body), 10, 64); err == nil {
+			after = max(after, n)
+		}
+	}
+	return after, nil
+}
+
+// ready is how many messages wait in a queue.
+func (d *driver) ready(ctx context.Context, queue string) (int, error) {
+	n := 0
+	err := d.ask(ctx, func(ch *amqp.Channel) error {
+		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		n = q.Messages
+		return err
+	})
+	return n, rabbitmq.ReadError(err)
+}
+
+// lag counts what a group has not been handed: what waits in its queue, and what is
+// not yet there. What this process's members hold is pending; of others' the server
+// does not say.
+func (d *driver) lag(ctx context.Context, g group) (event.Lag, error) {
+	ready, err := d.ready(ctx, d.names.queue(g))
+	if err != nil && !rabbitmq.Missing(err) {
+		return event.Lag{}, err
+	}
+	after, err := d.fed(ctx, g)
+	if err != nil {
+		return event.Lag{}, err
+	}
+	end, err := d.end(ctx)
+	if err != nil {
+		return event.Lag{}, err
+	}
+	var lag event.Lag
+	d.mu.Lock()
+	for m := range d.members {
+		if m.group.ID == g.ID {
+			lag.Pending += int64(m.pending())
+		}
+	}
+	d.mu.Unlock()
+	lag.Behind = int64(ready) + max(end-after, 0)
+	return lag, nil
+}
+
+func deleted(name string) error { return fault.Markf(fault.NotFound, "group %q was deleted", name) }
