@@ -32,6 +32,7 @@ import (
 	"github.com/micro/go-platform/event"
 	eventkafka "github.com/micro/go-platform/event/kafka"
 	eventnats "github.com/micro/go-platform/event/nats"
+	eventrabbitmq "github.com/micro/go-platform/event/rabbitmq"
 	eventredis "github.com/micro/go-platform/event/redis"
 	eventsql "github.com/micro/go-platform/event/sql"
 	"github.com/micro/go-platform/kv"
@@ -196,6 +197,7 @@ var openers = []struct {
 	{"discovery/dns", "dns", openDiscovery(func(a string) discovery.Option { return dns.Backend("example.com", dns.WithServer(a)) })},
 	{"event/redis", "redis rediss", openEvent(func(a string) event.Option { return eventredis.Backend(a) })},
 	{"event/nats", "nats tls", openEvent(func(a string) event.Option { return eventnats.Backend(a) })},
+	{"event/rabbitmq", "amqp amqps", openEvent(func(a string) event.Option { return eventrabbitmq.Backend(a) })},
 	{"event/kafka", "kafka kafkas", openEvent(func(a string) event.Option { return eventkafka.Backend(a) })},
 	{"event/sql mysql", "mysql", openEvent(func(a string) event.Option { return eventsql.MySQL(a) })},
 	{"event/sql postgres", "postgres postgresql", openEvent(func(a string) event.Option { return eventsql.Postgres(a) })},

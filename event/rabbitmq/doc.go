@@ -66,7 +66,7 @@
 //
 // Lag counts as pending what members of this process have; of others, RabbitMQ does
 // not say. Who deletes a group's queue in RabbitMQ loses what was in it; who
-// deletes the stream loses all.
+// deletes the stream loses all, and has to delete its groups as well.
 //
 // # Errors
 //

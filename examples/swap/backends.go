@@ -24,6 +24,7 @@ import (
 	"github.com/micro/go-platform/event"
 	eventkafka "github.com/micro/go-platform/event/kafka"
 	eventnats "github.com/micro/go-platform/event/nats"
+	eventrabbitmq "github.com/micro/go-platform/event/rabbitmq"
 	eventredis "github.com/micro/go-platform/event/redis"
 	eventsql "github.com/micro/go-platform/event/sql"
 	"github.com/micro/go-platform/kv"
@@ -70,7 +71,7 @@ func parse(args []string) (*backends, error) {
 	choose(f, b, &b.kv, "kv", kvredis.URL, kvetcd.URL, kvconsul.URL, kvnats.URL, kvsql.URL, memcached.URL)
 	choose(f, b, &b.sync, "sync", syncredis.URL, syncetcd.URL, syncconsul.URL, syncsql.URL)
 	choose(f, b, &b.discovery, "discovery", discoveryredis.URL, discoveryetcd.URL, discoveryconsul.URL, discoverysql.URL)
-	choose(f, b, &b.event, "event", eventredis.URL, eventnats.URL, eventkafka.URL, eventsql.URL)
+	choose(f, b, &b.event, "event", eventredis.URL, eventnats.URL, eventkafka.URL, eventrabbitmq.URL, eventsql.URL)
 	choose(f, b, &b.db, "db", dbsql.URL, elastic.URL, engine.Scheme(func(a string) db.Option { return cassandra.Backend(a, cassandra.WithCreate(1)) }, "cassandra"))
 	// end snippet
 	choose(f, b, &b.config, "config", configetcd.URL("swap"), configconsul.URL("swap"),
