@@ -60,27 +60,30 @@ func TestUsersAndHosts(t *testing.T) {
 		"TLS on clear":     {"amqps://guest:guest@" + addr, nil, event.ErrUnavailable},
 		"options too late": {"amqp://guest:guest@" + addr, []engine.Option{engine.WithAuth("guest", "wr0ng")}, event.ErrDenied},
 	} {
-		e, err := engine.Open(c.addr, c.opts...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := event.New(rabbitmq.On(e), event.WithNamespace(servertest.Namespace(t)))
-		if !errors.Is(err, c.want) || c.want == event.ErrDenied && errors.Is(err, event.ErrUnavailable) {
-			t.Errorf("%s: got %v, want %v", name, err, c.want)
-		}
-		if err != nil && strings.Contains(err.Error(), "wr0ng") {
-			t.Errorf("%s: the error shows the password: %v", name, err)
-		}
-		if err == nil {
-			if err := s.Publish(t.Context(), &event.Record{Type: "t"}); err != nil {
-				t.Errorf("%s: publish: %v", name, err)
+		t.Run(name, func(t *testing.T) { // together: the server takes its time to refuse somebody
+			t.Parallel()
+			e, err := engine.Open(c.addr, c.opts...)
+			if err != nil {
+				t.Fatal(err)
 			}
-			s.Close(t.Context())
-		}
-		if err := e.Ping(t.Context()); !errors.Is(err, c.want) { // it is still open
-			t.Errorf("%s: ping after the stream was closed: %v, want %v", name, err, c.want)
-		}
-		e.Close()
+			defer e.Close()
+			s, err := event.New(rabbitmq.On(e), event.WithNamespace(servertest.Namespace(t)))
+			if !errors.Is(err, c.want) || c.want == event.ErrDenied && errors.Is(err, event.ErrUnavailable) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "wr0ng") {
+				t.Errorf("the error shows the password: %v", err)
+			}
+			if err == nil {
+				if err := s.Publish(t.Context(), &event.Record{Type: "t"}); err != nil {
+					t.Errorf("publish: %v", err)
+				}
+				s.Close(t.Context())
+			}
+			if err := e.Ping(t.Context()); !errors.Is(err, c.want) { // it is still open
+				t.Errorf("ping after the stream was closed: %v, want %v", err, c.want)
+			}
+		})
 	}
 }
 
@@ -161,8 +164,8 @@ func TestNothingIsMissedOverABadLink(t *testing.T) {
 // An alarm of the server holds publishers up, until their deadline, and no consumers.
 func TestAlarm(t *testing.T) {
 	leak.Check(t)
-	server := servertest.RabbitMQ(t)
-	s := open(t, server.DSN())
+	server := servertest.SharedRabbitMQ(t) // no test runs beside this one
+	s := open(t, server.DSN(), event.WithNamespace(servertest.Namespace(t)))
 	got := make(chan string, 100)
 	if _, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error { got <- r.ID; return nil }, event.Group("g")); err != nil {
 		t.Fatal(err)

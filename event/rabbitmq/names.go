@@ -132,6 +132,16 @@ func (d *driver) declare(ctx context.Context, again bool) error {
 	return nil
 }
 
+// found looks whether the stream is there before anything is sent on a new channel:
+// what is sent while its leader is not up yet, after a restart, the server sends to it
+// later, behind what came meanwhile.
+func (d *driver) found(ctx context.Context) error {
+	d.mu.Lock()
+	d.there = false
+	d.mu.Unlock()
+	return d.declare(ctx, false)
+}
+
 // make declares a queue unless it is there, with what comes before and after.
 func (d *driver) make(ctx context.Context, name string, args amqp.Table, before, after func(*amqp.Channel) error, always bool) error {
 	found := false

@@ -60,7 +60,7 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	ch, err := d.out.channel(ctx, func(ctx context.Context) error { return d.declare(ctx, false) })
+	ch, err := d.out.channel(ctx, d.found)
 	if err != nil {
 		return 0, unsent(err)
 	}

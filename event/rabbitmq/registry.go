@@ -94,7 +94,7 @@ func (d *driver) note(ctx context.Context, g group) error {
 
 // put stores one message in a queue or stream.
 func (d *driver) put(ctx context.Context, queue string, body []byte) error {
-	ch, err := d.out.channel(ctx, func(ctx context.Context) error { return d.declare(ctx, false) })
+	ch, err := d.out.channel(ctx, d.found)
 	if err != nil {
 		return err
 	}

@@ -22,10 +22,18 @@ func dialError(addr string, secure bool, err error) error {
 	switch {
 	case refused(err):
 		return fault.Markf(fault.Denied, "%s refuses: %w", addr, err)
+	case !secure && local(err, amqp.FrameError): // an alert of TLS, for one
+		err = fmt.Errorf("the answer is not AMQP: does the port expect TLS? %w", err)
 	case !secure:
 		err = conn.HungUp(err)
 	}
 	return fault.Mark(fault.Unavailable, fmt.Errorf("connecting to %s: %w", addr, err))
+}
+
+// local reports whether the client ended the connection with a code.
+func local(err error, code int) bool {
+	var e *amqp.Error
+	return errors.As(err, &e) && !e.Server && e.Code == code
 }
 
 // Is reports whether the server answered with a code, such as amqp.NotFound.
