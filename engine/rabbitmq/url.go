@@ -3,7 +3,7 @@ package rabbitmq
 import "github.com/micro/go-platform/engine"
 
 // URL returns the engine of a URL that has a scheme of Open, from the set that was
-// asked: rabbitmq or rabbitmqs. The backends' URL functions call it.
+// asked: amqp or amqps. The backends' URL functions call it.
 func URL(c *engine.Choice) (*Engine, bool) {
 	return engine.Take(c, func(addr string) (*Engine, error) { return Open(addr) }, "amqp", "amqps")
 }
