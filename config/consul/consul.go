@@ -10,7 +10,6 @@ package consul
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"strconv"
@@ -18,12 +17,13 @@ import (
 
 	"github.com/hashicorp/consul/api"
 	"github.com/micro/go-platform/config"
+	engine "github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/internal/conn"
 	connconsul "github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Option is an option of Source.
+// Option is an option of Source and On.
 type Option func(*source) error
 
 // WithFormat says how the documents are written; the default is JSON.
@@ -37,51 +37,34 @@ func WithFormat(f config.Format) Option {
 	}
 }
 
-// WithToken is the ACL token.
-func WithToken(token string) Option {
-	return func(s *source) error { return conn.SetSecret(&s.connect.Token, token) }
+// Source returns the source of key at the agents at addr, over an engine of its
+// own: "consuls://:token@host" and the other forms that engine/consul takes.
+func Source(addr, key string, opts ...Option) config.Source {
+	return &source{where: conn.Redact(addr), key: key, opts: opts, connect: func() (*connconsul.Conn, error) {
+		return connconsul.Open(connconsul.Config{Address: addr})
+	}}
 }
 
-// WithTLS makes connections use TLS.
-func WithTLS(c *tls.Config) Option {
-	return func(s *source) error { return conn.SetTLS(&s.connect.TLS, c) }
-}
-
-// WithDatacenter reads from another datacenter than the agent's own.
-func WithDatacenter(dc string) Option {
-	return func(s *source) error {
-		s.connect.Datacenter = dc
-		return nil
+// On returns the source of key at the agents that the engine is connected to, which
+// it leaves open.
+func On(e *engine.Engine, key string, opts ...Option) config.Source {
+	s := &source{where: "the engine", key: key, opts: opts, connect: e.Conn}
+	if c, err := e.Conn(); err == nil {
+		s.where = c.Address()
 	}
-}
-
-// WithClient uses a client of your own, which Close leaves as it is. The
-// address is then only a name.
-func WithClient(c *api.Client) Option {
-	return func(s *source) error {
-		if c == nil {
-			return errors.New("WithClient: nil client")
-		}
-		s.connect.Client = c
-		return nil
-	}
-}
-
-// Source returns the source of key on the agents at address: "host:port",
-// several with commas between, or a URL with the scheme consul, http or https.
-func Source(address, key string, opts ...Option) config.Source {
-	return &source{key: key, opts: opts, connect: connconsul.Config{Address: address}}
+	return s
 }
 
 type source struct {
+	where   string // for people
 	key     string
 	opts    []Option
 	format  config.Format
-	connect connconsul.Config
+	connect func() (*connconsul.Conn, error)
 	conn    *connconsul.Conn
 }
 
-func (s *source) Name() string { return "consul " + conn.Redact(s.connect.Address) + " " + s.key }
+func (s *source) Name() string { return "consul " + s.where + " " + s.key }
 
 func (s *source) Open(context.Context) error {
 	if s.key == "" || strings.HasPrefix(s.key, "/") {
@@ -97,7 +80,7 @@ func (s *source) Open(context.Context) error {
 		}
 	}
 	var err error
-	s.conn, err = connconsul.Open(s.connect)
+	s.conn, err = s.connect()
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/micro/go-platform/config/configtest"
 	"github.com/micro/go-platform/config/consul"
 	"github.com/micro/go-platform/config/yaml"
+	engine "github.com/micro/go-platform/engine/consul"
 	connconsul "github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/netfault"
@@ -141,7 +142,7 @@ func TestBadArgumentsAreErrorsOfNew(t *testing.T) {
 	for name, s := range map[string]config.Source{
 		"no key": consul.Source("127.0.0.1:1", ""), "slash": consul.Source("127.0.0.1:1", "/a"), "address": consul.Source("ftp://me:hunter2@x", "a"),
 		"option": consul.Source("127.0.0.1:1", "a", nil), "format": consul.Source("127.0.0.1:1", "a", consul.WithFormat(nil)),
-		"tls": consul.Source("127.0.0.1:1", "a", consul.WithTLS(nil)), "client": consul.Source("127.0.0.1:1", "a", consul.WithClient(nil)),
+		"engine": consul.On(nil, "a"), "client": consul.On(engine.FromClient(nil), "a"),
 	} {
 		_, err := config.New(config.WithSource(s))
 		if !errors.Is(err, config.ErrInvalid) {
@@ -151,7 +152,7 @@ func TestBadArgumentsAreErrorsOfNew(t *testing.T) {
 			t.Errorf("%s: the error shows the password: %v", name, err)
 		}
 	}
-	_, err := config.New(config.WithSource(consul.Source("127.0.0.1:1", "a", consul.WithToken("hunter2"), consul.WithDatacenter("dc1"))), config.WithTimeout(time.Second))
+	_, err := config.New(config.WithSource(consul.Source("consul://:hunter2@127.0.0.1:1", "a")), config.WithTimeout(time.Second))
 	if !errors.Is(err, config.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("nobody listens: got %v, want ErrUnavailable with the address", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/config/consul"
+	engine "github.com/micro/go-platform/engine/consul"
 )
 
 func ExampleSource() {
@@ -28,4 +29,18 @@ func ExampleSource() {
 	defer cfg.Close()
 	fmt.Println(cfg.Get("limit").Int(0))
 	// Output: 7
+}
+
+func ExampleOn() {
+	e, err := engine.Open("127.0.0.1:1") // for several packages
+	if err != nil {
+		panic(err)
+	}
+	defer e.Close()
+	cfg, err := config.New(config.WithSource(consul.On(e, "config/orders"), config.Optional())) // nobody listens there
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(cfg.Health().OK, cfg.Close())
+	// Output: false <nil>
 }

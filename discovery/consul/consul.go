@@ -2,13 +2,11 @@ package consul
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/hashicorp/consul/api"
 	"github.com/micro/go-platform/discovery"
+	engine "github.com/micro/go-platform/engine/consul"
 	vendors "github.com/micro/go-platform/internal/conn"
 	conn "github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/fault"
@@ -17,41 +15,12 @@ import (
 // ErrTooLarge: an instance with more labels and endpoints than Consul takes.
 var ErrTooLarge = fault.TooLarge
 
-// Option configures Backend.
+// Option configures Backend and On.
 type Option func(*options) error
 
 type options struct {
-	conn.Config
 	wait    time.Duration
 	queries int
-}
-
-// WithToken sets the ACL token.
-func WithToken(token string) Option {
-	return func(o *options) error { return vendors.SetSecret(&o.Token, token) }
-}
-
-// WithTLS connects with TLS, also to an address without a scheme.
-func WithTLS(c *tls.Config) Option {
-	return func(o *options) error { return vendors.SetTLS(&o.TLS, c) }
-}
-
-// WithDatacenter reads from another datacenter than the agent's own.
-// Instances are always registered in the agent's own.
-func WithDatacenter(name string) Option {
-	return func(o *options) error { o.Datacenter = name; return nil }
-}
-
-// WithDialTimeout bounds one attempt to connect to one agent. The default is
-// 2 s.
-func WithDialTimeout(d time.Duration) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("dial timeout %v is not positive", d)
-		}
-		o.DialTimeout = d
-		return nil
-	}
 }
 
 // WithWait sets how long one blocking query lasts when nothing changes, 1 s to
@@ -83,42 +52,29 @@ func WithQueries(n int) Option {
 	}
 }
 
-// Backend makes discovery.New use the Consul agent at addr: "host",
-// "host:port", several with commas between, or a URL with the scheme consul,
-// http, consuls or https. The default port is 8500, with TLS 8501.
+// Backend makes discovery.New use the Consul agent at addr, over an engine of its
+// own: "consuls://:token@host" and the other forms that engine/consul takes.
 func Backend(addr string, opts ...Option) discovery.Option {
-	return discovery.WithDriver("consul", func(context.Context) (discovery.Driver, error) {
-		return open(conn.Config{Address: addr}, opts)
-	})
+	return open(func() (*conn.Conn, error) { return conn.Open(conn.Config{Address: addr}) }, opts)
 }
 
-// WithClient makes discovery.New use the caller's client, which stays open.
-// Its HTTP client must not have a timeout shorter than WithWait's.
-func WithClient(c *api.Client, opts ...Option) discovery.Option {
-	return discovery.WithDriver("consul", func(context.Context) (discovery.Driver, error) {
-		if c == nil {
-			return nil, errors.New("nil client")
-		}
-		return open(conn.Config{Client: c}, opts)
-	})
-}
+// On makes discovery.New use the Consul agent that the engine is connected to, and
+// leaves it open.
+func On(e *engine.Engine, opts ...Option) discovery.Option { return open(e.Conn, opts) }
 
-func open(c conn.Config, opts []Option) (discovery.Driver, error) {
-	o := options{Config: c, wait: 30 * time.Second, queries: 16}
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fmt.Errorf("option %d is nil", i)
-		}
-		if err := opt(&o); err != nil {
+func open(connect func() (*conn.Conn, error), opts []Option) discovery.Option {
+	return discovery.WithDriver("consul", func(context.Context) (discovery.Driver, error) {
+		o, err := vendors.Apply(options{wait: 30 * time.Second, queries: 16}, opts)
+		if err != nil {
 			return nil, err
 		}
-	}
-	o.Config.Queries = max(32, o.queries+1) // all of these, and what they share
-	opened, err := conn.Open(o.Config)
-	if err != nil {
-		return nil, err
-	}
-	d := &driver{Conn: opened, wait: o.wait, queries: make(chan struct{}, o.queries), past: map[string]past{}, written: map[string]bool{}}
-	d.shared = &shared{d: d, members: map[*member]bool{}}
-	return d, nil
+		c, err := connect()
+		if err != nil {
+			return nil, err
+		}
+		c.HoldAtLeast(o.queries + 1) // all of these, and what they share
+		d := &driver{Conn: c, wait: o.wait, queries: make(chan struct{}, o.queries), past: map[string]past{}, written: map[string]bool{}}
+		d.shared = &shared{d: d, members: map[*member]bool{}}
+		return d, nil
+	})
 }

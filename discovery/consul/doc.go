@@ -41,5 +41,5 @@
 //
 // # Closing
 //
-// Close ends idle connections; a client given by WithClient stays as it is.
+// Close closes the engine that Backend opened; one given to On stays open.
 package consul

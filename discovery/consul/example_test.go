@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 
-	"github.com/hashicorp/consul/api"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/consul"
+	engine "github.com/micro/go-platform/engine/consul"
 )
 
 // agent answers as a Consul agent does that knows one instance, which another
@@ -41,13 +41,14 @@ func ExampleBackend() {
 	// Output: greeter-1 10.0.0.7:8080 1.2 <nil>
 }
 
-func ExampleWithClient() {
-	client, err := api.NewClient(&api.Config{Address: "10.0.0.1:8500"})
+func ExampleOn() {
+	e, err := engine.Open("10.0.0.1:8500") // for several packages
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	d, err := discovery.New(consul.WithClient(client), discovery.WithLazy())
+	defer e.Close()
+	d, err := discovery.New(consul.On(e), discovery.WithLazy())
 	if err != nil {
 		fmt.Println(err)
 		return

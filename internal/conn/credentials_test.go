@@ -5,26 +5,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/micro/go-platform/config"
-	configconsul "github.com/micro/go-platform/config/consul"
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/cassandra"
 	"github.com/micro/go-platform/db/elastic"
-	"github.com/micro/go-platform/discovery"
-	discoveryconsul "github.com/micro/go-platform/discovery/consul"
+	"github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/internal/fault"
-	"github.com/micro/go-platform/kv"
-	kvconsul "github.com/micro/go-platform/kv/consul"
 	"github.com/micro/go-platform/log/fluentd"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/prometheus"
-	"github.com/micro/go-platform/sync"
-	syncconsul "github.com/micro/go-platform/sync/consul"
 )
 
 // credentials are those of an option: of one for a secret alone, user is unused.
@@ -67,22 +59,13 @@ var known = slices.Concat(
 	credited(shown{name: ", token", scheme: "nats://", alone: true, noURL: true}, onNATS, func(a string, c credentials) (*nats.Engine, error) {
 		return nats.Open(a, rest(c, token(nats.WithToken))...)
 	}),
+	credited(shown{scheme: "consul://", alone: true}, onConsul, func(a string, c credentials) (*consul.Engine, error) {
+		return consul.Open(a, rest(c, token(consul.WithToken))...)
+	}),
 	others,
 )
 
 var others = []shown{
-	{"kv/consul", "consul://", true, false, false, func(a string, c credentials) error {
-		return closed(kv.New(kvconsul.Backend(a, rest(c, token(kvconsul.WithToken))...), kv.WithLazy()))
-	}},
-	{"sync/consul", "consul://", true, false, false, func(a string, c credentials) error {
-		return closed(sync.New(syncconsul.Backend(a, rest(c, token(syncconsul.WithToken))...), sync.WithLazy()))
-	}},
-	{"discovery/consul", "consul://", true, false, false, func(a string, c credentials) error {
-		return closed(discovery.New(discoveryconsul.Backend(a, rest(c, token(discoveryconsul.WithToken))...), discovery.WithLazy()))
-	}},
-	{"config/consul", "consul://", true, false, false, func(a string, c credentials) error {
-		return closed(config.New(config.WithSource(configconsul.Source(a, "k", rest(c, token(configconsul.WithToken))...)), config.WithTimeout(time.Second)))
-	}},
 	{"db/cassandra", "cassandra://", false, false, false, func(a string, c credentials) error {
 		return closed(db.New(cassandra.Backend(a+"/k", rest(c, cassandra.WithAuth)...), db.WithLazy()))
 	}},

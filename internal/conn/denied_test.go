@@ -37,8 +37,8 @@ func TestRegistriesThatRefuse(t *testing.T) {
 		"redis": {discoveryredis.Backend("redis://:secret@" + redis.Addr()), discoveryredis.Backend("redis://:wrong@" + redis.Addr())},
 		"etcd":  {discoveryetcd.Backend("etcd://root:secret@" + etcd.Addr()), discoveryetcd.Backend("etcd://root:wrong@" + etcd.Addr())},
 		"consul": {
-			discoveryconsul.Backend(consul.Addr(), discoveryconsul.WithToken(root)),
-			discoveryconsul.Backend(consul.Addr(), discoveryconsul.WithToken("5b8f1b10-1f1d-4038-8010-2e4b5c6d7e8f")),
+			discoveryconsul.Backend("consul://:" + root + "@" + consul.Addr()),
+			discoveryconsul.Backend("consul://:5b8f1b10-1f1d-4038-8010-2e4b5c6d7e8f@" + consul.Addr()),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,13 +2,16 @@ package conn_test
 
 import (
 	"github.com/micro/go-platform/config"
+	configconsul "github.com/micro/go-platform/config/consul"
 	configetcd "github.com/micro/go-platform/config/etcd"
 	"github.com/micro/go-platform/db"
 	dbsql "github.com/micro/go-platform/db/sql"
 	"github.com/micro/go-platform/discovery"
+	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	discoverysql "github.com/micro/go-platform/discovery/sql"
+	"github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/engine/redis"
@@ -18,11 +21,13 @@ import (
 	eventredis "github.com/micro/go-platform/event/redis"
 	eventsql "github.com/micro/go-platform/event/sql"
 	"github.com/micro/go-platform/kv"
+	kvconsul "github.com/micro/go-platform/kv/consul"
 	kvetcd "github.com/micro/go-platform/kv/etcd"
 	kvnats "github.com/micro/go-platform/kv/nats"
 	kvredis "github.com/micro/go-platform/kv/redis"
 	kvsql "github.com/micro/go-platform/kv/sql"
 	"github.com/micro/go-platform/sync"
+	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
 	syncredis "github.com/micro/go-platform/sync/redis"
 	syncsql "github.com/micro/go-platform/sync/sql"
@@ -104,6 +109,13 @@ var onSQL = []standing[*sql.Engine]{
 var onNATS = []standing[*nats.Engine]{
 	{"kv/nats", func(e *nats.Engine, lazy bool) error { return openKV(kvnats.On(e), lazy) }},
 	{"event/nats", func(e *nats.Engine, lazy bool) error { return openEvent(eventnats.On(e), lazy) }},
+}
+
+var onConsul = []standing[*consul.Engine]{
+	{"kv/consul", func(e *consul.Engine, lazy bool) error { return openKV(kvconsul.On(e), lazy) }},
+	{"sync/consul", func(e *consul.Engine, lazy bool) error { return openSync(syncconsul.On(e), lazy) }},
+	{"discovery/consul", func(e *consul.Engine, lazy bool) error { return openDiscovery(discoveryconsul.On(e), lazy) }},
+	{"config/consul", func(e *consul.Engine, _ bool) error { return openConfig(configconsul.On(e, "config")) }},
 }
 
 // engine is what all engines have.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/engine/redis"
@@ -50,6 +51,9 @@ var sharings = []sharing{
 		func(_ *servertest.Server, a string) (*redis.Engine, error) { return redis.Open(a) }),
 	shared("etcd", 1, func(t testing.TB) *servertest.Server { return servertest.Etcd(t) }, onEtcd,
 		func(_ *servertest.Server, a string) (*etcd.Engine, error) { return etcd.Open(a) }),
+	// Requests that are on their way at the same time have a connection each.
+	shared("consul", 8, func(t testing.TB) *servertest.Server { return servertest.SharedConsul(t) }, onConsul,
+		func(_ *servertest.Server, a string) (*consul.Engine, error) { return consul.Open(a) }),
 	shared("nats", 1, func(t testing.TB) *servertest.Server { return servertest.SharedNATS(t) }, onNATS,
 		func(_ *servertest.Server, a string) (*nats.Engine, error) { return nats.Open(a) }),
 	// A package that listens does so on a connection of its own, and closes it.

@@ -14,15 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/micro/go-platform/config"
-	configconsul "github.com/micro/go-platform/config/consul"
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/cassandra"
 	"github.com/micro/go-platform/db/elastic"
 	dbsql "github.com/micro/go-platform/db/sql"
 	"github.com/micro/go-platform/discovery"
-	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	"github.com/micro/go-platform/discovery/relay"
+	"github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/engine/redis"
@@ -30,7 +28,6 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
-	kvconsul "github.com/micro/go-platform/kv/consul"
 	"github.com/micro/go-platform/kv/memcached"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/fluentd"
@@ -41,8 +38,6 @@ import (
 	metricsotlp "github.com/micro/go-platform/metrics/otlp"
 	"github.com/micro/go-platform/metrics/prometheus"
 	"github.com/micro/go-platform/otlp/otlpgrpc"
-	"github.com/micro/go-platform/sync"
-	syncconsul "github.com/micro/go-platform/sync/consul"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/otlp"
 	"github.com/micro/go-platform/trace/zipkin"
@@ -108,6 +103,9 @@ var backends = slices.Concat(
 	encrypted(backend{plain: "nats://", hello: natsHello}, onNATS, func(a string, t asked) (*nats.Engine, error) {
 		return nats.Open(a, with(t, nats.WithTLS, nats.WithAuth("bob", secret))...)
 	}),
+	encrypted(backend{plain: "consul://"}, onConsul, func(a string, t asked) (*consul.Engine, error) {
+		return consul.Open(a, with(t, consul.WithTLS, consul.WithToken(secret))...)
+	}),
 	remaining,
 )
 
@@ -116,17 +114,8 @@ func openSQL(addr string, t asked) (*sql.Engine, error) {
 }
 
 var remaining = []backend{
-	{name: "kv/consul", plain: "consul://", open: func(a string, t asked) error {
-		return closed(kv.New(kvconsul.Backend(a, with(t, kvconsul.WithTLS, kvconsul.WithToken(secret))...), kv.WithTimeout(limit)))
-	}},
 	{name: "kv/memcached", plain: "memcached://", open: func(a string, t asked) error {
 		return closed(kv.New(memcached.Backend(a, with(t, memcached.WithTLS)...), kv.WithTimeout(limit)))
-	}},
-	{name: "sync/consul", plain: "consul://", open: func(a string, t asked) error {
-		return closed(sync.New(syncconsul.Backend(a, with(t, syncconsul.WithTLS, syncconsul.WithToken(secret))...), sync.WithTimeout(limit)))
-	}},
-	{name: "discovery/consul", plain: "consul://", open: func(a string, t asked) error {
-		return closed(discovery.New(discoveryconsul.Backend(a, with(t, discoveryconsul.WithTLS, discoveryconsul.WithToken(secret))...), discovery.WithTimeout(limit)))
 	}},
 	{name: "discovery/relay", plain: "http://", refuses: true, open: func(a string, t asked) error {
 		return closed(discovery.New(relay.Backend(a, with(t, relay.WithTLS, relay.WithHeader("Authorization", "Bearer "+secret))...), discovery.WithTimeout(limit)))
@@ -136,9 +125,6 @@ var remaining = []backend{
 	}},
 	{name: "db/cassandra", plain: "cassandra://", path: "/k", open: func(a string, t asked) error {
 		return closed(db.New(cassandra.Backend(a, with(t, cassandra.WithTLS, cassandra.WithAuth("bob", secret))...), db.WithTimeout(limit)))
-	}},
-	{name: "config/consul", plain: "consul://", open: func(a string, t asked) error {
-		return closed(config.New(config.WithSource(configconsul.Source(a, "k", with(t, configconsul.WithTLS, configconsul.WithToken(secret))...)), config.WithTimeout(limit)))
 	}},
 	{name: "log/otlp", plain: "http://", refuses: true, open: func(a string, t asked) error {
 		return logged(logotlp.Backend(a, with(t, logotlp.WithTLS, logotlp.WithHeader("Authorization", "Bearer "+secret))...))

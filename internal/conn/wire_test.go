@@ -20,6 +20,7 @@ import (
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
+	"github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
@@ -160,6 +161,10 @@ func openEtcd(addr, password string, t asked) (*etcd.Engine, error) {
 	return etcd.Open(addr, with(t, etcd.WithTLS, etcd.WithAuth("root", password))...)
 }
 
+func openConsul(addr, token string, t asked) (*consul.Engine, error) {
+	return consul.Open(addr, with(t, consul.WithTLS, consul.WithToken(token))...)
+}
+
 var vendors = []vendor{
 	{
 		name: "redis", key: secret,
@@ -283,22 +288,28 @@ var vendors = []vendor{
 		},
 		uses: map[string]func(context.Context, string, string, asked) error{
 			"kv": func(ctx context.Context, a, key string, t asked) error {
-				return use(func() (kv.KV, error) {
-					return kv.New(kvconsul.Backend(a, with(t, kvconsul.WithTLS, kvconsul.WithToken(key))...), kv.WithTimeout(limit))
-				}, put(ctx))
+				e, err := openConsul(a, key, t)
+				return over(e, err, func(e *consul.Engine) error {
+					return use(func() (kv.KV, error) { return kv.New(kvconsul.On(e), kv.WithTimeout(limit)) }, put(ctx))
+				})
 			},
 			"sync": func(ctx context.Context, a, key string, t asked) error {
-				return use(func() (sync.Sync, error) {
-					return sync.New(syncconsul.Backend(a, with(t, syncconsul.WithTLS, syncconsul.WithToken(key))...), sync.WithTimeout(limit))
-				}, lock(ctx))
+				e, err := openConsul(a, key, t)
+				return over(e, err, func(e *consul.Engine) error {
+					return use(func() (sync.Sync, error) { return sync.New(syncconsul.On(e), sync.WithTimeout(limit)) }, lock(ctx))
+				})
 			},
 			"discovery": func(ctx context.Context, a, key string, t asked) error {
-				return use(func() (discovery.Discovery, error) {
-					return discovery.New(discoveryconsul.Backend(a, with(t, discoveryconsul.WithTLS, discoveryconsul.WithToken(key))...), discovery.WithTimeout(limit))
-				}, register(ctx))
+				e, err := openConsul(a, key, t)
+				return over(e, err, func(e *consul.Engine) error {
+					return use(func() (discovery.Discovery, error) {
+						return discovery.New(discoveryconsul.On(e), discovery.WithTimeout(limit))
+					}, register(ctx))
+				})
 			},
 			"config": func(ctx context.Context, a, key string, t asked) error {
-				return configured(configconsul.Source(a, "config", with(t, configconsul.WithTLS, configconsul.WithToken(key))...))
+				e, err := openConsul(a, key, t)
+				return over(e, err, func(e *consul.Engine) error { return configured(configconsul.On(e, "config")) })
 			},
 		},
 	},

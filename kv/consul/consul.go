@@ -2,7 +2,6 @@ package consul
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"iter"
 	"slices"
@@ -11,57 +10,28 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/consul/api"
-	"github.com/micro/go-platform/internal/conn"
+	engine "github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 )
 
-// Option configures the backend.
-type Option func(*consul.Config) error
-
-// Backend stores in the Consul that the agent at addr belongs to: "host:port",
-// several agents as "a:8500,b:8500", or a URL with the scheme consul or http,
-// consuls or https (TLS); its password is the token.
-func Backend(addr string, opts ...Option) kv.Option {
-	return open(consul.Config{Address: addr}, opts)
+// Backend stores in the Consul that the agent at addr belongs to, over an engine of
+// its own: "consuls://:token@host" and the other forms that engine/consul takes.
+func Backend(addr string) kv.Option {
+	return open(func() (*consul.Conn, error) { return consul.Open(consul.Config{Address: addr}) })
 }
 
-// WithClient stores through a client that the caller already has.
-func WithClient(client *api.Client, opts ...Option) kv.Option {
-	return open(consul.Config{Client: client}, opts)
-}
+// On stores in the Consul that the engine is connected to, and leaves it open.
+func On(e *engine.Engine) kv.Option { return open(e.Conn) }
 
-// WithToken gives the ACL token, over that in the address.
-func WithToken(token string) Option {
-	return func(c *consul.Config) error { return conn.SetSecret(&c.Token, token) }
-}
-
-// WithDatacenter stores in another data centre than the agent's own.
-func WithDatacenter(name string) Option {
-	return func(c *consul.Config) error { c.Datacenter = name; return nil }
-}
-
-// WithTLS encrypts, whatever the address says.
-func WithTLS(t *tls.Config) Option {
-	return func(c *consul.Config) error { return conn.SetTLS(&c.TLS, t) }
-}
-
-func open(c consul.Config, opts []Option) kv.Option {
+func open(connect func() (*consul.Conn, error)) kv.Option {
 	return kv.WithDriver("consul", func(context.Context) (kv.Driver, error) {
-		c := c // one option may open several stores, also at once
-		c, err := conn.Apply(c, opts)
+		c, err := connect()
 		if err != nil {
 			return nil, err
 		}
-		if c.Address == "" && c.Client == nil {
-			return nil, fault.Markf(kv.ErrInvalid, "neither an address nor a client")
-		}
-		conn, err := consul.Open(c)
-		if err != nil {
-			return nil, fault.Mark(kv.ErrInvalid, err)
-		}
-		d := &driver{Conn: conn}
+		d := &driver{Conn: c}
 		d.reaper.init(d.reap)
 		return d, nil
 	})

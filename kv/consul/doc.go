@@ -31,7 +31,7 @@
 //
 // # Closing
 //
-// Close waits for removals on the way and closes idle connections, unless the
-// user brought the client. What had a life and was not removed yet stays in
+// Close waits for removals on the way. It closes the engine that Backend opened;
+// one given to On stays open. What had a life and was not removed yet stays in
 // Consul, unseen, until somebody meets it.
 package consul

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+	engine "github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
@@ -125,9 +126,9 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("address %q: %v", addr, err)
 		}
 	}
-	for _, opt := range []consul.Option{nil, consul.WithTLS(nil)} {
-		if _, err := kv.New(consul.Backend("h:1", opt)); !errors.Is(err, kv.ErrInvalid) {
-			t.Errorf("a bad option: %v", err)
+	for name, backend := range map[string]kv.Option{"nil engine": consul.On(nil), "nil client": consul.On(engine.FromClient(nil))} {
+		if _, err := kv.New(backend); !errors.Is(err, kv.ErrInvalid) || !strings.HasSuffix(err.Error(), name) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
 	if _, err := kv.New(consul.Backend("127.0.0.1:1"), kv.WithDialTimeout(500*time.Millisecond)); !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") {

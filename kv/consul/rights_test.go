@@ -39,7 +39,7 @@ func TestRefusalsHaveTheirKind(t *testing.T) {
 	}
 	open := func(token string) kv.KV {
 		t.Helper()
-		s, err := kv.New(consul.Backend(server.Addr(), consul.WithToken(token)), kv.WithNamespace("shop"))
+		s, err := kv.New(consul.Backend("consul://:"+token+"@"+server.Addr()), kv.WithNamespace("shop"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,13 +2,15 @@ package consul
 
 import (
 	"github.com/micro/go-platform/engine"
+	vendor "github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/kv"
 )
 
-// URL takes the URLs of Backend for engine.Options: consul or consuls.
+// URL takes the URLs of engine/consul for engine.Options.
 func URL(c *engine.Choice) kv.Option {
-	if !c.Takes("consul", "consuls") {
+	e, ok := vendor.URL(c)
+	if !ok {
 		return nil
 	}
-	return Backend(c.URL())
+	return On(e)
 }

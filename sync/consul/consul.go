@@ -34,55 +34,31 @@
 //
 // # Closing
 //
-// Close destroys the sessions. A client given with WithClient stays open.
+// Close destroys the sessions. It closes the engine that Backend opened; one given
+// to On stays open.
 package consul
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"strings"
 	gosync "sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
+	engine "github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/internal/conn"
 	consulconn "github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/fault"
 	dsync "github.com/micro/go-platform/sync"
 )
 
-// Option configures Backend and WithClient.
+// Option configures Backend and On.
 type Option func(*options) error
 
 type options struct {
-	consulconn.Config
 	lockDelay time.Duration
 	minTTL    time.Duration
-}
-
-// WithTLS connects with TLS, whatever the address says.
-func WithTLS(c *tls.Config) Option {
-	return func(o *options) error { return conn.SetTLS(&o.TLS, c) }
-}
-
-// WithToken sends an ACL token. It needs session:write and key:write on
-// "sync/". It overrides that of a URL.
-func WithToken(token string) Option {
-	return func(o *options) error { return conn.SetSecret(&o.Token, token) }
-}
-
-// WithDatacenter selects a datacenter other than the agent's. Locks exclude
-// each other within one datacenter.
-func WithDatacenter(name string) Option {
-	return func(o *options) error {
-		if name == "" {
-			return errors.New("empty datacenter")
-		}
-		o.Datacenter = name
-		return nil
-	}
 }
 
 // WithLockDelay makes Consul refuse for d to give a lock to anyone else after
@@ -110,32 +86,23 @@ func WithMinTTL(d time.Duration) Option {
 	}
 }
 
-// Backend selects the agent at addr: "host", "host:port", several separated by
-// commas of which any will do, or a URL such as "consuls://:token@host:8501"
-// (schemes consul, consuls, http and https). The default port is 8500, with TLS
-// 8501.
+// Backend selects the agent at addr, over an engine of its own:
+// "consuls://:token@host" and the other forms that engine/consul takes. The token
+// needs session:write and key:write on "sync/".
 func Backend(addr string, opts ...Option) dsync.Option {
-	return backend(options{Config: consulconn.Config{Address: addr}}, opts)
+	return open(func() (*consulconn.Conn, error) { return consulconn.Open(consulconn.Config{Address: addr}) }, opts)
 }
 
-// WithClient selects an agent by the user's own client, which Close leaves
-// open.
-func WithClient(c *api.Client, opts ...Option) dsync.Option {
-	if c == nil {
-		return dsync.WithDriver("consul", func(context.Context) (dsync.Driver, error) { return nil, errors.New("nil client") })
-	}
-	return backend(options{Config: consulconn.Config{Client: c}}, opts)
-}
+// On selects the agent that the engine is connected to, and leaves it open.
+func On(e *engine.Engine, opts ...Option) dsync.Option { return open(e.Conn, opts) }
 
-func backend(o options, opts []Option) dsync.Option {
+func open(connect func() (*consulconn.Conn, error), opts []Option) dsync.Option {
 	return dsync.WithDriver("consul", func(context.Context) (dsync.Driver, error) {
-		o := o
-		o.minTTL = 10 * time.Second
-		o, err := conn.Apply(o, opts)
+		o, err := conn.Apply(options{minTTL: 10 * time.Second}, opts)
 		if err != nil {
 			return nil, err
 		}
-		c, err := consulconn.Open(o.Config)
+		c, err := connect()
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+	engine "github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 	dsync "github.com/micro/go-platform/sync"
@@ -51,7 +52,7 @@ func TestConsulTellsWhenTheSessionIsDestroyedAndDelays(t *testing.T) {
 		t.Fatal(err)
 	}
 	const delay = 2 * time.Second
-	s, err := dsync.New(consul.WithClient(client, consul.WithMinTTL(time.Second), consul.WithLockDelay(delay)))
+	s, err := dsync.New(consul.On(engine.FromClient(client), consul.WithMinTTL(time.Second), consul.WithLockDelay(delay)))
 	if err != nil {
 		t.Fatal(err)
 	}

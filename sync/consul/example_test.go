@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/consul"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/sync/consul"
 )
@@ -25,8 +26,8 @@ func ExampleBackend() {
 	// sync/consul: new: invalid: lock delay 1h0m0s, want 0 to 60 s
 }
 
-func ExampleWithClient() {
-	_, err := dsync.New(consul.WithClient(nil)) // an *api.Client of your own, which Close leaves open
+func ExampleOn() {
+	_, err := dsync.New(consul.On(engine.FromClient(nil))) // an *api.Client of your own, which Close leaves open
 	fmt.Println(err)
 	// Output: sync/consul: new: invalid: nil client
 }

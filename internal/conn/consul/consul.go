@@ -5,13 +5,13 @@
 package consul
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -34,15 +34,13 @@ type Config struct {
 	// DialTimeout bounds one attempt to connect to one agent; 0 means 2 s.
 	DialTimeout time.Duration
 
-	// Queries bounds the blocking queries at once; 0 means 32.
-	Queries int
-
 	// Client is the user's own client. Close leaves it open, and the fields
 	// above are not used.
 	Client *api.Client
 }
 
-// Conn is an open connection. All methods of the client are usable.
+// Conn is an engine as one backend has it: its own, or one that it shares. All
+// methods of the client are usable.
 type Conn struct {
 	*api.Client
 	transports []*http.Transport // none: the user's client
@@ -50,6 +48,8 @@ type Conn struct {
 	agents     int           // how many addresses
 	share      time.Duration // of the time of Ping for one of several
 	held       chan struct{} // holds a token for each blocking query
+	closed     *atomic.Bool  // nil: the user's client
+	shared     bool          // Close is for others to call
 }
 
 // An agent takes 200 connections from all processes of a host by default.
@@ -66,13 +66,13 @@ var schemes = []conn.Scheme{{Name: "consul", Port: 8500}, {Name: "http", Port: 8
 // Open checks the configuration and builds a client. It sends nothing; Ping
 // does.
 func Open(c Config) (*Conn, error) {
-	held := make(chan struct{}, cmp.Or(c.Queries, maxQueries))
+	held := make(chan struct{}, maxQueries)
 	if c.Client != nil {
 		return &Conn{Client: c.Client, address: "the given client", held: held}, nil
 	}
 	t, err := parse(c.Address)
 	if err != nil {
-		return nil, err
+		return nil, fault.Mark(fault.Invalid, err)
 	}
 	if c.Token != "" {
 		t.token = c.Token
@@ -95,6 +95,7 @@ func Open(c Config) (*Conn, error) {
 	}
 	polls := calls.Clone()
 	polls.MaxConnsPerHost, polls.MaxIdleConnsPerHost = 0, 64
+	closed := new(atomic.Bool)
 	cfg := &api.Config{
 		Address: t.hosts[0],
 		Scheme:  scheme,
@@ -103,16 +104,31 @@ func Open(c Config) (*Conn, error) {
 		Token:      "-",
 		Datacenter: c.Datacenter,
 		HttpClient: &http.Client{
-			Transport:     &auth{token: t.token, user: t.user, password: t.password, dialer: d, calls: calls, polls: polls},
+			Transport:     &auth{token: t.token, user: t.user, password: t.password, dialer: d, calls: calls, polls: polls, closed: closed},
 			CheckRedirect: conn.SameOrigin,
 		},
 		Transport: calls,
 	}
 	client, err := api.NewClient(cfg)
 	if err != nil {
-		return nil, err
+		return nil, fault.Mark(fault.Invalid, err)
 	}
-	return &Conn{Client: client, transports: []*http.Transport{calls, polls}, address: strings.Join(t.hosts, ","), agents: len(t.hosts), share: c.DialTimeout, held: held}, nil
+	return &Conn{Client: client, transports: []*http.Transport{calls, polls}, address: strings.Join(t.hosts, ","), agents: len(t.hosts), share: c.DialTimeout, held: held, closed: closed}, nil
+}
+
+// Shared returns the engine for a backend that does not close it.
+func (c *Conn) Shared() *Conn {
+	s := *c
+	s.shared, s.held = true, make(chan struct{}, maxQueries)
+	return &s
+}
+
+// HoldAtLeast makes room for n blocking queries at once, if that is more than
+// usual. It is called before the first.
+func (c *Conn) HoldAtLeast(n int) {
+	if n > cap(c.held) {
+		c.held = make(chan struct{}, n)
+	}
 }
 
 // Address returns where the agents are, without secrets.
@@ -150,8 +166,13 @@ func (c *Conn) ping(ctx context.Context) error {
 	return Read(err)
 }
 
-// Close ends idle connections of a client that Open built.
+// Close ends idle connections of a client that Open built, and requests through
+// it fail. It does nothing to a shared one.
 func (c *Conn) Close() error {
+	if c.shared || c.closed == nil {
+		return nil
+	}
+	c.closed.Store(true)
 	for _, t := range c.transports {
 		t.CloseIdleConnections()
 	}
@@ -215,10 +236,14 @@ type auth struct {
 	token, user, password string
 	dialer                *dialer
 	calls, polls          *http.Transport
+	closed                *atomic.Bool
 }
 
 // RoundTrip implements http.RoundTripper.
 func (a *auth) RoundTrip(r *http.Request) (*http.Response, error) {
+	if a.closed.Load() { // under who still uses it
+		return nil, &dialError{errors.New("the connection to Consul was closed")}
+	}
 	r2 := *r
 	r2.Header = r.Header.Clone()
 	r2.Header.Del("X-Consul-Token")
