@@ -14,6 +14,7 @@ import (
 
 // Two packages of one program over one pool of connections.
 func Example() {
+	// snippet: share
 	e, err := redis.Open("redis://10.0.0.1:6379", redis.WithMaxConns(50))
 	if err != nil {
 		fmt.Println(err)
@@ -21,6 +22,7 @@ func Example() {
 	}
 	defer e.Close()
 	store, err := kv.New(kvredis.On(e), kv.WithLazy()) // WithLazy: this example runs without Redis
+	// end snippet
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -161,10 +161,12 @@ func ExampleOptions() {
 	}
 	defer os.RemoveAll(dir)
 	url := "sqlite:" + filepath.Join(dir, "shop.db") // as a flag or an environment variable says
+	// snippet: urls
 	onKV, err1 := engine.Options(&engines, url, kvredis.URL, kvetcd.URL, kvsql.URL)
 	onDB, err2 := engine.Options(&engines, url, dbsql.URL)
 	onDiscovery, err3 := engine.Options(&engines, "", discoveryredis.URL, discoveryetcd.URL, discoveryconsul.URL) // none: embedded
 	onConfig, err4 := engine.Options(&engines, "memory:", configetcd.URL("config/shop"))
+	// end snippet
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		fmt.Println(err)
 		return
