@@ -49,8 +49,10 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 	if !event.SameTypes(has.Types, g.Types.List()) {
 		return nil, event.ConflictingTypes(g.Name, has.Types, g.Types.List())
 	}
-	m := &member{d: d, g: g, waiter: waiter{client: d.waiting, key: d.key}, claimFrom: beforeAll}
+	m := &member{d: d, g: g, waiter: waiter{client: d.waiting, key: d.key}}
+	m.phases = newShared(m)
 	if g.Exclusive {
+		m.phases = &turn{m: m}
 		m.lease = &lease{d: d, key: d.leaseKey(g.Name), holder: g.Consumer, ttl: g.AckWait}
 	}
 	return m, nil
