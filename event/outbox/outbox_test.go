@@ -261,29 +261,34 @@ func put(t *testing.T, b *outbox.Outbox, tx outbox.Execer, subjects ...string) {
 }
 
 func TestRowsThatKeepFailingAreSetAsideAndCanBeRetried(t *testing.T) {
-	b, db := onSQLite(t, outbox.WithMaxFailures(3))
-	p := &picky{Stream: stream(t), tries: map[string]int{}, err: event.ErrUnknownOutcome}
-	p.set(func(r *event.Record) bool { return r.Subject == "poison" || r.Subject == "poison too" })
-	put(t, b, db, "0", "poison", "poison too", "1", "2")
-	relay(t, b, p)
-	eventually(t, "the others are published and two rows set aside", func() bool {
-		n, aside, _ := b.Pending(t.Context())
-		return n == 0 && aside == 2
+	each(t, func(t *testing.T, db *dbsql.DB, d outbox.Dialect) {
+		b, err := outbox.Open(t.Context(), db, d, outbox.WithInterval(5*time.Millisecond), outbox.WithMaxFailures(3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &picky{Stream: stream(t), tries: map[string]int{}, err: event.ErrUnknownOutcome}
+		p.set(func(r *event.Record) bool { return r.Subject == "poison" || r.Subject == "poison too" })
+		put(t, b, db, "0", "poison", "poison too", "1", "2")
+		relay(t, b, p)
+		eventually(t, "the others are published and two rows set aside", func() bool {
+			n, aside, _ := b.Pending(t.Context())
+			return n == 0 && aside == 2
+		})
+		if got := subjects(t, p.Stream); !slices.Equal(got, []string{"0", "1", "2"}) {
+			t.Errorf("published %v, want each of the good ones once, in order", got)
+		}
+		if n := p.tried("poison"); n < 3 {
+			t.Errorf("set aside after %d failures, want 3", n)
+		}
+		p.set(func(*event.Record) bool { return false })
+		if n, err := b.Retry(t.Context()); n != 2 || err != nil {
+			t.Fatalf("Retry = %d, %v, want 2", n, err)
+		}
+		eventually(t, "those are published", func() bool { n, aside, _ := b.Pending(t.Context()); return n+aside == 0 })
+		if got := subjects(t, p.Stream); !slices.Equal(got, []string{"0", "1", "2", "poison", "poison too"}) {
+			t.Errorf("published %v after Retry", got)
+		}
 	})
-	if got := subjects(t, p.Stream); !slices.Equal(got, []string{"0", "1", "2"}) {
-		t.Errorf("published %v, want each of the good ones once, in order", got)
-	}
-	if n := p.tried("poison"); n < 3 {
-		t.Errorf("set aside after %d failures, want 3", n)
-	}
-	p.set(func(*event.Record) bool { return false })
-	if n, err := b.Retry(t.Context()); n != 2 || err != nil {
-		t.Fatalf("Retry = %d, %v, want 2", n, err)
-	}
-	eventually(t, "those are published", func() bool { n, aside, _ := b.Pending(t.Context()); return n+aside == 0 })
-	if got := subjects(t, p.Stream); !slices.Equal(got, []string{"0", "1", "2", "poison", "poison too"}) {
-		t.Errorf("published %v after Retry", got)
-	}
 }
 
 func TestRowsWaitWhileItIsTheStreamThatFails(t *testing.T) {
