@@ -12,6 +12,8 @@ import (
 
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/sql"
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/outbox"
 	"github.com/micro/go-platform/internal/leak"
 )
 
@@ -101,10 +103,21 @@ func TestRecordsAreReadableByPlainSQL(t *testing.T) {
 	})
 }
 
+// TestATransactionSpansTheUsersSQL has one transaction write a record, an event in
+// an outbox and a row of the user's own.
 func TestATransactionSpansTheUsersSQL(t *testing.T) {
 	plain(t, func(t *testing.T, d db.DB, ns string, raw *dbsql.DB, quote string) {
 		audit := quote + ns + "_audit" + quote
 		if _, err := raw.Exec("CREATE TABLE " + audit + " (note VARCHAR(20))"); err != nil {
+			t.Fatal(err)
+		}
+		dialect := map[string]outbox.Dialect{"sqlite": outbox.SQLite, "mysql": outbox.MySQL, "postgres": outbox.Postgres}[d.Features().Backend]
+		box, err := outbox.Open(t.Context(), raw, dialect)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, _, err := box.Pending(t.Context())
+		if err != nil {
 			t.Fatal(err)
 		}
 		orders, err := d.Table(t.Context(), "orders")
@@ -127,6 +140,9 @@ func TestATransactionSpansTheUsersSQL(t *testing.T) {
 				if !ok {
 					return errors.New("no SQL transaction")
 				}
+				if err := box.Publish(ctx, handle, &event.Record{Type: "order.made", Subject: "1"}); err != nil {
+					return err
+				}
 				if _, err := handle.ExecContext(ctx, "INSERT INTO "+audit+" (note) VALUES ('made')"); err != nil {
 					return err
 				}
@@ -139,9 +155,13 @@ func TestATransactionSpansTheUsersSQL(t *testing.T) {
 			if err := raw.QueryRow("SELECT COUNT(*) FROM " + audit).Scan(&n); err != nil {
 				t.Fatal(err)
 			}
+			events, _, err := box.Pending(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
 			_, err = orders.Read(t.Context(), "1")
-			if want := map[bool]int{true: 1, false: 0}[give == nil]; n != want || (err == nil) != (give == nil) {
-				t.Errorf("after %v there are %d notes, and the record: %v", give, n, err)
+			if want := map[bool]int{true: 1, false: 0}[give == nil]; n != want || events-before != int64(want) || (err == nil) != (give == nil) {
+				t.Errorf("after %v there are %d notes, %d events, and the record: %v", give, n, events-before, err)
 			}
 		}
 		if _, ok := db.SQL(kept); ok {
