@@ -43,6 +43,7 @@ func Run(t *testing.T, h Harness) {
 		{"BadInputIsRefused", badInput},
 		{"TooLargeIsRefused", tooLarge},
 		{"NamesAreThoseOfCloudEvents", oddNames},
+		{"AnyCloudEventComesBackUnchanged", anyCloudEvent},
 		{"TypesSelectByPattern", patterns},
 		{"DeadLettersAreOnlyForThoseWhoAsk", deadTypesAreApart},
 		{"EverySubscriberGetsEverything", fanOut},
