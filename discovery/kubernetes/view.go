@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/backoff"
 	conn "github.com/micro/go-platform/internal/conn/kubernetes"
 )
 
@@ -84,12 +85,17 @@ func (d *driver) watches() int {
 	return n
 }
 
+// gather is how long a view waits for more sessions before it lists: they come in
+// crowds, and who comes later reads its service by itself.
+const gather = 3 * time.Millisecond
+
 // run follows until the first of the watches fails, or the API server gives no
 // sign of life.
 func (v *view) run(ctx context.Context) {
 	d := v.d
 	ended := make(chan error, 4)
 	n := d.watches()
+	_ = backoff.Sleep(ctx, gather)
 	go func() { ended <- conn.Follow(ctx, d.c, slices.In(v.namespace), conn.Selector{}, v.apply) }()
 	if d.podLabels {
 		go func() { ended <- conn.Follow(ctx, d.c, pods.In(v.namespace), conn.Selector{}, v.applyTo(&v.pods)) }()

@@ -275,6 +275,23 @@ func TestAServerThatEndsWatchesAtOnce(t *testing.T) {
 	f.see("a=1")
 }
 
+// However a line is written, it is the same event.
+func TestEventsInAnyForm(t *testing.T) {
+	t.Parallel()
+	const object = `{"metadata":{"name":"a","resourceVersion":"7","annotations":{"x":"\",\"object\":{"}}}`
+	for _, line := range []string{
+		`{"type":"ADDED","object":` + object + "}\n",
+		`{ "type": "ADDED", "object": ` + object + " }\r\n",
+		`{"object":` + object + `,"type":"ADDED"}` + "\n",
+		`{"type":"ADDED","object":` + object + ` }` + "\n",
+	} {
+		e, err := parseEvent([]byte(line))
+		if err != nil || e.Type != "ADDED" || strings.TrimSpace(string(e.Object)) != object {
+			t.Errorf("%s: %s %s, %v", line, e.Type, e.Object, err)
+		}
+	}
+}
+
 // Events that nobody can read end the watch rather than pass unseen.
 func TestEventsThatCannotBeRead(t *testing.T) {
 	t.Parallel()

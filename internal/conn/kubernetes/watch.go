@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,8 +73,7 @@ func (c *Conn) stream(parent context.Context, r Resource, s Selector, version st
 		if err != nil {
 			return because(parent, ctx, err)
 		}
-		var e event
-		err = json.Unmarshal(line, &e)
+		e, err := parseEvent(line)
 		if err != nil {
 			return fault.Mark(fault.Unavailable, fmt.Errorf("the watch: %w", err))
 		}
@@ -82,6 +82,18 @@ func (c *Conn) stream(parent context.Context, r Resource, s Selector, version st
 			return err
 		}
 	}
+}
+
+// parseEvent splits a line. The API server writes type and object in this order,
+// and what is then the object is read once, by who knows its type.
+func parseEvent(line []byte) (e event, err error) {
+	line = bytes.TrimSpace(line)
+	rest, ok := bytes.CutPrefix(line, []byte(`{"type":"`))
+	kind, object, found := bytes.Cut(rest, []byte(`","object":`))
+	if ok && found && len(kind) < 20 && bytes.HasSuffix(object, []byte("}")) {
+		return event{Type: string(kind), Object: object[:len(object)-1]}, nil
+	}
+	return e, json.Unmarshal(line, &e)
 }
 
 // whole reports whether there is a line that can be read without waiting.
