@@ -1,0 +1,92 @@
+package db_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/micro/go-platform/db"
+)
+
+// TestWhatHasExpiredIsRemoved looks into the driver, with transactions and
+// without: expired and long deleted records are gone from it in time, also after a
+// failure, and no others.
+func TestWhatHasExpiredIsRemoved(t *testing.T) {
+	for name, wrap := range map[string]func(d db.Driver) db.Driver{
+		"transactions": func(d db.Driver) db.Driver { return d },
+		"none":         func(d db.Driver) db.Driver { return plain{d} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, err := db.OpenDriver(t.Context(), db.WithMemory())
+				if err != nil {
+					t.Fatal(err)
+				}
+				f := &failing{Driver: wrap(m)}
+				var driver db.Driver = f
+				if x, ok := wrap(m).(db.Transactor); ok {
+					driver = struct {
+						*failing
+						db.Transactor
+					}{f, x}
+				}
+				d, err := db.New(db.WithDriver("spy", func(context.Context) (db.Driver, error) { return driver, nil }))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer d.Close()
+				tb, err := d.Table(t.Context(), "things", db.TTL(time.Hour), db.SoftDelete(2*time.Hour))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range 1200 { // more than are looked for at once
+					r := &db.Record{ID: fmt.Sprint(i)}
+					if i%2 == 0 {
+						r.Expires = time.Now().Add(24 * time.Hour)
+					}
+					if err := tb.Create(t.Context(), r); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := tb.Delete(t.Context(), "0"); err != nil {
+					t.Fatal(err)
+				}
+				check := func(what string, live, deleted int64) {
+					t.Helper()
+					for table, want := range map[string]int64{"things": live, "things_deleted_": deleted} {
+						if n, err := m.Count(t.Context(), table, db.Filter{}); err != nil || n != want {
+							t.Errorf("%s: %d records in %s, %v, want %d", what, n, table, err, want)
+						}
+					}
+				}
+				time.Sleep(59 * time.Minute)
+				check("before their time", 1199, 1)
+				f.fail.Store(true)
+				time.Sleep(5 * time.Minute)
+				check("while the backend fails", 1199, 1)
+				f.fail.Store(false)
+				time.Sleep(3 * time.Minute)
+				check("after an hour", 599, 1)
+				time.Sleep(time.Hour)
+				check("after two", 599, 0)
+			})
+		})
+	}
+}
+
+// failing is a driver whose searches fail, if they are to.
+type failing struct {
+	db.Driver
+	fail atomic.Bool
+}
+
+func (f *failing) Query(ctx context.Context, table string, q db.Query) ([]*db.Record, error) {
+	if f.fail.Load() {
+		return nil, errors.New("boom")
+	}
+	return f.Driver.Query(ctx, table, q)
+}
