@@ -19,6 +19,14 @@ import (
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	"github.com/micro/go-platform/engine"
+	consulengine "github.com/micro/go-platform/engine/consul"
+	etcdengine "github.com/micro/go-platform/engine/etcd"
+	kafkaengine "github.com/micro/go-platform/engine/kafka"
+	kubernetesengine "github.com/micro/go-platform/engine/kubernetes"
+	natsengine "github.com/micro/go-platform/engine/nats"
+	rabbitmqengine "github.com/micro/go-platform/engine/rabbitmq"
+	redisengine "github.com/micro/go-platform/engine/redis"
+	sqlengine "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
 	eventnats "github.com/micro/go-platform/event/nats"
 	eventredis "github.com/micro/go-platform/event/redis"
@@ -147,6 +155,24 @@ func TestURLsThatNoBackendTakes(t *testing.T) {
 	if err := kvOptions("redis://h"); !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("a closed set: %v, want ErrClosed", err)
 	}
+}
+
+// Each engine has its function.
+func TestEachEngineTakesItsURLs(t *testing.T) {
+	var s engine.Set
+	defer s.Close()
+	for _, url := range []string{"redis://h", "etcds://h", "consul://h", "nats://h", "sqlite:x.db", "kafka://h", "amqp://u:p@h", "kubernetes://h:1"} {
+		c, err := engine.Options(&s, url,
+			alone(redisengine.URL), alone(etcdengine.URL), alone(consulengine.URL), alone(natsengine.URL), alone(sqlengine.URL), alone(kafkaengine.URL), alone(rabbitmqengine.URL), alone(kubernetesengine.URL))
+		if err != nil || len(c) != 1 {
+			t.Errorf("%s: %v, %v", url, c, err)
+		}
+	}
+}
+
+// alone makes a backend of an engine's function alone.
+func alone[E any](url func(*engine.Choice) (E, bool)) func(*engine.Choice) any {
+	return func(c *engine.Choice) any { e, _ := url(c); return e }
 }
 
 // What a program asks flags for is one line for each package.
