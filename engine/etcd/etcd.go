@@ -42,14 +42,23 @@ func FromClient(client *clientv3.Client) *Engine {
 }
 
 // Client returns etcd's client, for requests of your own. It is closed with the
-// engine.
-func (e *Engine) Client() *clientv3.Client { return e.conn.Client }
+// engine. It is nil if FromClient got none.
+func (e *Engine) Client() *clientv3.Client {
+	if e.conn == nil {
+		return nil
+	}
+	return e.conn.Client
+}
 
 // Ping asks the cluster for a linearizable read, which a quorum answers. The error
 // is engine.ErrUnavailable, or engine.ErrDenied if the cluster refuses the
 // credentials, and names the address.
 func (e *Engine) Ping(ctx context.Context) error {
-	return fault.Wrap("engine/etcd", "ping", "", e.conn.Ping(ctx))
+	c, err := e.Conn()
+	if err == nil {
+		err = c.Ping(ctx)
+	}
+	return fault.Wrap("engine/etcd", "ping", "", err)
 }
 
 // Close closes the connection, but not a client that was given. It may be called

@@ -86,4 +86,8 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 		t.Fatalf("%v, the client has %v", err, seen.DialTimeout)
 	}
 	e.Close()
+	none := etcd.FromClient(nil)
+	if err := none.Ping(t.Context()); !errors.Is(err, engine.ErrInvalid) || none.Client() != nil || none.Close() != nil {
+		t.Errorf("an engine without a client: Ping %v, Client %v", err, none.Client())
+	}
 }

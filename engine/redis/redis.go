@@ -45,12 +45,21 @@ func FromClient(client goredis.UniversalClient) *Engine {
 
 // Client returns the go-redis client, for commands of your own. It is closed with
 // the engine.
-func (e *Engine) Client() goredis.UniversalClient { return e.conn.UniversalClient }
+func (e *Engine) Client() goredis.UniversalClient {
+	if e.conn == nil {
+		return nil
+	}
+	return e.conn.UniversalClient
+}
 
 // Ping asks the server for a sign of life. The error is engine.ErrUnavailable, or
 // engine.ErrDenied if the server refuses the credentials, and names the address.
 func (e *Engine) Ping(ctx context.Context) error {
-	return fault.Wrap("engine/redis", "ping", "", e.conn.Ping(ctx))
+	c, err := e.Conn()
+	if err == nil {
+		err = c.Ping(ctx)
+	}
+	return fault.Wrap("engine/redis", "ping", "", err)
 }
 
 // Close closes the connections, but not a client that was given. It may be

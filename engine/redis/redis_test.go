@@ -298,4 +298,8 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 			}
 		}
 	}
+	none := redis.FromClient(nil)
+	if err := none.Ping(t.Context()); !errors.Is(err, engine.ErrInvalid) || none.Client() != nil || none.Close() != nil {
+		t.Errorf("an engine without a client: Ping %v, Client %v", err, none.Client())
+	}
 }
