@@ -136,9 +136,10 @@ type Lag struct {
 
 // GroupInfo describes a group.
 type GroupInfo struct {
-	Name  string
-	Types []string // patterns; empty for everything
-	Lag   Lag
+	Name       string
+	Types      []string // patterns; empty for everything
+	Lag        Lag
+	Partitions int // of a group that Partitions divides, else 0
 }
 
 // Delivery says how a record came to a handler.
@@ -160,14 +161,15 @@ type Retention struct {
 // Features says what a backend can do. Every backend publishes, subscribes
 // with and without groups, and queries.
 type Features struct {
-	Backend   string // "memory", "redis"
-	Durable   bool   // records survive the end of the process
-	Shared    bool   // other processes see the same stream
-	Retention bool   // WithRetention is honoured
-	Atomic    bool   // several records of one Publish are in the stream together or not at all
-	Exclusive bool   // Ordered holds over all members of a group
-	Positions bool   // At and After find their place without reading all before it
-	Scheduled bool   // PublishAt, Schedule, Cancel and Scheduled work
+	Backend    string // "memory", "redis"
+	Durable    bool   // records survive the end of the process
+	Shared     bool   // other processes see the same stream
+	Retention  bool   // WithRetention is honoured
+	Atomic     bool   // several records of one Publish are in the stream together or not at all
+	Exclusive  bool   // Ordered holds over all members of a group
+	Positions  bool   // At and After find their place without reading all before it
+	Scheduled  bool   // PublishAt, Schedule, Cancel and Scheduled work
+	Partitions bool   // the option Partitions spreads an ordered group over its members
 }
 
 // New opens a stream. Without a backend option it lives in this process's

@@ -240,3 +240,22 @@ func ExampleReplier() {
 	// 7.50 <nil>
 	// reply: no such order
 }
+
+func ExamplePartitions() {
+	ctx := context.Background()
+	s, _ := event.New()
+	defer s.Close(ctx)
+
+	done := make(chan string, 1)
+	sub, err := s.Subscribe(ctx, func(ctx context.Context, r *event.Record) error {
+		done <- r.Subject
+		return nil
+	}, event.Group("billing"), event.Ordered(event.BySubject), event.Partitions(4)) // up to four members work
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	s.Publish(ctx, &event.Record{Type: "order.created", Subject: "order/42"})
+	fmt.Println(<-done, sub.Group())
+	// Output: order/42 billing
+}

@@ -2,6 +2,7 @@ package event
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -218,7 +219,7 @@ func (f *front) Groups(ctx context.Context) ([]GroupInfo, error) {
 	ctx, cancel := f.deadline(ctx)
 	defer cancel()
 	groups, err := f.driver.Groups(ctx)
-	return groups, f.wrap("groups", "", err)
+	return foldGroups(groups), f.wrap("groups", "", err)
 }
 
 func (f *front) DeleteGroup(ctx context.Context, name string) error {
@@ -231,7 +232,13 @@ func (f *front) DeleteGroup(ctx context.Context, name string) error {
 	}
 	ctx, cancel := f.deadline(ctx)
 	defer cancel()
-	return f.wrap("delete group", name, f.driver.DeleteGroup(ctx, name))
+	err := f.driver.DeleteGroup(ctx, name)
+	if errors.Is(err, fault.NotFound) {
+		if divided, failed := f.deleteParts(ctx, name); divided || failed != nil {
+			err = failed
+		}
+	}
+	return f.wrap("delete group", name, err)
 }
 
 func (f *front) Features() Features {
@@ -242,6 +249,7 @@ func (f *front) Features() Features {
 	fs.Backend = f.o.name
 	_, fs.Retention = f.driver.(Trimmer)
 	_, fs.Scheduled = f.driver.(Scheduler)
+	_, fs.Partitions = f.driver.(Roster)
 	return fs
 }
 

@@ -31,7 +31,8 @@ type memory struct {
 	ids      memoryIndex
 	roots    memoryIndex
 	schedule memorySchedule
-	j        *journal // nil without one
+	roster   map[string]map[string]time.Time // of divided groups: until when a member lives
+	j        *journal                        // nil without one
 	closed   bool
 }
 

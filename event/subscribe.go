@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -37,9 +38,27 @@ func (f *front) subscribe(ctx context.Context, h Handler, bh BatchHandler, opts 
 	}
 	ctx, cancel := f.deadline(ctx)
 	defer cancel()
-	source, err := f.open(ctx, o)
+	if o.partitions > 0 {
+		s, err := f.subscribeParts(ctx, o, h, bh)
+		if err != nil {
+			return nil, f.wrap("subscribe", o.group, err)
+		}
+		f.keepTime()
+		return s, nil
+	}
+	s, err := f.begin(ctx, o, h, bh)
 	if err != nil {
 		return nil, f.wrap("subscribe", o.group, err)
+	}
+	f.keepTime() // who reads also publishes what others have scheduled
+	return s, nil
+}
+
+// begin opens and starts a subscription.
+func (f *front) begin(ctx context.Context, o *subscribeOptions, h Handler, bh BatchHandler) (*subscription, error) {
+	source, err := f.open(ctx, o)
+	if err != nil {
+		return nil, err
 	}
 	s := newSubscription(f, o, source)
 	s.h, s.bh = h, bh
@@ -47,12 +66,11 @@ func (f *front) subscribe(ctx context.Context, h Handler, bh BatchHandler, opts 
 	if f.closing {
 		f.mu.Unlock()
 		source.Close(ctx)
-		return nil, f.wrap("subscribe", o.group, fault.Closed)
+		return nil, fault.Closed
 	}
 	f.subs[s] = struct{}{}
 	f.mu.Unlock()
 	s.start()
-	f.keepTime() // who reads also publishes what others have scheduled
 	return s, nil
 }
 
@@ -79,7 +97,7 @@ func (f *front) open(ctx context.Context, o *subscribeOptions) (Member, error) {
 		consumer = newConsumer()
 	}
 	return f.driver.Join(ctx, GroupConfig{
-		Name: o.group, Consumer: consumer, Types: o.patterns, Start: from, AckWait: o.ackWait, Exclusive: o.key != nil,
+		Name: cmp.Or(o.joinAs, o.group), Consumer: consumer, Types: o.patterns, Start: from, AckWait: o.ackWait, Exclusive: o.key != nil,
 	})
 }
 

@@ -172,7 +172,7 @@ func (s *subscription) accept(ds []Delivered) {
 	var other []Delivered
 	for i := range ds {
 		d := &ds[i]
-		if !d.is(&s.o.patterns) {
+		if !d.is(&s.o.patterns) || s.o.mine != nil && !s.mine(d) {
 			other = append(other, *d)
 			continue
 		}
@@ -188,6 +188,16 @@ func (s *subscription) accept(ds []Delivered) {
 		s.acks.add(other...)
 	}
 	s.q.push(keep)
+}
+
+// mine reports whether a record is of this partition. What is no record is of
+// that of an empty one.
+func (s *subscription) mine(d *Delivered) bool {
+	r := d.record()
+	if d.Err != nil {
+		r = &Record{}
+	}
+	return s.o.mine(r)
 }
 
 // window is how many records to fetch: a batch, but in a group no more than

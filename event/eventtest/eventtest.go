@@ -62,6 +62,7 @@ func Run(t *testing.T, h Harness) {
 		{"OneKeyIsInOrderAndBlocksOnlyItself", ordered},
 		{"OrderHoldsOverMembers", orderedMembers},
 		{"ClosedMembersGiveTheirTurnBack", turnIsGivenBack},
+		{"PartitionsShareAnOrderedGroup", partitions},
 		{"ConcurrencyIsUsedAndBounded", concurrency},
 		{"HandlersThatHangAreLeftBehind", hung},
 		{"BatchesAreBounded", batches},

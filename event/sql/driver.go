@@ -31,7 +31,8 @@ type driver struct {
 
 	packet atomic.Int64 // MySQL's max_allowed_packet; 0: no limit is known
 
-	plan planTable
+	plan   planTable
+	roster rosterTable
 
 	writer chan struct{} // holds one value while a publisher writes
 	mu     sync.Mutex
