@@ -37,6 +37,7 @@ require (
 	github.com/openzipkin/zipkin-go v0.4.3
 	github.com/phuslu/log v1.0.121
 	github.com/prometheus/client_golang v1.25.0
+	github.com/rabbitmq/amqp091-go v1.16.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/rs/zerolog v1.35.1
 	github.com/sony/gobreaker/v2 v2.4.0

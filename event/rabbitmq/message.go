@@ -61,7 +61,9 @@ func (d *driver) message(r *event.Record, now time.Time, frame int) (amqp.Publis
 		set("source", r.Source)
 	}
 	set("time", r.Time.UTC().Format(time.RFC3339Nano))
-	set(recorded, now.UTC().Format(time.RFC3339Nano))
+	if d := now.Sub(r.Time); d < 0 || d > 5*time.Millisecond { // else it is the same
+		set(recorded, now.UTC().Format(time.RFC3339Nano))
+	}
 	if r.Subject != "" {
 		set("subject", r.Subject)
 	}
@@ -83,7 +85,7 @@ func (d *driver) message(r *event.Record, now time.Time, frame int) (amqp.Publis
 		set("datacontenttype", r.ContentType)
 	}
 	if size+spareFrame > frame && frame > 0 || !fits(m.Headers) {
-		m.Headers = amqp.Table{prefix + recorded: m.Headers[prefix+recorded]}
+		m.Headers = amqp.Table{prefix + recorded: now.UTC().Format(time.RFC3339Nano)}
 		m.ContentType, m.Body = packed, event.AppendRecord(nil, r)
 	}
 	if limit := d.conn.MaxMessage(); len(m.Body) > limit {
@@ -169,7 +171,11 @@ func typeOf(d *amqp.Delivery) string {
 // publishedAt is what the publisher's clock said, and the zero time if it didn't
 // say.
 func publishedAt(d *amqp.Delivery) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, attribute(d.Headers, recorded))
+	said := attribute(d.Headers, recorded)
+	if said == "" {
+		said = attribute(d.Headers, "time")
+	}
+	t, err := time.Parse(time.RFC3339Nano, said)
 	if err != nil {
 		return time.Time{}
 	}

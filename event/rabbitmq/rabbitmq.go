@@ -106,6 +106,7 @@ type driver struct {
 	out              *publisher
 	registry         *registry
 	size             *bodies
+	shelf            shelf
 
 	mu      sync.Mutex
 	there   bool                     // the stream was seen

@@ -165,16 +165,29 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	if q.Max == 0 {
 		return page, nil
 	}
-	limit := d.size.limit(q.Max)
-	all, err := d.records(ctx, after+1, limit)
-	if err != nil || len(all) == 0 {
-		return page, err
+	b, again := d.shelf.take(after)
+	all, limit := b.rest, 0
+	if len(all) == 0 {
+		limit = d.size.limit(max(q.Max, b.size))
+		if all, err = d.records(ctx, after+1, limit); err != nil || len(all) == 0 {
+			return page, err
+		}
 	}
 	if first := position(&all[0]); q.From.Kind == event.AfterPosition && first > after+1 {
 		page.Missed = first - after - 1
 	}
 	page.More = len(all) >= limit
-	for i := range all[:min(len(all), q.Max)] {
+	next := book{size: q.Max}
+	if again {
+		next.size = min(4*max(b.size, q.Max), maxPage)
+	}
+	if len(all) > q.Max {
+		all, next.rest = all[:q.Max], all[q.Max:]
+		page.More = true
+	}
+	next.after = position(&all[len(all)-1])
+	d.shelf.put(next)
+	for i := range all {
 		m := &all[i]
 		page.Next = format(position(m))
 		if r, err := record(m); err == nil && q.Filter.Match(r) {
