@@ -25,40 +25,59 @@ const (
 // source, and the record has none.
 const noSource = "go-platform-no-source"
 
-// message writes a record in binary mode.
+// message writes a record in binary mode. The headers' values share one piece of
+// memory.
 func message(r *event.Record, key string) *kgo.Record {
-	n := 7
-	m := &kgo.Record{Key: []byte(key), Value: r.Data, Headers: make([]kgo.RecordHeader, 0, n+len(r.Metadata))}
-	set := func(name, value string) {
-		m.Headers = append(m.Headers, kgo.RecordHeader{Key: prefix + name, Value: []byte(value)})
+	room := len(key) + len(r.ID) + len(r.Type) + len(r.Source) + len(r.Subject) + len(r.RootID) + len(r.ParentID) + len(r.ContentType) + 64
+	for k, v := range r.Metadata {
+		room += len(k) + 2*len(v)
 	}
-	set("specversion", "1.0")
-	set("id", r.ID)
-	set("type", r.Type)
+	w := writer{buf: make([]byte, 0, room), headers: make([]kgo.RecordHeader, 0, 9+len(r.Metadata))}
+	w.set("ce_specversion", "1.0")
+	w.set("ce_id", r.ID)
+	w.set("ce_type", r.Type)
 	if r.Source == "" {
-		set("source", "/")
-		m.Headers = append(m.Headers, kgo.RecordHeader{Key: noSource})
+		w.set("ce_source", "/")
+		w.headers = append(w.headers, kgo.RecordHeader{Key: noSource})
 	} else {
-		set("source", r.Source)
+		w.set("ce_source", r.Source)
 	}
-	m.Headers = append(m.Headers, kgo.RecordHeader{Key: prefix + "time", Value: r.Time.UTC().AppendFormat(make([]byte, 0, len(time.RFC3339Nano)), time.RFC3339Nano)})
+	n := len(w.buf)
+	w.buf = r.Time.UTC().AppendFormat(w.buf, time.RFC3339Nano)
+	w.headers = append(w.headers, kgo.RecordHeader{Key: "ce_time", Value: w.buf[n:len(w.buf):len(w.buf)]})
 	if r.Subject != "" {
-		set("subject", r.Subject)
+		w.set("ce_subject", r.Subject)
 	}
 	if r.RootID != r.ID {
-		set("rootid", r.RootID)
+		w.set("ce_rootid", r.RootID)
 	}
 	if r.ParentID != "" {
-		set("parentid", r.ParentID)
+		w.set("ce_parentid", r.ParentID)
 	}
-	extension.Write(r.Metadata, set)
+	extension.Write(r.Metadata, func(name, value string) { w.set(prefix+name, value) })
 	if r.ContentType != "" {
-		m.Headers = append(m.Headers, kgo.RecordHeader{Key: contentType, Value: []byte(r.ContentType)})
+		w.set(contentType, r.ContentType)
 	}
+	m := &kgo.Record{Key: w.add(key), Value: r.Data, Headers: w.headers}
 	if m.Value == nil {
 		m.Value = []byte{} // null would be a tombstone to a compacted copy of the topic
 	}
 	return m
+}
+
+type writer struct {
+	buf     []byte
+	headers []kgo.RecordHeader
+}
+
+func (w *writer) add(value string) []byte {
+	n := len(w.buf)
+	w.buf = append(w.buf, value...)
+	return w.buf[n:len(w.buf):len(w.buf)]
+}
+
+func (w *writer) set(name, value string) {
+	w.headers = append(w.headers, kgo.RecordHeader{Key: name, Value: w.add(value)})
 }
 
 var (
@@ -86,42 +105,54 @@ func record(m *kgo.Record, position string) (*event.Record, error) {
 
 func read(m *kgo.Record, r *event.Record) error {
 	version, when, together, sourceless := "", "", "", false
+	n := 0
+	for i := range m.Headers {
+		n += len(m.Headers[i].Value)
+	}
+	var all strings.Builder // of which the values are parts
+	all.Grow(n)
+	for i := range m.Headers {
+		all.Write(m.Headers[i].Value)
+	}
+	values := all.String()
 	for i := range m.Headers {
 		h := &m.Headers[i]
+		value := values[:len(h.Value)]
+		values = values[len(h.Value):]
 		name, ok := strings.CutPrefix(h.Key, prefix)
 		if !ok {
 			switch {
 			case h.Key == noSource:
 				sourceless = true
 			case strings.EqualFold(h.Key, contentType):
-				r.ContentType = string(h.Value)
+				r.ContentType = value
 			}
 			continue
 		}
 		switch name {
 		case "specversion":
-			version = string(h.Value)
+			version = value
 		case "id":
-			r.ID = string(h.Value)
+			r.ID = value
 		case "type":
-			r.Type = string(h.Value)
+			r.Type = value
 		case "source":
-			r.Source = string(h.Value)
+			r.Source = value
 		case "time":
-			when = string(h.Value)
+			when = value
 		case "subject":
-			r.Subject = string(h.Value)
+			r.Subject = value
 		case "rootid":
-			r.RootID = string(h.Value)
+			r.RootID = value
 		case "parentid":
-			r.ParentID = string(h.Value)
+			r.ParentID = value
 		case "metadata":
-			together = string(h.Value)
+			together = value
 		default:
 			if r.Metadata == nil {
 				r.Metadata = make(map[string]string)
 			}
-			r.Metadata[name] = string(h.Value)
+			r.Metadata[name] = value
 		}
 	}
 	if version == "" {
