@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -37,12 +36,7 @@ type spec struct {
 	Transitions *int64  `json:"leaseTransitions"`
 }
 
-type document struct {
-	APIVersion string         `json:"apiVersion"`
-	Kind       string         `json:"kind"`
-	Metadata   map[string]any `json:"metadata"`
-	Spec       map[string]any `json:"spec"`
-}
+type document struct{ Metadata, Spec map[string]json.RawMessage }
 
 // UnmarshalJSON reads what is known and keeps the rest.
 func (l *lease) UnmarshalJSON(text []byte) error {
@@ -55,27 +49,30 @@ func (l *lease) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	l.Meta, l.Spec = known.Metadata, known.Spec
+	delete(l.read.Metadata, "managedFields") // the server keeps them; they are most of the object
 	return nil
 }
 
 // MarshalJSON writes what is known over what came.
 func (l *lease) MarshalJSON() ([]byte, error) {
-	d := document{APIVersion: leases.APIVersion(), Kind: leases.Kind, Metadata: over(l.read.Metadata, map[string]any{
-		"name": l.Name, "labels": l.Labels, "annotations": l.Annotations,
-	}), Spec: over(l.read.Spec, map[string]any{
-		"holderIdentity": l.Spec.Holder, "leaseDurationSeconds": l.Spec.Seconds, "acquireTime": l.Spec.Acquired,
-		"renewTime": l.Spec.Renewed, "leaseTransitions": l.Spec.Transitions,
-	})}
-	return json.Marshal(d)
+	return json.Marshal(map[string]any{
+		"apiVersion": leases.APIVersion(), "kind": leases.Kind,
+		"metadata": over(l.read.Metadata, map[string]any{"name": l.Name, "labels": l.Labels, "annotations": l.Annotations}),
+		"spec": over(l.read.Spec, map[string]any{
+			"holderIdentity": l.Spec.Holder, "leaseDurationSeconds": l.Spec.Seconds, "acquireTime": l.Spec.Acquired,
+			"renewTime": l.Spec.Renewed, "leaseTransitions": l.Spec.Transitions,
+		}),
+	})
 }
 
-func over(read, known map[string]any) map[string]any {
-	all := maps.Clone(read)
-	if all == nil {
-		all = map[string]any{}
+// over returns what came with what is known in its place.
+func over(read map[string]json.RawMessage, known map[string]any) map[string]any {
+	for key, value := range read {
+		if _, ok := known[key]; !ok {
+			known[key] = value
+		}
 	}
-	maps.Copy(all, known)
-	return all
+	return known
 }
 
 // holder returns who holds the lease, as far as the object says; "" is nobody.
