@@ -16,6 +16,7 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/kubernetes"
+	engines "github.com/micro/go-platform/engine"
 	engine "github.com/micro/go-platform/engine/kubernetes"
 	"github.com/micro/go-platform/internal/servertest"
 )
@@ -579,5 +580,31 @@ func TestPodsStayThroughAnOutage(t *testing.T) {
 	cancel()
 	if have, ok := <-missed; ok {
 		t.Errorf("other was [%s]", have)
+	}
+}
+
+// A program that takes the registry's URL from a flag needs no switch, and equal
+// URLs share an engine.
+func TestPickedByURL(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("one", "greeter", oneHTTP, pod("a", "10.1.0.1", ready))
+	var set engines.Set
+	defer set.Close()
+	url := "kubeconfig:" + w.k.Kubeconfig(t, w.k.Addr(), servertest.KubeAdmin, w.ns)
+	for range 2 {
+		opts, err := engines.Options(&set, url, kubernetes.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := discovery.New(opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		see(t, d, "greeter", "a=10.1.0.1:8080/up")
+		d.Close()
+	}
+	if _, err := engines.Options(&set, "etcd://h", kubernetes.URL); err == nil || !strings.Contains(err.Error(), "kubeconfig") {
+		t.Errorf("another scheme: %v", err)
 	}
 }

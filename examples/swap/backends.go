@@ -18,6 +18,7 @@ import (
 	"github.com/micro/go-platform/discovery"
 	discoveryconsul "github.com/micro/go-platform/discovery/consul"
 	discoveryetcd "github.com/micro/go-platform/discovery/etcd"
+	discoverykubernetes "github.com/micro/go-platform/discovery/kubernetes"
 	discoveryredis "github.com/micro/go-platform/discovery/redis"
 	discoverysql "github.com/micro/go-platform/discovery/sql"
 	"github.com/micro/go-platform/engine"
@@ -43,6 +44,7 @@ import (
 	dsync "github.com/micro/go-platform/sync"
 	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
+	synckubernetes "github.com/micro/go-platform/sync/kubernetes"
 	syncredis "github.com/micro/go-platform/sync/redis"
 	syncsql "github.com/micro/go-platform/sync/sql"
 	"github.com/micro/go-platform/trace"
@@ -69,8 +71,8 @@ func parse(args []string) (*backends, error) {
 	b := &backends{}
 	// snippet: swap
 	choose(f, b, &b.kv, "kv", kvredis.URL, kvetcd.URL, kvconsul.URL, kvnats.URL, kvsql.URL, memcached.URL)
-	choose(f, b, &b.sync, "sync", syncredis.URL, syncetcd.URL, syncconsul.URL, syncsql.URL)
-	choose(f, b, &b.discovery, "discovery", discoveryredis.URL, discoveryetcd.URL, discoveryconsul.URL, discoverysql.URL)
+	choose(f, b, &b.sync, "sync", syncredis.URL, syncetcd.URL, syncconsul.URL, synckubernetes.URL, syncsql.URL)
+	choose(f, b, &b.discovery, "discovery", discoveryredis.URL, discoveryetcd.URL, discoveryconsul.URL, discoverykubernetes.URL, discoverysql.URL)
 	choose(f, b, &b.event, "event", eventredis.URL, eventnats.URL, eventkafka.URL, eventrabbitmq.URL, eventsql.URL)
 	choose(f, b, &b.db, "db", dbsql.URL, elastic.URL, engine.Scheme(func(a string) db.Option { return cassandra.Backend(a, cassandra.WithCreate(1)) }, "cassandra"))
 	// end snippet
