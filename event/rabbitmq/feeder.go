@@ -170,13 +170,13 @@ func (f *feeder) mend(ctx context.Context) error {
 // copying is a feeder while it has the lock.
 type copying struct {
 	*feeder
-	ch         *confirmed
-	deliveries <-chan amqp.Delivery
-	tag        uint64 // of the newest delivery
-	after      int64  // copied, up to here
-	noted      int64  // in the cursor
-	notedAt    time.Time
-	copied     int // since the queue was looked at
+	ch      *confirmed
+	in      *inbox
+	tag     uint64 // of the newest delivery
+	after   int64  // copied, up to here
+	noted   int64  // in the cursor
+	notedAt time.Time
+	copied  int // since the queue was looked at
 }
 
 // begin reads the stream from where the last feeder has noted.
@@ -188,7 +188,7 @@ func (f *feeder) begin(ctx context.Context, ch *confirmed) (*copying, error) {
 	if err := f.d.declare(ctx, false); err != nil {
 		return nil, err
 	}
-	c := &copying{feeder: f, ch: ch, after: after, noted: after}
+	c := &copying{feeder: f, ch: ch, in: newInbox(), after: after, noted: after}
 	opened := make(chan (<-chan amqp.Delivery), 1)
 	err = ch.Do(ctx, func() error {
 		if err := ch.Qos(4*batch, 0, false); err != nil {
@@ -201,7 +201,7 @@ func (f *feeder) begin(ctx context.Context, ch *confirmed) (*copying, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.deliveries = <-opened
+	c.in.follow(<-opened)
 	return c, nil
 }
 
@@ -212,8 +212,29 @@ func (c *copying) copy(ctx context.Context) error {
 	tick.Stop() // while there is nothing to note
 	defer tick.Stop()
 	for {
-		var m amqp.Delivery
-		var ok bool
+		if ctx.Err() != nil {
+			return c.note()
+		}
+		got, ended := c.in.take(batch)
+		if ended {
+			return fault.Markf(fault.Unavailable, "the connection is closed")
+		}
+		if len(got) > 0 {
+			if err := c.some(ctx, got); err != nil {
+				return err
+			}
+			if time.Since(c.notedAt) > noteEvery {
+				if err := c.note(); err != nil {
+					return err
+				}
+			} else {
+				tick.Reset(noteEvery)
+			}
+			if err := c.hold(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return c.note()
@@ -222,62 +243,34 @@ func (c *copying) copy(ctx context.Context) error {
 			if err := c.note(); err != nil {
 				return err
 			}
-			continue
-		case m, ok = <-c.deliveries:
-			if !ok {
-				return fault.Markf(fault.Unavailable, "the connection is closed")
-			}
-		}
-		if err := c.some(ctx, m); err != nil {
-			return err
-		}
-		if time.Since(c.notedAt) > noteEvery {
-			if err := c.note(); err != nil {
-				return err
-			}
-		} else {
-			tick.Reset(noteEvery)
-		}
-		if err := c.hold(ctx); err != nil {
-			return err
+		case <-c.in.some:
 		}
 	}
 }
 
-// some copies a delivery and those that are there behind it.
-func (c *copying) some(ctx context.Context, m amqp.Delivery) error {
+// some copies deliveries.
+func (c *copying) some(ctx context.Context, got []amqp.Delivery) error {
 	f := flight{ch: c.ch}
 	queue := c.d.names.queue(c.group)
 	after := c.after
 	err := c.ch.Do(ctx, func() error {
-		for n := 1; ; n++ {
+		for i := range got {
+			m := &got[i]
 			if c.tag++; m.DeliveryTag != c.tag {
 				c.ch.Break()
 				return errCut
 			}
-			at := position(&m)
-			if at > after {
-				if t := typeOf(&m); t == "" || c.types.Match(t) {
-					if err := f.send(ctx, "", queue, again(&m, t)); err != nil {
-						return err
-					}
-					c.copied++
-				}
-				after = at
-			}
-			if n == batch {
-				break
-			}
-			select {
-			case next, ok := <-c.deliveries:
-				if !ok {
-					return fault.Markf(fault.Unavailable, "the connection is closed")
-				}
-				m = next
+			at := position(m)
+			if at <= after {
 				continue
-			default:
 			}
-			break
+			if t := typeOf(m); t == "" || c.types.Match(t) {
+				if err := f.send(ctx, "", queue, again(m, t)); err != nil {
+					return err
+				}
+				c.copied++
+			}
+			after = at
 		}
 		if err := f.all(ctx); err != nil {
 			return err
