@@ -12,6 +12,7 @@ import (
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/config/configtest"
 	"github.com/micro/go-platform/config/kubernetes"
+	engines "github.com/micro/go-platform/engine"
 	engine "github.com/micro/go-platform/engine/kubernetes"
 	"github.com/micro/go-platform/internal/netfault"
 )
@@ -141,5 +142,21 @@ func TestResolveDuringAnOutage(t *testing.T) {
 	var none *engine.Engine
 	if _, err := kubernetes.NewResolver(none).Resolve(t.Context(), "db#a"); !errors.Is(err, config.ErrInvalid) {
 		t.Errorf("without an engine: %v", err)
+	}
+}
+
+// A program that names engines by URLs reads an object of the cluster too, over
+// the engine that others of the same URL share.
+func TestURL(t *testing.T) {
+	c := newCluster(t)
+	c.put("configmaps", "app", map[string]string{"n": "1"}, "")
+	var set engines.Set
+	defer set.Close()
+	opts, err := engines.Options(&set, c.admin(), kubernetes.URL("configmap/app"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := open(t, opts...).Get("n").Int(0); got != 1 {
+		t.Errorf("got %d", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	configconsul "github.com/micro/go-platform/config/consul"
 	configetcd "github.com/micro/go-platform/config/etcd"
 	"github.com/micro/go-platform/config/file"
+	configkubernetes "github.com/micro/go-platform/config/kubernetes"
 	"github.com/micro/go-platform/config/url"
 	"github.com/micro/go-platform/config/yaml"
 	"github.com/micro/go-platform/db"
@@ -76,7 +77,7 @@ func parse(args []string) (*backends, error) {
 	choose(f, b, &b.event, "event", eventredis.URL, eventnats.URL, eventkafka.URL, eventrabbitmq.URL, eventsql.URL)
 	choose(f, b, &b.db, "db", dbsql.URL, elastic.URL, engine.Scheme(func(a string) db.Option { return cassandra.Backend(a, cassandra.WithCreate(1)) }, "cassandra"))
 	// end snippet
-	choose(f, b, &b.config, "config", configetcd.URL("swap"), configconsul.URL("swap"),
+	choose(f, b, &b.config, "config", configetcd.URL("swap"), configconsul.URL("swap"), configkubernetes.URL("configmap/swap"),
 		engine.Scheme(func(a string) config.Option { return config.WithSource(url.Source(a)) }, "http", "https"),
 		engine.Scheme(func(a string) config.Option {
 			return config.WithSource(file.Source(after(a), file.WithFormat(yaml.Format{})))
