@@ -12,8 +12,9 @@ import (
 )
 
 // rabbitScript starts a port mapper of the node's own and the node. The shell stays, so that both
-// are below it and end with it.
+// are below it and end with it. A node that finds no mapper starts one that outlives everything.
 const rabbitScript = `"$1" -port "$ERL_EPMD_PORT" -address 127.0.0.1 & mapper=$!
+until "$1" -port "$ERL_EPMD_PORT" -names >/dev/null 2>&1; do kill -0 $mapper || exit 1; sleep 0.02; done
 "$2" & node=$!
 trap 'kill $node' TERM
 while kill -0 $node 2>/dev/null; do wait $node; done
