@@ -59,6 +59,10 @@ func newCluster(ctx context.Context, b *backends) (c *cluster, err error) {
 	if err != nil {
 		return c, err
 	}
+	eventOptions, err := b.eventOptions()
+	if err != nil {
+		return c, err
+	}
 	if c.store, err = kv.New(append(kvOptions, kv.WithNamespace("quickstart"))...); err != nil {
 		return c, err
 	}
@@ -71,7 +75,7 @@ func newCluster(ctx context.Context, b *backends) (c *cluster, err error) {
 	if _, err = c.settings.Put(ctx, "quickstart", map[string]any{"slow": map[string]any{}}, store.Author("quickstart"), store.Comment("no instance is slow")); err != nil {
 		return c, err
 	}
-	if c.stream, err = event.New(event.WithSource("quickstart")); err != nil {
+	if c.stream, err = event.New(append(eventOptions, event.WithNamespace("quickstart"), event.WithSource("quickstart"))...); err != nil {
 		return c, err
 	}
 	for _, service := range []string{"names", "greeter"} {

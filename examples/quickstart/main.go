@@ -7,7 +7,7 @@
 // Everything runs on embedded defaults. The same program runs on real servers:
 //
 //	go run ./examples/quickstart -kv redis://127.0.0.1:6379 -sync etcd://127.0.0.1:2379 \
-//		-discovery consul://127.0.0.1:8500 -trace http://127.0.0.1:9411 -metrics statsd://127.0.0.1:8125
+//		-discovery consul://127.0.0.1:8500 -event kafka://127.0.0.1:9092 -trace http://127.0.0.1:9411 -metrics statsd://127.0.0.1:8125
 package main
 
 import (

@@ -45,9 +45,31 @@ func TestStoryOnRealServers(t *testing.T) {
 	}
 }
 
+// One database is enough for everything that is shared.
+func TestStoryOnOnePostgres(t *testing.T) {
+	dsn := servertest.Postgres(t).DSN()
+	out := story(t, "-kv", dsn, "-sync", dsn, "-discovery", dsn, "-event", dsn)
+	for _, want := range []string{"kv on postgres://", "sync on postgres://", "discovery on postgres://", "event on postgres://"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in:\n%s", want, out)
+		}
+	}
+}
+
+func TestStoryOnKubernetesAndKafka(t *testing.T) {
+	k := servertest.SharedKubernetes(t)
+	config := "kubeconfig:" + k.Kubeconfig(t, k.Addr(), servertest.KubeAdmin, k.Namespace(t))
+	out := story(t, "-sync", config, "-discovery", config, "-event", "kafka://"+servertest.SharedKafka(t).Addr())
+	for _, want := range []string{"discovery on kubeconfig:", "event on kafka://"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in:\n%s", want, out)
+		}
+	}
+}
+
 func TestBadFlagsAreErrors(t *testing.T) {
 	for _, args := range [][]string{
-		{"-kv", "oracle://x"}, {"-kv", "nonsense"}, {"-discovery", "redis://h:99999"}, {"-rate", "0"}, {"-phase", "-1s"}, {"-sync", "http://x"},
+		{"-kv", "oracle://x"}, {"-kv", "nonsense"}, {"-discovery", "redis://h:99999"}, {"-rate", "0"}, {"-phase", "-1s"}, {"-sync", "http://x"}, {"-event", "oracle://x"}, {"-discovery", "kubeconfig:/no/such/file"},
 	} {
 		var out strings.Builder
 		if err := run(t.Context(), args, &out); err == nil {
