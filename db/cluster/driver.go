@@ -193,7 +193,7 @@ func both(a, b db.Features) db.Features {
 		AnyKey: a.AnyKey && b.AnyKey, Compare: a.Compare && b.Compare, Prefix: a.Prefix && b.Prefix, Contains: a.Contains && b.Contains,
 		Exists: a.Exists && b.Exists, Or: a.Or && b.Or, Not: a.Not && b.Not, Order: a.Order && b.Order,
 		OrderEqual: (!a.Order || !b.Order) && (a.Order || a.OrderEqual) && (b.Order || b.OrderEqual), Count: a.Count && b.Count,
-		Immediate: a.Immediate && b.Immediate,
+		FullText: a.FullText && b.FullText, Immediate: a.Immediate && b.Immediate,
 	}
 }
 
