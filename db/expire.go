@@ -89,7 +89,7 @@ func (t *table) get(ctx context.Context, id string) (*Record, error) {
 func (t *table) query(ctx context.Context, q Query) ([]*Record, error) {
 	now := time.Now()
 	var live []*Record
-	for {
+	for want := q.Limit; ; {
 		rs, err := t.ops.Query(ctx, t.place(q), q)
 		if err != nil {
 			return nil, err
@@ -99,10 +99,10 @@ func (t *table) query(ctx context.Context, q Query) ([]*Record, error) {
 				live = append(live, r)
 			}
 		}
-		if len(rs) < q.Limit || len(live) >= q.Limit {
-			return live[:min(len(live), q.Limit)], nil
+		if len(rs) < q.Limit || len(live) >= want {
+			return live[:min(len(live), want)], nil
 		}
-		q.After = q.at(rs[len(rs)-1])
+		q.After, q.Limit = q.at(rs[len(rs)-1]), min(2*q.Limit, maxLimit+1) // there may be many
 	}
 }
 
@@ -235,8 +235,10 @@ func (t *table) sweepSome(ctx context.Context) (removed int, more bool, err erro
 	if err != nil {
 		return 0, false, err
 	}
+	var failed error
 	for _, r := range rs {
-		r.reveal()
+		version := r.Version // of the row: reveal gives a deleted record the one that it had
+		r.reveal().Version = version
 		if t.tells() && t.name != "" {
 			err = t.inTx(ctx, "delete", r.ID, func(ctx context.Context, x *table) error { return x.drop(ctx, r) })
 		} else {
@@ -245,9 +247,13 @@ func (t *table) sweepSome(ctx context.Context) (removed int, more bool, err erro
 		switch kind := fault.KindOf(err); {
 		case err == nil:
 			removed++
-		case kind != fault.NotFound && kind != fault.Conflict: // of which another was faster
-			return removed, false, err
+		case ctx.Err() != nil && removed > 0: // its time is over: the next one goes on
+			return removed, true, nil
+		case ctx.Err() != nil:
+			return 0, false, err
+		case kind != fault.NotFound && kind != fault.Conflict && failed == nil: // of which another was faster
+			failed = err // it holds up no others
 		}
 	}
-	return removed, len(rs) == purged, nil
+	return removed, len(rs) == purged, failed
 }

@@ -52,6 +52,13 @@ func TestWhatHasExpiredIsRemoved(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+				r, err := tb.Read(t.Context(), "0")
+				if err == nil { // so that its version is not that of the row which keeps it
+					err = tb.Update(t.Context(), r)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
 				if err := tb.Delete(t.Context(), "0"); err != nil {
 					t.Fatal(err)
 				}
@@ -89,4 +96,58 @@ func (f *failing) Query(ctx context.Context, table string, q db.Query) ([]*db.Re
 		return nil, errors.New("boom")
 	}
 	return f.Driver.Query(ctx, table, q)
+}
+
+// counting counts searches.
+type counting struct {
+	db.Driver
+	n atomic.Int64
+}
+
+func (c *counting) Query(ctx context.Context, table string, q db.Query) ([]*db.Record, error) {
+	c.n.Add(1)
+	return c.Driver.Query(ctx, table, q)
+}
+
+// A small page behind many expired records is found with few searches.
+func TestManyExpiredRecordsCostFewSearches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := db.OpenDriver(t.Context(), db.WithMemory())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &counting{Driver: plain{m}}
+		d, err := db.New(db.WithPurgeInterval(24*time.Hour), db.WithDriver("spy", func(context.Context) (db.Driver, error) { return c, nil }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		tb, err := d.Table(t.Context(), "things", db.TTL(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5000 {
+			if err := tb.Create(t.Context(), &db.Record{ID: fmt.Sprintf("%04d", i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Hour)
+		for _, id := range []string{"x", "y", "z"} {
+			if err := tb.Create(t.Context(), &db.Record{ID: id}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.n.Store(0)
+		page, err := tb.Search(t.Context(), db.Limit(2))
+		if err != nil || len(page.Records) != 2 || page.Records[0].ID != "x" || page.Records[1].ID != "y" || page.Next == "" {
+			t.Fatalf("%+v, %v", page, err)
+		}
+		if n := c.n.Load(); n > 20 {
+			t.Errorf("%d searches", n)
+		}
+		page, err = tb.Search(t.Context(), db.Limit(2), db.After(page.Next))
+		if err != nil || len(page.Records) != 1 || page.Records[0].ID != "z" || page.Next != "" {
+			t.Errorf("the next page: %+v, %v", page, err)
+		}
+	})
 }

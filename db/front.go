@@ -123,8 +123,14 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 		return nil, f.wrap("table", name, unsupportedf("FullText"))
 	}
 	err = f.driver.Ensure(ctx, s)
-	if err == nil && s.soft {
-		err = f.driver.Ensure(ctx, s.trash())
+	whole := s // with what was declared before, which the deleted records have as well
+	f.mu.Lock()
+	if old, ok := f.specs[name]; ok {
+		whole = s.With(old)
+	}
+	f.mu.Unlock()
+	if err == nil && whole.soft {
+		err = f.driver.Ensure(ctx, whole.trash())
 	}
 	if err != nil {
 		return nil, f.wrap("table", name, err)

@@ -126,7 +126,10 @@ func (x *memIndex) access(must []Filter, q Query) access {
 		var left []span
 		for _, interval := range of {
 			for _, s := range spans {
-				left = append(left, s.both(interval.span(prefix, x.keys[i].Desc)))
+				b := s.both(interval.span(prefix, x.keys[i].Desc))
+				if b.below == "" || b.from < b.below { // else it is empty
+					left = append(left, b)
+				}
 			}
 		}
 		spans = left

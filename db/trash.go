@@ -146,6 +146,15 @@ func (t *table) purge(ctx context.Context, id string, version uint64) error {
 	if !t.spec.soft || live != nil && !errors.Is(live, fault.NotFound) {
 		return live
 	}
+	if live != nil && version != 0 {
+		r, err := t.ops.Get(ctx, t.spec.trash().Name, id)
+		if err != nil {
+			return err
+		}
+		if v := r.reveal().Version; v != version {
+			return fault.Markf(fault.Conflict, "version %d is kept, not %d", v, version)
+		}
+	}
 	kept := t.ops.Delete(ctx, t.spec.trash().Name, id, 0)
 	if live == nil && errors.Is(kept, fault.NotFound) {
 		return nil

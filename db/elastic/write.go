@@ -197,7 +197,7 @@ func (b *bulk) decide(i int, s state) (action, bool) {
 	case !s.Found:
 		// Nothing is left of a record that was deleted; so a new one's versions
 		// begin with the time, which no record before it has reached by updates.
-		a.verb, a.seq, a.created = "create", -1, w.Record.Updated
+		a.verb, a.seq, a.created = "create", -1, w.Record.Created
 		a.version = uint64(time.Now().UnixMicro())
 	default:
 		a.version, a.created = uint64(s.Doc.Version)+1, time.UnixMicro(s.Doc.Created).UTC()

@@ -50,7 +50,11 @@ func (d *driver) Ensure(ctx context.Context, spec db.TableSpec) error {
 				if err := d.createTable(ctx, x, t, wanted); err != nil {
 					return err
 				}
-				return d.addTexts(ctx, x, t, spec.FullText, false)
+				words, err := d.textsMissing(ctx, x, t, spec.FullText) // tables may be there whose entry in the catalogue is not
+				if err != nil {
+					return err
+				}
+				return d.addTexts(ctx, x, t, words, false)
 			}
 			words, err := d.textsMissing(ctx, x, t, spec.FullText)
 			if err == nil && len(missing) > 0 {
