@@ -126,8 +126,7 @@ func (r *runner) attemptAll(taken []*task) bool {
 		return false
 	}
 	errs := make([]error, len(records))
-	var partial BatchErrors
-	if errors.As(err, &partial) {
+	if partial, ok := partialOf(err); ok {
 		if list, bad := partial.of(len(records)); bad == nil {
 			errs, err = list, nil
 		} else {
@@ -139,6 +138,17 @@ func (r *runner) attemptAll(taken []*task) bool {
 		s.decide(t, errors.Join(err, errs[i]))
 	}
 	return true
+}
+
+// partialOf finds a BatchErrors that err is or wraps. Joined with other errors, as
+// of a commit that failed, it does not count: those are of the whole batch.
+func partialOf(err error) (BatchErrors, bool) {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if p, ok := err.(BatchErrors); ok {
+			return p, true
+		}
+	}
+	return nil, false
 }
 
 // ready returns the record of a task for the handler, or nil and sets final if it

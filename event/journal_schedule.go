@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"os"
@@ -54,7 +55,8 @@ func (j *journal) loadSchedule(m *memory) error {
 			break
 		}
 		if !m.schedule.replay(string(body)) {
-			break
+			f.Close()
+			return fmt.Errorf("schedule.dat is not understood at byte %d", j.plan.size)
 		}
 		rest = rest[frameHead+n:]
 		j.plan.size += int64(frameHead + n)

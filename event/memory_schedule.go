@@ -82,6 +82,8 @@ func (m *memory) Schedule(_ context.Context, entries []Scheduled) error {
 		e.Record = e.Record.Clone()
 		if old := m.schedule.byID[e.ID]; old != nil && e.Recurrence != "" && old.Recurrence == e.Recurrence {
 			e.Due = old.Due
+			list[i] = &planned{Scheduled: e, after: old.after, loaded: old.loaded} // it may have been published
+			continue
 		}
 		list[i] = &planned{Scheduled: e, after: m.log.end}
 	}

@@ -203,8 +203,13 @@ func Replier(f func(ctx context.Context, r *Record) (*Record, error)) Handler {
 		out.Metadata[ReplyID], out.Metadata[ReplyType] = r.ID, out.Type
 		// A reply that is the request itself must not look like its repetition.
 		out.ID, out.Type, out.RootID, out.ParentID = "", to, r.RootID, r.ID
-		if err := publishReply(ctx, out); err != nil {
-			return err
+		failed := publishReply(ctx, out)
+		if errors.Is(failed, fault.TooLarge) || errors.Is(failed, fault.Invalid) { // calling f again would not help
+			failed = publishReply(ctx, &Record{Type: to, RootID: r.RootID, ParentID: r.ID,
+				Metadata: map[string]string{ReplyID: r.ID, ReplyFault: cutText(failed.Error())}})
+		}
+		if failed != nil {
+			return failed
 		}
 		if panicked {
 			return Terminate(err)

@@ -150,6 +150,8 @@ func (f *front) Scheduled(ctx context.Context) iter.Seq2[Scheduled, error] {
 			return
 		}
 		defer f.life.Leave()
+		ctx, release := f.life.Join(ctx)
+		defer release()
 		d, err := f.scheduler()
 		if err != nil {
 			yield(Scheduled{}, f.wrap("scheduled", "", err))

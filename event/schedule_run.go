@@ -69,7 +69,7 @@ func (k *timekeeper) run(ctx context.Context) {
 func (k *timekeeper) turn(ctx context.Context) (pause time.Duration, some bool) {
 	bounded, cancel := k.f.deadline(ctx)
 	defer cancel()
-	now, err := k.d.Due(bounded, fireAtOnce)
+	now, err := k.d.Due(bounded, max(fireAtOnce>>min(k.failed, 16), 1)) // fewer after a failure: it may have been their size
 	if err == nil && len(now.Entries) > 0 {
 		err = k.fire(bounded, now)
 	}

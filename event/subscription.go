@@ -133,7 +133,11 @@ func (s *subscription) Close(ctx context.Context) error {
 func (s *subscription) fetch() {
 	wait := backoff.Policy{Min: 50 * time.Millisecond, Max: 5 * time.Second}
 	for failures := 0; ; {
-		if !s.q.room(s.window()) {
+		room := s.window()
+		if s.bh != nil && s.o.concurrency > 1 {
+			room *= 2 * s.o.concurrency // a batch for each handler, and the next ones
+		}
+		if !s.q.room(room) {
 			return
 		}
 		ds, err := s.source.Fetch(s.ctx, s.window())

@@ -146,6 +146,7 @@ func batchPoison(t *testing.T, b *bench) {
 	for name, fail := range map[string]func(ctx context.Context) error{
 		"error": func(context.Context) error { return errors.New("bad") },
 		"index": func(context.Context) error { return event.BatchErrors{99: errors.New("no such record")} },
+		"join":  func(context.Context) error { return errors.Join(event.BatchErrors{}, errors.New("the commit failed")) },
 		"panic": func(context.Context) error { panic("bad") },
 		"ends":  func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
 		"hangs": func(ctx context.Context) error { <-ctx.Done(); <-time.After(300 * time.Millisecond); return nil },

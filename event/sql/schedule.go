@@ -97,9 +97,12 @@ name = excluded.name, recurrence = excluded.recurrence, record = excluded.record
 		for rest := entries; len(rest) > 0; {
 			var args []any
 			n, size := 0, 0
-			for ; n < len(rest) && n < rows && (n == 0 || size < plannedBytes); n++ {
+			for ; n < len(rest) && n < rows; n++ {
 				e := rest[n]
 				record := event.AppendRecord(nil, e.Record)
+				if n > 0 && size+len(record) > plannedBytes {
+					break
+				}
 				size += len(record)
 				args = append(args, d.stream, planID(e.ID), e.Due.UnixMilli(), []byte(e.ID), e.Recurrence, record)
 			}
