@@ -85,6 +85,16 @@ func (s *stream) PublishAt(ctx context.Context, t time.Time, records ...*event.R
 	})
 }
 
+// Request publishes a copy of r that carries what belongs to the call, and waits
+// for the reply.
+func (s *stream) Request(ctx context.Context, r *event.Record) (reply *event.Record, err error) {
+	err = s.publish(ctx, []*event.Record{r}, func(ctx context.Context, records ...*event.Record) (err error) {
+		reply, err = s.Stream.Request(ctx, records[0])
+		return err
+	})
+	return reply, err
+}
+
 func (s *stream) publish(ctx context.Context, records []*event.Record, next func(context.Context, ...*event.Record) error) error {
 	if len(records) == 0 || records[0] == nil {
 		return next(ctx, records...) // which knows what to say
