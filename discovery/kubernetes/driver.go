@@ -84,6 +84,13 @@ func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(h
 			if !d.mayReplace(held, e, replace) {
 				return discovery.ErrExists
 			}
+			if held.AddressType != s.AddressType { // it can't be changed
+				err = d.c.Delete(ctx, r, name, conn.Preconditions{UID: held.UID, ResourceVersion: held.ResourceVersion})
+				if err != nil && !errors.Is(err, fault.Conflict) && !errors.Is(err, fault.NotFound) {
+					return err
+				}
+				continue
+			}
 			s.ResourceVersion = held.ResourceVersion
 		}
 		err = d.write(r, name)(conn.Update(ctx, d.c, r, s))

@@ -131,7 +131,11 @@ func (v *view) remains(outage bool) past {
 		p.outage = p.outage || outage
 		return p
 	}
-	p := past{version: v.version, slices: v.byName, lost: v.lost, outage: outage, at: time.Now()}
+	// Copies: a session whose answer is still on its way writes to those of this view.
+	p := past{version: v.version, slices: maps.Clone(v.byName), lost: map[string]map[string]bool{}, outage: outage, at: time.Now()}
+	for label, ids := range v.lost {
+		p.lost[label] = maps.Clone(ids)
+	}
 	if !outage {
 		p.slices = map[string]*held{}
 		for name, h := range v.byName {
@@ -318,7 +322,7 @@ func (v *view) hold(s *endpointSlice, old *held) *held {
 	if e, ok := entryOf(s); ok {
 		h.entry, h.beat, h.seen = &e, s.Annotations[heartbeatNote], time.Now()
 		if old != nil && old.entry != nil && old.UID == s.UID && old.beat == h.beat {
-			h.seen, h.expired = old.seen, old.expired
+			h.seen, h.expired = old.seen, old.expired && e.TTL > 0
 		}
 	}
 	v.byName[s.Name] = h

@@ -53,10 +53,11 @@ type user struct {
 	KeyFile   string `yaml:"client-key"`
 	KeyData   string `yaml:"client-key-data"`
 	Token     string
-	TokenFile string   `yaml:"tokenFile"`
-	As        string   `yaml:"as"`
-	AsUID     string   `yaml:"as-uid"`
-	AsGroups  []string `yaml:"as-groups"`
+	TokenFile string              `yaml:"tokenFile"`
+	As        string              `yaml:"as"`
+	AsUID     string              `yaml:"as-uid"`
+	AsGroups  []string            `yaml:"as-groups"`
+	AsExtra   map[string][]string `yaml:"as-user-extra"`
 	Username  string
 	Password  string
 	Exec      *execConfig
@@ -297,6 +298,12 @@ func (t *target) identify(u user, c cluster) error {
 			return err
 		}
 		t.creds, t.tls.GetClientCertificate = p, p.certificate
+	}
+	switch {
+	case len(u.AsExtra) > 0:
+		return fault.Markf(fault.Invalid, "as-user-extra is not supported")
+	case u.As == "" && (u.AsUID != "" || len(u.AsGroups) > 0):
+		return fault.Markf(fault.Invalid, "as-uid and as-groups want as")
 	}
 	if u.As != "" {
 		t.headers = http.Header{"Impersonate-User": {u.As}}

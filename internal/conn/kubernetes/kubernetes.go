@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -53,8 +54,9 @@ type Conn struct {
 	headers   http.Header // of impersonation
 	limit     *bucket
 	timeout   time.Duration
-	pings     bool // the transport notices a silent connection
-	page      int  // objects of a list at once
+	pings     bool        // the transport notices a silent connection
+	blind     atomic.Bool // it does not: the server, or a proxy, has no HTTP/2
+	page      int         // objects of a list at once
 
 	mu     sync.Mutex
 	closed bool

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -62,7 +63,7 @@ func (c *Conn) call(parent context.Context, r request) error {
 		switch {
 		case err == nil:
 			return nil
-		case c.isClosed() && isContext(err):
+		case c.isClosed() && isContext(err) && !errors.Is(err, fault.UnknownOutcome):
 			return errClosed
 		case parent.Err() == nil && err == context.DeadlineExceeded:
 			return fault.Markf(fault.Unavailable, "no answer within %v", c.timeout)
@@ -123,6 +124,9 @@ func (c *Conn) ask(ctx context.Context, r request) (*http.Response, error) {
 	}
 	if err != nil {
 		return nil, unanswered(ctx, err, r.writes(), sent)
+	}
+	if resp.ProtoMajor < 2 { // as behind some proxies: nothing asks such a connection for a sign of life
+		c.blind.Store(true)
 	}
 	return resp, nil
 }

@@ -41,7 +41,7 @@ var errSilent = fault.Markf(fault.Unavailable, "the watch is silent")
 // order. more says that the next event is there already.
 func (c *Conn) stream(parent context.Context, r Resource, s Selector, version string, each func(e event, more bool) error) error {
 	lasts := watchTimeBlind
-	if c.pings {
+	if c.pings && !c.blind.Load() {
 		lasts = watchTime + rand.N(watchTime)
 	}
 	q := s.query()
