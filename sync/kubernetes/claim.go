@@ -99,7 +99,7 @@ func (c *claim) take(ctx context.Context, l *lease) (g dsync.Grant, left time.Du
 	}
 	seconds := int64(c.TTL / time.Second)
 	next.Spec.Holder, next.Spec.Seconds, next.Spec.Acquired, next.Spec.Renewed, next.Spec.Transitions = &c.identity, &seconds, now, now, &transitions
-	start := time.Now()
+	start, before := time.Now(), c.doubt
 	c.doubt = l.ResourceVersion
 	got, err := c.d.update(ctx, c.Timeout, &next)
 	switch {
@@ -111,10 +111,10 @@ func (c *claim) take(ctx context.Context, l *lease) (g dsync.Grant, left time.Du
 		c.doubt, c.mine, c.token, c.granted = "", got, token, true
 		return dsync.Grant{Token: token, Until: start.Add(c.TTL)}, 0, nil
 	case errors.Is(err, fault.Conflict), errors.Is(err, fault.NotFound):
-		c.doubt = ""
+		c.doubt = before // an earlier take may still arrive
 		return dsync.Grant{}, 0, errChanged
 	case !errors.Is(err, fault.UnknownOutcome):
-		c.doubt = "" // nothing was sent, or it was refused
+		c.doubt = before // nothing was sent, or it was refused
 	}
 	return dsync.Grant{}, 0, err
 }

@@ -111,7 +111,7 @@ func waitInOrder(s *suite) {
 			s.unlock(l)
 		})
 		// Nothing tells from outside that the caller has taken its place.
-		<-time.After(400 * time.Millisecond)
+		<-time.After(700 * time.Millisecond)
 	}
 	s.unlock(first)
 	wg.Wait()

@@ -41,17 +41,24 @@ func openQuorum(connects []func() (*redisconn.Client, error)) dsync.Option {
 			return nil, fmt.Errorf("%d servers, want an odd number of at least 3", len(connects))
 		}
 		q := &quorum{need: len(connects)/2 + 1}
-		seen := map[string]bool{}
+		seen := map[any]bool{}
 		for _, connect := range connects {
 			client, err := connect()
-			if err == nil && seen[client.Addr()] {
-				err = errors.Join(errors.New("one server is named twice"), client.Close())
+			var server any
+			if err == nil {
+				server = client.Addr()
+				if !client.Owned() { // a client that was given says no address
+					server = client.UniversalClient
+				}
+				if seen[server] {
+					err = errors.Join(errors.New("one server is named twice"), client.Close())
+				}
 			}
 			if err != nil {
 				_ = q.Close()
 				return nil, err
 			}
-			seen[client.Addr()] = true
+			seen[server] = true
 			q.nodes = append(q.nodes, newNode(client))
 		}
 		return q, nil

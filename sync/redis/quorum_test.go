@@ -5,10 +5,12 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/sync/redis"
+	goredis "github.com/redis/go-redis/v9"
 )
 
 // TestQuorumNamesOneTokenEverywhere: a server that grants later than the others
@@ -53,5 +55,26 @@ func TestQuorumNamesOneTokenEverywhere(t *testing.T) {
 			t.Fatalf("Leader = %+v, %v with two of three servers, want a with %d", c, err, e.Token())
 		}
 		<-time.After(10 * time.Millisecond)
+	}
+}
+
+// Clients of your own say no address by which two could be told apart.
+func TestQuorumOfClientsOfYourOwn(t *testing.T) {
+	t.Parallel()
+	var engines []*engine.Engine
+	for range 3 {
+		client := goredis.NewClient(&goredis.Options{Addr: servertest.SharedRedis(t).Addr(), ContextTimeoutEnabled: true})
+		t.Cleanup(func() { client.Close() })
+		engines = append(engines, engine.FromClient(client))
+	}
+	s, err := dsync.New(redis.QuorumOn(engines...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := dsync.New(redis.QuorumOn(engines[0], engines[1], engines[0]), dsync.WithLazy()); !errors.Is(err, dsync.ErrInvalid) && err == nil {
+		t.Error("one server twice was accepted")
 	}
 }

@@ -96,6 +96,7 @@ func Open(c Config) (*Client, error) {
 	for _, adjust := range c.Adjust {
 		adjust(o)
 	}
+	o.MaxRetries, o.ContextTimeoutEnabled = -1, true // no write is sent twice, and a context ends its call
 	e.options = func() *redis.UniversalOptions { o := *o; return &o }
 	return &Client{UniversalClient: e.build(e.options()), engine: e}, nil
 }
