@@ -134,21 +134,27 @@ func (d *driver) produce(ctx context.Context, p *kgo.Client, messages []*kgo.Rec
 // outcome is that of what is known now. f.mu is held.
 func (f *flight) outcome(ctx context.Context) (int, error) {
 	n, errs, done := len(f.errs), f.errs, f.done
-	stored, open := 0, false
+	stored, open, beyond := 0, false, false
 	var first error
 	for i := range n {
 		switch {
 		case !done[i]:
 			open = true
-		case errs[i] != nil && first == nil:
-			first = errs[i]
-		case errs[i] == nil && first == nil && !open:
+		case errs[i] != nil:
+			if first == nil {
+				first = errs[i]
+			}
+		case first == nil && !open:
 			stored++
+		default:
+			beyond = true
 		}
 	}
 	switch {
 	case open:
 		return stored, fault.Mark(fault.UnknownOutcome, ctx.Err())
+	case beyond: // of another partition: sending all again would repeat it
+		return stored, fault.Markf(fault.UnknownOutcome, "later records are stored: %v", first)
 	case errors.Is(first, context.Canceled), errors.Is(first, context.DeadlineExceeded):
 		return stored, fault.Markf(fault.Unavailable, "not sent: %w", first)
 	}

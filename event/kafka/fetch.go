@@ -33,7 +33,7 @@ var readCommitted = kgo.ReadCommitted()
 // broker. It waits up to wait for anything to be there.
 func (d *driver) fetch(ctx context.Context, client *kgo.Client, name string, from map[int32]int64, bytes int, wait time.Duration) (map[int32]part, error) {
 	for try := 0; ; try++ {
-		t, err := d.find(ctx, name, 1, nil)
+		t, err := d.known(ctx, name)
 		if err != nil {
 			return nil, err
 		}

@@ -30,9 +30,12 @@ func (d *driver) offsets(ctx context.Context, t *topic, timestamp int64) (v vect
 			return err
 		}
 		d.forget(t.name)
-		now, e := d.find(ctx, t.name, int32(len(t.leaders)), nil)
+		now, e := d.known(ctx, t.name)
 		if e != nil {
 			return e
+		}
+		if len(now.leaders) != len(t.leaders) {
+			return fault.Markf(fault.Unavailable, "topic %s was made again, or has more partitions", t.name)
 		}
 		t = now
 		return err

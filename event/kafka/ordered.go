@@ -34,6 +34,7 @@ type ordered struct {
 	turns   map[int32]*turn // of the partitions that it has
 	changed chan struct{}   // closed when they did
 	until   time.Time       // when it counts on them no longer
+	unsaid  bool            // the last commit of acknowledgements failed
 	lost    bool            // something that it was working on is no longer its own; Fetch or Extend says so
 	closed  bool
 }
@@ -149,7 +150,10 @@ func (m *ordered) Fetch(ctx context.Context, limit int) ([]event.Delivered, erro
 		if err := m.begin(ctx); err != nil {
 			return nil, err
 		}
-		ds, err := m.next(ctx, limit)
+		ds, first, err := m.next(ctx, limit)
+		if first && err == nil {
+			_ = m.commit(ctx) // counted before it is tried: it may end the process
+		}
 		if err != nil || len(ds) > 0 {
 			return ds, err
 		}
@@ -192,11 +196,12 @@ func (m *ordered) begin(ctx context.Context) error {
 	return nil
 }
 
-// next returns what comes next in the partitions that the member has.
-func (m *ordered) next(ctx context.Context, limit int) ([]event.Delivered, error) {
+// next returns what comes next in the partitions that the member has, and whether
+// the first record of a turn is among it.
+func (m *ordered) next(ctx context.Context, limit int) (ds []event.Delivered, first bool, err error) {
 	t, err := m.d.stream(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	m.mu.Lock()
 	from := map[int32]int64{}
@@ -209,7 +214,7 @@ func (m *ordered) next(ctx context.Context, limit int) ([]event.Delivered, error
 	var got map[int32]part
 	if len(from) > 0 {
 		if got, err = m.d.fetch(ctx, m.d.conn.Client, t.name, from, partBytes, 0); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	for p, g := range got {
@@ -218,7 +223,7 @@ func (m *ordered) next(ctx context.Context, limit int) ([]event.Delivered, error
 		}
 		starts, err := m.d.starts(ctx, t) // trimmed, or the topic was made again
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		m.mu.Lock()
 		if turn := m.turns[p]; turn != nil && turn.next == from[p] {
@@ -234,13 +239,13 @@ func (m *ordered) next(ctx context.Context, limit int) ([]event.Delivered, error
 			turn.read(g)
 		}
 	}
-	var ds []event.Delivered
 	for len(ds) < limit {
 		turn := earliestTurn(m.turns)
 		if turn == nil {
 			break
 		}
 		r := turn.records[0]
+		first = first || turn.floor == turn.first && len(turn.handed) == 0
 		attempt, wanted := turn.hand()
 		if wanted {
 			d := delivered(r, positionOf(len(t.leaders), r.Partition, r.Offset), 1, handed{turn, r.Offset})
@@ -248,7 +253,7 @@ func (m *ordered) next(ctx context.Context, limit int) ([]event.Delivered, error
 			ds = append(ds, d)
 		}
 	}
-	return ds, nil
+	return ds, first, nil
 }
 
 // handed is the Tag of a delivery.
@@ -366,8 +371,8 @@ func (m *ordered) commit(ctx context.Context) error {
 }
 
 func (m *ordered) Ack(ctx context.Context, ds []event.Delivered) error {
-	moved := false
 	m.mu.Lock()
+	moved := m.unsaid
 	for _, d := range ds {
 		tag := d.Tag.(handed)
 		if m.turns[tag.turn.p] == tag.turn && tag.turn.ack(tag.offset) {
@@ -378,7 +383,11 @@ func (m *ordered) Ack(ctx context.Context, ds []event.Delivered) error {
 	if !moved {
 		return nil
 	}
-	return m.commit(ctx)
+	err := m.commit(ctx)
+	m.mu.Lock()
+	m.unsaid = err != nil
+	m.mu.Unlock()
+	return err
 }
 
 // Extend shows life. Something that was lost is said once.

@@ -321,7 +321,9 @@ func (s *session) acquired(ds []event.Delivered, t *topic, rp *kmsg.ShareFetchRe
 		for offset := a.FirstOffset; offset <= a.LastOffset; offset++ {
 			tag := lent{s, s.life, place{rp.Partition, offset}}
 			if len(rs) == 0 || rs[0].Offset != offset {
-				gaps = append(gaps, tag)
+				if fp.Err == nil { // else it may be there, and could not be read
+					gaps = append(gaps, tag)
+				}
 				continue
 			}
 			s.held[tag.place] = true
@@ -333,7 +335,7 @@ func (s *session) acquired(ds []event.Delivered, t *topic, rp *kmsg.ShareFetchRe
 			rs = rs[1:]
 		}
 	}
-	return ds, gaps, nil
+	return ds, gaps, fp.Err
 }
 
 func delivered(m *kgo.Record, position string, attempt int, tag any) event.Delivered {

@@ -68,6 +68,15 @@ func (d *driver) stream(ctx context.Context) (*topic, error) {
 	})
 }
 
+// known returns one of the driver's two topics, and makes it as it has to be if it
+// was deleted.
+func (d *driver) known(ctx context.Context, name string) (*topic, error) {
+	if name == d.groups {
+		return d.find(ctx, name, 1, map[string]string{"cleanup.policy": "compact"})
+	}
+	return d.stream(ctx)
+}
+
 // defaultMessage is max.message.bytes of a topic that is made here: the largest
 // Data that event.WithMaxBytes allows by default, with the longest names and
 // metadata.

@@ -51,7 +51,7 @@ const maxText = 4000
 func (t *turn) text() string {
 	times := 0
 	switch {
-	case t.floor == t.first && !t.back:
+	case t.floor == t.first && !t.back && len(t.handed) > 0: // else nothing was tried
 		times = t.times + 1
 	case t.floor == t.first:
 		times = t.times
