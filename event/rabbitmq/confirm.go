@@ -133,6 +133,7 @@ func (f *flight) leave() {
 	go func() { // until the answers come or the channel is closed
 		for _, s := range pending {
 			<-s.dc.Done()
+			f.ch.returned(s.id) // nobody else will ask: one with this id that is sent again would count as returned
 			<-f.ch.slots
 		}
 	}()

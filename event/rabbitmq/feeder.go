@@ -49,6 +49,13 @@ const (
 func (d *driver) feed(g group, types event.Patterns, heartbeat time.Duration) *feeder {
 	d.mu.Lock()
 	f := d.feeders[g.ID]
+	for f != nil && f.users == 0 { // it ends: two on one connection would both have the lock
+		d.mu.Unlock()
+		<-f.done
+		d.mu.Lock()
+		d.forget(f)
+		f = d.feeders[g.ID]
+	}
 	if f != nil {
 		f.users++
 		d.mu.Unlock()
@@ -68,14 +75,21 @@ func (f *feeder) leave() {
 	f.d.mu.Lock()
 	f.users--
 	last := f.users == 0
-	if last {
-		delete(f.d.feeders, f.group.ID)
-	}
 	f.d.mu.Unlock()
 	if last {
 		f.cancel()
 		<-f.done
+		f.d.mu.Lock()
+		f.d.forget(f)
+		f.d.mu.Unlock()
 		f.d.giveBack(f.heartbeat)
+	}
+}
+
+// forget removes a feeder that has ended. d.mu is held.
+func (d *driver) forget(f *feeder) {
+	if d.feeders[f.group.ID] == f {
+		delete(d.feeders, f.group.ID)
 	}
 }
 

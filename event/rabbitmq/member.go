@@ -71,6 +71,12 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		m.mu.Lock()
 		in, over := m.in, m.over
 		m.mu.Unlock()
+		select {
+		case <-over: // what is in the inbox comes after what was dropped
+			m.drop()
+			return nil, fault.Lost
+		default:
+		}
 		got, ended := in.take(limit)
 		switch {
 		case len(got) > 0:
@@ -93,6 +99,9 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 func (m *member) accept(ctx context.Context, got []amqp.Delivery) ([]event.Delivered, error) {
 	if m.exclusive {
 		if err := m.prove(ctx); err != nil {
+			if ctx.Err() != nil { // it closes: what is handed out may still be acknowledged
+				return nil, ctx.Err()
+			}
 			m.drop()
 			return nil, fault.Lost
 		}

@@ -84,7 +84,8 @@ func (d *driver) message(r *event.Record, now time.Time, frame int) (amqp.Publis
 	} else {
 		set("datacontenttype", r.ContentType)
 	}
-	if size+spareFrame > frame && frame > 0 || !fits(m.Headers) {
+	media, _, _ := mime.ParseMediaType(r.ContentType)
+	if size+spareFrame > frame && frame > 0 || !fits(m.Headers) || media == packed || media == cloudevents.TypeJSON { // else Data would be read as a record
 		m.Headers = amqp.Table{prefix + recorded: now.UTC().Format(time.RFC3339Nano)}
 		m.ContentType, m.Body = packed, event.AppendRecord(nil, r)
 	}

@@ -57,6 +57,11 @@ func (m *member) prove(ctx context.Context) error {
 	if m.ch != ch || ch.IsClosed() {
 		return fault.Lost
 	}
+	select {
+	case <-m.over: // the front has dropped what it held
+		return fault.Lost
+	default:
+	}
 	m.until = asked.Add(2 * m.heartbeat * 9 / 10)
 	return nil
 }
