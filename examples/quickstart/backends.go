@@ -46,7 +46,7 @@ type backends struct {
 func (b *backends) define(f *flag.FlagSet) {
 	f.StringVar(&b.kv, "kv", "", "URL of the shared key-value store: redis://, memcached://, nats://, postgres:// or mysql://")
 	f.StringVar(&b.sync, "sync", "", "URL of the lock service: etcd://, redis://, postgres://, mysql:// or kubeconfig:")
-	f.StringVar(&b.discovery, "discovery", "", "URL of the registry: consul://, etcd://, redis://, postgres://, mysql:// or kubeconfig:")
+	f.StringVar(&b.discovery, "discovery", "", "URL of the registry: consul://, etcd://, redis://, postgres://, mysql:// or kubeconfig: with a namespace quickstart")
 	f.StringVar(&b.event, "event", "", "URL of the stream of events: kafka://, amqp://, nats://, redis://, postgres:// or mysql://")
 	f.StringVar(&b.trace, "trace", "", "URL of a Zipkin server: http://host:9411")
 	f.StringVar(&b.metrics, "metrics", "", "URL of a statsd receiver: statsd://host:8125")

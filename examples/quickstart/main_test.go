@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -58,6 +59,7 @@ func TestStoryOnOnePostgres(t *testing.T) {
 
 func TestStoryOnKubernetesAndKafka(t *testing.T) {
 	k := servertest.SharedKubernetes(t)
+	k.Do(t, http.MethodPost, "/api/v1/namespaces", `{"metadata":{"name":"quickstart"}}`)
 	config := "kubeconfig:" + k.Kubeconfig(t, k.Addr(), servertest.KubeAdmin, k.Namespace(t))
 	out := story(t, "-sync", config, "-discovery", config, "-event", "kafka://"+servertest.SharedKafka(t).Addr())
 	for _, want := range []string{"discovery on kubeconfig:", "event on kafka://"} {
