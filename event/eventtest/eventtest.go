@@ -225,9 +225,9 @@ func numbers(n int) []string {
 // eventually waits until ok.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+	for deadline := time.Now().Add(45 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within 45 s: %s", what)
 		}
 		<-time.After(2 * time.Millisecond)
 	}
