@@ -27,7 +27,7 @@ var durable = map[string]servertest.Option{
 func TestSQLiteKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()                                                                                // a file for each case: it has one writer at a time
-	locktest.Run(t, locktest.Harness{TTL: 3 * time.Second, Backend: func(t testing.TB) dsync.Option { // a disk may stop for a while
+	locktest.Run(t, locktest.Harness{TTL: 5 * time.Second, Backend: func(t testing.TB) dsync.Option { // a disk may stop for a while
 		return sql.SQLite(filepath.Join(dir, filepath.Base(t.Name())+".db"))
 	}})
 }
