@@ -22,7 +22,7 @@ TARGETS     := darwin/arm64 windows/amd64 linux/arm64 linux/386 linux/arm
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 export GOWORK := off
-GOTEST := go test -trimpath $(race) -p $(P) -count $(COUNT) $(if $(RUN),-run '$(RUN)')
+GOTEST := go test $(race) -p $(P) -count $(COUNT) $(if $(RUN),-run '$(RUN)')
 
 # The modules, the root first. Those that only build servers hold no tests, and bench little more
 # than benchmarks.
