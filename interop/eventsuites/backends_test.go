@@ -20,7 +20,7 @@ import (
 // has to close in time.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	flag.Set("test.parallel", "12")
+	flag.Set("test.parallel", "4")
 	os.Exit(m.Run())
 }
 
