@@ -30,7 +30,7 @@ type Stream interface {
 	// PublishAt publishes the records when t has come, by the backend's clock if it
 	// has one: not before, and once, whichever processes run then. It returns when
 	// they are as safe as the backend makes them. A record without a Time gets t. An
-	// ID that is scheduled already is scheduled anew; Cancel takes it back. While
+	// ID that is scheduled already is scheduled again; Cancel takes it back. While
 	// no process has the stream open nothing is published; what is overdue follows
 	// when one has. See Features.Scheduled.
 	PublishAt(ctx context.Context, t time.Time, records ...*Record) error

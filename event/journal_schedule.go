@@ -31,7 +31,7 @@ type planFile struct {
 }
 
 // rewriteAfter is how many changes that no longer count the file has before it is
-// written anew.
+// written again.
 const rewriteAfter = 1000
 
 func (j *journal) loadSchedule(m *memory) error {
@@ -126,7 +126,7 @@ func appendFrame(b []byte, body func([]byte) []byte) []byte {
 	return b
 }
 
-// write adds changes, all or none, and now and then writes the file anew.
+// write adds changes, all or none, and now and then writes the whole file again.
 func (f *planFile) write(b []byte, lines int, s *memorySchedule) error {
 	if f.broken != nil {
 		return fault.Mark(fault.Unavailable, f.broken)

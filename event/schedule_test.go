@@ -187,7 +187,7 @@ func TestScheduleFileIsCutAtDamageAndStaysSmall(t *testing.T) {
 	}
 	shut()
 	if info, err := os.Stat(file); err != nil || info.Size() > 200_000 {
-		t.Errorf("the file has %v bytes, %v, want it written anew", info.Size(), err)
+		t.Errorf("the file has %v bytes, %v, want it written again", info.Size(), err)
 	}
 	s, shut = reopen(t, dir)
 	defer shut()

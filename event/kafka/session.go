@@ -377,7 +377,7 @@ func (m *shared) settle(ctx context.Context, ds []event.Delivered, what int8) er
 	return failed
 }
 
-// renew starts the locks of all that is held anew.
+// renew starts again the locks of all that is held.
 func (m *shared) renew(ctx context.Context) {
 	for _, s := range m.all() {
 		s.turn.Lock()
