@@ -104,7 +104,8 @@ func record(m *kgo.Record, position string) (*event.Record, error) {
 }
 
 func read(m *kgo.Record, r *event.Record) error {
-	version, when, together, sourceless := "", "", "", false
+	version, sourceless := "", false
+	a := extension.Attributes{Record: r}
 	n := 0
 	for i := range m.Headers {
 		n += len(m.Headers[i].Value)
@@ -129,31 +130,11 @@ func read(m *kgo.Record, r *event.Record) error {
 			}
 			continue
 		}
-		switch name {
-		case "specversion":
+		if name == "specversion" {
 			version = value
-		case "id":
-			r.ID = value
-		case "type":
-			r.Type = value
-		case "source":
-			r.Source = value
-		case "time":
-			when = value
-		case "subject":
-			r.Subject = value
-		case "rootid":
-			r.RootID = value
-		case "parentid":
-			r.ParentID = value
-		case "metadata":
-			together = value
-		default:
-			if r.Metadata == nil {
-				r.Metadata = make(map[string]string)
-			}
-			r.Metadata[name] = value
+			continue
 		}
+		a.Set(name, value)
 	}
 	if version == "" {
 		return structured(m, r)
@@ -161,20 +142,15 @@ func read(m *kgo.Record, r *event.Record) error {
 	if version != "1.0" {
 		return errVersion
 	}
-	if r.ID == "" || r.Type == "" || r.Source == "" {
+	if !a.Complete() {
 		return errMissing
 	}
 	if sourceless && r.Source == "/" {
 		r.Source = ""
 	}
-	if when != "" {
-		t, err := time.Parse(time.RFC3339Nano, when)
-		if err != nil {
-			return err
-		}
-		r.Time = t.UTC()
+	if err := a.End(); err != nil {
+		return err
 	}
-	r.Metadata = extension.Read(r.Metadata, together)
 	if len(m.Value) > 0 {
 		r.Data = slices.Clip(m.Value)
 	}

@@ -233,7 +233,7 @@ func read(d *amqp.Delivery, r *event.Record) error {
 
 // binary reads an event whose attributes are headers.
 func binary(d *amqp.Delivery, r *event.Record) error {
-	when, together := "", ""
+	a := extension.Attributes{Record: r}
 	r.ContentType = d.ContentType
 	for k, v := range d.Headers {
 		name, ok := strings.CutPrefix(k, prefix)
@@ -244,45 +244,25 @@ func binary(d *amqp.Delivery, r *event.Record) error {
 		}
 		switch value := text(v); name {
 		case "specversion", recorded:
-		case "id":
-			r.ID = value
-		case "type":
-			r.Type = value
-		case "source":
-			r.Source = value
-		case "time":
-			when = value
-		case "subject":
-			r.Subject = value
-		case "rootid":
-			r.RootID = value
-		case "parentid":
-			r.ParentID = value
 		case "datacontenttype":
 			r.ContentType = value
-		case "metadata":
-			together = value
 		default:
-			if r.Metadata == nil {
-				r.Metadata = make(map[string]string)
+			if entry, ok := strings.CutPrefix(name, own); ok {
+				a.Entry(entry, value)
+				continue
 			}
-			r.Metadata[strings.TrimPrefix(name, own)] = value
+			a.Set(name, value)
 		}
 	}
-	if r.ID == "" || r.Type == "" || r.Source == "" {
+	if !a.Complete() {
 		return errors.New("the message is no CloudEvent: it lacks id, source or type")
 	}
 	if r.Source == "/" && d.Headers[noSource] == true {
 		r.Source = ""
 	}
-	if when != "" {
-		t, err := time.Parse(time.RFC3339Nano, when)
-		if err != nil {
-			return err
-		}
-		r.Time = t.UTC()
+	if err := a.End(); err != nil {
+		return err
 	}
-	r.Metadata = extension.Read(r.Metadata, together)
 	if len(d.Body) > 0 {
 		r.Data = d.Body
 	}
