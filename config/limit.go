@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/micro/go-platform/internal/strictjson"
 )
 
 // limit is the value of a min or a max.
@@ -28,7 +30,7 @@ func newLimit(t reflect.Type, s string) (limit, error) {
 		if ok {
 			return limit{exact: new(big.Rat).SetInt64(int64(d))}, nil
 		}
-	case number(k) && validNumber(s):
+	case number(k) && strictjson.ValidNumber(s):
 		f, ok := text.asFloat()
 		exact, exactOK := new(big.Rat).SetString(s)
 		if ok && exactOK {
@@ -79,7 +81,7 @@ func (f *field) allow() error {
 		v := reflect.New(t).Elem()
 		d := decoder{types: new(types)}
 		d.decode(v, &tree{kind: Text, text: e}, "", nil)
-		if len(d.errs) > 0 || !validNumber(e) {
+		if len(d.errs) > 0 || !strictjson.ValidNumber(e) {
 			return fmt.Errorf("%q is no %s", e, t)
 		}
 		f.allowed = append(f.allowed, v.Interface())

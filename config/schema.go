@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/strictjson"
 )
 
 // SchemaOf returns the JSON Schema (2020-12) of the documents that Value.Scan
@@ -221,7 +222,7 @@ func literal(t reflect.Type, text string) any {
 		b, _ := strconv.ParseBool(text)
 		return b
 	case number(k):
-		if validNumber(text) {
+		if strictjson.ValidNumber(text) {
 			return json.Number(text)
 		}
 		f, _ := strconv.ParseFloat(text, 64) // "+5", ".5"

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/micro/go-platform/internal/strictjson"
 )
 
 // tree is a checked, immutable value. Snapshots share subtrees.
@@ -139,7 +141,7 @@ func (s *sealer) object(n *Node, t *tree, depth int) error {
 // infinity.
 func (s *sealer) number(n *Node, t *tree) error {
 	t.text = n.Text
-	if !validNumber(n.Text) {
+	if !strictjson.ValidNumber(n.Text) {
 		return s.fail(n, "not a number that JSON can hold")
 	}
 	if i, err := strconv.ParseInt(n.Text, 10, 64); err == nil {
@@ -160,40 +162,6 @@ func (s *sealer) fail(n *Node, format string, args ...any) error {
 		e.Line, e.Column = n.Line, n.Column
 	}
 	return e
-}
-
-// validNumber reports whether s is a number literal of RFC 8259.
-func validNumber(s string) bool {
-	s = strings.TrimPrefix(s, "-")
-	digits := func() bool {
-		n := 0
-		for n < len(s) && s[n] >= '0' && s[n] <= '9' {
-			n++
-		}
-		ok := n > 0
-		s = s[n:]
-		return ok
-	}
-	zero := strings.HasPrefix(s, "0")
-	before := len(s)
-	if !digits() || zero && before-len(s) > 1 {
-		return false
-	}
-	if strings.HasPrefix(s, ".") {
-		if s = s[1:]; !digits() {
-			return false
-		}
-	}
-	if s != "" && (s[0] == 'e' || s[0] == 'E') {
-		s = s[1:]
-		if s != "" && (s[0] == '+' || s[0] == '-') {
-			s = s[1:]
-		}
-		if !digits() {
-			return false
-		}
-	}
-	return s == ""
 }
 
 // child returns the member of an object or the item of an array, or nil.

@@ -2,7 +2,6 @@ package oauth2
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/jose"
+	"github.com/micro/go-platform/internal/strictjson"
 )
 
 type driver struct{ *server }
@@ -162,7 +162,7 @@ func (d *driver) exchange(ctx context.Context, m *Metadata, r auth.TokenRequest)
 		Expires int64  `json:"expires_in"`
 		Scope   string `json:"scope"`
 	}
-	if err := json.Unmarshal(body, &a); err != nil {
+	if err := strictjson.Unmarshal(body, maxDepth, &a); err != nil {
 		return nil, fault.Mark(auth.ErrUnavailable, err)
 	}
 	t := &xoauth2.Token{AccessToken: a.Access, TokenType: a.Type}

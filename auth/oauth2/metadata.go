@@ -1,7 +1,6 @@
 package oauth2
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +10,7 @@ import (
 	xoauth2 "golang.org/x/oauth2"
 
 	"github.com/micro/go-platform/auth/internal/remote"
+	"github.com/micro/go-platform/internal/strictjson"
 )
 
 // Metadata is what a server says of itself (RFC 8414 section 2), as far as it is
@@ -37,10 +37,13 @@ type keySets struct {
 	m  map[string]*remote.Keys
 }
 
+// maxDepth bounds how deep a server's answers may nest.
+const maxDepth = 32
+
 // parseMetadata checks a document: it must be about this issuer (RFC 8414
 // section 3.3), and none of its URLs may be less safe than the issuer's own.
 func (s *server) parseMetadata(b []byte) (m Metadata, err error) {
-	if err := json.Unmarshal(b, &m); err != nil {
+	if err := strictjson.Unmarshal(b, maxDepth, &m); err != nil {
 		return m, err
 	}
 	if m.Issuer != s.issuer {

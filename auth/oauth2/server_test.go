@@ -225,6 +225,7 @@ func TestMetadataIsNotBelievedBlindly(t *testing.T) {
 		"http elsewhere":   func(m map[string]any) { m["token_endpoint"] = "http://evil.example.com/token" },
 		"a file":           func(m map[string]any) { m["jwks_uri"] = "file:///etc/passwd" },
 		"no URL":           func(m map[string]any) { m["jwks_uri"] = "x" },
+		"two issuers":      func(m map[string]any) { m["ISSUER"] = "https://evil.example.com" },
 		"a bad type":       func(m map[string]any) { m["jwks_uri"] = 7 },
 	} {
 		s := newStub(t)

@@ -38,6 +38,7 @@ import (
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/internal/extension"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/strictjson"
 )
 
 func invalidf(format string, args ...any) error {
@@ -139,8 +140,17 @@ func Marshal(r *event.Record) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Unmarshal reads a CloudEvent in the JSON format.
+// maxDepth bounds how deep an event's data may nest.
+const maxDepth = 1000
+
+// Unmarshal reads a CloudEvent in the JSON format. A name that occurs twice in an
+// object, a lone surrogate and what is not UTF-8 are event.ErrInvalid: readers would
+// see different events.
 func Unmarshal(b []byte) (*event.Record, error) {
+	err := strictjson.Check(b, maxDepth)
+	if err != nil {
+		return nil, invalidf("%w", err)
+	}
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(b, &raw); err != nil {
 		return nil, invalidf("not a JSON object: %w", err)

@@ -79,7 +79,9 @@ func TestSpecificationsExample(t *testing.T) {
 func TestWhatIsNoCloudEventIsRefused(t *testing.T) {
 	for _, s := range []string{"", "[]", "1", "{}", `{"specversion":"0.3","id":"1","type":"t","source":"s"}`, `{"specversion":"1.0","type":"t","source":"s"}`,
 		`{"specversion":"1.0","id":"1","type":"t","source":"s","time":"yesterday"}`, `{"specversion":"1.0","id":"1","type":"t","source":"s","x":{}}`,
-		`{"specversion":"1.0","id":"1","type":"t","source":"s","data_base64":"%"}`, `{"specversion":"1.0","id":"1","type":"t","source":"s","data_base64":"","data":1}`} {
+		`{"specversion":"1.0","id":"1","type":"t","source":"s","data_base64":"%"}`, `{"specversion":"1.0","id":"1","type":"t","source":"s","data_base64":"","data":1}`,
+		`{"specversion":"1.0","id":"1","type":"t","source":"s","id":"2"}`, `{"specversion":"1.0","id":"1","type":"t","source":"s","data":{"a":1,"a":2}}`,
+		`{"specversion":"1.0","id":"1","type":"t","source":"s","subject":"\ud800"}`, "{\"specversion\":\"1.0\",\"id\":\"1\",\"type\":\"t\",\"source\":\"\xff\"}"} {
 		if r, err := cloudevents.Unmarshal([]byte(s)); !errors.Is(err, event.ErrInvalid) {
 			t.Errorf("%s: got %+v, %v, want ErrInvalid", s, r, err)
 		}
