@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 
 	"github.com/micro/go-platform/kv"
 	dsync "github.com/micro/go-platform/sync"
@@ -92,8 +93,13 @@ func run(ctx context.Context, out io.Writer) error {
 	return err
 }
 
+const about = "fencedjob: a job under a lock, and a late writer that is refused by its fencing token.\n\n"
+
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	fmt.Print(about)
+	if err := run(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/config/store"
@@ -102,8 +103,13 @@ func run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
+const about = "flags: a feature is switched on in a running program, a bad value is refused, and the change is rolled back.\n\n"
+
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	fmt.Print(about)
+	if err := run(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

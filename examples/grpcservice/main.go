@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"time"
 
 	"google.golang.org/grpc"
@@ -122,8 +123,13 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	return err
 }
 
+const about = "grpcservice: two instances of a gRPC service on free ports of this machine, and a client that finds them by name.\n\n"
+
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	fmt.Print(about)
+	if err := run(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

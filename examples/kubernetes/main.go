@@ -73,12 +73,25 @@ func routes(app *platform.App, leader dsync.Leader) http.Handler {
 
 // end snippet
 
+// about says what runs, and what to try next.
+func about(addr, cluster string) string {
+	if addr != "" && addr[0] == ':' {
+		addr = "127.0.0.1" + addr
+	}
+	return "greeter, a service that needs nothing but Kubernetes (" + cluster + "), at http://" + addr + "\ntry:\n" +
+		"  curl http://" + addr + "/hello/Ada\n" +
+		"  curl http://" + addr + "/neighbours\n" +
+		"  curl http://" + addr + "/leads\n" +
+		"Ctrl-C drains it and ends it.\n"
+}
+
 func main() {
 	addr := flag.String("addr", ":8080", "where to listen")
 	cluster := flag.String("cluster", "in-cluster", "the API server: in-cluster, kubeconfig:, or a URL")
 	host, _ := os.Hostname() // the pod's name
 	instance := flag.String("instance", host, "the id of this instance")
 	flag.Parse()
+	fmt.Fprint(os.Stderr, about(*addr, *cluster))
 	if err := run(context.Background(), *addr, *cluster, *instance); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	examples "github.com/micro/go-platform/examples/internal/trial"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 	"go.yaml.in/yaml/v3"
@@ -60,6 +61,7 @@ type trial struct {
 	k    *servertest.KubeServer
 	ns   string
 	addr string
+	try  bool // what the service says to try
 	end  context.CancelFunc
 	done chan error
 }
@@ -191,6 +193,9 @@ func (tr *trial) works(within time.Duration) error {
 	if err := tr.see(within, "/neighbours", "live <nil>\ngreeter-1 10.1.0.1:8080 zone-1 up\n"); err != nil {
 		return err
 	}
+	if tr.try {
+		examples.Curl(tr.t, about(tr.addr, "in-cluster"), "Hello, Ada", "greeter-1 10.1.0.1:8080", "candidate")
+	}
 	tr.slice("PUT", "10.1.0.1", "10.1.0.2")
 	two := "live <nil>\ngreeter-1 10.1.0.1:8080 zone-1 up\ngreeter-2 10.1.0.2:8080 zone-1 up\n"
 	if err := tr.see(within, "/neighbours", two); err != nil {
@@ -230,13 +235,14 @@ func (tr *trial) works(within time.Duration) error {
 func TestTheManifestIsEnough(t *testing.T) {
 	t.Parallel()
 	tr := apply(t, nil)
+	tr.try = true
 	if err := tr.works(15 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// about is what fails without a right on a resource.
-var about = map[string]string{"endpointslices": "neighbours discovery", "configmaps": "hello config", "leases": "leads sync"}
+// fails is what fails without a right on a resource.
+var fails = map[string]string{"endpointslices": "neighbours discovery", "configmaps": "hello config", "leases": "leads sync"}
 
 // Without any one of its rights the service does not do what it does.
 func TestNoRightIsTooMuch(t *testing.T) {
@@ -266,7 +272,7 @@ func TestNoRightIsTooMuch(t *testing.T) {
 						}
 					})
 					err := tr.works(4 * time.Second)
-					if err == nil || !slices.ContainsFunc(strings.Fields(about[resource]), func(w string) bool { return strings.Contains(err.Error(), w) }) {
+					if err == nil || !slices.ContainsFunc(strings.Fields(fails[resource]), func(w string) bool { return strings.Contains(err.Error(), w) }) {
 						t.Errorf("without: %v", err)
 					}
 					tr.end()

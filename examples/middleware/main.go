@@ -73,12 +73,21 @@ func run(ctx context.Context, addr string) error {
 
 // end snippet
 
+// about says what runs, and what to try next.
+func about(addr string) string {
+	return "greeter, a net/http service with the middleware around it, at http://" + addr + "\ntry:\n" +
+		"  curl -i http://" + addr + "/hello/Ada\n" +
+		"  curl http://" + addr + "/readyz\n" +
+		"  curl http://" + addr + "/metrics\n" +
+		"Ctrl-C drains it and ends it.\n"
+}
+
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	fmt.Fprintf(os.Stderr, "greeter on http://%s: try /hello/Ada, /readyz and /metrics; Ctrl-C drains and ends it\n", *addr)
+	fmt.Fprint(os.Stderr, about(*addr))
 	if err := run(ctx, *addr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

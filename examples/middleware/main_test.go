@@ -10,5 +10,5 @@ import (
 func TestMain(m *testing.M) { leak.Main(m) }
 
 func TestServiceAnswersAndStops(t *testing.T) {
-	trial.Run(t, run, map[string]string{"/hello/Ada": "Hello, Ada\n", "/readyz": "ok\n"})
+	trial.Run(t, run, about, "Hello, Ada\n", "ok\n", "http_server_request_duration_seconds_count")
 }

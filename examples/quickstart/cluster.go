@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/micro/go-platform/auth"
@@ -37,10 +38,11 @@ type cluster struct {
 	instances map[string]*instance
 	order     []string
 	page      string
+	shares    []share // of each phase
 	server    *http.Server
 }
 
-func newCluster(ctx context.Context, b *backends) (c *cluster, err error) {
+func newCluster(ctx context.Context, b *backends, page string) (c *cluster, err error) {
 	c = &cluster{
 		backends: b, registry: discovery.NewMemory(), reports: monitor.NewMemory(), authority: auth.NewLocal(),
 		spans: trace.NewMemory(20000, time.Hour), instances: map[string]*instance{},
@@ -97,12 +99,25 @@ func newCluster(ctx context.Context, b *backends) (c *cluster, err error) {
 			return c, err
 		}
 	}
-	return c, c.servePage()
+	return c, c.servePage(page)
+}
+
+// about says what runs, and what to try next.
+func (c *cluster) about() string {
+	return fmt.Sprintf(`quickstart: two services with three instances each, and a client that calls greeter, which calls names; %s
+the cluster as a page: http://%s/
+for Prometheus: /metrics at %s
+try, while it runs (-stay keeps it running):
+  curl http://%[2]s/api/overview
+  curl http://%[4]s/metrics
+Ctrl-C ends it.
+
+`, c.backends.describe(), c.page, strings.Join(c.scraped(), " "), c.instances["greeter-1"].address)
 }
 
 // servePage shows the cluster as the client sees it.
-func (c *cluster) servePage() error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func (c *cluster) servePage(addr string) error {
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}

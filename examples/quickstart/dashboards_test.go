@@ -36,7 +36,7 @@ const folder = "../../dashboards/"
 // Every panel of the dashboards has something to show, and every metric that the
 // rules name is there, in a Prometheus that scrapes the quickstart.
 func TestDashboardsShowTheQuickstart(t *testing.T) {
-	c, err := newCluster(t.Context(), &backends{})
+	c, err := newCluster(t.Context(), &backends{}, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

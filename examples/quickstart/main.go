@@ -18,7 +18,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"time"
 
 	"github.com/micro/go-platform/config/store"
@@ -28,6 +27,7 @@ import (
 type plan struct {
 	rate  int           // calls per second
 	phase time.Duration // length of each of the three phases
+	addr  string        // of the page
 	stay  bool
 }
 
@@ -47,6 +47,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	b.define(flags)
 	flags.IntVar(&p.rate, "rate", 200, "calls per second")
 	flags.DurationVar(&p.phase, "phase", 3*time.Second, "length of each of the three phases")
+	flags.StringVar(&p.addr, "addr", "127.0.0.1:0", "where the page listens; port 0 is any that is free")
 	flags.BoolVar(&p.stay, "stay", false, "go on until interrupted, with the load, to look at the page")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -54,27 +55,27 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if p.rate < 1 || p.phase <= 0 {
 		return fmt.Errorf("rate %d and phase %v, want more than 0", p.rate, p.phase)
 	}
-	c, err := newCluster(ctx, &b)
+	c, err := newCluster(ctx, &b, p.addr)
 	if err != nil {
 		return err
 	}
 	defer c.close()
 
-	fmt.Fprintf(out, "two services, three instances each; %s\nthe cluster as a page: http://%s/\nfor Prometheus: /metrics at %s\n\n", b.describe(), c.page, strings.Join(c.scraped(), " "))
+	fmt.Fprint(out, c.about())
 	load, err := c.load(ctx, p.rate)
 	if err != nil {
 		return err
 	}
 	story := []struct {
-		what string
-		do   func() error
+		short, what string
+		do          func() error
 	}{
-		{"all is well", func() error { return nil }},
-		{"names-2 turns slow: 100 ms for each call (a change of configuration)", func() error {
+		{"all well", "all is well", func() error { return nil }},
+		{"names-2 slow", "names-2 turns slow: 100 ms for each call (a change of configuration)", func() error {
 			_, err := c.settings.Set(ctx, "quickstart", "slow.names-2", "100ms", store.Author("quickstart"), store.Comment("names-2 turns slow"))
 			return err
 		}},
-		{"greeter-3 dies: its connections are cut, its heartbeats end", func() error { return c.kill("greeter-3") }},
+		{"greeter-3 dead", "greeter-3 dies: its connections are cut, its heartbeats end", func() error { return c.kill("greeter-3") }},
 	}
 	for _, s := range story {
 		fmt.Fprintf(out, "── %s\n", s.what)
@@ -83,6 +84,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		c.tell(s.what)
 		load.progress(ctx, out, p.phase)
+		c.shares = append(c.shares, c.share(s.short))
 	}
 	if err := load.stop(); err != nil {
 		return err

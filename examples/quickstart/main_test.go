@@ -1,12 +1,19 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/examples/internal/trial"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 )
@@ -27,10 +34,21 @@ func story(t *testing.T, args ...string) string {
 		t.Errorf("a caller saw a failure:\n%s", out.String())
 	}
 	for _, want := range []string{
-		"greeter-3 is lost", "where traffic went", "names GET /title/{name} (server)", "fencing token", "quickstart.chapter: all is well",
+		"greeter-3 is lost", "where calls went", "names GET /title/{name} (server)", "fencing token", "quickstart.chapter: all is well",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
+		}
+	}
+	// The first column of the table is while all is well: its shares are even.
+	for _, service := range []string{"names", "greeter"} {
+		var calls []int
+		for _, line := range regexp.MustCompile(service+`-\d +(\d+) +\d+ +\d+ +\d+ `).FindAllStringSubmatch(out.String(), -1) {
+			n, _ := strconv.Atoi(line[1])
+			calls = append(calls, n)
+		}
+		if len(calls) != 3 || slices.Max(calls)*3 > slices.Min(calls)*4 {
+			t.Errorf("%s: calls of the instances while all is well: %v, want three numbers within a third\n%s", service, calls, out.String())
 		}
 	}
 	return out.String()
@@ -66,6 +84,31 @@ func TestStoryOnKubernetesAndKafka(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in:\n%s", want, out)
 		}
+	}
+}
+
+// What the program says to try works while it runs with -stay, and Ctrl-C ends
+// it without an error.
+func TestWhatItSaysToTryWorksUntilItIsInterrupted(t *testing.T) {
+	page := trial.Free(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	said, out := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- run(ctx, []string{"-phase", "200ms", "-stay", "-addr", page}, out)
+		out.Close()
+	}()
+	var text strings.Builder
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		fmt.Fprintln(&text, lines.Text())
+		if strings.Contains(lines.Text(), "until you interrupt") {
+			trial.Curl(t, text.String(), `"greeter-1"`, "http_server_request_duration_seconds_count")
+			interrupt()
+		}
+	}
+	if err := <-done; err != nil || !strings.Contains(text.String(), "http://"+page+"/") {
+		t.Errorf("ended with %v; page at %s\n%s", err, page, text.String())
 	}
 }
 

@@ -26,11 +26,34 @@ func (c *cluster) report(ctx context.Context, out io.Writer, l *load) error {
 	return errors.Join(c.slowest(ctx, out), c.health(out), c.chapters(ctx, out), c.leader(ctx, out), c.counters(ctx, out))
 }
 
-// traffic shows where calls went, and what the routers think of each instance.
+// share is how many calls each instance had in a phase.
+type share struct {
+	phase string
+	calls map[string]int64
+}
+
+// share counts the calls since the last one.
+func (c *cluster) share(phase string) share {
+	s := share{phase, map[string]int64{}}
+	for id, in := range c.instances {
+		s.calls[id] = in.calls.Load()
+		for _, before := range c.shares {
+			s.calls[id] -= before.calls[id]
+		}
+	}
+	return s
+}
+
+// traffic shows where calls went in each phase, and what the routers think of
+// each instance at the end.
 func (c *cluster) traffic(out io.Writer) {
-	fmt.Fprintf(out, "\nwhere traffic went\n")
+	fmt.Fprintf(out, "\nwhere calls went, by phase\n")
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "instance\tcalls\tattempts failed\tlatency\trouter says\t\n")
+	fmt.Fprint(w, "instance\t")
+	for _, s := range c.shares {
+		fmt.Fprintf(w, "%s\t", s.phase)
+	}
+	fmt.Fprintf(w, "attempts failed\trouter says\t\n")
 	for _, id := range c.order {
 		in := c.instances[id]
 		// names are called by greeters, greeters by the client.
@@ -39,25 +62,30 @@ func (c *cluster) traffic(out io.Writer) {
 			from = []*instance{c.instances["greeter-1"], c.instances["greeter-2"]}
 		}
 		var failed uint64
-		var latency time.Duration
-		says := "in rotation"
+		says, known := "not registered any more", false
 		for _, f := range from {
 			for _, s := range f.router.Stats(in.service) {
 				if s.ID != id {
 					continue
+				}
+				if !known {
+					says, known = "in rotation", true
 				}
 				for class := router.ServerError; int(class) < len(s.Outcomes); class++ {
 					if class.Failed() {
 						failed += s.Outcomes[class]
 					}
 				}
-				latency = max(latency, s.Latency)
 				if s.Ejected {
 					says = "out: " + s.Reason
 				}
 			}
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.1fms\t%s\t\n", id, in.calls.Load(), failed, float64(latency)/1e6, says)
+		fmt.Fprintf(w, "%s\t", id)
+		for _, s := range c.shares {
+			fmt.Fprintf(w, "%d\t", s.calls[id])
+		}
+		fmt.Fprintf(w, "%d\t%s\t\n", failed, says)
 	}
 	w.Flush()
 }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
@@ -142,9 +143,14 @@ func get(ctx context.Context, url string) (string, error) {
 	return string(body), err
 }
 
+const about = "ringcache: three instances of a service on free ports of this machine, which keep a cache in their own memory.\n\n"
+
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	fmt.Print(about)
 	if err := run(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "ringcache:", err)
 		os.Exit(1)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"time"
 
 	"github.com/micro/go-platform/config"
@@ -123,8 +124,13 @@ func pause(ctx context.Context) error {
 	}
 }
 
+const about = "rollout: version 2 of a service for 10 %, 50 %, 100 % and 0 % of 1000 users, by rules that change while calls are made.\n\n"
+
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	fmt.Print(about)
+	if err := run(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

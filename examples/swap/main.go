@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"time"
 
 	"github.com/micro/go-platform/config"
@@ -111,8 +112,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return b.work(ctx, out)
 }
 
+const about = `swap: a little with every package, on the backends that the flags name (-h lists them); without flags on the embedded ones.
+try:
+  go run ./examples/swap -kv sqlite:swap.db -sync sqlite:swap.db -discovery sqlite:swap.db -event sqlite:swap.db -db sqlite:swap.db
+
+`
+
 func main() {
-	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	fmt.Print(about)
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "swap:", err)
 		os.Exit(1)
 	}

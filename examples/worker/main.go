@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"sync"
 	"time"
 
@@ -146,8 +147,13 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	return errors.Join(err, <-failed)
 }
 
+const about = "worker: two workers share 100 orders and elect a leader; then the leader stops.\n\n"
+
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	fmt.Print(about)
+	if err := run(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
