@@ -1,0 +1,52 @@
+package main
+
+import "context"
+
+// limit is that of a list.
+type limit struct {
+	c    *call
+	most int // 0: none
+	ask  int // how many to ask for: one more, to know whether there are more; 0: all
+	seen int
+}
+
+func (c *call) limit(most int) (*limit, error) {
+	if most < 0 {
+		return nil, badUse("-limit %d: want 0 or more", most)
+	}
+	l := &limit{c: c, most: most}
+	if most > 0 {
+		l.ask = most + 1
+	}
+	return l, nil
+}
+
+// next reports whether one more is to be listed.
+func (l *limit) next() bool {
+	l.seen++
+	return l.most == 0 || l.seen <= l.most
+}
+
+// note says that there are more.
+func (l *limit) note() {
+	if l.most > 0 && l.seen > l.most {
+		l.c.note("… more than %d; -limit 0 lists all", l.most)
+	}
+}
+
+// arg returns argument i, or "".
+func (c *call) arg(i int) string {
+	if i < len(c.args) {
+		return c.args[i]
+	}
+	return ""
+}
+
+// ended is the result of what has followed something until now: Ctrl-C is no
+// failure.
+func ended(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return &failure{exitUnavailable, "the backend has ended the watch"}
+}
