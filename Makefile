@@ -1,6 +1,7 @@
 # Variables: PKG=./kv/...  what test runs      RUN=TestX  COUNT=10  as go test's -run and -count
 #            race=         no race detector    P=3        packages at a time
 #            FUZZTIME=20s  for each target     CHAOS=1m SOAK=10m  for each test
+#            SEEDS=10000  for each world       FIRST=1    the first of them
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,6 +16,8 @@ race     ?= -race
 FUZZTIME ?= 20s
 CHAOS    ?= 1m
 SOAK     ?= 5m
+SEEDS    ?= 1000
+FIRST    ?= 1
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 APIDIFF     := golang.org/x/exp/cmd/apidiff@v0.0.0-20260218203240-3dfff04db8fa
@@ -30,7 +33,7 @@ MODULES := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -no
 BUILD   := interop/consul interop/kubernetes interop/servers interop/telegraf
 TESTED  := $(filter-out $(BUILD) bench,$(MODULES))
 
-.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api bench chaos soak fuzz mutants clean
+.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api bench chaos sim soak fuzz mutants clean
 
 help: ## shows this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -81,6 +84,9 @@ chaos: ## runs the tests named …Chaos…, and those of sync, for CHAOS each: s
 	@scripts/servers
 	@CHAOS=$(CHAOS) REQUIRE_SERVERS=1 go test $(race) -count 1 -p 1 -run Chaos -timeout 2h -v $(PKG)
 	@CHAOS=$(CHAOS) REQUIRE_SERVERS=1 go test $(race) -count 1 -p 1 -timeout 2h -v ./sync/internal/chaos
+
+sim: ## runs the tests named …Simulated… with SEEDS seeds each: faults in a simulated world
+	@SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) go test $(race) -count 1 -p 2 -run Simulated -timeout 24h -v $(PKG) | grep -v ': seed [0-9]*$$\|no test files\|no tests to run'
 
 soak: ## runs the tests named …Soak… for SOAK each: load, memory, goroutines
 	@scripts/servers

@@ -29,11 +29,10 @@ type waiter struct {
 	giveUp time.Time   // zero: when its context ends
 }
 
-var waiters = sync.Pool{New: func() any { return &waiter{answer: make(chan answer, 1)} }}
-
 // conn is a connection on which this node asks.
 type conn struct {
 	*wire
+	waiters sync.Pool // of *waiter; not the package's own: a channel that a synctest bubble made is of no use outside
 	mu      sync.Mutex
 	pending map[uint32]*waiter
 	last    uint32
@@ -50,6 +49,7 @@ const sweepEvery = 20 * time.Millisecond
 
 func newConn(w *wire) *conn {
 	c := &conn{wire: w, pending: map[uint32]*waiter{}}
+	c.waiters.New = func() any { return &waiter{answer: make(chan answer, 1)} }
 	c.sweeper = time.AfterFunc(time.Hour, c.sweep)
 	return c
 }
@@ -114,12 +114,12 @@ func (c *conn) sweep() {
 // not much longer than giveUp, if that is not zero. The error is errUnsent;
 // errLost, errLate or ctx's error if the request was sent.
 func (c *conn) call(ctx context.Context, op byte, giveUp time.Time, put func([]byte) []byte) (answer, error) {
-	w := waiters.Get().(*waiter)
+	w := c.waiters.Get().(*waiter)
 	w.giveUp = giveUp
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		waiters.Put(w)
+		c.waiters.Put(w)
 		return answer{}, errUnsent
 	}
 	c.last++
@@ -150,7 +150,7 @@ func (c *conn) call(ctx context.Context, op byte, giveUp time.Time, put func([]b
 			return answer{}, ctx.Err()
 		}
 	}
-	waiters.Put(w)
+	c.waiters.Put(w)
 	return a, a.err
 }
 
@@ -164,5 +164,5 @@ func (c *conn) forget(id uint32, w *waiter) {
 	if !there {
 		<-w.answer // it is on its way
 	}
-	waiters.Put(w)
+	c.waiters.Put(w)
 }

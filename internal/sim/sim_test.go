@@ -1,0 +1,142 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestShrinkKeepsWhatItTakes(t *testing.T) {
+	var all []Fault
+	for i := range 40 {
+		all = append(all, Fault{Kind: Cut, Size: i})
+	}
+	for _, guilty := range [][]int{{}, {0}, {39}, {3, 17}, {0, 20, 39}, {1, 2, 3, 4}} {
+		runs := 0
+		least := shrink(all, func(faults []Fault) bool {
+			runs++
+			for _, g := range guilty {
+				if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Size == g }) {
+					return false
+				}
+			}
+			return true
+		})
+		var got []int
+		for _, f := range least {
+			got = append(got, f.Size)
+		}
+		if !slices.Equal(got, guilty) {
+			t.Errorf("got %v, want %v", got, guilty)
+		}
+		if runs > shrinkRuns {
+			t.Errorf("%v took %d runs", guilty, runs)
+		}
+	}
+}
+
+// TestAFailureIsShrunkAndExplained: a world that breaks when node b is cut off from a,
+// whatever else happens.
+func TestAFailureIsShrunkAndExplained(t *testing.T) {
+	w := &World{
+		Mix: Mix{Nodes: []string{"a", "b"}, Kinds: []Kind{Cut, Delay, "own"}, Max: 30, During: time.Second, Longest: time.Second},
+		Run: func(s *Sim) {
+			s.Handle("own", func(Fault) (func(), error) { return nil, nil })
+			s.Handle(Cut, func(f Fault) (func(), error) {
+				if f.From == "a" {
+					s.Failf("it broke")
+				}
+				return nil, nil
+			})
+			s.Play()
+		},
+	}
+	found := false
+	for seed := uint64(1); seed < 50 && !found; seed++ {
+		plan := w.faults(seed)
+		out := w.play(t, seed, plan)
+		guilty := 0
+		for _, f := range plan {
+			if f.Kind == Cut && f.From == "a" {
+				guilty++
+			}
+		}
+		if out.failed() != (guilty > 0) {
+			t.Fatalf("seed %d: %q with %d cuts of a", seed, out.failures, guilty)
+		}
+		if guilty < 2 || len(plan) < 10 {
+			continue
+		}
+		found = true
+		text := w.explain(t, seed, plan, out)
+		for _, want := range []string{"1 of ", "it broke", "cut a → b", `Kind: "cut", From: "a", To: "b"`} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in\n%s", want, text)
+			}
+		}
+		if strings.Contains(text, "delay") || strings.Contains(text, "own") {
+			t.Errorf("faults that do nothing are left in\n%s", text)
+		}
+	}
+	if !found {
+		t.Error("no seed has two cuts of a")
+	}
+}
+
+// TestWhatOutlivesARunIsAFailure, and what ends in time is none.
+func TestWhatOutlivesARunIsAFailure(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		run  func(*Sim)
+		want bool
+	}{
+		{"a goroutine that is waited for", func(*Sim) { done := make(chan bool); go close(done); <-done }, false},
+		{"a goroutine that is about to end", func(*Sim) { go func() {}() }, false},
+		{"a goroutine that waits for nobody", func(*Sim) { go func() { select {} }() }, true},
+		{"a goroutine that sleeps", func(*Sim) { go time.Sleep(time.Hour) }, true},
+		{"a world that waits for nobody", func(*Sim) { select {} }, true},
+		{"a promise that was broken", func(s *Sim) { s.Failf("it was") }, true},
+	} {
+		w := &World{Run: c.run}
+		if out := w.play(t, 1, nil); out.failed() != c.want {
+			t.Errorf("%s: %q", c.name, out.failures)
+		}
+	}
+}
+
+func TestDiceDependOnSeedAndNameAlone(t *testing.T) {
+	draw := func(seed uint64, name string) uint64 { return (&Sim{seed: seed}).Dice(name).Uint64() }
+	if draw(1, "a") != draw(1, "a") {
+		t.Error("one name, two draws")
+	}
+	if draw(1, "a") == draw(2, "a") || draw(1, "a") == draw(1, "b") {
+		t.Error("another seed or name, the same draw")
+	}
+}
+
+// TestAMixKeepsItsBounds: kinds, nodes, number and times.
+func TestAMixKeepsItsBounds(t *testing.T) {
+	m := Mix{Nodes: []string{"a", "b", "c"}, Kinds: []Kind{Cut, Crash, Slow}, Max: 5, During: time.Second, Longest: time.Minute}
+	most, alone := 0, map[Kind]int{}
+	for seed := range uint64(500) {
+		faults := m.Draw((&Sim{seed: seed}).Dice("faults"))
+		most = max(most, len(faults))
+		kinds := map[Kind]bool{}
+		for _, f := range faults {
+			kinds[f.Kind] = true
+			if f.At < 0 || f.At >= m.During || f.For < 10*time.Millisecond || f.For > m.Longest || !slices.Contains(m.Kinds, f.Kind) ||
+				f.From == f.To || !slices.Contains(m.Nodes, f.From) || (f.To != "") != (f.Kind != Crash) {
+				t.Fatalf("seed %d: %+v", seed, f)
+			}
+		}
+		if len(kinds) == 1 {
+			for k := range kinds {
+				alone[k]++
+			}
+		}
+	}
+	if most != m.Max || len(alone) != len(m.Kinds) {
+		t.Errorf("at most %d faults, kinds that came alone: %v", most, alone)
+	}
+}

@@ -1,0 +1,132 @@
+package sim
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// World is code under simulation: what may happen to it, and what must hold.
+type World struct {
+	Seeds int                // run by Test, from 1 on, unless SIM_SEEDS says otherwise
+	Known []Case             // found once, run first, always
+	Run   func(*Sim)         // builds the world, plays the faults, checks, and closes all that it made
+	Draw  func(*Sim) []Fault // makes up the faults; nil: Mix
+	Mix   Mix
+}
+
+// Case is a run that once failed.
+type Case struct {
+	Name   string // what was wrong, in words
+	Seed   uint64
+	Faults []Fault // those that it takes; nil: all that the seed makes up
+}
+
+// outcome is what came of one run.
+type outcome struct {
+	failures []string
+	log      []string
+	faults   []Fault // as they were played, with what became of them
+	virtual  time.Duration
+}
+
+func (o *outcome) failed() bool { return len(o.failures) > 0 }
+
+// Test runs w: the known cases, then the seeds 1 to w.Seeds, each in a synctest
+// bubble of its own. The first seed that fails is shrunk, reported, and ends the test.
+//
+// SIM_SEEDS is another number of seeds, SIM_FIRST another first one. SIM_SEED
+// runs one seed alone and prints all that happened in it.
+func Test(t *testing.T, w World) {
+	t.Helper()
+	if one := number(t, "SIM_SEED", 0); one != 0 {
+		out := w.play(t, one, w.faults(one))
+		t.Log(out.report(one, "all that happened", len(out.log)))
+		if out.failed() {
+			t.Fail()
+		}
+		return
+	}
+	for _, c := range w.Known {
+		faults := c.Faults
+		if faults == nil {
+			faults = w.faults(c.Seed)
+		}
+		if out := w.play(t, c.Seed, faults); out.failed() {
+			t.Errorf("a fault that was known is back: %s\n%s", c.Name, out.report(c.Seed, "", keepLines))
+		}
+	}
+	first, seeds := number(t, "SIM_FIRST", 1), number(t, "SIM_SEEDS", uint64(w.Seeds))
+	var faults int
+	var virtual time.Duration
+	start := time.Now()
+	for seed := first; seed < first+seeds && !t.Failed(); seed++ {
+		if testing.Verbose() {
+			fmt.Fprintf(os.Stderr, "%s: seed %d\n", t.Name(), seed) // a panic ends the process: the last line names the seed
+		}
+		plan := w.faults(seed)
+		out := w.play(t, seed, plan)
+		faults += len(plan)
+		virtual += out.virtual
+		if out.failed() {
+			t.Error(w.explain(t, seed, plan, out))
+		}
+	}
+	took := time.Since(start)
+	t.Logf("%d seeds in %v, %.1f a second; %.1f faults a seed; %v of virtual time", seeds, took.Round(time.Millisecond),
+		float64(seeds)/took.Seconds(), float64(faults)/float64(max(seeds, 1)), virtual.Round(time.Second))
+}
+
+func number(t *testing.T, name string, otherwise uint64) uint64 {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		t.Fatalf("%s=%q: %v", name, text, err)
+	}
+	return n
+}
+
+// faults makes up a seed's faults.
+func (w *World) faults(seed uint64) []Fault {
+	s := &Sim{seed: seed}
+	if w.Draw != nil {
+		return sorted(w.Draw(s))
+	}
+	return sorted(w.Mix.Draw(s.Dice("faults")))
+}
+
+func sorted(faults []Fault) []Fault {
+	slices.SortStableFunc(faults, func(a, b Fault) int { return int(a.At - b.At) })
+	return faults
+}
+
+// play runs one seed with the given faults.
+func (w *World) play(t *testing.T, seed uint64, faults []Fault) (out outcome) {
+	s := &Sim{seed: seed, plan: faults}
+	defer func() {
+		// A bubble whose goroutines all wait for each other, or outlive its body, panics here.
+		if r := recover(); r != nil {
+			text := fmt.Sprint(r)
+			if !strings.Contains(text, "deadlock") {
+				panic(r)
+			}
+			s.Failf("something waits indefinitely: %s\n%s", text, debug.Stack())
+			out = s.outcome()
+		}
+	}()
+	synctest.Test(t, func(t *testing.T) {
+		s.enter(t)
+		w.Run(s)
+		s.leave()
+	})
+	return s.outcome()
+}

@@ -1,0 +1,408 @@
+package ring
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/sim"
+	"github.com/micro/go-platform/kv"
+)
+
+// TestSimulated plays a ring of five to nine nodes through faults, one seed after
+// the other. While they last, writers put, delete, add and read through any node;
+// when they are over, the nodes must agree, nothing acknowledged may be lost, and
+// nothing deleted may come back, also when the tombstones are gone.
+func TestSimulated(t *testing.T) {
+	sim.Test(t, sim.World{
+		Seeds: 4,
+		Draw: func(s *sim.Sim) []sim.Fault {
+			return sim.Mix{
+				Nodes: simNodes(s), Max: 10, During: 10 * time.Second, Longest: 8 * time.Second,
+				Kinds: []sim.Kind{sim.Cut, sim.Isolate, sim.Freeze, sim.Reset, sim.Forget, sim.Delay, sim.Slow, sim.Lossy, sim.Kill, sim.Crash},
+			}.Draw(s.Dice("faults"))
+		},
+		Run: func(s *sim.Sim) { newSimRing(s).run() },
+	})
+}
+
+func simNodes(s *sim.Sim) []string {
+	return []string{"a", "b", "c", "d", "e", "f", "g", "h", "i"}[:5+s.Dice("size").IntN(5)]
+}
+
+const (
+	simTombs     = 40 * time.Second
+	simDetection = time.Second
+	simPort      = 80
+
+	simRegistryTTL = 5 * time.Second
+)
+
+// simRing is a service whose instances have nodes, on a simulated network.
+type simRing struct {
+	*sim.Sim
+	d     discovery.Discovery
+	names []string
+
+	mu     sync.Mutex // guards what follows
+	nodes  map[string]*simNode
+	in     map[string]discovery.Registration
+	epochs map[string]uint64 // of sets of members
+	down   string            // the node that is out of reach as a whole: one at a time may be, is the promise
+}
+
+type simNode struct {
+	*Node
+	store  kv.KV
+	server *http.Server
+	served chan struct{}
+}
+
+func newSimRing(s *sim.Sim) *simRing {
+	d, err := discovery.New()
+	if err != nil {
+		panic(err)
+	}
+	w := &simRing{Sim: s, d: d, names: simNodes(s), nodes: map[string]*simNode{}, in: map[string]discovery.Registration{}, epochs: map[string]uint64{}}
+	for _, k := range []sim.Kind{sim.Isolate, sim.Freeze} {
+		w.Handle(k, w.alone(s.Net().Handler(k)))
+	}
+	w.Handle(sim.Kill, w.alone(func(f sim.Fault) (func(), error) {
+		s.Net().Host(f.From).Kill()
+		w.end(f.From)
+		return func() { w.begin(f.From) }, nil
+	}))
+	w.Handle(sim.Crash, w.alone(func(f sim.Fault) (func(), error) {
+		s.Net().Host(f.From).Crash()
+		w.end(f.From)
+		return func() { s.Net().Host(f.From).Boot(); w.begin(f.From) }, nil
+	}))
+	return w
+}
+
+// alone lets a fault that takes a whole node away happen only while all others
+// have what they own.
+func (w *simRing) alone(h sim.Handler) sim.Handler {
+	return func(f sim.Fault) (func(), error) {
+		w.mu.Lock()
+		if w.down != "" || !w.settled() {
+			w.mu.Unlock()
+			return nil, errors.New("another node is missed still")
+		}
+		w.down = f.From
+		w.mu.Unlock()
+		end, err := h(f)
+		return func() {
+			if end != nil {
+				end()
+			}
+			w.mu.Lock()
+			w.down = ""
+			w.mu.Unlock()
+		}, err
+	}
+}
+
+// settled reports that all nodes know each other and have what they own. Called
+// with mu held.
+func (w *simRing) settled() bool {
+	var all []member
+	for name := range w.nodes {
+		all = append(all, member{id: name})
+	}
+	slices.SortFunc(all, func(a, b member) int { return strings.Compare(a.id, b.id) })
+	who := fmt.Sprint(all)
+	if w.epochs[who] == 0 {
+		w.epochs[who] = place(all, 2).epoch // which takes time
+	}
+	want := w.epochs[who]
+	for _, n := range w.nodes {
+		n.Node.mu.RLock()
+		v, missing := n.v.Load(), n.missing
+		is := v != nil && v.epoch == want && missing == 0 && v.agreed.Load() && !n.leftovers(v)
+		n.Node.mu.RUnlock()
+		if !is {
+			return false
+		}
+	}
+	return true
+}
+
+// begin starts a node, without memory, and registers it.
+func (w *simRing) begin(name string) {
+	host := w.Net().Host(name)
+	n, err := New(w.d, "cells", name, WithKey(testKey), WithDetection(simDetection), WithInterval(2*time.Second),
+		WithTombstones(simTombs), WithMaxBytes(1<<20), WithDial(host.DialContext), WithLogger(w.Logger(name)))
+	if err != nil {
+		panic(err)
+	}
+	store, err := kv.New(Backend(n), kv.WithLazy())
+	if err != nil {
+		panic(err)
+	}
+	l, err := host.Listen(simPort)
+	if err != nil {
+		panic(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/.ring", n)
+	sn := &simNode{n, store, &http.Server{Handler: mux}, make(chan struct{})}
+	go func() { _ = sn.server.Serve(l); close(sn.served) }()
+	w.mu.Lock()
+	w.nodes[name] = sn
+	w.mu.Unlock()
+	w.register(name)
+}
+
+// register enters a node in the registry, unless it is there still.
+func (w *simRing) register(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.in[name] != nil {
+		return
+	}
+	r, err := w.d.Register(w.Context(), discovery.Instance{Service: "cells", ID: name, Address: w.Net().Host(name).Addr(simPort)})
+	if err != nil {
+		panic(err)
+	}
+	w.in[name] = r
+}
+
+// end ends a node's process. The registry drops it after a while.
+func (w *simRing) end(name string) {
+	w.mu.Lock()
+	n := w.nodes[name]
+	delete(w.nodes, name)
+	w.mu.Unlock()
+	n.close()
+	time.AfterFunc(simRegistryTTL, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.nodes[name] == nil && w.in[name] != nil {
+			_ = w.in[name].Deregister(w.Context())
+			delete(w.in, name)
+		}
+	})
+}
+
+func (n *simNode) close() {
+	n.store.Close()
+	n.Node.Close()
+	n.server.Close()
+	<-n.served
+}
+
+// any returns a node that runs.
+func (w *simRing) any(dice *rand.Rand) (string, kv.KV) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		name := w.names[dice.IntN(len(w.names))]
+		if n := w.nodes[name]; n != nil {
+			return name, n.store
+		}
+	}
+}
+
+func (w *simRing) run() {
+	for _, name := range w.names {
+		w.begin(name)
+	}
+	isSettled := func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.settled() }
+	if !w.Until(10*time.Second, isSettled) {
+		w.Failf("the nodes do not find each other")
+	}
+	ctx, stop := context.WithCancel(w.Context())
+	var writers []*simWriter
+	var writing sync.WaitGroup
+	for i := range 3 {
+		writer := &simWriter{w: w, name: fmt.Sprint("writer ", i), dice: w.Dice(fmt.Sprint("writer ", i)), strict: w.gentle()}
+		writers = append(writers, writer)
+		writing.Go(func() { writer.run(ctx) })
+	}
+	w.Play()
+	stop()
+	writing.Wait()
+	w.Logf("all faults are over")
+	if !w.Until(30*time.Second, isSettled) {
+		w.Failf("30 s after the last fault the nodes do not agree yet")
+	}
+	time.Sleep(simLife) // whatever ends by itself has
+	for _, writer := range writers {
+		writer.check()
+	}
+	time.Sleep(simTombs) // until the tombstones have ended, too
+	for _, writer := range writers {
+		writer.check()
+	}
+	for _, n := range w.nodes {
+		n.close()
+	}
+	w.d.Close()
+	bytes, dials := w.Net().Traffic()
+	time.Sleep(time.Minute)
+	if b, d := w.Net().Traffic(); b != bytes || d != dials {
+		w.Failf("after Close the nodes sent %d bytes, and dialled %d times", b-bytes, d-dials)
+	}
+}
+
+// gentle reports that no fault can make a node take part in a minority, which may
+// read old values.
+func (w *simRing) gentle() bool {
+	return !slices.ContainsFunc(w.Faults(), func(f sim.Fault) bool {
+		return f.Kind != sim.Kill && f.Kind != sim.Crash && f.Kind != sim.Reset && (f.Kind != sim.Delay || f.Size > 100)
+	})
+}
+
+const simLife = 3 * time.Second // the longest TTL
+
+// simWriter has keys of its own, so that it knows what may be there.
+type simWriter struct {
+	w       *simRing
+	name    string
+	dice    *rand.Rand
+	strict  bool // reads must be right also while faults last
+	keys    []*simKey
+	written int
+}
+
+// simKey is one key and what it may have: what was acknowledged last, and if the outcome of
+// the last write is not known, what that wrote.
+type simKey struct {
+	name    string
+	may     []string // "": nothing
+	ends    time.Time
+	retired bool // the outcome of a write is unknown, so that it may come at any time: none follows
+	counter bool
+	least   int64 // of a counter
+	most    int64
+}
+
+func (s *simWriter) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		s.step(ctx)
+		time.Sleep(time.Duration(20+s.dice.IntN(160)) * time.Millisecond)
+	}
+}
+
+func (s *simWriter) step(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Second)
+	defer cancel()
+	live := slices.DeleteFunc(slices.Clone(s.keys), func(k *simKey) bool { return k.retired })
+	if len(live) < 6 {
+		k := &simKey{name: fmt.Sprintf("%s key %d", s.name, len(s.keys)), may: []string{""}, counter: s.dice.IntN(5) == 0}
+		s.keys, live = append(s.keys, k), append(live, k)
+	}
+	k := live[s.dice.IntN(len(live))]
+	node, store := s.w.any(s.dice)
+	what := s.dice.IntN(10)
+	s.written++
+	value := strconv.Itoa(s.written)
+	var err error
+	var next string
+	var ends time.Time
+	switch {
+	case what < 3 && s.strict:
+		s.read(ctx, k, node, store)
+		return
+	case k.counter:
+		_, err = store.Add(ctx, k.name, 1)
+		k.most++
+		if err == nil {
+			k.least++
+		} else if !errors.Is(err, kv.ErrUnknownOutcome) {
+			k.most--
+		}
+		k.retired = err != nil && errors.Is(err, kv.ErrUnknownOutcome)
+		s.w.Logf("%s on %s: add %s = %v", s.name, node, k.name, err)
+		return
+	case what < 7:
+		next = value
+		_, err = store.Put(ctx, k.name, []byte(value))
+	case what < 8:
+		next = value
+		life := simLife/3 + time.Duration(s.dice.Int64N(int64(simLife/3*2)))
+		ends = time.Now().Add(life)
+		_, err = store.Put(ctx, k.name, []byte(value), kv.TTL(life))
+	default:
+		err = store.Delete(ctx, k.name)
+	}
+	s.w.Logf("%s on %s: put %s %q (ends %v) = %v", s.name, node, k.name, next, !ends.IsZero(), err)
+	switch {
+	case err == nil:
+		k.may, k.ends = []string{next}, ends
+		if !ends.IsZero() {
+			k.may = append(k.may, "")
+		}
+	case errors.Is(err, kv.ErrUnknownOutcome):
+		k.may, k.retired = append(k.may, next), true
+		if !ends.IsZero() {
+			k.may = append(k.may, "")
+		}
+	case !errors.Is(err, kv.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded):
+		s.w.Failf("%s on %s: %s: %v", s.name, node, k.name, err)
+	}
+}
+
+func (s *simWriter) read(ctx context.Context, k *simKey, node string, store kv.KV) {
+	got, err := get(ctx, store, k.name)
+	if err != nil {
+		return // it could not
+	}
+	s.judge(k, node, got)
+}
+
+func get(ctx context.Context, store kv.KV, key string) (string, error) {
+	item, err := store.Get(ctx, key)
+	if errors.Is(err, kv.ErrNotFound) {
+		err = nil
+	}
+	return string(bytes.Clone(item.Value)), err
+}
+
+func (s *simWriter) judge(k *simKey, node, got string) {
+	if k.counter {
+		n, _ := strconv.ParseInt("0"+got, 10, 64)
+		if n < k.least || n > k.most {
+			s.w.Failf("%s: the counter %s is %q, want %d to %d", node, k.name, got, k.least, k.most)
+		}
+		return
+	}
+	if !slices.Contains(k.may, got) {
+		s.w.Failf("%s: %s has %q, want one of %q", node, k.name, got, k.may)
+	}
+}
+
+// check reads all keys on all nodes.
+func (s *simWriter) check() {
+	ctx, cancel := context.WithTimeout(s.w.Context(), 10*time.Second)
+	defer cancel()
+	for _, k := range s.keys {
+		var all []string
+		for _, name := range s.w.names {
+			got, err := get(ctx, s.w.nodes[name].store, k.name)
+			if err != nil {
+				s.w.Failf("%s: %s after all faults: %v", name, k.name, err)
+				continue
+			}
+			s.judge(k, name, got)
+			if !k.ends.IsZero() && !k.retired && got != "" {
+				s.w.Failf("%s: %s has %q, whose life has ended", name, k.name, got)
+			}
+			all = append(all, got)
+		}
+		if slices.Sort(all); len(all) > 0 && all[0] != all[len(all)-1] {
+			s.w.Failf("%s: the nodes read %q", k.name, all)
+		}
+	}
+}
