@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"sync"
@@ -226,18 +227,26 @@ func (f *front) tx(ctx context.Context, t Transactor, o TxOptions, fn func(ctx c
 	if x.conflict != nil { // whatever fn made of it
 		return x.conflict
 	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = x.tell(ctx)
+	}
+	if c, ok := tr.(collider); ok && err != nil && c.Collided(err) { // of a statement of the user's own, or of an outbox
+		return fmt.Errorf("%w: %w", ErrSerialization, err)
+	}
 	if err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := x.tell(ctx); err != nil {
 		return err
 	}
 	committed = true // Commit is the end, also when it fails
 	return tr.Commit(ctx)
 }
+
+// collider is an Executor that knows the errors by which its engine says that
+// concurrent transactions conflict: what others execute in one returns them as
+// they are.
+type collider interface{ Collided(err error) bool }
 
 // txDB is the database in a transaction.
 type txDB struct {

@@ -36,6 +36,9 @@ func (d *driver) Begin(ctx context.Context, o db.TxOptions) (db.Transaction, err
 // Execer is for what others write in the same transaction.
 func (x *transaction) Execer() db.Execer { return x.s.tx }
 
+// Collided reports whether a statement of others failed because transactions conflict.
+func (x *transaction) Collided(err error) bool { return sql.IsCollision(err) }
+
 func (x *transaction) Get(ctx context.Context, name, id string) (*db.Record, error) {
 	r, err := x.s.get(ctx, x.s.d.table(name), id)
 	switch {
