@@ -8,6 +8,17 @@
 //		return err
 //	}), event.Group("billing"))
 //
+// In a transaction that begins elsewhere, such as one of package db, call Note:
+//
+//	err = records.Tx(ctx, func(ctx context.Context, tx db.DB) error {
+//		in, _ := db.SQL(tx)
+//		first, err := box.Note(ctx, in, r)
+//		if err != nil || !first {
+//			return err
+//		}
+//		… // write with tx
+//	})
+//
 // # Semantics
 //
 // Handler begins a transaction, notes the record, calls the function, and commits.
@@ -132,7 +143,7 @@ func (b *Inbox) tables(ctx context.Context) error {
 // a transaction that it commits if f returns nil.
 func (b *Inbox) Handler(f func(ctx context.Context, tx *dbsql.Tx, r *event.Record) error) event.Handler {
 	return func(ctx context.Context, r *event.Record) error {
-		b.prune(ctx)
+		b.prune(ctx, b.db)
 		tx, err := b.db.BeginTx(ctx, nil)
 		if err != nil {
 			return fault.Wrap(scope, "begin", r.ID, sql.ReadError(err))
@@ -152,8 +163,27 @@ func (b *Inbox) Handler(f func(ctx context.Context, tx *dbsql.Tx, r *event.Recor
 	}
 }
 
+// Execer is a transaction: *sql.Tx, or anything else that executes in one.
+type Execer = interface {
+	ExecContext(ctx context.Context, query string, args ...any) (dbsql.Result, error)
+}
+
+// Note notes r in a transaction of yours, of the database that New was given, and
+// reports whether it is the first time. If it is not, what r asks for was
+// committed before. After an error the transaction must not be committed.
+func (b *Inbox) Note(ctx context.Context, tx Execer, r *event.Record) (first bool, err error) {
+	if tx == nil || r == nil {
+		return false, fault.New(fault.Invalid, scope, "note", "", "no transaction or no record")
+	}
+	first, err = b.note(ctx, tx, r)
+	if err == nil && first {
+		err = b.prune(ctx, tx)
+	}
+	return first, fault.Wrap(scope, "note", r.ID, sql.ReadError(err))
+}
+
 // note reports whether the record was not noted before.
-func (b *Inbox) note(ctx context.Context, tx *dbsql.Tx, r *event.Record) (bool, error) {
+func (b *Inbox) note(ctx context.Context, tx Execer, r *event.Record) (bool, error) {
 	insert := "INSERT INTO event_inbox (name, record, handled) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 	if b.kind == sql.MySQL {
 		insert = "INSERT IGNORE INTO event_inbox (name, record, handled) VALUES (?, ?, ?)"
@@ -172,12 +202,13 @@ func key(r *event.Record) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// prune forgets what is older than keep, about a hundred times in it. That it
-// fails is no harm: the next one is tried at the next time.
-func (b *Inbox) prune(ctx context.Context) {
+// prune forgets what is older than keep, about a hundred times in it. Outside of a
+// transaction a failure is no harm: it is tried again at the next time.
+func (b *Inbox) prune(ctx context.Context, on Execer) error {
 	now, last := time.Now().UnixMilli(), b.pruned.Load()
 	if now-last < b.keep.Milliseconds()/100 || !b.pruned.CompareAndSwap(last, now) {
-		return
+		return nil
 	}
-	b.db.ExecContext(ctx, b.kind.Rebind("DELETE FROM event_inbox WHERE name = ? AND handled < ?"), b.name, now-b.keep.Milliseconds())
+	_, err := on.ExecContext(ctx, b.kind.Rebind("DELETE FROM event_inbox WHERE name = ? AND handled < ?"), b.name, now-b.keep.Milliseconds())
+	return err
 }

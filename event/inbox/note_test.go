@@ -1,0 +1,134 @@
+package inbox_test
+
+import (
+	"context"
+	dbsql "database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/db"
+	dbbackend "github.com/micro/go-platform/db/sql"
+	enginesql "github.com/micro/go-platform/engine/sql"
+	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/inbox"
+	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/servertest"
+)
+
+// Members that have the same records at the same time write each once, within
+// transactions of package db that conflict with each other.
+func TestNoteInATransactionOfDB(t *testing.T) {
+	each(t, func(t *testing.T, handle *dbsql.DB, d inbox.Dialect, kind sql.Kind) {
+		records, err := db.New(dbbackend.On(enginesql.FromDB(enginesql.Dialect(kind), handle)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer records.Close()
+		name := strings.ReplaceAll(servertest.Namespace(t), "-", "_")
+		table, err := records.Table(t.Context(), "t"+name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := table.Create(t.Context(), &db.Record{ID: "sum", Metadata: map[string]any{"n": 0}}); err != nil {
+			t.Fatal(err)
+		}
+		box := open(t, handle, d, name)
+		fail := errors.New("not yet")
+		add := func(ctx context.Context, r *event.Record, result error) (first bool, err error) {
+			err = records.Tx(ctx, func(ctx context.Context, tx db.DB) error {
+				in, ok := db.SQL(tx)
+				if !ok {
+					return errors.New("no SQL transaction")
+				}
+				var err error
+				first, err = box.Note(ctx, in, r)
+				if err != nil || !first {
+					return err
+				}
+				inside, err := tx.Table(ctx, table.Name())
+				if err != nil {
+					return err
+				}
+				if _, err := inside.Patch(ctx, "sum", db.Increment("n", 1)); err != nil {
+					return err
+				}
+				return result
+			})
+			return first, err
+		}
+		sum := func() any {
+			r, err := table.Read(t.Context(), "sum")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.Metadata["n"]
+		}
+		if _, err := add(t.Context(), &event.Record{ID: "0", Type: "t"}, fail); !errors.Is(err, fail) || sum() != int64(0) {
+			t.Errorf("a transaction that fails: %v, sum %v; want it rolled back", err, sum())
+		}
+		const ids, members = 10, 3
+		done := make(chan error, members)
+		for range members {
+			go func() {
+				var errs []error
+				for i := range ids {
+					_, err := add(t.Context(), &event.Record{ID: fmt.Sprint(i), Type: "t"}, nil)
+					errs = append(errs, err)
+				}
+				done <- errors.Join(errs...)
+			}()
+		}
+		for range members {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := sum(); n != int64(ids) {
+			t.Errorf("%d records of %d members were handled %v times, want once each", ids, members, n)
+		}
+		if first, err := add(t.Context(), &event.Record{ID: "0", Type: "t"}, nil); first || err != nil {
+			t.Errorf("a repetition: first %t, %v", first, err)
+		}
+		if first, err := add(t.Context(), &event.Record{ID: "0", Type: "t", Source: "other"}, nil); !first || err != nil {
+			t.Errorf("another source: first %t, %v", first, err)
+		}
+	})
+}
+
+// Note forgets in the transaction itself: on SQLite there is no second connection
+// that could write beside it.
+func TestNoteForgetsAfterKeep(t *testing.T) {
+	each(t, func(t *testing.T, handle *dbsql.DB, d inbox.Dialect, kind sql.Kind) {
+		name := servertest.Namespace(t)
+		box := open(t, handle, d, name, inbox.WithKeep(time.Minute))
+		insert := kind.Rebind("INSERT INTO event_inbox (name, record, handled) VALUES (?, ?, ?)")
+		for record, age := range map[string]time.Duration{"older": 61 * time.Second, "newer": 50 * time.Second} {
+			if _, err := handle.ExecContext(t.Context(), insert, name, record, time.Now().Add(-age).UnixMilli()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tx, err := handle.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tx.Rollback()
+		if first, err := box.Note(t.Context(), tx, &event.Record{ID: "1", Type: "t"}); !first || err != nil {
+			t.Fatalf("first %t, %v", first, err)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		for record, want := range map[string]int{"older": 0, "newer": 1} {
+			n := -1
+			if err := handle.QueryRow(kind.Rebind("SELECT COUNT(*) FROM event_inbox WHERE name = ? AND record = ?"), name, record).Scan(&n); err != nil || n != want {
+				t.Errorf("%d notes of %s, %v, want %d", n, record, err, want)
+			}
+		}
+		if _, err := box.Note(t.Context(), nil, &event.Record{ID: "1"}); !errors.Is(err, event.ErrInvalid) {
+			t.Errorf("no transaction: %v", err)
+		}
+	})
+}
