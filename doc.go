@@ -22,10 +22,12 @@
 // ready. When its context ends, or SIGINT or SIGTERM comes, it
 //
 //	says that the process drains → deregisters → waits for calls in progress →
-//	stops the servers → flushes and closes every part
+//	stops the servers and the jobs → flushes and closes every part
 //
 // within WithStopTimeout. A second signal ends the process at once. Run returns
 // nil if nothing was lost, and otherwise an error that says what was.
+//
+// What goes on beside the servers, such as what only a leader does, is a Job.
 //
 // # Operators' pages
 //

@@ -32,6 +32,11 @@ func (a *App) Run(ctx context.Context, all ...Server) error {
 	defer cancel()
 	lost := a.Close(closing)
 	serving.Wait()
+	for _, s := range all {
+		if l := given(s); l != nil {
+			_ = l.Close() // if it has not got so far
+		}
+	}
 	return errors.Join(err, lost)
 }
 
@@ -58,10 +63,12 @@ func (a *App) serve(ctx context.Context, all []Server, serving *gosync.WaitGroup
 		serving.Go(func() {
 			err := s.Serve(listeners[i], a.wrapper, a.monitor)
 			if err != nil && !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("serve %s: %w", listeners[i].Addr(), err)
+				failed <- failure(listeners[i], err)
 			}
 		})
-		a.Logger("platform").Info("serving", "address", listeners[i].Addr().String())
+		if listeners[i] != nil {
+			a.Logger("platform").Info("serving", "address", listeners[i].Addr().String())
+		}
 	}
 	a.monitor.SetPhase(monitor.Running)
 	if err := a.register(ctx, names, listeners); err != nil {
@@ -76,11 +83,19 @@ func (a *App) serve(ctx context.Context, all []Server, serving *gosync.WaitGroup
 	}
 }
 
+// failure says what ended: a server, or a job, which has no listener.
+func failure(l net.Listener, err error) error {
+	if l == nil {
+		return fmt.Errorf("job: %w", err)
+	}
+	return fmt.Errorf("serve %s: %w", l.Addr(), err)
+}
+
 // prepare looks at the servers, gives those of HTTP the operators' pages if no
 // server of their own has them, and returns the names to register, "" for none.
 func (a *App) prepare(all []Server) ([]string, error) {
 	if len(all) == 0 {
-		return nil, fault.Mark(ErrInvalid, errors.New("no server"))
+		return nil, fault.Mark(ErrInvalid, errors.New("no server and no job"))
 	}
 	names := make([]string, len(all))
 	taken := map[string]bool{}
@@ -89,15 +104,14 @@ func (a *App) prepare(all []Server) ([]string, error) {
 		if err := check(s); err != nil {
 			return nil, fault.Mark(ErrInvalid, err)
 		}
-		switch s := s.(type) {
+		switch s := bare(s).(type) {
 		case *opsServer:
 			s.pages, apart = a.pages(), true
 			continue
-		case registered:
-			names[i] = s.service
-		default:
-			names[i] = a.o.self.Service
+		case *job:
+			continue
 		}
+		names[i] = nameOf(s, a.o.self.Service)
 		if taken[names[i]] {
 			return nil, fault.Mark(ErrInvalid, fmt.Errorf("two servers of the service %q: name one with As", names[i]))
 		}
@@ -124,15 +138,29 @@ func (a *App) prepare(all []Server) ([]string, error) {
 
 // check reports what is wrong with a server.
 func check(s Server) error {
-	if r, ok := s.(registered); ok {
-		if r.service == "" {
-			return errors.New("a server with an empty name")
-		}
-		return check(r.Server)
-	}
 	switch s := s.(type) {
 	case nil:
 		return errors.New("nil server")
+	case registered:
+		if _, is := bare(s).(*job); is {
+			return errors.New("a job has no name")
+		}
+		if s.service == "" {
+			return errors.New("a server with an empty name")
+		}
+		return check(s.Server)
+	case listening:
+		if _, is := bare(s).(*job); is {
+			return errors.New("a job has no listener")
+		}
+		if s.l == nil {
+			return errors.New("nil listener")
+		}
+		return check(s.Server)
+	case *job:
+		if s.f == nil {
+			return errors.New("nil job")
+		}
 	case *opsServer:
 		return s.err
 	case *httpServer:
@@ -143,27 +171,48 @@ func check(s Server) error {
 
 // plain returns the server that HTTP made, or nil.
 func plain(s Server) *httpServer {
-	if r, ok := s.(registered); ok {
-		s = r.Server
-	}
-	h, _ := s.(*httpServer)
+	h, _ := bare(s).(*httpServer)
 	return h
 }
 
-// listen listens on all addresses, or on none.
+// listen listens on all addresses, or on none. A job has no listener.
 func listen(ctx context.Context, all []Server) ([]net.Listener, error) {
-	var listeners []net.Listener
-	for _, s := range all {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address())
+	listeners := make([]net.Listener, len(all))
+	for i, s := range all {
+		if _, is := bare(s).(*job); is {
+			continue
+		}
+		l, err := open(ctx, s)
 		if err != nil {
-			for _, l := range listeners {
-				_ = l.Close()
+			for _, l := range listeners[:i] {
+				if l != nil {
+					_ = l.Close()
+				}
 			}
 			return nil, err
 		}
-		listeners = append(listeners, l)
+		listeners[i] = l
 	}
 	return listeners, nil
+}
+
+// open returns the listener that a server was given, or one at its address.
+func open(ctx context.Context, s Server) (net.Listener, error) {
+	if l := given(s); l != nil {
+		return l, nil
+	}
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", s.Address())
+}
+
+// given returns what Listener was given, or nil.
+func given(s Server) net.Listener {
+	switch around := s.(type) {
+	case registered:
+		return given(around.Server)
+	case listening:
+		return around.l
+	}
+	return nil
 }
 
 // register enters the instance once for each name. The wrapper keeps the entries'

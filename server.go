@@ -37,6 +37,41 @@ type registered struct {
 	service string
 }
 
+// Listener serves s on l instead of on an address of its own: for a port that the
+// system chose, a socket that a supervisor hands over, or connections that
+// something looks at first. Run closes l.
+func Listener(l net.Listener, s Server) Server { return listening{s, l} }
+
+type listening struct {
+	Server
+	l net.Listener
+}
+
+// bare returns the server that As and Listener were given.
+func bare(s Server) Server {
+	for {
+		switch around := s.(type) {
+		case registered:
+			s = around.Server
+		case listening:
+			s = around.Server
+		default:
+			return s
+		}
+	}
+}
+
+// nameOf returns the name that As gave, or else the service's own.
+func nameOf(s Server, own string) string {
+	switch around := s.(type) {
+	case registered:
+		return around.service
+	case listening:
+		return nameOf(around.Server, own)
+	}
+	return own
+}
+
 // HTTP serves handler at addr, within the middleware. adjust may change the
 // http.Server: timeouts, protocols, and TLSConfig, which turns TLS on. Headers
 // must have been sent within 10 s, and an idle connection is closed after two

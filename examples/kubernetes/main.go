@@ -45,14 +45,14 @@ func run(ctx context.Context, addr, cluster, instance string) error {
 	if err != nil {
 		return errors.Join(err, app.Close(ctx))
 	}
-	go func() { // until the parts are closed, which resigns
-		_ = dsync.RunElected(ctx, leader, func(ctx context.Context, token uint64) error {
+	lead := platform.Job(func(ctx context.Context) error { // resigns when the process is to stop
+		return dsync.RunElected(ctx, leader, func(ctx context.Context, token uint64) error {
 			app.Logger("greeter").Info("leads", "token", token)
 			<-ctx.Done() // what one of them has to do
 			return ctx.Err()
 		})
-	}()
-	return app.Run(ctx, platform.HTTP(addr, routes(app, leader)))
+	})
+	return app.Run(ctx, platform.HTTP(addr, routes(app, leader)), lead)
 }
 
 func routes(app *platform.App, leader dsync.Leader) http.Handler {
