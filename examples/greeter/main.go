@@ -20,6 +20,7 @@ func hello(rw http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(rw, "Hello, %s\n", r.PathValue("name"))
 }
 
+// snippet: run
 func run(ctx context.Context, addr string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /hello/{name}", hello)
@@ -31,6 +32,7 @@ func run(ctx context.Context, addr string) error {
 	return app.Run(ctx, platform.HTTP(addr, mux)) // and app.Client(), app.KV(), app.Logger("…") where they are needed
 }
 
+// end snippet
 // end snippet
 
 // about says what runs, and what to try next.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -128,6 +130,7 @@ func TestConsumersBuildFromTheReleasedArchives(t *testing.T) {
 	proxies := "file://" + filepath.ToSlash(proxy) + ",file://" + filepath.ToSlash(filepath.Join(cache, "cache", "download")) + "," + upstream
 	env := append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -modcacherw -trimpath", "GONOSUMDB="+root+","+root+"/*",
 		"GOPROXY="+proxies, "GOMODCACHE="+t.TempDir())
+	t.Run("README", func(t *testing.T) { readme(t, env) })
 	for _, c := range consumers {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
