@@ -50,11 +50,12 @@ func TestEventsMakeWhatTheDatabaseHas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
 			h := handle(t, c.kind, c.addr(t))
-			box, err := outbox.Open(t.Context(), h, outbox.Dialect(c.kind), outbox.WithInterval(10*time.Millisecond))
+			e := enginesql.FromDB(enginesql.Dialect(c.kind), h)
+			box, err := outbox.New(t.Context(), e, outbox.WithInterval(10*time.Millisecond))
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := db.New(sql.On(enginesql.FromDB(enginesql.Dialect(c.kind), h)), db.WithTimeout(time.Minute), db.WithNamespace("t"+strings.ReplaceAll(db.NewID(), "-", "")[18:]), changes.ToOutbox(box))
+			d, err := db.New(sql.On(e), db.WithTimeout(time.Minute), db.WithNamespace("t"+strings.ReplaceAll(db.NewID(), "-", "")[18:]), changes.ToOutbox(box))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,7 +1,8 @@
 // Package changes makes every committed write of a database an event.
 //
-//	box, err := outbox.Open(ctx, handle, outbox.Postgres)
-//	d, err := db.New(dbsql.On(sql.FromDB(sql.Postgres, handle)), changes.ToOutbox(box))
+//	e, err := sql.Open("postgres://shop:secret@10.0.0.1/shop") // of package engine/sql
+//	box, err := outbox.New(ctx, e)
+//	d, err := db.New(dbsql.On(e), changes.ToOutbox(box))
 //	go box.Relay(ctx, stream)
 //
 //	stream.Subscribe(ctx, func(ctx context.Context, r *event.Record) error {

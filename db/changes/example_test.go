@@ -2,7 +2,6 @@ package changes_test
 
 import (
 	"context"
-	dbsql "database/sql"
 	"fmt"
 
 	"github.com/micro/go-platform/db"
@@ -16,13 +15,16 @@ import (
 func ExampleToOutbox() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	handle, _ := dbsql.Open("sqlite", ":memory:")
-	defer handle.Close()
-	handle.SetMaxOpenConns(1) // each connection would have a memory of its own
+	e, err := enginesql.Open("sqlite::memory:")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer e.Close()
 
 	stream, _ := event.New()
 	defer stream.Close(context.Background())
-	box, _ := outbox.Open(ctx, handle, outbox.SQLite)
+	box, _ := outbox.New(ctx, e)
 	relayed := make(chan error)
 	go func() { relayed <- box.Relay(ctx, stream) }()
 	seen := make(chan string, 3)
@@ -35,7 +37,7 @@ func ExampleToOutbox() {
 		return nil
 	}, event.Types("db.orders.*"), event.Ordered(event.BySubject))
 
-	d, err := db.New(sql.On(enginesql.FromDB(enginesql.SQLite, handle)), changes.ToOutbox(box))
+	d, err := db.New(sql.On(e), changes.ToOutbox(box))
 	if err != nil {
 		fmt.Println(err)
 		return

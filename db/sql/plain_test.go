@@ -12,6 +12,7 @@ import (
 
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/sql"
+	enginesql "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/outbox"
 	"github.com/micro/go-platform/internal/leak"
@@ -111,8 +112,8 @@ func TestATransactionSpansTheUsersSQL(t *testing.T) {
 		if _, err := raw.Exec("CREATE TABLE " + audit + " (note VARCHAR(20))"); err != nil {
 			t.Fatal(err)
 		}
-		dialect := map[string]outbox.Dialect{"sqlite": outbox.SQLite, "mysql": outbox.MySQL, "postgres": outbox.Postgres}[d.Features().Backend]
-		box, err := outbox.Open(t.Context(), raw, dialect)
+		dialect := map[string]enginesql.Dialect{"sqlite": enginesql.SQLite, "mysql": enginesql.MySQL, "postgres": enginesql.Postgres}[d.Features().Backend]
+		box, err := outbox.New(t.Context(), enginesql.FromDB(dialect, raw))
 		if err != nil {
 			t.Fatal(err)
 		}

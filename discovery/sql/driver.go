@@ -38,7 +38,7 @@ const (
 func newDriver(db *sql.DB) *driver {
 	d := &driver{db: db, kind: db.Kind}
 	d.cleaner, d.stop = context.WithCancel(context.Background())
-	d.tables = sql.Tables{DB: db, Statements: d.schema, There: func(ctx context.Context) error { return db.HasStripes(ctx, stripes) }}
+	d.tables = sql.Tables{DB: db, Statements: schema, There: func(ctx context.Context) error { return db.HasStripes(ctx, stripes) }}
 	d.leases = &leases{d: d, shared: map[time.Duration]*lease{}, own: map[name]record{}}
 	d.tail = sql.Tail[sql.Counts]{DB: db, Channel: channel, Ask: d.ask, Slowest: slowest}
 	d.ends = ends{dead: map[string]time.Time{}, poke: d.tail.Poke}
@@ -111,20 +111,13 @@ func (d *driver) exec(ctx context.Context, query string, args ...any) (n int64, 
 // stripes is the table of stripes.
 const stripes = "discovery_stripes"
 
-func (d *driver) schema() []string {
-	name, id, text, end, index := "TEXT", "TEXT", "TEXT", "", "CREATE INDEX IF NOT EXISTS "
-	if d.kind == sql.MySQL {
-		// MySQL has no IF NOT EXISTS of an index, and indexes no text without a bound.
-		name, id, text, end, index = "VARBINARY(300)", "VARBINARY(255)", "LONGBLOB", " ENGINE=InnoDB", "CREATE INDEX "
-	}
-	return append([]string{
-		"CREATE TABLE IF NOT EXISTS discovery_instances (service " + name + " NOT NULL, id " + id + " NOT NULL, owner " + id + " NOT NULL, lease " + id +
-			" NOT NULL, gone BIGINT NOT NULL, entry " + text + " NOT NULL, PRIMARY KEY (service, id))" + end,
-		index + "discovery_instances_lease ON discovery_instances (lease)",
-		"CREATE TABLE IF NOT EXISTS discovery_leases (id " + id + " NOT NULL PRIMARY KEY, until BIGINT NOT NULL)" + end,
-		index + "discovery_leases_until ON discovery_leases (until)",
-	}, d.kind.MakeStripes(stripes)...)
-}
+var schema = append([]string{
+	"CREATE TABLE IF NOT EXISTS discovery_instances (service {text 300} NOT NULL, id {text 255} NOT NULL, owner {text 255} NOT NULL, lease {text 255} NOT NULL, " +
+		"gone BIGINT NOT NULL, entry {text} NOT NULL, PRIMARY KEY (service, id))",
+	"CREATE INDEX IF NOT EXISTS discovery_instances_lease ON discovery_instances (lease)",
+	"CREATE TABLE IF NOT EXISTS discovery_leases (id {text 255} NOT NULL PRIMARY KEY, until BIGINT NOT NULL)",
+	"CREATE INDEX IF NOT EXISTS discovery_leases_until ON discovery_leases (until)",
+}, sql.MakeStripes(stripes)...)
 
 // readError gives the error of a statement that changes nothing its kind.
 func (d *driver) readError(err error) error {

@@ -5,20 +5,20 @@ import (
 	dbsql "database/sql"
 	"fmt"
 
+	"github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/inbox"
-	"github.com/micro/go-platform/internal/conn/sql"
 )
 
 func ExampleNew() {
 	ctx := context.Background()
-	db, err := sql.Open(sql.Config{Kind: sql.SQLite, Address: ":memory:"}) // your own *sql.DB
+	e, err := sql.Open("sqlite::memory:") // or sql.FromDB of your own *sql.DB
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer db.Close()
-	box, err := inbox.New(ctx, db.DB, inbox.SQLite, "billing")
+	defer e.Close()
+	box, err := inbox.New(ctx, e, "billing")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -36,13 +36,13 @@ func ExampleNew() {
 
 func ExampleInbox_Handler() {
 	ctx := context.Background()
-	db, err := sql.Open(sql.Config{Kind: sql.SQLite, Address: ":memory:"})
+	e, err := sql.Open("sqlite::memory:")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer db.Close()
-	box, err := inbox.New(ctx, db.DB, inbox.SQLite, "billing")
+	defer e.Close()
+	box, err := inbox.New(ctx, e, "billing")
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -2,7 +2,8 @@
 // transaction in which the handler writes. The group that delivers the record does
 // so at least once; what the handler commits happens exactly once.
 //
-//	box, err := inbox.New(ctx, db, inbox.Postgres, "billing")
+//	e, err := sql.Open("postgres://shop:secret@10.0.0.1/shop") // of package engine/sql
+//	box, err := inbox.New(ctx, e, "billing")
 //	sub, err := stream.Subscribe(ctx, box.Handler(func(ctx context.Context, tx *sql.Tx, r *event.Record) error {
 //		_, err := tx.ExecContext(ctx, "UPDATE accounts SET balance = balance - $1 WHERE id = $2", amount, r.Subject)
 //		return err
@@ -51,26 +52,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Dialect is the kind of the database.
-type Dialect int
-
-// The dialects.
-const (
-	SQLite   = Dialect(sql.SQLite)
-	MySQL    = Dialect(sql.MySQL)
-	Postgres = Dialect(sql.Postgres)
-)
-
 // Inbox is a table of the records that were handled. Its methods may be called
 // concurrently.
 type Inbox struct {
-	db     *dbsql.DB
-	kind   sql.Kind
+	db     *sql.DB
 	name   string
 	keep   time.Duration
 	pruned atomic.Int64 // Unix milliseconds
@@ -94,17 +85,19 @@ func WithKeep(d time.Duration) Option {
 
 const scope = "event/inbox"
 
-// New makes the table event_inbox if it isn't there. name keeps what handles the
-// same records for another purpose apart, and is usually the group's: 1 to 255
-// bytes.
-func New(ctx context.Context, db *dbsql.DB, d Dialect, name string, opts ...Option) (*Inbox, error) {
-	if db == nil || d < SQLite || d > Postgres {
-		return nil, fault.New(fault.Invalid, scope, "new", "", "no database or unknown dialect")
+// New makes the table event_inbox if it isn't there, in the database of the engine,
+// which stays open. Of a *sql.DB of your own engine/sql.FromDB makes one. name keeps
+// what handles the same records for another purpose apart, and is usually the
+// group's: 1 to 255 bytes.
+func New(ctx context.Context, e *engine.Engine, name string, opts ...Option) (*Inbox, error) {
+	db, err := e.Conn()
+	if err != nil {
+		return nil, fault.Wrap(scope, "new", name, err)
 	}
 	if name == "" || len(name) > 255 {
 		return nil, fault.New(fault.Invalid, scope, "new", name, "the name has %d bytes, want 1 to 255", len(name))
 	}
-	b := &Inbox{db: db, kind: sql.Kind(d), name: name, keep: 7 * 24 * time.Hour}
+	b := &Inbox{db: db, name: name, keep: 7 * 24 * time.Hour}
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, fault.New(fault.Invalid, scope, "new", name, "nil option")
@@ -113,30 +106,18 @@ func New(ctx context.Context, db *dbsql.DB, d Dialect, name string, opts ...Opti
 			return nil, fault.Wrap(scope, "new", name, err)
 		}
 	}
-	if err := b.tables(ctx); err != nil {
-		return nil, fault.Wrap(scope, "new", name, sql.WriteError(err))
+	tables := sql.Tables{DB: db, There: func(ctx context.Context) error {
+		var n int
+		return sql.ReadError(db.QueryRowContext(ctx, "SELECT COUNT(*) FROM event_inbox WHERE name = ''").Scan(&n))
+	}, Statements: []string{
+		"CREATE TABLE IF NOT EXISTS event_inbox (name {text 255} NOT NULL, record {text 255} NOT NULL, handled BIGINT NOT NULL, PRIMARY KEY (name, record))",
+		"CREATE INDEX IF NOT EXISTS event_inbox_handled ON event_inbox (name, handled)",
+	}}
+	err = tables.Make(ctx)
+	if err != nil {
+		return nil, fault.Wrap(scope, "new", name, err)
 	}
 	return b, nil
-}
-
-func (b *Inbox) tables(ctx context.Context) error {
-	text := "TEXT"
-	if b.kind == sql.MySQL {
-		text = "VARBINARY(255)"
-	}
-	statements := []string{
-		"CREATE TABLE IF NOT EXISTS event_inbox (name " + text + " NOT NULL, record " + text + " NOT NULL, handled BIGINT NOT NULL, PRIMARY KEY (name, record))",
-		"CREATE INDEX IF NOT EXISTS event_inbox_handled ON event_inbox (name, handled)",
-	}
-	if b.kind == sql.MySQL {
-		statements[1] = "CREATE INDEX event_inbox_handled ON event_inbox (name, handled)"
-	}
-	for _, s := range statements {
-		if _, err := b.db.ExecContext(ctx, s); err != nil && !sql.IsThere(err) {
-			return err
-		}
-	}
-	return nil
 }
 
 // Handler returns a handler for Subscribe that calls f once for each record, in
@@ -185,10 +166,10 @@ func (b *Inbox) Note(ctx context.Context, tx Execer, r *event.Record) (first boo
 // note reports whether the record was not noted before.
 func (b *Inbox) note(ctx context.Context, tx Execer, r *event.Record) (bool, error) {
 	insert := "INSERT INTO event_inbox (name, record, handled) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-	if b.kind == sql.MySQL {
+	if b.db.Kind == sql.MySQL {
 		insert = "INSERT IGNORE INTO event_inbox (name, record, handled) VALUES (?, ?, ?)"
 	}
-	res, err := tx.ExecContext(ctx, b.kind.Rebind(insert), b.name, key(r), time.Now().UnixMilli())
+	res, err := tx.ExecContext(ctx, b.db.Kind.Rebind(insert), b.name, key(r), time.Now().UnixMilli())
 	if err != nil {
 		return false, err
 	}
@@ -209,6 +190,6 @@ func (b *Inbox) prune(ctx context.Context, on Execer) error {
 	if now-last < b.keep.Milliseconds()/100 || !b.pruned.CompareAndSwap(last, now) {
 		return nil
 	}
-	_, err := on.ExecContext(ctx, b.kind.Rebind("DELETE FROM event_inbox WHERE name = ? AND handled < ?"), b.name, now-b.keep.Milliseconds())
+	_, err := on.ExecContext(ctx, b.db.Kind.Rebind("DELETE FROM event_inbox WHERE name = ? AND handled < ?"), b.name, now-b.keep.Milliseconds())
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/inbox"
 	"github.com/micro/go-platform/internal/conn/sql"
@@ -20,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-func each(t *testing.T, f func(t *testing.T, db *dbsql.DB, d inbox.Dialect, kind sql.Kind)) {
+func each(t *testing.T, f func(t *testing.T, db *dbsql.DB, e *engine.Engine, kind sql.Kind)) {
 	for name, c := range map[string]struct {
 		kind sql.Kind
 		addr func(t *testing.T) string
@@ -36,14 +37,14 @@ func each(t *testing.T, f func(t *testing.T, db *dbsql.DB, d inbox.Dialect, kind
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { db.Close() })
-			f(t, db.DB, inbox.Dialect(c.kind), c.kind)
+			f(t, db.DB, engine.FromDB(engine.Dialect(c.kind), db.DB), c.kind)
 		})
 	}
 }
 
-func open(t *testing.T, db *dbsql.DB, d inbox.Dialect, name string, opts ...inbox.Option) *inbox.Inbox {
+func open(t *testing.T, e *engine.Engine, name string, opts ...inbox.Option) *inbox.Inbox {
 	t.Helper()
-	b, err := inbox.New(t.Context(), db, d, name, opts...)
+	b, err := inbox.New(t.Context(), e, name, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +74,7 @@ func counter(t *testing.T, db *dbsql.DB, kind sql.Kind) (add func(context.Contex
 }
 
 func TestRecordsAreHandledOnce(t *testing.T) {
-	each(t, func(t *testing.T, db *dbsql.DB, d inbox.Dialect, kind sql.Kind) {
+	each(t, func(t *testing.T, db *dbsql.DB, e *engine.Engine, kind sql.Kind) {
 		name := servertest.Namespace(t)
 		add, value := counter(t, db, kind)
 		s, err := event.New()
@@ -81,7 +82,7 @@ func TestRecordsAreHandledOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close(context.Background())
-		sub, err := s.Subscribe(t.Context(), open(t, db, d, name).Handler(add), event.Group("g"), event.Concurrency(4), event.Backoff(time.Millisecond, 10*time.Millisecond), event.MaxAttempts(0))
+		sub, err := s.Subscribe(t.Context(), open(t, e, name).Handler(add), event.Group("g"), event.Concurrency(4), event.Backoff(time.Millisecond, 10*time.Millisecond), event.MaxAttempts(0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +97,7 @@ func TestRecordsAreHandledOnce(t *testing.T) {
 			t.Errorf("%d records in %d copies were handled %d times, want once each", ids, copies, n)
 		}
 		// Another source, another purpose: other records.
-		for what, h := range map[string]event.Handler{"another source": open(t, db, d, name).Handler(add), "another name": open(t, db, d, name+"2").Handler(add)} {
+		for what, h := range map[string]event.Handler{"another source": open(t, e, name).Handler(add), "another name": open(t, e, name+"2").Handler(add)} {
 			r := &event.Record{ID: "0", Type: "t", Source: "s"}
 			if what == "another source" {
 				r.Source = "other"
@@ -115,11 +116,11 @@ func TestRecordsAreHandledOnce(t *testing.T) {
 }
 
 func TestWhatFailsIsHandledAgain(t *testing.T) {
-	each(t, func(t *testing.T, db *dbsql.DB, d inbox.Dialect, kind sql.Kind) {
+	each(t, func(t *testing.T, db *dbsql.DB, e *engine.Engine, kind sql.Kind) {
 		add, value := counter(t, db, kind)
 		fail := errors.New("not yet")
 		var calls atomic.Int64
-		h := open(t, db, d, servertest.Namespace(t)).Handler(func(ctx context.Context, tx *dbsql.Tx, r *event.Record) error {
+		h := open(t, e, servertest.Namespace(t)).Handler(func(ctx context.Context, tx *dbsql.Tx, r *event.Record) error {
 			if err := add(ctx, tx, r); err != nil {
 				return err
 			}
@@ -160,7 +161,7 @@ func TestNotesAreForgottenAfterKeep(t *testing.T) {
 	}
 	defer db.Close()
 	calls := 0
-	h := open(t, db.DB, inbox.SQLite, "g", inbox.WithKeep(time.Second)).Handler(func(context.Context, *dbsql.Tx, *event.Record) error { calls++; return nil })
+	h := open(t, engine.FromDB(engine.SQLite, db.DB), "g", inbox.WithKeep(time.Second)).Handler(func(context.Context, *dbsql.Tx, *event.Record) error { calls++; return nil })
 	first := time.Now()
 	until(t, "a repetition is handled again", func() bool {
 		if err := h(t.Context(), &event.Record{ID: "1", Type: "t"}); err != nil {
@@ -184,22 +185,24 @@ func TestBadInput(t *testing.T) {
 	}
 	defer db.Close()
 	for name, f := range map[string]func() (*inbox.Inbox, error){
-		"nil database": func() (*inbox.Inbox, error) { return inbox.New(t.Context(), nil, inbox.SQLite, "g") },
-		"dialect":      func() (*inbox.Inbox, error) { return inbox.New(t.Context(), db.DB, 0, "g") },
-		"no name":      func() (*inbox.Inbox, error) { return inbox.New(t.Context(), db.DB, inbox.SQLite, "") },
+		"nil database": func() (*inbox.Inbox, error) { return inbox.New(t.Context(), nil, "g") },
+		"dialect":      func() (*inbox.Inbox, error) { return inbox.New(t.Context(), engine.FromDB(0, db.DB), "g") },
+		"no name":      func() (*inbox.Inbox, error) { return inbox.New(t.Context(), engine.FromDB(engine.SQLite, db.DB), "") },
 		"long name": func() (*inbox.Inbox, error) {
-			return inbox.New(t.Context(), db.DB, inbox.SQLite, strings.Repeat("g", 256))
+			return inbox.New(t.Context(), engine.FromDB(engine.SQLite, db.DB), strings.Repeat("g", 256))
 		},
-		"nil option": func() (*inbox.Inbox, error) { return inbox.New(t.Context(), db.DB, inbox.SQLite, "g", nil) },
+		"nil option": func() (*inbox.Inbox, error) {
+			return inbox.New(t.Context(), engine.FromDB(engine.SQLite, db.DB), "g", nil)
+		},
 		"keep": func() (*inbox.Inbox, error) {
-			return inbox.New(t.Context(), db.DB, inbox.SQLite, "g", inbox.WithKeep(time.Millisecond))
+			return inbox.New(t.Context(), engine.FromDB(engine.SQLite, db.DB), "g", inbox.WithKeep(time.Millisecond))
 		},
 	} {
 		if _, err := f(); !errors.Is(err, event.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
-	open(t, db.DB, inbox.SQLite, strings.Repeat("g", 255), inbox.WithKeep(time.Second))
+	open(t, engine.FromDB(engine.SQLite, db.DB), strings.Repeat("g", 255), inbox.WithKeep(time.Second))
 }
 
 func until(t *testing.T, what string, ok func() bool) {

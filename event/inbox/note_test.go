@@ -21,8 +21,8 @@ import (
 // Members that have the same records at the same time write each once, within
 // transactions of package db that conflict with each other.
 func TestNoteInATransactionOfDB(t *testing.T) {
-	each(t, func(t *testing.T, handle *dbsql.DB, d inbox.Dialect, kind sql.Kind) {
-		records, err := db.New(dbbackend.On(enginesql.FromDB(enginesql.Dialect(kind), handle)))
+	each(t, func(t *testing.T, handle *dbsql.DB, e *enginesql.Engine, kind sql.Kind) {
+		records, err := db.New(dbbackend.On(e))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func TestNoteInATransactionOfDB(t *testing.T) {
 		if err := table.Create(t.Context(), &db.Record{ID: "sum", Metadata: map[string]any{"n": 0}}); err != nil {
 			t.Fatal(err)
 		}
-		box := open(t, handle, d, name)
+		box := open(t, e, name)
 		fail := errors.New("not yet")
 		add := func(ctx context.Context, r *event.Record, result error) (first bool, err error) {
 			err = records.Tx(ctx, func(ctx context.Context, tx db.DB) error {
@@ -101,9 +101,9 @@ func TestNoteInATransactionOfDB(t *testing.T) {
 // Note forgets in the transaction itself: on SQLite there is no second connection
 // that could write beside it.
 func TestNoteForgetsAfterKeep(t *testing.T) {
-	each(t, func(t *testing.T, handle *dbsql.DB, d inbox.Dialect, kind sql.Kind) {
+	each(t, func(t *testing.T, handle *dbsql.DB, e *enginesql.Engine, kind sql.Kind) {
 		name := servertest.Namespace(t)
-		box := open(t, handle, d, name, inbox.WithKeep(time.Minute))
+		box := open(t, e, name, inbox.WithKeep(time.Minute))
 		insert := kind.Rebind("INSERT INTO event_inbox (name, record, handled) VALUES (?, ?, ?)")
 		for record, age := range map[string]time.Duration{"older": 61 * time.Second, "newer": 50 * time.Second} {
 			if _, err := handle.ExecContext(t.Context(), insert, name, record, time.Now().Add(-age).UnixMilli()); err != nil {

@@ -2,25 +2,28 @@ package outbox_test
 
 import (
 	"context"
-	dbsql "database/sql"
 	"fmt"
 
+	"github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/outbox"
-	_ "modernc.org/sqlite"
 )
 
-func ExampleOutbox() {
+func ExampleNew() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	db, _ := dbsql.Open("sqlite", ":memory:")
-	defer db.Close()
-	db.SetMaxOpenConns(1) // each connection would have a memory of its own
+	e, err := sql.Open("sqlite::memory:")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer e.Close()
+	db := e.DB() // for your own statements; sql.FromDB takes a *sql.DB that you have
 	db.Exec("CREATE TABLE orders (id TEXT, paid BOOLEAN)")
 
 	stream, _ := event.New()
 	defer stream.Close(context.Background())
-	box, err := outbox.Open(ctx, db, outbox.SQLite)
+	box, err := outbox.New(ctx, e)
 	if err != nil {
 		fmt.Println(err)
 		return

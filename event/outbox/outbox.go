@@ -2,10 +2,11 @@
 // service writes to: they are published if the transaction is committed, and
 // not if it isn't.
 //
-//	box, err := outbox.Open(ctx, db, outbox.Postgres)
+//	e, err := sql.Open("postgres://shop:secret@10.0.0.1/shop") // of package engine/sql
+//	box, err := outbox.New(ctx, e)
 //	go box.Relay(ctx, stream)
 //
-//	tx, err := db.BeginTx(ctx, nil)
+//	tx, err := e.DB().BeginTx(ctx, nil)
 //	_, err = tx.ExecContext(ctx, "UPDATE orders SET paid = true WHERE id = $1", id)
 //	err = box.Publish(ctx, tx, &event.Record{Type: "order.paid", Subject: id})
 //	err = tx.Commit()
@@ -39,26 +40,16 @@ import (
 	"log/slog"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Dialect is the kind of the database.
-type Dialect int
-
-// The dialects. MySQL databases need clientFoundRows=true in their address.
-const (
-	SQLite   = Dialect(sql.SQLite)
-	MySQL    = Dialect(sql.MySQL)
-	Postgres = Dialect(sql.Postgres)
-)
-
 // Outbox is a table of records that are to be published. Its methods may be
 // called concurrently.
 type Outbox struct {
-	db   *dbsql.DB
-	kind sql.Kind
+	db   *sql.DB
 	log  *slog.Logger
 	poke chan struct{} // something was committed, perhaps
 	o    options
@@ -72,7 +63,7 @@ type options struct {
 	failures int
 }
 
-// Option configures Open.
+// Option configures New.
 type Option func(*options) error
 
 // WithLogger sets where Relay reports what it does on its own. The default is
@@ -126,12 +117,14 @@ func WithMaxFailures(n int) Option {
 
 const scope = "event/outbox"
 
-// Open makes the tables event_outbox and event_outbox_turn if they aren't
-// there.
-func Open(ctx context.Context, db *dbsql.DB, d Dialect, opts ...Option) (*Outbox, error) {
+// New makes the tables event_outbox and event_outbox_turn if they aren't there, in
+// the database of the engine, which stays open. Of a *sql.DB of your own
+// engine/sql.FromDB makes one.
+func New(ctx context.Context, e *engine.Engine, opts ...Option) (*Outbox, error) {
 	o := options{log: slog.New(slog.DiscardHandler), every: 100 * time.Millisecond, batch: 100, turn: 10 * time.Second, failures: 10}
-	if db == nil || d < SQLite || d > Postgres {
-		return nil, fault.New(fault.Invalid, scope, "new", "", "no database or unknown dialect")
+	db, err := e.Conn()
+	if err != nil {
+		return nil, fault.Wrap(scope, "new", "", err)
 	}
 	for _, opt := range opts {
 		if opt == nil {
@@ -141,26 +134,19 @@ func Open(ctx context.Context, db *dbsql.DB, d Dialect, opts ...Option) (*Outbox
 			return nil, fault.Wrap(scope, "new", "", err)
 		}
 	}
-	b := &Outbox{db: db, kind: sql.Kind(d), log: o.log, poke: make(chan struct{}, 1), o: o}
-	serial, blob, text := "seq INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB", "TEXT"
-	switch b.kind {
-	case sql.MySQL:
-		serial, blob, text = "seq BIGINT AUTO_INCREMENT PRIMARY KEY", "LONGBLOB", "VARCHAR(255)"
-	case sql.Postgres:
-		serial, blob = "seq BIGSERIAL PRIMARY KEY", "BYTEA"
+	tables := sql.Tables{DB: db, There: func(ctx context.Context) error {
+		var one int
+		return sql.ReadError(db.QueryRowContext(ctx, "SELECT one FROM event_outbox_turn WHERE one = 1").Scan(&one))
+	}, Statements: []string{
+		"CREATE TABLE IF NOT EXISTS event_outbox (seq {serial}, record {bytes} NOT NULL, refused TEXT)",
+		"CREATE TABLE IF NOT EXISTS event_outbox_turn (one INTEGER NOT NULL PRIMARY KEY, holder {text 255} NOT NULL, until BIGINT NOT NULL)",
+		"INSERT INTO event_outbox_turn (one, holder, until) VALUES (1, '', 0)",
+	}}
+	err = tables.Make(ctx)
+	if err != nil {
+		return nil, fault.Wrap(scope, "new", "", err)
 	}
-	for _, s := range []string{
-		"CREATE TABLE IF NOT EXISTS event_outbox (" + serial + ", record " + blob + " NOT NULL, refused " + text + ")",
-		"CREATE TABLE IF NOT EXISTS event_outbox_turn (one INTEGER NOT NULL PRIMARY KEY, holder " + text + " NOT NULL, until BIGINT NOT NULL)",
-	} {
-		if _, err := db.ExecContext(ctx, s); err != nil && !sql.IsThere(err) {
-			return nil, fault.Wrap(scope, "new", "", sql.WriteError(err))
-		}
-	}
-	if _, err := db.ExecContext(ctx, "INSERT INTO event_outbox_turn (one, holder, until) VALUES (1, '', 0)"); err != nil && !sql.IsDuplicate(err) {
-		return nil, fault.Wrap(scope, "new", "", sql.WriteError(err))
-	}
-	return b, nil
+	return &Outbox{db: db, log: o.log, poke: make(chan struct{}, 1), o: o}, nil
 }
 
 // Execer is a transaction: *sql.Tx, or anything else that executes in one.
@@ -176,7 +162,7 @@ func (b *Outbox) Publish(ctx context.Context, tx Execer, records ...*event.Recor
 		if err != nil {
 			return fault.Wrap(scope, "publish", "", err)
 		}
-		if _, err := tx.ExecContext(ctx, b.kind.Rebind("INSERT INTO event_outbox (record) VALUES (?)"), event.AppendRecord(nil, c)); err != nil {
+		if _, err := tx.ExecContext(ctx, b.db.Kind.Rebind("INSERT INTO event_outbox (record) VALUES (?)"), event.AppendRecord(nil, c)); err != nil {
 			return fault.Wrap(scope, "publish", c.ID, sql.WriteError(err))
 		}
 	}

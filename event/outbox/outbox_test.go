@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/outbox"
 	"github.com/micro/go-platform/internal/conn/sql"
@@ -20,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-func each(t *testing.T, f func(t *testing.T, db *dbsql.DB, d outbox.Dialect)) {
+func each(t *testing.T, f func(t *testing.T, db *dbsql.DB, e *engine.Engine)) {
 	for name, c := range map[string]struct {
 		kind sql.Kind
 		addr func(t *testing.T) string
@@ -36,7 +37,7 @@ func each(t *testing.T, f func(t *testing.T, db *dbsql.DB, d outbox.Dialect)) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { db.Close() })
-			f(t, db.DB, outbox.Dialect(c.kind))
+			f(t, db.DB, engine.FromDB(engine.Dialect(c.kind), db.DB))
 		})
 	}
 }
@@ -50,9 +51,9 @@ func stream(t *testing.T, opts ...event.Option) event.Stream {
 	return s
 }
 
-func open(t *testing.T, db *dbsql.DB, d outbox.Dialect) *outbox.Outbox {
+func open(t *testing.T, e *engine.Engine) *outbox.Outbox {
 	t.Helper()
-	b, err := outbox.Open(t.Context(), db, d, outbox.WithInterval(10*time.Millisecond), outbox.WithTurn(time.Second))
+	b, err := outbox.New(t.Context(), e, outbox.WithInterval(10*time.Millisecond), outbox.WithTurn(time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,8 +96,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func TestCommittedIsPublishedInOrderAndRolledBackIsNot(t *testing.T) {
-	each(t, func(t *testing.T, db *dbsql.DB, d outbox.Dialect) {
-		b, s := open(t, db, d), stream(t)
+	each(t, func(t *testing.T, db *dbsql.DB, e *engine.Engine) {
+		b, s := open(t, e), stream(t)
 		want := []string{}
 		for i := range 250 {
 			tx, err := db.BeginTx(t.Context(), nil)
@@ -120,7 +121,7 @@ func TestCommittedIsPublishedInOrderAndRolledBackIsNot(t *testing.T) {
 			t.Errorf("Pending = %d, %v, want 200", n, err)
 		}
 		relay(t, b, s)
-		relay(t, open(t, db, d), s) // another process's; one works at a time
+		relay(t, open(t, e), s) // another process's; one works at a time
 		b.Poke()
 		eventually(t, "all published", func() bool { n, _, _ := b.Pending(t.Context()); return n == 0 && len(subjects(t, s)) >= 200 })
 		if got := subjects(t, s); !slices.Equal(got, want) {
@@ -162,7 +163,7 @@ func TestRelayGoesOnOverErrorsAtLeastOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	b, s := open(t, db.DB, outbox.SQLite), stream(t)
+	b, s := open(t, engine.FromDB(engine.SQLite, db.DB)), stream(t)
 	if err := b.Publish(t.Context(), db, &event.Record{ID: "1", Type: "t", Subject: "0"}, &event.Record{ID: "2", Type: "t", Subject: "1"}); err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +181,7 @@ func TestRefusedRecordDoesNotHoldUpOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	b, s := open(t, db.DB, outbox.SQLite), stream(t, event.WithMaxBytes(10))
+	b, s := open(t, engine.FromDB(engine.SQLite, db.DB)), stream(t, event.WithMaxBytes(10))
 	err = b.Publish(t.Context(), db, &event.Record{Type: "t", Subject: "0"}, &event.Record{Type: "t", Subject: "large", Data: make([]byte, 11)}, &event.Record{Type: "t", Subject: "1"})
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +245,7 @@ func onSQLite(t *testing.T, opts ...outbox.Option) (*outbox.Outbox, outbox.Exece
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	b, err := outbox.Open(t.Context(), db.DB, outbox.SQLite, append([]outbox.Option{outbox.WithInterval(5 * time.Millisecond)}, opts...)...)
+	b, err := outbox.New(t.Context(), engine.FromDB(engine.SQLite, db.DB), append([]outbox.Option{outbox.WithInterval(5 * time.Millisecond)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,8 +262,8 @@ func put(t *testing.T, b *outbox.Outbox, tx outbox.Execer, subjects ...string) {
 }
 
 func TestRowsThatKeepFailingAreSetAsideAndCanBeRetried(t *testing.T) {
-	each(t, func(t *testing.T, db *dbsql.DB, d outbox.Dialect) {
-		b, err := outbox.Open(t.Context(), db, d, outbox.WithInterval(5*time.Millisecond), outbox.WithMaxFailures(3))
+	each(t, func(t *testing.T, db *dbsql.DB, e *engine.Engine) {
+		b, err := outbox.New(t.Context(), e, outbox.WithInterval(5*time.Millisecond), outbox.WithMaxFailures(3))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -313,7 +314,7 @@ func TestRowsWaitWhileItIsTheStreamThatFails(t *testing.T) {
 }
 
 func TestBadInput(t *testing.T) {
-	if _, err := outbox.Open(t.Context(), nil, outbox.SQLite); !errors.Is(err, event.ErrInvalid) {
+	if _, err := outbox.New(t.Context(), nil); !errors.Is(err, event.ErrInvalid) {
 		t.Errorf("nil database: %v", err)
 	}
 	db, err := sql.Open(sql.Config{Kind: sql.SQLite, Address: filepath.Join(t.TempDir(), "x.db")})
@@ -322,14 +323,34 @@ func TestBadInput(t *testing.T) {
 	}
 	defer db.Close()
 	for name, opt := range map[string]outbox.Option{"nil": nil, "logger": outbox.WithLogger(nil), "interval": outbox.WithInterval(0), "turn": outbox.WithTurn(0), "failures": outbox.WithMaxFailures(0)} {
-		if _, err := outbox.Open(t.Context(), db.DB, outbox.SQLite, opt); !errors.Is(err, event.ErrInvalid) {
+		if _, err := outbox.New(t.Context(), engine.FromDB(engine.SQLite, db.DB), opt); !errors.Is(err, event.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	b := open(t, db.DB, outbox.SQLite)
+	b := open(t, engine.FromDB(engine.SQLite, db.DB))
 	for name, r := range map[string]*event.Record{"nil": nil, "type": {}} {
 		if err := b.Publish(t.Context(), db, r); !errors.Is(err, event.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Whoever may not make tables can use those that are there.
+func TestTablesThatAreThereAreNotMade(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.db")
+	owner, err := engine.Open("sqlite:" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	open(t, owner)
+	reader, err := dbsql.Open("sqlite", "file:"+file+"?_pragma=query_only(1)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	_, err = outbox.New(t.Context(), engine.FromDB(engine.SQLite, reader))
+	if err != nil {
+		t.Errorf("New: %v", err)
 	}
 }

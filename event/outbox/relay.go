@@ -12,7 +12,6 @@ import (
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/backoff"
-	"github.com/micro/go-platform/internal/conn/sql"
 )
 
 // Relay publishes what was committed to a stream until ctx ends, whose error it
@@ -50,17 +49,6 @@ func (b *Outbox) Relay(ctx context.Context, to event.Stream) error {
 	}
 }
 
-// now is the database's clock in milliseconds.
-func (b *Outbox) now() string {
-	switch b.kind {
-	case sql.Postgres:
-		return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
-	case sql.MySQL:
-		return "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)" // a local time is there twice when the clocks are set back
-	}
-	return "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
-}
-
 // relay is one run of Relay.
 type relay struct {
 	*Outbox
@@ -81,7 +69,7 @@ type line struct {
 // are done with.
 func (r *relay) round(ctx context.Context, holder string) (int, error) {
 	began := time.Now()
-	res, err := r.db.ExecContext(ctx, r.kind.Rebind("UPDATE event_outbox_turn SET holder = ?, until = "+r.now()+" + ? WHERE one = 1 AND (holder = ? OR until < "+r.now()+")"),
+	res, err := r.db.ExecContext(ctx, r.db.Kind.Text("UPDATE event_outbox_turn SET holder = ?, until = NOW + ? WHERE one = 1 AND (holder = ? OR until < NOW)"),
 		holder, r.o.turn.Milliseconds(), holder)
 	if err != nil {
 		return 0, fmt.Errorf("taking the turn: %w", err)
@@ -109,7 +97,7 @@ func (r *relay) round(ctx context.Context, holder string) (int, error) {
 
 // head reads the rows that are next.
 func (b *Outbox) head(ctx context.Context) ([]line, error) {
-	rows, err := b.db.QueryContext(ctx, b.kind.Rebind("SELECT seq, record FROM event_outbox WHERE refused IS NULL ORDER BY seq LIMIT ?"), b.o.batch)
+	rows, err := b.db.QueryContext(ctx, b.db.Kind.Rebind("SELECT seq, record FROM event_outbox WHERE refused IS NULL ORDER BY seq LIMIT ?"), b.o.batch)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +204,7 @@ func (r *relay) onePasses(ctx context.Context, lines []line) bool {
 }
 
 func (b *Outbox) forget(ctx context.Context, seqs []any) error {
-	_, err := b.db.ExecContext(ctx, b.kind.Rebind("DELETE FROM event_outbox WHERE seq IN (?"+strings.Repeat(", ?", len(seqs)-1)+")"), seqs...)
+	_, err := b.db.ExecContext(ctx, b.db.Kind.Rebind("DELETE FROM event_outbox WHERE seq IN (?"+strings.Repeat(", ?", len(seqs)-1)+")"), seqs...)
 	return err
 }
 
@@ -227,7 +215,7 @@ func (b *Outbox) refuse(ctx context.Context, seq any, why error) error {
 	if len(text) > 250 {
 		text = strings.ToValidUTF8(text[:250], "")
 	}
-	_, err := b.db.ExecContext(ctx, b.kind.Rebind("UPDATE event_outbox SET refused = ? WHERE seq = ?"), text, seq)
+	_, err := b.db.ExecContext(ctx, b.db.Kind.Rebind("UPDATE event_outbox SET refused = ? WHERE seq = ?"), text, seq)
 	return err
 }
 
@@ -235,7 +223,7 @@ func (b *Outbox) refuse(ctx context.Context, seq any, why error) error {
 func (b *Outbox) giveUp(ctx context.Context, holder string) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	if _, err := b.db.ExecContext(ctx, b.kind.Rebind("UPDATE event_outbox_turn SET holder = '', until = 0 WHERE holder = ?"), holder); err != nil {
+	if _, err := b.db.ExecContext(ctx, b.db.Kind.Rebind("UPDATE event_outbox_turn SET holder = '', until = 0 WHERE holder = ?"), holder); err != nil {
 		b.log.Warn("event: outbox: giving up the turn failed", "error", err)
 	}
 }

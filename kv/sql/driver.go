@@ -39,7 +39,7 @@ const (
 
 func newDriver(db *sql.DB) *driver {
 	d := &driver{db: db, kind: db.Kind}
-	d.tables = sql.Tables{DB: db, Statements: d.schema, There: func(ctx context.Context) error {
+	d.tables = sql.Tables{DB: db, Statements: d.schema(), There: func(ctx context.Context) error {
 		_, err := d.ask(ctx)
 		return err
 	}}
@@ -87,22 +87,15 @@ const (
 )
 
 func (d *driver) schema() []string {
-	blob, key, some, end := "BLOB", "BLOB", " WHERE until > 0", ""
-	switch d.kind {
-	case sql.MySQL:
-		blob, key, some, end = "LONGBLOB", "VARBINARY(1024)", "", " ENGINE=InnoDB"
-	case sql.Postgres:
-		blob, key = "BYTEA", "BYTEA"
-	}
-	index := "CREATE INDEX IF NOT EXISTS "
-	if d.kind == sql.MySQL {
-		index = "CREATE INDEX " // MySQL has no IF NOT EXISTS here
+	some := " WHERE until > 0"
+	if d.kind == sql.MySQL { // it indexes all rows or none
+		some = ""
 	}
 	return []string{
-		"CREATE TABLE IF NOT EXISTS kv_items (k " + key + " NOT NULL PRIMARY KEY, v " + blob + " NOT NULL, rev BIGINT NOT NULL, until BIGINT NOT NULL)" + end,
-		index + "kv_items_rev ON kv_items (rev)",
-		index + "kv_items_until ON kv_items (until)" + some,
-		"CREATE TABLE IF NOT EXISTS kv_state (id INTEGER NOT NULL PRIMARY KEY, rev BIGINT NOT NULL, cleaned BIGINT NOT NULL)" + end,
+		"CREATE TABLE IF NOT EXISTS kv_items (k {bytes 1024} NOT NULL PRIMARY KEY, v {bytes} NOT NULL, rev BIGINT NOT NULL, until BIGINT NOT NULL)",
+		"CREATE INDEX IF NOT EXISTS kv_items_rev ON kv_items (rev)",
+		"CREATE INDEX IF NOT EXISTS kv_items_until ON kv_items (until)" + some,
+		"CREATE TABLE IF NOT EXISTS kv_state (id INTEGER NOT NULL PRIMARY KEY, rev BIGINT NOT NULL, cleaned BIGINT NOT NULL)",
 		// After a loss of the tables revisions are larger than those before it.
 		"INSERT INTO kv_state (id, rev, cleaned) VALUES (1, NOW, 0)",
 	}

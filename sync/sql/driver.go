@@ -27,7 +27,7 @@ const channel = "sync_claims" // of PostgreSQL's notifications
 
 func newDriver(db *sql.DB) *driver {
 	d := &driver{db: db, kind: db.Kind}
-	d.tables = sql.Tables{DB: db, Statements: d.schema, There: func(ctx context.Context) error { return db.HasStripes(ctx, stripes) }}
+	d.tables = sql.Tables{DB: db, Statements: schema, There: func(ctx context.Context) error { return db.HasStripes(ctx, stripes) }}
 	d.tail = sql.Tail[sql.Counts]{DB: db, Channel: channel, Ask: d.ask, Slowest: 50 * time.Millisecond}
 	return d
 }
@@ -56,16 +56,10 @@ func (d *driver) ask(ctx context.Context) (c sql.Counts, err error) {
 // stripes is the table of stripes.
 const stripes = "sync_stripes"
 
-func (d *driver) schema() []string {
-	text, nonce, end, index := "TEXT", "TEXT", "", "CREATE INDEX IF NOT EXISTS "
-	if d.kind == sql.MySQL {
-		text, nonce, end, index = "VARBINARY(2000)", "VARBINARY(255)", " ENGINE=InnoDB", "CREATE INDEX " // MySQL has no IF NOT EXISTS of an index
-	}
-	return append([]string{
-		"CREATE TABLE IF NOT EXISTS sync_claims (nonce " + nonce + " NOT NULL PRIMARY KEY, k " + text + " NOT NULL, seq BIGINT NOT NULL, token BIGINT NOT NULL, until BIGINT NOT NULL, places BIGINT NOT NULL, owner " + text + " NOT NULL)" + end,
-		index + "sync_claims_k ON sync_claims (k, seq)",
-	}, d.kind.MakeStripes(stripes)...)
-}
+var schema = append([]string{
+	"CREATE TABLE IF NOT EXISTS sync_claims (nonce {text 255} NOT NULL PRIMARY KEY, k {text 2000} NOT NULL, seq BIGINT NOT NULL, token BIGINT NOT NULL, until BIGINT NOT NULL, places BIGINT NOT NULL, owner {text 2000} NOT NULL)",
+	"CREATE INDEX IF NOT EXISTS sync_claims_k ON sync_claims (k, seq)",
+}, sql.MakeStripes(stripes)...)
 
 // readError gives the error of a statement that changes nothing its kind, and
 // forgets that the tables are there when they are not, as after a loss of data.

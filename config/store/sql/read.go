@@ -23,12 +23,12 @@ func (d *driver) Read(ctx context.Context, namespace string, number uint64) (sto
 }
 
 func (d *driver) one(ctx context.Context, where string, args ...any) (store.Record, error) {
-	row := d.db.QueryRowContext(ctx, d.query("SELECT "+d.cols()+" FROM TABLE_ "+where), args...)
+	row := d.db.Read.QueryRowContext(ctx, d.query("SELECT "+columns+" FROM TABLE_ "+where), args...)
 	r, err := scan(row.Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.Record{}, fmt.Errorf("no such version: %w", store.ErrNotFound)
 	}
-	return r, unavailable(err)
+	return r, readError(err)
 }
 
 func scan(into func(...any) error) (store.Record, error) {
@@ -47,7 +47,7 @@ func scan(into func(...any) error) (store.Record, error) {
 func (d *driver) History(ctx context.Context, namespace string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		const page = 100
-		cols := strings.TrimSuffix(d.cols(), "data") + "NULL"
+		cols := strings.TrimSuffix(columns, "data") + "NULL"
 		for below := int64(1)<<62 - 1; ; {
 			rows, err := d.page(ctx, "SELECT "+cols+" FROM TABLE_ WHERE namespace = ? AND number < ? ORDER BY number DESC LIMIT 100", namespace, below)
 			for _, r := range rows {
@@ -70,20 +70,20 @@ func (d *driver) History(ctx context.Context, namespace string) iter.Seq2[store.
 // page reads all rows before any is used: no connection is held while the
 // caller does something else.
 func (d *driver) page(ctx context.Context, query string, args ...any) ([]store.Record, error) {
-	rows, err := d.db.QueryContext(ctx, d.query(query), args...)
+	rows, err := d.db.Read.QueryContext(ctx, d.query(query), args...)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, readError(err)
 	}
 	defer rows.Close()
 	var out []store.Record
 	for rows.Next() {
 		r, err := scan(rows.Scan)
 		if err != nil {
-			return nil, unavailable(err)
+			return nil, readError(err)
 		}
 		out = append(out, r)
 	}
-	return out, unavailable(rows.Err())
+	return out, readError(rows.Err())
 }
 
 func (d *driver) Namespaces(ctx context.Context) ([]string, error) {
@@ -93,9 +93,9 @@ func (d *driver) Namespaces(ctx context.Context) ([]string, error) {
 
 // newest returns the highest number of each namespace.
 func (d *driver) newest(ctx context.Context, where string, args ...any) (map[string]int64, error) {
-	rows, err := d.db.QueryContext(ctx, d.query("SELECT namespace, MAX(number) FROM TABLE_ "+where+" GROUP BY namespace"), args...)
+	rows, err := d.db.Read.QueryContext(ctx, d.query("SELECT namespace, MAX(number) FROM TABLE_ "+where+" GROUP BY namespace"), args...)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, readError(err)
 	}
 	defer rows.Close()
 	out := map[string]int64{}
@@ -103,9 +103,9 @@ func (d *driver) newest(ctx context.Context, where string, args ...any) (map[str
 		var name []byte
 		var number int64
 		if err := rows.Scan(&name, &number); err != nil {
-			return nil, unavailable(err)
+			return nil, readError(err)
 		}
 		out[string(name)] = number
 	}
-	return out, unavailable(rows.Err())
+	return out, readError(rows.Err())
 }

@@ -2,7 +2,7 @@ package sql_test
 
 import (
 	"context"
-	"database/sql"
+	dbsql "database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -10,27 +10,20 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql"
-	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/micro/go-platform/config/store"
 	storesql "github.com/micro/go-platform/config/store/sql"
 	"github.com/micro/go-platform/config/store/storetest"
+	engine "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
-	_ "modernc.org/sqlite"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-func harness(driver, dsn string, dialect storesql.Dialect, table string, more ...storesql.Option) storetest.Harness {
+func harness(backend store.Option) storetest.Harness {
 	return storetest.Harness{Open: func(t *testing.T, opts ...store.Option) store.Store {
-		db, err := sql.Open(driver, dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { db.Close() })
-		s, err := store.New(append(opts, storesql.Backend(db, dialect, append(more, storesql.WithTable(table))...))...)
+		s, err := store.New(append(opts, backend)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,8 +33,7 @@ func harness(driver, dsn string, dialect storesql.Dialect, table string, more ..
 
 func TestStoreOnSQLiteConforms(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
-		dsn := "file:" + filepath.Join(t.TempDir(), "config.db") + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)"
-		return harness("sqlite", dsn, storesql.SQLite, "config_versions")
+		return harness(storesql.SQLite(filepath.Join(t.TempDir(), "config.db")))
 	})
 }
 
@@ -49,7 +41,7 @@ func TestStoreOnPostgreSQLConforms(t *testing.T) {
 	server := servertest.SharedPostgres(t)
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		proxy := netfault.New(t, server.Addr())
-		h := harness("pgx", strings.Replace(server.DSN(), server.Addr(), proxy.Addr(), 1), storesql.PostgreSQL, table(t), often)
+		h := harness(storesql.Postgres(strings.Replace(server.DSN(), server.Addr(), proxy.Addr(), 1), table(t), often))
 		h.Down, h.Up = func() { proxy.Refuse(); proxy.Reset() }, proxy.Heal
 		return h
 	})
@@ -57,48 +49,68 @@ func TestStoreOnPostgreSQLConforms(t *testing.T) {
 
 func TestStoreOnMariaDBConforms(t *testing.T) {
 	server := servertest.SharedMariaDB(t)
-	db, err := sql.Open("mysql", server.DSN())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.Exec("CREATE DATABASE IF NOT EXISTS config_store"); err != nil {
-		t.Fatal(err)
-	}
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
-		return harness("mysql", server.DSN()+"config_store", storesql.MySQL, table(t), often)
+		proxy := netfault.New(t, server.Addr())
+		h := harness(storesql.MySQL(strings.Replace(server.DSN(), server.Addr(), proxy.Addr(), 1)+"mysql", table(t), often))
+		h.Down, h.Up = func() { proxy.Refuse(); proxy.Reset() }, proxy.Heal
+		return h
 	})
 }
 
 // often makes the suite quick; SQLite's runs with the default.
 var often = storesql.WithInterval(20 * time.Millisecond)
 
-func table(t *testing.T) string { return "t_" + strings.ReplaceAll(servertest.Namespace(t), "-", "_") }
+func table(t *testing.T) storesql.Option {
+	return storesql.WithTable("t_" + strings.ReplaceAll(servertest.Namespace(t), "-", "_"))
+}
 
-func TestBadArgumentsAreErrorsOfNew(t *testing.T) {
-	db, err := sql.Open("sqlite", ":memory:")
+// A database that the program has opened by itself, with a driver of its choice, is
+// used as it is and stays open.
+func TestOnYourOwnDatabase(t *testing.T) {
+	own, err := dbsql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "config.db")+"?_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer own.Close()
+	s, err := store.New(storesql.On(engine.FromDB(engine.SQLite, own), storesql.WithTable("of_the_shop")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Set(t.Context(), "shop", "limit", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows int
+	err = own.QueryRow("SELECT COUNT(*) FROM of_the_shop").Scan(&rows)
+	if err != nil || rows != 1 {
+		t.Errorf("%d versions in the table, %v, want 1", rows, err)
+	}
+}
+
+func TestBadArgumentsAreErrorsOfNew(t *testing.T) {
+	own, err := dbsql.Open("sqlite", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
 	for name, opt := range map[string]store.Option{
-		"nil database": storesql.Backend(nil, storesql.SQLite), "dialect": storesql.Backend(db, 9), "option": storesql.Backend(db, storesql.SQLite, nil),
-		"table": storesql.Backend(db, storesql.SQLite, storesql.WithTable("x; drop")), "interval": storesql.Backend(db, storesql.SQLite, storesql.WithInterval(0)),
+		"nil engine": storesql.On(nil), "nil database": storesql.On(engine.FromDB(engine.SQLite, nil)), "dialect": storesql.On(engine.FromDB(9, own)),
+		"no file": storesql.SQLite(""), "address": storesql.MySQL("x"), "libpq": storesql.Postgres("postgres://[/"),
+		"option": storesql.SQLite(":memory:", nil), "table": storesql.SQLite(":memory:", storesql.WithTable("x; drop")), "interval": storesql.SQLite(":memory:", storesql.WithInterval(0)),
 	} {
-		if _, err := store.New(opt); !errors.Is(err, store.ErrInvalid) {
+		_, err := store.New(opt)
+		if !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("%s: got %v, want ErrInvalid", name, err)
 		}
 	}
 }
 
-func ExampleBackend() {
-	db, err := sql.Open("sqlite", ":memory:")
-	if err != nil {
-		panic(err)
-	}
-	defer db.Close()
-	db.SetMaxOpenConns(1) // of SQLite in memory each connection is a database
-	st, err := store.New(storesql.Backend(db, storesql.SQLite))
+func ExampleSQLite() {
+	st, err := store.New(storesql.SQLite(":memory:"))
 	if err != nil {
 		panic(err)
 	}
@@ -106,4 +118,32 @@ func ExampleBackend() {
 	v, err := st.Set(context.Background(), "shop", "limit", 10, store.Author("ann"))
 	fmt.Println(v, err)
 	// Output: shop 1: set limit by ann <nil>
+}
+
+func ExampleOn() {
+	e, err := engine.Open("sqlite::memory:") // also postgres:// and mysql://
+	if err != nil {
+		panic(err)
+	}
+	defer e.Close()
+	st, err := store.New(storesql.On(e))
+	if err != nil {
+		panic(err)
+	}
+	defer st.Close()
+	v, err := st.Set(context.Background(), "shop", "limit", 10)
+	fmt.Println(v, err)
+	// Output: shop 1: set limit <nil>
+}
+
+func ExamplePostgres() {
+	_, err := store.New(storesql.Postgres("postgres://shop:secret@127.0.0.1:1/shop"))
+	fmt.Println(errors.Is(err, store.ErrUnavailable))
+	// Output: true
+}
+
+func ExampleMySQL() {
+	_, err := store.New(storesql.MySQL("mysql://shop:secret@127.0.0.1:1/shop"))
+	fmt.Println(errors.Is(err, store.ErrUnavailable))
+	// Output: true
 }

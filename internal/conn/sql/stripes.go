@@ -25,17 +25,13 @@ func StripeOf(name string) int {
 // MakeStripes are the statements that make a table of stripes, all of its rows or
 // none. They begin at the clock, so that after a loss of the table counts are
 // larger than those before it.
-func (k Kind) MakeStripes(table string) []string {
-	end := ""
-	if k == MySQL {
-		end = " ENGINE=InnoDB"
-	}
+func MakeStripes(table string) []string {
 	rows := make([]string, Stripes)
 	for i := range rows {
 		rows[i] = "(" + strconv.Itoa(i) + ", NOW)"
 	}
 	return []string{
-		"CREATE TABLE IF NOT EXISTS " + table + " (id INTEGER NOT NULL PRIMARY KEY, seq BIGINT NOT NULL)" + end,
+		"CREATE TABLE IF NOT EXISTS " + table + " (id INTEGER NOT NULL PRIMARY KEY, seq BIGINT NOT NULL)",
 		"INSERT INTO " + table + " (id, seq) VALUES " + strings.Join(rows, ", "),
 	}
 }

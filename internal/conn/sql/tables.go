@@ -15,9 +15,10 @@ type Tables struct {
 	// There returns nil if all is there, so that who only uses it needs no right to
 	// make it, and else a missing table's error, or sql.ErrNoRows.
 	There func(ctx context.Context) error
-	// Statements make what is missing. The last one does all or nothing, so that
-	// what it writes says that all is there.
-	Statements func() []string
+	// Statements make what is missing; they may use the words of Kind.Schema and
+	// NOW. The last one does all or nothing, so that what it writes says that all is
+	// there.
+	Statements []string
 
 	made   atomic.Bool
 	making sync.Mutex
@@ -41,8 +42,8 @@ func (t *Tables) Make(ctx context.Context) error {
 	if !lacking(err) {
 		return err
 	}
-	for _, s := range t.Statements() {
-		_, err := t.DB.ExecContext(ctx, t.DB.Kind.Text(s))
+	for _, s := range t.Statements {
+		_, err := t.DB.ExecContext(ctx, t.DB.Kind.Text(t.DB.Kind.Schema(s)))
 		if err != nil && !IsThere(err) && !IsDuplicate(err) {
 			return WriteError(err)
 		}
