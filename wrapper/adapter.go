@@ -113,7 +113,7 @@ func (a Adapter) Token(ctx context.Context, service string) (*auth.Token, error)
 func (a Adapter) Auth() auth.Auth { return a.w.o.auth }
 
 // Presenter makes what a request shows of a token that Token returned. Each
-// sending needs it again: a proof of possession is good once.
+// attempt needs it again: a proof of possession is good once.
 func (a Adapter) Presenter() *auth.Presenter { return a.w.presenter }
 
 // Shown sets what the caller of c has shown, for an adapter whose protocol has

@@ -84,7 +84,7 @@ type Observer interface {
 	End(ctx context.Context, c *Call)
 }
 
-// Attempt is one sending of a call.
+// Attempt is one try of a call.
 type Attempt struct {
 	Call     *Call
 	Number   int                 // from 1
@@ -104,7 +104,7 @@ type Attempt struct {
 	proto  string // the version of HTTP that was spoken
 }
 
-// AttemptObserver is an Observer that also watches each sending of a client's
+// AttemptObserver is an Observer that also watches each attempt of a client's
 // call. Attempts of one call may overlap.
 type AttemptObserver interface {
 	Observer

@@ -113,13 +113,13 @@ func (c *clientCall) panicked() {
 	}
 	c.record.Panic, c.record.Stack = v, debug.Stack()
 	c.last = result{class: router.ClientError, err: errPanicked, own: true}
-	a := c.sending
+	a := c.current
 	if a != nil {
 		a.result = c.last
 		a.done(nil)
 	}
-	if a != nil && a.two != nil {
-		a.two.abandon()
+	if a != nil && a.backup != nil {
+		a.backup.stop()
 	}
 	c.dropBody()
 	c.finish(errPanicked)

@@ -27,7 +27,7 @@ type clientAttempt struct {
 	header  carried
 	start   time.Time
 	wire    wire
-	two     *second    // that may be sent beside it; nil if none may
+	backup  *backup    // that may be sent beside it; nil if none may
 	upload  *uploading // nil without a body
 	result  result
 	over    bool
@@ -86,8 +86,8 @@ func (a *clientAttempt) roundTrip() (*http.Response, error) {
 	for _, ob := range c.t.w.attempts {
 		a.ctx = ob.BeginAttempt(a.ctx, &a.Attempt)
 	}
-	if a.two != nil {
-		a.two.allow() // from here on the header is not written any more
+	if a.backup != nil {
+		a.backup.allow() // from here on the header is not written any more
 	}
 	a.wire.start = a.start
 	request, err := a.request(header, &a.wire, false)

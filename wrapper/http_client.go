@@ -82,9 +82,9 @@ type clientCall struct {
 	token    *auth.Token // to show; nil for none
 	tried    []string
 	narrowed [2]router.SelectOption // room for what most picks depend on
-	sending  *clientAttempt         // the newest, but not the one beside it
+	current  *clientAttempt         // the newest, but not a backup
 	first    clientAttempt
-	two      second // beside the first
+	backup   backup // of the first attempt
 	last     result
 }
 
@@ -142,7 +142,7 @@ func (c *clientCall) send() (*http.Response, error) {
 		if err != nil {
 			return nil, c.unsent(err)
 		}
-		c.sending = a
+		c.current = a
 		r := c.try(a)
 		a, resp, err := r.a, r.resp, r.err
 		c.last = a.result
@@ -216,7 +216,7 @@ func (c *clientCall) findToken() (err error) {
 	return err
 }
 
-// attempt prepares the next sending: it picks an instance.
+// attempt prepares the next attempt: it picks an instance.
 func (c *clientCall) attempt() (*clientAttempt, error) {
 	a := &c.first
 	if c.record.Attempts > 0 {

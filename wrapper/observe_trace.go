@@ -153,7 +153,7 @@ func describeRequest(s trace.Span, c *Call) {
 			s.Tag(attrRPCOriginal, clip(c.Action, maxPathText))
 		}
 	default:
-		describeHTTP(s, c, c.sent())
+		describeHTTP(s, c, c.httpRequest())
 	}
 	if c.Side == Client {
 		tagServer(s, c.Service)

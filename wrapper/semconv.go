@@ -212,8 +212,8 @@ func splitService(service string) (host, port string) {
 	return strings.Trim(host, "[]"), service[i+1:]
 }
 
-// sent returns the HTTP request of the call, whichever side it is on.
-func (c *Call) sent() *http.Request {
+// httpRequest returns the HTTP request of the call, whichever side it is on.
+func (c *Call) httpRequest() *http.Request {
 	if r := c.Request(); r != nil {
 		return r
 	}
@@ -222,7 +222,7 @@ func (c *Call) sent() *http.Request {
 
 // scheme is "http" or "https".
 func (c *Call) scheme() string {
-	r := c.sent()
+	r := c.httpRequest()
 	switch {
 	case r == nil:
 		return ""

@@ -206,7 +206,7 @@ func (s *clientCall) begin(ctx context.Context) error {
 	return err
 }
 
-// attempt begins the nth sending.
+// attempt begins the nth attempt.
 func (s *clientCall) attempt(n int) (context.Context, *wrapper.Attempt) {
 	s.call.Attempts = n
 	md := s.md.Copy()

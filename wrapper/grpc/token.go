@@ -11,7 +11,7 @@ import (
 	authgrpc "github.com/micro/go-platform/auth/grpc"
 )
 
-// show adds the credentials of one sending to the options of a call.
+// show adds the credentials of one attempt to the options of a call.
 func (s *clientCall) show(opts []grpc.CallOption) ([]grpc.CallOption, *authgrpc.Shown) {
 	if s.token == nil {
 		return opts, nil

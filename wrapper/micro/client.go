@@ -129,7 +129,7 @@ func (s *clientCall) end(class router.Class, status int, err error) error {
 	return err
 }
 
-// attempt is one sending.
+// attempt is one try of a call.
 type attempt struct {
 	wrapper.Attempt
 	s     *clientCall
@@ -141,7 +141,7 @@ type attempt struct {
 	shown auth.Presentation // of the token, if there is one
 }
 
-// attempt prepares the next sending: it picks an instance, if there is a
+// attempt prepares the next one: it picks an instance, if there is a
 // router.
 func (s *clientCall) attempt(opts []client.CallOption) (*attempt, error) {
 	s.call.Attempts++

@@ -27,18 +27,18 @@ func (c *clientCall) try(a *clientAttempt) arrival {
 		return c.learn(arrival{a, resp, err})
 	}
 	a.cuttable()
-	two := &c.two
+	second := &c.backup
 	if a.Number > 1 {
-		two = &second{}
+		second = &backup{}
 	}
-	two.call, two.first, two.pays, a.two = c, a, pays, two
-	timer := time.AfterFunc(wait, two.send)
+	second.call, second.first, second.pays, a.backup = c, a, pays, second
+	timer := time.AfterFunc(wait, second.send)
 	resp, err := a.roundTrip()
 	one := arrival{a, resp, err}
 	if timer.Stop() {
 		return c.learn(one)
 	}
-	r := two.decide(one)
+	r := second.decide(one)
 	if late && r.a != a && r.err == nil && a.result.err == errBeaten && r.a.Latency < wait/4 {
 		// The other one answered in a fraction of the time in which this one
 		// said nothing: that speaks against the instance.
@@ -48,7 +48,7 @@ func (c *clientCall) try(a *clientAttempt) arrival {
 	if r.a != a {
 		lose(one)
 	} else {
-		two.forget()
+		second.cancel()
 	}
 	return c.learn(r)
 }
@@ -89,25 +89,26 @@ func (c *clientCall) patience() (wait time.Duration, pays *budget, late bool) {
 	return c.target.late(c.plan.retry.Late, left), c.target.budget, true
 }
 
-// second is the attempt beside a first one that is late.
-type second struct {
+// backup is a backup request (Dean and Barroso, The Tail at Scale): a second
+// attempt, sent while a first one that is late goes on.
+type backup struct {
 	call  *clientCall
 	first *clientAttempt
 	pays  *budget
 
-	mu    sync.Mutex     // held while an instance is picked
-	may   bool           // the first is on its way
-	due   bool           // it was not yet when the time was up
-	over  bool           // it came back
-	b     *clientAttempt // nil if none was sent
-	ended chan struct{}  // closed when got holds
-	got   arrival
+	mu        sync.Mutex     // held while an instance is picked
+	allowed   bool           // the first is on its way
+	due       bool           // the time was up before it was
+	firstDone bool           // it came back
+	attempt   *clientAttempt // nil if none was sent
+	ended     chan struct{}  // closed when got holds
+	got       arrival
 }
 
-// allow lets the second be sent, at once if its time has come already.
-func (t *second) allow() {
+// allow lets the backup be sent, at once if its time has come already.
+func (t *backup) allow() {
 	t.mu.Lock()
-	t.may = true
+	t.allowed = true
 	due := t.due
 	t.mu.Unlock()
 	if due {
@@ -116,7 +117,7 @@ func (t *second) allow() {
 }
 
 // send asks another instance, on the timer's goroutine.
-func (t *second) send() {
+func (t *backup) send() {
 	b := t.begin()
 	if b == nil {
 		return
@@ -132,7 +133,7 @@ func (t *second) send() {
 
 // roundTrip sends the second attempt. A panic of a transport or a token's source
 // ends in nobody's frame here: it must not end the process.
-func (t *second) roundTrip(b *clientAttempt) (resp *http.Response, err error) {
+func (t *backup) roundTrip(b *clientAttempt) (resp *http.Response, err error) {
 	defer func() {
 		v := recover()
 		if v != nil {
@@ -145,16 +146,16 @@ func (t *second) roundTrip(b *clientAttempt) (resp *http.Response, err error) {
 }
 
 // begin picks the instance, nil if there is no other, or no budget.
-func (t *second) begin() (other *clientAttempt) {
+func (t *backup) begin() (other *clientAttempt) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.call
 	defer c.t.w.faults.caught(c.ctx, "the choice of a second instance")
-	if !t.may {
+	if !t.allowed {
 		t.due = true
 		return nil
 	}
-	if t.over || c.ctx.Err() != nil || !c.t.w.pay(t.pays, &c.record, hedgeAttempt) {
+	if t.firstDone || c.ctx.Err() != nil || !c.t.w.pay(t.pays, &c.record, hedgeAttempt) {
 		return nil
 	}
 	before := c.record.Instance
@@ -172,16 +173,16 @@ func (t *second) begin() (other *clientAttempt) {
 	}
 	b.beside = true
 	b.cuttable()
-	t.b, t.ended = b, make(chan struct{})
+	t.attempt, t.ended = b, make(chan struct{})
 	return b
 }
 
 // decide returns the arrival that counts, given the first's: a good one, and
 // if the first isn't, the other may be.
-func (t *second) decide(one arrival) arrival {
+func (t *backup) decide(one arrival) arrival {
 	t.mu.Lock()
-	t.over = true
-	b := t.b
+	t.firstDone = true
+	b := t.attempt
 	t.mu.Unlock()
 	if b == nil || one.err == nil && !one.a.result.class.Failed() {
 		return one
@@ -191,21 +192,21 @@ func (t *second) decide(one arrival) arrival {
 		return t.got
 	}
 	lose(t.got)
-	t.b = nil
+	t.attempt = nil
 	return one
 }
 
-// abandon ends the second attempt, or keeps it from being sent.
-func (t *second) abandon() {
+// stop ends the backup, or keeps it from being sent.
+func (t *backup) stop() {
 	t.mu.Lock()
-	t.over = true
+	t.firstDone = true
 	t.mu.Unlock()
-	t.forget()
+	t.cancel()
 }
 
-// forget ends the second attempt, which nobody waits for any more.
-func (t *second) forget() {
-	b := t.b
+// cancel ends the backup, which nobody waits for any more.
+func (t *backup) cancel() {
+	b := t.attempt
 	if b == nil {
 		return
 	}
