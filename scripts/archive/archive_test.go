@@ -4,6 +4,8 @@ package main
 
 import (
 	"encoding/json"
+	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,16 +14,19 @@ import (
 	"testing"
 )
 
+var update = flag.Bool("update", false, "rewrite the table in VERSIONING.md")
+
 // consumer is a program in a module of its own that imports some of our packages.
 type consumer struct {
-	name   string
-	third  []string // the third-party packages that it may link, by prefix
-	source string
-	module string // of the released ones, below the root
+	name    string
+	imports string   // as the table calls it
+	third   []string // the third-party packages that it may link, by prefix
+	source  string
+	module  string // of the released ones, below the root
 }
 
 var consumers = []consumer{
-	{name: "kv", source: `package main
+	{name: "kv", imports: "`kv`", source: `package main
 
 import (
 	"context"
@@ -44,7 +49,7 @@ func main() {
 	fmt.Printf("%s %v\n", item.Value, err)
 }
 `},
-	{name: "kvredis", third: []string{"github.com/redis/go-redis/v9", "github.com/cespare/xxhash/v2", "go.uber.org/atomic", "golang.org/x/sys/cpu"}, source: `package main
+	{name: "kvredis", imports: "`kv/redis`", third: []string{"github.com/redis/go-redis/v9", "github.com/cespare/xxhash/v2", "go.uber.org/atomic", "golang.org/x/sys/cpu"}, source: `package main
 
 import (
 	"fmt"
@@ -58,7 +63,7 @@ func main() {
 	fmt.Println(err != nil)
 }
 `},
-	{name: "wrapper", source: `package main
+	{name: "wrapper", imports: "`wrapper`", source: `package main
 
 import (
 	"fmt"
@@ -78,7 +83,7 @@ func main() {
 	fmt.Println(r.Code)
 }
 `},
-	{name: "flags", module: "/openfeature", third: []string{""}, source: `package main
+	{name: "flags", imports: "`openfeature`", module: "/openfeature", third: []string{""}, source: `package main
 
 import (
 	"fmt"
@@ -99,7 +104,7 @@ func main() {
 	fmt.Println(p.Metadata().Name)
 }
 `},
-	{name: "micro", module: "/wrapper/micro", third: []string{""}, source: `package main
+	{name: "micro", imports: "`wrapper/micro`", module: "/wrapper/micro", third: []string{""}, source: `package main
 
 import (
 	"fmt"
@@ -131,6 +136,7 @@ func TestConsumersBuildFromTheReleasedArchives(t *testing.T) {
 	env := append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -modcacherw -trimpath", "GONOSUMDB="+root+","+root+"/*",
 		"GOPROXY="+proxies, "GOMODCACHE="+t.TempDir())
 	t.Run("README", func(t *testing.T) { readme(t, env) })
+	rows := map[string]string{}
 	for _, c := range consumers {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -151,9 +157,13 @@ func TestConsumersBuildFromTheReleasedArchives(t *testing.T) {
 			run("go", "mod", "edit", "-go=1.21") // whatever the consumer had, our floor is what it gets
 			run("go", "get", root+c.module+"@"+version)
 			out := run("go", "run", ".")
+			linked := 0
 			for _, p := range strings.Fields(run("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".")) {
-				own := strings.HasPrefix(p, root) || strings.HasPrefix(p, "example.com/")
-				if !own && !slices.ContainsFunc(c.third, func(prefix string) bool { return strings.HasPrefix(p, prefix) }) {
+				if strings.HasPrefix(p, root) || strings.HasPrefix(p, "example.com/") {
+					continue
+				}
+				linked++
+				if !slices.ContainsFunc(c.third, func(prefix string) bool { return strings.HasPrefix(p, prefix) }) {
 					t.Errorf("links %s", p)
 				}
 			}
@@ -171,8 +181,42 @@ func TestConsumersBuildFromTheReleasedArchives(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("%s: %d requirements, %d lines of go.sum, says %q", c.name, len(mod.Require), strings.Count(string(sums), "\n"), strings.TrimSpace(out))
+			rows[c.name] = fmt.Sprintf("| %s | %d | %d | %d |\n", c.imports, len(mod.Require), strings.Count(string(sums), "\n"), linked)
+			t.Logf("%s says %q", c.name, strings.TrimSpace(out))
 		})
+	}
+	var table strings.Builder
+	for _, c := range consumers {
+		table.WriteString(rows[c.name])
+	}
+	tabled(t, "../../VERSIONING.md", table.String())
+}
+
+// tabled compares the rows of the table that follows a marker in a page, or
+// writes them with -update.
+func tabled(t *testing.T, page, rows string) {
+	t.Helper()
+	const begin, end = "<!-- consumers -->\n", "<!-- end -->"
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(b), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("%s has no %s", page, begin)
+	}
+	const head = "| imports | requirements in go.mod | lines of go.sum | third-party packages linked |\n|---|---|---|---|\n"
+	want := before + begin + head + rows + end + after
+	switch {
+	case want == string(b):
+	case *update:
+		err = os.WriteFile(page, []byte(want), 0o644)
+	default:
+		err = fmt.Errorf("what consumers get has changed; go test ./scripts/archive -update:\n%s", rows)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 
