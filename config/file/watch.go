@@ -3,6 +3,7 @@ package file
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -29,8 +30,12 @@ func (s *source) Watch(ctx context.Context, deliver func(config.Content, error))
 	watched := map[string]bool{}
 	tick := time.NewTicker(s.interval)
 	defer tick.Stop()
-	for looked := looks; ; {
-		s.follow(w, watched) // before the read, so that no change falls between
+	for looked, failed := looks, 0; ; {
+		if s.follow(w, watched) { // before the read, so that no change falls between
+			failed = 0
+		} else {
+			looked, failed = min(failed, looks-1), failed+1
+		}
 		deliver(s.Read(ctx))
 		if looked, err = s.wait(ctx, w, tick.C, looked); err != nil {
 			return err
@@ -98,33 +103,55 @@ func (s *source) wait(ctx context.Context, w *fsnotify.Watcher, tick <-chan time
 	}
 }
 
-// follow watches the directories that matter now, and no others.
-func (s *source) follow(w *fsnotify.Watcher, watched map[string]bool) {
-	need := map[string]bool{}
-	directories(s.path, need, 0)
-	if info, err := os.Stat(s.path); err == nil && info.IsDir() {
-		if real, err := filepath.EvalSymlinks(s.path); err == nil {
-			need[real] = true
-			if entries, err := os.ReadDir(real); err == nil {
-				for _, e := range entries { // links to files elsewhere
-					if e.Type()&os.ModeSymlink != 0 {
-						directories(filepath.Join(real, e.Name()), need, 0)
-					}
-				}
+// follow watches the directories that matter now, and no others. It reports
+// whether it could: one that goes, or comes, while it works may be watched by
+// nobody, and its parent neither.
+func (s *source) follow(w *fsnotify.Watcher, watched map[string]bool) bool {
+	need := s.needed()
+	for range 3 {
+		done := true
+		for dir := range watched {
+			if !need[dir] {
+				w.Remove(dir)
+				delete(watched, dir)
 			}
 		}
+		for dir := range need {
+			err := w.Add(dir) // again also if known: it may be a new directory of that name
+			watched[dir] = err == nil
+			done = done && err == nil
+		}
+		now := s.needed()
+		if done && maps.Equal(now, need) {
+			return true
+		}
+		need = now
 	}
-	for dir := range watched {
-		if !need[dir] {
-			w.Remove(dir)
-			delete(watched, dir)
+	return false
+}
+
+// needed returns the directories whose notices can be about the file.
+func (s *source) needed() map[string]bool {
+	need := map[string]bool{}
+	directories(s.path, need, 0)
+	if info, err := os.Stat(s.path); err != nil || !info.IsDir() {
+		return need
+	}
+	real, err := filepath.EvalSymlinks(s.path)
+	if err != nil {
+		return need
+	}
+	need[real] = true
+	entries, err := os.ReadDir(real)
+	if err != nil {
+		return need
+	}
+	for _, e := range entries { // links to files elsewhere
+		if e.Type()&os.ModeSymlink != 0 {
+			directories(filepath.Join(real, e.Name()), need, 0)
 		}
 	}
-	for dir := range need {
-		if err := w.Add(dir); err == nil { // again also if known: it may be a new directory of that name
-			watched[dir] = true
-		}
-	}
+	return need
 }
 
 // directories adds the directory of path, the nearest that exists, and those of
