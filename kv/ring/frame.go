@@ -28,6 +28,8 @@ const (
 	opFetch      // keys → records: a leaf
 	opMany       // keys → a status and perhaps a record each, from an owner
 	opAgree      // epoch → nothing, if the node goes by the same members: a leaf
+	opReach      // instance → nothing, if the node reaches it: a leaf
+	opGap        // milliseconds → what the node was for so long, see gap.go: a leaf
 )
 
 // Statuses.

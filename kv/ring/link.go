@@ -52,7 +52,8 @@ type link struct {
 	address string
 	stop    context.CancelFunc
 	conn    atomic.Pointer[conn]
-	suspect atomic.Bool // out of reach for long enough to be left out
+	suspect atomic.Bool  // out of reach for long enough to be left out
+	heard   atomic.Int64 // when the peer last answered, Unix milliseconds
 }
 
 // run connects, pings, and connects again, until ctx ends.
@@ -71,8 +72,10 @@ func (l *link) run(ctx context.Context) {
 		} else if ctx.Err() == nil {
 			l.n.o.logger.Debug("kv/ring: cannot connect", "peer", l.id, "error", err)
 		}
-		if now := time.Now(); now.Sub(lost) >= l.n.o.detection && l.n.listened(now) && !l.suspect.Swap(true) {
-			l.n.rebuild()
+		if now := time.Now(); now.Sub(lost) >= l.n.o.detection && l.n.listened(now) {
+			if gone := !l.reachedByOthers(ctx); l.suspect.Swap(gone) != gone {
+				l.n.rebuild()
+			}
 		}
 		if backoff.Sleep(ctx, min(wait.Wait(tries), l.n.o.detection/4)) != nil {
 			return
@@ -103,6 +106,7 @@ func (l *link) serve(ctx context.Context, c net.Conn, r *bufio.Reader) (heard ti
 // ping returns when the peer no longer answers, and when it last did.
 func (l *link) ping(ctx context.Context, c *conn) (heard time.Time) {
 	heard = time.Now()
+	l.heard.Store(heard.UnixMilli())
 	every := time.NewTicker(l.n.o.detection / 4)
 	defer every.Stop()
 	for {
@@ -113,6 +117,7 @@ func (l *link) ping(ctx context.Context, c *conn) (heard time.Time) {
 		switch late := time.Since(deadline); {
 		case err == nil:
 			heard = time.Now()
+			l.heard.Store(heard.UnixMilli())
 		case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) && late > l.n.o.detection/4:
 			heard = time.Now() // this process was not running: the peer may well have answered
 			continue

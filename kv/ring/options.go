@@ -111,7 +111,7 @@ func WithInterval(d time.Duration) Option {
 
 // WithTombstones sets how long a delete is remembered. A node that was cut off
 // for half as long, or longer, drops what it had from before, since it could
-// no longer be notified of every delete. The default is an hour, the least 100 ms.
+// no longer be notified of every delete, unless most nodes were. The default is an hour, the least 100 ms.
 // Deletes take a sixteenth of WithMaxBytes; when there are more, the oldest are
 // forgotten earlier.
 func WithTombstones(d time.Duration) Option {

@@ -146,7 +146,7 @@ func (n *Node) now(b []byte, op byte, body []byte) (reply []byte, ok bool) {
 		return b, ok
 	case opMany:
 		return n.manyNow(b, body)
-	case opPing, opAsk, opApply, opAgree:
+	case opPing, opAsk, opApply, opAgree, opReach, opGap:
 		st, rest := n.leaf(op, body)
 		b[status] = st
 		return append(b, rest...), true
@@ -168,6 +168,17 @@ func (n *Node) leaf(op byte, body []byte) (byte, []byte) {
 			return stMoved, nil
 		}
 		return stOK, nil
+	case opReach:
+		if !n.reaches(r.text()) {
+			return stNotFound, nil
+		}
+		return stOK, nil
+	case opGap:
+		ago := time.Duration(r.u64()) * time.Millisecond
+		if r.bad {
+			return stInvalid, nil
+		}
+		return stOK, []byte{n.was(time.Now().Add(-ago))}
 	case opAsk:
 		key := r.text()
 		if r.bad {

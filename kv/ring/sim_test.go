@@ -26,9 +26,22 @@ import (
 func TestSimulated(t *testing.T) {
 	sim.Test(t, sim.World{
 		Seeds: 4,
+		Known: []sim.Case{{
+			Name: "two nodes that could not reach each other both dropped what they had, also what only they had",
+			Seed: 33,
+			Faults: []sim.Fault{
+				{At: 1716513131, For: 447786759, Kind: sim.Forget, From: "e", To: "d"},
+				{At: 5513190192, For: 66977007, Kind: sim.Kill, From: "a"},
+				{At: 6941616506, For: 1834718907, Kind: sim.Slow, From: "b", To: "d", Size: 256},
+			},
+		}, {
+			Name:   "when a service had been cut in halves, all nodes dropped all that they had",
+			Seed:   sixNodes,
+			Faults: halves(),
+		}},
 		Draw: func(s *sim.Sim) []sim.Fault {
 			return sim.Mix{
-				Nodes: simNodes(s), Max: 10, During: 10 * time.Second, Longest: 8 * time.Second,
+				Nodes: simNodes(s), Max: 10, During: 8 * time.Second, Longest: 9 * time.Second,
 				Kinds: []sim.Kind{sim.Cut, sim.Isolate, sim.Freeze, sim.Reset, sim.Forget, sim.Delay, sim.Slow, sim.Lossy, sim.Kill, sim.Crash},
 			}.Draw(s.Dice("faults"))
 		},
@@ -36,12 +49,24 @@ func TestSimulated(t *testing.T) {
 	})
 }
 
+// halves cuts six nodes into two times three, for longer than tombstones live.
+func halves() (faults []sim.Fault) {
+	for _, a := range []string{"a", "b", "c"} {
+		for _, b := range []string{"d", "e", "f"} {
+			faults = append(faults, sim.Fault{At: 3 * time.Second, For: simTombs * 3 / 2, Kind: sim.Cut, From: a, To: b})
+		}
+	}
+	return faults
+}
+
+const sixNodes = 4 // a seed that has as many
+
 func simNodes(s *sim.Sim) []string {
 	return []string{"a", "b", "c", "d", "e", "f", "g", "h", "i"}[:5+s.Dice("size").IntN(5)]
 }
 
 const (
-	simTombs     = 40 * time.Second
+	simTombs     = 8 * time.Second
 	simDetection = time.Second
 	simPort      = 80
 
@@ -74,6 +99,11 @@ func newSimRing(s *sim.Sim) *simRing {
 		panic(err)
 	}
 	w := &simRing{Sim: s, d: d, names: simNodes(s), nodes: map[string]*simNode{}, in: map[string]discovery.Registration{}, epochs: map[string]uint64{}}
+	for _, f := range s.Faults() {
+		if !slices.Contains(w.names, f.From) || f.To != "" && !slices.Contains(w.names, f.To) {
+			s.Failf("no node %s or %s: the case is for another number of nodes", f.From, f.To)
+		}
+	}
 	for _, k := range []sim.Kind{sim.Isolate, sim.Freeze} {
 		w.Handle(k, w.alone(s.Net().Handler(k)))
 	}
@@ -141,7 +171,7 @@ func (w *simRing) settled() bool {
 // begin starts a node, without memory, and registers it.
 func (w *simRing) begin(name string) {
 	host := w.Net().Host(name)
-	n, err := New(w.d, "cells", name, WithKey(testKey), WithDetection(simDetection), WithInterval(2*time.Second),
+	n, err := New(w.d, "cells", name, WithKey(testKey), WithDetection(simDetection), WithInterval(time.Second),
 		WithTombstones(simTombs), WithMaxBytes(1<<20), WithDial(host.DialContext), WithLogger(w.Logger(name)))
 	if err != nil {
 		panic(err)

@@ -46,8 +46,8 @@ func (n *Node) compare(ctx context.Context) bool {
 	if v.agree(ctx, n.o.detection) && time.Since(heard) < n.o.tombs/8 {
 		return false // it is about to hear of them, or this node is: a moment later there is more to compare
 	}
-	if n.cutOff(time.Now()) && v.inTouch() {
-		n.forget()
+	if n.cutOff(time.Now()) {
+		n.endGap(ctx, v)
 	}
 	var mine []uint16
 	for p, at := range v.mine {
@@ -70,7 +70,7 @@ func (n *Node) compare(ctx context.Context) bool {
 		}
 	}
 	if 2*answered >= len(v.peers) && !n.cutOff(started) {
-		n.heard.Store(started.UnixMilli())
+		n.met(started)
 	}
 	if err := errors.Join(errs...); err != nil {
 		n.o.logger.Debug("kv/ring: not compared with all", "error", err)
@@ -115,10 +115,4 @@ func (n *Node) forget() {
 	n.mu.Unlock()
 	since := time.Now().Add(-n.o.tombs / 2)
 	n.store.drop(func(_ uint16, version uint64) bool { return timeOf(version).After(since) })
-	n.heard.Store(time.Now().UnixMilli())
-}
-
-// inTouch reports that a peer is connected.
-func (v *view) inTouch() bool {
-	return slices.ContainsFunc(v.peers, func(id string) bool { return v.links[id] != nil && v.links[id].conn.Load() != nil })
 }

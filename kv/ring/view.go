@@ -14,6 +14,7 @@ import (
 type view struct {
 	*table
 	most  bool             // the owners are most of those that are registered
+	up    int              // how many of those there are
 	peers []string         // the others that can be asked, also those that own nothing
 	links map[string]*link // to all others that are registered
 	mine  [Partitions]int8 // this node's place among the owners, -1: none
@@ -103,6 +104,7 @@ func (n *Node) rebuild() {
 	}
 	old := n.v.Load()
 	v := n.newView(place(near, n.o.replicas), most, peers, links, old)
+	v.up = len(up)
 	n.o.logger.Debug("kv/ring: members", "registered", len(n.registered), "reached", reach, "owners", len(near))
 
 	n.mu.Lock()
