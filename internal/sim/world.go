@@ -14,7 +14,7 @@ import (
 
 // World is code under simulation: what may happen to it, and what must hold.
 type World struct {
-	Seeds int                // run by Test, from 1 on, unless SIM_SEEDS says otherwise
+	Seeds int                // run by Test, from 1 on, unless SIM_SEEDS says otherwise; a fifth of them under the race detector
 	Known []Case             // found once, run first, always
 	Run   func(*Sim)         // builds the world, plays the faults, checks, and closes all that it made
 	Draw  func(*Sim) []Fault // makes up the faults; nil: Mix
@@ -62,8 +62,8 @@ func Test(t *testing.T, w World) {
 			t.Errorf("a fault that was known is back: %s\n%s", c.Name, out.report(c.Seed, "", keepLines))
 		}
 	}
-	first, seeds := number(t, "SIM_FIRST", 1), number(t, "SIM_SEEDS", uint64(w.Seeds))
-	var faults int
+	first, seeds := number(t, "SIM_FIRST", 1), number(t, "SIM_SEEDS", uint64(w.Seeds+share-1)/share)
+	var faults, done int
 	var virtual time.Duration
 	start := time.Now()
 	for seed := first; seed < first+seeds && !t.Failed(); seed++ {
@@ -73,14 +73,15 @@ func Test(t *testing.T, w World) {
 		plan := w.faults(seed)
 		out := w.play(t, seed, plan)
 		faults += len(plan)
+		done++
 		virtual += out.virtual
 		if out.failed() {
 			t.Error(w.explain(t, seed, plan, out))
 		}
 	}
 	took := time.Since(start)
-	t.Logf("%d seeds in %v, %.1f a second; %.1f faults a seed; %v of virtual time", seeds, took.Round(time.Millisecond),
-		float64(seeds)/took.Seconds(), float64(faults)/float64(max(seeds, 1)), virtual.Round(time.Second))
+	t.Logf("%d seeds in %v, %.1f a second; %.1f faults a seed; %v of virtual time", done, took.Round(time.Millisecond),
+		float64(done)/took.Seconds(), float64(faults)/float64(max(done, 1)), virtual.Round(time.Second))
 }
 
 func number(t *testing.T, name string, otherwise uint64) uint64 {
