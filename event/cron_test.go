@@ -114,3 +114,26 @@ func FuzzCron(f *testing.F) {
 		}
 	})
 }
+
+// Only the name of a place is kept: one that another process would take for another
+// is refused.
+func TestCronRefusesAPlaceThatOnlyHasTheNameOfAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		place *time.Location
+		want  error
+	}{
+		"of the name, without summer": {time.FixedZone("CET", 3600), event.ErrInvalid},
+		"not UTC":                     {time.FixedZone("UTC", 3600), event.ErrInvalid},
+		"of no known name":            {time.FixedZone("Here", 3600), event.ErrInvalid},
+		"of the same clock":           {time.FixedZone("Etc/GMT-1", 3600), nil},
+		"loaded":                      {place(t, "CET"), nil},
+		"UTC":                         {time.UTC, nil},
+		"none":                        {nil, nil},
+	} {
+		s := open(t)
+		err := s.Schedule(t.Context(), "n", event.Cron("0 9 * * *", c.place), &event.Record{Type: "t"})
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}

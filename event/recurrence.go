@@ -32,7 +32,7 @@ func Every(d time.Duration) Recurrence {
 // have English names of three letters too. If both days are restricted, one of them
 // must match. "@hourly", "@daily", "@weekly", "@monthly" and "@yearly" stand for what
 // they say. A nil place is UTC; it must be one that time.LoadLocation knows, in every
-// process of the stream.
+// process of the stream, and not another of its name, as time.FixedZone makes them.
 //
 // Where clocks are set forward, a time that is skipped is taken at the first moment
 // after the gap. Where they are set back, a time that comes twice is taken the first
@@ -43,8 +43,12 @@ func Cron(fields string, place *time.Location) Recurrence {
 		place = time.UTC
 	}
 	name := place.String()
-	if _, err := time.LoadLocation(name); err != nil || name == "Local" || name == "" {
+	known, err := time.LoadLocation(name)
+	if err != nil || name == "Local" || name == "" {
 		return Recurrence{err: invalidf("cron in the place %q, want one with a name that time.LoadLocation knows", name)}
+	}
+	if !sameClock(place, known, time.Now()) { // as of time.FixedZone("CET", 3600): only the name is kept
+		return Recurrence{err: invalidf("cron in the place %q, which is not the one that time.LoadLocation knows by this name", name)}
 	}
 	if len(name)+len(fields) > maxCron {
 		return Recurrence{err: invalidf("cron of %d bytes, limit %d", len(name)+len(fields), maxCron)}
@@ -54,6 +58,30 @@ func Cron(fields string, place *time.Location) Recurrence {
 		return Recurrence{err: err}
 	}
 	return Recurrence{text: "cron " + name + " " + fields, rule: rule}
+}
+
+// sameClock reports whether the clocks of two places show the same for as long as a
+// time is looked for.
+func sameClock(a, b *time.Location, t time.Time) bool {
+	for end := t.AddDate(searchYears, 0, 0); t.Before(end); {
+		_, offset := t.In(a).Zone()
+		_, other := t.In(b).Zone()
+		if offset != other {
+			return false
+		}
+		_, next := t.In(a).ZoneBounds()
+		if _, until := t.In(b).ZoneBounds(); next.IsZero() || !until.IsZero() && until.Before(next) {
+			next = until
+		}
+		if next.IsZero() {
+			return true
+		}
+		if !next.After(t) { // at the turn of some years a zone ends where it begins
+			next = t.Add(24 * time.Hour)
+		}
+		t = next
+	}
+	return true
 }
 
 // maxCron is how long the text may be, which backends keep.
