@@ -41,22 +41,27 @@ type RequestStats struct {
 // requests is what a process waits for. Its type of reply is its own.
 type requests struct {
 	typ                  string
-	opening              sync.Mutex
-	open                 bool // replies are subscribed to
+	opening              chan struct{} // holds one value while somebody subscribes to replies
+	open                 bool          // they are subscribed to; of who has put it there
 	mu                   sync.Mutex
 	waiting              map[string]chan *Record // by the ID of the request
 	sent, answered, late counter
 }
 
 func newRequests() *requests {
-	return &requests{typ: replyPrefix + NewID(), waiting: map[string]chan *Record{}}
+	return &requests{typ: replyPrefix + NewID(), opening: make(chan struct{}, 1), waiting: map[string]chan *Record{}}
 }
 
-// listen subscribes to replies, once.
+// listen subscribes to replies, once. Who waits for another to do so waits no longer
+// than for its own context.
 func (f *front) listen(ctx context.Context) error {
 	q := f.requests
-	q.opening.Lock()
-	defer q.opening.Unlock()
+	select {
+	case q.opening <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-q.opening }()
 	if q.open {
 		return nil
 	}
