@@ -43,7 +43,11 @@ func journalOption(dir string, synced bool) Option {
 			if s.Namespace != "" {
 				name += "-" + s.Namespace
 			}
-			j, err := openJournal(filepath.Join(dir, name), synced, m)
+			var sync func(dir string) error
+			if synced {
+				sync = syncDir
+			}
+			j, err := openJournal(filepath.Join(dir, name), sync, m)
 			if err != nil {
 				return nil, err
 			}
@@ -61,6 +65,7 @@ func journalOption(dir string, synced bool) Option {
 type journal struct {
 	dir    string
 	synced bool
+	enter  func(dir string) error // has the disk know the names in a folder; nil: it need not
 	lock   *os.File
 
 	// Guarded by the memory's mutex.
@@ -85,16 +90,20 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// openJournal reads what is there into m.
-func openJournal(dir string, synced bool, m *memory) (*journal, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// openJournal reads what is there into m. A journal is synced if sync is not nil,
+// which is called for each folder in which a name is new.
+func openJournal(dir string, sync func(dir string) error, m *memory) (*journal, error) {
+	if err := makeFolder(dir, sync); err != nil {
 		return nil, fault.Mark(fault.Unavailable, err)
 	}
 	lock, err := lockFile(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, fault.Markf(fault.Unavailable, "journal %s is in use: %w", dir, err)
 	}
-	j := &journal{dir: dir, synced: synced, lock: lock, stop: make(chan struct{})}
+	j := &journal{dir: dir, synced: sync != nil, enter: sync, lock: lock, stop: make(chan struct{})}
+	if sync == nil {
+		j.enter = func(string) error { return nil }
+	}
 	if err := j.load(m); err != nil {
 		lock.Close()
 		return nil, fault.Markf(fault.Unavailable, "journal %s: %w", dir, err)
@@ -248,10 +257,7 @@ func (j *journal) rotate(first uint64) error {
 	}
 	j.file, j.size = f, 0
 	j.segments = append(j.segments, first)
-	if j.synced {
-		return syncDir(j.dir)
-	}
-	return nil
+	return j.enter(j.dir)
 }
 
 // drop removes the segments that only have records up to base.
@@ -320,7 +326,10 @@ func (j *journal) writeGroups(b []byte) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp, filepath.Join(j.dir, "groups.json"))
+	if err := os.Rename(tmp, filepath.Join(j.dir, "groups.json")); err != nil {
+		return err
+	}
+	return j.enter(j.dir)
 }
 
 // keepGroups writes the groups when they have moved.
@@ -354,6 +363,26 @@ func (j *journal) close(m *memory) error {
 		err = errors.Join(err, j.file.Sync(), j.file.Close())
 	}
 	return errors.Join(err, j.plan.close(), j.lock.Close())
+}
+
+// makeFolder makes a folder and those above it that are not there.
+func makeFolder(dir string, sync func(dir string) error) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	above := filepath.Dir(dir)
+	if above != dir {
+		if err := makeFolder(above, sync); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if sync == nil {
+		return nil
+	}
+	return sync(above)
 }
 
 func syncDir(dir string) error {

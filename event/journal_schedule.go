@@ -24,6 +24,7 @@ import (
 type planFile struct {
 	dir    string
 	synced bool
+	enter  func(dir string) error // of the journal
 	file   *os.File
 	size   int64
 	lines  int // changes in the file
@@ -39,7 +40,11 @@ func (j *journal) loadSchedule(m *memory) error {
 	if err != nil {
 		return err
 	}
-	j.plan = &planFile{dir: j.dir, synced: j.synced, file: f}
+	j.plan = &planFile{dir: j.dir, synced: j.synced, enter: j.enter, file: f}
+	if err := j.enter(j.dir); err != nil { // the file may be new
+		f.Close()
+		return err
+	}
 	b, err := io.ReadAll(f)
 	if err != nil {
 		f.Close()
@@ -174,10 +179,7 @@ func (f *planFile) rewrite(s *memorySchedule) error {
 	}
 	f.file.Close()
 	f.file, f.size, f.lines = next, int64(len(b)), len(s.due)
-	if f.synced {
-		return syncDir(f.dir)
-	}
-	return nil
+	return f.enter(f.dir)
 }
 
 func (f *planFile) close() error {
