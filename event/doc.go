@@ -55,8 +55,8 @@
 // PublishAt publishes records when a time has come: not before, and once,
 // whichever processes run then. Schedule does so again and again, after each
 // interval (Every) or by the wall clock of a place (Cron). Cancel takes back
-// either. What is scheduled is as safe as the stream itself, and any process
-// that has the stream open publishes it.
+// either. What is scheduled is as safe as the stream itself. When it is
+// due, a process that publishes, subscribes or schedules on the stream publishes it.
 //
 // # Errors
 //

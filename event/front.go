@@ -72,7 +72,7 @@ func newFront(opts []Option) (Stream, error) {
 		f.life.Go(func(ctx context.Context) { f.trim(ctx, trimmer) })
 	}
 	if f.memory != nil && f.memory.schedule.some() { // of a journal
-		f.keepTime()
+		f.keepTime(0)
 	}
 	return f, nil
 }
@@ -134,6 +134,7 @@ func (f *front) publish(ctx context.Context, records []*Record, limits bool) err
 	if f.memory != nil {
 		return f.publishHere(ctx, records, limits)
 	}
+	f.keepTime(askOften) // of what others have scheduled; nobody else can in a memory
 	now := time.Now().UTC()
 	filled, list := make([]Record, len(records)), make([]*Record, len(records))
 	for i, r := range records {

@@ -15,8 +15,9 @@ import (
 // memorySchedule is what a memory stream publishes later. The memory's mutex
 // guards it.
 type memorySchedule struct {
-	byID map[string]*planned
-	due  dueHeap
+	byID    map[string]*planned
+	due     dueHeap
+	version uint64 // counts entries
 }
 
 // planned is an entry.
@@ -79,7 +80,8 @@ func (m *memory) Schedule(_ context.Context, entries []Scheduled) error {
 	}
 	list := make([]*planned, len(entries))
 	for i, e := range entries {
-		e.Record = e.Record.Clone()
+		m.schedule.version++
+		e.Record, e.Version = e.Record.Clone(), strconv.FormatUint(m.schedule.version, 10)
 		if old := m.schedule.byID[e.ID]; old != nil && e.Recurrence != "" && old.Recurrence == e.Recurrence {
 			e.Due = old.Due
 			list[i] = &planned{Scheduled: e, after: old.after, loaded: old.loaded} // it may have been published
@@ -182,7 +184,7 @@ func (m *memory) Fire(_ context.Context, firings []Firing) (int, error) {
 	n := 0
 	for _, f := range firings {
 		p := m.schedule.byID[f.ID]
-		if p == nil || !p.Due.Equal(f.Due) {
+		if p == nil || !p.Due.Equal(f.Due) || p.Version != f.Version {
 			continue
 		}
 		// The log first: if this process ends in between, what was published is

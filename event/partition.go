@@ -198,8 +198,30 @@ func (f *front) checkParts(ctx context.Context, o *subscribeOptions) error {
 		return err
 	}
 	for _, g := range groups {
-		if name, of := wholeGroup(g.Name); name == o.group && of != o.partitions {
+		switch name, of := wholeGroup(g.Name); {
+		case name != o.group || of == o.partitions:
+		case of == 0:
+			return fault.Markf(fault.Conflict, "group %q is not divided: delete it first, or use another name", name)
+		default:
 			return fault.Markf(fault.Conflict, "group %q has %d partitions, not %d: delete it first, or use another name", name, of, o.partitions)
+		}
+	}
+	return nil
+}
+
+// checkWhole refuses a group that is divided to who does not divide it: it would be
+// another group of the same name, which is handed everything once more.
+func (f *front) checkWhole(ctx context.Context, o *subscribeOptions) error {
+	if _, divides := f.driver.(Roster); !divides || o.group == "" {
+		return nil
+	}
+	groups, err := f.driver.Groups(ctx)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		if name, of := wholeGroup(g.Name); name == o.group && of > 0 {
+			return fault.Markf(fault.Conflict, "group %q has %d partitions: subscribe with Partitions, delete it first, or use another name", name, of)
 		}
 	}
 	return nil

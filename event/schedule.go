@@ -10,7 +10,14 @@ type Scheduled struct {
 	ID         string    // the record's, or the name that Schedule was given
 	Due        time.Time // in milliseconds, UTC
 	Recurrence string    // of Schedule, as Recurrence.String says it; empty for PublishAt
-	Record     *Record
+	Record     *Record   // nil with Err
+
+	// Err: what the backend keeps is no record that this process understands, as
+	// one of a newer version or that somebody else has written. It is not published
+	// here and does not hold up others; Cancel removes it.
+	Err error
+
+	Version string // opaque: another one after the entry was replaced
 }
 
 // Scheduler is a driver that keeps records until they are due, as safe as the
@@ -22,9 +29,11 @@ type Scheduled struct {
 //     Recurrence and that is not empty.
 //  2. Due is by the backend's clock where it has one, and is in whole milliseconds.
 //  3. Fire appends an entry's record, and moves or removes the entry, both or
-//     neither. It does nothing to an entry that is not there with that Due any
-//     more: that another has fired, or that was cancelled or replaced.
-//  4. The other rules of Driver hold.
+//     neither. It does nothing to an entry that is not there with that Due and
+//     Version any more: that another has fired, or that was cancelled or replaced,
+//     by one of the same Due too.
+//  4. An entry that can't be decoded is returned with Err, and others with it.
+//  5. The other rules of Driver hold.
 type Scheduler interface {
 	// Schedule keeps entries, each with its own ID: all or none where Features.Atomic, else from the
 	// first on. It refuses what Append refuses.
@@ -55,8 +64,9 @@ type DueNow struct {
 
 // Firing is an entry whose time has come.
 type Firing struct {
-	ID     string
-	Due    time.Time
-	Record *Record   // to append; nil: none, only the entry moves
-	Next   time.Time // the entry's new Due; zero: it is removed
+	ID      string
+	Due     time.Time
+	Version string    // as of Due
+	Record  *Record   // to append; nil: none, only the entry moves
+	Next    time.Time // the entry's new Due; zero: it is removed
 }

@@ -14,7 +14,7 @@ func (f *front) scheduler() (Scheduler, error) {
 	if !ok {
 		return nil, fault.Markf(fault.Unsupported, "scheduling")
 	}
-	f.keepTime()
+	f.keepTime(0)
 	return d, nil
 }
 

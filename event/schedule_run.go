@@ -11,8 +11,8 @@ import (
 )
 
 // How the processes of a stream share what is due: each asks the backend when the
-// next entry is due, waits until then, and fires it. The driver lets the first
-// one win. Who has lost a race waits a little longer the next time, so that one
+// next entry is due, waits until then, and fires it. A process begins with it when
+// it first publishes, subscribes or schedules. The driver lets the first one win. Who has lost a race waits a little longer the next time, so that one
 // process does the work until it ends.
 
 const (
@@ -23,13 +23,14 @@ const (
 	postpone   = time.Minute            // an entry that the backend refuses to publish
 )
 
-// keepTime starts what publishes scheduled records, once. Close ends it.
-func (f *front) keepTime() {
+// keepTime starts what publishes scheduled records, once. It first looks after a
+// while, unless something is scheduled here before. Close ends it.
+func (f *front) keepTime(after time.Duration) {
 	d, ok := f.driver.(Scheduler)
 	if !ok {
 		return
 	}
-	f.timekeeping.Do(func() { f.life.Go(func(ctx context.Context) { (&timekeeper{f: f, d: d}).run(ctx) }) })
+	f.timekeeping.Do(func() { f.life.Go(func(ctx context.Context) { (&timekeeper{f: f, d: d}).run(ctx, after) }) })
 }
 
 // timekeeper publishes what is due.
@@ -41,8 +42,9 @@ type timekeeper struct {
 	idle   time.Duration
 }
 
-func (k *timekeeper) run(ctx context.Context) {
+func (k *timekeeper) run(ctx context.Context, after time.Duration) {
 	shared := k.f.Features().Shared
+	k.wait(ctx, after)
 	for ctx.Err() == nil {
 		pause, some := k.turn(ctx)
 		if some {
@@ -53,14 +55,18 @@ func (k *timekeeper) run(ctx context.Context) {
 		if shared || k.failed > 0 {
 			pause = min(pause, k.idle)
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-		case <-k.f.nudge:
-			k.lost = false // this process has scheduled something: it is the one to fire it
-		case <-timer.C:
-		}
-		timer.Stop()
+		k.wait(ctx, pause)
+	}
+}
+
+func (k *timekeeper) wait(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-k.f.nudge:
+		k.lost = false // this process has scheduled something: it is the one to fire it
+	case <-timer.C:
 	}
 }
 
@@ -109,7 +115,8 @@ func (k *timekeeper) fire(ctx context.Context, now DueNow) error {
 		_, err := k.d.Fire(ctx, []Firing{one})
 		if errors.Is(err, fault.TooLarge) || errors.Is(err, fault.Invalid) {
 			k.f.o.settings.Logger.Error("event: the backend refuses a scheduled record", "backend", k.f.o.name, "id", one.ID, "error", err)
-			_, err = k.d.Fire(ctx, []Firing{{ID: one.ID, Due: one.Due, Next: now.Now.Add(postpone).Truncate(time.Millisecond)}})
+			one.Record, one.Next = nil, now.Now.Add(postpone).Truncate(time.Millisecond)
+			_, err = k.d.Fire(ctx, []Firing{one})
 		}
 		if err != nil {
 			return err
@@ -120,7 +127,12 @@ func (k *timekeeper) fire(ctx context.Context, now DueNow) error {
 
 // firing says what becomes of an entry that is due.
 func (k *timekeeper) firing(e Scheduled, now time.Time) Firing {
-	f := Firing{ID: e.ID, Due: e.Due, Record: e.Record}
+	f := Firing{ID: e.ID, Due: e.Due, Version: e.Version, Record: e.Record}
+	if e.Err != nil { // a newer version of this package may publish it
+		k.f.o.settings.Logger.Error("event: scheduled record is not understood", "backend", k.f.o.name, "id", e.ID, "error", e.Err)
+		f.Next = now.Add(postpone).Truncate(time.Millisecond)
+		return f
+	}
 	if e.Recurrence == "" {
 		return f
 	}

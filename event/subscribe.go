@@ -43,14 +43,17 @@ func (f *front) subscribe(ctx context.Context, h Handler, bh BatchHandler, opts 
 		if err != nil {
 			return nil, f.wrap("subscribe", o.group, err)
 		}
-		f.keepTime()
+		f.keepTime(0)
 		return s, nil
+	}
+	if err := f.checkWhole(ctx, o); err != nil {
+		return nil, f.wrap("subscribe", o.group, err)
 	}
 	s, err := f.begin(ctx, o, h, bh)
 	if err != nil {
 		return nil, f.wrap("subscribe", o.group, err)
 	}
-	f.keepTime() // who reads also publishes what others have scheduled
+	f.keepTime(0) // who reads also publishes what others have scheduled
 	return s, nil
 }
 

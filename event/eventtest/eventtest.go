@@ -93,6 +93,8 @@ func Run(t *testing.T, h Harness) {
 		{"ScheduledIsCancelledAndReplaced", scheduleCancel},
 		{"ScheduledIsListedInOrder", scheduleList},
 		{"ScheduledIsPublishedOnceByManyProcesses", scheduleShared},
+		{"ScheduledIsPublishedByWhoOnlyPublishes", schedulePublisher},
+		{"ScheduledThatIsReplacedWhenDueIsNotLost", scheduleReplaced},
 		{"ScheduledRecurs", scheduleRecurs},
 		{"ScheduledBadInputIsRefused", scheduleBadInput},
 		{"ScheduledSurvivesARestart", scheduleRestart},

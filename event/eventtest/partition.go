@@ -90,6 +90,8 @@ func partitions(t *testing.T, b *bench) {
 	}
 	_, err = s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, event.Group("g"), event.Ordered(event.BySubject), event.Partitions(8))
 	wantErr(t, "another number of partitions", err, event.ErrConflict)
+	_, err = s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, event.Group("g"), event.Ordered(event.BySubject))
+	wantErr(t, "without partitions", err, event.ErrConflict)
 	publishSome(each)
 	closeSub(t, one)
 	publishSome(each)
@@ -109,6 +111,9 @@ func partitions(t *testing.T, b *bench) {
 	if groups, err := s.Groups(t.Context()); err != nil || len(groups) != 0 {
 		t.Errorf("left %+v, %v", groups, err)
 	}
+	closeSub(t, subscribe(t, s, func(context.Context, *event.Record) error { return nil }, event.Group("g"), event.Ordered(event.BySubject)))
+	_, err = s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, event.Group("g"), event.Ordered(event.BySubject), event.Partitions(4))
+	wantErr(t, "partitions of a group that has none", err, event.ErrConflict)
 	for name, opts := range map[string][]event.SubscribeOption{
 		"without order": {event.Group("g"), event.Partitions(4)}, "without a group": {event.Ordered(event.BySubject), event.Partitions(4)},
 		"one": {event.Group("g"), event.Ordered(event.BySubject), event.Partitions(1)}, "too many": {event.Group("g"), event.Ordered(event.BySubject), event.Partitions(257)},

@@ -124,6 +124,58 @@ func scheduleOnce(t *testing.T, b *bench) {
 	}
 }
 
+// schedulePublisher: a process that only publishes fires what others have scheduled.
+func schedulePublisher(t *testing.T, b *bench) {
+	s, ok := b.schedules(t)
+	if !ok || !s.Features().Shared {
+		return
+	}
+	publishAt(t, s, time.Now().Add(soon), &event.Record{ID: "of another", Type: "t"})
+	shut(t, s)
+	s = b.open(t)
+	publish(t, s, &event.Record{ID: "of this one", Type: "t"})
+	eventually(t, "what another process has scheduled", func() bool { return len(all(t, s, event.ID("of another"))) == 1 })
+}
+
+// scheduleReplaced: what takes an entry's place at the moment when it is due is
+// published, after the former or instead of it, also with the same due time.
+func scheduleReplaced(t *testing.T, b *bench) {
+	s, ok := b.schedules(t)
+	if !ok {
+		return
+	}
+	other := s
+	if s.Features().Shared {
+		other = b.open(t)
+	}
+	const n, rounds = 100, 3
+	for round := range rounds {
+		due := time.Now().Add(soon)
+		entries := func(version string) (rs []*event.Record) {
+			for i := range n {
+				rs = append(rs, &event.Record{ID: fmt.Sprintf("%d-%04d", round, i), Type: "t", Subject: version})
+			}
+			return rs
+		}
+		publishAt(t, s, due, entries("old")...)
+		publish(t, other, &event.Record{ID: fmt.Sprint("round", round), Type: "t"}) // both processes look for what is due
+		<-time.After(time.Until(due))
+		for _, r := range entries("new") {
+			publishAt(t, s, due, r)
+		}
+		eventually(t, "all are published", func() bool { return len(scheduledIDs(t, s)) == 0 })
+		last := map[string]string{}
+		for _, r := range all(t, s) {
+			last[r.ID] = r.Subject
+		}
+		for i := range n {
+			if id := fmt.Sprintf("%d-%04d", round, i); last[id] != "new" {
+				t.Fatalf("round %d: the last of %s is %q, want the one that took its place", round, id, last[id])
+			}
+		}
+	}
+}
+
 func scheduleCancel(t *testing.T, b *bench) {
 	s, ok := b.schedules(t)
 	if !ok {

@@ -12,6 +12,7 @@ import (
 	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/internal/links"
+	"github.com/micro/go-platform/event/internal/scheduletest"
 	"github.com/micro/go-platform/event/redis"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/netfault"
@@ -71,6 +72,73 @@ func TestLostReplyIsAnUnknownOutcome(t *testing.T) {
 	if n != 2 {
 		t.Errorf("%d records, want the one of the lost reply and the one after it", n)
 	}
+}
+
+// A client of the user's own may repeat what had no answer. A record is not published
+// twice by that.
+func TestClientThatRetriesPublishesOnce(t *testing.T) {
+	leak.Check(t)
+	for name, n := range map[string]int{"one": 1, "several": 3} {
+		p := netfault.New(t, servertest.SharedRedis(t).Addr())
+		client := goredis.NewClient(&goredis.Options{Addr: p.Addr(), MaxRetries: 5})
+		s, err := event.New(redis.On(engine.FromClient(client)), event.WithNamespace(servertest.Namespace(t)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rs := make([]*event.Record, n)
+		for i := range rs {
+			rs[i] = &event.Record{ID: fmt.Sprint(i), Type: "t"}
+		}
+		if err := s.Publish(t.Context(), rs...); err != nil { // which connects
+			t.Fatal(err)
+		}
+		tries := 0
+		for err = nil; err == nil && tries < 10; tries++ { // the lost reply may be another's
+			p.CutReplies(1)
+			err = s.Publish(t.Context(), rs...)
+		}
+		p.Heal()
+		if !errors.Is(err, event.ErrUnknownOutcome) {
+			t.Errorf("%s: %v, want ErrUnknownOutcome", name, err)
+		}
+		if err := s.Publish(t.Context(), &event.Record{ID: "after", Type: "t"}); err != nil {
+			t.Errorf("%s: after it: %v", name, err)
+		}
+		stored := 0
+		for _, err := range s.Query(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored++
+		}
+		if want := n*(tries+1) + 1; stored != want {
+			t.Errorf("%s: %d records are stored, want %d", name, stored, want)
+		}
+		s.Close(context.Background())
+		client.Close()
+	}
+}
+
+// An entry of the schedule that is no record, as of a newer version, holds up no
+// others, and is listed and cancelled as they are.
+func TestScheduledThatIsNoRecordHoldsUpNoOthers(t *testing.T) {
+	leak.Check(t)
+	client := goredis.NewClient(&goredis.Options{Addr: servertest.SharedRedis(t).Addr()})
+	defer client.Close()
+	ns := servertest.Namespace(t)
+	s, err := event.New(redis.On(engine.FromClient(client)), event.WithNamespace(ns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	due, scheduled := "{event:"+ns+"}:due", "{event:"+ns+"}:scheduled"
+	if err := client.ZAdd(t.Context(), due, goredis.Z{Score: 1, Member: "odd"}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.HSet(t.Context(), scheduled, "odd", "\x00nonsense").Err(); err != nil {
+		t.Fatal(err)
+	}
+	scheduletest.Odd(t, s)
 }
 
 func proxied(t *testing.T) (*netfault.Proxy, event.Stream) {

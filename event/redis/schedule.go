@@ -2,6 +2,8 @@ package redis
 
 import (
 	"context"
+	"crypto/sha1"
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -102,13 +104,14 @@ func (d *driver) Scheduled(ctx context.Context, from string, limit int) ([]event
 }
 
 // plans reads entries of three strings each, and leaves out those that lack their
-// value.
+// value. The version of one is the digest of its value, which fireScript compares.
 func plans(got []string) (list []event.Scheduled, err error) {
 	for ; len(got) >= 3; got = got[3:] {
 		if got[2] == "" {
 			continue
 		}
-		e := event.Scheduled{ID: got[0]}
+		sum := sha1.Sum([]byte(got[2]))
+		e := event.Scheduled{ID: got[0], Version: hex.EncodeToString(sum[:])}
 		ms, err := strconv.ParseFloat(got[1], 64)
 		if err != nil {
 			return nil, err
@@ -116,9 +119,7 @@ func plans(got []string) (list []event.Scheduled, err error) {
 		e.Due = time.UnixMilli(int64(ms)).UTC()
 		var record string
 		e.Recurrence, record, _ = strings.Cut(got[2], "\x00")
-		if e.Record, err = event.ParseRecord(record); err != nil {
-			return nil, err
-		}
+		e.Record, e.Err = event.ParseRecord(record)
 		list = append(list, e)
 	}
 	return list, nil
@@ -167,13 +168,13 @@ func (d *driver) Due(ctx context.Context, limit int) (out event.DueNow, err erro
 }
 
 // fireScript appends first, so that an entry is still there if the server refuses
-// its record.
+// its record. It leaves alone what has been replaced, by the same due time too.
 var fireScript = goredis.NewScript(`
 local n = 0
-for i = 1, #ARGV, 5 do
-	local id, due, next, typ, record = ARGV[i], ARGV[i+1], ARGV[i+2], ARGV[i+3], ARGV[i+4]
-	local score = redis.call('ZSCORE', KEYS[1], id)
-	if score and tonumber(score) == tonumber(due) then
+for i = 1, #ARGV, 6 do
+	local id, due, version, next, typ, record = ARGV[i], ARGV[i+1], ARGV[i+2], ARGV[i+3], ARGV[i+4], ARGV[i+5]
+	local score, value = redis.call('ZSCORE', KEYS[1], id), redis.call('HGET', KEYS[2], id)
+	if score and tonumber(score) == tonumber(due) and value and redis.sha1hex(value) == version then
 		if record ~= '' then redis.call('XADD', KEYS[3], '*', 'type', typ, 'record', record) end
 		if next == '' then
 			redis.call('ZREM', KEYS[1], id)
@@ -188,7 +189,7 @@ return n`)
 
 func (d *driver) Fire(ctx context.Context, firings []event.Firing) (int, error) {
 	var records []*event.Record
-	args := make([]any, 0, 5*len(firings))
+	args := make([]any, 0, 6*len(firings))
 	for _, f := range firings {
 		next, typ, record := "", "", []byte(nil)
 		if !f.Next.IsZero() {
@@ -197,7 +198,7 @@ func (d *driver) Fire(ctx context.Context, firings []event.Firing) (int, error) 
 		if f.Record != nil {
 			typ, record, records = f.Record.Type, event.AppendRecord(nil, f.Record), append(records, f.Record)
 		}
-		args = append(args, f.ID, f.Due.UnixMilli(), next, typ, record)
+		args = append(args, f.ID, f.Due.UnixMilli(), f.Version, next, typ, record)
 	}
 	if err := d.limits(ctx, records); err != nil {
 		return 0, err

@@ -5,6 +5,7 @@ import (
 	dbsql "database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	enginesql "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/internal/links"
+	"github.com/micro/go-platform/event/internal/scheduletest"
 	"github.com/micro/go-platform/event/sql"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/netfault"
@@ -49,6 +51,133 @@ func ExampleSQLite() {
 		fmt.Println(r.Position, r.Type, r.Subject, err)
 	}
 	// Output: 1 order.created order/42 <nil>
+}
+
+// An entry of the schedule that is no record, as of a newer version, holds up no
+// others, and is listed and cancelled as they are.
+func TestScheduledThatIsNoRecordHoldsUpNoOthers(t *testing.T) {
+	leak.Check(t)
+	file := filepath.Join(t.TempDir(), "events.db")
+	s, err := event.New(sql.SQLite(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	if err := s.PublishAt(t.Context(), time.Now().Add(time.Hour), &event.Record{ID: "odd", Type: "t"}); err != nil {
+		t.Fatal(err)
+	}
+	other, err := dbsql.Open("sqlite", file+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	res, err := other.Exec("UPDATE event_scheduled SET record = 'nonsense', due = 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := res.RowsAffected(); n != 1 {
+		t.Fatalf("%d entries are there, want 1", n)
+	}
+	scheduletest.Odd(t, s)
+}
+
+// A member that crashed is in the roster until its time is over; its row is removed
+// then by one that lives.
+func TestRosterForgetsMembersThatCrashed(t *testing.T) {
+	leak.Check(t)
+	file := filepath.Join(t.TempDir(), "events.db")
+	s, err := event.New(sql.SQLite(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	other, err := dbsql.Open("sqlite", file+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	rows := func(where string) (n int) {
+		if err := other.QueryRow("SELECT COUNT(*) FROM event_members WHERE " + where).Scan(&n); err != nil && !strings.Contains(err.Error(), "no such table") {
+			t.Fatal(err)
+		}
+		return n
+	}
+	sub, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil },
+		event.Group("g"), event.Consumer("lives"), event.Ordered(event.BySubject), event.Partitions(2), event.AckWait(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is in the roster", func() bool { return rows("consumer = 'lives'") == 1 })
+	for _, q := range []string{
+		"INSERT INTO event_members (stream, name, consumer, until) SELECT stream, 'g', 'crashed', 1 FROM event_members WHERE consumer = 'lives'",
+		"INSERT INTO event_members (stream, name, consumer, until) SELECT stream, 'of old', 'crashed', 1 FROM event_members WHERE consumer = 'lives'",
+		"INSERT INTO event_members (stream, name, consumer, until) SELECT stream, 'g', 'lives too', 9000000000000 FROM event_members WHERE consumer = 'lives'",
+		"INSERT INTO event_members (stream, name, consumer, until) SELECT 'another stream', 'g', 'not ours', 1 FROM event_members WHERE consumer = 'lives'",
+	} {
+		if _, err := other.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "those that crashed are forgotten", func() bool { return rows("consumer = 'crashed'") == 0 })
+	if rows("consumer = 'lives'") != 1 || rows("consumer = 'lives too'") != 1 || rows("consumer = 'not ours'") != 1 {
+		t.Error("others were removed too")
+	}
+	if err := sub.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who joins a group that is there writes nothing, and so does not wait for those who
+// do: SQLite's lock is not fair.
+func TestJoiningAGroupThatIsThereDoesNotWaitForWriters(t *testing.T) {
+	leak.Check(t)
+	file := filepath.Join(t.TempDir(), "events.db")
+	s, err := event.New(sql.SQLite(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	h := func(context.Context, *event.Record) error { return nil }
+	join := func(name string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		sub, err := s.Subscribe(ctx, h, event.Group(name))
+		if err == nil {
+			go sub.Close(context.Background())
+		}
+		return err
+	}
+	if err := join("there"); err != nil {
+		t.Fatal(err)
+	}
+	other, err := dbsql.Open("sqlite", file+"?_pragma=busy_timeout(10000)&_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	tx, err := other.Begin() // and writes for a long time
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := join("there"); err != nil {
+		t.Errorf("joining while another writes: %v", err)
+	}
+	if err := join("new"); err == nil {
+		t.Error("a new group was made while another writes: nothing was kept out")
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
 }
 
 func overLinks(t *testing.T, f func(t *testing.T, p *netfault.Proxy, s event.Stream)) {
