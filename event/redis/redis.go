@@ -73,22 +73,30 @@ const (
 	fieldRecord = "record"
 )
 
+// once is a command that a client does not send again by itself, however its
+// MaxRetries is set: after a lost reply a second XADD would add the record twice.
+type once struct{ *goredis.StringCmd }
+
+func (once) NoRetry() bool { return true }
+
 func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {
-	add := func(ctx context.Context, c goredis.Cmdable, r *event.Record, buf []byte) *goredis.StringCmd {
-		return c.XAdd(ctx, &goredis.XAddArgs{Stream: d.key, Values: []any{fieldType, r.Type, fieldRecord, event.AppendRecord(buf, r)}})
+	add := func(ctx context.Context, r *event.Record) once {
+		return once{goredis.NewStringCmd(ctx, "xadd", d.key, "*", fieldType, r.Type, fieldRecord, event.AppendRecord(nil, r))}
 	}
 	if err := d.limits(ctx, records); err != nil {
 		return 0, err
 	}
 	_, err := redis.Do(ctx, d.client, func(ctx context.Context) (any, error) {
 		if len(records) == 1 {
-			return nil, add(ctx, d.client.UniversalClient, records[0], nil).Err()
+			return nil, d.client.Process(ctx, add(ctx, records[0]))
 		}
 		// All at once or not at all, so that a lost reply says as little about
 		// the first as about the last.
 		_, err := d.client.TxPipelined(ctx, func(p goredis.Pipeliner) error {
 			for _, r := range records {
-				add(ctx, p, r, nil)
+				if err := p.Process(ctx, add(ctx, r)); err != nil {
+					return err
+				}
 			}
 			return nil
 		})
