@@ -16,6 +16,14 @@ import (
 const writeTimeout = 10 * time.Second
 
 func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, error) {
+	// A group that is there needs no write: many who write may keep one out of SQLite.
+	there, err := d.joined(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	if there {
+		return &member{d: d, g: g}, nil
+	}
 	last, trimmed, err := d.ends(ctx)
 	if err != nil {
 		return nil, err
@@ -32,12 +40,8 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 			_, err = t.exec(ctx, "INSERT INTO event_groups (stream, name, types, handed, holder, holder_until) VALUES (?, ?, ?, ?, '', 0)", d.stream, g.Name, types, min(max(start, trimmed), last))
 			return err
 		}
-		var has []string
 		if err == nil {
-			err = json.Unmarshal(stored, &has)
-		}
-		if err == nil && !event.SameTypes(has, g.Types.List()) {
-			err = event.ConflictingTypes(g.Name, has, g.Types.List())
+			err = sameTypes(g, stored)
 		}
 		return err
 	})
@@ -48,6 +52,34 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 		return nil, err
 	}
 	return &member{d: d, g: g}, nil
+}
+
+// joined reports whether a group is there, and of the same types.
+func (d *driver) joined(ctx context.Context, g event.GroupConfig) (bool, error) {
+	if err := d.tables(ctx); err != nil {
+		return false, err
+	}
+	var stored []byte
+	err := d.db.Read.QueryRowContext(ctx, d.kind.Rebind("SELECT types FROM event_groups WHERE stream = ? AND name = ?"), d.stream, g.Name).Scan(&stored)
+	switch {
+	case errors.Is(err, dbsql.ErrNoRows), sql.IsMissing(err):
+		return false, nil
+	case err != nil:
+		return false, sql.ReadError(err)
+	}
+	return true, sameTypes(g, stored)
+}
+
+// sameTypes refuses a group that was made with other types.
+func sameTypes(g event.GroupConfig, stored []byte) error {
+	var has []string
+	if err := json.Unmarshal(stored, &has); err != nil {
+		return err
+	}
+	if !event.SameTypes(has, g.Types.List()) {
+		return event.ConflictingTypes(g.Name, has, g.Types.List())
+	}
+	return nil
 }
 
 func (d *driver) groupsQuery() string {

@@ -55,17 +55,36 @@ func (d *driver) Attend(ctx context.Context, group, consumer string, ttl time.Du
 		}
 		return nil, err
 	}
-	rs, err := d.db.Read.QueryContext(ctx, d.kind.Rebind("SELECT consumer FROM event_members WHERE stream = ? AND name = ? AND until > "+d.now()), d.stream, group)
+	list, ended, err := d.attending(ctx, group)
+	if err == nil && ended {
+		// Rows of members that have crashed, of this group and others of the stream. If
+		// it fails, the next one who looks removes them.
+		_ = d.tx(ctx, func(t *tx) error {
+			_, err := t.exec(ctx, "DELETE FROM event_members WHERE stream = ? AND until < "+d.now(), d.stream)
+			return err
+		})
+	}
+	return list, err
+}
+
+// attending returns who lives, and whether there are rows of others.
+func (d *driver) attending(ctx context.Context, group string) (list []string, ended bool, err error) {
+	rs, err := d.db.Read.QueryContext(ctx, d.kind.Rebind("SELECT consumer, CASE WHEN until > "+d.now()+" THEN 1 ELSE 0 END FROM event_members WHERE stream = ? AND name = ?"), d.stream, group)
 	if err != nil {
-		return nil, sql.ReadError(err)
+		return nil, false, sql.ReadError(err)
 	}
 	defer rs.Close()
 	for rs.Next() {
 		var name string
-		if err := rs.Scan(&name); err != nil {
-			return nil, sql.ReadError(err)
+		var lives int
+		if err := rs.Scan(&name, &lives); err != nil {
+			return nil, false, sql.ReadError(err)
+		}
+		if lives == 0 {
+			ended = true
+			continue
 		}
 		list = append(list, name)
 	}
-	return list, sql.ReadError(rs.Err())
+	return list, ended, sql.ReadError(rs.Err())
 }
