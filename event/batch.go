@@ -108,14 +108,24 @@ func (r *runner) attemptAll(taken []*task) bool {
 	}
 	r.batch = r.batch[:0]
 	records := make([]*Record, 0, len(taken))
-	for _, t := range taken {
+	at := make([]int, 0, len(taken)) // in taken
+	done := make([]bool, len(taken))
+	for i, t := range taken {
 		if s.q.gone(t) {
 			continue // lost, and fetched again
 		}
+		if s.track != nil {
+			d := t.d // t is another's when it is finished
+			if !s.track.Begin(d) {
+				s.q.finish(t)
+				continue
+			}
+			defer func() { s.track.End(d, done[i]) }()
+		}
 		if rec := s.ready(t); rec != nil {
-			r.batch, records = append(r.batch, t), append(records, rec)
+			r.batch, records, at = append(r.batch, t), append(records, rec), append(at, i)
 		} else {
-			s.giveUp(t, t.d.Attempt+t.tries)
+			done[i] = s.giveUp(t, t.d.Attempt+t.tries)
 		}
 	}
 	if len(records) == 0 {
@@ -135,7 +145,7 @@ func (r *runner) attemptAll(taken []*task) bool {
 	}
 	for i, t := range r.batch {
 		t.alone = err != nil
-		s.decide(t, errors.Join(err, errs[i]))
+		done[at[i]] = s.decide(t, errors.Join(err, errs[i]))
 	}
 	return true
 }
@@ -168,16 +178,16 @@ func (s *subscription) ready(t *task) *Record {
 	return &out.record
 }
 
-// decide takes in how an attempt at a task of a batch has ended.
-func (s *subscription) decide(t *task, err error) {
+// decide takes in how an attempt at a task of a batch has ended, and reports whether
+// the task is done.
+func (s *subscription) decide(t *task, err error) bool {
 	if err == nil {
 		s.handled.Add(1)
 		s.finish(t)
-		return
+		return true
 	}
-	if attempt := t.d.Attempt + t.tries; !s.again(t, attempt, err) {
-		s.giveUp(t, attempt)
-	}
+	attempt := t.d.Attempt + t.tries
+	return !s.again(t, attempt, err) && s.giveUp(t, attempt)
 }
 
 // callAll runs the handler, and reports false if it was left behind. A panic is

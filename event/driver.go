@@ -222,3 +222,20 @@ func (d *Delivered) is(p *Patterns) bool {
 // the answer is no, the front has dropped everything that it held: that turn is
 // over, and the next one begins with handing all of it out again.
 type Holder interface{ Holds() bool }
+
+// Tracker is a Member some of whose deliveries may become another's while it keeps
+// the rest, and that waits for the handlers of those before it gives them up. Its
+// methods are called around each attempt, so they must be cheap. After fault.Lost
+// from Fetch or Extend the front drops what is not Kept, and nothing else.
+type Tracker interface {
+	// Begin reports whether a handler may begin with a delivery. If not, the front
+	// drops the delivery; else it calls End.
+	Begin(d Delivered) bool
+
+	// End says that the handler has returned, or has run long enough to be left
+	// behind and returned then. done: the delivery is done, and Ack will say so too.
+	End(d Delivered, done bool)
+
+	// Kept reports whether a delivery is still this member's.
+	Kept(d Delivered) bool
+}

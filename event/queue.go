@@ -1,6 +1,7 @@
 package event
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -180,21 +181,69 @@ func (q *queue) finish(t *task) int {
 		return q.n
 	}
 	q.unlink(t)
-	if l := t.lane; l != nil {
-		if len(l.waiting) == 0 {
-			delete(q.lanes, l.key)
-		} else {
-			q.ready = append(q.ready, l.waiting[0])
-			l.waiting[0] = nil
-			l.waiting = l.waiting[1:]
-			q.blocked--
-			q.some.Signal()
-		}
-	}
+	q.pass(t.lane)
 	*t = task{next: q.free}
 	q.free = t
 	q.left()
 	return q.n
+}
+
+// pass makes the next task of a lane ready, whose turn is over. q.mu is held.
+func (q *queue) pass(l *lane) {
+	switch {
+	case l == nil:
+	case len(l.waiting) == 0:
+		delete(q.lanes, l.key)
+	default:
+		q.ready = append(q.ready, l.waiting[0])
+		l.waiting[0] = nil
+		l.waiting = l.waiting[1:]
+		q.blocked--
+		q.some.Signal()
+	}
+}
+
+// drop forgets some of what is held and does not run. What runs stays: its end is
+// that of its lane's turn.
+func (q *queue) drop(which func(*Delivered) bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	forget := func(t *task) bool {
+		if !which(&t.d) {
+			return false
+		}
+		q.unlink(t)
+		return true
+	}
+	for _, l := range q.lanes { // before lanes pass on, so that they pass on what stays
+		before := len(l.waiting)
+		l.waiting = slices.DeleteFunc(l.waiting, forget)
+		q.blocked -= before - len(l.waiting)
+	}
+	ready := slices.Clone(q.ready[q.first:])
+	q.ready, q.first = q.ready[:0], 0
+	for _, t := range ready {
+		if !forget(t) {
+			q.ready = append(q.ready, t)
+		}
+	}
+	for _, t := range ready {
+		if t.gone {
+			q.pass(t.lane)
+		}
+	}
+	for t := q.head.next; t != &q.head; {
+		next := t.next
+		if t.timer != nil && forget(t) {
+			t.timer.Stop()
+			t.timer = nil
+			q.retrying--
+			q.pass(t.lane)
+		}
+		t = next
+	}
+	q.left()
+	q.some.Broadcast()
 }
 
 func (q *queue) unlink(t *task) {

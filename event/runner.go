@@ -126,6 +126,15 @@ func (r *runner) attempt(t *task) bool {
 	if s.o.key != nil && s.q.gone(t) {
 		return true // lost, and fetched again
 	}
+	done := false
+	if s.track != nil {
+		d := t.d // t is another's when it is finished
+		if !s.track.Begin(d) {
+			s.q.finish(t)
+			return true
+		}
+		defer func() { s.track.End(d, done) }()
+	}
 	attempt := t.d.Attempt + t.tries
 	if t.final == nil && s.o.attempts > 0 && attempt > s.o.attempts {
 		t.final = fmt.Errorf("handed out %d times and never acknowledged", attempt-1)
@@ -139,12 +148,13 @@ func (r *runner) attempt(t *task) bool {
 		} else if err == nil {
 			s.handled.Add(1)
 			s.finish(t)
+			done = true
 			return true
 		} else if s.again(t, attempt, err) {
 			return true
 		}
 	}
-	s.giveUp(t, attempt)
+	done = s.giveUp(t, attempt)
 	return true
 }
 

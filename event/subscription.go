@@ -26,7 +26,8 @@ type subscription struct {
 	bh     BatchHandler // one of the two
 	source Member
 	holder Holder // the source, if it is one
-	live   bool   // no group: nothing to acknowledge
+	track  Tracker
+	live   bool // no group: nothing to acknowledge
 	log    logger
 
 	q       *queue
@@ -57,6 +58,7 @@ type logger = interface {
 func newSubscription(f *front, o *subscribeOptions, source Member) *subscription {
 	s := &subscription{f: f, o: o, source: source, live: o.group == "", left: make(chan struct{}), done: make(chan struct{}), log: f.o.settings.Logger}
 	s.holder, _ = source.(Holder)
+	s.track, _ = source.(Tracker)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.q = newQueue(o.key)
 	s.acks = newAcker(s)
@@ -146,7 +148,7 @@ func (s *subscription) fetch() {
 			return
 		}
 		if errors.Is(err, fault.Lost) {
-			s.q.lost()
+			s.lost()
 			continue
 		}
 		if err != nil {
@@ -161,6 +163,15 @@ func (s *subscription) fetch() {
 		s.lastErr.Store(nil)
 		s.accept(ds)
 	}
+}
+
+// lost drops what is held and another member's now.
+func (s *subscription) lost() {
+	if s.track == nil {
+		s.q.lost()
+		return
+	}
+	s.q.drop(func(d *Delivered) bool { return !s.track.Kept(*d) })
 }
 
 // failure notes that fetching failed.
@@ -246,15 +257,16 @@ func (s *subscription) again(t *task, attempt int, err error) bool {
 	return true
 }
 
-// giveUp sends a record to the dead letters.
-func (s *subscription) giveUp(t *task, attempt int) {
+// giveUp sends a record to the dead letters, and reports whether it is there.
+func (s *subscription) giveUp(t *task, attempt int) bool {
 	if err := s.bury(t, attempt); err != nil {
 		s.log.Warn("event: dead-lettering failed", "group", s.o.group, "record", t.d.record().ID, "error", err)
 		t.failures++
 		s.q.later(t, backoff.Policy{}.Wait(t.failures))
-		return
+		return false
 	}
 	s.finish(t)
+	return true
 }
 
 func (s *subscription) finish(t *task) {
@@ -289,7 +301,7 @@ func (s *subscription) extend() {
 		err := s.source.Extend(ctx, held)
 		cancel()
 		if errors.Is(err, fault.Lost) {
-			s.q.lost()
+			s.lost()
 		} else if err != nil {
 			s.log.Warn("event: extending failed", "group", s.o.group, "error", err)
 		}

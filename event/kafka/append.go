@@ -34,46 +34,63 @@ func (d *driver) publisher(t *topic) (*kgo.Client, error) {
 }
 
 func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {
-	n, err := d.append(ctx, records)
-	if n == 0 && is(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InconsistentTopicID) { // somebody deleted it
+	p, n, err := d.append(ctx, records)
+	for try := 0; n == 0 && try < maxRenewals && gone(err); try++ {
 		d.forget(d.topic)
-		d.renew()
-		n, err = d.append(ctx, records)
+		d.renew(p)
+		p, n, err = d.append(ctx, records)
 	}
 	return n, kafka.WriteError(err)
 }
 
-// renew has the next publisher be a new client, which knows nothing of a topic
-// that was deleted.
-func (d *driver) renew() {
-	d.mu.Lock()
-	p := d.producer
-	d.producer = nil
-	d.mu.Unlock()
-	if p != nil {
-		go p.Close() // waits for nothing that anybody still waits for
-	}
+// maxRenewals is how often an Append takes another client: the topic may be deleted
+// more than once, and brokers learn of that one after the other.
+const maxRenewals = 3
+
+// gone reports whether an error says that nothing was stored because somebody has
+// deleted the topic, or that another has found that out and retired the client.
+func gone(err error) bool {
+	return is(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InconsistentTopicID, kgo.ErrClientClosed)
 }
 
-func (d *driver) append(ctx context.Context, records []*event.Record) (int, error) {
+// renew has the next publisher be a new client, which knows nothing of a topic
+// that was deleted; unless another Append has seen to that. What others still send
+// through the old one is waited for before it is closed, so that its being closed
+// means that a record was not sent.
+func (d *driver) renew(old *kgo.Client) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if old == nil || d.producer != old || d.life.Err() != nil {
+		return
+	}
+	d.producer = nil
+	d.retiring.Go(func() {
+		_ = old.Flush(d.life)
+		old.Close()
+	})
+}
+
+// append also returns the client that it has used.
+func (d *driver) append(ctx context.Context, records []*event.Record) (*kgo.Client, int, error) {
 	t, err := d.stream(ctx)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	messages := make([]*kgo.Record, len(records))
 	for i, r := range records { // all before the first is sent
 		m := message(r, d.key(r))
 		m.Topic = d.topic
 		if n := size(m); n > t.maxMessage {
-			return 0, fault.Markf(fault.TooLarge, "the message has %d bytes, the topic's max.message.bytes is %d", n, t.maxMessage)
+			return nil, 0, fault.Markf(fault.TooLarge, "the message has %d bytes, the topic's max.message.bytes is %d", n, t.maxMessage)
 		}
 		messages[i] = m
 	}
 	p, err := d.publisher(t)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	return d.produce(ctx, p, messages)
+	n, err := d.produce(ctx, p, messages)
+	return p, n, err
 }
 
 // flight is what is known of the records of one Append.

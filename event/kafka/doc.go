@@ -56,8 +56,10 @@
 // partition belongs to one member at a time. With one partition one member works and
 // the others stand by; with more they share the partitions, and Ordered holds for
 // keys that stay within one: by subject, or by what WithKey says too. When a
-// partition moves to a member that joins, a handler that is running ends beside the
-// new member's. A member that dies is noticed after AckWait, within the brokers'
+// partition moves to a member that joins, the handlers of its records are waited for,
+// for three quarters of the time that a rebalance may take (AckWait, 10 s at the
+// least), and what they have done is committed: the new member begins after them. A
+// member that dies is noticed after AckWait, within the brokers'
 // bounds for sessions (6 s to 30 min unless they are set). Kafka forgets the position of
 // a classic group without members after offsets.retention.minutes, seven days: the
 // group then begins again where it began.
@@ -70,7 +72,8 @@
 //
 // A Publish that Kafka does not answer in time is event.ErrUnknownOutcome, and may
 // be stored later, once; one that was not sent is event.ErrUnavailable. A user who may
-// not is event.ErrDenied.
+// not is event.ErrDenied, from Subscribe too, and in Stats.Err if a right to a group is
+// taken away later.
 //
 // # Closing
 //

@@ -2,12 +2,15 @@ package kafka_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,8 +65,8 @@ func TestOutcomes(t *testing.T) {
 	if err := within(500*time.Millisecond, "refused"); !errors.Is(err, event.ErrUnknownOutcome) && !errors.Is(err, event.ErrUnavailable) {
 		t.Errorf("a broken connection: %v, want ErrUnknownOutcome or ErrUnavailable", err)
 	}
-	if err := within(500*time.Millisecond, "not sent"); !errors.Is(err, event.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("nobody to be reached: %v, want ErrUnavailable and DeadlineExceeded", err)
+	if err := within(500*time.Millisecond, "not sent"); !errors.Is(err, event.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, event.ErrUnknownOutcome) {
+		t.Errorf("nobody to be reached: %v, want ErrUnavailable and DeadlineExceeded, and no ErrUnknownOutcome", err)
 	}
 	p.Heal()
 	publish(t, s, &event.Record{ID: "between", Type: "t"})
@@ -114,6 +117,100 @@ func TestTopicDeletedUnderUs(t *testing.T) {
 	}
 	publish(t, s, &event.Record{ID: "new", Type: "t"}) // once is enough
 	until(t, "all hear of what is published then", func() bool { return has("new") })
+}
+
+// Many publish while somebody deletes the topic: each Publish that has returned is
+// in the new one or was in the old one, and none fails for another's finding out.
+func TestTopicDeletedUnderManyPublishers(t *testing.T) {
+	topic := servertest.Namespace(t)
+	s := open(t, kafka.WithTopic(topic))
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	failed := map[string]int{}
+	for p := range 16 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := s.Publish(t.Context(), &event.Record{ID: fmt.Sprint(p, "-", i), Type: "t", Data: make([]byte, 1000)}); err != nil {
+					mu.Lock()
+					failed[err.Error()]++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for range 3 {
+		publish(t, s, &event.Record{Type: "t"})
+		if _, err := admin(t).DeleteTopics(t.Context(), topic); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, s, &event.Record{Type: "t"})
+		<-time.After(100 * time.Millisecond)
+	}
+	close(stop)
+	wg.Wait()
+	for text, n := range failed {
+		t.Errorf("%d of many publishers heard: %s", n, text)
+	}
+}
+
+// deaf is a connection that can lose the heartbeats of share groups, and nothing
+// else: as if their coordinator, which is another broker in a cluster, were silent.
+type deaf struct {
+	net.Conn
+	now *atomic.Bool
+}
+
+func (d deaf) Write(b []byte) (int, error) {
+	const shareGroupHeartbeat = 76
+	if d.now.Load() && len(b) > 6 && binary.BigEndian.Uint16(b[4:]) == shareGroupHeartbeat {
+		return len(b), nil
+	}
+	return d.Conn.Write(b)
+}
+
+// A coordinator that is silent does not cost the locks of what is being handled.
+func TestLocksAreRenewedWhileTheCoordinatorIsSilent(t *testing.T) {
+	var silent atomic.Bool
+	ns := servertest.Namespace(t)
+	e, err := engine.Open(servertest.SharedKafka(t).Addr(), engine.WithClientOptions(kgo.Dialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, network, addr)
+		return deaf{c, &silent}, err
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	s, err := event.New(kafka.On(e), event.WithNamespace(ns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Store(false); shut(t, s) })
+	began, release := make(chan struct{}), make(chan struct{})
+	opts := []event.SubscribeOption{event.Group("g"), event.From(event.Beginning()), event.AckWait(time.Second)}
+	var first, other got
+	subscribe(t, s, func(ctx context.Context, r *event.Record) error {
+		close(began)
+		<-release
+		return first.handle(ctx, r)
+	}, opts...)
+	publish(t, s, &event.Record{ID: "1", Type: "t"})
+	<-began
+	silent.Store(true)
+	subscribe(t, openIn(t, ns), other.handle, opts...)
+	<-time.After(4 * time.Second) // four times as long as a lock lasts
+	close(release)
+	until(t, "it is handled", func() bool { return first.len() == 1 })
+	silent.Store(false)
+	if n := other.len(); n != 0 {
+		t.Errorf("another member was handed the record %d times while it was being handled", n)
+	}
 }
 
 // kafkaGroup finds what a group is called in Kafka.
@@ -407,6 +504,33 @@ func TestDenied(t *testing.T) {
 	if got := ids(all(t, s)); !slices.Equal(got, []string{"1"}) {
 		t.Errorf("stored %v, want 1 alone", got)
 	}
+
+	// The topics are open to the user, the groups are not.
+	user := func(b *kadm.ACLBuilder, ops ...kadm.ACLOperation) {
+		t.Helper()
+		b = b.Allow("User:" + servertest.KafkaUser).AllowHosts().Operations(ops...)
+		if res, err := a.CreateACLs(t.Context(), b); err != nil || res[0].Err != nil {
+			t.Fatalf("%v, %v", res, err)
+		}
+	}
+	closeSub(t, subscribe(t, s, h, event.Group("ordered"), event.From(event.Beginning()), event.Ordered(event.BySubject))) // makes the topic of the groups
+	user(kadm.NewACLs().Topics("groups-of-events").ResourcePatternType(kadm.ACLPatternLiteral), kadm.OpRead, kadm.OpWrite, kadm.OpDescribe)
+	var g got
+	join := func() error {
+		_, err := reader.Subscribe(t.Context(), g.handle, event.Group("ordered"), event.Ordered(event.BySubject), event.AckWait(time.Second))
+		return err
+	}
+	until(t, "the refusal names the group", func() bool {
+		err := join()
+		if !errors.Is(err, event.ErrDenied) {
+			t.Fatalf("joining without a right to the group: %v, want ErrDenied", err)
+		}
+		return strings.Contains(err.Error(), "GROUP_AUTHORIZATION_FAILED")
+	})
+	groups := kadm.NewACLs().Groups("events/").ResourcePatternType(kadm.ACLPatternPrefixed)
+	user(groups, kadm.OpRead, kadm.OpDescribe)
+	until(t, "the right to the group is there", func() bool { return join() == nil })
+	until(t, "the record is handled", func() bool { return g.len() == 1 })
 }
 
 // New says in the log what may lose records.

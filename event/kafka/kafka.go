@@ -134,6 +134,7 @@ type driver struct {
 	mu       sync.Mutex
 	topics   map[string]*topic
 	producer *kgo.Client
+	retiring sync.WaitGroup    // clients that were producer
 	sharing  *bool             // whether the brokers have share groups; nil: they were not asked
 	setUp    map[string]string // the brokers' configuration; nil: they were not asked
 	cursors  []*cursor         // of readers that may come back, the newest last
@@ -163,6 +164,7 @@ func (d *driver) Close(context.Context) error {
 	if p != nil {
 		p.Close()
 	}
+	d.retiring.Wait()
 	return d.conn.Close()
 }
 

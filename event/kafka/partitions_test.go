@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/kafka"
+	"github.com/micro/go-platform/internal/servertest"
 )
 
 // byKey checks that the records of each subject are 0, 1, 2 … n-1.
@@ -205,5 +207,72 @@ func TestWithKeyChoosesThePartition(t *testing.T) {
 	}
 	if len(used) < 2 {
 		t.Errorf("all roots are in one of 8 partitions")
+	}
+}
+
+// A partition that another member is to have is given up when the handlers of its
+// records have returned: the other one begins after them, and repeats nothing.
+func TestAMovedPartitionWaitsForItsHandlers(t *testing.T) {
+	ns := servertest.Namespace(t)
+	s := openIn(t, ns, kafka.WithPartitions(2))
+	const keys = 8
+	var mu sync.Mutex
+	times, active := map[string]int{}, map[string]int{}
+	var began, ofOther atomic.Int64
+	release := make(chan struct{})
+	handler := func(other bool) event.Handler {
+		return func(_ context.Context, r *event.Record) error {
+			mu.Lock()
+			times[r.ID]++
+			if active[r.Subject]++; active[r.Subject] > 1 {
+				t.Errorf("%s: two handlers at the same time", r.Subject)
+			}
+			if strings.HasSuffix(r.ID, "/1") && times[r.Subject+"/0"] == 0 {
+				t.Errorf("%s came before the one before it", r.ID)
+			}
+			mu.Unlock()
+			defer func() { mu.Lock(); active[r.Subject]--; mu.Unlock() }()
+			if other {
+				ofOther.Add(1)
+				return nil
+			}
+			began.Add(1)
+			<-release
+			return nil
+		}
+	}
+	publishRound := func(i int) {
+		t.Helper()
+		for k := range keys {
+			subject := fmt.Sprint("k", k)
+			publish(t, s, &event.Record{ID: fmt.Sprint(subject, "/", i), Type: "t", Subject: subject})
+		}
+	}
+	opts := []event.SubscribeOption{event.Group("g"), event.From(event.Beginning()), event.Ordered(event.BySubject), event.Concurrency(keys), event.AckWait(2 * time.Second)}
+	publishRound(0)
+	subscribe(t, s, handler(false), opts...)
+	until(t, "all keys are being handled", func() bool { return began.Load() == keys })
+	subscribe(t, openIn(t, ns), handler(true), opts...)
+	publishRound(1)
+	<-time.After(2 * time.Second) // long enough for a rebalance
+	if n := ofOther.Load(); n != 0 {
+		t.Errorf("the other member handled %d records while all of the partitions' handlers ran", n)
+	}
+	close(release)
+	until(t, "all are handled", func() bool { mu.Lock(); defer mu.Unlock(); return len(times) == 2*keys })
+	until(t, "the other member has its share", func() bool {
+		if ofOther.Load() > 0 {
+			return true
+		}
+		publishRound(int(began.Load()) + 10)
+		<-time.After(50 * time.Millisecond)
+		return false
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	for id, n := range times {
+		if n > 1 {
+			t.Errorf("%s was handled %d times", id, n)
+		}
 	}
 }

@@ -24,8 +24,9 @@ import (
 // of share groups accepts what it holds when it polls again; this one holds
 // records as long as their handlers take.
 //
-// heartbeat keeps the membership and the locks; Fetch, Ack and Release speak to
-// the brokers, in one session with each.
+// keep stays a member by heartbeats to the coordinator, and keepLocks renews the
+// locks at the brokers that have the records; Fetch, Ack and Release speak to these
+// too, in one session with each.
 type shared struct {
 	d      *driver
 	g      event.GroupConfig
@@ -89,6 +90,7 @@ func (d *driver) joinShared(ctx context.Context, g event.GroupConfig, has *group
 	life, stop := context.WithCancel(context.Background())
 	m.stop = stop
 	m.done.Go(func() { m.keep(life, wait) })
+	m.done.Go(func() { m.keepLocks(life) })
 	return m, nil
 }
 
@@ -200,32 +202,35 @@ func (m *shared) beat(ctx context.Context) (time.Duration, error) {
 	return wait, nil
 }
 
-// keep sends heartbeats, and renews locks, until the member leaves.
+// keep sends heartbeats until the member leaves.
 func (m *shared) keep(ctx context.Context, wait time.Duration) {
-	next, renewed := time.Now().Add(wait), time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(max(wait, time.Millisecond)):
+		case <-m.hurry:
+		}
+		var err error
+		if wait, err = m.beat(ctx); err != nil && ctx.Err() == nil {
+			m.d.log.Warn("event: heartbeat failed", "group", m.id, "error", err)
+		}
+	}
+}
+
+// keepLocks renews locks until the member leaves. It does not wait for the
+// coordinator, whose silence would cost the locks at other brokers.
+func (m *shared) keepLocks(ctx context.Context) {
 	for {
 		m.mu.Lock()
 		every := m.lock / 3
 		m.mu.Unlock()
-		until := min(time.Until(next), time.Until(renewed.Add(every)))
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(max(until, time.Millisecond)):
-		case <-m.hurry:
-			next = time.Now()
+		case <-time.After(max(every, time.Millisecond)):
 		}
-		if !time.Now().Before(next) {
-			wait, err := m.beat(ctx)
-			if err != nil && ctx.Err() == nil {
-				m.d.log.Warn("event: heartbeat failed", "group", m.id, "error", err)
-			}
-			next = time.Now().Add(wait)
-		}
-		if time.Since(renewed) >= every {
-			renewed = time.Now()
-			m.renew(ctx)
-		}
+		m.renew(ctx)
 	}
 }
 

@@ -24,7 +24,25 @@ type turn struct {
 	times   int   // that a record at first was handed out before this turn
 	back    bool  // the record at floor was released without an attempt
 	done    []span
+
+	running int   // handlers
+	leaving bool  // the partition is being given up: nothing more is handed out
+	former  *turn // of the same partition, which had handlers that ran
 }
+
+// busy reports whether handlers run on records of this turn, or of one before it.
+func (t *turn) busy() bool {
+	for ; t != nil; t = t.former {
+		if t.running > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// awaits reports whether the turn can begin and has not: the same record is not
+// handled twice at a time.
+func (t *turn) awaits() bool { return !t.begun && !t.leaving && !t.former.busy() }
 
 // span is offsets that an earlier turn has acknowledged, both included.
 type span struct{ first, last int64 }

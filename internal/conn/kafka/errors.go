@@ -36,8 +36,13 @@ func is(err error, any ...error) bool {
 }
 
 func kind(err error, write bool) error {
-	if err == nil || fault.KindOf(err) != nil && !is(err, context.Canceled, context.DeadlineExceeded) {
+	switch fault.KindOf(err) {
+	case nil, context.Canceled, context.DeadlineExceeded:
+	default: // said already, also of what a context has ended before it was sent
 		return err
+	}
+	if err == nil {
+		return nil
 	}
 	var answer *kerr.Error
 	var dial *net.OpError
