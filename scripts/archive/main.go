@@ -32,7 +32,7 @@ const root = "github.com/micro/go-platform"
 
 // released are the folders of the modules that users import. The others build
 // servers, tests and benchmarks.
-var released = []string{".", "openfeature", "wrapper/micro"}
+var released = []string{".", "config/sops", "openfeature", "wrapper/micro"}
 
 func main() {
 	if len(os.Args) != 3 {

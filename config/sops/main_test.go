@@ -1,0 +1,9 @@
+package sops
+
+import (
+	"testing"
+
+	"github.com/micro/go-platform/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
