@@ -17,6 +17,7 @@ import (
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/discovery"
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/log"
@@ -210,15 +211,15 @@ func Example_otlp() {
 	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer collector.Close()
 	// snippet: trace-otlp
-	tr, err := trace.New(traceotlp.Backend(collector.URL, traceotlp.WithHeader("X-Scope-OrgID", "shop")), trace.WithService("orders"))
+	tr, err := trace.New(traceotlp.Backend(collector.URL, engineotlp.WithHeader("X-Scope-OrgID", "shop")), trace.WithService("orders"))
 	// end snippet
 	check(err)
 	// snippet: metrics-otlp
-	m, err := metrics.New(metricsotlp.Backend(collector.URL, metricsotlp.WithDelta()), metrics.WithInterval(time.Minute))
+	m, err := metrics.New(metricsotlp.Backend(collector.URL, engineotlp.WithDelta()), metrics.WithInterval(time.Minute))
 	// end snippet
 	check(err)
 	// snippet: log-otlp
-	l, err := log.New(log.ToStdout(log.JSON()), logotlp.Backend(collector.URL, logotlp.WithService("orders")), log.WithContext(trace.ContextAttrs))
+	l, err := log.New(log.ToStdout(log.JSON()), logotlp.Backend(collector.URL, engineotlp.WithService("orders")), log.WithContext(trace.ContextAttrs))
 	// end snippet
 	check(err)
 	fmt.Println(tr.Close(ctx), m.Close(ctx), l.Close(ctx))

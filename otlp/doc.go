@@ -5,7 +5,7 @@
 //	env, err := otlp.FromEnv()
 //	tr, err := trace.New(env.Trace()...)
 //	m, err := metrics.New(env.Metrics()...)
-//	l, err := log.Open(env.Log()...)
+//	l, err := log.New(env.Log()...)
 //
 // or, for a service of package platform, with platform.WithTelemetry(env).
 // Nothing is read unless FromEnv is called. What sends is trace/otlp,

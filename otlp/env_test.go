@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/metrics"
-	metricsotlp "github.com/micro/go-platform/metrics/otlp"
 	"github.com/micro/go-platform/otlp"
 	"github.com/micro/go-platform/otlp/otlpgrpc"
 	"github.com/micro/go-platform/trace"
@@ -49,7 +49,7 @@ func TestVariablesInRequests(t *testing.T) {
 	const protocol, attributes, service = "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"
 	const temporality = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 	const histograms = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
-	mine := []otlp.Option{traceotlp.WithHeader("X-Scope", "mine"), traceotlp.WithHeader("X-Own", "1"), traceotlp.WithResource(slog.String("team", "mine"))}
+	mine := []otlp.Option{engineotlp.WithHeader("X-Scope", "mine"), engineotlp.WithHeader("X-Own", "1"), engineotlp.WithResource(slog.String("team", "mine"))}
 	for name, c := range map[string]struct {
 		env                  env
 		opts                 []otlp.Option
@@ -63,7 +63,7 @@ func TestVariablesInRequests(t *testing.T) {
 		"metrics' own":         {env{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "$URL/m"}, nil, path, "/v1/traces", "/m", "/v1/logs"},
 		"logs' own":            {env{"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "$URL/l/"}, nil, path, "/v1/traces", "/v1/metrics", "/l/"},
 		"no protocol":          {env{}, nil, header("Content-Type"), "application/x-protobuf", "application/x-protobuf", "application/x-protobuf"},
-		"protobuf":             {env{protocol: "http/protobuf"}, []otlp.Option{traceotlp.WithJSON()}, header("Content-Type"), "application/x-protobuf", "application/x-protobuf", "application/x-protobuf"},
+		"protobuf":             {env{protocol: "http/protobuf"}, []otlp.Option{engineotlp.WithJSON()}, header("Content-Type"), "application/x-protobuf", "application/x-protobuf", "application/x-protobuf"},
 		"json":                 {env{protocol: "http/json", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "http/protobuf"}, nil, header("Content-Type"), "application/json", "application/x-protobuf", "application/json"},
 		"http beside gRPC":     {env{protocol: "http/protobuf"}, []otlp.Option{otlpgrpc.Transport()}, path, "/v1/traces", "/v1/metrics", "/v1/logs"},
 		"no headers":           {env{}, nil, header("X-Scope"), "", "", ""},
@@ -73,11 +73,11 @@ func TestVariablesInRequests(t *testing.T) {
 		"beside the program's": {env{headers: "x-scope=1"}, mine, header("X-Own"), "1", "1", "1"},
 		"no compression":       {env{}, nil, packed, "gzip", "gzip", "gzip"},
 		"none":                 {env{compression: "none", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "gzip"}, nil, packed, "gzip", "", ""},
-		"gzip":                 {env{compression: "gzip"}, []otlp.Option{traceotlp.WithoutGzip()}, packed, "gzip", "gzip", "gzip"},
+		"gzip":                 {env{compression: "gzip"}, []otlp.Option{engineotlp.WithoutGzip()}, packed, "gzip", "gzip", "gzip"},
 		"no attributes":        {env{}, mine, has("unknown_service", "mine"), "unknown_service mine", "unknown_service mine", "unknown_service mine"},
 		"attributes":           {env{attributes: "team=its%20own, service.name=a"}, mine, has("unknown_service", "mine", "its own", "service.name\x12\x03\n\x01a"), "its own service.name\x12\x03\n\x01a", "its own service.name\x12\x03\n\x01a", "its own service.name\x12\x03\n\x01a"},
 		"service":              {env{attributes: "service.name=by-attribute", service: "by-name"}, nil, has("by-attribute", "by-name"), "by-name", "by-name", "by-name"},
-		"cumulative":           {env{temporality: "cumulative", protocol: "http/json"}, []otlp.Option{metricsotlp.WithDelta()}, has(`"aggregationTemporality":1`, `"aggregationTemporality":2`), "", `"aggregationTemporality":2`, ""},
+		"cumulative":           {env{temporality: "cumulative", protocol: "http/json"}, []otlp.Option{engineotlp.WithDelta()}, has(`"aggregationTemporality":1`, `"aggregationTemporality":2`), "", `"aggregationTemporality":2`, ""},
 		"delta":                {env{temporality: "Delta", protocol: "http/json"}, nil, has(`"aggregationTemporality":1`, `"aggregationTemporality":2`), "", `"aggregationTemporality":1`, ""},
 		"lowmemory":            {env{temporality: "lowmemory", protocol: "http/json"}, nil, has(`"aggregationTemporality":1`), "", `"aggregationTemporality":1`, ""},
 		"no histograms":        {env{protocol: "http/json"}, nil, has(`"histogram"`, `"exponentialHistogram"`), "", `"histogram"`, ""},
@@ -304,7 +304,7 @@ func TestCertificates(t *testing.T) {
 			if name == "the program's own" {
 				roots := x509.NewCertPool()
 				roots.AddCert(c.to.Certificate())
-				opts = append(opts, traceotlp.WithTLS(&tls.Config{RootCAs: roots}))
+				opts = append(opts, engineotlp.WithTLS(&tls.Config{RootCAs: roots}))
 			}
 			e, err := otlp.FromEnv(opts...)
 			if err != nil {

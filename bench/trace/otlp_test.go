@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/bench/internal/compare"
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/otlp/otlpgrpc"
 	"github.com/micro/go-platform/trace"
@@ -31,13 +32,13 @@ func BenchmarkOTLP(b *testing.B) {
 		ours   trace.Option
 		theirs func() (*otlptrace.Exporter, error)
 	}{
-		{"http", otlp.Backend(c.AddrOf("discardhttp"), otlp.WithoutGzip()), func() (*otlptrace.Exporter, error) {
+		{"http", otlp.Backend(c.AddrOf("discardhttp"), engineotlp.WithoutGzip()), func() (*otlptrace.Exporter, error) {
 			return otlptracehttp.New(ctx, otlptracehttp.WithEndpoint(c.AddrOf("discardhttp")), otlptracehttp.WithInsecure())
 		}},
 		{"http-gzip", otlp.Backend(c.AddrOf("discardhttp")), func() (*otlptrace.Exporter, error) {
 			return otlptracehttp.New(ctx, otlptracehttp.WithEndpoint(c.AddrOf("discardhttp")), otlptracehttp.WithInsecure(), otlptracehttp.WithCompression(otlptracehttp.GzipCompression))
 		}},
-		{"grpc", otlp.Backend(c.AddrOf("discardgrpc"), otlpgrpc.Transport(), otlp.WithoutGzip()), func() (*otlptrace.Exporter, error) {
+		{"grpc", otlp.Backend(c.AddrOf("discardgrpc"), otlpgrpc.Transport(), engineotlp.WithoutGzip()), func() (*otlptrace.Exporter, error) {
 			return otlptracegrpc.New(ctx, otlptracegrpc.WithEndpoint(c.AddrOf("discardgrpc")), otlptracegrpc.WithInsecure())
 		}},
 	} {

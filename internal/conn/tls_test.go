@@ -23,6 +23,7 @@ import (
 	"github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/engine/nats"
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/internal/conn"
@@ -127,7 +128,7 @@ var remaining = []backend{
 		return closed(db.New(cassandra.Backend(a, with(t, cassandra.WithTLS, cassandra.WithAuth("bob", secret))...), db.WithTimeout(limit)))
 	}},
 	{name: "log/otlp", plain: "http://", refuses: true, open: func(a string, t asked) error {
-		return logged(logotlp.Backend(a, with(t, logotlp.WithTLS, logotlp.WithHeader("Authorization", "Bearer "+secret))...))
+		return logged(logotlp.Backend(a, with(t, engineotlp.WithTLS, engineotlp.WithHeader("Authorization", "Bearer "+secret))...))
 	}},
 	{name: "log/fluentd", plain: "tcp://", refuses: true, open: func(a string, t asked) error {
 		return logged(fluentd.Backend(a, "tag", with(t, fluentd.WithTLS)...))
@@ -139,16 +140,16 @@ var remaining = []backend{
 		return logged(syslog.Backend(a, with(t, syslog.WithTLS)...))
 	}},
 	{name: "trace/otlp", plain: "http://", refuses: true, open: func(a string, t asked) error {
-		return traced(otlp.Backend(a, with(t, otlp.WithTLS, otlp.WithHeader("Authorization", "Bearer "+secret))...))
+		return traced(otlp.Backend(a, with(t, engineotlp.WithTLS, engineotlp.WithHeader("Authorization", "Bearer "+secret))...))
 	}},
 	{name: "trace/otlp over gRPC", plain: "http://", refuses: true, open: func(a string, t asked) error {
-		return traced(otlp.Backend(a, append(with(t, otlp.WithTLS, otlp.WithHeader("Authorization", "Bearer "+secret)), otlpgrpc.Transport())...))
+		return traced(otlp.Backend(a, append(with(t, engineotlp.WithTLS, engineotlp.WithHeader("Authorization", "Bearer "+secret)), otlpgrpc.Transport())...))
 	}},
 	{name: "trace/zipkin", plain: "http://", refuses: true, open: func(a string, t asked) error {
 		return traced(zipkin.Backend(a, with(t, zipkin.WithTLS, zipkin.WithHeader("Authorization", "Bearer "+secret))...))
 	}},
 	{name: "metrics/otlp", plain: "http://", refuses: true, open: func(a string, t asked) error {
-		m, err := metrics.New(metricsotlp.Backend(a, with(t, metricsotlp.WithTLS, metricsotlp.WithHeader("Authorization", "Bearer "+secret))...))
+		m, err := metrics.New(metricsotlp.Backend(a, with(t, engineotlp.WithTLS, engineotlp.WithHeader("Authorization", "Bearer "+secret))...))
 		return flushed(m, err)
 	}},
 	{name: "metrics/prometheus", plain: "http://", refuses: true, open: func(a string, t asked) error {

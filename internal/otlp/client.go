@@ -7,33 +7,28 @@ import (
 	"github.com/micro/go-platform/internal/post"
 )
 
-// Client sends the requests of one signal to one server. Send may be called
-// concurrently.
-type Client struct {
+// Conn is a connection to one server, for all signals. It is safe for concurrent
+// use.
+type Conn struct {
 	Options
-	Transport
+	transport Transport
+	shared    bool
 }
 
-// Transport brings requests to one server.
+// Transport brings requests to one server. It is safe for concurrent use.
 type Transport interface {
 	// Send sends an export request in protobuf. An error that is ErrUnavailable
 	// says that it may be sent again, and outlet.RetryAfter when; others are final.
-	Send(ctx context.Context, request []byte) (Refused, error)
+	Send(ctx context.Context, s Signal, request []byte) (Refused, error)
 	// Close closes the connections that are the transport's own.
 	Close() error
 }
 
 // Opener opens the transport to addr. It connects to nothing.
-type Opener func(addr string, s Signal, o *Options) (Transport, error)
+type Opener func(addr string, o *Options) (Transport, error)
 
-// Refused is what a server took a request without.
-type Refused struct {
-	Items  int
-	Reason string
-}
-
-// New returns a client for addr, over HTTP unless an option says otherwise.
-func New(addr string, s Signal, opts []Option) (*Client, error) {
+// NewConn returns the connection to addr, over HTTP unless an option says otherwise.
+func NewConn(addr string, opts []Option) (*Conn, error) {
 	o, err := Apply(opts)
 	if err != nil {
 		return nil, err
@@ -42,11 +37,51 @@ func New(addr string, s Signal, opts []Option) (*Client, error) {
 	if o.Opener != nil {
 		open = o.Opener
 	}
-	t, err := open(addr, s, &o)
+	t, err := open(addr, &o)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{o, t}, nil
+	return &Conn{Options: o, transport: t}, nil
+}
+
+// Shared returns the connection for a backend that does not close it.
+func (c *Conn) Shared() *Conn { return &Conn{c.Options, c.transport, true} }
+
+// Close closes the connection unless it is shared.
+func (c *Conn) Close() error {
+	if c.shared {
+		return nil
+	}
+	return c.transport.Close()
+}
+
+// Client sends the requests of one signal. It is safe for concurrent use.
+type Client struct {
+	*Conn
+	signal Signal
+}
+
+// Client returns the client of a signal.
+func (c *Conn) Client(s Signal) *Client { return &Client{c, s} }
+
+// Refused is what a server took a request without.
+type Refused struct {
+	Items  int
+	Reason string
+}
+
+// New opens a connection for one signal alone.
+func New(addr string, s Signal, opts []Option) (*Client, error) {
+	c, err := NewConn(addr, opts)
+	if err != nil {
+		return nil, err
+	}
+	return c.Client(s), nil
+}
+
+// Send is Transport.Send.
+func (c *Client) Send(ctx context.Context, request []byte) (Refused, error) {
+	return c.transport.Send(ctx, c.signal, request)
 }
 
 // Ping sends a request of nothing, which every receiver takes.

@@ -16,29 +16,31 @@ import (
 // poster is OTLP over HTTP.
 type poster struct {
 	server *post.Server
-	url    string
+	url    string // without the signal's path if below
+	below  bool
 	header http.Header
 	plain  bool
-	json   func(dst, request []byte) []byte // nil for protobuf
+	json   bool
 }
 
-// overHTTP sends to the signal's path below addr, a "host:port" or a URL, or to
-// the address's own path if it has one.
-func overHTTP(addr string, s Signal, o *Options) (Transport, error) {
+// overHTTP sends to the signal's path below addr, a "host:port" or a URL. A path of
+// the address is that of the one signal, or with Options.Base where those of all
+// begin.
+func overHTTP(addr string, o *Options) (Transport, error) {
 	server, err := post.Open(addr, 4318, o.Client, o.TLS)
 	if err != nil {
 		return nil, err
 	}
-	p := &poster{server: server, url: server.Base + s.Path, header: o.Header.Clone(), plain: o.Plain}
-	if own := strings.Trim(server.Path, "/"); own != "" { // it names where the signal goes
-		p.url = server.Base + "/" + own
+	p := &poster{server: server, url: server.Base, below: true, header: o.Header.Clone(), plain: o.Plain, json: o.JSON}
+	own := strings.Trim(server.Path, "/")
+	if own != "" {
+		p.url, p.below = server.Base+"/"+own, o.Base
 	}
 	if o.Path != "" {
-		p.url = server.Base + o.Path
+		p.url, p.below = server.Base+o.Path, false
 	}
 	p.header.Set("Content-Type", "application/x-protobuf")
 	if o.JSON {
-		p.json = s.JSON
 		p.header.Set("Content-Type", "application/json")
 	}
 	return p, nil
@@ -46,15 +48,19 @@ func overHTTP(addr string, s Signal, o *Options) (Transport, error) {
 
 func (p *poster) Close() error { return p.server.Close() }
 
-func (p *poster) Send(ctx context.Context, body []byte) (Refused, error) {
-	if p.json != nil {
-		body = p.json(nil, body)
+func (p *poster) Send(ctx context.Context, s Signal, body []byte) (Refused, error) {
+	url := p.url
+	if p.below {
+		url += s.Path
+	}
+	if p.json {
+		body = s.JSON(nil, body)
 	}
 	packed := false
 	if !p.plain {
 		body, packed = post.Pack(body)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, stdbytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, stdbytes.NewReader(body))
 	if err != nil {
 		return Refused{}, fault.Mark(fault.Invalid, err)
 	}
@@ -72,12 +78,12 @@ func (p *poster) Send(ctx context.Context, body []byte) (Refused, error) {
 		if err != nil {
 			return Refused{}, fault.Mark(fault.Unavailable, err)
 		}
-		if p.json != nil {
+		if p.json {
 			return partialJSON(answer), nil
 		}
 		return Partial(answer), nil
 	}
-	err = fmt.Errorf("POST %s: %s: %s", conn.Redact(p.url), resp.Status, reason(answer, resp.Header.Get("Content-Type")))
+	err = fmt.Errorf("POST %s: %s: %s", conn.Redact(url), resp.Status, reason(answer, resp.Header.Get("Content-Type")))
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return Refused{}, Retry(fault.Mark(fault.Unavailable, err), post.RetryAfter(resp.Header))

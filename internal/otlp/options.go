@@ -15,6 +15,7 @@ type Options struct {
 	Opener   Opener // nil for HTTP
 	Given    bool   // Opener has a connection of the user's, and wants no address
 	Path     string // over HTTP, in the place of the address's own and the signal's
+	Base     bool   // over HTTP: the address's path is where those of all signals begin
 	Client   *http.Client
 	TLS      *tls.Config
 	Header   http.Header

@@ -25,6 +25,7 @@ import (
 	health "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/metrics"
 	metricsotlp "github.com/micro/go-platform/metrics/otlp"
 	"github.com/micro/go-platform/trace"
@@ -45,7 +46,7 @@ type program struct {
 // ours is the program with package wrapper.
 func ours(t *testing.T, collector string) program {
 	tr, err1 := trace.New(trace.WithService("ours"), traceotlp.Backend(collector))
-	mt, err2 := metrics.New(metricsotlp.Backend(collector, metricsotlp.WithService("ours")), metrics.WithInterval(time.Hour))
+	mt, err2 := metrics.New(metricsotlp.Backend(collector, engineotlp.WithService("ours")), metrics.WithInterval(time.Hour))
 	w, err3 := wrapper.New(wrapper.WithName("ours"), wrapper.WithTrace(tr), wrapper.WithMetrics(mt), wrapper.WithRetry(wrapper.RetryPolicy{Attempts: 1}))
 	if err := errors.Join(err1, err2, err3); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/otlp"
 	"github.com/micro/go-platform/metrics/prometheus"
@@ -240,9 +241,9 @@ func TestPrometheusServerReadsProtobuf(t *testing.T) {
 // differences, whose sum is the totals.
 func TestOpenTelemetryReadsExponentialHistograms(t *testing.T) {
 	for name, c := range map[string]struct {
-		opts  []otlp.Option
+		opts  []engineotlp.Option
 		delta bool
-	}{"protobuf": {nil, false}, "json": {[]otlp.Option{otlp.WithJSON()}, false}, "delta": {[]otlp.Option{otlp.WithDelta()}, true}} {
+	}{"protobuf": {nil, false}, "json": {[]engineotlp.Option{engineotlp.WithJSON()}, false}, "delta": {[]engineotlp.Option{engineotlp.WithDelta()}, true}} {
 		t.Run(name, func(t *testing.T) {
 			var points []pmetric.ExponentialHistogramDataPoint
 			var temporality pmetric.AggregationTemporality
@@ -272,7 +273,7 @@ func TestOpenTelemetryReadsExponentialHistograms(t *testing.T) {
 				}
 			}))
 			defer server.Close()
-			m := open(t, metrics.WithNativeHistograms(), metrics.WithInterval(time.Hour), otlp.Backend(server.URL, append(c.opts, otlp.WithoutGzip())...))
+			m := open(t, metrics.WithNativeHistograms(), metrics.WithInterval(time.Hour), otlp.Backend(server.URL, append(c.opts, engineotlp.WithoutGzip())...))
 			h := m.HistogramVec("h", []string{"k"}).With("v")
 			for _, step := range [][]float64{{0, 1.5, 1.501, -2}, {0, 1.5, 4000, -.001}} {
 				for _, v := range step {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/prometheus"
 	"github.com/micro/go-platform/metrics/statsd"
@@ -352,7 +353,7 @@ func tags(m pcommon.Map) []trace.Tag {
 func TestOpenTelemetryReadsOTLP(t *testing.T) {
 	dead := httptest.NewServer(http.NotFoundHandler())
 	dead.Close()
-	for name, opts := range map[string][]otlp.Option{"protobuf": nil, "JSON": {otlp.WithJSON()}} {
+	for name, opts := range map[string][]engineotlp.Option{"protobuf": nil, "JSON": {engineotlp.WithJSON()}} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)
 			tracetest.Run(t, tracetest.Harness{

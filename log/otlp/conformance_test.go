@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/logtest"
@@ -54,8 +55,8 @@ func records(t testing.TB, s *servertest.Server, service string) (all []string) 
 }
 
 func TestConformanceOnTheCollector(t *testing.T) {
-	for name, opts := range map[string][]otlp.Option{
-		"protobuf": nil, "json": {otlp.WithJSON()}, "split": {otlp.WithMaxRequest(40 << 10)}, "grpc": {otlpgrpc.Transport()},
+	for name, opts := range map[string][]engineotlp.Option{
+		"protobuf": nil, "json": {engineotlp.WithJSON()}, "split": {engineotlp.WithMaxRequest(40 << 10)}, "grpc": {otlpgrpc.Transport()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			port := "otlphttp"
@@ -68,7 +69,7 @@ func TestConformanceOnTheCollector(t *testing.T) {
 				Output: func(t testing.TB) (log.Option, func() []string) {
 					n++
 					service := fmt.Sprint("logs-", name, "-", n)
-					return otlp.Backend(c.AddrOf(port), append(opts[:len(opts):len(opts)], otlp.WithService(service))...), func() []string { return records(t, c, service) }
+					return otlp.Backend(c.AddrOf(port), append(opts[:len(opts):len(opts)], engineotlp.WithService(service))...), func() []string { return records(t, c, service) }
 				},
 				Down: func(t testing.TB) log.Option {
 					l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -85,7 +86,7 @@ func TestConformanceOnTheCollector(t *testing.T) {
 
 func TestRecordsAreTheCollectorsOwn(t *testing.T) {
 	c := servertest.SharedCollector(t)
-	l, err := log.New(otlp.Backend(c.AddrOf("otlphttp"), otlp.WithService("fields")), log.WithContext(trace.ContextAttrs), log.WithSource(slog.LevelInfo), log.WithLevel("", slog.LevelDebug))
+	l, err := log.New(otlp.Backend(c.AddrOf("otlphttp"), engineotlp.WithService("fields")), log.WithContext(trace.ContextAttrs), log.WithSource(slog.LevelInfo), log.WithLevel("", slog.LevelDebug))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func (q *quiet) RoundTrip(*http.Request) (*http.Response, error) {
 func TestARetryAfterIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quiet{}
-		l, err := log.New(otlp.Backend("collector", otlp.WithClient(&http.Client{Transport: q})), log.WithErrors(func(string, error) {}))
+		l, err := log.New(otlp.Backend("collector", engineotlp.WithClient(&http.Client{Transport: q})), log.WithErrors(func(string, error) {}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +169,7 @@ func TestRefusedRecordsAreCountedAndSaid(t *testing.T) {
 			}))
 			defer s.Close()
 			said := ""
-			l, err := log.New(log.Route(otlp.Backend(s.URL, otlp.WithJSON()), log.BatchOf(64<<10, time.Second)), log.WithErrors(func(_ string, err error) { said += err.Error() }))
+			l, err := log.New(log.Route(otlp.Backend(s.URL, engineotlp.WithJSON()), log.BatchOf(64<<10, time.Second)), log.WithErrors(func(_ string, err error) { said += err.Error() }))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,7 +194,7 @@ func ExampleBackend() {
 	}))
 	defer collector.Close()
 
-	l, err := log.New(otlp.Backend(collector.URL, otlp.WithService("greeter")))
+	l, err := log.New(otlp.Backend(collector.URL, engineotlp.WithService("greeter")))
 	if err != nil {
 		panic(err)
 	}

@@ -1,8 +1,11 @@
 // Package otlp sends records by the OpenTelemetry protocol, OTLP over HTTP, to
 // the OpenTelemetry collector, Loki and others.
 //
-//	l, err := log.Open(otlp.Backend("http://127.0.0.1:4318", otlp.WithService("orders")),
+//	l, err := log.New(logotlp.Backend("http://127.0.0.1:4318", otlp.WithService("orders")),
 //		log.WithContext(trace.ContextAttrs))
+//
+// The options are those of engine/otlp, which also has the connection that all
+// signals share: logotlp.On.
 //
 // # Backends
 //

@@ -5,18 +5,28 @@ import (
 	"encoding/binary"
 	"errors"
 
+	engine "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/otlp"
 	"github.com/micro/go-platform/log"
 )
 
-// Backend sends to the server at addr: "host:port" or a URL.
-func Backend(addr string, opts ...Option) log.Option {
+// Backend sends to the server at addr, "host:port" or a URL, over a connection of
+// its own. The options are those of engine/otlp.
+func Backend(addr string, opts ...engine.Option) log.Option {
+	return open(func() (*otlp.Conn, error) { return otlp.NewConn(addr, opts) })
+}
+
+// On sends over the connection of the engine, and leaves it open.
+func On(e *engine.Engine) log.Option { return open(e.Conn) }
+
+func open(connect func() (*otlp.Conn, error)) log.Option {
 	return log.WithDriver("otlp", func(context.Context) (log.Driver, error) {
-		c, err := otlp.New(addr, otlp.Logs(), opts)
+		conn, err := connect()
 		if err != nil {
 			return nil, err
 		}
+		c := conn.Client(otlp.Logs())
 		return &driver{Client: c, resource: otlp.Resource(c.Service, "", c.Resource)}, nil
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/otlp"
 )
@@ -47,10 +48,10 @@ func (k *kept) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // written logs through a log that sends once, and returns the requests.
-func written(t *testing.T, log1 func(l log.Log), opts ...otlp.Option) (*kept, log.OutputStats, string) {
+func written(t *testing.T, log1 func(l log.Log), opts ...engineotlp.Option) (*kept, log.OutputStats, string) {
 	t.Helper()
 	k, said := &kept{}, ""
-	opts = append(opts, otlp.WithJSON(), otlp.WithoutGzip(), otlp.WithClient(&http.Client{Transport: k}))
+	opts = append(opts, engineotlp.WithJSON(), engineotlp.WithoutGzip(), engineotlp.WithClient(&http.Client{Transport: k}))
 	l, err := log.New(log.Route(otlp.Backend("collector", opts...), log.BatchOf(1<<20, time.Hour)), log.WithErrors(func(_ string, err error) { said += err.Error() }))
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +90,7 @@ func TestRequestsAreBounded(t *testing.T) {
 			for range 100 {
 				l.Logger("").Info(strings.Repeat("x", 100))
 			}
-		}, otlp.WithMaxRequest(2000))
+		}, engineotlp.WithMaxRequest(2000))
 		if st.Dropped != dropped || st.Written != 101 || // in the place of one that is dropped comes a record that says so
 			strings.Contains(said, "a record of") != (dropped > 0) {
 			t.Errorf("%d bytes: %+v, said %q", size, st, said)

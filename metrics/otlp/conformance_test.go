@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/metricstest"
@@ -98,8 +99,8 @@ func received(t testing.TB, s *servertest.Server, service string) (all []metric)
 }
 
 func TestConformanceOnTheCollector(t *testing.T) {
-	for name, opts := range map[string][]otlp.Option{
-		"protobuf": nil, "json": {otlp.WithJSON()}, "delta": {otlp.WithDelta()}, "grpc": {otlpgrpc.Transport()},
+	for name, opts := range map[string][]engineotlp.Option{
+		"protobuf": nil, "json": {engineotlp.WithJSON()}, "delta": {engineotlp.WithDelta()}, "grpc": {otlpgrpc.Transport()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			port := "otlphttp"
@@ -112,7 +113,7 @@ func TestConformanceOnTheCollector(t *testing.T) {
 				Backend: func(t testing.TB) (metrics.Option, func(testing.TB) map[string]float64) {
 					n++
 					service := fmt.Sprint("metrics-", name, "-", n)
-					return otlp.Backend(c.AddrOf(port), append(opts[:len(opts):len(opts)], otlp.WithService(service))...), func(t testing.TB) map[string]float64 {
+					return otlp.Backend(c.AddrOf(port), append(opts[:len(opts):len(opts)], engineotlp.WithService(service))...), func(t testing.TB) map[string]float64 {
 						all := map[string]float64{}
 						for _, m := range received(t, c, service) {
 							for _, p := range m.kind().DataPoints {
@@ -142,9 +143,9 @@ func TestConformanceOnTheCollector(t *testing.T) {
 func TestCollectorHasEveryPartOfAMetric(t *testing.T) {
 	c := servertest.SharedCollector(t)
 	for name, want := range map[string]int{"cumulative": 2, "delta": 1} {
-		opts := []otlp.Option{otlp.WithService("parts-" + name)}
+		opts := []engineotlp.Option{engineotlp.WithService("parts-" + name)}
 		if name == "delta" {
-			opts = append(opts, otlp.WithDelta())
+			opts = append(opts, engineotlp.WithDelta())
 		}
 		m, err := metrics.New(otlp.Backend(c.AddrOf("otlphttp"), opts...), metrics.WithInterval(time.Hour))
 		if err != nil {
@@ -190,12 +191,12 @@ func TestCollectorHasEveryPartOfAMetric(t *testing.T) {
 // the backend; a label without a value is none.
 func TestResourceAndEmptyLabels(t *testing.T) {
 	for name, c := range map[string]struct {
-		opts []otlp.Option
+		opts []engineotlp.Option
 		want string
 	}{
 		"the metrics'":       {nil, "of the metrics|2"},
-		"the backend's name": {[]otlp.Option{otlp.WithService("of the backend")}, "of the backend|2"},
-		"the backend's":      {[]otlp.Option{otlp.WithResource(slog.String("service.version", "3"))}, "of the metrics|3"},
+		"the backend's name": {[]engineotlp.Option{engineotlp.WithService("of the backend")}, "of the backend|2"},
+		"the backend's":      {[]engineotlp.Option{engineotlp.WithResource(slog.String("service.version", "3"))}, "of the metrics|3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var body string
@@ -205,7 +206,7 @@ func TestResourceAndEmptyLabels(t *testing.T) {
 				}
 			}))
 			defer s.Close()
-			m, err := metrics.New(otlp.Backend(s.URL, append(c.opts, otlp.WithJSON(), otlp.WithoutGzip())...), metrics.WithInterval(time.Hour), metrics.WithResource(
+			m, err := metrics.New(otlp.Backend(s.URL, append(c.opts, engineotlp.WithJSON(), engineotlp.WithoutGzip())...), metrics.WithInterval(time.Hour), metrics.WithResource(
 				metrics.Label{Key: "service.name", Value: "of the metrics"}, metrics.Label{Key: "service.version", Value: "2"}))
 			if err != nil {
 				t.Fatal(err)
@@ -229,12 +230,12 @@ func TestResourceAndEmptyLabels(t *testing.T) {
 // An exemplar arrives once, whatever the encoding: the next export has the new ones.
 func TestCollectorHasExemplarsOnce(t *testing.T) {
 	c := servertest.SharedCollector(t)
-	for name, opts := range map[string][]otlp.Option{"protobuf": nil, "json": {otlp.WithJSON()}} {
+	for name, opts := range map[string][]engineotlp.Option{"protobuf": nil, "json": {engineotlp.WithJSON()}} {
 		tr, err := trace.New(trace.InMemory(trace.NewMemory(10, time.Hour)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := metrics.New(otlp.Backend(c.AddrOf("otlphttp"), append(opts, otlp.WithService("exemplars-"+name))...), metrics.WithInterval(time.Hour))
+		m, err := metrics.New(otlp.Backend(c.AddrOf("otlphttp"), append(opts, engineotlp.WithService("exemplars-"+name))...), metrics.WithInterval(time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -287,7 +288,7 @@ func TestADeltaThatWasLostIsInTheNext(t *testing.T) {
 		bodies = append(bodies, string(b))
 	}))
 	defer s.Close()
-	m, err := metrics.New(otlp.Backend(s.URL, otlp.WithJSON(), otlp.WithDelta()), metrics.WithInterval(time.Hour))
+	m, err := metrics.New(otlp.Backend(s.URL, engineotlp.WithJSON(), engineotlp.WithDelta()), metrics.WithInterval(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +313,7 @@ func TestADeltaThatWasLostIsInTheNext(t *testing.T) {
 // Bounded requests lose no series, and a server that asks for a pause gets one.
 func TestManySeriesInSmallRequestsThroughAThrottle(t *testing.T) {
 	c := servertest.SharedCollector(t)
-	m, err := metrics.New(otlp.Backend(c.AddrOf("otlphttp"), otlp.WithService("many"), otlp.WithMaxRequest(2000), otlp.WithResource(slog.String("rx.throttle", t.Name()))), metrics.WithInterval(time.Hour))
+	m, err := metrics.New(otlp.Backend(c.AddrOf("otlphttp"), engineotlp.WithService("many"), engineotlp.WithMaxRequest(2000), engineotlp.WithResource(slog.String("rx.throttle", t.Name()))), metrics.WithInterval(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +345,7 @@ func ExampleBackend() {
 	}))
 	defer collector.Close()
 
-	m, err := metrics.New(otlp.Backend(collector.URL, otlp.WithService("greeter")))
+	m, err := metrics.New(otlp.Backend(collector.URL, engineotlp.WithService("greeter")))
 	if err != nil {
 		panic(err)
 	}

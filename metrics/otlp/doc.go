@@ -1,7 +1,10 @@
 // Package otlp pushes metrics by the OpenTelemetry protocol, OTLP over HTTP, to
 // the OpenTelemetry collector, Prometheus, Mimir and others.
 //
-//	m, err := metrics.New(otlp.Backend("http://127.0.0.1:4318", otlp.WithService("orders")))
+//	m, err := metrics.New(metricsotlp.Backend("http://127.0.0.1:4318", otlp.WithService("orders")))
+//
+// The options are those of engine/otlp, which also has the connection that all
+// signals share: metricsotlp.On.
 //
 // # Backends
 //

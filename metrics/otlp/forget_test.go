@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	engine "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/internal/otlp"
 	"github.com/micro/go-platform/metrics"
 )
@@ -62,7 +63,7 @@ func TestFreedSeriesAreForgotten(t *testing.T) {
 		kept int // how many the driver knows then
 	}{{10, 12}, {66, 68}, {67, 2}, {5000, 2}} {
 		s := &sums{}
-		client, err := otlp.New("collector:4318", otlp.Metrics(), []Option{WithDelta(), WithJSON(), WithoutGzip(), WithClient(&http.Client{Transport: s})})
+		client, err := otlp.New("collector:4318", otlp.Metrics(), []engine.Option{engine.WithDelta(), engine.WithJSON(), engine.WithoutGzip(), engine.WithClient(&http.Client{Transport: s})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +93,7 @@ func TestFreedSeriesAreForgotten(t *testing.T) {
 // Totals need nothing to be kept.
 func TestTotalsKeepNothing(t *testing.T) {
 	s := &sums{}
-	client, err := otlp.New("collector:4318", otlp.Metrics(), []Option{WithJSON(), WithoutGzip(), WithClient(&http.Client{Transport: s})})
+	client, err := otlp.New("collector:4318", otlp.Metrics(), []engine.Option{engine.WithJSON(), engine.WithoutGzip(), engine.WithClient(&http.Client{Transport: s})})
 	if err != nil {
 		t.Fatal(err)
 	}

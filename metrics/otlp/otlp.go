@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/otlp"
@@ -14,13 +15,22 @@ import (
 	"github.com/micro/go-platform/metrics"
 )
 
-// Backend pushes to the server at addr: "host:port" or a URL.
-func Backend(addr string, opts ...Option) metrics.Option {
+// Backend pushes to the server at addr, "host:port" or a URL, over a connection of
+// its own. The options are those of engine/otlp.
+func Backend(addr string, opts ...engine.Option) metrics.Option {
+	return open(func() (*otlp.Conn, error) { return otlp.NewConn(addr, opts) })
+}
+
+// On pushes over the connection of the engine, and leaves it open.
+func On(e *engine.Engine) metrics.Option { return open(e.Conn) }
+
+func open(connect func() (*otlp.Conn, error)) metrics.Option {
 	return metrics.WithDriver("otlp", func(context.Context) (metrics.Driver, error) {
-		c, err := otlp.New(addr, otlp.Metrics(), opts)
+		conn, err := connect()
 		if err != nil {
 			return nil, err
 		}
+		c := conn.Client(otlp.Metrics())
 		return &driver{Client: c, began: map[uint64]point{}}, nil
 	})
 }

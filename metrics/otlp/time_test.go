@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/otlp"
 )
@@ -58,9 +59,9 @@ func (s *taken) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *taken) open(t *testing.T, opts ...otlp.Option) metrics.Metrics {
+func (s *taken) open(t *testing.T, opts ...engineotlp.Option) metrics.Metrics {
 	t.Helper()
-	opts = append(opts, otlp.WithJSON(), otlp.WithoutGzip(), otlp.WithClient(&http.Client{Transport: s}))
+	opts = append(opts, engineotlp.WithJSON(), engineotlp.WithoutGzip(), engineotlp.WithClient(&http.Client{Transport: s}))
 	m, err := metrics.New(otlp.Backend("collector:4318", opts...), metrics.WithInterval(time.Hour))
 	if err != nil {
 		t.Fatal(err)
@@ -73,12 +74,12 @@ func (s *taken) open(t *testing.T, opts ...otlp.Option) metrics.Metrics {
 // again, later.
 func TestPointsSayWhatTimeTheyCover(t *testing.T) {
 	for name, c := range map[string]struct {
-		opts   []otlp.Option
+		opts   []engineotlp.Option
 		starts []int // minutes after the first process began, for each export
 		values []float64
 	}{
 		"totals": {nil, []int{1, 1, 1, 11}, []float64{1, 2, 3, 1}},
-		"delta":  {[]otlp.Option{otlp.WithDelta()}, []int{1, 2, 3, 11}, []float64{1, 1, 1, 1}},
+		"delta":  {[]engineotlp.Option{engineotlp.WithDelta()}, []int{1, 2, 3, 11}, []float64{1, 1, 1, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -135,7 +136,7 @@ func TestDeltasAddUpWhateverFails(t *testing.T) {
 					}
 					return http.StatusOK
 				}}
-				m := s.open(t, otlp.WithDelta(), otlp.WithMaxRequest(1200))
+				m := s.open(t, engineotlp.WithDelta(), engineotlp.WithMaxRequest(1200))
 				v, h := m.CounterVec("n", []string{"i"}), m.HistogramVec("h", []string{"i"}, metrics.Buckets(1))
 				for range 3 {
 					for i := range 12 {
@@ -178,7 +179,7 @@ func TestRefusedPointsAreCounted(t *testing.T) {
 			}
 		}))
 		defer s.Close()
-		m, err := metrics.New(otlp.Backend(s.URL, otlp.WithJSON()), metrics.WithInterval(time.Hour))
+		m, err := metrics.New(otlp.Backend(s.URL, engineotlp.WithJSON()), metrics.WithInterval(time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +224,7 @@ func TestHowLongAnExportIsTried(t *testing.T) {
 					w.WriteHeader(c.code)
 					return w.Result(), nil
 				})
-				m, err := metrics.New(otlp.Backend("collector", otlp.WithClient(&http.Client{Transport: server})), metrics.WithInterval(time.Hour), metrics.WithTimeout(5*time.Second))
+				m, err := metrics.New(otlp.Backend("collector", engineotlp.WithClient(&http.Client{Transport: server})), metrics.WithInterval(time.Hour), metrics.WithTimeout(5*time.Second))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -251,7 +252,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func TestASeriesOverTheLimitIsDroppedAlone(t *testing.T) {
 	for size, dropped := range map[int]uint64{100: 0, 3000: 1} {
 		s := &taken{}
-		m := s.open(t, otlp.WithMaxRequest(2000))
+		m := s.open(t, engineotlp.WithMaxRequest(2000))
 		v := m.CounterVec("n", []string{"k"})
 		for _, label := range []string{"a", strings.Repeat("b", size), "c"} {
 			v.With(label).Inc()

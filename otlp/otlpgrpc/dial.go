@@ -18,7 +18,7 @@ import (
 const maxPause = 5 * time.Second
 
 // dial opens a connection of its own to addr. It connects with the first call.
-func dial(addr string, s otlp.Signal, o *otlp.Options) (otlp.Transport, error) {
+func dial(addr string, o *otlp.Options) (otlp.Transport, error) {
 	a, err := conn.Parse(addr, conn.Scheme{Name: "http", Port: 4317}, conn.Scheme{Name: "https", Port: 443})
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
@@ -41,7 +41,7 @@ func dial(addr string, s otlp.Signal, o *otlp.Options) (otlp.Transport, error) {
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
 	}
-	c, err := newCaller(cc, s, o)
+	c, err := newCaller(cc, o)
 	if err != nil {
 		_ = cc.Close()
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/log"
 	logotlp "github.com/micro/go-platform/log/otlp"
 	"github.com/micro/go-platform/otlp/otlpgrpc"
@@ -32,7 +33,7 @@ func ExampleWithClient() {
 		panic(err)
 	}
 	defer conn.Close()
-	shared := []otlpgrpc.Option{otlpgrpc.WithClient(conn), otlp.WithHeader("x-scope-orgid", "shop")}
+	shared := []otlpgrpc.Option{otlpgrpc.WithClient(conn), engineotlp.WithHeader("x-scope-orgid", "shop")}
 
 	tr, err := trace.New(otlp.Backend("", shared...), trace.WithLazy())
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/micro/go-platform/internal/otlp"
 )
 
-// Option is an option of the Backends of trace/otlp, metrics/otlp and log/otlp.
+// Option is an option of engine/otlp.
 type Option = otlp.Option
 
 // Transport sends over gRPC to the address of the Backend: "host:port", or a URL
@@ -38,11 +38,11 @@ func WithClient(conn *grpc.ClientConn) Option {
 			return fault.Markf(fault.Invalid, "nil client")
 		}
 		o.Given = true
-		o.Opener = func(addr string, s otlp.Signal, o *otlp.Options) (otlp.Transport, error) {
+		o.Opener = func(addr string, o *otlp.Options) (otlp.Transport, error) {
 			if addr != "" || o.TLS != nil {
 				return nil, fault.Markf(fault.Invalid, "an address or TLS beside a gRPC client, which has both")
 			}
-			return newCaller(conn, s, o)
+			return newCaller(conn, o)
 		}
 		return nil
 	}
@@ -52,16 +52,15 @@ func WithClient(conn *grpc.ClientConn) Option {
 type caller struct {
 	conn   *grpc.ClientConn
 	own    bool // the connection
-	method string
 	header metadata.MD
 	plain  bool
 }
 
-func newCaller(conn *grpc.ClientConn, s otlp.Signal, o *otlp.Options) (*caller, error) {
+func newCaller(conn *grpc.ClientConn, o *otlp.Options) (*caller, error) {
 	if o.Client != nil || o.JSON {
 		return nil, fault.Markf(fault.Invalid, "WithClient and WithJSON of HTTP beside gRPC")
 	}
-	c := &caller{conn: conn, method: s.Method, plain: o.Plain, header: metadata.MD{"b3": {"0"}}} // reporting is no part of a trace
+	c := &caller{conn: conn, plain: o.Plain, header: metadata.MD{"b3": {"0"}}} // reporting is no part of a trace
 	for k, v := range o.Header {
 		k = strings.ToLower(k)
 		if strings.HasPrefix(k, "grpc-") {
@@ -75,17 +74,17 @@ func newCaller(conn *grpc.ClientConn, s otlp.Signal, o *otlp.Options) (*caller, 
 // packFrom is the size from which compressing is worth its time.
 const packFrom = 1 << 10
 
-func (c *caller) Send(ctx context.Context, request []byte) (otlp.Refused, error) {
+func (c *caller) Send(ctx context.Context, s otlp.Signal, request []byte) (otlp.Refused, error) {
 	opts := []grpc.CallOption{grpc.ForceCodecV2(raw{}), grpc.MaxCallRecvMsgSize(otlp.MaxAnswer), grpc.MaxCallSendMsgSize(len(request))}
 	if !c.plain && len(request) >= packFrom {
 		opts = append(opts, grpc.UseCompressor(gzip.Name))
 	}
 	var answer []byte
-	err := c.conn.Invoke(metadata.NewOutgoingContext(ctx, c.header), c.method, request, &answer, opts...)
+	err := c.conn.Invoke(metadata.NewOutgoingContext(ctx, c.header), s.Method, request, &answer, opts...)
 	if err == nil {
 		return otlp.Partial(answer), nil
 	}
-	return otlp.Refused{}, sorted(ctx, fmt.Errorf("%s of %s: %w", c.method, c.conn.CanonicalTarget(), conn.HungUp(err)))
+	return otlp.Refused{}, sorted(ctx, fmt.Errorf("%s of %s: %w", s.Method, c.conn.CanonicalTarget(), conn.HungUp(err)))
 }
 
 func (c *caller) Close() error {

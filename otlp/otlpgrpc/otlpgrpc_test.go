@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	wire "github.com/micro/go-platform/internal/otlp"
 	"github.com/micro/go-platform/log"
 	logotlp "github.com/micro/go-platform/log/otlp"
@@ -152,20 +153,20 @@ func TestASilentServerAndOneThatRestarts(t *testing.T) {
 func TestHeadersMethodsAndCompression(t *testing.T) {
 	for name, c := range map[string]struct {
 		addr string
-		opts []otlp.Option
+		opts []engineotlp.Option
 		long bool
 		auth string
 		pack string
 	}{
 		"short":       {pack: ""},
 		"long":        {long: true, pack: "gzip"},
-		"long, plain": {long: true, opts: []otlp.Option{otlp.WithoutGzip()}},
-		"token":       {opts: []otlp.Option{otlp.WithHeader("Authorization", "Bearer x")}, auth: "Bearer x"},
+		"long, plain": {long: true, opts: []engineotlp.Option{engineotlp.WithoutGzip()}},
+		"token":       {opts: []engineotlp.Option{engineotlp.WithHeader("Authorization", "Bearer x")}, auth: "Bearer x"},
 		"password":    {addr: "http://bob:secret@", auth: "Basic Ym9iOnNlY3JldA=="},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, "127.0.0.1:0", nil)
-			opts := append([]otlp.Option{otlpgrpc.Transport(), otlp.WithHeader("X-Scope", "a"), otlp.WithHeader("X-Scope", "b")}, c.opts...)
+			opts := append([]engineotlp.Option{otlpgrpc.Transport(), engineotlp.WithHeader("X-Scope", "a"), engineotlp.WithHeader("X-Scope", "b")}, c.opts...)
 			tr, err := trace.New(otlp.Backend(c.addr+s.addr, opts...))
 			if err != nil {
 				t.Fatal(err)
@@ -248,17 +249,17 @@ func TestTLS(t *testing.T) {
 	s := newServer(t, "127.0.0.1:0", nil, grpc.Creds(credentials.NewServerTLSFromCert(&h.TLS.Certificates[0])))
 	roots := x509.NewCertPool()
 	roots.AddCert(h.Certificate())
-	trusts := otlp.WithTLS(&tls.Config{RootCAs: roots})
+	trusts := engineotlp.WithTLS(&tls.Config{RootCAs: roots})
 	for name, c := range map[string]struct {
 		addr string
-		opts []otlp.Option
+		opts []engineotlp.Option
 		want error
 	}{
-		"trusted":          {s.addr, []otlp.Option{trusts}, nil},
-		"trusted, https":   {"https://" + s.addr, []otlp.Option{trusts}, nil},
+		"trusted":          {s.addr, []engineotlp.Option{trusts}, nil},
+		"trusted, https":   {"https://" + s.addr, []engineotlp.Option{trusts}, nil},
 		"unknown":          {"https://" + s.addr, nil, trace.ErrUnavailable},
 		"in clear":         {s.addr, nil, trace.ErrUnavailable},
-		"TLS beside http:": {"http://" + s.addr, []otlp.Option{trusts}, trace.ErrInvalid},
+		"TLS beside http:": {"http://" + s.addr, []engineotlp.Option{trusts}, trace.ErrInvalid},
 	} {
 		tr, err := trace.New(otlp.Backend(c.addr, append(c.opts, otlpgrpc.Transport())...), trace.WithDialTimeout(2*time.Second))
 		if !errors.Is(err, c.want) {
@@ -297,14 +298,14 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		"no address":           otlp.Backend("", otlpgrpc.Transport()),
 		"path":                 otlp.Backend("http://127.0.0.1/v1/traces", otlpgrpc.Transport()),
 		"scheme":               otlp.Backend("grpc://127.0.0.1", otlpgrpc.Transport()),
-		"JSON":                 otlp.Backend("127.0.0.1", otlpgrpc.Transport(), otlp.WithJSON()),
-		"HTTP's client":        otlp.Backend("127.0.0.1", otlp.WithClient(http.DefaultClient), otlpgrpc.Transport()),
-		"gRPC's header":        otlp.Backend("127.0.0.1", otlpgrpc.Transport(), otlp.WithHeader("grpc-timeout", "1S")),
-		"bad header":           otlp.Backend("127.0.0.1", otlpgrpc.Transport(), otlp.WithHeader("a b", "1")),
+		"JSON":                 otlp.Backend("127.0.0.1", otlpgrpc.Transport(), engineotlp.WithJSON()),
+		"HTTP's client":        otlp.Backend("127.0.0.1", engineotlp.WithClient(http.DefaultClient), otlpgrpc.Transport()),
+		"gRPC's header":        otlp.Backend("127.0.0.1", otlpgrpc.Transport(), engineotlp.WithHeader("grpc-timeout", "1S")),
+		"bad header":           otlp.Backend("127.0.0.1", otlpgrpc.Transport(), engineotlp.WithHeader("a b", "1")),
 		"nil client":           otlp.Backend("127.0.0.1:1", otlpgrpc.WithClient(nil)),
 		"client and an addr":   otlp.Backend("127.0.0.1:1", otlpgrpc.WithClient(conn)),
-		"client and TLS":       otlp.Backend("", otlpgrpc.WithClient(conn), otlp.WithTLS(&tls.Config{})),
-		"client and WithJSON":  otlp.Backend("", otlpgrpc.WithClient(conn), otlp.WithJSON()),
+		"client and TLS":       otlp.Backend("", otlpgrpc.WithClient(conn), engineotlp.WithTLS(&tls.Config{})),
+		"client and WithJSON":  otlp.Backend("", otlpgrpc.WithClient(conn), engineotlp.WithJSON()),
 		"path of a single '/'": otlp.Backend("http://127.0.0.1//", otlpgrpc.Transport()),
 	} {
 		if _, err := trace.New(opt); !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace/otlp: new: ") {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/otlp/otlpgrpc"
 	"github.com/micro/go-platform/trace"
@@ -50,16 +51,18 @@ func received(t testing.TB, s *servertest.Server, service string) (names []strin
 // everything once although the requests are bounded.
 func TestCollectorReceivesEverySpanOnce(t *testing.T) {
 	c := servertest.SharedCollector(t)
-	throttle := func(name string) otlp.Option { return otlp.WithResource(slog.String("rx.throttle", t.Name()+name)) }
-	for name, opts := range map[string][]otlp.Option{
+	throttle := func(name string) engineotlp.Option {
+		return engineotlp.WithResource(slog.String("rx.throttle", t.Name()+name))
+	}
+	for name, opts := range map[string][]engineotlp.Option{
 		"protobuf":       nil,
-		"json":           {otlp.WithJSON()},
-		"plain":          {otlp.WithoutGzip()},
-		"split":          {otlp.WithMaxRequest(2000)},
+		"json":           {engineotlp.WithJSON()},
+		"plain":          {engineotlp.WithoutGzip()},
+		"split":          {engineotlp.WithMaxRequest(2000)},
 		"throttled":      {throttle("http")},
 		"grpc":           {otlpgrpc.Transport()},
-		"grpc plain":     {otlpgrpc.Transport(), otlp.WithoutGzip()},
-		"grpc split":     {otlpgrpc.Transport(), otlp.WithMaxRequest(2000)},
+		"grpc plain":     {otlpgrpc.Transport(), engineotlp.WithoutGzip()},
+		"grpc split":     {otlpgrpc.Transport(), engineotlp.WithMaxRequest(2000)},
 		"grpc throttled": {otlpgrpc.Transport(), throttle("grpc")},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +115,7 @@ func TestASpanOverTheLimitIsRejectedAlone(t *testing.T) {
 	c := servertest.SharedCollector(t)
 	for size, rejected := range map[int]uint64{100: 0, 5000: 1} {
 		service := fmt.Sprint("large-", size)
-		tr, err := trace.New(otlp.Backend(c.AddrOf("otlphttp"), otlp.WithMaxRequest(2000)), trace.WithService(service))
+		tr, err := trace.New(otlp.Backend(c.AddrOf("otlphttp"), engineotlp.WithMaxRequest(2000)), trace.WithService(service))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +141,7 @@ func TestCollectorHasEveryPartOfASpan(t *testing.T) {
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
 			n++
-			opts := append(way.opts[:len(way.opts):len(way.opts)], otlp.WithResource(slog.String("deployment.environment.name", "dev"), slog.String("service.instance.id", "i-1")))
+			opts := append(way.opts[:len(way.opts):len(way.opts)], engineotlp.WithResource(slog.String("deployment.environment.name", "dev"), slog.String("service.instance.id", "i-1")))
 			tr, err := trace.New(otlp.Backend(c.AddrOf(way.port), opts...), trace.WithLimits(trace.Limits{Tags: 9}),
 				trace.WithLocal(trace.Endpoint{Service: "Shop", Address: "10.0.0.1:80"}))
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/otlp/otlpgrpc"
 	"github.com/micro/go-platform/trace"
@@ -20,11 +21,11 @@ import (
 // ways are the port of the collector for each way to send, and what asks for it.
 var ways = map[string]struct {
 	port string
-	opts []otlp.Option
+	opts []engineotlp.Option
 }{
 	"protobuf": {"otlphttp", nil},
-	"json":     {"otlphttp", []otlp.Option{otlp.WithJSON()}},
-	"grpc":     {"otlpgrpc", []otlp.Option{otlpgrpc.Transport()}},
+	"json":     {"otlphttp", []engineotlp.Option{engineotlp.WithJSON()}},
+	"grpc":     {"otlpgrpc", []engineotlp.Option{otlpgrpc.Transport()}},
 }
 
 func TestConformanceOnTheCollector(t *testing.T) {

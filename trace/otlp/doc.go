@@ -1,7 +1,10 @@
 // Package otlp reports spans by the OpenTelemetry protocol, OTLP over HTTP, to
 // the OpenTelemetry collector, Jaeger, Tempo and others.
 //
-//	tr, err := trace.New(otlp.Backend("http://127.0.0.1:4318"), trace.WithService("orders"))
+//	tr, err := trace.New(traceotlp.Backend("http://127.0.0.1:4318"), trace.WithService("orders"))
+//
+// Options are those of engine/otlp, which also has the connection that all signals
+// share: traceotlp.On. Its WithService counts where trace.WithService is not given.
 //
 // # Backends
 //

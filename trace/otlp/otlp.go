@@ -1,20 +1,31 @@
 package otlp
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
+	engine "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/internal/otlp"
 	"github.com/micro/go-platform/trace"
 )
 
-// Backend reports to the server at addr: "host:port" or a URL.
-func Backend(addr string, opts ...Option) trace.Option {
+// Backend reports to the server at addr, "host:port" or a URL, over a connection of
+// its own. The options are those of engine/otlp.
+func Backend(addr string, opts ...engine.Option) trace.Option {
+	return open(func() (*otlp.Conn, error) { return otlp.NewConn(addr, opts) })
+}
+
+// On reports over the connection of the engine, and leaves it open.
+func On(e *engine.Engine) trace.Option { return open(e.Conn) }
+
+func open(connect func() (*otlp.Conn, error)) trace.Option {
 	return trace.WithDriver("otlp", func(context.Context) (trace.Driver, error) {
-		c, err := otlp.New(addr, otlp.Traces(), opts)
+		conn, err := connect()
 		if err != nil {
 			return nil, err
 		}
+		c := conn.Client(otlp.Traces())
 		return &driver{Client: c}, nil
 	})
 }
@@ -32,7 +43,7 @@ func (d *driver) Report(ctx context.Context, spans []trace.SpanData) (int, error
 	var lost lost
 	for done := 0; done < len(spans); {
 		local := spans[done].Local
-		resource := otlp.Resource(local.Service, local.Address, d.Resource)
+		resource := otlp.Resource(cmp.Or(local.Service, d.Service), local.Address, d.Resource)
 		room := d.Max - len(resource) - overhead
 		d.items = d.items[:0]
 		n := 0

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	engineotlp "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/otlp"
@@ -59,7 +60,7 @@ func newServer(t testing.TB, answer func(w http.ResponseWriter, n int)) *server 
 
 func TestRequest(t *testing.T) {
 	s := newServer(t, nil)
-	tr, err := trace.New(otlp.Backend(s.URL, otlp.WithJSON(), otlp.WithResource(slog.String("deployment.environment", "dev"))), trace.WithLocal(trace.Endpoint{Service: "Shop", Address: "10.0.0.1:80"}))
+	tr, err := trace.New(otlp.Backend(s.URL, engineotlp.WithJSON(), engineotlp.WithResource(slog.String("deployment.environment", "dev"))), trace.WithLocal(trace.Endpoint{Service: "Shop", Address: "10.0.0.1:80"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func TestAnswersOfTheServer(t *testing.T) {
 				http.Error(w, "no", c.code)
 			}
 		})
-		tr, err := trace.New(otlp.Backend(s.URL, otlp.WithJSON()))
+		tr, err := trace.New(otlp.Backend(s.URL, engineotlp.WithJSON()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +117,7 @@ func TestAnswersOfTheServer(t *testing.T) {
 func TestPartialSuccessIsCounted(t *testing.T) {
 	for _, answer := range []string{`{"partialSuccess":{"rejectedSpans":"3","errorMessage":"x"}}`, `{"partialSuccess":{"rejectedSpans":3}}`} {
 		s := newServer(t, func(w http.ResponseWriter, _ int) { io.WriteString(w, answer) })
-		tr, err := trace.New(otlp.Backend(s.URL, otlp.WithJSON()))
+		tr, err := trace.New(otlp.Backend(s.URL, engineotlp.WithJSON()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +134,7 @@ func TestPartialSuccessIsCounted(t *testing.T) {
 
 func TestBackendRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]trace.Option{
-		"no address": otlp.Backend(""), "scheme": otlp.Backend("grpc://x"), "nil option": otlp.Backend("x", nil), "nil client": otlp.Backend("x", otlp.WithClient(nil)),
+		"no address": otlp.Backend(""), "scheme": otlp.Backend("grpc://x"), "nil option": otlp.Backend("x", nil), "nil client": otlp.Backend("x", engineotlp.WithClient(nil)),
 	} {
 		if _, err := trace.New(opt); !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace/otlp: new: ") {
 			t.Errorf("%s: %v", name, err)
@@ -163,7 +164,7 @@ func ExampleBackend() {
 	}))
 	defer collector.Close()
 
-	tr, err := trace.New(otlp.Backend(collector.URL, otlp.WithJSON()), trace.WithService("greeter"))
+	tr, err := trace.New(otlp.Backend(collector.URL, engineotlp.WithJSON()), trace.WithService("greeter"))
 	if err != nil {
 		panic(err)
 	}
@@ -193,7 +194,7 @@ func TestFlagsSayWhetherTheParentIsRemote(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newServer(t, nil)
-			tr, err := trace.New(otlp.Backend(s.URL, otlp.WithJSON()))
+			tr, err := trace.New(otlp.Backend(s.URL, engineotlp.WithJSON()))
 			if err != nil {
 				t.Fatal(err)
 			}

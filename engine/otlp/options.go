@@ -8,8 +8,8 @@ import (
 	"github.com/micro/go-platform/internal/otlp"
 )
 
-// Option configures Backend. The options of trace/otlp, metrics/otlp and
-// log/otlp are of one type: a program may hand the same ones to all three.
+// Option configures Open, and what log/otlp, metrics/otlp and trace/otlp open for
+// themselves. otlp/otlpgrpc has those of gRPC.
 type Option = otlp.Option
 
 // WithClient uses c, which Close leaves as it is. It has TLS of its own: WithTLS
@@ -44,6 +44,6 @@ func WithoutGzip() Option { return otlp.WithoutGzip() }
 // The default is 4 MiB.
 func WithMaxRequest(bytes int) Option { return otlp.WithMaxRequest(bytes) }
 
-// WithDelta sends what was counted since the last export that arrived, instead
-// of totals.
+// WithDelta makes metrics send what was counted since the last export that arrived,
+// instead of totals.
 func WithDelta() Option { return otlp.WithDelta() }
