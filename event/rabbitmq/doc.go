@@ -54,7 +54,8 @@
 // being tried has one attempt less. x-delivery-limit is set out of reach:
 // MaxAttempts and the dead letters of package event are before it. A record must be
 // acknowledged within the server's consumer_timeout, 30 minutes; after that all that
-// the member has is handed out again.
+// the member has is handed out again, and the member of an ordered group takes fewer
+// at a time.
 //
 // A dead connection is noticed at once, a silent one within two to three
 // heartbeats, of a third of AckWait each, in whole seconds: three seconds at least.

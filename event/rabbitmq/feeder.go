@@ -29,6 +29,7 @@ type feeder struct {
 	heartbeat time.Duration
 	lines     *lines
 	users     int // members of this process
+	batch     int // copied before the answers are waited for; of run alone
 	cancel    context.CancelFunc
 	done      chan struct{}
 }
@@ -36,7 +37,7 @@ type feeder struct {
 const (
 	lockEvery = 500 * time.Millisecond // who has not the lock asks for it
 	noteEvery = 50 * time.Millisecond  // the cursor
-	batch     = 512                    // copied before the answers are waited for
+	maxBatch  = 512
 
 	// queueFull is how many messages wait in the queue until no more are copied, and
 	// queueLow until copying goes on: a group that is far behind is not stored
@@ -61,7 +62,7 @@ func (d *driver) feed(g group, types event.Patterns, heartbeat time.Duration) *f
 		d.mu.Unlock()
 		return f
 	}
-	f = &feeder{d: d, group: g, types: types, heartbeat: heartbeat, users: 1, done: make(chan struct{})}
+	f = &feeder{d: d, group: g, types: types, heartbeat: heartbeat, users: 1, batch: maxBatch, done: make(chan struct{})}
 	d.feeders[g.ID] = f
 	d.mu.Unlock()
 	f.lines = d.take(heartbeat)
@@ -205,7 +206,7 @@ func (f *feeder) begin(ctx context.Context, ch *confirmed) (*copying, error) {
 	c := &copying{feeder: f, ch: ch, in: newInbox(), after: after, noted: after}
 	opened := make(chan (<-chan amqp.Delivery), 1)
 	err = ch.Do(ctx, func() error {
-		if err := ch.Qos(4*batch, 0, false); err != nil {
+		if err := ch.Qos(4*maxBatch, 0, false); err != nil {
 			return err
 		}
 		deliveries, err := ch.Consume(f.d.names.stream, "feeder", false, false, false, false, amqp.Table{"x-stream-offset": after + 1})
@@ -229,12 +230,15 @@ func (c *copying) copy(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return c.note()
 		}
-		got, ended := c.in.take(batch)
+		got, ended := c.in.take(c.batch)
 		if ended {
 			return fault.Markf(fault.Unavailable, "the connection is closed")
 		}
 		if len(got) > 0 {
-			if err := c.some(ctx, got); err != nil {
+			began := time.Now()
+			err := c.some(ctx, got)
+			c.pace(time.Since(began), err != nil)
+			if err != nil {
 				return err
 			}
 			if time.Since(c.notedAt) > noteEvery {
@@ -295,6 +299,21 @@ func (c *copying) some(ctx context.Context, got []amqp.Delivery) error {
 		c.after = after
 	}
 	return err
+}
+
+// pace adapts the batch to what the last one took, so that it stays far below the
+// time within which the server has to answer. One that takes longer than that is
+// copied again, in smaller ones: a feeder gets on however slow the server is.
+func (c *copying) pace(took time.Duration, failed bool) {
+	limit := c.ch.Timeout()
+	switch {
+	case failed:
+		c.feeder.batch = max(c.feeder.batch/4, 1)
+	case took > limit/5:
+		c.feeder.batch = max(c.feeder.batch/2, 1)
+	case took < limit/20:
+		c.feeder.batch = min(c.feeder.batch*2, maxBatch)
+	}
 }
 
 // again is a message of the stream for the queue, with its position in the header

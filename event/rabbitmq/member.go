@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type member struct {
 	// Of Fetch and Close.
 	tag       string // of this consumer
 	credit    int    // of this consumer
+	most      int    // credit of an exclusive member
 	consumers int    // so far
 	next      uint64 // tag of the next delivery
 
@@ -36,6 +38,8 @@ type member struct {
 	since uint64            // the first tag of this consumer
 	until time.Time         // an exclusive member counts on its turn until then
 	over  chan struct{}     // closed when that has passed
+	acked int               // of this channel
+	why   chan *amqp.Error  // the channel was closed
 }
 
 // handed is a delivery that has no answer.
@@ -51,12 +55,13 @@ type ticket struct {
 }
 
 // exclusiveCredit is how many records a member of an ordered group has: those
-// that wait behind others of their key are among them.
+// that wait behind others of their key are among them. It is less for one that does
+// not work them off within the server's consumer_timeout.
 const exclusiveCredit = 1000
 
 func (d *driver) join(g group, c event.GroupConfig) *member {
 	heartbeat := heartbeatOf(c.AckWait)
-	m := &member{d: d, group: g, exclusive: g.Exclusive, heartbeat: heartbeat, lines: d.take(heartbeat), feeder: d.feed(g, c.Types, heartbeat)}
+	m := &member{d: d, group: g, exclusive: g.Exclusive, most: exclusiveCredit, heartbeat: heartbeat, lines: d.take(heartbeat), feeder: d.feed(g, c.Types, heartbeat)}
 	d.mu.Lock()
 	d.members[m] = struct{}{}
 	d.mu.Unlock()
@@ -176,10 +181,26 @@ func (m *member) drop() {
 	ch := m.ch
 	m.ch, m.held = nil, nil
 	m.until = time.Time{}
+	m.learn()
 	m.mu.Unlock()
 	if ch != nil {
 		ch.Drop()
 	}
+}
+
+// learn takes less at a time if the server has closed the channel because a record
+// had no answer for too long: it has counted all that the member had as handed out,
+// and would do so until they are dead letters. m.mu is held.
+func (m *member) learn() {
+	select {
+	case err := <-m.why:
+		if err != nil && err.Code == amqp.PreconditionFailed && strings.Contains(err.Reason, "timed out") {
+			m.most = max(min(m.acked, m.most)/2, 1)
+			m.d.log.Warn("event: the server's consumer_timeout is over before a member has worked off what it has: it takes less", "backend", "rabbitmq", "group", m.group.Name, "records", m.most)
+		}
+	default:
+	}
+	m.why = nil
 }
 
 // ensure sees to it that there is a consumer, with enough credit for limit records
@@ -220,6 +241,7 @@ func (m *member) start(ctx context.Context) error {
 	}
 	m.mu.Lock()
 	m.ch, m.in, m.held, m.over = ch, newInbox(), nil, make(chan struct{})
+	m.acked, m.why = 0, ch.NotifyClose(make(chan *amqp.Error, 1))
 	m.mu.Unlock()
 	m.next = 1
 	return nil
@@ -239,7 +261,7 @@ func (m *member) cancel(ctx context.Context) error {
 func (m *member) consume(ctx context.Context, limit int) error {
 	m.credit = 2 * limit // the server sends while these are worked on
 	if m.exclusive {
-		m.credit = exclusiveCredit
+		m.credit = m.most
 	}
 	m.consumers++ // a quorum queue takes a second consumer of a tag for the first
 	m.tag = "member-" + strconv.Itoa(m.consumers)
@@ -301,6 +323,7 @@ func (m *member) Ack(ctx context.Context, ds []event.Delivered) error {
 		}
 	}
 	m.held = m.held[done:]
+	m.acked += len(tags)
 	m.mu.Unlock()
 	err := ch.Do(ctx, func() error {
 		if upto > 0 {

@@ -120,6 +120,9 @@ func (c *Channel) Do(ctx context.Context, request func() error) error {
 	}
 }
 
+// Timeout is how long the server has to answer.
+func (c *Channel) Timeout() time.Duration { return c.timeout }
+
 // Silent reports whether nothing has come from the server for so long.
 func (c *Channel) Silent(d time.Duration) bool {
 	return time.Since(time.Unix(0, c.v.w.heard.Load())) >= d
