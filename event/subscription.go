@@ -239,9 +239,15 @@ func (s *subscription) took(d time.Duration, records int) {
 	s.pace.Store(each)
 }
 
-// again lets a failed attempt be followed by another, unless it was the last.
+// again lets a failed attempt be followed by another, unless it was the last. That of
+// a record which is another member's by now is followed by none here: it must not keep
+// those of its key waiting if they come back.
 func (s *subscription) again(t *task, attempt int, err error) bool {
 	s.failed.Add(1)
+	if s.track != nil && !s.track.Kept(t.d) {
+		s.q.finish(t)
+		return true
+	}
 	var v *verdict
 	is := errors.As(err, &v)
 	if is && v.terminate || s.o.attempts > 0 && attempt >= s.o.attempts {
