@@ -27,7 +27,7 @@ import (
 )
 
 // ErrInvalid is the kind of errors about options and servers that can't be.
-var ErrInvalid = fault.Invalid
+var ErrInvalid = fault.Of("platform", fault.Invalid)
 
 // Option configures New.
 type Option func(*options) error

@@ -154,8 +154,8 @@ func (f *front) verifyProof(p *Proof) (got *dpop.Proof, err error) {
 var (
 	// ErrProof: the token is bound to a key (RFC 9449), and the proof that goes
 	// with it is missing, was used before or is not good.
-	ErrProof = fault.Finer(fault.Unauthenticated, "no proof of possession")
+	ErrProof = fault.Finer(ErrUnauthenticated, "no proof of possession")
 	// ErrBinding: the token is bound to something that the caller has not shown,
 	// such as a client certificate (RFC 8705).
-	ErrBinding = fault.Finer(fault.Unauthenticated, "token bound to another caller")
+	ErrBinding = fault.Finer(ErrUnauthenticated, "token bound to another caller")
 )

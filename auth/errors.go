@@ -11,29 +11,29 @@ import (
 // was not accepted.
 var (
 	// ErrUnauthenticated: nobody, or somebody whose token is not accepted.
-	ErrUnauthenticated = fault.Unauthenticated
+	ErrUnauthenticated = fault.Of("auth", fault.Unauthenticated)
 	// ErrDenied: somebody known, who may not.
-	ErrDenied = fault.Denied
+	ErrDenied = fault.Of("auth", fault.Denied)
 	// ErrUnavailable: the authority could not be asked. Nobody is let in.
-	ErrUnavailable = fault.Unavailable
+	ErrUnavailable = fault.Of("auth", fault.Unavailable)
 	// ErrInvalid: an argument or option that can't be.
-	ErrInvalid = fault.Invalid
+	ErrInvalid = fault.Of("auth", fault.Invalid)
 	// ErrUnsupported: the backend has no such ability.
-	ErrUnsupported = fault.Unsupported
+	ErrUnsupported = fault.Of("auth", fault.Unsupported)
 	// ErrClosed: used after Close.
-	ErrClosed = fault.Closed
+	ErrClosed = fault.Of("auth", fault.Closed)
 )
 
 // Finer reasons. Each of them is an ErrUnauthenticated too.
 var (
 	// ErrNoCredential: the caller showed nothing.
-	ErrNoCredential = fault.Finer(fault.Unauthenticated, "no credential")
+	ErrNoCredential = fault.Finer(ErrUnauthenticated, "no credential")
 	// ErrExpired: the token's life is over.
-	ErrExpired = jose.ErrExpired
+	ErrExpired = fault.Of("auth", jose.ErrExpired)
 	// ErrRevoked: the token was revoked, or its authority no longer knows it.
-	ErrRevoked = fault.Finer(fault.Unauthenticated, "token revoked")
+	ErrRevoked = fault.Finer(ErrUnauthenticated, "token revoked")
 	// ErrAudience: the token is for another service.
-	ErrAudience = fault.Finer(fault.Unauthenticated, "token for another service")
+	ErrAudience = fault.Finer(ErrUnauthenticated, "token for another service")
 
-	errFuture = fault.Finer(fault.Unauthenticated, "token not valid yet")
+	errFuture = fault.Finer(ErrUnauthenticated, "token not valid yet")
 )

@@ -129,7 +129,7 @@ func (f *front) authorize(ctx context.Context, req Request) (*Token, error) {
 	if f.decisions != nil {
 		f.decisions(ctx, t, req, d)
 	}
-	if err != nil && fault.KindOf(err) == ErrUnavailable {
+	if err != nil && fault.KindOf(err) == fault.Unavailable {
 		return t, f.wrap("authorize", subjectOf(req), err)
 	}
 	text := d.Reason
@@ -233,7 +233,7 @@ func (f *front) verdict(ctx context.Context, c Credential) (*Token, error) {
 	case f.cacheTTL == 0:
 	case err == nil:
 		f.accepted.of(key).put(key, verdict{t, f.elapsed() + f.cacheTTL})
-	case errors.Is(err, ErrUnauthenticated):
+	case errors.Is(err, fault.Unauthenticated):
 		f.refused.put(key, refusal{err, f.elapsed() + min(f.refusedTTL, f.cacheTTL)})
 	}
 	return t, err

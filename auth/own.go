@@ -229,7 +229,7 @@ func (f *front) obtain(ctx context.Context, r TokenRequest) (t *Token, err error
 		return nil, fault.Markf(ErrUnsupported, "%s gives no tokens", f.backend)
 	}
 	t, err = s.Obtain(ctx, r)
-	if err != nil && r.Previous != nil && ctx.Err() == nil && fault.KindOf(err) != ErrUnavailable {
+	if err != nil && r.Previous != nil && ctx.Err() == nil && fault.KindOf(err) != fault.Unavailable {
 		r.Previous = nil
 		t, err = s.Obtain(ctx, r)
 	}

@@ -12,7 +12,7 @@ import (
 
 // ErrPath is what NormalizePath refuses: a path that two readers could read in
 // two ways. Over HTTP it is 400. It is an ErrInvalid too.
-var ErrPath = fault.Finer(fault.Invalid, "the path can be read in two ways")
+var ErrPath = fault.Finer(ErrInvalid, "the path can be read in two ways")
 
 // NormalizePath makes sure that a policy and a handler read the same path. A
 // router may route on URL.Path or on URL.EscapedPath, cleaned or not; so that

@@ -109,7 +109,7 @@ func short(s string) string {
 
 // tell tells of a refusal, unless it is the caller who gave up or this process.
 func (f *front) tell(ctx context.Context, req Request, t *Token, err error) {
-	if ctx.Err() != nil || fault.KindOf(err) == ErrClosed {
+	if ctx.Err() != nil || fault.KindOf(err) == fault.Closed {
 		return
 	}
 	r := Refusal{Reason: ReasonOf(err), Err: err, Request: req, Token: t}

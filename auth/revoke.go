@@ -36,7 +36,7 @@ func (f *front) Revoke(ctx context.Context, t *Token) error {
 		case spread != nil && f.tellLater(r):
 			spread = fmt.Errorf("the others are told later: %w", spread)
 		case spread != nil:
-		case errors.Is(atAuthority, ErrUnsupported), errors.Is(atAuthority, ErrDenied):
+		case errors.Is(atAuthority, fault.Unsupported), errors.Is(atAuthority, fault.Denied):
 			atAuthority = nil // it can't, or not for us; everybody who has to know does
 		}
 	}

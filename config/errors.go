@@ -10,17 +10,17 @@ import (
 // The kinds of errors that this package returns; test with errors.Is.
 var (
 	// ErrNotFound says that what a source reads is not there: a file, a key.
-	ErrNotFound = fault.NotFound
+	ErrNotFound = fault.Of("config", fault.NotFound)
 	// ErrInvalid is content, an option or an argument that can't be used.
-	ErrInvalid = fault.Invalid
+	ErrInvalid = fault.Of("config", fault.Invalid)
 	// ErrTooLarge is content beyond MaxSize.
-	ErrTooLarge = fault.TooLarge
+	ErrTooLarge = fault.Of("config", fault.TooLarge)
 	// ErrUnavailable says that a source could not be asked.
-	ErrUnavailable = fault.Unavailable
+	ErrUnavailable = fault.Of("config", fault.Unavailable)
 	// ErrDenied is a change that a validator or a subscriber refused.
-	ErrDenied = fault.Denied
+	ErrDenied = fault.Of("config", fault.Denied)
 	// ErrClosed is returned after Close.
-	ErrClosed = fault.Closed
+	ErrClosed = fault.Of("config", fault.Closed)
 )
 
 // FieldError is one problem of a value: where it is, where it came from and
@@ -44,7 +44,7 @@ func (e *FieldError) Error() string {
 }
 
 // Is makes every FieldError an ErrInvalid.
-func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
+func (e *FieldError) Is(target error) bool { return target == ErrInvalid || target == fault.Invalid }
 
 // SyntaxError is content that can't be parsed.
 type SyntaxError struct {
@@ -64,7 +64,7 @@ func (e *SyntaxError) Error() string {
 }
 
 // Is makes every SyntaxError an ErrInvalid.
-func (e *SyntaxError) Is(target error) bool { return target == ErrInvalid }
+func (e *SyntaxError) Is(target error) bool { return target == ErrInvalid || target == fault.Invalid }
 
 // SourceError says since when a source can't be read, and why.
 type SourceError struct {

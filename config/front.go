@@ -185,7 +185,7 @@ func (c *front) fatal() error {
 		if err == nil || !l.restored.IsZero() {
 			continue
 		}
-		if !l.optional || errors.Is(err, ErrInvalid) || errors.Is(err, ErrTooLarge) {
+		if !l.optional || errors.Is(err, fault.Invalid) || errors.Is(err, fault.TooLarge) {
 			errs = append(errs, sourceError(l, err))
 		}
 	}

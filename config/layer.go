@@ -120,7 +120,7 @@ func (l *layer) take(c Content, err error, allow func() bool) (changed, ok bool)
 	}
 	l.takes++
 	now := time.Now()
-	if err != nil && l.optional && errors.Is(err, ErrNotFound) {
+	if err != nil && l.optional && errors.Is(err, fault.NotFound) {
 		c, parts, sum, err = Content{}, nil, [32]byte{}, nil
 	}
 	if err != nil {
@@ -182,7 +182,7 @@ func (l *layer) parse(c Content) ([]*tree, error) {
 
 // discreet is the error of a part whose text may not be shown: parsers quote it.
 func discreet(err error) error {
-	if errors.Is(err, ErrTooLarge) {
+	if errors.Is(err, fault.TooLarge) {
 		return err
 	}
 	where := &SyntaxError{}
@@ -206,7 +206,7 @@ func parsePart(p Part) (*Node, error) {
 		f = JSON{}
 	}
 	n, err := f.Parse(p.Data)
-	if err != nil && !errors.Is(err, ErrInvalid) {
+	if err != nil && !errors.Is(err, fault.Invalid) {
 		err = fault.Mark(ErrInvalid, err)
 	}
 	return n, err
@@ -274,6 +274,6 @@ func (l *layer) health() SourceHealth {
 	defer l.mu.Unlock()
 	return SourceHealth{
 		Name: l.src.Name(), Optional: l.optional, Restored: !l.restored.IsZero(), Revision: l.revision,
-		LastGood: l.lastGood, Err: l.err, Since: l.since,
+		LastGood: l.lastGood, Err: fault.Adopt("config", l.err), Since: l.since,
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // references are those that the running configuration holds, with their values.
@@ -313,7 +315,7 @@ func (rs *references) unresolved() (errs []error) {
 	defer rs.mu.Unlock()
 	for key, r := range rs.known {
 		if r.err != nil {
-			errs = append(errs, &SourceError{Source: "${" + key + "}", Since: r.since, Err: r.err})
+			errs = append(errs, &SourceError{Source: "${" + key + "}", Since: r.since, Err: fault.Adopt("config", r.err)})
 		}
 	}
 	return errs

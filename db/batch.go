@@ -41,7 +41,7 @@ func (e *BatchError) Error() string { return fmt.Sprintf("write %d: %v", e.Index
 // Unwrap returns Err.
 func (e *BatchError) Unwrap() error { return e.Err }
 
-var errNotTried = fault.Markf(fault.Unavailable, "not tried: a write before it failed")
+var errNotTried = fault.Markf(ErrUnavailable, "not tried: a write before it failed")
 
 // maxBatch is how many writes a Batch may have.
 const maxBatch = 10_000

@@ -38,7 +38,7 @@ type Doc[T any] struct {
 func NewCollection[T any](t Table) (*Collection[T], error) {
 	c := &Collection[T]{t: t}
 	if t == nil {
-		return nil, fault.New(fault.Invalid, "db", "collection", "", "nil table")
+		return nil, fault.New(ErrInvalid, "db", "collection", "", "nil table")
 	}
 	typ := reflect.TypeFor[T]()
 	if typ.Kind() == reflect.Pointer {
@@ -148,7 +148,7 @@ func (c *Collection[T]) Put(ctx context.Context, id string, v T) (Doc[T], error)
 // returns ErrConflict.
 func (c *Collection[T]) Update(ctx context.Context, d Doc[T]) (Doc[T], error) {
 	if d.Record == nil {
-		return d, fault.New(fault.Invalid, "db", "update", c.t.Name(), "document without a record")
+		return d, fault.New(ErrInvalid, "db", "update", c.t.Name(), "document without a record")
 	}
 	r, err := c.record(d.ID, d.Value)
 	if err != nil {
@@ -177,7 +177,7 @@ func (c *Collection[T]) Modify(ctx context.Context, id string, fn func(v *T) err
 			return Doc[T]{}, err
 		}
 		d, err = c.Update(ctx, d)
-		if !errors.Is(err, ErrConflict) || n == 1000 {
+		if !errors.Is(err, fault.Conflict) || n == 1000 {
 			return d, err
 		}
 		if backoff.Sleep(ctx, wait.Wait(n)) != nil {
@@ -218,7 +218,7 @@ func (c *Collection[T]) Find(ctx context.Context, opts ...SearchOption) iter.Seq
 func (c *Collection[T]) record(id string, v T) (*Record, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
-		return nil, fault.Wrap("db", "encode", c.t.Name()+"/"+id, fault.Mark(fault.Invalid, err))
+		return nil, fault.Wrap("db", "encode", c.t.Name()+"/"+id, fault.Mark(ErrInvalid, err))
 	}
 	return &Record{ID: id, Metadata: c.metadata(v), Data: data, ContentType: "application/json"}, nil
 }

@@ -48,7 +48,7 @@ func newFront(opts []Option) (DB, error) {
 	}
 	if _, ok := f.driver.(Transactor); !ok && o.changes != nil {
 		f.driver.Close()
-		return nil, fault.New(fault.Unsupported, f.scope, "new", "", "changes, without transactions")
+		return nil, fault.New(ErrUnsupported, f.scope, "new", "", "changes, without transactions")
 	}
 	f.features = f.driver.Features()
 	f.features.Backend = o.name
@@ -190,16 +190,16 @@ func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) erro
 		err := f.tx(ctx, t, o, fn)
 		if !errors.Is(err, ErrSerialization) {
 			if collided != nil && err != nil && ctx.Err() != nil { // time ran out in a run that followed a collision
-				err = fault.Mark(fault.Conflict, errors.Join(collided, err))
+				err = fault.Mark(ErrConflict, errors.Join(collided, err))
 			}
 			return f.wrap("tx", "", err)
 		}
 		collided = err
 		if run == maxRuns {
-			return f.wrap("tx", "", fault.Mark(fault.Conflict, err))
+			return f.wrap("tx", "", fault.Mark(ErrConflict, err))
 		}
 		if e := backoff.Sleep(ctx, wait.Wait(run)); e != nil {
-			return f.wrap("tx", "", fault.Mark(fault.Conflict, errors.Join(err, e)))
+			return f.wrap("tx", "", fault.Mark(ErrConflict, errors.Join(err, e)))
 		}
 	}
 }
@@ -274,7 +274,7 @@ func (x *txDB) Table(_ context.Context, name string, opts ...TableOption) (Table
 	return &table{f: x.f, ops: x.t, tx: x, name: name, spec: s}, nil
 }
 
-var errEnded = fault.Markf(fault.Closed, "the transaction has ended")
+var errEnded = fault.Markf(ErrClosed, "the transaction has ended")
 
 // Tx calls fn in the transaction that there is, with its isolation.
 func (x *txDB) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) error, opts ...TxOption) error {

@@ -174,7 +174,7 @@ func decide(old, r *Record, c Condition, floor uint64) error {
 	case c.Must == Exist && old == nil:
 		return fault.NotFound
 	case c.Must == Exist && c.Version != 0 && c.Version != old.Version:
-		return fault.Markf(fault.Conflict, "version %d is stored, not %d", old.Version, c.Version)
+		return fault.Markf(ErrConflict, "version %d is stored, not %d", old.Version, c.Version)
 	}
 	r.Version = floor + 1
 	if old != nil {
@@ -189,7 +189,7 @@ func refuse(old *Record, version uint64) error {
 	case old == nil:
 		return fault.NotFound
 	case version != 0 && version != old.Version:
-		return fault.Markf(fault.Conflict, "version %d is stored, not %d", old.Version, version)
+		return fault.Markf(ErrConflict, "version %d is stored, not %d", old.Version, version)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func newOptions(opts []Option) (*options, error) {
 	}
 	for _, opt := range opts {
 		if opt == nil {
-			return nil, fault.New(fault.Invalid, "db", "new", "", "nil option")
+			return nil, fault.New(ErrInvalid, "db", "new", "", "nil option")
 		}
 		if err := opt(o); err != nil {
 			return nil, fault.Wrap("db", "new", "", err)

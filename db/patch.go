@@ -114,11 +114,11 @@ func (t *table) Patch(ctx context.Context, id string, edits ...Edit) (*Record, e
 		if err == nil {
 			return r, nil
 		}
-		if !errors.Is(err, ErrConflict) || errors.Is(err, ErrSerialization) || n == maxPatches {
+		if !errors.Is(err, fault.Conflict) || errors.Is(err, ErrSerialization) || n == maxPatches {
 			return nil, t.as("patch", err)
 		}
 		if e := backoff.Sleep(ctx, wait.Wait(n)); e != nil {
-			return nil, t.wrap("patch", id, fault.Mark(fault.Conflict, errors.Join(err, e)))
+			return nil, t.wrap("patch", id, fault.Mark(ErrConflict, errors.Join(err, e)))
 		}
 	}
 }

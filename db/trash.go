@@ -126,7 +126,7 @@ func (t *table) remove(ctx context.Context, id string, version uint64, purge boo
 		case err != nil:
 			return err
 		case version != 0 && version != r.Version:
-			return fault.Markf(fault.Conflict, "version %d is stored, not %d", r.Version, version)
+			return fault.Markf(ErrConflict, "version %d is stored, not %d", r.Version, version)
 		}
 		if soft {
 			if err := t.bury(ctx, r); err != nil {
@@ -152,7 +152,7 @@ func (t *table) purge(ctx context.Context, id string, version uint64) error {
 			return err
 		}
 		if v := r.reveal().Version; v != version {
-			return fault.Markf(fault.Conflict, "version %d is kept, not %d", v, version)
+			return fault.Markf(ErrConflict, "version %d is kept, not %d", v, version)
 		}
 	}
 	kept := t.ops.Delete(ctx, t.spec.trash().Name, id, 0)

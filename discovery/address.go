@@ -19,7 +19,7 @@ import (
 func HostPort(addr string) (string, error) {
 	resolved, err := resolve(addr, hostAddress)
 	if err != nil {
-		return "", fault.Mark(fault.Invalid, err)
+		return "", fault.Mark(ErrInvalid, err)
 	}
 	return resolved, nil
 }

@@ -127,7 +127,7 @@ func (in Instance) Equal(other Instance) bool { return equalInstances(&in, &othe
 // unspecified, a negative weight, text that isn't UTF-8.
 func (in Instance) Validate() error {
 	if err := validInstance(&in); err != nil {
-		return fault.Mark(fault.Invalid, err)
+		return fault.Mark(ErrInvalid, err)
 	}
 	return nil
 }

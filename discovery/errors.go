@@ -1,30 +1,29 @@
 package discovery
 
-import (
-	"errors"
-
-	"github.com/micro/go-platform/internal/fault"
-)
+import "github.com/micro/go-platform/internal/fault"
 
 var (
 	// ErrInvalid: an argument that no registry would take. Nothing was sent.
-	ErrInvalid = fault.Invalid
+	ErrInvalid = fault.Of("discovery", fault.Invalid)
 	// ErrExists: the instance is registered already, by this Discovery or by
 	// another process.
-	ErrExists = fault.Exists
+	ErrExists = fault.Of("discovery", fault.Exists)
 	// ErrNotFound is for drivers: Renew of an entry that the registry doesn't have.
-	ErrNotFound = fault.NotFound
+	ErrNotFound = fault.Of("discovery", fault.NotFound)
+	// ErrTooLarge: an instance with more labels and endpoints than the registry
+	// takes. Nothing was sent.
+	ErrTooLarge = fault.Of("discovery", fault.TooLarge)
 	// ErrUnavailable: the registry can't be reached; nothing was applied.
-	ErrUnavailable = fault.Unavailable
+	ErrUnavailable = fault.Of("discovery", fault.Unavailable)
 	// ErrDenied: the registry refuses the credentials, or they lack a right.
 	// Nothing was applied, and waiting does not help.
-	ErrDenied = fault.Denied
+	ErrDenied = fault.Of("discovery", fault.Denied)
 	// ErrUnknownOutcome: a registration whose answer was lost. It may stand until its TTL ends.
-	ErrUnknownOutcome = fault.UnknownOutcome
+	ErrUnknownOutcome = fault.Of("discovery", fault.UnknownOutcome)
 	// ErrUnsupported: the backend can only read.
-	ErrUnsupported = fault.Unsupported
+	ErrUnsupported = fault.Of("discovery", fault.Unsupported)
 	// ErrClosed: used after Close.
-	ErrClosed = fault.Closed
+	ErrClosed = fault.Of("discovery", fault.Closed)
 	// ErrStale: Get with MaxStale got nothing that is new enough.
-	ErrStale = errors.New("older than asked for")
+	ErrStale = fault.Of("discovery", fault.Stale)
 )

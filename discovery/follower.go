@@ -70,7 +70,7 @@ func (fo *follower) run(ctx context.Context) {
 			return watch.ErrGap // refresh: the next session starts at once
 		}
 		if err == nil {
-			err = fault.Markf(fault.Unavailable, "the registry ended the watch")
+			err = fault.Markf(ErrUnavailable, "the registry ended the watch")
 		}
 		return err
 	})

@@ -23,7 +23,7 @@ func New(opts ...Option) (Discovery, error) {
 	o := defaults()
 	for i, opt := range opts {
 		if opt == nil {
-			return nil, fault.New(fault.Invalid, "discovery", "new", "", "option %d is nil", i)
+			return nil, fault.New(ErrInvalid, "discovery", "new", "", "option %d is nil", i)
 		}
 		if err := opt(&o); err != nil {
 			return nil, fault.Wrap("discovery", "new", "", mark(err))
@@ -57,7 +57,7 @@ func New(opts ...Option) (Discovery, error) {
 // mark makes an error that has no kind an invalid argument.
 func mark(err error) error {
 	if fault.KindOf(err) == nil {
-		return fault.Mark(fault.Invalid, err)
+		return fault.Mark(ErrInvalid, err)
 	}
 	return err
 }
@@ -110,9 +110,9 @@ func (f *front) wrap(ctx context.Context, op, subject string, err error) error {
 	}
 	if k := fault.KindOf(err); (k == context.DeadlineExceeded || k == context.Canceled) && ctx.Err() == nil {
 		if f.life.Closed() {
-			err = fault.Markf(fault.Closed, "while waiting")
+			err = fault.Markf(ErrClosed, "while waiting")
 		} else {
-			err = fault.Markf(fault.Unavailable, "no answer within %v", f.timeout)
+			err = fault.Markf(ErrUnavailable, "no answer within %v", f.timeout)
 		}
 	}
 	return fault.Wrap(f.scope, op, subject, err)
@@ -139,7 +139,7 @@ func (f *front) Get(ctx context.Context, service string, opts ...GetOption) (Sna
 	var o getOptions
 	for i, opt := range opts {
 		if opt == nil {
-			return none, fault.New(fault.Invalid, f.scope, "get", service, "option %d is nil", i)
+			return none, fault.New(ErrInvalid, f.scope, "get", service, "option %d is nil", i)
 		}
 		if err := opt(&o); err != nil {
 			return none, fault.Wrap(f.scope, "get", service, mark(err))

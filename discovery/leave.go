@@ -35,7 +35,7 @@ func (r *registration) Update(ctx context.Context, change func(in *Instance)) er
 	case r.stopped:
 		err = fault.Closed
 	case next.Service != r.service || next.ID != r.id:
-		err = fault.Markf(fault.Invalid, "service and id can't change")
+		err = fault.Markf(ErrInvalid, "service and id can't change")
 	default:
 		if err = next.Validate(); err == nil {
 			r.in, r.dirty = next, true

@@ -17,7 +17,7 @@ func (f *front) Register(ctx context.Context, in Instance, opts ...RegisterOptio
 	o := registerOptions{ttl: f.ttl}
 	for i, opt := range opts {
 		if opt == nil {
-			return nil, fault.New(fault.Invalid, f.scope, "register", in.Service, "option %d is nil", i)
+			return nil, fault.New(ErrInvalid, f.scope, "register", in.Service, "option %d is nil", i)
 		}
 		if err := opt(&o); err != nil {
 			return nil, fault.Wrap(f.scope, "register", in.Service, mark(err))
@@ -63,7 +63,7 @@ func (f *front) reserve(r *registration) error {
 		return fault.Closed
 	}
 	if f.registrations[r.key] != nil {
-		return fault.Markf(fault.Exists, "registered here before")
+		return fault.Markf(ErrExists, "registered here before")
 	}
 	f.registrations[r.key] = r
 	return nil
@@ -147,9 +147,9 @@ func (r *registration) registerOnce(ctx context.Context, replace bool) error {
 	if kind == context.Canceled || kind == context.DeadlineExceeded {
 		// A driver that doesn't know better: the request may be on its way.
 		if ctx.Err() == nil {
-			err = fault.Markf(fault.UnknownOutcome, "no answer within %v", r.f.timeout)
+			err = fault.Markf(ErrUnknownOutcome, "no answer within %v", r.f.timeout)
 		} else {
-			err = fault.Mark(fault.UnknownOutcome, err)
+			err = fault.Mark(ErrUnknownOutcome, err)
 		}
 		kind = fault.UnknownOutcome
 	}
@@ -218,7 +218,7 @@ func (r *registration) heartbeat(ctx context.Context) error {
 	var err error
 	if !dirty {
 		err = r.f.driver.Renew(ctx, r.entry())
-		dirty = errors.Is(err, ErrNotFound)
+		dirty = errors.Is(err, fault.NotFound)
 	}
 	if dirty {
 		if err = r.f.driver.Register(ctx, r.entry(), never); err == nil {
@@ -233,7 +233,7 @@ func (r *registration) heartbeat(ctx context.Context) error {
 func (r *registration) record(sent time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.beats = remember(r.beats, heartbeats, Heartbeat{At: sent, Took: time.Since(sent), Err: err})
+	r.beats = remember(r.beats, heartbeats, Heartbeat{At: sent, Took: time.Since(sent), Err: fault.Adopt("discovery", err)})
 	if r.err = err; err == nil {
 		r.confirmed, r.dirty = sent, false
 		r.f.contact.confirm(time.Now())
@@ -252,11 +252,11 @@ func (r *registration) Err() error {
 	if r.stopped {
 		return r.f.closed("heartbeat", r.subject())
 	}
-	if time.Since(r.confirmed) < r.ttl && !errors.Is(r.err, ErrExists) {
+	if time.Since(r.confirmed) < r.ttl && !errors.Is(r.err, fault.Exists) {
 		return nil
 	}
 	if r.err == nil {
-		return fault.New(fault.Unavailable, r.f.scope, "heartbeat", r.subject(), "not confirmed for %v", time.Since(r.confirmed).Round(time.Millisecond))
+		return fault.New(ErrUnavailable, r.f.scope, "heartbeat", r.subject(), "not confirmed for %v", time.Since(r.confirmed).Round(time.Millisecond))
 	}
 	return fault.Wrap(r.f.scope, "heartbeat", r.subject(), r.err)
 }

@@ -204,7 +204,7 @@ func comments(t *testing.T, folder string) map[string]string {
 }
 
 // supported is the cell of a call: what is refused is refused before any I/O.
-func supported(err error) string { return show("", !errors.Is(err, kv.ErrUnsupported)) }
+func supported(err, unsupported error) string { return show("", !errors.Is(err, unsupported)) }
 
 func kvColumns(t *testing.T) (out []column) {
 	d, err := discovery.New()
@@ -294,7 +294,7 @@ func discoveryColumns(t *testing.T) (out []column) {
 		_, err1 := d.Register(ctx, discovery.Instance{Service: "docs", ID: "docs-1", Address: nobody})
 		_, err2 := d.Services(ctx)
 		cancel()
-		out = append(out, column{c.name, []string{supported(err1), supported(err2)}})
+		out = append(out, column{c.name, []string{supported(err1, discovery.ErrUnsupported), supported(err2, discovery.ErrUnsupported)}})
 		d.Close() // may say that nothing could be deregistered
 	}
 	return out
@@ -332,7 +332,7 @@ func authColumns(t *testing.T) (out []column) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		_, err = a.Token(ctx)
 		cancel()
-		out = append(out, column{c.name, []string{supported(err)}})
+		out = append(out, column{c.name, []string{supported(err, auth.ErrUnsupported)}})
 		check(a.Close())
 	}
 	return out
@@ -350,7 +350,7 @@ func traceColumns(t *testing.T) (out []column) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		_, err = tr.Search(ctx, trace.Query{})
 		cancel()
-		out = append(out, column{c.name, []string{supported(err)}})
+		out = append(out, column{c.name, []string{supported(err, trace.ErrUnsupported)}})
 		check(tr.Close(t.Context()))
 	}
 	return out

@@ -32,8 +32,8 @@ import "github.com/micro/go-platform/internal/fault"
 
 // Errors that engines return, to be compared with errors.Is.
 var (
-	ErrInvalid     = fault.Invalid     // bad input: an address, an option
-	ErrUnavailable = fault.Unavailable // the server does not answer, or the engine was closed
-	ErrDenied      = fault.Denied      // the server refuses the credentials
-	ErrClosed      = fault.Closed      // the set was closed
+	ErrInvalid     = fault.Of("engine", fault.Invalid)     // bad input: an address, an option
+	ErrUnavailable = fault.Of("engine", fault.Unavailable) // the server does not answer, or the engine was closed
+	ErrDenied      = fault.Of("engine", fault.Denied)      // the server refuses the credentials
+	ErrClosed      = fault.Of("engine", fault.Closed)      // the set was closed
 )

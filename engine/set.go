@@ -38,7 +38,7 @@ type opened struct {
 // connected to.
 func Options[O any](s *Set, url string, backends ...func(*Choice) O) ([]O, error) {
 	if s == nil {
-		return nil, fault.New(fault.Invalid, "engine", "options", "", "nil set")
+		return nil, fault.New(ErrInvalid, "engine", "options", "", "nil set")
 	}
 	c := &Choice{set: s, url: url}
 	scheme, _, ok := strings.Cut(url, ":")
@@ -50,7 +50,7 @@ func Options[O any](s *Set, url string, backends ...func(*Choice) O) ([]O, error
 	}
 	for i, backend := range backends {
 		if backend == nil {
-			return nil, fault.New(fault.Invalid, "engine", "options", "", "backend %d is nil", i)
+			return nil, fault.New(ErrInvalid, "engine", "options", "", "backend %d is nil", i)
 		}
 		option := backend(c)
 		switch {
@@ -60,7 +60,7 @@ func Options[O any](s *Set, url string, backends ...func(*Choice) O) ([]O, error
 			return []O{option}, nil
 		}
 	}
-	return nil, fault.New(fault.Invalid, "engine", "options", "", "address %q, want a URL with a scheme of %s", conn.Redact(url), strings.Join(c.known, ", "))
+	return nil, fault.New(ErrInvalid, "engine", "options", "", "address %q, want a URL with a scheme of %s", conn.Redact(url), strings.Join(c.known, ", "))
 }
 
 // Scheme is a backend for Options that has no URL function: open is given a URL
@@ -109,7 +109,7 @@ func Take[E io.Closer](c *Choice, open func(addr string) (E, error), schemes ...
 	c.set.mu.Lock()
 	defer c.set.mu.Unlock()
 	if c.set.closed {
-		c.err = fault.Markf(fault.Closed, "the set of engines was closed")
+		c.err = fault.Markf(ErrClosed, "the set of engines was closed")
 		return e, false
 	}
 	for _, o := range c.set.opened {

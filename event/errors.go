@@ -10,20 +10,20 @@ import (
 // The kinds of errors. Test for them with errors.Is; the cause is reachable
 // the same way.
 var (
-	ErrInvalid        = fault.Invalid        // a bad option, record, pattern or position
-	ErrNotFound       = fault.NotFound       // no group of that name, or nothing scheduled under that ID
-	ErrConflict       = fault.Conflict       // the group exists with other types
-	ErrTooLarge       = fault.TooLarge       // a record above the limits; nothing was published
-	ErrUnsupported    = fault.Unsupported    // the backend can't do it; see Features
-	ErrUnavailable    = fault.Unavailable    // the backend did not answer; certainly not applied
-	ErrDenied         = fault.Denied         // the backend refuses these credentials or rights; waiting does not help
-	ErrUnknownOutcome = fault.UnknownOutcome // records that may have been published
-	ErrClosed         = fault.Closed         // used after Close
-	ErrTimeout        = fault.Timeout        // Close ended before handlers did, or a Request without a reply
+	ErrInvalid        = fault.Of("event", fault.Invalid)        // a bad option, record, pattern or position
+	ErrNotFound       = fault.Of("event", fault.NotFound)       // no group of that name, or nothing scheduled under that ID
+	ErrConflict       = fault.Of("event", fault.Conflict)       // the group exists with other types
+	ErrTooLarge       = fault.Of("event", fault.TooLarge)       // a record above the limits; nothing was published
+	ErrUnsupported    = fault.Of("event", fault.Unsupported)    // the backend can't do it; see Features
+	ErrUnavailable    = fault.Of("event", fault.Unavailable)    // the backend did not answer; certainly not applied
+	ErrDenied         = fault.Of("event", fault.Denied)         // the backend refuses these credentials or rights; waiting does not help
+	ErrUnknownOutcome = fault.Of("event", fault.UnknownOutcome) // records that may have been published
+	ErrClosed         = fault.Of("event", fault.Closed)         // used after Close
+	ErrTimeout        = fault.Of("event", fault.Timeout)        // Close ended before handlers did, or a Request without a reply
 )
 
-func invalidf(format string, args ...any) error  { return fault.Markf(fault.Invalid, format, args...) }
-func tooLargef(format string, args ...any) error { return fault.Markf(fault.TooLarge, format, args...) }
+func invalidf(format string, args ...any) error  { return fault.Markf(ErrInvalid, format, args...) }
+func tooLargef(format string, args ...any) error { return fault.Markf(ErrTooLarge, format, args...) }
 
 // PublishError is returned by Publish, inside an error that has a kind, when
 // some of several records are in the stream and others are not.

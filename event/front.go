@@ -67,7 +67,7 @@ func newFront(opts []Option) (Stream, error) {
 		trimmer, ok := f.driver.(Trimmer)
 		if !ok {
 			f.driver.Close(context.Background())
-			return nil, fault.New(fault.Unsupported, f.scope, "new", "", "retention")
+			return nil, fault.New(ErrUnsupported, f.scope, "new", "", "retention")
 		}
 		f.life.Go(func(ctx context.Context) { f.trim(ctx, trimmer) })
 	}
@@ -272,7 +272,7 @@ func (f *front) Close(ctx context.Context) error {
 		running += s.Stats().Running
 	}
 	f.mu.Unlock()
-	return f.wrap("close", "", fault.Mark(fault.Timeout, fmt.Errorf("%d handlers still running: %w", running, ctx.Err())))
+	return f.wrap("close", "", fault.Mark(ErrTimeout, fmt.Errorf("%d handlers still running: %w", running, ctx.Err())))
 }
 
 // shutdown runs until the last handler has returned, however long that is

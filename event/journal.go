@@ -94,11 +94,11 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // which is called for each folder in which a name is new.
 func openJournal(dir string, sync func(dir string) error, m *memory) (*journal, error) {
 	if err := makeFolder(dir, sync); err != nil {
-		return nil, fault.Mark(fault.Unavailable, err)
+		return nil, fault.Mark(ErrUnavailable, err)
 	}
 	lock, err := lockFile(filepath.Join(dir, "lock"))
 	if err != nil {
-		return nil, fault.Markf(fault.Unavailable, "journal %s is in use: %w", dir, err)
+		return nil, fault.Markf(ErrUnavailable, "journal %s is in use: %w", dir, err)
 	}
 	j := &journal{dir: dir, synced: sync != nil, enter: sync, lock: lock, stop: make(chan struct{})}
 	if sync == nil {
@@ -106,7 +106,7 @@ func openJournal(dir string, sync func(dir string) error, m *memory) (*journal, 
 	}
 	if err := j.load(m); err != nil {
 		lock.Close()
-		return nil, fault.Markf(fault.Unavailable, "journal %s: %w", dir, err)
+		return nil, fault.Markf(ErrUnavailable, "journal %s: %w", dir, err)
 	}
 	j.wg.Go(func() { j.keepGroups(m) })
 	return j, nil
@@ -212,11 +212,11 @@ func tornOnly(err error) error {
 // append writes records, all or none. The memory's mutex is held.
 func (j *journal) append(first uint64, at int64, d *draft) error {
 	if j.broken != nil {
-		return fault.Mark(fault.Unavailable, j.broken)
+		return fault.Mark(ErrUnavailable, j.broken)
 	}
 	if j.file == nil || j.size >= segmentSize {
 		if err := j.rotate(first); err != nil {
-			return fault.Mark(fault.Unavailable, err)
+			return fault.Mark(ErrUnavailable, err)
 		}
 	}
 	b := j.buf[:0]
@@ -238,9 +238,9 @@ func (j *journal) append(first uint64, at int64, d *draft) error {
 	if err != nil { // take it back, or write no more
 		_, e := j.file.Seek(j.size, io.SeekStart)
 		if j.broken = errors.Join(j.file.Truncate(j.size), e); j.broken != nil {
-			return fault.Mark(fault.UnknownOutcome, errors.Join(err, j.broken))
+			return fault.Mark(ErrUnknownOutcome, errors.Join(err, j.broken))
 		}
-		return fault.Mark(fault.Unavailable, err)
+		return fault.Mark(ErrUnavailable, err)
 	}
 	j.size += int64(len(b))
 	return nil

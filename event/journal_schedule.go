@@ -134,11 +134,11 @@ func appendFrame(b []byte, body func([]byte) []byte) []byte {
 // write adds changes, all or none, and now and then writes the whole file again.
 func (f *planFile) write(b []byte, lines int, s *memorySchedule) error {
 	if f.broken != nil {
-		return fault.Mark(fault.Unavailable, f.broken)
+		return fault.Mark(ErrUnavailable, f.broken)
 	}
 	if f.lines > 2*len(s.byID)+rewriteAfter {
 		if err := f.rewrite(s); err != nil {
-			return fault.Mark(fault.Unavailable, err)
+			return fault.Mark(ErrUnavailable, err)
 		}
 	}
 	_, err := f.file.WriteAt(b, f.size)
@@ -147,9 +147,9 @@ func (f *planFile) write(b []byte, lines int, s *memorySchedule) error {
 	}
 	if err != nil { // take it back, or write no more
 		if f.broken = f.file.Truncate(f.size); f.broken != nil {
-			return fault.Mark(fault.UnknownOutcome, errors.Join(err, f.broken))
+			return fault.Mark(ErrUnknownOutcome, errors.Join(err, f.broken))
 		}
-		return fault.Mark(fault.Unavailable, err)
+		return fault.Mark(ErrUnavailable, err)
 	}
 	f.size += int64(len(b))
 	f.lines += lines

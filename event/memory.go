@@ -155,7 +155,7 @@ func parsePosition(s string) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
-		return 0, fault.Markf(fault.Invalid, "position %q is not one of this stream", s)
+		return 0, fault.Markf(ErrInvalid, "position %q is not one of this stream", s)
 	}
 	return n, nil
 }
@@ -304,5 +304,5 @@ func (m *memory) saveGroups() error {
 	if m.j == nil {
 		return nil
 	}
-	return fault.Mark(fault.Unavailable, m.j.writeGroups(m.encodeGroups()))
+	return fault.Mark(ErrUnavailable, m.j.writeGroups(m.encodeGroups()))
 }

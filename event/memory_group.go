@@ -85,7 +85,7 @@ func SameTypes(a, b []string) bool {
 
 // ConflictingTypes is the error of Join for a group with other types.
 func ConflictingTypes(group string, has, asked []string) error {
-	return fault.Markf(fault.Conflict, "group %q selects %q, not %q: use another name, or delete the group first", group, has, asked)
+	return fault.Markf(ErrConflict, "group %q selects %q, not %q: use another name, or delete the group first", group, has, asked)
 }
 
 func (m *memory) Groups(context.Context) ([]GroupInfo, error) {
@@ -129,7 +129,7 @@ func (mm *memMember) Fetch(ctx context.Context, limit int) ([]Delivered, error) 
 			return nil, err
 		}
 		if m.groups[g.name] != g {
-			return nil, fault.Markf(fault.NotFound, "group %q was deleted", g.name)
+			return nil, fault.Markf(ErrNotFound, "group %q was deleted", g.name)
 		}
 		if !mm.exclusive || g.holder == nil || g.holder == mm {
 			if mm.exclusive {

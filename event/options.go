@@ -36,7 +36,7 @@ func newOptions(opts []Option) (*options, error) {
 	}
 	for _, opt := range opts {
 		if opt == nil {
-			return nil, fault.New(fault.Invalid, "event", "new", "", "nil option")
+			return nil, fault.New(ErrInvalid, "event", "new", "", "nil option")
 		}
 		if err := opt(o); err != nil {
 			return nil, fault.Wrap("event", "new", "", err)

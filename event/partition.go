@@ -162,7 +162,7 @@ func (f *front) subscribeParts(ctx context.Context, o *subscribeOptions, h Handl
 	case o.key == nil || o.group == "":
 		return nil, invalidf("Partitions needs Ordered and Group")
 	case !ok:
-		return nil, fault.Markf(fault.Unsupported, "partitions")
+		return nil, fault.Markf(ErrUnsupported, "partitions")
 	}
 	if err := checkName("group", partGroup(o.group, o.partitions-1, o.partitions)); err != nil {
 		return nil, err
@@ -201,9 +201,9 @@ func (f *front) checkParts(ctx context.Context, o *subscribeOptions) error {
 		switch name, of := wholeGroup(g.Name); {
 		case name != o.group || of == o.partitions:
 		case of == 0:
-			return fault.Markf(fault.Conflict, "group %q is not divided: delete it first, or use another name", name)
+			return fault.Markf(ErrConflict, "group %q is not divided: delete it first, or use another name", name)
 		default:
-			return fault.Markf(fault.Conflict, "group %q has %d partitions, not %d: delete it first, or use another name", name, of, o.partitions)
+			return fault.Markf(ErrConflict, "group %q has %d partitions, not %d: delete it first, or use another name", name, of, o.partitions)
 		}
 	}
 	return nil
@@ -221,7 +221,7 @@ func (f *front) checkWhole(ctx context.Context, o *subscribeOptions) error {
 	}
 	for _, g := range groups {
 		if name, of := wholeGroup(g.Name); name == o.group && of > 0 {
-			return fault.Markf(fault.Conflict, "group %q has %d partitions: subscribe with Partitions, delete it first, or use another name", name, of)
+			return fault.Markf(ErrConflict, "group %q has %d partitions: subscribe with Partitions, delete it first, or use another name", name, of)
 		}
 	}
 	return nil
@@ -352,7 +352,7 @@ func (s *partitioned) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.former
-	st.Err = s.err
+	st.Err = fault.Adopt("event", s.err)
 	for _, sub := range s.parts {
 		st.add(sub.Stats())
 	}
@@ -383,7 +383,7 @@ func (s *partitioned) Close(ctx context.Context) error {
 	case <-s.done:
 		return nil
 	default:
-		return s.f.wrap("close subscription", s.o.group, fault.Mark(fault.Timeout, fmt.Errorf("%d handlers still running: %w", s.Stats().Running, ctx.Err())))
+		return s.f.wrap("close subscription", s.o.group, fault.Mark(ErrTimeout, fmt.Errorf("%d handlers still running: %w", s.Stats().Running, ctx.Err())))
 	}
 }
 

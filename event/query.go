@@ -195,7 +195,7 @@ func (f *front) resolve(ctx context.Context, p Position) (Position, error) {
 			}
 		}
 		if !page.More || page.Next == "" {
-			return p, fault.Markf(fault.NotFound, "no record with id %q", p.ID)
+			return p, fault.Markf(ErrNotFound, "no record with id %q", p.ID)
 		}
 		from = After(page.Next)
 	}

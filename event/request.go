@@ -125,7 +125,7 @@ func (f *front) Request(ctx context.Context, r *Record) (*Record, error) {
 	c.Metadata[ReplyTo], c.Metadata[ReplyBy] = f.requests.typ, strconv.FormatInt(by.UnixMilli(), 10)
 	reply, ok := f.requests.wait(c.ID)
 	if !ok {
-		return nil, f.wrap("request", subjectOf(c), fault.Markf(fault.Conflict, "a request with this ID waits already"))
+		return nil, f.wrap("request", subjectOf(c), fault.Markf(ErrConflict, "a request with this ID waits already"))
 	}
 	defer f.requests.forget(c.ID)
 	if err := f.publish(ctx, []*Record{c}, true); err != nil {
@@ -139,7 +139,7 @@ func (f *front) Request(ctx context.Context, r *Record) (*Record, error) {
 	case <-ctx.Done():
 		err := ctx.Err()
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = fault.Mark(fault.Timeout, fmt.Errorf("no reply: %w", err))
+			err = fault.Mark(ErrTimeout, fmt.Errorf("no reply: %w", err))
 		}
 		return nil, f.wrap("request", subjectOf(c), err)
 	case <-f.life.Done():

@@ -12,7 +12,7 @@ import (
 func (f *front) scheduler() (Scheduler, error) {
 	d, ok := f.driver.(Scheduler)
 	if !ok {
-		return nil, fault.Markf(fault.Unsupported, "scheduling")
+		return nil, fault.Markf(ErrUnsupported, "scheduling")
 	}
 	f.keepTime(0)
 	return d, nil

@@ -127,7 +127,7 @@ func (s *subscription) Close(ctx context.Context) error {
 	case <-s.done:
 		return nil
 	default:
-		return s.f.wrap("close subscription", s.o.group, fault.Mark(fault.Timeout, fmt.Errorf("%d handlers still running: %w", s.running.Load(), ctx.Err())))
+		return s.f.wrap("close subscription", s.o.group, fault.Mark(ErrTimeout, fmt.Errorf("%d handlers still running: %w", s.running.Load(), ctx.Err())))
 	}
 }
 
@@ -326,7 +326,7 @@ func (s *subscription) Stats() Stats {
 		st.Missed = l.gaps()
 	}
 	if err := s.lastErr.Load(); err != nil {
-		st.Err = *err
+		st.Err = fault.Adopt("event", *err)
 	}
 	st.Held, st.Retrying = s.q.counts()
 	st.Held += int(s.ahead.Load())

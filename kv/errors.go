@@ -12,16 +12,16 @@ import (
 // The errors of every store, to be tested with errors.Is. What a call returns
 // also carries the backend's own error and, where a context ended, its error.
 var (
-	ErrNotFound       = fault.NotFound       // Get: no such key, or its life is over
-	ErrExists         = fault.Exists         // IfAbsent: the key is there
-	ErrConflict       = fault.Conflict       // IfRevision: the key has changed or is gone; nothing was applied
-	ErrInvalid        = fault.Invalid        // bad input; nothing was sent
-	ErrUnsupported    = fault.Unsupported    // the backend cannot do this, see Features; nothing was sent
-	ErrTooLarge       = fault.TooLarge       // the value is over the backend's limit; the old value is still there
-	ErrUnavailable    = fault.Unavailable    // the backend does not answer; certainly not applied
-	ErrDenied         = fault.Denied         // the backend refuses these credentials or rights; nothing was applied, and waiting does not help
-	ErrUnknownOutcome = fault.UnknownOutcome // a write was sent and its answer lost: it may have been applied
-	ErrClosed         = fault.Closed         // the store was closed
+	ErrNotFound       = fault.Of("kv", fault.NotFound)       // Get: no such key, or its life is over
+	ErrExists         = fault.Of("kv", fault.Exists)         // IfAbsent: the key is there
+	ErrConflict       = fault.Of("kv", fault.Conflict)       // IfRevision: the key has changed or is gone; nothing was applied
+	ErrInvalid        = fault.Of("kv", fault.Invalid)        // bad input; nothing was sent
+	ErrUnsupported    = fault.Of("kv", fault.Unsupported)    // the backend cannot do this, see Features; nothing was sent
+	ErrTooLarge       = fault.Of("kv", fault.TooLarge)       // the value is over the backend's limit; the old value is still there
+	ErrUnavailable    = fault.Of("kv", fault.Unavailable)    // the backend does not answer; certainly not applied
+	ErrDenied         = fault.Of("kv", fault.Denied)         // the backend refuses these credentials or rights; nothing was applied, and waiting does not help
+	ErrUnknownOutcome = fault.Of("kv", fault.UnknownOutcome) // a write was sent and its answer lost: it may have been applied
+	ErrClosed         = fault.Of("kv", fault.Closed)         // the store was closed
 )
 
 // BatchError says which keys of a GetMany or PutMany failed. The others went

@@ -27,7 +27,7 @@ func (f *front) follow(ctx context.Context, prefix string, live func(bool), chan
 	sink := &followSink{namespace: len(f.namespace), live: live, changed: changed}
 	failing := false
 	opts := watch.Options{OnError: func(err error) {
-		if isKind(err, ErrUnsupported, ErrInvalid) {
+		if isKind(err, fault.Unsupported, fault.Invalid) {
 			cancel()
 		}
 		if !failing {

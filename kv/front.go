@@ -124,7 +124,7 @@ func (b bounds) leave(err error) error {
 		b.cancel()
 	}
 	b.f.life.Leave()
-	if b.own && err != nil && errors.Is(err, context.DeadlineExceeded) && !isKind(err, ErrUnknownOutcome, ErrUnavailable) {
+	if b.own && err != nil && errors.Is(err, context.DeadlineExceeded) && !isKind(err, fault.UnknownOutcome, fault.Unavailable) {
 		err = fault.Markf(ErrUnavailable, "no answer within %v: %w", b.f.timeout, err)
 	}
 	return err
@@ -244,7 +244,7 @@ func (f *front) put(ctx context.Context, key string, value []byte, opts []PutOpt
 	}
 	rev, err := f.driver.Put(ctx, w)
 	if err = b.leave(err); err != nil {
-		if w.conditional && w.IfAbsent && isKind(err, ErrExists) {
+		if w.conditional && w.IfAbsent && isKind(err, fault.Exists) {
 			err = ErrConflict
 		}
 		return 0, err
@@ -341,7 +341,7 @@ func (f *front) addLoop(ctx context.Context, w Write, delta int64) (int64, error
 		next := Write{Key: w.Key, TTL: w.TTL}
 		var sum int64
 		switch {
-		case errors.Is(err, ErrNotFound):
+		case errors.Is(err, fault.NotFound):
 			next.IfAbsent, sum = true, delta
 		case err != nil:
 			return 0, err
@@ -358,7 +358,7 @@ func (f *front) addLoop(ctx context.Context, w Write, delta int64) (int64, error
 		if _, err = f.driver.Put(ctx, next); err == nil {
 			return sum, nil
 		}
-		if !isKind(err, ErrConflict, ErrExists) {
+		if !isKind(err, fault.Conflict, fault.Exists) {
 			return 0, err
 		}
 		if err := backoff.Sleep(ctx, wait.Wait(tries)); err != nil {
@@ -431,7 +431,7 @@ func (f *front) putMany(ctx context.Context, values map[string][]byte, opts []Pu
 		switch {
 		case w.IfAbsent || w.conditional:
 			return invalidf("PutMany takes no option but TTL")
-		case errors.Is(err, ErrTooLarge):
+		case errors.Is(err, fault.TooLarge):
 			bad[w.Key] = err
 		case err != nil:
 			return err

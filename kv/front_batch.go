@@ -58,7 +58,7 @@ func (f *front) getEach(ctx context.Context, keys []string) (map[string]Item, er
 		switch {
 		case err == nil:
 			items[keys[i]] = item
-		case !errors.Is(err, ErrNotFound):
+		case !errors.Is(err, fault.NotFound):
 			bad[keys[i]] = err
 		}
 	})

@@ -71,7 +71,7 @@ func (f *front) watch(ctx context.Context, prefix string, yield func(Event, erro
 // follow runs sessions until ctx ends or one fails for good.
 func (w *watchState) follow(ctx context.Context, d WatchDriver, end context.CancelCauseFunc) {
 	opts := watch.Options{OnError: func(err error) {
-		if isKind(err, ErrUnsupported, ErrInvalid, ErrClosed) {
+		if isKind(err, fault.Unsupported, fault.Invalid, fault.Closed) {
 			end(err)
 			return
 		}

@@ -115,7 +115,7 @@ func NewLoader(store KV, ttl time.Duration, opts ...LoaderOption) (*Loader, erro
 func (l *Loader) GetOrLoad(ctx context.Context, key string, load func(ctx context.Context) ([]byte, error)) (Item, error) {
 	item, err := l.getOrLoad(ctx, key, load)
 	if err != nil {
-		return Item{}, fault.Wrap("kv", "get or load", cut(key), err)
+		return Item{}, fault.Theirs("kv", "get or load", cut(key), err)
 	}
 	return item, nil
 }

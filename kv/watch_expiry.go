@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // expiry asks the backend for watched items whose life should be over, since
@@ -103,7 +104,7 @@ func (x *expiry) confirm(ctx context.Context, key string) bool {
 			x.add(key, now.expires)
 		}
 		return true
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, fault.NotFound):
 		w.gone(key)
 		return true
 	case err != nil:

@@ -121,7 +121,7 @@ func (w *watchState) synced() {
 
 // interrupted notes an outage, to be told once until the next mark.
 func (w *watchState) interrupted(err error) {
-	if !isKind(err, ErrUnavailable, ErrDenied) {
+	if !isKind(err, fault.Unavailable, fault.Denied) {
 		err = fault.Mark(ErrUnavailable, err)
 	}
 	w.mu.Lock()

@@ -5,11 +5,11 @@ import "github.com/micro/go-platform/internal/fault"
 // The kinds of errors of this package; test for them with errors.Is.
 var (
 	// ErrInvalid is returned by New for an option that can't be.
-	ErrInvalid = fault.Invalid
+	ErrInvalid = fault.Of("log", fault.Invalid)
 	// ErrUnavailable is returned by New when an output can't be reached or opened.
-	ErrUnavailable = fault.Unavailable
+	ErrUnavailable = fault.Of("log", fault.Unavailable)
 	// ErrDropped is returned by Flush and Close when records were lost.
-	ErrDropped = fault.Dropped
+	ErrDropped = fault.Of("log", fault.Dropped)
 	// ErrClosed is returned by Flush after Close.
-	ErrClosed = fault.Closed
+	ErrClosed = fault.Of("log", fault.Closed)
 )

@@ -27,18 +27,18 @@ func ToFile(path string, opts ...FileOption) Option {
 		o := fileOptions{enc: JSON(), mode: 0o640}
 		for _, opt := range opts {
 			if opt == nil {
-				return nil, fault.Markf(fault.Invalid, "nil option")
+				return nil, fault.Markf(ErrInvalid, "nil option")
 			}
 			if err := opt(&o); err != nil {
 				return nil, err
 			}
 		}
 		if path == "" {
-			return nil, fault.Markf(fault.Invalid, "no path")
+			return nil, fault.Markf(ErrInvalid, "no path")
 		}
 		f := &file{fileOptions: o, path: path, open: openShared}
 		if err := f.reopen(time.Now()); err != nil {
-			return nil, fault.Mark(fault.Unavailable, err)
+			return nil, fault.Mark(ErrUnavailable, err)
 		}
 		f.tidy()
 		return f, nil

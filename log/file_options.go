@@ -24,7 +24,7 @@ type fileOptions struct {
 func FileEncoding(e Encoding) FileOption {
 	return func(o *fileOptions) error {
 		if e == nil {
-			return fault.Markf(fault.Invalid, "nil encoding")
+			return fault.Markf(ErrInvalid, "nil encoding")
 		}
 		o.enc = e
 		return nil
@@ -41,7 +41,7 @@ func FileMode(m fs.FileMode) FileOption {
 func RotateSize(n int64) FileOption {
 	return func(o *fileOptions) error {
 		if n < 1 {
-			return fault.Markf(fault.Invalid, "RotateSize(%d)", n)
+			return fault.Markf(ErrInvalid, "RotateSize(%d)", n)
 		}
 		o.maxBytes = n
 		return nil
@@ -53,7 +53,7 @@ func RotateSize(n int64) FileOption {
 func RotateEvery(d time.Duration) FileOption {
 	return func(o *fileOptions) error {
 		if d < time.Second {
-			return fault.Markf(fault.Invalid, "RotateEvery(%v), want at least a second", d)
+			return fault.Markf(ErrInvalid, "RotateEvery(%v), want at least a second", d)
 		}
 		o.every = d
 		return nil
@@ -65,7 +65,7 @@ func RotateEvery(d time.Duration) FileOption {
 func Keep(n int, age time.Duration) FileOption {
 	return func(o *fileOptions) error {
 		if n < 0 || age < 0 {
-			return fault.Markf(fault.Invalid, "Keep(%d, %v)", n, age)
+			return fault.Markf(ErrInvalid, "Keep(%d, %v)", n, age)
 		}
 		o.keep, o.maxAge = n, age
 		return nil

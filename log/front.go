@@ -18,7 +18,7 @@ func New(opts ...Option) (Log, error) {
 	o := defaults()
 	for i, opt := range opts {
 		if opt == nil {
-			return nil, fault.New(fault.Invalid, "log", "new", "", "option %d is nil", i)
+			return nil, fault.New(ErrInvalid, "log", "new", "", "option %d is nil", i)
 		}
 		if err := opt(&o); err != nil {
 			return nil, fault.Wrap("log", "new", "", err)
@@ -64,7 +64,7 @@ func open(one *outputOptions, o *options) (*output, error) {
 	driver, err := one.open(ctx)
 	if err != nil {
 		if fault.KindOf(err) == nil {
-			err = fault.Mark(fault.Unavailable, err) // a file or a directory, which may come
+			err = fault.Mark(ErrUnavailable, err) // a file or a directory, which may come
 		}
 		return nil, fault.Opening("log/"+one.name, err)
 	}

@@ -34,7 +34,7 @@ func NewMemory(n int, e Encoding) *Memory {
 func ToMemory(m *Memory) Option {
 	return func(o *options) error {
 		if m == nil {
-			return fault.Markf(fault.Invalid, "ToMemory(nil)")
+			return fault.Markf(ErrInvalid, "ToMemory(nil)")
 		}
 		return WithDriver("memory", func(context.Context) (Driver, error) { return m, nil })(o)
 	}

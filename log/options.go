@@ -58,7 +58,7 @@ type outputOptions struct {
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
 	return func(o *options) error {
 		if name == "" || open == nil {
-			return fault.Markf(fault.Invalid, "WithDriver needs a name and an open function")
+			return fault.Markf(ErrInvalid, "WithDriver needs a name and an open function")
 		}
 		o.outputs = append(o.outputs, &outputOptions{
 			name: name, open: open, least: -1 << 30, queue: 4 << 20, batch: 64 << 10, delay: 10 * time.Millisecond, timeout: 10 * time.Second,
@@ -88,7 +88,7 @@ type OutputOption func(*outputOptions) error
 func Route(output Option, opts ...OutputOption) Option {
 	return func(o *options) error {
 		if output == nil {
-			return fault.Markf(fault.Invalid, "Route of a nil output")
+			return fault.Markf(ErrInvalid, "Route of a nil output")
 		}
 		first := len(o.outputs)
 		if err := output(o); err != nil {
@@ -97,7 +97,7 @@ func Route(output Option, opts ...OutputOption) Option {
 		for _, one := range o.outputs[first:] {
 			for _, opt := range opts {
 				if opt == nil {
-					return fault.Markf(fault.Invalid, "nil option in Route")
+					return fault.Markf(ErrInvalid, "nil option in Route")
 				}
 				if err := opt(one); err != nil {
 					return err
@@ -118,7 +118,7 @@ func MinLevel(l slog.Level) OutputOption {
 func QueueBytes(n int) OutputOption {
 	return func(o *outputOptions) error {
 		if n < 1024 {
-			return fault.Markf(fault.Invalid, "QueueBytes(%d), want at least 1024", n)
+			return fault.Markf(ErrInvalid, "QueueBytes(%d), want at least 1024", n)
 		}
 		o.queue = n
 		return nil
@@ -130,7 +130,7 @@ func QueueBytes(n int) OutputOption {
 func BatchOf(bytes int, delay time.Duration) OutputOption {
 	return func(o *outputOptions) error {
 		if bytes < 1 || delay < 0 {
-			return fault.Markf(fault.Invalid, "BatchOf(%d, %v)", bytes, delay)
+			return fault.Markf(ErrInvalid, "BatchOf(%d, %v)", bytes, delay)
 		}
 		o.batch, o.delay = bytes, delay
 		return nil
@@ -141,7 +141,7 @@ func BatchOf(bytes int, delay time.Duration) OutputOption {
 func WriteTimeout(d time.Duration) OutputOption {
 	return func(o *outputOptions) error {
 		if d <= 0 {
-			return fault.Markf(fault.Invalid, "WriteTimeout(%v)", d)
+			return fault.Markf(ErrInvalid, "WriteTimeout(%v)", d)
 		}
 		o.timeout = d
 		return nil
@@ -158,7 +158,7 @@ func WithLevel(name string, l slog.Level) Option {
 func WithContext(f func(ctx context.Context, attrs []slog.Attr) []slog.Attr) Option {
 	return func(o *options) error {
 		if f == nil {
-			return fault.Markf(fault.Invalid, "WithContext(nil)")
+			return fault.Markf(ErrInvalid, "WithContext(nil)")
 		}
 		before := o.context
 		o.context = f
@@ -195,7 +195,7 @@ func WithDedup() Option {
 func WithRateLimit(n int, per time.Duration) Option {
 	return func(o *options) error {
 		if n < 1 || per <= 0 {
-			return fault.Markf(fault.Invalid, "WithRateLimit(%d, %v)", n, per)
+			return fault.Markf(ErrInvalid, "WithRateLimit(%d, %v)", n, per)
 		}
 		o.limiter = &limiter{n: uint64(n), per: per, sites: map[uintptr]*site{}}
 		return nil
@@ -221,7 +221,7 @@ func WithSyncAt(l slog.Level) Option {
 func WithExit(least slog.Level, exit func(code int)) Option {
 	return func(o *options) error {
 		if exit == nil {
-			return fault.Markf(fault.Invalid, "WithExit(%v, nil)", least)
+			return fault.Markf(ErrInvalid, "WithExit(%v, nil)", least)
 		}
 		o.exit, o.exitAt = exit, least
 		o.syncAt, o.localAt = min(o.syncAt, least), min(o.localAt, least)
@@ -235,7 +235,7 @@ func WithExit(least slog.Level, exit func(code int)) Option {
 func WithErrors(f func(output string, err error)) Option {
 	return func(o *options) error {
 		if f == nil {
-			return fault.Markf(fault.Invalid, "WithErrors(nil)")
+			return fault.Markf(ErrInvalid, "WithErrors(nil)")
 		}
 		o.errors = f
 		return nil
@@ -246,7 +246,7 @@ func WithErrors(f func(output string, err error)) Option {
 func WithDialTimeout(d time.Duration) Option {
 	return func(o *options) error {
 		if d <= 0 {
-			return fault.Markf(fault.Invalid, "WithDialTimeout(%v)", d)
+			return fault.Markf(ErrInvalid, "WithDialTimeout(%v)", d)
 		}
 		o.dial = d
 		return nil

@@ -41,7 +41,7 @@ func newOutput(o *outputOptions, d Driver, complain func(string, error)) *output
 			if t.Again && t.Lost > 0 {
 				t.Err = fmt.Errorf("%w; the queue is full and records are lost", t.Err)
 			}
-			complain(o.name, t.Err)
+			complain(o.name, fault.Adopt("log", t.Err))
 		},
 	})
 	return out

@@ -24,7 +24,7 @@ func toWriter(name string, w func() io.Writer, e Encoding) Option {
 	return withLocal(name, func(context.Context) (Driver, error) {
 		out := w()
 		if out == nil || e == nil {
-			return nil, fault.Markf(fault.Invalid, "no writer or no encoding")
+			return nil, fault.Markf(ErrInvalid, "no writer or no encoding")
 		}
 		return &lines{w: out, enc: e}, nil
 	})

@@ -19,7 +19,7 @@ func New(opts ...Option) (Metrics, error) {
 	o := defaults()
 	for i, opt := range opts {
 		if opt == nil {
-			return nil, fault.New(fault.Invalid, "metrics", "new", "", "option %d is nil", i)
+			return nil, fault.New(ErrInvalid, "metrics", "new", "", "option %d is nil", i)
 		}
 		if err := opt(&o); err != nil {
 			return nil, fault.Wrap("metrics", "new", "", err)

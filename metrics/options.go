@@ -48,7 +48,7 @@ func defaults() options {
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
 	return func(o *options) error {
 		if name == "" || open == nil {
-			return fault.Markf(fault.Invalid, "WithDriver needs a name and an open function")
+			return fault.Markf(ErrInvalid, "WithDriver needs a name and an open function")
 		}
 		o.drivers = append(o.drivers, opener{name, open})
 		return nil
@@ -65,7 +65,7 @@ func WithLabels(labels ...Label) Option {
 	return func(o *options) error {
 		for _, l := range labels {
 			if l.Key == "" {
-				return fault.Markf(fault.Invalid, "label with value %q has no key", l.Value)
+				return fault.Markf(ErrInvalid, "label with value %q has no key", l.Value)
 			}
 		}
 		o.labels = append(o.labels, labels...)
@@ -81,7 +81,7 @@ func WithResource(attributes ...Label) Option {
 	return func(o *options) error {
 		for _, l := range attributes {
 			if l.Key == "" {
-				return fault.Markf(fault.Invalid, "resource attribute with value %q has no key", l.Value)
+				return fault.Markf(ErrInvalid, "resource attribute with value %q has no key", l.Value)
 			}
 			o.resource = slices.DeleteFunc(o.resource, func(old Label) bool { return old.Key == l.Key })
 			o.resource = append(o.resource, l)
@@ -95,7 +95,7 @@ func WithResource(attributes ...Label) Option {
 func WithSeriesLimit(n int) Option {
 	return func(o *options) error {
 		if n == 0 {
-			return fault.Markf(fault.Invalid, "WithSeriesLimit(0)")
+			return fault.Markf(ErrInvalid, "WithSeriesLimit(0)")
 		}
 		o.limit = n
 		return nil
@@ -161,7 +161,7 @@ func WithNativeHistograms() Option {
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) error {
 		if l == nil {
-			return fault.Markf(fault.Invalid, "nil logger")
+			return fault.Markf(ErrInvalid, "nil logger")
 		}
 		o.logger = l
 		return nil
@@ -170,7 +170,7 @@ func WithLogger(l *slog.Logger) Option {
 
 func positive(option string, d time.Duration) error {
 	if d <= 0 {
-		return fault.Markf(fault.Invalid, "%s(%v), want more than 0", option, d)
+		return fault.Markf(ErrInvalid, "%s(%v), want more than 0", option, d)
 	}
 	return nil
 }

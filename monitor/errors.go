@@ -8,10 +8,10 @@ import (
 
 // The kinds of errors. Test with errors.Is.
 var (
-	ErrInvalid     = fault.Invalid     // a check, option or name that makes no sense
-	ErrExists      = fault.Exists      // a check of that name is registered
-	ErrUnavailable = fault.Unavailable // the backend does not answer
-	ErrClosed      = fault.Closed      // used after Close
+	ErrInvalid     = fault.Of("monitor", fault.Invalid)     // a check, option or name that makes no sense
+	ErrExists      = fault.Of("monitor", fault.Exists)      // a check of that name is registered
+	ErrUnavailable = fault.Of("monitor", fault.Unavailable) // the backend does not answer
+	ErrClosed      = fault.Of("monitor", fault.Closed)      // used after Close
 )
 
 // degraded marks a failure that lets the process work with less.

@@ -17,7 +17,7 @@ import (
 )
 
 // ErrInvalid is the kind of FromEnv's errors.
-var ErrInvalid = fault.Invalid
+var ErrInvalid = fault.Of("otlp", fault.Invalid)
 
 // Option is an option of the Backends of trace/otlp, metrics/otlp and log/otlp,
 // which are of one type.

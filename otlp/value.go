@@ -13,12 +13,12 @@ import (
 
 // bad is an error about a variable. Values that may be secret stay out of it.
 func bad(variable, format string, args ...any) error {
-	return fault.Wrap("otlp", "read", variable, fault.Markf(fault.Invalid, format, args...))
+	return fault.Wrap("otlp", "read", variable, fault.Markf(ErrInvalid, format, args...))
 }
 
 // wrong is bad with a cause.
 func wrong(variable string, err error) error {
-	return fault.Wrap("otlp", "read", variable, fault.Mark(fault.Invalid, err))
+	return fault.Wrap("otlp", "read", variable, fault.Mark(ErrInvalid, err))
 }
 
 // value returns a variable without the white space around it. An empty one is

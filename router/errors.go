@@ -9,16 +9,16 @@ import (
 // The kinds of errors. Test with errors.Is.
 var (
 	// ErrNoInstances: no instance of the service is known.
-	ErrNoInstances = fault.Finer(fault.Unavailable, "no instances")
+	ErrNoInstances = fault.Finer(ErrUnavailable, "no instances")
 	// ErrExhausted: Next has given every instance that it may.
-	ErrExhausted = fault.Finer(fault.Unavailable, "every instance was tried")
+	ErrExhausted = fault.Finer(ErrUnavailable, "every instance was tried")
 	// ErrOpen: a circuit breaker keeps the call back.
-	ErrOpen = fault.Finer(fault.Unavailable, "circuit breaker is open")
+	ErrOpen = fault.Finer(ErrUnavailable, "circuit breaker is open")
 	// ErrLimited: a limiter refuses the call.
-	ErrLimited     = fault.Exhausted
-	ErrInvalid     = fault.Invalid
-	ErrUnavailable = fault.Unavailable
-	ErrClosed      = fault.Closed
+	ErrLimited     = fault.Of("router", fault.Exhausted)
+	ErrInvalid     = fault.Of("router", fault.Invalid)
+	ErrUnavailable = fault.Of("router", fault.Unavailable)
+	ErrClosed      = fault.Of("router", fault.Closed)
 )
 
 // NoMatchError is returned if instances are known but labels and rules leave

@@ -20,7 +20,7 @@ const (
 
 // errForgotten is why a call that waits for a service ends if too many others
 // ask for unknown ones.
-var errForgotten error = fault.Finer(fault.Unavailable, "too many services without instances")
+var errForgotten error = fault.Finer(ErrUnavailable, "too many services without instances")
 
 // tick does what is done each second.
 func (f *front) tick(since time.Duration) {

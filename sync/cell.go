@@ -15,7 +15,8 @@ type Cell interface {
 	// Load returns the value and its revision; revision 0 if there is none.
 	Load(ctx context.Context) (value []byte, revision uint64, err error)
 	// Store replaces the value of the given revision; 0 means that there must
-	// be none. ErrConflict says that the revision is another.
+	// be none. ErrConflict says that the revision is another; the ErrConflict and
+	// ErrExists of the package that the cell stands on, such as kv, will do.
 	Store(ctx context.Context, value []byte, revision uint64) error
 }
 
@@ -35,10 +36,10 @@ func WriteFenced(ctx context.Context, c Cell, token uint64, value []byte) error 
 			return fault.Wrap("sync", "write fenced", "", err)
 		}
 		if token < last {
-			return fault.New(fault.Conflict, "sync", "write fenced", "", "token %d is older than %d", token, last)
+			return fault.New(ErrConflict, "sync", "write fenced", "", "token %d is older than %d", token, last)
 		}
 		err = c.Store(ctx, buf, revision)
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, fault.Conflict) && !errors.Is(err, fault.Exists) {
 			return fault.Wrap("sync", "write fenced", "", err)
 		}
 		if err := ctx.Err(); err != nil { // somebody was faster: look at their token
@@ -60,7 +61,7 @@ func load(ctx context.Context, c Cell) (value []byte, token, revision uint64, er
 	case err != nil || revision == 0:
 		return nil, 0, 0, err
 	case len(raw) < tokenSize:
-		return nil, 0, 0, fault.Markf(fault.Invalid, "a value of %d bytes was not written by WriteFenced", len(raw))
+		return nil, 0, 0, fault.Markf(ErrInvalid, "a value of %d bytes was not written by WriteFenced", len(raw))
 	}
 	return raw[tokenSize:], binary.BigEndian.Uint64(raw), revision, nil
 }

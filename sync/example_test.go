@@ -132,9 +132,6 @@ func (c kvCell) Store(ctx context.Context, value []byte, revision uint64) error 
 		condition = kv.IfAbsent()
 	}
 	_, err := c.store.Put(ctx, c.key, value, condition)
-	if errors.Is(err, kv.ErrExists) {
-		return errors.Join(dsync.ErrConflict, err)
-	}
 	return err
 }
 

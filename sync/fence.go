@@ -24,7 +24,7 @@ func (f *Fence) Check(token uint64) error {
 		seen := f.largest.Load()
 		switch {
 		case token < seen:
-			return fault.New(fault.Conflict, "sync", "fence", "", "token %d is older than %d", token, seen)
+			return fault.New(ErrConflict, "sync", "fence", "", "token %d is older than %d", token, seen)
 		case token == seen || f.largest.CompareAndSwap(seen, token):
 			return nil
 		}

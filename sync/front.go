@@ -81,7 +81,7 @@ func (f *front) Semaphore(ctx context.Context, id string, limit int, opts ...Loc
 		return nil, fault.Wrap(f.scope, "semaphore", id, err)
 	}
 	if limit < 1 {
-		return nil, fault.New(fault.Invalid, f.scope, "semaphore", id, "limit %d, want at least 1", limit)
+		return nil, fault.New(ErrInvalid, f.scope, "semaphore", id, "limit %d, want at least 1", limit)
 	}
 	if !f.features.Limits {
 		return nil, fault.Wrap(f.scope, "semaphore", id, ErrUnsupported)
@@ -119,14 +119,14 @@ func (f *front) acquire(ctx context.Context, op string, kind Kind, id string, li
 	l, err := f.claim(joined, ctx, kind, id, limit, wait, o)
 	if err != nil {
 		switch { // what ended the wait says more than what the driver made of it
-		case errors.Is(err, ErrUnknownOutcome) && ctx.Err() != nil:
+		case errors.Is(err, fault.UnknownOutcome) && ctx.Err() != nil:
 			err = fault.Mark(ErrUnknownOutcome, ctx.Err())
 		case ctx.Err() != nil:
 			err = ctx.Err()
 		case f.life.Closed():
 			err = ErrClosed
 		case joined.Err() != nil:
-			err = fault.Markf(fault.Timeout, "waited %v", o.wait)
+			err = fault.Markf(ErrTimeout, "waited %v", o.wait)
 		}
 		return nil, fault.Wrap(f.scope, op, id, err)
 	}
@@ -162,17 +162,17 @@ func (f *front) claim(ctx, values context.Context, kind Kind, id string, limit i
 				continue
 			}
 			leave()
-			return nil, fault.Markf(fault.Unavailable, "the grant arrived after its own end")
+			return nil, fault.Markf(ErrUnavailable, "the grant arrived after its own end")
 		}
 		if !clean(err) {
 			f.cleanUp(c, id)
 		}
-		again := wait && ctx.Err() == nil && (errors.Is(err, ErrLost) || waited && outage(err))
+		again := wait && ctx.Err() == nil && (errors.Is(err, fault.Lost) || waited && outage(err))
 		if !again {
 			leave()
 			return nil, err
 		}
-		waited = waited || errors.Is(err, ErrLost)
+		waited = waited || errors.Is(err, fault.Lost)
 		if backoff.Sleep(ctx, backoff.Policy{}.Wait(failures)) != nil {
 			leave()
 			return nil, err
@@ -184,14 +184,14 @@ func (f *front) claim(ctx, values context.Context, kind Kind, id string, limit i
 // contract.
 func clean(err error) bool {
 	switch fault.KindOf(err) {
-	case ErrHeld, ErrUnavailable, ErrConflict, ErrInvalid, ErrDenied:
+	case fault.Held, fault.Unavailable, fault.Conflict, fault.Invalid, fault.Denied:
 		return true
 	}
 	return false
 }
 
 func outage(err error) bool {
-	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownOutcome) || isContext(err)
+	return errors.Is(err, fault.Unavailable) || errors.Is(err, fault.UnknownOutcome) || isContext(err)
 }
 
 func isContext(err error) bool {
@@ -230,7 +230,7 @@ func (f *front) abandon(c *once, id string, running *attempt) (done <-chan struc
 		}
 		for n := 0; ; n++ {
 			err := c.Release(ctx)
-			if err == nil || errors.Is(err, ErrLost) {
+			if err == nil || errors.Is(err, fault.Lost) {
 				return
 			}
 			if n == 0 && ctx.Err() == nil {

@@ -34,7 +34,7 @@ func (g *gates) enter(ctx context.Context, key string, limit int, wait bool) (le
 	switch {
 	case k.limit != limit:
 		g.mu.Unlock()
-		return nil, fault.Markf(fault.Conflict, "limit %d, but others here use %d", limit, k.limit)
+		return nil, fault.Markf(ErrConflict, "limit %d, but others here use %d", limit, k.limit)
 	case k.inside < limit && len(k.waiting) == 0:
 		k.inside++
 		g.mu.Unlock()

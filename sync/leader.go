@@ -155,7 +155,7 @@ func (l *leader) Close() error {
 		var errs []error
 		for _, t := range terms {
 			ctx, cancel := context.WithTimeout(context.Background(), l.f.timeout)
-			if err := t.end(ctx, "resign", ErrClosed); err != nil && !errors.Is(err, ErrLost) {
+			if err := t.end(ctx, "resign", ErrClosed); err != nil && !errors.Is(err, fault.Lost) {
 				errs = append(errs, err)
 			}
 			cancel()

@@ -176,7 +176,7 @@ func (l *lease) renew() {
 			l.deadline.Store(int64(end))
 		}
 		l.timer.Reset(max(time.Until(until)/renewShare, l.ttl/100))
-	case errors.Is(err, ErrLost):
+	case errors.Is(err, fault.Lost):
 		l.lose(err) // unlocks
 		return
 	default:
@@ -230,7 +230,7 @@ func (l *lease) end(ctx context.Context, op string, cause error) error {
 	switch {
 	case err == nil:
 		l.finish(stateReleased, nil)
-	case errors.Is(err, ErrLost):
+	case errors.Is(err, fault.Lost):
 		l.finish(stateLost, err)
 	default:
 		l.forget()

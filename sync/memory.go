@@ -90,11 +90,11 @@ func (c *memoryClaim) Acquire(ctx context.Context, wait bool) (Grant, error) {
 		e.limit = c.Limit
 	case e.limit != c.Limit:
 		defer m.mu.Unlock()
-		return Grant{}, fault.Markf(fault.Conflict, "limit %d, but others use %d", c.Limit, e.limit)
+		return Grant{}, fault.Markf(ErrConflict, "limit %d, but others use %d", c.Limit, e.limit)
 	case !wait && (len(e.holders) >= e.limit || len(e.queue) > 0):
 		defer m.mu.Unlock()
 		c := m.holder(c.Key)
-		return Grant{}, fault.Markf(fault.Held, "owner %q, token %d", c.Owner, c.Token)
+		return Grant{}, fault.Markf(ErrHeld, "owner %q, token %d", c.Owner, c.Token)
 	}
 	e.queue = append(e.queue, c)
 	m.promote(c.Key)

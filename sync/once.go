@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	gosync "sync"
+
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // once makes Release of a claim idempotent and keeps its calls one at a time:
@@ -30,12 +32,12 @@ func (c *once) Release(ctx context.Context) error {
 	switch {
 	case err == nil:
 		c.done = true
-	case errors.Is(err, ErrLost):
+	case errors.Is(err, fault.Lost):
 		if c.doubtful { // it was there when the first try began, which removed it
 			err = nil
 		}
 		c.done, c.result = true, err
-	case !errors.Is(err, ErrUnavailable):
+	case !errors.Is(err, fault.Unavailable):
 		c.doubtful = true
 	}
 	return err

@@ -36,9 +36,9 @@ func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Opt
 	return func(o *options) error {
 		switch {
 		case open == nil || name == "":
-			return fault.Markf(fault.Invalid, "a driver needs a name and a function that opens it")
+			return fault.Markf(ErrInvalid, "a driver needs a name and a function that opens it")
 		case o.open != nil:
-			return fault.Markf(fault.Invalid, "two backends, %s and %s, want one", o.name, name)
+			return fault.Markf(ErrInvalid, "two backends, %s and %s, want one", o.name, name)
 		}
 		o.name, o.open = name, open
 		return nil
@@ -49,7 +49,7 @@ func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Opt
 // each other as processes do. Without any backend a Sync has memory of its own.
 func WithMemory(m *Memory) Option {
 	if m == nil {
-		return func(*options) error { return fault.Markf(fault.Invalid, "nil memory") }
+		return func(*options) error { return fault.Markf(ErrInvalid, "nil memory") }
 	}
 	return WithDriver("memory", func(context.Context) (Driver, error) { return memoryDriver{m}, nil })
 }
@@ -59,7 +59,7 @@ func WithMemory(m *Memory) Option {
 func WithAround(wrap func(Driver) Driver) Option {
 	return func(o *options) error {
 		if wrap == nil {
-			return fault.Markf(fault.Invalid, "nil function around the driver")
+			return fault.Markf(ErrInvalid, "nil function around the driver")
 		}
 		o.around = append(o.around, wrap)
 		return nil
@@ -96,7 +96,7 @@ func WithLazy() Option {
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) error {
 		if l == nil {
-			return fault.Markf(fault.Invalid, "nil logger")
+			return fault.Markf(ErrInvalid, "nil logger")
 		}
 		o.logger = l
 		return nil
@@ -125,7 +125,7 @@ func WithDefaults(opts ...LockOption) Option {
 			return err
 		}
 		if lo.wait != 0 {
-			return fault.Markf(fault.Invalid, "a wait can't be a default")
+			return fault.Markf(ErrInvalid, "a wait can't be a default")
 		}
 		o.ttl, o.owner = lo.ttl, lo.owner
 		return nil
@@ -138,7 +138,7 @@ func WithDefaults(opts ...LockOption) Option {
 func TTL(ttl time.Duration) LockOption {
 	return func(o *lockOptions) error {
 		if ttl > maxTTL {
-			return fault.Markf(fault.Invalid, "TTL %v, want at most %v", ttl, maxTTL)
+			return fault.Markf(ErrInvalid, "TTL %v, want at most %v", ttl, maxTTL)
 		}
 		return positive("TTL", ttl, &o.ttl)
 	}
@@ -175,7 +175,7 @@ func newOptions(opts []Option) (*options, error) {
 	}
 	for i, opt := range opts {
 		if opt == nil {
-			return nil, fault.Markf(fault.Invalid, "option %d is nil", i)
+			return nil, fault.Markf(ErrInvalid, "option %d is nil", i)
 		}
 		if err := opt(o); err != nil {
 			return nil, err
@@ -192,7 +192,7 @@ func newOptions(opts []Option) (*options, error) {
 func (o *lockOptions) apply(opts []LockOption) error {
 	for i, opt := range opts {
 		if opt == nil {
-			return fault.Markf(fault.Invalid, "option %d is nil", i)
+			return fault.Markf(ErrInvalid, "option %d is nil", i)
 		}
 		if err := opt(o); err != nil {
 			return err
@@ -203,7 +203,7 @@ func (o *lockOptions) apply(opts []LockOption) error {
 
 func positive(what string, d time.Duration, to *time.Duration) error {
 	if d <= 0 {
-		return fault.Markf(fault.Invalid, "%s %v, want a positive one", what, d)
+		return fault.Markf(ErrInvalid, "%s %v, want a positive one", what, d)
 	}
 	*to = d
 	return nil
@@ -223,5 +223,5 @@ func checkName(what, s string) error {
 	default:
 		return nil
 	}
-	return fault.Mark(fault.Invalid, errors.New(what+" "+why))
+	return fault.Mark(ErrInvalid, errors.New(what+" "+why))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // Do runs f while it holds id, and releases id after it. f's context ends with
@@ -39,7 +40,7 @@ func RunElected(ctx context.Context, l Leader, f func(ctx context.Context, token
 			if !lost || ctx.Err() != nil {
 				return err
 			}
-		case ctx.Err() != nil || !outage(err) && !errors.Is(err, ErrLost) && !errors.Is(err, ErrTimeout):
+		case ctx.Err() != nil || !outage(err) && !errors.Is(err, fault.Lost) && !errors.Is(err, fault.Timeout):
 			return err
 		}
 		if err := backoff.Sleep(ctx, backoff.Policy{}.Wait(failures)); err != nil {

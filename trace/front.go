@@ -20,7 +20,7 @@ func New(opts ...Option) (Tracer, error) {
 	o := defaults()
 	for i, opt := range opts {
 		if opt == nil {
-			return nil, fault.New(fault.Invalid, "trace", "new", "", "option %d is nil", i)
+			return nil, fault.New(ErrInvalid, "trace", "new", "", "option %d is nil", i)
 		}
 		if err := opt(&o); err != nil {
 			return nil, fault.Wrap("trace", "new", "", err)
@@ -232,7 +232,7 @@ func (t *tracer) Search(ctx context.Context, q Query) (Page, error) {
 		return Page{}, fault.Wrap("trace", "search", "", fault.Closed)
 	}
 	if q.Limit < 0 || q.MinDuration < 0 || q.MaxDuration < 0 {
-		return Page{}, fault.New(fault.Invalid, "trace", "search", "", "negative limit or duration in %+v", q)
+		return Page{}, fault.New(ErrInvalid, "trace", "search", "", "negative limit or duration in %+v", q)
 	}
 	for _, r := range t.reporters {
 		if s, ok := r.driver.(Searcher); ok {

@@ -12,7 +12,7 @@ import (
 func ToLog(l *slog.Logger) Option {
 	return func(o *options) error {
 		if l == nil {
-			return fault.Markf(fault.Invalid, "ToLog(nil)")
+			return fault.Markf(ErrInvalid, "ToLog(nil)")
 		}
 		return WithDriver("log", func(context.Context) (Driver, error) { return logDriver{l}, nil })(o)
 	}

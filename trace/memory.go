@@ -41,7 +41,7 @@ func NewMemory(spans int, age time.Duration) *Memory {
 func InMemory(m *Memory) Option {
 	return func(o *options) error {
 		if m == nil {
-			return fault.Markf(fault.Invalid, "InMemory(nil)")
+			return fault.Markf(ErrInvalid, "InMemory(nil)")
 		}
 		return WithDriver("memory", func(context.Context) (Driver, error) { return m, nil })(o)
 	}

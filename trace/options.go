@@ -72,7 +72,7 @@ func defaults() options {
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
 	return func(o *options) error {
 		if name == "" || open == nil {
-			return fault.Markf(fault.Invalid, "WithDriver needs a name and an open function")
+			return fault.Markf(ErrInvalid, "WithDriver needs a name and an open function")
 		}
 		o.drivers = append(o.drivers, opener{name, open})
 		return nil
@@ -95,7 +95,7 @@ func WithLocal(e Endpoint) Option {
 func WithBaggage(names ...string) Option {
 	return func(o *options) error {
 		if slices.Contains(names, "") {
-			return fault.Markf(fault.Invalid, "WithBaggage with an empty name")
+			return fault.Markf(ErrInvalid, "WithBaggage with an empty name")
 		}
 		o.baggage = append(o.baggage, names...)
 		return nil
@@ -123,7 +123,7 @@ func WithInject(p ...Propagator) Option {
 func checkPropagators(ps []Propagator) error {
 	for _, p := range ps {
 		if p == nil {
-			return fault.Markf(fault.Invalid, "nil Propagator")
+			return fault.Markf(ErrInvalid, "nil Propagator")
 		}
 	}
 	return nil
@@ -137,11 +137,11 @@ func checkPropagators(ps []Propagator) error {
 func WithKeep(spans int, conditions ...func(SpanData) bool) Option {
 	return func(o *options) error {
 		if spans < 0 || len(conditions) == 0 {
-			return fault.Markf(fault.Invalid, "WithKeep(%d) with %d conditions", spans, len(conditions))
+			return fault.Markf(ErrInvalid, "WithKeep(%d) with %d conditions", spans, len(conditions))
 		}
 		for _, c := range conditions {
 			if c == nil {
-				return fault.Markf(fault.Invalid, "WithKeep with a nil condition")
+				return fault.Markf(ErrInvalid, "WithKeep with a nil condition")
 			}
 		}
 		if o.held = spans; spans == 0 {
@@ -170,7 +170,7 @@ func WithSharedSpans() Option {
 func WithLimits(l Limits) Option {
 	return func(o *options) error {
 		if l.Tags < 0 || l.Events < 0 || l.Links < 0 || l.ValueBytes < 0 {
-			return fault.Markf(fault.Invalid, "negative limit in %+v", l)
+			return fault.Markf(ErrInvalid, "negative limit in %+v", l)
 		}
 		o.limits = Limits{
 			Tags:       cmp.Or(l.Tags, o.limits.Tags),
@@ -229,7 +229,7 @@ func WithLazy() Option {
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) error {
 		if l == nil {
-			return fault.Markf(fault.Invalid, "nil logger")
+			return fault.Markf(ErrInvalid, "nil logger")
 		}
 		o.logger = l
 		return nil
@@ -239,7 +239,7 @@ func WithLogger(l *slog.Logger) Option {
 func positive(option string, values ...int64) error {
 	for _, v := range values {
 		if v <= 0 {
-			return fault.Markf(fault.Invalid, "%s with %d, want more than 0", option, v)
+			return fault.Markf(ErrInvalid, "%s with %d, want more than 0", option, v)
 		}
 	}
 	return nil

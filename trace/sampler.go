@@ -109,13 +109,13 @@ func (s parentOr) Sample(p Params) bool {
 func checkSampler(s Sampler) error {
 	switch s := s.(type) {
 	case nil:
-		return fault.Markf(fault.Invalid, "nil Sampler")
+		return fault.Markf(ErrInvalid, "nil Sampler")
 	case parentOr:
 		return checkSampler(s.root)
 	case *byName:
 		for _, r := range s.rules {
 			if _, err := path.Match(r.Name, ""); err != nil {
-				return fault.Markf(fault.Invalid, "pattern %q: %w", r.Name, err)
+				return fault.Markf(ErrInvalid, "pattern %q: %w", r.Name, err)
 			}
 			if err := checkSampler(r.Sampler); err != nil {
 				return err

@@ -69,7 +69,7 @@ func parsePosition(s string) (p position, err error) {
 		_, err = hex.Decode(p.id[:], []byte(id))
 	}
 	if !ok || err != nil || len(id) != 32 {
-		return p, fault.Markf(fault.Invalid, "malformed cursor %q", s)
+		return p, fault.Markf(ErrInvalid, "malformed cursor %q", s)
 	}
 	return p, nil
 }

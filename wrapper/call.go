@@ -116,10 +116,11 @@ type AttemptObserver interface {
 
 // Gate lets calls that come in through, or refuses them.
 type Gate interface {
-	// Enter returns the context to go on with, or why the call is refused. An
-	// error's kind decides the answer: fault kinds of auth and router are 401,
-	// 403, 429 and 503, others 500.
-	// A panic is 500.
+	// Enter returns the context to go on with, or why the call is refused. The
+	// answer is 401 for auth.ErrUnauthenticated, 403 for auth.ErrDenied, 429 for
+	// router.ErrLimited, 503 for the ErrUnavailable and ErrClosed of both and
+	// for a canceled context, 504 for a context's deadline. Any other error, and
+	// a panic, is 500.
 	Enter(ctx context.Context, c *Call) (context.Context, error)
 	// Leave is called once after each Enter without an error, at the call's end.
 	// A panic is logged.

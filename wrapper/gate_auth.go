@@ -8,6 +8,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/router"
 )
 
 // authGate lets in whom auth authorises.
@@ -87,7 +88,7 @@ func isProbe(c *Call) bool {
 // refusal names why a gate did not let a call in: "limit", or what
 // auth.ReasonOf says.
 func refusal(c *Call) string {
-	if errors.Is(c.Err, fault.Exhausted) {
+	if errors.Is(c.Err, router.ErrLimited) {
 		return "limit"
 	}
 	return auth.ReasonOf(c.Err)

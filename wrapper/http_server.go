@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
-	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
 )
@@ -201,21 +200,23 @@ func (s *serverCall) refuse(err error) {
 	s.response.answer(code)
 }
 
-// StatusOf is the HTTP status of a gate's error.
+// StatusOf is the HTTP status of a gate's error: see Gate. What other packages
+// than auth and router say, such as kv.ErrUnavailable, is 500.
 func StatusOf(err error) int {
-	if errors.Is(err, auth.ErrPath) {
+	switch {
+	case errors.Is(err, auth.ErrPath):
 		return http.StatusBadRequest
-	}
-	switch fault.KindOf(err) {
-	case fault.Unauthenticated:
+	case isOneOf(err, auth.ErrUnavailable, auth.ErrClosed, router.ErrUnavailable, router.ErrClosed):
+		return http.StatusServiceUnavailable
+	case errors.Is(err, auth.ErrUnauthenticated):
 		return http.StatusUnauthorized
-	case fault.Denied:
+	case errors.Is(err, auth.ErrDenied):
 		return http.StatusForbidden
-	case fault.Exhausted:
+	case errors.Is(err, router.ErrLimited):
 		return http.StatusTooManyRequests
-	case context.DeadlineExceeded:
+	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout
-	case fault.Unavailable, fault.Closed, fault.Timeout, context.Canceled:
+	case errors.Is(err, context.Canceled):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

@@ -19,7 +19,7 @@ import (
 )
 
 // ErrInvalid is the kind of New's errors.
-var ErrInvalid = fault.Invalid
+var ErrInvalid = fault.Of("wrapper", fault.Invalid)
 
 // Option configures New.
 type Option func(*options) error

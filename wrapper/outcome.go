@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
-	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/router"
 )
 
@@ -29,7 +30,7 @@ func classOfStatus(code int) router.Class {
 }
 
 // classOfOwn is the class of an error that arose before a call was sent: in the
-// router, in auth, or while it waited. Its kind is known to be of theirs.
+// router, in auth, or while it waited.
 func classOfOwn(ctx context.Context, err error) router.Class {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, context.Canceled):
@@ -37,13 +38,21 @@ func classOfOwn(ctx context.Context, err error) router.Class {
 	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
 		return router.Timeout
 	}
-	switch fault.KindOf(err) {
-	case fault.Exhausted:
+	switch {
+	case errors.Is(err, router.ErrLimited):
 		return router.Overload
-	case fault.Unauthenticated, fault.Denied, fault.Invalid:
+	case isOneOf(err, auth.ErrUnavailable, router.ErrUnavailable):
+		return router.Unsent
+	case isOneOf(err, auth.ErrUnauthenticated, auth.ErrDenied, auth.ErrInvalid, router.ErrInvalid):
 		return router.ClientError
 	}
 	return router.Unsent
+}
+
+// isOneOf asks for sentinels: a kind that another package gave an error says
+// nothing about this call.
+func isOneOf(err error, sentinels ...error) bool {
+	return slices.ContainsFunc(sentinels, func(s error) bool { return errors.Is(err, s) })
 }
 
 // classOfBroken is the class of an error that arose while a call was being

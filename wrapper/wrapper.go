@@ -193,7 +193,7 @@ func (w *Wrapper) patience(ctx context.Context, c *Call, g Gate, err error) (con
 	open, release := w.life.Join(ctx)
 	defer release()
 	next := ctx
-	for n := 0; err != nil && fault.KindOf(err) == fault.Exhausted; n++ {
+	for n := 0; err != nil && errors.Is(err, router.ErrLimited); n++ {
 		wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}.Wait(n)
 		var later interface{ RetryAfter() time.Duration }
 		if errors.As(err, &later) {

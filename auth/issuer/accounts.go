@@ -130,7 +130,7 @@ func (i *Issuer) create(ctx context.Context, s stored, secret string) (err error
 		return err
 	}
 	err = i.store.Put(ctx, accountKey(s.ID), b, 0, 0)
-	if errors.Is(err, ErrConflict) {
+	if errors.Is(err, fault.Conflict) {
 		return ErrExists
 	}
 	return err
@@ -233,7 +233,7 @@ func (i *Issuer) Search(ctx context.Context, q Query) ([]Account, error) {
 	var found []Account
 	for _, id := range ids {
 		s, err := i.account(ctx, id)
-		if errors.Is(err, ErrNotFound) {
+		if errors.Is(err, fault.NotFound) {
 			continue
 		}
 		if err != nil {

@@ -48,7 +48,7 @@ func (i *Issuer) authenticateUser(ctx context.Context, source, id, password stri
 func (i *Issuer) lookup(ctx context.Context, id string) (stored, error) {
 	s, err := i.account(ctx, id)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, fault.NotFound):
 		return stored{}, errWho
 	case err != nil:
 		return stored{}, fault.Mark(auth.ErrUnavailable, err)

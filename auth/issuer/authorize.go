@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // asked is a checked authorization request (RFC 6749 section 4.1.1).
@@ -27,7 +27,7 @@ func (i *Issuer) readAsked(ctx context.Context, q url.Values) (a asked, shown bo
 	}
 	c, err := i.account(ctx, q.Get("client_id"))
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && (c.Type != Service || c.Disabled):
+	case errors.Is(err, fault.NotFound), err == nil && (c.Type != Service || c.Disabled):
 		return a, true, bad("invalid_request", "unknown client")
 	case err != nil:
 		return a, true, err
@@ -181,7 +181,7 @@ func (i *Issuer) serveLogin(w http.ResponseWriter, r *http.Request) {
 	case errors.As(err, &e) && e.retry > 0:
 		w.Header().Set("Retry-After", e.retryAfter())
 		i.page(w, a, e.status, "Too many attempts. Try again in "+e.retryAfter()+" seconds.")
-	case errors.Is(err, auth.ErrUnauthenticated):
+	case errors.Is(err, fault.Unauthenticated):
 		i.page(w, a, http.StatusUnauthorized, "Unknown user or wrong password.")
 	case err != nil:
 		i.fail(w, r, err)
@@ -194,7 +194,7 @@ func (i *Issuer) serveLogin(w http.ResponseWriter, r *http.Request) {
 func (i *Issuer) grantTo(w http.ResponseWriter, r *http.Request, a asked, subject string) {
 	user, err := i.account(r.Context(), subject)
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && (user.Type != User || user.Disabled):
+	case errors.Is(err, fault.NotFound), err == nil && (user.Type != User || user.Disabled):
 		i.back(w, r, a, url.Values{"error": {"access_denied"}, "error_description": {"unknown user"}})
 		return
 	case err != nil:

@@ -73,7 +73,7 @@ func (i *Issuer) proof(r *http.Request) (*dpop.Proof, error) {
 	}
 	err = i.store.Put(r.Context(), "dpop/"+digest(p.Thumbprint+"."+p.ID), []byte("1"), 0, 2*dpop.Window)
 	switch {
-	case errors.Is(err, ErrConflict):
+	case errors.Is(err, fault.Conflict):
 		return nil, bad("invalid_dpop_proof", "the proof was used before")
 	case err != nil:
 		return nil, fault.Mark(auth.ErrUnavailable, err)

@@ -63,13 +63,13 @@ func (i *Issuer) takeConsent(w http.ResponseWriter, r *http.Request, a asked, id
 		err = json.Unmarshal(b, &c)
 	}
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && (c.Subject != subject || c.Query != digest(r.URL.RawQuery) || !i.now().Before(c.Ends)):
+	case errors.Is(err, fault.NotFound), err == nil && (c.Subject != subject || c.Query != digest(r.URL.RawQuery) || !i.now().Before(c.Ends)):
 		i.serveAuthorize(w, r) // asks again
 		return
 	case err == nil: // over from now on: of those who answer at once, one gets a code
 		err = i.store.Put(r.Context(), consentKey(id), []byte("{}"), version, consentLife)
 	}
-	if errors.Is(err, ErrConflict) {
+	if errors.Is(err, fault.Conflict) {
 		i.serveAuthorize(w, r)
 		return
 	}

@@ -90,7 +90,7 @@ func (i *Issuer) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 		}
 		out["username"] = t.Subject
 		answer(w, http.StatusOK, out)
-	case err == nil, errors.Is(err, auth.ErrUnauthenticated):
+	case err == nil, errors.Is(err, fault.Unauthenticated):
 		answer(w, http.StatusOK, map[string]any{"active": false})
 	default:
 		i.fail(w, r, err)
@@ -137,14 +137,14 @@ func (i *Issuer) revoke(ctx context.Context, client, raw string) error {
 			g.Revoked = true
 			return nil
 		})
-		if errors.Is(err, ErrNotFound) {
+		if errors.Is(err, fault.NotFound) {
 			return nil
 		}
 		return err
 	}
 	t, err := i.check(ctx, raw)
 	switch {
-	case errors.Is(err, auth.ErrUnauthenticated):
+	case errors.Is(err, fault.Unauthenticated):
 		return nil
 	case err != nil:
 		return err
@@ -152,7 +152,7 @@ func (i *Issuer) revoke(ctx context.Context, client, raw string) error {
 		return other
 	}
 	life := t.ExpiresAt.Sub(i.now()) + auth.MaxLeeway
-	if err := i.store.Put(ctx, revokedKey(t.ID), []byte("1"), 0, life); err != nil && !errors.Is(err, ErrConflict) {
+	if err := i.store.Put(ctx, revokedKey(t.ID), []byte("1"), 0, life); err != nil && !errors.Is(err, fault.Conflict) {
 		return fault.Mark(auth.ErrUnavailable, err)
 	}
 	return nil

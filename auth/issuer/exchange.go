@@ -25,7 +25,7 @@ func (i *Issuer) exchange(ctx context.Context, c stored, subject string, scopes 
 		return tokens{}, bad("unauthorized_client", "a public client may not exchange")
 	}
 	t, err := i.check(ctx, subject)
-	if errors.Is(err, auth.ErrUnauthenticated) {
+	if errors.Is(err, fault.Unauthenticated) {
 		return tokens{}, bad("invalid_grant", "the subject token is not good")
 	}
 	if err != nil {
@@ -76,7 +76,7 @@ func (i *Issuer) check(ctx context.Context, raw string) (*auth.Token, error) {
 	switch _, _, err := i.store.Get(ctx, revokedKey(t.ID)); {
 	case err == nil:
 		return nil, auth.ErrRevoked
-	case !errors.Is(err, ErrNotFound):
+	case !errors.Is(err, fault.NotFound):
 		return nil, fault.Mark(auth.ErrUnavailable, err)
 	}
 	if id, _ := c["gid"].(string); id != "" {
@@ -86,14 +86,14 @@ func (i *Issuer) check(ctx context.Context, raw string) (*auth.Token, error) {
 			err = json.Unmarshal(b, &g)
 		}
 		switch {
-		case errors.Is(err, ErrNotFound), err == nil && g.Revoked:
+		case errors.Is(err, fault.NotFound), err == nil && g.Revoked:
 			return nil, auth.ErrRevoked
 		case err != nil:
 			return nil, fault.Mark(auth.ErrUnavailable, err)
 		}
 	}
 	switch a, err := i.account(ctx, t.Subject); {
-	case errors.Is(err, ErrNotFound), err == nil && a.Disabled:
+	case errors.Is(err, fault.NotFound), err == nil && a.Disabled:
 		return nil, auth.ErrRevoked
 	case err != nil:
 		return nil, fault.Mark(auth.ErrUnavailable, err)

@@ -137,7 +137,7 @@ func (i *Issuer) redeem(ctx context.Context, raw string, c *stored, use func(g *
 		return use(g, secret)
 	})
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, fault.NotFound):
 		return unknown()
 	case errors.Is(err, errReused):
 		i.warn("auth/issuer: a code or refresh token was used twice; its grant is revoked", "client", c.ID, "grant", digest(id))

@@ -158,7 +158,7 @@ func (i *Issuer) loadRing(ctx context.Context, alg string, change func(*ring) er
 			return nil, err
 		}
 		if changed {
-			if err = i.writeRing(ctx, v); errors.Is(err, ErrConflict) && ctx.Err() == nil {
+			if err = i.writeRing(ctx, v); errors.Is(err, fault.Conflict) && ctx.Err() == nil {
 				continue // somebody else wrote
 			}
 			if err != nil {
@@ -179,7 +179,7 @@ func (i *Issuer) loadRing(ctx context.Context, alg string, change func(*ring) er
 func (i *Issuer) readRing(ctx context.Context) (*ringView, error) {
 	v := &ringView{loaded: i.now()}
 	raw, version, err := i.store.Get(ctx, ringKey)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, fault.NotFound) {
 		return v, nil
 	}
 	if err != nil {

@@ -68,7 +68,7 @@ func (i *Issuer) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var e *oauthError
 	switch {
 	case errors.As(err, &e):
-	case errors.Is(err, auth.ErrUnauthenticated): // the client's own credentials
+	case errors.Is(err, fault.Unauthenticated): // the client's own credentials
 		e = &oauthError{status: http.StatusUnauthorized, code: "invalid_client"}
 	case r.Context().Err() != nil: // the caller left: nobody reads an answer, and strangers could fill the log
 		e = &oauthError{status: http.StatusServiceUnavailable, code: "temporarily_unavailable"}
@@ -156,7 +156,7 @@ func (i *Issuer) client(r *http.Request, f url.Values) (stored, error) {
 	}
 	if !basic && secret == "" {
 		s, err := i.account(r.Context(), id)
-		if err != nil && fault.KindOf(err) != ErrNotFound {
+		if err != nil && fault.KindOf(err) != fault.NotFound {
 			return stored{}, err
 		}
 		if err != nil || !s.Public || s.Disabled {

@@ -32,9 +32,9 @@ type Store interface {
 
 // The errors of a Store.
 var (
-	ErrNotFound = fault.NotFound
-	ErrConflict = fault.Conflict
-	ErrExists   = fault.Exists
+	ErrNotFound = fault.Of("auth/issuer", fault.NotFound)
+	ErrConflict = fault.Of("auth/issuer", fault.Conflict)
+	ErrExists   = fault.Of("auth/issuer", fault.Exists)
 )
 
 // memory is the default Store.
@@ -125,14 +125,14 @@ func (s *memory) List(_ context.Context, prefix string) iter.Seq2[string, error]
 func update(ctx context.Context, s Store, key string, ttl time.Duration, change func(old []byte) ([]byte, error)) error {
 	for {
 		old, version, err := s.Get(ctx, key)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if err != nil && !errors.Is(err, fault.NotFound) {
 			return err
 		}
 		next, err := change(old)
 		if err != nil || next == nil {
 			return err
 		}
-		if err := s.Put(ctx, key, next, version, ttl); !errors.Is(err, ErrConflict) {
+		if err := s.Put(ctx, key, next, version, ttl); !errors.Is(err, fault.Conflict) {
 			return err
 		}
 		if err := ctx.Err(); err != nil {

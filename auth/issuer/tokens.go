@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/jose"
 )
 
@@ -116,7 +117,7 @@ type issuance struct {
 func (i *Issuer) prepare(ctx context.Context, c *stored, g grant, scopes []string) (*issuance, error) {
 	user, err := i.account(ctx, g.Subject)
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && user.Disabled:
+	case errors.Is(err, fault.NotFound), err == nil && user.Disabled:
 		return nil, unknown()
 	case err != nil:
 		return nil, err

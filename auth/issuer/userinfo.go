@@ -9,6 +9,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/internal/dpop"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // standard are the claims of OpenID Connect Core section 5.1 that a scope asks
@@ -61,7 +62,7 @@ func (i *Issuer) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("WWW-Authenticate", `DPoP error="invalid_dpop_proof"`)
 		i.fail(w, r, &oauthError{status: http.StatusUnauthorized, code: e.code, text: e.text})
 		return
-	case errors.Is(err, auth.ErrUnauthenticated):
+	case errors.Is(err, fault.Unauthenticated):
 		w.Header().Set("WWW-Authenticate", scheme+` error="invalid_token"`)
 		i.fail(w, r, &oauthError{status: http.StatusUnauthorized, code: "invalid_token"})
 		return

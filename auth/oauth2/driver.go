@@ -61,7 +61,7 @@ func (d *driver) ask(ctx context.Context, raw auth.Secret) (*auth.Token, error) 
 	}
 	if status != http.StatusOK {
 		err := refusal(status, body)
-		if status == http.StatusBadRequest && errors.Is(err, auth.ErrUnsupported) { // unsupported_token_type
+		if status == http.StatusBadRequest && errors.Is(err, fault.Unsupported) { // unsupported_token_type
 			return nil, fmt.Errorf("%w: introspection: %v", auth.ErrUnauthenticated, err)
 		}
 		return nil, fault.Markf(auth.ErrUnavailable, "introspection: %s", err) // it is about this service, not about the token

@@ -72,6 +72,11 @@ const (
 
 // Resolve returns the value of a reference.
 func (r *Resolver) Resolve(ctx context.Context, ref string) (string, error) {
+	value, err := r.resolve(ctx, ref)
+	return value, fault.Adopt("config", err)
+}
+
+func (r *Resolver) resolve(ctx context.Context, ref string) (string, error) {
 	at, key, err := parse(ref)
 	if err != nil {
 		return "", err

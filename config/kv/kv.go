@@ -84,14 +84,14 @@ func (s *source) Read(ctx context.Context) (config.Content, error) {
 	if !s.tree() {
 		item, err := s.store.Get(ctx, s.key)
 		if err != nil {
-			return config.Content{}, err
+			return config.Content{}, fault.Adopt("config", err)
 		}
 		items[s.key] = item.Value
 		return s.content(items)
 	}
 	for item, err := range s.store.List(ctx, s.key) {
 		if err != nil {
-			return config.Content{}, err
+			return config.Content{}, fault.Adopt("config", err)
 		}
 		items[item.Key] = item.Value
 	}

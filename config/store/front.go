@@ -54,7 +54,7 @@ func newFront(opts []Option) (*front, error) {
 	if !s.lazy {
 		if err := s.driver.Ping(ctx); err != nil {
 			s.driver.Close()
-			if !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrUnavailable) {
+			if !errors.Is(err, fault.Invalid) && !errors.Is(err, fault.Unavailable) {
 				err = fault.Mark(ErrUnavailable, err)
 			}
 			return nil, s.wrap("new", "", err)
@@ -164,7 +164,7 @@ func (s *front) Diff(ctx context.Context, namespace string, from, to uint64) ([]
 	var values [2]config.Value
 	for i, n := range []uint64{from, to} {
 		d, err := s.get(ctx, namespace, n)
-		if err != nil && !(errors.Is(err, ErrNotFound) && strings.Contains(err.Error(), "deleted by")) {
+		if err != nil && !(errors.Is(err, fault.NotFound) && strings.Contains(err.Error(), "deleted by")) {
 			return nil, s.wrap("diff", subject, s.blame(ctx, err))
 		}
 		values[i] = d.Get("")
@@ -185,7 +185,7 @@ func (s *front) Namespaces(ctx context.Context) ([]string, error) {
 	var there []string
 	for _, ns := range all {
 		r, err := s.driver.Newest(ctx, ns)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if err != nil && !errors.Is(err, fault.NotFound) {
 			return nil, s.wrap("namespaces", "", s.blame(ctx, err))
 		}
 		if err == nil && !r.Deleted {

@@ -42,7 +42,7 @@ func (s *source) read(ctx context.Context) (config.Content, error) {
 	var revisions []string
 	for _, name := range s.names {
 		r, err := s.store.driver.Newest(ctx, name)
-		if errors.Is(err, ErrNotFound) || err == nil && r.Deleted {
+		if errors.Is(err, fault.NotFound) || err == nil && r.Deleted {
 			continue
 		}
 		if err != nil {

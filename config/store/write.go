@@ -134,7 +134,7 @@ func (s *front) tryWrite(ctx context.Context, v Version, opts []WriteOption, f c
 	v.Author, v.Comment = w.author, w.comment
 	for try := 0; ; try++ {
 		old, err := s.driver.Newest(ctx, v.Namespace)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if err != nil && !errors.Is(err, fault.NotFound) {
 			return Version{}, readError(err)
 		}
 		if w.conditional && old.Number != w.version {
@@ -150,7 +150,7 @@ func (s *front) tryWrite(ctx context.Context, v Version, opts []WriteOption, f c
 			return Version{}, err
 		}
 		err = s.append(ctx, next)
-		if err == nil || !errors.Is(err, ErrConflict) {
+		if err == nil || !errors.Is(err, fault.Conflict) {
 			return next.Version, err
 		}
 		if w.conditional {
@@ -201,7 +201,7 @@ func (s *front) finish(ctx context.Context, r *Record, number uint64) error {
 // record's id tells.
 func (s *front) append(ctx context.Context, r Record) error {
 	err := s.driver.Append(ctx, r)
-	if err == nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrInvalid) || errors.Is(err, ErrTooLarge) {
+	if err == nil || errors.Is(err, fault.Unavailable) || errors.Is(err, fault.Invalid) || errors.Is(err, fault.TooLarge) {
 		return err
 	}
 	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
@@ -211,7 +211,7 @@ func (s *front) append(ctx context.Context, r Record) error {
 		return nil
 	case readErr == nil:
 		return fault.Markf(ErrConflict, "version %d is another's", r.Number)
-	case errors.Is(err, ErrConflict):
+	case errors.Is(err, fault.Conflict):
 		return err
 	}
 	return fault.Mark(ErrUnknownOutcome, err) // not there yet, or no answer

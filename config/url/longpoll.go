@@ -50,7 +50,7 @@ func (l *longPoll) Watch(ctx context.Context, deliver func(config.Content, error
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, config.ErrNotFound):
+		case errors.Is(err, fault.NotFound):
 			pause = min(absent, l.wait)
 			deliver(config.Content{}, err)
 		case errors.Is(err, context.DeadlineExceeded):

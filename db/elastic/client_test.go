@@ -86,22 +86,22 @@ func TestServersErrorsHaveKinds(t *testing.T) {
 		body        string
 		read, write error
 	}{
-		"rejected":         {429, answer("es_rejected_execution_exception", "queue full"), db.ErrUnavailable, db.ErrUnavailable},
-		"circuit breaker":  {503, answer("circuit_breaking_exception", "too much"), db.ErrUnavailable, db.ErrUnavailable},
-		"no master":        {503, answer("cluster_block_exception", "no master"), db.ErrUnavailable, db.ErrUnavailable},
-		"disk full":        {403, answer("cluster_block_exception", "read-only"), db.ErrUnavailable, db.ErrUnavailable},
-		"primary away":     {503, answer("unavailable_shards_exception", "primary"), db.ErrUnavailable, db.ErrUnavailable},
-		"node goes":        {503, answer("node_closed_exception", "closing"), db.ErrUnavailable, db.ErrUnknownOutcome},
-		"bad gateway":      {502, "<html>", db.ErrUnavailable, db.ErrUnknownOutcome},
-		"gateway timeout":  {504, "", db.ErrUnavailable, db.ErrUnknownOutcome},
-		"broken":           {500, answer("null_pointer_exception", "oops"), nil, db.ErrUnknownOutcome},
-		"too large":        {413, "", db.ErrTooLarge, db.ErrTooLarge},
-		"immense term":     {400, answer("illegal_argument_exception", "Document contains at least one immense term"), db.ErrTooLarge, db.ErrTooLarge},
+		"rejected":         {429, answer("es_rejected_execution_exception", "queue full"), fault.Unavailable, fault.Unavailable},
+		"circuit breaker":  {503, answer("circuit_breaking_exception", "too much"), fault.Unavailable, fault.Unavailable},
+		"no master":        {503, answer("cluster_block_exception", "no master"), fault.Unavailable, fault.Unavailable},
+		"disk full":        {403, answer("cluster_block_exception", "read-only"), fault.Unavailable, fault.Unavailable},
+		"primary away":     {503, answer("unavailable_shards_exception", "primary"), fault.Unavailable, fault.Unavailable},
+		"node goes":        {503, answer("node_closed_exception", "closing"), fault.Unavailable, fault.UnknownOutcome},
+		"bad gateway":      {502, "<html>", fault.Unavailable, fault.UnknownOutcome},
+		"gateway timeout":  {504, "", fault.Unavailable, fault.UnknownOutcome},
+		"broken":           {500, answer("null_pointer_exception", "oops"), nil, fault.UnknownOutcome},
+		"too large":        {413, "", fault.TooLarge, fault.TooLarge},
+		"immense term":     {400, answer("illegal_argument_exception", "Document contains at least one immense term"), fault.TooLarge, fault.TooLarge},
 		"unauthenticated":  {401, `{"error":"who are you","status":401}`, fault.Denied, fault.Denied},
 		"denied":           {403, answer("security_exception", "may not"), fault.Denied, fault.Denied},
 		"redirect":         {302, "", nil, nil},
 		"our fault":        {400, answer("parsing_exception", "what?"), nil, nil},
-		"index is dropped": {404, answer("index_not_found_exception", "no such index"), db.ErrInvalid, db.ErrInvalid},
+		"index is dropped": {404, answer("index_not_found_exception", "no such index"), fault.Invalid, fault.Invalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, tb := stage(t)

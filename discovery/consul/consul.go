@@ -9,11 +9,7 @@ import (
 	engine "github.com/micro/go-platform/engine/consul"
 	vendors "github.com/micro/go-platform/internal/conn"
 	conn "github.com/micro/go-platform/internal/conn/consul"
-	"github.com/micro/go-platform/internal/fault"
 )
-
-// ErrTooLarge: an instance with more labels and endpoints than Consul takes.
-var ErrTooLarge = fault.TooLarge
 
 // Option configures Backend and On.
 type Option func(*options) error

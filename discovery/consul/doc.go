@@ -37,7 +37,7 @@
 // # Errors
 //
 // As in package discovery. An instance (its labels, its endpoints) of more than 28 KiB is
-// ErrTooLarge.
+// discovery.ErrTooLarge.
 //
 // # Closing
 //

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/micro/go-platform/discovery"
 	conn "github.com/micro/go-platform/internal/conn/consul"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 func TestMetaIsReversibleAndWithinLimits(t *testing.T) {
@@ -34,8 +35,8 @@ func TestMetaIsReversibleAndWithinLimits(t *testing.T) {
 		}
 	}
 	_, err := meta(discovery.Entry{Instance: discovery.Instance{ID: "a", Labels: map[string]string{"k": strings.Repeat("v", 40000)}}})
-	if !errors.Is(err, ErrTooLarge) {
-		t.Errorf("40 kB of labels: %v, want ErrTooLarge", err)
+	if !errors.Is(err, fault.TooLarge) {
+		t.Errorf("40 kB of labels: %v, want too large", err)
 	}
 }
 

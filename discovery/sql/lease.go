@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // leases are those of one Discovery: one for each TTL that its instances have,
@@ -230,9 +231,9 @@ func (l *leases) writing(row name, e discovery.Entry, lease string) (settle func
 		case err == nil:
 			r.sure = true
 			l.own[row] = r
-		case had && before.owner == e.Owner && errors.Is(err, discovery.ErrUnknownOutcome):
+		case had && before.owner == e.Owner && errors.Is(err, fault.UnknownOutcome):
 			// It is wanted, and the next heartbeat writes it again.
-		case had && before.owner == e.Owner && !errors.Is(err, discovery.ErrExists):
+		case had && before.owner == e.Owner && !errors.Is(err, fault.Exists):
 			l.own[row] = before
 		default:
 			delete(l.own, row)

@@ -32,8 +32,8 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 	for name, none := range map[string]*consul.Engine{"nil engine": nil, "nil client": consul.FromClient(nil)} {
 		_, errKV := kv.New(kvconsul.On(none))
 		_, errDiscovery := discovery.New(discoveryconsul.On(none))
-		for _, err := range []error{errKV, errDiscovery} {
-			if !errors.Is(err, engine.ErrInvalid) || !strings.HasSuffix(err.Error(), name) {
+		for want, err := range map[error]error{kv.ErrInvalid: errKV, discovery.ErrInvalid: errDiscovery} {
+			if !errors.Is(err, want) || !strings.HasSuffix(err.Error(), name) {
 				t.Errorf("on a %s: %v, want ErrInvalid", name, err)
 			}
 		}

@@ -292,8 +292,8 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 		_, errEvent := event.New(eventredis.On(none))
 		_, errDiscovery := discovery.New(discoveryredis.On(none))
 		_, errSync := dsync.New(syncredis.On(none))
-		for _, err := range []error{err, errEvent, errDiscovery, errSync} {
-			if !errors.Is(err, engine.ErrInvalid) || !strings.HasSuffix(err.Error(), name) {
+		for want, err := range map[error]error{kv.ErrInvalid: err, event.ErrInvalid: errEvent, discovery.ErrInvalid: errDiscovery, dsync.ErrInvalid: errSync} {
+			if !errors.Is(err, want) || !strings.HasSuffix(err.Error(), name) {
 				t.Errorf("on a %s: %v, want ErrInvalid", name, err)
 			}
 		}

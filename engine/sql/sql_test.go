@@ -219,8 +219,8 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 		_, errEvent := event.New(eventsql.On(none))
 		_, errDB := db.New(platformsql.On(none))
 		_, errSync := sync.New(syncsql.On(none))
-		for _, err := range []error{errKV, errEvent, errDB, errSync} {
-			if !errors.Is(err, engine.ErrInvalid) || !strings.HasSuffix(err.Error(), name) {
+		for want, err := range map[error]error{kv.ErrInvalid: errKV, event.ErrInvalid: errEvent, db.ErrInvalid: errDB, sync.ErrInvalid: errSync} {
+			if !errors.Is(err, want) || !strings.HasSuffix(err.Error(), name) {
 				t.Errorf("on a %s: %v, want ErrInvalid", name, err)
 			}
 		}

@@ -1,10 +1,11 @@
-// Package fault holds the kinds of errors that every public package shares and
+// Package fault holds the kinds of errors that the packages share inside and
 // the one way in which a front wraps them.
 //
-// A public package re-exports the kinds that it returns
-// (var ErrNotFound = fault.NotFound), so one errors.Is test holds for any
-// package and code that serves several packages classifies a vendor's error
-// once.
+// A public package has a sentinel of its own for each kind that it returns
+// (var ErrNotFound = fault.Of("kv", fault.NotFound)). Code that serves several
+// packages gives a vendor's error its kind once, by Mark; the front of each
+// package wraps it, and the result is the sentinel of that package and of no
+// other. Kinds never leave the module: what a user sees are sentinels.
 package fault
 
 import (
@@ -18,36 +19,62 @@ import (
 
 // The kinds. Their texts are the end of the sentence that Wrap builds.
 var (
-	NotFound        = errors.New("not found")
-	Exists          = errors.New("already exists")
-	Conflict        = errors.New("conflict")
-	Invalid         = errors.New("invalid")
-	Unsupported     = errors.New("not supported by this backend")
-	Unavailable     = errors.New("backend unavailable") // certainly not applied
-	UnknownOutcome  = errors.New("outcome unknown")     // a write that may have been applied
-	Closed          = errors.New("closed")              // used after Close
-	Timeout         = errors.New("timed out")           // a limit of the call's own, not its context
-	TooLarge        = errors.New("too large")           // refused before anything was changed
-	Held            = errors.New("held by another")     // a lock that somebody has
-	Lost            = errors.New("lost")                // a lock or leadership that ended by itself
-	Exhausted       = errors.New("limit reached")       // a rate or concurrency limit
-	Unauthenticated = errors.New("not authenticated")   // nobody, or a bad token
-	Denied          = errors.New("denied")              // somebody, who may not
-	Dropped         = errors.New("dropped")             // buffered data that did not get out
+	NotFound        error = &kind{"not found"}
+	Exists          error = &kind{"already exists"}
+	Conflict        error = &kind{"conflict"}
+	Invalid         error = &kind{"invalid"}
+	Unsupported     error = &kind{"not supported by this backend"}
+	Unavailable     error = &kind{"backend unavailable"}  // certainly not applied
+	UnknownOutcome  error = &kind{"outcome unknown"}      // a write that may have been applied
+	Closed          error = &kind{"closed"}               // used after Close
+	Timeout         error = &kind{"timed out"}            // a limit of the call's own, not its context
+	TooLarge        error = &kind{"too large"}            // refused before anything was changed
+	Held            error = &kind{"held by another"}      // a lock that somebody has
+	Lost            error = &kind{"lost"}                 // a lock or leadership that ended by itself
+	Exhausted       error = &kind{"limit reached"}        // a rate or concurrency limit
+	Unauthenticated error = &kind{"not authenticated"}    // nobody, or a bad token
+	Denied          error = &kind{"denied"}               // somebody, who may not
+	Dropped         error = &kind{"dropped"}              // buffered data that did not get out
+	Stale           error = &kind{"older than asked for"} // data of which newer can't be had
 )
 
-// kinds in the order in which KindOf tests them.
+type kind struct{ text string }
+
+func (k *kind) Error() string { return k.text }
+
+// kinds in the order in which KindOf tests an error that carries several.
 var kinds = [...]error{
 	NotFound, Exists, Conflict, Invalid, Unsupported, UnknownOutcome, Unavailable, Closed, Timeout,
-	TooLarge, Held, Lost, Exhausted, Unauthenticated, Denied, Dropped,
+	TooLarge, Held, Lost, Exhausted, Unauthenticated, Denied, Dropped, Stale,
 }
 
 // KindOf returns the kind that err carries: one of this package's values,
-// context.Canceled, context.DeadlineExceeded, or nil if it carries none.
+// context.Canceled, context.DeadlineExceeded, or nil if it carries none. What
+// was wrapped or marked last decides.
 func KindOf(err error) error {
-	if err == nil {
-		return nil
+	for err != nil {
+		switch e := err.(type) {
+		case *kind:
+			return e
+		case *sentinel:
+			err = e.kind
+		case *finer:
+			err = e.kind
+		case *marked:
+			err = e.kind
+		case *Error:
+			if err = e.Kind; err == nil {
+				err = e.Cause
+			}
+		default:
+			return anyKind(err)
+		}
 	}
+	return nil
+}
+
+// anyKind looks for a kind in an error of another package's making.
+func anyKind(err error) error {
 	for _, k := range kinds {
 		if errors.Is(err, k) {
 			return k
@@ -68,11 +95,12 @@ type Error struct {
 	Scope   string // package and backend: "kv/redis"
 	Op      string // "get"
 	Subject string // what it was done to: a key, an id; may be empty
-	Kind    error  // one of the kinds, or nil
+	Kind    error  // one of the kinds or a package's sentinel, or nil
 	Cause   error  // what the backend said, or nil
 }
 
 // Error returns, for instance, `kv/redis: get "users/1": not found: redis: nil`.
+// The kind is left out where the cause says it.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Scope)
@@ -81,15 +109,43 @@ func (e *Error) Error() string {
 	if e.Subject != "" {
 		fmt.Fprintf(&b, " %q", e.Subject)
 	}
-	if e.Kind != nil {
+	if text := sentence(e.Kind, e.Cause); text != "" {
 		b.WriteString(": ")
-		b.WriteString(e.Kind.Error())
-	}
-	if e.Cause != nil && e.Cause != e.Kind {
-		b.WriteString(": ")
-		b.WriteString(e.Cause.Error())
+		b.WriteString(text)
 	}
 	return b.String()
+}
+
+// sentence is the kind and the cause, without a kind that the cause says itself.
+func sentence(kind, cause error) string {
+	switch {
+	case cause == nil && kind == nil:
+		return ""
+	case cause == nil:
+		return kind.Error()
+	}
+	text := cause.Error()
+	if kind == nil || says(text, kind.Error()) {
+		return text
+	}
+	return kind.Error() + ": " + text
+}
+
+// says reports whether one of the parts of text, which colons, semicolons and
+// ends of lines separate, is the given one.
+func says(text, part string) bool {
+	for rest := text; ; {
+		i := strings.Index(rest, part)
+		if i < 0 {
+			return false
+		}
+		before, after := strings.TrimSuffix(text, rest)+rest[:i], rest[i+len(part):]
+		if (before == "" || strings.HasSuffix(before, ": ") || strings.HasSuffix(before, "; ") || before[len(before)-1] == '\n') &&
+			(after == "" || strings.IndexByte(":;\n", after[0]) >= 0) {
+			return true
+		}
+		rest = after
+	}
 }
 
 // Unwrap makes both the kind and the cause reachable.
@@ -99,36 +155,43 @@ func (e *Error) Unwrap() []error {
 		return nil
 	case e.Kind == nil:
 		return []error{e.Cause}
-	case e.Cause == nil || e.Cause == e.Kind:
+	case e.Cause == nil:
 		return []error{e.Kind}
+	}
+	switch e.Cause.(type) {
+	case *kind, *sentinel, *finer:
+		if KindOf(e.Cause) == e.Kind { // it reaches its kind itself
+			return []error{e.Cause}
+		}
 	}
 	return []error{e.Kind, e.Cause}
 }
 
 // Wrap gives cause its place: scope, operation and subject. The kind is found
-// by KindOf. An error that was wrapped before is returned as it is, so that
-// fronts that stand on each other say it once. Wrap of nil is nil.
+// by KindOf. An error of the same package is returned as it is, so that fronts
+// that stand on each other say it once; the error of another package becomes
+// the cause, so that the sentinels of both hold. Wrap of nil is nil.
 func Wrap(scope, op, subject string, cause error) error {
-	if cause == nil {
+	switch e := cause.(type) {
+	case nil:
 		return nil
+	case *Error:
+		if pkgOf(e.Scope) == pkgOf(scope) {
+			return cause
+		}
+	case *marked:
+		return &Error{Scope: scope, Op: op, Subject: subject, Kind: e.kind, Cause: e.cause}
 	}
-	if _, ok := cause.(*Error); ok {
+	return &Error{Scope: scope, Op: op, Subject: subject, Kind: KindOf(cause), Cause: cause}
+}
+
+// Theirs is Wrap for the error of a user's function: the kinds that other
+// packages gave it are not this package's.
+func Theirs(scope, op, subject string, cause error) error {
+	if e, ok := cause.(*Error); cause == nil || ok && pkgOf(e.Scope) == pkgOf(scope) {
 		return cause
 	}
-	kind := KindOf(cause)
-	if m, ok := cause.(*marked); ok { // the kind is said already
-		for {
-			inner, ok := m.cause.(*marked)
-			if !ok || inner.kind != m.kind {
-				return &Error{Scope: scope, Op: op, Subject: subject, Kind: m.kind, Cause: m.cause}
-			}
-			m = inner
-		}
-	}
-	if kind != nil && strings.HasPrefix(cause.Error(), kind.Error()) {
-		return &Error{Scope: scope, Op: op, Subject: subject, Cause: cause} // it says its kind itself
-	}
-	return &Error{Scope: scope, Op: op, Subject: subject, Kind: kind, Cause: cause}
+	return &Error{Scope: scope, Op: op, Subject: subject, Cause: cause}
 }
 
 // New returns an error of the given kind whose cause is the formatted text.
@@ -136,8 +199,8 @@ func New(kind error, scope, op, subject, format string, args ...any) error {
 	return &Error{Scope: scope, Op: op, Subject: subject, Kind: kind, Cause: fmt.Errorf(format, args...)}
 }
 
-// Finer returns a kind of its own below kind, for a package's sentinel that
-// says more: errors.Is holds for both.
+// Finer returns a kind of its own below kind, which may be a package's sentinel:
+// a sentinel that says more. errors.Is holds for both.
 func Finer(kind error, text string) error { return &finer{kind, text} }
 
 type finer struct {
@@ -180,7 +243,7 @@ func (j joined) Unwrap() []error { return j }
 // marked is a cause that a driver has given a kind.
 type marked struct{ kind, cause error }
 
-func (m *marked) Error() string   { return m.kind.Error() + ": " + m.cause.Error() }
+func (m *marked) Error() string   { return sentence(m.kind, m.cause) }
 func (m *marked) Unwrap() []error { return []error{m.kind, m.cause} }
 
 // Mark gives a vendor's error a kind. Drivers return it; the front wraps it.

@@ -24,7 +24,7 @@ func TestWrapSaysEverythingOnce(t *testing.T) {
 		{"no kind", "k", io.EOF, `kv/redis: get "k": EOF`, []error{io.EOF}},
 		{"context", "k", context.Canceled, `kv/redis: get "k": context canceled`, []error{context.Canceled}},
 		{"wrapped kind says it itself", "k", fmt.Errorf("%w: revision 3", fault.Conflict), `kv/redis: get "k": conflict: revision 3`, []error{fault.Conflict}},
-		{"kind deep inside", "k", fmt.Errorf("txn: %w", fault.Conflict), `kv/redis: get "k": conflict: txn: conflict`, []error{fault.Conflict}},
+		{"kind deep inside", "k", fmt.Errorf("txn: %w", fault.Conflict), `kv/redis: get "k": txn: conflict`, []error{fault.Conflict}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := fault.Wrap("kv/redis", "get", c.subject, c.cause)
@@ -36,7 +36,7 @@ func TestWrapSaysEverythingOnce(t *testing.T) {
 					t.Errorf("errors.Is(%v, %v) is false", err, target)
 				}
 			}
-			if again := fault.Wrap("config", "load", "x", err); again != err {
+			if again := fault.Wrap("kv", "load", "x", err); again != err {
 				t.Errorf("wrapped twice: %v", again)
 			}
 		})

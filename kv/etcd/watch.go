@@ -89,7 +89,7 @@ func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.
 }
 
 func unavailable(err error) error {
-	if errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrInvalid) || errors.Is(err, kv.ErrDenied) {
+	if errors.Is(err, fault.Unavailable) || errors.Is(err, fault.Invalid) || errors.Is(err, fault.Denied) {
 		return err
 	}
 	return fault.Mark(kv.ErrUnavailable, err)

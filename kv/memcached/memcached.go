@@ -319,7 +319,7 @@ func notApplied(err error) error {
 // done.
 func (d *driver) store(ctx context.Context, key string, op *memcached.Op, rev kv.Revision) error {
 	err := d.do(ctx, op)
-	if err == nil || !errors.Is(err, kv.ErrUnknownOutcome) || ctx.Err() != nil {
+	if err == nil || !errors.Is(err, fault.UnknownOutcome) || ctx.Err() != nil {
 		return err
 	}
 	if f, lookErr := d.look(ctx, key); lookErr == nil && f != nil && f.item.Revision == rev {

@@ -61,7 +61,7 @@ func (d *driver) swap(ctx context.Context, o *op) error {
 		return struct{}{}, fault.Markf(kv.ErrUnavailable, "changed %d times while it was written", swapTries)
 	})
 	switch {
-	case err == nil, errors.Is(err, kv.ErrConflict), errors.Is(err, kv.ErrUnavailable):
+	case err == nil, errors.Is(err, fault.Conflict), errors.Is(err, fault.Unavailable):
 		return err
 	case written.Load():
 		return redis.WriteError(err)

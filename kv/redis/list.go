@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/micro/go-platform/internal/conn/redis"
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -46,7 +47,7 @@ func wrongType(err error) bool {
 		return false
 	}
 	for _, e := range b.Errors {
-		if !errors.Is(e, kv.ErrInvalid) {
+		if !errors.Is(e, fault.Invalid) {
 			return false
 		}
 	}

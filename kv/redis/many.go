@@ -25,7 +25,7 @@ func (d *driver) many(ctx context.Context, ops []*op) (err error, left bool) {
 			d.exchange(inner, chunk)
 			if over := redis.Ended(ctx); over != nil {
 				for _, o := range chunk {
-					if errors.Is(o.err, kv.ErrUnknownOutcome) {
+					if errors.Is(o.err, fault.UnknownOutcome) {
 						o.err = fault.Mark(kv.ErrUnknownOutcome, over)
 					}
 				}
@@ -69,7 +69,7 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 		switch {
 		case o.err == nil:
 			items[o.key] = o.item
-		case !errors.Is(o.err, kv.ErrNotFound):
+		case !errors.Is(o.err, fault.NotFound):
 			if bad == nil {
 				bad = map[string]error{}
 			}

@@ -185,7 +185,7 @@ func (o *op) read() (kv.Item, error) {
 // settle gives o's error its kind.
 func (o *op) settle() {
 	switch {
-	case o.err == nil, errors.Is(o.err, kv.ErrExists):
+	case o.err == nil, errors.Is(o.err, fault.Exists):
 	case o.writes():
 		o.err = redis.WriteError(o.err)
 	default:

@@ -165,7 +165,7 @@ func (d *driver) exchange(ctx context.Context, ops []*op) {
 	unreachable := false
 	for _, o := range ops {
 		o.settle()
-		unreachable = unreachable || errors.Is(o.err, kv.ErrUnavailable)
+		unreachable = unreachable || errors.Is(o.err, fault.Unavailable)
 	}
 	if unreachable && d.cluster != nil {
 		d.cluster.ReloadState(ctx)
@@ -176,7 +176,7 @@ func (d *driver) exchange(ctx context.Context, ops []*op) {
 // of time.
 func lost(err error) bool {
 	var timeout interface{ Timeout() bool }
-	return redis.Answer(err) == "" && !errors.Is(err, kv.ErrNotFound) &&
+	return redis.Answer(err) == "" && !errors.Is(err, fault.NotFound) &&
 		!(errors.As(err, &timeout) && timeout.Timeout())
 }
 

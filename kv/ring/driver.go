@@ -80,7 +80,7 @@ func (d *driver) retry(ctx context.Context, f func(*view) error) error {
 		default:
 			err = f(v)
 		}
-		if err == nil || !errors.Is(err, errMoved) && !errors.Is(err, errUnsent) && fault.KindOf(err) != kv.ErrUnavailable {
+		if err == nil || !errors.Is(err, errMoved) && !errors.Is(err, errUnsent) && fault.KindOf(err) != fault.Unavailable {
 			return err
 		}
 		if ended := backoff.Sleep(ctx, patience.Wait(tries)); ended != nil {
@@ -107,7 +107,7 @@ func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
 			switch {
 			case err == nil:
 				return itemOf(key, rec), nil
-			case err == kv.ErrNotFound:
+			case errors.Is(err, fault.NotFound):
 				return kv.Item{}, err
 			case ctx.Err() != nil:
 				return kv.Item{}, ctx.Err()
@@ -140,7 +140,7 @@ func (d *driver) search(ctx context.Context, key string, p uint16, skip int) (it
 				item = itemOf(key, rec)
 				return nil
 			}
-			if errors.Is(err, kv.ErrNotFound) {
+			if errors.Is(err, fault.NotFound) {
 				return kv.ErrNotFound
 			}
 			if ctx.Err() != nil {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 )
 
@@ -193,7 +194,7 @@ func (d *driver) getEach(ctx context.Context, keys []string, items map[string]kv
 		switch {
 		case err == nil:
 			items[keys[i]] = item
-		case !errors.Is(err, kv.ErrNotFound):
+		case !errors.Is(err, fault.NotFound):
 			bad[keys[i]] = err
 		}
 	})

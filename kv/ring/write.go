@@ -214,7 +214,7 @@ func (n *Node) replicate(ctx context.Context, v *view, p uint16, key string, bas
 		switch {
 		case err == nil:
 			taken++
-		case errors.Is(err, kv.ErrUnknownOutcome):
+		case errors.Is(err, fault.UnknownOutcome):
 			return 0, err
 		case first == nil || err == errAhead:
 			first = err
@@ -232,15 +232,15 @@ func statusOf(err error) (byte, []byte) {
 	switch {
 	case errors.Is(err, errMoved):
 		return stMoved, nil
-	case errors.Is(err, kv.ErrUnknownOutcome):
+	case errors.Is(err, fault.UnknownOutcome):
 		return stUnknown, text
-	case errors.Is(err, kv.ErrNotFound):
+	case errors.Is(err, fault.NotFound):
 		return stNotFound, nil
-	case errors.Is(err, kv.ErrExists):
+	case errors.Is(err, fault.Exists):
 		return stExists, nil
-	case errors.Is(err, kv.ErrConflict):
+	case errors.Is(err, fault.Conflict):
 		return stConflict, nil
-	case errors.Is(err, kv.ErrInvalid):
+	case errors.Is(err, fault.Invalid):
 		return stInvalid, text
 	}
 	return stUnavailable, text

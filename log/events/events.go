@@ -58,7 +58,7 @@ func (d *driver) Write(ctx context.Context, b log.Batch) (int, error) {
 			records[i] = d.record(b.Record(done+i), d.ids[i])
 		}
 		if err := d.stream.Publish(ctx, records...); err != nil {
-			if errors.Is(err, fault.Invalid) || errors.Is(err, fault.TooLarge) {
+			if errors.Is(err, event.ErrInvalid) || errors.Is(err, event.ErrTooLarge) {
 				if n > 1 { // find which one
 					return d.oneByOne(ctx, b, done, n)
 				}
@@ -76,7 +76,7 @@ func (d *driver) Write(ctx context.Context, b log.Batch) (int, error) {
 func (d *driver) oneByOne(ctx context.Context, b log.Batch, done, n int) (int, error) {
 	for range n {
 		if err := d.stream.Publish(ctx, d.record(b.Record(done), d.ids[0])); err != nil {
-			if errors.Is(err, fault.Invalid) || errors.Is(err, fault.TooLarge) {
+			if errors.Is(err, event.ErrInvalid) || errors.Is(err, event.ErrTooLarge) {
 				d.ids = d.ids[1:]
 			}
 			return done, err

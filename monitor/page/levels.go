@@ -50,7 +50,7 @@ func (p *Page) setLevel(r *http.Request) (any, error) {
 	defer p.setting.Unlock()
 	all := p.o.log.Levels()
 	if _, there := all[name]; !there && len(all) >= mostRules {
-		return nil, fault.Markf(fault.Conflict, "%d loggers have a level already", len(all))
+		return nil, fault.Markf(errTaken, "%d loggers have a level already", len(all))
 	}
 	p.o.log.SetLevel(name, level, revert)
 	return p.levels(r)

@@ -11,15 +11,11 @@ import (
 	"github.com/micro/go-platform/config/store"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/event"
-	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/router"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/trace"
 )
-
-// ErrInvalid is the kind of New's errors.
-var ErrInvalid = fault.Invalid
 
 // Option configures New.
 type Option func(*options) error

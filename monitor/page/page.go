@@ -6,13 +6,19 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 
+	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/config/store"
+	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
 	"github.com/micro/go-platform/internal/source"
+	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/monitor"
+	"github.com/micro/go-platform/trace"
 )
 
 // Page is the handler. It is safe for concurrent use.
@@ -32,20 +38,20 @@ type Page struct {
 func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 	o := options{title: "Platform", source: source.Of}
 	if mo == nil {
-		return nil, fault.New(ErrInvalid, "monitor/page", "new", "", "nil monitor")
+		return nil, fault.New(monitor.ErrInvalid, "monitor/page", "new", "", "nil monitor")
 	}
 	for i, opt := range opts {
 		if opt == nil {
-			return nil, fault.New(ErrInvalid, "monitor/page", "new", "", "option %d is nil", i)
+			return nil, fault.New(monitor.ErrInvalid, "monitor/page", "new", "", "option %d is nil", i)
 		}
 		if err := opt(&o); err != nil {
-			return nil, fault.Wrap("monitor/page", "new", "", fault.Mark(ErrInvalid, err))
+			return nil, fault.Wrap("monitor/page", "new", "", fault.Mark(monitor.ErrInvalid, err))
 		}
 	}
 	p := &Page{o: o, mo: mo, life: life.New(), mux: http.NewServeMux(), html: newDocument(o.title)}
 	switch {
 	case o.auth != nil && (o.access != nil || o.login != nil), o.access != nil && o.login != nil:
-		return nil, fault.New(ErrInvalid, "monitor/page", "new", "", "more than one of WithAuth, WithLogin and WithAccess")
+		return nil, fault.New(monitor.ErrInvalid, "monitor/page", "new", "", "more than one of WithAuth, WithLogin and WithAccess")
 	case o.auth != nil:
 		p.ask = byAuth(o.auth, mo.Status().Instance.Service)
 	case o.login != nil:
@@ -145,18 +151,28 @@ func fail(w http.ResponseWriter, err error) {
 		if no.wait > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(no.wait.Seconds()))))
 		}
-	case errors.As(err, &bad), errors.Is(err, fault.Invalid):
+	case errors.As(err, &bad), isOneOf(err, monitor.ErrInvalid, config.ErrInvalid, store.ErrInvalid, event.ErrInvalid, trace.ErrInvalid, log.ErrInvalid):
 		code = http.StatusBadRequest
-	case errors.Is(err, fault.NotFound), errors.Is(err, fault.Unsupported):
+	case isOneOf(err, errNothing, config.ErrNotFound, store.ErrNotFound, event.ErrNotFound, event.ErrUnsupported, trace.ErrUnsupported):
 		code = http.StatusNotFound
-	case errors.Is(err, fault.Conflict):
+	case isOneOf(err, errTaken, store.ErrConflict):
 		code = http.StatusConflict
-	case errors.Is(err, fault.Denied):
+	case isOneOf(err, config.ErrDenied, store.ErrDenied):
 		code = http.StatusForbidden
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
+}
+
+// What the page itself doesn't have, or has already.
+var (
+	errNothing = fault.Of("monitor", fault.NotFound)
+	errTaken   = fault.Of("monitor", fault.Conflict)
+)
+
+func isOneOf(err error, sentinels ...error) bool {
+	return slices.ContainsFunc(sentinels, func(s error) bool { return errors.Is(err, s) })
 }
 
 // badRequest is an error of whoever asked.

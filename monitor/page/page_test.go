@@ -415,7 +415,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 			return page.New(mo, page.WithAccess(func(*http.Request) page.Access { return page.Read }), page.WithLogin(func(string, string) page.Access { return page.Read }))
 		},
 	} {
-		if _, err := f(); !errors.Is(err, page.ErrInvalid) {
+		if _, err := f(); !errors.Is(err, monitor.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}

@@ -127,7 +127,7 @@ func (b *ballot) seal(ctx context.Context, votes []vote[answer], sealed *atomic.
 // takeBack ends a try and returns why, unless that fails: then the front has to
 // go on with it.
 func (b *ballot) takeBack(ctx context.Context, why error) error {
-	if err := b.Release(ctx); err != nil && !errors.Is(err, dsync.ErrLost) {
+	if err := b.Release(ctx); err != nil && !errors.Is(err, fault.Lost) {
 		return fault.Markf(fault.UnknownOutcome, "%v, after: %v", err, why)
 	}
 	return why

@@ -158,7 +158,7 @@ func (c *claim) wait(ctx context.Context) (dsync.Grant, error) {
 			return dsync.Grant{Token: uint64(token), Until: start.Add(c.TTL)}, nil
 		case ctx.Err() != nil:
 			return dsync.Grant{}, ctx.Err() // the front releases
-		case errors.Is(err, dsync.ErrLost):
+		case errors.Is(err, fault.Lost):
 			return dsync.Grant{}, err
 		case err != nil:
 			if time.Now().After(c.alive) {

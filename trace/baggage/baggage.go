@@ -11,7 +11,7 @@ import (
 )
 
 // ErrInvalid is the kind of errors about members that can't be in baggage.
-var ErrInvalid = fault.Invalid
+var ErrInvalid = fault.Of("trace/baggage", fault.Invalid)
 
 // The limits of the specification (section 3.3.2), which every implementation
 // passes on.
@@ -141,5 +141,5 @@ func (m Member) check() error {
 }
 
 func invalid(op, format string, args ...any) error {
-	return fault.New(fault.Invalid, "trace/baggage", op, "", format, args...)
+	return fault.New(ErrInvalid, "trace/baggage", op, "", format, args...)
 }

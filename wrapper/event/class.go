@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/micro/go-platform/event"
-	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
 )
 
@@ -19,9 +18,9 @@ func handledClass(err error, panicked any) router.Class {
 		return router.OK
 	case errors.Is(err, context.Canceled):
 		return router.Cancelled
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, fault.Timeout):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, event.ErrTimeout):
 		return router.Timeout
-	case errors.Is(err, fault.Exhausted):
+	case errors.Is(err, router.ErrLimited):
 		return router.Overload
 	}
 	return router.ServerError
@@ -34,18 +33,16 @@ func publishClass(err error) router.Class {
 		return router.OK
 	case errors.Is(err, context.Canceled):
 		return router.Cancelled
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, fault.Timeout):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, event.ErrTimeout):
 		return router.Timeout
-	}
-	switch fault.KindOf(err) {
-	case fault.Unavailable:
-		return router.Unsent
-	case fault.UnknownOutcome:
-		return router.Connect
-	case fault.Exhausted:
-		return router.Overload
-	case fault.Invalid, fault.TooLarge, fault.Closed:
+	case errors.Is(err, event.ErrInvalid), errors.Is(err, event.ErrTooLarge), errors.Is(err, event.ErrUnsupported), errors.Is(err, event.ErrClosed):
 		return router.ClientError
+	case errors.Is(err, event.ErrUnknownOutcome):
+		return router.Connect
+	case errors.Is(err, event.ErrUnavailable):
+		return router.Unsent
+	case errors.Is(err, router.ErrLimited):
+		return router.Overload
 	}
 	return router.ServerError
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -14,7 +15,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/micro/go-platform/auth"
-	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/wrapper"
 )
@@ -59,16 +59,16 @@ func refusal(err error) error {
 	if errors.Is(err, auth.ErrPath) {
 		return status.Error(codes.Unimplemented, "malformed method name")
 	}
-	switch fault.KindOf(err) {
-	case fault.Unauthenticated:
+	switch wrapper.StatusOf(err) {
+	case http.StatusUnauthorized:
 		return status.Error(codes.Unauthenticated, "not authenticated")
-	case fault.Denied:
+	case http.StatusForbidden:
 		return status.Error(codes.PermissionDenied, "denied")
-	case fault.Exhausted:
+	case http.StatusTooManyRequests:
 		return tooMany(err)
-	case fault.Unavailable, fault.Closed, fault.Timeout:
+	case http.StatusServiceUnavailable:
 		return status.Error(codes.Unavailable, "try again later")
-	case context.DeadlineExceeded:
+	case http.StatusGatewayTimeout:
 		return status.Error(codes.DeadlineExceeded, "deadline exceeded")
 	}
 	return status.Error(codes.Internal, "internal error")
@@ -115,7 +115,7 @@ func (u unavailable) GRPCStatus() *status.Status {
 
 // limited is the error of a call that the limit of a policy kept back.
 func limited(err error) error {
-	if fault.KindOf(err) == fault.Exhausted {
+	if errors.Is(err, router.ErrLimited) {
 		return exhausted{err}
 	}
 	return err

@@ -11,7 +11,7 @@ import (
 // DB returns d with w's observers around the calls to its tables, also within
 // transactions. system is the value of db.system.name, such as "postgresql".
 func DB(w *wrapper.Wrapper, d db.DB, system string) db.DB {
-	return &database{d, observer{w.Adapter(), "db", system}}
+	return &database{d, observer{w.Adapter(), "db", system, saysDB}}
 }
 
 type database struct {

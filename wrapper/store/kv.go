@@ -11,7 +11,7 @@ import (
 // KV returns s with w's observers around its calls. system is the value of
 // db.system.name, such as "redis".
 func KV(w *wrapper.Wrapper, s kv.KV, system string) kv.KV {
-	return &keyValue{s, observer{w.Adapter(), "db", system}}
+	return &keyValue{s, observer{w.Adapter(), "db", system, saysKV}}
 }
 
 type keyValue struct {

@@ -3,10 +3,13 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
-	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/router"
+	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -15,7 +18,36 @@ type observer struct {
 	a        wrapper.Adapter
 	protocol string // "db" or "lock"
 	system   string
+	says     says
 }
+
+// says is what a package's own errors mean. Kinds of other packages, of which a
+// transaction's function may return some, mean nothing here.
+type says struct {
+	fine    []error // about an item, not about the call
+	late    []error
+	unsent  []error
+	unknown []error
+	bad     []error // the caller asked for something that can't be
+}
+
+var (
+	saysKV = says{
+		fine:   []error{kv.ErrNotFound, kv.ErrExists, kv.ErrConflict},
+		unsent: []error{kv.ErrUnavailable}, unknown: []error{kv.ErrUnknownOutcome},
+		bad: []error{kv.ErrInvalid, kv.ErrTooLarge, kv.ErrUnsupported, kv.ErrClosed},
+	}
+	saysDB = says{
+		fine:   []error{db.ErrNotFound, db.ErrExists, db.ErrConflict},
+		unsent: []error{db.ErrUnavailable}, unknown: []error{db.ErrUnknownOutcome},
+		bad: []error{db.ErrInvalid, db.ErrTooLarge, db.ErrUnsupported, db.ErrClosed},
+	}
+	saysSync = says{
+		fine: []error{dsync.ErrHeld, dsync.ErrConflict, dsync.ErrNoLeader}, late: []error{dsync.ErrTimeout},
+		unsent: []error{dsync.ErrUnavailable}, unknown: []error{dsync.ErrUnknownOutcome},
+		bad: []error{dsync.ErrInvalid, dsync.ErrUnsupported, dsync.ErrClosed},
+	}
+)
 
 // begin begins a call. on is the table, or the id of a lock; many is how many
 // items are asked for together. done is called with the call's error.
@@ -31,7 +63,7 @@ func (o observer) begin(ctx context.Context, op, on string, many int) (_ context
 	}
 	ctx = o.a.Observe(ctx, c)
 	return ctx, func(err error) {
-		c.Class, c.Duration = classOf(err), time.Since(c.Start)
+		c.Class, c.Duration = o.says.classOf(err), time.Since(c.Start)
 		if c.Class != router.OK {
 			c.Err = err
 		}
@@ -40,7 +72,7 @@ func (o observer) begin(ctx context.Context, op, on string, many int) (_ context
 }
 
 // classOf is how a call went. What a store says of its items is no failure.
-func classOf(err error) router.Class {
+func (s says) classOf(err error) router.Class {
 	switch {
 	case err == nil:
 		return router.OK
@@ -49,19 +81,13 @@ func classOf(err error) router.Class {
 	case errors.Is(err, context.DeadlineExceeded):
 		return router.Timeout
 	}
-	switch fault.KindOf(err) {
-	case fault.NotFound, fault.Exists, fault.Conflict, fault.Held:
-		return router.OK
-	case fault.Timeout:
-		return router.Timeout
-	case fault.Unavailable:
-		return router.Unsent
-	case fault.UnknownOutcome:
-		return router.Connect
-	case fault.Exhausted:
-		return router.Overload
-	case fault.Invalid, fault.TooLarge, fault.Unsupported, fault.Closed:
-		return router.ClientError
+	for _, kind := range []struct {
+		sentinels []error
+		class     router.Class
+	}{{s.fine, router.OK}, {s.bad, router.ClientError}, {s.unknown, router.Connect}, {s.unsent, router.Unsent}, {s.late, router.Timeout}} {
+		if slices.ContainsFunc(kind.sentinels, func(s error) bool { return errors.Is(err, s) }) {
+			return kind.class
+		}
 	}
 	return router.ServerError
 }

@@ -11,7 +11,7 @@ import (
 // long it took, with the waiting, and whether it failed. What is held, waited for
 // and lost has metrics too. system is the value of db.system.name, such as "etcd".
 func Sync(w *wrapper.Wrapper, s sync.Sync, system string) sync.Sync {
-	return &locks{s, observer{w.Adapter(), "lock", system}, newMeter(w.Adapter(), s, system)}
+	return &locks{s, observer{w.Adapter(), "lock", system, saysSync}, newMeter(w.Adapter(), s, system)}
 }
 
 type locks struct {

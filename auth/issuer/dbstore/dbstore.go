@@ -69,6 +69,9 @@ func ended(r *db.Record) bool {
 // Get implements issuer.Store.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 	r, err := s.table.Read(ctx, id(key))
+	if errors.Is(err, db.ErrNotFound) {
+		return nil, 0, fault.Mark(issuer.ErrNotFound, err)
+	}
 	if err != nil {
 		return nil, 0, err
 	}

@@ -18,10 +18,10 @@ package kvstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"time"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/issuer"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
@@ -29,20 +29,23 @@ import (
 
 type store struct{ kv kv.KV }
 
-// New returns a Store in a kv.KV. ErrUnsupported if the backend can't keep an
+// New returns a Store in a kv.KV. auth.ErrUnsupported if the backend can't keep an
 // issuer's state: one that may evict would let a code be used twice.
 func New(s kv.KV) (issuer.Store, error) {
 	if s == nil {
-		return nil, fmt.Errorf("auth/issuer/kvstore: %w: nil store", kv.ErrInvalid)
+		return nil, fault.New(auth.ErrInvalid, "auth/issuer/kvstore", "new", "", "nil store")
 	}
 	if f := s.Features(); !f.List || f.Evicts && !f.Local {
-		return nil, fmt.Errorf("auth/issuer/kvstore: %w: an issuer needs a store that lists keys and evicts none", fault.Unsupported)
+		return nil, fault.New(auth.ErrUnsupported, "auth/issuer/kvstore", "new", "", "an issuer needs a store that lists keys and evicts none")
 	}
 	return store{s}, nil
 }
 
 func (s store) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 	it, err := s.kv.Get(ctx, key)
+	if errors.Is(err, kv.ErrNotFound) {
+		err = fault.Mark(issuer.ErrNotFound, err)
+	}
 	return it.Value, uint64(it.Revision), err
 }
 
@@ -52,7 +55,7 @@ func (s store) Put(ctx context.Context, key string, value []byte, version uint64
 		opts = append(opts, kv.TTL(ttl))
 	}
 	_, err := s.kv.Put(ctx, key, value, opts...)
-	if errors.Is(err, kv.ErrExists) {
+	if errors.Is(err, kv.ErrExists) || errors.Is(err, kv.ErrConflict) {
 		return fault.Mark(issuer.ErrConflict, err)
 	}
 	return err

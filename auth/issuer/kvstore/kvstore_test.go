@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/issuer"
 	"github.com/micro/go-platform/auth/issuer/issuertest"
 	"github.com/micro/go-platform/auth/issuer/kvstore"
@@ -49,7 +50,7 @@ func TestStores(t *testing.T) {
 }
 
 func TestUnfitStoresAreRefused(t *testing.T) {
-	if _, err := kvstore.New(nil); !errors.Is(err, kv.ErrInvalid) {
+	if _, err := kvstore.New(nil); !errors.Is(err, auth.ErrInvalid) {
 		t.Errorf("nil: %v, want ErrInvalid", err)
 	}
 	s, err := kv.New(kvmemcached.Backend(servertest.SharedMemcached(t).Addr()))
@@ -57,7 +58,7 @@ func TestUnfitStoresAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := kvstore.New(s); !errors.Is(err, kv.ErrUnsupported) {
+	if _, err := kvstore.New(s); !errors.Is(err, auth.ErrUnsupported) {
 		t.Errorf("memcached: %v, want ErrUnsupported", err)
 	}
 }
