@@ -75,7 +75,7 @@ func (c *call) isTable() bool {
 	return c.format == formatTable || c.format == "" && c.outTerminal
 }
 
-// done says to a person what was done, and nothing to a script unless it wants JSON.
+// done says in a line what was done; JSON is v.
 func (c *call) done(v any, format string, args ...any) error {
 	if c.isJSON() {
 		return c.json(v)

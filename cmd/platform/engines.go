@@ -8,16 +8,16 @@ import (
 	"github.com/micro/go-platform/engine"
 )
 
-// backends are the nouns that stand on an engine, and the URLs that they take.
-var backends = []struct{ noun, example, schemes string }{
-	{"kv", "redis://127.0.0.1:6379", "redis etcd consul nats postgres mysql sqlite memcached"},
-	{"config", "postgres://127.0.0.1/shop", "redis etcd consul nats postgres mysql sqlite"},
-	{"discovery", "consul://127.0.0.1:8500", "redis etcd consul kubernetes postgres mysql sqlite"},
-	{"event", "kafka://127.0.0.1:9092", "redis nats kafka amqp postgres mysql sqlite"},
-	{"sync", "etcd://127.0.0.1:2379", "redis etcd consul kubernetes postgres mysql sqlite"},
-	{"trace", "http://127.0.0.1:9411", "http (Zipkin's API)"},
-	{"auth", "https://login.example.com", "https (OAuth2, OpenID Connect)"},
-	{"monitor", "redis://127.0.0.1:6379", "redis etcd consul nats postgres mysql sqlite"},
+// backends are the nouns that have an address, and the URLs that they take.
+var backends = []struct{ noun, schemes string }{
+	{"auth", "https (an OAuth2 or OpenID Connect server)"},
+	{"config", "redis etcd consul nats SQL"},
+	{"discovery", "redis etcd consul kubernetes SQL; of router, too"},
+	{"event", "redis nats kafka amqp SQL"},
+	{"kv", "redis etcd consul nats memcached SQL"},
+	{"monitor", "redis etcd consul nats SQL"},
+	{"sync", "redis etcd consul kubernetes SQL"},
+	{"trace", "http https (Zipkin's API)"},
 }
 
 // addresses is the topic of that name.
@@ -28,13 +28,18 @@ flag wins. Give addresses with a password by the variable: everybody on a machin
 can see the flags of a program.
 
 `)
-	fmt.Fprintf(&b, "  %-10s  %-18s  %-28s  %s\n", "flag", "variable", "for example", "schemes")
 	for _, x := range backends {
-		fmt.Fprintf(&b, "  %-10s  %-18s  %-28s  %s\n", "-"+x.noun, variable(x.noun), x.example, x.schemes)
+		fmt.Fprintf(&b, "  -%-10s  %-18s  %s\n", x.noun, variable(x.noun), x.schemes)
 	}
 	b.WriteString(`
-router takes the address of discovery. An s behind the scheme is TLS (rediss, etcds,
-consuls, kafkas, amqps; tls of nats). docs/engines.md has all forms of addresses.
+SQL is postgres, mysql, mariadb or sqlite. For example:
+
+  redis://:password@10.0.0.1:6379/2    etcd://10.0.0.1:2379,10.0.0.2:2379
+  postgres://ann@10.0.0.1/shop         kafka://10.0.0.1:9092
+  kubeconfig:/home/ann/.kube/config    sqlite:shop.db
+
+An s behind the scheme is TLS (rediss, etcds, consuls, kafkas, amqps; tls of nats).
+docs/engines.md has all forms of addresses.
 
 -namespace, and PLATFORM_KV_NAMESPACE and so on, name the namespace that the
 services were given by WithNamespace.
@@ -68,6 +73,12 @@ func (t *target) namespaced(f *flags, def string) *target {
 	}
 	t.namespace, t.def = f.string("namespace", "", usage), def
 	f.env["namespace"] = variable(t.noun) + "_NAMESPACE"
+	return t
+}
+
+// within says in which namespace it is, by the environment or def, without a flag.
+func (t *target) within(def string) *target {
+	t.namespace, t.def = new(string), def
 	return t
 }
 

@@ -50,6 +50,12 @@ func (f *flags) string(name, def, usage string) *string {
 	return f.set.String(name, def, usage)
 }
 
+// text is a string without a default.
+func (f *flags) text(into *string, name, usage string) {
+	f.own = append(f.own, name)
+	f.set.StringVar(into, name, "", usage)
+}
+
 func (f *flags) int(name string, def int, usage string) *int {
 	f.own = append(f.own, name)
 	return f.set.Int(name, def, usage)
@@ -63,6 +69,11 @@ func (f *flags) bool(name, usage string) *bool {
 func (f *flags) duration(name string, def time.Duration, usage string) *time.Duration {
 	f.own = append(f.own, name)
 	return f.set.Duration(name, def, usage)
+}
+
+func (f *flags) durationVar(into *time.Duration, name, usage string) {
+	f.own = append(f.own, name)
+	f.set.DurationVar(into, name, 0, usage)
 }
 
 // number is an unsigned number, and whether the flag was given.

@@ -25,9 +25,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	redis.SetLogger(silent{})
 	mysql.SetLogger(silent{})
-	code := run(ctx, system(), os.Args[1:])
-	stop()
-	os.Exit(code)
+	os.Exit(run(ctx, system(), os.Args[1:]))
 }
 
 // run executes a command line and returns the exit code.

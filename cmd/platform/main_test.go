@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/engine"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 )
@@ -29,9 +30,10 @@ func TestMain(m *testing.M) {
 // shell runs command lines in bash, in an empty directory, with nothing in the
 // environment but what a test sets.
 type shell struct {
-	t   *testing.T
-	dir string
-	env []string
+	t    *testing.T
+	dir  string
+	env  []string
+	page string // of the process that the examples look at
 }
 
 func newShell(t *testing.T, env ...string) *shell {
@@ -44,7 +46,7 @@ func newShell(t *testing.T, env ...string) *shell {
 	if err := os.Symlink(program, filepath.Join(dir, "platform")); err != nil {
 		t.Fatal(err)
 	}
-	return &shell{t, dir, append([]string{asProgram + "=1", "PATH=" + dir + ":" + os.Getenv("PATH"), "HOME=" + dir, "USER=ann"}, env...)}
+	return &shell{t: t, dir: dir, env: append([]string{asProgram + "=1", "GORACE=atexit_sleep_ms=0", "PATH=" + dir + ":" + os.Getenv("PATH"), "HOME=" + dir, "USER=ann"}, env...)}
 }
 
 func (s *shell) command(line string) *exec.Cmd {
@@ -168,4 +170,17 @@ func engines(t *testing.T) map[string]string {
 		"postgres": servertest.SharedPostgres(t).DSN(),
 		"sqlite":   "sqlite:" + filepath.Join(t.TempDir(), "x.db"),
 	}
+}
+
+// backend returns the option of the backend at an address, on an engine that lives
+// as long as the test.
+func backend[O any](t *testing.T, url string, known ...func(*engine.Choice) O) []O {
+	t.Helper()
+	set := &engine.Set{}
+	t.Cleanup(func() { set.Close() })
+	opts, err := engine.Options(set, url, known...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return opts
 }

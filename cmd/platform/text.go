@@ -24,8 +24,8 @@ const (
 )
 
 func (c color) paint(s string) string {
-	if s == "" {
-		return ""
+	if s == "" || c == 0 {
+		return s
 	}
 	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", int(c), s)
 }

@@ -3,7 +3,7 @@ package main
 // tree returns all commands.
 func tree() *command {
 	return &command{subs: []*command{
-		kvNoun(),
+		authNoun(), configNoun(), discoveryNoun(), eventNoun(), kvNoun(), monitorNoun(), routerNoun(), syncNoun(), traceNoun(),
 		completionNoun(),
 		versionVerb(),
 	}}

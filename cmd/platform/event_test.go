@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/event"
+	eventredis "github.com/micro/go-platform/event/redis"
+	"github.com/micro/go-platform/internal/servertest"
+)
+
+// fails makes group mailer of a stream fail at every record, so that each is a dead
+// letter, until the test has seen n.
+func fails(t *testing.T, url, ns string, n int, publish func()) {
+	t.Helper()
+	stream, err := event.New(eventredis.Backend(url), event.WithNamespace(ns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close(context.Background())
+	sub, err := stream.Subscribe(t.Context(), func(context.Context, *event.Record) error { return event.Terminate(errors.New("no such mailbox")) }, event.Group("mailer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish()
+	for deadline := time.Now().Add(30 * time.Second); sub.Stats().Dead < int64(n); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("got %+v, want %d dead letters", sub.Stats(), n)
+		}
+	}
+}
+
+func TestEvent(t *testing.T) {
+	all := engines(t)
+	for name, url := range map[string]string{
+		"redis": all["redis"], "postgres": all["postgres"], "nats": "nats://" + servertest.SharedNATS(t).Addr(), "kafka": "kafka://" + servertest.SharedKafka(t).Addr(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShell(t, "PLATFORM_EVENT="+url, "PLATFORM_EVENT_NAMESPACE="+servertest.Namespace(t))
+			s.steps([]step{
+				{"platform event query -timeout 1m", "", "", 0}, // the first on a broker may take a while
+				{`platform event publish order.created '{"n":1}' -id one -subject order/1 -meta tenant=blue`, "one\n", "", 0},
+				{`echo text | platform event publish order.paid -id two -source shop -root one`, "two\n", "", 0},
+				{`platform event publish user.created '' -o json`, `{"id":"…"}` + "\n", "", 0},
+				{"platform event publish ''", "", "platform: …empty type…\n", 2},
+				{"platform event query | cut -f2-4", "one\torder.created\torder/1\ntwo\torder.paid\t\n…\tuser.created\t\n", "", 0},
+				{"platform event query 'order.*' -o json", `{…"id":"one"…"tenant":"blue"…}` + "\n" + `{…"id":"two"…}` + "\n", "", 0},
+				{"platform event query -id two", "…\ttwo\torder.paid\t\t\"text\\n\"\n", "", 0},
+				{"platform event query -subject order/1 | cut -f2", "one\n", "", 0},
+				{"platform event query -root one | cut -f2", "one\ntwo\n", "", 0},
+				{"platform event query -source shop | cut -f2", "two\n", "", 0},
+				{"platform event query -limit 1 | cut -f3", "user.created\n", "… more than 1; -limit 0 lists all\n", 0},
+				{"platform event query -limit 3 | cut -f3", "order.created\norder.paid\nuser.created\n", "", 0},
+				{"platform event query -limit 0 | cut -f3", "order.created\norder.paid\nuser.created\n", "", 0},
+				{"platform event query -since 1h order.created | cut -f2", "one\n", "", 0},
+				{"platform event query -until 1h", "", "", 0},
+				{"platform event query 'or*'", "", "platform: …\n", 2},
+				{"platform event groups", "", "", 0},
+				{"platform event forget nobody", "", "platform: event/…not found\n", 1},
+				{"platform event dead list", "", "", 0},
+				{"platform event dead publish -all", "", "platform: no dead letters\n", 1},
+				{"platform event dead publish nothing", "", "platform: no record with the id \"nothing\"\n", 1},
+				{"platform event dead publish one", "", "platform: record one is no dead letter\n", 2},
+				{"platform event dead publish", "", "platform: give ids of dead letters, or -all\n", 2},
+				{"platform event tail -from beginning -limit 2 | cut -f2", "one\ntwo\n", "waiting for records\n", 0},
+			})
+			f := s.follow("platform event tail 'order.*' -o json")
+			f.awaitErr("waiting for records\n")
+			s.steps([]step{{"platform event publish user.gone x && platform event publish order.gone '{}' -id three", "…", "", 0}})
+			f.await(`{…"id":"three"…"type":"order.gone"…}` + "\n")
+			f.interrupt()
+		})
+	}
+}
+
+func TestDeadLetters(t *testing.T) {
+	t.Parallel()
+	url, ns := engines(t)["redis"], servertest.Namespace(t)
+	s := newShell(t, "PLATFORM_EVENT="+url, "PLATFORM_EVENT_NAMESPACE="+ns)
+	fails(t, url, ns, 2, func() {
+		s.steps([]step{{"platform event publish order.created a -id one && platform event publish order.paid b -id two", "one\ntwo\n", "", 0}})
+	})
+	s.steps([]step{
+		{"platform event groups", "mailer\t0\t0\t\t\n", "", 0},
+		{"platform event groups -o json", `{"group":"mailer","pending":0,"behind":0}` + "\n", "", 0},
+		{"platform event dead list | cut -f3-", "mailer\torder.created\t1\t…no such mailbox…\nmailer\torder.paid\t1\t…no such mailbox…\n", "", 0},
+		{"platform event dead list -limit 1 -o json", `{"id":"…","time":"…Z","group":"mailer","record":"two","type":"order.paid","attempts":1,"error":"…"}` + "\n", "… more than 1; -limit 0 lists all\n", 0},
+		{"platform event dead list -group other", "", "", 0},
+		{"platform event dead list -until 1h", "", "platform: unknown flag -until; …\n", 2},
+		{"platform event dead publish $(platform event dead list | head -1 | cut -f2)", "published order.created one\n", "", 0},
+		{"platform event dead publish -all -group mailer", "published order.created one\npublished order.paid two\n", "", 0},
+		{"platform event dead publish -all -group other", "", "platform: no dead letters\n", 1},
+		{"platform event query | cut -f2,3,5", "one\torder.created\ta\ntwo\torder.paid\tb\none\torder.created\ta\none\torder.created\ta\ntwo\torder.paid\tb\n", "", 0},
+		{"platform event groups", "mailer\t0\t3\t\t\n", "", 0},
+		{"platform event forget mailer && platform event groups", "forgot mailer\n", "", 0},
+	})
+}
