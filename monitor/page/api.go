@@ -22,6 +22,7 @@ type Overview struct {
 	Services []monitor.View  `json:"services"`
 	Registry []Registered    `json:"registry,omitempty"` // with WithDiscovery
 	Routed   []string        `json:"routed,omitempty"`   // with WithRouter: the services that this process calls
+	History  History         `json:"history"`            // how far back series reach
 	Parts    map[string]bool `json:"parts"`              // which of router, traces, events, config, documents, locks, levels there are
 }
 
@@ -37,7 +38,7 @@ type Registered struct {
 
 func (p *Page) overview(*http.Request) (any, error) {
 	c := p.mo.Cluster()
-	o := Overview{Now: time.Now(), Self: p.mo.Status(), Services: []monitor.View{}, Parts: map[string]bool{
+	o := Overview{Now: time.Now(), Self: p.mo.Status(), Services: []monitor.View{}, History: p.series.kept(), Parts: map[string]bool{
 		"router": p.o.router != nil, "traces": p.o.trace != nil, "events": p.o.events != nil, "config": p.o.config != nil,
 		"documents": p.o.documents != nil, "locks": p.o.locks != nil, "levels": p.o.log != nil,
 	}}
@@ -79,8 +80,6 @@ func (p *Page) follow(ctx context.Context) {
 		}
 	}
 }
-
-func (p *Page) history(*http.Request) (any, error) { return p.series.all(), nil }
 
 func missing(what string) error {
 	return fault.New(fault.NotFound, "monitor/page", "read", what, "the page was not given one")

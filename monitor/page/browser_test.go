@@ -38,6 +38,9 @@ func TestInABrowser(t *testing.T) {
 		}{
 			{"cluster", []string{"orders-1", "orders-2", "eu-1", "1.2", "team=blue", "connection refused <script>alert(1)</script>", "not heard", "of 2 instances healthy"}},
 			{"service?name=orders", []string{"GET /orders/{id}", "Latency", "Error rate", "p99", "MiB"}},
+			{"map", []string{"edge", "orders", "reports"}},
+			{"timeline", []string{"by mistake", "newest 1000"}},
+			{"search?q=orders", []string{"orders-1", "GET /orders/{id}"}},
 			{"router", []string{"least cost", "2 of 2 in rotation", "orders-1:80", "in rotation"}},
 			{"traces", []string{"checkout", "edge"}},
 			{"traces?errors=1&min=1h", []string{"No trace fits"}},
@@ -59,10 +62,10 @@ func TestInABrowser(t *testing.T) {
 					t.Errorf("#%s shows a secret", part.fragment)
 				}
 			}
-			for width, name := range map[int]string{1280: "laptop", 1600: "wide", 390: "phone"} {
+			for width, name := range map[int]string{1280: "laptop", 1600: "wide", 768: "tablet", 360: "phone"} {
 				tab.Size(width, 850)
 				if over := tab.Eval("document.documentElement.scrollWidth - document.documentElement.clientWidth"); over != "0" {
-					t.Errorf("#%s, %s: %s pixels are beyond the window: %s", part.fragment, name, over, tab.Eval("[...document.querySelectorAll('body, body *')].filter((e) => e.getBoundingClientRect().right > 390 && !e.closest('nav')).map((e) => e.outerHTML.slice(0, 80)).join('; ')"))
+					t.Errorf("#%s, %s: %s pixels are beyond the window: %s", part.fragment, name, over, tab.Eval("[...document.querySelectorAll('body, body *')].filter((e) => e.getBoundingClientRect().right > innerWidth && !e.closest('nav')).map((e) => e.outerHTML.slice(0, 80)).join('; ')"))
 				}
 				if narrow := tab.Eval("[...document.querySelectorAll('td, .fall .name')].filter((e) => e.offsetParent && e.textContent.length > 12 && e.getBoundingClientRect().width < 70).map((e) => e.outerHTML.slice(0, 80)).join('; ')"); narrow != "" {
 					t.Errorf("#%s, %s: too narrow to be read: %s", part.fragment, name, narrow)
@@ -181,7 +184,7 @@ func TestInABrowser(t *testing.T) {
 		tab.AwaitText("main", "Endpoints")
 		tab.Key("Escape")
 		tab.AwaitText("h1", "Cluster")
-		tab.Key("3")
+		tab.Key("5")
 		tab.AwaitText("h1", "Traces")
 		tab.Key("?")
 		tab.AwaitText("dialog[open]", "Keyboard")

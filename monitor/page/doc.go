@@ -13,10 +13,19 @@
 // differences, locks and leaders of this process, and log levels. A part that
 // was not given is not shown.
 //
+// Beside these it draws a map of who calls whom, out of the calls that services
+// report and the traces that the tracer finds; keeps one timeline of versions and
+// instances that come and go, ejections, changes of configuration and of
+// leaders; and searches across all of it. What is shown is in the page's
+// address, so that a link shows the same to others.
+//
 // The endpoints, below the page's own path:
 //
 //	GET  api/overview               services and instances, as the monitor's views
-//	GET  api/series                 rate, errors and latency of each service, a sample each 2 s for 5 min
+//	GET  api/series?service=&over=&since=  rate, errors and latency of each service, 5m back unless over says otherwise
+//	GET  api/map                    services, and the calls between them in the last minute
+//	GET  api/timeline?kind=&service=&limit=  what happened, newest first; several kinds with commas
+//	GET  api/search?q=              what has all the words of q in it, a trace by its whole id
 //	GET  api/router?service=        router.Explanation; labels as label.<key>=<value>
 //	GET  api/traces?service=&name=&min=&errors=1&limit=
 //	GET  api/trace?id=              the spans of one trace
@@ -38,6 +47,10 @@
 //
 // A person needs no mouse: "?" lists the keys. What is shown is updated in
 // place every few seconds, and said to be stale when that fails.
+//
+// What it keeps is bounded: the samples of all services by WithHistory, the
+// timeline by 1000 moments (what repeats within ten minutes is one, with a
+// count), the map by 200 services and 1000 calls.
 //
 // # Errors
 //

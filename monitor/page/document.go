@@ -14,8 +14,8 @@ var ui embed.FS
 // The parts of the page's one style sheet and one script, in this order. They
 // share one scope.
 var (
-	styles  = []string{"base.css", "parts.css"}
-	scripts = []string{"dom.js", "plot.js", "cluster.js", "router.js", "traces.js", "events.js", "config.js", "locks.js", "levels.js", "app.js"}
+	styles  = []string{"base.css", "parts.css", "more.css"}
+	scripts = []string{"dom.js", "plot.js", "cluster.js", "map.js", "timeline.js", "router.js", "traces.js", "events.js", "config.js", "locks.js", "levels.js", "find.js", "app.js"}
 )
 
 // document is the HTML with everything in it, and the policy that lets nothing

@@ -40,21 +40,27 @@ func (p *Page) locks(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// leader says who leads, or why that is not known. It asks the backend.
+// leader says who leads, or why that is not known.
 func leader(ctx context.Context, s dsync.Sync, id string) string {
+	c, err := candidate(ctx, s, id)
+	if err != nil {
+		return err.Error()
+	}
+	return c.Owner
+}
+
+// candidate returns who leads, the zero value if nobody does. It asks the backend.
+func candidate(ctx context.Context, s dsync.Sync, id string) (dsync.Candidate, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	l, err := s.Leader(id)
 	if err != nil {
-		return err.Error()
+		return dsync.Candidate{}, err
 	}
 	defer l.Close()
 	c, err := l.Leader(ctx)
-	switch {
-	case errors.Is(err, dsync.ErrNoLeader):
-		return ""
-	case err != nil:
-		return err.Error()
+	if errors.Is(err, dsync.ErrNoLeader) {
+		return dsync.Candidate{}, nil
 	}
-	return c.Owner
+	return c, err
 }

@@ -35,6 +35,7 @@ type options struct {
 	source    func(*http.Request) string
 	hosts     []string
 	title     string
+	history   int
 }
 
 func with[T any](what string, v T, ok bool, set func(*options, T)) Option {
@@ -149,3 +150,23 @@ func WithHosts(names ...string) Option {
 func WithTitle(s string) Option {
 	return func(o *options) error { o.title = s; return nil }
 }
+
+// defaultHistory is a week for 55 services, or an hour for 480.
+const defaultHistory = 8 << 20
+
+// WithHistory bounds what the samples of all services take, in bytes; the
+// default is 8 MiB. Within it the last 5 min of a service are kept each 2 s, the
+// last hour each 30 s and, as far as it reaches, up to a week each 5 min. The page
+// says how far that is.
+func WithHistory(bytes int) Option {
+	return func(o *options) error {
+		if bytes < leastHistory {
+			return fmt.Errorf("history of %d bytes, want at least %d", bytes, leastHistory)
+		}
+		o.history = bytes
+		return nil
+	}
+}
+
+// leastHistory is the last 5 min of six services.
+const leastHistory = 64 << 10

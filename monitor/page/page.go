@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/config/store"
@@ -23,20 +24,22 @@ import (
 
 // Page is the handler. It is safe for concurrent use.
 type Page struct {
-	o       options
-	ask     asker
-	mo      monitor.Monitor
-	life    *life.Life
-	series  series
-	changes changes
-	mux     *http.ServeMux
-	html    document
-	setting sync.Mutex // one change of a level at a time
+	o        options
+	ask      asker
+	mo       monitor.Monitor
+	life     *life.Life
+	series   series
+	timeline timeline
+	changes  changes
+	recent   recent
+	mux      *http.ServeMux
+	html     document
+	setting  sync.Mutex // one change of a level at a time
 }
 
 // New returns a Page of what a monitor knows.
 func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
-	o := options{title: "Platform", source: source.Of}
+	o := options{title: "Platform", source: source.Of, history: defaultHistory}
 	if mo == nil {
 		return nil, fault.New(monitor.ErrInvalid, "monitor/page", "new", "", "nil monitor")
 	}
@@ -61,16 +64,31 @@ func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 	default:
 		p.ask = byFunc(func(*http.Request) Access { return Read })
 	}
-	p.series.byService = map[string]*history{}
+	p.series.byService, p.series.limit, p.series.began = map[string]*history{}, o.history, time.Now()
 	p.routes()
-	p.life.Go(func(ctx context.Context) { p.series.run(ctx, mo) })
+	p.life.Go(p.watch)
+	if o.locks != nil {
+		p.life.Go(func(ctx context.Context) { (&leaders{line: &p.timeline}).run(ctx, o.locks) })
+	}
 	if o.discovery != nil {
 		p.life.Go(p.follow)
 	}
 	if o.config != nil {
-		p.life.Go(func(ctx context.Context) { p.changes.run(ctx, o.config) })
+		p.life.Go(func(ctx context.Context) { p.changes.run(ctx, o.config, &p.timeline) })
 	}
 	return p, nil
+}
+
+// watch samples, and notes what happened between two samples.
+func (p *Page) watch(ctx context.Context) {
+	seen := &notice{began: p.series.began, line: &p.timeline, services: map[string]*noted{}}
+	routed := &ejections{line: &p.timeline}
+	p.series.run(ctx, p.mo, func(now time.Time, views []monitor.View) {
+		seen.look(now, views)
+		if p.o.router != nil {
+			routed.look(now, p.o.router)
+		}
+	})
 }
 
 // Close stops the sampling.
@@ -84,7 +102,7 @@ func (p *Page) routes() {
 	for path, f := range map[string]answer{
 		"session": p.session, "overview": p.overview, "series": p.history, "router": p.routing, "traces": p.traces, "trace": p.oneTrace,
 		"events": p.events, "config": p.configuration, "documents": p.documents, "versions": p.versions, "diff": p.diff,
-		"locks": p.locks, "levels": p.levels,
+		"locks": p.locks, "levels": p.levels, "map": p.graph, "timeline": p.moments, "search": p.find,
 	} {
 		p.mux.HandleFunc("GET /api/"+path, func(w http.ResponseWriter, r *http.Request) { p.reply(w, r, Read, f) })
 	}

@@ -69,6 +69,7 @@ func start(t *testing.T, opts ...page.Option) *parts {
 	p.mo, err = monitor.New(monitor.WithMemory(shared), monitor.WithInstance(monitor.Instance{ID: "edge-1", Service: "edge"}), monitor.WithInterval(100*time.Millisecond),
 		monitor.WithExpected(func(string) ([]string, bool) { return []string{"a", "b"}, true }))
 	must(err)
+	p.mo.Observe(monitor.Endpoint{Client: true, Service: "orders", Method: "GET"}, time.Millisecond, nil)
 	d, err := discovery.New()
 	must(err)
 	for _, id := range []string{"orders-1", "orders-2"} {
@@ -345,14 +346,14 @@ func TestChangesOfTheConfigurationAreKept(t *testing.T) {
 
 func TestSeriesGrows(t *testing.T) {
 	p := start(t)
-	var s map[string][]page.Point
-	for end := time.Now().Add(10 * time.Second); len(s["orders"]) == 0; {
+	var s page.Series
+	for end := time.Now().Add(10 * time.Second); len(s.Services["orders"]) == 0; {
 		if p.get(t, "series", &s); time.Now().After(end) {
 			t.Fatalf("no sample within 10 s: %v", s)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	if pt := s["orders"][0]; pt.P99 < 90*time.Millisecond {
+	if pt := s.Services["orders"][0]; pt.P99 < 90*time.Millisecond {
 		t.Errorf("got %+v", pt)
 	}
 }

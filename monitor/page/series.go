@@ -2,18 +2,15 @@ package page
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
 	"github.com/micro/go-platform/monitor"
 )
 
-const (
-	sampleEvery = 2 * time.Second
-	samplesKept = 150 // five minutes
-)
-
-// Point is one sample of a service.
+// Point is one sample of a service, or what several samples come to.
 type Point struct {
 	Time   time.Time     `json:"t"`
 	Rate   float64       `json:"rate"`   // calls served per second
@@ -23,15 +20,32 @@ type Point struct {
 	P99    time.Duration `json:"p99"`
 }
 
-// series keeps the last minutes of every service.
+// Series is what api/series answers.
+type Series struct {
+	Step     time.Duration      `json:"step"` // between two points
+	Services map[string][]Point `json:"services"`
+}
+
+// History says how far back api/series reaches.
+type History struct {
+	Since time.Time     `json:"since"` // when the page began to watch
+	Kept  time.Duration `json:"kept"`  // how long samples are kept, with as many services as there are
+	Bytes int           `json:"bytes"` // what they take now, about
+	Limit int           `json:"limit"` // the bound of WithHistory
+}
+
+// series keeps the samples of every service, within a bound.
 type series struct {
+	limit int // bytes
+	began time.Time
+
 	mu        sync.Mutex
 	byService map[string]*history
 }
 
 type history struct {
-	points []Point
-	rates  map[string]rates // by instance
+	tiers [len(tiers)]tier
+	rates map[string]rates // by instance
 }
 
 // rates are what the reports of an instance say of its calls. Their times are
@@ -66,11 +80,18 @@ func (r rates) next(report monitor.Report) rates {
 	return now
 }
 
-func (s *series) run(ctx context.Context, mo monitor.Monitor) {
+// run samples, and lets others look at the same moment.
+func (s *series) run(ctx context.Context, mo monitor.Monitor, look func(time.Time, []monitor.View)) {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for {
-		s.sample(mo.Cluster())
+		c, now := mo.Cluster(), time.Now()
+		var views []monitor.View
+		for _, service := range c.Services() {
+			views = append(views, c.View(service))
+		}
+		s.sample(now, views)
+		look(now, views)
 		select {
 		case <-ctx.Done():
 			return
@@ -79,29 +100,29 @@ func (s *series) run(ctx context.Context, mo monitor.Monitor) {
 	}
 }
 
-func (s *series) sample(c monitor.Cluster) {
-	now := time.Now()
+func (s *series) sample(now time.Time, views []monitor.View) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := map[string]bool{}
-	for _, service := range c.Services() {
-		known[service] = true
-		h := s.byService[service]
-		if h == nil {
-			h = &history{rates: map[string]rates{}}
-			s.byService[service] = h
+	for _, v := range views {
+		known[v.Service] = true
+		if s.byService[v.Service] == nil {
+			s.byService[v.Service] = &history{rates: map[string]rates{}}
 		}
-		h.add(now, c.View(service))
 	}
 	for service := range s.byService {
 		if !known[service] {
 			delete(s.byService, service)
 		}
 	}
+	keep := lengths(s.limit, len(s.byService))
+	for _, v := range views {
+		s.byService[v.Service].add(now, v, keep)
+	}
 }
 
 // add adds a point, unless it is not known yet how many calls there are.
-func (h *history) add(now time.Time, v monitor.View) {
+func (h *history) add(now time.Time, v monitor.View, keep [len(tiers)]int) {
 	p := Point{Time: now}
 	present := map[string]rates{}
 	var windows []monitor.Counts
@@ -127,19 +148,63 @@ func (h *history) add(now time.Time, v monitor.View) {
 		return
 	}
 	p.P50, p.P95, p.P99 = quantile(windows, .5), quantile(windows, .95), quantile(windows, .99)
-	h.points = append(h.points, p)
-	if len(h.points) > samplesKept {
-		h.points = h.points[1:]
+	for i := range h.tiers {
+		h.tiers[i].add(p, tiers[i].every, keep[i])
 	}
 }
 
-// all returns a copy.
-func (s *series) all() map[string][]Point {
+// since returns copies of the points that are younger than over and later than
+// after; of one service, or of all if it is "".
+func (s *series) since(service string, over time.Duration, after time.Time) Series {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make(map[string][]Point, len(s.byService))
-	for service, h := range s.byService {
-		out[service] = append([]Point{}, h.points...)
+	i := covering(over, lengths(s.limit, len(s.byService)))
+	out := Series{Step: max(tiers[i].every, over/mostPoints), Services: map[string][]Point{}}
+	begin := time.Now().Add(-over)
+	if after.After(begin) {
+		begin = after
+	}
+	for name, h := range s.byService {
+		if service == "" || name == service {
+			out.Services[name] = thin(h.tiers[i].after(begin), out.Step)
+		}
 	}
 	return out
+}
+
+// kept says how far back the samples reach.
+func (s *series) kept() History {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := History{Since: s.began, Limit: s.limit}
+	for _, h := range s.byService {
+		for _, t := range h.tiers {
+			out.Bytes += len(t.points) * pointBytes
+		}
+	}
+	for i, n := range lengths(s.limit, len(s.byService)) {
+		out.Kept = max(out.Kept, time.Duration(n)*tiers[i].every)
+	}
+	return out
+}
+
+// longestOver bounds what a reader may ask for.
+const longestOver = 31 * 24 * time.Hour
+
+func (p *Page) history(r *http.Request) (any, error) {
+	v := r.URL.Query()
+	over := fineFor
+	if s := v.Get("over"); s != "" {
+		var err error
+		if over, err = time.ParseDuration(s); err != nil || over < sampleEvery || over > longestOver {
+			return nil, &badRequest{fmt.Errorf("over %q, want %v to %v", s, sampleEvery, longestOver)}
+		}
+	}
+	var after time.Time
+	if s := v.Get("since"); s != "" {
+		if err := after.UnmarshalText([]byte(s)); err != nil {
+			return nil, &badRequest{fmt.Errorf("since %q, want the time of a point", s)}
+		}
+	}
+	return p.series.since(v.Get("service"), over, after), nil
 }

@@ -70,11 +70,11 @@ func points(t *testing.T, p *page.Page, service string) []page.Point {
 	r := httptest.NewRequest(http.MethodGet, "/api/series", nil)
 	r.Host = "localhost"
 	p.ServeHTTP(w, r)
-	var all map[string][]page.Point
+	var all page.Series
 	if err := json.NewDecoder(w.Body).Decode(&all); err != nil {
 		t.Fatal(err)
 	}
-	return all[service]
+	return all.Services[service]
 }
 
 // The page samples at other times than those at which instances report, whose

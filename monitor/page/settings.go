@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -112,7 +113,7 @@ type changes struct {
 	list []ConfigChange // newest last
 }
 
-func (c *changes) run(ctx context.Context, cfg config.Config) {
+func (c *changes) run(ctx context.Context, cfg config.Config, line *timeline) {
 	for change, err := range cfg.Watch(ctx, "") {
 		if err != nil {
 			return // closed
@@ -120,12 +121,40 @@ func (c *changes) run(ctx context.Context, cfg config.Config) {
 		one := ConfigChange{Version: change.Version, Time: time.Now(), Changes: []Difference{}}
 		if change.Old.Exists() {
 			one.Changes = differences(config.Diff(change.Old, change.New))
+			line.add(one.moment())
 		}
 		c.mu.Lock()
 		c.list = append(c.list, one)
 		c.list = c.list[max(0, len(c.list)-changesKept):]
 		c.mu.Unlock()
 	}
+}
+
+// moment is a change as the timeline has it.
+func (c ConfigChange) moment() Moment {
+	m := Moment{Time: c.Time, Kind: kindConfig, State: "unknown", Text: fmt.Sprintf("running configuration: version %d", c.Version)}
+	for i, d := range c.Changes {
+		switch {
+		case i == 0:
+			m.Text = "running configuration: " + d.says()
+		case i < 3:
+			m.Text += ", " + d.says()
+		case i == 3:
+			m.Text += fmt.Sprintf(" and %d more", len(c.Changes)-3)
+		}
+	}
+	return m
+}
+
+func (d Difference) says() string {
+	short := func(b json.RawMessage) string { return cut(string(b), 40) }
+	switch {
+	case d.Old == nil:
+		return d.Path + " = " + short(d.New)
+	case d.New == nil:
+		return d.Path + " is gone"
+	}
+	return d.Path + " " + short(d.Old) + " → " + short(d.New)
 }
 
 func (c *changes) all() []ConfigChange {

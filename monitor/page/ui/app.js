@@ -1,17 +1,21 @@
 
 // ---- the whole
 const views = {
-  cluster: { name: "Cluster", every: 2000, data: async () => ({ series: await api("series") }), draw: cluster },
-  service: { under: "cluster", every: 2000, data: async () => ({ series: await api("series") }), draw: service },
+  cluster: { name: "Cluster", every: 2000, data: async () => { const s = await seriesData(); return { series: s.services }; }, draw: cluster },
+  service: { under: "cluster", every: 2000, data: async () => { const name = here().q.get("name") || "", [s, t] = await Promise.all([seriesData(name), name ? api("timeline?" + query({ service: name })) : { moments: [] }]); return { series: s.services, moments: t.moments }; }, draw: service },
+  map: { name: "Map", every: 3000, data: mapData, draw: mapView, after: wires },
+  timeline: { name: "Timeline", every: 2000, data: timelineData, draw: timeline },
   router: { name: "Router", every: 2000, data: routerData, draw: routerView },
   traces: { name: "Traces", every: 5000, data: tracesData, draw: traces },
   events: { name: "Events", every: 2000, data: eventsData, draw: events },
   config: { name: "Configuration", every: 3000, data: configData, draw: config },
   locks: { name: "Locks", every: 1000, data: locksData, draw: locks },
   levels: { name: "Log levels", every: 5000, data: levelsData, draw: levels },
+  search: { title: "Search", every: 5000, data: findData, draw: find },
 };
+const always = ["cluster", "map", "timeline"]; // whatever the page was given
 const current = () => views[here().id] ? here().id : "cluster";
-const shownParts = (o) => Object.keys(views).filter((id) => views[id].name && (id === "cluster" || o.parts[id] || id === "config" && o.parts.documents));
+const shownParts = (o) => Object.keys(views).filter((id) => views[id].name && (always.includes(id) || o.parts[id] || id === "config" && o.parts.documents));
 let session = { write: false }, timer, turn = 0, good = 0, problem = "", paused = false, shown = "", last = null, signing = false;
 
 // redraw draws again what is known; refresh asks first.
@@ -20,12 +24,16 @@ function redraw() {
   const { o, data, id } = last, view = views[id], next = el("main", { id: "main", tabindex: "-1", class: stale() && "old" }, view.draw(o, data));
   navigation(o, id);
   $("self").textContent = [...new Set([o.self.instance.service, o.self.instance.id])].filter(Boolean).join(" · ");
-  if (shown === location.hash) return morph($("main"), next);
+  const after = () => view.after?.();
+  if (shown === location.hash) { morph($("main"), next); return after(); }
   const focus = $("main").contains(document.activeElement);
   $("main").replaceWith(next);
   if (shown !== "" && (focus || document.activeElement === document.body)) next.focus({ preventScroll: true });
   if (shown !== "") scrollTo(0, 0);
-  document.title = (view.name || here().q.get("name")) + " · " + $("title").textContent;
+  after();
+  (next.querySelector(".aim") || next.querySelector("input[name=q]"))?.scrollIntoView({ block: "center" });
+  if (id === "search") next.querySelector("input").focus();
+  document.title = (view.name || view.title || here().q.get("name")) + " · " + $("title").textContent;
   shown = location.hash;
 }
 function navigation(o, id) {
@@ -86,19 +94,21 @@ theme(themeNow());
 const nextTheme = () => { theme(themes[(themes.indexOf(themeNow()) + 1) % 3]); toast($("theme").title.replace(" (t)", "")); };
 
 // ---- keyboard
-const help = () => dialog(el("h1", {}, "Keyboard"), el("dl", {}, [["1 … 7", "the parts"], ["j  k", "next, previous line"], ["Enter", "open it"], ["/", "filter"], ["p", "pause, go on"], ["r", "ask now"], ["t", "light, dark"], ["Esc", "back"]].flatMap(([k, v]) => [el("dt", {}, el("kbd", {}, k)), el("dd", {}, v)])), el("form", { method: "dialog" }, el("button", { class: "main" }, "Close")));
+const help = () => dialog(el("h1", {}, "Keyboard"), el("dl", {}, [["1 … 9", "the parts"], ["s", "search"], ["j  k", "next, previous line"], ["Enter", "open it"], ["/", "filter, or search"], ["p", "pause, go on"], ["r", "ask now"], ["t", "light, dark"], ["Esc", "back"]].flatMap(([k, v]) => [el("dt", {}, el("kbd", {}, k)), el("dd", {}, v)])), el("form", { method: "dialog" }, el("button", { class: "main" }, "Close")));
+const keepOver = () => { const over = here().q.get("over"); return over ? { over } : {}; };
 function step(by) {
-  const rows = [...$("main").querySelectorAll("h3 a, tbody td:first-child a, button.span, .history a")], at = rows.indexOf(document.activeElement);
+  const rows = [...$("main").querySelectorAll("h3 a, a.node, .line a, .found a, tbody td:first-child a, button.span, .history a")], at = rows.indexOf(document.activeElement);
   rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? (by > 0 ? 0 : rows.length - 1) : at + by))]?.focus();
 }
 addEventListener("keydown", (e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || $("dialog").open) return;
   const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.nodeName);
-  if (e.key === "Escape") { if (typing) document.activeElement.blur(); else if (here().q.size) go({ service: "cluster" }[current()] || current()); return; }
+  if (e.key === "Escape") { if (typing) document.activeElement.blur(); else if (here().q.size) go({ service: "cluster" }[current()] || current(), keepOver()); return; }
   if (typing) return;
   const part = last && shownParts(last.o)[+e.key - 1];
   if (part) go(part);
-  else if (e.key === "/") { const f = $("main").querySelector("input"); if (f) { e.preventDefault(); f.focus(); f.select(); } }
+  else if (e.key === "/") { const f = $("main").querySelector("input"); if (f) { e.preventDefault(); f.focus(); f.select(); } else { e.preventDefault(); go("search"); } }
+  else if (e.key === "s") { e.preventDefault(); go("search"); }
   else if (e.key === "?") help();
   else if ({ p: pause, r: refresh, t: nextTheme, j: () => step(1), k: () => step(-1) }[e.key]) ({ p: pause, r: refresh, t: nextTheme, j: () => step(1), k: () => step(-1) })[e.key]();
 });

@@ -41,11 +41,12 @@ function instanceRows(o, v) {
   const reg = new Map((registered(o, v.service)?.instances || []).map((i) => [i.id, i]));
   const rows = members(v).map((m) => {
     const i = m.status.instance, r = traffic([m]), known = reg.get(i.id);
-    return { key: v.service + "/" + i.id, cells: [el("a", { href: toService(v.service) }, i.id), el("span", { class: "row" }, pill(health(m)), m.status.phase !== "running" && m.presence === "present" && el("span", { class: "soft" }, m.status.phase)),
+    return { key: v.service + "/" + i.id, aim: aimed("instance", i.id), cells: [el("a", { href: "#service?" + query({ name: v.service, instance: i.id }) }, i.id), el("span", { class: "row" }, pill(health(m)), m.status.phase !== "running" && m.presence === "present" && el("span", { class: "soft" }, m.status.phase)),
       [i.version && el("span", { class: "chip" }, i.version), i.zone && el("span", { class: "chip" }, i.zone), chips(known?.labels)], num(r.rate), el("span", { class: r.share && "fail" }, percent(r.share)), ms(r.p99), checks(m), span(m.age / 1e9) === "now" ? "now" : span(m.age / 1e9) + " ago"] };
   });
-  return rows.concat(silent(o, v).map((i) => ({ key: v.service + "/" + i.id, cells: [i.id, pill("unknown", "not heard"), [i.version && el("span", { class: "chip" }, i.version), i.zone && el("span", { class: "chip" }, i.zone), chips(i.labels)], "–", "–", "–", "the registry knows it at " + i.address, "never"] })));
+  return rows.concat(silent(o, v).map((i) => ({ key: v.service + "/" + i.id, aim: aimed("instance", i.id), cells: [i.id, pill("unknown", "not heard"), [i.version && el("span", { class: "chip" }, i.version), i.zone && el("span", { class: "chip" }, i.zone), chips(i.labels)], "–", "–", "–", "the registry knows it at " + i.address, "never"] })));
 }
+const aimed = (what, id) => here().id === "service" && here().q.get(what) === id; // what a link is about
 const instanceHeads = ["instance", "health", "version, zone, labels", "#calls/s", "#errors", "#p99", "checks", "#heard"];
 const tile = (value, unit, text, cls) => el("div", { class: "tile" }, el("b", { class: cls }, value, unit && el("small", {}, " " + unit)), el("span", {}, text));
 const byTrouble = ["fail", "unknown", "warn", "pass"];
@@ -55,17 +56,17 @@ function cluster(o, { series }) {
   if (!services.length) return [empty("Nobody was heard of yet", "Instances show here a few seconds after they publish their first report.")];
   const all = services.flatMap(members), t = traffic(all), well = services.filter((v) => v.verdict === "pass").length, good = all.filter((m) => ["pass", "warn"].includes(health(m))).length;
   const known = all.filter((m) => m.presence !== "stopped").length + services.flatMap((v) => silent(o, v)).length;
-  return [el("h1", { class: "row top" }, "Cluster"),
+  return [el("div", { class: "row top" }, el("h1", {}, "Cluster"), el("span", { class: "push" }), ranges(o.history)),
     el("div", { class: "tiles" }, tile(well, "of " + services.length, "services are well", well < services.length && "warn"), tile(good, "of " + known, "instances healthy", good < known && "warn"), tile(num(t.rate), "/s", "calls, last minute"), tile(percent(t.share), "", "of them failed", t.share > .01 && "fail"), tile(ms(Math.max(0, ...services.map((v) => traffic(members(v)).p99))), "", "slowest service's p99")),
     el("div", { class: "cards" }, services.map((v) => el("section", { class: "card", "data-key": v.service, "aria-label": v.service || "no name" },
       el("div", { class: "row" }, el("h3", {}, el("a", { href: toService(v.service) }, v.service || "(no name)")), pill(v.verdict), el("span", { class: "push" }),
         el("div", { class: "dots" }, members(v).map((m) => el("a", { href: toService(v.service), tabindex: -1, class: health(m), title: m.status.instance.id + ": " + health(m), "aria-label": m.status.instance.id + ": " + health(m) })))),
       el("p", { class: "soft small" }, reasons(v)), callsChart(v.service, series[v.service]), latencyChart(v.service, series[v.service])))),
-    el("h2", {}, "Instances"), table(instanceHeads, services.flatMap((v) => instanceRows(o, v)))];
+    el("h2", {}, "Instances"), table(instanceHeads, services.flatMap((v) => instanceRows(o, v))), historyNote(o.history)];
 }
 
-function service(o, { series }) {
-  const name = here().q.get("name"), v = o.services.find((x) => x.service === name);
+function service(o, { series, moments }) {
+  const name = here().q.get("name") || "", v = o.services.find((x) => x.service === name);
   if (!v) return [empty("No service " + name, el("a", { href: "#cluster" }, "all services"))];
   const r = registered(o, name), all = new Map();
   for (const m of members(v)) if (m.presence === "present") for (const e of m.stats.endpoints || []) {
@@ -75,11 +76,12 @@ function service(o, { series }) {
     all.set(key, s);
   }
   const endpoints = [...all.values()].sort((a, b) => !!a.client - !!b.client || b.rate - a.rate);
-  return [el("div", { class: "row top" }, el("a", { href: "#cluster" }, "Cluster"), el("span", { class: "faint" }, "/"), el("h1", {}, name || "(no name)"), pill(v.verdict), el("span", { class: "soft" }, reasons(v))),
+  return [el("div", { class: "row top" }, el("a", { href: "#cluster" }, "Cluster"), el("span", { class: "faint" }, "/"), el("h1", {}, name || "(no name)"), pill(v.verdict), el("span", { class: "soft" }, reasons(v)), el("span", { class: "push" }), ranges(o.history)),
     r && r.state !== "live" && el("p", { class: "warn" }, "The registry's view is " + r.state + (r.problem ? ": " + r.problem : "") + ", of " + when(r.asOf)),
     r && r.preserved > 0 && el("p", { class: "warn" }, plural(r.preserved, "instance") + " expired in the registry and kept: too many expired at once"),
-    el("div", { class: "card pair", style: "--tall:8rem" }, callsChart(name, series[name]), errorsChart(name, series[name]), latencyChart(name, series[name])),
-    el("h2", {}, "Endpoints, last minute"), table(["endpoint", "#calls/s", "#errors", "#p50", "#p95", "#p99", "#in flight"], endpoints.map((e) => ({ key: e.key, cells: [el("span", { class: e.client && "soft" }, e.key), num(e.rate), el("span", { class: e.errors && "fail" }, percent(e.calls ? e.errors / e.calls : 0)), ...[.5, .95, .99].map((q) => ms(quantile(e.windows, q))), e.inFlight] })), ["No calls yet", "Endpoints show once they are called."]),
+    el("div", { class: "card pair", style: "--tall:8rem" }, callsChart(name, series[name], moments), errorsChart(name, series[name], moments), latencyChart(name, series[name], moments)),
+    el("h2", {}, "Endpoints, last minute"), table(["endpoint", "#calls/s", "#errors", "#p50", "#p95", "#p99", "#in flight"], endpoints.map((e) => ({ key: e.key, aim: aimed("endpoint", e.key), cells: [el("span", { class: e.client && "soft" }, e.key), num(e.rate), el("span", { class: e.errors && "fail" }, percent(e.calls ? e.errors / e.calls : 0)), ...[.5, .95, .99].map((q) => ms(quantile(e.windows, q))), e.inFlight] })), ["No calls yet", "Endpoints show once they are called."]),
+    moments.length > 0 && [el("div", { class: "row", style: "margin:1.6rem 0 .6rem" }, el("h2", { style: "margin:0" }, "What happened"), el("a", { class: "small", href: "#timeline?" + query({ service: name }) }, "all of it")), momentList(moments.slice(0, 5), true)],
     el("h2", {}, "Instances"), table(instanceHeads, instanceRows(o, v)),
     el("h2", {}, "Processes"), table(["instance", "address", "#up for", "#memory", "#heap", "#goroutines", "#files", "#GC pause p99", "go"], members(v).map((m) => { const p = m.stats.process; return { key: m.status.instance.id, cells: [m.status.instance.id, m.status.instance.address || r?.instances.find((i) => i.id === m.status.instance.id)?.address || "–", span(p.uptime / 1e9), bytes(p.rss), bytes(p.heapLive), p.goroutines, p.fds || "–", ms(p.gcPause), p.go] }; }))];
 }

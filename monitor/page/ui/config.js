@@ -1,6 +1,5 @@
 
 // ---- configuration: what runs, what changed, and the documents behind it
-let only = ""; // the filter of running values
 async function configData(o) {
   const q = here().q, tab = q.get("tab") || (o.parts.config ? "running" : "documents");
   if (tab !== "documents") return { tab, config: await api("config") };
@@ -21,8 +20,9 @@ function config(o, data) {
     ...{ running, changes, documents: documentsView }[data.tab](data)];
 }
 function running({ config: c }) {
+  const only = here().q.get("f") || "";
   const fits = c.values.filter((v) => (v.path + " " + JSON.stringify(v.value) + " " + v.origin).toLowerCase().includes(only.toLowerCase()));
-  return [el("div", { class: "row top" }, pill(c.ok ? "pass" : "fail", "version " + c.version), el("span", { class: "soft" }, "since " + when(c.applied)), el("span", { class: "push" }), el("input", { type: "search", placeholder: "Filter", "aria-label": "filter values", now: only, oninput: (e) => { only = e.currentTarget.value; redraw(); } })),
+  return [el("div", { class: "row top" }, pill(c.ok ? "pass" : "fail", "version " + c.version), el("span", { class: "soft" }, "since " + when(c.applied)), el("span", { class: "push" }), el("input", { type: "search", placeholder: "Filter", "aria-label": "filter values", now: only, oninput: (e) => put({ f: e.currentTarget.value }) })),
     c.problem && el("pre", { class: "card fail" }, c.problem),
     table(["path", "value", "from"], fits.map((v) => ({ key: v.path, cells: [el("code", {}, v.path), el("code", {}, pretty(v.value)), el("span", { class: "soft" }, v.origin)] })), [only ? "No value fits" : "Nothing is configured", ""]),
     el("h2", {}, "Sources"), table(["source", "state", "revision", "#last read well"], c.sources.map((s) => ({ key: s.name, cells: [s.name, s.problem ? [pill("fail"), el("div", { class: "small fail" }, s.problem)] : s.unused ? pill("unknown", "gives no value") : pill("pass"), el("code", { class: "soft" }, (s.revision || "–").slice(0, 24)), when(s.lastGood)] })), ["No sources", ""])];

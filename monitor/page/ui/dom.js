@@ -1,13 +1,13 @@
 
 // ---- elements
 const $ = (id) => document.getElementById(id);
-const drawn = ["svg", "path", "line", "title", "rect", "circle"];
+const drawn = ["svg", "path", "line", "title", "rect", "circle", "defs", "marker", "text"];
 // el builds an element. Strings become text, so that nothing from outside is ever markup. Handlers
 // are found through the element, so that morph can replace them.
 function el(tag, attrs, ...kids) {
   const e = drawn.includes(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [k, v] of Object.entries(attrs || {})) {
-    if (v === undefined || v === false || v === null || v === "") continue;
+    if (v === undefined || v === false || v === null || v === "" && k !== "value") continue;
     if (k.startsWith("on")) { (e.on ||= {})[k.slice(2)] = v; e.addEventListener(k.slice(2), (ev) => e.on[k.slice(2)](ev)); }
     else if (k === "now") e.now = e.value = v; // a field's present value, whatever it began with
     else e.setAttribute(k, v === true ? "" : v);
@@ -36,6 +36,8 @@ function morph(old, next) {
   if (next.now !== undefined && document.activeElement !== old) old.value = old.now = next.now;
 }
 const icons = {
+  map: "M2 6h4v4H2zM10 2h4v4h-4zM10 10h4v4h-4zM6 8h2M8 4v8M8 4h2M8 12h2", timeline: "M8 2v12M8 4.5h5M8 8H3M8 11.5h5", search: "M7 2.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 0 0 0-9M10.3 10.3L14 14",
+  deploy: "M8 13V4M4.5 7L8 3.5L11.5 7M3 14h10", instance: "M3 4h10v4H3zM3 8h10v4H3zM5 6h1M5 10h1", health: "M2 8h3l1.5-4L9 12l1.5-4H14", ejection: "M10 3h3v10h-3M9 8H2M4.5 5.5L2 8l2.5 2.5", leader: "M3 12l-1-7 3.5 3L8 3l2.5 5L14 5l-1 7z",
   cluster: "M3 3h4v4H3zM9 3h4v4H9zM3 9h4v4H3zM9 9h4v4H9z", router: "M2 8h3l3-4h6M5 8l3 4h6M12 2l2 2-2 2M12 10l2 2-2 2", traces: "M2 4h8M5 8h8M8 12h6", events: "M8 2v2M3 7a5 5 0 0 1 10 0c0 4 1 4 1 5H2c0-1 1-1 1-5zM6.5 14h3",
   config: "M2 4.5h7M12 4.5h2M2 11.5h2M7 11.5h7M9 3v3M4 10v3", locks: "M4 7h8v6H4zM5.5 7V5a2.5 2.5 0 0 1 5 0v2", levels: "M3 13V9M6.5 13V5M10 13V7M13.5 13V3",
 };
@@ -50,6 +52,7 @@ const span = (s) => s < 1 ? "now" : s < 90 ? s.toFixed(0) + " s" : s < 5400 ? (s
 const real = (t) => t && !t.startsWith("0001");
 const clock = (t) => real(t) ? new Date(t).toLocaleTimeString([], { hour12: false }) : "–";
 const when = (t) => !real(t) ? "–" : Date.now() - new Date(t) < 864e5 ? clock(t) : new Date(t).toLocaleString([], { dateStyle: "medium", timeStyle: "short", hour12: false });
+const cut = (s, n) => s.length > n ? s.slice(0, n - 1) + "…" : s;
 const plural = (n, one, many) => n + " " + (n === 1 ? one : many || one + "s");
 const pill = (state, text) => el("span", { class: "pill " + state }, text || state);
 const chips = (map) => Object.entries(map || {}).map(([k, v]) => el("span", { class: "chip" }, k + "=" + v));
@@ -60,7 +63,7 @@ const empty = (title, text) => el("div", { class: "card empty" }, el("b", {}, ti
 function table(heads, rows, none) {
   if (!rows.length && none) return empty(...none);
   return el("div", { class: "wide card" }, el("table", {}, el("thead", {}, el("tr", {}, heads.map((h) => el("th", { scope: "col", class: h[0] === "#" && "n" }, h.replace("#", ""))))),
-    el("tbody", {}, rows.map((r) => el("tr", { "data-key": r.key }, (r.cells || r).map((c, i) => el("td", { class: (heads[i][0] === "#" ? "n" : "") + (c === "–" || c === "" ? " dash" : ""), "data-label": heads[i].replace("#", "") }, c)))))));
+    el("tbody", {}, rows.map((r) => el("tr", { "data-key": r.key, class: r.aim && "aim", "aria-current": r.aim && "true" }, (r.cells || r).map((c, i) => el("td", { class: (heads[i][0] === "#" ? "n" : "") + (c === "–" || c === "" ? " dash" : ""), "data-label": heads[i].replace("#", "") }, c)))))));
 }
 
 // ---- the server
@@ -75,6 +78,16 @@ async function api(path, options = {}) {
 }
 const query = (o) => new URLSearchParams(Object.entries(o).filter(([, v]) => v !== undefined && v !== null && v !== "")).toString();
 const here = () => { const [id, q] = location.hash.slice(1).split("?"); return { id: id || "cluster", q: new URLSearchParams(q || "") }; };
+// put changes what stands in the address without a step back: all that decides what is shown is in it.
+function put(o) {
+  const { id, q } = here(), same = last?.hash === location.hash;
+  for (const [k, v] of Object.entries(o)) { q.delete(k); for (const x of [v].flat()) if (x) q.append(k, x); }
+  history.replaceState(null, "", "#" + id + (q.size ? "?" + q : ""));
+  if (same) last.hash = shown = location.hash;
+  redraw(); refresh();
+}
+const isOpen = (id) => here().q.getAll("open").includes(id);
+const toggle = (id) => { const all = here().q.getAll("open"); put({ open: all.includes(id) ? all.filter((x) => x !== id) : [...all, id] }); };
 const go = (id, o) => { const q = query(o || {}); location.hash = id + (q ? "?" + q : ""); };
 
 let toastTimer;

@@ -3,10 +3,10 @@
 const eventsData = () => api("events?" + here().q);
 // eventText is a record's data, a few lines of it until it is clicked.
 function eventText(e) {
-  const key = "event" + e.id, open = opened.has(key);
+  const open = isOpen(e.id);
   let text = e.data;
   if (open) try { text = JSON.stringify(JSON.parse(e.data), null, 2); } catch { /* no JSON, or cut */ }
-  return el("button", { class: "data", type: "button", "aria-expanded": String(open), title: open ? "Less" : "All of it", onclick: () => { opened.has(key) ? opened.delete(key) : opened.add(key); redraw(); } }, el("code", {}, text));
+  return el("button", { class: "data", type: "button", "aria-expanded": String(open), title: open ? "Less" : "All of it", onclick: () => toggle(e.id) }, el("code", {}, text));
 }
 function events(o, list) {
   return [el("h1", { class: "row top" }, "Events"), filters("events", [["type", "type", "such as order.*"], ["subject", "subject", "any"], ["source", "source", "any"]]),

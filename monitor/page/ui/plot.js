@@ -1,13 +1,30 @@
 
-// ---- plots of the last minutes
-const minutes = 5, samples = 2000; // ms between samples
+// ---- plots over time
+const overs = [["5m", "5 min", 300], ["1h", "1 h", 3600], ["6h", "6 h", 21600], ["24h", "24 h", 86400], ["168h", "7 d", 604800]]; // as api/series takes it, as people read it, in seconds
+const over = () => overs.find(([id]) => id === here().q.get("over")) || overs[0];
+let series = null; // what the last answers came to
+// seriesData asks for what is new since the last answer.
+async function seriesData(service) {
+  const [span, , seconds] = over(), key = span + " " + service, more = (series?.key === key && span === "5m" && series.last) || "";
+  const s = await api("series?" + query({ over: span, service, since: more }));
+  if (more) for (const [name, points] of Object.entries(s.services)) s.services[name] = [...(series.services[name] || []), ...points].filter((p) => Date.now() - new Date(p.t) < (seconds + 5) * 1000);
+  series = { key, step: s.step / 1e6, services: s.services, last: Object.values(s.services).map((p) => p.at(-1)?.t).filter(Boolean).sort().at(-1) || more };
+  return series;
+}
+// ranges are the links to how far back plots reach.
+function ranges(h) {
+  const { id, q } = here(), at = (o) => { const p = new URLSearchParams(q); p.set("over", o); return "#" + id + "?" + p; };
+  const kept = h.kept / 1e9, some = overs.filter(([, , s], i) => !i || kept > overs[i - 1][2]);
+  return el("div", { class: "ranges", role: "group", "aria-label": "how far back", title: "Samples since " + when(h.since) + ". They are kept for " + span(kept) + " with as many services as there are; they take " + bytes(h.bytes) + " of at most " + bytes(h.limit) + "." }, some.map(([o, name]) => el("a", { href: at(o), "aria-current": over()[0] === o && "true" }, name)));
+}
+const historyNote = (h) => el("p", { class: "small soft" }, "Samples since " + when(h.since) + ", kept for " + span(h.kept / 1e9) + " with as many services as there are: " + bytes(h.bytes) + " of at most " + bytes(h.limit) + " of memory.");
 const hover = new Map(); // plot → share of its width that the pointer is at
 const nice = (v) => { const e = 10 ** Math.floor(Math.log10(v)); return [1, 1.5, 2, 2.5, 4, 5, 8, 10].find((k) => k * e >= v * .999) * e; };
 // chart draws lines over time: of each the class, the name and what it takes of a point (0 may be a
 // gap). least is the smallest top of the scale.
-function chart(key, title, points, lines, format, least, gaps) {
+function chart(key, title, points, lines, format, least, gaps, marks = []) {
   points ||= [];
-  const now = points.length ? +new Date(points.at(-1).t) : Date.now(), x = (p) => 1000 * (1 - (now - new Date(p.t)) / (minutes * 60000));
+  const now = points.length ? +new Date(points.at(-1).t) : Date.now(), x = (p) => 1000 * (1 - (now - new Date(p.t)) / (over()[2] * 1000)), samples = series?.step || 2000;
   const top = nice(Math.max(least, ...points.flatMap((p) => lines.map((l) => l.pick(p)))));
   const y = (v) => 100 - 100 * v / top;
   const last = points.at(-1), has = points.some((p) => p.rate || lines.some((l) => l.pick(p)));
@@ -26,12 +43,14 @@ function chart(key, title, points, lines, format, least, gaps) {
     if (l.area) kids.push(el("path", { class: "area " + l.cls, d: runs.map((r) => "M" + r[0].split(" ")[0] + " 100L" + r.join("L") + "L" + r.at(-1).split(" ")[0] + " 100Z").join("") }));
     kids.push(el("path", { class: l.cls, d }));
   }
+  const near = marks.filter((m) => x(m) >= 0 && x(m) <= 1000);
+  for (const m of near) kids.push(el("line", { class: "mark " + m.state, x1: x(m), x2: x(m), y1: 0, y2: 100 }));
   let tip = null;
   const at = hover.get(key);
   if (at !== undefined && points.length) {
-    const near = points.reduce((a, p) => Math.abs(x(p) - at * 1000) < Math.abs(x(a) - at * 1000) ? p : a);
-    kids.push(el("line", { class: "at", x1: x(near), x2: x(near), y1: 0, y2: 100 }));
-    tip = el("div", { class: "tip", style: at < .5 ? "left:calc(" + (100 * at).toFixed(1) + "% + .8rem)" : "right:calc(" + (100 - 100 * at).toFixed(1) + "% + .8rem)" }, clock(near.t) + "  " + lines.map((l) => l.name + " " + format(l.pick(near))).join("  "));
+    const p = points.reduce((a, p) => Math.abs(x(p) - at * 1000) < Math.abs(x(a) - at * 1000) ? p : a);
+    kids.push(el("line", { class: "at", x1: x(p), x2: x(p), y1: 0, y2: 100 }));
+    tip = el("div", { class: "tip", style: at < .5 ? "left:calc(" + (100 * at).toFixed(1) + "% + .8rem)" : "right:calc(" + (100 - 100 * at).toFixed(1) + "% + .8rem)" }, el("div", {}, (over()[2] > 86400 ? when(p.t) : clock(p.t)) + "  " + lines.map((l) => l.name + " " + format(l.pick(p))).join("  ")), near.filter((m) => Math.abs(x(m) - at * 1000) < 12).slice(0, 4).map((m) => el("div", {}, clock(m.t) + "  " + cut(momentName(m) + " " + m.text, 60))));
   }
   const label = last ? lines.map((l) => l.name + " " + format(l.pick(last))).join(", ") : "no samples yet";
   return el("figure", { class: "chart", "data-key": key }, el("figcaption", {}, el("b", {}, title), last && lines.map((l) => el("i", { class: l.cls }, l.name + " " + format(l.pick(last))))),
@@ -39,8 +58,8 @@ function chart(key, title, points, lines, format, least, gaps) {
       onpointermove: (e) => { const r = e.currentTarget.firstChild.getBoundingClientRect(); hover.set(key, Math.min(1, (e.clientX - r.left) / r.width)); redraw(); }, onpointerleave: () => { hover.delete(key); redraw(); } },
       el("svg", { viewBox: "0 0 1000 100", preserveAspectRatio: "none", "aria-hidden": "true" }, kids),
       has ? [el("span", { class: "y", style: "top:0" }, format(top)), el("span", { class: "y", style: "top:50%" }, format(top / 2))] : el("span", { class: "none" }, points.length ? "no calls in the last minutes" : "collecting …")),
-    el("div", { class: "x", "aria-hidden": "true" }, el("span", {}, minutes + " min ago"), el("span", {}, "now")), tip);
+    el("div", { class: "x", "aria-hidden": "true" }, el("span", {}, over()[1] + " ago"), el("span", {}, "now")), tip);
 }
-const callsChart = (key, points) => chart(key + ":calls", "Calls", points, [{ cls: "rate", name: "served", pick: (p) => p.rate, area: true }, { cls: "err", name: "failed", pick: (p) => p.errors, area: true }], (v) => num(v) + "/s", 1);
-const errorsChart = (key, points) => chart(key + ":errors", "Error rate", points, [{ cls: "err", name: "failed", pick: (p) => p.rate ? p.errors / p.rate : 0, area: true }], percent, .01);
-const latencyChart = (key, points) => chart(key + ":latency", "Latency", points, ["p50", "p95", "p99"].map((q) => ({ cls: q, name: q, pick: (p) => p[q] })), ms, 1e6, true);
+const callsChart = (key, points, marks) => chart(key + ":calls", "Calls", points, [{ cls: "rate", name: "served", pick: (p) => p.rate, area: true }, { cls: "err", name: "failed", pick: (p) => p.errors, area: true }], (v) => num(v) + "/s", 1, false, marks);
+const errorsChart = (key, points, marks) => chart(key + ":errors", "Error rate", points, [{ cls: "err", name: "failed", pick: (p) => p.rate ? p.errors / p.rate : 0, area: true }], percent, .01, false, marks);
+const latencyChart = (key, points, marks) => chart(key + ":latency", "Latency", points, ["p50", "p95", "p99"].map((q) => ({ cls: q, name: q, pick: (p) => p[q] })), ms, 1e6, true, marks);

@@ -2,7 +2,7 @@
 // ---- what the router thinks of each instance
 let pickedBefore = new Map();
 async function routerData(o) {
-  const names = [...new Set([...(o.routed || []), ...o.services.map((v) => v.service)])].filter(Boolean).sort();
+  const only = here().q.get("service"), names = [...new Set([...(o.routed || []), ...o.services.map((v) => v.service)])].filter((s) => s && (!only || s === only)).sort();
   return Promise.all(names.map((s) => api("router?" + query({ service: s }))));
 }
 function routerView(o, list) {
@@ -17,6 +17,7 @@ function routerView(o, list) {
     cards.push(table(["instance", "share of picks", "#in flight", "latency", "#success", "#cost", "#weight", "decision"], e.nodes.map((n, i) => ({ key: n.id, cells: [[el("div", {}, n.id), el("small", { class: "soft mono" }, n.address)], bar(all ? picks[i] / all : 0, all ? percent(picks[i] / all) : "–"), n.inFlight, bar(n.latency / slow, ms(n.latency), n.latency > 3 * median(e.nodes.map((x) => x.latency)) ? "warn" : "p50"), el("span", { class: n.success < .99 && "fail" }, percent(n.success)), n.score ? el("span", { title: "in relation to the cheapest; lower is chosen more" }, "×" + (n.score / best).toFixed(1)) : "–", num(n.weight),
       n.ejected ? [pill("fail", "out"), el("div", { class: "small" }, n.reason), el("div", { class: "small soft" }, "tried again at " + clock(n.until))] : n.why ? pill("warn", n.why) : [pill("pass", "in rotation"), !n.inSubset && el("div", { class: "small soft" }, "outside of this client's subset")]] }))));
   }
-  return [el("h1", {}, "Router"), el("p", { class: "soft" }, "How this process chooses among the instances of the services that it calls. Shares are of the last seconds."), ...(cards.length ? cards : [empty("This process has called no service yet", "Choices show with the first call.")])];
+  const only = here().q.get("service");
+  return [el("div", { class: "row" }, el("h1", {}, "Router"), only && el("a", { href: "#router" }, "all services")), el("p", { class: "soft" }, "How this process chooses among the instances of the services that it calls. Shares are of the last seconds."), ...(cards.length ? cards : [empty("This process has called no service yet", "Choices show with the first call.")])];
 }
 const median = (v) => [...v].sort((a, b) => a - b)[v.length >> 1];

@@ -1,7 +1,6 @@
 
 // ---- traces
 const hue = (s) => { let h = 7; for (const c of s) h = (h * 31 + c.charCodeAt(0)) % 997; return (h * 137) % 300 + 60 }; // no red: that is for errors
-const opened = new Set(); // spans whose details are shown
 // filters is a form whose fields stand in the address.
 function filters(id, fields, ...more) {
   const q = here().q;
@@ -25,9 +24,9 @@ function waterfall(id, spans) {
   return [el("div", { class: "row top" }, el("a", { href: "#traces", id: "back" }, "Traces"), el("span", { class: "faint" }, "/"), el("h1", {}, spans[0].name), failed ? pill("fail", plural(failed, "error")) : pill("pass", "no error")),
     el("p", { class: "soft row" }, el("span", {}, ms(end)), el("span", {}, plural(spans.length, "span")), services.map((s) => el("span", { class: "nowrap" }, el("span", { class: "swatch", style: "--hue:" + hue(s), "aria-hidden": "true" }, "■ "), s)), el("code", { class: "faint" }, id)),
     el("div", { class: "card" }, el("ul", { class: "fall" }, el("li", { class: "ruler", "aria-hidden": "true" }, el("span"), el("div", {}, [0, .25, .5, .75, 1].map((p) => el("span", {}, p ? ms(end * p) : "0"))), el("span")),
-      spans.map((s, i) => { const key = id + s.id + i, open = opened.has(key);
+      spans.map((s) => { const open = isOpen(s.id);
         return el("li", { class: s.error && "bad", style: "--depth:" + s.depth + ";--hue:" + hue(s.service) },
-          el("button", { class: "span", type: "button", "aria-expanded": String(open), onclick: () => { opened.has(key) ? opened.delete(key) : opened.add(key); redraw(); }, "aria-label": s.service + " " + s.name + " (" + s.kind + "), after " + ms(s.start) + " for " + ms(s.duration) + (s.error ? ", " + s.error : "") },
+          el("button", { class: "span", type: "button", "aria-expanded": String(open), onclick: () => toggle(s.id), "aria-label": s.service + " " + s.name + " (" + s.kind + "), after " + ms(s.start) + " for " + ms(s.duration) + (s.error ? ", " + s.error : "") },
             el("span", { class: "name", title: s.name }, s.name, " ", el("small", {}, s.service + (s.kind === "internal" ? "" : " · " + s.kind))),
             el("span", { class: "time" }, el("i", { style: "left:" + (100 * s.start / end).toFixed(2) + "%;width:" + (100 * s.duration / end).toFixed(2) + "%" })), el("span", { class: "nowrap", style: "text-align:right" }, ms(s.duration))),
           (open || s.error) && el("dl", { class: "more" }, s.error && [el("dt", {}, "error"), el("dd", { class: "fail" }, s.error)], open && [el("dt", {}, "starts"), el("dd", {}, s.start ? "after " + ms(s.start) : "at once"), s.remote && [el("dt", {}, "peer"), el("dd", {}, s.remote)], Object.entries(s.tags || {}).map(([k, v]) => [el("dt", {}, k), el("dd", {}, el("code", {}, v))]), (s.events || []).map((e) => [el("dt", {}, "event"), el("dd", {}, e)])])); })))];
