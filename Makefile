@@ -1,5 +1,6 @@
 # Variables: PKG=./kv/...  what test runs      RUN=TestX  COUNT=10  as go test's -run and -count
 #            race=         no race detector    P=3        packages at a time
+#            PICTURES=dir  where pictures of the page go
 #            FUZZTIME=20s  for each target     CHAOS=1m SOAK=10m  for each test
 #            SEEDS=10000  for each world       FIRST=1    the first of them
 
@@ -14,6 +15,7 @@ COUNT    ?= 1
 P        ?= 3
 race     ?= -race
 FUZZTIME ?= 20s
+PICTURES ?= /tmp/go-platform-pictures
 CHAOS    ?= 1m
 SOAK     ?= 5m
 SEEDS    ?= 1000
@@ -33,7 +35,7 @@ MODULES := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -no
 BUILD   := interop/consul interop/kubernetes interop/servers interop/telegraf
 TESTED  := $(filter-out $(BUILD) bench,$(MODULES))
 
-.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api bench chaos sim soak fuzz mutants clean
+.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api pictures bench chaos sim soak fuzz mutants clean
 
 help: ## shows this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -76,6 +78,10 @@ api: ## lists what changed in the exported names since the last tag
 
 docs: ## compares the documentation's snippets and the dependency weights with the code
 	@go test ./internal/docs ./internal/weight
+
+pictures: ## makes pictures of the cluster page, all in PICTURES (another folder), two of them in docs
+	@go test ./examples/quickstart -run '^TestThePageShowsWhatHappened$$' -count 1 -timeout 5m -pictures $(abspath $(PICTURES))
+	@cp $(PICTURES)/map-1280-light.png docs/page.png; cp $(PICTURES)/map-1280-dark.png docs/page-dark.png
 
 bench: ## measures against other libraries; writes bench/RESULTS.md and bench/plots
 	@go -C bench run ./report

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ func TestThePageShowsWhatHappened(t *testing.T) {
 			for _, dark := range []bool{false, true} {
 				tab.Dark(dark)
 				if *pictures != "" {
-					tab.Shot(filepath.Join(*pictures, part.fragment+"-"+strconv.Itoa(width)+map[bool]string{false: "-light", true: "-dark"}[dark]+".png"), false)
+					tab.Shot(filepath.Join(*pictures, strings.NewReplacer("?", "-", "=", "-").Replace(part.fragment)+"-"+strconv.Itoa(width)+map[bool]string{false: "-light", true: "-dark"}[dark]+".png"), false)
 				}
 			}
 		}

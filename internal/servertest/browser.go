@@ -20,6 +20,16 @@ func Browser(t testing.TB, opts ...Option) *Server {
 	})
 }
 
+// Axe returns the script of axe-core, which finds what bars people from a page, for Tab.Eval.
+func Axe(t testing.TB) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(Cache(), "node", "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		missing(t, "axe-core", "node", err)
+	}
+	return string(b)
+}
+
 // headless returns the flags for a run without a screen, as any user, that keeps to dir.
 func headless(dir string) []string {
 	return []string{

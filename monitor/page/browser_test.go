@@ -87,7 +87,7 @@ func TestInABrowser(t *testing.T) {
 		p := start(t)
 		p.settled(t)
 		tab := servertest.OpenTab(t, browser, p.url, 1360, 850)
-		tab.Click("section[aria-label=orders] h3 a")
+		tab.Click("section[aria-label=orders] .h3 a")
 		tab.AwaitText("h1", "orders")
 		tab.AwaitText("main", "GET /orders/{id}")
 		tab.Eval("history.back()")
@@ -170,6 +170,11 @@ func TestInABrowser(t *testing.T) {
 		tab.Key("Enter")
 		tab.AwaitText("tbody", "api")
 		tab.AwaitText("tbody", "DEBUG")
+		tab.Click("main input[name=name]")
+		tab.Eval("document.querySelector('main select[name=for]').selectedIndex = 2; document.querySelector('main input[name=name]').value = ''") // for good
+		tab.Type("kept")
+		tab.Key("Enter")
+		tab.AwaitText("tbody", "kept")
 		quiet(t, tab)
 	})
 

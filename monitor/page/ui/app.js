@@ -53,7 +53,7 @@ async function refresh() {
     if (mine !== turn) return;
     if (e instanceof Refused) { signIn(); return; }
     problem = e.message === "Failed to fetch" ? "The service doesn't answer." : e.message;
-    if (last?.hash !== hash) { last = null; shown = ""; $("main").replaceChildren(empty("This can't be shown", problem)); }
+    if (last?.hash !== hash) { last = null; shown = ""; $("main").replaceChildren(el("h1", { class: "row top" }, views[id].name || views[id].title || "Service"), empty("This can't be shown", problem)); }
   }
   age();
   if (mine === turn && !paused) timer = setTimeout(refresh, problem ? 2000 : views[id].every);
@@ -97,7 +97,7 @@ const nextTheme = () => { theme(themes[(themes.indexOf(themeNow()) + 1) % 3]); t
 const help = () => dialog(el("h1", {}, "Keyboard"), el("dl", {}, [["1 … 9", "the parts"], ["s", "search"], ["j  k", "next, previous line"], ["Enter", "open it"], ["/", "filter, or search"], ["p", "pause, go on"], ["r", "ask now"], ["t", "light, dark"], ["Esc", "back"]].flatMap(([k, v]) => [el("dt", {}, el("kbd", {}, k)), el("dd", {}, v)])), el("form", { method: "dialog" }, el("button", { class: "main" }, "Close")));
 const keepOver = () => { const over = here().q.get("over"); return over ? { over } : {}; };
 function step(by) {
-  const rows = [...$("main").querySelectorAll("h3 a, a.node, .line a, .found a, tbody td:first-child a, button.span, .history a")], at = rows.indexOf(document.activeElement);
+  const rows = [...$("main").querySelectorAll(".h3 a, a.node, .line a, .found a, tbody td:first-child a, button.span, .history a")], at = rows.indexOf(document.activeElement);
   rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? (by > 0 ? 0 : rows.length - 1) : at + by))]?.focus();
 }
 addEventListener("keydown", (e) => {

@@ -53,13 +53,13 @@ const byTrouble = ["fail", "unknown", "warn", "pass"];
 
 function cluster(o, { series }) {
   const services = [...o.services].sort((a, b) => byTrouble.indexOf(a.verdict) - byTrouble.indexOf(b.verdict) || a.service.localeCompare(b.service));
-  if (!services.length) return [empty("Nobody was heard of yet", "Instances show here a few seconds after they publish their first report.")];
+  if (!services.length) return [el("h1", { class: "row top" }, "Cluster"), empty("Nobody was heard of yet", "Instances show here a few seconds after they publish their first report.")];
   const all = services.flatMap(members), t = traffic(all), well = services.filter((v) => v.verdict === "pass").length, good = all.filter((m) => ["pass", "warn"].includes(health(m))).length;
   const known = all.filter((m) => m.presence !== "stopped").length + services.flatMap((v) => silent(o, v)).length;
   return [el("div", { class: "row top" }, el("h1", {}, "Cluster"), el("span", { class: "push" }), ranges(o.history)),
     el("div", { class: "tiles" }, tile(well, "of " + services.length, "services are well", well < services.length && "warn"), tile(good, "of " + known, "instances healthy", good < known && "warn"), tile(num(t.rate), "/s", "calls, last minute"), tile(percent(t.share), "", "of them failed", t.share > .01 && "fail"), tile(ms(Math.max(0, ...services.map((v) => traffic(members(v)).p99))), "", "slowest service's p99")),
     el("div", { class: "cards" }, services.map((v) => el("section", { class: "card", "data-key": v.service, "aria-label": v.service || "no name" },
-      el("div", { class: "row" }, el("h3", {}, el("a", { href: toService(v.service) }, v.service || "(no name)")), pill(v.verdict), el("span", { class: "push" }),
+      el("div", { class: "row" }, el("h2", { class: "h3" }, el("a", { href: toService(v.service) }, v.service || "(no name)")), pill(v.verdict), el("span", { class: "push" }),
         el("div", { class: "dots" }, members(v).map((m) => el("a", { href: toService(v.service), tabindex: -1, class: health(m), title: m.status.instance.id + ": " + health(m), "aria-label": m.status.instance.id + ": " + health(m) })))),
       el("p", { class: "soft small" }, reasons(v)), callsChart(v.service, series[v.service]), latencyChart(v.service, series[v.service])))),
     el("h2", {}, "Instances"), table(instanceHeads, services.flatMap((v) => instanceRows(o, v))), historyNote(o.history)];
@@ -67,7 +67,7 @@ function cluster(o, { series }) {
 
 function service(o, { series, moments }) {
   const name = here().q.get("name") || "", v = o.services.find((x) => x.service === name);
-  if (!v) return [empty("No service " + name, el("a", { href: "#cluster" }, "all services"))];
+  if (!v) return [el("h1", { class: "row top" }, name || "Service"), empty("No service " + name, el("a", { href: "#cluster" }, "all services"))];
   const r = registered(o, name), all = new Map();
   for (const m of members(v)) if (m.presence === "present") for (const e of m.stats.endpoints || []) {
     const key = (e.client ? "→ " + (e.service ? e.service + " " : "") : "") + e.method, s = all.get(key) || { key, client: e.client, rate: 0, calls: 0, errors: 0, inFlight: 0, windows: [] }, w = e.window;

@@ -28,7 +28,7 @@ function running({ config: c }) {
     el("h2", {}, "Sources"), table(["source", "state", "revision", "#last read well"], c.sources.map((s) => ({ key: s.name, cells: [s.name, s.problem ? [pill("fail"), el("div", { class: "small fail" }, s.problem)] : s.unused ? pill("unknown", "gives no value") : pill("pass"), el("code", { class: "soft" }, (s.revision || "–").slice(0, 24)), when(s.lastGood)] })), ["No sources", ""])];
 }
 function changes({ config: c }) {
-  return c.changes.map((x) => el("section", { class: "card", "data-key": x.version }, el("div", { class: "row" }, el("h3", {}, "Version " + x.version), el("span", { class: "soft" }, when(x.time))), differences(x.changes, x.version === c.changes.at(-1).version ? "The page began to watch here." : "No value changed.")));
+  return c.changes.map((x) => el("section", { class: "card", "data-key": x.version }, el("div", { class: "row" }, el("h2", { class: "h3" }, "Version " + x.version), el("span", { class: "soft" }, when(x.time))), differences(x.changes, x.version === c.changes.at(-1).version ? "The page began to watch here." : "No value changed.")));
 }
 const author = (v) => (v.author || "somebody") + ", " + when(v.time);
 function documentsView({ names, ns, versions, newest, v, against, diff }) {
@@ -38,7 +38,7 @@ function documentsView({ names, ns, versions, newest, v, against, diff }) {
   return [names.length > 1 && el("form", {}, el("label", {}, "document", el("select", { now: ns, onchange: (e) => go("config", { tab: "documents", ns: e.currentTarget.value }) }, names.map((n) => el("option", { value: n }, n))))),
     el("div", { class: "split" }, el("section", { class: "card", "aria-label": "versions" }, el("ol", { class: "history", reversed: true }, versions.map((x) => el("li", { "data-key": x.number }, el("a", { href: to({ v: x.number }), "aria-current": x.number === v && "true" },
       el("div", { class: "row" }, el("b", {}, x.number), el("span", { class: "chip" }, x.action + (x.of ? " to " + x.of : "")), x.path && el("code", { class: "small" }, x.path), x.number === newest && pill("accent plain", "newest")), el("div", { class: "small soft" }, author(x)), x.comment && el("div", { class: "small" }, x.comment)))))),
-    one && el("section", { class: "card", "aria-label": "differences" }, el("div", { class: "row" }, el("h3", {}, ns + ", version " + v), el("span", { class: "soft" }, author(one)), el("span", { class: "push" }),
+    one && el("section", { class: "card", "aria-label": "differences" }, el("div", { class: "row" }, el("h2", { class: "h3" }, ns + ", version " + v), el("span", { class: "soft" }, author(one)), el("span", { class: "push" }),
       session.write && v !== newest && !one.deleted && el("button", { type: "button", onclick: () => rollback(ns, v, newest) }, "Roll back to this")),
       one.comment && el("p", {}, one.comment),
       el("div", { class: "tabs", style: "margin-top:.6rem" }, el("a", { href: to({ v }), "aria-current": against.to === v && "true" }, "What it changed"), v !== newest && el("a", { href: to({ v, with: "newest" }), "aria-current": against.to !== v && "true" }, "Since then")),

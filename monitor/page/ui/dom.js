@@ -45,7 +45,7 @@ const icon = (name) => el("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }
 
 // ---- what people read
 const ms = (ns) => !ns ? "–" : ns < 1e6 ? (ns / 1e3).toFixed(0) + " µs" : ns < 1e9 ? (ns / 1e6).toFixed(ns < 1e7 ? 1 : 0) + " ms" : (ns / 1e9).toFixed(2) + " s";
-const num = (v) => v >= 1e6 ? (v / 1e6).toFixed(1) + "M" : v >= 1e4 ? (v / 1e3).toFixed(1) + "k" : v >= 100 || Number.isInteger(v) ? v.toFixed(0) : v.toFixed(1);
+const num = (v) => v > 0 && v < .05 ? "<0.1" : v >= 1e6 ? (v / 1e6).toFixed(1) + "M" : v >= 1e4 ? (v / 1e3).toFixed(1) + "k" : v >= 100 || Number.isInteger(v) ? v.toFixed(0) : v.toFixed(1);
 const percent = (v) => v === 0 ? "0 %" : v < .001 ? "<0.1 %" : (100 * v).toFixed(v < .1 ? 1 : 0) + " %";
 const bytes = (b) => !b ? "–" : b < 1 << 20 ? (b / 1024).toFixed(0) + " KiB" : b < 2 ** 30 ? (b / 2 ** 20).toFixed(0) + " MiB" : (b / 2 ** 30).toFixed(1) + " GiB";
 const span = (s) => s < 1 ? "now" : s < 90 ? s.toFixed(0) + " s" : s < 5400 ? (s / 60).toFixed(0) + " min" : s < 129600 ? (s / 3600).toFixed(0) + " h" : (s / 86400).toFixed(0) + " d";

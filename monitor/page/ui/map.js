@@ -28,10 +28,10 @@ const place = (m, name) => { const n = m.nodes.find((x) => x.name === name); ret
 function node(n, edges) {
   const calls = edges.filter((e) => e.from === n.name).map((e) => e.to), light = (name) => () => { if (wired.lit !== name) { wired.lit = name; wires(); } };
   return el("a", { class: "node " + (n.verdict || n.kind), "data-key": "n" + n.name, "data-name": n.name, href: isService(n) ? toService(n.name) : "#map?" + query({ service: n.name }),
-    "aria-label": (n.name || "no name") + (n.verdict ? ", " + n.verdict + ", " + n.up + " of " + n.of + " healthy, " + num(n.rate) + " calls per second" : ", " + n.kind) + (calls.length ? ", calls " + calls.join(", ") : ""),
     onpointerenter: light(n.name), onpointerleave: light(""), onfocus: light(n.name), onblur: light("") },
     el("b", {}, n.name || "(no name)"), el("span", {}, !n.verdict ? { store: "store", messages: "stream" }[n.kind] || "does not report" : !n.rate ? "no calls" : num(n.rate) + "/s" + (n.p99 ? " · " + ms(n.p99) : "")),
-    n.verdict && el("span", { class: failing(n.errors) || n.up < n.of && "warn" }, n.up + " of " + n.of + " up" + (n.errors ? " · " + percent(n.errors) + " failed" : "")));
+    n.verdict && el("span", { class: failing(n.errors) || n.up < n.of && "warn" }, n.up + " of " + n.of + " up" + (n.errors ? " · " + percent(n.errors) + " failed" : "")),
+    el("span", { class: "unseen" }, (n.verdict ? ", " + n.verdict : "") + (calls.length ? ", calls " + calls.join(", ") : "")));
 }
 // wires draws the calls between where the nodes have come to stand: from left to right, or downwards
 // where there is no room.

@@ -26,8 +26,8 @@ function waterfall(id, spans) {
     el("div", { class: "card" }, el("ul", { class: "fall" }, el("li", { class: "ruler", "aria-hidden": "true" }, el("span"), el("div", {}, [0, .25, .5, .75, 1].map((p) => el("span", {}, p ? ms(end * p) : "0"))), el("span")),
       spans.map((s) => { const open = isOpen(s.id);
         return el("li", { class: s.error && "bad", style: "--depth:" + s.depth + ";--hue:" + hue(s.service) },
-          el("button", { class: "span", type: "button", "aria-expanded": String(open), onclick: () => toggle(s.id), "aria-label": s.service + " " + s.name + " (" + s.kind + "), after " + ms(s.start) + " for " + ms(s.duration) + (s.error ? ", " + s.error : "") },
+          el("button", { class: "span", type: "button", "aria-expanded": String(open), onclick: () => toggle(s.id) },
             el("span", { class: "name", title: s.name }, s.name, " ", el("small", {}, s.service + (s.kind === "internal" ? "" : " · " + s.kind))),
-            el("span", { class: "time" }, el("i", { style: "left:" + (100 * s.start / end).toFixed(2) + "%;width:" + (100 * s.duration / end).toFixed(2) + "%" })), el("span", { class: "nowrap", style: "text-align:right" }, ms(s.duration))),
+            el("span", { class: "time" }, el("i", { style: "left:" + (100 * s.start / end).toFixed(2) + "%;width:" + (100 * s.duration / end).toFixed(2) + "%" })), el("span", { class: "nowrap", style: "text-align:right" }, ms(s.duration)), el("span", { class: "unseen" }, (s.start ? ", after " + ms(s.start) : "") + (s.error ? ", failed" : ""))),
           (open || s.error) && el("dl", { class: "more" }, s.error && [el("dt", {}, "error"), el("dd", { class: "fail" }, s.error)], open && [el("dt", {}, "starts"), el("dd", {}, s.start ? "after " + ms(s.start) : "at once"), s.remote && [el("dt", {}, "peer"), el("dd", {}, s.remote)], Object.entries(s.tags || {}).map(([k, v]) => [el("dt", {}, k), el("dd", {}, el("code", {}, v))]), (s.events || []).map((e) => [el("dt", {}, "event"), el("dd", {}, e)])])); })))];
 }
