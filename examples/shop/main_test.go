@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/examples/internal/trial"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
+)
+
+func TestMain(m *testing.M) {
+	servertest.RunRole(map[string]servertest.Role{"instance": alone})
+	leak.Main(m)
+}
+
+// story runs the shop with shoppers and chaos, and checks what it reports: nothing
+// is lost and nothing happens twice, and every part of the story took place.
+func story(t *testing.T, args ...string) {
+	t.Helper()
+	var out strings.Builder
+	start := time.Now()
+	err := run(t.Context(), append([]string{"-addr", "127.0.0.1:0", "-phase", "700ms", "-rate", "8", "-broken", "0.4", "-declined", "0.3"}, args...), &out)
+	text := out.String()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	t.Logf("took %v\n%s", time.Since(start), text)
+	m := regexp.MustCompile(`(\d+) placed = (\d+) paid \+ (\d+) refused; lost 0, twice 0\n  (\d+) were confirmed to shoppers; (\d+) had the discount`).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatalf("orders were lost or handled twice:\n%s", text)
+	}
+	var n [6]int
+	for i := range m {
+		n[i], _ = strconv.Atoi(m[i])
+	}
+	placed, paid, refused, confirmed, cheaper := n[1], n[2], n[3], n[4], n[5]
+	if placed != paid+refused || confirmed < 10 || confirmed > placed || refused == 0 || cheaper == 0 || cheaper == placed {
+		t.Errorf("%d placed, %d paid, %d refused, %d confirmed, %d cheaper", placed, paid, refused, confirmed, cheaper)
+	}
+	for _, phase := range []string{"before", "slow", "kill", "cut", "after"} {
+		row := regexp.MustCompile(` ` + phase + ` +(\d+) +(\d+) +[\d.]+ms`).FindStringSubmatch(text)
+		if row == nil || row[1] == "0" {
+			t.Errorf("no requests in phase %s:\n%s", phase, text)
+		} else if row[2] != "0" {
+			t.Errorf("%s errors in phase %s, want none: what fails is asked of another instance\n%s", row[2], phase, text)
+		}
+	}
+	second := regexp.MustCompile(`catalogue 2 was for (\d+) of (\d+) shoppers; 0 saw first`).FindStringSubmatch(text)
+	if second == nil || second[1] == "0" || second[1] == second[2] {
+		t.Errorf("catalogue 2 is not for a share of the shoppers:\n%s", text)
+	}
+	if !regexp.MustCompile(`leader's last report, by orders-\d under fencing token [1-9]`).MatchString(text) {
+		t.Errorf("no report by a leader:\n%s", text)
+	}
+}
+
+func TestStoryOnEmbeddedDefaults(t *testing.T) {
+	t.Parallel()
+	story(t)
+}
+
+func TestStoryOnRealServers(t *testing.T) {
+	t.Parallel()
+	redis, nats := "redis://"+servertest.SharedRedis(t).Addr(), "nats://"+servertest.SharedNATS(t).Addr()
+	story(t, "-db", servertest.Postgres(t).DSN(), "-kv", redis, "-sync", redis, "-discovery", redis, "-event", nats)
+}
+
+// What the program says to try works, and Ctrl-C ends it without an error.
+func TestWhatItSaysToTryWorksUntilItIsInterrupted(t *testing.T) {
+	addr := trial.Free(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	said, out := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- run(ctx, []string{"-phase", "1m", "-rate", "1", "-addr", addr}, out)
+		out.Close()
+	}()
+	var text strings.Builder
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		fmt.Fprintln(&text, lines.Text())
+		if strings.HasPrefix(lines.Text(), "──") {
+			trial.Curl(t, text.String(), "€ 49.00", `{"mug":2}`, `"status":"placed"`, `"cents":1800`)
+			interrupt()
+		}
+	}
+	if err := <-done; err != nil || !strings.Contains(text.String(), "http://"+addr+"/platform/") {
+		t.Errorf("ended with %v\n%s", err, text.String())
+	}
+}
+
+// The report says what is wrong: of each kind one order.
+func TestReportCountsWhatIsLostAndTwice(t *testing.T) {
+	one := map[string]bool{"1": true}
+	whole := func() (*audit, *load) {
+		return &audit{
+			orders:   map[string]Order{"a": {Status: "paid"}, "b": {Status: "refused"}},
+			charges:  map[string]int{"a": 1, "b": 1},
+			placed:   map[string]map[string]bool{"a": one, "b": one},
+			payments: map[string]map[string]bool{"a": one, "b": one},
+		}, &load{placed: map[string]bool{"a": true}}
+	}
+	for name, c := range map[string]struct {
+		spoil       func(a *audit, l *load)
+		lost, twice int
+	}{
+		"all is well":               {func(*audit, *load) {}, 0, 0},
+		"confirmed and gone":        {func(_ *audit, l *load) { l.placed["c"] = true }, 1, 0},
+		"never settled":             {func(a *audit, _ *load) { a.orders["b"] = Order{Status: "placed"} }, 1, 0},
+		"settled without a charge":  {func(a *audit, _ *load) { delete(a.charges, "a") }, 1, 0},
+		"settled without an event":  {func(a *audit, _ *load) { delete(a.payments, "a") }, 1, 0},
+		"placed without an event":   {func(a *audit, _ *load) { delete(a.placed, "b") }, 1, 0},
+		"charged twice":             {func(a *audit, _ *load) { a.charges["a"] = 2 }, 0, 1},
+		"two events of one order":   {func(a *audit, _ *load) { a.placed["a"] = map[string]bool{"1": true, "2": true} }, 0, 1},
+		"two events of one payment": {func(a *audit, _ *load) { a.payments["a"] = map[string]bool{"1": true, "2": true} }, 0, 1},
+	} {
+		a, l := whole()
+		c.spoil(a, l)
+		var out strings.Builder
+		a.print(&out, l)
+		if want := fmt.Sprintf("lost %d, twice %d\n", c.lost, c.twice); !strings.Contains(out.String(), want) {
+			t.Errorf("%s: got\n%s\nwant %q", name, out.String(), want)
+		}
+	}
+}
+
+func TestBadFlagsAreErrors(t *testing.T) {
+	for _, args := range [][]string{
+		{"-db", "oracle://x"}, {"-db", "redis://h"}, {"-db", "memory:"}, {"-kv", "nonsense"}, {"-event", "http://x"}, {"-rate", "0"}, {"-phase", "-1s"},
+		{"-chaos", "some"}, {"-declined", "1.1"}, {"-broken", "1"}, {"-broken", "NaN"}, {"-service", "bank", "-db", "sqlite:x"}, {"-service", "cart"}, {"more"},
+	} {
+		if err := run(t.Context(), args, &strings.Builder{}); err == nil {
+			t.Errorf("%v was accepted", args)
+		} else {
+			t.Log(err)
+		}
+	}
+}
