@@ -38,10 +38,14 @@ func TestSimulated(t *testing.T) {
 			Name:   "when a service had been cut in halves, all nodes dropped all that they had",
 			Seed:   sixNodes,
 			Faults: halves(),
+		}, {
+			Name:   "a node that was cut off for longer than tombstones live brought deleted keys back",
+			Seed:   2,
+			Faults: []sim.Fault{{At: 2 * time.Second, For: 2 * simTombs, Kind: sim.Isolate, From: "b"}},
 		}},
 		Draw: func(s *sim.Sim) []sim.Fault {
 			return sim.Mix{
-				Nodes: simNodes(s), Max: 10, During: 8 * time.Second, Longest: 9 * time.Second,
+				Nodes: simNodes(s), Max: 10, During: 8 * time.Second, Longest: 10 * time.Second,
 				Kinds: []sim.Kind{sim.Cut, sim.Isolate, sim.Freeze, sim.Reset, sim.Forget, sim.Delay, sim.Slow, sim.Lossy, sim.Kill, sim.Crash},
 			}.Draw(s.Dice("faults"))
 		},
@@ -316,6 +320,7 @@ type simKey struct {
 	counter bool
 	least   int64 // of a counter
 	most    int64
+	left    int // how often it is written before it is left as it is
 }
 
 func (s *simWriter) run(ctx context.Context) {
@@ -328,15 +333,16 @@ func (s *simWriter) run(ctx context.Context) {
 func (s *simWriter) step(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Second)
 	defer cancel()
-	live := slices.DeleteFunc(slices.Clone(s.keys), func(k *simKey) bool { return k.retired })
+	live := slices.DeleteFunc(slices.Clone(s.keys), func(k *simKey) bool { return k.retired || k.left == 0 })
 	if len(live) < 6 {
-		k := &simKey{name: fmt.Sprintf("%s key %d", s.name, len(s.keys)), may: []string{""}, counter: s.dice.IntN(5) == 0}
+		k := &simKey{name: fmt.Sprintf("%s key %d", s.name, len(s.keys)), may: []string{""}, counter: s.dice.IntN(5) == 0, left: 1 + s.dice.IntN(8)}
 		s.keys, live = append(s.keys, k), append(live, k)
 	}
 	k := live[s.dice.IntN(len(live))]
 	node, store := s.w.any(s.dice)
 	what := s.dice.IntN(10)
 	s.written++
+	k.left--
 	value := strconv.Itoa(s.written)
 	var err error
 	var next string
