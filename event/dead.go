@@ -24,7 +24,8 @@ const (
 
 // bury publishes a dead letter, or drops the record where there is none.
 func (s *subscription) bury(t *task, attempt int) error {
-	r := t.d.record()
+	of := t.d // a copy: record changes it, and extend reads it meanwhile
+	r := of.record()
 	if s.o.dead == "" {
 		s.dropped.Add(1)
 		s.log.Error("event: record dropped", "record", r.ID, "type", r.Type, "attempts", attempt, "error", t.final)

@@ -266,7 +266,8 @@ func (s *subscription) again(t *task, attempt int, err error) bool {
 // giveUp sends a record to the dead letters, and reports whether it is there.
 func (s *subscription) giveUp(t *task, attempt int) bool {
 	if err := s.bury(t, attempt); err != nil {
-		s.log.Warn("event: dead-lettering failed", "group", s.o.group, "record", t.d.record().ID, "error", err)
+		of := t.d
+		s.log.Warn("event: dead-lettering failed", "group", s.o.group, "record", of.record().ID, "error", err)
 		t.failures++
 		s.q.later(t, backoff.Policy{}.Wait(t.failures))
 		return false
