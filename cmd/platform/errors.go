@@ -43,12 +43,12 @@ var codes = []struct {
 	{exitUse, []error{
 		kv.ErrInvalid, store.ErrInvalid, config.ErrInvalid, event.ErrInvalid, discovery.ErrInvalid, sync.ErrInvalid, trace.ErrInvalid, auth.ErrInvalid, router.ErrInvalid, monitor.ErrInvalid, engine.ErrInvalid,
 		kv.ErrUnsupported, event.ErrUnsupported, discovery.ErrUnsupported, sync.ErrUnsupported, trace.ErrUnsupported, auth.ErrUnsupported,
-		kv.ErrTooLarge, store.ErrTooLarge, event.ErrTooLarge,
+		kv.ErrTooLarge, store.ErrTooLarge, config.ErrTooLarge, discovery.ErrTooLarge, event.ErrTooLarge,
 	}},
 	{exitConflict, []error{kv.ErrExists, kv.ErrConflict, store.ErrConflict, event.ErrConflict, discovery.ErrExists, sync.ErrHeld, sync.ErrTimeout, sync.ErrConflict, sync.ErrLost}},
 	{exitDenied, []error{kv.ErrDenied, store.ErrDenied, event.ErrDenied, discovery.ErrDenied, sync.ErrDenied, auth.ErrDenied, engine.ErrDenied}},
 	{exitUnavailable, []error{
-		kv.ErrUnavailable, store.ErrUnavailable, config.ErrUnavailable, event.ErrUnavailable, discovery.ErrUnavailable, sync.ErrUnavailable, trace.ErrUnavailable, auth.ErrUnavailable, monitor.ErrUnavailable, engine.ErrUnavailable,
+		kv.ErrUnavailable, store.ErrUnavailable, config.ErrUnavailable, event.ErrUnavailable, discovery.ErrUnavailable, sync.ErrUnavailable, trace.ErrUnavailable, auth.ErrUnavailable, router.ErrUnavailable, monitor.ErrUnavailable, engine.ErrUnavailable,
 		context.DeadlineExceeded,
 	}},
 }
