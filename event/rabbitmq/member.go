@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +29,9 @@ type member struct {
 	most      int    // credit of an exclusive member
 	consumers int    // so far
 	next      uint64 // tag of the next delivery
+	strays    bool   // a consumer of this channel was cancelled while the server may have sent it more
+
+	sending sync.Mutex // of acknowledgements: held while a consumer is replaced
 
 	mu    sync.Mutex
 	ch    *rabbitmq.Channel // nil: none
@@ -89,6 +91,10 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		case ended:
 			return nil, m.ended(ctx)
 		}
+		var idle <-chan time.Time
+		if m.strays {
+			idle = time.After(strayAfter)
+		}
 		select {
 		case <-in.some:
 		case <-over:
@@ -96,6 +102,11 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 			return nil, fault.Lost
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		case <-idle:
+			if m.pending() == 0 {
+				m.drop()
+				return m.Fetch(ctx, limit)
+			}
 		}
 	}
 }
@@ -203,95 +214,9 @@ func (m *member) learn() {
 	m.why = nil
 }
 
-// ensure sees to it that there is a consumer, with enough credit for limit records
-// beside those that are held. A consumer can't be given more, but another may take
-// its place; not in an ordered group, where somebody else would be next.
-func (m *member) ensure(ctx context.Context, limit int) error {
-	m.mu.Lock()
-	ch := m.ch
-	used := 0
-	for _, h := range m.held {
-		if h.tag >= m.since && !h.done {
-			used++
-		}
-	}
-	m.mu.Unlock()
-	switch {
-	case ch == nil:
-		if err := m.start(ctx); err != nil {
-			return err
-		}
-	case m.exclusive || ch.IsClosed():
-		return nil // the end of the deliveries tells
-	case limit <= m.credit && limit*8 >= m.credit && used < m.credit:
-		return nil
-	default:
-		if err := m.cancel(ctx); err != nil {
-			return err
-		}
-	}
-	return m.consume(ctx, limit)
-}
-
-// start opens a channel.
-func (m *member) start(ctx context.Context) error {
-	ch, err := m.lines.consuming.Channel(ctx)
-	if err != nil {
-		return rabbitmq.ReadError(err)
-	}
-	m.mu.Lock()
-	m.ch, m.in, m.held, m.over = ch, newInbox(), nil, make(chan struct{})
-	m.acked, m.why = 0, ch.NotifyClose(make(chan *amqp.Error, 1))
-	m.mu.Unlock()
-	m.next = 1
-	return nil
-}
-
-// cancel ends a consumer and keeps what was sent to it.
-func (m *member) cancel(ctx context.Context) error {
-	ch, tag := m.broken(), m.tag
-	if err := ch.Do(ctx, func() error { return ch.Cancel(tag, false) }); err != nil {
-		m.drop()
-		return rabbitmq.ReadError(err)
-	}
-	<-m.in.moving
-	return nil
-}
-
-func (m *member) consume(ctx context.Context, limit int) error {
-	m.credit = 2 * limit // the server sends while these are worked on
-	if m.exclusive {
-		m.credit = m.most
-	}
-	m.consumers++ // a quorum queue takes a second consumer of a tag for the first
-	m.tag = "member-" + strconv.Itoa(m.consumers)
-	ch, tag := m.broken(), m.tag
-	opened := make(chan (<-chan amqp.Delivery), 1)
-	err := ch.Do(ctx, func() error {
-		if err := ch.Qos(m.credit, 0, false); err != nil {
-			return err
-		}
-		deliveries, err := ch.Consume(m.d.names.queue(m.group), tag, false, false, false, false, nil)
-		opened <- deliveries
-		return err
-	})
-	if err != nil {
-		m.drop()
-		if rabbitmq.Missing(err) {
-			if err := m.check(ctx); err != nil {
-				return err
-			}
-		}
-		return rabbitmq.ReadError(err)
-	}
-	m.mu.Lock()
-	m.since = m.next + uint64(m.in.len())
-	m.mu.Unlock()
-	m.in.follow(<-opened)
-	return nil
-}
-
 func (m *member) Ack(ctx context.Context, ds []event.Delivered) error {
+	m.sending.Lock()
+	defer m.sending.Unlock()
 	m.mu.Lock()
 	ch := m.ch
 	if ch == nil {
