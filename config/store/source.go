@@ -46,13 +46,13 @@ func (s *source) read(ctx context.Context) (config.Content, error) {
 			continue
 		}
 		if err != nil {
-			return config.Content{}, err
+			return config.Content{}, fault.Adopt("config", err)
 		}
 		c.Parts = append(c.Parts, config.Part{Name: fmt.Sprintf("%s@%d", name, r.Number), Data: r.Data})
 		revisions = append(revisions, fmt.Sprintf("%s@%d", name, r.Number))
 	}
 	if len(c.Parts) == 0 {
-		return config.Content{}, fault.Markf(ErrNotFound, "none of the documents is there")
+		return config.Content{}, fault.Markf(config.ErrNotFound, "none of the documents is there")
 	}
 	c.Revision = strings.Join(revisions, " ")
 	return c, nil

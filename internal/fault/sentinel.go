@@ -64,7 +64,7 @@ func (e *Error) Is(target error) bool {
 	if !ok || !owns(s.pkg, e.Scope) {
 		return false
 	}
-	return carries(e.Kind, s) || carries(e.Cause, s)
+	return KindOf(e.Kind) == s.kind || carries(e.Kind, s) || carries(e.Cause, s) // Kind may be marked with a sentinel of another package
 }
 
 // Adopt makes an error of a driver answer for the sentinels of pkg, without

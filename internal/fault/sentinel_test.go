@@ -41,6 +41,7 @@ func TestSentinelsHoldForTheirOwnPackage(t *testing.T) {
 		{"over another package", fault.Wrap("config/kv", "get", "x", fromKV), `config/kv: get "x": kv/redis: get "x": not found`, []string{"config not found", "kv not found"}},
 		{"over two others", fault.Wrap("config", "load", "", fromStore), `config: load: config/store/kv: read "x": kv/redis: get "x": not found`, []string{"config not found", "store not found", "kv not found"}},
 		{"over a foreign sentinel", fault.Wrap("config/x", "get", "", fmt.Errorf("%w: gone", kvNotFound)), "config/x: get: not found: gone", []string{"config not found", "kv not found"}},
+		{"marked with a foreign sentinel", fault.Wrap("config/x", "get", "", fault.Mark(kvNotFound, io.EOF)), "config/x: get: not found: EOF", []string{"config not found", "kv not found"}},
 		{"marked otherwise", fault.Wrap("config/kv", "get", "", fault.Mark(fault.Invalid, fromKV)), `config/kv: get: invalid: kv/redis: get "x": not found`, []string{"config invalid", "kv not found"}},
 		{"marked alike", fault.Wrap("config/kv", "get", "", fault.Mark(fault.NotFound, fmt.Errorf("reading: %w", fromKV))), `config/kv: get: reading: kv/redis: get "x": not found`, []string{"config not found", "kv not found"}},
 		{"two of its own", fault.Wrap("kv", "get", "", errors.Join(fromKV, fault.Mark(fault.Unavailable, io.EOF))), "kv: get: kv/redis: get \"x\": not found\nbackend unavailable: EOF", []string{"kv not found", "kv unavailable"}},
