@@ -298,10 +298,17 @@ func (p *simPart) holds() bool {
 		return true
 	}
 	if !p.fresh {
-		p.fresh = true
-		p.turn++
+		p.endTurn()
 	}
 	return false
+}
+
+// endTurn is called with mu held. A fetch that is repeated is another one then: the reply to the
+// first does not hand out what the front has dropped.
+func (p *simPart) endTurn() {
+	p.fresh = true
+	p.turn++
+	p.number++
 }
 
 // ask calls, and knows afterwards how long the turn lasts, or that it is over.
@@ -318,8 +325,7 @@ func (p *simPart) ask(ctx context.Context, op string, c simCall) (simAnswer, err
 	case turn != p.turn:
 		return simAnswer{}, err
 	case errors.Is(err, fault.Lost):
-		p.fresh = true
-		p.turn++
+		p.endTurn()
 	case err == nil && a.Holder && p.holds():
 		p.until = sent.Add(simAckWait)
 	}
