@@ -65,6 +65,9 @@ func decode(item kv.Item) (store.Record, error) {
 
 func (d *driver) head(ctx context.Context, namespace string) (store.Record, kv.Item, error) {
 	item, err := d.kv.Get(ctx, headKey(namespace))
+	if errors.Is(err, kv.ErrNotFound) {
+		err = fault.Mark(store.ErrNotFound, err)
+	}
 	if err != nil {
 		return store.Record{}, kv.Item{}, err
 	}
