@@ -46,7 +46,7 @@ func Backend(store kv.KV) monitor.Option {
 	}
 	return monitor.WithDriver("kv", func(context.Context) (monitor.Driver, error) {
 		if !store.Features().List {
-			return nil, fault.Mark(fault.Unsupported, errors.New("the store can't list"))
+			return nil, fault.Mark(kv.ErrUnsupported, errors.New("the store can't list"))
 		}
 		return &driver{store: store, poll: 2 * time.Second}, nil
 	})

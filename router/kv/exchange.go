@@ -25,7 +25,7 @@ func Exchange(store kv.KV) (router.Exchange, error) {
 		return nil, fault.New(fault.Invalid, "router/kv", "exchange", "", "nil store")
 	}
 	if !store.Features().List {
-		return nil, fault.Wrap("router/kv", "exchange", "", fault.Mark(fault.Unsupported, errors.New("the store can't list")))
+		return nil, fault.Wrap("router/kv", "exchange", "", fault.Mark(kv.ErrUnsupported, errors.New("the store can't list")))
 	}
 	return exchange{store}, nil
 }
