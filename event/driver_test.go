@@ -2,12 +2,14 @@ package event_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/leak"
 )
 
@@ -146,5 +148,27 @@ func TestMembersWithoutANameHaveOneEach(t *testing.T) {
 	a, b, c := p.joined[0].Consumer, p.joined[1].Consumer, p.joined[2].Consumer
 	if a == "" || b == "" || a == b || c != "mine" {
 		t.Errorf("members joined as %q, %q and %q, want two names of their own and mine", a, b, c)
+	}
+}
+
+// half stores the first of several records, and is unavailable for the others.
+type half struct{ *plain }
+
+func (half) Append(context.Context, []*event.Record) (int, error) {
+	return 1, fault.Markf(fault.Unavailable, "out of reach")
+}
+
+func TestPublishErrorSaysWhyInThePackagesWords(t *testing.T) {
+	d := half{&plain{more: make(chan struct{})}}
+	s := open(t, event.WithDriver("half", func(context.Context, event.Settings) (event.Driver, error) { return d, nil }))
+	err := s.Publish(t.Context(), &event.Record{Type: "a"}, &event.Record{Type: "b"})
+	var some *event.PublishError
+	if !errors.As(err, &some) || some.Published != 1 {
+		t.Fatalf("got %v, want a PublishError after one record", err)
+	}
+	for _, err := range []error{err, some.Err} {
+		if !errors.Is(err, event.ErrUnavailable) || errors.Is(err, event.ErrUnknownOutcome) {
+			t.Errorf("%v, want ErrUnavailable", err)
+		}
 	}
 }

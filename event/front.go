@@ -199,7 +199,7 @@ func (f *front) published(first *Record, of, n int, err error) error {
 		return nil
 	}
 	if of > 1 {
-		err = &PublishError{Published: n, Err: err}
+		err = &PublishError{Published: n, Err: fault.Adopt("event", err)}
 		return &fault.Error{Scope: f.scope, Op: "publish", Cause: err} // err says its kind itself
 	}
 	return f.wrap("publish", subjectOf(first), err)
