@@ -102,7 +102,7 @@ func (d *driver) Append(ctx context.Context, r store.Record) error {
 
 // notWritten is the error of a step before the one that counts.
 func notWritten(err error) error {
-	if errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrTooLarge) {
+	if errors.Is(err, fault.Invalid) || errors.Is(err, fault.TooLarge) {
 		return err
 	}
 	return fault.Mark(store.ErrUnavailable, err)

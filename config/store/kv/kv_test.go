@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/micro/go-platform/config/store"
@@ -138,5 +139,36 @@ func TestWriterThatDiesBetweenItsTwoStepsLeavesNoGap(t *testing.T) {
 		if next != 0 {
 			t.Fatalf("history ends above %d", next)
 		}
+	}
+}
+
+// small takes no copies of older versions.
+type small struct{ kv.KV }
+
+func (s small) Put(ctx context.Context, key string, value []byte, opts ...kv.PutOption) (kv.Revision, error) {
+	if strings.HasPrefix(key, "past/") {
+		return 0, fmt.Errorf("%q: %w", key, kv.ErrTooLarge)
+	}
+	return s.KV.Put(ctx, key, value, opts...)
+}
+
+func TestWhatTheKVStoreRefusesIsNotUnavailable(t *testing.T) {
+	shared, err := kv.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shared.Close()
+	s, err := store.New(storekv.Backend(small{shared}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, err = s.Set(t.Context(), "app", "n", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Set(t.Context(), "app", "n", 2)
+	if !errors.Is(err, store.ErrTooLarge) || errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v, want ErrTooLarge", err)
 	}
 }
