@@ -223,10 +223,11 @@ func (f *front) tx(ctx context.Context, t Transactor, o TxOptions, fn func(ctx c
 	x := &txDB{f: f, t: tr}
 	defer x.ended.Store(true)
 	ctx = context.WithValue(ctx, inside{f}, x)
-	err = fn(ctx, x)
+	theirs := fn(ctx, x)
 	if x.conflict != nil { // whatever fn made of it
 		return x.conflict
 	}
+	err = theirs
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -235,6 +236,9 @@ func (f *front) tx(ctx context.Context, t Transactor, o TxOptions, fn func(ctx c
 	}
 	if c, ok := tr.(collider); ok && err != nil && c.Collided(err) { // of a statement of the user's own, or of an outbox
 		return fmt.Errorf("%w: %w", ErrSerialization, err)
+	}
+	if theirs != nil { // a kv.ErrNotFound of fn's is no ErrNotFound
+		return fault.Theirs(f.scope, "tx", "", theirs)
 	}
 	if err != nil {
 		return err

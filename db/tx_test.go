@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/kv"
 )
 
 // collides is a driver whose transactions collide n times.
@@ -126,5 +127,34 @@ func TestTxRunsAgainWhateverItsFunctionMakesOfAConflict(t *testing.T) {
 			t.Errorf("%s: ran %d times, %v, want the third to be committed", name, runs, err)
 		}
 		d.Close()
+	}
+}
+
+// What a transaction's function returns of another package says nothing about the
+// database.
+func TestErrorsOfATransactionsFunctionAreItsOwn(t *testing.T) {
+	d, err := db.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	other, err := kv.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	_, missing := other.Get(t.Context(), "none")
+	for name, c := range map[string]struct {
+		err, is  error
+		notFound bool
+	}{
+		"of package kv":          {missing, kv.ErrNotFound, false},
+		"of package kv, wrapped": {fmt.Errorf("looking: %w", missing), kv.ErrNotFound, false},
+		"of the database":        {fmt.Errorf("looking: %w", db.ErrNotFound), db.ErrNotFound, true},
+	} {
+		err := d.Tx(t.Context(), func(context.Context, db.DB) error { return c.err })
+		if !errors.Is(err, c.is) || errors.Is(err, db.ErrNotFound) != c.notFound {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
