@@ -64,11 +64,18 @@ func newFront(opts []Option) (*front, error) {
 }
 
 func (s *front) wrap(op, subject string, err error) error {
-	name := s.name
-	if name == "" {
-		name = "config/store"
+	return fault.Wrap(s.scope(), op, subject, err)
+}
+
+// scope is that of errors: a driver of somebody's own is one of this package too.
+func (s *front) scope() string {
+	switch {
+	case s.name == "":
+		return "config/store"
+	case strings.HasPrefix(s.name, "config/store"):
+		return s.name
 	}
-	return fault.Wrap(name, op, subject, err)
+	return "config/store/" + s.name
 }
 
 // begin is the start of every call; done must be called.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/config/store"
 	"github.com/micro/go-platform/config/store/storetest"
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/kv"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -112,4 +115,46 @@ func ExampleIfVersion() {
 	_, err = st.Set(ctx, "app", "port", 82, store.IfVersion(v.Number))
 	fmt.Println(err)
 	// Output: config/store: set "app": conflict: the newest version is 2, not 1
+}
+
+// mine is a driver that is somebody's own, on a store of package kv that is unavailable.
+type mine struct{ store.Driver }
+
+func (mine) Ping(context.Context) error { return nil }
+func (mine) Close() error               { return nil }
+func (mine) Newest(context.Context, string) (store.Record, error) {
+	return store.Record{}, fault.Wrap("kv/redis", "get", "head", fault.Unavailable)
+}
+
+func TestErrorsOfADriverOfYourOwnAreTheStores(t *testing.T) {
+	s, err := store.New(store.WithDriver("mine", func(context.Context) (store.Driver, error) { return mine{}, nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, err = s.Get(t.Context(), "app")
+	if !errors.Is(err, store.ErrUnavailable) || !strings.HasPrefix(err.Error(), "config/store/mine: get ") {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+}
+
+// What the function of Update returns says nothing about the document.
+func TestErrorsOfUpdatesFunctionAreItsOwn(t *testing.T) {
+	s, err := store.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for name, c := range map[string]struct {
+		err     error
+		missing bool
+	}{
+		"of package kv": {kv.ErrNotFound, false},
+		"of the store":  {store.ErrNotFound, true},
+	} {
+		_, err := s.Update(t.Context(), "app", func([]byte) ([]byte, error) { return nil, fmt.Errorf("looking: %w", c.err) })
+		if !errors.Is(err, c.err) || errors.Is(err, store.ErrNotFound) != c.missing {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

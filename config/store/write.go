@@ -64,7 +64,7 @@ func (s *front) Update(ctx context.Context, namespace string, change func([]byte
 	}
 	return s.write(ctx, Version{Namespace: namespace, Action: ActionUpdate}, opts, func(old Record, next *Record) (err error) {
 		next.Data, err = change(append([]byte(nil), content(old)...))
-		return err
+		return fault.Theirs(s.scope(), string(ActionUpdate), namespace, err)
 	})
 }
 
