@@ -22,7 +22,29 @@ func (k Kind) Text(query string) string {
 	case MySQL:
 		now = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)"
 	}
-	return k.Rebind(strings.ReplaceAll(query, "NOW", now))
+	return k.Rebind(replaceWord(query, "NOW", now))
+}
+
+// replaceWord replaces a word where it is not a part of a name.
+func replaceWord(s, word, by string) string {
+	var b strings.Builder
+	for {
+		i := strings.Index(s, word)
+		if i < 0 {
+			return b.String() + s
+		}
+		end := i + len(word)
+		if i > 0 && nameByte(s[i-1]) || end < len(s) && nameByte(s[end]) {
+			b.WriteString(s[:end])
+		} else {
+			b.WriteString(s[:i] + by)
+		}
+		s = s[end:]
+	}
+}
+
+func nameByte(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }
 
 // Places is n placeholders, before Rebind.

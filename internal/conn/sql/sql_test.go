@@ -154,3 +154,11 @@ func TestRefusalsAreDenied(t *testing.T) {
 		})
 	}
 }
+
+func TestTextReplacesTheClockAndNoPartOfAName(t *testing.T) {
+	got := sql.SQLite.Text("SELECT NOW, NOW_ FROM SNOW_KNOWN WHERE t<NOW")
+	const now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+	if want := "SELECT " + now + ", NOW_ FROM SNOW_KNOWN WHERE t<" + now; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
