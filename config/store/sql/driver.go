@@ -18,6 +18,8 @@ type driver struct {
 	db    *sql.DB
 	name  string // of the table
 	every time.Duration
+
+	tables sql.Tables
 }
 
 const columns = "namespace, number, id, time, author, comment, action, path, OF, checksum, deleted, data"
@@ -28,26 +30,36 @@ func (d *driver) query(s string) string {
 	return d.db.Kind.Rebind(strings.Replace(s, "TABLE_", d.name, 1))
 }
 
-// Ping creates the table.
-func (d *driver) Ping(ctx context.Context) error {
-	tables := sql.Tables{DB: d.db, There: func(ctx context.Context) error {
+// schema is how the table is made.
+func (d *driver) schema() sql.Tables {
+	return sql.Tables{DB: d.db, There: func(ctx context.Context) error {
 		var n int
-		return readError(d.db.Read.QueryRowContext(ctx, d.query("SELECT COUNT(*) FROM TABLE_ WHERE number < 0")).Scan(&n))
+		return sql.ReadError(d.db.Read.QueryRowContext(ctx, d.query("SELECT COUNT(*) FROM TABLE_ WHERE number < 0")).Scan(&n))
 	}, Statements: []string{d.query(`CREATE TABLE IF NOT EXISTS TABLE_ (
 		namespace {text 200} NOT NULL, number BIGINT NOT NULL, id TEXT NOT NULL, time BIGINT NOT NULL, author TEXT NOT NULL, comment TEXT NOT NULL,
 		action TEXT NOT NULL, path TEXT NOT NULL, OF BIGINT NOT NULL, checksum TEXT NOT NULL, deleted INT NOT NULL, data {bytes},
 		PRIMARY KEY (namespace, number))`)}}
+}
+
+func (d *driver) Ping(ctx context.Context) error {
 	err := d.db.Ping(ctx)
 	if err != nil {
 		return err
 	}
-	return orUnavailable(tables.Make(ctx))
+	return d.ready(ctx)
 }
 
 func (d *driver) Close() error { return d.db.Close() }
 
+// ready makes the table if it is missing: New with WithLazy does not ask, and the
+// database may have lost it since.
+func (d *driver) ready(ctx context.Context) error { return orUnavailable(d.tables.Make(ctx)) }
+
 // readError gives the error of a statement that changes nothing its kind.
-func readError(err error) error { return orUnavailable(sql.ReadError(err)) }
+func (d *driver) readError(err error) error {
+	d.tables.Lost(err) // the next call makes it again
+	return orUnavailable(sql.ReadError(err))
+}
 
 // orUnavailable marks what a database answers: it was not done.
 func orUnavailable(err error) error {

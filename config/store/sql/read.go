@@ -23,12 +23,16 @@ func (d *driver) Read(ctx context.Context, namespace string, number uint64) (sto
 }
 
 func (d *driver) one(ctx context.Context, where string, args ...any) (store.Record, error) {
+	err := d.ready(ctx)
+	if err != nil {
+		return store.Record{}, err
+	}
 	row := d.db.Read.QueryRowContext(ctx, d.query("SELECT "+columns+" FROM TABLE_ "+where), args...)
 	r, err := scan(row.Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.Record{}, fmt.Errorf("no such version: %w", store.ErrNotFound)
 	}
-	return r, readError(err)
+	return r, d.readError(err)
 }
 
 func scan(into func(...any) error) (store.Record, error) {
@@ -70,20 +74,24 @@ func (d *driver) History(ctx context.Context, namespace string) iter.Seq2[store.
 // page reads all rows before any is used: no connection is held while the
 // caller does something else.
 func (d *driver) page(ctx context.Context, query string, args ...any) ([]store.Record, error) {
+	err := d.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := d.db.Read.QueryContext(ctx, d.query(query), args...)
 	if err != nil {
-		return nil, readError(err)
+		return nil, d.readError(err)
 	}
 	defer rows.Close()
 	var out []store.Record
 	for rows.Next() {
 		r, err := scan(rows.Scan)
 		if err != nil {
-			return nil, readError(err)
+			return nil, d.readError(err)
 		}
 		out = append(out, r)
 	}
-	return out, readError(rows.Err())
+	return out, d.readError(rows.Err())
 }
 
 func (d *driver) Namespaces(ctx context.Context) ([]string, error) {
@@ -93,9 +101,13 @@ func (d *driver) Namespaces(ctx context.Context) ([]string, error) {
 
 // newest returns the highest number of each namespace.
 func (d *driver) newest(ctx context.Context, where string, args ...any) (map[string]int64, error) {
+	err := d.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := d.db.Read.QueryContext(ctx, d.query("SELECT namespace, MAX(number) FROM TABLE_ "+where+" GROUP BY namespace"), args...)
 	if err != nil {
-		return nil, readError(err)
+		return nil, d.readError(err)
 	}
 	defer rows.Close()
 	out := map[string]int64{}
@@ -103,9 +115,9 @@ func (d *driver) newest(ctx context.Context, where string, args ...any) (map[str
 		var name []byte
 		var number int64
 		if err := rows.Scan(&name, &number); err != nil {
-			return nil, readError(err)
+			return nil, d.readError(err)
 		}
 		out[string(name)] = number
 	}
-	return out, readError(rows.Err())
+	return out, d.readError(rows.Err())
 }

@@ -87,6 +87,7 @@ func open(connect func() (*sql.DB, error), opts []Option) store.Option {
 			return nil, err
 		}
 		d.db = db
+		d.tables = d.schema()
 		return d, nil
 	})
 }

@@ -72,7 +72,7 @@ func TestOnYourOwnDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer own.Close()
-	s, err := store.New(storesql.On(engine.FromDB(engine.SQLite, own), storesql.WithTable("of_the_shop")))
+	s, err := store.New(storesql.On(engine.FromDB(engine.SQLite, own), storesql.WithTable("OF_SNOW_TABLE_")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,9 +85,40 @@ func TestOnYourOwnDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	var rows int
-	err = own.QueryRow("SELECT COUNT(*) FROM of_the_shop").Scan(&rows)
+	err = own.QueryRow("SELECT COUNT(*) FROM OF_SNOW_TABLE_").Scan(&rows)
 	if err != nil || rows != 1 {
 		t.Errorf("%d versions in the table, %v, want 1", rows, err)
+	}
+}
+
+// New with WithLazy asks nothing of the database, and the table is made all the same,
+// again after it was lost.
+func TestTheTableIsMadeWhenItIsMissing(t *testing.T) {
+	own, err := dbsql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "config.db")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	s, err := store.New(storesql.On(engine.FromDB(engine.SQLite, own)), store.WithLazy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, err = s.Set(t.Context(), "shop", "limit", 10)
+	if err != nil {
+		t.Fatalf("the first write: %v", err)
+	}
+	_, err = own.Exec("DROP TABLE config_versions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Get(t.Context(), "shop")
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("without the table: %v, want ErrUnavailable", err)
+	}
+	v, err := s.Set(t.Context(), "shop", "limit", 11)
+	if err != nil || v.Number != 1 {
+		t.Errorf("after that: %v, %v, want version 1", v, err)
 	}
 }
 
