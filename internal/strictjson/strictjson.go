@@ -11,17 +11,31 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Unmarshal is json.Unmarshal for a text in which no object has a name twice, also
-// not in another case: encoding/json fills the same field from "issuer" and from
-// "Issuer".
+// not in another case: encoding/json fills the same field from "issuer", from
+// "Issuer" and from "i\u017f\u017fuer".
 func Unmarshal(data []byte, maxDepth int, v any) error {
-	err := check(data, maxDepth, strings.ToLower)
+	err := check(data, maxDepth, folded)
 	if err != nil {
 		return err
 	}
 	return json.Unmarshal(data, v)
+}
+
+// folded is the same for two names exactly if strings.EqualFold holds for them, as
+// for those that encoding/json takes for one: each rune is the least of those that
+// differ in case. The long s and the Kelvin sign are among them.
+func folded(name string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			least = min(least, other)
+		}
+		return least
+	}, name)
 }
 
 // Check reports what is wrong with a text, and a name that occurs twice in an

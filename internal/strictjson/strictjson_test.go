@@ -47,7 +47,7 @@ func TestUnmarshalSeesNamesAsEncodingJSONDoes(t *testing.T) {
 	if err != nil || v.Issuer != "us" {
 		t.Errorf("got %+v, %v", v, err)
 	}
-	for _, bad := range []string{`{"issuer":"us","ISSUER":"them"}`, `{"issuer":"us","issuer":"them"}`} {
+	for _, bad := range []string{`{"issuer":"us","ISSUER":"them"}`, `{"issuer":"us","issuer":"them"}`, `{"issuer":"us","i\u017f\u017fuer":"them"}`} {
 		var v struct{ Issuer string }
 		err := strictjson.Unmarshal([]byte(bad), 2, &v)
 		if err == nil || v.Issuer != "" {
