@@ -62,6 +62,8 @@ func KindOf(err error) error {
 			err = e.kind
 		case *marked:
 			err = e.kind
+		case *adopted:
+			err = e.error
 		case *Error:
 			if err = e.Kind; err == nil {
 				err = e.Cause

@@ -38,7 +38,7 @@ func said(err error) error {
 	}
 	text := strings.NewReplacer(":\n\t", ": ", "\n\t", "; ", "\n", "; ").Replace(e.Cause.Error())
 	if e.Kind != nil {
-		text = strings.ReplaceAll(text, e.Kind.Error()+": ", "")
+		text = without(text, e.Kind.Error())
 	}
 	if text == e.Cause.Error() {
 		return err
@@ -46,6 +46,23 @@ func said(err error) error {
 	clear := *e
 	clear.Cause = &line{text, e.Cause}
 	return &clear
+}
+
+// without leaves a kind out of a text where it is a part of its own, before a
+// colon: "invalid: no host", not "the name is invalid: no host".
+func without(text, kind string) string {
+	kept := ""
+	for {
+		before, after, found := strings.Cut(text, kind+": ")
+		kept += before
+		switch {
+		case !found:
+			return kept
+		case kept != "" && !strings.HasSuffix(kept, ": ") && !strings.HasSuffix(kept, "; "):
+			kept += kind + ": "
+		}
+		text = after
+	}
 }
 
 // line is an error in other words.

@@ -26,6 +26,7 @@ func TestOpeningAndUnanswered(t *testing.T) {
 		{"a refusal", fault.Unanswered, fault.Mark(fault.Denied, native), "kv/x: new: denied: dial tcp: refused", fault.Denied},
 		{"marked twice", fault.Unanswered, fault.Mark(fault.Unavailable, fault.Mark(fault.Unavailable, native)), "kv/x: new: backend unavailable: dial tcp: refused", fault.Unavailable},
 		{"marked deep inside", fault.Unanswered, fmt.Errorf("at a: %w", fault.Mark(fault.Unavailable, native)), "kv/x: new: backend unavailable: at a: dial tcp: refused", fault.Unavailable},
+		{"a word of its kind", fault.Opening, fmt.Errorf("the name is invalid: %w", native), "kv/x: new: invalid: the name is invalid: dial tcp: refused", fault.Invalid},
 		{"several lines", fault.Unanswered, errors.Join(native, io.EOF), "kv/x: new: backend unavailable: dial tcp: refused; EOF", fault.Unavailable},
 	} {
 		err := c.form("kv/x", c.err)

@@ -101,6 +101,14 @@ func TestFinerSentinels(t *testing.T) {
 	}
 }
 
+// An error that was adopted keeps the kind that was said last.
+func TestAdoptKeepsTheKind(t *testing.T) {
+	err := fault.Adopt("config", fault.Wrap("kv/redis", "get", "x", fault.Mark(fault.Unavailable, fault.NotFound)))
+	if fault.KindOf(err) != fault.Unavailable || !errors.Is(err, kvUnavailable) {
+		t.Errorf("KindOf(%v) = %v", err, fault.KindOf(err))
+	}
+}
+
 // The issuer is a backend of package auth and has errors of its own.
 func TestAScopeOfTwoPackages(t *testing.T) {
 	denied, missing := fault.Of("auth", fault.Denied), fault.Of("auth/issuer", fault.NotFound)
