@@ -1,6 +1,7 @@
 package otlpgrpc
 
 import (
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -46,7 +47,7 @@ func dial(addr string, o *otlp.Options) (otlp.Transport, error) {
 		_ = cc.Close()
 		return nil, err
 	}
-	c.own = true
+	c.close = sync.OnceValue(cc.Close) // a second Close of gRPC's is an error
 	if a.User != "" {
 		c.header.Set("authorization", basic(a.User, a.Password))
 	}

@@ -51,7 +51,7 @@ func WithClient(conn *grpc.ClientConn) Option {
 // caller is OTLP over gRPC.
 type caller struct {
 	conn   *grpc.ClientConn
-	own    bool // the connection
+	close  func() error // nil if the connection is the user's
 	header metadata.MD
 	plain  bool
 }
@@ -88,10 +88,10 @@ func (c *caller) Send(ctx context.Context, s otlp.Signal, request []byte) (otlp.
 }
 
 func (c *caller) Close() error {
-	if c.own {
-		return c.conn.Close()
+	if c.close == nil {
+		return nil
 	}
-	return nil
+	return c.close()
 }
 
 // sorted gives err its kind. The codes after which a request may be sent again

@@ -318,3 +318,16 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 	}
 	tr.Close(t.Context())
 }
+
+func TestAnEngineOverGRPCCanBeClosedAgain(t *testing.T) {
+	e, err := engineotlp.Open("127.0.0.1:1", otlpgrpc.Transport())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		err := e.Close()
+		if err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+}
