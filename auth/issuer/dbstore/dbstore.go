@@ -16,7 +16,8 @@
 //
 // # Errors, Closing
 //
-// Those of the db.DB, which stays open.
+// Those of the db.DB, which stays open; New also has auth.ErrInvalid and
+// auth.ErrUnsupported.
 package dbstore
 
 import (
@@ -24,11 +25,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"iter"
 	"sync/atomic"
 	"time"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/issuer"
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/internal/fault"
@@ -41,12 +42,13 @@ type Store struct {
 }
 
 // New returns a Store in the table "issuer", which is made if it is missing.
+// auth.ErrUnsupported if the database can't keep an issuer's state.
 func New(ctx context.Context, d db.DB) (*Store, error) {
 	if d == nil {
-		return nil, fmt.Errorf("auth/issuer/dbstore: %w: nil database", db.ErrInvalid)
+		return nil, fault.New(auth.ErrInvalid, "auth/issuer/dbstore", "new", "", "nil database")
 	}
 	if f := d.Features(); !f.Prefix || !f.Immediate {
-		return nil, fmt.Errorf("auth/issuer/dbstore: %w: an issuer needs a database that searches by prefix and sees its writes at once", fault.Unsupported)
+		return nil, fault.New(auth.ErrUnsupported, "auth/issuer/dbstore", "new", "", "an issuer needs a database that searches by prefix and sees its writes at once")
 	}
 	t, err := d.Table(ctx, "issuer", db.Index("key"), db.Index("expires"))
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/issuer"
 	"github.com/micro/go-platform/auth/issuer/dbstore"
 	"github.com/micro/go-platform/auth/issuer/issuertest"
@@ -72,7 +73,7 @@ func TestSweepRemovesWhatHasEnded(t *testing.T) {
 	if n, err := table.Count(t.Context()); n != 26 || err != nil {
 		t.Errorf("%d records are left, %v, want 26", n, err)
 	}
-	if _, err := dbstore.New(t.Context(), nil); !errors.Is(err, db.ErrInvalid) {
+	if _, err := dbstore.New(t.Context(), nil); !errors.Is(err, auth.ErrInvalid) {
 		t.Errorf("New(nil) = %v", err)
 	}
 }
