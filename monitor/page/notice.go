@@ -20,6 +20,7 @@ type notice struct {
 // noted is what a service was at the last sample.
 type noted struct {
 	verdict   monitor.State
+	judged    bool // the verdict has been other than unknown
 	instances map[string]seen
 	versions  map[string]bool // of the instances that did not stop
 }
@@ -52,7 +53,7 @@ func (n *notice) look(now time.Time, views []monitor.View) {
 }
 
 func (n *notice) compare(now time.Time, v monitor.View, old *noted) *noted {
-	next := &noted{verdict: v.Verdict, instances: map[string]seen{}, versions: map[string]bool{}}
+	next := &noted{verdict: v.Verdict, judged: old.judged || v.Verdict != monitor.Unknown, instances: map[string]seen{}, versions: map[string]bool{}}
 	for _, m := range v.Members {
 		in := m.Status.Instance
 		s := seen{m.Presence, m.Seq >> runBits, in.Version}
@@ -69,15 +70,12 @@ func (n *notice) compare(now time.Time, v monitor.View, old *noted) *noted {
 		}
 	}
 	n.deployed(now, v, next, old)
-	if old.verdict != monitor.Unknown && v.Verdict != old.verdict {
+	if old.judged && v.Verdict != old.verdict {
 		text := fmt.Sprintf("%s → %s", old.verdict, v.Verdict)
 		if len(v.Reasons) > 0 {
 			text += ": " + strings.Join(v.Reasons, ", ")
 		}
 		n.line.add(Moment{Time: now, Kind: kindHealth, State: v.Verdict.String(), Service: v.Service, Text: text})
-	}
-	if v.Verdict == monitor.Unknown {
-		next.verdict = old.verdict // told once it is known again
 	}
 	return next
 }

@@ -130,6 +130,35 @@ func TestTheTimelineTellsOfInstancesAndDeploys(t *testing.T) {
 	})
 }
 
+// A verdict is told when it changes, unknown too, and not at each sample.
+func TestTheTimelineTellsAVerdictOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := orders{t, monitor.NewMemory()}
+		var blind atomic.Bool
+		observer, err := monitor.New(monitor.WithMemory(o.shared), monitor.WithInstance(monitor.Instance{ID: "edge-1", Service: "edge"}),
+			monitor.WithExpected(func(string) ([]string, bool) { return []string{"orders-1"}, !blind.Load() }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := page.New(observer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := o.open("orders-1", "", nil)
+		for _, b := range []bool{false, true, false} {
+			blind.Store(b)
+			time.Sleep(10 * time.Second)
+		}
+		want := []string{"health orders/ unknown: pass → unknown: no list of the instances that there should be", "health orders/ pass: unknown → pass"}
+		if got := told(t, p, "kind=health&service=orders"); !slices.Equal(got, want) {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		if err := errors.Join(p.Close(), one.Close(t.Context()), observer.Close(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // What flaps is one line with a count, and pushes nothing else out.
 func TestTheTimelineIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
