@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -111,11 +112,13 @@ func (p *Page) moments(r *http.Request) (any, error) {
 	}{Since: p.series.began, Moments: []Moment{}}
 	all := p.timeline.all()
 	slices.Reverse(all) // of moments at the same time the later one is newer
-	written, err := p.written(r, n)
-	if err != nil {
-		out.Problem = err.Error()
+	if wanted == nil || slices.Contains(wanted, kindConfig) {
+		written, err := p.written(r, n)
+		if err != nil {
+			out.Problem = err.Error()
+		}
+		all = append(all, written...)
 	}
-	all = append(all, written...)
 	slices.SortStableFunc(all, func(a, b Moment) int { return b.Time.Compare(a.Time) })
 	service := v.Get("service")
 	for _, m := range all {
@@ -131,13 +134,15 @@ func (p *Page) written(r *http.Request, n int) ([]Moment, error) {
 	if p.o.documents == nil || r.URL.Query().Get("service") != "" {
 		return nil, nil
 	}
-	names, err := p.o.documents.Namespaces(r.Context())
+	ctx, cancel := context.WithTimeout(r.Context(), historyTime) // what the page knows itself must not wait longer
+	defer cancel()
+	names, err := p.o.documents.Namespaces(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []Moment
 	for _, name := range names[:min(len(names), documentsAsked)] {
-		for d, err := range p.o.documents.History(r.Context(), store.Query{Namespace: name, Limit: min(n, versionsAsked)}) {
+		for d, err := range p.o.documents.History(ctx, store.Query{Namespace: name, Limit: min(n, versionsAsked)}) {
 			if err != nil {
 				return out, err
 			}
@@ -151,4 +156,5 @@ func (p *Page) written(r *http.Request, n int) ([]Moment, error) {
 const (
 	documentsAsked = 20
 	versionsAsked  = 50
+	historyTime    = 3 * time.Second
 )

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/config/store"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/monitor/page"
@@ -284,6 +285,38 @@ func TestTheTimelineTellsOfEjectionsConfigurationAndLeaders(t *testing.T) {
 			t.Errorf("later: %s", got)
 		}
 		if err := errors.Join(p.Close(), mine.Close(), other.Close(), locks.Close(), cfg.Close(), ro.Close(t.Context()), d.Close(), mo.Close(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// silentStore is a store whose backend does not answer.
+type silentStore struct{ store.Store }
+
+func (silentStore) Namespaces(ctx context.Context) ([]string, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestTheTimelineDoesNotWaitForTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mo, err := monitor.New(monitor.WithService("edge"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := page.New(mo, page.WithDocuments(silentStore{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for query, asks := range map[string]bool{"": true, "kind=config": true, "kind=deploy,config": true, "kind=deploy": false, "service=edge": false} {
+			began := time.Now()
+			var got struct{ Problem string }
+			answered(t, p, "timeline?"+query, &got)
+			if took := time.Since(began); took > 4*time.Second || (took > 0) != asks || (got.Problem != "") != asks {
+				t.Errorf("%q: %v, problem %q, want the store asked: %t", query, took, got.Problem, asks)
+			}
+		}
+		if err := errors.Join(p.Close(), mo.Close(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})
