@@ -12,7 +12,7 @@ function momentList(list, ofOne) {
     return el("li", { "data-key": [m.t, m.kind, m.service, m.instance, m.subject, m.version, m.text].join(), class: m.state },
       other && el("div", { class: "day" }, new Date(m.t).toLocaleDateString([], { dateStyle: "full" })),
       el("time", { datetime: m.t, title: m.t }, clock(m.t)), el("span", { class: "mark", title: momentKinds[m.kind] }, icon(m.kind)),
-      el("div", { class: "what" }, el("a", { href: toMoment(m) }, ofOne ? m.instance || m.service : momentName(m)), el("span", { class: "unseen" }, " (" + momentKinds[m.kind] + ")"), " ", el("span", { class: "soft" }, m.text), m.times > 1 && [" ", el("span", { class: "chip" }, "× " + m.times + " since " + clock(m.first))]));
+      el("div", { class: "what" }, el("a", { href: toMoment(m) }, ofOne ? m.instance || m.service : momentName(m)), el("span", { class: "unseen" }, " (" + momentKinds[m.kind] + ")"), " ", el("span", { class: "soft" }, m.text), m.times > 1 && [" ", el("span", { class: "chip" }, "× " + m.times + " since " + when(m.first))]));
   }));
 }
 function timeline(o, { moments, since, problem }) {
@@ -24,5 +24,5 @@ function timeline(o, { moments, since, problem }) {
     problem && el("p", { class: "warn" }, "Documents can't be asked: " + problem),
     !moments.length ? empty("Nothing happened" + (kind || service ? " of that kind" : " yet"), "Deploys, instances that come and go, ejections, changes of configuration and of leaders show here.") :
       momentList(moments),
-    el("p", { class: "small soft" }, "The newest 1000 moments, by this process's view. Ejections are those of its own router, leaders those of elections that it takes part in" + (o.parts.documents ? "; documents have their whole history." : "."))];
+    el("p", { class: "small soft" }, "The newest 200 that fit, of the newest 1000 moments by this process's view. Ejections are those of its own router, leaders those of elections that it takes part in" + (o.parts.documents ? "; of each of 20 documents the newest 50 versions show." : "."))];
 }
