@@ -61,7 +61,7 @@ const (
 type graph struct {
 	nodes   map[string]*Node
 	edges   map[[2]string]*calls
-	dropped int
+	dropped map[any]bool // what is over the bounds: the name of a service, or the two of a call
 }
 
 type calls struct {
@@ -81,7 +81,7 @@ func (g *graph) node(name, kind string) *Node {
 			n.Kind = kind
 		}
 	case len(g.nodes) >= mostNodes:
-		g.dropped++
+		g.dropped[name] = true
 	default:
 		n = &Node{Name: name, Kind: kind}
 		g.nodes[name] = n
@@ -97,7 +97,7 @@ func (g *graph) edge(from, to *Node) *calls {
 	c := g.edges[key]
 	if c == nil {
 		if len(g.edges) >= mostEdges {
-			g.dropped++
+			g.dropped[key] = true
 			return nil
 		}
 		c = &calls{Edge: Edge{From: from.Name, To: to.Name}}
@@ -151,7 +151,7 @@ func part(n, of uint64) float64 {
 
 // result lays the map out.
 func (g *graph) result() Map {
-	m := Map{Nodes: []Node{}, Edges: []Edge{}, Dropped: g.dropped}
+	m := Map{Nodes: []Node{}, Edges: []Edge{}, Dropped: len(g.dropped)}
 	for _, n := range g.nodes {
 		m.Nodes = append(m.Nodes, *n)
 	}
@@ -170,7 +170,7 @@ func (g *graph) result() Map {
 }
 
 func (p *Page) graph(r *http.Request) (any, error) {
-	g := &graph{nodes: map[string]*Node{}, edges: map[[2]string]*calls{}}
+	g := &graph{nodes: map[string]*Node{}, edges: map[[2]string]*calls{}, dropped: map[any]bool{}}
 	c := p.mo.Cluster()
 	for _, service := range c.Services() {
 		g.reported(c.View(service))

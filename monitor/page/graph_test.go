@@ -50,7 +50,16 @@ func landscape(t *testing.T, calls map[string][]string, opts ...page.Option) (ur
 			t.Error(err)
 		}
 	})
-	for end := time.Now().Add(10 * time.Second); len(observer.Cluster().Services()) < len(calls); time.Sleep(5 * time.Millisecond) {
+	heard := func() bool { // of each: the watcher is one more
+		n := 0
+		for _, service := range observer.Cluster().Services() {
+			if _, ok := calls[service]; ok {
+				n++
+			}
+		}
+		return n == len(calls)
+	}
+	for end := time.Now().Add(10 * time.Second); !heard(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the services were not heard of within 10 s")
 		}
@@ -123,8 +132,8 @@ func TestTheMapIsBounded(t *testing.T) {
 	}
 	var m page.Map
 	(&parts{url: landscape(t, calls)}).get(t, "map", &m)
-	if len(m.Nodes) != 200 || len(m.Edges) != 1000 || m.Dropped == 0 {
-		t.Errorf("%d services, %d calls, %d dropped, want 200, 1000 and some", len(m.Nodes), len(m.Edges), m.Dropped)
+	if len(m.Nodes) != 200 || len(m.Edges) != 1000 || m.Dropped < 800 || m.Dropped > 801 { // 40 services and 760 calls, and the watcher once it was heard of
+		t.Errorf("%d services, %d calls, %d dropped, want 200, 1000 and 800 or 801", len(m.Nodes), len(m.Edges), m.Dropped)
 	}
 	for _, n := range m.Nodes {
 		if len(n.Name) > 200 {

@@ -15,7 +15,7 @@ function mapView(o, m) {
   return [el("div", { class: "row top" }, el("h1", {}, "Map"), el("span", { class: "soft" }, "who calls whom, in the last minute"), el("span", { class: "push" }),
       el("select", { "aria-label": "only the neighbours of", now: only || "", onchange: (e) => { go("map", { service: e.currentTarget.value }); } }, el("option", { value: "" }, "all services"), m.nodes.map((n) => el("option", { value: n.name }, n.name || "(no name)")))),
     m.problem && el("p", { class: "warn" }, "Traces can't be asked: " + m.problem),
-    m.dropped > 0 && el("p", { class: "warn" }, plural(m.dropped, "call") + " beyond the bounds of the map are left out."),
+    m.dropped > 0 && el("p", { class: "warn" }, "Left out, since the map is bounded: " + plural(m.dropped, "service or call", "services and calls") + "."),
     !spread.length ? empty(only ? "Nobody calls " + only + ", and it calls nobody" : "No calls between services yet", "They show once a service that reports has called another.") :
       el("div", { class: "card map", "data-key": "map", role: "group", "aria-label": "map of calls; the table below says the same" }, el("svg", { class: "wires", "aria-hidden": "true" }), spread.map((l, i) => el("div", { class: "layer", "data-key": "layer" + i }, l.sort((a, b) => a.row - b.row).map((n) => n.via ? el("i", { class: "via", "data-key": "v" + wire(n.via) + i, "data-wire": wire(n.via) }) : node(n, edges))))),
     spread.length > 0 && el("p", { class: "small soft legend" }, el("span", { class: "wire" }, "calls, as callers report them"), el("span", { class: "wire dashed" }, "messages, or known from traces alone"), el("span", { class: "wire fail" }, "more than 1 % fail")),
