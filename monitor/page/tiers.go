@@ -72,6 +72,9 @@ func (t *tier) add(p Point, every time.Duration, keep int) {
 	if over := len(t.points) - keep; over > 0 {
 		t.points = slices.Delete(t.points, 0, over)
 	}
+	if cap(t.points) > 2*keep+16 { // there were fewer services before
+		t.points = slices.Clone(t.points)
+	}
 }
 
 // and adds up two points; of the quantiles the higher stay, so that a short
