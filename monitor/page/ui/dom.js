@@ -50,8 +50,8 @@ const percent = (v) => v === 0 ? "0 %" : v < .001 ? "<0.1 %" : (100 * v).toFixed
 const bytes = (b) => !b ? "–" : b < 1 << 20 ? (b / 1024).toFixed(0) + " KiB" : b < 2 ** 30 ? (b / 2 ** 20).toFixed(0) + " MiB" : (b / 2 ** 30).toFixed(1) + " GiB";
 const span = (s) => s < 1 ? "now" : s < 90 ? s.toFixed(0) + " s" : s < 5400 ? (s / 60).toFixed(0) + " min" : s < 129600 ? (s / 3600).toFixed(0) + " h" : (s / 86400).toFixed(0) + " d";
 const real = (t) => t && !t.startsWith("0001");
-const clock = (t) => real(t) ? new Date(t).toLocaleTimeString([], { hour12: false }) : "–";
-const when = (t) => !real(t) ? "–" : Date.now() - new Date(t) < 864e5 ? clock(t) : new Date(t).toLocaleString([], { dateStyle: "medium", timeStyle: "short", hour12: false });
+const clock = (t) => real(t) ? new Date(t).toLocaleTimeString([], { hourCycle: "h23" }) : "–";
+const when = (t) => !real(t) ? "–" : Date.now() - new Date(t) < 864e5 ? clock(t) : new Date(t).toLocaleString([], { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
 const cut = (s, n) => s.length > n ? s.slice(0, n - 1) + "…" : s;
 const plural = (n, one, many) => n + " " + (n === 1 ? one : many || one + "s");
 const pill = (state, text) => el("span", { class: "pill " + state }, text || state);
