@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -117,8 +118,8 @@ func (p *Page) findServices(f *finder) {
 			if s, ok := p.o.discovery.Lookup(service); ok {
 				for _, in := range s.Instances {
 					labels[in.ID] = in.Address
-					for k, v := range in.Labels {
-						labels[in.ID] += " " + k + "=" + v
+					for _, k := range slices.Sorted(maps.Keys(in.Labels)) { // the same order each time: the results have it
+						labels[in.ID] += " " + k + "=" + in.Labels[k]
 					}
 				}
 			}

@@ -7,7 +7,7 @@ const toFound = (f) => ({ service: () => toService(f.name), instance: () => "#se
   lock: () => "#locks?" + query({ id: f.name }), config: () => "#config?" + query({ tab: "running", f: f.name }), document: () => "#config?" + query({ tab: "documents", ns: f.name }), logger: () => "#levels" })[f.kind]();
 function find(o, data) {
   const q = here().q.get("q") || "";
-  const look = (e) => { const v = e.currentTarget.value; clearTimeout(typing); typing = setTimeout(() => put({ q: v }), 150); };
+  const look = (e) => { const v = e.currentTarget.value; clearTimeout(typing); typing = setTimeout(() => { if (here().id === "search") put({ q: v }); }, 150); };
   return [el("h1", { class: "row top" }, "Search"),
     el("form", { role: "search", onsubmit: (e) => { e.preventDefault(); clearTimeout(typing); put({ q: e.currentTarget.elements.q.value }); $("main").querySelector(".found a")?.focus(); } }, el("input", { name: "q", type: "search", class: "grow", "aria-label": "search", placeholder: "service, instance, label, trace id, configuration, lock …", autocomplete: "off", spellcheck: "false", maxlength: 200, now: q, oninput: look })),
     el("div", { role: "status", class: "soft small" }, data ? data.found.length ? plural(data.found.length, "result") : "Nothing has “" + q + "” in it. A trace is found by its whole id." : "Services, instances with their labels and addresses, endpoints, configuration, documents, locks, loggers by any part of them; traces by their id."),
