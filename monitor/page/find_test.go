@@ -96,6 +96,26 @@ func TestSearchIsBounded(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// Names that mean something to scripts, and things of the same name, are shown
+// as any other.
+func TestOddNamesAreShown(t *testing.T) {
+	browser := servertest.Browser(t)
+	tab := servertest.OpenTab(t, browser, landscape(t, map[string][]string{"constructor": {"__proto__"}, "__proto__": nil}), 1280, 800)
+	tab.AwaitText("main", "constructor-1")
+	tab.AwaitText("main", "__proto__-1")
+	tab.Eval("series.last = new Date().toISOString(), delete series.services.constructor, delete series.services['__proto__'], refresh()") // as if they came later
+	if got := tab.Eval("problem"); got != "" {
+		t.Errorf("services that came later: %s", got)
+	}
+	tab.Eval("location.hash = 'constructor'")
+	tab.Await("shown === '#constructor'")
+	tab.AwaitText("h1", "Cluster")
+	if got := tab.Eval("(() => { const list = () => el('ul', {}, ['a', 'b'].map((x) => el('li', { 'data-key': 'same' }, x))), ul = list(); morph(ul, list()); return ul.textContent })()"); got != "ab" {
+		t.Errorf("two of the same key become %q", got)
+	}
+	quiet(t, tab)
+}
+
 // What somebody looks at is in the address: who opens it sees the same.
 func TestLinksCanBeShared(t *testing.T) {
 	browser := servertest.Browser(t)

@@ -14,7 +14,7 @@ const views = {
   search: { title: "Search", every: 5000, data: findData, draw: find },
 };
 const always = ["cluster", "map", "timeline"]; // whatever the page was given
-const current = () => views[here().id] ? here().id : "cluster";
+const current = () => Object.hasOwn(views, here().id) ? here().id : "cluster";
 const shownParts = (o) => Object.keys(views).filter((id) => views[id].name && (always.includes(id) || o.parts[id] || id === "config" && o.parts.documents));
 let session = { write: false }, timer, turn = 0, good = 0, problem = "", paused = false, shown = "", last = null, signing = false;
 

@@ -24,10 +24,10 @@ function morph(old, next) {
   for (const a of [...old.attributes]) if (!next.hasAttribute(a.name)) old.removeAttribute(a.name);
   for (const a of next.attributes) if (old.getAttribute(a.name) !== a.value) old.setAttribute(a.name, a.value);
   if (next.on) { for (const k of Object.keys(next.on)) if (!old.on?.[k]) old.addEventListener(k, (ev) => old.on[k](ev)); old.on = next.on; } else if (old.on) old.on = Object.fromEntries(Object.keys(old.on).map((k) => [k, () => {}]));
-  const keyed = new Map([...old.childNodes].filter((n) => n.dataset?.key).map((n) => [n.dataset.key, n]));
+  const keyed = Map.groupBy([...old.childNodes].filter((n) => n.dataset?.key), (n) => n.dataset.key); // two may have the same
   let at = old.firstChild;
   for (const n of [...next.childNodes]) {
-    const same = n.dataset?.key ? keyed.get(n.dataset.key) : at && !at.dataset?.key ? at : null;
+    const same = n.dataset?.key ? keyed.get(n.dataset.key)?.shift() : at && !at.dataset?.key ? at : null;
     if (!same) { if (n.dataset?.key && keyed.size) n.classList.add("fresh"); old.insertBefore(n, at); continue; }
     if (same === at) at = at.nextSibling; else old.insertBefore(same, at);
     morph(same, n);

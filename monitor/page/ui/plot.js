@@ -5,10 +5,14 @@ const over = () => overs.find(([id]) => id === here().q.get("over")) || overs[0]
 let series = null; // what the last answers came to
 // seriesData asks for what is new since the last answer.
 async function seriesData(service) {
-  const [span, , seconds] = over(), key = span + " " + service, more = (series?.key === key && span === "5m" && series.last) || "";
-  const s = await api("series?" + query({ over: span, service, since: more }));
-  if (more) for (const [name, points] of Object.entries(s.services)) s.services[name] = [...(series.services[name] || []), ...points].filter((p) => Date.now() - new Date(p.t) < (seconds + 5) * 1000);
-  series = { key, step: s.step / 1e6, services: s.services, last: Object.values(s.services).map((p) => p.at(-1)?.t).filter(Boolean).sort().at(-1) || more };
+  const [span, , seconds] = over(), key = span + " " + service, fine = span === "5m", before = series?.key === key ? series : null, more = (fine && before?.last) || "";
+  if (before && !fine && Date.now() - before.at < Math.min(before.step / 10, 30000)) return before; // it is asked for whole, and moves little
+  const at = Date.now(), s = await api("series?" + query({ over: span, service, since: more })), services = Object.assign(Object.create(null), s.services); // a service may be called constructor
+  if (more) for (const [name, points] of Object.entries(services)) { // by the server's clock: the reader's may be set otherwise
+    const all = [...(before.services[name] || []), ...points], end = new Date(all.at(-1)?.t);
+    services[name] = all.filter((p) => end - new Date(p.t) < (seconds + 5) * 1000);
+  }
+  series = { key, at, step: s.step / 1e6, services, last: Object.values(services).map((p) => p.at(-1)?.t).filter(Boolean).sort().at(-1) || more };
   return series;
 }
 // ranges are the links to how far back plots reach.
