@@ -65,6 +65,7 @@ func stay(t *testing.T) string {
 		err := run(ctx, []string{"-stay", "-phase", phase(), "-rate", "100"}, w)
 		w.CloseWithError(io.EOF)
 		done <- err
+		close(done) // the cleanup waits too
 	}()
 	t.Cleanup(func() {
 		cancel()
