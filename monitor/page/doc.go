@@ -54,7 +54,7 @@
 //
 // # Errors
 //
-// The endpoints answer 400, 401, 403, 404, 409, 502 or 503 with a JSON object
+// The endpoints answer 400, 401, 403, 404, 409, 421, 429, 502 or 503 with a JSON object
 // whose "error" says why.
 //
 // # Closing
