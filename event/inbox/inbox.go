@@ -12,7 +12,10 @@
 // In a transaction that begins elsewhere, such as one of package db, call Note:
 //
 //	err = records.Tx(ctx, func(ctx context.Context, tx db.DB) error {
-//		in, _ := db.SQL(tx)
+//		in, ok := db.SQL(tx)
+//		if !ok {
+//			return errors.New("the records are in no SQL database")
+//		}
 //		first, err := box.Note(ctx, in, r)
 //		if err != nil || !first {
 //			return err
@@ -153,7 +156,7 @@ type Execer = interface {
 // reports whether it is the first time. If it is not, what r asks for was
 // committed before. After an error the transaction must not be committed.
 func (b *Inbox) Note(ctx context.Context, tx Execer, r *event.Record) (first bool, err error) {
-	if tx == nil || r == nil {
+	if t, is := tx.(*dbsql.Tx); tx == nil || is && t == nil || r == nil { // what db.SQL gives for another database
 		return false, fault.New(fault.Invalid, scope, "note", "", "no transaction or no record")
 	}
 	first, err = b.note(ctx, tx, r)

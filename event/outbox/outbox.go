@@ -155,8 +155,13 @@ type Execer = interface {
 }
 
 // Publish writes records into the transaction. ID, Time, RootID and ParentID
-// are those that event.Stream.Publish would give them with ctx now.
+// are those that event.Stream.Publish would give them with ctx now. A record
+// without a Source gets that of the stream to which it is relayed: where services
+// share a database, each of which may relay it, say the Source here.
 func (b *Outbox) Publish(ctx context.Context, tx Execer, records ...*event.Record) error {
+	if t, is := tx.(*dbsql.Tx); tx == nil || is && t == nil { // what db.SQL gives for another database
+		return fault.New(fault.Invalid, scope, "publish", "", "no transaction")
+	}
 	for _, r := range records {
 		c, err := event.Prepare(ctx, r)
 		if err != nil {

@@ -328,6 +328,11 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 	b := open(t, engine.FromDB(engine.SQLite, db.DB))
+	for name, none := range map[string]outbox.Execer{"nil": nil, "nil *sql.Tx": (*dbsql.Tx)(nil)} {
+		if err := b.Publish(t.Context(), none, &event.Record{Type: "t"}); !errors.Is(err, event.ErrInvalid) {
+			t.Errorf("transaction %s: %v", name, err)
+		}
+	}
 	for name, r := range map[string]*event.Record{"nil": nil, "type": {}} {
 		if err := b.Publish(t.Context(), db, r); !errors.Is(err, event.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
