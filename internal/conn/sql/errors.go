@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -27,7 +28,7 @@ func state(err error) (pg string, my uint16, lite int) {
 		Code() int
 		Error() string
 	}
-	if errors.As(err, &l) {
+	if errors.As(err, &l) && strings.Contains(l.Error(), "("+strconv.Itoa(l.Code())+")") { // SQLite's text has it; others have codes too
 		lite = l.Code()
 	}
 	return pg, my, lite
