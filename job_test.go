@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform"
+	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/log"
 )
 
@@ -92,11 +93,16 @@ func TestJobsThatEndByThemselves(t *testing.T) {
 }
 
 func TestJobThatDoesNotEndIsSaid(t *testing.T) {
-	free := make(chan struct{})
-	r := start(t, []platform.Option{platform.WithStopTimeout(50 * time.Millisecond)}, platform.HTTP("127.0.0.1:0", hello()),
-		platform.Job(func(context.Context) error { <-free; return nil }))
+	r := made(t, []platform.Option{platform.WithStopTimeout(50 * time.Millisecond)})
+	r.start(t, platform.HTTP("127.0.0.1:0", hello()), platform.Job(func(context.Context) error {
+		for { // until Run no longer waits for it, and has closed a part
+			if _, err := r.KV().Get(context.Background(), "x"); errors.Is(err, kv.ErrClosed) {
+				return nil
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}))
 	r.stop()
-	time.AfterFunc(200*time.Millisecond, func() { close(free) })
 	if err := wait(t, r.done); err == nil || !strings.Contains(err.Error(), "job") {
 		t.Errorf("Run: %v, want an error about the job", err)
 	}
