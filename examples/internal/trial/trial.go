@@ -42,7 +42,7 @@ func Free(t *testing.T) string {
 }
 
 // Curl runs the lines of text that are commands of curl, each of which must
-// succeed within 10 s and answer with what contains its want. It waits for a
+// succeed within a minute and answer with what contains its want. It waits for a
 // service that does not listen yet.
 func Curl(t *testing.T, text string, want ...string) {
 	t.Helper()
@@ -56,7 +56,7 @@ func Curl(t *testing.T, text string, want ...string) {
 		t.Fatalf("got %d commands to try, want %d, in\n%s", len(commands), len(want), text)
 	}
 	for i, command := range commands {
-		patient := strings.Replace(command, "curl ", "curl --fail --silent --show-error --max-time 10 --retry 100 --retry-delay 0 --retry-connrefused --retry-max-time 10 ", 1)
+		patient := strings.Replace(command, "curl ", "curl --fail --silent --show-error --max-time 60 --retry 100 --retry-delay 1 --retry-connrefused --retry-max-time 60 ", 1)
 		out, err := exec.CommandContext(t.Context(), "sh", "-c", patient).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), want[i]) {
 			t.Errorf("%s: %v, got\n%s\nwant %q in it", command, err, out, want[i])
