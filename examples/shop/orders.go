@@ -113,7 +113,8 @@ func (o *orders) place(r *http.Request) (any, error) {
 			return err
 		}
 		statements, _ := db.SQL(tx)
-		return o.outbox.Publish(ctx, statements, &event.Record{Type: "order.placed", Subject: id, ContentType: "application/json", Data: data})
+		// The relay of another service may publish it: the record says whose it is.
+		return o.outbox.Publish(ctx, statements, &event.Record{Type: "order.placed", Source: "orders", Subject: id, ContentType: "application/json", Data: data})
 	}, db.Isolation(db.LevelSnapshot)) // it decides by one record alone, so that is enough
 	if errors.Is(err, db.ErrExists) {
 		return o.get(r)

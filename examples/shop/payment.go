@@ -68,7 +68,8 @@ func (p *payment) open(ctx context.Context, s *shop) (err error) {
 }
 
 // charge handles order.placed: the note that it was handled, the charge, and the
-// event that tells are one transaction.
+// event that tells are one transaction. A real card network takes no part in it: it
+// is asked before, with the order's id as the key by which it charges once.
 func (p *payment) charge(ctx context.Context, r *event.Record) error {
 	trouble := rand.Float64()
 	if trouble < p.broken/2 {
@@ -92,7 +93,7 @@ func (p *payment) charge(ctx context.Context, r *event.Record) error {
 		if _, err := inside.Create(ctx, "", c); err != nil {
 			return err
 		}
-		return p.outbox.Publish(ctx, statements, &event.Record{Type: told, Subject: r.Subject})
+		return p.outbox.Publish(ctx, statements, &event.Record{Type: told, Source: "payment", Subject: r.Subject})
 	}, db.Isolation(db.LevelSnapshot))
 	p.outbox.Poke()
 	if err == nil && trouble < p.broken {

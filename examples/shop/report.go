@@ -18,7 +18,7 @@ import (
 type audit struct {
 	orders   map[string]Order
 	charges  map[string]int
-	placed   map[string]map[string]bool // ids of records of order.placed, by order
+	placed   map[string]map[string]bool // sources and ids of records of order.placed, by order
 	payments map[string]map[string]bool // of payment.*
 }
 
@@ -88,7 +88,7 @@ func (a *audit) print(out io.Writer, l *load) {
 	say(out, "  %d were confirmed to shoppers; %d had the discount\n", len(l.placed), cheaper)
 }
 
-// audit reads what there is of a run, once every order is settled, or after 20 s.
+// audit reads what there is of a run, once every order is settled, or after a minute.
 func (c *cluster) audit(ctx context.Context, run string) (a *audit, err error) {
 	records, err := db.New(c.s.backends.db...)
 	if err != nil {
@@ -104,7 +104,7 @@ func (c *cluster) audit(ctx context.Context, run string) (a *audit, err error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		open, err := orders.Count(ctx, db.Where(db.Equal("status", "placed")))
 		if err == nil && open == 0 {
 			break
@@ -141,7 +141,7 @@ func (c *cluster) audit(ctx context.Context, run string) (a *audit, err error) {
 		if of[r.Subject] == nil {
 			of[r.Subject] = map[string]bool{}
 		}
-		of[r.Subject][r.ID] = true
+		of[r.Subject][r.Source+" "+r.ID] = true
 	}
 	return a, nil
 }
@@ -152,9 +152,13 @@ func (c *cluster) nightly(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	text, _, err := dsync.ReadFenced(ctx, cell{shared, "report"})
+	text, token, err := dsync.ReadFenced(ctx, cell{shared, "report"})
 	if err != nil {
 		return err
+	}
+	if token == 0 {
+		say(out, "no leader has written a report yet\n")
+		return nil
 	}
 	var r Report
 	if err := json.Unmarshal(text, &r); err != nil {
