@@ -52,8 +52,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if p.rate < 1 || p.phase <= 0 {
-		return fmt.Errorf("rate %d and phase %v, want more than 0", p.rate, p.phase)
+	if p.rate < 1 || p.rate > 10000 || p.phase <= 0 {
+		return fmt.Errorf("rate %d and phase %v, want 1 to 10000 and more than 0", p.rate, p.phase)
 	}
 	c, err := newCluster(ctx, &b, p.addr)
 	if err != nil {

@@ -114,7 +114,7 @@ func TestWhatItSaysToTryWorksUntilItIsInterrupted(t *testing.T) {
 
 func TestBadFlagsAreErrors(t *testing.T) {
 	for _, args := range [][]string{
-		{"-kv", "oracle://x"}, {"-kv", "nonsense"}, {"-discovery", "redis://h:99999"}, {"-rate", "0"}, {"-phase", "-1s"}, {"-sync", "http://x"}, {"-event", "oracle://x"}, {"-discovery", "kubeconfig:/no/such/file"},
+		{"-kv", "oracle://x"}, {"-kv", "nonsense"}, {"-discovery", "redis://h:99999"}, {"-rate", "0"}, {"-rate", "2000000000"}, {"-phase", "-1s"}, {"-sync", "http://x"}, {"-event", "oracle://x"}, {"-discovery", "kubeconfig:/no/such/file"},
 	} {
 		var out strings.Builder
 		if err := run(t.Context(), args, &out); err == nil {

@@ -88,6 +88,9 @@ func hide(address string) string {
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		return fmt.Sprintf("%s://%s", u.Scheme, u.Host)
 	}
-	scheme, rest, _ := strings.Cut(address, ":")
-	return scheme + ":" + rest
+	if strings.HasPrefix(address, "sqlite:") {
+		return address
+	}
+	scheme, _, _ := strings.Cut(address, ":")
+	return scheme + " at an address that is not shown"
 }

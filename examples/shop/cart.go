@@ -14,6 +14,12 @@ import (
 // cart keeps what shoppers have picked, for a day, in a key-value store.
 type cart struct{ store kv.KV }
 
+// What one cart holds at the most: strangers fill it.
+const (
+	maxProducts = 100
+	maxCount    = 100 // of each
+)
+
 // Cart is how many of each product.
 type Cart map[string]int64
 
@@ -44,7 +50,7 @@ func (c *cart) get(r *http.Request) (any, error) {
 // put sets how many of a product there are, so that it may be sent twice.
 func (c *cart) put(r *http.Request) (any, error) {
 	var count int64
-	if err := decode(r, &count); err != nil || count < 0 || count > 100 {
+	if err := decode(r, &count); err != nil || count < 0 || count > maxCount {
 		return nil, bad("count: want a number from 0 to 100")
 	}
 	item, err := kv.Update(r.Context(), c.store, r.PathValue("user"), func(item kv.Item, ok bool) ([]byte, error) {
@@ -57,6 +63,9 @@ func (c *cart) put(r *http.Request) (any, error) {
 		cart[r.PathValue("product")] = count
 		if count == 0 {
 			delete(cart, r.PathValue("product"))
+		}
+		if len(cart) > maxProducts {
+			return nil, bad("the cart is full")
 		}
 		return json.Marshal(cart)
 	}, kv.TTL(24*time.Hour))

@@ -79,8 +79,11 @@ func (c *catalogue) Quote(ctx context.Context, items *shoppb.Items) (*shoppb.Pri
 
 // answer is an error of the database in gRPC's words.
 func answer(err error) error {
-	if errors.Is(err, db.ErrNotFound) {
+	switch {
+	case errors.Is(err, db.ErrNotFound):
 		return status.Error(codes.NotFound, err.Error())
+	case errors.Is(err, db.ErrInvalid), errors.Is(err, db.ErrTooLarge): // no instance would take it
+		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	return status.Error(codes.Unavailable, err.Error())
 }

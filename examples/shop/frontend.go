@@ -5,7 +5,9 @@ import (
 	_ "embed"
 	"errors"
 	"html/template"
+	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -50,7 +52,7 @@ func runFrontend(ctx context.Context, s *shop, in instance) error {
 	operators, err4 := page.New(app.Monitor(), page.WithTitle("shop"), page.WithDiscovery(app.Discovery()), page.WithRouter(app.Router()),
 		page.WithTrace(app.Trace()), page.WithEvents(app.Event()), page.WithConfig(s.config), page.WithDocuments(s.settings),
 		page.WithSync(app.Sync()), page.WithLog(app.Log()),
-		page.WithAccess(func(*http.Request) page.Access { return page.Write })) // it is reached from this machine only
+		page.WithAccess(operator))
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return errors.Join(err, app.Close(ctx))
 	}
@@ -67,6 +69,17 @@ func runFrontend(ctx context.Context, s *shop, in instance) error {
 	mux.HandleFunc("GET /orders/{user}/{id}", handle(known(f.status)))
 	mux.Handle("/platform/", http.StripPrefix("/platform", operators))
 	return app.Run(ctx, platform.Listener(in.listener, platform.HTTP("", mux)))
+}
+
+// operator allows everything to requests from this machine, and nothing to others:
+// the page is on the shoppers' port. Behind a proxy every request comes from the
+// proxy: ask for a login there, and serve the page on a port of its own.
+func operator(r *http.Request) page.Access {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+		return page.None
+	}
+	return page.Write
 }
 
 // Home is what there is to buy.
@@ -129,6 +142,9 @@ func (f *frontend) order(r *http.Request) (any, error) {
 	if err := ask(r.Context(), f.client, http.MethodPut, at("orders", "orders", id), order, &placed); err != nil {
 		return nil, err
 	}
+	if !maps.Equal(placed.Items, order.Items) { // it was placed before, and this is picked since
+		return placed, nil
+	}
 	return placed, ask(r.Context(), f.client, http.MethodDelete, at("cart", "carts", user), nil, nil)
 }
 
@@ -142,6 +158,9 @@ func (f *frontend) status(r *http.Request) (any, error) {
 	var s Status
 	if err := ask(r.Context(), f.client, http.MethodGet, at("orders", "orders", r.PathValue("id")), nil, &s.Order); err != nil {
 		return nil, err
+	}
+	if s.User != r.PathValue("user") {
+		return nil, &failure{http.StatusNotFound, "no such order"}
 	}
 	if receipt, err := f.payment.Find(r.Context(), &shoppb.Order{Id: r.PathValue("id")}); err == nil { // else the order is shown without
 		s.Receipt = receipt

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/kv"
 )
 
 // failure is an error with a status for the caller.
@@ -37,6 +38,8 @@ func handle(f func(r *http.Request) (any, error)) http.HandlerFunc {
 			code = known.status
 		case errors.Is(err, db.ErrNotFound), status.Code(err) == codes.NotFound:
 			code = http.StatusNotFound
+		case errors.Is(err, db.ErrInvalid), errors.Is(err, db.ErrTooLarge), errors.Is(err, kv.ErrInvalid), status.Code(err) == codes.InvalidArgument:
+			code = http.StatusBadRequest // else the router would take a healthy instance for a failing one
 		default:
 			code = http.StatusServiceUnavailable // a caller may try again
 		}

@@ -77,8 +77,8 @@ func parse(args []string) (options, error) {
 	switch {
 	case f.NArg() > 0:
 		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
-	case o.rate < 1 || o.phase <= 0:
-		return o, fmt.Errorf("rate %d and phase %v, want more than 0", o.rate, o.phase)
+	case o.rate < 1 || o.rate > 1000 || o.phase <= 0:
+		return o, fmt.Errorf("rate %d and phase %v, want 1 to 1000 and more than 0", o.rate, o.phase)
 	case !(o.declined >= 0 && o.declined <= 1) || !(o.broken >= 0 && o.broken < 1):
 		return o, fmt.Errorf("declined %v and broken %v, want shares", o.declined, o.broken)
 	case !slices.Contains([]string{"slow", "kill", "cut", "all", "none"}, o.chaos):
@@ -96,6 +96,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = nil // Ctrl-C is no failure, also while it begins or reads what became of orders
+		}
+	}()
 	s, err := open(ctx, o)
 	if err != nil {
 		return err

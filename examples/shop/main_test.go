@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"github.com/micro/go-platform/examples/internal/trial"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
+	"github.com/micro/go-platform/monitor/page"
 )
 
 func TestMain(m *testing.M) {
@@ -89,11 +92,67 @@ func TestWhatItSaysToTryWorksUntilItIsInterrupted(t *testing.T) {
 		fmt.Fprintln(&text, lines.Text())
 		if strings.HasPrefix(lines.Text(), "──") {
 			trial.Curl(t, text.String(), "€ 49.00", `{"mug":2}`, `"status":"placed"`, `"cents":1800`)
+			another(t, "http://"+addr)
 			interrupt()
 		}
 	}
 	if err := <-done; err != nil || !strings.Contains(text.String(), "http://"+addr+"/platform/") {
 		t.Errorf("ended with %v\n%s", err, text.String())
+	}
+}
+
+// another orders as a second shopper under an id that is taken, and under one that
+// is too long: that shopper does not see Ada's order, and keeps the cart.
+func another(t *testing.T, base string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	if err := ask(t.Context(), client, http.MethodPut, base+"/carts/bob/pen", 1, nil); err != nil {
+		t.Error(err)
+	}
+	for method, want := range map[string]int{http.MethodPut: http.StatusConflict, http.MethodGet: http.StatusNotFound} {
+		var got *failure
+		if err := ask(t.Context(), client, method, base+"/orders/bob/my-first-order", nil, nil); !errors.As(err, &got) || got.status != want {
+			t.Errorf("%s of another's order: %v, want status %d", method, err, want)
+		}
+	}
+	var cart Cart
+	if err := ask(t.Context(), client, http.MethodGet, base+"/carts/bob", nil, &cart); err != nil || cart["pen"] != 1 {
+		t.Errorf("the cart has %v, %v; want what was put into it", cart, err)
+	}
+	var got *failure
+	if err := ask(t.Context(), client, http.MethodPut, base+"/orders/bob/"+strings.Repeat("x", 200), nil, nil); !errors.As(err, &got) || got.status != http.StatusBadRequest {
+		t.Errorf("an id that is too long: %v, want status 400", err)
+	}
+}
+
+// Ctrl-C is no failure before anything runs either.
+func TestInterruptedAtOnce(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	if err := run(ctx, []string{"-addr", "127.0.0.1:0"}, io.Discard); err != nil {
+		t.Error(err)
+	}
+}
+
+// The page is for operators at this machine, whoever reaches the port.
+func TestPageIsForThisMachineAlone(t *testing.T) {
+	for from, want := range map[string]page.Access{
+		"127.0.0.1:1": page.Write, "[::1]:1": page.Write, "[::ffff:127.0.0.1]:1": page.Write,
+		"10.0.0.1:1": page.None, "127.0.0.1.example:1": page.None, "[2001:db8::1]:1": page.None, "": page.None,
+	} {
+		if got := operator(&http.Request{RemoteAddr: from}); got != want {
+			t.Errorf("from %q: %v, want %v", from, got, want)
+		}
+	}
+}
+
+func TestPasswordsAreNotShown(t *testing.T) {
+	for address, want := range map[string]string{
+		"postgres://u:s3cret@h:1/d": "postgres://h:1", "sqlite:shop.db": "sqlite:shop.db", "mysql://u:s3cret@tcp(h:1)/d": "mysql at an address that is not shown",
+	} {
+		if got := hide(address); got != want {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
 	}
 }
 
@@ -134,7 +193,7 @@ func TestReportCountsWhatIsLostAndTwice(t *testing.T) {
 
 func TestBadFlagsAreErrors(t *testing.T) {
 	for _, args := range [][]string{
-		{"-db", "oracle://x"}, {"-db", "redis://h"}, {"-db", "memory:"}, {"-kv", "nonsense"}, {"-event", "http://x"}, {"-rate", "0"}, {"-phase", "-1s"},
+		{"-db", "oracle://x"}, {"-db", "redis://h"}, {"-db", "memory:"}, {"-kv", "nonsense"}, {"-event", "http://x"}, {"-rate", "0"}, {"-rate", "2000000000"}, {"-phase", "-1s"},
 		{"-chaos", "some"}, {"-declined", "1.1"}, {"-broken", "1"}, {"-broken", "NaN"}, {"-service", "bank", "-db", "sqlite:x"}, {"-service", "cart"}, {"more"},
 	} {
 		if err := run(t.Context(), args, &strings.Builder{}); err == nil {

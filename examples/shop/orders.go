@@ -86,12 +86,15 @@ func (o *orders) open(ctx context.Context, s *shop) (err error) {
 // twice, because the first answer was lost, has ordered once.
 func (o *orders) place(r *http.Request) (any, error) {
 	var order Order
-	if err := decode(r, &order); err != nil || order.User == "" || len(order.Items) == 0 {
+	if err := decode(r, &order); err != nil || order.User == "" || len(order.Items) == 0 || len(order.Items) > maxProducts {
 		return nil, bad("want a user and items")
 	}
 	ctx, id := r.Context(), r.PathValue("id")
 	ask := &shoppb.Items{}
 	for product, count := range order.Items {
+		if count < 1 || count > maxCount {
+			return nil, bad("count: want a number from 1 to 100")
+		}
 		ask.Items = append(ask.Items, &shoppb.Item{Product: product, Count: count})
 	}
 	price, err := o.catalogue.Quote(ctx, ask)
@@ -117,7 +120,11 @@ func (o *orders) place(r *http.Request) (any, error) {
 		return o.outbox.Publish(ctx, statements, &event.Record{Type: "order.placed", Source: "orders", Subject: id, ContentType: "application/json", Data: data})
 	}, db.Isolation(db.LevelSnapshot)) // it decides by one record alone, so that is enough
 	if errors.Is(err, db.ErrExists) {
-		return o.get(r)
+		doc, err := o.orders.Get(ctx, id)
+		if err == nil && doc.Value.User != order.User {
+			return nil, &failure{http.StatusConflict, "the id is taken"}
+		}
+		return doc.Value, err
 	}
 	if err != nil {
 		return nil, err

@@ -36,10 +36,10 @@ func (c *cluster) phases() []phase {
 			return c.start(ctx, instance{service: "orders", id: "orders-3"})
 		})
 	stop := func() {}
-	add("cut", "the connections of catalogue-1 and catalogue-2 are cut, ten times a second",
+	add("cut", "the connections of catalogue-1 and catalogue-2 are cut in turn, ten times a second",
 		func(ctx context.Context) error {
 			ctx, stop = context.WithCancel(ctx)
-			go c.cutting(ctx, "catalogue-1", "catalogue-2")
+			go cutting(ctx, c.running["catalogue-1"].network, c.running["catalogue-2"].network)
 			return nil
 		},
 		func(context.Context) error { stop(); return nil })
@@ -49,17 +49,15 @@ func (c *cluster) phases() []phase {
 	}, nothing})
 }
 
-func (c *cluster) cutting(ctx context.Context, ids ...string) {
+func cutting(ctx context.Context, networks ...*faulty) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for i := 0; ; i++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			for _, id := range ids {
-				c.running[id].network.cut()
-			}
+			networks[i%len(networks)].cut()
 		}
 	}
 }
