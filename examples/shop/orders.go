@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -50,7 +51,7 @@ func runOrders(ctx context.Context, s *shop, in instance) (err error) {
 	}
 	defer client.Close()
 	o := &orders{db: app.DB(), catalogue: shoppb.NewCatalogueClient(client)}
-	err = o.open(ctx, s)
+	err = o.open(ctx, s, app.Logger("outbox"))
 	if err != nil {
 		return errors.Join(err, app.Close(ctx))
 	}
@@ -68,11 +69,11 @@ func runOrders(ctx context.Context, s *shop, in instance) (err error) {
 		platform.Job(func(ctx context.Context) error { return o.lead(ctx, app, in.id) }))
 }
 
-func (o *orders) open(ctx context.Context, s *shop) (err error) {
+func (o *orders) open(ctx context.Context, s *shop, l *slog.Logger) (err error) {
 	if o.orders, err = collection[Order](ctx, o.db, "orders", db.Index("status")); err != nil {
 		return err
 	}
-	if o.outbox, err = outbox.New(ctx, s.database); err != nil {
+	if o.outbox, err = outbox.New(ctx, s.database, outbox.WithLogger(l)); err != nil {
 		return err
 	}
 	if o.inbox, err = inbox.New(ctx, s.database, "orders"); err != nil {

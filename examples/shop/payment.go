@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -43,7 +44,7 @@ func runPayment(ctx context.Context, s *shop, in instance) error {
 		return err
 	}
 	p := &payment{db: app.DB(), broken: s.broken, declined: s.declined}
-	if err := p.open(ctx, s); err != nil {
+	if err := p.open(ctx, s, app.Logger("outbox")); err != nil {
 		return errors.Join(err, app.Close(ctx))
 	}
 	_, err = app.Event().Subscribe(ctx, p.charge, event.Types("order.placed"), event.Group("payment"), event.From(event.Beginning()),
@@ -56,11 +57,11 @@ func runPayment(ctx context.Context, s *shop, in instance) error {
 		platform.Job(func(ctx context.Context) error { return p.outbox.Relay(ctx, app.Event()) }))
 }
 
-func (p *payment) open(ctx context.Context, s *shop) (err error) {
+func (p *payment) open(ctx context.Context, s *shop, l *slog.Logger) (err error) {
 	if p.charges, err = collection[Charge](ctx, p.db, "charges", db.Index("order")); err != nil {
 		return err
 	}
-	if p.outbox, err = outbox.New(ctx, s.database); err != nil {
+	if p.outbox, err = outbox.New(ctx, s.database, outbox.WithLogger(l)); err != nil {
 		return err
 	}
 	p.inbox, err = inbox.New(ctx, s.database, "payment")
