@@ -139,7 +139,7 @@ type tokenJSON struct {
 
 func authVerify() *command {
 	return &command{
-		name: "verify", args: "[TOKEN]", max: 1, short: "verify a token, and print what it says",
+		name: "verify", args: "[TOKEN]", max: 1, reads: true, short: "verify a token, and print what it says",
 		long:     "Without TOKEN, or if it is \"-\", it is what standard input has. A token that is not accepted is\nexit code 1. Without -audience it is accepted whatever service it is for.",
 		examples: []string{"platform auth token -audience orders | platform auth verify -audience orders", "platform auth verify -o json $TOKEN", "platform auth verify abc   # exit 1"},
 		setup: func(f *flags) action {
@@ -147,10 +147,6 @@ func authVerify() *command {
 			ask := f.bool("introspect", "ask the authority, which knows what was revoked; takes -client")
 			a := f.authority()
 			return func(ctx context.Context, c *call) error {
-				raw, err := c.input(0)
-				if err != nil {
-					return err
-				}
 				var opts []oauth2.Option
 				if *ask {
 					opts = append(opts, oauth2.WithIntrospection())
@@ -159,7 +155,7 @@ func authVerify() *command {
 				if err != nil {
 					return err
 				}
-				t, err := au.Verify(ctx, strings.TrimSpace(string(raw)))
+				t, err := au.Verify(ctx, strings.TrimSpace(string(c.data)))
 				if err != nil {
 					return err
 				}

@@ -16,6 +16,7 @@ type call struct {
 	streams
 	path    []string // the verb, from the root on
 	args    []string
+	data    []byte // the last argument or standard input, of a verb that reads
 	format  format
 	engines engine.Set
 	closers []func() error
@@ -43,18 +44,29 @@ func (c *call) close() {
 }
 
 // input returns argument i, or what standard input has if there is none or it is "-".
-func (c *call) input(i int) ([]byte, error) {
+func (c *call) input(ctx context.Context, i int) ([]byte, error) {
 	if i < len(c.args) && c.args[i] != "-" {
 		return []byte(c.args[i]), nil
 	}
 	if c.inTerminal {
 		c.note("reading from the terminal; end with Ctrl-D")
 	}
-	b, err := io.ReadAll(io.LimitReader(c.in, maxInput+1))
-	if err == nil && len(b) > maxInput {
-		err = badUse("standard input has more than %s", size(maxInput))
+	var b []byte
+	read := make(chan error, 1)
+	go func() { // Ctrl-C can't end a read: it is left to the end of the program
+		var err error
+		b, err = io.ReadAll(io.LimitReader(c.in, maxInput+1))
+		read <- err
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case err := <-read:
+		if err == nil && len(b) > maxInput {
+			err = badUse("standard input has more than %s", size(maxInput))
+		}
+		return b, err
 	}
-	return b, err
 }
 
 // maxInput is how many bytes are read from standard input.

@@ -20,6 +20,7 @@ type command struct {
 	args     string // "KEY [VALUE]"
 	min, max int    // how many arguments there are; max -1: any number
 	follows  bool   // goes on until Ctrl-C, so that -timeout bounds nothing
+	reads    bool   // its last argument may be standard input, which is read before -timeout begins
 	setup    func(f *flags) action
 	examples []string // command lines that work, with "# exit N" behind those that don't end with 0; the tests run them
 }
@@ -54,6 +55,11 @@ func dispatch(ctx context.Context, io streams, args []string) error {
 	if cmd.setup == nil {
 		return noun(io, cmd, path, rest)
 	}
+	return execute(ctx, io, cmd, path, rest)
+}
+
+// execute executes a verb.
+func execute(ctx context.Context, io streams, cmd *command, path, rest []string) error {
 	c := &call{streams: io, path: path}
 	defer c.close()
 	f := newFlags(c, cmd)
@@ -70,6 +76,11 @@ func dispatch(ctx context.Context, io streams, args []string) error {
 		return badUse("usage: platform %s %s", strings.Join(path, " "), cmd.args)
 	}
 	c.args = words
+	if cmd.reads {
+		if c.data, err = c.input(ctx, cmd.max-1); err != nil {
+			return err
+		}
+	}
 	if !cmd.follows && f.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, f.timeout)

@@ -63,7 +63,7 @@ func writes(f *flags, write func(ctx context.Context, c *call, st store.Store, o
 
 func configSet() *command {
 	return &command{
-		name: "set", args: "DOCUMENT PATH VALUE", min: 2, max: 3, short: "set the value at a path",
+		name: "set", args: "DOCUMENT PATH VALUE", min: 2, max: 3, reads: true, short: "set the value at a path",
 		long: "VALUE is JSON if it can be (8443, true, [1,2], {\"a\":1}), else text. Without VALUE, or if it\nis \"-\", it is what standard input has: there, secrets are seen by nobody.",
 		examples: []string{
 			`platform config set shop/prod server.port 8443 -m "TLS"`,
@@ -73,14 +73,9 @@ func configSet() *command {
 		setup: func(f *flags) action {
 			isText := f.bool("text", "VALUE is text, also if it could be JSON")
 			return writes(f, func(ctx context.Context, c *call, st store.Store, opts []store.WriteOption) (store.Version, error) {
-				b, err := c.input(2)
-				if err != nil {
-					return store.Version{}, err
-				}
-				s := text(b)
-				var v any = s
-				if !*isText && json.Valid(b) {
-					v = json.RawMessage(b)
+				var v any = text(c.data)
+				if !*isText && json.Valid(c.data) {
+					v = json.RawMessage(c.data)
 				}
 				return st.Set(ctx, c.args[0], c.args[1], v, opts...)
 			})
@@ -110,15 +105,11 @@ func configUnset() *command {
 
 func configPut() *command {
 	return &command{
-		name: "put", args: "DOCUMENT [JSON]", min: 1, max: 2, short: "replace a whole document, by the argument or standard input",
+		name: "put", args: "DOCUMENT [JSON]", min: 1, max: 2, reads: true, short: "replace a whole document, by the argument or standard input",
 		examples: []string{"platform config put shop/test < test.json", `platform config put shop/test '{"server":{"port":80}}' -m "as in production"`},
 		setup: func(f *flags) action {
 			return writes(f, func(ctx context.Context, c *call, st store.Store, opts []store.WriteOption) (store.Version, error) {
-				b, err := c.input(1)
-				if err != nil {
-					return store.Version{}, err
-				}
-				return st.Put(ctx, c.args[0], b, opts...)
+				return st.Put(ctx, c.args[0], c.data, opts...)
 			})
 		},
 	}

@@ -59,7 +59,7 @@ func recordRow(c *call, print func(v any, cells ...any) error, r *event.Record) 
 
 func eventPublish() *command {
 	return &command{
-		name: "publish", args: "TYPE [DATA]", min: 1, max: 2, short: "publish a record, and print its id",
+		name: "publish", args: "TYPE [DATA]", min: 1, max: 2, reads: true, short: "publish a record, and print its id",
 		long: "Without DATA, or if it is \"-\", it is what standard input has.",
 		examples: []string{
 			`platform event publish order.created '{"order":42}' -subject order/42`,
@@ -75,15 +75,11 @@ func eventPublish() *command {
 			meta := f.pairs("meta", "`NAME=VALUE`: metadata; may be given several times")
 			t := eventTarget(f)
 			return func(ctx context.Context, c *call) error {
-				data, err := c.input(1)
-				if err != nil {
-					return err
-				}
-				r.Type, r.Data, r.Metadata = c.args[0], data, *meta
+				r.Type, r.Data, r.Metadata = c.args[0], c.data, *meta
 				if r.Source == "" {
 					r.Source = "platform"
 				}
-				if r.ContentType == "" && json.Valid(data) {
+				if r.ContentType == "" && json.Valid(c.data) {
 					r.ContentType = "application/json"
 				}
 				r, err := event.Prepare(ctx, r)

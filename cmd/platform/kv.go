@@ -93,7 +93,7 @@ func kvGet() *command {
 
 func kvPut() *command {
 	return &command{
-		name: "put", args: "KEY [VALUE]", min: 1, max: 2, short: "write a value, from the argument or from standard input",
+		name: "put", args: "KEY [VALUE]", min: 1, max: 2, reads: true, short: "write a value, from the argument or from standard input",
 		long: "Without VALUE, or if it is \"-\", the value is what standard input has.",
 		examples: []string{
 			"platform kv put greeting hello",
@@ -117,19 +117,15 @@ func kvPut() *command {
 				if revision.given {
 					opts = append(opts, kv.IfRevision(kv.Revision(revision.value)))
 				}
-				b, err := c.input(1)
-				if err != nil {
-					return err
-				}
 				store, err := openKV(c, t, t.space(c))
 				if err != nil {
 					return err
 				}
-				r, err := store.Put(ctx, c.args[0], b, opts...)
+				r, err := store.Put(ctx, c.args[0], c.data, opts...)
 				if err != nil {
 					return err
 				}
-				return c.done(keyJSON{c.args[0], uint64(r)}, "put %s, %s, revision %d", c.args[0], size(len(b)), r)
+				return c.done(keyJSON{c.args[0], uint64(r)}, "put %s, %s, revision %d", c.args[0], size(len(c.data)), r)
 			}
 		},
 	}

@@ -130,6 +130,11 @@ func TestTerminal(t *testing.T) {
 	typed.ends(0)
 	s.steps([]step{{"platform kv get typed", "by hand\n", "", 0}})
 
+	left := s.console(80, "platform kv put left")
+	left.await("Ctrl-D")
+	left.types("\x03")
+	left.ends(130)
+
 	watch := s.console(80, "platform kv watch -changes")
 	watch.await("watching")
 	s.steps([]step{{"platform kv delete typed", "…", "", 0}})

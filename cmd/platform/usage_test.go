@@ -1,11 +1,17 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/micro/go-platform/internal/servertest"
 )
@@ -63,6 +69,40 @@ func TestExitCodesOfBackends(t *testing.T) {
 		{"platform kv get a -kv redis://" + redis.Addr(), "", "platform: kv/redis: …\n", 5},
 		{"platform kv get a -kv redis://:secret@" + redis.Addr(), "", "platform: kv/redis: get \"a\": not found\n", 1},
 		{"platform kv watch -kv redis://127.0.0.1:1", "", "platform: kv/redis: …refused…\n", 3},
+	})
+}
+
+// slow is input of which each part takes an hour.
+type slow struct{ io.Reader }
+
+func (s slow) Read(b []byte) (int, error) {
+	time.Sleep(time.Hour)
+	return s.Reader.Read(b)
+}
+
+func TestTimeoutBeginsAfterTheInput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := ""
+		verb := &command{name: "take", args: "[TEXT]", max: 1, reads: true, setup: func(*flags) action {
+			return func(ctx context.Context, c *call) error {
+				got = string(c.data)
+				return ctx.Err()
+			}
+		}}
+		take := func(ctx context.Context) error {
+			typed := streams{in: slow{strings.NewReader("late")}, out: io.Discard, err: io.Discard, env: os.Getenv}
+			return execute(ctx, typed, verb, []string{"take"}, nil)
+		}
+		if err := take(t.Context()); err != nil || got != "late" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Minute, cancel)
+		began := time.Now()
+		if err := take(ctx); !errors.Is(err, context.Canceled) || time.Since(began) != time.Minute {
+			t.Errorf("interrupted: got %v after %v", err, time.Since(began))
+		}
+		time.Sleep(5 * time.Hour) // until the reader ends, in the bubble
 	})
 }
 
