@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // command is a word of the command line: a noun, which has commands below it, or
@@ -86,10 +87,16 @@ func execute(ctx context.Context, io streams, cmd *command, path, rest []string)
 		ctx, cancel = context.WithTimeout(ctx, f.timeout)
 		defer cancel()
 	}
-	if err = act(ctx, c); errors.Is(err, context.DeadlineExceeded) && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &failure{exitUnavailable, fmt.Sprintf("no answer within %v; see -timeout", f.timeout)}
+	return timedOut(ctx, act(ctx, c), f.timeout)
+}
+
+// timedOut says that -timeout has ended a command. A write that may have been
+// applied stays that.
+func timedOut(ctx context.Context, err error, timeout time.Duration) error {
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(ctx.Err(), context.DeadlineExceeded) || codeOf(err) == exitUnknown {
+		return err
 	}
-	return err
+	return &failure{exitUnavailable, fmt.Sprintf("no answer within %v; see -timeout", timeout)}
 }
 
 // noun is a command line that ends before a verb.
@@ -99,7 +106,8 @@ func noun(io streams, cmd *command, path, rest []string) error {
 		return nil
 	}
 	if strings.HasPrefix(rest[0], "-") {
-		return badUse("flags follow the command: platform %s, not platform %s", strings.Join(append(slices.Clone(path), "…", rest[0]), " "), strings.Join(append(slices.Clone(path), rest[0], "…"), " "))
+		name, _, _ := strings.Cut(rest[0], "=") // a value may have a password
+		return badUse("flags follow the command: platform %s, not platform %s", strings.Join(append(slices.Clone(path), "…", name), " "), strings.Join(append(slices.Clone(path), name, "…"), " "))
 	}
 	names := make([]string, len(cmd.subs))
 	for i, s := range cmd.subs {

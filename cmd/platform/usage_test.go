@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/servertest"
+	"github.com/micro/go-platform/kv"
 )
 
 func TestBadUseSaysWhatWouldBeRight(t *testing.T) {
@@ -27,6 +28,7 @@ func TestBadUseSaysWhatWouldBeRight(t *testing.T) {
 		{"platform kv get", "", "platform: usage: platform kv get KEY\n", 2},
 		{"platform kv get a b", "", "platform: usage: platform kv get KEY\n", 2},
 		{"platform -o json kv get a", "", "platform: flags follow the command: platform … -o, not platform -o …\n", 2},
+		{"platform -kv=redis://:hunter2@x kv get a", "", "platform: flags follow the command: platform … -kv, not platform -kv …\n", 2},
 		{"platform kv get a -namespac x", "", "platform: unknown flag -namespac; did you mean -namespace?\n", 2},
 		{"platform kv get a -quite", "", "platform: unknown flag -quite; \"platform kv get -h\" lists those that there are\n", 2},
 		{"platform kv get a -o", "", "platform: -o wants a value\n", 2},
@@ -70,6 +72,23 @@ func TestExitCodesOfBackends(t *testing.T) {
 		{"platform kv get a -kv redis://:secret@" + redis.Addr(), "", "platform: kv/redis: get \"a\": not found\n", 1},
 		{"platform kv watch -kv redis://127.0.0.1:1", "", "platform: kv/redis: …refused…\n", 3},
 	})
+}
+
+func TestTimeoutHidesNoUnknownOutcome(t *testing.T) {
+	ended, cancel := context.WithTimeout(t.Context(), -1)
+	defer cancel()
+	for _, c := range []struct {
+		err  error
+		code int
+	}{
+		{context.DeadlineExceeded, exitUnavailable},
+		{errors.Join(kv.ErrUnknownOutcome, context.DeadlineExceeded), exitUnknown},
+		{kv.ErrNotFound, exitNo},
+	} {
+		if got := codeOf(timedOut(ended, c.err, time.Second)); got != c.code {
+			t.Errorf("%v: got exit %d, want %d", c.err, got, c.code)
+		}
+	}
 }
 
 // slow is input of which each part takes an hour.
