@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/config/store"
@@ -136,7 +137,10 @@ func printValue(c *call, v config.Value, reveal bool) error {
 	}
 	var s string
 	if json.Unmarshal(b, &s) == nil {
-		_, err := fmt.Fprintln(c.out, text([]byte(s)))
+		if c.outTerminal {
+			s = text([]byte(s))
+		}
+		_, err := fmt.Fprintln(c.out, strings.TrimSuffix(s, "\n"))
 		return err
 	}
 	var out bytes.Buffer

@@ -59,6 +59,10 @@ func TestConfig(t *testing.T) {
 				{"platform config delete $D", "", "platform: no document " + ns + "/prod\n", 1},
 				{"platform config get $D server.port -version 6", "80\n", "", 0},
 				{"platform config put $D '{'", "", "platform: config/store/…invalid…\n", 2},
+				{"platform config put ${D}2 '{}'", "…", "", 0},
+				{`printf 'a\r\nb\n' | platform config set ${D}2 note`, "…", "", 0},
+				{"platform config get ${D}2 note", "a\r\nb\n", "", 0},
+				{`printf '\377' | platform config set ${D}2 note`, "", "platform: the value is not UTF-8\n", 2},
 			})
 		})
 	}

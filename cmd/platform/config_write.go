@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"os/user"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/micro/go-platform/config/store"
 )
@@ -73,7 +75,10 @@ func configSet() *command {
 		setup: func(f *flags) action {
 			isText := f.bool("text", "VALUE is text, also if it could be JSON")
 			return writes(f, func(ctx context.Context, c *call, st store.Store, opts []store.WriteOption) (store.Version, error) {
-				var v any = text(c.data)
+				if !utf8.Valid(c.data) {
+					return store.Version{}, badUse("the value is not UTF-8")
+				}
+				var v any = strings.TrimSuffix(string(c.data), "\n")
 				if !*isText && json.Valid(c.data) {
 					v = json.RawMessage(c.data)
 				}
