@@ -95,19 +95,19 @@ func brief(d time.Duration) string {
 	case d < time.Minute:
 		return d.Round(time.Second / 10).String()
 	case d < time.Hour:
-		return strings.TrimSuffix(d.Round(time.Second).String(), "0s")
+		return noZero(d.Round(time.Second).String())
 	case d < 48*time.Hour:
-		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+		return noZero(d.Round(time.Minute).String())
 	}
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
-// ago is how long ago t was: "2m", or "" of the zero time.
-func ago(t time.Time) string {
-	if t.IsZero() {
-		return ""
+// noZero leaves out seconds that are 0: "2m" of "2m0s".
+func noZero(s string) string {
+	if strings.HasSuffix(s, "m0s") {
+		return strings.TrimSuffix(s, "0s")
 	}
-	return brief(max(0, time.Since(t)).Truncate(time.Second)) + " ago"
+	return s
 }
 
 // when is a time for a person in a table, and for scripts in RFC 3339.
