@@ -110,7 +110,7 @@ func (s streams) complain(format string, args ...any) {
 
 // note prints what a person may want to know beside the output.
 func (s streams) note(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	text := oneLine(fmt.Sprintf(format, args...))
 	if s.colors(s.errTerminal) {
 		text = dim.paint(text)
 	}

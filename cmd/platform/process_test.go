@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,19 @@ func TestMonitorStatus(t *testing.T) {
 		{"platform monitor status orders", "orders-1\tfail\t…\n", "", 1},
 		{"platform monitor status " + p.url, "(all)\tfail\t…Z\t\ndb\tfail\t…Z\tno disk\n", "", 1},
 	})
+}
+
+// What another process says can't write to the operator's terminal.
+func TestNotesDoNothingToATerminal(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write([]byte(`{"instance":{"service":"\u001b[2Jorders","id":"1"},"state":"pass","phase":"running","ready":true}`))
+	}))
+	defer srv.Close()
+	r := newShell(t).run("platform monitor status -o table " + srv.URL)
+	if strings.Contains(r.err, "\x1b") || !strings.Contains(r.err, "[2Jorders 1: running, ready: true") || r.code != 0 {
+		t.Errorf("got %+v", r)
+	}
 }
 
 func TestSyncHolds(t *testing.T) {
