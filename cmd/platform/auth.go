@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -105,6 +106,9 @@ func authToken() *command {
 					opts = append(opts, auth.Scopes(*scopes...))
 				}
 				t, err := au.Token(ctx, opts...)
+				if errors.Is(err, auth.ErrUnauthenticated) { // the client's secret, not a token
+					return &failure{exitDenied, err.Error()}
+				}
 				if err != nil {
 					return err
 				}

@@ -211,7 +211,7 @@ func TestAuth(t *testing.T) {
 	s.steps([]step{
 		{"platform auth token -audience orders > token && grep -c '^ey' token", "1\n", "", 0},
 		{"PLATFORM_AUTH_SECRET= platform auth token -secret-file secret -scope read -o json", `{"token":"ey…","type":"Bearer","expires":"…Z","scopes":["read"]}` + "\n", "", 0},
-		{"platform auth token -secret-file wrong", "", "platform: auth/oauth2: …\n", 1},
+		{"platform auth token -secret-file wrong", "", "platform: auth/oauth2: …\n", 5},
 		{"platform auth token -secret-file nothing", "", "platform: open nothing: no such file or directory\n", 2},
 		{"PLATFORM_AUTH_CLIENT= platform auth token", "", "platform: no client: give -client or set PLATFORM_AUTH_CLIENT\n", 2},
 		{"platform auth verify < token", "subject\tshop\n…issuer\t" + url + "\naudience\torders\n…expires\t…Z\n…", "", 0},
