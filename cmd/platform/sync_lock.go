@@ -15,7 +15,7 @@ import (
 func syncLock() *command {
 	return &command{
 		name: "lock", args: "ID -- COMMAND [ARGUMENT…]", min: 2, max: -1, follows: true, short: "run a command while holding a lock",
-		long: "It ends with the exit code of the command. If the lock is lost the command is sent SIGTERM,\nand the exit code is 4. PLATFORM_LOCK_TOKEN is the fencing token, for what the command writes to.",
+		long: "It ends with the exit code of the command. If the lock is lost the command is sent SIGTERM,\nafter 10s SIGKILL, and the exit code is 4.\nPLATFORM_LOCK_TOKEN is the fencing token, for what the command writes to.",
 		examples: []string{
 			"platform sync lock nightly -- sh -c 'echo holding $PLATFORM_LOCK_TOKEN'",
 			"platform sync lock nightly -wait 1m -- echo mine",
@@ -27,6 +27,9 @@ func syncLock() *command {
 			owner := f.string("owner", "", "`NAME`: who holds it, for others to see; this host and process if none is given")
 			t := syncTarget(f)
 			return func(ctx context.Context, c *call) error {
+				if *try && *wait != 0 {
+					return badUse("-try does not wait: give it or -wait")
+				}
 				s, err := openSync(c, t)
 				if err != nil {
 					return err

@@ -40,6 +40,7 @@ func TestBadUseSaysWhatWouldBeRight(t *testing.T) {
 		{"platform kv get a", "", "platform: no address: give -kv or set PLATFORM_KV; see \"platform help addresses\"\n", 2},
 		{"platform kv get a -kv memory:", "", "platform: -kv memory: lives and ends in the process that has it; name a server\n", 2},
 		{"platform kv get a -kv oracle://ann:secret@x", "", "platform: engine: options: invalid: address \"oracle://ann:xxxxx@x\", want a URL with a scheme of …redis, …\n", 2},
+		{"platform sync lock a -try -wait 1s -- true", "", "platform: -try does not wait: give it or -wait\n", 2},
 		{"platform kv delete a b -if-revision 1", "", "platform: -if-revision is of one key, not of 2\n", 2},
 		{"platform kv put a b -ttl 1us -kv sqlite:x.db", "", "platform: kv/sqlite: put \"a\": invalid: TTL 1µs, want 1ms or more\n", 2},
 	})
