@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/getsops/sops/v3/stores/json"
 	"github.com/getsops/sops/v3/stores/yaml"
 	"github.com/micro/go-platform/config"
+	yamlnode "go.yaml.in/yaml/v3"
 	"google.golang.org/grpc"
 )
 
@@ -47,6 +49,9 @@ func binary(name string) bool {
 // open decrypts a file and checks that nobody changed it without the key.
 func open(name string, text []byte, identities []age.Identity) (any, error) {
 	s, binary := store(name)
+	if _, is := s.(*yaml.Store); is && aliased(text) {
+		return nil, invalid("not a file that sops encrypted: it has an alias")
+	}
 	tree, err := s.LoadEncryptedFile(text)
 	if err != nil {
 		return nil, invalid("not a file that sops encrypted")
@@ -76,6 +81,25 @@ func open(name string, text []byte, identities []age.Identity) (any, error) {
 		}
 	}
 	return tree.Branches[0], nil
+}
+
+// aliased reports whether YAML has an alias in one of its documents. SOPS writes
+// none, and in documents behind the first one it follows them without a bound: a
+// circle would end the program.
+func aliased(text []byte) bool {
+	for d := yamlnode.NewDecoder(bytes.NewReader(text)); ; {
+		var document yamlnode.Node
+		if d.Decode(&document) != nil { // the end, or what sops refuses, too
+			return false
+		}
+		if hasAlias(&document) {
+			return true
+		}
+	}
+}
+
+func hasAlias(n *yamlnode.Node) bool {
+	return n.Kind == yamlnode.AliasNode || slices.ContainsFunc(n.Content, hasAlias)
 }
 
 // find returns the value at a path, as text.

@@ -24,12 +24,20 @@
 // A file is read at each Resolve and decrypted when its content is another one, so
 // a file that is replaced is seen as soon as config asks again, within 10 s
 // (config.ResolveEvery). A value that was changed without the key is refused: SOPS'
-// MAC covers all values, but no comments. Keys of other kinds than age are not
-// used, no server is asked, and no environment variable is read. Where a file has
-// several groups of keys (Shamir), the identities must be of as many as it wants.
+// MAC covers all values, but no comments, and with mac_only_encrypted only the
+// encrypted values. The MAC does not say who wrote a file: age's recipients are
+// public, so whoever may replace a file may encrypt another one for the same key.
+// Keys of other kinds than age are not used, no server is asked for keys, and no
+// environment variable is read for them. Where a file has several groups of keys
+// (Shamir), the identities must be of as many as it wants.
 //
 // Nothing outside of the folder is read, also not by symbolic links. Files have at
-// most 4 MiB.
+// most 4 MiB. YAML with aliases is refused: SOPS writes none.
+//
+// What SOPS itself does in a program that links it: it writes warnings to standard
+// error, and at the start it reads /etc/sops/audit.yaml. The PostgreSQL databases
+// that this file names are sent each decryption, and the program ends when one of
+// them can't be reached.
 //
 // This is a module of its own, since SOPS links the clients of all clouds.
 //

@@ -63,6 +63,7 @@ func TestReferences(t *testing.T) {
 	swap(t, filepath.Join(dir, "db.yaml"), filepath.Join(dir, "plain.yaml"), "plain_unencrypted: seen", "plain_unencrypted: other")
 	write(t, filepath.Join(dir, "bare.yaml"), []byte("postgres:\n  password: hunter2\n"))
 	write(t, filepath.Join(dir, "big.yaml"), bytes.Repeat([]byte("#"), maxFile+1))
+	write(t, filepath.Join(dir, "circle.yaml"), []byte("a: b\n---\nc: &x [*x]\n"))
 	write(t, filepath.Join(dir, "broken.yaml"), []byte("hunter2: [hunter2"))
 	r, err := New(dir, identity(t))
 	if err != nil {
@@ -108,6 +109,7 @@ func TestReferences(t *testing.T) {
 		{"plain.yaml#plain_unencrypted", "", config.ErrInvalid},
 		{"bare.yaml#postgres.password", "", config.ErrInvalid},
 		{"broken.yaml#a", "", config.ErrInvalid},
+		{"circle.yaml#a", "", config.ErrInvalid}, // it would fill the stack
 		{"big.yaml#a", "", config.ErrTooLarge},
 		{"folder.yaml#a", "", config.ErrInvalid},
 		{"../db.yaml#a", "", config.ErrInvalid},
