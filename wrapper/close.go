@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
@@ -17,7 +18,9 @@ import (
 // deregisters, closes the subscriptions of wrapper/event, waits until no call
 // is in progress, runs what WithOnClose gave, and flushes and closes the parts
 // that the Wrapper was given. ctx bounds all of
-// it; what is left when it ends is still done, as far as that needs no waiting.
+// it, and calls in progress have nine tenths of its time, so that something is
+// left for what comes after them; what is left when it ends is still done, as far
+// as that needs no waiting.
 // Close is idempotent.
 func (w *Wrapper) Close(ctx context.Context) error {
 	return w.life.Close(func() error {
@@ -35,7 +38,7 @@ func (w *Wrapper) Close(ctx context.Context) error {
 			note(stop(ctx))
 		}
 		note(backoff.Sleep(ctx, w.o.drain))
-		note(w.drain(ctx))
+		note(w.drainMost(ctx))
 		for _, f := range w.o.onClose {
 			note(once(ctx, f))
 		}
@@ -110,6 +113,17 @@ func (s *sources) take() []func(context.Context) error {
 	}
 	s.all = nil
 	return out
+}
+
+// drainMost is drain within nine tenths of the time of ctx.
+func (w *Wrapper) drainMost(ctx context.Context) error {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return w.drain(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Until(deadline)*9/10)
+	defer cancel()
+	return w.drain(ctx)
 }
 
 // drain waits until no call is in progress.

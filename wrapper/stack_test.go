@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/auth"
@@ -297,6 +298,36 @@ func TestCloseIsBoundedByItsContext(t *testing.T) {
 	}
 	close(release)
 	<-served
+}
+
+// A call that does not end leaves time for what is closed after it.
+func TestCallsInProgressLeaveTimeForOnClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left time.Duration
+		w, err := wrapper.New(wrapper.WithName("orders"), wrapper.WithOnClose(func(ctx context.Context) error {
+			deadline, _ := ctx.Deadline()
+			left = time.Until(deadline)
+			return ctx.Err()
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		entered, release := make(chan struct{}), make(chan struct{})
+		go w.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			close(entered)
+			<-release
+		})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+		<-entered
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if err := w.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 calls in progress") {
+			t.Errorf("Close = %v", err)
+		}
+		if left != 2*time.Second {
+			t.Errorf("what OnClose gave had %v of 20 s, want 2 s", left)
+		}
+		close(release)
+	})
 }
 
 func TestBadOptionsAreRefused(t *testing.T) {
