@@ -108,31 +108,27 @@ func (r *runner) attemptAll(taken []*task) bool {
 	}
 	r.batch = r.batch[:0]
 	records := make([]*Record, 0, len(taken))
-	at := make([]int, 0, len(taken)) // in taken
-	done := make([]bool, len(taken))
-	for i, t := range taken {
+	ds := make([]Delivered, 0, len(taken)) // of the batch: a task is another's when it is finished
+	for _, t := range taken {
 		if s.q.gone(t) {
 			continue // lost, and fetched again
 		}
-		if s.track != nil {
-			d := t.d // t is another's when it is finished
-			if !s.track.Begin(d) {
-				s.q.finish(t)
-				continue
-			}
-			defer func() { s.track.End(d, done[i]) }()
+		d := t.d
+		if !s.begin(d) {
+			s.q.finish(t)
+			continue
 		}
 		if rec := s.ready(t); rec != nil {
-			r.batch, records, at = append(r.batch, t), append(records, rec), append(at, i)
+			r.batch, records, ds = append(r.batch, t), append(records, rec), append(ds, d)
 		} else {
-			done[i] = s.giveUp(t, t.d.Attempt+t.tries)
+			s.end(d, s.giveUp(t, d.Attempt+t.tries))
 		}
 	}
 	if len(records) == 0 {
 		return true
 	}
 	err, mine := r.callAll(records)
-	if !mine {
+	if !mine { // who left it behind has ended it
 		return false
 	}
 	errs := make([]error, len(records))
@@ -145,7 +141,7 @@ func (r *runner) attemptAll(taken []*task) bool {
 	}
 	for i, t := range r.batch {
 		t.alone = err != nil
-		done[at[i]] = s.decide(t, errors.Join(err, errs[i]))
+		s.end(ds[i], s.decide(t, errors.Join(err, errs[i])))
 	}
 	return true
 }

@@ -232,8 +232,9 @@ type Tracker interface {
 	// drops the delivery; else it calls End.
 	Begin(d Delivered) bool
 
-	// End says that the handler has returned, or has run long enough to be left
-	// behind and returned then. done: the delivery is done, and Ack will say so too.
+	// End says that the handler has returned, or has run for so long that it is left
+	// behind: what it was at is tried again beside it. done: the delivery is done, and
+	// Ack will say so too.
 	End(d Delivered, done bool)
 
 	// Kept reports whether a delivery is still this member's.

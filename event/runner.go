@@ -126,15 +126,22 @@ func (r *runner) attempt(t *task) bool {
 	if s.o.key != nil && s.q.gone(t) {
 		return true // lost, and fetched again
 	}
-	done := false
-	if s.track != nil {
-		d := t.d // t is another's when it is finished
-		if !s.track.Begin(d) {
-			s.q.finish(t)
-			return true
-		}
-		defer func() { s.track.End(d, done) }()
+	d := t.d // t is another's when it is finished
+	if !s.begin(d) {
+		s.q.finish(t)
+		return true
 	}
+	done, mine := r.run(t)
+	if mine { // else who left it behind has ended it
+		s.end(d, done)
+	}
+	return mine
+}
+
+// run is attempt's part between begin and end. It reports whether the task is done,
+// and false if its handler was left behind.
+func (r *runner) run(t *task) (done, mine bool) {
+	s := r.s
 	attempt := t.d.Attempt + t.tries
 	if t.final == nil && s.o.attempts > 0 && attempt > s.o.attempts {
 		t.final = fmt.Errorf("handed out %d times and never acknowledged", attempt-1)
@@ -144,18 +151,26 @@ func (r *runner) attempt(t *task) bool {
 		if err != nil {
 			t.final = fmt.Errorf("not a record: %w", err)
 		} else if err, mine := r.call(out, attempt); !mine {
-			return false
+			return false, false
 		} else if err == nil {
 			s.handled.Add(1)
 			s.finish(t)
-			done = true
-			return true
+			return true, true
 		} else if s.again(t, attempt, err) {
-			return true
+			return false, true
 		}
 	}
-	done = s.giveUp(t, attempt)
-	return true
+	return s.giveUp(t, attempt), true
+}
+
+// begin asks a Tracker whether a handler may begin with a delivery. If so, end follows.
+func (s *subscription) begin(d Delivered) bool { return s.track == nil || s.track.Begin(d) }
+
+// end tells a Tracker that a handler has returned, or is left behind.
+func (s *subscription) end(d Delivered, done bool) {
+	if s.track != nil {
+		s.track.End(d, done)
+	}
 }
 
 // call runs the handler, and reports false if it was left behind. A panic is an

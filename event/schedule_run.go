@@ -12,8 +12,9 @@ import (
 
 // How the processes of a stream share what is due: each asks the backend when the
 // next entry is due, waits until then, and fires it. A process begins with it when
-// it first publishes, subscribes or schedules. The driver lets the first one win. Who has lost a race waits a little longer the next time, so that one
-// process does the work until it ends.
+// it first publishes, subscribes or schedules. The driver lets the first one win.
+// Who has lost a race waits a little longer the next time, so that one process does
+// the work until it ends.
 
 const (
 	fireAtOnce = 100                    // entries that are fired together

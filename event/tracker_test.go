@@ -186,3 +186,50 @@ func TestWhatAMemberLosesIsDroppedAndTheRestGoesOn(t *testing.T) {
 		}
 	})
 }
+
+// A handler that is left behind has ended for the driver: a partition does not wait
+// for one that may never return.
+func TestAHandlerThatIsLeftBehindHasEnded(t *testing.T) {
+	for name, subscribe := range map[string]func(t *testing.T, s event.Stream, hang func(), opts ...event.SubscribeOption) error{
+		"alone": func(t *testing.T, s event.Stream, hang func(), opts ...event.SubscribeOption) error {
+			_, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { hang(); return nil }, opts...)
+			return err
+		},
+		"batch": func(t *testing.T, s event.Stream, hang func(), opts ...event.SubscribeOption) error {
+			_, err := s.SubscribeBatch(t.Context(), func(context.Context, []*event.Record) error { hang(); return nil }, opts...)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &moving{plain: &plain{more: make(chan struct{})}, turn: map[string]int{}, changed: make(chan struct{})}
+				s, err := event.New(event.WithDriver("moving", func(context.Context, event.Settings) (event.Driver, error) { return m, nil }))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close(context.Background())
+				release := make(chan struct{})
+				defer close(release)
+				if err := subscribe(t, s, func() { <-release }, event.Group("g"), event.Ordered(event.BySubject),
+					event.HandlerTimeout(10*time.Second), event.Backoff(time.Hour, time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+				running := func() int {
+					synctest.Wait()
+					m.mu.Lock()
+					defer m.mu.Unlock()
+					return m.running
+				}
+				m.hand("a", "1")
+				time.Sleep(5 * time.Second)
+				if n := running(); n != 1 {
+					t.Errorf("%d handlers run before the time is over, want 1", n)
+				}
+				time.Sleep(10 * time.Second)
+				if n := running(); n != 0 {
+					t.Errorf("%d handlers run after one was left behind, want none", n)
+				}
+			})
+		})
+	}
+}

@@ -78,9 +78,8 @@ func (s *subscription) leaveBehind(r *runner, h *handling) {
 		err := fmt.Errorf("handler did not return within %v, nor when its context ended", s.o.limit)
 		for _, t := range hung {
 			t.alone = true
-			if attempt := t.d.Attempt + t.tries; !s.again(t, attempt, err) {
-				s.giveUp(t, attempt)
-			}
+			d, attempt := t.d, t.d.Attempt+t.tries
+			s.end(d, !s.again(t, attempt, err) && s.giveUp(t, attempt))
 		}
 		next.loop(next)
 		if s.watched.remove(next) {
