@@ -53,6 +53,18 @@ func (m *member) ensure(ctx context.Context, limit int) error {
 	return m.consume(ctx, limit)
 }
 
+// quit ends the channel if nothing that was sent on it waits for an answer, and
+// reports whether it did. An acknowledgement that is being sent gets there before.
+func (m *member) quit() bool {
+	m.sending.Lock()
+	defer m.sending.Unlock()
+	if m.pending() > 0 {
+		return false
+	}
+	m.drop()
+	return true
+}
+
 // start opens a channel.
 func (m *member) start(ctx context.Context) error {
 	ch, err := m.lines.consuming.Channel(ctx)

@@ -103,8 +103,7 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-idle:
-			if m.pending() == 0 {
-				m.drop()
+			if m.quit() {
 				return m.Fetch(ctx, limit)
 			}
 		}
@@ -143,10 +142,10 @@ func (m *member) accept(ctx context.Context, got []amqp.Delivery) ([]event.Deliv
 	if len(ds) == len(got) {
 		return ds, nil
 	}
-	if ch != nil { // a delivery is missing: bytes were lost on the way
+	if ch != nil && !m.strays { // a delivery is missing: bytes were lost on the way
 		ch.Break()
 	}
-	m.drop()
+	m.drop() // which is enough for what was sent to a consumer that is gone
 	if m.exclusive {
 		return nil, fault.Lost
 	}
