@@ -14,8 +14,12 @@ import (
 // commit tells Kafka where the turns are. That it accepts it shows that they are
 // this member's.
 func (m *ordered) commit(ctx context.Context) error {
-	m.commits.Lock()
-	defer m.commits.Unlock()
+	select {
+	case m.commits <- struct{}{}:
+		defer func() { <-m.commits }()
+	case <-ctx.Done():
+		return fault.Mark(fault.Unavailable, ctx.Err())
+	}
 	t, err := m.d.stream(ctx)
 	if err != nil {
 		return err

@@ -105,6 +105,11 @@ func (m *ordered) finish(ctx context.Context, turns []*turn) {
 	waiting, cancel := context.WithTimeout(ctx, m.rebalance*3/4)
 	m.idle(waiting, turns)
 	cancel()
+	m.mu.Lock()
+	for _, t := range turns {
+		t.giveBack()
+	}
+	m.mu.Unlock()
 	bounded, cancel := context.WithTimeout(ctx, m.rebalance/8)
 	defer cancel()
 	if err := m.commit(bounded); err != nil {
@@ -194,11 +199,12 @@ func (m *ordered) Begin(d event.Delivered) bool {
 	if !time.Now().Before(m.until) && len(m.turns) > 0 && !m.until.IsZero() {
 		m.again()
 	}
-	t := d.Tag.(handed).turn
-	if m.until.IsZero() || !m.has(t) {
+	tag := d.Tag.(handed)
+	if m.until.IsZero() || !m.has(tag.turn) {
 		return false
 	}
-	t.running++
+	tag.turn.running++
+	tag.turn.tried[tag.offset] = true
 	return true
 }
 

@@ -20,9 +20,10 @@ type turn struct {
 	records []*kgo.Record // fetched and not handed out
 	handed  []int64       // from floor on, in order
 	acked   map[int64]bool
-	first   int64 // floor at the beginning
-	times   int   // that a record at first was handed out before this turn
-	back    bool  // the record at floor was released without an attempt
+	tried   map[int64]bool // of handed, those that a handler has begun with
+	first   int64          // floor at the beginning
+	times   int            // that a record at first was handed out before this turn
+	back    bool           // the record at floor was released without an attempt
 	done    []span
 
 	running int   // handlers
@@ -50,6 +51,7 @@ type span struct{ first, last int64 }
 // begin reads what a commit says.
 func (t *turn) begin(floor int64, metadata string) {
 	t.begun, t.floor, t.next, t.first, t.acked = true, floor, floor, floor, map[int64]bool{}
+	t.tried = map[int64]bool{}
 	times, done, _ := strings.Cut(metadata, ";")
 	t.times, _ = strconv.Atoi(times)
 	for s := range strings.SplitSeq(done, ",") {
@@ -159,6 +161,7 @@ func (t *turn) ack(offset int64) (moved bool) {
 	n := 0
 	for n < len(t.handed) && t.acked[t.handed[n]] {
 		delete(t.acked, t.handed[n])
+		delete(t.tried, t.handed[n])
 		n++
 	}
 	t.floor = t.handed[n-1] + 1
@@ -174,6 +177,14 @@ func (t *turn) ack(offset int64) (moved bool) {
 // release notes that a record was given back without an attempt.
 func (t *turn) release(offset int64) {
 	if offset == t.floor {
+		t.back = true
+	}
+}
+
+// giveBack notes that the turn ends: if no handler has begun with the first record
+// that was handed out, it was given back without an attempt.
+func (t *turn) giveBack() {
+	if len(t.handed) > 0 && !t.tried[t.handed[0]] {
 		t.back = true
 	}
 }
