@@ -31,6 +31,14 @@ type request struct {
 	err   error
 }
 
+// once is a command that a client does not send again by itself, however its
+// MaxRetries is set: run repeats a script, and knows then that it may have run
+// before. A release that is found done would else be a lock that was lost.
+type once struct{ *goredis.Cmd }
+
+// NoRetry implements goredis.Cmder.
+func (once) NoRetry() bool { return true }
+
 func newNode(c *redisconn.Client) *node {
 	n := &node{conn: c, hub: newHub(c)}
 	n.life, n.end = context.WithCancel(context.Background())
@@ -61,7 +69,9 @@ func keysOf(key string) keys {
 func (n *node) alone(ctx context.Context, r *request) {
 	sent := &request{args: r.args}
 	_, err := redisconn.Do(ctx, n.conn, func(ctx context.Context) (struct{}, error) {
-		sent.reply, sent.err = n.conn.Do(ctx, sent.args...).Result()
+		cmd := once{goredis.NewCmd(ctx, sent.args...)}
+		_ = n.conn.Process(ctx, cmd)
+		sent.reply, sent.err = cmd.Result()
 		return struct{}{}, sent.err
 	})
 	if over := redisconn.Ended(ctx); err != nil && over != nil && errors.Is(err, over) {
@@ -76,9 +86,10 @@ func (n *node) together(ctx context.Context, rs []*request) {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
 	p := n.conn.Pipeline()
-	cmds := make([]*goredis.Cmd, len(rs))
+	cmds := make([]once, len(rs))
 	for i, r := range rs {
-		cmds[i] = p.Do(ctx, r.args...)
+		cmds[i] = once{goredis.NewCmd(ctx, r.args...)}
+		_ = p.Process(ctx, cmds[i])
 	}
 	_, err := p.Exec(ctx)
 	for i, r := range rs {

@@ -76,9 +76,8 @@ func Backend(addr string) dsync.Option {
 	return open(func() (*redisconn.Client, error) { return redisconn.Open(redisconn.Config{Address: addr}) })
 }
 
-// On selects the server that the engine is connected to, and leaves it open. With
-// a client of your own, a lost reply is repeated as often as its MaxRetries says,
-// which does no harm.
+// On selects the server that the engine is connected to, and leaves it open. What has
+// no answer is repeated once, whatever MaxRetries a client of your own has.
 func On(e *engine.Engine) dsync.Option { return open(e.Conn) }
 
 func open(connect func() (*redisconn.Client, error)) dsync.Option {

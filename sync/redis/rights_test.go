@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
 	dsync "github.com/micro/go-platform/sync"
@@ -194,6 +195,30 @@ func TestHeldRepliesAreUnknown(t *testing.T) {
 			l.Unlock(t.Context())
 		}
 		p.Heal()
+	}
+}
+
+// TestClientThatRetriesReleases, though the reply to a release was lost: that a client
+// of the user's own repeats it does not make a lost lock of it.
+func TestClientThatRetriesReleases(t *testing.T) {
+	t.Parallel()
+	p := netfault.New(t, servertest.SharedRedis(t).Addr())
+	client := goredis.NewClient(&goredis.Options{Addr: p.Addr(), MaxRetries: 3, ContextTimeoutEnabled: true})
+	t.Cleanup(func() { client.Close() })
+	s := open(t, redis.On(engine.FromClient(client)), dsync.WithNamespace(servertest.Namespace(t)))
+	for _, lost := range []int{0, 1} { // the first one brings the scripts to the server
+		l, err := s.TryLock(t.Context(), "x", dsync.TTL(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.CutReplies(lost)
+		if err := l.Unlock(t.Context()); err != nil {
+			t.Errorf("Unlock with %d lost replies: %v", lost, err)
+		}
+		p.Heal()
+	}
+	if _, err := s.TryLock(t.Context(), "x"); err != nil {
+		t.Errorf("TryLock after it: %v", err)
 	}
 }
 
