@@ -21,8 +21,9 @@
 // The client is go-redis, so its failover, redirects, hooks, credentials and
 // limits apply. Commands of all backends share one pool to each server. Beside
 // it, each subscription, each near cache, and each command that blocks has a
-// connection of its own while it lasts. No write is sent twice, whatever
-// MaxRetries is set.
+// connection of its own while it lasts. A write whose repetition would do harm is
+// sent once by the client, whatever MaxRetries one of your own has; what does none,
+// such as the renewal of a registration, it may repeat.
 //
 // go-redis writes lines about broken connections and failovers to standard
 // error, for the whole process; its SetLogger takes them elsewhere.

@@ -119,6 +119,54 @@ func TestClientThatRetriesPublishesOnce(t *testing.T) {
 	}
 }
 
+// What a client of the user's own would repeat is not found the second time, though
+// it was there.
+func TestClientThatRetriesRemovesOnce(t *testing.T) {
+	leak.Check(t)
+	p := netfault.New(t, servertest.SharedRedis(t).Addr())
+	client := goredis.NewClient(&goredis.Options{Addr: p.Addr(), MaxRetries: 5})
+	defer client.Close()
+	s, err := event.New(redis.On(engine.FromClient(client)), event.WithNamespace(servertest.Namespace(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	for name, c := range map[string]struct{ add, remove func() error }{
+		"Cancel": {
+			func() error {
+				return s.PublishAt(t.Context(), time.Now().Add(time.Hour), &event.Record{ID: "x", Type: "t"})
+			},
+			func() error { return s.Cancel(t.Context(), "x") },
+		},
+		"DeleteGroup": {
+			func() error {
+				sub, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, event.Group("g"))
+				if err != nil {
+					return err
+				}
+				return sub.Close(t.Context())
+			},
+			func() error { return s.DeleteGroup(t.Context(), "g") },
+		},
+	} {
+		var err error
+		for tries := 0; err == nil && tries < 10; tries++ { // the first one brings the script; the lost reply may be another's
+			p.Heal()
+			if err := c.add(); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if tries > 0 {
+				p.CutReplies(1)
+			}
+			err = c.remove()
+		}
+		p.Heal()
+		if !errors.Is(err, event.ErrUnknownOutcome) || errors.Is(err, event.ErrNotFound) {
+			t.Errorf("%s whose reply was lost: %v, want ErrUnknownOutcome", name, err)
+		}
+	}
+}
+
 // An entry of the schedule that is no record, as of a newer version, holds up no
 // others, and is listed and cancelled as they are.
 func TestScheduledThatIsNoRecordHoldsUpNoOthers(t *testing.T) {

@@ -96,7 +96,8 @@ func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 		p.HSet(ctx, d.deletedKey(), name, time.Now().Unix())
 		p.Expire(ctx, d.deletedKey(), remembered)
 		p.HDel(ctx, d.groupsKey(), name)
-		p.Del(ctx, d.leaseKey(name))
+		// Once, and so all of them: the second time no group is there.
+		_ = p.Process(ctx, once{goredis.NewIntCmd(ctx, "del", d.leaseKey(name))})
 		destroyed := p.XGroupDestroy(ctx, d.key, name)
 		_, err := p.Exec(ctx)
 		if isAnswer(err, "requires the key to exist") {

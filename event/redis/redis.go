@@ -73,12 +73,6 @@ const (
 	fieldRecord = "record"
 )
 
-// once is a command that a client does not send again by itself, however its
-// MaxRetries is set: after a lost reply a second XADD would add the record twice.
-type once struct{ *goredis.StringCmd }
-
-func (once) NoRetry() bool { return true }
-
 func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {
 	add := func(ctx context.Context, r *event.Record) once {
 		return once{goredis.NewStringCmd(ctx, "xadd", d.key, "*", fieldType, r.Type, fieldRecord, event.AppendRecord(nil, r))}

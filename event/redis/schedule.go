@@ -46,7 +46,7 @@ func (d *driver) Schedule(ctx context.Context, entries []event.Scheduled) error 
 		return err
 	}
 	_, err := redis.Do(ctx, d.client, func(ctx context.Context) (any, error) {
-		return scheduleScript.Run(ctx, d.client, d.planKeys(), args...).Result()
+		return scheduleScript.Run(ctx, scripter{d.client.UniversalClient}, d.planKeys(), args...).Result()
 	})
 	return redis.WriteError(err)
 }
@@ -57,7 +57,7 @@ return redis.call('ZREM', KEYS[1], ARGV[1])`)
 
 func (d *driver) Unschedule(ctx context.Context, id string) error {
 	n, err := redis.Do(ctx, d.client, func(ctx context.Context) (int64, error) {
-		return unscheduleScript.Run(ctx, d.client, d.planKeys(), id).Int64()
+		return unscheduleScript.Run(ctx, scripter{d.client.UniversalClient}, d.planKeys(), id).Int64()
 	})
 	if err == nil && n == 0 {
 		return fault.NotFound
