@@ -71,6 +71,7 @@ type journal struct {
 	// Guarded by the memory's mutex.
 	file     *os.File
 	size     int64
+	named    bool     // the disk has the file's name, as far as it must
 	segments []uint64 // their first positions, ascending
 	broken   error    // why nothing can be written any more
 	plan     *planFile
@@ -219,6 +220,12 @@ func (j *journal) append(first uint64, at int64, d *draft) error {
 			return fault.Mark(ErrUnavailable, err)
 		}
 	}
+	if !j.named {
+		if err := j.enter(j.dir); err != nil {
+			return fault.Mark(ErrUnavailable, err)
+		}
+		j.named = true
+	}
 	b := j.buf[:0]
 	d.all(func(r []byte, _ int) {
 		start := len(b)
@@ -255,9 +262,9 @@ func (j *journal) rotate(first uint64) error {
 	if j.file != nil {
 		j.file.Close()
 	}
-	j.file, j.size = f, 0
+	j.file, j.size, j.named = f, 0, false
 	j.segments = append(j.segments, first)
-	return j.enter(j.dir)
+	return nil
 }
 
 // drop removes the segments that only have records up to base.

@@ -27,7 +27,8 @@ type planFile struct {
 	enter  func(dir string) error // of the journal
 	file   *os.File
 	size   int64
-	lines  int // changes in the file
+	named  bool // the disk has the file's name, as far as it must
+	lines  int  // changes in the file
 	broken error
 }
 
@@ -45,6 +46,7 @@ func (j *journal) loadSchedule(m *memory) error {
 		f.Close()
 		return err
 	}
+	j.plan.named = true
 	b, err := io.ReadAll(f)
 	if err != nil {
 		f.Close()
@@ -141,6 +143,12 @@ func (f *planFile) write(b []byte, lines int, s *memorySchedule) error {
 			return fault.Mark(ErrUnavailable, err)
 		}
 	}
+	if !f.named {
+		if err := f.enter(f.dir); err != nil {
+			return fault.Mark(ErrUnavailable, err)
+		}
+		f.named = true
+	}
 	_, err := f.file.WriteAt(b, f.size)
 	if err == nil && f.synced {
 		err = f.file.Sync()
@@ -178,8 +186,8 @@ func (f *planFile) rewrite(s *memorySchedule) error {
 		return err
 	}
 	f.file.Close()
-	f.file, f.size, f.lines = next, int64(len(b)), len(s.due)
-	return f.enter(f.dir)
+	f.file, f.size, f.lines, f.named = next, int64(len(b)), len(s.due), false
+	return nil
 }
 
 func (f *planFile) close() error {

@@ -2,9 +2,11 @@ package event
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -57,4 +59,39 @@ func TestSyncedJournalSyncsTheFoldersOfNewNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("close")
+}
+
+// A folder that could not be synced is synced before anything is taken that is in it.
+func TestSyncedJournalTakesNothingBeforeItsFolderIsSynced(t *testing.T) {
+	var fails atomic.Bool
+	m := newMemory(Retention{})
+	j, err := openJournal(filepath.Join(t.TempDir(), "events"), func(string) error {
+		if fails.Load() {
+			return errors.New("the disk is full")
+		}
+		return nil
+	}, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.j = j
+	add := func() error {
+		_, err := m.Append(t.Context(), []*Record{{ID: "1", Type: "t"}})
+		return err
+	}
+	fails.Store(true)
+	for i := range 2 {
+		if err := add(); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("append %d into a new file, whose folder can't be synced: %v, want ErrUnavailable", i, err)
+		}
+	}
+	fails.Store(false)
+	for i := range 2 {
+		if err := add(); err != nil {
+			t.Errorf("append %d into one whose folder can: %v", i, err)
+		}
+	}
+	if err := m.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 }
