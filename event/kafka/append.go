@@ -13,12 +13,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// producer is a client that writes.
+type producer struct {
+	*kgo.Client
+	users sync.WaitGroup // Appends that send through it; more of them come only while it is the driver's
+}
+
 // publisher returns the client that writes, whose batches are as large as the
-// topic takes.
-func (d *driver) publisher(t *topic) (*kgo.Client, error) {
+// topic takes. Who has it is one of its users.
+func (d *driver) publisher(t *topic) (*producer, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.producer != nil {
+		d.producer.users.Add(1)
 		return d.producer, nil
 	}
 	p, err := d.conn.More(
@@ -29,8 +36,9 @@ func (d *driver) publisher(t *topic) (*kgo.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.producer = p
-	return p, nil
+	d.producer = &producer{Client: p}
+	d.producer.users.Add(1)
+	return d.producer, nil
 }
 
 func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {
@@ -48,16 +56,16 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 const maxRenewals = 3
 
 // gone reports whether an error says that nothing was stored because somebody has
-// deleted the topic, or that another has found that out and retired the client.
+// deleted the topic.
 func gone(err error) bool {
-	return is(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InconsistentTopicID, kgo.ErrClientClosed)
+	return is(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InconsistentTopicID)
 }
 
 // renew has the next publisher be a new client, which knows nothing of a topic
 // that was deleted; unless another Append has seen to that. What others still send
-// through the old one is waited for before it is closed, so that its being closed
-// means that a record was not sent.
-func (d *driver) renew(old *kgo.Client) {
+// through the old one is waited for before it is closed: of a record that is on its
+// way then, nobody would know whether it is stored.
+func (d *driver) renew(old *producer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if old == nil || d.producer != old || d.life.Err() != nil {
@@ -65,13 +73,14 @@ func (d *driver) renew(old *kgo.Client) {
 	}
 	d.producer = nil
 	d.retiring.Go(func() {
-		_ = old.Flush(d.life)
+		old.users.Wait()
+		_ = old.Flush(d.life) // what no Append waits for any more
 		old.Close()
 	})
 }
 
 // append also returns the client that it has used.
-func (d *driver) append(ctx context.Context, records []*event.Record) (*kgo.Client, int, error) {
+func (d *driver) append(ctx context.Context, records []*event.Record) (*producer, int, error) {
 	t, err := d.stream(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -89,7 +98,8 @@ func (d *driver) append(ctx context.Context, records []*event.Record) (*kgo.Clie
 	if err != nil {
 		return nil, 0, err
 	}
-	n, err := d.produce(ctx, p, messages)
+	defer p.users.Done()
+	n, err := d.produce(ctx, p.Client, messages)
 	return p, n, err
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/micro/go-platform/internal/conn/kafka"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Option configures the backend.
@@ -133,7 +132,7 @@ type driver struct {
 
 	mu       sync.Mutex
 	topics   map[string]*topic
-	producer *kgo.Client
+	producer *producer
 	retiring sync.WaitGroup    // clients that were producer
 	sharing  *bool             // whether the brokers have share groups; nil: they were not asked
 	setUp    map[string]string // the brokers' configuration; nil: they were not asked
