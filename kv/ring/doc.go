@@ -60,15 +60,17 @@
 //
 // A peer that is out of reach for longer than WithDetection, of this node and of
 // all that it reaches, is left out, if most registered nodes remain. If only the
-// way between two nodes is broken they stay members: what these two own reads, and
-// cannot be written. A minority keeps counting on the others: it reads, perhaps
-// old values, but cannot write what others own too.
+// way between two nodes is broken they stay members: what both own can't be
+// written, nor can either write what the other is primary of. When one of them loses
+// another connection too, what it is primary of can't be written until the way is
+// back. A minority keeps counting on the others: it reads, perhaps old values, but
+// cannot write what others own too.
 //
 // Deletes are remembered (WithTombstones), and so is the end of an item that
 // replaced a longer-lived one. A node that was stopped, or lost its
 // connections, asks the others before it answers; one that was unavailable for too
-// long drops what it had, unless most nodes were cut off from each other: then nobody
-// can have deleted it. So none brings a deleted key back. What was evicted is
+// long drops what it had, unless most nodes were cut off from each other for as
+// long: then nobody can have deleted it. So none brings a deleted key back. What was evicted is
 // not remembered: a node that was unavailable while an item was replaced, and then
 // evicted everywhere, may bring back what it was before.
 //

@@ -37,43 +37,51 @@ func (n *Node) reaches(id string) bool {
 
 // met notes that this node compared with most others.
 func (n *Node) met(at time.Time) {
-	now := at.UnixMilli()
-	switch last := n.heard.Swap(now); {
-	case last == 0:
-		n.since.Store(now)
-	case now-last > n.lapse():
-		n.endedGap(now)
+	now, last := at.UnixMilli(), n.heard.Load()
+	if last == 0 || now-last > n.lapse() {
+		n.resume(last, now)
 	}
+	n.heard.Store(now)
 }
 
-func (n *Node) endedGap(now int64) {
+// resume notes that a gap ends, which began at last. It comes before heard is set: who
+// asks in between is not to hear that there was none.
+func (n *Node) resume(last, now int64) {
+	n.broke.Store(last)
 	n.since.Store(now)
-	n.resumed.Store(now)
 }
 
 // lapse is how long a node that is in touch may be without comparing with most others: more than
 // the interval, and less than what makes it cut off.
 func (n *Node) lapse() int64 { return n.o.tombs.Milliseconds() * 3 / 8 }
 
+// spread is how far apart the last comparisons of two nodes may be that were cut off
+// at the same time.
+func (n *Node) spread() int64 {
+	return min(n.lapse(), 2*(n.o.interval+n.o.detection).Milliseconds())
+}
+
 // What a node was while another one was cut off.
 const (
-	wasInTouch byte = iota + 1 // with most, all the time
-	wasCutOff                  // as well, perhaps not for quite as long
-	wasElse                    // it began meanwhile
+	wasInTouch byte = iota + 1 // with most, for some of the time, and may have forgotten what was deleted then
+	wasCutOff                  // as well, for as long or until lately
+	wasElse                    // it began lately
 )
 
 // was says what this node was from a moment on.
 func (n *Node) was(from time.Time) byte {
-	heard, since := n.heard.Load(), n.since.Load()
-	switch {
-	case heard == 0:
-		return wasElse
-	case time.Now().UnixMilli()-heard > n.lapse() || n.resumed.Load() > from.UnixMilli():
-		return wasCutOff
-	case since <= from.UnixMilli():
-		return wasInTouch
+	now, begin, since, until := time.Now().UnixMilli(), from.UnixMilli(), n.since.Load(), n.heard.Load()
+	over := now-until > n.lapse()
+	if since > begin && now-since <= n.o.tombs.Milliseconds()/2 {
+		until, over = n.broke.Load(), true // what was deleted since is still remembered: what counts is what was before
 	}
-	return wasElse
+	switch {
+	case until == 0:
+		return wasElse
+	case over && until <= begin+n.spread():
+		return wasCutOff
+	}
+	return wasInTouch
 }
 
 // endGap ends the time that this node was cut off, if it can be known what the
@@ -96,7 +104,7 @@ func (n *Node) endGap(ctx context.Context, v *view) {
 	switch {
 	case touched:
 		n.forget()
-	case 2*same > v.up:
+	case 2*same > v.all:
 		n.o.logger.Warn("kv/ring: most nodes were cut off from each other, keeping what is here")
 	case answered == len(v.peers):
 		n.forget()
@@ -104,8 +112,8 @@ func (n *Node) endGap(ctx context.Context, v *view) {
 		return
 	}
 	now := time.Now().UnixMilli()
+	n.resume(n.heard.Load(), now)
 	n.heard.Store(now)
-	n.endedGap(now)
 }
 
 // askAll asks all peers the same.

@@ -29,7 +29,7 @@ type Node struct {
 	refusals seldom.Gate               // of log lines about peers without the key
 	heard    atomic.Int64              // when it last compared with most others, Unix milliseconds; 0: never
 	since    atomic.Int64              // from when on it has done so without a gap
-	resumed  atomic.Int64              // when the last gap ended; 0: there was none
+	broke    atomic.Int64              // when that gap began; 0: there was none
 
 	build      sync.Mutex // one rebuild at a time; guards what follows
 	registered []discovery.Instance

@@ -14,7 +14,7 @@ import (
 type view struct {
 	*table
 	most  bool             // the owners are most of those that are registered
-	up    int              // how many of those there are
+	all   int              // how many nodes there are, also those that own nothing
 	peers []string         // the others that can be asked, also those that own nothing
 	links map[string]*link // to all others that are registered
 	mine  [Partitions]int8 // this node's place among the owners, -1: none
@@ -104,7 +104,10 @@ func (n *Node) rebuild() {
 	}
 	old := n.v.Load()
 	v := n.newView(place(near, n.o.replicas), most, peers, links, old)
-	v.up = len(up)
+	v.all = len(n.registered)
+	if !self {
+		v.all++
+	}
 	n.o.logger.Debug("kv/ring: members", "registered", len(n.registered), "reached", reach, "owners", len(near))
 
 	n.mu.Lock()

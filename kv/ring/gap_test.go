@@ -1,0 +1,68 @@
+package ring
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestWhatANodeWasWhileAnotherWasCutOff: it may have deleted something and forgotten
+// that, or it may not, with default options: deletes are remembered for an hour.
+func TestWhatANodeWasWhileAnotherWasCutOff(t *testing.T) {
+	const (
+		gap    = 3 * time.Hour
+		spread = 2 * (30*time.Second + time.Second) // of the last comparisons of nodes that were cut off together
+		longer = 9 * time.Hour
+	)
+	for _, c := range []struct {
+		name                string
+		heard, since, broke time.Duration // ago; 0: never
+		want                byte
+	}{
+		{"in touch all the time", 10 * time.Second, longer, 0, wasInTouch},
+		{"never in touch", 0, 0, 0, wasElse},
+		{"it began lately", 10 * time.Second, 29 * time.Minute, 0, wasElse},
+		{"it began longer ago than deletes live", 10 * time.Second, 31 * time.Minute, 0, wasInTouch},
+		{"cut off before", gap + time.Minute, longer, 0, wasCutOff},
+		{"cut off at the same time", gap - spread, longer, 0, wasCutOff},
+		{"cut off later", gap - spread - time.Millisecond, longer, 0, wasInTouch},
+		{"cut off much later", 40 * time.Minute, longer, 0, wasInTouch},
+		{"cut off at the same time, until lately", 10 * time.Second, 29 * time.Minute, gap - spread, wasCutOff},
+		{"cut off later, until lately", 10 * time.Second, 29 * time.Minute, gap - spread - time.Millisecond, wasInTouch},
+		{"cut off at the same time, for a part of it", 10 * time.Second, 31 * time.Minute, gap, wasInTouch},
+		{"cut off before, and in touch since", 10 * time.Second, gap + time.Minute, longer, wasInTouch},
+	} {
+		now := time.Now()
+		n := &Node{o: defaults()}
+		for at, ago := range map[*atomic.Int64]time.Duration{&n.heard: c.heard, &n.since: c.since, &n.broke: c.broke} {
+			if ago > 0 {
+				at.Store(now.Add(-ago).UnixMilli())
+			}
+		}
+		if got := n.was(now.Add(-gap)); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestAGapBeginsWhereTheLastComparisonWas: below, at and above the time that a node in
+// touch may be without one.
+func TestAGapBeginsWhereTheLastComparisonWas(t *testing.T) {
+	n := &Node{o: defaults()}
+	lapse := time.Duration(n.lapse()) * time.Millisecond
+	begin := time.UnixMilli(1_800_000_000_000)
+	n.met(begin)
+	n.met(begin.Add(lapse - time.Millisecond))
+	n.met(begin.Add(2*lapse - time.Millisecond))
+	if since, broke := n.since.Load(), n.broke.Load(); since != begin.UnixMilli() || broke != 0 {
+		t.Errorf("without a gap: since %d, broke %d, want %d and 0", since, broke, begin.UnixMilli())
+	}
+	again := begin.Add(3 * lapse)
+	n.met(again)
+	if since, broke := n.since.Load(), n.broke.Load(); since != again.UnixMilli() || broke != begin.Add(2*lapse-time.Millisecond).UnixMilli() {
+		t.Errorf("after a gap: since %d, broke %d, want %d and %d", since, broke, again.UnixMilli(), begin.Add(2*lapse-time.Millisecond).UnixMilli())
+	}
+	if heard := n.heard.Load(); heard != again.UnixMilli() {
+		t.Errorf("heard %d, want %d", heard, again.UnixMilli())
+	}
+}
