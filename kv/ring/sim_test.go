@@ -135,15 +135,18 @@ func (w *simRing) alone(h sim.Handler) sim.Handler {
 		}
 		w.down = f.From
 		w.mu.Unlock()
+		back := func() { w.mu.Lock(); w.down = ""; w.mu.Unlock() }
 		end, err := h(f)
+		if err != nil {
+			back()
+			return nil, err
+		}
 		return func() {
 			if end != nil {
 				end()
 			}
-			w.mu.Lock()
-			w.down = ""
-			w.mu.Unlock()
-		}, err
+			back()
+		}, nil
 	}
 }
 
