@@ -59,7 +59,6 @@ type simMember struct {
 	stream event.Stream
 	client *sim.Client
 	stop   context.CancelFunc
-	subs   []event.Subscription
 	work   sync.WaitGroup
 	closed bool // guarded by the world's mu
 }
@@ -125,11 +124,8 @@ func (w *simEvents) begin(name string) {
 			event.Backoff(50*time.Millisecond, 400*time.Millisecond), event.Batch(8))
 		m.work.Go(func() {
 			for ctx.Err() == nil {
-				sub, err := s.Subscribe(ctx, func(ctx context.Context, r *event.Record) error { return w.handle(m, group, r) }, opts...)
+				_, err := s.Subscribe(ctx, func(ctx context.Context, r *event.Record) error { return w.handle(m, group, r) }, opts...)
 				if err == nil {
-					w.mu.Lock()
-					m.subs = append(m.subs, sub)
-					w.mu.Unlock()
 					return
 				}
 				time.Sleep(100 * time.Millisecond)
