@@ -148,15 +148,16 @@ type conn struct {
 
 	// guarded by the network's mu
 	err         error // why it can no longer be used
-	later       error // the same, from a moment on
+	later       error // the same, from a moment on, when the news has come
 	laterAt     time.Time
+	laterBy     *way      // that the news comes by
 	readBefore  time.Time // deadlines
 	writeBefore time.Time
 }
 
 func (c *conn) other() *conn { return c.pair.ends[1-c.side] }
 
-func (c *conn) done() bool { return c.err != nil || c.later != nil }
+func (c *conn) done() bool { return c.err != nil }
 
 // fail ends this end. Called with mu held, as what follows.
 func (c *conn) fail(err error) {
@@ -170,7 +171,7 @@ func (c *conn) fail(err error) {
 // failLater ends this end when the news has come by a way.
 func (c *conn) failLater(err error, w *way) {
 	if c.later == nil {
-		c.later, c.laterAt = err, time.Now().Add(w.base+w.delay)
+		c.later, c.laterAt, c.laterBy = err, time.Now().Add(w.base+w.delay), w
 	}
 	c.in.wakeUp()
 	c.out.wakeUp()
@@ -178,7 +179,12 @@ func (c *conn) failLater(err error, w *way) {
 
 // broken returns why the connection is of no use, or else until when it may be.
 func (c *conn) broken(now, deadline time.Time) (until time.Time, err error) {
-	if c.err == nil && c.later != nil && !now.Before(c.laterAt) {
+	comes := c.later != nil && c.laterBy.cuts == 0 // else all are woken when the cut ends
+	var at time.Time
+	if comes {
+		at = maxTime(c.laterAt, c.laterBy.clear)
+	}
+	if c.err == nil && comes && !now.Before(at) {
 		c.err = c.later
 	}
 	switch {
@@ -186,8 +192,8 @@ func (c *conn) broken(now, deadline time.Time) (until time.Time, err error) {
 		return now, c.err
 	case !deadline.IsZero() && !now.Before(deadline):
 		return now, os.ErrDeadlineExceeded
-	case c.later != nil && (deadline.IsZero() || c.laterAt.Before(deadline)):
-		return c.laterAt, nil
+	case comes && (deadline.IsZero() || at.Before(deadline)):
+		return at, nil
 	}
 	return deadline, nil
 }

@@ -223,6 +223,19 @@ func TestTheEndOfAHost(t *testing.T) {
 			}
 		})
 	})
+	t.Run("killed behind a cut", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, l *line) {
+			end := l.begin(t, Fault{Kind: Cut, From: "b", To: "a"})
+			l.b.Kill()
+			if err := read(l); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("its peer reads %v while nothing arrives", err)
+			}
+			end()
+			if err := read(l); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("its peer reads %v when the cut is over", err)
+			}
+		})
+	})
 	t.Run("crashed", func(t *testing.T) {
 		inWorld(t, func(t *testing.T, l *line) {
 			l.b.Crash()
