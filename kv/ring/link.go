@@ -60,19 +60,21 @@ type link struct {
 func (l *link) run(ctx context.Context) {
 	wait := backoff.Policy{Min: 20 * time.Millisecond, Max: 500 * time.Millisecond}
 	lost := time.Now()
+	known := false // what the peer is while it is out of reach: left out, or reached by others
 	for tries := 0; ctx.Err() == nil; tries++ {
 		within := shakeWithin
-		if !l.suspect.Load() { // else there is time
+		if !known { // else there is time
 			within = max(time.Until(lost.Add(l.n.o.detection)), l.n.o.detection/2)
 		}
 		c, r, err := l.dial(ctx, within)
 		if err == nil {
-			tries = 0
+			tries, known = 0, false
 			lost = l.serve(ctx, c, r)
 		} else if ctx.Err() == nil {
 			l.n.o.logger.Debug("kv/ring: cannot connect", "peer", l.id, "error", err)
 		}
 		if now := time.Now(); now.Sub(lost) >= l.n.o.detection && l.n.listened(now) {
+			known = true
 			if gone := !l.reachedByOthers(ctx); l.suspect.Swap(gone) != gone {
 				l.n.rebuild()
 			}

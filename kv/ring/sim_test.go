@@ -53,6 +53,34 @@ func TestSimulated(t *testing.T) {
 	})
 }
 
+// TestALongWayIsTriedForLongEnough: two nodes that are as far from each other that it
+// takes longer to connect than to miss a peer do so, also if others reach them.
+func TestALongWayIsTriedForLongEnough(t *testing.T) {
+	sim.Test(t, sim.World{
+		Seeds: 2,
+		Draw:  func(*sim.Sim) []sim.Fault { return nil },
+		Run: func(s *sim.Sim) {
+			w := newSimRing(s)
+			for _, f := range []sim.Fault{{From: "a", To: "c", Size: 350}, {From: "c", To: "a", Size: 350}} {
+				if _, err := s.Net().Handler(sim.Delay)(f); err != nil {
+					panic(err)
+				}
+			}
+			for _, name := range w.names {
+				w.begin(name)
+			}
+			if !w.Until(20*time.Second, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.settled() }) {
+				w.Failf("they are not connected after 20 s")
+			}
+			for _, n := range w.nodes {
+				n.close()
+			}
+			w.d.Close()
+			time.Sleep(time.Minute) // until the servers are done with their connections
+		},
+	})
+}
+
 // halves cuts six nodes into two times three, for longer than tombstones live.
 func halves() (faults []sim.Fault) {
 	for _, a := range []string{"a", "b", "c"} {
