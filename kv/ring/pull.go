@@ -60,7 +60,7 @@ func (n *Node) listing(r *reader, size int) (byte, []byte) {
 	const head = 14 // whole, more, the next cursor
 	reply := make([]byte, head, 1024)
 	more := false
-	for any && int(at.shard) < n.store.shards() {
+	for any && at.shard < uint32(n.store.shards()) {
 		from, fits := len(reply), true
 		n.store.walk(int(at.shard), func(e entry) bool {
 			if want[e.part] && (at.slices == 1 || at.has(hash(e.key))) {
