@@ -66,3 +66,33 @@ func TestAGapBeginsWhereTheLastComparisonWas(t *testing.T) {
 		t.Errorf("heard %d, want %d", heard, again.UnixMilli())
 	}
 }
+
+// TestANodeReachesWhoAnsweredLately: within half the time of detection, over a
+// connection that is there.
+func TestANodeReachesWhoAnsweredLately(t *testing.T) {
+	n := &Node{o: defaults(), links: map[string]*link{}}
+	n.o.detection = time.Hour
+	for _, c := range []struct {
+		name      string
+		ago       time.Duration
+		connected bool
+		want      bool
+	}{
+		{"answered lately", 29 * time.Minute, true, true},
+		{"answered long ago", 31 * time.Minute, true, false},
+		{"not connected any more", time.Minute, false, false},
+	} {
+		l := &link{}
+		l.heard.Store(time.Now().Add(-c.ago).UnixMilli())
+		if c.connected {
+			l.conn.Store(&conn{})
+		}
+		n.links["b"] = l
+		if got := n.reaches("b"); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+	if n.reaches("nobody") {
+		t.Error("reaches who is not registered")
+	}
+}
