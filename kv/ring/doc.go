@@ -63,8 +63,9 @@
 // way between two nodes is broken they stay members: what both own can't be
 // written, nor can either write what the other is primary of. When one of them loses
 // another connection too, what it is primary of can't be written until the way is
-// back. A minority keeps counting on the others: it reads, perhaps old values, but
-// cannot write what others own too.
+// back. A minority keeps counting on the others: for half the life of tombstones
+// (WithTombstones) it reads, perhaps old values, but it cannot write what others
+// own too.
 //
 // Deletes are remembered (WithTombstones), and so is the end of an item that
 // replaced a longer-lived one. A node that was stopped, or lost its
