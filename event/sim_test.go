@@ -17,8 +17,8 @@ import (
 
 // TestSimulated plays three processes that publish, and that are members of an
 // ordered and of a plain group, through faults, over a backend on a fourth host:
-// a model of a stream that keeps its records and, by its own clock, the
-// deliveries. What was acknowledged is handled or a dead letter, the records of one
+// a model of a stream that keeps its records and their deliveries, by the clock that
+// all have. What was acknowledged is handled or a dead letter, the records of one
 // key in order; the subscription without a group gets the stream, each record
 // once; one member of the ordered group at a time begins anything; and no
 // handler begins after Close.
