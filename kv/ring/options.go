@@ -97,7 +97,8 @@ func duration(what string, d, least time.Duration, set func(*options)) Option {
 }
 
 // WithDetection sets how long a peer may be out of reach before this node
-// leaves it out, if most of the registered nodes remain. A peer that has left
+// leaves it out, if none that it reaches does, and if most of the registered nodes
+// remain. A peer that has left
 // the registry is left out at once. The default is 1 s, the least 50 ms.
 func WithDetection(d time.Duration) Option {
 	return duration("detection", d, 50*time.Millisecond, func(o *options) { o.detection = d })
