@@ -170,7 +170,8 @@ func (d *driver) note(ctx context.Context, key []byte, g *group) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.produce(ctx, p, []*kgo.Record{m})
+	defer p.users.Done()
+	_, err = d.produce(ctx, p.Client, []*kgo.Record{m})
 	return kafka.WriteError(err)
 }
 
