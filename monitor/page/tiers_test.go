@@ -129,7 +129,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	defer mo.Close(context.Background())
 	for n, well := range map[int]bool{64 << 10: true, 64<<10 - 1: false, 0: false, -1: false} {
 		p, err := page.New(mo, page.WithHistory(n))
-		if (err == nil) != well || err != nil && !errors.Is(err, page.ErrInvalid) {
+		if (err == nil) != well || err != nil && !errors.Is(err, monitor.ErrInvalid) {
 			t.Errorf("WithHistory(%d): %v", n, err)
 		}
 		if p != nil {
