@@ -21,8 +21,8 @@ import (
 //  4. Table names are checked: a to z, 0 to 9 and '_', up to 74 bytes. Ids,
 //     keys and values may be any UTF-8 and must be bound, never pasted.
 //  5. Methods return when ctx ends, with ctx's error in the chain. Other errors
-//     are fault.Unavailable if certainly nothing was written,
-//     fault.UnknownOutcome if a write may have been applied, the kinds named
+//     are ErrUnavailable if certainly nothing was written,
+//     ErrUnknownOutcome if a write may have been applied, the kinds named
 //     below, or have no kind.
 //  6. After an error of the connection the driver recovers by itself.
 type Driver interface {
@@ -57,7 +57,7 @@ func OpenDriver(ctx context.Context, backend Option) (Driver, error) {
 
 // Operations are what can be done in a transaction as well as outside of one.
 type Operations interface {
-	// Get returns a record, or fault.NotFound.
+	// Get returns a record, or ErrNotFound.
 	Get(ctx context.Context, table, id string) (*Record, error)
 
 	// Put writes a record if the condition holds, else it returns the
@@ -68,8 +68,8 @@ type Operations interface {
 	// nor will a deleted one's come again by updates.
 	Put(ctx context.Context, table string, r *Record, c Condition) error
 
-	// Delete removes a record: fault.NotFound if it isn't there,
-	// fault.Conflict if version is not 0 and not the record's.
+	// Delete removes a record: ErrNotFound if it isn't there,
+	// ErrConflict if version is not 0 and not the record's.
 	Delete(ctx context.Context, table, id string, version uint64) error
 
 	// Query returns up to q.Limit records in q.Order, beginning after q.After.

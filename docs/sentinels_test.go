@@ -66,7 +66,7 @@ var sentinels = map[string]error{
 	"engine.ErrInvalid": engine.ErrInvalid, "engine.ErrUnavailable": engine.ErrUnavailable, "engine.ErrDenied": engine.ErrDenied, "engine.ErrClosed": engine.ErrClosed,
 	"event.ErrInvalid": event.ErrInvalid, "event.ErrNotFound": event.ErrNotFound, "event.ErrConflict": event.ErrConflict,
 	"event.ErrTooLarge": event.ErrTooLarge, "event.ErrUnsupported": event.ErrUnsupported, "event.ErrUnavailable": event.ErrUnavailable,
-	"event.ErrDenied": event.ErrDenied, "event.ErrUnknownOutcome": event.ErrUnknownOutcome, "event.ErrClosed": event.ErrClosed, "event.ErrTimeout": event.ErrTimeout,
+	"event.ErrDenied": event.ErrDenied, "event.ErrUnknownOutcome": event.ErrUnknownOutcome, "event.ErrClosed": event.ErrClosed, "event.ErrTimeout": event.ErrTimeout, "event.ErrLost": event.ErrLost,
 	"kv.ErrNotFound": kv.ErrNotFound, "kv.ErrExists": kv.ErrExists, "kv.ErrConflict": kv.ErrConflict, "kv.ErrInvalid": kv.ErrInvalid,
 	"kv.ErrUnsupported": kv.ErrUnsupported, "kv.ErrTooLarge": kv.ErrTooLarge, "kv.ErrUnavailable": kv.ErrUnavailable,
 	"kv.ErrDenied": kv.ErrDenied, "kv.ErrUnknownOutcome": kv.ErrUnknownOutcome, "kv.ErrClosed": kv.ErrClosed,

@@ -21,9 +21,9 @@ import (
 //     changed. Records that a driver returns belong to the caller: a driver
 //     must not keep or share them.
 //  4. Methods return when ctx ends, with ctx's error in the chain. Other errors
-//     are fault.Unavailable if certainly nothing was done, fault.UnknownOutcome
-//     if an Append may have been applied, fault.NotFound, fault.Conflict,
-//     fault.Unsupported as said below, or have no kind.
+//     are ErrUnavailable if certainly nothing was done, ErrUnknownOutcome
+//     if an Append may have been applied, ErrNotFound, ErrConflict,
+//     ErrUnsupported as said below, or have no kind.
 //  5. After an error of the connection the driver recovers by itself: the next
 //     call tries again.
 type Driver interface {
@@ -48,13 +48,13 @@ type Driver interface {
 	// Join makes this process a member of a group, and makes the group if it
 	// isn't there: at g.Start, durably where the backend is durable. A group that
 	// exists keeps its position; if its types differ from g.Types, Join returns
-	// fault.Conflict.
+	// ErrConflict.
 	Join(ctx context.Context, g GroupConfig) (Member, error)
 
 	// Groups lists the groups by name.
 	Groups(ctx context.Context) ([]GroupInfo, error)
 
-	// DeleteGroup removes a group, also one with members. fault.NotFound if it
+	// DeleteGroup removes a group, also one with members. ErrNotFound if it
 	// isn't there.
 	DeleteGroup(ctx context.Context, name string) error
 
@@ -134,7 +134,7 @@ type Member interface {
 	// of types that the group did not ask for: the front acknowledges them.
 	// Calls are not concurrent with each other, and the slice may be used again
 	// by the next one. An exclusive member that finds
-	// that it is no longer the one returns fault.Lost, once; the front then drops
+	// that it is no longer the one returns ErrLost, once; the front then drops
 	// everything that it holds.
 	Fetch(ctx context.Context, max int) ([]Delivered, error)
 
@@ -144,7 +144,7 @@ type Member interface {
 
 	// Extend says that deliveries are being worked on: AckWait starts again. The
 	// front calls it about three times per AckWait for all that it holds. It may
-	// return fault.Lost as Fetch does.
+	// return ErrLost as Fetch does.
 	Extend(ctx context.Context, ds []Delivered) error
 
 	// Release gives deliveries back, to be handed out again at once. They were
@@ -225,7 +225,7 @@ type Holder interface{ Holds() bool }
 
 // Tracker is a Member some of whose deliveries may become another's while it keeps
 // the rest, and that waits for the handlers of those before it gives them up. Its
-// methods are called around each attempt, so they must be cheap. After fault.Lost
+// methods are called around each attempt, so they must be cheap. After ErrLost
 // from Fetch or Extend the front drops what is not Kept, and nothing else.
 type Tracker interface {
 	// Begin reports whether a handler may begin with a delivery. If not, the front

@@ -20,6 +20,7 @@ var (
 	ErrUnknownOutcome = fault.Of("event", fault.UnknownOutcome) // records that may have been published
 	ErrClosed         = fault.Of("event", fault.Closed)         // used after Close
 	ErrTimeout        = fault.Of("event", fault.Timeout)        // Close ended before handlers did, or a Request without a reply
+	ErrLost           = fault.Of("event", fault.Lost)           // said by drivers: what a member held is another's now
 )
 
 func invalidf(format string, args ...any) error  { return fault.Markf(ErrInvalid, format, args...) }

@@ -15,7 +15,7 @@ import (
 //  2. Write returns how many records, counted from the first, are out of its
 //     hands. With an error the others come again, after a pause, as the first
 //     records of another batch.
-//  3. An error that is ErrInvalid or fault.TooLarge is of the record after
+//  3. An error that is ErrInvalid is of the record after
 //     those alone: it is dropped and counted, the ones behind it come again.
 //     One that WithRefused made is of records that are counted as written: they
 //     are lost.

@@ -101,7 +101,7 @@ func TestARecordThatTheStreamRefusesIsDroppedAlone(t *testing.T) {
 	p := &publisher{fail: func(r []*event.Record) error {
 		for _, one := range r {
 			if len(one.Data) > 1000 {
-				return fault.Markf(fault.TooLarge, "too large")
+				return fmt.Errorf("%w: the record", event.ErrTooLarge)
 			}
 		}
 		return nil

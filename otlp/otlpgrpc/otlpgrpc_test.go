@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	engineotlp "github.com/micro/go-platform/engine/otlp"
+	"github.com/micro/go-platform/internal/fault"
 	wire "github.com/micro/go-platform/internal/otlp"
 	"github.com/micro/go-platform/log"
 	logotlp "github.com/micro/go-platform/log/otlp"
@@ -235,7 +236,7 @@ func TestRequestsOfOneKiBAreCompressed(t *testing.T) {
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := c.Send(ended, nil); !errors.Is(err, context.Canceled) || !errors.Is(err, trace.ErrUnavailable) {
+		if _, err := c.Send(ended, nil); !errors.Is(err, context.Canceled) || !errors.Is(err, fault.Unavailable) {
 			t.Errorf("with an ended context: %v", err)
 		}
 		c.Close()
