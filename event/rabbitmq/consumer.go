@@ -44,7 +44,12 @@ func (m *member) ensure(ctx context.Context, limit int) error {
 		return nil // the end of the deliveries tells
 	case limit <= m.credit && limit*8 >= m.credit && used < m.credit:
 		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
 	default:
+		// A request that is given up takes the channel along, and with it what is held
+		// and its acknowledgements. The engine's timeout bounds both.
+		ctx = context.WithoutCancel(ctx)
 		m.strays = m.strays || used < m.credit // else it has all that it may have
 		if err := m.cancel(ctx); err != nil {
 			return err
