@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	gosync "sync"
 
@@ -21,7 +22,8 @@ import (
 // the calls in progress have ended; Run waits for f, within WithStopTimeout, and
 // closes the parts that it uses after that; one that does not end is an error of
 // Run, which returns when it has ended. An error of f before ends the
-// program, as that of a server does; nil only ends the job. A job is not
+// program, as that of a server does; nil only ends the job. One after its context
+// has ended is part of Run's error, unless it is context.Canceled. A job is not
 // registered, and Run with jobs alone is a program without an address.
 func Job(f func(ctx context.Context) error) Server {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -34,6 +36,7 @@ type job struct {
 	cancel context.CancelFunc
 	begin  gosync.Once
 	done   chan struct{}
+	late   error // of f, after its context had ended; read when done is closed
 }
 
 func (j *job) Address() string { return "" }
@@ -48,6 +51,7 @@ func (j *job) Serve(net.Listener, *wrapper.Wrapper, monitor.Monitor) error {
 	defer close(j.done)
 	err := j.f(j.ctx)
 	if j.ctx.Err() != nil {
+		j.late = err
 		return nil
 	}
 	return err
@@ -58,6 +62,9 @@ func (j *job) Shutdown(ctx context.Context) error {
 	j.begin.Do(func() { close(j.done) })
 	select {
 	case <-j.done:
+		if j.late != nil && !errors.Is(j.late, context.Canceled) {
+			return fmt.Errorf("a job: %w", j.late)
+		}
 		return nil
 	case <-ctx.Done():
 		return errors.New("a job has not ended: " + ctx.Err().Error())

@@ -63,21 +63,26 @@ func TestJobsThatEndByThemselves(t *testing.T) {
 	fail := errors.New("no more work")
 	for name, c := range map[string]struct {
 		job  func(context.Context) error
+		stop bool
 		want error
 	}{
-		"an error ends the program": {func(context.Context) error { return fail }, fail},
-		"an error after the end is none": {func(ctx context.Context) error {
+		"an error ends the program": {func(context.Context) error { return fail }, false, fail},
+		"an error after the end is said": {func(ctx context.Context) error {
 			<-ctx.Done()
 			return fail
-		}, nil},
-		"nil ends the job alone": {func(context.Context) error { return nil }, nil},
+		}, true, fail},
+		"that the context has ended is no error": {func(ctx context.Context) error {
+			<-ctx.Done()
+			return fmt.Errorf("waiting: %w", ctx.Err())
+		}, true, nil},
+		"nil ends the job alone": {func(context.Context) error { return nil }, true, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := made(t, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			go func() { r.done <- r.Run(ctx, platform.Job(c.job)) }() // a program without a server
-			if c.want == nil {
+			if c.stop {
 				select {
 				case err := <-r.done:
 					t.Fatalf("Run ended with %v", err)

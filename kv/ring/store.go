@@ -263,7 +263,8 @@ var epoch2020 = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 func (c *clock) next(above uint64) uint64 {
 	for {
 		last := c.last.Load()
-		n := max(uint64(time.Now().UnixMilli()-epoch2020)<<12, last>>10+1, above>>10+1)
+		now := max(time.Now().UnixMilli()-epoch2020, 0) // a clock that was never set counts from the others' versions
+		n := max(uint64(now)<<12, last>>10+1, above>>10+1)
 		v := n<<10 | c.node&1023
 		if c.last.CompareAndSwap(last, v) {
 			return v
