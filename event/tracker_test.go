@@ -117,7 +117,7 @@ func (m *moving) Release(context.Context, []event.Delivered) error { return nil 
 func (m *moving) Lag(context.Context) (event.Lag, error)           { return event.Lag{}, nil }
 
 // What a member loses is dropped, wherever it is: what waits for its turn or for its
-// next attempt, and what runs when it fails. What it is handed anew does not wait
+// next attempt, and what runs when it fails. What it is handed again does not wait
 // behind that, and what it keeps goes on.
 func TestWhatAMemberLosesIsDroppedAndTheRestGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

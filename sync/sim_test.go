@@ -158,7 +158,7 @@ func (w *simLocks) hold(ctx context.Context, s dsync.Sync, name, id string, d ti
 			}
 		}
 	}
-	w.Logf("%s: lets go of %s %d: %v", name, id, l.Token(), context.Cause(l.Context()))
+	w.Logf("%s: releases %s %d: %v", name, id, l.Token(), context.Cause(l.Context()))
 	_ = l.Unlock(ctx)
 }
 

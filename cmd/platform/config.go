@@ -57,16 +57,8 @@ func openStore(c *call, t *target) (store.Store, error) {
 			return storekv.Backend(shared)
 		})
 	}
-	opts, err := options(c, t, known...)
-	if err = cmp.Or(failed, err); err != nil {
-		return nil, err
-	}
-	st, err := store.New(opts...)
-	if err != nil {
-		return nil, err
-	}
-	c.closes(st.Close)
-	return st, nil
+	st, err := opened(c, t, store.New, nil, known...)
+	return st, cmp.Or(failed, err)
 }
 
 func inSQL(ch *engine.Choice) store.Option {

@@ -23,19 +23,8 @@ func discoveryTarget(f *flags) *target {
 }
 
 func openDiscovery(c *call, t *target) (discovery.Discovery, error) {
-	opts, err := options(c, t, discoveryredis.URL, discoveryetcd.URL, discoveryconsul.URL, discoverykubernetes.URL, discoverysql.URL)
-	if err != nil {
-		return nil, err
-	}
-	if ns := t.space(c); ns != "" {
-		opts = append(opts, discovery.WithNamespace(ns))
-	}
-	d, err := discovery.New(opts...)
-	if err != nil {
-		return nil, err
-	}
-	c.closes(d.Close)
-	return d, nil
+	return opened(c, t, discovery.New, discovery.WithNamespace,
+		discoveryredis.URL, discoveryetcd.URL, discoveryconsul.URL, discoverykubernetes.URL, discoverysql.URL)
 }
 
 func discoveryList() *command {

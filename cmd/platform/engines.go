@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"strings"
 
@@ -107,4 +108,28 @@ func options[O any](c *call, t *target, known ...func(*engine.Choice) O) ([]O, e
 		return nil, err
 	}
 	return engine.Options(&c.engines, url, known...)
+}
+
+// opened opens a part on the backend at a target, until the call ends. named is the
+// part's WithNamespace; nil: the target has no namespace.
+func opened[O, T any](c *call, t *target, open func(...O) (T, error), named func(string) O, known ...func(*engine.Choice) O) (T, error) {
+	var none T
+	opts, err := options(c, t, known...)
+	if err != nil {
+		return none, err
+	}
+	if named != nil && t.space(c) != "" {
+		opts = append(opts, named(t.space(c)))
+	}
+	part, err := open(opts...)
+	if err != nil {
+		return none, err
+	}
+	switch p := any(part).(type) {
+	case interface{ Close() error }:
+		c.closes(p.Close)
+	case interface{ Close(context.Context) error }:
+		c.closesWithin(p.Close)
+	}
+	return part, nil
 }

@@ -25,19 +25,7 @@ func eventNoun() *command {
 func eventTarget(f *flags) *target { return f.target("event", "the stream").namespaced(f, "") }
 
 func openEvent(c *call, t *target) (event.Stream, error) {
-	opts, err := options(c, t, eventredis.URL, eventnats.URL, eventkafka.URL, eventrabbitmq.URL, eventsql.URL)
-	if err != nil {
-		return nil, err
-	}
-	if ns := t.space(c); ns != "" {
-		opts = append(opts, event.WithNamespace(ns))
-	}
-	s, err := event.New(opts...)
-	if err != nil {
-		return nil, err
-	}
-	c.closesWithin(s.Close)
-	return s, nil
+	return opened(c, t, event.New, event.WithNamespace, eventredis.URL, eventnats.URL, eventkafka.URL, eventrabbitmq.URL, eventsql.URL)
 }
 
 // recordRow prints a record: in JSON as a CloudEvent.

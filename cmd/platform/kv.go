@@ -24,21 +24,9 @@ func kvNoun() *command {
 
 func kvTarget(f *flags) *target { return f.target("kv", "the store").namespaced(f, "") }
 
-// openKV opens the store at a target, in a namespace unless that is "".
-func openKV(c *call, t *target, namespace string) (kv.KV, error) {
-	opts, err := options(c, t, kvredis.URL, kvetcd.URL, kvconsul.URL, kvnats.URL, kvsql.URL, memcached.URL)
-	if err != nil {
-		return nil, err
-	}
-	if namespace != "" {
-		opts = append(opts, kv.WithNamespace(namespace))
-	}
-	store, err := kv.New(opts...)
-	if err != nil {
-		return nil, err
-	}
-	c.closes(store.Close)
-	return store, nil
+// openKV opens the store at a target.
+func openKV(c *call, t *target) (kv.KV, error) {
+	return opened(c, t, kv.New, kv.WithNamespace, kvredis.URL, kvetcd.URL, kvconsul.URL, kvnats.URL, kvsql.URL, memcached.URL)
 }
 
 // value is bytes in JSON: text as it is, else base64.
@@ -74,7 +62,7 @@ func kvGet() *command {
 		setup: func(f *flags) action {
 			t := kvTarget(f)
 			return func(ctx context.Context, c *call) error {
-				store, err := openKV(c, t, t.space(c))
+				store, err := openKV(c, t)
 				if err != nil {
 					return err
 				}
@@ -117,7 +105,7 @@ func kvPut() *command {
 				if revision.given {
 					opts = append(opts, kv.IfRevision(kv.Revision(revision.value)))
 				}
-				store, err := openKV(c, t, t.space(c))
+				store, err := openKV(c, t)
 				if err != nil {
 					return err
 				}
@@ -148,7 +136,7 @@ func kvAdd() *command {
 				if err != nil {
 					return badUse("%q is no whole number", c.args[1])
 				}
-				store, err := openKV(c, t, t.space(c))
+				store, err := openKV(c, t)
 				if err != nil {
 					return err
 				}
@@ -181,7 +169,7 @@ func kvDelete() *command {
 				if revision.given && len(c.args) > 1 {
 					return badUse("-if-revision is of one key, not of %d", len(c.args))
 				}
-				store, err := openKV(c, t, t.space(c))
+				store, err := openKV(c, t)
 				if err != nil {
 					return err
 				}

@@ -16,7 +16,7 @@ func kvList() *command {
 			keys := f.bool("keys", "leave out the values")
 			t := kvTarget(f)
 			return func(ctx context.Context, c *call) error {
-				store, err := openKV(c, t, t.space(c))
+				store, err := openKV(c, t)
 				if err != nil {
 					return err
 				}
@@ -73,7 +73,7 @@ func kvWatch() *command {
 			changes := f.bool("changes", "leave out what is there at first")
 			t := kvTarget(f)
 			return func(ctx context.Context, c *call) error {
-				store, err := openKV(c, t, t.space(c))
+				store, err := openKV(c, t)
 				if err != nil {
 					return err
 				}

@@ -73,7 +73,7 @@ func stateCell(s monitor.State) painted {
 
 // clusterStatus reads what all instances report.
 func clusterStatus(ctx context.Context, c *call, t, registry *target) error {
-	store, err := openKV(c, t, t.space(c))
+	store, err := openKV(c, t)
 	if err != nil {
 		return err
 	}

@@ -21,19 +21,7 @@ func syncTarget(f *flags) *target {
 }
 
 func openSync(c *call, t *target) (sync.Sync, error) {
-	opts, err := options(c, t, syncredis.URL, syncetcd.URL, syncconsul.URL, synckubernetes.URL, syncsql.URL)
-	if err != nil {
-		return nil, err
-	}
-	if ns := t.space(c); ns != "" {
-		opts = append(opts, sync.WithNamespace(ns))
-	}
-	s, err := sync.New(opts...)
-	if err != nil {
-		return nil, err
-	}
-	c.closes(s.Close)
-	return s, nil
+	return opened(c, t, sync.New, sync.WithNamespace, syncredis.URL, syncetcd.URL, syncconsul.URL, synckubernetes.URL, syncsql.URL)
 }
 
 type leaderJSON struct {

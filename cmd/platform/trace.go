@@ -25,16 +25,7 @@ func traceNoun() *command {
 func traceTarget(f *flags) *target { return f.target("trace", "Zipkin's server") }
 
 func openTrace(c *call, t *target) (trace.Tracer, error) {
-	opts, err := options(c, t, engine.Scheme(func(url string) trace.Option { return zipkin.Backend(url) }, "http", "https"))
-	if err != nil {
-		return nil, err
-	}
-	tr, err := trace.New(opts...)
-	if err != nil {
-		return nil, err
-	}
-	c.closesWithin(tr.Close)
-	return tr, nil
+	return opened(c, t, trace.New, nil, engine.Scheme(func(url string) trace.Option { return zipkin.Backend(url) }, "http", "https"))
 }
 
 type traceJSON struct {

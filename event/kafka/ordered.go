@@ -22,7 +22,7 @@ import (
 //	membership.go  which partitions it has, and the handlers that run on their records
 //	reading.go     what comes next in them
 //	turn.go        what is handed out and acknowledged of one
-//	commit.go      what Kafka is told of that
+//	commit.go      how Kafka is notified of that
 //
 // The member counts on its partitions by its own clock, for nine tenths of the
 // session's timeout from before it sent the last commit that Kafka accepted.

@@ -14,7 +14,7 @@ import (
 // strayAfter is how long nothing comes until a member whose consumer was replaced
 // opens another channel. What the server sends to a consumer just when that is
 // cancelled, the client throws away; a later delivery shows the gap, but after the
-// last one there is none, and the server would wait for an answer for ever. With the
+// last one there is none, and the server would wait for an answer indefinitely. With the
 // channel's end it is handed out again.
 const strayAfter = time.Second
 
