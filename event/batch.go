@@ -118,8 +118,8 @@ func (r *runner) attemptAll(taken []*task) bool {
 			s.q.finish(t)
 			continue
 		}
-		if rec := s.ready(t); rec != nil {
-			r.batch, records, ds = append(r.batch, t), append(records, rec), append(ds, d)
+		if out := s.ready(t); out != nil {
+			r.batch, records, ds = append(r.batch, t), append(records, &out.record), append(ds, d)
 		} else {
 			s.end(d, s.giveUp(t, d.Attempt+t.tries))
 		}
@@ -155,35 +155,6 @@ func partialOf(err error) (BatchErrors, bool) {
 		}
 	}
 	return nil, false
-}
-
-// ready returns the record of a task for the handler, or nil and sets final if it
-// goes to the dead letters.
-func (s *subscription) ready(t *task) *Record {
-	if attempt := t.d.Attempt + t.tries; t.final == nil && s.o.attempts > 0 && attempt > s.o.attempts {
-		t.final = fmt.Errorf("handed out %d times and never acknowledged", attempt-1)
-	}
-	if t.final != nil {
-		return nil
-	}
-	out, err := t.d.unpack()
-	if err != nil {
-		t.final = fmt.Errorf("not a record: %w", err)
-		return nil
-	}
-	return &out.record
-}
-
-// decide takes in how an attempt at a task of a batch has ended, and reports whether
-// the task is done.
-func (s *subscription) decide(t *task, err error) bool {
-	if err == nil {
-		s.handled.Add(1)
-		s.finish(t)
-		return true
-	}
-	attempt := t.d.Attempt + t.tries
-	return !s.again(t, attempt, err) && s.giveUp(t, attempt)
 }
 
 // callAll runs the handler, and reports false if it was left behind. A panic is

@@ -141,26 +141,44 @@ func (r *runner) attempt(t *task) bool {
 // run is attempt's part between begin and end. It reports whether the task is done,
 // and false if its handler was left behind.
 func (r *runner) run(t *task) (done, mine bool) {
-	s := r.s
-	attempt := t.d.Attempt + t.tries
-	if t.final == nil && s.o.attempts > 0 && attempt > s.o.attempts {
+	out, attempt := r.s.ready(t), t.d.Attempt+t.tries
+	if out == nil {
+		return r.s.giveUp(t, attempt), true
+	}
+	err, mine := r.call(out, attempt)
+	if !mine {
+		return false, false
+	}
+	return r.s.decide(t, err), true
+}
+
+// ready unpacks the record of a task for the handler, or returns nil and sets final
+// if it goes to the dead letters.
+func (s *subscription) ready(t *task) *handout {
+	if attempt := t.d.Attempt + t.tries; t.final == nil && s.o.attempts > 0 && attempt > s.o.attempts {
 		t.final = fmt.Errorf("handed out %d times and never acknowledged", attempt-1)
 	}
-	if t.final == nil {
-		out, err := t.d.unpack()
-		if err != nil {
-			t.final = fmt.Errorf("not a record: %w", err)
-		} else if err, mine := r.call(out, attempt); !mine {
-			return false, false
-		} else if err == nil {
-			s.handled.Add(1)
-			s.finish(t)
-			return true, true
-		} else if s.again(t, attempt, err) {
-			return false, true
-		}
+	if t.final != nil {
+		return nil
 	}
-	return s.giveUp(t, attempt), true
+	out, err := t.d.unpack()
+	if err != nil {
+		t.final = fmt.Errorf("not a record: %w", err)
+		return nil
+	}
+	return out
+}
+
+// decide takes in how an attempt at a task has ended, and reports whether the task
+// is done.
+func (s *subscription) decide(t *task, err error) bool {
+	if err == nil {
+		s.handled.Add(1)
+		s.finish(t)
+		return true
+	}
+	attempt := t.d.Attempt + t.tries
+	return !s.again(t, attempt, err) && s.giveUp(t, attempt)
 }
 
 // begin asks a Tracker whether a handler may begin with a delivery. If so, end follows.
