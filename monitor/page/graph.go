@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/trace"
 )
@@ -178,7 +177,7 @@ func (p *Page) graph(r *http.Request) (any, error) {
 	problem := ""
 	if p.o.trace != nil {
 		found, err := p.recent.get(r.Context(), p.o.trace)
-		if err != nil && !errors.Is(err, fault.Unsupported) {
+		if err != nil && !errors.Is(err, trace.ErrUnsupported) {
 			problem = err.Error()
 		}
 		g.traced(found)
