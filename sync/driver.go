@@ -103,6 +103,7 @@ type Features struct {
 	Backend string        // "memory", "etcd"; set by New
 	Limits  bool          // keys may have limits above 1: semaphores
 	Fair    bool          // claims are granted in the order of their arrival, over all processes
+	Lists   bool          // List works; set by New
 	Durable bool          // tokens rise and locks live on over a restart of the backend
 	MinTTL  time.Duration // shorter TTLs are raised to it
 	TTLStep time.Duration // TTLs are rounded up to a multiple of it

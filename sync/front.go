@@ -52,6 +52,7 @@ func open(o *options) (Sync, error) {
 	}
 	f.driver, f.features = d, d.Features()
 	f.features.Backend = o.name
+	_, f.features.Lists = d.(lister)
 	if !f.features.Fair {
 		f.gates = newGates()
 	}

@@ -16,16 +16,17 @@ const (
 	KindLeader    Kind = "leader"
 )
 
-// Hold is a lock, a permit or a leadership that a Sync holds or waits for.
+// Hold is a lock, a permit or a leadership that somebody holds or waits for.
 type Hold struct {
 	Kind    Kind      `json:"kind"`
 	ID      string    `json:"id"`
-	Owner   string    `json:"owner"`
+	Owner   string    `json:"owner"`             // "" if the backend keeps none, as of Redis's permits
 	Waiting bool      `json:"waiting,omitempty"` // not held yet
-	Since   time.Time `json:"since"`             // when it was granted, or the wait began
+	Since   time.Time `json:"since,omitzero"`    // when it was granted, or the wait began; zero if List can't know
 
 	// Of what is held: the fencing token, and when its context ends unless it
-	// is renewed before, which is done all the time.
+	// is renewed before, which is done all the time. Of List, Until is when the
+	// backend ends it, by this machine's clock, and zero if the backend doesn't say.
 	Token uint64    `json:"token,omitempty"`
 	Until time.Time `json:"until,omitzero"`
 }
@@ -42,10 +43,12 @@ func (f *front) Holds() []Hold {
 		out = append(out, *w)
 	}
 	f.mu.Unlock()
-	slices.SortFunc(out, func(a, b Hold) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID), compareWaiting(a, b), a.Since.Compare(b.Since))
-	})
+	slices.SortFunc(out, compareHolds)
 	return out
+}
+
+func compareHolds(a, b Hold) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID), compareWaiting(a, b), a.Since.Compare(b.Since))
 }
 
 func compareWaiting(a, b Hold) int {

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"strings"
 	gosync "sync"
 	"time"
 
@@ -45,6 +46,34 @@ func (d memoryDriver) Holder(_ context.Context, key string) (Candidate, error) {
 	return Candidate{}, ErrNoLeader
 }
 
+// List implements Lister of sync/driver.
+func (d memoryDriver) List(_ context.Context, prefix string, yield func(string, Hold) bool) error {
+	type listed struct {
+		key string
+		Hold
+	}
+	var all []listed
+	d.m.mu.Lock()
+	for key, e := range d.m.keys {
+		if !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		for c, g := range e.holders {
+			all = append(all, listed{key, Hold{Owner: c.Owner, Since: c.since, Token: g.Token, Until: c.until}})
+		}
+		for _, c := range e.queue {
+			all = append(all, listed{key, Hold{Owner: c.Owner, Since: c.since, Waiting: true}})
+		}
+	}
+	d.m.mu.Unlock()
+	for _, l := range all {
+		if !yield(l.key, l.Hold) {
+			break
+		}
+	}
+	return nil
+}
+
 func (d memoryDriver) Watch(ctx context.Context, key string, report func(Candidate)) error {
 	changed := make(chan struct{}, 1)
 	d.m.mu.Lock()
@@ -75,6 +104,7 @@ type memoryClaim struct {
 	granted chan Grant // 1 place
 
 	// guarded by m.mu
+	since    time.Time // when it began to wait, then of the grant
 	until    time.Time // of the grant
 	expiry   *time.Timer
 	released bool
@@ -96,6 +126,7 @@ func (c *memoryClaim) Acquire(ctx context.Context, wait bool) (Grant, error) {
 		c := m.holder(c.Key)
 		return Grant{}, fault.Markf(ErrHeld, "owner %q, token %d", c.Owner, c.Token)
 	}
+	c.since = time.Now()
 	e.queue = append(e.queue, c)
 	m.promote(c.Key)
 	m.mu.Unlock()
@@ -195,7 +226,8 @@ func (m *Memory) promote(key string) {
 		c := e.queue[0]
 		e.queue = e.queue[1:]
 		m.token++
-		c.until = time.Now().Add(c.TTL)
+		c.since = time.Now()
+		c.until = c.since.Add(c.TTL)
 		c.expiry = time.AfterFunc(c.TTL, c.expire)
 		g := Grant{Token: m.token, Until: c.until}
 		e.holders[c] = g

@@ -34,6 +34,13 @@ type Sync interface {
 	// kind and id, then what is held, then by time. It does no I/O.
 	Holds() []Hold
 
+	// List yields what everybody holds in this namespace on the backend, and waits
+	// for where the backend keeps the queue, by kind and id as Holds does. It is for
+	// people to look at: by the time it is read, a lock may be somebody else's. What
+	// the backend doesn't keep is zero: see Hold. ErrUnsupported where
+	// Features.Lists is false.
+	List(ctx context.Context) iter.Seq2[Hold, error]
+
 	// Features says what the backend can do.
 	Features() Features
 

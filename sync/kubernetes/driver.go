@@ -84,8 +84,8 @@ func (d *driver) create(ctx context.Context, timeout time.Duration, name, key st
 	defer cancel()
 	l := &lease{}
 	l.Name = name
-	l.Labels = map[string]string{"app.kubernetes.io/managed-by": "go-platform"}
-	l.Annotations = map[string]string{"go-platform/key": key}
+	l.Labels = map[string]string{managedBy: "go-platform"}
+	l.Annotations = map[string]string{keyOf: key}
 	made, err := kubernetes.Create(call, d.conn, d.leases, l)
 	if errors.Is(err, fault.UnknownOutcome) { // nothing is held by it
 		err = fault.Markf(fault.Unavailable, "make the Lease %s: %w", name, errors.New(err.Error()))

@@ -55,7 +55,7 @@ func Run(t *testing.T, h Harness) {
 		h.Late = time.Second
 	}
 	var all []testCase
-	for _, part := range [][]testCase{exclusionCases, waitingCases, inputCases, lossCases, semaphoreCases, leaderCases} {
+	for _, part := range [][]testCase{exclusionCases, waitingCases, inputCases, lossCases, semaphoreCases, leaderCases, listCases} {
 		all = append(all, part...)
 	}
 	for _, c := range all {
@@ -92,7 +92,13 @@ func newSuite(t *testing.T, h Harness) *suite {
 // open returns a Sync of its own: another process, as far as the backend sees.
 func (s *suite) open(opts ...dsync.Option) dsync.Sync {
 	s.Helper()
-	all := append([]dsync.Option{s.h.Backend(s.T), dsync.WithNamespace(s.namespace)}, s.h.Options...)
+	return s.openIn(s.namespace, opts...)
+}
+
+// openIn is open in another namespace.
+func (s *suite) openIn(namespace string, opts ...dsync.Option) dsync.Sync {
+	s.Helper()
+	all := append([]dsync.Option{s.h.Backend(s.T), dsync.WithNamespace(namespace)}, s.h.Options...)
 	x, err := dsync.New(append(all, opts...)...)
 	if err != nil {
 		s.Fatalf("New: %v", err)
