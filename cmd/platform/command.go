@@ -21,6 +21,7 @@ type command struct {
 	args     string // "KEY [VALUE]"
 	min, max int    // how many arguments there are; max -1: any number
 	follows  bool   // goes on until Ctrl-C, so that -timeout bounds nothing
+	patient  bool   // takes as long as there is to do: -timeout bounds it only if it is given
 	reads    bool   // its last argument may be standard input, which is read before -timeout begins
 	setup    func(f *flags) action
 	examples []string // command lines that work, with "# exit N" behind those that don't end with 0; the tests run them

@@ -28,7 +28,7 @@ func configNoun() *command {
 		name: "config", short: "configuration documents: get, set, history, diff, roll back",
 		long: "Documents are those of config/store: JSON, each below a name with slashes (shop/prod), with\nall their versions. Values that look like secrets are hidden; \"get -reveal\" shows them.",
 		subs: []*command{
-			configGet(), configSet(), configUnset(), configPut(), configDelete(), configList(), configHistory(), configDiff(), configRollback(),
+			configGet(), configSet(), configUnset(), configPut(), configDelete(), configList(), configHistory(), configDiff(), configRollback(), configWatch(),
 		},
 	}
 }

@@ -45,11 +45,7 @@ func configHistory() *command {
 					if !l.next() {
 						break
 					}
-					action := string(v.Action)
-					if v.Of != 0 {
-						action += " to " + strconv.FormatUint(v.Of, 10)
-					}
-					if err := out.row(v, v.Number, c.when(v.Time), v.Author, action, v.Path, v.Comment); err != nil {
+					if err := out.row(v, v.Number, c.when(v.Time), v.Author, actionOf(v), v.Path, v.Comment); err != nil {
 						return err
 					}
 				}
@@ -104,6 +100,14 @@ func configDiff() *command {
 			}
 		},
 	}
+}
+
+// actionOf is what a version has done, as "rollback to 3".
+func actionOf(v store.Version) string {
+	if v.Of == 0 {
+		return string(v.Action)
+	}
+	return string(v.Action) + " to " + strconv.FormatUint(v.Of, 10)
 }
 
 // versionsOf are the two versions that the arguments name.

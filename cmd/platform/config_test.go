@@ -46,6 +46,8 @@ func TestConfig(t *testing.T) {
 				{"platform config get $D server.port", "80\n", "", 0},
 				{"platform config unset $D server.tags", ns + "/prod 6: unset server.tags by ann\n", "", 0},
 				{"platform config unset $D server.tags", "", ns + "/prod has nothing at \"server.tags\"\n", 0},
+				{"platform config unset $D server.tags -if-version 5", "", "platform: config/store/…the newest version is 6, not 5\n", 4},
+				{"platform config unset $D server.tags -if-version 6", "", ns + "/prod has nothing at \"server.tags\"\n", 0},
 				{"platform config history $D | cut -f1,3-", "6\tann\tunset\tserver.tags\t\n5\tann\trollback to 1\t\tback\n4\tann\tset\tdb.password\t\n3\tann\tset\tserver.name\t\n2\tbob\tset\tserver.port\tTLS\n1\tann\tput\t\t\n", "", 0},
 				{"platform config history $D -by bob -o json", `{"namespace":"` + ns + `/prod","number":2,"time":"…Z","author":"bob","comment":"TLS","action":"set","path":"server.port",…}` + "\n", "", 0},
 				{"platform config history $D -limit 2 | wc -l", "2\n", "… more than 2; -limit 0 lists all\n", 0},
@@ -64,6 +66,17 @@ func TestConfig(t *testing.T) {
 				{"platform config get ${D}2 note", "a\r\nb\n", "", 0},
 				{`printf '\377' | platform config set ${D}2 note`, "", "platform: the value is not UTF-8\n", 2},
 			})
+			w := s.follow("platform config watch ${D}2")
+			w.await("…\t2\tann\tset\tnote\t\n")
+			quiet := s.follow("platform config watch $D -changes -o json")
+			quiet.awaitErr("watching\n")
+			s.steps([]step{
+				{"platform config set ${D}2 note bye -m why && platform config put $D '{}' && platform config delete $D", "…", "", 0},
+			})
+			w.await("…\t2\tann\tset\tnote\t\n…\t3\tann\tset\tnote\twhy\n")
+			quiet.await(`{…"number":8,…"action":"put",…}` + "\n" + `{…"number":9,…"action":"delete",…}` + "\n")
+			w.interrupt()
+			quiet.interrupt()
 		})
 	}
 }

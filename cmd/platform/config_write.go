@@ -98,11 +98,12 @@ func configUnset() *command {
 				if err != nil {
 					return store.Version{}, missing(err, c.args[0])
 				}
-				if !d.Get(c.args[1]).Exists() {
+				v, err := st.Unset(ctx, c.args[0], c.args[1], opts...)
+				if err == nil && v.Number == d.Number { // it has made none
 					c.note("%s has nothing at %q", c.args[0], c.args[1])
 					return store.Version{}, nil
 				}
-				return st.Unset(ctx, c.args[0], c.args[1], opts...)
+				return v, err
 			})
 		},
 	}

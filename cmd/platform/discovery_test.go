@@ -68,6 +68,33 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
+// What Kubernetes knows of a Service is in EndpointSlices, which its controllers
+// write; nobody registers there.
+func TestDiscoveryOnKubernetes(t *testing.T) {
+	t.Parallel()
+	k := servertest.SharedKubernetes(t)
+	ns := k.Namespace(t)
+	slices := "/apis/discovery.k8s.io/v1/namespaces/" + ns + "/endpointslices"
+	k.Do(t, "POST", slices, `{"metadata":{"name":"orders-x","labels":{"kubernetes.io/service-name":"orders","endpointslice.kubernetes.io/managed-by":"endpointslice-controller.k8s.io"}},
+		"addressType":"IPv4","ports":[{"name":"http","port":8080}],"endpoints":[
+		{"addresses":["10.0.0.1"],"conditions":{"ready":true},"zone":"a","targetRef":{"kind":"Pod","name":"orders-1"}},
+		{"addresses":["10.0.0.2"],"conditions":{"ready":false,"serving":false},"targetRef":{"kind":"Pod","name":"orders-2"}}]}`)
+	read := servertest.KubeRule{Group: "discovery.k8s.io", Resources: []string{"endpointslices"}, Verbs: []string{"list", "watch"}}
+	s := newShell(t, "PLATFORM_DISCOVERY=kubeconfig:"+k.Kubeconfig(t, k.Addr(), k.Token(t, ns, "reader", read), ns))
+	s.steps([]step{
+		{"platform discovery list", "orders\t1\t2\t\ta\n", "", 0},
+		{"platform discovery list orders", "orders-1\t10.0.0.1:8080\tup\t…orders-2\t10.0.0.2:8080\t…\n", "", 0},
+		{"platform discovery list nothing", "", "platform: no instances of \"nothing\"\n", 1},
+		{"platform router explain orders", "orders-1\t10.0.0.1:8080\t1\tyes\t\n…", "", 0},
+		{"platform discovery list -discovery kubeconfig:" + k.Kubeconfig(t, k.Addr(), k.Token(t, ns, "nobody"), ns), "", "platform: discovery/kubernetes: …\n", 5},
+	})
+	f := s.follow("platform discovery watch orders")
+	f.await("new\torders-1\t10.0.0.1:8080\t…")
+	k.Do(t, "DELETE", slices+"/orders-x", "")
+	f.await("…gone\torders-1\t10.0.0.1:8080\t…")
+	f.interrupt()
+}
+
 func TestRouterExplain(t *testing.T) {
 	t.Parallel()
 	url := engines(t)["redis"]

@@ -16,9 +16,9 @@ import (
 
 func eventNoun() *command {
 	return &command{
-		name: "event", short: "streams: publish, tail, query, groups, dead letters",
+		name: "event", short: "streams: publish, schedule, tail, query, groups, dead letters",
 		long: "TYPE is a pattern: order.created, order.* (one more word), order.** (one or more), ** (all,\nwith dead letters); in a shell, quote it. Records are CloudEvents in JSON.",
-		subs: []*command{eventPublish(), eventTail(), eventQuery(), eventGroups(), eventForget(), eventDead()},
+		subs: []*command{eventPublish(), eventSchedule(), eventTail(), eventQuery(), eventGroups(), eventForget(), eventDead()},
 	}
 }
 
@@ -52,24 +52,18 @@ func eventPublish() *command {
 		examples: []string{
 			`platform event publish order.created '{"order":42}' -subject order/42`,
 			"platform event publish order.created -meta tenant=blue < order.json",
+			"platform event publish order.reminder -at 15m -id reminder-42 < order.json",
 		},
 		setup: func(f *flags) action {
-			r := &event.Record{}
-			f.text(&r.Subject, "subject", "`TEXT`: what it is about")
-			f.text(&r.Source, "source", "`TEXT`: who says it; platform if none is given")
-			f.text(&r.ID, "id", "`ID`: a new one if none is given")
-			f.text(&r.RootID, "root", "`ID`: of the record that its story began with")
-			f.text(&r.ContentType, "content-type", "`TYPE` of the data; application/json if it is JSON")
-			meta := f.pairs("meta", "`NAME=VALUE`: metadata; may be given several times")
+			var id, root string
+			f.text(&id, "id", "`ID`: a new one if none is given")
+			f.text(&root, "root", "`ID`: of the record that its story began with")
+			at := f.future("at", "`TIME` to publish it at, such as 15m from now or 2026-01-31T09:00:00Z; else at once")
+			record := f.record()
 			t := eventTarget(f)
 			return func(ctx context.Context, c *call) error {
-				r.Type, r.Data, r.Metadata = c.args[0], c.data, *meta
-				if r.Source == "" {
-					r.Source = "platform"
-				}
-				if r.ContentType == "" && json.Valid(c.data) {
-					r.ContentType = "application/json"
-				}
+				r := record(c, c.args[0])
+				r.ID, r.RootID = id, root
 				r, err := event.Prepare(ctx, r)
 				if err != nil {
 					return err
@@ -78,12 +72,38 @@ func eventPublish() *command {
 				if err != nil {
 					return err
 				}
-				if err := s.Publish(ctx, r); err != nil {
+				if at.IsZero() {
+					err = s.Publish(ctx, r)
+				} else {
+					r.Time = *at
+					err = s.PublishAt(ctx, *at, r)
+				}
+				if err != nil {
 					return err
 				}
 				return c.done(idJSON{r.ID}, "%s", r.ID)
 			}
 		},
+	}
+}
+
+// record defines the flags of what a record is. The function that it returns makes
+// one, with the data that the call has read.
+func (f *flags) record() func(c *call, typ string) *event.Record {
+	r := &event.Record{}
+	f.text(&r.Subject, "subject", "`TEXT`: what it is about")
+	f.text(&r.Source, "source", "`TEXT`: who says it; platform if none is given")
+	f.text(&r.ContentType, "content-type", "`TYPE` of the data; application/json if it is JSON")
+	meta := f.pairs("meta", "`NAME=VALUE`: metadata; may be given several times")
+	return func(c *call, typ string) *event.Record {
+		r.Type, r.Data, r.Metadata = typ, c.data, *meta
+		if r.Source == "" {
+			r.Source = "platform"
+		}
+		if r.ContentType == "" && json.Valid(c.data) {
+			r.ContentType = "application/json"
+		}
+		return r
 	}
 }
 

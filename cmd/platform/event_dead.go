@@ -18,10 +18,10 @@ func eventDead() *command {
 	}
 }
 
-// letters yields the dead letters of a group, or of all, the newest first.
-func letters(ctx context.Context, s event.Stream, group string, since time.Time) iter.Seq2[*event.Record, error] {
+// letters yields the dead letters of a group, or of all, as they came.
+func letters(ctx context.Context, s event.Stream, group string, since time.Time, opts ...event.QueryOption) iter.Seq2[*event.Record, error] {
 	return func(yield func(*event.Record, error) bool) {
-		for r, err := range s.Query(ctx, event.Types("dead.**"), event.Reverse(), event.Since(since)) {
+		for r, err := range s.Query(ctx, append(opts, event.Types("dead.**"), event.Since(since))...) {
 			if err == nil && (r.Metadata[event.DeadType] == "" || group != "" && r.Metadata[event.DeadGroup] != group) {
 				continue
 			}
@@ -61,7 +61,7 @@ func deadList() *command {
 				if err != nil {
 					return err
 				}
-				found, err := collect(letters(ctx, s, *group, *since), l)
+				found, err := collect(letters(ctx, s, *group, *since, event.Reverse()), l)
 				if err != nil {
 					return err
 				}
@@ -97,8 +97,8 @@ func collect(all iter.Seq2[*event.Record, error], l *limit) (found []*event.Reco
 
 func deadPublish() *command {
 	return &command{
-		name: "publish", args: "[ID…]", max: -1, short: "publish the records of dead letters again, with their own ids",
-		long: "All groups are handed them again, and know them by their ids. The letter stays in the stream:\npublishing it twice is two deliveries.",
+		name: "publish", args: "[ID…]", max: -1, patient: true, short: "publish the records of dead letters again, with their own ids",
+		long: "All groups are handed them again, and know them by their ids. The letter stays in the stream:\npublishing it twice is two deliveries. -all ends with the newest letter of the moment at which it began.",
 		examples: []string{
 			"platform event dead publish $(platform event dead list -limit 1 | cut -f2)",
 			"platform event dead publish -all -group mailer",
@@ -117,20 +117,48 @@ func deadPublish() *command {
 				if err != nil {
 					return err
 				}
-				var found []*event.Record
 				if *all {
-					found, err = collect(letters(ctx, s, *group, *since), &limit{c: c})
-					slices.Reverse(found) // as they came
-				} else {
-					found, err = lettersByID(ctx, s, c.args)
+					return publishAll(ctx, c, s, *group, *since)
 				}
+				found, err := lettersByID(ctx, s, c.args)
 				if err != nil {
 					return err
 				}
-				return publishAgain(ctx, c, s, found)
+				for _, letter := range found {
+					if err := publishAgain(ctx, c, s, letter); err != nil {
+						return err
+					}
+				}
+				return nil
 			}
 		},
 	}
+}
+
+// publishAll publishes those that are there now, as they came, one at a time: how
+// many there are does not matter. What fails again meanwhile makes new letters,
+// which are behind the newest of now.
+func publishAll(ctx context.Context, c *call, s event.Stream, group string, since time.Time) error {
+	last := ""
+	for letter, err := range letters(ctx, s, group, since, event.Reverse()) {
+		if err != nil {
+			return err
+		}
+		last = letter.ID
+		break
+	}
+	if last == "" {
+		return no("no dead letters")
+	}
+	for letter, err := range letters(ctx, s, group, since) {
+		if err != nil {
+			return err
+		}
+		if err := publishAgain(ctx, c, s, letter); err != nil || letter.ID == last {
+			return err
+		}
+	}
+	return nil
 }
 
 // lettersByID finds all, before anything is published.
@@ -155,28 +183,20 @@ func recordByID(ctx context.Context, s event.Stream, id string) (*event.Record, 
 	return nil, no("no record with the id %q", id)
 }
 
-func publishAgain(ctx context.Context, c *call, s event.Stream, letters []*event.Record) error {
-	if len(letters) == 0 {
-		return no("no dead letters")
-	}
-	for _, letter := range letters {
-		r, ok := event.Original(letter)
-		if !ok { // the letter is without its data: the record itself is in the stream
-			var err error
-			if r, err = recordByID(ctx, s, letter.Metadata[event.DeadID]); err != nil {
-				return err
-			}
-		}
-		if err := s.Publish(ctx, r); err != nil {
-			return err
-		}
-		if err := c.done(struct {
-			ID   string `json:"id"` // of the letter
-			Kind string `json:"type"`
-			Of   string `json:"record"`
-		}{letter.ID, r.Type, r.ID}, "published %s %s", r.Type, r.ID); err != nil {
+func publishAgain(ctx context.Context, c *call, s event.Stream, letter *event.Record) error {
+	r, ok := event.Original(letter)
+	if !ok { // the letter is without its data: the record itself is in the stream
+		var err error
+		if r, err = recordByID(ctx, s, letter.Metadata[event.DeadID]); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := s.Publish(ctx, r); err != nil {
+		return err
+	}
+	return c.done(struct {
+		ID   string `json:"id"` // of the letter
+		Kind string `json:"type"`
+		Of   string `json:"record"`
+	}{letter.ID, r.Type, r.ID}, "published %s %s", r.Type, r.ID)
 }

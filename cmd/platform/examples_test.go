@@ -33,6 +33,7 @@ func world(t *testing.T) *shell {
 		s.file(name, content)
 	}
 	s.steps([]step{
+		{"platform event publish order.reminder '{}' -id reminder-42 -at 24h", "reminder-42\n", "", 0},
 		{"platform kv put greeting hello && platform kv put session/1 x", "…", "", 0},
 		{`platform config put shop/prod '{"server":{"port":80,"name":"shop"},"router":{"rules":` + rules + `}}' && platform config set shop/prod server.port 81`, "…", "", 0},
 	})

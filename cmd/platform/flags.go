@@ -32,7 +32,11 @@ func newFlags(c *call, cmd *command) *flags {
 	})
 	f.common = append(f.common, "o")
 	if !cmd.follows {
-		f.set.DurationVar(&f.timeout, "timeout", 10*time.Second, "give up after `DURATION`; 0: never")
+		usual := 10 * time.Second
+		if cmd.patient {
+			usual = 0
+		}
+		f.set.DurationVar(&f.timeout, "timeout", usual, "give up after `DURATION`; 0: never")
 		f.common = append(f.common, "timeout")
 	}
 	for _, name := range []string{"h", "help"} {
@@ -138,6 +142,22 @@ func parseMoment(s string, now time.Time) (time.Time, error) {
 		return t, fmt.Errorf("want how long ago (10m) or a time (2006-01-02, 2006-01-02T15:04:05Z)")
 	}
 	return t, nil
+}
+
+// future is a time, or how long from now it is.
+func (f *flags) future(name, usage string) *time.Time {
+	var at time.Time
+	f.fun(name, usage, func(s string) (err error) {
+		if d, e := time.ParseDuration(s); e == nil {
+			at = time.Now().Add(d)
+			return nil
+		}
+		if at, err = parseMoment(s, time.Now()); err != nil {
+			err = fmt.Errorf("want how long from now (10m) or a time (2006-01-02, 2006-01-02T15:04:05Z)")
+		}
+		return err
+	})
+	return &at
 }
 
 // parse sets the flags and returns the arguments.

@@ -60,3 +60,20 @@ func TestKV(t *testing.T) {
 		})
 	}
 }
+
+// memcached can't list and watch, which is bad use.
+func TestMemcached(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, "PLATFORM_KV=memcached://"+servertest.SharedMemcached(t).Addr(), "PLATFORM_KV_NAMESPACE="+servertest.Namespace(t))
+	s.steps([]step{
+		{"platform kv get greeting", "", "platform: kv/memcached: get \"greeting\": not found\n", 1},
+		{"platform kv put greeting hello -ttl 1h && platform kv get greeting", "put greeting, 5 B, revision …\nhello", "", 0},
+		{"platform kv put greeting again -if-absent", "", "platform: kv/memcached: put \"greeting\": …exist…\n", 4},
+		{"platform kv add visits 3", "3\n", "", 0},
+		{"platform kv list", "", "platform: kv/memcached: list: not supported by this backend\n", 2},
+		{"platform kv watch", "", "platform: kv/memcached: watch: not supported by this backend\n", 2},
+		{"platform kv delete greeting visits && platform kv get greeting", "deleted greeting\ndeleted visits\n", "platform: kv/…not found\n", 1},
+		{"platform config get shop", "", "platform: no address: give -config or set PLATFORM_CONFIG; …\n", 2},
+		{"platform config get shop -config $PLATFORM_KV", "", "platform: engine: options: invalid: address …want a URL with a scheme of …\n", 2},
+	})
+}

@@ -168,6 +168,7 @@ func engines(t *testing.T) map[string]string {
 		"etcd":     "etcd://" + servertest.SharedEtcd(t).Addr(),
 		"consul":   "consul://" + servertest.SharedConsul(t).Addr(),
 		"postgres": servertest.SharedPostgres(t).DSN(),
+		"mysql":    "mysql://root@" + servertest.SharedMariaDB(t).Addr() + "/mysql",
 		"sqlite":   "sqlite:" + filepath.Join(t.TempDir(), "x.db"),
 	}
 }

@@ -142,3 +142,33 @@ func TestTerminal(t *testing.T) {
 	watch.types("\x03")
 	watch.ends(0)
 }
+
+// A command that runs with a lock has the terminal as if it had been typed there.
+func TestLockAtATerminal(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, "PLATFORM_SYNC=sqlite:x.db", "TERM=xterm")
+	const asks = `sh -c 'echo ready; read x; echo "got $x"'`
+	for _, line := range []string{
+		"platform sync lock job -- " + asks,
+		`bash -c "platform sync lock job -- ` + strings.ReplaceAll(strings.ReplaceAll(asks, `"`, `\"`), "$", `\$`) + ` | cat"`, // cat has the terminal, too
+	} {
+		c := s.console(80, line)
+		c.await("ready")
+		c.types("it\n")
+		if got := c.ends(0); !strings.Contains(got, "got it\n") {
+			t.Errorf("%s: got %q", line, got)
+		}
+	}
+	c := s.console(80, `platform sync lock job -- sh -c 'trap "echo interrupted; exit 7" INT; echo ready; while :; do sleep 0.02; done'`)
+	c.await("ready")
+	c.types("\x1a") // Ctrl-Z stops nothing: the lock would go on
+	c.types("\x03")
+	if got := c.ends(7); !strings.Contains(got, "interrupted\n") {
+		t.Errorf("got %q", got)
+	}
+	back := s.console(80, `bash -c 'platform sync lock job -- true; read x; echo "then $x"'`)
+	back.types("me\n")
+	if got := back.ends(0); !strings.Contains(got, "then me\n") {
+		t.Errorf("the terminal was not given back: got %q", got)
+	}
+}

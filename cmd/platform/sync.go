@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 )
 
 func syncNoun() *command {
-	return &command{name: "sync", short: "locks and leaders: run with a lock, who leads, what a process holds", subs: []*command{syncLock(), syncLeader(), syncWatch(), syncHolds()}}
+	return &command{name: "sync", short: "locks and leaders: run with a lock, who leads, who holds what", subs: []*command{syncLock(), syncLeader(), syncWatch(), syncHolds()}}
 }
 
 func syncTarget(f *flags) *target {
@@ -102,29 +103,22 @@ func syncWatch() *command {
 
 func syncHolds() *command {
 	return &command{
-		name: "holds", args: "PAGE", min: 1, max: 1, short: "list what a process holds and waits for",
-		long:     "PAGE is the URL of the process's page (monitor/page). " + pageLogin,
-		examples: []string{"platform sync holds http://127.0.0.1:8081", "platform sync holds http://127.0.0.1:8081 -o json"},
-		setup: func(*flags) action {
+		name: "holds", args: "[PAGE]", max: 1, short: "list who holds and waits for what, on the engine or in one process",
+		long:     "Of an engine: what all processes hold in the namespace, and who waits where the engine has a queue\n(etcd, Consul, SQL). PAGE is the URL of a process's page (monitor/page): what that process holds and\nwaits for. " + pageLogin,
+		examples: []string{"platform sync holds", "platform sync holds -o json", "platform sync holds http://127.0.0.1:8081"},
+		setup: func(f *flags) action {
+			t := syncTarget(f)
 			return func(ctx context.Context, c *call) error {
-				var all []struct {
-					sync.Hold
-					Leader string `json:"leader,omitempty"`
+				if len(c.args) == 0 {
+					return holdsOfEngine(ctx, c, t)
 				}
+				var all []holdJSON
 				if err := c.ask(ctx, c.args[0], "api/locks", &all); err != nil {
 					return err
 				}
-				out := c.table("KIND", "ID", "STATE", "OWNER", "SINCE", "TOKEN", "UNTIL")
+				out := holdsTable(c)
 				for _, h := range all {
-					state := painted{green, "held"}
-					if h.Waiting {
-						state = painted{yellow, "waiting"}
-					}
-					var token any = ""
-					if h.Token != 0 {
-						token = h.Token
-					}
-					if err := out.row(h, h.Kind, h.ID, state, h.Owner, c.when(h.Since), token, c.when(h.Until)); err != nil {
+					if err := holdRow(out, h); err != nil {
 						return err
 					}
 				}
@@ -132,4 +126,43 @@ func syncHolds() *command {
 			}
 		},
 	}
+}
+
+func holdsOfEngine(ctx context.Context, c *call, t *target) error {
+	s, err := openSync(c, t)
+	if err != nil {
+		return err
+	}
+	out := holdsTable(c)
+	for h, err := range s.List(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := holdRow(out, holdJSON{Hold: h}); err != nil {
+			return err
+		}
+	}
+	return out.end("nobody holds anything in namespace %s", cmp.Or(t.space(c), "default"))
+}
+
+// holdJSON is a hold, and of a page who leads an election that it waits for.
+type holdJSON struct {
+	sync.Hold
+	Leader string `json:"leader,omitempty"`
+}
+
+func holdsTable(c *call) *table {
+	return c.table("KIND", "ID", "STATE", "OWNER", "SINCE", "TOKEN", "UNTIL")
+}
+
+func holdRow(out *table, h holdJSON) error {
+	state := painted{green, "held"}
+	if h.Waiting {
+		state = painted{yellow, "waiting"}
+	}
+	var token any = ""
+	if h.Token != 0 {
+		token = h.Token
+	}
+	return out.row(h, h.Kind, h.ID, state, h.Owner, out.c.when(h.Since), token, out.c.when(h.Until))
 }

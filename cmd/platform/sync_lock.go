@@ -15,7 +15,7 @@ import (
 func syncLock() *command {
 	return &command{
 		name: "lock", args: "ID -- COMMAND [ARGUMENT…]", min: 2, max: -1, follows: true, short: "run a command while holding a lock",
-		long: "It ends with the exit code of the command. If the lock is lost the command is sent SIGTERM,\nafter 10s SIGKILL, and the exit code is 4.\nPLATFORM_LOCK_TOKEN is the fencing token, for what the command writes to.",
+		long: "It ends with the exit code of the command. If the lock is lost the command, and\nwhat it has started, is sent SIGTERM, after 10s SIGKILL, and the exit code is 4.\nPLATFORM_LOCK_TOKEN is the fencing token, for what the command writes to.",
 		examples: []string{
 			"platform sync lock nightly -- sh -c 'echo holding $PLATFORM_LOCK_TOKEN'",
 			"platform sync lock nightly -wait 1m -- echo mine",
@@ -62,16 +62,13 @@ func syncLock() *command {
 
 // runLocked runs the command, then releases the lock.
 func runLocked(ctx context.Context, c *call, lock sync.Lock) error {
-	cmd := exec.CommandContext(lock.Context(), c.args[1], c.args[2:]...)
+	cmd := exec.Command(c.args[1], c.args[2:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.in, c.out, c.err
 	cmd.Env = append(os.Environ(), "PLATFORM_LOCK_TOKEN="+strconv.FormatUint(lock.Token(), 10))
-	cmd.Cancel = func() error { return terminate(cmd.Process) }
-	cmd.WaitDelay = 10 * time.Second
-	failed := cmd.Start()
+	j := newJob(cmd, c.inTerminal && c.outTerminal, c.inTerminal)
+	failed := j.start()
 	if failed == nil {
-		stop := context.AfterFunc(ctx, func() { terminate(cmd.Process) })
-		failed = cmd.Wait()
-		stop()
+		failed = j.wait(ctx, lock.Context())
 	}
 	end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -87,13 +84,51 @@ func runLocked(ctx context.Context, c *call, lock sync.Lock) error {
 	return failed
 }
 
-// terminate asks a process to end, or ends it where it can't be asked.
-func terminate(p *os.Process) error {
-	err := p.Signal(syscall.SIGTERM)
-	if err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return p.Kill()
+// patience is how long what was sent SIGTERM has until SIGKILL.
+const patience = 10 * time.Second
+
+// wait waits for the end of the command. When its caller is interrupted, all of
+// the job is asked to end; when the lock is lost, it has to.
+func (j *job) wait(interrupted, locked context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- j.waitForCommand() }()
+	var failed error
+	select {
+	case failed = <-ended:
+		return failed
+	case <-interrupted.Done():
+		j.terminate()
+		select {
+		case failed = <-ended:
+		case <-locked.Done():
+			failed = j.endWithin(patience, ended)
+		}
+	case <-locked.Done():
+		j.terminate()
+		failed = j.endWithin(patience, ended)
 	}
-	return err
+	// What the command has started and left behind was asked to end, too. It has
+	// the lock until then.
+	for deadline := time.Now().Add(patience); j.alive(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			j.kill()
+			break
+		}
+	}
+	return failed
+}
+
+// endWithin waits for the end of the command, which it forces after d.
+func (j *job) endWithin(d time.Duration, ended <-chan error) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-t.C:
+		j.kill()
+		return <-ended
+	}
 }
 
 // exitOf is the exit code as a shell has it: 128 and the signal's number, for a

@@ -9,14 +9,16 @@ import (
 
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/sync"
+	syncconsul "github.com/micro/go-platform/sync/consul"
 	syncetcd "github.com/micro/go-platform/sync/etcd"
+	synckubernetes "github.com/micro/go-platform/sync/kubernetes"
 	syncredis "github.com/micro/go-platform/sync/redis"
 	syncsql "github.com/micro/go-platform/sync/sql"
 )
 
 func locks(t *testing.T, ns, url string) sync.Sync {
 	t.Helper()
-	opts := backend(t, url, syncredis.URL, syncetcd.URL, syncsql.URL)
+	opts := backend(t, url, syncredis.URL, syncetcd.URL, syncconsul.URL, synckubernetes.URL, syncsql.URL)
 	s, err := sync.New(append(opts, sync.WithNamespace(ns))...)
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +43,11 @@ func leads(t *testing.T, s sync.Sync, id, owner string) sync.Elected {
 
 func TestSync(t *testing.T) {
 	all := engines(t)
-	for _, name := range []string{"redis", "etcd", "postgres"} {
+	k := servertest.SharedKubernetes(t)
+	space := k.Namespace(t)
+	leases := servertest.KubeRule{Group: "coordination.k8s.io", Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update", "delete"}}
+	all["kubernetes"] = "kubeconfig:" + k.Kubeconfig(t, k.Addr(), k.Token(t, space, "locker", leases), space)
+	for _, name := range []string{"redis", "etcd", "consul", "postgres", "mysql", "kubernetes"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ns := servertest.Namespace(t)
@@ -55,11 +61,15 @@ func TestSync(t *testing.T) {
 				{"platform sync lock job", "", "platform: usage: platform sync lock ID -- COMMAND [ARGUMENT…]\n", 2},
 				{"echo in | platform sync lock job -try -- cat", "in\n", "", 0},
 			})
-			lock, err := mine.Lock(t.Context(), "job")
+			s.steps([]step{{"platform sync holds", "", "", 0}, {"platform sync holds -o table", "", "nobody holds anything in namespace " + ns + "\n", 0}})
+			lock, err := mine.Lock(t.Context(), "job", sync.Owner("me"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.steps([]step{
+				{"platform sync holds", "lock\tjob\theld\tme\t…\n", "", 0},
+				{"platform sync holds -o json", `{"kind":"lock","id":"job","owner":"me",…"token":…}` + "\n", "", 0},
+				{"platform sync holds -namespace elsewhere-" + ns, "", "", 0},
 				{"platform sync lock job -try -- echo held", "", "platform: sync/…\n", 4},
 				{"platform sync lock job -wait 50ms -- echo held", "", "platform: sync/…\n", 4},
 				{"platform sync lock other -try -- echo held", "held\n", "", 0},
@@ -86,29 +96,45 @@ func TestSync(t *testing.T) {
 	}
 }
 
-func TestInterruptedLockEndsTheCommandAndReleases(t *testing.T) {
+// family is a command whose child ends a while after it was asked to.
+const family = `sh -c '(trap "sleep 0.3; echo child ended; exit" TERM; echo began; while :; do sleep 0.02; done) & wait'`
+
+func TestInterruptedLockEndsTheWholeJobAndReleases(t *testing.T) {
 	t.Parallel()
-	s := newShell(t, "PLATFORM_SYNC="+engines(t)["redis"], "PLATFORM_SYNC_NAMESPACE="+servertest.Namespace(t))
-	f := s.follow(`platform sync lock job -- sh -c 'trap "echo ended; exit 3" TERM; echo began; while :; do sleep 0.05; done'`)
-	f.await("began\n")
-	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		name, command, out string
+		code               int
+	}{
+		{"the command", `sh -c 'trap "echo ended; exit 3" TERM; echo began; while :; do sleep 0.05; done'`, "began\nended\n", 3},
+		{"what it has started", family, "began\nchild ended\n", 143},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newShell(t, "PLATFORM_SYNC="+engines(t)["redis"], "PLATFORM_SYNC_NAMESPACE="+servertest.Namespace(t))
+			for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+				f := s.follow("platform sync lock job -- " + c.command)
+				f.await("began\n")
+				if err := f.cmd.Process.Signal(signal); err != nil {
+					t.Fatal(err)
+				}
+				if code := exitCode(t, f.cmd.Wait()); code != c.code || f.out.String() != c.out {
+					t.Errorf("%v: got exit %d, %q, %q, want %d, %q", signal, code, f.out, f.err, c.code, c.out)
+				}
+				s.steps([]step{{"platform sync lock job -try -- echo free", "free\n", "", 0}})
+			}
+		})
 	}
-	if code := exitCode(t, f.cmd.Wait()); code != 3 || f.out.String() != "began\nended\n" {
-		t.Errorf("got exit %d, %q, %q, want 3", code, f.out, f.err)
-	}
-	s.steps([]step{{"platform sync lock job -try -- echo free", "free\n", "", 0}})
 }
 
-func TestLostLockEndsTheCommand(t *testing.T) {
+func TestLostLockEndsTheWholeJob(t *testing.T) {
 	t.Parallel()
 	redis := servertest.Redis(t)
 	s := newShell(t, "PLATFORM_SYNC=redis://"+redis.Addr())
-	f := s.follow(`platform sync lock job -ttl 1s -- sh -c 'trap "exit 0" TERM; echo began; while :; do sleep 0.05; done'`)
+	f := s.follow("platform sync lock job -ttl 1s -- " + family)
 	f.await("began\n")
 	redis.Kill()
-	if code := exitCode(t, f.cmd.Wait()); code != 4 || !strings.HasPrefix(f.err.String(), "platform: sync/redis: ") {
-		t.Errorf("got exit %d, %q, %q, want 4", code, f.out, f.err)
+	if code := exitCode(t, f.cmd.Wait()); code != 4 || !strings.Contains(f.err.String(), "platform: sync/redis: ") || f.out.String() != "began\nchild ended\n" {
+		t.Errorf("got exit %d, %q, %q, want 4 after the end of all", code, f.out, f.err)
 	}
 }
 
