@@ -10,7 +10,8 @@ import (
 )
 
 // Ops serves the operators' pages at addr and nowhere else: probes, status, stats
-// and metrics. It is not registered, and has no middleware.
+// and metrics. It is not registered, and has no middleware. adjust may set Handler,
+// which is served beside them: the page of monitor/page, or net/http/pprof.
 func Ops(addr string, adjust ...func(*http.Server)) Server {
 	return &opsServer{newHTTP(addr, http.NotFoundHandler(), adjust)}
 }
@@ -18,7 +19,11 @@ func Ops(addr string, adjust ...func(*http.Server)) Server {
 type opsServer struct{ *httpServer }
 
 func (s *opsServer) Serve(l net.Listener, _ *wrapper.Wrapper, _ monitor.Monitor) error {
-	return s.serve(l, beside(s.handler, s.pages))
+	handler := s.handler
+	if s.Handler != nil {
+		handler = s.Handler
+	}
+	return s.serve(l, beside(handler, s.pages))
 }
 
 // pages returns what operators look at.

@@ -28,11 +28,11 @@ func runCart(ctx context.Context, s *shop, in instance) error {
 	if err != nil {
 		return err
 	}
-	c := &cart{app.KV()}
+	c, l := &cart{app.KV()}, app.Logger("http")
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /carts/{user}", handle(c.get))
-	mux.HandleFunc("PUT /carts/{user}/{product}", handle(c.put))
-	mux.HandleFunc("DELETE /carts/{user}", handle(c.empty))
+	mux.HandleFunc("GET /carts/{user}", handle(l, c.get))
+	mux.HandleFunc("PUT /carts/{user}/{product}", handle(l, c.put))
+	mux.HandleFunc("DELETE /carts/{user}", handle(l, c.empty))
 	return app.Run(ctx, platform.Listener(in.listener, platform.HTTP("", mux)))
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -18,6 +19,7 @@ import (
 // catalogue answers over gRPC what there is and what it costs, from a database.
 type catalogue struct {
 	shoppb.UnimplementedCatalogueServer
+	log      *slog.Logger
 	version  string
 	products *db.Collection[Product]
 }
@@ -38,7 +40,7 @@ func runCatalogue(ctx context.Context, s *shop, in instance) error {
 	if err != nil {
 		return err
 	}
-	c := &catalogue{version: in.version}
+	c := &catalogue{log: app.Logger("catalogue"), version: in.version}
 	if c.products, err = collection[Product](ctx, app.DB(), "products", db.Index("name")); err != nil {
 		return errors.Join(err, app.Close(ctx))
 	}
@@ -54,7 +56,7 @@ func (c *catalogue) List(ctx context.Context, _ *shoppb.ListRequest) (*shoppb.Pr
 	all := &shoppb.Products{Version: c.version}
 	for doc, err := range c.products.Find(ctx, db.OrderBy("name")) {
 		if err != nil {
-			return nil, answer(err)
+			return nil, answer(ctx, c.log, err)
 		}
 		name := doc.Value.Name
 		if c.version == "2" { // what the new version is for
@@ -70,22 +72,24 @@ func (c *catalogue) Quote(ctx context.Context, items *shoppb.Items) (*shoppb.Pri
 	for _, item := range items.Items {
 		doc, err := c.products.Get(ctx, item.Product)
 		if err != nil {
-			return nil, answer(err)
+			return nil, answer(ctx, c.log, err)
 		}
 		price.Cents += doc.Value.Cents * item.Count
 	}
 	return price, nil
 }
 
-// answer is an error of the database in gRPC's words.
-func answer(err error) error {
+// answer is an error of the database in gRPC's words. What the database says goes
+// to the log alone.
+func answer(ctx context.Context, l *slog.Logger, err error) error {
 	switch {
 	case errors.Is(err, db.ErrNotFound):
-		return status.Error(codes.NotFound, err.Error())
+		return status.Error(codes.NotFound, "there is no such thing")
 	case errors.Is(err, db.ErrInvalid), errors.Is(err, db.ErrTooLarge): // no instance would take it
-		return status.Error(codes.InvalidArgument, err.Error())
+		return status.Error(codes.InvalidArgument, "that can not be a name here")
 	}
-	return status.Error(codes.Unavailable, err.Error())
+	l.WarnContext(ctx, "request failed", "error", err)
+	return status.Error(codes.Unavailable, "not now; try again")
 }
 
 // collection opens a table of values of one type.

@@ -57,6 +57,11 @@ func (c *cluster) start(ctx context.Context, in instance) error {
 	}
 	r := &running{instance: in, network: newFaulty(l), done: make(chan error, 1)}
 	r.listener = r.network
+	if in.service == "frontend" {
+		if r.ops, err = net.Listen("tcp", c.s.ops); err != nil {
+			return errors.Join(err, l.Close())
+		}
+	}
 	own, stop := context.WithCancel(context.WithoutCancel(ctx)) // it is stopped in order, by end
 	r.stop = stop
 	c.running[in.id] = r

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"html/template"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -24,6 +25,7 @@ import (
 
 // frontend is what shoppers reach: it asks the other services by their names.
 type frontend struct {
+	log       *slog.Logger
 	client    *http.Client
 	catalogue shoppb.CatalogueClient
 	payment   shoppb.PaymentClient
@@ -60,20 +62,22 @@ func runFrontend(ctx context.Context, s *shop, in instance) error {
 	defer payment.Close()
 	defer features.Close()
 	defer operators.Close()
-	f := &frontend{app.Client(), shoppb.NewCatalogueClient(catalogue), shoppb.NewPaymentClient(payment), features}
+	l := app.Logger("http")
+	f := &frontend{l, app.Client(), shoppb.NewCatalogueClient(catalogue), shoppb.NewPaymentClient(payment), features}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", f.home)
-	mux.HandleFunc("GET /carts/{user}", handle(known(f.cart)))
-	mux.HandleFunc("PUT /carts/{user}/{product}", handle(known(f.pick)))
-	mux.HandleFunc("PUT /orders/{user}/{id}", handle(known(f.order)))
-	mux.HandleFunc("GET /orders/{user}/{id}", handle(known(f.status)))
-	mux.Handle("/platform/", http.StripPrefix("/platform", operators))
-	return app.Run(ctx, platform.Listener(in.listener, platform.HTTP("", mux)))
+	mux.HandleFunc("GET /carts/{user}", handle(l, known(f.cart)))
+	mux.HandleFunc("PUT /carts/{user}/{product}", handle(l, known(f.pick)))
+	mux.HandleFunc("PUT /orders/{user}/{id}", handle(l, known(f.order)))
+	mux.HandleFunc("GET /orders/{user}/{id}", handle(l, known(f.status)))
+	// What operators look at has a port of its own. Without Ops, /metrics and the
+	// probes would be on the shoppers' port.
+	ops := platform.Ops("", func(s *http.Server) { s.Handler = operators })
+	return app.Run(ctx, platform.Listener(in.listener, platform.HTTP("", mux)), platform.Listener(in.ops, ops))
 }
 
-// operator allows everything to requests from this machine, and nothing to others:
-// the page is on the shoppers' port. Behind a proxy every request comes from the
-// proxy: ask for a login there, and serve the page on a port of its own.
+// operator allows everything to requests from this machine, and nothing to others.
+// Behind a proxy every request comes from the proxy: ask for a login there.
 func operator(r *http.Request) page.Access {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !peer.Addr().Unmap().IsLoopback() {
@@ -100,11 +104,12 @@ func (f *frontend) home(rw http.ResponseWriter, r *http.Request) {
 		return Home{now.Banner, now.Discount, all.Version, all.Products}, nil
 	}
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
-		handle(list)(rw, r)
+		handle(f.log, list)(rw, r)
 		return
 	}
 	v, err := list(r)
 	if err != nil {
+		f.log.WarnContext(r.Context(), "request failed", "error", err)
 		http.Error(rw, "The catalogue can't be shown now.", http.StatusServiceUnavailable)
 		return
 	}

@@ -33,7 +33,7 @@ import (
 
 // options are the flags.
 type options struct {
-	addr                             string
+	addr, ops                        string
 	db, kv, sync, discovery, event   string // URLs; "": the database
 	service, instance, version, logs string
 	chaos                            string
@@ -56,6 +56,7 @@ func parse(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("shop", flag.ContinueOnError)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "where the frontend listens, or the one service of -service")
+	f.StringVar(&o.ops, "ops", "127.0.0.1:8090", "where the frontend listens for operators: the page, metrics and probes")
 	f.StringVar(&o.db, "db", "", "URL of the database: sqlite:FILE, postgres:// or mysql://; without it a temporary SQLite file")
 	f.StringVar(&o.kv, "kv", "", "URL of the key-value store: redis://, etcd://, consul:// or nats://; without it the database")
 	f.StringVar(&o.sync, "sync", "", "URL of the lock service: redis://, etcd:// or consul://; without it the database")

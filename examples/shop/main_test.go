@@ -6,13 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/examples/internal/trial"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
@@ -30,7 +36,7 @@ func story(t *testing.T, args ...string) {
 	t.Helper()
 	var out strings.Builder
 	start := time.Now()
-	err := run(t.Context(), append([]string{"-addr", "127.0.0.1:0", "-phase", "700ms", "-rate", "8", "-broken", "0.4", "-declined", "0.3"}, args...), &out)
+	err := run(t.Context(), append([]string{"-addr", "127.0.0.1:0", "-ops", "127.0.0.1:0", "-phase", "700ms", "-rate", "8", "-broken", "0.4", "-declined", "0.3"}, args...), &out)
 	text := out.String()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
@@ -78,13 +84,13 @@ func TestStoryOnRealServers(t *testing.T) {
 
 // What the program says to try works, and Ctrl-C ends it without an error.
 func TestWhatItSaysToTryWorksUntilItIsInterrupted(t *testing.T) {
-	addr := trial.Free(t)
+	addr, ops := trial.Free(t), trial.Free(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	said, out := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, []string{"-phase", "1m", "-rate", "1", "-addr", addr}, out)
+		done <- run(ctx, []string{"-phase", "1m", "-rate", "1", "-addr", addr, "-ops", ops}, out)
 		out.Close()
 	}()
 	var text strings.Builder
@@ -93,10 +99,11 @@ func TestWhatItSaysToTryWorksUntilItIsInterrupted(t *testing.T) {
 		if strings.HasPrefix(lines.Text(), "──") {
 			trial.Curl(t, text.String(), "€ 49.00", `{"mug":2}`, `"status":"placed"`, `"cents":1800`)
 			another(t, "http://"+addr)
+			strangers(t, "http://"+addr, "http://"+ops)
 			interrupt()
 		}
 	}
-	if err := <-done; err != nil || !strings.Contains(text.String(), "http://"+addr+"/platform/") {
+	if err := <-done; err != nil || !strings.Contains(text.String(), "http://"+ops+"/\n") {
 		t.Errorf("ended with %v\n%s", err, text.String())
 	}
 }
@@ -125,11 +132,78 @@ func another(t *testing.T, base string) {
 	}
 }
 
+// strangers checks what is on the shoppers' port and not on that of operators, and
+// the other way round.
+func strangers(t *testing.T, shoppers, operators string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	for path, want := range map[string]string{"/metrics": "http_server_request_duration", "/readyz": "ok", "/statusz": "frontend", "/": "<html", "/api/locks": "["} {
+		for base, ok := range map[string]bool{operators: true, shoppers: path == "/"} {
+			resp, err := client.Get(base + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if (resp.StatusCode == http.StatusOK) != ok || err != nil {
+				t.Errorf("%s%s: status %s, %v, want it there: %v", base, path, resp.Status, err, ok)
+			}
+			if base == operators && !strings.Contains(string(b), want) {
+				t.Errorf("%s%s: %.200s, want %q in it", base, path, b, want)
+			}
+		}
+	}
+}
+
+// What went wrong inside is in the log, and no caller is told: neither by the
+// service itself, nor by one that asks it.
+func TestCallersSeeNothingOfTheInside(t *testing.T) {
+	var log strings.Builder
+	l := slog.New(slog.NewTextHandler(&log, nil))
+	secret := errors.New(`dial tcp 10.0.0.7:5432: password authentication failed for user "shop"`)
+	for name, c := range map[string]struct {
+		err    error
+		status int
+		text   string
+		logged bool
+	}{
+		"unknown":         {secret, 503, "not now; try again", true},
+		"a bad request":   {bad("want a number"), 400, "want a number", false},
+		"an invalid id":   {fmt.Errorf("db: create \"orders\": %w: %w", db.ErrInvalid, secret), 400, "that can not be a name here", true},
+		"nothing there":   {fmt.Errorf("db: get \"orders\": %w: %w", db.ErrNotFound, secret), 404, "there is no such thing", true},
+		"gRPC, not there": {status.Error(codes.NotFound, secret.Error()), 404, "there is no such thing", true},
+		"gRPC, a failure": {answer(t.Context(), l, secret), 503, "not now; try again", true},
+	} {
+		log.Reset()
+		inner := httptest.NewServer(handle(l, func(*http.Request) (any, error) { return nil, c.err }))
+		outer := httptest.NewServer(handle(l, func(r *http.Request) (any, error) {
+			return nil, ask(r.Context(), inner.Client(), http.MethodGet, inner.URL, nil, nil)
+		}))
+		for _, url := range []string{inner.URL, outer.URL} {
+			resp, err := http.Get(url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if want := fmt.Sprintf("{\"error\":%q}\n", c.text); resp.StatusCode != c.status || string(b) != want {
+				t.Errorf("%s: got %d %s, want %d %s", name, resp.StatusCode, b, c.status, want)
+			}
+		}
+		if (log.Len() > 0) != c.logged {
+			t.Errorf("%s: logged %q", name, log.String())
+		}
+		outer.Close()
+		inner.Close()
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
 // Ctrl-C is no failure before anything runs either.
 func TestInterruptedAtOnce(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
-	if err := run(ctx, []string{"-addr", "127.0.0.1:0"}, io.Discard); err != nil {
+	if err := run(ctx, []string{"-addr", "127.0.0.1:0", "-ops", "127.0.0.1:0"}, io.Discard); err != nil {
 		t.Error(err)
 	}
 }

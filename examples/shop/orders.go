@@ -61,9 +61,9 @@ func runOrders(ctx context.Context, s *shop, in instance) (err error) {
 	if err != nil {
 		return errors.Join(err, app.Close(ctx))
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("PUT /orders/{id}", handle(o.place))
-	mux.HandleFunc("GET /orders/{id}", handle(o.get))
+	mux, l := http.NewServeMux(), app.Logger("http")
+	mux.HandleFunc("PUT /orders/{id}", handle(l, o.place))
+	mux.HandleFunc("GET /orders/{id}", handle(l, o.get))
 	return app.Run(ctx, platform.Listener(in.listener, platform.HTTP("", mux)),
 		platform.Job(func(ctx context.Context) error { return o.outbox.Relay(ctx, app.Event()) }),
 		platform.Job(func(ctx context.Context) error { return o.lead(ctx, app, in.id) }))

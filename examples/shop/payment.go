@@ -25,6 +25,7 @@ import (
 // share of the payments is refused, and that is final.
 type payment struct {
 	shoppb.UnimplementedPaymentServer
+	log              *slog.Logger
 	db               db.DB
 	charges          *db.Collection[Charge]
 	outbox           *outbox.Outbox
@@ -43,7 +44,7 @@ func runPayment(ctx context.Context, s *shop, in instance) error {
 	if err != nil {
 		return err
 	}
-	p := &payment{db: app.DB(), broken: s.broken, declined: s.declined}
+	p := &payment{log: app.Logger("payment"), db: app.DB(), broken: s.broken, declined: s.declined}
 	if err := p.open(ctx, s, app.Logger("outbox")); err != nil {
 		return errors.Join(err, app.Close(ctx))
 	}
@@ -106,7 +107,7 @@ func (p *payment) charge(ctx context.Context, r *event.Record) error {
 func (p *payment) Find(ctx context.Context, order *shoppb.Order) (*shoppb.Receipt, error) {
 	for doc, err := range p.charges.Find(ctx, db.Where(db.Equal("order", order.Id)), db.Limit(1)) {
 		if err != nil {
-			return nil, answer(err)
+			return nil, answer(ctx, p.log, err)
 		}
 		receipt := &shoppb.Receipt{Order: order.Id, Paid: doc.Value.Paid}
 		if !receipt.Paid {

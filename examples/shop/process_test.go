@@ -27,19 +27,19 @@ func alone(args []string) error {
 // others.
 func TestProcessesAreKilled(t *testing.T) {
 	t.Parallel()
-	url, front := "sqlite:"+filepath.Join(t.TempDir(), "shop.db"), trial.Free(t)
+	url, front, ops := "sqlite:"+filepath.Join(t.TempDir(), "shop.db"), trial.Free(t), trial.Free(t)
 	processes := map[string]*servertest.Process{}
 	for _, id := range []string{"catalogue-1", "payment-1", "payment-2", "cart-1", "orders-1", "orders-2", "frontend-1"} {
 		service, _, _ := strings.Cut(id, "-")
 		addr := map[string]string{"frontend": front}[service]
-		processes[id] = servertest.Child(t, "instance", "-db", url, "-service", service, "-instance", id, "-addr", cmp.Or(addr, "127.0.0.1:0"), "-broken", "0")
+		processes[id] = servertest.Child(t, "instance", "-db", url, "-service", service, "-instance", id, "-addr", cmp.Or(addr, "127.0.0.1:0"), "-ops", ops, "-broken", "0")
 	}
 	for id, p := range processes {
 		if line := p.Line(); !strings.Contains(line, id) {
 			t.Fatalf("%s says %q", id, line)
 		}
 	}
-	trial.Curl(t, "curl http://"+front+"/readyz", "ok")
+	trial.Curl(t, "curl http://"+ops+"/readyz", "ok")
 	s, err := open(t.Context(), mustParse(t, "-db", url))
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestReadmesProcesses(t *testing.T) {
 		t.Fatal("README.md has no section on processes")
 	}
 	section = strings.ReplaceAll(section, "sqlite:shop.db", "sqlite:"+filepath.Join(t.TempDir(), "shop.db"))
-	for _, port := range []string{"8080", "8081", "8082", "8083", "8084"} {
+	for _, port := range []string{"8080", "8081", "8082", "8083", "8084", "8090"} {
 		section = strings.ReplaceAll(section, "127.0.0.1:"+port, trial.Free(t))
 	}
 	started := 0

@@ -32,6 +32,7 @@ var services = map[string]func(context.Context, *shop, instance) error{
 type instance struct {
 	service, id, version string
 	listener             net.Listener
+	ops                  net.Listener // of a frontend: what operators look at
 }
 
 // shop is what the instances of one process stand on.
@@ -121,7 +122,14 @@ func (s *shop) alone(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	in := instance{service: s.service, id: cmp.Or(s.options.instance, s.service+"-1"), version: s.version, listener: l}
-	say(out, "shop: %s at %s, one instance of %s; %s\nCtrl-C drains it and ends it.\n", in.id, l.Addr(), in.service, s.describe())
+	say(out, "shop: %s at %s, one instance of %s; %s\n", in.id, l.Addr(), in.service, s.describe())
+	if in.service == "frontend" {
+		if in.ops, err = net.Listen("tcp", s.ops); err != nil {
+			return errors.Join(err, l.Close())
+		}
+		say(out, "for operators: http://%s/, its /metrics and /readyz\n", in.ops.Addr())
+	}
+	say(out, "Ctrl-C drains it and ends it.\n")
 	return services[s.service](ctx, s, in)
 }
 

@@ -70,7 +70,8 @@ func (s *shop) story(ctx context.Context, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.end()) }()
 	base := "http://" + c.running["frontend-1"].listener.Addr().String()
-	say(out, about, s.describe(), base)
+	operators := "http://" + c.running["frontend-1"].ops.Addr().String()
+	say(out, about, s.describe(), base, operators)
 	l := newLoad(base, s.rate)
 	defer func() { l.stop() }()
 	for _, p := range c.phases() {
@@ -91,7 +92,7 @@ func (s *shop) story(ctx context.Context, out io.Writer) (err error) {
 	if err := c.report(ctx, out, l); err != nil || !s.stay {
 		return err
 	}
-	say(out, "\nshoppers go on until you interrupt; the page: %s/platform/\n", base)
+	say(out, "\nshoppers go on until you interrupt; the page: %s/\n", operators)
 	l = newLoad(base, s.rate)
 	<-ctx.Done()
 	return nil
@@ -99,7 +100,7 @@ func (s *shop) story(ctx context.Context, out io.Writer) (err error) {
 
 const about = `shop: frontend, catalogue, cart, orders and payment, ten instances in this process; %s
 the shop: %[2]s/
-the page for operators: %[2]s/platform/
+the page for operators: %[3]s/
 try, while it runs (-stay keeps it running):
   curl -H 'Accept: text/html' %[2]s/
   curl -X PUT -d 2 %[2]s/carts/ada/mug
