@@ -79,8 +79,8 @@ api: ## lists what changed in the exported names since the last tag
 docs: ## compares the documentation's snippets and the dependency weights with the code
 	@go test ./internal/docs ./internal/weight
 
-pictures: ## makes pictures of the cluster page, all in PICTURES (another folder), two of them in docs
-	@go test ./examples/quickstart -run '^TestThePageShowsWhatHappened$$' -count 1 -timeout 5m -pictures $(abspath $(PICTURES))
+pictures: ## makes pictures of the cluster page over the shop, all in PICTURES (another folder), two of them in docs
+	@go test ./examples/shop -run '^TestThePageShowsTheShop$$' -count 1 -timeout 5m -pictures $(abspath $(PICTURES))
 	@cp $(PICTURES)/map-1280-light.png docs/page.png; cp $(PICTURES)/map-1280-dark.png docs/page-dark.png
 
 bench: ## measures against other libraries; writes bench/RESULTS.md and bench/plots
