@@ -110,5 +110,6 @@ func (p *Page) rollback(r *http.Request) (any, error) {
 		user = "page"
 	}
 	v := r.URL.Query()
+	defer p.writes.forget() // who rolls back looks at the timeline next
 	return p.o.documents.Rollback(r.Context(), v.Get("namespace"), to, store.Author(user), store.Comment(v.Get("comment")), store.IfVersion(seen))
 }

@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -67,4 +68,49 @@ func TestNoPartBarsAnybody(t *testing.T) {
 		t.Errorf("a button without a name: %q", got)
 	}
 	quiet(t, tab)
+}
+
+// A cluster of many services is a list, which is asked for without its plots, and
+// can be narrowed to those in trouble and to those with a word.
+func TestALargeClusterIsAList(t *testing.T) {
+	axe, browser := servertest.Axe(t), servertest.Browser(t)
+	for _, n := range []int{12, 13} {
+		calls := map[string][]string{}
+		for i := range n - 1 { // and the one that watches
+			calls[fmt.Sprintf("service-%02d", i)] = nil
+		}
+		url := landscape(t, calls)
+		tab := servertest.OpenTab(t, browser, url, 1280, 900)
+		tab.AwaitText("main", fmt.Sprintf("of %d", n))
+		tab.Await(fmt.Sprintf("document.querySelectorAll('main a[href^=\"#service?name=service-\"]').length >= %d", n-1))
+		cards, list := tab.Eval("document.querySelectorAll('.cards .card').length"), tab.Eval("[...document.querySelectorAll('th')].some((e) => e.textContent === 'why')")
+		if n == 12 && (cards != "12" || list != "false") || n == 13 && (cards != "0" || list != "true") {
+			t.Errorf("%d services: %s cards, a list: %s", n, cards, list)
+		}
+		asked := "performance.getEntriesByType('resource').filter((e) => e.name.includes('/api/series')).length > 0"
+		if got, want := tab.Eval(asked), fmt.Sprint(n == 12); got != want {
+			t.Errorf("%d services: samples asked for: %s, want %s", n, got, want)
+		}
+		tab.Eval(axe + ";0")
+		for _, width := range []int{1280, 360} {
+			tab.Size(width, 900)
+			if got := barriers(t, tab); len(got) > 0 {
+				t.Errorf("%d services, %d pixels:\n%.1000s", n, width, strings.Join(got, "\n"))
+			}
+			if over := tab.Eval("document.documentElement.scrollWidth - document.documentElement.clientWidth"); over != "0" {
+				t.Errorf("%d services, %d pixels: %s are beyond the window", n, width, over)
+			}
+			picture(t, tab, fmt.Sprint("cluster", n), fmt.Sprint(width))
+		}
+		tab.Size(1280, 900)
+		tab.Click("main input[type=search]")
+		tab.Type("ICE-07")
+		tab.Await("document.querySelectorAll('.cards .card').length === 1 && location.hash.includes('f=ICE-07')")
+		tab.AwaitText("main", "service-07")
+		tab.Go(url + "#cluster?f=nothing")
+		tab.AwaitText("main", "No service fits")
+		tab.Go(url + "#cluster?show=trouble")
+		tab.Await("document.querySelector('.choice[aria-current]')?.textContent.endsWith('in trouble')")
+		quiet(t, tab)
+	}
 }

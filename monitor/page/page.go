@@ -31,6 +31,7 @@ type Page struct {
 	series   series
 	timeline timeline
 	changes  changes
+	writes   shared
 	recent   recent
 	mux      *http.ServeMux
 	html     document
@@ -51,7 +52,7 @@ func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 			return nil, fault.Wrap("monitor/page", "new", "", fault.Mark(monitor.ErrInvalid, err))
 		}
 	}
-	p := &Page{o: o, mo: mo, life: life.New(), mux: http.NewServeMux(), html: newDocument(o.title)}
+	p := &Page{o: o, mo: mo, life: life.New(), mux: http.NewServeMux(), html: newDocument(o.title), writes: shared{turn: make(chan struct{}, 1)}}
 	switch {
 	case o.auth != nil && (o.access != nil || o.login != nil), o.access != nil && o.login != nil:
 		return nil, fault.New(monitor.ErrInvalid, "monitor/page", "new", "", "more than one of WithAuth, WithLogin and WithAccess")
@@ -132,8 +133,7 @@ func (p *Page) page(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Write(p.html.html)
+	send(w, r, "text/html; charset=utf-8", p.html.html)
 }
 
 // reply answers a request if whoever sent it has the access wanted. One that
@@ -152,8 +152,12 @@ func (p *Page) reply(w http.ResponseWriter, r *http.Request, want Access, f answ
 		fail(w, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(v)
+	b, err := json.Marshal(v)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	send(w, r, "application/json", append(b, '\n'))
 }
 
 func fail(w http.ResponseWriter, err error) {

@@ -113,7 +113,7 @@ func (p *Page) moments(r *http.Request) (any, error) {
 	all := p.timeline.all()
 	slices.Reverse(all) // of moments at the same time the later one is newer
 	if wanted == nil || slices.Contains(wanted, kindConfig) {
-		written, err := p.written(r, n)
+		written, err := p.written(r)
 		if err != nil {
 			out.Problem = err.Error()
 		}
@@ -129,20 +129,22 @@ func (p *Page) moments(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// written are the newest versions of the store's documents, at most n of each.
-func (p *Page) written(r *http.Request, n int) ([]Moment, error) {
+// written are the newest versions of the store's documents.
+func (p *Page) written(r *http.Request) ([]Moment, error) {
 	if p.o.documents == nil || r.URL.Query().Get("service") != "" {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), historyTime) // what the page knows itself must not wait longer
-	defer cancel()
+	return p.writes.get(r.Context(), p.askVersions)
+}
+
+func (p *Page) askVersions(ctx context.Context) ([]Moment, error) {
 	names, err := p.o.documents.Namespaces(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []Moment
 	for _, name := range names[:min(len(names), documentsAsked)] {
-		for d, err := range p.o.documents.History(ctx, store.Query{Namespace: name, Limit: min(n, versionsAsked)}) {
+		for d, err := range p.o.documents.History(ctx, store.Query{Namespace: name, Limit: versionsAsked}) {
 			if err != nil {
 				return out, err
 			}

@@ -1,7 +1,7 @@
 
 // ---- the whole
 const views = {
-  cluster: { name: "Cluster", every: 2000, data: async () => { const s = await seriesData(); return { series: s.services }; }, draw: cluster },
+  cluster: { name: "Cluster", every: 2000, data: async (o) => crowded(o) ? { series: {} } : { series: (await seriesData()).services }, draw: cluster },
   service: { under: "cluster", every: 2000, data: async () => { const name = here().q.get("name") || "", [s, t] = await Promise.all([seriesData(name), name ? api("timeline?" + query({ service: name })) : { moments: [] }]); return { series: s.services, moments: t.moments }; }, draw: service },
   map: { name: "Map", every: 3000, data: mapData, draw: mapView, after: wires },
   timeline: { name: "Timeline", every: 2000, data: timelineData, draw: timeline },

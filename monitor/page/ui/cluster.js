@@ -51,18 +51,41 @@ const instanceHeads = ["instance", "health", "version, zone, labels", "#calls/s"
 const tile = (value, unit, text, cls) => el("div", { class: "tile" }, el("b", { class: cls }, value, unit && el("small", {}, " " + unit)), el("span", {}, text));
 const byTrouble = ["fail", "unknown", "warn", "pass"];
 
+// chosen are the services that the address asks for: in trouble, or with a text in their name or in
+// an instance's id, version, zone or label.
+function chosen(o) {
+  const q = here().q, text = (q.get("f") || "").toLowerCase(), trouble = q.get("show") === "trouble";
+  const words = (v) => [v.service, ...members(v).flatMap((m) => { const i = m.status.instance; return [i.id, i.version, i.zone]; }), ...(registered(o, v.service)?.instances || []).flatMap((i) => [i.id, ...Object.entries(i.labels || {}).map(([k, x]) => k + "=" + x)])].filter(Boolean).join(" ").toLowerCase();
+  return o.services.filter((v) => (!trouble || v.verdict !== "pass") && words(v).includes(text));
+}
+const many = 12; // services beyond which each is a line instead of two plots
+const crowded = (o) => chosen(o).length > many;
+function choices(o) {
+  const { q } = here(), trouble = o.services.filter((v) => v.verdict !== "pass").length, to = (show) => "#cluster?" + query({ ...Object.fromEntries(q), show });
+  return el("div", { class: "row", style: "margin-bottom:.9rem" }, el("div", { class: "row", role: "group", "aria-label": "which services" }, el("a", { class: "choice", href: to(""), "aria-current": q.get("show") !== "trouble" && "true" }, "all " + o.services.length), el("a", { class: "choice", href: to("trouble"), "aria-current": q.get("show") === "trouble" && "true" }, trouble + " in trouble")),
+    el("input", { type: "search", class: "push", "aria-label": "only services with", placeholder: "service, instance, version, label", autocomplete: "off", spellcheck: "false", maxlength: 100, now: q.get("f") || "", oninput: (e) => put({ f: e.currentTarget.value }) }));
+}
+const dots = (v) => el("div", { class: "dots" }, members(v).map((m) => el("a", { href: toService(v.service), tabindex: -1, class: health(m), title: m.status.instance.id + ": " + health(m), "aria-label": m.status.instance.id + ": " + health(m) })));
+function serviceLine(v) {
+  const t = traffic(members(v));
+  return { key: v.service, cells: [el("a", { href: toService(v.service) }, v.service || "(no name)"), pill(v.verdict), dots(v), num(t.rate), el("span", { class: t.share && "fail" }, percent(t.share)), ms(t.p99), el("span", { class: "soft" }, reasons(v))] };
+}
+const serviceCard = (v, series) => el("section", { class: "card", "data-key": v.service, "aria-label": v.service || "no name" },
+  el("div", { class: "row" }, el("h2", { class: "h3" }, el("a", { href: toService(v.service) }, v.service || "(no name)")), pill(v.verdict), el("span", { class: "push" }), dots(v)),
+  el("p", { class: "soft small" }, reasons(v)), callsChart(v.service, series[v.service]), latencyChart(v.service, series[v.service]));
+
 function cluster(o, { series }) {
-  const services = [...o.services].sort((a, b) => byTrouble.indexOf(a.verdict) - byTrouble.indexOf(b.verdict) || a.service.localeCompare(b.service));
-  if (!services.length) return [el("h1", { class: "row top" }, "Cluster"), empty("Nobody was heard of yet", "Instances show here a few seconds after they publish their first report.")];
-  const all = services.flatMap(members), t = traffic(all), well = services.filter((v) => v.verdict === "pass").length, good = all.filter((m) => ["pass", "warn"].includes(health(m))).length;
-  const known = all.filter((m) => m.presence !== "stopped").length + services.flatMap((v) => silent(o, v)).length;
-  return [el("div", { class: "row top" }, el("h1", {}, "Cluster"), el("span", { class: "push" }), ranges(o.history)),
-    el("div", { class: "tiles" }, tile(well, "of " + services.length, "services are well", well < services.length && "warn"), tile(good, "of " + known, "instances healthy", good < known && "warn"), tile(num(t.rate), "/s", "calls, last minute"), tile(percent(t.share), "", "of them failed", t.share > .01 && "fail"), tile(ms(Math.max(0, ...services.map((v) => traffic(members(v)).p99))), "", "slowest service's p99")),
-    el("div", { class: "cards" }, services.map((v) => el("section", { class: "card", "data-key": v.service, "aria-label": v.service || "no name" },
-      el("div", { class: "row" }, el("h2", { class: "h3" }, el("a", { href: toService(v.service) }, v.service || "(no name)")), pill(v.verdict), el("span", { class: "push" }),
-        el("div", { class: "dots" }, members(v).map((m) => el("a", { href: toService(v.service), tabindex: -1, class: health(m), title: m.status.instance.id + ": " + health(m), "aria-label": m.status.instance.id + ": " + health(m) })))),
-      el("p", { class: "soft small" }, reasons(v)), callsChart(v.service, series[v.service]), latencyChart(v.service, series[v.service])))),
-    el("h2", {}, "Instances"), table(instanceHeads, services.flatMap((v) => instanceRows(o, v))), historyNote(o.history)];
+  const services = chosen(o).sort((a, b) => byTrouble.indexOf(a.verdict) - byTrouble.indexOf(b.verdict) || a.service.localeCompare(b.service)), lines = crowded(o);
+  if (!o.services.length) return [el("h1", { class: "row top" }, "Cluster"), empty("Nobody was heard of yet", "Instances show here a few seconds after they publish their first report.")];
+  const all = o.services.flatMap(members), t = traffic(all), well = o.services.filter((v) => v.verdict === "pass").length, good = all.filter((m) => ["pass", "warn"].includes(health(m))).length;
+  const known = all.filter((m) => m.presence !== "stopped").length + o.services.flatMap((v) => silent(o, v)).length;
+  const rows = services.flatMap((v) => instanceRows(o, v)), poor = new Set(services.flatMap((v) => [...members(v).filter((m) => !["pass", "stopped"].includes(health(m))).map((m) => v.service + "/" + m.status.instance.id), ...silent(o, v).map((i) => v.service + "/" + i.id)]));
+  const listed = lines ? rows.filter((r) => poor.has(r.key)) : rows;
+  return [el("div", { class: "row top" }, el("h1", {}, "Cluster"), el("span", { class: "push" }), !lines && ranges(o.history)),
+    el("div", { class: "tiles" }, tile(well, "of " + o.services.length, "services are well", well < o.services.length && "warn"), tile(good, "of " + known, "instances healthy", good < known && "warn"), tile(num(t.rate), "/s", "calls, last minute"), tile(percent(t.share), "", "of them failed", t.share > .01 && "fail"), tile(ms(Math.max(0, ...o.services.map((v) => traffic(members(v)).p99))), "", "slowest service's p99")),
+    (o.services.length > 3 || here().q.get("f") || here().q.get("show")) && choices(o),
+    !services.length ? empty("No service fits", el("a", { href: "#cluster" }, "all services")) : lines ? table(["service", "health", "instances", "#calls/s", "#errors", "#p99", "why"], services.map(serviceLine)) : el("div", { class: "cards" }, services.map((v) => serviceCard(v, series))),
+    services.length > 0 && [el("h2", {}, lines ? "Instances that are not well" : "Instances"), table(instanceHeads, listed, lines && ["All instances are well", plural(rows.length, "instance") + " of " + plural(services.length, "service")])], !lines && historyNote(o.history)];
 }
 
 function service(o, { series, moments }) {
@@ -77,6 +100,7 @@ function service(o, { series, moments }) {
   }
   const endpoints = [...all.values()].sort((a, b) => !!a.client - !!b.client || b.rate - a.rate);
   return [el("div", { class: "row top" }, el("a", { href: "#cluster" }, "Cluster"), el("span", { class: "faint" }, "/"), el("h1", {}, name || "(no name)"), pill(v.verdict), el("span", { class: "soft" }, reasons(v)), el("span", { class: "push" }), ranges(o.history)),
+    el("p", { class: "row small" }, el("a", { href: "#map?" + query({ service: name }) }, "its calls"), o.parts.traces && [el("a", { href: "#traces?" + query({ service: name }) }, "traces"), el("a", { href: "#traces?" + query({ service: name, errors: 1 }) }, "failed traces")], o.parts.router && (o.routed || []).includes(name) && el("a", { href: "#router?" + query({ service: name }) }, "routing"), el("a", { href: "#timeline?" + query({ service: name }) }, "timeline")),
     r && r.state !== "live" && el("p", { class: "warn" }, "The registry's view is " + r.state + (r.problem ? ": " + r.problem : "") + ", of " + when(r.asOf)),
     r && r.preserved > 0 && el("p", { class: "warn" }, plural(r.preserved, "instance") + " expired in the registry and kept: too many expired at once"),
     el("div", { class: "card pair", style: "--tall:8rem" }, callsChart(name, series[name], moments), errorsChart(name, series[name], moments), latencyChart(name, series[name], moments)),
