@@ -23,7 +23,9 @@
 //
 // A file is read at each Resolve and decrypted when its content is another one, so
 // a file that is replaced is seen as soon as config asks again, within 10 s
-// (config.ResolveEvery). A value that was changed without the key is refused: SOPS'
+// (config.ResolveEvery). A file for which no identity fits is tried again after 5 s:
+// the identity may be one of a plugin or a device that was not there. What was
+// decrypted is remembered, of at most 256 files and 32 MiB. A value that was changed without the key is refused: SOPS'
 // MAC covers all values, but no comments, and with mac_only_encrypted only the
 // encrypted values. The MAC does not say who wrote a file: age's recipients are
 // public, so whoever may replace a file may encrypt another one for the same key.

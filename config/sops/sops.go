@@ -3,9 +3,11 @@ package sops
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"filippo.io/age"
 	"github.com/micro/go-platform/config"
@@ -19,17 +21,30 @@ type Resolver struct {
 
 	mu    sync.Mutex
 	known map[string]*decrypted // by name
+	bytes int                   // of the files in known
 }
 
 // decrypted is what a file holds.
 type decrypted struct {
 	content [sha256.Size]byte // hash of the encrypted file
+	bytes   int
 	tree    any
 	err     error // why this content can't be decrypted
+	at      time.Time
 }
 
-// maxFiles bounds what is remembered. More are decrypted again each time.
-const maxFiles = 256
+// fresh reports whether d is what content holds, still. An identity may be one that
+// a plugin or a device has, which is not there for a moment, so a refusal is.
+func (d *decrypted) fresh(content [sha256.Size]byte) bool {
+	return d != nil && d.content == content && (!errors.Is(d.err, config.ErrDenied) || time.Since(d.at) < refusedFor)
+}
+
+// Bounds of what is remembered. What is more is decrypted again each time.
+const (
+	maxFiles   = 256
+	maxBytes   = 32 << 20        // of the encrypted files; what they hold takes about as much
+	refusedFor = 5 * time.Second // less than config.ResolveEvery: the references of one pass share a refusal
+)
 
 // New returns a resolver of the files below dir, which need not be there yet. At
 // least one identity is needed.
@@ -75,15 +90,22 @@ func (r *Resolver) decrypt(name string, text []byte) (any, error) {
 	content := sha256.Sum256(text)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if d := r.known[name]; d != nil && d.content == content {
+	if d := r.known[name]; d.fresh(content) {
 		return d.tree, d.err
 	}
-	d := &decrypted{content: content}
+	d := &decrypted{content: content, bytes: len(text)}
 	d.tree, d.err = open(name, text, r.identities)
-	if len(r.known) >= maxFiles && r.known[name] == nil {
+	d.at = time.Now()
+	if old := r.known[name]; old != nil {
+		r.bytes -= old.bytes
+		delete(r.known, name)
+	}
+	if len(r.known) >= maxFiles || r.bytes+d.bytes > maxBytes {
 		clear(r.known)
+		r.bytes = 0
 	}
 	r.known[name] = d
+	r.bytes += d.bytes
 	return d.tree, d.err
 }
 
