@@ -150,6 +150,7 @@ func TestConsumersBuildFromTheReleasedArchives(t *testing.T) {
 	env := append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -modcacherw -trimpath", "GONOSUMDB="+root+","+root+"/*",
 		"GOPROXY="+proxies, "GOMODCACHE="+t.TempDir())
 	t.Run("README", func(t *testing.T) { readme(t, env) })
+	t.Run("command", func(t *testing.T) { command(t, env, version) })
 	rows := map[string]string{}
 	for _, c := range consumers {
 		t.Run(c.name, func(t *testing.T) {
@@ -207,6 +208,25 @@ func TestConsumersBuildFromTheReleasedArchives(t *testing.T) {
 		table.WriteString(rows[c.name])
 	}
 	tabled(t, "../../VERSIONING.md", table.String())
+}
+
+// command installs cmd/platform as docs/command.md says, and asks it what it is.
+func command(t *testing.T, env []string, version string) {
+	dir := t.TempDir()
+	for _, line := range [][]string{
+		{"go", "install", root + "/cmd/platform@" + version},
+		{filepath.Join(dir, "platform"), "version"},
+	} {
+		cmd := exec.Command(line[0], line[1:]...)
+		cmd.Dir, cmd.Env = dir, append(env, "GOBIN="+dir)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%q: %v\n%s", line, err, out)
+		}
+		if line[1] == "version" && !strings.HasPrefix(string(out), "platform "+version+", ") {
+			t.Errorf("%q: got %q", line, out)
+		}
+	}
 }
 
 // tabled compares the rows of the table that follows a marker in a page, or
