@@ -22,6 +22,7 @@ var folders = map[string]string{
 	"auth": "auth", "config": "config", "db": "db", "discovery": "discovery", "event": "event", "kv": "kv",
 	"metrics": "metrics", "monitor": "monitor", "router": "router", "dsync": "sync", "trace": "trace", "wrapper": "wrapper",
 	"platform": ".", "wgrpc": "wrapper/grpc", "page": "monitor/page", "outbox": "event/outbox", "changes": "db/changes", "store": "config/store",
+	"cache": "kv/cache", "kvdriver": "kv/driver",
 	"routerconfig": "router/config", "prometheus": "metrics/prometheus", "baggage": "trace/baggage",
 }
 

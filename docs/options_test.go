@@ -47,7 +47,7 @@ func TestOptionsAreNamedByWhatTakesThem(t *testing.T) {
 // constructorOptions are the types of options that something is made with.
 // Those of spans are called as OpenTelemetry's are.
 var constructorOptions = map[string]bool{
-	"Option": true, "HandlerOption": true, "TransportOption": true, "CredentialsOption": true, "QuotaOption": true, "SpanOption": true,
+	"Option": true, "HandlerOption": true, "TransportOption": true, "CredentialsOption": true, "QuotaOption": true, "SpanOption": true, "LoaderOption": true,
 }
 
 func typeName(e ast.Expr) string {

@@ -9,9 +9,9 @@
 //	item, err := store.Get(ctx, "users/1")
 //	_, err = store.Put(ctx, "users/1", []byte("Ada L."), kv.IfRevision(rev))
 //
-// On top of any store stand [Update] (read, change, write if nobody else did),
-// [Loader] (one load per key, however many ask), [Cached] (a near cache) and
-// [Typed] (values of a Go type).
+// On top of any store stand [Update] (read, change, write if nobody else did)
+// and [Typed] (values of a Go type). Package kv/cache has a near cache and a
+// loader (one load per key, however many ask).
 //
 // # Backends
 //
@@ -19,8 +19,9 @@
 // [Memory]. Others are folders below this one, each with Backend(address,
 // options...) and WithClient for a client that the user already has. What each
 // can do stands in docs/features.md, which a test generates from
-// [Features]. A backend of your own is a [Driver], its test is package kvtest,
-// and [WithDriver] makes it an option.
+// [Features]. A backend of your own is a [Driver], with the abilities of
+// package kv/driver that it has; its test is package kvtest, and [WithDriver]
+// makes it an option.
 //
 //	caller → KV: checks, namespace, deadline, errors → Driver → server
 //	              │

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sort"
-	"strings"
 
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -54,14 +53,6 @@ func (e *BatchError) Unwrap() []error {
 
 // invalidf returns an ErrInvalid that says what is wrong.
 func invalidf(format string, args ...any) error { return fault.Markf(ErrInvalid, format, args...) }
-
-// cut shortens a key for an error.
-func cut(key string) string {
-	if len(key) <= 64 {
-		return key
-	}
-	return strings.ToValidUTF8(key[:64], "") + "…"
-}
 
 // isKind reports whether err is one of the kinds given.
 func isKind(err error, kinds ...error) bool {

@@ -201,42 +201,6 @@ func ExampleNewTyped() {
 	// Output: Ada <nil>
 }
 
-func ExampleCached() {
-	ctx := context.Background()
-	store, _ := kv.New() // usually one that is far away
-	near, err := kv.Cached(store, kv.MaxAge(time.Second))
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer near.Close() // and store
-	_, _ = near.Put(ctx, "k", []byte("v"))
-	item, err := near.Get(ctx, "k") // for a second, Gets stay in this process
-	fmt.Println(string(item.Value), err)
-	// Output: v <nil>
-}
-
-func ExampleNewLoader() {
-	ctx := context.Background()
-	store, _ := kv.New()
-	defer store.Close()
-	loader, err := kv.NewLoader(store, time.Minute, kv.Stale(10*time.Second), kv.Negative(time.Second))
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer loader.Close()
-	for range 2 {
-		item, err := loader.GetOrLoad(ctx, "users/1", func(context.Context) ([]byte, error) {
-			fmt.Println("asking the database")
-			return []byte("Ada"), nil
-		})
-		fmt.Println(string(item.Value), err)
-	}
-	// Output:
-	// asking the database
-	// Ada <nil>
-	// Ada <nil>
-}
-
 // Get tells when an item expires if it is asked for.
 func ExampleExpiry() {
 	store, err := kv.New()

@@ -8,16 +8,11 @@ import (
 	"github.com/micro/go-platform/internal/watch"
 )
 
-// follower is a store that can say what may have changed, with less than a
-// watch costs and skipping nothing.
-type follower interface {
-	// follow calls changed with every key under prefix that may have changed
-	// while it is live, until ctx ends or the store is closed. Each true is a new
-	// life: what changed before it was not told.
-	follow(ctx context.Context, prefix string, live func(bool), changed func(key string)) error
-}
-
-func (f *front) follow(ctx context.Context, prefix string, live func(bool), changed func(key string)) error {
+// Follow is for package kv/cache, which finds it by type assertion. It calls
+// changed with every key under prefix that may have changed while it is live,
+// with less than a watch costs and skipping nothing, until ctx ends or the store
+// is closed. Each true is a new life: what changed before it was not told.
+func (f *front) Follow(ctx context.Context, prefix string, live func(bool), changed func(key string)) error {
 	if !f.life.Enter() {
 		return ErrClosed
 	}
@@ -38,10 +33,10 @@ func (f *front) follow(ctx context.Context, prefix string, live func(bool), chan
 	return watch.Follow(ctx, opts, func(ctx context.Context, from uint64, progress func(uint64)) error {
 		defer live(false)
 		sink.progress = func(c uint64) { failing = false; progress(c) }
-		if d, ok := f.driver.(InvalidationDriver); ok {
+		if d, ok := f.driver.(invalidationDriver); ok {
 			return ended(d.Invalidations(ctx, f.namespace+prefix, sink))
 		}
-		if d, ok := f.driver.(WatchDriver); ok && f.features.Watch {
+		if d, ok := f.driver.(watchDriver); ok && f.features.Watch {
 			return ended(d.Watch(ctx, f.namespace+prefix, from, sink))
 		}
 		return ErrUnsupported

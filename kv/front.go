@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/decimal"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 )
 
@@ -58,7 +59,7 @@ func newFront(opts []Option) (KV, error) {
 			d.Close()
 			return nil, fault.Unanswered(f.scope, err)
 		}
-		if a, ok := d.(AdviceDriver); ok {
+		if a, ok := d.(adviceDriver); ok {
 			if advice := a.Advice(ctx); advice != "" {
 				f.logger.Info(advice, "backend", f.scope)
 			}
@@ -133,7 +134,7 @@ func (b bounds) leave(err error) error {
 // done wraps a call's error and tells the observer.
 func (f *front) done(op, key string, keys int, start time.Time, err error) error {
 	if err != nil {
-		err = fault.Wrap(f.scope, op, cut(key), err)
+		err = fault.Wrap(f.scope, op, fronts.Cut(key), err)
 	}
 	if f.observe != nil {
 		f.observe(Call{Backend: f.scope, Op: op, Keys: keys, Duration: time.Since(start), Err: err})
@@ -212,7 +213,7 @@ func (f *front) get(ctx context.Context, key string, opts []GetOption) (Item, er
 
 // getExpiring returns an item with its expiry.
 func getExpiring(ctx context.Context, d Driver, key string) (Item, error) {
-	if e, ok := d.(ExpiryDriver); ok {
+	if e, ok := d.(expiryDriver); ok {
 		return e.GetExpiring(ctx, key)
 	}
 	return d.Get(ctx, key)
@@ -325,7 +326,7 @@ func (f *front) add(ctx context.Context, key string, delta int64, opts []PutOpti
 		return 0, err
 	}
 	var sum int64
-	if c, ok := f.driver.(CounterDriver); ok && f.features.Counter {
+	if c, ok := f.driver.(counterDriver); ok && f.features.Counter {
 		sum, err = c.Add(ctx, w.Key, delta, w.TTL)
 	} else {
 		sum, err = f.addLoop(ctx, w, delta)
@@ -346,7 +347,7 @@ func (f *front) addLoop(ctx context.Context, w Write, delta int64) (int64, error
 		case err != nil:
 			return 0, err
 		default:
-			if sum, err = AddTo(item.Value, delta); err != nil {
+			if sum, err = addTo(item.Value, delta); err != nil {
 				return 0, err
 			}
 			next.IfRevision, next.TTL = item.Revision, 0
@@ -367,17 +368,10 @@ func (f *front) addLoop(ctx context.Context, w Write, delta int64) (int64, error
 	}
 }
 
-// AddTo returns the sum of a stored number and delta. It is for drivers: a
-// value that is no decimal int64, or a sum that is none, is ErrInvalid.
-func AddTo(value []byte, delta int64) (int64, error) {
-	n, err := strconv.ParseInt(string(value), 10, 64)
-	if err != nil {
-		return 0, invalidf("the value is not a number")
-	}
-	if (delta > 0 && n > math.MaxInt64-delta) || (delta < 0 && n < math.MinInt64-delta) {
-		return 0, invalidf("%d and %d overflow", n, delta)
-	}
-	return n + delta, nil
+// addTo returns the sum of a stored number and delta.
+func addTo(value []byte, delta int64) (int64, error) {
+	sum, err := decimal.Add(value, delta)
+	return sum, fault.Mark(ErrInvalid, err)
 }
 
 func (f *front) GetMany(ctx context.Context, keys ...string) (map[string]Item, error) {
@@ -401,7 +395,7 @@ func (f *front) getMany(ctx context.Context, keys []string) (map[string]Item, er
 	slices.Sort(full)
 	full = slices.Compact(full)
 	var items map[string]Item
-	if d, ok := f.driver.(BatchDriver); ok && f.features.Batch {
+	if d, ok := f.driver.(batchDriver); ok && f.features.Batch {
 		items, err = d.GetMany(ctx, full)
 	} else {
 		items, err = f.getEach(ctx, full)
@@ -444,7 +438,7 @@ func (f *front) putMany(ctx context.Context, values map[string][]byte, opts []Pu
 		return err
 	}
 	var errs []error
-	if d, ok := f.driver.(BatchDriver); ok && f.features.Batch && len(writes) > 0 {
+	if d, ok := f.driver.(batchDriver); ok && f.features.Batch && len(writes) > 0 {
 		errs = d.PutMany(ctx, writes)
 	} else {
 		errs = f.putEach(ctx, writes)

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // parallel is how many calls stand for one batch on a backend without batches.
@@ -84,7 +85,7 @@ func (f *front) strip(err error, op string) error {
 	out := &BatchError{Errors: make(map[string]error, len(b.Errors))}
 	for k, e := range b.Errors {
 		k = strings.TrimPrefix(k, f.namespace)
-		out.Errors[k] = fault.Wrap(f.scope, op, cut(k), e)
+		out.Errors[k] = fault.Wrap(f.scope, op, fronts.Cut(k), e)
 	}
 	return out
 }
@@ -92,7 +93,7 @@ func (f *front) strip(err error, op string) error {
 func (f *front) List(ctx context.Context, prefix string, opts ...ListOption) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		if err := f.list(ctx, prefix, opts, yield); err != nil {
-			yield(Item{}, fault.Wrap(f.scope, "list", cut(prefix), err))
+			yield(Item{}, fault.Wrap(f.scope, "list", fronts.Cut(prefix), err))
 		}
 	}
 }
@@ -108,7 +109,7 @@ func (f *front) list(ctx context.Context, prefix string, opts []ListOption, yiel
 			return err
 		}
 	}
-	d, ok := f.driver.(ListDriver)
+	d, ok := f.driver.(listDriver)
 	switch {
 	case !utf8.ValidString(prefix):
 		return invalidf("prefix is not valid UTF-8")

@@ -8,20 +8,21 @@ import (
 	"unicode/utf8"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/watch"
 )
 
 func (f *front) Watch(ctx context.Context, prefix string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if err := f.watch(ctx, prefix, yield); err != nil {
-			yield(Event{}, fault.Wrap(f.scope, "watch", cut(prefix), err))
+			yield(Event{}, fault.Wrap(f.scope, "watch", fronts.Cut(prefix), err))
 		}
 	}
 }
 
 // watch returns the error that ends the sequence, nil if the reader has left.
 func (f *front) watch(ctx context.Context, prefix string, yield func(Event, error) bool) error {
-	d, ok := f.driver.(WatchDriver)
+	d, ok := f.driver.(watchDriver)
 	switch {
 	case !utf8.ValidString(prefix):
 		return invalidf("prefix is not valid UTF-8")
@@ -60,7 +61,7 @@ func (f *front) watch(ctx context.Context, prefix string, yield func(Event, erro
 		}
 		if err != nil {
 			f.logger.Warn("watch interrupted", "store", f.scope, "prefix", prefix, "error", err)
-			err = fault.Wrap(f.scope, "watch", cut(prefix), err)
+			err = fault.Wrap(f.scope, "watch", fronts.Cut(prefix), err)
 		}
 		if !yield(e, err) {
 			return nil
@@ -69,7 +70,7 @@ func (f *front) watch(ctx context.Context, prefix string, yield func(Event, erro
 }
 
 // follow runs sessions until ctx ends or one fails for good.
-func (w *watchState) follow(ctx context.Context, d WatchDriver, end context.CancelCauseFunc) {
+func (w *watchState) follow(ctx context.Context, d watchDriver, end context.CancelCauseFunc) {
 	opts := watch.Options{OnError: func(err error) {
 		if isKind(err, fault.Unsupported, fault.Invalid, fault.Closed) {
 			end(err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/kv"
+	kvdriver "github.com/micro/go-platform/kv/driver"
 	"github.com/micro/go-platform/kv/kvtest"
 )
 
@@ -15,10 +16,10 @@ func TestMain(m *testing.M) { leak.Main(m) }
 // common is one memory driver under several stores, as a server would be.
 type common struct {
 	kv.Driver
-	kv.BatchDriver
-	kv.CounterDriver
-	kv.ListDriver
-	kv.WatchDriver
+	kvdriver.BatchDriver
+	kvdriver.CounterDriver
+	kvdriver.ListDriver
+	kvdriver.WatchDriver
 	remote bool // pretends to be one
 }
 
@@ -67,7 +68,7 @@ func TestConformance(t *testing.T) {
 }
 
 func all(d kv.Driver, remote bool) kv.Driver {
-	return &common{d, d.(kv.BatchDriver), d.(kv.CounterDriver), d.(kv.ListDriver), d.(kv.WatchDriver), remote}
+	return &common{d, d.(kvdriver.BatchDriver), d.(kvdriver.CounterDriver), d.(kvdriver.ListDriver), d.(kvdriver.WatchDriver), remote}
 }
 
 func opener(backend kv.Option) func(testing.TB, ...kv.Option) kv.KV {

@@ -187,7 +187,7 @@ func (m *memory) Add(_ context.Context, key string, delta int64, ttl time.Durati
 		sum = delta
 		if !ok {
 			life = ttl
-		} else if sum, err = AddTo(old.value, delta); err != nil {
+		} else if sum, err = addTo(old.value, delta); err != nil {
 			return ch
 		}
 		ch = m.change(key, stored{slices.Clip(strconv.AppendInt(nil, sum, 10)), m.next()}, life)
@@ -208,7 +208,7 @@ type watchers struct {
 
 type watching struct {
 	prefix string
-	sink   Sink
+	to     sink
 }
 
 // changed tells the watchers of key, whose lock is held: so the reports of one
@@ -224,18 +224,18 @@ func (w *watchers) changed(key string, item *Item) {
 			continue
 		}
 		if item == nil {
-			one.sink.Delete(key)
+			one.to.Delete(key)
 			continue
 		}
-		one.sink.Put(*item)
+		one.to.Put(*item)
 	}
 }
 
 // Watch listens before it reads, and reads under the locks under which changes
 // are told, so that nothing is missed and nothing older follows something
 // newer.
-func (m *memory) Watch(ctx context.Context, prefix string, _ uint64, sink Sink) error {
-	one := &watching{prefix, sink}
+func (m *memory) Watch(ctx context.Context, prefix string, _ uint64, to sink) error {
+	one := &watching{prefix, to}
 	m.watchers.mu.Lock()
 	if m.all == nil {
 		m.all = map[*watching]struct{}{}
@@ -251,12 +251,12 @@ func (m *memory) Watch(ctx context.Context, prefix string, _ uint64, sink Sink) 
 	}()
 	m.items.Range(func(key string, s stored, life time.Duration) bool {
 		if strings.HasPrefix(key, prefix) {
-			sink.Put(s.item(key, life))
+			to.Put(s.item(key, life))
 		}
 		return ctx.Err() == nil
 	})
 	if ctx.Err() == nil {
-		sink.Synced(0)
+		to.Synced(0)
 		<-ctx.Done()
 	}
 	return ctx.Err()

@@ -11,7 +11,18 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/kv"
+	kvdriver "github.com/micro/go-platform/kv/driver"
 )
+
+func newStore(t testing.TB, opts ...kv.Option) kv.KV {
+	t.Helper()
+	store, err := kv.New(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return store
+}
 
 func TestNewRefusesBadOptions(t *testing.T) {
 	driver := kv.WithDriver("mine", func(context.Context) (kv.Driver, error) { return gone{}, nil })
@@ -125,13 +136,13 @@ func TestWhatIsToldCanBeRead(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		sink := &reader{t: t, d: d}
 		var watch sync.WaitGroup
-		watch.Go(func() { _ = d.(kv.WatchDriver).Watch(ctx, "", 0, sink) })
+		watch.Go(func() { _ = d.(kvdriver.WatchDriver).Watch(ctx, "", 0, sink) })
 		synctest.Wait()
 		for i := range 100 { // many of them are evicted
 			_, _ = d.Put(ctx, kv.Write{Key: strconv.Itoa(i), TTL: time.Duration(i%2) * time.Minute})
 		}
-		_, _ = d.(kv.CounterDriver).Add(ctx, "n", 1, 0)
-		_, _ = d.(kv.CounterDriver).Add(ctx, "n", 1, 0)
+		_, _ = d.(kvdriver.CounterDriver).Add(ctx, "n", 1, 0)
+		_, _ = d.(kvdriver.CounterDriver).Add(ctx, "n", 1, 0)
 		_ = d.Delete(ctx, "n", 0)
 		time.Sleep(time.Hour) // the rest with a life expires
 		cancel()
@@ -163,3 +174,13 @@ func TestObserverSeesEveryCall(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// gone is a backend that never answers.
+type gone struct{}
+
+func (gone) Ping(context.Context) error                         { return kv.ErrUnavailable }
+func (gone) Get(context.Context, string) (kv.Item, error)       { return kv.Item{}, kv.ErrUnavailable }
+func (gone) Put(context.Context, kv.Write) (kv.Revision, error) { return 0, kv.ErrUnavailable }
+func (gone) Delete(context.Context, string, kv.Revision) error  { return kv.ErrUnavailable }
+func (gone) Features() kv.Features                              { return kv.Features{} }
+func (gone) Close() error                                       { return nil }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Codec turns values of a type into bytes and back. Its methods are called
@@ -55,7 +56,7 @@ func NewTyped[T any](store KV, codec Codec[T]) *Typed[T] {
 func (t *Typed[T]) entry(item Item) (Entry[T], error) {
 	v, err := t.codec.Decode(item.Value)
 	if err != nil {
-		return Entry[T]{}, fault.Wrap("kv", "decode", cut(item.Key), fault.Mark(ErrInvalid, err))
+		return Entry[T]{}, fault.Wrap("kv", "decode", fronts.Cut(item.Key), fault.Mark(ErrInvalid, err))
 	}
 	return Entry[T]{item.Key, v, item.Revision, item.Expires}, nil
 }
@@ -63,7 +64,7 @@ func (t *Typed[T]) entry(item Item) (Entry[T], error) {
 func (t *Typed[T]) encode(key string, v T) ([]byte, error) {
 	b, err := t.codec.Encode(v)
 	if err != nil {
-		return nil, fault.Wrap("kv", "encode", cut(key), fault.Mark(ErrInvalid, err))
+		return nil, fault.Wrap("kv", "encode", fronts.Cut(key), fault.Mark(ErrInvalid, err))
 	}
 	return b, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // updateTries is how often Update starts over before it returns ErrConflict.
@@ -55,10 +56,10 @@ func Update(ctx context.Context, store KV, key string, change func(item Item, ok
 			return Item{}, err
 		}
 		if try == updateTries {
-			return Item{}, fault.Wrap("kv", "update", cut(key), fault.Markf(ErrConflict, "after %d tries", try+1))
+			return Item{}, fault.Wrap("kv", "update", fronts.Cut(key), fault.Markf(ErrConflict, "after %d tries", try+1))
 		}
 		if err := backoff.Sleep(ctx, wait.Wait(try)); err != nil {
-			return Item{}, fault.Wrap("kv", "update", cut(key), err)
+			return Item{}, fault.Wrap("kv", "update", fronts.Cut(key), err)
 		}
 	}
 }

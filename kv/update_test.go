@@ -1,6 +1,9 @@
 package kv_test
 
 import (
+	"errors"
+	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,4 +59,63 @@ func TestUpdateAndLives(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestUpdateIsExactUnderContention(t *testing.T) {
+	store := newStore(t)
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			_, err := kv.Update(t.Context(), store, "n", func(item kv.Item, ok bool) ([]byte, error) {
+				n := 0
+				if ok {
+					n, _ = strconv.Atoi(string(item.Value))
+				}
+				return strconv.AppendInt(nil, int64(n+1), 10), nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if item, _ := store.Get(t.Context(), "n"); string(item.Value) != "100" {
+		t.Fatalf("100 updates made %s", item.Value)
+	}
+}
+
+func TestUpdateKeepsLifeAndStopsOnErrors(t *testing.T) {
+	store := newStore(t)
+	_, _ = store.Put(t.Context(), "k", []byte("1"), kv.TTL(time.Hour))
+	item, err := kv.Update(t.Context(), store, "k", func(kv.Item, bool) ([]byte, error) { return []byte("2"), nil })
+	if err != nil || item.Expires.IsZero() {
+		t.Fatalf("got %+v, %v", item, err)
+	}
+	now, _ := store.Get(t.Context(), "k")
+	if left := time.Until(now.Expires); left < 59*time.Minute || left > time.Hour || now.Revision != item.Revision {
+		t.Fatalf("after the update it lives %v at revision %d, want an hour at %d", left, now.Revision, item.Revision)
+	}
+	item, _ = kv.Update(t.Context(), store, "k", func(kv.Item, bool) ([]byte, error) { return []byte("3"), nil }, kv.TTL(2*time.Hour))
+	if left := time.Until(item.Expires); left < 119*time.Minute {
+		t.Fatalf("with TTL 2h it lives %v", left)
+	}
+	mine := errors.New("mine")
+	if _, err := kv.Update(t.Context(), store, "k", func(kv.Item, bool) ([]byte, error) { return nil, mine }); err != mine {
+		t.Fatalf("got %v, want my own error", err)
+	}
+}
+
+func TestUpdateGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		tries := 0
+		_, err := kv.Update(t.Context(), store, "k", func(kv.Item, bool) ([]byte, error) {
+			tries++
+			_, _ = store.Put(t.Context(), "k", []byte("somebody else"))
+			return []byte("x"), nil
+		})
+		if !errors.Is(err, kv.ErrConflict) || tries != 101 {
+			t.Fatalf("%v after %d tries, want ErrConflict after 101", err, tries)
+		}
+	})
 }

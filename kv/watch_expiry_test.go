@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/kv"
+	kvdriver "github.com/micro/go-platform/kv/driver"
 )
 
 // quiet is a backend whose watch tells of no item that expires.
@@ -37,7 +38,7 @@ func (q *quiet) Get(_ context.Context, key string) (kv.Item, error) {
 	return kv.Item{}, kv.ErrNotFound
 }
 
-func (q *quiet) Watch(ctx context.Context, _ string, _ uint64, sink kv.Sink) error {
+func (q *quiet) Watch(ctx context.Context, _ string, _ uint64, sink kvdriver.Sink) error {
 	for i := range q.lives {
 		sink.Put(q.item(i))
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
+	kvdriver "github.com/micro/go-platform/kv/driver"
 )
 
 // Backend stores in the Consul that the agent at addr belongs to, over an engine of
@@ -319,7 +320,7 @@ const blocked = 20 * time.Second
 
 // Watch follows the index of the prefix. Every answer is the whole state, so
 // what was missed shows.
-func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kv.Sink) error {
+func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kvdriver.Sink) error {
 	known := map[string]kv.Revision{}
 	first := true
 	get := func(q *api.QueryOptions) (api.KVPairs, *api.QueryMeta, error) {

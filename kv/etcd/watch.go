@@ -8,6 +8,7 @@ import (
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
+	kvdriver "github.com/micro/go-platform/kv/driver"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -21,7 +22,7 @@ const (
 
 // Watch reads the state at one revision, from 0, and follows what comes behind
 // the revision that it knows.
-func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.Sink) error {
+func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kvdriver.Sink) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	rev := int64(from)
@@ -56,7 +57,7 @@ func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.
 			case !ok:
 				return fault.Mark(kv.ErrUnavailable, errors.New("the watch was closed"))
 			case r.CompactRevision != 0:
-				return kv.ErrGap
+				return kvdriver.ErrGap
 			case r.Err() != nil:
 				return unavailable(readError(r.Err()))
 			}
@@ -95,7 +96,7 @@ func unavailable(err error) error {
 	return fault.Mark(kv.ErrUnavailable, err)
 }
 
-func tell(e *clientv3.Event, sink kv.Sink) {
+func tell(e *clientv3.Event, sink kvdriver.Sink) {
 	key := string(e.Kv.Key)
 	if len(key) > kv.MaxKey || !utf8.ValidString(key) {
 		return // another program's

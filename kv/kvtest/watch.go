@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/cache"
 )
 
 // watched is a watch that runs on its own goroutine.
@@ -103,7 +104,7 @@ var watchCases = []testCase{
 		if store.Features().Shared {
 			other = s.open()
 		}
-		near, err := kv.Cached(store, kv.Following(""), kv.MaxAge(time.Hour))
+		near, err := cache.New(store, cache.WithFollow(""), cache.WithMaxAge(time.Hour))
 		if err != nil {
 			s.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
+	kvdriver "github.com/micro/go-platform/kv/driver"
 	gonats "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -18,7 +19,7 @@ const heartbeat = 10 * time.Second
 
 // Watch reads the last message of every key and follows the stream from there.
 // It cannot resume: marks of deletions are not kept indefinitely.
-func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kv.Sink) error {
+func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kvdriver.Sink) error {
 	bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	s, err := d.open(bounded)
@@ -57,7 +58,7 @@ func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kv.Sin
 }
 
 // follow tells sink about messages. The first of them are the state.
-func (d *driver) follow(ctx context.Context, prefix string, messages jetstream.MessagesContext, state uint64, sink kv.Sink) error {
+func (d *driver) follow(ctx context.Context, prefix string, messages jetstream.MessagesContext, state uint64, sink kvdriver.Sink) error {
 	if state == 0 {
 		sink.Synced(0)
 	}

@@ -38,7 +38,7 @@
 // primary. It needs no rights on channels, and no writer has to help. A server
 // tells that an item has expired when it removes it, which may be a moment after
 // nobody can read it any more. After a lost connection or another primary the
-// watch reads the whole state again. kv.Cached with Following keeps a near cache
+// watch reads the whole state again. Package kv/cache, with WithFollow, keeps a near cache
 // by the same messages, without reading anything that nobody asks for. Each
 // prefix that is followed is notified of every change below it: on a busy server
 // follow what is read much more than it is written, such as one namespace.

@@ -16,6 +16,7 @@ import (
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/cache"
 	"github.com/micro/go-platform/kv/redis"
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -23,7 +24,7 @@ import (
 // near opens a near cache that only the server's messages keep fresh.
 func near(t *testing.T, store kv.KV) kv.KV {
 	t.Helper()
-	c, err := kv.Cached(store, kv.Following(""), kv.MaxAge(time.Hour))
+	c, err := cache.New(store, cache.WithFollow(""), cache.WithMaxAge(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +223,7 @@ func TestNearCacheWithoutTheRight(t *testing.T) {
 		log := &lockedBuffer{}
 		store := opener(redis.Backend("redis://app:secret@"+server.Addr()))(t, kv.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
 		const age = 200 * time.Millisecond
-		c, err := kv.Cached(store, kv.Following(""), kv.MaxAge(age))
+		c, err := cache.New(store, cache.WithFollow(""), cache.WithMaxAge(age))
 		if err != nil {
 			t.Fatal(err)
 		}

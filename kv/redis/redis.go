@@ -75,7 +75,7 @@ type driver struct {
 
 func (d *driver) Ping(ctx context.Context) error { return d.client.Ping(ctx) }
 
-// Advice implements kv.AdviceDriver.
+// Advice implements kvdriver.AdviceDriver.
 func (d *driver) Advice(ctx context.Context) string {
 	policy := d.client.Eviction(ctx)
 	if policy == "" {
@@ -112,7 +112,7 @@ func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
 	return d.get(ctx, &op{kind: opGet, key: key})
 }
 
-// GetExpiring implements kv.ExpiryDriver: the expiry is a command of its own.
+// GetExpiring implements kvdriver.ExpiryDriver: the expiry is a command of its own.
 func (d *driver) GetExpiring(ctx context.Context, key string) (kv.Item, error) {
 	return d.get(ctx, &op{kind: opGet, key: key, life: true})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
+	kvdriver "github.com/micro/go-platform/kv/driver"
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/push"
 )
@@ -67,8 +68,8 @@ func (d *driver) newTracker(like *goredis.Client, prefix string, changed func(co
 // made a new connection, and messages are lost.
 func (t *tracker) track(ctx context.Context, cn *goredis.Conn) error {
 	if t.opened.Add(1) > 1 {
-		t.fail(kv.ErrGap)
-		return kv.ErrGap
+		t.fail(kvdriver.ErrGap)
+		return kvdriver.ErrGap
 	}
 	opts := &goredis.ClientTrackingOptions{Bcast: true}
 	if t.prefix != "" {
@@ -138,7 +139,7 @@ func (t *tracker) HandlePushNotification(ctx context.Context, _ push.Notificatio
 		keys, ok = message[1].([]any)
 	}
 	if !ok {
-		t.fail(kv.ErrGap)
+		t.fail(kvdriver.ErrGap)
 		return nil
 	}
 	for _, k := range keys {

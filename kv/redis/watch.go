@@ -9,6 +9,7 @@ import (
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
+	kvdriver "github.com/micro/go-platform/kv/driver"
 	goredis "github.com/redis/go-redis/v9"
 )
 
@@ -19,7 +20,7 @@ const lookAround = 10 * time.Second
 // Watch listens first, then reads the state, then reads every key that a
 // message names. Messages have no number, so a session never resumes: the next
 // one reads the state again.
-func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kv.Sink) error {
+func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kvdriver.Sink) error {
 	changed := make(chan string, 1024)
 	return d.listen(ctx, prefix, func(ctx context.Context, key string) {
 		select {
@@ -47,9 +48,9 @@ func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kv.Sin
 	})
 }
 
-// Invalidations implements kv.InvalidationDriver: what Watch does without
+// Invalidations implements kvdriver.InvalidationDriver: what Watch does without
 // reading anything.
-func (d *driver) Invalidations(ctx context.Context, prefix string, sink kv.Sink) error {
+func (d *driver) Invalidations(ctx context.Context, prefix string, sink kvdriver.Sink) error {
 	return d.listen(ctx, prefix, func(_ context.Context, key string) { sink.Delete(key) }, func(ctx context.Context) error {
 		sink.Synced(0)
 		<-ctx.Done()
@@ -97,7 +98,7 @@ func (d *driver) lookAround(ctx context.Context, known []*goredis.Client, fail c
 			if now := d.identity(ctx); first == "" {
 				first = now
 			} else if now != "" && now != first {
-				fail(kv.ErrGap)
+				fail(kvdriver.ErrGap)
 			}
 			continue
 		}
@@ -107,7 +108,7 @@ func (d *driver) lookAround(ctx context.Context, known []*goredis.Client, fail c
 		}
 		for _, m := range now {
 			if !slices.Contains(known, m) {
-				fail(kv.ErrGap)
+				fail(kvdriver.ErrGap)
 			}
 		}
 	}
@@ -149,7 +150,7 @@ func gather(first string, more <-chan string) []string {
 }
 
 // tell reads keys and tells what they are now.
-func (d *driver) tell(ctx context.Context, keys []string, sink kv.Sink) error {
+func (d *driver) tell(ctx context.Context, keys []string, sink kvdriver.Sink) error {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	items, err := d.GetMany(ctx, keys)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
+	kvdriver "github.com/micro/go-platform/kv/driver"
 )
 
 // Kinds of writes.
@@ -83,7 +84,7 @@ func (w write) change(cur record, now time.Time) (next record, sum int64, err er
 		sum = w.delta
 		if there {
 			next.expires = cur.expires
-			if sum, err = kv.AddTo(cur.value, w.delta); err != nil {
+			if sum, err = kvdriver.AddTo(cur.value, w.delta); err != nil {
 				return next, 0, err
 			}
 		}

@@ -5,12 +5,13 @@ import (
 
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/kv"
+	kvdriver "github.com/micro/go-platform/kv/driver"
 )
 
 // Watch reads the state, from 0, and follows the revisions behind the one that
 // it knows. What it reports of a key is what is there when it looks, so nothing
 // older comes after something newer.
-func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.Sink) error {
+func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kvdriver.Sink) error {
 	call, cancel := sql.Bound(ctx)
 	defer cancel()
 	if err := d.tables.Make(call); err != nil {
@@ -35,7 +36,7 @@ func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.
 	}
 	for {
 		if now.cleaned > at || now.rev < at { // rows are missing, or all is another database's
-			return kv.ErrGap
+			return kvdriver.ErrGap
 		}
 		if err := d.follow(ctx, prefix, at, now.rev, sink); err != nil {
 			return sql.Unanswered(ctx, err)
@@ -52,7 +53,7 @@ func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kv.
 }
 
 // follow reports what was written behind one revision, up to another.
-func (d *driver) follow(ctx context.Context, prefix string, after, upTo int64, sink kv.Sink) error {
+func (d *driver) follow(ctx context.Context, prefix string, after, upTo int64, sink kvdriver.Sink) error {
 	for full := after < upTo; full; {
 		var err error
 		full, err = d.page(ctx, "rev > ? AND rev <= ? AND k >= ? AND k < ? ORDER BY rev LIMIT 256", []any{after, upTo, []byte(prefix), endOf(prefix)},

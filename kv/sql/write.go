@@ -12,6 +12,7 @@ import (
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
+	kvdriver "github.com/micro/go-platform/kv/driver"
 )
 
 // write is one call that changes an item, and what came of it.
@@ -351,7 +352,7 @@ func (c *change) apply(w *write) {
 		if there {
 			old, next.until = r.value, r.until
 		}
-		if w.sum, w.err = kv.AddTo(old, w.delta); w.err != nil {
+		if w.sum, w.err = kvdriver.AddTo(old, w.delta); w.err != nil {
 			return
 		}
 		next.value = strconv.AppendInt(nil, w.sum, 10)

@@ -1,4 +1,4 @@
-package kv
+package cache
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/micro/go-platform/internal/life"
+	"github.com/micro/go-platform/kv"
 )
 
 // flights lets callers that want the same thing at the same time share one
@@ -58,7 +59,7 @@ func (f *flights[V]) start(name string, work func(context.Context) (V, error)) *
 func (f *flights[V]) do(ctx context.Context, name string, work func(context.Context) (V, error)) (v V, err error) {
 	one := f.start(name, work)
 	if one == nil {
-		return v, ErrClosed
+		return v, kv.ErrClosed
 	}
 	select {
 	case <-one.done:

@@ -1,4 +1,4 @@
-package kv_test
+package cache_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/cache"
 )
 
 func newStore(t testing.TB, opts ...kv.Option) kv.KV {
@@ -24,9 +25,9 @@ func newStore(t testing.TB, opts ...kv.Option) kv.KV {
 	return store
 }
 
-func newLoader(t testing.TB, store kv.KV, ttl time.Duration, opts ...kv.LoaderOption) *kv.Loader {
+func newLoader(t testing.TB, store kv.KV, ttl time.Duration, opts ...cache.LoaderOption) *cache.Loader {
 	t.Helper()
-	l, err := kv.NewLoader(store, ttl, opts...)
+	l, err := cache.NewLoader(store, ttl, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +91,7 @@ func TestLoaderOutlivesItsFirstCaller(t *testing.T) {
 
 func TestLoaderServesStaleWhileItLoads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLoader(t, newStore(t), time.Minute, kv.Stale(time.Minute), kv.Jitter(0))
+		l := newLoader(t, newStore(t), time.Minute, cache.WithStale(time.Minute), cache.WithJitter(0))
 		n, fail := 0, false
 		load := func(context.Context) ([]byte, error) {
 			if n++; fail {
@@ -131,7 +132,7 @@ func TestLoaderServesStaleWhileItLoads(t *testing.T) {
 
 func TestLoaderRemembersThatThereIsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLoader(t, newStore(t), time.Minute, kv.Negative(10*time.Second))
+		l := newLoader(t, newStore(t), time.Minute, cache.WithNegative(10*time.Second))
 		n := 0
 		load := func(context.Context) ([]byte, error) { n++; return nil, fmt.Errorf("no user: %w", kv.ErrNotFound) }
 		for range 3 {
@@ -160,7 +161,7 @@ func TestLoaderRemembersThatThereIsNothing(t *testing.T) {
 
 func TestLoaderSpreadsTheEnds(t *testing.T) {
 	store := newStore(t)
-	l := newLoader(t, store, time.Hour, kv.Jitter(0.5))
+	l := newLoader(t, store, time.Hour, cache.WithJitter(0.5))
 	ends := map[time.Duration]bool{}
 	for i := range 50 {
 		key := fmt.Sprint(i)

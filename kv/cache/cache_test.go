@@ -1,9 +1,8 @@
-package kv_test
+package cache_test
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -11,7 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/kv"
+	"github.com/micro/go-platform/kv/cache"
+	kvdriver "github.com/micro/go-platform/kv/driver"
 	"github.com/micro/go-platform/kv/kvtest"
 )
 
@@ -30,9 +32,9 @@ func (c *counted) Get(ctx context.Context, key string, opts ...kv.GetOption) (kv
 	return c.KV.Get(ctx, key)
 }
 
-func cached(t testing.TB, store kv.KV, opts ...kv.CachedOption) kv.KV {
+func cached(t testing.TB, store kv.KV, opts ...cache.Option) kv.KV {
 	t.Helper()
-	c, err := kv.Cached(store, opts...)
+	c, err := cache.New(store, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,9 +43,9 @@ func cached(t testing.TB, store kv.KV, opts ...kv.CachedOption) kv.KV {
 }
 
 func TestCachedConformance(t *testing.T) {
-	for name, opts := range map[string][]kv.CachedOption{
-		"aged":      {kv.MaxAge(time.Hour)},
-		"following": {kv.MaxAge(time.Hour), kv.Following("")},
+	for name, opts := range map[string][]cache.Option{
+		"aged":      {cache.WithMaxAge(time.Hour)},
+		"following": {cache.WithMaxAge(time.Hour), cache.WithFollow("")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kvtest.Run(t, kvtest.Harness{Stress: 2, Open: func(t testing.TB, o ...kv.Option) kv.KV {
@@ -57,7 +59,7 @@ func TestCachedAnswersUntilMaxAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := newStore(t)
 		store := &counted{KV: inner}
-		c := cached(t, store, kv.MaxAge(time.Second))
+		c := cached(t, store, cache.WithMaxAge(time.Second))
 		_, _ = inner.Put(t.Context(), "k", []byte("1"))
 		get := func(want string) {
 			t.Helper()
@@ -114,7 +116,7 @@ func TestCachedFollowingDropsWhatChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := newStore(t)
 		store := &counted{KV: inner}
-		c := cached(t, store, kv.MaxAge(time.Second), kv.Following("f/"))
+		c := cached(t, store, cache.WithMaxAge(time.Second), cache.WithFollow("f/"))
 		for _, key := range []string{"f/k", "other"} {
 			_, _ = inner.Put(t.Context(), key, []byte("1"))
 		}
@@ -153,7 +155,7 @@ func TestCachedFollowingDropsWhatChanges(t *testing.T) {
 // watch reports what the test says.
 type digests struct {
 	kv.Driver
-	sink chan kv.Sink
+	sink chan kvdriver.Sink
 	gap  chan struct{}
 }
 
@@ -167,12 +169,12 @@ func (d *digests) Get(ctx context.Context, key string) (kv.Item, error) {
 	return item, err
 }
 
-func (d *digests) Watch(ctx context.Context, _ string, _ uint64, sink kv.Sink) error {
+func (d *digests) Watch(ctx context.Context, _ string, _ uint64, sink kvdriver.Sink) error {
 	sink.Synced(0)
 	d.sink <- sink
 	select {
 	case <-d.gap:
-		return kv.ErrGap
+		return kvdriver.ErrGap
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -186,12 +188,12 @@ func TestCachedFollowingSkipsNoChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &digests{memory, make(chan kv.Sink, 1), make(chan struct{})}
+		d := &digests{memory, make(chan kvdriver.Sink, 1), make(chan struct{})}
 		store, err := kv.New(kv.WithDriver("digests", func(context.Context) (kv.Driver, error) { return d, nil }))
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := cached(t, store, kv.MaxAge(time.Hour), kv.Following(""))
+		c := cached(t, store, cache.WithMaxAge(time.Hour), cache.WithFollow(""))
 		sink := <-d.sink
 		is := func(value string) { _, _ = memory.Put(t.Context(), kv.Write{Key: "k", Value: []byte(value)}) }
 		reads := func(when, want string) {
@@ -223,7 +225,7 @@ func TestCachedFollowingSkipsNoChange(t *testing.T) {
 // TestCachedKeepsNothingOlderThanAWrite has readers fill the cache while a
 // writer of the same process counts: nobody may see the number go back.
 func TestCachedKeepsNothingOlderThanAWrite(t *testing.T) {
-	c := cached(t, newStore(t), kv.MaxAge(time.Hour))
+	c := cached(t, newStore(t), cache.WithMaxAge(time.Hour))
 	_, _ = c.Put(t.Context(), "n", []byte("0"))
 	var stop atomic.Bool
 	var wg sync.WaitGroup
@@ -249,124 +251,20 @@ func TestCachedKeepsNothingOlderThanAWrite(t *testing.T) {
 func TestCachedRefusesWhatCannotBe(t *testing.T) {
 	for name, c := range map[string]struct {
 		store kv.KV
-		opt   kv.CachedOption
+		opt   cache.Option
 		want  error
 	}{
-		"no store":   {nil, kv.MaxAge(1), kv.ErrInvalid},
+		"no store":   {nil, cache.WithMaxAge(1), kv.ErrInvalid},
 		"nil option": {newStore(t), nil, kv.ErrInvalid},
-		"no age":     {newStore(t), kv.MaxAge(0), kv.ErrInvalid},
-		"no room":    {newStore(t), kv.CacheBytes(1), kv.ErrInvalid},
+		"no age":     {newStore(t), cache.WithMaxAge(0), kv.ErrInvalid},
+		"no room":    {newStore(t), cache.WithMaxBytes(1), kv.ErrInvalid},
 		"cannot be followed": {newStore(t, kv.WithDriver("gone", func(context.Context) (kv.Driver, error) { return gone{}, nil }), kv.WithLazy()),
-			kv.Following(""), kv.ErrUnsupported},
+			cache.WithFollow(""), kv.ErrUnsupported},
 	} {
-		if _, err := kv.Cached(c.store, c.opt); !errors.Is(err, c.want) {
+		if _, err := cache.New(c.store, c.opt); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
 }
 
-func TestUpdateIsExactUnderContention(t *testing.T) {
-	store := newStore(t)
-	var wg sync.WaitGroup
-	for range 100 {
-		wg.Go(func() {
-			_, err := kv.Update(t.Context(), store, "n", func(item kv.Item, ok bool) ([]byte, error) {
-				n := 0
-				if ok {
-					n, _ = strconv.Atoi(string(item.Value))
-				}
-				return strconv.AppendInt(nil, int64(n+1), 10), nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if item, _ := store.Get(t.Context(), "n"); string(item.Value) != "100" {
-		t.Fatalf("100 updates made %s", item.Value)
-	}
-}
-
-func TestUpdateKeepsLifeAndStopsOnErrors(t *testing.T) {
-	store := newStore(t)
-	_, _ = store.Put(t.Context(), "k", []byte("1"), kv.TTL(time.Hour))
-	item, err := kv.Update(t.Context(), store, "k", func(kv.Item, bool) ([]byte, error) { return []byte("2"), nil })
-	if err != nil || item.Expires.IsZero() {
-		t.Fatalf("got %+v, %v", item, err)
-	}
-	now, _ := store.Get(t.Context(), "k")
-	if left := time.Until(now.Expires); left < 59*time.Minute || left > time.Hour || now.Revision != item.Revision {
-		t.Fatalf("after the update it lives %v at revision %d, want an hour at %d", left, now.Revision, item.Revision)
-	}
-	item, _ = kv.Update(t.Context(), store, "k", func(kv.Item, bool) ([]byte, error) { return []byte("3"), nil }, kv.TTL(2*time.Hour))
-	if left := time.Until(item.Expires); left < 119*time.Minute {
-		t.Fatalf("with TTL 2h it lives %v", left)
-	}
-	mine := errors.New("mine")
-	if _, err := kv.Update(t.Context(), store, "k", func(kv.Item, bool) ([]byte, error) { return nil, mine }); err != mine {
-		t.Fatalf("got %v, want my own error", err)
-	}
-}
-
-func TestUpdateGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newStore(t)
-		tries := 0
-		_, err := kv.Update(t.Context(), store, "k", func(kv.Item, bool) ([]byte, error) {
-			tries++
-			_, _ = store.Put(t.Context(), "k", []byte("somebody else"))
-			return []byte("x"), nil
-		})
-		if !errors.Is(err, kv.ErrConflict) || tries != 101 {
-			t.Fatalf("%v after %d tries, want ErrConflict after 101", err, tries)
-		}
-	})
-}
-
-func TestTyped(t *testing.T) {
-	type user struct{ Name string }
-	store := newStore(t)
-	users := kv.NewTyped[user](store, nil)
-	rev, err := users.Put(t.Context(), "u/1", user{"Ada"}, kv.TTL(time.Hour))
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := users.Get(t.Context(), "u/1")
-	if err != nil || e.Value.Name != "Ada" || e.Revision != rev || e.Expires.IsZero() || e.Key != "u/1" {
-		t.Fatalf("got %+v, %v", e, err)
-	}
-	_, _ = store.Put(t.Context(), "u/2", []byte("no JSON"))
-	if _, err := users.Get(t.Context(), "u/2"); !errors.Is(err, kv.ErrInvalid) {
-		t.Fatalf("bytes that are no JSON gave %v", err)
-	}
-	all, err := users.GetMany(t.Context(), "u/1", "u/2", "u/3")
-	var b *kv.BatchError
-	if len(all) != 1 || !errors.As(err, &b) || b.Errors["u/2"] == nil {
-		t.Fatalf("GetMany: %v, %v", all, err)
-	}
-	e, err = users.Update(t.Context(), "u/1", func(u user, ok bool) (user, error) { u.Name += " L."; return u, nil })
-	if err != nil || e.Value.Name != "Ada L." {
-		t.Fatalf("Update: %+v, %v", e, err)
-	}
-	var seen []string
-	for e, err := range users.List(t.Context(), "u/") {
-		seen = append(seen, fmt.Sprint(e.Value.Name, err != nil))
-	}
-	if fmt.Sprint(seen) != "[Ada L.false true]" {
-		t.Fatalf("List: %q", seen)
-	}
-	for event, err := range users.Watch(t.Context(), "u/1") {
-		if err != nil || event.Kind != kv.EventPut || event.Entry.Value.Name != "Ada L." {
-			t.Fatalf("Watch: %+v, %v", event, err)
-		}
-		break
-	}
-	if err := users.Delete(t.Context(), "u/1"); err != nil {
-		t.Fatal(err)
-	}
-	channels := kv.NewTyped[chan int](store, nil)
-	if _, err := channels.Put(t.Context(), "c", nil); !errors.Is(err, kv.ErrInvalid) {
-		t.Fatalf("a value without JSON gave %v", err)
-	}
-}
+func TestMain(m *testing.M) { leak.Main(m) }
