@@ -1,5 +1,5 @@
 # Variables: PKG=./kv/...  what test runs      RUN=TestX  COUNT=10  as go test's -run and -count
-#            race=         no race detector    P=3        packages at a time
+#            race=         no race detector    P=4        packages at a time
 #            PICTURES=dir  where pictures of the page go
 #            FUZZTIME=20s  for each target     CHAOS=1m SOAK=10m  for each test
 #            SEEDS=10000  for each world       FIRST=1    the first of them
@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 PKG      ?= ./...
 RUN      ?=
 COUNT    ?= 1
-P        ?= 3
+P        ?= 4
 race     ?= -race
 FUZZTIME ?= 20s
 PICTURES ?= /tmp/go-platform-pictures
@@ -27,7 +27,8 @@ TARGETS     := darwin/arm64 windows/amd64 linux/arm64 linux/386 linux/arm
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 export GOWORK := off
-GOTEST := go test $(race) -p $(P) -count $(COUNT) $(if $(RUN),-run '$(RUN)')
+# -w: a third of linking is what only debuggers read.
+GOTEST := go test $(race) -ldflags=-w -p $(P) -count $(COUNT) $(if $(RUN),-run '$(RUN)')
 
 # The modules, the root first. Those that only build servers hold no tests, and bench little more
 # than benchmarks.
