@@ -267,7 +267,7 @@ func eventColumns(t *testing.T) (out []column) {
 		name string
 		opt  event.Option
 	}{
-		{"memory", event.WithMemory()}, {"memory with a journal", event.WithJournal(t.TempDir())}, {"redis", eventredis.Backend(nobody)}, {"NATS JetStream", eventnats.Backend(nobody)}, {"kafka", eventkafka.Backend(nobody)}, {"rabbitmq", eventrabbitmq.Backend(nobody)},
+		{"memory", event.Memory()}, {"memory with a journal", event.Journal(t.TempDir())}, {"redis", eventredis.Backend(nobody)}, {"NATS JetStream", eventnats.Backend(nobody)}, {"kafka", eventkafka.Backend(nobody)}, {"rabbitmq", eventrabbitmq.Backend(nobody)},
 		{"SQLite", eventsql.SQLite(t.TempDir() + "/docs.db")}, {"PostgreSQL", eventsql.Postgres("postgres://" + nobody + "/docs")}, {"MySQL", eventsql.MySQL("mysql://" + nobody + "/docs")},
 	} {
 		s, err := event.New(c.opt, event.WithLazy())

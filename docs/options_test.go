@@ -12,7 +12,7 @@ import (
 
 // backends are what options that choose a backend are called: they name it.
 var backends = map[string]bool{
-	"Backend": true, "Memory": true, "InMemory": true, "SQLite": true, "MySQL": true, "Postgres": true, "Quorum": true, "Transport": true,
+	"Backend": true, "Memory": true, "InMemory": true, "SQLite": true, "MySQL": true, "Postgres": true, "Quorum": true, "Transport": true, "Journal": true, "SyncedJournal": true,
 	"On": true, "URL": true, "QuorumOn": true, "Registry": true, "FromDiscovery": true,
 	"ToFile": true, "ToLog": true, "ToMemory": true, "ToStdout": true, "ToWriter": true, "ToOutbox": true, "ToStream": true, "Route": true,
 }

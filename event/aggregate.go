@@ -35,9 +35,9 @@ type Bucket struct {
 	First, Last                   time.Time // the earliest and the latest Record.Time
 }
 
-// MaxBuckets is how many buckets Aggregate makes before it gives up with
+// maxBuckets is how many buckets Aggregate makes before it gives up with
 // ErrTooLarge.
-const MaxBuckets = 100_000
+const maxBuckets = 100_000
 
 func (a Aggregation) check() error {
 	if a.Every < 0 {
@@ -93,8 +93,8 @@ func (f *front) Aggregate(ctx context.Context, a Aggregation, opts ...QueryOptio
 		key := a.bucketOf(r)
 		b := buckets[key]
 		if b == nil {
-			if len(buckets) == MaxBuckets {
-				full = tooLargef("more than %d buckets", MaxBuckets)
+			if len(buckets) == maxBuckets {
+				full = tooLargef("more than %d buckets", maxBuckets)
 				return false
 			}
 			n := key

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 )
 
 func FuzzRecordRoundTrip(f *testing.F) {
@@ -20,7 +21,7 @@ func FuzzRecordRoundTrip(f *testing.F) {
 		}
 		r := &event.Record{ID: text(id), Type: typ, Source: text(source), RootID: text(v), ParentID: text(k), Subject: text(source), ContentType: text(typ),
 			Time: time.Unix(0, at).UTC(), Metadata: map[string]string{text(k): text(v), "more": ""}, Data: data}
-		got, err := event.ParseRecord(string(event.AppendRecord(nil, r)))
+		got, err := eventdriver.ParseRecord(string(eventdriver.AppendRecord(nil, r)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,11 +36,11 @@ func FuzzRecordRoundTrip(f *testing.F) {
 }
 
 func FuzzParseRecord(f *testing.F) {
-	f.Add(string(event.AppendRecord(nil, &event.Record{ID: "1", Type: "t", Metadata: map[string]string{"a": "b"}, Data: []byte("x")})))
+	f.Add(string(eventdriver.AppendRecord(nil, &event.Record{ID: "1", Type: "t", Metadata: map[string]string{"a": "b"}, Data: []byte("x")})))
 	f.Add("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, s string) {
-		if r, err := event.ParseRecord(s); (r == nil) == (err == nil) {
+		if r, err := eventdriver.ParseRecord(s); (r == nil) == (err == nil) {
 			t.Fatalf("got %v and %v", r, err)
 		}
 	})

@@ -12,7 +12,7 @@
 //
 // # Backends
 //
-// Memory is the default; WithJournal makes it durable. Packages event/redis
+// Memory is the default; Journal makes it durable. Packages event/redis
 // (streams), event/nats (JetStream) and event/sql (SQLite, MySQL, PostgreSQL)
 // are options of New. Package event/outbox publishes in the transaction of the
 // database that a service writes to; event/inbox and event/kvinbox handle each

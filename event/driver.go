@@ -6,12 +6,16 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/micro/go-platform/event/internal/codec"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // Driver is what a backend does: one stream of records with positions, and
 // groups that share it. New's front has done the rest before it asks:
 // validation, ids, deadlines, retries, order, dead letters, error wrapping.
-// Package eventtest checks these rules.
+// Package eventtest checks these rules. What a backend may be able to do besides is
+// the interfaces of package event/driver, which also has what backends share.
 //
 //  1. All methods may be called concurrently, and none after Close.
 //  2. Every record has a position: a string that the driver makes, never
@@ -66,29 +70,6 @@ type Driver interface {
 	Close(ctx context.Context) error
 }
 
-// Featured is a driver that says what it can. Without it, Features has only
-// the backend's name.
-type Featured interface{ Features() Features }
-
-// Adviser is a driver that can see that its backend is set up so that records may
-// be lost. New logs what it says, and goes on.
-type Adviser interface {
-	Advice(ctx context.Context) string // "" if all is well
-}
-
-// Behinder is a driver that can count what is after a position.
-type Behinder interface {
-	Behind(ctx context.Context, after string) (int64, error)
-}
-
-// Trimmer is a driver that can remove old records.
-type Trimmer interface {
-	// Trim removes the records that are outside of the limits, but none that a
-	// group has not been handed and acknowledged, and returns how many. It may
-	// leave some more than asked for.
-	Trim(ctx context.Context, keep Retention) (int64, error)
-}
-
 // Settings are what New tells a driver that it opens.
 type Settings struct {
 	Namespace string    // names this stream among others on the same backend; may be empty
@@ -123,6 +104,16 @@ type GroupConfig struct {
 	// When it goes, the next one is handed first what was not acknowledged, in
 	// order.
 	Exclusive bool
+}
+
+// CheckTypes returns ErrConflict if a group that is there has other types than g
+// asks for, in whatever order.
+func (g GroupConfig) CheckTypes(has []string) error {
+	set := func(types []string) []string { return slices.Compact(slices.Sorted(slices.Values(types))) }
+	if slices.Equal(set(has), set(g.Types.List())) {
+		return nil
+	}
+	return fault.Markf(ErrConflict, "group %q selects %q, not %q: use another name, or delete the group first", g.Name, has, g.Types.List())
 }
 
 // Member is a process's part in a group. What is handed to it is kept for it
@@ -166,7 +157,7 @@ type Delivered struct {
 	Err     error // the stored bytes are no record: Record has only a Position and, as Data, the bytes; it goes to the dead letters
 	Tag     any   // the driver's own
 
-	// Encoded is what AppendRecord made. The front decodes it when a handler
+	// Encoded is what AppendRecord of package event/driver made. The front decodes it when a handler
 	// gets it, which saves a copy, and finds out whether it is a record.
 	Encoded  string
 	Position string // of Encoded
@@ -200,7 +191,7 @@ func (d *Delivered) unpack() (*handout, error) {
 		return &unpack([]Delivered{*d})[0], nil
 	}
 	out := &handout{}
-	err := parseRecord(d.Encoded, &out.record)
+	err := codec.Parse(d.Encoded, out.record.encodable())
 	out.record.Position = d.Position
 	return out, err
 }
@@ -213,30 +204,6 @@ func (d *Delivered) is(p *Patterns) bool {
 	case d.Record != nil:
 		return p.Match(d.Record.Type)
 	}
-	t, ok := encodedType(d.Encoded)
+	t, ok := codec.Type(d.Encoded)
 	return !ok || p.Match(t)
-}
-
-// Holder is a Member that knows by its own clock whether it may still be the
-// exclusive one. The front asks before every handler, so it must be cheap. When
-// the answer is no, the front has dropped everything that it held: that turn is
-// over, and the next one begins with handing all of it out again.
-type Holder interface{ Holds() bool }
-
-// Tracker is a Member some of whose deliveries may become another's while it keeps
-// the rest, and that waits for the handlers of those before it gives them up. Its
-// methods are called around each attempt, so they must be cheap. After ErrLost
-// from Fetch or Extend the front drops what is not Kept, and nothing else.
-type Tracker interface {
-	// Begin reports whether a handler may begin with a delivery. If not, the front
-	// drops the delivery; else it calls End.
-	Begin(d Delivered) bool
-
-	// End says that the handler has returned, or has run for so long that it is left
-	// behind: what it was at is tried again beside it. done: the delivery is done, and
-	// Ack will say so too.
-	End(d Delivered, done bool)
-
-	// Kept reports whether a delivery is still this member's.
-	Kept(d Delivered) bool
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/leak"
 )
@@ -63,7 +64,7 @@ func (m *plainMember) Fetch(ctx context.Context, limit int) ([]event.Delivered, 
 		var ds []event.Delivered
 		for ; m.next < len(m.p.records) && len(ds) < limit; m.next++ {
 			r := m.p.records[m.next]
-			ds = append(ds, event.Delivered{Encoded: string(event.AppendRecord(nil, r)), Position: r.Position, Attempt: 1, Tag: r.ID})
+			ds = append(ds, event.Delivered{Encoded: string(eventdriver.AppendRecord(nil, r)), Position: r.Position, Attempt: 1, Tag: r.ID})
 		}
 		m.p.mu.Unlock()
 		if len(ds) > 0 {

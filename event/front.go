@@ -57,14 +57,14 @@ func newFront(opts []Option) (Stream, error) {
 			f.driver.Close(context.Background())
 			return nil, fault.Unanswered(f.scope, err)
 		}
-		if a, ok := f.driver.(Adviser); ok {
+		if a, ok := f.driver.(adviser); ok {
 			if advice := a.Advice(ctx); advice != "" {
 				o.settings.Logger.Warn("event: "+advice, "backend", o.name)
 			}
 		}
 	}
 	if o.settings.Retention != (Retention{}) {
-		trimmer, ok := f.driver.(Trimmer)
+		trimmer, ok := f.driver.(trimmer)
 		if !ok {
 			f.driver.Close(context.Background())
 			return nil, fault.New(ErrUnsupported, f.scope, "new", "", "retention")
@@ -78,7 +78,7 @@ func newFront(opts []Option) (Stream, error) {
 }
 
 // trim keeps to the retention until Close.
-func (f *front) trim(ctx context.Context, t Trimmer) {
+func (f *front) trim(ctx context.Context, t trimmer) {
 	tick := time.NewTicker(f.o.trimEvery)
 	defer tick.Stop()
 	for {
@@ -244,13 +244,13 @@ func (f *front) DeleteGroup(ctx context.Context, name string) error {
 
 func (f *front) Features() Features {
 	var fs Features
-	if d, ok := f.driver.(Featured); ok {
+	if d, ok := f.driver.(featured); ok {
 		fs = d.Features()
 	}
 	fs.Backend = f.o.name
-	_, fs.Retention = f.driver.(Trimmer)
-	_, fs.Scheduled = f.driver.(Scheduler)
-	_, fs.Partitions = f.driver.(Roster)
+	_, fs.Retention = f.driver.(trimmer)
+	_, fs.Scheduled = f.driver.(scheduler)
+	_, fs.Partitions = f.driver.(roster)
 	return fs
 }
 

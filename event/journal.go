@@ -21,16 +21,16 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// WithJournal keeps the stream in memory and in files of a folder, which is made
+// Journal keeps the stream in memory and in files of a folder, which is made
 // if it isn't there; one process at a time. Publish returns when the
 // operating system has the records, so they survive the end of the process. A
 // group's position is written several times a second: after a crash its last
-// records may come again. Retention is that of WithMemory.
-func WithJournal(dir string) Option { return journalOption(dir, false) }
+// records may come again. Retention is that of Memory.
+func Journal(dir string) Option { return journalOption(dir, false) }
 
-// WithSyncedJournal is WithJournal that returns from Publish when the disk has
+// SyncedJournal is Journal that returns from Publish when the disk has
 // the records, so that they survive the end of the machine.
-func WithSyncedJournal(dir string) Option { return journalOption(dir, true) }
+func SyncedJournal(dir string) Option { return journalOption(dir, true) }
 
 func journalOption(dir string, synced bool) Option {
 	return func(o *options) error {
@@ -194,7 +194,7 @@ func (j *journal) replay(first uint64, m *memory) (end int64, whole bool, err er
 		if len(body) < int(n) || crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
 			return end, false, nil
 		}
-		r, err := ParseRecord(string(body[8:]))
+		r, err := parseRecord(string(body[8:]))
 		if err != nil {
 			return end, false, err
 		}
@@ -297,7 +297,7 @@ func (j *journal) loadGroups(m *memory) error {
 		return err
 	}
 	for _, g := range list {
-		types, err := ParsePatterns(g.Types...)
+		types, err := parsePatterns(g.Types...)
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/micro/go-platform/event/internal/codec"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -78,19 +79,19 @@ func (j *journal) loadSchedule(m *memory) error {
 
 // replay makes a change that was read.
 func (s *memorySchedule) replay(body string) bool {
-	p := parser{s: body[1:]}
+	p := codec.Parser{Rest: body[1:]}
 	if body[0] == '-' {
-		s.remove(p.text())
-		return !p.bad
+		s.remove(p.Text())
+		return !p.Bad
 	}
 	e := &planned{loaded: true}
-	e.Due = time.UnixMilli(p.varint()).UTC()
-	e.after = p.uvarint()
-	e.ID, e.Recurrence = p.text(), p.text()
-	if p.bad {
+	e.Due = time.UnixMilli(p.Varint()).UTC()
+	e.after = p.Uvarint()
+	e.ID, e.Recurrence = p.Text(), p.Text()
+	if p.Bad {
 		return false
 	}
-	r, err := ParseRecord(p.s)
+	r, err := parseRecord(p.Rest)
 	if err != nil {
 		return false
 	}
@@ -112,15 +113,15 @@ func appendPlanned(b []byte, p *planned) []byte {
 		b = append(b, '+')
 		b = binary.AppendVarint(b, p.Due.UnixMilli())
 		b = binary.AppendUvarint(b, p.after)
-		b = appendText(appendText(b, p.ID), p.Recurrence)
-		return AppendRecord(b, p.Record)
+		b = codec.AppendText(codec.AppendText(b, p.ID), p.Recurrence)
+		return codec.Append(b, p.Record.encodable())
 	})
 }
 
 func (f *planFile) remove(ids []string, s *memorySchedule) error {
 	var b []byte
 	for _, id := range ids {
-		b = appendFrame(b, func(b []byte) []byte { return appendText(append(b, '-'), id) })
+		b = appendFrame(b, func(b []byte) []byte { return codec.AppendText(append(b, '-'), id) })
 	}
 	return f.write(b, len(ids), s)
 }

@@ -16,7 +16,7 @@ func TestJournal(t *testing.T) {
 	dir := t.TempDir()
 	eventtest.Run(t, eventtest.Harness{Open: func(t testing.TB, opts ...event.Option) event.Stream {
 		t.Helper()
-		s, err := event.New(append(opts, event.WithJournal(dir))...)
+		s, err := event.New(append(opts, event.Journal(dir))...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,7 +26,7 @@ func TestJournal(t *testing.T) {
 
 func openJournal(t *testing.T, dir string) event.Stream {
 	t.Helper()
-	s, err := event.New(event.WithSyncedJournal(dir))
+	s, err := event.New(event.SyncedJournal(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func count(t *testing.T, s event.Stream) (n int) {
 func TestJournalIsForOneProcess(t *testing.T) {
 	dir := t.TempDir()
 	s := openJournal(t, dir)
-	if _, err := event.New(event.WithJournal(dir)); !errors.Is(err, event.ErrUnavailable) {
+	if _, err := event.New(event.Journal(dir)); !errors.Is(err, event.ErrUnavailable) {
 		t.Errorf("opened twice: %v, want ErrUnavailable", err)
 	}
 	s.Close(context.Background())
@@ -100,7 +100,7 @@ func TestTornRecordIsCutOffAndTheRestKept(t *testing.T) {
 
 func TestSegmentsGoWithRetentionAndDamageIsTold(t *testing.T) {
 	dir := t.TempDir()
-	s, err := event.New(event.WithJournal(dir), event.WithRetention(event.Retention{Count: 30}))
+	s, err := event.New(event.Journal(dir), event.WithRetention(event.Retention{Count: 30}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,25 +122,25 @@ func TestSegmentsGoWithRetentionAndDamageIsTold(t *testing.T) {
 	f, _ := os.OpenFile(files[1], os.O_RDWR, 0)
 	f.WriteAt([]byte("damage"), 1000)
 	f.Close()
-	if _, err := event.New(event.WithJournal(dir)); !errors.Is(err, event.ErrUnavailable) {
+	if _, err := event.New(event.Journal(dir)); !errors.Is(err, event.ErrUnavailable) {
 		t.Errorf("damage in the middle: %v, want an error", err)
 	}
 	os.Remove(files[1])
-	if _, err := event.New(event.WithJournal(dir)); !errors.Is(err, event.ErrUnavailable) {
+	if _, err := event.New(event.Journal(dir)); !errors.Is(err, event.ErrUnavailable) {
 		t.Errorf("a missing segment: %v, want an error", err)
 	}
 }
 
-func ExampleWithJournal() {
+func ExampleJournal() {
 	ctx := context.Background()
 	dir, _ := os.MkdirTemp("", "journal")
 	defer os.RemoveAll(dir)
 
-	s, _ := event.New(event.WithJournal(dir))
+	s, _ := event.New(event.Journal(dir))
 	s.Publish(ctx, &event.Record{Type: "order.created", Subject: "order/42"})
 	s.Close(ctx)
 
-	s, _ = event.New(event.WithJournal(dir))
+	s, _ = event.New(event.Journal(dir))
 	defer s.Close(ctx)
 	for r := range s.Query(ctx) {
 		fmt.Println(r.Type, r.Subject)

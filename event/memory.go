@@ -10,10 +10,10 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// WithMemory keeps the stream in this process's memory. It is the default.
+// Memory keeps the stream in this process's memory. It is the default.
 // Without WithRetention it keeps the newest 100 000 records and 64 MiB, and
 // what groups have not read.
-func WithMemory() Option {
+func Memory() Option {
 	return WithDriver("memory", func(_ context.Context, s Settings) (Driver, error) {
 		return newMemory(s.Retention), nil
 	})

@@ -70,22 +70,11 @@ func (m *memory) Join(_ context.Context, c GroupConfig) (Member, error) {
 			delete(m.groups, c.Name)
 			return nil, err
 		}
-	} else if !SameTypes(g.types.List(), c.Types.List()) {
-		return nil, ConflictingTypes(c.Name, g.types.List(), c.Types.List())
+	} else if err := c.CheckTypes(g.types.List()); err != nil {
+		return nil, err
 	}
 	g.members++
 	return &memMember{m: m, g: g, number: g.members, exclusive: c.Exclusive}, nil
-}
-
-// SameTypes reports whether two groups select the same, for drivers' Join.
-func SameTypes(a, b []string) bool {
-	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
-	return slices.Equal(slices.Compact(a), slices.Compact(b))
-}
-
-// ConflictingTypes is the error of Join for a group with other types.
-func ConflictingTypes(group string, has, asked []string) error {
-	return fault.Markf(ErrConflict, "group %q selects %q, not %q: use another name, or delete the group first", group, has, asked)
 }
 
 func (m *memory) Groups(context.Context) ([]GroupInfo, error) {

@@ -43,7 +43,7 @@ func (x *memoryIndex) find(l *memoryLog, value string, after, until uint64) []ui
 	return list
 }
 
-// field is the kth of the texts that appendHead wrote of the ith record; it
+// field is the kth of the texts that codec.AppendHead wrote of the ith record; it
 // shares the segment's text.
 func (s *segment) field(i, k int) []byte {
 	p := s.start(i) + 1

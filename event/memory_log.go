@@ -5,6 +5,8 @@ import (
 	"sort"
 	"strconv"
 	"time"
+
+	"github.com/micro/go-platform/event/internal/codec"
 )
 
 // memoryLog is the records of a memory stream, encoded, so that the collector of
@@ -77,8 +79,8 @@ func (l *memoryLog) add(at int64, b []byte, data int) {
 
 // encode appends a record.
 func (l *memoryLog) encode(at int64, r *Record) {
-	s, used := l.room(maxHead(r) + len(r.Data))
-	data := used + len(appendHead(s.text[used:used], r))
+	s, used := l.room(codec.MaxHead(r.encodable()) + len(r.Data))
+	data := used + len(codec.AppendHead(s.text[used:used], r.encodable()))
 	l.grew(s, at, data, data+copy(s.text[data:], r.Data))
 }
 
@@ -138,7 +140,7 @@ func (s *segment) start(i int) uint32 {
 	return s.marks[i-1].end
 }
 
-// encoded is the ith record as AppendRecord made it.
+// encoded is the ith record as package codec made it.
 func (s *segment) encoded(i int) []byte { return s.text[s.start(i):s.marks[i].end] }
 
 // typ is the ith record's type; it shares the text.
@@ -150,7 +152,7 @@ func (s *segment) typ(i int) []byte {
 	return s.text[p+n : p+n+typ]
 }
 
-// uvarint reads a length that AppendRecord wrote.
+// uvarint reads a length that package codec wrote.
 func uvarint(b []byte) (v, n uint32) {
 	for shift := 0; ; shift += 7 {
 		c := b[n]
@@ -191,7 +193,7 @@ func unpack(ds []Delivered) []handout {
 	out, texts, shared := make([]handout, len(ds)), string(text), make([]byte, 0, data)
 	for i := range ds {
 		r, h := &out[i].record, heads[i]
-		parseTrusted(texts[:h.text], r)
+		codec.ParseHead(texts[:h.text], r.encodable())
 		r.Position, texts = texts[h.text:h.all], texts[h.all:]
 		m := ds[i].segment.marks[ds[i].index]
 		switch d := ds[i].segment.text[m.data:m.end]; {
@@ -205,26 +207,6 @@ func unpack(ds []Delivered) []handout {
 	return out
 }
 
-// parseTrusted reads the head of a record that appendHead wrote in this process.
-func parseTrusted(s string, r *Record) {
-	i := 1
-	for _, field := range [...]*string{&r.ID, &r.Type, &r.Source, &r.RootID, &r.ParentID, &r.Subject, &r.ContentType} {
-		n := int(s[i])
-		i++
-		if n >= 0x80 { // not the only byte of the length
-			p := parser{s: s, trusted: true}
-			p.record(r)
-			return
-		}
-		if n > 0 {
-			*field = s[i : i+n]
-			i += n
-		}
-	}
-	p := parser{s: s[i:], trusted: true}
-	p.rest(r)
-}
-
 // draft is records on their way into the log.
 type draft struct {
 	buf   []byte
@@ -232,7 +214,7 @@ type draft struct {
 }
 
 func (d *draft) add(r *Record) {
-	d.buf = appendHead(d.buf, r)
+	d.buf = codec.AppendHead(d.buf, r.encodable())
 	data := len(d.buf)
 	d.buf = append(d.buf, r.Data...)
 	d.marks = append(d.marks, mark{data: uint32(data), end: uint32(len(d.buf))})

@@ -157,10 +157,10 @@ func copyPlanned(ps []*planned) []Scheduled {
 	return list
 }
 
-func (m *memory) Due(_ context.Context, limit int) (DueNow, error) {
+func (m *memory) Due(_ context.Context, limit int) (dueNow, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := DueNow{Now: time.Now()}
+	now := dueNow{Now: time.Now()}
 	var taken []*planned
 	for len(taken) < limit && len(m.schedule.due) > 0 && !m.schedule.due[0].Due.After(now.Now) {
 		taken = append(taken, heap.Pop(&m.schedule.due).(*planned))
@@ -175,7 +175,7 @@ func (m *memory) Due(_ context.Context, limit int) (DueNow, error) {
 	return now, nil
 }
 
-func (m *memory) Fire(_ context.Context, firings []Firing) (int, error) {
+func (m *memory) Fire(_ context.Context, firings []firing) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {

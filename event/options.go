@@ -43,7 +43,7 @@ func newOptions(opts []Option) (*options, error) {
 		}
 	}
 	if o.open == nil {
-		WithMemory()(o)
+		Memory()(o)
 	}
 	return o, nil
 }
@@ -129,7 +129,7 @@ func WithMaxBytes(n int) Option {
 
 // WithRetention sets how much history is kept. This stream enforces it every
 // ten seconds or as WithRetentionEvery says, so one process that sets it is
-// enough. The default keeps everything, except in memory: see WithMemory.
+// enough. The default keeps everything, except in memory: see Memory.
 func WithRetention(r Retention) Option {
 	return func(o *options) error {
 		if r.Age < 0 || r.Count < 0 || r.Bytes < 0 {

@@ -15,16 +15,6 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Roster is a driver that knows who shares the work of a group. What it says is
-// only advice about who should do what: that one member at a time does it is the
-// concern of GroupConfig.Exclusive.
-type Roster interface {
-	// Attend says that a member lives, and returns the names of all members of the
-	// group that have said so, each for the ttl that it gave, by the backend's clock
-	// if it has one. With a ttl of 0 the member leaves.
-	Attend(ctx context.Context, group, consumer string, ttl time.Duration) ([]string, error)
-}
-
 // Partitions spreads the work of an ordered group over its members: the keys are
 // divided into n parts by a hash, and each part is one member's at a time. The
 // members share the parts evenly; when one comes or goes the parts are divided
@@ -144,7 +134,7 @@ type partitioned struct {
 	o      *subscribeOptions
 	h      Handler
 	bh     BatchHandler
-	roster Roster
+	roster roster
 	stop   context.CancelFunc
 	ctx    context.Context
 	done   chan struct{}
@@ -157,7 +147,7 @@ type partitioned struct {
 
 // subscribeParts joins the groups of all parts, which makes them, and begins.
 func (f *front) subscribeParts(ctx context.Context, o *subscribeOptions, h Handler, bh BatchHandler) (Subscription, error) {
-	roster, ok := f.driver.(Roster)
+	roster, ok := f.driver.(roster)
 	switch {
 	case o.key == nil || o.group == "":
 		return nil, invalidf("Partitions needs Ordered and Group")
@@ -212,7 +202,7 @@ func (f *front) checkParts(ctx context.Context, o *subscribeOptions) error {
 // checkWhole refuses a group that is divided to who does not divide it: it would be
 // another group of the same name, which is handed everything once more.
 func (f *front) checkWhole(ctx context.Context, o *subscribeOptions) error {
-	if _, divides := f.driver.(Roster); !divides || o.group == "" {
+	if _, divides := f.driver.(roster); !divides || o.group == "" {
 		return nil
 	}
 	groups, err := f.driver.Groups(ctx)

@@ -21,8 +21,8 @@ type Patterns struct {
 	all   bool
 }
 
-// ParsePatterns compiles patterns; none match everything.
-func ParsePatterns(patterns ...string) (Patterns, error) {
+// parsePatterns compiles patterns; none match everything.
+func parsePatterns(patterns ...string) (Patterns, error) {
 	p := Patterns{list: patterns}
 	for _, s := range patterns {
 		var head, last string

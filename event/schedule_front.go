@@ -8,9 +8,9 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// scheduler returns the driver's Scheduler, and starts what publishes.
-func (f *front) scheduler() (Scheduler, error) {
-	d, ok := f.driver.(Scheduler)
+// scheduler returns the driver's scheduler, and starts what publishes.
+func (f *front) scheduler() (scheduler, error) {
+	d, ok := f.driver.(scheduler)
 	if !ok {
 		return nil, fault.Markf(ErrUnsupported, "scheduling")
 	}
@@ -88,7 +88,7 @@ func (f *front) Schedule(ctx context.Context, name string, when Recurrence, r *R
 	return f.schedule(ctx, d, []Scheduled{{ID: name, Due: due, Recurrence: when.String(), Record: c}})
 }
 
-func (f *front) schedule(ctx context.Context, d Scheduler, entries []Scheduled) error {
+func (f *front) schedule(ctx context.Context, d scheduler, entries []Scheduled) error {
 	if err := ctx.Err(); err != nil {
 		return f.wrap("schedule", entries[0].ID, err)
 	}

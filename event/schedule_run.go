@@ -27,7 +27,7 @@ const (
 // keepTime starts what publishes scheduled records, once. It first looks after a
 // while, unless something is scheduled here before. Close ends it.
 func (f *front) keepTime(after time.Duration) {
-	d, ok := f.driver.(Scheduler)
+	d, ok := f.driver.(scheduler)
 	if !ok {
 		return
 	}
@@ -37,7 +37,7 @@ func (f *front) keepTime(after time.Duration) {
 // timekeeper publishes what is due.
 type timekeeper struct {
 	f      *front
-	d      Scheduler
+	d      scheduler
 	failed int  // how often in a row
 	lost   bool // others were faster the last time
 	idle   time.Duration
@@ -102,8 +102,8 @@ func (k *timekeeper) turn(ctx context.Context) (pause time.Duration, some bool) 
 }
 
 // fire publishes entries. One that the backend refuses holds up no others.
-func (k *timekeeper) fire(ctx context.Context, now DueNow) error {
-	list := make([]Firing, 0, len(now.Entries))
+func (k *timekeeper) fire(ctx context.Context, now dueNow) error {
+	list := make([]firing, 0, len(now.Entries))
 	for _, e := range now.Entries {
 		list = append(list, k.firing(e, now.Now))
 	}
@@ -113,11 +113,11 @@ func (k *timekeeper) fire(ctx context.Context, now DueNow) error {
 		return err
 	}
 	for _, one := range list {
-		_, err := k.d.Fire(ctx, []Firing{one})
+		_, err := k.d.Fire(ctx, []firing{one})
 		if errors.Is(err, fault.TooLarge) || errors.Is(err, fault.Invalid) {
 			k.f.o.settings.Logger.Error("event: the backend refuses a scheduled record", "backend", k.f.o.name, "id", one.ID, "error", err)
 			one.Record, one.Next = nil, now.Now.Add(postpone).Truncate(time.Millisecond)
-			_, err = k.d.Fire(ctx, []Firing{one})
+			_, err = k.d.Fire(ctx, []firing{one})
 		}
 		if err != nil {
 			return err
@@ -127,8 +127,8 @@ func (k *timekeeper) fire(ctx context.Context, now DueNow) error {
 }
 
 // firing says what becomes of an entry that is due.
-func (k *timekeeper) firing(e Scheduled, now time.Time) Firing {
-	f := Firing{ID: e.ID, Due: e.Due, Version: e.Version, Record: e.Record}
+func (k *timekeeper) firing(e Scheduled, now time.Time) firing {
+	f := firing{ID: e.ID, Due: e.Due, Version: e.Version, Record: e.Record}
 	if e.Err != nil { // a newer version of this package may publish it
 		k.f.o.settings.Logger.Error("event: scheduled record is not understood", "backend", k.f.o.name, "id", e.ID, "error", e.Err)
 		f.Next = now.Add(postpone).Truncate(time.Millisecond)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -30,7 +31,7 @@ func times(t *testing.T, s event.Stream) (list []string) {
 
 func reopen(t *testing.T, dir string) (s event.Stream, shut func()) {
 	t.Helper()
-	s, err := event.New(event.WithJournal(dir))
+	s, err := event.New(event.Journal(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +204,7 @@ type troubled struct {
 	plain
 	mu2     sync.Mutex
 	entries []event.Scheduled
-	fail    func(call int, fs []event.Firing) error
+	fail    func(call int, fs []eventdriver.Firing) error
 	calls   int
 	fired   []string
 }
@@ -218,7 +219,7 @@ func (d *troubled) Unschedule(context.Context, string) error { return fault.NotF
 func (d *troubled) Scheduled(context.Context, string, int) ([]event.Scheduled, string, error) {
 	return nil, "", nil
 }
-func (d *troubled) Due(_ context.Context, limit int) (now event.DueNow, err error) {
+func (d *troubled) Due(_ context.Context, limit int) (now eventdriver.DueNow, err error) {
 	d.mu2.Lock()
 	defer d.mu2.Unlock()
 	now.Now = time.Now()
@@ -231,7 +232,7 @@ func (d *troubled) Due(_ context.Context, limit int) (now event.DueNow, err erro
 	}
 	return now, nil
 }
-func (d *troubled) Fire(_ context.Context, fs []event.Firing) (int, error) {
+func (d *troubled) Fire(_ context.Context, fs []eventdriver.Firing) (int, error) {
 	d.mu2.Lock()
 	defer d.mu2.Unlock()
 	d.calls++
@@ -252,24 +253,24 @@ func (d *troubled) Fire(_ context.Context, fs []event.Firing) (int, error) {
 
 func TestScheduledRecordsOutlastTrouble(t *testing.T) {
 	for name, c := range map[string]struct {
-		fail  func(call int, fs []event.Firing) error
+		fail  func(call int, fs []eventdriver.Firing) error
 		wait  time.Duration
 		want  []string
 		later int // entries left
 	}{
-		"unavailable for a while": {func(call int, _ []event.Firing) error {
+		"unavailable for a while": {func(call int, _ []eventdriver.Firing) error {
 			if call <= 4 {
 				return fault.Mark(fault.Unavailable, errors.New("down"))
 			}
 			return nil
 		}, 20 * time.Second, []string{"a", "b", "c"}, 0},
-		"outcome unknown": {func(call int, _ []event.Firing) error {
+		"outcome unknown": {func(call int, _ []eventdriver.Firing) error {
 			if call == 1 {
 				return fault.Mark(fault.UnknownOutcome, errors.New("no answer"))
 			}
 			return nil
 		}, 20 * time.Second, []string{"a", "b", "c"}, 0},
-		"one refused": {func(_ int, fs []event.Firing) error {
+		"one refused": {func(_ int, fs []eventdriver.Firing) error {
 			for _, f := range fs {
 				if f.ID == "b" && f.Record != nil {
 					return fault.Markf(fault.TooLarge, "no")

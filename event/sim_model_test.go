@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/sim"
@@ -73,7 +74,7 @@ func (m *simStream) answer(op string, body []byte) any {
 	switch op {
 	case "append":
 		for _, b := range c.Records {
-			r, err := event.ParseRecord(string(b))
+			r, err := eventdriver.ParseRecord(string(b))
 			if err != nil {
 				panic(err)
 			}
@@ -172,7 +173,7 @@ func (m *simStream) hand(g *simGroup, consumer string, places []simPlace) simAns
 	for _, p := range places {
 		if e := g.entries[p.At]; e.owner == consumer && e.attempt == p.Attempt {
 			a.Places = append(a.Places, p)
-			a.Records = append(a.Records, event.AppendRecord(nil, m.records[p.At]))
+			a.Records = append(a.Records, eventdriver.AppendRecord(nil, m.records[p.At]))
 		}
 	}
 	return a
@@ -181,7 +182,7 @@ func (m *simStream) hand(g *simGroup, consumer string, places []simPlace) simAns
 func (m *simStream) encode(from int, records []*event.Record) simAnswer {
 	a := simAnswer{End: from + len(records)}
 	for _, r := range records {
-		a.Records = append(a.Records, event.AppendRecord(nil, r))
+		a.Records = append(a.Records, eventdriver.AppendRecord(nil, r))
 	}
 	return a
 }
@@ -236,7 +237,7 @@ func (d *simDriver) call(ctx context.Context, op string, c simCall) (a simAnswer
 func (d *simDriver) Append(ctx context.Context, records []*event.Record) (int, error) {
 	var c simCall
 	for _, r := range records {
-		c.Records = append(c.Records, event.AppendRecord(nil, r))
+		c.Records = append(c.Records, eventdriver.AppendRecord(nil, r))
 	}
 	if _, err := d.call(ctx, "append", c); err != nil {
 		return 0, err
@@ -252,7 +253,7 @@ func (d *simDriver) Read(ctx context.Context, q event.ReadRequest) (event.Page, 
 	a, err := d.call(ctx, "read", simCall{From: from, Max: q.Max})
 	page := event.Page{Next: strconv.Itoa(a.End)}
 	for i, b := range a.Records {
-		r, _ := event.ParseRecord(string(b))
+		r, _ := eventdriver.ParseRecord(string(b))
 		if r.Position = strconv.Itoa(from + i + 1); q.Filter.Types.Match(r.Type) {
 			page.Records = append(page.Records, r)
 		}

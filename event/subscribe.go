@@ -160,7 +160,7 @@ func (l *live) Release(context.Context, []Delivered) error { return nil }
 func (l *live) Close(context.Context) error                { return nil }
 
 func (l *live) Lag(ctx context.Context) (Lag, error) {
-	b, ok := l.f.driver.(Behinder)
+	b, ok := l.f.driver.(behinder)
 	if !ok {
 		return Lag{Behind: -1}, nil
 	}

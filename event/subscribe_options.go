@@ -77,8 +77,8 @@ func newSubscribeOptions(opts []SubscribeOption) (*subscribeOptions, error) {
 // select the same types.
 func Types(patterns ...string) SelectOption {
 	return selectOption{
-		s: func(o *subscribeOptions) (err error) { o.patterns, err = ParsePatterns(patterns...); return err },
-		q: func(o *queryOptions) (err error) { o.filter.Types, err = ParsePatterns(patterns...); return err },
+		s: func(o *subscribeOptions) (err error) { o.patterns, err = parsePatterns(patterns...); return err },
+		q: func(o *queryOptions) (err error) { o.filter.Types, err = parsePatterns(patterns...); return err },
 	}
 }
 

@@ -25,8 +25,8 @@ type subscription struct {
 	h      Handler      // or:
 	bh     BatchHandler // one of the two
 	source Member
-	holder Holder // the source, if it is one
-	track  Tracker
+	holder holder // the source, if it is one
+	track  tracker
 	live   bool // no group: nothing to acknowledge
 	log    logger
 
@@ -57,8 +57,8 @@ type logger = interface {
 
 func newSubscription(f *front, o *subscribeOptions, source Member) *subscription {
 	s := &subscription{f: f, o: o, source: source, live: o.group == "", left: make(chan struct{}), done: make(chan struct{}), log: f.o.settings.Logger}
-	s.holder, _ = source.(Holder)
-	s.track, _ = source.(Tracker)
+	s.holder, _ = source.(holder)
+	s.track, _ = source.(tracker)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.q = newQueue(o.key)
 	s.acks = newAcker(s)

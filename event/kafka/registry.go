@@ -147,8 +147,8 @@ func (d *driver) enter(ctx context.Context, g event.GroupConfig) (*group, error)
 		}
 	}
 	has := groups[g.Name]
-	if !event.SameTypes(has.Types, g.Types.List()) {
-		return nil, event.ConflictingTypes(g.Name, has.Types, g.Types.List())
+	if err := g.CheckTypes(has.Types); err != nil {
+		return nil, err
 	}
 	if has.Ordered != g.Exclusive {
 		return nil, fault.Markf(fault.Conflict, "group %q: all of its members are ordered, or none; it was made with ordered %v", g.Name, has.Ordered)

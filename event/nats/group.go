@@ -63,10 +63,7 @@ func (m *member) config(ctx context.Context, types []string) (group, error) {
 	if err != nil {
 		return has, nats.ReadError(err)
 	}
-	if !event.SameTypes(has.Types, types) {
-		return has, event.ConflictingTypes(m.g.Name, has.Types, types)
-	}
-	return has, nil
+	return has, m.g.CheckTypes(has.Types)
 }
 
 // ensure returns the group's consumer, making it if it isn't there.

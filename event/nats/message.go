@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/fault"
 	gonats "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -27,7 +28,7 @@ func (d *driver) message(s jetstream.Stream, r *event.Record) (*gonats.Msg, erro
 	if len(m.Subject) > maxSubject {
 		return nil, fault.Markf(fault.TooLarge, "the type makes a subject of %d bytes, limit %d", len(m.Subject), maxSubject)
 	}
-	m.Data = event.AppendRecord(nil, r)
+	m.Data = eventdriver.AppendRecord(nil, r)
 	m.Header.Set(jetstream.MsgIDHeader, messageID(r))
 	size := int64(len(m.Data) + headerSize + len(m.Header.Get(jetstream.MsgIDHeader)))
 	if limit := d.nc.MaxPayload(); limit > 0 && size > limit {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/conn/nats"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/nats-io/nats.go/jetstream"
@@ -302,7 +303,7 @@ func (c *cursor) fill(n int, wait time.Duration) error {
 		if err != nil {
 			return nats.ReadError(err)
 		}
-		r, err := event.ParseRecord(string(m.Data()))
+		r, err := eventdriver.ParseRecord(string(m.Data()))
 		if err == nil {
 			r.Position = format(md.Sequence.Stream)
 		}

@@ -42,6 +42,7 @@ import (
 
 	engine "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -167,7 +168,7 @@ func (b *Outbox) Publish(ctx context.Context, tx Execer, records ...*event.Recor
 		if err != nil {
 			return fault.Wrap(scope, "publish", "", err)
 		}
-		if _, err := tx.ExecContext(ctx, b.db.Kind.Rebind("INSERT INTO event_outbox (record) VALUES (?)"), event.AppendRecord(nil, c)); err != nil {
+		if _, err := tx.ExecContext(ctx, b.db.Kind.Rebind("INSERT INTO event_outbox (record) VALUES (?)"), eventdriver.AppendRecord(nil, c)); err != nil {
 			return fault.Wrap(scope, "publish", c.ID, sql.WriteError(err))
 		}
 	}

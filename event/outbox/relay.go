@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/backoff"
 )
 
@@ -109,7 +110,7 @@ func (b *Outbox) head(ctx context.Context) ([]line, error) {
 		if err := rows.Scan(&l.seq, &blob); err != nil {
 			return nil, err
 		}
-		l.record, l.broken = event.ParseRecord(string(blob))
+		l.record, l.broken = eventdriver.ParseRecord(string(blob))
 		lines = append(lines, l)
 	}
 	return lines, rows.Err()

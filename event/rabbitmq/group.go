@@ -33,10 +33,10 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 			return nil, deleted(g.Name)
 		}
 	}
-	switch {
-	case !event.SameTypes(has.Types, g.Types.List()):
-		return nil, event.ConflictingTypes(g.Name, has.Types, g.Types.List())
-	case g.Exclusive && !has.Exclusive:
+	if err := g.CheckTypes(has.Types); err != nil {
+		return nil, err
+	}
+	if g.Exclusive && !has.Exclusive {
 		return nil, fault.Markf(fault.Conflict, "group %q was made without Ordered, which its queue cannot be given later: delete the group, or use another", g.Name)
 	}
 	if err := d.declareGroup(ctx, has); err != nil {

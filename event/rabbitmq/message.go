@@ -11,6 +11,7 @@ import (
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/cloudevents"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/event/internal/extension"
 	"github.com/micro/go-platform/internal/fault"
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -33,7 +34,7 @@ const (
 	own = "metadata-"
 
 	// packed is the content type of a record whose attributes don't fit into a
-	// message's head, which is one frame: the body is what event.AppendRecord makes.
+	// message's head, which is one frame: the body is what eventdriver.AppendRecord makes.
 	packed = "application/vnd.go-platform.record"
 )
 
@@ -87,7 +88,7 @@ func (d *driver) message(r *event.Record, now time.Time, frame int) (amqp.Publis
 	media, _, _ := mime.ParseMediaType(r.ContentType)
 	if size+spareFrame > frame && frame > 0 || !fits(m.Headers) || media == packed || media == cloudevents.TypeJSON { // else Data would be read as a record
 		m.Headers = amqp.Table{prefix + recorded: now.UTC().Format(time.RFC3339Nano)}
-		m.ContentType, m.Body = packed, event.AppendRecord(nil, r)
+		m.ContentType, m.Body = packed, eventdriver.AppendRecord(nil, r)
 	}
 	if limit := d.conn.MaxMessage(); len(m.Body) > limit {
 		return m, fault.Markf(fault.TooLarge, "the message has %d bytes, limit %d", len(m.Body), limit)
@@ -205,7 +206,7 @@ func record(d *amqp.Delivery) (*event.Record, error) {
 func read(d *amqp.Delivery, r *event.Record) error {
 	switch media, _, _ := mime.ParseMediaType(d.ContentType); media {
 	case packed:
-		p, err := event.ParseRecord(string(d.Body))
+		p, err := eventdriver.ParseRecord(string(d.Body))
 		if err != nil {
 			return err
 		}

@@ -46,8 +46,8 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 	if err := json.Unmarshal([]byte(stored), &has); err != nil {
 		return nil, err
 	}
-	if !event.SameTypes(has.Types, g.Types.List()) {
-		return nil, event.ConflictingTypes(g.Name, has.Types, g.Types.List())
+	if err := g.CheckTypes(has.Types); err != nil {
+		return nil, err
 	}
 	m := &member{d: d, g: g, waiter: waiter{client: d.waiting, key: d.key}}
 	m.phases = newShared(m)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/event/redis"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
@@ -124,7 +125,7 @@ func TestLookUpsBesideOthers(t *testing.T) {
 	add := func(at string, r *event.Record) {
 		t.Helper()
 		r.Type = "t"
-		must(admin.XAdd(t.Context(), &goredis.XAddArgs{Stream: stream, ID: at, Values: []any{"type", "t", "record", event.AppendRecord(nil, r)}}).Err())
+		must(admin.XAdd(t.Context(), &goredis.XAddArgs{Stream: stream, ID: at, Values: []any{"type", "t", "record", eventdriver.AppendRecord(nil, r)}}).Err())
 	}
 	size := func() int64 {
 		t.Helper()

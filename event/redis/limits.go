@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -32,7 +33,7 @@ func (d *driver) askLimits(ctx context.Context) error {
 	return nil
 }
 
-// Advice implements event.Adviser.
+// Advice is that of eventdriver.Adviser.
 func (d *driver) Advice(ctx context.Context) string {
 	policy := d.client.Eviction(ctx)
 	if policy == "" {
@@ -57,7 +58,7 @@ func (d *driver) limits(ctx context.Context, records []*event.Record) error {
 		if int64(len(r.Data)) < limit/2 { // names and metadata are less than that
 			continue
 		}
-		if n := len(event.AppendRecord(nil, r)); int64(n) > limit {
+		if n := len(eventdriver.AppendRecord(nil, r)); int64(n) > limit {
 			return fault.Markf(fault.TooLarge, "the record has %d bytes, the server's proto-max-bulk-len is %d", n, limit)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	goredis "github.com/redis/go-redis/v9"
@@ -75,7 +76,7 @@ const (
 
 func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {
 	add := func(ctx context.Context, r *event.Record) once {
-		return once{goredis.NewStringCmd(ctx, "xadd", d.key, "*", fieldType, r.Type, fieldRecord, event.AppendRecord(nil, r))}
+		return once{goredis.NewStringCmd(ctx, "xadd", d.key, "*", fieldType, r.Type, fieldRecord, eventdriver.AppendRecord(nil, r))}
 	}
 	if err := d.limits(ctx, records); err != nil {
 		return 0, err
@@ -162,7 +163,7 @@ func isAnswer(err error, part string) bool {
 // decode returns the record of an entry.
 func decode(m goredis.XMessage) (*event.Record, error) {
 	s, _ := m.Values[fieldRecord].(string)
-	r, err := event.ParseRecord(s)
+	r, err := eventdriver.ParseRecord(s)
 	if err != nil {
 		return &event.Record{Position: m.ID, Data: []byte(fmt.Sprint(m.Values)), ContentType: "text/plain"}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	goredis "github.com/redis/go-redis/v9"
@@ -40,7 +41,7 @@ func (d *driver) Schedule(ctx context.Context, entries []event.Scheduled) error 
 	args := make([]any, 0, 4*len(entries))
 	for i, e := range entries {
 		records[i] = e.Record
-		args = append(args, e.ID, e.Due.UnixMilli(), e.Recurrence, event.AppendRecord(nil, e.Record))
+		args = append(args, e.ID, e.Due.UnixMilli(), e.Recurrence, eventdriver.AppendRecord(nil, e.Record))
 	}
 	if err := d.limits(ctx, records); err != nil {
 		return err
@@ -119,7 +120,7 @@ func plans(got []string) (list []event.Scheduled, err error) {
 		e.Due = time.UnixMilli(int64(ms)).UTC()
 		var record string
 		e.Recurrence, record, _ = strings.Cut(got[2], "\x00")
-		e.Record, e.Err = event.ParseRecord(record)
+		e.Record, e.Err = eventdriver.ParseRecord(record)
 		list = append(list, e)
 	}
 	return list, nil
@@ -144,7 +145,7 @@ for i = 1, #due, 2 do
 end
 return out`)
 
-func (d *driver) Due(ctx context.Context, limit int) (out event.DueNow, err error) {
+func (d *driver) Due(ctx context.Context, limit int) (out eventdriver.DueNow, err error) {
 	got, err := redis.Do(ctx, d.client, func(ctx context.Context) ([]string, error) {
 		return dueScript.Run(ctx, d.client, d.planKeys(), limit).StringSlice()
 	})
@@ -187,7 +188,7 @@ for i = 1, #ARGV, 6 do
 end
 return n`)
 
-func (d *driver) Fire(ctx context.Context, firings []event.Firing) (int, error) {
+func (d *driver) Fire(ctx context.Context, firings []eventdriver.Firing) (int, error) {
 	var records []*event.Record
 	args := make([]any, 0, 6*len(firings))
 	for _, f := range firings {
@@ -196,7 +197,7 @@ func (d *driver) Fire(ctx context.Context, firings []event.Firing) (int, error) 
 			next = strconv.FormatInt(f.Next.UnixMilli(), 10)
 		}
 		if f.Record != nil {
-			typ, record, records = f.Record.Type, event.AppendRecord(nil, f.Record), append(records, f.Record)
+			typ, record, records = f.Record.Type, eventdriver.AppendRecord(nil, f.Record), append(records, f.Record)
 		}
 		args = append(args, f.ID, f.Due.UnixMilli(), f.Version, next, typ, record)
 	}

@@ -76,10 +76,7 @@ func sameTypes(g event.GroupConfig, stored []byte) error {
 	if err := json.Unmarshal(stored, &has); err != nil {
 		return err
 	}
-	if !event.SameTypes(has, g.Types.List()) {
-		return event.ConflictingTypes(g.Name, has, g.Types.List())
-	}
-	return nil
+	return g.CheckTypes(has)
 }
 
 func (d *driver) groupsQuery() string {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -99,7 +100,7 @@ name = excluded.name, recurrence = excluded.recurrence, record = excluded.record
 			n, size := 0, 0
 			for ; n < len(rest) && n < rows; n++ {
 				e := rest[n]
-				record := event.AppendRecord(nil, e.Record)
+				record := eventdriver.AppendRecord(nil, e.Record)
 				if n > 0 && size+len(record) > plannedBytes {
 					break
 				}
@@ -146,8 +147,8 @@ func (d *driver) Scheduled(ctx context.Context, from string, limit int) ([]event
 	return list, strconv.FormatInt(last.Due.UnixMilli(), 10) + " " + planID(last.ID), nil
 }
 
-func (d *driver) Due(ctx context.Context, limit int) (event.DueNow, error) {
-	var out event.DueNow
+func (d *driver) Due(ctx context.Context, limit int) (eventdriver.DueNow, error) {
+	var out eventdriver.DueNow
 	var now int64
 	var first *int64
 	err := d.db.Read.QueryRowContext(ctx, d.kind.Rebind("SELECT "+d.now()+", (SELECT MIN(due) FROM event_scheduled WHERE stream = ?)"), d.stream).Scan(&now, &first)
@@ -190,18 +191,18 @@ func (d *driver) entries(ctx context.Context, which string, args ...any) ([]even
 		}
 		e.ID, e.Due = string(name), time.UnixMilli(due).UTC()
 		e.Version = planVersion(e.Recurrence, record)
-		e.Record, e.Err = event.ParseRecord(string(record))
+		e.Record, e.Err = eventdriver.ParseRecord(string(record))
 		list = append(list, e)
 	}
 	return list, sql.ReadError(rs.Err())
 }
 
 // Fire takes what others have not, and appends it, in one transaction.
-func (d *driver) Fire(ctx context.Context, firings []event.Firing) (int, error) {
+func (d *driver) Fire(ctx context.Context, firings []eventdriver.Firing) (int, error) {
 	if err := d.planned(ctx); err != nil {
 		return 0, err
 	}
-	byID := make(map[string]event.Firing, len(firings))
+	byID := make(map[string]eventdriver.Firing, len(firings))
 	ids := []any{d.stream}
 	for _, f := range firings {
 		id := planID(f.ID)
@@ -273,7 +274,7 @@ func (d *driver) version() string {
 
 // lock returns the keys of the entries that are still there with their due time and
 // version, in order of due, and keeps others from them until the transaction ends.
-func (d *driver) lock(ctx context.Context, t *tx, ids []any, byID map[string]event.Firing) (mine []string, err error) {
+func (d *driver) lock(ctx context.Context, t *tx, ids []any, byID map[string]eventdriver.Firing) (mine []string, err error) {
 	rs, err := t.query(ctx, "SELECT id, due, recurrence, "+d.version()+" FROM event_scheduled WHERE stream = ? AND id IN (?"+strings.Repeat(", ?", len(ids)-2)+") ORDER BY due, id"+t.forUpdate(), ids...)
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func onEveryBackend(t *testing.T, f func(t *testing.T, open opener)) {
 			t.Parallel()
 			opts := []event.Option{event.WithNamespace(servertest.Namespace(t))}
 			if b.name == "journal" {
-				opts = append(opts, event.WithJournal(t.TempDir()))
+				opts = append(opts, event.Journal(t.TempDir()))
 			}
 			if b.start != nil {
 				opts = append(opts, b.start(t))

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	leak.Main(m)
 }
 
-func openChild(args []string) (event.Stream, error) { return event.New(event.WithJournal(args[0])) }
+func openChild(args []string) (event.Stream, error) { return event.New(event.Journal(args[0])) }
 
 // The process of a journal is killed again and again.
 func TestChaosOfAJournalHandlesAllOnceAndInTime(t *testing.T) {

@@ -1,0 +1,14 @@
+package event
+
+// The interfaces that New looks for, for the test that compares them with those of
+// package event/driver.
+type (
+	Featured  = featured
+	Adviser   = adviser
+	Behinder  = behinder
+	Trimmer   = trimmer
+	Roster    = roster
+	Scheduler = scheduler
+	Holder    = holder
+	Tracker   = tracker
+)
