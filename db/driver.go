@@ -127,6 +127,7 @@ type TableSpec struct {
 
 	expires, soft bool
 	ttl, keep     time.Duration
+	othersExpire  bool // another process has declared TTL
 }
 
 // Condition says what must hold for a Put.
@@ -182,6 +183,10 @@ func ValueOf(r *Record, key string) any {
 	case FieldDeleted:
 		if !r.Deleted.IsZero() {
 			return r.Deleted
+		}
+	case keyVersion:
+		if !r.Deleted.IsZero() {
+			return int64(r.Version)
 		}
 	}
 	return r.Metadata[key]

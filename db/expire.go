@@ -17,7 +17,8 @@ import (
 // does so d after it was written; with 0 it never does. An expired record is not
 // there, by this process's clock: it is not found, not counted, and its id is
 // free. It is removed when its id is used, and else by every process that has
-// declared TTL, about once in WithPurgeInterval. WithChanges is notified of it as of a
+// declared TTL, about once in WithPurgeInterval. A process that opened the table
+// before anyone had declared TTL counts expired records until they are removed. WithChanges is notified of it as of a
 // deletion. Without TTL, Expires is ErrInvalid.
 func TTL(d time.Duration) TableOption {
 	return func(t *TableSpec) error {
@@ -109,7 +110,7 @@ func (t *table) query(ctx context.Context, q Query) ([]*Record, error) {
 // count is the driver's Count without what has expired.
 func (t *table) count(ctx context.Context, q Query) (int64, error) {
 	place := t.place(q)
-	if !t.spec.expires && !q.deleted {
+	if !q.deleted && !t.mayExpire() {
 		return t.ops.Count(ctx, place, q.Filter)
 	}
 	over := LessOrEqual(FieldExpires, time.Now())
@@ -122,6 +123,30 @@ func (t *table) count(ctx context.Context, q Query) (int64, error) {
 	}
 	n, err := t.ops.Count(ctx, place, And(append(Conjuncts(q.Filter), over)...))
 	return max(0, all-n), err
+}
+
+// mayExpire reports whether the table has records that expire, whoever declared TTL.
+func (t *table) mayExpire() bool {
+	if t.spec.expires || t.spec.othersExpire || t.f.features.AnyKey && t.f.features.Compare {
+		return true
+	}
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	return t.f.specs[t.name].expires
+}
+
+// indexer is a driver that knows of indexes whoever declared them.
+type indexer interface {
+	HasIndex(ctx context.Context, table string, keys []Order) (bool, error)
+}
+
+// hasExpiry asks whether others have declared TTL.
+func (f *front) hasExpiry(ctx context.Context, s TableSpec) (bool, error) {
+	x, ok := f.driver.(indexer)
+	if s.expires || !ok {
+		return false, nil
+	}
+	return x.HasIndex(ctx, s.Name, []Order{{Key: FieldExpires}})
 }
 
 // vacate removes a record that has expired, if that is what an id stands for.

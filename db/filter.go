@@ -139,6 +139,9 @@ func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 	case OpAll:
 		return f, nil
 	case OpAnd, OpOr, OpNot:
+		if f.Op == OpNot && len(f.Filters) != 1 {
+			return f, invalidf("Not of %d filters, want 1", len(f.Filters))
+		}
 		subs := make([]Filter, len(f.Filters))
 		for i, s := range f.Filters {
 			var err error
@@ -170,9 +173,14 @@ func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 		if f.Op == OpHas && f.Key == FieldID || f.Key == FieldVersion || isTime(f.Key) {
 			return f, invalidf("filter %q on %s", f.Op, f.Key)
 		}
-		f.Value, err = f.operand(f.Value)
-		if f.Op == OpMatch && err == nil {
-			s, _ := f.Value.(string)
+		if f.Value, err = f.operand(f.Value); err != nil {
+			return f, err
+		}
+		s, ok := f.Value.(string)
+		if !ok {
+			return f, invalidf("filter %q of %q with a %T, want a string", f.Op, f.Key, f.Value)
+		}
+		if f.Op == OpMatch {
 			if n := len(Words(s)); f.Key == FieldID || n < 1 || n > maxWords {
 				err = invalidf("%d words to match with %q, want 1 to %d", n, f.Key, maxWords)
 			}
@@ -228,7 +236,7 @@ func isTime(key string) bool {
 }
 
 // Match reports whether a record is asked for. It is what every backend must
-// agree with.
+// agree with. A filter that a search would refuse matches nothing.
 func (f Filter) Match(r *Record) bool {
 	switch f.Op {
 	case OpAll:
@@ -238,9 +246,10 @@ func (f Filter) Match(r *Record) bool {
 	case OpOr:
 		return slices.ContainsFunc(f.Filters, func(s Filter) bool { return s.Match(r) })
 	case OpNot:
-		return !f.Filters[0].Match(r)
+		return len(f.Filters) == 1 && !f.Filters[0].Match(r)
 	}
 	v := ValueOf(r, f.Key)
+	want, text := f.Value.(string)
 	switch f.Op {
 	case OpExists:
 		return v != nil
@@ -252,21 +261,21 @@ func (f Filter) Match(r *Record) bool {
 		return slices.ContainsFunc(f.Values, func(w any) bool { return equal(v, w) })
 	case OpPrefix:
 		s, ok := v.(string)
-		return ok && strings.HasPrefix(s, f.Value.(string))
+		return ok && text && strings.HasPrefix(s, want)
 	case OpContains:
 		if l, ok := v.([]string); ok {
-			return slices.Contains(l, f.Value.(string))
+			return text && slices.Contains(l, want)
 		}
 		s, ok := v.(string)
-		return ok && strings.Contains(s, f.Value.(string))
+		return ok && text && strings.Contains(s, want)
 	case OpHas:
 		l, ok := v.([]string)
-		return ok && slices.Contains(l, f.Value.(string))
+		return ok && text && slices.Contains(l, want)
 	case OpMatch:
-		return hasWords(v, f.Value.(string))
+		return text && hasWords(v, want)
 	}
 	a, b := SortKey(v), SortKey(f.Value)
-	if len(a) == 0 || a[0] != b[0] {
+	if len(a) == 0 || len(b) == 0 || a[0] != b[0] {
 		return false
 	}
 	c := bytes.Compare(a, b)

@@ -124,6 +124,9 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 		return nil, f.wrap("table", name, unsupportedf("FullText"))
 	}
 	err = f.driver.Ensure(ctx, s)
+	if err == nil {
+		s.othersExpire, err = f.hasExpiry(ctx, s)
+	}
 	whole := s // with what was declared before, which the deleted records have as well
 	f.mu.Lock()
 	if old, ok := f.specs[name]; ok {

@@ -135,6 +135,13 @@ func (t *memTable) index(keys []Order) *memIndex {
 	return nil
 }
 
+func (m *memory) HasIndex(_ context.Context, table string, keys []Order) (bool, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	t := m.tables[table]
+	return t != nil && t.index(keys) != nil, nil
+}
+
 // lock takes the turn of the writers, or gives up with ctx.
 func (m *memory) lock(ctx context.Context) error {
 	select {

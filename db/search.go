@@ -139,6 +139,9 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 	if n := len(q.Order); n == 0 || q.Order[n-1].Key != FieldID {
 		q.Order = append(q.Order, Order{Key: FieldID, Desc: desc})
 	}
+	if o.deleted {
+		q.Filter, q.Order = deletedFilter(q.Filter), deletedOrder(q.Order)
+	}
 	if !fs.AnyKey && !o.scan && !t.f.o.scans {
 		if err := q.served(spec); err != nil {
 			return Query{}, err

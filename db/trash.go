@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -48,8 +49,40 @@ const (
 func (t TableSpec) trash() TableSpec {
 	return TableSpec{
 		Name: t.Name + "_deleted_", FullText: t.FullText, Progress: t.Progress, expires: true,
-		Indexes: merge(t.Indexes, [][]Order{{{Key: FieldDeleted}}, {{Key: FieldExpires}}}),
+		Indexes: merge(ofDeleted(t.Indexes), [][]Order{{{Key: FieldDeleted}}, {{Key: FieldExpires}}}),
 	}
+}
+
+// A deleted record's version is in its metadata: what its row has is another one.
+// So what searches and indexes say of FieldVersion they say of keyVersion.
+
+func ofDeleted(indexes [][]Order) [][]Order {
+	all := make([][]Order, len(indexes))
+	for i, keys := range indexes {
+		all[i] = deletedOrder(keys)
+	}
+	return all
+}
+
+func deletedOrder(keys []Order) []Order {
+	keys = slices.Clone(keys)
+	for i := range keys {
+		if keys[i].Key == FieldVersion {
+			keys[i].Key = keyVersion
+		}
+	}
+	return keys
+}
+
+func deletedFilter(f Filter) Filter {
+	if f.Key == FieldVersion {
+		f.Key = keyVersion
+	}
+	f.Filters = slices.Clone(f.Filters)
+	for i, s := range f.Filters {
+		f.Filters[i] = deletedFilter(s)
+	}
+	return f
 }
 
 // place is the table that a search looks into.
@@ -75,8 +108,10 @@ func (r *Record) unearth() {
 	}
 }
 
-// bury keeps a record among the deleted ones, unless a later one is there.
-func (t *table) bury(ctx context.Context, r *Record) error {
+// bury keeps a record among the deleted ones, unless a later one is there. undo
+// puts back what it replaced, if nobody has replaced it since: also another who
+// deletes the same record, whose copy is not ours to remove.
+func (t *table) bury(ctx context.Context, r *Record) (undo func() error, err error) {
 	trash := t.spec.trash().Name
 	now := timestamp(time.Now())
 	c := r.Clone()
@@ -100,18 +135,38 @@ func (t *table) bury(ctx context.Context, r *Record) error {
 		cond := Condition{Must: NotExist}
 		switch {
 		case err == nil:
-			if v, _ := old.Metadata[keyVersion].(int64); uint64(v) >= r.Version {
-				return nil
+			if v, _ := old.Metadata[keyVersion].(int64); uint64(v) > r.Version {
+				return func() error { return nil }, nil
 			}
 			cond = Condition{Must: Exist, Version: old.Version}
-		case !errors.Is(err, fault.NotFound):
-			return err
+		case errors.Is(err, fault.NotFound):
+			old = nil
+		default:
+			return nil, err
 		}
 		err = t.ops.Put(ctx, trash, c, cond)
-		if kind := fault.KindOf(err); errors.Is(err, ErrSerialization) || kind != fault.Exists && kind != fault.Conflict && kind != fault.NotFound {
-			return err
+		kind := fault.KindOf(err)
+		switch {
+		case err == nil:
+			return func() error { return t.unbury(ctx, old, c) }, nil
+		case errors.Is(err, ErrSerialization) || kind != fault.Exists && kind != fault.Conflict && kind != fault.NotFound:
+			return nil, err
 		}
 	}
+}
+
+// unbury takes back that c was put in the place of old, which may be nil.
+func (t *table) unbury(ctx context.Context, old, c *Record) (err error) {
+	trash := t.spec.trash().Name
+	if old == nil {
+		err = t.ops.Delete(ctx, trash, c.ID, c.Version)
+	} else {
+		err = t.ops.Put(ctx, trash, old, Condition{Must: Exist, Version: c.Version})
+	}
+	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Conflict && !errors.Is(err, ErrSerialization) {
+		return nil // it is another's by now
+	}
+	return err
 }
 
 // remove is a Delete: it notes what was there, and keeps it if that is to be.
@@ -128,13 +183,21 @@ func (t *table) remove(ctx context.Context, id string, version uint64, purge boo
 		case version != 0 && version != r.Version:
 			return fault.Markf(ErrConflict, "version %d is stored, not %d", r.Version, version)
 		}
+		undo := func() error { return nil }
 		if soft {
-			if err := t.bury(ctx, r); err != nil {
+			if undo, err = t.bury(ctx, r); err != nil {
 				return err
 			}
 		}
 		err = t.drop(ctx, r)
-		if version != 0 || fault.KindOf(err) != fault.Conflict || errors.Is(err, ErrSerialization) || ctx.Err() != nil {
+		kind := fault.KindOf(err)
+		if errors.Is(err, ErrSerialization) || kind != fault.Conflict && kind != fault.NotFound {
+			return err
+		}
+		if e := undo(); e != nil { // it was not this call that removed it
+			return errors.Join(err, e)
+		}
+		if version != 0 || kind != fault.Conflict || ctx.Err() != nil {
 			return err
 		}
 	}

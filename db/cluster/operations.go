@@ -56,6 +56,19 @@ func (d *driver) at(ctx context.Context, read bool, table string, f func(ctx con
 	})
 }
 
+// HasIndex asks a node whether a table has an index, if it knows.
+func (d *driver) HasIndex(ctx context.Context, table string, keys []db.Order) (there bool, err error) {
+	err = d.at(ctx, false, table, func(ctx context.Context, of db.Driver) (err error) {
+		if x, ok := of.(interface {
+			HasIndex(ctx context.Context, table string, keys []db.Order) (bool, error)
+		}); ok {
+			there, err = x.HasIndex(ctx, table, keys)
+		}
+		return err
+	})
+	return there, err
+}
+
 func (d *driver) Get(ctx context.Context, table, id string) (r *db.Record, err error) {
 	err = d.at(ctx, d.replicas, table, func(ctx context.Context, of db.Driver) (err error) { r, err = of.Get(ctx, table, id); return err })
 	return r, err

@@ -1,6 +1,7 @@
 package dbtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,15 @@ func expired(t *testing.T, b *bench) {
 		}
 	}
 	check("one has expired", "here")
+	if d.Features().Shared { // of a process that knows nothing of TTL
+		other, err := b.open(t).Table(t.Context(), "things")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := other.Count(t.Context()); err != nil || n != 1 {
+			t.Errorf("a process without TTL counted %d, %v, want 1", n, err)
+		}
+	}
 	for what, do := range map[string]func() error{
 		"Read":           func() error { _, err := tb.Read(t.Context(), "gone"); return err },
 		"Update":         func() error { return tb.Update(t.Context(), stale.Clone()) },
@@ -353,9 +363,50 @@ func softSearches(t *testing.T, b *bench) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if d.Features().Order {
+		versioned(t, b, d)
+	}
 	wantErr(t, "a cursor of the deleted ones, among the others", errOf(tb.Search(t.Context(), db.After(p.Next))), db.ErrInvalid)
 	if !d.Features().AnyKey {
 		wantErr(t, "a search among the deleted without an index", errOf(tb.Search(t.Context(), db.OnlyDeleted(), db.Where(db.Equal("none", 1)))), db.ErrUnsupported)
+	}
+}
+
+// versioned pages through deleted records in the order of their versions: those
+// that they had, not those of the rows that keep them.
+func versioned(t *testing.T, b *bench, d db.DB) {
+	tb, err := d.Table(t.Context(), "versioned", db.Index(db.FieldVersion), db.SoftDelete(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 { // the last one has the lowest version
+		r := &db.Record{ID: id(i)}
+		mustCreate(t, tb, r)
+		for range 5 - i {
+			if err := tb.Update(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := tb.Delete(t.Context(), r.ID, db.IfVersion(r.Version)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.settle(t)
+	order := []db.SearchOption{db.OnlyDeleted(), db.OrderBy(db.FieldVersion)}
+	all, err := tb.Search(t.Context(), order...)
+	if err != nil || len(all.Records) != 5 || !slices.IsSortedFunc(all.Records, func(a, b *db.Record) int { return cmp.Compare(a.Version, b.Version) }) {
+		t.Fatalf("by version the deleted are %v, %v", all.Records, err)
+	}
+	var want []string
+	for _, r := range all.Records {
+		want = append(want, r.ID)
+	}
+	if got := ids(t, tb, append(order, db.Limit(2))...); !slices.Equal(got, want) {
+		t.Errorf("page by page the deleted are %q, want %q", got, want)
+	}
+	v := all.Records[2].Version
+	if got := ids(t, tb, append(order, db.Where(db.Greater(db.FieldVersion, v)))...); !slices.Equal(got, want[3:]) && len(want) == 5 {
+		t.Errorf("deleted with a version above %d are %q, want %q", v, got, want[3:])
 	}
 }
 

@@ -83,6 +83,13 @@ func (d *driver) Ensure(ctx context.Context, spec db.TableSpec) error {
 	return nil
 }
 
+// HasIndex reports whether a table has an index, whoever declared it.
+func (d *driver) HasIndex(ctx context.Context, name string, keys []db.Order) (bool, error) {
+	t := d.table(name)
+	have, err := d.indexes(ctx, d.pool.DB, t)
+	return have[indexName(t.name, keys)], sql.ReadError(err)
+}
+
 // session1 is one session with the database, or its pool.
 type session1 interface {
 	ExecContext(ctx context.Context, query string, args ...any) (dbsql.Result, error)

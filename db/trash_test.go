@@ -1,0 +1,117 @@
+package db_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/micro/go-platform/db"
+)
+
+// before is a driver without transactions that does something before it deletes
+// a live record: once.
+type before struct {
+	plain
+	do func(d db.Driver)
+}
+
+func (b *before) Delete(ctx context.Context, table, id string, version uint64) error {
+	if do := b.do; do != nil && table == "things" {
+		b.do = nil
+		do(b.Driver)
+	}
+	return b.plain.Delete(ctx, table, id, version)
+}
+
+// A Delete that comes too late leaves nothing among the deleted records that it
+// did not delete, and takes nothing from there that others did.
+func TestLostDeleteLeavesNoCopy(t *testing.T) {
+	ctx := context.Background()
+	update := func(d db.Driver) {
+		d.Put(ctx, "things", &db.Record{ID: "x", Data: []byte("newer")}, db.Condition{Must: db.Exist})
+	}
+	for _, c := range []struct {
+		name    string
+		kept    bool // an earlier record of the id is among the deleted
+		before  func(d db.Driver)
+		opts    func(r *db.Record) []db.WriteOption
+		want    error
+		live    string
+		deleted string
+	}{
+		{"nobody else", false, nil, ifVersion, nil, "", "second"},
+		{"updated by another", false, update, ifVersion, db.ErrConflict, "newer", ""},
+		{"updated by another, after an earlier record", true, update, ifVersion, db.ErrConflict, "newer", "first"},
+		{"updated by another, whatever the version", false, update, nil, nil, "", "newer"},
+		{"purged by another", false, func(d db.Driver) {
+			d.Delete(ctx, "things", "x", 0)
+		}, nil, db.ErrNotFound, "", ""},
+		{"deleted by another, who found the copy", false, func(d db.Driver) {
+			other, err := db.New(db.WithDriver("other", func(context.Context) (db.Driver, error) { return unclosed{plain{d}}, nil }))
+			if err == nil {
+				var tb db.Table
+				if tb, err = other.Table(ctx, "things", db.SoftDelete(0)); err == nil {
+					err = tb.Delete(ctx, "x")
+				}
+				other.Close()
+			}
+			if err != nil {
+				panic(err)
+			}
+		}, nil, db.ErrNotFound, "", "second"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, err := db.OpenDriver(ctx, db.WithMemory())
+			if err != nil {
+				t.Fatal(err)
+			}
+			driver := &before{plain: plain{m}}
+			d, err := db.New(db.WithDriver("spy", func(context.Context) (db.Driver, error) { return driver, nil }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			tb, err := d.Table(ctx, "things", db.SoftDelete(0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.kept {
+				if err := errors.Join(tb.Create(ctx, &db.Record{ID: "x", Data: []byte("first")}), tb.Delete(ctx, "x")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := &db.Record{ID: "x", Data: []byte("second")}
+			if err := tb.Create(ctx, r); err != nil {
+				t.Fatal(err)
+			}
+			driver.do = c.before
+			var opts []db.WriteOption
+			if c.opts != nil {
+				opts = c.opts(r)
+			}
+			if err := tb.Delete(ctx, "x", opts...); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			for what, look := range map[string]struct {
+				want string
+				opts []db.SearchOption
+			}{"live": {c.live, nil}, "deleted": {c.deleted, []db.SearchOption{db.OnlyDeleted()}}} {
+				page, err := tb.Search(ctx, look.opts...)
+				got := ""
+				if len(page.Records) > 0 {
+					got = string(page.Records[0].Data)
+				}
+				if err != nil || len(page.Records) > 1 || got != look.want {
+					t.Errorf("%s is %q, %v, want %q", what, got, err, look.want)
+				}
+			}
+		})
+	}
+}
+
+func ifVersion(r *db.Record) []db.WriteOption { return []db.WriteOption{db.IfVersion(r.Version)} }
+
+// unclosed is a driver that stays open.
+type unclosed struct{ db.Driver }
+
+func (unclosed) Close() error { return nil }
