@@ -12,6 +12,7 @@ import (
 type driver struct {
 	pool    *sql.DB
 	kind    sql.Kind
+	c       config
 	durable bool
 	read    *statements
 	write   *statements
@@ -20,8 +21,8 @@ type driver struct {
 	tables map[string]*table // by the name that db gives
 }
 
-func newDriver(pool *sql.DB, durable bool) *driver {
-	d := &driver{pool: pool, kind: pool.Kind, durable: durable, tables: map[string]*table{}}
+func newDriver(pool *sql.DB, c config) *driver {
+	d := &driver{pool: pool, kind: pool.Kind, c: c, durable: pool.Durable(), tables: map[string]*table{}}
 	d.write = &statements{pool: pool.DB, keep: d.kind == sql.SQLite}
 	d.read = d.write
 	if pool.Read != pool.DB {

@@ -45,6 +45,50 @@ func ExampleSQLite() {
 	// o0 0 <nil>
 }
 
+func ExampleWithExisting() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "crm.db")
+	crm, err := dbsql.Open("sqlite", file)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer crm.Close()
+	_, err = crm.Exec(`CREATE TABLE customer (email TEXT PRIMARY KEY, country TEXT, orders INTEGER, rev INTEGER);
+		CREATE INDEX by_country ON customer (country);
+		INSERT INTO customer VALUES ('ann@example.org', 'DE', 7, 1), ('bob@example.org', 'FR', 0, 1), ('eve@example.org', 'DE', NULL, 3)`)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	ctx := context.Background()
+	// snippet: existing
+	d, err := db.New(sql.SQLite(file, sql.WithExisting("customers", sql.Existing{Table: "customer", ID: "email", Version: "rev"})))
+	// end snippet
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer d.Close()
+	customers, err := d.Table(ctx, "customers", db.Index("country"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for r, err := range customers.All(ctx, db.Where(db.Equal("country", "DE"))) {
+		fmt.Println(r.ID, r.Version, r.Metadata, err)
+	}
+	// Output:
+	// ann@example.org 1 map[country:DE orders:7] <nil>
+	// eve@example.org 3 map[country:DE] <nil>
+}
+
 func ExampleOn() {
 	handle, err := dbsql.Open("sqlite", ":memory:")
 	if err != nil {

@@ -24,35 +24,52 @@ func (x *transaction) Explain(ctx context.Context, name string, q db.Query) (db.
 // explain asks the engine for its plan, and reads from it what engines have in
 // common.
 func (s *session) explain(ctx context.Context, t *table, q db.Query) (p db.Plan, err error) {
+	if x := t.existing.Load(); x != nil {
+		return x.explain(ctx, s, q)
+	}
 	lead, err := s.lead(ctx, t, q.Filter)
 	if err != nil {
 		return p, err
 	}
 	text, args := newSearch(s.d.kind, t, q, lead)
-	lines, err := s.lines(ctx, map[sql.Kind]string{sql.SQLite: "EXPLAIN QUERY PLAN ", sql.MySQL: "EXPLAIN ", sql.Postgres: "EXPLAIN "}[s.d.kind]+text, args)
+	lines, err := s.lines(ctx, explains[s.d.kind]+text, args)
 	if err != nil {
 		return p, err
 	}
 	p.Engine = strings.Join(lines, "\n")
 	p.Indexes = t.used(s.d.kind, p.Engine)
-	switch s.d.kind {
-	case sql.SQLite:
-		p.Sort = strings.Contains(p.Engine, "USE TEMP B-TREE")
-		p.Scan = regexp.MustCompile(`(?m)^SCAN r\b`).MatchString(p.Engine) && !t.ordered(p, q)
-	case sql.MySQL:
-		p.Sort = strings.Contains(p.Engine, "Using filesort")
-		p.Scan = regexp.MustCompile(`(?m)^r (ALL|index) `).MatchString(p.Engine) && !t.ordered(p, q)
-	default:
-		p.Sort = strings.Contains(p.Engine, "Sort Key:")
-		p.Scan = strings.Contains(p.Engine, "Seq Scan on") || !strings.Contains(p.Engine, "Index Cond") && !t.ordered(p, q)
-	}
+	p.Scan, p.Sort = steps(s.d.kind, p, q)
 	return p, nil
 }
 
-// ordered reports whether a plan without a condition reads an index in the order
-// that is asked for: no more of it than the page.
-func (t *table) ordered(p db.Plan, q db.Query) bool {
-	return len(p.Indexes) > 0 && !p.Sort && len(db.Conjuncts(q.Filter)) == 0
+// explains is what the engines want before a statement to be explained.
+var explains = map[sql.Kind]string{sql.SQLite: "EXPLAIN QUERY PLAN ", sql.MySQL: "EXPLAIN ", sql.Postgres: "EXPLAIN "}
+
+var (
+	scansSQLite = regexp.MustCompile(`(?m)^SCAN r\b`)
+	scansMySQL  = regexp.MustCompile(`(?m)^r (ALL|index) `)
+)
+
+// steps reads from an engine's plan whether it looks at every record, and whether
+// it sorts. A plan without a condition that reads an index in the order that is
+// asked for looks at no more of it than the page.
+func steps(kind sql.Kind, p db.Plan, q db.Query) (scan, sort bool) {
+	switch kind {
+	case sql.SQLite:
+		sort = strings.Contains(p.Engine, "USE TEMP B-TREE")
+		scan = scansSQLite.MatchString(p.Engine)
+	case sql.MySQL:
+		sort = strings.Contains(p.Engine, "Using filesort")
+		scan = scansMySQL.MatchString(p.Engine)
+	default:
+		if strings.Contains(p.Engine, "Seq Scan on") {
+			return true, strings.Contains(p.Engine, "Sort Key:")
+		}
+		sort = strings.Contains(p.Engine, "Sort Key:")
+		scan = !strings.Contains(p.Engine, "Index Cond")
+	}
+	ordered := len(p.Indexes) > 0 && !sort && len(db.Conjuncts(q.Filter)) == 0
+	return scan && !ordered, sort
 }
 
 // used returns the indexes that a plan names, by their keys.

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/internal/conn/sql"
@@ -56,6 +57,8 @@ type table struct {
 
 	get, look, create, update, overwrite, replace, remove, removeIf, drop, forget string
 	raise                                                                         string // the version that new records are above
+
+	existing atomic.Pointer[existing] // what it is, if it is not ours
 
 	mu      sync.RWMutex
 	columns map[string]bool   // of metadata keys, which the table has

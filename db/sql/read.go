@@ -26,6 +26,9 @@ func (d *driver) Count(ctx context.Context, name string, f db.Filter) (int64, er
 }
 
 func (s *session) get(ctx context.Context, t *table, id string) (*db.Record, error) {
+	if x := t.existing.Load(); x != nil {
+		return x.get(ctx, s, id)
+	}
 	rows, err := s.query(ctx, t.get, id)
 	if err != nil {
 		return nil, err
@@ -41,6 +44,9 @@ func (s *session) get(ctx context.Context, t *table, id string) (*db.Record, err
 }
 
 func (s *session) search(ctx context.Context, t *table, q db.Query) ([]*db.Record, error) {
+	if x := t.existing.Load(); x != nil {
+		return x.records(ctx, s, q)
+	}
 	lead, err := s.lead(ctx, t, q.Filter)
 	if err != nil {
 		return nil, err
@@ -54,11 +60,10 @@ func (s *session) search(ctx context.Context, t *table, q db.Query) ([]*db.Recor
 }
 
 func (s *session) count(ctx context.Context, t *table, f db.Filter) (int64, error) {
-	lead, err := s.lead(ctx, t, f)
+	text, args, err := s.counting(ctx, t, f)
 	if err != nil {
 		return 0, err
 	}
-	text, args := newCount(s.d.kind, t, f, lead)
 	rows, err := s.query(ctx, text, args...)
 	if err != nil {
 		return 0, err
@@ -71,6 +76,19 @@ func (s *session) count(ctx context.Context, t *table, f db.Filter) (int64, erro
 		}
 	}
 	return n, rows.Err()
+}
+
+// counting makes the statement of a count.
+func (s *session) counting(ctx context.Context, t *table, f db.Filter) (string, []any, error) {
+	if x := t.existing.Load(); x != nil {
+		return x.count(f)
+	}
+	lead, err := s.lead(ctx, t, f)
+	if err != nil {
+		return "", nil, err
+	}
+	text, args := newCount(s.d.kind, t, f, lead)
+	return text, args, nil
 }
 
 // line is where a row is scanned to: once allocated, for all rows of a result.

@@ -33,6 +33,13 @@ func (d *driver) table(name string) *table {
 // Ensure makes what is missing of a table: itself, and indexes. Whoever makes
 // something holds a lock, which others wait for.
 func (d *driver) Ensure(ctx context.Context, spec db.TableSpec) error {
+	if e, ok := d.existingOf(spec.Name); ok {
+		x, err := d.find(ctx, spec, e)
+		if err == nil {
+			d.table(spec.Name).existing.Store(x)
+		}
+		return err
+	}
 	t := d.table(spec.Name)
 	wanted := slices.Concat([][]db.Order{{{Key: db.FieldCreated}}, {{Key: db.FieldUpdated}}}, spec.Indexes)
 	there, missing, err := d.there(ctx, d.pool.DB, t, wanted)
@@ -86,6 +93,9 @@ func (d *driver) Ensure(ctx context.Context, spec db.TableSpec) error {
 // HasIndex reports whether a table has an index, whoever declared it.
 func (d *driver) HasIndex(ctx context.Context, name string, keys []db.Order) (bool, error) {
 	t := d.table(name)
+	if t.existing.Load() != nil {
+		return false, nil
+	}
 	have, err := d.indexes(ctx, d.pool.DB, t)
 	return have[indexName(t.name, keys)], sql.ReadError(err)
 }

@@ -70,7 +70,11 @@ func (x *transaction) Put(ctx context.Context, name string, r *db.Record, c db.C
 	if err != nil {
 		return err
 	}
-	old, err := x.s.put(ctx, x.s.d.table(name), r, e, c)
+	t := x.s.d.table(name)
+	if t.existing.Load() != nil {
+		return ofNoExisting("a write")
+	}
+	old, err := x.s.put(ctx, t, r, e, c)
 	switch v, ok := x.seen[place{name, r.ID}]; {
 	case errors.Is(err, fault.Exists):
 		if ok && v == 0 {
@@ -89,7 +93,11 @@ func (x *transaction) Put(ctx context.Context, name string, r *db.Record, c db.C
 }
 
 func (x *transaction) Delete(ctx context.Context, name, id string, version uint64) error {
-	old, err := x.s.remove(ctx, x.s.d.table(name), id, version)
+	t := x.s.d.table(name)
+	if t.existing.Load() != nil {
+		return ofNoExisting("a write")
+	}
+	old, err := x.s.remove(ctx, t, id, version)
 	if err == nil || fault.KindOf(err) == fault.NotFound || fault.KindOf(err) == fault.Conflict {
 		if e := x.check(name, id, old); e != nil {
 			return e

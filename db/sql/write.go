@@ -48,6 +48,9 @@ func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condit
 		return err
 	}
 	t := d.table(name)
+	if t.existing.Load() != nil {
+		return ofNoExisting("a write")
+	}
 	if e.lists == 0 {
 		switch text := t.overwrite; {
 		case c.Must == db.NotExist:
@@ -175,6 +178,9 @@ func (s *session) putLists(ctx context.Context, t *table, r *db.Record, e encode
 
 func (d *driver) Delete(ctx context.Context, name, id string, version uint64) error {
 	t := d.table(name)
+	if t.existing.Load() != nil {
+		return ofNoExisting("a write")
+	}
 	text, args := t.remove, []any{id, t.name}
 	if version != 0 {
 		text, args = t.removeIf, append(args, int64(version))

@@ -1,0 +1,131 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// records reads what a search finds.
+func (x *existing) records(ctx context.Context, s *session, q db.Query) ([]*db.Record, error) {
+	text, args, err := x.search(q)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.query(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	row := make([]any, 1+len(x.own)+len(x.keys))
+	to := make([]any, len(row))
+	for i := range row {
+		to[i] = &row[i]
+	}
+	var rs []*db.Record
+	for rows.Next() {
+		if err := rows.Scan(to...); err != nil {
+			return nil, err
+		}
+		r, err := x.read(row)
+		if err != nil {
+			return nil, err
+		}
+		rs = append(rs, r)
+	}
+	return rs, rows.Err()
+}
+
+// get reads one record.
+func (x *existing) get(ctx context.Context, s *session, id string) (*db.Record, error) {
+	rs, err := x.records(ctx, s, db.Query{Filter: db.Equal(db.FieldID, id), Order: []db.Order{{Key: db.FieldID}}, Limit: 1})
+	if err == nil && len(rs) == 0 {
+		return nil, fault.NotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rs[0], nil
+}
+
+// explain asks the engine for its plan.
+func (x *existing) explain(ctx context.Context, s *session, q db.Query) (p db.Plan, err error) {
+	text, args, err := x.search(q)
+	if err != nil {
+		return p, err
+	}
+	lines, err := s.lines(ctx, explains[x.kind]+text, args)
+	if err != nil {
+		return p, err
+	}
+	p.Engine = strings.Join(lines, "\n")
+	for name, keys := range x.indexes {
+		if regexp.MustCompile(`(^|[\s"` + "`" + `])` + regexp.QuoteMeta(name) + `($|[\s"` + "`" + `])`).MatchString(p.Engine) {
+			p.Indexes = append(p.Indexes, strings.Join(keys, ","))
+		}
+	}
+	slices.Sort(p.Indexes)
+	p.Scan, p.Sort = steps(x.kind, p, q)
+	return p, nil
+}
+
+// read makes a record of a row: the id, then own and keys.
+func (x *existing) read(row []any) (*db.Record, error) {
+	id, err := x.fields[db.FieldID].value(row[0])
+	if err != nil {
+		return nil, err
+	}
+	if id == nil || id == "" {
+		return nil, fault.Markf(fault.Unsupported, "existing table %s: a row without an id", x.from)
+	}
+	r := &db.Record{ID: fmt.Sprint(id)}
+	for i, key := range slices.Concat(x.own, x.keys) {
+		v, err := x.fields[key].value(row[i+1])
+		switch v := v.(type) {
+		case nil:
+			if err != nil {
+				return nil, err
+			}
+			continue
+		case []byte: // of Data alone
+			r.Data = v
+			continue
+		default:
+			if i < len(x.own) {
+				x.set(r, key, v)
+				continue
+			}
+			if r.Metadata == nil {
+				r.Metadata = map[string]any{}
+			}
+			r.Metadata[key] = v
+		}
+	}
+	return r, nil
+}
+
+// set sets a field of a record.
+func (x *existing) set(r *db.Record, key string, v any) {
+	switch v := v.(type) {
+	case int64:
+		r.Version = uint64(v)
+	case time.Time:
+		if key == db.FieldCreated {
+			r.Created = v
+		} else {
+			r.Updated = v
+		}
+	case string:
+		if key == fieldData {
+			r.Data = []byte(v)
+		} else {
+			r.ContentType = v
+		}
+	}
+}

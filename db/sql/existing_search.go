@@ -1,0 +1,288 @@
+package sql
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/fault"
+)
+
+// mappedQuery is a statement over an existing table in the making.
+type mappedQuery struct {
+	strings.Builder
+	x    *existing
+	args []any
+	err  error // of the first key or value that can't be asked for
+}
+
+func (w *mappedQuery) put(s string, args ...any) {
+	w.WriteString(s)
+	w.args = append(w.args, args...)
+}
+
+func (w *mappedQuery) text() (string, []any, error) {
+	return w.x.kind.Rebind(w.String()), w.args, w.err
+}
+
+// field returns the column of a key; "" stands for none, which is a missing key.
+func (w *mappedQuery) field(key string) mappedColumn {
+	f, ok := w.x.fields[key]
+	if !ok && strings.HasPrefix(key, "@") && w.err == nil {
+		w.err = fault.Markf(fault.Unsupported, "the existing table has no column for %s", key)
+	}
+	return f
+}
+
+// search makes the statement of a search.
+func (x *existing) search(q db.Query) (string, []any, error) {
+	w := &mappedQuery{x: x}
+	w.put("SELECT " + x.fields[db.FieldID].expr(x.kind))
+	for _, key := range slices.Concat(x.own, x.keys) {
+		if q.NoData && (key == fieldData || key == fieldContentType) {
+			w.put(", NULL")
+			continue
+		}
+		w.put(", " + x.fields[key].expr(x.kind))
+	}
+	w.put(" FROM " + x.from + " r WHERE ")
+	w.condition(q.Filter)
+	order := slices.DeleteFunc(slices.Clone(q.Order), func(o db.Order) bool { return x.missing(o.Key) })
+	if q.After != nil {
+		after := make([]any, 0, len(order))
+		for i, o := range q.Order {
+			if !x.missing(o.Key) {
+				after = append(after, q.After[i])
+			}
+		}
+		w.put(" AND ")
+		w.after(order, after)
+	}
+	for i, o := range order {
+		w.put([]string{" ORDER BY ", ", "}[min(i, 1)] + w.field(o.Key).ref(x.kind))
+		if o.Desc {
+			w.put(" DESC")
+		}
+	}
+	w.put(" LIMIT " + strconv.Itoa(q.Limit))
+	return w.text()
+}
+
+// missing reports whether no record has a metadata key, by which nothing is sorted.
+func (x *existing) missing(key string) bool {
+	_, ok := x.fields[key]
+	return !ok && !strings.HasPrefix(key, "@")
+}
+
+func (x *existing) count(f db.Filter) (string, []any, error) {
+	w := &mappedQuery{x: x}
+	w.put("SELECT COUNT(*) FROM " + x.from + " r WHERE ")
+	w.condition(f)
+	return w.text()
+}
+
+// after is what comes after the last record of the page before.
+func (w *mappedQuery) after(order []db.Order, at []any) {
+	if first := w.field(order[0].Key); at[0] != nil && (first.notNull || w.nullsFirst(order[0])) { // for the index
+		w.compare(first, []string{" >= ", " <= "}[b2i(order[0].Desc)], at[0])
+		w.put(" AND ")
+	}
+	for i, o := range order {
+		w.put([]string{"(", " OR "}[min(i, 1)] + "(")
+		for j := range i {
+			if f := w.field(order[j].Key); at[j] == nil {
+				w.put(f.column + " IS NULL")
+			} else {
+				w.compare(f, " = ", at[j])
+			}
+			w.put(" AND ")
+		}
+		f, last := w.field(o.Key), !w.nullsFirst(o)
+		switch {
+		case at[i] == nil && last:
+			w.put("1 = 0")
+		case at[i] == nil:
+			w.put(f.column + " IS NOT NULL")
+		default:
+			w.put("(")
+			w.compare(f, []string{" > ", " < "}[b2i(o.Desc)], at[i])
+			if last && !f.notNull {
+				w.put(" OR " + f.column + " IS NULL")
+			}
+			w.put(")")
+		}
+		w.put(")")
+	}
+	w.put(")")
+}
+
+// nullsFirst reports whether the engine has columns without a value first in an
+// order.
+func (w *mappedQuery) nullsFirst(o db.Order) bool { return (w.x.kind == sql.Postgres) == o.Desc }
+
+// compare writes a comparison by the column's own order.
+func (w *mappedQuery) compare(f mappedColumn, op string, v any) {
+	arg, ok := f.arg(w.x.kind, v)
+	if !ok && w.err == nil {
+		w.err = fault.Markf(fault.Invalid, "%s is compared with a %T", f.key, v)
+	}
+	w.put(f.ref(w.x.kind)+op+f.place(w.x.kind), arg)
+}
+
+// condition writes a filter, which is NULL for some records that don't match.
+func (w *mappedQuery) condition(f db.Filter) {
+	switch f.Op {
+	case db.OpAll:
+		w.put("1 = 1")
+	case db.OpAnd, db.OpOr:
+		w.put(map[db.Operator]string{db.OpAnd: "(1 = 1", db.OpOr: "(1 = 0"}[f.Op])
+		for _, s := range f.Filters {
+			w.put(map[db.Operator]string{db.OpAnd: " AND ", db.OpOr: " OR "}[f.Op])
+			w.condition(s)
+		}
+		w.put(")")
+	case db.OpNot:
+		w.put("NOT COALESCE((")
+		w.condition(f.Filters[0])
+		w.put("), 1 = 0)")
+	case db.OpNotEqual:
+		f.Op = db.OpEqual
+		w.condition(db.Not(f))
+	default:
+		w.filter(w.field(f.Key), f)
+	}
+}
+
+// filter writes a filter on one column.
+func (w *mappedQuery) filter(c mappedColumn, f db.Filter) {
+	switch {
+	case c.column == "" || f.Op == db.OpHas: // nobody has it; and there are no lists
+		w.put("1 = 0")
+	case f.Op == db.OpExists:
+		w.put(c.column + " IS NOT NULL")
+	case f.Op == db.OpEqual:
+		w.equal(c, f.Value)
+	case f.Op == db.OpIn:
+		w.put("(1 = 0")
+		for _, v := range f.Values {
+			w.put(" OR ")
+			w.equal(c, v)
+		}
+		w.put(")")
+	case f.Op == db.OpPrefix || f.Op == db.OpContains:
+		w.part(c, f.Op, f.Value.(string))
+	case f.Op == db.OpMatch:
+		w.put("1 = 0") // nothing is declared with FullText
+	default:
+		w.between(c, f.Op, f.Value)
+	}
+}
+
+// equal is exact: a collation may take other strings for the same.
+func (w *mappedQuery) equal(c mappedColumn, v any) {
+	arg, ok := c.arg(w.x.kind, v)
+	s, text := arg.(string)
+	if !ok || text && w.x.kind == sql.Postgres && strings.Contains(s, "\x00") {
+		w.put("1 = 0")
+		return
+	}
+	w.put("("+c.ref(w.x.kind)+" = "+c.place(w.x.kind), arg)
+	if text && c.class == classText {
+		switch w.x.kind {
+		case sql.SQLite:
+			w.put(" AND "+c.column+" = ? COLLATE BINARY", arg)
+		case sql.MySQL:
+			w.put(" AND CAST("+c.column+" AS BINARY) = CAST(? AS BINARY)", arg)
+		default:
+			w.put(" AND "+c.column+` = ?::text COLLATE "C"`, arg)
+		}
+	}
+	w.put(")")
+}
+
+// part finds strings that begin with another one, or contain it.
+func (w *mappedQuery) part(c mappedColumn, op db.Operator, s string) {
+	column, kind := c.column, w.x.kind
+	switch {
+	case c.class == classUUID || c.class == classInteger && c.key == db.FieldID:
+		column = map[sql.Kind]string{sql.SQLite: "CAST(" + column + " AS TEXT)", sql.MySQL: "CAST(" + column + " AS CHAR)", sql.Postgres: column + "::text"}[kind]
+	case c.class != classText:
+		w.put("1 = 0")
+		return
+	}
+	nul := strings.Contains(s, "\x00")
+	switch {
+	case s == "":
+		w.put(c.column + " IS NOT NULL")
+	case kind == sql.Postgres && nul:
+		w.put("1 = 0")
+	case op == db.OpContains && kind == sql.Postgres:
+		w.put("STRPOS("+column+", ?::text) > 0", s)
+	case op == db.OpContains && kind == sql.MySQL:
+		w.put("LOCATE(CAST(? AS BINARY), CAST("+column+" AS BINARY)) > 0", s)
+	case op == db.OpContains || nul:
+		w.put("INSTR("+column+", ?) "+map[db.Operator]string{db.OpContains: "> 0", db.OpPrefix: "= 1"}[op], s)
+	case kind == sql.Postgres:
+		w.put(column+" LIKE ?::text ESCAPE '|'", likeSigns.Replace(s)+"%")
+	case kind == sql.MySQL: // by the index, and then exactly
+		w.put("("+column+" LIKE ? ESCAPE '|' AND LOCATE(CAST(? AS BINARY), CAST("+column+" AS BINARY)) = 1)", likeSigns.Replace(s)+"%", s)
+	default:
+		w.put(column+" GLOB ?", globSigns.Replace(s)+"*")
+	}
+}
+
+var (
+	likeSigns = strings.NewReplacer("|", "||", "%", "|%", "_", "|_")
+	globSigns = strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]")
+)
+
+// between writes Less, LessOrEqual, Greater or GreaterOrEqual.
+func (w *mappedQuery) between(c mappedColumn, op db.Operator, v any) {
+	kind := w.x.kind
+	if s, ok := v.(string); ok && (c.class == classText || c.class == classUUID && !isUUID(s)) {
+		if before, _, nul := strings.Cut(s, "\x00"); nul && kind == sql.Postgres { // s is right after before
+			s = before
+			op = map[db.Operator]db.Operator{db.OpLess: db.OpLessOrEqual, db.OpLessOrEqual: db.OpLessOrEqual, db.OpGreater: db.OpGreater, db.OpGreaterOrEqual: db.OpGreater}[op]
+		}
+		if c.class == classUUID {
+			w.put(c.column+`::text COLLATE "C" `+string(op)+" ?::text", s)
+			return
+		}
+		v = s
+	}
+	switch n := v.(type) {
+	case float64:
+		if c.class == classInteger && kind != sql.SQLite { // the integer next to it says the same
+			if n >= 1<<63 || n < -1<<63 {
+				w.put(map[bool]string{true: c.column + " IS NOT NULL", false: "1 = 0"}[(n > 0) == (op == db.OpLess || op == db.OpLessOrEqual)])
+				return
+			}
+			if r := math.Floor(n); r != n {
+				v = int64(r)
+				op = map[db.Operator]db.Operator{db.OpLess: db.OpLessOrEqual, db.OpLessOrEqual: db.OpLessOrEqual, db.OpGreater: db.OpGreater, db.OpGreaterOrEqual: db.OpGreater}[op]
+			}
+		}
+	case int64:
+		if c.class == classFloat || c.class == classInexact { // the float next to it
+			if r := float64(n); r >= 1<<63 || int64(r) > n {
+				v, op = r, map[db.Operator]db.Operator{db.OpLess: db.OpLess, db.OpLessOrEqual: db.OpLess, db.OpGreater: db.OpGreaterOrEqual, db.OpGreaterOrEqual: db.OpGreaterOrEqual}[op]
+			} else if int64(r) < n {
+				v, op = r, map[db.Operator]db.Operator{db.OpLess: db.OpLessOrEqual, db.OpLessOrEqual: db.OpLessOrEqual, db.OpGreater: db.OpGreater, db.OpGreaterOrEqual: db.OpGreater}[op]
+			}
+		}
+	}
+	arg, ok := c.arg(kind, v)
+	switch {
+	case ok:
+		w.put(c.ref(kind)+" "+string(op)+" "+c.place(kind), arg)
+	case c.key == db.FieldID && c.class == classInteger:
+		if w.err == nil {
+			w.err = fault.Markf(fault.Invalid, "the ids of this table are integers, and are compared with %q", v)
+		}
+	default:
+		w.put("1 = 0")
+	}
+}

@@ -1,0 +1,445 @@
+package sql_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	dbsql "database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/db/sql"
+	"github.com/micro/go-platform/internal/leak"
+	"github.com/micro/go-platform/internal/servertest"
+)
+
+// ddl has each engine's types for the columns of the tables here: names compare
+// without case where the engine can, codes byte by byte.
+var ddl = map[string]map[string]string{
+	"sqlite":   {"id": "TEXT", "name": "TEXT COLLATE NOCASE", "code": "TEXT", "int": "INTEGER", "float": "DOUBLE", "fixed": "DECIMAL(10,2)", "bool": "BOOLEAN", "time": "", "bytes": "BLOB"},
+	"mysql":    {"id": "VARCHAR(60)", "name": "VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", "code": "VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", "int": "INT", "float": "DOUBLE", "fixed": "DECIMAL(10,2)", "bool": "", "time": "DATETIME(6)", "bytes": "BLOB"},
+	"postgres": {"id": "VARCHAR(60)", "name": "TEXT", "code": `TEXT COLLATE "C"`, "int": "INT", "float": "DOUBLE PRECISION", "fixed": "NUMERIC(10,2)", "bool": "BOOLEAN", "time": "TIMESTAMPTZ", "bytes": "BYTEA"},
+}
+
+// foreign runs a test on each engine with a table that somebody else has made.
+func foreign(t *testing.T, run func(t *testing.T, name string, raw *dbsql.DB, table string, open func(opts ...sql.Option) db.DB)) {
+	for name := range ddl {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			var raw *dbsql.DB
+			backend := func(opts ...sql.Option) db.Option { return sql.Postgres(servertest.SharedPostgres(t).DSN(), opts...) }
+			switch name {
+			case "sqlite":
+				file := filepath.Join(t.TempDir(), "x.db")
+				var err error
+				if raw, err = dbsql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { raw.Close() })
+				backend = func(opts ...sql.Option) db.Option { return sql.SQLite(file, opts...) }
+			case "mysql":
+				backend = func(opts ...sql.Option) db.Option {
+					return sql.MySQL(records(t, servertest.SharedMariaDB(t)), opts...)
+				}
+				raw = openRaw(t, name)
+			default:
+				raw = openRaw(t, name)
+			}
+			table := "crm_" + strings.ReplaceAll(db.NewID(), "-", "")[22:]
+			run(t, name, raw, table, func(opts ...sql.Option) db.DB {
+				d, err := db.New(backend(opts...), db.WithNamespace("mine"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { d.Close() })
+				return d
+			})
+		})
+	}
+}
+
+func exec(t *testing.T, raw *dbsql.DB, statements ...string) {
+	t.Helper()
+	for _, s := range statements {
+		if _, err := raw.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+// customers makes the table of customers with records in it, and returns them.
+func customers(t *testing.T, name string, raw *dbsql.DB, table string) map[string]*db.Record {
+	types := ddl[name]
+	columns := []string{"id " + types["id"] + " PRIMARY KEY", "name " + types["name"], "code " + types["code"] + " NOT NULL", "age " + types["int"], "score " + types["float"], "price " + types["fixed"], "body " + types["bytes"], "rev " + types["int"] + " NOT NULL"}
+	for _, c := range []string{"bool active", "time born", "time made"} {
+		if kind, column, _ := strings.Cut(c, " "); types[kind] != "" {
+			columns = append(columns, column+" "+types[kind])
+		}
+	}
+	exec(t, raw, "CREATE TABLE "+table+" ("+strings.Join(columns, ", ")+")",
+		"CREATE INDEX "+table+"_n ON "+table+" (name)", "CREATE INDEX "+table+"_a ON "+table+" (age, name)", "CREATE INDEX "+table+"_c ON "+table+" (code)")
+	if types["time"] != "" {
+		exec(t, raw, "CREATE INDEX "+table+"_m ON "+table+" (made)")
+	}
+	rnd := rand.New(rand.NewPCG(3, 4))
+	names := []string{"ann", "Ann", "ANN", "anna", "bob", "a%b", "a_b", "a*b", "é", "", "it's"}
+	want := map[string]*db.Record{}
+	start := time.Date(2020, 2, 3, 4, 5, 6, 789_000, time.UTC)
+	for i := range 300 {
+		md := map[string]any{"code": fmt.Sprintf("%c%d", 'A'+rune(i%40), i)}
+		r := &db.Record{ID: fmt.Sprintf("c%03d", i), Version: uint64(i%7 + 1), Metadata: md, Data: []byte{0, byte(i)}}
+		for column, v := range map[string]any{"name": names[rnd.IntN(len(names))], "age": int64(rnd.IntN(9)), "score": float64(rnd.IntN(8)) / 4, "price": float64(rnd.IntN(50)) / 100} {
+			if rnd.IntN(5) > 0 {
+				md[column] = v
+			}
+		}
+		if types["bool"] != "" {
+			md["active"] = i%3 == 0
+		}
+		if types["time"] != "" {
+			r.Created = start.Add(time.Duration(i%50) * time.Second)
+			if i%4 > 0 {
+				md["born"] = start.Add(time.Duration(rnd.IntN(20)) * time.Hour)
+			}
+		}
+		want[r.ID] = r
+		fields, args := []string{"id", "rev", "body"}, []any{r.ID, int64(r.Version), r.Data}
+		if !r.Created.IsZero() {
+			md["made"] = r.Created
+		}
+		for column, v := range md {
+			if at, ok := v.(time.Time); ok && name == "mysql" {
+				v = at.Format("2006-01-02 15:04:05.000000")
+			}
+			fields, args = append(fields, column), append(args, v)
+		}
+		delete(md, "made")
+		places := make([]string, len(args))
+		for i := range places {
+			places[i] = map[bool]string{true: fmt.Sprintf("$%d", i+1), false: "?"}[name == "postgres"]
+		}
+		if _, err := raw.ExecContext(t.Context(), "INSERT INTO "+table+" ("+strings.Join(fields, ", ")+") VALUES ("+strings.Join(places, ", ")+")", args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if name != "sqlite" {
+		exec(t, raw, map[string]string{"mysql": "ANALYZE TABLE ", "postgres": "ANALYZE "}[name]+table)
+	}
+	return want
+}
+
+func mapping(name, table string) sql.Option {
+	e := sql.Existing{Table: table, ID: "id", Data: "body", Version: "rev"}
+	if ddl[name]["time"] != "" {
+		e.Created = "made"
+	}
+	return sql.WithExisting("customers", e)
+}
+
+// TestExistingTablesAreRead compares what is read of a table, and what random
+// searches find in it, with what was inserted.
+func TestExistingTablesAreRead(t *testing.T) {
+	foreign(t, func(t *testing.T, name string, raw *dbsql.DB, table string, open func(opts ...sql.Option) db.DB) {
+		want := customers(t, name, raw, table)
+		d := open(mapping(name, table))
+		tb, err := d.Table(t.Context(), "customers", db.Index("name"), db.Index("age", "name"), db.Index("code"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, w := range want {
+			if got, err := tb.Read(t.Context(), id); err != nil || !reflect.DeepEqual(got, w) {
+				t.Fatalf("read %+v, %v, want %+v", got, err, w)
+			}
+		}
+		if _, err := tb.Read(t.Context(), "none"); !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("a record that is not there: %v", err)
+		}
+		g := asker{rand.New(rand.NewPCG(5, 6))}
+		for range 150 {
+			f := g.filter(0)
+			var ids []string
+			for id, r := range want {
+				if f.Match(r) {
+					ids = append(ids, id)
+				}
+			}
+			slices.Sort(ids)
+			var got []string
+			for r, err := range tb.All(t.Context(), db.Where(f), db.AllowScan(), db.Limit(40)) {
+				if err != nil {
+					t.Fatalf("%+v: %v", f, err)
+				}
+				got = append(got, r.ID)
+			}
+			if !slices.Equal(got, ids) {
+				t.Fatalf("%+v finds\n%q, want\n%q", f, got, ids)
+			}
+			if n, err := tb.Count(t.Context(), db.Where(f), db.AllowScan()); err != nil || int(n) != len(ids) {
+				t.Fatalf("%+v: counted %d, %v, want %d", f, n, err, len(ids))
+			}
+		}
+		p, err := tb.Search(t.Context(), db.Where(db.Equal("code", "B1")), db.Select("code"))
+		if err != nil || len(p.Records) != 1 || p.Records[0].Data != nil || len(p.Records[0].Metadata) != 1 {
+			t.Errorf("of one key: %+v, %v", p.Records, err)
+		}
+	})
+}
+
+// asker makes filters for customers.
+type asker struct{ *rand.Rand }
+
+func (g asker) filter(depth int) db.Filter {
+	compare := []func(string, any) db.Filter{db.Equal, db.NotEqual, db.Less, db.LessOrEqual, db.Greater, db.GreaterOrEqual}
+	some := func() []db.Filter { return []db.Filter{g.filter(depth + 1), g.filter(depth + 1)} }
+	n := 9
+	if depth < 3 {
+		n = 12
+	}
+	texts := []string{"ann", "Ann", "an", "a", "A", "", "a%", "a_b", "a*", "é", "\x00", "a\x00", "'"}
+	text := texts[g.IntN(len(texts))]
+	numbers := []any{0, 1, 4, 4.0, 0.25, 1.5, 3.5, 0.07, 0.4, -1, 1e30, 1 << 60, "4", true}
+	at := time.Date(2020, 2, 3, 4+g.IntN(20), 5, 6, 789_000, time.UTC)
+	switch g.IntN(n) {
+	case 0:
+		return compare[g.IntN(2)]("name", text)
+	case 1:
+		return []func(string, string) db.Filter{db.Prefix, db.Contains, db.Has}[g.IntN(3)]("name", text)
+	case 2:
+		return compare[g.IntN(6)]("code", []string{"B", "B1", "C4", "b", "", "B\x00"}[g.IntN(6)])
+	case 3, 4:
+		return compare[g.IntN(6)]([]string{"age", "score", "price"}[g.IntN(3)], numbers[g.IntN(len(numbers))])
+	case 5:
+		return db.In([]string{"age", "name"}[g.IntN(2)], "ann", 3, 4.0, "Bob")
+	case 6:
+		return db.Exists([]string{"name", "born", "age", "none"}[g.IntN(4)])
+	case 7:
+		return compare[g.IntN(6)]("born", at)
+	case 8:
+		return []db.Filter{db.Equal("active", true), db.Equal(db.FieldID, "c007"), db.Prefix(db.FieldID, "c01"), db.Greater(db.FieldVersion, 3), db.Less(db.FieldID, "c1"), db.Equal("none", 1), db.NotEqual("none", 1)}[g.IntN(7)]
+	case 9:
+		return db.Not(g.filter(depth + 1))
+	case 10:
+		return db.Or(some()...)
+	}
+	return db.And(some()...)
+}
+
+// TestExistingTablesHavePages walks through orders with and without missing keys:
+// each record comes once, in the order that one long page has, which is that of the
+// values.
+func TestExistingTablesHavePages(t *testing.T) {
+	foreign(t, func(t *testing.T, name string, raw *dbsql.DB, table string, open func(opts ...sql.Option) db.DB) {
+		want := customers(t, name, raw, table)
+		tb, err := open(mapping(name, table)).Table(t.Context(), "customers")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, order := range [][]string{{"name"}, {"-name"}, {"age", "name"}, {"-age", "name"}, {"age", "-name"}, {"-age", "-name"}, {"price"}, {"-score", "age"}, {"code"}, {"-" + db.FieldID}, {"-born"}, {"born", "-age"}, {"none", "code"}, {db.FieldVersion}} {
+			opts := []db.SearchOption{db.OrderBy(order...), db.AllowScan()}
+			long, err := tb.Search(t.Context(), append(opts, db.Limit(1000))...)
+			if err != nil || len(long.Records) != len(want) {
+				t.Fatalf("by %v: %d records, %v", order, len(long.Records), err)
+			}
+			i := 0
+			for r, err := range tb.All(t.Context(), append(opts, db.Limit(7))...) {
+				if err != nil || i == len(want) || r.ID != long.Records[i].ID {
+					t.Fatalf("by %v, record %d in pages of 7: %v, %v", order, i, r, err)
+				}
+				i++
+			}
+			if i != len(want) {
+				t.Errorf("by %v: %d records in pages of 7, want %d", order, i, len(want))
+			}
+			key, desc := strings.CutPrefix(order[0], "-")
+			if key == "name" { // whose collation is the engine's
+				continue
+			}
+			if !slices.IsSortedFunc(long.Records, func(a, b *db.Record) int {
+				c := compareKeys(db.ValueOf(a, key), db.ValueOf(b, key), name == "postgres")
+				if desc {
+					c = -c
+				}
+				return c
+			}) {
+				t.Errorf("by %v the records are not in order", order)
+			}
+		}
+		if name != "sqlite" { // which has no times here
+			p, err := tb.Search(t.Context(), db.OrderBy("-"+db.FieldCreated), db.Limit(3))
+			if err != nil || len(p.Records) != 3 || p.Records[0].Created.Before(p.Records[2].Created) {
+				t.Errorf("the newest: %v, %v", p.Records, err)
+			}
+		}
+	})
+}
+
+func compareKeys(a, b any, nullsLast bool) int {
+	if (a == nil) != (b == nil) && nullsLast {
+		return cmp.Compare(len(db.SortKey(b)), len(db.SortKey(a)))
+	}
+	return bytes.Compare(db.SortKey(a), db.SortKey(b))
+}
+
+// TestExistingTablesAreLeftAlone has everything refused that a table of others
+// can't do, and finds no trace of it afterwards.
+func TestExistingTablesAreLeftAlone(t *testing.T) {
+	foreign(t, func(t *testing.T, name string, raw *dbsql.DB, table string, open func(opts ...sql.Option) db.DB) {
+		customers(t, name, raw, table)
+		d := open(mapping(name, table),
+			sql.WithExisting("gone", sql.Existing{Table: "no_such_table", ID: "id"}),
+			sql.WithExisting("nocolumn", sql.Existing{Table: table, ID: "nr"}),
+			sql.WithExisting("nokey", sql.Existing{Table: table, ID: "id", Keys: map[string]string{"a": "nr"}}),
+			sql.WithExisting("wrong", sql.Existing{Table: table, ID: "id", Version: "name"}),
+			sql.WithExisting("odd", sql.Existing{Table: `a"b`, ID: "id"}),
+			sql.WithExisting("few", sql.Existing{Table: table, ID: "id", Keys: map[string]string{"years": "age"}}))
+		tb, err := d.Table(t.Context(), "customers", db.Index("age"), db.Index("name"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var opts []db.TableOption
+		for _, c := range []struct {
+			table string
+			opts  []db.TableOption
+			want  error
+		}{
+			{"few", append(opts, db.Index("years")), nil},
+			{"few", append(opts, db.Index("age")), db.ErrInvalid},
+			{"customers", append(opts, db.Index("score")), db.ErrInvalid},
+			{"customers", append(opts, db.Index("name", "age")), db.ErrInvalid},
+			{"customers", append(opts, db.FullText("name")), db.ErrUnsupported},
+			{"customers", append(opts, db.TTL(time.Hour)), db.ErrUnsupported},
+			{"customers", append(opts, db.SoftDelete(0)), db.ErrUnsupported},
+			{"gone", nil, db.ErrInvalid}, {"nocolumn", nil, db.ErrInvalid}, {"nokey", nil, db.ErrInvalid}, {"wrong", nil, db.ErrInvalid}, {"odd", nil, db.ErrInvalid},
+		} {
+			if _, err := d.Table(t.Context(), c.table, c.opts...); !errors.Is(err, c.want) {
+				t.Errorf("Table %q: %v, want %v", c.table, err, c.want)
+			}
+		}
+		r, err := tb.Read(t.Context(), "c001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := func(tb db.Table) map[string]error {
+			return map[string]error{
+				"Create": tb.Create(t.Context(), &db.Record{ID: "new"}), "Update": tb.Update(t.Context(), r.Clone()), "Upsert": tb.Update(t.Context(), r.Clone(), db.Upsert()),
+				"Delete": tb.Delete(t.Context(), "c001"), "Batch": tb.Batch(t.Context(), db.DeleteOp("c001")),
+			}
+		}
+		all := write(tb)
+		all["scan"] = errOf(tb.Search(t.Context(), db.Where(db.Equal("score", 1))))
+		all["updated"] = errOf(tb.Search(t.Context(), db.OrderBy(db.FieldUpdated)))
+		d.Tx(t.Context(), func(ctx context.Context, tx db.DB) error {
+			x, err := tx.Table(ctx, "customers")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := x.Read(ctx, "c001"); err != nil || !reflect.DeepEqual(got, r) {
+				t.Errorf("in a transaction: %v, %v", got, err)
+			}
+			all["in a transaction"] = x.Create(ctx, &db.Record{ID: "new"})
+			return nil
+		})
+		for what, err := range all {
+			if !errors.Is(err, db.ErrUnsupported) {
+				t.Errorf("%s: %v, want ErrUnsupported", what, err)
+			}
+		}
+		p, err := tb.Explain(t.Context(), db.Where(db.Equal("age", 3), db.Equal("name", "ann")))
+		if err != nil || p.Scan || len(p.Indexes) == 0 {
+			t.Errorf("the plan is %+v, %v", p, err)
+		}
+		if n, err := tb.Count(t.Context()); err != nil || n != 300 {
+			t.Errorf("there are %d, %v, of 300", n, err)
+		}
+		own, err := d.Table(t.Context(), "own") // beside it
+		if err == nil {
+			err = own.Create(t.Context(), &db.Record{})
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		for _, opt := range []sql.Option{nil, sql.WithExisting("", sql.Existing{ID: "id"}), sql.WithExisting("x", sql.Existing{})} {
+			if _, err := db.New(sql.SQLite(":memory:", opt)); !errors.Is(err, db.ErrInvalid) {
+				t.Errorf("a bad option: %v", err)
+			}
+		}
+	})
+}
+
+func errOf[T any](_ T, err error) error { return err }
+
+// TestExistingTablesMayHaveOtherIDs reads a view, and tables whose ids are numbers,
+// or UUIDs.
+func TestExistingTablesMayHaveOtherIDs(t *testing.T) {
+	foreign(t, func(t *testing.T, name string, raw *dbsql.DB, table string, open func(opts ...sql.Option) db.DB) {
+		exec(t, raw, "CREATE TABLE "+table+" (nr INTEGER PRIMARY KEY, total "+ddl[name]["int"]+")",
+			"INSERT INTO "+table+" VALUES (7, 70), (9, 90), (10, NULL), (100, 5)",
+			"CREATE VIEW "+table+"_v AS SELECT nr AS id, total AS twice FROM "+table+" WHERE total > 10")
+		options := []sql.Option{sql.WithExisting("orders", sql.Existing{Table: table, ID: "nr"}), sql.WithExisting("view", sql.Existing{Table: table + "_v", ID: "id", Keys: map[string]string{"double": "twice"}})}
+		var uuid = "0190a1b2-0000-7000-8000-00000000abcd"
+		if name == "postgres" {
+			exec(t, raw, "CREATE TABLE "+table+"_u (id UUID PRIMARY KEY)", "INSERT INTO "+table+"_u VALUES ('"+uuid+"'), ('ff90a1b2-0000-7000-8000-00000000abcd')")
+			options = append(options, sql.WithExisting("uuids", sql.Existing{Table: "public." + table + "_u", ID: "id"}))
+		}
+		d := open(options...)
+		find := func(table string, opts ...db.SearchOption) string {
+			t.Helper()
+			tb, err := d.Table(t.Context(), table)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ids []string
+			for r, err := range tb.All(t.Context(), append(opts, db.Limit(1))...) {
+				if err != nil {
+					return err.Error()
+				}
+				ids = append(ids, r.ID)
+			}
+			return strings.Join(ids, " ")
+		}
+		for _, c := range []struct {
+			table string
+			f     db.Filter
+			want  string
+		}{
+			{"orders", db.Filter{}, "7 9 10 100"},
+			{"orders", db.Greater(db.FieldID, "9"), "10 100"},
+			{"orders", db.In(db.FieldID, "07", "9", "x", "100"), "9 100"},
+			{"orders", db.Prefix(db.FieldID, "10"), "10 100"},
+			{"orders", db.Equal(db.FieldID, " 9"), ""},
+			{"view", db.Greater("double", 60.5), "7 9"},
+			{"view", db.Equal("double", 70), "7"},
+			{"uuids", db.Filter{}, uuid + " ff90a1b2-0000-7000-8000-00000000abcd"},
+			{"uuids", db.Equal(db.FieldID, uuid), uuid},
+			{"uuids", db.Equal(db.FieldID, strings.ToUpper(uuid)), ""},
+			{"uuids", db.Prefix(db.FieldID, "0190"), uuid},
+			{"uuids", db.Less(db.FieldID, "1"), uuid},
+		} {
+			if c.table == "uuids" && name != "postgres" {
+				continue
+			}
+			if got := find(c.table, db.Where(c.f), db.AllowScan()); got != c.want {
+				t.Errorf("%s, %+v: %q, want %q", c.table, c.f, got, c.want)
+			}
+		}
+		tb, _ := d.Table(t.Context(), "orders")
+		if err := errOf(tb.Search(t.Context(), db.Where(db.Greater(db.FieldID, "x")))); !errors.Is(err, db.ErrInvalid) {
+			t.Errorf("ids that are numbers, compared with x: %v", err)
+		}
+		if err := errOf(tb.Read(t.Context(), "x")); !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("Read of x: %v", err)
+		}
+		view, _ := d.Table(t.Context(), "view")
+		if err := errOf(view.Search(t.Context(), db.Where(db.Equal("double", 70)))); !errors.Is(err, db.ErrUnsupported) {
+			t.Errorf("a view without AllowScan: %v", err)
+		}
+	})
+}
