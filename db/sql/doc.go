@@ -28,9 +28,10 @@
 // on MySQL does not sort.
 //
 // The words of FullText are in PostgreSQL's own index of a tsvector (GIN, the
-// configuration 'simple'), and in a table of FTS5 that triggers keep up on SQLite.
-// On MySQL FullText is ErrUnsupported: its FULLTEXT leaves out short words, and what
-// the transaction itself wrote.
+// configuration 'simple'), on SQLite in a table of FTS5, and on MySQL in a table of
+// words: its FULLTEXT leaves out short words, and what the transaction itself
+// wrote. Triggers keep these tables up. MySQL's need the right TRIGGER, version
+// 8.0.4 or MariaDB 10.6, and with a binary log log_bin_trust_function_creators.
 //
 // "orders$view" is a view for people and for statements of your own, with a column
 // for each key of an Index that is a plain word. Who may make no views has none.

@@ -34,7 +34,7 @@ func newDriver(pool *sql.DB, c config) *driver {
 func (d *driver) Features() db.Features {
 	return db.Features{
 		Durable: d.durable, Shared: d.durable, Transactions: true, Compare: true, Prefix: true,
-		Contains: true, Exists: true, Or: true, Not: true, Order: true, Count: true, FullText: d.kind != sql.MySQL, Immediate: true,
+		Contains: true, Exists: true, Or: true, Not: true, Order: true, Count: true, FullText: true, Immediate: true,
 	}
 }
 

@@ -101,14 +101,12 @@ func TestSearchesReadTheirIndexes(t *testing.T) {
 					}
 				}
 			}
-			if name != "mysql" { // which has no full text
-				if tb, err = d.Table(t.Context(), "things", db.FullText("note")); err != nil {
-					t.Fatal(err)
-				}
-				analyze(t, name, ns+"__things")
-				if p, err := tb.Explain(t.Context(), db.Where(db.Match("note", "note77")), db.Limit(20)); err != nil || !slices.Contains(p.Indexes, "match note") || p.Scan {
-					t.Errorf("words: indexes %q, scan %v, %v:\n%s", p.Indexes, p.Scan, err, p.Engine)
-				}
+			if tb, err = d.Table(t.Context(), "things", db.FullText("note")); err != nil {
+				t.Fatal(err)
+			}
+			analyze(t, name, ns+"__things")
+			if p, err := tb.Explain(t.Context(), db.Where(db.Match("note", "note77")), db.Limit(20)); err != nil || !slices.Contains(p.Indexes, "match note") || p.Scan {
+				t.Errorf("words: indexes %q, scan %v, %v:\n%s", p.Indexes, p.Scan, err, p.Engine)
 			}
 			for what, opts := range map[string][]db.SearchOption{"another key": {db.Where(db.Equal("note", "note3")), db.AllowScan()}, "not": {db.Where(db.NotEqual("owner", "owner7")), db.OrderBy("note"), db.AllowScan()}} {
 				if p, err := tb.Explain(t.Context(), opts...); err != nil || !p.Scan {

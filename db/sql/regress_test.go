@@ -24,7 +24,7 @@ import (
 func backends(t *testing.T) map[string]func(t testing.TB) db.Option {
 	return map[string]func(t testing.TB) db.Option{
 		"sqlite":   func(t testing.TB) db.Option { return sql.SQLite(filepath.Join(t.TempDir(), "x.db")) },
-		"mysql":    func(t testing.TB) db.Option { return sql.MySQL(servertest.SharedMariaDB(t).DSN() + "mysql") },
+		"mysql":    func(t testing.TB) db.Option { return sql.MySQL(records(t, servertest.SharedMariaDB(t))) },
 		"postgres": func(t testing.TB) db.Option { return sql.Postgres(servertest.SharedPostgres(t).DSN()) },
 	}
 }

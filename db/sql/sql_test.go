@@ -39,9 +39,10 @@ func TestSQLiteInMemory(t *testing.T) {
 
 func TestMySQL(t *testing.T) {
 	server := servertest.MariaDB(t, servertest.WithArgs("--innodb-flush-log-at-trx-commit=2"))
+	addr := records(t, server)
 	dbtest.Run(t, dbtest.Harness{
-		Searches: searches / 5,
-		Open:     opener(func() db.Option { return sql.MySQL(server.DSN() + "mysql") }),
+		Searches: searches,
+		Open:     opener(func() db.Option { return sql.MySQL(addr) }),
 		Restart:  func(testing.TB) { server.Kill(); server.Restart() },
 	})
 }

@@ -9,9 +9,9 @@ import (
 )
 
 // Full text is the engine's own: on PostgreSQL an index of the kind GIN over a
-// tsvector, on SQLite a table of FTS5, which triggers keep up. Both hold for the
-// writes of every process. MySQL's FULLTEXT finds no words of one or two letters,
-// and not what its own transaction wrote, so there is none.
+// tsvector, on SQLite a table of FTS5, which triggers keep up. On MySQL it is a
+// table of words with triggers (text_mysql.go). All hold for the writes of every
+// process.
 
 // textName is the index of the words under a key, or the table of them.
 func (t *table) textName(key string) string { return short(t.name+"$text$"+field(key), 55) }
@@ -23,9 +23,12 @@ func (d *driver) textsMissing(ctx context.Context, x session1, t *table, keys []
 	}
 	var have map[string]bool
 	var err error
-	if d.kind == sql.SQLite {
+	switch d.kind {
+	case sql.MySQL:
+		have, err = wordTables(ctx, x, t, keys)
+	case sql.SQLite:
 		have, err = texts(x.QueryContext(ctx, "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?", t.name))
-	} else {
+	default:
 		have, err = d.indexes(ctx, x, t)
 	}
 	if err != nil {
@@ -47,6 +50,12 @@ func (d *driver) textsMissing(ctx context.Context, x session1, t *table, keys []
 // addTexts builds the indexes of words. live: while others write.
 func (d *driver) addTexts(ctx context.Context, x session1, t *table, keys []string, live bool) error {
 	for _, key := range keys {
+		if d.kind == sql.MySQL {
+			if err := d.addWordTable(ctx, x, t, key); err != nil {
+				return err
+			}
+			continue
+		}
 		statements := d.textTable(t, key)
 		if d.kind == sql.Postgres {
 			name, how := d.kind.Quote(t.textName(key)), ""
@@ -102,6 +111,10 @@ func (d *driver) textTable(t *table, key string) []string {
 // match finds the records with all words of a query.
 func (w *text) match(f db.Filter) {
 	words := db.Words(f.Value.(string))
+	if w.kind == sql.MySQL {
+		w.matchWords(f.Key, words)
+		return
+	}
 	if w.kind == sql.Postgres {
 		w.put(vector("r.sortable", f.Key)+" @@ plainto_tsquery('simple', ?)", strings.Join(words, " "))
 		return

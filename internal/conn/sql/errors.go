@@ -81,7 +81,7 @@ func IsThere(err error) bool {
 // isDenied: the database refuses the user, or lacks a right of its.
 func isDenied(pg string, my uint16, lite int) bool {
 	return strings.HasPrefix(pg, "28") || pg == "42501" ||
-		slices.Contains([]uint16{1044, 1045, 1130, 1142, 1143, 1227, 1370, 1698, 3118, 4151}, my) || lite&0xff == 3 || lite&0xff == 23
+		slices.Contains([]uint16{1044, 1045, 1130, 1142, 1143, 1227, 1370, 1419, 1698, 3118, 4151}, my) || lite&0xff == 3 || lite&0xff == 23
 }
 
 // ReadError gives the error of a statement that changes nothing its kind.
