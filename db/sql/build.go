@@ -75,7 +75,7 @@ func (d *driver) build(ctx context.Context, x session1, t *table, index []db.Ord
 		}
 	}
 	if progress == nil {
-		return d.addIndex(ctx, x, t, index, live)
+		return d.addIndex(ctx, x, t, index, nil, live)
 	}
 	start := time.Now()
 	p := db.IndexProgress{Index: db.IndexName(index)}
@@ -84,7 +84,7 @@ func (d *driver) build(ctx context.Context, x session1, t *table, index []db.Ord
 	}
 	progress(p)
 	done := make(chan error, 1)
-	go func() { done <- d.addIndex(ctx, x, t, index, live) }()
+	go func() { done <- d.addIndex(ctx, x, t, index, nil, live) }()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {

@@ -186,23 +186,44 @@ func (d *driver) createTable(ctx context.Context, x session1, t *table, wanted [
 		id, doc, blob = `TEXT COLLATE "C"`, "JSONB", "BYTEA"
 		part, elem = id, id
 	}
-	listsEnd := end
+	listsEnd, has := end, ""
 	if d.kind == sql.SQLite {
 		listsEnd = " WITHOUT ROWID"
+	}
+	// What goes into one statement with the table takes no further change of it.
+	inline := d.inline(t, wanted)
+	if d.kind == sql.MySQL {
+		has = ", KEY " + d.kind.Quote(t.name+"$has") + " (k, v, id)"
 	}
 	for _, q := range []string{
 		"CREATE TABLE IF NOT EXISTS " + d.kind.Quote(catalog) + " (name " + word + " NOT NULL PRIMARY KEY, version BIGINT NOT NULL, floor BIGINT NOT NULL)" + end,
 		"CREATE TABLE IF NOT EXISTS " + t.rows + " (id " + id + " NOT NULL PRIMARY KEY, version BIGINT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL, metadata " +
-			text + " NOT NULL, sortable " + doc + " NOT NULL, lists INT NOT NULL, content_type " + word + " NOT NULL, data " + blob + ")" + end,
-		"CREATE TABLE IF NOT EXISTS " + t.lists + " (id " + id + " NOT NULL, k " + part + " NOT NULL, v " + elem + " NOT NULL, PRIMARY KEY (id, k, v))" + listsEnd,
+			text + " NOT NULL, sortable " + doc + " NOT NULL, lists INT NOT NULL, content_type " + word + " NOT NULL, data " + blob + inline + ")" + end,
+		"CREATE TABLE IF NOT EXISTS " + t.lists + " (id " + id + " NOT NULL, k " + part + " NOT NULL, v " + elem + " NOT NULL, PRIMARY KEY (id, k, v)" + has + ")" + listsEnd,
 		d.createIndex(t.name+"$has", false) + " ON " + t.lists + " (k, v, id)",
 	} {
+		if d.kind == sql.MySQL && strings.HasPrefix(q, "CREATE INDEX") {
+			continue
+		}
 		if _, err := x.ExecContext(ctx, q); err != nil && !sql.IsThere(err) {
 			return err
 		}
 	}
+	have, err := d.indexes(ctx, x, t) // all of them on MySQL, unless the table was there
+	if err != nil {
+		return err
+	}
+	var columns map[string]bool
+	if d.kind == sql.SQLite {
+		if columns, err = texts(x.QueryContext(ctx, "SELECT name FROM pragma_table_xinfo(?)", t.name)); err != nil {
+			return err
+		}
+	}
 	for _, index := range wanted {
-		if err := d.addIndex(ctx, x, t, index, false); err != nil {
+		if have[indexName(t.name, index)] {
+			continue
+		}
+		if err := d.addIndex(ctx, x, t, index, columns, false); err != nil {
 			return err
 		}
 	}
@@ -211,8 +232,29 @@ func (d *driver) createTable(ctx context.Context, x session1, t *table, wanted [
 		ignore = " ON DUPLICATE KEY UPDATE version = VALUES(version)"
 	}
 	d.createView(ctx, x, t)
-	_, err := x.ExecContext(ctx, d.kind.Rebind("INSERT INTO "+d.kind.Quote(catalog)+" (name, version, floor) VALUES (?, ?, 0)"+ignore), t.name, schema)
+	_, err = x.ExecContext(ctx, d.kind.Rebind("INSERT INTO "+d.kind.Quote(catalog)+" (name, version, floor) VALUES (?, ?, 0)"+ignore), t.name, schema)
 	return err
+}
+
+// inline is what CREATE TABLE says of the indexes: their columns, and on MySQL the
+// indexes too.
+func (d *driver) inline(t *table, wanted [][]db.Order) string {
+	var b strings.Builder
+	made := map[string]bool{}
+	for _, index := range wanted {
+		for _, o := range index {
+			if _, own := column(o.Key); !own && !made[o.Key] && d.kind != sql.Postgres {
+				b.WriteString(", " + d.generated(o.Key))
+				made[o.Key] = true
+			}
+		}
+	}
+	if d.kind == sql.MySQL {
+		for _, index := range wanted {
+			b.WriteString(", KEY " + d.kind.Quote(indexName(t.name, index)) + " (" + d.indexParts(index) + ")")
+		}
+	}
+	return b.String()
 }
 
 // createIndex is the beginning of the statement; MySQL has no IF NOT EXISTS here.
@@ -252,27 +294,30 @@ func (t *table) has(key string) bool {
 	return t.columns[key]
 }
 
-// addColumn makes the column of a key, which the engine computes.
-func (d *driver) addColumn(ctx context.Context, x session1, t *table, key string) error {
+// generated is the column of a key, which the engine computes.
+func (d *driver) generated(key string) string {
 	name := field(key)
-	var text string
-	switch d.kind {
-	case sql.Postgres: // has indexes on expressions
-		return nil
-	case sql.MySQL:
+	text := "TEXT GENERATED ALWAYS AS (COALESCE(json_extract(sortable, '$." + name + "'), '')) VIRTUAL"
+	if d.kind == sql.MySQL {
 		text = "VARBINARY(1025) GENERATED ALWAYS AS (COALESCE(JSON_UNQUOTE(JSON_EXTRACT(sortable, '$." + name + "')), '')) VIRTUAL"
-	default:
-		text = "TEXT GENERATED ALWAYS AS (COALESCE(json_extract(sortable, '$." + name + "'), '')) VIRTUAL"
 	}
-	_, err := x.ExecContext(ctx, "ALTER TABLE "+t.rows+" ADD COLUMN "+d.kind.Quote("k$"+name)+" "+text)
+	return d.kind.Quote("k$"+name) + " " + text
+}
+
+// addColumn makes the column of a key.
+func (d *driver) addColumn(ctx context.Context, x session1, t *table, key string) error {
+	if d.kind == sql.Postgres { // has indexes on expressions
+		return nil
+	}
+	_, err := x.ExecContext(ctx, "ALTER TABLE "+t.rows+" ADD COLUMN "+d.generated(key))
 	if sql.IsThere(err) {
 		return nil
 	}
 	return err
 }
 
-// addIndex makes an index. live: while others write.
-func (d *driver) addIndex(ctx context.Context, x session1, t *table, keys []db.Order, live bool) error {
+// indexParts is what an index is made over.
+func (d *driver) indexParts(keys []db.Order) string {
 	var parts []string
 	own := 0
 	for _, o := range keys {
@@ -280,9 +325,6 @@ func (d *driver) addIndex(ctx context.Context, x session1, t *table, keys []db.O
 			parts = append(parts, strings.TrimPrefix(c, "r."))
 			own++
 			continue
-		}
-		if err := d.addColumn(ctx, x, t, o.Key); err != nil {
-			return err
 		}
 		switch d.kind {
 		case sql.Postgres:
@@ -304,7 +346,21 @@ func (d *driver) addIndex(ctx context.Context, x session1, t *table, keys []db.O
 			parts[i] += " DESC"
 		}
 	}
-	_, err := x.ExecContext(ctx, d.createIndex(indexName(t.name, keys), live)+" ON "+t.rows+" ("+strings.Join(parts, ", ")+")")
+	return strings.Join(parts, ", ")
+}
+
+// addIndex makes an index, and those of its columns that are not known to be
+// there. live: while others write.
+func (d *driver) addIndex(ctx context.Context, x session1, t *table, keys []db.Order, there map[string]bool, live bool) error {
+	for _, o := range keys {
+		if _, own := column(o.Key); own || there["k$"+field(o.Key)] {
+			continue
+		}
+		if err := d.addColumn(ctx, x, t, o.Key); err != nil {
+			return err
+		}
+	}
+	_, err := x.ExecContext(ctx, d.createIndex(indexName(t.name, keys), live)+" ON "+t.rows+" ("+d.indexParts(keys)+")")
 	if sql.IsThere(err) {
 		return nil
 	}

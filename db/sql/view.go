@@ -30,9 +30,13 @@ func (d *driver) createView(ctx context.Context, x session1, t *table) {
 		from = `(SELECT *, REPLACE(metadata, '\u0000', '\ufffd')::jsonb AS m FROM ` + t.rows + ")"
 	}
 	view := d.kind.Quote(short(t.name+"$view", 60))
-	if _, err := x.ExecContext(ctx, "DROP VIEW IF EXISTS "+view); err == nil {
-		x.ExecContext(ctx, "CREATE VIEW "+view+" AS SELECT "+strings.Join(columns, ", ")+" FROM "+from+" r")
+	create := "CREATE VIEW "
+	if d.kind == sql.MySQL {
+		create = "CREATE OR REPLACE VIEW "
+	} else if _, err := x.ExecContext(ctx, "DROP VIEW IF EXISTS "+view); err != nil {
+		return
 	}
+	x.ExecContext(ctx, create+view+" AS SELECT "+strings.Join(columns, ", ")+" FROM "+from+" r")
 }
 
 // moment is a column of microseconds as the engine's time.
