@@ -105,7 +105,7 @@ func matching(rs []*db.Record, f db.Filter) []string {
 func filters(t *testing.T, b *bench) {
 	d, tb := b.table(t)
 	fs := d.Features()
-	rs := populate(t, tb, 150)
+	rs := populate(t, tb, 90)
 	b.settle(t)
 	var list []db.Filter
 	for _, v := range values {
@@ -137,7 +137,7 @@ func filters(t *testing.T, b *bench) {
 			db.And(db.Or(db.Equal("a", "a"), db.Less("b", 1.5)), db.Not(db.And(db.Exists("c"), db.Equal("a", "ab")))),
 			db.Not(db.Not(db.Equal("a", "a"))), db.Equal(db.FieldVersion, 1), db.Greater(db.FieldVersion, 1),
 			db.Greater(db.FieldCreated, time.Now().Add(-time.Hour)), db.Less(db.FieldUpdated, time.Now().Add(-time.Hour)),
-			db.In(db.FieldID, id(3), id(5), "none"), db.GreaterOrEqual(db.FieldID, id(140)), db.Prefix(db.FieldID, "id0001"), db.Not(db.Prefix(db.FieldID, "id")))
+			db.In(db.FieldID, id(3), id(5), "none"), db.GreaterOrEqual(db.FieldID, id(80)), db.Prefix(db.FieldID, "id0001"), db.Not(db.Prefix(db.FieldID, "id")))
 	}
 	for _, f := range list {
 		want := matching(rs, f)

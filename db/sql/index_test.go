@@ -47,7 +47,6 @@ func analyze(t testing.TB, name, table string) {
 }
 
 func TestSearchesReadTheirIndexes(t *testing.T) {
-	const n = 7000
 	for name, backend := range backends(t) {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
@@ -60,6 +59,10 @@ func TestSearchesReadTheirIndexes(t *testing.T) {
 			tb, err := d.Table(t.Context(), "things", db.Index("owner"), db.Index("state"), db.Index("total"), db.Index("state", "-total"))
 			if err != nil {
 				t.Fatal(err)
+			}
+			n := 7000
+			if name == "sqlite" { // whose plans go by no statistics
+				n = 4100
 			}
 			fill(t, tb, n)
 			analyze(t, name, ns+"__things")
@@ -141,6 +144,10 @@ func addWhileOthersWrite(t *testing.T, n int) {
 			old, err := there.Table(t.Context(), "things")
 			if err != nil {
 				t.Fatal(err)
+			}
+			n := n
+			if name == "sqlite" && n < 100_000 { // the race detector makes it slow, and more shows no more
+				n /= 5
 			}
 			fill(t, old, n)
 			stop := make(chan struct{})

@@ -4,4 +4,4 @@ package sql_test
 
 // searches is how many random searches are compared with the model: the race
 // detector makes them ten times as slow.
-const searches = 500
+const searches = 250

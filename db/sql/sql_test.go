@@ -34,7 +34,7 @@ func TestSQLite(t *testing.T) {
 }
 
 func TestSQLiteInMemory(t *testing.T) {
-	dbtest.Run(t, dbtest.Harness{Open: opener(func() db.Option { return sql.SQLite(":memory:") })})
+	dbtest.Run(t, dbtest.Harness{Searches: 50, Open: opener(func() db.Option { return sql.SQLite(":memory:") })}) // the same statements, on one connection
 }
 
 func TestMySQL(t *testing.T) {
@@ -50,7 +50,7 @@ func TestMySQL(t *testing.T) {
 func TestPostgres(t *testing.T) {
 	server := servertest.Postgres(t, servertest.WithArgs("-c", "synchronous_commit=on"))
 	dbtest.Run(t, dbtest.Harness{
-		Searches: searches / 5,
+		Searches: searches,
 		Open:     opener(func() db.Option { return sql.Postgres(server.DSN()) }),
 		Restart:  func(testing.TB) { server.Stop(); server.Restart() },
 	})
