@@ -77,7 +77,7 @@ func (t *table) Batch(ctx context.Context, ops ...Op) error {
 		}
 		return nil
 	}
-	if b, ok := t.ops.(Batcher); ok && !t.spec.expires && !t.spec.soft {
+	if b, ok := t.ops.(batcher); ok && !t.spec.expires && !t.spec.soft {
 		return t.wrapBatch(t.together(ctx, b, ops))
 	}
 	err := t.each(ctx, ops)
@@ -92,7 +92,7 @@ func (t *table) Batch(ctx context.Context, ops ...Op) error {
 }
 
 // together gives a Batcher all writes at once, if none of them is bad.
-func (t *table) together(ctx context.Context, b Batcher, ops []Op) error {
+func (t *table) together(ctx context.Context, b batcher, ops []Op) error {
 	ctx, leave, err := t.enter(ctx)
 	if err != nil {
 		return err

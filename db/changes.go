@@ -73,7 +73,7 @@ func (x *txDB) tell(ctx context.Context) error {
 		return nil
 	}
 	var tx Execer
-	if e, ok := x.t.(Executor); ok {
+	if e, ok := x.t.(executor); ok {
 		tx = e.Execer()
 	}
 	return f(ctx, tx, x.changes)

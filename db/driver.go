@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -15,8 +14,8 @@ import (
 //     changed only as Put says. Records that a driver returns belong to the
 //     caller. Metadata values are of the types string, bool, int64, float64,
 //     time.Time (UTC, microseconds) and []string, and come back as the same.
-//     EncodeMetadata and DecodeMetadata do that for a column of bytes.
-//  3. Values compare as their SortKey does; so a backend that stores SortKeys
+//     Package db/driver has EncodeMetadata and DecodeMetadata, which do that for a column of bytes.
+//  3. Values compare as their SortKey there does; so a backend that stores SortKeys
 //     needs no types of its own.
 //  4. Table names are checked: a to z, 0 to 9 and '_', up to 74 bytes. Ids,
 //     keys and values may be any UTF-8 and must be bound, never pasted.
@@ -26,37 +25,6 @@ import (
 //     below, or have no kind.
 //  6. After an error of the connection the driver recovers by itself.
 type Driver interface {
-	Operations
-
-	// Ensure makes a table and its indexes if they aren't there, beside those of
-	// FieldCreated and FieldUpdated, and returns when they serve searches: also
-	// when the table has records, and while others write. What one process
-	// declares holds for the writes of all. Concurrent calls, also of other
-	// processes, all succeed. It never drops anything.
-	Ensure(ctx context.Context, t TableSpec) error
-
-	// Features says what the backend can do; the front refuses the rest.
-	Features() Features
-
-	// Ping asks whether the backend answers.
-	Ping(ctx context.Context) error
-
-	// Close releases everything. It is called once, after all other calls.
-	Close() error
-}
-
-// OpenDriver opens the driver of a backend option, for drivers that stand on
-// others. The caller closes it.
-func OpenDriver(ctx context.Context, backend Option) (Driver, error) {
-	o, err := newOptions([]Option{backend})
-	if err != nil {
-		return nil, err
-	}
-	return o.open(ctx)
-}
-
-// Operations are what can be done in a transaction as well as outside of one.
-type Operations interface {
 	// Get returns a record, or ErrNotFound.
 	Get(ctx context.Context, table, id string) (*Record, error)
 
@@ -77,46 +45,72 @@ type Operations interface {
 
 	// Count counts the records that match.
 	Count(ctx context.Context, table string, f Filter) (int64, error)
+
+	// Ensure makes a table and its indexes if they aren't there, beside those of
+	// FieldCreated and FieldUpdated, and returns when they serve searches: also
+	// when the table has records, and while others write. What one process
+	// declares holds for the writes of all. Concurrent calls, also of other
+	// processes, all succeed. It never drops anything.
+	Ensure(ctx context.Context, t TableSpec) error
+
+	// Features says what the backend can do; the front refuses the rest.
+	Features() Features
+
+	// Ping asks whether the backend answers.
+	Ping(ctx context.Context) error
+
+	// Close releases everything. It is called once, after all other calls.
+	Close() error
 }
 
-// Batcher is a driver without transactions that does many writes with few
-// requests.
-type Batcher interface {
-	// Write does each write as Put or Delete would and returns their errors, one
-	// for each write. A write that fails keeps no other from being done. Those
-	// of the same id are done in their order, others in any.
-	Write(ctx context.Context, table string, writes []Write) []error
+// OpenDriver opens the driver of a backend, for drivers that stand on others. The
+// caller closes it.
+func (backend Option) OpenDriver(ctx context.Context) (Driver, error) {
+	o, err := newOptions([]Option{backend})
+	if err != nil {
+		return nil, err
+	}
+	return o.open(ctx)
 }
 
-// Write is one of a Batcher's writes.
+// operations are the methods of a Driver that a transaction has too.
+type operations interface {
+	Get(ctx context.Context, table, id string) (*Record, error)
+	Put(ctx context.Context, table string, r *Record, c Condition) error
+	Delete(ctx context.Context, table, id string, version uint64) error
+	Query(ctx context.Context, table string, q Query) ([]*Record, error)
+	Count(ctx context.Context, table string, f Filter) (int64, error)
+}
+
+// What a driver may do beyond Driver is described in package db/driver, where
+// backends find it. These are the same interfaces.
+type (
+	batcher interface {
+		Write(ctx context.Context, table string, writes []Write) []error
+	}
+	transactor interface {
+		Begin(ctx context.Context, level IsolationLevel) (transaction, error)
+	}
+	transaction = interface { // an alias: the one of db/driver is this type
+		operations
+		Commit(ctx context.Context) error
+		Rollback(ctx context.Context) error
+	}
+	executor  interface{ Execer() Execer }
+	explainer interface {
+		Explain(ctx context.Context, table string, q Query) (Plan, error)
+	}
+	indexer interface {
+		HasIndex(ctx context.Context, table string, keys []Order) (bool, error)
+	}
+)
+
+// Write is one of the writes that a driver is given together.
 type Write struct {
 	ID        string
 	Record    *Record   // to Put; nil: to Delete
 	Condition Condition // of a Delete: Exist, and the version that it wants
 }
-
-// Transactor is a driver with transactions, isolated at least as o asks: an
-// operation or Commit fails with ErrSerialization where concurrent ones conflict.
-type Transactor interface {
-	Begin(ctx context.Context, o TxOptions) (Transaction, error)
-}
-
-// Transaction ends with one call of Commit or Rollback. It is not used
-// concurrently.
-type Transaction interface {
-	Operations
-	Commit(ctx context.Context) error // nothing is applied if it fails with any kind but fault.UnknownOutcome
-	Rollback(ctx context.Context) error
-}
-
-// Executor is a transaction on an SQL database, which others may execute in.
-type Executor interface {
-	Execer() Execer
-}
-
-// ErrSerialization is what operations of a transaction, or its Commit, return
-// (in a chain) when it should be run again from the start.
-var ErrSerialization = errors.New("transactions don't go together")
 
 // TableSpec describes a table.
 type TableSpec struct {
@@ -164,9 +158,9 @@ type Order struct {
 	Desc bool
 }
 
-// ValueOf returns what a record has under a metadata key or a Field… name, and
-// nil if it has nothing.
-func ValueOf(r *Record, key string) any {
+// Value returns what a record has under a metadata key or a Field… name, and nil
+// if it has nothing.
+func (r *Record) Value(key string) any {
 	switch key {
 	case FieldID:
 		return r.ID

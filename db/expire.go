@@ -115,13 +115,13 @@ func (t *table) count(ctx context.Context, q Query) (int64, error) {
 	}
 	over := LessOrEqual(FieldExpires, time.Now())
 	if t.f.features.Not {
-		return t.ops.Count(ctx, place, And(append(Conjuncts(q.Filter), Not(over))...))
+		return t.ops.Count(ctx, place, And(append(q.Filter.Conjuncts(), Not(over))...))
 	}
 	all, err := t.ops.Count(ctx, place, q.Filter)
 	if err != nil {
 		return 0, err
 	}
-	n, err := t.ops.Count(ctx, place, And(append(Conjuncts(q.Filter), over)...))
+	n, err := t.ops.Count(ctx, place, And(append(q.Filter.Conjuncts(), over)...))
 	return max(0, all-n), err
 }
 
@@ -133,11 +133,6 @@ func (t *table) mayExpire() bool {
 	t.f.mu.Lock()
 	defer t.f.mu.Unlock()
 	return t.f.specs[t.name].expires
-}
-
-// indexer is a driver that knows of indexes whoever declared them.
-type indexer interface {
-	HasIndex(ctx context.Context, table string, keys []Order) (bool, error)
 }
 
 // hasExpiry asks whether others have declared TTL.

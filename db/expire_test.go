@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 )
 
 // TestWhatHasExpiredIsRemoved looks into the driver, with transactions and
@@ -22,16 +23,16 @@ func TestWhatHasExpiredIsRemoved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m, err := db.OpenDriver(t.Context(), db.WithMemory())
+				m, err := db.Memory().OpenDriver(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
 				f := &failing{Driver: wrap(m)}
 				var driver db.Driver = f
-				if x, ok := wrap(m).(db.Transactor); ok {
+				if x, ok := wrap(m).(dbdriver.Transactor); ok {
 					driver = struct {
 						*failing
-						db.Transactor
+						dbdriver.Transactor
 					}{f, x}
 				}
 				d, err := db.New(db.WithDriver("spy", func(context.Context) (db.Driver, error) { return driver, nil }))
@@ -112,7 +113,7 @@ func (c *counting) Query(ctx context.Context, table string, q db.Query) ([]*db.R
 // A small page behind many expired records is found with few searches.
 func TestManyExpiredRecordsCostFewSearches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, err := db.OpenDriver(t.Context(), db.WithMemory())
+		m, err := db.Memory().OpenDriver(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

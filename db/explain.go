@@ -16,14 +16,9 @@ type Plan struct {
 	Engine string
 }
 
-// Explainer is a driver that says how it goes about searches.
-type Explainer interface {
-	Explain(ctx context.Context, table string, q Query) (Plan, error)
-}
-
 func (t *table) Explain(ctx context.Context, opts ...SearchOption) (Plan, error) {
 	q, err := t.newQuery(opts)
-	e, ok := t.ops.(Explainer)
+	e, ok := t.ops.(explainer)
 	if err == nil && !ok {
 		err = unsupportedf("explaining searches")
 	}

@@ -79,7 +79,7 @@ func TestExplainSaysWhatMemoryDoes(t *testing.T) {
 }
 
 func TestExplainIsUnsupportedWhereTheBackendDoesNotTell(t *testing.T) {
-	m, err := db.OpenDriver(t.Context(), db.WithMemory())
+	m, err := db.Memory().OpenDriver(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/micro/go-platform/internal/dbvalue"
 )
 
 // Filter says which records are asked for. The zero Filter asks for all. Make
@@ -181,7 +183,7 @@ func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 			return f, invalidf("filter %q of %q with a %T, want a string", f.Op, f.Key, f.Value)
 		}
 		if f.Op == OpMatch {
-			if n := len(Words(s)); f.Key == FieldID || n < 1 || n > maxWords {
+			if n := len(dbvalue.Words(s)); f.Key == FieldID || n < 1 || n > maxWords {
 				err = invalidf("%d words to match with %q, want 1 to %d", n, f.Key, maxWords)
 			}
 		}
@@ -248,7 +250,7 @@ func (f Filter) Match(r *Record) bool {
 	case OpNot:
 		return len(f.Filters) == 1 && !f.Filters[0].Match(r)
 	}
-	v := ValueOf(r, f.Key)
+	v := r.Value(f.Key)
 	want, text := f.Value.(string)
 	switch f.Op {
 	case OpExists:
@@ -274,7 +276,7 @@ func (f Filter) Match(r *Record) bool {
 	case OpMatch:
 		return text && hasWords(v, want)
 	}
-	a, b := SortKey(v), SortKey(f.Value)
+	a, b := dbvalue.SortKey(v), dbvalue.SortKey(f.Value)
 	if len(a) == 0 || len(b) == 0 || a[0] != b[0] {
 		return false
 	}
@@ -297,6 +299,6 @@ func equal(a, b any) bool {
 		t, ok := b.(string)
 		return ok && s == t
 	}
-	k := SortKey(a)
-	return len(k) > 0 && bytes.Equal(k, SortKey(b))
+	k := dbvalue.SortKey(a)
+	return len(k) > 0 && bytes.Equal(k, dbvalue.SortKey(b))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
 )
@@ -46,7 +47,7 @@ func newFront(opts []Option) (DB, error) {
 			return nil, fault.Unanswered(f.scope, err)
 		}
 	}
-	if _, ok := f.driver.(Transactor); !ok && o.changes != nil {
+	if _, ok := f.driver.(transactor); !ok && o.changes != nil {
 		f.driver.Close()
 		return nil, fault.New(ErrUnsupported, f.scope, "new", "", "changes, without transactions")
 	}
@@ -178,7 +179,7 @@ func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) erro
 	if err != nil {
 		return f.wrap("tx", "", err)
 	}
-	t, ok := f.driver.(Transactor)
+	t, ok := f.driver.(transactor)
 	if !ok {
 		return f.wrap("tx", "", fault.Unsupported)
 	}
@@ -190,8 +191,8 @@ func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) erro
 	wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}
 	var collided error
 	for run := 0; ; run++ {
-		err := f.tx(ctx, t, o, fn)
-		if !errors.Is(err, ErrSerialization) {
+		err := f.tx(ctx, t, o.isolation, fn)
+		if !errors.Is(err, dbvalue.ErrSerialization) {
 			if collided != nil && err != nil && ctx.Err() != nil { // time ran out in a run that followed a collision
 				err = fault.Mark(ErrConflict, errors.Join(collided, err))
 			}
@@ -208,8 +209,8 @@ func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) erro
 }
 
 // tx is one run. A panic of fn rolls back and goes on.
-func (f *front) tx(ctx context.Context, t Transactor, o TxOptions, fn func(ctx context.Context, tx DB) error) (err error) {
-	tr, err := t.Begin(ctx, o)
+func (f *front) tx(ctx context.Context, t transactor, level IsolationLevel, fn func(ctx context.Context, tx DB) error) (err error) {
+	tr, err := t.Begin(ctx, level)
 	if err != nil {
 		return err
 	}
@@ -238,7 +239,7 @@ func (f *front) tx(ctx context.Context, t Transactor, o TxOptions, fn func(ctx c
 		err = x.tell(ctx)
 	}
 	if c, ok := tr.(collider); ok && err != nil && c.Collided(err) { // of a statement of the user's own, or of an outbox
-		return fmt.Errorf("%w: %w", ErrSerialization, err)
+		return fmt.Errorf("%w: %w", dbvalue.ErrSerialization, err)
 	}
 	if theirs != nil { // a kv.ErrNotFound of fn's is no ErrNotFound
 		return fault.Theirs(f.scope, "tx", "", theirs)
@@ -258,9 +259,9 @@ type collider interface{ Collided(err error) bool }
 // txDB is the database in a transaction.
 type txDB struct {
 	f        *front
-	t        Transaction
+	t        transaction
 	ended    atomic.Bool
-	conflict error // ErrSerialization of one of its operations
+	conflict error // dbvalue.ErrSerialization of one of its operations
 
 	changes []Change // for WithChanges
 }

@@ -74,9 +74,9 @@ func OnIndexProgress(f func(IndexProgress)) TableOption {
 	}
 }
 
-// IndexName is how an index is named for people: its keys, as in
+// indexName is how an index is named for people: its keys, as in
 // "customer,-total".
-func IndexName(keys []Order) string {
+func indexName(keys []Order) string {
 	names := make([]string, len(keys))
 	for i, o := range keys {
 		names[i] = o.String()
@@ -110,7 +110,7 @@ func (t TableSpec) With(o TableSpec) TableSpec {
 // merge returns both lists of indexes, sorted, each index once.
 func merge(a, b [][]Order) [][]Order {
 	all := slices.Concat(a, b)
-	slices.SortFunc(all, func(x, y []Order) int { return strings.Compare(IndexName(x), IndexName(y)) })
+	slices.SortFunc(all, func(x, y []Order) int { return strings.Compare(indexName(x), indexName(y)) })
 	return slices.CompactFunc(all, func(x, y []Order) bool { return slices.Equal(x, y) })
 }
 

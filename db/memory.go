@@ -7,13 +7,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// WithMemory keeps the tables in this process's memory. It is the default. Its
+// Memory keeps the tables in this process's memory. It is the default. Its
 // indexes are as real as a database's: each costs memory and a little of every
 // write.
-func WithMemory() Option {
+func Memory() Option {
 	return WithDriver("memory", func(context.Context) (Driver, error) { return newMemory(), nil })
 }
 
@@ -96,7 +97,7 @@ func (m *memory) build(spec TableSpec, keys []Order) {
 	m.mu.RLock()
 	t := m.tables[spec.Name]
 	there := t != nil && t.index(keys) != nil
-	p := IndexProgress{Index: IndexName(keys)}
+	p := IndexProgress{Index: indexName(keys)}
 	if t != nil {
 		p.Total = int64(len(t.rows))
 	}
@@ -289,7 +290,7 @@ func (q Query) cut(records []*Record) []*Record {
 	all := make([]sortable, 0, len(records))
 	var after [][]byte
 	for _, v := range q.After {
-		after = append(after, SortKey(v))
+		after = append(after, dbvalue.SortKey(v))
 	}
 	for _, r := range records {
 		s := sortable{r: r, keys: q.sortKeys(r)}
@@ -324,7 +325,7 @@ func (m *memory) Count(ctx context.Context, table string, f Filter) (int64, erro
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	t := m.tables[table]
-	if len(Conjuncts(f)) == 0 {
+	if len(f.Conjuncts()) == 0 {
 		return int64(len(t.rows)), nil
 	}
 	var n int64

@@ -1,6 +1,10 @@
 package db
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/micro/go-platform/internal/dbvalue"
+)
 
 // memIndex is the records of a table in the order of some of their keys. Its
 // entries' keys are texts that sort as the values do, each key of the index
@@ -23,14 +27,14 @@ func (x *memIndex) name() string {
 	if len(x.keys) == 1 {
 		return FieldID
 	}
-	return IndexName(x.keys[:len(x.keys)-1])
+	return indexName(x.keys[:len(x.keys)-1])
 }
 
 // key is that of a record's entry.
 func (x *memIndex) key(r *Record) string {
 	var b []byte
 	for _, o := range x.keys {
-		b = appendPart(b, SortKey(ValueOf(r, o.Key)), o.Desc)
+		b = appendPart(b, dbvalue.SortKey(r.Value(o.Key)), o.Desc)
 	}
 	return string(b)
 }
@@ -107,7 +111,7 @@ func (f Filter) intervals() ([]interval, bool) {
 	case OpIn:
 		var all []interval
 		for _, v := range f.Values {
-			k := SortKey(v)
+			k := dbvalue.SortKey(v)
 			if !slices.ContainsFunc(all, func(i interval) bool { return string(i.from) == string(k) }) {
 				all = append(all, interval{k, after(k)})
 			}
@@ -117,7 +121,7 @@ func (f Filter) intervals() ([]interval, bool) {
 	default:
 		return nil, false
 	}
-	k := SortKey(f.Value)
+	k := dbvalue.SortKey(f.Value)
 	typ, next := k[:1:1], []byte{k[0] + 1} // values of other types don't compare
 	switch f.Op {
 	case OpEqual:
@@ -174,7 +178,7 @@ func (x *elements) each(r *Record, f func(key string)) {
 	for key, v := range r.Metadata {
 		l, _ := v.([]string)
 		for _, element := range l {
-			f(string(appendPart(elementPrefix(key, element), SortKey(r.ID), false)))
+			f(string(appendPart(elementPrefix(key, element), dbvalue.SortKey(r.ID), false)))
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
+
+	"github.com/micro/go-platform/internal/dbvalue"
 )
 
 // access is a way to the records that a search may find: the spans of indexes
@@ -41,7 +43,7 @@ func (a access) cost(order int) int {
 // plan picks the way to the fewest records. Where no index leads to what the
 // filter matches, it is one that has the order, and else that of the ids.
 func (t *memTable) plan(q Query) access {
-	must := Conjuncts(q.Filter)
+	must := q.Filter.Conjuncts()
 	best := t.byID.access(must, q)
 	fewest := best.cost(len(q.Order))
 	consider := func(a access) {
@@ -103,7 +105,7 @@ func (x *memIndex) access(must []Filter, q Query) access {
 	equal := map[string][]byte{}
 	for _, f := range must {
 		if f.Op == OpEqual {
-			equal[f.Key] = SortKey(f.Value)
+			equal[f.Key] = dbvalue.SortKey(f.Value)
 		}
 	}
 	a := access{unique: true}
@@ -165,7 +167,7 @@ func (a *access) deliver(x *memIndex, equal map[string][]byte, q Query, s *span)
 			}
 			a.backwards, directed = backwards, true
 			if q.After != nil {
-				start = appendPart(start, SortKey(q.After[n]), x.keys[i].Desc)
+				start = appendPart(start, dbvalue.SortKey(q.After[n]), x.keys[i].Desc)
 			}
 			i++
 		}
@@ -210,7 +212,7 @@ func (t *memTable) page(q Query, a access, over map[string]*Record) []*Record {
 	var found []*Record
 	var after [][]byte
 	for _, v := range q.After {
-		after = append(after, SortKey(v))
+		after = append(after, dbvalue.SortKey(v))
 	}
 	whole := a.sorted == len(q.Order)
 	for r := range a.records() {
@@ -240,7 +242,7 @@ func (t *memTable) page(q Query, a access, over map[string]*Record) []*Record {
 // order.
 func (q Query) together(x, y *Record, n int) bool {
 	for _, o := range q.Order[:n] {
-		if !bytes.Equal(SortKey(ValueOf(x, o.Key)), SortKey(ValueOf(y, o.Key))) {
+		if !bytes.Equal(dbvalue.SortKey(x.Value(o.Key)), dbvalue.SortKey(y.Value(o.Key))) {
 			return false
 		}
 	}
@@ -251,7 +253,7 @@ func (q Query) together(x, y *Record, n int) bool {
 func (q Query) sortKeys(r *Record) [][]byte {
 	keys := make([][]byte, len(q.Order))
 	for i, o := range q.Order {
-		keys[i] = SortKey(ValueOf(r, o.Key))
+		keys[i] = dbvalue.SortKey(r.Value(o.Key))
 	}
 	return keys
 }
@@ -259,7 +261,7 @@ func (q Query) sortKeys(r *Record) [][]byte {
 // describe is the access for a Plan.
 func (a access) describe(q Query) Plan {
 	p := Plan{Sort: a.sorted < len(q.Order)}
-	p.Scan = !a.narrows && (len(Conjuncts(q.Filter)) > 0 || a.sorted == 0)
+	p.Scan = !a.narrows && (len(q.Filter.Conjuncts()) > 0 || a.sorted == 0)
 	var lines []string
 	for _, r := range a.reads {
 		if !slices.Contains(p.Indexes, r.named) {

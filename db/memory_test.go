@@ -66,7 +66,7 @@ func TestConformanceWithoutTransactions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dbtest.Run(t, dbtest.Harness{Open: func(t testing.TB, opts ...db.Option) db.DB {
 				d, err := db.New(append(opts, db.WithDriver("plain", func(ctx context.Context) (db.Driver, error) {
-					m, err := db.OpenDriver(ctx, db.WithMemory())
+					m, err := db.Memory().OpenDriver(ctx)
 					return wrap(m), err
 				}))...)
 				if err != nil {
@@ -79,7 +79,7 @@ func TestConformanceWithoutTransactions(t *testing.T) {
 }
 
 func TestBatchIsCheckedBeforeAnyOfItIsWritten(t *testing.T) {
-	m, err := db.OpenDriver(t.Context(), db.WithMemory())
+	m, err := db.Memory().OpenDriver(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ type memTx struct {
 	before func() error // is called with the locks, and must succeed
 }
 
-func (m *memory) Begin(ctx context.Context, _ TxOptions) (Transaction, error) {
+func (m *memory) Begin(ctx context.Context, _ IsolationLevel) (transaction, error) {
 	if err := m.lock(ctx); err != nil {
 		return nil, err
 	}

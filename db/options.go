@@ -42,7 +42,7 @@ func newOptions(opts []Option) (*options, error) {
 		}
 	}
 	if o.open == nil {
-		WithMemory()(o)
+		Memory()(o)
 	}
 	if o.cursorKey == nil {
 		o.cursorKey = make([]byte, 32)
@@ -178,26 +178,25 @@ const (
 )
 
 // TxOption configures Tx.
-type TxOption func(*TxOptions) error
+type TxOption func(*txOptions) error
 
-// TxOptions are what TxOption functions set, for drivers.
-type TxOptions struct {
-	Isolation IsolationLevel
+type txOptions struct {
+	isolation IsolationLevel
 }
 
 // Isolation sets how much a transaction is isolated. The default is
 // LevelSerializable.
 func Isolation(level IsolationLevel) TxOption {
-	return func(o *TxOptions) error {
+	return func(o *txOptions) error {
 		if level != LevelSerializable && level != LevelSnapshot {
 			return invalidf("isolation level %d", int(level))
 		}
-		o.Isolation = level
+		o.isolation = level
 		return nil
 	}
 }
 
-func newTxOptions(opts []TxOption) (o TxOptions, err error) {
+func newTxOptions(opts []TxOption) (o txOptions, err error) {
 	for _, opt := range opts {
 		if opt == nil {
 			return o, invalidf("nil option")

@@ -12,7 +12,7 @@ import (
 
 func TestNewRefusesBadOptions(t *testing.T) {
 	for name, opts := range map[string][]db.Option{
-		"nil": {nil}, "two backends": {db.WithMemory(), db.WithMemory()}, "namespace": {db.WithNamespace("x; drop")}, "timeout": {db.WithTimeout(0)},
+		"nil": {nil}, "two backends": {db.Memory(), db.Memory()}, "namespace": {db.WithNamespace("x; drop")}, "timeout": {db.WithTimeout(0)},
 		"dial timeout": {db.WithDialTimeout(-1)}, "logger": {db.WithLogger(nil)}, "bytes": {db.WithMaxBytes(0)}, "key": {db.WithCursorKey([]byte("short"))},
 		"driver": {db.WithDriver("x", nil)},
 	} {

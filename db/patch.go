@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -114,7 +115,7 @@ func (t *table) Patch(ctx context.Context, id string, edits ...Edit) (*Record, e
 		if err == nil {
 			return r, nil
 		}
-		if !errors.Is(err, fault.Conflict) || errors.Is(err, ErrSerialization) || n == maxPatches {
+		if !errors.Is(err, fault.Conflict) || errors.Is(err, dbvalue.ErrSerialization) || n == maxPatches {
 			return nil, t.as("patch", err)
 		}
 		if e := backoff.Sleep(ctx, wait.Wait(n)); e != nil {

@@ -7,7 +7,7 @@ import "slices"
 // don't serve is ErrUnsupported unless a scan is allowed.
 func (q Query) served(t TableSpec) error {
 	indexes := slices.Concat(builtin, t.Indexes)
-	must := Conjuncts(q.Filter)
+	must := q.Filter.Conjuncts()
 	if slices.ContainsFunc(must, func(f Filter) bool { return f.narrows(indexes) }) {
 		return nil
 	}
@@ -18,7 +18,7 @@ func (q Query) served(t TableSpec) error {
 	if len(order) == 0 || slices.ContainsFunc(indexes, func(index []Order) bool { return sorts(index, order) }) {
 		return nil
 	}
-	return unsupportedf("no Index has the order %q, so that every record would be sorted: declare one, or allow it with AllowScan", IndexName(order))
+	return unsupportedf("no Index has the order %q, so that every record would be sorted: declare one, or allow it with AllowScan", indexName(order))
 }
 
 // narrows reports whether an index leads to the records that a filter matches.
@@ -51,13 +51,13 @@ func sorts(index, order []Order) bool {
 
 // Conjuncts returns the filters that must all match for f to match: those of
 // nested Ands, without what asks for nothing.
-func Conjuncts(f Filter) []Filter {
+func (f Filter) Conjuncts() []Filter {
 	var all []Filter
 	switch f.Op {
 	case OpAll:
 	case OpAnd:
 		for _, s := range f.Filters {
-			all = append(all, Conjuncts(s)...)
+			all = append(all, s.Conjuncts()...)
 		}
 	default:
 		all = []Filter{f}

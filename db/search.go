@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/micro/go-platform/internal/dbvalue"
 )
 
 // SearchOption configures Search, All and Count.
@@ -162,7 +164,7 @@ func (t *table) cursor(q Query, r *Record) string {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b, _ = appendValue(b, v) // values of records are normal
+		b, _ = dbvalue.AppendValue(b, v) // values of records are normal
 	}
 	b = append(b, ']')
 	return base64.RawURLEncoding.EncodeToString(append(t.sign(q, b), b...))
@@ -172,7 +174,7 @@ func (t *table) cursor(q Query, r *Record) string {
 func (q Query) at(r *Record) []any {
 	place := make([]any, len(q.Order))
 	for i, o := range q.Order {
-		place[i] = ValueOf(r, o.Key)
+		place[i] = r.Value(o.Key)
 		if _, list := place[i].([]string); list {
 			place[i] = []string{} // all lists have the same place
 		}
@@ -193,9 +195,9 @@ func (t *table) sign(q Query, payload []byte) []byte {
 }
 
 func (f Filter) writeTo(e *json.Encoder) {
-	e.Encode([]any{f.Op, f.Key, len(f.Values), len(f.Filters), SortKey(f.Value)})
+	e.Encode([]any{f.Op, f.Key, len(f.Values), len(f.Filters), dbvalue.SortKey(f.Value)})
 	for _, v := range f.Values {
-		e.Encode(SortKey(v))
+		e.Encode(dbvalue.SortKey(v))
 	}
 	for _, s := range f.Filters {
 		s.writeTo(e)
@@ -211,11 +213,11 @@ func (t *table) readCursor(cursor string, q Query) ([]any, error) {
 		return nil, invalidf("the cursor is not one of this search: other table, filter, order, or process without the same WithCursorKey")
 	}
 	var raw []any
-	if err := decodeJSON(b[signature:], &raw); err != nil || len(raw) != len(q.Order) {
+	if err := dbvalue.DecodeJSON(b[signature:], &raw); err != nil || len(raw) != len(q.Order) {
 		return nil, invalidf("malformed cursor")
 	}
 	for i, v := range raw {
-		if raw[i], err = fromJSON(v); err != nil {
+		if raw[i], err = dbvalue.FromJSON(v); err != nil {
 			return nil, invalidf("malformed cursor")
 		}
 	}

@@ -18,7 +18,7 @@ func SQL(tx DB) (*sql.Tx, bool) {
 	if !ok || x.ended.Load() {
 		return nil, false
 	}
-	e, ok := x.t.(Executor)
+	e, ok := x.t.(executor)
 	if !ok {
 		return nil, false
 	}

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"iter"
 	"time"
+
+	"github.com/micro/go-platform/internal/dbvalue"
 )
 
 // table is one table, in or outside of a transaction.
 type table struct {
 	f    *front
-	ops  Operations
+	ops  operations
 	tx   *txDB // nil outside
 	name string
 	spec TableSpec
@@ -27,7 +29,7 @@ func (t *table) wrap(op, id string, err error) error {
 	} else {
 		id = t.name
 	}
-	if t.tx != nil && t.tx.conflict == nil && errors.Is(err, ErrSerialization) {
+	if t.tx != nil && t.tx.conflict == nil && errors.Is(err, dbvalue.ErrSerialization) {
 		t.tx.conflict = err
 	}
 	return t.f.wrap(op, id, err)

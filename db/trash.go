@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -149,7 +150,7 @@ func (t *table) bury(ctx context.Context, r *Record) (undo func() error, err err
 		switch {
 		case err == nil:
 			return func() error { return t.unbury(ctx, old, c) }, nil
-		case errors.Is(err, ErrSerialization) || kind != fault.Exists && kind != fault.Conflict && kind != fault.NotFound:
+		case errors.Is(err, dbvalue.ErrSerialization) || kind != fault.Exists && kind != fault.Conflict && kind != fault.NotFound:
 			return nil, err
 		}
 	}
@@ -163,7 +164,7 @@ func (t *table) unbury(ctx context.Context, old, c *Record) (err error) {
 	} else {
 		err = t.ops.Put(ctx, trash, old, Condition{Must: Exist, Version: c.Version})
 	}
-	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Conflict && !errors.Is(err, ErrSerialization) {
+	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Conflict && !errors.Is(err, dbvalue.ErrSerialization) {
 		return nil // it is another's by now
 	}
 	return err
@@ -191,7 +192,7 @@ func (t *table) remove(ctx context.Context, id string, version uint64, purge boo
 		}
 		err = t.drop(ctx, r)
 		kind := fault.KindOf(err)
-		if errors.Is(err, ErrSerialization) || kind != fault.Conflict && kind != fault.NotFound {
+		if errors.Is(err, dbvalue.ErrSerialization) || kind != fault.Conflict && kind != fault.NotFound {
 			return err
 		}
 		if e := undo(); e != nil { // it was not this call that removed it
@@ -262,7 +263,7 @@ func (t *table) restore(ctx context.Context, id string) (*Record, error) {
 		return nil, err
 	}
 	err = t.ops.Delete(ctx, trash, id, kept)
-	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Conflict && !errors.Is(err, ErrSerialization) {
+	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Conflict && !errors.Is(err, dbvalue.ErrSerialization) {
 		err = nil // deleted again since, or purged
 	}
 	return r, err

@@ -61,7 +61,7 @@ func TestLostDeleteLeavesNoCopy(t *testing.T) {
 		}, nil, db.ErrNotFound, "", "second"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m, err := db.OpenDriver(ctx, db.WithMemory())
+			m, err := db.Memory().OpenDriver(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}

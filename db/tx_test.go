@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/kv"
 )
 
@@ -21,18 +22,18 @@ type collides struct {
 func (c collides) Ping(context.Context) error { return nil }
 func (c collides) Close() error               { return nil }
 func (c collides) Features() db.Features      { return db.Features{Transactions: true} }
-func (c collides) Begin(context.Context, db.TxOptions) (db.Transaction, error) {
+func (c collides) Begin(context.Context, db.IsolationLevel) (dbdriver.Transaction, error) {
 	return colliding{left: c.left}, nil
 }
 
 type colliding struct {
-	db.Operations
+	dbdriver.Operations
 	left *int
 }
 
 func (c colliding) Commit(context.Context) error {
 	if *c.left--; *c.left >= 0 {
-		return fmt.Errorf("40001: %w", db.ErrSerialization)
+		return fmt.Errorf("40001: %w", dbdriver.ErrSerialization)
 	}
 	return nil
 }
@@ -79,7 +80,7 @@ type conflicts struct {
 
 func (c conflicts) Get(context.Context, string, string) (*db.Record, error) {
 	if *c.left--; *c.left >= 0 {
-		return nil, fmt.Errorf("40001: %w", db.ErrSerialization)
+		return nil, fmt.Errorf("40001: %w", dbdriver.ErrSerialization)
 	}
 	return &db.Record{ID: "x", Version: 1}, nil
 }
@@ -89,7 +90,7 @@ type conflicting struct {
 	left *int
 }
 
-func (c conflicting) Begin(context.Context, db.TxOptions) (db.Transaction, error) {
+func (c conflicting) Begin(context.Context, db.IsolationLevel) (dbdriver.Transaction, error) {
 	never := 0
 	return conflicts{colliding{left: &never}, c.left}, nil
 }
@@ -102,7 +103,7 @@ func TestTxRunsAgainWhateverItsFunctionMakesOfAConflict(t *testing.T) {
 	} {
 		n := 2
 		d, err := db.New(db.WithDriver("conflicting", func(ctx context.Context) (db.Driver, error) {
-			m, err := db.OpenDriver(ctx, db.WithMemory())
+			m, err := db.Memory().OpenDriver(ctx)
 			return conflicting{m, &n}, err
 		}))
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 )
 
 func TestSortKeyOrdersNumbersByValue(t *testing.T) {
@@ -35,7 +35,7 @@ func TestSortKeyOrdersNumbersByValue(t *testing.T) {
 	}
 	for _, a := range all {
 		for _, b := range all {
-			if got, want := bytes.Compare(db.SortKey(a), db.SortKey(b)), exact(a).Cmp(exact(b)); got != want {
+			if got, want := bytes.Compare(dbdriver.SortKey(a), dbdriver.SortKey(b)), exact(a).Cmp(exact(b)); got != want {
 				t.Fatalf("keys of %T %v and %T %v compare %d, want %d", a, a, b, b, got, want)
 			}
 		}
@@ -46,7 +46,7 @@ func TestSortKeyOrdersKinds(t *testing.T) {
 	ascending := []any{nil, false, true, math.Inf(-1), int64(-1), 0.0, int64(1), "", "\x00", "a", "a\x00", "b", time.Unix(-1, 0), time.Unix(0, 0), time.Unix(0, 1000)}
 	for i, a := range ascending {
 		for j, b := range ascending {
-			if got := bytes.Compare(db.SortKey(a), db.SortKey(b)); got != cmp.Compare(i, j) {
+			if got := bytes.Compare(dbdriver.SortKey(a), dbdriver.SortKey(b)); got != cmp.Compare(i, j) {
 				t.Errorf("keys of %#v and %#v compare %d, want %d", a, b, got, cmp.Compare(i, j))
 			}
 		}
@@ -63,11 +63,11 @@ func FuzzMetadataRoundTrip(f *testing.F) {
 		}
 		when := time.UnixMicro(at % 1e15).UTC()
 		md := map[string]any{"s" + k: s, "n" + k: n, "x" + k: x, "t" + k: when, "l" + k: strings.Split(l, ","), "b" + k: n > 0}
-		b, err := db.EncodeMetadata(md)
+		b, err := dbdriver.EncodeMetadata(md)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := db.DecodeMetadata(b)
+		got, err := dbdriver.DecodeMetadata(b)
 		if err != nil || !reflect.DeepEqual(got, md) {
 			t.Fatalf("%s: %v\n got %#v\nwant %#v", b, err, got, md)
 		}
@@ -76,5 +76,5 @@ func FuzzMetadataRoundTrip(f *testing.F) {
 
 func FuzzDecodeMetadata(f *testing.F) {
 	f.Add([]byte(`{"a":{"@time":"2030-01-01T00:00:00Z"},"b":[1],"c":1e999,"d":null}`))
-	f.Fuzz(func(t *testing.T, b []byte) { db.DecodeMetadata(b) }) // no panic
+	f.Fuzz(func(t *testing.T, b []byte) { dbdriver.DecodeMetadata(b) }) // no panic
 }

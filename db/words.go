@@ -2,8 +2,8 @@ package db
 
 import (
 	"slices"
-	"strings"
-	"unicode"
+
+	"github.com/micro/go-platform/internal/dbvalue"
 )
 
 // maxWords is how many words a Match has at most.
@@ -37,26 +37,14 @@ func FullText(keys ...string) TableOption {
 // ErrUnsupported.
 func Match(key, words string) Filter { return Filter{Op: OpMatch, Key: key, Value: words} }
 
-// Words returns the words of a text, in lower case and each of them once, as Match
-// takes them.
-func Words(text string) []string {
-	var all []string
-	for _, w := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) }) {
-		if w = strings.ToLower(w); !slices.Contains(all, w) {
-			all = append(all, w)
-		}
-	}
-	return all
-}
-
 // hasWords is Filter.Match of OpMatch.
 func hasWords(v any, query string) bool {
 	text, ok := v.(string)
 	if !ok {
 		return false
 	}
-	there := Words(text)
-	return !slices.ContainsFunc(Words(query), func(w string) bool { return !slices.Contains(there, w) })
+	there := dbvalue.Words(text)
+	return !slices.ContainsFunc(dbvalue.Words(query), func(w string) bool { return !slices.Contains(there, w) })
 }
 
 // declared reports what of a filter needs a FullText that there is not.
@@ -92,8 +80,8 @@ func (x *textIndex) each(r *Record, f func(key string)) {
 		return
 	}
 	if text, ok := r.Metadata[x.key].(string); ok {
-		for _, w := range Words(text) {
-			f(string(appendPart(wordPrefix(w), SortKey(r.ID), false)))
+		for _, w := range dbvalue.Words(text) {
+			f(string(appendPart(wordPrefix(w), dbvalue.SortKey(r.ID), false)))
 		}
 	}
 }
@@ -104,7 +92,7 @@ func wordPrefix(word string) []byte { return appendPart(nil, []byte(word), false
 // access is the way to the records with the rarest of the words.
 func (x *textIndex) access(f Filter, q Query) access {
 	var best access
-	for i, w := range Words(f.Value.(string)) {
+	for i, w := range dbvalue.Words(f.Value.(string)) {
 		prefix := wordPrefix(w)
 		a := access{reads: []read{{&x.memIndex, "match " + x.key, span{string(prefix), above(prefix)}}}, narrows: true, unique: true}
 		if len(q.Order) == 1 { // by id

@@ -251,7 +251,7 @@ func dbColumns(t *testing.T) (out []column) {
 		name string
 		opt  db.Option
 	}{
-		{"memory", db.WithMemory()}, {"SQLite", dbsql.SQLite(t.TempDir() + "/docs.db")}, {"PostgreSQL", dbsql.Postgres("postgres://" + nobody + "/docs")}, {"MySQL", dbsql.MySQL("mysql://" + nobody + "/docs")},
+		{"memory", db.Memory()}, {"SQLite", dbsql.SQLite(t.TempDir() + "/docs.db")}, {"PostgreSQL", dbsql.Postgres("postgres://" + nobody + "/docs")}, {"MySQL", dbsql.MySQL("mysql://" + nobody + "/docs")},
 		{"Cassandra", cassandra.Backend(nobody, cassandra.WithKeyspace("docs"))}, {"Elasticsearch", elastic.Backend("http://" + nobody)},
 	} {
 		d, err := db.New(c.opt, db.WithLazy())

@@ -23,7 +23,7 @@ var folders = map[string]string{
 	"metrics": "metrics", "monitor": "monitor", "router": "router", "dsync": "sync", "trace": "trace", "wrapper": "wrapper",
 	"platform": ".", "wgrpc": "wrapper/grpc", "page": "monitor/page", "outbox": "event/outbox", "changes": "db/changes", "store": "config/store",
 	"cache": "kv/cache", "kvdriver": "kv/driver",
-	"routerconfig": "router/config", "prometheus": "metrics/prometheus", "baggage": "trace/baggage",
+	"routerconfig": "router/config", "dbdriver": "db/driver", "prometheus": "metrics/prometheus", "baggage": "trace/baggage",
 }
 
 // TestNamesOnPagesExist finds what a page calls kv.Something that package kv doesn't have.

@@ -17,7 +17,7 @@ import (
 func BenchmarkGrowth(b *testing.B) {
 	sizes := []int{10_000, 100_000, 1_000_000}
 	for name, backend := range map[string]func(b *testing.B) db.Option{
-		"memory": func(*testing.B) db.Option { return db.WithMemory() },
+		"memory": func(*testing.B) db.Option { return db.Memory() },
 		"sqlite": func(b *testing.B) db.Option { return sql.SQLite(filepath.Join(b.TempDir(), "x.db")) },
 	} {
 		b.Run(name, func(b *testing.B) {

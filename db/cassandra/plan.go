@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -77,7 +78,7 @@ func newPlan(f db.Filter, order []db.Order) (plan, error) {
 	if ok {
 		p := plan{byID: true, order: !byID}
 		for _, v := range values(f) {
-			if s := one(f.Key, db.SortKey(v)); !slices.ContainsFunc(p.ranges, func(o span) bool { return bytes.Equal(o.v, s.v) }) {
+			if s := one(f.Key, dbdriver.SortKey(v)); !slices.ContainsFunc(p.ranges, func(o span) bool { return bytes.Equal(o.v, s.v) }) {
 				p.ranges = append(p.ranges, s)
 			}
 		}
@@ -124,7 +125,7 @@ func narrowed(key string, must []db.Filter) span {
 		if f.Key != key || f.Op == db.OpExists || !slices.Contains(compared, f.Op) {
 			continue
 		}
-		k := db.SortKey(f.Value)
+		k := dbdriver.SortKey(f.Value)
 		from, to := reach(f, k)
 		if f.Op != db.OpPrefix { // values of other types don't compare
 			from, to = greater(from, k[:1]), less(to, []byte{k[0] + 1})

@@ -9,6 +9,7 @@ import (
 
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -46,7 +47,7 @@ func (d *driver) candidates(ctx context.Context, t *table, p plan, desc bool, wa
 	default:
 		w := d.newWalk(t, p, desc, want)
 		if after != nil {
-			c := candidate{v: append([]byte{}, db.SortKey(after[0])...)}
+			c := candidate{v: append([]byte{}, dbdriver.SortKey(after[0])...)}
 			c.id = []byte(after[len(after)-1].(string))
 			w.resume(c)
 		}
@@ -104,7 +105,7 @@ func (d *driver) Query(ctx context.Context, name string, q db.Query) ([]*db.Reco
 			if r == nil || seen[r.ID] || !q.Filter.Match(&r.Record) {
 				continue
 			}
-			if len(q.Order) > 1 && !bytes.Equal(db.SortKey(db.ValueOf(&r.Record, q.Order[0].Key)), cs[i].v) {
+			if len(q.Order) > 1 && !bytes.Equal(dbdriver.SortKey(r.Record.Value(q.Order[0].Key)), cs[i].v) {
 				continue // it has moved to another place in the order
 			}
 			seen[r.ID] = true
@@ -134,7 +135,7 @@ func (d *driver) sort(ctx context.Context, t *table, p plan, q db.Query) ([]*db.
 	}
 	var after [][]byte
 	for _, v := range q.After {
-		after = append(after, db.SortKey(v))
+		after = append(after, dbdriver.SortKey(v))
 	}
 	next, err := d.candidates(ctx, t, p, false, d.c.scanLimit, nil)
 	if err != nil {
@@ -161,7 +162,7 @@ func (d *driver) sort(ctx context.Context, t *table, p plan, q db.Query) ([]*db.
 			seen[r.ID] = true
 			s := sortable{r: &r.Record}
 			for _, o := range q.Order {
-				s.keys = append(s.keys, db.SortKey(db.ValueOf(s.r, o.Key)))
+				s.keys = append(s.keys, dbdriver.SortKey(s.r.Value(o.Key)))
 			}
 			if after == nil || compare(s.keys, after) > 0 {
 				page = append(page, s)

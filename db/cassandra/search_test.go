@@ -14,6 +14,7 @@ import (
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/cassandra"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/servertest"
 )
 
@@ -55,7 +56,7 @@ func injectNothing(t *testing.T, server *servertest.Server) {
 // agree compares searches of all plans with those of the memory backend.
 func agree(t *testing.T, server *servertest.Server) {
 	_, tb, _ := open(t, backend(server, cassandra.WithBuckets(4)))
-	_, model, _ := open(t, db.WithMemory())
+	_, model, _ := open(t, db.Memory())
 	rnd := rand.New(rand.NewPCG(5, 6))
 	values := []any{"", "a", "ab", "abc", "b", "é", true, false, int64(0), int64(-1), 1.0, int64(1), 1.5, 2.5, time.Unix(0, 0), time.Unix(7, 0), []string{"a"}}
 	value := func() any { return values[rnd.IntN(len(values)-1)] } // no list
@@ -185,7 +186,7 @@ func strays(t *testing.T, server *servertest.Server) {
 		id, v string
 		at    time.Time
 	}{{"x", "gone", time.Now()}, {"x", "gone", time.Now().Add(-48 * time.Hour)}, {"none", "gone", time.Now()}, {"none", "gone", time.Now().Add(-48 * time.Hour)}, {"x", "here", time.Now().Add(-48 * time.Hour)}} {
-		must(t, s.Query("INSERT INTO "+keys+" (k, bucket, v, id, stamp) VALUES ('a', 0, ?, ?, ?)", db.SortKey(e.v), []byte(e.id), stamp(e.at)).WithTimestamp(e.at.UnixMilli()*1000).Exec())
+		must(t, s.Query("INSERT INTO "+keys+" (k, bucket, v, id, stamp) VALUES ('a', 0, ?, ?, ?)", dbdriver.SortKey(e.v), []byte(e.id), stamp(e.at)).WithTimestamp(e.at.UnixMilli()*1000).Exec())
 	}
 	count := func() (n int) {
 		must(t, s.Query("SELECT COUNT(*) FROM "+keys+" WHERE k = 'a' AND bucket = 0").Scan(&n))

@@ -8,6 +8,7 @@ import (
 
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -31,7 +32,7 @@ type row struct {
 // entry is one place of a record in the index.
 type entry struct {
 	key string
-	v   []byte // what db.SortKey returns
+	v   []byte // what dbdriver.SortKey returns
 }
 
 // ids is the key under which every record is.
@@ -40,7 +41,7 @@ const ids = db.FieldID
 func entriesOf(metadata map[string]any) []entry {
 	es := []entry{{ids, []byte{}}}
 	for k, v := range metadata {
-		es = append(es, entry{k, append([]byte{}, db.SortKey(v)...)})
+		es = append(es, entry{k, append([]byte{}, dbdriver.SortKey(v)...)})
 	}
 	return es
 }
@@ -104,7 +105,7 @@ func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condit
 	if err != nil {
 		return err
 	}
-	md, err := db.EncodeMetadata(r.Metadata)
+	md, err := dbdriver.EncodeMetadata(r.Metadata)
 	if err != nil {
 		return fault.Mark(fault.Invalid, err)
 	}
@@ -240,7 +241,7 @@ func (d *driver) read(ctx context.Context, t *table, text, id string) (*row, err
 		return nil, readError(err)
 	}
 	var err error
-	if r.Metadata, err = db.DecodeMetadata(md); err != nil {
+	if r.Metadata, err = dbdriver.DecodeMetadata(md); err != nil {
 		return nil, err
 	}
 	r.Version, r.Created, r.Updated = uint64(version), time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()

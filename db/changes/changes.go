@@ -10,6 +10,7 @@ import (
 
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -99,7 +100,7 @@ type change struct {
 type record struct {
 	Created     time.Time       `json:"created"`
 	Updated     time.Time       `json:"updated"`
-	Metadata    json.RawMessage `json:"metadata,omitempty"` // as db.EncodeMetadata makes it
+	Metadata    json.RawMessage `json:"metadata,omitempty"` // with the types of its values, as db/driver's EncodeMetadata makes it
 	ContentType string          `json:"contentType,omitempty"`
 	Data        []byte          `json:"data,omitempty"`
 }
@@ -110,7 +111,7 @@ const contentType = "application/json"
 func newRecord(c db.Change) (*event.Record, error) {
 	v := change{Table: c.Table, ID: c.ID, Version: c.Version}
 	if r := c.Record; r != nil {
-		md, err := db.EncodeMetadata(r.Metadata)
+		md, err := dbvalue.EncodeMetadata(r.Metadata)
 		if err != nil {
 			return nil, err
 		}
@@ -146,7 +147,7 @@ func Parse(r *event.Record) (db.Change, error) {
 	}
 	c := db.Change{Table: v.Table, ID: v.ID, Kind: kind, Version: v.Version}
 	if v.Record != nil {
-		md, err := db.DecodeMetadata(v.Record.Metadata)
+		md, err := dbvalue.DecodeMetadata(v.Record.Metadata)
 		if err != nil {
 			return db.Change{}, notOne(r, err)
 		}

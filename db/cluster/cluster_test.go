@@ -107,7 +107,7 @@ func (f *fake) state() (calls int, closed bool) {
 
 // backend opens fakes on one shared memory, as if they replicated at once.
 func (s *stage) backend() cluster.Option {
-	shared, err := db.OpenDriver(context.Background(), db.WithMemory())
+	shared, err := db.Memory().OpenDriver(context.Background())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func TestCredentialsComeFromTheProgram(t *testing.T) {
 		if shown := fmt.Sprintf("%v %+v %#v", n, n, n); strings.Contains(shown, "p@ss") {
 			t.Errorf("a node prints its password: %s", shown)
 		}
-		return db.WithMemory()
+		return db.Memory()
 	})
 	d, err := db.New(cluster.FromDiscovery(s.d, "orders", see, cluster.WithCredentials(func(_ context.Context, n cluster.Node) (cluster.Credentials, error) {
 		return cluster.Credentials{User: "of-" + n.ID, Password: "p@ss/"}, nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
@@ -37,6 +38,14 @@ type driver struct {
 	specs    map[string]db.TableSpec
 	features *db.Features // promised; nil before Ping
 }
+
+var (
+	_ dbdriver.Transactor = (*driver)(nil)
+	_ dbdriver.Batcher    = (*driver)(nil)
+	_ dbdriver.Explainer  = (*driver)(nil)
+	_ dbdriver.Indexer    = (*driver)(nil)
+	_ dbdriver.Executor   = (*transaction)(nil)
+)
 
 // follow keeps nodes as discovery says.
 func (d *driver) follow(ctx context.Context, snapshots iter.Seq2[discovery.Snapshot, error]) {

@@ -24,7 +24,7 @@ func ExampleFromDiscovery() {
 	database, err := db.New(cluster.FromDiscovery(d, "orders",
 		cluster.WithBackend("memory", func(n cluster.Node) db.Option {
 			fmt.Println("opening", n.URL("postgres")) // as sql.Postgres takes it
-			return db.WithMemory()
+			return db.Memory()
 		}),
 		cluster.WithCredentials(func(context.Context, cluster.Node) (cluster.Credentials, error) {
 			return cluster.Credentials{User: "shop", Password: "secret"}, nil

@@ -127,7 +127,7 @@ func (n *node) open(ctx context.Context, d *driver) (db.Driver, error) {
 		}
 		info.Credentials = c
 	}
-	made, err := db.OpenDriver(ctx, d.backends[info.Driver](info))
+	made, err := d.backends[info.Driver](info).OpenDriver(ctx)
 	if err != nil {
 		return nil, fault.Markf(fault.Unavailable, "%w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -59,9 +60,7 @@ func (d *driver) at(ctx context.Context, read bool, table string, f func(ctx con
 // HasIndex asks a node whether a table has an index, if it knows.
 func (d *driver) HasIndex(ctx context.Context, table string, keys []db.Order) (there bool, err error) {
 	err = d.at(ctx, false, table, func(ctx context.Context, of db.Driver) (err error) {
-		if x, ok := of.(interface {
-			HasIndex(ctx context.Context, table string, keys []db.Order) (bool, error)
-		}); ok {
+		if x, ok := of.(dbdriver.Indexer); ok {
 			there, err = x.HasIndex(ctx, table, keys)
 		}
 		return err
@@ -86,7 +85,7 @@ func (d *driver) Delete(ctx context.Context, table, id string, version uint64) e
 func (d *driver) Write(ctx context.Context, table string, writes []db.Write) []error {
 	errs := make([]error, len(writes))
 	err := d.at(ctx, false, table, func(ctx context.Context, of db.Driver) error {
-		if b, ok := of.(db.Batcher); ok {
+		if b, ok := of.(dbdriver.Batcher); ok {
 			copy(errs, b.Write(ctx, table, writes))
 		} else {
 			for i, w := range writes {
@@ -125,7 +124,7 @@ func (d *driver) Count(ctx context.Context, table string, f db.Filter) (c int64,
 // Explain asks the node that would be asked.
 func (d *driver) Explain(ctx context.Context, table string, q db.Query) (p db.Plan, err error) {
 	err = d.at(ctx, d.replicas, table, func(ctx context.Context, of db.Driver) (err error) {
-		e, ok := of.(db.Explainer)
+		e, ok := of.(dbdriver.Explainer)
 		if !ok {
 			return fault.Unsupported
 		}
@@ -136,7 +135,7 @@ func (d *driver) Explain(ctx context.Context, table string, q db.Query) (p db.Pl
 }
 
 // Begin begins on a primary, where the transaction stays.
-func (d *driver) Begin(ctx context.Context, o db.TxOptions) (x db.Transaction, err error) {
+func (d *driver) Begin(ctx context.Context, level db.IsolationLevel) (x dbdriver.Transaction, err error) {
 	err = d.on(ctx, false, func(ctx context.Context, n *node, of db.Driver) error {
 		d.mu.Lock()
 		tables := slices.Collect(maps.Keys(d.specs))
@@ -144,11 +143,11 @@ func (d *driver) Begin(ctx context.Context, o db.TxOptions) (x db.Transaction, e
 		if err := d.ensure(ctx, n, of, tables...); err != nil {
 			return err
 		}
-		transactor, ok := of.(db.Transactor)
+		transactor, ok := of.(dbdriver.Transactor)
 		if !ok {
 			return fault.Unsupported
 		}
-		t, err := transactor.Begin(ctx, o)
+		t, err := transactor.Begin(ctx, level)
 		if err != nil {
 			return err
 		}
@@ -163,13 +162,13 @@ func (d *driver) Begin(ctx context.Context, o db.TxOptions) (x db.Transaction, e
 
 // transaction keeps its node's pool open.
 type transaction struct {
-	db.Transaction
+	dbdriver.Transaction
 	n *node
 }
 
 // Execer is the node's, nil if it is no SQL database.
 func (x *transaction) Execer() db.Execer {
-	if e, ok := x.Transaction.(db.Executor); ok {
+	if e, ok := x.Transaction.(dbdriver.Executor); ok {
 		return e.Execer()
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 )
 
 func order(t *testing.T, b *bench) {
@@ -36,7 +37,7 @@ func order(t *testing.T, b *bench) {
 		sorted := slices.Clone(rs)
 		slices.SortFunc(sorted, func(x, y *db.Record) int {
 			for _, k := range append(slices.Clone(keys), db.Order{Key: db.FieldID, Desc: keys[len(keys)-1].Desc}) {
-				c := bytes.Compare(db.SortKey(db.ValueOf(x, k.Key)), db.SortKey(db.ValueOf(y, k.Key)))
+				c := bytes.Compare(dbdriver.SortKey(x.Value(k.Key)), dbdriver.SortKey(y.Value(k.Key)))
 				if k.Desc {
 					c = -c
 				}

@@ -9,9 +9,10 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 )
 
-// random compares random searches with a model: Filter.Match and db.SortKey over
+// random compares random searches with a model: Filter.Match and dbdriver.SortKey over
 // the records in a slice. The seed is fixed.
 func random(t *testing.T, b *bench) { searches(t, b, 7) }
 
@@ -73,7 +74,7 @@ func model(rs []*db.Record, f db.Filter, order []db.Order) []string {
 	order = append(slices.Clone(order), id)
 	slices.SortFunc(found, func(x, y *db.Record) int {
 		for _, o := range order {
-			c := bytes.Compare(db.SortKey(db.ValueOf(x, o.Key)), db.SortKey(db.ValueOf(y, o.Key)))
+			c := bytes.Compare(dbdriver.SortKey(x.Value(o.Key)), dbdriver.SortKey(y.Value(o.Key)))
 			if o.Desc {
 				c = -c
 			}

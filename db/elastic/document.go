@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -42,13 +43,13 @@ const unread = "keys,values,order"
 const element = 'z'
 
 // sortable returns a value as text whose bytes compare as values do: a letter
-// for the type, then the string itself, or the rest of db.SortKey in
+// for the type, then the string itself, or the rest of dbdriver.SortKey in
 // hexadecimal.
 func sortable(v any) string {
 	if s, ok := v.(string); ok {
 		return "s" + s
 	}
-	k := db.SortKey(v)
+	k := dbdriver.SortKey(v)
 	if len(k) == 0 {
 		return ""
 	}
@@ -67,7 +68,7 @@ func newDocument(r *db.Record) (document, error) {
 	if len(r.Metadata) == 0 {
 		return d, nil
 	}
-	md, err := db.EncodeMetadata(r.Metadata)
+	md, err := dbdriver.EncodeMetadata(r.Metadata)
 	if err != nil {
 		return d, fault.Mark(fault.Invalid, err)
 	}
@@ -98,6 +99,6 @@ func (d document) record() (*db.Record, error) {
 		return r, nil
 	}
 	var err error
-	r.Metadata, err = db.DecodeMetadata([]byte(d.Metadata))
+	r.Metadata, err = dbdriver.DecodeMetadata([]byte(d.Metadata))
 	return r, err
 }

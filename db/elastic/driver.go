@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -25,6 +26,8 @@ type driver struct {
 func newDriver(c *client, conf config) *driver {
 	return &driver{client: c, config: conf, tables: map[string]*table{}}
 }
+
+var _ dbdriver.Batcher = (*driver)(nil)
 
 func (d *driver) Features() db.Features {
 	return db.Features{

@@ -83,7 +83,7 @@ func (d *driver) Query(ctx context.Context, name string, q db.Query) ([]*db.Reco
 		if n := len(found); n > 0 {
 			rest.After = make([]any, len(q.Order))
 			for i, o := range q.Order {
-				v := db.ValueOf(found[n-1], o.Key)
+				v := found[n-1].Value(o.Key)
 				if _, list := v.([]string); !list {
 					rest.After[i] = v
 				}

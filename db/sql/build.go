@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
@@ -78,7 +79,7 @@ func (d *driver) build(ctx context.Context, x session1, t *table, index []db.Ord
 		return d.addIndex(ctx, x, t, index, nil, live)
 	}
 	start := time.Now()
-	p := db.IndexProgress{Index: db.IndexName(index)}
+	p := db.IndexProgress{Index: dbdriver.IndexName(index)}
 	if err := x.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t.rows).Scan(&p.Total); err != nil {
 		return err
 	}

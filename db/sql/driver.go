@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/conn/sql"
 )
 
@@ -20,6 +21,14 @@ type driver struct {
 	mu     sync.RWMutex
 	tables map[string]*table // by the name that db gives
 }
+
+var (
+	_ dbdriver.Transactor = (*driver)(nil)
+	_ dbdriver.Explainer  = (*driver)(nil)
+	_ dbdriver.Indexer    = (*driver)(nil)
+	_ dbdriver.Executor   = (*transaction)(nil)
+	_ dbdriver.Explainer  = (*transaction)(nil)
+)
 
 func newDriver(pool *sql.DB, c config) *driver {
 	d := &driver{pool: pool, kind: pool.Kind, c: c, durable: pool.Durable(), tables: map[string]*table{}}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/db/sql"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
@@ -263,7 +264,7 @@ func TestExistingTablesHavePages(t *testing.T) {
 				continue
 			}
 			if !slices.IsSortedFunc(long.Records, func(a, b *db.Record) int {
-				c := compareKeys(db.ValueOf(a, key), db.ValueOf(b, key), name == "postgres")
+				c := compareKeys(a.Value(key), b.Value(key), name == "postgres")
 				if desc {
 					c = -c
 				}
@@ -283,9 +284,9 @@ func TestExistingTablesHavePages(t *testing.T) {
 
 func compareKeys(a, b any, nullsLast bool) int {
 	if (a == nil) != (b == nil) && nullsLast {
-		return cmp.Compare(len(db.SortKey(b)), len(db.SortKey(a)))
+		return cmp.Compare(len(dbdriver.SortKey(b)), len(dbdriver.SortKey(a)))
 	}
-	return bytes.Compare(db.SortKey(a), db.SortKey(b))
+	return bytes.Compare(dbdriver.SortKey(a), dbdriver.SortKey(b))
 }
 
 // TestExistingTablesAreLeftAlone has everything refused that a table of others

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/conn/sql"
 )
 
@@ -68,7 +69,7 @@ func steps(kind sql.Kind, p db.Plan, q db.Query) (scan, sort bool) {
 		sort = strings.Contains(p.Engine, "Sort Key:")
 		scan = !strings.Contains(p.Engine, "Index Cond")
 	}
-	ordered := len(p.Indexes) > 0 && !sort && len(db.Conjuncts(q.Filter)) == 0
+	ordered := len(p.Indexes) > 0 && !sort && len(q.Filter.Conjuncts()) == 0
 	return scan && !ordered, sort
 }
 
@@ -89,7 +90,7 @@ func (t *table) used(kind sql.Kind, plan string) []string {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, index := range t.indexes {
-		names[indexName(t.name, index)] = db.IndexName(index)
+		names[indexName(t.name, index)] = dbdriver.IndexName(index)
 	}
 	for name, key := range t.words {
 		names[name] = "match " + key

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 )
 
 // A row has the record's metadata twice: as JSON to read, and, in the column
@@ -15,13 +16,13 @@ import (
 // indexes. So a process that knows nothing of an index fills it all the same.
 
 // sortable returns a value as text whose bytes compare as values do: a letter
-// for the type, then the string itself, or the rest of db.SortKey in
+// for the type, then the string itself, or the rest of dbdriver.SortKey in
 // hexadecimal. It has no NUL, which PostgreSQL takes nowhere.
 func sortable(v any) string {
 	if s, ok := v.(string); ok {
 		return "s" + escape(s)
 	}
-	k := db.SortKey(v)
+	k := dbdriver.SortKey(v)
 	if len(k) == 0 {
 		return ""
 	}

@@ -48,7 +48,7 @@ func (s *session) lead(ctx context.Context, t *table, f db.Filter) (string, erro
 // first. None if one index has several of them, since SQLite prefers that.
 func (t *table) leaders(f db.Filter) []string {
 	var keys []string
-	must := db.Conjuncts(f)
+	must := f.Conjuncts()
 	if slices.ContainsFunc(must, func(f db.Filter) bool { return f.Key == db.FieldID && (f.Op == db.OpEqual || f.Op == db.OpIn) }) {
 		return nil
 	}
@@ -77,7 +77,7 @@ func (t *table) leaders(f db.Filter) []string {
 func (s *session) probe(ctx context.Context, t *table, f db.Filter, key string, limit int) (n int, err error) {
 	w := &text{kind: s.d.kind, t: t}
 	w.put("SELECT COUNT(*) FROM (SELECT 1 FROM " + t.rows + " r")
-	w.where(slices.DeleteFunc(db.Conjuncts(f), func(f db.Filter) bool {
+	w.where(slices.DeleteFunc(f.Conjuncts(), func(f db.Filter) bool {
 		return f.Key != key || f.Op == db.OpNotEqual || f.Op == db.OpContains || f.Op == db.OpHas
 	}))
 	w.put(" LIMIT " + strconv.Itoa(limit) + ")")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -115,7 +116,7 @@ func scan(rows *dbsql.Rows, expect int) ([]*db.Record, error) {
 		if err := rows.Scan(l.to[:]...); err != nil {
 			return nil, err
 		}
-		md, err := db.DecodeMetadata(l.metadata)
+		md, err := dbdriver.DecodeMetadata(l.metadata)
 		if err != nil {
 			return nil, err
 		}

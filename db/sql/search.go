@@ -32,7 +32,7 @@ func newSearch(kind sql.Kind, t *table, q db.Query, lead string) (string, []any)
 		read = strings.Replace(columns, "r.content_type, r.data", "'', NULL", 1)
 	}
 	w.put("SELECT " + read + " FROM " + t.rows + " r")
-	must := db.Conjuncts(q.Filter)
+	must := q.Filter.Conjuncts()
 	w.where(must)
 	by := make([]string, len(q.Order)) // the expression for each key of the order
 	for i, o := range q.Order {
@@ -55,7 +55,7 @@ func newSearch(kind sql.Kind, t *table, q db.Query, lead string) (string, []any)
 func newCount(kind sql.Kind, t *table, f db.Filter, lead string) (string, []any) {
 	w := &text{kind: kind, t: t, lead: lead}
 	w.put("SELECT COUNT(*) FROM " + t.rows + " r")
-	w.where(db.Conjuncts(f))
+	w.where(f.Conjuncts())
 	return kind.Rebind(w.String()), w.args
 }
 

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
@@ -232,7 +232,7 @@ func (d *driver) retry(ctx context.Context, f func() error) error {
 	wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}
 	for n := 0; ; n++ {
 		err := f()
-		if !errors.Is(err, db.ErrSerialization) {
+		if !errors.Is(err, dbdriver.ErrSerialization) {
 			return err
 		}
 		if e := backoff.Sleep(ctx, wait.Wait(n)); e != nil {
@@ -286,13 +286,13 @@ func commit(ctx context.Context, tx *dbsql.Tx) error {
 
 // undone gives the error of a write that was certainly not done its kind.
 func undone(err error) error {
-	if sql.IsCollision(err) && !errors.Is(err, db.ErrSerialization) {
+	if sql.IsCollision(err) && !errors.Is(err, dbdriver.ErrSerialization) {
 		return collision(err)
 	}
 	return sql.ReadError(tooLarge(err))
 }
 
-func collision(err error) error { return fmt.Errorf("%w: %w", db.ErrSerialization, err) }
+func collision(err error) error { return fmt.Errorf("%w: %w", dbdriver.ErrSerialization, err) }
 
 func tooLarge(err error) error {
 	if err != nil && sql.IsTooLarge(err) {

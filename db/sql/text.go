@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/conn/sql"
 )
 
@@ -110,7 +111,7 @@ func (d *driver) textTable(t *table, key string) []string {
 
 // match finds the records with all words of a query.
 func (w *text) match(f db.Filter) {
-	words := db.Words(f.Value.(string))
+	words := dbdriver.Words(f.Value.(string))
 	if w.kind == sql.MySQL {
 		w.matchWords(f.Key, words)
 		return

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -21,9 +22,9 @@ type transaction struct {
 
 type place struct{ table, id string }
 
-func (d *driver) Begin(ctx context.Context, o db.TxOptions) (db.Transaction, error) {
+func (d *driver) Begin(ctx context.Context, isolation db.IsolationLevel) (dbdriver.Transaction, error) {
 	level := dbsql.LevelSerializable
-	if o.Isolation == db.LevelSnapshot {
+	if isolation == db.LevelSnapshot {
 		level = dbsql.LevelRepeatableRead
 	}
 	tx, err := d.begin(ctx, level)
@@ -60,7 +61,7 @@ func (x *transaction) see(name string, r *db.Record) {
 // check compares what is stored with what was read.
 func (x *transaction) check(name, id string, stored uint64) error {
 	if v, ok := x.seen[place{name, id}]; ok && v != stored {
-		return fmt.Errorf("%w: %s changed from version %d to %d", db.ErrSerialization, id, v, stored)
+		return fmt.Errorf("%w: %s changed from version %d to %d", dbdriver.ErrSerialization, id, v, stored)
 	}
 	return nil
 }
@@ -78,7 +79,7 @@ func (x *transaction) Put(ctx context.Context, name string, r *db.Record, c db.C
 	switch v, ok := x.seen[place{name, r.ID}]; {
 	case errors.Is(err, fault.Exists):
 		if ok && v == 0 {
-			return fmt.Errorf("%w: %s was made by another", db.ErrSerialization, r.ID)
+			return fmt.Errorf("%w: %s was made by another", dbdriver.ErrSerialization, r.ID)
 		}
 		return err
 	case err == nil || fault.KindOf(err) == fault.NotFound || fault.KindOf(err) == fault.Conflict:

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -25,7 +26,7 @@ type encoded struct {
 }
 
 func encode(r *db.Record) (e encoded, err error) {
-	md, err := db.EncodeMetadata(r.Metadata)
+	md, err := dbdriver.EncodeMetadata(r.Metadata)
 	if err != nil {
 		return e, fault.Mark(fault.Invalid, err)
 	}
@@ -135,7 +136,7 @@ func (s *session) put(ctx context.Context, t *table, r *db.Record, e encoded, c 
 	case found == nil:
 		err := s.create(ctx, t, r, e)
 		if fault.KindOf(err) == fault.Exists { // another made it since we looked
-			return 0, db.ErrSerialization
+			return 0, dbdriver.ErrSerialization
 		}
 		return 0, err
 	case c.Must == db.Exist && c.Version != 0 && c.Version != found.version:

@@ -29,7 +29,7 @@ import (
 // are left out: they lack transactions, and Cassandra the order of a search.
 func TestDocstore(t *testing.T) {
 	for name, backend := range map[string]func(t *testing.T) db.Option{
-		"memory":   func(*testing.T) db.Option { return db.WithMemory() },
+		"memory":   func(*testing.T) db.Option { return db.Memory() },
 		"sqlite":   func(t *testing.T) db.Option { return dbsql.SQLite(filepath.Join(t.TempDir(), "x.db")) },
 		"postgres": func(t *testing.T) db.Option { return dbsql.Postgres(servertest.SharedPostgres(t).DSN()) },
 		"mysql":    func(t *testing.T) db.Option { return dbsql.MySQL(servertest.SharedMariaDB(t).DSN() + "mysql") },

@@ -35,7 +35,7 @@ func open(t *testing.T, backend db.Option) *dbstore.Store {
 
 func TestStore(t *testing.T) {
 	for name, backend := range map[string]func(t *testing.T) db.Option{
-		"memory": func(*testing.T) db.Option { return db.WithMemory() },
+		"memory": func(*testing.T) db.Option { return db.Memory() },
 		"sqlite": func(t *testing.T) db.Option { return sql.SQLite(filepath.Join(t.TempDir(), "issuer.db")) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,4 +1,4 @@
-package db
+package dbvalue
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ func EncodeMetadata(md map[string]any) ([]byte, error) {
 		b = appendString(b, k)
 		b = append(b, ':')
 		var err error
-		if b, err = appendValue(b, md[k]); err != nil {
+		if b, err = AppendValue(b, md[k]); err != nil {
 			return nil, err
 		}
 	}
@@ -37,14 +37,14 @@ func DecodeMetadata(b []byte) (map[string]any, error) {
 		return md, nil
 	}
 	var raw map[string]any
-	if err := decodeJSON(b, &raw); err != nil {
+	if err := DecodeJSON(b, &raw); err != nil {
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
 	if len(raw) == 0 {
 		return nil, nil
 	}
 	for k, v := range raw {
-		n, err := fromJSON(v)
+		n, err := FromJSON(v)
 		if err != nil {
 			return nil, fmt.Errorf("metadata %q: %w", k, err)
 		}
@@ -53,7 +53,8 @@ func DecodeMetadata(b []byte) (map[string]any, error) {
 	return raw, nil
 }
 
-func decodeJSON(b []byte, v any) error {
+// DecodeJSON decodes JSON with its numbers as they are, for FromJSON.
+func DecodeJSON(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	return d.Decode(v)
@@ -64,8 +65,8 @@ func appendString(b []byte, s string) []byte {
 	return append(b, j...)
 }
 
-// appendValue appends a normal value, or nil, as JSON.
-func appendValue(b []byte, v any) ([]byte, error) {
+// AppendValue appends a normal value, or nil, as JSON.
+func AppendValue(b []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:
 		return append(b, "null"...), nil
@@ -99,8 +100,8 @@ func appendValue(b []byte, v any) ([]byte, error) {
 	return nil, fmt.Errorf("%T is no metadata value", v)
 }
 
-// fromJSON returns the normal value that appendValue wrote.
-func fromJSON(v any) (any, error) {
+// FromJSON returns the normal value that AppendValue wrote.
+func FromJSON(v any) (any, error) {
 	switch v := v.(type) {
 	case nil, string, bool:
 		return v, nil
