@@ -107,7 +107,8 @@ func (t *table) together(ctx context.Context, b batcher, ops []Op) error {
 		switch op.kind {
 		case "create", "update":
 			id = idOf(op.r)
-			if w.Record, w.Condition, err = t.prepare(op.kind, op.r, op.opts); err == nil {
+			w.Record, w.Condition, err = t.prepare(op.kind, op.r, op.opts)
+			if err == nil {
 				w.ID = w.Record.ID
 			}
 		case "delete":

@@ -17,7 +17,8 @@ func (c *Collection[T]) Search(ctx context.Context, opts ...SearchOption) (Docs[
 	}
 	docs := Docs[T]{Docs: make([]Doc[T], len(p.Records)), Next: p.Next}
 	for i, r := range p.Records {
-		if docs.Docs[i], err = c.doc(r); err != nil {
+		docs.Docs[i], err = c.doc(r)
+		if err != nil {
 			return Docs[T]{}, err
 		}
 	}

@@ -126,7 +126,8 @@ func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 	if depth > maxDepth {
 		return f, invalidf("filters nested deeper than %d", maxDepth)
 	}
-	if *terms++; *terms > maxTerms {
+	*terms++
+	if *terms > maxTerms {
 		return f, invalidf("more than %d filters", maxTerms)
 	}
 	if need := map[Operator]bool{
@@ -147,7 +148,8 @@ func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 		subs := make([]Filter, len(f.Filters))
 		for i, s := range f.Filters {
 			var err error
-			if subs[i], err = s.checkAt(fs, depth+1, terms); err != nil {
+			subs[i], err = s.checkAt(fs, depth+1, terms)
+			if err != nil {
 				return f, err
 			}
 		}
@@ -166,7 +168,8 @@ func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 		}
 		vs := make([]any, len(f.Values))
 		for i, v := range f.Values {
-			if vs[i], err = f.operand(v); err != nil {
+			vs[i], err = f.operand(v)
+			if err != nil {
 				return f, err
 			}
 		}
@@ -175,7 +178,8 @@ func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 		if f.Op == OpHas && f.Key == FieldID || f.Key == FieldVersion || isTime(f.Key) {
 			return f, invalidf("filter %q on %s", f.Op, f.Key)
 		}
-		if f.Value, err = f.operand(f.Value); err != nil {
+		f.Value, err = f.operand(f.Value)
+		if err != nil {
 			return f, err
 		}
 		s, ok := f.Value.(string)

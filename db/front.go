@@ -38,7 +38,8 @@ func newFront(opts []Option) (DB, error) {
 	f := &front{o: o, scope: "db/" + o.name, life: life.New(), specs: map[string]TableSpec{}}
 	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
 	defer cancel()
-	if f.driver, err = o.open(ctx); err != nil {
+	f.driver, err = o.open(ctx)
+	if err != nil {
 		return nil, fault.Opening(f.scope, err)
 	}
 	if !o.lazy {

@@ -45,7 +45,8 @@ func Index(keys ...string) TableOption {
 			}
 			index = append(index, Order{Key: name, Desc: desc})
 		}
-		if t.Indexes = merge(t.Indexes, [][]Order{index}); len(t.Indexes) > maxIndexes {
+		t.Indexes = merge(t.Indexes, [][]Order{index})
+		if len(t.Indexes) > maxIndexes {
 			return tooLargef("%d indexes, limit %d", len(t.Indexes), maxIndexes)
 		}
 		return nil

@@ -18,7 +18,8 @@ type losing struct {
 }
 
 func (l *losing) Update(ctx context.Context, r *db.Record, opts ...db.WriteOption) error {
-	if l.tries++; l.tries <= l.left {
+	l.tries++
+	if l.tries <= l.left {
 		return l.err
 	}
 	return l.Table.Update(ctx, r, opts...)

@@ -150,7 +150,8 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 		}
 	}
 	if o.after != "" {
-		if q.After, err = t.readCursor(o.after, q); err != nil {
+		q.After, err = t.readCursor(o.after, q)
+		if err != nil {
 			return Query{}, err
 		}
 	}
@@ -217,7 +218,8 @@ func (t *table) readCursor(cursor string, q Query) ([]any, error) {
 		return nil, invalidf("malformed cursor")
 	}
 	for i, v := range raw {
-		if raw[i], err = dbvalue.FromJSON(v); err != nil {
+		raw[i], err = dbvalue.FromJSON(v)
+		if err != nil {
 			return nil, invalidf("malformed cursor")
 		}
 	}

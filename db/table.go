@@ -94,7 +94,8 @@ func (t *table) prepare(op string, r *Record, opts []WriteOption) (*Record, Cond
 	}
 	c.Updated = timestamp(time.Now())
 	c.Created, c.Version, c.Deleted = c.Updated, 1, time.Time{}
-	if c.Expires, err = t.spec.expiry(c, op); err != nil {
+	c.Expires, err = t.spec.expiry(c, op)
+	if err != nil {
 		return nil, Condition{}, err
 	}
 	if cond.Version != 0 {
@@ -248,7 +249,8 @@ func (t *table) All(ctx context.Context, opts ...SearchOption) iter.Seq2[*Record
 			if p.Next == "" {
 				return
 			}
-			if q.After, err = t.readCursor(p.Next, q); err != nil {
+			q.After, err = t.readCursor(p.Next, q)
+			if err != nil {
 				yield(nil, t.wrap("search", "", err))
 				return
 			}

@@ -32,7 +32,8 @@ type colliding struct {
 }
 
 func (c colliding) Commit(context.Context) error {
-	if *c.left--; *c.left >= 0 {
+	*c.left--
+	if *c.left >= 0 {
 		return fmt.Errorf("40001: %w", dbdriver.ErrSerialization)
 	}
 	return nil
@@ -79,7 +80,8 @@ type conflicts struct {
 }
 
 func (c conflicts) Get(context.Context, string, string) (*db.Record, error) {
-	if *c.left--; *c.left >= 0 {
+	*c.left--
+	if *c.left >= 0 {
 		return nil, fmt.Errorf("40001: %w", dbdriver.ErrSerialization)
 	}
 	return &db.Record{ID: "x", Version: 1}, nil

@@ -32,7 +32,8 @@ func (c *cutter) DialContext(ctx context.Context, network, addr string) (net.Con
 	}
 	first := false
 	c.count(func() {
-		if first = !c.first; !first {
+		first = !c.first
+		if !first {
 			c.open++
 		}
 		c.first = true

@@ -109,7 +109,8 @@ func (d *driver) Query(ctx context.Context, name string, q db.Query) ([]*db.Reco
 				continue // it has moved to another place in the order
 			}
 			seen[r.ID] = true
-			if found = append(found, &r.Record); len(found) == q.Limit {
+			found = append(found, &r.Record)
+			if len(found) == q.Limit {
 				return found, nil
 			}
 		}

@@ -140,7 +140,8 @@ func (w *walk) take(ctx context.Context, n int) ([]candidate, error) {
 		if first == nil {
 			return cs, nil
 		}
-		if w.left--; w.left < 0 {
+		w.left--
+		if w.left < 0 {
 			return nil, fault.Markf(fault.TooLarge, "more than %d entries of %q to look at; see WithScanLimit", w.d.c.scanLimit, first.key)
 		}
 		cs = append(cs, first.ahead[0])

@@ -241,7 +241,8 @@ func (d *driver) read(ctx context.Context, t *table, text, id string) (*row, err
 		return nil, readError(err)
 	}
 	var err error
-	if r.Metadata, err = dbdriver.DecodeMetadata(md); err != nil {
+	r.Metadata, err = dbdriver.DecodeMetadata(md)
+	if err != nil {
 		return nil, err
 	}
 	r.Version, r.Created, r.Updated = uint64(version), time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()

@@ -147,7 +147,8 @@ func compare(t *testing.T, tb db.Table, stream event.Stream) {
 			t.Fatalf("event %d: %s %s version %d, after %+v", n, c.ID, c.Kind, c.Version, old)
 		}
 		highest[c.ID] = c.Version
-		if got[c.ID] = c.Record; c.Kind == db.Deleted {
+		got[c.ID] = c.Record
+		if c.Kind == db.Deleted {
 			delete(got, c.ID)
 		}
 	}

@@ -37,7 +37,8 @@ func collectionPages(t *testing.T, b *bench) {
 		for _, d := range p.Docs {
 			got = append(got, fmt.Sprint(d.ID, d.Value.Total, d.Value.Note, d.Version > 0))
 		}
-		if cursor = p.Next; cursor == "" {
+		cursor = p.Next
+		if cursor == "" {
 			break
 		}
 	}

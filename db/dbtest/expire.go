@@ -146,7 +146,8 @@ func expiredPages(t *testing.T, b *bench) {
 		if len(p.Records) != 3 && p.Next != "" {
 			t.Errorf("a page of %d records, with another one after it", len(p.Records))
 		}
-		if cursor = p.Next; cursor == "" {
+		cursor = p.Next
+		if cursor == "" {
 			break
 		}
 	}

@@ -87,7 +87,8 @@ func pages(t *testing.T, b *bench) {
 		for _, r := range p.Records {
 			got = append(got, r.ID)
 		}
-		if cursor = p.Next; cursor == "" {
+		cursor = p.Next
+		if cursor == "" {
 			break
 		}
 	}

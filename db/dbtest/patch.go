@@ -136,7 +136,8 @@ func fifty(t *testing.T, b *bench) {
 				t.Errorf("writer %d: %v", w, err)
 			}
 			_, err = tb.Patch(ctx, "all", db.Increment("n", 1), db.Set("w"+fmt.Sprint(w), true))
-			if known[w] = err == nil; err != nil && !errors.Is(err, db.ErrUnknownOutcome) {
+			known[w] = err == nil
+			if err != nil && !errors.Is(err, db.ErrUnknownOutcome) {
 				t.Errorf("writer %d: %v", w, err)
 			}
 		})
@@ -164,7 +165,8 @@ func fifty(t *testing.T, b *bench) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n++; string(r.Data) != "again" {
+		n++
+		if string(r.Data) != "again" {
 			t.Errorf("%s has %q", r.ID, r.Data)
 		}
 	}

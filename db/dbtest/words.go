@@ -112,7 +112,8 @@ func wordsLater(t *testing.T, b *bench) {
 	plain := openTable(t, d, "things")
 	n := 0
 	for id, text := range texts {
-		if n++; n%2 == 0 {
+		n++
+		if n%2 == 0 {
 			mustCreate(t, plain, &db.Record{ID: id, Metadata: map[string]any{"t": text}})
 		}
 	}

@@ -56,7 +56,8 @@ func newClient(addr string, c config) (*client, error) {
 		if err != nil {
 			return nil, fault.Markf(fault.Invalid, "address %q: %w", conn.Redact(one), err)
 		}
-		if a.Scheme, err = conn.Secure(a, c.tls, "http", "https"); err != nil {
+		a.Scheme, err = conn.Secure(a, c.tls, "http", "https")
+		if err != nil {
 			return nil, err
 		}
 		u := url.URL{Scheme: a.Scheme, Host: a.HostPort(), Path: strings.TrimSuffix("/"+a.Path, "/")}

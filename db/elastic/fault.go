@@ -67,7 +67,8 @@ func newError(status int, c *cause) *Error {
 	}
 	e.Type, e.Reason = c.Type, c.Reason
 	for n := 0; n < maxCauses && len(e.Reason) < maxReason; n++ {
-		if c = c.before(); c == nil {
+		c = c.before()
+		if c == nil {
 			break
 		}
 		e.Reason += "; " + c.Type + ": " + c.Reason

@@ -138,7 +138,8 @@ func (d *driver) page(ctx context.Context, t *table, q db.Query) ([]*db.Record, 
 	}
 	rs := make([]*db.Record, len(answer.Hits.Hits))
 	for i, h := range answer.Hits.Hits {
-		if rs[i], err = h.Source.record(); err != nil {
+		rs[i], err = h.Source.record()
+		if err != nil {
 			return nil, err
 		}
 	}

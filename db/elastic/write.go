@@ -43,7 +43,8 @@ func (d *driver) Write(ctx context.Context, name string, ws []db.Write) []error 
 			continue
 		}
 		wait, why := collision.Wait(collisions), "others are faster"
-		if collisions++; b.busy > busy {
+		collisions++
+		if b.busy > busy {
 			wait, why = whileBusy.Wait(busy), "the server is busy"
 		}
 		if err := backoff.Sleep(ctx, wait); err != nil {

@@ -22,7 +22,8 @@ func TestTxRunsAgainForCollisionsAlone(t *testing.T) {
 	each(t, func(t *testing.T, d db.DB, _ db.Table) {
 		runs := 0
 		err := d.Tx(t.Context(), func(context.Context, db.DB) error {
-			if runs++; runs < 3 {
+			runs++
+			if runs < 3 {
 				return fmt.Errorf("a statement: %w", &pgconn.PgError{Code: "40001"})
 			}
 			return nil

@@ -127,7 +127,8 @@ func (s *session) lines(ctx context.Context, text string, args []any) ([]string,
 		}
 		var words []string
 		for i, c := range columns {
-			if c = strings.ToLower(c); slices.Contains([]string{"detail", "query plan", "table", "type", "key", "ref", "rows", "extra"}, c) && row[i] != nil {
+			c = strings.ToLower(c)
+			if slices.Contains([]string{"detail", "query plan", "table", "type", "key", "ref", "rows", "extra"}, c) && row[i] != nil {
 				word := fmt.Sprint(row[i])
 				if b, ok := row[i].([]byte); ok {
 					word = string(b)

@@ -178,7 +178,8 @@ func addWhileOthersWrite(t *testing.T, n int) {
 			})
 			var told []db.IndexProgress
 			tb, err := here.Table(t.Context(), "things", db.Index("total"), db.Index("owner", "total"), db.OnIndexProgress(func(p db.IndexProgress) {
-				if told = append(told, p); len(told) == 1 {
+				told = append(told, p)
+				if len(told) == 1 {
 					begun = writes.Load()
 				}
 				done = writes.Load()
