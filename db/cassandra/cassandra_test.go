@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { leak.Main(m) }
 
 // TestCassandra shows everything on one server, which takes long to start. The
-// last case of the suite kills it.
+// last case of the suite stops it.
 func TestCassandra(t *testing.T) {
 	server := servertest.Cassandra(t)
 	for _, c := range []struct {
@@ -52,7 +52,7 @@ func TestCassandra(t *testing.T) {
 			}
 			return d
 		},
-		Restart: func(testing.TB) { server.Kill(); server.Restart() },
+		Restart: func(testing.TB) { server.Stop(); server.Restart() },
 	})
 }
 

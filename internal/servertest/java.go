@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // java returns the flags that make a JVM start fast and stay small.
@@ -82,7 +83,9 @@ func singleNode(name string) spec {
 }
 
 // Cassandra starts Apache Cassandra as a single node, 500 MB, ready after four seconds. It keeps
-// its data over Restart.
+// its data over Stop and Restart. After Kill the tables made since its start are gone: it writes
+// them to its files when it is asked to end, since each one would cost as much as a start of most
+// other servers.
 func Cassandra(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	return start(t, collect(opts), spec{
@@ -94,7 +97,7 @@ func Cassandra(t testing.TB, opts ...Option) *Server {
 			args := java("384m", "-Xss512k", "-Djdk.attach.allowAttachSelf=true", "-javaagent:"+agent[0],
 				"-Dcassandra.config=file://"+s.dir+"/cassandra.yaml", "-Dlogback.configurationFile="+s.dir+"/logback.xml",
 				"-Dcassandra.storagedir="+s.dir+"/data", "-Dcassandra-foreground=yes",
-				"-Dcassandra.skip_wait_for_gossip_to_settle=0", "-Dcassandra.initial_token=0")
+				"-Dcassandra.skip_wait_for_gossip_to_settle=0", "-Dcassandra.initial_token=0", "-Dcassandra.test.flush_local_schema_changes=false")
 			for _, name := range cassandraExports {
 				args = append(args, "--add-exports", name+"=ALL-UNNAMED")
 			}
@@ -104,7 +107,7 @@ func Cassandra(t testing.TB, opts ...Option) *Server {
 			return append(args, "-cp", jars("cassandra")+"/*", "org.apache.cassandra.service.CassandraDaemon")
 		},
 		ready: speaksCQL,
-		limit: javaStarts,
+		limit: javaStarts, ends: time.Minute,
 	})
 }
 

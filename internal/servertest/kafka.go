@@ -116,6 +116,12 @@ num.io.threads=2
 	if err != nil {
 		return err
 	}
+	// What is formatted names neither ports nor folders.
+	return prepared(filepath.Join(s.dir, "data"), fmt.Sprint("kafka, SASL ", o.sasl), jars("kafka"), func() error { return format(s, o) })
+}
+
+// format runs Kafka's own tool, a JVM, which makes the folder of its data.
+func format(s *Server, o options) error {
 	program, err := find("java")
 	if err != nil {
 		return err

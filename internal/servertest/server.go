@@ -40,6 +40,7 @@ type spec struct {
 	ready   func(s *Server) error    // nil when the server serves
 	limit   time.Duration            // to become ready; 0: a minute
 	stop    sig                      // asks it to end; 0: SIGTERM
+	ends    time.Duration            // for which it may take its end; 0: 5 s
 }
 
 // Addr returns host:port.
@@ -86,14 +87,14 @@ func (s *Server) Kill() {
 // Stop ends the server in the way that its operators would.
 func (s *Server) Stop() {
 	s.own("Stop")
-	s.terminate(s.stopSignal(), 5*time.Second)
+	s.end()
 }
 
 // Restart starts the server again on the same ports and in the same folder and waits until it
 // serves, after Kill or Stop; a running one is stopped first.
 func (s *Server) Restart() {
 	s.own("Restart")
-	s.terminate(s.stopSignal(), 5*time.Second)
+	s.end()
 	// What was killed may leave children behind that hold on to its data for a
 	// moment: PostgreSQL's do. One that hangs is given a second try.
 	end := time.Now().Add(10 * time.Second)
@@ -111,11 +112,16 @@ func (s *Server) Restart() {
 	}
 }
 
-func (s *Server) stopSignal() sig {
-	if s.spec.stop != 0 {
-		return s.spec.stop
+// end asks the server to end, and kills one that does not.
+func (s *Server) end() {
+	signal, limit := s.spec.stop, s.spec.ends
+	if signal == 0 {
+		signal = sigTerm
 	}
-	return sigTerm
+	if limit == 0 {
+		limit = 5 * time.Second
+	}
+	s.terminate(signal, limit)
 }
 
 // own panics on a shared server: another test may be in the middle of using it.

@@ -1,0 +1,43 @@
+package servertest
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// prepared makes the folder dir with what fill leaves in it. What depends on nothing but key, and on
+// the files of program, is made once for all test binaries, in the folder that scripts/servers
+// installs into, and copied: some servers take seconds of processor time to prepare their data.
+func prepared(dir, key, program string, fill func() error) error {
+	info, err := os.Stat(program)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(fmt.Append(nil, key, "\n", program, "\n", info.ModTime()))
+	model := filepath.Join(Cache(), "prepared", fmt.Sprintf("%x", sum[:8]))
+	if _, err := os.Stat(model); err == nil {
+		return os.CopyFS(dir, os.DirFS(model))
+	}
+	if err := fill(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(model), 0o755); err != nil {
+		return err
+	}
+	half, err := os.MkdirTemp(filepath.Dir(model), "half-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(half)
+	if err := os.CopyFS(half, os.DirFS(dir)); err != nil {
+		return err
+	}
+	// Another test binary may have been faster: its folder is as good.
+	if err := os.Rename(half, model); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}
