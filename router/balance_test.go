@@ -68,7 +68,7 @@ func TestEqualInstancesGetEqualWork(t *testing.T) {
 		{20, 50, router.LeastCost, 1, 1.1, .9, 10 * time.Millisecond},
 		{3, 20, router.PowerOfTwo, 1, 1.2, .8, 0},
 		{3, 20, router.LeastCost, 3, .2, 0, 0}, // one that is slower is told from chance
-		{20, 50, router.LeastCost, 4, .3, 0, 0},
+		{20, 50, router.LeastCost, 4, .35, 0, 0},
 	} {
 		t.Run(fmt.Sprintf("%d instances, %v, %v times slower", c.instances, c.strategy(), c.slower), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -73,8 +73,7 @@ var sharings = []sharing{
 func TestPackagesOnOneEngine(t *testing.T) {
 	for _, s := range sharings {
 		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			leak.Check(t)
+			leak.Check(t) // so not in parallel
 			server := s.server(t)
 			p := netfault.New(t, server.Addr())
 			e, uses, err := s.share(server, p.Addr())

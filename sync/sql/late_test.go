@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,25 +28,42 @@ type gate struct {
 
 func (g *gate) Connect(context.Context) (driver.Conn, error) {
 	c, err := g.Driver.Open(g.dsn)
-	return gated{c, g}, err
+	return &gated{Conn: c, g: g}, err
 }
 
 type gated struct {
 	driver.Conn
-	g *gate
+	g  *gate
+	tx bool // a transaction has begun on it
 }
 
-func (c gated) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	if strings.HasPrefix(query, "SELECT nonce") && c.g.armed.CompareAndSwap(true, false) {
+// PrepareContext stops at the gate outside of transactions alone: within one the
+// connection keeps all others from writing.
+func (c *gated) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if !c.tx && strings.HasPrefix(query, "SELECT nonce") && c.g.armed.CompareAndSwap(true, false) {
 		c.g.came <- struct{}{}
 		<-c.g.pass
 	}
 	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 }
 
-func (c gated) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
+func (c *gated) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	c.tx = true
+	return ended{tx, c}, nil
 }
+
+// ended notes the end of a transaction.
+type ended struct {
+	driver.Tx
+	c *gated
+}
+
+func (e ended) Commit() error   { e.c.tx = false; return e.Tx.Commit() }
+func (e ended) Rollback() error { e.c.tx = false; return e.Tx.Rollback() }
 
 func (g *gate) open(t *testing.T) *dbsql.DB {
 	db := dbsql.OpenDB(connector{g})
@@ -87,6 +105,8 @@ func TestALateTurnIsNone(t *testing.T) {
 	}
 
 	late := open(sql.On(enginesql.FromDB(enginesql.SQLite, g.open(t))))
+	pass := sync.OnceFunc(func() { close(g.pass) })
+	t.Cleanup(pass) // before late is closed, which waits for its callers
 	const ttl = 500 * time.Millisecond
 	type result struct {
 		lock dsync.Lock
@@ -121,7 +141,7 @@ func TestALateTurnIsNone(t *testing.T) {
 	if r.err != nil {
 		t.Fatal(r.err)
 	}
-	close(g.pass)
+	pass()
 	select {
 	case l := <-answer:
 		if l.err == nil && r.lock.Context().Err() == nil {
