@@ -58,20 +58,12 @@ func New(opts ...Option) (Auth, error) {
 		return nil, fault.Wrap("auth", "new", "", err)
 	}
 	f := &front{
-		options: o, scope: "auth/" + o.backend, log: o.log, life: life.New(), started: o.now(),
+		options: o, scope: "auth/" + o.backend.Name, log: o.log, life: life.New(), started: o.now(),
 		accepted: newSharded[verdict](o.cacheSize), refused: newLRU[hash, refusal](1024),
 	}
 	f.own.exchanged = newLRU[ownKey, *ownToken](o.exchangedSize)
-	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
-	defer cancel()
-	if f.driver, err = o.open(ctx); err != nil {
-		return nil, fault.Opening(f.scope, err)
-	}
-	if p, ok := f.driver.(Pinger); ok && !o.lazy {
-		if err := p.Ping(ctx); err != nil {
-			f.driver.Close()
-			return nil, fault.Unanswered(f.scope, err)
-		}
+	if f.driver, err = o.backend.Open(f.scope, nil); err != nil {
+		return nil, err
 	}
 	if f.feed != nil {
 		f.life.Go(f.hear)

@@ -6,14 +6,15 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option sets one thing of New.
 type Option func(*options) error
 
 type options struct {
-	backend       string
-	open          func(ctx context.Context) (Driver, error)
+	backend       fronts.Backend[Driver]
 	service       string
 	audiences     []string
 	anyAudience   bool
@@ -26,9 +27,7 @@ type options struct {
 	feed          RevocationFeed
 	log           *slog.Logger
 	clock         func() time.Time
-	dialTimeout   time.Duration
 	timeout       time.Duration
-	lazy          bool
 	cacheTTL      time.Duration
 	cacheSize     int
 	leeway        time.Duration
@@ -45,7 +44,7 @@ const MaxLeeway = 5 * time.Minute
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
 		log:           slog.New(slog.DiscardHandler),
-		dialTimeout:   5 * time.Second,
+		backend:       fronts.Backend[Driver]{Dial: 5 * time.Second},
 		timeout:       5 * time.Second,
 		cacheTTL:      30 * time.Second,
 		cacheSize:     10_000,
@@ -55,30 +54,13 @@ func newOptions(opts []Option) (*options, error) {
 		retryMax:      5 * time.Second,
 		exchangedSize: 4096,
 	}
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fmt.Errorf("%w: option %d is nil", ErrInvalid, i)
-		}
-		if err := opt(o); err != nil {
-			return nil, err
-		}
-	}
-	return o, nil
+	return o, fronts.Apply(o, opts)
 }
 
 // WithDriver sets the backend. Backends' own options are made of it; open
 // validates and builds, and needs no server: New asks the server by Ping.
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
-	return func(o *options) error {
-		switch {
-		case name == "" || open == nil:
-			return fmt.Errorf("%w: a driver needs a name and a function that opens it", ErrInvalid)
-		case o.open != nil:
-			return fmt.Errorf("%w: two backends given, %s and %s", ErrInvalid, o.backend, name)
-		}
-		o.backend, o.open = name, open
-		return nil
-	}
+	return func(o *options) error { return o.backend.Use(name, open) }
 }
 
 // WithService names this service: it is the subject of its own tokens in the
@@ -203,17 +185,17 @@ func WithClock(now func() time.Time) Option {
 
 // WithDialTimeout bounds New's question to the authority. Default 5 s.
 func WithDialTimeout(d time.Duration) Option {
-	return positive("dial timeout", d, func(o *options) { o.dialTimeout = d })
+	return func(o *options) error { return fronts.Positive("dial timeout", d, &o.backend.Dial) }
 }
 
 // WithTimeout bounds one request to the authority. Default 5 s.
 func WithTimeout(d time.Duration) Option {
-	return positive("timeout", d, func(o *options) { o.timeout = d })
+	return func(o *options) error { return fronts.Positive("timeout", d, &o.timeout) }
 }
 
 // WithLazy lets New succeed while the authority is unavailable.
 func WithLazy() Option {
-	return func(o *options) error { o.lazy = true; return nil }
+	return func(o *options) error { o.backend.Lazy = true; return nil }
 }
 
 // WithCacheTTL bounds how long a verdict on a token is believed: the time
@@ -253,19 +235,9 @@ func WithLeeway(d time.Duration) Option {
 	}
 }
 
-func positive(name string, d time.Duration, set func(*options)) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("%w: %s %s", ErrInvalid, name, d)
-		}
-		set(o)
-		return nil
-	}
-}
-
 // check completes the options once all are known.
 func (o *options) check() error {
-	if o.open == nil {
+	if !o.backend.Chosen() {
 		if err := WithLocal(NewLocal())(o); err != nil {
 			return err
 		}

@@ -226,7 +226,7 @@ func (o *ownToken) wait(ctx context.Context, f *front, r TokenRequest) (*Token, 
 func (f *front) obtain(ctx context.Context, r TokenRequest) (t *Token, err error) {
 	s, ok := f.driver.(Source)
 	if !ok {
-		return nil, fault.Markf(ErrUnsupported, "%s gives no tokens", f.backend)
+		return nil, fault.Markf(ErrUnsupported, "%s gives no tokens", f.backend.Name)
 	}
 	t, err = s.Obtain(ctx, r)
 	if err != nil && r.Previous != nil && ctx.Err() == nil && fault.KindOf(err) != fault.Unavailable {

@@ -23,7 +23,7 @@ type Prover interface {
 func (f *front) Prove(method, url string, token Secret, nonce string) (Secret, error) {
 	p, ok := f.driver.(Prover)
 	if !ok {
-		return "", f.wrap("prove", "", fault.Markf(ErrUnsupported, "%s binds no tokens", f.backend))
+		return "", f.wrap("prove", "", fault.Markf(ErrUnsupported, "%s binds no tokens", f.backend.Name))
 	}
 	proof, err := p.Prove(method, url, token, nonce)
 	return proof, f.wrap("prove", "", err)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Binding is a T that follows the configuration. Load is one atomic read.
@@ -46,14 +47,8 @@ func Bind[T any](c Config, path string, opts ...BindOption) (*Binding[T], error)
 
 func bind[T any](c Config, path string, def *T, opts []BindOption) (*Binding[T], error) {
 	var o bindOptions
-	for i, opt := range opts {
-		err := fmt.Errorf("option %d is nil", i+1)
-		if opt != nil {
-			err = opt(&o)
-		}
-		if err != nil {
-			return nil, fault.Wrap("config", "bind", path, fault.Mark(ErrInvalid, err))
-		}
+	if err := fronts.Apply(&o, opts); err != nil {
+		return nil, fault.Wrap("config", "bind", path, fault.Mark(ErrInvalid, err))
 	}
 	if c == nil {
 		return nil, fault.New(ErrInvalid, "config", "bind", path, "nil Config")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 )
 
@@ -55,13 +56,8 @@ func newFront(opts []Option) (*front, error) {
 	bad := func(err error) (*front, error) {
 		return nil, fault.Wrap("config", "new", "", fault.Mark(ErrInvalid, err))
 	}
-	for i, opt := range opts {
-		if opt == nil {
-			return bad(fmt.Errorf("option %d is nil", i+1))
-		}
-		if err := opt(&c.options); err != nil {
-			return bad(err)
-		}
+	if err := fronts.Apply(&c.options, opts); err != nil {
+		return bad(err)
 	}
 	seen := map[string]bool{}
 	for _, l := range c.sources {

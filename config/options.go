@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option is an option of New.
@@ -92,47 +94,31 @@ func WithValidator(v Validator) Option {
 // WithTimeout bounds one read of one source. The default is 5 s. It is also the
 // longest that New waits for its sources.
 func WithTimeout(d time.Duration) Option {
-	return positive("WithTimeout", d, func(o *options) { o.timeout = d })
+	return func(o *options) error { return fronts.Positive("WithTimeout", d, &o.timeout) }
 }
 
 // WithPrepareTimeout bounds the validators and subscribers of one change. The
 // default is 5 s.
 func WithPrepareTimeout(d time.Duration) Option {
-	return positive("WithPrepareTimeout", d, func(o *options) { o.prepare = d })
+	return func(o *options) error { return fronts.Positive("WithPrepareTimeout", d, &o.prepare) }
 }
 
 // WithDebounce is how long a change waits for others that belong to it. The
 // default is 50 ms. Steady changes are applied at this pace, never put off.
 func WithDebounce(d time.Duration) Option {
-	return positive("WithDebounce", d, func(o *options) { o.debounce = d })
+	return func(o *options) error { return fronts.Positive("WithDebounce", d, &o.debounce) }
 }
 
 // WithPoll is how often sources that can't watch are read. The default is 30 s;
 // Poll sets it for one source.
 func WithPoll(d time.Duration) Option {
-	return positive("WithPoll", d, func(o *options) { o.poll = d })
-}
-
-func positive(name string, d time.Duration, set func(*options)) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("%s: %v is not positive", name, d)
-		}
-		set(o)
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("WithPoll", d, &o.poll) }
 }
 
 // WithLogger makes New log what changes, what is refused and which source
 // fails. Values are never logged. The default is silence.
 func WithLogger(l *slog.Logger) Option {
-	return func(o *options) error {
-		if l == nil {
-			return errors.New("WithLogger: nil logger")
-		}
-		o.logger = l
-		return nil
-	}
+	return func(o *options) error { return fronts.Logger(l, &o.logger) }
 }
 
 // WithSecrets names paths whose values no output shows, besides those whose

@@ -183,7 +183,7 @@ func (fo *follower) reached(ok bool, why error) {
 	if fo.f.cut.Add(1) == 1 {
 		level = slog.LevelWarn
 	}
-	fo.f.log.Log(context.Background(), level, "discovery: the registry is unavailable", "backend", fo.f.backend, "service", fo.service, "error", why)
+	fo.f.log.Log(context.Background(), level, "discovery: the registry is unavailable", "backend", fo.f.backend.Name, "service", fo.service, "error", why)
 }
 
 // view puts what is kept into a snapshot and arranges to look again when that
@@ -193,12 +193,12 @@ func (fo *follower) view(s *Snapshot, now time.Time) {
 	seen := fo.keep.view(now)
 	s.Instances, s.Unconfirmed, s.Preserved = seen.instances, seen.unconfirmed, seen.preserved
 	if s.Preserved > 0 && before.Preserved == 0 {
-		fo.f.log.Warn("discovery: many instances expired at once and are kept for a time", "backend", fo.f.backend,
+		fo.f.log.Warn("discovery: many instances expired at once and are kept for a time", "backend", fo.f.backend.Name,
 			"service", fo.service, "kept", s.Preserved, "of", len(s.Instances))
 	}
 	if s.Unconfirmed > 0 && before.Unconfirmed == 0 {
 		fo.f.log.Warn("discovery: the registry has lost instances, which stay until they register again or their TTL has passed",
-			"backend", fo.f.backend, "service", fo.service, "lost", s.Unconfirmed, "of", len(s.Instances))
+			"backend", fo.f.backend.Name, "service", fo.service, "lost", s.Unconfirmed, "of", len(s.Instances))
 	}
 	if fo.timer != nil {
 		fo.timer.Stop()

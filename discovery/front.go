@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 )
 
@@ -21,36 +22,23 @@ import (
 // answer, unless WithLazy is given.
 func New(opts ...Option) (Discovery, error) {
 	o := defaults()
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(ErrInvalid, "discovery", "new", "", "option %d is nil", i)
-		}
-		if err := opt(&o); err != nil {
-			return nil, fault.Wrap("discovery", "new", "", mark(err))
-		}
+	if err := fronts.New("discovery", &o, opts); err != nil {
+		return nil, err
 	}
-	if o.open == nil {
+	if !o.backend.Chosen() {
 		if err := WithMemory(NewMemory())(&o); err != nil {
 			return nil, err
 		}
 	}
-	f := &front{options: o, scope: "discovery/" + o.backend, life: life.New(), registrations: map[string]*registration{}}
+	f := &front{options: o, scope: "discovery/" + o.backend.Name, life: life.New(), registrations: map[string]*registration{}}
 	f.contact.woken = make(chan struct{}, 1)
 	f.followers.Store(&map[string]*follower{})
 
-	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
-	defer cancel()
-	d, err := o.open(ctx)
+	d, err := o.backend.Open(f.scope, nil)
 	if err != nil {
-		return nil, fault.Opening(f.scope, err)
+		return nil, err
 	}
 	f.driver = d
-	if !o.lazy {
-		if err := d.Ping(ctx); err != nil {
-			d.Close()
-			return nil, fault.Unanswered(f.scope, err)
-		}
-	}
 	return f, nil
 }
 
@@ -94,14 +82,6 @@ func (f *front) full(service string) string {
 	return f.namespace + "/" + service
 }
 
-// bound gives a call a deadline if its context has none.
-func (f *front) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, f.timeout)
-}
-
 // wrap gives an error its place. A deadline that only this package set says
 // that the registry didn't answer.
 func (f *front) wrap(ctx context.Context, op, subject string, err error) error {
@@ -137,13 +117,8 @@ func (f *front) Lookup(service string) (Snapshot, bool) {
 func (f *front) Get(ctx context.Context, service string, opts ...GetOption) (Snapshot, error) {
 	none := Snapshot{Service: service}
 	var o getOptions
-	for i, opt := range opts {
-		if opt == nil {
-			return none, fault.New(ErrInvalid, f.scope, "get", service, "option %d is nil", i)
-		}
-		if err := opt(&o); err != nil {
-			return none, fault.Wrap(f.scope, "get", service, mark(err))
-		}
+	if err := fronts.Apply(&o, opts); err != nil {
+		return none, fault.Wrap(f.scope, "get", service, mark(err))
 	}
 	fo, err := f.follow(service)
 	if err != nil {
@@ -151,7 +126,7 @@ func (f *front) Get(ctx context.Context, service string, opts ...GetOption) (Sna
 	}
 	defer f.unfollow(fo)
 	began, session := time.Now(), fo.current()
-	bounded, cancel := f.bound(ctx)
+	bounded, cancel := fronts.Deadline(ctx, f.timeout)
 	defer cancel()
 	for {
 		s, changed := fo.read()
@@ -229,7 +204,7 @@ func (f *front) Services(ctx context.Context) ([]string, error) {
 		return nil, f.closed("services", "")
 	}
 	defer f.life.Leave()
-	bounded, cancel := f.bound(ctx)
+	bounded, cancel := fronts.Deadline(ctx, f.timeout)
 	defer cancel()
 	joined, release := f.life.Join(bounded)
 	defer release()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 func (r *registration) Update(ctx context.Context, change func(in *Instance)) error {
@@ -14,7 +15,7 @@ func (r *registration) Update(ctx context.Context, change func(in *Instance)) er
 		return r.f.closed("update", r.subject())
 	}
 	defer r.f.life.Leave()
-	ctx2, cancel := r.f.bound(ctx)
+	ctx2, cancel := fronts.Deadline(ctx, r.f.timeout)
 	defer cancel()
 	joined, release := r.f.life.Join(ctx2)
 	defer release()
@@ -83,7 +84,7 @@ func (r *registration) Deregister(ctx context.Context) error {
 		close(r.stop)
 	}
 	r.mu.Unlock()
-	bounded, cancel := r.f.bound(ctx)
+	bounded, cancel := fronts.Deadline(ctx, r.f.timeout)
 	defer cancel()
 	// A heartbeat in progress is waited for, not cut off: a write that was cut
 	// off could reach the registry after the removal.

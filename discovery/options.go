@@ -2,20 +2,19 @@ package discovery
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures New.
 type Option func(*options) error
 
 type options struct {
-	backend       string
-	open          func(ctx context.Context) (Driver, error)
+	backend       fronts.Backend[Driver]
 	namespace     string
-	dialTimeout   time.Duration
 	timeout       time.Duration
 	ttl           time.Duration
 	idle          time.Duration
@@ -24,13 +23,12 @@ type options struct {
 	history       int
 	retryMin      time.Duration
 	retryMax      time.Duration
-	lazy          bool
 	log           *slog.Logger
 }
 
 func defaults() options {
 	return options{
-		dialTimeout:   5 * time.Second,
+		backend:       fronts.Backend[Driver]{Dial: 5 * time.Second},
 		timeout:       5 * time.Second,
 		ttl:           15 * time.Second,
 		idle:          5 * time.Minute,
@@ -46,16 +44,7 @@ func defaults() options {
 // it. Backend options are built with it, also those of third parties. open
 // checks what it can without a server; Driver.Ping asks the server.
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
-	return func(o *options) error {
-		switch {
-		case name == "" || open == nil:
-			return errors.New("WithDriver needs a name and an open function")
-		case o.open != nil:
-			return fmt.Errorf("two backends: %s and %s", o.backend, name)
-		}
-		o.backend, o.open = name, open
-		return nil
-	}
+	return func(o *options) error { return o.backend.Use(name, open) }
 }
 
 // WithNamespace keeps services apart from those of other namespaces on the
@@ -87,19 +76,19 @@ func WithTTL(d time.Duration) Option {
 // WithDialTimeout bounds how long New waits for the backend's first answer.
 // The default is 5 s.
 func WithDialTimeout(d time.Duration) Option {
-	return positive("dial timeout", d, func(o *options) { o.dialTimeout = d })
+	return func(o *options) error { return fronts.Positive("dial timeout", d, &o.backend.Dial) }
 }
 
 // WithTimeout bounds a call whose context has no deadline, and one heartbeat.
 // The default is 5 s.
 func WithTimeout(d time.Duration) Option {
-	return positive("timeout", d, func(o *options) { o.timeout = d })
+	return func(o *options) error { return fronts.Positive("timeout", d, &o.timeout) }
 }
 
 // WithIdle sets how long a service is followed after it was last asked for.
 // The default is 5 minutes.
 func WithIdle(d time.Duration) Option {
-	return positive("idle time", d, func(o *options) { o.idle = d })
+	return func(o *options) error { return fronts.Positive("idle time", d, &o.idle) }
 }
 
 // WithPreservation sets self-preservation: if more than share (0 to 1) of a
@@ -145,30 +134,14 @@ func WithRetry(least, most time.Duration) Option {
 
 // WithLazy lets New succeed while the backend can't be reached.
 func WithLazy() Option {
-	return func(o *options) error { o.lazy = true; return nil }
+	return func(o *options) error { o.backend.Lazy = true; return nil }
 }
 
 // WithLogger is notified when the registry becomes unavailable and is back, when a
 // registration is lost and renewed, and when self-preservation begins. The
 // default is silence.
 func WithLogger(l *slog.Logger) Option {
-	return func(o *options) error {
-		if l == nil {
-			return errors.New("nil logger")
-		}
-		o.log = l
-		return nil
-	}
-}
-
-func positive(what string, d time.Duration, set func(*options)) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("%s %v is not positive", what, d)
-		}
-		set(o)
-		return nil
-	}
+	return func(o *options) error { return fronts.Logger(l, &o.log) }
 }
 
 // RegisterOption configures one Register.

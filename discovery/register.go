@@ -11,17 +11,13 @@ import (
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 func (f *front) Register(ctx context.Context, in Instance, opts ...RegisterOption) (Registration, error) {
 	o := registerOptions{ttl: f.ttl}
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(ErrInvalid, f.scope, "register", in.Service, "option %d is nil", i)
-		}
-		if err := opt(&o); err != nil {
-			return nil, fault.Wrap(f.scope, "register", in.Service, mark(err))
-		}
+	if err := fronts.Apply(&o, opts); err != nil {
+		return nil, fault.Wrap(f.scope, "register", in.Service, mark(err))
 	}
 	in = in.Clone()
 	var err error
@@ -124,7 +120,7 @@ func (r *registration) registerOnce(ctx context.Context, replace bool) error {
 	if stopped { // by Close, which came in between
 		return r.f.closed("register", r.subject())
 	}
-	bounded, cancel := r.f.bound(ctx)
+	bounded, cancel := fronts.Deadline(ctx, r.f.timeout)
 	defer cancel()
 	joined, release := r.f.life.Join(bounded)
 	defer release()
@@ -138,7 +134,7 @@ func (r *registration) registerOnce(ctx context.Context, replace bool) error {
 	})
 	if err == nil {
 		if replaced {
-			r.f.log.Warn("discovery: replaced the registration of another process", "backend", r.f.backend, "service", r.service, "id", r.id)
+			r.f.log.Warn("discovery: replaced the registration of another process", "backend", r.f.backend.Name, "service", r.service, "id", r.id)
 		}
 		r.record(sent, nil)
 		return nil
@@ -191,7 +187,7 @@ func (r *registration) run(ctx context.Context) {
 		if err := r.heartbeat(ctx); err == nil {
 			failures = 0
 		} else if failures++; failures == 1 {
-			r.f.log.Warn("discovery: heartbeat failed", "backend", r.f.backend, "service", r.service, "id", r.id, "error", err)
+			r.f.log.Warn("discovery: heartbeat failed", "backend", r.f.backend.Name, "service", r.service, "id", r.id, "error", err)
 		}
 	}
 }
@@ -222,7 +218,7 @@ func (r *registration) heartbeat(ctx context.Context) error {
 	}
 	if dirty {
 		if err = r.f.driver.Register(ctx, r.entry(), never); err == nil {
-			r.f.log.Info("discovery: registered again", "backend", r.f.backend, "service", r.service, "id", r.id)
+			r.f.log.Info("discovery: registered again", "backend", r.f.backend.Name, "service", r.service, "id", r.id)
 		}
 	}
 	r.record(sent, err)

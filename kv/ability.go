@@ -14,10 +14,6 @@ type expiryDriver interface {
 	GetExpiring(ctx context.Context, key string) (Item, error)
 }
 
-type adviceDriver interface {
-	Advice(ctx context.Context) string
-}
-
 type batchDriver interface {
 	GetMany(ctx context.Context, keys []string) (map[string]Item, error)
 	PutMany(ctx context.Context, writes []Write) []error

@@ -1,6 +1,7 @@
 package kv_test
 
 import (
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/kv"
 	kvdriver "github.com/micro/go-platform/kv/driver"
 )
@@ -9,7 +10,7 @@ import (
 // that differs in one method, on either side, does not compile here.
 var (
 	_ kv.ExpiryDriver       = kvdriver.ExpiryDriver(nil)
-	_ kv.AdviceDriver       = kvdriver.AdviceDriver(nil)
+	_ fronts.Adviser        = kvdriver.AdviceDriver(nil)
 	_ kv.BatchDriver        = kvdriver.BatchDriver(nil)
 	_ kv.CounterDriver      = kvdriver.CounterDriver(nil)
 	_ kv.ListDriver         = kvdriver.ListDriver(nil)
@@ -17,7 +18,7 @@ var (
 	_ kv.InvalidationDriver = kvdriver.InvalidationDriver(nil)
 
 	_ kvdriver.ExpiryDriver       = kv.ExpiryDriver(nil)
-	_ kvdriver.AdviceDriver       = kv.AdviceDriver(nil)
+	_ kvdriver.AdviceDriver       = fronts.Adviser(nil)
 	_ kvdriver.BatchDriver        = kv.BatchDriver(nil)
 	_ kvdriver.CounterDriver      = kv.CounterDriver(nil)
 	_ kvdriver.ListDriver         = kv.ListDriver(nil)

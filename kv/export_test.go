@@ -3,7 +3,6 @@ package kv
 // What package kv/driver describes, for the test that holds both equal.
 type (
 	ExpiryDriver       = expiryDriver
-	AdviceDriver       = adviceDriver
 	BatchDriver        = batchDriver
 	CounterDriver      = counterDriver
 	ListDriver         = listDriver

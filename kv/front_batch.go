@@ -3,11 +3,10 @@ package kv
 import (
 	"context"
 	"errors"
-	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/fronts"
@@ -44,6 +43,86 @@ func each(n int, f func(i int)) {
 		})
 	}
 	wg.Wait()
+}
+
+func (f *front) GetMany(ctx context.Context, keys ...string) (map[string]Item, error) {
+	start := f.now()
+	items, err := f.getMany(ctx, keys)
+	return items, f.done("get many", "", len(keys), start, err)
+}
+
+func (f *front) getMany(ctx context.Context, keys []string) (map[string]Item, error) {
+	full := make([]string, len(keys))
+	for i, k := range keys {
+		if err := f.check(k); err != nil {
+			return nil, err
+		}
+		full[i] = f.namespace + k
+	}
+	ctx, b, err := f.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(full)
+	full = slices.Compact(full)
+	var items map[string]Item
+	if d, ok := f.driver.(batchDriver); ok && f.features.Batch {
+		items, err = d.GetMany(ctx, full)
+	} else {
+		items, err = f.getEach(ctx, full)
+	}
+	err = b.leave(f.strip(err, "get"))
+	if f.namespace == "" || len(items) == 0 {
+		return items, err
+	}
+	out := make(map[string]Item, len(items))
+	for k, item := range items {
+		item.Key, item.Value = k[len(f.namespace):], slices.Clip(item.Value)
+		out[item.Key] = item
+	}
+	return out, err
+}
+
+func (f *front) PutMany(ctx context.Context, values map[string][]byte, opts ...PutOption) error {
+	start := f.now()
+	return f.done("put many", "", len(values), start, f.putMany(ctx, values, opts))
+}
+
+func (f *front) putMany(ctx context.Context, values map[string][]byte, opts []PutOption) error {
+	writes := make([]Write, 0, len(values))
+	bad := map[string]error{}
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		w, err := f.write(k, values[k], opts)
+		switch {
+		case w.IfAbsent || w.conditional:
+			return invalidf("PutMany takes no option but TTL")
+		case errors.Is(err, fault.TooLarge):
+			bad[w.Key] = err
+		case err != nil:
+			return err
+		default:
+			writes = append(writes, w)
+		}
+	}
+	ctx, b, err := f.enter(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	if d, ok := f.driver.(batchDriver); ok && f.features.Batch && len(writes) > 0 {
+		errs = d.PutMany(ctx, writes)
+	} else {
+		errs = f.putEach(ctx, writes)
+	}
+	for i, err := range errs {
+		if err != nil {
+			bad[writes[i].Key] = err
+		}
+	}
+	if len(bad) > 0 {
+		err = f.strip(&BatchError{Errors: bad}, "put")
+	}
+	return b.leave(err)
 }
 
 func (f *front) getEach(ctx context.Context, keys []string) (map[string]Item, error) {
@@ -88,59 +167,4 @@ func (f *front) strip(err error, op string) error {
 		out.Errors[k] = fault.Wrap(f.scope, op, fronts.Cut(k), e)
 	}
 	return out
-}
-
-func (f *front) List(ctx context.Context, prefix string, opts ...ListOption) iter.Seq2[Item, error] {
-	return func(yield func(Item, error) bool) {
-		if err := f.list(ctx, prefix, opts, yield); err != nil {
-			yield(Item{}, fault.Wrap(f.scope, "list", fronts.Cut(prefix), err))
-		}
-	}
-}
-
-// list returns the error that ends the sequence, nil if the reader has left.
-func (f *front) list(ctx context.Context, prefix string, opts []ListOption, yield func(Item, error) bool) error {
-	var l listing
-	for _, opt := range opts {
-		if opt == nil {
-			return invalidf("nil option")
-		}
-		if err := opt.list(&l); err != nil {
-			return err
-		}
-	}
-	d, ok := f.driver.(listDriver)
-	switch {
-	case !utf8.ValidString(prefix):
-		return invalidf("prefix is not valid UTF-8")
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case f.life.Closed():
-		return ErrClosed
-	case !ok || !f.features.List:
-		return ErrUnsupported
-	}
-	after := ""
-	if l.after != "" {
-		after = f.namespace + l.after
-	}
-	ctx, release := f.life.Join(ctx)
-	defer release()
-	n := 0
-	for item, err := range d.List(ctx, f.namespace+prefix, after) {
-		if err != nil {
-			if f.life.Closed() {
-				return ErrClosed
-			}
-			return err
-		}
-		item.Key, item.Value = item.Key[len(f.namespace):], slices.Clip(item.Value)
-		if n++; !yield(item, nil) || n == l.limit {
-			return nil
-		}
-		if f.life.Closed() {
-			return ErrClosed
-		}
-	}
-	return nil
 }

@@ -6,40 +6,33 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures New.
 type Option func(*options) error
 
 type options struct {
-	backend     string
-	open        func(context.Context) (Driver, error)
-	namespace   string
-	dialTimeout time.Duration
-	timeout     time.Duration
-	lazy        bool
-	logger      *slog.Logger
-	observe     func(Call)
+	backend   fronts.Backend[Driver]
+	namespace string
+	timeout   time.Duration
+	logger    *slog.Logger
+	observe   func(Call)
 }
 
 func defaults() options {
-	return options{dialTimeout: 5 * time.Second, timeout: 5 * time.Second, logger: slog.New(slog.DiscardHandler)}
+	return options{
+		backend: fronts.Backend[Driver]{Dial: 5 * time.Second},
+		timeout: 5 * time.Second, logger: slog.New(slog.DiscardHandler),
+	}
 }
 
 // WithDriver makes a backend the store's. Backends build their option with it.
 // The name stands in errors, as in "kv/redis". Open validates and builds but
 // asks no server; New then calls the driver's Ping. Two backends are an error.
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
-	return func(o *options) error {
-		switch {
-		case name == "" || open == nil:
-			return invalidf("WithDriver wants a name and a function")
-		case o.open != nil:
-			return invalidf("two backends, %s and %s", o.backend, name)
-		}
-		o.backend, o.open = name, open
-		return nil
-	}
+	return func(o *options) error { return o.backend.Use(name, open) }
 }
 
 // WithNamespace puts the store's keys apart from those of other namespaces on
@@ -59,13 +52,7 @@ func WithNamespace(name string) Option {
 // WithDialTimeout bounds how long New waits for the backend's first answer.
 // The default is 5 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return invalidf("dial timeout %v, want more than 0", d)
-		}
-		o.dialTimeout = d
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("dial timeout", d, &o.backend.Dial) }
 }
 
 // WithTimeout bounds a call whose context has no deadline. The default is 5 s;
@@ -83,19 +70,13 @@ func WithTimeout(d time.Duration) Option {
 // WithLazy lets New succeed while the backend is unavailable. Calls fail with
 // ErrUnavailable until it answers.
 func WithLazy() Option {
-	return func(o *options) error { o.lazy = true; return nil }
+	return func(o *options) error { o.backend.Lazy = true; return nil }
 }
 
 // WithLogger makes the store log outages of its watches, and at New a backend
 // that it sees to drop items when its memory is full. The default is silent.
 func WithLogger(l *slog.Logger) Option {
-	return func(o *options) error {
-		if l == nil {
-			return invalidf("nil logger")
-		}
-		o.logger = l
-		return nil
-	}
+	return func(o *options) error { return fronts.Logger(l, &o.logger) }
 }
 
 // Call is what an observer learns of one finished call.

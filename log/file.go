@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // ToFile appends lines to the file at path, which is created with its folder if
@@ -25,13 +26,8 @@ import (
 func ToFile(path string, opts ...FileOption) Option {
 	return withLocal("file", func(context.Context) (Driver, error) {
 		o := fileOptions{enc: JSON(), mode: 0o640}
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(ErrInvalid, "nil option")
-			}
-			if err := opt(&o); err != nil {
-				return nil, err
-			}
+		if err := fronts.Apply(&o, opts); err != nil {
+			return nil, err
 		}
 		if path == "" {
 			return nil, fault.Markf(ErrInvalid, "no path")

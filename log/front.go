@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/outlet"
 )
 
@@ -16,13 +17,8 @@ import (
 // ErrUnavailable and names it; WithLazy starts without asking.
 func New(opts ...Option) (Log, error) {
 	o := defaults()
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(ErrInvalid, "log", "new", "", "option %d is nil", i)
-		}
-		if err := opt(&o); err != nil {
-			return nil, fault.Wrap("log", "new", "", err)
-		}
+	if err := fronts.New("log", &o, opts); err != nil {
+		return nil, err
 	}
 	if len(o.outputs) == 0 {
 		if err := ToStdout(JSON())(&o); err != nil {
@@ -59,20 +55,15 @@ func New(opts ...Option) (Log, error) {
 }
 
 func open(one *outputOptions, o *options) (*output, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), o.dial)
-	defer cancel()
-	driver, err := one.open(ctx)
-	if err != nil {
+	driver, err := fronts.Open("log/"+one.name, o.dial, o.lazy, func(ctx context.Context) (Driver, error) {
+		d, err := one.open(ctx)
 		if fault.KindOf(err) == nil {
 			err = fault.Mark(ErrUnavailable, err) // a file or a directory, which may come
 		}
-		return nil, fault.Opening("log/"+one.name, err)
-	}
-	if !o.lazy {
-		if err := driver.Ping(ctx); err != nil {
-			_ = driver.Close()
-			return nil, fault.Unanswered("log/"+one.name, err)
-		}
+		return d, err
+	}, nil)
+	if err != nil {
+		return nil, err
 	}
 	return newOutput(one, driver, o.errors), nil
 }

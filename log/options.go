@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures New.
@@ -57,8 +58,8 @@ type outputOptions struct {
 // output is made of. open validates and builds; it needs no server.
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
 	return func(o *options) error {
-		if name == "" || open == nil {
-			return fault.Markf(ErrInvalid, "WithDriver needs a name and an open function")
+		if err := fronts.Named(name, open); err != nil {
+			return err
 		}
 		o.outputs = append(o.outputs, &outputOptions{
 			name: name, open: open, least: -1 << 30, queue: 4 << 20, batch: 64 << 10, delay: 10 * time.Millisecond, timeout: 10 * time.Second,
@@ -244,13 +245,7 @@ func WithErrors(f func(output string, err error)) Option {
 
 // WithDialTimeout bounds how long New waits for each output. The default is 5 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fault.Markf(ErrInvalid, "WithDialTimeout(%v)", d)
-		}
-		o.dial = d
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("dial timeout", d, &o.dial) }
 }
 
 // WithLazy makes New succeed without asking the outputs. Records wait in the

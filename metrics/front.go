@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 )
 
@@ -17,13 +18,8 @@ import (
 // WithLazy starts without asking.
 func New(opts ...Option) (Metrics, error) {
 	o := defaults()
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(ErrInvalid, "metrics", "new", "", "option %d is nil", i)
-		}
-		if err := opt(&o); err != nil {
-			return nil, fault.Wrap("metrics", "new", "", err)
-		}
+	if err := fronts.New("metrics", &o, opts); err != nil {
+		return nil, err
 	}
 	r := newRegistry(o.limit, o.logger)
 	r.native = o.native
@@ -60,17 +56,9 @@ func New(opts ...Option) (Metrics, error) {
 }
 
 func open(d opener, o *options) (*exporter, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), o.dial)
-	defer cancel()
-	driver, err := d.open(ctx)
+	driver, err := fronts.Open("metrics/"+d.name, o.dial, o.lazy, d.open, nil)
 	if err != nil {
-		return nil, fault.Opening("metrics/"+d.name, err)
-	}
-	if !o.lazy {
-		if err := driver.Ping(ctx); err != nil {
-			_ = driver.Close()
-			return nil, fault.Unanswered("metrics/"+d.name, err)
-		}
+		return nil, err
 	}
 	return newExporter(d.name, driver, o), nil
 }

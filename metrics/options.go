@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures New.
@@ -47,8 +48,8 @@ func defaults() options {
 // of every one is made of. open validates and builds; it needs no server.
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
 	return func(o *options) error {
-		if name == "" || open == nil {
-			return fault.Markf(ErrInvalid, "WithDriver needs a name and an open function")
+		if err := fronts.Named(name, open); err != nil {
+			return err
 		}
 		o.drivers = append(o.drivers, opener{name, open})
 		return nil
@@ -104,18 +105,18 @@ func WithSeriesLimit(n int) Option {
 
 // WithInterval sets how often push backends export. The default is 10 s.
 func WithInterval(d time.Duration) Option {
-	return func(o *options) error { o.interval = d; return positive("WithInterval", d) }
+	return func(o *options) error { return fronts.Positive("WithInterval", d, &o.interval) }
 }
 
 // WithTimeout bounds one export. The default is 5 s.
 func WithTimeout(d time.Duration) Option {
-	return func(o *options) error { o.timeout = d; return positive("WithTimeout", d) }
+	return func(o *options) error { return fronts.Positive("WithTimeout", d, &o.timeout) }
 }
 
 // WithDialTimeout bounds how long New waits for each backend to answer. The
 // default is 5 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(o *options) error { o.dial = d; return positive("WithDialTimeout", d) }
+	return func(o *options) error { return fronts.Positive("WithDialTimeout", d, &o.dial) }
 }
 
 // WithIdle frees the series that have not changed for d, so that what strangers
@@ -130,7 +131,7 @@ func WithDialTimeout(d time.Duration) Option {
 // find. They are not
 // pushed until they change. The default is to keep every series indefinitely.
 func WithIdle(d time.Duration) Option {
-	return func(o *options) error { o.idle = d; return positive("WithIdle", d) }
+	return func(o *options) error { return fronts.Positive("WithIdle", d, &o.idle) }
 }
 
 // WithLazy makes New succeed without asking the backends.
@@ -159,18 +160,5 @@ func WithNativeHistograms() Option {
 // WithLogger sets where refused instruments, too many series, failed functions
 // and failed exports are logged. The default is slog.Default() at the time of New.
 func WithLogger(l *slog.Logger) Option {
-	return func(o *options) error {
-		if l == nil {
-			return fault.Markf(ErrInvalid, "nil logger")
-		}
-		o.logger = l
-		return nil
-	}
-}
-
-func positive(option string, d time.Duration) error {
-	if d <= 0 {
-		return fault.Markf(ErrInvalid, "%s(%v), want more than 0", option, d)
-	}
-	return nil
+	return func(o *options) error { return fronts.Logger(l, &o.logger) }
 }

@@ -55,31 +55,16 @@ func New(opts ...Option) (Monitor, error) {
 		record: newRecorder(o.maxEndpoints), cluster: newCluster(o.instance, o.policy, o.expected),
 		checks: map[string]*registered{}, watches: map[*watch.Coalesce[struct{}]]struct{}{},
 	}
-	if o.open != nil {
-		f.scope = "monitor/" + o.driverName
-		if err := f.open(); err != nil {
+	if o.backend.Chosen() {
+		f.scope = "monitor/" + o.backend.Name
+		d, err := o.backend.Open(f.scope, nil)
+		if err != nil {
 			return nil, err
 		}
+		f.driver = d
 	}
 	f.run()
 	return f, nil
-}
-
-func (f *front) open() error {
-	ctx, cancel := context.WithTimeout(context.Background(), f.o.dialTimeout)
-	defer cancel()
-	d, err := f.o.open(ctx)
-	if err != nil {
-		return fault.Opening(f.scope, err)
-	}
-	if !f.o.lazy {
-		if err := d.Ping(ctx); err != nil {
-			d.Close()
-			return fault.Unanswered(f.scope, err)
-		}
-	}
-	f.driver = d
-	return nil
 }
 
 // run starts what goes on until Close.
@@ -88,7 +73,7 @@ func (f *front) run() {
 	if f.driver != nil {
 		f.life.Go(func(ctx context.Context) {
 			o := watch.Options{OnError: func(err error) {
-				f.o.logger.Warn("monitor: reports of others don't come", "backend", f.o.driverName, "error", err)
+				f.o.logger.Warn("monitor: reports of others don't come", "backend", f.o.backend.Name, "error", err)
 			}}
 			watch.Follow(ctx, o, func(ctx context.Context, _ struct{}, progress func(struct{})) error {
 				return f.driver.Watch(ctx, func(r Report) { f.cluster.take(r); progress(struct{}{}) })
@@ -130,7 +115,7 @@ func (f *front) publish(ctx context.Context, s Status) error {
 	defer cancel()
 	err := f.driver.Publish(limited, r)
 	if err != nil && ctx.Err() == nil {
-		f.o.logger.Warn("monitor: report not published", "backend", f.o.driverName, "error", err)
+		f.o.logger.Warn("monitor: report not published", "backend", f.o.backend.Name, "error", err)
 	}
 	return err
 }

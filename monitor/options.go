@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures New.
@@ -20,10 +20,7 @@ type options struct {
 	phase        Phase
 	logger       *slog.Logger
 	interval     time.Duration
-	dialTimeout  time.Duration
-	lazy         bool
-	driverName   string
-	open         func(ctx context.Context) (Driver, error)
+	backend      fronts.Backend[Driver]
 	policy       Policy
 	expected     func(service string) ([]string, bool)
 	details      func(*http.Request) bool
@@ -68,57 +65,30 @@ func WithPhase(p Phase) Option {
 // WithLogger tells a logger of changes and of a backend that fails. The
 // default is silent.
 func WithLogger(l *slog.Logger) Option {
-	return func(o *options) error {
-		if l == nil {
-			return errors.New("nil logger")
-		}
-		o.logger = l
-		return nil
-	}
+	return func(o *options) error { return fronts.Logger(l, &o.logger) }
 }
 
 // WithInterval sets how often the process publishes its report, with ±20 %
 // jitter; a change of the status is published at once. The default is 5 s.
 func WithInterval(d time.Duration) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("interval %v, want more than 0", d)
-		}
-		o.interval = d
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("interval", d, &o.interval) }
 }
 
 // WithDriver sets the backend. name is for error messages. Backend packages
 // call it; so can a driver of your own.
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
-	return func(o *options) error {
-		if name == "" || open == nil {
-			return errors.New("driver without name or open function")
-		}
-		if o.open != nil {
-			return fmt.Errorf("two backends, %s and %s", o.driverName, name)
-		}
-		o.driverName, o.open = name, open
-		return nil
-	}
+	return func(o *options) error { return o.backend.Use(name, open) }
 }
 
 // WithDialTimeout limits how long New waits for the backend's first answer.
 // The default is 5 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("dial timeout %v, want more than 0", d)
-		}
-		o.dialTimeout = d
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("dial timeout", d, &o.backend.Dial) }
 }
 
 // WithLazy lets New succeed while the backend is unavailable.
 func WithLazy() Option {
-	return func(o *options) error { o.lazy = true; return nil }
+	return func(o *options) error { o.backend.Lazy = true; return nil }
 }
 
 // Policy says when a service as a whole is well. The zero value of a field
@@ -197,16 +167,11 @@ func WithOnChange(f func(old, new Status)) Option {
 }
 
 func (o *options) apply(opts []Option) error {
-	for i, opt := range opts {
-		if opt == nil {
-			return fault.New(ErrInvalid, "monitor", "new", "", "option %d is nil", i)
-		}
-		if err := opt(o); err != nil {
-			return fault.Wrap("monitor", "new", "", fault.Mark(ErrInvalid, err))
-		}
+	if err := fronts.New("monitor", o, opts); err != nil {
+		return err
 	}
 	orDefault(&o.interval, 5*time.Second)
-	orDefault(&o.dialTimeout, 5*time.Second)
+	orDefault(&o.backend.Dial, 5*time.Second)
 	orDefault(&o.maxEndpoints, 1000)
 	orDefault(&o.policy.MinHealthy, 0.5)
 	orDefault(&o.policy.FailOpen, 0.5)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures New.
@@ -63,13 +64,7 @@ func WithStrategy(s Strategy) Option {
 
 // WithLogger tells a logger of ejections. The default is silent.
 func WithLogger(l *slog.Logger) Option {
-	return func(o *options) error {
-		if l == nil {
-			return errors.New("nil logger")
-		}
-		o.logger = l
-		return nil
-	}
+	return func(o *options) error { return fronts.Logger(l, &o.logger) }
 }
 
 // WithClient names this client: equal names order the instances of a service
@@ -103,14 +98,14 @@ func WithZone(zone string) Option {
 // WithLease sets how long a Pick that is never Done counts against its
 // instance: this long at least and twice as long at most. The default is 10 min.
 func WithLease(d time.Duration) Option {
-	return positive("lease", d, func(o *options) { o.lease = d })
+	return func(o *options) error { return fronts.Positive("lease", d, &o.lease) }
 }
 
 // WithSlowStart sets how long an instance that is new takes to get its whole
 // share. The default is 30 s. It does not apply while more than half of the
 // instances are new.
 func WithSlowStart(d time.Duration) Option {
-	return positive("slow start", d, func(o *options) { o.start = d })
+	return func(o *options) error { return fronts.Positive("slow start", d, &o.start) }
 }
 
 // WithPanic sets the share of healthy instances below which health is ignored:
@@ -221,16 +216,6 @@ func WithRandom(f func() uint64) Option {
 	}
 }
 
-func positive(what string, d time.Duration, set func(*options)) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("%s %v, want more than 0", what, d)
-		}
-		set(o)
-		return nil
-	}
-}
-
 // chance is a number from 0 to 1.
 func (o *options) chance() float64 { return float64(o.rand()>>11) / (1 << 53) }
 
@@ -241,13 +226,8 @@ func newOptions(opts []Option) (*options, error) {
 		start: 30 * time.Second, panic: 0.5, keep: 10 * time.Minute, rand: rand.Uint64,
 		now: func() time.Duration { return time.Since(start) },
 	}
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(ErrInvalid, "router", "new", "", "option %d is nil", i)
-		}
-		if err := opt(o); err != nil {
-			return nil, fault.Wrap("router", "new", "", fault.Mark(ErrInvalid, err))
-		}
+	if err := fronts.New("router", o, opts); err != nil {
+		return nil, err
 	}
 	if o.source == nil {
 		return nil, fault.New(ErrInvalid, "router", "new", "", "no discovery: use WithDiscovery")

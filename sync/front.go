@@ -29,29 +29,13 @@ type front struct {
 }
 
 func open(o *options) (Sync, error) {
-	f := &front{options: o, scope: "sync/" + o.name, prefix: "sync/" + url.PathEscape(o.namespace) + "/", life: life.New(), held: map[*lease]struct{}{}, waits: map[*Hold]struct{}{}}
-	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
-	defer cancel()
-	d, err := o.open(ctx)
+	f := &front{options: o, scope: "sync/" + o.backend.Name, prefix: "sync/" + url.PathEscape(o.namespace) + "/", life: life.New(), held: map[*lease]struct{}{}, waits: map[*Hold]struct{}{}}
+	d, err := o.backend.Open(f.scope, func(advice string) { f.logger.Warn(advice, "backend", f.scope) }, o.around...)
 	if err != nil {
-		return nil, fault.Opening(f.scope, err)
-	}
-	for _, wrap := range o.around {
-		d = wrap(d)
-	}
-	if !o.lazy {
-		if err := d.Ping(ctx); err != nil {
-			d.Close()
-			return nil, fault.Unanswered(f.scope, err)
-		}
-		if a, ok := d.(Adviser); ok {
-			if advice := a.Advice(ctx); advice != "" {
-				f.logger.Warn(advice, "backend", f.scope)
-			}
-		}
+		return nil, err
 	}
 	f.driver, f.features = d, d.Features()
-	f.features.Backend = o.name
+	f.features.Backend = o.backend.Name
 	_, f.features.Lists = d.(lister)
 	if !f.features.Fair {
 		f.gates = newGates()

@@ -11,38 +11,27 @@ import (
 	"unicode/utf8"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures New.
 type Option func(*options) error
 
 type options struct {
-	name        string // of the backend
-	open        func(ctx context.Context) (Driver, error)
-	around      []func(Driver) Driver
-	namespace   string
-	owner       string
-	ttl         time.Duration
-	dialTimeout time.Duration
-	timeout     time.Duration
-	lazy        bool
-	logger      *slog.Logger
+	backend   fronts.Backend[Driver]
+	around    []func(Driver) Driver
+	namespace string
+	owner     string
+	ttl       time.Duration
+	timeout   time.Duration
+	logger    *slog.Logger
 }
 
 // WithDriver selects the backend: name stands in errors ("sync/etcd"), open
 // builds its driver. open checks what it was given but needs no server. The
 // Backend functions of the packages below this one are made with it.
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
-	return func(o *options) error {
-		switch {
-		case open == nil || name == "":
-			return fault.Markf(ErrInvalid, "a driver needs a name and a function that opens it")
-		case o.open != nil:
-			return fault.Markf(ErrInvalid, "two backends, %s and %s, want one", o.name, name)
-		}
-		o.name, o.open = name, open
-		return nil
-	}
+	return func(o *options) error { return o.backend.Use(name, open) }
 }
 
 // WithMemory selects memory that several Syncs of one process share: they see
@@ -77,30 +66,24 @@ func WithNamespace(namespace string) Option {
 
 // WithDialTimeout bounds New. The default is 5 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(o *options) error { return positive("dial timeout", d, &o.dialTimeout) }
+	return func(o *options) error { return fronts.Positive("dial timeout", d, &o.backend.Dial) }
 }
 
 // WithTimeout bounds each request to the backend, as far as the call's context
 // doesn't, but not how long Lock waits. The default is 5 s.
 func WithTimeout(d time.Duration) Option {
-	return func(o *options) error { return positive("timeout", d, &o.timeout) }
+	return func(o *options) error { return fronts.Positive("timeout", d, &o.timeout) }
 }
 
 // WithLazy makes New succeed without asking the backend.
 func WithLazy() Option {
-	return func(o *options) error { o.lazy = true; return nil }
+	return func(o *options) error { o.backend.Lazy = true; return nil }
 }
 
 // WithLogger receives what no caller can be told: a lock that was lost, a
 // release that goes on in the background. The default is silence.
 func WithLogger(l *slog.Logger) Option {
-	return func(o *options) error {
-		if l == nil {
-			return fault.Markf(ErrInvalid, "nil logger")
-		}
-		o.logger = l
-		return nil
-	}
+	return func(o *options) error { return fronts.Logger(l, &o.logger) }
 }
 
 // LockOption configures one lock, permit or candidacy. Those that also make
@@ -140,13 +123,13 @@ func TTL(ttl time.Duration) LockOption {
 		if ttl > maxTTL {
 			return fault.Markf(ErrInvalid, "TTL %v, want at most %v", ttl, maxTTL)
 		}
-		return positive("TTL", ttl, &o.ttl)
+		return fronts.Positive("TTL", ttl, &o.ttl)
 	}
 }
 
 // Wait ends a wait after d with ErrTimeout.
 func Wait(d time.Duration) LockOption {
-	return func(o *lockOptions) error { return positive("wait", d, &o.wait) }
+	return func(o *lockOptions) error { return fronts.Positive("wait", d, &o.wait) }
 }
 
 // Owner says who asks: a name or an address for people, and for
@@ -166,22 +149,17 @@ const (
 
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
-		namespace:   "default",
-		owner:       rand.Text(),
-		ttl:         defaultTTL,
-		dialTimeout: 5 * time.Second,
-		timeout:     5 * time.Second,
-		logger:      slog.New(slog.DiscardHandler),
+		namespace: "default",
+		owner:     rand.Text(),
+		ttl:       defaultTTL,
+		backend:   fronts.Backend[Driver]{Dial: 5 * time.Second},
+		timeout:   5 * time.Second,
+		logger:    slog.New(slog.DiscardHandler),
 	}
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fault.Markf(ErrInvalid, "option %d is nil", i)
-		}
-		if err := opt(o); err != nil {
-			return nil, err
-		}
+	if err := fronts.Apply(o, opts); err != nil {
+		return nil, err
 	}
-	if o.open == nil {
+	if !o.backend.Chosen() {
 		if err := WithMemory(NewMemory())(o); err != nil {
 			return nil, err
 		}
@@ -190,23 +168,7 @@ func newOptions(opts []Option) (*options, error) {
 }
 
 func (o *lockOptions) apply(opts []LockOption) error {
-	for i, opt := range opts {
-		if opt == nil {
-			return fault.Markf(ErrInvalid, "option %d is nil", i)
-		}
-		if err := opt(o); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func positive(what string, d time.Duration, to *time.Duration) error {
-	if d <= 0 {
-		return fault.Markf(ErrInvalid, "%s %v, want a positive one", what, d)
-	}
-	*to = d
-	return nil
+	return fronts.Apply(o, opts)
 }
 
 func checkName(what, s string) error {

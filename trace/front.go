@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/outlet"
 )
 
@@ -18,13 +19,8 @@ import (
 // WithLazy starts without asking.
 func New(opts ...Option) (Tracer, error) {
 	o := defaults()
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(ErrInvalid, "trace", "new", "", "option %d is nil", i)
-		}
-		if err := opt(&o); err != nil {
-			return nil, fault.Wrap("trace", "new", "", err)
-		}
+	if err := fronts.New("trace", &o, opts); err != nil {
+		return nil, err
 	}
 	if len(o.drivers) == 0 {
 		if err := InMemory(NewMemory(0, 0))(&o); err != nil {
@@ -54,17 +50,9 @@ func New(opts ...Option) (Tracer, error) {
 
 // open builds one reporter and asks whether its backend answers.
 func open(d opener, o *options) (*reporter, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), o.dial)
-	defer cancel()
-	driver, err := d.open(ctx)
+	driver, err := fronts.Open("trace/"+d.name, o.dial, o.lazy, d.open, nil)
 	if err != nil {
-		return nil, fault.Opening("trace/"+d.name, err)
-	}
-	if !o.lazy {
-		if err := driver.Ping(ctx); err != nil {
-			_ = driver.Close()
-			return nil, fault.Unanswered("trace/"+d.name, err)
-		}
+		return nil, err
 	}
 	return newReporter(d.name, driver, o), nil
 }

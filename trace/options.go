@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures New.
@@ -71,8 +72,8 @@ func defaults() options {
 // every reporter is made of. open validates and builds; it needs no server.
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
 	return func(o *options) error {
-		if name == "" || open == nil {
-			return fault.Markf(ErrInvalid, "WithDriver needs a name and an open function")
+		if err := fronts.Named(name, open); err != nil {
+			return err
 		}
 		o.drivers = append(o.drivers, opener{name, open})
 		return nil
@@ -227,13 +228,7 @@ func WithLazy() Option {
 // lost: once for each outage, and at most once in ten seconds a reporter.
 // The default is slog.Default.
 func WithLogger(l *slog.Logger) Option {
-	return func(o *options) error {
-		if l == nil {
-			return fault.Markf(ErrInvalid, "nil logger")
-		}
-		o.logger = l
-		return nil
-	}
+	return func(o *options) error { return fronts.Logger(l, &o.logger) }
 }
 
 func positive(option string, values ...int64) error {

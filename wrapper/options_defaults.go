@@ -6,17 +6,13 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 func newOptions(opts []Option) (*options, error) {
 	o := &options{accessLevel: slog.LevelDebug, slow: time.Second, services: plainHost, drain: -1}
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(ErrInvalid, "wrapper", "new", "", "option %d is nil", i)
-		}
-		if err := opt(o); err != nil {
-			return nil, fault.Wrap("wrapper", "new", "", fault.Mark(ErrInvalid, err))
-		}
+	if err := fronts.Apply(o, opts); err != nil {
+		return nil, fault.Wrap("wrapper", "new", "", fault.Mark(ErrInvalid, err))
 	}
 	if o.name == "" {
 		return nil, fault.New(ErrInvalid, "wrapper", "new", "", "no name: use WithName")

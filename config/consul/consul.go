@@ -21,6 +21,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	connconsul "github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option is an option of Source and On.
@@ -70,14 +71,8 @@ func (s *source) Open(context.Context) error {
 	if s.key == "" || strings.HasPrefix(s.key, "/") {
 		return fault.Markf(config.ErrInvalid, "key %q, want one that is not empty and doesn't begin with a slash", s.key)
 	}
-	for _, opt := range s.opts {
-		err := errors.New("nil option")
-		if opt != nil {
-			err = opt(s)
-		}
-		if err != nil {
-			return fault.Mark(config.ErrInvalid, err)
-		}
+	if err := fronts.Apply(s, s.opts); err != nil {
+		return fault.Mark(config.ErrInvalid, err)
 	}
 	var err error
 	s.conn, err = s.connect()

@@ -21,6 +21,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	connetcd "github.com/micro/go-platform/internal/conn/etcd"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/connectivity"
 )
@@ -72,14 +73,8 @@ func (s *source) Open(context.Context) error {
 	if s.key == "" {
 		return fault.Markf(config.ErrInvalid, "empty key")
 	}
-	for _, opt := range s.opts {
-		err := errors.New("nil option")
-		if opt != nil {
-			err = opt(s)
-		}
-		if err != nil {
-			return fault.Mark(config.ErrInvalid, err)
-		}
+	if err := fronts.Apply(s, s.opts); err != nil {
+		return fault.Mark(config.ErrInvalid, err)
 	}
 	var err error
 	s.conn, err = s.connect()

@@ -25,6 +25,7 @@ import (
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option is an option of Source.
@@ -76,14 +77,8 @@ func (s *source) Open(context.Context) error {
 	if s.path == "" || strings.ContainsRune(s.path, 0) {
 		return fmt.Errorf("path %q: %w", s.path, config.ErrInvalid)
 	}
-	for _, opt := range s.opts {
-		err := errors.New("nil option")
-		if opt != nil {
-			err = opt(s)
-		}
-		if err != nil {
-			return fault.Mark(config.ErrInvalid, err)
-		}
+	if err := fronts.Apply(s, s.opts); err != nil {
+		return fault.Mark(config.ErrInvalid, err)
 	}
 	s.formats = append(s.formats, config.JSON{})
 	var err error

@@ -29,6 +29,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/kubernetes"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/watch"
 )
 
@@ -131,14 +132,8 @@ func (s *source) Open(context.Context) error {
 		return fault.Mark(config.ErrInvalid, err)
 	}
 	s.kind, s.name, s.formats = k, name, []config.Format{config.JSON{}}
-	for _, opt := range s.opts {
-		err := errors.New("nil option")
-		if opt != nil {
-			err = opt(s)
-		}
-		if err != nil {
-			return fault.Mark(config.ErrInvalid, err)
-		}
+	if err := fronts.Apply(s, s.opts); err != nil {
+		return fault.Mark(config.ErrInvalid, err)
 	}
 	var err error
 	if s.conn, s.own, err = s.connect(); err != nil {

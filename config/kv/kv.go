@@ -21,6 +21,7 @@ import (
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/kv"
 )
 
@@ -67,14 +68,8 @@ func (s *source) Open(context.Context) error {
 	case s.tree() && !s.store.Features().List:
 		return fault.Markf(config.ErrInvalid, "key %q stands for those below it, which the store can't list", s.key)
 	}
-	for _, opt := range s.opts {
-		err := errors.New("nil option")
-		if opt != nil {
-			err = opt(s)
-		}
-		if err != nil {
-			return fault.Mark(config.ErrInvalid, err)
-		}
+	if err := fronts.Apply(s, s.opts); err != nil {
+		return fault.Mark(config.ErrInvalid, err)
 	}
 	return nil
 }

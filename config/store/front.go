@@ -12,6 +12,7 @@ import (
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 )
 
@@ -30,14 +31,8 @@ func newFront(opts []Option) (*front, error) {
 		options: options{dialTimeout: 5 * time.Second, timeout: 10 * time.Second},
 		life:    life.New(), writing: map[string]*queue{},
 	}
-	for i, opt := range opts {
-		err := fmt.Errorf("option %d is nil", i+1)
-		if opt != nil {
-			err = opt(&s.options)
-		}
-		if err != nil {
-			return nil, s.wrap("new", "", fault.Mark(ErrInvalid, err))
-		}
+	if err := fronts.Apply(&s.options, opts); err != nil {
+		return nil, s.wrap("new", "", fault.Mark(ErrInvalid, err))
 	}
 	if s.open == nil {
 		s.name, s.open = "config/store", func(context.Context) (Driver, error) { return newMemory(), nil }

@@ -13,6 +13,7 @@ import (
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // change makes the next record's content of the newest record; old.Number is 0
@@ -106,14 +107,8 @@ func (s *front) write(ctx context.Context, v Version, opts []WriteOption, f chan
 
 func (s *front) tryWrite(ctx context.Context, v Version, opts []WriteOption, f change) (Version, error) {
 	var w write
-	for i, opt := range opts {
-		err := fmt.Errorf("option %d is nil", i+1)
-		if opt != nil {
-			err = opt(&w)
-		}
-		if err != nil {
-			return Version{}, fault.Mark(ErrInvalid, err)
-		}
+	if err := fronts.Apply(&w, opts); err != nil {
+		return Version{}, fault.Mark(ErrInvalid, err)
 	}
 	if s.author && w.author == "" {
 		return Version{}, fault.Markf(ErrInvalid, "a write needs an Author here")

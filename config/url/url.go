@@ -33,6 +33,7 @@ import (
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option is an option of Source and LongPoll.
@@ -117,14 +118,8 @@ func (s *source) Open(context.Context) error {
 		return fault.Markf(config.ErrInvalid, "want an http or https URL") // err repeats the URL
 	}
 	s.url = u
-	for _, opt := range s.opts {
-		err := errors.New("nil option")
-		if opt != nil {
-			err = opt(s)
-		}
-		if err != nil {
-			return fault.Mark(config.ErrInvalid, err)
-		}
+	if err := fronts.Apply(s, s.opts); err != nil {
+		return fault.Mark(config.ErrInvalid, err)
 	}
 	client := http.Client{}
 	if s.client != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 )
 
@@ -97,13 +98,8 @@ func FromDiscovery(from discovery.Discovery, database string, opts ...Option) db
 			database: database, backends: map[string]func(Node) db.Option{}, nodes: map[string]*node{},
 			specs: map[string]db.TableSpec{}, ready: make(chan struct{}), life: life.New(), rest: time.Second,
 		}
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(db.ErrInvalid, "nil option")
-			}
-			if err := opt(d); err != nil {
-				return nil, err
-			}
+		if err := fronts.Apply(d, opts); err != nil {
+			return nil, err
 		}
 		service := "db." + database
 		if err := (discovery.Instance{ID: "x", Service: service, Address: "x:1"}).Validate(); database == "" || err != nil {

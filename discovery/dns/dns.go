@@ -42,6 +42,7 @@ import (
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures Backend.
@@ -104,13 +105,8 @@ func Backend(domain string, opts ...Option) discovery.Option {
 	return discovery.WithDriver("dns", func(context.Context) (discovery.Driver, error) {
 		d := &driver{poll: 10 * time.Second, resolver: net.DefaultResolver}
 		d.name = func(service string) string { return "_" + service + "._tcp." + domain }
-		for i, opt := range opts {
-			if opt == nil {
-				return nil, fmt.Errorf("option %d is nil", i)
-			}
-			if err := opt(d); err != nil {
-				return nil, err
-			}
+		if err := fronts.Apply(d, opts); err != nil {
+			return nil, err
 		}
 		if domain == "" || strings.ContainsAny(domain, " \t\n/") {
 			return nil, fmt.Errorf("domain %q, want a name", domain)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // HandlerOption configures Handler.
@@ -49,13 +50,8 @@ func Handler(d discovery.Discovery, opts ...HandlerOption) (http.Handler, error)
 	if d == nil {
 		return nil, fault.New(fault.Invalid, "discovery/relay", "new", "", "nil discovery")
 	}
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(fault.Invalid, "discovery/relay", "new", "", "option %d is nil", i)
-		}
-		if err := opt(h); err != nil {
-			return nil, fault.Wrap("discovery/relay", "new", "", err)
-		}
+	if err := fronts.Apply(h, opts); err != nil {
+		return nil, fault.Wrap("discovery/relay", "new", "", err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /services", h.services)

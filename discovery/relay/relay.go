@@ -13,6 +13,7 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/conn"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures Backend.
@@ -60,13 +61,8 @@ func Backend(address string, opts ...Option) discovery.Option {
 			d.bases = append(d.bases, strings.TrimSuffix(part, "/"))
 		}
 		d.client = &http.Client{Transport: d.own, CheckRedirect: conn.SameOrigin}
-		for i, opt := range opts {
-			if opt == nil {
-				return nil, fmt.Errorf("option %d is nil", i)
-			}
-			if err := opt(d); err != nil {
-				return nil, err
-			}
+		if err := fronts.Apply(d, opts); err != nil {
+			return nil, err
 		}
 		for _, b := range d.bases {
 			if d.own.TLSClientConfig != nil && !strings.HasPrefix(strings.ToLower(b), "https:") {

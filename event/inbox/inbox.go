@@ -59,6 +59,7 @@ import (
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Inbox is a table of the records that were handled. Its methods may be called
@@ -101,13 +102,8 @@ func New(ctx context.Context, e *engine.Engine, name string, opts ...Option) (*I
 		return nil, fault.New(fault.Invalid, scope, "new", name, "the name has %d bytes, want 1 to 255", len(name))
 	}
 	b := &Inbox{db: db, name: name, keep: 7 * 24 * time.Hour}
-	for _, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(fault.Invalid, scope, "new", name, "nil option")
-		}
-		if err := opt(b); err != nil {
-			return nil, fault.Wrap(scope, "new", name, err)
-		}
+	if err := fronts.Apply(b, opts); err != nil {
+		return nil, fault.Wrap(scope, "new", name, err)
 	}
 	tables := sql.Tables{DB: db, There: func(ctx context.Context) error {
 		var n int

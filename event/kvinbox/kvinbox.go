@@ -5,6 +5,7 @@ import (
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/kv"
 )
 
@@ -59,13 +60,8 @@ func New(store kv.KV, name string, opts ...Option) (*Inbox, error) {
 		return nil, fault.New(fault.Invalid, scope, "new", name, "the name has %d bytes, want 1 to 255", len(name))
 	}
 	b := &Inbox{store: store, prefix: "inbox/" + name + "/", keep: 7 * 24 * time.Hour, claim: 30 * time.Second}
-	for _, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(fault.Invalid, scope, "new", name, "nil option")
-		}
-		if err := opt(b); err != nil {
-			return nil, fault.Wrap(scope, "new", name, err)
-		}
+	if err := fronts.Apply(b, opts); err != nil {
+		return nil, fault.Wrap(scope, "new", name, err)
 	}
 	if f := store.Features(); f.Shared && f.Evicts {
 		return nil, fault.New(fault.Unsupported, scope, "new", name, "kv/%s may evict notes, and their records would be handled again", f.Backend)

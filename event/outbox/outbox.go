@@ -45,6 +45,7 @@ import (
 	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Outbox is a table of records that are to be published. Its methods may be
@@ -127,13 +128,8 @@ func New(ctx context.Context, e *engine.Engine, opts ...Option) (*Outbox, error)
 	if err != nil {
 		return nil, fault.Wrap(scope, "new", "", err)
 	}
-	for _, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(fault.Invalid, scope, "new", "", "nil option")
-		}
-		if err := opt(&o); err != nil {
-			return nil, fault.Wrap(scope, "new", "", err)
-		}
+	if err := fronts.Apply(&o, opts); err != nil {
+		return nil, fault.Wrap(scope, "new", "", err)
 	}
 	tables := sql.Tables{DB: db, There: func(ctx context.Context) error {
 		var one int

@@ -1,19 +1,52 @@
-// Package fronts has what the fronts of the packages do alike: a front is what
-// New returns, and stands between the caller and a backend's driver.
+// Package fronts has what the fronts of the packages do alike. A front is what
+// New returns: it stands between the caller and the driver of a backend.
 package fronts
 
-import "github.com/micro/go-platform/internal/fault"
+import (
+	"log/slog"
+	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+)
 
 // Apply applies opts to o in order, up to the first error. A nil option is
 // fault.Invalid.
 func Apply[O any, F ~func(*O) error](o *O, opts []F) error {
-	for _, opt := range opts {
+	for i, opt := range opts {
 		if opt == nil {
-			return fault.Markf(fault.Invalid, "nil option")
+			return fault.Markf(fault.Invalid, "option %d is nil", i+1)
 		}
 		if err := opt(o); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// New is Apply for the options of a package's New. Its error is the package's:
+// "kv: new: invalid: …". What has no kind is fault.Invalid.
+func New[O any, F ~func(*O) error](pkg string, o *O, opts []F) error {
+	err := Apply(o, opts)
+	if err != nil && fault.KindOf(err) == nil {
+		err = fault.Mark(fault.Invalid, err)
+	}
+	return fault.Wrap(pkg, "new", "", err)
+}
+
+// Positive sets to to a duration that has to be more than 0.
+func Positive(what string, d time.Duration, to *time.Duration) error {
+	if d <= 0 {
+		return fault.Markf(fault.Invalid, "%s %v, want more than 0", what, d)
+	}
+	*to = d
+	return nil
+}
+
+// Logger sets to to l, which must not be nil.
+func Logger(l *slog.Logger, to **slog.Logger) error {
+	if l == nil {
+		return fault.Markf(fault.Invalid, "nil logger")
+	}
+	*to = l
 	return nil
 }

@@ -1,9 +1,12 @@
 package fronts
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -38,5 +41,121 @@ func TestCutKeepsWholeCharacters(t *testing.T) {
 		if got := Cut(c.name); got != c.want || !utf8.ValidString(got) {
 			t.Errorf("%q became %q", c.name, got)
 		}
+	}
+}
+
+// driver is a driver that notes what is done with it.
+type driver struct {
+	said   string
+	refuse error
+	done   *[]string
+}
+
+func (d driver) Ping(ctx context.Context) error {
+	*d.done = append(*d.done, "ping")
+	if _, ok := ctx.Deadline(); !ok {
+		*d.done = append(*d.done, "without an end")
+	}
+	return d.refuse
+}
+func (d driver) Advice(context.Context) string { *d.done = append(*d.done, "advice"); return d.said }
+func (d driver) Close() error                  { *d.done = append(*d.done, "close"); return nil }
+
+// flushing is a driver whose Close takes a context.
+type flushing struct{ driver }
+
+func (d flushing) Close(context.Context) error { return d.driver.Close() }
+
+func TestOpen(t *testing.T) {
+	bad := errors.New("bad")
+	for name, c := range map[string]struct {
+		lazy     bool
+		open     error
+		refuse   error
+		said     string
+		flushing bool
+		want     error
+		done     string
+	}{
+		"answers":         {done: "ping advice"},
+		"has advice":      {said: "drops items", done: "ping advice drops items"},
+		"lazy":            {lazy: true, said: "drops items", done: ""},
+		"can't be":        {open: bad, want: fault.Invalid, done: ""},
+		"is silent":       {refuse: bad, want: fault.Unavailable, done: "ping close"},
+		"refuses":         {refuse: fault.Denied, want: fault.Denied, done: "ping close"},
+		"silent, flushes": {refuse: bad, flushing: true, want: fault.Unavailable, done: "ping close"},
+	} {
+		var done []string
+		advise := func(advice string) { done = append(done, advice) }
+		_, err := Open("kv/x", time.Minute, c.lazy, func(context.Context) (any, error) {
+			d := driver{c.said, c.refuse, &done}
+			if c.flushing {
+				return flushing{d}, c.open
+			}
+			return d, c.open
+		}, advise)
+		if got := strings.Join(done, " "); !errors.Is(err, c.want) || got != c.done {
+			t.Errorf("%s: %v after %q, want %v after %q", name, err, got, c.want, c.done)
+		}
+	}
+}
+
+func TestBackendIsOne(t *testing.T) {
+	var b Backend[string]
+	open := func(context.Context) (string, error) { return "driver", nil }
+	for name, err := range map[string]error{"no name": b.Use("", open), "no function": b.Use("x", nil)} {
+		if !errors.Is(err, fault.Invalid) || b.Chosen() {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := b.Use("redis", open); err != nil || !b.Chosen() || b.Name != "redis" {
+		t.Error(b, err)
+	}
+	if err := b.Use("etcd", open); !errors.Is(err, fault.Invalid) || b.Name != "redis" {
+		t.Errorf("a second one: %v, %s", err, b.Name)
+	}
+	b.Dial = time.Minute
+	d, err := b.Open("kv/redis", nil, func(d string) string { return "a(" + d + ")" }, func(d string) string { return "b(" + d + ")" })
+	if d != "b(a(driver))" || err != nil {
+		t.Errorf("%s, %v", d, err)
+	}
+}
+
+func TestNewSaysWhoseErrorItIs(t *testing.T) {
+	var n int
+	for name, opt := range map[string]func(*int) error{
+		"without a kind": func(*int) error { return errors.New("bad") }, "nil": nil,
+		"not positive": func(*int) error { var d time.Duration; return Positive("timeout", 0, &d) },
+		"no logger":    func(*int) error { var l *slog.Logger; return Logger(nil, &l) },
+	} {
+		err := New("kv", &n, []func(*int) error{opt})
+		if !errors.Is(err, fault.Invalid) || !strings.HasPrefix(err.Error(), "kv: new: invalid: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := New[int, func(*int) error]("kv", &n, nil); err != nil {
+		t.Error(err)
+	}
+	d, l := time.Duration(0), (*slog.Logger)(nil)
+	if Positive("timeout", 1, &d) != nil || d != 1 || Logger(slog.Default(), &l) != nil || l == nil {
+		t.Error(d, l)
+	}
+}
+
+func TestDeadlineIsTheCallersOwn(t *testing.T) {
+	own, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	if ctx, leave := Deadline(own, time.Minute); ctx != own {
+		t.Error("a context with a deadline got another")
+	} else if leave(); own.Err() != nil {
+		t.Error("the caller's context was ended")
+	}
+	ctx, leave := Deadline(t.Context(), time.Minute)
+	at, ok := ctx.Deadline()
+	if left := time.Until(at); !ok || left <= 0 || left > time.Minute {
+		t.Errorf("%v left, %v", left, ok)
+	}
+	if leave(); ctx.Err() == nil {
+		t.Error("leave does not end it")
 	}
 }

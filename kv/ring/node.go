@@ -9,6 +9,7 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 	"github.com/micro/go-platform/internal/seldom"
 )
@@ -60,14 +61,8 @@ func New(d discovery.Discovery, service, self string, opts ...Option) (*Node, er
 		o: defaults(), d: d, service: service, self: self, life: life.New(), kick: make(chan struct{}, 1),
 		seen: map[string]bool{}, links: map[string]*link{}, changed: make(chan struct{}),
 	}
-	for _, opt := range opts {
-		err := fault.Markf(fault.Invalid, "nil option")
-		if opt != nil {
-			err = opt(&n.o)
-		}
-		if err != nil {
-			return nil, fault.Wrap("kv/ring", "new", "", err)
-		}
+	if err := fronts.Apply(&n.o, opts); err != nil {
+		return nil, fault.Wrap("kv/ring", "new", "", err)
 	}
 	switch {
 	case d == nil || service == "" || self == "":

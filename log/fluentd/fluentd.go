@@ -15,6 +15,7 @@ import (
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/internal/wire"
 )
@@ -56,13 +57,8 @@ func WithoutAck() Option {
 func Backend(addr, tag string, opts ...Option) log.Option {
 	return log.WithDriver("fluentd", func(context.Context) (log.Driver, error) {
 		var o options
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(fault.Invalid, "nil option")
-			}
-			if err := opt(&o); err != nil {
-				return nil, err
-			}
+		if err := fronts.Apply(&o, opts); err != nil {
+			return nil, err
 		}
 		if tag == "" {
 			return nil, fault.Markf(fault.Invalid, "no tag")

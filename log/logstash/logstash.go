@@ -8,6 +8,7 @@ import (
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/internal/wire"
 )
@@ -51,13 +52,8 @@ func Backend(addr string, opts ...Option) log.Option {
 	return log.WithDriver("logstash", func(context.Context) (log.Driver, error) {
 		o := options{datagram: maxUDP}
 		o.host, _ = os.Hostname()
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(fault.Invalid, "nil option")
-			}
-			if err := opt(&o); err != nil {
-				return nil, err
-			}
+		if err := fronts.Apply(&o, opts); err != nil {
+			return nil, err
 		}
 		a, err := conn.Parse(addr, conn.Scheme{Name: "tcp", Port: 5000}, conn.Scheme{Name: "tls", Port: 5000}, conn.Scheme{Name: "udp", Port: 5000})
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/log/internal/wire"
 )
@@ -70,13 +71,8 @@ func Backend(addr string, opts ...Option) log.Option {
 	return log.WithDriver("syslog", func(context.Context) (log.Driver, error) {
 		o := options{facility: 1, app: filepath.Base(os.Args[0]), max: 8192}
 		o.host, _ = os.Hostname()
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(fault.Invalid, "nil option")
-			}
-			if err := opt(&o); err != nil {
-				return nil, err
-			}
+		if err := fronts.Apply(&o, opts); err != nil {
+			return nil, err
 		}
 		d := &driver{max: o.max, enc: newEncoding(&o)}
 		if path, ok := strings.CutPrefix(addr, "unixgram://"); ok {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/metrics"
 )
 
@@ -75,13 +76,8 @@ func WithDelete() Option {
 func Backend(addr, job string, opts ...Option) metrics.Option {
 	return metrics.WithDriver("prometheus", func(context.Context) (metrics.Driver, error) {
 		var o pushOptions
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(fault.Invalid, "nil option")
-			}
-			if err := opt(&o); err != nil {
-				return nil, err
-			}
+		if err := fronts.Apply(&o, opts); err != nil {
+			return nil, err
 		}
 		a, err := conn.Parse(addr, conn.Scheme{Name: "http", Port: 9091}, conn.Scheme{Name: "https", Port: 443})
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cactus/go-statsd-client/v5/statsd"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/metrics"
 )
 
@@ -84,13 +85,8 @@ func WithClient(s statsd.Sender) Option {
 func Backend(addr string, opts ...Option) metrics.Option {
 	return metrics.WithDriver("statsd", func(context.Context) (metrics.Driver, error) {
 		o := options{packet: 1432, samples: 64, resolve: 30 * time.Second, timeout: 2 * time.Second}
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(fault.Invalid, "nil option")
-			}
-			if err := opt(&o); err != nil {
-				return nil, err
-			}
+		if err := fronts.Apply(&o, opts); err != nil {
+			return nil, err
 		}
 		d := &driver{options: o, last: map[uint64]total{}, sender: o.sender}
 		if d.sender == nil {

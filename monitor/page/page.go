@@ -15,6 +15,7 @@ import (
 	"github.com/micro/go-platform/config/store"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 	"github.com/micro/go-platform/internal/source"
 	"github.com/micro/go-platform/log"
@@ -44,13 +45,8 @@ func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 	if mo == nil {
 		return nil, fault.New(monitor.ErrInvalid, "monitor/page", "new", "", "nil monitor")
 	}
-	for i, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(monitor.ErrInvalid, "monitor/page", "new", "", "option %d is nil", i)
-		}
-		if err := opt(&o); err != nil {
-			return nil, fault.Wrap("monitor/page", "new", "", fault.Mark(monitor.ErrInvalid, err))
-		}
+	if err := fronts.Apply(&o, opts); err != nil {
+		return nil, fault.Wrap("monitor/page", "new", "", fault.Mark(monitor.ErrInvalid, err))
 	}
 	p := &Page{o: o, mo: mo, life: life.New(), mux: http.NewServeMux(), html: newDocument(o.title), writes: shared{turn: make(chan struct{}, 1)}}
 	switch {

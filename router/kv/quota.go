@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/router"
@@ -117,13 +118,8 @@ func NewQuota(store kv.KV, name string, perSecond float64, burst int, opts ...Qu
 		return nil, fault.New(router.ErrInvalid, "router/kv", "new quota", name, "%v a second and burst %d, want a window from 1 ms to 1 h", perSecond, burst)
 	}
 	q.window = time.Duration(window)
-	for _, o := range opts {
-		if o == nil {
-			return nil, fault.New(router.ErrInvalid, "router/kv", "new quota", name, "nil option")
-		}
-		if err := o(q); err != nil {
-			return nil, fault.Wrap("router/kv", "new quota", name, fault.Mark(router.ErrInvalid, err))
-		}
+	if err := fronts.Apply(q, opts); err != nil {
+		return nil, fault.Wrap("router/kv", "new quota", name, fault.Mark(router.ErrInvalid, err))
 	}
 	return q, nil
 }

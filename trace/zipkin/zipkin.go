@@ -8,6 +8,7 @@ import (
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/trace"
 	"github.com/openzipkin/zipkin-go/model"
 )
@@ -48,13 +49,8 @@ func WithHeader(key, value string) Option {
 func Backend(addr string, opts ...Option) trace.Option {
 	return trace.WithDriver("zipkin", func(context.Context) (trace.Driver, error) {
 		o := options{header: http.Header{}}
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(fault.Invalid, "nil option")
-			}
-			if err := opt(&o); err != nil {
-				return nil, err
-			}
+		if err := fronts.Apply(&o, opts); err != nil {
+			return nil, err
 		}
 		c, err := newClient(addr, o)
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	engine "github.com/micro/go-platform/engine/sql"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option is an option of the constructors.
@@ -73,14 +74,8 @@ func On(e *engine.Engine, opts ...Option) store.Option { return open(e.Conn, opt
 func open(connect func() (*sql.DB, error), opts []Option) store.Option {
 	return store.WithDriver("config/store/sql", func(context.Context) (store.Driver, error) {
 		d := &driver{name: "config_versions", every: 300 * time.Millisecond}
-		for _, opt := range opts {
-			if opt == nil {
-				return nil, fault.Markf(store.ErrInvalid, "nil option")
-			}
-			err := opt(d)
-			if err != nil {
-				return nil, fault.Mark(store.ErrInvalid, err)
-			}
+		if err := fronts.Apply(d, opts); err != nil {
+			return nil, fault.Mark(store.ErrInvalid, err)
 		}
 		db, err := connect()
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/micro/go-platform/config/store"
 	"github.com/micro/go-platform/internal/body"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 )
 
@@ -82,13 +83,8 @@ func New(st store.Store, allow Allow, opts ...Option) (*Handler, error) {
 	if st == nil || allow == nil {
 		return bad(fault.Markf(fault.Invalid, "no store, or nothing that says who may read"))
 	}
-	for i, opt := range opts {
-		if opt == nil {
-			return bad(fault.Markf(fault.Invalid, "option %d is nil", i+1))
-		}
-		if err := opt(h); err != nil {
-			return bad(err)
-		}
+	if err := fronts.Apply(h, opts); err != nil {
+		return bad(err)
 	}
 	return h, nil
 }

@@ -1,0 +1,93 @@
+package kv
+
+import (
+	"context"
+
+	"github.com/micro/go-platform/internal/fault"
+)
+
+func (f *front) Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Revision, error) {
+	start := f.now()
+	rev, err := f.put(ctx, key, value, opts)
+	if err != nil || f.observe != nil {
+		err = f.done("put", key, 1, start, err)
+	}
+	return rev, err
+}
+
+func (f *front) put(ctx context.Context, key string, value []byte, opts []PutOption) (Revision, error) {
+	w, err := f.write(key, value, opts)
+	if err != nil {
+		return 0, err
+	}
+	if w.conditional {
+		if w.IfAbsent {
+			return 0, invalidf("IfAbsent and IfRevision together")
+		}
+		w.IfAbsent = w.IfRevision == 0
+	}
+	ctx, b, err := f.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	rev, err := f.driver.Put(ctx, w)
+	err = b.leave(err)
+	if err != nil {
+		if w.conditional && w.IfAbsent && isKind(err, fault.Exists) {
+			err = ErrConflict
+		}
+		return 0, err
+	}
+	return rev, nil
+}
+
+// write checks one write and its options.
+func (f *front) write(key string, value []byte, opts []PutOption) (Write, error) {
+	w := Write{Key: f.namespace + key, Value: value}
+	if err := f.check(key); err != nil {
+		return w, err
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			return w, invalidf("nil option")
+		}
+		var err error
+		if w, err = opt.put(w); err != nil { // by value: no allocation
+			return w, err
+		}
+	}
+	if limit := f.features.MaxValue; limit > 0 && len(value) > limit {
+		return w, fault.Markf(ErrTooLarge, "value of %d bytes, the limit is %d", len(value), limit)
+	}
+	return w, nil
+}
+
+func (f *front) Delete(ctx context.Context, key string, opts ...DeleteOption) error {
+	start := f.now()
+	err := f.delete(ctx, key, opts)
+	if err != nil || f.observe != nil {
+		err = f.done("delete", key, 1, start, err)
+	}
+	return err
+}
+
+func (f *front) delete(ctx context.Context, key string, opts []DeleteOption) error {
+	if err := f.check(key); err != nil {
+		return err
+	}
+	var w Write
+	for _, opt := range opts {
+		if opt == nil {
+			return invalidf("nil option")
+		}
+		var err error
+		if w, err = opt.delete(w); err != nil {
+			return err
+		}
+	}
+	ctx, b, err := f.enter(ctx)
+	if err != nil {
+		return err
+	}
+	return b.leave(f.driver.Delete(ctx, f.namespace+key, w.IfRevision))
+}
