@@ -118,7 +118,8 @@ func (l *Loader) load(ctx context.Context, key string, load func(context.Context
 	}
 	ttl := max(l.ttl-time.Duration(rand.Float64()*l.jitter*float64(l.ttl)), time.Millisecond)
 	item := kv.Item{Key: key, Value: value, Expires: time.Now().Add(ttl + l.stale)}
-	if item.Revision, err = l.store.Put(ctx, key, value, kv.TTL(ttl+l.stale)); err != nil && refresh {
+	item.Revision, err = l.store.Put(ctx, key, value, kv.TTL(ttl+l.stale))
+	if err != nil && refresh {
 		l.rest(key, min(time.Second, l.stale), false)
 	}
 	return item, nil

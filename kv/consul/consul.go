@@ -75,7 +75,8 @@ func (d *driver) itemOf(p *api.KVPair) (kv.Item, bool) {
 		item.Value = []byte{}
 	}
 	alive := false
-	if item.Expires, alive = endOf(p.Flags); !alive {
+	item.Expires, alive = endOf(p.Flags)
+	if !alive {
 		d.reaper.add(p.Key, p.ModifyIndex, item.Expires)
 	}
 	return item, alive
@@ -230,7 +231,8 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 		}
 		ok, r, _, err := d.KV().Txn(ops, consistent(ctx))
 		if err == nil {
-			if err = consul.Refused(r.Errors); err == nil && !ok {
+			err = consul.Refused(r.Errors)
+			if err == nil && !ok {
 				err = errors.New("the transaction failed")
 			}
 		}

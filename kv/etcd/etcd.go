@@ -228,7 +228,8 @@ func (d *driver) putChunk(ctx context.Context, writes []kv.Write) error {
 			var opts []clientv3.OpOption
 			if w.TTL > 0 {
 				var err error
-				if lease, err = d.leases.get(ctx, w.TTL); err != nil {
+				lease, err = d.leases.get(ctx, w.TTL)
+				if err != nil {
 					return err
 				}
 				opts = append(opts, clientv3.WithLease(lease))

@@ -32,7 +32,8 @@ func (d *driver) swap(ctx context.Context, o *op) error {
 		server, ok := d.client.UniversalClient.(*goredis.Client)
 		if d.cluster != nil {
 			var err error
-			if server, err = d.owner(ctx, o.key); err != nil {
+			server, err = d.owner(ctx, o.key)
+			if err != nil {
 				return struct{}{}, err
 			}
 		} else if !ok {

@@ -81,7 +81,8 @@ func (d *driver) keys(ctx context.Context, prefix, after string) ([]string, erro
 				}
 			}
 			mu.Unlock()
-			if cursor = a.next; cursor == 0 {
+			cursor = a.next
+			if cursor == 0 {
 				return nil
 			}
 		}

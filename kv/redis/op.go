@@ -148,7 +148,8 @@ func (o *op) answer() {
 			o.err = kv.ErrExists
 		}
 	default:
-		if o.err = o.write.Err(); o.err == nil {
+		o.err = o.write.Err()
+		if o.err == nil {
 			o.n, o.err = o.write.Int64()
 		}
 	}
@@ -189,7 +190,8 @@ func (o *op) settle() {
 	case o.writes():
 		o.err = redis.WriteError(o.err)
 	default:
-		if o.err = redis.ReadError(o.err); fault.KindOf(o.err) == context.DeadlineExceeded { // the client's own, not the caller's
+		o.err = redis.ReadError(o.err)
+		if fault.KindOf(o.err) == context.DeadlineExceeded { // the client's own, not the caller's
 			o.err = fault.Mark(kv.ErrUnavailable, o.err)
 		}
 	}

@@ -89,7 +89,8 @@ func (d *driver) node(ctx context.Context, key string) (*batch.Group[op], error)
 	var server *goredis.Client
 	if d.cluster != nil {
 		var err error
-		if server, err = d.owner(ctx, key); err != nil {
+		server, err = d.owner(ctx, key)
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -127,7 +127,8 @@ func (c *conn) call(ctx context.Context, op byte, giveUp time.Time, put func([]b
 	c.pending[id] = w
 	// After a crowd was answered its first does not go ahead alone.
 	alone := len(c.pending) == 1 && c.crowd <= 1 && !c.stalled
-	if c.crowd = max(c.crowd, len(c.pending)); len(c.pending) == 1 {
+	c.crowd = max(c.crowd, len(c.pending))
+	if len(c.pending) == 1 {
 		c.crowd = 1
 	}
 	if !c.sweeps && !giveUp.IsZero() {

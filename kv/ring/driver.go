@@ -229,7 +229,8 @@ func (d *driver) write(ctx context.Context, w write) (version uint64, sum int64,
 			return err
 		}
 		r := &reader{b: a.body}
-		if version, sum = r.u64(), int64(r.u64()); r.bad {
+		version, sum = r.u64(), int64(r.u64())
+		if r.bad {
 			return fault.Mark(kv.ErrUnknownOutcome, errFrame)
 		}
 		return nil

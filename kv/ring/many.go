@@ -104,7 +104,8 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 				answer := l.askMany(ctx, keys)
 				mu.Lock()
 				missing, rest := answer.items(keys, items)
-				if left = append(left, missing...); len(rest) == len(keys) {
+				left = append(left, missing...)
+				if len(rest) == len(keys) {
 					left = append(left, rest...)
 					rest = nil
 				}

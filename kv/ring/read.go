@@ -59,7 +59,8 @@ func (n *Node) learn(ctx context.Context, v *view, key string) (failed int) {
 		wg.Go(func() {
 			a, err := v.call(ctx, id, opAsk, body)
 			if r := (&reader{b: a.body}); err == nil && a.status == stOK {
-				if records[i] = r.record(); r.bad {
+				records[i] = r.record()
+				if r.bad {
 					err = errFrame
 				}
 			} else if err == nil {

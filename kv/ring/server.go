@@ -106,7 +106,8 @@ func (n *Node) answer(out *wire, r *bufio.Reader) {
 			if out.write(replies) != nil {
 				return
 			}
-			if replies = replies[:0]; cap(replies) > keepBuffer {
+			replies = replies[:0]
+			if cap(replies) > keepBuffer {
 				replies = nil
 			}
 		}

@@ -85,7 +85,8 @@ func (n *Node) rebuild() {
 		self = self || in.ID == n.self
 		if in.Status == discovery.Up {
 			m := member{in.ID, in.Weight}
-			if up = append(up, m); reached(in.ID) {
+			up = append(up, m)
+			if reached(in.ID) {
 				near = append(near, m)
 			}
 		}
@@ -240,7 +241,8 @@ func (n *Node) cutOff(now time.Time) bool {
 
 // stands says whether this node owns a partition, and has all of it.
 func (n *Node) stands(p uint16, now time.Time) (owner, have bool, v *view) {
-	if v = n.v.Load(); v == nil || v.mine[p] < 0 {
+	v = n.v.Load()
+	if v == nil || v.mine[p] < 0 {
 		return false, false, v
 	}
 	return true, n.have[p].Load() && n.awake(now), v

@@ -118,7 +118,8 @@ func (d *driver) page(ctx context.Context, where string, args []any, f func(item
 			return false, nil
 		}
 		n++
-		if size += len(item.Value); n == perPage || size > bytesPerPage {
+		size += len(item.Value)
+		if n == perPage || size > bytesPerPage {
 			return true, nil
 		}
 	}

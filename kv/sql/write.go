@@ -88,7 +88,8 @@ func (d *driver) PutMany(ctx context.Context, writes []kv.Write) []error {
 		for size := 0; start+len(chunk) < len(writes) && len(chunk) < perStatement; {
 			w := &write{Write: writes[start+len(chunk)]}
 			w.fill()
-			if size += w.size(); size > maxValue && len(chunk) > 0 {
+			size += w.size()
+			if size > maxValue && len(chunk) > 0 {
 				break
 			}
 			chunk = append(chunk, w)
