@@ -30,8 +30,20 @@ func (c cursor) next() cursor {
 	return cursor{shard: c.shard + 1, slices: 1}
 }
 
-// maxSlices bounds what a shard is cut into.
-const maxSlices = 1 << 16
+// after reports that c begins where b or what follows it ends.
+func (c cursor) after(b cursor) bool {
+	return c.shard > b.shard || c.shard == b.shard && uint64(c.slice)*uint64(b.slices) > uint64(b.slice)*uint64(c.slices)
+}
+
+// valid reports that a store may have such a place.
+func (c cursor) valid() bool {
+	return c.shard <= maxShards && c.slices > 0 && c.slices <= maxSlices && c.slice < c.slices
+}
+
+const (
+	maxSlices = 1 << 16 // what a shard is cut into, at most
+	maxShards = 1 << 16 // more than any peer has
+)
 
 // listing names what is here in the partitions whose digests differ, from a
 // cursor on, if the peer goes by the same members: only then is every write
@@ -47,7 +59,7 @@ func (n *Node) listing(r *reader, size int) (byte, []byte) {
 			want[p], any = true, true
 		}
 	}
-	if r.bad || at.slices == 0 || at.slices > maxSlices {
+	if r.bad || !at.valid() {
 		return stInvalid, nil
 	}
 	n.mu.RLock()
@@ -70,7 +82,8 @@ func (n *Node) listing(r *reader, size int) (byte, []byte) {
 			return fits || at.slices == maxSlices
 		})
 		if !fits && at.slices < maxSlices {
-			if reply = reply[:from]; from > head {
+			reply = reply[:from]
+			if from > head {
 				more = true
 				break
 			}
@@ -97,7 +110,11 @@ func (n *Node) pull(ctx context.Context, v *view, id string, parts []uint16, han
 			return false, err
 		}
 		r := &reader{b: a.body}
+		last := at
 		whole, more, at = r.bool(), r.bool(), r.cursor()
+		if more && !(at.valid() && at.after(last)) {
+			return false, fmt.Errorf("%s: the page that follows %+v is %+v: %w", id, last, at, errFrame)
+		}
 		var wanted []string
 		for r.more() {
 			key, version := r.text(), r.u64()

@@ -1,10 +1,16 @@
 package ring
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/internal/leak"
 )
@@ -38,7 +44,7 @@ func TestAListingIsOneWalk(t *testing.T) {
 			r.bool()
 			more = r.bool()
 			at := r.cursor()
-			if more && !at.behind(last) {
+			if more && !at.after(last) {
 				t.Fatalf("pages of %d: the page from %+v ends at %+v", size, last, at)
 			}
 			last = at
@@ -68,11 +74,6 @@ func TestAListingIsOneWalk(t *testing.T) {
 	}
 }
 
-// behind reports that c begins where b or what follows it ends.
-func (c cursor) behind(b cursor) bool {
-	return c.shard > b.shard || c.shard == b.shard && uint64(c.slice)*uint64(b.slices) > uint64(b.slice)*uint64(c.slices)
-}
-
 // TestANewNodeGetsAllPages hands more over than a page has room for.
 func TestANewNodeGetsAllPages(t *testing.T) {
 	leak.Check(t)
@@ -98,5 +99,65 @@ func TestANewNodeGetsAllPages(t *testing.T) {
 		if r := b.store.latest(fmt.Sprint("long ", i)); !bytes.Equal(r.value, bytes.Repeat([]byte{byte(i)}, maxValue)) {
 			t.Fatalf("long value %d has %d bytes on the new node", i, len(r.value))
 		}
+	}
+}
+
+// TestAFaultyPeersPagesEnd: a peer whose pages do not go forward holds up
+// nobody's comparison.
+func TestAFaultyPeersPagesEnd(t *testing.T) {
+	leak.Check(t)
+	c := newCluster(t, "a")
+	n := c.nodes["a"]
+	first := cursor{slices: 1}
+	for name, test := range map[string]struct {
+		pages []cursor // which pages say what follows them; the last one forever
+		want  error
+	}{
+		"forward":             {[]cursor{{shard: 1, slices: 1}, {shard: 1, slices: 4, slice: 1}, {shard: 2, slices: 1}}, nil},
+		"the same":            {[]cursor{first}, errFrame},
+		"the same, in halves": {[]cursor{{slices: 2}}, errFrame},
+		"back":                {[]cursor{{shard: 2, slices: 1}, {shard: 1, slices: 1}}, errFrame},
+		"back in a shard":     {[]cursor{{slices: 4, slice: 3}, {slices: 2, slice: 1}}, errFrame},
+		"no slices":           {[]cursor{{shard: 1}}, errFrame},
+		"too many slices":     {[]cursor{{slices: 2 * maxSlices, slice: 1}}, errFrame},
+		"no such slice":       {[]cursor{{slices: 2, slice: 2}}, errFrame},
+		"beyond all shards":   {[]cursor{{shard: maxShards + 1, slices: 1}}, errFrame},
+	} {
+		t.Run(name, func(t *testing.T) {
+			here, there := net.Pipe()
+			asked := 0
+			var peer sync.WaitGroup
+			peer.Go(func() {
+				in := frames{r: bufio.NewReaderSize(there, bufferSize)}
+				for {
+					id, _, _, err := in.next()
+					if err != nil {
+						return
+					}
+					at := test.pages[min(asked, len(test.pages)-1)]
+					asked++
+					more := test.want != nil || asked < len(test.pages)
+					body := at.put(putBool(putBool(nil, true), more))
+					if _, err := there.Write(appendFrame(nil, id, stOK, body)); err != nil {
+						return
+					}
+				}
+			})
+			live := newConn(newWire(here))
+			peer.Go(live.flush)
+			peer.Go(func() { live.receive(bufio.NewReaderSize(here, bufferSize)) })
+			l := &link{n: n.Node, id: "b"}
+			l.conn.Store(live)
+			v := n.newView(n.v.Load().table, true, []string{"b"}, map[string]*link{"b": l}, nil)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			_, err := n.pull(ctx, v, "b", []uint16{0}, false)
+			live.fail()
+			there.Close()
+			peer.Wait()
+			if !errors.Is(err, test.want) || asked != len(test.pages) {
+				t.Errorf("%v after %d pages, want %v after %d", err, asked, test.want, len(test.pages))
+			}
+		})
 	}
 }
