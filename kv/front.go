@@ -71,6 +71,9 @@ func (f *front) Get(ctx context.Context, key string, opts ...GetOption) (Item, e
 		if s, life, ok := f.embedded.items.Get(full); ok {
 			return s.item(key, life), nil
 		}
+		if f.check(key) == nil {
+			return Item{}, fault.Wrap(f.scope, "get", fronts.Cut(key), ErrNotFound)
+		}
 	}
 	start := f.now()
 	item, err := f.get(ctx, key, opts)

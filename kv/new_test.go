@@ -76,6 +76,9 @@ func TestMemoryGetDoesNotAllocate(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { _, _ = store.Get(ctx, "k") }); n != 0 {
 			t.Errorf("%d options: %v allocations", len(opts), n)
 		}
+		if n := testing.AllocsPerRun(100, func() { _, _ = store.Get(ctx, "nothing") }); n > 1 {
+			t.Errorf("%d options, nothing there: %v allocations, want the error", len(opts), n)
+		}
 	}
 }
 

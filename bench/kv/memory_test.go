@@ -3,6 +3,7 @@ package kv_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
@@ -35,6 +36,15 @@ var (
 		return order
 	})
 )
+
+// absent are names that nothing is stored under.
+var absent = sync.OnceValue(func() []string {
+	names := make([]string, 1<<16)
+	for i := range names {
+		names[i] = "nobody:" + strconv.Itoa(i)
+	}
+	return names
+})
 
 func name(i int) string { return names()[zipf()[i&(1<<22-1)]] }
 
@@ -96,6 +106,19 @@ func BenchmarkMemory(b *testing.B) {
 				contender{"sharded", func(i int) { byHand.get(name(i)) }},
 				contender{"otter", func(i int) { ot.GetIfPresent(name(i)) }},
 				contender{"ristretto", func(i int) { ri.Get(name(i)) }},
+			)
+		})
+		// What is not there, which kv says by an error.
+		b.Run(fmt.Sprintf("Missing/%d", callers), func(b *testing.B) {
+			compare(b, callers,
+				contender{"kv", func(i int) {
+					if _, err := store.Get(ctx, absent()[i&0xffff]); !errors.Is(err, kv.ErrNotFound) {
+						panic(err)
+					}
+				}},
+				contender{"sharded", func(i int) { byHand.get(absent()[i&0xffff]) }},
+				contender{"otter", func(i int) { ot.GetIfPresent(absent()[i&0xffff]) }},
+				contender{"ristretto", func(i int) { ri.Get(absent()[i&0xffff]) }},
 			)
 		})
 		b.Run(fmt.Sprintf("Put/%d", callers), func(b *testing.B) {
