@@ -139,8 +139,6 @@ func TestConsumersBuildFromTheReleasedArchives(t *testing.T) {
 	if err := write("../..", version, proxy); err != nil {
 		t.Fatal(err)
 	}
-	// A module cache of its own, since the archives change with the tree; what it
-	// needs of others comes out of the usual one.
 	out, err := exec.Command("go", "env", "GOPROXY", "GOMODCACHE").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +146,7 @@ func TestConsumersBuildFromTheReleasedArchives(t *testing.T) {
 	upstream, cache, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	proxies := "file://" + filepath.ToSlash(proxy) + ",file://" + filepath.ToSlash(filepath.Join(cache, "cache", "download")) + "," + upstream
 	env := append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -modcacherw -trimpath", "GONOSUMDB="+root+","+root+"/*",
-		"GOPROXY="+proxies, "GOMODCACHE="+t.TempDir())
+		"GOPROXY="+proxies, "GOMODCACHE="+moduleCache(t, cache))
 	t.Run("README", func(t *testing.T) { readme(t, env) })
 	t.Run("command", func(t *testing.T) { command(t, env, version) })
 	rows := map[string]string{}

@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -124,7 +125,7 @@ func writeModule(repository, module string, files []string, version, folder stri
 				return err
 			}
 		}
-		w, err := z.Create(name + "@" + version + "/" + inner)
+		w, err := add(z, name+"@"+version+"/"+inner)
 		if err != nil {
 			return err
 		}
@@ -137,7 +138,7 @@ func writeModule(repository, module string, files []string, version, folder stri
 		if err != nil {
 			return err
 		}
-		w, err := z.Create(name + "@" + version + "/LICENSE")
+		w, err := add(z, name+"@"+version+"/LICENSE")
 		if err != nil {
 			return err
 		}
@@ -157,6 +158,12 @@ func writeModule(repository, module string, files []string, version, folder stri
 		os.WriteFile(filepath.Join(dir, version+".info"), info, 0o640),
 		os.WriteFile(filepath.Join(dir, version+".mod"), mod, 0o640),
 		os.WriteFile(filepath.Join(dir, version+".zip"), archive.Bytes(), 0o640))
+}
+
+// add begins a file of an archive. It is not compressed, since the archive is
+// read once and its hash is that of what is in it.
+func add(z *zip.Writer, name string) (io.Writer, error) {
+	return z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
 }
 
 var requireRoot = regexp.MustCompile(`(?m)^(\s*(?:require )?` + regexp.QuoteMeta(root) + `) v\S+`)
