@@ -66,8 +66,10 @@
 // among them.
 //
 // Lag counts as pending what members of this process have; of others, RabbitMQ does
-// not say. Who deletes a group's queue in RabbitMQ loses what was in it; who
-// deletes the stream loses all, and has to delete its groups as well.
+// not say. Who deletes a group's queue in RabbitMQ loses what was in it. Who deletes
+// the stream loses what was in it; groups go on with what the next one has, from its
+// beginning, also where its positions were noted before. A subscription without a
+// group must be made again.
 //
 // # Errors
 //

@@ -197,29 +197,59 @@ func TestAlarm(t *testing.T) {
 	}
 }
 
-// What somebody deletes is made again; the group goes on with what comes then.
+// What somebody deletes is made again, also while nobody looks. A group is handed
+// what the new stream has, whose positions begin again, and nothing of it twice.
 func TestDeletedQueuesAreMadeAgain(t *testing.T) {
 	leak.Check(t)
 	server := servertest.SharedRabbitMQ(t)
 	ns := servertest.Namespace(t)
-	s := open(t, server.DSN(), event.WithNamespace(ns))
 	got := make(chan string, 1000)
-	if _, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error { got <- r.ID; return nil }, event.Group("g")); err != nil {
-		t.Fatal(err)
+	begin := func() event.Stream {
+		s := open(t, server.DSN(), event.WithNamespace(ns))
+		if _, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error { got <- r.ID; return nil }, event.Group("g")); err != nil {
+			t.Fatal(err)
+		}
+		return s
 	}
-	links.Publish(t, s, "first")
-	<-got
+	expect := func(s event.Stream, ids ...string) {
+		t.Helper()
+		for _, id := range ids {
+			links.Publish(t, s, id)
+		}
+		for _, want := range ids {
+			select {
+			case id := <-got:
+				if id != want {
+					t.Fatalf("the group was handed %q, want %q", id, want)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("the group was not handed %q", want)
+			}
+		}
+	}
+	end := func(s event.Stream) {
+		t.Helper()
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	c, ch := raw(t, server)
 	defer c.Close()
-	if _, err := ch.QueueDelete("events/"+ns, false, false, false); err != nil {
-		t.Fatal(err)
+	remove := func() {
+		t.Helper()
+		if _, err := ch.QueueDelete("events/"+ns, false, false, false); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for end := time.Now().Add(20 * time.Second); ; {
+	s := begin()
+	expect(s, "first", "second", "third")
+	remove()
+	for until := time.Now().Add(20 * time.Second); ; {
 		err := s.Publish(t.Context(), &event.Record{Type: "t", ID: "again"})
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, event.ErrUnavailable) || time.Now().After(end) {
+		if !errors.Is(err, event.ErrUnavailable) || time.Now().After(until) {
 			t.Fatalf("publish into a stream that was deleted: %v, want ErrUnavailable and then success", err)
 		}
 	}
@@ -233,6 +263,28 @@ func TestDeletedQueuesAreMadeAgain(t *testing.T) {
 	if n != 1 {
 		t.Errorf("the new stream has %d records, want the one that was published", n)
 	}
+	if id := <-got; id != "again" {
+		t.Fatalf("the group was handed %q, want what the new stream has", id)
+	}
+	expect(s, "fifth", "sixth")
+	end(s)
+
+	s = begin() // the stream is the same: nothing comes twice
+	expect(s, "seventh")
+	end(s)
+
+	remove()
+	s = open(t, server.DSN(), event.WithNamespace(ns))
+	for _, id := range []string{"A", "B", "C", "D"} { // as many as there were: the position says nothing
+		links.Publish(t, s, id)
+	}
+	s = begin()
+	for _, want := range []string{"A", "B", "C", "D"} {
+		if id := <-got; id != want {
+			t.Fatalf("the group was handed %q, want %q", id, want)
+		}
+	}
+	expect(s, "E")
 }
 
 func raw(t *testing.T, server *servertest.Server) (*amqp.Connection, *amqp.Channel) {

@@ -3,7 +3,6 @@ package rabbitmq
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/micro/go-platform/event"
@@ -188,28 +187,28 @@ type copying struct {
 	ch      *confirmed
 	in      *inbox
 	tag     uint64 // of the newest delivery
-	after   int64  // copied, up to here
-	noted   int64  // in the cursor
+	at      cursor // copied, up to here
+	noted   cursor
 	notedAt time.Time
 	copied  int // since the queue was looked at
 }
 
 // begin reads the stream from where the last feeder has noted.
 func (f *feeder) begin(ctx context.Context, ch *confirmed) (*copying, error) {
-	after, err := f.d.fed(ctx, f.group)
-	if err != nil {
-		return nil, err
-	}
 	if err := f.d.declare(ctx, false); err != nil {
 		return nil, err
 	}
-	c := &copying{feeder: f, ch: ch, in: newInbox(), after: after, noted: after}
+	at, err := f.where(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &copying{feeder: f, ch: ch, in: newInbox(), at: at, noted: at}
 	opened := make(chan (<-chan amqp.Delivery), 1)
 	err = ch.Do(ctx, func() error {
 		if err := ch.Qos(4*maxBatch, 0, false); err != nil {
 			return err
 		}
-		deliveries, err := ch.Consume(f.d.names.stream, "feeder", false, false, false, false, amqp.Table{"x-stream-offset": after + 1})
+		deliveries, err := ch.Consume(f.d.names.stream, "feeder", false, false, false, false, amqp.Table{"x-stream-offset": at.after + 1})
 		opened <- deliveries
 		return err
 	})
@@ -270,16 +269,17 @@ func (c *copying) copy(ctx context.Context) error {
 func (c *copying) some(ctx context.Context, got []amqp.Delivery) error {
 	f := flight{ch: c.ch}
 	queue := c.d.names.queue(c.group)
-	after := c.after
+	next := c.at
 	err := c.ch.Do(ctx, func() error {
 		for i := range got {
 			m := &got[i]
-			if c.tag++; m.DeliveryTag != c.tag {
+			c.tag++
+			if m.DeliveryTag != c.tag {
 				c.ch.Break()
 				return errCut
 			}
 			at := position(m)
-			if at <= after {
+			if at <= next.after {
 				continue
 			}
 			if t := typeOf(m); t == "" || c.types.Match(t) {
@@ -288,7 +288,7 @@ func (c *copying) some(ctx context.Context, got []amqp.Delivery) error {
 				}
 				c.copied++
 			}
-			after = at
+			next = cursor{at, markOf(m)}
 		}
 		if err := f.all(ctx); err != nil {
 			return err
@@ -296,7 +296,7 @@ func (c *copying) some(ctx context.Context, got []amqp.Delivery) error {
 		return c.ch.Ack(c.tag, true)
 	})
 	if err == nil {
-		c.after = after
+		c.at = next
 	}
 	return err
 }
@@ -334,15 +334,15 @@ func again(m *amqp.Delivery, typ string) amqp.Publishing {
 
 // note writes the cursor, unless it says so already.
 func (c *copying) note() error {
-	if c.noted == c.after {
+	if c.noted == c.at {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	f := flight{ch: c.ch}
-	at := c.after
+	at := c.at
 	err := c.ch.Do(ctx, func() error {
-		if err := f.send(ctx, "", c.d.names.cursor(c.group), amqp.Publishing{Body: strconv.AppendInt(nil, at, 10), DeliveryMode: amqp.Persistent, MessageId: event.NewID()}); err != nil {
+		if err := f.send(ctx, "", c.d.names.cursor(c.group), amqp.Publishing{Body: at.body(), DeliveryMode: amqp.Persistent, MessageId: event.NewID()}); err != nil {
 			return err
 		}
 		return f.all(ctx)

@@ -3,7 +3,6 @@ package rabbitmq
 import (
 	"context"
 	"encoding/json"
-	"strconv"
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/rabbitmq"
@@ -122,21 +121,6 @@ func (d *driver) declareGroup(ctx context.Context, g group) error {
 	return d.make(ctx, d.names.queue(g), d.queueArgs(g), nil, nil, false)
 }
 
-// fed returns up to where the stream was copied to a group's queue.
-func (d *driver) fed(ctx context.Context, g group) (int64, error) {
-	all, err := d.page(ctx, d.names.cursor(g), "last", 1)
-	if err != nil && !rabbitmq.Missing(err) {
-		return 0, err
-	}
-	after := g.After
-	for i := range all {
-		if n, err := strconv.ParseInt(string(all[i].Body), 10, 64); err == nil {
-			after = max(after, n)
-		}
-	}
-	return after, nil
-}
-
 // ready is how many messages wait in a queue.
 func (d *driver) ready(ctx context.Context, queue string) (int, error) {
 	n := 0
@@ -156,7 +140,7 @@ func (d *driver) lag(ctx context.Context, g group) (event.Lag, error) {
 	if err != nil && !rabbitmq.Missing(err) {
 		return event.Lag{}, err
 	}
-	after, err := d.fed(ctx, g)
+	at, err := d.fed(ctx, g)
 	if err != nil {
 		return event.Lag{}, err
 	}
@@ -172,7 +156,7 @@ func (d *driver) lag(ctx context.Context, g group) (event.Lag, error) {
 		}
 	}
 	d.mu.Unlock()
-	lag.Behind = int64(ready) + max(end-after, 0)
+	lag.Behind = int64(ready) + max(end-at.after, 0)
 	return lag, nil
 }
 
