@@ -25,6 +25,7 @@ type moving struct {
 	changed chan struct{}
 	running int
 	acked   []string
+	looked  func() // called after Kept has answered
 }
 
 type ticket struct {
@@ -98,8 +99,12 @@ func (m *moving) has(d event.Delivered) bool {
 func (m *moving) End(event.Delivered, bool) { m.mu.Lock(); defer m.mu.Unlock(); m.running-- }
 func (m *moving) Kept(d event.Delivered) bool {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.has(d)
+	has, looked := m.has(d), m.looked
+	m.mu.Unlock()
+	if looked != nil {
+		looked()
+	}
+	return has
 }
 
 func (m *moving) Ack(_ context.Context, ds []event.Delivered) error {
@@ -185,6 +190,56 @@ func TestWhatAMemberLosesIsDroppedAndTheRestGoesOn(t *testing.T) {
 			t.Errorf("acknowledged %v with %d running, want %v and none", got, m.running, want)
 		}
 	})
+}
+
+// A record that is lost in the moment in which its attempt fails is dropped too: handed
+// out again it does not wait for the next attempt of before.
+func TestWhatIsLostWhileItFailsDoesNotKeepItsKeyWaiting(t *testing.T) {
+	for name, moves := range map[string]bool{"lost": true, "kept": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &moving{plain: &plain{more: make(chan struct{})}, turn: map[string]int{}, changed: make(chan struct{})}
+				s, err := event.New(event.WithDriver("moving", func(context.Context, event.Settings) (event.Driver, error) { return m, nil }))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close(context.Background())
+				began := make(chan string, 10)
+				if _, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error {
+					began <- r.ID
+					if len(began) == 1 {
+						return errors.New("not now")
+					}
+					return nil
+				}, event.Group("g"), event.Ordered(event.BySubject), event.Backoff(time.Hour, time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+				looked := make(chan struct{})
+				m.looked = func() {
+					m.mu.Lock()
+					m.looked = nil
+					m.mu.Unlock()
+					if moves {
+						m.move("a")
+					}
+					time.Sleep(time.Second) // the subscription has dropped what it lost
+					close(looked)
+				}
+				m.hand("a", "1")
+				<-looked
+				synctest.Wait()
+				m.hand("a", "11") // of the same key
+				synctest.Wait()
+				want := 1 // 11 waits for the next attempt at 1
+				if moves {
+					want = 2
+				}
+				if len(began) != want {
+					t.Errorf("%d attempts began, want %d", len(began), want)
+				}
+			})
+		})
+	}
 }
 
 // A handler that is left behind has ended for the driver: a partition does not wait
