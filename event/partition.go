@@ -1,14 +1,9 @@
 package event
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -34,97 +29,6 @@ func Partitions(n int) SubscribeOption {
 		o.partitions = n
 		return nil
 	})
-}
-
-// partGroup names the group of one part.
-func partGroup(group string, part, of int) string {
-	return fmt.Sprintf("%s [%d/%d]", group, part+1, of)
-}
-
-// wholeGroup reads what partGroup wrote; of is 0 if it is another name.
-func wholeGroup(name string) (group string, of int) {
-	i := strings.LastIndex(name, " [")
-	if i < 1 || !strings.HasSuffix(name, "]") {
-		return name, 0
-	}
-	a, b, _ := strings.Cut(name[i+2:len(name)-1], "/")
-	part, err := strconv.Atoi(a)
-	n, err2 := strconv.Atoi(b)
-	if err != nil || err2 != nil || part < 1 || part > n || name != partGroup(name[:i], part-1, n) {
-		return name, 0
-	}
-	return name[:i], n
-}
-
-// foldGroups makes one of the groups of the parts: what is pending of all, and how far
-// the slowest is behind, since each reads everything.
-func foldGroups(list []GroupInfo) []GroupInfo {
-	whole := map[string]int{}
-	out := list[:0:0]
-	for _, g := range list {
-		name, of := wholeGroup(g.Name)
-		if of == 0 {
-			out = append(out, g)
-			continue
-		}
-		i, ok := whole[name]
-		if !ok {
-			whole[name] = len(out)
-			out = append(out, GroupInfo{Name: name, Types: g.Types, Lag: g.Lag, Partitions: of})
-			continue
-		}
-		out[i].Lag.Pending += g.Lag.Pending
-		if out[i].Lag.Behind >= 0 && (g.Lag.Behind < 0 || g.Lag.Behind > out[i].Lag.Behind) {
-			out[i].Lag.Behind = g.Lag.Behind
-		}
-	}
-	slices.SortFunc(out, func(a, b GroupInfo) int { return cmp.Compare(a.Name, b.Name) })
-	return out
-}
-
-// partOf is the part that a key belongs to, in every process.
-func partOf(key string, of int) int {
-	h := fnv.New64a()
-	h.Write([]byte(key))
-	return int(h.Sum64() % uint64(of))
-}
-
-// shareOf returns the parts of one of the members. All members that know of the
-// same ones come to the same result: none has two parts more than another, and few
-// parts move when one comes or goes (rendezvous hashing).
-func shareOf(members []string, me string, parts int) []int {
-	members = slices.Compact(slices.Sorted(slices.Values(members)))
-	base, extra := parts/len(members), parts%len(members)
-	load := map[string]int{}
-	var mine []int
-	for p := range parts {
-		var best string
-		var top uint64
-		for _, m := range members {
-			if load[m] > base || load[m] == base && extra == 0 {
-				continue
-			}
-			h := fnv.New64a()
-			fmt.Fprintf(h, "%d %s", p, m)
-			if w := mix(h.Sum64()); best == "" || w > top {
-				best, top = m, w
-			}
-		}
-		if load[best] == base {
-			extra--
-		}
-		if load[best]++; best == me {
-			mine = append(mine, p)
-		}
-	}
-	return mine
-}
-
-// mix spreads the bits of a hash whose last bytes differ little (SplitMix64).
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 // partitioned is a subscription to the parts of a group that are this member's:
@@ -157,20 +61,11 @@ func (f *front) subscribeParts(ctx context.Context, o *subscribeOptions, h Handl
 	if err := checkName("group", partGroup(o.group, o.partitions-1, o.partitions)); err != nil {
 		return nil, err
 	}
-	if err := f.checkParts(ctx, o); err != nil {
-		return nil, err
-	}
 	if o.consumer == "" {
 		o.consumer = newConsumer()
 	}
-	for p := range o.partitions {
-		m, err := f.open(ctx, o.part(p))
-		if err != nil {
-			return nil, err
-		}
-		if err := m.Close(ctx); err != nil {
-			return nil, err
-		}
+	if err := f.makeParts(ctx, o, roster); err != nil {
+		return nil, err
 	}
 	s := &partitioned{f: f, o: o, h: h, bh: bh, roster: roster, done: make(chan struct{}), parts: map[int]*subscription{}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
@@ -179,42 +74,6 @@ func (f *front) subscribeParts(ctx context.Context, o *subscribeOptions, h Handl
 		return nil, fault.Closed
 	}
 	return s, nil
-}
-
-// checkParts refuses a group that is divided in another way.
-func (f *front) checkParts(ctx context.Context, o *subscribeOptions) error {
-	groups, err := f.driver.Groups(ctx)
-	if err != nil {
-		return err
-	}
-	for _, g := range groups {
-		switch name, of := wholeGroup(g.Name); {
-		case name != o.group || of == o.partitions:
-		case of == 0:
-			return fault.Markf(ErrConflict, "group %q is not divided: delete it first, or use another name", name)
-		default:
-			return fault.Markf(ErrConflict, "group %q has %d partitions, not %d: delete it first, or use another name", name, of, o.partitions)
-		}
-	}
-	return nil
-}
-
-// checkWhole refuses a group that is divided to who does not divide it: it would be
-// another group of the same name, which is handed everything once more.
-func (f *front) checkWhole(ctx context.Context, o *subscribeOptions) error {
-	if _, divides := f.driver.(roster); !divides || o.group == "" {
-		return nil
-	}
-	groups, err := f.driver.Groups(ctx)
-	if err != nil {
-		return err
-	}
-	for _, g := range groups {
-		if name, of := wholeGroup(g.Name); name == o.group && of > 0 {
-			return fault.Markf(ErrConflict, "group %q has %d partitions: subscribe with Partitions, delete it first, or use another name", name, of)
-		}
-	}
-	return nil
 }
 
 // part is the options of one part's subscription.
@@ -253,7 +112,7 @@ func (s *partitioned) run(life context.Context) {
 	}
 	bounded, end := context.WithTimeout(context.Background(), s.f.o.timeout)
 	defer end()
-	if _, err := s.roster.Attend(bounded, s.o.group, s.o.consumer, 0); err != nil {
+	if _, err := s.roster.Attend(bounded, s.o.roll(), s.o.consumer, 0); err != nil {
 		s.f.o.settings.Logger.Warn("event: leaving the group failed", "group", s.o.group, "error", err)
 	}
 	go func() { // handlers that were left behind
@@ -268,7 +127,7 @@ func (s *partitioned) run(life context.Context) {
 func (s *partitioned) divide(ctx context.Context) {
 	bounded, cancel := s.f.deadline(ctx)
 	defer cancel()
-	members, err := s.roster.Attend(bounded, s.o.group, s.o.consumer, s.o.ackWait)
+	members, err := s.roster.Attend(bounded, s.o.roll(), s.o.consumer, s.o.ackWait)
 	if err == nil && !slices.Contains(members, s.o.consumer) {
 		members = append(members, s.o.consumer)
 	}
@@ -375,22 +234,4 @@ func (s *partitioned) Close(ctx context.Context) error {
 	default:
 		return s.f.wrap("close subscription", s.o.group, fault.Mark(ErrTimeout, fmt.Errorf("%d handlers still running: %w", s.Stats().Running, ctx.Err())))
 	}
-}
-
-// deleteParts removes the groups of the parts, and reports whether there were any.
-func (f *front) deleteParts(ctx context.Context, name string) (bool, error) {
-	groups, err := f.driver.Groups(ctx)
-	if err != nil {
-		return false, err
-	}
-	found := false
-	for _, g := range groups {
-		if whole, of := wholeGroup(g.Name); whole == name && of > 0 {
-			if err := f.driver.DeleteGroup(ctx, g.Name); err != nil && !errors.Is(err, fault.NotFound) {
-				return true, err
-			}
-			found = true
-		}
-	}
-	return found, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -46,7 +47,8 @@ func (f *front) subscribe(ctx context.Context, h Handler, bh BatchHandler, opts 
 		f.keepTime(0)
 		return s, nil
 	}
-	if err := f.checkWhole(ctx, o); err != nil {
+	o.fresh, err = f.checkWhole(ctx, o)
+	if err != nil {
 		return nil, f.wrap("subscribe", o.group, err)
 	}
 	s, err := f.begin(ctx, o, h, bh)
@@ -62,6 +64,15 @@ func (f *front) begin(ctx context.Context, o *subscribeOptions, h Handler, bh Ba
 	source, err := f.open(ctx, o)
 	if err != nil {
 		return nil, err
+	}
+	if o.fresh {
+		if err := f.settleWhole(ctx, o); err != nil {
+			source.Close(ctx)
+			if errors.Is(err, ErrConflict) {
+				f.driver.DeleteGroup(ctx, o.group) // if it fails, the next Subscribe returns ErrConflict
+			}
+			return nil, err
+		}
 	}
 	s := newSubscription(f, o, source)
 	s.h, s.bh = h, bh

@@ -45,6 +45,7 @@ type subscribeOptions struct {
 	dead         string
 	partitions   int
 	joinAs       string             // the group of one partition
+	fresh        bool               // the group was not there; see settleWhole
 	mine         func(*Record) bool // what is of it
 	ackWait      time.Duration
 	limit        time.Duration // of a handler; 0: none
