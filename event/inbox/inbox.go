@@ -106,11 +106,12 @@ func New(ctx context.Context, e *engine.Engine, name string, opts ...Option) (*I
 		return nil, fault.Wrap(scope, "new", name, err)
 	}
 	tables := sql.Tables{DB: db, There: func(ctx context.Context) error {
-		var n int
-		return sql.ReadError(db.QueryRowContext(ctx, "SELECT COUNT(*) FROM event_inbox WHERE name = ''").Scan(&n))
+		var made string // written last: a table alone may lack its index
+		return sql.ReadError(db.QueryRowContext(ctx, "SELECT record FROM event_inbox WHERE name = ''").Scan(&made))
 	}, Statements: []string{
 		"CREATE TABLE IF NOT EXISTS event_inbox (name {text 255} NOT NULL, record {text 255} NOT NULL, handled BIGINT NOT NULL, PRIMARY KEY (name, record))",
 		"CREATE INDEX IF NOT EXISTS event_inbox_handled ON event_inbox (name, handled)",
+		"INSERT INTO event_inbox (name, record, handled) VALUES ('', 'made', 0)",
 	}}
 	err = tables.Make(ctx)
 	if err != nil {
@@ -123,7 +124,7 @@ func New(ctx context.Context, e *engine.Engine, name string, opts ...Option) (*I
 // a transaction that it commits if f returns nil.
 func (b *Inbox) Handler(f func(ctx context.Context, tx *dbsql.Tx, r *event.Record) error) event.Handler {
 	return func(ctx context.Context, r *event.Record) error {
-		b.prune(ctx, b.db)
+		b.prune(ctx, nil)
 		tx, err := b.db.BeginTx(ctx, nil)
 		if err != nil {
 			return fault.Wrap(scope, "begin", r.ID, sql.ReadError(err))
@@ -180,15 +181,4 @@ func (b *Inbox) note(ctx context.Context, tx Execer, r *event.Record) (bool, err
 func key(r *event.Record) string {
 	sum := sha256.Sum256([]byte(r.Source + "\x00" + r.ID))
 	return hex.EncodeToString(sum[:])
-}
-
-// prune forgets what is older than keep, about a hundred times in it. Outside of a
-// transaction a failure is no harm: it is tried again at the next time.
-func (b *Inbox) prune(ctx context.Context, on Execer) error {
-	now, last := time.Now().UnixMilli(), b.pruned.Load()
-	if now-last < b.keep.Milliseconds()/100 || !b.pruned.CompareAndSwap(last, now) {
-		return nil
-	}
-	_, err := on.ExecContext(ctx, b.db.Kind.Rebind("DELETE FROM event_inbox WHERE name = ? AND handled < ?"), b.name, now-b.keep.Milliseconds())
-	return err
 }

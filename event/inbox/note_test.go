@@ -5,6 +5,7 @@ import (
 	dbsql "database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -133,4 +134,79 @@ func TestNoteForgetsAfterKeep(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What Note forgets it removes beside the transaction: a row that somebody else has
+// locked delays nobody, and locks of a handler are not waited for in a circle.
+func TestNoteDoesNotWaitForRowsOfOthers(t *testing.T) {
+	each(t, func(t *testing.T, handle *dbsql.DB, e *enginesql.Engine, kind sql.Kind) {
+		if kind == sql.SQLite {
+			return // it locks no rows: there is one writer
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+		defer cancel()
+		name := servertest.Namespace(t)
+		open(t, e, name) // which makes the table
+		note := func(id string) {
+			t.Helper()
+			box := open(t, e, name, inbox.WithKeep(time.Hour)) // a new one looks at once for what is old
+			tx, err := handle.BeginTx(ctx, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tx.Rollback()
+			if first, err := box.Note(ctx, tx, &event.Record{ID: id, Type: "t"}); !first || err != nil {
+				t.Fatalf("first %t, %v", first, err)
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		insert := kind.Rebind("INSERT INTO event_inbox (name, record, handled) VALUES (?, ?, ?)")
+		if _, err := handle.ExecContext(ctx, insert, name, "old", time.Now().Add(-2*time.Hour).UnixMilli()); err != nil {
+			t.Fatal(err)
+		}
+		other, err := handle.BeginTx(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Rollback()
+		if _, err := other.ExecContext(ctx, kind.Rebind("UPDATE event_inbox SET handled = handled + 1 WHERE name = ? AND record = 'old'"), name); err != nil {
+			t.Fatal(err)
+		}
+		old := func() (n int) {
+			if err := handle.QueryRow(kind.Rebind("SELECT COUNT(*) FROM event_inbox WHERE name = ? AND record = 'old'"), name).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		note("1")
+		if n := old(); n != 1 {
+			t.Errorf("%d rows that another has locked, want it to stay", n)
+		}
+		if err := other.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		note("2")
+		if n := old(); n != 0 {
+			t.Errorf("%d old rows that nobody has locked, want none", n)
+		}
+	})
+}
+
+// A process that ended between the table and its index leaves the index to the next.
+func TestNewMakesAnIndexThatIsMissing(t *testing.T) {
+	db, err := sql.Open(sql.Config{Kind: sql.SQLite, Address: filepath.Join(t.TempDir(), "x.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), sql.SQLite.Schema("CREATE TABLE event_inbox (name {text 255} NOT NULL, record {text 255} NOT NULL, handled BIGINT NOT NULL, PRIMARY KEY (name, record))")); err != nil {
+		t.Fatal(err)
+	}
+	open(t, enginesql.FromDB(enginesql.SQLite, db.DB), "g")
+	n := 0
+	if err := db.QueryRow("SELECT COUNT(*) FROM sqlite_master WHERE name = 'event_inbox_handled'").Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d indexes, %v, want 1", n, err)
+	}
 }
