@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 	grpcbackoff "google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 )
 
@@ -132,7 +133,13 @@ func (c *Conn) Shared() *Conn {
 // for one until its context ends, which is what the client asks gRPC for.
 // Streams still wait: watches and keep-alives are to last.
 func failFast(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	closed := cc.GetState() == connectivity.Shutdown
 	err := invoke(ctx, method, req, reply, cc, append(opts, grpc.WaitForReady(false))...)
+	if !closed && err != nil && strings.Contains(err.Error(), closing) {
+		// gRPC says the same of a call that came too late and of one whose answer
+		// was still awaited.
+		return status.Error(codes.Unavailable, "the connection was closed during the call")
+	}
 	if c := status.Code(err); (c == codes.Canceled || c == codes.DeadlineExceeded) && ctx.Err() == nil {
 		// The server gave up, not the caller. The client would repeat that, also
 		// a write that may have been applied.

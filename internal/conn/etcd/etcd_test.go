@@ -14,6 +14,7 @@ import (
 	"github.com/micro/go-platform/internal/leak"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -82,6 +83,43 @@ func TestPingOfADeadMemberNamesTheAddress(t *testing.T) {
 	_, err = c.Put(ctx, "k", "v")
 	if err := etcd.Fault(err, true); !errors.Is(err, fault.Unavailable) || errors.Is(err, fault.UnknownOutcome) {
 		t.Errorf("a write that was never sent = %v, want unavailable", err)
+	}
+}
+
+// A write whose answer is awaited when the connection is closed may be applied; one that
+// begins later was never sent.
+func TestAWriteDuringCloseHasAnUnknownOutcome(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived := make(chan bool, 1)
+	server := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
+		arrived <- true
+		<-s.Context().Done()
+		return s.Context().Err()
+	}))
+	go server.Serve(l)
+	defer server.Stop()
+	c, err := etcd.Open(etcd.Config{Address: l.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan error, 1)
+	go func() {
+		_, err := c.Put(t.Context(), "k", "v")
+		failed <- err
+	}()
+	<-arrived
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := etcd.Fault(<-failed, true); !errors.Is(err, fault.UnknownOutcome) {
+		t.Errorf("a write that the server has = %v, want an unknown outcome", err)
+	}
+	_, err = c.Put(t.Context(), "k", "v")
+	if err := etcd.Fault(err, true); !errors.Is(err, fault.Unavailable) || errors.Is(err, fault.UnknownOutcome) {
+		t.Errorf("a write after Close = %v, want unavailable", err)
 	}
 }
 
