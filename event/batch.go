@@ -89,7 +89,8 @@ func (r *runner) batches() {
 	s := r.s
 	buf := make([]*task, 0, min(s.o.batch, 256))
 	for {
-		if buf = s.q.collect(buf[:0], s.o.batch, s.o.batchWait); len(buf) == 0 {
+		buf = s.q.collect(buf[:0], s.o.batch, s.o.batchWait)
+		if len(buf) == 0 {
 			return
 		}
 		if !r.attemptAll(buf) {

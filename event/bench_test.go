@@ -27,7 +27,8 @@ func publishDeliver(b *testing.B, batch int, opts []event.SubscribeOption) {
 	arrived := make(chan struct{}, 1)
 	n := 0
 	s.Subscribe(ctx, func(context.Context, *event.Record) error {
-		if n++; n%round == 0 {
+		n++
+		if n%round == 0 {
 			arrived <- struct{}{}
 		}
 		return nil

@@ -16,7 +16,8 @@ func FuzzRecordRoundTrip(f *testing.F) {
 	f.Add("", "t", "", "", "\x00", int64(0), []byte(nil))
 	f.Fuzz(func(t *testing.T, id, typ, source, k, v string, at int64, data []byte) {
 		text := func(s string) string { return strings.ToValidUTF8(s, "") }
-		if typ = text(typ); typ == "" {
+		typ = text(typ)
+		if typ == "" {
 			typ = "t"
 		}
 		r := &event.Record{ID: text(id), Type: typ, Source: text(source), RootID: text(v), ParentID: text(k), Subject: text(source), ContentType: text(typ),

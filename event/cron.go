@@ -72,19 +72,22 @@ func cronField(s string, low, high int, names []string) (set uint64, ok bool) {
 		span, stepText, stepped := strings.Cut(part, "/")
 		step := 1
 		if stepped {
-			if step, ok = cronNumber(stepText, 1, high, nil); !ok {
+			step, ok = cronNumber(stepText, 1, high, nil)
+			if !ok {
 				return 0, false
 			}
 		}
 		from, to := low, high
 		if span != "*" {
 			a, b, isRange := strings.Cut(span, "-")
-			if from, ok = cronNumber(a, low, high, names); !ok {
+			from, ok = cronNumber(a, low, high, names)
+			if !ok {
 				return 0, false
 			}
 			switch {
 			case isRange:
-				if to, ok = cronNumber(b, low, high, names); !ok || to < from {
+				to, ok = cronNumber(b, low, high, names)
+				if !ok || to < from {
 					return 0, false
 				}
 			case !stepped: // "5/10" is from 5 to the end

@@ -48,7 +48,8 @@ func newFront(opts []Option) (Stream, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
 	defer cancel()
-	if f.driver, err = o.open(ctx, o.settings); err != nil {
+	f.driver, err = o.open(ctx, o.settings)
+	if err != nil {
 		return nil, fault.Opening(f.scope, err)
 	}
 	f.memory, _ = f.driver.(*memory)
@@ -180,7 +181,8 @@ func (f *front) fill(ctx context.Context, c, r *Record, i int, now time.Time, li
 	*c = *r
 	c.fill(ctx, f.o.source, now)
 	if f.o.inject != nil {
-		if c.Metadata = maps.Clone(c.Metadata); c.Metadata == nil {
+		c.Metadata = maps.Clone(c.Metadata)
+		if c.Metadata == nil {
 			c.Metadata = map[string]string{}
 		}
 		f.o.inject(ctx, c.Metadata)

@@ -2,10 +2,8 @@ package event
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -150,7 +148,8 @@ func (j *journal) load(m *memory) error {
 		}
 		// The last one may end in the middle of a record, whose Publish has not
 		// returned.
-		if j.file, err = os.OpenFile(j.path(first), os.O_RDWR, 0o600); err != nil {
+		j.file, err = os.OpenFile(j.path(first), os.O_RDWR, 0o600)
+		if err != nil {
 			return err
 		}
 		if err := j.file.Truncate(end); err != nil {
@@ -235,7 +234,8 @@ func (j *journal) append(first uint64, at int64, d *draft) error {
 		binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-frameHead))
 		binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(b[start+frameHead:], castagnoli))
 	})
-	if j.buf = b; cap(b) > 1<<20 {
+	j.buf = b
+	if cap(b) > 1<<20 {
 		j.buf = nil
 	}
 	_, err := j.file.Write(b)
@@ -244,7 +244,8 @@ func (j *journal) append(first uint64, at int64, d *draft) error {
 	}
 	if err != nil { // take it back, or write no more
 		_, e := j.file.Seek(j.size, io.SeekStart)
-		if j.broken = errors.Join(j.file.Truncate(j.size), e); j.broken != nil {
+		j.broken = errors.Join(j.file.Truncate(j.size), e)
+		if j.broken != nil {
 			return fault.Mark(ErrUnknownOutcome, errors.Join(err, j.broken))
 		}
 		return fault.Mark(ErrUnavailable, err)
@@ -277,88 +278,6 @@ func (j *journal) drop(base uint64) {
 	}
 }
 
-// journalGroup is a group in the file of the groups.
-type journalGroup struct {
-	Name  string   `json:"name"`
-	Types []string `json:"types"`
-	After uint64   `json:"after"` // all up to here is acknowledged
-}
-
-func (j *journal) loadGroups(m *memory) error {
-	b, err := os.ReadFile(filepath.Join(j.dir, "groups.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	var list []journalGroup
-	if err == nil {
-		err = json.Unmarshal(b, &list)
-	}
-	if err != nil {
-		return err
-	}
-	for _, g := range list {
-		types, err := parsePatterns(g.Types...)
-		if err != nil {
-			return err
-		}
-		m.groups[g.Name] = &memGroup{
-			name: g.Name, types: types, done: min(max(g.After, m.log.base), m.log.end),
-		}
-	}
-	return nil
-}
-
-// encodeGroups returns the file of the groups. The memory's mutex is held.
-func (m *memory) encodeGroups() []byte {
-	list := []journalGroup{}
-	for _, g := range m.groups {
-		list = append(list, journalGroup{Name: g.name, Types: g.types.List(), After: g.done})
-	}
-	slices.SortFunc(list, func(a, b journalGroup) int { return cmp.Compare(a.Name, b.Name) })
-	b, _ := json.MarshalIndent(list, "", "\t") // strings and numbers can't fail
-	return b
-}
-
-// writeGroups replaces the file of the groups as a whole.
-func (j *journal) writeGroups(b []byte) error {
-	tmp := filepath.Join(j.dir, "groups.tmp")
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil && j.synced {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, filepath.Join(j.dir, "groups.json")); err != nil {
-		return err
-	}
-	return j.enter(j.dir)
-}
-
-// keepGroups writes the groups when they have moved.
-func (j *journal) keepGroups(m *memory) {
-	tick := time.NewTicker(groupsEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-j.stop:
-			return
-		case <-tick.C:
-		}
-		m.mu.Lock()
-		if j.dirty {
-			if err := j.writeGroups(m.encodeGroups()); err == nil {
-				j.dirty = false
-			}
-		}
-		m.mu.Unlock()
-	}
-}
-
 // close writes the groups a last time and releases the folder.
 func (j *journal) close(m *memory) error {
 	close(j.stop)
@@ -370,32 +289,4 @@ func (j *journal) close(m *memory) error {
 		err = errors.Join(err, j.file.Sync(), j.file.Close())
 	}
 	return errors.Join(err, j.plan.close(), j.lock.Close())
-}
-
-// makeFolder makes a folder and those above it that are not there.
-func makeFolder(dir string, sync func(dir string) error) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	above := filepath.Dir(dir)
-	if above != dir {
-		if err := makeFolder(above, sync); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	if sync == nil {
-		return nil
-	}
-	return sync(above)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -155,7 +155,8 @@ func (f *planFile) write(b []byte, lines int, s *memorySchedule) error {
 		err = f.file.Sync()
 	}
 	if err != nil { // take it back, or write no more
-		if f.broken = f.file.Truncate(f.size); f.broken != nil {
+		f.broken = f.file.Truncate(f.size)
+		if f.broken != nil {
 			return fault.Mark(ErrUnknownOutcome, errors.Join(err, f.broken))
 		}
 		return fault.Mark(ErrUnavailable, err)
@@ -176,7 +177,8 @@ func (f *planFile) rewrite(s *memorySchedule) error {
 	if err != nil {
 		return err
 	}
-	if _, err = next.Write(b); err == nil && f.synced {
+	_, err = next.Write(b)
+	if err == nil && f.synced {
 		err = next.Sync()
 	}
 	if err == nil {

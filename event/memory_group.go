@@ -45,7 +45,8 @@ func (g *memGroup) forward() bool {
 		n++
 	}
 	g.done += uint64(n)
-	if g.states = g.states[n:]; len(g.states) == 0 {
+	g.states = g.states[n:]
+	if len(g.states) == 0 {
 		g.states = nil
 	}
 	return n > 0

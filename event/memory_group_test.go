@@ -19,7 +19,8 @@ func joined(t *testing.T, n int, exclusive bool) (m *memory, a, b Member) {
 	}
 	for _, p := range []*Member{&a, &b} {
 		var err error
-		if *p, err = m.Join(t.Context(), GroupConfig{Name: "g", Start: Beginning(), Exclusive: exclusive}); err != nil {
+		*p, err = m.Join(t.Context(), GroupConfig{Name: "g", Start: Beginning(), Exclusive: exclusive})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -84,7 +84,8 @@ func (m *memory) lookUp(q ReadRequest, after, until uint64) (page Page, ok bool)
 			return page, true
 		}
 	}
-	if page.Next = formatPosition(m.log.end); q.Reverse {
+	page.Next = formatPosition(m.log.end)
+	if q.Reverse {
 		page.Next = formatPosition(m.log.base + 1)
 	}
 	return page, true

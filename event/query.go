@@ -160,7 +160,8 @@ func (f *front) query(ctx context.Context, o *queryOptions, visit func(*Record) 
 			if !visit(r) {
 				return nil
 			}
-			if n++; n == o.limit || o.filter.ID != "" {
+			n++
+			if n == o.limit || o.filter.ID != "" {
 				return nil
 			}
 		}

@@ -152,7 +152,8 @@ func (q *queue) take(buf []*task, limit int) []*task {
 	ready := q.ready[q.first:min(q.first+limit, len(q.ready))]
 	buf = append(buf, ready...)
 	clear(ready)
-	if q.first += len(ready); q.first == len(q.ready) {
+	q.first += len(ready)
+	if q.first == len(q.ready) {
 		q.ready, q.first = q.ready[:0], 0
 	}
 	return buf

@@ -83,7 +83,8 @@ func (r *Record) fill(ctx context.Context, source string, now time.Time) {
 	if r.RootID == "" || r.ParentID == "" {
 		cause, _ := CauseFromContext(ctx)
 		if r.RootID == "" {
-			if r.RootID = cause.RootID; r.RootID == "" {
+			r.RootID = cause.RootID
+			if r.RootID == "" {
 				r.RootID = r.ID
 			}
 		}

@@ -254,7 +254,8 @@ func (d *simDriver) Read(ctx context.Context, q event.ReadRequest) (event.Page, 
 	page := event.Page{Next: strconv.Itoa(a.End)}
 	for i, b := range a.Records {
 		r, _ := eventdriver.ParseRecord(string(b))
-		if r.Position = strconv.Itoa(from + i + 1); q.Filter.Types.Match(r.Type) {
+		r.Position = strconv.Itoa(from + i + 1)
+		if q.Filter.Types.Match(r.Type) {
 			page.Records = append(page.Records, r)
 		}
 	}

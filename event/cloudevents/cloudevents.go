@@ -186,7 +186,8 @@ func Unmarshal(b []byte) (*event.Record, error) {
 		if err := json.Unmarshal(encoded, &s); err != nil {
 			return nil, invalidf("data_base64 is no string")
 		}
-		if r.Data, err = base64.StdEncoding.DecodeString(s); err != nil {
+		r.Data, err = base64.StdEncoding.DecodeString(s)
+		if err != nil {
 			return nil, invalidf("data_base64: %w", err)
 		}
 	case data != nil:

@@ -132,7 +132,8 @@ func TestHandlerPublishes(t *testing.T) {
 	res.Body.Close()
 	n := 0
 	for r := range s.Query(t.Context()) {
-		if n++; r.ID == "3" && string(r.Data) != "\x00\xff\x01" {
+		n++
+		if r.ID == "3" && string(r.Data) != "\x00\xff\x01" {
 			t.Errorf("binary mode stored %q", r.Data)
 		}
 	}

@@ -54,7 +54,8 @@ func FromMessage(h http.Header, body []byte) ([]*event.Record, error) {
 		records := make([]*event.Record, len(list))
 		for i, b := range list {
 			var err error
-			if records[i], err = Unmarshal(b); err != nil {
+			records[i], err = Unmarshal(b)
+			if err != nil {
 				return nil, err
 			}
 		}

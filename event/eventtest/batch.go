@@ -195,7 +195,8 @@ func batchOrder(t *testing.T, b *bench) {
 				t.Errorf("two records of %s in one batch", r.Subject)
 			}
 			seen[r.Subject] = true
-			if tries[r.ID]++; tries[r.ID] == 1 && r.ID[len(r.ID)-1] == '1' {
+			tries[r.ID]++
+			if tries[r.ID] == 1 && r.ID[len(r.ID)-1] == '1' {
 				failed[i] = errors.New("once")
 				continue
 			}

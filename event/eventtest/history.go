@@ -87,7 +87,8 @@ func queryPages(t *testing.T, b *bench) {
 	}
 	seen := 0
 	for range s.Query(t.Context()) {
-		if seen++; seen == 10 {
+		seen++
+		if seen == 10 {
 			break
 		}
 	}

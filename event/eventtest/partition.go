@@ -33,7 +33,8 @@ func partitions(t *testing.T, b *bench) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if handled[r.ID]++; handled[r.ID] == 1 && r.ID <= last[r.Subject] {
+			handled[r.ID]++
+			if handled[r.ID] == 1 && r.ID <= last[r.Subject] {
 				t.Errorf("%s: %s was handled after %s", r.Subject, r.ID, last[r.Subject])
 			}
 			last[r.Subject] = r.ID

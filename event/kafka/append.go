@@ -131,7 +131,8 @@ func (d *driver) produce(ctx context.Context, p *kgo.Client, messages []*kgo.Rec
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.errs[i], f.done[i] = err, true
-			if f.left--; f.left == 0 {
+			f.left--
+			if f.left == 0 {
 				close(f.all)
 			}
 			if f.over {
@@ -201,7 +202,8 @@ func (o *overdue) add(n int) {
 	if o.n == 0 && n > 0 {
 		o.none = make(chan struct{})
 	}
-	if o.n += n; o.n == 0 && n < 0 {
+	o.n += n
+	if o.n == 0 && n < 0 {
 		close(o.none)
 	}
 }

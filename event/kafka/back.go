@@ -30,7 +30,8 @@ func (d *driver) readBack(ctx context.Context, t *topic, q event.ReadRequest) (e
 	}
 	parts := make([]part, len(ends))
 	for p := range parts {
-		if parts[p], err = d.window(ctx, t, int32(p), starts.at(p), ends.at(p), window); err != nil {
+		parts[p], err = d.window(ctx, t, int32(p), starts.at(p), ends.at(p), window)
+		if err != nil {
 			return event.Page{}, err
 		}
 	}

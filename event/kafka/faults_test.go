@@ -481,7 +481,8 @@ func TestDenied(t *testing.T) {
 	allow(kadm.OpRead, kadm.OpDescribe)
 	var reader event.Stream
 	until(t, "the right to read is there", func() bool {
-		if reader, err = event.New(kafka.On(as(servertest.KafkaUser))); err != nil && !errors.Is(err, event.ErrDenied) {
+		reader, err = event.New(kafka.On(as(servertest.KafkaUser)))
+		if err != nil && !errors.Is(err, event.ErrDenied) {
 			t.Fatal(err)
 		}
 		return err == nil

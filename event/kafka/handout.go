@@ -37,7 +37,8 @@ func (s *session) take(ctx context.Context, t *topic, resp *kmsg.ShareFetchRespo
 			}
 			var missing []lent
 			var e error
-			if ds, missing, e = s.acquired(ds, t, rp); e != nil {
+			ds, missing, e = s.acquired(ds, t, rp)
+			if e != nil {
 				err = e
 			}
 			gaps = append(gaps, missing...)

@@ -25,7 +25,8 @@ func (d *driver) mayJoin(ctx context.Context, g *group) error {
 	if err == nil {
 		err = kafka.Code(resp.ErrorCode)
 	}
-	if err = kafka.ReadError(err); errors.Is(err, fault.Denied) {
+	err = kafka.ReadError(err)
+	if errors.Is(err, fault.Denied) {
 		return err
 	}
 	return nil // anything else is for the member to see, and to recover from
@@ -34,7 +35,8 @@ func (d *driver) mayJoin(ctx context.Context, g *group) error {
 // OnGroupManageError is called by kgo, which tries again. A right that was taken away
 // is said to who waits for records.
 func (m *ordered) OnGroupManageError(err error) {
-	if err = kafka.ReadError(err); !errors.Is(err, fault.Denied) {
+	err = kafka.ReadError(err)
+	if !errors.Is(err, fault.Denied) {
 		return
 	}
 	m.mu.Lock()
@@ -220,7 +222,8 @@ func (m *ordered) End(d event.Delivered, done bool) {
 	if done && m.turns[tag.turn.p] == tag.turn && tag.turn.ack(tag.offset) {
 		m.unsaid = true
 	}
-	if tag.turn.running--; tag.turn.running == 0 {
+	tag.turn.running--
+	if tag.turn.running == 0 {
 		m.wake()
 	}
 }

@@ -26,7 +26,8 @@ const (
 // knowledge may be seconds old.
 func (d *driver) offsets(ctx context.Context, t *topic, timestamp int64) (v vector, err error) {
 	err = again(ctx, func() (err error) {
-		if v, err = listed(ctx, d.conn.Client, t, timestamp); err == nil || !stale(err) {
+		v, err = listed(ctx, d.conn.Client, t, timestamp)
+		if err == nil || !stale(err) {
 			return err
 		}
 		d.forget(t.name)
@@ -171,7 +172,8 @@ func (d *driver) whole(ctx context.Context, t *topic, a after) (vector, error) {
 		return nil, err
 	}
 	if rs := got[p].records; len(rs) > 0 {
-		if v, err = d.since(ctx, t, rs[0].Timestamp); err != nil {
+		v, err = d.since(ctx, t, rs[0].Timestamp)
+		if err != nil {
 			return nil, err
 		}
 	}

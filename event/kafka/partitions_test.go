@@ -224,7 +224,8 @@ func TestAMovedPartitionWaitsForItsHandlers(t *testing.T) {
 		return func(_ context.Context, r *event.Record) error {
 			mu.Lock()
 			times[r.ID]++
-			if active[r.Subject]++; active[r.Subject] > 1 {
+			active[r.Subject]++
+			if active[r.Subject] > 1 {
 				t.Errorf("%s: two handlers at the same time", r.Subject)
 			}
 			if strings.HasSuffix(r.ID, "/1") && times[r.Subject+"/0"] == 0 {

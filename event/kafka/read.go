@@ -33,7 +33,8 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	}
 	page := event.Page{}
 	if !c.ready() {
-		if page.Missed, err = d.fill(ctx, t, c, q); err != nil {
+		page.Missed, err = d.fill(ctx, t, c, q)
+		if err != nil {
 			return event.Page{}, err
 		}
 	}
@@ -148,7 +149,8 @@ func (d *driver) restart(ctx context.Context, t *topic, c *cursor, p, bytes int)
 	if err != nil {
 		return 0, err
 	}
-	if missed = starts.at(p) - c.next[p]; missed <= 0 {
+	missed = starts.at(p) - c.next[p]
+	if missed <= 0 {
 		missed = 1 // of another topic of the name
 		d.forget(t.name)
 	}

@@ -25,7 +25,8 @@ func (m *ordered) next(ctx context.Context, limit int) (ds []event.Delivered, fi
 	m.mu.Unlock()
 	var got map[int32]part
 	if len(from) > 0 {
-		if got, err = m.d.fetch(ctx, m.d.conn.Client, t.name, from, partBytes, 0); err != nil {
+		got, err = m.d.fetch(ctx, m.d.conn.Client, t.name, from, partBytes, 0)
+		if err != nil {
 			return nil, false, err
 		}
 	}

@@ -127,13 +127,15 @@ func (d *driver) enter(ctx context.Context, g event.GroupConfig) (*group, error)
 			return nil, err
 		}
 		made := &group{ID: event.NewID(), Name: g.Name, Types: g.Types.List(), Ordered: g.Exclusive, Classic: g.Exclusive || !share}
-		if made.Start, err = d.locate(ctx, t, g.Start); err != nil {
+		made.Start, err = d.locate(ctx, t, g.Start)
+		if err != nil {
 			return nil, err
 		}
 		if err := d.note(ctx, made.key(), made); err != nil {
 			return nil, err
 		}
-		if groups, err = d.load(ctx, 0); err != nil {
+		groups, err = d.load(ctx, 0)
+		if err != nil {
 			return nil, err
 		}
 		has := groups[g.Name]

@@ -65,7 +65,8 @@ func (m *shared) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		if err != nil {
 			return nil, err
 		}
-		if m.ready, err = m.ask(ctx, t, byLeader, limit); err != nil && len(m.ready) == 0 {
+		m.ready, err = m.ask(ctx, t, byLeader, limit)
+		if err != nil && len(m.ready) == 0 {
 			return nil, err
 		}
 		if len(m.ready) > 0 {
@@ -176,7 +177,8 @@ func (s *session) over(err error) bool {
 	if err == nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.epoch++; s.epoch == math.MaxInt32 {
+		s.epoch++
+		if s.epoch == math.MaxInt32 {
 			s.epoch = 1
 		}
 		return false

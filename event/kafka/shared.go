@@ -140,7 +140,8 @@ func (d *driver) configure(ctx context.Context, g event.GroupConfig, id string) 
 	err := d.setGroup(ctx, id, all)
 	if is(err, kerr.InvalidConfig, kerr.InvalidRequest) { // something is outside of the brokers' bounds: their default stays
 		for i, one := range all {
-			if err = d.setGroup(ctx, id, [][2]string{one}); i > 0 && is(err, kerr.InvalidConfig, kerr.InvalidRequest) {
+			err = d.setGroup(ctx, id, [][2]string{one})
+			if i > 0 && is(err, kerr.InvalidConfig, kerr.InvalidRequest) {
 				err = nil
 			}
 			if err != nil {
@@ -212,7 +213,8 @@ func (m *shared) keep(ctx context.Context, wait time.Duration) {
 		case <-m.hurry:
 		}
 		var err error
-		if wait, err = m.beat(ctx); err != nil && ctx.Err() == nil {
+		wait, err = m.beat(ctx)
+		if err != nil && ctx.Err() == nil {
 			m.d.log.Warn("event: heartbeat failed", "group", m.id, "error", err)
 		}
 	}
@@ -258,7 +260,8 @@ func (m *shared) Close(ctx context.Context) error {
 		req.GroupID, req.MemberID, req.MemberEpoch = m.id, m.member, -1
 		resp, e := req.RequestWith(ctx, m.client)
 		if e == nil {
-			if e = kafka.Code(resp.ErrorCode); errors.Is(e, kerr.UnknownMemberID) || errors.Is(e, errNoGroup) {
+			e = kafka.Code(resp.ErrorCode)
+			if errors.Is(e, kerr.UnknownMemberID) || errors.Is(e, errNoGroup) {
 				e = nil
 			}
 		}

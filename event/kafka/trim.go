@@ -70,7 +70,8 @@ func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) 
 	var remove kadm.Offsets
 	removed := int64(0)
 	for p := range upto {
-		if upto[p] = min(upto[p], ends[p]); upto[p] > starts[p] {
+		upto[p] = min(upto[p], ends[p])
+		if upto[p] > starts[p] {
 			remove.AddOffset(t.name, int32(p), upto[p], -1)
 			removed += upto[p] - starts[p]
 		}

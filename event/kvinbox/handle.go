@@ -126,8 +126,10 @@ func (c *claim) keep(ctx context.Context, stop <-chan struct{}, cancel context.C
 		rev, err := c.b.store.Put(bounded, c.key, []byte(c.value), kv.IfRevision(c.revision), kv.TTL(c.b.claim))
 		if errors.Is(err, kv.ErrUnknownOutcome) || errors.Is(err, kv.ErrConflict) { // maybe our own of before
 			var item kv.Item
-			if item, err = c.b.store.Get(bounded, c.key); err == nil {
-				if rev = item.Revision; string(item.Value) != c.value {
+			item, err = c.b.store.Get(bounded, c.key)
+			if err == nil {
+				rev = item.Revision
+				if string(item.Value) != c.value {
 					err = kv.ErrConflict
 				} else {
 					sent = c.until.Add(-c.b.claim) // it was not renewed for sure

@@ -90,7 +90,8 @@ func TestRecordsAreHandledOnce(t *testing.T) {
 		until(t, "all are handled", func() bool { return handled.Load() == ids*copies })
 		n := 0
 		calls.Range(func(key, v any) bool {
-			if n++; v.(*atomic.Int64).Load() != 1 {
+			n++
+			if v.(*atomic.Int64).Load() != 1 {
 				t.Errorf("%v was handled %d times, want once", key, v.(*atomic.Int64).Load())
 			}
 			return true
@@ -222,7 +223,8 @@ func TestClaimThatIsLostEndsTheContext(t *testing.T) {
 		defer store.Close()
 		calls := 0
 		h := open(t, store, "g").Handler(func(ctx context.Context, _ *event.Record) error {
-			if calls++; calls > 1 {
+			calls++
+			if calls > 1 {
 				return nil
 			}
 			for item := range store.List(ctx, "") {
@@ -252,7 +254,8 @@ type faulty struct {
 }
 
 func (f *faulty) Put(ctx context.Context, key string, value []byte, opts ...kv.PutOption) (kv.Revision, error) {
-	if f.calls++; f.calls != f.n {
+	f.calls++
+	if f.calls != f.n {
 		return f.KV.Put(ctx, key, value, opts...)
 	}
 	if f.applied {

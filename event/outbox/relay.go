@@ -177,7 +177,8 @@ func (r *relay) oneByOne(ctx context.Context, lines []line) (int, error) {
 		if l.seq != r.failing {
 			r.failing, r.failures = l.seq, 0
 		}
-		if r.failures++; r.failures < r.o.failures || !r.onePasses(ctx, lines[i+1:]) {
+		r.failures++
+		if r.failures < r.o.failures || !r.onePasses(ctx, lines[i+1:]) {
 			return i, err
 		}
 		if err := r.refuse(ctx, l.seq, fmt.Errorf("failed %d times: %w", r.failures, err)); err != nil {

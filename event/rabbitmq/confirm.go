@@ -153,7 +153,8 @@ func (c *confirmed) returned(id string) bool {
 	if c.unroutable[id] == 0 {
 		return false
 	}
-	if c.unroutable[id]--; c.unroutable[id] == 0 {
+	c.unroutable[id]--
+	if c.unroutable[id] == 0 {
 		delete(c.unroutable, id)
 	}
 	return true

@@ -26,7 +26,8 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 		if err := d.note(ctx, made); err != nil {
 			return nil, err
 		}
-		if has, ok, err = d.current(ctx, g.Name); err != nil {
+		has, ok, err = d.current(ctx, g.Name)
+		if err != nil {
 			return nil, err
 		}
 		if !ok {

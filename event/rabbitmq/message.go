@@ -239,7 +239,8 @@ func binary(d *amqp.Delivery, r *event.Record) error {
 	for k, v := range d.Headers {
 		name, ok := strings.CutPrefix(k, prefix)
 		if !ok {
-			if name, ok = strings.CutPrefix(k, "cloudEvents:"); !ok {
+			name, ok = strings.CutPrefix(k, "cloudEvents:")
+			if !ok {
 				continue
 			}
 		}

@@ -67,7 +67,8 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 	now := time.Now()
 	messages := make([]amqp.Publishing, len(records))
 	for i, r := range records { // all before the first is sent
-		if messages[i], err = d.message(r, now, ch.FrameSize()); err != nil {
+		messages[i], err = d.message(r, now, ch.FrameSize())
+		if err != nil {
 			return 0, err
 		}
 	}
@@ -102,7 +103,8 @@ func (d *driver) publish(ctx context.Context, ch *confirmed, messages []amqp.Pub
 		f := flight{ch: ch}
 		var err error
 		for _, m := range messages {
-			if err = f.send(ctx, d.names.stream, m.Type, m); err != nil {
+			err = f.send(ctx, d.names.stream, m.Type, m)
+			if err != nil {
 				break
 			}
 		}

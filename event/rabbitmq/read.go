@@ -169,7 +169,8 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	all, limit := b.rest, 0
 	if len(all) == 0 {
 		limit = d.size.limit(max(q.Max, b.size))
-		if all, err = d.records(ctx, after+1, limit); err != nil || len(all) == 0 {
+		all, err = d.records(ctx, after+1, limit)
+		if err != nil || len(all) == 0 {
 			return page, err
 		}
 	}
@@ -228,7 +229,8 @@ func (d *driver) back(ctx context.Context, q event.ReadRequest, after int64) (ev
 			page.Next, page.More = format(first), first == begin && begin > 0
 		}
 		for i := range all {
-			if at = position(&all[i]) + 1; at > end {
+			at = position(&all[i]) + 1
+			if at > end {
 				break
 			}
 			if r, err := record(&all[i]); err == nil && q.Filter.Match(r) {

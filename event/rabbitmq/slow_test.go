@@ -105,7 +105,8 @@ func TestASlowQueueIsFed(t *testing.T) {
 	if _, err := slow.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error {
 		mu.Lock()
 		defer mu.Unlock()
-		if seen[r.ID] = true; len(seen) == records {
+		seen[r.ID] = true
+		if len(seen) == records {
 			select {
 			case <-all:
 			default:

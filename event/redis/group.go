@@ -64,7 +64,8 @@ func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
 		infos   []goredis.XInfoGroup
 	}
 	got, err := redis.Do(ctx, d.client, func(ctx context.Context) (b both, err error) {
-		if b.configs, err = d.client.HGetAll(ctx, d.groupsKey()).Result(); err != nil {
+		b.configs, err = d.client.HGetAll(ctx, d.groupsKey()).Result()
+		if err != nil {
 			return b, err
 		}
 		b.infos, err = d.client.XInfoGroups(ctx, d.key).Result()

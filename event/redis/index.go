@@ -152,7 +152,8 @@ func (d *driver) lookUp(ctx context.Context, q event.ReadRequest, after string) 
 	}
 	low, high, reverse := "["+prefix, "("+prefix+"\xff", 0
 	if q.Reverse {
-		if reverse = 1; after != "" {
+		reverse = 1
+		if after != "" {
 			high = "(" + prefix + sorted(after)
 		}
 	} else {

@@ -97,7 +97,8 @@ func TestFullMemory(t *testing.T) {
 			}
 			set("0")
 			for deadline := time.Now().Add(20 * time.Second); ; { // as after a loss of data, groups begin again
-				if err = s.Publish(t.Context(), &event.Record{ID: "after", Type: "t", Subject: "after"}); err == nil || time.Now().After(deadline) {
+				err = s.Publish(t.Context(), &event.Record{ID: "after", Type: "t", Subject: "after"})
+				if err == nil || time.Now().After(deadline) {
 					break
 				}
 			}

@@ -41,7 +41,8 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	case len(entries) > 0 && entries[0].ID == after:
 		entries = entries[1:]
 	case q.From.Kind == event.AfterPosition && after != beforeAll:
-		if page.Missed, err = d.missed(ctx, after); err != nil {
+		page.Missed, err = d.missed(ctx, after)
+		if err != nil {
 			return event.Page{}, err
 		}
 	}

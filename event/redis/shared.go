@@ -47,7 +47,8 @@ func (s *shared) leftovers(ctx context.Context, limit int) ([]event.Delivered, e
 	if err != nil {
 		return nil, err
 	}
-	if s.own = len(ds) == 0; !s.own {
+	s.own = len(ds) == 0
+	if !s.own {
 		s.from = ds[len(ds)-1].Position
 	}
 	return ds, nil

@@ -75,7 +75,8 @@ func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) 
 		if err != nil {
 			return total, redis.WriteError(err)
 		}
-		if total += n; n < trimBatch {
+		total += n
+		if n < trimBatch {
 			return total, nil
 		}
 	}

@@ -35,7 +35,8 @@ func (w *waiter) connect(ctx context.Context) (goredis.Cmdable, error) {
 		node = c
 	case *goredis.ClusterClient:
 		var err error
-		if node, err = c.MasterForKey(ctx, w.key); err != nil {
+		node, err = c.MasterForKey(ctx, w.key)
+		if err != nil {
 			return nil, err
 		}
 	default:

@@ -135,7 +135,8 @@ func (d *driver) tables(ctx context.Context) error {
 		return sql.WriteError(err)
 	}
 	if d.kind == sql.SQLite && d.insertOne == nil {
-		if d.insertOne, err = d.db.PrepareContext(ctx, d.sqliteInsert()); err != nil {
+		d.insertOne, err = d.db.PrepareContext(ctx, d.sqliteInsert())
+		if err != nil {
 			return sql.WriteError(err)
 		}
 	}

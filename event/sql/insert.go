@@ -37,7 +37,8 @@ func newRows(records []*event.Record) (list []row, bytes int64, err error) {
 	for i, r := range records {
 		l := row{Record: r}
 		if len(r.Metadata) > 0 {
-			if l.metadata, err = json.Marshal(r.Metadata); err != nil {
+			l.metadata, err = json.Marshal(r.Metadata)
+			if err != nil {
 				return nil, 0, fault.Mark(fault.Invalid, err)
 			}
 		}
@@ -112,7 +113,8 @@ func (d *driver) insertIn(ctx context.Context, t *tx, list []row, bytes int64) (
 			if err := ctx.Err(); err != nil {
 				return 0, err
 			}
-			if last, err = d.insertSQLite(rest, one, r); err != nil {
+			last, err = d.insertSQLite(rest, one, r)
+			if err != nil {
 				return 0, err
 			}
 		}
@@ -153,7 +155,8 @@ func (d *driver) fit(list []row) int {
 	if limit := int(d.packet.Load()); limit > 0 {
 		size := 0
 		for i := range list[:n] {
-			if size += 2*list[i].size + 1024; size > limit && i > 0 { // twice: bytes may be escaped
+			size += 2*list[i].size + 1024
+			if size > limit && i > 0 { // twice: bytes may be escaped
 				return i
 			}
 		}

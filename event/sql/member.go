@@ -52,7 +52,8 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		if !idle {
 			var ds []event.Delivered
 			var err error
-			if last, ds, err = m.fetch(ctx, limit); err != nil || len(ds) > 0 {
+			last, ds, err = m.fetch(ctx, limit)
+			if err != nil || len(ds) > 0 {
 				return ds, err
 			}
 		}
@@ -141,7 +142,8 @@ func (m *member) fetch(ctx context.Context, limit int) (last int64, ds []event.D
 				}
 			}
 		}
-		if ds, err = m.again(bounded, t, limit, deadline, now); err != nil {
+		ds, err = m.again(bounded, t, limit, deadline, now)
+		if err != nil {
 			return err
 		}
 		if len(ds) < limit && (!m.g.Exclusive || len(ds) == 0) {
@@ -235,7 +237,8 @@ func (m *member) fresh(ctx context.Context, t *tx, limit int, handed, now int64,
 	}
 	records, err := scan(found)
 	if err == nil && len(records) == 0 { // the end, or rows that somebody deleted
-		if found, err = t.query(ctx, "SELECT "+columns+" FROM "+m.d.table+" WHERE seq > ? ORDER BY seq LIMIT ?", handed, limit); err != nil {
+		found, err = t.query(ctx, "SELECT "+columns+" FROM "+m.d.table+" WHERE seq > ? ORDER BY seq LIMIT ?", handed, limit)
+		if err != nil {
 			return nil, err
 		}
 		records, err = scan(found)

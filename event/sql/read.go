@@ -81,11 +81,13 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	if q.Reverse {
 		before := last + 1
 		if q.From.Kind == event.AfterPosition || q.From.Kind == event.AtTime {
-			if before = min(before, after); q.From.Kind == event.AtTime {
+			before = min(before, after)
+			if q.From.Kind == event.AtTime {
 				before++
 			}
 		}
-		if page.Records, err = d.find(ctx, f, q.Max, true, trimmed, before-1); err != nil {
+		page.Records, err = d.find(ctx, f, q.Max, true, trimmed, before-1)
+		if err != nil {
 			return event.Page{}, err
 		}
 		page.More = len(page.Records) == q.Max
@@ -104,10 +106,12 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	if q.Max == 0 {
 		return page, nil
 	}
-	if page.Records, err = d.find(ctx, f, q.Max, false, after, last); err != nil {
+	page.Records, err = d.find(ctx, f, q.Max, false, after, last)
+	if err != nil {
 		return event.Page{}, err
 	}
-	if page.More = len(page.Records) == q.Max; page.More {
+	page.More = len(page.Records) == q.Max
+	if page.More {
 		page.Next = page.Records[q.Max-1].Position
 	} else {
 		page.Next = format(max(after, last))

@@ -31,7 +31,8 @@ func (t *tail) wait(ctx context.Context, n int64) error {
 	t.waiting++
 	defer func() {
 		t.mu.Lock()
-		if t.waiting--; t.waiting == 0 && t.asking {
+		t.waiting--
+		if t.waiting == 0 && t.asking {
 			t.stop()
 		}
 		t.mu.Unlock()

@@ -130,7 +130,8 @@ func Run(t *testing.T, s event.Stream, role string, args []string, d time.Durati
 				running = false
 				break
 			}
-			if kills++; restart != nil && kills%3 == 2 {
+			kills++
+			if restart != nil && kills%3 == 2 {
 				restart()
 				restarts++
 				continue

@@ -265,7 +265,8 @@ func RunLater(t *testing.T, l Later) {
 	left := 0
 	for deadline := time.Now().Add(time.Minute); ; {
 		all = readEffects(t, db.DB)
-		if left = missing(calls["published"], all); left == 0 || time.Now().After(deadline) {
+		left = missing(calls["published"], all)
+		if left == 0 || time.Now().After(deadline) {
 			break
 		}
 		<-time.After(50 * time.Millisecond)
@@ -343,14 +344,16 @@ func checkEffects(t *testing.T, calls map[string][]string, all []effect) {
 	times, next := map[string]int{}, map[string]int64{}
 	twice, early, order := 0, 0, 0
 	for _, e := range all {
-		if times[e.id]++; times[e.id] == 2 {
+		times[e.id]++
+		if times[e.id] == 2 {
 			twice++
 		}
 		if e.at < e.due {
 			early++
 		}
 		if e.n > 0 {
-			if next[e.key]++; e.n != next[e.key] {
+			next[e.key]++
+			if e.n != next[e.key] {
 				order++
 			}
 		}
