@@ -15,11 +15,11 @@ import (
 
 // Metadata of requests and replies.
 const (
-	ReplyTo    = "reply-to"    // of a request: the type of its reply, which only the asking process reads
-	ReplyBy    = "reply-by"    // of a request: until when the asking process waits, in milliseconds since 1970
-	ReplyID    = "reply-id"    // of a reply: the ID of its request
-	ReplyType  = "reply-type"  // of a reply: the Type that the handler gave it
-	ReplyFault = "reply-error" // of a reply: the handler's error
+	replyTo    = "reply-to"    // of a request: the type of its reply, which only the asking process reads
+	replyBy    = "reply-by"    // of a request: until when the asking process waits, in milliseconds since 1970
+	replyID    = "reply-id"    // of a reply: the ID of its request
+	replyType  = "reply-type"  // of a reply: the Type that the handler gave it
+	replyFault = "reply-error" // of a reply: the handler's error
 )
 
 // replyPrefix begins the types of replies, which are only for who asks for them.
@@ -73,8 +73,8 @@ func (f *front) listen(ctx context.Context) error {
 // answer hands a reply to who waits for it.
 func (q *requests) answer(r *Record) {
 	q.mu.Lock()
-	wait, ok := q.waiting[r.Metadata[ReplyID]]
-	delete(q.waiting, r.Metadata[ReplyID])
+	wait, ok := q.waiting[r.Metadata[replyID]]
+	delete(q.waiting, r.Metadata[replyID])
 	q.mu.Unlock()
 	if !ok {
 		q.late.Add(1)
@@ -122,7 +122,7 @@ func (f *front) Request(ctx context.Context, r *Record) (*Record, error) {
 		c.Metadata = map[string]string{}
 	}
 	by, _ := ctx.Deadline()
-	c.Metadata[ReplyTo], c.Metadata[ReplyBy] = f.requests.typ, strconv.FormatInt(by.UnixMilli(), 10)
+	c.Metadata[replyTo], c.Metadata[replyBy] = f.requests.typ, strconv.FormatInt(by.UnixMilli(), 10)
 	reply, ok := f.requests.wait(c.ID)
 	if !ok {
 		return nil, f.wrap("request", subjectOf(c), fault.Markf(ErrConflict, "a request with this ID waits already"))
@@ -149,11 +149,11 @@ func (f *front) Request(ctx context.Context, r *Record) (*Record, error) {
 
 // replied makes of a reply what its sender meant.
 func replied(r *Record) (*Record, error) {
-	if text, failed := r.Metadata[ReplyFault]; failed {
+	if text, failed := r.Metadata[replyFault]; failed {
 		return nil, &ReplyError{Message: text}
 	}
-	r.Type = r.Metadata[ReplyType]
-	for _, k := range []string{ReplyID, ReplyType} {
+	r.Type = r.Metadata[replyType]
+	for _, k := range []string{replyID, replyType} {
 		delete(r.Metadata, k)
 	}
 	return r, nil
@@ -177,14 +177,19 @@ func (f *front) RequestStats() RequestStats {
 //
 // As with every handler f may be called again for a request, after a crash or when
 // the reply could not be published. Of two replies the first counts.
+//
+// Programs in other languages may reply too. A request has the metadata "reply-to",
+// which is the type of its reply, and "reply-by", until when its reply is awaited, in
+// milliseconds since 1970. The reply has the request's ID as "reply-id", and its own
+// type as "reply-type" or the text of an error as "reply-error".
 func Replier(f func(ctx context.Context, r *Record) (*Record, error)) Handler {
 	return func(ctx context.Context, r *Record) error {
-		to := r.Metadata[ReplyTo]
+		to := r.Metadata[replyTo]
 		if !strings.HasPrefix(to, replyPrefix) {
 			_, err := f(ctx, r)
 			return err
 		}
-		if ms, err := strconv.ParseInt(r.Metadata[ReplyBy], 10, 64); err == nil {
+		if ms, err := strconv.ParseInt(r.Metadata[replyBy], 10, 64); err == nil {
 			by := time.UnixMilli(ms)
 			if !time.Now().Before(by) {
 				return nil
@@ -196,7 +201,7 @@ func Replier(f func(ctx context.Context, r *Record) (*Record, error)) Handler {
 		out, panicked, err := tryReply(ctx, f, r)
 		switch {
 		case err != nil:
-			out = &Record{Metadata: map[string]string{ReplyFault: cutText(err.Error())}}
+			out = &Record{Metadata: map[string]string{replyFault: cutText(err.Error())}}
 		case out == nil:
 			out = &Record{}
 		default:
@@ -205,13 +210,13 @@ func Replier(f func(ctx context.Context, r *Record) (*Record, error)) Handler {
 		if out.Metadata == nil {
 			out.Metadata = map[string]string{}
 		}
-		out.Metadata[ReplyID], out.Metadata[ReplyType] = r.ID, out.Type
+		out.Metadata[replyID], out.Metadata[replyType] = r.ID, out.Type
 		// A reply that is the request itself must not look like its repetition.
 		out.ID, out.Type, out.RootID, out.ParentID = "", to, r.RootID, r.ID
 		failed := publishReply(ctx, out)
 		if errors.Is(failed, fault.TooLarge) || errors.Is(failed, fault.Invalid) { // calling f again would not help
 			failed = publishReply(ctx, &Record{Type: to, RootID: r.RootID, ParentID: r.ID,
-				Metadata: map[string]string{ReplyID: r.ID, ReplyFault: cutText(failed.Error())}})
+				Metadata: map[string]string{replyID: r.ID, replyFault: cutText(failed.Error())}})
 		}
 		if failed != nil {
 			return failed
