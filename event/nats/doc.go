@@ -14,13 +14,18 @@
 // patterns cross each other, as "a.*" and "*.b" do. Queries by ID, Root, Source and
 // Subject read all records of their types.
 //
+// PublishAt and Schedule are event.ErrUnsupported. The server's own message schedules,
+// of 2.12, are messages of the stream that they publish to: they would take positions
+// among its records, which retention and readers count.
+//
 // The server counts every hand-out, so a record that was given back without
 // being tried has one attempt less.
 //
 // Ordered groups have one working member at a time: it renews an entry of a
 // key-value bucket, and another takes over when it has seen no renewal for
 // AckWait by its own clock. The new one begins after the last record before
-// which all are acknowledged, so records above it may come again.
+// which all are acknowledged, so records above it may come again. With Partitions each
+// part is such a group, and the bucket has an entry for each member that lives.
 //
 // # Errors
 //
