@@ -15,6 +15,8 @@ import (
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
+	gonats "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 func TestBadConfigurationIsAnErrorOfNew(t *testing.T) {
@@ -65,6 +67,71 @@ func TestNothingIsMissedOverABadLink(t *testing.T) {
 	leak.Check(t)
 	p, s := proxied(t)
 	links.Cut(t, p, s)
+}
+
+// A stream that somebody deletes is made again, and groups are handed what it has then,
+// also where its positions are below those of the former one.
+func TestADeletedStreamIsMadeAgain(t *testing.T) {
+	for name, opts := range map[string][]event.SubscribeOption{"shared": nil, "ordered": {event.Ordered(event.BySubject)}} {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			server, ns := servertest.SharedNATS(t), servertest.Namespace(t)
+			s, err := event.New(nats.Backend(server.Addr()), event.WithNamespace(ns))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close(t.Context())
+			for _, id := range []string{"1", "2", "3", "4", "5"} { // before the group
+				links.Publish(t, s, id)
+			}
+			got := make(chan string, 100)
+			if _, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error { got <- r.ID; return nil }, append(opts, event.Group("g"))...); err != nil {
+				t.Fatal(err)
+			}
+			alone := links.Follow(t, s)
+			expect := func(want string) {
+				t.Helper()
+				select {
+				case id := <-got:
+					if id != want {
+						t.Fatalf("the group was handed %q, want %q", id, want)
+					}
+				case <-time.After(20 * time.Second):
+					t.Fatalf("the group was not handed %q", want)
+				}
+			}
+			links.Publish(t, s, "6")
+			expect("6")
+			c, err := gonats.Connect(server.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			js, err := jetstream.New(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := js.DeleteStream(t.Context(), "events-"+ns); err != nil {
+				t.Fatal(err)
+			}
+			for until := time.Now().Add(20 * time.Second); ; {
+				err := s.Publish(t.Context(), &event.Record{ID: "7", Type: "t"})
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, event.ErrUnavailable) || time.Now().After(until) {
+					t.Fatalf("publish into a stream that was deleted: %v, want ErrUnavailable and then success", err)
+				}
+			}
+			expect("7")
+			links.Publish(t, s, "8")
+			expect("8")
+			if n := len(got); n > 0 {
+				t.Errorf("%d records came twice", n)
+			}
+			alone()
+		})
+	}
 }
 
 func ExampleOn() {

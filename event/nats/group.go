@@ -20,6 +20,10 @@ type group struct {
 	Types []string `json:"types"`
 	After uint64   `json:"after"` // where to begin when its consumer is missing
 	Wait  int64    `json:"wait"`  // AckWait in ms
+
+	// Stream is when the stream was made that After is of. One that somebody deleted
+	// and that was made again begins with 1.
+	Stream time.Time `json:"stream"`
 }
 
 func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, error) {
@@ -36,7 +40,11 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 		return nil, err
 	}
 	m := &member{d: d, kv: kv, g: g, key: groupKey(g.Name)}
-	value, _ := json.Marshal(group{Name: g.Name, Types: g.Types.List(), After: after, Wait: g.AckWait.Milliseconds()})
+	s, err := d.stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	value, _ := json.Marshal(group{Name: g.Name, Types: g.Types.List(), After: after, Wait: g.AckWait.Milliseconds(), Stream: s.CachedInfo().Created})
 	_, err = kv.Create(ctx, "g."+m.key, value)
 	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
 		return nil, nats.WriteError(err)
@@ -44,7 +52,8 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 	if _, err := m.config(ctx, g.Types.List()); err != nil {
 		return nil, err
 	}
-	if m.consumer, err = m.ensure(ctx); err != nil {
+	m.consumer, err = m.ensure(ctx)
+	if err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -73,12 +82,30 @@ func (m *member) ensure(ctx context.Context) (jetstream.Consumer, error) {
 		return nil, err
 	}
 	c, err := s.Consumer(ctx, m.key)
+	if errors.Is(m.d.lost(err), jetstream.ErrStreamNotFound) {
+		s, err = m.d.stream(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c, err = s.Consumer(ctx, m.key)
+	}
 	if err == nil || !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return c, nats.ReadError(err)
 	}
 	has, err := m.config(ctx, m.g.Types.List())
 	if err != nil {
 		return nil, err
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		return nil, nats.ReadError(err)
+	}
+	if !has.Stream.IsZero() && !has.Stream.Equal(info.Created) {
+		has.After, has.Stream = 0, info.Created
+		value, _ := json.Marshal(has)
+		if _, err := m.kv.Put(ctx, "g."+m.key, value); err != nil {
+			return nil, nats.WriteError(err)
+		}
 	}
 	return m.create(ctx, s, has.After, time.Duration(has.Wait)*time.Millisecond)
 }

@@ -43,9 +43,11 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		if err == nil && len(ds) == 0 {
 			// One at first, for the server answers only when a batch is full or
 			// the time is over; then what has come with it.
-			if ds, err = m.fetch(1, min(waitFor, max(m.g.AckWait/4, time.Millisecond))); err == nil && len(ds) > 0 && limit > 1 {
+			ds, err = m.fetch(1, min(waitFor, max(m.g.AckWait/4, time.Millisecond)))
+			if err == nil && len(ds) > 0 && limit > 1 {
 				var more []event.Delivered
-				if more, err = m.fetch(limit-1, 0); err != nil {
+				more, err = m.fetch(limit-1, 0)
+				if err != nil {
 					return ds, nil
 				}
 				ds = append(ds, more...)

@@ -121,6 +121,16 @@ func (d *driver) stream(ctx context.Context) (jetstream.Stream, error) {
 	return s, nil
 }
 
+// lost has the next call look for the stream again, if an error says that it isn't there.
+func (d *driver) lost(err error) error {
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, gonats.ErrNoResponders) {
+		d.mu.Lock()
+		d.s = nil
+		d.mu.Unlock()
+	}
+	return err
+}
+
 // groups returns the bucket that tells about the groups.
 func (d *driver) groups(ctx context.Context) (jetstream.KeyValue, error) {
 	d.mu.Lock()
@@ -152,7 +162,8 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 	}
 	messages := make([]*gonats.Msg, len(records))
 	for i, r := range records { // all before the first is sent
-		if messages[i], err = d.message(s, r); err != nil {
+		messages[i], err = d.message(s, r)
+		if err != nil {
 			return 0, err
 		}
 	}
@@ -164,12 +175,12 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 			if err2 != nil {
 				err = err2
 			}
-			return n, nats.WriteError(err)
+			return n, nats.WriteError(d.lost(err))
 		}
 		futures = append(futures, f)
 	}
 	n, err := d.await(ctx, futures)
-	return n, nats.WriteError(err)
+	return n, nats.WriteError(d.lost(err))
 }
 
 // await returns how many of the first are stored.

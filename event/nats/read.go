@@ -36,7 +36,7 @@ func (d *driver) state(ctx context.Context) (jetstream.StreamState, error) {
 	}
 	info, err := s.Info(ctx)
 	if err != nil {
-		return jetstream.StreamState{}, nats.ReadError(err)
+		return jetstream.StreamState{}, nats.ReadError(d.lost(err))
 	}
 	st := info.State
 	if st.FirstSeq == 0 {
@@ -95,6 +95,9 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	}
 	if q.Reverse {
 		return d.back(ctx, q, st, after)
+	}
+	if q.From.Kind == event.AfterPosition && after > st.LastSeq { // of a stream that was deleted, or has lost its end
+		after, page.Missed = st.LastSeq, 1
 	}
 	if after+1 < st.FirstSeq {
 		if q.From.Kind == event.AfterPosition && after > 0 {
@@ -201,7 +204,8 @@ func (d *driver) Wait(ctx context.Context, after string) error {
 	}
 	c := d.reuse(n)
 	if c == nil {
-		if c, err = d.from(ctx, n); err != nil {
+		c, err = d.from(ctx, n)
+		if err != nil {
 			return err
 		}
 	}

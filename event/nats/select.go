@@ -35,11 +35,13 @@ func (d *driver) selected(ctx context.Context, q event.ReadRequest, filters []st
 		return event.Page{}, err
 	}
 	for _, m := range c.buffer {
-		if after = m.seq; m.r != nil && q.Filter.Match(m.r) {
+		after = m.seq
+		if m.r != nil && q.Filter.Match(m.r) {
 			page.Records = append(page.Records, m.r)
 		}
 	}
-	if page.More = pending > n; !page.More {
+	page.More = pending > n
+	if !page.More {
 		after = max(after, st.LastSeq)
 	}
 	page.Next = format(after)
@@ -77,7 +79,8 @@ func (d *driver) selectedBack(ctx context.Context, q event.ReadRequest, filters 
 		if err != nil {
 			return event.Page{}, err
 		}
-		if n -= min(n, above); n < most {
+		n -= min(n, above)
+		if n < most {
 			beyond = middle
 		} else {
 			begin, between = middle, n

@@ -69,7 +69,7 @@
 // not say. Who deletes a group's queue in RabbitMQ loses what was in it. Who deletes
 // the stream loses what was in it; groups go on with what the next one has, from its
 // beginning, also where its positions were noted before. A subscription without a
-// group must be made again.
+// group goes on with what comes when it has noticed.
 //
 // # Errors
 //

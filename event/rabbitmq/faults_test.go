@@ -211,19 +211,24 @@ func TestDeletedQueuesAreMadeAgain(t *testing.T) {
 		}
 		return s
 	}
+	next := func() string {
+		t.Helper()
+		select {
+		case id := <-got:
+			return id
+		case <-time.After(30 * time.Second):
+			t.Fatal("the group was handed nothing for 30 s")
+			return ""
+		}
+	}
 	expect := func(s event.Stream, ids ...string) {
 		t.Helper()
 		for _, id := range ids {
 			links.Publish(t, s, id)
 		}
 		for _, want := range ids {
-			select {
-			case id := <-got:
-				if id != want {
-					t.Fatalf("the group was handed %q, want %q", id, want)
-				}
-			case <-time.After(20 * time.Second):
-				t.Fatalf("the group was not handed %q", want)
+			if id := next(); id != want {
+				t.Fatalf("the group was handed %q, want %q", id, want)
 			}
 		}
 	}
@@ -232,6 +237,16 @@ func TestDeletedQueuesAreMadeAgain(t *testing.T) {
 		if err := s.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	count := func(s event.Stream) (n int) {
+		t.Helper()
+		for _, err := range s.Query(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
 	}
 	c, ch := raw(t, server)
 	defer c.Close()
@@ -242,6 +257,7 @@ func TestDeletedQueuesAreMadeAgain(t *testing.T) {
 		}
 	}
 	s := begin()
+	alone := links.Follow(t, s)
 	expect(s, "first", "second", "third")
 	remove()
 	for until := time.Now().Add(20 * time.Second); ; {
@@ -253,20 +269,18 @@ func TestDeletedQueuesAreMadeAgain(t *testing.T) {
 			t.Fatalf("publish into a stream that was deleted: %v, want ErrUnavailable and then success", err)
 		}
 	}
-	n := 0
-	for _, err := range s.Query(t.Context()) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		n++
-	}
+	n := count(s)
 	if n != 1 {
 		t.Errorf("the new stream has %d records, want the one that was published", n)
 	}
-	if id := <-got; id != "again" {
+	if id := next(); id != "again" {
 		t.Fatalf("the group was handed %q, want what the new stream has", id)
 	}
 	expect(s, "fifth", "sixth")
+	last := alone()
+	for next() != last {
+	}
+	n = count(s)
 	end(s)
 
 	s = begin() // the stream is the same: nothing comes twice
@@ -275,16 +289,18 @@ func TestDeletedQueuesAreMadeAgain(t *testing.T) {
 
 	remove()
 	s = open(t, server.DSN(), event.WithNamespace(ns))
-	for _, id := range []string{"A", "B", "C", "D"} { // as many as there were: the position says nothing
-		links.Publish(t, s, id)
+	var ids []string
+	for i := range n + 1 { // as many as there were: the position says nothing
+		ids = append(ids, fmt.Sprint("new", i))
+		links.Publish(t, s, ids[i])
 	}
 	s = begin()
-	for _, want := range []string{"A", "B", "C", "D"} {
-		if id := <-got; id != want {
+	for _, want := range ids {
+		if id := next(); id != want {
 			t.Fatalf("the group was handed %q, want %q", id, want)
 		}
 	}
-	expect(s, "E")
+	expect(s, "newest")
 }
 
 func raw(t *testing.T, server *servertest.Server) (*amqp.Connection, *amqp.Channel) {

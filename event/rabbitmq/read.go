@@ -170,7 +170,14 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	if len(all) == 0 {
 		limit = d.size.limit(max(q.Max, b.size))
 		all, err = d.records(ctx, after+1, limit)
-		if err != nil || len(all) == 0 {
+		if err != nil {
+			return page, err
+		}
+		if len(all) == 0 {
+			end, err := d.end(ctx)
+			if err == nil && after > end { // of a stream that was deleted
+				page.Next, page.Missed = format(end), 1
+			}
 			return page, err
 		}
 	}

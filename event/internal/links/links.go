@@ -131,3 +131,31 @@ func Cut(t *testing.T, p *netfault.Proxy, s event.Stream) {
 		}
 	}
 }
+
+// Follow subscribes without a group, and returns what checks that the subscription still
+// goes on: it publishes until something comes, and returns the last ID.
+func Follow(t *testing.T, s event.Stream) (goesOn func() (last string)) {
+	t.Helper()
+	got := make(chan string, 1000)
+	if _, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error { got <- r.ID; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return func() string {
+		t.Helper()
+		for len(got) > 0 {
+			<-got
+		}
+		for until, n := time.Now().Add(40*time.Second), 0; ; n++ {
+			id := fmt.Sprint("alone", n)
+			Publish(t, s, id)
+			select {
+			case <-got:
+				return id
+			case <-time.After(50 * time.Millisecond):
+			}
+			if time.Now().After(until) {
+				t.Fatal("a subscription without a group is handed nothing")
+			}
+		}
+	}
+}
