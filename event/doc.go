@@ -12,12 +12,12 @@
 //
 // # Backends
 //
-// Memory is the default; Journal makes it durable. Packages event/redis
-// (streams), event/nats (JetStream) and event/sql (SQLite, MySQL, PostgreSQL)
-// are options of New. Package event/outbox publishes in the transaction of the
-// database that a service writes to; event/inbox and event/kvinbox handle each
-// record once. Features says what a backend can do;
-// WithDriver takes anyone's own, which package eventtest checks.
+// Memory is the default; Journal makes it durable. Packages event/redis (streams),
+// event/nats (JetStream), event/kafka, event/rabbitmq and event/sql (SQLite, MySQL,
+// PostgreSQL) are options of New. Package event/outbox publishes in the transaction
+// of the database that a service writes to; event/inbox and event/kvinbox handle
+// each record once. Features says what a backend can do. WithDriver takes your own,
+// for which there are packages event/driver and eventtest.
 //
 // # Semantics
 //
