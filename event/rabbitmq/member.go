@@ -91,6 +91,9 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		case ended:
 			return nil, m.ended(ctx)
 		}
+		if m.recovered() && m.quit() {
+			return m.Fetch(ctx, limit)
+		}
 		var idle <-chan time.Time
 		if m.strays {
 			idle = time.After(strayAfter)
@@ -200,17 +203,31 @@ func (m *member) drop() {
 
 // learn takes less at a time if the server has closed the channel because a record
 // had no answer for too long: it has counted all that the member had as handed out,
-// and would do so until they are dead letters. m.mu is held.
+// and would do so until they are dead letters. What it has worked off twice without
+// that is doubled. m.mu is held.
 func (m *member) learn() {
+	slow := false
 	select {
 	case err := <-m.why:
-		if err != nil && err.Code == amqp.PreconditionFailed && strings.Contains(err.Reason, "timed out") {
-			m.most = max(min(m.acked, m.most)/2, 1)
-			m.d.log.Warn("event: the server's consumer_timeout is over before a member has worked off what it has: it takes less", "backend", "rabbitmq", "group", m.group.Name, "records", m.most)
-		}
+		slow = err != nil && err.Code == amqp.PreconditionFailed && strings.Contains(err.Reason, "timed out")
 	default:
 	}
-	m.why = nil
+	switch {
+	case slow:
+		m.most = max(min(m.acked, m.most)/2, 1)
+		m.d.log.Warn("event: the server's consumer_timeout is over before a member has worked off what it has: it takes less", "backend", "rabbitmq", "group", m.group.Name, "records", m.most)
+	case m.acked >= 2*m.most:
+		m.most = min(2*m.most, exclusiveCredit)
+	}
+	m.why, m.acked = nil, 0
+}
+
+// recovered reports whether a new consumer would be given more than this one, which
+// takes less since it was slow.
+func (m *member) recovered() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.exclusive && m.most < exclusiveCredit && m.acked >= 2*m.most
 }
 
 func (m *member) Ack(ctx context.Context, ds []event.Delivered) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,7 +129,8 @@ func TestASlowQueueIsFed(t *testing.T) {
 
 // Handlers that do not get through what an ordered member has within the server's
 // consumer_timeout: the server hands all of it out again and counts that. The member
-// takes less then, so that nothing is a dead letter that was not tried.
+// takes less then, so that nothing is a dead letter that was not tried. When it gets on
+// again it takes as much as before.
 func TestSlowOrderedMemberTakesLess(t *testing.T) {
 	leak.Check(t)
 	const records = 400
@@ -141,8 +143,16 @@ func TestSlowOrderedMemberTakesLess(t *testing.T) {
 	s := open(t, server.DSN(), event.WithNamespace(servertest.Namespace(t)))
 	var mu sync.Mutex
 	seen := map[string]bool{}
+	var slow atomic.Bool
+	slow.Store(true)
+	hold := make(chan struct{})
 	sub, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error {
-		<-time.After(20 * time.Millisecond)
+		if slow.Load() {
+			<-time.After(20 * time.Millisecond)
+		}
+		if r.Subject == "held" {
+			<-hold
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		seen[r.ID] = true
@@ -173,5 +183,39 @@ func TestSlowOrderedMemberTakesLess(t *testing.T) {
 			t.Fatalf("%d of %d records are handled, %+v", n, records, st)
 		}
 		<-time.After(20 * time.Millisecond)
+	}
+	limits(1800000, 60000)
+	slow.Store(false)
+	defer close(hold)
+	publish := func(subject string) {
+		t.Helper()
+		for i := range rs {
+			rs[i] = &event.Record{Type: "t", Subject: subject}
+		}
+		if err := s.Publish(t.Context(), rs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for round := range 6 {
+		publish("quick")
+		for end, all := time.Now().Add(60*time.Second), records*(round+2); ; {
+			mu.Lock()
+			n := len(seen)
+			mu.Unlock()
+			if n == all {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%d of %d records are handled, %+v", n, all, sub.Stats())
+			}
+			<-time.After(5 * time.Millisecond)
+		}
+	}
+	publish("held")
+	for end := time.Now().Add(20 * time.Second); sub.Stats().Held < records; {
+		if time.Now().After(end) {
+			t.Fatalf("the member holds %d of %d records, and was quick for a while", sub.Stats().Held, records)
+		}
+		<-time.After(5 * time.Millisecond)
 	}
 }
