@@ -16,7 +16,11 @@ func (s *subscription) fetch() {
 		if s.bh != nil && s.o.concurrency > 1 {
 			room *= 2 * s.o.concurrency // a batch for each handler, and the next ones
 		}
-		if !s.q.room(room) {
+		low := room / 2
+		if s.bh != nil { // handlers that wait for the rest of a batch have so many at the most
+			low = max(low, s.o.concurrency*(s.o.batch-1))
+		}
+		if !s.q.room(room, low) {
 			return
 		}
 		ds, err := s.source.Fetch(s.ctx, s.window())

@@ -114,13 +114,13 @@ func (q *queue) add(d Delivered) *task {
 }
 
 // room waits until less than a window of records is runnable, and when it has to
-// wait until it is half of that: fetching a few at a time costs more than it
+// wait until no more than low are: fetching a few at a time costs more than it
 // gains. It reports false after stop.
-func (q *queue) room(window int) bool {
+func (q *queue) room(window, low int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for limit := window - 1; !q.stopped && !q.below(limit); limit = window / 2 {
-		q.low = window / 2
+	for limit := window - 1; !q.stopped && !q.below(limit); limit = low {
+		q.low = low
 		q.space.Wait()
 	}
 	q.low = -1
