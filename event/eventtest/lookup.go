@@ -34,8 +34,7 @@ func lookUps(t *testing.T, b *bench) {
 		t.Helper()
 		everything := all(t, s, event.Types("**", "dead.**"))
 		middle := everything[len(everything)/2].Position
-		for i := range 8 {
-			root := fmt.Sprint("root", i)
+		for _, root := range []string{"root0", "root3", "root7", "id100"} { // of many, of none, of one
 			var forward []string
 			later := 0 // how many are after the middle
 			for _, r := range everything[:len(everything)/2+1] {
@@ -76,7 +75,7 @@ func lookUps(t *testing.T, b *bench) {
 		for _, r := range everything {
 			kept[r.ID] = true
 		}
-		for i := 1; i <= n+1; i += 37 {
+		for i := 1; i <= n+1; i += 97 {
 			id := fmt.Sprint("id", i)
 			if found := all(t, s, event.ID(id)); (len(found) == 1) != kept[id] || len(found) == 1 && found[0].ID != id {
 				t.Fatalf("%s: %s is found %d times; kept is %v", when, id, len(found), kept[id])
