@@ -49,6 +49,7 @@ type App struct {
 	db        db.DB
 
 	servers servers
+	there   expected
 	own     atomic.Pointer[discovery.Registration] // under the service's name, with a ring
 	ran     atomic.Bool
 	life    *life.Life
@@ -138,7 +139,7 @@ func (a *App) openSignals() error {
 	a.early = append(a.early, a.metrics.Close)
 	if a.monitor, err = monitor.New(append([]monitor.Option{
 		monitor.WithInstance(monitor.Instance{ID: o.self.ID, Service: o.self.Service, Version: o.self.Version, Zone: o.self.Zone}),
-		monitor.WithPhase(monitor.Starting), monitor.WithLogger(a.Logger("monitor")),
+		monitor.WithPhase(monitor.Starting), monitor.WithLogger(a.Logger("monitor")), monitor.WithExpected(a.there.of),
 	}, o.monitor...)...); err != nil {
 		return err
 	}
@@ -153,6 +154,7 @@ func (a *App) openCalls() error {
 		return err
 	}
 	a.closers = append(a.closers, without(a.discovery.Close))
+	a.there.registry.Store(&a.discovery)
 	routing := []router.Option{
 		router.WithDiscovery(a.discovery), router.WithPeers(o.self.Service, o.self.ID), router.WithLogger(a.Logger("router")),
 	}

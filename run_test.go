@@ -154,6 +154,41 @@ func get(t *testing.T, url string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
+// The monitor knows from the registry which instances there should be: its verdict
+// on the own service is known, and one that nobody hears of is missing.
+func TestTheMonitorKnowsWhoShouldBeThere(t *testing.T) {
+	registry := discovery.NewMemory()
+	r := start(t, []platform.Option{
+		platform.WithDiscovery(discovery.WithMemory(registry)), platform.WithMonitor(monitor.WithInterval(20 * time.Millisecond)),
+	}, platform.HTTP("127.0.0.1:0", hello()))
+	await := func(verdict monitor.State, expected int) {
+		t.Helper()
+		var v monitor.View
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			if v = r.Monitor().Cluster().View("greeter"); v.Verdict == verdict && v.Expected == expected {
+				return
+			}
+		}
+		t.Fatalf("got %v, %d expected, %q, want %v, %d", v.Verdict, v.Expected, v.Reasons, verdict, expected)
+	}
+	await(monitor.Pass, 1)
+	other, err := discovery.New(discovery.WithMemory(registry))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.Register(t.Context(), discovery.Instance{ID: "silent", Service: "greeter", Address: "10.0.0.1:80"}); err != nil {
+		t.Fatal(err)
+	}
+	await(monitor.Warn, 2)
+	if v := r.Monitor().Cluster().View("never"); v.Expected != -1 || v.Verdict != monitor.Unknown {
+		t.Errorf("a service that nobody follows: %v, %d expected", v.Verdict, v.Expected)
+	}
+	if err := r.end(t); err != nil {
+		t.Error(err)
+	}
+}
+
 // A service is called by its name, watched, and gone when it stops.
 func TestServiceIsCalledByNameAndLeaves(t *testing.T) {
 	registry := discovery.NewMemory()

@@ -11,7 +11,7 @@ import (
 func eventSchedule() *command {
 	return &command{
 		name: "schedule", short: "records of the future: list, again and again, cancel",
-		long: "Whichever process has the stream open publishes what is due. One record of the future is\n\"event publish -at\". Kafka and NATS keep no schedule.",
+		long: "Whichever process has the stream open publishes what is due. One record of the future is\n\"event publish -at\". A backend that keeps no schedule says so.",
 		subs: []*command{scheduleList(), scheduleSet(), scheduleCancel()},
 	}
 }

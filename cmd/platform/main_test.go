@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -50,8 +51,10 @@ func newShell(t *testing.T, env ...string) *shell {
 }
 
 func (s *shell) command(line string) *exec.Cmd {
-	cmd := exec.CommandContext(s.t.Context(), "bash", "-c", line)
-	cmd.Dir, cmd.Env = s.dir, s.env
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute) // what hangs fails
+	s.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, "bash", "-c", line)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = s.dir, s.env, 5*time.Second
 	return cmd
 }
 

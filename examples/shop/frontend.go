@@ -167,7 +167,7 @@ func (f *frontend) status(r *http.Request) (any, error) {
 	if s.User != r.PathValue("user") {
 		return nil, &failure{http.StatusNotFound, "no such order"}
 	}
-	if receipt, err := f.payment.Find(r.Context(), &shoppb.Order{Id: r.PathValue("id")}); err == nil { // else the order is shown without
+	if receipt, err := f.payment.Find(r.Context(), &shoppb.Order{Id: r.PathValue("id")}); err == nil && receipt.Order != "" { // else the order is shown without
 		s.Receipt = receipt
 	}
 	return s, nil

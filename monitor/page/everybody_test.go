@@ -110,7 +110,7 @@ func TestALargeClusterIsAList(t *testing.T) {
 		tab.Go(url + "#cluster?f=nothing")
 		tab.AwaitText("main", "No service fits")
 		tab.Go(url + "#cluster?show=trouble")
-		tab.Await("document.querySelector('.choice[aria-current]')?.textContent.endsWith('in trouble')")
+		tab.Await("document.querySelector('.choice[aria-current]')?.textContent.endsWith('not well')")
 		quiet(t, tab)
 	}
 }

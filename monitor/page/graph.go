@@ -133,7 +133,11 @@ func (g *graph) reported(v monitor.View) {
 }
 
 func (g *graph) called(from *Node, e monitor.EndpointStats) {
-	c := g.edge(from, g.node(e.Service, "external"))
+	kind := "external"
+	if e.Service == "event" { // what wrapper/event calls the stream
+		kind = "messages"
+	}
+	c := g.edge(from, g.node(e.Service, kind))
 	if c == nil {
 		return
 	}

@@ -62,8 +62,8 @@ const many = 12; // services beyond which each is a line instead of two plots
 const crowded = (o) => chosen(o).length > many;
 function choices(o) {
   const { q } = here(), trouble = o.services.filter((v) => v.verdict !== "pass").length, to = (show) => "#cluster?" + query({ ...Object.fromEntries(q), show });
-  return el("div", { class: "row", style: "margin-bottom:.9rem" }, el("div", { class: "row", role: "group", "aria-label": "which services" }, el("a", { class: "choice", href: to(""), "aria-current": q.get("show") !== "trouble" && "true" }, "all " + o.services.length), el("a", { class: "choice", href: to("trouble"), "aria-current": q.get("show") === "trouble" && "true" }, trouble + " in trouble")),
-    el("input", { type: "search", class: "push", "aria-label": "only services with", placeholder: "service, instance, version, label", autocomplete: "off", spellcheck: "false", maxlength: 100, now: q.get("f") || "", oninput: (e) => put({ f: e.currentTarget.value }) }));
+  return el("div", { class: "row", style: "margin-bottom:.9rem" }, el("div", { class: "row", role: "group", "aria-label": "which services" }, el("a", { class: "choice", href: to(""), "aria-current": q.get("show") !== "trouble" && "true" }, "all " + o.services.length), el("a", { class: "choice", href: to("trouble"), "aria-current": q.get("show") === "trouble" && "true" }, trouble + " not well")),
+    el("input", { type: "search", class: "push", style: "flex:0 1 22rem", "aria-label": "only services with", placeholder: "service, instance, version, label", autocomplete: "off", spellcheck: "false", maxlength: 100, now: q.get("f") || "", oninput: (e) => put({ f: e.currentTarget.value }) }));
 }
 const dots = (v) => el("div", { class: "dots" }, members(v).map((m) => el("a", { href: toService(v.service), tabindex: -1, class: health(m), title: m.status.instance.id + ": " + health(m), "aria-label": m.status.instance.id + ": " + health(m) })));
 function serviceLine(v) {
