@@ -45,15 +45,16 @@ func inForeground(fd int) bool {
 }
 
 func (j *job) start() error {
-	if j.terminal >= 0 {
-		// Nobody would wake a command that Ctrl-Z has stopped: this program, which
-		// the shell knows, is not in its group. What is ignored here stays ignored
-		// there.
-		signal.Ignore(syscall.SIGTSTP)
+	if j.terminal < 0 {
+		return j.cmd.Start()
 	}
+	// Nobody would wake a command that Ctrl-Z has stopped: this program, which the
+	// shell knows, is not in its group. What is ignored here stays ignored there.
+	signal.Ignore(syscall.SIGTSTP)
 	err := j.cmd.Start()
-	if j.terminal >= 0 {
-		signal.Reset(syscall.SIGTSTP)
+	signal.Reset(syscall.SIGTSTP)
+	if err != nil { // what was to become the command may have had the terminal
+		j.takeBack()
 	}
 	return err
 }
@@ -62,11 +63,15 @@ func (j *job) start() error {
 func (j *job) waitForCommand() error {
 	err := j.cmd.Wait()
 	if j.terminal >= 0 {
-		signal.Ignore(syscall.SIGTTOU) // which a background group is sent for this
-		_ = unix.IoctlSetPointerInt(j.terminal, unix.TIOCSPGRP, unix.Getpgrp())
-		signal.Reset(syscall.SIGTTOU)
+		j.takeBack()
 	}
 	return err
+}
+
+func (j *job) takeBack() {
+	signal.Ignore(syscall.SIGTTOU) // which a background group is sent for this
+	_ = unix.IoctlSetPointerInt(j.terminal, unix.TIOCSPGRP, unix.Getpgrp())
+	signal.Reset(syscall.SIGTTOU)
 }
 
 func (j *job) signal(s syscall.Signal) error {

@@ -166,9 +166,11 @@ func TestLockAtATerminal(t *testing.T) {
 	if got := c.ends(7); !strings.Contains(got, "interrupted\n") {
 		t.Errorf("got %q", got)
 	}
-	back := s.console(80, `bash -c 'platform sync lock job -- true; read x; echo "then $x"'`)
-	back.types("me\n")
-	if got := back.ends(0); !strings.Contains(got, "then me\n") {
-		t.Errorf("the terminal was not given back: got %q", got)
+	for _, command := range []string{"true", "no-such-program"} {
+		back := s.console(80, "bash -c 'platform sync lock job -- "+command+`; read x; echo "then $x"'`)
+		back.types("me\n")
+		if got := back.ends(0); !strings.Contains(got, "then me\n") {
+			t.Errorf("%s: the terminal was not given back: got %q", command, got)
+		}
 	}
 }
