@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 // TestCassandra shows everything on one server, which takes long to start. The
 // last case of the suite stops it.
 func TestCassandra(t *testing.T) {
-	server := servertest.Cassandra(t)
+	server := servertest.Cassandra(t, servertest.WithPassword())
 	for _, c := range []struct {
 		name string
 		run  func(t *testing.T, server *servertest.Server)
@@ -40,6 +40,7 @@ func TestCassandra(t *testing.T) {
 		{"CloseWhileItReconnects", closeWhileItReconnects},
 		{"Encrypted", encrypted},
 		{"NodesFromDiscovery", fromDiscovery},
+		{"RightsAreTheUsers", rights},
 	} {
 		t.Run(c.name, func(t *testing.T) { leak.Check(t); c.run(t, server) })
 	}
@@ -57,8 +58,14 @@ func TestCassandra(t *testing.T) {
 }
 
 func backend(server *servertest.Server, opts ...cassandra.Option) db.Option {
-	return cassandra.Backend(server.Addr(), append([]cassandra.Option{cassandra.WithCreate(1), cassandra.WithBuckets(2)}, opts...)...)
+	return cassandra.Backend(at(server.Addr()), append([]cassandra.Option{cassandra.WithCreate(1), cassandra.WithBuckets(2)}, opts...)...)
 }
+
+// at is an address with the superuser's name and password.
+func at(addr string) string { return "cassandra://cassandra:cassandra@" + addr }
+
+// login is the same for a session past the package.
+var login = gocql.PasswordAuthenticator{Username: "cassandra", Password: "cassandra"}
 
 // patient are options for a machine that is busy with other things: the first
 // tables of a cold server take seconds.
@@ -103,7 +110,7 @@ func must(t *testing.T, err error) {
 func session(t *testing.T, addr string) *gocql.Session {
 	t.Helper()
 	c := gocql.NewCluster(addr)
-	c.Timeout, c.ConnectTimeout = time.Minute, time.Minute
+	c.Authenticator, c.Timeout, c.ConnectTimeout = login, time.Minute, time.Minute
 	s, err := c.CreateSession()
 	must(t, err)
 	t.Cleanup(s.Close)

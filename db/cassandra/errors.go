@@ -69,6 +69,13 @@ func tooLarge(err error) bool {
 	return strings.Contains(s, "too large") || strings.Contains(s, "oversized") || strings.Contains(s, "exceeds allowed maximum")
 }
 
+// refused reports whether no session was made because of the credentials, of which
+// the driver keeps the words alone.
+func refused(err error) bool {
+	s := err.Error()
+	return errors.Is(err, fault.Denied) || strings.Contains(s, "authentication required") || strings.Contains(s, "password are incorrect")
+}
+
 // missing reports whether a keyspace or a table isn't there, which Cassandra
 // says in words too.
 func missing(err error) bool {

@@ -91,7 +91,7 @@ func lostAnswers(t *testing.T, server *servertest.Server) {
 	for conns := 1; conns <= 2; conns++ {
 		c := &cutter{}
 		cl := gocql.NewCluster(server.Addr())
-		cl.Dialer, cl.ProtoVersion, cl.NumConns, cl.Timeout, cl.ConnectTimeout, cl.ReconnectInterval = c, 5, conns, time.Minute, time.Minute, 100*time.Millisecond
+		cl.Authenticator, cl.Dialer, cl.ProtoVersion, cl.NumConns, cl.Timeout, cl.ConnectTimeout, cl.ReconnectInterval = login, c, 5, conns, time.Minute, time.Minute, 100*time.Millisecond
 		s, err := cl.CreateSession()
 		must(t, err)
 		t.Cleanup(s.Close)
@@ -168,7 +168,7 @@ func closeWhileItReconnects(t *testing.T, server *servertest.Server) {
 	ns := "t" + db.NewID()[28:]
 	for i := range 8 {
 		p := netfault.New(t, server.Addr())
-		d, err := db.New(patient(cassandra.Backend(p.Addr(), cassandra.WithCreate(1)), db.WithNamespace(ns))...)
+		d, err := db.New(patient(cassandra.Backend(at(p.Addr()), cassandra.WithCreate(1)), db.WithNamespace(ns))...)
 		must(t, err)
 		_, err = d.Table(t.Context(), "things")
 		must(t, err)

@@ -25,7 +25,7 @@ import (
 func pool(t *testing.T, server *servertest.Server) {
 	const most, calls = 3, 10_000
 	p := netfault.New(t, server.Addr())
-	_, tb, _ := open(t, cassandra.Backend(p.Addr(), cassandra.WithCreate(1), cassandra.WithMaxConns(most)))
+	_, tb, _ := open(t, cassandra.Backend(at(p.Addr()), cassandra.WithCreate(1), cassandra.WithMaxConns(most)))
 	must(t, tb.Create(t.Context(), &db.Record{ID: "x"}))
 	made := p.Counts().Accepted
 	highest, done := 0, make(chan struct{})
@@ -88,7 +88,7 @@ func tooLargeForServer(t *testing.T, server *servertest.Server) {
 }
 
 func keyspaceMissing(t *testing.T, server *servertest.Server) {
-	d, err := db.New(patient(cassandra.Backend(server.Addr(), cassandra.WithKeyspace("nowhere")))...)
+	d, err := db.New(patient(cassandra.Backend(at(server.Addr()), cassandra.WithKeyspace("nowhere")))...)
 	must(t, err)
 	defer d.Close()
 	if _, err := d.Table(t.Context(), "things"); !errors.Is(err, db.ErrInvalid) || !strings.Contains(err.Error(), "nowhere") {
@@ -129,7 +129,7 @@ func silent(t *testing.T, server *servertest.Server) {
 	defer log.SetOutput(log.Default().Writer())
 	p := netfault.New(t, server.Addr())
 	for _, opts := range [][]cassandra.Option{{cassandra.WithCreate(1)}, {cassandra.WithCreate(1), cassandra.WithLogger(slog.New(slog.NewTextHandler(&own, nil)))}} {
-		_, tb, _ := open(t, cassandra.Backend(p.Addr(), opts...))
+		_, tb, _ := open(t, cassandra.Backend(at(p.Addr()), opts...))
 		must(t, tb.Create(t.Context(), &db.Record{ID: "x"}))
 		p.Reset()
 		eventually(t, "reads work again", func() bool { _, err := tb.Read(t.Context(), "x"); return err == nil })
@@ -175,13 +175,13 @@ func encrypted(t *testing.T, server *servertest.Server) {
 			})
 		}
 	})
-	_, tb, _ := open(t, cassandra.Backend(l.Addr().String(), cassandra.WithCreate(1), cassandra.WithTLS(certs.Client)))
+	_, tb, _ := open(t, cassandra.Backend(at(l.Addr().String()), cassandra.WithCreate(1), cassandra.WithTLS(certs.Client)))
 	must(t, tb.Create(t.Context(), &db.Record{ID: "x"}))
 	if _, err := tb.Read(t.Context(), "x"); err != nil {
 		t.Error(err)
 	}
 	stranger := &tls.Config{MinVersion: tls.VersionTLS12}
-	_, err = db.New(cassandra.Backend(l.Addr().String(), cassandra.WithTLS(stranger)), db.WithDialTimeout(20*time.Second))
+	_, err = db.New(cassandra.Backend(at(l.Addr().String()), cassandra.WithTLS(stranger)), db.WithDialTimeout(20*time.Second))
 	if !errors.Is(err, db.ErrUnavailable) || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("a server that nobody vouches for: %v, want ErrUnavailable that says so", err)
 	}
@@ -195,6 +195,8 @@ func fromDiscovery(t *testing.T, server *servertest.Server) {
 	must(t, err)
 	nodes := cluster.FromDiscovery(d, "shop", cluster.WithBackend("cassandra", func(n cluster.Node) db.Option {
 		return cassandra.Backend(n.URL("cassandra"), cassandra.WithCreate(1))
+	}), cluster.WithCredentials(func(context.Context, cluster.Node) (cluster.Credentials, error) {
+		return cluster.Credentials{User: "cassandra", Password: "cassandra"}, nil
 	}))
 	database, tb, _ := open(t, nodes)
 	if fs := database.Features(); fs.Transactions || !fs.OrderEqual || !fs.Durable || fs.Or {
@@ -207,4 +209,32 @@ func fromDiscovery(t *testing.T, server *servertest.Server) {
 	s := session(t, server.Addr())
 	var n int
 	must(t, s.Query("SELECT COUNT(*) FROM shop.db_tables_").Scan(&n)) // the keyspace is the database's name
+}
+
+// rights has users without a password, with a wrong one, and without the right to
+// write.
+func rights(t *testing.T, server *servertest.Server) {
+	_, tb, ns := open(t, backend(server))
+	must(t, tb.Create(t.Context(), &db.Record{ID: "x"}))
+	s := session(t, server.Addr())
+	must(t, s.Query("CREATE ROLE IF NOT EXISTS reader WITH PASSWORD = 'secret' AND LOGIN = true").Exec())
+	must(t, s.Query("GRANT SELECT ON KEYSPACE db TO reader").Exec())
+	for what, addr := range map[string]string{
+		"no password": server.Addr(), "a wrong password": "cassandra://reader:wrong@" + server.Addr(), "no such user": "cassandra://nobody:secret@" + server.Addr(),
+	} {
+		_, err := db.New(patient(cassandra.Backend(addr))...)
+		if !errors.Is(err, db.ErrDenied) || strings.Contains(err.Error(), "wrong@") {
+			t.Errorf("%s: %v, want ErrDenied", what, err)
+		}
+	}
+	_, reader := openIn(t, ns, cassandra.Backend("cassandra://reader:secret@"+server.Addr()))
+	if _, err := reader.Read(t.Context(), "x"); err != nil {
+		t.Errorf("Read with the right to: %v", err)
+	}
+	if err := reader.Create(t.Context(), &db.Record{ID: "y"}); !errors.Is(err, db.ErrDenied) {
+		t.Errorf("Create without the right to: %v, want ErrDenied", err)
+	}
+	if _, err := tb.Read(t.Context(), "y"); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("after a refused Create: %v", err)
+	}
 }

@@ -58,10 +58,13 @@ func (s *sessions) make(done chan struct{}) {
 	defer s.mu.Unlock()
 	s.session, s.making, s.err = session, nil, nil
 	if err != nil {
-		if s.c.tls == nil {
+		kind := fault.Unavailable
+		if refused(err) {
+			kind = fault.Denied
+		} else if s.c.tls == nil {
 			err = conn.HungUp(err)
 		}
-		s.session, s.err = nil, fault.Markf(fault.Unavailable, "%s: %w", strings.Join(s.c.hosts, ","), err)
+		s.session, s.err = nil, fault.Markf(kind, "%s: %w", strings.Join(s.c.hosts, ","), err)
 	}
 }
 
@@ -118,7 +121,11 @@ func (c *config) connect(dial *dialer, log logger) (*gocql.Session, error) {
 	}
 	session, err := cluster.CreateSession()
 	if err != nil && c.password != "" && strings.Contains(err.Error(), c.password) {
-		err = errors.New("no session (what the server said has the password in it)")
+		hidden := errors.New("no session (what the server said has the password in it)")
+		if refused(err) {
+			return nil, fault.Mark(fault.Denied, hidden)
+		}
+		return nil, hidden
 	}
 	return session, err
 }

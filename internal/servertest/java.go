@@ -1,8 +1,10 @@
 package servertest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -97,7 +99,8 @@ func Cassandra(t testing.TB, opts ...Option) *Server {
 			args := java("384m", "-Xss512k", "-Djdk.attach.allowAttachSelf=true", "-javaagent:"+agent[0],
 				"-Dcassandra.config=file://"+s.dir+"/cassandra.yaml", "-Dlogback.configurationFile="+s.dir+"/logback.xml",
 				"-Dcassandra.storagedir="+s.dir+"/data", "-Dcassandra-foreground=yes",
-				"-Dcassandra.skip_wait_for_gossip_to_settle=0", "-Dcassandra.initial_token=0", "-Dcassandra.test.flush_local_schema_changes=false")
+				"-Dcassandra.skip_wait_for_gossip_to_settle=0", "-Dcassandra.initial_token=0", "-Dcassandra.test.flush_local_schema_changes=false",
+				"-Dcassandra.superuser_setup_delay_ms=0", "-Dcassandra.auth_bcrypt_gensalt_log2_rounds=4")
 			for _, name := range cassandraExports {
 				args = append(args, "--add-exports", name+"=ALL-UNNAMED")
 			}
@@ -118,6 +121,10 @@ func SharedCassandra(t testing.TB) *Server {
 }
 
 func configureCassandra(s *Server) error {
+	rights := ""
+	if s.opts.password {
+		rights = "authenticator: PasswordAuthenticator\nauthorizer: CassandraAuthorizer\n"
+	}
 	err := write(s.dir, "cassandra.yaml", fmt.Sprintf(`
 cluster_name: servertest
 num_tokens: 1
@@ -133,7 +140,7 @@ auto_snapshot: false
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
     parameters: [{seeds: "127.0.0.1:%[1]d"}]
-`, s.Port("storage"), s.Port("cql")))
+%[3]s`, s.Port("storage"), s.Port("cql"), rights))
 	if err != nil {
 		return err
 	}
@@ -143,23 +150,48 @@ seed_provider:
 </configuration>`)
 }
 
-// speaksCQL sends an OPTIONS frame and expects a SUPPORTED one.
+// The opcodes of CQL's frames.
+const (
+	cqlStartup      = 1
+	cqlAuthenticate = 3
+	cqlOptions      = 5
+	cqlSupported    = 6
+	cqlAuthResponse = 15
+	cqlAuthSuccess  = 16
+)
+
+// speaksCQL asks for the options, and logs in where a password is asked for: the
+// superuser is made a moment after the port is open.
 func speaksCQL(s *Server) error {
 	c, err := s.dial("cql")
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	const options, supported = 5, 6
-	if _, err := c.Write([]byte{4, 0, 0, 0, options, 0, 0, 0, 0}); err != nil {
+	if err := askCQL(c, cqlOptions, nil, cqlSupported); err != nil || !s.opts.password {
+		return err
+	}
+	startup := append([]byte{0, 1, 0, 11}, "CQL_VERSION"...)
+	startup = append(startup, append([]byte{0, 5}, "3.0.0"...)...)
+	if err := askCQL(c, cqlStartup, startup, cqlAuthenticate); err != nil {
+		return err
+	}
+	login := "\x00cassandra\x00cassandra"
+	return askCQL(c, cqlAuthResponse, append([]byte{0, 0, 0, byte(len(login))}, login...), cqlAuthSuccess)
+}
+
+// askCQL sends a frame of version 4 and wants an answer of one kind.
+func askCQL(c net.Conn, opcode byte, body []byte, want byte) error {
+	if _, err := c.Write(append([]byte{4, 0, 0, 0, opcode, 0, 0, 0, byte(len(body))}, body...)); err != nil {
 		return err
 	}
 	var head [9]byte
 	if _, err := io.ReadFull(c, head[:]); err != nil {
 		return err
 	}
-	if head[4] != supported {
-		return fmt.Errorf("answer to OPTIONS: got opcode %d, want %d", head[4], supported)
+	if head[4] != want {
+		return fmt.Errorf("answer to CQL's request %d: got opcode %d, want %d", opcode, head[4], want)
 	}
-	return nil
+	_, err := io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(head[5:])))
+	return err
 }

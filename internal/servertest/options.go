@@ -10,6 +10,7 @@ type options struct {
 	replicas int
 	tls      *Certs
 	sasl     bool
+	password bool
 	shared   bool
 	program  string // of Redis
 	targets  []string
@@ -51,6 +52,12 @@ func WithAOF() Option {
 // WithReplicas gives each primary of [RedisCluster] n replicas; the default is none.
 func WithReplicas(n int) Option {
 	return func(o *options) { o.replicas = n }
+}
+
+// WithPassword makes Cassandra ask for a name and a password, and keep rights. The
+// superuser has "cassandra" for both.
+func WithPassword() Option {
+	return func(o *options) { o.password = true }
 }
 
 // WithTLS makes Redis, Etcd, Consul, NATS, Memcached, Kafka and RabbitMQ serve TLS only, with c's server
