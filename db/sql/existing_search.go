@@ -195,7 +195,7 @@ func (w *mappedQuery) equal(c mappedColumn, v any) {
 		case sql.SQLite:
 			w.put(" AND "+c.column+" = ? COLLATE BINARY", arg)
 		case sql.MySQL:
-			w.put(" AND CAST("+c.column+" AS BINARY) = CAST(? AS BINARY)", arg)
+			w.put(" AND CAST(CONVERT("+c.column+" USING utf8mb4) AS BINARY) = CAST(? AS BINARY)", arg)
 		default:
 			w.put(" AND "+c.column+` = ?::text COLLATE "C"`, arg)
 		}
@@ -222,13 +222,13 @@ func (w *mappedQuery) part(c mappedColumn, op db.Operator, s string) {
 	case op == db.OpContains && kind == sql.Postgres:
 		w.put("STRPOS("+column+", ?::text) > 0", s)
 	case op == db.OpContains && kind == sql.MySQL:
-		w.put("LOCATE(CAST(? AS BINARY), CAST("+column+" AS BINARY)) > 0", s)
+		w.put("LOCATE(CAST(? AS BINARY), CAST(CONVERT("+column+" USING utf8mb4) AS BINARY)) > 0", s)
 	case op == db.OpContains || nul:
 		w.put("INSTR("+column+", ?) "+map[db.Operator]string{db.OpContains: "> 0", db.OpPrefix: "= 1"}[op], s)
 	case kind == sql.Postgres:
 		w.put(column+" LIKE ?::text ESCAPE '|'", likeSigns.Replace(s)+"%")
 	case kind == sql.MySQL: // by the index, and then exactly
-		w.put("("+column+" LIKE ? ESCAPE '|' AND LOCATE(CAST(? AS BINARY), CAST("+column+" AS BINARY)) = 1)", likeSigns.Replace(s)+"%", s)
+		w.put("("+column+" LIKE ? ESCAPE '|' AND LOCATE(CAST(? AS BINARY), CAST(CONVERT("+column+" USING utf8mb4) AS BINARY)) = 1)", likeSigns.Replace(s)+"%", s)
 	default:
 		w.put(column+" GLOB ?", globSigns.Replace(s)+"*")
 	}
