@@ -29,7 +29,7 @@ func FuzzAnswers(f *testing.F) {
 		`{"items":[{"create":{"status":409,"error":{"type":"x"}}}]}`, `{"docs":[{"found":true,"_seq_no":1,"_primary_term":1,"_source":{"id":"x","version":-1,"created":9223372036854775807,"metadata":"{\"a\":1}"}}]}`,
 		`{"docs":[{"error":{"type":"index_not_found_exception"}}]}`, `{"docs":[null]}`, `{"docs":[{"found":true}]}`, `{"hits":{"hits":[{"_source":null},{"_source":{"metadata":"x","data":"AA=="}}]}}`, `{"count":-1}`,
 		`{"error":"words"}`, `{"error":{"type":"a","caused_by":{"caused_by":{"reason":"deep"}},"root_cause":[{}]}}`, `{"error":[]}`, `null`, `[]`, ``,
-		`{"version":{"number":"7.10"}}`, `{"things-1":{"mappings":{"_meta":{"go-platform":{"schema":1}}}}}`,
+		`{"version":{"number":"7.10"}}`, `{"things-1":{"mappings":{"_meta":{"go-platform":{"schema":2}}}}}`,
 	} {
 		f.Add(200, body)
 		f.Add(400, body)

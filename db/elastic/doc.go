@@ -17,7 +17,8 @@
 //	metadata, content_type, data                         to read
 //
 // So every key can be searched by, and Index need not declare any. Terms are
-// exact: nothing is analysed, folded or left out for its length.
+// exact: nothing is analysed, folded or left out for its length. The words of every
+// string are terms too, for Match, so FullText declares what is there already.
 //
 // # Semantics
 //

@@ -38,9 +38,12 @@ type place struct {
 // unread are the fields that only searches need.
 const unread = "keys,values,order"
 
-// element is the type of a list's element; the others are the first bytes of
-// sortable.
-const element = 'z'
+// element is the type of a list's element, and word that of a word of a string, in
+// lower case; the others are the first bytes of sortable.
+const (
+	element = 'z'
+	word    = 'w'
+)
 
 // sortable returns a value as text whose bytes compare as values do: a letter
 // for the type, then the string itself, or the rest of dbdriver.SortKey in
@@ -84,6 +87,11 @@ func newDocument(r *db.Record) (document, error) {
 		default:
 			s := sortable(v)
 			d.Values = append(d.Values, head(key)+s)
+			if text, ok := v.(string); ok {
+				for _, w := range dbdriver.Words(text) {
+					d.Values = append(d.Values, head(key)+string(word)+w)
+				}
+			}
 			d.Order = append(d.Order, place{Key: key, Value: s})
 		}
 	}

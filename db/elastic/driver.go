@@ -32,7 +32,7 @@ var _ dbdriver.Batcher = (*driver)(nil)
 func (d *driver) Features() db.Features {
 	return db.Features{
 		Durable: true, Shared: true, AnyKey: true, Compare: true, Prefix: true, Contains: true, Exists: true,
-		Or: true, Not: true, Order: true, Count: true,
+		Or: true, Not: true, Order: true, Count: true, FullText: true,
 		Immediate: d.config.refresh == RefreshSearches || d.config.refresh == RefreshWrites,
 	}
 }
@@ -92,7 +92,7 @@ func (d *driver) table(name string) *table {
 }
 
 // schema is the version of what Ensure makes.
-const schema = 1
+const schema = 2
 
 // metaKey is where an index says that it is one of this package, and of what
 // version.
@@ -180,8 +180,8 @@ func (d *driver) there(ctx context.Context, name string) (bool, error) {
 		switch v := of.Mappings.Meta.Ours.Schema; {
 		case v == 0 || index == name:
 			return false, fault.Markf(fault.Invalid, "the index %q is there, and not made by this package", index)
-		case v > schema:
-			return false, fault.Markf(fault.Unsupported, "made by a later version of this package: schema %d, want %d", v, schema)
+		case v != schema:
+			return false, fault.Markf(fault.Unsupported, "made by another version of this package: schema %d, want %d", v, schema)
 		}
 	}
 	return true, nil

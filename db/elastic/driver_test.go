@@ -105,11 +105,12 @@ func TestForeignIndicesAreLeftAlone(t *testing.T) {
 		want    error
 	}{
 		"another's":  {`{"things":{"mappings":{"properties":{}}}}`, db.ErrInvalid},
-		"no alias":   {`{"things":{"mappings":{"_meta":{"go-platform":{"schema":1}}}}}`, db.ErrInvalid},
-		"two":        {`{"things-1":{"mappings":{"_meta":{"go-platform":{"schema":1}}}},"things-2":{"mappings":{"_meta":{"go-platform":{"schema":1}}}}}`, db.ErrInvalid},
-		"later":      {`{"things-1":{"mappings":{"_meta":{"go-platform":{"schema":2}}}}}`, db.ErrUnsupported},
-		"rebuilt":    {`{"things-2":{"mappings":{"_meta":{"go-platform":{"schema":1}}}}}`, nil},
-		"other meta": {`{"things-1":{"mappings":{"_meta":{"beats":"8","go-platform":{"schema":1}}}}}`, nil},
+		"no alias":   {`{"things":{"mappings":{"_meta":{"go-platform":{"schema":2}}}}}`, db.ErrInvalid},
+		"two":        {`{"things-1":{"mappings":{"_meta":{"go-platform":{"schema":2}}}},"things-2":{"mappings":{"_meta":{"go-platform":{"schema":2}}}}}`, db.ErrInvalid},
+		"earlier":    {`{"things-1":{"mappings":{"_meta":{"go-platform":{"schema":1}}}}}`, db.ErrUnsupported},
+		"later":      {`{"things-1":{"mappings":{"_meta":{"go-platform":{"schema":3}}}}}`, db.ErrUnsupported},
+		"rebuilt":    {`{"things-2":{"mappings":{"_meta":{"go-platform":{"schema":2}}}}}`, nil},
+		"other meta": {`{"things-1":{"mappings":{"_meta":{"beats":"8","go-platform":{"schema":2}}}}}`, nil},
 	} {
 		f := newFake()
 		d, err := f.open()

@@ -93,7 +93,7 @@ func (f *fake) answer(w http.ResponseWriter, r *http.Request, body string) {
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprintf(w, `{"error":{"type":"index_not_found_exception","reason":"no such index [%s]"},"status":404}`, index)
 	case op == "_mapping":
-		fmt.Fprintf(w, `{"%s-1":{"mappings":{"_meta":{"go-platform":{"schema":1}}}}}`, index)
+		fmt.Fprintf(w, `{"%s-1":{"mappings":{"_meta":{"go-platform":{"schema":2}}}}}`, index)
 	case op == "_refresh":
 		fmt.Fprint(w, `{"_shards":{"failed":0}}`)
 	case op == "_count":

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
+	dbdriver "github.com/micro/go-platform/db/driver"
 )
 
 var everything = object{"match_all": object{}}
@@ -107,6 +108,13 @@ func meta(f db.Filter) object {
 		return prefix(field, key+"s"+f.Value.(string))
 	case db.OpHas:
 		return term(field, key+string(element)+f.Value.(string))
+	case db.OpMatch:
+		words := dbdriver.Words(f.Value.(string))
+		all := make([]object, len(words))
+		for i, w := range words {
+			all[i] = term(field, key+string(word)+w)
+		}
+		return object{"bool": object{"filter": all}}
 	case db.OpContains:
 		s := f.Value.(string)
 		return anyOf(term(field, key+string(element)+s), contains(field, key+"s", s))
