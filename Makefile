@@ -93,7 +93,7 @@ chaos: ## runs the tests named …Chaos…, and those of sync, for CHAOS each: s
 	@CHAOS=$(CHAOS) REQUIRE_SERVERS=1 go test $(race) -count 1 -p 1 -timeout 2h -v ./sync/internal/chaos
 
 sim: ## runs the tests named …Simulated… with SEEDS seeds each: faults in a simulated world
-	@SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) go test $(race) -count 1 -p 2 -run Simulated -timeout 24h -v $(PKG) | grep -v ': seed [0-9]*$$\|no test files\|no tests to run'
+	@SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) go test $(race) -count 1 -p 2 -run Simulated -timeout 24h -v $(PKG) | grep -v '^[ 0-9]*$$\|no test files\|no tests to run'
 
 soak: ## runs the tests named …Soak… for SOAK each: load, memory, goroutines
 	@scripts/servers

@@ -206,6 +206,18 @@ func (m *simStream) isDead(group, id string) bool {
 	})
 }
 
+// isDone reports whether a record was acknowledged.
+func (m *simStream) isDone(group, id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, e := range m.groups[group].entries {
+		if m.records[i].ID == id && m.records[i].Type == "did" {
+			return e.done
+		}
+	}
+	return false
+}
+
 // ids is the stream without dead letters.
 func (m *simStream) ids() (ids []string) {
 	m.mu.Lock()

@@ -24,7 +24,7 @@ import (
 // handler begins after Close.
 func TestSimulated(t *testing.T) {
 	sim.Test(t, sim.World{
-		Seeds: 50,
+		Seeds: 40,
 		Mix: sim.Mix{
 			Nodes: []string{"a", "b", "c", "server"}, Max: 10, During: 8 * time.Second, Longest: 5 * time.Second,
 			Kinds: []sim.Kind{sim.Cut, sim.Isolate, sim.Freeze, sim.Reset, sim.Forget, sim.Delay, sim.Slow, sim.Lossy, sim.Kill, sim.Crash},
@@ -193,6 +193,9 @@ func (w *simEvents) handle(m *simMember, group string, r *event.Record) error {
 	if group == "ordered" {
 		if holder := w.model.holder(group); holder != m.as {
 			w.Failf("%s: begins %s while it is the turn of %q", m.as, r.ID, holder)
+		}
+		if w.model.isDone(group, r.ID) {
+			w.Failf("%s: begins %s, which the group has acknowledged", m.as, r.ID)
 		}
 		for _, id := range w.before[r.Subject] {
 			if id == r.ID {

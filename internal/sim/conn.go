@@ -101,6 +101,16 @@ func (p *pair) reset() {
 	}
 }
 
+// quiet reports whether nothing has come of an idle connection, not even its end.
+func (c *conn) quiet() bool {
+	c.pair.net.mu.Lock()
+	defer c.pair.net.mu.Unlock()
+	now := time.Now()
+	_, err := c.broken(now, time.Time{})
+	came := len(c.in.segments) > 0 && c.in.way.cuts == 0 && !now.Before(maxTime(c.in.segments[0].due, c.in.way.clear))
+	return err == nil && !came
+}
+
 // put queues what is sent at its time of arrival.
 func (q *pipe) put(data []byte, fin bool) {
 	n, w, now := q.pair.net, q.way, time.Now()

@@ -48,6 +48,15 @@
 //	SIM_SEED=812 go test ./kv/ring -run TestSimulated -v   one seed, with all of its history
 //	make sim SEEDS=100000                                  many seeds of all worlds
 //
+// Test prints the number of each seed that it begins on stderr. go test shows that only of a test that fails:
+// the last number before a panic, or before the end of its patience, is that of the seed.
+//
+// # What a world can't wait for
+//
+// A goroutine that waits for a sync.Mutex does not wait as far as a bubble can see. Code that
+// holds one while it waits for the network stops the clock for good, and the run hangs. Nor
+// does such code heed the context of who waits for the mutex: let it hold a channel of one token instead.
+//
 // # Limits
 //
 // Freeze is what a stopped process is to the others. Its own timers go on, because a

@@ -1,6 +1,9 @@
 package sim
 
 import (
+	"os"
+	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -101,6 +104,34 @@ func TestWhatOutlivesARunIsAFailure(t *testing.T) {
 		w := &World{Run: c.run}
 		if out := w.play(t, 1, nil); out.failed() != c.want {
 			t.Errorf("%s: %q", c.name, out.failures)
+		}
+	}
+}
+
+// TestASeedThatPanicsOrHangsIsNamed, also without -v: its number is the last thing that is
+// printed before the end of the process.
+func TestASeedThatPanicsOrHangsIsNamed(t *testing.T) {
+	if how := os.Getenv("SIM_TEST_BAD"); how != "" {
+		Test(t, World{Seeds: 9, Run: func(s *Sim) {
+			switch {
+			case s.Seed() != 4:
+			case how == "panic":
+				go panic("found")
+				s.Until(time.Second, func() bool { return false })
+			default:
+				for {
+					runtime.Gosched()
+				}
+			}
+		}})
+		return
+	}
+	for how, want := range map[string]string{"panic": "seeds 1 2 3 4panic: found", "hang": "seeds 1 2 3 4panic: test timed out"} {
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=700ms")
+		cmd.Env = append(os.Environ(), "SIM_TEST_BAD="+how, "SIM_SEED=", "SIM_SEEDS=", "SIM_FIRST=")
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v, no %q in\n%.500s", how, err, want, out)
 		}
 	}
 }

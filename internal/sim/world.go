@@ -14,7 +14,7 @@ import (
 
 // World is code under simulation: what may happen to it, and what must hold.
 type World struct {
-	Seeds int                // run by Test, from 1 on, unless SIM_SEEDS says otherwise; a fifth of them under the race detector
+	Seeds int                // run by Test, from 1 on, unless SIM_SEEDS says otherwise
 	Known []Case             // found once, run first, always
 	Run   func(*Sim)         // builds the world, plays the faults, checks, and closes all that it made
 	Draw  func(*Sim) []Fault // makes up the faults; nil: Mix
@@ -53,7 +53,8 @@ func Test(t *testing.T, w World) {
 		}
 		return
 	}
-	for _, c := range w.Known {
+	for i, c := range w.Known {
+		fmt.Fprintf(os.Stderr, "%s: known case %d, seed %d\n", t.Name(), i, c.Seed)
 		faults := c.Faults
 		if faults == nil {
 			faults = w.faults(c.Seed)
@@ -62,14 +63,16 @@ func Test(t *testing.T, w World) {
 			t.Errorf("a fault that was known is back: %s\n%s", c.Name, out.report(c.Seed, "", keepLines))
 		}
 	}
-	first, seeds := number(t, "SIM_FIRST", 1), number(t, "SIM_SEEDS", uint64(w.Seeds+share-1)/share)
+	first, seeds := number(t, "SIM_FIRST", 1), number(t, "SIM_SEEDS", uint64(w.Seeds))
 	var faults, done int
 	var virtual time.Duration
 	start := time.Now()
+	fmt.Fprintf(os.Stderr, "%s: seeds", t.Name())
 	for seed := first; seed < first+seeds && !t.Failed(); seed++ {
-		if testing.Verbose() {
-			fmt.Fprintf(os.Stderr, "%s: seed %d\n", t.Name(), seed) // a panic ends the process: the last line names the seed
+		if done > 0 && done%20 == 0 {
+			fmt.Fprintln(os.Stderr)
 		}
+		fmt.Fprintf(os.Stderr, " %d", seed) // the last one before a panic, or the end of go test's patience, is the one to blame
 		plan := w.faults(seed)
 		out := w.play(t, seed, plan)
 		for _, f := range out.faults {
@@ -83,6 +86,7 @@ func Test(t *testing.T, w World) {
 			t.Error(w.explain(t, seed, plan, out))
 		}
 	}
+	fmt.Fprintln(os.Stderr)
 	took := time.Since(start)
 	t.Logf("%d seeds in %v, %.1f a second; %.1f faults a seed; %v of virtual time", done, took.Round(time.Millisecond),
 		float64(done)/took.Seconds(), float64(faults)/float64(max(done, 1)), virtual.Round(time.Second))
