@@ -137,7 +137,7 @@ func (f *front) claim(ctx, values context.Context, kind Kind, id string, limit i
 	}
 	for waited, failures := false, 0; ; failures++ {
 		r.Nonce = rand.Text()
-		c := &once{Claim: f.driver.Claim(r)}
+		c := newOnce(f.driver.Claim(r))
 		g, err := c.Acquire(ctx, wait)
 		if err == nil {
 			if l, err := f.hold(values, kind, id, o.owner, c, g, r.TTL, leave); err == nil {

@@ -3,7 +3,6 @@ package sync
 import (
 	"context"
 	"errors"
-	gosync "sync"
 
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -13,15 +12,25 @@ import (
 type once struct {
 	Claim
 
-	mu       gosync.Mutex
+	turn     chan struct{} // held by who calls Release
 	done     bool
 	result   error
 	doubtful bool // an earlier try may have been applied
 }
 
+func newOnce(c Claim) *once { return &once{Claim: c, turn: make(chan struct{}, 1)} }
+
 func (c *once) Release(ctx context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	select {
+	case c.turn <- struct{}{}:
+	default: // wait, but no longer than the caller does
+		select {
+		case c.turn <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer func() { <-c.turn }()
 	if c.done {
 		return c.result
 	}

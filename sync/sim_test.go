@@ -24,7 +24,11 @@ import (
 // by a fence, and when the faults are over the locks are handed on.
 func TestSimulated(t *testing.T) {
 	sim.Test(t, sim.World{
-		Seeds: 50,
+		Seeds: 120,
+		Known: []sim.Case{{
+			Name: "Unlock waited beyond its context while another release of the same claim was under way",
+			Seed: 1,
+		}},
 		Mix: sim.Mix{
 			Nodes: []string{"a", "b", "c", "server"}, Max: 12, During: 8 * time.Second, Longest: 5 * time.Second,
 			Kinds: []sim.Kind{sim.Cut, sim.Isolate, sim.Freeze, sim.Reset, sim.Forget, sim.Delay, sim.Slow, sim.Lossy, sim.Kill, sim.Crash},
@@ -150,6 +154,7 @@ func (w *simLocks) hold(ctx context.Context, s dsync.Sync, name, id string, d ti
 		w.Logf("%s: no %s: %v", name, id, err)
 		return
 	}
+	has := time.Now()
 	w.granted(name, id, l)
 	for end := time.Now().Add(d); time.Now().Before(end) && l.Context().Err() == nil; time.Sleep(100 * time.Millisecond) {
 		if f := w.fences[id]; f != nil && l.Context().Err() == nil {
@@ -159,7 +164,25 @@ func (w *simLocks) hold(ctx context.Context, s dsync.Sync, name, id string, d ti
 		}
 	}
 	w.Logf("%s: releases %s %d: %v", name, id, l.Token(), context.Cause(l.Context()))
-	_ = l.Unlock(ctx)
+	w.release(ctx, name, id, l, time.Since(has))
+}
+
+// release gives up what is held, sometimes without time for it, and then again.
+func (w *simLocks) release(ctx context.Context, name, id string, l dsync.Lock, held time.Duration) {
+	chance := int(l.Token()) * 7 % 10
+	lived := l.Context().Err() == nil
+	short, cancel := context.WithTimeout(ctx, time.Duration(chance)*time.Millisecond)
+	first := l.Unlock(short)
+	cancel()
+	time.Sleep(time.Duration(chance*20) * time.Millisecond)
+	again := l.Unlock(ctx)
+	w.Logf("%s: has released %s %d: %v, then %v", name, id, l.Token(), first, again)
+	switch {
+	case first == nil && again != nil:
+		w.Failf("%s: %s is released, and Unlock then says %v", name, id, again)
+	case lived && held < simTTL/4 && errors.Is(again, dsync.ErrLost): // it can't have ended by itself yet
+		w.Failf("%s: %s is released by nobody else, and Unlock says %v, then %v", name, id, first, again)
+	}
 }
 
 func (w *simLocks) granted(name, id string, l dsync.Lock) {
