@@ -166,8 +166,8 @@ func (t *backup) begin() (other *clientAttempt) {
 		if err == nil {
 			b.over = true
 			b.pick.Done(router.Outcome{Class: router.Cancelled})
+			c.record.Attempts--
 		}
-		c.record.Attempts--
 		c.record.Instance = before
 		return nil
 	}

@@ -230,6 +230,7 @@ func (c *clientCall) attempt() (*clientAttempt, error) {
 	}
 	pick, err := c.t.w.o.router.Pick(c.ctx, c.record.Service, c.narrow()...)
 	if err != nil {
+		c.record.Attempts-- // nothing is sent
 		return nil, err
 	}
 	a.pick, a.Instance, a.url.Host = pick, pick.Instance, pick.Instance.Address
