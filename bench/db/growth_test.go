@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	dbsql "database/sql"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/sql"
+	"github.com/micro/go-platform/internal/servertest"
 )
 
 // BenchmarkGrowth has the same searches on 10 000, 100 000 and 1 000 000 records.
@@ -17,13 +19,14 @@ import (
 func BenchmarkGrowth(b *testing.B) {
 	sizes := []int{10_000, 100_000, 1_000_000}
 	for name, backend := range map[string]func(b *testing.B) db.Option{
-		"memory": func(*testing.B) db.Option { return db.Memory() },
-		"sqlite": func(b *testing.B) db.Option { return sql.SQLite(filepath.Join(b.TempDir(), "x.db")) },
+		"memory":   func(*testing.B) db.Option { return db.Memory() },
+		"sqlite":   func(b *testing.B) db.Option { return sql.SQLite(filepath.Join(b.TempDir(), "x.db")) },
+		"postgres": func(b *testing.B) db.Option { return sql.Postgres(servertest.SharedPostgres(b).DSN()) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			costs := map[string][]float64{}
 			for _, n := range sizes {
-				grow(b, backend(b), n, costs)
+				grow(b, name, backend(b), n, costs)
 			}
 			logs := math.Log(float64(sizes[len(sizes)-1])) / math.Log(float64(sizes[0]))
 			for op, us := range costs {
@@ -38,14 +41,15 @@ func BenchmarkGrowth(b *testing.B) {
 
 // grow fills a table with n records and appends what each operation costs there,
 // in µs, the best of several rounds.
-func grow(b *testing.B, backend db.Option, n int, costs map[string][]float64) {
-	d, err := db.New(backend)
+func grow(b *testing.B, name string, backend db.Option, n int, costs map[string][]float64) {
+	ns := "g" + db.NewID()[24:]
+	d, err := db.New(backend, db.WithNamespace(ns), db.WithTimeout(time.Minute))
 	must(b, err)
 	defer d.Close()
-	tb, err := d.Table(b.Context(), "things", db.Index("owner"), db.Index("total"))
+	tb, err := d.Table(b.Context(), "things", db.Index("owner"), db.Index("total"), db.Index("state"))
 	must(b, err)
-	at := func(i int) map[string]any { // 100 records have an owner, one has a total
-		return map[string]any{"owner": fmt.Sprint("owner", i%(n/100)), "total": i * 7919 % n}
+	at := func(i int) map[string]any { // 100 records have an owner, one has a total, every seventh a state
+		return map[string]any{"owner": fmt.Sprint("owner", i%(n/100)), "total": i * 7919 % n, "state": fmt.Sprint("state", i%7)}
 	}
 	for i := 0; i < n; i += 1000 {
 		ops := make([]db.Op, 1000)
@@ -54,8 +58,18 @@ func grow(b *testing.B, backend db.Option, n int, costs map[string][]float64) {
 		}
 		must(b, tb.Batch(b.Context(), ops...))
 	}
+	if name == "postgres" { // as it does by itself now and then
+		h, err := dbsql.Open("pgx", servertest.SharedPostgres(b).DSN())
+		must(b, err)
+		_, err = h.ExecContext(b.Context(), `VACUUM ANALYZE "`+ns+`__things"`)
+		must(b, err)
+		must(b, h.Close())
+	}
+	p, err := tb.Search(b.Context(), db.Where(db.GreaterOrEqual("total", n/2)), db.OrderBy("total"), db.Limit(20))
+	must(b, err)
+	middle := p.Next // the cursor of a page there
 	search := func(want int, opts ...db.SearchOption) {
-		p, err := tb.Search(b.Context(), append(opts, db.Limit(20))...)
+		p, err := tb.Search(b.Context(), append([]db.SearchOption{db.Limit(20)}, opts...)...)
 		must(b, err)
 		found(b, len(p.Records), want)
 	}
@@ -66,8 +80,18 @@ func grow(b *testing.B, backend db.Option, n int, costs map[string][]float64) {
 			search(20, db.Where(db.GreaterOrEqual("total", i*97%(n-100)), db.Less("total", i*97%(n-100)+100)), db.OrderBy("total"))
 		},
 		"order": func(int) { search(20, db.OrderBy("-total")) },
-		"update": func(i int) {
-			must(b, tb.Update(b.Context(), &db.Record{ID: id(i * 7919 % n), Metadata: at(i), Data: payload}, db.Force()))
+		"two-equals": func(i int) { // each owner has all states, and 14 or 15 records of each
+			search(14, db.Where(db.Equal("state", fmt.Sprint("state", i%7)), db.Equal("owner", fmt.Sprint("owner", i*97%(n/100)))), db.Limit(14))
+		},
+		"deep": func(int) {
+			search(20, db.Where(db.GreaterOrEqual("total", n/2)), db.OrderBy("total"), db.After(middle))
+		},
+		"create": func(i int) {
+			must(b, tb.Create(b.Context(), &db.Record{Metadata: at(i), Data: payload}))
+		},
+		"update": func(i int) { // what the record has stays what it was
+			k := i * 7919 % n
+			must(b, tb.Update(b.Context(), &db.Record{ID: id(k), Metadata: at(k), Data: payload}, db.Force()))
 		},
 	} {
 		best := time.Duration(math.MaxInt64)
