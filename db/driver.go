@@ -70,7 +70,7 @@ func (backend Option) OpenDriver(ctx context.Context) (Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.open(ctx)
+	return o.backend.Driver(ctx)
 }
 
 // operations are the methods of a Driver that a transaction has too.

@@ -226,7 +226,7 @@ func (f *front) purge(ctx context.Context) {
 		f.mu.Unlock()
 		for _, t := range tables {
 			if err := t.sweep(ctx); err != nil && ctx.Err() == nil {
-				f.o.log.Warn("db: expired records stay until the next time", "backend", f.o.name, "table", t.spec.Name, "error", err)
+				f.o.log.Warn("db: expired records stay until the next time", "backend", f.o.backend.Name, "table", t.spec.Name, "error", err)
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 )
 
@@ -35,25 +36,17 @@ func newFront(opts []Option) (DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{o: o, scope: "db/" + o.name, life: life.New(), specs: map[string]TableSpec{}}
-	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
-	defer cancel()
-	f.driver, err = o.open(ctx)
+	f := &front{o: o, scope: "db/" + o.backend.Name, life: life.New(), specs: map[string]TableSpec{}}
+	f.driver, err = o.backend.Open(f.scope, nil)
 	if err != nil {
-		return nil, fault.Opening(f.scope, err)
-	}
-	if !o.lazy {
-		if err := f.driver.Ping(ctx); err != nil {
-			f.driver.Close()
-			return nil, fault.Unanswered(f.scope, err)
-		}
+		return nil, err
 	}
 	if _, ok := f.driver.(transactor); !ok && o.changes != nil {
 		f.driver.Close()
 		return nil, fault.New(ErrUnsupported, f.scope, "new", "", "changes, without transactions")
 	}
 	f.features = f.driver.Features()
-	f.features.Backend = o.name
+	f.features.Backend = o.backend.Name
 	return f, nil
 }
 
@@ -95,13 +88,8 @@ func (f *front) spec(name string, opts []TableOption) (TableSpec, error) {
 	if f.o.namespace != "" {
 		s.Name = f.o.namespace + "__" + name
 	}
-	for _, opt := range opts {
-		if opt == nil {
-			return s, invalidf("nil option")
-		}
-		if err := opt(&s); err != nil {
-			return s, err
-		}
+	if err := fronts.Apply(&s, opts); err != nil {
+		return s, err
 	}
 	if s.expires {
 		s.Indexes = merge(s.Indexes, [][]Order{{{Key: FieldExpires}}})
@@ -221,7 +209,7 @@ func (f *front) tx(ctx context.Context, t transactor, level IsolationLevel, fn f
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.o.timeout)
 			defer cancel()
 			if e := tr.Rollback(ctx); e != nil {
-				f.o.log.Warn("db: rollback failed", "backend", f.o.name, "error", e)
+				f.o.log.Warn("db: rollback failed", "backend", f.o.backend.Name, "error", e)
 			}
 		}
 	}()

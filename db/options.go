@@ -7,41 +7,33 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures New.
 type Option func(*options) error
 
 type options struct {
-	name        string
-	open        func(ctx context.Context) (Driver, error)
-	namespace   string
-	dialTimeout time.Duration
-	timeout     time.Duration
-	lazy        bool
-	maxBytes    int
-	cursorKey   []byte
-	scans       bool
-	purge       time.Duration
-	log         *slog.Logger
-	changes     func(ctx context.Context, tx Execer, changes []Change) error
+	backend   fronts.Backend[Driver]
+	namespace string
+	timeout   time.Duration
+	maxBytes  int
+	cursorKey []byte
+	scans     bool
+	purge     time.Duration
+	log       *slog.Logger
+	changes   func(ctx context.Context, tx Execer, changes []Change) error
 }
 
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
-		dialTimeout: 5 * time.Second, timeout: 10 * time.Second, maxBytes: 1 << 20, purge: time.Minute,
+		backend: fronts.Backend[Driver]{Dial: 5 * time.Second}, timeout: 10 * time.Second, maxBytes: 1 << 20, purge: time.Minute,
 		log: slog.New(slog.DiscardHandler),
 	}
-	for _, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(ErrInvalid, "db", "new", "", "nil option")
-		}
-		if err := opt(o); err != nil {
-			return nil, fault.Wrap("db", "new", "", err)
-		}
+	if err := fronts.New("db", o, opts); err != nil {
+		return nil, err
 	}
-	if o.open == nil {
+	if !o.backend.Chosen() {
 		Memory()(o)
 	}
 	if o.cursorKey == nil {
@@ -55,16 +47,7 @@ func newOptions(opts []Option) (*options, error) {
 // the server; Driver.Ping does. Backends are options made with it; a second
 // one is an error.
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
-	return func(o *options) error {
-		switch {
-		case name == "" || open == nil:
-			return invalidf("a driver needs a name and a function that opens it")
-		case o.open != nil:
-			return invalidf("two backends given: %s and %s", o.name, name)
-		}
-		o.name, o.open = name, open
-		return nil
-	}
+	return func(o *options) error { return o.backend.Use(name, open) }
 }
 
 var namespaceForm = regexp.MustCompile(`^[a-z][a-z0-9]{0,14}$`)
@@ -85,36 +68,30 @@ func WithNamespace(ns string) Option {
 // WithDialTimeout bounds how long New waits for the backend's first answer.
 // The default is 5 s.
 func WithDialTimeout(d time.Duration) Option {
-	return positive("dial timeout", d, func(o *options) { o.dialTimeout = d })
+	return func(o *options) error { return fronts.Positive("dial timeout", d, &o.backend.Dial) }
 }
 
 // WithTimeout is the deadline of one call whose context brings none. The
 // default is 10 s.
 func WithTimeout(d time.Duration) Option {
-	return positive("timeout", d, func(o *options) { o.timeout = d })
+	return func(o *options) error { return fronts.Positive("timeout", d, &o.timeout) }
 }
 
 // WithPurgeInterval is about how often expired records are removed, and deleted
 // ones that were kept for long enough. The default is a minute.
 func WithPurgeInterval(d time.Duration) Option {
-	return positive("purge interval", d, func(o *options) { o.purge = d })
+	return func(o *options) error { return fronts.Positive("purge interval", d, &o.purge) }
 }
 
 // WithLazy lets New succeed without asking whether the backend answers.
 func WithLazy() Option {
-	return func(o *options) error { o.lazy = true; return nil }
+	return func(o *options) error { o.backend.Lazy = true; return nil }
 }
 
 // WithLogger sets where the database reports what it does on its own. The
 // default is silence.
 func WithLogger(l *slog.Logger) Option {
-	return func(o *options) error {
-		if l == nil {
-			return invalidf("nil logger")
-		}
-		o.log = l
-		return nil
-	}
+	return func(o *options) error { return fronts.Logger(l, &o.log) }
 }
 
 // WithMaxBytes limits Data of a record; more is ErrTooLarge. The default is
@@ -144,16 +121,6 @@ func WithCursorKey(key []byte) Option {
 			return invalidf("cursor key of %d bytes, want 16 or more", len(key))
 		}
 		o.cursorKey = append([]byte(nil), key...)
-		return nil
-	}
-}
-
-func positive(what string, d time.Duration, set func(*options)) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return invalidf("%s %v, want more than 0", what, d)
-		}
-		set(o)
 		return nil
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures New.
@@ -34,13 +34,8 @@ func newOptions(opts []Option) (*options, error) {
 		maxBytes:    1 << 20,
 		trimEvery:   10 * time.Second,
 	}
-	for _, opt := range opts {
-		if opt == nil {
-			return nil, fault.New(ErrInvalid, "event", "new", "", "nil option")
-		}
-		if err := opt(o); err != nil {
-			return nil, fault.Wrap("event", "new", "", err)
-		}
+	if err := fronts.New("event", o, opts); err != nil {
+		return nil, err
 	}
 	if o.open == nil {
 		Memory()(o)
@@ -90,13 +85,13 @@ func WithSource(source string) Option {
 // WithDialTimeout bounds how long New waits for the backend's first answer.
 // The default is 5 s.
 func WithDialTimeout(d time.Duration) Option {
-	return positive("dial timeout", d, func(o *options) { o.dialTimeout = d })
+	return func(o *options) error { return fronts.Positive("dial timeout", d, &o.dialTimeout) }
 }
 
 // WithTimeout is the deadline of one request whose context brings none. The
 // default is 10 s.
 func WithTimeout(d time.Duration) Option {
-	return positive("timeout", d, func(o *options) { o.timeout = d })
+	return func(o *options) error { return fronts.Positive("timeout", d, &o.timeout) }
 }
 
 // WithLazy lets New succeed without asking whether the backend answers.
@@ -107,13 +102,7 @@ func WithLazy() Option {
 // WithLogger sets where the stream reports what it does on its own: retries,
 // dead letters, lost connections. The default is silence.
 func WithLogger(l *slog.Logger) Option {
-	return func(o *options) error {
-		if l == nil {
-			return invalidf("nil logger")
-		}
-		o.settings.Logger = l
-		return nil
-	}
+	return func(o *options) error { return fronts.Logger(l, &o.settings.Logger) }
 }
 
 // WithMaxBytes limits Data of a record; more is ErrTooLarge. The default is 1 MiB.
@@ -142,7 +131,7 @@ func WithRetention(r Retention) Option {
 
 // WithRetentionEvery is how often WithRetention is enforced. The default is 10 s.
 func WithRetentionEvery(d time.Duration) Option {
-	return positive("retention interval", d, func(o *options) { o.trimEvery = d })
+	return func(o *options) error { return fronts.Positive("retention interval", d, &o.trimEvery) }
 }
 
 // WithPropagation carries something of the context along in the metadata, a
@@ -151,16 +140,6 @@ func WithRetentionEvery(d time.Duration) Option {
 func WithPropagation(inject func(ctx context.Context, metadata map[string]string), extract func(ctx context.Context, metadata map[string]string) context.Context) Option {
 	return func(o *options) error {
 		o.inject, o.extract = inject, extract
-		return nil
-	}
-}
-
-func positive(what string, d time.Duration, set func(*options)) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return invalidf("%s %v, want more than 0", what, d)
-		}
-		set(o)
 		return nil
 	}
 }

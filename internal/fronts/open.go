@@ -30,6 +30,9 @@ func (b *Backend[D]) Use(name string, open func(ctx context.Context) (D, error))
 // Chosen reports whether Use was called.
 func (b *Backend[D]) Chosen() bool { return b.open != nil }
 
+// Driver opens the backend's driver and asks nothing.
+func (b *Backend[D]) Driver(ctx context.Context) (D, error) { return b.open(ctx) }
+
 // Open opens the backend's driver and puts around it what is given, the last
 // outermost. advise, if it is not nil, gets the advice that a backend which
 // answers has for its operator.
