@@ -247,11 +247,12 @@ func (c *front) Reload(ctx context.Context) error {
 		wg.Go(func() { c.refs.refresh(ctx, nil) })
 	}
 	wg.Wait()
+	unread := c.sourceErrors() // now: one that is back when the change is made is not in it
 	err := c.applyNow(ctx)
 	if ctx.Err() != nil && c.life.Closed() {
 		err = ErrClosed
 	} else if ctx.Err() == nil {
-		err = errors.Join(c.sourceErrors(), err)
+		err = errors.Join(unread, err)
 	}
 	return fault.Wrap("config", "reload", "", err)
 }

@@ -22,7 +22,7 @@ type layer struct {
 	poll     time.Duration
 	timeout  time.Duration
 
-	reading sync.Mutex // one Read at a time
+	reading chan struct{} // held by who reads: one at a time
 
 	mu       sync.Mutex
 	have     bool    // parts are from the source or the last-known-good file
@@ -42,8 +42,12 @@ type layer struct {
 // read asks the source, within its timeout. An answer that was overtaken by
 // one of the source's watch is asked for again.
 func (l *layer) read(ctx context.Context) (changed bool, err error) {
-	l.reading.Lock()
-	defer l.reading.Unlock()
+	select {
+	case l.reading <- struct{}{}:
+		defer func() { <-l.reading }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 	for try := 0; ; try++ {
 		l.mu.Lock()
 		before := l.takes

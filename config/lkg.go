@@ -139,23 +139,36 @@ func (c *front) save() {
 	c.unsaved = err
 }
 
+// used is what a layer had when a snapshot was made of it.
+type used struct {
+	have     bool
+	parts    []*tree
+	revision string
+	restored time.Time
+}
+
+// used returns what the layer has; l.mu is held.
+func (l *layer) used() used { return used{l.have, l.parts, l.revision, l.restored} }
+
+// write writes what the running snapshot was made of: what a source has said since
+// then may yet be refused.
 func (c *front) write() error {
 	var f savedFile
-	for _, l := range c.sources {
+	for i, u := range c.current.Load().used {
+		l := c.sources[i]
 		l.mu.Lock()
-		s := savedSource{Name: l.src.Name(), Saved: time.Now(), Revision: l.revision} // followed, and nothing newer was heard of …
+		s := savedSource{Name: l.src.Name(), Saved: time.Now(), Revision: u.revision} // followed, and good …
 		switch {
-		case !l.restored.IsZero():
-			s.Saved = l.restored
+		case !u.restored.IsZero():
+			s.Saved = u.restored
 		case l.err != nil: // … until then
 			s.Saved = l.since
 		}
-		parts, have := l.parts, l.have
 		l.mu.Unlock()
-		if !have {
+		if !u.have {
 			continue
 		}
-		for _, t := range parts {
+		for _, t := range u.parts {
 			p := savedPart{Untyped: hasText(t), Secret: t.concealed(), Content: appendJSON(nil, t, "", nil)}
 			if t.from != nil {
 				p.Name = t.from.part

@@ -39,7 +39,7 @@ func WithSource(src Source, opts ...SourceOption) Option {
 		if src == nil {
 			return errors.New("WithSource: nil source")
 		}
-		l := &layer{src: src}
+		l := &layer{src: src, reading: make(chan struct{}, 1)}
 		for _, opt := range opts {
 			if opt == nil {
 				return fmt.Errorf("WithSource(%s): nil option", src.Name())

@@ -22,6 +22,7 @@ type Snapshot struct {
 	misread func(v Value, want string) // notified of wrong types; may be nil
 
 	references map[string]*reference // what was put in place of references
+	used       []used                // what it was made of, by source
 }
 
 // Origin says where a value comes from.

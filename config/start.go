@@ -54,9 +54,11 @@ func (c *front) checked(pick func(*layer) ([]*tree, time.Time)) (*Snapshot, time
 // is that of references that can't be resolved.
 func (c *front) build(ctx context.Context, pick func(*layer) ([]*tree, time.Time)) (next *Snapshot, restored time.Time, err error) {
 	root := emptyObject
-	for _, l := range c.sources {
+	made := make([]used, len(c.sources))
+	for i, l := range c.sources {
 		l.mu.Lock()
 		parts, at := l.parts, l.restored
+		made[i] = l.used()
 		l.mu.Unlock()
 		if pick != nil {
 			parts, at = pick(l)
@@ -73,6 +75,6 @@ func (c *front) build(ctx context.Context, pick func(*layer) ([]*tree, time.Time
 		return nil, restored, err
 	}
 	next = newSnapshot(root, c.secrets, &c.types)
-	next.misread, next.references = c.misread, found
+	next.misread, next.references, next.used = c.misread, found, made
 	return next, restored, nil
 }
