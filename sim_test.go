@@ -37,7 +37,7 @@ func TestSimulated(t *testing.T) {
 	signal.Notify(quiet, syscall.SIGUSR2)
 	defer signal.Stop(quiet)
 	sim.Test(t, sim.World{
-		Seeds: 60,
+		Seeds: 80,
 		Mix: sim.Mix{
 			Nodes: []string{"a", "b", "registry", "logs"}, Max: 8, During: 10 * time.Second, Longest: 6 * time.Second,
 			Kinds: []sim.Kind{simDeploy, simDeploy, simDeploy, sim.Cut, sim.Isolate, sim.Freeze, sim.Reset, sim.Forget, sim.Delay, sim.Slow, sim.Lossy, sim.Kill},

@@ -24,7 +24,7 @@ import (
 // handler begins after Close.
 func TestSimulated(t *testing.T) {
 	sim.Test(t, sim.World{
-		Seeds: 40,
+		Seeds: 30,
 		Mix: sim.Mix{
 			Nodes: []string{"a", "b", "c", "server"}, Max: 10, During: 8 * time.Second, Longest: 5 * time.Second,
 			Kinds: []sim.Kind{sim.Cut, sim.Isolate, sim.Freeze, sim.Reset, sim.Forget, sim.Delay, sim.Slow, sim.Lossy, sim.Kill, sim.Crash},

@@ -174,7 +174,7 @@ func (w *simLocks) release(ctx context.Context, name, id string, l dsync.Lock, h
 	short, cancel := context.WithTimeout(ctx, time.Duration(chance)*time.Millisecond)
 	first := l.Unlock(short)
 	cancel()
-	time.Sleep(time.Duration(chance*20) * time.Millisecond)
+	time.Sleep(time.Duration(20+chance*20) * time.Millisecond)
 	again := l.Unlock(ctx)
 	w.Logf("%s: has released %s %d: %v, then %v", name, id, l.Token(), first, again)
 	switch {
