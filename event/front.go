@@ -49,6 +49,9 @@ func newFront(opts []Option) (Stream, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
 	defer cancel()
 	f.driver, err = o.open(ctx, o.settings)
+	if err == nil && f.driver == nil {
+		err = fault.NoDriver
+	}
 	if err != nil {
 		return nil, fault.Opening(f.scope, err)
 	}

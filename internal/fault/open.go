@@ -3,6 +3,7 @@ package fault
 import (
 	"context"
 	"strings"
+	"time"
 )
 
 // Opening gives the error of a backend that could not be made its form, the
@@ -27,6 +28,20 @@ func Unanswered(scope string, err error) error {
 		err = Mark(Unavailable, err)
 	}
 	return said(Wrap(scope, "new", "", err))
+}
+
+// NoDriver is the error of a WithDriver whose function returned neither a driver
+// nor an error.
+var NoDriver = Markf(Invalid, "WithDriver: the function returned neither a driver nor an error")
+
+// Late gives the error of a call that its front's own timeout has ended its kind,
+// the same in every package: Unavailable. The end of the caller's context, ctx,
+// stays what it is.
+func Late(ctx context.Context, timeout time.Duration, err error) error {
+	if err == nil || ctx.Err() != nil || KindOf(err) != context.DeadlineExceeded {
+		return err
+	}
+	return Markf(Unavailable, "no answer within %v: %w", timeout, err)
 }
 
 // said makes an error's text one line that names its kind once, whatever the
