@@ -108,4 +108,10 @@ type SourceHealth struct {
 
 // New reads all sources at once, checks the result and follows the sources from
 // then on. Without a source the configuration is empty.
-func New(opts ...Option) (Config, error) { return newFront(opts) }
+func New(opts ...Option) (Config, error) {
+	c, err := newFront(opts)
+	if err != nil {
+		return nil, err // and not a nil *front, which is no nil Config
+	}
+	return c, nil
+}

@@ -40,7 +40,10 @@ func newFront(opts []Option) (*front, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.dialTimeout)
 	defer cancel()
 	var err error
-	if s.driver, err = s.open(ctx); err != nil {
+	if s.driver, err = s.open(ctx); err == nil && s.driver == nil {
+		err = fault.NoDriver
+	}
+	if err != nil {
 		if fault.KindOf(err) == nil {
 			err = fault.Mark(ErrInvalid, err)
 		}
@@ -175,18 +178,18 @@ func (s *front) Diff(ctx context.Context, namespace string, from, to uint64) ([]
 }
 
 func (s *front) Namespaces(ctx context.Context) ([]string, error) {
-	ctx, done, err := s.begin(ctx)
+	inner, done, err := s.begin(ctx)
 	if err != nil {
 		return nil, s.wrap("namespaces", "", err)
 	}
 	defer done()
-	all, err := s.driver.Namespaces(ctx)
+	all, err := s.driver.Namespaces(inner)
 	if err != nil {
 		return nil, s.wrap("namespaces", "", s.blame(ctx, err))
 	}
 	var there []string
 	for _, ns := range all {
-		r, err := s.driver.Newest(ctx, ns)
+		r, err := s.driver.Newest(inner, ns)
 		if err != nil && !errors.Is(err, fault.NotFound) {
 			return nil, s.wrap("namespaces", "", s.blame(ctx, err))
 		}

@@ -159,4 +159,10 @@ type Query struct {
 
 // New opens a store. Without a backend among the options it is kept in this
 // process.
-func New(opts ...Option) (Store, error) { return newFront(opts) }
+func New(opts ...Option) (Store, error) {
+	s, err := newFront(opts)
+	if err != nil {
+		return nil, err // and not a nil *front, which is no nil Store
+	}
+	return s, nil
+}

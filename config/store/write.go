@@ -18,7 +18,7 @@ import (
 
 // change makes the next record's content of the newest record; old.Number is 0
 // if there is none. It may fill in what only it knows.
-type change func(old Record, next *Record) error
+type change func(ctx context.Context, old Record, next *Record) error
 
 var errNothing = errors.New("nothing to write")
 
@@ -30,21 +30,21 @@ func (s *front) Put(ctx context.Context, namespace string, document any, opts ..
 			return Version{}, s.wrap("put", namespace, fault.Mark(ErrInvalid, err))
 		}
 	}
-	return s.write(ctx, Version{Namespace: namespace, Action: ActionPut}, opts, func(_ Record, next *Record) error {
+	return s.write(ctx, Version{Namespace: namespace, Action: ActionPut}, opts, func(_ context.Context, _ Record, next *Record) error {
 		next.Data = data
 		return nil
 	})
 }
 
 func (s *front) Set(ctx context.Context, namespace, path string, value any, opts ...WriteOption) (Version, error) {
-	return s.write(ctx, Version{Namespace: namespace, Action: ActionSet, Path: path}, opts, func(old Record, next *Record) (err error) {
+	return s.write(ctx, Version{Namespace: namespace, Action: ActionSet, Path: path}, opts, func(_ context.Context, old Record, next *Record) (err error) {
 		next.Data, err = config.SetPath(content(old), path, value)
 		return err
 	})
 }
 
 func (s *front) Unset(ctx context.Context, namespace, path string, opts ...WriteOption) (Version, error) {
-	return s.write(ctx, Version{Namespace: namespace, Action: ActionUnset, Path: path}, opts, func(old Record, next *Record) (err error) {
+	return s.write(ctx, Version{Namespace: namespace, Action: ActionUnset, Path: path}, opts, func(_ context.Context, old Record, next *Record) (err error) {
 		if next.Data, err = config.DeletePath(content(old), path); err == nil && string(next.Data) == string(content(old)) {
 			err = errNothing
 		}
@@ -53,7 +53,7 @@ func (s *front) Unset(ctx context.Context, namespace, path string, opts ...Write
 }
 
 func (s *front) Patch(ctx context.Context, namespace string, patch []byte, opts ...WriteOption) (Version, error) {
-	return s.write(ctx, Version{Namespace: namespace, Action: ActionPatch}, opts, func(old Record, next *Record) (err error) {
+	return s.write(ctx, Version{Namespace: namespace, Action: ActionPatch}, opts, func(_ context.Context, old Record, next *Record) (err error) {
 		next.Data, err = config.MergePatch(content(old), patch)
 		return err
 	})
@@ -63,14 +63,14 @@ func (s *front) Update(ctx context.Context, namespace string, change func([]byte
 	if change == nil {
 		return Version{}, s.wrap("update", namespace, fault.Markf(ErrInvalid, "nil function"))
 	}
-	return s.write(ctx, Version{Namespace: namespace, Action: ActionUpdate}, opts, func(old Record, next *Record) (err error) {
+	return s.write(ctx, Version{Namespace: namespace, Action: ActionUpdate}, opts, func(_ context.Context, old Record, next *Record) (err error) {
 		next.Data, err = change(append([]byte(nil), content(old)...))
 		return fault.Theirs(s.scope(), string(ActionUpdate), namespace, err)
 	})
 }
 
 func (s *front) Delete(ctx context.Context, namespace string, opts ...WriteOption) (Version, error) {
-	return s.write(ctx, Version{Namespace: namespace, Action: ActionDelete}, opts, func(old Record, next *Record) error {
+	return s.write(ctx, Version{Namespace: namespace, Action: ActionDelete}, opts, func(ctx context.Context, old Record, next *Record) error {
 		if old.Number == 0 || old.Deleted {
 			return fault.Markf(ErrNotFound, "no such document")
 		}
@@ -80,7 +80,7 @@ func (s *front) Delete(ctx context.Context, namespace string, opts ...WriteOptio
 }
 
 func (s *front) Rollback(ctx context.Context, namespace string, to uint64, opts ...WriteOption) (Version, error) {
-	return s.write(ctx, Version{Namespace: namespace, Action: ActionRollback, Of: to}, opts, func(old Record, next *Record) error {
+	return s.write(ctx, Version{Namespace: namespace, Action: ActionRollback, Of: to}, opts, func(ctx context.Context, old Record, next *Record) error {
 		r, err := s.driver.Read(ctx, namespace, to)
 		if err != nil {
 			return fmt.Errorf("version %d: %w", to, err)
@@ -136,7 +136,7 @@ func (s *front) tryWrite(ctx context.Context, v Version, opts []WriteOption, f c
 			return Version{}, fault.Markf(ErrConflict, "the newest version is %d, not %d", old.Number, w.version)
 		}
 		next := Record{Version: v}
-		if err := f(old, &next); errors.Is(err, errNothing) {
+		if err := f(ctx, old, &next); errors.Is(err, errNothing) {
 			return old.Version, nil
 		} else if err != nil {
 			return Version{}, err
