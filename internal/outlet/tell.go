@@ -64,7 +64,7 @@ func (o *Outlet[T, B]) trouble(c outcome) (Trouble, bool) {
 	if err == nil || !gate.Worth(err.Error(), time.Now()) {
 		return Trouble{}, false
 	}
-	told := Trouble{Err: err, Again: err == c.err, Lost: total - t.lost}
+	told := Trouble{Err: err, Again: c.err != nil, Lost: total - t.lost}
 	t.lost = total
 	return told, true
 }
