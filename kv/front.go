@@ -100,13 +100,14 @@ func (f *front) get(ctx context.Context, key string, opts []GetOption) (Item, er
 	if err != nil {
 		return Item{}, err
 	}
+	defer b.end()
 	var item Item
 	if r.expiry {
 		item, err = getExpiring(ctx, f.driver, f.namespace+key)
 	} else {
 		item, err = f.driver.Get(ctx, f.namespace+key)
 	}
-	err = b.leave(err)
+	err = b.late(err)
 	if err != nil {
 		return Item{}, err
 	}

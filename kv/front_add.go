@@ -32,13 +32,14 @@ func (f *front) add(ctx context.Context, key string, delta int64, opts []PutOpti
 	if err != nil {
 		return 0, err
 	}
+	defer b.end()
 	var sum int64
 	if c, ok := f.driver.(counterDriver); ok && f.features.Counter {
 		sum, err = c.Add(ctx, w.Key, delta, w.TTL)
 	} else {
 		sum, err = f.addLoop(ctx, w, delta)
 	}
-	return sum, b.leave(err)
+	return sum, b.late(err)
 }
 
 // addLoop is Add for a backend that cannot: read, and write if unchanged.

@@ -63,6 +63,7 @@ func (f *front) getMany(ctx context.Context, keys []string) (map[string]Item, er
 	if err != nil {
 		return nil, err
 	}
+	defer b.end()
 	slices.Sort(full)
 	full = slices.Compact(full)
 	var items map[string]Item
@@ -71,7 +72,7 @@ func (f *front) getMany(ctx context.Context, keys []string) (map[string]Item, er
 	} else {
 		items, err = f.getEach(ctx, full)
 	}
-	err = b.leave(f.strip(err, "get"))
+	err = b.late(f.strip(err, "get"))
 	if f.namespace == "" || len(items) == 0 {
 		return items, err
 	}
@@ -108,6 +109,7 @@ func (f *front) putMany(ctx context.Context, values map[string][]byte, opts []Pu
 	if err != nil {
 		return err
 	}
+	defer b.end()
 	var errs []error
 	if d, ok := f.driver.(batchDriver); ok && f.features.Batch && len(writes) > 0 {
 		errs = d.PutMany(ctx, writes)
@@ -122,7 +124,7 @@ func (f *front) putMany(ctx context.Context, values map[string][]byte, opts []Pu
 	if len(bad) > 0 {
 		err = f.strip(&BatchError{Errors: bad}, "put")
 	}
-	return b.leave(err)
+	return b.late(err)
 }
 
 func (f *front) getEach(ctx context.Context, keys []string) (map[string]Item, error) {

@@ -51,16 +51,20 @@ type limited struct {
 
 func (l *limited) Deadline() (time.Time, bool) { return l.at, true }
 
-// leave ends a call. Our own deadline is no error of the caller's context: a
-// backend that did not answer in time is unavailable.
-func (b bounds) leave(err error) error {
+// end ends a call, also one whose driver panics: Close waits for it.
+func (b bounds) end() {
 	if b.f == nil {
-		return err
+		return
 	}
 	if b.cancel != nil {
 		b.cancel()
 	}
 	b.f.life.Leave()
+}
+
+// late gives a call's error its kind. Our own deadline is no error of the caller's
+// context: a backend that did not answer in time is unavailable.
+func (b bounds) late(err error) error {
 	if b.own && err != nil && errors.Is(err, context.DeadlineExceeded) && !isKind(err, fault.UnknownOutcome, fault.Unavailable) {
 		err = fault.Markf(ErrUnavailable, "no answer within %v: %w", b.f.timeout, err)
 	}

@@ -30,8 +30,9 @@ func (f *front) put(ctx context.Context, key string, value []byte, opts []PutOpt
 	if err != nil {
 		return 0, err
 	}
+	defer b.end()
 	rev, err := f.driver.Put(ctx, w)
-	err = b.leave(err)
+	err = b.late(err)
 	if err != nil {
 		if w.conditional && w.IfAbsent && isKind(err, fault.Exists) {
 			err = ErrConflict
@@ -89,5 +90,6 @@ func (f *front) delete(ctx context.Context, key string, opts []DeleteOption) err
 	if err != nil {
 		return err
 	}
-	return b.leave(f.driver.Delete(ctx, f.namespace+key, w.IfRevision))
+	defer b.end()
+	return b.late(f.driver.Delete(ctx, f.namespace+key, w.IfRevision))
 }
