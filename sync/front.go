@@ -135,18 +135,24 @@ func (f *front) claim(ctx, values context.Context, kind Kind, id string, limit i
 			return nil, err
 		}
 	}
+	held := false
+	defer func() {
+		if !held { // also when the driver panics
+			leave()
+		}
+	}()
 	for waited, failures := false, 0; ; failures++ {
 		r.Nonce = rand.Text()
-		c := newOnce(f.driver.Claim(r))
+		c := newOnce(f.driver.Claim(r), f.timeout)
 		g, err := c.Acquire(ctx, wait)
 		if err == nil {
 			if l, err := f.hold(values, kind, id, o.owner, c, g, r.TTL, leave); err == nil {
+				held = true
 				return l, nil
 			} else if ctx.Err() == nil && wait {
 				waited = true // granted, but the reply was slower than the lease
 				continue
 			}
-			leave()
 			return nil, fault.Markf(ErrUnavailable, "the grant arrived after its own end")
 		}
 		if !clean(err) {
@@ -154,12 +160,10 @@ func (f *front) claim(ctx, values context.Context, kind Kind, id string, limit i
 		}
 		again := wait && ctx.Err() == nil && (errors.Is(err, fault.Lost) || waited && outage(err))
 		if !again {
-			leave()
 			return nil, err
 		}
 		waited = waited || errors.Is(err, fault.Lost)
 		if backoff.Sleep(ctx, backoff.Policy{}.Wait(failures)) != nil {
-			leave()
 			return nil, err
 		}
 	}

@@ -97,9 +97,10 @@ func (l *leader) holder(ctx context.Context) (Candidate, error) {
 		return Candidate{}, ErrClosed
 	}
 	defer l.f.life.Leave()
-	ctx, cancel := context.WithTimeout(ctx, l.f.timeout)
+	limited, cancel := context.WithTimeout(ctx, l.f.timeout)
 	defer cancel()
-	return l.f.driver.Holder(ctx, l.key)
+	c, err := l.f.driver.Holder(limited, l.key)
+	return c, fault.Late(ctx, l.f.timeout, err)
 }
 
 func (l *leader) Watch(ctx context.Context) iter.Seq2[Candidate, error] {

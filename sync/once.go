@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -11,6 +12,7 @@ import (
 // Unlock, another Unlock and the background may all want it.
 type once struct {
 	Claim
+	timeout time.Duration // of a request to release
 
 	turn     chan struct{} // held by who calls Release
 	done     bool
@@ -18,7 +20,9 @@ type once struct {
 	doubtful bool // an earlier try may have been applied
 }
 
-func newOnce(c Claim) *once { return &once{Claim: c, turn: make(chan struct{}, 1)} }
+func newOnce(c Claim, timeout time.Duration) *once {
+	return &once{Claim: c, timeout: timeout, turn: make(chan struct{}, 1)}
+}
 
 func (c *once) Release(ctx context.Context) error {
 	select {
@@ -37,7 +41,12 @@ func (c *once) Release(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := c.Claim.Release(ctx)
+	limited, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	err := c.Claim.Release(limited)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil && isContext(err) { // it was sent
+		err = fault.Markf(ErrUnknownOutcome, "no answer within %v: %w", c.timeout, err)
+	}
 	switch {
 	case err == nil:
 		c.done = true
