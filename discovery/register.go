@@ -41,12 +41,19 @@ func (f *front) Register(ctx context.Context, in Instance, opts ...RegisterOptio
 	if err := f.reserve(r); err != nil {
 		return nil, fault.Wrap(f.scope, "register", r.subject(), err)
 	}
+	registered := false
+	defer func() {
+		if !registered { // also when the driver panics
+			f.release(r)
+		}
+	}()
 	if err := r.registerOnce(ctx, o.replace); err != nil {
 		return nil, err
 	}
 	if !r.silent && !f.life.Go(r.run) {
 		return nil, f.closed("register", r.subject())
 	}
+	registered = true
 	return r, nil
 }
 
