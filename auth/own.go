@@ -143,11 +143,11 @@ func (o *ownToken) start(f *front, r TokenRequest) (*flight, error) {
 		r.Previous = h.token
 	}
 	fl := &flight{done: make(chan struct{})}
-	ok := f.life.Go(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	ok := f.life.Go(func(life context.Context) {
+		ctx, cancel := context.WithTimeout(life, f.timeout)
 		defer cancel()
 		t, err := f.obtain(ctx, r)
-		o.finish(f, fl, t, err)
+		o.finish(f, fl, t, fault.Late(life, f.timeout, err))
 	})
 	if !ok {
 		return nil, ErrClosed

@@ -24,14 +24,14 @@ func (f *front) Revoke(ctx context.Context, t *Token) error {
 		r.Hash = h[:]
 	}
 	f.deny(r) // here first: it must hold even if the authority is unavailable
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	limited, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	var atAuthority, spread error
 	if d, ok := f.driver.(Revoker); ok {
-		atAuthority = d.Revoke(ctx, t)
+		atAuthority = d.Revoke(limited, t)
 	}
 	if f.feed != nil {
-		spread = f.feed.Publish(ctx, r)
+		spread = f.feed.Publish(limited, r)
 		switch {
 		case spread != nil && f.tellLater(r):
 			spread = fmt.Errorf("the others are told later: %w", spread)
@@ -40,6 +40,7 @@ func (f *front) Revoke(ctx context.Context, t *Token) error {
 			atAuthority = nil // it can't, or not for us; everybody who has to know does
 		}
 	}
+	atAuthority, spread = fault.Late(ctx, f.timeout, atAuthority), fault.Late(ctx, f.timeout, spread)
 	return f.wrap("revoke", t.ID, fault.Join(atAuthority, spread))
 }
 
