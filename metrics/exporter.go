@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/outlet"
 )
 
@@ -72,7 +73,7 @@ func (e *exporter) export(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	limited, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	snap := e.registry.snapshot(e.sampler)
 	if e.idle > 0 {
@@ -80,9 +81,10 @@ func (e *exporter) export(ctx context.Context) error {
 	}
 	var sent Sent
 	_, err := outlet.Try(func() (_ int, err error) {
-		sent, err = e.driver.Export(ctx, &snap)
+		sent, err = e.driver.Export(limited, &snap)
 		return 0, err
 	})
+	err = fault.Late(ctx, e.timeout, err)
 	e.mu.Lock()
 	e.stats.Exports++
 	e.stats.Packets += sent.Packets

@@ -29,7 +29,7 @@ func New(opts ...Option) (Tracer, error) {
 	}
 	t := &tracer{
 		sampler: o.sampler, extractors: o.extract, injectors: o.inject, limits: o.limits, local: o.local,
-		shared: o.shared, baggage: o.baggage, keep: o.keep, maxHeld: int64(o.held), group: outlet.NewGroup("trace", "spans"),
+		shared: o.shared, baggage: o.baggage, keep: o.keep, maxHeld: int64(o.held), timeout: o.timeout, group: outlet.NewGroup("trace", "spans"),
 	}
 	for _, d := range o.drivers {
 		r, err := open(d, &o)
@@ -68,6 +68,7 @@ type tracer struct {
 	baggage    []string
 	keep       []func(SpanData) bool
 	maxHeld    int64
+	timeout    time.Duration // of a request
 	reporters  []*reporter
 
 	started, sampled, kept, badContext, droppedClosed atomic.Uint64
@@ -224,8 +225,10 @@ func (t *tracer) Search(ctx context.Context, q Query) (Page, error) {
 	}
 	for _, r := range t.reporters {
 		if s, ok := r.driver.(Searcher); ok {
-			p, err := s.Search(ctx, q)
-			return p, fault.Wrap("trace/"+r.name, "search", "", err)
+			limited, cancel := fronts.Deadline(ctx, t.timeout)
+			defer cancel()
+			p, err := s.Search(limited, q)
+			return p, fault.Wrap("trace/"+r.name, "search", "", fault.Late(ctx, t.timeout, err))
 		}
 	}
 	return Page{}, fault.Wrap("trace", "search", "", fault.Unsupported)

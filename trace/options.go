@@ -202,7 +202,8 @@ func WithBatch(n int, every time.Duration) Option {
 	}
 }
 
-// WithTimeout bounds one attempt to send a batch. The default is 10 s.
+// WithTimeout bounds one attempt to send a batch, and a Search whose context has no
+// deadline. The default is 10 s.
 func WithTimeout(d time.Duration) Option {
 	return func(o *options) error { o.timeout = d; return positive("WithTimeout", int64(d)) }
 }
