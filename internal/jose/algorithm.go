@@ -84,7 +84,7 @@ func (a algorithm) verify(key any, signed, sig []byte) bool {
 	switch a.family {
 	case eddsa:
 		k, ok := key.(ed25519.PublicKey)
-		return ok && len(sig) == ed25519.SignatureSize && ed25519.Verify(k, signed, sig)
+		return ok && ed25519.Verify(k, signed, sig)
 	case ecDSA:
 		k, ok := key.(*ecdsa.PublicKey)
 		size := (a.curve.Params().BitSize + 7) / 8

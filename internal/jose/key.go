@@ -55,10 +55,7 @@ func (k *Key) Accepts(alg string) bool {
 	if k.Algorithm != "" && k.Algorithm != alg {
 		return false
 	}
-	a, ok := algorithms[alg]
-	if !ok {
-		return false
-	}
+	a := algorithms[alg] // of an unknown one no family
 	switch p := k.public.(type) {
 	case ed25519.PublicKey:
 		return a.family == eddsa
@@ -169,8 +166,8 @@ func NewSigner(id, algorithm string, private any) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, secret := public.([]byte); k.ID == "" && !secret {
-		k.ID = Thumbprint(public)
+	if k.ID == "" {
+		k.ID = Thumbprint(public) // of a secret ""
 	}
 	return &Signer{alg: algorithms[algorithm], name: algorithm, key: private, public: k}, nil
 }
