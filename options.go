@@ -16,6 +16,7 @@ import (
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/metrics"
@@ -59,13 +60,9 @@ func newOptions(service string, opts []Option) (*options, error) {
 	if service == "" {
 		return nil, fault.Mark(ErrInvalid, errors.New("empty name"))
 	}
-	for _, opt := range opts {
-		if opt == nil {
-			return nil, fault.Mark(ErrInvalid, errors.New("nil option"))
-		}
-		if err := opt(o); err != nil {
-			return nil, fault.Mark(ErrInvalid, err)
-		}
+	err := fronts.Apply(o, opts)
+	if err != nil {
+		return nil, fault.Mark(ErrInvalid, err)
 	}
 	return o, nil
 }

@@ -157,9 +157,9 @@ func get(t *testing.T, url string) (int, string) {
 // The monitor knows from the registry which instances there should be: its verdict
 // on the own service is known, and one that nobody hears of is missing.
 func TestTheMonitorKnowsWhoShouldBeThere(t *testing.T) {
-	registry := discovery.NewMemory()
+	registry := discovery.NewRegistry()
 	r := start(t, []platform.Option{
-		platform.WithDiscovery(discovery.WithMemory(registry)), platform.WithMonitor(monitor.WithInterval(20 * time.Millisecond)),
+		platform.WithDiscovery(discovery.Memory(registry)), platform.WithMonitor(monitor.WithInterval(20 * time.Millisecond)),
 	}, platform.HTTP("127.0.0.1:0", hello()))
 	await := func(verdict monitor.State, expected int) {
 		t.Helper()
@@ -172,7 +172,7 @@ func TestTheMonitorKnowsWhoShouldBeThere(t *testing.T) {
 		t.Fatalf("got %v, %d expected, %q, want %v, %d", v.Verdict, v.Expected, v.Reasons, verdict, expected)
 	}
 	await(monitor.Pass, 1)
-	other, err := discovery.New(discovery.WithMemory(registry))
+	other, err := discovery.New(discovery.Memory(registry))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,10 +191,10 @@ func TestTheMonitorKnowsWhoShouldBeThere(t *testing.T) {
 
 // A service is called by its name, watched, and gone when it stops.
 func TestServiceIsCalledByNameAndLeaves(t *testing.T) {
-	registry := discovery.NewMemory()
+	registry := discovery.NewRegistry()
 	r := start(t, []platform.Option{
 		platform.WithVersion("1.2.0"), platform.WithInstance("one"), platform.WithZone("z"), platform.WithLabels(map[string]string{"tier": "gold"}),
-		platform.WithDiscovery(discovery.WithMemory(registry)),
+		platform.WithDiscovery(discovery.Memory(registry)),
 	}, platform.HTTP("127.0.0.1:0", hello()))
 	addr := r.address(t, "greeter")
 
@@ -215,7 +215,7 @@ func TestServiceIsCalledByNameAndLeaves(t *testing.T) {
 	if code, _ := get(t, "http://"+addr+"/other"); code != 404 {
 		t.Errorf("/other: %d, want 404", code)
 	}
-	seen, err := discovery.New(discovery.WithMemory(registry))
+	seen, err := discovery.New(discovery.Memory(registry))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -389,7 +389,7 @@ func TestTLS(t *testing.T) {
 
 // With auth nobody comes in without a token, but for the probes.
 func TestAuth(t *testing.T) {
-	r := start(t, []platform.Option{platform.WithAuth(auth.WithLocal(auth.NewLocal()))}, platform.HTTP("127.0.0.1:0", hello()))
+	r := start(t, []platform.Option{platform.WithAuth(auth.Local(auth.NewAuthority()))}, platform.HTTP("127.0.0.1:0", hello()))
 	addr := r.address(t, "greeter")
 	for path, want := range map[string]int{"/hello/Ada": 401, "/readyz": 200, "/livez": 200, "/metrics": 401, "/statusz": 401} {
 		if code, _ := get(t, "http://"+addr+path); code != want {
@@ -521,8 +521,8 @@ func TestServers(t *testing.T) {
 
 // Another process with the id is an error, and the one that runs stays.
 func TestTwoInstancesWithOneID(t *testing.T) {
-	registry := discovery.NewMemory()
-	opts := []platform.Option{platform.WithInstance("one"), platform.WithDiscovery(discovery.WithMemory(registry))}
+	registry := discovery.NewRegistry()
+	opts := []platform.Option{platform.WithInstance("one"), platform.WithDiscovery(discovery.Memory(registry))}
 	r := start(t, opts, platform.HTTP("127.0.0.1:0", hello()))
 	addr := r.address(t, "greeter")
 	second, err := platform.New("greeter", opts...)

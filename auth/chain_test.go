@@ -16,14 +16,14 @@ func TestChainOfServices(t *testing.T) {
 		auth.Own:      {"orders", "orders"},
 		auth.Exchange: {"alice through orders through edge", "edge through orders"},
 	} {
-		local := auth.NewLocal()
+		local := auth.NewAuthority()
 		base := http.DefaultTransport.(*http.Transport).Clone()
 		client := func(a auth.Auth, to string) *http.Client {
 			d := auth.Destination{Audience: to, Mode: mode}
 			return &http.Client{Transport: auth.Transport(a, base, auth.WithDestination(func(*http.Request) (auth.Destination, bool) { return d, true }))}
 		}
 		serve := func(name string, h http.HandlerFunc) (auth.Auth, string) {
-			a, err := auth.New(auth.WithLocal(local), auth.WithService(name), auth.WithRules(auth.AllowAuthenticated()))
+			a, err := auth.New(auth.Local(local), auth.WithService(name), auth.WithRules(auth.AllowAuthenticated()))
 			if err != nil {
 				t.Fatal(err)
 			}

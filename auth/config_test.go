@@ -13,7 +13,7 @@ import (
 // Rules that follow a configuration: an edit is live at once, and a bad one is
 // refused before it is.
 func ExampleRuleSet_Validate() {
-	source := config.NewMemory("rules", map[string]any{"auth": map[string]any{
+	source := config.Memory("rules", map[string]any{"auth": map[string]any{
 		"revision": "1", "rules": []any{map[string]any{"id": "readers", "effect": "allow", "roles": []any{"reader"}}},
 	}})
 	c, err := config.New(config.WithSource(source))
@@ -47,7 +47,7 @@ func TestRulesFollowTheConfiguration(t *testing.T) {
 			map[string]any{"id": "r", "effect": effect, "subjects": []any{"*"}, "when": []any{map[string]any{"attribute": "request.n", "op": "ge", "value": 3}}},
 		}}}
 	}
-	source := config.NewMemory("rules", set("1", "allow"))
+	source := config.Memory("rules", set("1", "allow"))
 	c, err := config.New(config.WithSource(source))
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@
 //
 // # Backends
 //
-// Without one, New is an authority of its own in this process (Local).
+// Without one, New is an authority of its own in this process (an Authority).
 // auth/issuer is an OAuth2 server in a library, with accounts, for other
 // processes too. auth/oauth2 speaks to any OAuth2 or OpenID Connect server.
 // auth/jwt verifies with keys of your own, auth/mtls takes client

@@ -253,7 +253,7 @@ func TestBadOptionsAreErrors(t *testing.T) {
 		"nil feed":                {auth.WithRevocations(nil)},
 		"nil logger":              {auth.WithLogger(nil)},
 		"nil clock":               {auth.WithClock(nil)},
-		"nil local":               {auth.WithLocal(nil)},
+		"nil local":               {auth.Local(nil)},
 		"negative timeout":        {auth.WithTimeout(-1)},
 		"zero dial timeout":       {auth.WithDialTimeout(0)},
 		"negative TTL":            {auth.WithCacheTTL(-1)},

@@ -13,15 +13,15 @@ import (
 // Two services of one program: frontend calls orders, which lets it read.
 func ExampleNew() {
 	ctx := context.Background()
-	local := auth.NewLocal()
-	orders, err := auth.New(auth.WithLocal(local), auth.WithService("orders"),
+	local := auth.NewAuthority()
+	orders, err := auth.New(auth.Local(local), auth.WithService("orders"),
 		auth.WithRules(auth.Rule{ID: "frontend reads", Effect: auth.Allow, Subjects: []string{"frontend"}, Actions: []string{"GET"}}))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer orders.Close()
-	frontend, err := auth.New(auth.WithLocal(local), auth.WithService("frontend"))
+	frontend, err := auth.New(auth.Local(local), auth.WithService("frontend"))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -44,8 +44,8 @@ func ExampleNew() {
 }
 
 func ExampleHandler() {
-	local := auth.NewLocal()
-	au, err := auth.New(auth.WithLocal(local), auth.WithService("orders"), auth.WithRules(auth.AllowAuthenticated()))
+	local := auth.NewAuthority()
+	au, err := auth.New(auth.Local(local), auth.WithService("orders"), auth.WithRules(auth.AllowAuthenticated()))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -78,8 +78,8 @@ func ExampleHandler() {
 
 // The client adds the service's own token, made for the host that is called.
 func ExampleTransport() {
-	local := auth.NewLocal()
-	server, err := auth.New(auth.WithLocal(local), auth.WithService("127.0.0.1"), auth.WithRules(auth.AllowAuthenticated()))
+	local := auth.NewAuthority()
+	server, err := auth.New(auth.Local(local), auth.WithService("127.0.0.1"), auth.WithRules(auth.AllowAuthenticated()))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -90,7 +90,7 @@ func ExampleTransport() {
 		w.Header().Set("Caller", caller.Subject)
 	})))
 	defer srv.Close()
-	au, err := auth.New(auth.WithLocal(local), auth.WithService("frontend"))
+	au, err := auth.New(auth.Local(local), auth.WithService("frontend"))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -111,8 +111,8 @@ func ExampleTransport() {
 // A caller's token is exchanged for one that is good at one destination alone.
 func ExampleOutgoing() {
 	ctx := context.Background()
-	local := auth.NewLocal()
-	orders, err := auth.New(auth.WithLocal(local), auth.WithService("orders"))
+	local := auth.NewAuthority()
+	orders, err := auth.New(auth.Local(local), auth.WithService("orders"))
 	if err != nil {
 		fmt.Println(err)
 		return

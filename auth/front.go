@@ -47,7 +47,7 @@ type refusal struct {
 }
 
 // New returns an Auth. Without a backend it is an authority of its own within
-// this process (see Local): good for tests and for a start. Without rules it
+// this process (see Authority): good for tests and for a start. Without rules it
 // denies everything.
 func New(opts ...Option) (Auth, error) {
 	o, err := newOptions(opts)

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // CredentialFromRequest reads what a request shows: a token of its
@@ -67,7 +70,7 @@ func WriteError(w http.ResponseWriter, err error) {
 }
 
 // HandlerOption changes Handler.
-type HandlerOption func(*handler)
+type HandlerOption func(*handler) error
 
 type handler struct {
 	auth    Auth
@@ -76,49 +79,61 @@ type handler struct {
 	skip    func(*http.Request) bool
 	path    []PathOption
 	refuse  func(http.ResponseWriter, *http.Request, error)
+	err     error // of an option: nothing passes
 }
 
 // WithRequest sets what a request asks for. Its path is normalized already.
 // Default: RequestFrom with no service's name.
 func WithRequest(f func(*http.Request) Request) HandlerOption {
-	return func(h *handler) { h.request = f }
+	return func(h *handler) error { h.request = f; return given(f != nil, "WithRequest") }
 }
 
 // WithoutAuth lets the requests through for which f is true: health checks,
 // public pages.
 func WithoutAuth(f func(*http.Request) bool) HandlerOption {
-	return func(h *handler) { h.skip = f }
+	return func(h *handler) error { h.skip = f; return given(f != nil, "WithoutAuth") }
 }
 
 // WithRefusal answers refused requests in the place of WriteError.
 func WithRefusal(f func(w http.ResponseWriter, r *http.Request, err error)) HandlerOption {
-	return func(h *handler) { h.refuse = f }
+	return func(h *handler) error { h.refuse = f; return given(f != nil, "WithRefusal") }
+}
+
+func given(ok bool, option string) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf("%s(nil)", option)
 }
 
 // Handler lets only those requests through to next that a authorizes. The
 // handler finds the caller's token with FromContext. What was refused is
 // answered with 401, 403 or 503; a path that NormalizePath refuses with 400,
-// before anything else is asked.
+// before anything else is asked. An option that is nil, or was given nil, is
+// told by every answer: it is 500, and whoever WithRefusals tells gets the
+// ErrInvalid.
 func Handler(a Auth, next http.Handler, opts ...HandlerOption) http.Handler {
 	h := &handler{
 		auth: a, next: next,
 		request: func(r *http.Request) Request { return Request{Action: r.Method, Resource: resourceOf(r)} },
 		refuse:  func(w http.ResponseWriter, _ *http.Request, err error) { WriteError(w, err) },
 	}
-	for _, opt := range opts {
-		if opt != nil {
-			opt(h)
-		}
+	err := fronts.Apply(h, opts)
+	if err != nil {
+		h.err = fault.Wrap("auth", "handler", "", fault.Mark(ErrInvalid, err))
 	}
 	return h
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.err != nil {
+		h.tell(r, h.err)
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
 	normal, err := NormalizePath(r, h.path...)
 	if err != nil {
-		if f, ok := h.auth.(*front); ok {
-			f.tell(r.Context(), Request{Action: r.Method, Resource: r.RequestURI}, nil, err)
-		}
+		h.tell(r, err)
 		h.refuse(w, r, err)
 		return
 	}
@@ -136,6 +151,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.next.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// tell says what was refused before the policy was asked.
+func (h *handler) tell(r *http.Request, err error) {
+	f, ok := h.auth.(*front)
+	if ok {
+		f.tell(r.Context(), Request{Action: r.Method, Resource: r.RequestURI}, nil, err)
+	}
 }
 
 // AuthorizeHTTP authorizes one request and returns the context for its

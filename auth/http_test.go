@@ -17,11 +17,11 @@ import (
 )
 
 // world is two services on one local authority.
-func world(t *testing.T, opts ...auth.Option) (orders, frontend auth.Auth, local *auth.Local) {
+func world(t *testing.T, opts ...auth.Option) (orders, frontend auth.Auth, local *auth.Authority) {
 	t.Helper()
-	local = auth.NewLocal()
+	local = auth.NewAuthority()
 	open := func(name string, opts ...auth.Option) auth.Auth {
-		a, err := auth.New(append([]auth.Option{auth.WithLocal(local), auth.WithService(name)}, opts...)...)
+		a, err := auth.New(append([]auth.Option{auth.Local(local), auth.WithService(name)}, opts...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -307,14 +307,47 @@ func FuzzParseAuthorization(f *testing.F) {
 	})
 }
 
-func TestNilOptionsAreIgnoredWhereThereIsNoError(t *testing.T) {
-	orders, _, _ := world(t)
-	w := httptest.NewRecorder()
-	auth.Handler(orders, http.NotFoundHandler(), nil).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	if w.Code != 401 {
-		t.Errorf("%d, want 401", w.Code)
+func TestANilOptionLetsNothingThrough(t *testing.T) {
+	var told []error
+	orders, frontend, _ := world(t, auth.WithRules(auth.AllowAuthenticated()), auth.WithRefusals(func(_ context.Context, r auth.Refusal) { told = append(told, r.Err) }))
+	token, err := frontend.Token(t.Context(), auth.Audience("orders"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	auth.Transport(orders, nil, nil)
+	for name, c := range map[string]struct {
+		opt  auth.HandlerOption
+		want int
+	}{
+		"nil":            {nil, 500},
+		"WithRequest":    {auth.WithRequest(nil), 500},
+		"WithoutAuth":    {auth.WithoutAuth(nil), 500},
+		"WithRefusal":    {auth.WithRefusal(nil), 500},
+		"a usable one":   {auth.WithoutAuth(func(*http.Request) bool { return false }), 204},
+		"EncodedSlashes": {auth.WithEncodedSlashes(), 204},
+	} {
+		told = nil
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+string(token.AccessToken))
+		w, called := httptest.NewRecorder(), false
+		auth.Handler(orders, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { called = true; w.WriteHeader(204) }), c.opt).ServeHTTP(w, r)
+		if w.Code != c.want || called != (c.want == 204) {
+			t.Errorf("Handler, %s: %d, the handler was called: %v", name, w.Code, called)
+		}
+		if c.want == 500 && (len(told) != 1 || !errors.Is(told[0], auth.ErrInvalid) || !strings.Contains(told[0].Error(), "auth: handler")) {
+			t.Errorf("Handler, %s: told %v", name, told)
+		}
+	}
+	sent := 0
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		sent++
+		return &http.Response{StatusCode: 204, Body: http.NoBody, Request: r}, nil
+	})
+	for name, opt := range map[string]auth.TransportOption{"nil": nil, "WithDestination": auth.WithDestination(nil)} {
+		_, err := (&http.Client{Transport: auth.Transport(frontend, base, opt)}).Get("http://orders/")
+		if !errors.Is(err, auth.ErrInvalid) || sent != 0 {
+			t.Errorf("Transport, %s: %v, %d sent", name, err, sent)
+		}
+	}
 	if _, err := orders.Token(t.Context(), nil); !errors.Is(err, auth.ErrInvalid) {
 		t.Errorf("Token with a nil option: %v, want ErrInvalid", err)
 	}

@@ -12,23 +12,23 @@ import (
 	"github.com/micro/go-platform/internal/jose"
 )
 
-// Local is an authority that lives in this process: a key made at its start,
+// Authority is an authority that lives in this process: a key made at its start,
 // which signs tokens and is forgotten with the process. It is the default of
-// New, and several Auth of one process can share one (WithLocal). It has no
+// New, and several Auth of one process can share one (Local). It has no
 // accounts and asks for no secrets: whoever holds the value may issue. For
 // accounts, OAuth2 grants and other processes there is package auth/issuer.
-type Local struct {
+type Authority struct {
 	signer   *jose.Signer
 	verifier *jose.Verifier
 	life     time.Duration
 }
 
-// localIssuer is what tokens of a Local name as their issuer.
+// localIssuer is what tokens of an Authority name as their issuer.
 const localIssuer = "local"
 
-// NewLocal returns an authority with a fresh Ed25519 key. Its tokens live for
+// NewAuthority returns an authority with a fresh Ed25519 key. Its tokens live for
 // an hour.
-func NewLocal() *Local {
+func NewAuthority() *Authority {
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		panic(err) // crypto/rand doesn't fail
@@ -37,14 +37,14 @@ func NewLocal() *Local {
 	if err != nil {
 		panic(err) // a key just made is a key
 	}
-	return &Local{
+	return &Authority{
 		signer: s, life: time.Hour,
 		verifier: &jose.Verifier{Issuer: localIssuer, Algorithms: []string{jose.EdDSA}, Keys: jose.Keys{s.Key()}, Leeway: MaxLeeway},
 	}
 }
 
-// WithLocal makes l the backend.
-func WithLocal(l *Local) Option {
+// Local makes l the backend.
+func Local(l *Authority) Option {
 	if l == nil {
 		return func(*options) error { return fmt.Errorf("%w: nil Local", ErrInvalid) }
 	}
@@ -54,7 +54,7 @@ func WithLocal(l *Local) Option {
 // Issue returns a token about a subject for an audience: for tests, and for
 // programs that find out by themselves who somebody is. claims may be nil; it
 // may hold "roles", "scope", "exp" and whatever conditions of rules need.
-func (l *Local) Issue(subject, audience string, claims map[string]any) (*Token, error) {
+func (l *Authority) Issue(subject, audience string, claims map[string]any) (*Token, error) {
 	if subject == "" || audience == "" {
 		return nil, fmt.Errorf("auth/local: issue: %w: a token needs a subject and an audience", ErrInvalid)
 	}
@@ -83,7 +83,7 @@ func (l *Local) Issue(subject, audience string, claims map[string]any) (*Token, 
 	return t, nil
 }
 
-type localDriver struct{ l *Local }
+type localDriver struct{ l *Authority }
 
 func (d localDriver) Verify(ctx context.Context, c Credential) (*Token, error) {
 	claims, err := d.l.verifier.Verify(ctx, string(c.Value))

@@ -238,7 +238,7 @@ func WithLeeway(d time.Duration) Option {
 // check completes the options once all are known.
 func (o *options) check() error {
 	if !o.backend.Chosen() {
-		if err := WithLocal(NewLocal())(o); err != nil {
+		if err := Local(NewAuthority())(o); err != nil {
 			return err
 		}
 		if o.service == "" {

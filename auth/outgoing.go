@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Mode says whose token a call to another service carries.
@@ -54,7 +57,7 @@ func Outgoing(ctx context.Context, a Auth, d Destination) (*Token, error) {
 }
 
 // TransportOption changes Transport.
-type TransportOption func(*transport)
+type TransportOption func(*transport) error
 
 // WithDestination sets how the service that a request goes to is called. ok
 // false sends no token. Default: the service's own token, for the host's name
@@ -62,7 +65,7 @@ type TransportOption func(*transport)
 // that call one's own services: whatever host a client is made to call gets a
 // token, and some authorities don't bind a token to its audience.
 func WithDestination(f func(r *http.Request) (d Destination, ok bool)) TransportOption {
-	return func(t *transport) { t.destination = f }
+	return func(t *transport) error { t.destination = f; return given(f != nil, "WithDestination") }
 }
 
 type transport struct {
@@ -70,6 +73,7 @@ type transport struct {
 	base        http.RoundTripper
 	destination func(*http.Request) (Destination, bool)
 	presenter   *Presenter
+	err         error // of an option: nothing is sent
 }
 
 // Transport adds a token to each request and sends it through base, or through
@@ -77,16 +81,16 @@ type transport struct {
 // header keeps it. After a redirect to another host no token is sent: it was
 // not for that host. The caller's request is not changed. A token that is bound
 // to a key goes with a proof (RFC 9449), and the request is sent once more if
-// the service wants a nonce in it.
+// the service wants a nonce in it. If an option is nil, or was given nil, every
+// request returns ErrInvalid and none is sent.
 func Transport(a Auth, base http.RoundTripper, opts ...TransportOption) http.RoundTripper {
 	t := &transport{auth: a, base: base, destination: hostDestination, presenter: NewPresenter(a)}
 	if base == nil {
 		t.base = http.DefaultTransport
 	}
-	for _, opt := range opts {
-		if opt != nil {
-			opt(t)
-		}
+	err := fronts.Apply(t, opts)
+	if err != nil {
+		t.err = fault.Wrap("auth", "transport", "", fault.Mark(ErrInvalid, err))
 	}
 	return t
 }
@@ -96,6 +100,10 @@ func hostDestination(r *http.Request) (Destination, bool) {
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if t.err != nil {
+		closeBody(r)
+		return nil, t.err
+	}
 	if r.Header.Get("Authorization") != "" || strayed(r) {
 		return t.base.RoundTrip(r)
 	}
@@ -105,12 +113,18 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	token, err := Outgoing(r.Context(), t.auth, d)
 	if err != nil {
-		if r.Body != nil { // RoundTripper: it is closed on every path
-			r.Body.Close()
-		}
+		closeBody(r)
 		return nil, fmt.Errorf("auth: token for %s: %w", r.URL.Host, err)
 	}
 	return t.sendBound(r, token)
+}
+
+// closeBody closes the body of a request that is not sent: a RoundTripper does
+// so on every path.
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		r.Body.Close()
+	}
 }
 
 // CloseIdleConnections passes on what http.Client asks.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -36,7 +37,7 @@ func NormalizePath(r *http.Request, opts ...PathOption) (*http.Request, error) {
 	if r.URL.RawPath == "" && plainPath(r.URL.Path) {
 		return r, nil
 	}
-	slashes := newPathRules(opts).slashes
+	slashes := slices.ContainsFunc(opts, takesSlashes)
 	err := checkPath(r, slashes)
 	if err != nil {
 		return nil, err

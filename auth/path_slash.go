@@ -5,19 +5,10 @@ import (
 	"strings"
 )
 
-// PathOption changes what NormalizePath takes.
-type PathOption func(*pathRules)
+// PathOption changes what NormalizePath takes. The zero option changes nothing.
+type PathOption struct{ slashes bool }
 
-type pathRules struct{ slashes bool }
-
-func newPathRules(opts []PathOption) (rules pathRules) {
-	for _, opt := range opts {
-		if opt != nil {
-			opt(&rules)
-		}
-	}
-	return rules
-}
+func takesSlashes(o PathOption) bool { return o.slashes }
 
 // EncodedSlashes lets a percent-encoded slash (%2F) through, as a part of its
 // segment, so that names with slashes can be values in a path. It stays "%2F" in
@@ -29,11 +20,11 @@ func newPathRules(opts []PathOption) (rules pathRules) {
 //
 // What else NormalizePath refuses it refuses behind an encoded slash, too, such
 // as "..%2F" or "%2F%2F". A slash that is encoded twice, %252F, is refused.
-func EncodedSlashes() PathOption { return func(r *pathRules) { r.slashes = true } }
+func EncodedSlashes() PathOption { return PathOption{slashes: true} }
 
 // WithEncodedSlashes is EncodedSlashes for Handler.
 func WithEncodedSlashes() HandlerOption {
-	return func(h *handler) { h.path = append(h.path, EncodedSlashes()) }
+	return func(h *handler) error { h.path = append(h.path, EncodedSlashes()); return nil }
 }
 
 var slashDecoder = strings.NewReplacer("%2F", "/", "%2f", "/")

@@ -12,10 +12,10 @@ func TestMain(m *testing.M) { leak.Main(m) }
 
 func TestLocalConformance(t *testing.T) {
 	leak.Check(t)
-	local := auth.NewLocal()
+	local := auth.NewAuthority()
 	authtest.Run(t, authtest.Harness{
 		Auth: func(_ *testing.T, service string, opts ...auth.Option) (auth.Auth, error) {
-			return auth.New(append([]auth.Option{auth.WithLocal(local), auth.WithService(service)}, opts...)...)
+			return auth.New(append([]auth.Option{auth.Local(local), auth.WithService(service)}, opts...)...)
 		},
 		Features: authtest.Features{Token: true, Audience: true, Exchange: true},
 	})

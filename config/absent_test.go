@@ -140,7 +140,7 @@ func TestOptionalSourceMayBeAbsentButNotMalformed(t *testing.T) {
 		"duplicate keys": {`{"n":1,"n":2}`, nil, config.ErrInvalid},
 		"too large":      {`{"n":"` + strings.Repeat("x", config.MaxSize) + `"}`, nil, config.ErrTooLarge},
 	} {
-		m := config.NewMemory("m", nil)
+		m := config.Memory("m", nil)
 		m.Update(config.Content{Parts: []config.Part{{Data: []byte(c.doc)}}}, c.err)
 		cfg, err := config.New(config.WithSource(m, config.Optional()))
 		if c.fails == nil && err != nil || c.fails != nil && !errors.Is(err, c.fails) {

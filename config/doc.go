@@ -20,7 +20,7 @@
 //
 // # Backends
 //
-// A [Source] is where a layer comes from. [Memory], [Env] and [Flags] are here;
+// A [Source] is where a layer comes from. [MemorySource], [Env] and [Flags] are here;
 // config/file, config/url, config/consul, config/etcd and config/kv hold the
 // others, and config/store is a versioned store of configuration documents
 // that is a source too. JSON is built in; config/yaml and config/toml are

@@ -13,7 +13,7 @@ import (
 )
 
 func Example() {
-	defaults := config.NewMemory("defaults", map[string]any{
+	defaults := config.Memory("defaults", map[string]any{
 		"server": map[string]any{"addr": ":8080", "timeout": "5s"},
 	})
 	os.Setenv("SHOP_SERVER__ADDR", ":9090")
@@ -42,7 +42,7 @@ func ExampleWithResolver() {
 		}
 		return "hunter2", nil
 	})
-	doc := config.NewMemory("app", map[string]any{"mail": map[string]any{"user": "shop", "pass": "${vault:mail}"}})
+	doc := config.Memory("app", map[string]any{"mail": map[string]any{"user": "shop", "pass": "${vault:mail}"}})
 	cfg, err := config.New(config.WithSource(doc), config.WithResolver("vault", vault, config.ResolveEvery(time.Minute)))
 	if err != nil {
 		panic(err)
@@ -80,7 +80,7 @@ func ExampleBind() {
 		Timeout  time.Duration `default:"5s"`
 		Password config.Secret
 	}
-	source := config.NewMemory("app", []byte(`{"db": {"dsn": "orders@db1", "password": "hunter2"}}`))
+	source := config.Memory("app", []byte(`{"db": {"dsn": "orders@db1", "password": "hunter2"}}`))
 	cfg, err := config.New(config.WithSource(source))
 	if err != nil {
 		panic(err)
@@ -106,7 +106,7 @@ func ExampleBind() {
 }
 
 func ExampleVar() {
-	cfg, err := config.New(config.WithSource(config.NewMemory("app", map[string]int{"limit": 100})))
+	cfg, err := config.New(config.WithSource(config.Memory("app", map[string]int{"limit": 100})))
 	if err != nil {
 		panic(err)
 	}
@@ -124,7 +124,7 @@ func ExampleVar() {
 }
 
 func ExampleConfig_Watch() {
-	source := config.NewMemory("app", []byte(`{"level": "info"}`))
+	source := config.Memory("app", []byte(`{"level": "info"}`))
 	cfg, err := config.New(config.WithSource(source))
 	if err != nil {
 		panic(err)
@@ -146,7 +146,7 @@ func ExampleConfig_Watch() {
 }
 
 func ExampleConfig_Subscribe() {
-	source := config.NewMemory("app", map[string]int{"workers": 4})
+	source := config.Memory("app", map[string]int{"workers": 4})
 	cfg, err := config.New(config.WithSource(source))
 	if err != nil {
 		panic(err)
@@ -172,7 +172,7 @@ func ExampleConfig_Subscribe() {
 
 func ExampleWithValidator() {
 	_, err := config.New(
-		config.WithSource(config.NewMemory("app", map[string]int{"min": 5, "max": 2})),
+		config.WithSource(config.Memory("app", map[string]int{"min": 5, "max": 2})),
 		config.WithValidator(func(ctx context.Context, next *config.Snapshot) error {
 			if next.Get("min").Int(0) > next.Get("max").Int(0) {
 				return errors.New("min is above max")
@@ -187,7 +187,7 @@ func ExampleWithValidator() {
 func ExampleWithLastKnownGood() {
 	dir, _ := os.MkdirTemp("", "")
 	defer os.RemoveAll(dir)
-	remote := config.NewMemory("remote", map[string]int{"limit": 7})
+	remote := config.Memory("remote", map[string]int{"limit": 7})
 	start := func() config.Config {
 		cfg, err := config.New(config.WithSource(remote), config.WithLastKnownGood(filepath.Join(dir, "good.json"), 24*time.Hour))
 		if err != nil {
@@ -223,7 +223,7 @@ func ExampleWithOverlay() {
 		"shop/prod/orders": `{"workers": 8}`,
 	}
 	open := func(namespace string) config.Source {
-		m := config.NewMemory(namespace, []byte(documents[namespace]))
+		m := config.Memory(namespace, []byte(documents[namespace]))
 		if documents[namespace] == "" {
 			m.Delete()
 		}

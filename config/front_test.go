@@ -14,8 +14,8 @@ import (
 )
 
 func TestLaterSourcesWinAndDeletionsAreSeen(t *testing.T) {
-	base := config.NewMemory("base", map[string]any{"a": map[string]any{"x": 1, "y": 2, "l": []int{1, 2}}, "b": "base"})
-	over := config.NewMemory("over", []byte(`{"a":{"x":10,"l":[3]},"c":true,"b":null}`))
+	base := config.Memory("base", map[string]any{"a": map[string]any{"x": 1, "y": 2, "l": []int{1, 2}}, "b": "base"})
+	over := config.Memory("over", []byte(`{"a":{"x":10,"l":[3]},"c":true,"b":null}`))
 	c, err := config.New(config.WithSource(base), config.WithSource(over))
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +188,7 @@ func TestSteadyChangesAreAppliedAtThePaceOfTheDebounce(t *testing.T) {
 
 func TestPolledSourceIsReadAtItsIntervalAndSoonerAfterAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &polled{Memory: config.NewMemory("p", []byte(`{"n":1}`))}
+		p := &polled{MemorySource: config.Memory("p", []byte(`{"n":1}`))}
 		c, err := config.New(config.WithSource(p, config.Poll(time.Minute)))
 		if err != nil {
 			t.Fatal(err)
@@ -212,9 +212,9 @@ func TestPolledSourceIsReadAtItsIntervalAndSoonerAfterAFailure(t *testing.T) {
 	})
 }
 
-// polled hides Memory's Watch.
+// polled hides MemorySource's Watch.
 type polled struct {
-	*config.Memory
+	*config.MemorySource
 	reads atomic.Int64
 	delay time.Duration
 }
@@ -230,12 +230,12 @@ func (p *polled) Read(ctx context.Context) (config.Content, error) {
 			return config.Content{}, ctx.Err()
 		}
 	}
-	return p.Memory.Read(ctx)
+	return p.MemorySource.Read(ctx)
 }
 
 func TestSlowAndDeadSourcesBoundNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slow := &polled{Memory: config.NewMemory("slow", []byte(`{"n":1}`)), delay: time.Hour}
+		slow := &polled{MemorySource: config.Memory("slow", []byte(`{"n":1}`)), delay: time.Hour}
 		start := time.Now()
 		_, err := config.New(config.WithSource(slow), config.WithTimeout(3*time.Second))
 		if !errors.Is(err, config.ErrUnavailable) || !strings.Contains(err.Error(), "memory slow") || time.Since(start) != 3*time.Second {
@@ -243,7 +243,7 @@ func TestSlowAndDeadSourcesBoundNew(t *testing.T) {
 		}
 		start = time.Now()
 		slow.delay = time.Minute
-		c, err := config.New(config.WithSource(config.NewMemory("fast", []byte(`{"n":0}`))),
+		c, err := config.New(config.WithSource(config.Memory("fast", []byte(`{"n":0}`))),
 			config.WithSource(slow, config.Optional(), config.Timeout(2*time.Minute)))
 		if err != nil || time.Since(start) > time.Second {
 			t.Fatalf("New with an optional slow source: %v after %v", err, time.Since(start))
@@ -260,7 +260,7 @@ func TestSlowAndDeadSourcesBoundNew(t *testing.T) {
 }
 
 func TestReloadReportsEverySourceThatFails(t *testing.T) {
-	a, b := config.NewMemory("a", []byte(`{"a":1}`)), config.NewMemory("b", []byte(`{"b":1}`))
+	a, b := config.Memory("a", []byte(`{"a":1}`)), config.Memory("b", []byte(`{"b":1}`))
 	c, err := config.New(config.WithSource(a), config.WithSource(b, config.Optional()))
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 )
 
 func TestBadArgumentsAreErrorsThatNameThem(t *testing.T) {
-	m := func() config.Source { return config.NewMemory("m", []byte(`{}`)) }
+	m := func() config.Source { return config.Memory("m", []byte(`{}`)) }
 	for name, opts := range map[string][]config.Option{
 		"nil option": {nil}, "nil source": {config.WithSource(nil)}, "nil source option": {config.WithSource(m(), nil)},
 		"poll": {config.WithPoll(0)}, "timeout": {config.WithTimeout(-1)}, "source poll": {config.WithSource(m(), config.Poll(-time.Second))},
@@ -21,8 +21,8 @@ func TestBadArgumentsAreErrorsThatNameThem(t *testing.T) {
 		"logger": {config.WithLogger(nil)}, "secrets": {config.WithSecrets("")}, "saved": {config.WithLastKnownGood("", 0)},
 		"overlay": {config.WithOverlay(func(string) config.Source { return m() }, "a/b")}, "overlay of nothing": {config.WithOverlay(func(string) config.Source { return m() })},
 		"env": {config.WithSource(config.Env(""))}, "flags": {config.WithSource(config.Flags(nil))},
-		"array": {config.WithSource(config.NewMemory("x", []byte(`[1]`)))},
-		"chan":  {config.WithSource(config.NewMemory("x", make(chan int)))},
+		"array": {config.WithSource(config.Memory("x", []byte(`[1]`)))},
+		"chan":  {config.WithSource(config.Memory("x", make(chan int)))},
 	} {
 		c, err := config.New(opts...)
 		if !errors.Is(err, config.ErrInvalid) || !strings.HasPrefix(err.Error(), "config: new: ") {

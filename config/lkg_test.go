@@ -15,7 +15,7 @@ import (
 
 func TestStartWithASourceDownUsesLastKnownGoodAndSaysSo(t *testing.T) {
 	saved := filepath.Join(t.TempDir(), "good.json")
-	remote, local := config.NewMemory("remote", []byte(`{"a":1,"x":null,"token":"t"}`)), config.NewMemory("local", []byte(`{"x":1,"b":1}`))
+	remote, local := config.Memory("remote", []byte(`{"a":1,"x":null,"token":"t"}`)), config.Memory("local", []byte(`{"x":1,"b":1}`))
 	start := func(maxAge time.Duration) (config.Config, error) {
 		return config.New(config.WithSource(local), config.WithSource(remote), config.WithLastKnownGood(saved, maxAge), config.WithDebounce(time.Microsecond))
 	}
@@ -69,7 +69,7 @@ func TestStartWithASourceDownUsesLastKnownGoodAndSaysSo(t *testing.T) {
 
 func TestStartWithRefusedContentUsesLastKnownGood(t *testing.T) {
 	saved := filepath.Join(t.TempDir(), "good.json")
-	m := config.NewMemory("m", []byte(`{"port":80}`))
+	m := config.Memory("m", []byte(`{"port":80}`))
 	t.Setenv("LKGT_LEVEL", "7")
 	valid := func(_ context.Context, s *config.Snapshot) error {
 		if s.Get("port").Int(0) == 0 || s.Get("level").Int(0) != 7 {
@@ -118,7 +118,7 @@ func TestSavedFileThatCanNotBeWrittenShowsInHealth(t *testing.T) {
 func TestContentThatIsFollowedDoesNotGrowOld(t *testing.T) {
 	saved := filepath.Join(t.TempDir(), "good.json")
 	synctest.Test(t, func(t *testing.T) {
-		m := config.NewMemory("m", []byte(`{"n":1}`))
+		m := config.Memory("m", []byte(`{"n":1}`))
 		start := func() (config.Config, error) {
 			return config.New(config.WithSource(m), config.WithLastKnownGood(saved, time.Hour))
 		}

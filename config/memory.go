@@ -10,10 +10,10 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Memory is a source that the program itself fills: defaults, overrides at run
-// time, tests. The zero Memory is an absent document; NewMemory makes one with
+// MemorySource is a source that the program itself fills: defaults, overrides at run
+// time, tests. The zero MemorySource is an absent document; Memory makes one with
 // content. All methods are safe for concurrent use.
-type Memory struct {
+type MemorySource struct {
 	name string
 
 	mu      sync.Mutex
@@ -23,17 +23,17 @@ type Memory struct {
 	news    chan struct{} // closed at the next change
 }
 
-// NewMemory returns a source of the given name that holds v: a document as JSON
+// Memory returns a source of the given name that holds v: a document as JSON
 // ([]byte or json.RawMessage), or anything that encoding/json marshals to an
 // object.
-func NewMemory(name string, v any) *Memory {
-	m := &Memory{name: name}
+func Memory(name string, v any) *MemorySource {
+	m := &MemorySource{name: name}
 	m.err = m.Set(v)
 	return m
 }
 
 // Name returns "memory" and the name.
-func (m *Memory) Name() string {
+func (m *MemorySource) Name() string {
 	if m.name == "" {
 		return "memory"
 	}
@@ -42,7 +42,7 @@ func (m *Memory) Name() string {
 
 // Set replaces the whole content. Configs that have this source change soon;
 // to wait for them, Reload.
-func (m *Memory) Set(v any) error {
+func (m *MemorySource) Set(v any) error {
 	data, ok := v.([]byte)
 	if !ok {
 		var err error
@@ -55,11 +55,11 @@ func (m *Memory) Set(v any) error {
 }
 
 // Delete makes the content absent.
-func (m *Memory) Delete() { m.Update(Content{}, ErrNotFound) }
+func (m *MemorySource) Delete() { m.Update(Content{}, ErrNotFound) }
 
 // Update says what Read returns from now on, also an error. An empty revision
 // is filled in.
-func (m *Memory) Update(c Content, err error) {
+func (m *MemorySource) Update(c Content, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.version++
@@ -74,12 +74,12 @@ func (m *Memory) Update(c Content, err error) {
 }
 
 // Read returns the content.
-func (m *Memory) Read(ctx context.Context) (Content, error) {
+func (m *MemorySource) Read(ctx context.Context) (Content, error) {
 	c, _, err := m.state()
 	return c, err
 }
 
-func (m *Memory) state() (Content, <-chan struct{}, error) {
+func (m *MemorySource) state() (Content, <-chan struct{}, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.news == nil {
@@ -93,7 +93,7 @@ func (m *Memory) state() (Content, <-chan struct{}, error) {
 }
 
 // Watch delivers the content and each change of it.
-func (m *Memory) Watch(ctx context.Context, deliver func(Content, error)) error {
+func (m *MemorySource) Watch(ctx context.Context, deliver func(Content, error)) error {
 	for {
 		c, news, err := m.state()
 		deliver(c, err)

@@ -10,7 +10,7 @@ import (
 
 func TestMemorySourceConforms(t *testing.T) {
 	configtest.Run(t, func(t *testing.T) configtest.Harness {
-		m := new(config.Memory)
+		m := new(config.MemorySource)
 		return configtest.Harness{
 			Source: func() config.Source { return m },
 			Set:    func(doc string) { m.Set([]byte(doc)) },

@@ -7,17 +7,17 @@ import (
 )
 
 func TestOverlayGoesFromBaseToInstance(t *testing.T) {
-	docs := map[string]*config.Memory{
-		"shop":             config.NewMemory("shop", []byte(`{"a":1,"b":1,"c":1}`)),
-		"shop/prod":        config.NewMemory("shop/prod", []byte(`{"b":2,"c":2}`)),
-		"shop/dev":         config.NewMemory("shop/dev", []byte(`{"b":9,"c":9}`)),
-		"shop/prod/orders": config.NewMemory("shop/prod/orders", []byte(`{"c":3}`)),
+	docs := map[string]*config.MemorySource{
+		"shop":             config.Memory("shop", []byte(`{"a":1,"b":1,"c":1}`)),
+		"shop/prod":        config.Memory("shop/prod", []byte(`{"b":2,"c":2}`)),
+		"shop/dev":         config.Memory("shop/dev", []byte(`{"b":9,"c":9}`)),
+		"shop/prod/orders": config.Memory("shop/prod/orders", []byte(`{"c":3}`)),
 	}
 	open := func(ns string) config.Source {
 		if m := docs[ns]; m != nil {
 			return m
 		}
-		m := config.NewMemory(ns, nil)
+		m := config.Memory(ns, nil)
 		m.Delete()
 		return m
 	}

@@ -72,7 +72,7 @@ func TestReferencesStandForWhatTheResolverReturns(t *testing.T) {
 		{document: `{"a":"${v:` + strings.Repeat("x", 4096) + `}"}`, problem: "no entry"},
 		{document: `{"a":"${v:` + strings.Repeat("x", 4097) + `}"}`, problem: "4097 bytes"},
 	} {
-		cfg, err := config.New(config.WithSource(config.NewMemory("m", []byte(c.document))), config.WithResolver("v", v))
+		cfg, err := config.New(config.WithSource(config.Memory("m", []byte(c.document))), config.WithResolver("v", v))
 		if c.problem != "" {
 			if err == nil || !strings.Contains(err.Error(), c.problem) {
 				t.Errorf("%.60s: got %v, want %q", c.document, err, c.problem)
@@ -88,7 +88,7 @@ func TestReferencesStandForWhatTheResolverReturns(t *testing.T) {
 		}
 		cfg.Close()
 	}
-	plain, err := config.New(config.WithSource(config.NewMemory("m", []byte(`{"a":"${v:pw} $${x}"}`))))
+	plain, err := config.New(config.WithSource(config.Memory("m", []byte(`{"a":"${v:pw} $${x}"}`))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestReferencesStandForWhatTheResolverReturns(t *testing.T) {
 // A value has no type, as one of the environment has none.
 func TestReferencesConvertToWhatIsAskedFor(t *testing.T) {
 	v := &vault{entries: map[string]string{"port": "8080", "wait": "3s", "hosts": "a,b"}}
-	cfg, err := config.New(config.WithSource(config.NewMemory("m", []byte(`{"port":"${v:port}","wait":"${v:wait}","hosts":"${v:hosts}"}`))), config.WithResolver("v", v))
+	cfg, err := config.New(config.WithSource(config.Memory("m", []byte(`{"port":"${v:port}","wait":"${v:wait}","hosts":"${v:hosts}"}`))), config.WithResolver("v", v))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestReferencesConvertToWhatIsAskedFor(t *testing.T) {
 func TestNoOutputShowsWhatAReferenceStoodFor(t *testing.T) {
 	saved := filepath.Join(t.TempDir(), "good.json")
 	v := &vault{entries: map[string]string{"pw": hunter}}
-	m := config.NewMemory("m", []byte(`{"motto":"${v:pw}","list":["x-${v:pw}"],"plain":"$${v:pw}"}`))
+	m := config.Memory("m", []byte(`{"motto":"${v:pw}","list":["x-${v:pw}"],"plain":"$${v:pw}"}`))
 	cfg, err := config.New(config.WithSource(m), config.WithResolver("v", v), config.WithLastKnownGood(saved, 0))
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestNoOutputShowsWhatAReferenceStoodFor(t *testing.T) {
 func TestARotatedSecretArrivesAndAFailureKeepsTheOldOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := &vault{entries: map[string]string{"pw": "one", "still": "s"}}
-		cfg, err := config.New(config.WithSource(config.NewMemory("m", []byte(`{"a":"${v:pw}","b":"${v:pw}","c":"${v:still}"}`))),
+		cfg, err := config.New(config.WithSource(config.Memory("m", []byte(`{"a":"${v:pw}","b":"${v:pw}","c":"${v:still}"}`))),
 			config.WithResolver("v", v, config.ResolveEvery(time.Minute)))
 		if err != nil {
 			t.Fatal(err)
@@ -219,7 +219,7 @@ func TestARotatedSecretArrivesAndAFailureKeepsTheOldOne(t *testing.T) {
 func TestAChangeThatCantBeResolvedIsRefusedUntilItCan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := &vault{entries: map[string]string{"pw": "one"}}
-		m := config.NewMemory("m", []byte(`{"a":"${v:pw}"}`))
+		m := config.Memory("m", []byte(`{"a":"${v:pw}"}`))
 		cfg, err := config.New(config.WithSource(m), config.WithResolver("v", v))
 		if err != nil {
 			t.Fatal(err)
@@ -268,7 +268,7 @@ func TestNewSaysWhatCantBeResolved(t *testing.T) {
 		{"too large", func(context.Context, string) (string, error) { return strings.Repeat("x", 1<<20+1), nil }, config.ErrTooLarge},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			cfg, err := config.New(config.WithSource(config.NewMemory("m", []byte(`{"a":"${v:pw}"}`))), config.WithResolver("v", c.r))
+			cfg, err := config.New(config.WithSource(config.Memory("m", []byte(`{"a":"${v:pw}"}`))), config.WithResolver("v", c.r))
 			if !errors.Is(err, c.want) {
 				t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 			}
@@ -355,7 +355,7 @@ func TestFilesReadsWhatIsBelowItsDirectoryAlone(t *testing.T) {
 			t.Errorf("%s: got %.20q, %v, want %.20q, %v", c.ref, got, err, c.want, c.err)
 		}
 	}
-	cfg, err := config.New(config.WithSource(config.NewMemory("m", []byte(`{"a":"${file:larger}"}`))), config.WithResolver("file", r))
+	cfg, err := config.New(config.WithSource(config.Memory("m", []byte(`{"a":"${file:larger}"}`))), config.WithResolver("file", r))
 	if !errors.Is(err, config.ErrTooLarge) {
 		t.Errorf("a value of more than 1 MiB: got %v, %v", cfg, err)
 	}

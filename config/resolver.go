@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Resolver returns what a configuration refers to instead of holding it: a
@@ -78,13 +79,9 @@ func WithResolver(name string, r Resolver, opts ...ResolverOption) Option {
 			return fmt.Errorf("WithResolver(%q): given twice", name)
 		}
 		s := &scheme{name: name, resolver: r, every: 10 * time.Second}
-		for _, opt := range opts {
-			if opt == nil {
-				return fmt.Errorf("WithResolver(%q): nil option", name)
-			}
-			if err := opt(s); err != nil {
-				return fmt.Errorf("WithResolver(%q): %w", name, err)
-			}
+		err := fronts.Apply(s, opts)
+		if err != nil {
+			return fmt.Errorf("WithResolver(%q): %w", name, err)
 		}
 		if o.schemes == nil {
 			o.schemes = map[string]*scheme{}

@@ -3,12 +3,12 @@ package config
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"math"
 	"reflect"
 	"strconv"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/strictjson"
 )
 
@@ -35,14 +35,7 @@ func SchemaOf[T any]() ([]byte, error) {
 // is a T by the rules of Value.Scan; nothing there is an empty object.
 func Matches[T any](path string, opts ...BindOption) Validator {
 	var o bindOptions
-	var bad error
-	for _, opt := range opts {
-		if opt == nil {
-			bad = fmt.Errorf("nil option: %w", ErrInvalid)
-		} else if err := opt(&o); err != nil {
-			bad = err
-		}
-	}
+	bad := fault.Mark(ErrInvalid, fronts.Apply(&o, opts))
 	return func(_ context.Context, next *Snapshot) error {
 		if bad != nil {
 			return bad

@@ -73,7 +73,7 @@ func TestMatchesRefusesWhatDoesNotFitTheType(t *testing.T) {
 	type server struct {
 		Port int `min:"1"`
 	}
-	m := config.NewMemory("m", []byte(`{"server":{"port":80},"other":1}`))
+	m := config.Memory("m", []byte(`{"server":{"port":80},"other":1}`))
 	c, err := config.New(config.WithSource(m), config.WithValidator(config.Matches[server]("server")))
 	if err != nil {
 		t.Fatal(err)

@@ -34,28 +34,28 @@ func within(t *testing.T, f func()) {
 func TestSubscribersMayUseTheConfigThatCallsThem(t *testing.T) {
 	nop := func(context.Context, config.Change) (func(), error) { return nil, nil }
 	var cancel, other func()
-	uses := map[string]func(config.Config, *config.Memory) error{
-		"cancel itself":  func(config.Config, *config.Memory) error { cancel(); return nil },
-		"cancel another": func(config.Config, *config.Memory) error { other(); return nil },
-		"subscribe":      func(c config.Config, _ *config.Memory) error { _, err := c.Subscribe("n", nop); return err },
-		"bind": func(c config.Config, _ *config.Memory) error {
+	uses := map[string]func(config.Config, *config.MemorySource) error{
+		"cancel itself":  func(config.Config, *config.MemorySource) error { cancel(); return nil },
+		"cancel another": func(config.Config, *config.MemorySource) error { other(); return nil },
+		"subscribe":      func(c config.Config, _ *config.MemorySource) error { _, err := c.Subscribe("n", nop); return err },
+		"bind": func(c config.Config, _ *config.MemorySource) error {
 			_, err := config.Bind[map[string]any](c, "")
 			return err
 		},
-		"var": func(c config.Config, _ *config.Memory) error { _, err := config.Var(c, "n", 0); return err },
-		"watch": func(c config.Config, _ *config.Memory) error {
+		"var": func(c config.Config, _ *config.MemorySource) error { _, err := config.Var(c, "n", 0); return err },
+		"watch": func(c config.Config, _ *config.MemorySource) error {
 			for _, err := range c.Watch(context.Background(), "n") {
 				return err
 			}
 			return errors.New("nothing watched")
 		},
-		"read": func(c config.Config, _ *config.Memory) error {
+		"read": func(c config.Config, _ *config.MemorySource) error {
 			if c.Get("n").Int(0) == 0 || c.Snapshot().Version() == 0 || c.Health().Version == 0 {
 				return errors.New("nothing read")
 			}
 			return nil
 		},
-		"set": func(_ config.Config, m *config.Memory) error { return m.Set([]byte(`{"n":3}`)) },
+		"set": func(_ config.Config, m *config.MemorySource) error { return m.Set([]byte(`{"n":3}`)) },
 	}
 	for name, use := range uses {
 		for _, when := range []string{"ask", "commit", "on change"} {
@@ -336,7 +336,7 @@ func TestReloadAndCloseFromASubscriber(t *testing.T) {
 
 func TestReloadThatIsGivenUpIsAppliedAllTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &polled{Memory: config.NewMemory("p", []byte(`{"n":1}`))}
+		p := &polled{MemorySource: config.Memory("p", []byte(`{"n":1}`))}
 		c, err := config.New(config.WithSource(p, config.Poll(time.Hour)))
 		if err != nil {
 			t.Fatal(err)

@@ -13,9 +13,9 @@ import (
 	"github.com/micro/go-platform/config"
 )
 
-func open(t *testing.T, doc string, opts ...config.Option) (config.Config, *config.Memory) {
+func open(t *testing.T, doc string, opts ...config.Option) (config.Config, *config.MemorySource) {
 	t.Helper()
-	m := config.NewMemory("test", []byte(doc))
+	m := config.Memory("test", []byte(doc))
 	c, err := config.New(append([]config.Option{config.WithSource(m), config.WithDebounce(time.Microsecond)}, opts...)...)
 	if err != nil {
 		t.Fatalf("New: %v", err)

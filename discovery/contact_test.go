@@ -22,7 +22,7 @@ type silent struct {
 }
 
 func newSilent() *silent {
-	d := &silent{memoryDriver: memoryDriver{NewMemory()}, goes: make(chan struct{})}
+	d := &silent{memoryDriver: memoryDriver{NewRegistry()}, goes: make(chan struct{})}
 	close(d.goes)
 	return d
 }
@@ -163,7 +163,7 @@ func TestOnlyWhoHearsNothingElseAsksForASignOfLife(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newSilent()
 			f.claims = c.claims
-			writer := must(New(WithMemory(f.m)))
+			writer := must(New(Memory(f.m)))
 			defer writer.Close()
 			must(writer.Register(t.Context(), in("a")))
 			reader := must(New(f.option()))

@@ -34,11 +34,11 @@ func Example() {
 	// live <nil>
 }
 
-func ExampleWithMemory() {
+func ExampleMemory() {
 	ctx := context.Background()
-	registry := discovery.NewMemory()
-	server, _ := discovery.New(discovery.WithMemory(registry))
-	client, _ := discovery.New(discovery.WithMemory(registry))
+	registry := discovery.NewRegistry()
+	server, _ := discovery.New(discovery.Memory(registry))
+	client, _ := discovery.New(discovery.Memory(registry))
 	defer client.Close()
 
 	server.Register(ctx, discovery.Instance{Service: "greeter", ID: "one", Address: "127.0.0.1:8080"})

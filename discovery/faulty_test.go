@@ -19,7 +19,7 @@ type faulty struct {
 }
 
 func newFaulty() *faulty {
-	d := &faulty{memoryDriver: memoryDriver{NewMemory()}}
+	d := &faulty{memoryDriver: memoryDriver{NewRegistry()}}
 	d.give()
 	return d
 }

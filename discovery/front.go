@@ -18,7 +18,7 @@ import (
 )
 
 // New opens a Discovery. Without a backend it stands on a registry of its own
-// in this process; WithMemory shares one. It waits for the backend's first
+// in this process; Memory shares one. It waits for the backend's first
 // answer, unless WithLazy is given.
 func New(opts ...Option) (Discovery, error) {
 	o := defaults()
@@ -26,7 +26,7 @@ func New(opts ...Option) (Discovery, error) {
 		return nil, err
 	}
 	if !o.backend.Chosen() {
-		if err := WithMemory(NewMemory())(&o); err != nil {
+		if err := Memory(NewRegistry())(&o); err != nil {
 			return nil, err
 		}
 	}

@@ -117,8 +117,8 @@ func TestManyWaitersOfMaxStaleShareOneQuestion(t *testing.T) {
 func TestBadOptionsAreErrors(t *testing.T) {
 	for what, opts := range map[string][]Option{
 		"nil":               {nil},
-		"no memory":         {WithMemory(nil)},
-		"two backends":      {WithMemory(NewMemory()), WithMemory(NewMemory())},
+		"no memory":         {Memory(nil)},
+		"two backends":      {Memory(NewRegistry()), Memory(NewRegistry())},
 		"no driver":         {WithDriver("x", nil)},
 		"a namespace":       {WithNamespace("a/b")},
 		"an empty one":      {WithNamespace("")},

@@ -31,7 +31,7 @@ func (d *scripted) Watch(ctx context.Context, _ string, deliver func(Update)) er
 // is a change again.
 func TestChangesOfALostRegistry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &scripted{memoryDriver{NewMemory()}, make(chan Update)}
+		d := &scripted{memoryDriver{NewRegistry()}, make(chan Update)}
 		r, err := New(WithDriver("scripted", func(context.Context) (Driver, error) { return d, nil }), WithTTL(10*time.Second))
 		if err != nil {
 			t.Fatal(err)

@@ -9,18 +9,19 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Memory is a registry in this process, for tests and for programs that hold
+// Registry is a registry in this process, for tests and for programs that hold
 // several services. Any number of Discovery values can share one.
-type Memory struct {
+type Registry struct {
 	mu       sync.Mutex
 	services map[string]*memoryService
 }
 
-// NewMemory returns an empty registry.
-func NewMemory() *Memory { return &Memory{services: map[string]*memoryService{}} }
+// NewRegistry returns an empty registry.
+func NewRegistry() *Registry { return &Registry{services: map[string]*memoryService{}} }
 
-// WithMemory makes New use a registry that others use too.
-func WithMemory(m *Memory) Option {
+// Memory makes New use a registry that others use too. Without a backend there
+// is one of New's own.
+func Memory(m *Registry) Option {
 	if m == nil {
 		return func(*options) error { return errors.New("nil memory registry") }
 	}
@@ -52,7 +53,7 @@ type memoryWatcher struct {
 }
 
 // service returns a service's record, which is made if need be.
-func (m *Memory) service(name string) *memoryService {
+func (m *Registry) service(name string) *memoryService {
 	s := m.services[name]
 	if s == nil {
 		s = &memoryService{entries: map[string]memoryEntry{}, watchers: map[*memoryWatcher]bool{}}
@@ -62,7 +63,7 @@ func (m *Memory) service(name string) *memoryService {
 }
 
 // tidy forgets a service that nothing is known of.
-func (m *Memory) tidy(name string, s *memoryService) {
+func (m *Registry) tidy(name string, s *memoryService) {
 	if len(s.entries) == 0 && len(s.watchers) == 0 {
 		if s.expiry != nil {
 			s.expiry.Stop()
@@ -81,7 +82,7 @@ func (s *memoryService) wake() {
 }
 
 // arm sets the timer to the first expiry.
-func (m *Memory) arm(name string, s *memoryService) {
+func (m *Registry) arm(name string, s *memoryService) {
 	if s.expiry != nil {
 		s.expiry.Stop()
 		s.expiry = nil
@@ -98,7 +99,7 @@ func (m *Memory) arm(name string, s *memoryService) {
 }
 
 // expire removes what has not been renewed in time.
-func (m *Memory) expire(name string, s *memoryService) {
+func (m *Registry) expire(name string, s *memoryService) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.services[name] != s {
@@ -116,7 +117,7 @@ func (m *Memory) expire(name string, s *memoryService) {
 }
 
 // memoryDriver is a Discovery's view of a registry.
-type memoryDriver struct{ m *Memory }
+type memoryDriver struct{ m *Registry }
 
 func (d memoryDriver) Ping(ctx context.Context) error { return ctx.Err() }
 func (d memoryDriver) Close() error                   { return nil }

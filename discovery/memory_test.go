@@ -13,8 +13,8 @@ func TestMain(m *testing.M) { leak.Main(m) }
 func TestMemory(t *testing.T) {
 	discoverytest.Run(t, discoverytest.Harness{
 		Open: func(t *testing.T) discoverytest.Env {
-			m := discovery.NewMemory()
-			return discoverytest.Env{Backend: func() discovery.Option { return discovery.WithMemory(m) }}
+			m := discovery.NewRegistry()
+			return discoverytest.Env{Backend: func() discovery.Option { return discovery.Memory(m) }}
 		},
 		Bubble: true,
 	})

@@ -125,7 +125,7 @@ func TestTheFailureOfEachCall(t *testing.T) {
 		{"deregister 1", "deregister"}, {"register 4", "drain"}, {"deregister 2", "drain"}, {"deregister 3", "close"}, {"nothing", ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			memory, said := NewMemory(), ""
+			memory, said := NewRegistry(), ""
 			f := &broken{memoryDriver{memory}, c.fails, map[string]int{}}
 			try := func(what string, call func() error) {
 				if err := call(); err != nil {

@@ -44,9 +44,9 @@ func check(errs ...error) {
 }
 
 func Example_auth() {
-	local := auth.NewLocal()
+	local := auth.NewAuthority()
 	// snippet: auth
-	au, err := auth.New(auth.WithLocal(local), auth.WithService("orders"), auth.WithRules(
+	au, err := auth.New(auth.Local(local), auth.WithService("orders"), auth.WithRules(
 		auth.Rule{ID: "shop reads", Effect: auth.Allow, Subjects: []string{"shop"}, Actions: []string{"GET"}},
 	))
 	check(err)
@@ -72,7 +72,7 @@ func Example_auth() {
 
 func Example_config() {
 	// snippet: config
-	defaults := config.NewMemory("defaults", map[string]any{"server": map[string]any{"workers": 4}})
+	defaults := config.Memory("defaults", map[string]any{"server": map[string]any{"workers": 4}})
 	cfg, err := config.New(config.WithSource(defaults), config.WithSource(config.Env("SHOP"))) // the last one wins
 	check(err)
 	defer cfg.Close()
@@ -95,7 +95,7 @@ func Example_references() {
 	defer os.RemoveAll(secrets)
 	check(os.WriteFile(filepath.Join(secrets, "db"), []byte("hunter2\n"), 0o600))
 	// snippet: references
-	doc := config.NewMemory("app", []byte(`{"dsn": "postgres://app:${file:db}@db/shop"}`)) // or any other source
+	doc := config.Memory("app", []byte(`{"dsn": "postgres://app:${file:db}@db/shop"}`)) // or any other source
 	cfg, err := config.New(config.WithSource(doc), config.WithResolver("file", config.Files(secrets)))
 	check(err)
 	defer cfg.Close()
@@ -181,8 +181,8 @@ func Example_kv() {
 func Example_log() {
 	ctx := context.Background()
 	// snippet: log
-	records := log.NewMemory(100, log.Logfmt())
-	l, err := log.New(log.ToMemory(records), log.WithRedact("password"))
+	records := log.NewRecorder(100, log.Logfmt())
+	l, err := log.New(log.Memory(records), log.WithRedact("password"))
 	check(err)
 	l.SetLevel("db", slog.LevelDebug, 10*time.Minute) // and back by itself
 	l.Logger("db.pool").DebugContext(ctx, "connected", "password", "hunter2")
@@ -248,7 +248,7 @@ func Example_exemplar() {
 	m, err := metrics.New()
 	check(err)
 	defer m.Close(ctx)
-	tracer, err := trace.New(trace.InMemory(trace.NewMemory(10, time.Hour)))
+	tracer, err := trace.New(trace.Memory(trace.NewStore(10, time.Hour)))
 	check(err)
 	defer tracer.Close(ctx)
 	// snippet: exemplar
@@ -362,7 +362,7 @@ func Example_trace() {
 		trace.WithKeep(0, trace.Failed, trace.SlowerThan(time.Second)))
 	check(err)
 	defer tr.Close(ctx)
-	work, span := tr.Start(ctx, "charge card", trace.WithKind(trace.Client))
+	work, span := tr.Start(ctx, "charge card", trace.OfKind(trace.Client))
 	header := http.Header{}
 	tr.Inject(work, trace.Header(header)) // for the request that goes out
 	span.End()

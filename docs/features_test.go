@@ -234,7 +234,7 @@ func syncColumns(t *testing.T) (out []column) {
 		name string
 		opt  dsync.Option
 	}{
-		{"memory", dsync.WithMemory(dsync.NewMemory())}, {"etcd", syncetcd.Backend(nobody)}, {"consul", syncconsul.Backend(nobody)}, {"redis", syncredis.Backend(nobody)}, {"Kubernetes", synckubernetes.Backend(nobody)},
+		{"memory", dsync.Memory(dsync.NewLocks())}, {"etcd", syncetcd.Backend(nobody)}, {"consul", syncconsul.Backend(nobody)}, {"redis", syncredis.Backend(nobody)}, {"Kubernetes", synckubernetes.Backend(nobody)},
 		{"SQLite", syncsql.SQLite(t.TempDir() + "/docs.db")}, {"PostgreSQL", syncsql.Postgres("postgres://" + nobody + "/docs")}, {"MySQL", syncsql.MySQL("mysql://" + nobody + "/docs")},
 		{"redis quorum", syncredis.Quorum("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3")},
 	} {
@@ -283,7 +283,7 @@ func discoveryColumns(t *testing.T) (out []column) {
 		name string
 		opt  discovery.Option
 	}{
-		{"memory", discovery.WithMemory(discovery.NewMemory())}, {"consul", discoveryconsul.Backend(nobody)}, {"etcd", discoveryetcd.Backend(nobody)}, {"redis", discoveryredis.Backend(nobody)},
+		{"memory", discovery.Memory(discovery.NewRegistry())}, {"consul", discoveryconsul.Backend(nobody)}, {"etcd", discoveryetcd.Backend(nobody)}, {"redis", discoveryredis.Backend(nobody)},
 		{"SQLite", discoverysql.SQLite(t.TempDir() + "/docs.db")}, {"PostgreSQL", discoverysql.Postgres("postgres://" + nobody + "/docs")}, {"MySQL", discoverysql.MySQL("mysql://" + nobody + "/docs")},
 		{"Kubernetes", discoverykubernetes.Backend("https://" + nobody)}, {"Kubernetes, `WithRegistration`", discoverykubernetes.Backend("https://"+nobody, discoverykubernetes.WithRegistration())},
 		{"relay", relay.Backend("http://" + nobody)}, {"static", discoverystatic.Backend(discovery.Instance{Service: "docs", ID: "docs-1", Address: nobody})}, {"DNS", dns.Backend("docs.invalid", dns.WithServer(nobody))},
@@ -310,7 +310,7 @@ func configColumns(*testing.T) (out []column) {
 		name   string
 		source config.Source
 	}{
-		{"memory", config.NewMemory("docs", nil)}, {"env", config.Env("DOCS")}, {"flag", config.Flags(flag.NewFlagSet("", flag.ContinueOnError))}, {"file", file.Source("docs.json")}, {"url", url.Source("http://" + nobody)},
+		{"memory", config.Memory("docs", nil)}, {"env", config.Env("DOCS")}, {"flag", config.Flags(flag.NewFlagSet("", flag.ContinueOnError))}, {"file", file.Source("docs.json")}, {"url", url.Source("http://" + nobody)},
 		{"consul", configconsul.Source(nobody, "docs")}, {"etcd", configetcd.Source(nobody, "docs")}, {"Kubernetes", configkubernetes.Source(nobody, "configmap/docs")}, {"kv, where it can watch", configkv.Source(shared, "docs")}, {"store", documents.Source("docs")},
 	} {
 		_, watches := c.source.(config.Watcher)
@@ -324,7 +324,7 @@ func authColumns(t *testing.T) (out []column) {
 		name string
 		opt  auth.Option
 	}{
-		{"local", auth.WithLocal(auth.NewLocal())}, {"oauth2", oauth2.Backend("http://"+nobody, oauth2.WithInsecure(), oauth2.WithCredentials("docs", "secret"))},
+		{"local", auth.Local(auth.NewAuthority())}, {"oauth2", oauth2.Backend("http://"+nobody, oauth2.WithInsecure(), oauth2.WithCredentials("docs", "secret"))},
 		{"jwt", jwt.Backend(jwt.Issuer{Name: "docs", Keys: jwt.JWKSURL("http://"+nobody, nil)})}, {"mtls", mtls.Backend(x509.NewCertPool())}, {"static", static.Backend(static.Caller{Token: "0123456789abcdef", Subject: "docs"})},
 	} {
 		a, err := auth.New(c.opt, auth.WithLazy(), auth.WithService("docs"), auth.WithAnyAudience())
@@ -343,7 +343,7 @@ func traceColumns(t *testing.T) (out []column) {
 		name string
 		opt  trace.Option
 	}{
-		{"memory", trace.InMemory(trace.NewMemory(10, time.Hour))}, {"zipkin", zipkin.Backend("http://" + nobody)}, {"OTLP", otlp.Backend("http://" + nobody)},
+		{"memory", trace.Memory(trace.NewStore(10, time.Hour))}, {"zipkin", zipkin.Backend("http://" + nobody)}, {"OTLP", otlp.Backend("http://" + nobody)},
 	} {
 		tr, err := trace.New(c.opt, trace.WithLazy())
 		check(err)

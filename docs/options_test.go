@@ -12,9 +12,9 @@ import (
 
 // backends are what options that choose a backend are called: they name it.
 var backends = map[string]bool{
-	"Backend": true, "Memory": true, "InMemory": true, "SQLite": true, "MySQL": true, "Postgres": true, "Quorum": true, "Transport": true, "Journal": true, "SyncedJournal": true,
+	"Backend": true, "Memory": true, "Local": true, "SQLite": true, "MySQL": true, "Postgres": true, "Quorum": true, "Transport": true, "Journal": true, "SyncedJournal": true,
 	"On": true, "URL": true, "QuorumOn": true, "Registry": true, "FromDiscovery": true,
-	"ToFile": true, "ToLog": true, "ToMemory": true, "ToStdout": true, "ToWriter": true, "ToOutbox": true, "ToStream": true, "Route": true,
+	"ToFile": true, "ToLog": true, "ToStdout": true, "ToWriter": true, "ToOutbox": true, "ToStream": true,
 }
 
 // TestOptionsAreNamedByWhatTakesThem holds the rule of CONTRIBUTING.md: what New takes is WithX, or
@@ -45,9 +45,8 @@ func TestOptionsAreNamedByWhatTakesThem(t *testing.T) {
 }
 
 // constructorOptions are the types of options that something is made with.
-// Those of spans are called as OpenTelemetry's are.
 var constructorOptions = map[string]bool{
-	"Option": true, "HandlerOption": true, "TransportOption": true, "CredentialsOption": true, "QuotaOption": true, "SpanOption": true, "LoaderOption": true,
+	"Option": true, "HandlerOption": true, "TransportOption": true, "CredentialsOption": true, "QuotaOption": true, "LoaderOption": true,
 }
 
 func typeName(e ast.Expr) string {

@@ -186,7 +186,7 @@ func sort(s trace.SpanData) string {
 // observed is a server and a client with the same metrics and spans.
 type observed struct {
 	metrics        metrics.Metrics
-	spans          *trace.Memory
+	spans          *trace.Store
 	tracer         trace.Tracer
 	server, client *wrapper.Wrapper
 	monitor        monitor.Monitor
@@ -195,10 +195,10 @@ type observed struct {
 }
 
 func observe(t *testing.T) *observed {
-	s := &observed{spans: trace.NewMemory(1000, time.Hour)}
+	s := &observed{spans: trace.NewStore(1000, time.Hour)}
 	var errs [4]error
 	s.metrics, errs[0] = metrics.New()
-	s.tracer, errs[1] = trace.New(trace.InMemory(s.spans))
+	s.tracer, errs[1] = trace.New(trace.Memory(s.spans))
 	mine := []wrapper.Option{wrapper.WithName("shop"), wrapper.WithMetrics(ownMetrics{s.metrics}), wrapper.WithTrace(ownTracer{s.tracer})}
 	s.server, errs[2] = wrapper.New(append(mine, wrapper.WithServerTimeout(50*time.Millisecond), wrapper.WithGate(noStrangers{}))...)
 	if err := errors.Join(errs[:]...); err != nil {
@@ -331,7 +331,7 @@ func calls(t *testing.T, s *observed) {
 
 // parts are what is measured beside calls.
 func parts(t *testing.T, s *observed) {
-	settings, err := config.New(config.WithSource(config.NewMemory("app", map[string]any{})))
+	settings, err := config.New(config.WithSource(config.Memory("app", map[string]any{})))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func discard(b *testing.B) *slog.Logger {
-	l, err := log.New(log.Route(log.ToWriter(io.Discard, log.JSON()), log.QueueBytes(64<<20)))
+	l, err := log.New(log.WithOutput(log.ToWriter(io.Discard, log.JSON()), log.QueueBytes(64<<20)))
 	if err != nil {
 		b.Fatal(err)
 	}

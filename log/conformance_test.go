@@ -13,8 +13,8 @@ import (
 func TestConformance(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
 		logtest.Run(t, logtest.Harness{Output: func(testing.TB) (log.Option, func() []string) {
-			m := log.NewMemory(0, nil)
-			return log.ToMemory(m), m.Records
+			m := log.NewRecorder(0, nil)
+			return log.Memory(m), m.Records
 		}})
 	})
 	for _, e := range []log.Encoding{log.JSON(), log.Logfmt(), log.Human(false)} {

@@ -16,7 +16,7 @@
 //
 //	ToStdout, ToWriter   JSON, Logfmt or Human lines; the default is JSON on stdout
 //	ToFile               rotated by size and time, old ones compressed and removed
-//	ToMemory             the newest records, for tests and pages
+//	Memory               the newest records, for tests and pages
 //	log/logstash         JSON lines over TCP, TLS or UDP
 //	log/fluentd          the forward protocol with acknowledgements
 //	log/otlp             OTLP over HTTP: the OpenTelemetry collector, Loki

@@ -20,8 +20,8 @@ func withoutTime(line string) string {
 }
 
 func ExampleNew() {
-	memory := log.NewMemory(100, log.JSON()) // log.ToStdout(log.JSON()) in a service
-	l, err := log.New(log.ToMemory(memory), log.WithLevel("db", slog.LevelWarn), log.WithRedact("password"))
+	memory := log.NewRecorder(100, log.JSON()) // log.ToStdout(log.JSON()) in a service
+	l, err := log.New(log.Memory(memory), log.WithLevel("db", slog.LevelWarn), log.WithRedact("password"))
 	if err != nil {
 		panic(err)
 	}
@@ -40,8 +40,8 @@ func ExampleNew() {
 }
 
 func ExampleWithContext() {
-	memory := log.NewMemory(100, nil)
-	l, _ := log.New(log.ToMemory(memory), log.WithContext(trace.ContextAttrs))
+	memory := log.NewRecorder(100, nil)
+	l, _ := log.New(log.Memory(memory), log.WithContext(trace.ContextAttrs))
 	tr, _ := trace.New()
 	ctx := context.Background()
 	defer l.Close(ctx)
@@ -75,7 +75,7 @@ func ExampleToFile() {
 }
 
 func ExampleLog_setLevel() {
-	l, _ := log.New(log.ToMemory(log.NewMemory(0, nil)))
+	l, _ := log.New(log.Memory(log.NewRecorder(0, nil)))
 	defer l.Close(context.Background())
 	debug := func() bool { return l.Logger("db.pool").Enabled(context.Background(), slog.LevelDebug) }
 	fmt.Println(debug())
@@ -86,9 +86,9 @@ func ExampleLog_setLevel() {
 	// true
 }
 
-func ExampleRoute() {
-	all, bad := log.NewMemory(0, nil), log.NewMemory(0, log.Logfmt())
-	l, _ := log.New(log.ToMemory(all), log.Route(log.ToMemory(bad), log.MinLevel(slog.LevelError), log.QueueBytes(1<<20)))
+func ExampleWithOutput() {
+	all, bad := log.NewRecorder(0, nil), log.NewRecorder(0, log.Logfmt())
+	l, _ := log.New(log.Memory(all), log.WithOutput(log.Memory(bad), log.MinLevel(slog.LevelError), log.QueueBytes(1<<20)))
 	l.Logger("").Info("fine")
 	l.Logger("").Error("bad")
 	l.Close(context.Background())
@@ -97,7 +97,7 @@ func ExampleRoute() {
 }
 
 func ExampleWithExit() {
-	l, _ := log.New(log.ToMemory(log.NewMemory(0, nil)),
+	l, _ := log.New(log.Memory(log.NewRecorder(0, nil)),
 		log.WithExit(log.LevelFatal, func(code int) { fmt.Println("exit", code) })) // os.Exit in a service
 	defer l.Close(context.Background())
 	l.Logger("").Log(context.Background(), log.LevelFatal, "cannot go on")

@@ -73,7 +73,7 @@ func inOrder(t *testing.T, lines []string, n int) {
 
 func TestRotationBySizeLosesNoLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "deep", "er", "app.log")
-	l := openLog(t, Route(ToFile(path, RotateSize(5000), Compress()), BatchOf(3000, 0)))
+	l := openLog(t, WithOutput(ToFile(path, RotateSize(5000), Compress()), BatchOf(3000, 0)))
 	lg := l.Logger("")
 	for i := range 2000 {
 		lg.Info("x", "n", i)

@@ -41,7 +41,7 @@ func limit(bytes uint64) {
 func fullDisk() {
 	opt := log.ToFile(os.Getenv("LOG_PATH"))
 	if os.Getenv("LOG_QUEUE") != "" {
-		opt = log.Route(opt, log.QueueBytes(8000), log.BatchOf(1000, 0))
+		opt = log.WithOutput(opt, log.QueueBytes(8000), log.BatchOf(1000, 0))
 	}
 	l, err := log.New(opt)
 	if err != nil {

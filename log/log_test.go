@@ -30,8 +30,8 @@ func open(t testing.TB, opts ...log.Option) (log.Log, func() []string) {
 
 func openAs(t testing.TB, e log.Encoding, opts ...log.Option) (log.Log, func() []string) {
 	t.Helper()
-	m := log.NewMemory(0, e)
-	l, err := log.New(append([]log.Option{log.ToMemory(m)}, opts...)...)
+	m := log.NewRecorder(0, e)
+	l, err := log.New(append([]log.Option{log.Memory(m)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func (foreign) Append(dst []byte, r *log.Record) []byte {
 }
 
 func TestHandlerPassesSlogtest(t *testing.T) {
-	for name, opts := range map[string][]log.Option{"json": nil, "dedup": {log.WithDedup()}, "several": {log.ToMemory(log.NewMemory(1, log.Logfmt()))}} {
+	for name, opts := range map[string][]log.Option{"json": nil, "dedup": {log.WithDedup()}, "several": {log.Memory(log.NewRecorder(1, log.Logfmt()))}} {
 		t.Run(name, func(t *testing.T) { runSlogtest(t, log.JSON(), opts...) })
 	}
 	t.Run("encoding of another", func(t *testing.T) { runSlogtest(t, foreign{}) })
@@ -407,14 +407,14 @@ func TestSource(t *testing.T) {
 }
 
 func TestMinLevelOfAnOutput(t *testing.T) {
-	warn := log.NewMemory(0, nil)
-	l, records := open(t, log.Route(log.ToMemory(warn), log.MinLevel(slog.LevelWarn)))
+	warn := log.NewRecorder(0, nil)
+	l, records := open(t, log.WithOutput(log.Memory(warn), log.MinLevel(slog.LevelWarn)))
 	l.Logger("").Info("a")
 	l.Logger("").Warn("b")
 	if n := len(records()); n != 2 || len(warn.Records()) != 1 {
 		t.Errorf("%d and %d records", n, len(warn.Records()))
 	}
-	only, err := log.New(log.Route(log.ToMemory(warn), log.MinLevel(slog.LevelError)))
+	only, err := log.New(log.WithOutput(log.Memory(warn), log.MinLevel(slog.LevelError)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,8 +426,8 @@ func TestMinLevelOfAnOutput(t *testing.T) {
 
 func TestExit(t *testing.T) {
 	var code, written int
-	m := log.NewMemory(0, nil)
-	l, err := log.New(log.ToMemory(m), log.WithExit(log.LevelFatal, func(c int) { code, written = c, len(m.Records()) }))
+	m := log.NewRecorder(0, nil)
+	l, err := log.New(log.Memory(m), log.WithExit(log.LevelFatal, func(c int) { code, written = c, len(m.Records()) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -446,8 +446,8 @@ func TestExit(t *testing.T) {
 }
 
 func TestMemoryKeepsTheNewest(t *testing.T) {
-	m := log.NewMemory(10, log.Logfmt())
-	l, _ := log.New(log.ToMemory(m))
+	m := log.NewRecorder(10, log.Logfmt())
+	l, _ := log.New(log.Memory(m))
 	for i := range 25 {
 		l.Logger("").Info(fmt.Sprint(i))
 	}
@@ -464,9 +464,9 @@ func TestMemoryKeepsTheNewest(t *testing.T) {
 
 func TestOpenRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]log.Option{
-		"nil": nil, "memory": log.ToMemory(nil), "writer": log.ToWriter(nil, log.JSON()), "encoding": log.ToStdout(nil), "driver": log.WithDriver("", nil),
-		"context": log.WithContext(nil), "limit": log.WithRateLimit(0, 0), "exit": log.WithExit(0, nil), "route": log.Route(nil),
-		"route option": log.Route(log.ToStdout(log.JSON()), nil), "queue": log.Route(log.ToStdout(log.JSON()), log.QueueBytes(0)), "dial": log.WithDialTimeout(0),
+		"nil": nil, "memory": log.Memory(nil), "writer": log.ToWriter(nil, log.JSON()), "encoding": log.ToStdout(nil), "driver": log.WithDriver("", nil),
+		"context": log.WithContext(nil), "limit": log.WithRateLimit(0, 0), "exit": log.WithExit(0, nil), "route": log.WithOutput(nil),
+		"route option": log.WithOutput(log.ToStdout(log.JSON()), nil), "queue": log.WithOutput(log.ToStdout(log.JSON()), log.QueueBytes(0)), "dial": log.WithDialTimeout(0),
 	} {
 		l, err := log.New(opt)
 		if l != nil || !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log") {

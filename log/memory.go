@@ -8,8 +8,8 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Memory keeps the newest records. It is safe for concurrent use.
-type Memory struct {
+// Recorder keeps the newest records. It is safe for concurrent use.
+type Recorder struct {
 	max int
 	enc Encoding
 
@@ -18,33 +18,33 @@ type Memory struct {
 	next    int
 }
 
-// NewMemory returns a Memory of at most n records (0 means 1000), encoded by e
+// NewRecorder returns a Recorder of at most n records (0 means 1000), encoded by e
 // (nil means JSON).
-func NewMemory(n int, e Encoding) *Memory {
+func NewRecorder(n int, e Encoding) *Recorder {
 	if n <= 0 {
 		n = 1000
 	}
 	if e == nil {
 		e = JSON()
 	}
-	return &Memory{max: n, enc: e}
+	return &Recorder{max: n, enc: e}
 }
 
-// ToMemory writes to m.
-func ToMemory(m *Memory) Option {
+// Memory keeps the newest records in r.
+func Memory(m *Recorder) Option {
 	return func(o *options) error {
 		if m == nil {
-			return fault.Markf(ErrInvalid, "ToMemory(nil)")
+			return fault.Markf(ErrInvalid, "Memory(nil)")
 		}
 		return WithDriver("memory", func(context.Context) (Driver, error) { return m, nil })(o)
 	}
 }
 
 // Encoding returns what the records are encoded by.
-func (m *Memory) Encoding() Encoding { return m.enc }
+func (m *Recorder) Encoding() Encoding { return m.enc }
 
 // Write stores records.
-func (m *Memory) Write(_ context.Context, b Batch) (int, error) {
+func (m *Recorder) Write(_ context.Context, b Batch) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range b.Records() {
@@ -61,7 +61,7 @@ func (m *Memory) Write(_ context.Context, b Batch) (int, error) {
 
 // Records returns the records, oldest first, as they were encoded. Flush the
 // Log first to see what was just logged.
-func (m *Memory) Records() []string {
+func (m *Recorder) Records() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := make([]string, 0, len(m.records))
@@ -72,14 +72,14 @@ func (m *Memory) Records() []string {
 }
 
 // Reset forgets all records.
-func (m *Memory) Reset() {
+func (m *Recorder) Reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.records, m.next = nil, 0
 }
 
 // Ping returns nil.
-func (m *Memory) Ping(context.Context) error { return nil }
+func (m *Recorder) Ping(context.Context) error { return nil }
 
 // Close returns nil; the records stay.
-func (m *Memory) Close() error { return nil }
+func (m *Recorder) Close() error { return nil }

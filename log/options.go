@@ -80,13 +80,13 @@ func withLocal(name string, open func(ctx context.Context) (Driver, error)) Opti
 	}
 }
 
-// OutputOption configures how records get to one output; see Route.
+// OutputOption configures how records get to one output; see WithOutput.
 type OutputOption func(*outputOptions) error
 
-// Route adds the output of an option with settings of its own:
+// WithOutput adds the output of an option with settings of its own:
 //
-//	log.Route(logstash.Backend(addr), log.MinLevel(slog.LevelWarn), log.QueueBytes(1<<20))
-func Route(output Option, opts ...OutputOption) Option {
+//	log.WithOutput(logstash.Backend(addr), log.MinLevel(slog.LevelWarn), log.QueueBytes(1<<20))
+func WithOutput(output Option, opts ...OutputOption) Option {
 	return func(o *options) error {
 		if output == nil {
 			return fault.Markf(ErrInvalid, "Route of a nil output")
@@ -98,7 +98,7 @@ func Route(output Option, opts ...OutputOption) Option {
 		for _, one := range o.outputs[first:] {
 			for _, opt := range opts {
 				if opt == nil {
-					return fault.Markf(ErrInvalid, "nil option in Route")
+					return fault.Markf(ErrInvalid, "nil option in WithOutput")
 				}
 				if err := opt(one); err != nil {
 					return err

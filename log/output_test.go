@@ -114,7 +114,7 @@ func TestAnOutageIsToldOnce(t *testing.T) {
 			return 0, errDown
 		}
 		set := func(v bool) { mu.Lock(); up = v; mu.Unlock() }
-		l, err := log.New(log.Route(d.option("device"), log.QueueBytes(1024)), log.WithErrors(func(_ string, err error) {
+		l, err := log.New(log.WithOutput(d.option("device"), log.QueueBytes(1024)), log.WithErrors(func(_ string, err error) {
 			mu.Lock()
 			told = append(told, err.Error())
 			mu.Unlock()
@@ -174,7 +174,7 @@ func TestDropsAreCountedAndNotedInTheStream(t *testing.T) {
 			<-open
 			return b.Len(), nil
 		}}
-		l, _ := log.New(log.Route(d.option("x"), log.QueueBytes(2000)), quiet())
+		l, _ := log.New(log.WithOutput(d.option("x"), log.QueueBytes(2000)), quiet())
 		began := time.Now()
 		for range 1000 {
 			l.Logger("").Info("x")
@@ -300,7 +300,7 @@ func TestPartsOfABatch(t *testing.T) {
 func TestErrorsDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &device{}
-		l, _ := log.New(log.Route(d.option("x"), log.BatchOf(1<<20, time.Minute)))
+		l, _ := log.New(log.WithOutput(d.option("x"), log.BatchOf(1<<20, time.Minute)))
 		l.Logger("").Info("waits")
 		synctest.Wait()
 		if d.count() != 0 {

@@ -13,7 +13,7 @@ import (
 
 func tracer(t testing.TB, s trace.Sampler) trace.Tracer {
 	t.Helper()
-	tr, err := trace.New(trace.InMemory(trace.NewMemory(100, time.Hour)), trace.WithSampler(s))
+	tr, err := trace.New(trace.Memory(trace.NewStore(100, time.Hour)), trace.WithSampler(s))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestExemplarsAreOfSampledSpans(t *testing.T) {
 	always, never := tracer(t, trace.Ratio(1)), tracer(t, trace.Ratio(0))
 	sampled, span := always.Start(t.Context(), "x")
 	defer span.End()
-	unsampled, other := never.Start(sampled, "x", trace.WithRoot())
+	unsampled, other := never.Start(sampled, "x", trace.Root())
 	defer other.End()
 	type key struct{}
 	for name, c := range map[string]struct {
@@ -79,7 +79,7 @@ func TestTheNewestExemplarStays(t *testing.T) {
 	h := m.Histogram("h", metrics.Buckets(1, 2))
 	var last trace.SpanContext
 	for i := range 10 {
-		ctx, span := tr.Start(t.Context(), "x", trace.WithRoot())
+		ctx, span := tr.Start(t.Context(), "x", trace.Root())
 		h.ObserveContext(ctx, 1+float64(i+1)/10)
 		last = span.Context()
 		span.End()
@@ -107,7 +107,7 @@ func TestExemplarsOfManyAtOnceAreWhole(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			ctx, span := tr.Start(t.Context(), "x", trace.WithRoot())
+			ctx, span := tr.Start(t.Context(), "x", trace.Root())
 			defer span.End()
 			mu.Lock()
 			made[span.Context().TraceID] = float64(i)

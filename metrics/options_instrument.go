@@ -1,6 +1,7 @@
 package metrics
 
 // InstrumentOption describes an instrument. The first call for a name decides.
+// An instrument with a nil option is refused.
 type InstrumentOption func(*instrumentOptions)
 
 type instrumentOptions struct {

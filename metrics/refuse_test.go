@@ -71,6 +71,20 @@ func TestNamesThatBackendsCannotTellApart(t *testing.T) {
 	}
 }
 
+func TestAnInstrumentWithANilOptionIsRefused(t *testing.T) {
+	out, logger := logged()
+	m := open(t, logger)
+	m.Counter("good", metrics.Help("calls")).Inc()
+	m.Counter("bad", metrics.Help("calls"), nil).Inc()
+	m.HistogramVec("worse", []string{"k"}, nil).With("v").Observe(1)
+	if got := m.Snapshot().Families; len(got) != 1 || got[0].Name != "good" || m.Stats().Conflicts != 2 {
+		t.Errorf("%+v, %d conflicts", got, m.Stats().Conflicts)
+	}
+	if n := strings.Count(out.String(), "an option is nil"); n != 2 {
+		t.Errorf("logged %d times: %s", n, out)
+	}
+}
+
 func TestEachRefusedInstrumentIsLoggedOnce(t *testing.T) {
 	out, logger := logged()
 	m := open(t, logger)

@@ -78,9 +78,11 @@ func (r *registry) family(name string, kind Kind, keys []string, opts []Instrume
 	defer r.mu.Unlock()
 	var o instrumentOptions
 	for _, opt := range opts {
-		if opt != nil {
-			opt(&o)
+		if opt == nil {
+			r.refuse(name, "an option is nil", kind, keys)
+			return nil
 		}
+		opt(&o)
 	}
 	bounds := cleanBounds(o.bounds)
 	if f := r.families[name]; f != nil {

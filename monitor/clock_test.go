@@ -26,7 +26,7 @@ func (s skewed) Watch(ctx context.Context, f func(Report)) error {
 func TestClocksThatDifferMakeNoDifference(t *testing.T) {
 	for _, by := range []time.Duration{-365 * 24 * time.Hour, 365 * 24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			m := NewMemory()
+			m := NewReports()
 			open := func(id string) Monitor {
 				mo, err := New(WithInstance(Instance{ID: id, Service: "orders"}), WithExpected(func(string) ([]string, bool) { return []string{"a", "b"}, true }),
 					WithDriver("skewed", func(context.Context) (Driver, error) { return skewed{m.Driver(), by}, nil }))

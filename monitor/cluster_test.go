@@ -10,15 +10,15 @@ import (
 	"github.com/micro/go-platform/monitor"
 )
 
-// fleet is three instances of a service that share a Memory.
+// fleet is three instances of a service that share Reports.
 func fleet(t *testing.T, n int, opts ...monitor.Option) []monitor.Monitor {
-	m := monitor.NewMemory()
+	m := monitor.NewReports()
 	var out []monitor.Monitor
 	expected := monitor.WithExpected(func(service string) ([]string, bool) {
 		return []string{"a", "b", "c"}[:n], service == "orders"
 	})
 	for _, id := range []string{"a", "b", "c"}[:n] {
-		own := append([]monitor.Option{monitor.WithMemory(m), expected, monitor.WithInstance(monitor.Instance{ID: id, Service: "orders"})}, opts...)
+		own := append([]monitor.Option{monitor.Memory(m), expected, monitor.WithInstance(monitor.Instance{ID: id, Service: "orders"})}, opts...)
 		out = append(out, start(t, own...))
 	}
 	return out
@@ -85,7 +85,7 @@ func (c *cut) Watch(ctx context.Context, f func(monitor.Report)) error {
 
 func TestObserverThatIsCutOffSaysUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := monitor.NewMemory()
+		m := monitor.NewReports()
 		expected := monitor.WithExpected(func(string) ([]string, bool) { return []string{"a", "b", "c"}, true })
 		var cuts []*cut
 		var all []monitor.Monitor

@@ -19,7 +19,7 @@
 //
 // Without one, the cluster is this process alone. With one, every instance
 // publishes its status and stats and follows those of all others:
-// WithMemory shares reports between monitors of one process, monitor/kv uses
+// Memory shares reports between monitors of one process, monitor/kv uses
 // any kv.KV, monitor/event any event.Stream.
 //
 // # Semantics

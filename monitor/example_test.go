@@ -43,17 +43,17 @@ func ExampleNew() {
 }
 
 // Instances that share a backend see each other.
-func ExampleWithMemory() {
+func ExampleMemory() {
 	ctx := context.Background()
-	shared := monitor.NewMemory()
+	shared := monitor.NewReports()
 	expected := monitor.WithExpected(func(string) ([]string, bool) { return []string{"a", "b"}, true })
-	a, err := monitor.New(monitor.WithMemory(shared), expected, monitor.WithInstance(monitor.Instance{ID: "a", Service: "orders"}))
+	a, err := monitor.New(monitor.Memory(shared), expected, monitor.WithInstance(monitor.Instance{ID: "a", Service: "orders"}))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer a.Close(ctx)
-	b, err := monitor.New(monitor.WithMemory(shared), expected, monitor.WithInstance(monitor.Instance{ID: "b", Service: "orders"}))
+	b, err := monitor.New(monitor.Memory(shared), expected, monitor.WithInstance(monitor.Instance{ID: "b", Service: "orders"}))
 	if err != nil {
 		fmt.Println(err)
 		return

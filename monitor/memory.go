@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Memory shares reports between the monitors of one process: for tests, for
-// examples, and for programs that hold several services.
-type Memory struct {
+// Reports are what the monitors of one process publish to each other: for
+// tests, for examples, and for programs that hold several services.
+type Reports struct {
 	mu      sync.Mutex
 	newest  map[string]held // by instance
 	version uint64
@@ -22,24 +22,24 @@ type held struct {
 	expires time.Time
 }
 
-// NewMemory returns an empty Memory.
-func NewMemory() *Memory {
-	return &Memory{newest: map[string]held{}, changed: make(chan struct{})}
+// NewReports returns Reports without any.
+func NewReports() *Reports {
+	return &Reports{newest: map[string]held{}, changed: make(chan struct{})}
 }
 
-// WithMemory makes a Monitor publish to, and follow, a Memory that others use too.
-func WithMemory(m *Memory) Option {
+// Memory makes a Monitor publish to, and follow, Reports that others use too.
+func Memory(m *Reports) Option {
 	if m == nil {
 		return func(*options) error { return errors.New("nil memory") }
 	}
 	return WithDriver("memory", func(context.Context) (Driver, error) { return m.Driver(), nil })
 }
 
-// Driver returns the driver of WithMemory, to be wrapped: by a test that cuts
+// Driver returns the driver of Memory, to be wrapped: by a test that cuts
 // an instance off, for instance.
-func (m *Memory) Driver() Driver { return memoryDriver{m} }
+func (m *Reports) Driver() Driver { return memoryDriver{m} }
 
-type memoryDriver struct{ *Memory }
+type memoryDriver struct{ *Reports }
 
 func (m memoryDriver) Publish(ctx context.Context, r Report) error {
 	m.mu.Lock()

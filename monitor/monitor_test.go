@@ -354,8 +354,8 @@ func TestBadInputIsRefused(t *testing.T) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
-	m := monitor.NewMemory()
-	if _, err := monitor.New(monitor.WithMemory(m), monitor.WithMemory(m)); !errors.Is(err, monitor.ErrInvalid) {
+	m := monitor.NewReports()
+	if _, err := monitor.New(monitor.Memory(m), monitor.Memory(m)); !errors.Is(err, monitor.ErrInvalid) {
 		t.Errorf("two backends: %v", err)
 	}
 	mo := start(t)

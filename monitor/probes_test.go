@@ -117,9 +117,9 @@ func TestChangesAreChanges(t *testing.T) {
 // who come later.
 func TestIdentifyLeavesOneInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shared := monitor.NewMemory()
+		shared := monitor.NewReports()
 		open := func(opts ...monitor.Option) monitor.Monitor {
-			mo, err := monitor.New(append(opts, monitor.WithMemory(shared))...)
+			mo, err := monitor.New(append(opts, monitor.Memory(shared))...)
 			if err != nil {
 				t.Fatal(err)
 			}

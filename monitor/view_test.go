@@ -19,8 +19,8 @@ type told struct {
 }
 
 func observer(t *testing.T, opts ...monitor.Option) told {
-	m := monitor.NewMemory()
-	mo := start(t, append([]monitor.Option{monitor.WithMemory(m), monitor.WithInstance(monitor.Instance{ID: "me", Service: "ops"})}, opts...)...)
+	m := monitor.NewReports()
+	mo := start(t, append([]monitor.Option{monitor.Memory(m), monitor.WithInstance(monitor.Instance{ID: "me", Service: "ops"})}, opts...)...)
 	return told{mo, t, m.Driver()}
 }
 

@@ -12,7 +12,7 @@ import (
 
 func ExampleNew() {
 	ctx := context.Background()
-	cfg, err := config.New(config.WithSource(config.NewMemory("flags", map[string]any{
+	cfg, err := config.New(config.WithSource(config.Memory("flags", map[string]any{
 		"flags": map[string]any{
 			"new-checkout": map[string]any{
 				"variants": map[string]any{"on": true, "off": false},

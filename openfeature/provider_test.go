@@ -25,7 +25,7 @@ import (
 // program is one with a configuration and a client of OpenFeature.
 type program struct {
 	t        *testing.T
-	source   *config.Memory
+	source   *config.MemorySource
 	cfg      config.Config
 	provider *openfeature.Provider
 	client   *of.Client
@@ -33,7 +33,7 @@ type program struct {
 
 func start(t *testing.T, flags string) *program {
 	t.Helper()
-	p := &program{t: t, source: config.NewMemory("flags", document(t, flags))}
+	p := &program{t: t, source: config.Memory("flags", document(t, flags))}
 	var err error
 	p.cfg, err = config.New(config.WithSource(p.source))
 	if err != nil {
@@ -282,7 +282,7 @@ func TestWrongFlagsAreRefusedAndTheOldOnesStay(t *testing.T) {
 			if v, _, err := evaluate(p.client, "f", false, of.EvaluationContext{}); v != true || err != nil {
 				t.Errorf("after it: %v, %v", v, err)
 			}
-			cfg, err := config.New(config.WithSource(config.NewMemory("m", document(t, bad))))
+			cfg, err := config.New(config.WithSource(config.Memory("m", document(t, bad))))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -392,8 +392,8 @@ func TestNewRefusesNothing(t *testing.T) {
 func TestSpansHoldEvaluations(t *testing.T) {
 	p := start(t, scenarios)
 	p.client.AddHooks(openfeature.Spans())
-	m := trace.NewMemory(10, time.Hour)
-	tracer, err := trace.New(trace.InMemory(m))
+	m := trace.NewStore(10, time.Hour)
+	tracer, err := trace.New(trace.Memory(m))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -189,5 +189,5 @@ func (e *Env) Log(resource ...slog.Attr) []log.Option {
 	if e.log.timeout > 0 {
 		opts = append(opts, log.WriteTimeout(e.log.timeout))
 	}
-	return []log.Option{log.Route(logotlp.Backend(e.log.addr, e.options(e.log, resource)...), opts...)}
+	return []log.Option{log.WithOutput(logotlp.Backend(e.log.addr, e.options(e.log, resource)...), opts...)}
 }

@@ -194,8 +194,8 @@ func TestResourceOfTheProgram(t *testing.T) {
 			}
 		}
 	}
-	memory := trace.NewMemory(10, time.Hour)
-	tr, err := trace.New(append(e.Trace(), trace.InMemory(memory), trace.WithLazy())...)
+	memory := trace.NewStore(10, time.Hour)
+	tr, err := trace.New(append(e.Trace(), trace.Memory(memory), trace.WithLazy())...)
 	if err != nil {
 		t.Fatal(err)
 	}

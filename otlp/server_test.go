@@ -126,7 +126,7 @@ func send(t *testing.T, e *otlp.Env, ctx context.Context, resource ...slog.Attr)
 	t.Cleanup(func() { s.metrics.Close(context.Background()) })
 	outputs := e.Log(resource...)
 	if outputs == nil {
-		outputs = []log.Option{log.ToMemory(log.NewMemory(1, log.JSON()))}
+		outputs = []log.Option{log.Memory(log.NewRecorder(1, log.JSON()))}
 	}
 	if s.log, err = log.New(append(outputs, log.WithErrors(quiet))...); err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ func TestUnknownServicesAreForgotten(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var opts []router.Option
 				if sharing {
-					opts = append(opts, router.WithSharing(router.MemoryExchange(), router.Sharing{}))
+					opts = append(opts, router.WithSharing(router.Memory(), router.Sharing{}))
 				}
 				d := &told{}
 				d.say(3, 0)

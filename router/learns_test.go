@@ -40,7 +40,7 @@ func TestRecordedTrafficIsLearntFrom(t *testing.T) {
 // Close tells the others what was seen since the last report.
 func TestCloseSharesWhatWasSeenLast(t *testing.T) {
 	for _, calls := range []int{0, 7} {
-		x := router.MemoryExchange()
+		x := router.Memory()
 		w := on(t, fleet(3), router.WithSharing(x, router.Sharing{Interval: time.Hour}))
 		w.shares(t, calls, ok)
 		if err := w.Router.Close(context.Background()); err != nil {

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// MemoryExchange returns an Exchange for several routers in one process.
-func MemoryExchange() Exchange {
+// Memory returns an Exchange for several routers in one process.
+func Memory() Exchange {
 	return &memoryExchange{reports: board[Report]{by: map[string]Report{}}, views: board[View]{by: map[string]View{}}}
 }
 

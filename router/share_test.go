@@ -48,7 +48,7 @@ func client(t testing.TB, n int, opts ...router.Option) *world {
 
 func TestWhatOneClientSeesMovesTheShareOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := router.MemoryExchange()
+		x := router.Memory()
 		sharing := router.WithSharing(x, router.Sharing{Interval: time.Second})
 		a := client(t, 8, sharing, neverEject(), router.WithStrategy(router.RoundRobin()))
 		b := client(t, 8, sharing, neverEject(), router.WithStrategy(router.PowerOfTwo()))
@@ -76,7 +76,7 @@ func TestWhatOneClientSeesMovesTheShareOfAnother(t *testing.T) {
 
 func TestClientThatKnowsNothingEjectsWhatOthersHave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := router.MemoryExchange()
+		x := router.Memory()
 		sharing := router.WithSharing(x, router.Sharing{Interval: time.Second})
 		a, b := client(t, 8, sharing, router.WithStrategy(router.RoundRobin()), router.WithEjection(router.Ejection{Base: time.Minute})), client(t, 8, sharing, router.WithEjection(router.Ejection{Base: 20 * time.Second}))
 		b.shares(t, 100, func(string) router.Outcome { return router.Outcome{Class: router.Cancelled} }) // says nothing of any
@@ -211,7 +211,7 @@ func TestWhatWasHeardFades(t *testing.T) {
 
 func TestStaleViewsAndReportsAreNotBelieved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := router.MemoryExchange()
+		x := router.Memory()
 		w := client(t, 4, router.WithSharing(x, router.Sharing{Interval: 5 * time.Second, FromViews: true}))
 		w.pick(t).Done(ok(""))
 		synctest.Wait()
@@ -230,7 +230,7 @@ func TestStaleViewsAndReportsAreNotBelieved(t *testing.T) {
 
 func TestAggregatorServesThoseThatFollowViews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := router.MemoryExchange()
+		x := router.Memory()
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- router.Aggregate(ctx, x, router.Aggregation{Interval: time.Second}) }()
@@ -356,7 +356,7 @@ func TestSketchIsRightWithinATenth(t *testing.T) {
 }
 
 func TestPickWithSharingDoesNotAllocate(t *testing.T) {
-	w := client(t, 100, router.WithSharing(router.MemoryExchange(), router.Sharing{Interval: time.Hour}))
+	w := client(t, 100, router.WithSharing(router.Memory(), router.Sharing{Interval: time.Hour}))
 	w.pick(t).Done(ok(""))
 	if n := testing.AllocsPerRun(1000, func() {
 		p, err := w.Pick(context.Background(), "greeter")
@@ -376,8 +376,8 @@ func TestBadSharingIsRefused(t *testing.T) {
 	}
 	defer d.Close()
 	for name, o := range map[string]router.Option{
-		"nil": router.WithSharing(nil, router.Sharing{}), "interval": router.WithSharing(router.MemoryExchange(), router.Sharing{Interval: -1}),
-		"TTL": router.WithSharing(router.MemoryExchange(), router.Sharing{TTL: -1}),
+		"nil": router.WithSharing(nil, router.Sharing{}), "interval": router.WithSharing(router.Memory(), router.Sharing{Interval: -1}),
+		"TTL": router.WithSharing(router.Memory(), router.Sharing{TTL: -1}),
 	} {
 		if _, err := router.New(router.WithDiscovery(d), o); !errors.Is(err, router.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)

@@ -45,7 +45,7 @@ func around(o dsync.Option, wrap func(dsync.Driver) dsync.Driver) []dsync.Option
 func TestABackendWithoutAQueueKeepsTheContract(t *testing.T) {
 	locktest.Run(t, locktest.Harness{
 		Bubble:  true,
-		Backend: func(testing.TB) dsync.Option { return dsync.WithMemory(dsync.NewMemory()) },
+		Backend: func(testing.TB) dsync.Option { return dsync.Memory(dsync.NewLocks()) },
 		Options: []dsync.Option{dsync.WithAround(func(d dsync.Driver) dsync.Driver { return &unfair{Driver: d} })},
 	})
 }
@@ -53,7 +53,7 @@ func TestABackendWithoutAQueueKeepsTheContract(t *testing.T) {
 func TestWaitersOfOneProcessAreOneWaiterAtAnUnfairBackend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &unfair{}
-		s, err := dsync.New(around(dsync.WithMemory(dsync.NewMemory()), func(d dsync.Driver) dsync.Driver { u.Driver = d; return u })...)
+		s, err := dsync.New(around(dsync.Memory(dsync.NewLocks()), func(d dsync.Driver) dsync.Driver { u.Driver = d; return u })...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,11 +106,11 @@ func TestWaitersOfOneProcessAreOneWaiterAtAnUnfairBackend(t *testing.T) {
 }
 
 func TestNewRefusesBadOptions(t *testing.T) {
-	mem := dsync.NewMemory()
+	mem := dsync.NewLocks()
 	for name, opts := range map[string][]dsync.Option{
 		"nil option":        {nil},
-		"two backends":      {dsync.WithMemory(mem), dsync.WithMemory(mem)},
-		"nil memory":        {dsync.WithMemory(nil)},
+		"two backends":      {dsync.Memory(mem), dsync.Memory(mem)},
+		"nil memory":        {dsync.Memory(nil)},
 		"nil driver":        {dsync.WithDriver("x", nil)},
 		"nameless driver":   {dsync.WithDriver("", func(context.Context) (dsync.Driver, error) { return nil, nil })},
 		"nil around":        {dsync.WithAround(nil)},

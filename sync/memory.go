@@ -9,16 +9,16 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Memory is the embedded backend: locks that exclude the Syncs of one process
-// that share it. The zero Memory is not usable; use NewMemory.
-type Memory struct {
+// Locks is the embedded backend: locks that exclude the Syncs of one process
+// that share it. The zero Locks is not usable; use NewLocks.
+type Locks struct {
 	mu    gosync.Mutex
 	token uint64 // the last one given, of any key
 	keys  map[string]*entry
 }
 
-// NewMemory returns an empty Memory, for WithMemory.
-func NewMemory() *Memory { return &Memory{keys: map[string]*entry{}} }
+// NewLocks returns an empty Locks, for Memory.
+func NewLocks() *Locks { return &Locks{keys: map[string]*entry{}} }
 
 // entry is a key that somebody holds or waits for.
 type entry struct {
@@ -28,7 +28,7 @@ type entry struct {
 	watchers map[chan struct{}]struct{}
 }
 
-type memoryDriver struct{ m *Memory }
+type memoryDriver struct{ m *Locks }
 
 func (d memoryDriver) Claim(r Request) Claim {
 	return &memoryClaim{Request: r, m: d.m, granted: make(chan Grant, 1)}
@@ -100,7 +100,7 @@ func (d memoryDriver) Watch(ctx context.Context, key string, report func(Candida
 
 type memoryClaim struct {
 	Request
-	m       *Memory
+	m       *Locks
 	granted chan Grant // 1 place
 
 	// guarded by m.mu
@@ -195,7 +195,7 @@ func (c *memoryClaim) remove() {
 	m.tidy(c.Key)
 }
 
-func (m *Memory) entry(key string) *entry {
+func (m *Locks) entry(key string) *entry {
 	e := m.keys[key]
 	if e == nil {
 		e = &entry{holders: map[*memoryClaim]Grant{}, watchers: map[chan struct{}]struct{}{}}
@@ -204,13 +204,13 @@ func (m *Memory) entry(key string) *entry {
 	return e
 }
 
-func (m *Memory) tidy(key string) {
+func (m *Locks) tidy(key string) {
 	if e := m.keys[key]; len(e.holders)+len(e.queue)+len(e.watchers) == 0 {
 		delete(m.keys, key)
 	}
 }
 
-func (m *Memory) holder(key string) Candidate {
+func (m *Locks) holder(key string) Candidate {
 	if e := m.keys[key]; e != nil {
 		for c, g := range e.holders {
 			return Candidate{Owner: c.Owner, Token: g.Token}
@@ -220,7 +220,7 @@ func (m *Memory) holder(key string) Candidate {
 }
 
 // promote grants what is free to the first in the queue, and tells the watchers.
-func (m *Memory) promote(key string) {
+func (m *Locks) promote(key string) {
 	e := m.keys[key]
 	for len(e.queue) > 0 && len(e.holders) < e.limit {
 		c := e.queue[0]

@@ -13,6 +13,6 @@ func TestMain(m *testing.M) { leak.Main(m) }
 func TestMemoryKeepsTheContract(t *testing.T) {
 	locktest.Run(t, locktest.Harness{
 		Bubble:  true,
-		Backend: func(testing.TB) dsync.Option { return dsync.WithMemory(dsync.NewMemory()) },
+		Backend: func(testing.TB) dsync.Option { return dsync.Memory(dsync.NewLocks()) },
 	})
 }

@@ -34,9 +34,9 @@ func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Opt
 	return func(o *options) error { return o.backend.Use(name, open) }
 }
 
-// WithMemory selects memory that several Syncs of one process share: they see
+// Memory selects memory that several Syncs of one process share: they see
 // each other as processes do. Without any backend a Sync has memory of its own.
-func WithMemory(m *Memory) Option {
+func Memory(m *Locks) Option {
 	if m == nil {
 		return func(*options) error { return fault.Markf(ErrInvalid, "nil memory") }
 	}
@@ -160,7 +160,7 @@ func newOptions(opts []Option) (*options, error) {
 		return nil, err
 	}
 	if !o.backend.Chosen() {
-		if err := WithMemory(NewMemory())(o); err != nil {
+		if err := Memory(NewLocks())(o); err != nil {
 			return nil, err
 		}
 	}

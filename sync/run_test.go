@@ -74,8 +74,8 @@ func TestDoEndsItsFunctionWithTheCallersContextOrTheLock(t *testing.T) {
 func TestRunElectedCampaignsAgainAfterALoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fault locktest.Faults
-		m := dsync.NewMemory()
-		s := mustNew(t, dsync.WithMemory(m), dsync.WithAround(fault.Around))
+		m := dsync.NewLocks()
+		s := mustNew(t, dsync.Memory(m), dsync.WithAround(fault.Around))
 		l, err := s.Leader("x")
 		if err != nil {
 			t.Fatal(err)
@@ -138,9 +138,9 @@ func TestRunElectedEndsWithItsContext(t *testing.T) {
 func TestLeaderWatchTellsOfAnOutageOnceAndGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fault locktest.Faults
-		m := dsync.NewMemory()
-		s := mustNew(t, dsync.WithMemory(m), dsync.WithAround(fault.Around))
-		other := mustNew(t, dsync.WithMemory(m))
+		m := dsync.NewLocks()
+		s := mustNew(t, dsync.Memory(m), dsync.WithAround(fault.Around))
+		other := mustNew(t, dsync.Memory(m))
 		l, _ := s.Leader("x")
 		candidate, _ := other.Leader("x", dsync.Owner("o"))
 		fault.CutOff(true)

@@ -8,9 +8,9 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	m := trace.NewMemory(0, 0)
+	m := trace.NewStore(0, 0)
 	tracetest.Run(t, tracetest.Harness{
-		Backend:  func(testing.TB) trace.Option { return trace.InMemory(m) },
+		Backend:  func(testing.TB) trace.Option { return trace.Memory(m) },
 		Features: tracetest.Features{Addresses: true, TypedTags: true, EventTags: true, Links: true},
 	})
 }

@@ -2,7 +2,7 @@
 // reporters that send them.
 //
 //	tr, err := trace.New(zipkin.Backend("http://127.0.0.1:9411"), trace.WithService("orders"))
-//	ctx, span := tr.Start(ctx, "charge card", trace.WithKind(trace.Client))
+//	ctx, span := tr.Start(ctx, "charge card", trace.OfKind(trace.Client))
 //	defer span.End()
 //	tr.Inject(ctx, trace.Header(req.Header))
 //
@@ -11,7 +11,7 @@
 // Several reporters at once are fine; each has its own queue, so that a slow
 // one costs the others nothing.
 //
-//	InMemory        a store in this process that Search reads (the default)
+//	Memory          a store in this process that Search reads (the default)
 //	ToLog           a log record a span
 //	trace/zipkin    Zipkin v2 JSON over HTTP; Search reads from its server
 //	trace/otlp      OTLP over HTTP: the OpenTelemetry collector, Jaeger, Tempo and others

@@ -20,8 +20,8 @@ func ExampleNew() {
 	ctx := context.Background()
 	defer tr.Close(ctx)
 
-	work, span := tr.Start(ctx, "place order", trace.WithKind(trace.Server))
-	_, query := tr.Start(work, "insert row", trace.WithKind(trace.Client))
+	work, span := tr.Start(ctx, "place order", trace.OfKind(trace.Server))
+	_, query := tr.Start(work, "insert row", trace.OfKind(trace.Client))
 	query.Tag("table", "orders")
 	query.Error(errors.New("duplicate key"))
 	query.End()
@@ -47,13 +47,13 @@ func ExampleTracer_inject() {
 	defer tr.Close(context.Background())
 
 	// The caller writes its context into the request's headers,
-	ctx, client := tr.Start(context.Background(), "GET /hello", trace.WithKind(trace.Client))
+	ctx, client := tr.Start(context.Background(), "GET /hello", trace.OfKind(trace.Client))
 	header := http.Header{}
 	tr.Inject(ctx, trace.Header(header))
 
 	// and the callee continues the trace.
 	ctx = tr.Extract(context.Background(), trace.Header(header))
-	_, server := tr.Start(ctx, "GET /hello", trace.WithKind(trace.Server))
+	_, server := tr.Start(ctx, "GET /hello", trace.OfKind(trace.Server))
 
 	fmt.Println(header.Get("traceparent") != "", header.Get("b3") != "")
 	fmt.Println(server.Context().TraceID == client.Context().TraceID)
@@ -65,16 +65,16 @@ func ExampleTracer_inject() {
 }
 
 func ExampleTrace_Tree() {
-	store := trace.NewMemory(1000, time.Hour)
-	tr, _ := trace.New(trace.InMemory(store), trace.WithService("shop"))
+	store := trace.NewStore(1000, time.Hour)
+	tr, _ := trace.New(trace.Memory(store), trace.WithService("shop"))
 	ctx := context.Background()
 	defer tr.Close(ctx)
 
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	root, span := tr.Start(ctx, "GET /cart", trace.WithKind(trace.Server), trace.WithStart(start))
-	_, a := tr.Start(root, "load user", trace.WithStart(start.Add(time.Millisecond)))
+	root, span := tr.Start(ctx, "GET /cart", trace.OfKind(trace.Server), trace.StartAt(start))
+	_, a := tr.Start(root, "load user", trace.StartAt(start.Add(time.Millisecond)))
 	a.EndAt(start.Add(3 * time.Millisecond))
-	_, b := tr.Start(root, "load prices", trace.WithStart(start.Add(4*time.Millisecond)))
+	_, b := tr.Start(root, "load prices", trace.StartAt(start.Add(4*time.Millisecond)))
 	b.Error(errors.New("timed out"))
 	b.EndAt(start.Add(40 * time.Millisecond))
 	span.EndAt(start.Add(42 * time.Millisecond))

@@ -23,7 +23,7 @@ func New(opts ...Option) (Tracer, error) {
 		return nil, err
 	}
 	if len(o.drivers) == 0 {
-		if err := InMemory(NewMemory(0, 0))(&o); err != nil {
+		if err := Memory(NewStore(0, 0))(&o); err != nil {
 			return nil, err
 		}
 	}

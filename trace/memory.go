@@ -9,9 +9,9 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Memory is a store of the newest spans in this process, and the reporter that
+// Store is a store of the newest spans in this process, and the reporter that
 // fills it. It is safe for concurrent use.
-type Memory struct {
+type Store struct {
 	max int
 	age time.Duration
 
@@ -27,28 +27,28 @@ type stored struct {
 	added time.Time
 }
 
-// NewMemory returns a store of at most spans (0 means 10000), none of a trace
+// NewStore returns a store of at most spans (0 means 10000), none of a trace
 // that got its last span longer than age ago (0 means any age). Whole traces
 // leave it, the ones that were not added to for longest first.
-func NewMemory(spans int, age time.Duration) *Memory {
+func NewStore(spans int, age time.Duration) *Store {
 	if spans <= 0 {
 		spans = 10_000
 	}
-	return &Memory{max: spans, age: age, traces: map[TraceID]*list.Element{}, order: list.New()}
+	return &Store{max: spans, age: age, traces: map[TraceID]*list.Element{}, order: list.New()}
 }
 
-// InMemory reports to m, which several tracers may share.
-func InMemory(m *Memory) Option {
+// Memory reports to m, which several tracers may share.
+func Memory(m *Store) Option {
 	return func(o *options) error {
 		if m == nil {
-			return fault.Markf(ErrInvalid, "InMemory(nil)")
+			return fault.Markf(ErrInvalid, "Memory(nil)")
 		}
 		return WithDriver("memory", func(context.Context) (Driver, error) { return m, nil })(o)
 	}
 }
 
 // Report stores spans.
-func (m *Memory) Report(_ context.Context, spans []SpanData) (int, error) {
+func (m *Store) Report(_ context.Context, spans []SpanData) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
@@ -74,13 +74,13 @@ func (m *Memory) Report(_ context.Context, spans []SpanData) (int, error) {
 	return len(spans), nil
 }
 
-func (m *Memory) remove(e *list.Element) {
+func (m *Store) remove(e *list.Element) {
 	t := m.order.Remove(e).(*stored)
 	delete(m.traces, t.id)
 	m.spans -= len(t.spans)
 }
 
-func (m *Memory) expire(now time.Time) {
+func (m *Store) expire(now time.Time) {
 	if m.age <= 0 {
 		return
 	}
@@ -90,7 +90,7 @@ func (m *Memory) expire(now time.Time) {
 }
 
 // Trace returns what is known of one trace.
-func (m *Memory) Trace(id TraceID) (Trace, bool) {
+func (m *Store) Trace(id TraceID) (Trace, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.expire(time.Now())
@@ -102,7 +102,7 @@ func (m *Memory) Trace(id TraceID) (Trace, bool) {
 
 // Search returns the traces that q selects. Pages don't overlap, also while
 // traces are added.
-func (m *Memory) Search(_ context.Context, q Query) (Page, error) {
+func (m *Store) Search(_ context.Context, q Query) (Page, error) {
 	m.mu.Lock()
 	m.expire(time.Now())
 	var found []Trace
@@ -122,14 +122,14 @@ func (m *Memory) Search(_ context.Context, q Query) (Page, error) {
 }
 
 // Len returns how many spans are stored.
-func (m *Memory) Len() int {
+func (m *Store) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.spans
 }
 
 // Reset forgets all spans.
-func (m *Memory) Reset() {
+func (m *Store) Reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.traces, m.spans = map[TraceID]*list.Element{}, 0
@@ -137,7 +137,7 @@ func (m *Memory) Reset() {
 }
 
 // Ping returns nil.
-func (m *Memory) Ping(context.Context) error { return nil }
+func (m *Store) Ping(context.Context) error { return nil }
 
 // Close returns nil; the spans stay.
-func (m *Memory) Close() error { return nil }
+func (m *Store) Close() error { return nil }

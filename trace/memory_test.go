@@ -10,7 +10,7 @@ import (
 	"github.com/micro/go-platform/trace"
 )
 
-func fill(t *testing.T, m *trace.Memory, n int, at func(i int) trace.SpanData) {
+func fill(t *testing.T, m *trace.Store, n int, at func(i int) trace.SpanData) {
 	t.Helper()
 	for i := range n {
 		s := at(i)
@@ -23,7 +23,7 @@ func fill(t *testing.T, m *trace.Memory, n int, at func(i int) trace.SpanData) {
 
 // The first platform's search repeated the same page over and over.
 func TestSearchPagesAreDisjointAndComplete(t *testing.T) {
-	m := trace.NewMemory(0, 0)
+	m := trace.NewStore(0, 0)
 	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	fill(t, m, 95, func(i int) trace.SpanData { return trace.SpanData{Start: day.Add(time.Duration(i/10) * time.Second)} })
 	seen := map[trace.TraceID]bool{}
@@ -55,7 +55,7 @@ func TestSearchPagesAreDisjointAndComplete(t *testing.T) {
 }
 
 func TestSearchBy(t *testing.T) {
-	m := trace.NewMemory(0, 0)
+	m := trace.NewStore(0, 0)
 	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	fill(t, m, 10, func(i int) trace.SpanData {
 		s := trace.SpanData{Name: fmt.Sprint("n", i%2), Start: day.Add(time.Duration(i) * time.Minute), Duration: time.Duration(i) * time.Second}
@@ -97,7 +97,7 @@ func TestSearchBy(t *testing.T) {
 }
 
 func TestMemoryForgetsTheOldest(t *testing.T) {
-	m := trace.NewMemory(10, 0)
+	m := trace.NewStore(10, 0)
 	fill(t, m, 25, func(i int) trace.SpanData { return trace.SpanData{} })
 	if _, ok := m.Trace(trace.TraceID{1, 14}); ok || m.Len() != 10 {
 		t.Errorf("%d spans are kept", m.Len())
@@ -119,7 +119,7 @@ func TestMemoryForgetsTheOldest(t *testing.T) {
 
 func TestMemoryForgetsByAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := trace.NewMemory(0, time.Minute)
+		m := trace.NewStore(0, time.Minute)
 		fill(t, m, 1, func(int) trace.SpanData { return trace.SpanData{} })
 		time.Sleep(59 * time.Second)
 		if p, _ := m.Search(t.Context(), trace.Query{}); len(p.Traces) != 1 {

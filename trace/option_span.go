@@ -16,33 +16,33 @@ type spanOptions struct {
 	links  []Link
 }
 
-// WithKind sets the kind; without it a span is Internal.
-func WithKind(k Kind) SpanOption {
+// OfKind sets the kind; without it a span is Internal.
+func OfKind(k Kind) SpanOption {
 	return SpanOption{func(o *spanOptions) { o.kind = k }}
 }
 
-// WithStart starts the span at t instead of now.
-func WithStart(t time.Time) SpanOption {
+// StartAt starts the span at t instead of now.
+func StartAt(t time.Time) SpanOption {
 	return SpanOption{func(o *spanOptions) { o.start = t }}
 }
 
-// WithRoot begins a new trace, whatever the context carries.
-func WithRoot() SpanOption {
+// Root begins a new trace, whatever the context carries.
+func Root() SpanOption {
 	return SpanOption{func(o *spanOptions) { o.root = true }}
 }
 
-// WithParent continues the trace of sc, whatever the context carries.
-func WithParent(sc SpanContext) SpanOption {
+// ChildOf continues the trace of sc, whatever the context carries.
+func ChildOf(sc SpanContext) SpanOption {
 	return SpanOption{func(o *spanOptions) { o.parent = sc }}
 }
 
-// WithRemote names the other side, as Span.SetRemote does.
-func WithRemote(e Endpoint) SpanOption {
+// Remote names the other side, as Span.SetRemote does.
+func Remote(e Endpoint) SpanOption {
 	return SpanOption{func(o *spanOptions) { o.remote = e }}
 }
 
-// WithLink links to sc, as Span.Link does. Samplers see links that are given here.
-func WithLink(sc SpanContext, tags ...Tag) SpanOption {
+// LinkTo links to sc, as Span.Link does. Samplers see links that are given here.
+func LinkTo(sc SpanContext, tags ...Tag) SpanOption {
 	return SpanOption{func(o *spanOptions) { o.links = append(o.links, Link{Context: sc, Tags: tags}) }}
 }
 

@@ -289,7 +289,7 @@ func TestTwentyTracersLeaveNothing(t *testing.T) {
 func TestToLog(t *testing.T) {
 	var out bytes.Buffer
 	tr, _ := trace.New(trace.ToLog(slog.New(slog.NewJSONHandler(&out, nil))), trace.WithService("svc"))
-	_, s := tr.Start(t.Context(), "x", trace.WithKind(trace.Server))
+	_, s := tr.Start(t.Context(), "x", trace.OfKind(trace.Server))
 	s.Tag("k", "v")
 	s.Error(errors.New("bad"))
 	s.End()
@@ -365,7 +365,7 @@ func TestABurstFitsTheDefaultQueue(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 10_000 {
-			_, s := tr.Start(context.Background(), "GET /orders/{id}", trace.WithKind(trace.Server))
+			_, s := tr.Start(context.Background(), "GET /orders/{id}", trace.OfKind(trace.Server))
 			s.Tag("http.request.method", "GET")
 			s.Tag("http.route", "/orders/{id}")
 			s.TagInt("http.response.status_code", 200)

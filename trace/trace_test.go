@@ -18,10 +18,10 @@ import (
 
 // A→B→C is one trace with the right parents, and the server names its own service.
 func TestParentChainOverThreeServices(t *testing.T) {
-	store := trace.NewMemory(0, 0)
+	store := trace.NewStore(0, 0)
 	var tracers []trace.Tracer
 	for _, name := range []string{"a", "b", "c"} {
-		tr, err := trace.New(trace.InMemory(store), trace.WithService(name))
+		tr, err := trace.New(trace.Memory(store), trace.WithService(name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,11 +33,11 @@ func TestParentChainOverThreeServices(t *testing.T) {
 	ends := []trace.Span{root}
 	for _, tr := range tracers[1:] {
 		h := trace.Header{}
-		ctx, client = tr.Start(ctx, "call", trace.WithKind(trace.Client), trace.WithRemote(trace.Endpoint{Service: "next"}))
+		ctx, client = tr.Start(ctx, "call", trace.OfKind(trace.Client), trace.Remote(trace.Endpoint{Service: "next"}))
 		tr.Inject(ctx, h)
 		ends = append(ends, client)
 		var server trace.Span
-		ctx, server = tr.Start(tr.Extract(context.Background(), h), "serve", trace.WithKind(trace.Server))
+		ctx, server = tr.Start(tr.Extract(context.Background(), h), "serve", trace.OfKind(trace.Server))
 		if server.Context().ParentID != client.Context().SpanID || server.Context().TraceID != root.Context().TraceID {
 			t.Errorf("server %+v is no child of %+v", server.Context(), client.Context())
 		}
@@ -66,8 +66,8 @@ func TestParentChainOverThreeServices(t *testing.T) {
 
 // The platform's first tracer lost half of its spans on an idle machine.
 func TestIdleTracerLosesNothingWithDefaultOptions(t *testing.T) {
-	store := trace.NewMemory(0, 0)
-	tr, err := trace.New(trace.InMemory(store))
+	store := trace.NewStore(0, 0)
+	tr, err := trace.New(trace.Memory(store))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestSpanData(t *testing.T) {
 	tr, store := newTracer(t, trace.WithLocal(trace.Endpoint{Service: "svc", Address: "10.0.0.1:80"}))
 	start := time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC)
 	other := trace.SpanContext{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}}
-	_, s := tr.Start(t.Context(), "first", trace.WithKind(trace.Client), trace.WithStart(start), trace.WithLink(other, slog.Int("n", 1)))
+	_, s := tr.Start(t.Context(), "first", trace.OfKind(trace.Client), trace.StartAt(start), trace.LinkTo(other, slog.Int("n", 1)))
 	s.SetName("second")
 	s.SetRemote(trace.Endpoint{Service: "db", Address: "10.0.0.2:5432"})
 	s.Tag("a", "1")
@@ -388,10 +388,10 @@ func TestKeepHoldsABoundedNumber(t *testing.T) {
 func TestSharedSpansJoinTheCallers(t *testing.T) {
 	tr, store := newTracer(t, trace.WithSharedSpans(), trace.WithService("s"))
 	ctx, root := tr.Start(t.Context(), "root")
-	ctx, client := tr.Start(ctx, "call", trace.WithKind(trace.Client))
+	ctx, client := tr.Start(ctx, "call", trace.OfKind(trace.Client))
 	h := trace.Header{}
 	trace.B3Multi().Inject(client.Context(), h)
-	_, server := tr.Start(tr.Extract(context.Background(), h), "call", trace.WithKind(trace.Server))
+	_, server := tr.Start(tr.Extract(context.Background(), h), "call", trace.OfKind(trace.Server))
 	server.End()
 	client.End()
 	root.End()
@@ -452,7 +452,7 @@ func TestBatchLinksToItsMessages(t *testing.T) {
 
 func TestNewRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]trace.Option{
-		"nil option": nil, "nil sampler": trace.WithSampler(nil), "nil logger": trace.WithLogger(nil), "nil memory": trace.InMemory(nil),
+		"nil option": nil, "nil sampler": trace.WithSampler(nil), "nil logger": trace.WithLogger(nil), "nil memory": trace.Memory(nil),
 		"nil propagator": trace.WithInject(nil), "queue of 0": trace.WithQueue(0, 1), "negative timeout": trace.WithTimeout(-1),
 		"no name": trace.WithBaggage("a", ""), "no condition": trace.WithKeep(1), "nil condition": trace.WithKeep(1, nil), "unnamed driver": trace.WithDriver("", nil),
 		"pattern":        trace.WithSampler(trace.ParentOr(trace.ByName(trace.Always(), trace.Rule{"[", trace.Never()}))),

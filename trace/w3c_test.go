@@ -25,19 +25,19 @@ func pass(t *testing.T, tr trace.Tracer, lines [][2]string) http.Header {
 		k := http.CanonicalHeaderKey(l[0])
 		in[k][len(in[k])-1] = strings.Trim(l[1], " \t")
 	}
-	ctx, span := tr.Start(tr.Extract(t.Context(), trace.Header(in)), "serve", trace.WithKind(trace.Server))
+	ctx, span := tr.Start(tr.Extract(t.Context(), trace.Header(in)), "serve", trace.OfKind(trace.Server))
 	defer span.End()
-	ctx, call := tr.Start(ctx, "call", trace.WithKind(trace.Client))
+	ctx, call := tr.Start(ctx, "call", trace.OfKind(trace.Client))
 	defer call.End()
 	out := http.Header{}
 	tr.Inject(ctx, trace.Header(out))
 	return out
 }
 
-func newTracer(t testing.TB, opts ...trace.Option) (trace.Tracer, *trace.Memory) {
+func newTracer(t testing.TB, opts ...trace.Option) (trace.Tracer, *trace.Store) {
 	t.Helper()
-	m := trace.NewMemory(0, 0)
-	tr, err := trace.New(append([]trace.Option{trace.InMemory(m)}, opts...)...)
+	m := trace.NewStore(0, 0)
+	tr, err := trace.New(append([]trace.Option{trace.Memory(m)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

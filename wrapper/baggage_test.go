@@ -103,8 +103,8 @@ func TestBaggageTravelsBetweenForeignServices(t *testing.T) {
 
 // The span of a call is made after its baggage was read.
 func TestSpansOfCallsHaveNamedBaggage(t *testing.T) {
-	spans := trace.NewMemory(10, time.Hour)
-	tr, err := trace.New(trace.InMemory(spans), trace.WithBaggage("tenant"))
+	spans := trace.NewStore(10, time.Hour)
+	tr, err := trace.New(trace.Memory(spans), trace.WithBaggage("tenant"))
 	if err != nil {
 		t.Fatal(err)
 	}

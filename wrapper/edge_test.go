@@ -37,7 +37,7 @@ func TestEdgeDropsWhatStrangersSay(t *testing.T) {
 		bounded  bool
 		id, span string
 	}
-	tr, err := trace.New(trace.WithService("orders"), trace.InMemory(trace.NewMemory(10, time.Hour)), trace.WithSampler(trace.ParentOr(trace.Ratio(0))))
+	tr, err := trace.New(trace.WithService("orders"), trace.Memory(trace.NewStore(10, time.Hour)), trace.WithSampler(trace.ParentOr(trace.Ratio(0))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,9 @@ import (
 func TestLatenciesHaveTheCallsSpans(t *testing.T) {
 	for name, sampler := range map[string]trace.Sampler{"sampled": trace.Ratio(1), "not sampled": trace.Ratio(0)} {
 		t.Run(name, func(t *testing.T) {
-			spans := trace.NewMemory(100, time.Hour)
+			spans := trace.NewStore(100, time.Hour)
 			side := func() (*wrapper.Wrapper, metrics.Metrics) {
-				tr, err := trace.New(trace.InMemory(spans), trace.WithSampler(trace.ParentOr(sampler)))
+				tr, err := trace.New(trace.Memory(spans), trace.WithSampler(trace.ParentOr(sampler)))
 				if err != nil {
 					t.Fatal(err)
 				}

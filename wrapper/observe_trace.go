@@ -12,10 +12,10 @@ import (
 )
 
 var (
-	serverSpan  = []trace.SpanOption{trace.WithKind(trace.Server)}
-	clientSpan  = []trace.SpanOption{trace.WithKind(trace.Client)}
-	publishSpan = []trace.SpanOption{trace.WithKind(trace.Producer)}
-	consumeSpan = []trace.SpanOption{trace.WithKind(trace.Consumer)}
+	serverSpan  = []trace.SpanOption{trace.OfKind(trace.Server)}
+	clientSpan  = []trace.SpanOption{trace.OfKind(trace.Client)}
+	publishSpan = []trace.SpanOption{trace.OfKind(trace.Producer)}
+	consumeSpan = []trace.SpanOption{trace.OfKind(trace.Consumer)}
 )
 
 // traceObserver makes a span of each call. Its first attempt, which is the only

@@ -33,8 +33,8 @@ func TestSpansOfACallAndItsAttempts(t *testing.T) {
 					w.WriteHeader(code)
 				}).addr())
 			}
-			spans := trace.NewMemory(100, time.Hour)
-			tr, err := trace.New(trace.WithService("edge"), trace.InMemory(spans))
+			spans := trace.NewStore(100, time.Hour)
+			tr, err := trace.New(trace.WithService("edge"), trace.Memory(spans))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,8 +16,8 @@ import (
 // An instance whose critical check fails gets no calls while another is ready,
 // and gets them again once it is.
 func TestReadinessReachesTheRouter(t *testing.T) {
-	registry := discovery.NewMemory()
-	d, err := discovery.New(discovery.WithMemory(registry))
+	registry := discovery.NewRegistry()
+	d, err := discovery.New(discovery.Memory(registry))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 // Who is not let in is counted by reason, and some of each reason are warnings,
 // at the levels that a service logs at by default.
 func TestRefusalsAreSeen(t *testing.T) {
-	authority := auth.NewLocal()
+	authority := auth.NewAuthority()
 	var written strings.Builder
 	lg, err := log.New(log.ToWriter(&written, log.JSON()), log.WithLevel("", slog.LevelInfo))
 	if err != nil {
@@ -27,7 +27,7 @@ func TestRefusalsAreSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	au, err := auth.New(auth.WithLocal(authority), auth.WithService("greeter"))
+	au, err := auth.New(auth.Local(authority), auth.WithService("greeter"))
 	if err != nil {
 		t.Fatal(err)
 	}

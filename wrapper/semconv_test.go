@@ -17,8 +17,8 @@ import (
 // observed is a wrapper whose spans and metrics can be looked at.
 func observed(t *testing.T, opts ...wrapper.Option) (w *wrapper.Wrapper, spans func() []trace.SpanData, mt metrics.Metrics) {
 	t.Helper()
-	memory := trace.NewMemory(100, time.Hour)
-	tr, err := trace.New(trace.InMemory(memory))
+	memory := trace.NewStore(100, time.Hour)
+	tr, err := trace.New(trace.Memory(memory))
 	if err != nil {
 		t.Fatal(err)
 	}

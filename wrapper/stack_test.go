@@ -28,7 +28,7 @@ type parts struct {
 	log      log.Log
 	lines    *strings.Builder
 	trace    trace.Tracer
-	spans    *trace.Memory
+	spans    *trace.Store
 	metrics  metrics.Metrics
 	monitor  monitor.Monitor
 	auth     auth.Auth
@@ -36,7 +36,7 @@ type parts struct {
 	router   router.Router
 }
 
-func newParts(t testing.TB, service string, shared *discovery.Memory, authority *auth.Local, spans *trace.Memory) *parts {
+func newParts(t testing.TB, service string, shared *discovery.Registry, authority *auth.Authority, spans *trace.Store) *parts {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -48,17 +48,17 @@ func newParts(t testing.TB, service string, shared *discovery.Memory, authority 
 	var err error
 	p.log, err = log.New(log.ToWriter(p.lines, log.JSON()), log.WithLevel("", slog.LevelInfo), log.WithContext(trace.ContextAttrs))
 	must(err)
-	p.trace, err = trace.New(trace.WithService(service), trace.InMemory(spans))
+	p.trace, err = trace.New(trace.WithService(service), trace.Memory(spans))
 	must(err)
 	p.metrics, err = metrics.New()
 	must(err)
 	p.monitor, err = monitor.New(monitor.WithService(service))
 	must(err)
-	p.auth, err = auth.New(auth.WithLocal(authority), auth.WithService(service), auth.WithRules(
+	p.auth, err = auth.New(auth.Local(authority), auth.WithService(service), auth.WithRules(
 		auth.Rule{ID: "edge", Effect: auth.Allow, Subjects: []string{"edge"}, Services: []string{"greeter"}, Actions: []string{"GET"}},
 	))
 	must(err)
-	p.registry, err = discovery.New(discovery.WithMemory(shared))
+	p.registry, err = discovery.New(discovery.Memory(shared))
 	must(err)
 	t.Cleanup(func() {
 		if err := p.registry.Close(); err != nil {
@@ -78,7 +78,7 @@ func (p *parts) options() []wrapper.Option {
 }
 
 func TestTheWholeStackOverTwoServices(t *testing.T) {
-	shared, authority, spans := discovery.NewMemory(), auth.NewLocal(), trace.NewMemory(1000, time.Hour)
+	shared, authority, spans := discovery.NewRegistry(), auth.NewAuthority(), trace.NewStore(1000, time.Hour)
 	server := newParts(t, "greeter", shared, authority, spans)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /hello/{name}", func(w http.ResponseWriter, r *http.Request) {
@@ -158,7 +158,7 @@ func TestTheWholeStackOverTwoServices(t *testing.T) {
 	checkLog(t, server)
 }
 
-func checkTraces(t *testing.T, spans *trace.Memory) {
+func checkTraces(t *testing.T, spans *trace.Store) {
 	t.Helper()
 	page, err := spans.Search(t.Context(), trace.Query{Service: "edge"})
 	if err != nil || len(page.Traces) != 2 {
@@ -380,8 +380,8 @@ func TestLimitRefusesWhatIsTooMuch(t *testing.T) {
 // A handler that is no ServeMux gets paths as they come: those that it may read
 // in another way than the policy are refused, and none passes for a probe's.
 func TestPolicySeesThroughStrangePaths(t *testing.T) {
-	authority := auth.NewLocal()
-	au, err := auth.New(auth.WithLocal(authority), auth.WithService("orders"), auth.WithRules(
+	authority := auth.NewAuthority()
+	au, err := auth.New(auth.Local(authority), auth.WithService("orders"), auth.WithRules(
 		auth.Rule{ID: "all", Effect: auth.Allow, Subjects: []string{"ada"}},
 		auth.Rule{ID: "admin", Effect: auth.Deny, Resources: []string{"/admin/**"}}))
 	if err != nil {
@@ -431,8 +431,8 @@ func BenchmarkServer(b *testing.B) {
 	mux.Handle("GET /hello/{name}", h)
 	b.Run("bare", func(b *testing.B) { run(b, mux) })
 	b.Run("full", func(b *testing.B) {
-		p := newParts(b, "greeter", discovery.NewMemory(), auth.NewLocal(), trace.NewMemory(1000, time.Hour))
-		tr, err := trace.New(trace.WithService("greeter"), trace.InMemory(p.spans), trace.WithSampler(trace.Ratio(0.01)))
+		p := newParts(b, "greeter", discovery.NewRegistry(), auth.NewAuthority(), trace.NewStore(1000, time.Hour))
+		tr, err := trace.New(trace.WithService("greeter"), trace.Memory(p.spans), trace.WithSampler(trace.Ratio(0.01)))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -470,14 +470,14 @@ func BenchmarkClient(b *testing.B) {
 	}
 	b.Run("bare", func(b *testing.B) { run(b, stub) })
 	b.Run("full", func(b *testing.B) {
-		shared := discovery.NewMemory()
-		p := newParts(b, "edge", shared, auth.NewLocal(), trace.NewMemory(1000, time.Hour))
+		shared := discovery.NewRegistry()
+		p := newParts(b, "edge", shared, auth.NewAuthority(), trace.NewStore(1000, time.Hour))
 		for _, id := range []string{"a", "b", "c"} {
 			if _, err := p.registry.Register(b.Context(), discovery.Instance{ID: id, Service: "greeter", Address: id + ":80"}); err != nil {
 				b.Fatal(err)
 			}
 		}
-		tr, err := trace.New(trace.WithService("edge"), trace.InMemory(p.spans), trace.WithSampler(trace.Ratio(0.01)))
+		tr, err := trace.New(trace.WithService("edge"), trace.Memory(p.spans), trace.WithSampler(trace.Ratio(0.01)))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -41,7 +41,7 @@ func RunRouter(t *testing.T, route func(Routes) http.Handler, wrap Wrap, opts ..
 	for _, opt := range opts {
 		opt(s)
 	}
-	a, err := auth.New(auth.WithLocal(auth.NewLocal()), auth.WithService("orders"), auth.WithDecider(auth.DeciderFunc(s.decide)))
+	a, err := auth.New(auth.Local(auth.NewAuthority()), auth.WithService("orders"), auth.WithDecider(auth.DeciderFunc(s.decide)))
 	if err != nil {
 		t.Fatal(err)
 	}

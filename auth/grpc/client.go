@@ -8,18 +8,24 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // CredentialsOption changes Credentials.
-type CredentialsOption func(*perRPC)
+type CredentialsOption func(*perRPC) error
 
 // WithInsecure allows connections without TLS: tokens then go over the network
 // in clear.
-func WithInsecure() CredentialsOption { return func(p *perRPC) { p.insecure = true } }
+func WithInsecure() CredentialsOption {
+	return func(p *perRPC) error { p.insecure = true; return nil }
+}
 
 // Credentials adds a token to each call of a connection. With an empty
 // Audience the token is for the host of the connection's authority. A token
@@ -31,10 +37,9 @@ func Credentials(a auth.Auth, d auth.Destination, opts ...CredentialsOption) cre
 
 func newPerRPC(a auth.Auth, d auth.Destination, opts []CredentialsOption) *perRPC {
 	p := &perRPC{auth: a, destination: d, presenter: auth.NewPresenter(a)}
-	for _, opt := range opts {
-		if opt != nil {
-			opt(p)
-		}
+	err := fronts.Apply(p, opts)
+	if err != nil {
+		p.err = fault.Wrap("auth/grpc", "credentials", "", fault.Mark(auth.ErrInvalid, err))
 	}
 	return p
 }
@@ -53,6 +58,7 @@ type perRPC struct {
 	presenter   *auth.Presenter
 	destination auth.Destination
 	insecure    bool
+	err         error // of an option: every call returns it
 }
 
 // GetRequestMetadata implements credentials.PerRPCCredentials.
@@ -64,6 +70,9 @@ func (p *perRPC) GetRequestMetadata(ctx context.Context, uri ...string) (map[str
 func (p *perRPC) RequireTransportSecurity() bool { return !p.insecure }
 
 func (p *perRPC) show(ctx context.Context, uri []string, s *Shown) (map[string]string, error) {
+	if p.err != nil {
+		return nil, status.Error(codes.Internal, p.err.Error())
+	}
 	d := p.destination
 	if d.Audience == "" && len(uri) > 0 {
 		u, err := url.Parse(uri[0])

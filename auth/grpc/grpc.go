@@ -40,36 +40,42 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option changes Unary and Stream.
-type Option func(*gate)
+type Option func(*gate) error
 
 type gate struct {
 	auth    auth.Auth
 	service string
 	skip    func(method string) bool
 	request func(ctx context.Context, method string) auth.Request
+	err     error // of an option: every call is refused with it
 }
 
 // WithService sets the Service of what is asked for.
-func WithService(name string) Option { return func(g *gate) { g.service = name } }
+func WithService(name string) Option {
+	return func(g *gate) error { g.service = name; return nil }
+}
 
 // WithoutAuth lets the calls through of the full methods for which f is true:
 // health checks, reflection.
-func WithoutAuth(f func(method string) bool) Option { return func(g *gate) { g.skip = f } }
+func WithoutAuth(f func(method string) bool) Option {
+	return func(g *gate) error { g.skip = f; return nil }
+}
 
 // WithRequest sets what a call asks for.
 func WithRequest(f func(ctx context.Context, method string) auth.Request) Option {
-	return func(g *gate) { g.request = f }
+	return func(g *gate) error { g.request = f; return nil }
 }
 
 func newGate(a auth.Auth, opts []Option) *gate {
 	g := &gate{auth: a}
-	for _, opt := range opts {
-		if opt != nil {
-			opt(g)
-		}
+	err := fronts.Apply(g, opts)
+	if err != nil {
+		g.err = fault.Wrap("auth/grpc", "interceptor", "", fault.Mark(auth.ErrInvalid, err))
 	}
 	if g.request == nil {
 		g.request = func(_ context.Context, method string) auth.Request {
@@ -111,6 +117,9 @@ type stream struct {
 func (s *stream) Context() context.Context { return s.ctx }
 
 func (g *gate) enter(ctx context.Context, method string) (context.Context, error) {
+	if g.err != nil {
+		return nil, status.Error(codes.Internal, g.err.Error())
+	}
 	if err := auth.CheckFullMethod(method); err != nil {
 		return nil, Error(err)
 	}

@@ -41,9 +41,9 @@ func (s *server) Watch(_ *healthpb.HealthCheckRequest, stream healthpb.Health_Wa
 	return stream.Send(&healthpb.HealthCheckResponse{})
 }
 
-func newAuth(t testing.TB, local *auth.Local, service string, opts ...auth.Option) auth.Auth {
+func newAuth(t testing.TB, local *auth.Authority, service string, opts ...auth.Option) auth.Auth {
 	t.Helper()
-	a, err := auth.New(append([]auth.Option{auth.WithLocal(local), auth.WithService(service)}, opts...)...)
+	a, err := auth.New(append([]auth.Option{auth.Local(local), auth.WithService(service)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func both(ctx context.Context, c healthpb.HealthClient) (unary, stream codes.Cod
 }
 
 func TestCallsAreAuthorized(t *testing.T) {
-	local := auth.NewLocal()
+	local := auth.NewAuthority()
 	orders := newAuth(t, local, "orders", auth.WithRules(auth.Rule{ID: "r", Effect: auth.Allow, Subjects: []string{"frontend"}, Services: []string{"orders"}, Actions: []string{"/grpc.health.v1.Health/*"}}))
 	s, addr := serve(t, orders, authgrpc.WithService("orders"))
 	frontend, stranger := newAuth(t, local, "frontend"), newAuth(t, local, "stranger")
@@ -137,7 +137,7 @@ func TestCallsAreAuthorized(t *testing.T) {
 
 // A server that takes unknown methods, as proxies do, gets them as they come.
 func TestFullMethodIsReadInOneWay(t *testing.T) {
-	local := auth.NewLocal()
+	local := auth.NewAuthority()
 	var asked []string
 	a := newAuth(t, local, "orders", auth.WithDecider(auth.DeciderFunc(func(_ context.Context, _ *auth.Token, r auth.Request) (auth.Decision, error) {
 		asked = append(asked, r.Action)
@@ -179,7 +179,7 @@ func TestFullMethodIsReadInOneWay(t *testing.T) {
 }
 
 func TestPublicMethodsAndFailingAuthority(t *testing.T) {
-	a := newAuth(t, auth.NewLocal(), "orders", auth.WithDecider(auth.DeciderFunc(func(context.Context, *auth.Token, auth.Request) (auth.Decision, error) {
+	a := newAuth(t, auth.NewAuthority(), "orders", auth.WithDecider(auth.DeciderFunc(func(context.Context, *auth.Token, auth.Request) (auth.Decision, error) {
 		return auth.Decision{}, auth.ErrUnavailable
 	})))
 	_, addr := serve(t, a, authgrpc.WithoutAuth(func(m string) bool { return strings.HasSuffix(m, "/Check") }),
@@ -190,8 +190,33 @@ func TestPublicMethodsAndFailingAuthority(t *testing.T) {
 	}
 }
 
+func TestANilOptionLetsNoCallThrough(t *testing.T) {
+	local := auth.NewAuthority()
+	a := newAuth(t, local, "orders", auth.WithRules(auth.AllowAuthenticated()))
+	shown := func(opts ...authgrpc.CredentialsOption) grpc.DialOption {
+		return grpc.WithPerRPCCredentials(authgrpc.Credentials(a, auth.Destination{Audience: "orders"}, append(opts, authgrpc.WithInsecure())...))
+	}
+	_, bad := serve(t, a, nil)
+	_, good := serve(t, a)
+	for name, c := range map[string]struct {
+		addr string
+		dial grpc.DialOption
+		want codes.Code
+		say  string
+	}{
+		"neither":     {good, shown(), codes.OK, ""},
+		"interceptor": {bad, shown(), codes.Internal, "auth/grpc: interceptor: option 1 is nil"},
+		"credentials": {good, shown(nil), codes.Internal, "auth/grpc: credentials: option 1 is nil"},
+	} {
+		unary, stream, text := both(t.Context(), dial(t, c.addr, c.dial))
+		if unary != c.want || stream != c.want || !strings.Contains(text, c.say) {
+			t.Errorf("%s: %s and %s, want %s: %s", name, unary, stream, c.want, text)
+		}
+	}
+}
+
 func TestTokensAreNotSentInClear(t *testing.T) {
-	a := newAuth(t, auth.NewLocal(), "orders")
+	a := newAuth(t, auth.NewAuthority(), "orders")
 	if !authgrpc.Credentials(a, auth.Destination{}).RequireTransportSecurity() {
 		t.Error("tokens may go in clear by default")
 	}
@@ -201,8 +226,8 @@ func TestTokensAreNotSentInClear(t *testing.T) {
 }
 
 func ExampleUnary() {
-	local := auth.NewLocal()
-	au, err := auth.New(auth.WithLocal(local), auth.WithService("greeter"), auth.WithRules(auth.AllowAuthenticated()))
+	local := auth.NewAuthority()
+	au, err := auth.New(auth.Local(local), auth.WithService("greeter"), auth.WithRules(auth.AllowAuthenticated()))
 	if err != nil {
 		fmt.Println(err)
 		return

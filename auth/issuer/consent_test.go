@@ -53,7 +53,7 @@ var consentField = regexp.MustCompile(`name="consent" value="([A-Z0-9]+)"`)
 
 // sessions is an issuer whose program knows who is logged in.
 func sessions(t *testing.T) *issuer.Issuer {
-	is := browser(t, newIssuer(t, issuer.WithStore(keeper{issuer.NewMemory()}), issuer.WithLogin(session)))
+	is := browser(t, newIssuer(t, issuer.WithStore(keeper{issuer.Memory()}), issuer.WithLogin(session)))
 	for _, a := range []issuer.Account{
 		{ID: "native", Type: issuer.Service, Public: true, RedirectURIs: []string{"http://127.0.0.1/cb", "com.example.app:/cb", "https://app.example.com/cb"}},
 		{ID: "console", Type: issuer.Service, RedirectURIs: []string{"http://127.0.0.1/cb"}},

@@ -88,7 +88,7 @@ func prove(is http.Handler, method, path, authorization string, f url.Values, pr
 func TestTokensBoundToAKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const base = "https://login.example.com/auth"
-		is := browser(t, newIssuer(t, issuer.WithURL(base), issuer.WithStore(keeper{issuer.NewMemory()})))
+		is := browser(t, newIssuer(t, issuer.WithURL(base), issuer.WithStore(keeper{issuer.Memory()})))
 		if err := is.Update(t.Context(), "billing", func(a *issuer.Account) error { a.DPoPBound = true; return nil }); err != nil {
 			t.Fatal(err)
 		}

@@ -244,7 +244,7 @@ func TestEveryCallOfTheStoreMayFail(t *testing.T) {
 			for _, lost := range []bool{false, true} {
 				surfaced := 0
 				for n, calls := 0, 1; n < calls; n++ {
-					store := &nth{Store: issuer.NewMemory(), left: -1}
+					store := &nth{Store: issuer.Memory(), left: -1}
 					is := browser(t, newIssuer(t, issuer.WithStore(store), issuer.WithLogin(session)))
 					do := prepare(t, is)
 					if n == 0 {
@@ -286,7 +286,7 @@ func TestEveryCallOfTheStoreMayFail(t *testing.T) {
 // A grant whose end can't be written isn't ended, so the attempt is refused as
 // unavailable, and the next one ends it.
 func TestReuseThatCantBeWrittenDown(t *testing.T) {
-	store := &nth{Store: issuer.NewMemory(), left: -1}
+	store := &nth{Store: issuer.Memory(), left: -1}
 	is := browser(t, newIssuer(t, issuer.WithStore(store), issuer.WithRefreshGrace(0)))
 	_, got := begin(t, is, "web")
 	_, next := refreshWith(is, "web", got["refresh_token"])

@@ -203,7 +203,7 @@ func TestCodeIsGoodOnceAndForItsClient(t *testing.T) {
 
 func TestCodeExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		is := browser(t, newIssuer(t, issuer.WithStore(keeper{issuer.NewMemory()})))
+		is := browser(t, newIssuer(t, issuer.WithStore(keeper{issuer.Memory()})))
 		c, early := code(t, is, "web"), code(t, is, "web")
 		time.Sleep(time.Minute - 1)
 		if status, got := post(is, "/token", "web", "web-secret", exchangeForm(early)); status != 200 {
@@ -218,7 +218,7 @@ func TestCodeExpires(t *testing.T) {
 
 func TestARefreshTokenEndsUnused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		is := browser(t, newIssuer(t, issuer.WithStore(keeper{issuer.NewMemory()}), issuer.WithRefreshLife(time.Hour)))
+		is := browser(t, newIssuer(t, issuer.WithStore(keeper{issuer.Memory()}), issuer.WithRefreshLife(time.Hour)))
 		_, got := begin(t, is, "app")
 		for range 3 { // each one has a life of its own
 			time.Sleep(time.Hour - 1)

@@ -205,7 +205,7 @@ func TestCancelledRequestsDelayNobody(t *testing.T) {
 }
 
 func TestGeneratedSecretsAreCheckedAtOnce(t *testing.T) {
-	store := &spy{Store: issuer.NewMemory()}
+	store := &spy{Store: issuer.Memory()}
 	is := newIssuer(t, issuer.WithStore(store))
 	secret := issuer.NewSecret()
 	if other := issuer.NewSecret(); other == secret || len(secret) < 26 {

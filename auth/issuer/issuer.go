@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/seldom"
 	"github.com/micro/go-platform/internal/source"
 )
@@ -53,16 +55,12 @@ func New(opts ...Option) (*Issuer, error) {
 		keyLife: 30 * 24 * time.Hour, hashRounds: 600_000, source: source.Of,
 		algorithm: EdDSA, ring: ringCache{loading: make(chan struct{}, 1)},
 	}
-	for n, opt := range opts {
-		if opt == nil {
-			return nil, fmt.Errorf("auth/issuer: new: %w: option %d is nil", auth.ErrInvalid, n)
-		}
-		if err := opt(i); err != nil {
-			return nil, fmt.Errorf("auth/issuer: new: %w", err)
-		}
+	err := fronts.Apply(i, opts)
+	if err == nil {
+		err = i.checkURL()
 	}
-	if err := i.checkURL(); err != nil {
-		return nil, fmt.Errorf("auth/issuer: new: %w", err)
+	if err != nil {
+		return nil, fault.Wrap("auth/issuer", "new", "", fault.Mark(auth.ErrInvalid, err))
 	}
 	if i.store == nil {
 		i.store = &memory{m: map[string]record{}, now: i.now}

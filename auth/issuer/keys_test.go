@@ -55,7 +55,7 @@ func activeAs(is http.Handler, client string, raw any) bool {
 
 func TestARevokedKeyIsOverEverywhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := issuer.NewMemory()
+		store := issuer.Memory()
 		one, two := browser(t, newIssuer(t, issuer.WithStore(store))), newIssuer(t, issuer.WithStore(store))
 		bad, leaked := own(t, one)
 		own(t, two)
@@ -173,7 +173,7 @@ func TestAKeyThatIsToComeTakesOverInItsTime(t *testing.T) {
 }
 
 func TestManyIssuersBeginAtOnce(t *testing.T) {
-	store := issuer.NewMemory()
+	store := issuer.Memory()
 	first := newIssuer(t, issuer.WithStore(store))
 	var wg sync.WaitGroup
 	for range 8 {
@@ -223,7 +223,7 @@ func TestAnOldKeyRetiresWithItsTokens(t *testing.T) {
 // stands in the other's set.
 func TestRotationIsSeenByNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := issuer.NewMemory()
+		store := issuer.Memory()
 		one, two := browser(t, newIssuer(t, issuer.WithStore(store))), newIssuer(t, issuer.WithStore(store))
 		_, before := own(t, one)
 		own(t, two)
@@ -262,7 +262,7 @@ func (s *flaky) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 
 func TestKeysOutliveTheStoreForAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &flaky{Store: issuer.NewMemory()}
+		store := &flaky{Store: issuer.Memory()}
 		is := newIssuer(t, issuer.WithStore(store))
 		ids, _ := published(t, is)
 		store.down = true

@@ -8,5 +8,5 @@ import (
 )
 
 func TestMemoryStore(t *testing.T) {
-	issuertest.Run(t, func(*testing.T) issuer.Store { return issuer.NewMemory() })
+	issuertest.Run(t, func(*testing.T) issuer.Store { return issuer.Memory() })
 }

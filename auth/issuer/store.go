@@ -52,8 +52,8 @@ type record struct {
 	expires time.Time
 }
 
-// NewMemory returns a Store in this process's memory.
-func NewMemory() Store { return &memory{m: map[string]record{}, now: time.Now} }
+// Memory returns a Store in this process's memory.
+func Memory() Store { return &memory{m: map[string]record{}, now: time.Now} }
 
 func (s *memory) live(key string) (record, bool) {
 	r, ok := s.m[key]

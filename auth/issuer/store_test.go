@@ -23,7 +23,7 @@ import (
 
 // Two issuers on one store are one issuer.
 func TestOneCodeGivesOneTokenWhoeverAsks(t *testing.T) {
-	store := issuer.NewMemory()
+	store := issuer.Memory()
 	one := browser(t, newIssuer(t, issuer.WithStore(store), issuer.WithRefreshGrace(0)))
 	two := newIssuer(t, issuer.WithStore(store), issuer.WithRefreshGrace(0))
 	for round := range 20 {
@@ -53,7 +53,7 @@ func TestOneCodeGivesOneTokenWhoeverAsks(t *testing.T) {
 }
 
 func TestIssuersOnOneStoreShareEverything(t *testing.T) {
-	store := issuer.NewMemory()
+	store := issuer.Memory()
 	one := browser(t, newIssuer(t, issuer.WithStore(store)))
 	two := newIssuer(t, issuer.WithStore(store))
 	_, got := post(one, "/token", "orders", "orders-secret", url.Values{"grant_type": {"client_credentials"}})
@@ -74,7 +74,7 @@ func TestIssuersOnOneStoreShareEverything(t *testing.T) {
 
 func TestKeysRotate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := issuer.NewMemory()
+		store := issuer.Memory()
 		one := browser(t, newIssuer(t, issuer.WithStore(store), issuer.WithKeyLife(3*time.Hour)))
 		two := newIssuer(t, issuer.WithStore(store), issuer.WithKeyLife(3*time.Hour))
 		ids := func(is *issuer.Issuer) map[string]bool {
@@ -149,7 +149,7 @@ func (s *spy) Put(ctx context.Context, key string, value []byte, version uint64,
 }
 
 func TestStoreHoldsNoSecret(t *testing.T) {
-	store := &spy{Store: issuer.NewMemory()}
+	store := &spy{Store: issuer.Memory()}
 	seal := bytes.Repeat([]byte{7}, 32)
 	is := browser(t, newIssuer(t, issuer.WithStore(store), issuer.WithSealKey(seal)))
 	c := code(t, is, "web")
@@ -219,7 +219,7 @@ func (s *garbled) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 
 func TestRecordsThatCantBeRead(t *testing.T) {
 	for _, prefix := range []string{"keys", "account/", "grant/", "consent/"} {
-		store := &garbled{Store: issuer.NewMemory()}
+		store := &garbled{Store: issuer.Memory()}
 		first := browser(t, newIssuer(t, issuer.WithStore(store), issuer.WithLogin(session)))
 		_, got := begin(t, first, "web")
 		_, body := visit(first, "alice", request("web", callback, "prompt", "consent"), nil)
@@ -268,7 +268,7 @@ func (s *pair) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 }
 
 func TestTwoAnswersToOneQuestion(t *testing.T) {
-	store := &pair{Store: issuer.NewMemory()}
+	store := &pair{Store: issuer.Memory()}
 	store.met.Add(2)
 	is := browser(t, newIssuer(t, issuer.WithStore(store), issuer.WithLogin(session)))
 	q := request("web", callback, "prompt", "consent")

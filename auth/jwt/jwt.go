@@ -16,6 +16,7 @@ import (
 	"github.com/micro/go-platform/auth/internal/remote"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/jose"
 	"github.com/micro/go-platform/internal/life"
 )
@@ -138,13 +139,9 @@ func Backend(is Issuer, opts ...Option) auth.Option {
 		if err := d.trust(is); err != nil {
 			return nil, err
 		}
-		for n, opt := range opts {
-			if opt == nil {
-				return nil, fmt.Errorf("%w: option %d is nil", auth.ErrInvalid, n)
-			}
-			if err := opt(d); err != nil {
-				return nil, err
-			}
+		err := fronts.Apply(d, opts)
+		if err != nil {
+			return nil, err
 		}
 		return d, nil
 	})

@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option sets one thing of New.
@@ -80,13 +81,9 @@ func Backend(roots *x509.CertPool, opts ...Option) auth.Option {
 			return nil, fmt.Errorf("%w: no roots", auth.ErrInvalid) // nil would mean every authority of the system
 		}
 		d := &driver{roots: roots, subject: Subject, roles: func(*x509.Certificate) []string { return nil }, now: time.Now}
-		for n, opt := range opts {
-			if opt == nil {
-				return nil, fmt.Errorf("%w: option %d is nil", auth.ErrInvalid, n)
-			}
-			if err := opt(d); err != nil {
-				return nil, err
-			}
+		err := fronts.Apply(d, opts)
+		if err != nil {
+			return nil, err
 		}
 		return d, nil
 	})

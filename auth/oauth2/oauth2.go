@@ -14,6 +14,7 @@ import (
 	"github.com/micro/go-platform/auth/internal/remote"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/jose"
 	"github.com/micro/go-platform/internal/life"
 )
@@ -61,13 +62,9 @@ func newServer(issuer string, opts []Option) (*server, error) {
 		issuer: issuer, algorithms: []string{jose.RS256, jose.ES256, jose.EdDSA, jose.PS256},
 		timeout: 5 * time.Second, life: life.New(),
 	}
-	for n, opt := range opts {
-		if opt == nil {
-			return nil, fmt.Errorf("%w: option %d is nil", auth.ErrInvalid, n)
-		}
-		if err := opt(s); err != nil {
-			return nil, err
-		}
+	err := fronts.Apply(s, opts)
+	if err != nil {
+		return nil, err
 	}
 	u, err := url.Parse(issuer)
 	switch {

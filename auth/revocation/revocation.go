@@ -35,19 +35,21 @@ import (
 // Type is the type of the events.
 const Type = "auth.token.revoked"
 
-// Option sets one thing of a feed.
-type Option func(*feed)
+// Option sets one thing of a feed. The zero option sets nothing.
+type Option struct{ set func(*feed) }
 
 // WithLookback sets how far back in the history a feed begins: as long as the
 // longest-lived tokens live. Default 1 h.
-func WithLookback(d time.Duration) Option { return func(f *feed) { f.lookback = d } }
+func WithLookback(d time.Duration) Option {
+	return Option{func(f *feed) { f.lookback = d }}
+}
 
 // Feed makes a revocation feed of a stream.
 func Feed(s event.Stream, opts ...Option) auth.RevocationFeed {
 	f := &feed{stream: s, lookback: time.Hour}
 	for _, opt := range opts {
-		if opt != nil {
-			opt(f)
+		if opt.set != nil {
+			opt.set(f)
 		}
 	}
 	return f

@@ -17,9 +17,9 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-func open(t *testing.T, local *auth.Local, s event.Stream) auth.Auth {
+func open(t *testing.T, local *auth.Authority, s event.Stream) auth.Auth {
 	t.Helper()
-	a, err := auth.New(auth.WithLocal(local), auth.WithService("orders"), auth.WithCacheTTL(time.Hour), auth.WithRevocations(revocation.Feed(s)))
+	a, err := auth.New(auth.Local(local), auth.WithService("orders"), auth.WithCacheTTL(time.Hour), auth.WithRevocations(revocation.Feed(s)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestRevocationReachesTheOtherInstances(t *testing.T) {
 				t.Cleanup(func() { s.Close(context.Background()) })
 				return s
 			}
-			local, one := auth.NewLocal(), stream()
+			local, one := auth.NewAuthority(), stream()
 			two := one
 			if name != "memory" {
 				two = stream() // as in another process
@@ -100,7 +100,7 @@ func TestRevocationMadeWhileRedisIsDown(t *testing.T) {
 		t.Cleanup(func() { s.Close(context.Background()) })
 		return s
 	}
-	local := auth.NewLocal()
+	local := auth.NewAuthority()
 	a, b := open(t, local, stream()), open(t, local, stream())
 	issue := func() *auth.Token {
 		token, err := local.Issue("alice", "orders", nil)
@@ -151,8 +151,8 @@ func ExampleFeed() {
 		return
 	}
 	defer stream.Close(ctx)
-	local := auth.NewLocal()
-	au, err := auth.New(auth.WithLocal(local), auth.WithService("orders"), auth.WithRevocations(revocation.Feed(stream)))
+	local := auth.NewAuthority()
+	au, err := auth.New(auth.Local(local), auth.WithService("orders"), auth.WithRevocations(revocation.Feed(stream)))
 	if err != nil {
 		fmt.Println(err)
 		return

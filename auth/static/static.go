@@ -29,6 +29,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // shortest is the least length of a token: 16 characters hold 80 random bits
@@ -76,13 +77,9 @@ func Backend(c Caller, opts ...Option) auth.Option {
 		if err := d.add(c); err != nil {
 			return nil, err
 		}
-		for n, opt := range opts {
-			if opt == nil {
-				return nil, fmt.Errorf("%w: option %d is nil", auth.ErrInvalid, n)
-			}
-			if err := opt(d); err != nil {
-				return nil, err
-			}
+		err := fronts.Apply(d, opts)
+		if err != nil {
+			return nil, err
 		}
 		return d, nil
 	})

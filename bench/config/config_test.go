@@ -51,11 +51,11 @@ func layers(n int) [3][]byte {
 	return out
 }
 
-func open(b *testing.B) (config.Config, [3]*config.Memory) {
-	var sources [3]*config.Memory
+func open(b *testing.B) (config.Config, [3]*config.MemorySource) {
+	var sources [3]*config.MemorySource
 	var opts []config.Option
 	for i, doc := range layers(0) {
-		sources[i] = config.NewMemory(fmt.Sprint(i), doc)
+		sources[i] = config.Memory(fmt.Sprint(i), doc)
 		opts = append(opts, config.WithSource(quiet{sources[i]}, config.Poll(time.Hour)))
 	}
 	c, err := config.New(opts...)
@@ -226,7 +226,7 @@ func BenchmarkReloadYAML(b *testing.B) {
 		variants[i] = doc
 	}
 	b.Run("ours", func(b *testing.B) {
-		m := new(config.Memory)
+		m := new(config.MemorySource)
 		set := func(i int) {
 			m.Update(config.Content{Parts: []config.Part{{Data: variants[i%16], Format: yaml.Format{}}}}, nil)
 		}

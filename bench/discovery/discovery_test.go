@@ -41,7 +41,7 @@ func open(b *testing.B, backend discovery.Option) discovery.Discovery {
 }
 
 func BenchmarkLookup(b *testing.B) {
-	d := open(b, discovery.WithMemory(discovery.NewMemory()))
+	d := open(b, discovery.Memory(discovery.NewRegistry()))
 	for i := range services {
 		if _, err := d.Get(b.Context(), service(i)); err != nil {
 			b.Fatal(err)
@@ -66,8 +66,8 @@ func BenchmarkLookup(b *testing.B) {
 
 func BenchmarkFleet(b *testing.B) {
 	b.Run("memory", func(b *testing.B) {
-		m := discovery.NewMemory()
-		fleet(b, 10_000, func() discovery.Option { return discovery.WithMemory(m) })
+		m := discovery.NewRegistry()
+		fleet(b, 10_000, func() discovery.Option { return discovery.Memory(m) })
 	})
 	b.Run("redis", func(b *testing.B) {
 		addr := servertest.Redis(b).Addr()

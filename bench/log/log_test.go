@@ -74,7 +74,7 @@ type loggers struct {
 }
 
 func open(b *testing.B) loggers {
-	l, err := log.New(log.Route(log.ToWriter(io.Discard, log.JSON()), log.QueueBytes(256<<20)))
+	l, err := log.New(log.WithOutput(log.ToWriter(io.Discard, log.JSON()), log.QueueBytes(256<<20)))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func BenchmarkPick(b *testing.B) {
 		{"ours", ours(nil)},
 		{"ours, labels", ours(nil, router.Labels(map[string]string{"zone": "1"}))},
 		{"ours, breakers", ours([]router.Option{router.WithBreakers(router.Breakers{})})},
-		{"ours, sharing", ours([]router.Option{router.WithSharing(router.MemoryExchange(), router.Sharing{Interval: time.Hour})})},
+		{"ours, sharing", ours([]router.Option{router.WithSharing(router.Memory(), router.Sharing{Interval: time.Hour})})},
 		{"ours, round robin", ours([]router.Option{router.WithStrategy(router.RoundRobin())})},
 		{"ours, weighted", ours([]router.Option{router.WithStrategy(router.WeightedRoundRobin())})},
 		{"kratos p2c", kratos(p2c.New())},

@@ -47,7 +47,7 @@ func (x *exchange) Reports(ctx context.Context, service string, f func(router.Re
 // Shared is routers that share what they see, every second, until dies.
 func Shared(dies time.Duration, lies bool) func(Env) Policy {
 	return func(e Env) Policy {
-		x := &exchange{Exchange: router.MemoryExchange(), e: e, dies: dies, lies: lies}
+		x := &exchange{Exchange: router.Memory(), e: e, dies: dies, lies: lies}
 		p := Real(router.WithSharing(x, router.Sharing{Interval: time.Second}))(e).(*realPolicy)
 		// The first pick of each makes it listen, on a goroutine of its own.
 		for c := range p.routers {

@@ -46,7 +46,7 @@ func greeter() *http.ServeMux {
 // options are all that both sides have.
 func options() []wrapper.Option {
 	lg := must(log.New(log.ToWriter(io.Discard, log.JSON()), log.WithContext(trace.ContextAttrs)))
-	tr := must(trace.New(trace.WithService("greeter"), trace.InMemory(trace.NewMemory(1000, time.Hour)), trace.WithSampler(trace.Ratio(0.01))))
+	tr := must(trace.New(trace.WithService("greeter"), trace.Memory(trace.NewStore(1000, time.Hour)), trace.WithSampler(trace.Ratio(0.01))))
 	return []wrapper.Option{
 		wrapper.WithName("greeter"), wrapper.WithLog(lg), wrapper.WithAccessLog(slog.LevelInfo), wrapper.WithTrace(tr),
 		wrapper.WithMetrics(must(metrics.New())), wrapper.WithMonitor(must(monitor.New(monitor.WithService("greeter")))),

@@ -60,7 +60,7 @@ func BenchmarkOTLP(b *testing.B) {
 				{Name: "ours", Loop: func(n int) {
 					sent += n
 					for range n {
-						_, s := tr.Start(ctx, "request", trace.WithKind(trace.Server))
+						_, s := tr.Start(ctx, "request", trace.OfKind(trace.Server))
 						s.Tag("http.request.method", "GET")
 						s.Tag("url.path", "/v1/users/42")
 						s.Tag("server.address", "users")

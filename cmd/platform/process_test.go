@@ -145,7 +145,7 @@ func traced(t *testing.T, url, service string) {
 		t.Fatal(err)
 	}
 	defer tr.Close(context.Background())
-	ctx, root := tr.Start(t.Context(), "GET /orders", trace.WithKind(trace.Server))
+	ctx, root := tr.Start(t.Context(), "GET /orders", trace.OfKind(trace.Server))
 	root.Tag("http.route", "/orders")
 	_, query := tr.Start(ctx, "query")
 	time.Sleep(60 * time.Millisecond) // the trace is to be a slow one

@@ -10,7 +10,7 @@ import (
 
 func ExampleSource() {
 	cfg, err := config.New(
-		config.WithSource(config.NewMemory("defaults", map[string]int{"limit": 10})),
+		config.WithSource(config.Memory("defaults", map[string]int{"limit": 10})),
 		config.WithSource(etcd.Source("127.0.0.1:1", "config/orders"), config.Optional()), // nobody listens there
 	)
 	if err != nil {

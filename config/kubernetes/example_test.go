@@ -12,7 +12,7 @@ import (
 
 func ExampleSource() {
 	cfg, err := config.New(
-		config.WithSource(config.NewMemory("defaults", map[string]int{"limit": 10})),
+		config.WithSource(config.Memory("defaults", map[string]int{"limit": 10})),
 		config.WithSource(kubernetes.Source("https://127.0.0.1:1", "configmap/orders", kubernetes.WithFormat(yaml.Format{})), config.Optional()), // nobody listens there
 	)
 	if err != nil {
@@ -53,7 +53,7 @@ func ExampleNewResolver() {
 	defer e.Close()
 	secrets := kubernetes.NewResolver(e)
 	defer secrets.Close()
-	doc := config.NewMemory("app", []byte(`{"dsn": "postgres://app:${kubernetes:shop/orders-db#password}@db/shop"}`))
+	doc := config.Memory("app", []byte(`{"dsn": "postgres://app:${kubernetes:shop/orders-db#password}@db/shop"}`))
 	_, err = config.New(config.WithSource(doc), config.WithTimeout(time.Second),
 		config.WithResolver("kubernetes", secrets, config.ResolveEvery(time.Second)))
 	fmt.Println(err != nil) // nobody listens there

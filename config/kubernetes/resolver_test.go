@@ -39,7 +39,7 @@ func TestReferencesFollowARotationAndAreShownNowhere(t *testing.T) {
 	c := newCluster(t)
 	c.put("secrets", "db", map[string]string{"password": "first\n", "user": "app"}, "")
 	r, _ := c.resolver("watcher", "get", "list", "watch")
-	doc := config.NewMemory("app", []byte(`{"dsn": "postgres://${k8s:db#user}:${k8s:`+c.ns+`/db#password}@db/shop"}`))
+	doc := config.Memory("app", []byte(`{"dsn": "postgres://${k8s:db#user}:${k8s:`+c.ns+`/db#password}@db/shop"}`))
 	cfg := open(t, config.WithSource(doc), config.WithResolver("k8s", r, config.ResolveEvery(50*time.Millisecond)))
 	if got := cfg.Get("dsn").String(""); got != "postgres://app:first@db/shop" {
 		t.Fatalf("got %q", got)

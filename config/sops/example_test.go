@@ -27,7 +27,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	doc := config.NewMemory("app", []byte(`{"dsn": "postgres://app:${sops:db.yaml#postgres.password}@db/shop"}`)) // or any other source
+	doc := config.Memory("app", []byte(`{"dsn": "postgres://app:${sops:db.yaml#postgres.password}@db/shop"}`)) // or any other source
 	cfg, err := config.New(config.WithSource(doc), config.WithResolver("sops", files))
 	// end snippet
 	if err != nil {

@@ -221,7 +221,7 @@ func TestRotationIsLiveAndNothingIsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	doc := config.NewMemory("app", []byte(`{"dsn": "postgres://app:${sops:db.yaml#postgres.password}@db/shop"}`))
+	doc := config.Memory("app", []byte(`{"dsn": "postgres://app:${sops:db.yaml#postgres.password}@db/shop"}`))
 	cfg, err := config.New(config.WithSource(doc), config.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		config.WithResolver("sops", r, config.ResolveEvery(10*time.Millisecond)))
 	if err != nil {

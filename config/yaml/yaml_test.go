@@ -104,7 +104,7 @@ func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
 		{"duplicate key in JSON", `{"a": 1, "a": 2}`, "duplicate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := config.NewMemory("m", map[string]int{"n": 1})
+			m := config.Memory("m", map[string]int{"n": 1})
 			cfg, err := config.New(config.WithSource(m), config.WithDebounce(time.Microsecond))
 			if err != nil {
 				t.Fatal(err)
@@ -155,7 +155,7 @@ func TestOriginIsTheLineOfTheKey(t *testing.T) {
 }
 
 func source(doc string) config.Source {
-	m := new(config.Memory)
+	m := new(config.MemorySource)
 	m.Update(config.Content{Parts: []config.Part{{Data: []byte(doc), Format: yaml.Format{}}}}, nil)
 	return m
 }

@@ -32,12 +32,12 @@ import (
 // snippet: server
 // serve starts an instance and returns what stops it: first callers hear of it, then calls in
 // progress end, then the server does.
-func serve(ctx context.Context, d discovery.Discovery, known *auth.Local, mt metrics.Metrics) (stop func(context.Context) error, err error) {
+func serve(ctx context.Context, d discovery.Discovery, known *auth.Authority, mt metrics.Metrics) (stop func(context.Context) error, err error) {
 	lg, err1 := log.New(log.WithContext(trace.ContextAttrs))
 	tr, err2 := trace.New(trace.WithService("greeter")) // or zipkin.Backend, otlp.Backend
 	mo, err3 := monitor.New(monitor.WithService("greeter"))
 	few, err4 := router.Concurrency(1000)
-	au, err5 := auth.New(auth.WithLocal(known), auth.WithService("greeter"), auth.WithRules( // or auth/oauth2
+	au, err5 := auth.New(auth.Local(known), auth.WithService("greeter"), auth.WithRules( // or auth/oauth2
 		auth.Rule{ID: "shop", Effect: auth.Allow, Subjects: []string{"shop"}, Services: []string{"greeter"}, Actions: []string{"/grpc.health.v1.Health/Check"}}))
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { note(d.Close()) }()
-	known := auth.NewLocal() // who they are, as long as all are in one process
+	known := auth.NewAuthority() // who they are, as long as all are in one process
 	for range 2 {
 		mt, err := metrics.New()
 		if err != nil {
@@ -94,7 +94,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	// snippet: client
 	tr, err1 := trace.New(trace.WithService("shop"))
 	ro, err2 := router.New(router.WithDiscovery(d), router.WithStrategy(router.RoundRobin()), router.WithBreakers(router.Breakers{}))
-	au, err3 := auth.New(auth.WithLocal(known), auth.WithService("shop"))
+	au, err3 := auth.New(auth.Local(known), auth.WithService("shop"))
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}

@@ -81,10 +81,10 @@ func (b *backends) syncOptions() ([]dsync.Option, error) {
 }
 
 // discoveryOptions are those of each instance: in memory they share a registry.
-func (b *backends) discoveryOptions(shared *discovery.Memory) ([]discovery.Option, error) {
+func (b *backends) discoveryOptions(shared *discovery.Registry) ([]discovery.Option, error) {
 	opts, err := engine.Options(&b.engines, b.discovery, discoveryconsul.URL, discoveryetcd.URL, discoveryredis.URL, discoverysql.URL, registering)
 	if len(opts) == 0 {
-		opts = append(opts, discovery.WithMemory(shared))
+		opts = append(opts, discovery.Memory(shared))
 	}
 	return opts, err
 }
@@ -103,9 +103,9 @@ func (b *backends) eventOptions() ([]event.Option, error) {
 }
 
 // traceOptions always keep the newest spans in memory too, for the report.
-func (b *backends) traceOptions(spans *trace.Memory) ([]trace.Option, error) {
+func (b *backends) traceOptions(spans *trace.Store) ([]trace.Option, error) {
 	more, err := engine.Options(&b.engines, b.trace, engine.Scheme(func(a string) trace.Option { return zipkin.Backend(a) }, "http", "https"))
-	return append(more, trace.InMemory(spans)), err
+	return append(more, trace.Memory(spans)), err
 }
 
 // metricsOptions name the service where the receiver has no other way to know it.

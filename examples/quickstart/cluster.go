@@ -24,10 +24,10 @@ import (
 // instances.
 type cluster struct {
 	backends  *backends
-	registry  *discovery.Memory
-	reports   *monitor.Memory
-	authority *auth.Local
-	spans     *trace.Memory
+	registry  *discovery.Registry
+	reports   *monitor.Reports
+	authority *auth.Authority
+	spans     *trace.Store
 	settings  store.Store
 	store     kv.KV
 	locks     dsync.Sync
@@ -44,8 +44,8 @@ type cluster struct {
 
 func newCluster(ctx context.Context, b *backends, page string) (c *cluster, err error) {
 	c = &cluster{
-		backends: b, registry: discovery.NewMemory(), reports: monitor.NewMemory(), authority: auth.NewLocal(),
-		spans: trace.NewMemory(20000, time.Hour), instances: map[string]*instance{},
+		backends: b, registry: discovery.NewRegistry(), reports: monitor.NewReports(), authority: auth.NewAuthority(),
+		spans: trace.NewStore(20000, time.Hour), instances: map[string]*instance{},
 	}
 	defer func() {
 		if err != nil {

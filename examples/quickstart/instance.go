@@ -96,7 +96,7 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 		return in, err
 	}
 	in.owns(in.trace.Close)
-	au, err := auth.New(auth.WithLocal(c.authority), auth.WithService(service), auth.WithRules(
+	au, err := auth.New(auth.Local(c.authority), auth.WithService(service), auth.WithRules(
 		auth.Rule{ID: "client", Effect: auth.Allow, Subjects: []string{"client"}, Services: []string{"greeter"}},
 		auth.Rule{ID: "greeter", Effect: auth.Allow, Subjects: []string{"greeter"}, Services: []string{"names"}},
 	))

@@ -52,7 +52,7 @@ func share(ctx context.Context, ro router.Router, opts ...router.SelectOption) (
 
 func run(ctx context.Context, out io.Writer) (err error) {
 	// snippet: live
-	source := config.NewMemory("rollout", rules(0)) // or any source that operators can write to
+	source := config.Memory("rollout", rules(0)) // or any source that operators can write to
 	cfg, err := config.New(config.WithSource(source))
 	if err != nil {
 		return err

@@ -47,11 +47,11 @@ type shop struct {
 	statuses kv.KV
 	settings store.Store
 	config   config.Config
-	spans    *trace.Memory
+	spans    *trace.Store
 }
 
 func open(ctx context.Context, o options) (s *shop, err error) {
-	s = &shop{options: o, spans: trace.NewMemory(20000, time.Hour)}
+	s = &shop{options: o, spans: trace.NewStore(20000, time.Hour)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -103,7 +103,7 @@ func (s *shop) app(ctx context.Context, in instance, more ...platform.Option) (*
 	return platform.New(in.service, append([]platform.Option{
 		platform.WithInstance(in.id), platform.WithVersion(cmp.Or(in.version, "1")), platform.WithStopTimeout(10 * time.Second),
 		platform.WithLog(log.ToWriter(logs, log.JSON())),
-		platform.WithTrace(trace.InMemory(s.spans)),
+		platform.WithTrace(trace.Memory(s.spans)),
 		platform.WithMonitor(monitorkv.Backend(s.statuses)),
 		platform.WithAuth(auth...),
 		platform.WithRouter(router.WithBreakers(router.Breakers{}), router.WithRuleSource(routerconfig.Source(s.config, "router.rules"))),

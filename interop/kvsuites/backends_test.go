@@ -114,7 +114,7 @@ func redis(opts ...servertest.Option) func(*testing.T) backend {
 // memory is one store for all its clients, which don't close it.
 func memory(t *testing.T) backend {
 	store := opened(t, kv.Memory())
-	return backend{func(*testing.T) kv.KV { return lasting{store} }, sync.WithMemory(sync.NewMemory())}
+	return backend{func(*testing.T) kv.KV { return lasting{store} }, sync.Memory(sync.NewLocks())}
 }
 
 type lasting struct{ kv.KV }

@@ -168,7 +168,7 @@ func TestAnEmptyNativeHistogramIsNative(t *testing.T) {
 // The parser that the Prometheus server scrapes with reads native and classic
 // buckets and exemplars.
 func TestPrometheusServerReadsProtobuf(t *testing.T) {
-	tr, err := trace.New(trace.InMemory(trace.NewMemory(10, time.Hour)))
+	tr, err := trace.New(trace.Memory(trace.NewStore(10, time.Hour)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -180,7 +180,7 @@ func TestPeerThatNeverAcknowledges(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	l := open(t, log.Route(fluentd.Backend(p.Addr().String(), "x"), log.WriteTimeout(20*time.Millisecond)))
+	l := open(t, log.WithOutput(fluentd.Backend(p.Addr().String(), "x"), log.WriteTimeout(20*time.Millisecond)))
 	for range 10 {
 		l.Logger("").Info("x")
 	}

@@ -170,7 +170,7 @@ func TestPeerThatNeverReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	l := open(t, log.Route(logstash.Backend(p.Addr().String()), log.QueueBytes(1<<20)))
+	l := open(t, log.WithOutput(logstash.Backend(p.Addr().String()), log.QueueBytes(1<<20)))
 	lg := l.Logger("")
 	large := strings.Repeat("x", 10_000)
 	began := time.Now()

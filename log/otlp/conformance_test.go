@@ -169,7 +169,7 @@ func TestRefusedRecordsAreCountedAndSaid(t *testing.T) {
 			}))
 			defer s.Close()
 			said := ""
-			l, err := log.New(log.Route(otlp.Backend(s.URL, engineotlp.WithJSON()), log.BatchOf(64<<10, time.Second)), log.WithErrors(func(_ string, err error) { said += err.Error() }))
+			l, err := log.New(log.WithOutput(otlp.Backend(s.URL, engineotlp.WithJSON()), log.BatchOf(64<<10, time.Second)), log.WithErrors(func(_ string, err error) { said += err.Error() }))
 			if err != nil {
 				t.Fatal(err)
 			}

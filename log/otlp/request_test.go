@@ -52,7 +52,7 @@ func written(t *testing.T, log1 func(l log.Log), opts ...engineotlp.Option) (*ke
 	t.Helper()
 	k, said := &kept{}, ""
 	opts = append(opts, engineotlp.WithJSON(), engineotlp.WithoutGzip(), engineotlp.WithClient(&http.Client{Transport: k}))
-	l, err := log.New(log.Route(otlp.Backend("collector", opts...), log.BatchOf(1<<20, time.Hour)), log.WithErrors(func(_ string, err error) { said += err.Error() }))
+	l, err := log.New(log.WithOutput(otlp.Backend("collector", opts...), log.BatchOf(1<<20, time.Hour)), log.WithErrors(func(_ string, err error) { said += err.Error() }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -231,7 +231,7 @@ func TestResourceAndEmptyLabels(t *testing.T) {
 func TestCollectorHasExemplarsOnce(t *testing.T) {
 	c := servertest.SharedCollector(t)
 	for name, opts := range map[string][]engineotlp.Option{"protobuf": nil, "json": {engineotlp.WithJSON()}} {
-		tr, err := trace.New(trace.InMemory(trace.NewMemory(10, time.Hour)))
+		tr, err := trace.New(trace.Memory(trace.NewStore(10, time.Hour)))
 		if err != nil {
 			t.Fatal(err)
 		}

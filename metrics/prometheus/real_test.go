@@ -28,7 +28,7 @@ func accepting(accept string, h http.Handler) http.Handler {
 // traced observes v in h in a span, which it returns.
 func traced(t testing.TB, tr trace.Tracer, h metrics.Histogram, v float64) trace.SpanContext {
 	t.Helper()
-	ctx, span := tr.Start(t.Context(), "call", trace.WithRoot())
+	ctx, span := tr.Start(t.Context(), "call", trace.Root())
 	defer span.End()
 	h.ObserveContext(ctx, v)
 	return span.Context()
@@ -36,7 +36,7 @@ func traced(t testing.TB, tr trace.Tracer, h metrics.Histogram, v float64) trace
 
 func newTracer(t testing.TB) trace.Tracer {
 	t.Helper()
-	tr, err := trace.New(trace.InMemory(trace.NewMemory(10, time.Hour)))
+	tr, err := trace.New(trace.Memory(trace.NewStore(10, time.Hour)))
 	if err != nil {
 		t.Fatal(err)
 	}

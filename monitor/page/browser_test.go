@@ -254,8 +254,8 @@ func TestInABrowser(t *testing.T) {
 	})
 
 	t.Run("a stranger signs in", func(t *testing.T) {
-		authority := auth.NewLocal()
-		au, err := auth.New(auth.WithLocal(authority), auth.WithService("edge"), auth.WithRules(
+		authority := auth.NewAuthority()
+		au, err := auth.New(auth.Local(authority), auth.WithService("edge"), auth.WithRules(
 			auth.Rule{ID: "operators", Effect: auth.Allow, Subjects: []string{"ann"}, Resources: []string{"platform/page"}},
 			auth.Rule{ID: "readers", Effect: auth.Allow, Subjects: []string{"bob"}, Actions: []string{"read"}, Resources: []string{"platform/page"}},
 		))

@@ -18,8 +18,8 @@ import (
 // landscape serves the page of services of which each calls some of the others.
 func landscape(t *testing.T, calls map[string][]string, opts ...page.Option) (url string) {
 	t.Helper()
-	shared := monitor.NewMemory()
-	observer, err := monitor.New(monitor.WithMemory(shared), monitor.WithInstance(monitor.Instance{ID: "watcher", Service: "watcher"}))
+	shared := monitor.NewReports()
+	observer, err := monitor.New(monitor.Memory(shared), monitor.WithInstance(monitor.Instance{ID: "watcher", Service: "watcher"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +68,8 @@ func landscape(t *testing.T, calls map[string][]string, opts ...page.Option) (ur
 }
 
 func TestTheMapSaysWhoCallsWhom(t *testing.T) {
-	spans := trace.NewMemory(0, time.Hour)
-	tr, err := trace.New(trace.InMemory(spans))
+	spans := trace.NewStore(0, time.Hour)
+	tr, err := trace.New(trace.Memory(spans))
 	if err != nil {
 		t.Fatal(err)
 	}

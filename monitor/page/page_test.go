@@ -49,9 +49,9 @@ func start(t *testing.T, opts ...page.Option) *parts {
 		}
 	}
 	ctx := t.Context()
-	shared := monitor.NewMemory()
+	shared := monitor.NewReports()
 	for _, id := range []string{"orders-1", "orders-2"} {
-		mo, err := monitor.New(monitor.WithMemory(shared), monitor.WithInstance(monitor.Instance{ID: id, Service: "orders", Version: "1.2", Zone: "eu-1"}), monitor.WithInterval(100*time.Millisecond))
+		mo, err := monitor.New(monitor.Memory(shared), monitor.WithInstance(monitor.Instance{ID: id, Service: "orders", Version: "1.2", Zone: "eu-1"}), monitor.WithInterval(100*time.Millisecond))
 		must(err)
 		t.Cleanup(func() { mo.Close(context.Background()) })
 		for i := range 100 {
@@ -66,7 +66,7 @@ func start(t *testing.T, opts ...page.Option) *parts {
 	}
 	p := &parts{}
 	var err error
-	p.mo, err = monitor.New(monitor.WithMemory(shared), monitor.WithInstance(monitor.Instance{ID: "edge-1", Service: "edge"}), monitor.WithInterval(100*time.Millisecond),
+	p.mo, err = monitor.New(monitor.Memory(shared), monitor.WithInstance(monitor.Instance{ID: "edge-1", Service: "edge"}), monitor.WithInterval(100*time.Millisecond),
 		monitor.WithExpected(func(string) ([]string, bool) { return []string{"a", "b"}, true }))
 	must(err)
 	p.mo.Observe(monitor.Endpoint{Client: true, Service: "orders", Method: "GET"}, time.Millisecond, nil)
@@ -85,12 +85,12 @@ func start(t *testing.T, opts ...page.Option) *parts {
 		must(err)
 		pick.Done(router.Outcome{Latency: time.Millisecond})
 	}
-	tr, err := trace.New(trace.WithService("edge"), trace.InMemory(trace.NewMemory(100, time.Hour)))
+	tr, err := trace.New(trace.WithService("edge"), trace.Memory(trace.NewStore(100, time.Hour)))
 	must(err)
 	outer, root := tr.Start(ctx, "checkout")
-	_, long := tr.Start(outer, "/shop.checkout.v1.PaymentService/AuthoriseAndCapture", trace.WithKind(trace.Client))
+	_, long := tr.Start(outer, "/shop.checkout.v1.PaymentService/AuthoriseAndCapture", trace.OfKind(trace.Client))
 	long.End()
-	_, child := tr.Start(outer, "pay", trace.WithKind(trace.Client))
+	_, child := tr.Start(outer, "pay", trace.OfKind(trace.Client))
 	child.Tag("card", "<b>bold</b>")
 	child.Error(errors.New("declined"))
 	child.End()
@@ -101,7 +101,7 @@ func start(t *testing.T, opts ...page.Option) *parts {
 	must(p.stream.Publish(ctx, &event.Record{Type: "order.created", Subject: "order/42", Data: []byte(`{"total":7}`)}))
 	must(p.stream.Publish(ctx, &event.Record{Type: "db.orders.created", Source: "orders", Subject: "orders/4f5e6d7c8b9a4f5e6d7c8b9a", ContentType: "application/json",
 		Data: []byte(`{"table":"orders","record":{"created":"2026-11-29T04:00:00Z","data":"eyJjdXN0b21lciI6ImFubiIsInRvdGFsIjo3LCJsaW5lcyI6W3siYXJ0aWNsZSI6InRlYSIsImNvdW50IjoyfV19"}}`)}))
-	cfg, err := config.New(config.WithSource(config.NewMemory("defaults", map[string]any{"greeting": "hello", "password": "s3cret"})), config.WithSecrets("password"))
+	cfg, err := config.New(config.WithSource(config.Memory("defaults", map[string]any{"greeting": "hello", "password": "s3cret"})), config.WithSecrets("password"))
 	must(err)
 	p.log, err = log.New(log.ToWriter(io.Discard, log.JSON()), log.WithLevel("db", slog.LevelWarn))
 	must(err)
@@ -317,7 +317,7 @@ func TestDocumentsHaveAHistory(t *testing.T) {
 }
 
 func TestChangesOfTheConfigurationAreKept(t *testing.T) {
-	defaults := config.NewMemory("defaults", map[string]any{"rate": 1, "password": "s3cret"})
+	defaults := config.Memory("defaults", map[string]any{"rate": 1, "password": "s3cret"})
 	cfg, err := config.New(config.WithSource(defaults), config.WithDebounce(time.Millisecond))
 	if err != nil {
 		t.Fatal(err)

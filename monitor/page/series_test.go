@@ -92,9 +92,9 @@ func TestRatesAreThoseThatWereReported(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				shared := monitor.NewMemory()
+				shared := monitor.NewReports()
 				open := func(id, service string) monitor.Monitor {
-					mo, err := monitor.New(monitor.WithMemory(shared), monitor.WithInstance(monitor.Instance{ID: id, Service: service}))
+					mo, err := monitor.New(monitor.Memory(shared), monitor.WithInstance(monitor.Instance{ID: id, Service: service}))
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -58,7 +58,7 @@ func TestTracesBesideAReporterThatCanNotBeSearched(t *testing.T) {
 		want int
 	}{
 		"alone":      {[]trace.Option{exporter}, 404},
-		"and memory": {[]trace.Option{exporter, trace.InMemory(trace.NewMemory(0, time.Hour))}, 200},
+		"and memory": {[]trace.Option{exporter, trace.Memory(trace.NewStore(0, time.Hour))}, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr, err := trace.New(c.opts...)
@@ -77,7 +77,7 @@ func TestTracesBesideAReporterThatCanNotBeSearched(t *testing.T) {
 				Traces []page.TraceSummary
 			}
 			code := p.get(t, "traces", &got)
-			if helps := strings.Contains(got.Error, "trace.InMemory"); code != c.want || helps != (code == 404) || len(got.Traces) == 1 != (code == 200) {
+			if helps := strings.Contains(got.Error, "trace.Memory"); code != c.want || helps != (code == 404) || len(got.Traces) == 1 != (code == 200) {
 				t.Errorf("%d, %+v", code, got)
 			}
 		})
@@ -107,11 +107,11 @@ func TestEachCallIsDrawnOnce(t *testing.T) {
 			call(1, 0, trace.Internal, "charge", "edge"), call(2, 1, trace.Client, "GET /hello", "edge"),
 		}, "0 internal edge, 1 client edge"},
 	} {
-		m := trace.NewMemory(0, time.Hour)
+		m := trace.NewStore(0, time.Hour)
 		if _, err := m.Report(t.Context(), c.spans); err != nil {
 			t.Fatal(err)
 		}
-		tr, err := trace.New(trace.InMemory(m))
+		tr, err := trace.New(trace.Memory(m))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -89,8 +89,8 @@ func TestHistoryReachesBack(t *testing.T) {
 // However many services there are, their samples take no more than the bound.
 func TestHistoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shared := monitor.NewMemory()
-		mo, err := monitor.New(monitor.WithMemory(shared), monitor.WithService("watcher"))
+		shared := monitor.NewReports()
+		mo, err := monitor.New(monitor.Memory(shared), monitor.WithService("watcher"))
 		if err != nil {
 			t.Fatal(err)
 		}

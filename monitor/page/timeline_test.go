@@ -50,7 +50,7 @@ func told(t *testing.T, p *page.Page, query string) []string {
 // orders are monitors of instances that share what they publish.
 type orders struct {
 	t      *testing.T
-	shared *monitor.Memory
+	shared *monitor.Reports
 }
 
 func (o orders) open(id, version string, mute *atomic.Bool) monitor.Monitor {
@@ -77,10 +77,10 @@ func (m mutable) Publish(ctx context.Context, r monitor.Report) error {
 
 func TestTheTimelineTellsOfInstancesAndDeploys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := orders{t, monitor.NewMemory()}
+		o := orders{t, monitor.NewReports()}
 		one := o.open("orders-1", "1", nil)
 		time.Sleep(10 * time.Second)
-		observer, err := monitor.New(monitor.WithMemory(o.shared), monitor.WithInstance(monitor.Instance{ID: "edge-1", Service: "edge"}))
+		observer, err := monitor.New(monitor.Memory(o.shared), monitor.WithInstance(monitor.Instance{ID: "edge-1", Service: "edge"}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,9 +134,9 @@ func TestTheTimelineTellsOfInstancesAndDeploys(t *testing.T) {
 // A verdict is told when it changes, unknown too, and not at each sample.
 func TestTheTimelineTellsAVerdictOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := orders{t, monitor.NewMemory()}
+		o := orders{t, monitor.NewReports()}
 		var blind atomic.Bool
-		observer, err := monitor.New(monitor.WithMemory(o.shared), monitor.WithInstance(monitor.Instance{ID: "edge-1", Service: "edge"}),
+		observer, err := monitor.New(monitor.Memory(o.shared), monitor.WithInstance(monitor.Instance{ID: "edge-1", Service: "edge"}),
 			monitor.WithExpected(func(string) ([]string, bool) { return []string{"orders-1"}, !blind.Load() }))
 		if err != nil {
 			t.Fatal(err)
@@ -163,8 +163,8 @@ func TestTheTimelineTellsAVerdictOnce(t *testing.T) {
 // What flaps is one line with a count, and pushes nothing else out.
 func TestTheTimelineIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := orders{t, monitor.NewMemory()}
-		observer, err := monitor.New(monitor.WithMemory(o.shared), monitor.WithInstance(monitor.Instance{ID: "edge-1", Service: "edge"}))
+		o := orders{t, monitor.NewReports()}
+		observer, err := monitor.New(monitor.Memory(o.shared), monitor.WithInstance(monitor.Instance{ID: "edge-1", Service: "edge"}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +211,7 @@ func TestTheTimelineTellsOfEjectionsConfigurationAndLeaders(t *testing.T) {
 		mo, err1 := monitor.New(monitor.WithService("edge"))
 		d, err2 := discovery.New()
 		ro, err3 := router.New(router.WithDiscovery(d))
-		defaults := config.NewMemory("defaults", map[string]any{"rate": 1, "password": "s3cret"})
+		defaults := config.Memory("defaults", map[string]any{"rate": 1, "password": "s3cret"})
 		cfg, err4 := config.New(config.WithSource(defaults))
 		locks, err5 := dsync.New()
 		if err := errors.Join(err1, err2, err3, err4, err5); err != nil {

@@ -59,7 +59,7 @@ func (p *Page) traces(r *http.Request) (any, error) {
 func (p *Page) search(r *http.Request, q trace.Query) (trace.Page, error) {
 	page, err := p.o.trace.Search(r.Context(), q)
 	if errors.Is(err, trace.ErrUnsupported) {
-		err = fault.Markf(trace.ErrUnsupported, "the tracer's reporters can't be searched; keep the newest spans in memory beside them with trace.InMemory(trace.NewMemory(0, time.Hour))")
+		err = fault.Markf(trace.ErrUnsupported, "the tracer's reporters can't be searched; keep the newest spans in memory beside them with trace.Memory(trace.NewStore(0, time.Hour))")
 	}
 	return page, err
 }

@@ -31,7 +31,7 @@ func document(weight int) map[string]any {
 }
 
 // world is a router whose rules are in a configuration.
-func world(t testing.TB) (router.Router, config.Config, *config.Memory) {
+func world(t testing.TB) (router.Router, config.Config, *config.MemorySource) {
 	ro, cfg, source, _ := complaining(t)
 	return ro, cfg, source
 }
@@ -44,10 +44,10 @@ func (c complaints) Handle(_ context.Context, r slog.Record) error { c.c <- r.Me
 func (c complaints) WithAttrs([]slog.Attr) slog.Handler            { return c }
 func (c complaints) WithGroup(string) slog.Handler                 { return c }
 
-func complaining(t testing.TB) (router.Router, config.Config, *config.Memory, <-chan string) {
+func complaining(t testing.TB) (router.Router, config.Config, *config.MemorySource, <-chan string) {
 	t.Helper()
 	log := complaints{make(chan string, 10)}
-	source := config.NewMemory("rules", document(0))
+	source := config.Memory("rules", document(0))
 	cfg, err := config.New(config.WithSource(source), config.WithDebounce(time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestRuleChangedInConsulActsWithinASecond(t *testing.T) {
 }
 
 func ExampleSource() {
-	cfg, err := config.New(config.WithSource(config.NewMemory("rules", document(100))))
+	cfg, err := config.New(config.WithSource(config.Memory("rules", document(100))))
 	if err != nil {
 		fmt.Println(err)
 		return

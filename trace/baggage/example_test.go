@@ -50,8 +50,8 @@ func ExampleBaggage_With() {
 }
 
 func ExampleAttrs() {
-	records := log.NewMemory(10, log.Logfmt())
-	l, err := log.New(log.ToMemory(records), log.WithContext(baggage.Attrs("tenant")))
+	records := log.NewRecorder(10, log.Logfmt())
+	l, err := log.New(log.Memory(records), log.WithContext(baggage.Attrs("tenant")))
 	if err != nil {
 		panic(err)
 	}

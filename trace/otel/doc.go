@@ -1,6 +1,6 @@
 // Package otel connects package trace with OpenTelemetry, both ways.
 //
-//	tr := otel.New(provider)        // a trace.Tracer whose spans are the provider's
+//	tr, err := otel.New(provider)   // a trace.Tracer whose spans are the provider's
 //	provider := otel.Provider(tr)   // a TracerProvider whose spans are tr's
 //
 // # Semantics

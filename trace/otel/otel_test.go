@@ -30,11 +30,14 @@ func sdk(t testing.TB) (*sdktrace.TracerProvider, *tracetest.InMemoryExporter) {
 
 func TestSpansOfNewAreTheProviders(t *testing.T) {
 	p, exported := sdk(t)
-	tr := otel.New(p)
+	tr, err := otel.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
 	start := time.Now().Add(-time.Minute)
 	other := trace.SpanContext{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}}
-	ctx, s := tr.Start(t.Context(), "ours", trace.WithKind(trace.Client), trace.WithStart(start), trace.WithLink(other, slog.Int("n", 1)),
-		trace.WithRemote(trace.Endpoint{Service: "bank", Address: "10.0.0.1:443"}))
+	ctx, s := tr.Start(t.Context(), "ours", trace.OfKind(trace.Client), trace.StartAt(start), trace.LinkTo(other, slog.Int("n", 1)),
+		trace.Remote(trace.Endpoint{Service: "bank", Address: "10.0.0.1:443"}))
 	s.Tag("s", "v")
 	s.TagInt("i", 1)
 	s.TagFloat("f", 2.5)
@@ -74,8 +77,8 @@ func TestSpansOfNewAreTheProviders(t *testing.T) {
 }
 
 func TestSpansOfProviderAreOurs(t *testing.T) {
-	store := trace.NewMemory(0, 0)
-	tr, err := trace.New(trace.InMemory(store))
+	store := trace.NewStore(0, 0)
+	tr, err := trace.New(trace.Memory(store))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +119,8 @@ func root2() oteltrace.SpanContext {
 
 // One trace over three processes: ours, OpenTelemetry's SDK, ours again.
 func TestHeadersBothWays(t *testing.T) {
-	store := trace.NewMemory(0, 0)
-	ours, err := trace.New(trace.InMemory(store))
+	store := trace.NewStore(0, 0)
+	ours, err := trace.New(trace.Memory(store))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +128,7 @@ func TestHeadersBothWays(t *testing.T) {
 	p, exported := sdk(t)
 	w3c := propagation.TraceContext{}
 
-	ctx, first := ours.Start(t.Context(), "first", trace.WithKind(trace.Client))
+	ctx, first := ours.Start(t.Context(), "first", trace.OfKind(trace.Client))
 	h := trace.Header{}
 	ours.Inject(ctx, h)
 	h.Set("tracestate", "vendor=1")
@@ -136,7 +139,7 @@ func TestHeadersBothWays(t *testing.T) {
 	w3c.Inject(ctx, propagation.HeaderCarrier(h))
 
 	ctx = ours.Extract(context.Background(), h)
-	_, third := ours.Start(ctx, "third", trace.WithKind(trace.Server))
+	_, third := ours.Start(ctx, "third", trace.OfKind(trace.Server))
 	third.End()
 	second.End()
 	first.End()
@@ -150,7 +153,10 @@ func TestHeadersBothWays(t *testing.T) {
 
 func TestExtractOfTheBridge(t *testing.T) {
 	p, exported := sdk(t)
-	tr := otel.New(p)
+	tr, err := otel.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
 	caller := trace.Header{}
 	trace.W3C().Inject(trace.SpanContext{TraceID: trace.TraceID{7}, SpanID: trace.SpanID{8}, Flags: trace.Sampled}, caller)
 	ctx, s := tr.Start(tr.Extract(t.Context(), caller), "serve")
@@ -177,7 +183,7 @@ func TestExtractOfTheBridge(t *testing.T) {
 
 func ExampleNew() {
 	exporter := tracetest.NewInMemoryExporter() // an exporter of the SDK's
-	tr := otel.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter)))
+	tr, _ := otel.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter)))
 	_, span := tr.Start(context.Background(), "hello")
 	span.End()
 	fmt.Println(exporter.GetSpans()[0].Name)

@@ -40,19 +40,19 @@ func (f *foreignTracer) Start(ctx context.Context, name string, opts ...oteltrac
 	var o []trace.SpanOption
 	for ours, theirs := range kinds {
 		if theirs == c.SpanKind() {
-			o = append(o, trace.WithKind(ours))
+			o = append(o, trace.OfKind(ours))
 		}
 	}
 	if !c.Timestamp().IsZero() {
-		o = append(o, trace.WithStart(c.Timestamp()))
+		o = append(o, trace.StartAt(c.Timestamp()))
 	}
 	for _, l := range c.Links() {
-		o = append(o, trace.WithLink(fromOtel(l.SpanContext, oteltrace.SpanID{}), tags(l.Attributes)...))
+		o = append(o, trace.LinkTo(fromOtel(l.SpanContext, oteltrace.SpanID{}), tags(l.Attributes)...))
 	}
 	if c.NewRoot() {
-		o = append(o, trace.WithRoot())
+		o = append(o, trace.Root())
 	} else if sc := oteltrace.SpanContextFromContext(ctx); sc.IsValid() && trace.FromContext(ctx).Context().SpanID != trace.SpanID(sc.SpanID()) {
-		o = append(o, trace.WithParent(fromOtel(sc, oteltrace.SpanID{}))) // one that OpenTelemetry's propagator left
+		o = append(o, trace.ChildOf(fromOtel(sc, oteltrace.SpanID{}))) // one that OpenTelemetry's propagator left
 	}
 	ctx, inner := f.provider.tracer.Start(ctx, name, o...)
 	s := &foreignSpan{provider: f.provider, inner: inner}

@@ -2,43 +2,51 @@ package otel
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"strconv"
 	"sync/atomic"
 	"time"
 
-	"github.com/micro/go-platform/internal/fault"
-	"github.com/micro/go-platform/trace"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	oteltrace "go.opentelemetry.io/otel/trace"
+
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
+	"github.com/micro/go-platform/trace"
 )
 
 // scopeName is the instrumentation scope of the spans.
 const scopeName = "github.com/micro/go-platform/trace"
 
 // Option configures New.
-type Option func(*tracer)
+type Option func(*tracer) error
 
 // WithPropagator sets the form of headers. The default is propagation.TraceContext.
 func WithPropagator(p propagation.TextMapPropagator) Option {
-	return func(t *tracer) { t.propagator = p }
+	return func(t *tracer) error {
+		t.propagator = p
+		if p == nil {
+			return errors.New("WithPropagator(nil)")
+		}
+		return nil
+	}
 }
 
 // New returns a Tracer whose spans are p's. A nil p makes none.
-func New(p oteltrace.TracerProvider, opts ...Option) trace.Tracer {
+func New(p oteltrace.TracerProvider, opts ...Option) (trace.Tracer, error) {
 	t := &tracer{provider: p, propagator: propagation.TraceContext{}}
-	for _, opt := range opts {
-		if opt != nil {
-			opt(t)
-		}
+	err := fronts.Apply(t, opts)
+	if err != nil {
+		return nil, fault.Wrap("trace/otel", "new", "", fault.Mark(trace.ErrInvalid, err))
 	}
 	if p != nil {
 		t.tracer = p.Tracer(scopeName)
 	}
-	return t
+	return t, nil
 }
 
 type tracer struct {

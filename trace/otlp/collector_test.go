@@ -150,8 +150,8 @@ func TestCollectorHasEveryPartOfASpan(t *testing.T) {
 			parent := trace.SpanContext{TraceID: trace.TraceID{9, 15: n}, SpanID: trace.SpanID{8}, Flags: trace.Sampled, State: "x=y"}
 			other := trace.SpanContext{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, State: "a=b"}
 			start := time.Unix(1767322800, 123456789)
-			_, span := tr.Start(trace.ContextWithRemote(t.Context(), parent), "Charge", trace.WithKind(trace.Client), trace.WithStart(start),
-				trace.WithRemote(trace.Endpoint{Service: "bank", Address: "10.0.0.2:443"}))
+			_, span := tr.Start(trace.ContextWithRemote(t.Context(), parent), "Charge", trace.OfKind(trace.Client), trace.StartAt(start),
+				trace.Remote(trace.Endpoint{Service: "bank", Address: "10.0.0.2:443"}))
 			span.Link(other, slog.String("why", "batch"), slog.Int("n", 1))
 			span.Tag("s", "ä\xff")
 			span.TagInt("i", math.MinInt64)

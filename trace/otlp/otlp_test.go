@@ -67,7 +67,7 @@ func TestRequest(t *testing.T) {
 	start := time.Unix(1767322800, 123456789)
 	other := trace.SpanContext{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, State: "a=b"}
 	ctx := trace.ContextWithRemote(t.Context(), trace.SpanContext{TraceID: trace.TraceID{7}, SpanID: trace.SpanID{8}, Flags: trace.Sampled, State: "x=y"})
-	_, span := tr.Start(ctx, "Charge", trace.WithKind(trace.Client), trace.WithStart(start), trace.WithRemote(trace.Endpoint{Service: "bank", Address: "10.0.0.2:443"}), trace.WithLink(other))
+	_, span := tr.Start(ctx, "Charge", trace.OfKind(trace.Client), trace.StartAt(start), trace.Remote(trace.Endpoint{Service: "bank", Address: "10.0.0.2:443"}), trace.LinkTo(other))
 	span.Tag("s", "ä\xff")
 	span.TagInt("i", math.MinInt64)
 	span.TagFloat("f", 2.5)
@@ -202,7 +202,7 @@ func TestFlagsSayWhetherTheParentIsRemote(t *testing.T) {
 			local.SpanID = trace.SpanID{9}
 			remote := local
 			remote.Remote = true
-			_, span := tr.Start(c.ctx(tr), "x", trace.WithLink(remote), trace.WithLink(local))
+			_, span := tr.Start(c.ctx(tr), "x", trace.LinkTo(remote), trace.LinkTo(local))
 			span.End()
 			if err := tr.Close(t.Context()); err != nil {
 				t.Fatal(err)

@@ -118,8 +118,8 @@ func (h Harness) wholeSpan(t *testing.T) {
 	tr := h.open(t)
 	start := time.Now().Add(-time.Minute).Truncate(time.Microsecond).Add(123)
 	other := trace.SpanContext{TraceID: trace.TraceID{1, 2, 15: 3}, SpanID: trace.SpanID{4, 7: 5}}
-	_, s := tr.Start(t.Context(), "Charge Card", trace.WithKind(trace.Client), trace.WithStart(start),
-		trace.WithRemote(trace.Endpoint{Service: "Bank", Address: "10.9.8.7:443"}), trace.WithLink(other))
+	_, s := tr.Start(t.Context(), "Charge Card", trace.OfKind(trace.Client), trace.StartAt(start),
+		trace.Remote(trace.Endpoint{Service: "Bank", Address: "10.9.8.7:443"}), trace.LinkTo(other))
 	s.Tag("text", "ä \"quoted\"")
 	s.TagInt("int", -42)
 	s.TagFloat("float", 2.5)
@@ -180,7 +180,7 @@ func (h Harness) kinds(t *testing.T) {
 	ctx, root := tr.Start(t.Context(), "root")
 	want := map[trace.SpanID]trace.Kind{root.Context().SpanID: trace.Internal}
 	for _, k := range []trace.Kind{trace.Internal, trace.Server, trace.Client, trace.Producer, trace.Consumer} {
-		_, s := tr.Start(ctx, k.String(), trace.WithKind(k))
+		_, s := tr.Start(ctx, k.String(), trace.OfKind(k))
 		want[s.Context().SpanID] = k
 		s.End()
 	}
@@ -198,7 +198,7 @@ func (h Harness) oddText(t *testing.T) {
 	ctx, root := tr.Start(t.Context(), "root")
 	odd := []string{"", " ", "\x00", "\xff\xfe", "a\nb", "</script>", "\u2028", strings.Repeat("ü", 5000), "link.0", "error"}
 	for _, text := range odd {
-		_, s := tr.Start(ctx, text, trace.WithRemote(trace.Endpoint{Service: text, Address: text}))
+		_, s := tr.Start(ctx, text, trace.Remote(trace.Endpoint{Service: text, Address: text}))
 		s.Tag(text, text)
 		s.Event(text)
 		s.Error(errors.New(text))

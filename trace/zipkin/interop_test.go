@@ -36,7 +36,7 @@ func TestHeadersBothWaysWithZipkinGo(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			ctx, first := ours.Start(t.Context(), "first", trace.WithKind(trace.Client))
+			ctx, first := ours.Start(t.Context(), "first", trace.OfKind(trace.Client))
 			h := http.Header{}
 			ours.Inject(ctx, trace.Header(h))
 
@@ -46,7 +46,7 @@ func TestHeadersBothWaysWithZipkinGo(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			_, third := ours.Start(ours.Extract(context.Background(), trace.Header(req.Header)), "third", trace.WithKind(trace.Server))
+			_, third := ours.Start(ours.Extract(context.Background(), trace.Header(req.Header)), "third", trace.OfKind(trace.Server))
 			third.End()
 			second.Finish()
 			first.End()

@@ -51,7 +51,7 @@ func TestSearchOnZipkin(t *testing.T) {
 	start := time.Now().Add(-time.Minute)
 	for i := range 30 {
 		at := start.Add(time.Duration(i) * time.Second)
-		_, s := tr.Start(t.Context(), []string{"even", "odd"}[i%2], trace.WithStart(at))
+		_, s := tr.Start(t.Context(), []string{"even", "odd"}[i%2], trace.StartAt(at))
 		if i == 7 {
 			s.Error(errors.New("bad"))
 			s.Tag("user", "ann")
@@ -123,7 +123,7 @@ func TestCollectorReadsZipkin(t *testing.T) {
 	}
 	defer tr.Close(t.Context())
 	start := time.Unix(1767322800, 123456000)
-	_, s := tr.Start(t.Context(), "collected", trace.WithKind(trace.Server), trace.WithStart(start))
+	_, s := tr.Start(t.Context(), "collected", trace.OfKind(trace.Server), trace.StartAt(start))
 	s.TagInt("n", 7)
 	s.Error(errors.New("bad"))
 	s.EndAt(start.Add(250 * time.Millisecond))

@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { leak.Main(m) }
 
 func ExamplePolicies() {
-	cfg, err := config.New(config.WithSource(config.NewMemory("calls", map[string]any{
+	cfg, err := config.New(config.WithSource(config.Memory("calls", map[string]any{
 		"calls": []any{map[string]any{"inbound": true, "route": "/upload", "timeout": "1m"}},
 	})))
 	if err != nil {
@@ -49,7 +49,7 @@ func document(policies ...any) map[string]any { return map[string]any{"calls": p
 // A handler's time follows the configuration; a list that makes no sense
 // changes nothing, in the configuration neither.
 func TestPoliciesFollowTheConfiguration(t *testing.T) {
-	source := config.NewMemory("calls", document())
+	source := config.Memory("calls", document())
 	cfg, err := config.New(config.WithSource(source), config.WithDebounce(time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func TestPoliciesFollowTheConfiguration(t *testing.T) {
 }
 
 func TestFirstPoliciesAreChecked(t *testing.T) {
-	cfg, err := config.New(config.WithSource(config.NewMemory("calls", document(map[string]any{"route": "no slash"}))))
+	cfg, err := config.New(config.WithSource(config.Memory("calls", document(map[string]any{"route": "no slash"}))))
 	if err != nil {
 		t.Fatal(err)
 	}

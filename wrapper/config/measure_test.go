@@ -12,8 +12,8 @@ import (
 
 func TestMeasure(t *testing.T) {
 	m, err1 := metrics.New()
-	source := config.NewMemory("app", map[string]any{"size": 1})
-	other := config.NewMemory("more", map[string]any{})
+	source := config.Memory("app", map[string]any{"size": 1})
+	other := config.Memory("more", map[string]any{})
 	c, err2 := config.New(config.WithSource(source), config.WithSource(other), config.WithValidator(func(_ context.Context, next *config.Snapshot) error {
 		if next.Get("size").Int(0) > 2 {
 			return errors.New("too large")

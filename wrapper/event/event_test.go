@@ -123,8 +123,8 @@ func TestWrappedHandlersKeepTheStreamsPromises(t *testing.T) {
 }
 
 func TestStoryIsOneTraceOfRecordsAndCarriesWhatBelongsToIt(t *testing.T) {
-	spans := trace.NewMemory(100, time.Hour)
-	tr, err := trace.New(trace.WithService("billing"), trace.InMemory(spans))
+	spans := trace.NewStore(100, time.Hour)
+	tr, err := trace.New(trace.WithService("billing"), trace.Memory(spans))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -384,7 +384,7 @@ func TestCloseEndsSubscriptionsBeforeItWaits(t *testing.T) {
 }
 
 func TestHandlerIsBoundedAndNotAuthenticated(t *testing.T) {
-	a, err := auth.New(auth.WithLocal(auth.NewLocal()), auth.WithService("billing")) // no rule: nobody may do anything
+	a, err := auth.New(auth.Local(auth.NewAuthority()), auth.WithService("billing")) // no rule: nobody may do anything
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -197,9 +197,9 @@ func with(t *testing.T, opts ...wrapper.Option) func(router.Router) *wrapper.Wra
 func TestUnaryCallsCarryEverything(t *testing.T) { both(t, unaryCallsCarryEverything) }
 
 func unaryCallsCarryEverything(t *testing.T, dial dialer) {
-	spans, authority := trace.NewMemory(100, time.Hour), auth.NewLocal()
+	spans, authority := trace.NewStore(100, time.Hour), auth.NewAuthority()
 	newAuth := func(service string) auth.Auth {
-		a, err := auth.New(auth.WithLocal(authority), auth.WithService(service), auth.WithRules(
+		a, err := auth.New(auth.Local(authority), auth.WithService(service), auth.WithRules(
 			auth.Rule{ID: "edge", Effect: auth.Allow, Subjects: []string{"edge"}, Services: []string{"echo"}, Actions: []string{"/test.Echo/Say"}}))
 		if err != nil {
 			t.Fatal(err)
@@ -208,7 +208,7 @@ func unaryCallsCarryEverything(t *testing.T, dial dialer) {
 	}
 	var tracers []trace.Tracer
 	newTrace := func(service string) trace.Tracer {
-		tr, err := trace.New(trace.WithService(service), trace.InMemory(spans))
+		tr, err := trace.New(trace.WithService(service), trace.Memory(spans))
 		if err != nil {
 			t.Fatal(err)
 		}

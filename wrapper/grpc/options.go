@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -78,15 +79,7 @@ func WithStreamTimeout(d time.Duration) Option {
 
 func newOptions(opts []Option) options {
 	o := options{idempotent: declared, drain: 5 * time.Minute}
-	for i, opt := range opts {
-		err := fmt.Errorf("option %d is nil", i)
-		if opt != nil {
-			err = opt(&o)
-		}
-		if err != nil && o.err == nil {
-			o.err = fault.Wrap("wrapper/grpc", "client options", "", fault.Mark(wrapper.ErrInvalid, err))
-		}
-	}
+	o.err = fault.Wrap("wrapper/grpc", "client options", "", fault.Mark(wrapper.ErrInvalid, fronts.Apply(&o, opts)))
 	return o
 }
 

@@ -21,7 +21,7 @@ import (
 )
 
 // Option configures Client.
-type Option func(*options)
+type Option struct{ set func(*options) }
 
 type options struct {
 	idempotent func(service, endpoint string) bool
@@ -30,15 +30,15 @@ type options struct {
 // WithIdempotent tells which endpoints may be processed twice. The default is
 // none of them.
 func WithIdempotent(f func(service, endpoint string) bool) Option {
-	return func(o *options) { o.idempotent = f }
+	return Option{func(o *options) { o.idempotent = f }}
 }
 
 // Client puts w around the calls, streams and messages of a client.
 func Client(w *wrapper.Wrapper, opts ...Option) client.Wrapper {
 	o := options{idempotent: func(string, string) bool { return false }}
 	for _, opt := range opts {
-		if opt != nil {
-			opt(&o)
+		if opt.set != nil {
+			opt.set(&o)
 		}
 	}
 	return func(inner client.Client) client.Client {

@@ -202,9 +202,9 @@ func receive[T any](t *testing.T, c <-chan T) T {
 }
 
 func TestCallsCarryEverything(t *testing.T) {
-	x, spans, authority := newWorld(t), trace.NewMemory(100, time.Hour), auth.NewLocal()
+	x, spans, authority := newWorld(t), trace.NewStore(100, time.Hour), auth.NewAuthority()
 	newAuth := func(service string) auth.Auth {
-		a, err := auth.New(auth.WithLocal(authority), auth.WithService(service), auth.WithRules(
+		a, err := auth.New(auth.Local(authority), auth.WithService(service), auth.WithRules(
 			auth.Rule{ID: "edge", Effect: auth.Allow, Subjects: []string{"edge"}, Services: []string{"echo"}, Actions: []string{"Echo.Say"}}))
 		if err != nil {
 			t.Fatal(err)
@@ -213,7 +213,7 @@ func TestCallsCarryEverything(t *testing.T) {
 	}
 	var tracers []trace.Tracer
 	newTrace := func(service string) trace.Tracer {
-		tr, err := trace.New(trace.WithService(service), trace.InMemory(spans))
+		tr, err := trace.New(trace.WithService(service), trace.Memory(spans))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -519,8 +519,8 @@ func TestStreamsEndTheirCallOnce(t *testing.T) {
 }
 
 func TestMessagesAreOneTrace(t *testing.T) {
-	x, spans, rec := newWorld(t), trace.NewMemory(100, time.Hour), newRecorder()
-	tr, err := trace.New(trace.WithService("echo"), trace.InMemory(spans))
+	x, spans, rec := newWorld(t), trace.NewStore(100, time.Hour), newRecorder()
+	tr, err := trace.New(trace.WithService("echo"), trace.Memory(spans))
 	if err != nil {
 		t.Fatal(err)
 	}

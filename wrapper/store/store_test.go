@@ -26,8 +26,8 @@ func TestMain(m *testing.M) { leak.Main(m) }
 // observed is a wrapper, and what it saw: "span name|error.type|parent's name".
 func observed(t *testing.T) (w *wrapper.Wrapper, mt metrics.Metrics, spans func() []string) {
 	t.Helper()
-	memory := trace.NewMemory(1000, time.Hour)
-	tr, err1 := trace.New(trace.InMemory(memory))
+	memory := trace.NewStore(1000, time.Hour)
+	tr, err1 := trace.New(trace.Memory(memory))
 	mt, err2 := metrics.New()
 	mo, err3 := monitor.New()
 	w, err4 := wrapper.New(wrapper.WithName("shop"), wrapper.WithTrace(tr), wrapper.WithMetrics(mt), wrapper.WithMonitor(mo))

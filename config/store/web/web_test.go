@@ -217,8 +217,8 @@ func TestReadsAndWrites(t *testing.T) {
 // Who may is asked for every request, with the namespace that is then read or
 // written; who wrote is in the history.
 func TestPolicyDecides(t *testing.T) {
-	local := auth.NewLocal()
-	au, err := auth.New(auth.WithLocal(local), auth.WithService("ops"), auth.WithRules(
+	local := auth.NewAuthority()
+	au, err := auth.New(auth.Local(local), auth.WithService("ops"), auth.WithRules(
 		auth.Rule{ID: "shop reads its own", Effect: auth.Allow, Subjects: []string{"shop"}, Actions: []string{"read"}, Resources: []string{"config/shop/**", "config/shop"}},
 		auth.Rule{ID: "ann writes", Effect: auth.Allow, Subjects: []string{"ann"}, Actions: []string{"read", "write"}, Resources: []string{"config/**"}},
 	))

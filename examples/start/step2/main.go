@@ -21,7 +21,7 @@ import (
 // snippet: service
 func run(ctx context.Context, addr string) error {
 	app, err := platform.New("greeter", platform.WithVersion("1.0.0"),
-		platform.WithTrace(trace.InMemory(trace.NewMemory(10_000, time.Hour)))) // or a collector: docs/trace.md
+		platform.WithTrace(trace.Memory(trace.NewStore(10_000, time.Hour)))) // or a collector: docs/trace.md
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func run(ctx context.Context, addr, name, on string) error {
 	}
 	app, err := platform.New("greeter", platform.WithVersion("1.0.0"), platform.WithInstance(name),
 		platform.WithDiscovery(registry...),
-		platform.WithTrace(trace.InMemory(trace.NewMemory(10_000, time.Hour))))
+		platform.WithTrace(trace.Memory(trace.NewStore(10_000, time.Hour))))
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func run(ctx context.Context, f flags) error {
 	app, err := platform.New("greeter", platform.WithVersion("1.0.0"), platform.WithInstance(f.name),
 		platform.WithDiscovery(registry...),
 		platform.WithAuth(rules...), platform.WithWrapper(wrapper.WithPublic(public)),
-		platform.WithTrace(trace.InMemory(trace.NewMemory(10_000, time.Hour))))
+		platform.WithTrace(trace.Memory(trace.NewStore(10_000, time.Hour))))
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func run(ctx context.Context, f flags) error {
 		platform.WithConfig(config.WithSource(file.Source(f.settings), config.Optional())),
 		platform.WithDiscovery(registry...),
 		platform.WithAuth(rules...), platform.WithWrapper(wrapper.WithPublic(public)),
-		platform.WithTrace(trace.InMemory(trace.NewMemory(10_000, time.Hour))))
+		platform.WithTrace(trace.Memory(trace.NewStore(10_000, time.Hour))))
 	if err != nil {
 		return err
 	}
