@@ -125,22 +125,25 @@ func resource(attrs []slog.Attr) []metrics.Label {
 func (a *App) openSignals() error {
 	o := a.o
 	var err error
-	if a.trace, err = trace.New(append([]trace.Option{
+	a.trace, err = trace.New(append([]trace.Option{
 		trace.WithService(o.self.Service), trace.WithLogger(a.Logger("trace")),
-	}, o.trace...)...); err != nil {
+	}, o.trace...)...)
+	if err != nil {
 		return err
 	}
 	a.early = append(a.early, a.trace.Close)
-	if a.metrics, err = metrics.New(append([]metrics.Option{
+	a.metrics, err = metrics.New(append([]metrics.Option{
 		metrics.WithRuntime(), metrics.WithLogger(a.Logger("metrics")), metrics.WithResource(resource(a.attrs())...),
-	}, o.metrics...)...); err != nil {
+	}, o.metrics...)...)
+	if err != nil {
 		return err
 	}
 	a.early = append(a.early, a.metrics.Close)
-	if a.monitor, err = monitor.New(append([]monitor.Option{
+	a.monitor, err = monitor.New(append([]monitor.Option{
 		monitor.WithInstance(monitor.Instance{ID: o.self.ID, Service: o.self.Service, Version: o.self.Version, Zone: o.self.Zone}),
 		monitor.WithPhase(monitor.Starting), monitor.WithLogger(a.Logger("monitor")), monitor.WithExpected(a.there.of),
-	}, o.monitor...)...); err != nil {
+	}, o.monitor...)...)
+	if err != nil {
 		return err
 	}
 	a.early = append(a.early, a.monitor.Close)
@@ -150,7 +153,8 @@ func (a *App) openSignals() error {
 func (a *App) openCalls() error {
 	o := a.o
 	var err error
-	if a.discovery, err = discovery.New(append([]discovery.Option{discovery.WithLogger(a.Logger("discovery"))}, o.discovery...)...); err != nil {
+	a.discovery, err = discovery.New(append([]discovery.Option{discovery.WithLogger(a.Logger("discovery"))}, o.discovery...)...)
+	if err != nil {
 		return err
 	}
 	a.closers = append(a.closers, without(a.discovery.Close))
@@ -161,14 +165,16 @@ func (a *App) openCalls() error {
 	if o.self.Zone != "" {
 		routing = append(routing, router.WithZone(o.self.Zone))
 	}
-	if a.router, err = router.New(append(routing, o.router...)...); err != nil {
+	a.router, err = router.New(append(routing, o.router...)...)
+	if err != nil {
 		return err
 	}
 	a.early = append(a.early, a.router.Close)
 	if len(o.auth) == 0 {
 		return nil
 	}
-	if a.auth, err = auth.New(append([]auth.Option{auth.WithService(o.self.Service), auth.WithLogger(a.Logger("auth"))}, o.auth...)...); err != nil {
+	a.auth, err = auth.New(append([]auth.Option{auth.WithService(o.self.Service), auth.WithLogger(a.Logger("auth"))}, o.auth...)...)
+	if err != nil {
 		return err
 	}
 	a.early = append(a.early, without(a.auth.Close))
@@ -178,7 +184,8 @@ func (a *App) openCalls() error {
 func (a *App) openData() error {
 	o := a.o
 	var err error
-	if a.config, err = config.New(append([]config.Option{config.WithLogger(a.Logger("config"))}, o.config...)...); err != nil {
+	a.config, err = config.New(append([]config.Option{config.WithLogger(a.Logger("config"))}, o.config...)...)
+	if err != nil {
 		return err
 	}
 	a.closers = append(a.closers, without(a.config.Close))
@@ -191,19 +198,23 @@ func (a *App) openData() error {
 		a.closers = append(a.closers, without(o.ring.Close))
 		store = append(store, backend, kv.WithLazy()) // it is no member until Run registers it
 	}
-	if a.kv, err = kv.New(append(store, o.kv...)...); err != nil {
+	a.kv, err = kv.New(append(store, o.kv...)...)
+	if err != nil {
 		return err
 	}
 	a.closers = append(a.closers, without(a.kv.Close))
-	if a.sync, err = sync.New(append([]sync.Option{sync.WithLogger(a.Logger("sync"))}, o.sync...)...); err != nil {
+	a.sync, err = sync.New(append([]sync.Option{sync.WithLogger(a.Logger("sync"))}, o.sync...)...)
+	if err != nil {
 		return err
 	}
 	a.closers = append(a.closers, without(a.sync.Close))
-	if a.db, err = db.New(o.db...); err != nil {
+	a.db, err = db.New(o.db...)
+	if err != nil {
 		return err
 	}
 	a.closers = append(a.closers, without(a.db.Close))
-	if a.event, err = event.New(append([]event.Option{event.WithSource(o.self.Service), event.WithLogger(a.Logger("event"))}, o.event...)...); err != nil {
+	a.event, err = event.New(append([]event.Option{event.WithSource(o.self.Service), event.WithLogger(a.Logger("event"))}, o.event...)...)
+	if err != nil {
 		return err
 	}
 	a.closers = append(a.closers, a.event.Close)
@@ -222,7 +233,8 @@ func (a *App) openWrapper() error {
 		opts = append(opts, wrapper.WithDrain(time.Second))
 	}
 	var err error
-	if a.wrapper, err = wrapper.New(append(opts, a.o.wrapper...)...); err != nil {
+	a.wrapper, err = wrapper.New(append(opts, a.o.wrapper...)...)
+	if err != nil {
 		return err
 	}
 	a.observe()

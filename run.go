@@ -263,7 +263,8 @@ func (a *App) leave(ctx context.Context) {
 	defer cancel()
 	a.monitor.SetPhase(monitor.Draining)
 	err := (*own).Update(ctx, func(in *discovery.Instance) { in.Status = discovery.Draining })
-	if err = errors.Join(err, a.o.ring.Leave(ctx)); err != nil {
+	err = errors.Join(err, a.o.ring.Leave(ctx))
+	if err != nil {
 		a.Logger("platform").Warn("left the ring before others had everything", "error", err.Error())
 	}
 }

@@ -144,7 +144,8 @@ func (f *front) verifyProof(p *Proof) (got *dpop.Proof, err error) {
 		return dpop.Verify(string(p.JWT), p.Method, p.URL, f.now())
 	}
 	for _, origin := range f.origins {
-		if got, err = dpop.Verify(string(p.JWT), p.Method, origin+u.EscapedPath(), f.now()); err == nil {
+		got, err = dpop.Verify(string(p.JWT), p.Method, origin+u.EscapedPath(), f.now())
+		if err == nil {
 			return got, nil
 		}
 	}

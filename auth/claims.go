@@ -38,7 +38,8 @@ func TokenFromClaims(claims map[string]any) (*Token, error) {
 	} else {
 		t.Scopes = strings.Fields(strings.Join(list("scp"), " "))
 	}
-	if t.Roles = list("roles"); t.Roles == nil {
+	t.Roles = list("roles")
+	if t.Roles == nil {
 		t.Roles = list("role")
 	}
 	var err error

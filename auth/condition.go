@@ -47,14 +47,16 @@ type condition struct {
 func compileCondition(c Condition) (condition, error) {
 	out := condition{op: c.Op}
 	var err error
-	if out.left, err = compileAttribute(c.Attribute); err != nil {
+	out.left, err = compileAttribute(c.Attribute)
+	if err != nil {
 		return out, err
 	}
 	if c.Other != "" {
 		if c.Value != nil {
 			return out, fmt.Errorf("%w: condition on %q has both a value and another attribute", ErrInvalid, c.Attribute)
 		}
-		if out.right, err = compileAttribute(c.Other); err != nil {
+		out.right, err = compileAttribute(c.Other)
+		if err != nil {
 			return out, err
 		}
 	}

@@ -62,7 +62,8 @@ func New(opts ...Option) (Auth, error) {
 		accepted: newSharded[verdict](o.cacheSize), refused: newLRU[hash, refusal](1024),
 	}
 	f.own.exchanged = newLRU[ownKey, *ownToken](o.exchangedSize)
-	if f.driver, err = o.backend.Open(f.scope, nil); err != nil {
+	f.driver, err = o.backend.Open(f.scope, nil)
+	if err != nil {
 		return nil, err
 	}
 	if f.feed != nil {

@@ -24,7 +24,8 @@ func CredentialFromRequest(r *http.Request) (c Credential, ok bool, err error) {
 	case 0:
 		return c, ok, nil
 	case 1:
-		if c.Scheme, c.Value, err = ParseAuthorization(h[0]); err == nil && c.Scheme == "DPoP" {
+		c.Scheme, c.Value, err = ParseAuthorization(h[0])
+		if err == nil && c.Scheme == "DPoP" {
 			c.Proof, err = proofOf(r)
 		}
 		return c, err == nil, err
@@ -174,7 +175,8 @@ func AuthorizeHTTP(a Auth, r *http.Request, req Request) (context.Context, error
 		ctx = ContextWithCredential(ctx, c)
 	}
 	t, err := a.Authorized(ctx, req)
-	if err = cmp.Or(err, bad); err != nil {
+	err = cmp.Or(err, bad)
+	if err != nil {
 		return nil, err
 	}
 	return ContextWithToken(ctx, t), nil

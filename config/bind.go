@@ -125,7 +125,7 @@ func (b *Binding[T]) OnChange(f func(old, new *T)) (remove func()) {
 }
 
 // Close ends the binding. Load goes on to return its last value.
-func (b *Binding[T]) Close() { b.cancel() }
+func (b *Binding[T]) Close() error { b.cancel(); return nil }
 
 // Variable is one value that follows the configuration.
 type Variable[T any] struct{ b *Binding[T] }
@@ -149,4 +149,4 @@ func (v *Variable[T]) OnChange(f func(old, new T)) (remove func()) {
 }
 
 // Close ends the variable. Load goes on to return its last value.
-func (v *Variable[T]) Close() { v.b.Close() }
+func (v *Variable[T]) Close() error { return v.b.Close() }

@@ -58,7 +58,8 @@ func edit(document []byte, path string, val *tree) ([]byte, error) {
 	if slices.Contains(keys, "") {
 		return nil, fault.Markf(ErrInvalid, "path %q has an empty key", path)
 	}
-	if root, err = root.with(keys, val, ""); err != nil {
+	root, err = root.with(keys, val, "")
+	if err != nil {
 		return nil, err
 	}
 	return appendJSON(nil, root, "", nil), nil

@@ -55,7 +55,8 @@ func (p *parser) node() *Node {
 
 func (p *parser) value() (*Node, error) {
 	n := p.node()
-	if p.count++; p.count > maxNodes {
+	p.count++
+	if p.count > maxNodes {
 		return nil, &SyntaxError{Line: n.Line, Column: n.Column, Problem: fmt.Sprintf("more than %d values", maxNodes)}
 	}
 	kind, err := p.Next()

@@ -85,7 +85,8 @@ func (l *layer) hear(ctx context.Context, c Content, err error) (changed bool) {
 	})
 	if !ok {
 		var readErr error
-		if changed, readErr = l.read(ctx); readErr != nil && err == nil {
+		changed, readErr = l.read(ctx)
+		if readErr != nil && err == nil {
 			changed, _ = l.take(c, nil, nil)
 		}
 	}
@@ -266,7 +267,8 @@ func (l *layer) pollEvery(ctx context.Context, heard func(changed bool)) {
 		if ctx.Err() != nil {
 			return
 		}
-		if failures++; err == nil {
+		failures++
+		if err == nil {
 			failures = 0
 		}
 		heard(changed)

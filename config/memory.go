@@ -46,7 +46,8 @@ func (m *MemorySource) Set(v any) error {
 	data, ok := v.([]byte)
 	if !ok {
 		var err error
-		if data, err = json.Marshal(v); err != nil {
+		data, err = json.Marshal(v)
+		if err != nil {
 			return fault.Wrap("config", "set", m.name, fault.Mark(ErrInvalid, err))
 		}
 	}

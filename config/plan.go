@@ -118,10 +118,12 @@ func newField(sf reflect.StructField, name, flags string) (field, error) {
 		return f, fmt.Errorf("both required and a default")
 	}
 	var err error
-	if f.lo, err = newLimit(f.value(), f.min); err != nil {
+	f.lo, err = newLimit(f.value(), f.min)
+	if err != nil {
 		return f, fmt.Errorf("min: %w", err)
 	}
-	if f.hi, err = newLimit(f.value(), f.max); err != nil {
+	f.hi, err = newLimit(f.value(), f.max)
+	if err != nil {
 		return f, fmt.Errorf("max: %w", err)
 	}
 	err = decodable(f.typ)

@@ -23,7 +23,8 @@ func (c *front) first() error {
 		if !saved.complete(c.sources) {
 			return errors.Join(refused, savedErr)
 		}
-		if next, at, err = c.checked(saved.parts); err != nil {
+		next, at, err = c.checked(saved.parts)
+		if err != nil {
 			return refused
 		}
 		err = refused

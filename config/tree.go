@@ -74,7 +74,8 @@ func (s *sealer) seal(n *Node, depth int) (*tree, error) {
 	if depth > maxDepth {
 		return nil, s.fail(n, "nested deeper than %d levels", maxDepth)
 	}
-	if s.count++; s.count > maxNodes {
+	s.count++
+	if s.count > maxNodes {
 		return nil, s.fail(n, "more than %d values", maxNodes)
 	}
 	t := s.tree()
@@ -94,7 +95,8 @@ func (s *sealer) seal(n *Node, depth int) (*tree, error) {
 		t.items = make([]*tree, len(n.Items))
 		for i, item := range n.Items {
 			var err error
-			if t.items[i], err = s.seal(item, depth+1); err != nil {
+			t.items[i], err = s.seal(item, depth+1)
+			if err != nil {
 				return nil, err
 			}
 		}

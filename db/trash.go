@@ -186,7 +186,8 @@ func (t *table) remove(ctx context.Context, id string, version uint64, purge boo
 		}
 		undo := func() error { return nil }
 		if soft {
-			if undo, err = t.bury(ctx, r); err != nil {
+			undo, err = t.bury(ctx, r)
+			if err != nil {
 				return err
 			}
 		}

@@ -38,7 +38,8 @@ func (r *registration) Update(ctx context.Context, change func(in *Instance)) er
 	case next.Service != r.service || next.ID != r.id:
 		err = fault.Markf(ErrInvalid, "service and id can't change")
 	default:
-		if err = next.Validate(); err == nil {
+		err = next.Validate()
+		if err == nil {
 			r.in, r.dirty = next, true
 		}
 	}

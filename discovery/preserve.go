@@ -38,7 +38,8 @@ func (k *keeper) view(now time.Time) seen {
 		}
 		switch {
 		case m.lost:
-			if s.unconfirmed++; s.unconfirmed == 1 {
+			s.unconfirmed++
+			if s.unconfirmed == 1 {
 				s.instances = slices.Clone(k.live)
 			}
 			s.instances = append(s.instances, m.Instance)
@@ -112,7 +113,8 @@ func (k *keeper) shortest() time.Duration {
 		if ttl <= 0 {
 			continue
 		}
-		if ttl = max(ttl, minTTL); shortest == 0 || ttl < shortest {
+		ttl = max(ttl, minTTL)
+		if shortest == 0 || ttl < shortest {
 			shortest = ttl
 		}
 	}

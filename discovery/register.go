@@ -21,7 +21,8 @@ func (f *front) Register(ctx context.Context, in Instance, opts ...RegisterOptio
 	}
 	in = in.Clone()
 	var err error
-	if in.Address, err = HostPort(in.Address); err != nil {
+	in.Address, err = HostPort(in.Address)
+	if err != nil {
 		return nil, fault.Wrap(f.scope, "register", in.Service, err)
 	}
 	if in.ID == "" {
@@ -191,9 +192,13 @@ func (r *registration) run(ctx context.Context) {
 			timer.Stop()
 			return
 		}
-		if err := r.heartbeat(ctx); err == nil {
+		err := r.heartbeat(ctx)
+		if err == nil {
 			failures = 0
-		} else if failures++; failures == 1 {
+			continue
+		}
+		failures++
+		if failures == 1 {
 			r.f.log.Warn("discovery: heartbeat failed", "backend", r.f.backend.Name, "service", r.service, "id", r.id, "error", err)
 		}
 	}
@@ -224,7 +229,8 @@ func (r *registration) heartbeat(ctx context.Context) error {
 		dirty = errors.Is(err, fault.NotFound)
 	}
 	if dirty {
-		if err = r.f.driver.Register(ctx, r.entry(), never); err == nil {
+		err = r.f.driver.Register(ctx, r.entry(), never)
+		if err == nil {
 			r.f.log.Info("discovery: registered again", "backend", r.f.backend.Name, "service", r.service, "id", r.id)
 		}
 	}
@@ -237,7 +243,8 @@ func (r *registration) record(sent time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.beats = remember(r.beats, heartbeats, Heartbeat{At: sent, Took: time.Since(sent), Err: fault.Adopt("discovery", err)})
-	if r.err = err; err == nil {
+	r.err = err
+	if err == nil {
 		r.confirmed, r.dirty = sent, false
 		r.f.contact.confirm(time.Now())
 	}

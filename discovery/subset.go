@@ -40,7 +40,8 @@ func (s Snapshot) Subset(client string, size int) Snapshot {
 	out := make([]Instance, size)
 	s.Preserved = 0
 	for i, r := range chosen {
-		if out[i] = s.Instances[r.at]; r.at >= confirmed {
+		out[i] = s.Instances[r.at]
+		if r.at >= confirmed {
 			s.Preserved++
 		}
 	}

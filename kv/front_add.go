@@ -55,7 +55,8 @@ func (f *front) addLoop(ctx context.Context, w Write, delta int64) (int64, error
 		case err != nil:
 			return 0, err
 		default:
-			if sum, err = addTo(item.Value, delta); err != nil {
+			sum, err = addTo(item.Value, delta)
+			if err != nil {
 				return 0, err
 			}
 			next.IfRevision, next.TTL = item.Revision, 0
@@ -64,7 +65,8 @@ func (f *front) addLoop(ctx context.Context, w Write, delta int64) (int64, error
 			}
 		}
 		next.Value = strconv.AppendInt(nil, sum, 10)
-		if _, err = f.driver.Put(ctx, next); err == nil {
+		_, err = f.driver.Put(ctx, next)
+		if err == nil {
 			return sum, nil
 		}
 		if !isKind(err, fault.Conflict, fault.Exists) {

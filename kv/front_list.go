@@ -55,7 +55,8 @@ func (f *front) list(ctx context.Context, prefix string, opts []ListOption, yiel
 			return err
 		}
 		item.Key, item.Value = item.Key[len(f.namespace):], slices.Clip(item.Value)
-		if n++; !yield(item, nil) || n == l.limit {
+		n++
+		if !yield(item, nil) || n == l.limit {
 			return nil
 		}
 		if f.life.Closed() {

@@ -53,7 +53,8 @@ func (f *front) write(key string, value []byte, opts []PutOption) (Write, error)
 			return w, invalidf("nil option")
 		}
 		var err error
-		if w, err = opt.put(w); err != nil { // by value: no allocation
+		w, err = opt.put(w)
+		if err != nil { // by value: no allocation
 			return w, err
 		}
 	}
@@ -82,7 +83,8 @@ func (f *front) delete(ctx context.Context, key string, opts []DeleteOption) err
 			return invalidf("nil option")
 		}
 		var err error
-		if w, err = opt.delete(w); err != nil {
+		w, err = opt.delete(w)
+		if err != nil {
 			return err
 		}
 	}

@@ -185,9 +185,12 @@ func (m *memory) Delete(_ context.Context, key string, rev Revision) (err error)
 func (m *memory) Add(_ context.Context, key string, delta int64, ttl time.Duration) (sum int64, err error) {
 	m.items.Update(key, func(old stored, life time.Duration, ok bool) (ch cache.Change[stored]) {
 		sum = delta
-		if !ok {
+		if ok {
+			sum, err = addTo(old.value, delta)
+		} else {
 			life = ttl
-		} else if sum, err = addTo(old.value, delta); err != nil {
+		}
+		if err != nil {
 			return ch
 		}
 		ch = m.change(key, stored{slices.Clip(strconv.AppendInt(nil, sum, 10)), m.next()}, life)

@@ -127,7 +127,8 @@ func (t *Typed[T]) Update(ctx context.Context, key string, change func(v T, ok b
 		var e Entry[T]
 		if ok {
 			var err error
-			if e, err = t.entry(item); err != nil {
+			e, err = t.entry(item)
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -174,7 +175,8 @@ func (t *Typed[T]) Watch(ctx context.Context, prefix string) iter.Seq2[TypedEven
 			e := TypedEvent[T]{Kind: event.Kind, Entry: Entry[T]{Key: event.Item.Key, Revision: event.Item.Revision}}
 			if err == nil && event.Kind == EventPut {
 				var entry Entry[T]
-				if entry, err = t.entry(event.Item); err == nil {
+				entry, err = t.entry(event.Item)
+				if err == nil {
 					e.Entry = entry
 				}
 			}

@@ -100,7 +100,8 @@ func (f *file) reopen(now time.Time) error {
 	}
 	out, err := f.open(f.path, f.mode)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(filepath.Dir(f.path), 0o750); err == nil {
+		err = os.MkdirAll(filepath.Dir(f.path), 0o750)
+		if err == nil {
 			out, err = f.open(f.path, f.mode)
 		}
 	}

@@ -34,7 +34,8 @@ func (f *file) Write(ctx context.Context, b Batch) (int, error) {
 			}
 		}
 		n, err := f.append(b, done)
-		if done += n; err != nil {
+		done += n
+		if err != nil {
 			f.unsure = true
 			return done, err
 		}

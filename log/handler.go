@@ -96,7 +96,8 @@ func (h *handler) HandleAttrs(ctx context.Context, r slog.Record, more []slog.At
 	var suppressed uint64
 	if f.limiter != nil && r.Level < LevelFatal {
 		ok := false
-		if ok, suppressed = f.limiter.allow(r.PC, r.Time); !ok {
+		ok, suppressed = f.limiter.allow(r.PC, r.Time)
+		if !ok {
 			return nil
 		}
 	}

@@ -214,7 +214,8 @@ func (l *levels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		var d time.Duration
 		if s := r.FormValue("for"); s != "" {
-			if d, err = time.ParseDuration(s); err != nil || d <= 0 {
+			d, err = time.ParseDuration(s)
+			if err != nil || d <= 0 {
 				http.Error(w, fmt.Sprintf("malformed duration %q", s), http.StatusBadRequest)
 				return
 			}

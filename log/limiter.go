@@ -33,7 +33,8 @@ func (l *limiter) allow(pc uintptr, now time.Time) (ok bool, suppressed uint64) 
 	l.mu.RUnlock()
 	if s == nil {
 		l.mu.Lock()
-		if s = l.sites[pc]; s == nil {
+		s = l.sites[pc]
+		if s == nil {
 			s = &site{}
 			l.sites[pc] = s
 		}

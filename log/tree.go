@@ -25,7 +25,8 @@ func (h *handler) tree(context []slog.Attr, r *slog.Record, more []slog.Attr) []
 			here = append(here, t.attrs...)
 		}
 		trees = trees[:first]
-		if here = append(here, inner...); depth == 0 {
+		here = append(here, inner...)
+		if depth == 0 {
 			inner = here
 		} else if len(here) > 0 {
 			if f.dedup {

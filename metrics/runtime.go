@@ -201,7 +201,8 @@ func percentile(h *metrics.Float64Histogram, p float64) float64 {
 	}
 	want := uint64(math.Ceil(p * float64(total)))
 	for i, n := range h.Counts {
-		if sum += n; sum >= want && n > 0 {
+		sum += n
+		if sum >= want && n > 0 {
 			if up := h.Buckets[i+1]; !math.IsInf(up, 0) {
 				return up
 			}

@@ -66,7 +66,8 @@ func (f *family) snapshot(sampler int) Family {
 	f.mu.Unlock()
 	for _, i := range functions {
 		v, ok := all[i].read.value()
-		if one.Series[i].Value = v; !ok || !finite(v) {
+		one.Series[i].Value = v
+		if !ok || !finite(v) {
 			one.Series[i].ID = 0
 		}
 	}

@@ -124,10 +124,12 @@ func (e *Env) readHistograms([]Option) error {
 }
 
 func (e *Env) readExporters(opts []Option) (err error) {
-	if e.trace, err = newExporter("TRACES", otlp.Traces(), opts); err != nil {
+	e.trace, err = newExporter("TRACES", otlp.Traces(), opts)
+	if err != nil {
 		return err
 	}
-	if e.metrics, err = newExporter("METRICS", otlp.Metrics(), opts); err != nil {
+	e.metrics, err = newExporter("METRICS", otlp.Metrics(), opts)
+	if err != nil {
 		return err
 	}
 	e.log, err = newExporter("LOGS", otlp.Logs(), opts)

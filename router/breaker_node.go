@@ -95,7 +95,8 @@ func (n *Node) admit(s *service, r *Request) (Trial, bool) {
 	p := &n.breakers[r.breaker]
 	b := p.Load()
 	if b == nil {
-		if b = s.newBreaker(); !p.CompareAndSwap(nil, b) {
+		b = s.newBreaker()
+		if !p.CompareAndSwap(nil, b) {
 			b = p.Load()
 		}
 	}

@@ -59,7 +59,8 @@ func (b *Breaker) room() {
 		if l.ends == 0 {
 			continue
 		}
-		if busy++; first == 0 || l.ends < first {
+		busy++
+		if first == 0 || l.ends < first {
 			first = l.ends
 		}
 	}
@@ -84,7 +85,8 @@ func (b *Breaker) tried(t Trial, c Class) {
 		b.trip(b.now())
 		return
 	default:
-		if b.passed++; b.passed >= b.p.Trials {
+		b.passed++
+		if b.passed >= b.p.Trials {
 			b.change(Ramping)
 			b.until.Store(int64(b.now()))
 			return

@@ -29,7 +29,8 @@ func (t *table) fill(r *Request, nodes []*Node) {
 	}
 	home := near(nodes)
 	d := &drawing{home: newSegment(r, nodes, 0, min(home, max(r.Aperture, 1))), away: newSegment(r, nodes, home, all-home)}
-	if d.whole = d.home; d.away.n > 0 {
+	d.whole = d.home
+	if d.away.n > 0 {
 		d.whole = newSegment(r, nodes, 0, all)
 	}
 	t.drawn.Store(d)
@@ -158,7 +159,8 @@ func alias(weights []float64) []slot {
 	slots := make([]slot, len(weights))
 	var small, large []int
 	for i := range weights {
-		if weights[i] *= n / sum; weights[i] < 1 {
+		weights[i] *= n / sum
+		if weights[i] < 1 {
 			small = append(small, i)
 		} else {
 			large = append(large, i)
@@ -168,7 +170,8 @@ func alias(weights []float64) []slot {
 		i, j := small[len(small)-1], large[len(large)-1]
 		small = small[:len(small)-1]
 		slots[i] = slot{uint32(weights[i] * (1 << 16)), uint32(j)}
-		if weights[j] -= 1 - weights[i]; weights[j] < 1 {
+		weights[j] -= 1 - weights[i]
+		if weights[j] < 1 {
 			large = large[:len(large)-1]
 			small = append(small, j)
 		}

@@ -79,7 +79,8 @@ func (f *front) Explain(name string, opts ...SelectOption) Explanation {
 	for _, n := range m.all {
 		place := slices.Index(sub.nodes, n)
 		c := Candidate{NodeStats: n.stats(&r, place >= 0 && place < int(sub.aperture.Load())), Matches: place >= 0}
-		if c.Score = n.costs(&r); c.Score >= unknown {
+		c.Score = n.costs(&r)
+		if c.Score >= unknown {
 			c.Score = 0
 		}
 		switch {

@@ -65,7 +65,8 @@ func (g *gradient) Release(o Outcome) {
 		return
 	}
 	g.sum += float64(o.Latency)
-	if g.batch++; float64(g.batch) >= g.limit {
+	g.batch++
+	if float64(g.batch) >= g.limit {
 		g.adjust(g.sum / float64(g.batch))
 		g.sum, g.batch, g.full = 0, 0, false
 	}

@@ -146,7 +146,8 @@ func near(nodes []*Node) int {
 		if n.lastChoice() {
 			break
 		}
-		if all++; !n.away.Load() {
+		all++
+		if !n.away.Load() {
 			home++
 		}
 	}

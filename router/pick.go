@@ -68,7 +68,8 @@ func (s *service) pick(a *attempt, labels *labelSet) (variant string, err error)
 		i, a.trial = s.enter(r, sub, i)
 		if i < 0 && s.o.breakers.FailFast {
 			r.Panic, r.last = true, true // ejections hold nobody back any more, breakers do
-			if i, a.trial = s.enter(r, sub, -1); i < 0 {
+			i, a.trial = s.enter(r, sub, -1)
+			if i < 0 {
 				return "", s.open(r, sub)
 			}
 		}

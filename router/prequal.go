@@ -161,7 +161,8 @@ func (c *probing) best(r *Request, nodes []*Node) int {
 	a := &c.pool[best]
 	index := a.index
 	a.load++
-	if a.uses--; a.uses <= 0 {
+	a.uses--
+	if a.uses <= 0 {
 		c.pool = slices.Delete(c.pool, best, best+1)
 	}
 	if len(c.pool) >= c.size(len(nodes)) {

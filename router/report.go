@@ -74,7 +74,8 @@ func (s Sketch) Quantile(q float64) time.Duration {
 	left := q * float64(s.Count())
 	for b := range buckets {
 		if v := min(s[b], 1<<40); v > 0 {
-			if left -= float64(v); left <= 0 {
+			left -= float64(v)
+			if left <= 0 {
 				return middle(b)
 			}
 		}

@@ -183,7 +183,8 @@ func (m *members) route(s *service, r *Request, l *labelSet) (sub *subset, rule 
 			continue
 		}
 		branch = a.draw(r)
-		if sub = m.narrowed(s, a, branch, l); sub.healthy(r) || a.Strict {
+		sub = m.narrowed(s, a, branch, l)
+		if sub.healthy(r) || a.Strict {
 			return sub, a, branch
 		}
 		return m.narrowed(s, a, -1, l), a, -1

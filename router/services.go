@@ -60,7 +60,8 @@ func (f *front) service(ctx context.Context, name string) (*service, error) {
 	s := (*f.services.Load())[name]
 	if s == nil {
 		var err error
-		if s, err = f.add(name); err != nil {
+		s, err = f.add(name)
+		if err != nil {
 			return nil, err
 		}
 	}

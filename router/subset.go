@@ -41,7 +41,8 @@ func (s *subset) refresh(sv *service, now time.Duration) {
 		if n.lastChoice() && first > 0 {
 			break // they stand at the end, and count if there are no others
 		}
-		if first++; !n.out(now) && (len(n.breakers) != 1 || n.breakers[0].Load().ready(now)) {
+		first++
+		if !n.out(now) && (len(n.breakers) != 1 || n.breakers[0].Load().ready(now)) {
 			in++
 		}
 	}

@@ -46,7 +46,8 @@ func (t *trust) sample(before, took, usual float64) {
 	}
 	s := &t.sum
 	s.n, s.x, s.y, s.xx, s.xy, s.yy = s.n+1, s.x+x, s.y+y, s.xx+x*x, s.xy+x*y, s.yy+y*y
-	if t.taken++; t.taken >= often {
+	t.taken++
+	if t.taken >= often {
 		t.fit()
 	}
 	t.mu.Unlock()

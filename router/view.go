@@ -148,7 +148,8 @@ func (e *evidence) quantile(q float64) time.Duration {
 		left += q * c
 	}
 	for b, c := range e.latency {
-		if left -= c; c > 0 && left <= 1e-9 {
+		left -= c
+		if c > 0 && left <= 1e-9 {
 			return middle(b)
 		}
 	}

@@ -131,7 +131,8 @@ func (f *front) claim(ctx, values context.Context, kind Kind, id string, limit i
 	leave := func() {}
 	if f.gates != nil {
 		var err error
-		if leave, err = f.gates.enter(ctx, r.Key, limit, wait); err != nil {
+		leave, err = f.gates.enter(ctx, r.Key, limit, wait)
+		if err != nil {
 			return nil, err
 		}
 	}

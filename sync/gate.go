@@ -79,7 +79,8 @@ func (g *gates) leave(key string, k *gate) {
 		k.waiting = k.waiting[1:]
 		return
 	}
-	if k.inside--; k.inside == 0 {
+	k.inside--
+	if k.inside == 0 {
 		delete(g.keys, key)
 	}
 }

@@ -65,7 +65,8 @@ func parseB3(s string) (sc SpanContext, ok bool) {
 	if s[0] != '-' || !b3State(&sc, s[1:2]) {
 		return SpanContext{}, false
 	}
-	if s = s[2:]; s != "" && (s[0] != '-' || !parseHex(sc.ParentID[:], s[1:])) {
+	s = s[2:]
+	if s != "" && (s[0] != '-' || !parseHex(sc.ParentID[:], s[1:])) {
 		return SpanContext{}, false
 	}
 	return sc, true

@@ -33,15 +33,18 @@ func (micro) Extract(c Carrier) (sc SpanContext, found bool, err error) {
 		return sc, false, nil
 	}
 	var ok bool
-	if sc.TraceID, ok = microID(trace); !ok || sc.TraceID.IsZero() {
+	sc.TraceID, ok = microID(trace)
+	if !ok || sc.TraceID.IsZero() {
 		return SpanContext{}, false, errMicro
 	}
 	id, ok := microID(span)
-	if sc.SpanID = fold(id); !ok || sc.SpanID.IsZero() {
+	sc.SpanID = fold(id)
+	if !ok || sc.SpanID.IsZero() {
 		return SpanContext{}, false, errMicro
 	}
 	if parent != "" && parent != "0" { // "0" was a root's
-		if id, ok = microID(parent); !ok {
+		id, ok = microID(parent)
+		if !ok {
 			return SpanContext{}, false, errMicro
 		}
 		sc.ParentID = fold(id)

@@ -145,7 +145,8 @@ func WithKeep(spans int, conditions ...func(SpanData) bool) Option {
 				return fault.Markf(ErrInvalid, "WithKeep with a nil condition")
 			}
 		}
-		if o.held = spans; spans == 0 {
+		o.held = spans
+		if spans == 0 {
 			o.held = 4096
 		}
 		o.keep = conditions

@@ -91,7 +91,8 @@ func parseTracestate(lines []string) string {
 			if member == "" {
 				continue
 			}
-			if members++; members > maxStateMembers || !validMember(member) {
+			members++
+			if members > maxStateMembers || !validMember(member) {
 				return ""
 			}
 			if b.Len() > 0 {
@@ -107,7 +108,8 @@ func parseTracestate(lines []string) string {
 func plainState(s string) bool {
 	members := 0
 	for member := range strings.SplitSeq(s, ",") {
-		if members++; members > maxStateMembers || !validMember(member) {
+		members++
+		if members > maxStateMembers || !validMember(member) {
 			return false
 		}
 	}

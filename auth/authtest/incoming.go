@@ -27,7 +27,8 @@ func (s *suite) accepts(t *testing.T) {
 	if got, err := a.Authorized(with(t.Context(), token), request); err != nil || got == nil {
 		t.Errorf("Authorized = %v, %v", got, err)
 	}
-	if got, err = a.Authorized(auth.ContextWithToken(t.Context(), got), request); err != nil || got == nil {
+	got, err = a.Authorized(auth.ContextWithToken(t.Context(), got), request)
+	if err != nil || got == nil {
 		t.Errorf("Authorized with a verified token in the context = %v, %v", got, err)
 	}
 }

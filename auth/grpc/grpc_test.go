@@ -194,7 +194,7 @@ func TestANilOptionLetsNoCallThrough(t *testing.T) {
 	local := auth.NewAuthority()
 	a := newAuth(t, local, "orders", auth.WithRules(auth.AllowAuthenticated()))
 	shown := func(opts ...authgrpc.CredentialsOption) grpc.DialOption {
-		return grpc.WithPerRPCCredentials(authgrpc.Credentials(a, auth.Destination{Audience: "orders"}, append(opts, authgrpc.WithInsecure())...))
+		return grpc.WithPerRPCCredentials(authgrpc.Credentials(a, auth.Destination{Audience: "orders"}, append([]authgrpc.CredentialsOption{authgrpc.WithInsecure()}, opts...)...))
 	}
 	_, bad := serve(t, a, nil)
 	_, good := serve(t, a)
@@ -205,8 +205,8 @@ func TestANilOptionLetsNoCallThrough(t *testing.T) {
 		say  string
 	}{
 		"neither":     {good, shown(), codes.OK, ""},
-		"interceptor": {bad, shown(), codes.Internal, "auth/grpc: interceptor: option 1 is nil"},
-		"credentials": {good, shown(nil), codes.Internal, "auth/grpc: credentials: option 1 is nil"},
+		"interceptor": {bad, shown(), codes.Internal, "auth/grpc: interceptor: invalid: option 1 is nil"},
+		"credentials": {good, shown(nil), codes.Internal, "auth/grpc: credentials: invalid: option 2 is nil"},
 	} {
 		unary, stream, text := both(t.Context(), dial(t, c.addr, c.dial))
 		if unary != c.want || stream != c.want || !strings.Contains(text, c.say) {

@@ -121,7 +121,8 @@ func (i *Issuer) Create(ctx context.Context, a Account, secret string) error {
 
 func (i *Issuer) create(ctx context.Context, s stored, secret string) (err error) {
 	if secret != "" {
-		if s.Hash, err = i.secrets.hash(ctx, secret); err != nil {
+		s.Hash, err = i.secrets.hash(ctx, secret)
+		if err != nil {
 			return err
 		}
 	}
@@ -242,7 +243,8 @@ func (i *Issuer) Search(ctx context.Context, q Query) ([]Account, error) {
 		if q.Type != "" && s.Type != q.Type || q.Role != "" && !slices.Contains(s.Roles, q.Role) {
 			continue
 		}
-		if found = append(found, s.Account); len(found) == q.Limit {
+		found = append(found, s.Account)
+		if len(found) == q.Limit {
 			break
 		}
 	}

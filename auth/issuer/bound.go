@@ -41,7 +41,8 @@ func thumbprint(r *http.Request) string {
 func (i *Issuer) bind(r *http.Request, c *stored) error {
 	var to confirmation
 	if c.CertificateBound {
-		if to.Certificate = thumbprint(r); to.Certificate == "" {
+		to.Certificate = thumbprint(r)
+		if to.Certificate == "" {
 			return bad("invalid_request", "this client's tokens are bound to its certificate, and it has shown none")
 		}
 	}

@@ -89,7 +89,8 @@ func (i *Issuer) keys(ctx context.Context, alg string, life time.Duration) (*rin
 		}
 	}
 	defer func() { <-c.loading }()
-	if v = c.view.Load(); v.fresh(alg, i.now(), life) {
+	v = c.view.Load()
+	if v.fresh(alg, i.now(), life) {
 		return v, nil
 	}
 	next, err := i.loadRing(ctx, alg, nil)
@@ -158,7 +159,8 @@ func (i *Issuer) loadRing(ctx context.Context, alg string, change func(*ring) er
 			return nil, err
 		}
 		if changed {
-			if err = i.writeRing(ctx, v); errors.Is(err, fault.Conflict) && ctx.Err() == nil {
+			err = i.writeRing(ctx, v)
+			if errors.Is(err, fault.Conflict) && ctx.Err() == nil {
 				continue // somebody else wrote
 			}
 			if err != nil {
@@ -233,7 +235,8 @@ func (k keySource) Keys(ctx context.Context, id string) ([]*jose.Key, error) {
 		return found, nil
 	}
 	// Another issuer on the same store may have rotated a moment ago.
-	if v, err = k.i.keys(ctx, "", ringAgain); err != nil {
+	v, err = k.i.keys(ctx, "", ringAgain)
+	if err != nil {
 		return nil, err
 	}
 	return v.public.Keys(ctx, id)

@@ -88,7 +88,8 @@ func (q *queue) push(source string, turn chan error) {
 		q.turns = append(q.turns, source)
 	}
 	q.lanes[source] = append(q.lanes[source], turn)
-	if q.waiting++; q.waiting <= waitMost {
+	q.waiting++
+	if q.waiting <= waitMost {
 		return
 	}
 	most := source
@@ -107,7 +108,8 @@ func (q *queue) push(source string, turn chan error) {
 // keep stores what is left of a lane that lost one.
 func (q *queue) keep(source string, lane []chan error) {
 	q.waiting--
-	if q.lanes[source] = lane; len(lane) == 0 {
+	q.lanes[source] = lane
+	if len(lane) == 0 {
 		delete(q.lanes, source)
 	}
 }

@@ -70,7 +70,8 @@ func (i *Issuer) refreshGrant(ctx context.Context, c stored, raw string, scopes 
 	err = i.redeem(ctx, raw, &c, func(g *grant, secret string) error {
 		var turn string
 		var ok bool
-		if line, turn, ok = g.holds(secret); !ok || g.Revoked || !g.CodeUsed {
+		line, turn, ok = g.holds(secret)
+		if !ok || g.Revoked || !g.CodeUsed {
 			return unknown()
 		}
 		if g.Bound != nil && (c.bound == nil || *c.bound != *g.Bound) {

@@ -129,7 +129,8 @@ func (s *secrets) learn(known [32]byte, who guesser, ok bool) {
 		return
 	}
 	g := s.wrong[who]
-	if g.n++; g.n >= freeGuesses {
+	g.n++
+	if g.n >= freeGuesses {
 		g.next = now.Add(min(time.Second<<min(g.n-freeGuesses, 10), longestPause))
 	}
 	s.wrong[who] = g

@@ -80,7 +80,8 @@ func (s *memory) Put(_ context.Context, key string, value []byte, version uint64
 	if r, _ := s.live(key); r.version != version {
 		return ErrConflict
 	}
-	if s.writes++; s.writes > 1000+len(s.m) { // amortised: records that nobody reads again must go too
+	s.writes++
+	if s.writes > 1000+len(s.m) { // amortised: records that nobody reads again must go too
 		s.writes = 0
 		for k := range s.m {
 			s.live(k)

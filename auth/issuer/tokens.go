@@ -128,7 +128,8 @@ func (i *Issuer) prepare(ctx context.Context, c *stored, g grant, scopes []strin
 	out := &issuance{claims: i.stamp(claims{
 		Subject: g.Subject, Client: g.Client, Audience: []string{g.Audience}, Scope: strings.Join(scopes, " "), Roles: user.Roles, Bound: c.bound, Grant: digest(g.ID),
 	}, i.accessLife)}
-	if out.access, err = i.signer(ctx, i.algorithm); err != nil {
+	out.access, err = i.signer(ctx, i.algorithm)
+	if err != nil {
 		return nil, err
 	}
 	if slices.Contains(scopes, "openid") {

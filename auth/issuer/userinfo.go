@@ -52,7 +52,8 @@ func (i *Issuer) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	}
 	t, err := i.check(r.Context(), raw)
 	if err == nil {
-		if ok, err = i.fits(t, scheme, r); err == nil && !ok {
+		ok, err = i.fits(t, scheme, r)
+		if err == nil && !ok {
 			err = fmt.Errorf("%w: bound to another key", auth.ErrUnauthenticated)
 		}
 	}

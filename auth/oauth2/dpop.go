@@ -121,10 +121,12 @@ func (t *provingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	again := r.Clone(r.Context())
-	if again.Body, err = r.GetBody(); err != nil {
+	again.Body, err = r.GetBody()
+	if err != nil {
 		return nil, err
 	}
-	if resp, err = t.send(again, given); err == nil {
+	resp, err = t.send(again, given)
+	if err == nil {
 		t.s.nonce.set(resp.Header.Get("DPoP-Nonce"))
 	}
 	return resp, err

@@ -155,7 +155,8 @@ func (l *Login) Refresh(ctx context.Context, t *auth.Token) (*auth.Token, error)
 	m, err := l.s.metadata.Get(ctx)
 	if err == nil {
 		var next *auth.Token
-		if next, err = (&driver{l.s}).refresh(ctx, &m, auth.TokenRequest{Previous: t}); err == nil {
+		next, err = (&driver{l.s}).refresh(ctx, &m, auth.TokenRequest{Previous: t})
+		if err == nil {
 			next.Subject, next.Claims = t.Subject, t.Claims
 			return next, nil
 		}

@@ -123,7 +123,8 @@ func (p *twoChoice) Choose(client int) (int, func(time.Duration, Outcome)) {
 
 func (p *twoChoice) pair(nodes []known) (a, b int) {
 	for range p.draws {
-		if a, b = p.random.IntN(len(nodes)), p.random.IntN(len(nodes)-1); b >= a {
+		a, b = p.random.IntN(len(nodes)), p.random.IntN(len(nodes)-1)
+		if b >= a {
 			b++
 		}
 		if nodes[a].success > .5 && nodes[b].success > .5 {

@@ -61,7 +61,8 @@ func Troubles() []Scenario {
 func sized(all []Scenario, calls int) []Scenario {
 	for i := range all {
 		s := &all[i]
-		if s.Servers = 50; s.Clients == 0 {
+		s.Servers = 50
+		if s.Clients == 0 {
 			s.Clients = 20
 		}
 		if s.Load > 0 {

@@ -79,7 +79,8 @@ func execute(ctx context.Context, io streams, cmd *command, path, rest []string)
 	}
 	c.args = words
 	if cmd.reads {
-		if c.data, err = c.input(ctx, cmd.max-1); err != nil {
+		c.data, err = c.input(ctx, cmd.max-1)
+		if err != nil {
 			return err
 		}
 	}

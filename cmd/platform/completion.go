@@ -18,7 +18,8 @@ func candidates(io streams, root *command, words []string) error {
 	last := words[len(words)-1]
 	var all []string
 	if words[0] == "help" && len(words) > 1 {
-		if words = words[1:]; len(words) == 1 {
+		words = words[1:]
+		if len(words) == 1 {
 			for _, t := range topics {
 				all = append(all, t.name)
 			}

@@ -113,7 +113,8 @@ func actionOf(v store.Version) string {
 // versionsOf are the two versions that the arguments name.
 func versionsOf(ctx context.Context, c *call, st store.Store) (from, to uint64, err error) {
 	if len(c.args) > 2 {
-		if to, err = versionNumber(c.args[2]); err != nil {
+		to, err = versionNumber(c.args[2])
+		if err != nil {
 			return 0, 0, err
 		}
 	}

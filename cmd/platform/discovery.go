@@ -149,7 +149,8 @@ func discoveryWatch() *command {
 						return err
 					}
 					if down := snap.Err != nil; down != outage {
-						if outage = down; down {
+						outage = down
+						if down {
 							c.complain("%s; waiting", oneLine(snap.Err.Error()))
 						}
 					}

@@ -187,7 +187,8 @@ func publishAgain(ctx context.Context, c *call, s event.Stream, letter *event.Re
 	r, ok := event.Original(letter)
 	if !ok { // the letter is without its data: the record itself is in the stream
 		var err error
-		if r, err = recordByID(ctx, s, letter.Metadata[event.DeadID]); err != nil {
+		r, err = recordByID(ctx, s, letter.Metadata[event.DeadID])
+		if err != nil {
 			return err
 		}
 	}

@@ -48,7 +48,8 @@ func tail(ctx context.Context, c *call, s event.Stream, most int, opts []event.S
 			return nil
 		}
 		err := recordRow(c, c.line, r)
-		if n++; n == most || err != nil {
+		n++
+		if n == most || err != nil {
 			over = true
 			enough <- err
 		}

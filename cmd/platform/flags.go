@@ -152,7 +152,8 @@ func (f *flags) future(name, usage string) *time.Time {
 			at = time.Now().Add(d)
 			return nil
 		}
-		if at, err = parseMoment(s, time.Now()); err != nil {
+		at, err = parseMoment(s, time.Now())
+		if err != nil {
 			err = fmt.Errorf("want how long from now (10m) or a time (2006-01-02, 2006-01-02T15:04:05Z)")
 		}
 		return err
@@ -172,7 +173,8 @@ func (f *flags) parse(args []string) (words []string, err error) {
 			words = append(words, arg)
 			continue
 		}
-		if args, err = f.one(arg, args); err != nil {
+		args, err = f.one(arg, args)
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -87,7 +87,8 @@ func kvWatch() *command {
 					case err != nil:
 						c.complain("%s; waiting", oneLine(err.Error()))
 					case e.Kind == kv.EventSynced:
-						if synced = true; *changes {
+						synced = true
+						if *changes {
 							c.note("watching")
 						}
 					case synced || !*changes:

@@ -21,7 +21,8 @@ func system() streams {
 	_, s.inTerminal = terminal(os.Stdin)
 	_, s.errTerminal = terminal(os.Stderr)
 	width, ok := terminal(os.Stdout)
-	if s.outTerminal = ok; width > 0 {
+	s.outTerminal = ok
+	if width > 0 {
 		s.width = width
 	}
 	return s

@@ -161,7 +161,8 @@ func (s *source) Watch(ctx context.Context, deliver func(config.Content, error))
 		if len(resp.Events) == 0 || resp.Header.Revision <= at {
 			continue
 		}
-		if at, err = read(); err != nil {
+		at, err = read()
+		if err != nil {
 			return err
 		}
 	}

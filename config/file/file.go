@@ -82,7 +82,8 @@ func (s *source) Open(context.Context) error {
 	}
 	s.formats = append(s.formats, config.JSON{})
 	var err error
-	if s.path, err = filepath.Abs(s.path); err != nil { // a later chdir must not matter
+	s.path, err = filepath.Abs(s.path)
+	if err != nil { // a later chdir must not matter
 		return err
 	}
 	if len(s.formats) == 1 && filepath.Ext(s.path) != "" {
@@ -119,13 +120,13 @@ func (s *source) Read(ctx context.Context) (config.Content, error) {
 		return config.Content{}, kind(err)
 	}
 	var c config.Content
-	if !info.IsDir() {
-		p, err := s.part(s.path)
-		if err != nil {
-			return config.Content{}, err
-		}
-		c.Parts = []config.Part{p}
-	} else if c.Parts, err = s.directory(ctx); err != nil {
+	if info.IsDir() {
+		c.Parts, err = s.directory(ctx)
+	} else {
+		c.Parts = make([]config.Part, 1)
+		c.Parts[0], err = s.part(s.path)
+	}
+	if err != nil {
 		return config.Content{}, err
 	}
 	h := sha256.New()

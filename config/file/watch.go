@@ -37,7 +37,8 @@ func (s *source) Watch(ctx context.Context, deliver func(config.Content, error))
 			looked, failed = min(failed, looks-1), failed+1
 		}
 		deliver(s.Read(ctx))
-		if looked, err = s.wait(ctx, w, tick.C, looked); err != nil {
+		looked, err = s.wait(ctx, w, tick.C, looked)
+		if err != nil {
 			return err
 		}
 	}

@@ -136,7 +136,8 @@ func (s *source) Open(context.Context) error {
 		return fault.Mark(config.ErrInvalid, err)
 	}
 	var err error
-	if s.conn, s.own, err = s.connect(); err != nil {
+	s.conn, s.own, err = s.connect()
+	if err != nil {
 		return err
 	}
 	if s.namespace == "" {

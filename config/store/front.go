@@ -40,7 +40,8 @@ func newFront(opts []Option) (*front, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.dialTimeout)
 	defer cancel()
 	var err error
-	if s.driver, err = s.open(ctx); err == nil && s.driver == nil {
+	s.driver, err = s.open(ctx)
+	if err == nil && s.driver == nil {
 		err = fault.NoDriver
 	}
 	if err != nil {
@@ -236,7 +237,8 @@ func (s *front) History(ctx context.Context, q Query) iter.Seq2[Version, error] 
 			if !yield(v, nil) {
 				return
 			}
-			if n++; n == q.Limit {
+			n++
+			if n == q.Limit {
 				return
 			}
 		}

@@ -22,7 +22,8 @@ type source struct {
 func (s *source) Name() string { return "store " + strings.Join(s.parts, "/") }
 
 func (s *source) Open(context.Context) (err error) {
-	if s.names, err = config.Namespaces(s.parts...); err == nil {
+	s.names, err = config.Namespaces(s.parts...)
+	if err == nil {
 		err = checkNamespace(s.names[len(s.names)-1])
 	}
 	return err

@@ -26,7 +26,8 @@ func (s *front) Put(ctx context.Context, namespace string, document any, opts ..
 	data, ok := document.([]byte)
 	if !ok {
 		var err error
-		if data, err = json.Marshal(document); err != nil {
+		data, err = json.Marshal(document)
+		if err != nil {
 			return Version{}, s.wrap("put", namespace, fault.Mark(ErrInvalid, err))
 		}
 	}
@@ -45,7 +46,8 @@ func (s *front) Set(ctx context.Context, namespace, path string, value any, opts
 
 func (s *front) Unset(ctx context.Context, namespace, path string, opts ...WriteOption) (Version, error) {
 	return s.write(ctx, Version{Namespace: namespace, Action: ActionUnset, Path: path}, opts, func(_ context.Context, old Record, next *Record) (err error) {
-		if next.Data, err = config.DeletePath(content(old), path); err == nil && string(next.Data) == string(content(old)) {
+		next.Data, err = config.DeletePath(content(old), path)
+		if err == nil && string(next.Data) == string(content(old)) {
 			err = errNothing
 		}
 		return err
@@ -231,7 +233,8 @@ func (s *front) turn(ctx context.Context, namespace string) (leave func(), err e
 	drop := func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if q.waiting--; q.waiting == 0 {
+		q.waiting--
+		if q.waiting == 0 {
 			delete(s.writing, namespace)
 		}
 	}

@@ -110,7 +110,8 @@ func deep(data []byte) bool {
 	for _, c := range data {
 		switch c {
 		case '[', '{':
-			if open++; open > mostOpen {
+			open++
+			if open > mostOpen {
 				return true
 			}
 		case ']', '}':

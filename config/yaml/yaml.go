@@ -108,7 +108,8 @@ func fail(n *yaml.Node, format string, args ...any) error {
 const maxDepth = 120
 
 func (c *converter) convert(n *yaml.Node, depth int) (*config.Node, error) {
-	if c.budget--; c.budget < 0 {
+	c.budget--
+	if c.budget < 0 {
 		return nil, fail(n, "too many values, once aliases are expanded")
 	}
 	if depth > maxDepth {

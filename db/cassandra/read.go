@@ -41,7 +41,8 @@ func (d *driver) candidates(ctx context.Context, t *table, p plan, desc bool, wa
 		}
 	case p.sorted:
 		var err error
-		if list, err = d.newWalk(t, p, false, d.c.scanLimit).take(ctx, d.c.scanLimit+1); err != nil {
+		list, err = d.newWalk(t, p, false, d.c.scanLimit).take(ctx, d.c.scanLimit+1)
+		if err != nil {
 			return nil, err
 		}
 	default:

@@ -151,7 +151,8 @@ func (d *driver) create(ctx context.Context, name string) (*table, error) {
 	if _, _, err := d.decide(ctx, "INSERT INTO "+d.quote(catalog)+" (name, version, buckets) VALUES (?, ?, ?) IF NOT EXISTS", physical(name), schema, d.c.buckets); err != nil {
 		return nil, err
 	}
-	if t, err = d.there(ctx, name); err == nil && t == nil {
+	t, err = d.there(ctx, name)
+	if err == nil && t == nil {
 		err = fault.Markf(fault.Unavailable, "the table was made, and is gone")
 	}
 	return t, err

@@ -112,7 +112,8 @@ func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condit
 	for n := 0; ; n++ {
 		var old *row
 		if c.Must != db.NotExist {
-			if old, err = d.look(ctx, t, r.ID); err != nil {
+			old, err = d.look(ctx, t, r.ID)
+			if err != nil {
 				return err
 			}
 			switch {

@@ -271,7 +271,8 @@ func softDelete(t *testing.T, b *bench) {
 	}
 	b.settle(t)
 	check("all are deleted", []string{}, []string{"x", "y"})
-	if back, err = tb.Restore(t.Context(), "x"); err != nil || string(back.Data) != "third" {
+	back, err = tb.Restore(t.Context(), "x")
+	if err != nil || string(back.Data) != "third" {
 		t.Errorf("restored %q, %v, want the third", back.Data, err)
 	}
 	for _, id := range []string{"x", "y"} {
@@ -422,7 +423,8 @@ func softKept(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	if r, err := tb.Restore(t.Context(), "x"); err == nil {
-		if err = tb.Delete(t.Context(), "x", db.IfVersion(r.Version)); err != nil {
+		err = tb.Delete(t.Context(), "x", db.IfVersion(r.Version))
+		if err != nil {
 			t.Fatal(err)
 		}
 	} else if time.Since(start) < 250*time.Millisecond {

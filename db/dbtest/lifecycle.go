@@ -45,7 +45,8 @@ func collection(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	got.Value.Total = 8
-	if got, err = c.Update(t.Context(), got); err != nil || got.Version != made.Version+1 {
+	got, err = c.Update(t.Context(), got)
+	if err != nil || got.Version != made.Version+1 {
 		t.Fatalf("Update = %+v, %v", got, err)
 	}
 	_, err = c.Update(t.Context(), made)

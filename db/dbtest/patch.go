@@ -26,7 +26,8 @@ func patches(t *testing.T, b *bench) {
 		t.Errorf("Patch returned %+v, want %v and the rest as it was", got, want)
 	}
 	compare(t, mustRead(t, tb, "x"), got)
-	if got, err = tb.Patch(t.Context(), "x", db.SetData([]byte("e"), "text/html")); err != nil || string(got.Data) != "e" || got.ContentType != "text/html" || got.Metadata["a"] != "w" {
+	got, err = tb.Patch(t.Context(), "x", db.SetData([]byte("e"), "text/html"))
+	if err != nil || string(got.Data) != "e" || got.ContentType != "text/html" || got.Metadata["a"] != "w" {
 		t.Errorf("Patch of data: %+v, %v", got, err)
 	}
 	b.settle(t)

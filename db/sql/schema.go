@@ -215,7 +215,8 @@ func (d *driver) createTable(ctx context.Context, x session1, t *table, wanted [
 	}
 	var columns map[string]bool
 	if d.kind == sql.SQLite {
-		if columns, err = texts(x.QueryContext(ctx, "SELECT name FROM pragma_table_xinfo(?)", t.name)); err != nil {
+		columns, err = texts(x.QueryContext(ctx, "SELECT name FROM pragma_table_xinfo(?)", t.name))
+		if err != nil {
 			return err
 		}
 	}

@@ -98,7 +98,8 @@ func (s *session) statement(ctx context.Context, text string) (*dbsql.Stmt, erro
 		st = s.tx.StmtContext(ctx, st)
 	} else { // not on the pool: its connection is this transaction's
 		var err error
-		if st, err = s.tx.PrepareContext(ctx, text); err != nil {
+		st, err = s.tx.PrepareContext(ctx, text)
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -196,7 +196,8 @@ func (d *driver) judge(service string, a conn.Answer[[]*api.ServiceEntry], first
 	if a.Index < p.index || a.Reset || first && !stands {
 		before = nil
 	}
-	if p.index = a.Index; len(p.known) > 0 {
+	p.index = a.Index
+	if len(p.known) > 0 {
 		d.past[service] = p
 	} else {
 		delete(d.past, service)

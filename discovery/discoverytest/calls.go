@@ -44,7 +44,8 @@ func watchStory(t *c) {
 		}
 		revision = s.Revision
 		if first {
-			if first = false; ids(s) != "a" {
+			first = false
+			if ids(s) != "a" {
 				t.Errorf("first [%s], want [a]", ids(s))
 			}
 			// Several changes while this reader is busy.
@@ -66,7 +67,8 @@ func watchContext(t *c) {
 	defer cancel()
 	n := 0
 	for s, err := range d.Watch(ctx, "s") {
-		if n++; n == 1 {
+		n++
+		if n == 1 {
 			if err != nil || s.State != discovery.Live {
 				t.Fatalf("first: %v, %v", s.State, err)
 			}

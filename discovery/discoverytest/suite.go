@@ -207,7 +207,8 @@ func (t *c) await(d discovery.Discovery, service, want string, within time.Durat
 		if err != nil {
 			break
 		}
-		if last = s; ok(s) {
+		last = s
+		if ok(s) {
 			return s
 		}
 	}

@@ -59,7 +59,8 @@ func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(h
 			Then(clientv3.OpPut(live, string(value), clientv3.WithLease(id)), clientv3.OpDelete(gone)).
 			Else(clientv3.OpGet(live)).Commit()
 		if errors.Is(err, rpctypes.ErrLeaseNotFound) { // the registry has lost it; nothing was written
-			if id, err = d.leases.replace(ctx, e, id); err != nil {
+			id, err = d.leases.replace(ctx, e, id)
+			if err != nil {
 				return err
 			}
 			continue
@@ -164,7 +165,8 @@ func (d *driver) trace(ctx context.Context) (clientv3.LeaseID, error) {
 		}
 	}
 	sent := time.Now()
-	if s.id, err = d.leases.grant(ctx, goneFor); err != nil {
+	s.id, err = d.leases.grant(ctx, goneFor)
+	if err != nil {
 		return 0, err
 	}
 	s.sent = sent

@@ -90,7 +90,8 @@ func (l *leases) get(ctx context.Context, e discovery.Entry) (clientv3.LeaseID, 
 	}
 	if s.id == 0 {
 		sent := time.Now()
-		if s.id, err = l.grant(ctx, e.TTL); err != nil {
+		s.id, err = l.grant(ctx, e.TTL)
+		if err != nil {
 			return 0, err
 		}
 		s.sent, s.keys = sent, map[string]bool{}

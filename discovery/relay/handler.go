@@ -103,7 +103,8 @@ func (h *handler) follow(service string) bool {
 func (h *handler) unfollow(service string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.unknown[service]--; h.unknown[service] == 0 {
+	h.unknown[service]--
+	if h.unknown[service] == 0 {
 		delete(h.unknown, service)
 	}
 }

@@ -79,7 +79,8 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	patch := []byte(`{"features": {"new_checkout": true, "discount": 20}}`)
-	if _, err = st.Patch(ctx, "shop", patch, store.Author("bob"), store.Comment("for everybody")); err != nil {
+	_, err = st.Patch(ctx, "shop", patch, store.Author("bob"), store.Comment("for everybody"))
+	if err != nil {
 		return err
 	}
 	if err := show("switched on"); err != nil {
@@ -87,7 +88,8 @@ func run(ctx context.Context, out io.Writer) error {
 	}
 	_, err = st.Set(ctx, "shop", "features.discount", 200, store.Author("bob"))
 	fmt.Fprintf(out, "%-16s %t\n", "200 % refused:", errors.Is(err, store.ErrDenied))
-	if _, err = st.Rollback(ctx, "shop", before.Number, store.Author("ann"), store.Comment("errors went up")); err != nil {
+	_, err = st.Rollback(ctx, "shop", before.Number, store.Author("ann"), store.Comment("errors went up"))
+	if err != nil {
 		return err
 	}
 	// end snippet

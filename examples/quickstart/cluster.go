@@ -65,19 +65,24 @@ func newCluster(ctx context.Context, b *backends, page string) (c *cluster, err 
 	if err != nil {
 		return c, err
 	}
-	if c.store, err = kv.New(append(kvOptions, kv.WithNamespace("quickstart"))...); err != nil {
+	c.store, err = kv.New(append(kvOptions, kv.WithNamespace("quickstart"))...)
+	if err != nil {
 		return c, err
 	}
-	if c.locks, err = dsync.New(append(syncOptions, dsync.WithNamespace("quickstart"))...); err != nil {
+	c.locks, err = dsync.New(append(syncOptions, dsync.WithNamespace("quickstart"))...)
+	if err != nil {
 		return c, err
 	}
-	if c.settings, err = store.New(); err != nil {
+	c.settings, err = store.New()
+	if err != nil {
 		return c, err
 	}
-	if _, err = c.settings.Put(ctx, "quickstart", map[string]any{"slow": map[string]any{}}, store.Author("quickstart"), store.Comment("no instance is slow")); err != nil {
+	_, err = c.settings.Put(ctx, "quickstart", map[string]any{"slow": map[string]any{}}, store.Author("quickstart"), store.Comment("no instance is slow"))
+	if err != nil {
 		return c, err
 	}
-	if c.stream, err = event.New(append(eventOptions, event.WithNamespace("quickstart"), event.WithSource("quickstart"))...); err != nil {
+	c.stream, err = event.New(append(eventOptions, event.WithNamespace("quickstart"), event.WithSource("quickstart"))...)
+	if err != nil {
 		return c, err
 	}
 	for _, service := range []string{"names", "greeter"} {
@@ -90,7 +95,8 @@ func newCluster(ctx context.Context, b *backends, page string) (c *cluster, err 
 			c.order = append(c.order, in.id)
 		}
 	}
-	if c.client, err = c.start(ctx, "client", "client"); err != nil {
+	c.client, err = c.start(ctx, "client", "client")
+	if err != nil {
 		return c, err
 	}
 	c.held = wstore.Sync(c.client.w, c.locks, c.locks.Features().Backend)

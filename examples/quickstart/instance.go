@@ -71,23 +71,28 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 	if err != nil {
 		return in, err
 	}
-	if in.settings, err = config.New(config.WithSource(c.settings.Source("quickstart"))); err != nil {
+	in.settings, err = config.New(config.WithSource(c.settings.Source("quickstart")))
+	if err != nil {
 		return in, err
 	}
 	in.owns(func(context.Context) error { return in.settings.Close() })
-	if in.log, err = log.New(log.ToWriter(io.Discard, log.JSON())); err != nil {
+	in.log, err = log.New(log.ToWriter(io.Discard, log.JSON()))
+	if err != nil {
 		return in, err
 	}
 	in.owns(in.log.Close)
-	if in.registry, err = discovery.New(append(registry, discovery.WithNamespace("quickstart"))...); err != nil {
+	in.registry, err = discovery.New(append(registry, discovery.WithNamespace("quickstart"))...)
+	if err != nil {
 		return in, err
 	}
 	in.owns(func(context.Context) error { return in.registry.Close() })
-	if in.router, err = router.New(router.WithDiscovery(in.registry), router.WithClient(id), router.WithBreakers(router.Breakers{})); err != nil {
+	in.router, err = router.New(router.WithDiscovery(in.registry), router.WithClient(id), router.WithBreakers(router.Breakers{}))
+	if err != nil {
 		return in, err
 	}
 	in.owns(in.router.Close)
-	if in.metrics, err = metrics.New(append(counting, metrics.WithRuntime(), metrics.WithResource(metrics.Label{Key: "service.name", Value: service}, metrics.Label{Key: "service.instance.id", Value: id}))...); err != nil {
+	in.metrics, err = metrics.New(append(counting, metrics.WithRuntime(), metrics.WithResource(metrics.Label{Key: "service.name", Value: service}, metrics.Label{Key: "service.instance.id", Value: id}))...)
+	if err != nil {
 		return in, err
 	}
 	in.owns(in.metrics.Close)
@@ -103,8 +108,9 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 	if err != nil {
 		return in, err
 	}
-	if in.monitor, err = monitor.New(monitor.WithDriver("memory", in.reports), monitor.WithInstance(monitor.Instance{ID: id, Service: service}),
-		monitor.WithInterval(300*time.Millisecond), monitor.WithExpected(in.expected)); err != nil {
+	in.monitor, err = monitor.New(monitor.WithDriver("memory", in.reports), monitor.WithInstance(monitor.Instance{ID: id, Service: service}),
+		monitor.WithInterval(300*time.Millisecond), monitor.WithExpected(in.expected))
+	if err != nil {
 		return in, err
 	}
 	in.owns(in.monitor.Close)
@@ -127,7 +133,8 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 		in.beats.Go(func() { in.beat(reg) })
 		options = append(options, wrapper.WithRegistration(reg), wrapper.WithDrain(10*time.Millisecond))
 	}
-	if in.w, err = wrapper.New(options...); err != nil {
+	in.w, err = wrapper.New(options...)
+	if err != nil {
 		return in, errors.Join(err, l.Close())
 	}
 	if err := in.observe(ctx); err != nil {

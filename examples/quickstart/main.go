@@ -94,7 +94,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if p.stay && ctx.Err() == nil {
 		fmt.Fprintf(out, "\nthe load goes on until you interrupt; the page: http://%s/\n", c.page)
-		if load, err = c.load(ctx, p.rate); err != nil {
+		load, err = c.load(ctx, p.rate)
+		if err != nil {
 			return err
 		}
 		<-ctx.Done()

@@ -83,7 +83,8 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		}
 		users, err := share(ctx, ro)
 		for err == nil && len(users) == len(before) { // the router has not heard of it yet
-			if err = pause(ctx); err == nil {
+			err = pause(ctx)
+			if err == nil {
 				users, err = share(ctx, ro)
 			}
 		}

@@ -30,7 +30,8 @@ func (s *shop) openAuth() error {
 	if err != nil {
 		return err
 	}
-	if s.issuer, err = issuer.New(issuer.WithStore(state), issuer.WithURL("http://127.0.0.1")); err != nil {
+	s.issuer, err = issuer.New(issuer.WithStore(state), issuer.WithURL("http://127.0.0.1"))
+	if err != nil {
 		return err
 	}
 	s.secrets, err = s.store("shop-secrets")

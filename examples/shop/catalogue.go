@@ -41,7 +41,8 @@ func runCatalogue(ctx context.Context, s *shop, in instance) error {
 		return err
 	}
 	c := &catalogue{log: app.Logger("catalogue"), version: in.version}
-	if c.products, err = collection[Product](ctx, app.DB(), "products", db.Index("name")); err != nil {
+	c.products, err = collection[Product](ctx, app.DB(), "products", db.Index("name"))
+	if err != nil {
 		return errors.Join(err, app.Close(ctx))
 	}
 	for id, p := range assortment {

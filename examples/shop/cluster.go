@@ -58,7 +58,8 @@ func (c *cluster) start(ctx context.Context, in instance) error {
 	r := &running{instance: in, network: newFaulty(l), done: make(chan error, 1)}
 	r.listener = r.network
 	if in.service == "frontend" {
-		if r.ops, err = net.Listen("tcp", c.s.ops); err != nil {
+		r.ops, err = net.Listen("tcp", c.s.ops)
+		if err != nil {
 			return errors.Join(err, l.Close())
 		}
 	}

@@ -76,7 +76,8 @@ func (l *load) shop(i int) {
 // again tries a few times, as a person does. Each failure counts.
 func (l *load) again(method, path string, in any) (err error) {
 	for range 3 {
-		if err = l.call(method, path, in, nil); err == nil {
+		err = l.call(method, path, in, nil)
+		if err == nil {
 			return nil
 		}
 		time.Sleep(200 * time.Millisecond)

@@ -70,13 +70,16 @@ func runOrders(ctx context.Context, s *shop, in instance) (err error) {
 }
 
 func (o *orders) open(ctx context.Context, s *shop, l *slog.Logger) (err error) {
-	if o.orders, err = collection[Order](ctx, o.db, "orders", db.Index("status")); err != nil {
+	o.orders, err = collection[Order](ctx, o.db, "orders", db.Index("status"))
+	if err != nil {
 		return err
 	}
-	if o.outbox, err = outbox.New(ctx, s.database, outbox.WithLogger(l)); err != nil {
+	o.outbox, err = outbox.New(ctx, s.database, outbox.WithLogger(l))
+	if err != nil {
 		return err
 	}
-	if o.inbox, err = inbox.New(ctx, s.database, "orders"); err != nil {
+	o.inbox, err = inbox.New(ctx, s.database, "orders")
+	if err != nil {
 		return err
 	}
 	o.features, err = config.Bind[Features](s.config, "features")

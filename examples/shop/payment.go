@@ -57,10 +57,12 @@ func runPayment(ctx context.Context, s *shop, in instance) error {
 }
 
 func (p *payment) open(ctx context.Context, s *shop, l *slog.Logger) (err error) {
-	if p.charges, err = collection[Charge](ctx, p.db, "charges", db.Index("order")); err != nil {
+	p.charges, err = collection[Charge](ctx, p.db, "charges", db.Index("order"))
+	if err != nil {
 		return err
 	}
-	if p.outbox, err = outbox.New(ctx, s.database, outbox.WithLogger(l)); err != nil {
+	p.outbox, err = outbox.New(ctx, s.database, outbox.WithLogger(l))
+	if err != nil {
 		return err
 	}
 	p.inbox, err = inbox.New(ctx, s.database, "payment")

@@ -34,9 +34,10 @@ func (s *shop) openConfig(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.settings, err = store.New(storekv.Backend(shared), store.WithValidator(func(ctx context.Context, _ string, next *config.Snapshot) error {
+	s.settings, err = store.New(storekv.Backend(shared), store.WithValidator(func(ctx context.Context, _ string, next *config.Snapshot) error {
 		return config.Matches[Features]("features")(ctx, next)
-	})); err != nil {
+	}))
+	if err != nil {
 		return err
 	}
 	_, err = s.settings.Put(ctx, "shop", document(), store.IfVersion(0), store.Author("shop"), store.Comment("as it begins"))

@@ -58,23 +58,28 @@ func open(ctx context.Context, o options) (s *shop, err error) {
 		}
 	}()
 	if s.options.db == "" {
-		if s.dir, err = os.MkdirTemp("", "shop"); err != nil {
+		s.dir, err = os.MkdirTemp("", "shop")
+		if err != nil {
 			return s, err
 		}
 		s.options.db = "sqlite:" + filepath.Join(s.dir, "shop.db")
 	}
 	if o.logs != "" {
-		if s.logs, err = os.OpenFile(o.logs, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+		s.logs, err = os.OpenFile(o.logs, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
 			return s, err
 		}
 	}
-	if err = s.choose(s.options); err != nil {
+	err = s.choose(s.options)
+	if err != nil {
 		return s, err
 	}
-	if s.statuses, err = s.store("shop-status"); err != nil {
+	s.statuses, err = s.store("shop-status")
+	if err != nil {
 		return s, err
 	}
-	if err = s.openConfig(ctx); err != nil {
+	err = s.openConfig(ctx)
+	if err != nil {
 		return s, err
 	}
 	return s, s.openAuth()
@@ -124,7 +129,8 @@ func (s *shop) alone(ctx context.Context, out io.Writer) error {
 	in := instance{service: s.service, id: cmp.Or(s.options.instance, s.service+"-1"), version: s.version, listener: l}
 	say(out, "shop: %s at %s, one instance of %s; %s\n", in.id, l.Addr(), in.service, s.describe())
 	if in.service == "frontend" {
-		if in.ops, err = net.Listen("tcp", s.ops); err != nil {
+		in.ops, err = net.Listen("tcp", s.ops)
+		if err != nil {
 			return errors.Join(err, l.Close())
 		}
 		say(out, "for operators: http://%s/, its /metrics and /readyz\n", in.ops.Addr())

@@ -101,7 +101,8 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		if charged[r.Subject] {
 			return nil
 		}
-		if charged[r.Subject] = true; len(charged) == count {
+		charged[r.Subject] = true
+		if len(charged) == count {
 			close(all)
 		}
 		return nil

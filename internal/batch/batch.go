@@ -215,7 +215,8 @@ func (g *Group[T]) fit() int {
 		return n
 	}
 	for i, size := 0, 0; i < n; i++ {
-		if size += g.Size(g.queue[i].v); size > g.MaxBytes {
+		size += g.Size(g.queue[i].v)
+		if size > g.MaxBytes {
 			return max(i, 1)
 		}
 	}

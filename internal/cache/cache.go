@@ -139,7 +139,8 @@ func (c *Cache[V]) Get(key string) (v V, life time.Duration, ok bool) {
 		return v, 0, false
 	}
 	if expires := it.life.use(); expires != 0 {
-		if life = time.Duration(expires - c.now()); life <= 0 {
+		life = time.Duration(expires - c.now())
+		if life <= 0 {
 			return v, 0, false
 		}
 	}
@@ -180,7 +181,8 @@ func (c *Cache[V]) Update(key string, f func(v V, life time.Duration, ok bool) C
 	if it := s.table.Load().find(h, key); it != nil {
 		e = it.entry
 		if expires := it.life.expires(); expires != 0 {
-			if life = time.Duration(expires - c.now()); life <= 0 {
+			life = time.Duration(expires - c.now())
+			if life <= 0 {
 				c.drop(s, e, Expired)
 				e = nil
 			}
@@ -244,7 +246,8 @@ func (c *Cache[V]) set(s *shard[V], h uint64, key string, e *entry[V], ch Change
 		it.entry = e
 		c.bytes.Add(size)
 		s.admit(e)
-		if s.n++; s.table.Load().full(s.n) {
+		s.n++
+		if s.table.Load().full(s.n) {
 			s.table.Store(s.table.Load().larger())
 		}
 		s.table.Load().insert(h, it)
@@ -326,7 +329,8 @@ func (c *Cache[V]) rangeShard(s *shard[V], now int64, f func(string, V, time.Dur
 	return s.table.Load().each(func(it *item[V]) bool {
 		life := time.Duration(0)
 		if expires := it.life.expires(); expires != 0 {
-			if life = time.Duration(expires - now); life <= 0 {
+			life = time.Duration(expires - now)
+			if life <= 0 {
 				return true
 			}
 		}

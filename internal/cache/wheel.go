@@ -48,7 +48,10 @@ func (w *wheel[V]) remove(e *entry[V]) {
 	level, slot := int(e.at)/slots, int(e.at)%slots
 	if e.wprev != nil {
 		e.wprev.wnext = e.wnext
-	} else if w.slots[level][slot] = e.wnext; e.wnext == nil {
+	} else {
+		w.slots[level][slot] = e.wnext
+	}
+	if w.slots[level][slot] == nil {
 		w.used[level] &^= 1 << slot
 	}
 	if e.wnext != nil {

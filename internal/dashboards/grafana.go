@@ -119,7 +119,8 @@ func (d *Dashboard) add(p *Panel, w, h int) *Panel {
 		d.x, d.y = 0, d.y+h
 	}
 	p.ID, p.GridPos = len(d.Panels)+1, Grid{d.x, d.y, w, h}
-	if d.x += w; d.x >= 24 {
+	d.x += w
+	if d.x >= 24 {
 		d.x, d.y = 0, d.y+h
 	}
 	d.Panels = append(d.Panels, p)

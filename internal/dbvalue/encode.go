@@ -24,7 +24,8 @@ func EncodeMetadata(md map[string]any) ([]byte, error) {
 		b = appendString(b, k)
 		b = append(b, ':')
 		var err error
-		if b, err = AppendValue(b, md[k]); err != nil {
+		b, err = AppendValue(b, md[k])
+		if err != nil {
 			return nil, err
 		}
 	}

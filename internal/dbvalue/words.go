@@ -11,7 +11,8 @@ import (
 func Words(text string) []string {
 	var all []string
 	for _, w := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) }) {
-		if w = strings.ToLower(w); !slices.Contains(all, w) {
+		w = strings.ToLower(w)
+		if !slices.Contains(all, w) {
 			all = append(all, w)
 		}
 	}

@@ -65,7 +65,8 @@ func KindOf(err error) error {
 		case *adopted:
 			err = e.error
 		case *Error:
-			if err = e.Kind; err == nil {
+			err = e.Kind
+			if err == nil {
 				err = e.Cause
 			}
 		default:

@@ -52,10 +52,12 @@ func Parse(raw string) (*Message, error) {
 	if err := m.header(h); err != nil {
 		return nil, err
 	}
-	if m.Payload, err = decode(body); err != nil {
+	m.Payload, err = decode(body)
+	if err != nil {
 		return nil, err
 	}
-	if m.signature, err = decode(sig); err != nil {
+	m.signature, err = decode(sig)
+	if err != nil {
 		return nil, err
 	}
 	if len(m.signature) == 0 {

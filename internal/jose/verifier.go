@@ -139,7 +139,8 @@ func (v *Verifier) signature(ctx context.Context, m *Message) error {
 		return fmt.Errorf("%w: %d keys with one id", ErrKey, len(keys))
 	}
 	for _, k := range keys[:min(len(keys), tries)] {
-		if err = m.Verify(k); err == nil {
+		err = m.Verify(k)
+		if err == nil {
 			return nil
 		}
 	}

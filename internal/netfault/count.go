@@ -65,7 +65,8 @@ func (c *requestCounter) head(b []byte) ([]byte, int64) {
 
 // body skips the rest of a body of known length.
 func (c *requestCounter) body(b []byte) ([]byte, int64) {
-	if b = c.skip(b); c.left == 0 {
+	b = c.skip(b)
+	if c.left == 0 {
 		c.next = (*requestCounter).head
 	}
 	return b, 0
@@ -91,7 +92,8 @@ func (c *requestCounter) chunkSize(b []byte) ([]byte, int64) {
 }
 
 func (c *requestCounter) chunk(b []byte) ([]byte, int64) {
-	if b = c.skip(b); c.left == 0 {
+	b = c.skip(b)
+	if c.left == 0 {
 		c.next = (*requestCounter).chunkSize
 	}
 	return b, 0

@@ -109,7 +109,8 @@ func Next(b []byte) (f Field, rest []byte, ok bool) {
 	f.Number = int(key >> 3)
 	switch key & 7 {
 	case varint:
-		if f.Int, n = binary.Uvarint(b); n <= 0 {
+		f.Int, n = binary.Uvarint(b)
+		if n <= 0 {
 			return Field{}, nil, false
 		}
 		return f, b[n:], true

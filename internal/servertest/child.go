@@ -80,7 +80,8 @@ func startChild(role string, args []string) (*Process, error) {
 	}
 	p := &Process{}
 	p.name, p.alone = role, true // its own watchdog ends its servers
-	if p.dir, err = newDir(role); err != nil {
+	p.dir, err = newDir(role)
+	if err != nil {
 		return nil, err
 	}
 	stdin, in, err := os.Pipe()

@@ -53,10 +53,12 @@ func (p *process) start(c command) error {
 		return err
 	}
 	defer log.Close()
-	if p.began, err = log.Seek(0, io.SeekEnd); err != nil {
+	p.began, err = log.Seek(0, io.SeekEnd)
+	if err != nil {
 		return err
 	}
-	if p.pid, err = spawn(p.dir, c, log); err != nil {
+	p.pid, err = spawn(p.dir, c, log)
+	if err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
 	return os.WriteFile(p.pidfile(), []byte(strconv.Itoa(p.pid)), 0o644)

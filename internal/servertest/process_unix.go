@@ -27,7 +27,8 @@ const (
 // reach it.
 func spawn(dir string, c command, log *os.File) (pid int, err error) {
 	if c.stdin == nil {
-		if c.stdin, err = os.Open(os.DevNull); err != nil {
+		c.stdin, err = os.Open(os.DevNull)
+		if err != nil {
 			return 0, err
 		}
 		defer c.stdin.Close()
@@ -37,7 +38,8 @@ func spawn(dir string, c command, log *os.File) (pid int, err error) {
 	}
 	sys := &syscall.SysProcAttr{Setpgid: true}
 	if c.user != "" && os.Geteuid() == 0 {
-		if sys.Credential, err = credential(c.user); err != nil {
+		sys.Credential, err = credential(c.user)
+		if err != nil {
 			return 0, err
 		}
 		for _, path := range append(c.owns, dir) {

@@ -83,7 +83,8 @@ func (s *Server) AwaitProm(t testing.TB, query string, done func([]PromSample) b
 				Value  [2]any
 			}
 		}
-		if err = s.Prom(&data, "query", "query", query); err != nil {
+		err = s.Prom(&data, "query", "query", query)
+		if err != nil {
 			return false
 		}
 		got = nil

@@ -72,7 +72,8 @@ func readReply(r *bufio.Reader) (any, error) {
 	case '*':
 		items := make([]any, max(n, 0))
 		for i := range items {
-			if items[i], err = readReply(r); err != nil {
+			items[i], err = readReply(r)
+			if err != nil {
 				return nil, err
 			}
 		}

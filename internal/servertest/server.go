@@ -149,7 +149,8 @@ func (s *Server) launch() error {
 	}
 	var out *os.File
 	if s.spec.stdout != "" {
-		if out, err = os.OpenFile(filepath.Join(s.dir, s.spec.stdout), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+		out, err = os.OpenFile(filepath.Join(s.dir, s.spec.stdout), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
 			return err
 		}
 		defer out.Close()
@@ -172,7 +173,8 @@ func (s *Server) await() error {
 	var err error
 	ended := false
 	ready := poll(limit, func() bool {
-		if err = s.spec.ready(s); err == nil {
+		err = s.spec.ready(s)
+		if err == nil {
 			return true
 		}
 		ended = !s.Running()

@@ -26,7 +26,8 @@ func startAll(t testing.TB, o options, specs ...spec) []*Server {
 	var logs string
 	for range 3 {
 		var servers []*Server
-		if servers, err = layOut(o, specs); err == nil {
+		servers, err = layOut(o, specs)
+		if err == nil {
 			err = launchAll(servers)
 		}
 		if err == nil {
@@ -54,12 +55,14 @@ func layOut(o options, specs []spec) (servers []*Server, err error) {
 	for _, sp := range specs {
 		s := &Server{spec: sp, opts: o, ports: map[string]port{}}
 		s.name = sp.name
-		if s.dir, err = newDir(sp.name); err != nil {
+		s.dir, err = newDir(sp.name)
+		if err != nil {
 			return servers, err
 		}
 		servers = append(servers, s)
 		for _, name := range sp.ports {
-			if s.ports[name], err = reserve(); err != nil {
+			s.ports[name], err = reserve()
+			if err != nil {
 				return servers, err
 			}
 		}

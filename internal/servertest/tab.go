@@ -46,7 +46,8 @@ func OpenTab(t testing.TB, browser *Server, page string, width, height int) *Tab
 		t.Fatal(err)
 	}
 	tab := &Tab{t: t}
-	if tab.socket, err = dialSocket(u); err != nil {
+	tab.socket, err = dialSocket(u)
+	if err != nil {
 		t.Fatalf("servertest: %v", err)
 	}
 	t.Cleanup(func() {
@@ -72,7 +73,8 @@ func (tab *Tab) call(method string, params, result any) {
 	}
 	for err == nil {
 		var b []byte
-		if b, err = tab.socket.read(); err != nil {
+		b, err = tab.socket.read()
+		if err != nil {
 			break
 		}
 		var m struct {
@@ -82,7 +84,8 @@ func (tab *Tab) call(method string, params, result any) {
 			Result json.RawMessage
 			Error  *struct{ Message string }
 		}
-		if err = json.Unmarshal(b, &m); err != nil {
+		err = json.Unmarshal(b, &m)
+		if err != nil {
 			break
 		}
 		tab.note(m.Method, m.Params)

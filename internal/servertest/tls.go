@@ -58,7 +58,8 @@ func newCerts(dir string) (*Certs, error) {
 	if err := writePEM(c.CAFile, "CERTIFICATE", der); err != nil {
 		return nil, err
 	}
-	if ca, err = x509.ParseCertificate(der); err != nil {
+	ca, err = x509.ParseCertificate(der)
+	if err != nil {
 		return nil, err
 	}
 	server := certificate(2, "server")
@@ -106,7 +107,8 @@ func issue(ca *x509.Certificate, caKey *ecdsa.PrivateKey, c *x509.Certificate, c
 	if err := writePEM(certFile, "CERTIFICATE", der); err != nil {
 		return none, err
 	}
-	if der, err = x509.MarshalPKCS8PrivateKey(key); err != nil {
+	der, err = x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
 		return none, err
 	}
 	if err := writePEM(keyFile, "PRIVATE KEY", der); err != nil {

@@ -20,10 +20,12 @@ var workdir = sync.OnceValues(func() (string, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return "", err
 	}
-	if keep.lock, err = lockFile(filepath.Join(dir, "lock")); err != nil {
+	keep.lock, err = lockFile(filepath.Join(dir, "lock"))
+	if err != nil {
 		return "", err
 	}
-	if keep.pipe, err = watchdog(dir); err != nil {
+	keep.pipe, err = watchdog(dir)
+	if err != nil {
 		return "", err
 	}
 	return dir, nil

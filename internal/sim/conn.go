@@ -262,7 +262,8 @@ func (c *conn) take(b []byte) (int, error) {
 		b = b[:q.credit]
 	}
 	k := copy(b, s.data)
-	if s.data = s.data[k:]; len(s.data) == 0 {
+	s.data = s.data[k:]
+	if len(s.data) == 0 {
 		q.segments = q.segments[1:]
 	}
 	full := q.size >= window
@@ -271,7 +272,8 @@ func (c *conn) take(b []byte) (int, error) {
 		q.wakeUp()
 	}
 	if q.credit > 0 {
-		if q.credit -= k; q.credit == 0 {
+		q.credit -= k
+		if q.credit == 0 {
 			c.pair.reset()
 		}
 	}

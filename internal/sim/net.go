@@ -120,7 +120,8 @@ func (n *Net) cut(again bool, ways ...*way) func() {
 		defer n.mu.Unlock()
 		now := time.Now()
 		for _, w := range ways {
-			if w.cuts--; w.cuts == 0 {
+			w.cuts--
+			if w.cuts == 0 {
 				w.clear = now
 				if again {
 					w.clear = now.Add(time.Duration(mix(w.seed^uint64(now.UnixNano())) % uint64(rto)))

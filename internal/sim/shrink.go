@@ -19,7 +19,8 @@ func (w *World) explain(t *testing.T, seed uint64, plan []Fault, out outcome) st
 	runs, start := 0, time.Now()
 	again := func(faults []Fault) (outcome, bool) {
 		for range tries {
-			if runs++; runs > shrinkRuns || time.Since(start) > shrinkTime {
+			runs++
+			if runs > shrinkRuns || time.Since(start) > shrinkTime {
 				return outcome{}, false
 			}
 			if o := w.play(t, seed, faults); o.failed() {

@@ -56,7 +56,8 @@ func check(data []byte, maxDepth int, fold func(string) string) error {
 		case Object:
 			seen := map[string]bool{}
 			return r.Object(func(name string) error {
-				if name = fold(name); seen[name] {
+				name = fold(name)
+				if seen[name] {
 					return r.Twice()
 				}
 				seen[name] = true

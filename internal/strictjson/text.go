@@ -69,10 +69,12 @@ func (r *Reader) escaped(from int) (string, error) {
 			c, ok := r.hex()
 			if utf16.IsSurrogate(c) {
 				var low rune
-				if ok = ok && r.word(`\u`); ok {
+				ok = ok && r.word(`\u`)
+				if ok {
 					low, ok = r.hex()
 				}
-				if c = utf16.DecodeRune(c, low); c == utf8.RuneError {
+				c = utf16.DecodeRune(c, low)
+				if c == utf8.RuneError {
 					ok = false
 				}
 			}

@@ -53,7 +53,8 @@ var errMalformed = errors.New("malformed structured field")
 func ParseList(lines []string) ([]Item, error) {
 	size := 0
 	for _, l := range lines {
-		if size += len(l) + 1; size > MaxBytes {
+		size += len(l) + 1
+		if size > MaxBytes {
 			return nil, errMalformed
 		}
 	}

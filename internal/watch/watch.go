@@ -46,7 +46,8 @@ func Follow[C comparable](ctx context.Context, o Options, session func(ctx conte
 		}
 		if errors.Is(err, ErrGap) {
 			cursor = zero
-			if gaps++; gaps == 1 {
+			gaps++
+			if gaps == 1 {
 				continue // a second gap without progress between is a failure like any other
 			}
 		}

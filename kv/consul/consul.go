@@ -274,9 +274,13 @@ func (d *driver) PutMany(ctx context.Context, writes []kv.Write) []error {
 		ok, r, _, err := d.KV().Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
 		if err != nil {
 			err = writeError(err)
-		} else if err = consul.Refused(r.Errors); err == nil && !ok {
+		} else {
+			err = consul.Refused(r.Errors)
+		}
+		if err == nil && !ok {
 			err = fault.Markf(kv.ErrUnavailable, "the transaction failed")
-		} else if err == nil {
+		}
+		if err == nil {
 			for i, p := range r.Results {
 				if e, alive := endOf(ops[i].Flags); alive && !e.IsZero() {
 					d.reaper.add(ops[i].Key, p.ModifyIndex, e)

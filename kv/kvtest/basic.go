@@ -150,7 +150,8 @@ var basicCases = []testCase{
 				_, err := store.Put(s.ctx(), key, []byte(want))
 				if err == nil {
 					var item kv.Item
-					if item, err = store.Get(s.ctx(), key); err == nil && string(item.Value) != want {
+					item, err = store.Get(s.ctx(), key)
+					if err == nil && string(item.Value) != want {
 						err = fmt.Errorf("%s holds %q, want %q", key, item.Value, want)
 					}
 				}

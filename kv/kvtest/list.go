@@ -131,7 +131,8 @@ var listCases = []testCase{
 		cancel()
 		n := 0
 		for _, err := range store.List(ctx, "") {
-			if n++; !errors.Is(err, context.Canceled) {
+			n++
+			if !errors.Is(err, context.Canceled) {
 				s.Fatalf("List with an ended context: %v", err)
 			}
 		}

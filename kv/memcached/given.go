@@ -36,7 +36,8 @@ func (g given) Do(_ context.Context, ops []*memcached.Op) {
 	var err error
 	if len(keys) == 1 {
 		var item *memcache.Item
-		if item, err = g.c.Get(keys[0]); err == nil {
+		item, err = g.c.Get(keys[0])
+		if err == nil {
 			items[keys[0]] = item
 		}
 	} else {

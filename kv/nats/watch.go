@@ -83,7 +83,8 @@ func (d *driver) follow(ctx context.Context, prefix string, messages jetstream.M
 			}
 		}
 		if state > 0 {
-			if state--; state == 0 {
+			state--
+			if state == 0 {
 				sink.Synced(0)
 			}
 		}

@@ -120,7 +120,8 @@ func (t *tracker) receive(ctx context.Context) error {
 		case err != nil:
 			var timeout interface{ Timeout() bool }
 			if !asked && errors.As(err, &timeout) && timeout.Timeout() {
-				if err = t.sub.Ping(ctx); err == nil {
+				err = t.sub.Ping(ctx)
+				if err == nil {
 					asked = true
 					continue
 				}

@@ -67,7 +67,8 @@ func (f *frames) next() (id uint32, op byte, body []byte, err error) {
 	}
 	id, op = binary.BigEndian.Uint32(head[4:]), head[8]
 	if size := int(n) + 4; size <= f.r.Size() {
-		if body, err = f.r.Peek(size); err != nil {
+		body, err = f.r.Peek(size)
+		if err != nil {
 			return 0, 0, nil, err
 		}
 		f.done = size

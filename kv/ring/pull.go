@@ -24,7 +24,8 @@ func (c cursor) has(h uint64) bool { return uint32(h>>32*uint64(c.slices)>>32) =
 
 // next is what follows c.
 func (c cursor) next() cursor {
-	if c.slice++; c.slice < c.slices {
+	c.slice++
+	if c.slice < c.slices {
 		return c
 	}
 	return cursor{shard: c.shard + 1, slices: 1}

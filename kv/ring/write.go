@@ -84,7 +84,8 @@ func (w write) change(cur record, now time.Time) (next record, sum int64, err er
 		sum = w.delta
 		if there {
 			next.expires = cur.expires
-			if sum, err = kvdriver.AddTo(cur.value, w.delta); err != nil {
+			sum, err = kvdriver.AddTo(cur.value, w.delta)
+			if err != nil {
 				return next, 0, err
 			}
 		}

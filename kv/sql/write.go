@@ -353,7 +353,8 @@ func (c *change) apply(w *write) {
 		if there {
 			old, next.until = r.value, r.until
 		}
-		if w.sum, w.err = kvdriver.AddTo(old, w.delta); w.err != nil {
+		w.sum, w.err = kvdriver.AddTo(old, w.delta)
+		if w.err != nil {
 			return
 		}
 		next.value = strconv.AppendInt(nil, w.sum, 10)

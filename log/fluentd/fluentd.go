@@ -83,7 +83,8 @@ func Backend(addr, tag string, opts ...Option) log.Option {
 			}
 			d.conn.Network, d.conn.Addr = "tcp", a.HostPort()
 			if scheme == "tls" {
-				if d.conn.TLS = o.tls; o.tls == nil {
+				d.conn.TLS = o.tls
+				if o.tls == nil {
 					d.conn.TLS = &tls.Config{}
 				}
 			}

@@ -52,7 +52,8 @@ func (d *driver) greet(ctx context.Context, c net.Conn) error {
 	if _, err := c.Write(m); err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
-	if answer, err = read(ctx, c); err != nil {
+	answer, err = read(ctx, c)
+	if err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
 	pong, _ := answer.([]any)

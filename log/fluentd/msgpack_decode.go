@@ -117,7 +117,8 @@ func decodeMap(b []byte, n, depth int) (any, []byte, error) {
 		if !ok {
 			return nil, nil, errFormat
 		}
-		if m[key], b, err = decode(rest, depth+1); err != nil {
+		m[key], b, err = decode(rest, depth+1)
+		if err != nil {
 			return nil, nil, err
 		}
 	}

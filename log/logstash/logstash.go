@@ -68,7 +68,8 @@ func Backend(addr string, opts ...Option) log.Option {
 		case "udp":
 			d.conn.Network, d.udp = "udp", true
 		case "tls":
-			if d.conn.TLS = o.tls; o.tls == nil {
+			d.conn.TLS = o.tls
+			if o.tls == nil {
 				d.conn.TLS = &tls.Config{}
 			}
 		}

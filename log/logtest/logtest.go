@@ -65,7 +65,8 @@ func (h Harness) open(t testing.TB) (log.Log, func(n int) []string) {
 		t.Helper()
 		var got []string
 		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-			if got = read(); len(got) >= n || time.Now().After(deadline) {
+			got = read()
+			if len(got) >= n || time.Now().After(deadline) {
 				break
 			}
 		}

@@ -75,7 +75,8 @@ func (d *driver) fill(b log.Batch, from int) (scopes []otlp.Scope, n int) {
 		if !ok {
 			size += len(name) + overhead
 		}
-		if room -= size; room < 0 {
+		room -= size
+		if room < 0 {
 			break
 		}
 		if !ok {

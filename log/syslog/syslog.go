@@ -96,7 +96,8 @@ func Backend(addr string, opts ...Option) log.Option {
 		d.conn.Network, d.conn.Addr = "tcp", a.HostPort()
 		switch scheme {
 		case "tls":
-			if d.conn.TLS = o.tls; o.tls == nil {
+			d.conn.TLS = o.tls
+			if o.tls == nil {
 				d.conn.TLS = &tls.Config{}
 			}
 		case "tcp":

@@ -134,7 +134,8 @@ func appendSide(b []byte, field int, side metrics.NativeBuckets) []byte {
 		}
 		length, empty := 0, 0 // of the span that begins at i
 		for j := i; j < len(side.Counts) && empty <= maxGap; j++ {
-			if empty++; side.Counts[j] > 0 {
+			empty++
+			if side.Counts[j] > 0 {
 				length, empty = j+1-i, 0
 			}
 		}

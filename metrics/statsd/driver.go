@@ -89,7 +89,8 @@ func (b *batch) series(f *metrics.Family, one *metrics.Series) {
 	var now total
 	switch f.Kind {
 	case metrics.KindCounter:
-		if increase, now = d.increase(one); increase == "" {
+		increase, now = d.increase(one)
+		if increase == "" {
 			return
 		}
 	case metrics.KindHistogram:

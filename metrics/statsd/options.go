@@ -91,7 +91,8 @@ func Backend(addr string, opts ...Option) metrics.Option {
 		d := &driver{options: o, last: map[uint64]total{}, sender: o.sender}
 		if d.sender == nil {
 			var err error
-			if d.sender, d.ping, err = dial(addr, &o); err != nil {
+			d.sender, d.ping, err = dial(addr, &o)
+			if err != nil {
 				return nil, err
 			}
 			d.owned = true

@@ -76,7 +76,8 @@ func byLogin(check func(user, password string) Access, source func(*http.Request
 			if wait > 0 {
 				return "", &refusal{code: http.StatusTooManyRequests, wait: wait}
 			}
-			if access = check(user, password); access != None {
+			access = check(user, password)
+			if access != None {
 				right()
 			}
 		}

@@ -27,7 +27,8 @@ func (p *Page) versions(r *http.Request) (any, error) {
 	}
 	q := store.Query{Namespace: r.URL.Query().Get("namespace")}
 	var err error
-	if q.Limit, err = limit(r, 100); err != nil {
+	q.Limit, err = limit(r, 100)
+	if err != nil {
 		return nil, err
 	}
 	if q.Namespace == "" {

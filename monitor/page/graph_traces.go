@@ -11,7 +11,8 @@ import (
 func (g *graph) traced(all []trace.Trace) {
 	spans := 0
 	for _, t := range all {
-		if spans += len(t.Spans); spans > spansAsked {
+		spans += len(t.Spans)
+		if spans > spansAsked {
 			return
 		}
 		g.spans(t.Spans)

@@ -56,7 +56,8 @@ func (g *guesses) try(source, user, password string) (right func(), wait time.Du
 		return nil, wait
 	}
 	s.last = now
-	if s.wrong++; s.wrong >= freeGuesses {
+	s.wrong++
+	if s.wrong >= freeGuesses {
 		s.until = now.Add(min(longestPause, time.Second<<min(s.wrong-freeGuesses, 10)))
 	}
 	return func() { g.right(source, digest) }, 0

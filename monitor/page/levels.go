@@ -38,7 +38,8 @@ func (p *Page) setLevel(r *http.Request) (any, error) {
 	var revert time.Duration
 	if s := v.Get("for"); s != "" {
 		var err error
-		if revert, err = time.ParseDuration(s); err != nil || revert < 0 {
+		revert, err = time.ParseDuration(s)
+		if err != nil || revert < 0 {
 			return nil, &badRequest{fmt.Errorf("duration %q", s)}
 		}
 	}

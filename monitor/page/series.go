@@ -196,7 +196,8 @@ func (p *Page) history(r *http.Request) (any, error) {
 	over := fineFor
 	if s := v.Get("over"); s != "" {
 		var err error
-		if over, err = time.ParseDuration(s); err != nil || over < sampleEvery || over > longestOver {
+		over, err = time.ParseDuration(s)
+		if err != nil || over < sampleEvery || over > longestOver {
 			return nil, &badRequest{fmt.Errorf("over %q, want %v to %v", s, sampleEvery, longestOver)}
 		}
 	}

@@ -31,11 +31,13 @@ func (p *Page) traces(r *http.Request) (any, error) {
 	v := r.URL.Query()
 	q := trace.Query{Service: v.Get("service"), Name: v.Get("name"), Errors: v.Get("errors") == "1", After: v.Get("after")}
 	var err error
-	if q.Limit, err = limit(r, 50); err != nil {
+	q.Limit, err = limit(r, 50)
+	if err != nil {
 		return nil, err
 	}
 	if s := v.Get("min"); s != "" {
-		if q.MinDuration, err = time.ParseDuration(s); err != nil {
+		q.MinDuration, err = time.ParseDuration(s)
+		if err != nil {
 			return nil, &badRequest{err}
 		}
 	}

@@ -121,7 +121,8 @@ func writeModule(repository, module string, files []string, version, folder stri
 		inner := strings.TrimPrefix(f, module+"/")
 		b := mod
 		if inner != "go.mod" {
-			if b, err = os.ReadFile(full); err != nil {
+			b, err = os.ReadFile(full)
+			if err != nil {
 				return err
 			}
 		}

@@ -109,7 +109,8 @@ func (c *claim) peek(ctx context.Context) error {
 
 // unavailable is for requests that leave nothing behind.
 func (c *claim) unavailable(err error) error {
-	if err = consulconn.Read(err); fault.KindOf(err) == context.DeadlineExceeded {
+	err = consulconn.Read(err)
+	if fault.KindOf(err) == context.DeadlineExceeded {
 		err = fault.Mark(fault.Unavailable, err)
 	}
 	return err

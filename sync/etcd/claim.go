@@ -88,7 +88,8 @@ func (c *claim) enqueue(ctx context.Context, wait bool) (granted bool, err error
 			l.retire() // and nothing was created
 			continue
 		}
-		if err = write(err); err != nil {
+		err = write(err)
+		if err != nil {
 			if errors.Is(err, fault.Unavailable) || errors.Is(err, fault.Denied) { // never sent, or refused
 				c.free()
 			}
@@ -190,7 +191,8 @@ func (c *claim) Release(ctx context.Context) error {
 		}
 	} else {
 		var r *clientv3.DeleteResponse
-		if r, err = c.d.conn.Delete(ctx, c.key); err == nil {
+		r, err = c.d.conn.Delete(ctx, c.key)
+		if err == nil {
 			deleted = r.Deleted > 0
 		}
 	}

@@ -60,7 +60,8 @@ func (l *lease) give(key string, slot int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.slots[key]
-	if s.free = append(s.free, slot); len(s.free) == s.next {
+	s.free = append(s.free, slot)
+	if len(s.free) == s.next {
 		delete(l.slots, key)
 	}
 }
@@ -128,12 +129,14 @@ func (l *lease) request(ctx context.Context, now time.Time) (time.Time, error) {
 	id, ttl, err := l.id, int64(0), error(nil)
 	if id == 0 {
 		var r *clientv3.LeaseGrantResponse
-		if r, err = l.d.conn.Grant(ctx, int64(l.ttl/time.Second)); err == nil {
+		r, err = l.d.conn.Grant(ctx, int64(l.ttl/time.Second))
+		if err == nil {
 			id, ttl = r.ID, r.TTL
 		}
 	} else {
 		var r *clientv3.LeaseKeepAliveResponse
-		if r, err = l.d.conn.KeepAliveOnce(ctx, id); err == nil {
+		r, err = l.d.conn.KeepAliveOnce(ctx, id)
+		if err == nil {
 			ttl = r.TTL
 		}
 	}

@@ -68,7 +68,8 @@ look:
 			select {
 			case e, open := <-events: // created, or a deletion
 				if err := e.Err(); err != nil || !open {
-					if err = read(err); errors.Is(err, fault.Denied) {
+					err = read(err)
+					if errors.Is(err, fault.Denied) {
 						return err
 					}
 					return errors.Join(errors.New("the watch ended"), err)
@@ -173,7 +174,8 @@ func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candid
 		select {
 		case e, open := <-events:
 			if err := e.Err(); err != nil || !open {
-				if err = read(err); errors.Is(err, fault.Denied) {
+				err = read(err)
+				if errors.Is(err, fault.Denied) {
 					return err
 				}
 				return fault.Mark(fault.Unavailable, errors.Join(errors.New("the watch ended"), err))

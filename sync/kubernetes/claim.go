@@ -39,7 +39,8 @@ func (c *claim) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
 	for tries := 0; ; tries++ {
 		var err error
 		if !known {
-			if l, err = c.look(ctx); err != nil {
+			l, err = c.look(ctx)
+			if err != nil {
 				return dsync.Grant{}, err
 			}
 		}
@@ -88,7 +89,8 @@ func (c *claim) take(ctx context.Context, l *lease) (g dsync.Grant, left time.Du
 	if l.holder() == c.identity { // an answer was lost
 		return c.found(ctx, l)
 	}
-	if left = c.d.sights.left(c.name, l); left > 0 {
+	left = c.d.sights.left(c.name, l)
+	if left > 0 {
 		return dsync.Grant{}, left, nil
 	}
 	next := *l
@@ -194,7 +196,8 @@ func (c *claim) Release(ctx context.Context) error {
 	for range 5 {
 		var err error
 		if l == nil {
-			if l, err = c.d.get(ctx, c.Timeout, c.name); err != nil {
+			l, err = c.d.get(ctx, c.Timeout, c.name)
+			if err != nil {
 				return err
 			}
 		}

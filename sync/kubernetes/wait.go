@@ -59,7 +59,8 @@ func (c *claim) wait(ctx context.Context, left time.Duration) (dsync.Grant, erro
 func (c *claim) step(ctx context.Context, l *lease) (dsync.Grant, time.Duration, error) {
 	if l == nil {
 		var err error
-		if l, err = c.look(ctx); err != nil {
+		l, err = c.look(ctx)
+		if err != nil {
 			return dsync.Grant{}, 0, err
 		}
 	}
@@ -128,7 +129,8 @@ func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candid
 		case l = <-states.C():
 		case <-silent.C: // or only the watch is: nobody may be made of a leader by that
 			var err error
-			if l, err = d.get(ctx, lookTimeout, name); err != nil {
+			l, err = d.get(ctx, lookTimeout, name)
+			if err != nil {
 				return err
 			}
 		case err := <-failed:

@@ -81,7 +81,8 @@ func (b *ballot) try(ctx context.Context, crowd bool) (a answer, err error) {
 		return a, err // the front releases
 	}
 	if count(votes, granted) >= b.q.need {
-		if a.token, err = b.seal(ctx, votes, &sealed); err == nil {
+		a.token, err = b.seal(ctx, votes, &sealed)
+		if err == nil {
 			a.granted, a.sent = true, sent
 			return a, nil
 		}

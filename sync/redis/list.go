@@ -31,7 +31,8 @@ func (d *driver) List(ctx context.Context, prefix string, yield func(string, dsy
 					}
 				}
 			}
-			if cursor = page.next; cursor == 0 {
+			cursor = page.next
+			if cursor == 0 {
 				break
 			}
 		}

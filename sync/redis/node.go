@@ -139,7 +139,8 @@ func (n *node) run(ctx context.Context, s *script, k keys, nonce string, ttl any
 		if err != nil && goredis.HasErrorPrefix(err, "NOSCRIPT") {
 			reply, err = n.do(ctx, append([]any{"EVAL", s.source}, args[2:]...))
 		}
-		if err = redisconn.WriteError(err); err == nil || repeated || redisconn.Ended(ctx) != nil || !errors.Is(err, fault.UnknownOutcome) {
+		err = redisconn.WriteError(err)
+		if err == nil || repeated || redisconn.Ended(ctx) != nil || !errors.Is(err, fault.UnknownOutcome) {
 			return reply, repeated, err
 		}
 		repeated = true
@@ -230,7 +231,8 @@ func (n *node) holder(ctx context.Context, key string) (dsync.Candidate, time.Du
 	reply, _, err := n.run(ctx, whoHolds, keysOf(key), "", 0)
 	if err != nil {
 		if errors.Is(err, fault.UnknownOutcome) { // it reads
-			if err = redisconn.Ended(ctx); err == nil {
+			err = redisconn.Ended(ctx)
+			if err == nil {
 				err = fault.Markf(fault.Unavailable, "no answer")
 			}
 		}

@@ -47,7 +47,8 @@ func (d *driver) ask(ctx context.Context) (c sql.Counts, err error) {
 	if err := d.tables.Make(ctx); err != nil {
 		return c, err
 	}
-	if c, err = d.db.Counts(ctx, stripes); err != nil {
+	c, err = d.db.Counts(ctx, stripes)
+	if err != nil {
 		return c, d.readError(err)
 	}
 	return c, nil

@@ -46,7 +46,8 @@ func (p *parser) line(s string) {
 		if p.full {
 			return
 		}
-		if member = trim(member); member != "" {
+		member = trim(member)
+		if member != "" {
 			p.member(member)
 		}
 	}
@@ -90,7 +91,8 @@ func parseMember(s string) (m Member, err error) {
 	if !ok || !isToken(m.Name) {
 		return m, fmt.Errorf("member %q is not name=value", s)
 	}
-	if m.Value, err = parseValue(value); err != nil {
+	m.Value, err = parseValue(value)
+	if err != nil {
 		return m, fmt.Errorf("the value of %q: %w", m.Name, err)
 	}
 	for more {
@@ -100,10 +102,12 @@ func parseMember(s string) (m Member, err error) {
 		}
 		var property Property
 		name, value, property.HasValue = strings.Cut(pair, "=")
-		if property.Name = trim(name); !isToken(property.Name) {
+		property.Name = trim(name)
+		if !isToken(property.Name) {
 			return m, fmt.Errorf("property %q of %q is not name or name=value", pair, m.Name)
 		}
-		if property.Value, err = parseValue(value); err != nil {
+		property.Value, err = parseValue(value)
+		if err != nil {
 			return m, fmt.Errorf("the value of property %q of %q: %w", property.Name, m.Name, err)
 		}
 		m.Properties = append(m.Properties, property)

@@ -49,7 +49,8 @@ func (d *driver) Report(ctx context.Context, spans []trace.SpanData) (int, error
 		n := 0
 		for ; done+n < len(spans) && spans[done+n].Local == local; n++ {
 			before := len(d.items)
-			if d.items = appendSpan(d.items, &spans[done+n]); len(d.items) > room {
+			d.items = appendSpan(d.items, &spans[done+n])
+			if len(d.items) > room {
 				d.items = d.items[:before]
 				break
 			}

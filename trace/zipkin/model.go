@@ -83,7 +83,8 @@ func toEndpoint(e trace.Endpoint) *model.Endpoint {
 		}
 	}
 	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		if ip = ip.Unmap().WithZone(""); ip.Is4() {
+		ip = ip.Unmap().WithZone("")
+		if ip.Is4() {
 			m.IPv4 = ip.AsSlice()
 		} else {
 			m.IPv6 = ip.AsSlice()

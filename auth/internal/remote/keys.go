@@ -39,7 +39,8 @@ func (k *Keys) Keys(ctx context.Context, id string) ([]*jose.Key, error) {
 	if err == nil {
 		return found, nil
 	}
-	if set, err = k.doc.Renew(ctx); err != nil {
+	set, err = k.doc.Renew(ctx)
+	if err != nil {
 		return nil, err
 	}
 	return set.Keys(ctx, id)

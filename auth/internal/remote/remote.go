@@ -172,7 +172,8 @@ func (d *Document[T]) finish(f *flight, v T, fresh time.Duration, err error) {
 func (d *Document[T]) fetch(ctx context.Context) (v T, fresh time.Duration, err error) {
 	var errs []error
 	for _, u := range d.urls {
-		if v, fresh, err = d.get(ctx, u); err == nil {
+		v, fresh, err = d.get(ctx, u)
+		if err == nil {
 			return v, fresh, nil
 		}
 		errs = append(errs, err)

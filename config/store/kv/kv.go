@@ -124,7 +124,8 @@ func (d *driver) Read(ctx context.Context, namespace string, number uint64) (sto
 	r, err := d.Newest(ctx, namespace)
 	switch {
 	case err == nil && r.Number > number: // it has moved since
-		if item, err = d.kv.Get(ctx, pastKey(namespace, number)); err == nil {
+		item, err = d.kv.Get(ctx, pastKey(namespace, number))
+		if err == nil {
 			return decode(item)
 		}
 	case err == nil && r.Number < number:

@@ -69,7 +69,8 @@ func read(ctx context.Context, s config.Source) (view, error) {
 	}
 	merged := []byte("{}")
 	for _, p := range c.Parts {
-		if merged, err = config.MergePatch(merged, p.Data); err != nil {
+		merged, err = config.MergePatch(merged, p.Data)
+		if err != nil {
 			return view{}, err
 		}
 	}
@@ -111,7 +112,8 @@ func (h *Handler) leave(namespace string, t *topic) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.waiting--
-	if t.waiters--; t.waiters > 0 {
+	t.waiters--
+	if t.waiters > 0 {
 		return
 	}
 	t.idle = time.AfterFunc(linger, func() {

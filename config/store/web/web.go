@@ -253,7 +253,8 @@ func tag(version uint64) string { return fmt.Sprintf(`"%d"`, version) }
 // matches reports whether If-None-Match of a read has the tag.
 func matches(header, tag string) bool {
 	for one := range strings.SplitSeq(header, ",") {
-		if one = strings.TrimPrefix(strings.TrimSpace(one), "W/"); one == tag || one == "*" {
+		one = strings.TrimPrefix(strings.TrimSpace(one), "W/")
+		if one == tag || one == "*" {
 			return true
 		}
 	}

@@ -91,7 +91,8 @@ func Await(t *testing.T, d discovery.Discovery, what string, within time.Duratio
 		if err != nil {
 			break
 		}
-		if last = s; ok(s) {
+		last = s
+		if ok(s) {
 			return s
 		}
 	}

@@ -55,7 +55,8 @@ func (b Backend) Chaos(t *testing.T, server *servertest.Server) {
 	}()
 	repair, broken := func() {}, 0 // for how many steps more the server is unavailable
 	for i := 0; time.Now().Before(end); i++ {
-		if broken--; broken == 0 {
+		broken--
+		if broken == 0 {
 			repair()
 		}
 		switch n := random.IntN(40); {

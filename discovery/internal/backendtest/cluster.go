@@ -40,7 +40,8 @@ func (b Backend) LeaderLoss(t *testing.T, addrs string, leader func() *servertes
 	leader().Kill()
 	began := time.Now()
 	for {
-		if _, err = writer.Register(t.Context(), in("b")); err == nil {
+		_, err = writer.Register(t.Context(), in("b"))
+		if err == nil {
 			break
 		}
 		if time.Since(began) > 20*time.Second {

@@ -120,7 +120,8 @@ func settle(t *testing.T, d discovery.Discovery, service string, n int) {
 			t.Errorf("%s has %d instances, want %d: %v", service, len(last.Instances), n, err)
 			return
 		}
-		if last = s; len(s.Instances) == n && s.State == discovery.Live && s.Unconfirmed == 0 {
+		last = s
+		if len(s.Instances) == n && s.State == discovery.Live && s.Unconfirmed == 0 {
 			return
 		}
 	}

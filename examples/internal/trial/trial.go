@@ -48,7 +48,8 @@ func Curl(t *testing.T, text string, want ...string) {
 	t.Helper()
 	var commands []string
 	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, "curl ") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "curl ") {
 			commands = append(commands, line)
 		}
 	}

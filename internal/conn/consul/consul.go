@@ -140,7 +140,8 @@ func (c *Conn) Address() string { return c.address }
 func (c *Conn) Ping(ctx context.Context) error {
 	var err error
 	for range max(1, c.agents) {
-		if err = c.ping(ctx); err == nil || ctx.Err() != nil {
+		err = c.ping(ctx)
+		if err == nil || ctx.Err() != nil {
 			break
 		}
 	}

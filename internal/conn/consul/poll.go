@@ -90,7 +90,8 @@ func Follow[T any](ctx context.Context, c *Conn, p Poll, get func(q *api.QueryOp
 		now := time.Now()
 		tokens = min(float64(p.Burst), tokens+float64(now.Sub(filled))/float64(p.Pace))
 		filled = now
-		if tokens--; tokens < 0 {
+		tokens--
+		if tokens < 0 {
 			if err := backoff.Sleep(ctx, time.Duration(-tokens*float64(p.Pace))); err != nil {
 				return err
 			}
@@ -101,7 +102,8 @@ func Follow[T any](ctx context.Context, c *Conn, p Poll, get func(q *api.QueryOp
 		}
 		// One early answer without a change is nothing. A server that doesn't
 		// block at all must not make this a busy loop.
-		if early++; early > 1 {
+		early++
+		if early > 1 {
 			if err := backoff.Sleep(ctx, min(p.Pace<<min(early, 16), p.Wait/2)); err != nil {
 				return err
 			}

@@ -161,7 +161,8 @@ func (c *Conn) Ping(ctx context.Context) error {
 	if err == nil || errors.Is(err, rpctypes.ErrPermissionDenied) {
 		return nil
 	}
-	if err = Fault(err, false); errors.Is(err, fault.Denied) {
+	err = Fault(err, false)
+	if errors.Is(err, fault.Denied) {
 		return fault.Markf(fault.Denied, "%s refuses: %w", c.address, cause(err))
 	}
 	return fault.Mark(fault.Unavailable, fmt.Errorf("%s: %w", c.address, cause(err)))

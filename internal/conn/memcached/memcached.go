@@ -126,7 +126,8 @@ func (s *Server) dial(ctx context.Context) (*stream.Conn, error) {
 			conf.ServerName, _, _ = net.SplitHostPort(s.addr)
 		}
 		t := tls.Client(nc, conf)
-		if err = t.HandshakeContext(ctx); err != nil {
+		err = t.HandshakeContext(ctx)
+		if err != nil {
 			nc.Close()
 		}
 		nc = t

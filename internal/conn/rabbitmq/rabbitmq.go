@@ -162,7 +162,8 @@ func (e *engine) dial(heartbeat time.Duration) (*amqp.Connection, *wire, error) 
 	for i := range e.uris {
 		var c *amqp.Connection
 		var w *wire
-		if c, w, err = e.dialOne(e.uris[(first+i)%len(e.uris)], heartbeat); err == nil {
+		c, w, err = e.dialOne(e.uris[(first+i)%len(e.uris)], heartbeat)
+		if err == nil {
 			return c, w, nil
 		}
 	}

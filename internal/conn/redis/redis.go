@@ -228,7 +228,8 @@ func (c Config) options() (*redis.UniversalOptions, error) {
 			return nil, fmt.Errorf("address %q: %w", conn.Redact(c.Address), err)
 		}
 	}
-	if o.IsClusterMode = (o.IsClusterMode || len(o.Addrs) > 1) && o.MasterName == ""; o.IsClusterMode && o.DB != 0 {
+	o.IsClusterMode = (o.IsClusterMode || len(o.Addrs) > 1) && o.MasterName == ""
+	if o.IsClusterMode && o.DB != 0 {
 		return nil, errors.New("a cluster has only database 0")
 	}
 	if o.MasterName != "" {

@@ -150,7 +150,8 @@ func (d *DB) openSQLite(c Config) error {
 	}
 	dsn := "file:" + (&url.URL{Path: name}).EscapedPath() + "?" + q.Encode()
 	var err error
-	if d.DB, err = patiently(dsn); err != nil {
+	d.DB, err = patiently(dsn)
+	if err != nil {
 		return err
 	}
 	d.DB.SetMaxOpenConns(1) // writers queue here, not on SQLite's busy timeout
@@ -161,7 +162,8 @@ func (d *DB) openSQLite(c Config) error {
 		return nil
 	}
 	q.Set("_txlock", "deferred")
-	if d.Read, err = patiently("file:" + (&url.URL{Path: name}).EscapedPath() + "?" + q.Encode()); err != nil {
+	d.Read, err = patiently("file:" + (&url.URL{Path: name}).EscapedPath() + "?" + q.Encode())
+	if err != nil {
 		return err
 	}
 	n := c.MaxOpen
@@ -181,13 +183,15 @@ func (d *DB) openMySQL(c Config) error {
 			return err
 		}
 		// The parameters, tls above all, are read as those of a DSN are.
-		if cfg, err = mysql.ParseDSN("tcp(" + a.HostPort() + ")/?" + a.Query.Encode()); err != nil {
+		cfg, err = mysql.ParseDSN("tcp(" + a.HostPort() + ")/?" + a.Query.Encode())
+		if err != nil {
 			return fmt.Errorf("malformed parameters in address %s", a)
 		}
 		cfg.User, cfg.Passwd, cfg.DBName = a.User, a.Password, a.Path
 	} else {
 		var err error
-		if cfg, err = mysql.ParseDSN(c.Address); err != nil {
+		cfg, err = mysql.ParseDSN(c.Address)
+		if err != nil {
 			return errors.New("malformed address, want user:password@tcp(host:port)/database or mysql://user:password@host:port/database")
 		}
 	}

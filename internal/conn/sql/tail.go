@@ -42,7 +42,8 @@ const (
 func (t *Tail[S]) Join() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.joined++; t.joined > 1 {
+	t.joined++
+	if t.joined > 1 {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -61,7 +62,8 @@ func (t *Tail[S]) Join() {
 func (t *Tail[S]) Leave() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.joined--; t.joined == 0 {
+	t.joined--
+	if t.joined == 0 {
 		t.stop()
 	}
 }

@@ -137,7 +137,8 @@ func (p *Pool) Trip(ctx context.Context, size int, write func(c *Conn), read fun
 	} else {
 		written := make(chan error, 1)
 		go func() { write(c); written <- c.W.Flush() }()
-		if usable = read(c, nil); !usable {
+		usable = read(c, nil)
+		if !usable {
 			c.Conn.Close() // frees the writer
 		}
 		usable = <-written == nil && usable
