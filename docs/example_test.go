@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform"
+
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/db"
@@ -29,6 +30,7 @@ import (
 	"github.com/micro/go-platform/otlp/otlpgrpc"
 	"github.com/micro/go-platform/router"
 	routerkv "github.com/micro/go-platform/router/kv"
+	"github.com/micro/go-platform/router/limits"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/trace/baggage"
@@ -398,7 +400,7 @@ func Example_wrapper() {
 	mt, err := metrics.New()
 	check(err)
 	// snippet: wrapper
-	few, err := router.Concurrency(100)
+	few, err := limits.Concurrency(100)
 	check(err)
 	w, err := wrapper.New(wrapper.WithName("orders"), wrapper.WithMetrics(mt),
 		wrapper.WithLimit(few), wrapper.WithServerTimeout(5*time.Second))

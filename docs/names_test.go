@@ -24,6 +24,7 @@ var folders = map[string]string{
 	"platform": ".", "wgrpc": "wrapper/grpc", "page": "monitor/page", "outbox": "event/outbox", "changes": "db/changes", "store": "config/store",
 	"cache": "kv/cache", "kvdriver": "kv/driver",
 	"routerconfig": "router/config", "dbdriver": "db/driver", "prometheus": "metrics/prometheus", "baggage": "trace/baggage",
+	"limits": "router/limits", "authdriver": "auth/driver", "tracedriver": "trace/driver",
 }
 
 // TestNamesOnPagesExist finds what a page calls kv.Something that package kv doesn't have.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	platform "github.com/micro/go-platform"
+
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/issuer"
 	"github.com/micro/go-platform/auth/oauth2"
@@ -35,6 +36,7 @@ import (
 	monitorkv "github.com/micro/go-platform/monitor/kv"
 	"github.com/micro/go-platform/otlp"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	dsync "github.com/micro/go-platform/sync"
 	syncredis "github.com/micro/go-platform/sync/redis"
 	"github.com/micro/go-platform/trace"
@@ -140,7 +142,7 @@ func TestErrorsAreOfTheirOwnPackage(t *testing.T) {
 	routes, err := router.New(router.WithDiscovery(registry))
 	must(err)
 	defer routes.Close(context.Background())
-	bucket, err := router.TokenBucket(1, 1)
+	bucket, err := limits.TokenBucket(1, 1)
 	must(err)
 	must(failed(bucket.Acquire(ctx)))
 	door, err := auth.New()

@@ -50,15 +50,14 @@
 // What other clients report, or lie, moves weights within bounds and fades;
 // it adds and removes no instance, and no call waits for it.
 //
-// Limiters (TokenBucket, PerKey, Queue, Concurrency, Gradient, Throttle) and Breaker
-// also work by themselves.
+// A Breaker also works by itself, as do the limiters of package router/limits.
 //
 // # Errors
 //
 // ErrNoInstances if nothing is known of a service, *NoMatchError if rules and
 // labels left nothing, ErrExhausted when all were given, *OpenError from
-// breakers: all are ErrUnavailable, nothing was sent. *LimitError, from
-// limiters, is ErrLimited.
+// breakers: all are ErrUnavailable, nothing was sent. Limiters return
+// ErrLimited.
 //
 // # Closing
 //

@@ -10,6 +10,7 @@ import (
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/trace"
 )
 
@@ -62,8 +63,8 @@ type Call struct {
 	brought   time.Time // when the deadline ends that the caller brought, if that is what bounds the call
 	plan      *plan
 	standings *standings       // of the limiters, to be told; nil if there is no way to
-	permits   []router.Permit  // of the limiters, by their position
-	permit    [2]router.Permit // room for most
+	permits   []limits.Permit  // of the limiters, by their position
+	permit    [2]limits.Permit // room for most
 	spent     uint32           // atomic: not 0 if a call made on its behalf has spent its retries
 	span      trace.Span
 	shown     *auth.Credential // of other protocols than HTTP: see Adapter.Shown

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -150,7 +151,7 @@ func TestShortDeadlinesOfOneCallerHarmNobodyElse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var addrs []string
 			for range 3 {
-				limit, err := router.Gradient(1, 20)
+				limit, err := limits.Gradient(1, 20)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -8,7 +8,7 @@ import (
 	"net/http/httptest"
 	"time"
 
-	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -71,8 +71,8 @@ func Example_rateLimit() {
 		c, _ := wrapper.FromContext(ctx)
 		return c.Header.Get("X-Api-Key")
 	}
-	limit, err1 := router.Keyed(byKey, 2, 120, 10_000) // 120 a minute for each key
-	limit, err2 := router.Named("per-key", limit)
+	limit, err1 := limits.Keyed(byKey, 2, 120, 10_000) // 120 a minute for each key
+	limit, err2 := limits.Named("per-key", limit)
 	w, err3 := wrapper.New(wrapper.WithName("orders"), wrapper.WithLimit(limit))
 	if err := errors.Join(err1, err2, err3); err != nil {
 		fmt.Println(err)

@@ -4,13 +4,14 @@ import (
 	"context"
 
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 )
 
 // limitGate asks a limiter. Probes pass: an overloaded process is not dead. It
 // keeps its permit in the call, by the limiter's position among the others:
 // limiters may be of types that can't be compared, or be equal.
 type limitGate struct {
-	l  router.Limiter
+	l  limits.Limiter
 	at int
 	o  *options
 }
@@ -31,7 +32,7 @@ func (g limitGate) Enter(ctx context.Context, c *Call) (context.Context, error) 
 func (g limitGate) Leave(_ context.Context, c *Call) { c.release(g.at, c.taught()) }
 
 // keep keeps the permit of the limiter at a position.
-func (c *Call) keep(at int, p router.Permit) {
+func (c *Call) keep(at int, p limits.Permit) {
 	if c.permits == nil {
 		c.permits = c.permit[:0]
 	}

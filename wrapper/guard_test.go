@@ -11,6 +11,7 @@ import (
 
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -50,14 +51,14 @@ type panicLimit struct {
 	*tally
 }
 
-func (l panicLimit) Acquire(context.Context) (router.Permit, error) {
+func (l panicLimit) Acquire(context.Context) (limits.Permit, error) {
 	l.begun.Add(1)
 	return l, nil
 }
 func (l panicLimit) Release(router.Outcome) { l.ended.Add(1); l.at("Release") }
-func (l panicLimit) State(context.Context) router.LimitState {
+func (l panicLimit) State(context.Context) limits.State {
 	l.at("State")
-	return router.LimitState{Limit: 1, Remaining: 1, Window: time.Second}
+	return limits.State{Limit: 1, Remaining: 1, Window: time.Second}
 }
 
 // A part of the user's own that panics where it has no say fails no call, keeps

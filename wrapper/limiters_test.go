@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -17,7 +18,7 @@ import (
 type (
 	tally struct{ begun, ended atomic.Int64 }
 
-	limitFunc  func() router.Permit
+	limitFunc  func() limits.Permit
 	limitValue struct{ t *tally }
 	limitSlice struct {
 		t    *tally
@@ -42,12 +43,12 @@ type (
 
 func (p permit) Release(router.Outcome) { p.t.ended.Add(1) }
 
-func (t *tally) acquire() (router.Permit, error) { t.begun.Add(1); return permit{t}, nil }
+func (t *tally) acquire() (limits.Permit, error) { t.begun.Add(1); return permit{t}, nil }
 
-func (f limitFunc) Acquire(context.Context) (router.Permit, error)     { return f(), nil }
-func (l limitValue) Acquire(context.Context) (router.Permit, error)    { return l.t.acquire() }
-func (l limitSlice) Acquire(context.Context) (router.Permit, error)    { return l.t.acquire() }
-func (l *limitPointer) Acquire(context.Context) (router.Permit, error) { return l.t.acquire() }
+func (f limitFunc) Acquire(context.Context) (limits.Permit, error)     { return f(), nil }
+func (l limitValue) Acquire(context.Context) (limits.Permit, error)    { return l.t.acquire() }
+func (l limitSlice) Acquire(context.Context) (limits.Permit, error)    { return l.t.acquire() }
+func (l *limitPointer) Acquire(context.Context) (limits.Permit, error) { return l.t.acquire() }
 
 func (f gateFunc) Enter(ctx context.Context, _ *wrapper.Call) (context.Context, error) {
 	f().begun.Add(1)
@@ -79,7 +80,7 @@ func TestPartsOfTheUsersOwnMayBeOfAnyType(t *testing.T) {
 	const calls = 10
 	for name, part := range map[string]func(t *tally) wrapper.Option{
 		"limiter func": func(t *tally) wrapper.Option {
-			return wrapper.WithLimit(limitFunc(func() router.Permit { p, _ := t.acquire(); return p }))
+			return wrapper.WithLimit(limitFunc(func() limits.Permit { p, _ := t.acquire(); return p }))
 		},
 		"limiter value":   func(t *tally) wrapper.Option { return wrapper.WithLimit(limitValue{t}) },
 		"limiter slice":   func(t *tally) wrapper.Option { return wrapper.WithLimit(limitSlice{t, []string{"a"}}) },
@@ -133,4 +134,4 @@ func TestPermitsGoBackToTheirLimiter(t *testing.T) {
 
 type limitRefuse struct{ _ []int }
 
-func (limitRefuse) Acquire(context.Context) (router.Permit, error) { return nil, &router.LimitError{} }
+func (limitRefuse) Acquire(context.Context) (limits.Permit, error) { return nil, &limits.Error{} }

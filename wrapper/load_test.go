@@ -13,6 +13,7 @@ import (
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/static"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -172,7 +173,7 @@ func hashed(t *testing.T, addrs ...string) router.Router {
 }
 
 func TestProbesAreAnsweredPastEverythingElse(t *testing.T) {
-	none, err := router.Concurrency(1)
+	none, err := limits.Concurrency(1)
 	if err != nil {
 		t.Fatal(err)
 	}

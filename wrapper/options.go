@@ -15,6 +15,7 @@ import (
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/trace"
 )
 
@@ -147,11 +148,11 @@ func WithGate(g Gate) Option {
 // limiters are asked in the order in which they were given, before auth.
 //
 // An answer tells where those stand that count calls in a time
-// (router.StateLimiter) in the header fields RateLimit and RateLimit-Policy of
-// draft-ietf-httpapi-ratelimit-headers; router.Named names them there. A refusal
+// (limits.StateLimiter) in the header fields RateLimit and RateLimit-Policy of
+// draft-ietf-httpapi-ratelimit-headers; limits.Named names them there. A refusal
 // has Retry-After too. Over gRPC it has RetryInfo. See WithoutLimitHeaders.
-func WithLimit(l router.Limiter) Option {
-	return with(func(o *options, l router.Limiter) { o.gates = append(o.gates, limitGate{l, len(o.gates), o}) }, "limiter", l, l != nil)
+func WithLimit(l limits.Limiter) Option {
+	return with(func(o *options, l limits.Limiter) { o.gates = append(o.gates, limitGate{l, len(o.gates), o}) }, "limiter", l, l != nil)
 }
 
 // WithoutLimitHeaders keeps the header fields RateLimit and RateLimit-Policy out of

@@ -8,20 +8,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 )
 
 type (
 	enterFunc   func(context.Context) (context.Context, error)
-	acquireFunc func(context.Context) (router.Permit, error)
+	acquireFunc func(context.Context) (limits.Permit, error)
 )
 
 func (f enterFunc) Enter(ctx context.Context, _ *wrapper.Call) (context.Context, error) {
 	return f(ctx)
 }
 func (enterFunc) Leave(context.Context, *wrapper.Call)                   {}
-func (f acquireFunc) Acquire(ctx context.Context) (router.Permit, error) { return f(ctx) }
+func (f acquireFunc) Acquire(ctx context.Context) (limits.Permit, error) { return f(ctx) }
 
 // Gates and limiters that panic, return nothing, or wait for the caller: the
 // call is answered, the parts before them get back what they gave, and Close
@@ -37,9 +37,9 @@ func TestPartsOfTheUsersOwnMayMisbehave(t *testing.T) {
 		"gate returns no context":      {wrapper.WithGate(enterFunc(func(context.Context) (context.Context, error) { return nil, nil })), 200, false},
 		"gate refuses with no context": {wrapper.WithGate(enterFunc(func(context.Context) (context.Context, error) { return nil, errors.New("no") })), 500, false},
 		"gate waits":                   {wrapper.WithGate(enterFunc(func(ctx context.Context) (context.Context, error) { <-ctx.Done(); return ctx, ctx.Err() })), 504, false},
-		"limiter panics":               {wrapper.WithLimit(acquireFunc(func(context.Context) (router.Permit, error) { panic("boom") })), 500, true},
-		"limiter returns no permit":    {wrapper.WithLimit(acquireFunc(func(context.Context) (router.Permit, error) { return nil, nil })), 200, false},
-		"limiter waits":                {wrapper.WithLimit(acquireFunc(func(ctx context.Context) (router.Permit, error) { <-ctx.Done(); return nil, ctx.Err() })), 504, false},
+		"limiter panics":               {wrapper.WithLimit(acquireFunc(func(context.Context) (limits.Permit, error) { panic("boom") })), 500, true},
+		"limiter returns no permit":    {wrapper.WithLimit(acquireFunc(func(context.Context) (limits.Permit, error) { return nil, nil })), 200, false},
+		"limiter waits":                {wrapper.WithLimit(acquireFunc(func(ctx context.Context) (limits.Permit, error) { <-ctx.Done(); return nil, ctx.Err() })), 504, false},
 		"well":                         {wrapper.WithGate(enterFunc(func(ctx context.Context) (context.Context, error) { return ctx, nil })), 200, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/static"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -103,7 +104,7 @@ func TestWrappedCancellationIsNoFailure(t *testing.T) {
 		"cancelled": {fmt.Errorf("round trip: %w", context.Canceled), router.Cancelled},
 		"deadline":  {fmt.Errorf("round trip: %w", context.DeadlineExceeded), router.Timeout},
 		"eof":       {fmt.Errorf("round trip: %w", io.ErrUnexpectedEOF), router.Connect},
-		"limited":   {fmt.Errorf("round trip: %w", &router.LimitError{}), router.Connect}, // it says nothing of what was sent
+		"limited":   {fmt.Errorf("round trip: %w", &limits.Error{}), router.Connect}, // it says nothing of what was sent
 	} {
 		rec := newRecorder()
 		w := newWrapper(t, wrapper.WithObserver(rec), wrapper.WithRetry(wrapper.RetryPolicy{Attempts: 1}))

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 )
 
 // NoTimeout given to WithClientTimeout turns off the default bound of calls
@@ -22,7 +22,7 @@ type plan struct {
 	attempt time.Duration // 0: none
 	retry   RetryPolicy   // with defaults
 	hedge   HedgePolicy   // Quantile 0: none
-	limit   router.Limiter
+	limit   limits.Limiter
 	wait    bool // for limit, instead of failing
 	route   string
 	targets recent[*target]
@@ -42,7 +42,7 @@ func (p *plan) target(service string) *target { return p.targets.get(service, p.
 
 // acquire acquires from the limit. A call that goes out without a deadline waits
 // no longer for its turn than for an answer.
-func (p *plan) acquire(ctx context.Context, c *Call) (router.Permit, error) {
+func (p *plan) acquire(ctx context.Context, c *Call) (limits.Permit, error) {
 	_, bounded := ctx.Deadline()
 	if !p.wait || bounded || c.Side == Server || p.timeout != 0 {
 		return p.limit.Acquire(ctx)

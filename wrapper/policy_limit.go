@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 )
 
 // Limit bounds calls by their number, their rate, or both. A call beyond it
@@ -35,7 +36,7 @@ func (l Limit) validate() error {
 // maxWaiting is how many calls wait for the places of one limit.
 const maxWaiting = 1000
 
-func (l Limit) limiter() (router.Limiter, error) {
+func (l Limit) limiter() (limits.Limiter, error) {
 	var all pair
 	if l.PerSecond > 0 {
 		rate, err := l.rate()
@@ -61,35 +62,35 @@ func (l Limit) limiter() (router.Limiter, error) {
 }
 
 // places limits how many calls are in progress.
-func (l Limit) places() (router.Limiter, error) {
+func (l Limit) places() (limits.Limiter, error) {
 	if l.Wait {
-		return router.Queue(l.Concurrency, maxWaiting)
+		return limits.Queue(l.Concurrency, maxWaiting)
 	}
-	return router.Concurrency(l.Concurrency)
+	return limits.Concurrency(l.Concurrency)
 }
 
 // rate limits how many calls begin.
-func (l Limit) rate() (router.Limiter, error) {
+func (l Limit) rate() (limits.Limiter, error) {
 	burst := l.Burst
 	if burst == 0 {
 		burst = max(int(l.PerSecond), 1)
 	}
-	rate, err := router.TokenBucket(l.PerSecond, burst)
+	rate, err := limits.TokenBucket(l.PerSecond, burst)
 	if err == nil && l.Name != "" {
-		rate, err = router.Named(l.Name, rate)
+		rate, err = limits.Named(l.Name, rate)
 	}
 	if err == nil && l.Wait {
-		rate, err = router.Waiting(rate)
+		rate, err = limits.Waiting(rate)
 	}
 	return rate, err
 }
 
 // pair asks several limiters.
-type pair []router.Limiter
+type pair []limits.Limiter
 
-type permits []router.Permit
+type permits []limits.Permit
 
-func (l pair) Acquire(ctx context.Context) (router.Permit, error) {
+func (l pair) Acquire(ctx context.Context) (limits.Permit, error) {
 	var got permits
 	for _, one := range l {
 		p, err := one.Acquire(ctx)
@@ -103,13 +104,13 @@ func (l pair) Acquire(ctx context.Context) (router.Permit, error) {
 }
 
 // State is that of the rate.
-func (l pair) State(ctx context.Context) router.LimitState {
+func (l pair) State(ctx context.Context) limits.State {
 	for _, one := range l {
-		if s := router.StateOf(ctx, one); s.Window > 0 {
+		if s := limits.StateOf(ctx, one); s.Window > 0 {
 			return s
 		}
 	}
-	return router.LimitState{}
+	return limits.State{}
 }
 
 func (p permits) Release(o router.Outcome) {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/structured"
-	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 )
 
 // The header fields of draft-ietf-httpapi-ratelimit-headers, as http.Header has
@@ -21,14 +21,14 @@ const (
 
 // standings are where the limiters of a request stood when they decided on it.
 type standings struct {
-	all   []router.LimitState
-	first [1]router.LimitState // room for most
-	value [1]string            // of the field RateLimit
+	all   []limits.State
+	first [1]limits.State // room for most
+	value [1]string       // of the field RateLimit
 }
 
 // note keeps where a limiter stands, if it says so. The limits of calls in
 // progress don't: they are not the caller's quota.
-func (s *standings) note(state router.LimitState) {
+func (s *standings) note(state limits.State) {
 	if state.Window <= 0 && state.Reset <= 0 {
 		return
 	}
@@ -39,19 +39,19 @@ func (s *standings) note(state router.LimitState) {
 }
 
 // passed notes where a limiter stands that let the call through.
-func (c *Call) passed(ctx context.Context, l router.Limiter, f *faults) {
+func (c *Call) passed(ctx context.Context, l limits.Limiter, f *faults) {
 	if c.standings != nil {
 		defer f.caught(ctx, "a limiter's State")
-		c.standings.note(router.StateOf(ctx, l))
+		c.standings.note(limits.StateOf(ctx, l))
 	}
 }
 
 // after is how long a caller whose call was refused with err is to wait, and
 // whether err says so.
 func (s *standings) after(err error) (time.Duration, bool) {
-	var limit *router.LimitError
+	var limit *limits.Error
 	if errors.As(err, &limit) && limit != nil {
-		state := limit.LimitState
+		state := limit.State
 		state.Reset = max(state.Reset, limit.After)
 		s.note(state)
 		return state.Reset, true
@@ -115,7 +115,7 @@ func seconds(d time.Duration) int64 {
 }
 
 // nameAt is the name of the policy of all[i], which no other there has.
-func nameAt(all []router.LimitState, i int) string {
+func nameAt(all []limits.State, i int) string {
 	name, same := all[i].Policy, 1
 	for _, before := range all[:i] {
 		if before.Policy == name {

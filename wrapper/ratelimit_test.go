@@ -10,23 +10,23 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 )
 
 // hour is a limit of n calls an hour.
-func hour(t *testing.T, n int) router.Limiter {
+func hour(t *testing.T, n int) limits.Limiter {
 	t.Helper()
-	l, err := router.TokenBucket(float64(n)/3600, n)
+	l, err := limits.TokenBucket(float64(n)/3600, n)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
-func named(t *testing.T, name string, l router.Limiter) router.Limiter {
+func named(t *testing.T, name string, l limits.Limiter) limits.Limiter {
 	t.Helper()
-	l, err := router.Named(name, l)
+	l, err := limits.Named(name, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func named(t *testing.T, name string, l router.Limiter) router.Limiter {
 }
 
 func TestAnswersTellWhereLimitsStand(t *testing.T) {
-	places, err := router.Concurrency(10)
+	places, err := limits.Concurrency(10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,11 +68,11 @@ func TestAnswersTellWhereLimitsStand(t *testing.T) {
 		}, want: []answered{{code: 204, limit: `"own";r=7`}}},
 		"turned off": {opts: []wrapper.Option{wrapper.WithLimit(hour(t, 1)), wrapper.WithoutLimitHeaders()}, want: []answered{
 			{code: 200}, {code: 429, after: "3600"}}},
-		"a limiter of the user's own": {opts: []wrapper.Option{wrapper.WithLimit(refusing{&router.LimitError{After: 90 * time.Second}})}, want: []answered{
+		"a limiter of the user's own": {opts: []wrapper.Option{wrapper.WithLimit(refusing{&limits.Error{After: 90 * time.Second}})}, want: []answered{
 			{code: 429, limit: `"default";r=0;t=90`, after: "90"}}},
-		"one that says more": {opts: []wrapper.Option{wrapper.WithLimit(refusing{&router.LimitError{After: time.Second, LimitState: router.LimitState{Policy: "own", Limit: 5, Window: time.Minute, Reset: 1001 * time.Millisecond}}})}, want: []answered{
+		"one that says more": {opts: []wrapper.Option{wrapper.WithLimit(refusing{&limits.Error{After: time.Second, State: limits.State{Policy: "own", Limit: 5, Window: time.Minute, Reset: 1001 * time.Millisecond}}})}, want: []answered{
 			{code: 429, limit: `"own";r=0;t=2`, policy: `"own";q=5;w=60`, after: "2"}}},
-		"one that says nothing": {opts: []wrapper.Option{wrapper.WithLimit(refusing{&router.LimitError{}})}, want: []answered{{code: 429, after: "0"}}},
+		"one that says nothing": {opts: []wrapper.Option{wrapper.WithLimit(refusing{&limits.Error{}})}, want: []answered{{code: 429, after: "0"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := c.h
@@ -94,7 +94,7 @@ func TestAnswersTellWhereLimitsStand(t *testing.T) {
 // refusing is a limiter that refuses.
 type refusing struct{ err error }
 
-func (r refusing) Acquire(context.Context) (router.Permit, error) { return nil, r.err }
+func (r refusing) Acquire(context.Context) (limits.Permit, error) { return nil, r.err }
 
 // answers is a transport that answers with the next of its headers, and 200 when
 // there are no more.
@@ -182,7 +182,7 @@ func TestClientWaitsForTheResetOfALimit(t *testing.T) {
 // A server of ours and a client of ours: the client comes again when the limit
 // that refused it lets it through.
 func TestClientFollowsTheServersLimit(t *testing.T) {
-	few, err := router.TokenBucket(1, 1)
+	few, err := limits.TokenBucket(1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -31,7 +32,7 @@ func TestRefusalsAreSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit, err := router.Concurrency(1)
+	limit, err := limits.Concurrency(1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -37,7 +38,7 @@ func (b *broken) Read(p []byte) (int, error) {
 // kinds that the router has for "not sent".
 func TestKindsOfErrorsDoNotDecideWhatWasSent(t *testing.T) {
 	for name, err := range map[string]error{
-		"unavailable": kv.ErrUnavailable, "limited": &router.LimitError{}, "no instances": router.ErrNoInstances, "closed": kv.ErrClosed,
+		"unavailable": kv.ErrUnavailable, "limited": &limits.Error{}, "no instances": router.ErrNoInstances, "closed": kv.ErrClosed,
 		"refused": errors.New("REFUSED_STREAM"),
 	} {
 		for _, getBody := range []bool{false, true} {

@@ -19,6 +19,7 @@ import (
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
 )
@@ -346,11 +347,11 @@ func TestBadOptionsAreRefused(t *testing.T) {
 }
 
 func TestLimitRefusesWhatIsTooMuch(t *testing.T) {
-	bucket, err := router.TokenBucket(0.001, 2)
+	bucket, err := limits.TokenBucket(0.001, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	places, err := router.Concurrency(1)
+	places, err := limits.Concurrency(1)
 	if err != nil {
 		t.Fatal(err)
 	}

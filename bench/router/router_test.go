@@ -11,11 +11,13 @@ import (
 	"github.com/go-kratos/kratos/v3/selector/filter"
 	"github.com/go-kratos/kratos/v3/selector/p2c"
 	"github.com/go-kratos/kratos/v3/selector/wrr"
+	"github.com/sony/gobreaker/v2"
+	"golang.org/x/time/rate"
+
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/static"
 	"github.com/micro/go-platform/router"
-	"github.com/sony/gobreaker/v2"
-	"golang.org/x/time/rate"
+	"github.com/micro/go-platform/router/limits"
 )
 
 func ours(options []router.Option, opts ...router.SelectOption) func(b *testing.B, n int) {
@@ -129,12 +131,12 @@ func BenchmarkLimiter(b *testing.B) {
 	ctx := context.Background()
 	for _, c := range []struct {
 		name string
-		make func() (router.Limiter, error)
+		make func() (limits.Limiter, error)
 	}{
-		{"token bucket", func() (router.Limiter, error) { return router.TokenBucket(1e9, 1000) }},
-		{"concurrency", func() (router.Limiter, error) { return router.Concurrency(1000) }},
-		{"gradient", func() (router.Limiter, error) { return router.Gradient(1, 1000) }},
-		{"throttle", func() (router.Limiter, error) { return router.Throttle(2, 8) }},
+		{"token bucket", func() (limits.Limiter, error) { return limits.TokenBucket(1e9, 1000) }},
+		{"concurrency", func() (limits.Limiter, error) { return limits.Concurrency(1000) }},
+		{"gradient", func() (limits.Limiter, error) { return limits.Gradient(1, 1000) }},
+		{"throttle", func() (limits.Limiter, error) { return limits.Throttle(2, 8) }},
 	} {
 		b.Run("ours, "+c.name, func(b *testing.B) {
 			l, err := c.make()

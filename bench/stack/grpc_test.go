@@ -12,6 +12,7 @@ import (
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/static"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 	wgrpc "github.com/micro/go-platform/wrapper/grpc"
 )
@@ -22,7 +23,7 @@ const sayHello = "/greeter.Greeter/Hello"
 func grpcServer(ours bool) *grpc.Server {
 	var around []grpc.ServerOption
 	if ours {
-		w := must(wrapper.New(append(options(), wrapper.WithLimit(must(router.Concurrency(1000))), wrapper.WithServerTimeout(5*time.Second))...))
+		w := must(wrapper.New(append(options(), wrapper.WithLimit(must(limits.Concurrency(1000))), wrapper.WithServerTimeout(5*time.Second))...))
 		around = wgrpc.ServerOptions(w)
 	}
 	s := grpc.NewServer(around...)

@@ -23,6 +23,7 @@ import (
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
 )
@@ -55,7 +56,7 @@ func options() []wrapper.Option {
 
 // ourHandler is a wrapper with all that usualHandler has, and more.
 func ourHandler(next http.Handler) http.Handler {
-	w := must(wrapper.New(append(options(), wrapper.WithLimit(must(router.Concurrency(1000))), wrapper.WithServerTimeout(5*time.Second))...))
+	w := must(wrapper.New(append(options(), wrapper.WithLimit(must(limits.Concurrency(1000))), wrapper.WithServerTimeout(5*time.Second))...))
 	return w.Handler(next)
 }
 

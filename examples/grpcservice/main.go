@@ -24,6 +24,7 @@ import (
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
 	wgrpc "github.com/micro/go-platform/wrapper/grpc"
@@ -36,7 +37,7 @@ func serve(ctx context.Context, d discovery.Discovery, known *auth.Authority, mt
 	lg, err1 := log.New(log.WithContext(trace.ContextAttrs))
 	tr, err2 := trace.New(trace.WithService("greeter")) // or zipkin.Backend, otlp.Backend
 	mo, err3 := monitor.New(monitor.WithService("greeter"))
-	few, err4 := router.Concurrency(1000)
+	few, err4 := limits.Concurrency(1000)
 	au, err5 := auth.New(auth.Local(known), auth.WithService("greeter"), auth.WithRules( // or auth/oauth2
 		auth.Rule{ID: "shop", Effect: auth.Allow, Subjects: []string{"shop"}, Services: []string{"greeter"}, Actions: []string{"/grpc.health.v1.Health/Check"}}))
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {

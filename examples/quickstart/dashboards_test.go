@@ -26,7 +26,7 @@ import (
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/metrics/prometheus"
-	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 	wgrpc "github.com/micro/go-platform/wrapper/grpc"
 )
@@ -193,7 +193,7 @@ func evaluated(t *testing.T, p *servertest.Server) {
 // that are late, calls without a budget. It returns where it is scraped.
 func others(t *testing.T) string {
 	m, err1 := metrics.New()
-	limit, err2 := router.TokenBucket(1e-9, 1)
+	limit, err2 := limits.TokenBucket(1e-9, 1)
 	w, err3 := wrapper.New(wrapper.WithName("others"), wrapper.WithMetrics(m), wrapper.WithServerTimeout(time.Millisecond), wrapper.WithGate(gate{limit}))
 	if err := errors.Join(err1, err2, err3); err != nil {
 		t.Fatal(err)
@@ -281,7 +281,7 @@ func (h lateHealth) Check(ctx context.Context, r *healthpb.HealthCheckRequest) (
 }
 
 // gate limits one path.
-type gate struct{ limit router.Limiter }
+type gate struct{ limit limits.Limiter }
 
 func (g gate) Enter(ctx context.Context, c *wrapper.Call) (context.Context, error) {
 	if c.Resource != "/limited" {

@@ -17,7 +17,7 @@ import (
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/metrics"
-	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	dsync "github.com/micro/go-platform/sync"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
@@ -71,7 +71,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	lg, err1 := log.New(log.WithContext(trace.ContextAttrs))
 	tr, err2 := trace.New(trace.WithService("billing"))
 	mt, err3 := metrics.New()
-	limit, err4 := router.Concurrency(8) // a record beyond waits, and is not lost
+	limit, err4 := limits.Concurrency(8) // a record beyond waits, and is not lost
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -30,7 +31,7 @@ func (refuses) Enter(ctx context.Context, c *wrapper.Call) (context.Context, err
 	case "unauthenticated":
 		return ctx, auth.ErrUnauthenticated
 	case "limited":
-		return ctx, &router.LimitError{}
+		return ctx, &limits.Error{}
 	case "unavailable":
 		return ctx, router.ErrNoInstances
 	case "panic":

@@ -8,7 +8,7 @@ import (
 
 	"github.com/dunglas/httpsfv"
 
-	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -17,11 +17,11 @@ import (
 func TestRateLimitFieldsAreStructured(t *testing.T) {
 	var opts []wrapper.Option
 	for name, burst := range map[string]int{`a "day" \ of it`: 2, "hour": 100} {
-		l, err := router.TokenBucket(float64(burst)/3600, burst)
+		l, err := limits.TokenBucket(float64(burst)/3600, burst)
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err = router.Named(name, l)
+		l, err = limits.Named(name, l)
 		if err != nil {
 			t.Fatal(err)
 		}

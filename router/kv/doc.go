@@ -21,7 +21,7 @@
 //
 // # Errors
 //
-// Those of the store in what New functions return; a *router.LimitError from a
+// Those of the store in what New functions return; a *limits.Error from a
 // Quota that is spent.
 //
 // # Closing

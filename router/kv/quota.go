@@ -13,6 +13,7 @@ import (
 	"github.com/micro/go-platform/internal/life"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 )
 
 // Outage is what a Quota does while its store is unavailable.
@@ -61,7 +62,7 @@ func WithProcesses(n int) QuotaOption {
 	}
 }
 
-// Quota is a router.Limiter whose limit is that of all processes that use the
+// Quota is a limits.Limiter whose limit is that of all processes that use the
 // same name on the same store.
 //
 // Time is cut into windows in which burst calls get through. A process claims
@@ -129,9 +130,9 @@ type free struct{}
 
 func (free) Release(router.Outcome) {}
 
-// Acquire lets one call through, or returns a *router.LimitError. If this
+// Acquire lets one call through, or returns a *limits.Error. If this
 // process's slice is spent it waits for the store, no longer than the timeout.
-func (q *Quota) Acquire(ctx context.Context) (router.Permit, error) {
+func (q *Quota) Acquire(ctx context.Context) (limits.Permit, error) {
 	for first := true; ; first = false {
 		if q.life.Closed() {
 			return nil, fault.Wrap("router/kv", "acquire", q.name, router.ErrClosed)
@@ -152,8 +153,8 @@ func (q *Quota) Acquire(ctx context.Context) (router.Permit, error) {
 		case ok:
 			return free{}, nil
 		case decided:
-			s := router.LimitState{Policy: q.name, Limit: q.limit, Window: q.window, Reset: q.end(now)}
-			return nil, &router.LimitError{Limiter: "quota " + q.name, After: s.Reset, LimitState: s}
+			s := limits.State{Policy: q.name, Limit: q.limit, Window: q.window, Reset: q.end(now)}
+			return nil, &limits.Error{Limiter: "quota " + q.name, After: s.Reset, State: s}
 		case wait == nil: // closed
 			continue
 		}
@@ -167,11 +168,11 @@ func (q *Quota) Acquire(ctx context.Context) (router.Permit, error) {
 
 // State returns what is left of the window, as far as this process knows it: what
 // the others took since its last claim is missing.
-func (q *Quota) State(context.Context) router.LimitState {
+func (q *Quota) State(context.Context) limits.State {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := router.LimitState{Policy: q.name, Limit: q.limit, Window: q.window, Reset: q.end(now)}
+	s := limits.State{Policy: q.name, Limit: q.limit, Window: q.window, Reset: q.end(now)}
 	q.turn(now)
 	switch {
 	case q.slot.spent:

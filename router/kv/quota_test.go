@@ -18,6 +18,7 @@ import (
 	"github.com/micro/go-platform/kv/redis"
 	"github.com/micro/go-platform/router"
 	routerkv "github.com/micro/go-platform/router/kv"
+	"github.com/micro/go-platform/router/limits"
 )
 
 // counted counts the additions, and fails while it is unavailable.
@@ -118,7 +119,7 @@ func TestCallThatNobodyHindersGetsThroughAtOnce(t *testing.T) {
 				t.Errorf("the first of a window: %v", err)
 			}
 			_, err := q.Acquire(t.Context())
-			var limit *router.LimitError
+			var limit *limits.Error
 			if !errors.As(err, &limit) || limit.After <= 0 || limit.After > time.Second {
 				t.Errorf("the second of a window: %v, want a wait of up to 1 s", err)
 			}
@@ -210,8 +211,8 @@ func TestQuotaTellsWhereItStands(t *testing.T) {
 		time.Sleep(12 * time.Second)
 		state := func(q *routerkv.Quota, remaining int64, reset time.Duration) {
 			t.Helper()
-			want := router.LimitState{Policy: "q", Limit: 600, Window: time.Minute, Remaining: remaining, Reset: reset}
-			if got := router.StateOf(t.Context(), q); got != want {
+			want := limits.State{Policy: "q", Limit: 600, Window: time.Minute, Remaining: remaining, Reset: reset}
+			if got := limits.StateOf(t.Context(), q); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		}
@@ -225,7 +226,7 @@ func TestQuotaTellsWhereItStands(t *testing.T) {
 		}
 		for _, q := range []*routerkv.Quota{one, other} {
 			_, err := q.Acquire(t.Context())
-			limit, ok := err.(*router.LimitError)
+			limit, ok := err.(*limits.Error)
 			if !ok || limit.After != 48*time.Second || limit.Limit != 600 || limit.Reset != limit.After || limit.Policy != "q" {
 				t.Errorf("got %#v", err)
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
 	wevent "github.com/micro/go-platform/wrapper/event"
@@ -235,7 +236,7 @@ func TestErrorsAndDeliveriesAreRecorded(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want router.Class
-	}{{errors.New("x"), router.ServerError}, {context.DeadlineExceeded, router.Timeout}, {context.Canceled, router.Cancelled}, {&router.LimitError{}, router.Overload}} {
+	}{{errors.New("x"), router.ServerError}, {context.DeadlineExceeded, router.Timeout}, {context.Canceled, router.Cancelled}, {&limits.Error{}, router.Overload}} {
 		var first atomic.Bool
 		sub := subscribe(t, s, func(context.Context, *event.Record) error {
 			if first.Swap(true) {
@@ -278,7 +279,7 @@ func TestPublishingThatFailsIsRecorded(t *testing.T) {
 }
 
 func TestLimitMakesRecordsWaitAndNotDie(t *testing.T) {
-	one, err := router.Concurrency(1)
+	one, err := limits.Concurrency(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +308,7 @@ func TestLimitMakesRecordsWaitAndNotDie(t *testing.T) {
 }
 
 func TestRecordThatWaitsForALimitEndsWithTheWrapper(t *testing.T) {
-	none, err := router.TokenBucket(1e-6, 1)
+	none, err := limits.TokenBucket(1e-6, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/wrapper"
 	wgrpc "github.com/micro/go-platform/wrapper/grpc"
 )
@@ -22,8 +22,8 @@ import (
 // refusing is a limiter that refuses.
 type refusing struct{ after time.Duration }
 
-func (r refusing) Acquire(context.Context) (router.Permit, error) {
-	return nil, &router.LimitError{After: r.after}
+func (r refusing) Acquire(context.Context) (limits.Permit, error) {
+	return nil, &limits.Error{After: r.after}
 }
 
 // A plain client of gRPC learns when to come back.

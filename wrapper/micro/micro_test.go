@@ -25,6 +25,7 @@ import (
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
 	"github.com/micro/go-platform/wrapper/micro"
@@ -393,7 +394,7 @@ func TestErrorIsSentOnceAndComesAsItIs(t *testing.T) {
 
 func TestLimitRefusesWith429(t *testing.T) {
 	x := newWorld(t)
-	none, err := router.TokenBucket(1e-6, 1)
+	none, err := limits.TokenBucket(1e-6, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

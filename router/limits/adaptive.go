@@ -1,4 +1,4 @@
-package router
+package limits
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/router"
 )
 
 // Gradient limits concurrency to what keeps latency near its best: the limit
@@ -16,7 +17,7 @@ import (
 // begins at least, and stays between least and most.
 func Gradient(least, most int) (Limiter, error) {
 	if least < 1 || most < least {
-		return nil, fault.New(ErrInvalid, "router", "gradient limit", "", "from %d to %d, want 1 or more and no less", least, most)
+		return nil, fault.New(router.ErrInvalid, "router", "gradient limit", "", "from %d to %d, want 1 or more and no less", least, most)
 	}
 	return &gradient{least: float64(least), most: float64(most), limit: max(float64(least), min(20, float64(most)))}, nil
 }
@@ -40,7 +41,7 @@ func (g *gradient) Acquire(context.Context) (Permit, error) {
 		g.full = true
 	}
 	if float64(g.busy) >= g.limit {
-		return nil, &LimitError{Limiter: "gradient limit", LimitState: LimitState{Limit: int64(g.limit)}}
+		return nil, &Error{Limiter: "gradient limit", State: State{Limit: int64(g.limit)}}
 	}
 	g.busy++
 	return g, nil
@@ -51,14 +52,14 @@ func (g *gradient) Acquire(context.Context) (Permit, error) {
 const gradientTolerance = 1.5
 
 // Release learns from the call.
-func (g *gradient) Release(o Outcome) {
+func (g *gradient) Release(o router.Outcome) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.busy--
 	switch {
-	case o.Class == Cancelled || o.Class == ClientError:
+	case o.Class == router.Cancelled || o.Class == router.ClientError:
 		return
-	case o.Class == Overload || o.Class == Timeout: // it said so itself
+	case o.Class == router.Overload || o.Class == router.Timeout: // it said so itself
 		g.limit = max(g.least, g.limit*0.9)
 		return
 	case o.Latency <= 0 || o.Class.Failed():
@@ -98,7 +99,7 @@ func (g *gradient) adjust(latency float64) {
 // Overload). Usual are k 2 and pad 8.
 func Throttle(k, pad float64) (Limiter, error) {
 	if !(k >= 1) || !(pad >= 0) {
-		return nil, fault.New(ErrInvalid, "router", "throttle", "", "k %v and pad %v, want k from 1 and pad from 0", k, pad)
+		return nil, fault.New(router.ErrInvalid, "router", "throttle", "", "k %v and pad %v, want k from 1 and pad from 0", k, pad)
 	}
 	return &throttle{k: k, pad: pad, start: time.Now()}, nil
 }
@@ -139,21 +140,21 @@ func (t *throttle) Acquire(context.Context) (Permit, error) {
 	t.calls++
 	t.slots[t.second%throttleSlots].calls++
 	if chance > 0 && rand.Float64() < chance {
-		return nil, &LimitError{Limiter: "throttle"}
+		return nil, &Error{Limiter: "throttle"}
 	}
 	return t, nil
 }
 
 // Release learns from the call. It counts in the second of the last Acquire,
 // and saves a look at the clock.
-func (t *throttle) Release(o Outcome) {
+func (t *throttle) Release(o router.Outcome) {
 	if o.Class.Failed() { // also overload: it was not accepted
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	slot := &t.slots[t.second%throttleSlots]
-	if o.Class == Cancelled { // by the caller: it says nothing of the backend
+	if o.Class == router.Cancelled { // by the caller: it says nothing of the backend
 		t.calls--
 		slot.calls--
 		return

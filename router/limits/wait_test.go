@@ -1,4 +1,4 @@
-package router_test
+package limits_test
 
 import (
 	"context"
@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 )
 
 func TestQueueServesInOrderAndIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter(t)(router.Queue(2, 3))
+		l := limiter(t)(limits.Queue(2, 3))
 		first, second := acquired(t, l), acquired(t, l)
 		var mu sync.Mutex
 		var order []int
@@ -69,14 +70,14 @@ func TestQueueServesInOrderAndIsBounded(t *testing.T) {
 		if _, err := l.Acquire(t.Context()); !errors.Is(err, router.ErrLimited) {
 			t.Errorf("one more than may wait, after another gave up: %v, want ErrLimited", err)
 		}
-		acquiredBy := l.(router.Permit)
+		acquiredBy := l.(limits.Permit)
 		for range 5 { // lets those that wait go
 			acquiredBy.Release(router.Outcome{})
 		}
 	})
 }
 
-func acquired(t testing.TB, l router.Limiter) router.Permit {
+func acquired(t testing.TB, l limits.Limiter) limits.Permit {
 	t.Helper()
 	p, err := l.Acquire(context.Background())
 	if err != nil {
@@ -87,7 +88,7 @@ func acquired(t testing.TB, l router.Limiter) router.Permit {
 
 func TestWaitingWaitsForTheLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter(t)(router.Waiting(limiter(t)(router.TokenBucket(10, 1))))
+		l := limiter(t)(limits.Waiting(limiter(t)(limits.TokenBucket(10, 1))))
 		began := time.Now()
 		for range 11 {
 			acquired(t, l)
@@ -106,14 +107,14 @@ func TestWaitingWaitsForTheLimiter(t *testing.T) {
 func TestPerKeyGivesEachKeyALimiterOfItsOwn(t *testing.T) {
 	type service struct{}
 	made := 0
-	l := limiter(t)(router.PerKey(func(ctx context.Context) string { s, _ := ctx.Value(service{}).(string); return s }, 2,
-		func(key string) (router.Limiter, error) {
+	l := limiter(t)(limits.PerKey(func(ctx context.Context) string { s, _ := ctx.Value(service{}).(string); return s }, 2,
+		func(key string) (limits.Limiter, error) {
 			if made++; key == "bad" {
 				return nil, errors.New("no such service")
 			}
-			return router.Concurrency(1)
+			return limits.Concurrency(1)
 		}))
-	call := func(name string) (router.Permit, error) {
+	call := func(name string) (limits.Permit, error) {
 		return l.Acquire(context.WithValue(t.Context(), service{}, name))
 	}
 	a, err := call("a")
@@ -147,17 +148,17 @@ func TestPerKeyGivesEachKeyALimiterOfItsOwn(t *testing.T) {
 
 func TestBadWaitingLimitsAreRefused(t *testing.T) {
 	key := func(context.Context) string { return "" }
-	for name, make := range map[string]func() (router.Limiter, error){
-		"nil limiter":        func() (router.Limiter, error) { return router.Waiting(nil) },
-		"no calls":           func() (router.Limiter, error) { return router.Queue(0, 1) },
-		"less than no queue": func() (router.Limiter, error) { return router.Queue(1, -1) },
-		"no key": func() (router.Limiter, error) {
-			return router.PerKey(nil, 1, func(string) (router.Limiter, error) { return nil, nil })
+	for name, make := range map[string]func() (limits.Limiter, error){
+		"nil limiter":        func() (limits.Limiter, error) { return limits.Waiting(nil) },
+		"no calls":           func() (limits.Limiter, error) { return limits.Queue(0, 1) },
+		"less than no queue": func() (limits.Limiter, error) { return limits.Queue(1, -1) },
+		"no key": func() (limits.Limiter, error) {
+			return limits.PerKey(nil, 1, func(string) (limits.Limiter, error) { return nil, nil })
 		},
-		"no keys": func() (router.Limiter, error) {
-			return router.PerKey(key, 0, func(string) (router.Limiter, error) { return nil, nil })
+		"no keys": func() (limits.Limiter, error) {
+			return limits.PerKey(key, 0, func(string) (limits.Limiter, error) { return nil, nil })
 		},
-		"no limiter": func() (router.Limiter, error) { return router.PerKey(key, 1, nil) },
+		"no limiter": func() (limits.Limiter, error) { return limits.PerKey(key, 1, nil) },
 	} {
 		if _, err := make(); !errors.Is(err, router.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)

@@ -1,10 +1,11 @@
-package router
+package limits
 
 import (
 	"context"
 	"sync/atomic"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/router"
 )
 
 // Waiting makes a limiter that waits instead of refusing: as long as l says
@@ -13,7 +14,7 @@ import (
 // for, too; see Queue for those.
 func Waiting(l Limiter) (Limiter, error) {
 	if l == nil {
-		return nil, fault.New(ErrInvalid, "router", "waiting limit", "", "nil limiter")
+		return nil, fault.New(router.ErrInvalid, "router", "waiting limit", "", "nil limiter")
 	}
 	return waiting{l}, nil
 }
@@ -22,14 +23,14 @@ type waiting struct{ l Limiter }
 
 func (w waiting) Acquire(ctx context.Context) (Permit, error) { return Wait(ctx, w.l) }
 
-func (w waiting) State(ctx context.Context) LimitState { return StateOf(ctx, w.l) }
+func (w waiting) State(ctx context.Context) State { return StateOf(ctx, w.l) }
 
 // Queue lets at most n calls through at the same time, and up to waiting more
 // wait for their turn, in the order in which they came, while their contexts
 // last. Those beyond are refused. With waiting 0 it is Concurrency.
 func Queue(n, waiting int) (Limiter, error) {
 	if n < 1 || waiting < 0 {
-		return nil, fault.New(ErrInvalid, "router", "queue", "", "%d calls and %d that wait, want 1 or more, and 0 or more", n, waiting)
+		return nil, fault.New(router.ErrInvalid, "router", "queue", "", "%d calls and %d that wait, want 1 or more, and 0 or more", n, waiting)
 	}
 	return &queue{places: make(chan struct{}, n), most: int64(waiting)}, nil
 }
@@ -48,7 +49,7 @@ func (q *queue) Acquire(ctx context.Context) (Permit, error) {
 	}
 	if q.wait.Add(1) > q.most {
 		q.wait.Add(-1)
-		return nil, &LimitError{Limiter: "queue", LimitState: LimitState{Limit: int64(cap(q.places))}}
+		return nil, &Error{Limiter: "queue", State: State{Limit: int64(cap(q.places))}}
 	}
 	defer q.wait.Add(-1)
 	select {
@@ -60,4 +61,4 @@ func (q *queue) Acquire(ctx context.Context) (Permit, error) {
 }
 
 // Release makes the limiter its own permit, so that a call costs no allocation.
-func (q *queue) Release(Outcome) { <-q.places }
+func (q *queue) Release(router.Outcome) { <-q.places }

@@ -1,4 +1,4 @@
-package router_test
+package limits_test
 
 import (
 	"context"
@@ -9,11 +9,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/router"
+	"github.com/micro/go-platform/router/limits"
 )
 
-func limiter(t testing.TB) func(router.Limiter, error) router.Limiter {
-	return func(l router.Limiter, err error) router.Limiter {
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func limiter(t testing.TB) func(limits.Limiter, error) limits.Limiter {
+	return func(l limits.Limiter, err error) limits.Limiter {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
@@ -22,7 +26,7 @@ func limiter(t testing.TB) func(router.Limiter, error) router.Limiter {
 	}
 }
 
-func admitted(l router.Limiter, n int) (yes int) {
+func admitted(l limits.Limiter, n int) (yes int) {
 	for range n {
 		if p, err := l.Acquire(context.Background()); err == nil {
 			yes++
@@ -34,7 +38,7 @@ func admitted(l router.Limiter, n int) (yes int) {
 
 func TestTokenBucketLetsItsRateThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter(t)(router.TokenBucket(100, 10))
+		l := limiter(t)(limits.TokenBucket(100, 10))
 		if n := admitted(l, 50); n != 10 {
 			t.Errorf("%d at once, want the burst of 10", n)
 		}
@@ -48,7 +52,7 @@ func TestTokenBucketLetsItsRateThrough(t *testing.T) {
 		}
 		admitted(l, 100)
 		_, err := l.Acquire(t.Context())
-		var limit *router.LimitError
+		var limit *limits.Error
 		if !errors.Is(err, router.ErrLimited) || !errors.As(err, &limit) || limit.After <= 0 || limit.After > 10*time.Millisecond {
 			t.Errorf("got %v, want a wait of up to 10 ms", err)
 		}
@@ -57,7 +61,7 @@ func TestTokenBucketLetsItsRateThrough(t *testing.T) {
 
 func TestTokenBucketIsExactUnderContention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter(t)(router.TokenBucket(1, 100))
+		l := limiter(t)(limits.TokenBucket(1, 100))
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		total := 0
@@ -78,10 +82,10 @@ func TestTokenBucketIsExactUnderContention(t *testing.T) {
 
 func TestWaitObeysItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter(t)(router.TokenBucket(1, 1))
+		l := limiter(t)(limits.TokenBucket(1, 1))
 		start := time.Now()
 		for range 3 {
-			if _, err := router.Wait(t.Context(), l); err != nil {
+			if _, err := limits.Wait(t.Context(), l); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -91,12 +95,12 @@ func TestWaitObeysItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		start = time.Now()
-		if _, err := router.Wait(ctx, l); !errors.Is(err, router.ErrLimited) || time.Since(start) != 0 {
+		if _, err := limits.Wait(ctx, l); !errors.Is(err, router.ErrLimited) || time.Since(start) != 0 {
 			t.Errorf("a wait in vain: %v after %v, want ErrLimited at once", err, time.Since(start))
 		}
 		gone, stop := context.WithCancel(t.Context())
 		go func() { time.Sleep(100 * time.Millisecond); stop() }()
-		if _, err := router.Wait(gone, l); !errors.Is(err, context.Canceled) {
+		if _, err := limits.Wait(gone, l); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want canceled", err)
 		}
 	})
@@ -106,7 +110,7 @@ type keyName struct{}
 
 func TestKeyedLimitsEachKeyAndBoundsTheirNumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter(t)(router.Keyed(func(ctx context.Context) string { s, _ := ctx.Value(keyName{}).(string); return s }, 1, 2, 3))
+		l := limiter(t)(limits.Keyed(func(ctx context.Context) string { s, _ := ctx.Value(keyName{}).(string); return s }, 1, 2, 3))
 		try := func(key string) bool {
 			_, err := l.Acquire(context.WithValue(t.Context(), keyName{}, key))
 			return err == nil
@@ -126,7 +130,7 @@ func TestKeyedLimitsEachKeyAndBoundsTheirNumber(t *testing.T) {
 }
 
 func TestConcurrencyIsBounded(t *testing.T) {
-	l := limiter(t)(router.Concurrency(2))
+	l := limiter(t)(limits.Concurrency(2))
 	a, err1 := l.Acquire(t.Context())
 	_, err2 := l.Acquire(t.Context())
 	if _, err := l.Acquire(t.Context()); err1 != nil || err2 != nil || !errors.Is(err, router.ErrLimited) {
@@ -143,11 +147,11 @@ func TestConcurrencyIsBounded(t *testing.T) {
 
 // queue is a server that works at up to 10 calls at a time without delay.
 func TestGradientFindsWhatTheServerCanTake(t *testing.T) {
-	l := limiter(t)(router.Gradient(1, 1000))
+	l := limiter(t)(limits.Gradient(1, 1000))
 	const capacity = 40
 	var limit int
 	for range 2000 {
-		var open []router.Permit
+		var open []limits.Permit
 		for range 200 {
 			p, err := l.Acquire(t.Context())
 			if err != nil {
@@ -185,7 +189,7 @@ func TestGradientFindsWhatTheServerCanTake(t *testing.T) {
 
 func TestThrottleSparesABackendInTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter(t)(router.Throttle(2, 8))
+		l := limiter(t)(limits.Throttle(2, 8))
 		through := func(class router.Class) (n int) {
 			for range 1000 {
 				time.Sleep(10 * time.Millisecond)
@@ -215,7 +219,7 @@ func TestThrottleSparesABackendInTrouble(t *testing.T) {
 // Callers who give up say nothing of the backend, neither good nor bad.
 func TestThrottleIgnoresCallsThatWereCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter(t)(router.Throttle(2, 8))
+		l := limiter(t)(limits.Throttle(2, 8))
 		through := func(n int, class router.Class) (got int) {
 			for range n {
 				time.Sleep(time.Millisecond)
@@ -241,8 +245,8 @@ func TestThrottleIgnoresCallsThatWereCancelled(t *testing.T) {
 
 func TestThrottleSurvivesCallsThatAreCancelledLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter(t)(router.Throttle(2, 0))
-		var late []router.Permit
+		l := limiter(t)(limits.Throttle(2, 0))
+		var late []limits.Permit
 		for range 20 {
 			p, err := l.Acquire(t.Context())
 			if err != nil {
@@ -266,14 +270,14 @@ func TestThrottleSurvivesCallsThatAreCancelledLate(t *testing.T) {
 
 func TestBadLimitsAreRefused(t *testing.T) {
 	key := func(context.Context) string { return "" }
-	for name, f := range map[string]func() (router.Limiter, error){
-		"rate":        func() (router.Limiter, error) { return router.TokenBucket(0, 1) },
-		"burst":       func() (router.Limiter, error) { return router.TokenBucket(1, 0) },
-		"key":         func() (router.Limiter, error) { return router.Keyed(nil, 1, 1, 1) },
-		"keys":        func() (router.Limiter, error) { return router.Keyed(key, 1, 1, 0) },
-		"concurrency": func() (router.Limiter, error) { return router.Concurrency(0) },
-		"gradient":    func() (router.Limiter, error) { return router.Gradient(5, 4) },
-		"throttle":    func() (router.Limiter, error) { return router.Throttle(0.5, 8) },
+	for name, f := range map[string]func() (limits.Limiter, error){
+		"rate":        func() (limits.Limiter, error) { return limits.TokenBucket(0, 1) },
+		"burst":       func() (limits.Limiter, error) { return limits.TokenBucket(1, 0) },
+		"key":         func() (limits.Limiter, error) { return limits.Keyed(nil, 1, 1, 1) },
+		"keys":        func() (limits.Limiter, error) { return limits.Keyed(key, 1, 1, 0) },
+		"concurrency": func() (limits.Limiter, error) { return limits.Concurrency(0) },
+		"gradient":    func() (limits.Limiter, error) { return limits.Gradient(5, 4) },
+		"throttle":    func() (limits.Limiter, error) { return limits.Throttle(0.5, 8) },
 	} {
 		if _, err := f(); !errors.Is(err, router.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
@@ -283,11 +287,11 @@ func TestBadLimitsAreRefused(t *testing.T) {
 
 func BenchmarkLimiters(b *testing.B) {
 	ctx := context.Background()
-	for name, l := range map[string]router.Limiter{
-		"token":       limiter(b)(router.TokenBucket(1e9, 1000)),
-		"concurrency": limiter(b)(router.Concurrency(1000)),
-		"gradient":    limiter(b)(router.Gradient(1, 1000)),
-		"throttle":    limiter(b)(router.Throttle(2, 8)),
+	for name, l := range map[string]limits.Limiter{
+		"token":       limiter(b)(limits.TokenBucket(1e9, 1000)),
+		"concurrency": limiter(b)(limits.Concurrency(1000)),
+		"gradient":    limiter(b)(limits.Gradient(1, 1000)),
+		"throttle":    limiter(b)(limits.Throttle(2, 8)),
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -1,4 +1,4 @@
-package router
+package limits
 
 import (
 	"container/list"
@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/router"
 )
 
 // PerKey limits each key of a call by a limiter of its own, which is made when
@@ -15,7 +16,7 @@ import (
 // then are released to the limiter that gave them.
 func PerKey(key func(ctx context.Context) string, maxKeys int, limiter func(key string) (Limiter, error)) (Limiter, error) {
 	if key == nil || limiter == nil || maxKeys < 1 {
-		return nil, fault.New(ErrInvalid, "router", "limit for each key", "", "%d keys, or no functions", maxKeys)
+		return nil, fault.New(router.ErrInvalid, "router", "limit for each key", "", "%d keys, or no functions", maxKeys)
 	}
 	return &perKey{key: key, make: limiter, max: maxKeys, limiters: map[string]*list.Element{}, order: list.New()}, nil
 }
@@ -57,13 +58,13 @@ func (k *perKey) Acquire(ctx context.Context) (Permit, error) {
 
 // State is that of the limiter of ctx's key. One that there isn't yet, or no
 // longer, is not made for it.
-func (k *perKey) State(ctx context.Context) LimitState {
+func (k *perKey) State(ctx context.Context) State {
 	key := k.key(ctx)
 	k.mu.Lock()
 	e := k.limiters[key]
 	k.mu.Unlock()
 	if e == nil {
-		return LimitState{}
+		return State{}
 	}
 	return StateOf(ctx, e.Value.(*keyedLimiter).Limiter)
 }
@@ -80,7 +81,7 @@ func (k *perKey) limiter(key string) (Limiter, error) {
 		return nil, err
 	}
 	if l == nil {
-		return nil, fault.New(ErrInvalid, "router", "limit for each key", key, "nil limiter")
+		return nil, fault.New(router.ErrInvalid, "router", "limit for each key", key, "nil limiter")
 	}
 	if len(k.limiters) >= k.max {
 		delete(k.limiters, k.order.Remove(k.order.Back()).(*keyedLimiter).key)

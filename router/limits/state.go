@@ -1,15 +1,16 @@
-package router
+package limits
 
 import (
 	"context"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/router"
 )
 
-// LimitState is where a limiter stands, in the terms of the RateLimit header
+// State is where a limiter stands, in the terms of the RateLimit header
 // fields (draft-ietf-httpapi-ratelimit-headers).
-type LimitState struct {
+type State struct {
 	// Policy is the limit's name, "" if it has none: see Named.
 	Policy string
 	// Limit is how many calls get through in a Window (q), 0 if that isn't known.
@@ -28,27 +29,27 @@ type LimitState struct {
 type StateLimiter interface {
 	Limiter
 	// State returns where the limiter stands for calls with ctx, without taking
-	// anything. The zero LimitState says nothing.
-	State(ctx context.Context) LimitState
+	// anything. The zero State says nothing.
+	State(ctx context.Context) State
 }
 
-// StateOf is l's State, or the zero LimitState if l has none.
-func StateOf(ctx context.Context, l Limiter) LimitState {
+// StateOf is l's State, or the zero State if l has none.
+func StateOf(ctx context.Context, l Limiter) State {
 	if s, ok := l.(StateLimiter); ok {
 		return s.State(ctx)
 	}
-	return LimitState{}
+	return State{}
 }
 
-// Named gives a limiter the name by which its LimitState and LimitErrors, and
+// Named gives a limiter the name by which its State and Errors, and
 // so the RateLimit header fields, call it.
 func Named(policy string, l Limiter) (Limiter, error) {
 	if policy == "" || l == nil {
-		return nil, fault.New(ErrInvalid, "router", "named limit", policy, "no name or nil limiter")
+		return nil, fault.New(router.ErrInvalid, "router", "named limit", policy, "no name or nil limiter")
 	}
 	for _, r := range policy {
 		if r < ' ' || r > '~' { // what a String of RFC 9651 holds
-			return nil, fault.New(ErrInvalid, "router", "named limit", "", "name %q, want printable ASCII", policy)
+			return nil, fault.New(router.ErrInvalid, "router", "named limit", "", "name %q, want printable ASCII", policy)
 		}
 	}
 	return named{policy, l}, nil
@@ -61,7 +62,7 @@ type named struct {
 
 func (n named) Acquire(ctx context.Context) (Permit, error) {
 	p, err := n.Limiter.Acquire(ctx)
-	if limit, ok := err.(*LimitError); ok && limit != nil {
+	if limit, ok := err.(*Error); ok && limit != nil {
 		again := *limit // it may be one that the limiter gives to everybody
 		again.Policy = n.policy
 		return nil, &again
@@ -69,7 +70,7 @@ func (n named) Acquire(ctx context.Context) (Permit, error) {
 	return p, err
 }
 
-func (n named) State(ctx context.Context) LimitState {
+func (n named) State(ctx context.Context) State {
 	s := StateOf(ctx, n.Limiter)
 	s.Policy = n.policy
 	return s

@@ -1,4 +1,4 @@
-package router
+package limits
 
 import (
 	"context"
@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/router"
 )
 
 // TokenBucket lets perSecond calls through on average, and up to burst at once.
 // It is one atomic word (the virtual scheduling of GCRA, ITU-T I.371).
 func TokenBucket(perSecond float64, burst int) (Limiter, error) {
 	if !(perSecond > 0) || perSecond > 1e9 || burst < 1 {
-		return nil, fault.New(ErrInvalid, "router", "token bucket", "", "%v a second and burst %d, want more than 0", perSecond, burst)
+		return nil, fault.New(router.ErrInvalid, "router", "token bucket", "", "%v a second and burst %d, want more than 0", perSecond, burst)
 	}
 	return newTokenBucket(perSecond, burst), nil
 }
@@ -31,9 +32,9 @@ func newTokenBucket(perSecond float64, burst int) *tokenBucket {
 
 func (b *tokenBucket) Acquire(context.Context) (Permit, error) {
 	if wait := b.take(); wait > 0 {
-		s := LimitState{Reset: wait}
+		s := State{Reset: wait}
 		s.Limit, s.Window = b.policy()
-		return nil, &LimitError{Limiter: b.name, After: wait, LimitState: s}
+		return nil, &Error{Limiter: b.name, After: wait, State: s}
 	}
 	return free{}, nil
 }
@@ -50,8 +51,8 @@ func (b *tokenBucket) policy() (int64, time.Duration) {
 }
 
 // State counts the tokens.
-func (b *tokenBucket) State(context.Context) LimitState {
-	var s LimitState
+func (b *tokenBucket) State(context.Context) State {
+	var s State
 	s.Limit, s.Window = b.policy()
 	early := max(time.Duration(b.next.Load())-time.Since(b.start), 0) // what is missing of a full bucket
 	if early > b.slack {
@@ -82,7 +83,7 @@ func (b *tokenBucket) take() time.Duration {
 // Concurrency lets at most n calls through at the same time.
 func Concurrency(n int) (Limiter, error) {
 	if n < 1 {
-		return nil, fault.New(ErrInvalid, "router", "concurrency limit", "", "%d calls, want 1 or more", n)
+		return nil, fault.New(router.ErrInvalid, "router", "concurrency limit", "", "%d calls, want 1 or more", n)
 	}
 	return &concurrency{limit: int64(n)}, nil
 }
@@ -95,10 +96,10 @@ type concurrency struct {
 func (c *concurrency) Acquire(context.Context) (Permit, error) {
 	if c.busy.Add(1) > c.limit {
 		c.busy.Add(-1)
-		return nil, &LimitError{Limiter: "concurrency limit", LimitState: LimitState{Limit: c.limit}}
+		return nil, &Error{Limiter: "concurrency limit", State: State{Limit: c.limit}}
 	}
 	return c, nil
 }
 
 // Release makes the limiter its own permit, so that a call costs no allocation.
-func (c *concurrency) Release(Outcome) { c.busy.Add(-1) }
+func (c *concurrency) Release(router.Outcome) { c.busy.Add(-1) }
