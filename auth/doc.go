@@ -1,5 +1,5 @@
-// Package auth says who may do what: it authenticates callers, decides by
-// policy, and gives a service its own tokens.
+// Package auth authenticates the callers of a service, decides by policy what
+// they may do, and gets the tokens that the service shows to others.
 //
 //	au, err := auth.New(
 //		oauth2.Backend("https://login.example.com", oauth2.WithCredentials("orders", secret)),

@@ -22,27 +22,22 @@ type Driver interface {
 	Close() error
 }
 
-// Pinger is a Driver that can ask whether its authority answers. New calls it
-// within the dial timeout.
-type Pinger interface {
-	Ping(ctx context.Context) error
-}
+// What a driver, or an Auth, may do beyond its interface is in package
+// auth/driver. These are the same methods, so that the front finds them.
+type (
+	source interface {
+		Obtain(ctx context.Context, r TokenRequest) (*Token, error)
+	}
+	revoker interface {
+		Revoke(ctx context.Context, t *Token) error
+	}
+	prover interface {
+		Prove(method, url string, token Secret, nonce string) (Secret, error)
+	}
+	nonceRequirer interface{ ProofNonce() string }
+)
 
-// Source is a Driver that gets tokens for this service from its authority. It
-// does not cache: the front does. r.Previous is the token that is about to
-// expire, if there was one; a driver may refresh by it but must fall back to a
-// fresh grant when that is refused. An error that has a method RetryAfter()
-// time.Duration says how long the authority wants not to be asked.
-type Source interface {
-	Obtain(ctx context.Context, r TokenRequest) (*Token, error)
-}
-
-// Revoker is a Driver that can end a token at its authority.
-type Revoker interface {
-	Revoke(ctx context.Context, t *Token) error
-}
-
-// TokenRequest is what a Source is asked for.
+// TokenRequest is what a driver that gets tokens is asked for.
 type TokenRequest struct {
 	Service  string   // this service's name (WithService); may be empty
 	Audience string   // empty: the authority's default

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 
 	"github.com/micro/go-platform/auth"
+	authdriver "github.com/micro/go-platform/auth/driver"
 )
 
 // Two services of one program: frontend calls orders, which lets it read.
@@ -211,7 +212,7 @@ func ExampleWithNonces() {
 		return
 	}
 	defer a.Close()
-	fmt.Println(len(a.(auth.NonceRequirer).ProofNonce()))
+	fmt.Println(len(a.(authdriver.NonceRequirer).ProofNonce()))
 	// Output: 22
 }
 

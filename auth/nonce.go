@@ -17,15 +17,6 @@ import (
 // (WithNonces), and the proof has none or an old one. It is an ErrProof, too.
 var ErrNonce = fault.Finer(ErrProof, "a nonce is required")
 
-// NonceRequirer is an Auth that may want a nonce in proofs of possession (RFC
-// 9449 section 9). ProofNonce returns the one that it wants now; it is empty if
-// it wants none. Middleware sends it to callers of the scheme DPoP, with every
-// answer: in the header DPoP-Nonce, or in metadata of that name. What New
-// returns is a NonceRequirer.
-type NonceRequirer interface {
-	ProofNonce() string
-}
-
 // WithNonces refuses proofs of possession (RFC 9449 section 9) without a nonce
 // that this service has given in the last minutes, so that nobody can make
 // proofs in advance. Instances of one service need the same key, of at least 32
@@ -90,7 +81,7 @@ func (n *nonces) good(value string, now time.Time) bool {
 	return hmac.Equal([]byte(n.of(turn-1)), []byte(value)) || hmac.Equal([]byte(n.of(turn+1)), []byte(value))
 }
 
-// ProofNonce implements NonceRequirer.
+// ProofNonce implements NonceRequirer of package auth/driver.
 func (f *front) ProofNonce() string {
 	if f.nonces == nil {
 		return ""
@@ -101,7 +92,7 @@ func (f *front) ProofNonce() string {
 // nonceFor is the nonce that a caller gets with its answer: only one of the
 // scheme DPoP gets any.
 func nonceFor(a Auth, scheme string) string {
-	if r, ok := a.(NonceRequirer); ok && scheme == "DPoP" {
+	if r, ok := a.(nonceRequirer); ok && scheme == "DPoP" {
 		return r.ProofNonce()
 	}
 	return ""

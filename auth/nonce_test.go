@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
+	authdriver "github.com/micro/go-platform/auth/driver"
 	"github.com/micro/go-platform/auth/internal/dpop"
 	"github.com/micro/go-platform/internal/jose"
 )
@@ -88,7 +89,7 @@ func TestNoncesGetOld(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		nonce := a.(auth.NonceRequirer).ProofNonce()
+		nonce := a.(authdriver.NonceRequirer).ProofNonce()
 		a.Close()
 		b := newBinding(t, auth.WithNonces(bytes.Repeat([]byte{1}, 32)), at(0))
 		resp := b.sendNonce(b.token(`,"cnf":{"jkt":"`+jose.Thumbprint(b.holder.Key().Public())+`"}`), nonce)

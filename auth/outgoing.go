@@ -62,7 +62,7 @@ type TransportOption func(*transport) error
 // WithDestination sets how the service that a request goes to is called. ok
 // false sends no token. Default: the service's own token, for the host's name
 // as the audience ("http://greeter/hello" is for "greeter"). That is for clients
-// that call one's own services: whatever host a client is made to call gets a
+// that call your own services: whatever host a client is made to call gets a
 // token, and some authorities don't bind a token to its audience.
 func WithDestination(f func(r *http.Request) (d Destination, ok bool)) TransportOption {
 	return func(t *transport) error { t.destination = f; return given(f != nil, "WithDestination") }

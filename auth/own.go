@@ -224,7 +224,7 @@ func (o *ownToken) wait(ctx context.Context, f *front, r TokenRequest) (*Token, 
 // obtain asks the authority. A refresh that is refused falls back to a fresh
 // grant: a dead refresh token must not lock a service out for good.
 func (f *front) obtain(ctx context.Context, r TokenRequest) (t *Token, err error) {
-	s, ok := f.driver.(Source)
+	s, ok := f.driver.(source)
 	if !ok {
 		return nil, fault.Markf(ErrUnsupported, "%s gives no tokens", f.backend.Name)
 	}

@@ -150,26 +150,3 @@ func resourceOf(r *http.Request) string {
 	}
 	return r.URL.Path
 }
-
-// CheckFullMethod returns an ErrPath unless a gRPC call's full method is a
-// service and a method, with nothing in it that could be decoded or cleaned.
-// gRPC hands any path to the handler of unknown services, and whoever gets it
-// from there may read it in another way than a policy did. Package auth/grpc
-// and package wrapper call it before anything else.
-func CheckFullMethod(full string) error {
-	rest, ok := strings.CutPrefix(full, "/")
-	if !ok || !strings.Contains(rest, "/") {
-		return fmt.Errorf("%w: not a service and a method", ErrPath)
-	}
-	for segment := range strings.SplitSeq(rest, "/") {
-		if segment == "" || segment == "." || segment == ".." || strings.IndexFunc(segment, notName) >= 0 {
-			return fmt.Errorf("%w: the segment %.64q of a full method", ErrPath, segment)
-		}
-	}
-	return nil
-}
-
-// notName reports what is in no name of a service or method.
-func notName(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-$", r))
-}

@@ -34,14 +34,14 @@ func (p *Presenter) Present(t *Token, method, url string) (Presentation, error) 
 	if !strings.EqualFold(t.Type, "DPoP") {
 		return Presentation{Authorization: "Bearer " + t.AccessToken}, nil
 	}
-	prover, ok := p.auth.(Prover)
+	key, ok := p.auth.(prover)
 	if !ok {
 		return Presentation{}, fmt.Errorf("%w: a token bound to a key, and nobody who has the key", ErrUnsupported)
 	}
 	shown := Presentation{Authorization: "DPoP " + t.AccessToken, origin: originOf(url)}
 	shown.nonce, _ = p.nonces.get(shown.origin)
 	var err error
-	shown.Proof, err = prover.Prove(method, url, t.AccessToken, shown.nonce)
+	shown.Proof, err = key.Prove(method, url, t.AccessToken, shown.nonce)
 	return shown, err
 }
 

@@ -10,18 +10,10 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// Prover is a Driver, or an Auth, that has the key to which its own tokens are
-// bound (RFC 9449). Prove returns the value of the DPoP header for one request
-// to a URL with a token of the type DPoP; nonce is what that service wants in
-// it, or empty. What New returns is a Prover; without a driver that is one, the
-// error is ErrUnsupported.
-type Prover interface {
-	Prove(method, url string, token Secret, nonce string) (Secret, error)
-}
-
-// Prove implements Prover.
+// Prove implements Prover of package auth/driver. Without a driver that is one
+// the error is ErrUnsupported.
 func (f *front) Prove(method, url string, token Secret, nonce string) (Secret, error) {
-	p, ok := f.driver.(Prover)
+	p, ok := f.driver.(prover)
 	if !ok {
 		return "", f.wrap("prove", "", fault.Markf(ErrUnsupported, "%s binds no tokens", f.backend.Name))
 	}

@@ -27,7 +27,7 @@ func (f *front) Revoke(ctx context.Context, t *Token) error {
 	limited, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	var atAuthority, spread error
-	if d, ok := f.driver.(Revoker); ok {
+	if d, ok := f.driver.(revoker); ok {
 		atAuthority = d.Revoke(limited, t)
 	}
 	if f.feed != nil {

@@ -12,7 +12,7 @@ import (
 
 // planned is a memory behind a plan, with every ability of a source.
 type planned struct {
-	*config.Memory
+	*config.MemorySource
 	p nth.Plan
 }
 
@@ -21,11 +21,11 @@ func (d planned) Open(context.Context) error { d.p.Open(); return nil } // needs
 func (d planned) Close() error { return d.p.Close(func() error { return nil }) }
 
 func (d planned) Read(ctx context.Context) (config.Content, error) {
-	return nth.Read(ctx, d.p, "Read", func() (config.Content, error) { return d.Memory.Read(ctx) })
+	return nth.Read(ctx, d.p, "Read", func() (config.Content, error) { return d.MemorySource.Read(ctx) })
 }
 
 func (d planned) Watch(ctx context.Context, deliver func(config.Content, error)) error {
-	return nth.Check(ctx, d.p, "Watch", func(ctx context.Context) error { return d.Memory.Watch(ctx, deliver) })
+	return nth.Check(ctx, d.p, "Watch", func(ctx context.Context) error { return d.MemorySource.Watch(ctx, deliver) })
 }
 
 // Whatever call of a source fails, and however: New and Reload say so, what runs
@@ -34,7 +34,7 @@ func TestEveryCallOfASourceMayFail(t *testing.T) {
 	nth.Run(t, nth.Promises{Unavailable: config.ErrUnavailable}, func(t *testing.T, p nth.Plan) nth.World {
 		p.Within("Watch", 30*time.Second)
 		var (
-			mem = config.NewMemory("m", map[string]int{"n": 1})
+			mem = config.Memory("m", map[string]int{"n": 1})
 			c   config.Config
 		)
 		runs := func(n int) error {

@@ -47,7 +47,7 @@ func TestEveryCallOfTheDriverMayFail(t *testing.T) {
 	nth.Run(t, nth.Promises{Unavailable: ErrUnavailable, Unknown: ErrUnknownOutcome}, func(t *testing.T, p nth.Plan) nth.World {
 		p.Within("Watch", 30*time.Second)
 		var (
-			mem  = NewMemory()
+			mem  = NewRegistry()
 			d    Discovery
 			a, b Registration
 		)

@@ -11,15 +11,15 @@ import (
 
 // planned is an output behind a plan.
 type planned struct {
-	*log.Memory
+	*log.Recorder
 	p nth.Plan
 }
 
-func (d planned) Close() error                   { return d.p.Close(d.Memory.Close) }
-func (d planned) Ping(ctx context.Context) error { return nth.Check(ctx, d.p, "Ping", d.Memory.Ping) }
+func (d planned) Close() error                   { return d.p.Close(d.Recorder.Close) }
+func (d planned) Ping(ctx context.Context) error { return nth.Check(ctx, d.p, "Ping", d.Recorder.Ping) }
 
 func (d planned) Write(ctx context.Context, b log.Batch) (int, error) {
-	return nth.Send(ctx, d.p, "Write", func() (int, error) { return d.Memory.Write(ctx, b) })
+	return nth.Send(ctx, d.p, "Write", func() (int, error) { return d.Recorder.Write(ctx, b) })
 }
 
 // Whatever call of the output fails, and however: the record is written all the
@@ -27,7 +27,7 @@ func (d planned) Write(ctx context.Context, b log.Batch) (int, error) {
 func TestEveryCallOfTheDriverMayFail(t *testing.T) {
 	nth.Run(t, nth.Promises{Unavailable: log.ErrUnavailable}, func(t *testing.T, p nth.Plan) nth.World {
 		var (
-			mem = log.NewMemory(100, log.JSON())
+			mem = log.NewRecorder(100, log.JSON())
 			l   log.Log
 		)
 		say := func(text string) func(context.Context) error {

@@ -34,7 +34,7 @@ func TestEveryCallOfTheDriverMayFail(t *testing.T) {
 	nth.Run(t, nth.Promises{Unavailable: monitor.ErrUnavailable}, func(t *testing.T, p nth.Plan) nth.World {
 		p.Within("Watch", 30*time.Second)
 		var (
-			mem   = monitor.NewMemory()
+			mem   = monitor.NewReports()
 			m     monitor.Monitor
 			other monitor.Monitor
 			once  sync.Once
@@ -51,7 +51,7 @@ func TestEveryCallOfTheDriverMayFail(t *testing.T) {
 			return errors.New("within a minute " + id + " is not seen")
 		}
 		var err error
-		other, err = monitor.New(monitor.WithInstance(monitor.Instance{Service: "s", ID: "other"}), monitor.WithMemory(mem))
+		other, err = monitor.New(monitor.WithInstance(monitor.Instance{Service: "s", ID: "other"}), monitor.Memory(mem))
 		if err != nil {
 			t.Fatal(err)
 		}

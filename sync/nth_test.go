@@ -64,7 +64,7 @@ func plannedLocks(t *testing.T, wrap func(dsync.Driver) dsync.Driver) {
 		}
 		p.Within("Watch", 30*time.Second)
 		var (
-			mem  = dsync.NewMemory()
+			mem  = dsync.NewLocks()
 			s    dsync.Sync
 			lead dsync.Leader
 		)
@@ -82,7 +82,7 @@ func plannedLocks(t *testing.T, wrap func(dsync.Driver) dsync.Driver) {
 		}
 		unlock := func(ctx context.Context, l dsync.Lock) error { return l.Unlock(ctx) }
 		free := func(id string) string {
-			o, err := dsync.New(dsync.WithMemory(mem))
+			o, err := dsync.New(dsync.Memory(mem))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +97,7 @@ func plannedLocks(t *testing.T, wrap func(dsync.Driver) dsync.Driver) {
 		return nth.World{
 			Steps: []nth.Step{
 				{Name: "new", Do: func(context.Context) (err error) {
-					s, err = dsync.New(dsync.WithMemory(mem), dsync.WithAround(func(d dsync.Driver) dsync.Driver { p.Open(); return planned{wrap(d), p} }))
+					s, err = dsync.New(dsync.Memory(mem), dsync.WithAround(func(d dsync.Driver) dsync.Driver { p.Open(); return planned{wrap(d), p} }))
 					if err == nil {
 						lead, err = s.Leader("l")
 					}

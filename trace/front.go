@@ -224,7 +224,7 @@ func (t *tracer) Search(ctx context.Context, q Query) (Page, error) {
 		return Page{}, fault.New(ErrInvalid, "trace", "search", "", "negative limit or duration in %+v", q)
 	}
 	for _, r := range t.reporters {
-		if s, ok := r.driver.(Searcher); ok {
+		if s, ok := r.driver.(searcher); ok {
 			limited, cancel := fronts.Deadline(ctx, t.timeout)
 			defer cancel()
 			p, err := s.Search(limited, q)

@@ -12,19 +12,19 @@ import (
 
 // planned is a reporter behind a plan.
 type planned struct {
-	*trace.Memory
+	*trace.Store
 	p nth.Plan
 }
 
-func (d planned) Close() error                   { return d.p.Close(d.Memory.Close) }
-func (d planned) Ping(ctx context.Context) error { return nth.Check(ctx, d.p, "Ping", d.Memory.Ping) }
+func (d planned) Close() error                   { return d.p.Close(d.Store.Close) }
+func (d planned) Ping(ctx context.Context) error { return nth.Check(ctx, d.p, "Ping", d.Store.Ping) }
 
 func (d planned) Report(ctx context.Context, spans []trace.SpanData) (int, error) {
-	return nth.Send(ctx, d.p, "Report", func() (int, error) { return d.Memory.Report(ctx, spans) })
+	return nth.Send(ctx, d.p, "Report", func() (int, error) { return d.Store.Report(ctx, spans) })
 }
 
 func (d planned) Search(ctx context.Context, q trace.Query) (trace.Page, error) {
-	return nth.Read(ctx, d.p, "Search", func() (trace.Page, error) { return d.Memory.Search(ctx, q) })
+	return nth.Read(ctx, d.p, "Search", func() (trace.Page, error) { return d.Store.Search(ctx, q) })
 }
 
 // Whatever call of the reporter fails, and however: the spans arrive all the same,
@@ -32,7 +32,7 @@ func (d planned) Search(ctx context.Context, q trace.Query) (trace.Page, error) 
 func TestEveryCallOfTheDriverMayFail(t *testing.T) {
 	nth.Run(t, nth.Promises{Unavailable: trace.ErrUnavailable}, func(t *testing.T, p nth.Plan) nth.World {
 		var (
-			mem   = trace.NewMemory(100, time.Hour)
+			mem   = trace.NewStore(100, time.Hour)
 			tr    trace.Tracer
 			ended = map[string]bool{}
 		)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/trace"
+	tracedriver "github.com/micro/go-platform/trace/driver"
 )
 
 // backend is a driver that does what its fields say.
@@ -113,7 +114,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		b.report = func(_ context.Context, s []trace.SpanData) (int, error) {
 			calls = append(calls, time.Now())
 			if len(calls) == 1 {
-				return 0, trace.WithRetryAfter(errDown, 20*time.Second)
+				return 0, tracedriver.WithRetryAfter(errDown, 20*time.Second)
 			}
 			return len(s), nil
 		}

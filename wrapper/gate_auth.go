@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/micro/go-platform/auth"
+	authdriver "github.com/micro/go-platform/auth/driver"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/router"
 )
@@ -58,7 +59,7 @@ func credential(c *Call) (cred auth.Credential, shown bool, err error) {
 // giveNonce adds the nonce that the next proof of the caller needs, if it sends
 // proofs at all: see auth.WithNonces.
 func (w *Wrapper) giveNonce(h http.Header, r *http.Request) {
-	required, ok := w.o.auth.(auth.NonceRequirer)
+	required, ok := w.o.auth.(authdriver.NonceRequirer)
 	if !ok || r.Header["Dpop"] == nil {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/micro/go-platform/auth"
+	authdriver "github.com/micro/go-platform/auth/driver"
 )
 
 // pathGate comes before all other gates. It refuses a request whose path a gate
@@ -13,7 +14,7 @@ type pathGate struct{}
 
 func (pathGate) Enter(ctx context.Context, c *Call) (context.Context, error) {
 	if c.Protocol == "grpc" {
-		return ctx, auth.CheckFullMethod(c.Action)
+		return ctx, authdriver.CheckFullMethod(c.Action)
 	}
 	return ctx, c.pathErr
 }

@@ -90,7 +90,7 @@ func (d *boundDriver) Obtain(_ context.Context, r auth.TokenRequest) (*auth.Toke
 	return &auth.Token{AccessToken: auth.Secret(raw), Type: "DPoP", Subject: r.Service, Audience: []string{audience}, ExpiresAt: time.Now().Add(time.Hour)}, err
 }
 
-// Prove implements auth.Prover.
+// Prove implements auth/driver's Prover.
 func (d *boundDriver) Prove(method, url string, token auth.Secret, nonce string) (auth.Secret, error) {
 	proof, err := dpop.Sign(d.own, method, url, string(token), nonce, time.Now())
 	return auth.Secret(proof), err

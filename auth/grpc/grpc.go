@@ -40,6 +40,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/micro/go-platform/auth"
+	authdriver "github.com/micro/go-platform/auth/driver"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/fronts"
 )
@@ -120,7 +121,7 @@ func (g *gate) enter(ctx context.Context, method string) (context.Context, error
 	if g.err != nil {
 		return nil, status.Error(codes.Internal, g.err.Error())
 	}
-	if err := auth.CheckFullMethod(method); err != nil {
+	if err := authdriver.CheckFullMethod(method); err != nil {
 		return nil, Error(err)
 	}
 	if g.skip != nil && g.skip(method) {

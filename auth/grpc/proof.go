@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/micro/go-platform/auth"
+	authdriver "github.com/micro/go-platform/auth/driver"
 )
 
 // The names of metadata, which are those of HTTP's headers.
@@ -55,7 +56,7 @@ func Answer(a auth.Auth, scheme string, err error) metadata.MD {
 	if scheme != "DPoP" {
 		return md
 	}
-	if r, ok := a.(auth.NonceRequirer); ok {
+	if r, ok := a.(authdriver.NonceRequirer); ok {
 		nonce := r.ProofNonce()
 		if nonce != "" {
 			md.Set(nonceKey, nonce)

@@ -28,7 +28,7 @@ type driver struct {
 	id, secret string
 }
 
-// Ping implements auth.Pinger: it checks the service's own secret.
+// Ping implements auth/driver's Pinger: it checks the service's own secret.
 func (d *driver) Ping(ctx context.Context) error {
 	_, err := d.i.authenticateClient(ctx, "", d.id, d.secret)
 	return err
@@ -55,7 +55,7 @@ func (d *driver) Obtain(ctx context.Context, r auth.TokenRequest) (*auth.Token, 
 	return d.i.check(ctx, t.Access)
 }
 
-// Revoke implements auth.Revoker.
+// Revoke implements auth/driver's Revoker.
 func (d *driver) Revoke(ctx context.Context, t *auth.Token) error {
 	raw := t.AccessToken
 	if t.RefreshToken != "" {

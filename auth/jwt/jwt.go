@@ -229,7 +229,7 @@ func (d *driver) verifier(m *jose.Message) (*jose.Verifier, error) {
 	return nil, fmt.Errorf("%w: unknown issuer %.128q", auth.ErrUnauthenticated, name)
 }
 
-// Obtain implements auth.Source.
+// Obtain implements auth/driver's Source.
 func (d *driver) Obtain(_ context.Context, r auth.TokenRequest) (*auth.Token, error) {
 	switch {
 	case d.signer == nil:

@@ -44,7 +44,7 @@ func WithDPoP(key any) Option {
 	}
 }
 
-// Prove implements auth.Prover.
+// Prove implements auth/driver's Prover.
 func (s *server) Prove(method, url string, token auth.Secret, nonce string) (auth.Secret, error) {
 	if s.prover == nil {
 		return "", fmt.Errorf("%w: no key for proofs; see WithDPoP", auth.ErrUnsupported)

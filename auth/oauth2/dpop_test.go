@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/micro/go-platform/auth"
+	authdriver "github.com/micro/go-platform/auth/driver"
 	"github.com/micro/go-platform/auth/oauth2"
 	"github.com/micro/go-platform/internal/jose"
 	"github.com/micro/go-platform/internal/servertest"
@@ -106,7 +107,7 @@ func TestBoundTokensFromEndToEnd(t *testing.T) {
 	if err != nil || token.Type != "DPoP" {
 		t.Fatalf("Token = %v of the type %s, %v", token, token.Type, err)
 	}
-	thief := open("billing", oauth2.WithDPoP(nil)).(auth.Prover)
+	thief := open("billing", oauth2.WithDPoP(nil)).(authdriver.Prover)
 	for name, scheme := range map[string]string{"as a bearer token": "Bearer ", "with the thief's proof": "DPoP "} {
 		r, _ := http.NewRequest("GET", service.URL+"/", nil)
 		r.Header.Set("Authorization", scheme+string(token.AccessToken))
@@ -128,7 +129,7 @@ func TestBoundTokensFromEndToEnd(t *testing.T) {
 	if got, err := auth.Outgoing(ctx, frontend, auth.Destination{Mode: auth.Forward}); !errors.Is(err, auth.ErrUnsupported) || got != nil {
 		t.Errorf("Forward = %v, %v, want ErrUnsupported", got, err)
 	}
-	if _, err := open("billing").(auth.Prover).Prove("GET", service.URL, "x", ""); !errors.Is(err, auth.ErrUnsupported) {
+	if _, err := open("billing").(authdriver.Prover).Prove("GET", service.URL, "x", ""); !errors.Is(err, auth.ErrUnsupported) {
 		t.Errorf("Prove without a key: %v, want ErrUnsupported", err)
 	}
 }

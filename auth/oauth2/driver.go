@@ -20,7 +20,7 @@ import (
 
 type driver struct{ *server }
 
-// Ping implements auth.Pinger: the metadata must be there.
+// Ping implements auth/driver's Pinger: the metadata must be there.
 func (d *driver) Ping(ctx context.Context) error {
 	_, err := d.metadata.Get(ctx)
 	return err
@@ -98,7 +98,7 @@ func (d *driver) ask(ctx context.Context, raw auth.Secret) (*auth.Token, error) 
 	return t, nil
 }
 
-// Obtain implements auth.Source.
+// Obtain implements auth/driver's Source.
 func (d *driver) Obtain(ctx context.Context, r auth.TokenRequest) (*auth.Token, error) {
 	m, err := d.metadata.Get(ctx)
 	if err != nil {
@@ -222,7 +222,7 @@ func (d *server) token(t *xoauth2.Token, asked []string) (*auth.Token, error) {
 	return out, nil
 }
 
-// Revoke implements auth.Revoker (RFC 7009). With a refresh token that one is
+// Revoke implements auth/driver's Revoker (RFC 7009). With a refresh token that one is
 // revoked, which ends the access tokens that came of it too.
 func (d *driver) Revoke(ctx context.Context, t *auth.Token) error {
 	m, err := d.metadata.Get(ctx)

@@ -164,7 +164,7 @@ func (l *Login) Refresh(ctx context.Context, t *auth.Token) (*auth.Token, error)
 	return nil, fault.Wrap("auth/oauth2", "refresh", "", err)
 }
 
-// Prove implements auth.Prover for the tokens that Finish and Refresh return,
+// Prove implements auth/driver's Prover for the tokens that Finish and Refresh return,
 // with WithDPoP.
 func (l *Login) Prove(method, url string, token auth.Secret, nonce string) (auth.Secret, error) {
 	return l.s.Prove(method, url, token, nonce)

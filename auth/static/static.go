@@ -128,7 +128,7 @@ func (d *driver) Verify(_ context.Context, c auth.Credential) (*auth.Token, erro
 	}, nil
 }
 
-// Obtain implements auth.Source.
+// Obtain implements auth/driver's Source.
 func (d *driver) Obtain(_ context.Context, r auth.TokenRequest) (*auth.Token, error) {
 	if r.Subject != nil {
 		return nil, fault.Markf(auth.ErrUnsupported, "no authority to exchange a token")

@@ -8,6 +8,7 @@ import (
 	engine "github.com/micro/go-platform/engine/otlp"
 	"github.com/micro/go-platform/internal/otlp"
 	"github.com/micro/go-platform/trace"
+	tracedriver "github.com/micro/go-platform/trace/driver"
 )
 
 // Backend reports to the server at addr, "host:port" or a URL, over a connection of
@@ -87,5 +88,5 @@ func (l *lost) with(err error) error {
 	if l.n == 0 {
 		return err
 	}
-	return trace.WithRejected(err, l.n, l.why)
+	return tracedriver.WithRejected(err, l.n, l.why)
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/authtest"
+	authdriver "github.com/micro/go-platform/auth/driver"
 	authgrpc "github.com/micro/go-platform/auth/grpc"
 	"github.com/micro/go-platform/wrapper"
 	wgrpc "github.com/micro/go-platform/wrapper/grpc"
@@ -172,7 +173,7 @@ func TestStolenProofs(t *testing.T) {
 	} {
 		md := metadata.Pairs("authorization", c.scheme+string(token.AccessToken))
 		if c.by != nil {
-			proof, err := c.by.(auth.Prover).Prove(c.method, c.url, token.AccessToken, "")
+			proof, err := c.by.(authdriver.Prover).Prove(c.method, c.url, token.AccessToken, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -261,9 +262,9 @@ func TestProofsOverTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nonce := sw.Adapter().Auth().(auth.NonceRequirer).ProofNonce()
+	nonce := sw.Adapter().Auth().(authdriver.NonceRequirer).ProofNonce()
 	for scheme, want := range map[string]codes.Code{"https": codes.OK, "http": codes.Unauthenticated} {
-		proof, err := shop.(auth.Prover).Prove("POST", scheme+"://"+addr+"/test.Echo/Say", token.AccessToken, nonce)
+		proof, err := shop.(authdriver.Prover).Prove("POST", scheme+"://"+addr+"/test.Echo/Say", token.AccessToken, nonce)
 		if err != nil {
 			t.Fatal(err)
 		}

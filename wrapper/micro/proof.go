@@ -9,6 +9,7 @@ import (
 	"go-micro.dev/v5/metadata"
 
 	"github.com/micro/go-platform/auth"
+	authdriver "github.com/micro/go-platform/auth/driver"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -72,7 +73,7 @@ func readShown(a wrapper.Adapter, c *wrapper.Call, md metadata.Metadata) {
 
 // nonceOf is the detail of the error for a proof without the nonce that it needs.
 func nonceOf(a auth.Auth) string {
-	r, ok := a.(auth.NonceRequirer)
+	r, ok := a.(authdriver.NonceRequirer)
 	if !ok {
 		return ""
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/authtest"
+	authdriver "github.com/micro/go-platform/auth/driver"
 	"github.com/micro/go-platform/wrapper"
 	"github.com/micro/go-platform/wrapper/micro"
 )
@@ -81,7 +82,7 @@ func TestStolenProofs(t *testing.T) {
 	for url, want := range map[string]int{"micro://echo/Echo.Say": 0, "micro://echo/Echo.Both": 401, "micro://other/Echo.Say": 401, "": 401} {
 		md := metadata.Metadata{"Authorization": "DPoP " + string(token.AccessToken)}
 		if url != "" {
-			proof, err := shop.(auth.Prover).Prove("POST", url, token.AccessToken, "")
+			proof, err := shop.(authdriver.Prover).Prove("POST", url, token.AccessToken, "")
 			if err != nil {
 				t.Fatal(err)
 			}
