@@ -91,8 +91,8 @@ type Result struct {
 
 // Status is how the process is. It is a copy.
 type Status struct {
-	Instance Instance  `json:"instance"`
-	State    State     `json:"state"` // the worst of the checks, as far as they count
+	Instance Instance  `json:"instance,omitzero"` // nothing of it for whom WithDetails does not allow
+	State    State     `json:"state"`             // the worst of the checks, as far as they count
 	Phase    Phase     `json:"phase"`
 	Live     bool      `json:"live"`
 	Ready    bool      `json:"ready"`

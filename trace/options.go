@@ -82,12 +82,23 @@ func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Opt
 
 // WithService names the process in every span.
 func WithService(name string) Option {
-	return func(o *options) error { o.local.Service = name; return nil }
+	return func(o *options) error {
+		o.local.Service = name
+		if name == "" {
+			return fault.Markf(ErrInvalid, "WithService without a name")
+		}
+		return nil
+	}
 }
 
-// WithLocal names the process and its address in every span.
+// WithLocal names the process and its address in every span. An endpoint without
+// a Service leaves that of WithService.
 func WithLocal(e Endpoint) Option {
-	return func(o *options) error { o.local = e; return nil }
+	return func(o *options) error {
+		e.Service = cmp.Or(e.Service, o.local.Service)
+		o.local = e
+		return nil
+	}
 }
 
 // WithBaggage gives every span that is recorded these members of the context's

@@ -16,6 +16,36 @@ import (
 	"github.com/micro/go-platform/trace"
 )
 
+func TestEverySpanNamesItsService(t *testing.T) {
+	at := trace.WithLocal(trace.Endpoint{Address: "10.0.0.1:80"})
+	for name, c := range map[string]struct {
+		opts []trace.Option
+		want trace.Endpoint
+	}{
+		"neither":           {nil, trace.Endpoint{}},
+		"the service":       {[]trace.Option{trace.WithService("orders")}, trace.Endpoint{Service: "orders"}},
+		"then its address":  {[]trace.Option{trace.WithService("orders"), at}, trace.Endpoint{Service: "orders", Address: "10.0.0.1:80"}},
+		"the address first": {[]trace.Option{at, trace.WithService("orders")}, trace.Endpoint{Service: "orders", Address: "10.0.0.1:80"}},
+		"another service":   {[]trace.Option{trace.WithService("orders"), trace.WithLocal(trace.Endpoint{Service: "shop"})}, trace.Endpoint{Service: "shop"}},
+	} {
+		tr, store := newTracer(t, c.opts...)
+		ctx, outer := tr.Start(t.Context(), "outer", trace.OfKind(trace.Server))
+		_, inner := tr.Start(ctx, "inner", trace.OfKind(trace.Client), trace.Remote(trace.Endpoint{Service: "bank"}))
+		inner.End()
+		outer.End()
+		if err := tr.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got, _ := store.Trace(outer.Context().TraceID)
+		if len(got.Spans) != 2 || got.Spans[0].Local != c.want || got.Spans[1].Local != c.want {
+			t.Errorf("%s: %+v, want %+v in both", name, got.Spans, c.want)
+		}
+	}
+	if _, err := trace.New(trace.WithService("")); !errors.Is(err, trace.ErrInvalid) {
+		t.Errorf("a service without a name: %v", err)
+	}
+}
+
 // A→B→C is one trace with the right parents, and the server names its own service.
 func TestParentChainOverThreeServices(t *testing.T) {
 	store := trace.NewStore(0, 0)

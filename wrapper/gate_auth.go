@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/micro/go-platform/auth"
 	authdriver "github.com/micro/go-platform/auth/driver"
@@ -17,10 +19,22 @@ type authGate struct {
 	auth    auth.Auth
 	service string
 	public  func(*Call) bool
+	paths   []string // of requests that are public, "/x/" with all below it
+}
+
+// open reports whether a call needs no authorisation.
+func (g *authGate) open(c *Call) bool {
+	if c.Message || isProbe(c) || g.public != nil && g.public(c) {
+		return true
+	}
+	_, isHTTP := c.native.(*http.Request)
+	return isHTTP && slices.ContainsFunc(g.paths, func(p string) bool {
+		return c.Resource == p || strings.HasSuffix(p, "/") && strings.HasPrefix(c.Resource, p)
+	})
 }
 
 func (g *authGate) Enter(ctx context.Context, c *Call) (context.Context, error) {
-	if c.Message || isProbe(c) || g.public != nil && g.public(c) {
+	if g.open(c) {
 		return ctx, nil
 	}
 	cred, shown, bad := credential(c)

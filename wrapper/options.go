@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/micro/go-platform/auth"
@@ -45,6 +46,7 @@ type options struct {
 	hedge         HedgePolicy
 	services      func(*http.Request) (string, bool)
 	public        func(*Call) bool
+	publicPaths   []string
 	path          []auth.PathOption
 	tokens        func(service string) TokenMode
 	load          bool
@@ -245,8 +247,24 @@ func WithServices(f func(r *http.Request) (service string, ok bool)) Option {
 	return with(func(o *options, f func(*http.Request) (string, bool)) { o.services = f }, "function", f, f != nil)
 }
 
+// WithPublicPaths lists paths of HTTP requests that need no authorisation of
+// this Wrapper's: of handlers that ask for themselves, such as the status page,
+// or are for everybody: "/metrics". One that ends in a slash stands for all
+// below it: "/debug/platform/". It adds to what other options let through.
+func WithPublicPaths(paths ...string) Option {
+	return func(o *options) error {
+		for _, p := range paths {
+			if !strings.HasPrefix(p, "/") {
+				return fmt.Errorf("public path %q, want one that begins with a slash", p)
+			}
+		}
+		o.publicPaths = append(o.publicPaths, paths...)
+		return nil
+	}
+}
+
 // WithPublic tells which calls need no authorisation, besides the probes
-// /livez, /readyz, /startupz and /healthz.
+// /livez, /readyz, /startupz and /healthz. For paths see WithPublicPaths.
 func WithPublic(f func(c *Call) bool) Option {
 	return with(func(o *options, f func(*Call) bool) { o.public = f }, "function", f, f != nil)
 }

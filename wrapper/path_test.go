@@ -1,6 +1,7 @@
 package wrapper_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -53,6 +54,29 @@ func TestPublicIsAskedAboutOnePath(t *testing.T) {
 		if w.Code != want.status || ran != want.ran || w.Code == 400 && w.Header().Get("WWW-Authenticate") != "" {
 			t.Errorf("%s: %d, the handler saw %q; want %d and %q", target, w.Code, ran, want.status, want.ran)
 		}
+	}
+}
+
+func TestPublicPathsNeedNoToken(t *testing.T) {
+	a, err := auth.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	h := newWrapper(t, wrapper.WithAuth(a), wrapper.WithPublicPaths("/metrics", "/debug/"),
+		wrapper.WithPublic(func(c *wrapper.Call) bool { return c.Resource == "/about" })).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for target, want := range map[string]int{
+		"/metrics": 200, "/metrics/": 401, "/metricsx": 401, "/debug/": 200, "/debug/platform/x": 200, "/debug": 401, "/debugger": 401,
+		"/debug/../orders": 400, "/debug/%2e%2e/orders": 400, "/x/debug/": 401, "/about": 200, "/orders": 401, "/livez": 200, "/": 401,
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d", target, w.Code, want)
+		}
+	}
+	if _, err := wrapper.New(wrapper.WithName("x"), wrapper.WithPublicPaths("/ok", "debug/")); !errors.Is(err, wrapper.ErrInvalid) {
+		t.Errorf("a path without a slash: %v", err)
 	}
 }
 

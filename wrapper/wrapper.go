@@ -76,7 +76,7 @@ func New(opts ...Option) (*Wrapper, error) {
 	w.gates = append(w.gates, o.gates...)
 	if o.auth != nil {
 		w.presenter = auth.NewPresenter(o.auth)
-		w.gates = append(w.gates, &authGate{auth: o.auth, service: o.name, public: o.public})
+		w.gates = append(w.gates, &authGate{auth: o.auth, service: o.name, public: o.public, paths: o.publicPaths})
 	}
 	if len(w.gates) > 0 {
 		w.gates = slices.Insert(w.gates, 0, Gate(pathGate{}))

@@ -40,7 +40,7 @@ func run(ctx context.Context, f flags) error {
 	// snippet: service
 	app, err := platform.New("greeter", platform.WithVersion("1.0.0"), platform.WithInstance(f.name),
 		platform.WithDiscovery(registry...),
-		platform.WithAuth(rules...), platform.WithWrapper(wrapper.WithPublic(public)),
+		platform.WithAuth(rules...), platform.WithWrapper(wrapper.WithPublicPaths("/debug/platform/")),
 		platform.WithTrace(trace.Memory(trace.NewStore(10_000, time.Hour))))
 	if err != nil {
 		return err

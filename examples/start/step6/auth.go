@@ -4,11 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/static"
-	"github.com/micro/go-platform/wrapper"
 )
 
 // callers reads who may do what: a file of tokens by the names of those who have them.
@@ -33,6 +31,3 @@ func callers(file string) ([]auth.Option, error) {
 			auth.Rule{ID: "ann looks", Effect: auth.Allow, Subjects: []string{"ann"}, Actions: []string{"read"}, Resources: []string{"platform/page"}}),
 	}, nil
 }
-
-// public is what asks for no token: the page, which does so itself.
-func public(c *wrapper.Call) bool { return strings.HasPrefix(c.Resource, "/debug/platform/") }
