@@ -1,5 +1,6 @@
-// Package platform is the short program: one service that logs, traces, counts,
-// is watched, registers, drains and stops in order.
+// Package platform runs a service in a few lines: it opens logging, tracing,
+// metrics, health checks, discovery and the other packages with one identity,
+// serves HTTP and gRPC, registers, and stops in order.
 //
 //	app, err := platform.New("greeter", platform.WithVersion("1.2.0"))
 //	…

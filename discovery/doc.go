@@ -1,4 +1,5 @@
-// Package discovery tells services where the instances of other services are.
+// Package discovery is service discovery: instances register where they can be
+// reached, and clients find the instances of a service and follow changes.
 //
 //	d, err := discovery.New(consul.Backend("127.0.0.1:8500"))
 //	r, err := d.Register(ctx, discovery.Instance{Service: "greeter", Address: "10.0.0.7:8080"})

@@ -296,3 +296,35 @@ func TestSuitesBeginWithRun(t *testing.T) {
 		t.Errorf("looked at %d suites only", n)
 	}
 }
+
+// TestEnginesHaveOneShape: who knows one engine knows the others.
+func TestEnginesHaveOneShape(t *testing.T) {
+	got := map[string]map[string]string{}
+	packages(t, func(folder string, file *ast.File) {
+		vendor, ok := strings.CutPrefix(folder, "engine/")
+		if !ok {
+			return
+		}
+		if got[vendor] == nil {
+			got[vendor] = map[string]string{}
+		}
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if ok && f.Name.IsExported() && (f.Recv == nil || ofExported(f.Recv)) {
+				got[vendor][f.Name.Name] = strings.Join(types(f.Type.Params), ", ") + ": " + strings.Join(types(f.Type.Results), ", ")
+			}
+		}
+	})
+	for vendor, has := range got {
+		for name, want := range map[string]string{
+			"Open": "string, ...Option: , error", "Ping": "context.Context: error", "Close": ": error", "Conn": ": , error", "WithTLS": ": Option",
+		} {
+			if has[name] != want {
+				t.Errorf("engine/%s: %s is %q, want %q", vendor, name, has[name], want)
+			}
+		}
+	}
+	if len(got) < 9 {
+		t.Errorf("looked at %d engines only", len(got))
+	}
+}

@@ -1,5 +1,6 @@
-// Package log brings structured records to outputs. Its front is *slog.Logger:
-// packages that log import log/slog alone, and main imports this one.
+// Package log writes the structured records of log/slog to one or several
+// outputs: standard output, rotated files, log servers. Code that logs uses a
+// *slog.Logger and imports log/slog alone; main imports this package.
 //
 //	l, err := log.New(log.ToStdout(log.JSON()), logstash.Backend("tcp://127.0.0.1:5000"),
 //		log.WithLevel("", slog.LevelInfo), log.WithContext(trace.ContextAttrs))

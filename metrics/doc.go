@@ -1,5 +1,5 @@
-// Package metrics is counters, up-down counters, gauges and histograms,
-// aggregated in the process, read by a scrape or pushed.
+// Package metrics has counters, up-down counters, gauges and histograms. They
+// are aggregated in the process, and scraped from it or pushed to a server.
 //
 //	m, err := metrics.New(statsd.Backend("127.0.0.1:8125"), metrics.WithRuntime())
 //	requests := m.CounterVec("http_requests_total", []string{"method", "code"})

@@ -1,5 +1,5 @@
-// Package monitor tells whether a process can do its work, what it does, and
-// how all instances of all services are, as far as this process can know.
+// Package monitor has health checks, probes for orchestrators, statistics of a
+// process, and a view of the health of all instances of all services.
 //
 //	mo, err := monitor.New(monitor.WithService("orders"))
 //	mo.Register(monitor.Check{Name: "database", Func: db.PingContext})

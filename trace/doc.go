@@ -1,5 +1,5 @@
-// Package trace is distributed tracing: spans, their contexts in headers, and
-// reporters that send them.
+// Package trace is distributed tracing: it records spans, carries their contexts
+// from service to service in headers, and reports them to a tracing server.
 //
 //	tr, err := trace.New(zipkin.Backend("http://127.0.0.1:9411"), trace.WithService("orders"))
 //	ctx, span := tr.Start(ctx, "charge card", trace.OfKind(trace.Client))

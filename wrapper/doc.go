@@ -1,5 +1,6 @@
-// Package wrapper composes the other packages into middleware around services
-// that exist already.
+// Package wrapper makes middleware of the other packages: around an HTTP handler
+// and an HTTP client that you already have it adds logs, traces, metrics,
+// authorization, load balancing, retries, deadlines and limits.
 //
 //	w, err := wrapper.New(
 //		wrapper.WithName("orders"),

@@ -123,7 +123,7 @@ func two(t *testing.T, h *Harness) {
 
 func away(t *testing.T, h *Harness) {
 	if h.Down == nil {
-		t.Skip("the backend can't be away")
+		t.Skip("the backend can't be made unavailable")
 	}
 	h.set(`{"n":1}`)
 	c := h.open(t)

@@ -27,7 +27,7 @@ type Harness struct {
 	// Options of WithSource: how often to poll what can't watch.
 	Options []config.SourceOption
 	// Down takes the backend away and Up brings it back with its content; nil if
-	// the backend can't be away.
+	// the backend can't be made unavailable.
 	Down, Up func()
 	// Requests counts what the backend was asked so far; nil if nobody counts.
 	Requests func() int

@@ -256,7 +256,7 @@ func closing(t *testing.T, h Harness) {
 
 func away(t *testing.T, h Harness) {
 	if h.Down == nil {
-		t.Skip("the backend can't be away")
+		t.Skip("the backend can't be made unavailable")
 	}
 	s, ctx := open(t, h, store.WithTimeout(5*time.Second)), t.Context()
 	must[store.Version](t)(s.Put(ctx, "app", []byte(`{"n":1}`)))

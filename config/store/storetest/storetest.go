@@ -21,7 +21,7 @@ type Harness struct {
 	Open func(t *testing.T, opts ...store.Option) store.Store
 	// Alone says that a place belongs to one store: nobody else can open it.
 	Alone bool
-	// Down takes the backend away and Up brings it back; nil if it can't be away.
+	// Down makes the backend unavailable and Up brings it back; nil if that can't be done.
 	Down, Up func()
 
 	again func(t *testing.T) Harness // another one, which ends with t
