@@ -142,7 +142,7 @@ func (l *live) Fetch(ctx context.Context, limit int) ([]Delivered, error) {
 		if err != nil {
 			return nil, err
 		}
-		if page.Next != "" {
+		if page.Next != "" || page.Missed > 0 { // "": the stream was made again, and has nothing yet
 			l.mu.Lock()
 			l.next = page.Next
 			l.mu.Unlock()
