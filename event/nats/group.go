@@ -96,9 +96,15 @@ func (m *member) ensure(ctx context.Context) (jetstream.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return m.create(ctx, s, has)
+}
+
+// create makes the group's consumer where its entry says, or at the beginning of a
+// stream that was made again since.
+func (m *member) create(ctx context.Context, s jetstream.Stream, has group) (jetstream.Consumer, error) {
 	info, err := s.Info(ctx)
 	if err != nil {
-		return nil, nats.ReadError(err)
+		return nil, nats.ReadError(m.d.lost(err))
 	}
 	if !has.Stream.IsZero() && !has.Stream.Equal(info.Created) {
 		has.After, has.Stream = 0, info.Created
@@ -107,13 +113,9 @@ func (m *member) ensure(ctx context.Context) (jetstream.Consumer, error) {
 			return nil, nats.WriteError(err)
 		}
 	}
-	return m.create(ctx, s, has.After, time.Duration(has.Wait)*time.Millisecond)
-}
-
-func (m *member) create(ctx context.Context, s jetstream.Stream, after uint64, wait time.Duration) (jetstream.Consumer, error) {
 	c, err := s.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable: m.key, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: wait, MaxDeliver: -1, MaxAckPending: -1,
+		Durable: m.key, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: has.After + 1,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Duration(has.Wait) * time.Millisecond, MaxDeliver: -1, MaxAckPending: -1,
 		FilterSubjects: m.d.filters(m.g.Types), // it is sent nothing else
 	})
 	return c, nats.WriteError(err)
@@ -130,22 +132,33 @@ func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
 	}
 	infos := s.ListConsumers(ctx)
 	var list []event.GroupInfo
-	for i := range infos.Info() {
-		if i.Config.Durable == "" {
+	var failed error
+	for i := range infos.Info() { // to the end: what sends them waits for whoever takes them
+		if i.Config.Durable == "" || failed != nil {
 			continue
 		}
 		e, err := kv.Get(ctx, "g."+i.Name)
-		if err != nil {
+		if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
 			continue // somebody else's
 		}
 		var g group
-		if err := json.Unmarshal(e.Value(), &g); err != nil {
-			return nil, err
+		if err == nil {
+			err = json.Unmarshal(e.Value(), &g)
+		}
+		if err != nil {
+			failed = err
+			continue
 		}
 		list = append(list, event.GroupInfo{Name: g.Name, Types: g.Types, Lag: event.Lag{Pending: int64(i.NumAckPending), Behind: int64(i.NumPending)}})
 	}
+	if failed == nil {
+		failed = d.lost(infos.Err())
+	}
+	if failed != nil {
+		return nil, nats.ReadError(failed)
+	}
 	slices.SortFunc(list, func(a, b event.GroupInfo) int { return cmp.Compare(a.Name, b.Name) })
-	return list, nats.ReadError(infos.Err())
+	return list, nil
 }
 
 func (d *driver) DeleteGroup(ctx context.Context, name string) error {
@@ -167,10 +180,11 @@ func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 			return nats.WriteError(err)
 		}
 	}
-	if err := s.DeleteConsumer(ctx, groupKey(name)); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return nats.WriteError(err)
+	err = d.lost(s.DeleteConsumer(ctx, groupKey(name)))
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) { // it went with the stream
+		return nil
 	}
-	return nil
+	return nats.WriteError(err)
 }
 
 func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) {

@@ -131,10 +131,10 @@ func (m *member) restart(ctx context.Context) error {
 		if err := s.DeleteConsumer(ctx, m.key); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nats.WriteError(err)
 		}
-	case !errors.Is(err, jetstream.ErrConsumerNotFound):
+	case !errors.Is(m.d.lost(err), jetstream.ErrConsumerNotFound):
 		return nats.ReadError(err)
 	}
-	m.consumer, err = m.create(ctx, s, has.After, time.Duration(has.Wait)*time.Millisecond)
+	m.consumer, err = m.create(ctx, s, has)
 	return err
 }
 

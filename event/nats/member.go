@@ -66,7 +66,7 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		if err != nil {
 			if _, e := m.config(ctx, m.g.Types.List()); errors.Is(e, fault.NotFound) {
 				return nil, e
-			} else if e == nil && !m.g.Exclusive {
+			} else if e == nil { // the consumer may have gone while nobody asked it for more
 				if c, e := m.ensure(ctx); e == nil {
 					m.consumer = c
 				}
@@ -140,7 +140,7 @@ func (m *member) Lag(ctx context.Context) (event.Lag, error) {
 	}
 	c, err := s.Consumer(ctx, m.key)
 	if err != nil {
-		return event.Lag{}, nats.ReadError(err)
+		return event.Lag{}, nats.ReadError(m.d.lost(err))
 	}
 	i := c.CachedInfo()
 	return event.Lag{Pending: int64(i.NumAckPending), Behind: int64(i.NumPending)}, nil

@@ -284,7 +284,7 @@ func (d *driver) open(ctx context.Context, cfg jetstream.ConsumerConfig) (*curso
 	cfg.AckPolicy, cfg.MemoryStorage, cfg.InactiveThreshold = jetstream.AckNonePolicy, true, 30*time.Second
 	c, err := s.CreateConsumer(ctx, cfg)
 	if err != nil {
-		return nil, nats.ReadError(err)
+		return nil, nats.ReadError(d.lost(err))
 	}
 	return &cursor{d: d, c: c}, nil
 }
