@@ -26,13 +26,25 @@ func markOf(m *amqp.Delivery) string {
 	return strconv.FormatInt(m.Timestamp.Unix(), 10) + " " + m.MessageId
 }
 
+// mark returns that of the record at a position, or none if there is no record.
+func (d *driver) mark(ctx context.Context, at int64) ([]byte, error) {
+	if at < 0 {
+		return nil, nil
+	}
+	all, err := d.records(ctx, at, 1)
+	if err != nil || len(all) == 0 || position(&all[0]) != at {
+		return nil, err
+	}
+	return []byte(markOf(&all[0])), nil
+}
+
 // fed returns what the last feeder of a group has noted.
 func (d *driver) fed(ctx context.Context, g group) (cursor, error) {
 	all, err := d.page(ctx, d.names.cursor(g), "last", 1)
 	if err != nil && !rabbitmq.Missing(err) {
 		return cursor{}, err
 	}
-	at := cursor{after: g.After}
+	at := cursor{g.After, string(g.Mark)}
 	for i := range all {
 		number, mark, _ := strings.Cut(string(all[i].Body), " ")
 		n, err := strconv.ParseInt(number, 10, 64)

@@ -23,6 +23,10 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 	}
 	if !ok {
 		made := group{Name: g.Name, ID: event.NewID()[24:], Types: g.Types.List(), After: after, Exclusive: g.Exclusive}
+		made.Mark, err = d.mark(ctx, after)
+		if err != nil {
+			return nil, err
+		}
 		if err := d.note(ctx, made); err != nil {
 			return nil, err
 		}

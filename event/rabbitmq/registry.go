@@ -17,7 +17,8 @@ type group struct {
 	Name      string   `json:"name"`
 	ID        string   `json:"id"` // tells it from an earlier group of the name
 	Types     []string `json:"types,omitempty"`
-	After     int64    `json:"after"` // where it began
+	After     int64    `json:"after"`          // where it began
+	Mark      []byte   `json:"mark,omitempty"` // of the record there, as in a cursor
 	Exclusive bool     `json:"exclusive,omitempty"`
 }
 
