@@ -18,6 +18,7 @@ func (d *driver) List(ctx context.Context, prefix string, yield func(string, dsy
 	if err != nil {
 		return err
 	}
+	seen := map[string]bool{} // SCAN may return a key twice, and while a slot moves two primaries may
 	for _, m := range masters {
 		for cursor := uint64(0); ; {
 			page, err := redisconn.Do(ctx, d.conn, func(ctx context.Context) (page, error) { return readPage(ctx, m, cursor, prefix) })
@@ -25,6 +26,10 @@ func (d *driver) List(ctx context.Context, prefix string, yield func(string, dsy
 				return redisconn.ReadError(err)
 			}
 			for i, key := range page.keys {
+				if seen[key] {
+					continue
+				}
+				seen[key] = true
 				for _, h := range holdsOf(page.fields[i], page.now) {
 					if !yield(key, h) {
 						return nil
@@ -82,7 +87,7 @@ func holdsOf(fields map[string]string, now time.Time) (all []dsync.Hold) {
 		add(fields["o"], fields["t"], fields["u"])
 	}
 	for name, value := range fields {
-		if until, token, ok := strings.Cut(value, " "); ok && name[0] == 'p' {
+		if until, token, ok := strings.Cut(value, " "); ok && strings.HasPrefix(name, "p") {
 			add("", token, until)
 		}
 	}
