@@ -311,6 +311,36 @@ func TestTheLeaseSaysWhatClientGoReads(t *testing.T) {
 	}
 }
 
+// Candidates of all namespaces take turns on the Lease of WithElection, so each
+// namespace lists who leads.
+func TestALeaseOfWithElectionIsListedInEachNamespace(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	election := kubernetes.WithElection("reports", "shared")
+	a, b := c.open(c.backend(election), dsync.WithNamespace("a")), c.open(c.backend(election), dsync.WithNamespace("b"))
+	leader, err := a.Leader("reports", dsync.Owner("pod-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leader.Close()
+	term, err := leader.Elect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]dsync.Sync{"a": a, "b": b} {
+		var all []dsync.Hold
+		for h, err := range s.List(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, h)
+		}
+		if len(all) != 1 || all[0].Kind != dsync.KindLeader || all[0].ID != "reports" || all[0].Owner != "pod-1" || all[0].Token != term.Token() {
+			t.Errorf("%s lists %+v, want pod-1 with token %d", name, all, term.Token())
+		}
+	}
+}
+
 // A leader that dies is seen to be gone, also without a successor; one whose
 // watch is cut is not taken for dead.
 func TestWatchTellsADeadLeaderFromADeadLink(t *testing.T) {

@@ -28,13 +28,16 @@ func (d *driver) List(ctx context.Context, prefix string, yield func(string, dsy
 	}
 	seen := map[string]bool{}
 	for _, l := range all {
-		seen[l.Name] = true
 		key := l.Annotations[keyOf]
-		if h, ok := l.hold(time.Now()); ok && strings.HasPrefix(key, prefix) && !yield(key, h) {
+		if !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		seen[l.Name] = true
+		if h, ok := l.hold(time.Now()); ok && !yield(key, h) {
 			return nil
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(d.names)) { // of which another program may have made the Lease
+	for _, id := range slices.Sorted(maps.Keys(d.names)) { // whose Lease another program may have made, or another namespace
 		if seen[d.names[id]] {
 			continue
 		}
