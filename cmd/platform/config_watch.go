@@ -50,14 +50,14 @@ func (w *documentWatch) follow(ctx context.Context) error {
 	for {
 		inner, stop := context.WithCancel(ctx)
 		err := source.(config.Watcher).Watch(inner, func(_ config.Content, err error) {
-			if err == nil || errors.Is(err, config.ErrNotFound) { // of documents that are deleted there is news, too
-				err = w.look(inner)
+			unavailable := err != nil && codeOf(err) == exitUnavailable
+			if unavailable {
+				w.c.complain("%s; waiting", oneLine(err.Error()))
+			}
+			if err == nil || unavailable || errors.Is(err, config.ErrNotFound) { // of documents that are deleted there is news, too
+				err = w.lookUntil(inner, unavailable)
 			}
 			if err == nil || inner.Err() != nil {
-				return
-			}
-			if codeOf(err) == exitUnavailable {
-				w.c.complain("%s; waiting", oneLine(err.Error()))
 				return
 			}
 			select {
@@ -82,6 +82,26 @@ func (w *documentWatch) follow(ctx context.Context) error {
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
+		}
+	}
+}
+
+// lookUntil looks until the store answers: the watch may say nothing more of what
+// has changed. said is whether the user knows that it is unavailable.
+func (w *documentWatch) lookUntil(ctx context.Context, said bool) error {
+	for {
+		err := w.look(ctx)
+		if err == nil || codeOf(err) != exitUnavailable {
+			return err
+		}
+		if !said && ctx.Err() == nil {
+			w.c.complain("%s; waiting", oneLine(err.Error()))
+			said = true
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
