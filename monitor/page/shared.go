@@ -12,6 +12,7 @@ type shared struct {
 	turn  chan struct{} // held by who asks the store
 	mu    sync.Mutex
 	asked time.Time // zero: not yet, or a version was made here since
+	made  int       // versions made here
 	list  []Moment
 	err   error
 }
@@ -24,12 +25,13 @@ func (s *shared) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = time.Time{}
+	s.made++
 }
 
-func (s *shared) known() (list []Moment, err error, ok bool) {
+func (s *shared) known() (list []Moment, err error, made int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.list, s.err, time.Since(s.asked) < sharedFor
+	return s.list, s.err, s.made, time.Since(s.asked) < sharedFor
 }
 
 // get returns what ask returned less than sharedFor ago. Of readers that come
@@ -41,7 +43,7 @@ func (s *shared) get(ctx context.Context, ask func(context.Context) ([]Moment, e
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	list, err, ok := s.known()
+	list, err, made, ok := s.known()
 	if ok {
 		return list, err
 	}
@@ -50,6 +52,9 @@ func (s *shared) get(ctx context.Context, ask func(context.Context) ([]Moment, e
 	list, err = ask(bounded)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.list, s.err, s.asked = list, err, time.Now()
+	s.list, s.err = list, err
+	if made == s.made { // else the answer may be without what was made meanwhile
+		s.asked = time.Now()
+	}
 	return list, err
 }

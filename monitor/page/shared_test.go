@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"strings"
 	"sync"
@@ -78,6 +79,64 @@ func TestReadersOfTheTimelineShareAnAnswerOfTheStore(t *testing.T) {
 		}
 		if got := told(t, p, "kind=config"); len(got) != 4 || !strings.Contains(got[3], "version 4: rollback to 1") {
 			t.Errorf("after a rollback: %q", got)
+		}
+		if err := errors.Join(p.Close(), mo.Close(t.Context()), st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// lateStore takes a second to answer what it has found.
+type lateStore struct{ store.Store }
+
+func (s lateStore) History(ctx context.Context, q store.Query) iter.Seq2[store.Version, error] {
+	var all []store.Version
+	var failed error
+	for v, err := range s.Store.History(ctx, q) {
+		if failed = err; err == nil {
+			all = append(all, v)
+		}
+	}
+	time.Sleep(time.Second)
+	return func(yield func(store.Version, error) bool) {
+		if failed != nil {
+			yield(store.Version{}, failed)
+			return
+		}
+		for _, v := range all {
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// An answer of the store that was found before a rollback is not kept for those who
+// ask after it.
+func TestARollbackDuringAnAnswerIsSeenNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := lateStore{documents(t)}
+		mo, err := monitor.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := page.New(mo, page.WithDocuments(st), page.WithAccess(func(*http.Request) page.Access { return page.Write }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before sync.WaitGroup
+		before.Go(func() {
+			if got := told(t, p, "kind=config"); len(got) != 3 {
+				t.Errorf("before the rollback: %q", got)
+			}
+		})
+		synctest.Wait() // it has found three versions
+		if w := ask(p, http.MethodPost, "http://localhost/api/rollback?namespace=shop&to=1&newest=3", nil); w.Code != http.StatusOK {
+			t.Fatalf("rollback: %d %s", w.Code, w.Body)
+		}
+		before.Wait()
+		if got := told(t, p, "kind=config"); len(got) != 4 || !strings.Contains(got[3], "version 4: rollback to 1") {
+			t.Errorf("after the rollback: %q", got)
 		}
 		if err := errors.Join(p.Close(), mo.Close(t.Context()), st.Close()); err != nil {
 			t.Error(err)
