@@ -81,8 +81,14 @@ func (j *job) signal(s syscall.Signal) error {
 	return j.cmd.Process.Signal(s)
 }
 
-func (j *job) terminate() { _ = j.signal(syscall.SIGTERM) }
-func (j *job) kill()      { _ = j.signal(syscall.SIGKILL) }
+// terminate asks all to end. One that is stopped, as who reads from /dev/tty in the
+// background is, hears of it when it goes on.
+func (j *job) terminate() {
+	_ = j.signal(syscall.SIGTERM)
+	_ = j.signal(syscall.SIGCONT)
+}
+
+func (j *job) kill() { _ = j.signal(syscall.SIGKILL) }
 
 // alive reports whether anything of the group is left.
 func (j *job) alive() bool {

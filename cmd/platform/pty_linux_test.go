@@ -174,3 +174,18 @@ func TestLockAtATerminal(t *testing.T) {
 		}
 	}
 }
+
+// A command that is stopped ends, too, when its lock is given up.
+func TestInterruptedLockEndsAStoppedCommand(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, "PLATFORM_SYNC=sqlite:x.db")
+	f := s.follow(`platform sync lock job -- sh -c 'trap "echo ended; exit 3" TERM; (until grep -q "^State:.T" /proc/$$/status; do sleep 0.02; done; echo stopped) & kill -STOP $$; wait'`)
+	f.await("stopped\n")
+	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := exitCode(t, f.cmd.Wait()); code != 3 || f.out.String() != "stopped\nended\n" {
+		t.Errorf("got exit %d, %q, %q, want 3", code, f.out, f.err)
+	}
+	s.steps([]step{{"platform sync lock job -try -- echo free", "free\n", "", 0}})
+}
