@@ -409,6 +409,8 @@ func (w *simCalls) recover() {
 		time.Sleep(50 * time.Millisecond)
 	}
 	if n == simEnough {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		w.Failf("after the last fault: of %d calls the last %d were answered, and these instances are used: %v", n, good, w.used)
 	}
 }
