@@ -268,3 +268,43 @@ func TestCachedRefusesWhatCannotBe(t *testing.T) {
 }
 
 func TestMain(m *testing.M) { leak.Main(m) }
+
+// roomy is a store whose GetMany returns values with room for more bytes, as those
+// of backends have.
+type roomy struct{ kv.KV }
+
+func (r *roomy) GetMany(ctx context.Context, keys ...string) (map[string]kv.Item, error) {
+	items, err := r.KV.GetMany(ctx, keys...)
+	for key, item := range items {
+		item.Value = append(make([]byte, 0, 64), item.Value...)
+		items[key] = item
+	}
+	return items, err
+}
+
+// TestCachedReadersAppendApart: what one reader appends to a value is not seen by
+// another one.
+func TestCachedReadersAppendApart(t *testing.T) {
+	c := cached(t, &roomy{newStore(t)}, cache.WithMaxAge(time.Hour))
+	if _, err := c.Put(t.Context(), "k", []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	var values [][]byte
+	for i := range 3 { // the first fills the cache
+		items, err := c.GetMany(t.Context(), "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, append(items["k"].Value, byte('0'+i)))
+	}
+	item, err := c.Get(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	values = append(values, append(item.Value, '3'))
+	for i, v := range values {
+		if want := "v" + strconv.Itoa(i); string(v) != want {
+			t.Errorf("reader %d has %q, want %q", i, v, want)
+		}
+	}
+}

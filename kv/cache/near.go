@@ -2,6 +2,7 @@ package cache
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -67,6 +68,7 @@ func (c *cached) keep(key string, item kv.Item, absent bool, read time.Time, bef
 			life = left
 		}
 	}
+	item.Value = slices.Clip(item.Value) // shared: an append must make a copy
 	part := c.part(key)
 	c.near.Update(key, func(near, time.Duration, bool) (ch cache.Change[near]) {
 		if part.Load() == before {
