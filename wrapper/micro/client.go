@@ -107,7 +107,7 @@ func (s *clientCall) findToken(ctx context.Context) (err error) {
 // refuse records a call that was not sent, or not again, and returns its error.
 func (s *clientCall) refuse(err error) error {
 	class, status := refused(s.ctx, err), 0
-	if s.call.Attempts > 1 { // the attempt before says more
+	if s.call.Attempts > 0 && !s.call.Message { // the attempt before says more
 		class, status = s.last, s.call.Status
 	}
 	return s.end(class, status, err)
@@ -144,8 +144,7 @@ type attempt struct {
 // attempt prepares the next one: it picks an instance, if there is a
 // router.
 func (s *clientCall) attempt(opts []client.CallOption) (*attempt, error) {
-	s.call.Attempts++
-	t := &attempt{s: s, start: time.Now(), Attempt: wrapper.Attempt{Call: &s.call, Number: s.call.Attempts}}
+	t := &attempt{s: s, start: time.Now(), Attempt: wrapper.Attempt{Call: &s.call, Number: s.call.Attempts + 1}}
 	md := metadata.Copy(s.md)
 	t.Header = trace.Map(md)
 	t.opts = append(opts[:len(opts):len(opts)], client.WithRetries(0))
@@ -175,6 +174,7 @@ func (s *clientCall) attempt(opts []client.CallOption) (*attempt, error) {
 		}
 		return nil, err
 	}
+	s.call.Attempts = t.Number // from here on it counts as sent
 	t.ctx = metadata.NewContext(s.a.BeginAttempt(s.ctx, &t.Attempt), md)
 	return t, nil
 }

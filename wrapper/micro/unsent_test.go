@@ -83,6 +83,21 @@ func TestOnlyWhatWasNotSentIsSentAgain(t *testing.T) {
 	}
 }
 
+// A call that finds no instance, so that nothing is sent, says that it had no
+// attempt.
+func TestNoAttemptWithoutAnInstance(t *testing.T) {
+	for _, addrs := range [][]string{nil, {"127.0.0.1:1"}} {
+		rec := newRecorder()
+		w := newWrapper(t, "edge", wrapper.WithRouter(fixed(t, addrs...)), wrapper.WithObserver(rec))
+		below := &broken{Client: client.NewClient(client.WithLogger(silent))}
+		_, err := say(t.Context(), micro.Client(w)(below), "x")
+		call := receive(t, rec.ended)
+		if n := len(addrs); call.Attempts != n || below.calls != n || (err == nil) != (n == 1) {
+			t.Errorf("%d instances: %d attempts, sent %d times, %v", n, call.Attempts, below.calls, err)
+		}
+	}
+}
+
 // attempts remembers how attempts ended.
 type attempts struct{ classes []router.Class }
 
