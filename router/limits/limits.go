@@ -53,7 +53,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %v", e.Limiter, router.ErrLimited)
 }
 
-// Unwrap makes a Error an ErrLimited.
+// Unwrap makes an Error an ErrLimited.
 func (e *Error) Unwrap() error { return router.ErrLimited }
 
 // RetryAfter is After, for those who answer callers.

@@ -273,6 +273,8 @@ func TestBadLimitsAreRefused(t *testing.T) {
 	for name, f := range map[string]func() (limits.Limiter, error){
 		"rate":        func() (limits.Limiter, error) { return limits.TokenBucket(0, 1) },
 		"burst":       func() (limits.Limiter, error) { return limits.TokenBucket(1, 0) },
+		"too slow":    func() (limits.Limiter, error) { return limits.TokenBucket(1e-12, 1) },
+		"too large":   func() (limits.Limiter, error) { return limits.TokenBucket(1./3600, 3_000_000) },
 		"key":         func() (limits.Limiter, error) { return limits.Keyed(nil, 1, 1, 1) },
 		"keys":        func() (limits.Limiter, error) { return limits.Keyed(key, 1, 1, 0) },
 		"concurrency": func() (limits.Limiter, error) { return limits.Concurrency(0) },
@@ -282,6 +284,20 @@ func TestBadLimitsAreRefused(t *testing.T) {
 		if _, err := f(); !errors.Is(err, router.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
+	}
+}
+
+// One call in almost a century, or a burst that takes as long to come back: the
+// slowest buckets let through what they hold, and no more.
+func TestTheSlowestBuckets(t *testing.T) {
+	one := limiter(t)(limits.TokenBucket(1/3e9, 1))
+	acquired(t, one)
+	if _, err := one.Acquire(t.Context()); !errors.Is(err, router.ErrLimited) {
+		t.Errorf("a second call: %v, want ErrLimited", err)
+	}
+	many := limiter(t)(limits.TokenBucket(1./3600, 800_000))
+	for range 10 {
+		acquired(t, many)
 	}
 }
 

@@ -9,11 +9,15 @@ import (
 	"github.com/micro/go-platform/router"
 )
 
+// longestFill is how many seconds an empty bucket may take to be full: about a
+// century, so that a time.Duration holds it.
+const longestFill = 3.2e9
+
 // TokenBucket lets perSecond calls through on average, and up to burst at once.
 // It is one atomic word (the virtual scheduling of GCRA, ITU-T I.371).
 func TokenBucket(perSecond float64, burst int) (Limiter, error) {
-	if !(perSecond > 0) || perSecond > 1e9 || burst < 1 {
-		return nil, fault.New(router.ErrInvalid, "router", "token bucket", "", "%v a second and burst %d, want more than 0", perSecond, burst)
+	if !(perSecond > 0) || perSecond > 1e9 || burst < 1 || float64(burst)/perSecond > longestFill {
+		return nil, fault.New(router.ErrInvalid, "router", "token bucket", "", "%v a second and burst %d, want more than 0, and a bucket that is full within a century", perSecond, burst)
 	}
 	return newTokenBucket(perSecond, burst), nil
 }
