@@ -154,6 +154,16 @@ func (f mappedColumn) value(v any) (any, error) {
 	return nil, fault.Markf(fault.Unsupported, "column %s has what no record can hold: %T %v", f.column, v, v)
 }
 
+// stored returns what a column has where a record has v: NULL, if it may be that, for
+// the zero time of a record's own field.
+func (f mappedColumn) stored(v any) any {
+	at, ok := v.(time.Time)
+	if ok && at.IsZero() && !f.notNull && (f.key == db.FieldCreated || f.key == db.FieldUpdated) {
+		return nil
+	}
+	return v
+}
+
 // ref is what stands for a column in conditions and orders.
 func (f mappedColumn) ref(kind sql.Kind) string {
 	if f.class == classInexact {
@@ -168,7 +178,8 @@ func (f mappedColumn) place(kind sql.Kind) string {
 	case kind == sql.MySQL && f.class == classMoment:
 		return "TIMESTAMPADD(MICROSECOND, ?, CAST('1970-01-01' AS DATETIME(6)))"
 	case kind == sql.MySQL && f.class == classZoned:
-		return "FROM_UNIXTIME(? * 0.000001)"
+		// What is too late for the function is too late for a column as well.
+		return "COALESCE(FROM_UNIXTIME(? * 0.000001), FROM_UNIXTIME(2147483647.999999))"
 	case kind != sql.Postgres:
 		return "?"
 	}
@@ -210,8 +221,11 @@ func (f mappedColumn) arg(kind sql.Kind, v any) (any, bool) {
 		}
 		return v, f.class == classFloat || f.class == classDecimal || f.class == classInexact || f.class == classInteger
 	case time.Time:
+		if kind == sql.MySQL && f.class == classZoned { // no column is as early as 1970 begins
+			return max(v.UnixMicro(), 0), true
+		}
 		if kind == sql.MySQL {
-			return v.UnixMicro(), f.class == classMoment || f.class == classZoned
+			return v.UnixMicro(), f.class == classMoment
 		}
 		return v, f.class == classMoment || f.class == classZoned
 	}

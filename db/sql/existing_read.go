@@ -34,12 +34,27 @@ func (x *existing) records(ctx context.Context, s *session, q db.Query) ([]*db.R
 			return nil, err
 		}
 		r, err := x.read(row)
+		if err == nil {
+			err = x.placed(r, row, q.Order)
+		}
 		if err != nil {
 			return nil, err
 		}
 		rs = append(rs, r)
 	}
 	return rs, rows.Err()
+}
+
+// placed returns an error for a record after which no page can begin, since its time,
+// by which records are sorted, can't be told from NULL.
+func (x *existing) placed(r *db.Record, row []any, order []db.Order) error {
+	for i, key := range x.own {
+		in := slices.ContainsFunc(order, func(o db.Order) bool { return o.Key == key })
+		if f := x.fields[key]; in && row[i+1] != nil && f.stored(r.Value(key)) == nil {
+			return fault.Markf(fault.Unsupported, "an order by %s, whose column may be NULL and has the time of NULL", key)
+		}
+	}
+	return nil
 }
 
 // get reads one record.
@@ -65,8 +80,12 @@ func (x *existing) explain(ctx context.Context, s *session, q db.Query) (p db.Pl
 		return p, err
 	}
 	p.Engine = strings.Join(lines, "\n")
-	for name, keys := range x.indexes {
+	for name, columns := range x.indexes {
 		if regexp.MustCompile(`(^|[\s"` + "`" + `])` + regexp.QuoteMeta(name) + `($|[\s"` + "`" + `])`).MatchString(p.Engine) {
+			keys := make([]string, len(columns))
+			for i, c := range columns {
+				keys[i] = x.names[c]
+			}
 			p.Indexes = append(p.Indexes, strings.Join(keys, ","))
 		}
 	}

@@ -46,7 +46,13 @@ func (x *existing) search(q db.Query) (string, []any, error) {
 			w.put(", NULL")
 			continue
 		}
-		w.put(", " + x.fields[key].expr(x.kind))
+		f := x.fields[key]
+		expr := f.expr(x.kind)
+		in := slices.ContainsFunc(q.Order, func(o db.Order) bool { return o.Key == key })
+		if in && x.kind == sql.Postgres && (f.class == classMoment || f.class == classZoned) {
+			expr = f.column // an infinite time is an error: no page can begin after it
+		}
+		w.put(", " + expr)
 	}
 	w.put(" FROM " + x.from + " r WHERE ")
 	w.condition(q.Filter)
@@ -55,7 +61,7 @@ func (x *existing) search(q db.Query) (string, []any, error) {
 		after := make([]any, 0, len(order))
 		for i, o := range q.Order {
 			if !x.missing(o.Key) {
-				after = append(after, q.After[i])
+				after = append(after, w.field(o.Key).stored(q.After[i]))
 			}
 		}
 		w.put(" AND ")

@@ -459,3 +459,120 @@ func TestExistingTablesMayHaveOtherIDs(t *testing.T) {
 		}
 	})
 }
+
+// TestExistingTablesHavePagesOverNull walks through orders by columns that may be
+// NULL where a record has the zero value, and by one that stands for two keys.
+func TestExistingTablesHavePagesOverNull(t *testing.T) {
+	foreign(t, func(t *testing.T, name string, raw *dbsql.DB, table string, open func(opts ...sql.Option) db.DB) {
+		e := sql.Existing{Table: table, ID: "id", Version: "rev", Keys: map[string]string{"again": "made", "note": "note"}}
+		kind, orders := ddl[name]["time"], []string{db.FieldVersion, "again"}
+		if kind == "" {
+			kind = "TEXT"
+		} else {
+			e.Created, orders = "made", append(orders, db.FieldCreated)
+		}
+		exec(t, raw, "CREATE TABLE "+table+" (id INTEGER PRIMARY KEY, rev INT, made "+kind+", note TEXT)", "CREATE INDEX "+table+"_m ON "+table+" (made)")
+		for i := range 12 {
+			rev, made := "NULL", "NULL"
+			if i%3 > 0 {
+				rev, made = fmt.Sprint(i%3-1), fmt.Sprintf("'2020-01-%02d 00:00:00'", i+1)
+			}
+			exec(t, raw, fmt.Sprintf("INSERT INTO %s (id, rev, made) VALUES (%d, %s, %s)", table, i+1, rev, made))
+		}
+		d := open(sql.WithExisting("nulls", e))
+		tb, err := d.Table(t.Context(), "nulls", db.Index("again"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range orders {
+			for _, by := range []string{key, "-" + key} {
+				opts := []db.SearchOption{db.OrderBy(by), db.AllowScan()}
+				long, err := tb.Search(t.Context(), append(opts, db.Limit(100))...)
+				if err != nil || len(long.Records) != 12 {
+					t.Fatalf("by %s: %d records, %v", by, len(long.Records), err)
+				}
+				n := 0
+				for r, err := range tb.All(t.Context(), append(opts, db.Limit(2))...) {
+					if err != nil || n == 12 || r.ID != long.Records[n].ID {
+						t.Fatalf("by %s, record %d in pages of 2: %v, %v", by, n, r, err)
+					}
+					n++
+				}
+				if n != 12 {
+					t.Errorf("by %s: %d records in pages of 2, want 12", by, n)
+				}
+			}
+		}
+		if n, err := tb.Count(t.Context(), db.Where(db.Equal(db.FieldVersion, 0)), db.AllowScan()); err != nil || n != 8 {
+			t.Errorf("with version 0: %d, %v, want 8", n, err)
+		}
+		if kind == "TEXT" {
+			return
+		}
+		zero := map[string]string{"mysql": "'0001-01-01 00:00:00'", "postgres": "'0001-01-01 00:00:00+00'"}[name]
+		exec(t, raw, "INSERT INTO "+table+" (id, made) VALUES (100, "+zero+")")
+		if err := errOf(tb.Search(t.Context(), db.OrderBy(db.FieldCreated))); !errors.Is(err, db.ErrUnsupported) {
+			t.Errorf("by a time that stands for NULL: %v, want ErrUnsupported", err)
+		}
+		if err := errOf(tb.Search(t.Context(), db.OrderBy("again"))); err != nil {
+			t.Errorf("by a key with the zero time: %v", err)
+		}
+		if name == "postgres" {
+			exec(t, raw, "INSERT INTO "+table+" (id, made) VALUES (101, 'infinity')")
+			r, err := tb.Read(t.Context(), "101")
+			if err != nil || !r.Created.IsZero() || len(r.Metadata) > 0 {
+				t.Errorf("with an infinite time: %+v, %v", r, err)
+			}
+			if err := errOf(tb.Search(t.Context(), db.OrderBy("-again"))); !errors.Is(err, db.ErrUnsupported) {
+				t.Errorf("by an infinite time: %v, want ErrUnsupported", err)
+			}
+		}
+	})
+}
+
+// TestExistingIndexesHaveAnOrder refuses an Index for which there is only one of a
+// kind that has none.
+func TestExistingIndexesHaveAnOrder(t *testing.T) {
+	foreign(t, func(t *testing.T, name string, raw *dbsql.DB, table string, open func(opts ...sql.Option) db.DB) {
+		exec(t, raw, "CREATE TABLE "+table+" (id INTEGER PRIMARY KEY, note VARCHAR(60))")
+		if index := map[string]string{"mysql": "CREATE FULLTEXT INDEX %s_f ON %s (note)", "postgres": "CREATE INDEX %s_f ON %s USING hash (note)"}[name]; index != "" {
+			exec(t, raw, fmt.Sprintf(index, table, table))
+		}
+		d := open(sql.WithExisting("notes", sql.Existing{Table: table, ID: "id"}))
+		if err := errOf(d.Table(t.Context(), "notes", db.Index("note"))); !errors.Is(err, db.ErrInvalid) {
+			t.Errorf("without an index that has an order: %v, want ErrInvalid", err)
+		}
+		exec(t, raw, "CREATE INDEX "+table+"_n ON "+table+" (note)")
+		if err := errOf(d.Table(t.Context(), "notes", db.Index("note"))); err != nil {
+			t.Errorf("with one: %v", err)
+		}
+	})
+}
+
+// TestExistingTimestampsCompareWithAllTimes compares MySQL's TIMESTAMP, which begins
+// in 1970 and ends in 2038 or later, with times before and after.
+func TestExistingTimestampsCompareWithAllTimes(t *testing.T) {
+	foreign(t, func(t *testing.T, name string, raw *dbsql.DB, table string, open func(opts ...sql.Option) db.DB) {
+		kind := map[string]string{"mysql": "TIMESTAMP(6) NULL", "postgres": "TIMESTAMPTZ"}[name]
+		if kind == "" {
+			return // SQLite has no times
+		}
+		exec(t, raw, "CREATE TABLE "+table+" (id INTEGER PRIMARY KEY, stamp "+kind+")", "INSERT INTO "+table+" VALUES (1, '2020-01-02 00:00:00'), (2, NULL)")
+		tb, err := open(sql.WithExisting("stamps", sql.Existing{Table: table, ID: "id"})).Table(t.Context(), "stamps")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for year, late := range map[int]bool{1: false, 1960: false, 2020: false, 2021: true, 3000: true, 9999: true} {
+			at := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+			for _, c := range []struct {
+				f    db.Filter
+				want bool
+			}{{db.Less("stamp", at), late}, {db.LessOrEqual("stamp", at), late}, {db.Greater("stamp", at), !late}, {db.GreaterOrEqual("stamp", at), !late}, {db.Equal("stamp", at), false}} {
+				n, err := tb.Count(t.Context(), db.Where(c.f), db.AllowScan())
+				if err != nil || n > 1 || (n == 1) != c.want {
+					t.Errorf("%s %v: counted %d, %v, want %v", c.f.Op, at, n, err, c.want)
+				}
+			}
+		}
+	})
+}

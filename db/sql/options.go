@@ -56,7 +56,8 @@ type Existing struct {
 //
 // Nothing in the database is made or changed. So an Index is one that the table
 // has, or else Table returns db.ErrInvalid; a view has none, and is searched with
-// db.AllowScan. A column without a value is a missing key. Keys of PostgreSQL's
+// db.AllowScan. A column without a value is a missing key, and Version 0. An infinite
+// time of PostgreSQL is read as a missing one, and ErrUnsupported in an order. Keys of PostgreSQL's
 // smallint to bigint are int64, those of numeric, real and double float64, of
 // timestamp, timestamptz and date time.Time, of text, varchar, char and uuid
 // string, of boolean bool; on MySQL and SQLite likewise, except that SQLite's times
