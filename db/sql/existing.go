@@ -35,6 +35,7 @@ type mappedColumn struct {
 	column  string // quoted
 	class   class
 	notNull bool
+	listed  bool // sorted by the places of its values in its declaration: MySQL's ENUM and SET
 }
 
 // ofNoExisting is the error of what a table that is not ours does not do.
@@ -138,7 +139,7 @@ func (x *existing) assign(e Existing, types map[string]described) error {
 			return fault.Markf(fault.Invalid, "existing table %s: column %q of type %s can't be %s", x.from, column, c.typ, key)
 		}
 		used[column] = true
-		x.fields[key] = mappedColumn{key: key, column: "r." + x.kind.Quote(column), class: c.class}
+		x.fields[key] = mappedColumn{key: key, column: "r." + x.kind.Quote(column), class: c.class, listed: x.kind == sql.MySQL && (c.typ == "ENUM" || c.typ == "SET")}
 		return nil
 	}
 	for _, f := range []struct {

@@ -172,6 +172,14 @@ func (f mappedColumn) ref(kind sql.Kind) string {
 	return f.column
 }
 
+// sorted is what stands for a column in orders, and compares as it is sorted.
+func (f mappedColumn) sorted(kind sql.Kind) string {
+	if f.listed {
+		return "CONCAT(" + f.column + ")"
+	}
+	return f.ref(kind)
+}
+
 // place is a placeholder for a value of the column's type.
 func (f mappedColumn) place(kind sql.Kind) string {
 	switch {

@@ -68,7 +68,7 @@ func (x *existing) search(q db.Query) (string, []any, error) {
 		w.after(order, after)
 	}
 	for i, o := range order {
-		w.put([]string{" ORDER BY ", ", "}[min(i, 1)] + w.field(o.Key).ref(x.kind))
+		w.put([]string{" ORDER BY ", ", "}[min(i, 1)] + w.field(o.Key).sorted(x.kind))
 		if o.Desc {
 			w.put(" DESC")
 		}
@@ -129,13 +129,13 @@ func (w *mappedQuery) after(order []db.Order, at []any) {
 // order.
 func (w *mappedQuery) nullsFirst(o db.Order) bool { return (w.x.kind == sql.Postgres) == o.Desc }
 
-// compare writes a comparison by the column's own order.
+// compare writes a comparison in an order.
 func (w *mappedQuery) compare(f mappedColumn, op string, v any) {
 	arg, ok := f.arg(w.x.kind, v)
 	if !ok && w.err == nil {
 		w.err = fault.Markf(fault.Invalid, "%s is compared with a %T", f.key, v)
 	}
-	w.put(f.ref(w.x.kind)+op+f.place(w.x.kind), arg)
+	w.put(f.sorted(w.x.kind)+op+f.place(w.x.kind), arg)
 }
 
 // condition writes a filter, which is NULL for some records that don't match.

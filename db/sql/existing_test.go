@@ -530,6 +530,45 @@ func TestExistingTablesHavePagesOverNull(t *testing.T) {
 	})
 }
 
+// TestExistingListsAreSortedAsTexts walks through MySQL's ENUM, whose own order is
+// that of its declaration.
+func TestExistingListsAreSortedAsTexts(t *testing.T) {
+	foreign(t, func(t *testing.T, name string, raw *dbsql.DB, table string, open func(opts ...sql.Option) db.DB) {
+		kind := "VARCHAR(9)"
+		if name == "mysql" {
+			kind = "ENUM('low', 'high', 'mid')"
+		}
+		exec(t, raw, "CREATE TABLE "+table+" (id INTEGER PRIMARY KEY, rank_ "+kind+")", "CREATE INDEX "+table+"_r ON "+table+" (rank_)",
+			"INSERT INTO "+table+" VALUES (1, 'low'), (2, 'high'), (3, 'mid'), (4, 'low'), (5, 'high'), (6, 'mid')")
+		tb, err := open(sql.WithExisting("ranks", sql.Existing{Table: table, ID: "id"})).Table(t.Context(), "ranks", db.Index("rank_"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for by, want := range map[string]string{"rank_": "2 5 1 4 3 6", "-rank_": "6 3 4 1 5 2"} {
+			var ids []string
+			for r, err := range tb.All(t.Context(), db.OrderBy(by), db.Limit(1)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids = append(ids, r.ID)
+			}
+			if got := strings.Join(ids, " "); got != want {
+				t.Errorf("by %s: %q, want %q", by, got, want)
+			}
+		}
+		for want, f := range map[string]db.Filter{"1 4": db.Equal("rank_", "low"), "3 6": db.Greater("rank_", "low"), "2 5": db.Prefix("rank_", "hi")} {
+			p, err := tb.Search(t.Context(), db.Where(f))
+			var ids []string
+			for _, r := range p.Records {
+				ids = append(ids, r.ID)
+			}
+			if got := strings.Join(ids, " "); err != nil || got != want {
+				t.Errorf("%+v: %q, %v, want %q", f, got, err, want)
+			}
+		}
+	})
+}
+
 // TestExistingIndexesHaveAnOrder refuses an Index for which there is only one of a
 // kind that has none.
 func TestExistingIndexesHaveAnOrder(t *testing.T) {
