@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/xml"
 	"math"
+	"os"
 	"reflect"
 	"runtime"
 	"strconv"
@@ -35,6 +36,53 @@ func TestPlotsAreXML(t *testing.T) {
 			if i < j && math.Abs(a-b) < 14 {
 				t.Errorf("the names of lines %d and %d overlap: %v, %v", i, j, a, b)
 			}
+		}
+	}
+}
+
+func TestBarsAreAsLongAsTheirFigures(t *testing.T) {
+	all := map[string]section{"kv": {"kv", "", []result{{"Get/8", map[string]float64{"b-ns": 50, "ours-ns": 100, "other-ns": 7}}}}}
+	contenders := []contender{{"ours-ns", "kv < ours"}, {"a-ns", "a"}, {"b-ns", "b"}}
+	for _, c := range []struct {
+		log    bool
+		widths []string
+	}{{false, []string{"460.0", "230.0"}}, {true, []string{"460.0", "321.5"}}} { // 100 and 50 from 10 on: log 5 over log 10
+		p := bars{title: "t", unit: "ns", log: c.log, groups: from(all, contenders, measured{"Get", "kv", "Get/8"}, measured{"Put", "kv", "Put/8"})}.ordered()
+		got := p.svg()
+		if err := xml.Unmarshal([]byte(got), new(struct{})); err != nil || !strings.Contains(got, "kv &lt; ours") || strings.Contains(got, "Put") {
+			t.Errorf("%v: %s", err, got)
+		}
+		rects := strings.Split(got, "<rect ")[1:]
+		if len(rects) != len(c.widths) {
+			t.Fatalf("%d bars, want %d: %s", len(rects), len(c.widths), got)
+		}
+		for i, r := range rects {
+			if !strings.Contains(r, `width="`+c.widths[i]+`"`) {
+				t.Errorf("log %v: bar %d is %s, want a width of %s", c.log, i, r, c.widths[i])
+			}
+		}
+	}
+	if got := (bars{title: "t", groups: from(nil, contenders, measured{"Get", "kv", "Get/8"})}).svg(); got != "" {
+		t.Errorf("a drawing of nothing: %s", got)
+	}
+}
+
+// What the page shows is what the command draws, all of it, and is there.
+func TestThePageHasTheTenFigures(t *testing.T) {
+	page, err := os.ReadFile("../figures.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := strings.Count(string(page), "](plots/")
+	if all := figures(); len(all) != 10 || shown != len(all) {
+		t.Errorf("%d figures are drawn and %d are shown, want ten", len(all), shown)
+	}
+	for name := range figures() {
+		if !strings.Contains(string(page), "](plots/"+name+".svg)") {
+			t.Errorf("the page does not show %s", name)
+		}
+		if _, err := os.Stat("../plots/" + name + ".svg"); err != nil {
+			t.Error(err)
 		}
 	}
 }

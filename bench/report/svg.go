@@ -32,17 +32,25 @@ const (
 // The colours are readable on white and on black.
 var colours = []string{"#5b66e0", "#d9822b", "#2a9d8f", "#c2447a", "#8a7a2f", "#7a8290"}
 
-// svg draws the plot, in the colours of the reader's theme.
-func (p plot) svg() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" aria-label="%s">
+// header begins a drawing, in the colours of the reader's theme.
+func header(width, height, x int, title string) string {
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" aria-label="%s">
 <style>
-svg { font: 13px system-ui, sans-serif; background: #fff } text { fill: #333 } .t { font-weight: 600; font-size: 15px } .g { stroke: #ddd } .s { fill: #666; font-size: 12px }
+svg { font: 13px system-ui, sans-serif; background: #fff } text { fill: #333 } .t { font-weight: 600; font-size: 15px } .h { font-weight: 600 } .g { stroke: #ddd } .s { fill: #666; font-size: 12px }
 @media (prefers-color-scheme: dark) { svg { background: #0d1117 } text { fill: #ddd } .g { stroke: #333 } .s { fill: #999 } }
 polyline { fill: none; stroke-width: 1.8; stroke-linejoin: round } .b { stroke-width: 3.2 }
 </style>
 <text class="t" x="%d" y="24">%s</text>
-`, width, height, html.EscapeString(p.title), left, html.EscapeString(p.title))
+`, width, height, html.EscapeString(title), x, html.EscapeString(title))
+}
+
+// svg draws the plot; nothing with fewer than two points.
+func (p plot) svg() string {
+	if len(p.xs) < 2 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(header(width, height, left, p.title))
 	for _, tick := range p.ticks {
 		y := p.at(tick)
 		fmt.Fprintf(&b, `<line class="g" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="s" x="%d" y="%.1f" text-anchor="end">%s</text>
