@@ -12,39 +12,6 @@ import (
 	"github.com/micro/go-platform/internal/fronts"
 )
 
-// parallel is how many calls stand for one batch on a backend without batches.
-const parallel = 8
-
-// each runs f for 0 to n-1, a few at a time.
-func each(n int, f func(i int)) {
-	if n <= 1 {
-		if n == 1 {
-			f(0)
-		}
-		return
-	}
-	var (
-		wg   sync.WaitGroup
-		mu   sync.Mutex
-		next int
-	)
-	for range min(parallel, n) {
-		wg.Go(func() {
-			for {
-				mu.Lock()
-				i := next
-				next++
-				mu.Unlock()
-				if i >= n {
-					return
-				}
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
-}
-
 func (f *front) GetMany(ctx context.Context, keys ...string) (map[string]Item, error) {
 	start := f.now()
 	items, err := f.getMany(ctx, keys)
