@@ -93,11 +93,11 @@ func (t *table) Batch(ctx context.Context, ops ...Op) error {
 
 // together gives a Batcher all writes at once, if none of them is bad.
 func (t *table) together(ctx context.Context, b batcher, ops []Op) error {
-	ctx, leave, err := t.enter(ctx)
+	ctx, call, err := t.enter(ctx)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer call.end()
 	ws := make([]Write, len(ops))
 	for i, op := range ops {
 		w, id := &ws[i], op.id
@@ -131,7 +131,7 @@ func (t *table) together(ctx context.Context, b batcher, ops []Op) error {
 			}
 			continue
 		}
-		errs[i] = t.wrap(ops[i].kind, ws[i].ID, err)
+		errs[i] = t.wrap(ops[i].kind, ws[i].ID, call.Late(ctx, err))
 		if failed == nil {
 			failed = &BatchError{Index: i, Err: errs[i], Errs: errs}
 		}

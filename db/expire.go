@@ -244,11 +244,11 @@ func (t *table) sweep(ctx context.Context) error {
 }
 
 func (t *table) sweepSome(ctx context.Context) (removed int, more bool, err error) {
-	ctx, leave, err := t.f.enter(ctx)
+	ctx, call, err := t.f.enter(ctx)
 	if err != nil {
 		return 0, false, err
 	}
-	defer leave()
+	defer call.end()
 	rs, err := t.ops.Query(ctx, t.spec.Name, Query{
 		Filter: LessOrEqual(FieldExpires, time.Now()), Order: []Order{{Key: FieldExpires}, {Key: FieldID}}, Limit: purged, NoData: !t.tells(),
 	})

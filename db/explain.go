@@ -25,12 +25,12 @@ func (t *table) Explain(ctx context.Context, opts ...SearchOption) (Plan, error)
 	if err != nil {
 		return Plan{}, t.wrap("explain", "", err)
 	}
-	ctx, leave, err := t.enter(ctx)
+	ctx, call, err := t.enter(ctx)
 	if err != nil {
 		return Plan{}, t.wrap("explain", "", err)
 	}
-	defer leave()
+	defer call.end()
 	q.Limit++ // as Search does
 	p, err := e.Explain(ctx, t.place(q), q)
-	return p, t.wrap("explain", "", err)
+	return p, t.wrap("explain", "", call.Late(ctx, err))
 }

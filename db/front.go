@@ -59,22 +59,26 @@ type inside struct{ f *front }
 
 var errInside = invalidf("the database is used inside its own transaction: use the one that Tx gave to the function")
 
-// enter begins a call: its context has a deadline, and leave must be called.
-func (f *front) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
+// begun is a call in progress: end must be called, and Late says of its errors
+// whether they are our own deadline's.
+type begun struct {
+	fronts.Limit
+	end func()
+}
+
+// enter begins a call: its context has a deadline.
+func (f *front) enter(ctx context.Context) (context.Context, begun, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, nil, err
+		return nil, begun{}, err
 	}
 	if x, ok := ctx.Value(inside{f}).(*txDB); ok && !x.ended.Load() {
-		return nil, nil, errInside
+		return nil, begun{}, errInside
 	}
 	if !f.life.Enter() {
-		return nil, nil, fault.Closed
+		return nil, begun{}, fault.Closed
 	}
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, f.life.Leave, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, f.o.timeout)
-	return ctx, func() { cancel(); f.life.Leave() }, nil
+	ctx, limit, cancel := fronts.Limited(ctx, f.o.timeout)
+	return ctx, begun{limit, func() { cancel(); f.life.Leave() }}, nil
 }
 
 var tableForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,47}$`)
@@ -102,11 +106,11 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 	if err != nil {
 		return nil, f.wrap("table", name, err)
 	}
-	ctx, leave, err := f.enter(ctx)
+	ctx, call, err := f.enter(ctx)
 	if err != nil {
 		return nil, f.wrap("table", name, err)
 	}
-	defer leave()
+	defer call.end()
 	if (s.expires || s.soft) && !f.features.Compare {
 		return nil, f.wrap("table", name, unsupportedf("TTL and SoftDelete"))
 	}
@@ -127,7 +131,7 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 		err = f.driver.Ensure(ctx, whole.trash())
 	}
 	if err != nil {
-		return nil, f.wrap("table", name, err)
+		return nil, f.wrap("table", name, call.Late(ctx, err))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -145,10 +149,10 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 func (f *front) Features() Features { return f.features }
 
 func (f *front) Ping(ctx context.Context) error {
-	ctx, leave, err := f.enter(ctx)
+	ctx, call, err := f.enter(ctx)
 	if err == nil {
-		defer leave()
-		err = f.driver.Ping(ctx)
+		defer call.end()
+		err = call.Late(ctx, f.driver.Ping(ctx))
 	}
 	return f.wrap("ping", "", err)
 }
@@ -172,15 +176,15 @@ func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) erro
 	if !ok {
 		return f.wrap("tx", "", fault.Unsupported)
 	}
-	ctx, leave, err := f.enter(ctx)
+	ctx, call, err := f.enter(ctx)
 	if err != nil {
 		return f.wrap("tx", "", err)
 	}
-	defer leave()
+	defer call.end()
 	wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}
 	var collided error
 	for run := 0; ; run++ {
-		err := f.tx(ctx, t, o.isolation, fn)
+		err := f.tx(ctx, call.Limit, t, o.isolation, fn)
 		if !errors.Is(err, dbvalue.ErrSerialization) {
 			if collided != nil && err != nil && ctx.Err() != nil { // time ran out in a run that followed a collision
 				err = fault.Mark(ErrConflict, errors.Join(collided, err))
@@ -198,10 +202,10 @@ func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) erro
 }
 
 // tx is one run. A panic of fn rolls back and goes on.
-func (f *front) tx(ctx context.Context, t transactor, level IsolationLevel, fn func(ctx context.Context, tx DB) error) (err error) {
+func (f *front) tx(ctx context.Context, limit fronts.Limit, t transactor, level IsolationLevel, fn func(ctx context.Context, tx DB) error) (err error) {
 	tr, err := t.Begin(ctx, level)
 	if err != nil {
-		return err
+		return limit.Late(ctx, err)
 	}
 	committed := false
 	defer func() {
@@ -213,7 +217,7 @@ func (f *front) tx(ctx context.Context, t transactor, level IsolationLevel, fn f
 			}
 		}
 	}()
-	x := &txDB{f: f, t: tr}
+	x := &txDB{f: f, t: tr, limit: limit}
 	defer x.ended.Store(true)
 	ctx = context.WithValue(ctx, inside{f}, x)
 	theirs := fn(ctx, x)
@@ -230,14 +234,21 @@ func (f *front) tx(ctx context.Context, t transactor, level IsolationLevel, fn f
 	if c, ok := tr.(collider); ok && err != nil && c.Collided(err) { // of a statement of the user's own, or of an outbox
 		return fmt.Errorf("%w: %w", dbvalue.ErrSerialization, err)
 	}
-	if theirs != nil { // a kv.ErrNotFound of fn's is no ErrNotFound
+	late := func(err error) error { // also a user's function says DeadlineExceeded, of something else
+		if ctx.Err() == nil {
+			return err
+		}
+		return limit.Late(ctx, err)
+	}
+	ended := ctx.Err() != nil && fault.KindOf(theirs) == context.DeadlineExceeded
+	if theirs != nil && !ended { // a kv.ErrNotFound of fn's is no ErrNotFound
 		return fault.Theirs(f.scope, "tx", "", theirs)
 	}
 	if err != nil {
-		return err
+		return late(err)
 	}
 	committed = true // Commit is the end, also when it fails
-	return tr.Commit(ctx)
+	return late(tr.Commit(ctx))
 }
 
 // collider is an Executor that knows the errors by which its engine says that
@@ -249,6 +260,7 @@ type collider interface{ Collided(err error) bool }
 type txDB struct {
 	f        *front
 	t        transaction
+	limit    fronts.Limit // of the Tx
 	ended    atomic.Bool
 	conflict error // dbvalue.ErrSerialization of one of its operations
 

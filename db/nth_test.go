@@ -149,7 +149,7 @@ func TestEveryCallOfTheDriverMayFail(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			nth.Run(t, nth.Promises{Unavailable: db.ErrUnavailable, Unknown: db.ErrUnknownOutcome, Deadline: true}, func(t *testing.T, p nth.Plan) nth.World {
+			nth.Run(t, nth.Promises{Unavailable: db.ErrUnavailable, Unknown: db.ErrUnknownOutcome}, func(t *testing.T, p nth.Plan) nth.World {
 				mem, err := db.Memory().OpenDriver(t.Context())
 				if err != nil {
 					t.Fatal(err)

@@ -71,8 +71,9 @@ func WithDialTimeout(d time.Duration) Option {
 	return func(o *options) error { return fronts.Positive("dial timeout", d, &o.backend.Dial) }
 }
 
-// WithTimeout is the deadline of one call whose context brings none. The
-// default is 10 s.
+// WithTimeout is the deadline of one call whose context brings none: what it ends
+// is ErrUnavailable, or ErrUnknownOutcome if it may have been applied. The default
+// is 10 s.
 func WithTimeout(d time.Duration) Option {
 	return func(o *options) error { return fronts.Positive("timeout", d, &o.timeout) }
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Edit is one change of Table.Patch.
@@ -92,8 +93,13 @@ func SetData(data []byte, contentType string) Edit {
 const maxPatches = 1000
 
 func (t *table) Patch(ctx context.Context, id string, edits ...Edit) (*Record, error) {
-	ctx, cancel := t.bounded(ctx)
-	defer cancel()
+	if t.tx == nil { // the deadline of one call for all steps
+		limited, limit, cancel := fronts.Limited(ctx, t.f.o.timeout)
+		defer cancel()
+		steps := *t
+		steps.within = &limit
+		ctx, t = limited, &steps
+	}
 	wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}
 	for n := 0; ; n++ {
 		r, err := t.Read(ctx, id)
@@ -122,14 +128,6 @@ func (t *table) Patch(ctx context.Context, id string, edits ...Edit) (*Record, e
 			return nil, t.wrap("patch", id, fault.Mark(ErrConflict, errors.Join(err, e)))
 		}
 	}
-}
-
-// bounded gives a call of several steps the deadline of one.
-func (t *table) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok || t.tx != nil {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, t.f.o.timeout)
 }
 
 // as names the operation that an error of one of its steps is of.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/dbvalue"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // table is one table, in or outside of a transaction.
@@ -19,6 +20,8 @@ type table struct {
 	tx   *txDB // nil outside
 	name string
 	spec TableSpec
+
+	within *fronts.Limit // of the call of several steps that this is for, or nil
 }
 
 func (t *table) Name() string { return t.name }
@@ -36,14 +39,18 @@ func (t *table) wrap(op, id string, err error) error {
 }
 
 // enter begins a call; in a transaction Tx has begun it.
-func (t *table) enter(ctx context.Context) (context.Context, func(), error) {
+func (t *table) enter(ctx context.Context) (context.Context, begun, error) {
 	if t.tx == nil {
-		return t.f.enter(ctx)
+		c, call, err := t.f.enter(ctx)
+		if t.within != nil {
+			call.Limit = *t.within
+		}
+		return c, call, err
 	}
 	if t.tx.ended.Load() {
-		return nil, nil, errEnded
+		return nil, begun{}, errEnded
 	}
-	return ctx, func() {}, ctx.Err()
+	return ctx, begun{t.tx.limit, func() {}}, t.tx.limit.Late(ctx, ctx.Err())
 }
 
 func (t *table) Create(ctx context.Context, r *Record) error {
@@ -126,12 +133,12 @@ func (t *table) put(ctx context.Context, op string, r *Record, opts []WriteOptio
 	if err != nil {
 		return t.wrap(op, idOf(r), err)
 	}
-	ctx, leave, err := t.enter(ctx)
+	ctx, call, err := t.enter(ctx)
 	if err != nil {
 		return t.wrap(op, c.ID, err)
 	}
-	defer leave()
-	if err := t.store(ctx, c, cond); err != nil {
+	defer call.end()
+	if err := call.Late(ctx, t.store(ctx, c, cond)); err != nil {
 		return t.wrap(op, c.ID, err)
 	}
 	r.stored(c)
@@ -149,14 +156,14 @@ func (t *table) Read(ctx context.Context, id string) (*Record, error) {
 	if err := checkID(id); err != nil {
 		return nil, t.wrap("read", "", err)
 	}
-	ctx, leave, err := t.enter(ctx)
+	ctx, call, err := t.enter(ctx)
 	if err != nil {
 		return nil, t.wrap("read", id, err)
 	}
-	defer leave()
+	defer call.end()
 	r, err := t.get(ctx, id)
 	if err != nil {
-		return nil, t.wrap("read", id, err)
+		return nil, t.wrap("read", id, call.Late(ctx, err))
 	}
 	return r, nil
 }
@@ -169,17 +176,17 @@ func (t *table) Delete(ctx context.Context, id string, opts ...WriteOption) erro
 	if err != nil {
 		return t.wrap("delete", id, err)
 	}
-	ctx, leave, err := t.enter(ctx)
+	ctx, call, err := t.enter(ctx)
 	if err != nil {
 		return t.wrap("delete", id, err)
 	}
-	defer leave()
+	defer call.end()
 	if purge {
 		err = t.purge(ctx, id, version)
 	} else {
 		err = t.remove(ctx, id, version, false)
 	}
-	return t.wrap("delete", id, err)
+	return t.wrap("delete", id, call.Late(ctx, err))
 }
 
 // prepareDelete checks a Delete, and returns the version that the record must
@@ -204,16 +211,16 @@ func (t *table) Search(ctx context.Context, opts ...SearchOption) (Page, error) 
 }
 
 func (t *table) search(ctx context.Context, q Query) (Page, error) {
-	ctx, leave, err := t.enter(ctx)
+	ctx, call, err := t.enter(ctx)
 	if err != nil {
 		return Page{}, t.wrap("search", "", err)
 	}
-	defer leave()
+	defer call.end()
 	limit := q.Limit
 	q.Limit++ // one more tells whether there is a next page
 	rs, err := t.query(ctx, q)
 	if err != nil {
-		return Page{}, t.wrap("search", "", err)
+		return Page{}, t.wrap("search", "", call.Late(ctx, err))
 	}
 	p := Page{Records: rs}
 	if len(rs) > limit {
@@ -266,13 +273,13 @@ func (t *table) Count(ctx context.Context, opts ...SearchOption) (int64, error) 
 	if err != nil {
 		return 0, t.wrap("count", "", err)
 	}
-	ctx, leave, err := t.enter(ctx)
+	ctx, call, err := t.enter(ctx)
 	if err != nil {
 		return 0, t.wrap("count", "", err)
 	}
-	defer leave()
+	defer call.end()
 	n, err := t.count(ctx, q)
-	return n, t.wrap("count", "", err)
+	return n, t.wrap("count", "", call.Late(ctx, err))
 }
 
 // NewID returns a new UUIDv7 (RFC 9562). Ids made later sort later, to the

@@ -239,13 +239,13 @@ func (t *table) Restore(ctx context.Context, id string) (*Record, error) {
 	if !t.spec.soft {
 		return nil, t.wrap("restore", id, invalidf("the table was opened without SoftDelete"))
 	}
-	ctx, leave, err := t.enter(ctx)
+	ctx, call, err := t.enter(ctx)
 	if err != nil {
 		return nil, t.wrap("restore", id, err)
 	}
-	defer leave()
+	defer call.end()
 	r, err := t.restore(ctx, id)
-	return r, t.wrap("restore", id, err)
+	return r, t.wrap("restore", id, call.Late(ctx, err))
 }
 
 func (t *table) restore(ctx context.Context, id string) (*Record, error) {

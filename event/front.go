@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 )
 
@@ -91,7 +92,7 @@ func (f *front) trim(ctx context.Context, t trimmer) {
 			return
 		case <-tick.C:
 		}
-		call, cancel := f.deadline(ctx)
+		call, _, cancel := f.limited(ctx)
 		if _, err := t.Trim(call, f.o.settings.Retention); err != nil && ctx.Err() == nil {
 			f.o.settings.Logger.Warn("event: retention failed", "backend", f.o.name, "error", err)
 		}
@@ -103,12 +104,9 @@ func (f *front) wrap(op, subject string, err error) error {
 	return fault.Wrap(f.scope, op, subject, err)
 }
 
-// deadline gives a context without one the default.
-func (f *front) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, f.o.timeout)
+// limited gives a context without a deadline the default.
+func (f *front) limited(ctx context.Context) (context.Context, fronts.Limit, context.CancelFunc) {
+	return fronts.Limited(ctx, f.o.timeout)
 }
 
 func (f *front) Publish(ctx context.Context, records ...*Record) error {
@@ -147,10 +145,10 @@ func (f *front) publish(ctx context.Context, records []*Record, limits bool) err
 		}
 		list[i] = &filled[i]
 	}
-	bounded, cancel := f.deadline(ctx)
+	bounded, limit, cancel := f.limited(ctx)
 	defer cancel()
 	n, err := f.driver.Append(bounded, list)
-	return f.published(list[0], len(list), n, err)
+	return f.published(list[0], len(list), n, limit.Late(bounded, err))
 }
 
 // publishHere is publish without a copy on the way into the log.
@@ -222,10 +220,10 @@ func (f *front) Groups(ctx context.Context) ([]GroupInfo, error) {
 		return nil, f.wrap("groups", "", fault.Closed)
 	}
 	defer f.life.Leave()
-	ctx, cancel := f.deadline(ctx)
+	ctx, limit, cancel := f.limited(ctx)
 	defer cancel()
 	groups, err := f.driver.Groups(ctx)
-	return foldGroups(groups), f.wrap("groups", "", err)
+	return foldGroups(groups), f.wrap("groups", "", limit.Late(ctx, err))
 }
 
 func (f *front) DeleteGroup(ctx context.Context, name string) error {
@@ -236,7 +234,7 @@ func (f *front) DeleteGroup(ctx context.Context, name string) error {
 	if err := checkName("group", name); err != nil {
 		return f.wrap("delete group", name, err)
 	}
-	ctx, cancel := f.deadline(ctx)
+	ctx, limit, cancel := f.limited(ctx)
 	defer cancel()
 	err := f.driver.DeleteGroup(ctx, name)
 	if errors.Is(err, fault.NotFound) {
@@ -244,7 +242,7 @@ func (f *front) DeleteGroup(ctx context.Context, name string) error {
 			err = failed
 		}
 	}
-	return f.wrap("delete group", name, err)
+	return f.wrap("delete group", name, limit.Late(ctx, err))
 }
 
 func (f *front) Features() Features {

@@ -116,7 +116,7 @@ func (m nthMember) Close(ctx context.Context) error {
 // Whatever call of the driver fails, and however: who called hears of it; what goes
 // on behind is tried again, and every record is handled and acknowledged, in order.
 func TestEveryCallOfTheDriverMayFail(t *testing.T) {
-	nth.Run(t, nth.Promises{Unavailable: ErrUnavailable, Unknown: ErrUnknownOutcome, Deadline: true}, func(t *testing.T, p nth.Plan) nth.World {
+	nth.Run(t, nth.Promises{Unavailable: ErrUnavailable, Unknown: ErrUnknownOutcome}, func(t *testing.T, p nth.Plan) nth.World {
 		p.Within("Fetch", 30*time.Second)
 		p.Within("Wait", 30*time.Second)
 		p.Within("Ack", 30*time.Second)

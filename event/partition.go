@@ -125,7 +125,7 @@ func (s *partitioned) run(life context.Context) {
 
 // divide gives up parts that are others', and takes those that are this member's.
 func (s *partitioned) divide(ctx context.Context) {
-	bounded, cancel := s.f.deadline(ctx)
+	bounded, limit, cancel := s.f.limited(ctx)
 	defer cancel()
 	members, err := s.roster.Attend(bounded, s.o.roll(), s.o.consumer, s.o.ackWait)
 	if err == nil && !slices.Contains(members, s.o.consumer) {
@@ -134,6 +134,7 @@ func (s *partitioned) divide(ctx context.Context) {
 	if err == nil {
 		err = s.take(bounded, shareOf(members, s.o.consumer, s.o.partitions))
 	}
+	err = limit.Late(bounded, err)
 	if ctx.Err() != nil {
 		return
 	}

@@ -174,9 +174,10 @@ func (f *front) query(ctx context.Context, o *queryOptions, visit func(*Record) 
 
 // readPage is one request, with the default deadline.
 func (f *front) readPage(ctx context.Context, q ReadRequest) (Page, error) {
-	ctx, cancel := f.deadline(ctx)
+	ctx, limit, cancel := f.limited(ctx)
 	defer cancel()
-	return f.driver.Read(ctx, q)
+	page, err := f.driver.Read(ctx, q)
+	return page, limit.Late(ctx, err)
 }
 
 // resolve finds the record of AfterID.

@@ -109,10 +109,10 @@ func (f *front) Request(ctx context.Context, r *Record) (*Record, error) {
 	if r == nil {
 		return nil, f.wrap("request", "", invalidf("nil record"))
 	}
-	ctx, cancel := f.deadline(ctx)
+	ctx, limit, cancel := f.limited(ctx)
 	defer cancel()
 	if err := f.listen(ctx); err != nil {
-		return nil, f.wrap("request", subjectOf(r), err)
+		return nil, f.wrap("request", subjectOf(r), limit.Late(ctx, err))
 	}
 	c := r.Clone()
 	if c.ID == "" {
@@ -129,7 +129,7 @@ func (f *front) Request(ctx context.Context, r *Record) (*Record, error) {
 	}
 	defer f.requests.forget(c.ID)
 	if err := f.publish(ctx, []*Record{c}, true); err != nil {
-		return nil, err
+		return nil, f.wrap("request", subjectOf(c), limit.Late(ctx, err))
 	}
 	f.requests.sent.Add(1)
 	select {

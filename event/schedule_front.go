@@ -92,9 +92,9 @@ func (f *front) schedule(ctx context.Context, d scheduler, entries []Scheduled) 
 	if err := ctx.Err(); err != nil {
 		return f.wrap("schedule", entries[0].ID, err)
 	}
-	bounded, cancel := f.deadline(ctx)
+	bounded, limit, cancel := f.limited(ctx)
 	defer cancel()
-	err := d.Schedule(bounded, entries)
+	err := limit.Late(bounded, d.Schedule(bounded, entries))
 	poke(f.nudge)
 	return f.wrap("schedule", entries[0].ID, err)
 }
@@ -138,9 +138,9 @@ func (f *front) Cancel(ctx context.Context, id string) error {
 	if err != nil {
 		return f.wrap("cancel", id, err)
 	}
-	ctx, cancel := f.deadline(ctx)
+	ctx, limit, cancel := f.limited(ctx)
 	defer cancel()
-	return f.wrap("cancel", id, d.Unschedule(ctx, id))
+	return f.wrap("cancel", id, limit.Late(ctx, d.Unschedule(ctx, id)))
 }
 
 func (f *front) Scheduled(ctx context.Context) iter.Seq2[Scheduled, error] {
@@ -158,11 +158,11 @@ func (f *front) Scheduled(ctx context.Context) iter.Seq2[Scheduled, error] {
 			return
 		}
 		for from := ""; ; {
-			bounded, cancel := f.deadline(ctx)
+			bounded, limit, cancel := f.limited(ctx)
 			list, next, err := d.Scheduled(bounded, from, scheduledPage)
 			cancel()
 			if err != nil {
-				yield(Scheduled{}, f.wrap("scheduled", "", err))
+				yield(Scheduled{}, f.wrap("scheduled", "", limit.Late(bounded, err)))
 				return
 			}
 			for _, e := range list {

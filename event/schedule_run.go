@@ -74,7 +74,7 @@ func (k *timekeeper) wait(ctx context.Context, pause time.Duration) {
 // turn fires what is due, and returns how long to wait for the next entry, and
 // whether there is one.
 func (k *timekeeper) turn(ctx context.Context) (pause time.Duration, some bool) {
-	bounded, cancel := k.f.deadline(ctx)
+	bounded, _, cancel := k.f.limited(ctx)
 	defer cancel()
 	now, err := k.d.Due(bounded, max(fireAtOnce>>min(k.failed, 16), 1)) // fewer after a failure: it may have been their size
 	if err == nil && len(now.Entries) > 0 {

@@ -37,23 +37,23 @@ func (f *front) subscribe(ctx context.Context, h Handler, bh BatchHandler, opts 
 	if o.batchWaitSet && bh == nil {
 		return nil, f.wrap("subscribe", o.group, invalidf("BatchWait without a BatchHandler"))
 	}
-	ctx, cancel := f.deadline(ctx)
+	ctx, limit, cancel := f.limited(ctx)
 	defer cancel()
 	if o.partitions > 0 {
 		s, err := f.subscribeParts(ctx, o, h, bh)
 		if err != nil {
-			return nil, f.wrap("subscribe", o.group, err)
+			return nil, f.wrap("subscribe", o.group, limit.Late(ctx, err))
 		}
 		f.keepTime(0)
 		return s, nil
 	}
 	o.fresh, err = f.checkWhole(ctx, o)
 	if err != nil {
-		return nil, f.wrap("subscribe", o.group, err)
+		return nil, f.wrap("subscribe", o.group, limit.Late(ctx, err))
 	}
 	s, err := f.begin(ctx, o, h, bh)
 	if err != nil {
-		return nil, f.wrap("subscribe", o.group, err)
+		return nil, f.wrap("subscribe", o.group, limit.Late(ctx, err))
 	}
 	f.keepTime(0) // who reads also publishes what others have scheduled
 	return s, nil

@@ -162,12 +162,12 @@ func (s *subscription) Lag(ctx context.Context) (Lag, error) {
 		return Lag{}, s.f.wrap("lag", s.o.group, fault.Closed)
 	}
 	defer s.f.life.Leave()
-	ctx, cancel := s.f.deadline(ctx)
+	ctx, limit, cancel := s.f.limited(ctx)
 	defer cancel()
 	lag, err := s.source.Lag(ctx)
 	if s.live {
 		held, _ := s.q.counts()
 		lag.Pending = int64(held) + s.ahead.Load()
 	}
-	return lag, s.f.wrap("lag", s.o.group, err)
+	return lag, s.f.wrap("lag", s.o.group, limit.Late(ctx, err))
 }

@@ -50,7 +50,6 @@ func (w World) counted(p Plan) bool { return p.hit != "" || p.void || len(w.Back
 type Promises struct {
 	Unavailable error // nothing was done
 	Unknown     error // it may have been done; nil if the package's calls write nothing
-	Deadline    bool  // a call that the package's own timeout ends is context.DeadlineExceeded
 }
 
 // Run does the steps of the world that open makes: first without a fault, then
@@ -211,7 +210,7 @@ func says(t *testing.T, promises Promises, p Plan, s Step, err error) {
 	case f == Lost && p.write:
 		ok = is(Err) && is(promises.Unknown) && !is(promises.Unavailable)
 	case f == Silent:
-		ok = is(promises.Unavailable, promises.Unknown) || (promises.Deadline || s.Unbounded) && is(context.DeadlineExceeded)
+		ok = is(promises.Unavailable, promises.Unknown) || s.Unbounded && is(context.DeadlineExceeded)
 	case f == Cancelled:
 		ok = is(context.Canceled) || is(promises.Unavailable, promises.Unknown) && is(context.DeadlineExceeded)
 	default:
