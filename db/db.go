@@ -66,7 +66,7 @@ type Table interface {
 
 	// Restore brings back a record that was deleted, in a table with SoftDelete,
 	// with a new version. None that is kept is ErrNotFound, and another record under
-	// the id ErrExists.
+	// the id ErrExists. One that failed halfway is completed by the next.
 	Restore(ctx context.Context, id string) (*Record, error)
 
 	// Search returns a page of the records that the options ask for, in order.

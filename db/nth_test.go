@@ -216,8 +216,18 @@ func plannedWorld(t *testing.T, p nth.Plan, mem, d db.Driver, txs bool) nth.Worl
 			return table.Batch(ctx, db.UpdateOp(record("c", "4"), db.Upsert()), db.UpdateOp(record("d", "5"), db.Upsert()))
 		}},
 		{Name: "delete", Partly: true, Again: []error{db.ErrNotFound}, Do: func(ctx context.Context) error { return table.Delete(ctx, "b") }},
-		{Name: "restore", Partly: true, Again: []error{db.ErrNotFound, db.ErrExists}, Do: func(ctx context.Context) error {
-			_, err := table.Restore(ctx, "b")
+		{Name: "restore", Partly: true, Again: []error{db.ErrNotFound}, Do: func(ctx context.Context) error {
+			r, err := table.Restore(ctx, "b")
+			if err == nil && string(r.Data) != "2" {
+				err = fmt.Errorf("restored %q", r.Data)
+			}
+			return err
+		}},
+		{Name: "what is kept", Do: func(ctx context.Context) error {
+			n, err := table.Count(ctx, db.OnlyDeleted())
+			if err == nil && n != 0 {
+				err = fmt.Errorf("%d are kept of what was restored", n)
+			}
 			return err
 		}},
 		{Name: "ping", Do: func(ctx context.Context) error { return base.Ping(ctx) }},

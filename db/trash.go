@@ -248,6 +248,20 @@ func (t *table) Restore(ctx context.Context, id string) (*Record, error) {
 	return r, t.wrap("restore", id, call.Late(ctx, err))
 }
 
+// restored returns what is in r's place if a Restore that went no further put it
+// there, else the error. It is the same record with a later version than the one
+// that was deleted: a Delete that is in progress would remove that one only.
+func (t *table) restored(ctx context.Context, r *Record, was uint64, exists error) (*Record, error) {
+	live, err := t.get(ctx, r.ID)
+	if err == nil && live.Created.Equal(r.Created) && live.Version > was {
+		return live, nil
+	}
+	if err == nil || errors.Is(err, fault.NotFound) {
+		err = exists
+	}
+	return nil, err
+}
+
 func (t *table) restore(ctx context.Context, id string) (*Record, error) {
 	trash := t.spec.trash().Name
 	r, err := t.ops.Get(ctx, trash, id)
@@ -260,7 +274,12 @@ func (t *table) restore(ctx context.Context, id string) (*Record, error) {
 		return nil, fault.NotFound
 	}
 	r.Expires, r.Deleted, r.Updated = expires, time.Time{}, timestamp(time.Now())
-	if err := t.store(ctx, r, Condition{Must: NotExist}); err != nil {
+	was := r.Version
+	err = t.store(ctx, r, Condition{Must: NotExist})
+	if t.tx == nil && errors.Is(err, fault.Exists) {
+		r, err = t.restored(ctx, r, was, err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	err = t.ops.Delete(ctx, trash, id, kept)

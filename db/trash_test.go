@@ -115,3 +115,95 @@ func ifVersion(r *db.Record) []db.WriteOption { return []db.WriteOption{db.IfVer
 type unclosed struct{ db.Driver }
 
 func (unclosed) Close() error { return nil }
+
+// stuck is a driver without transactions whose Delete in one table fails.
+type stuck struct {
+	plain
+	in string
+}
+
+func (s *stuck) Delete(ctx context.Context, table, id string, version uint64) error {
+	if table == s.in {
+		return errors.New("failed")
+	}
+	return s.plain.Delete(ctx, table, id, version)
+}
+
+// A Restore that got no further than its first write is done with the next one.
+// What is in the record's place for another reason is left, and so is the copy.
+func TestRestoreGoesOnWhereItStopped(t *testing.T) {
+	ctx := t.Context()
+	deleted := func(_ *stuck, tb db.Table) error { return tb.Delete(ctx, "x") }
+	halfRestored := func(s *stuck, tb db.Table) error {
+		if err := tb.Delete(ctx, "x"); err != nil {
+			return err
+		}
+		s.in = "things_deleted_"
+		if _, err := tb.Restore(ctx, "x"); err == nil {
+			return errors.New("Restore succeeds")
+		}
+		return nil
+	}
+	for name, c := range map[string]struct {
+		before func(s *stuck, tb db.Table) error
+		want   error
+		live   string
+		kept   int64
+	}{
+		"deleted":                    {deleted, nil, "first", 0},
+		"restored, but for the copy": {halfRestored, nil, "first", 0},
+		"restored, but for the copy, and updated": {func(s *stuck, tb db.Table) error {
+			if err := halfRestored(s, tb); err != nil {
+				return err
+			}
+			return tb.Update(ctx, &db.Record{ID: "x", Data: []byte("second")}, db.Force())
+		}, nil, "second", 0},
+		"a Delete that got no further": {func(s *stuck, tb db.Table) error {
+			s.in = "things"
+			if err := tb.Delete(ctx, "x"); err == nil {
+				return errors.New("Delete succeeds")
+			}
+			return nil
+		}, db.ErrExists, "first", 1},
+		"another record under its id": {func(s *stuck, tb db.Table) error {
+			if err := deleted(s, tb); err != nil {
+				return err
+			}
+			return tb.Create(ctx, &db.Record{ID: "x", Data: []byte("another")})
+		}, db.ErrExists, "another", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mem, err := db.Memory().OpenDriver(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &stuck{plain: plain{mem}}
+			d, err := db.New(db.WithDriver("stuck", func(context.Context) (db.Driver, error) { return s, nil }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			tb, err := d.Table(ctx, "things", db.SoftDelete(0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tb.Create(ctx, &db.Record{ID: "x", Data: []byte("first")}); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.before(s, tb); err != nil {
+				t.Fatal(err)
+			}
+			s.in = ""
+			r, err := tb.Restore(ctx, "x")
+			if !errors.Is(err, c.want) || err == nil && string(r.Data) != c.live {
+				t.Errorf("Restore: %v, %v, want %q, %v", r, err, c.live, c.want)
+			}
+			if r, err := tb.Read(ctx, "x"); err != nil || string(r.Data) != c.live {
+				t.Errorf("there is %v, %v, want %q", r, err, c.live)
+			}
+			if n, err := tb.Count(ctx, db.OnlyDeleted()); err != nil || n != c.kept {
+				t.Errorf("%d are kept, %v, want %d", n, err, c.kept)
+			}
+		})
+	}
+}
