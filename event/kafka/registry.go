@@ -230,8 +230,10 @@ func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 		}
 		d.discard(ctx, g)
 	}
-	_, err := d.load(ctx, 0)
-	return err
+	if _, err := d.load(ctx, 0); err != nil { // it is noted
+		return fault.Mark(fault.UnknownOutcome, err)
+	}
+	return nil
 }
 
 // discard removes what Kafka has of a deleted group, unless it has members: the
