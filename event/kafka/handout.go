@@ -16,9 +16,7 @@ import (
 // take makes deliveries of what a fetch has brought.
 func (s *session) take(ctx context.Context, t *topic, resp *kmsg.ShareFetchResponse) (ds []event.Delivered, err error) {
 	if lock := time.Duration(resp.AcquisitionLockTimeoutMillis) * time.Millisecond; lock > 0 {
-		s.m.mu.Lock()
-		s.m.lock = lock
-		s.m.mu.Unlock()
+		s.m.locksLast(lock)
 	}
 	var gaps []lent
 	for i := range resp.Topics {

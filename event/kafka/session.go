@@ -110,7 +110,10 @@ func (m *shared) leaders(ctx context.Context, t *topic) (map[int32][]int32, erro
 func (m *shared) ask(ctx context.Context, t *topic, byLeader map[int32][]int32, limit int) ([]event.Delivered, error) {
 	wait := longFetch
 	if m.held() > 0 {
-		wait = min(shortFetch*time.Duration(m.empty+1), longFetch)
+		m.mu.Lock()
+		most := max(min(m.lock/10, longFetch), time.Millisecond) // a renewal waits for it
+		m.mu.Unlock()
+		wait = min(shortFetch*time.Duration(m.empty+1), most)
 	}
 	var mu sync.Mutex
 	var all []event.Delivered

@@ -47,6 +47,7 @@ type shared struct {
 	failed   error         // why the last heartbeat was
 	sessions map[int32]*session
 	lock     time.Duration // that the brokers keep a record for a member
+	relock   chan struct{} // says that lock is another
 
 	ready []event.Delivered // fetched, and not returned yet; of Fetch alone
 	empty int               // fetches in a row that brought nothing; of Fetch alone
@@ -80,7 +81,7 @@ func (d *driver) joinShared(ctx context.Context, g event.GroupConfig, has *group
 	}
 	m := &shared{
 		d: d, g: g, group: has, id: id, client: client, member: base64.RawURLEncoding.EncodeToString(uuid[:]),
-		changed: make(chan struct{}), hurry: make(chan struct{}, 1), sessions: map[int32]*session{}, lock: usualLock, limit: limit,
+		changed: make(chan struct{}), hurry: make(chan struct{}, 1), relock: make(chan struct{}, 1), sessions: map[int32]*session{}, lock: usualLock, limit: limit,
 	}
 	wait, err := m.beat(ctx)
 	if err != nil {
@@ -230,9 +231,25 @@ func (m *shared) keepLocks(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-m.relock: // at once: what is held may be locked for less than every
 		case <-time.After(max(every, time.Millisecond)):
 		}
 		m.renew(ctx)
+	}
+}
+
+// locksLast notes how long the brokers say that locks last. A member does not know
+// before the first fetch, and it can be changed for a group at any time.
+func (m *shared) locksLast(lock time.Duration) {
+	m.mu.Lock()
+	other := m.lock != lock
+	m.lock = lock
+	m.mu.Unlock()
+	if other {
+		select {
+		case m.relock <- struct{}{}:
+		default:
+		}
 	}
 }
 
