@@ -152,6 +152,10 @@ type Execer = interface {
 // Note notes r in a transaction of yours, of the database that New was given, and
 // reports whether it is the first time. If it is not, what r asks for was
 // committed before. After an error the transaction must not be committed.
+//
+// At times Note also removes what is older than WithKeep: of SQLite in tx, else on
+// another connection of the pool. If the pool has none left it does so at a later call.
+// With a pool of one connection there never is one: only Handler removes anything then.
 func (b *Inbox) Note(ctx context.Context, tx Execer, r *event.Record) (first bool, err error) {
 	if t, is := tx.(*dbsql.Tx); tx == nil || is && t == nil || r == nil { // what db.SQL gives for another database
 		return false, fault.New(fault.Invalid, scope, "note", "", "no transaction or no record")

@@ -194,6 +194,43 @@ func TestNoteDoesNotWaitForRowsOfOthers(t *testing.T) {
 	})
 }
 
+// Note waits for no connection of a pool that has none left: its caller's transaction may
+// be what holds the last one. It forgets when there is one again.
+func TestNoteDoesNotWaitForAConnection(t *testing.T) {
+	each(t, func(t *testing.T, handle *dbsql.DB, e *enginesql.Engine, kind sql.Kind) {
+		name := servertest.Namespace(t)
+		box := open(t, e, name, inbox.WithKeep(time.Hour))
+		if _, err := handle.ExecContext(t.Context(), kind.Rebind("INSERT INTO event_inbox (name, record, handled) VALUES (?, 'old', ?)"), name, time.Now().Add(-2*time.Hour).UnixMilli()); err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range []struct{ pool, old int }{{1, 1}, {2, 0}} {
+			if kind == sql.SQLite {
+				c.pool, c.old = 1, 0 // in the transaction
+			}
+			handle.SetMaxOpenConns(c.pool)
+			waits := handle.Stats().WaitCount
+			tx, err := handle.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tx.Rollback()
+			if first, err := box.Note(t.Context(), tx, &event.Record{ID: fmt.Sprint(i), Type: "t"}); !first || err != nil {
+				t.Fatalf("first %t, %v", first, err)
+			}
+			if n := handle.Stats().WaitCount - waits; n != 0 {
+				t.Errorf("a pool of %d: Note has waited for %d connections", c.pool, n)
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			n := -1
+			if err := handle.QueryRow(kind.Rebind("SELECT COUNT(*) FROM event_inbox WHERE name = ? AND record = 'old'"), name).Scan(&n); err != nil || n != c.old {
+				t.Errorf("a pool of %d: %d old notes, %v, want %d", c.pool, n, err, c.old)
+			}
+		}
+	})
+}
+
 // A process that ended between the table and its index leaves the index to the next.
 func TestNewMakesAnIndexThatIsMissing(t *testing.T) {
 	db, err := sql.Open(sql.Config{Kind: sql.SQLite, Address: filepath.Join(t.TempDir(), "x.db")})

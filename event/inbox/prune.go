@@ -2,6 +2,7 @@ package inbox
 
 import (
 	"context"
+	dbsql "database/sql"
 	"strings"
 	"time"
 
@@ -20,11 +21,15 @@ const (
 // transaction itself; without one it does as the others.
 func (b *Inbox) prune(ctx context.Context, tx Execer) error {
 	now, last := time.Now().UnixMilli(), b.pruned.Load()
-	if now-last < b.keep.Milliseconds()/100 || !b.pruned.CompareAndSwap(last, now) {
+	if now-last < b.keep.Milliseconds()/100 {
+		return nil
+	}
+	inside := tx != nil && b.db.Kind == sql.SQLite
+	if tx != nil && !inside && exhausted(b.db.Stats()) || !b.pruned.CompareAndSwap(last, now) {
 		return nil
 	}
 	before := now - b.keep.Milliseconds()
-	if tx != nil && b.db.Kind == sql.SQLite {
+	if inside {
 		_, err := tx.ExecContext(ctx, b.db.Kind.Rebind("DELETE FROM event_inbox WHERE name = ? AND handled < ?"), b.name, before)
 		return err
 	}
@@ -33,6 +38,12 @@ func (b *Inbox) prune(ctx context.Context, tx Execer) error {
 	for b.forget(ctx, before) == pruneSome {
 	}
 	return nil
+}
+
+// exhausted reports whether a pool has no connection left. One of them may be that of
+// the transaction, which does not end while its caller waits for another.
+func exhausted(pool dbsql.DBStats) bool {
+	return pool.MaxOpenConnections > 0 && pool.InUse >= pool.MaxOpenConnections
 }
 
 // forget removes some notes, and returns how many it has found.
