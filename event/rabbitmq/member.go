@@ -201,8 +201,8 @@ func (m *member) drop() {
 	}
 }
 
-// learn takes less at a time if the server has closed the channel because a record
-// had no answer for too long: it has counted all that the member had as handed out,
+// learn has an exclusive member take less at a time if the server has closed the channel
+// because a record had no answer for too long: it has counted all that the member had as handed out,
 // and would do so until they are dead letters. What it has worked off twice without
 // that is doubled. m.mu is held.
 func (m *member) learn() {
@@ -213,6 +213,7 @@ func (m *member) learn() {
 	default:
 	}
 	switch {
+	case !m.exclusive: // it has what its handlers take, and as much again
 	case slow:
 		m.most = max(min(m.acked, m.most)/2, 1)
 		m.d.log.Warn("event: the server's consumer_timeout is over before a member has worked off what it has: it takes less", "backend", "rabbitmq", "group", m.group.Name, "records", m.most)

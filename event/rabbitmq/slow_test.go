@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -140,7 +142,22 @@ func TestSlowOrderedMemberTakesLess(t *testing.T) {
 	}
 	limits(1500, 500)
 	defer limits(1800000, 60000)
-	s := open(t, server.DSN(), event.WithNamespace(servertest.Namespace(t)))
+	var log warnings
+	s := open(t, server.DSN(), event.WithNamespace(servertest.Namespace(t)), event.WithLogger(slog.New(&log)))
+	again := make(chan struct{})
+	shared, err := s.Subscribe(t.Context(), func(ctx context.Context, _ *event.Record) error {
+		if d, _ := event.DeliveryFromContext(ctx); d.Attempt == 2 {
+			close(again)
+		}
+		<-again
+		return nil
+	}, event.Group("shared"), event.Types("s"), event.Concurrency(2))
+	if err == nil {
+		err = s.Publish(t.Context(), &event.Record{Type: "s"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	var mu sync.Mutex
 	seen := map[string]bool{}
 	var slow atomic.Bool
@@ -150,14 +167,17 @@ func TestSlowOrderedMemberTakesLess(t *testing.T) {
 		if slow.Load() {
 			<-time.After(20 * time.Millisecond)
 		}
+		mu.Lock()
+		held := hold
+		mu.Unlock()
 		if r.Subject == "held" {
-			<-hold
+			<-held
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		seen[r.ID] = true
 		return nil
-	}, event.Group("g"), event.Ordered(event.BySubject), event.MaxAttempts(3))
+	}, event.Group("g"), event.Types("t"), event.Ordered(event.BySubject), event.MaxAttempts(3))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,9 +204,21 @@ func TestSlowOrderedMemberTakesLess(t *testing.T) {
 		}
 		<-time.After(20 * time.Millisecond)
 	}
+	select {
+	case <-again: // the channel of this one was closed too
+	case <-time.After(60 * time.Second):
+		t.Errorf("the shared group was handed nothing again, %+v", shared.Stats())
+		close(again)
+	}
+	if n := log.count("g"); n == 0 {
+		t.Error("there is no warning that the ordered member takes less")
+	}
+	if n := log.count("shared"); n != 0 {
+		t.Errorf("%d warnings about a shared group, which takes as much as before", n)
+	}
 	limits(1800000, 60000)
 	slow.Store(false)
-	defer close(hold)
+	all := records
 	publish := func(subject string) {
 		t.Helper()
 		for i := range rs {
@@ -195,15 +227,16 @@ func TestSlowOrderedMemberTakesLess(t *testing.T) {
 		if err := s.Publish(t.Context(), rs...); err != nil {
 			t.Fatal(err)
 		}
+		all += records
 	}
-	for round := range 6 {
-		publish("quick")
-		for end, all := time.Now().Add(60*time.Second), records*(round+2); ; {
+	handled := func() {
+		t.Helper()
+		for end := time.Now().Add(60 * time.Second); ; {
 			mu.Lock()
 			n := len(seen)
 			mu.Unlock()
 			if n == all {
-				break
+				return
 			}
 			if time.Now().After(end) {
 				t.Fatalf("%d of %d records are handled, %+v", n, all, sub.Stats())
@@ -211,11 +244,61 @@ func TestSlowOrderedMemberTakesLess(t *testing.T) {
 			<-time.After(5 * time.Millisecond)
 		}
 	}
-	publish("held")
-	for end := time.Now().Add(20 * time.Second); sub.Stats().Held < records; {
-		if time.Now().After(end) {
-			t.Fatalf("the member holds %d of %d records, and was quick for a while", sub.Stats().Held, records)
-		}
-		<-time.After(5 * time.Millisecond)
+	for range 6 {
+		publish("quick")
+		handled()
 	}
+	// How much it takes shows only in what it holds. What it has then worked off counts.
+	for end := time.Now().Add(60 * time.Second); ; {
+		mu.Lock()
+		hold = make(chan struct{})
+		mu.Unlock()
+		publish("held")
+		for look := time.Now().Add(5 * time.Second); sub.Stats().Held < records && time.Now().Before(look); {
+			<-time.After(5 * time.Millisecond)
+		}
+		n := sub.Stats().Held
+		close(hold)
+		if n >= records {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the member holds %d of %d records, and was quick for a while", n, records)
+		}
+		handled()
+	}
+}
+
+// warnings counts those that say that a member takes less, by group.
+type warnings struct {
+	slog.Handler
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (w *warnings) Enabled(context.Context, slog.Level) bool { return true }
+func (w *warnings) WithAttrs([]slog.Attr) slog.Handler       { return w }
+
+func (w *warnings) Handle(_ context.Context, r slog.Record) error {
+	if !strings.Contains(r.Message, "takes less") {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.of == nil {
+		w.of = map[string]int{}
+	}
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "group" {
+			w.of[a.Value.String()]++
+		}
+		return true
+	})
+	return nil
+}
+
+func (w *warnings) count(group string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.of[group]
 }
