@@ -257,7 +257,11 @@ func TestSignalDrains(t *testing.T) {
 	answer := make(chan string, 1)
 	go func() { _, body := get(t, "http://"+addr+"/slow"); answer <- body }()
 	<-entered
-	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := self.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(10 * time.Second); r.Monitor().Status().Phase != monitor.Draining; time.Sleep(time.Millisecond) {

@@ -236,11 +236,17 @@ func (f *front) DeleteGroup(ctx context.Context, name string) error {
 	}
 	ctx, limit, cancel := f.limited(ctx)
 	defer cancel()
-	err := f.driver.DeleteGroup(ctx, name)
-	if errors.Is(err, fault.NotFound) {
-		if divided, failed := f.deleteParts(ctx, name); divided || failed != nil {
-			err = failed
+	divided := false
+	if _, divides := f.driver.(roster); divides { // first: what fails here can be asked for again
+		var err error
+		divided, err = f.deleteParts(ctx, name)
+		if err != nil {
+			return f.wrap("delete group", name, limit.Late(ctx, err))
 		}
+	}
+	err := f.driver.DeleteGroup(ctx, name)
+	if divided && errors.Is(err, fault.NotFound) {
+		err = nil
 	}
 	return f.wrap("delete group", name, limit.Late(ctx, err))
 }

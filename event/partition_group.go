@@ -66,61 +66,119 @@ func foldGroups(list []GroupInfo) []GroupInfo {
 	return out
 }
 
-// checkParts refuses a group that is divided in another way, or not at all, and reports
-// whether it is there.
-func (f *front) checkParts(ctx context.Context, o *subscribeOptions) (there bool, err error) {
+// checkParts refuses a group that is divided in another way, or not at all, and returns
+// which of its parts are not there.
+func (f *front) checkParts(ctx context.Context, o *subscribeOptions) (missing []int, err error) {
 	groups, err := f.driver.Groups(ctx)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
+	there := map[string]bool{}
 	for _, g := range groups {
 		switch name, of := wholeGroup(g.Name); {
 		case name != o.group:
 		case of == o.partitions:
-			there = true
+			there[g.Name] = true
 		case of == 0:
-			return there, fault.Markf(ErrConflict, "group %q is not divided: delete it first, or use another name", name)
+			return nil, fault.Markf(ErrConflict, "group %q is not divided: delete it first, or use another name", name)
 		default:
-			return there, fault.Markf(ErrConflict, "group %q has %d partitions, not %d: delete it first, or use another name", name, of, o.partitions)
+			return nil, fault.Markf(ErrConflict, "group %q has %d partitions, not %d: delete it first, or use another name", name, of, o.partitions)
 		}
-	}
-	return there, nil
-}
-
-// makeParts makes the groups of all parts. Somebody may have made the group in another
-// way since it was looked for: then what was made here is removed, unless others use it
-// already.
-func (f *front) makeParts(ctx context.Context, o *subscribeOptions, r roster) error {
-	there, err := f.checkParts(ctx, o)
-	if err != nil {
-		return err
-	}
-	if _, err := r.Attend(ctx, o.roll(), o.consumer, o.ackWait); err != nil {
-		return err
 	}
 	for p := range o.partitions {
-		m, err := f.open(ctx, o.part(p))
-		if err != nil {
-			return err
-		}
-		if err := m.Close(ctx); err != nil {
-			return err
+		if !there[partGroup(o.group, p, o.partitions)] {
+			missing = append(missing, p)
 		}
 	}
-	if there {
-		return nil
-	}
-	_, err = f.checkParts(ctx, o)
+	return missing, nil
+}
+
+// makers is the name under which those attend that may be making parts of a group, in
+// whatever number, or removing what they made.
+func (o *subscribeOptions) makers() string { return o.group + "/making" }
+
+// makeParts makes the groups of the parts that are not there. No driver makes several
+// groups at once, so somebody may make the group undivided, or in other parts, at the
+// same time. These rules leave it in one way:
+//
+//   - Who makes parts attends as a maker from before it looks until it is done.
+//   - If all parts were there and nobody else was a maker, they stay. Else it looks again
+//     when it has joined all, as it may have made them, and gives way if the group is
+//     there in another way by then.
+//   - Who gives way or fails removes parts, unless others attend in this number of parts:
+//     they look for themselves.
+//   - Who made the group undivided gives way to parts once there is no maker; see
+//     settleWhole.
+func (f *front) makeParts(ctx context.Context, o *subscribeOptions, r roster) error {
+	ends, _ := ctx.Deadline()
+	ttl := time.Until(ends) + withdrawing
+	_, err := r.Attend(ctx, o.makers(), o.consumer, ttl)
 	if err == nil {
-		return nil
+		_, err = r.Attend(ctx, o.roll(), o.consumer, o.ackWait)
 	}
-	members, failed := r.Attend(ctx, o.roll(), o.consumer, 0)
-	if failed == nil && !slices.ContainsFunc(members, func(name string) bool { return name != o.consumer }) {
-		for p := range o.partitions {
-			f.driver.DeleteGroup(ctx, partGroup(o.group, p, o.partitions)) // if it fails, the next Subscribe returns ErrConflict
+	var makers []string
+	if err == nil { // who is not among them removes nothing any more, or sees this one on the roll
+		makers, err = r.Attend(ctx, o.makers(), o.consumer, ttl)
+	}
+	var missing, remove []int
+	if err == nil {
+		missing, err = f.checkParts(ctx, o)
+	}
+	if err == nil {
+		settled := len(missing) == 0 && !others(makers, o.consumer)
+		remove, err = f.joinParts(ctx, o, missing)
+		if err == nil && !settled {
+			if _, err = f.checkParts(ctx, o); errors.Is(err, ErrConflict) {
+				remove = o.allParts()
+			}
 		}
 	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawing)
+	defer cancel()
+	if err != nil {
+		members, failed := r.Attend(bounded, o.roll(), o.consumer, 0)
+		if failed == nil && !others(members, o.consumer) {
+			for _, p := range remove { // if it fails, the next Subscribe returns ErrConflict
+				f.driver.DeleteGroup(bounded, partGroup(o.group, p, o.partitions))
+			}
+		}
+	}
+	r.Attend(bounded, o.makers(), o.consumer, 0) // if it fails, it ends by itself
 	return err
+}
+
+// withdrawing is how long Subscribe may take to remove what it made, after it has failed.
+const withdrawing = time.Second
+
+// joinParts joins the groups of all parts, which makes those that are missing, and leaves
+// them. It returns which of these it has made, or may have.
+func (f *front) joinParts(ctx context.Context, o *subscribeOptions, missing []int) (made []int, err error) {
+	for p := range o.partitions {
+		if slices.Contains(missing, p) {
+			made = append(made, p)
+		}
+		m, err := f.open(ctx, o.part(p))
+		if err == nil {
+			err = m.Close(ctx)
+		}
+		if err != nil {
+			return made, err
+		}
+	}
+	return made, nil
+}
+
+func (o *subscribeOptions) allParts() []int {
+	all := make([]int, o.partitions)
+	for p := range all {
+		all[p] = p
+	}
+	return all
+}
+
+// others reports whether names has any other than name.
+func others(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return n != name })
 }
 
 // checkWhole refuses a group that is divided to who does not divide it: it would be
@@ -147,23 +205,31 @@ func (f *front) checkWhole(ctx context.Context, o *subscribeOptions) (fresh bool
 	return fresh, nil
 }
 
-// yielding is how long who divides a group may take to find that another has made it
-// undivided in the meantime.
-const yielding = time.Second
+// settling is the time between two looks at a group that somebody else is making.
+const settling = 100 * time.Millisecond
 
-// settleWhole is checkWhole for a group that was just made. Who divides it at the same
-// time gives way, unless it was there first.
-func (f *front) settleWhole(ctx context.Context, o *subscribeOptions) error {
-	for began := time.Now(); ; {
-		_, err := f.checkWhole(ctx, o)
-		if err == nil || !errors.Is(err, ErrConflict) {
-			return err
+// settleWhole is checkWhole for a group that was just made. While there are makers of
+// parts it waits for them: they find the group and give way. Parts that are there without
+// a maker, twice in a row, were there first: then it reports that the group must go.
+// Others may have joined it, but none that saw no parts.
+func (f *front) settleWhole(ctx context.Context, o *subscribeOptions) (remove bool, err error) {
+	r, me := f.driver.(roster), newConsumer()
+	for quiet := 0; ; {
+		_, err = f.checkWhole(ctx, o)
+		conflict := errors.Is(err, ErrConflict)
+		if !conflict || quiet == 2 {
+			return conflict, err
 		}
-		if time.Since(began) > yielding {
-			return err
+		if backoff.Sleep(ctx, settling) != nil {
+			return false, err // it stays, and DeleteGroup removes it with the parts
 		}
-		if err := backoff.Sleep(ctx, yielding/10); err != nil {
-			return err
+		makers, failed := r.Attend(ctx, o.makers(), me, 0) // only asks
+		if failed != nil {
+			return false, failed
+		}
+		quiet++
+		if len(makers) > 0 {
+			quiet = 0
 		}
 	}
 }

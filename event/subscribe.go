@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -66,9 +65,10 @@ func (f *front) begin(ctx context.Context, o *subscribeOptions, h Handler, bh Ba
 		return nil, err
 	}
 	if o.fresh {
-		if err := f.settleWhole(ctx, o); err != nil {
+		remove, err := f.settleWhole(ctx, o)
+		if err != nil {
 			source.Close(ctx)
-			if errors.Is(err, ErrConflict) {
+			if remove {
 				f.driver.DeleteGroup(ctx, o.group) // if it fails, the next Subscribe returns ErrConflict
 			}
 			return nil, err
