@@ -3,6 +3,7 @@
 #            PICTURES=dir  where pictures of the page go
 #            FUZZTIME=20s  for each target     CHAOS=1m SOAK=10m  for each test
 #            SEEDS=10000  for each world       FIRST=1    the first of them
+#            SOAK_OUT=dir  where samples and plots of make soak go
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -95,9 +96,11 @@ chaos: ## runs the tests named …Chaos…, and those of sync, for CHAOS each: s
 sim: ## runs the tests named …Simulated… with SEEDS seeds each: faults in a simulated world
 	@SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) go test $(race) -count 1 -p 2 -run Simulated -timeout 24h -v $(PKG) | grep -v '^[ 0-9]*$$\|no test files\|no tests to run'
 
-soak: ## runs the tests named …Soak… for SOAK each: load, memory, goroutines
+soak: ## keeps each package under load with faults for SOAK: memory, goroutines, descriptors stay flat
 	@scripts/servers
-	@SOAK=$(SOAK) REQUIRE_SERVERS=1 go test $(race) -count 1 -p 1 -run Soak -timeout 6h -v $(PKG)
+	@status=0; SOAK=$(SOAK) $(if $(SOAK_OUT),SOAK_OUT=$(abspath $(SOAK_OUT))) REQUIRE_SERVERS=1 \
+		go test $(race) -count 1 -run 'Soak$(if $(RUN),/$(RUN))' -timeout 24h -v ./internal/soak || status=$$?; \
+	$(if $(SOAK_OUT),go -C bench run ./report -soak $(abspath $(SOAK_OUT));) exit $$status
 
 fuzz: ## runs each fuzz target for FUZZTIME
 	@scripts/fuzz $(FUZZTIME) $(PKG)

@@ -16,12 +16,12 @@ func Chaos(t testing.TB) time.Duration {
 	return duration(t, "CHAOS")
 }
 
-// Soak returns how long a test named …Soak… is to run, as "make soak" puts it into SOAK; without
-// it the test is skipped.
+// Soak returns how long a test named …Soak… is to run, as "make soak" puts it into SOAK. Without
+// it, 0: a few calls, to see that the test itself works.
 func Soak(t testing.TB) time.Duration {
 	t.Helper()
 	if os.Getenv("SOAK") == "" {
-		t.Skip("a soak test: make soak")
+		return 0
 	}
 	return duration(t, "SOAK")
 }
