@@ -3,11 +3,13 @@
 //
 //	go -C bench run ./report                # all; about an hour
 //	go -C bench run ./report ./kv ./sync    # those packages; the rest of RESULTS.md stays
+//	go -C bench run ./report -soak dir      # draws what "make soak SOAK_OUT=dir" left
 package main
 
 import (
 	"bufio"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -16,7 +18,15 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:], os.Stdout); err != nil {
+	samples := flag.String("soak", "", "only draw the samples in this folder")
+	flag.Parse()
+	var err error
+	if *samples != "" {
+		err = drawSoak(*samples)
+	} else {
+		err = run(flag.Args(), os.Stdout)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
 		os.Exit(1)
 	}
