@@ -3,7 +3,9 @@ package jose
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rsa"
 	"encoding/base64"
 	"errors"
@@ -225,6 +227,36 @@ func TestTimesInClaims(t *testing.T) {
 	for claim, why := range map[string]string{`"exp":"1"`: "exp is no date", `"exp":9999999999,"nbf":"1"`: "nbf is no date", `"exp":9999999999,"iat":[]`: "iat is no date"} {
 		if _, err := v.Verify(t.Context(), mustSign(t, s, `{"iss":"i",`+claim+`}`)); !errors.Is(err, ErrClaims) || !strings.Contains(err.Error(), why) {
 			t.Errorf("%s: %v, want %s", claim, err, why)
+		}
+	}
+}
+
+// A message signed with the empty secret must not pass for one that was signed
+// with a secret when the key is of another kind: Key.Accepts stands before this,
+// and this must hold without it.
+func TestNoKeyOfAnotherKindVerifies(t *testing.T) {
+	signed := []byte("signed")
+	for name, a := range algorithms {
+		sig := make([]byte, 64)
+		if a.family == mac {
+			m := hmac.New(a.hash.New, nil)
+			m.Write(signed)
+			sig = m.Sum(nil)
+		} else if a.family == ecDSA {
+			sig = make([]byte, 2*((a.curve.Params().BitSize+7)/8))
+		}
+		public := map[family]any{eddsa: ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)), ecDSA: &everyKey[ES256].(*ecdsa.PrivateKey).PublicKey,
+			pkcs1: &everyKey[RS256].(*rsa.PrivateKey).PublicKey, mac: make([]byte, 32)}
+		for f, key := range public {
+			if f == a.family || f == pkcs1 && a.family == pss {
+				continue // of its own kind
+			}
+			if a.verify(key, signed, sig) {
+				t.Errorf("%s verifies with a %T", name, key)
+			}
+		}
+		if a.verify(nil, signed, sig) {
+			t.Errorf("%s verifies without a key", name)
 		}
 	}
 }
