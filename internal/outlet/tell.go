@@ -42,12 +42,12 @@ type teller struct {
 // trouble returns what is worth saying about an attempt. o.mu is held.
 func (o *Outlet[T, B]) trouble(c outcome) (Trouble, bool) {
 	t, total := &o.teller, o.stats.Lost().Items
-	err := c.why
+	err, again := c.why, false
 	if c.err != nil {
-		err = c.err
+		err, again = c.err, true
 	}
 	if o.ctx.Err() != nil {
-		err = nil // Close says it
+		err, again = nil, false // Close says it
 	}
 	gate := &t.waits
 	if total > t.good {
@@ -64,7 +64,7 @@ func (o *Outlet[T, B]) trouble(c outcome) (Trouble, bool) {
 	if err == nil || !gate.Worth(err.Error(), time.Now()) {
 		return Trouble{}, false
 	}
-	told := Trouble{Err: err, Again: c.err != nil, Lost: total - t.lost}
+	told := Trouble{Err: err, Again: again, Lost: total - t.lost}
 	t.lost = total
 	return told, true
 }
