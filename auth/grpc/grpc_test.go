@@ -197,6 +197,8 @@ func TestANilOptionLetsNoCallThrough(t *testing.T) {
 		return grpc.WithPerRPCCredentials(authgrpc.Credentials(a, auth.Destination{Audience: "orders"}, append([]authgrpc.CredentialsOption{authgrpc.WithInsecure()}, opts...)...))
 	}
 	_, bad := serve(t, a, nil)
+	_, skip := serve(t, a, authgrpc.WithoutAuth(nil))
+	_, request := serve(t, a, authgrpc.WithRequest(nil))
 	_, good := serve(t, a)
 	for name, c := range map[string]struct {
 		addr string
@@ -206,6 +208,8 @@ func TestANilOptionLetsNoCallThrough(t *testing.T) {
 	}{
 		"neither":     {good, shown(), codes.OK, ""},
 		"interceptor": {bad, shown(), codes.Internal, "auth/grpc: interceptor: invalid: option 1 is nil"},
+		"WithoutAuth": {skip, shown(), codes.Internal, "WithoutAuth(nil)"},
+		"WithRequest": {request, shown(), codes.Internal, "WithRequest(nil)"},
 		"credentials": {good, shown(nil), codes.Internal, "auth/grpc: credentials: invalid: option 2 is nil"},
 	} {
 		unary, stream, text := both(t.Context(), dial(t, c.addr, c.dial))
