@@ -28,8 +28,11 @@ type options struct {
 }
 
 // WithIdempotent tells which endpoints may be processed twice. The default is
-// none of them.
+// none of them, as it is with nil.
 func WithIdempotent(f func(service, endpoint string) bool) Option {
+	if f == nil {
+		return Option{}
+	}
 	return Option{func(o *options) { o.idempotent = f }}
 }
 

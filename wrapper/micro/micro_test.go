@@ -341,6 +341,7 @@ func TestUnsentCallsGoToAnotherInstanceAndOthersOnlyIfIdempotent(t *testing.T) {
 	}{
 		"dead":             {[]string{dead, goodAddr}, nil, true},
 		"busy":             {[]string{busyAddr, goodAddr}, nil, false},
+		"busy, nil":        {[]string{busyAddr, goodAddr}, []micro.Option{{}, micro.WithIdempotent(nil)}, false},
 		"busy, idempotent": {[]string{busyAddr, goodAddr}, []micro.Option{micro.WithIdempotent(func(string, string) bool { return true })}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
