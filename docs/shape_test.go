@@ -213,30 +213,15 @@ func called(body *ast.BlockStmt, name string) (yes bool) {
 	return yes
 }
 
-// refusesNil finds `if opt == nil` with a return or an else, or an error that
-// only an option that is not nil replaces.
+// refusesNil finds `if opt == nil` that ends in a return.
 func refusesNil(body *ast.BlockStmt, name string) (yes bool) {
 	ast.Inspect(body, func(n ast.Node) bool {
-		block, ok := n.(*ast.BlockStmt)
-		if !ok {
+		branch, ok := n.(*ast.IfStmt)
+		if !ok || comparedWithNil(branch.Cond, name) != token.EQL || len(branch.Body.List) == 0 {
 			return true
 		}
-		for i, s := range block.List {
-			branch, ok := s.(*ast.IfStmt)
-			if !ok {
-				continue
-			}
-			switch comparedWithNil(branch.Cond, name) {
-			case token.EQL:
-				_, returns := branch.Body.List[len(branch.Body.List)-1].(*ast.ReturnStmt)
-				yes = yes || returns || branch.Else != nil
-			case token.NEQ:
-				if i > 0 {
-					_, before := block.List[i-1].(*ast.AssignStmt)
-					yes = yes || before
-				}
-			}
-		}
+		_, returns := branch.Body.List[len(branch.Body.List)-1].(*ast.ReturnStmt)
+		yes = yes || returns
 		return true
 	})
 	return yes
