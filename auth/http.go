@@ -110,9 +110,9 @@ func given(ok bool, option string) error {
 // Handler lets only those requests through to next that a authorizes. The
 // handler finds the caller's token with FromContext. What was refused is
 // answered with 401, 403 or 503; a path that NormalizePath refuses with 400,
-// before anything else is asked. An option that is nil, or was given nil, is
-// told by every answer: it is 500, and whoever WithRefusals tells gets the
-// ErrInvalid.
+// before anything else is asked. If an option is nil, or was given nil, nothing
+// passes: every request is answered with 500, and the function of WithRefusals
+// gets an ErrInvalid.
 func Handler(a Auth, next http.Handler, opts ...HandlerOption) http.Handler {
 	h := &handler{
 		auth: a, next: next,

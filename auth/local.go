@@ -43,10 +43,10 @@ func NewAuthority() *Authority {
 	}
 }
 
-// Local makes l the backend.
+// Local makes l the backend: other Auths of this process may share it.
 func Local(l *Authority) Option {
 	if l == nil {
-		return func(*options) error { return fmt.Errorf("%w: nil Local", ErrInvalid) }
+		return func(*options) error { return fmt.Errorf("%w: nil Authority", ErrInvalid) }
 	}
 	return WithDriver("local", func(context.Context) (Driver, error) { return localDriver{l}, nil })
 }

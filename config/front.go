@@ -247,7 +247,7 @@ func (c *front) Reload(ctx context.Context) error {
 		wg.Go(func() { c.refs.refresh(ctx, nil) })
 	}
 	wg.Wait()
-	unread := c.sourceErrors() // now: one that is back when the change is made is not in it
+	unread := c.sourceErrors() // of these reads: while the change is made a source may come back
 	err := c.applyNow(ctx)
 	if ctx.Err() != nil && c.life.Closed() {
 		err = ErrClosed

@@ -31,12 +31,12 @@ func NewRecorder(n int, e Encoding) *Recorder {
 }
 
 // Memory keeps the newest records in r.
-func Memory(m *Recorder) Option {
+func Memory(r *Recorder) Option {
 	return func(o *options) error {
-		if m == nil {
+		if r == nil {
 			return fault.Markf(ErrInvalid, "Memory(nil)")
 		}
-		return WithDriver("memory", func(context.Context) (Driver, error) { return m, nil })(o)
+		return WithDriver("memory", func(context.Context) (Driver, error) { return r, nil })(o)
 	}
 }
 

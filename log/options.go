@@ -89,7 +89,7 @@ type OutputOption func(*outputOptions) error
 func WithOutput(output Option, opts ...OutputOption) Option {
 	return func(o *options) error {
 		if output == nil {
-			return fault.Markf(ErrInvalid, "Route of a nil output")
+			return fault.Markf(ErrInvalid, "WithOutput of a nil output")
 		}
 		first := len(o.outputs)
 		if err := output(o); err != nil {
