@@ -1,6 +1,7 @@
 package monitor_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -246,6 +247,25 @@ func TestLivenessFailsWhenALoopStalls(t *testing.T) {
 	})
 }
 
+func TestStrangersSeeServiceAndVersionAlone(t *testing.T) {
+	all := monitor.Instance{ID: "orders-1", Service: "orders", Version: "1.2.0", Address: "10.0.0.7:80", Zone: "a"}
+	mo := start(t, monitor.WithInstance(all), monitor.WithDetails(func(r *http.Request) bool { return r.URL.Query().Has("admin") }))
+	for target, want := range map[string]string{
+		"/statusz":       `{"service":"orders","version":"1.2.0"}`,
+		"/statusz?admin": `{"id":"orders-1","service":"orders","version":"1.2.0","address":"10.0.0.7:80","zone":"a"}`,
+	} {
+		w := httptest.NewRecorder()
+		mo.Handler().ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+		var got struct {
+			Instance json.RawMessage `json:"instance"`
+		}
+		var line bytes.Buffer
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || json.Compact(&line, got.Instance) != nil || line.String() != want {
+			t.Errorf("%s: %s, %v, want %s", target, line.String(), err, want)
+		}
+	}
+}
+
 func TestProbesOverHTTP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mo := start(t, monitor.WithService("orders"), monitor.WithPhase(monitor.Starting),
@@ -289,7 +309,7 @@ func TestProbesOverHTTP(t *testing.T) {
 		if err := json.Unmarshal(w.Body.Bytes(), &s); err != nil || s.Word != "warn" || s.Phase != monitor.Draining || len(s.Checks) != 2 {
 			t.Errorf("/statusz: %v, %s", err, w.Body)
 		}
-		if b := get("/statusz", "").Body.String(); strings.Contains(b, "refused") || strings.Contains(b, s.Instance.ID) || strings.Contains(b, `"instance"`) {
+		if b := get("/statusz", "").Body.String(); strings.Contains(b, "refused") || strings.Contains(b, s.Instance.ID) || strings.Contains(b, `"id"`) {
 			t.Errorf("a stranger sees %s", b)
 		}
 		mo.Observe(monitor.Endpoint{Method: "GET /x"}, time.Millisecond, nil)

@@ -67,7 +67,7 @@ func unname[T ~uint8](names []string, b []byte, to *T) error {
 
 // Instance says which process a status is of.
 type Instance struct {
-	ID      string `json:"id"`
+	ID      string `json:"id,omitempty"`
 	Service string `json:"service,omitempty"`
 	Version string `json:"version,omitempty"`
 	Address string `json:"address,omitempty"`
@@ -91,7 +91,7 @@ type Result struct {
 
 // Status is how the process is. It is a copy.
 type Status struct {
-	Instance Instance  `json:"instance,omitzero"` // nothing of it for whom WithDetails does not allow
+	Instance Instance  `json:"instance,omitzero"` // in /statusz only service and version without WithDetails
 	State    State     `json:"state"`             // the worst of the checks, as far as they count
 	Phase    Phase     `json:"phase"`
 	Live     bool      `json:"live"`
