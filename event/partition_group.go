@@ -94,8 +94,9 @@ func (f *front) checkParts(ctx context.Context, o *subscribeOptions) (missing []
 }
 
 // makers is the name under which those attend that may be making parts of a group, in
-// whatever number, or removing what they made.
-func (o *subscribeOptions) makers() string { return o.group + "/making" }
+// whatever number, or removing what they made. It is no longer than the name of a part's
+// group, which backends have room for.
+func (o *subscribeOptions) makers() string { return o.group + "/maker" }
 
 // makeParts makes the groups of the parts that are not there. No driver makes several
 // groups at once, so somebody may make the group undivided, or in other parts, at the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -413,4 +414,44 @@ func TestDeleteGroupRemovesItInEveryWay(t *testing.T) {
 			t.Errorf("a group that is gone: %v", err)
 		}
 	})
+}
+
+// measured is the memory driver, and how long the names are under which members attend.
+type measured struct {
+	event.Driver
+	eventdriver.Roster
+	mu      sync.Mutex
+	longest int
+}
+
+func (d *measured) Attend(ctx context.Context, group, consumer string, ttl time.Duration) ([]string, error) {
+	d.mu.Lock()
+	d.longest = max(d.longest, len(group))
+	d.mu.Unlock()
+	return d.Roster.Attend(ctx, group, consumer, ttl)
+}
+
+// Backends have room for the longest name of a group and no more, in a column of MySQL
+// for one: so nobody attends under a longer one.
+func TestMembersAttendUnderNoLongerNameThanAGroupHas(t *testing.T) {
+	memory := event.NewMemory()
+	d := &measured{Driver: memory, Roster: memory.(eventdriver.Roster)}
+	s, err := event.New(event.WithDriver("measured", func(context.Context, event.Settings) (event.Driver, error) { return d, nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	const most = 255
+	for bytes, want := range map[int]error{most - len(" [1/2]"): nil, most - len(" [1/2]") + 1: event.ErrInvalid} {
+		_, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil },
+			event.Group(strings.Repeat("g", bytes)), event.Ordered(event.BySubject), event.Partitions(2))
+		if !errors.Is(err, want) {
+			t.Errorf("a name of %d bytes: %v, want %v", bytes, err, want)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.longest == 0 || d.longest > most {
+		t.Errorf("a member attended under a name of %d bytes, want 1 to %d", d.longest, most)
+	}
 }
