@@ -44,6 +44,7 @@ func (t *table) enter(ctx context.Context) (context.Context, begun, error) {
 		c, call, err := t.f.enter(ctx)
 		if t.within != nil {
 			call.Limit = *t.within
+			err = call.Late(ctx, err) // it may have ended between two steps
 		}
 		return c, call, err
 	}
