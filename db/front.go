@@ -186,7 +186,8 @@ func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) erro
 	for run := 0; ; run++ {
 		err := f.tx(ctx, call.Limit, t, o.isolation, fn)
 		if !errors.Is(err, dbvalue.ErrSerialization) {
-			if collided != nil && err != nil && ctx.Err() != nil { // time ran out in a run that followed a collision
+			// Time ran out in a run that followed a collision, and was certainly not committed.
+			if collided != nil && err != nil && ctx.Err() != nil && fault.KindOf(err) != fault.UnknownOutcome {
 				err = fault.Mark(ErrConflict, errors.Join(collided, err))
 			}
 			return f.wrap("tx", "", err)

@@ -119,3 +119,97 @@ func TestTimeoutIsUnavailableAndADeadlineIsTheCallers(t *testing.T) {
 		})
 	}
 }
+
+// tardy is a database that answers a Get when its time is over.
+type tardy struct{ plain }
+
+func (d tardy) Get(ctx context.Context, table, id string) (*db.Record, error) {
+	<-ctx.Done()
+	return d.plain.Get(context.WithoutCancel(ctx), table, id)
+}
+
+// The time-out that ends a Patch between its steps is the database's own as well.
+func TestTimeoutBetweenTheStepsOfAPatchIsUnavailable(t *testing.T) {
+	for _, own := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			mem, err := db.Memory().OpenDriver(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := db.New(db.WithTimeout(time.Minute), db.WithDriver("tardy", func(context.Context) (db.Driver, error) { return tardy{plain{mem}}, nil }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			tb, err := d.Table(t.Context(), "things")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tb.Create(t.Context(), &db.Record{ID: "a"}); err != nil {
+				t.Fatal(err)
+			}
+			ctx := t.Context()
+			if !own {
+				limited, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				ctx = limited
+			}
+			_, err = tb.Patch(ctx, "a", db.Set("n", 1))
+			if errors.Is(err, db.ErrUnavailable) != own || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("our own time-out %t: %v", own, err)
+			}
+		})
+	}
+}
+
+// unanswered is a database whose first commit collides, and whose second one gets no
+// answer.
+type unanswered struct {
+	db.Driver
+	commits *int
+}
+
+func (d unanswered) Begin(ctx context.Context, level db.IsolationLevel) (dbdriver.Transaction, error) {
+	tx, err := d.Driver.(interface {
+		Begin(context.Context, db.IsolationLevel) (dbdriver.Transaction, error)
+	}).Begin(ctx, level)
+	return unansweredTx{tx, d.commits}, err
+}
+
+type unansweredTx struct {
+	dbdriver.Transaction
+	commits *int
+}
+
+func (x unansweredTx) Commit(ctx context.Context) error {
+	if err := x.Rollback(ctx); err != nil {
+		return err
+	}
+	*x.commits++
+	if *x.commits == 1 {
+		return dbdriver.ErrSerialization
+	}
+	<-ctx.Done()
+	return db.ErrUnknownOutcome
+}
+
+// A commit that may have been applied is no ErrConflict, which says that it was not,
+// also if the run before it has collided.
+func TestUnknownOutcomeAfterACollisionIsNoConflict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem, err := db.Memory().OpenDriver(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		commits := 0
+		d, err := db.New(db.WithTimeout(time.Minute), db.WithDriver("unanswered", func(context.Context) (db.Driver, error) { return unanswered{mem, &commits}, nil }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		err = d.Tx(t.Context(), func(context.Context, db.DB) error { return nil })
+		if !errors.Is(err, db.ErrUnknownOutcome) || errors.Is(err, db.ErrConflict) || commits != 2 {
+			t.Errorf("%v after %d commits, want ErrUnknownOutcome after 2", err, commits)
+		}
+	})
+}
