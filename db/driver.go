@@ -19,10 +19,11 @@ import (
 //     needs no types of its own.
 //  4. Table names are checked: a to z, 0 to 9 and '_', up to 74 bytes. Ids,
 //     keys and values may be any UTF-8 and must be bound, never pasted.
-//  5. Methods return when ctx ends, with ctx's error in the chain. Other errors
-//     are ErrUnavailable if certainly nothing was written,
-//     ErrUnknownOutcome if a write may have been applied, the kinds named
-//     below, or have no kind.
+//  5. Methods return when ctx ends, with ctx's error in the chain, and with
+//     ErrUnknownOutcome too if a write may have been applied: without it, the
+//     end of WithTimeout is ErrUnavailable. Other errors are ErrUnavailable if
+//     certainly nothing was written, ErrUnknownOutcome if a write may have
+//     been applied, the kinds named below, or have no kind.
 //  6. After an error of the connection the driver recovers by itself.
 type Driver interface {
 	// Get returns a record, or ErrNotFound.

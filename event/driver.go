@@ -24,10 +24,12 @@ import (
 //  3. Records given to a driver belong to the caller: they must not be kept or
 //     changed. Records that a driver returns belong to the caller: a driver
 //     must not keep or share them.
-//  4. Methods return when ctx ends, with ctx's error in the chain. Other errors
-//     are ErrUnavailable if certainly nothing was done, ErrUnknownOutcome
-//     if an Append may have been applied, ErrNotFound, ErrConflict,
-//     ErrUnsupported as said below, or have no kind.
+//  4. Methods return when ctx ends, with ctx's error in the chain, and with
+//     ErrUnknownOutcome too if something may have been changed: without it, the
+//     end of WithTimeout is ErrUnavailable. Other errors are ErrUnavailable if
+//     certainly nothing was done, ErrUnknownOutcome if something may have been
+//     changed, ErrNotFound, ErrConflict, ErrUnsupported as said below, or have
+//     no kind.
 //  5. After an error of the connection the driver recovers by itself: the next
 //     call tries again.
 type Driver interface {
