@@ -12,7 +12,7 @@ import (
 var (
 	ErrInvalid        = fault.Of("event", fault.Invalid)        // a bad option, record, pattern or position
 	ErrNotFound       = fault.Of("event", fault.NotFound)       // no group of that name, or nothing scheduled under that ID
-	ErrConflict       = fault.Of("event", fault.Conflict)       // the group exists with other types
+	ErrConflict       = fault.Of("event", fault.Conflict)       // the group exists with other types or partitions
 	ErrTooLarge       = fault.Of("event", fault.TooLarge)       // a record above the limits; nothing was published
 	ErrUnsupported    = fault.Of("event", fault.Unsupported)    // the backend can't do it; see Features
 	ErrUnavailable    = fault.Of("event", fault.Unavailable)    // the backend did not answer; certainly not applied

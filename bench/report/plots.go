@@ -11,7 +11,7 @@ import (
 	"github.com/micro/go-platform/bench/sim"
 )
 
-// figures are the ten that README.md explains: two from a simulation, which is
+// figures are the ten that figures.md explains: two from a simulation, which is
 // run for them, the others from what was measured. Nothing is drawn of what was
 // not measured yet.
 func figures() map[string]func(all map[string]section) string {
