@@ -328,6 +328,11 @@ func (w *simServices) run() {
 		}
 		p.mu.Unlock()
 	}
+	w.mu.Lock()
+	for _, name := range simInstances { // all leave now, and readers that end later see it
+		w.disturbed[name] = true
+	}
+	w.mu.Unlock()
 	for name, p := range w.process {
 		if name != "i1" {
 			p.end()
