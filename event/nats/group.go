@@ -130,6 +130,23 @@ func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	list, err := d.list(ctx, kv, s)
+	if errors.Is(err, jetstream.ErrStreamNotFound) { // somebody has deleted it
+		s, err = d.stream(ctx)
+		if err != nil {
+			return nil, err
+		}
+		list, err = d.list(ctx, kv, s)
+	}
+	if err != nil {
+		return nil, nats.ReadError(err)
+	}
+	slices.SortFunc(list, func(a, b event.GroupInfo) int { return cmp.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// list returns the groups that have a consumer of the stream, in any order.
+func (d *driver) list(ctx context.Context, kv jetstream.KeyValue, s jetstream.Stream) ([]event.GroupInfo, error) {
 	infos := s.ListConsumers(ctx)
 	var list []event.GroupInfo
 	var failed error
@@ -154,11 +171,7 @@ func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
 	if failed == nil {
 		failed = d.lost(infos.Err())
 	}
-	if failed != nil {
-		return nil, nats.ReadError(failed)
-	}
-	slices.SortFunc(list, func(a, b event.GroupInfo) int { return cmp.Compare(a.Name, b.Name) })
-	return list, nil
+	return list, failed
 }
 
 func (d *driver) DeleteGroup(ctx context.Context, name string) error {
