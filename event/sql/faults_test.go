@@ -109,9 +109,9 @@ func TestRosterForgetsMembersThatCrashed(t *testing.T) {
 	}
 	until(t, "it is in the roster", func() bool { return rows("consumer = 'lives'") == 1 })
 	for _, q := range []string{
-		"INSERT INTO event_members (stream, name, consumer, until) SELECT stream, 'g', 'crashed', 1 FROM event_members WHERE consumer = 'lives'",
+		"INSERT INTO event_members (stream, name, consumer, until) SELECT stream, name, 'crashed', 1 FROM event_members WHERE consumer = 'lives'",
 		"INSERT INTO event_members (stream, name, consumer, until) SELECT stream, 'of old', 'crashed', 1 FROM event_members WHERE consumer = 'lives'",
-		"INSERT INTO event_members (stream, name, consumer, until) SELECT stream, 'g', 'lives too', 9000000000000 FROM event_members WHERE consumer = 'lives'",
+		"INSERT INTO event_members (stream, name, consumer, until) SELECT stream, name, 'lives too', 9000000000000 FROM event_members WHERE consumer = 'lives'",
 		"INSERT INTO event_members (stream, name, consumer, until) SELECT 'another stream', 'g', 'not ours', 1 FROM event_members WHERE consumer = 'lives'",
 	} {
 		if _, err := other.Exec(q); err != nil {
