@@ -1,5 +1,5 @@
 # Variables: PKG=./kv/...  what test runs      RUN=TestX  COUNT=10  as go test's -run and -count
-#            race=         no race detector    P=4        packages at a time
+#            race=         no race detector    P=3        packages at a time
 #            PICTURES=dir  where pictures of the page go
 #            FUZZTIME=20s  for each target     CHAOS=1m SOAK=10m  for each test
 #            SEEDS=10000  for each world       FIRST=1    the first of them
@@ -13,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 PKG      ?= ./...
 RUN      ?=
 COUNT    ?= 1
-P        ?= 4
+P        ?= 3
 race     ?= -race
 FUZZTIME ?= 20s
 PICTURES ?= /tmp/go-platform-pictures
