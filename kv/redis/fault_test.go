@@ -194,11 +194,11 @@ func TestBadAddresses(t *testing.T) {
 			t.Errorf("address %q: %v, want ErrInvalid", addr, err)
 		}
 	}
-	for name, backend := range map[string]kv.Option{
-		"nil option": redis.Backend("h:1", nil), "nil engine": redis.On(nil), "nil client": redis.On(engine.FromClient(nil)),
+	for says, backend := range map[string]kv.Option{
+		"option 1 is nil": redis.Backend("h:1", nil), "nil engine": redis.On(nil), "nil client": redis.On(engine.FromClient(nil)),
 	} {
-		if _, err := kv.New(backend); !errors.Is(err, kv.ErrInvalid) || !contains(err, "nil "+strings.Fields(name)[1]) {
-			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		if _, err := kv.New(backend); !errors.Is(err, kv.ErrInvalid) || !contains(err, says) {
+			t.Errorf("got %v, want ErrInvalid that says %q", err, says)
 		}
 	}
 }
