@@ -9,6 +9,7 @@ import (
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/config/store"
+	"github.com/micro/go-platform/internal/backoff"
 )
 
 func configWatch() *command {
@@ -79,9 +80,8 @@ func (w *documentWatch) follow(ctx context.Context) error {
 			return err
 		}
 		w.c.complain("the watch has ended; it is begun again")
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
+		if backoff.Sleep(ctx, time.Second) != nil {
+			return nil
 		}
 	}
 }
@@ -98,10 +98,8 @@ func (w *documentWatch) lookUntil(ctx context.Context, said bool) error {
 			w.c.complain("%s; waiting", oneLine(err.Error()))
 			said = true
 		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := backoff.Sleep(ctx, time.Second); err != nil {
+			return err
 		}
 	}
 }
