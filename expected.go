@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/backoff"
 )
 
 // expected tells the monitor which instances there should be: those that the
@@ -37,9 +38,7 @@ func (a *App) follow(ctx context.Context, service string) {
 		if !errors.Is(err, discovery.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
 			return
 		}
-		select {
-		case <-time.After(5 * time.Second):
-		case <-ctx.Done():
+		if backoff.Sleep(ctx, 5*time.Second) != nil {
 			return
 		}
 	}
