@@ -50,8 +50,8 @@ func Handler(d discovery.Discovery, opts ...HandlerOption) (http.Handler, error)
 	if d == nil {
 		return nil, fault.New(fault.Invalid, "discovery/relay", "new", "", "nil discovery")
 	}
-	if err := fronts.Apply(h, opts); err != nil {
-		return nil, fault.Wrap("discovery/relay", "new", "", err)
+	if err := fronts.New("discovery/relay", h, opts); err != nil {
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /services", h.services)
