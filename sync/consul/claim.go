@@ -96,7 +96,7 @@ func (c *claim) peek(ctx context.Context) error {
 	defer cancel()
 	pairs, _, err := c.d.conn.KV().List(strings.TrimSuffix(c.queue, "queue/"), consistent(ctx))
 	if err != nil {
-		return c.unavailable(err)
+		return unavailable(err)
 	}
 	for _, p := range pairs {
 		if p.Session != "" && c.Limit == 1 {
@@ -108,7 +108,7 @@ func (c *claim) peek(ctx context.Context) error {
 }
 
 // unavailable is for requests that leave nothing behind.
-func (c *claim) unavailable(err error) error {
+func unavailable(err error) error {
 	err = consulconn.Read(err)
 	if fault.KindOf(err) == context.DeadlineExceeded {
 		err = fault.Mark(fault.Unavailable, err)
@@ -123,7 +123,7 @@ func (c *claim) enqueue(ctx context.Context) ([]*api.KVPair, error) {
 	for {
 		s, err := c.d.session(ctx, c.TTL)
 		if err != nil {
-			return nil, c.unavailable(err)
+			return nil, unavailable(err)
 		}
 		c.session, c.doubtful = s, true
 		results, ok, why, err := c.d.txn(ctx,

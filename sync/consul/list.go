@@ -13,7 +13,7 @@ import (
 func (d *driver) List(ctx context.Context, prefix string, yield func(string, dsync.Hold) bool) error {
 	pairs, _, err := d.conn.KV().List(prefix, consistent(ctx))
 	if err != nil {
-		return (&claim{}).unavailable(err)
+		return unavailable(err)
 	}
 	queues, holders := map[string][]*api.KVPair{}, map[string]*api.KVPair{}
 	var keys []string
