@@ -42,7 +42,7 @@ func story(t *testing.T, args ...string) string {
 	}
 	// The first column of the table is while all is well: its shares are even. A machine
 	// that does few calls in that time is so busy that instances are slow in turn, and the
-	// router keeps away from those; then each has a share at least.
+	// router avoids those; then each has a share at least.
 	for _, service := range []string{"names", "greeter"} {
 		var calls []int
 		for _, line := range regexp.MustCompile(service+`-\d +(\d+) +\d+ +\d+ +\d+ `).FindAllStringSubmatch(out.String(), -1) {
