@@ -45,8 +45,8 @@ func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 	if mo == nil {
 		return nil, fault.New(monitor.ErrInvalid, "monitor/page", "new", "", "nil monitor")
 	}
-	if err := fronts.Apply(&o, opts); err != nil {
-		return nil, fault.Wrap("monitor/page", "new", "", fault.Mark(monitor.ErrInvalid, err))
+	if err := fronts.New("monitor/page", &o, opts); err != nil {
+		return nil, err
 	}
 	p := &Page{o: o, mo: mo, life: life.New(), mux: http.NewServeMux(), html: newDocument(o.title), writes: shared{turn: make(chan struct{}, 1)}}
 	switch {
