@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/micro/go-platform/internal/servertest"
 )
@@ -59,7 +58,8 @@ func TestThePageShowsTheShop(t *testing.T) {
 			tab = servertest.OpenTab(t, browser, address, 1280, 800)
 		}
 		if strings.HasPrefix(line, "── kill") && *pictures != "" {
-			time.Sleep(10 * time.Second) // until the router has seen it
+			tab.Go(address + "#router?service=orders")
+			tab.AwaitText("main", "tried again at") // the router has seen it
 			for _, fragment := range []string{"cluster", "map", "router?service=orders", "service?name=orders", "timeline", "traces?service=orders", "config", "locks", "events"} {
 				look(t, tab, address, fragment)
 			}
