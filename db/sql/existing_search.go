@@ -245,13 +245,20 @@ var (
 	globSigns = strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]")
 )
 
+// The operators that say of a bound's neighbour, which is just below or just above
+// it, what is said of the bound.
+var (
+	fromBelow = map[db.Operator]db.Operator{db.OpLess: db.OpLessOrEqual, db.OpLessOrEqual: db.OpLessOrEqual, db.OpGreater: db.OpGreater, db.OpGreaterOrEqual: db.OpGreater}
+	fromAbove = map[db.Operator]db.Operator{db.OpLess: db.OpLess, db.OpLessOrEqual: db.OpLess, db.OpGreater: db.OpGreaterOrEqual, db.OpGreaterOrEqual: db.OpGreaterOrEqual}
+)
+
 // between writes Less, LessOrEqual, Greater or GreaterOrEqual.
 func (w *mappedQuery) between(c mappedColumn, op db.Operator, v any) {
 	kind := w.x.kind
 	if s, ok := v.(string); ok && (c.class == classText || c.class == classUUID && !isUUID(s)) {
 		if before, _, nul := strings.Cut(s, "\x00"); nul && kind == sql.Postgres { // s is right after before
 			s = before
-			op = map[db.Operator]db.Operator{db.OpLess: db.OpLessOrEqual, db.OpLessOrEqual: db.OpLessOrEqual, db.OpGreater: db.OpGreater, db.OpGreaterOrEqual: db.OpGreater}[op]
+			op = fromBelow[op]
 		}
 		if c.class == classUUID {
 			w.put(c.column+`::text COLLATE "C" `+string(op)+" ?::text", s)
@@ -268,15 +275,15 @@ func (w *mappedQuery) between(c mappedColumn, op db.Operator, v any) {
 			}
 			if r := math.Floor(n); r != n {
 				v = int64(r)
-				op = map[db.Operator]db.Operator{db.OpLess: db.OpLessOrEqual, db.OpLessOrEqual: db.OpLessOrEqual, db.OpGreater: db.OpGreater, db.OpGreaterOrEqual: db.OpGreater}[op]
+				op = fromBelow[op]
 			}
 		}
 	case int64:
 		if c.class == classFloat || c.class == classInexact { // the float next to it
 			if r := float64(n); r >= 1<<63 || int64(r) > n {
-				v, op = r, map[db.Operator]db.Operator{db.OpLess: db.OpLess, db.OpLessOrEqual: db.OpLess, db.OpGreater: db.OpGreaterOrEqual, db.OpGreaterOrEqual: db.OpGreaterOrEqual}[op]
+				v, op = r, fromAbove[op]
 			} else if int64(r) < n {
-				v, op = r, map[db.Operator]db.Operator{db.OpLess: db.OpLessOrEqual, db.OpLessOrEqual: db.OpLessOrEqual, db.OpGreater: db.OpGreater, db.OpGreaterOrEqual: db.OpGreater}[op]
+				v, op = r, fromBelow[op]
 			}
 		}
 	}
