@@ -43,6 +43,15 @@ func ofNoExisting(what string) error {
 	return fault.Markf(fault.Unsupported, "%s of an existing table, which is read only", what)
 }
 
+// writable returns a table that is ours.
+func (d *driver) writable(name string) (*table, error) {
+	t := d.table(name)
+	if t.existing.Load() != nil {
+		return nil, ofNoExisting("a write")
+	}
+	return t, nil
+}
+
 // existingOf returns what is configured of a table, whose name may have a namespace
 // before it.
 func (d *driver) existingOf(name string) (Existing, bool) {

@@ -71,9 +71,9 @@ func (x *transaction) Put(ctx context.Context, name string, r *db.Record, c db.C
 	if err != nil {
 		return err
 	}
-	t := x.s.d.table(name)
-	if t.existing.Load() != nil {
-		return ofNoExisting("a write")
+	t, err := x.s.d.writable(name)
+	if err != nil {
+		return err
 	}
 	old, err := x.s.put(ctx, t, r, e, c)
 	switch v, ok := x.seen[place{name, r.ID}]; {
@@ -94,9 +94,9 @@ func (x *transaction) Put(ctx context.Context, name string, r *db.Record, c db.C
 }
 
 func (x *transaction) Delete(ctx context.Context, name, id string, version uint64) error {
-	t := x.s.d.table(name)
-	if t.existing.Load() != nil {
-		return ofNoExisting("a write")
+	t, err := x.s.d.writable(name)
+	if err != nil {
+		return err
 	}
 	old, err := x.s.remove(ctx, t, id, version)
 	if err == nil || fault.KindOf(err) == fault.NotFound || fault.KindOf(err) == fault.Conflict {

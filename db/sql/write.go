@@ -48,9 +48,9 @@ func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condit
 	if err != nil {
 		return err
 	}
-	t := d.table(name)
-	if t.existing.Load() != nil {
-		return ofNoExisting("a write")
+	t, err := d.writable(name)
+	if err != nil {
+		return err
 	}
 	if e.lists == 0 {
 		switch text := t.overwrite; {
@@ -178,16 +178,16 @@ func (s *session) putLists(ctx context.Context, t *table, r *db.Record, e encode
 }
 
 func (d *driver) Delete(ctx context.Context, name, id string, version uint64) error {
-	t := d.table(name)
-	if t.existing.Load() != nil {
-		return ofNoExisting("a write")
+	t, err := d.writable(name)
+	if err != nil {
+		return err
 	}
 	text, args := t.remove, []any{id, t.name}
 	if version != 0 {
 		text, args = t.removeIf, append(args, int64(version))
 	}
 	var n int64
-	err := d.single(ctx, text, func(s *session) (err error) { n, err = s.exec(ctx, text, args...); return err })
+	err = d.single(ctx, text, func(s *session) (err error) { n, err = s.exec(ctx, text, args...); return err })
 	if n > 0 || err != nil {
 		return err
 	}
