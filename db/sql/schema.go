@@ -186,25 +186,24 @@ func (d *driver) createTable(ctx context.Context, x session1, t *table, wanted [
 		id, doc, blob = `TEXT COLLATE "C"`, "JSONB", "BYTEA"
 		part, elem = id, id
 	}
-	listsEnd, has := end, ""
-	if d.kind == sql.SQLite {
-		listsEnd = " WITHOUT ROWID"
-	}
 	// What goes into one statement with the table takes no further change of it.
-	inline := d.inline(t, wanted)
-	if d.kind == sql.MySQL {
+	inline, has, listsEnd := d.inline(t, wanted), "", end
+	switch d.kind {
+	case sql.SQLite:
+		listsEnd = " WITHOUT ROWID"
+	case sql.MySQL:
 		has = ", KEY " + d.kind.Quote(t.name+"$has") + " (k, v, id)"
 	}
-	for _, q := range []string{
+	statements := []string{
 		"CREATE TABLE IF NOT EXISTS " + d.kind.Quote(catalog) + " (name " + word + " NOT NULL PRIMARY KEY, version BIGINT NOT NULL, floor BIGINT NOT NULL)" + end,
 		"CREATE TABLE IF NOT EXISTS " + t.rows + " (id " + id + " NOT NULL PRIMARY KEY, version BIGINT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL, metadata " +
 			text + " NOT NULL, sortable " + doc + " NOT NULL, lists INT NOT NULL, content_type " + word + " NOT NULL, data " + blob + inline + ")" + end,
 		"CREATE TABLE IF NOT EXISTS " + t.lists + " (id " + id + " NOT NULL, k " + part + " NOT NULL, v " + elem + " NOT NULL, PRIMARY KEY (id, k, v)" + has + ")" + listsEnd,
-		d.createIndex(t.name+"$has", false) + " ON " + t.lists + " (k, v, id)",
-	} {
-		if d.kind == sql.MySQL && strings.HasPrefix(q, "CREATE INDEX") {
-			continue
-		}
+	}
+	if has == "" {
+		statements = append(statements, d.createIndex(t.name+"$has", false)+" ON "+t.lists+" (k, v, id)")
+	}
+	for _, q := range statements {
 		if _, err := x.ExecContext(ctx, q); err != nil && !sql.IsThere(err) {
 			return err
 		}
