@@ -106,20 +106,14 @@ func (x *existing) read(row []any) (*db.Record, error) {
 	r := &db.Record{ID: fmt.Sprint(id)}
 	for i, key := range slices.Concat(x.own, x.keys) {
 		v, err := x.fields[key].value(row[i+1])
-		switch v := v.(type) {
-		case nil:
-			if err != nil {
-				return nil, err
-			}
-			continue
-		case []byte: // of Data alone
-			r.Data = v
-			continue
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case v == nil:
+		case i < len(x.own):
+			set(r, key, v)
 		default:
-			if i < len(x.own) {
-				x.set(r, key, v)
-				continue
-			}
 			if r.Metadata == nil {
 				r.Metadata = map[string]any{}
 			}
@@ -130,7 +124,7 @@ func (x *existing) read(row []any) (*db.Record, error) {
 }
 
 // set sets a field of a record.
-func (x *existing) set(r *db.Record, key string, v any) {
+func set(r *db.Record, key string, v any) {
 	switch v := v.(type) {
 	case int64:
 		r.Version = uint64(v)
@@ -146,5 +140,7 @@ func (x *existing) set(r *db.Record, key string, v any) {
 		} else {
 			r.ContentType = v
 		}
+	case []byte: // of Data alone
+		r.Data = v
 	}
 }
