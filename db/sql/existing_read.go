@@ -23,7 +23,8 @@ func (x *existing) records(ctx context.Context, s *session, q db.Query) ([]*db.R
 		return nil, err
 	}
 	defer rows.Close()
-	row := make([]any, 1+len(x.own)+len(x.keys))
+	keys := slices.Concat(x.own, x.keys)
+	row := make([]any, 1+len(keys))
 	to := make([]any, len(row))
 	for i := range row {
 		to[i] = &row[i]
@@ -33,7 +34,7 @@ func (x *existing) records(ctx context.Context, s *session, q db.Query) ([]*db.R
 		if err := rows.Scan(to...); err != nil {
 			return nil, err
 		}
-		r, err := x.read(row)
+		r, err := x.read(row, keys)
 		if err == nil {
 			err = x.placed(r, row, q.Order)
 		}
@@ -94,8 +95,8 @@ func (x *existing) explain(ctx context.Context, s *session, q db.Query) (p db.Pl
 	return p, nil
 }
 
-// read makes a record of a row: the id, then own and keys.
-func (x *existing) read(row []any) (*db.Record, error) {
+// read makes a record of a row: the id, then keys, which are own and metadata's.
+func (x *existing) read(row []any, keys []string) (*db.Record, error) {
 	id, err := x.fields[db.FieldID].value(row[0])
 	if err != nil {
 		return nil, err
@@ -104,7 +105,7 @@ func (x *existing) read(row []any) (*db.Record, error) {
 		return nil, fault.Markf(fault.Unsupported, "existing table %s: a row without an id", x.from)
 	}
 	r := &db.Record{ID: fmt.Sprint(id)}
-	for i, key := range slices.Concat(x.own, x.keys) {
+	for i, key := range keys {
 		v, err := x.fields[key].value(row[i+1])
 		if err != nil {
 			return nil, err
