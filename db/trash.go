@@ -164,10 +164,17 @@ func (t *table) unbury(ctx context.Context, old, c *Record) (err error) {
 	} else {
 		err = t.ops.Put(ctx, trash, old, Condition{Must: Exist, Version: c.Version})
 	}
-	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Conflict && !errors.Is(err, dbvalue.ErrSerialization) {
+	if overtaken(err) {
 		return nil // it is another's by now
 	}
 	return err
+}
+
+// overtaken reports whether another has changed or removed what a write was for. A
+// transaction that collided is not: it runs again.
+func overtaken(err error) bool {
+	kind := fault.KindOf(err)
+	return (kind == fault.NotFound || kind == fault.Conflict) && !errors.Is(err, dbvalue.ErrSerialization)
 }
 
 // remove is a Delete: it notes what was there, and keeps it if that is to be.
@@ -192,14 +199,13 @@ func (t *table) remove(ctx context.Context, id string, version uint64, purge boo
 			}
 		}
 		err = t.drop(ctx, r)
-		kind := fault.KindOf(err)
-		if errors.Is(err, dbvalue.ErrSerialization) || kind != fault.Conflict && kind != fault.NotFound {
+		if !overtaken(err) {
 			return err
 		}
 		if e := undo(); e != nil { // it was not this call that removed it
 			return errors.Join(err, e)
 		}
-		if version != 0 || kind != fault.Conflict || ctx.Err() != nil {
+		if version != 0 || fault.KindOf(err) != fault.Conflict || ctx.Err() != nil {
 			return err
 		}
 	}
@@ -283,7 +289,7 @@ func (t *table) restore(ctx context.Context, id string) (*Record, error) {
 		return nil, err
 	}
 	err = t.ops.Delete(ctx, trash, id, kept)
-	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Conflict && !errors.Is(err, dbvalue.ErrSerialization) {
+	if overtaken(err) {
 		err = nil // deleted again since, or purged
 	}
 	return r, err
