@@ -96,16 +96,13 @@ func (d plannedBatches) Write(ctx context.Context, table string, ws []db.Write) 
 }
 
 // plannedTxs has transactions.
-type plannedTxs struct {
-	planned
-	begin func(context.Context, db.IsolationLevel) (dbdriver.Transaction, error)
-}
+type plannedTxs struct{ planned }
 
 func (d plannedTxs) Features() db.Features { return d.Driver.Features() }
 
 func (d plannedTxs) Begin(ctx context.Context, o db.IsolationLevel) (dbdriver.Transaction, error) {
 	return nth.Read(ctx, d.p, "Begin", func() (dbdriver.Transaction, error) {
-		tx, err := d.begin(ctx, o)
+		tx, err := d.Driver.(dbdriver.Transactor).Begin(ctx, o)
 		return plannedTx{plannedOps{tx, d.p}, tx}, err
 	})
 }
@@ -115,38 +112,27 @@ type plannedTx struct {
 	tx dbdriver.Transaction
 }
 
-// Commit and Rollback end the transaction, also when they fail.
-func (x plannedTx) Commit(ctx context.Context) error {
-	ended := false
-	defer func() {
-		if !ended {
-			x.tx.Rollback(context.WithoutCancel(ctx))
-		}
-	}()
-	return nth.Write(ctx, x.p, "Commit", func() error { ended = true; return x.tx.Commit(ctx) })
-}
+func (x plannedTx) Commit(ctx context.Context) error   { return x.end(ctx, "Commit", x.tx.Commit) }
+func (x plannedTx) Rollback(ctx context.Context) error { return x.end(ctx, "Rollback", x.tx.Rollback) }
 
-func (x plannedTx) Rollback(ctx context.Context) error {
+// end ends the transaction, also when the plan has the call fail.
+func (x plannedTx) end(ctx context.Context, call string, do func(context.Context) error) error {
 	ended := false
 	defer func() {
 		if !ended {
 			x.tx.Rollback(context.WithoutCancel(ctx))
 		}
 	}()
-	return nth.Write(ctx, x.p, "Rollback", func() error { ended = true; return x.tx.Rollback(ctx) })
+	return nth.Write(ctx, x.p, call, func() error { ended = true; return do(ctx) })
 }
 
 // Whatever call of the driver fails, and however: the database says so, what is
 // stored is as before or as after, and the same again succeeds.
 func TestEveryCallOfTheDriverMayFail(t *testing.T) {
 	for name, wrap := range map[string]func(d planned) db.Driver{
-		"plain":   func(d planned) db.Driver { return d },
-		"batches": func(d planned) db.Driver { return plannedBatches{d, batcher{plain{d.Driver}}} },
-		"transactions": func(d planned) db.Driver {
-			return plannedTxs{d, d.Driver.(interface {
-				Begin(context.Context, db.IsolationLevel) (dbdriver.Transaction, error)
-			}).Begin}
-		},
+		"plain":        func(d planned) db.Driver { return d },
+		"batches":      func(d planned) db.Driver { return plannedBatches{d, batcher{plain{d.Driver}}} },
+		"transactions": func(d planned) db.Driver { return plannedTxs{d} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			nth.Run(t, nth.Promises{Unavailable: db.ErrUnavailable, Unknown: db.ErrUnknownOutcome}, func(t *testing.T, p nth.Plan) nth.World {

@@ -19,9 +19,7 @@ func (d mute) Get(ctx context.Context, table, id string) (*db.Record, error) {
 }
 
 func (d mute) Begin(ctx context.Context, level db.IsolationLevel) (dbdriver.Transaction, error) {
-	tx, err := d.Driver.(interface {
-		Begin(context.Context, db.IsolationLevel) (dbdriver.Transaction, error)
-	}).Begin(ctx, level)
+	tx, err := d.Driver.(dbdriver.Transactor).Begin(ctx, level)
 	return muteTx{tx}, err
 }
 
@@ -170,9 +168,7 @@ type unanswered struct {
 }
 
 func (d unanswered) Begin(ctx context.Context, level db.IsolationLevel) (dbdriver.Transaction, error) {
-	tx, err := d.Driver.(interface {
-		Begin(context.Context, db.IsolationLevel) (dbdriver.Transaction, error)
-	}).Begin(ctx, level)
+	tx, err := d.Driver.(dbdriver.Transactor).Begin(ctx, level)
 	return unansweredTx{tx, d.commits}, err
 }
 
