@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/netfault"
 	"github.com/micro/go-platform/internal/servertest"
@@ -126,14 +127,7 @@ func disturb(ctx context.Context, p *netfault.Proxy, faults *atomic.Int64) {
 }
 
 // pause reports whether ctx still lives after d.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}
+func pause(ctx context.Context, d time.Duration) bool { return backoff.Sleep(ctx, d) == nil }
 
 // What grows is found, and what does not is left alone.
 func TestGrowthIsNoticed(t *testing.T) {
