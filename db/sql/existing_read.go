@@ -113,7 +113,9 @@ func (x *existing) read(row []any, keys []string) (*db.Record, error) {
 		switch {
 		case v == nil:
 		case i < len(x.own):
-			set(r, key, v)
+			if err := x.set(r, key, v); err != nil {
+				return nil, err
+			}
 		default:
 			if r.Metadata == nil {
 				r.Metadata = map[string]any{}
@@ -124,24 +126,31 @@ func (x *existing) read(row []any, keys []string) (*db.Record, error) {
 	return r, nil
 }
 
-// set sets a field of a record.
-func set(r *db.Record, key string, v any) {
-	switch v := v.(type) {
-	case int64:
-		r.Version = uint64(v)
-	case time.Time:
-		if key == db.FieldCreated {
-			r.Created = v
-		} else {
-			r.Updated = v
+// set sets a field of a record. A column of SQLite may hold what its type does not
+// say.
+func (x *existing) set(r *db.Record, key string, v any) error {
+	ok := false
+	switch key {
+	case db.FieldVersion:
+		var n int64
+		n, ok = v.(int64)
+		r.Version = uint64(n)
+	case db.FieldCreated:
+		r.Created, ok = v.(time.Time)
+	case db.FieldUpdated:
+		r.Updated, ok = v.(time.Time)
+	case fieldContentType:
+		r.ContentType, ok = v.(string)
+	case fieldData:
+		var text string
+		r.Data, ok = v.([]byte)
+		if !ok {
+			text, ok = v.(string)
+			r.Data = []byte(text)
 		}
-	case string:
-		if key == fieldData {
-			r.Data = []byte(v)
-		} else {
-			r.ContentType = v
-		}
-	case []byte: // of Data alone
-		r.Data = v
 	}
+	if !ok {
+		return fault.Markf(fault.Unsupported, "column %s has what no record can hold: a %T", x.fields[key].column, v)
+	}
+	return nil
 }

@@ -615,3 +615,40 @@ func TestExistingTimestampsCompareWithAllTimes(t *testing.T) {
 		}
 	})
 }
+
+// A column of SQLite may hold values of other types than its own. What no field can
+// hold is an error, and never another field's value.
+func TestExistingColumnsWithOtherValuesThanTheirTypes(t *testing.T) {
+	leak.Check(t)
+	file := filepath.Join(t.TempDir(), "x.db")
+	raw, err := dbsql.Open("sqlite", "file:"+file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	exec(t, raw, "CREATE TABLE mixed (id TEXT PRIMARY KEY, rev INTEGER, body BLOB)",
+		"INSERT INTO mixed VALUES ('bytes', 3, x'0102'), ('text', 4, 'abc'), ('number', 5, 77), ('fraction', 6, 1.5), ('revision', 2.5, x'01'), ('none', 7, NULL)")
+	d, err := db.New(sql.SQLite(file, sql.WithExisting("mixed", sql.Existing{Table: "mixed", ID: "id", Version: "rev", Data: "body"})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	tb, err := d.Table(t.Context(), "mixed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]*db.Record{
+		"bytes": {Version: 3, Data: []byte{1, 2}}, "text": {Version: 4, Data: []byte("abc")}, "none": {Version: 7},
+		"number": nil, "fraction": nil, "revision": nil,
+	} {
+		r, err := tb.Read(t.Context(), id)
+		switch {
+		case want == nil:
+			if !errors.Is(err, db.ErrUnsupported) {
+				t.Errorf("%s: %+v, %v, want ErrUnsupported", id, r, err)
+			}
+		case err != nil || r.Version != want.Version || !bytes.Equal(r.Data, want.Data):
+			t.Errorf("%s: %+v, %v, want %+v", id, r, err, want)
+		}
+	}
+}
