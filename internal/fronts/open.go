@@ -39,10 +39,7 @@ func (b *Backend[D]) Driver(ctx context.Context) (D, error) { return b.open(ctx)
 func (b *Backend[D]) Open(scope string, advise func(string), around ...func(D) D) (D, error) {
 	return Open(scope, b.Dial, b.Lazy, func(ctx context.Context) (D, error) {
 		d, err := b.open(ctx)
-		if err == nil && any(d) == nil {
-			err = fault.NoDriver
-		}
-		if err == nil {
+		if err == nil && any(d) != nil {
 			for _, wrap := range around {
 				d = wrap(d)
 			}
