@@ -63,7 +63,6 @@ type simPrograms struct {
 
 	mu      gosync.Mutex
 	program map[string]*simProgram
-	down    map[string]bool
 }
 
 // simProgram is one life of a program, from New to the end of Run.
@@ -88,13 +87,13 @@ type simProgram struct {
 func newSimPrograms(s *sim.Sim) *simPrograms {
 	w := &simPrograms{
 		Sim: s, registry: &simRegistry{entries: map[string]simEntry{}}, logs: &simLogs{got: map[string]bool{}}, servers: map[string]*sim.Backend{},
-		program: map[string]*simProgram{}, down: map[string]bool{},
+		program: map[string]*simProgram{},
 	}
 	w.servers["registry"] = s.Net().Host("registry").Serve(80, w.registry.answer)
 	w.servers["logs"] = s.Net().Host("logs").Serve(80, w.logs.answer)
 	w.caller = &http.Client{Transport: &http.Transport{DialContext: s.Net().Host("caller").DialContext, DisableKeepAlives: true}, Timeout: 10 * time.Second}
-	s.Handle(simDeploy, func(f sim.Fault) (func(), error) { return w.restart(f, func(p *simProgram) {}) })
-	s.Handle(sim.Kill, func(f sim.Fault) (func(), error) {
+	s.Handle(simDeploy, s.WhileUp(func(f sim.Fault) (func(), error) { return w.restart(f, func(p *simProgram) {}) }))
+	s.Handle(sim.Kill, s.WhileUp(func(f sim.Fault) (func(), error) {
 		return w.restart(f, func(p *simProgram) {
 			if p != nil {
 				p.mu.Lock()
@@ -103,19 +102,17 @@ func newSimPrograms(s *sim.Sim) *simPrograms {
 			}
 			s.Net().Host(f.From).Kill()
 		})
-	})
+	}))
 	return w
 }
 
 func (w *simPrograms) restart(f sim.Fault, die func(*simProgram)) (func(), error) {
 	w.mu.Lock()
 	p, b := w.program[f.From], w.servers[f.From]
-	if w.down[f.From] || p == nil && (f.Kind == simDeploy || b == nil) {
-		w.mu.Unlock()
-		return nil, errors.New("it is down, or not of this kind")
-	}
-	w.down[f.From] = true
 	w.mu.Unlock()
+	if p == nil && (f.Kind == simDeploy || b == nil) {
+		return nil, errors.New("it is not of this kind")
+	}
 	die(p)
 	if b != nil {
 		b.Stop()
@@ -128,9 +125,6 @@ func (w *simPrograms) restart(f sim.Fault, die func(*simProgram)) (func(), error
 		} else {
 			w.begin(f.From)
 		}
-		w.mu.Lock()
-		w.down[f.From] = false
-		w.mu.Unlock()
 	}, nil
 }
 

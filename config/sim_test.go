@@ -63,7 +63,6 @@ type simConfigs struct {
 
 	mu      sync.Mutex
 	program *simProgram
-	down    map[string]bool
 	last    map[string]int // the newest number that has run, by host
 }
 
@@ -144,7 +143,7 @@ type simProgram struct {
 type simPair struct{ X, Y int }
 
 func newSimConfigs(s *sim.Sim) *simConfigs {
-	w := &simConfigs{Sim: s, models: map[string]*simDocument{}, servers: map[string]*sim.Backend{}, down: map[string]bool{}, last: map[string]int{}}
+	w := &simConfigs{Sim: s, models: map[string]*simDocument{}, servers: map[string]*sim.Backend{}, last: map[string]int{}}
 	var err error
 	if w.dir, err = os.MkdirTemp("", "sim"); err != nil {
 		panic(err)
@@ -153,36 +152,22 @@ func newSimConfigs(s *sim.Sim) *simConfigs {
 		w.models[name] = &simDocument{name: name, n: 1}
 		w.servers[name] = s.Net().Host(name).Serve(80, w.models[name].answer)
 	}
-	s.Handle(sim.Kill, w.restart)
+	s.Handle(sim.Kill, s.WhileUp(w.restart))
 	return w
 }
 
 func (w *simConfigs) restart(f sim.Fault) (func(), error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.down[f.From] {
-		return nil, errors.New("it is down")
-	}
-	w.down[f.From] = true
 	w.Net().Host(f.From).Kill()
 	if f.From == "program" {
+		w.mu.Lock()
 		p := w.program
 		w.mu.Unlock()
 		p.end()
-		w.mu.Lock()
-	} else {
-		w.servers[f.From].Stop()
+		return w.begin, nil
 	}
-	return func() {
-		if f.From == "program" {
-			w.begin()
-		} else {
-			w.servers[f.From].Start()
-		}
-		w.mu.Lock()
-		w.down[f.From] = false
-		w.mu.Unlock()
-	}, nil
+	b := w.servers[f.From]
+	b.Stop()
+	return b.Start, nil
 }
 
 // begin starts the program: as there is a last-known-good file it starts whatever is down.

@@ -54,7 +54,6 @@ type simServices struct {
 
 	mu        sync.Mutex
 	process   map[string]*simProcess
-	down      map[string]bool
 	left      map[string]time.Time // of instances whose Deregister has succeeded, since when
 	disturbed map[string]bool      // instances that a fault of their own has
 }
@@ -79,7 +78,7 @@ func newSimServices(s *sim.Sim) *simServices {
 	dice := s.Dice("clock")
 	w := &simServices{
 		Sim: s, model: &simRegistry{begin: time.Now(), rate: 0.97 + 0.06*dice.Float64()}, process: map[string]*simProcess{},
-		down: map[string]bool{}, left: map[string]time.Time{}, disturbed: map[string]bool{},
+		left: map[string]time.Time{}, disturbed: map[string]bool{},
 	}
 	w.model.forget()
 	for _, f := range s.Faults() {
@@ -90,33 +89,26 @@ func newSimServices(s *sim.Sim) *simServices {
 		}
 	}
 	w.server = s.Net().Host("registry").Serve(80, w.model.answer)
-	s.Handle(sim.Kill, func(f sim.Fault) (func(), error) { return w.restart(f.From, s.Net().Host(f.From).Kill, false) })
-	s.Handle(sim.Crash, func(f sim.Fault) (func(), error) { return w.restart(f.From, s.Net().Host(f.From).Crash, false) })
-	s.Handle(simEmpty, func(f sim.Fault) (func(), error) {
+	s.Handle(sim.Kill, s.WhileUp(func(f sim.Fault) (func(), error) { return w.restart(f.From, s.Net().Host(f.From).Kill, false) }))
+	s.Handle(sim.Crash, s.WhileUp(func(f sim.Fault) (func(), error) { return w.restart(f.From, s.Net().Host(f.From).Crash, false) }))
+	s.Handle(simEmpty, s.WhileUp(func(f sim.Fault) (func(), error) {
 		if f.From != "registry" {
 			return nil, errors.New("it has nothing to forget")
 		}
 		return w.restart(f.From, s.Net().Host(f.From).Kill, true)
-	})
-	s.Handle(simLeave, w.leave)
+	}))
+	s.Handle(simLeave, s.WhileUp(w.leave))
 	return w
 }
 
-func (w *simServices) take(name string) (*simProcess, error) {
+func (w *simServices) at(name string) *simProcess {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.down[name] {
-		return nil, errors.New("it is down")
-	}
-	w.down[name] = true
-	return w.process[name], nil
+	return w.process[name]
 }
 
 func (w *simServices) restart(name string, die func(), empty bool) (func(), error) {
-	p, err := w.take(name)
-	if err != nil {
-		return nil, err
-	}
+	p := w.at(name)
 	die()
 	if name == "registry" {
 		w.server.Stop()
@@ -133,9 +125,6 @@ func (w *simServices) restart(name string, die func(), empty bool) (func(), erro
 		} else {
 			w.begin(name)
 		}
-		w.mu.Lock()
-		w.down[name] = false
-		w.mu.Unlock()
 	}, nil
 }
 
@@ -144,20 +133,14 @@ func (w *simServices) leave(f sim.Fault) (func(), error) {
 	if !slices.Contains(simInstances, f.From) {
 		return nil, errors.New("it is not registered")
 	}
-	p, err := w.take(f.From)
-	if err != nil {
-		return nil, err
-	}
+	p := w.at(f.From)
 	r := p.registration()
 	if r == nil { // it could not register yet
-		w.mu.Lock()
-		w.down[f.From] = false
-		w.mu.Unlock()
 		return nil, errors.New("it is not registered yet")
 	}
 	ctx, cancel := context.WithTimeout(w.Context(), 2*time.Second)
 	defer cancel()
-	err = r.Deregister(ctx)
+	err := r.Deregister(ctx)
 	w.Logf("%s leaves: %v", f.From, err)
 	if err == nil {
 		w.mu.Lock()
@@ -170,9 +153,6 @@ func (w *simServices) leave(f sim.Fault) (func(), error) {
 		w.mu.Unlock()
 		p.end()
 		w.begin(f.From)
-		w.mu.Lock()
-		w.down[f.From] = false
-		w.mu.Unlock()
 	}, nil
 }
 

@@ -46,7 +46,6 @@ type simEvents struct {
 
 	mu      sync.Mutex
 	process map[string]*simMember
-	down    map[string]bool
 	sure    []*event.Record            // acknowledged
 	sent    map[string]*event.Record   // also those that were not
 	done    map[string]map[string]bool // by group: handled, by ID
@@ -65,21 +64,16 @@ type simMember struct {
 
 func newSimEvents(s *sim.Sim) *simEvents {
 	w := &simEvents{
-		Sim: s, model: &simStream{groups: map[string]*simGroup{}}, process: map[string]*simMember{}, down: map[string]bool{},
+		Sim: s, model: &simStream{groups: map[string]*simGroup{}}, process: map[string]*simMember{},
 		sent: map[string]*event.Record{}, done: map[string]map[string]bool{"ordered": {}, "plain": {}}, before: map[string][]string{},
 	}
-	s.Handle(sim.Kill, func(f sim.Fault) (func(), error) { return w.restart(f.From, s.Net().Host(f.From).Kill) })
-	s.Handle(sim.Crash, func(f sim.Fault) (func(), error) { return w.restart(f.From, s.Net().Host(f.From).Crash) })
+	s.Handle(sim.Kill, s.WhileUp(func(f sim.Fault) (func(), error) { return w.restart(f.From, s.Net().Host(f.From).Kill) }))
+	s.Handle(sim.Crash, s.WhileUp(func(f sim.Fault) (func(), error) { return w.restart(f.From, s.Net().Host(f.From).Crash) }))
 	return w
 }
 
 func (w *simEvents) restart(name string, die func()) (func(), error) {
 	w.mu.Lock()
-	if w.down[name] {
-		w.mu.Unlock()
-		return nil, errors.New("it is down")
-	}
-	w.down[name] = true
 	m := w.process[name]
 	w.mu.Unlock()
 	die()
@@ -95,9 +89,6 @@ func (w *simEvents) restart(name string, die func()) (func(), error) {
 		} else {
 			w.begin(name)
 		}
-		w.mu.Lock()
-		w.down[name] = false
-		w.mu.Unlock()
 	}, nil
 }
 

@@ -55,7 +55,6 @@ type simLocks struct {
 	fences  map[string]*dsync.Fence
 	grants  map[string]int // by id
 	process map[string]*simProcess
-	down    map[string]bool
 }
 
 type simProcess struct {
@@ -70,34 +69,23 @@ func newSimLocks(s *sim.Sim) *simLocks {
 	w := &simLocks{
 		Sim: s, backend: &simBackend{begin: time.Now(), rate: rate, keys: map[string]*simKey{}, over: map[string]bool{}},
 		live: map[string][]dsync.Lock{}, last: map[string]uint64{}, fences: map[string]*dsync.Fence{"lock": {}},
-		process: map[string]*simProcess{}, down: map[string]bool{}, grants: map[string]int{},
+		process: map[string]*simProcess{}, grants: map[string]int{},
 	}
 	s.Logf("the backend's clock runs at %.3f", rate)
-	s.Handle(sim.Kill, func(f sim.Fault) (func(), error) { return w.restart(f.From, s.Net().Host(f.From).Kill) })
-	s.Handle(sim.Crash, func(f sim.Fault) (func(), error) { return w.restart(f.From, s.Net().Host(f.From).Crash) })
+	s.Handle(sim.Kill, s.WhileUp(func(f sim.Fault) (func(), error) { return w.restart(f.From, s.Net().Host(f.From).Kill) }))
+	s.Handle(sim.Crash, s.WhileUp(func(f sim.Fault) (func(), error) { return w.restart(f.From, s.Net().Host(f.From).Crash) }))
 	return w
 }
 
 // restart ends a process, and begins it again. The backend keeps what it had.
 func (w *simLocks) restart(name string, die func()) (func(), error) {
 	w.mu.Lock()
-	if w.down[name] {
-		w.mu.Unlock()
-		return nil, errors.New("it is down")
-	}
-	w.down[name] = true
 	p := w.process[name]
 	w.mu.Unlock()
 	die()
 	if name == "server" {
 		w.server.Stop()
-		return func() {
-			w.Net().Host(name).Boot()
-			w.server.Start()
-			w.mu.Lock()
-			w.down[name] = false
-			w.mu.Unlock()
-		}, nil
+		return func() { w.Net().Host(name).Boot(); w.server.Start() }, nil
 	}
 	p.end()
 	return func() { w.Net().Host(name).Boot(); w.begin(name) }, nil
@@ -114,7 +102,7 @@ func (w *simLocks) begin(name string) {
 		panic(err)
 	}
 	w.mu.Lock()
-	w.process[name], w.down[name] = p, false
+	w.process[name] = p
 	w.mu.Unlock()
 	var working gosync.WaitGroup
 	for _, id := range []string{"lock", "permits"} {

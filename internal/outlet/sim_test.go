@@ -60,7 +60,6 @@ type simOutlets struct {
 	mu      sync.Mutex
 	stalled chan struct{} // closed when a stall ends; nil without one
 	refuse  int
-	down    atomic.Bool
 	closing bool
 	over    atomic.Bool // Close has returned
 	said    uint64      // losses that errors of Flush and Close counted
@@ -78,7 +77,7 @@ type simOut struct {
 	sent   map[int]bool // by id
 	all    uint64       // items that Send said it sent, notes included
 	least  int          // bytes of an item
-	noted  uint64       // losses of which notes have told
+	noted  uint64       // losses that notes have counted
 	told   int
 	closed int
 }
@@ -127,14 +126,14 @@ func newSimOutlets(s *sim.Sim) *simOutlets {
 		}), nil
 	})
 	s.Handle(simPushback, func(sim.Fault) (func(), error) { return w.set(func(on bool) { w.model.pushback = on }), nil })
-	s.Handle(sim.Kill, func(f sim.Fault) (func(), error) {
-		if f.From == "program" || !w.down.CompareAndSwap(false, true) {
-			return nil, errors.New("it is down, or what is under test")
+	s.Handle(sim.Kill, s.WhileUp(func(f sim.Fault) (func(), error) {
+		if f.From == "program" {
+			return nil, errors.New("it is what is under test")
 		}
 		s.Net().Host(f.From).Kill()
 		w.server.Stop()
-		return func() { w.server.Start(); w.down.Store(false) }, nil
-	})
+		return w.server.Start, nil
+	}))
 	return w
 }
 
@@ -337,7 +336,7 @@ func (w *simOutlets) flush(ctx context.Context, dice *rand.Rand) {
 
 var simLost = regexp.MustCompile(`(\d+) items`)
 
-// hear adds up the losses that errors tell of.
+// hear adds up the losses that errors count.
 func (w *simOutlets) hear(err error) {
 	if err == nil {
 		return
@@ -445,7 +444,7 @@ func (w *simOutlets) audit() {
 			w.Failf("%s: of %d bytes %d are known", o.Name, o.pushed.Bytes, bytes)
 		}
 		if o.noted > s.Lost().Items {
-			w.Failf("%s: the notes tell of %d losses, and there are %d", o.Name, o.noted, s.Lost().Items)
+			w.Failf("%s: the notes count %d losses, and there are %d", o.Name, o.noted, s.Lost().Items)
 		}
 		// What is sent after Close has given up waiting for it counts as lost.
 		if s.Sent.Items > o.all || s.Sent.Items < o.all && s.Unsent.Items == 0 {
@@ -455,7 +454,7 @@ func (w *simOutlets) audit() {
 			w.Failf("%s was closed %d times", o.Name, o.closed)
 		}
 		if most := 4 + 2*int(w.Time()/outlet.Seldom); o.told > most {
-			w.Failf("%s told of trouble %d times", o.Name, o.told)
+			w.Failf("%s: notified of trouble %d times", o.Name, o.told)
 		}
 	}
 	w.model.mu.Lock()

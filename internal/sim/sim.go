@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -23,7 +24,8 @@ type Sim struct {
 
 	mu       sync.Mutex
 	handlers map[Kind]Handler
-	became   []string // of each fault, why it did not happen
+	down     map[string]bool // nodes at which a handler of WhileUp is busy
+	became   []string        // of each fault, why it did not happen
 	failures []string
 	lines    []string
 	end      time.Duration
@@ -41,7 +43,7 @@ var began = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 func (s *Sim) enter(t *testing.T) {
 	time.Sleep(time.Until(began))
 	s.t, s.start = t, time.Now()
-	s.handlers = map[Kind]Handler{}
+	s.handlers, s.down = map[Kind]Handler{}, map[string]bool{}
 	s.became = make([]string, len(s.plan))
 	s.net = newNet(s)
 }
@@ -121,6 +123,31 @@ func (s *Sim) Failed() bool {
 // Handle says what a fault of a kind is in this world. The kinds of the network
 // have handlers; one given here replaces it.
 func (s *Sim) Handle(k Kind, h Handler) { s.handlers[k] = h }
+
+// WhileUp is h for nodes that are up: a fault does not happen at a node at which
+// another one, of any handler that WhileUp returned, is not over.
+func (s *Sim) WhileUp(h Handler) Handler {
+	return func(f Fault) (func(), error) {
+		s.mu.Lock()
+		down := s.down[f.From]
+		s.down[f.From] = true
+		s.mu.Unlock()
+		if down {
+			return nil, errors.New("it is down")
+		}
+		up := func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.down[f.From] = false
+		}
+		end, err := h(f)
+		if err != nil {
+			up()
+			return nil, err
+		}
+		return func() { end(); up() }, nil
+	}
+}
 
 // Play makes the faults happen, at their times from the beginning of the run,
 // and returns when the last one is over.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"runtime"
@@ -172,5 +173,31 @@ func TestAMixKeepsItsBounds(t *testing.T) {
 	}
 	if most != m.Max || len(alone) != len(m.Kinds) {
 		t.Errorf("at most %d faults, kinds that came alone: %v", most, alone)
+	}
+}
+
+func TestAFaultWhileUpDoesNotHappenAtANodeThatIsDown(t *testing.T) {
+	s, refuse := &Sim{down: map[string]bool{}}, error(nil)
+	h := s.WhileUp(func(Fault) (func(), error) { return func() {}, refuse })
+	other := s.WhileUp(func(Fault) (func(), error) { return func() {}, nil })
+	end, err := h(Fault{From: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, h := range map[string]Handler{"the same": h, "another": other} {
+		if _, err := h(Fault{From: "a"}); err == nil {
+			t.Errorf("%s handler, while a is down: no error", name)
+		}
+	}
+	if _, err := other(Fault{From: "b"}); err != nil {
+		t.Errorf("another node: %v", err)
+	}
+	end()
+	refuse = errors.New("not this one")
+	if _, err := h(Fault{From: "a"}); err != refuse {
+		t.Errorf("when a is up again: %v", err)
+	}
+	if _, err := other(Fault{From: "a"}); err != nil {
+		t.Errorf("after one that did not happen: %v", err)
 	}
 }
