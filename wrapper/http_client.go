@@ -222,19 +222,17 @@ func (c *clientCall) attempt() (*clientAttempt, error) {
 	if c.record.Attempts > 0 {
 		a = &clientAttempt{}
 	}
-	c.record.Attempts++
-	a.call, a.Call, a.Number = c, &c.record, c.record.Attempts
+	a.call, a.Call, a.Number = c, &c.record, c.record.Attempts+1
 	a.url = *c.request.URL
-	if !c.routed {
-		return a, nil
+	if c.routed {
+		pick, err := c.t.w.o.router.Pick(c.ctx, c.record.Service, c.narrow()...)
+		if err != nil {
+			return nil, err
+		}
+		a.pick, a.Instance, a.url.Host = pick, pick.Instance, pick.Instance.Address
+		c.record.Instance, c.record.Variant = pick.Instance, pick.Variant
 	}
-	pick, err := c.t.w.o.router.Pick(c.ctx, c.record.Service, c.narrow()...)
-	if err != nil {
-		c.record.Attempts-- // nothing is sent
-		return nil, err
-	}
-	a.pick, a.Instance, a.url.Host = pick, pick.Instance, pick.Instance.Address
-	c.record.Instance, c.record.Variant = pick.Instance, pick.Variant
+	c.record.Attempts = a.Number // from here on it counts as sent
 	return a, nil
 }
 
