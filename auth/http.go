@@ -86,25 +86,18 @@ type handler struct {
 // WithRequest sets what a request asks for. Its path is normalized already.
 // Default: RequestFrom with no service's name.
 func WithRequest(f func(*http.Request) Request) HandlerOption {
-	return func(h *handler) error { h.request = f; return given(f != nil, "WithRequest") }
+	return func(h *handler) error { h.request = f; return fronts.Given(f != nil, "WithRequest") }
 }
 
 // WithoutAuth lets the requests through for which f is true: health checks,
 // public pages.
 func WithoutAuth(f func(*http.Request) bool) HandlerOption {
-	return func(h *handler) error { h.skip = f; return given(f != nil, "WithoutAuth") }
+	return func(h *handler) error { h.skip = f; return fronts.Given(f != nil, "WithoutAuth") }
 }
 
 // WithRefusal answers refused requests in the place of WriteError.
 func WithRefusal(f func(w http.ResponseWriter, r *http.Request, err error)) HandlerOption {
-	return func(h *handler) error { h.refuse = f; return given(f != nil, "WithRefusal") }
-}
-
-func given(ok bool, option string) error {
-	if ok {
-		return nil
-	}
-	return fmt.Errorf("%s(nil)", option)
+	return func(h *handler) error { h.refuse = f; return fronts.Given(f != nil, "WithRefusal") }
 }
 
 // Handler lets only those requests through to next that a authorizes. The

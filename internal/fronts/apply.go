@@ -33,6 +33,14 @@ func New[O any, F ~func(*O) error](pkg string, o *O, opts []F) error {
 	return fault.Wrap(pkg, "new", "", err)
 }
 
+// Given is the error of an option that got a nil, if it is not ok.
+func Given(ok bool, option string) error {
+	if ok {
+		return nil
+	}
+	return fault.Markf(fault.Invalid, "%s(nil)", option)
+}
+
 // Positive sets to to a duration that has to be more than 0.
 func Positive(what string, d time.Duration, to *time.Duration) error {
 	if d <= 0 {

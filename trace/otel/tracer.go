@@ -2,7 +2,6 @@ package otel
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"strconv"
@@ -27,13 +26,7 @@ type Option func(*tracer) error
 
 // WithPropagator sets the form of headers. The default is propagation.TraceContext.
 func WithPropagator(p propagation.TextMapPropagator) Option {
-	return func(t *tracer) error {
-		t.propagator = p
-		if p == nil {
-			return errors.New("WithPropagator(nil)")
-		}
-		return nil
-	}
+	return func(t *tracer) error { t.propagator = p; return fronts.Given(p != nil, "WithPropagator") }
 }
 
 // New returns a Tracer whose spans are p's. A nil p makes none.
