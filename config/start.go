@@ -58,9 +58,9 @@ func (c *front) build(ctx context.Context, pick func(*layer) ([]*tree, time.Time
 	made := make([]used, len(c.sources))
 	for i, l := range c.sources {
 		l.mu.Lock()
-		parts, at := l.parts, l.restored
 		made[i] = l.used()
 		l.mu.Unlock()
+		parts, at := made[i].parts, made[i].restored
 		if pick != nil {
 			parts, at = pick(l)
 		}
