@@ -129,7 +129,8 @@ func (f *front) makeParts(ctx context.Context, o *subscribeOptions, r roster) er
 		settled := len(missing) == 0 && !others(makers, o.consumer)
 		remove, err = f.joinParts(ctx, o, missing)
 		if err == nil && !settled {
-			if _, err = f.checkParts(ctx, o); errors.Is(err, ErrConflict) {
+			_, err = f.checkParts(ctx, o)
+			if errors.Is(err, ErrConflict) {
 				remove = o.allParts()
 			}
 		}

@@ -50,8 +50,8 @@ func (k *timekeeper) run(ctx context.Context, after time.Duration) {
 		pause, some := k.turn(ctx)
 		if some {
 			k.idle = askOften
-		} else if k.idle = 2 * max(k.idle, askOften); k.idle > askRarely {
-			k.idle = askRarely
+		} else {
+			k.idle = min(2*max(k.idle, askOften), askRarely)
 		}
 		if shared || k.failed > 0 {
 			pause = min(pause, k.idle)
