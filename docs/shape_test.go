@@ -34,7 +34,9 @@ func TestPackagesHaveOneShape(t *testing.T) {
 				}
 				looked++
 				contextFirst(t, folder+"."+d.Name.Name, d.Type)
-				method(t, folder+"."+d.Name.Name, d.Name.Name, ofExported(d.Recv), d.Type)
+				if ofExported(d.Recv) {
+					method(t, folder+"."+d.Name.Name, d.Name.Name, d.Type)
+				}
 				if d.Recv == nil {
 					constructor(t, folder, d, news)
 					embedded(t, folder, d.Name.Name, defaults)
@@ -43,7 +45,7 @@ func TestPackagesHaveOneShape(t *testing.T) {
 				interfaces(d, func(kind, name string, f *ast.FuncType) {
 					looked++
 					contextFirst(t, folder+"."+kind+"."+name, f)
-					method(t, folder+"."+kind+"."+name, name, true, f)
+					method(t, folder+"."+kind+"."+name, name, f)
 				})
 			}
 		}
@@ -113,11 +115,8 @@ func ofExported(recv *ast.FieldList) bool {
 }
 
 // method: Close, Features and Stats have one form each.
-func method(t *testing.T, full, name string, is bool, f *ast.FuncType) {
+func method(t *testing.T, full, name string, f *ast.FuncType) {
 	params, results := types(f.Params), types(f.Results)
-	if !is {
-		return
-	}
 	switch name {
 	case "Close":
 		if len(params) > 1 || len(params) == 1 && params[0] != "context.Context" || !slices.Equal(results, []string{"error"}) {
@@ -217,7 +216,7 @@ func called(body *ast.BlockStmt, name string) (yes bool) {
 func refusesNil(body *ast.BlockStmt, name string) (yes bool) {
 	ast.Inspect(body, func(n ast.Node) bool {
 		branch, ok := n.(*ast.IfStmt)
-		if !ok || comparedWithNil(branch.Cond, name) != token.EQL || len(branch.Body.List) == 0 {
+		if !ok || !isNil(branch.Cond, name) || len(branch.Body.List) == 0 {
 			return true
 		}
 		_, returns := branch.Body.List[len(branch.Body.List)-1].(*ast.ReturnStmt)
@@ -227,17 +226,15 @@ func refusesNil(body *ast.BlockStmt, name string) (yes bool) {
 	return yes
 }
 
-func comparedWithNil(cond ast.Expr, name string) token.Token {
+// isNil reports whether a condition is name == nil.
+func isNil(cond ast.Expr, name string) bool {
 	c, ok := cond.(*ast.BinaryExpr)
-	if !ok {
-		return token.ILLEGAL
+	if !ok || c.Op != token.EQL {
+		return false
 	}
 	x, _ := c.X.(*ast.Ident)
 	y, _ := c.Y.(*ast.Ident)
-	if x == nil || y == nil || x.Name != name || y.Name != "nil" {
-		return token.ILLEGAL
-	}
-	return c.Op
+	return x != nil && y != nil && x.Name == name && y.Name == "nil"
 }
 
 // TestSuitesBeginWithRun: each public suite is called by Run(t, …).
