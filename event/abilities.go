@@ -11,10 +11,6 @@ import (
 type (
 	featured interface{ Features() Features }
 
-	adviser interface {
-		Advice(ctx context.Context) string
-	}
-
 	behinder interface {
 		Behind(ctx context.Context, after string) (int64, error)
 	}

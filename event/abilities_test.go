@@ -3,12 +3,13 @@ package event_test
 import (
 	"github.com/micro/go-platform/event"
 	eventdriver "github.com/micro/go-platform/event/driver"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // The compiler holds what New looks for equal to what package event/driver says.
 var (
 	_ eventdriver.Featured  = event.Featured(nil)
-	_ eventdriver.Adviser   = event.Adviser(nil)
+	_ eventdriver.Adviser   = fronts.Adviser(nil)
 	_ eventdriver.Behinder  = event.Behinder(nil)
 	_ eventdriver.Trimmer   = event.Trimmer(nil)
 	_ eventdriver.Roster    = event.Roster(nil)
@@ -17,7 +18,7 @@ var (
 	_ eventdriver.Tracker   = event.Tracker(nil)
 
 	_ event.Featured  = eventdriver.Featured(nil)
-	_ event.Adviser   = eventdriver.Adviser(nil)
+	_ fronts.Adviser  = eventdriver.Adviser(nil)
 	_ event.Behinder  = eventdriver.Behinder(nil)
 	_ event.Trimmer   = eventdriver.Trimmer(nil)
 	_ event.Roster    = eventdriver.Roster(nil)

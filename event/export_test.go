@@ -7,7 +7,6 @@ func NewMemory() Driver { return newMemory(Retention{}) }
 // package event/driver.
 type (
 	Featured  = featured
-	Adviser   = adviser
 	Behinder  = behinder
 	Trimmer   = trimmer
 	Roster    = roster

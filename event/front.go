@@ -47,27 +47,14 @@ func newFront(opts []Option) (Stream, error) {
 		o: o, scope: "event/" + o.name, life: life.New(),
 		subs: map[*subscription]struct{}{}, nudge: make(chan struct{}, 1), requests: newRequests(), closed: make(chan struct{}),
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), o.dialTimeout)
-	defer cancel()
-	f.driver, err = o.open(ctx, o.settings)
-	if err == nil && f.driver == nil {
-		err = fault.NoDriver
-	}
+	open := func(ctx context.Context) (Driver, error) { return o.open(ctx, o.settings) }
+	f.driver, err = fronts.Open(f.scope, o.dialTimeout, o.lazy, open, func(advice string) {
+		o.settings.Logger.Warn("event: "+advice, "backend", o.name)
+	})
 	if err != nil {
-		return nil, fault.Opening(f.scope, err)
+		return nil, err
 	}
 	f.memory, _ = f.driver.(*memory)
-	if !o.lazy {
-		if err := f.driver.Ping(ctx); err != nil {
-			f.driver.Close(context.Background())
-			return nil, fault.Unanswered(f.scope, err)
-		}
-		if a, ok := f.driver.(adviser); ok {
-			if advice := a.Advice(ctx); advice != "" {
-				o.settings.Logger.Warn("event: "+advice, "backend", o.name)
-			}
-		}
-	}
 	if o.settings.Retention != (Retention{}) {
 		trimmer, ok := f.driver.(trimmer)
 		if !ok {
