@@ -108,13 +108,6 @@ func (p *plan) Calls() []string {
 	return slices.Clone(p.calls)
 }
 
-// Hit returns the method whose call failed, "" as long as none has.
-func (p *plan) Hit() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.hit
-}
-
 // failedItself takes the fault back: the call has failed without it.
 func (p *plan) failedItself() {
 	p.mu.Lock()
