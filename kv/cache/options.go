@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/kv"
 )
 
@@ -30,13 +31,7 @@ func WithMaxBytes(n int64) Option {
 
 // WithMaxAge is how old what Get returns may be. The default is one second.
 func WithMaxAge(d time.Duration) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return invalidf("max age %v, want more than 0", d)
-		}
-		o.maxAge = d
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("max age", d, &o.maxAge) }
 }
 
 // WithFollow has the backend tell what changes under prefix, whoever changes it.
