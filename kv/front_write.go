@@ -53,8 +53,8 @@ func (f *front) write(key string, value []byte, opts []PutOption) (Write, error)
 			return w, invalidf("nil option")
 		}
 		var err error
-		w, err = opt.put(w)
-		if err != nil { // by value: no allocation
+		w, err = opt.put(w) // by value: no allocation
+		if err != nil {
 			return w, err
 		}
 	}

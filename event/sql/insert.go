@@ -155,8 +155,8 @@ func (d *driver) fit(list []row) int {
 	if limit := int(d.packet.Load()); limit > 0 {
 		size := 0
 		for i := range list[:n] {
-			size += 2*list[i].size + 1024
-			if size > limit && i > 0 { // twice: bytes may be escaped
+			size += 2*list[i].size + 1024 // twice: bytes may be escaped
+			if size > limit && i > 0 {
 				return i
 			}
 		}
