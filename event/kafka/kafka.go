@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"sync"
-	"time"
 
 	engine "github.com/micro/go-platform/engine/kafka"
 	"github.com/micro/go-platform/event"
@@ -165,9 +164,4 @@ func (d *driver) Close(context.Context) error {
 	}
 	d.retiring.Wait()
 	return d.conn.Close()
-}
-
-// bounded gives work of our own a deadline.
-func (d *driver) bounded(within time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(d.life, within)
 }
