@@ -6,9 +6,9 @@
 //
 // All changes of a package are compiled into one test binary, in which the
 // environment variable MUTANT chooses one; the files on disk stay as they are
-// (go test -overlay). A first run without a change records which places the
-// tests reach at all. A change counts as noticed when the tests fail or take
-// much longer than they do without it.
+// (go test -overlay). A first run of each test without a change records which
+// places it reaches; a change is tried with the tests that reach it. It counts
+// as noticed when they fail or take much longer than they do without it.
 package main
 
 import (
@@ -113,34 +113,11 @@ func try(p pkg, o options) (report, error) {
 	if _, err := os.Stat(binary); err != nil {
 		return r, nil // no tests
 	}
-	run := func(timeout time.Duration, env ...string) (took time.Duration, err error) {
-		args := []string{"-test.failfast", "-test.timeout", timeout.String()}
-		if o.run != "" {
-			args = append(args, "-test.run", o.run)
-		}
-		if o.short {
-			args = append(args, "-test.short")
-		}
-		cmd := exec.Command(binary, args...)
-		cmd.Dir, cmd.Env = folder, append(os.Environ(), env...)
-		start := time.Now()
-		err = cmd.Run()
-		return time.Since(start), err
-	}
-	reached := dir + "/reached"
-	usual, err := run(o.timeout, "MUTANTS_REACHED="+reached)
-	if err != nil {
-		return r, fmt.Errorf("the tests fail without a change: %w", err)
-	}
-	list, err := os.ReadFile(reached)
-	if err != nil {
+	suite := &suite{binary: binary, folder: folder, options: o}
+	if err := suite.measure(dir); err != nil {
 		return r, err
 	}
-	on := map[string]bool{}
-	for _, n := range strings.Fields(string(list)) {
-		on[n] = true
-	}
-	covered := slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !on[fmt.Sprint(m.n)] })
+	covered := slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return len(suite.reach[m.n]) == 0 })
 	r.covered = len(covered)
 	covered = spread(covered, o.most)
 	r.tried = len(covered)
@@ -151,11 +128,12 @@ func try(p pkg, o options) (report, error) {
 	for range max(o.parallel, 1) {
 		all.Go(func() {
 			for m := range next {
-				if _, err := run(5*usual+10*time.Second, fmt.Sprintf("MUTANT=%d", m.n)); err == nil {
-					mu.Lock()
-					r.survived = append(r.survived, m)
-					mu.Unlock()
+				if suite.notices(m.n) {
+					continue
 				}
+				mu.Lock()
+				r.survived = append(r.survived, m)
+				mu.Unlock()
 			}
 		})
 	}

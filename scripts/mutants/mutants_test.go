@@ -4,13 +4,18 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
 
 const code = `package sample
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"log/slog"
+)
 
 var errNone = errors.New("none")
 
@@ -20,6 +25,9 @@ func (t *T) note() { t.calls++ }
 
 func (t *T) Take(limit int, really bool) (n int, err error) {
 	defer t.note()
+	_, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	slog.Default().Debug("take")
 	if t.n >= limit && !really {
 		return 0, errNone
 	}
@@ -89,6 +97,11 @@ func TestMutantsThatNoTestNoticesAreListed(t *testing.T) {
 	} {
 		if slices.Contains(got, noticed) {
 			t.Errorf("%q is noticed by the tests, but listed", noticed)
+		}
+	}
+	for _, g := range got {
+		if strings.Contains(g, "cancel()") || strings.Contains(g, "Debug") {
+			t.Errorf("%q makes no difference, but is listed", g)
 		}
 	}
 	if r.tried != r.covered || r.covered < 10 || r.covered >= r.all {

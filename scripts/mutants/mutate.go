@@ -158,18 +158,23 @@ func (m *mutated) function(t *ast.FuncType, body *ast.BlockStmt) {
 	})
 }
 
-// statements drops calls whose results nobody uses, deferred ones too.
+// statements drops calls whose results nobody uses, deferred ones too. It keeps
+// those that make no difference: lines of a log, and the deferred end of a
+// context, which frees memory earlier.
 func (m *mutated) statements(list []ast.Stmt) {
 	for _, s := range list {
 		switch s := s.(type) {
 		case *ast.ExprStmt:
 			call, ok := s.X.(*ast.CallExpr)
-			if !ok || m.isPanic(call) {
+			if !ok || m.isPanic(call) || m.isLog(call) {
 				continue
 			}
 			k := m.add(s.Pos(), "without %s", m.raw(s))
 			m.edit(s, func(w *writer) { w.printf("if !mutant__(%d) { ", k); w.inner(s); w.printf(" }") })
 		case *ast.DeferStmt:
+			if m.isNamed(s.Call.Fun, "context.CancelFunc") {
+				continue
+			}
 			k := m.add(s.Pos(), "without %s", m.raw(s))
 			m.edit(s, func(w *writer) { w.printf("if !mutant__(%d) { ", k); w.inner(s); w.printf(" }") })
 		}
@@ -179,6 +184,17 @@ func (m *mutated) statements(list []ast.Stmt) {
 func (m *mutated) isPanic(call *ast.CallExpr) bool {
 	id, ok := call.Fun.(*ast.Ident)
 	return ok && id.Name == "panic"
+}
+
+// isLog reports whether the call is of a method of slog.Logger.
+func (m *mutated) isLog(call *ast.CallExpr) bool {
+	of, ok := call.Fun.(*ast.SelectorExpr)
+	return ok && m.isNamed(of.X, "*log/slog.Logger")
+}
+
+func (m *mutated) isNamed(e ast.Expr, name string) bool {
+	tv, ok := m.info.Types[e]
+	return ok && types.TypeString(tv.Type, nil) == name
 }
 
 // branch makes an if that is never taken.
