@@ -3,12 +3,16 @@
 //
 //	go run ./scripts/mutants [-run TestX] [-short] [-most 200] [-timeout 2m] ./auth ./kv
 //	go run ./scripts/mutants -by ./trace/otlp ./internal/otlp
+//	go run ./scripts/mutants -errors ./kv ./kv/redis
 //
 // All changes of a package are compiled into one test binary, in which the
 // environment variable MUTANT chooses one; the files on disk stay as they are
 // (go test -overlay). A first run of each test without a change records which
 // places it reaches; a change is tried with the tests that reach it. It counts
 // as noticed when they fail or take much longer than they do without it.
+//
+// With -errors it changes nothing, and lists the returns of errors that no test
+// of these packages runs.
 package main
 
 import (
@@ -31,6 +35,7 @@ func main() {
 	flag.IntVar(&o.parallel, "p", 2, "how many run at the same time")
 	flag.DurationVar(&o.timeout, "timeout", 2*time.Minute, "give up on tests without a change after this time")
 	flag.StringVar(&o.by, "by", "", "run the tests of this package, which uses the changed ones")
+	returns := flag.Bool("errors", false, "list error returns that no test runs")
 	flag.StringVar(&o.file, "file", "", "only mutants in files whose name contains this")
 	flag.Parse()
 	if flag.NArg() == 0 {
@@ -41,6 +46,14 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
+	}
+	if *returns {
+		err := untested(os.Stdout, flag.Args(), packages, o)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "mutants:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	failed := false
 	for _, p := range packages {

@@ -65,7 +65,9 @@ func Test(t *testing.T) {
 }
 `
 
-func TestMutantsThatNoTestNoticesAreListed(t *testing.T) {
+// sample makes a module of the code and its tests, and goes there.
+func sample(t *testing.T) []pkg {
+	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{"go.mod": "module sample\n\ngo 1.26\n", "sample.go": code, "sample_test.go": tests} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -77,6 +79,24 @@ func TestMutantsThatNoTestNoticesAreListed(t *testing.T) {
 	if err != nil || len(packages) != 1 {
 		t.Fatal(packages, err)
 	}
+	return packages
+}
+
+func TestErrorReturnsThatNoTestRunsAreListed(t *testing.T) {
+	var out strings.Builder
+	err := untested(&out, []string{"."}, sample(t), options{parallel: 2, timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got, _ := strings.Cut(out.String(), "/")
+	want := "sample.go:29: return 0, err\n# sample: 3 error returns, 1 never run (33.3 %)\n"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestMutantsThatNoTestNoticesAreListed(t *testing.T) {
+	packages := sample(t)
 	r, err := try(packages[0], options{parallel: 2, timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)

@@ -244,26 +244,32 @@ func (m *mutated) isBool(e ast.Expr) bool {
 
 // errorToNil returns nil for the error that is the last result.
 func (m *mutated) errorToNil(t *ast.FuncType, s *ast.ReturnStmt) {
-	if t.Results == nil || len(s.Results) == 0 {
+	if !returnsError(m.info, t, s) {
 		return
 	}
 	last := s.Results[len(s.Results)-1]
-	tv, ok := m.info.Types[last]
-	if !ok || tv.IsNil() || !m.isError(t.Results.List[len(t.Results.List)-1].Type) {
-		return
-	}
-	if _, several := tv.Type.(*types.Tuple); several {
-		return
-	}
 	k := m.add(s.Pos(), "%s → nil", m.raw(s))
 	before := m.rawTo(s.Pos(), last.Pos())
 	// Both are blocks of their own, so that a label or a case may stand before.
 	m.edit(s, func(w *writer) { w.printf("if mutant__(%d) { %snil }; ", k, before); w.inner(s) })
 }
 
-func (m *mutated) isError(e ast.Expr) bool {
-	tv, ok := m.info.Types[e]
-	return ok && types.Identical(tv.Type, types.Universe.Lookup("error").Type())
+// returnsError reports whether a return of a function of type t has an error,
+// not nil, as its last result.
+func returnsError(info *types.Info, t *ast.FuncType, s *ast.ReturnStmt) bool {
+	if t.Results == nil || len(s.Results) == 0 {
+		return false
+	}
+	declared := info.Types[t.Results.List[len(t.Results.List)-1].Type]
+	if declared.Type == nil || !types.Identical(declared.Type, types.Universe.Lookup("error").Type()) {
+		return false
+	}
+	last, ok := info.Types[s.Results[len(s.Results)-1]]
+	if !ok || last.IsNil() {
+		return false
+	}
+	_, several := last.Type.(*types.Tuple)
+	return !several
 }
 
 // writer puts a file together.
