@@ -2,7 +2,6 @@ package discovery
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 
@@ -17,11 +16,7 @@ import (
 // but its loopback's is ErrInvalid: others would dial themselves. Nothing is
 // sent.
 func HostPort(addr string) (string, error) {
-	resolved, err := resolve(addr, hostAddress)
-	if err != nil {
-		return "", fault.Mark(ErrInvalid, err)
-	}
-	return resolved, nil
+	return resolve(addr, hostAddress)
 }
 
 // resolve is HostPort with a way to find this host's address; v4 asks for one
@@ -41,7 +36,7 @@ func resolve(addr string, own func(v4 bool) (netip.Addr, bool)) (string, error) 
 		found, ok = own(false)
 	}
 	if !ok {
-		return "", fmt.Errorf("instance address %q: this host has no address but loopback, give one that others can reach", addr)
+		return "", fault.Markf(ErrInvalid, "instance address %q: this host has no address but loopback, give one that others can reach", addr)
 	}
 	return net.JoinHostPort(found.String(), port), nil
 }

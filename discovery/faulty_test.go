@@ -84,6 +84,66 @@ func (d *faulty) take() { d.down.Store(true); close(*d.lost.Load()) }
 
 func (d *faulty) give() { c := make(chan struct{}); d.lost.Store(&c); d.down.Store(false) }
 
+// held is a memory registry whose writes and watches wait while a gate is set, or
+// until their context ends; deaf ones wait in any case.
+type held struct {
+	memoryDriver
+	gate atomic.Pointer[chan struct{}]
+	deaf atomic.Bool
+}
+
+func (d *held) option() Option {
+	return WithDriver("held", func(context.Context) (Driver, error) { return d, nil })
+}
+
+// hold makes calls wait until release.
+func (d *held) hold() (release func()) {
+	c := make(chan struct{})
+	d.gate.Store(&c)
+	return func() { d.gate.Store(nil); close(c) }
+}
+
+func (d *held) wait(ctx context.Context) error {
+	gate := d.gate.Load()
+	if gate == nil {
+		return nil
+	}
+	ended := ctx.Done()
+	if d.deaf.Load() {
+		ended = nil
+	}
+	select {
+	case <-*gate:
+		return nil
+	case <-ended:
+		return ctx.Err()
+	}
+}
+
+func (d *held) Register(ctx context.Context, e Entry, replace func(Entry) bool) error {
+	err := d.wait(ctx)
+	if err != nil {
+		return err
+	}
+	return d.memoryDriver.Register(context.WithoutCancel(ctx), e, replace)
+}
+
+func (d *held) Deregister(ctx context.Context, e Entry) error {
+	err := d.wait(ctx)
+	if err != nil {
+		return err
+	}
+	return d.memoryDriver.Deregister(ctx, e)
+}
+
+func (d *held) Watch(ctx context.Context, service string, deliver func(Update)) error {
+	err := d.wait(ctx)
+	if err != nil {
+		return err
+	}
+	return d.memoryDriver.Watch(ctx, service, deliver)
+}
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

@@ -30,12 +30,12 @@ func (f *front) follow(service string) (*follower, error) {
 		fo.snapshot.Store(&Snapshot{Service: service})
 		var ctx context.Context
 		ctx, fo.stop = context.WithCancel(f.life.Context())
-		if !f.life.Go(func(context.Context) { fo.run(ctx) }) {
-			fo.stop()
-			return nil, fault.Closed
-		}
+		// Close sets closing before it ends f.life, so these start.
+		f.life.Go(func(context.Context) { fo.run(ctx) })
 		if !f.sweeping {
-			f.sweeping = f.life.Go(f.sweep) && f.life.Go(f.keepContact)
+			f.sweeping = true
+			f.life.Go(f.sweep)
+			f.life.Go(f.keepContact)
 		}
 		next := maps.Clone(*f.followers.Load())
 		next[service] = fo

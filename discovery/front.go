@@ -245,7 +245,8 @@ func (f *front) wrapClose(err error) error { return fault.Wrap(f.scope, "close",
 // deregisterAll removes what is still registered, a few at a time, within one
 // timeout for all of it.
 func (f *front) deregisterAll(left []*registration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), f.timeout)
+	ctx := context.Background()
+	bounded, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	var (
 		wg   sync.WaitGroup
@@ -260,7 +261,7 @@ func (f *front) deregisterAll(left []*registration) error {
 		slot <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slot }()
-			if err := r.Deregister(ctx); err != nil {
+			if err := r.deregister(ctx, bounded); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				errs = append(errs, err)

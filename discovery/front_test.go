@@ -2,9 +2,11 @@ package discovery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -155,6 +157,86 @@ func TestStatusText(t *testing.T) {
 	var s Status
 	if s.UnmarshalText([]byte("odd")) == nil {
 		t.Error("an unknown status is read")
+	}
+	if text, err := (Down + 1).MarshalText(); err == nil {
+		t.Errorf("an unknown status is written as %q", text)
+	}
+}
+
+func TestEntryThatIsNoJSONIsRefused(t *testing.T) {
+	var e Entry
+	if err := json.Unmarshal([]byte(`{"owner":"o","ttl_ms":1000,"id":"a"}`), &e); err != nil || e.Owner != "o" || e.TTL != time.Second || e.ID != "a" {
+		t.Errorf("got %+v, %v", e, err)
+	}
+	if err := json.Unmarshal([]byte(`{"ttl_ms":"soon"}`), &e); err == nil || e.Owner != "o" {
+		t.Errorf("a TTL of text: %+v, %v", e, err)
+	}
+}
+
+// The parts of an instance, each with the nearest one that is refused.
+func TestWhatAnInstanceMayBe(t *testing.T) {
+	for _, c := range []struct {
+		what      string
+		good, bad func(in *Instance)
+		says      string
+	}{
+		{"service", func(in *Instance) { in.Service = strings.Repeat("s", 128) }, func(in *Instance) { in.Service = strings.Repeat("s", 129) }, "129 bytes, at most 128"},
+		{"service's letters", func(in *Instance) { in.Service = "azAZ09-._:@+" }, func(in *Instance) { in.Service = "a/b" }, "want letters, digits"},
+		{"service at all", func(in *Instance) { in.Service = "s" }, func(in *Instance) { in.Service = "" }, "empty service"},
+		{"id", func(in *Instance) { in.ID = strings.Repeat("i", 200) }, func(in *Instance) { in.ID = strings.Repeat("i", 201) }, "instance id"},
+		{"id's letters", func(in *Instance) { in.ID = "é" }, func(in *Instance) { in.ID = "\xff" }, "instance id"},
+		{"id's slash", func(in *Instance) { in.ID = "a:b" }, func(in *Instance) { in.ID = "a/b" }, "instance id"},
+		{"id's spaces", func(in *Instance) { in.ID = "a_b" }, func(in *Instance) { in.ID = "a\u00a0b" }, "instance id"},
+		{"id's characters", func(in *Instance) { in.ID = "a~b" }, func(in *Instance) { in.ID = "a\x00b" }, "instance id"},
+		{"id at all", func(in *Instance) { in.ID = "i" }, func(in *Instance) { in.ID = "" }, "instance id"},
+		{"address", func(in *Instance) { in.Address = "h:1" }, func(in *Instance) { in.Address = "h" }, "want host:port"},
+		{"host", func(in *Instance) { in.Address = "[::1]:1" }, func(in *Instance) { in.Address = ":1" }, "want host:port"},
+		{"unspecified host", func(in *Instance) { in.Address = "0.0.0.1:1" }, func(in *Instance) { in.Address = "0.0.0.0:1" }, "unspecified host"},
+		{"unspecified host of IPv6", func(in *Instance) { in.Address = "[::2]:1" }, func(in *Instance) { in.Address = "[::ffff:0.0.0.0]:1" }, "unspecified host"},
+		{"least port", func(in *Instance) { in.Address = "h:1" }, func(in *Instance) { in.Address = "h:0" }, "want a port"},
+		{"greatest port", func(in *Instance) { in.Address = "h:65535" }, func(in *Instance) { in.Address = "h:65536" }, "want a port"},
+		{"port's digits", func(in *Instance) { in.Address = "h:80" }, func(in *Instance) { in.Address = "h:http" }, "want a port"},
+		{"weight", func(in *Instance) { in.Weight = 0 }, func(in *Instance) { in.Weight = -1 }, "is negative"},
+		{"status", func(in *Instance) { in.Status = Down }, func(in *Instance) { in.Status = Down + 1 }, "is unknown"},
+		{"version", func(in *Instance) { in.Version = "é" }, func(in *Instance) { in.Version = "\xe9" }, "not UTF-8"},
+		{"zone", func(in *Instance) { in.Zone = "é" }, func(in *Instance) { in.Zone = "\xe9" }, "not UTF-8"},
+		{"label", func(in *Instance) { in.Labels = map[string]string{"k": ""} }, func(in *Instance) { in.Labels = map[string]string{"": "v"} }, "want UTF-8 and a key"},
+		{"label's key", func(in *Instance) { in.Labels = map[string]string{"é": "v"} }, func(in *Instance) { in.Labels = map[string]string{"\xe9": "v"} }, "want UTF-8 and a key"},
+		{"label's value", func(in *Instance) { in.Labels = map[string]string{"k": "é"} }, func(in *Instance) { in.Labels = map[string]string{"k": "\xe9"} }, "want UTF-8 and a key"},
+		{"endpoint", func(in *Instance) { in.Endpoints = []string{"é"} }, func(in *Instance) { in.Endpoints = []string{"\xe9"} }, "instance endpoint"},
+		{"endpoint at all", func(in *Instance) { in.Endpoints = nil }, func(in *Instance) { in.Endpoints = []string{""} }, "instance endpoint"},
+	} {
+		good, bad := in("a"), in("a")
+		c.good(&good)
+		c.bad(&bad)
+		if err := good.Validate(); err != nil {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		if err := bad.Validate(); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %q", c.what, err, c.says)
+		}
+	}
+}
+
+// What a listener reports becomes what others can dial.
+func TestTheAddressThatOthersReach(t *testing.T) {
+	both := map[bool]netip.Addr{true: netip.MustParseAddr("192.0.2.7"), false: netip.MustParseAddr("2001:db8::7")}
+	six, none := map[bool]netip.Addr{false: both[false]}, map[bool]netip.Addr{}
+	for _, c := range []struct {
+		addr string
+		has  map[bool]netip.Addr
+		want string // "" is an error
+	}{
+		{":80", both, "192.0.2.7:80"}, {":80", six, "[2001:db8::7]:80"}, {":80", none, ""},
+		{"[::]:80", both, "192.0.2.7:80"}, {"[::]:80", six, "[2001:db8::7]:80"}, {"[::]:80", none, ""},
+		{"0.0.0.0:80", both, "192.0.2.7:80"}, {"0.0.0.0:80", six, ""},
+		{"[::ffff:0.0.0.0]:80", six, ""},
+		{"0.0.0.1:80", none, "0.0.0.1:80"}, {"[::1]:80", none, "[::1]:80"}, {"host:80", none, "host:80"}, {"no port", none, "no port"},
+	} {
+		got, err := resolve(c.addr, func(v4 bool) (netip.Addr, bool) { a, ok := c.has[v4]; return a, ok })
+		if got != c.want || (c.want == "") != errors.Is(err, ErrInvalid) {
+			t.Errorf("%s on a host with %v: %q, %v, want %q", c.addr, c.has, got, err, c.want)
+		}
 	}
 }
 

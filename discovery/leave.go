@@ -64,12 +64,17 @@ func (r *registration) Drain(ctx context.Context, settle time.Duration) error {
 	if ctx.Err() == nil {
 		return errors.Join(err, r.Deregister(ctx))
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.f.timeout)
-	defer cancel()
-	return errors.Join(r.f.wrap(ctx, "drain", r.subject(), ctx.Err()), r.Deregister(last))
+	return errors.Join(r.f.wrap(ctx, "drain", r.subject(), ctx.Err()), r.Deregister(context.WithoutCancel(ctx)))
 }
 
 func (r *registration) Deregister(ctx context.Context) error {
+	bounded, cancel := fronts.Deadline(ctx, r.f.timeout)
+	defer cancel()
+	return r.deregister(ctx, bounded)
+}
+
+// deregister is Deregister until bounded ends, for a caller with the context ctx.
+func (r *registration) deregister(ctx, bounded context.Context) error {
 	if !r.f.life.Enter() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -85,8 +90,6 @@ func (r *registration) Deregister(ctx context.Context) error {
 		close(r.stop)
 	}
 	r.mu.Unlock()
-	bounded, cancel := fronts.Deadline(ctx, r.f.timeout)
-	defer cancel()
 	// A heartbeat in progress is waited for, not cut off: a write that was cut
 	// off could reach the registry after the removal.
 	select {

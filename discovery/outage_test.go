@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -117,6 +118,65 @@ func TestAnOutageIsOneWarning(t *testing.T) {
 		d.Close()
 		if away, back := strings.Count(out.String(), "level=WARN"), strings.Count(out.String(), "level=INFO"); away != 2 || back != 2 {
 			t.Errorf("%d warnings and %d of their ends for two outages of three services:\n%s", away, back, out.String())
+		}
+	})
+}
+
+// MaxStale says why it can't be had: what the registry said, or that it says
+// nothing; then what is known is given all the same.
+func TestMaxStaleWithoutTheRegistry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFaulty()
+		d := must(New(f.option()))
+		defer d.Close()
+		must(d.Register(t.Context(), in("a")))
+		must(d.Get(t.Context(), "s"))
+		f.take()
+		synctest.Wait()
+		s, err := d.Get(t.Context(), "s", MaxStale(0))
+		if !errors.Is(err, ErrStale) || !errors.Is(err, ErrUnavailable) || len(s.Instances) != 1 {
+			t.Errorf("it is down: %v, %v", s.Instances, err)
+		}
+		if s, err := d.Get(t.Context(), "s", MaxStale(time.Hour)); err != nil || s.State != Stale {
+			t.Errorf("an hour is enough: %v, %v", s.State, err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		f := &held{memoryDriver: memoryDriver{NewRegistry()}}
+		d := must(New(f.option(), WithTimeout(time.Minute)))
+		defer d.Close()
+		must(d.Register(t.Context(), in("a")))
+		must(d.Get(t.Context(), "s"))
+		release := f.hold()
+		defer release()
+		s, err := d.Get(t.Context(), "s", MaxStale(0))
+		if !errors.Is(err, ErrStale) || len(s.Instances) != 1 {
+			t.Errorf("no answer: %v, %v, want ErrStale and what is known", s.Instances, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		s, err = d.Get(ctx, "s", MaxStale(0))
+		if !errors.Is(err, ErrStale) || !errors.Is(err, context.DeadlineExceeded) || len(s.Instances) != 1 {
+			t.Errorf("no answer in the caller's time: %v, %v", s.Instances, err)
+		}
+	})
+}
+
+// Who waits for a first answer when the program closes is told so.
+func TestCloseEndsAGetThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &held{memoryDriver: memoryDriver{NewRegistry()}}
+		d := must(New(f.option(), WithTimeout(time.Hour)))
+		release := f.hold()
+		defer release()
+		got := make(chan error)
+		go func() { _, err := d.Get(t.Context(), "s"); got <- err }()
+		synctest.Wait()
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-got; !errors.Is(err, ErrClosed) {
+			t.Errorf("got %v, want ErrClosed", err)
 		}
 	})
 }

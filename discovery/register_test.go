@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,6 +78,202 @@ func TestARegistrationOfUnknownOutcomeIsTakenBack(t *testing.T) {
 			t.Errorf("left behind: %v", s.Instances)
 		}
 	})
+}
+
+// A call that has to wait for another's write gives up with its caller, or after
+// WithTimeout, and what it would have done is not done.
+func TestCallsThatWaitForAWriteGiveUp(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		ended bool // the caller's context
+		call  func(ctx context.Context, r Registration) error
+		want  []error
+	}{
+		{"update", true, func(ctx context.Context, r Registration) error {
+			return r.Update(ctx, func(in *Instance) { in.Version = "3" })
+		}, []error{context.Canceled}},
+		{"update", false, func(ctx context.Context, r Registration) error {
+			return r.Update(ctx, func(in *Instance) { in.Version = "3" })
+		}, []error{ErrUnavailable}},
+		{"deregister", true, func(ctx context.Context, r Registration) error { return r.Deregister(ctx) }, []error{context.Canceled}},
+		{"deregister", false, func(ctx context.Context, r Registration) error { return r.Deregister(ctx) }, []error{ErrUnavailable}},
+		{"drain", true, func(ctx context.Context, r Registration) error { return r.Drain(ctx, time.Hour) }, []error{context.Canceled, ErrUnavailable}},
+	} {
+		t.Run(fmt.Sprint(c.what, ", ended ", c.ended), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &held{memoryDriver: memoryDriver{NewRegistry()}}
+				d := must(New(f.option(), WithTTL(time.Hour), WithTimeout(time.Minute)))
+				defer d.Close()
+				r := must(d.Register(t.Context(), in("a")))
+				f.deaf.Store(true)
+				release := f.hold()
+				first := make(chan error)
+				go func() { first <- r.Update(t.Context(), func(in *Instance) { in.Version = "2" }) }()
+				synctest.Wait()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if c.ended {
+					cancel()
+				}
+				err := c.call(ctx, r)
+				for _, want := range c.want {
+					if !errors.Is(err, want) {
+						t.Errorf("got %v, want %v", err, want)
+					}
+				}
+				release()
+				if err := <-first; err != nil {
+					t.Errorf("the first: %v", err)
+				}
+				if s := must(d.Get(t.Context(), "s")); len(s.Instances) != 1 || s.Instances[0].Version != "2" {
+					t.Errorf("the registry has %v, want what the first wrote", s.Instances)
+				}
+			})
+		})
+	}
+}
+
+func TestADrainThatIsGivenUpStillDeregisters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := must(New())
+		defer d.Close()
+		r := must(d.Register(t.Context(), in("a")))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		err := r.Drain(ctx, time.Hour)
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Minute {
+			t.Errorf("got %v after %v, want the end of the context after a minute", err, time.Since(began))
+		}
+		if s := must(d.Get(t.Context(), "s")); len(s.Instances) != 0 {
+			t.Errorf("left behind: %v", s.Instances)
+		}
+	})
+}
+
+// Who registers while Close takes its time is told, and leaves nothing behind.
+func TestRegisteringWhileClosing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &held{memoryDriver: memoryDriver{NewRegistry()}}
+		d := must(New(f.option(), WithTimeout(time.Minute)))
+		silent := must(d.Register(t.Context(), in("silent"), NoHeartbeat()))
+		must(d.Register(t.Context(), in("a")))
+		release := f.hold()
+		closed := make(chan error)
+		go func() { closed <- d.Close() }()
+		synctest.Wait()
+		if _, err := d.Register(t.Context(), in("b")); !errors.Is(err, ErrClosed) {
+			t.Errorf("Register: %v, want ErrClosed", err)
+		}
+		if _, err := d.Get(t.Context(), "s"); !errors.Is(err, ErrClosed) {
+			t.Errorf("Get: %v, want ErrClosed", err)
+		}
+		release()
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if left := f.m.services["s"].entries; len(left) != 1 || left["silent"].ID != "silent" {
+			t.Errorf("the registry has %v, want the one without heartbeats", left)
+		}
+		if err := silent.Deregister(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("Deregister after Close: %v, want ErrClosed", err)
+		}
+	})
+}
+
+// A driver that answers after Close has given up on it has registered for nobody.
+func TestARegistrationThatOutlivesClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &held{memoryDriver: memoryDriver{NewRegistry()}}
+		f.deaf.Store(true)
+		d := must(New(f.option(), WithTimeout(time.Minute)))
+		release := f.hold()
+		entered, closed := make(chan error), make(chan error)
+		go func() { _, err := d.Register(t.Context(), in("a")); entered <- err }()
+		synctest.Wait()
+		go func() { closed <- d.Close() }()
+		time.Sleep(2 * time.Minute)
+		release()
+		if err := <-entered; !errors.Is(err, ErrClosed) {
+			t.Errorf("Register: %v, want ErrClosed", err)
+		}
+		if err := <-closed; !errors.Is(err, ErrUnavailable) {
+			t.Errorf("Close: %v, want ErrUnavailable", err)
+		}
+	})
+}
+
+// Without heartbeats a registration is good for its TTL: not at its end, but until
+// just before.
+func TestARegistrationWithoutHeartbeatsSaysWhenItIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := must(New())
+		defer d.Close()
+		r := must(d.Register(t.Context(), in("a"), TTL(time.Minute), NoHeartbeat()))
+		time.Sleep(time.Minute - 1)
+		if err := r.Err(); err != nil {
+			t.Errorf("within its TTL: %v", err)
+		}
+		time.Sleep(1)
+		if err := r.Err(); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "not confirmed for 1m0s") {
+			t.Errorf("at its end: %v", err)
+		}
+		if err := r.Update(t.Context(), func(*Instance) {}); err != nil || r.Err() != nil {
+			t.Errorf("written again: %v, %v", err, r.Err())
+		}
+	})
+}
+
+// A registry that has lost all it knew gets it again with the next heartbeat.
+func TestARegistryThatForgotIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewRegistry()
+		d := must(New(Memory(m), WithTTL(30*time.Second)))
+		defer d.Close()
+		must(d.Register(t.Context(), in("a")))
+		m.mu.Lock()
+		clear(m.services)
+		m.mu.Unlock()
+		time.Sleep(15 * time.Second)
+		if s := must(d.Get(t.Context(), "s")); len(s.Instances) != 1 {
+			t.Errorf("got %v", s.Instances)
+		}
+	})
+}
+
+func TestBadRegistrationsAreRefused(t *testing.T) {
+	d := must(New())
+	for what, c := range map[string]struct {
+		in  Instance
+		opt RegisterOption
+	}{
+		"no service": {Instance{ID: "a", Address: "h:1"}, Replace()}, "no address": {Instance{Service: "s"}, Replace()},
+		"nil option": {in("a"), nil}, "TTL": {in("a"), TTL(time.Second - 1)},
+	} {
+		if _, err := d.Register(t.Context(), c.in, c.opt); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", what, err)
+		}
+	}
+	if _, err := d.Register(t.Context(), in("a"), TTL(time.Second)); err != nil {
+		t.Errorf("the least TTL: %v", err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := d.Register(gone, in("c")); !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that has ended: %v", err)
+	}
+	if s := must(d.Get(t.Context(), "s")); len(s.Instances) != 1 || s.Instances[0].ID != "a" {
+		t.Errorf("the registry has %v, want a", s.Instances)
+	}
+	if _, err := d.Get(t.Context(), "s", MaxStale(-1)); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a negative MaxStale: %v, want ErrInvalid", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.Register(t.Context(), in("b")); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v, want ErrClosed", err)
+	}
 }
 
 // broken is a memory registry one of whose calls fails, without an effect.
