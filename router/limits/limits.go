@@ -75,11 +75,9 @@ func Wait(ctx context.Context, l Limiter) (Permit, error) {
 		if end, bounded := ctx.Deadline(); bounded && time.Until(end) < limit.After {
 			return nil, err // it would be in vain
 		}
-		t := time.NewTimer(limit.After)
 		select {
-		case <-t.C:
+		case <-time.After(limit.After):
 		case <-ctx.Done():
-			t.Stop()
 			return nil, ctx.Err()
 		}
 	}

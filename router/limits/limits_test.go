@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -187,6 +188,103 @@ func TestGradientFindsWhatTheServerCanTake(t *testing.T) {
 	}
 }
 
+// gradientLimit is how many calls get through at the same time.
+func gradientLimit(l limits.Limiter) int {
+	var open []limits.Permit
+	for {
+		p, err := l.Acquire(context.Background())
+		if err != nil {
+			break
+		}
+		open = append(open, p)
+	}
+	for _, p := range open { // which teaches nothing
+		p.Release(router.Outcome{Class: router.Cancelled})
+	}
+	return len(open)
+}
+
+// A batch is as many calls as the limit. It moves the limit if all were in progress
+// together and say something of the server.
+func TestWhatMovesAGradient(t *testing.T) {
+	const usual, slow = 10 * time.Millisecond, 40 * time.Millisecond
+	for name, c := range map[string]struct {
+		together, rounds int
+		o                router.Outcome
+		want             int // of 20 at first
+	}{
+		"nothing":                    {20, 0, router.Outcome{}, 20},
+		"a batch":                    {20, 1, router.Outcome{Latency: usual}, 21},
+		"one less than a batch":      {19, 1, router.Outcome{Latency: usual}, 20},
+		"never at the limit":         {19, 20, router.Outcome{Latency: usual}, 20},
+		"no latency":                 {20, 10, router.Outcome{}, 20},
+		"failures, which are quick":  {20, 10, router.Outcome{Latency: usual, Class: router.ServerError}, 20},
+		"callers that gave up":       {20, 10, router.Outcome{Latency: usual, Class: router.Cancelled}, 20},
+		"mistakes of callers":        {20, 10, router.Outcome{Latency: usual, Class: router.ClientError}, 20},
+		"a refusal":                  {1, 1, router.Outcome{Latency: usual, Class: router.Overload}, 18},
+		"a call that took too long":  {1, 1, router.Outcome{Latency: usual, Class: router.Timeout}, 18},
+		"two batches":                {20, 2, router.Outcome{Latency: usual}, 21}, // the second began below its limit
+		"many refusals, to the last": {1, 100, router.Outcome{Class: router.Overload}, 2},
+	} {
+		l := limiter(t)(limits.Gradient(2, 1000))
+		for range c.rounds {
+			var open []limits.Permit
+			for range c.together {
+				p, err := l.Acquire(t.Context())
+				if err != nil {
+					break
+				}
+				open = append(open, p)
+			}
+			for _, p := range open {
+				p.Release(c.o)
+			}
+		}
+		if got := gradientLimit(l); got != c.want {
+			t.Errorf("%s: the limit is %d, want %d", name, got, c.want)
+		}
+	}
+
+	batch := func(l limits.Limiter, together int, latency time.Duration) {
+		for done := 0; done < 20; done += together {
+			var open []limits.Permit
+			for range together {
+				open = append(open, acquired(t, l))
+			}
+			for _, p := range open {
+				p.Release(router.Outcome{Latency: latency})
+			}
+		}
+	}
+	// What is slow at the limit shrinks it. What is slow without the limit's doing
+	// becomes the usual.
+	l := limiter(t)(limits.Gradient(2, 1000))
+	batch(l, 10, usual)
+	batch(l, 20, slow)
+	if got := gradientLimit(l); got != 19 {
+		t.Errorf("after a slow batch the limit is %d, want 19", got)
+	}
+	l = limiter(t)(limits.Gradient(2, 1000))
+	batch(l, 10, usual)
+	for range 100 {
+		batch(l, 10, slow)
+	}
+	batch(l, 20, slow)
+	if got := gradientLimit(l); got != 21 {
+		t.Errorf("where all is slow the limit is %d, want 21", got)
+	}
+	// At its least the limit is not what makes calls slow.
+	l = limiter(t)(limits.Gradient(20, 1000))
+	batch(l, 10, usual)
+	for range 100 {
+		batch(l, 20, slow)
+		if gradientLimit(l) > 20 {
+			return
+		}
+	}
+	t.Error("after 100 slow batches at its least the limit is still there")
+}
+
 func TestThrottleSparesABackendInTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := limiter(t)(limits.Throttle(2, 8))
@@ -271,18 +369,36 @@ func TestThrottleSurvivesCallsThatAreCancelledLate(t *testing.T) {
 func TestBadLimitsAreRefused(t *testing.T) {
 	key := func(context.Context) string { return "" }
 	for name, f := range map[string]func() (limits.Limiter, error){
-		"rate":        func() (limits.Limiter, error) { return limits.TokenBucket(0, 1) },
-		"burst":       func() (limits.Limiter, error) { return limits.TokenBucket(1, 0) },
-		"too slow":    func() (limits.Limiter, error) { return limits.TokenBucket(1e-12, 1) },
-		"too large":   func() (limits.Limiter, error) { return limits.TokenBucket(1./3600, 3_000_000) },
-		"key":         func() (limits.Limiter, error) { return limits.Keyed(nil, 1, 1, 1) },
-		"keys":        func() (limits.Limiter, error) { return limits.Keyed(key, 1, 1, 0) },
-		"concurrency": func() (limits.Limiter, error) { return limits.Concurrency(0) },
-		"gradient":    func() (limits.Limiter, error) { return limits.Gradient(5, 4) },
-		"throttle":    func() (limits.Limiter, error) { return limits.Throttle(0.5, 8) },
+		"rate":          func() (limits.Limiter, error) { return limits.TokenBucket(0, 1) },
+		"negative rate": func() (limits.Limiter, error) { return limits.TokenBucket(-1, 1) },
+		"NaN":           func() (limits.Limiter, error) { return limits.TokenBucket(math.NaN(), 1) },
+		"too fast":      func() (limits.Limiter, error) { return limits.TokenBucket(1e9+1, 1) },
+		"burst":         func() (limits.Limiter, error) { return limits.TokenBucket(1, 0) },
+		"too slow":      func() (limits.Limiter, error) { return limits.TokenBucket(1e-12, 1) },
+		"too large":     func() (limits.Limiter, error) { return limits.TokenBucket(0.5, 1_600_000_001) },
+		"key":           func() (limits.Limiter, error) { return limits.Keyed(nil, 1, 1, 1) },
+		"keys":          func() (limits.Limiter, error) { return limits.Keyed(key, 1, 1, 0) },
+		"rate of keys":  func() (limits.Limiter, error) { return limits.Keyed(key, 0, 1, 1) },
+		"concurrency":   func() (limits.Limiter, error) { return limits.Concurrency(0) },
+		"gradient":      func() (limits.Limiter, error) { return limits.Gradient(5, 4) },
+		"no gradient":   func() (limits.Limiter, error) { return limits.Gradient(0, 4) },
+		"throttle":      func() (limits.Limiter, error) { return limits.Throttle(0.9, 8) },
+		"pad":           func() (limits.Limiter, error) { return limits.Throttle(1, -0.1) },
 	} {
 		if _, err := f(); !errors.Is(err, router.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
+	for name, f := range map[string]func() (limits.Limiter, error){
+		"the fastest":        func() (limits.Limiter, error) { return limits.TokenBucket(1e9, 1) },
+		"the largest":        func() (limits.Limiter, error) { return limits.TokenBucket(0.5, 1_600_000_000) },
+		"one key":            func() (limits.Limiter, error) { return limits.Keyed(key, 1, 1, 1) },
+		"the least gradient": func() (limits.Limiter, error) { return limits.Gradient(1, 1) },
+		"the least throttle": func() (limits.Limiter, error) { return limits.Throttle(1, 0) },
+	} {
+		l, err := f()
+		if err != nil || admitted(l, 1) != 1 {
+			t.Errorf("%s: %v, or it lets nothing through", name, err)
 		}
 	}
 }

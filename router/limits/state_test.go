@@ -75,6 +75,28 @@ func TestStateOfLimits(t *testing.T) {
 	}
 }
 
+func TestStateBetweenTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t)(limits.TokenBucket(2, 3))
+		for range 3 {
+			acquired(t, l)
+		}
+		began := time.Now()
+		const ms = time.Millisecond
+		for _, c := range []struct {
+			after     time.Duration
+			remaining int64
+			reset     time.Duration
+		}{{0, 0, 500 * ms}, {100 * ms, 0, 400 * ms}, {499 * ms, 0, ms}, {500 * ms, 1, 500 * ms}, {501 * ms, 1, 499 * ms},
+			{1000 * ms, 2, 500 * ms}, {1499 * ms, 2, ms}, {1500 * ms, 3, 0}, {time.Hour, 3, 0}} {
+			time.Sleep(c.after - time.Since(began))
+			if s := limits.StateOf(t.Context(), l); s.Remaining != c.remaining || s.Reset != c.reset {
+				t.Errorf("after %v: %d remain, %v until the next, want %d and %v", c.after, s.Remaining, s.Reset, c.remaining, c.reset)
+			}
+		}
+	})
+}
+
 func TestStateIsTrue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, rate := range []float64{0.3, 7, 1000} {
@@ -114,13 +136,24 @@ func TestNamedIsChecked(t *testing.T) {
 		"no name":     func() (limits.Limiter, error) { return limits.Named("", l) },
 		"nil limiter": func() (limits.Limiter, error) { return limits.Named("gold", nil) },
 		"unprintable": func() (limits.Limiter, error) { return limits.Named("gold\n", l) },
+		"delete":      func() (limits.Limiter, error) { return limits.Named("\x7f", l) },
 		"not ASCII":   func() (limits.Limiter, error) { return limits.Named("größe", l) },
 	} {
 		if _, err := bad(); !errors.Is(err, router.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
-	if _, err := limits.Named(`a "plan"`, l); err != nil {
-		t.Error(err)
+	for _, name := range []string{`a "plan"`, " ", "~"} {
+		if _, err := limits.Named(name, l); err != nil {
+			t.Error(err)
+		}
+	}
+	broken := errors.New("broken")
+	l, err = limits.Named("gold", &script{[]error{broken}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Acquire(t.Context()); err != broken {
+		t.Errorf("got %v, want the limiter's own error", err)
 	}
 }

@@ -104,13 +104,61 @@ func TestWaitingWaitsForTheLimiter(t *testing.T) {
 	})
 }
 
+// A queue of nobody is Concurrency.
+func TestQueueOfNobody(t *testing.T) {
+	l := limiter(t)(limits.Queue(1, 0))
+	p := acquired(t, l)
+	if _, err := l.Acquire(t.Context()); !errors.Is(err, router.ErrLimited) {
+		t.Errorf("a second call: %v, want ErrLimited", err)
+	}
+	p.Release(router.Outcome{})
+	acquired(t, l)
+}
+
+// script is a limiter that says one thing after another.
+type script struct{ say []error }
+
+func (s *script) Acquire(context.Context) (limits.Permit, error) {
+	err := s.say[0]
+	s.say = s.say[1:]
+	return nil, err
+}
+
+// Only a limiter that says how long is waited for; what else it says is returned.
+func TestWhatIsNotWaitedFor(t *testing.T) {
+	broken := errors.New("broken")
+	soon, unknown := &limits.Error{After: time.Second}, &limits.Error{}
+	for name, c := range map[string]struct {
+		say  []error
+		want error
+		took time.Duration
+	}{
+		"nobody knows how long":     {[]error{unknown}, unknown, 0},
+		"an error of another kind":  {[]error{broken}, broken, 0},
+		"first how long, then not":  {[]error{soon, unknown}, unknown, time.Second},
+		"first how long, then fine": {[]error{soon, soon, nil}, nil, 2 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			_, err := limits.Wait(t.Context(), &script{c.say})
+			if err != c.want || time.Since(began) != c.took {
+				t.Errorf("%s: %v after %v, want %v after %v", name, err, time.Since(began), c.want, c.took)
+			}
+		})
+	}
+}
+
 func TestPerKeyGivesEachKeyALimiterOfItsOwn(t *testing.T) {
 	type service struct{}
+	errNoService := errors.New("no such service")
 	made := 0
 	l := limiter(t)(limits.PerKey(func(ctx context.Context) string { s, _ := ctx.Value(service{}).(string); return s }, 2,
 		func(key string) (limits.Limiter, error) {
 			if made++; key == "bad" {
-				return nil, errors.New("no such service")
+				return nil, errNoService
+			}
+			if key == "nil" {
+				return nil, nil
 			}
 			return limits.Concurrency(1)
 		}))
@@ -127,15 +175,18 @@ func TestPerKeyGivesEachKeyALimiterOfItsOwn(t *testing.T) {
 	if _, err := call("b"); err != nil {
 		t.Errorf("another key: %v", err)
 	}
-	if _, err := call("bad"); err == nil || errors.Is(err, router.ErrLimited) {
+	if _, err := call("bad"); !errors.Is(err, errNoService) {
 		t.Errorf("a key without a limiter: %v, want its error", err)
+	}
+	if _, err := call("nil"); !errors.Is(err, router.ErrInvalid) {
+		t.Errorf("a key with a nil limiter: %v, want ErrInvalid", err)
 	}
 	a.Release(router.Outcome{})
 	if _, err := call("a"); err != nil {
 		t.Errorf("after the first has ended: %v", err)
 	}
-	if made != 3 {
-		t.Errorf("%d limiters were made, want 3", made)
+	if made != 4 {
+		t.Errorf("%d limiters were asked for, want 4", made)
 	}
 	call("c") // b is forgotten
 	if _, err := call("a"); !errors.Is(err, router.ErrLimited) {
