@@ -33,6 +33,20 @@ func through(b *router.Breaker, n int, c router.Class) (yes int) {
 	return yes
 }
 
+func TestStatesAsText(t *testing.T) {
+	for _, want := range []router.State{router.Closed, router.Open, router.HalfOpen, router.Ramping} {
+		text, err := want.MarshalText()
+		got := router.State(99)
+		if err != nil || got.UnmarshalText(text) != nil || got != want {
+			t.Errorf("%v: %s, %v, %v", want, text, err, got)
+		}
+	}
+	odd := router.Ramping + 1
+	if err := odd.UnmarshalText([]byte(odd.String())); !errors.Is(err, router.ErrInvalid) || odd != router.Ramping+1 {
+		t.Errorf("an unknown state: %v, and it is %d", err, odd)
+	}
+}
+
 func TestBreakerOpensThenTriesThenRampsThenCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker(t, router.BreakerPolicy{Open: time.Second, Trials: 2, Ramp: 10 * time.Second})

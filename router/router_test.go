@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
@@ -362,6 +364,65 @@ func TestExcludeIsAWishNotACommand(t *testing.T) {
 	}
 }
 
+// Select says at once what Pick would say, and its Next what has changed since.
+func TestSelectWithNothingToSelectFrom(t *testing.T) {
+	w := start(t)
+	w.nodes(t, 1)
+	if _, err := w.Select(t.Context(), ""); !errors.Is(err, router.ErrInvalid) {
+		t.Errorf("no name: %v, want ErrInvalid", err)
+	}
+	var none *router.NoMatchError
+	if _, err := w.Select(t.Context(), "greeter", router.Labels(map[string]string{"version": "9"})); !errors.As(err, &none) || none.Known != 1 {
+		t.Errorf("labels that nobody has: %v, want a NoMatchError of one instance", err)
+	}
+	next, err := w.Select(t.Context(), "greeter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.regs["n0000"].Deregister(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the instance is gone", func() bool { return len(w.Router.Stats("greeter")) == 0 })
+	if _, err := next(); !errors.Is(err, router.ErrNoInstances) || errors.As(err, &none) {
+		t.Errorf("the only one has left: %v, want ErrNoInstances", err)
+	}
+}
+
+// mute is a registry that never answers.
+type mute struct{ discovery.Discovery }
+
+func (mute) Get(ctx context.Context, service string, _ ...discovery.GetOption) (discovery.Snapshot, error) {
+	<-ctx.Done()
+	return discovery.Snapshot{}, ctx.Err()
+}
+
+func (mute) Watch(ctx context.Context, _ string) iter.Seq2[discovery.Snapshot, error] {
+	return func(func(discovery.Snapshot, error) bool) { <-ctx.Done() }
+}
+
+func TestCloseEndsAPickThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := router.New(router.WithDiscovery(mute{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := r.Pick(ctx, "greeter"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a caller that gives up: %v", err)
+		}
+		got := make(chan error)
+		go func() { _, err := r.Pick(t.Context(), "greeter"); got <- err }()
+		synctest.Wait()
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := <-got; !errors.Is(err, router.ErrClosed) {
+			t.Errorf("got %v, want ErrClosed", err)
+		}
+	})
+}
+
 func TestWhatWasLearntSurvivesChurn(t *testing.T) {
 	w := start(t)
 	w.nodes(t, 3)
@@ -569,6 +630,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 	for name, opts := range map[string][]router.Option{
 		"nil": {nil}, "no discovery": {}, "nil discovery": {router.WithDiscovery(nil)}, "strategy": {router.WithStrategy(nil)},
 		"zone": {router.WithZone("")}, "panic": {router.WithPanic(2)}, "NaN": {router.WithPanic(math.NaN())}, "lease": {router.WithLease(-1)}, "client": {router.WithClient("")},
+		"rule source": {router.WithRuleSource(nil)}, "clock": {router.WithClock(nil)}, "random": {router.WithRandom(nil)},
 		"fallback": {router.WithFallback(9)}, "ejection": {router.WithEjection(router.Ejection{Cap: 2})}, "logger": {router.WithLogger(nil)},
 	} {
 		if _, err := router.New(opts...); !errors.Is(err, router.ErrInvalid) {

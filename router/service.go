@@ -17,6 +17,7 @@ type service struct {
 	ctx     context.Context // ends when the service is forgotten
 	cancel  context.CancelFunc
 	asked   atomic.Bool   // for, since the last tick
+	waiting atomic.Int32  // calls that wait for the first answer
 	idle    atomic.Int64  // for how long nobody has
 	began   time.Duration // when it was first asked for
 	ready   chan struct{} // closed when members is first set, or never will be

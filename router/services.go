@@ -26,7 +26,7 @@ var errForgotten error = fault.Finer(ErrUnavailable, "too many services without 
 func (f *front) tick(since time.Duration) {
 	for _, s := range *f.services.Load() {
 		s.refresh()
-		if s.asked.Swap(false) {
+		if s.asked.Swap(false) || s.waiting.Load() > 0 {
 			s.idle.Store(0)
 			continue
 		}
@@ -71,6 +71,8 @@ func (f *front) service(ctx context.Context, name string) (*service, error) {
 	if s.members.Load() != nil {
 		return s, nil
 	}
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
 	select {
 	case <-s.ready:
 	case <-ctx.Done():
