@@ -45,7 +45,8 @@ type fleet struct {
 	discovery discovery.Discovery
 	router    router.Router
 	calls     atomic.Int64
-	fails     atomic.Pointer[string] // the id of the instance that fails
+	fails     atomic.Pointer[string]              // the id of the instance that fails
+	late      atomic.Pointer[func(*http.Request)] // what web-0 waits for, once it is set
 	entries   map[string]discovery.Registration
 }
 
@@ -65,8 +66,11 @@ func newFleet(t *testing.T, n int, routing []router.Option, opts ...wrapper.Opti
 	t.Cleanup(func() { f.client.Close(context.Background()); f.discovery.Close() })
 	for i := range n {
 		id := fmt.Sprint("web-", i)
-		srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			f.calls.Add(1)
+			if wait := f.late.Load(); wait != nil && id == "web-0" {
+				(*wait)(r)
+			}
 			if *f.fails.Load() == id {
 				rw.WriteHeader(http.StatusInternalServerError)
 			}
@@ -333,23 +337,35 @@ func TestCallsThatOpenBreakersHoldBackAreCounted(t *testing.T) {
 }
 
 func TestHedgesAreCounted(t *testing.T) {
-	for _, ratio := range []float64{1e-9, 1} {
-		f := newFleet(t, 2, nil, wrapper.WithHedge(wrapper.HedgePolicy{Quantile: .5, Min: 1, Ratio: ratio}))
-		for range 200 {
+	for _, test := range []struct{ ratio, sent, held float64 }{{1e-9, 0, 8}, {1, 8, 0}} {
+		f := newFleet(t, 2, nil, wrapper.WithHedge(wrapper.HedgePolicy{Quantile: .5, Ratio: test.ratio}))
+		held := func() float64 { return series(f.metrics, "platform.client.budget.exhausted")["web  hedge"] }
+		get := func() {
 			resp, err := f.client.Client().Get("http://web/")
 			if err != nil {
 				t.Fatal(err)
 			}
 			resp.Body.Close()
 		}
+		for range 20 { // without them no latency is usual yet
+			get()
+		}
+		late := func(r *http.Request) { // until there is a hedge, or was held back
+			for before := held(); r.Context().Err() == nil && held() == before; {
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+		f.late.Store(&late)
+		for range 16 { // each second one goes to web-0
+			get()
+		}
 		f.client.Close(t.Context()) // nothing is under way any more
 		kinds := map[string]float64{}
 		for labels, n := range series(f.metrics, "platform.client.attempts") {
 			kinds[strings.Fields(labels)[1]] += n
 		}
-		exhausted := series(f.metrics, "platform.client.budget.exhausted")["web  hedge"]
-		if kinds["first"] != 200 || kinds["retry"] != 0 || (kinds["hedge"] > 10) != (ratio == 1) || (exhausted > 10) != (ratio < 1) {
-			t.Errorf("with a budget of %v: attempts %v, %v held back, want 200 and many hedges, sent or not", ratio, kinds, exhausted)
+		if kinds["first"] != 36 || kinds["retry"] != 0 || kinds["hedge"] < test.sent || held() < test.held || test.sent == 0 && kinds["hedge"] > 1 || test.held == 0 && held() > 0 {
+			t.Errorf("with a budget of %v: attempts %v, %v held back, want 36 and %v hedges sent, %v held back", test.ratio, kinds, held(), test.sent, test.held)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/micro/go-platform/internal/accept"
 	"github.com/micro/go-platform/metrics"
 )
 
@@ -36,7 +37,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
 	w.Header().Set("Content-Type", kind)
 	w.Header().Add("Vary", "Accept, Accept-Encoding")
-	if acceptsGzip(r.Header.Values("Accept-Encoding")) {
+	if accept.Gzip(r.Header.Values("Accept-Encoding")) {
 		w.Header().Set("Content-Encoding", "gzip")
 		if r.Method == http.MethodHead {
 			return
@@ -68,11 +69,11 @@ func (h *handler) page(kind string) (_ string, page []byte) {
 
 // preferred returns the content type of the format that a scraper gives the
 // highest weight. Among equals it is the one that carries the most.
-func preferred(accept []string) string {
+func preferred(lines []string) string {
 	var proto, open, text float64
-	for part := range each(accept) {
-		kind, q := weight(part)
-		switch kind {
+	for part, q := range accept.Parts(lines) {
+		kind, _, _ := strings.Cut(part, ";")
+		switch strings.ToLower(strings.TrimSpace(kind)) {
 		case "application/vnd.google.protobuf":
 			if param(part, "proto") == "io.prometheus.client.MetricFamily" && param(part, "encoding") == "delimited" {
 				proto = max(proto, q)
@@ -101,42 +102,4 @@ func param(part, name string) string {
 		}
 	}
 	return ""
-}
-
-func acceptsGzip(accept []string) bool {
-	for part := range each(accept) {
-		if coding, q := weight(part); (coding == "gzip" || coding == "*") && q > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// each yields the comma separated parts of a header's lines.
-func each(lines []string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for _, line := range lines {
-			for part := range strings.SplitSeq(line, ",") {
-				if !yield(part) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// weight splits "name;a=b;q=0.5" into name and 0.5.
-func weight(part string) (name string, q float64) {
-	name, params, _ := strings.Cut(part, ";")
-	q = 1
-	for p := range strings.SplitSeq(params, ";") {
-		if v, ok := strings.CutPrefix(strings.TrimSpace(p), "q="); ok {
-			f, err := strconv.ParseFloat(v, 64)
-			if err != nil || f < 0 || f > 1 {
-				f = 0
-			}
-			q = f
-		}
-	}
-	return strings.ToLower(strings.TrimSpace(name)), q
 }
