@@ -350,13 +350,14 @@ func TestHedgesAreCounted(t *testing.T) {
 		for range 20 { // without them no latency is usual yet
 			get()
 		}
-		late := func(r *http.Request) { // until there is a hedge, or was held back
-			for before := held(); r.Context().Err() == nil && held() == before; {
-				time.Sleep(100 * time.Microsecond)
-			}
-		}
-		f.late.Store(&late)
 		for range 16 { // each second one goes to web-0
+			before := held()
+			late := func(r *http.Request) { // until a hedge was faster, or was held back
+				for r.Context().Err() == nil && held() == before {
+					time.Sleep(100 * time.Microsecond)
+				}
+			}
+			f.late.Store(&late)
 			get()
 		}
 		f.client.Close(t.Context()) // nothing is under way any more
