@@ -71,9 +71,9 @@ func (c *front) tell() {
 			if !have {
 				what = "config: source failed, it has no values yet"
 			}
-			c.logger.Warn(what, "source", l.src.Name(), "error", err)
+			c.logger.Warn(what, "config.source", l.src.Name(), "error", err)
 		case err == nil && was != nil:
-			c.logger.Info("config: source is back", "source", l.src.Name())
+			c.logger.Info("config: source is back", "config.source", l.src.Name())
 		}
 	}
 	if c.onHealth == nil || c.current.Load() == nil {

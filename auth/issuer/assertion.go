@@ -105,7 +105,7 @@ func (i *Issuer) onceAsserted(r *http.Request, id string, claims map[string]any)
 	err = i.store.Put(r.Context(), "assertion/"+digest(id+"\x00"+jti), []byte("1"), 0, left+2*assertionLeeway)
 	switch {
 	case errors.Is(err, fault.Conflict):
-		i.warn("auth/issuer: an assertion was used twice", "client", id, "source", i.from(r))
+		i.warn("auth/issuer: an assertion was used twice", "client", id, "client.address", i.from(r))
 		return fmt.Errorf("%w: the assertion was used before", auth.ErrUnauthenticated)
 	case err != nil:
 		return fault.Mark(auth.ErrUnavailable, err)

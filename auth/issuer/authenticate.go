@@ -65,7 +65,7 @@ func (i *Issuer) prove(ctx context.Context, source, id, hash, secret string) err
 	case err != nil:
 		return err
 	case wait > 0:
-		i.warn("auth/issuer: too many wrong secrets", "account", id, "source", source, "wait", wait)
+		i.warn("auth/issuer: too many wrong secrets", "account", id, "client.address", source, "wait", wait)
 		return tooMany(wait)
 	case !ok:
 		return errWho
