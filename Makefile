@@ -99,7 +99,7 @@ sim: ## runs the tests named …Simulated… with SEEDS seeds each: faults in a 
 soak: ## keeps each package under load with faults for SOAK: memory, goroutines, descriptors stay flat
 	@scripts/servers
 	@status=0; SOAK=$(SOAK) $(if $(SOAK_OUT),SOAK_OUT=$(abspath $(SOAK_OUT))) REQUIRE_SERVERS=1 \
-		go test $(race) -count 1 -run 'Soak$(if $(RUN),/$(RUN))' -timeout 24h -v ./internal/soak || status=$$?; \
+		go test $(race) -count 1 -run 'Soak$(if $(RUN),/$(RUN))' -timeout 24h -parallel 64 -v ./internal/soak || status=$$?; \
 	$(if $(SOAK_OUT),go -C bench run ./report -soak $(abspath $(SOAK_OUT));) exit $$status
 
 fuzz: ## runs each fuzz target for FUZZTIME

@@ -3,10 +3,12 @@
 //
 //	make soak SOAK=10m SOAK_OUT=samples
 //
-// A load has a third of the time to warm up: a busy machine takes a minute.
+// The loads run side by side, each in a process of its own, at a rate of some tens
+// of calls a second. Each has a third of the time to warm up: a busy machine takes
+// a minute. bench/soak.md has the figures of such a run.
 //
-// SOAK_OUT names a folder for the samples, one CSV file for each load, and plots
-// of them.
+// SOAK_OUT names a folder for the samples, one CSV file for each load; a plot of each
+// and a table of all are drawn from them.
 package soak
 
 import (

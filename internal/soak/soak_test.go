@@ -3,6 +3,9 @@ package soak
 import (
 	"context"
 	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,26 +19,44 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// load is what one package is kept busy with. start opens it, over the network that
-// breaks, and returns one call of it; what it opens it closes by t.Cleanup.
-type load struct {
-	name   string
-	target func(t *testing.T) string // host:port of the other side; nil: there is none, and no fault
-	start  func(t *testing.T, addr string) (call func(ctx context.Context, n int64) error)
-}
+// targetEnv is the address of a load's other side, in the process that it runs in.
+const targetEnv = "SOAK_TARGET"
 
 // TestSoak holds each package under load for SOAK, over a network that is cut,
-// silent and slow every few seconds. Without SOAK it makes a few calls of each.
+// silent and slow every few seconds. All loads run side by side, each in a process of
+// its own, so that what one holds does not show in another's figures. Without
+// SOAK it makes a few calls of each.
 func TestSoak(t *testing.T) {
 	d := servertest.Soak(t)
-	for _, l := range loads {
+	target, child := os.LookupEnv(targetEnv)
+	for _, l := range loads() {
 		t.Run(l.name, func(t *testing.T) {
-			if d == 0 {
+			switch {
+			case d == 0:
 				try(t, l)
-			} else {
-				run(t, l, d)
+			case child:
+				run(t, l, target, d)
+			default:
+				t.Parallel()
+				apart(t, l)
 			}
 		})
+	}
+}
+
+// apart has a process of its own run a load.
+func apart(t *testing.T, l load) {
+	target := ""
+	if l.target != nil {
+		target = l.target(t)
+	}
+	exe := must[string](t)(os.Executable())
+	cmd := exec.CommandContext(t.Context(), exe, "-test.run", "^TestSoak$/^"+strings.ReplaceAll(l.name, " ", "_")+"$", "-test.v", "-test.timeout", "0")
+	cmd.Env = append(os.Environ(), targetEnv+"="+target)
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -55,14 +76,18 @@ func try(t *testing.T, l load) {
 	}
 }
 
-// workers is how many goroutines make calls.
-const workers = 4
+// A few goroutines make calls at a rate that leaves the machine to all loads: what
+// leaks does so at every call or fault, not at full speed.
+const (
+	workers = 4
+	between = 100 * time.Millisecond
+)
 
-func run(t *testing.T, l load, d time.Duration) {
+func run(t *testing.T, l load, target string, d time.Duration) {
 	addr := ""
 	var proxy *netfault.Proxy
 	if l.target != nil {
-		proxy = netfault.New(t, l.target(t))
+		proxy = netfault.New(t, target)
 		addr = proxy.Addr()
 	}
 	call := l.start(t, addr)
@@ -78,10 +103,9 @@ func run(t *testing.T, l load, d time.Duration) {
 				one, end := context.WithTimeout(ctx, 2*time.Second)
 				if err := call(one, calls.Add(1)); err != nil && ctx.Err() == nil {
 					failed.Add(1)
-					pause(ctx, 10*time.Millisecond)
 				}
 				end()
-				pause(ctx, time.Millisecond)
+				pause(ctx, between)
 			}
 		})
 	}
@@ -166,13 +190,3 @@ type recorder struct {
 func (r *recorder) Errorf(string, ...any) { r.failed = true }
 func (r *recorder) Logf(string, ...any)   {}
 func (r *recorder) Helper()               {}
-
-func must[T any](t *testing.T) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
