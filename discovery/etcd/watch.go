@@ -37,7 +37,7 @@ func (d *driver) Watch(parent context.Context, service string, deliver func(disc
 	for _, kv := range r.Kvs {
 		s.put(kv)
 	}
-	deliver(s.update())
+	s.tell(deliver)
 
 	guarded := make(chan struct{})
 	go func() {
@@ -76,7 +76,7 @@ func (d *driver) Watch(parent context.Context, service string, deliver func(disc
 				for _, e := range w.Events {
 					s.apply(e)
 				}
-				deliver(s.update())
+				s.tell(deliver)
 			} else if w.IsProgressNotify() {
 				deliver(discovery.Update{Same: true})
 			}
@@ -155,6 +155,14 @@ func (s *set) apply(e *clientv3.Event) {
 	case '+':
 		delete(s.live, name[1:])
 	}
+}
+
+// tell delivers the set. Who was deregistered is asked for only meanwhile, and the
+// next session reads it again: a service whose instances come and go would keep
+// the names of ten minutes.
+func (s *set) tell(deliver func(discovery.Update)) {
+	deliver(s.update())
+	s.gone = map[string]bool{}
 }
 
 // update copies the set for the front.

@@ -26,6 +26,32 @@ func TestKeysComeBackAsNames(t *testing.T) {
 	}
 }
 
+// TestWhoLeftIsToldOnce: a deregistration is known while the set without it is
+// delivered, and forgotten then. Instances that come and go must not add up.
+func TestWhoLeftIsToldOnce(t *testing.T) {
+	s := set{base: base("s"), live: map[string]discovery.Entry{}, gone: map[string]bool{}}
+	event := func(kind mvccpb.Event_EventType, name, value string) {
+		s.apply(&clientv3.Event{Type: kind, Kv: &mvccpb.KeyValue{Key: []byte(s.base + name), Value: []byte(value)}})
+	}
+	fates := func() (fates [2]discovery.Fate) {
+		s.tell(func(u discovery.Update) { fates = [2]discovery.Fate{u.Fate("a"), u.Fate("b")} })
+		return fates
+	}
+	event(clientv3.EventTypePut, "+a", `{"id":"a","address":"h:1"}`)
+	event(clientv3.EventTypeDelete, "+a", "")
+	event(clientv3.EventTypePut, "-a", "")
+	if got, want := fates(), [2]discovery.Fate{discovery.Deregistered, discovery.Unknown}; got != want {
+		t.Errorf("when it has left: %v, want %v", got, want)
+	}
+	if len(s.gone) != 0 {
+		t.Errorf("%d names are kept, want none", len(s.gone))
+	}
+	event(clientv3.EventTypePut, "-b", "")
+	if got, want := fates(), [2]discovery.Fate{discovery.Unknown, discovery.Deregistered}; got != want {
+		t.Errorf("when the next one has left: %v, want %v", got, want)
+	}
+}
+
 func FuzzSet(f *testing.F) {
 	f.Add("+a", `{"id":"a","address":"h:1"}`, false)
 	f.Add("-a", "", false)
