@@ -23,8 +23,9 @@ func (l *late) Watch(ctx context.Context, service string) iter.Seq2[discovery.Sn
 	return func(yield func(discovery.Snapshot, error) bool) {
 		for s, err := range l.Discovery.Watch(ctx, service) {
 			l.mu.Lock()
+			more := yield(s, err)
 			l.mu.Unlock()
-			if !yield(s, err) {
+			if !more {
 				return
 			}
 		}
