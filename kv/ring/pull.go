@@ -38,12 +38,25 @@ func (c cursor) after(b cursor) bool {
 
 // valid reports that a store may have such a place.
 func (c cursor) valid() bool {
-	return c.shard <= maxShards && c.slices > 0 && c.slices <= maxSlices && c.slice < c.slices
+	return c.shard <= maxShards && c.slices > 0 && c.slices <= maxSlices && c.slices&(c.slices-1) == 0 && c.slice < c.slices
 }
 
 const (
-	maxSlices = 1 << 16 // what a shard is cut into, at most
+	maxSlices = 1 << 16 // what a shard is cut into, at most: a power of two
 	maxShards = 1 << 16 // more than any peer has
+
+	// moreWalks is how many walks of a shard one page may cost beyond one of each. A
+	// slice takes one, and a peer might ask for the first of very many, which are empty.
+	moreWalks = 64
+
+	// A peer's pages may be shorter than an eighth of a page so often more than they are
+	// longer: its listing ends, whatever the peer.
+	shortPages = 64
+
+	// pullWithin bounds the comparison with one peer, if deletes do not live for
+	// longer than eight times that: one that is slow may not keep this node from
+	// noting that it met the others. The next comparison goes on with what is missing.
+	pullWithin = 10 * time.Second
 )
 
 // listing names what is here in the partitions whose digests differ, from a
@@ -73,7 +86,11 @@ func (n *Node) listing(r *reader, size int) (byte, []byte) {
 	const head = 14 // whole, more, the next cursor
 	reply := make([]byte, head, 1024)
 	more := false
-	for any && at.shard < uint32(n.store.shards()) {
+	for walks := n.store.shards() + moreWalks; any && at.shard < uint32(n.store.shards()); walks-- {
+		if walks == 0 {
+			more = true
+			break
+		}
 		from, fits := len(reply), true
 		n.store.walk(int(at.shard), func(e entry) bool {
 			if want[e.part] && (at.slices == 1 || at.has(hash(e.key))) {
@@ -105,10 +122,17 @@ func (n *Node) pull(ctx context.Context, v *view, id string, parts []uint16, han
 	for _, p := range parts {
 		digests = putU64(putU16(digests, p), n.store.digests[p].Load())
 	}
+	ctx, cancel := context.WithTimeout(ctx, max(pullWithin, n.o.tombs/8))
+	defer cancel()
+	credit := shortPages
 	for at, more := (cursor{slices: 1}), true; more; {
 		a, err := v.askPage(ctx, id, opSync, append(at.put(putU64(nil, v.epoch)), digests...))
 		if err != nil {
 			return false, err
+		}
+		credit += len(a.body)/(pageSize/8) - 1
+		if credit < 0 {
+			return false, fmt.Errorf("%s: its pages do not end: %w", id, errFrame)
 		}
 		r := &reader{b: a.body}
 		last := at

@@ -102,6 +102,100 @@ func TestANewNodeGetsAllPages(t *testing.T) {
 	}
 }
 
+// TestAPageCostsAFewWalks: a peer that asks for a slice of very many gets the next
+// page's cursor, not an answer that walks a shard for each of them.
+func TestAPageCostsAFewWalks(t *testing.T) {
+	leak.Check(t)
+	n := newCluster(t, "a").nodes["a"]
+	n.store.merge("k", record{version: n.clock.next(0), value: []byte("v")})
+	p := partition(hash("k"))
+	want := cursor{slices: maxSlices, slice: uint32(n.store.shards() + moreWalks)}
+	for name, c := range map[string]struct {
+		from cursor
+		more bool
+		next cursor
+	}{
+		"all of each shard":         {cursor{slices: 1}, false, cursor{shard: uint32(n.store.shards()), slices: 1}},
+		"as many slices as allowed": {cursor{slices: maxSlices}, true, want},
+		"the last slices, and the other shards": {
+			cursor{slices: maxSlices, slice: maxSlices - moreWalks - 1}, false, cursor{shard: uint32(n.store.shards()), slices: 1}},
+		"one slice more": {
+			cursor{slices: maxSlices, slice: maxSlices - moreWalks - 2}, true, cursor{shard: uint32(n.store.shards()) - 1, slices: 1}},
+	} {
+		body := putU64(putU16(c.from.put(putU64(nil, n.v.Load().epoch)), p), 0)
+		status, reply := n.listing(&reader{b: body}, pageSize)
+		r := &reader{b: reply}
+		r.bool()
+		more, next := r.bool(), r.cursor()
+		if status != stOK || more != c.more || next != c.next {
+			t.Errorf("%s: status %d, more %v from %+v, want %v from %+v", name, status, more, next, c.more, c.next)
+		}
+	}
+}
+
+// TestShortPagesEnd: a peer whose pages go forward, and bring nothing, is not asked for
+// all that a cursor can count. Pages that bring something may be many.
+func TestShortPagesEnd(t *testing.T) {
+	leak.Check(t)
+	n := newCluster(t, "a").nodes["a"]
+	for name, c := range map[string]struct {
+		pages int
+		size  int // of a page
+		want  error
+	}{
+		"as many as allowed": {shortPages, 0, nil},
+		"one more":           {shortPages + 1, 0, errFrame},
+		"longer ones":        {4 * shortPages, pageSize / 8, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			listed := putU64(putBytes(nil, strings.Repeat("k", c.size)), 0) // a version that is not newer
+			err := pullFrom(t, n.Node, func() []byte {
+				asked++
+				page := cursor{shard: uint32(asked), slices: 1}.put(putBool(putBool(nil, true), asked < c.pages))
+				if c.size > 0 {
+					page = append(page, listed...)
+				}
+				return page
+			})
+			if !errors.Is(err, c.want) || asked != c.pages {
+				t.Errorf("%v after %d pages, want %v after %d", err, asked, c.want, c.pages)
+			}
+		})
+	}
+}
+
+// pullFrom compares with a peer that answers with the given pages.
+func pullFrom(t *testing.T, n *Node, page func() []byte) error {
+	here, there := net.Pipe()
+	var peer sync.WaitGroup
+	peer.Go(func() {
+		in := frames{r: bufio.NewReaderSize(there, bufferSize)}
+		for {
+			id, _, _, err := in.next()
+			if err != nil {
+				return
+			}
+			if _, err := there.Write(appendFrame(nil, id, stOK, page())); err != nil {
+				return
+			}
+		}
+	})
+	live := newConn(newWire(here))
+	peer.Go(live.flush)
+	peer.Go(func() { live.receive(bufio.NewReaderSize(here, bufferSize)) })
+	l := &link{n: n, id: "b"}
+	l.conn.Store(live)
+	v := n.newView(n.v.Load().table, true, []string{"b"}, map[string]*link{"b": l}, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	_, err := n.pull(ctx, v, "b", []uint16{0}, false)
+	live.fail()
+	there.Close()
+	peer.Wait()
+	return err
+}
+
 // TestAFaultyPeersPagesEnd: a peer whose pages do not go forward holds up
 // nobody's comparison.
 func TestAFaultyPeersPagesEnd(t *testing.T) {
@@ -113,48 +207,25 @@ func TestAFaultyPeersPagesEnd(t *testing.T) {
 		pages []cursor // which pages say what follows them; the last one forever
 		want  error
 	}{
-		"forward":             {[]cursor{{shard: 1, slices: 1}, {shard: 1, slices: 4, slice: 1}, {shard: 2, slices: 1}}, nil},
-		"the same":            {[]cursor{first}, errFrame},
-		"the same, in halves": {[]cursor{{slices: 2}}, errFrame},
-		"back":                {[]cursor{{shard: 2, slices: 1}, {shard: 1, slices: 1}}, errFrame},
-		"back in a shard":     {[]cursor{{slices: 4, slice: 3}, {slices: 2, slice: 1}}, errFrame},
-		"no slices":           {[]cursor{{shard: 1}}, errFrame},
-		"too many slices":     {[]cursor{{slices: 2 * maxSlices, slice: 1}}, errFrame},
-		"no such slice":       {[]cursor{{slices: 2, slice: 2}}, errFrame},
-		"beyond all shards":   {[]cursor{{shard: maxShards + 1, slices: 1}}, errFrame},
+		"forward":                         {[]cursor{{shard: 1, slices: 1}, {shard: 1, slices: 4, slice: 1}, {shard: 2, slices: 1}}, nil},
+		"the same":                        {[]cursor{first}, errFrame},
+		"the same, in halves":             {[]cursor{{slices: 2}}, errFrame},
+		"back":                            {[]cursor{{shard: 2, slices: 1}, {shard: 1, slices: 1}}, errFrame},
+		"back in a shard":                 {[]cursor{{slices: 4, slice: 3}, {slices: 2, slice: 1}}, errFrame},
+		"no slices":                       {[]cursor{{shard: 1}}, errFrame},
+		"too many slices":                 {[]cursor{{slices: 2 * maxSlices, slice: 1}}, errFrame},
+		"slices that are no power of two": {[]cursor{{slices: 3, slice: 1}}, errFrame},
+		"no such slice":                   {[]cursor{{slices: 2, slice: 2}}, errFrame},
+		"beyond all shards":               {[]cursor{{shard: maxShards + 1, slices: 1}}, errFrame},
 	} {
 		t.Run(name, func(t *testing.T) {
-			here, there := net.Pipe()
 			asked := 0
-			var peer sync.WaitGroup
-			peer.Go(func() {
-				in := frames{r: bufio.NewReaderSize(there, bufferSize)}
-				for {
-					id, _, _, err := in.next()
-					if err != nil {
-						return
-					}
-					at := test.pages[min(asked, len(test.pages)-1)]
-					asked++
-					more := test.want != nil || asked < len(test.pages)
-					body := at.put(putBool(putBool(nil, true), more))
-					if _, err := there.Write(appendFrame(nil, id, stOK, body)); err != nil {
-						return
-					}
-				}
+			err := pullFrom(t, n.Node, func() []byte {
+				at := test.pages[min(asked, len(test.pages)-1)]
+				asked++
+				more := test.want != nil || asked < len(test.pages)
+				return at.put(putBool(putBool(nil, true), more))
 			})
-			live := newConn(newWire(here))
-			peer.Go(live.flush)
-			peer.Go(func() { live.receive(bufio.NewReaderSize(here, bufferSize)) })
-			l := &link{n: n.Node, id: "b"}
-			l.conn.Store(live)
-			v := n.newView(n.v.Load().table, true, []string{"b"}, map[string]*link{"b": l}, nil)
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			_, err := n.pull(ctx, v, "b", []uint16{0}, false)
-			live.fail()
-			there.Close()
-			peer.Wait()
 			if !errors.Is(err, test.want) || asked != len(test.pages) {
 				t.Errorf("%v after %d pages, want %v after %d", err, asked, test.want, len(test.pages))
 			}
