@@ -22,7 +22,7 @@ const (
 	opPing  byte = iota + 1
 	opGet        // key → record, from an owner
 	opWrite      // write → version and sum, decided by the primary
-	opAsk        // key → record, whatever the node knows: a leaf
+	opAsk        // epoch and key → record, whatever the node knows: a leaf
 	opApply      // claim, base and record → nothing, on a replica: a leaf
 	opSync       // epoch, cursor and digests → entries: a leaf
 	opFetch      // keys → records: a leaf

@@ -2,6 +2,7 @@ package ring
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,13 +36,69 @@ func (n *Node) reaches(id string) bool {
 	return l != nil && l.conn.Load() != nil && time.Now().UnixMilli()-l.heard.Load() <= n.o.detection.Milliseconds()/2
 }
 
-// met notes that this node compared with most others.
-func (n *Node) met(at time.Time) {
+// A node has to know whether others may have deleted, and forgotten, what it still
+// has. That they are not registered any more says nothing: a registry may have lost
+// them because it is cut off together with this node. So a node remembers its
+// company: who was up when it last compared with most of its company. It has heard of
+// every delete as long as it compares with most of them, since of two sides only one
+// has most (dynamic voting: Jajodia and Mutchler, 1990; of two halves it is the one
+// with the first name).
+//
+// A node that was left by its company serves, as the registry says. When it meets
+// those that went on without it, after more than half the life of tombstones, it drops what
+// it had from before, as a node of Cassandra has to that was unavailable for longer than
+// gc_grace_seconds. What it wrote since then they never had: that stays.
+
+// most reports that those in are more than half of all, who are in order; of two
+// halves, that with the first.
+func most(all []string, in func(string) bool) bool {
+	count := 0
+	for _, id := range all {
+		if in(id) {
+			count++
+		}
+	}
+	return 2*count > len(all) || 2*count == len(all) && count > 0 && in(all[0])
+}
+
+// leftBy reports that those who are up are less than most of this node's company, and
+// that none is new, who might know what the others did. Called with mu held.
+func (n *Node) leftBy(up []string) bool {
+	for _, id := range up {
+		if !slices.Contains(n.company, id) {
+			return false
+		}
+	}
+	return !most(n.company, func(id string) bool { return slices.Contains(up, id) })
+}
+
+// met notes that this node compared with those that answered, who are most of the
+// registered ones. If they are most of its company too, it has heard of every
+// delete; or if they are all that there are and some are new: then the registry has
+// filled the places of those that left.
+func (n *Node) met(v *view, at time.Time, answered []string) {
+	n.recent.Store(at.UnixMilli())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	inTouch := most(n.company, func(id string) bool { return id == n.self || slices.Contains(answered, id) })
+	if n.heard.Load() != 0 && !inTouch && (v.deserted || len(answered) < len(v.peers)) {
+		return
+	}
+	n.accompany(v)
 	now, last := at.UnixMilli(), n.heard.Load()
 	if last == 0 || now-last > n.lapse() {
 		n.resume(last, now)
 	}
 	n.heard.Store(now)
+}
+
+// accompany makes those of a view this node's company, unless there is another one
+// by now: that says who is missed of those that were. Called with mu held.
+func (n *Node) accompany(v *view) {
+	if n.v.Load() == v {
+		n.company = v.up
+		n.deserted.Store(0)
+	}
 }
 
 // resume notes that a gap ends, which began at last. It comes before heard is set: who
@@ -87,7 +144,8 @@ func (n *Node) was(from time.Time) byte {
 // endGap ends the time that this node was cut off, if it can be known what the
 // others did meanwhile. If one was in touch with most others, they may have deleted what is
 // here, and forgotten that: it goes. If most nodes were cut off there was
-// no majority to do that, and nobody else may have what is here: it stays.
+// no majority to do that, and nobody else may have what is here: it stays. So it does
+// if this node was all that its registry showed and nobody was elsewhere.
 func (n *Node) endGap(ctx context.Context, v *view) {
 	gap := time.Now().UnixMilli() - n.heard.Load()
 	same, answered, touched := 1, 0, false
@@ -101,19 +159,67 @@ func (n *Node) endGap(ctx context.Context, v *view) {
 			same++
 		}
 	}
-	switch {
+	switch all := answered == len(v.peers); {
 	case touched:
 		n.forget()
 	case 2*same > v.all:
 		n.o.logger.Warn("kv/ring: most nodes were cut off from each other, keeping what is here")
-	case answered == len(v.peers):
+	case all && n.deserted.Load() != 0:
+		n.o.logger.Warn("kv/ring: the others are new, keeping what is here")
+	case all:
 		n.forget()
 	default:
 		return
 	}
 	now := time.Now().UnixMilli()
+	n.recent.Store(now)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if v.deserted {
+		return // its company is not there yet
+	}
+	n.accompany(v)
 	n.resume(n.heard.Load(), now)
 	n.heard.Store(now)
+}
+
+// forget drops what is so old that the tombstone of its delete may be gone. Of
+// what is younger every delete is still remembered; and what was written after
+// the registry dropped the others, they never had.
+func (n *Node) forget() {
+	n.o.logger.Warn("kv/ring: cut off for too long, dropping what may have been deleted")
+	n.mu.Lock()
+	n.doubt()
+	n.mu.Unlock()
+	since := time.Now().Add(-n.o.tombs / 2)
+	if left := n.deserted.Load(); left != 0 && left < since.UnixMilli() {
+		since = time.UnixMilli(left)
+	}
+	n.store.drop(func(_ uint16, version uint64) bool { return timeOf(version).After(since) })
+}
+
+// cutOff reports that this node has not compared with most others for so long
+// that tombstones of what was deleted meanwhile may be gone. It then answers
+// nothing from what it has, unless the registry shows none of those that may
+// know more. The time is a time of day, which goes on also while the machine
+// sleeps.
+func (n *Node) cutOff(now time.Time) bool {
+	if !n.late(now) {
+		return false
+	}
+	return now.UnixMilli()-n.recent.Load() > n.o.tombs.Milliseconds()/2 || !n.v.Load().deserted
+}
+
+// late reports that this node has not heard of its company for as long.
+func (n *Node) late(now time.Time) bool {
+	heard := n.heard.Load()
+	return heard != 0 && now.UnixMilli()-heard > n.o.tombs.Milliseconds()/2
+}
+
+// withholds reports that this node does not tell a peer, which goes by other
+// members, what it has: it may be of those that have deleted that.
+func (n *Node) withholds(epoch uint64, now time.Time) bool {
+	return n.late(now) && (n.cutOff(now) || n.v.Load().epoch != epoch)
 }
 
 // askAll asks all peers the same.

@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,17 +49,18 @@ func TestWhatANodeWasWhileAnotherWasCutOff(t *testing.T) {
 // TestAGapBeginsWhereTheLastComparisonWas: below, at and above the time that a node in
 // touch may be without one.
 func TestAGapBeginsWhereTheLastComparisonWas(t *testing.T) {
-	n := &Node{o: defaults()}
+	n := &Node{o: defaults(), self: "a"}
+	alone := &view{up: []string{"a"}}
 	lapse := time.Duration(n.lapse()) * time.Millisecond
 	begin := time.UnixMilli(1_800_000_000_000)
-	n.met(begin)
-	n.met(begin.Add(lapse - time.Millisecond))
-	n.met(begin.Add(2*lapse - time.Millisecond))
+	n.met(alone, begin, nil)
+	n.met(alone, begin.Add(lapse-time.Millisecond), nil)
+	n.met(alone, begin.Add(2*lapse-time.Millisecond), nil)
 	if since, broke := n.since.Load(), n.broke.Load(); since != begin.UnixMilli() || broke != 0 {
 		t.Errorf("without a gap: since %d, broke %d, want %d and 0", since, broke, begin.UnixMilli())
 	}
 	again := begin.Add(3 * lapse)
-	n.met(again)
+	n.met(alone, again, nil)
 	if since, broke := n.since.Load(), n.broke.Load(); since != again.UnixMilli() || broke != begin.Add(2*lapse-time.Millisecond).UnixMilli() {
 		t.Errorf("after a gap: since %d, broke %d, want %d and %d", since, broke, again.UnixMilli(), begin.Add(2*lapse-time.Millisecond).UnixMilli())
 	}
@@ -94,5 +96,81 @@ func TestANodeReachesWhoAnsweredLately(t *testing.T) {
 	}
 	if n.reaches("nobody") {
 		t.Error("reaches who is not registered")
+	}
+}
+
+// TestOfTwoSidesOneIsMost: more than half, or the half with the first name.
+func TestOfTwoSidesOneIsMost(t *testing.T) {
+	for _, c := range []struct {
+		all, in string
+		want    bool
+	}{
+		{"", "", false}, {"a", "", false}, {"a", "a", true}, {"a", "b", false},
+		{"ab", "a", true}, {"ab", "b", false}, {"ab", "ab", true},
+		{"abc", "a", false}, {"abc", "bc", true},
+		{"abcd", "ad", true}, {"abcd", "bcd", true}, {"abcd", "cd", false}, {"abcd", "a", false},
+		{"abcde", "cde", true}, {"abcde", "ab", false}, {"abcde", "abxy", false},
+	} {
+		if got := most(strings.Split(c.all, ""), func(id string) bool { return strings.Contains(c.in, id) }); got != c.want {
+			t.Errorf("%q of %q: %v, want %v", c.in, c.all, got, c.want)
+		}
+	}
+}
+
+// TestWhoIsLeftByItsCompany: whom the registry shows less than most of it, and nobody
+// that is new and may have been elsewhere.
+func TestWhoIsLeftByItsCompany(t *testing.T) {
+	for _, c := range []struct {
+		company, up string
+		want        bool
+	}{
+		{"", "a", false}, {"b", "b", false}, {"abcde", "abcde", false}, {"abcde", "bcd", false},
+		{"abcde", "bc", true}, {"abcde", "b", true}, {"abcde", "bx", false}, {"abcd", "ab", false}, {"abcd", "cd", true},
+	} {
+		n := &Node{company: strings.Split(c.company, "")}
+		if got := n.leftBy(strings.Split(c.up, "")); got != c.want {
+			t.Errorf("%q of %q are up: %v, want %v", c.up, c.company, got, c.want)
+		}
+	}
+}
+
+// TestWhoCountsAsMet: a node has heard of every delete if it compared with most of its
+// company, or with all that there are and who are not only the rest of it.
+func TestWhoCountsAsMet(t *testing.T) {
+	begin := time.UnixMilli(1_800_000_000_000)
+	for _, c := range []struct {
+		name                  string
+		company, up, answered string
+		want                  bool
+	}{
+		{"all of its company", "abcde", "abcde", "acde", true},
+		{"most of its company", "abcde", "abcde", "ac", true},
+		{"nobody, and it is all that there is", "b", "b", "", true},
+		{"nobody, where there were five", "abcde", "b", "", false},
+		{"the rest of its company", "abcde", "bc", "c", false},
+		{"the rest of its company and one that is new", "abcde", "bcx", "cx", true},
+		{"half of those, the rest does not answer", "abcde", "bcxy", "xy", false},
+		{"the second half of its company", "ab", "b", "", false},
+	} {
+		n := &Node{o: defaults(), self: "b", company: strings.Split(c.company, "")}
+		n.heard.Store(begin.UnixMilli())
+		v := &view{up: strings.Split(c.up, ""), peers: strings.Split(strings.ReplaceAll(c.up, "b", ""), "")}
+		v.deserted = n.leftBy(v.up)
+		n.v.Store(v)
+		at := begin.Add(time.Minute)
+		n.met(v, at, strings.Split(c.answered, ""))
+		if got := n.heard.Load() == at.UnixMilli(); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+		if got := n.recent.Load() == at.UnixMilli(); !got {
+			t.Errorf("%s: it was not noted at all", c.name)
+		}
+		want := c.company
+		if c.want {
+			want = c.up
+		}
+		if got := strings.Join(n.company, ""); got != want {
+			t.Errorf("%s: the company is %q, want %q", c.name, got, want)
+		}
 	}
 }

@@ -28,9 +28,11 @@ type Node struct {
 	locks    [Partitions]chan struct{} // held by the write that is being decided
 	kick     chan struct{}             // holds one token: compare with the peers now
 	refusals seldom.Gate               // of log lines about peers without the key
-	heard    atomic.Int64              // when it last compared with most others, Unix milliseconds; 0: never
+	recent   atomic.Int64              // when it last compared with most of those that are registered, Unix milliseconds; 0: never
+	heard    atomic.Int64              // when it last compared with most of its company too, see gap.go
 	since    atomic.Int64              // from when on it has done so without a gap
 	broke    atomic.Int64              // when that gap began; 0: there was none
+	deserted atomic.Int64              // when the registry dropped most of its company; 0: it did not
 
 	build      sync.Mutex // one rebuild at a time; guards what follows
 	registered []discovery.Instance
@@ -44,6 +46,7 @@ type Node struct {
 	missing int          // of the partitions that this node owns, how many it does not have
 	round   uint64       // grows when something may have been missed
 	seen    map[string]bool
+	company []string // who was up when it last compared with most of its company, by name
 	links   map[string]*link
 	member  bool          // this node is registered
 	changed chan struct{} // closed and replaced when v or missing changes

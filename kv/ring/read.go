@@ -51,7 +51,7 @@ func (n *Node) get(ctx context.Context, key string) (record, error) {
 func (n *Node) learn(ctx context.Context, v *view, key string) (failed int) {
 	ctx, cancel := context.WithTimeout(ctx, n.o.detection)
 	defer cancel()
-	body := putBytes(nil, key)
+	body := putBytes(putU64(nil, v.epoch), key)
 	records := make([]record, len(v.peers))
 	errs := make([]error, len(v.peers))
 	var wg sync.WaitGroup

@@ -158,7 +158,7 @@ func (n *Node) now(b []byte, op byte, body []byte) (reply []byte, ok bool) {
 // leaf answers what this node knows by itself. It keeps nothing of body.
 func (n *Node) leaf(op byte, body []byte) (byte, []byte) {
 	r := &reader{b: body}
-	if (op == opAsk || op == opSync || op == opFetch) && n.cutOff(time.Now()) {
+	if (op == opSync || op == opFetch) && n.cutOff(time.Now()) {
 		return stUnavailable, nil
 	}
 	switch op {
@@ -181,9 +181,12 @@ func (n *Node) leaf(op byte, body []byte) (byte, []byte) {
 		}
 		return stOK, []byte{n.was(time.Now().Add(-ago))}
 	case opAsk:
-		key := r.text()
+		epoch, key := r.u64(), r.text()
 		if r.bad {
 			return stInvalid, nil
+		}
+		if n.withholds(epoch, time.Now()) {
+			return stUnavailable, nil
 		}
 		return stOK, putRecord(nil, n.store.latest(key))
 	case opApply:

@@ -42,12 +42,34 @@ func TestSimulated(t *testing.T) {
 			Name:   "a node that was cut off for longer than tombstones live brought deleted keys back",
 			Seed:   2,
 			Faults: []sim.Fault{{At: 2 * time.Second, For: 2 * simTombs, Kind: sim.Isolate, From: "b"}},
+		}, {
+			Name:   "a node to which the registry showed nobody else brought deleted keys back",
+			Seed:   2,
+			Faults: []sim.Fault{{At: 2 * time.Second, For: 2 * simTombs, Kind: apart, From: "b"}},
+		}, {
+			Name:   "two nodes to which the registry showed each other only brought deleted keys back",
+			Seed:   2,
+			Faults: []sim.Fault{{At: 2 * time.Second, For: 2 * simTombs, Kind: apart, From: "b", To: "c"}},
+		}, {
+			Name:   "of two halves that the registry showed apart both brought deleted keys back, or dropped all",
+			Seed:   sixNodes,
+			Faults: []sim.Fault{{At: 2 * time.Second, For: 2 * simTombs, Kind: apart, From: "f", To: "de"}},
 		}},
 		Draw: func(s *sim.Sim) []sim.Fault {
-			return sim.Mix{
+			faults := sim.Mix{
 				Nodes: simNodes(s), Max: 10, During: 8 * time.Second, Longest: 10 * time.Second,
 				Kinds: []sim.Kind{sim.Cut, sim.Isolate, sim.Freeze, sim.Reset, sim.Forget, sim.Delay, sim.Slow, sim.Lossy, sim.Kill, sim.Crash},
 			}.Draw(s.Dice("faults"))
+			if dice := s.Dice("apart"); dice.IntN(3) == 0 {
+				names := simNodes(s)
+				from := dice.IntN(len(names))
+				f := sim.Fault{At: time.Duration(dice.Int64N(int64(8 * time.Second))), For: time.Duration(dice.Int64N(int64(3 * simTombs))), Kind: apart, From: names[from]}
+				if dice.IntN(2) == 0 {
+					f.To = names[(from+1)%len(names)]
+				}
+				faults = append(faults, f)
+			}
+			return faults
 		},
 		Run: func(s *sim.Sim) { newSimRing(s).run() },
 	})
@@ -75,7 +97,7 @@ func TestALongWayIsTriedForLongEnough(t *testing.T) {
 			for _, n := range w.nodes {
 				n.close()
 			}
-			w.d.Close()
+			w.close()
 			time.Sleep(time.Minute) // until the servers are done with their connections
 		},
 	})
@@ -103,19 +125,27 @@ const (
 	simPort      = 80
 
 	simRegistryTTL = 5 * time.Second
+
+	// apart is a fault: the node From, and those whose names To has, have only each
+	// other, on the network and in the registry, as the others have.
+	apart sim.Kind = "apart"
 )
 
 // simRing is a service whose instances have nodes, on a simulated network.
 type simRing struct {
 	*sim.Sim
-	d     discovery.Discovery
 	names []string
+	views map[string]discovery.Discovery // what the registry shows to each node
+	whole *table                         // of all nodes
 
-	mu     sync.Mutex // guards what follows
-	nodes  map[string]*simNode
-	in     map[string]discovery.Registration
-	epochs map[string]uint64 // of sets of members
-	down   string            // the node that is out of reach as a whole: one at a time may be, is the promise
+	mu         sync.Mutex // guards what follows
+	nodes      map[string]*simNode
+	registered map[string]bool
+	in         map[[2]string]discovery.Registration // of a node in what another one sees
+	apart      string                               // the nodes that have only each other
+	busy       map[string]int                       // writers that use a node
+	epochs     map[string]uint64                    // of sets of members
+	down       string                               // the node that is out of reach as a whole: one at a time may be, is the promise
 }
 
 type simNode struct {
@@ -126,19 +156,29 @@ type simNode struct {
 }
 
 func newSimRing(s *sim.Sim) *simRing {
-	d, err := discovery.New()
-	if err != nil {
-		panic(err)
+	w := &simRing{
+		Sim: s, names: simNodes(s), views: map[string]discovery.Discovery{}, nodes: map[string]*simNode{}, registered: map[string]bool{},
+		in: map[[2]string]discovery.Registration{}, busy: map[string]int{}, epochs: map[string]uint64{},
 	}
-	w := &simRing{Sim: s, d: d, names: simNodes(s), nodes: map[string]*simNode{}, in: map[string]discovery.Registration{}, epochs: map[string]uint64{}}
+	var all []member
+	for _, name := range w.names {
+		d, err := discovery.New()
+		if err != nil {
+			panic(err)
+		}
+		w.views[name] = d
+		all = append(all, member{id: name})
+	}
+	w.whole = place(all, 2)
 	for _, f := range s.Faults() {
-		if !slices.Contains(w.names, f.From) || f.To != "" && !slices.Contains(w.names, f.To) {
+		if !slices.Contains(w.names, f.From) || f.Kind != apart && f.To != "" && !slices.Contains(w.names, f.To) {
 			s.Failf("no node %s or %s: the case is for another number of nodes", f.From, f.To)
 		}
 	}
 	for _, k := range []sim.Kind{sim.Isolate, sim.Freeze} {
 		w.Handle(k, w.alone(s.Net().Handler(k)))
 	}
+	w.Handle(apart, w.alone(w.split))
 	w.Handle(sim.Kill, w.alone(func(f sim.Fault) (func(), error) {
 		s.Net().Host(f.From).Kill()
 		w.end(f.From)
@@ -178,6 +218,74 @@ func (w *simRing) alone(h sim.Handler) sim.Handler {
 	}
 }
 
+// split keeps some nodes apart. Who uses the ring stays with the others: two sides
+// that both write may both have written the same key.
+func (w *simRing) split(f sim.Fault) (func(), error) {
+	w.mu.Lock()
+	w.apart = f.From + f.To
+	w.mu.Unlock()
+	w.Until(time.Minute, func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return !slices.ContainsFunc(w.names, func(name string) bool { return w.isApart(name) && w.busy[name] > 0 })
+	})
+	var heal []func()
+	for _, a := range w.names {
+		for _, b := range w.names {
+			if w.isApart(a) != w.isApart(b) {
+				end, err := w.Net().Handler(sim.Cut)(sim.Fault{From: a, To: b})
+				if err != nil {
+					return nil, err
+				}
+				heal = append(heal, end)
+			}
+		}
+	}
+	w.enter()
+	return func() {
+		for _, end := range heal {
+			end()
+		}
+		w.mu.Lock()
+		was := w.apart
+		w.apart = ""
+		w.mu.Unlock()
+		w.enter()
+		w.mu.Lock()
+		w.apart = was
+		w.mu.Unlock()
+		w.Until(time.Minute, w.meet)
+		w.mu.Lock()
+		w.apart = ""
+		w.mu.Unlock()
+	}, nil
+}
+
+// onOneSide reports that some nodes that will be kept apart are all that have a key:
+// the others lose it, as they do if as many die.
+func (w *simRing) onOneSide(key string) bool {
+	return slices.ContainsFunc(w.Faults(), func(f sim.Fault) bool {
+		if f.Kind != apart || f.To == "" {
+			return false
+		}
+		return !slices.ContainsFunc(w.whole.owners[partition(hash(key))], func(owner string) bool { return !strings.Contains(f.From+f.To, owner) })
+	})
+}
+
+// meet reports that all nodes know of each other again.
+func (w *simRing) meet() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, n := range w.nodes {
+		if v := n.v.Load(); v == nil || v.all != len(w.nodes) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *simRing) isApart(name string) bool { return strings.Contains(w.apart, name) }
+
 // settled reports that all nodes know each other and have what they own. Called
 // with mu held.
 func (w *simRing) settled() bool {
@@ -206,7 +314,7 @@ func (w *simRing) settled() bool {
 // begin starts a node, without memory, and registers it.
 func (w *simRing) begin(name string) {
 	host := w.Net().Host(name)
-	n, err := New(w.d, "cells", name, WithKey(testKey), WithDetection(simDetection), WithInterval(time.Second),
+	n, err := New(w.views[name], "cells", name, WithKey(testKey), WithDetection(simDetection), WithInterval(time.Second),
 		WithTombstones(simTombs), WithMaxBytes(1<<20), WithDial(host.DialContext), WithLogger(w.Logger(name)))
 	if err != nil {
 		panic(err)
@@ -232,15 +340,34 @@ func (w *simRing) begin(name string) {
 // register enters a node in the registry, unless it is there still.
 func (w *simRing) register(name string) {
 	w.mu.Lock()
+	w.registered[name] = true
+	w.mu.Unlock()
+	w.enter()
+}
+
+// enter brings what the registry shows to each node up to date.
+func (w *simRing) enter() {
+	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.in[name] != nil {
-		return
+	for _, to := range w.names {
+		for _, name := range w.names {
+			key := [2]string{to, name}
+			is, want := w.in[key], w.registered[name] && w.isApart(name) == w.isApart(to)
+			if want == (is != nil) {
+				continue
+			}
+			if !want {
+				_ = is.Deregister(w.Context())
+				delete(w.in, key)
+				continue
+			}
+			r, err := w.views[to].Register(w.Context(), discovery.Instance{Service: "cells", ID: name, Address: w.Net().Host(name).Addr(simPort)})
+			if err != nil {
+				panic(err)
+			}
+			w.in[key] = r
+		}
 	}
-	r, err := w.d.Register(w.Context(), discovery.Instance{Service: "cells", ID: name, Address: w.Net().Host(name).Addr(simPort)})
-	if err != nil {
-		panic(err)
-	}
-	w.in[name] = r
 }
 
 // end ends a node's process. The registry drops it after a while.
@@ -252,10 +379,11 @@ func (w *simRing) end(name string) {
 	n.close()
 	time.AfterFunc(simRegistryTTL, func() {
 		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.nodes[name] == nil && w.in[name] != nil {
-			_ = w.in[name].Deregister(w.Context())
-			delete(w.in, name)
+		gone := w.nodes[name] == nil
+		w.registered[name] = w.registered[name] && !gone
+		w.mu.Unlock()
+		if gone {
+			w.enter()
 		}
 	})
 }
@@ -267,14 +395,22 @@ func (n *simNode) close() {
 	<-n.served
 }
 
-// any returns a node that runs.
-func (w *simRing) any(dice *rand.Rand) (string, kv.KV) {
+// close closes the registries.
+func (w *simRing) close() {
+	for _, d := range w.views {
+		d.Close()
+	}
+}
+
+// any returns a node that runs, to be used until done.
+func (w *simRing) any(dice *rand.Rand) (name string, store kv.KV, done func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for {
 		name := w.names[dice.IntN(len(w.names))]
-		if n := w.nodes[name]; n != nil {
-			return name, n.store
+		if n := w.nodes[name]; n != nil && !w.isApart(name) {
+			w.busy[name]++
+			return name, n.store, func() { w.mu.Lock(); w.busy[name]--; w.mu.Unlock() }
 		}
 	}
 }
@@ -313,7 +449,7 @@ func (w *simRing) run() {
 	for _, n := range w.nodes {
 		n.close()
 	}
-	w.d.Close()
+	w.close()
 	bytes, dials := w.Net().Traffic()
 	time.Sleep(time.Minute)
 	if b, d := w.Net().Traffic(); b != bytes || d != dials {
@@ -338,6 +474,7 @@ type simWriter struct {
 	dice    *rand.Rand
 	strict  bool // reads must be right also while faults last
 	keys    []*simKey
+	named   int // keys, also those that nobody is to write
 	written int
 }
 
@@ -366,11 +503,16 @@ func (s *simWriter) step(ctx context.Context) {
 	defer cancel()
 	live := slices.DeleteFunc(slices.Clone(s.keys), func(k *simKey) bool { return k.retired || k.left == 0 })
 	if len(live) < 6 {
-		k := &simKey{name: fmt.Sprintf("%s key %d", s.name, len(s.keys)), may: []string{""}, counter: s.dice.IntN(5) == 0, left: 1 + s.dice.IntN(8)}
+		s.named++
+		for s.w.onOneSide(fmt.Sprintf("%s key %d", s.name, s.named)) {
+			s.named++
+		}
+		k := &simKey{name: fmt.Sprintf("%s key %d", s.name, s.named), may: []string{""}, counter: s.dice.IntN(5) == 0, left: 1 + s.dice.IntN(8)}
 		s.keys, live = append(s.keys, k), append(live, k)
 	}
 	k := live[s.dice.IntN(len(live))]
-	node, store := s.w.any(s.dice)
+	node, store, done := s.w.any(s.dice)
+	defer done()
 	what := s.dice.IntN(10)
 	s.written++
 	k.left--
@@ -412,8 +554,9 @@ func (s *simWriter) step(ctx context.Context) {
 			k.may = append(k.may, "")
 		}
 		if s.strict { // at once, on another node: it may own the key since
-			node, store := s.w.any(s.dice)
+			node, store, done := s.w.any(s.dice)
 			s.read(ctx, k, node, store)
+			done()
 		}
 	case errors.Is(err, kv.ErrUnknownOutcome):
 		k.may, k.retired = append(k.may, next), true

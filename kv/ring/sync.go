@@ -63,14 +63,14 @@ func (n *Node) compare(ctx context.Context) bool {
 		wg.Go(func() { whole[i], errs[i] = n.pull(ctx, v, id, mine, missing > 0) })
 	}
 	wg.Wait()
-	answered := 0
-	for _, err := range errs {
+	var answered []string
+	for i, err := range errs {
 		if err == nil {
-			answered++
+			answered = append(answered, v.peers[i])
 		}
 	}
-	if 2*answered >= len(v.peers) && !n.cutOff(started) {
-		n.met(started)
+	if 2*len(answered) >= len(v.peers) && !n.cutOff(started) {
+		n.met(v, started, answered)
 	}
 	if err := errors.Join(errs...); err != nil {
 		n.o.logger.Debug("kv/ring: not compared with all", "error", err)
@@ -104,15 +104,4 @@ func (n *Node) compare(ctx context.Context) bool {
 		n.mu.Unlock()
 	}
 	return true
-}
-
-// forget drops what is so old that the tombstone of its delete may be gone. Of
-// what is younger every delete is still remembered.
-func (n *Node) forget() {
-	n.o.logger.Warn("kv/ring: cut off for too long, dropping what may have been deleted")
-	n.mu.Lock()
-	n.doubt()
-	n.mu.Unlock()
-	since := time.Now().Add(-n.o.tombs / 2)
-	n.store.drop(func(_ uint16, version uint64) bool { return timeOf(version).After(since) })
 }

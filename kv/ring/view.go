@@ -15,13 +15,15 @@ type view struct {
 	*table
 	most  bool             // the owners are most of those that are registered
 	all   int              // how many nodes there are, also those that own nothing
+	up    []string         // those of them that do not leave, and this one, by name
 	peers []string         // the others that can be asked, also those that own nothing
 	links map[string]*link // to all others that are registered
 	mine  [Partitions]int8 // this node's place among the owners, -1: none
 	first [Partitions]*link
 	known [Partitions]bool // its owners are those of the view before, and were agreed on
 
-	agreed atomic.Bool // all peers go by the same members, or did: the only thing that changes
+	agreed   atomic.Bool // all peers go by the same members, or did
+	deserted bool        // the registry has dropped most of this node's company, and shows nobody else
 }
 
 func (n *Node) newView(t *table, most bool, peers []string, links map[string]*link, old *view) *view {
@@ -105,13 +107,23 @@ func (n *Node) rebuild() {
 	}
 	old := n.v.Load()
 	v := n.newView(place(near, n.o.replicas), most, peers, links, old)
-	v.all = len(n.registered)
+	v.all, v.up = len(n.registered), []string{n.self}
 	if !self {
 		v.all++
 	}
+	for _, m := range up {
+		if m.id != n.self {
+			v.up = append(v.up, m.id)
+		}
+	}
+	slices.Sort(v.up)
 	n.o.logger.Debug("kv/ring: members", "registered", len(n.registered), "reached", reach, "owners", len(near))
 
 	n.mu.Lock()
+	v.deserted = n.leftBy(v.up)
+	if v.deserted && n.deserted.Load() == 0 {
+		n.deserted.Store(time.Now().UnixMilli())
+	}
 	n.member, n.links = self, links
 	for p := range v.owners {
 		if v.mine[p] < 0 || old == nil || old.mine[p] < 0 {
@@ -228,15 +240,6 @@ func (n *Node) awake(now time.Time) bool {
 // itself for a minority, which answers from its own old memory.
 func (n *Node) listened(now time.Time) bool {
 	return n.awake(now) && now.UnixMilli()-n.woke.Load() > n.o.detection.Milliseconds()
-}
-
-// cutOff reports that this node has not compared with most others for so long
-// that tombstones of what was deleted meanwhile may be gone. It then answers
-// nothing from what it has. The time is a time of day, which goes on also while
-// the machine sleeps.
-func (n *Node) cutOff(now time.Time) bool {
-	heard := n.heard.Load()
-	return heard != 0 && now.UnixMilli()-heard > n.o.tombs.Milliseconds()/2
 }
 
 // stands says whether this node owns a partition, and has all of it.

@@ -50,7 +50,7 @@ func TestAPeerWithoutTheKeyIsRefused(t *testing.T) {
 		t.Fatalf("got %v, %v", resp, err)
 	}
 	forged := make([]byte, 32)
-	_, _ = conn.Write(appendFrame(forged, 1, opAsk, putBytes(nil, "secret")))
+	_, _ = conn.Write(appendFrame(forged, 1, opAsk, putBytes(putU64(nil, 0), "secret")))
 	if got, _ := io.ReadAll(r); len(got) > 0 {
 		t.Errorf("a peer without the key got %q", got)
 	}
@@ -128,7 +128,7 @@ func FuzzFrames(f *testing.F) {
 	w := write{Write: kv.Write{Key: "k", Value: []byte("v")}, kind: kindPut}
 	f.Add(opWrite, putWrite(putU32(nil, 100), w))
 	f.Add(opGet, putBytes(putU32(nil, 100), "k"))
-	f.Add(opAsk, putBytes(nil, "k"))
+	f.Add(opAsk, putBytes(putU64(nil, 1), "k"))
 	f.Add(opApply, putRecord(putBytes(putU64(putU64(nil, 1), 2), "k"), record{value: []byte("v"), version: 3}))
 	f.Add(opSync, putU64(putU16(cursor{slices: 1}.put(putU64(nil, 1)), 1), 7))
 	f.Add(opFetch, putBytes(nil, "k"))
