@@ -14,9 +14,16 @@
 // patterns cross each other, as "a.*" and "*.b" do. Queries by ID, Root, Source and
 // Subject read all records of their types.
 //
-// PublishAt and Schedule are event.ErrUnsupported. The server's own message schedules,
-// of 2.12, are messages of the stream that they publish to: they would take positions
-// among its records, which retention and readers count.
+// PublishAt and Schedule need a server 2.11 or later, else they are
+// event.ErrUnsupported. What is published later is in a stream of its own,
+// "later-events-<namespace>", which is made when something is first scheduled. Each
+// process that publishes or subscribes remembers when each entry is due, in 24 bytes, and
+// asks the server once a second for what is new. For each process that ends while it
+// publishes what is due, and for the first one, the records' stream has a message that is
+// no record. The server's own message schedules (2.12 to 2.15) are not used. They have to
+// be in the stream that they publish to, where they would take positions among its
+// records and go with what retention removes. The server publishes one that is cancelled
+// at the last moment, and removes one that has taken the place of what it publishes.
 //
 // The server counts every hand-out, so a record that was given back without
 // being tried has one attempt less.

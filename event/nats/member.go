@@ -89,6 +89,10 @@ func (m *member) fetch(limit int, wait time.Duration) ([]event.Delivered, error)
 	}
 	var ds []event.Delivered
 	for msg := range batch.Messages() {
+		if msg.Subject() == m.d.fenceSubject() { // no record
+			msg.Ack()
+			continue
+		}
 		d := event.Delivered{Attempt: 1, Tag: msg, Encoded: string(msg.Data())}
 		if md, err := msg.Metadata(); err == nil {
 			d.Attempt, d.Position = int(md.NumDelivered), format(md.Sequence.Stream)

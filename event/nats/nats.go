@@ -51,6 +51,7 @@ func open(connect func() (*nats.Conn, error), opts []Option) event.Option {
 		if s.Namespace != "" {
 			d.name, d.subject = "events-"+escape(s.Namespace), "events."+escape(s.Namespace)+"."
 		}
+		d.plan.name, d.plan.subject = "later-"+d.name, "later-"+d.subject
 		return d, nil
 	})
 }
@@ -81,6 +82,8 @@ type driver struct {
 	s       jetstream.Stream
 	kv      jetstream.KeyValue // of the groups
 	cursors []*cursor          // of readers that may come back, the newest last
+
+	plan plan // what is published later
 }
 
 func (d *driver) Features() event.Features {
@@ -109,10 +112,7 @@ func (d *driver) stream(ctx context.Context) (jetstream.Stream, error) {
 	}
 	s, err := d.js.Stream(ctx, d.name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s, err = d.js.CreateStream(ctx, jetstream.StreamConfig{Name: d.name, Subjects: []string{d.subject + ">"}, Storage: jetstream.FileStorage, Replicas: d.replicas})
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			s, err = d.js.Stream(ctx, d.name)
-		}
+		s, err = d.create(ctx, jetstream.StreamConfig{Name: d.name, Subjects: []string{d.subject + ">"}, Storage: jetstream.FileStorage, Replicas: d.replicas})
 	}
 	if err != nil {
 		return nil, nats.ReadError(err)
@@ -121,9 +121,23 @@ func (d *driver) stream(ctx context.Context) (jetstream.Stream, error) {
 	return s, nil
 }
 
+// create makes a stream, or returns the one that another was faster to make.
+func (d *driver) create(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
+	s, err := d.js.CreateStream(ctx, c)
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return d.js.Stream(ctx, c.Name)
+	}
+	return s, err
+}
+
+// missing reports whether an error says that a stream isn't there.
+func missing(err error) bool {
+	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, gonats.ErrNoResponders)
+}
+
 // lost has the next call look for the stream again, if an error says that it isn't there.
 func (d *driver) lost(err error) error {
-	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, gonats.ErrNoResponders) {
+	if missing(err) {
 		d.mu.Lock()
 		d.s = nil
 		d.mu.Unlock()

@@ -1,0 +1,209 @@
+package nats
+
+import (
+	"bytes"
+	"cmp"
+	"container/heap"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/micro/go-platform/internal/conn/nats"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// key stands for an ID in subjects.
+type key [16]byte
+
+func keyOf(id string) key {
+	sum := sha256.Sum256([]byte(id))
+	return key(sum[:16])
+}
+
+func (k key) String() string { return hex.EncodeToString(k[:]) }
+
+func parseKey(s string) (k key, ok bool) {
+	n, err := hex.Decode(k[:], []byte(s[:min(len(s), 2*len(k))]))
+	return k, err == nil && n == len(k) && len(s) == 2*len(k)
+}
+
+// agenda is what a process remembers of the entries' stream: when something is due. It
+// may have what is there no more, so each item is looked up before it counts.
+type agenda struct {
+	mu    sync.Mutex
+	made  time.Time // the stream that it is of
+	upto  uint64    // it has all up to this number
+	items items
+	taken []item // of items, by the call of Due that goes on
+
+	one sync.Mutex // for one call of Due at a time
+}
+
+type item struct {
+	due int64 // ms
+	key key
+}
+
+// items is a heap with the earliest first.
+type items []item
+
+func (l items) Len() int           { return len(l) }
+func (l items) Less(i, j int) bool { return compareItems(l[i], l[j]) < 0 }
+func (l items) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+func (l *items) Push(x any)        { *l = append(*l, x.(item)) }
+func (l *items) Pop() any {
+	last := (*l)[len(*l)-1]
+	*l = (*l)[:len(*l)-1]
+	return last
+}
+
+func compareItems(a, b item) int {
+	return cmp.Or(cmp.Compare(a.due, b.due), bytes.Compare(a.key[:], b.key[:]))
+}
+
+func (it item) String() string { return fmt.Sprintf("%d %s", it.due, it.key) }
+
+// readOneByOne is how many messages are read with a request each; what is more is read
+// by a consumer first.
+const readOneByOne = 100
+
+// refresh reads what is new, and returns the server's time.
+func (a *agenda) refresh(ctx context.Context, d *driver, s jetstream.Stream) (time.Time, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	info, err := s.Info(ctx)
+	if err != nil {
+		return time.Time{}, nats.ReadError(d.planLost(err))
+	}
+	st := info.State
+	if !a.made.Equal(info.Created) || st.LastSeq < a.upto || uint64(len(a.items)) > 2*st.Msgs+1000 {
+		a.made, a.upto, a.items = info.Created, max(st.FirstSeq, 1)-1, nil
+	}
+	if a.upto+readOneByOne < st.LastSeq {
+		if err := a.bulk(ctx, d, s); err != nil {
+			return time.Time{}, err
+		}
+	}
+	// The rest by the leader, which knows all: a consumer may be where the stream is behind.
+	for a.upto < st.LastSeq {
+		m, err := s.GetMsg(ctx, a.upto+1, jetstream.WithGetMsgSubject(d.plan.subject+">"))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			a.upto = st.LastSeq
+			break
+		}
+		if err != nil {
+			return time.Time{}, nats.ReadError(d.planLost(err))
+		}
+		a.add(d, m.Subject, m.Header.Get(dueHeader))
+		a.upto = m.Sequence
+	}
+	return info.TimeStamp, nil
+}
+
+// bulk reads many without their data. It may stop early.
+func (a *agenda) bulk(ctx context.Context, d *driver, s jetstream.Stream) error {
+	c, err := s.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: a.upto + 1, HeadersOnly: true,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, InactiveThreshold: 30 * time.Second,
+	})
+	if err != nil {
+		return nats.ReadError(d.planLost(err))
+	}
+	defer s.DeleteConsumer(context.WithoutCancel(ctx), c.CachedInfo().Name)
+	for order := uint64(0); ; {
+		batch, err := c.FetchNoWait(1000)
+		if err != nil {
+			return nats.ReadError(err)
+		}
+		n := 0
+		for m := range batch.Messages() {
+			md, err := m.Metadata()
+			if err != nil || md.Sequence.Consumer != order+1 { // one was lost on the way
+				return nil
+			}
+			a.add(d, m.Subject(), m.Headers().Get(dueHeader))
+			order, a.upto, n = order+1, md.Sequence.Stream, n+1
+		}
+		if n == 0 {
+			return nats.ReadError(batch.Error())
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+func (a *agenda) add(d *driver, subject, due string) {
+	ms, err := strconv.ParseInt(due, 10, 64)
+	k, ok := parseKey(strings.TrimPrefix(subject, d.plan.subject))
+	if err == nil && ok {
+		heap.Push(&a.items, item{ms, k})
+	}
+}
+
+// take takes out the first item if it is due, or else says when it is.
+func (a *agenda) take(now time.Time) (it item, next time.Time, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.items) == 0 {
+		return it, next, false
+	}
+	if first := a.items[0].due; first > now.UnixMilli() {
+		return it, time.UnixMilli(first).UTC(), false
+	}
+	it = heap.Pop(&a.items).(item)
+	for len(a.items) > 0 && a.items[0] == it { // as many times as it was written
+		heap.Pop(&a.items)
+	}
+	a.taken = append(a.taken, it)
+	return it, next, true
+}
+
+// drop forgets the item that was taken last: it is over.
+func (a *agenda) drop() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.taken = a.taken[:len(a.taken)-1]
+}
+
+// back puts back what was taken.
+func (a *agenda) back() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, it := range a.taken {
+		heap.Push(&a.items, it)
+	}
+	a.taken = nil
+}
+
+// after returns what comes after an item that String has written, each once, in order.
+func (a *agenda) after(from string) ([]item, error) {
+	first := item{due: -1 << 63}
+	if from != "" {
+		ms, id, _ := strings.Cut(from, " ")
+		due, err := strconv.ParseInt(ms, 10, 64)
+		k, ok := parseKey(id)
+		if err != nil || !ok {
+			return nil, fault.Markf(fault.Invalid, "no place in the schedule: %q", from)
+		}
+		first = item{due, k}
+	}
+	a.mu.Lock()
+	var list []item
+	for _, it := range append(slices.Clone(a.taken), a.items...) {
+		if from == "" || compareItems(it, first) > 0 {
+			list = append(list, it)
+		}
+	}
+	a.mu.Unlock()
+	slices.SortFunc(list, compareItems)
+	return slices.Compact(list), nil
+}
