@@ -98,6 +98,9 @@ func (f *front) checkParts(ctx context.Context, o *subscribeOptions) (missing []
 // group, which backends have room for.
 func (o *subscribeOptions) makers() string { return o.group + "/maker" }
 
+// cleaners is the name under which those of them attend that remove parts.
+func (o *subscribeOptions) cleaners() string { return o.group + "/clean" }
+
 // makeParts makes the groups of the parts that are not there. No driver makes several
 // groups at once, so somebody may make the group undivided, or in other parts, at the
 // same time. These rules leave it in one way:
@@ -107,12 +110,14 @@ func (o *subscribeOptions) makers() string { return o.group + "/maker" }
 //     when it has joined all, as it may have made them, and gives way if the group is
 //     there in another way by then.
 //   - Who gives way or fails removes parts, unless others attend in this number of parts:
-//     they look for themselves.
+//     they look for themselves. It attends as a cleaner from before it asks for others
+//     until the parts are gone. Who looks again waits until there is no cleaner, and makes
+//     what is missing then: the cleaner may not have seen it.
 //   - Who made the group undivided gives way to parts once there is no maker; see
 //     settleWhole.
 func (f *front) makeParts(ctx context.Context, o *subscribeOptions, r roster) error {
 	ends, _ := ctx.Deadline()
-	ttl := time.Until(ends) + withdrawing
+	ttl := time.Until(ends) + 2*withdrawing // until what it made is removed, with room
 	_, err := r.Attend(ctx, o.makers(), o.consumer, ttl)
 	if err == nil {
 		_, err = r.Attend(ctx, o.roll(), o.consumer, o.ackWait)
@@ -129,24 +134,56 @@ func (f *front) makeParts(ctx context.Context, o *subscribeOptions, r roster) er
 		settled := len(missing) == 0 && !others(makers, o.consumer)
 		remove, err = f.joinParts(ctx, o, missing)
 		if err == nil && !settled {
-			_, err = f.checkParts(ctx, o)
-			if errors.Is(err, ErrConflict) {
-				remove = o.allParts()
-			}
+			remove, err = f.lookAgain(ctx, o, r, remove)
 		}
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawing)
 	defer cancel()
 	if err != nil {
-		members, failed := r.Attend(bounded, o.roll(), o.consumer, 0)
-		if failed == nil && !others(members, o.consumer) {
-			for _, p := range remove { // if it fails, the next Subscribe returns ErrConflict
-				f.driver.DeleteGroup(bounded, partGroup(o.group, p, o.partitions))
-			}
-		}
+		f.removeParts(bounded, o, r, remove)
 	}
 	r.Attend(bounded, o.makers(), o.consumer, 0) // if it fails, it ends by itself
 	return err
+}
+
+// lookAgain is for who has joined all parts and may have done so beside others. It
+// returns which parts to remove if it fails; made are those it has made so far.
+func (f *front) lookAgain(ctx context.Context, o *subscribeOptions, r roster, made []int) (remove []int, err error) {
+	for {
+		cleaners, err := r.Attend(ctx, o.cleaners(), o.consumer, 0) // only asks
+		if err != nil {
+			return made, err
+		}
+		missing, err := f.checkParts(ctx, o)
+		switch {
+		case errors.Is(err, ErrConflict):
+			return o.allParts(), err
+		case err == nil && others(cleaners, o.consumer):
+			err = backoff.Sleep(ctx, settling)
+		case err == nil && len(missing) == 0:
+			return nil, nil
+		case err == nil:
+			var more []int
+			more, err = f.joinParts(ctx, o, missing)
+			made = append(made, more...)
+		}
+		if err != nil {
+			return made, err
+		}
+	}
+}
+
+// removeParts leaves the roll and removes parts, if nobody else is on it. What it can't
+// remove has the next Subscribe return ErrConflict.
+func (f *front) removeParts(ctx context.Context, o *subscribeOptions, r roster, parts []int) {
+	_, err := r.Attend(ctx, o.cleaners(), o.consumer, 2*withdrawing)
+	members, err2 := r.Attend(ctx, o.roll(), o.consumer, 0)
+	if err == nil && err2 == nil && !others(members, o.consumer) {
+		for _, p := range parts {
+			f.driver.DeleteGroup(ctx, partGroup(o.group, p, o.partitions))
+		}
+	}
+	r.Attend(ctx, o.cleaners(), o.consumer, 0)
 }
 
 // withdrawing is how long Subscribe may take to remove what it made, after it has failed.

@@ -393,6 +393,32 @@ func TestPartsThatCannotAllBeMadeAreRemoved(t *testing.T) {
 	}
 }
 
+// Who fails to make all parts, and has seen nobody else, does not remove them under
+// another that joins them meanwhile.
+func TestPartsAreNotRemovedUnderWhoJoinsThem(t *testing.T) {
+	for name, at := range map[string]string{"before the first": "before half DeleteGroup 1", "between": "after half DeleteGroup 1"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := newStage(t)
+				lost := errors.New("lost")
+				st.d.fail = func(call string) error {
+					if call == "half Join 2" {
+						return lost
+					}
+					return nil
+				}
+				st.stop(at)
+				st.subscribe("half", event.Partitions(2)) // has made a part, and is about to remove it
+				st.subscribe("other", event.Partitions(2))
+				st.release(at, 3*time.Second)
+				st.want("half", lost)
+				st.want("other", nil)
+				st.oneGroup(2, "other")
+			})
+		})
+	}
+}
+
 // DeleteGroup removes a group that is there divided and undivided, as old versions or a
 // crash may have left it.
 func TestDeleteGroupRemovesItInEveryWay(t *testing.T) {
