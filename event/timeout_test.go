@@ -53,6 +53,8 @@ var ways = map[string][]event.SubscribeOption{
 	"no group, in small bits": {event.Batch(1)},
 }
 
+type childKey struct{}
+
 func TestHandlerThatHangsIsLeftBehindAndItsRecordHandledAgain(t *testing.T) {
 	for name, opts := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -127,7 +129,7 @@ func TestContextEndsAtTheHandlersTimeout(t *testing.T) {
 					t.Error("the context had ended before")
 				}
 				start := time.Now()
-				child, cancel := context.WithCancel(context.WithValue(ctx, "k", "v"))
+				child, cancel := context.WithCancel(context.WithValue(ctx, childKey{}, "v"))
 				defer cancel()
 				direct, cancel := context.WithTimeout(ctx, time.Hour)
 				defer cancel()
