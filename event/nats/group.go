@@ -24,6 +24,10 @@ type group struct {
 	// Stream is when the stream was made that After is of. One that somebody deleted
 	// and that was made again begins with 1.
 	Stream time.Time `json:"stream"`
+
+	Gone bool `json:"gone,omitempty"` // it is being deleted
+
+	revision uint64 // of the entry
 }
 
 func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, error) {
@@ -45,11 +49,21 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 		return nil, err
 	}
 	value, _ := json.Marshal(group{Name: g.Name, Types: g.Types.List(), After: after, Wait: g.AckWait.Milliseconds(), Stream: s.CachedInfo().Created})
-	_, err = kv.Create(ctx, "g."+m.key, value)
-	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
-		return nil, nats.WriteError(err)
+	for {
+		_, err = kv.Create(ctx, "g."+m.key, value)
+		if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+			return nil, nats.WriteError(err)
+		}
+		_, err = m.config(ctx, g.Types.List())
+		if !errors.Is(err, fault.NotFound) {
+			break
+		}
+		err = d.DeleteGroup(ctx, g.Name) // somebody has begun to
+		if err != nil && !errors.Is(err, fault.NotFound) {
+			return nil, err
+		}
 	}
-	if _, err := m.config(ctx, g.Types.List()); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	m.consumer, err = m.ensure(ctx)
@@ -72,7 +86,22 @@ func (m *member) config(ctx context.Context, types []string) (group, error) {
 	if err != nil {
 		return has, nats.ReadError(err)
 	}
+	if has.Gone {
+		return has, fault.Markf(fault.NotFound, "group %q was deleted", m.g.Name)
+	}
+	has.revision = e.Revision()
 	return has, m.g.CheckTypes(has.Types)
+}
+
+// note writes the entry again, unless somebody else has.
+func (m *member) note(ctx context.Context, has *group) error {
+	value, _ := json.Marshal(has)
+	revision, err := m.kv.Update(ctx, "g."+m.key, value, has.revision)
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return fault.Markf(fault.Unavailable, "group %q was changed meanwhile", m.g.Name)
+	}
+	has.revision = revision
+	return nats.WriteError(err)
 }
 
 // ensure returns the group's consumer, making it if it isn't there.
@@ -108,9 +137,8 @@ func (m *member) create(ctx context.Context, s jetstream.Stream, has group) (jet
 	}
 	if !has.Stream.IsZero() && !has.Stream.Equal(info.Created) {
 		has.After, has.Stream = 0, info.Created
-		value, _ := json.Marshal(has)
-		if _, err := m.kv.Put(ctx, "g."+m.key, value); err != nil {
-			return nil, nats.WriteError(err)
+		if err := m.note(ctx, &has); err != nil {
+			return nil, err
 		}
 	}
 	c, err := s.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
@@ -118,7 +146,14 @@ func (m *member) create(ctx context.Context, s jetstream.Stream, has group) (jet
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Duration(has.Wait) * time.Millisecond, MaxDeliver: -1, MaxAckPending: -1,
 		FilterSubjects: m.d.filters(m.g.Types), // it is sent nothing else
 	})
-	return c, nats.WriteError(err)
+	if err != nil {
+		return nil, nats.WriteError(err)
+	}
+	_, err = m.config(ctx, m.g.Types.List())
+	if errors.Is(err, fault.NotFound) { // deleted meanwhile: nobody would delete the consumer
+		s.DeleteConsumer(ctx, m.key)
+	}
+	return c, err
 }
 
 func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
@@ -174,6 +209,8 @@ func (d *driver) list(ctx context.Context, kv jetstream.KeyValue, s jetstream.St
 	return list, failed
 }
 
+// DeleteGroup first notes in the entry that the group is gone, so that its members do not
+// make the consumer again. The entry itself is last: what fails here can be done again.
 func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 	kv, err := d.groups(ctx)
 	if err != nil {
@@ -183,21 +220,39 @@ func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := kv.Get(ctx, "g."+groupKey(name)); errors.Is(err, jetstream.ErrKeyNotFound) {
-		return fault.NotFound
-	} else if err != nil {
-		return nats.ReadError(err)
-	}
-	for _, k := range []string{"g.", "l."} {
-		if err := kv.Delete(ctx, k+groupKey(name)); err != nil {
+	key := groupKey(name)
+	for {
+		e, err := kv.Get(ctx, "g."+key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			return fault.NotFound
+		}
+		has := group{Name: name}
+		if err == nil {
+			err = json.Unmarshal(e.Value(), &has)
+		}
+		if err != nil {
+			return nats.ReadError(err)
+		}
+		has.Gone = true
+		value, _ := json.Marshal(has)
+		_, err = kv.Update(ctx, "g."+key, value, e.Revision())
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, jetstream.ErrKeyExists) {
 			return nats.WriteError(err)
 		}
 	}
-	err = d.lost(s.DeleteConsumer(ctx, groupKey(name)))
-	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) { // it went with the stream
-		return nil
+	err = d.lost(s.DeleteConsumer(ctx, key))
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) { // it went with the stream
+		return nats.WriteError(err)
 	}
-	return nats.WriteError(err)
+	for _, k := range []string{"l.", "g."} {
+		if err := kv.Delete(ctx, k+key); err != nil {
+			return nats.WriteError(err)
+		}
+	}
+	return nil
 }
 
 func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) {

@@ -2,7 +2,6 @@ package nats
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -124,9 +123,8 @@ func (m *member) restart(ctx context.Context) error {
 			return nil
 		}
 		has.After = i.AckFloor.Stream
-		value, _ := json.Marshal(has)
-		if _, err := m.kv.Put(ctx, "g."+m.key, value); err != nil {
-			return nats.WriteError(err)
+		if err := m.note(ctx, &has); err != nil {
+			return err
 		}
 		if err := s.DeleteConsumer(ctx, m.key); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nats.WriteError(err)
