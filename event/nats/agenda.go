@@ -7,8 +7,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,10 +71,6 @@ func compareItems(a, b item) int {
 
 func (it item) String() string { return fmt.Sprintf("%d %s", it.due, it.key) }
 
-// readOneByOne is how many messages are read with a request each; what is more is read
-// by a consumer first.
-const readOneByOne = 100
-
 // refresh reads what is new, and returns the server's time.
 func (a *agenda) refresh(ctx context.Context, d *driver, s jetstream.Stream) (time.Time, error) {
 	a.mu.Lock()
@@ -87,58 +83,10 @@ func (a *agenda) refresh(ctx context.Context, d *driver, s jetstream.Stream) (ti
 	if !a.made.Equal(info.Created) || st.LastSeq < a.upto || uint64(len(a.items)) > 2*st.Msgs+1000 {
 		a.made, a.upto, a.items = info.Created, max(st.FirstSeq, 1)-1, nil
 	}
-	if a.upto+readOneByOne < st.LastSeq {
-		if err := a.bulk(ctx, d, s); err != nil {
-			return time.Time{}, err
-		}
-	}
-	// The rest by the leader, which knows all: a consumer may be where the stream is behind.
-	for a.upto < st.LastSeq {
-		m, err := s.GetMsg(ctx, a.upto+1, jetstream.WithGetMsgSubject(d.plan.subject+">"))
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			a.upto = st.LastSeq
-			break
-		}
-		if err != nil {
-			return time.Time{}, nats.ReadError(d.planLost(err))
-		}
-		a.add(d, m.Subject, m.Header.Get(dueHeader))
-		a.upto = m.Sequence
-	}
-	return info.TimeStamp, nil
-}
-
-// bulk reads many without their data. It may stop early.
-func (a *agenda) bulk(ctx context.Context, d *driver, s jetstream.Stream) error {
-	c, err := s.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: a.upto + 1, HeadersOnly: true,
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, InactiveThreshold: 30 * time.Second,
-	})
-	if err != nil {
-		return nats.ReadError(d.planLost(err))
-	}
-	defer s.DeleteConsumer(context.WithoutCancel(ctx), c.CachedInfo().Name)
-	for order := uint64(0); ; {
-		batch, err := c.FetchNoWait(1000)
-		if err != nil {
-			return nats.ReadError(err)
-		}
-		n := 0
-		for m := range batch.Messages() {
-			md, err := m.Metadata()
-			if err != nil || md.Sequence.Consumer != order+1 { // one was lost on the way
-				return nil
-			}
-			a.add(d, m.Subject(), m.Headers().Get(dueHeader))
-			order, a.upto, n = order+1, md.Sequence.Stream, n+1
-		}
-		if n == 0 {
-			return nats.ReadError(batch.Error())
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
+	w := &walk{s: s, after: a.upto, last: st.LastSeq, most: math.MaxInt, headersOnly: true, visit: func(m seen) { a.add(d, m.subject, m.header.Get(dueHeader)) }}
+	err = w.run(ctx)
+	a.upto = w.after // also after an error
+	return info.TimeStamp, d.planLost(err)
 }
 
 func (a *agenda) add(d *driver, subject, due string) {

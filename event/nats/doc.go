@@ -11,8 +11,10 @@
 // server does not sync every record to disk by default.
 //
 // Groups and queries are sent only the types that they select, unless their
-// patterns cross each other, as "a.*" and "*.b" do. Queries by ID, Root, Source and
-// Subject read all records of their types.
+// patterns cross each other, as "a.*" and "*.b" do. Queries by Source and Subject read
+// all records of their types. For those by ID and Root each process remembers eight bytes
+// of each of the newest four million records: the first one reads the stream, the next
+// only what is new.
 //
 // PublishAt and Schedule need a server 2.11 or later, else they are
 // event.ErrUnsupported. What is published later is in a stream of its own,

@@ -19,7 +19,11 @@ import (
 // Option configures Backend and On.
 type Option func(*config) error
 
-type config struct{ replicas int }
+type config struct {
+	replicas    int
+	remembered  uint64 // see finder
+	learnAtOnce int
+}
 
 // Backend keeps the stream in the NATS server at addr, over an engine of its own:
 // "nats://user:password@a,b,c" and the other forms that engine/nats takes.
@@ -39,7 +43,7 @@ func WithReplicas(n int) Option {
 
 func open(connect func() (*nats.Conn, error), opts []Option) event.Option {
 	return event.WithDriver("nats", func(_ context.Context, s event.Settings) (event.Driver, error) {
-		c, err := conn.Apply(config{replicas: 1}, opts)
+		c, err := conn.Apply(config{replicas: 1, remembered: remembered, learnAtOnce: learnAtOnce}, opts)
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +51,7 @@ func open(connect func() (*nats.Conn, error), opts []Option) event.Option {
 		if err != nil {
 			return nil, err
 		}
-		d := &driver{nc: nc, js: js, replicas: c.replicas, name: "events", subject: "events._."}
+		d := &driver{nc: nc, js: js, replicas: c.replicas, name: "events", subject: "events._.", finder: newFinder(c)}
 		if s.Namespace != "" {
 			d.name, d.subject = "events-"+escape(s.Namespace), "events."+escape(s.Namespace)+"."
 		}
@@ -83,7 +87,8 @@ type driver struct {
 	kv      jetstream.KeyValue // of the groups
 	cursors []*cursor          // of readers that may come back, the newest last
 
-	plan plan // what is published later
+	plan   plan // what is published later
+	finder *finder
 }
 
 func (d *driver) Features() event.Features {

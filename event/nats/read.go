@@ -109,6 +109,12 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	if q.Max == 0 || after >= st.LastSeq {
 		return page, nil
 	}
+	if looksUp(q) {
+		p, ok, err := d.find(ctx, q, after, page)
+		if ok || err != nil {
+			return p, err
+		}
+	}
 	if filters := d.subjects(q, after+1, st.LastSeq); filters != nil {
 		return d.selected(ctx, q, filters, st, page, after)
 	}
@@ -172,6 +178,12 @@ func (d *driver) back(ctx context.Context, q event.ReadRequest, st jetstream.Str
 	}
 	if end <= st.FirstSeq {
 		return event.Page{Next: format(end)}, nil
+	}
+	if looksUp(q) {
+		p, ok, err := d.find(ctx, q, end, event.Page{})
+		if ok || err != nil {
+			return p, err
+		}
 	}
 	if filters := d.subjects(q, st.FirstSeq, end-1); filters != nil {
 		return d.selectedBack(ctx, q, filters, st, end)

@@ -1,0 +1,98 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/micro/go-platform/internal/conn/nats"
+	gonats "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// walk reads messages of a stream in order and misses none, also where a consumer is on a
+// server on which the stream is behind, or one is lost on the way.
+type walk struct {
+	s           jetstream.Stream
+	after, last uint64 // the messages between
+	most        int    // how many to read; there may be more then
+	headersOnly bool   // if there are many, data is left out
+	visit       func(seen)
+}
+
+// seen is a message.
+type seen struct {
+	seq     uint64
+	subject string
+	header  gonats.Header
+	data    []byte
+}
+
+// readOneByOne is how many messages are read with a request each, by the leader, which
+// has all. What is more is read by a consumer first.
+const readOneByOne = 100
+
+// run reads, and moves after.
+func (w *walk) run(ctx context.Context) error {
+	for w.after+readOneByOne < w.last && w.most > 0 {
+		before := w.after
+		if err := w.bulk(ctx); err != nil {
+			return nats.ReadError(err)
+		}
+		if w.after == before {
+			break
+		}
+	}
+	for w.after < w.last && w.most > 0 {
+		m, err := w.s.GetMsg(ctx, w.after+1, jetstream.WithGetMsgSubject(">"))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			w.after = w.last
+			break
+		}
+		if err != nil {
+			return nats.ReadError(err)
+		}
+		w.take(seen{m.Sequence, m.Subject, m.Header, m.Data})
+	}
+	return nil
+}
+
+func (w *walk) take(m seen) {
+	w.visit(m)
+	w.after = m.seq
+	w.most--
+}
+
+// bulk reads many. It may stop early.
+func (w *walk) bulk(ctx context.Context) error {
+	c, err := w.s.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.after + 1, HeadersOnly: w.headersOnly,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, InactiveThreshold: 30 * time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	defer w.s.DeleteConsumer(context.WithoutCancel(ctx), c.CachedInfo().Name)
+	for order := uint64(0); w.most > 0 && w.after < w.last; {
+		batch, err := c.FetchNoWait(min(w.most, 1000))
+		if err != nil {
+			return err
+		}
+		before := order
+		for m := range batch.Messages() {
+			md, err := m.Metadata()
+			if err != nil || md.Sequence.Consumer != order+1 { // one was lost
+				return nil
+			}
+			order++
+			w.take(seen{md.Sequence.Stream, m.Subject(), m.Headers(), m.Data()})
+		}
+		if order == before {
+			return batch.Error()
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
