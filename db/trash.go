@@ -16,8 +16,10 @@ import (
 // cost no more for it. Of several records that had one id, the last is kept. A
 // record that expires is not kept.
 //
-// Where the backend has no transactions, a process that dies in between leaves the
-// record where it was, and a copy among those that were deleted.
+// Where the backend has no transactions, a process that dies in between, or a backend
+// that becomes unavailable, leaves the record where it was, and a copy among those
+// that were deleted. A Restore or a Purge that got half way is ErrUnknownOutcome, and
+// done by the next one.
 func SoftDelete(keep time.Duration) TableOption {
 	return func(t *TableSpec) error {
 		if keep < 0 {
@@ -141,30 +143,51 @@ func (t *table) bury(ctx context.Context, r *Record) (undo func() error, err err
 			}
 			cond = Condition{Must: Exist, Version: old.Version}
 		case errors.Is(err, fault.NotFound):
-			old = nil
+			old, err = nil, nil
 		default:
 			return nil, err
 		}
-		err = t.ops.Put(ctx, trash, c, cond)
+		if old != nil && !old.Created.Equal(c.Created) { // another record's: what is written over it would get its Created
+			err = t.ops.Delete(ctx, trash, r.ID, old.Version)
+			cond = Condition{Must: NotExist}
+		}
+		if err == nil {
+			err = t.ops.Put(ctx, trash, c, cond)
+		}
 		kind := fault.KindOf(err)
 		switch {
 		case err == nil:
-			return func() error { return t.unbury(ctx, old, c) }, nil
+			return func() error { return t.unbury(ctx, r, old, c) }, nil
 		case errors.Is(err, dbvalue.ErrSerialization) || kind != fault.Exists && kind != fault.Conflict && kind != fault.NotFound:
 			return nil, err
 		}
 	}
 }
 
-// unbury takes back that c was put in the place of old, which may be nil.
-func (t *table) unbury(ctx context.Context, old, c *Record) (err error) {
+// unbury takes back that c, the copy of r, was put in the place of old, which may be
+// nil. A copy of the record that lives is not put back: it is of another who deleted
+// r as well and came too late, or of one that was restored.
+func (t *table) unbury(ctx context.Context, r, old, c *Record) (err error) {
 	trash := t.spec.trash().Name
-	if old == nil {
-		err = t.ops.Delete(ctx, trash, c.ID, c.Version)
-	} else {
-		err = t.ops.Put(ctx, trash, old, Condition{Must: Exist, Version: c.Version})
+	same := old != nil && old.Created.Equal(r.Created)
+	if same {
+		live, err := t.get(ctx, r.ID)
+		if err != nil && !errors.Is(err, fault.NotFound) {
+			return err
+		}
+		if err == nil && live.Created.Equal(r.Created) {
+			same, old = false, nil
+		}
 	}
-	if overtaken(err) {
+	if same {
+		err = t.ops.Put(ctx, trash, old, Condition{Must: Exist, Version: c.Version})
+	} else {
+		err = t.ops.Delete(ctx, trash, c.ID, c.Version)
+		if err == nil && old != nil {
+			err = t.ops.Put(ctx, trash, old, Condition{Must: NotExist})
+		}
+	}
+	if overtaken(err) || errors.Is(err, fault.Exists) {
 		return nil // it is another's by now
 	}
 	return err
@@ -227,10 +250,22 @@ func (t *table) purge(ctx context.Context, id string, version uint64) error {
 		}
 	}
 	kept := t.ops.Delete(ctx, t.spec.trash().Name, id, 0)
-	if live == nil && errors.Is(kept, fault.NotFound) {
-		return nil
+	if live == nil {
+		if errors.Is(kept, fault.NotFound) {
+			return nil
+		}
+		return t.halfWay(kept)
 	}
 	return kept
+}
+
+// halfWay is the error of a second write. Outside of a transaction the first one is
+// done: whatever the second says, it is not that nothing was.
+func (t *table) halfWay(err error) error {
+	if err == nil || t.tx != nil {
+		return err
+	}
+	return fault.Instead(ErrUnknownOutcome, err)
 }
 
 func (t *table) Restore(ctx context.Context, id string) (*Record, error) {
@@ -292,5 +327,8 @@ func (t *table) restore(ctx context.Context, id string) (*Record, error) {
 	if overtaken(err) {
 		err = nil // deleted again since, or purged
 	}
-	return r, err
+	if err != nil {
+		return nil, t.halfWay(err)
+	}
+	return r, nil
 }

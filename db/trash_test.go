@@ -47,18 +47,16 @@ func TestLostDeleteLeavesNoCopy(t *testing.T) {
 			d.Delete(ctx, "things", "x", 0)
 		}, nil, db.ErrNotFound, "", ""},
 		{"deleted by another, who found the copy", false, func(d db.Driver) {
-			other, err := db.New(db.WithDriver("other", func(context.Context) (db.Driver, error) { return unclosed{plain{d}}, nil }))
-			if err == nil {
-				var tb db.Table
-				if tb, err = other.Table(ctx, "things", db.SoftDelete(0)); err == nil {
-					err = tb.Delete(ctx, "x")
-				}
-				other.Close()
-			}
-			if err != nil {
+			if err := deleteToo(plain{d}); err != nil {
 				panic(err)
 			}
 		}, nil, db.ErrNotFound, "", "second"},
+		{"deleted by another, who found the copy and came too late as well", false, func(d db.Driver) {
+			err := deleteToo(&before{plain: plain{d}, do: update}, db.IfVersion(1))
+			if !errors.Is(err, db.ErrConflict) {
+				panic(err)
+			}
+		}, ifVersion, db.ErrConflict, "newer", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := db.Memory().OpenDriver(ctx)
@@ -107,6 +105,21 @@ func TestLostDeleteLeavesNoCopy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// deleteToo is another process that deletes x.
+func deleteToo(d db.Driver, opts ...db.WriteOption) error {
+	ctx := context.Background()
+	other, err := db.New(db.WithDriver("other", func(context.Context) (db.Driver, error) { return unclosed{d}, nil }))
+	if err != nil {
+		return err
+	}
+	defer other.Close()
+	tb, err := other.Table(ctx, "things", db.SoftDelete(0))
+	if err != nil {
+		return err
+	}
+	return tb.Delete(ctx, "x", opts...)
 }
 
 func ifVersion(r *db.Record) []db.WriteOption { return []db.WriteOption{db.IfVersion(r.Version)} }
@@ -203,6 +216,95 @@ func TestRestoreGoesOnWhereItStopped(t *testing.T) {
 			}
 			if n, err := tb.Count(ctx, db.OnlyDeleted()); err != nil || n != c.kept {
 				t.Errorf("%d are kept, %v, want %d", n, err, c.kept)
+			}
+		})
+	}
+}
+
+// refusing is a driver whose Delete in one table has an error.
+type refusing struct {
+	db.Driver
+	in  string
+	err error
+}
+
+func (r *refusing) Delete(ctx context.Context, table, id string, version uint64) error {
+	if table == r.in {
+		return r.err
+	}
+	return r.Driver.Delete(ctx, table, id, version)
+}
+
+// A Restore or a Purge whose second write was refused says that something may be
+// done; one whose first write was refused, that nothing is.
+func TestHalfOfItIsNotNothing(t *testing.T) {
+	ctx := t.Context()
+	restore := func(tb db.Table) error { _, err := tb.Restore(ctx, "deleted"); return err }
+	purge := func(id string) func(tb db.Table) error {
+		return func(tb db.Table) error { return tb.Delete(ctx, id, db.Purge()) }
+	}
+	const live, kept = "things", "things_deleted_"
+	for name, c := range map[string]struct {
+		do       func(tb db.Table) error
+		in       string
+		err      error
+		half     bool
+		there    bool // "live", or what was restored
+		restored bool
+	}{
+		"restore, unavailable":     {restore, kept, db.ErrUnavailable, true, true, true},
+		"restore, denied":          {restore, kept, db.ErrDenied, true, true, true},
+		"restore, given up":        {restore, kept, context.Canceled, true, true, true},
+		"restore, without a kind":  {restore, kept, errors.New("failed"), true, true, true},
+		"purge, the second write":  {purge("live"), kept, db.ErrUnavailable, true, false, false},
+		"purge, the first write":   {purge("live"), live, db.ErrUnavailable, false, true, false},
+		"purge of a deleted one":   {purge("deleted"), kept, db.ErrUnavailable, false, true, false},
+		"restore, that is no half": {restore, live, db.ErrUnavailable, false, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mem, err := db.Memory().OpenDriver(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &refusing{Driver: plain{mem}, err: c.err}
+			d, err := db.New(db.WithDriver("refusing", func(context.Context) (db.Driver, error) { return r, nil }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			tb, err := d.Table(ctx, "things", db.SoftDelete(0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(tb.Create(ctx, &db.Record{ID: "live"}), tb.Create(ctx, &db.Record{ID: "deleted"}), tb.Delete(ctx, "deleted")); err != nil {
+				t.Fatal(err)
+			}
+			r.in = c.in
+			err = c.do(tb)
+			r.in = ""
+			switch {
+			case name == "restore, that is no half":
+				if err != nil { // it deletes nothing there
+					t.Error(err)
+				}
+			case c.half && (!errors.Is(err, db.ErrUnknownOutcome) || errors.Is(err, db.ErrUnavailable) || errors.Is(err, db.ErrDenied)):
+				t.Errorf("got %v, want ErrUnknownOutcome alone", err)
+			case !c.half && (!errors.Is(err, db.ErrUnavailable) || errors.Is(err, db.ErrUnknownOutcome)):
+				t.Errorf("got %v, want ErrUnavailable alone", err)
+			}
+			if errors.Is(c.err, context.Canceled) != errors.Is(err, context.Canceled) {
+				t.Errorf("got %v: the caller gave up: %v", err, c.err)
+			}
+			for id, want := range map[string]bool{"live": c.there, "deleted": c.restored} {
+				if _, err := tb.Read(ctx, id); (err == nil) != want {
+					t.Errorf("%s: %v, want it there: %v", id, err, want)
+				}
+			}
+			if err := c.do(tb); err != nil && !errors.Is(err, db.ErrNotFound) { // once more
+				t.Errorf("once more: %v", err)
+			}
+			if n, err := tb.Count(ctx, db.OnlyDeleted()); name != "purge, the first write" && name != "purge, the second write" && (err != nil || n != 0) {
+				t.Errorf("%d are kept, %v", n, err)
 			}
 		})
 	}

@@ -76,11 +76,13 @@ func softDelete(t *testing.T, b *bench) {
 	check("restored", []string{"x", "y"}, []string{})
 
 	// The last of several with one id is kept, and another one stands in its way.
+	var third *db.Record
 	for _, data := range []string{"second", "third"} {
 		if err := tb.Delete(t.Context(), "x"); err != nil {
 			t.Fatal(err)
 		}
-		mustCreate(t, tb, &db.Record{ID: "x", Data: []byte(data), Metadata: map[string]any{"a": "v"}})
+		third = &db.Record{ID: "x", Data: []byte(data), Metadata: map[string]any{"a": "v"}}
+		mustCreate(t, tb, third)
 	}
 	_, err = tb.Restore(t.Context(), "x")
 	wantErr(t, "Restore over another record", err, db.ErrExists)
@@ -90,8 +92,8 @@ func softDelete(t *testing.T, b *bench) {
 	b.settle(t)
 	check("all are deleted", []string{}, []string{"x", "y"})
 	back, err = tb.Restore(t.Context(), "x")
-	if err != nil || string(back.Data) != "third" {
-		t.Errorf("restored %q, %v, want the third", back.Data, err)
+	if err != nil || string(back.Data) != "third" || !back.Created.Equal(third.Created) {
+		t.Errorf("restored %+v, %v, want the third, %+v", back, err, third)
 	}
 	for _, id := range []string{"x", "y"} {
 		if err := tb.Delete(t.Context(), id, db.Purge()); err != nil {

@@ -262,3 +262,30 @@ func Mark(kind, cause error) error {
 func Markf(kind error, format string, args ...any) error {
 	return &marked{kind: kind, cause: fmt.Errorf(format, args...)}
 }
+
+// Instead gives an error another kind than the one that it carries, which it no longer
+// answers for: that nothing was written is not so of a write that was the second one.
+// Instead of nil is nil.
+func Instead(kind, cause error) error {
+	if cause == nil {
+		return nil
+	}
+	return &instead{kind: kind, cause: cause}
+}
+
+type instead struct{ kind, cause error }
+
+func (i *instead) Error() string { return sentence(i.kind, i.cause) }
+func (i *instead) Unwrap() error { return i.kind }
+
+// Is holds for what is in the cause, but for kinds and sentinels.
+func (i *instead) Is(target error) bool {
+	switch target.(type) {
+	case *kind, *sentinel, *finer:
+		return false
+	}
+	return errors.Is(i.cause, target)
+}
+
+// As finds what is in the cause.
+func (i *instead) As(target any) bool { return errors.As(i.cause, target) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"testing"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -86,5 +87,25 @@ func TestJoinIsOneLine(t *testing.T) {
 	}
 	if !errors.Is(fault.Join(a, b), fault.Closed) {
 		t.Error("the kind of the second is lost")
+	}
+}
+
+// What was said before of an error is not true of it as the second of two steps; its
+// cause is still reachable.
+func TestInsteadTakesTheKindAway(t *testing.T) {
+	cause := &net.OpError{Op: "dial", Err: context.Canceled}
+	err := fault.Wrap("db/x", "restore", "a", fault.Instead(fault.Of("db", fault.UnknownOutcome), fault.Mark(fault.Unavailable, cause)))
+	var op *net.OpError
+	if !errors.Is(err, fault.Of("db", fault.UnknownOutcome)) || !errors.Is(err, fault.UnknownOutcome) || !errors.Is(err, context.Canceled) || !errors.As(err, &op) || fault.KindOf(err) != fault.UnknownOutcome {
+		t.Errorf("%v is not of the new kind, or has lost its cause", err)
+	}
+	if errors.Is(err, fault.Of("db", fault.Unavailable)) || errors.Is(err, fault.Unavailable) || errors.Is(err, fault.Of("kv", fault.UnknownOutcome)) {
+		t.Errorf("%v is of the kind before, or another package's", err)
+	}
+	if got, want := err.Error(), `db/x: restore "a": outcome unknown: backend unavailable: dial: context canceled`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if err := fault.Instead(fault.UnknownOutcome, nil); err != nil {
+		t.Errorf("of nil: %v", err)
 	}
 }
