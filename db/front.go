@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,12 +79,10 @@ func (f *front) enter(ctx context.Context) (context.Context, begun, error) {
 	return ctx, begun{limit, func() { cancel(); f.life.Leave() }}, nil
 }
 
-var tableForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,47}$`)
-
 // spec checks a table's name and options.
 func (f *front) spec(name string, opts []TableOption) (TableSpec, error) {
-	if !tableForm.MatchString(name) || strings.Contains(name, "__") || strings.HasSuffix(name, "_") {
-		return TableSpec{}, invalidf("name, want a letter from a to z, then letters, digits and single '_', up to 48")
+	if !dbvalue.IsTable(name) {
+		return TableSpec{}, invalidf("name, " + dbvalue.TableForm)
 	}
 	s := TableSpec{Name: name}
 	if f.o.namespace != "" {

@@ -17,10 +17,16 @@ type existing struct {
 	kind    sql.Kind
 	from    string // quoted
 	fields  map[string]mappedColumn
-	keys    []string            // metadata keys, in the order that they are read in
-	own     []string            // fields of the record beside the id, in that order
-	indexes map[string][]string // the columns that an index of the engine begins with, by its name
-	names   map[string]string   // keys by their columns, of several the first one
+	keys    []string          // metadata keys, in the order that they are read in
+	own     []string          // fields of the record beside the id, in that order
+	indexes map[string][]part // what an index of the engine begins with, by its name
+	names   map[string]string // keys by their columns, of several the first one
+}
+
+// part is a column of an index, as it is sorted there.
+type part struct {
+	column string
+	desc   bool
 }
 
 // The names under which fields has the columns of what no filter can mention.
@@ -75,12 +81,9 @@ func (d *driver) find(ctx context.Context, spec db.TableSpec, e Existing) (*exis
 	}
 	parts := strings.Split(e.Table, ".")
 	for i, p := range parts {
-		if p == "" || strings.ContainsAny(p, "\"`?\x00") || len(parts) > 2 {
-			return nil, fault.Markf(fault.Invalid, "existing table %q: want a name, or schema.name", e.Table)
-		}
 		parts[i] = d.kind.Quote(p)
 	}
-	x := &existing{kind: d.kind, from: strings.Join(parts, "."), fields: map[string]mappedColumn{}, indexes: map[string][]string{}, names: map[string]string{}}
+	x := &existing{kind: d.kind, from: strings.Join(parts, "."), fields: map[string]mappedColumn{}, indexes: map[string][]part{}, names: map[string]string{}}
 	types, err := x.types(ctx, d.pool.DB)
 	if err != nil {
 		return nil, err
@@ -184,96 +187,9 @@ func (x *existing) assign(e Existing, types map[string]described) error {
 	}
 	x.keys = slices.Sorted(maps.Keys(keys))
 	for _, key := range x.keys {
-		if strings.HasPrefix(key, "@") || key == "" {
-			return fault.Markf(fault.Invalid, "existing table %s: key %q", x.from, key)
-		}
 		if err := add(key, keys[key], searchable...); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// look asks the engine's catalog for the indexes that have an order, and for columns
-// that always have a value.
-func (x *existing) look(ctx context.Context, pool *dbsql.DB, e Existing) error {
-	schema, name, ok := strings.Cut(e.Table, ".")
-	if !ok {
-		schema, name = "", e.Table
-	}
-	var full, indexes string // statements with the columns (column), and (index, column, its place)
-	args := []any{name}
-	switch x.kind {
-	case sql.SQLite:
-		full = `SELECT name FROM pragma_table_xinfo(?) WHERE "notnull" = 1`
-		indexes = `SELECT il.name, COALESCE(ii.name, ''), ii.seqno + 1 FROM pragma_index_list(?) il, pragma_index_info(il.name) ii WHERE il.partial = 0 ORDER BY 1, 3`
-	case sql.MySQL:
-		const where = " WHERE table_schema = COALESCE(NULLIF(?, ''), DATABASE()) AND table_name = ?"
-		full = "SELECT column_name FROM information_schema.columns" + where + " AND is_nullable = 'NO'"
-		indexes = "SELECT index_name, COALESCE(column_name, ''), seq_in_index FROM information_schema.statistics" + where + " AND sub_part IS NULL AND index_type NOT IN ('FULLTEXT', 'HASH') ORDER BY 1, 3"
-		args = []any{schema, name}
-	default:
-		full = "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnotnull AND attnum > 0"
-		indexes = `SELECT c.relname::text, COALESCE(a.attname::text, ''), k.n FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-			CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(att, n) LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.att
-			WHERE i.indrelid = to_regclass($1) AND i.indisvalid AND i.indpred IS NULL AND k.n <= i.indnkeyatts
-			AND c.relam NOT IN (SELECT oid FROM pg_am WHERE amname IN ('hash', 'gin', 'gist', 'spgist', 'brin')) ORDER BY 1, 3`
-		args = []any{x.from}
-	}
-	never, err := texts(pool.QueryContext(ctx, full, args...))
-	if err != nil {
-		return sql.ReadError(err)
-	}
-	for _, key := range slices.Sorted(maps.Keys(x.fields)) {
-		f := x.fields[key]
-		column := strings.TrimPrefix(f.column, "r.")
-		f.notNull = key == db.FieldID || never[column[1:len(column)-1]]
-		if key == db.FieldVersion && !f.notNull { // as records have it; no index has this
-			f.column, f.notNull = "COALESCE("+f.column+", 0)", true
-		}
-		if _, ok := x.names[f.column]; !ok {
-			x.names[f.column] = key
-		}
-		x.fields[key] = f
-	}
-	rows, err := pool.QueryContext(ctx, indexes, args...)
-	if err != nil {
-		return sql.ReadError(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var index, column string
-		var place int
-		if err := rows.Scan(&index, &column, &place); err != nil {
-			return sql.ReadError(err)
-		}
-		column = "r." + x.kind.Quote(column)
-		_, ok := x.names[column]
-		if columns := x.indexes[index]; ok && len(columns) == place-1 { // as far as they are keys of ours
-			x.indexes[index] = append(columns, column)
-		}
-	}
-	return sql.ReadError(rows.Err())
-}
-
-// has returns an error if no index begins with these keys, whatever their
-// directions.
-func (x *existing) has(index []db.Order) error {
-	var keys, columns []string
-	for _, o := range index {
-		f, ok := x.fields[o.Key]
-		if ok && f.class == classInexact {
-			return fault.Markf(fault.Invalid, "existing table %s: no index serves %q, whose numbers have more than 15 digits", x.from, o.Key)
-		}
-		if !ok {
-			return fault.Markf(fault.Invalid, "existing table %s: no column for the key %q of an Index", x.from, o.Key)
-		}
-		keys, columns = append(keys, o.Key), append(columns, f.column)
-	}
-	for _, have := range x.indexes {
-		if len(have) >= len(columns) && slices.Equal(have[:len(columns)], columns) {
-			return nil
-		}
-	}
-	return fault.Markf(fault.Invalid, "existing table %s: it has no index over %s, and none is made: see WithExisting", x.from, strings.Join(keys, ", "))
 }

@@ -98,10 +98,16 @@ func (f mappedColumn) expr(kind sql.Kind) string {
 		return f.column + " + 0e0"
 	case kind == sql.MySQL && f.class == classMoment:
 		return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', " + f.column + ")"
-	case kind == sql.MySQL && f.class == classZoned: // whatever the session's time zone
-		return "CAST(UNIX_TIMESTAMP(" + f.column + ") * 1000000 AS SIGNED)"
+	case kind == sql.MySQL && f.class == classZoned: // whatever the session's time zone; 0 is that of a zero date
+		return "CAST(NULLIF(UNIX_TIMESTAMP(" + f.column + "), 0) * 1000000 AS SIGNED)"
 	}
 	return f.column
+}
+
+// dated reports whether a column may have MySQL's zero dates, such as '0000-00-00',
+// which are no value, and not NULL: it compares and sorts them as dates.
+func (f mappedColumn) dated(kind sql.Kind) bool {
+	return kind == sql.MySQL && (f.class == classMoment || f.class == classZoned)
 }
 
 // value returns what was read of a column as a value of metadata; nil for none.

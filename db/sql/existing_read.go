@@ -81,11 +81,11 @@ func (x *existing) explain(ctx context.Context, s *session, q db.Query) (p db.Pl
 		return p, err
 	}
 	p.Engine = strings.Join(lines, "\n")
-	for name, columns := range x.indexes {
+	for name, parts := range x.indexes {
 		if regexp.MustCompile(`(^|[\s"` + "`" + `])` + regexp.QuoteMeta(name) + `($|[\s"` + "`" + `])`).MatchString(p.Engine) {
-			keys := make([]string, len(columns))
-			for i, c := range columns {
-				keys[i] = x.names[c]
+			keys := make([]string, len(parts))
+			for i, c := range parts {
+				keys[i] = x.names[c.column]
 			}
 			p.Indexes = append(p.Indexes, strings.Join(keys, ","))
 		}

@@ -52,6 +52,9 @@ func (x *existing) search(q db.Query) (string, []any, error) {
 		if in && x.kind == sql.Postgres && (f.class == classMoment || f.class == classZoned) {
 			expr = f.column // an infinite time is an error: no page can begin after it
 		}
+		if in && f.dated(x.kind) { // nor after a zero date
+			expr = "COALESCE(" + expr + ", IF(" + f.column + " IS NULL, NULL, 'a zero date'))"
+		}
 		w.put(", " + expr)
 	}
 	w.put(" FROM " + x.from + " r WHERE ")
@@ -167,6 +170,8 @@ func (w *mappedQuery) filter(c mappedColumn, f db.Filter) {
 	switch {
 	case c.column == "" || f.Op == db.OpHas: // nobody has it; and there are no lists
 		w.put("1 = 0")
+	case f.Op == db.OpExists && c.dated(w.x.kind):
+		w.put("(" + c.column + " IS NOT NULL AND " + c.expr(w.x.kind) + " IS NOT NULL)")
 	case f.Op == db.OpExists:
 		w.put(c.column + " IS NOT NULL")
 	case f.Op == db.OpEqual:
@@ -289,6 +294,8 @@ func (w *mappedQuery) between(c mappedColumn, op db.Operator, v any) {
 	}
 	arg, ok := c.arg(kind, v)
 	switch {
+	case ok && c.dated(kind):
+		w.put("("+c.ref(kind)+" "+string(op)+" "+c.place(kind)+" AND "+c.expr(kind)+" IS NOT NULL)", arg)
 	case ok:
 		w.put(c.ref(kind)+" "+string(op)+" "+c.place(kind), arg)
 	case c.key == db.FieldID && c.class == classInteger:

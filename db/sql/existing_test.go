@@ -314,7 +314,6 @@ func TestExistingTablesAreLeftAlone(t *testing.T) {
 			sql.WithExisting("nocolumn", sql.Existing{Table: table, ID: "nr"}),
 			sql.WithExisting("nokey", sql.Existing{Table: table, ID: "id", Keys: map[string]string{"a": "nr"}}),
 			sql.WithExisting("wrong", sql.Existing{Table: table, ID: "id", Version: "name"}),
-			sql.WithExisting("odd", sql.Existing{Table: `a"b`, ID: "id"}),
 			sql.WithExisting("few", sql.Existing{Table: table, ID: "id", Keys: map[string]string{"years": "age"}}))
 		tb, err := d.Table(t.Context(), "customers", db.Index("age"), db.Index("name"))
 		if err != nil {
@@ -333,7 +332,7 @@ func TestExistingTablesAreLeftAlone(t *testing.T) {
 			{"customers", append(opts, db.FullText("name")), db.ErrUnsupported},
 			{"customers", append(opts, db.TTL(time.Hour)), db.ErrUnsupported},
 			{"customers", append(opts, db.SoftDelete(0)), db.ErrUnsupported},
-			{"gone", nil, db.ErrInvalid}, {"nocolumn", nil, db.ErrInvalid}, {"nokey", nil, db.ErrInvalid}, {"wrong", nil, db.ErrInvalid}, {"odd", nil, db.ErrInvalid},
+			{"gone", nil, db.ErrInvalid}, {"nocolumn", nil, db.ErrInvalid}, {"nokey", nil, db.ErrInvalid}, {"wrong", nil, db.ErrInvalid},
 		} {
 			if _, err := d.Table(t.Context(), c.table, c.opts...); !errors.Is(err, c.want) {
 				t.Errorf("Table %q: %v, want %v", c.table, err, c.want)
@@ -382,12 +381,51 @@ func TestExistingTablesAreLeftAlone(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		for _, opt := range []sql.Option{nil, sql.WithExisting("", sql.Existing{ID: "id"}), sql.WithExisting("x", sql.Existing{})} {
-			if _, err := db.New(sql.SQLite(":memory:", opt)); !errors.Is(err, db.ErrInvalid) {
-				t.Errorf("a bad option: %v", err)
-			}
-		}
 	})
+}
+
+// TestExistingTablesAreNamed refuses what Table could never find, or the engine never
+// have, before anything is opened.
+func TestExistingTablesAreNamed(t *testing.T) {
+	e := sql.Existing{ID: "id"}
+	named := func(table string) sql.Existing { return sql.Existing{ID: "id", Table: table} }
+	keyed := func(key string) sql.Existing { return sql.Existing{ID: "id", Keys: map[string]string{key: "a"}} }
+	for what, c := range map[string]struct {
+		opts []sql.Option
+		says string // "": it is accepted
+	}{
+		"a name":                {[]sql.Option{sql.WithExisting("crm_customer", e)}, ""},
+		"nil":                   {[]sql.Option{nil}, "nil option"},
+		"no name":               {[]sql.Option{sql.WithExisting("", e)}, "Table takes no such name"},
+		"capitals":              {[]sql.Option{sql.WithExisting("Customer", e)}, "Table takes no such name"},
+		"capitals, mapped":      {[]sql.Option{sql.WithExisting("customer", named("Customer"))}, ""},
+		"a schema":              {[]sql.Option{sql.WithExisting("crm.customer", e)}, "Table takes no such name"},
+		"a schema, mapped":      {[]sql.Option{sql.WithExisting("customer", named("crm.customer"))}, ""},
+		"a namespace":           {[]sql.Option{sql.WithExisting("mine__customer", e)}, "Table takes no such name"},
+		"an end of ours":        {[]sql.Option{sql.WithExisting("customer_deleted_", e)}, "Table takes no such name"},
+		"48 letters":            {[]sql.Option{sql.WithExisting(strings.Repeat("c", 48), e)}, ""},
+		"49 letters":            {[]sql.Option{sql.WithExisting(strings.Repeat("c", 49), e)}, "Table takes no such name"},
+		"twice":                 {[]sql.Option{sql.WithExisting("customer", e), sql.WithExisting("customer", e)}, "there twice"},
+		"two":                   {[]sql.Option{sql.WithExisting("customer", e), sql.WithExisting("other", e)}, ""},
+		"no id":                 {[]sql.Option{sql.WithExisting("customer", sql.Existing{})}, "no column for ID"},
+		"quotes":                {[]sql.Option{sql.WithExisting("customer", named(`a"b`))}, "want a name, or schema.name"},
+		"three parts":           {[]sql.Option{sql.WithExisting("customer", named("a.b.c"))}, "want a name, or schema.name"},
+		"an empty part":         {[]sql.Option{sql.WithExisting("customer", named(".b"))}, "want a name, or schema.name"},
+		"a key":                 {[]sql.Option{sql.WithExisting("customer", keyed("a"))}, ""},
+		"an empty key":          {[]sql.Option{sql.WithExisting("customer", keyed(""))}, "no record has the key"},
+		"a key that is a field": {[]sql.Option{sql.WithExisting("customer", keyed("@id"))}, "no record has the key"},
+	} {
+		d, err := db.New(sql.SQLite(":memory:", c.opts...))
+		switch {
+		case c.says == "" && err != nil:
+			t.Errorf("%s: %v", what, err)
+		case c.says != "" && (!errors.Is(err, db.ErrInvalid) || !strings.Contains(err.Error(), c.says)):
+			t.Errorf("%s: %v, want ErrInvalid that says %q", what, err, c.says)
+		}
+		if err == nil {
+			d.Close()
+		}
+	}
 }
 
 func errOf[T any](_ T, err error) error { return err }

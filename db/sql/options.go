@@ -2,7 +2,10 @@ package sql
 
 import (
 	"maps"
+	"slices"
+	"strings"
 
+	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -55,9 +58,11 @@ type Existing struct {
 //	customers, err := d.Table(ctx, "customers", db.Index("country"))
 //
 // Nothing in the database is made or changed. So an Index is one that the table
-// has, or else Table returns db.ErrInvalid; a view has none, and is searched with
+// has, with these directions or all of them the other way and with the columns' own
+// collations, or else Table returns db.ErrInvalid; a view has none, and is searched with
 // db.AllowScan. A column without a value is a missing key, and Version 0. An infinite
-// time of PostgreSQL is read as a missing one, and ErrUnsupported in an order. Keys of PostgreSQL's
+// time of PostgreSQL and a zero date of MySQL are read as a missing one, and
+// ErrUnsupported in an order. Keys of PostgreSQL's
 // smallint to bigint are int64, those of numeric, real and double float64, of
 // timestamp, timestamptz and date time.Time, of text, varchar, char and uuid
 // string, of boolean bool; on MySQL and SQLite likewise, except that SQLite's times
@@ -70,14 +75,26 @@ type Existing struct {
 // a missing key comes last, not first.
 func WithExisting(name string, e Existing) Option {
 	return func(c *config) error {
-		if _, ok := c.existing[name]; ok || name == "" {
-			return fault.Markf(fault.Invalid, "existing table %q: empty, or there twice", name)
+		if !dbvalue.IsTable(name) { // Existing.Table takes every name
+			return fault.Markf(fault.Invalid, "existing table %q: Table takes no such name, "+dbvalue.TableForm, name)
+		}
+		if _, ok := c.existing[name]; ok {
+			return fault.Markf(fault.Invalid, "existing table %q: there twice", name)
 		}
 		if e.ID == "" {
 			return fault.Markf(fault.Invalid, "existing table %q: no column for ID", name)
 		}
 		if e.Table == "" {
 			e.Table = name
+		}
+		parts := strings.Split(e.Table, ".")
+		if len(parts) > 2 || slices.ContainsFunc(parts, func(p string) bool { return p == "" || strings.ContainsAny(p, "\"`?\x00") }) {
+			return fault.Markf(fault.Invalid, "existing table %q: Table is %q, want a name, or schema.name", name, e.Table)
+		}
+		for key := range e.Keys {
+			if key == "" || strings.HasPrefix(key, "@") {
+				return fault.Markf(fault.Invalid, "existing table %q: no record has the key %q", name, key)
+			}
 		}
 		e.Keys = maps.Clone(e.Keys)
 		c.existing[name] = e

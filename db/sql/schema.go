@@ -41,6 +41,7 @@ func (d *driver) Ensure(ctx context.Context, spec db.TableSpec) error {
 		return err
 	}
 	t := d.table(spec.Name)
+	t.see(nil)
 	wanted := slices.Concat([][]db.Order{{{Key: db.FieldCreated}}, {{Key: db.FieldUpdated}}}, spec.Indexes)
 	there, missing, err := d.there(ctx, d.pool.DB, t, wanted)
 	var words []string
@@ -90,14 +91,31 @@ func (d *driver) Ensure(ctx context.Context, spec db.TableSpec) error {
 	return nil
 }
 
-// HasIndex reports whether a table has an index, whoever declared it.
+// HasIndex reports whether a table has an index, whoever declared it. Right after
+// Ensure it asks nobody.
 func (d *driver) HasIndex(ctx context.Context, name string, keys []db.Order) (bool, error) {
 	t := d.table(name)
 	if t.existing.Load() != nil {
 		return false, nil
 	}
-	have, err := d.indexes(ctx, d.pool.DB, t)
-	return have[indexName(t.name, keys)], sql.ReadError(err)
+	have := t.see(nil)
+	if have == nil {
+		var err error
+		have, err = d.indexes(ctx, d.pool.DB, t)
+		if err != nil {
+			return false, sql.ReadError(err)
+		}
+	}
+	return have[indexName(t.name, keys)], nil
+}
+
+// see notes which indexes the database has, and returns what was noted before.
+func (t *table) see(indexes map[string]bool) map[string]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := t.seen
+	t.seen = indexes
+	return before
 }
 
 // session1 is one session with the database, or its pool.
@@ -135,6 +153,7 @@ func (d *driver) there(ctx context.Context, x session1, t *table, wanted [][]db.
 	if err != nil {
 		return false, nil, sql.ReadError(err)
 	}
+	t.see(have)
 	for _, index := range wanted {
 		if !have[indexName(t.name, index)] {
 			missing = append(missing, index)

@@ -41,25 +41,29 @@ func wordsOf(row, key string) string {
 }
 
 // addWordTable makes the table of a key's words, its triggers, and fills it while
-// others write: a thousand records at a time, which are locked for as long.
+// others write: a thousand records at a time, which are locked for as long. One that
+// was left half made goes first, since it may have words of records that were changed
+// while it had no triggers.
 func (d *driver) addWordTable(ctx context.Context, x session1, t *table, key string) error {
 	name := t.textName(key)
 	words := d.kind.Quote(name)
 	add := func(row, id, from, where string) string {
 		return "INSERT IGNORE INTO " + words + " (w, id) SELECT DISTINCT CAST(j.w AS BINARY), " + id + " FROM " + from + wordsOf(row, key) + " WHERE j.w <> ''" + where
 	}
-	trigger := func(suffix, when, does string) []string {
-		n := d.kind.Quote(name + suffix)
-		return []string{"DROP TRIGGER IF EXISTS " + n, "CREATE TRIGGER " + n + " AFTER " + when + " ON " + t.rows + " FOR EACH ROW " + does}
-	}
-	statements := []string{
-		"CREATE TABLE IF NOT EXISTS " + words + " (w VARBINARY(1536) NOT NULL, id VARBINARY(128) NOT NULL, PRIMARY KEY (w, id), KEY (id)) ENGINE=InnoDB ROW_FORMAT=DYNAMIC",
+	trigger := func(suffix, when, does string) string {
+		return "CREATE TRIGGER " + d.kind.Quote(name+suffix) + " AFTER " + when + " ON " + t.rows + " FOR EACH ROW " + does
 	}
 	drop := "DELETE FROM " + words + " WHERE id = OLD.id"
-	statements = append(statements, trigger("$i", "INSERT", add("NEW", "NEW.id", "", ""))...)
-	statements = append(statements, trigger("$d", "DELETE", drop)...)
-	statements = append(statements, trigger("$u", "UPDATE", "BEGIN IF "+wordText("OLD", key)+" <> "+wordText("NEW", key)+" THEN "+drop+"; "+add("NEW", "NEW.id", "", "")+"; END IF; END")...)
-	for _, s := range statements {
+	for _, s := range []string{
+		"DROP TRIGGER IF EXISTS " + d.kind.Quote(name+"$i"),
+		"DROP TRIGGER IF EXISTS " + d.kind.Quote(name+"$d"),
+		"DROP TRIGGER IF EXISTS " + d.kind.Quote(name+"$u"),
+		"DROP TABLE IF EXISTS " + words,
+		"CREATE TABLE " + words + " (w VARBINARY(1536) NOT NULL, id VARBINARY(128) NOT NULL, PRIMARY KEY (w, id), KEY (id)) ENGINE=InnoDB ROW_FORMAT=DYNAMIC",
+		trigger("$i", "INSERT", add("NEW", "NEW.id", "", "")),
+		trigger("$d", "DELETE", drop),
+		trigger("$u", "UPDATE", "BEGIN IF "+wordText("OLD", key)+" <> "+wordText("NEW", key)+" THEN "+drop+"; "+add("NEW", "NEW.id", "", "")+"; END IF; END"),
+	} {
 		if _, err := x.ExecContext(ctx, s); err != nil {
 			return err
 		}

@@ -20,7 +20,8 @@
 // share one pool. On PostgreSQL each package that follows changes takes one
 // connection of it to listen on. A SQLite file has one connection that writes, so
 // a transaction of one package keeps the writes of the others waiting: do not
-// write through another package within a transaction of db.
+// write through another package within a transaction of db. Sessions of MySQL have the
+// time zone UTC, unless the address has a time_zone.
 //
 // # Errors
 //

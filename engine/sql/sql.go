@@ -55,9 +55,10 @@ func open(addr string, opts []Option) (*Engine, error) {
 }
 
 // FromDB is the engine of a database that you have opened, which Close leaves open.
-// A MySQL database needs clientFoundRows=true in its address, and one of SQLite's
-// ":memory:" at most one connection. A nil database, and an unknown dialect, are
-// errors of what is opened on the engine.
+// A MySQL database needs clientFoundRows=true in its address, and for TIMESTAMP columns
+// of tables of your own time_zone=%27%2B00%3A00%27; one of SQLite's ":memory:" needs at
+// most one connection. A nil database, and an unknown dialect, are errors of what is
+// opened on the engine.
 func FromDB(d Dialect, db *dbsql.DB) *Engine {
 	if db == nil {
 		return &Engine{err: fault.Markf(fault.Invalid, "nil database")}

@@ -9,7 +9,8 @@ import (
 )
 
 // MariaDB starts a MariaDB server, for MySQL clients: user root, no password, no database but
-// the system's. [Server.DSN] is for go-sql-driver/mysql. It keeps its data over Restart.
+// the system's. [Server.DSN] is for go-sql-driver/mysql. It keeps its data over Restart. Its
+// time zone sets clocks back in October, since UTC hides what that does.
 func MariaDB(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	if _, err := find("mariadb-install-db"); err != nil {
@@ -17,6 +18,7 @@ func MariaDB(t testing.TB, opts ...Option) *Server {
 	}
 	return start(t, collect(opts), spec{
 		name: "mariadb", part: "debian", program: "mariadbd", ports: []string{"mysql"}, dsn: "root@tcp(%s)/",
+		env:     []string{"TZ=CET-1CEST,M3.5.0,M10.5.0/3"},
 		prepare: installMariaDB,
 		args: func(s *Server) []string {
 			args := append(mariaDBFlags(s, "mariadbd"),

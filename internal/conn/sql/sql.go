@@ -214,6 +214,9 @@ func (d *DB) openMySQL(c Config) error {
 	if _, ok := cfg.Params["sql_mode"]; !ok {
 		cfg.Params["sql_mode"] = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
 	}
+	if _, ok := cfg.Params["time_zone"]; !ok { // a local time is there twice when clocks are set back
+		cfg.Params["time_zone"] = "'+00:00'"
+	}
 	if c.AbandonedTx > 0 { // MySQL knows no limit of transactions alone
 		cfg.Params["wait_timeout"] = strconv.Itoa(int(c.AbandonedTx / time.Second))
 	}
