@@ -156,26 +156,33 @@ func (d *driver) published(ctx context.Context, e *entry, fence uint64) (bool, e
 	}
 	defer c.close(ctx)
 	for order := uint64(0); ; {
-		batch, err := c.c.Fetch(1000, jetstream.FetchMaxWait(answerWithin))
-		if err != nil {
+		before, found, passed := order, false, false
+		err := ready(order == 0, func() error {
+			batch, err := c.c.Fetch(1000, jetstream.FetchMaxWait(answerWithin))
+			if err != nil {
+				return err
+			}
+			for m := range batch.Messages() {
+				md, err := m.Metadata()
+				if err != nil || md.Sequence.Consumer != order+1 {
+					return fault.Markf(fault.Unavailable, "a message was lost on the way")
+				}
+				order++
+				found = found || m.Headers().Get(jetstream.MsgIDHeader) == e.claim.word
+				passed = passed || md.Sequence.Stream >= fence
+			}
+			if order == before {
+				return errors.Join(batch.Error(), ctx.Err())
+			}
+			return nil
+		})
+		switch {
+		case found || passed:
+			return found, nil
+		case err != nil:
 			return false, nats.ReadError(err)
-		}
-		before := order
-		for m := range batch.Messages() {
-			md, err := m.Metadata()
-			if err != nil || md.Sequence.Consumer != order+1 {
-				return false, fault.Markf(fault.Unavailable, "a message was lost on the way")
-			}
-			order++
-			if m.Headers().Get(jetstream.MsgIDHeader) == e.claim.word {
-				return true, nil
-			}
-			if md.Sequence.Stream >= fence {
-				return false, nil
-			}
-		}
-		if order == before {
-			return false, fault.Markf(fault.Unavailable, "the records could not be read: %w", errors.Join(batch.Error(), ctx.Err()))
+		case order == before:
+			return false, fault.Markf(fault.Unavailable, "the records end before the fence")
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	engine "github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/event"
@@ -159,8 +160,14 @@ func (d *driver) groups(ctx context.Context) (jetstream.KeyValue, error) {
 	}
 	kv, err := d.js.KeyValue(ctx, d.name+"-groups")
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = d.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: d.name + "-groups", Replicas: d.replicas})
-		if errors.Is(err, jetstream.ErrBucketExists) {
+		// As CreateKeyValue makes it, but read by its leader alone: another server may not
+		// have yet what was written before.
+		_, err = d.create(ctx, jetstream.StreamConfig{
+			Name: "KV_" + d.name + "-groups", Subjects: []string{"$KV." + d.name + "-groups.>"}, Replicas: d.replicas, Storage: jetstream.FileStorage,
+			MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true, Duplicates: 2 * time.Minute,
+			MaxBytes: -1, MaxMsgSize: -1, MaxMsgs: -1, MaxConsumers: -1,
+		})
+		if err == nil {
 			kv, err = d.js.KeyValue(ctx, d.name+"-groups")
 		}
 	}

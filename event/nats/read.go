@@ -11,6 +11,7 @@ import (
 	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/conn/nats"
 	"github.com/micro/go-platform/internal/fault"
+	gonats "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -304,6 +305,21 @@ func (d *driver) open(ctx context.Context, cfg jetstream.ConsumerConfig) (*curso
 // fill reads up to n messages into the buffer, waiting for the first.
 func (c *cursor) fill(n int, wait time.Duration) error {
 	c.fills++
+	return ready(c.fills == 1, func() error { return c.fetch(n, wait) })
+}
+
+// ready repeats a request to a consumer that was just made until the server on which it is
+// takes it.
+func ready(fresh bool, request func() error) error {
+	for until := time.Now().Add(answerWithin); ; time.Sleep(askAgain) {
+		err := request()
+		if !fresh || !errors.Is(err, gonats.ErrNoResponders) || time.Now().After(until) {
+			return err
+		}
+	}
+}
+
+func (c *cursor) fetch(n int, wait time.Duration) error {
 	var batch jetstream.MessageBatch
 	var err error
 	if wait > 0 {

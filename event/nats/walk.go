@@ -73,24 +73,29 @@ func (w *walk) bulk(ctx context.Context) error {
 		return err
 	}
 	defer w.s.DeleteConsumer(context.WithoutCancel(ctx), c.CachedInfo().Name)
-	for order := uint64(0); w.most > 0 && w.after < w.last; {
-		batch, err := c.FetchNoWait(min(w.most, 1000))
-		if err != nil {
-			return err
-		}
+	order, gap := uint64(0), false
+	for w.most > 0 && w.after < w.last {
 		before := order
-		for m := range batch.Messages() {
-			md, err := m.Metadata()
-			if err != nil || md.Sequence.Consumer != order+1 { // one was lost
-				return nil
+		err := ready(order == 0, func() error {
+			batch, err := c.FetchNoWait(min(w.most, 1000))
+			if err != nil {
+				return err
 			}
-			order++
-			w.take(seen{md.Sequence.Stream, m.Subject(), m.Headers(), m.Data()})
-		}
-		if order == before {
-			return batch.Error()
-		}
-		if err := ctx.Err(); err != nil {
+			for m := range batch.Messages() {
+				md, err := m.Metadata()
+				if err != nil || md.Sequence.Consumer != order+1 { // one was lost
+					gap = true
+					return nil
+				}
+				order++
+				w.take(seen{md.Sequence.Stream, m.Subject(), m.Headers(), m.Data()})
+			}
+			if order == before {
+				return batch.Error()
+			}
+			return ctx.Err()
+		})
+		if err != nil || order == before || gap {
 			return err
 		}
 	}
