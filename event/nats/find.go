@@ -29,8 +29,9 @@ type finder struct {
 }
 
 const (
-	remembered  = 4 << 20 // 32 MB
-	learnAtOnce = 100 << 10
+	remembered    = 4 << 20 // 32 MB
+	learnAtOnce   = 100 << 10
+	worthLearning = 1000 // how many are read for a query that asks for some types only
 )
 
 func newFinder(c config) *finder {
@@ -121,6 +122,9 @@ func (f *finder) look(ctx context.Context, d *driver, s jetstream.Stream, q even
 		defer func() { <-f.busy }()
 	case <-ctx.Done():
 		return nil, 0, false, ctx.Err()
+	}
+	if d.filters(q.Filter.Types) != nil && q.Filter.ID == "" && s.CachedInfo().State.LastSeq > f.next()+worthLearning {
+		return nil, 0, false, nil // the records of the types may be few
 	}
 	st, err := f.learn(ctx, d, s)
 	if err != nil {
