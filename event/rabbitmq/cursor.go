@@ -40,17 +40,18 @@ func (d *driver) mark(ctx context.Context, at int64) ([]byte, error) {
 
 // fed returns what the last feeder of a group has noted.
 func (d *driver) fed(ctx context.Context, g group) (cursor, error) {
-	all, err := d.page(ctx, d.names.cursor(g), "last", 1)
+	last, err := d.newest(ctx, d.names.cursor(g))
 	if err != nil && !rabbitmq.Missing(err) {
 		return cursor{}, err
 	}
 	at := cursor{g.After, string(g.Mark)}
-	for i := range all {
-		number, mark, _ := strings.Cut(string(all[i].Body), " ")
-		n, err := strconv.ParseInt(number, 10, 64)
-		if err == nil { // also a lower one, of a stream that was made again
-			at = cursor{n, mark}
-		}
+	if last == nil {
+		return at, nil
+	}
+	number, mark, _ := strings.Cut(string(last.Body), " ")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err == nil { // also a lower one, of a stream that was made again
+		at = cursor{n, mark}
 	}
 	return at, nil
 }

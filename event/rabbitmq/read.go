@@ -6,16 +6,34 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn/rabbitmq"
 	"github.com/micro/go-platform/internal/fault"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 // page reads what a stream has at a place, without waiting: about limit messages, and
-// all of the chunk that the last of them is in. The server reads the stream while
-// it handles basic.consume, so what is there comes before the answer to the
-// basic.cancel that follows.
+// all of the chunk that the last of them is in.
+//
+// It cancels the consumer as soon as it has begun. Whatever the server sends to it by
+// then is all that there is, up to the limit; but a server that is busy may not have come
+// to read yet, so a page is empty only if look is sure of it.
 func (d *driver) page(ctx context.Context, stream string, at any, limit int) ([]amqp.Delivery, error) {
+	all, err := d.look(ctx, stream, at, limit, false)
+	if err != nil || len(all) > 0 {
+		return all, err
+	}
+	return d.look(ctx, stream, at, limit, true)
+}
+
+// nowhere is an offset that no stream comes to.
+const nowhere = int64(1) << 62
+
+// look is one attempt at a page. The process that writes a stream tells a consumer's
+// channel when it may read. To be sure that it has, look has the channel ask that process
+// for something else, which it answers later: it begins a second consumer, which is sent
+// nothing.
+func (d *driver) look(ctx context.Context, stream string, at any, limit int, sure bool) ([]amqp.Delivery, error) {
 	ch, err := d.reading.Spare(ctx)
 	if err != nil {
 		return nil, rabbitmq.ReadError(err)
@@ -28,6 +46,14 @@ func (d *driver) page(ctx context.Context, stream string, at any, limit int) ([]
 		deliveries, err := ch.Consume(stream, "page", false, false, false, false, amqp.Table{"x-stream-offset": at})
 		if err != nil {
 			return err
+		}
+		if sure {
+			if _, err := ch.Consume(stream, "nothing", false, false, false, false, amqp.Table{"x-stream-offset": nowhere}); err != nil {
+				return err
+			}
+			if err := ch.Cancel("nothing", false); err != nil {
+				return err
+			}
 		}
 		if err := ch.Cancel("page", false); err != nil {
 			return err
@@ -57,19 +83,71 @@ func (d *driver) page(ctx context.Context, stream string, at any, limit int) ([]
 	return all, nil
 }
 
-// records is page of the stream itself, which is made if it isn't there. It reads no
-// more than some megabytes at once.
-func (d *driver) records(ctx context.Context, at any, limit int) ([]amqp.Delivery, error) {
-	limit = d.size.limit(limit)
-	all, err := d.page(ctx, d.names.stream, at, limit)
-	if rabbitmq.Missing(err) {
-		if err := d.declare(ctx, true); err != nil {
+// newest returns the last message of a stream, or nil if it is empty. The server begins
+// with the last chunk, also with one that most replicas do not have yet, and so sends
+// nothing of a stream that has something.
+func (d *driver) newest(ctx context.Context, stream string) (*amqp.Delivery, error) {
+	for began := time.Now(); ; {
+		last, err := d.page(ctx, stream, "last", d.size.limit(maxPage)) // RabbitMQ 4 sends no more of a chunk
+		if err != nil {
 			return nil, err
 		}
-		all, err = d.page(ctx, d.names.stream, at, limit)
+		if len(last) > 0 {
+			return &last[len(last)-1], nil
+		}
+		first, err := d.look(ctx, stream, "first", 1, true)
+		if err != nil || len(first) == 0 {
+			return nil, err
+		}
+		if time.Since(began) > settle {
+			return nil, fault.Markf(fault.Unavailable, "the end of the stream is not settled")
+		}
+		if err := backoff.Sleep(ctx, settle/200); err != nil {
+			return nil, err
+		}
 	}
+}
+
+// records is page of the stream itself. It reads no more than some megabytes at once.
+func (d *driver) records(ctx context.Context, at any, limit int) ([]amqp.Delivery, error) {
+	return d.read(ctx, at, d.size.limit(limit))
+}
+
+// read is page of the stream itself, which is made if it isn't there.
+func (d *driver) read(ctx context.Context, at any, limit int) (all []amqp.Delivery, err error) {
+	err = d.making(ctx, func() error {
+		all, err = d.page(ctx, d.names.stream, at, limit)
+		return err
+	})
 	d.size.note(all)
 	return all, err
+}
+
+// making reads the stream, and makes it and reads again if it isn't there.
+func (d *driver) making(ctx context.Context, read func() error) error {
+	err := read()
+	if !rabbitmq.Missing(err) {
+		return err
+	}
+	if err := d.declare(ctx, true); err != nil {
+		return err
+	}
+	return read()
+}
+
+// beyond returns about limit records after a position. It begins with the record that
+// is there: a page without it, and with nothing after it, is of a stream that was deleted
+// and made again, and is shorter.
+func (d *driver) beyond(ctx context.Context, after int64, limit int) (all []amqp.Delivery, shorter bool, err error) {
+	if after < 0 {
+		all, err = d.read(ctx, 0, limit)
+		return all, false, err
+	}
+	all, err = d.read(ctx, after, limit+1)
+	if err == nil && len(all) > 0 && position(&all[0]) == after {
+		return all[1:], false, nil
+	}
+	return all, len(all) == 0, err
 }
 
 // bodies is how large bodies were, smoothed.
@@ -95,11 +173,15 @@ func (b *bodies) note(all []amqp.Delivery) {
 
 // end returns where the newest record is, or -1.
 func (d *driver) end(ctx context.Context) (int64, error) {
-	all, err := d.records(ctx, "last", 1)
-	if err != nil || len(all) == 0 {
-		return -1, err
-	}
-	return position(&all[len(all)-1]), nil
+	at := int64(-1)
+	err := d.making(ctx, func() error {
+		last, err := d.newest(ctx, d.names.stream)
+		if err == nil && last != nil {
+			at = position(last)
+		}
+		return err
+	})
+	return at, err
 }
 
 // locate returns the place that reading begins after; -1 is before the first record.
@@ -169,16 +251,20 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	all, limit := b.rest, 0
 	if len(all) == 0 {
 		limit = d.size.limit(max(q.Max, b.size))
-		all, err = d.records(ctx, after+1, limit)
+		var shorter bool
+		all, shorter, err = d.beyond(ctx, after, limit)
 		if err != nil {
 			return page, err
 		}
-		if len(all) == 0 {
+		if shorter {
 			end, err := d.end(ctx)
-			if err == nil && after > end { // of a stream that was deleted
+			if err == nil && after > end {
 				page.Next, page.Missed = format(end), 1
 			}
 			return page, err
+		}
+		if len(all) == 0 {
+			return page, nil
 		}
 	}
 	if first := position(&all[0]); q.From.Kind == event.AfterPosition && first > after+1 {

@@ -44,7 +44,8 @@ func (d *driver) known(ctx context.Context, see func(groups map[string]group)) e
 	defer func() { <-r.turn }()
 	const limit = 4096
 	for {
-		all, err := d.page(ctx, d.names.groups, r.after+1, limit)
+		// It begins with what it has read: of a page with that, all has come.
+		all, err := d.page(ctx, d.names.groups, max(r.after, 0), limit)
 		if rabbitmq.Missing(err) {
 			r.after, r.groups = -1, map[string]group{}
 			err = d.make(ctx, d.names.groups, d.registryArgs(), nil, nil, false)
@@ -63,6 +64,9 @@ func (d *driver) known(ctx context.Context, see func(groups map[string]group)) e
 }
 
 func (r *registry) read(m *amqp.Delivery) {
+	if position(m) <= r.after {
+		return
+	}
 	r.after = position(m)
 	var g group
 	if json.Unmarshal(m.Body, &g) != nil || g.Name == "" {
