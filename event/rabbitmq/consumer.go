@@ -3,7 +3,6 @@ package rabbitmq
 import (
 	"context"
 	"strconv"
-	"time"
 
 	"github.com/micro/go-platform/internal/conn/rabbitmq"
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -11,28 +10,27 @@ import (
 
 // The consumer of a member, and how another takes its place.
 
-// strayAfter is how long nothing comes until a member whose consumer was replaced
-// opens another channel. What the server sends to a consumer just when that is
-// cancelled, the client throws away; a later delivery shows the gap, but after the
-// last one there is none, and the server would wait for an answer indefinitely. With the
-// channel's end it is handed out again.
-const strayAfter = time.Second
-
 // ensure sees to it that there is a consumer, with enough credit for limit records
 // beside those that are held. A consumer can't be given more, but another may take
 // its place; not in an ordered group, where somebody else would be next.
+//
+// Only a consumer that has all that it may have is replaced: what is on its way to
+// one that is being cancelled, the server takes back and counts as handed out.
 func (m *member) ensure(ctx context.Context, limit int) error {
 	// An acknowledgement now would have the server send more to a consumer that is
 	// about to be cancelled.
 	m.sending.Lock()
 	defer m.sending.Unlock()
 	m.mu.Lock()
-	ch := m.ch
-	used := 0
+	ch, used := m.ch, 0
 	for _, h := range m.held {
 		if h.tag >= m.since && !h.done {
 			used++
 		}
+	}
+	waiting := 0
+	if ch != nil {
+		waiting = m.in.since(m.since)
 	}
 	m.mu.Unlock()
 	switch {
@@ -42,7 +40,7 @@ func (m *member) ensure(ctx context.Context, limit int) error {
 		}
 	case m.exclusive || ch.IsClosed():
 		return nil // the end of the deliveries tells
-	case limit <= m.credit && limit*8 >= m.credit && used < m.credit:
+	case used+waiting < m.credit, waiting > 0 && limit <= m.credit && limit*8 >= m.credit:
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -50,7 +48,6 @@ func (m *member) ensure(ctx context.Context, limit int) error {
 		// A request that is given up takes the channel along, and with it what is held
 		// and its acknowledgements. The engine's timeout bounds both.
 		ctx = context.WithoutCancel(ctx)
-		m.strays = m.strays || used < m.credit // else it has all that it may have
 		if err := m.cancel(ctx); err != nil {
 			return err
 		}
@@ -80,7 +77,7 @@ func (m *member) start(ctx context.Context) error {
 	m.ch, m.in, m.held, m.over = ch, newInbox(), nil, make(chan struct{})
 	m.acked, m.why = 0, ch.NotifyClose(make(chan *amqp.Error, 1))
 	m.mu.Unlock()
-	m.next, m.strays = 1, false
+	m.next = 1
 	return nil
 }
 

@@ -50,12 +50,13 @@
 // the count of deliveries that outlives a consumer. The feeder stops while 20,000
 // records wait, so that a group which is far behind is not stored twice.
 //
-// The server counts every hand-out, so a record that was given back without
-// being tried has one attempt less. x-delivery-limit is set out of reach:
-// MaxAttempts and the dead letters of package event are before it. A record must be
-// acknowledged within the server's consumer_timeout, 30 minutes; after that all that
-// the member has is handed out again, and the member of an ordered group takes fewer
-// at a time.
+// RabbitMQ before 4.3 counts every hand-out, so a record that was given back without
+// being tried has one attempt less. From 4.3 on it does not count what a member gives
+// back when it closes; it counts what an ordered member gives back, and what one had
+// whose connection broke. x-delivery-limit is set out of reach: MaxAttempts and the dead
+// letters of package event are before it. A record must be acknowledged within the
+// server's consumer_timeout, 30 minutes; after that all that the member has is handed out
+// again, and the member of an ordered group takes fewer at a time.
 //
 // A dead connection is noticed at once, a silent one within two to three
 // heartbeats, of a third of AckWait each, in whole seconds: three seconds at least.

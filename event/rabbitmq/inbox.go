@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"sort"
 	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -62,4 +63,12 @@ func (b *inbox) len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.list)
+}
+
+// since returns how many there are whose tags are not below one.
+func (b *inbox) since(tag uint64) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := sort.Search(len(b.list), func(i int) bool { return b.list[i].DeliveryTag >= tag })
+	return len(b.list) - i
 }

@@ -29,7 +29,6 @@ type member struct {
 	most      int    // credit of an exclusive member
 	consumers int    // so far
 	next      uint64 // tag of the next delivery
-	strays    bool   // a consumer of this channel was cancelled while the server may have sent it more
 
 	sending sync.Mutex // of acknowledgements: held while a consumer is replaced
 
@@ -94,10 +93,6 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		if m.recovered() && m.quit() {
 			return m.Fetch(ctx, limit)
 		}
-		var idle <-chan time.Time
-		if m.strays {
-			idle = time.After(strayAfter)
-		}
 		select {
 		case <-in.some:
 		case <-over:
@@ -105,10 +100,6 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 			return nil, fault.Lost
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-idle:
-			if m.quit() {
-				return m.Fetch(ctx, limit)
-			}
 		}
 	}
 }
@@ -145,10 +136,10 @@ func (m *member) accept(ctx context.Context, got []amqp.Delivery) ([]event.Deliv
 	if len(ds) == len(got) {
 		return ds, nil
 	}
-	if ch != nil && !m.strays { // a delivery is missing: bytes were lost on the way
+	if ch != nil { // a delivery is missing: bytes were lost on the way
 		ch.Break()
 	}
-	m.drop() // which is enough for what was sent to a consumer that is gone
+	m.drop()
 	if m.exclusive {
 		return nil, fault.Lost
 	}
@@ -297,9 +288,13 @@ func (m *member) Extend(ctx context.Context, _ []event.Delivered) error {
 	return m.prove(ctx)
 }
 
-// Release gives everything back at once: the channel's end does.
+// Release gives everything back at once.
 func (m *member) Release(ctx context.Context, _ []event.Delivered) error { return m.end(ctx) }
 
+// end gives back what the member has and closes its channel. That would do, but
+// RabbitMQ 4.3 and later count what ends with its channel as a failed attempt, and what a
+// consumer gives back not. Of an ordered group it has to be the channel: what a cancelled
+// consumer still has would come after what the next one gets.
 func (m *member) end(ctx context.Context) error {
 	m.mu.Lock()
 	ch := m.ch
@@ -307,6 +302,21 @@ func (m *member) end(ctx context.Context) error {
 	m.mu.Unlock()
 	if ch == nil || ch.IsClosed() {
 		return nil
+	}
+	if !m.exclusive {
+		err := ch.Do(ctx, func() error {
+			if err := ch.Cancel(m.tag, false); err != nil {
+				return err
+			}
+			return ch.Nack(0, true, true) // all
+		})
+		if ch.IsClosed() { // by the server: all is given back
+			return nil
+		}
+		if err != nil {
+			ch.Drop()
+			return rabbitmq.ReadError(err)
+		}
 	}
 	return rabbitmq.ReadError(ch.Close(ctx))
 }
