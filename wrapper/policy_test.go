@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -179,8 +181,7 @@ func TestPoliciesChangeLive(t *testing.T) {
 }
 
 func TestBadPoliciesAreRefused(t *testing.T) {
-	nan := 0.0
-	nan /= nan
+	nan := math.NaN()
 	for name, list := range map[string][]wrapper.Policy{
 		"route":      {{Route: "users"}},
 		"pattern":    {{Route: "/{"}},
@@ -205,6 +206,52 @@ func TestBadPoliciesAreRefused(t *testing.T) {
 		}
 		if _, err := wrapper.New(wrapper.WithName("x"), wrapper.WithPolicies(list...)); !errors.Is(err, wrapper.ErrInvalid) {
 			t.Errorf("%s: New: %v, want ErrInvalid", name, err)
+		}
+	}
+	// What a policy may say, each with the nearest that it may not.
+	const negative = time.Duration(-1)
+	retry := func(r wrapper.RetryPolicy) wrapper.Policy { return wrapper.Policy{Retry: &r} }
+	hedge := func(h wrapper.HedgePolicy) wrapper.Policy { return wrapper.Policy{Hedge: &h} }
+	limit := func(l wrapper.Limit) wrapper.Policy { return wrapper.Policy{Limit: &l} }
+	for _, c := range []struct {
+		good, bad wrapper.Policy
+		says      string
+	}{
+		{wrapper.Policy{Route: "/"}, wrapper.Policy{Route: "a/"}, "route"},
+		{wrapper.Policy{Method: "GET"}, wrapper.Policy{Method: "GET\t"}, "method"},
+		{wrapper.Policy{Inbound: true, Timeout: 1}, wrapper.Policy{Inbound: true, AttemptTimeout: 1}, "calls that go out"},
+		{wrapper.Policy{Inbound: true}, wrapper.Policy{Inbound: true, Hedge: &wrapper.HedgePolicy{Quantile: .5}}, "calls that go out"},
+		{wrapper.Policy{Timeout: 0}, wrapper.Policy{Timeout: negative}, "negative timeout"},
+		{wrapper.Policy{AttemptTimeout: 0}, wrapper.Policy{AttemptTimeout: negative}, "negative timeout"},
+		{retry(wrapper.RetryPolicy{Attempts: 1}), retry(wrapper.RetryPolicy{Attempts: -1}), "negative number"},
+		{retry(wrapper.RetryPolicy{Min: 1}), retry(wrapper.RetryPolicy{Min: negative}), "negative number"},
+		{retry(wrapper.RetryPolicy{Max: 1}), retry(wrapper.RetryPolicy{Max: negative}), "negative number"},
+		{retry(wrapper.RetryPolicy{Ratio: 1}), retry(wrapper.RetryPolicy{Ratio: -.1}), "negative number"},
+		{retry(wrapper.RetryPolicy{Ratio: 1}), retry(wrapper.RetryPolicy{Ratio: 1.1}), "ratio above 1"},
+		{retry(wrapper.RetryPolicy{Ratio: 0}), retry(wrapper.RetryPolicy{Ratio: nan}), "ratio above 1"},
+		{retry(wrapper.RetryPolicy{PerSecond: 1}), retry(wrapper.RetryPolicy{PerSecond: -1}), "negative number"},
+		{retry(wrapper.RetryPolicy{PerSecond: 0}), retry(wrapper.RetryPolicy{PerSecond: nan}), "no number"},
+		{retry(wrapper.RetryPolicy{Buffer: 1}), retry(wrapper.RetryPolicy{Buffer: -1}), "negative number"},
+		{retry(wrapper.RetryPolicy{Late: negative}), retry(wrapper.RetryPolicy{Late: negative, Min: negative}), "negative number"},
+		{retry(wrapper.RetryPolicy{Statuses: []int{500}}), retry(wrapper.RetryPolicy{Statuses: []int{499}}), "status 499"},
+		{retry(wrapper.RetryPolicy{Statuses: []int{500, 599}}), retry(wrapper.RetryPolicy{Statuses: []int{500, 600}}), "status 600"},
+		{hedge(wrapper.HedgePolicy{Quantile: .01}), hedge(wrapper.HedgePolicy{Quantile: 0}), "hedge"},
+		{hedge(wrapper.HedgePolicy{Quantile: .99}), hedge(wrapper.HedgePolicy{Quantile: 1}), "hedge"},
+		{hedge(wrapper.HedgePolicy{Quantile: .5}), hedge(wrapper.HedgePolicy{Quantile: .5, Min: negative}), "hedge"},
+		{hedge(wrapper.HedgePolicy{Quantile: .5, Ratio: 1}), hedge(wrapper.HedgePolicy{Quantile: .5, Ratio: 1.1}), "hedge"},
+		{hedge(wrapper.HedgePolicy{Quantile: .5, Ratio: 0}), hedge(wrapper.HedgePolicy{Quantile: .5, Ratio: -.1}), "hedge"},
+		{limit(wrapper.Limit{Concurrency: 1}), limit(wrapper.Limit{Burst: 1}), "without a number"},
+		{limit(wrapper.Limit{PerSecond: .1}), limit(wrapper.Limit{PerSecond: -.1, Concurrency: 1}), "without a number"},
+		{limit(wrapper.Limit{PerSecond: 1, Burst: 1}), limit(wrapper.Limit{PerSecond: 1, Burst: -1}), "without a number"},
+		{limit(wrapper.Limit{PerSecond: 1e9}), limit(wrapper.Limit{PerSecond: 2e9}), "token bucket"},
+		{limit(wrapper.Limit{PerSecond: 1, Name: "~"}), limit(wrapper.Limit{PerSecond: 1, Name: "é"}), "named limit"},
+	} {
+		w := newWrapper(t)
+		if err := w.CheckPolicies(c.good); err != nil {
+			t.Errorf("%+v: %v", c.good, err)
+		}
+		if err := w.CheckPolicies(c.bad); !errors.Is(err, wrapper.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%+v: %v, want %q", c.bad, err, c.says)
 		}
 	}
 	if err := newWrapper(t).CheckPolicies(wrapper.Policy{Service: "a"}, wrapper.Policy{Service: "a", Inbound: true}, wrapper.Policy{Service: "b"}); err != nil {

@@ -339,10 +339,25 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"retry": {name, wrapper.WithRetry(wrapper.RetryPolicy{Attempts: -1})}, "ratio": {name, wrapper.WithRetry(wrapper.RetryPolicy{Ratio: 2})},
 		"hedge": {name, wrapper.WithHedge(wrapper.HedgePolicy{Quantile: 1})}, "limit": {name, wrapper.WithLimit(nil)},
 		"gate": {name, wrapper.WithGate(nil)}, "observer": {name, wrapper.WithObserver(nil)},
+		"nil metrics": {name, wrapper.WithMetrics(nil)}, "nil monitor": {name, wrapper.WithMonitor(nil)}, "nil router": {name, wrapper.WithRouter(nil)},
+		"nil discovery": {name, wrapper.WithDiscovery(nil)}, "nil registration": {name, wrapper.WithRegistration(nil)},
+		"nil function of keys": {name, wrapper.WithKey(nil)}, "of services": {name, wrapper.WithServices(nil)}, "of what is public": {name, wrapper.WithPublic(nil)},
+		"of tokens": {name, wrapper.WithTokens(nil)}, "of identities": {name, wrapper.WithIdentity(nil)}, "of the edge": {name, wrapper.WithEdge(nil)},
+		"on close": {name, wrapper.WithOnClose(nil)}, "slow": {name, wrapper.WithSlow(0)}, "drain": {name, wrapper.WithDrain(0)},
+		"server's timeout": {name, wrapper.WithServerTimeout(0)}, "attempt's timeout": {name, wrapper.WithAttemptTimeout(0)},
+		"public path": {name, wrapper.WithPublicPaths("/ok", "metrics")}, "baggage": {name, wrapper.WithBaggage("tenant", "")},
 	} {
 		if _, err := wrapper.New(opts...); !errors.Is(err, wrapper.ErrInvalid) || !strings.HasPrefix(err.Error(), "wrapper: new: ") {
 			t.Errorf("%s: %v, want ErrInvalid", what, err)
 		}
+	}
+	w, err := wrapper.New(name, wrapper.WithSlow(1), wrapper.WithDrain(1), wrapper.WithServerTimeout(1), wrapper.WithClientTimeout(1), wrapper.WithAttemptTimeout(1),
+		wrapper.WithPublicPaths("/"), wrapper.WithBaggage("tenant"), wrapper.WithEdge())
+	if err != nil {
+		t.Fatalf("the least of each: %v", err)
+	}
+	if err := w.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
