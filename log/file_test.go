@@ -277,12 +277,19 @@ func TestDevFull(t *testing.T) {
 func TestToFileRefusesWhatCannotBe(t *testing.T) {
 	dir := t.TempDir()
 	for name, opt := range map[string]Option{
-		"no path": ToFile(""), "size": ToFile("x", RotateSize(0)), "every": ToFile("x", RotateEvery(1)), "keep": ToFile("x", Keep(-1, 0)),
+		"no path": ToFile(""), "size": ToFile("x", RotateSize(0)), "every": ToFile("x", RotateEvery(time.Second-1)), "keep": ToFile("x", Keep(-1, 0)), "age": ToFile("x", Keep(0, -1)),
 		"encoding": ToFile("x", FileEncoding(nil)), "nil option": ToFile("x", nil),
 	} {
 		if _, err := New(opt); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	l, err := New(ToFile(filepath.Join(dir, "least.log"), RotateSize(1), RotateEvery(time.Second), Keep(0, 0)))
+	if err != nil {
+		t.Fatalf("the least of each: %v", err)
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 	if _, err := New(ToFile(dir)); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("a folder as the file: %v", err)

@@ -466,12 +466,22 @@ func TestOpenRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]log.Option{
 		"nil": nil, "memory": log.Memory(nil), "writer": log.ToWriter(nil, log.JSON()), "encoding": log.ToStdout(nil), "driver": log.WithDriver("", nil),
 		"context": log.WithContext(nil), "limit": log.WithRateLimit(0, 0), "exit": log.WithExit(0, nil), "route": log.WithOutput(nil),
-		"route option": log.WithOutput(log.ToStdout(log.JSON()), nil), "queue": log.WithOutput(log.ToStdout(log.JSON()), log.QueueBytes(0)), "dial": log.WithDialTimeout(0),
+		"route option": log.WithOutput(log.ToStdout(log.JSON()), nil), "queue": log.WithOutput(log.ToStdout(log.JSON()), log.QueueBytes(1023)), "dial": log.WithDialTimeout(0),
+		"batch": log.WithOutput(log.ToStdout(log.JSON()), log.BatchOf(0, 0)), "delay": log.WithOutput(log.ToStdout(log.JSON()), log.BatchOf(1, -1)),
+		"timeout": log.WithOutput(log.ToStdout(log.JSON()), log.WriteTimeout(0)), "inner": log.WithOutput(log.ToWriter(nil, log.JSON())), "no encoding": log.ToWriter(io.Discard, nil),
+		"period": log.WithRateLimit(1, 0), "no records": log.WithRateLimit(0, 1), "errors": log.WithErrors(nil),
 	} {
 		l, err := log.New(opt)
 		if l != nil || !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	l, err := log.New(log.WithOutput(log.ToWriter(io.Discard, log.JSON()), log.QueueBytes(1024), log.BatchOf(1, 0), log.WriteTimeout(1)), log.WithRateLimit(1, 1))
+	if err != nil {
+		t.Fatalf("the least of each: %v", err)
+	}
+	if err := l.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -386,6 +386,7 @@ func TestNewRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]metrics.Option{
 		"nil": nil, "logger": metrics.WithLogger(nil), "interval": metrics.WithInterval(0), "idle": metrics.WithIdle(-1),
 		"limit": metrics.WithSeriesLimit(0), "label": metrics.WithLabels(metrics.Label{"", "x"}), "driver": metrics.WithDriver("x", nil),
+		"resource": metrics.WithResource(metrics.Label{"service.name", "shop"}, metrics.Label{"", "x"}), "dial": metrics.WithDialTimeout(0), "timeout": metrics.WithTimeout(0),
 	} {
 		if m, err := metrics.New(opt); m != nil || !errors.Is(err, metrics.ErrInvalid) || !strings.HasPrefix(err.Error(), "metrics: new: ") {
 			t.Errorf("%s: %v", name, err)

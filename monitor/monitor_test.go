@@ -369,6 +369,9 @@ func TestBadInputIsRefused(t *testing.T) {
 		"nil": nil, "service": monitor.WithService(""), "phase": monitor.WithPhase(monitor.Stopped), "logger": monitor.WithLogger(nil),
 		"interval": monitor.WithInterval(-1), "driver": monitor.WithDriver("", nil), "policy": monitor.WithPolicy(monitor.Policy{MinHealthy: 2}),
 		"endpoints": monitor.WithMaxEndpoints(0), "details": monitor.WithDetails(nil), "expected": monitor.WithExpected(nil),
+		"on change": monitor.WithOnChange(nil), "memory": monitor.Memory(nil), "dial": monitor.WithDialTimeout(0),
+		"least share": monitor.WithPolicy(monitor.Policy{MinHealthy: -.1}), "open": monitor.WithPolicy(monitor.Policy{FailOpen: -.1}), "all open": monitor.WithPolicy(monitor.Policy{FailOpen: 1.1}),
+		"ttl": monitor.WithPolicy(monitor.Policy{TTL: -1}), "keep": monitor.WithPolicy(monitor.Policy{Keep: -1}),
 	} {
 		if _, err := monitor.New(opt); !errors.Is(err, monitor.ErrInvalid) || !strings.HasPrefix(err.Error(), "monitor: new: ") {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
@@ -378,7 +381,32 @@ func TestBadInputIsRefused(t *testing.T) {
 	if _, err := monitor.New(monitor.Memory(m), monitor.Memory(m)); !errors.Is(err, monitor.ErrInvalid) {
 		t.Errorf("two backends: %v", err)
 	}
+	least, err := monitor.New(monitor.WithPhase(monitor.Draining), monitor.WithInterval(time.Hour), monitor.WithMaxEndpoints(1), monitor.WithPolicy(monitor.Policy{MinHealthy: 1, FailOpen: 1}))
+	if err != nil {
+		t.Fatalf("the least of each: %v", err)
+	}
+	if err := least.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 	mo := start(t)
+	for says, c := range map[string][2]monitor.Check{
+		"without a name":       {{Name: "1", Func: ok}, {Func: ok}},
+		"needs Func or TTL":    {{Name: "2", TTL: time.Hour}, {Name: "2"}},
+		"has both":             {{Name: "3", Func: ok}, {Name: "3", Func: ok, TTL: 1}},
+		"negative duration":    {{Name: "4", Func: ok}, {Name: "4", TTL: -1}},
+		"negative duration ":   {{Name: "5", Func: ok}, {Name: "5", Func: ok, Interval: -1}},
+		"negative duration  ":  {{Name: "6", Func: ok}, {Name: "6", Func: ok, Timeout: -1}},
+		"negative duration   ": {{Name: "7", Func: ok}, {Name: "7", Func: ok, Delay: -1}},
+		"negative threshold":   {{Name: "8", Func: ok, FailAfter: 1}, {Name: "8", Func: ok, FailAfter: -1}},
+		"negative threshold ":  {{Name: "9", Func: ok, PassAfter: 1}, {Name: "9", Func: ok, PassAfter: -1}},
+		"unknown probe":        {{Name: "10", Func: ok, Probe: monitor.Info}, {Name: "10", Func: ok, Probe: monitor.Info + 1}},
+		"or severity":          {{Name: "11", Func: ok, Severity: monitor.Soft}, {Name: "11", Func: ok, Severity: monitor.Soft + 1}},
+	} {
+		if err := mo.Register(c[1]); !errors.Is(err, monitor.ErrInvalid) || !strings.Contains(err.Error(), strings.TrimSpace(says)) {
+			t.Errorf("%v, want %q", err, says)
+		}
+		register(t, mo, c[0])
+	}
 	for name, c := range map[string]monitor.Check{
 		"no name": {Func: ok}, "nothing to do": {Name: "x"}, "both": {Name: "x", Func: ok, TTL: 1}, "negative": {Name: "x", Func: ok, Interval: -1},
 		"threshold": {Name: "x", Func: ok, FailAfter: -1}, "probe": {Name: "x", Func: ok, Probe: 9},

@@ -488,6 +488,10 @@ func TestNewRefusesWhatCannotBe(t *testing.T) {
 		"pattern":        trace.WithSampler(trace.ParentOr(trace.ByName(trace.Always(), trace.Rule{"[", trace.Never()}))),
 		"rule of nobody": trace.WithSampler(trace.ByName(trace.Always(), trace.Rule{Name: "x"})),
 		"negative limit": trace.WithLimits(trace.Limits{Tags: -1}), "batch of 0": trace.WithBatch(0, 1),
+		"limit of events": trace.WithLimits(trace.Limits{Events: -1}), "of links": trace.WithLimits(trace.Limits{Links: -1}), "of bytes": trace.WithLimits(trace.Limits{ValueBytes: -1}),
+		"batch at once": trace.WithBatch(1, 0), "queue without bytes": trace.WithQueue(1, 0), "retry": trace.WithRetryFor(0), "dial": trace.WithDialTimeout(0), "timeout": trace.WithTimeout(0),
+		"service": trace.WithService(""), "log": trace.ToLog(nil), "extract": trace.WithExtract(trace.W3C(), nil), "fewer than none": trace.WithKeep(-1, trace.Failed),
+		"otherwise": trace.WithSampler(trace.ByName(nil)), "root": trace.WithSampler(trace.ParentOr(nil)),
 	} {
 		tr, err := trace.New(opt)
 		if !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace: new: ") {
@@ -496,5 +500,13 @@ func TestNewRefusesWhatCannotBe(t *testing.T) {
 		if tr != nil {
 			t.Errorf("%s: a tracer", name)
 		}
+	}
+	tr, err := trace.New(trace.WithQueue(1, 1), trace.WithBatch(1, 1), trace.WithRetryFor(1), trace.WithTimeout(1), trace.WithDialTimeout(time.Hour), trace.WithLimits(trace.Limits{}),
+		trace.WithKeep(0, trace.Failed), trace.WithBaggage("a"), trace.WithSampler(trace.ParentOr(trace.ByName(trace.Always(), trace.Rule{Name: "*", Sampler: trace.Never()}))))
+	if err != nil {
+		t.Fatalf("the least of each: %v", err)
+	}
+	if err := tr.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
