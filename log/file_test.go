@@ -256,6 +256,124 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 	})
 }
 
+// blind is a file whose state can't be read.
+type blind struct{ handle }
+
+func (blind) Stat() (fs.FileInfo, error) { return nil, syscall.EIO }
+
+// A next file that can't be opened, or looked at, holds up the log and loses nothing.
+func TestANextFileThatFailsIsTriedAgain(t *testing.T) {
+	dir := t.TempDir()
+	for what, fails := range map[string]func(h handle) (handle, error){
+		"open": func(h handle) (handle, error) { h.Close(); return nil, syscall.EMFILE },
+		"look": func(h handle) (handle, error) { return blind{h}, nil },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(dir, what+".log")
+			var broken atomic.Bool
+			open := func(p string, m fs.FileMode) (handle, error) {
+				h, err := openShared(p, m)
+				if err == nil && broken.Load() {
+					return fails(h)
+				}
+				return h, err
+			}
+			l := openLog(t, withLocal("file", func(context.Context) (Driver, error) {
+				f := &file{fileOptions: fileOptions{enc: JSON(), mode: 0o600, maxBytes: 500}, path: path, open: open}
+				return f, f.reopen(time.Now())
+			}))
+			broken.Store(true)
+			for i := range 100 {
+				l.Logger("").Info("x", "n", i)
+			}
+			time.Sleep(time.Minute)
+			if s := l.Stats()[0]; s.Written == 0 || s.Written > 20 || s.Retries < 3 || s.Dropped != 0 {
+				t.Errorf("%s fails: %+v", what, s)
+			}
+			broken.Store(false)
+			time.Sleep(10 * time.Second)
+			if s := l.Stats()[0]; s.Written != 100 {
+				t.Errorf("%s works again: %+v", what, s)
+			}
+			if err := l.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			inOrder(t, linesOf(t, path), 100)
+		})
+	}
+}
+
+// A name that has no room for the time of its end can't be rotated, which is said; the
+// file stays as it is.
+func TestANameThatIsTooLongToRotate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), strings.Repeat("x", 240)+".log")
+	l, err := New(ToFile(path, RotateSize(150)), WithErrors(func(string, error) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		l.Logger("").Info("x", "n", i)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := l.Close(ctx); !errors.Is(err, ErrDropped) || !strings.Contains(err.Error(), "too long") {
+		t.Errorf("Close: %v", err)
+	}
+	if lines := linesOf(t, path); len(lines) == 0 || len(lines) > 2 || !strings.Contains(lines[0], `"n":0`) {
+		t.Errorf("it has %q", lines)
+	}
+}
+
+// A rotated file that can't be compressed stays as it is, and nothing else is left.
+func TestAFileThatCannotBeCompressedStays(t *testing.T) {
+	for _, way := range []string{"a.log.part", "a.log.gz"} {
+		dir := t.TempDir()
+		name := filepath.Join(dir, "a.log")
+		err := errors.Join(os.WriteFile(name, []byte("line\n"), 0o600), os.Mkdir(filepath.Join(dir, way), 0o700))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pack := func(in *os.File) error { return compress(in, name, 0o600) }
+		if err := whenFree(name, pack); err == nil {
+			t.Errorf("%s is in the way: no error", way)
+		}
+		if b, err := os.ReadFile(name); string(b) != "line\n" {
+			t.Errorf("%s is in the way: %q, %v are left of it", way, b, err)
+		}
+		if left, _ := os.ReadDir(dir); len(left) != 2 {
+			t.Errorf("%s is in the way: %v are there, want the file and what is in the way", way, left)
+		}
+		os.Remove(filepath.Join(dir, way))
+		if err := whenFree(name, pack); err != nil || exists(name) || exists(name+".part") || !exists(name+".gz") {
+			t.Errorf("%s is gone: %v, or it was not compressed", way, err)
+		}
+	}
+}
+
+// A batch whose time is over is not begun.
+func TestABatchThatIsTooLateIsNotWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	f := &file{fileOptions: fileOptions{enc: JSON(), mode: 0o600}, path: path, open: openShared}
+	var out strings.Builder
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	b := Batch{Data: []byte("line\n"), Ends: []int{5}}
+	for what, d := range map[string]Driver{"file": f, "writer": &lines{w: &out, enc: JSON()}} {
+		if n, err := d.Write(ended, b); n != 0 || !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %d, %v", what, n, err)
+		}
+		if n, err := d.Write(t.Context(), b); n != 1 || err != nil {
+			t.Errorf("%s in time: %d, %v", what, n, err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if got, _ := os.ReadFile(path); string(got) != "line\n" || out.String() != "line\n" {
+		t.Errorf("the file has %q and the writer %q", got, out.String())
+	}
+}
+
 func TestDevFull(t *testing.T) {
 	if !exists("/dev/full") {
 		t.Skip("no /dev/full here")

@@ -468,7 +468,7 @@ func TestOpenRefusesWhatCannotBe(t *testing.T) {
 		"context": log.WithContext(nil), "limit": log.WithRateLimit(0, 0), "exit": log.WithExit(0, nil), "route": log.WithOutput(nil),
 		"route option": log.WithOutput(log.ToStdout(log.JSON()), nil), "queue": log.WithOutput(log.ToStdout(log.JSON()), log.QueueBytes(1023)), "dial": log.WithDialTimeout(0),
 		"batch": log.WithOutput(log.ToStdout(log.JSON()), log.BatchOf(0, 0)), "delay": log.WithOutput(log.ToStdout(log.JSON()), log.BatchOf(1, -1)),
-		"timeout": log.WithOutput(log.ToStdout(log.JSON()), log.WriteTimeout(0)), "inner": log.WithOutput(log.ToWriter(nil, log.JSON())), "no encoding": log.ToWriter(io.Discard, nil),
+		"timeout": log.WithOutput(log.ToStdout(log.JSON()), log.WriteTimeout(0)), "inner": log.WithOutput(log.ToWriter(nil, log.JSON())), "no encoding": log.ToWriter(io.Discard, nil), "inner driver": log.WithOutput(log.WithDriver("", nil)),
 		"period": log.WithRateLimit(1, 0), "no records": log.WithRateLimit(0, 1), "errors": log.WithErrors(nil),
 	} {
 		l, err := log.New(opt)

@@ -61,23 +61,22 @@ func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Opt
 		if err := fronts.Named(name, open); err != nil {
 			return err
 		}
-		o.outputs = append(o.outputs, &outputOptions{
-			name: name, open: open, least: -1 << 30, queue: 4 << 20, batch: 64 << 10, delay: 10 * time.Millisecond, timeout: 10 * time.Second,
-		})
+		o.add(name, open)
 		return nil
 	}
 }
 
+func (o *options) add(name string, open func(ctx context.Context) (Driver, error)) *outputOptions {
+	one := &outputOptions{
+		name: name, open: open, least: -1 << 30, queue: 4 << 20, batch: 64 << 10, delay: 10 * time.Millisecond, timeout: 10 * time.Second,
+	}
+	o.outputs = append(o.outputs, one)
+	return one
+}
+
 // withLocal adds an output whose records of level Error a call may wait for.
 func withLocal(name string, open func(ctx context.Context) (Driver, error)) Option {
-	add := WithDriver(name, open)
-	return func(o *options) error {
-		if err := add(o); err != nil {
-			return err
-		}
-		o.outputs[len(o.outputs)-1].local = true
-		return nil
-	}
+	return func(o *options) error { o.add(name, open).local = true; return nil }
 }
 
 // OutputOption configures how records get to one output; see WithOutput.

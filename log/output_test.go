@@ -297,6 +297,37 @@ func TestPartsOfABatch(t *testing.T) {
 	})
 }
 
+// What the other side refuses for good is lost and counted, and the log goes on behind
+// it. A driver that says it refused more than it took has refused that.
+func TestRefusedRecordsAreCounted(t *testing.T) {
+	cause := errors.New("bad field")
+	for _, c := range []struct{ says, lost int }{{0, 0}, {1, 1}, {3, 3}, {4, 3}, {-1, 0}} {
+		batches := 0
+		d := &device{write: func(_ context.Context, b log.Batch) (int, error) {
+			if batches++; batches > 1 { // the note of what was lost
+				return b.Len(), nil
+			}
+			return b.Len(), log.WithRefused(cause, c.says)
+		}}
+		l, err := log.New(log.WithOutput(d.option("x"), log.BatchOf(1<<20, time.Hour)), quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			l.Logger("").Info("x")
+		}
+		if err := l.Close(t.Context()); (err != nil) != (c.lost > 0) || err != nil && !errors.Is(err, log.ErrDropped) {
+			t.Errorf("%d refused: Close: %v", c.says, err)
+		}
+		if s := l.Stats()[0]; int(s.Dropped) != c.lost || int(s.Written) != 3-c.lost+min(c.lost, 1) {
+			t.Errorf("%d refused: %+v", c.says, s)
+		}
+	}
+	if err := log.WithRefused(cause, 1); !errors.Is(err, cause) || err.Error() != cause.Error() {
+		t.Errorf("the cause is %v", err)
+	}
+}
+
 func TestErrorsDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &device{}

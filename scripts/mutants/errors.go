@@ -38,10 +38,14 @@ func untested(w io.Writer, patterns []string, packages []pkg, o options) error {
 	if o.short {
 		args = append(args, "-short")
 	}
-	if out, err := exec.Command("go", append(args, tests...)...).CombinedOutput(); err != nil {
-		return fmt.Errorf("tests: %w\n%s", err, out)
+	out, failed := exec.Command("go", append(args, tests...)...).CombinedOutput()
+	if failed != nil { // what has run has run
+		failed = fmt.Errorf("tests: %w\n%s", failed, out)
 	}
 	text, err := os.ReadFile(profile)
+	if failed != nil && err != nil {
+		return failed
+	}
 	if err != nil {
 		return err
 	}
@@ -71,7 +75,7 @@ func untested(w io.Writer, patterns []string, packages []pkg, o options) error {
 			fmt.Fprintf(w, "# %s: %d error returns, %d never run (%.1f %%)\n", p.ImportPath, all, never, 100*float64(never)/float64(all))
 		}
 	}
-	return nil
+	return failed
 }
 
 // errorReturns calls do for each return whose last result is an error.
