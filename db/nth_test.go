@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/db"
 	dbdriver "github.com/micro/go-platform/db/driver"
@@ -133,6 +134,7 @@ func TestEveryCallOfTheDriverMayFail(t *testing.T) {
 		"plain":        func(d planned) db.Driver { return d },
 		"batches":      func(d planned) db.Driver { return plannedBatches{d, batcher{plain{d.Driver}}} },
 		"transactions": func(d planned) db.Driver { return plannedTxs{d} },
+		"expiring":     func(d planned) db.Driver { return d },
 	} {
 		t.Run(name, func(t *testing.T) {
 			nth.Run(t, nth.Promises{Unavailable: db.ErrUnavailable, Unknown: db.ErrUnknownOutcome}, func(t *testing.T, p nth.Plan) nth.World {
@@ -140,13 +142,17 @@ func TestEveryCallOfTheDriverMayFail(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				return plannedWorld(t, p, mem, wrap(planned{mem, p}), name == "transactions")
+				return plannedWorld(t, p, mem, wrap(planned{mem, p}), name)
 			})
 		})
 	}
 }
 
-func plannedWorld(t *testing.T, p nth.Plan, mem, d db.Driver, txs bool) nth.World {
+func plannedWorld(t *testing.T, p nth.Plan, mem, d db.Driver, kind string) nth.World {
+	txs, opts := kind == "transactions", []db.TableOption{db.SoftDelete(0)}
+	if kind == "expiring" {
+		opts = append(opts, db.TTL(time.Hour))
+	}
 	var (
 		base    db.DB
 		table   db.Table
@@ -159,7 +165,7 @@ func plannedWorld(t *testing.T, p nth.Plan, mem, d db.Driver, txs bool) nth.Worl
 			return err
 		}},
 		{Name: "table", Partly: true, Do: func(ctx context.Context) (err error) {
-			table, err = base.Table(ctx, "things", db.SoftDelete(0))
+			table, err = base.Table(ctx, "things", opts...)
 			return err
 		}},
 		{Name: "create", Again: []error{db.ErrExists}, Do: func(ctx context.Context) error { return table.Create(ctx, record("a", "1")) }},

@@ -161,3 +161,101 @@ func TestErrorsOfATransactionsFunctionAreItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// A transaction takes bad calls as the database does, and none when it has ended.
+func TestCallsOfATransaction(t *testing.T) {
+	d, err := db.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	table, err := d.Table(t.Context(), "things")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left db.DB
+	var leftTable db.Table
+	err = d.Tx(t.Context(), func(ctx context.Context, tx db.DB) error {
+		left = tx
+		if _, err := tx.Table(ctx, "things", nil); !errors.Is(err, db.ErrInvalid) {
+			t.Errorf("a table with a nil option: %v", err)
+		}
+		if err := tx.Tx(ctx, nil); !errors.Is(err, db.ErrInvalid) {
+			t.Errorf("no function: %v", err)
+		}
+		called := false
+		if err := tx.Tx(ctx, func(context.Context, db.DB) error { called = true; return nil }, db.Isolation(7)); !errors.Is(err, db.ErrInvalid) || called {
+			t.Errorf("a bad option: %v, or it was called", err)
+		}
+		leftTable, err = tx.Table(ctx, "things")
+		if err != nil {
+			return err
+		}
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		if _, err := leftTable.Read(ended, "a"); !errors.Is(err, context.Canceled) {
+			t.Errorf("a read whose caller has gone: %v", err)
+		}
+		return leftTable.Create(ctx, &db.Record{ID: "a"})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{
+		"Table":  func() error { _, err := left.Table(t.Context(), "things"); return err }(),
+		"Tx":     left.Tx(t.Context(), func(context.Context, db.DB) error { t.Error("it was called"); return nil }),
+		"Create": leftTable.Create(t.Context(), &db.Record{ID: "b"}),
+		"Read":   func() error { _, err := leftTable.Read(t.Context(), "a"); return err }(),
+		"Search": func() error { _, err := leftTable.Search(t.Context()); return err }(),
+		"Count":  func() error { _, err := leftTable.Count(t.Context()); return err }(),
+		"Delete": leftTable.Delete(t.Context(), "a"),
+	} {
+		if !errors.Is(err, db.ErrClosed) {
+			t.Errorf("%s after the end: %v, want ErrClosed", what, err)
+		}
+	}
+	if n, err := table.Count(t.Context()); n != 1 || err != nil {
+		t.Errorf("%d records are there, %v, want what the transaction made", n, err)
+	}
+}
+
+// A caller who has gone is told by the memory too, and changes nothing.
+func TestMemoryHeedsItsCaller(t *testing.T) {
+	mem, err := db.Memory().OpenDriver(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mem.Close()
+	spec := db.TableSpec{Name: "things"}
+	if err := mem.Ensure(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	spec.Indexes = [][]db.Order{{{Key: "k"}}}
+	all := db.Query{Limit: 10, Order: []db.Order{{Key: db.FieldID}}}
+	tx, err := mem.(dbdriver.Transactor).Begin(t.Context(), db.LevelSerializable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(what string, do func() error) {
+		if err := do(); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	read("an index", func() error { return mem.Ensure(ended, spec) })
+	for what, o := range map[string]dbdriver.Operations{"memory": mem, "a transaction": tx} {
+		read(what+": get", func() error { _, err := o.Get(ended, "things", "a"); return err })
+		read(what+": query", func() error { _, err := o.Query(ended, "things", all); return err })
+		read(what+": count", func() error { _, err := o.Count(ended, "things", db.Filter{}); return err })
+		read(what+": put", func() error { return o.Put(ended, "things", &db.Record{ID: "a"}, db.Condition{}) }) // waits for the transaction
+	}
+	read("delete", func() error { return mem.Delete(ended, "things", "a", 0) })
+	read("begin", func() error { _, err := mem.(dbdriver.Transactor).Begin(ended, db.LevelSerializable); return err })
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if rs, err := mem.Query(t.Context(), "things", all); err != nil || len(rs) != 0 {
+		t.Errorf("%d records are there, %v", len(rs), err)
+	}
+}
