@@ -85,9 +85,6 @@ func (f *front) full(service string) string {
 // wrap gives an error its place. A deadline that only this package set says
 // that the registry didn't answer.
 func (f *front) wrap(ctx context.Context, op, subject string, err error) error {
-	if err == nil {
-		return nil
-	}
 	if k := fault.KindOf(err); (k == context.DeadlineExceeded || k == context.Canceled) && ctx.Err() == nil {
 		if f.life.Closed() {
 			err = fault.Markf(ErrClosed, "while waiting")

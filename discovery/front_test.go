@@ -61,7 +61,7 @@ func TestWhatNobodyAsksForIsNotFollowed(t *testing.T) {
 		f := newFaulty()
 		d := must(New(f.option(), WithIdle(time.Minute)))
 		defer d.Close()
-		for _, name := range []string{"got", "looked-up", "watched"} {
+		for _, name := range []string{"got", "looked-up", "watched", "asked-for-changes"} {
 			must(d.Get(t.Context(), name))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -72,9 +72,10 @@ func TestWhatNobodyAsksForIsNotFollowed(t *testing.T) {
 		for range 20 {
 			time.Sleep(10 * time.Second)
 			d.Lookup("looked-up")
+			d.Changes("asked-for-changes", time.Time{})
 		}
-		if n := f.open.Load(); n != 2 {
-			t.Errorf("%d sessions after 200 s, want those of what is asked for, 2", n)
+		if n := f.open.Load(); n != 3 {
+			t.Errorf("%d sessions after 200 s, want those of what is asked for, 3", n)
 		}
 		if _, ok := d.Lookup("got"); ok {
 			t.Error("an idle service is still there")

@@ -203,6 +203,101 @@ func TestARegistrationThatOutlivesClose(t *testing.T) {
 	})
 }
 
+// A call that Close cuts off says so. One that the registry does not answer says for
+// how long.
+func TestCallsThatAreNotAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &held{memoryDriver: memoryDriver{NewRegistry()}}
+		d := must(New(f.option(), WithTimeout(time.Minute)))
+		r := must(d.Register(t.Context(), in("a"), TTL(time.Hour)))
+		release := f.hold()
+		defer release()
+		if _, err := d.Register(t.Context(), in("b")); !errors.Is(err, ErrUnknownOutcome) || !strings.Contains(err.Error(), "no answer within 1m0s") {
+			t.Errorf("Register: %v, want ErrUnknownOutcome after a minute", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := d.Register(ctx, in("b")); !errors.Is(err, ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Register in the caller's time: %v, want ErrUnknownOutcome and its own deadline", err)
+		}
+		patient, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		updated := make(chan error)
+		go func() { updated <- r.Update(patient, func(in *Instance) { in.Version = "2" }) }()
+		synctest.Wait()
+		d.Close()
+		if err := <-updated; !errors.Is(err, ErrClosed) || !strings.Contains(err.Error(), "while waiting") {
+			t.Errorf("Update: %v, want ErrClosed", err)
+		}
+	})
+}
+
+// Close says what it could not deregister: three of them, and how many more.
+func TestCloseNamesAFewThatAreLeft(t *testing.T) {
+	for n, want := range map[int]string{2: "", 3: "", 4: "and 1 more", 6: "and 3 more"} {
+		f := newFaulty()
+		d := must(New(WithDriver("left", func(context.Context) (Driver, error) { return stays{f}, nil })))
+		for i := range n {
+			must(d.Register(t.Context(), in(fmt.Sprint("i", i))))
+		}
+		err := d.Close()
+		if !errors.Is(err, ErrUnavailable) || strings.Count(err.Error(), "deregister") != min(n, 3) || !strings.HasSuffix(err.Error(), want) || (want == "") != !strings.Contains(err.Error(), "more") {
+			t.Errorf("%d are left: %v, want three named, %q", n, err, want)
+		}
+	}
+}
+
+// stays is a registry that forgets nobody.
+type stays struct{ *faulty }
+
+func (stays) Deregister(context.Context, Entry) error { return fault.Markf(fault.Unavailable, "down") }
+
+// One id is registered once in a process, whoever else would replace it.
+func TestAnIDIsRegisteredOnceInAProcess(t *testing.T) {
+	d := must(New())
+	defer d.Close()
+	r := must(d.Register(t.Context(), in("a")))
+	for what, opts := range map[string][]RegisterOption{"again": nil, "to replace it": {Replace()}} {
+		if _, err := d.Register(t.Context(), in("a"), opts...); !errors.Is(err, ErrExists) {
+			t.Errorf("%s: %v, want ErrExists", what, err)
+		}
+	}
+	if err := r.Deregister(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Register(t.Context(), in("a")); err != nil {
+		t.Errorf("after the first has left: %v", err)
+	}
+}
+
+// The registry in memory does nothing for a caller who has gone.
+func TestMemoryHeedsItsCaller(t *testing.T) {
+	m := memoryDriver{NewRegistry()}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	e := Entry{Owner: "o", TTL: time.Hour, Instance: in("a")}
+	if err := m.Register(ended, e, never); !errors.Is(err, context.Canceled) || len(m.m.services) != 0 {
+		t.Errorf("Register: %v, and %v is there", err, m.m.services)
+	}
+	if err := m.Register(t.Context(), e, never); err != nil {
+		t.Fatal(err)
+	}
+	for what, call := range map[string]func() error{
+		"Renew": func() error { return m.Renew(ended, e) }, "Deregister": func() error { return m.Deregister(ended, e) },
+		"Ping": func() error { return m.Ping(ended) },
+	} {
+		if err := call(); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, ok := m.m.services["s"].held("a", time.Now()); !ok {
+		t.Error("it was removed")
+	}
+	if err := m.Deregister(t.Context(), e); err != nil {
+		t.Error(err)
+	}
+}
+
 // Without heartbeats a registration is good for its TTL: not at its end, but until
 // just before.
 func TestARegistrationWithoutHeartbeatsSaysWhenItIsOver(t *testing.T) {

@@ -3,11 +3,13 @@ package monitor_test
 import (
 	"bytes"
 	"context"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -361,6 +363,31 @@ func TestOnChangeTellsOldAndNew(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
+}
+
+func TestNamesAreReadBack(t *testing.T) {
+	type name interface {
+		encoding.TextMarshaler
+		encoding.TextUnmarshaler
+	}
+	for _, pair := range [][2]name{
+		{new(monitor.Pass), new(monitor.State)}, {new(monitor.Draining), new(monitor.Phase)}, {new(monitor.Gone), new(monitor.Presence)},
+	} {
+		text, err := pair[0].MarshalText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pair[1].UnmarshalText(text); err != nil || !reflect.DeepEqual(pair[0], pair[1]) {
+			t.Errorf("%s is read as %v, %v", text, pair[1], err)
+		}
+		if err := pair[1].UnmarshalText([]byte("odd")); err == nil || !strings.Contains(err.Error(), `"odd"`) || !reflect.DeepEqual(pair[0], pair[1]) {
+			t.Errorf("an unknown name is read as %v, %v", pair[1], err)
+		}
+	}
+	cause := errors.New("cause")
+	if err := monitor.Degraded(cause); !errors.Is(err, cause) || !monitor.IsDegraded(err) || monitor.IsDegraded(cause) || monitor.Degraded(nil) != nil {
+		t.Errorf("Degraded: %v", err)
+	}
 }
 
 func TestBadInputIsRefused(t *testing.T) {

@@ -2,6 +2,7 @@ package trace_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -206,6 +207,32 @@ func TestHostileHeadersBeginANewTraceAndAreCounted(t *testing.T) {
 			t.Errorf("%s: BadContext went from %d to %d, want one more", name, before, n)
 		}
 		before = tr.Stats().BadContext
+	}
+}
+
+// Headers of go-micro that are not whole: what stands for nothing is none, and what
+// is not understood is an error.
+func TestBadHeadersOfMicro(t *testing.T) {
+	good := trace.Map{"x-micro-trace-id": id128, "x-micro-span-id": id64, "x-micro-parent-id": id64, "x-micro-trace-debug": "1"}
+	for _, c := range []struct {
+		key, value string
+		found, ok  bool
+	}{
+		{"x-micro-trace-debug", "1", true, true}, {"x-micro-trace-debug", "TRUE", true, true}, {"x-micro-trace-debug", "0", true, true}, {"x-micro-trace-debug", "False", true, true},
+		{"x-micro-trace-debug", "", true, true}, {"x-micro-trace-debug", "2", false, false},
+		{"x-micro-parent-id", "", true, true}, {"x-micro-parent-id", "0", true, true}, {"x-micro-parent-id", "1", false, false}, {"x-micro-parent-id", "x" + id64[1:], false, false},
+		{"x-micro-span-id", "", false, false}, {"x-micro-span-id", strings.Repeat("0", 16), false, false}, {"x-micro-span-id", "x" + id64[1:], false, false},
+		{"x-micro-trace-id", "", false, false}, {"x-micro-trace-id", strings.Repeat("0", 32), false, false}, {"x-micro-trace-id", "x" + id128[1:], false, false},
+	} {
+		m := maps.Clone(good)
+		m[c.key] = c.value
+		sc, found, err := trace.Micro().Extract(m)
+		if found != c.found || (err == nil) != c.ok || found == sc.TraceID.IsZero() {
+			t.Errorf("%s %q: %+v, %v, %v", c.key, c.value, sc, found, err)
+		}
+	}
+	if sc, found, err := trace.Micro().Extract(trace.Map{}); found || err != nil || !sc.TraceID.IsZero() {
+		t.Errorf("no headers: %+v, %v, %v", sc, found, err)
 	}
 }
 

@@ -480,6 +480,46 @@ func TestBatchLinksToItsMessages(t *testing.T) {
 	}
 }
 
+func TestBadSearchesAreRefused(t *testing.T) {
+	tr, err := trace.New(trace.Memory(trace.NewStore(0, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, q := range map[string]trace.Query{"limit": {Limit: -1}, "least": {MinDuration: -1}, "most": {MaxDuration: -1}, "place": {After: "x"}} {
+		if _, err := tr.Search(t.Context(), q); !errors.Is(err, trace.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", what, err)
+		}
+	}
+	if _, err := tr.Search(t.Context(), trace.Query{}); err != nil {
+		t.Errorf("of everything: %v", err)
+	}
+	if err := tr.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := tr.Search(t.Context(), trace.Query{}); !errors.Is(err, trace.ErrClosed) {
+		t.Errorf("after Close: %v, want ErrClosed", err)
+	}
+}
+
+// A span's context ends with the one that it began in.
+func TestTheContextOfASpanEnds(t *testing.T) {
+	tr, err := trace.New(trace.Memory(trace.NewStore(0, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close(t.Context())
+	parent, cancel := context.WithCancel(t.Context())
+	ctx, span := tr.Start(parent, "x")
+	defer span.End()
+	if ctx.Err() != nil {
+		t.Errorf("before: %v", ctx.Err())
+	}
+	cancel()
+	if ctx.Err() != context.Canceled {
+		t.Errorf("after: %v", ctx.Err())
+	}
+}
+
 func TestNewRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]trace.Option{
 		"nil option": nil, "nil sampler": trace.WithSampler(nil), "nil logger": trace.WithLogger(nil), "nil memory": trace.Memory(nil),
