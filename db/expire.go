@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
@@ -95,15 +96,20 @@ func (t *table) query(ctx context.Context, q Query) ([]*Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range rs {
-			if !r.reveal().expired(now) {
-				live = append(live, r)
-			}
+		if len(rs) == 0 {
+			return live, nil
 		}
-		if len(rs) < q.Limit || len(live) >= want {
+		read, last := len(rs), rs[len(rs)-1]
+		rs = slices.DeleteFunc(rs, func(r *Record) bool { return r.reveal().expired(now) })
+		if live == nil {
+			live = rs
+		} else {
+			live = append(live, rs...)
+		}
+		if read < q.Limit || len(live) >= want {
 			return live[:min(len(live), want)], nil
 		}
-		q.After, q.Limit = q.at(rs[len(rs)-1]), min(2*q.Limit, maxLimit+1) // there may be many
+		q.After, q.Limit = q.at(last), min(2*q.Limit, maxLimit+1) // there may be many
 	}
 }
 

@@ -2,13 +2,12 @@ package sql
 
 import (
 	"encoding/hex"
-	"encoding/json"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/micro/go-platform/db"
 	dbdriver "github.com/micro/go-platform/db/driver"
+	"github.com/micro/go-platform/internal/dbvalue"
 )
 
 // A row has the record's metadata twice: as JSON to read, and, in the column
@@ -72,37 +71,24 @@ func field(key string) string {
 func encodeKeys(md map[string]any) (doc string, lists int) {
 	b := make([]byte, 0, 32*len(md)+2)
 	b = append(b, '{')
-	for i, key := range slices.Sorted(maps.Keys(md)) {
+	for i, key := range dbvalue.Keys(md) {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		if l, ok := md[key].([]string); ok {
 			lists += len(l)
 		}
-		b = appendText(b, field(key))
+		b = dbvalue.AppendString(b, field(key))
 		b = append(b, ':')
-		b = appendText(b, sortable(md[key]))
+		b = dbvalue.AppendString(b, sortable(md[key]))
 	}
 	return string(append(b, '}')), lists
-}
-
-// appendText appends a JSON string.
-func appendText(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
-			j, _ := json.Marshal(s) // a string can't fail
-			return append(b, j...)
-		}
-	}
-	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"')
 }
 
 // listRows returns the arguments of insertLists for a record, and how many rows
 // they are: one for each element of each list.
 func listRows(r *db.Record) (args []any, n int) {
-	for _, key := range slices.Sorted(maps.Keys(r.Metadata)) {
+	for _, key := range dbvalue.Keys(r.Metadata) {
 		l, _ := r.Metadata[key].([]string)
 		for i, s := range l {
 			if !slices.Contains(l[:i], s) {

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/db"
-	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -34,14 +34,18 @@ func (s *session) get(ctx context.Context, t *table, id string) (*db.Record, err
 	if err != nil {
 		return nil, err
 	}
-	rs, err := scan(rows, 1)
-	if err == nil && len(rs) == 0 {
+	defer rows.Close()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
 		return nil, fault.NotFound
 	}
+	r, err := newLine().record(rows)
 	if err != nil {
 		return nil, err
 	}
-	return rs[0], nil
+	return r, rows.Close() // there is one: the engine need not be asked for more
 }
 
 func (s *session) search(ctx context.Context, t *table, q db.Query) ([]*db.Record, error) {
@@ -57,7 +61,7 @@ func (s *session) search(ctx context.Context, t *table, q db.Query) ([]*db.Recor
 	if err != nil {
 		return nil, err
 	}
-	return scan(rows, min(q.Limit, 16))
+	return scan(rows, min(q.Limit, 32))
 }
 
 func (s *session) count(ctx context.Context, t *table, f db.Filter) (int64, error) {
@@ -94,9 +98,8 @@ func (s *session) counting(ctx context.Context, t *table, f db.Filter) (string, 
 
 // line is where a row is scanned to: once allocated, for all rows of a result.
 type line struct {
-	id, contentType           string
-	version, created, updated int64
-	metadata                  dbsql.RawBytes
+	id, metadata, contentType string
+	version, created, updated number
 	data                      []byte
 	to                        [7]any
 }
@@ -107,23 +110,51 @@ func newLine() *line {
 	return l
 }
 
+// number is an integer that is scanned without reflection, which database/sql uses
+// for an int64.
+type number int64
+
+// Scan implements sql.Scanner.
+func (n *number) Scan(v any) error {
+	if i, ok := v.(int64); ok {
+		*n = number(i)
+		return nil
+	}
+	var i dbsql.NullInt64
+	err := i.Scan(v)
+	if err == nil && !i.Valid {
+		err = fault.Markf(fault.Invalid, "NULL for a number")
+	}
+	*n = number(i.Int64)
+	return err
+}
+
 // scan reads the records of a result and closes it.
 func scan(rows *dbsql.Rows, expect int) ([]*db.Record, error) {
 	defer rows.Close()
 	rs := make([]*db.Record, 0, expect)
 	l := newLine()
 	for rows.Next() {
-		if err := rows.Scan(l.to[:]...); err != nil {
-			return nil, err
-		}
-		md, err := dbdriver.DecodeMetadata(l.metadata)
+		r, err := l.record(rows)
 		if err != nil {
 			return nil, err
 		}
-		rs = append(rs, &db.Record{
-			ID: l.id, Version: uint64(l.version), Created: time.UnixMicro(l.created).UTC(), Updated: time.UnixMicro(l.updated).UTC(),
-			Metadata: md, ContentType: l.contentType, Data: l.data,
-		})
+		rs = append(rs, r)
 	}
 	return rs, rows.Err()
+}
+
+// record reads the row that rows are at.
+func (l *line) record(rows *dbsql.Rows) (*db.Record, error) {
+	if err := rows.Scan(l.to[:]...); err != nil {
+		return nil, err
+	}
+	md, err := dbvalue.DecodeText(l.metadata)
+	if err != nil {
+		return nil, err
+	}
+	return &db.Record{
+		ID: l.id, Version: uint64(l.version), Created: time.UnixMicro(int64(l.created)).UTC(), Updated: time.UnixMicro(int64(l.updated)).UTC(),
+		Metadata: md, ContentType: l.contentType, Data: l.data,
+	}, nil
 }

@@ -1,7 +1,6 @@
 package dbvalue
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -9,16 +8,17 @@ import (
 
 // decodePlain reads an object of strings without escapes, numbers and booleans,
 // as EncodeMetadata writes most metadata, several times faster than
-// encoding/json. It reports false for anything else, whether right or wrong.
-func decodePlain(b []byte) (map[string]any, bool) {
-	if string(b) == "{}" {
+// encoding/json. It reports false for anything else, whether right or wrong. What
+// it returns shares the memory of s.
+func decodePlain(s string) (map[string]any, bool) {
+	if s == "{}" {
 		return nil, true
 	}
-	if len(b) < 2 || b[0] != '{' || b[len(b)-1] != '}' {
+	if len(s) < 2 || s[0] != '{' || s[len(s)-1] != '}' {
 		return nil, false
 	}
-	s := string(b[1 : len(b)-1])
-	md := make(map[string]any, 1+bytes.Count(b, []byte{','}))
+	s = s[1 : len(s)-1]
+	md := make(map[string]any, 1+strings.Count(s, ","))
 	for {
 		key, rest, ok := plainString(s)
 		if !ok || rest == "" || rest[0] != ':' {
@@ -56,28 +56,30 @@ func plainValue(s string) (v any, rest string, ok bool) {
 		return true, rest, true
 	case word == "false":
 		return false, rest, true
-	case len(word) == 0 || len(word) > 18 || strings.Trim(word[1:], "0123456789") != "":
-		return nil, "", false // floats too
-	case word[0] == '0' && len(word) > 1 || word[0] == '-' && (len(word) == 1 || word[1] == '0'):
+	case len(word) == 0 || len(word) > 18:
+		return nil, "", false
+	case word[0] == '0' && len(word) > 1 || word[0] == '-' && (len(word) == 1 || word[1] == '0') || word[0] == '+':
 		return nil, "", false // no JSON
 	}
-	n, err := strconv.ParseInt(word, 10, 64)
-	return n, rest, err == nil && word[0] != '+'
+	n, err := strconv.ParseInt(word, 10, 64) // floats are refused
+	return n, rest, err == nil
 }
 
 func plainString(s string) (v, rest string, ok bool) {
 	if s == "" || s[0] != '"' {
 		return "", "", false
 	}
-	end := strings.IndexByte(s[1:], '"') + 1
-	if end == 0 {
-		return "", "", false
-	}
-	v = s[1:end]
-	for i := range len(v) {
-		if c := v[i]; c < ' ' || c == '\\' {
+	ascii := true
+	for i := 1; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"':
+			v = s[1:i]
+			return v, s[i+1:], ascii || utf8.ValidString(v)
+		case c < ' ' || c == '\\':
 			return "", "", false
+		case c >= utf8.RuneSelf:
+			ascii = false
 		}
 	}
-	return v, s[end+1:], utf8.ValidString(v)
+	return "", "", false
 }

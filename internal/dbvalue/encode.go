@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -16,12 +15,13 @@ import (
 // no point or exponent, floats have one, a time is {"@time":"…"}. Keys are
 // sorted.
 func EncodeMetadata(md map[string]any) ([]byte, error) {
-	b := []byte{'{'}
-	for i, k := range slices.Sorted(maps.Keys(md)) {
+	b := make([]byte, 0, 24*len(md)+2)
+	b = append(b, '{')
+	for i, k := range Keys(md) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, k)
+		b = AppendString(b, k)
 		b = append(b, ':')
 		var err error
 		b, err = AppendValue(b, md[k])
@@ -32,13 +32,26 @@ func EncodeMetadata(md map[string]any) ([]byte, error) {
 	return append(b, '}'), nil
 }
 
+// Keys returns the keys of metadata, sorted.
+func Keys(md map[string]any) []string {
+	keys := make([]string, 0, len(md))
+	for k := range md {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
 // DecodeMetadata reads what EncodeMetadata wrote. It returns nil for no keys.
-func DecodeMetadata(b []byte) (map[string]any, error) {
-	if md, ok := decodePlain(b); ok {
+func DecodeMetadata(b []byte) (map[string]any, error) { return DecodeText(string(b)) }
+
+// DecodeText is DecodeMetadata of a string, whose memory it keeps.
+func DecodeText(s string) (map[string]any, error) {
+	if md, ok := decodePlain(s); ok {
 		return md, nil
 	}
 	var raw map[string]any
-	if err := DecodeJSON(b, &raw); err != nil {
+	if err := DecodeJSON([]byte(s), &raw); err != nil {
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
 	if len(raw) == 0 {
@@ -61,9 +74,17 @@ func DecodeJSON(b []byte, v any) error {
 	return d.Decode(v)
 }
 
-func appendString(b []byte, s string) []byte {
-	j, _ := json.Marshal(s) // a string can't fail
-	return append(b, j...)
+// AppendString appends a JSON string, as encoding/json writes it.
+func AppendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' || c >= 0x7f {
+			j, _ := json.Marshal(s) // a string can't fail
+			return append(b, j...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
 }
 
 // AppendValue appends a normal value, or nil, as JSON.
@@ -72,7 +93,7 @@ func AppendValue(b []byte, v any) ([]byte, error) {
 	case nil:
 		return append(b, "null"...), nil
 	case string:
-		return appendString(b, v), nil
+		return AppendString(b, v), nil
 	case bool:
 		return strconv.AppendBool(b, v), nil
 	case int64:
@@ -94,7 +115,7 @@ func AppendValue(b []byte, v any) ([]byte, error) {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendString(b, s)
+			b = AppendString(b, s)
 		}
 		return append(b, ']'), nil
 	}
