@@ -248,11 +248,20 @@ func TestRouterWithProbesFindsTheIdleInstance(t *testing.T) {
 		})
 		<-entered
 	}
+	probe := wrapper.Probe(idle.Client(), "http")
+	var answered atomic.Int64
 	r := realRouter(t, []string{busy.Listener.Addr().String(), idle.Listener.Addr().String()},
-		router.WithStrategy(router.Prequal(wrapper.Probe(idle.Client(), "http"), router.Probing{Timeout: 30 * time.Second, MaxAge: time.Minute})))
+		router.WithStrategy(router.Prequal(func(ctx context.Context, in *discovery.Instance) (router.Load, error) {
+			defer answered.Add(1)
+			return probe(ctx, in)
+		}, router.Probing{Timeout: 30 * time.Second, MaxAge: time.Minute})))
 	w := newWrapper(t, wrapper.WithRouter(r))
-	for range 200 {
+	for n := range int64(200) {
 		get(t, w.Client(), "http://greeter/")
+		// Where probes come later than calls there is nothing to choose by.
+		for end := time.Now().Add(5 * time.Second); answered.Load() < 2*n && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
 	}
 	b, i := outcomes(r, busy.Listener.Addr().String()), outcomes(r, idle.Listener.Addr().String())
 	if b.Picks*4 > i.Picks {
