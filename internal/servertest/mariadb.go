@@ -3,6 +3,7 @@ package servertest
 import (
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -50,9 +51,10 @@ func installMariaDB(s *Server) error {
 	if err != nil {
 		return err
 	}
-	// --no-defaults has to come first.
-	args := append(mariaDBFlags(s, "mariadb-install-db"), "--auth-root-authentication-method=normal", "--skip-test-db")
-	return run(s.dir, path, args...)
+	return prepared(filepath.Join(s.dir, "data"), "mariadb", path, func() error {
+		// --no-defaults has to come first.
+		return run(s.dir, path, append(mariaDBFlags(s, "mariadb-install-db"), "--auth-root-authentication-method=normal", "--skip-test-db")...)
+	})
 }
 
 // run executes a program to its end.

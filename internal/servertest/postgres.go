@@ -39,17 +39,28 @@ func SharedPostgres(t testing.TB) *Server {
 	return share(t, "postgres", Postgres)
 }
 
-// initPostgres makes the data folder, as a process of its own since initdb refuses root too.
+// initPostgres makes the data folder.
 func initPostgres(s *Server) error {
 	path, err := find("initdb")
 	if err != nil {
 		return err
 	}
+	data := filepath.Join(s.dir, "data")
+	if err := prepared(data, "postgres", path, func() error { return runInitdb(s, path, data) }); err != nil {
+		return err
+	}
+	if err := os.Chmod(data, 0o700); err != nil { // or else it refuses it
+		return err
+	}
+	return give(s.spec.user, data)
+}
+
+// runInitdb is a process of its own, since initdb refuses root too.
+func runInitdb(s *Server, path, data string) error {
 	p := process{name: "initdb", dir: filepath.Join(s.dir, "initdb")}
 	if err := os.Mkdir(p.dir, 0o755); err != nil {
 		return err
 	}
-	data := filepath.Join(s.dir, "data")
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ func spawn(string, command, *os.File) (int, error) { return 0, errPlatform }
 func wait(int, bool) (string, bool)                { return errPlatform.Error(), true }
 func send(int, sig) error                          { return errPlatform }
 func userName() string                             { return "" }
+func give(string, string) error                    { return errPlatform }
 func descendants(int) []int                        { return nil }
 func lockFile(string) (*os.File, error)            { return nil, errPlatform }
 func watchdog(string) (*os.File, error)            { return nil, errPlatform }

@@ -70,6 +70,23 @@ func userName() string {
 	return u.Username
 }
 
+// give makes a folder the property of the user that a process is to run as if we are root.
+func give(names, dir string) error {
+	if names == "" || os.Geteuid() != 0 {
+		return nil
+	}
+	c, err := credential(names)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, int(c.Uid), int(c.Gid))
+	})
+}
+
 // credential looks up the first of the space-separated names that exists.
 func credential(names string) (*syscall.Credential, error) {
 	for name := range strings.FieldsSeq(names) {
