@@ -172,7 +172,7 @@ func TestAlarm(t *testing.T) {
 	if _, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error { got <- r.ID; return nil }, event.Group("g")); err != nil {
 		t.Fatal(err)
 	}
-	servertest.RabbitCtl(t, server, "set_vm_memory_high_watermark", "absolute", "1")
+	servertest.RabbitEval(t, server, "vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1}).")
 	n, refused := 0, false
 	for end := time.Now().Add(20 * time.Second); !refused && time.Now().Before(end); {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
@@ -188,7 +188,7 @@ func TestAlarm(t *testing.T) {
 	if !refused {
 		t.Fatal("no publish was ErrUnavailable while the server had an alarm")
 	}
-	servertest.RabbitCtl(t, server, "set_vm_memory_high_watermark", "absolute", "1GB")
+	servertest.RabbitEval(t, server, "vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1 bsl 30}).")
 	links.Publish(t, s, "after")
 	for id := range got {
 		if id == "after" {

@@ -138,7 +138,7 @@ func TestSlowOrderedMemberTakesLess(t *testing.T) {
 	const records = 400
 	server := servertest.SharedRabbitMQ(t) // no test runs beside this one
 	limits := func(timeout, tick int) {
-		servertest.RabbitCtl(t, server, "eval", fmt.Sprintf("application:set_env(rabbit, consumer_timeout, %d), application:set_env(rabbit, channel_tick_interval, %d).", timeout, tick))
+		servertest.RabbitEval(t, server, fmt.Sprintf("application:set_env(rabbit, consumer_timeout, %d), application:set_env(rabbit, channel_tick_interval, %d).", timeout, tick))
 	}
 	limits(1500, 500)
 	defer limits(1800000, 60000)

@@ -45,6 +45,39 @@ func SharedRabbitMQ(t testing.TB) *Server {
 	return share(t, "rabbitmq", RabbitMQ)
 }
 
+// RabbitEval has a node evaluate Erlang expressions, "A = 1, A + 1.", and returns the value of the
+// last. It takes milliseconds, where rabbitmqctl starts an Erlang of its own.
+func RabbitEval(t testing.TB, s *Server, expressions string) string {
+	t.Helper()
+	dir, err := newDir("erl_call")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	cookie, err := os.ReadFile(filepath.Join(s.dir, ".erlang.cookie"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := write(dir, "expressions", expressions+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	stdin, err := os.Open(filepath.Join(dir, "expressions"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	p := process{name: "erl_call", dir: dir}
+	err = p.finish(command{
+		path: rabbitErlang("erl_call"), args: []string{"-address", "localhost:" + strconv.Itoa(s.Port("dist")), "-c", string(cookie), "-r", "-e"},
+		env: rabbitEnv(s), stdin: stdin,
+	})
+	value, ok := strings.CutPrefix(p.Log(), "{ok, ")
+	if err != nil || !ok {
+		t.Fatalf("servertest: %s: %v\n%s", expressions, err, p.Log())
+	}
+	return strings.TrimSuffix(strings.TrimSpace(value), "}")
+}
+
 // RabbitCtl runs rabbitmqctl on a node and returns what it prints. It takes seconds.
 func RabbitCtl(t testing.TB, s *Server, args ...string) string {
 	t.Helper()
