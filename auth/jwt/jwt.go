@@ -259,11 +259,7 @@ func (d *driver) Obtain(_ context.Context, r auth.TokenRequest) (*auth.Token, er
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := jose.ParseObject(payload)
-	if err != nil {
-		return nil, err
-	}
-	t, err := auth.TokenFromClaims(parsed)
+	t, err := auth.TokenFromClaims(claims)
 	if err != nil {
 		return nil, err
 	}
@@ -272,9 +268,10 @@ func (d *driver) Obtain(_ context.Context, r auth.TokenRequest) (*auth.Token, er
 }
 
 func (d *driver) Close() error {
-	err := d.life.Close(nil)
-	for _, c := range d.clients {
-		c.CloseIdleConnections()
-	}
-	return err
+	return d.life.Close(func() error {
+		for _, c := range d.clients {
+			c.CloseIdleConnections()
+		}
+		return nil
+	})
 }

@@ -1,6 +1,7 @@
 package jwt_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -9,9 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -207,27 +211,175 @@ func TestBadKeysAreErrors(t *testing.T) {
 	_, ed, _ := ed25519.GenerateKey(nil)
 	weak := &rsa.PublicKey{N: new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), 1023), big.NewInt(1)), E: 65537}
 	good := jwt.Issuer{Name: "i", Keys: jwt.Public("", ed.Public())}
-	for name, b := range map[string]auth.Option{
-		"no name":             jwt.Backend(jwt.Issuer{Keys: good.Keys}),
-		"no keys":             jwt.Backend(jwt.Issuer{Name: "i"}),
-		"twice":               jwt.Backend(good, jwt.WithIssuer(good)),
-		"nil option":          jwt.Backend(good, nil),
-		"nil key":             jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.Public("", nil)}),
-		"weak RSA":            jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.Public("", weak)}),
-		"short secret":        jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.Shared("", "HS256", []byte("short"))}),
-		"secret for RSA":      jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.Shared("", "RS256", make([]byte, 64))}),
-		"unknown algorithm":   jwt.Backend(jwt.Issuer{Name: "i", Keys: good.Keys, Algorithms: []string{"none"}}),
-		"HMAC from a URL":     jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.JWKSURL("https://example.com/jwks", nil), Algorithms: []string{"HS256"}}),
-		"http":                jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.JWKSURL("http://example.com/jwks", nil)}),
-		"a secret in a set":   jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.JWKS([]byte(`{"keys":[{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}`))}),
-		"an empty set":        jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.JWKS([]byte(`{"keys":[]}`))}),
-		"no set":              jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.JWKS([]byte(`x`))}),
-		"signer without name": jwt.Backend(good, jwt.WithSigner("", "", ed, time.Hour)),
-		"signer without life": jwt.Backend(good, jwt.WithSigner("i", "", ed, 0)),
-		"a public signer":     jwt.Backend(good, jwt.WithSigner("i", "", ed.Public(), time.Hour)),
+	shared := `{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`
+	signer, err := jose.NewSigner("", "", ed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mixed := bytes.Replace(jose.MarshalSet(signer.Key()), []byte(`[`), []byte(`[`+shared+`,`), 1)
+	with := func(k jwt.Keys) auth.Option { return jwt.Backend(jwt.Issuer{Name: "i", Keys: k}) }
+	for name, c := range map[string]struct {
+		b    auth.Option
+		want string
+	}{
+		"no name":                  {jwt.Backend(jwt.Issuer{Keys: good.Keys}), "without a name"},
+		"no keys":                  {jwt.Backend(jwt.Issuer{Name: "i"}), "has no keys"},
+		"twice":                    {jwt.Backend(good, jwt.WithIssuer(good)), "given twice"},
+		"nil option":               {jwt.Backend(good, nil), "option"},
+		"nil key":                  {with(jwt.Public("", nil)), "key"},
+		"weak RSA":                 {with(jwt.Public("", weak)), "2048"},
+		"short secret":             {with(jwt.Shared("", "HS256", []byte("short"))), "32"},
+		"secret for RSA":           {with(jwt.Shared("", "RS256", make([]byte, 64))), "not one of shared secrets"},
+		"secret for nothing":       {with(jwt.Shared("", "", make([]byte, 64))), "not one of shared secrets"},
+		"unknown algorithm":        {jwt.Backend(jwt.Issuer{Name: "i", Keys: good.Keys, Algorithms: []string{"none"}}), `algorithm "none"`},
+		"HMAC from a URL":          {jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.JWKSURL("https://example.com/jwks", nil), Algorithms: []string{"HS256"}}), `algorithm "HS256"`},
+		"http":                     {with(jwt.JWKSURL("http://example.com/jwks", nil)), "want https://"},
+		"no host":                  {with(jwt.JWKSURL("https:///jwks", nil)), "want https://"},
+		"no URL":                   {with(jwt.JWKSURL("https://exa mple/jwks", nil)), "want https://"},
+		"a secret in a set":        {with(jwt.JWKS([]byte(`{"keys":[` + shared + `]}`))), "shared"},
+		"a secret beside a key":    {with(jwt.JWKS(mixed)), "shared"},
+		"an empty set":             {with(jwt.JWKS([]byte(`{"keys":[]}`))), "empty key set"},
+		"no set":                   {with(jwt.JWKS([]byte(`x`))), "JSON"},
+		"signer without name":      {jwt.Backend(good, jwt.WithSigner("", "", ed, time.Hour)), "needs an issuer"},
+		"signer without life":      {jwt.Backend(good, jwt.WithSigner("i", "", ed, 0)), "needs an issuer"},
+		"signer with a short life": {jwt.Backend(good, jwt.WithSigner("i", "", ed, time.Second-1)), "needs an issuer"},
+		"signer of a second":       {jwt.Backend(good, jwt.WithSigner("i", "", ed, time.Second)), ""},
+		"a public signer":          {jwt.Backend(good, jwt.WithSigner("i", "", ed.Public(), time.Hour)), "key"},
 	} {
-		if a, err := auth.New(b, auth.WithService("s")); !errors.Is(err, auth.ErrInvalid) || a != nil {
-			t.Errorf("%s: New = %v, %v, want ErrInvalid", name, a, err)
+		a, err := auth.New(c.b, auth.WithService("s"))
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case c.want == "":
+			a.Close()
+		case !errors.Is(err, auth.ErrInvalid) || !strings.Contains(err.Error(), c.want) || a != nil:
+			t.Errorf("%s: New = %v, %v, want ErrInvalid with %q", name, a, err, c.want)
 		}
+	}
+}
+
+// A service's own token says what was asked for, and nothing else.
+func TestOwnTokens(t *testing.T) {
+	_, key, _ := ed25519.GenerateKey(nil)
+	is := jwt.Issuer{Name: "us", Keys: jwt.Public("", key.Public())}
+	signing := open(t, jwt.Backend(is, jwt.WithSigner("us", "", key, time.Hour)))
+	for _, c := range []struct {
+		opts     []auth.TokenOption
+		audience string
+		scope    any
+	}{
+		{nil, "orders", nil},
+		{[]auth.TokenOption{auth.Audience("stock")}, "stock", nil},
+		{[]auth.TokenOption{auth.Scopes("b", "a")}, "orders", "a b"},
+	} {
+		token, err := signing.Token(t.Context(), c.opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := jose.Parse(string(token.AccessToken))
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims, err := jose.ParseObject(m.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if claims["aud"] != c.audience || claims["scope"] != c.scope || claims["sub"] != "orders" || !slices.Equal(token.Audience, []string{c.audience}) {
+			t.Errorf("got %v, want audience %q and scope %v", claims, c.audience, c.scope)
+		}
+	}
+	caller, err := signing.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token, err := signing.Token(t.Context(), auth.OnBehalfOf(caller)); !errors.Is(err, auth.ErrUnsupported) {
+		t.Errorf("on behalf of a caller: %v, %v, want ErrUnsupported", token, err)
+	}
+	if token, err := open(t, jwt.Backend(is)).Token(t.Context()); !errors.Is(err, auth.ErrUnsupported) {
+		t.Errorf("without a signer: %v, %v, want ErrUnsupported", token, err)
+	}
+	nameless, err := auth.New(jwt.Backend(is, jwt.WithSigner("us", "", key, time.Hour)), auth.WithAnyAudience())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nameless.Close() })
+	if token, err := nameless.Token(t.Context()); !errors.Is(err, auth.ErrInvalid) {
+		t.Errorf("without a service: %v, %v, want ErrInvalid", token, err)
+	}
+}
+
+// Each token is refused for its own reason.
+func TestRefusalsSayWhy(t *testing.T) {
+	_, key, _ := ed25519.GenerateKey(nil)
+	_, other, _ := ed25519.GenerateKey(nil)
+	is := jwt.Issuer{Name: "us", Keys: jwt.Public("k", key.Public())}
+	one := open(t, jwt.Backend(is))
+	two := open(t, jwt.Backend(is, jwt.WithIssuer(jwt.Issuer{Name: "them", Keys: jwt.Public("k", other.Public())})))
+	later := time.Now().Add(time.Hour).Unix()
+	for _, c := range []struct {
+		name    string
+		au      auth.Auth
+		key     any
+		payload string
+		want    error
+		words   string
+	}{
+		{"signed by another", one, other, fmt.Sprintf(`{"iss":"us","sub":"x","aud":"orders","exp":%d}`, later), auth.ErrUnauthenticated, "signature"},
+		{"another issuer", one, key, fmt.Sprintf(`{"iss":"x","sub":"x","aud":"orders","exp":%d}`, later), auth.ErrUnauthenticated, "iss"},
+		{"expired", one, key, `{"iss":"us","sub":"x","aud":"orders","exp":1}`, auth.ErrExpired, ""},
+		{"expired, of two issuers", two, key, `{"iss":"us","sub":"x","aud":"orders","exp":1}`, auth.ErrExpired, ""},
+		{"no object", two, key, `[]`, auth.ErrUnauthenticated, "object"},
+		{"roles of a wrong type", one, key, fmt.Sprintf(`{"iss":"us","sub":"x","aud":"orders","exp":%d,"roles":5}`, later), auth.ErrUnauthenticated, "roles"},
+		{"unknown issuer", two, key, fmt.Sprintf(`{"iss":"x","sub":"x","aud":"orders","exp":%d}`, later), auth.ErrUnauthenticated, "unknown issuer"},
+	} {
+		s, err := jose.NewSigner("k", "", c.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := s.Sign("at+jwt", []byte(c.payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token, err := c.au.Verify(t.Context(), raw); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.words) {
+			t.Errorf("%s: %v, %v, want %v with %q", c.name, token, err, c.want, c.words)
+		}
+	}
+}
+
+func TestCloseClosesConnectionsToKeySets(t *testing.T) {
+	_, key, _ := ed25519.GenerateKey(nil)
+	s, err := jose.NewSigner("", "", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(jose.MarshalSet(s.Key())) }))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			close(closed)
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	raw, err := s.Sign("at+jwt", fmt.Appendf(nil, `{"iss":"i","sub":"x","aud":"orders","exp":%d}`, time.Now().Add(time.Hour).Unix()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	au := open(t, jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.JWKSURL(srv.URL, nil)}))
+	if _, err := au.Verify(t.Context(), raw); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-closed:
+		t.Fatal("the connection was not kept for the next request")
+	default:
+	}
+	if err := au.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-closed:
+	case <-time.After(10 * time.Second):
+		t.Error("Close left a connection open")
 	}
 }
