@@ -55,6 +55,9 @@ func ParseKey(b []byte) (*Key, error) {
 	return parseKey(m, true)
 }
 
+// PublicKey reads one JWK that came with a message: a shared secret is an error.
+func PublicKey(jwk map[string]any) (*Key, error) { return parseKey(jwk, false) }
+
 func parseKey(m map[string]any, secrets bool) (*Key, error) {
 	text := func(name string) (string, error) {
 		v, there := m[name]

@@ -26,7 +26,8 @@ func decode(s string) ([]byte, error) {
 type Message struct {
 	Algorithm string // what the header asks for: a claim to compare, never to obey
 	KeyID     string
-	Type      string // typ
+	Type      string         // typ
+	JWK       map[string]any // jwk, the sender's own word; nil if there is none
 	Payload   []byte
 
 	signed    string
@@ -66,7 +67,8 @@ func Parse(raw string) (*Message, error) {
 	return m, nil
 }
 
-// header reads the protected header. jwk, jku, x5c and x5u are not looked at.
+// header reads the protected header. jku, x5c and x5u are not looked at, and jwk
+// is for proofs of possession alone.
 func (m *Message) header(b []byte) error {
 	h, err := ParseObject(b)
 	if err != nil {
@@ -83,6 +85,7 @@ func (m *Message) header(b []byte) error {
 		}
 		*to = s
 	}
+	m.JWK, _ = h["jwk"].(map[string]any)
 	if !Known(m.Algorithm) {
 		return fmt.Errorf("%w: algorithm %q", ErrFormat, m.Algorithm)
 	}

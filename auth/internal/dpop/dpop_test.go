@@ -67,7 +67,6 @@ func TestTheExampleOfTheRFC(t *testing.T) {
 // sign makes a proof with any header and claims.
 func sign(t *testing.T, key *ecdsa.PrivateKey, header, claims map[string]any) string {
 	t.Helper()
-	enc := base64.RawURLEncoding.EncodeToString
 	h, err := json.Marshal(header)
 	if err != nil {
 		t.Fatal(err)
@@ -76,8 +75,14 @@ func sign(t *testing.T, key *ecdsa.PrivateKey, header, claims map[string]any) st
 	if err != nil {
 		t.Fatal(err)
 	}
+	return signRaw(t, key, string(h), string(c))
+}
+
+func signRaw(t *testing.T, key *ecdsa.PrivateKey, header, claims string) string {
+	t.Helper()
+	enc := base64.RawURLEncoding.EncodeToString
 	// jose signs only with headers of its own, so the signature is made over these.
-	signed := enc(h) + "." + enc(c)
+	signed := enc([]byte(header)) + "." + enc([]byte(claims))
 	sum := sha256.Sum256([]byte(signed))
 	r, s, err := ecdsa.Sign(rand.Reader, key, sum[:])
 	if err != nil {
@@ -133,6 +138,8 @@ func TestWhatAProofMustHave(t *testing.T) {
 		"no method":            {false, key, nil, map[string]any{"htm": nil}},
 		"the method in small":  {false, key, nil, map[string]any{"htm": "post"}},
 		"no address":           {false, key, nil, map[string]any{"htu": nil}},
+		"no host":              {false, key, nil, map[string]any{"htu": "https:///token"}},
+		"a port without end":   {false, key, nil, map[string]any{"htu": "https://server.example.com:x/token"}},
 		"a path alone":         {false, key, nil, map[string]any{"htu": "/token"}},
 		"with user info":       {false, key, nil, map[string]any{"htu": "https://a@server.example.com/token"}},
 		"an escaped path":      {false, key, nil, map[string]any{"htu": "https://server.example.com/%74oken"}},
@@ -151,6 +158,45 @@ func TestWhatAProofMustHave(t *testing.T) {
 		if name == "with nonce and ath" && (p == nil || p.Nonce != "n" || p.TokenHash != ath) {
 			t.Errorf("%s: %+v", name, p)
 		}
+	}
+}
+
+// A proof that is refused says why: another check does not stand in for it.
+func TestRefusalsOfHeadersAndClaims(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwk, err := json.Marshal(public(t, key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_700_000_000, 0)
+	good := `{"typ":"dpop+jwt","alg":"ES256","jwk":` + string(jwk) + `}`
+	for _, c := range []struct{ name, header, claims, want string }{
+		{"as it should be", good, `{"jti":"j","htm":"POST","htu":"https://server.example.com","iat":1700000000}`, ""},
+		{"with a slash", good, `{"jti":"j","htm":"POST","htu":"https://server.example.com/","iat":1700000000}`, ""},
+		{"no time", good, `{"jti":"j","htm":"POST","htu":"https://server.example.com"}`, "of another time"},
+		{"a time that's a text", good, `{"jti":"j","htm":"POST","htu":"https://server.example.com","iat":"now"}`, "of another time"},
+		{"claims that are a list", good, `[]`, "object"},
+		{"no key", `{"typ":"dpop+jwt","alg":"ES256"}`, `{}`, "no jwk"},
+		{"a key that's a text", `{"typ":"dpop+jwt","alg":"ES256","jwk":"x"}`, `{}`, "no jwk"},
+	} {
+		raw := signRaw(t, key, c.header, c.claims)
+		for _, to := range []string{"https://server.example.com", "https://server.example.com/"} {
+			p, err := dpop.Verify(raw, "POST", to, now)
+			if (err == nil) != (c.want == "") || err != nil && (!errors.Is(err, dpop.ErrProof) || !strings.Contains(err.Error(), c.want) || p != nil) {
+				t.Errorf("%s, for %s: %+v, %v, want %q", c.name, to, p, err, c.want)
+			}
+		}
+	}
+	// A time at the epoch is far from now, but not everywhere.
+	raw := signRaw(t, key, good, `{"jti":"j","htm":"POST","htu":"https://server.example.com"}`)
+	if p, err := dpop.Verify(raw, "POST", "https://server.example.com", time.Unix(0, 0)); !errors.Is(err, dpop.ErrProof) || p != nil {
+		t.Errorf("no time, at the epoch: %+v, %v, want ErrProof", p, err)
+	}
+	if p, err := dpop.Verify(raw, "POST", "nowhere", now); !errors.Is(err, dpop.ErrProof) || !strings.Contains(err.Error(), "another address") || p != nil {
+		t.Errorf("for no URL: %+v, %v, want ErrProof", p, err)
 	}
 }
 
