@@ -29,6 +29,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -103,8 +104,10 @@ func Subject(c *x509.Certificate) (string, error) {
 	case len(c.DNSNames) == 0 && c.Subject.CommonName != "":
 		return c.Subject.CommonName, nil
 	}
-	return "", fmt.Errorf("it names nobody in particular")
+	return "", errNobody
 }
+
+var errNobody = errors.New("it names nobody in particular")
 
 type driver struct {
 	roots   *x509.CertPool
@@ -129,7 +132,10 @@ func (d *driver) Verify(_ context.Context, c auth.Credential) (*auth.Token, erro
 		return nil, fmt.Errorf("%w: certificate: %w", auth.ErrUnauthenticated, err)
 	}
 	who, err := d.subject(leaf)
-	if err != nil || who == "" {
+	if err == nil && who == "" {
+		err = errNobody
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: certificate: %v", auth.ErrUnauthenticated, err)
 	}
 	sum := sha256.Sum256(leaf.Raw)

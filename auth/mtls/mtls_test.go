@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,9 +110,16 @@ func TestCallersAreWhomTheirCertificatesName(t *testing.T) {
 		"of a server": {ours.issue(t, func(c *x509.Certificate) {
 			c.Subject.CommonName, c.ExtKeyUsage = "bob", []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		}), 401, ""},
-		"of nobody":   {ours.issue(t, func(c *x509.Certificate) {}), 401, ""},
-		"of two":      {ours.issue(t, func(c *x509.Certificate) { c.DNSNames = []string{"a", "b"} }), 401, ""},
+		"of nobody": {ours.issue(t, func(c *x509.Certificate) {}), 401, ""},
+		"of two":    {ours.issue(t, func(c *x509.Certificate) { c.DNSNames = []string{"a", "b"} }), 401, ""},
+		"of two, with a common name": {ours.issue(t, func(c *x509.Certificate) {
+			c.DNSNames, c.Subject.CommonName = []string{"a", "b"}, "bob"
+		}), 401, ""},
 		"another URI": {ours.issue(t, spiffe("https://shop/orders")), 401, ""},
+		"another URI, with a common name": {ours.issue(t, func(c *x509.Certificate) {
+			spiffe("https://shop/orders")(c)
+			c.Subject.CommonName = "bob"
+		}), 401, ""},
 	} {
 		base := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs, Certificates: []tls.Certificate{c.cert}}}
 		if c.cert.Certificate == nil {
@@ -160,14 +168,48 @@ func TestRevokedCertificate(t *testing.T) {
 	}
 }
 
+// What a connection or its certificate has not proved counts for nothing, and
+// each refusal says its own reason.
+func TestCertificatesThatAreRefused(t *testing.T) {
+	ours := newAuthority(t)
+	leaf, err := x509.ParseCertificate(ours.issue(t, spiffe("spiffe://shop/orders")).Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := []*x509.Certificate{leaf}
+	for _, c := range []struct {
+		name    string
+		subject func(*x509.Certificate) (string, error)
+		state   *tls.ConnectionState
+		want    string
+	}{
+		{"as it should be", mtls.Subject, &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: shown}, ""},
+		{"before the end of the handshake", mtls.Subject, &tls.ConnectionState{PeerCertificates: shown}, "no client certificate"},
+		{"a subject that fails", func(*x509.Certificate) (string, error) { return "orders", errors.New("left the company") },
+			&tls.ConnectionState{HandshakeComplete: true, PeerCertificates: shown}, "left the company"},
+		{"a subject without a name", func(*x509.Certificate) (string, error) { return "", nil },
+			&tls.ConnectionState{HandshakeComplete: true, PeerCertificates: shown}, "certificate: it names nobody"},
+	} {
+		au, err := auth.New(mtls.Backend(ours.pool(), mtls.WithSubject(c.subject)), auth.WithAnyAudience(), auth.WithRules(auth.AllowAuthenticated()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = au.Authorized(auth.ContextWithCredential(t.Context(), auth.Credential{TLS: c.state}), auth.Request{})
+		if (err == nil) != (c.want == "") || err != nil && (!errors.Is(err, auth.ErrUnauthenticated) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+		au.Close()
+	}
+}
+
 func TestBadOptions(t *testing.T) {
 	pool := x509.NewCertPool()
-	for name, b := range map[string]auth.Option{
-		"no roots": mtls.Backend(nil), "nil option": mtls.Backend(pool, nil), "nil subject": mtls.Backend(pool, mtls.WithSubject(nil)),
+	for want, b := range map[string]auth.Option{
+		"no roots": mtls.Backend(nil), "option 1 is nil": mtls.Backend(pool, nil), "nil subject": mtls.Backend(pool, mtls.WithSubject(nil)),
 		"nil roles": mtls.Backend(pool, mtls.WithRoles(nil)), "nil clock": mtls.Backend(pool, mtls.WithClock(nil)),
 	} {
-		if a, err := auth.New(b, auth.WithAnyAudience()); !errors.Is(err, auth.ErrInvalid) || a != nil {
-			t.Errorf("%s: New = %v, %v", name, a, err)
+		if a, err := auth.New(b, auth.WithAnyAudience()); !errors.Is(err, auth.ErrInvalid) || a != nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New = %v, %v, want ErrInvalid with %q", a, err, want)
 		}
 	}
 }
@@ -179,9 +221,11 @@ func ExampleSubject() {
 		return
 	}
 	fmt.Println(mtls.Subject(&x509.Certificate{URIs: []*url.URL{u}}))
+	fmt.Println(mtls.Subject(&x509.Certificate{URIs: []*url.URL{u, u}}))
 	fmt.Println(mtls.Subject(&x509.Certificate{DNSNames: []string{"a", "b"}}))
 	// Output:
 	// spiffe://shop/orders <nil>
+	//  its URIs are not one SPIFFE ID
 	//  it names nobody in particular
 }
 

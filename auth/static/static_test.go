@@ -57,19 +57,65 @@ func TestHashesAndExpiry(t *testing.T) {
 
 func TestBadLists(t *testing.T) {
 	good := static.Caller{Token: key, Subject: "x"}
-	for name, b := range map[string]auth.Option{
-		"nobody":       static.Backend(static.Caller{Token: key}),
-		"nothing":      static.Backend(static.Caller{Subject: "x"}),
-		"both":         static.Backend(static.Caller{Subject: "x", Token: key, Hash: strings.Repeat("0", 64)}),
-		"short":        static.Backend(static.Caller{Subject: "x", Token: "hunter2"}),
-		"no hash":      static.Backend(static.Caller{Subject: "x", Hash: "hunter2"}),
-		"twice":        static.Backend(good, static.WithCaller(static.Caller{Token: key, Subject: "y"})),
-		"short own":    static.Backend(good, static.WithToken("", "hunter2")),
-		"a nil option": static.Backend(good, nil),
+	for name, c := range map[string]struct {
+		b    auth.Option
+		want string
+	}{
+		"nobody":           {static.Backend(static.Caller{Token: key}), "a token of nobody"},
+		"nothing":          {static.Backend(static.Caller{Subject: "x"}), "either a token or its hash"},
+		"both":             {static.Backend(static.Caller{Subject: "x", Token: key, Hash: strings.Repeat("0", 64)}), "either a token or its hash"},
+		"short":            {static.Backend(static.Caller{Subject: "x", Token: "hunter2"}), "of 7 characters"},
+		"one too short":    {static.Backend(static.Caller{Subject: "x", Token: "0123456789abcde"}), "of 15 characters"},
+		"long enough":      {static.Backend(static.Caller{Subject: "x", Token: "0123456789abcdef"}), ""},
+		"no hash":          {static.Backend(static.Caller{Subject: "x", Hash: "hunter2"}), "not SHA-256"},
+		"half a hash":      {static.Backend(static.Caller{Subject: "x", Hash: strings.Repeat("0", 32)}), "not SHA-256"},
+		"more than a hash": {static.Backend(static.Caller{Subject: "x", Hash: strings.Repeat("0", 66)}), "not SHA-256"},
+		"a hash":           {static.Backend(static.Caller{Subject: "x", Hash: strings.Repeat("0", 64)}), ""},
+		"twice":            {static.Backend(good, static.WithCaller(static.Caller{Token: key, Subject: "y"})), "occurs twice"},
+		"short own":        {static.Backend(good, static.WithToken("", "hunter2")), "of 7 characters"},
+		"own too short":    {static.Backend(good, static.WithToken("", "0123456789abcde")), "of 15 characters"},
+		"own long enough":  {static.Backend(good, static.WithToken("", "0123456789abcdef")), ""},
+		"a nil option":     {static.Backend(good, nil), "option 1 is nil"},
 	} {
-		a, err := auth.New(b, auth.WithAnyAudience())
-		if !errors.Is(err, auth.ErrInvalid) || a != nil || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: New = %v, %v, want ErrInvalid", name, a, err)
+		a, err := auth.New(c.b, auth.WithAnyAudience())
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case c.want == "":
+			a.Close()
+		case !errors.Is(err, auth.ErrInvalid) || a != nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2"):
+			t.Errorf("%s: New = %v, %v, want ErrInvalid with %q", name, a, err, c.want)
+		}
+	}
+}
+
+// An audience has its own token, or that of all, or none.
+func TestOwnTokens(t *testing.T) {
+	caller := static.Caller{Token: key, Subject: "x"}
+	some, err := auth.New(static.Backend(caller, static.WithToken("orders", "the orders' token")), auth.WithAnyAudience())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer some.Close()
+	all, err := auth.New(static.Backend(caller, static.WithToken("orders", "the orders' token"), static.WithToken("", "anybody's token!")), auth.WithAnyAudience())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer all.Close()
+	for _, c := range []struct {
+		a    auth.Auth
+		opts []auth.TokenOption
+		want auth.Secret
+	}{
+		{some, []auth.TokenOption{auth.Audience("orders")}, "the orders' token"},
+		{some, []auth.TokenOption{auth.Audience("billing")}, ""},
+		{all, []auth.TokenOption{auth.Audience("orders")}, "the orders' token"},
+		{all, []auth.TokenOption{auth.Audience("billing")}, "anybody's token!"},
+		{all, []auth.TokenOption{auth.Audience("orders"), auth.OnBehalfOf(&auth.Token{AccessToken: key})}, ""},
+	} {
+		got, err := c.a.Token(t.Context(), c.opts...)
+		if c.want == "" && !errors.Is(err, auth.ErrUnsupported) || c.want != "" && (err != nil || got.AccessToken != c.want) {
+			t.Errorf("got %v, %v, want %q", got, err, string(c.want))
 		}
 	}
 }
