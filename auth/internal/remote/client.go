@@ -21,17 +21,20 @@ func NewClient() *http.Client { return newClient(nil) }
 // besides, it connects to public addresses only, checked when it dials, so that
 // a name that changes its mind between check and use gains nothing.
 func NewForeignClient() *http.Client {
-	return newClient(func(_ context.Context, _, address string, _ syscall.RawConn) error {
-		ap, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return err
-		}
-		a := ap.Addr().Unmap()
-		if !a.IsGlobalUnicast() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() {
-			return fmt.Errorf("%s is not a public address, and no operator named it", a)
-		}
-		return nil
-	})
+	return newClient(func(_ context.Context, _, address string, _ syscall.RawConn) error { return public(address) })
+}
+
+// public is an error unless an address to dial is one of the public network.
+func public(address string) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return err
+	}
+	a := ap.Addr().Unmap()
+	if !a.IsGlobalUnicast() || a.IsPrivate() {
+		return fmt.Errorf("%s is not a public address, and no operator named it", a)
+	}
+	return nil
 }
 
 func newClient(control func(context.Context, string, string, syscall.RawConn) error) *http.Client {
@@ -59,6 +62,9 @@ func SameHost(r *http.Request, via []*http.Request) error {
 // SameOrigin reports whether two URLs have one scheme and host.
 func SameOrigin(a, b string) bool {
 	x, err := url.Parse(a)
-	y, err2 := url.Parse(b)
-	return err == nil && err2 == nil && x.Scheme == y.Scheme && strings.EqualFold(x.Host, y.Host)
+	if err != nil {
+		return false
+	}
+	y, err := url.Parse(b)
+	return err == nil && x.Scheme == y.Scheme && strings.EqualFold(x.Host, y.Host)
 }

@@ -71,7 +71,7 @@ func New[T any](l *life.Life, client *http.Client, timeout time.Duration, parse 
 func (d *Document[T]) Get(ctx context.Context) (T, error) {
 	d.mu.Lock()
 	now := time.Now()
-	if d.have && now.Sub(d.fetched) < maxStale+maxFresh {
+	if d.usable(now) {
 		v := d.value
 		if now.After(d.renewAt) && now.After(d.retryAt) {
 			d.start()
@@ -97,12 +97,8 @@ func (d *Document[T]) Renew(ctx context.Context) (T, error) {
 		d.tokens = min(renewBurst, d.tokens+now.Sub(d.counted).Seconds()/renewEvery.Seconds())
 		d.counted = now
 		if d.tokens < 1 || now.Before(d.retryAt) {
-			v, have, err := d.value, d.have, d.failed
-			d.mu.Unlock()
-			if have {
-				err = nil
-			}
-			return v, err
+			defer d.mu.Unlock()
+			return d.copy(now, d.failed)
 		}
 		d.tokens--
 	}
@@ -122,7 +118,21 @@ func (d *Document[T]) wait(ctx context.Context, f *flight) (T, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.have && ctx.Err() == nil {
+	if ctx.Err() == nil {
+		return d.copy(time.Now(), err)
+	}
+	var zero T
+	return zero, err
+}
+
+// usable reports whether there is a copy that is not too old. d.mu is held.
+func (d *Document[T]) usable(now time.Time) bool {
+	return d.have && now.Sub(d.fetched) < maxStale+maxFresh
+}
+
+// copy returns the copy, or err if there is none to use. d.mu is held.
+func (d *Document[T]) copy(now time.Time, err error) (T, error) {
+	if d.usable(now) {
 		return d.value, nil
 	}
 	var zero T

@@ -231,7 +231,7 @@ func TestForeignClientStaysOffPrivateAddresses(t *testing.T) {
 func TestFreshness(t *testing.T) {
 	for in, want := range map[string]time.Duration{
 		"": time.Hour, "max-age=1": minFresh, "public, max-age=7200": 2 * time.Hour, "max-age=99999999999": time.Hour, "MAX-AGE=600": 10 * time.Minute,
-		"no-store": time.Hour, "max-age=-5": minFresh, "max-age=x": time.Hour, "max-age=86399": 86399 * time.Second,
+		"no-store": time.Hour, "max-age=-5": minFresh, "max-age=x": time.Hour, "max-age=86399": 86399 * time.Second, "max-age=86400": time.Hour,
 	} {
 		if got := freshness(in); got != want {
 			t.Errorf("%q: %s, want %s", in, got, want)
