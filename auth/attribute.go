@@ -39,10 +39,7 @@ func (a attribute) get(t *Token, r *Request) scalar {
 	case "claims":
 		var v any = t.Claims
 		for _, name := range a.path {
-			m, ok := v.(map[string]any)
-			if !ok {
-				return scalar{}
-			}
+			m, _ := v.(map[string]any)
 			v = m[name]
 		}
 		return scalarOf(v)

@@ -171,6 +171,13 @@ func TestProofsAreForTheOriginsGiven(t *testing.T) {
 			t.Errorf("%s: %d, want %d", to, resp.StatusCode, status)
 		}
 	}
+	if _, err := auth.New(auth.WithOrigins()); !errors.Is(err, auth.ErrInvalid) {
+		t.Errorf("no origins: %v, want ErrInvalid", err)
+	}
+	nowhere := auth.Credential{Scheme: "DPoP", Value: auth.Secret(bound), Proof: &auth.Proof{JWT: "x", Method: "GET", URL: ":"}}
+	if _, err := b.auth.Authorized(auth.ContextWithCredential(t.Context(), nowhere), auth.Request{}); !errors.Is(err, auth.ErrProof) {
+		t.Errorf("a proof for no URL: %v, want ErrProof", err)
+	}
 	for _, bad := range []string{"", "api.example.com", "ftp://x", "https://", "https://x/path", "https://u@x", "https://x?y"} {
 		if _, err := auth.New(auth.WithOrigins(bad)); !errors.Is(err, auth.ErrInvalid) {
 			t.Errorf("WithOrigins(%q): %v, want ErrInvalid", bad, err)
@@ -218,6 +225,10 @@ func TestTokenBoundToACertificate(t *testing.T) {
 				t.Errorf("%s: %d, want %d", c.name, resp.StatusCode, c.status)
 			}
 		}
+	}
+	// The scheme DPoP is for tokens that a proof goes with.
+	if resp := b.send(one, "GET", "/a", "DPoP "+b.token(`,"cnf":{"x5t#S256":"`+mine+`"}`)); resp.StatusCode != 401 {
+		t.Errorf("its certificate, as DPoP: %d, want 401", resp.StatusCode)
 	}
 	// A verdict that was cached for its owner is none for a thief.
 	raw := b.token(`,"cnf":{"x5t#S256":"` + mine + `"}`)

@@ -150,6 +150,25 @@ func TestRefusalsAreCachedShortlyAndFailuresNever(t *testing.T) {
 	})
 }
 
+func TestARefusalIsAskedAgainAfterItsTime(t *testing.T) {
+	for _, c := range []struct {
+		after time.Duration
+		asked int64
+	}{{5*time.Second - 1, 1}, {5 * time.Second, 2}, {5*time.Second + 1, 2}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{verify: func(context.Context, auth.Credential) (*auth.Token, error) { return nil, auth.ErrUnauthenticated }}
+			a := f.open(t)
+			a.Verify(t.Context(), "bad")
+			time.Sleep(c.after)
+			a.Verify(t.Context(), "bad")
+			if n := f.asked.Load(); n != c.asked {
+				t.Errorf("asked %d times within %s, want %d", n, c.after, c.asked)
+			}
+			a.Close()
+		})
+	}
+}
+
 func TestDriversMistakesLetNobodyIn(t *testing.T) {
 	for name, c := range map[string]struct {
 		token *auth.Token

@@ -145,6 +145,9 @@ func TestTransportSendsTheRightToken(t *testing.T) {
 	var got string
 	base := roundTripper(func(r *http.Request) (*http.Response, error) {
 		got = r.Header.Get("Authorization")
+		if _, there := r.Header["Dpop"]; there {
+			t.Error("a bearer token went with a proof")
+		}
 		return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
 	})
 	whose := func(ctx context.Context, opts ...auth.TransportOption) (subject, actor string) {

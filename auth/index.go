@@ -141,10 +141,8 @@ func (w *walker) find(x *index, rules []rule) int {
 	if i := w.try(x.rest, rules); i >= 0 {
 		return i
 	}
-	if x.subjects != nil {
-		if i := w.try(x.subjects[w.t.Subject], rules); i >= 0 {
-			return i
-		}
+	if i := w.try(x.subjects[w.t.Subject], rules); i >= 0 {
+		return i
 	}
 	if i := w.each(x.roles, w.t.Roles, rules); i >= 0 {
 		return i
@@ -155,15 +153,11 @@ func (w *walker) find(x *index, rules []rule) int {
 	if i := w.each(x.scopes, w.t.Scopes, rules); i >= 0 {
 		return i
 	}
-	if x.actions != nil {
-		if i := w.try(x.actions[w.q.Action], rules); i >= 0 {
-			return i
-		}
+	if i := w.try(x.actions[w.q.Action], rules); i >= 0 {
+		return i
 	}
-	if x.resources != nil {
-		if i := w.try(x.resources[w.q.Resource], rules); i >= 0 {
-			return i
-		}
+	if i := w.try(x.resources[w.q.Resource], rules); i >= 0 {
+		return i
 	}
 	if i := w.begins(&x.subjectHeads, w.t.Subject, rules); i >= 0 {
 		return i
@@ -175,9 +169,6 @@ func (w *walker) find(x *index, rules []rule) int {
 }
 
 func (w *walker) each(m map[string][]int32, keys []string, rules []rule) int {
-	if m == nil {
-		return -1
-	}
 	for _, k := range keys {
 		if i := w.try(m[k], rules); i >= 0 {
 			return i

@@ -347,6 +347,64 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
+// What an authority gives is a token, or it is an error of its kind.
+func TestAnswersOfTheAuthority(t *testing.T) {
+	for name, c := range map[string]struct {
+		token *auth.Token
+		err   error
+		want  error
+	}{
+		"a token":     {&auth.Token{AccessToken: "t"}, nil, nil},
+		"nothing":     {nil, nil, auth.ErrUnavailable},
+		"no token":    {&auth.Token{}, nil, auth.ErrUnavailable},
+		"an old one":  {&auth.Token{AccessToken: "t", ExpiresAt: time.Now().Add(-time.Second)}, nil, auth.ErrUnavailable},
+		"a denial":    {nil, auth.ErrDenied, auth.ErrDenied},
+		"a refusal":   {nil, auth.ErrUnauthenticated, auth.ErrUnauthenticated},
+		"unsupported": {nil, auth.ErrUnsupported, auth.ErrUnsupported},
+	} {
+		f := &fake{obtain: func(context.Context, auth.TokenRequest) (*auth.Token, error) { return c.token, c.err }}
+		token, err := f.open(t).Token(t.Context())
+		if !errors.Is(err, c.want) || c.want == nil && err != nil || (token != nil) != (c.want == nil) || c.want != auth.ErrUnavailable && errors.Is(err, auth.ErrUnavailable) {
+			t.Errorf("%s: %v, %v, want %v", name, token, err, c.want)
+		}
+	}
+}
+
+// Tokens are kept by audience and set of scopes.
+func TestTokensAreKeptByWhatTheyAreFor(t *testing.T) {
+	f := &fake{obtain: lasting(time.Hour)}
+	a := f.open(t)
+	ask := func(opts ...auth.TokenOption) *auth.Token {
+		t.Helper()
+		token, err := a.Token(t.Context(), opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	plain := ask()
+	if ask(auth.Scopes()) != plain || ask(auth.Audience("")) != plain {
+		t.Error("a token for nothing in particular is another one")
+	}
+	seen := map[*auth.Token]string{plain: "plain"}
+	for name, opts := range map[string][]auth.TokenOption{
+		"a scope": {auth.Scopes("a")}, "two scopes": {auth.Scopes("a", "b")}, "an audience": {auth.Audience("orders")},
+		"an audience and a scope": {auth.Audience("orders"), auth.Scopes("a")}, "a caller": {auth.OnBehalfOf(&auth.Token{AccessToken: "x"})},
+	} {
+		token := ask(opts...)
+		if other := seen[token]; other != "" {
+			t.Errorf("%s: the token of %s", name, other)
+		}
+		seen[token] = name
+		if ask(opts...) != token {
+			t.Errorf("%s: another token the second time", name)
+		}
+	}
+	if ask(auth.Scopes("b", "a", "b")) != ask(auth.Scopes("a", "b")) {
+		t.Error("the order of scopes makes another token")
+	}
+}
+
 // Audiences that a program makes of its callers' data are bounded, too: the
 // first thousand are kept, and of the others the newest.
 func TestTokensOfNamedAudiencesAreBounded(t *testing.T) {

@@ -74,6 +74,18 @@ func TestNormalizePathOfMiddleware(t *testing.T) {
 		{"RawPath alone", url.URL{RawPath: "/admin"}, ""},
 		{"RawPath with a slash hidden", url.URL{Path: "/a/b", RawPath: "/a%2Fb"}, ""},
 		{"a slash less", url.URL{Path: "../admin"}, ""},
+		{"a dot segment", url.URL{Path: "/./a"}, ""},
+		{"two dots", url.URL{Path: "/a/../b"}, ""},
+		{"a name with a dot", url.URL{Path: "/.well-known/x"}, "/.well-known/x"},
+		{"a backslash", url.URL{Path: `/a\\b`}, ""},
+		{"DEL", url.URL{Path: "/a\x7fb"}, ""},
+		{"a control character", url.URL{Path: "/a\x1fb"}, ""},
+		{"a space", url.URL{Path: "/a b"}, "/a b"},
+		{"UTF-8", url.URL{Path: "/caf\u00e9"}, "/caf\u00e9"},
+		{"no UTF-8", url.URL{Path: "/a\xffb"}, ""},
+		{"escaped twice", url.URL{Path: "/a%2fb"}, ""},
+		{"a sign of percent", url.URL{Path: "/100%"}, "/100%"},
+		{"a sign of percent and a digit", url.URL{Path: "/a%2"}, "/a%2"},
 		{"opaque", url.URL{Scheme: "http", Opaque: "/admin"}, ""},
 	} {
 		given := c.url

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -79,8 +80,35 @@ func TestDecisions(t *testing.T) {
 		if (d.Effect == auth.Allow) != c.allow || d.Rule != c.rule || d.Revision != "r1" || d.Reason == "" {
 			t.Errorf("%s: %+v, want allow %t by %q", c.name, d, c.allow, c.rule)
 		}
+		if unknown := strings.Contains(c.name, "can't be answered"); unknown != strings.Contains(d.Reason, "no answer") {
+			t.Errorf("%s: %q", c.name, d.Reason)
+		}
 		if e := p.Explain(t.Context(), c.token, c.r); e.Decision != d || c.token != nil && len(e.Rules) != 7 {
 			t.Errorf("%s: Explain says %+v, Decide %+v", c.name, e.Decision, d)
+		}
+	}
+}
+
+func TestExplainedRolesAreSortedAndSaidOnce(t *testing.T) {
+	p := policies(t, auth.RuleSet{
+		Rules:    []auth.Rule{auth.AllowAuthenticated()},
+		Members:  map[string][]string{"alice": {"editor"}},
+		Includes: map[string][]string{"admin": {"editor", "zoo"}, "editor": {"reader"}},
+	})
+	e := p.Explain(t.Context(), &auth.Token{Subject: "alice", Roles: []string{"zoo", "admin"}}, auth.Request{})
+	if want := []string{"admin", "editor", "reader", "zoo"}; !slices.Equal(e.Roles, want) {
+		t.Errorf("roles %q, want %q", e.Roles, want)
+	}
+}
+
+func TestSizeOfARuleSet(t *testing.T) {
+	rules := make([]auth.Rule, 100_001)
+	for i := range rules {
+		rules[i].ID = fmt.Sprint(i)
+	}
+	for n, ok := range map[int]bool{100_000: true, 100_001: false} {
+		if _, err := auth.NewPolicies(auth.RuleSet{Rules: rules[:n]}); (err == nil) != ok || err != nil && !errors.Is(err, auth.ErrInvalid) {
+			t.Errorf("%d rules: %v, want success %t", n, err, ok)
 		}
 	}
 }
@@ -88,7 +116,7 @@ func TestDecisions(t *testing.T) {
 func TestConditions(t *testing.T) {
 	token := &auth.Token{Subject: "u", Scopes: []string{"a", "b"}, ExpiresAt: time.Unix(2000, 0), Claims: map[string]any{
 		"level": int64(3), "ratio": 0.5, "vip": true, "groups": []any{"x", int64(7)}, "group": "nonadmin", "big": int64(9007199254740993), "name": "ann",
-		"object": map[string]any{"in": "x"}, "null": nil, "empty": []any{}, "x": "x", "huge": 1e300,
+		"object": map[string]any{"in": "x"}, "null": nil, "empty": []any{}, "x": "x", "huge": 1e300, "most": int64(math.MaxInt64), "least": int64(math.MinInt64),
 	}}
 	r := auth.Request{Service: "s", Action: "act", Resource: "/r", Attributes: map[string]any{
 		"ip": "10.1.2.3", "ip6": "::ffff:10.1.2.3", "n": 5, "list": []string{"u", "v"}, "at": time.Unix(1000, 0), "weird": struct{}{},
@@ -150,6 +178,11 @@ func TestConditions(t *testing.T) {
 		{auth.Condition{Attribute: "claims.big", Op: "eq", Value: 9007199254740992.0}, "false"},
 		{auth.Condition{Attribute: "claims.big", Op: "lt", Other: "claims.huge"}, "true"},
 		{auth.Condition{Attribute: "claims.huge", Op: "gt", Other: "claims.big"}, "true"},
+		{auth.Condition{Attribute: "claims.most", Op: "lt", Value: 9223372036854775808.0}, "true"},
+		{auth.Condition{Attribute: "claims.most", Op: "gt", Value: 9223372036854774784.0}, "true"},
+		{auth.Condition{Attribute: "claims.least", Op: "eq", Value: -9223372036854775808.0}, "true"},
+		{auth.Condition{Attribute: "claims.least", Op: "gt", Value: -9223372036854777856.0}, "true"},
+		{auth.Condition{Attribute: "claims.least", Op: "lt", Value: -9223372036854774784.0}, "true"},
 		{auth.Condition{Attribute: "claims.level", Op: "lt", Value: 3.5}, "true"},
 		{auth.Condition{Attribute: "claims.level", Op: "lt", Value: 2.5}, "false"},
 		{auth.Condition{Attribute: "claims.ratio", Op: "lt", Other: "claims.level"}, "true"},
@@ -284,6 +317,14 @@ func TestBadRulesAreRefusedAndTheOldStay(t *testing.T) {
 		"long pattern":         {{ID: "x", Subjects: []string{strings.Repeat("a", 2000)}}},
 		"many stars":           {{ID: "x", Subjects: []string{strings.Repeat("a*", 50)}}},
 		"unknown attribute":    {when(auth.Condition{Attribute: "token.shoe", Op: "eq", Value: 1})},
+		"unknown other":        {when(auth.Condition{Attribute: "token.subject", Op: "eq", Other: "token.shoe"})},
+		"claims of nothing":    {when(auth.Condition{Attribute: "claims.", Op: "eq", Value: 1})},
+		"claims alone":         {when(auth.Condition{Attribute: "claims", Op: "eq", Value: 1})},
+		"a request's nothing":  {when(auth.Condition{Attribute: "request.", Op: "eq", Value: 1})},
+		"other for exists":     {when(auth.Condition{Attribute: "token.subject", Op: "exists", Other: "request.x"})},
+		"an empty in":          {when(auth.Condition{Attribute: "token.subject", Op: "in", Value: []any{}})},
+		"an empty within":      {when(auth.Condition{Attribute: "request.ip", Op: "within", Value: []any{}})},
+		"a number for within":  {when(auth.Condition{Attribute: "request.ip", Op: "within", Value: 1})},
 		"attribute of nothing": {when(auth.Condition{Attribute: "subject", Op: "eq", Value: 1})},
 		"unknown operator":     {when(auth.Condition{Attribute: "token.subject", Op: "=", Value: 1})},
 		"no value":             {when(auth.Condition{Attribute: "token.subject", Op: "eq"})},

@@ -77,9 +77,6 @@ func WithRefusals(f func(ctx context.Context, r Refusal)) Option {
 func LogRefusals(l *slog.Logger) func(context.Context, Refusal) {
 	gate := &seldom.Gate{}
 	return func(ctx context.Context, r Refusal) {
-		if !l.Enabled(ctx, slog.LevelWarn) {
-			return
-		}
 		ok, dropped := gate.Pass(r.Reason, time.Now())
 		if !ok {
 			return

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/auth"
@@ -201,6 +202,37 @@ func TestFloodOfRefusalsDoesNotFloodTheLog(t *testing.T) {
 	if got := out.take(); got != nil || counted["other"]+counted["no_credential"] > 0 {
 		t.Errorf("%q, %v", got, counted)
 	}
+}
+
+// What was left out of the log is said by the next line, and what strangers
+// write into it is cut.
+func TestWhatTheLogLeavesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out lines
+		log := auth.LogRefusals(slog.New(slog.NewTextHandler(&out, nil)))
+		for range 2000 {
+			log(t.Context(), auth.Refusal{Reason: "expired", Err: auth.ErrExpired})
+		}
+		written := out.take()
+		if len(written) == 0 || strings.Contains(strings.Join(written, ""), "left_out") {
+			t.Errorf("%q", written)
+		}
+		time.Sleep(time.Minute)
+		for _, want := range []string{fmt.Sprint(" left_out=", 2000-len(written)), ""} {
+			log(t.Context(), auth.Refusal{Reason: "expired", Err: auth.ErrExpired})
+			if got := out.take(); len(got) != 1 || !strings.Contains(got[0], want) || want == "" && strings.Contains(got[0], "left_out") {
+				t.Errorf("%q, want one line with %q", got, want)
+			}
+		}
+		for n, cut := range map[int]bool{255: false, 256: false, 257: true} {
+			time.Sleep(time.Minute)
+			log(t.Context(), auth.Refusal{Reason: "expired", Err: auth.ErrExpired, Request: auth.Request{Resource: strings.Repeat("b", n)}})
+			got := strings.Join(out.take(), "")
+			if kept := strings.Count(got, "b"); kept < min(n, 256) || kept > min(n, 256)+1 || strings.Contains(got, "\u2026") != cut {
+				t.Errorf("a resource of %d bytes: %s", n, got)
+			}
+		}
+	})
 }
 
 // An Auth of somebody else's that does not know Credential.Err lets nobody in

@@ -44,6 +44,8 @@ type denials struct {
 	mu sync.RWMutex
 	m  map[denialKey]time.Time
 	by expiries
+
+	size int // how many are remembered; 0: maxDenied
 }
 
 type denial struct {
@@ -90,7 +92,11 @@ func (d *denials) add(r Revocation, now time.Time) {
 	if len(r.Hash) == len(hash{}) {
 		keep(denialKey{hash: hash(r.Hash)})
 	}
-	for len(d.by) > 0 && (len(d.by) > maxDenied || !now.Before(d.by[0].end)) {
+	most := d.size
+	if most == 0 {
+		most = maxDenied
+	}
+	for len(d.by) > 0 && (len(d.by) > most || !now.Before(d.by[0].end)) {
 		delete(d.m, heap.Pop(&d.by).(denial).key)
 	}
 	d.n.Store(int64(len(d.m)))

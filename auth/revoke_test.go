@@ -188,6 +188,29 @@ func TestCloseEndsTheTellingOfRevocations(t *testing.T) {
 	})
 }
 
+// A verdict that is cached for longer than the revocation is remembered does not
+// outlive it.
+func TestARevokedTokenIsAskedAboutAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{verify: func(context.Context, auth.Credential) (*auth.Token, error) {
+			return &auth.Token{Subject: "a", AccessToken: "x"}, nil
+		}}
+		a := f.open(t, auth.WithCacheTTL(48*time.Hour))
+		token, err := a.Verify(t.Context(), "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Revoke(t.Context(), token)
+		time.Sleep(25 * time.Hour)
+		a.Revoke(t.Context(), &auth.Token{ID: "another"}) // clears away what has ended
+		a.Verify(t.Context(), "x")
+		if n := f.asked.Load(); n != 2 {
+			t.Errorf("asked %d times, want 2", n)
+		}
+		a.Close()
+	})
+}
+
 // A token that is accepted for a while after its end is refused for as long
 // once it was revoked, although later revocations clear away what has ended.
 func TestRevokedTokenStaysRefusedThroughTheLeeway(t *testing.T) {
