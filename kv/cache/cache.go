@@ -134,31 +134,27 @@ func (c *cached) GetMany(ctx context.Context, keys ...string) (map[string]kv.Ite
 	return items, err
 }
 
-// A write drops the key before and after: a read in between may have got the
-// old value or the new one, and is not kept.
+// A write drops the key when it ends: what was read until then may be the old
+// value, and is not kept.
 
 func (c *cached) Put(ctx context.Context, key string, value []byte, opts ...kv.PutOption) (kv.Revision, error) {
-	c.drop(key)
 	defer c.drop(key)
 	return c.KV.Put(ctx, key, value, opts...)
 }
 
 func (c *cached) PutMany(ctx context.Context, values map[string][]byte, opts ...kv.PutOption) error {
 	for key := range values {
-		c.drop(key)
 		defer c.drop(key)
 	}
 	return c.KV.PutMany(ctx, values, opts...)
 }
 
 func (c *cached) Delete(ctx context.Context, key string, opts ...kv.DeleteOption) error {
-	c.drop(key)
 	defer c.drop(key)
 	return c.KV.Delete(ctx, key, opts...)
 }
 
 func (c *cached) Add(ctx context.Context, key string, delta int64, opts ...kv.PutOption) (int64, error) {
-	c.drop(key)
 	defer c.drop(key)
 	return c.KV.Add(ctx, key, delta, opts...)
 }

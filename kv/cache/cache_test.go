@@ -257,12 +257,19 @@ func TestCachedRefusesWhatCannotBe(t *testing.T) {
 		"no store":   {nil, cache.WithMaxAge(1), kv.ErrInvalid},
 		"nil option": {newStore(t), nil, kv.ErrInvalid},
 		"no age":     {newStore(t), cache.WithMaxAge(0), kv.ErrInvalid},
-		"no room":    {newStore(t), cache.WithMaxBytes(1), kv.ErrInvalid},
+		"no room":    {newStore(t), cache.WithMaxBytes(4095), kv.ErrInvalid},
+		"just room":  {newStore(t), cache.WithMaxBytes(4096), nil},
+		"not followed": {newStore(t, kv.WithDriver("gone", func(context.Context) (kv.Driver, error) { return gone{}, nil }), kv.WithLazy()),
+			cache.WithMaxAge(1), nil},
 		"cannot be followed": {newStore(t, kv.WithDriver("gone", func(context.Context) (kv.Driver, error) { return gone{}, nil }), kv.WithLazy()),
 			cache.WithFollow(""), kv.ErrUnsupported},
 	} {
-		if _, err := cache.New(c.store, c.opt); !errors.Is(err, c.want) {
+		made, err := cache.New(c.store, c.opt)
+		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if err == nil {
+			made.Close()
 		}
 	}
 }

@@ -120,8 +120,17 @@ func TestLoaderServesStaleWhileItLoads(t *testing.T) {
 		get("v2", 0)
 		synctest.Wait()
 		get("v2", 0) // and not asked again at once
+		time.Sleep(time.Second - 1)
+		get("v2", 0)
+		synctest.Wait()
 		if n != 3 {
 			t.Fatalf("%d loads, want 3: a load that failed rests a second", n)
+		}
+		time.Sleep(1)
+		get("v2", 0)
+		synctest.Wait()
+		if n != 4 {
+			t.Fatalf("%d loads after that second, want 4", n)
 		}
 		time.Sleep(time.Minute)
 		if _, err := l.GetOrLoad(t.Context(), "k", load); err == nil {
