@@ -45,13 +45,13 @@ func TestAuthorsCanBeRequired(t *testing.T) {
 
 func TestBadOptionsAreErrorsOfNew(t *testing.T) {
 	open := func(context.Context) (store.Driver, error) { return nil, errors.New("never opened") }
-	for name, opts := range map[string][]store.Option{
-		"nil": {nil}, "driver": {store.WithDriver("", nil)}, "two": {store.WithDriver("a", open), store.WithDriver("b", open)},
-		"validator": {store.WithValidator(nil)}, "timeout": {store.WithTimeout(0)}, "dial timeout": {store.WithDialTimeout(-1)},
-		"open": {store.WithDriver("a", open)},
+	for want, opts := range map[string][]store.Option{
+		"option 1 is nil": {nil}, "a name and a function": {store.WithDriver("", nil)}, "two backends, a and b": {store.WithDriver("a", open), store.WithDriver("b", open)},
+		"nil function": {store.WithValidator(nil)}, "WithTimeout: 0s": {store.WithTimeout(0)}, "WithDialTimeout: 0s": {store.WithDialTimeout(0)},
+		"never opened": {store.WithDriver("a", open)},
 	} {
-		if _, err := store.New(opts...); !errors.Is(err, store.ErrInvalid) {
-			t.Errorf("%s: got %v, want ErrInvalid", name, err)
+		if _, err := store.New(opts...); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want ErrInvalid with %q", err, want)
 		}
 	}
 }

@@ -18,7 +18,7 @@ type double struct {
 	get     func(key string, opts int) (kv.Item, error)
 	getMany func(keys []string) (map[string]kv.Item, error)
 	put     func() error
-	watch   iter.Seq2[kv.Event, error]
+	watch   func(ctx context.Context) iter.Seq2[kv.Event, error]
 	gets    int // of Get and GetMany
 }
 
@@ -47,7 +47,7 @@ func (d *double) Put(ctx context.Context, key string, value []byte, opts ...kv.P
 
 func (d *double) Watch(ctx context.Context, prefix string) iter.Seq2[kv.Event, error] {
 	if d.watch != nil {
-		return d.watch
+		return d.watch(ctx)
 	}
 	return d.KV.Watch(ctx, prefix)
 }
@@ -182,10 +182,13 @@ func TestCachedItemsAgeOnceNobodyTells(t *testing.T) {
 				var store kv.KV = d
 				switch way {
 				case "a watch fails":
-					d.watch = func(yield func(kv.Event, error) bool) {
-						yield(kv.Event{Kind: kv.EventSynced}, nil)
-						<-end
-						yield(kv.Event{}, kv.ErrUnavailable)
+					d.watch = func(ctx context.Context) iter.Seq2[kv.Event, error] {
+						return func(yield func(kv.Event, error) bool) {
+							yield(kv.Event{Kind: kv.EventSynced}, nil)
+							<-end
+							yield(kv.Event{}, kv.ErrUnavailable)
+							<-ctx.Done() // it tries to connect again
+						}
 					}
 				case "following ends":
 					store = &follows{d, func(_ context.Context, live func(bool), _ func(string)) error {
