@@ -62,7 +62,7 @@ func (Format) Parse(data []byte) (n *config.Node, err error) {
 	if len(doc) == 0 {
 		return nil, nil
 	}
-	return convert(doc, "", lines(data))
+	return convert(doc, "", lines(data), position{})
 }
 
 // quoted is how strconv repeats a number, which may be somebody's password.
@@ -121,9 +121,14 @@ func deep(data []byte) bool {
 	return false
 }
 
-// convert makes a node of what Unmarshal made. at says where each key stands.
-func convert(v any, path string, at map[string]position) (*config.Node, error) {
-	n := &config.Node{Line: at[path].Line, Column: at[path].Column}
+// convert makes a node of what Unmarshal made. at says where each key stands;
+// what has none, such as an item of a list, stands where the key around it does.
+func convert(v any, path string, at map[string]position, around position) (*config.Node, error) {
+	here, ok := at[path]
+	if !ok {
+		here = around
+	}
+	n := &config.Node{Line: here.Line, Column: here.Column}
 	switch v := v.(type) {
 	case bool:
 		n.Kind, n.Bool = config.Bool, v
@@ -143,7 +148,7 @@ func convert(v any, path string, at map[string]position) (*config.Node, error) {
 	case []any:
 		n.Kind = config.Array
 		for i, item := range v {
-			sub, err := convert(item, path+"\x00"+strconv.Itoa(i), at)
+			sub, err := convert(item, path+"\x00"+strconv.Itoa(i), at, here)
 			if err != nil {
 				return nil, err
 			}
@@ -152,7 +157,7 @@ func convert(v any, path string, at map[string]position) (*config.Node, error) {
 	case map[string]any:
 		n.Kind = config.Object
 		for _, k := range slices.Sorted(maps.Keys(v)) { // errors too come in one order
-			sub, err := convert(v[k], path+"\x00"+k, at)
+			sub, err := convert(v[k], path+"\x00"+k, at, here)
 			if err != nil {
 				return nil, err
 			}

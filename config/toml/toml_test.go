@@ -22,6 +22,9 @@ func TestValuesKeepTheirMeaning(t *testing.T) {
 		"a.b.c = 1\na.b.d = 2":                                  `{"a":{"b":{"c":1,"d":2}}}`,
 		"[[s]]\nn = 1\n[[s]]\nn = 2\n[s.x]\ny = 3":              `{"s":[{"n":1},{"n":2,"x":{"y":3}}]}`,
 		"'dot.ted' = {x = 1}":                                   `{"dot.ted":{"x":1}}`,
+		"\xef\xbb\xbfa = 1":                                     `{"a":1}`,
+		"s = '" + strings.Repeat("[", 10_000) + "'":             `{"s":"` + strings.Repeat("[", 10_000) + `"}`,
+		"s = '" + strings.Repeat("[]", 10_001) + "'":            `{"s":"` + strings.Repeat("[]", 10_001) + `"}`,
 	} {
 		s, err := config.ParseSnapshot(toml.Format{}, []byte(doc))
 		if err != nil || string(s.Bytes()) != want {
@@ -39,6 +42,9 @@ func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
 		"deep":            {"x = " + strings.Repeat("[", 5_000) + strings.Repeat("]", 5_000), "nested"},
 		"very deep":       {"x = " + strings.Repeat("[", 4<<20-10), "nested"},
 		"very many keys":  {strings.Repeat("k=1\n", 100_000), "more than 5000 keys"},
+		"nan in a list":   {"x = 1\ny = [1, nan]", "line 2"},
+		"nan in a table":  {"x = {y = nan}", "line 1"},
+		"too deep":        {"x = '" + strings.Repeat("[", 10_001) + "'", "nested too deeply"},
 		"syntax":          {"a = 1\nb =\n", "line 2"},
 		"not UTF-8":       {"a = '\xff'", ""},
 		"out of range":    {"a = 9223372036854775808", ""},
@@ -70,6 +76,14 @@ func TestSyntaxErrorsHideValues(t *testing.T) {
 	}
 }
 
+func TestEmptyDocumentIsNotAnEmptyConfiguration(t *testing.T) {
+	for doc, empty := range map[string]bool{"": true, " \n": true, "# only a comment\n": true, "[a]": false} {
+		if n, err := (toml.Format{}).Parse([]byte(doc)); err != nil || (n == nil) != empty {
+			t.Errorf("%q: %v, %v, want nothing %t", doc, n, err, empty)
+		}
+	}
+}
+
 // What costs the parser time is bounded in every spelling: at the limit it is
 // taken, above it refused.
 func TestKeysAreCountedInEverySpelling(t *testing.T) {
@@ -95,11 +109,23 @@ func TestKeysAreCountedInEverySpelling(t *testing.T) {
 }
 
 func TestOriginIsTheLineOfTheKey(t *testing.T) {
-	s, err := config.ParseSnapshot(toml.Format{}, []byte("# first\na.b = 1\n[server]\naddr = 'x'\n\n[[s]]\nn = 1\n[[s]]\nn = 2\n[s.x]\ny = 3\n"))
+	s, err := config.ParseSnapshot(toml.Format{}, []byte("# first\na.b = 1\n[server]\naddr = 'x'\n\n[[s]]\nn = 1\n[[s]]\nn = 2\n[s.x]\ny = 3\nl = [1, {z = 2}]\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, line := range map[string]int{"a.b": 2, "server": 3, "server.addr": 4, "s.0.n": 7, "s.1.n": 9, "s.1.x": 10, "s.1.x.y": 11} {
+	for path, line := range map[string]int{"a.b": 2, "server": 3, "server.addr": 4, "s.0.n": 7, "s.1.n": 9, "s.1.x": 10, "s.1.x.y": 11, "s.1.x.l": 12, "s.1.x.l.0": 12, "s.1.x.l.1.z": 12} {
+		if o, ok := s.Origin(path); !ok || o.Line != line {
+			t.Errorf("%s: got %+v, want line %d", path, o, line)
+		}
+	}
+}
+
+func TestOriginInArraysOfTables(t *testing.T) {
+	s, err := config.ParseSnapshot(toml.Format{}, []byte("[[s]]\n[[s.t]]\nv = 1\n[[s.t]]\nv = 2\n[[s]]\n[[s.t]]\nv = 3\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, line := range map[string]int{"s.0": 1, "s.0.t.0": 2, "s.0.t.0.v": 3, "s.0.t.1.v": 5, "s.1": 6, "s.1.t.0.v": 8} {
 		if o, ok := s.Origin(path); !ok || o.Line != line {
 			t.Errorf("%s: got %+v, want line %d", path, o, line)
 		}

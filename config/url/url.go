@@ -137,8 +137,8 @@ func (s *source) Open(context.Context) error {
 func sameHost(next *http.Request, via []*http.Request) error {
 	first := via[0].URL
 	switch {
-	case len(via) >= 5:
-		return errors.New("more than 5 redirects")
+	case len(via) > 4:
+		return errors.New("more than 4 redirects")
 	case next.URL.Host != first.Host:
 		return fmt.Errorf("redirect from %s to another host, %s", first.Host, next.URL.Host)
 	case next.URL.Scheme != first.Scheme && next.URL.Scheme != "https":

@@ -16,6 +16,7 @@ import (
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/config/configtest"
+	"github.com/micro/go-platform/config/toml"
 	"github.com/micro/go-platform/config/url"
 	"github.com/micro/go-platform/config/yaml"
 	"github.com/micro/go-platform/internal/leak"
@@ -107,14 +108,20 @@ func TestRedirectsStayOnTheHost(t *testing.T) {
 			w.Write([]byte(`{"n":1}`))
 		case "/away":
 			http.Redirect(w, r, other+"/there", http.StatusFound)
+		case "/1":
+			http.Redirect(w, r, "/there", http.StatusFound)
+		case "/2", "/3", "/4", "/5":
+			http.Redirect(w, r, "/"+string(r.URL.Path[1]-1), http.StatusFound)
 		case "/loop":
 			http.Redirect(w, r, "/loop", http.StatusFound)
 		}
 	})
-	if c, err := open(t, url.Source(base+"/here")); err != nil || c.Get("n").Int(0) != 1 {
-		t.Errorf("redirect on the host: %v", err)
+	for _, path := range []string{"/here", "/3", "/4"} {
+		if c, err := open(t, url.Source(base+path)); err != nil || c.Get("n").Int(0) != 1 {
+			t.Errorf("%s, redirects on the host: %v", path, err)
+		}
 	}
-	for path, want := range map[string]string{"/away": "another host", "/loop": "more than 5 redirects"} {
+	for path, want := range map[string]string{"/away": "another host", "/loop": "more than 4 redirects", "/5": "more than 4 redirects"} {
 		if _, err := open(t, url.Source(base+path)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", path, err, want)
 		}
@@ -200,6 +207,11 @@ func TestFormatComesFromTheExtension(t *testing.T) {
 			w.Write([]byte("n: 1 # yaml"))
 		}
 	})
+	for _, path := range []string{"/a.json", "/a.yaml"} {
+		if c, err := open(t, url.Source(base+path, url.WithFormat(toml.Format{}), url.WithFormat(yaml.Format{}))); err != nil || c.Get("n").Int(0) != 1 {
+			t.Errorf("%s, of three formats: %v", path, err)
+		}
+	}
 	for _, path := range []string{"/a.json", "/a.yaml", "/a"} {
 		if c, err := open(t, url.Source(base+path, url.WithFormat(yaml.Format{}))); err != nil || c.Get("n").Int(0) != 1 {
 			t.Errorf("%s: %v", path, err)
@@ -210,6 +222,7 @@ func TestFormatComesFromTheExtension(t *testing.T) {
 func TestBadArgumentsAreErrorsOfNew(t *testing.T) {
 	for name, src := range map[string]config.Source{
 		"scheme": url.Source("ftp://x/y"), "no host": url.Source("http:///y"), "malformed": url.Source("http://a b/:::"), "empty": url.Source(""),
+		"half a checksum": url.Source("http://x", url.WithChecksum("abcd")), "a checksum and a byte": url.Source("http://x", url.WithChecksum(strings.Repeat("ab", 33))),
 		"checksum": url.Source("http://x", url.WithChecksum("abc")), "client": url.Source("http://x", url.WithClient(nil)),
 		"format": url.Source("http://x", url.WithFormat(nil)), "request": url.Source("http://x", url.WithRequest(nil)), "nil": url.Source("http://x", nil),
 	} {

@@ -148,7 +148,7 @@ func (c *converter) convert(n *yaml.Node, depth int) (*config.Node, error) {
 
 func (c *converter) mapping(n *yaml.Node, out *config.Node, depth int) error {
 	var merges []*yaml.Node
-	for i := 0; i+1 < len(n.Content); i += 2 {
+	for i := 0; i < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		if k.ShortTag() == "!!merge" {
 			merges = append(merges, v)

@@ -28,6 +28,7 @@ func TestValuesKeepTheirMeaning(t *testing.T) {
 		"t: 2026-11-22T10:00:00Z":                                `{"t":"2026-11-22T10:00:00Z"}`,
 		"d: 2026-11-22":                                          `{"d":"2026-11-22"}`,
 		"1: a\ntrue: b\n2.5: c":                                  `{"1":"a","2.5":"c","true":"b"}`,
+		"n: -0x1F\nm: 0x8000000000000000":                        `{"m":9223372036854775808,"n":-31}`,
 		"h: 0x1F\no: 0o17\nu: 1_000":                             `{"h":31,"o":15,"u":1000}`,
 		"big: 18446744073709551615":                              `{"big":18446744073709551615}`,
 		"id: 98765432109876543210\nm: -98765432109876543_210":    `{"id":98765432109876543210,"m":-98765432109876543210}`,
@@ -88,6 +89,13 @@ func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
 		{"leading zero", "mode: 0755", "leading zero"},
 		{"leading zero before 8 or 9", "zip: 09876", "leading zero"},
 		{"own tag", "a: !secret x", "tag !secret is not supported"},
+		{"own tag of a list", "a: !own [1]", "tag !own is not supported"},
+		{"own tag of a mapping", "a: !own {b: 1}", "tag !own is not supported"},
+		{"a mapping that says it is a list", "a: !!seq {b: 1}", "not supported"},
+		{"a list that says it is a mapping", "a: !!map [b]", "not supported"},
+		{"a number in a merge", "a: {<<: {b: .nan}}", ".nan is not a number"},
+		{"a float that is none", "a: !!float x", "not a number"},
+		{"an integer that is none", "a: !!int x", "out of range"},
 		{"binary", "a: !!binary aGk=", "not supported"},
 		{"mapping as key", "? {a: 1}\n: b\n", "a key must be a single value"},
 		{"unknown anchor", "a: *nope", "nope"},
@@ -124,6 +132,33 @@ func TestHostileAndMistakenDocumentsAreClearErrors(t *testing.T) {
 			}
 			t.Logf("%v: %v", time.Since(start), err)
 		})
+	}
+}
+
+func TestDepthOfADocument(t *testing.T) {
+	for depth, ok := range map[int]bool{119: true, 120: true, 121: false} {
+		n, err := yaml.Format{}.Parse([]byte("- " + strings.Repeat("- ", depth-1) + "a"))
+		if (err == nil) != ok || ok != (n != nil) {
+			t.Errorf("%d levels: %v, want success %t", depth, err, ok)
+		}
+	}
+}
+
+// Aliases may make 10 000 values and ten for each byte, and no more.
+func TestValuesThatAliasesMake(t *testing.T) {
+	for more, ok := range map[int]bool{-1: true, 0: true, 1: false} {
+		const lists, items = 200, 98
+		rest := 9 + more
+		doc := "a: &a [" + strings.Repeat("x,", items) + "]\nb: [" + strings.Repeat("*a,", lists) + strings.Repeat("y,", rest) + "]\n#"
+		made := 1 + 1 + items + 1 + lists*(1+1+items) + rest
+		doc += strings.Repeat(" ", (made-more-10_000)/10-len(doc))
+		if want := 10_000 + 10*len(doc) + more; made != want {
+			t.Fatalf("%d values, want %d", made, want)
+		}
+		_, err := yaml.Format{}.Parse([]byte(doc))
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "too many values") {
+			t.Errorf("%d values more than allowed: %v, want success %t", more, err, ok)
+		}
 	}
 }
 
