@@ -61,7 +61,10 @@ func TestHowAnAudienceIsAskedFor(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ask := []auth.TokenOption{auth.Audience(c.audience)}
+			ask, scope := []auth.TokenOption{auth.Audience(c.audience)}, ""
+			if c.audience != "" {
+				ask, scope = append(ask, auth.Scopes("b", "a")), "a b"
+			}
 			if way == "exchange" {
 				ask = append(ask, auth.OnBehalfOf(&auth.Token{AccessToken: "caller"}))
 			}
@@ -76,6 +79,9 @@ func TestHowAnAudienceIsAskedFor(t *testing.T) {
 				if got.form.Get(name) != want || got.form.Has(name) != (want != "") {
 					t.Errorf("%q, parameter %q, by %s: %s is %q, want %q", c.audience, c.parameter, way, name, got.form.Get(name), want)
 				}
+			}
+			if got.form.Get("scope") != scope || got.form.Has("scope") != (scope != "") {
+				t.Errorf("%q by %s: scope %q, want %q", c.audience, way, got.form.Get("scope"), scope)
 			}
 			if exchange := got.form.Get("subject_token") == "caller"; exchange != (way == "exchange") {
 				t.Errorf("%s: %v", way, got.form)

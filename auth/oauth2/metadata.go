@@ -83,7 +83,7 @@ func (s *server) style(m *Metadata) xoauth2.AuthStyle {
 	if s.secret == "" { // a public client only says its name
 		return xoauth2.AuthStyleInParams
 	}
-	if len(m.AuthMethods) > 0 && !slices.Contains(m.AuthMethods, "client_secret_basic") && slices.Contains(m.AuthMethods, "client_secret_post") {
+	if !slices.Contains(m.AuthMethods, "client_secret_basic") && slices.Contains(m.AuthMethods, "client_secret_post") {
 		return xoauth2.AuthStyleInParams
 	}
 	return xoauth2.AuthStyleInHeader // the default of RFC 8414

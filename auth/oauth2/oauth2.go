@@ -191,10 +191,11 @@ func (s *server) Keys(ctx context.Context, id string) ([]*jose.Key, error) {
 }
 
 func (s *server) close() error {
-	err := s.life.Close(nil)
-	if s.own {
-		s.client.CloseIdleConnections()
-		s.foreign.CloseIdleConnections()
-	}
-	return err
+	return s.life.Close(func() error {
+		if s.own {
+			s.client.CloseIdleConnections()
+			s.foreign.CloseIdleConnections()
+		}
+		return nil
+	})
 }
