@@ -150,6 +150,41 @@ func TestRefusalsAreCachedShortlyAndFailuresNever(t *testing.T) {
 	})
 }
 
+// A clock of your own is that of everything.
+func TestVerdictsAgeByTheGivenClock(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	f := &fake{verify: func(context.Context, auth.Credential) (*auth.Token, error) { return &auth.Token{Subject: "a"}, nil }}
+	a := f.open(t, auth.WithClock(func() time.Time { return now }))
+	for _, step := range []struct {
+		after time.Duration
+		asked int64
+	}{{0, 1}, {30*time.Second - 1, 1}, {1, 2}} {
+		now = now.Add(step.after)
+		if _, err := a.Verify(t.Context(), "x"); err != nil || f.asked.Load() != step.asked {
+			t.Errorf("%s later: asked %d times, %v, want %d", step.after, f.asked.Load(), err, step.asked)
+		}
+	}
+}
+
+// A denial names its rule, if there is one.
+func TestDenialsNameTheirRule(t *testing.T) {
+	f := &fake{verify: func(context.Context, auth.Credential) (*auth.Token, error) { return &auth.Token{Subject: "a"}, nil }}
+	ctx := auth.ContextWithCredential(t.Context(), auth.Credential{Value: "x"})
+	for _, c := range []struct {
+		opts []auth.Option
+		want string
+	}{
+		{[]auth.Option{auth.WithRules(auth.AllowAuthenticated(), auth.Rule{ID: "never", Effect: auth.Deny})}, "a rule denies it (rule never)"},
+		{[]auth.Option{auth.WithRules(auth.Rule{ID: "bob", Effect: auth.Allow, Subjects: []string{"bob"}})}, "no rule allows it"},
+		{[]auth.Option{auth.WithDecider(policies(t, auth.RuleSet{}))}, "no rules"},
+		{nil, "no rules"},
+	} {
+		if _, err := f.open(t, c.opts...).Authorized(ctx, auth.Request{}); !errors.Is(err, auth.ErrDenied) || !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("%v, want %q", err, c.want)
+		}
+	}
+}
+
 func TestARefusalIsAskedAgainAfterItsTime(t *testing.T) {
 	for _, c := range []struct {
 		after time.Duration

@@ -109,14 +109,14 @@ func TestTokenIsGivenWhileTheAuthorityIsAway(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.obtain = func(context.Context, auth.TokenRequest) (*auth.Token, error) { return nil, auth.ErrUnavailable }
-		time.Sleep(90 * time.Minute)
+		time.Sleep(100*time.Minute - 10*time.Second - 1)
 		for range 3 {
 			if again, err := a.Token(t.Context()); again != first || err != nil {
 				t.Errorf("Token = %v, %v, want the old one", again, err)
 			}
 			synctest.Wait()
 		}
-		time.Sleep(11 * time.Minute)
+		time.Sleep(5 * time.Second) // past the pause after the failure
 		if _, err := a.Token(t.Context()); !errors.Is(err, auth.ErrUnavailable) {
 			t.Errorf("Token after its end = %v, want ErrUnavailable", err)
 		}
@@ -367,6 +367,66 @@ func TestAnswersOfTheAuthority(t *testing.T) {
 		if !errors.Is(err, c.want) || c.want == nil && err != nil || (token != nil) != (c.want == nil) || c.want != auth.ErrUnavailable && errors.Is(err, auth.ErrUnavailable) {
 			t.Errorf("%s: %v, %v, want %v", name, token, err, c.want)
 		}
+	}
+}
+
+// The last moment at which a token is given out is ten seconds before its end.
+func TestTheLastMomentOfAToken(t *testing.T) {
+	for after, given := range map[time.Duration]bool{100*time.Minute - 10*time.Second - 1: true, 100*time.Minute - 10*time.Second: false} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{obtain: lasting(100 * time.Minute)}
+			a := f.open(t)
+			first, err := a.Token(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(after)
+			if next, err := a.Token(t.Context()); err != nil || (next == first) != given {
+				t.Errorf("after %s: the same %t, %v, want %t", after, next == first, err, given)
+			}
+			a.Close()
+		})
+	}
+}
+
+func TestATokenWithoutAnEndIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{obtain: func(context.Context, auth.TokenRequest) (*auth.Token, error) {
+			return &auth.Token{AccessToken: "t"}, nil
+		}}
+		a := f.open(t)
+		for range 3 {
+			if _, err := a.Token(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(1000 * time.Hour)
+		}
+		if n := f.given.Load(); n != 1 {
+			t.Errorf("asked %d times, want 1", n)
+		}
+		a.Close()
+		if token, err := a.Token(t.Context()); token != nil || !errors.Is(err, auth.ErrClosed) {
+			t.Errorf("after Close: %v, %v, want ErrClosed", token, err)
+		}
+	})
+}
+
+// verifier is a driver that gives no tokens.
+type verifier struct{ f *fake }
+
+func (v verifier) Verify(ctx context.Context, c auth.Credential) (*auth.Token, error) {
+	return v.f.Verify(ctx, c)
+}
+func (verifier) Close() error { return nil }
+
+func TestADriverWithoutTokens(t *testing.T) {
+	a, err := auth.New(auth.WithAnyAudience(), auth.WithDriver("mine", func(context.Context) (auth.Driver, error) { return verifier{}, nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if token, err := a.Token(t.Context()); token != nil || !errors.Is(err, auth.ErrUnsupported) {
+		t.Errorf("Token = %v, %v, want ErrUnsupported", token, err)
 	}
 }
 

@@ -75,6 +75,8 @@ func TestNormalizePathOfMiddleware(t *testing.T) {
 		{"RawPath with a slash hidden", url.URL{Path: "/a/b", RawPath: "/a%2Fb"}, ""},
 		{"a slash less", url.URL{Path: "../admin"}, ""},
 		{"a dot segment", url.URL{Path: "/./a"}, ""},
+		{"a dot at the end", url.URL{Path: "/."}, ""},
+		{"two dots at the end", url.URL{Path: "/.."}, ""},
 		{"two dots", url.URL{Path: "/a/../b"}, ""},
 		{"a name with a dot", url.URL{Path: "/.well-known/x"}, "/.well-known/x"},
 		{"a backslash", url.URL{Path: `/a\\b`}, ""},
@@ -84,6 +86,12 @@ func TestNormalizePathOfMiddleware(t *testing.T) {
 		{"UTF-8", url.URL{Path: "/caf\u00e9"}, "/caf\u00e9"},
 		{"no UTF-8", url.URL{Path: "/a\xffb"}, ""},
 		{"escaped twice", url.URL{Path: "/a%2fb"}, ""},
+		{"escaped twice, a digit", url.URL{Path: "/a%39"}, ""},
+		{"escaped twice, letters", url.URL{Path: "/a%aF"}, ""},
+		{"escaped twice, others", url.URL{Path: "/a%Fa"}, ""},
+		{"no hexadecimal", url.URL{Path: "/a%0g"}, "/a%0g"},
+		{"nor this", url.URL{Path: "/a%g0"}, "/a%g0"},
+		{"nor that", url.URL{Path: "/a%:0%@0%G0%/0"}, "/a%:0%@0%G0%/0"},
 		{"a sign of percent", url.URL{Path: "/100%"}, "/100%"},
 		{"a sign of percent and a digit", url.URL{Path: "/a%2"}, "/a%2"},
 		{"opaque", url.URL{Scheme: "http", Opaque: "/admin"}, ""},
@@ -113,6 +121,23 @@ func TestNormalizePathOfMiddleware(t *testing.T) {
 		}
 		if _, err := auth.RequestFrom("s", r); (err == nil) != (got == r) {
 			t.Errorf("%s: RequestFrom before: %v", c.name, err)
+		}
+	}
+}
+
+// A CONNECT is for a host and port; with a path it is like any other request.
+func TestResourcesOfConnect(t *testing.T) {
+	for _, c := range []struct {
+		method, path, host, want string
+	}{
+		{"CONNECT", "", "proxy:443", "proxy:443"}, {"CONNECT", "/a", "proxy:443", "/a"}, {"CONNECT", "", "", "/"}, {"GET", "", "proxy:443", "/"},
+	} {
+		n, err := auth.NormalizePath(&http.Request{Method: c.method, URL: &url.URL{Host: c.host, Path: c.path}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := auth.RequestFrom("s", n); err != nil || r.Resource != c.want {
+			t.Errorf("%s %q %q: %q, %v, want %q", c.method, c.host, c.path, r.Resource, err, c.want)
 		}
 	}
 }

@@ -174,6 +174,56 @@ func TestIssueOfALocalAuthority(t *testing.T) {
 	}
 }
 
+// A token that is exchanged keeps the caller's roles, and gets none of the service.
+func TestRolesOfAnExchangedToken(t *testing.T) {
+	orders, frontend, local := world(t)
+	for _, roles := range [][]string{nil, {"admin"}} {
+		claims := map[string]any{}
+		if roles != nil {
+			claims["roles"] = roles
+		}
+		user, err := local.Issue("alice", "frontend", claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := frontend.Token(t.Context(), auth.Audience("orders"), auth.OnBehalfOf(user))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := orders.Verify(t.Context(), string(token.AccessToken)); err != nil || !slices.Equal(got.Roles, roles) || got.Subject != "alice" {
+			t.Errorf("roles %q: %v with %q, %v", roles, got, got.Roles, err)
+		}
+	}
+}
+
+// Nonces are for callers of the scheme DPoP, and an Auth of somebody else's may
+// have none.
+func TestWhoGetsANonce(t *testing.T) {
+	with, err := auth.New(auth.WithService("orders"), auth.WithNonces(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer with.Close()
+	for _, c := range []struct {
+		a      auth.Auth
+		scheme string
+		want   bool
+	}{{with, "DPoP", true}, {with, "dpop", true}, {with, "Bearer", false}, {with, "", false}, {trusting{}, "DPoP", false}} {
+		r := httptest.NewRequest("GET", "/", nil)
+		if c.scheme != "" {
+			r.Header.Set("Authorization", c.scheme+" x")
+		}
+		w := httptest.NewRecorder()
+		auth.Handler(c.a, http.NotFoundHandler()).ServeHTTP(w, r)
+		if got := w.Header().Get("DPoP-Nonce"); (got != "") != c.want {
+			t.Errorf("%T, %q: nonce %q, want one %t", c.a, c.scheme, got, c.want)
+		}
+	}
+	if shown, err := auth.NewPresenter(trusting{}).Present(&auth.Token{Type: "DPoP"}, "GET", "https://x"); !errors.Is(err, auth.ErrUnsupported) || shown.Authorization != "" {
+		t.Errorf("Present without a key: %+v, %v, want ErrUnsupported", shown, err)
+	}
+}
+
 // The token of a caller that is bound to the caller's key is of no use elsewhere.
 func TestForwardingABoundToken(t *testing.T) {
 	_, frontend, _ := world(t)
