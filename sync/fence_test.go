@@ -41,6 +41,7 @@ type cell struct {
 	value    []byte
 	revision uint64
 	fail     error
+	full     error       // of each Store
 	meddle   func(*cell) // between a Load and its Store, once
 }
 
@@ -58,11 +59,25 @@ func (c *cell) Load(context.Context) ([]byte, uint64, error) {
 func (c *cell) Store(_ context.Context, v []byte, revision uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.full != nil {
+		return c.full
+	}
 	if revision != c.revision {
 		return fault.Conflict
 	}
 	c.value, c.revision = bytes.Clone(v), c.revision+1
 	return nil
+}
+
+func TestWriteFencedSaysWhatTheStoreSays(t *testing.T) {
+	if err := dsync.WriteFenced(t.Context(), &cell{full: dsync.ErrUnavailable}, 1, nil); !errors.Is(err, dsync.ErrUnavailable) {
+		t.Errorf("a Store that fails: %v, want ErrUnavailable", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := dsync.WriteFenced(ctx, &cell{full: fault.Conflict}, 1, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("conflicts without end, given up: %v, want Canceled", err)
+	}
 }
 
 func TestWriteFencedRefusesALateWriter(t *testing.T) {

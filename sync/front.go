@@ -62,9 +62,6 @@ func (f *front) TryLock(ctx context.Context, id string, opts ...LockOption) (Loc
 }
 
 func (f *front) Semaphore(ctx context.Context, id string, limit int, opts ...LockOption) (Lock, error) {
-	if err := checkName("id", id); err != nil {
-		return nil, fault.Wrap(f.scope, "semaphore", id, err)
-	}
 	if limit < 1 {
 		return nil, fault.New(ErrInvalid, f.scope, "semaphore", id, "limit %d, want at least 1", limit)
 	}

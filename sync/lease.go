@@ -234,7 +234,6 @@ func (l *lease) end(ctx context.Context, op string, cause error) error {
 	case errors.Is(err, fault.Lost):
 		l.finish(stateLost, err)
 	default:
-		l.forget()
 		l.f.abandon(l.claim, l.id, nil)
 	}
 	return err
@@ -244,7 +243,6 @@ func (l *lease) finish(s state, result error) {
 	l.mu.Lock()
 	l.state, l.result = s, result
 	l.mu.Unlock()
-	l.forget()
 }
 
 // leaseContext ends at the deadline even before the timer could run: a process

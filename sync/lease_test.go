@@ -193,8 +193,9 @@ func TestUnlockWaitsForARenewalOnItsWay(t *testing.T) {
 		if !renewing.Load() {
 			t.Fatal("no renewal is running")
 		}
-		if err := l.Unlock(t.Context()); err != nil {
-			t.Errorf("Unlock = %v", err)
+		start := time.Now()
+		if err := l.Unlock(t.Context()); err != nil || time.Since(start) != 100*time.Millisecond {
+			t.Errorf("Unlock = %v after %v, want the time that the renewal takes to end", err, time.Since(start))
 		}
 		l = mustLock(t, s, TTL(3*time.Second)) // and the same when it is lost
 		<-l.Context().Done()

@@ -49,6 +49,15 @@ func TestDoRunsUnderTheLockAndReleases(t *testing.T) {
 	}
 }
 
+func TestDoWithoutTheLockRunsNothing(t *testing.T) {
+	s := mustNew(t)
+	s.Close()
+	err := dsync.Do(t.Context(), s, "x", func(context.Context, uint64) error { t.Error("it ran"); return nil })
+	if !errors.Is(err, dsync.ErrClosed) {
+		t.Errorf("Do = %v, want ErrClosed", err)
+	}
+}
+
 func TestDoEndsItsFunctionWithTheCallersContextOrTheLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fault locktest.Faults
