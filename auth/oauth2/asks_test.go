@@ -234,6 +234,9 @@ func TestWhatATokenAnswerSays(t *testing.T) {
 			if !errors.Is(err, c.want) || c.want == nil && err != nil {
 				t.Errorf("%s by %s: %v, want %v", name, way, err, c.want)
 			}
+			if said := err != nil && strings.Contains(err.Error(), "gave no usable token"); said != (name == "no token" && way == "exchange") {
+				t.Errorf("%s by %s: %v", name, way, err)
+			}
 			if err != nil {
 				continue
 			}

@@ -74,7 +74,7 @@ func TestAServerWithoutAnAnswer(t *testing.T) {
 			},
 		} {
 			err := do()
-			if !errors.Is(err, auth.ErrUnavailable) || errors.Is(err, auth.ErrUnauthenticated) || errors.Is(err, auth.ErrUnsupported) || strings.Contains(err.Error(), "gave n") {
+			if !errors.Is(err, auth.ErrUnavailable) || errors.Is(err, auth.ErrUnauthenticated) || errors.Is(err, auth.ErrUnsupported) || strings.Contains(err.Error(), "gave n") || strings.Contains(err.Error(), "status 0") {
 				t.Errorf("%s, %s: %v, want ErrUnavailable", name, what, err)
 			}
 		}
@@ -178,6 +178,31 @@ func TestNoncesOfATokenEndpoint(t *testing.T) {
 			t.Errorf("%s: the next has %q, %v, want %q", name, shown, err, c.next)
 		}
 		a.Close()
+	}
+}
+
+// A proof goes to the token endpoint, whatever the grant, and nowhere else.
+func TestHowAKeyIsShown(t *testing.T) {
+	s := newStub(t)
+	var proofs []bool
+	s.token = func(w http.ResponseWriter, r *http.Request) {
+		proofs = append(proofs, r.Header.Get("DPoP") != "")
+		answer(w, 200, `{"access_token":"at","token_type":"DPoP","expires_in":60}`)
+	}
+	s.introspect = func(w http.ResponseWriter, r *http.Request) {
+		proofs = append(proofs, r.Header.Get("DPoP") != "")
+		answer(w, 200, `{"active":true,"sub":"a"}`)
+	}
+	a, err := auth.New(oauth2.Backend(s.URL, oauth2.WithCredentials("id", "secret"), oauth2.WithDPoP(nil)), auth.WithAnyAudience())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	_, err = a.Token(t.Context())
+	_, err2 := a.Token(t.Context(), auth.OnBehalfOf(&auth.Token{AccessToken: "x"}))
+	_, err3 := a.Verify(t.Context(), "opaque")
+	if want := "[true true false]"; errors.Join(err, err2, err3) != nil || fmt.Sprint(proofs) != want {
+		t.Errorf("proofs %v, %v, want %s", proofs, errors.Join(err, err2, err3), want)
 	}
 }
 
