@@ -120,7 +120,7 @@ func TestBadOptions(t *testing.T) {
 
 func TestIssuerBelowAPath(t *testing.T) {
 	is := seed(t, newIssuer(t, issuer.WithURL("https://example.com/auth/")))
-	for _, path := range []string{"/auth/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/auth", "/auth/jwks"} {
+	for _, path := range []string{"/auth/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/auth", "/auth/.well-known/oauth-authorization-server", "/auth/jwks"} {
 		w := httptest.NewRecorder()
 		if is.ServeHTTP(w, httptest.NewRequest("GET", path, nil)); w.Code != 200 {
 			t.Errorf("%s: %d", path, w.Code)
