@@ -58,7 +58,7 @@ func (*picky) UnmarshalJSON(b []byte) error { return fmt.Errorf("parse %s: no", 
 
 func TestKeysThatLookLikeSecretsAreHidden(t *testing.T) {
 	for _, key := range []string{
-		"password", "passwords", "passwd", "pwd", "pass", "passphrase", "db_password", "dbPassword", "DB-PASSWORD", "password2", "userpwd", "root.password",
+		"password", "passwords", "passwd", "pwd", "pass", "passphrase", "db_password", "dbPassword", "dbPW", "DBPassword", "APIKey", "DB-PASSWORD", "password2", "userpwd", "root.password",
 		"secret", "secrets", "client_secret", "clientSecret", "secret_key", "secretKey", "secretkey", "SECRET_KEY_BASE", "secretAccessKey", "webhook_secret", "secret_id",
 		"token", "tokens", "access_token", "refreshToken", "bot-token", "authtoken", "token_prod", "id_token",
 		"api_key", "apikey", "apiKeys", "x-api-key", "signing_key", "private_key", "encryption_key", "encryptionKeys", "master_key", "hmac_key", "access_key", "account_key", "tls_key", "ssh_key", "session_key", "jwt_key",
@@ -76,7 +76,7 @@ func TestKeysThatLookLikeSecretsAreHidden(t *testing.T) {
 func TestKeysThatTellOfSecretsAreShown(t *testing.T) {
 	for _, key := range []string{
 		"password_file", "passwordFile", "token_ttl", "token_url", "secret_name", "secretName", "key_id", "access_key_id", "key_file", "private_key_path", "token_endpoint", "secrets_dir",
-		"public_key", "partition_key", "primary_key", "routing_key", "cache_key", "monkey", "keyboard", "passenger", "compass", "tokenizer", "authority", "author", "auth_method", "session_ttl", "password_policy",
+		"privatekeyfile", "accesstokenexpiry", "public_key", "partition_key", "primary_key", "routing_key", "cache_key", "monkey", "keyboard", "passenger", "compass", "tokenizer", "authority", "author", "auth_method", "session_ttl", "password_policy",
 		"host", "addr", "region", "pipeline", "cookie_name", "connections", "url", "endpoint", "username", "user",
 	} {
 		doc, _ := json.Marshal(map[string]any{"a": map[string]any{key: "plain"}})
@@ -118,7 +118,15 @@ func TestSecretsInsideValuesAreMasked(t *testing.T) {
 		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJodW50ZXIyIn0.hunter2":            "[redacted]",
 		"ghp_hunter2hunter2hunter2hunter2hunter2ab":                       "[redacted]",
 		"AKIAIOSFODNN7EXAMPLE":                                            "[redacted]",
+		"svn+ssh://u:hunter2@h, a-b://v:hunter2@h c.d://w:hunter2@h":      "svn+ssh://u:[redacted]@h, a-b://v:[redacted]@h c.d://w:[redacted]@h",
+		"H2://u:hunter2@h":                                                "H2://u:[redacted]@h",
+		"HTTPS://hunter2@h/p":                                             "HTTPS://[redacted]@h/p",
 		// and what holds none stays as it is
+		"redis://@h:6379":                            "redis://@h:6379",
+		"sip:bob@example.com":                        "sip:bob@example.com",
+		"sips:bob@example.com":                       "sips:bob@example.com",
+		"xmpp:bob@example.com":                       "xmpp:bob@example.com",
+		"MAILTO:ops@example.com":                     "MAILTO:ops@example.com",
 		"https://example.com:8443/a/b?x=1#y":         "https://example.com:8443/a/b?x=1#y",
 		"https://example.com/@scope/pkg":             "https://example.com/@scope/pkg",
 		"http://[::1]:8080/":                         "http://[::1]:8080/",
