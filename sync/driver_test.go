@@ -93,6 +93,18 @@ func TestSemaphoresThatCannotBe(t *testing.T) {
 	}
 }
 
+func TestLimitsOfATTL(t *testing.T) {
+	for ttl, ok := range map[time.Duration]bool{-1: false, 0: false, 1: true, 24*time.Hour - 1: true, 24 * time.Hour: true, 24*time.Hour + 1: false} {
+		s, err := New(WithDefaults(TTL(ttl)))
+		if (err == nil) != ok || err != nil && !errors.Is(err, ErrInvalid) {
+			t.Errorf("%v: %v, want success %t", ttl, err, ok)
+		}
+		if err == nil {
+			s.Close()
+		}
+	}
+}
+
 // Only who waits takes a place again, and only as long as it waits.
 func TestWhoTakesALostPlaceAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -175,6 +187,9 @@ func TestALostLockIsReleased(t *testing.T) {
 		defer other.Close()
 		close(back)
 		synctest.Wait()
+		if n := len(s.(*front).held); n != 0 {
+			t.Errorf("%d are held after the loss", n)
+		}
 		if _, err := other.TryLock(t.Context(), "x"); err != nil || time.Since(start) != 8*time.Second {
 			t.Errorf("TryLock before the TTL's end: %v", err)
 		}
@@ -261,10 +276,12 @@ func TestListOfADriver(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q, %v", name, ids, err, c.ids, c.want)
 		}
 	}
+	var before error
 	for _, err := range s.List(ctx) {
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("given up before: %v", err)
-		}
+		before = err
+	}
+	if !errors.Is(before, context.Canceled) {
+		t.Errorf("given up before: %v, want Canceled", before)
 	}
 }
 
