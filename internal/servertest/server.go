@@ -1,6 +1,7 @@
 package servertest
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -28,6 +29,7 @@ type spec struct {
 	program string   // what find looks up
 	files   []string // that it needs besides
 	ports   []string // that it listens on; the first is Addr's
+	host    string   // "": 127.0.0.1
 	secure  string   // the port that speaks TLS under WithTLS
 	stdout  string   // the file for its standard output; "": the log
 
@@ -48,7 +50,7 @@ func (s *Server) Addr() string { return s.AddrOf(s.spec.ports[0]) }
 
 // AddrOf returns host:port of the port called name, such as "http".
 func (s *Server) AddrOf(name string) string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port(name)))
+	return net.JoinHostPort(cmp.Or(s.spec.host, "127.0.0.1"), strconv.Itoa(s.Port(name)))
 }
 
 // Port returns the number of the port called name.

@@ -1,0 +1,207 @@
+package cassandra_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	gocql "github.com/apache/cassandra-gocql-driver/v2"
+	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/db/cassandra"
+	"github.com/micro/go-platform/db/dbtest"
+	"github.com/micro/go-platform/internal/servertest"
+)
+
+// TestThreeNodesChaos has three nodes with a copy of each record on every one: the
+// suite, and then writers while one node after another is killed or stopped. A majority
+// is there all the time, so that writes go on, and nothing that was acknowledged is lost.
+func TestThreeNodesChaos(t *testing.T) {
+	if os.Getenv("CHAOS") == "" {
+		t.Skip("three servers, for minutes: make chaos")
+	}
+	nodes := servertest.CassandraCluster(t)
+	var addrs []string
+	for _, n := range nodes {
+		addrs = append(addrs, n.Addr())
+	}
+	backend := cassandra.Backend("cassandra://"+strings.Join(addrs, ","), cassandra.WithCreate(3), cassandra.WithConsistency(gocql.Quorum), cassandra.WithBuckets(2),
+		cassandra.WithTimeouts(5*time.Second, 5*time.Second)) // of a node that says nothing
+	for _, n := range nodes {
+		eventually(t, "the node sees the others", func() bool { return peers(t, n.Addr()) == 2 })
+	}
+	t.Run("Conformance", func(t *testing.T) {
+		dbtest.Run(t, dbtest.Harness{
+			Open: func(t testing.TB, opts ...db.Option) db.DB {
+				t.Helper()
+				d, err := db.New(append(patient(opts...), backend)...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return d
+			},
+			Restart: func(testing.TB) { nodes[0].Stop(); nodes[0].Restart() },
+		})
+	})
+	t.Run("NodesFail", func(t *testing.T) { nodesFail(t, nodes, backend) })
+}
+
+// peers returns how many other nodes one knows of.
+func peers(t *testing.T, addr string) (n int) {
+	c := gocql.NewCluster(addr)
+	c.Timeout, c.ConnectTimeout, c.DisableInitialHostLookup = time.Minute, time.Minute, true
+	s, err := c.CreateSession()
+	if err != nil {
+		return 0
+	}
+	defer s.Close()
+	must(t, s.Query("SELECT COUNT(*) FROM system.peers_v2").Scan(&n))
+	return n
+}
+
+// kept is what a writer knows of a record of its own.
+type kept struct {
+	id           string
+	acked, tried int64 // of the number in it: acknowledged, and of a write that may have been applied
+	deleted      bool  // acknowledged
+	maybeDeleted bool
+}
+
+func nodesFail(t *testing.T, nodes []*servertest.Server, backend db.Option) {
+	_, tb, ns := open(t, backend)
+	var done atomic.Int64
+	stop := make(chan struct{})
+	all := make([][]*kept, 8)
+	var wg sync.WaitGroup
+	end := sync.OnceFunc(func() { close(stop); wg.Wait() })
+	defer end()
+	goOn := func(what string) {
+		t.Helper()
+		before, limit := done.Load(), time.Now().Add(5*time.Minute)
+		for done.Load() < before+50 {
+			if time.Now().After(limit) {
+				t.Fatalf("%d writes, want 50 in five minutes with %s", done.Load()-before, what)
+			}
+			<-time.After(10 * time.Millisecond)
+		}
+	}
+	for w := range all {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				k := &kept{id: fmt.Sprintf("w%d-%d", w, i)}
+				all[w] = append(all[w], k)
+				write(t, tb, k, &done)
+			}
+		})
+	}
+	until := time.Now().Add(servertest.Chaos(t))
+	for round := 0; round == 0 || time.Now().Before(until); round++ {
+		n := nodes[round%len(nodes)]
+		how := []string{"killed", "stopped for a moment", "restarted"}[round%3]
+		switch how {
+		case "killed":
+			n.Kill()
+		case "stopped for a moment":
+			n.Pause()
+		default:
+			n.Stop()
+		}
+		goOn("a node that was " + how)
+		time.Sleep(time.Duration(rand.IntN(2000)) * time.Millisecond) // the moments are the point
+		if how == "stopped for a moment" {
+			n.Resume()
+		} else {
+			n.Restart()
+		}
+		goOn("all nodes")
+	}
+	end()
+	_, fresh := openIn(t, ns, backend)
+	live, acked, lost := map[string]bool{}, 0, 0
+	for _, ks := range all {
+		for _, k := range ks {
+			var r *db.Record
+			var err error
+			eventually(t, "reads work", func() bool {
+				r, err = fresh.Read(t.Context(), k.id)
+				return err == nil || errors.Is(err, db.ErrNotFound)
+			})
+			acked += int(k.acked)
+			switch {
+			case errors.Is(err, db.ErrNotFound):
+				if k.acked > 0 && !k.deleted && !k.maybeDeleted {
+					t.Errorf("%s: %d was acknowledged, and it is gone", k.id, k.acked)
+					lost++
+				}
+				continue
+			case k.deleted:
+				t.Errorf("%s: it was deleted, and is there: %+v", k.id, r)
+				lost++
+			}
+			n, _ := r.Metadata["n"].(int64)
+			if n < k.acked || n > k.tried {
+				t.Errorf("%s: it has %d, and %d was acknowledged, %d tried", k.id, n, k.acked, k.tried)
+				lost++
+			}
+			live[k.id] = true
+		}
+	}
+	count := 0
+	for r, err := range fresh.All(t.Context(), db.Where(db.Equal("kind", "chaos")), db.Limit(500)) {
+		must(t, err)
+		if !live[r.ID] {
+			t.Errorf("%s is found, and was not there", r.ID)
+		}
+		count++
+	}
+	if count != len(live) {
+		t.Errorf("a search finds %d of %d", count, len(live))
+	}
+	t.Logf("%d calls, %d writes acknowledged, %d records live, %d lost", done.Load(), acked, len(live), lost)
+}
+
+// write creates a record, updates it a few times, and deletes every third. It gives up a
+// record at the first error, after which it is not known what it has.
+func write(t *testing.T, tb db.Table, k *kept, done *atomic.Int64) {
+	ctx := context.Background()
+	failed := func(what string, err error) bool {
+		done.Add(1)
+		if err == nil {
+			return false
+		}
+		done.Add(-1)
+		if !errors.Is(err, db.ErrUnavailable) && !errors.Is(err, db.ErrUnknownOutcome) {
+			t.Errorf("%s of %s: %v, want ErrUnavailable or ErrUnknownOutcome", what, k.id, err)
+		}
+		return true
+	}
+	k.tried = 1
+	r := &db.Record{ID: k.id, Metadata: map[string]any{"n": 1, "kind": "chaos"}}
+	if failed("Create", tb.Create(ctx, r)) {
+		return
+	}
+	k.acked = 1
+	for n := int64(2); n <= 4; n++ {
+		k.tried = n
+		r.Metadata["n"] = n
+		if failed("Update", tb.Update(ctx, r)) {
+			return
+		}
+		k.acked = n
+	}
+	if strings.HasSuffix(k.id, "3") {
+		k.maybeDeleted = true
+		k.deleted = !failed("Delete", tb.Delete(ctx, k.id))
+	}
+}
