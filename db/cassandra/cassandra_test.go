@@ -44,16 +44,21 @@ func TestCassandra(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) { leak.Check(t); c.run(t, server) })
 	}
+	shared := session(t, server.Addr())
 	dbtest.Run(t, dbtest.Harness{
 		Open: func(t testing.TB, opts ...db.Option) db.DB {
 			t.Helper()
-			d, err := db.New(append(patient(opts...), backend(server))...)
+			b := cassandra.WithClient(shared, cassandra.WithCreate(1), cassandra.WithBuckets(2))
+			if strings.Contains(t.Name(), "Close") || strings.Contains(t.Name(), "Reopened") || strings.Contains(t.Name(), "Restart") {
+				b = backend(server) // a session of its own, which takes its time to end
+			}
+			d, err := db.New(append(patient(opts...), b)...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return d
 		},
-		Restart: func(testing.TB) { server.Stop(); server.Restart() },
+		Restart: func(testing.TB) { shared.Close(); server.Stop(); server.Restart() },
 	})
 }
 
@@ -110,7 +115,7 @@ func must(t *testing.T, err error) {
 func session(t *testing.T, addr string) *gocql.Session {
 	t.Helper()
 	c := gocql.NewCluster(addr)
-	c.Authenticator, c.Timeout, c.ConnectTimeout = login, time.Minute, time.Minute
+	c.Authenticator, c.Consistency, c.SerialConsistency, c.Timeout, c.ConnectTimeout = login, gocql.LocalQuorum, gocql.LocalSerial, time.Minute, time.Minute
 	s, err := c.CreateSession()
 	must(t, err)
 	t.Cleanup(s.Close)
