@@ -17,31 +17,36 @@ func timed(t *testing.T, what string, f func()) {
 
 func TestServersComeBack(t *testing.T) {
 	for name, boot := range map[string]func(testing.TB, ...Option) *Server{
-		"redis": Redis, "memcached": Memcached, "etcd": Etcd, "consul": Consul, "nats": NATS, "mariadb": MariaDB, "postgres": Postgres,
+		"redis": Redis, "memcached": Memcached, "nats": NATS, "mariadb": MariaDB, "postgres": Postgres,
 		"statsd_exporter": StatsdExporter, "telegraf": Telegraf, "collector": Collector, "fluentd": Fluentd, "oidc": OIDC, "statsd": Statsd, "rsyslog": Rsyslog,
-		"prometheus": Prometheus, // Zipkin keeps nothing; db/cassandra, db/elastic and event/kafka restart the others of Java
+		"prometheus": Prometheus, // TestEtcdAndConsulKeepTheirData has those two; Zipkin keeps nothing; db/cassandra, db/elastic and event/kafka restart the others of Java
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var s *Server
 			timed(t, "ready", func() { s = boot(t) })
-			addr, pid := s.Addr(), s.PID()
-			s.Kill()
-			if s.Running() {
-				t.Error("it runs after Kill")
-			}
-			timed(t, "killed and ready again", s.Restart)
-			if err := s.spec.ready(s); err != nil {
-				t.Errorf("it doesn't serve after Restart: %v", err)
-			}
-			if s.Addr() != addr || s.PID() == pid {
-				t.Errorf("after Restart: got process %d at %s, want another than %d at %s", s.PID(), s.Addr(), pid, addr)
-			}
+			comeBack(t, s)
 			timed(t, "stopped", s.Stop)
 			if s.Running() {
 				t.Error("it runs after Stop")
 			}
 		})
+	}
+}
+
+func comeBack(t *testing.T, s *Server) {
+	t.Helper()
+	addr, pid := s.Addr(), s.PID()
+	s.Kill()
+	if s.Running() {
+		t.Error("it runs after Kill")
+	}
+	timed(t, "killed and ready again", s.Restart)
+	if err := s.spec.ready(s); err != nil {
+		t.Errorf("it doesn't serve after Restart: %v", err)
+	}
+	if s.Addr() != addr || s.PID() == pid {
+		t.Errorf("after Restart: got process %d at %s, want another than %d at %s", s.PID(), s.Addr(), pid, addr)
 	}
 }
 
@@ -63,9 +68,7 @@ func TestPausedServerIsSilent(t *testing.T) {
 }
 
 func TestSharedServersAreOne(t *testing.T) {
-	for name, share := range map[string]func(testing.TB) *Server{
-		"redis": SharedRedis, "memcached": SharedMemcached, "etcd": SharedEtcd, "consul": SharedConsul, "nats": SharedNATS, "mariadb": SharedMariaDB, "postgres": SharedPostgres,
-	} {
+	for name, share := range map[string]func(testing.TB) *Server{"redis": SharedRedis, "memcached": SharedMemcached, "nats": SharedNATS} {
 		t.Run(name, func(t *testing.T) {
 			var a *Server
 			timed(t, "ready", func() { a = share(t) })
@@ -78,7 +81,11 @@ func TestSharedServersAreOne(t *testing.T) {
 
 func TestClustersFailOver(t *testing.T) {
 	for name, boot := range map[string]func(t *testing.T) (leader func() *Server, servers []*Server){
-		"etcd":   func(t *testing.T) (func() *Server, []*Server) { c := EtcdCluster(t); return c.Leader, c.Members },
+		"etcd": func(t *testing.T) (func() *Server, []*Server) {
+			c := EtcdCluster(t)
+			followers(t, c)
+			return c.Leader, c.Members
+		},
 		"consul": func(t *testing.T) (func() *Server, []*Server) { c := ConsulCluster(t); return c.Leader, c.Members },
 		"redis cluster": func(t *testing.T) (func() *Server, []*Server) {
 			c := RedisCluster(t, WithReplicas(1))
@@ -109,16 +116,18 @@ func TestClustersFailOver(t *testing.T) {
 	}
 }
 
-func TestFollowers(t *testing.T) {
-	c := EtcdCluster(t)
-	followers := c.Followers()
-	if len(followers) != 2 || followers[0] == c.Leader() || followers[1] == c.Leader() {
-		t.Errorf("got %v as followers of %v", addrs(followers), c.Leader().Addr())
+// followers looks at those of a whole cluster, and of one that has lost a follower, which
+// comes back.
+func followers(t *testing.T, c *Cluster) {
+	all := c.Followers()
+	if len(all) != 2 || all[0] == c.Leader() || all[1] == c.Leader() {
+		t.Fatalf("got %v as followers of %v", addrs(all), c.Leader().Addr())
 	}
-	followers[0].Kill()
+	all[0].Kill()
 	if got := len(c.Followers()); got != 1 {
 		t.Errorf("with one killed: got %d followers, want 1", got)
 	}
+	all[0].Restart()
 }
 
 func TestRedisKeepsWhatItWasAskedTo(t *testing.T) {
@@ -151,8 +160,7 @@ func TestEtcdAndConsulKeepTheirData(t *testing.T) {
 		if _, err := s.request(http.MethodPost, "client", "/v3/kv/put", key); err != nil {
 			t.Fatal(err)
 		}
-		s.Kill()
-		s.Restart()
+		comeBack(t, s)
 		if got, err := s.request(http.MethodPost, "client", "/v3/kv/range", key[:len(`{"key":"a2V5"`)]+"}"); err != nil || !strings.Contains(got, "dmFsdWU=") {
 			t.Errorf("after a restart: got %s, %v", got, err)
 		}
@@ -163,8 +171,7 @@ func TestEtcdAndConsulKeepTheirData(t *testing.T) {
 		if body, err := s.request(http.MethodPut, "http", "/v1/kv/key", "value"); err != nil {
 			t.Fatal(body, err)
 		}
-		s.Kill()
-		s.Restart()
+		comeBack(t, s)
 		if got, err := s.get("http", "/v1/kv/key?raw"); err != nil || got != "value" {
 			t.Errorf("after a restart: got %q, %v; want value", got, err)
 		}
