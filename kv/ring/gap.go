@@ -148,6 +148,9 @@ func (n *Node) was(from time.Time) byte {
 // if this node was all that its registry showed and nobody was elsewhere.
 func (n *Node) endGap(ctx context.Context, v *view) {
 	gap := time.Now().UnixMilli() - n.heard.Load()
+	n.mu.RLock()
+	all := max(v.all, len(n.company)) // the registry may show them one after the other
+	n.mu.RUnlock()
 	same, answered, touched := 1, 0, false
 	for _, a := range v.askAll(ctx, n.o.detection, opGap, putU64(nil, uint64(gap))) {
 		if a.err != nil || a.status != stOK || len(a.body) != 1 {
@@ -159,14 +162,14 @@ func (n *Node) endGap(ctx context.Context, v *view) {
 			same++
 		}
 	}
-	switch all := answered == len(v.peers); {
+	switch whole := answered == len(v.peers); {
 	case touched:
 		n.forget()
-	case 2*same > v.all:
+	case 2*same > all:
 		n.o.logger.Warn("kv/ring: most nodes were cut off from each other, keeping what is here")
-	case all && n.deserted.Load() != 0:
+	case whole && n.deserted.Load() != 0:
 		n.o.logger.Warn("kv/ring: the others are new, keeping what is here")
-	case all:
+	case whole:
 		n.forget()
 	default:
 		return

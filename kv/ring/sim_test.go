@@ -54,6 +54,13 @@ func TestSimulated(t *testing.T) {
 			Name:   "of two halves that the registry showed apart both brought deleted keys back, or dropped all",
 			Seed:   sixNodes,
 			Faults: []sim.Fault{{At: 2 * time.Second, For: 2 * simTombs, Kind: apart, From: "f", To: "de"}},
+		}, {
+			Name: "two of five that were apart took themselves for most when the registry showed the first of the others",
+			Seed: 154,
+			Faults: []sim.Fault{
+				{At: 4654962181, For: 40950447, Kind: sim.Lossy, From: "e", To: "a", Size: 55},
+				{At: 5409091125, For: 16281610581, Kind: apart, From: "d", To: "e"},
+			},
 		}},
 		Draw: func(s *sim.Sim) []sim.Fault {
 			faults := sim.Mix{
