@@ -21,10 +21,11 @@ func TestSoakIsDrawn(t *testing.T) {
 		name, csv string
 		fails     string
 		has       string
+		row       string // of the table
 	}{
-		{name: "flat", csv: head + rows.String(), has: ">150</text>"},
+		{name: "flat", csv: head + rows.String(), has: ">150</text>", row: "| kv | 59 (0) | 0 | 8.00, 8.00, 8.00 | 40, 40, 40 | 20, 20, 20 | 10, 10, 10 |\n"},
 		{name: "without connections", csv: head + idle.String(), has: `points=""`},
-		{name: "growing", csv: head + leaking.String(), has: ">200</text>"},
+		{name: "growing", csv: head + leaking.String(), has: ">200</text>", row: "| kv | 59 (0) | 0 | 14.25, 64.25, 164.25 | 40, 40, 40 | 20, 20, 20 | 10, 10, 10 |\n"},
 		{name: "empty", csv: "", fails: "too few"},
 		{name: "two samples", csv: head + "1,1,1,1,1,1,1,1\n2,1,1,1,1,1,1,1\n", fails: "too few"},
 		{name: "three samples", csv: head + "1,1,1,1,1,1,1,1\n2,1,1,1,1,1,1,1\n3,1,1,1,1,1,1,1\n", has: ">150</text>"},
@@ -46,6 +47,10 @@ func TestSoakIsDrawn(t *testing.T) {
 			}
 			if err != nil || missing != nil {
 				t.Fatal(err, missing)
+			}
+			table, err := os.ReadFile(filepath.Join(dir, "table.md"))
+			if err != nil || !strings.HasSuffix(string(table), c.row) {
+				t.Errorf("%v, and the table %s; want its last line to be %s", err, table, c.row)
 			}
 			if err := xml.Unmarshal(svg, new(struct{})); err != nil {
 				t.Fatal(err)
