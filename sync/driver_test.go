@@ -145,6 +145,7 @@ func TestAReleaseThatGoesOn(t *testing.T) {
 			t.Errorf("Unlock = %v, want unavailable", err)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if n := strings.Count(out.String(), "releasing in the background"); n != 1 || tries < 3 {
 			t.Errorf("told %d times of %d tries: %s", n, tries, &out)
 		}

@@ -401,12 +401,18 @@ func TestTurnsOfWriters(t *testing.T) {
 		if _, err := s.Set(given, "app", "n", 9); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("who gives up: %v", err)
 		}
-		if len(s.writing) != 1 {
-			t.Errorf("%d queues while writers wait, want 1", len(s.writing))
+		queues := func() int {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.writing)
+		}
+		if n := queues(); n != 1 {
+			t.Errorf("%d queues while writers wait, want 1", n)
 		}
 		time.Sleep(time.Minute)
-		if most != 1 || len(s.writing) != 0 {
-			t.Errorf("%d writers at once, %d queues left", most, len(s.writing))
+		synctest.Wait()
+		if n := queues(); most != 1 || n != 0 {
+			t.Errorf("%d writers at once, %d queues left", most, n)
 		}
 		if d, err := s.Get(t.Context(), "app"); err != nil || d.Number != 5 {
 			t.Errorf("version %d, %v, want 5", d.Number, err)

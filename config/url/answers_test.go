@@ -41,9 +41,14 @@ func TestSizesOfDocuments(t *testing.T) {
 	base := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{}`+strings.Repeat(" ", size-2)) })
 	for n, want := range map[int]error{config.MaxSize - 1: nil, config.MaxSize: nil, config.MaxSize + 1: config.ErrTooLarge} {
 		size = n
-		if _, err := open(t, url.Source(base)); !errors.Is(err, want) || want == nil && err != nil {
+		src := url.Source(base)
+		if err := src.(interface{ Open(context.Context) error }).Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := src.Read(t.Context()); !errors.Is(err, want) || want == nil && err != nil {
 			t.Errorf("%d bytes: %v, want %v", n, err, want)
 		}
+		src.(io.Closer).Close()
 	}
 }
 

@@ -147,6 +147,7 @@ func TestCachedReadsThatAWriteOvertakes(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
+			synctest.Wait()
 			slow = false
 			want := "2"
 			if name == "Delete" {
