@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // guest is code of the user's that takes part in changes: a subscriber, a
@@ -39,7 +41,7 @@ func (c *front) call(ctx context.Context, g *guest, f func(context.Context) erro
 	err := errors.New("it ended its goroutine")
 	go func() {
 		defer c.returned(g, done)
-		err = guard(func() error { return f(context.WithValue(ctx, changing{}, c)) })
+		err = fault.Guard(func() error { return f(context.WithValue(ctx, changing{}, c)) })
 	}()
 	select {
 	case <-done:
@@ -83,14 +85,4 @@ func (c *front) returned(g *guest, done chan struct{}) {
 	if late && !c.life.Closed() {
 		c.heard(true)
 	}
-}
-
-// guard turns a panic of user code into an error.
-func guard(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return f()
 }

@@ -53,7 +53,8 @@ func (l *layer) read(ctx context.Context) (changed bool, err error) {
 		before := l.takes
 		l.mu.Unlock()
 		limited, cancel := context.WithTimeout(ctx, l.timeout)
-		content, err := l.src.Read(limited)
+		var content Content
+		err := fault.Guard(func() (err error) { content, err = l.src.Read(limited); return err })
 		late := limited.Err() != nil && ctx.Err() == nil
 		cancel()
 		switch {
@@ -210,7 +211,8 @@ func parsePart(p Part) (*Node, error) {
 	if f == nil {
 		f = JSON{}
 	}
-	n, err := f.Parse(p.Data)
+	var n *Node
+	err := fault.Guard(func() (err error) { n, err = f.Parse(p.Data); return err })
 	if err != nil && !errors.Is(err, fault.Invalid) {
 		err = fault.Mark(ErrInvalid, err)
 	}

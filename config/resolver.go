@@ -69,7 +69,7 @@ func ResolveEvery(d time.Duration) ResolverOption {
 // strings stay as they are; a scheme without a resolver is an error.
 func WithResolver(name string, r Resolver, opts ...ResolverOption) Option {
 	return func(o *options) error {
-		if r == nil {
+		if fronts.Nil(r) {
 			return fmt.Errorf("WithResolver(%q): nil resolver", name)
 		}
 		if !validScheme(name) {
@@ -105,7 +105,7 @@ const (
 
 // resolve asks the resolver for one value and checks it. A panic is an error.
 func (s *scheme) resolve(ctx context.Context, ref string) (value string, err error) {
-	err = guard(func() error {
+	err = fault.Guard(func() error {
 		value, err = s.resolver.Resolve(ctx, ref)
 		return err
 	})

@@ -9,6 +9,7 @@ import (
 	"errors"
 
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // ErrGap is returned by a session whose cursor the backend can no longer
@@ -28,7 +29,8 @@ type Options struct {
 // what changed after from, delivers it, and goes on with the changes until it
 // fails. It calls progress with the cursor up to which everything has been
 // delivered; that resets the backoff. A session that returns nil (a server
-// ended the stream in good order) is resumed like one that failed.
+// ended the stream in good order) is resumed like one that failed, and so is one
+// that panics.
 func Follow[C comparable](ctx context.Context, o Options, session func(ctx context.Context, from C, progress func(C)) error) error {
 	var (
 		zero, cursor C
@@ -37,7 +39,9 @@ func Follow[C comparable](ctx context.Context, o Options, session func(ctx conte
 	)
 	for {
 		moved := false
-		err := session(ctx, cursor, func(c C) { cursor, moved = c, true })
+		err := fault.Guard(func() error {
+			return session(ctx, cursor, func(c C) { cursor, moved = c, true })
+		})
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
