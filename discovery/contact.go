@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // contact is when the registry has answered this process, whatever was asked.
@@ -121,7 +123,7 @@ func (f *front) keepContact(ctx context.Context) {
 		}
 		asked = time.Now()
 		bounded, cancel := context.WithTimeout(ctx, f.timeout)
-		if f.driver.Ping(bounded) == nil {
+		if fault.Guard(func() error { return f.driver.Ping(bounded) }) == nil {
 			f.contact.confirm(time.Now())
 		}
 		cancel()

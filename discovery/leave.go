@@ -104,7 +104,8 @@ func (r *registration) deregister(ctx, bounded context.Context) error {
 	if done {
 		return nil
 	}
-	if err := r.f.driver.Deregister(bounded, r.entry()); err != nil {
+	err := fault.Guard(func() error { return r.f.driver.Deregister(bounded, r.entry()) }) // Close calls it on a goroutine
+	if err != nil {
 		return r.f.wrap(ctx, "deregister", r.subject(), err)
 	}
 	r.f.release(r)

@@ -162,7 +162,7 @@ func (r *registration) registerOnce(ctx context.Context, replace bool) error {
 		r.f.life.Go(func(ctx context.Context) {
 			ctx, cancel := context.WithTimeout(ctx, r.f.timeout)
 			defer cancel()
-			_ = r.f.driver.Deregister(ctx, e) // else it ends with its TTL
+			_ = fault.Guard(func() error { return r.f.driver.Deregister(ctx, e) }) // else it ends with its TTL
 		})
 	}
 	return fault.Wrap(r.f.scope, "register", r.subject(), err)
@@ -225,11 +225,11 @@ func (r *registration) heartbeat(ctx context.Context) error {
 	sent := time.Now()
 	var err error
 	if !dirty {
-		err = r.f.driver.Renew(ctx, r.entry())
+		err = fault.Guard(func() error { return r.f.driver.Renew(ctx, r.entry()) })
 		dirty = errors.Is(err, fault.NotFound)
 	}
 	if dirty {
-		err = r.f.driver.Register(ctx, r.entry(), never)
+		err = fault.Guard(func() error { return r.f.driver.Register(ctx, r.entry(), never) })
 		if err == nil {
 			r.f.log.Info("discovery: registered again", "backend", r.f.backend.Name, "service", r.service, "id", r.id)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 )
 
@@ -141,7 +142,11 @@ func (f *front) claim(ctx, values context.Context, kind Kind, id string, limit i
 	}()
 	for waited, failures := false, 0; ; failures++ {
 		r.Nonce = rand.Text()
-		c := newOnce(f.driver.Claim(r), f.timeout)
+		claim := f.driver.Claim(r)
+		if fronts.Nil(claim) {
+			return nil, errors.New("the driver gave no claim")
+		}
+		c := newOnce(claim, f.timeout)
 		g, err := c.Acquire(ctx, wait)
 		if err == nil {
 			if l, err := f.hold(values, kind, id, o.owner, c, g, r.TTL, leave); err == nil {

@@ -9,7 +9,8 @@ import (
 )
 
 // once makes Release of a claim idempotent and keeps its calls one at a time:
-// Unlock, another Unlock and the background may all want it.
+// Unlock, another Unlock and the background may all want it. What it calls in the
+// background may panic.
 type once struct {
 	Claim
 	timeout time.Duration // of a request to release
@@ -22,6 +23,11 @@ type once struct {
 
 func newOnce(c Claim, timeout time.Duration) *once {
 	return &once{Claim: c, timeout: timeout, turn: make(chan struct{}, 1)}
+}
+
+func (c *once) Renew(ctx context.Context) (until time.Time, err error) {
+	err = fault.Guard(func() (err error) { until, err = c.Claim.Renew(ctx); return err })
+	return until, err
 }
 
 func (c *once) Release(ctx context.Context) error {
@@ -43,7 +49,7 @@ func (c *once) Release(ctx context.Context) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	err := c.Claim.Release(limited)
+	err := fault.Guard(func() error { return c.Claim.Release(limited) })
 	if err != nil && ctx.Err() == nil && limited.Err() != nil && isContext(err) { // it was sent
 		err = fault.Markf(ErrUnknownOutcome, "no answer within %v: %w", c.timeout, err)
 	}

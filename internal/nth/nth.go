@@ -164,10 +164,7 @@ func do[T any](ctx context.Context, p Plan, method string, does effect, call fun
 	case None:
 		return call()
 	case Panics:
-		if onStep() {
-			panic(Err)
-		}
-		return none, odd{fmt.Errorf("%s: %w", method, Err)}
+		panic(Err)
 	case Plain:
 		return none, odd{fmt.Errorf("%s: %w", method, Err)}
 	case Lost:

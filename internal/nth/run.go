@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -162,21 +161,6 @@ func step(t *testing.T, p Plan, s Step) (err error) {
 	p.cancel = cancel
 	p.mu.Unlock()
 	return s.Do(ctx)
-}
-
-// onStep reports whether the calling goroutine is the one that runs the steps.
-func onStep() bool {
-	calls := make([]uintptr, 64)
-	frames := runtime.CallersFrames(calls[:runtime.Callers(1, calls)])
-	for {
-		frame, more := frames.Next()
-		if strings.HasSuffix(frame.Function, "internal/nth.step") {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
 }
 
 // take reports, once, whether a call has failed.
