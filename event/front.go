@@ -80,7 +80,8 @@ func (f *front) trim(ctx context.Context, t trimmer) {
 		case <-tick.C:
 		}
 		call, _, cancel := f.limited(ctx)
-		if _, err := t.Trim(call, f.o.settings.Retention); err != nil && ctx.Err() == nil {
+		err := fault.Guard(func() error { _, err := t.Trim(call, f.o.settings.Retention); return err })
+		if err != nil && ctx.Err() == nil {
 			f.o.settings.Logger.Warn("event: retention failed", "backend", f.o.name, "error", err)
 		}
 		cancel()
@@ -291,7 +292,7 @@ func (f *front) shutdown() {
 	f.late.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), f.o.timeout)
 	defer cancel()
-	f.closeErr = f.driver.Close(ctx)
+	f.closeErr = fault.Guard(func() error { return f.driver.Close(ctx) })
 	for _, s := range subs {
 		<-s.done
 	}

@@ -78,6 +78,14 @@ func (d nthDriver) Fire(ctx context.Context, list []firing) (int, error) {
 	return nth.Change(ctx, d.p, "Fire", func() (int, error) { return d.memory.Fire(ctx, list) })
 }
 
+func (d nthDriver) Trim(ctx context.Context, keep Retention) (int64, error) {
+	return nth.Change(ctx, d.p, "Trim", func() (int64, error) { return d.memory.Trim(ctx, keep) })
+}
+
+func (d nthDriver) Attend(ctx context.Context, group, consumer string, ttl time.Duration) ([]string, error) {
+	return nth.Change(ctx, d.p, "Attend", func() ([]string, error) { return d.memory.Attend(ctx, group, consumer, ttl) })
+}
+
 type nthMember struct {
 	Member
 	p nth.Plan
@@ -236,6 +244,93 @@ func TestEveryCallOfTheDriverMayFail(t *testing.T) {
 					seen[r.ID] = true
 				}
 				return strings.Join(ids, " ")
+			},
+		}
+	})
+}
+
+// Whatever call of the driver fails, and however: the parts of a divided group are
+// handled and acknowledged, each key in order, and history is trimmed in the end.
+func TestEveryCallOfADividedGroupMayFail(t *testing.T) {
+	nth.Run(t, nth.Promises{Unavailable: ErrUnavailable, Unknown: ErrUnknownOutcome}, func(t *testing.T, p nth.Plan) nth.World {
+		for _, method := range []string{"Fetch", "Ack", "Attend", "Join"} {
+			p.Within(method, 30*time.Second)
+		}
+		var (
+			m       = newMemory(Retention{})
+			s       Stream
+			sub     Subscription
+			mu      gosync.Mutex
+			handled = map[string]string{} // by key
+			ctx     = context.WithoutCancel(t.Context())
+		)
+		eventually := func(what string, ok func() bool) error {
+			for range 600 {
+				if ok() {
+					return nil
+				}
+				time.Sleep(time.Second)
+			}
+			return errors.New("not within ten minutes: " + what)
+		}
+		return nth.World{
+			End:        func() { m.Close(ctx) },
+			Background: []string{"Fetch", "Ack", "Extend", "Release", "Leave", "Due", "Fire", "Wait", "Trim", "Attend"},
+			Steps: []nth.Step{
+				{Name: "new", Do: func(context.Context) (err error) {
+					s, err = New(WithRetention(Retention{Count: 5}), WithDriver("nth", func(context.Context, Settings) (Driver, error) { p.Open(); return nthDriver{m, p}, nil }))
+					return err
+				}},
+				{Name: "subscribe", Pause: 2 * time.Minute, Do: func(ctx context.Context) (err error) {
+					sub, err = s.Subscribe(ctx, func(_ context.Context, r *Record) error {
+						mu.Lock()
+						defer mu.Unlock()
+						if !strings.HasSuffix(handled[r.Subject], r.ID) { // else once more, when an answer was lost
+							handled[r.Subject] += r.ID
+						}
+						return nil
+					}, Group("g"), AckWait(30*time.Second), Ordered(func(r *Record) string { return r.Subject }), Partitions(2))
+					return err
+				}},
+				{Name: "publish", Partly: true, Do: func(ctx context.Context) error {
+					var list []*Record
+					for _, id := range []string{"1", "2", "3"} {
+						for _, subject := range []string{"a", "b", "c", "d"} {
+							list = append(list, &Record{Type: "t", ID: subject + id, Subject: subject})
+						}
+					}
+					return s.Publish(ctx, list...)
+				}},
+				{Name: "handle", Do: func(context.Context) error {
+					return eventually("all are handled and acknowledged", func() bool {
+						mu.Lock()
+						defer mu.Unlock()
+						for _, subject := range []string{"a", "b", "c", "d"} {
+							if !strings.HasSuffix(handled[subject], subject+"1"+subject+"2"+subject+"3") {
+								return false
+							}
+						}
+						return sub.Stats().Held == 0
+					})
+				}},
+				{Name: "trim", Do: func(context.Context) error {
+					return eventually("five are left", func() bool {
+						page, err := m.Read(ctx, ReadRequest{From: Beginning(), Max: 100})
+						return err == nil && len(page.Records) == 5
+					})
+				}},
+				{Name: "leave", Do: func(context.Context) error { return sub.Close(ctx) }},
+				{Name: "all is acknowledged", Do: func(context.Context) error {
+					return eventually("no part has anything left", func() bool {
+						groups, err := m.Groups(ctx)
+						left := len(groups) == 2
+						for _, g := range groups {
+							left = left && g.Lag == Lag{}
+						}
+						return err == nil && left
+					})
+				}},
+				{Name: "close", Once: true, Do: func(context.Context) error { return s.Close(ctx) }},
 			},
 		}
 	})

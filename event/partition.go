@@ -112,7 +112,7 @@ func (s *partitioned) run(life context.Context) {
 	}
 	bounded, end := context.WithTimeout(context.Background(), s.f.o.timeout)
 	defer end()
-	if _, err := s.roster.Attend(bounded, s.o.roll(), s.o.consumer, 0); err != nil {
+	if _, err := s.attend(bounded, 0); err != nil {
 		s.f.o.settings.Logger.Warn("event: leaving the group failed", "group", s.o.group, "error", err)
 	}
 	go func() { // handlers that were left behind
@@ -123,11 +123,19 @@ func (s *partitioned) run(life context.Context) {
 	}()
 }
 
+func (s *partitioned) attend(ctx context.Context, ttl time.Duration) (members []string, err error) {
+	err = fault.Guard(func() (err error) {
+		members, err = s.roster.Attend(ctx, s.o.roll(), s.o.consumer, ttl)
+		return err
+	})
+	return members, err
+}
+
 // divide gives up parts that are others', and takes those that are this member's.
 func (s *partitioned) divide(ctx context.Context) {
 	bounded, limit, cancel := s.f.limited(ctx)
 	defer cancel()
-	members, err := s.roster.Attend(bounded, s.o.roll(), s.o.consumer, s.o.ackWait)
+	members, err := s.attend(bounded, s.o.ackWait)
 	if err == nil && !slices.Contains(members, s.o.consumer) {
 		members = append(members, s.o.consumer)
 	}
@@ -166,7 +174,8 @@ func (s *partitioned) take(ctx context.Context, mine []int) error {
 		if s.parts[p] != nil {
 			continue
 		}
-		sub, err := s.f.begin(ctx, s.o.part(p), s.h, s.bh)
+		var sub *subscription
+		err := fault.Guard(func() (err error) { sub, err = s.f.begin(ctx, s.o.part(p), s.h, s.bh); return err })
 		if err != nil {
 			return err
 		}

@@ -76,10 +76,14 @@ func (k *timekeeper) wait(ctx context.Context, pause time.Duration) {
 func (k *timekeeper) turn(ctx context.Context) (pause time.Duration, some bool) {
 	bounded, _, cancel := k.f.limited(ctx)
 	defer cancel()
-	now, err := k.d.Due(bounded, max(fireAtOnce>>min(k.failed, 16), 1)) // fewer after a failure: it may have been their size
-	if err == nil && len(now.Entries) > 0 {
-		err = k.fire(bounded, now)
-	}
+	var now dueNow
+	err := fault.Guard(func() (err error) {
+		now, err = k.d.Due(bounded, max(fireAtOnce>>min(k.failed, 16), 1)) // fewer after a failure: it may have been their size
+		if err == nil && len(now.Entries) > 0 {
+			err = k.fire(bounded, now)
+		}
+		return err
+	})
 	if err != nil {
 		if k.failed == 0 && ctx.Err() == nil {
 			k.f.o.settings.Logger.Warn("event: publishing what is scheduled failed", "backend", k.f.o.name, "error", err)

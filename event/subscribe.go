@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 func (f *front) Subscribe(ctx context.Context, h Handler, opts ...SubscribeOption) (Subscription, error) {
@@ -33,6 +35,7 @@ func (f *front) subscribe(ctx context.Context, h Handler, bh BatchHandler, opts 
 	if err != nil {
 		return nil, f.wrap("subscribe", "", err)
 	}
+	f.caughtKey(o)
 	if o.batchWaitSet && bh == nil {
 		return nil, f.wrap("subscribe", o.group, invalidf("BatchWait without a BatchHandler"))
 	}
@@ -110,9 +113,13 @@ func (f *front) open(ctx context.Context, o *subscribeOptions) (Member, error) {
 	if consumer == "" {
 		consumer = newConsumer()
 	}
-	return f.driver.Join(ctx, GroupConfig{
+	m, err := f.driver.Join(ctx, GroupConfig{
 		Name: cmp.Or(o.joinAs, o.group), Consumer: consumer, Types: o.patterns, Start: from, AckWait: o.ackWait, Exclusive: o.key != nil,
 	})
+	if err == nil && fronts.Nil(m) {
+		err = errors.New("the driver gave no member")
+	}
+	return m, err
 }
 
 // newConsumer names a member so that a person can tell where it runs.

@@ -30,6 +30,7 @@ type subscription struct {
 	source Member
 	holder holder // the source, if it is one
 	track  tracker
+	gaps   gapped
 	live   bool // no group: nothing to acknowledge
 	log    logger
 
@@ -53,15 +54,20 @@ type subscription struct {
 	pace                                                                   atomic.Int64 // ns that a handler takes, smoothed
 }
 
+// gapped is a source without a group, which may have missed records.
+type gapped interface{ gaps() int64 }
+
 type logger = interface {
 	Warn(msg string, args ...any)
 	Error(msg string, args ...any)
 }
 
 func newSubscription(f *front, o *subscribeOptions, source Member) *subscription {
-	s := &subscription{f: f, o: o, source: source, live: o.group == "", left: make(chan struct{}), done: make(chan struct{}), log: f.o.settings.Logger}
+	s := &subscription{f: f, o: o, live: o.group == "", left: make(chan struct{}), done: make(chan struct{}), log: f.o.settings.Logger}
 	s.holder, _ = source.(holder)
 	s.track, _ = source.(tracker)
+	s.gaps, _ = source.(gapped)
+	s.source = caught{source}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.q = newQueue(o.key)
 	s.acks = newAcker(s)
@@ -146,8 +152,8 @@ func (s *subscription) Stats() Stats {
 		Fetched: s.fetched.Load(), Handled: s.handled.Load(), Failed: s.failed.Load(), Panics: s.panics.Load(), TimedOut: s.timedOut.Load(),
 		Dead: s.dead.Load(), Dropped: s.dropped.Load(), Redelivered: s.redelivered.Load(), Running: int(s.running.Load()),
 	}
-	if l, ok := s.source.(interface{ gaps() int64 }); ok {
-		st.Missed = l.gaps()
+	if s.gaps != nil {
+		st.Missed = s.gaps.gaps()
 	}
 	if err := s.lastErr.Load(); err != nil {
 		st.Err = fault.Adopt("event", *err)

@@ -1,0 +1,92 @@
+package event_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/micro/go-platform/event"
+)
+
+// A function of Ordered that panics for some records keeps nothing from being handled,
+// and is said in the log; other keys stay in order. The functions of WithPropagation and
+// the handler are no others.
+func TestFunctionsOfTheUsersOwnMayPanic(t *testing.T) {
+	for name, partitions := range map[string][]event.SubscribeOption{"whole": nil, "divided": {event.Partitions(2)}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				lines := &lockedBuilder{}
+				s, err := event.New(event.WithLogger(slog.New(slog.NewTextHandler(lines, nil))))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close(context.WithoutCancel(t.Context()))
+				var mu sync.Mutex
+				handled := map[string][]string{}
+				key := func(r *event.Record) string {
+					if r.Subject == "panics" {
+						panic("boom")
+					}
+					return r.Subject
+				}
+				sub, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error {
+					mu.Lock()
+					defer mu.Unlock()
+					handled[r.Subject] = append(handled[r.Subject], r.ID)
+					return nil
+				}, append(partitions, event.Group("g"), event.Ordered(key), event.Concurrency(4))...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := map[string][]string{}
+				for n := range 5 {
+					for _, subject := range []string{"a", "panics", "b"} {
+						id := fmt.Sprint(subject, n)
+						want[subject] = append(want[subject], id)
+						if err := s.Publish(t.Context(), &event.Record{Type: "t", ID: id, Subject: subject}); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				time.Sleep(time.Minute)
+				mu.Lock()
+				for subject, ids := range want {
+					if !slices.Equal(handled[subject], ids) {
+						t.Errorf("of %s %v were handled, want %v", subject, handled[subject], ids)
+					}
+				}
+				mu.Unlock()
+				if st := sub.Stats(); st.Held != 0 {
+					t.Errorf("not acknowledged: %+v", st)
+				}
+				if text := lines.String(); !strings.Contains(text, "the function of Ordered panicked") || !strings.Contains(text, "record=panics0") || strings.Contains(text, "record=a0") {
+					t.Errorf("the log says %q", text)
+				}
+			})
+		})
+	}
+}
+
+// lockedBuilder is a strings.Builder for several goroutines.
+type lockedBuilder struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *lockedBuilder) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuilder) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
