@@ -57,7 +57,9 @@ func (f *front) hear(ctx context.Context) {
 	wait := backoff.Policy{Min: f.retryMin, Max: f.retryMax}
 	for failures := 0; ; failures++ {
 		heard := false
-		err := f.feed.Subscribe(ctx, func(r Revocation) { heard = true; f.deny(r) })
+		err := fault.Guard(func() error {
+			return f.feed.Subscribe(ctx, func(r Revocation) { heard = true; f.deny(r) })
+		})
 		if ctx.Err() != nil {
 			return
 		}

@@ -113,7 +113,7 @@ func (f *front) publish(ctx context.Context, s Status) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, f.o.interval)
 	defer cancel()
-	err := fault.Late(ctx, f.o.interval, f.driver.Publish(limited, r))
+	err := fault.Late(ctx, f.o.interval, fault.Guard(func() error { return f.driver.Publish(limited, r) }))
 	if err != nil && ctx.Err() == nil {
 		f.o.logger.Warn("monitor: report not published", "backend", f.o.backend.Name, "error", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/watch"
 )
 
@@ -94,7 +95,10 @@ func (f *front) changes(ctx context.Context) {
 			}
 		}
 		if old != nil {
-			f.o.onChange(*old, s)
+			err := fault.Guard(func() error { f.o.onChange(*old, s); return nil })
+			if err != nil {
+				f.o.logger.Error("monitor: the function of WithOnChange failed", "error", err)
+			}
 		}
 		old = &s
 	}

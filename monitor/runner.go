@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // runner runs one check and keeps what is known of it.
@@ -61,7 +63,7 @@ func (r *runner) once(ctx context.Context, calls *sync.WaitGroup) bool {
 	calls.Add(1)
 	go func() {
 		defer calls.Done()
-		done <- guard(limited, r.check.Func)
+		done <- fault.Guard(func() error { return r.check.Func(limited) })
 	}()
 	select {
 	case err := <-done:
@@ -107,16 +109,6 @@ func orTimeout(err error, d time.Duration) error {
 		return err
 	}
 	return fmt.Errorf("no answer within %v", d.Round(time.Millisecond))
-}
-
-// guard turns a panic into an error.
-func guard(ctx context.Context, f func(context.Context) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-	}()
-	return f(ctx)
 }
 
 // finish notes the result of a run or a beat.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Aggregation is how Aggregate works. The zero value of a field means its default.
@@ -28,7 +29,7 @@ type Aggregation struct {
 // Two that run it at the same time do no harm: the same reports come to the
 // same view.
 func Aggregate(ctx context.Context, x Exchange, a Aggregation) error {
-	if x == nil || a.Interval < 0 || a.TTL < 0 {
+	if fronts.Nil(x) || a.Interval < 0 || a.TTL < 0 {
 		return fault.New(ErrInvalid, "router", "aggregate", "", "no exchange, or out of range: %+v", a)
 	}
 	def(&a.Interval, 5*time.Second)
@@ -40,7 +41,9 @@ func Aggregate(ctx context.Context, x Exchange, a Aggregation) error {
 		defer close(reading)
 		for n := 0; ctx.Err() == nil; n++ {
 			began := time.Now()
-			x.Reports(ctx, "", func(r Report) { g.take(r, time.Since(start)) })
+			_ = fault.Guard(func() error { // what fails is asked again
+				return x.Reports(ctx, "", func(r Report) { g.take(r, time.Since(start)) })
+			})
 			if time.Since(began) > a.TTL {
 				n = 0
 			}
@@ -53,7 +56,7 @@ func Aggregate(ctx context.Context, x Exchange, a Aggregation) error {
 			func() {
 				ctx, cancel := context.WithTimeout(ctx, a.Interval)
 				defer cancel()
-				x.PublishView(ctx, v) // what fails is done again with the next one
+				_ = fault.Guard(func() error { return x.PublishView(ctx, v) }) // what fails is done again with the next one
 			}()
 		}
 	}

@@ -73,23 +73,35 @@ func New(opts ...Option) (Router, error) {
 func (f *front) followRules(ctx context.Context) {
 	answered := sync.OnceFunc(func() { close(f.ruled) })
 	defer answered()
-	for list, err := range f.o.ruleSource.Rules(ctx) {
-		if ctx.Err() != nil {
-			return
-		}
-		var all rules
-		if err == nil {
-			all, err = compileRules(append(slices.Clone(f.o.rules), list...))
-		}
-		if err == nil {
-			f.rules.Store(&all)
-			for _, s := range *f.services.Load() {
-				s.reroute()
+	err := fault.Guard(func() error {
+		for list, err := range f.o.ruleSource.Rules(ctx) {
+			if ctx.Err() != nil {
+				break
 			}
-		} else {
-			f.o.logger.Error("router: rules not changed", "error", err)
+			f.takeRules(list, err)
+			answered()
 		}
-		answered()
+		return nil
+	})
+	if err != nil {
+		f.o.logger.Error("router: rules do not change any more", "error", err)
+	}
+}
+
+// takeRules puts the rules that were given before those that came, unless the
+// source failed or they are wrong.
+func (f *front) takeRules(list []Rule, err error) {
+	var all rules
+	if err == nil {
+		all, err = compileRules(append(slices.Clone(f.o.rules), list...))
+	}
+	if err != nil {
+		f.o.logger.Error("router: rules not changed", "error", err)
+		return
+	}
+	f.rules.Store(&all)
+	for _, s := range *f.services.Load() {
+		s.reroute()
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
 )
 
@@ -220,7 +221,8 @@ func (c *probing) send(r *Request, nodes []*Node) {
 
 // answered probes a node and keeps the answer.
 func (c *probing) answered(ctx context.Context, n *Node, index, nodes int) {
-	load, err := c.p.probe(ctx, n.Instance())
+	var load Load
+	err := fault.Guard(func() (err error) { load, err = c.p.probe(ctx, n.Instance()); return err })
 	at := c.p.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()

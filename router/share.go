@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Exchange carries reports and views between the processes that call a
@@ -56,7 +58,7 @@ type Sharing struct {
 // waits for x.
 func WithSharing(x Exchange, s Sharing) Option {
 	return func(o *options) error {
-		if x == nil {
+		if fronts.Nil(x) {
 			return errors.New("nil exchange")
 		}
 		if s.Interval < 0 || s.TTL < 0 {
@@ -105,18 +107,19 @@ func (s *service) publish(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.o.share.Interval)
 	defer cancel()
-	return s.o.share.Publish(ctx, r)
+	return fault.Guard(func() error { return s.o.share.Publish(ctx, r) })
 }
 
 // listen takes in what others say about a service.
 func (s *service) listen(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		began := time.Now()
-		if s.o.share.FromViews {
-			s.o.share.Views(ctx, s.name, func(v View) { s.heard.view(v, s.o.now()) })
-		} else {
-			s.o.share.Reports(ctx, s.name, func(r Report) { s.heard.report(r, s.o.now()) })
-		}
+		_ = fault.Guard(func() error { // what fails is asked again
+			if s.o.share.FromViews {
+				return s.o.share.Views(ctx, s.name, func(v View) { s.heard.view(v, s.o.now()) })
+			}
+			return s.o.share.Reports(ctx, s.name, func(r Report) { s.heard.report(r, s.o.now()) })
+		})
 		if time.Since(began) > s.o.share.TTL {
 			n = 0
 		}

@@ -77,7 +77,7 @@ func (o *Outlet[T, B]) settle(c outcome) {
 	told, ok := o.trouble(c)
 	o.mu.Unlock()
 	if ok {
-		o.Tell(told)
+		_ = fault.Guard(func() error { o.Tell(told); return nil }) // the user's: it is not what the goroutine is for
 	}
 }
 

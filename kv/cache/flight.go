@@ -2,9 +2,9 @@ package cache
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
 	"github.com/micro/go-platform/kv"
 )
@@ -37,16 +37,13 @@ func (f *flights[V]) start(name string, work func(context.Context) (V, error)) *
 		f.all = map[string]*flight[V]{}
 	}
 	started := f.life.Go(func(ctx context.Context) {
-		defer func() {
-			if p := recover(); p != nil {
-				one.err = fmt.Errorf("panic: %v", p)
-			}
+		defer func() { // also when work ends its goroutine
 			f.mu.Lock()
 			delete(f.all, name)
 			f.mu.Unlock()
 			close(one.done)
 		}()
-		one.v, one.err = work(ctx)
+		one.err = fault.Guard(func() (err error) { one.v, err = work(ctx); return err })
 	})
 	if !started {
 		return nil
