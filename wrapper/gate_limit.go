@@ -21,6 +21,9 @@ func (g limitGate) Enter(ctx context.Context, c *Call) (context.Context, error) 
 		return ctx, nil
 	}
 	p, err := g.l.Acquire(ctx)
+	if limit, ok := err.(*limits.Error); ok && limit == nil {
+		err = nil // declared as *limits.Error and never set
+	}
 	if err != nil {
 		return ctx, err
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/router"
 )
 
@@ -53,7 +54,7 @@ func (k *perKey) Acquire(ctx context.Context) (Permit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.Acquire(ctx)
+	return acquire(ctx, l)
 }
 
 // State is that of the limiter of ctx's key. One that there isn't yet, or no
@@ -80,7 +81,7 @@ func (k *perKey) limiter(key string) (Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l == nil {
+	if fronts.Nil(l) {
 		return nil, fault.New(router.ErrInvalid, "router", "limit for each key", key, "nil limiter")
 	}
 	if len(k.limiters) >= k.max {

@@ -64,10 +64,23 @@ type free struct{}
 
 func (free) Release(router.Outcome) {}
 
+// acquire is l.Acquire for what the user wrote: its errors are errors, and its
+// permits can be released.
+func acquire(ctx context.Context, l Limiter) (Permit, error) {
+	p, err := l.Acquire(ctx)
+	if limit, ok := err.(*Error); ok && limit == nil {
+		err = nil // declared as *Error and never set
+	}
+	if err == nil && p == nil {
+		p = free{}
+	}
+	return p, err
+}
+
 // Wait acquires from l, and waits as long as l says while ctx lasts.
 func Wait(ctx context.Context, l Limiter) (Permit, error) {
 	for {
-		p, err := l.Acquire(ctx)
+		p, err := acquire(ctx, l)
 		limit, ok := err.(*Error)
 		if !ok || limit.After <= 0 {
 			return p, err

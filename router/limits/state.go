@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/router"
 )
 
@@ -44,7 +45,7 @@ func StateOf(ctx context.Context, l Limiter) State {
 // Named gives a limiter the name by which its State and Errors, and
 // so the RateLimit header fields, call it.
 func Named(policy string, l Limiter) (Limiter, error) {
-	if policy == "" || l == nil {
+	if policy == "" || fronts.Nil(l) {
 		return nil, fault.New(router.ErrInvalid, "router", "named limit", policy, "no name or nil limiter")
 	}
 	for _, r := range policy {
@@ -61,8 +62,8 @@ type named struct {
 }
 
 func (n named) Acquire(ctx context.Context) (Permit, error) {
-	p, err := n.Limiter.Acquire(ctx)
-	if limit, ok := err.(*Error); ok && limit != nil {
+	p, err := acquire(ctx, n.Limiter)
+	if limit, ok := err.(*Error); ok {
 		again := *limit // it may be one that the limiter gives to everybody
 		again.Policy = n.policy
 		return nil, &again
