@@ -3,7 +3,9 @@ package trace
 import (
 	"context"
 	"encoding/binary"
+	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/outlet"
+	"github.com/micro/go-platform/internal/seldom"
 )
 
 // New returns a Tracer. Without a reporter among the options it keeps the
@@ -29,7 +32,7 @@ func New(opts ...Option) (Tracer, error) {
 	}
 	t := &tracer{
 		sampler: o.sampler, extractors: o.extract, injectors: o.inject, limits: o.limits, local: o.local,
-		shared: o.shared, baggage: o.baggage, keep: o.keep, maxHeld: int64(o.held), timeout: o.timeout, group: outlet.NewGroup("trace", "spans"),
+		shared: o.shared, baggage: o.baggage, keep: o.keep, maxHeld: int64(o.held), timeout: o.timeout, logger: o.logger, group: outlet.NewGroup("trace", "spans"),
 	}
 	for _, d := range o.drivers {
 		r, err := open(d, &o)
@@ -69,6 +72,8 @@ type tracer struct {
 	keep       []func(SpanData) bool
 	maxHeld    int64
 	timeout    time.Duration // of a request
+	logger     *slog.Logger
+	panics     seldom.Gate
 	reporters  []*reporter
 
 	started, sampled, kept, badContext, droppedClosed atomic.Uint64
@@ -96,6 +101,22 @@ func (t *tracer) Start(ctx context.Context, name string, opts ...SpanOption) (co
 	return ctx, s
 }
 
+// samples asks the sampler. One that panics samples nothing: tracing fails no call.
+func (t *tracer) samples(p Params) (yes bool) {
+	defer t.caught("the sampler", &yes)
+	return t.sampler.Sample(p)
+}
+
+// caught is deferred around what the user wrote, and makes a panic of it a no.
+func (t *tracer) caught(what string, answer *bool) {
+	if v := recover(); v != nil {
+		*answer = false
+		if pass, dropped := t.panics.Pass(what, time.Now()); pass {
+			t.logger.Error("trace: "+what+" panicked", "panic", v, "stack", string(debug.Stack()), "dropped", dropped)
+		}
+	}
+}
+
 func (t *tracer) start(ctx context.Context, name string, o *spanOptions) (context.Context, Span) {
 	if ctx == nil {
 		ctx = context.Background()
@@ -112,7 +133,7 @@ func (t *tracer) start(ctx context.Context, name string, o *spanOptions) (contex
 	}
 	sc.Flags |= parent.Flags & (Random | Debug)
 	t.started.Add(1)
-	if parent.Flags&Debug != 0 || t.sampler.Sample(Params{
+	if parent.Flags&Debug != 0 || t.samples(Params{
 		TraceID: sc.TraceID, Name: name, Kind: o.kind, Links: o.links, Parent: parent,
 		Decided: parent.Flags&Deferred == 0 && (parent.IsValid() || parent.Remote),
 	}) {
@@ -182,7 +203,7 @@ func newSpanID() (id SpanID) {
 }
 
 func (t *tracer) Extract(ctx context.Context, c Carrier) context.Context {
-	sc, found, bad := extract(t.extractors, c)
+	sc, found, bad := t.extract(c)
 	if bad > 0 {
 		t.badContext.Add(1)
 	}
@@ -193,7 +214,7 @@ func (t *tracer) Extract(ctx context.Context, c Carrier) context.Context {
 }
 
 func (t *tracer) Inject(ctx context.Context, c Carrier) {
-	inject(t.injectors, FromContext(ctx), c)
+	t.inject(FromContext(ctx), c)
 }
 
 // finish takes a span that has ended.

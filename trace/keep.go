@@ -20,7 +20,7 @@ func (t *tracer) hold(s *span) {
 	if !l.keep {
 		data := s.data()
 		for _, worth := range t.keep {
-			if worth(data) {
+			if t.meets(data, worth) {
 				l.keep = true
 				break
 			}
@@ -45,6 +45,11 @@ func (t *tracer) hold(s *span) {
 	default:
 		l.held = append(l.held, s)
 	}
+}
+
+func (t *tracer) meets(data SpanData, worth func(SpanData) bool) (yes bool) {
+	defer t.caught("a condition of WithKeep", &yes)
+	return worth(data)
 }
 
 func (t *tracer) bringBack(s *span) {

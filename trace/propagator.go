@@ -1,5 +1,7 @@
 package trace
 
+import "errors"
+
 // A Propagator reads and writes one form of trace headers.
 type Propagator interface {
 	// Extract reads a context. found is false when no header of this form is
@@ -18,7 +20,7 @@ type writer interface {
 }
 
 // inject writes the context of s, in all forms.
-func inject(ps []Propagator, s Span, c Carrier) {
+func (t *tracer) inject(s Span, c Carrier) {
 	sc := s.Context()
 	if !sc.IsValid() {
 		return
@@ -27,20 +29,40 @@ func inject(ps []Propagator, s Span, c Carrier) {
 	if own, ok := s.(interface{ traceparent() string }); ok {
 		text = own.traceparent()
 	}
-	for _, p := range ps {
+	for _, p := range t.injectors {
 		if w, ok := p.(writer); ok && text != "" {
 			w.write(sc, text, c)
 		} else {
-			p.Inject(sc, c)
+			t.put(p, sc, c)
 		}
 	}
 }
 
+func (t *tracer) put(p Propagator, sc SpanContext, c Carrier) {
+	var well bool
+	defer t.caught("a propagator", &well)
+	p.Inject(sc, c)
+}
+
+// read asks a propagator. What it panics at it can't use.
+func (t *tracer) read(p Propagator, c Carrier) (sc SpanContext, ok bool, err error) {
+	well := true
+	defer func() {
+		if !well {
+			sc, ok, err = SpanContext{}, false, errPanicked
+		}
+	}()
+	defer t.caught("a propagator", &well)
+	return p.Extract(c)
+}
+
+var errPanicked = errors.New("it panicked")
+
 // extract asks the propagators in turn. The first context with ids wins, then
 // the first decision without ids. bad is the number of forms that were refused.
-func extract(ps []Propagator, c Carrier) (sc SpanContext, found bool, bad int) {
-	for _, p := range ps {
-		got, ok, err := p.Extract(c)
+func (t *tracer) extract(c Carrier) (sc SpanContext, found bool, bad int) {
+	for _, p := range t.extractors {
+		got, ok, err := t.read(p, c)
 		switch {
 		case err != nil:
 			bad++
