@@ -75,6 +75,8 @@ type simCalls struct {
 	sick    map[string]bool
 	done    map[string][]string // by call: the instances that did it
 	used    map[string]int      // by instance
+	calls   map[string]int      // by service
+	more    map[string]int      // by service: attempts after the first of a call
 	seen    map[string]*simSeen // by call
 }
 
@@ -103,7 +105,7 @@ func simMust[T any](v T, err error) T {
 func newSimCalls(s *sim.Sim) *simCalls {
 	w := &simCalls{
 		Sim: s, servers: map[string]*simServer{}, in: map[string]discovery.Registration{}, sick: map[string]bool{},
-		done: map[string][]string{}, used: map[string]int{}, seen: map[string]*simSeen{},
+		done: map[string][]string{}, used: map[string]int{}, calls: map[string]int{}, more: map[string]int{}, seen: map[string]*simSeen{},
 	}
 	dice := s.Dice("options")
 	w.d = simMust(discovery.New())
@@ -419,11 +421,8 @@ func (w *simCalls) recover() {
 func (w *simCalls) audit(stats map[string][]router.NodeStats, snapshot metrics.Snapshot) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	calls, more := map[string]int{}, map[string]int{}
 	for _, id := range slices.Sorted(maps.Keys(w.seen)) {
 		s := w.seen[id]
-		calls[s.service]++
-		more[s.service] += max(s.sent-1, 0)
 		if s.begun != 1 || s.ended != 1 || s.sent != s.heard {
 			w.Failf("%s began %d times and ended %d times, its attempts %d and %d", id, s.begun, s.ended, s.sent, s.heard)
 		}
@@ -435,15 +434,6 @@ func (w *simCalls) audit(stats map[string][]router.NodeStats, snapshot metrics.S
 		}
 		if !slices.ContainsFunc(s.classes, func(c router.Class) bool { return c != router.Unsent }) && len(w.done[id]) > 0 {
 			w.Failf("%s was certainly not sent, and done by %q", id, w.done[id])
-		}
-	}
-	for service, n := range more {
-		most := w.retry.PerSecond*(1+w.Time().Seconds()) + w.retry.Ratio*float64(calls[service])
-		if w.hedge.Quantile > 0 {
-			most += 0.1*(1+w.Time().Seconds()) + w.hedge.Ratio*float64(calls[service]+n)
-		}
-		if float64(n) > most {
-			w.Failf("%d of %d calls of %s were sent again, and the budget is %.1f", n, calls[service], service, most)
 		}
 	}
 	for service, all := range stats {
@@ -486,9 +476,23 @@ func (w *simCalls) see(c *wrapper.Call, note func(*simSeen)) {
 	note(w.seen[id])
 }
 
+// spend notes that one of the calls of a service is sent once more, which the budgets
+// of retries and hedges must have room for at this very moment. Called with mu held.
+func (w *simCalls) spend(service string) {
+	w.more[service]++
+	n, calls, t := w.more[service], w.calls[service], 1+w.Time().Seconds()
+	most := w.retry.PerSecond*t + w.retry.Ratio*float64(calls)
+	if w.hedge.Quantile > 0 {
+		most += 0.1*t + w.hedge.Ratio*float64(calls+n)
+	}
+	if float64(n) > most {
+		w.Failf("%d of %d calls of %s were sent again, and the budget is %.1f", n, calls, service, most)
+	}
+}
+
 // Begin, End, BeginAttempt and EndAttempt make it an AttemptObserver.
 func (w *simCalls) Begin(ctx context.Context, c *wrapper.Call) context.Context {
-	w.see(c, func(s *simSeen) { s.begun++ })
+	w.see(c, func(s *simSeen) { s.begun++; w.calls[c.Service]++ })
 	return ctx
 }
 
@@ -497,7 +501,12 @@ func (w *simCalls) End(_ context.Context, c *wrapper.Call) {
 }
 
 func (w *simCalls) BeginAttempt(ctx context.Context, a *wrapper.Attempt) context.Context {
-	w.see(a.Call, func(s *simSeen) { s.sent++ })
+	w.see(a.Call, func(s *simSeen) {
+		s.sent++
+		if s.sent > 1 {
+			w.spend(s.service)
+		}
+	})
 	return ctx
 }
 
