@@ -13,6 +13,7 @@ import (
 	"github.com/micro/go-platform/event"
 	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // Relay publishes what was committed to a stream until ctx ends, whose error it
@@ -24,7 +25,8 @@ func (b *Outbox) Relay(ctx context.Context, to event.Stream) error {
 	defer b.giveUp(context.WithoutCancel(ctx), holder)
 	r := &relay{Outbox: b, to: to}
 	for failures := 0; ; {
-		n, err := r.round(ctx, holder)
+		n := 0
+		err := fault.Guard(func() (err error) { n, err = r.round(ctx, holder); return err })
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()

@@ -1,0 +1,65 @@
+package nth
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+)
+
+// SQL is a database behind a plan: its statements, queries, and the beginnings and ends
+// of its transactions fail. d is a driver of database/sql that knows contexts.
+func SQL(p Plan, d driver.Driver, dsn string) *sql.DB { return sql.OpenDB(connector{d, dsn, p}) }
+
+type connector struct {
+	d   driver.Driver
+	dsn string
+	p   Plan
+}
+
+func (c connector) Driver() driver.Driver { return c.d }
+
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	conn, err := c.d.Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	return sqlConn{conn, c.p}, nil
+}
+
+type sqlConn struct {
+	driver.Conn
+	p Plan
+}
+
+func (c sqlConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	return Change(ctx, c.p, "Exec", func() (driver.Result, error) { return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args) })
+}
+
+func (c sqlConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return Read(ctx, c.p, "Query", func() (driver.Rows, error) { return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args) })
+}
+
+func (c sqlConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	tx, err := Read(ctx, c.p, "Begin", func() (driver.Tx, error) { return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o) })
+	if err != nil {
+		return nil, err
+	}
+	return sqlTx{ctx, tx, c.p}, nil
+}
+
+type sqlTx struct {
+	ctx context.Context
+	driver.Tx
+	p Plan
+}
+
+// Commit ends the transaction, also if it fails.
+func (t sqlTx) Commit() error {
+	done := false
+	defer func() {
+		if !done {
+			_ = t.Tx.Rollback()
+		}
+	}()
+	return Write(t.ctx, t.p, "Commit", func() error { done = true; return t.Tx.Commit() })
+}
