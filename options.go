@@ -139,7 +139,7 @@ type Telemetry interface {
 // identity: service.name, service.instance.id and service.version.
 func WithTelemetry(t Telemetry) Option {
 	return func(o *options) error {
-		if t == nil {
+		if fronts.Nil(t) {
 			return errors.New("nil telemetry")
 		}
 		o.telemetry = t
@@ -230,7 +230,7 @@ type Ring interface {
 // add options, but no backend.
 func WithRing(r Ring) Option {
 	return func(o *options) error {
-		if r == nil {
+		if fronts.Nil(r) {
 			return errors.New("nil ring")
 		}
 		o.ring = r

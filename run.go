@@ -14,6 +14,7 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/monitor"
 )
 
@@ -138,9 +139,10 @@ func (a *App) prepare(all []Server) ([]string, error) {
 
 // check reports what is wrong with a server.
 func check(s Server) error {
-	switch s := s.(type) {
-	case nil:
+	if fronts.Nil(s) {
 		return errors.New("nil server")
+	}
+	switch s := s.(type) {
 	case registered:
 		if _, is := bare(s).(*job); is {
 			return errors.New("a job has no name")
@@ -153,7 +155,7 @@ func check(s Server) error {
 		if _, is := bare(s).(*job); is {
 			return errors.New("a job has no listener")
 		}
-		if s.l == nil {
+		if fronts.Nil(s.l) {
 			return errors.New("nil listener")
 		}
 		return check(s.Server)

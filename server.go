@@ -8,6 +8,7 @@ import (
 	gosync "sync"
 	"time"
 
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/wrapper"
 )
@@ -91,7 +92,7 @@ type httpServer struct {
 func newHTTP(addr string, handler http.Handler, adjust []func(*http.Server)) *httpServer {
 	s := &httpServer{handler: handler}
 	s.Addr, s.ReadHeaderTimeout, s.IdleTimeout = addr, 10*time.Second, 2*time.Minute
-	if handler == nil {
+	if fronts.Nil(handler) {
 		s.err = errors.New("nil handler")
 	}
 	for _, f := range adjust {

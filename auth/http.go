@@ -86,18 +86,18 @@ type handler struct {
 // WithRequest sets what a request asks for. Its path is normalized already.
 // Default: RequestFrom with no service's name.
 func WithRequest(f func(*http.Request) Request) HandlerOption {
-	return func(h *handler) error { h.request = f; return fronts.Given(f != nil, "WithRequest") }
+	return func(h *handler) error { h.request = f; return fronts.Given(f, "WithRequest") }
 }
 
 // WithoutAuth lets the requests through for which f is true: health checks,
 // public pages.
 func WithoutAuth(f func(*http.Request) bool) HandlerOption {
-	return func(h *handler) error { h.skip = f; return fronts.Given(f != nil, "WithoutAuth") }
+	return func(h *handler) error { h.skip = f; return fronts.Given(f, "WithoutAuth") }
 }
 
 // WithRefusal answers refused requests in the place of WriteError.
 func WithRefusal(f func(w http.ResponseWriter, r *http.Request, err error)) HandlerOption {
-	return func(h *handler) error { h.refuse = f; return fronts.Given(f != nil, "WithRefusal") }
+	return func(h *handler) error { h.refuse = f; return fronts.Given(f, "WithRefusal") }
 }
 
 // Handler lets only those requests through to next that a authorizes. The

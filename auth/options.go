@@ -121,7 +121,7 @@ func WithPolicies(p *Policies) Option {
 func WithDecider(d Decider) Option {
 	return func(o *options) error {
 		switch {
-		case d == nil:
+		case fronts.Nil(d):
 			return fmt.Errorf("%w: nil decider", ErrInvalid)
 		case o.decider != nil:
 			return fmt.Errorf("%w: rules given twice", ErrInvalid)
@@ -151,7 +151,7 @@ func LogDecisions(l *slog.Logger) func(context.Context, *Token, Request, Decisio
 // instances. Package auth/revocation makes a feed of an event stream.
 func WithRevocations(feed RevocationFeed) Option {
 	return func(o *options) error {
-		if feed == nil {
+		if fronts.Nil(feed) {
 			return fmt.Errorf("%w: nil revocation feed", ErrInvalid)
 		}
 		o.feed = feed

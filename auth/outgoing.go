@@ -65,7 +65,7 @@ type TransportOption func(*transport) error
 // that call your own services: whatever host a client is made to call gets a
 // token, and some authorities don't bind a token to its audience.
 func WithDestination(f func(r *http.Request) (d Destination, ok bool)) TransportOption {
-	return func(t *transport) error { t.destination = f; return fronts.Given(f != nil, "WithDestination") }
+	return func(t *transport) error { t.destination = f; return fronts.Given(f, "WithDestination") }
 }
 
 type transport struct {

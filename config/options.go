@@ -36,7 +36,7 @@ type validator struct {
 // WithSource adds a layer above those that were given before it.
 func WithSource(src Source, opts ...SourceOption) Option {
 	return func(o *options) error {
-		if src == nil {
+		if fronts.Nil(src) {
 			return errors.New("WithSource: nil source")
 		}
 		l := &layer{src: src, reading: make(chan struct{}, 1)}

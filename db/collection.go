@@ -10,6 +10,7 @@ import (
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Collection keeps values of one Go type in a table, as JSON. Fields with the
@@ -37,7 +38,7 @@ type Doc[T any] struct {
 // to one if it has fields to search by, else anything that encoding/json takes.
 func NewCollection[T any](t Table) (*Collection[T], error) {
 	c := &Collection[T]{t: t}
-	if t == nil {
+	if fronts.Nil(t) {
 		return nil, fault.New(ErrInvalid, "db", "collection", "", "nil table")
 	}
 	typ := reflect.TypeFor[T]()

@@ -47,7 +47,7 @@ type Typed[T any] struct {
 
 // NewTyped returns store as one of values of type T. A nil codec is JSON.
 func NewTyped[T any](store KV, codec Codec[T]) *Typed[T] {
-	if codec == nil {
+	if fronts.Nil(codec) {
 		codec = JSON[T]()
 	}
 	return &Typed[T]{store, codec}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // FileOption configures ToFile.
@@ -23,7 +24,7 @@ type fileOptions struct {
 // FileEncoding sets the encoding. The default is JSON.
 func FileEncoding(e Encoding) FileOption {
 	return func(o *fileOptions) error {
-		if e == nil {
+		if fronts.Nil(e) {
 			return fault.Markf(ErrInvalid, "nil encoding")
 		}
 		o.enc = e

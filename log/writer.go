@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // ToStdout writes lines to the process's standard output.
@@ -23,7 +24,7 @@ func ToWriter(w io.Writer, e Encoding) Option {
 func toWriter(name string, w func() io.Writer, e Encoding) Option {
 	return withLocal(name, func(context.Context) (Driver, error) {
 		out := w()
-		if out == nil || e == nil {
+		if fronts.Nil(out) || fronts.Nil(e) {
 			return nil, fault.Markf(ErrInvalid, "no writer or no encoding")
 		}
 		return &lines{w: out, enc: e}, nil

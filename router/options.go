@@ -42,7 +42,7 @@ type options struct {
 // WithDiscovery says where instances come from. It is required.
 func WithDiscovery(d discovery.Discovery) Option {
 	return func(o *options) error {
-		if d == nil {
+		if fronts.Nil(d) {
 			return errors.New("nil discovery")
 		}
 		o.source = d
@@ -54,7 +54,7 @@ func WithDiscovery(d discovery.Discovery) Option {
 // LeastCost().
 func WithStrategy(s Strategy) Option {
 	return func(o *options) error {
-		if s == nil {
+		if fronts.Nil(s) {
 			return errors.New("nil strategy")
 		}
 		o.strategy = s
@@ -183,7 +183,7 @@ func WithRules(all ...Rule) Option {
 // WithRuleSource follows rules that change.
 func WithRuleSource(s RuleSource) Option {
 	return func(o *options) error {
-		if s == nil {
+		if fronts.Nil(s) {
 			return errors.New("nil rule source")
 		}
 		o.ruleSource = s

@@ -134,7 +134,7 @@ func WithInject(p ...Propagator) Option {
 
 func checkPropagators(ps []Propagator) error {
 	for _, p := range ps {
-		if p == nil {
+		if fronts.Nil(p) {
 			return fault.Markf(ErrInvalid, "nil Propagator")
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // A Sampler decides at its start whether a span is recorded and sent. It is
@@ -107,9 +108,10 @@ func (s parentOr) Sample(p Params) bool {
 
 // checkSampler finds what can't be in a sampler.
 func checkSampler(s Sampler) error {
-	switch s := s.(type) {
-	case nil:
+	if fronts.Nil(s) {
 		return fault.Markf(ErrInvalid, "nil Sampler")
+	}
+	switch s := s.(type) {
 	case parentOr:
 		return checkSampler(s.root)
 	case *byName:

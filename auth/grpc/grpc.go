@@ -64,12 +64,12 @@ func WithService(name string) Option {
 // WithoutAuth lets the calls through of the full methods for which f is true:
 // health checks, reflection.
 func WithoutAuth(f func(method string) bool) Option {
-	return func(g *gate) error { g.skip = f; return fronts.Given(f != nil, "WithoutAuth") }
+	return func(g *gate) error { g.skip = f; return fronts.Given(f, "WithoutAuth") }
 }
 
 // WithRequest sets what a call asks for.
 func WithRequest(f func(ctx context.Context, method string) auth.Request) Option {
-	return func(g *gate) error { g.request = f; return fronts.Given(f != nil, "WithRequest") }
+	return func(g *gate) error { g.request = f; return fronts.Given(f, "WithRequest") }
 }
 
 func newGate(a auth.Auth, opts []Option) *gate {

@@ -86,7 +86,7 @@ func WithInsecure() Option {
 // WithStore sets where the state is kept. Default: memory.
 func WithStore(s Store) Option {
 	return func(i *Issuer) error {
-		if s == nil {
+		if fronts.Nil(s) {
 			return fmt.Errorf("%w: nil store", auth.ErrInvalid)
 		}
 		i.store = s

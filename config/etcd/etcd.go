@@ -32,7 +32,7 @@ type Option func(*source) error
 // WithFormat says how the documents are written; the default is JSON.
 func WithFormat(f config.Format) Option {
 	return func(s *source) error {
-		if f == nil {
+		if fronts.Nil(f) {
 			return errors.New("WithFormat: nil format")
 		}
 		s.format = f

@@ -36,7 +36,7 @@ type Option func(*source) error
 // exactly one was given.
 func WithFormat(f config.Format) Option {
 	return func(s *source) error {
-		if f == nil {
+		if fronts.Nil(f) {
 			return errors.New("WithFormat: nil format")
 		}
 		s.formats = append(s.formats, f)

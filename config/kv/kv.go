@@ -31,7 +31,7 @@ type Option func(*source) error
 // WithFormat says how the documents are written; the default is JSON.
 func WithFormat(f config.Format) Option {
 	return func(s *source) error {
-		if f == nil {
+		if fronts.Nil(f) {
 			return errors.New("WithFormat: nil format")
 		}
 		s.format = f
@@ -42,7 +42,7 @@ func WithFormat(f config.Format) Option {
 // Source returns the source of key in store, which it never closes.
 func Source(store kv.KV, key string, opts ...Option) config.Source {
 	s := &source{store: store, key: key, opts: opts}
-	if store != nil && store.Features().Watch {
+	if !fronts.Nil(store) && store.Features().Watch {
 		return &watched{s}
 	}
 	return s

@@ -41,7 +41,7 @@ func newFront(opts []Option) (*front, error) {
 	defer cancel()
 	var err error
 	s.driver, err = s.open(ctx)
-	if err == nil && s.driver == nil {
+	if err == nil && fronts.Nil(s.driver) {
 		err = fault.NoDriver
 	}
 	if err != nil {

@@ -43,7 +43,7 @@ type Option func(*source) error
 // if that says nothing the first one given is taken, else JSON.
 func WithFormat(f config.Format) Option {
 	return func(s *source) error {
-		if f == nil {
+		if fronts.Nil(f) {
 			return errors.New("WithFormat: nil format")
 		}
 		s.formats = append(s.formats, f)

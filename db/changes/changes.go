@@ -12,6 +12,7 @@ import (
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Outbox is an *outbox.Outbox, of package event/outbox.
@@ -33,7 +34,7 @@ func WithoutRecords() Option {
 // ToOutbox writes changes into an outbox of the same database, in the
 // transaction of the write.
 func ToOutbox(box Outbox, opts ...Option) db.Option {
-	if box == nil {
+	if fronts.Nil(box) {
 		return failed("nil outbox")
 	}
 	return to(opts, func(ctx context.Context, tx db.Execer, rs []*event.Record) error {
@@ -48,7 +49,7 @@ func ToOutbox(box Outbox, opts ...Option) db.Option {
 // can go wrong between the two. The stream should be in memory too: everybody
 // waits for it.
 func ToStream(s event.Stream, opts ...Option) db.Option {
-	if s == nil {
+	if fronts.Nil(s) {
 		return failed("nil stream")
 	}
 	return to(opts, func(ctx context.Context, tx db.Execer, rs []*event.Record) error {

@@ -91,7 +91,7 @@ func WithReplicaReads() Option {
 // "db.<database>".
 func FromDiscovery(from discovery.Discovery, database string, opts ...Option) db.Option {
 	return db.WithDriver("cluster", func(context.Context) (db.Driver, error) {
-		if from == nil {
+		if fronts.Nil(from) {
 			return nil, fault.Markf(db.ErrInvalid, "nil discovery")
 		}
 		d := &driver{

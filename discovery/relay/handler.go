@@ -47,7 +47,7 @@ func atLeastOne(what string, n int) error {
 // It does no authentication.
 func Handler(d discovery.Discovery, opts ...HandlerOption) (http.Handler, error) {
 	h := &handler{d: d, maxStreams: 10_000, maxUnknown: 256, asking: make(chan struct{}, 64), unknown: map[string]int{}}
-	if d == nil {
+	if fronts.Nil(d) {
 		return nil, fault.New(fault.Invalid, "discovery/relay", "new", "", "nil discovery")
 	}
 	if err := fronts.New("discovery/relay", h, opts); err != nil {

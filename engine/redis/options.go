@@ -8,6 +8,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	goredis "github.com/redis/go-redis/v9"
 )
 
@@ -90,7 +91,7 @@ func WithClientOptions(adjust func(*goredis.UniversalOptions)) Option {
 // WithHook adds a hook to the client, for tracing, metrics or limits.
 func WithHook(hook goredis.Hook) Option {
 	return func(c *redis.Config) error {
-		if hook == nil {
+		if fronts.Nil(hook) {
 			return fault.Markf(fault.Invalid, "nil hook")
 		}
 		c.Hooks = append(slices.Clip(c.Hooks), hook)

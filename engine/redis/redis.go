@@ -6,6 +6,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	goredis "github.com/redis/go-redis/v9"
 )
 
@@ -36,7 +37,7 @@ func Open(addr string, opts ...Option) (*Engine, error) {
 // not look at a context's end; with Open it takes none. Each subscription of
 // package event needs a connection of the client's pool.
 func FromClient(client goredis.UniversalClient) *Engine {
-	if client == nil {
+	if fronts.Nil(client) {
 		return &Engine{}
 	}
 	c, _ := redis.Open(redis.Config{Client: client})

@@ -157,7 +157,7 @@ type Execer = interface {
 // another connection of the pool. If the pool has none left it does so at a later call.
 // With a pool of one connection there never is one: only Handler removes anything then.
 func (b *Inbox) Note(ctx context.Context, tx Execer, r *event.Record) (first bool, err error) {
-	if t, is := tx.(*dbsql.Tx); tx == nil || is && t == nil || r == nil { // what db.SQL gives for another database
+	if fronts.Nil(tx) || r == nil { // what db.SQL gives for another database
 		return false, fault.New(fault.Invalid, scope, "note", "", "no transaction or no record")
 	}
 	first, err = b.note(ctx, tx, r)

@@ -53,7 +53,7 @@ const scope = "event/kvinbox"
 // another purpose apart, and is usually the group's: 1 to 255 bytes. Keys are
 // "inbox/<name>/<hash of the record's Source and ID>". It asks the store nothing.
 func New(store kv.KV, name string, opts ...Option) (*Inbox, error) {
-	if store == nil {
+	if fronts.Nil(store) {
 		return nil, fault.New(fault.Invalid, scope, "new", name, "no store")
 	}
 	if name == "" || len(name) > 255 {

@@ -156,7 +156,7 @@ type Execer = interface {
 // without a Source gets that of the stream to which it is relayed: where services
 // share a database, each of which may relay it, say the Source here.
 func (b *Outbox) Publish(ctx context.Context, tx Execer, records ...*event.Record) error {
-	if t, is := tx.(*dbsql.Tx); tx == nil || is && t == nil { // what db.SQL gives for another database
+	if fronts.Nil(tx) { // what db.SQL gives for another database
 		return fault.New(fault.Invalid, scope, "publish", "", "no transaction")
 	}
 	for _, r := range records {

@@ -4,6 +4,7 @@ package fronts
 
 import (
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -33,9 +34,21 @@ func New[O any, F ~func(*O) error](pkg string, o *O, opts []F) error {
 	return fault.Wrap(pkg, "new", "", err)
 }
 
-// Given is the error of an option that got a nil, if it is not ok.
-func Given(ok bool, option string) error {
-	if ok {
+// Nil reports whether v is nothing to call: nil, a nil pointer or a nil function,
+// also one that an interface holds. A nil map or slice may well have methods that work.
+func Nil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Func:
+		return r.IsNil()
+	}
+	return false
+}
+
+// Given is the error of an option that got a nil.
+func Given(v any, option string) error {
+	if !Nil(v) {
 		return nil
 	}
 	return fault.Markf(fault.Invalid, "%s(nil)", option)

@@ -127,7 +127,7 @@ func TestNewSaysWhoseErrorItIs(t *testing.T) {
 		"without a kind": func(*int) error { return errors.New("bad") }, "nil": nil,
 		"not positive": func(*int) error { var d time.Duration; return Positive("timeout", 0, &d) },
 		"no logger":    func(*int) error { var l *slog.Logger; return Logger(nil, &l) },
-		"not given":    func(*int) error { return Given(false, "WithX") },
+		"not given":    func(*int) error { return Given(nil, "WithX") },
 	} {
 		err := New("kv", &n, []func(*int) error{opt})
 		if !errors.Is(err, fault.Invalid) || !strings.HasPrefix(err.Error(), "kv: new: invalid: ") {
@@ -138,7 +138,7 @@ func TestNewSaysWhoseErrorItIs(t *testing.T) {
 		t.Error(err)
 	}
 	d, l := time.Duration(0), (*slog.Logger)(nil)
-	if Given(true, "WithX") != nil || Positive("timeout", 1, &d) != nil || d != 1 || Logger(slog.Default(), &l) != nil || l == nil {
+	if Given(0, "WithX") != nil || Positive("timeout", 1, &d) != nil || d != 1 || Logger(slog.Default(), &l) != nil || l == nil {
 		t.Error(d, l)
 	}
 }

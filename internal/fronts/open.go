@@ -39,7 +39,7 @@ func (b *Backend[D]) Driver(ctx context.Context) (D, error) { return b.open(ctx)
 func (b *Backend[D]) Open(scope string, advise func(string), around ...func(D) D) (D, error) {
 	return Open(scope, b.Dial, b.Lazy, func(ctx context.Context) (D, error) {
 		d, err := b.open(ctx)
-		if err == nil && any(d) != nil {
+		if err == nil && !Nil(d) {
 			for _, wrap := range around {
 				d = wrap(d)
 			}
@@ -72,7 +72,7 @@ func Open[D any](scope string, dial time.Duration, lazy bool, open func(ctx cont
 	ctx, cancel := context.WithTimeout(context.Background(), dial)
 	defer cancel()
 	d, err := open(ctx)
-	if err == nil && any(d) == nil {
+	if err == nil && Nil(d) {
 		err = fault.NoDriver
 	}
 	if err != nil {

@@ -26,7 +26,7 @@ func New(store kv.KV, opts ...Option) (kv.KV, error) {
 	err := fronts.Apply(&o, opts)
 	switch {
 	case err != nil:
-	case store == nil:
+	case fronts.Nil(store):
 		err = invalidf("no store")
 	case len(o.follow) > 0 && !store.Features().Watch:
 		err = fault.Markf(kv.ErrUnsupported, "WithFollow needs a backend that can watch")

@@ -31,7 +31,7 @@ type Loader struct {
 func NewLoader(store kv.KV, ttl time.Duration, opts ...LoaderOption) (*Loader, error) {
 	o := loaderOptions{jitter: 0.1, timeout: 30 * time.Second}
 	err := fronts.Apply(&o, opts)
-	if err == nil && (store == nil || ttl < time.Millisecond) {
+	if err == nil && (fronts.Nil(store) || ttl < time.Millisecond) {
 		err = invalidf("NewLoader wants a store and a TTL of 1ms or more")
 	}
 	if err != nil {

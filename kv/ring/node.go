@@ -68,7 +68,7 @@ func New(d discovery.Discovery, service, self string, opts ...Option) (*Node, er
 		return nil, fault.Wrap("kv/ring", "new", "", err)
 	}
 	switch {
-	case d == nil || service == "" || self == "":
+	case fronts.Nil(d) || service == "" || self == "":
 		return nil, fault.New(fault.Invalid, "kv/ring", "new", "", "want a discovery, a service and an instance ID")
 	case n.o.key == nil:
 		return nil, fault.New(fault.Invalid, "kv/ring", "new", "", "no key: see WithKey")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/log"
 )
 
@@ -21,7 +22,7 @@ type Publisher interface {
 // Backend publishes to s, as source; without one that is the machine's name.
 func Backend(s Publisher, source string) log.Option {
 	return log.WithDriver("events", func(context.Context) (log.Driver, error) {
-		if s == nil {
+		if fronts.Nil(s) {
 			return nil, fault.Markf(fault.Invalid, "nil stream")
 		}
 		if source == "" {

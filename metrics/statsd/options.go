@@ -73,7 +73,7 @@ func WithResolve(every time.Duration) Option {
 // open. The address of Backend is then not used and may be empty.
 func WithClient(s statsd.Sender) Option {
 	return func(o *options) error {
-		if s == nil {
+		if fronts.Nil(s) {
 			return fault.Markf(fault.Invalid, "nil sender")
 		}
 		o.sender = s

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/kv"
 )
 
 // SQL pings a database: a *sql.DB, *sql.Conn or whatever else has PingContext.
 func SQL(db interface{ PingContext(context.Context) error }) Func {
 	return func(ctx context.Context) error {
-		if db == nil {
+		if fronts.Nil(db) {
 			return errors.New("nil database")
 		}
 		return db.PingContext(ctx)
@@ -20,7 +21,7 @@ func SQL(db interface{ PingContext(context.Context) error }) Func {
 // KV reads a key. It need not be there: what counts is that the store answers.
 func KV(store kv.KV, key string) Func {
 	return func(ctx context.Context) error {
-		if store == nil {
+		if fronts.Nil(store) {
 			return errors.New("nil store")
 		}
 		_, err := store.Get(ctx, key)

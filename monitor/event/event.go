@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/monitor"
 )
 
@@ -40,7 +41,7 @@ const (
 
 // Backend publishes over a stream.
 func Backend(stream event.Stream) monitor.Option {
-	if stream == nil {
+	if fronts.Nil(stream) {
 		return monitor.WithDriver("", nil)
 	}
 	return monitor.WithDriver("event", func(context.Context) (monitor.Driver, error) { return driver{stream}, nil })

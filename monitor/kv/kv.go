@@ -32,6 +32,7 @@ import (
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/monitor"
 )
@@ -41,7 +42,7 @@ const prefix = "report/"
 
 // Backend publishes over a store, which should have a namespace of its own.
 func Backend(store kv.KV) monitor.Option {
-	if store == nil {
+	if fronts.Nil(store) {
 		return monitor.WithDriver("", nil)
 	}
 	return monitor.WithDriver("kv", func(context.Context) (monitor.Driver, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/micro/go-platform/config/store"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/router"
 	dsync "github.com/micro/go-platform/sync"
@@ -38,9 +39,9 @@ type options struct {
 	history   int
 }
 
-func with[T any](what string, v T, ok bool, set func(*options, T)) Option {
+func with[T any](what string, v T, set func(*options, T)) Option {
 	return func(o *options) error {
-		if !ok {
+		if fronts.Nil(v) {
 			return errors.New("nil " + what)
 		}
 		set(o, v)
@@ -52,45 +53,45 @@ func with[T any](what string, v T, ok bool, set func(*options, T)) Option {
 // weight, and whether it is known but was not heard of. The page follows the
 // services that it shows.
 func WithDiscovery(d discovery.Discovery) Option {
-	return with("discovery", d, d != nil, func(o *options, d discovery.Discovery) { o.discovery = d })
+	return with("discovery", d, func(o *options, d discovery.Discovery) { o.discovery = d })
 }
 
 // WithRouter shows what the router thinks of each instance.
 func WithRouter(r router.Router) Option {
-	return with("router", r, r != nil, func(o *options, r router.Router) { o.router = r })
+	return with("router", r, func(o *options, r router.Router) { o.router = r })
 }
 
 // WithTrace shows traces that the tracer can search.
 func WithTrace(t trace.Tracer) Option {
-	return with("tracer", t, t != nil, func(o *options, t trace.Tracer) { o.trace = t })
+	return with("tracer", t, func(o *options, t trace.Tracer) { o.trace = t })
 }
 
 // WithEvents shows the newest records of the stream.
 func WithEvents(s event.Stream) Option {
-	return with("stream", s, s != nil, func(o *options, s event.Stream) { o.events = s })
+	return with("stream", s, func(o *options, s event.Stream) { o.events = s })
 }
 
 // WithConfig shows the running configuration and what changed in it since the
 // page was made. Secrets are redacted by it.
 func WithConfig(c config.Config) Option {
-	return with("config", c, c != nil, func(o *options, c config.Config) { o.config = c })
+	return with("config", c, func(o *options, c config.Config) { o.config = c })
 }
 
 // WithDocuments shows the documents of a store with their history and
 // differences, and lets those with Write roll one back.
 func WithDocuments(s store.Store) Option {
-	return with("store", s, s != nil, func(o *options, s store.Store) { o.documents = s })
+	return with("store", s, func(o *options, s store.Store) { o.documents = s })
 }
 
 // WithSync shows the locks, permits and leaderships that this process holds and
 // waits for. It may be given several times.
 func WithSync(s dsync.Sync) Option {
-	return with("sync", s, s != nil, func(o *options, s dsync.Sync) { o.locks = append(o.locks, s) })
+	return with("sync", s, func(o *options, s dsync.Sync) { o.locks = append(o.locks, s) })
 }
 
 // WithLog shows the levels of loggers, and lets those with Write change them.
 func WithLog(l log.Log) Option {
-	return with("log", l, l != nil, func(o *options, l log.Log) { o.log = l })
+	return with("log", l, func(o *options, l log.Log) { o.log = l })
 }
 
 // WithAuth lets the policy of a decide: who may do "read" or "write" on the
@@ -99,7 +100,7 @@ func WithLog(l log.Log) Option {
 // tab is closed. Where a middleware authenticates first, it must let the page's
 // own path through.
 func WithAuth(a auth.Auth) Option {
-	return with("auth", a, a != nil, func(o *options, a auth.Auth) { o.auth = a })
+	return with("auth", a, func(o *options, a auth.Auth) { o.auth = a })
 }
 
 // WithLogin makes the browser ask for a name and a password (basic
@@ -107,13 +108,13 @@ func WithAuth(a auth.Auth) Option {
 // constant time. Who was wrong five times waits a second before the next try,
 // then twice as long, up to a minute (429 with Retry-After): see WithSource.
 func WithLogin(check func(user, password string) Access) Option {
-	return with("function", check, check != nil, func(o *options, f func(user, password string) Access) { o.login = f })
+	return with("function", check, func(o *options, f func(user, password string) Access) { o.login = f })
 }
 
 // WithAccess says what whoever sent a request may do, by where it came from or
 // what a middleware has found out. The default is Read.
 func WithAccess(f func(*http.Request) Access) Option {
-	return with("function", f, f != nil, func(o *options, f func(*http.Request) Access) { o.access = f })
+	return with("function", f, func(o *options, f func(*http.Request) Access) { o.access = f })
 }
 
 // WithSource says where a request comes from, for throttling sign-ins of
@@ -121,7 +122,7 @@ func WithAccess(f func(*http.Request) Access) Option {
 // is the address of the connection, of IPv6 its /64. Behind a proxy give the
 // client's, from a header that the proxy sets and strangers can't.
 func WithSource(f func(*http.Request) string) Option {
-	return with("function", f, f != nil, func(o *options, f func(*http.Request) string) { o.source = f })
+	return with("function", f, func(o *options, f func(*http.Request) string) { o.source = f })
 }
 
 // WithHosts are the names, without port, by which browsers reach the page; with

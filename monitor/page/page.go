@@ -42,7 +42,7 @@ type Page struct {
 // New returns a Page of what a monitor knows.
 func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 	o := options{title: "Platform", source: source.Of, history: defaultHistory}
-	if mo == nil {
+	if fronts.Nil(mo) {
 		return nil, fault.New(monitor.ErrInvalid, "monitor/page", "new", "", "nil monitor")
 	}
 	if err := fronts.New("monitor/page", &o, opts); err != nil {

@@ -29,6 +29,7 @@ import (
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/router"
 )
 
@@ -40,7 +41,7 @@ const (
 
 // Exchange carries reports and views over a stream.
 func Exchange(stream event.Stream) (router.Exchange, error) {
-	if stream == nil {
+	if fronts.Nil(stream) {
 		return nil, fault.New(fault.Invalid, "router/event", "exchange", "", "nil stream")
 	}
 	return exchange{stream}, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/router"
 )
@@ -21,7 +22,7 @@ const (
 // Exchange carries reports and views over a store, which should have a
 // namespace of its own. A store that can't list is an ErrUnsupported.
 func Exchange(store kv.KV) (router.Exchange, error) {
-	if store == nil {
+	if fronts.Nil(store) {
 		return nil, fault.New(fault.Invalid, "router/kv", "exchange", "", "nil store")
 	}
 	if !store.Features().List {

@@ -111,7 +111,7 @@ func NewQuota(store kv.KV, name string, perSecond float64, burst int, opts ...Qu
 	q := &Quota{store: store, name: name, limit: int64(burst), timeout: 100 * time.Millisecond, share: 0.1, life: life.New()}
 	window := float64(burst) / perSecond * float64(time.Second)
 	switch {
-	case store == nil:
+	case fronts.Nil(store):
 		return nil, fault.New(router.ErrInvalid, "router/kv", "new quota", name, "nil store")
 	case name == "":
 		return nil, fault.New(router.ErrInvalid, "router/kv", "new quota", name, "no name")

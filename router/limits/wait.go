@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/router"
 )
 
@@ -13,7 +14,7 @@ import (
 // wait beyond its deadline is refused at once, and one that l can't say a time
 // for, too; see Queue for those.
 func Waiting(l Limiter) (Limiter, error) {
-	if l == nil {
+	if fronts.Nil(l) {
 		return nil, fault.New(router.ErrInvalid, "router", "waiting limit", "", "nil limiter")
 	}
 	return waiting{l}, nil

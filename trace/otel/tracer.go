@@ -26,7 +26,7 @@ type Option func(*tracer) error
 
 // WithPropagator sets the form of headers. The default is propagation.TraceContext.
 func WithPropagator(p propagation.TextMapPropagator) Option {
-	return func(t *tracer) error { t.propagator = p; return fronts.Given(p != nil, "WithPropagator") }
+	return func(t *tracer) error { t.propagator = p; return fronts.Given(p, "WithPropagator") }
 }
 
 // New returns a Tracer whose spans are p's. A nil p makes none.

@@ -33,6 +33,7 @@ import (
 	"github.com/micro/go-platform/auth/issuer"
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Store is an issuer.Store in a table.
@@ -44,7 +45,7 @@ type Store struct {
 // New returns a Store in the table "issuer", which is made if it is missing.
 // auth.ErrUnsupported if the database can't keep an issuer's state.
 func New(ctx context.Context, d db.DB) (*Store, error) {
-	if d == nil {
+	if fronts.Nil(d) {
 		return nil, fault.New(auth.ErrInvalid, "auth/issuer/dbstore", "new", "", "nil database")
 	}
 	if f := d.Features(); !f.Prefix || !f.Immediate {

@@ -24,6 +24,7 @@ import (
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/issuer"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/kv"
 )
 
@@ -32,7 +33,7 @@ type store struct{ kv kv.KV }
 // New returns a Store in a kv.KV. auth.ErrUnsupported if the backend can't keep an
 // issuer's state: one that may evict would let a code be used twice.
 func New(s kv.KV) (issuer.Store, error) {
-	if s == nil {
+	if fronts.Nil(s) {
 		return nil, fault.New(auth.ErrInvalid, "auth/issuer/kvstore", "new", "", "nil store")
 	}
 	if f := s.Features(); !f.List || f.Evicts && !f.Local {

@@ -23,13 +23,14 @@ import (
 
 	"github.com/micro/go-platform/config/store"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/kv"
 )
 
 // Backend keeps documents in shared, which Close leaves open.
 func Backend(shared kv.KV) store.Option {
 	return store.WithDriver("config/store/kv", func(context.Context) (store.Driver, error) {
-		if shared == nil {
+		if fronts.Nil(shared) {
 			return nil, fault.Markf(store.ErrInvalid, "nil kv store")
 		}
 		if f := shared.Features(); !f.List || !f.Watch {

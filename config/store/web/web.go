@@ -80,7 +80,7 @@ type Handler struct {
 func New(st store.Store, allow Allow, opts ...Option) (*Handler, error) {
 	h := &Handler{store: st, allow: allow, most: 1000, life: life.New(), cross: http.NewCrossOriginProtection(), topics: map[string]*topic{}}
 	bad := func(err error) (*Handler, error) { return nil, fault.Wrap("config/store/web", "new", "", err) }
-	if st == nil || allow == nil {
+	if fronts.Nil(st) || allow == nil {
 		return bad(fault.Markf(fault.Invalid, "no store, or nothing that says who may read"))
 	}
 	if err := fronts.Apply(h, opts); err != nil {
