@@ -37,8 +37,9 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 			return func(ctx context.Context) error { return handle(ctx, &event.Record{ID: id, Type: "t"}) }
 		}
 		return nth.World{
+			Background: []string{"Query", "Exec"}, // what is old is removed by the way
 			Steps: []nth.Step{
-				{Name: "new", Partly: true, Do: func(ctx context.Context) error {
+				{Name: "new", Unbounded: true, Partly: true, Do: func(ctx context.Context) error {
 					b, err := inbox.New(ctx, engine.FromDB(engine.Dialect(sql.SQLite), db), "orders")
 					if err == nil {
 						handle = b.Handler(func(ctx context.Context, tx *dbsql.Tx, r *event.Record) error {
@@ -48,9 +49,9 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 					}
 					return err
 				}},
-				{Name: "handle", Do: record("one")},
-				{Name: "handle another", Do: record("two")},
-				{Name: "handle the first again", Do: record("one")},
+				{Name: "handle", Unbounded: true, Do: record("one")},
+				{Name: "handle another", Unbounded: true, Do: record("two")},
+				{Name: "handle the first again", Unbounded: true, Do: record("one")},
 				{Name: "close", Once: true, Do: func(context.Context) error { return db.Close() }},
 			},
 			State: func() string {

@@ -87,12 +87,12 @@ func TestEveryCallMayFail(t *testing.T) {
 		return nth.World{
 			Background: []string{"Exec", "Query", "Publish"},
 			Steps: []nth.Step{
-				{Name: "new", Partly: true, Do: func(ctx context.Context) (err error) {
+				{Name: "new", Unbounded: true, Partly: true, Do: func(ctx context.Context) (err error) {
 					box, err = outbox.New(ctx, engine.FromDB(engine.Dialect(sql.SQLite), db), outbox.WithTurn(10*time.Millisecond))
 					return err
 				}},
-				{Name: "publish", Do: publish("1", "2")},
-				{Name: "publish another", Do: publish("3")},
+				{Name: "publish", Unbounded: true, Do: publish("1", "2")},
+				{Name: "publish another", Unbounded: true, Do: publish("3")},
 				{Name: "relay", Do: func(ctx context.Context) error {
 					ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 					ended := make(chan error, 1)
@@ -114,16 +114,14 @@ func TestEveryCallMayFail(t *testing.T) {
 					}
 					return nil
 				}},
-				{Name: "pending", Do: func(ctx context.Context) error {
+				{Name: "pending", Unbounded: true, Do: func(ctx context.Context) error {
 					waiting, refused, err := box.Pending(ctx)
 					if err == nil && waiting+refused > 0 {
 						err = fmt.Errorf("%d wait and %d were refused", waiting, refused)
 					}
 					return err
 				}},
-				{Name: "close", Once: true, Do: func(ctx context.Context) error {
-					return errors.Join(db.Close(), s.Close(context.WithoutCancel(ctx)))
-				}},
+				{Name: "close", Once: true, Do: func(context.Context) error { return db.Close() }},
 			},
 			State: func() string {
 				if box == nil {
@@ -131,7 +129,10 @@ func TestEveryCallMayFail(t *testing.T) {
 				}
 				return strings.Join(ids(), " ")
 			},
-			End: func() { plain.Close() },
+			End: func() {
+				plain.Close()
+				s.Close(context.WithoutCancel(t.Context()))
+			},
 		}
 	})
 }

@@ -71,7 +71,10 @@ type line struct {
 // round publishes a batch, if it is this relay's turn, and returns how many rows
 // are done with.
 func (r *relay) round(ctx context.Context, holder string) (int, error) {
-	began := time.Now()
+	// What takes longer than the turn is done by nobody else meanwhile only if
+	// it ends with it. So does taking it from a database that does not answer.
+	ctx, cancel := context.WithTimeout(ctx, r.o.turn*9/10)
+	defer cancel()
 	res, err := r.db.ExecContext(ctx, r.db.Kind.Text("UPDATE event_outbox_turn SET holder = ?, until = NOW + ? WHERE one = 1 AND (holder = ? OR until < NOW)"),
 		holder, r.o.turn.Milliseconds(), holder)
 	if err != nil {
@@ -80,10 +83,6 @@ func (r *relay) round(ctx context.Context, holder string) (int, error) {
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		return 0, err
 	}
-	// What takes longer than the turn is done by nobody else meanwhile only if
-	// it ends with it.
-	ctx, cancel := context.WithDeadline(ctx, began.Add(r.o.turn*9/10))
-	defer cancel()
 	lines, err := r.head(ctx)
 	if err != nil || len(lines) == 0 {
 		return 0, err
