@@ -275,7 +275,7 @@ func TestEveryCallOfADividedGroupMayFail(t *testing.T) {
 		}
 		return nth.World{
 			End:        func() { m.Close(ctx) },
-			Background: []string{"Fetch", "Ack", "Extend", "Release", "Leave", "Due", "Fire", "Wait", "Trim", "Attend"},
+			Background: []string{"Fetch", "Ack", "Extend", "Release", "Leave", "Due", "Fire", "Wait", "Trim", "Attend", "Join"},
 			Steps: []nth.Step{
 				{Name: "new", Do: func(context.Context) (err error) {
 					s, err = New(WithRetention(Retention{Count: 5}), WithDriver("nth", func(context.Context, Settings) (Driver, error) { p.Open(); return nthDriver{m, p}, nil }))

@@ -145,9 +145,11 @@ func once(t *testing.T, promises Promises, open func(*testing.T, Plan) World, p 
 // step does one, with a context that Cancelled cancels.
 func step(t *testing.T, p Plan, s Step) (err error) {
 	defer func() {
-		if v := recover(); v == Err { // as net/http does it for a handler
+		v := recover() // as net/http does it for a handler
+		switch {
+		case v == Err, v != nil && strings.Contains(fmt.Sprint(v), Err.Error()): // brought from another goroutine
 			err = Err
-		} else if v != nil {
+		case v != nil:
 			panic(v)
 		}
 	}()
