@@ -14,46 +14,46 @@ import (
 	kvdriver "github.com/micro/go-platform/kv/driver"
 )
 
-// double is the memory driver behind a plan.
-type double struct {
+// planned is the memory driver behind a plan.
+type planned struct {
 	kv.Driver
 	p nth.Plan
 }
 
-func (d double) Close() error                   { return d.p.Close(func() error { return nil }) }
-func (d double) Ping(ctx context.Context) error { return nth.Check(ctx, d.p, "Ping", d.Driver.Ping) }
+func (d planned) Close() error                   { return d.p.Close(func() error { return nil }) }
+func (d planned) Ping(ctx context.Context) error { return nth.Check(ctx, d.p, "Ping", d.Driver.Ping) }
 
-func (d double) Features() kv.Features {
+func (d planned) Features() kv.Features {
 	f := d.Driver.Features()
 	f.Local, f.Deadlines = false, false
 	return f
 }
 
-func (d double) Get(ctx context.Context, key string) (kv.Item, error) {
+func (d planned) Get(ctx context.Context, key string) (kv.Item, error) {
 	return nth.Read(ctx, d.p, "Get", func() (kv.Item, error) { return d.Driver.Get(ctx, key) })
 }
 
-func (d double) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
+func (d planned) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
 	return nth.Change(ctx, d.p, "Put", func() (kv.Revision, error) { return d.Driver.Put(ctx, w) })
 }
 
-func (d double) Delete(ctx context.Context, key string, rev kv.Revision) error {
+func (d planned) Delete(ctx context.Context, key string, rev kv.Revision) error {
 	return nth.Write(ctx, d.p, "Delete", func() error { return d.Driver.Delete(ctx, key, rev) })
 }
 
-func (d double) GetMany(ctx context.Context, keys []string) (map[string]kv.Item, error) {
+func (d planned) GetMany(ctx context.Context, keys []string) (map[string]kv.Item, error) {
 	return nth.Read(ctx, d.p, "GetMany", func() (map[string]kv.Item, error) { return d.Driver.(kvdriver.BatchDriver).GetMany(ctx, keys) })
 }
 
-func (d double) PutMany(ctx context.Context, writes []kv.Write) []error {
+func (d planned) PutMany(ctx context.Context, writes []kv.Write) []error {
 	return d.Driver.(kvdriver.BatchDriver).PutMany(ctx, writes)
 }
 
-func (d double) List(ctx context.Context, prefix, after string) iter.Seq2[kv.Item, error] {
+func (d planned) List(ctx context.Context, prefix, after string) iter.Seq2[kv.Item, error] {
 	return d.Driver.(kvdriver.ListDriver).List(ctx, prefix, after)
 }
 
-func (d double) Watch(ctx context.Context, prefix string, from uint64, sink kvdriver.Sink) error {
+func (d planned) Watch(ctx context.Context, prefix string, from uint64, sink kvdriver.Sink) error {
 	return nth.Check(ctx, d.p, "Watch", func(ctx context.Context) error {
 		return d.Driver.(kvdriver.WatchDriver).Watch(ctx, prefix, from, sink)
 	})
@@ -89,7 +89,7 @@ func TestEveryCallOfTheStoreMayFail(t *testing.T) {
 					Background: []string{"Watch"},
 					Steps: []nth.Step{
 						{Name: "new", Do: func(context.Context) error {
-							inner, err := kv.New(kv.WithDriver("double", func(context.Context) (kv.Driver, error) { p.Open(); return double{items, p}, nil }))
+							inner, err := kv.New(kv.WithDriver("double", func(context.Context) (kv.Driver, error) { p.Open(); return planned{items, p}, nil }))
 							if err == nil {
 								store, err = cache.New(inner, c.opts...)
 							}
