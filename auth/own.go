@@ -228,10 +228,13 @@ func (f *front) obtain(ctx context.Context, r TokenRequest) (t *Token, err error
 	if !ok {
 		return nil, fault.Markf(ErrUnsupported, "%s gives no tokens", f.backend.Name)
 	}
-	t, err = s.Obtain(ctx, r)
+	ask := func() error { // on a goroutine that the callers share
+		return fault.Guard(func() (err error) { t, err = s.Obtain(ctx, r); return err })
+	}
+	err = ask()
 	if err != nil && r.Previous != nil && ctx.Err() == nil && fault.KindOf(err) != fault.Unavailable {
 		r.Previous = nil
-		t, err = s.Obtain(ctx, r)
+		err = ask()
 	}
 	if err != nil {
 		return nil, err
