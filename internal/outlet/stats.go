@@ -143,6 +143,9 @@ func Try(f func() (int, error)) (n int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			n, err = 0, fault.Markf(fault.Invalid, "panic: %v", p)
+			if cause, ok := p.(error); ok {
+				err = fault.Markf(fault.Invalid, "panic: %w", cause)
+			}
 		}
 	}()
 	return f()
