@@ -24,7 +24,7 @@ func Benchmark(b *testing.B) {
 }
 
 func (s *setting) read(b *testing.B) {
-	s.compare(b, 3000, func(ctx context.Context, i int) {
+	s.compare(b, 400, func(ctx context.Context, i int) {
 		_, err := s.tb.Read(ctx, id(i*7919%rows))
 		must(b, err)
 	}, func(ctx context.Context, i int) {
@@ -50,7 +50,7 @@ func found(b *testing.B, n, want int) {
 }
 
 func (s *setting) equal(b *testing.B) {
-	s.compare(b, 1000, func(ctx context.Context, i int) {
+	s.compare(b, 150, func(ctx context.Context, i int) {
 		s.search(ctx, b, 20, db.Where(db.Equal("owner", owner(i))))
 	}, func(ctx context.Context, i int) {
 		rs, err := s.raw.equal.QueryContext(ctx, owner(i))
@@ -66,7 +66,7 @@ func (s *setting) equal(b *testing.B) {
 func (s *setting) both(b *testing.B) {
 	names := []string{"common-first", "rare-first", "raw"}
 	at := func(i int) (db.Filter, db.Filter) { return db.Equal("state", state(i)), db.Equal("owner", owner(i)) }
-	compare(b, 500, names, func(ctx context.Context, i int) {
+	compare(b, 60, names, func(ctx context.Context, i int) {
 		common, rare := at(i)
 		p, err := s.tb.Search(ctx, db.Where(common, rare), db.Limit(20))
 		must(b, err)
@@ -84,7 +84,7 @@ func (s *setting) both(b *testing.B) {
 
 func (s *setting) between(b *testing.B) {
 	at := func(i int) int { return i * 97 % (rows - 1000) }
-	s.compare(b, 1000, func(ctx context.Context, i int) {
+	s.compare(b, 150, func(ctx context.Context, i int) {
 		s.search(ctx, b, 20, db.Where(db.GreaterOrEqual("total", at(i)), db.Less("total", at(i)+1000)), db.OrderBy("total"))
 	}, func(ctx context.Context, i int) {
 		rs, err := s.raw.between.QueryContext(ctx, at(i), at(i)+1000)
@@ -97,7 +97,7 @@ func (s *setting) between(b *testing.B) {
 }
 
 func (s *setting) ordered(b *testing.B) {
-	s.compare(b, 1000, func(ctx context.Context, i int) {
+	s.compare(b, 150, func(ctx context.Context, i int) {
 		s.search(ctx, b, 20, db.OrderBy("total"))
 	}, func(ctx context.Context, i int) {
 		rs, err := s.raw.ordered.QueryContext(ctx)
@@ -119,7 +119,7 @@ func (s *setting) deep(b *testing.B) {
 		must(b, err)
 		cursor = p.Next
 	}
-	compare(b, 200, []string{"deep", "first", "offset"}, func(ctx context.Context, _ int) {
+	compare(b, 20, []string{"deep", "first", "offset"}, func(ctx context.Context, _ int) {
 		s.search(ctx, b, 20, append(opts[:1:1], db.After(cursor))...)
 	}, func(ctx context.Context, _ int) {
 		s.search(ctx, b, 20, opts...)
@@ -130,7 +130,7 @@ func (s *setting) deep(b *testing.B) {
 }
 
 func (s *setting) update(b *testing.B) {
-	const n = 1000
+	const n = 200
 	ours := make([]*db.Record, n)
 	for i := range ours {
 		r, err := s.tb.Read(b.Context(), id(i))
@@ -160,7 +160,7 @@ func (s *setting) update(b *testing.B) {
 
 func (s *setting) create(b *testing.B) {
 	next := func() int { s.next++; return s.next }
-	s.compare(b, 1000, func(ctx context.Context, _ int) {
+	s.compare(b, 150, func(ctx context.Context, _ int) {
 		i := next()
 		must(b, s.tb.Create(ctx, &db.Record{ID: id(i), Metadata: metadata(i), Data: payload}))
 	}, func(ctx context.Context, _ int) {
