@@ -117,15 +117,23 @@ num.io.threads=2
 		return err
 	}
 	// What is formatted names neither ports nor folders.
-	return prepared(filepath.Join(s.dir, "data"), fmt.Sprint("kafka, SASL ", o.sasl), jars("kafka"), func() error { return format(s, o) })
+	args := formatArgs(s, o)
+	return prepared(filepath.Join(s.dir, "data"), jars("kafka"), args, func() error { return format(args) })
 }
 
 // format runs Kafka's own tool, a JVM, which makes the folder of its data.
-func format(s *Server, o options) error {
+func format(args []string) error {
 	program, err := find("java")
 	if err != nil {
 		return err
 	}
+	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("format: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func formatArgs(s *Server, o options) []string {
 	args := java("128m", "-Dlog4j2.configurationFile="+s.dir+"/log4j2.yaml", "-cp", jars("kafka")+"/*",
 		"kafka.tools.StorageTool", "format", "-t", "c2VydmVydGVzdC1rYWZrYQ", "-c", s.dir+"/server.properties")
 	if o.sasl {
@@ -135,10 +143,7 @@ func format(s *Server, o options) error {
 			}
 		}
 	}
-	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("format: %w\n%s", err, out)
-	}
-	return nil
+	return args
 }
 
 // keyAndChain writes the server's key and certificate into one file, as Kafka reads them.

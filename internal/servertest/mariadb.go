@@ -51,10 +51,9 @@ func installMariaDB(s *Server) error {
 	if err != nil {
 		return err
 	}
-	return prepared(filepath.Join(s.dir, "data"), "mariadb", path, func() error {
-		// --no-defaults has to come first.
-		return run(s.dir, path, append(mariaDBFlags(s, "mariadb-install-db"), "--auth-root-authentication-method=normal", "--skip-test-db")...)
-	})
+	// --no-defaults has to come first.
+	args := append(mariaDBFlags(s, "mariadb-install-db"), "--auth-root-authentication-method=normal", "--skip-test-db")
+	return prepared(filepath.Join(s.dir, "data"), path, args, func() error { return run(s.dir, path, args...) })
 }
 
 // run executes a program to its end.

@@ -46,7 +46,8 @@ func initPostgres(s *Server) error {
 		return err
 	}
 	data := filepath.Join(s.dir, "data")
-	if err := prepared(data, "postgres", path, func() error { return runInitdb(s, path, data) }); err != nil {
+	args := []string{"-D", data, "-U", "postgres", "-A", "trust", "-N", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8"}
+	if err := prepared(data, path, args, func() error { return runInitdb(s, path, data, args) }); err != nil {
 		return err
 	}
 	if err := os.Chmod(data, 0o700); err != nil { // or else it refuses it
@@ -56,7 +57,7 @@ func initPostgres(s *Server) error {
 }
 
 // runInitdb is a process of its own, since initdb refuses root too.
-func runInitdb(s *Server, path, data string) error {
+func runInitdb(s *Server, path, data string, args []string) error {
 	p := process{name: "initdb", dir: filepath.Join(s.dir, "initdb")}
 	if err := os.Mkdir(p.dir, 0o755); err != nil {
 		return err
@@ -64,8 +65,5 @@ func runInitdb(s *Server, path, data string) error {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return err
 	}
-	return p.finish(command{
-		path: path, env: libraries(path), user: s.spec.user, owns: []string{data, s.dir},
-		args: []string{"-D", data, "-U", "postgres", "-A", "trust", "-N", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8"},
-	})
+	return p.finish(command{path: path, args: args, env: libraries(path), user: s.spec.user, owns: []string{data, s.dir}})
 }

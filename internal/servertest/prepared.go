@@ -6,17 +6,20 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
-// prepared makes the folder dir with what fill leaves in it. What depends on nothing but key, and on
-// the files of program, is made once for all test binaries, in the folder that scripts/servers
-// installs into, and copied: some servers take seconds of processor time to prepare their data.
-func prepared(dir, key, program string, fill func() error) error {
+// prepared makes the folder dir with what fill, which runs program with args, leaves in it. That is
+// made once for all test binaries, in the folder that scripts/servers installs into, and copied: some
+// servers take seconds of processor time to prepare their data. Another program or other arguments
+// make another one; the folder that dir is in may be named in them.
+func prepared(dir, program string, args []string, fill func() error) error {
 	info, err := os.Stat(program)
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(fmt.Append(nil, key, "\n", program, "\n", info.ModTime()))
+	flags := strings.ReplaceAll(strings.Join(args, "\n"), filepath.Dir(dir), "")
+	sum := sha256.Sum256(fmt.Append(nil, program, "\n", info.ModTime(), "\n", flags))
 	model := filepath.Join(Cache(), "prepared", fmt.Sprintf("%x", sum[:8]))
 	if _, err := os.Stat(model); err == nil {
 		return os.CopyFS(dir, os.DirFS(model))

@@ -16,12 +16,12 @@ func TestPreparedFoldersAreMadeOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	made := 0
-	get := func(key string) string {
+	get := func(flag string) string {
 		t.Helper()
 		dir := filepath.Join(t.TempDir(), "data")
-		err := prepared(dir, key, program, func() error {
+		err := prepared(dir, program, []string{"-D", dir, flag}, func() error {
 			made++
-			return errors.Join(os.MkdirAll(filepath.Join(dir, "sub"), 0o755), os.WriteFile(filepath.Join(dir, "sub", "file"), []byte(key), 0o600))
+			return errors.Join(os.MkdirAll(filepath.Join(dir, "sub"), 0o755), os.WriteFile(filepath.Join(dir, "sub", "file"), []byte(flag), 0o600))
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -33,11 +33,11 @@ func TestPreparedFoldersAreMadeOnce(t *testing.T) {
 		return string(b)
 	}
 	for _, c := range []struct {
-		key  string
+		flag string
 		made int
 	}{{"a", 1}, {"a", 1}, {"b", 2}, {"a", 2}} {
-		if got := get(c.key); got != c.key || made != c.made {
-			t.Errorf("%s: got %q, made %d times, want %d", c.key, got, made, c.made)
+		if got := get(c.flag); got != c.flag || made != c.made {
+			t.Errorf("%s: got %q, made %d times, want %d", c.flag, got, made, c.made)
 		}
 	}
 	if err := os.Chtimes(program, time.Time{}, time.Unix(1, 0)); err != nil { // another version is installed
@@ -52,11 +52,11 @@ func TestWhatFailsIsNotPrepared(t *testing.T) {
 	t.Setenv("GO_PLATFORM_SERVERS", t.TempDir())
 	bad := errors.New("no room")
 	for range 2 {
-		if err := prepared(filepath.Join(t.TempDir(), "data"), "a", os.Args[0], func() error { return bad }); !errors.Is(err, bad) {
+		if err := prepared(filepath.Join(t.TempDir(), "data"), os.Args[0], nil, func() error { return bad }); !errors.Is(err, bad) {
 			t.Errorf("got %v, want %v", err, bad)
 		}
 	}
-	if err := prepared(filepath.Join(t.TempDir(), "data"), "a", filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
+	if err := prepared(filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "none"), nil, nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a program: got %v", err)
 	}
 }
@@ -67,7 +67,7 @@ func TestFoldersArePreparedSideBySide(t *testing.T) {
 	for range 8 {
 		dir := filepath.Join(t.TempDir(), "data")
 		all.Go(func() {
-			err := prepared(dir, "a", os.Args[0], func() error {
+			err := prepared(dir, os.Args[0], nil, func() error {
 				return errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "file"), []byte("whole"), 0o600))
 			})
 			if b, e := os.ReadFile(filepath.Join(dir, "file")); string(b) != "whole" {
