@@ -64,7 +64,7 @@ type table struct {
 	columns map[string]bool   // of metadata keys, which the table has
 	words   map[string]string // keys by the names of the indexes of their words
 	indexes [][]db.Order      // declared by this process
-	seen    map[string]bool   // the names of those that the last Ensure found, until HasIndex has asked
+	seen    map[string]bool   // the names of those that Ensure found, until HasIndex has asked
 }
 
 const columns = "r.id, r.version, r.created, r.updated, r.metadata, r.content_type, r.data"

@@ -4,6 +4,7 @@ import (
 	"context"
 	dbsql "database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,7 +42,7 @@ func (d *driver) Ensure(ctx context.Context, spec db.TableSpec) error {
 		return err
 	}
 	t := d.table(spec.Name)
-	t.see(nil)
+	t.noted() // by an earlier Ensure
 	wanted := slices.Concat([][]db.Order{{{Key: db.FieldCreated}}, {{Key: db.FieldUpdated}}}, spec.Indexes)
 	there, missing, err := d.there(ctx, d.pool.DB, t, wanted)
 	var words []string
@@ -98,7 +99,7 @@ func (d *driver) HasIndex(ctx context.Context, name string, keys []db.Order) (bo
 	if t.existing.Load() != nil {
 		return false, nil
 	}
-	have := t.see(nil)
+	have := t.noted()
 	if have == nil {
 		var err error
 		have, err = d.indexes(ctx, d.pool.DB, t)
@@ -109,13 +110,24 @@ func (d *driver) HasIndex(ctx context.Context, name string, keys []db.Order) (bo
 	return have[indexName(t.name, keys)], nil
 }
 
-// see notes which indexes the database has, and returns what was noted before.
-func (t *table) see(indexes map[string]bool) map[string]bool {
+// note adds indexes that the database has. It takes none away: a concurrent Ensure may
+// have asked before another one made its own.
+func (t *table) note(indexes map[string]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before := t.seen
-	t.seen = indexes
-	return before
+	if t.seen == nil {
+		t.seen = make(map[string]bool, len(indexes))
+	}
+	maps.Copy(t.seen, indexes)
+}
+
+// noted returns what was noted, and forgets it.
+func (t *table) noted() map[string]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	seen := t.seen
+	t.seen = nil
+	return seen
 }
 
 // session1 is one session with the database, or its pool.
@@ -153,7 +165,7 @@ func (d *driver) there(ctx context.Context, x session1, t *table, wanted [][]db.
 	if err != nil {
 		return false, nil, sql.ReadError(err)
 	}
-	t.see(have)
+	t.note(have)
 	for _, index := range wanted {
 		if !have[indexName(t.name, index)] {
 			missing = append(missing, index)
