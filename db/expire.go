@@ -87,7 +87,7 @@ func (t *table) get(ctx context.Context, id string) (*Record, error) {
 	return r, nil
 }
 
-// query is the driver's Query without what has expired, which it reads on behind.
+// query is the driver's Query without what has expired: it reads on until it has enough.
 func (t *table) query(ctx context.Context, q Query) ([]*Record, error) {
 	now := time.Now()
 	var live []*Record
