@@ -84,7 +84,7 @@ func (m *member) turn(ctx context.Context) (time.Duration, error) {
 		trying()
 		revision, err = m.kv.Update(sure, key, []byte(m.g.Consumer), e.Revision())
 	}
-	if errors.Is(err, jetstream.ErrKeyExists) { // another was faster
+	if nats.Conflict(err) { // another was faster
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.tried = false
@@ -148,7 +148,7 @@ func (l *lease) renew(ctx context.Context, m *member) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case errors.Is(err, jetstream.ErrKeyExists):
+	case nats.Conflict(err):
 		if l.revision != revision {
 			return nil // the other of Fetch and Extend was faster
 		}
@@ -186,7 +186,7 @@ func (l *lease) release(ctx context.Context, m *member) error {
 		revision = e.Revision()
 	}
 	_, err := m.kv.Update(ctx, key, nil, revision)
-	if errors.Is(err, jetstream.ErrKeyExists) {
+	if nats.Conflict(err) {
 		return nil
 	}
 	return nats.WriteError(err)

@@ -57,9 +57,9 @@ type entry struct {
 	claim  *claim
 }
 
-// schedules returns the stream of the entries. make: if it isn't there it is made,
-// else nil is returned.
-func (d *driver) schedules(ctx context.Context, make bool) (jetstream.Stream, error) {
+// schedules returns the stream of the entries. If it isn't there, schedules creates it or
+// returns nil.
+func (d *driver) schedules(ctx context.Context, create bool) (jetstream.Stream, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.plan.s != nil {
@@ -67,7 +67,7 @@ func (d *driver) schedules(ctx context.Context, make bool) (jetstream.Stream, er
 	}
 	s, err := d.js.Stream(ctx, d.plan.name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if !make {
+		if !create {
 			return nil, nil
 		}
 		s, err = d.create(ctx, jetstream.StreamConfig{Name: d.plan.name, Subjects: []string{d.plan.subject + ">"}, Storage: jetstream.FileStorage, Replicas: d.replicas})
@@ -221,9 +221,7 @@ func (d *driver) send(ctx context.Context, ms []*gonats.Msg, opts ...jetstream.P
 		case ack := <-f.Ok():
 			results[i].seq = ack.Sequence
 		case err := <-f.Err():
-			var api *jetstream.APIError
-			results[i].err = err
-			results[i].refused = errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+			results[i].err, results[i].refused = err, nats.Conflict(err)
 		case <-ctx.Done():
 			results[i].err = ctx.Err()
 		}
@@ -269,8 +267,11 @@ func (d *driver) Schedule(ctx context.Context, entries []event.Scheduled) error 
 			}
 			if r.err == nil {
 				stored++
-			} else if failed == nil {
-				failed = nats.WriteError(d.planLost(r.err))
+				continue
+			}
+			err := nats.WriteError(d.planLost(r.err))
+			if failed == nil || errors.Is(err, fault.UnknownOutcome) && !errors.Is(failed, fault.UnknownOutcome) {
+				failed = err
 			}
 		}
 		if failed != nil && stored > 0 && errors.Is(failed, fault.Unavailable) {

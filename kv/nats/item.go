@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/micro/go-platform/internal/conn/nats"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 	gonats "github.com/nats-io/nats.go"
@@ -149,7 +150,7 @@ func (d *driver) write(ctx context.Context, m *gonats.Msg, key string, absent bo
 		switch {
 		case err == nil:
 			return ack.Sequence, nil
-		case !conditional || !conflict(err):
+		case !conditional || !nats.Conflict(err):
 			d.lost(err)
 			return 0, writeError(err)
 		case !absent:
@@ -166,10 +167,4 @@ func (d *driver) write(ctx context.Context, m *gonats.Msg, key string, absent bo
 		}
 		expected = now.sequence
 	}
-}
-
-// conflict reports whether the server refused a condition.
-func conflict(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }

@@ -206,6 +206,13 @@ func ReadError(err error) error { return kind(err, false) }
 // UnknownOutcome, unless the server answered or was not reached.
 func WriteError(err error) error { return kind(err, true) }
 
+// Conflict reports whether the server refused the condition of a write, which certainly
+// did nothing then. Of a stream with replicas it says so with one code or the other.
+func Conflict(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
 // messageTooLarge is the server's code for a message above a stream's
 // max_msg_size.
 const messageTooLarge jetstream.ErrorCode = 10054
