@@ -51,7 +51,7 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 	value, _ := json.Marshal(group{Name: g.Name, Types: g.Types.List(), After: after, Wait: g.AckWait.Milliseconds(), Stream: s.CachedInfo().Created})
 	for {
 		_, err = kv.Create(ctx, "g."+m.key, value)
-		if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+		if err != nil && !nats.Conflict(err) {
 			return nil, nats.WriteError(err)
 		}
 		_, err = m.config(ctx, g.Types.List())
@@ -97,8 +97,8 @@ func (m *member) config(ctx context.Context, types []string) (group, error) {
 func (m *member) note(ctx context.Context, has *group) error {
 	value, _ := json.Marshal(has)
 	revision, err := m.kv.Update(ctx, "g."+m.key, value, has.revision)
-	if errors.Is(err, jetstream.ErrKeyExists) {
-		return fault.Markf(fault.Unavailable, "group %q was changed meanwhile", m.g.Name)
+	if nats.Conflict(err) {
+		return fault.Markf(fault.Unavailable, "group %q was changed meanwhile: %w", m.g.Name, err)
 	}
 	has.revision = revision
 	return nats.WriteError(err)
@@ -137,7 +137,11 @@ func (m *member) create(ctx context.Context, s jetstream.Stream, has group) (jet
 	}
 	if !has.Stream.IsZero() && !has.Stream.Equal(info.Created) {
 		has.After, has.Stream = 0, info.Created
-		if err := m.note(ctx, &has); err != nil {
+		err := m.note(ctx, &has)
+		if nats.Conflict(err) { // another member has noted it, or the group was deleted
+			return m.ensure(ctx)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -221,12 +225,13 @@ func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 		return err
 	}
 	key := groupKey(name)
+	var marked uint64
 	for {
 		e, err := kv.Get(ctx, "g."+key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			return fault.NotFound
 		}
-		has := group{Name: name}
+		var has group
 		if err == nil {
 			err = json.Unmarshal(e.Value(), &has)
 		}
@@ -235,11 +240,11 @@ func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 		}
 		has.Gone = true
 		value, _ := json.Marshal(has)
-		_, err = kv.Update(ctx, "g."+key, value, e.Revision())
+		marked, err = kv.Update(ctx, "g."+key, value, e.Revision())
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, jetstream.ErrKeyExists) {
+		if !nats.Conflict(err) {
 			return nats.WriteError(err)
 		}
 	}
@@ -247,12 +252,14 @@ func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) { // it went with the stream
 		return nats.WriteError(err)
 	}
-	for _, k := range []string{"l.", "g."} {
-		if err := kv.Delete(ctx, k+key); err != nil {
-			return nats.WriteError(err)
-		}
+	if err := kv.Delete(ctx, "l."+key); err != nil {
+		return nats.WriteError(err)
 	}
-	return nil
+	err = kv.Delete(ctx, "g."+key, jetstream.LastRevision(marked))
+	if nats.Conflict(err) { // another has deleted it too, and it may have been made again
+		return nil
+	}
+	return nats.WriteError(err)
 }
 
 func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) {

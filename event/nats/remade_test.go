@@ -133,3 +133,30 @@ func TestGroupsOfADeletedStream(t *testing.T) {
 		})
 	}
 }
+
+// The first member that finds the stream made again notes it. The others used to be
+// refused if they came at the same time.
+func TestMembersThatFindTheStreamMadeAgainTogether(t *testing.T) {
+	s, js, name := deletable(t)
+	nothing := handler(func(*event.Record) error { return nil })
+	sub, err := s.Subscribe(t.Context(), nothing, event.Group("g"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sub.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteStream(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the stream is made again", func() bool { return s.Publish(t.Context(), &event.Record{Type: "t"}) == nil })
+	var members sync.WaitGroup
+	for range 20 {
+		members.Go(func() {
+			if _, err := s.Subscribe(t.Context(), nothing, event.Group("g")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	members.Wait()
+}
