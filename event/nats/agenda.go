@@ -35,14 +35,14 @@ func parseKey(s string) (k key, ok bool) {
 	return k, err == nil && n == len(k) && len(s) == 2*len(k)
 }
 
-// agenda is what a process remembers of the entries' stream: when something is due. It
-// may have what is there no more, so each item is looked up before it counts.
+// agenda is what a process remembers of the entries' stream: when each entry is due. It
+// may also list entries that are gone, so each item is looked up before it counts.
 type agenda struct {
 	mu    sync.Mutex
-	made  time.Time // the stream that it is of
-	upto  uint64    // it has all up to this number
+	made  time.Time // when the stream was made that it has read
+	upto  uint64    // the last number that it has read
 	items items
-	taken []item // of items, by the call of Due that goes on
+	taken []item // taken out of items by the running call of Due
 
 	one sync.Mutex // for one call of Due at a time
 }
@@ -108,7 +108,7 @@ func (a *agenda) take(now time.Time) (it item, next time.Time, ok bool) {
 		return it, time.UnixMilli(first).UTC(), false
 	}
 	it = heap.Pop(&a.items).(item)
-	for len(a.items) > 0 && a.items[0] == it { // as many times as it was written
+	for len(a.items) > 0 && a.items[0] == it { // there is one for each time that it was written
 		heap.Pop(&a.items)
 	}
 	a.taken = append(a.taken, it)

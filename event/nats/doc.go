@@ -20,12 +20,13 @@
 // event.ErrUnsupported. What is published later is in a stream of its own,
 // "later-events-<namespace>", which is made when something is first scheduled. Each
 // process that publishes or subscribes remembers when each entry is due, in 24 bytes, and
-// asks the server once a second for what is new. For each process that ends while it
-// publishes what is due, and for the first one, the records' stream has a message that is
-// no record. The server's own message schedules (2.12 to 2.15) are not used. They have to
-// be in the stream that they publish to, where they would take positions among its
-// records and go with what retention removes. The server publishes one that is cancelled
-// at the last moment, and removes one that has taken the place of what it publishes.
+// asks the server once a second for what is new. The records' stream holds a few messages
+// that are no records: one from the first time that something is due, and one more for
+// each process that dies while it publishes. The server's own message schedules (2.12 to
+// 2.15) are not used. They have to be in the stream that they publish to, where they would
+// take positions among its records, and retention would remove them. Besides, the server
+// may publish a schedule that was just cancelled, and may lose one that replaces another
+// while that is published.
 //
 // The server counts every hand-out, so a record that was given back without
 // being tried has one attempt less.

@@ -12,17 +12,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// finder is what a process remembers of the records, for look-ups by ID and RootID: 32
-// bits of a hash of each, by their numbers. The first look-up reads the stream, the next
-// ones what is new. A look-up goes through the hashes, which takes less than a request
-// for a million records, and reads what may be meant. So publishing pays nothing for it.
+// finder is what a process remembers of the records for look-ups by ID and RootID: a hash
+// of 32 bits of each, by sequence. The first look-up reads the stream, later ones only what
+// is new. A look-up scans the hashes, which for a million records takes less time than one
+// request, and reads the records whose hash fits. Publishing costs no more for it.
 type finder struct {
 	remembered  uint64 // how many records it knows at most, the newest
 	learnAtOnce int    // how many it reads in one call
 
 	busy  chan struct{} // has room for who uses the rest
 	seed  maphash.Seed
-	made  time.Time // the stream that it is of
+	made  time.Time // when the stream was made that it has read
 	first uint64    // the number of the first hash
 	ids   []uint32  // 0: no record
 	roots []uint32

@@ -165,6 +165,36 @@ func TestAClaimOfAProcessThatDiedIsSettled(t *testing.T) {
 	}
 }
 
+// Each claim used to wait three seconds for records that nobody publishes.
+func TestManyClaimsOfAProcessThatDiedAreSettledSoon(t *testing.T) {
+	leak.Check(t)
+	const claims = 50
+	ns, s, js := raw(t)
+	records := "events." + nats.Escape(ns) + "."
+	if err := s.PublishAt(t.Context(), time.Now(), &event.Record{ID: "0", Type: "t"}); err != nil { // makes the fence
+		t.Fatal(err)
+	}
+	until(t, "published", func() bool { return count(t, s) == 1 })
+	events, err := js.Stream(t.Context(), "events-"+nats.Escape(ns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fence, err := events.GetLastMsgForSubject(t.Context(), records+"%later")
+	if err != nil {
+		t.Fatal(err)
+	}
+	store(t, js, message(records+"%later", nil))
+	for i := range claims {
+		id := fmt.Sprint("claimed ", i)
+		record := eventdriver.AppendRecord(nil, &event.Record{ID: id, Type: "t", Time: time.Now()})
+		store(t, js, message("later-events."+nats.Escape(ns)+"."+nats.KeyOf(id), entry(id, "", record), "Due", ms(time.Now()), "Claim", fmt.Sprintf("word%d %d %d 0", i, fence.Sequence, fence.Sequence)))
+	}
+	if err := s.PublishAt(t.Context(), time.Now(), &event.Record{Type: "t"}); err != nil { // so that it looks at once
+		t.Fatal(err)
+	}
+	until(t, "all are published", func() bool { return count(t, s) == 2+claims })
+}
+
 // A run of a recurring entry that was published is not published again.
 func TestAClaimOfARecurringEntryGoesOnWithTheNextRun(t *testing.T) {
 	leak.Check(t)
@@ -186,7 +216,11 @@ func TestAClaimOfARecurringEntryGoesOnWithTheNextRun(t *testing.T) {
 	next := now.Add(time.Hour)
 	record := eventdriver.AppendRecord(nil, &event.Record{Type: "t", Time: now})
 	store(t, js, message(records+"t", eventdriver.AppendRecord(nil, &event.Record{ID: "run", Type: "t", Time: now}), "Nats-Msg-Id", "word"))
+	store(t, js, message(records+"%later", nil)) // nobody waits for the process
 	store(t, js, message("later-events."+nats.Escape(ns)+"."+nats.KeyOf("tick"), entry("tick", "every 1h0m0s", record), "Due", ms(now), "Claim", fmt.Sprintf("word %d %d %s", fence.Sequence, fence.Sequence, ms(next))))
+	if err := s.PublishAt(t.Context(), now.Add(2*time.Hour), &event.Record{Type: "t"}); err != nil { // so that it looks at once
+		t.Fatal(err)
+	}
 	until(t, "the next run is scheduled", func() bool {
 		for e, err := range s.Scheduled(t.Context()) {
 			if err != nil {

@@ -10,12 +10,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// walk reads messages of a stream in order and misses none, also where a consumer is on a
-// server on which the stream is behind, or one is lost on the way.
+// walk reads messages of a stream in order and misses none, even if the consumer's server
+// is behind the leader, or a message is lost on the way.
 type walk struct {
 	s           jetstream.Stream
-	after, last uint64 // the messages between
-	most        int    // how many to read; there may be more then
+	after, last uint64 // it reads what is after the one, up to the other
+	most        int    // how many it reads at most
 	headersOnly bool   // if there are many, data is left out
 	visit       func(seen)
 }
@@ -72,7 +72,11 @@ func (w *walk) bulk(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer w.s.DeleteConsumer(context.WithoutCancel(ctx), c.CachedInfo().Name)
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		w.s.DeleteConsumer(ctx, c.CachedInfo().Name)
+	}()
 	order, gap := uint64(0), false
 	for w.most > 0 && w.after < w.last {
 		before := order
