@@ -76,26 +76,29 @@ func TestWhatIsGivenBackIsSaidSo(t *testing.T) {
 				}
 			})
 			s := open(t, addr, event.WithNamespace(servertest.Namespace(t)))
-			handling, gate := make(chan int, 1), make(chan struct{})
-			sub, err := s.Subscribe(t.Context(), func(ctx context.Context, _ *event.Record) error {
-				d, _ := event.DeliveryFromContext(ctx)
-				select {
-				case handling <- d.Attempt:
-				default:
-				}
+			const records = 100 // more than are handled while Close begins
+			handling, gate := make(chan struct{}, records), make(chan struct{})
+			var handled atomic.Int64
+			sub, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error {
+				handling <- struct{}{}
 				<-gate
+				handled.Add(1)
 				return nil
 			}, c.opts...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Publish(t.Context(), &event.Record{Type: "t", Subject: "a"}, &event.Record{Type: "t", Subject: "b"}, &event.Record{Type: "t", Subject: "a"}); err != nil {
+			var rs []*event.Record
+			for range records {
+				rs = append(rs, &event.Record{Type: "t", Subject: "a"})
+			}
+			if err := s.Publish(t.Context(), rs...); err != nil {
 				t.Fatal(err)
 			}
 			<-handling
 			closed := make(chan error, 1)
 			go func() { closed <- sub.Close(t.Context()) }()
-			<-time.After(50 * time.Millisecond) // so that the handler is the only one
+			<-time.After(50 * time.Millisecond) // so that Close has begun
 			close(gate)
 			if err := <-closed; err != nil {
 				t.Fatal(err)
@@ -107,9 +110,9 @@ func TestWhatIsGivenBackIsSaidSo(t *testing.T) {
 			if _, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { left.Add(1); return nil }, c.opts...); err != nil {
 				t.Fatal(err)
 			}
-			for end := time.Now().Add(30 * time.Second); left.Load() < 2; {
+			for end := time.Now().Add(30 * time.Second); left.Load() < records-handled.Load(); {
 				if time.Now().After(end) {
-					t.Fatalf("%d records were handed out again, want 2", left.Load())
+					t.Fatalf("%d records were handed out again, want %d", left.Load(), records-handled.Load())
 				}
 				<-time.After(5 * time.Millisecond)
 			}
