@@ -159,6 +159,18 @@ func plannedWorld(t *testing.T, p nth.Plan, mem, d db.Driver, kind string) nth.W
 		errMine = errors.New("mine")
 	)
 	record := func(id, text string) *db.Record { return &db.Record{ID: id, Data: []byte(text)} }
+	remove := func(name string, opts ...db.WriteOption) nth.Step {
+		return nth.Step{Name: name, Partly: !txs, Again: []error{db.ErrNotFound}, Do: func(ctx context.Context) error { return table.Delete(ctx, "b", opts...) }}
+	}
+	restore := func(name, want string) nth.Step {
+		return nth.Step{Name: name, Partly: !txs, Again: []error{db.ErrNotFound}, Do: func(ctx context.Context) error {
+			r, err := table.Restore(ctx, "b")
+			if err == nil && string(r.Data) != want {
+				err = fmt.Errorf("restored %q, want %q", r.Data, want)
+			}
+			return err
+		}}
+	}
 	steps := []nth.Step{
 		{Name: "new", Do: func(context.Context) (err error) {
 			base, err = db.New(db.WithDriver("planned", func(context.Context) (db.Driver, error) { p.Open(); return d, nil }))
@@ -207,14 +219,8 @@ func plannedWorld(t *testing.T, p nth.Plan, mem, d db.Driver, kind string) nth.W
 		{Name: "batch", Partly: !txs, Do: func(ctx context.Context) error {
 			return table.Batch(ctx, db.UpdateOp(record("c", "4"), db.Upsert()), db.UpdateOp(record("d", "5"), db.Upsert()))
 		}},
-		{Name: "delete", Partly: true, Again: []error{db.ErrNotFound}, Do: func(ctx context.Context) error { return table.Delete(ctx, "b") }},
-		{Name: "restore", Partly: true, Again: []error{db.ErrNotFound}, Do: func(ctx context.Context) error {
-			r, err := table.Restore(ctx, "b")
-			if err == nil && string(r.Data) != "2" {
-				err = fmt.Errorf("restored %q", r.Data)
-			}
-			return err
-		}},
+		remove("delete"),
+		restore("restore", "2"),
 		{Name: "what is kept", Do: func(ctx context.Context) error {
 			n, err := table.Count(ctx, db.OnlyDeleted())
 			if err == nil && n != 0 {
@@ -222,6 +228,11 @@ func plannedWorld(t *testing.T, p nth.Plan, mem, d db.Driver, kind string) nth.W
 			}
 			return err
 		}},
+		remove("delete once more"),
+		{Name: "create with the id of a deleted one", Again: []error{db.ErrExists}, Do: func(ctx context.Context) error { return table.Create(ctx, record("b", "8")) }},
+		remove("delete over another's copy"),
+		restore("restore the last", "8"),
+		remove("purge", db.Purge()),
 		{Name: "ping", Do: func(ctx context.Context) error { return base.Ping(ctx) }},
 	}
 	if txs {
@@ -264,15 +275,18 @@ func plannedWorld(t *testing.T, p nth.Plan, mem, d db.Driver, kind string) nth.W
 	return nth.World{Steps: steps, End: func() { mem.Close() }, State: func() string {
 		var all []string
 		ctx := context.WithoutCancel(t.Context())
-		if err := mem.Ensure(ctx, db.TableSpec{Name: "things"}); err != nil {
-			t.Fatal(err)
-		}
-		rs, err := mem.Query(ctx, "things", db.Query{Limit: 100, Order: []db.Order{{Key: db.FieldID}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range rs {
-			all = append(all, fmt.Sprintf("%s=%s%v", r.ID, r.Data, r.Metadata["n"]))
+		for _, table := range []string{"things", "things_deleted_"} {
+			if err := mem.Ensure(ctx, db.TableSpec{Name: table}); err != nil {
+				t.Fatal(err)
+			}
+			rs, err := mem.Query(ctx, table, db.Query{Limit: 100, Order: []db.Order{{Key: db.FieldID}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, table)
+			for _, r := range rs {
+				all = append(all, fmt.Sprintf("%s=%s%v", r.ID, r.Data, r.Metadata["n"]))
+			}
 		}
 		return strings.Join(all, " ")
 	}}
