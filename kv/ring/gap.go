@@ -142,10 +142,14 @@ func (n *Node) was(from time.Time) byte {
 }
 
 // endGap ends the time that this node was cut off, if it can be known what the
-// others did meanwhile. If one was in touch with most others, they may have deleted what is
-// here, and forgotten that: it goes. If most nodes were cut off there was
-// no majority to do that, and nobody else may have what is here: it stays. So it does
-// if this node was all that its registry showed and nobody was elsewhere.
+// others did meanwhile:
+//
+//   - One was in touch with most others: they may have deleted what is here, and
+//     forgotten that. It goes.
+//   - Most nodes were cut off: no majority was there to delete it, and nobody else may
+//     have it. It stays.
+//   - This node was left by its company, and those that are here now are new. If they go
+//     by the same members, they know nobody who was elsewhere. It stays.
 func (n *Node) endGap(ctx context.Context, v *view) {
 	gap := time.Now().UnixMilli() - n.heard.Load()
 	n.mu.RLock()
@@ -167,10 +171,10 @@ func (n *Node) endGap(ctx context.Context, v *view) {
 		n.forget()
 	case 2*same > all:
 		n.o.logger.Warn("kv/ring: most nodes were cut off from each other, keeping what is here")
-	case whole && n.deserted.Load() != 0:
-		n.o.logger.Warn("kv/ring: the others are new, keeping what is here")
-	case whole:
+	case whole && n.deserted.Load() == 0:
 		n.forget()
+	case whole && v.agreed.Load():
+		n.o.logger.Warn("kv/ring: the others are new, keeping what is here")
 	default:
 		return
 	}

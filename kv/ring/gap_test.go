@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/micro/go-platform/internal/leak"
 )
 
 // TestWhatANodeWasWhileAnotherWasCutOff: it may have deleted something and forgotten
@@ -171,6 +173,46 @@ func TestWhoCountsAsMet(t *testing.T) {
 		}
 		if got := strings.Join(n.company, ""); got != want {
 			t.Errorf("%s: the company is %q, want %q", c.name, got, want)
+		}
+	}
+}
+
+// TestWhoIsNewHereMayHaveBeenElsewhere: a node that was alone meets one that it never
+// knew. If that one goes by the same members, nobody else is there, and what this node
+// has stays. If it knows others, they may have deleted that: this node waits for them.
+func TestWhoIsNewHereMayHaveBeenElsewhere(t *testing.T) {
+	leak.Check(t)
+	n := &Node{o: defaults(), self: "a"}
+	n.o.detection = time.Minute // how long answers may take
+	n.store = newStore(1<<20, n.o.tombs)
+	defer n.store.close()
+	for name, c := range map[string]struct {
+		agrees byte
+		ends   bool
+	}{
+		"goes by the same members": {stOK, true},
+		"knows others":             {stMoved, false},
+	} {
+		long := time.Now().Add(-3 * n.o.tombs).UnixMilli()
+		n.company = []string{"a", "b", "c", "d", "e"}
+		n.heard.Store(long)
+		n.deserted.Store(long)
+		n.store.merge("k", record{version: 1 << 22, value: []byte("v")})
+		x := linkTo(t, n, "x", func(op byte) (byte, []byte) {
+			if op == opGap {
+				return stOK, []byte{wasElse}
+			}
+			return c.agrees, nil
+		})
+		v := n.newView(place([]member{{id: "a"}, {id: "x"}}, 2), true, []string{"x"}, map[string]*link{"x": x}, nil)
+		v.all = 2
+		v.agree(t.Context(), time.Minute)
+		n.endGap(t.Context(), v)
+		if ended := n.heard.Load() != long; ended != c.ends {
+			t.Errorf("%s: the gap ended: %v, want %v", name, ended, c.ends)
+		}
+		if n.store.latest("k").version == 0 {
+			t.Errorf("%s: what only this node had is gone", name)
 		}
 	}
 }

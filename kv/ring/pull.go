@@ -45,17 +45,17 @@ const (
 	maxSlices = 1 << 16 // what a shard is cut into, at most: a power of two
 	maxShards = 1 << 16 // more than any peer has
 
-	// moreWalks is how many walks of a shard one page may cost beyond one of each. A
-	// slice takes one, and a peer might ask for the first of very many, which are empty.
+	// moreWalks bounds what a page costs: one walk of each shard, and as many more as
+	// this. Each slice takes a walk, and a peer may ask for thousands of empty ones.
 	moreWalks = 64
 
-	// A peer's pages may be shorter than an eighth of a page so often more than they are
-	// longer: its listing ends, whatever the peer.
+	// shortPages bounds a peer's listing: so many of its pages may have less than an
+	// eighth of pageSize. Each eighth of a page that it sends beyond that earns one more.
 	shortPages = 64
 
-	// pullWithin bounds the comparison with one peer, if deletes do not live for
-	// longer than eight times that: one that is slow may not keep this node from
-	// noting that it met the others. The next comparison goes on with what is missing.
+	// pullWithin bounds the comparison with one peer, so that a slow one does not keep
+	// this node from noting that it met the others. Where tombstones live for long the
+	// bound is an eighth of their life. The next comparison takes what is still missing.
 	pullWithin = 10 * time.Second
 )
 

@@ -167,16 +167,27 @@ func TestShortPagesEnd(t *testing.T) {
 
 // pullFrom compares with a peer that answers with the given pages.
 func pullFrom(t *testing.T, n *Node, page func() []byte) error {
+	l := linkTo(t, n, "b", func(byte) (byte, []byte) { return stOK, page() })
+	v := n.newView(n.v.Load().table, true, []string{"b"}, map[string]*link{"b": l}, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	_, err := n.pull(ctx, v, "b", []uint16{0}, false)
+	return err
+}
+
+// linkTo is a link to a peer that gives these answers until the test ends.
+func linkTo(t *testing.T, n *Node, id string, answer func(op byte) (status byte, body []byte)) *link {
 	here, there := net.Pipe()
 	var peer sync.WaitGroup
 	peer.Go(func() {
 		in := frames{r: bufio.NewReaderSize(there, bufferSize)}
 		for {
-			id, _, _, err := in.next()
+			number, op, _, err := in.next()
 			if err != nil {
 				return
 			}
-			if _, err := there.Write(appendFrame(nil, id, stOK, page())); err != nil {
+			status, body := answer(op)
+			if _, err := there.Write(appendFrame(nil, number, status, body)); err != nil {
 				return
 			}
 		}
@@ -184,16 +195,14 @@ func pullFrom(t *testing.T, n *Node, page func() []byte) error {
 	live := newConn(newWire(here))
 	peer.Go(live.flush)
 	peer.Go(func() { live.receive(bufio.NewReaderSize(here, bufferSize)) })
-	l := &link{n: n, id: "b"}
+	l := &link{n: n, id: id}
 	l.conn.Store(live)
-	v := n.newView(n.v.Load().table, true, []string{"b"}, map[string]*link{"b": l}, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	_, err := n.pull(ctx, v, "b", []uint16{0}, false)
-	live.fail()
-	there.Close()
-	peer.Wait()
-	return err
+	t.Cleanup(func() {
+		live.fail()
+		there.Close()
+		peer.Wait()
+	})
+	return l
 }
 
 // TestAFaultyPeersPagesEnd: a peer whose pages do not go forward holds up
