@@ -117,12 +117,21 @@ func (l *leader) Watch(ctx context.Context) iter.Seq2[Candidate, error] {
 			started bool // last was yielded
 			failing bool // an error was yielded since
 			stopped bool // by the caller
+			thrown  any  // what the caller's loop panicked with
 		)
+		// Follow would take a panic of the loop for a session that failed.
 		give := func(c Candidate, err error) {
-			if !stopped && !yield(c, err) {
-				stopped = true
-				stop()
+			if stopped {
+				return
 			}
+			stopped = true
+			defer func() {
+				thrown = recover()
+				if stopped {
+					stop()
+				}
+			}()
+			stopped = !yield(c, err)
 		}
 		o := watch.Options{OnError: func(err error) {
 			if !failing {
@@ -139,6 +148,9 @@ func (l *leader) Watch(ctx context.Context) iter.Seq2[Candidate, error] {
 				}
 			})
 		})
+		if thrown != nil {
+			panic(thrown)
+		}
 		if !stopped && ctx.Err() == nil {
 			yield(Candidate{}, fault.Wrap(l.f.scope, "watch", l.id, ErrClosed))
 		}

@@ -144,6 +144,33 @@ func TestRunElectedEndsWithItsContext(t *testing.T) {
 	})
 }
 
+func TestAPanicInALoopOverAWatchIsTheLoops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fault locktest.Faults
+		s := mustNew(t, dsync.Memory(dsync.NewLocks()), dsync.WithAround(fault.Around))
+		l, _ := s.Leader("x")
+		if _, err := l.Elect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, cut := range []bool{false, true} { // the loop is given a leader, or an error
+			fault.CutOff(cut)
+			rounds := 0
+			thrown := func() (thrown any) {
+				defer func() { thrown = recover() }()
+				for range l.Watch(t.Context()) {
+					rounds++
+					panic("boom")
+				}
+				return nil
+			}()
+			if thrown != "boom" || rounds != 1 {
+				t.Errorf("cut off %v: panicked with %v in %d rounds, want boom in one", cut, thrown, rounds)
+			}
+		}
+		fault.CutOff(false)
+	})
+}
+
 func TestLeaderWatchTellsOfAnOutageOnceAndGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fault locktest.Faults
