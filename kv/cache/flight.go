@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -43,6 +44,7 @@ func (f *flights[V]) start(name string, work func(context.Context) (V, error)) *
 			f.mu.Unlock()
 			close(one.done)
 		}()
+		one.err = errors.New("it ended its goroutine")
 		one.err = fault.Guard(func() (err error) { one.v, err = work(ctx); return err })
 	})
 	if !started {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -194,6 +195,9 @@ func TestLoaderTurnsPanicsIntoErrorsAndCloses(t *testing.T) {
 	_, err := l.GetOrLoad(t.Context(), "k", func(context.Context) ([]byte, error) { panic("boom") })
 	if err == nil || !strings.Contains(err.Error(), "boom") {
 		t.Fatalf("a panic gave %v", err)
+	}
+	if _, err := l.GetOrLoad(t.Context(), "k", func(context.Context) ([]byte, error) { runtime.Goexit(); return nil, nil }); err == nil {
+		t.Fatal("a loader that ended its goroutine gave no error")
 	}
 	going := make(chan struct{})
 	result := make(chan error)
