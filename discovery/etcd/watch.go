@@ -157,9 +157,9 @@ func (s *set) apply(e *clientv3.Event) {
 	}
 }
 
-// tell delivers the set. Who was deregistered is asked for only meanwhile, and the
-// next session reads it again: a service whose instances come and go would keep
-// the names of ten minutes.
+// tell delivers the set, and then forgets who was deregistered: deliver has asked for
+// it, and the next session reads it again. Else a service whose instances come and go
+// would keep their names for as long as the registry does.
 func (s *set) tell(deliver func(discovery.Update)) {
 	deliver(s.update())
 	s.gone = map[string]bool{}

@@ -263,9 +263,9 @@ func Markf(kind error, format string, args ...any) error {
 	return &marked{kind: kind, cause: fmt.Errorf(format, args...)}
 }
 
-// Instead gives an error another kind than the one that it carries, which it no longer
-// answers for: that nothing was written is not so of a write that was the second one.
-// Instead of nil is nil.
+// Instead gives cause another kind in place of its own: errors.Is no longer finds that
+// one. Of two writes of which the second is Unavailable the first was done, so that the
+// whole is an UnknownOutcome and not Unavailable. Instead of nil is nil.
 func Instead(kind, cause error) error {
 	if cause == nil {
 		return nil
