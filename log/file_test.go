@@ -307,18 +307,17 @@ func TestANextFileThatFailsIsTriedAgain(t *testing.T) {
 // file stays as it is.
 func TestANameThatIsTooLongToRotate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), strings.Repeat("x", 240)+".log")
-	l, err := New(ToFile(path, RotateSize(150)), WithErrors(func(string, error) {}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 3 {
-		l.Logger("").Info("x", "n", i)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	if err := l.Close(ctx); !errors.Is(err, ErrDropped) || !strings.Contains(err.Error(), "too long") {
-		t.Errorf("Close: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := openLog(t, ToFile(path, RotateSize(150)))
+		for i := range 3 {
+			l.Logger("").Info("x", "n", i)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if err := l.Close(ctx); !errors.Is(err, ErrDropped) || !strings.Contains(err.Error(), "too long") {
+			t.Errorf("Close: %v", err)
+		}
+	})
 	if lines := linesOf(t, path); len(lines) == 0 || len(lines) > 2 || !strings.Contains(lines[0], `"n":0`) {
 		t.Errorf("it has %q", lines)
 	}
