@@ -222,7 +222,7 @@ func (l *lease) end(ctx context.Context, op string, cause error) error {
 		defer l.mu.Unlock()
 		return l.result
 	}
-	defer l.forget() // also when the driver panics: the lease then ends with its TTL
+	defer l.forget()
 	err := ctx.Err()
 	if err == nil {
 		err = l.claim.Release(ctx)
