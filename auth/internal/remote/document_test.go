@@ -220,3 +220,24 @@ func TestRedirectsStayOnOneHost(t *testing.T) {
 		}
 	}
 }
+
+// A fetch that succeeds just when its caller gives up is an answer or an error, and never
+// an empty document without one.
+func TestAnAnswerAtTheEndOfACall(t *testing.T) {
+	p := newPaper("https://issuer/keys")
+	defer p.life.Close(nil)
+	p.text = "one"
+	if got, err := p.Get(t.Context()); got != "one" || err != nil {
+		t.Fatalf("%q, %v", got, err)
+	}
+	done := &flight{done: make(chan struct{})}
+	close(done.done)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 { // both have happened: select takes any
+		p.mu.Lock()
+		if got, err := p.wait(ended, done); (got == "one") == (err != nil) || err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+}

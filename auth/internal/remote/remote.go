@@ -109,20 +109,15 @@ func (d *Document[T]) Renew(ctx context.Context) (T, error) {
 // the flight fails an old copy will do.
 func (d *Document[T]) wait(ctx context.Context, f *flight) (T, error) {
 	d.mu.Unlock()
-	var err error
 	select {
 	case <-f.done:
-		err = f.err
 	case <-ctx.Done():
-		err = ctx.Err()
+		var zero T
+		return zero, ctx.Err()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if ctx.Err() == nil {
-		return d.copy(time.Now(), err)
-	}
-	var zero T
-	return zero, err
+	return d.copy(time.Now(), f.err)
 }
 
 // usable reports whether there is a copy that is not too old. d.mu is held.
