@@ -69,20 +69,21 @@
 //
 // Deletes are remembered (WithTombstones), and so is the end of an item that
 // replaced a longer-lived one. A node that was stopped, or lost its
-// connections, asks the others before it answers; one that was unavailable for too
-// long drops what it had, unless most nodes were cut off from each other for as
-// long: then nobody can have deleted it. So none brings a deleted key back. Nor
-// does one to which the registry showed no more than the smaller part of those that it
-// knew: it serves alone, and when it meets the others after too long, it drops what
-// it had from before and keeps what it wrote since. What was evicted is not
-// remembered: a node that was unavailable while an item was replaced, and then
-// evicted everywhere, may bring back what it was before.
+// connections, asks the others before it answers. One that was unavailable for too
+// long drops what it had, so that it brings no deleted key back, unless most nodes
+// were cut off from each other for as long: then nobody can have deleted it.
+//
+// The registry may be cut too, and show a node only the smaller part of those that
+// it knew. That part goes on by itself. When such a node meets the others after too
+// long, it drops what it had from before and keeps what it wrote since.
+//
+// What was evicted is not remembered: a node that was unavailable while an item was
+// replaced, and then evicted everywhere, may bring back what it was before.
 //
 // Conditions and counters are exact while the members do not change: the
 // replicas have to agree. If the registry shows two sets of members to two
-// sides of a cut, each side may go on, and of two writes the later one stays: of
-// a write on one side and its delete on the other, only for as long as deletes are
-// remembered.
+// sides of a cut, each side may go on, and of two writes the later one stays. A
+// delete on one side ends an earlier write on the other only while it is remembered.
 // So the store is not linearizable, and package sync does not stand on it. Ends
 // of lives are as exact as the machines' clocks agree.
 //

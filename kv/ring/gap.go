@@ -61,8 +61,8 @@ func most(all []string, in func(string) bool) bool {
 	return 2*count > len(all) || 2*count == len(all) && count > 0 && in(all[0])
 }
 
-// leftBy reports that those who are up are less than most of this node's company, and
-// that none is new, who might know what the others did. Called with mu held.
+// leftBy reports that those who are up are a part of this node's company, and not most
+// of it. Somebody new might know what the others did. Called with mu held.
 func (n *Node) leftBy(up []string) bool {
 	for _, id := range up {
 		if !slices.Contains(n.company, id) {
@@ -74,7 +74,7 @@ func (n *Node) leftBy(up []string) bool {
 
 // met notes that this node compared with those that answered, who are most of the
 // registered ones. If they are most of its company too, it has heard of every
-// delete; or if they are all that there are and some are new: then the registry has
+// delete. So it has if all answered and some of them are new: the registry has
 // filled the places of those that left.
 func (n *Node) met(v *view, at time.Time, answered []string) {
 	n.recent.Store(at.UnixMilli())
@@ -92,8 +92,8 @@ func (n *Node) met(v *view, at time.Time, answered []string) {
 	n.heard.Store(now)
 }
 
-// accompany makes those of a view this node's company, unless there is another one
-// by now: that says who is missed of those that were. Called with mu held.
+// accompany makes those of a view this node's company, unless there is another view by
+// now, which was compared with the company as it is. Called with mu held.
 func (n *Node) accompany(v *view) {
 	if n.v.Load() == v {
 		n.company = v.up
@@ -223,8 +223,8 @@ func (n *Node) late(now time.Time) bool {
 	return heard != 0 && now.UnixMilli()-heard > n.o.tombs.Milliseconds()/2
 }
 
-// withholds reports that this node does not tell a peer, which goes by other
-// members, what it has: it may be of those that have deleted that.
+// withholds reports that this node does not tell a peer what it has: the peer goes by
+// other members, and may be one of those that have deleted it.
 func (n *Node) withholds(epoch uint64, now time.Time) bool {
 	return n.late(now) && (n.cutOff(now) || n.v.Load().epoch != epoch)
 }
