@@ -3,8 +3,10 @@ package event
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/seldom"
 )
 
 // caught is a member whose panics are errors: the goroutines of a subscription call
@@ -32,17 +34,22 @@ func (c caught) Close(ctx context.Context) error {
 	return fault.Guard(func() error { return c.Member.Close(ctx) })
 }
 
-// caughtKey is the user's key function. A record for which it panics is handed out
+// caughtKey guards the user's key function. A record for which it panics is handed out
 // all the same, in order with others like it.
 func (f *front) caughtKey(o *subscribeOptions) {
 	key := o.key
 	if key == nil {
 		return
 	}
+	var lines seldom.Gate
 	o.key = func(r *Record) (k string) {
 		defer func() {
-			if p := recover(); p != nil {
-				f.o.settings.Logger.Error("event: the function of Ordered panicked", "group", o.group, "record", r.ID, "panic", fmt.Sprint(p))
+			p := recover()
+			if p == nil {
+				return
+			}
+			if pass, dropped := lines.Pass("key", time.Now()); pass {
+				f.o.settings.Logger.Error("event: the function of Ordered panicked", "group", o.group, "record", r.ID, "panic", fmt.Sprint(p), "dropped", dropped)
 			}
 		}()
 		return key(r)

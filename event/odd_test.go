@@ -45,7 +45,7 @@ func TestFunctionsOfTheUsersOwnMayPanic(t *testing.T) {
 					t.Fatal(err)
 				}
 				want := map[string][]string{}
-				for n := range 5 {
+				for n := range 20 {
 					for _, subject := range []string{"a", "panics", "b"} {
 						id := fmt.Sprint(subject, n)
 						want[subject] = append(want[subject], id)
@@ -67,6 +67,8 @@ func TestFunctionsOfTheUsersOwnMayPanic(t *testing.T) {
 				}
 				if text := lines.String(); !strings.Contains(text, "the function of Ordered panicked") || !strings.Contains(text, "record=panics0") || strings.Contains(text, "record=a0") {
 					t.Errorf("the log says %q", text)
+				} else if lines := strings.Count(text, "the function of Ordered panicked"); lines > 5 {
+					t.Errorf("the log says it %d times for 20 records, want no more than 5", lines)
 				}
 			})
 		})
