@@ -85,14 +85,14 @@ func (f *finder) skip(to uint64) {
 func looksUp(q event.ReadRequest) bool { return q.Filter.ID != "" || q.Filter.RootID != "" }
 
 // find reads a page of a look-up, forward after a number or backward before it. ok is
-// false if the finder does not know the place.
+// false if the finder does not know the place, or a scan takes less.
 func (d *driver) find(ctx context.Context, q event.ReadRequest, place uint64, page event.Page) (_ event.Page, ok bool, err error) {
 	s, err := d.stream(ctx)
 	if err != nil {
 		return page, false, err
 	}
 	list, next, more, err := d.finder.look(ctx, d, s, q, place)
-	if next == 0 || err != nil {
+	if next == 0 || err != nil || dense(list, place) {
 		return page, false, err
 	}
 	page.Next, page.More = format(next), more
@@ -112,6 +112,16 @@ func (d *driver) find(ctx context.Context, q event.ReadRequest, place uint64, pa
 		page.Records = append(page.Records, r)
 	}
 	return page, true, nil
+}
+
+// dense reports whether so many of the records from a place on are meant that a scan, which
+// reads many with one request, takes less than a request for each.
+func dense(list []uint64, place uint64) bool {
+	if len(list) < 16 {
+		return false
+	}
+	last := list[len(list)-1]
+	return max(last, place)-min(last, place) < 8*uint64(len(list))
 }
 
 // look returns the numbers of up to a page of records that may be meant, where the next

@@ -63,6 +63,40 @@ func TestLookUpsReadTheStreamOnce(t *testing.T) {
 	}
 }
 
+// A request for each record of a root that most records have took longer than a scan.
+func TestALookUpOfWhatMostRecordsHaveIsAScan(t *testing.T) {
+	leak.Check(t)
+	const records = 600
+	nc, err := gonats.Connect(servertest.SharedNATS(t).Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	s, err := event.New(nats.On(engine.FromClient(nc)), event.WithNamespace(servertest.Namespace(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(t.Context())
+	var rs []*event.Record
+	for i := range records {
+		rs = append(rs, &event.Record{ID: fmt.Sprint(i), RootID: "all", Type: "t"}, &event.Record{Type: "u"})
+	}
+	if err := s.Publish(t.Context(), rs...); err != nil {
+		t.Fatal(err)
+	}
+	for name, opts := range map[string][]event.QueryOption{
+		"forward": nil, "backward": {event.Reverse()}, "of a type": {event.Types("t")}, "of a type, backward": {event.Types("t"), event.Reverse()},
+	} {
+		before := nc.Stats().OutMsgs
+		if n := count(t, s, append(opts, event.Root("all"))...); n != records {
+			t.Errorf("%s: %d records, want %d", name, n, records)
+		}
+		if sent := nc.Stats().OutMsgs - before; sent > records/3 {
+			t.Errorf("%s: %d requests for %d records", name, sent, records)
+		}
+	}
+}
+
 // publishMany publishes records with stories of three each.
 func publishMany(t *testing.T, s event.Stream, n int) {
 	t.Helper()
