@@ -159,7 +159,7 @@ func (d *driver) published(ctx context.Context, e *entry, fence uint64) (bool, e
 		before, found, passed := order, false, false
 		// No more than there is: the server keeps a request for more until its time is over.
 		left := max(c.c.CachedInfo().NumPending, order+1) - order
-		err := ready(order == 0, func() error {
+		err := ready(ctx, order == 0, func() error {
 			batch, err := c.c.Fetch(int(min(left, 1000)), jetstream.FetchMaxWait(answerWithin))
 			if err != nil {
 				return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/micro/go-platform/event"
 	eventdriver "github.com/micro/go-platform/event/driver"
+	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn/nats"
 	"github.com/micro/go-platform/internal/fault"
 	gonats "github.com/nats-io/nats.go"
@@ -65,7 +66,7 @@ func (d *driver) locate(ctx context.Context, p event.Position, st jetstream.Stre
 			return 0, err
 		}
 		defer c.close(ctx)
-		if err := c.fill(1, 0); err != nil {
+		if err := c.fill(ctx, 1, 0); err != nil {
 			return 0, err
 		}
 		if len(c.buffer) == 0 {
@@ -134,7 +135,7 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 func (d *driver) forward(ctx context.Context, q event.ReadRequest, c *cursor, page event.Page) (event.Page, error) {
 	first := c.fills == 0
 	if len(c.buffer) < q.Max {
-		if err := c.fill(q.Max-len(c.buffer), 0); err != nil {
+		if err := c.fill(ctx, q.Max-len(c.buffer), 0); err != nil {
 			c.close(ctx)
 			return event.Page{}, err
 		}
@@ -198,7 +199,7 @@ func (d *driver) back(ctx context.Context, q event.ReadRequest, st jetstream.Str
 		return event.Page{}, err
 	}
 	defer c.close(ctx)
-	if err := c.fill(int(end-begin), 0); err != nil {
+	if err := c.fill(ctx, int(end-begin), 0); err != nil {
 		return event.Page{}, err
 	}
 	page := event.Page{Next: format(begin), More: begin > st.FirstSeq}
@@ -227,7 +228,7 @@ func (d *driver) Wait(ctx context.Context, after string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := c.fill(1, waitFor); err != nil {
+		if err := c.fill(ctx, 1, waitFor); err != nil {
 			c.broken = true
 			return err
 		}
@@ -303,17 +304,20 @@ func (d *driver) open(ctx context.Context, cfg jetstream.ConsumerConfig) (*curso
 }
 
 // fill reads up to n messages into the buffer, waiting for the first.
-func (c *cursor) fill(n int, wait time.Duration) error {
+func (c *cursor) fill(ctx context.Context, n int, wait time.Duration) error {
 	c.fills++
-	return ready(c.fills == 1, func() error { return c.fetch(n, wait) })
+	return ready(ctx, c.fills == 1, func() error { return c.fetch(n, wait) })
 }
 
 // ready repeats a request to a consumer that was just made until the server on which it is
 // takes it.
-func ready(fresh bool, request func() error) error {
-	for until := time.Now().Add(answerWithin); ; time.Sleep(askAgain) {
+func ready(ctx context.Context, fresh bool, request func() error) error {
+	for until := time.Now().Add(answerWithin); ; {
 		err := request()
 		if !fresh || !errors.Is(err, gonats.ErrNoResponders) || time.Now().After(until) {
+			return err
+		}
+		if err := backoff.Sleep(ctx, askAgain); err != nil {
 			return err
 		}
 	}

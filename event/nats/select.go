@@ -31,7 +31,7 @@ func (d *driver) selected(ctx context.Context, q event.ReadRequest, filters []st
 	}
 	defer c.close(ctx)
 	n := min(pending, uint64(q.Max))
-	if err := c.exactly(n); err != nil {
+	if err := c.exactly(ctx, n); err != nil {
 		return event.Page{}, err
 	}
 	for _, m := range c.buffer {
@@ -91,7 +91,7 @@ func (d *driver) selectedBack(ctx context.Context, q event.ReadRequest, filters 
 		return event.Page{}, err
 	}
 	defer c.close(ctx)
-	if err := c.exactly(min(pending, between)); err != nil {
+	if err := c.exactly(ctx, min(pending, between)); err != nil {
 		return event.Page{}, err
 	}
 	page := event.Page{Next: format(begin), More: begin > st.FirstSeq}
@@ -125,11 +125,11 @@ func (d *driver) filtered(ctx context.Context, filters []string, from uint64) (*
 
 // exactly fills the buffer with the next n messages. One that was lost on the way
 // leaves a gap in the consumer's own numbers.
-func (c *cursor) exactly(n uint64) error {
+func (c *cursor) exactly(ctx context.Context, n uint64) error {
 	if n == 0 {
 		return nil
 	}
-	if err := c.fill(int(n), answerWithin); err != nil {
+	if err := c.fill(ctx, int(n), answerWithin); err != nil {
 		return err
 	}
 	for i, m := range c.buffer {

@@ -80,7 +80,7 @@ func (w *walk) bulk(ctx context.Context) error {
 	order, gap := uint64(0), false
 	for w.most > 0 && w.after < w.last {
 		before := order
-		err := ready(order == 0, func() error {
+		err := ready(ctx, order == 0, func() error {
 			batch, err := c.FetchNoWait(min(w.most, 1000))
 			if err != nil {
 				return err
