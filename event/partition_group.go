@@ -150,7 +150,11 @@ func (f *front) makeParts(ctx context.Context, o *subscribeOptions, r roster) er
 // returns which parts to remove if it fails; made are those it has made so far.
 func (f *front) lookAgain(ctx context.Context, o *subscribeOptions, r roster, made []int) (remove []int, err error) {
 	for {
-		cleaners, err := r.Attend(ctx, o.cleaners(), o.consumer, 0) // only asks
+		_, err := r.Attend(ctx, o.roll(), o.consumer, o.ackWait) // the first time may be over
+		var cleaners []string
+		if err == nil {
+			cleaners, err = r.Attend(ctx, o.cleaners(), o.consumer, 0) // only asks
+		}
 		if err != nil {
 			return made, err
 		}
