@@ -16,10 +16,10 @@ import (
 // cost no more for it. Of several records that had one id, the last is kept. A
 // record that expires is not kept.
 //
-// Where the backend has no transactions, a process that dies in between, or a backend
-// that becomes unavailable, leaves the record where it was, and a copy among those
-// that were deleted. A Restore or a Purge that got half way is ErrUnknownOutcome, and
-// done by the next one.
+// Where the backend has no transactions, a Delete that fails half way, or whose process
+// dies, leaves the record where it was, and a copy of it among the deleted ones, in the
+// place of an earlier record with that id. A Restore or a Purge that fails half way is
+// ErrUnknownOutcome; the next one completes it.
 func SoftDelete(keep time.Duration) TableOption {
 	return func(t *TableSpec) error {
 		if keep < 0 {
@@ -164,9 +164,9 @@ func (t *table) bury(ctx context.Context, r *Record) (undo func() error, err err
 	}
 }
 
-// unbury takes back that c, the copy of r, was put in the place of old, which may be
-// nil. A copy of the record that lives is not put back: it is of another who deleted
-// r as well and came too late, or of one that was restored.
+// unbury takes c, the copy of r, away again and puts back old, if there was one. But
+// a copy of the record that lives is not put back: it was made by a concurrent Delete
+// that lost as well, or is left of a Restore.
 func (t *table) unbury(ctx context.Context, r, old, c *Record) (err error) {
 	trash := t.spec.trash().Name
 	same := old != nil && old.Created.Equal(r.Created)

@@ -104,8 +104,8 @@ func (f mappedColumn) expr(kind sql.Kind) string {
 	return f.column
 }
 
-// dated reports whether a column may have MySQL's zero dates, such as '0000-00-00',
-// which are no value, and not NULL: it compares and sorts them as dates.
+// dated reports whether a column may have MySQL's zero dates, such as '0000-00-00'.
+// To records they are no value, but MySQL compares and sorts them, and they are not NULL.
 func (f mappedColumn) dated(kind sql.Kind) bool {
 	return kind == sql.MySQL && (f.class == classMoment || f.class == classZoned)
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// look asks the engine's catalog for columns that always have a value, and for the
-// indexes by which the engine finds and sorts what is in them: an index of another
-// collation than the column's, or with NULLs at the other end, serves nothing here.
+// look asks the engine's catalog for the columns that are NOT NULL, and for the indexes
+// that can serve our searches. One with another collation than its column's, or with
+// NULLs at the other end, can't.
 func (x *existing) look(ctx context.Context, pool *dbsql.DB, e Existing) error {
 	schema, name, ok := strings.Cut(e.Table, ".")
 	if !ok {
 		schema, name = "", e.Table
 	}
-	var full, indexes string // statements with the columns (column), and (index, column, its place, whether it goes down, its collation)
+	var full, indexes string // statements that return (column), and (index, column, its place from 1, descending, collation)
 	var args []any
 	switch x.kind {
 	case sql.SQLite:
@@ -86,8 +86,9 @@ func (x *existing) look(ctx context.Context, pool *dbsql.DB, e Existing) error {
 	return sql.ReadError(rows.Err())
 }
 
-// collations returns those of SQLite's columns, which its catalog does not tell, by
-// what they compare as equal. Other engines' indexes were compared with theirs.
+// collations returns those of SQLite's columns. Its catalog does not have them, so they
+// are told by what the column takes for equal. For other engines, look has compared
+// indexes with columns in its statement.
 func (x *existing) collations(ctx context.Context, pool *dbsql.DB) (map[string]string, error) {
 	if x.kind != sql.SQLite {
 		return nil, nil

@@ -29,18 +29,17 @@ func newConfig(opts []Option) (config, error) {
 	return c, nil
 }
 
-// Existing says what of a record the columns of a table stand for, which is there
-// already and is not this package's.
+// Existing maps the columns of a table that another program made to what a record has.
 type Existing struct {
-	// Table is the name of the table or view, or "schema.name". Empty: the name
-	// that it is opened by.
+	// Table is the table or view in the database: "name" or "schema.name". Empty: the
+	// name that it is opened by.
 	Table string
 
-	// ID is a column of texts, integers or UUIDs, each of which is there once.
+	// ID is a column of unique texts, integers or UUIDs.
 	ID string
 
-	// Keys are the columns of metadata keys, by the keys. Nil: each column that is
-	// named nowhere else, by its own name, if a key can have its values.
+	// Keys has the column of each metadata key. Nil: each column that is not named
+	// here is a key of that name, if a key can have its values.
 	Keys map[string]string
 
 	// Columns of the record's own fields; empty: the field has its zero value.
@@ -57,22 +56,22 @@ type Existing struct {
 //	d, err := db.New(sql.Postgres(addr, sql.WithExisting("customers", sql.Existing{Table: "crm.customer", ID: "email"})))
 //	customers, err := d.Table(ctx, "customers", db.Index("country"))
 //
-// Nothing in the database is made or changed. So an Index is one that the table
-// has, with these directions or all of them the other way and with the columns' own
-// collations, or else Table returns db.ErrInvalid; a view has none, and is searched with
-// db.AllowScan. A column without a value is a missing key, and Version 0. An infinite
-// time of PostgreSQL and a zero date of MySQL are read as a missing one, and
-// ErrUnsupported in an order. Keys of PostgreSQL's
-// smallint to bigint are int64, those of numeric, real and double float64, of
-// timestamp, timestamptz and date time.Time, of text, varchar, char and uuid
-// string, of boolean bool; on MySQL and SQLite likewise, except that SQLite's times
-// are the strings that they are there, and that of its views columns without a type
+// Nothing in the database is made or changed. So each Index must be one that the
+// table has, in the columns' own collations, with these directions or with all of them
+// reversed; else Table returns db.ErrInvalid. A view has no index, and is searched with
+// db.AllowScan.
+//
+// NULL is a missing key, or Version 0. An infinite time of PostgreSQL and a zero date
+// of MySQL are read as a missing key; ordering by a column that has one is
+// ErrUnsupported. On PostgreSQL smallint to bigint are int64; numeric, real and double
+// are float64; timestamp, timestamptz and date are time.Time; text, varchar, char and
+// uuid are string; boolean is bool. MySQL and SQLite are alike, except that a time of
+// SQLite is the string that is stored, and that columns of its views without a type
 // are left out.
 //
-// Filters are exact, as elsewhere, whatever a column's collation. Only for strings
-// Less, Greater and the like, and orders, go by the collation, which is what the
-// table's indexes have; orders of integer ids go by their value; and on PostgreSQL
-// a missing key comes last, not first.
+// Filters compare exactly, whatever a column's collation. Less, Greater and the like on
+// strings, and orders, follow the collation, as the table's indexes do. Integer ids are
+// ordered by value. On PostgreSQL a missing key comes last, not first.
 func WithExisting(name string, e Existing) Option {
 	return func(c *config) error {
 		if !dbvalue.IsTable(name) { // Existing.Table takes every name

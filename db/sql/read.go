@@ -45,7 +45,7 @@ func (s *session) get(ctx context.Context, t *table, id string) (*db.Record, err
 	if err != nil {
 		return nil, err
 	}
-	return r, rows.Close() // there is one: the engine need not be asked for more
+	return r, rows.Close() // an id has one row: no Next to find the end
 }
 
 func (s *session) search(ctx context.Context, t *table, q db.Query) ([]*db.Record, error) {
@@ -110,8 +110,8 @@ func newLine() *line {
 	return l
 }
 
-// number is an integer that is scanned without reflection, which database/sql uses
-// for an int64.
+// number is an integer that is scanned without reflection; into an int64, database/sql
+// scans with it.
 type number int64
 
 // Scan implements sql.Scanner.

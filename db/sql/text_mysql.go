@@ -41,9 +41,9 @@ func wordsOf(row, key string) string {
 }
 
 // addWordTable makes the table of a key's words, its triggers, and fills it while
-// others write: a thousand records at a time, which are locked for as long. One that
-// was left half made goes first, since it may have words of records that were changed
-// while it had no triggers.
+// others write: a thousand records at a time, which are locked for as long. A table
+// that was left half made is dropped first: it may have words of records that were
+// changed while it had no triggers.
 func (d *driver) addWordTable(ctx context.Context, x session1, t *table, key string) error {
 	name := t.textName(key)
 	words := d.kind.Quote(name)
