@@ -61,7 +61,7 @@ func (s *source) tree() bool { return strings.HasSuffix(s.key, "/") }
 
 func (s *source) Open(context.Context) error {
 	switch {
-	case s.store == nil:
+	case fronts.Nil(s.store):
 		return fault.Markf(config.ErrInvalid, "nil store")
 	case s.key == "" || len(s.key) > kv.MaxKey:
 		return fault.Markf(config.ErrInvalid, "key of %d bytes, want 1 to %d", len(s.key), kv.MaxKey)

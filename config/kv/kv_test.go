@@ -90,7 +90,7 @@ func TestBadArgumentsAreErrorsOfNew(t *testing.T) {
 	}
 	defer store.Close()
 	for name, s := range map[string]config.Source{
-		"nil store": configkv.Source(nil, "a"), "no key": configkv.Source(store, ""), "option": configkv.Source(store, "a", nil), "format": configkv.Source(store, "a", configkv.WithFormat(nil)),
+		"nil store": configkv.Source(nil, "a"), "nil pointer": configkv.Source((*struct{ kv.KV })(nil), "a/"), "no key": configkv.Source(store, ""), "option": configkv.Source(store, "a", nil), "format": configkv.Source(store, "a", configkv.WithFormat(nil)),
 	} {
 		if _, err := config.New(config.WithSource(s)); !errors.Is(err, config.ErrInvalid) {
 			t.Errorf("%s: got %v, want ErrInvalid", name, err)
