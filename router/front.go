@@ -88,8 +88,8 @@ func (f *front) followRules(ctx context.Context) {
 	}
 }
 
-// takeRules puts the rules that were given before those that came, unless the
-// source failed or they are wrong.
+// takeRules puts WithRules' rules, followed by list, in force. If the source failed or
+// a rule is wrong, the old ones stay.
 func (f *front) takeRules(list []Rule, err error) {
 	var all rules
 	if err == nil {

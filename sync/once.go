@@ -9,8 +9,8 @@ import (
 )
 
 // once makes Release of a claim idempotent and keeps its calls one at a time:
-// Unlock, another Unlock and the background may all want it. What it calls in the
-// background may panic.
+// Unlock, another Unlock and the background may all want it. A panic of the claim in
+// Renew or Release is an error: nobody could recover it in the background.
 type once struct {
 	Claim
 	timeout time.Duration // of a request to release

@@ -101,13 +101,14 @@ func (t *tracer) Start(ctx context.Context, name string, opts ...SpanOption) (co
 	return ctx, s
 }
 
-// samples asks the sampler. One that panics samples nothing: tracing fails no call.
+// samples asks the sampler. A sampler that panics samples nothing: tracing must not
+// make a call fail.
 func (t *tracer) samples(p Params) (yes bool) {
 	defer t.caught("the sampler", &yes)
 	return t.sampler.Sample(p)
 }
 
-// caught is deferred around what the user wrote, and makes a panic of it a no.
+// caught is deferred around a user's code. It logs a panic and sets answer to false.
 func (t *tracer) caught(what string, answer *bool) {
 	if v := recover(); v != nil {
 		*answer = false

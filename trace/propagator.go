@@ -44,7 +44,7 @@ func (t *tracer) put(p Propagator, sc SpanContext, c Carrier) {
 	p.Inject(sc, c)
 }
 
-// read asks a propagator. What it panics at it can't use.
+// read asks a propagator. Headers at which it panics count as malformed.
 func (t *tracer) read(p Propagator, c Carrier) (sc SpanContext, ok bool, err error) {
 	well := true
 	defer func() {

@@ -11,17 +11,17 @@ import (
 // Gzip reports whether lines of Accept-Encoding take gzip: by its name, or else
 // by "*" (section 12.5.3), with a weight above 0.
 func Gzip(lines []string) bool {
-	var named, any bool
+	var named, star bool
 	var gzip, rest float64
 	for part, q := range Parts(lines) {
 		switch name, _, _ := strings.Cut(part, ";"); strings.ToLower(strings.TrimSpace(name)) {
 		case "gzip", "x-gzip": // section 8.4.1.3: the same
 			named, gzip = true, max(gzip, q)
 		case "*":
-			any, rest = true, max(rest, q)
+			star, rest = true, max(rest, q)
 		}
 	}
-	return named && gzip > 0 || !named && any && rest > 0
+	return named && gzip > 0 || !named && star && rest > 0
 }
 
 // Parts returns the comma separated parts of lines, each with its weight.

@@ -34,8 +34,8 @@ func New[O any, F ~func(*O) error](pkg string, o *O, opts []F) error {
 	return fault.Wrap(pkg, "new", "", err)
 }
 
-// Nil reports whether v is nothing to call: nil, a nil pointer or a nil function,
-// also one that an interface holds. A nil map or slice may well have methods that work.
+// Nil reports whether v is nil, or an interface that holds a nil pointer or a nil
+// function. A nil map or slice in an interface is not: its methods may work.
 func Nil(v any) bool {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Invalid:

@@ -64,8 +64,8 @@ type free struct{}
 
 func (free) Release(router.Outcome) {}
 
-// acquire is l.Acquire for what the user wrote: its errors are errors, and its
-// permits can be released.
+// acquire calls l, which a user may have written: a nil *Error counts as no error, and
+// a nil permit becomes one whose Release does nothing.
 func acquire(ctx context.Context, l Limiter) (Permit, error) {
 	p, err := l.Acquire(ctx)
 	if limit, ok := err.(*Error); ok && limit == nil {
