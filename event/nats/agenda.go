@@ -65,6 +65,16 @@ func (l *items) Pop() any {
 	return last
 }
 
+// next takes out the first item, as many times as it is there: once for each time that it
+// was written.
+func (l *items) next() item {
+	it := heap.Pop(l).(item)
+	for len(*l) > 0 && (*l)[0] == it {
+		heap.Pop(l)
+	}
+	return it
+}
+
 func compareItems(a, b item) int {
 	return cmp.Or(cmp.Compare(a.due, b.due), bytes.Compare(a.key[:], b.key[:]))
 }
@@ -107,10 +117,7 @@ func (a *agenda) take(now time.Time) (it item, next time.Time, ok bool) {
 	if first := a.items[0].due; first > now.UnixMilli() {
 		return it, time.UnixMilli(first).UTC(), false
 	}
-	it = heap.Pop(&a.items).(item)
-	for len(a.items) > 0 && a.items[0] == it { // there is one for each time that it was written
-		heap.Pop(&a.items)
-	}
+	it = a.items.next()
 	a.taken = append(a.taken, it)
 	return it, next, true
 }
@@ -132,8 +139,8 @@ func (a *agenda) back() {
 	a.taken = nil
 }
 
-// after returns what comes after an item that String has written, each once, in order.
-func (a *agenda) after(from string) ([]item, error) {
+// after returns what comes after an item that String has written.
+func (a *agenda) after(from string) (items, error) {
 	first := item{due: -1 << 63}
 	if from != "" {
 		ms, id, _ := strings.Cut(from, " ")
@@ -145,13 +152,13 @@ func (a *agenda) after(from string) ([]item, error) {
 		first = item{due, k}
 	}
 	a.mu.Lock()
-	var list []item
-	for _, it := range append(slices.Clone(a.taken), a.items...) {
+	var list items
+	for _, it := range slices.Concat(a.taken, a.items) {
 		if from == "" || compareItems(it, first) > 0 {
 			list = append(list, it)
 		}
 	}
 	a.mu.Unlock()
-	slices.SortFunc(list, compareItems)
-	return slices.Compact(list), nil
+	heap.Init(&list) // a page takes only the first ones: they need not be sorted
+	return list, nil
 }

@@ -382,22 +382,23 @@ func (d *driver) Scheduled(ctx context.Context, from string, limit int) ([]event
 	if _, err := d.plan.agenda.refresh(ctx, d, s); err != nil {
 		return nil, "", err
 	}
-	items, err := d.plan.agenda.after(from)
+	rest, err := d.plan.agenda.after(from)
 	if err != nil {
 		return nil, "", err
 	}
 	var list []event.Scheduled
-	for _, it := range items {
+	var last item
+	for len(rest) > 0 {
 		if len(list) == limit {
-			last := list[limit-1]
-			return list, item{last.Due.UnixMilli(), keyOf(last.ID)}.String(), nil
+			return list, last.String(), nil
 		}
+		it := rest.next()
 		e, err := d.last(ctx, s, it.key)
 		if err != nil {
 			return nil, "", err
 		}
 		if e != nil && !e.gone && e.Due.UnixMilli() == it.due {
-			list = append(list, e.Scheduled)
+			list, last = append(list, e.Scheduled), it
 		}
 	}
 	return list, "", nil

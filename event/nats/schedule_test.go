@@ -292,6 +292,16 @@ func TestTheScheduleKeepsNothingThatIsOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	listed := map[string]bool{}
+	for e, err := range s.Scheduled(t.Context()) { // several pages, and all are due at once
+		if err != nil || listed[e.ID] {
+			t.Fatalf("%q is listed again, or %v", e.ID, err)
+		}
+		listed[e.ID] = true
+	}
+	if len(listed) != 500 {
+		t.Errorf("%d entries are listed, want 500", len(listed))
+	}
 	for i := range 499 {
 		if err := s.Cancel(t.Context(), fmt.Sprint(i)); err != nil {
 			t.Fatal(err)
