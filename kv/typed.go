@@ -47,7 +47,7 @@ type Typed[T any] struct {
 
 // NewTyped returns store as one of values of type T. A nil codec is JSON.
 func NewTyped[T any](store KV, codec Codec[T]) *Typed[T] {
-	if fronts.Nil(codec) {
+	if codec == nil { // and no nil pointer, which may work: JSON could not read what it wrote
 		codec = JSON[T]()
 	}
 	return &Typed[T]{store, codec}

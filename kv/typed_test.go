@@ -3,6 +3,7 @@ package kv_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -53,5 +54,21 @@ func TestTyped(t *testing.T) {
 	channels := kv.NewTyped[chan int](store, nil)
 	if _, err := channels.Put(t.Context(), "c", nil); !errors.Is(err, kv.ErrInvalid) {
 		t.Fatalf("a value without JSON gave %v", err)
+	}
+}
+
+// number is a codec without a state, which a nil pointer is as good for.
+type number struct{}
+
+func (*number) Encode(n int) ([]byte, error)    { return []byte("n" + strconv.Itoa(n)), nil }
+func (*number) Decode(data []byte) (int, error) { return strconv.Atoi(string(data[1:])) }
+
+func TestANilPointerMayBeACodec(t *testing.T) {
+	store := newStore(t)
+	if _, err := kv.NewTyped[int](store, (*number)(nil)).Put(t.Context(), "k", 7); err != nil {
+		t.Fatal(err)
+	}
+	if item, err := store.Get(t.Context(), "k"); err != nil || string(item.Value) != "n7" {
+		t.Errorf("stored %q, %v, want what the codec encodes", item.Value, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/micro/go-platform/internal/fault"
-	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Recorder keeps the newest records. It is safe for concurrent use.
@@ -25,7 +24,7 @@ func NewRecorder(n int, e Encoding) *Recorder {
 	if n <= 0 {
 		n = 1000
 	}
-	if fronts.Nil(e) {
+	if e == nil {
 		e = JSON()
 	}
 	return &Recorder{max: n, enc: e}

@@ -13,14 +13,13 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
-	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
 )
 
 // Handler wraps a service's handler.
 func (w *Wrapper) Handler(next http.Handler) http.Handler {
-	if fronts.Nil(next) {
+	if next == nil {
 		next = http.NotFoundHandler()
 	}
 	return &handler{w, next}

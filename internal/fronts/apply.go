@@ -36,6 +36,9 @@ func New[O any, F ~func(*O) error](pkg string, o *O, opts []F) error {
 
 // Nil reports whether v is nil, or an interface that holds a nil pointer or a nil
 // function. A nil map or slice in an interface is not: its methods may work.
+//
+// It is for what is refused. Where nil asks for a default, compare with nil: the
+// methods of a nil pointer may work too, and who gives one did not ask for another.
 func Nil(v any) bool {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Invalid:
