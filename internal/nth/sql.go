@@ -6,8 +6,8 @@ import (
 	"database/sql/driver"
 )
 
-// SQL is a database behind a plan: its statements, queries, and the beginnings and ends
-// of its transactions fail. d is a driver of database/sql that knows contexts.
+// SQL is a database behind a plan: its Exec, Query, Begin and Commit fail. d is a driver
+// of database/sql whose connections take contexts.
 func SQL(p Plan, d driver.Driver, dsn string) *sql.DB { return sql.OpenDB(connector{d, dsn, p}) }
 
 type connector struct {

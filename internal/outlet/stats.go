@@ -77,7 +77,7 @@ func (o *Outlet[T, B]) settle(c outcome) {
 	told, ok := o.trouble(c)
 	o.mu.Unlock()
 	if ok {
-		_ = fault.Guard(func() error { o.Tell(told); return nil }) // the user's: it is not what the goroutine is for
+		_ = fault.Guard(func() error { o.Tell(told); return nil }) // a user's function: sending goes on after its panic
 	}
 }
 
