@@ -73,7 +73,7 @@ func (w *world) nodes(t testing.TB, n int) {
 func (w *world) settle(t testing.TB, n int) {
 	t.Helper()
 	w.pick(t).Done(router.Outcome{Class: router.Cancelled})
-	for end := time.Now().Add(5 * time.Second); len(w.Router.Stats("greeter")) != n; {
+	for end := time.Now().Add(30 * time.Second); len(w.Router.Stats("greeter")) != n; {
 		if time.Now().After(end) {
 			t.Fatalf("the router knows %d instances, want %d", len(w.Router.Stats("greeter")), n)
 		}
@@ -674,9 +674,9 @@ func BenchmarkPickDone(b *testing.B) {
 // await waits until something holds.
 func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited 5 s in vain: %s", what)
+			t.Fatalf("waited 30 s in vain: %s", what)
 		}
 	}
 }

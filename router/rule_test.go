@@ -24,10 +24,10 @@ func twoVersions(t testing.TB, opts ...router.Option) *world {
 		}
 		w.add(t, discovery.Instance{ID: fmt.Sprintf("v%s-%d", version, i), Version: version, Labels: map[string]string{"zone": fmt.Sprint(i % 2)}})
 	}
-	for end := time.Now().Add(5 * time.Second); len(w.Router.Explain("greeter").Nodes) != 7; {
+	for end := time.Now().Add(30 * time.Second); len(w.Router.Explain("greeter").Nodes) != 7; {
 		w.Pick(t.Context(), "greeter")
 		if time.Now().After(end) {
-			t.Fatal("the instances were not seen within 5 s")
+			t.Fatal("the instances were not seen within 30 s")
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -161,7 +161,7 @@ func TestRulesChangeWhileCallsAreMade(t *testing.T) {
 	w := twoVersions(t, router.WithRuleSource(src))
 	until := func(what string, want int) {
 		t.Helper()
-		for end := time.Now().Add(5 * time.Second); ; {
+		for end := time.Now().Add(30 * time.Second); ; {
 			got, _ := w.variants(t, 100)
 			if got == want {
 				return

@@ -203,7 +203,7 @@ func TestAStuckReporterHoldsUpNobody(t *testing.T) {
 	fine := &backend{}
 	tr, _ := trace.New(stuck.option("stuck"), fine.option("fine"), trace.WithTimeout(time.Hour), trace.WithBatch(10, time.Millisecond))
 	spans(t, tr, 100)
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for tr.Stats().Reporters[1].Sent < 100 && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}

@@ -269,9 +269,9 @@ func TestRequestIsNotChangedAndItsBodyIsClosedOnce(t *testing.T) {
 
 func poll(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !ok(); {
+	for end := time.Now().Add(30 * time.Second); !ok(); {
 		if time.Now().After(end) {
-			t.Fatalf("waited 5 s for %s", what)
+			t.Fatalf("waited 30 s for %s", what)
 		}
 		time.Sleep(time.Millisecond)
 	}

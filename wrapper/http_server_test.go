@@ -50,8 +50,8 @@ func (r *recorder) last(t *testing.T) wrapper.Call {
 	t.Helper()
 	select {
 	case <-r.ended:
-	case <-time.After(5 * time.Second):
-		t.Fatal("no call ended within 5 s")
+	case <-time.After(30 * time.Second):
+		t.Fatal("no call ended within 30 s")
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

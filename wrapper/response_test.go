@@ -125,8 +125,8 @@ func TestHijackedConnectionKeepsItsMethods(t *testing.T) {
 				if s != "and more" {
 					t.Errorf("the server has %q", s)
 				}
-			case <-time.After(5 * time.Second):
-				t.Error("the handler is still there after 5 s")
+			case <-time.After(30 * time.Second):
+				t.Error("the handler is still there after 30 s")
 			}
 			if c := rec.last(t); !c.Hijacked {
 				t.Errorf("recorded %+v", c)
@@ -160,7 +160,7 @@ func TestCloseNotify(t *testing.T) {
 			}
 			select {
 			case <-left:
-			case <-time.After(5 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Error("the handler did not hear that the caller left")
 			}
 		})

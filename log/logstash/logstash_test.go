@@ -101,7 +101,7 @@ func TestUDP(t *testing.T) {
 		t.Errorf("Flush: %v", err)
 	}
 	buf := make([]byte, 2000)
-	c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	for _, want := range []string{"a", "b"} {
 		n, _, err := c.ReadFrom(buf)
 		if err != nil {

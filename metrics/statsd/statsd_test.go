@@ -60,7 +60,7 @@ func receive(t testing.TB, network, addr string) *receiver {
 // lines waits for n lines.
 func (r *receiver) lines(t testing.TB, n int) []string {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		r.mu.Lock()
 		all := strings.Split(strings.Join(r.packets, "\n"), "\n")
 		got := len(r.packets)
@@ -237,7 +237,7 @@ func TestUnixgramAndTCP(t *testing.T) {
 		t.Errorf("%q %v", buf[:n], err)
 	}
 	c.Close() // the receiver restarts: the client connects again
-	for deadline := time.Now().Add(5 * time.Second); ; {
+	for deadline := time.Now().Add(30 * time.Second); ; {
 		m.Counter("a").Inc()
 		_ = m.Flush(t.Context())
 		select {
@@ -388,7 +388,7 @@ func TestStatsdExporterReadsExactValues(t *testing.T) {
 			want := []string{calls, "gp_negative -5.5", "gp_big 1.2345678e+07", took + "_count" + label + " 2000", took + "_sum" + label + " 500",
 				"gp_size_count 666", "gp_size_sum 1332"}
 			var page string
-			for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 				page = get(t, "http://"+e.AddrOf("http")+"/metrics")
 				if !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(page, w+"\n") }) {
 					break

@@ -160,7 +160,7 @@ func (p *parts) get(t *testing.T, path string, into any) int {
 // settled waits until the observer has heard of everybody.
 func (p *parts) settled(t *testing.T) page.Overview {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; {
+	for end := time.Now().Add(30 * time.Second); ; {
 		var o page.Overview
 		p.get(t, "overview", &o)
 		for _, v := range o.Services {
@@ -169,7 +169,7 @@ func (p *parts) settled(t *testing.T) page.Overview {
 			}
 		}
 		if time.Now().After(end) {
-			t.Fatalf("the services were not seen within 5 s: %+v", o.Services)
+			t.Fatalf("the services were not seen within 30 s: %+v", o.Services)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -211,7 +211,7 @@ func TestEndpointsTellWhatThePartsKnow(t *testing.T) {
 		t.Errorf("changes: %+v", changes)
 	}
 	var locks []page.LockLine
-	for end := time.Now().Add(5 * time.Second); len(locks) < 3 && time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); len(locks) < 3 && time.Now().Before(end); {
 		p.get(t, "locks", &locks)
 	}
 	if len(locks) != 3 || locks[0].Kind != dsync.KindLeader || locks[1].Token == 0 || locks[1].Left <= 0 || !locks[2].Waiting {

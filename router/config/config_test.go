@@ -95,7 +95,7 @@ func second(t testing.TB, ro router.Router) (n int) {
 
 func until(t testing.TB, ro router.Router, want int) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; {
+	for end := time.Now().Add(30 * time.Second); ; {
 		got := second(t, ro)
 		if got == want {
 			return
@@ -123,9 +123,9 @@ func TestRulesFollowTheConfiguration(t *testing.T) {
 	}
 	defer cancel()
 	set(document(300)) // vetoed
-	for end := time.Now().Add(5 * time.Second); cfg.Health().OK; {
+	for end := time.Now().Add(30 * time.Second); cfg.Health().OK; {
 		if time.Now().After(end) {
-			t.Fatal("rules that make no sense were not vetoed within 5 s")
+			t.Fatal("rules that make no sense were not vetoed within 30 s")
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -145,8 +145,8 @@ func TestBadRulesLeaveTheOldOnes(t *testing.T) {
 		}
 		select {
 		case <-complaint:
-		case <-time.After(5 * time.Second):
-			t.Fatalf("%v: nobody complained within 5 s", v)
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%v: nobody complained within 30 s", v)
 		}
 		if n := second(t, ro); n != 0 {
 			t.Errorf("%v: %d of 100 calls go to version 2, want none", v, n)

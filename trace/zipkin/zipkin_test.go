@@ -79,7 +79,7 @@ func TestSearchOnZipkin(t *testing.T) {
 	} {
 		c.q.Service = service
 		var n int
-		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 			p, err := tr.Search(t.Context(), c.q)
 			if err != nil {
 				t.Fatalf("%s: %v", c.name, err)
@@ -163,7 +163,7 @@ func TestZipkinDownAndBack(t *testing.T) {
 		s.End()
 	}
 	root.End()
-	for deadline := time.Now().Add(5 * time.Second); tr.Stats().Reporters[0].Retries == 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); tr.Stats().Reporters[0].Retries == 0 && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	z.Restart()
@@ -175,7 +175,7 @@ func TestZipkinDownAndBack(t *testing.T) {
 	if s := tr.Stats().Reporters[0]; s.Sent != 100 || s.Retries == 0 || s.Lost() != 0 {
 		t.Errorf("%+v", s)
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		p, err := tr.Search(t.Context(), trace.Query{TraceID: root.Context().TraceID})
 		if err == nil && len(p.Traces) == 1 && len(p.Traces[0].Spans) == 100 {
 			break
