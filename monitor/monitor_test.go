@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -157,8 +158,9 @@ func TestTimeoutAndPanicAreFailures(t *testing.T) {
 			return fmt.Errorf("ping: %w", ctx.Err())
 		}})
 		register(t, mo, monitor.Check{Name: "panics", Func: func(context.Context) error { panic("boom") }})
+		register(t, mo, monitor.Check{Name: "exits", Func: func(context.Context) error { runtime.Goexit(); return nil }})
 		time.Sleep(1500 * time.Millisecond)
-		for name, want := range map[string]string{"slow": "ping: context deadline exceeded", "panics": "panic: boom"} {
+		for name, want := range map[string]string{"slow": "ping: context deadline exceeded", "panics": "panic: boom", "exits": "it ended its goroutine"} {
 			if r := state(t, mo, name); r.State != monitor.Fail || r.Error != want {
 				t.Errorf("%s: %v %q, want fail %q", name, r.State, r.Error, want)
 			}

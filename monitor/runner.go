@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -62,8 +63,9 @@ func (r *runner) once(ctx context.Context, calls *sync.WaitGroup) bool {
 	start, done := time.Now(), make(chan error, 1)
 	calls.Add(1)
 	go func() {
-		defer calls.Done()
-		done <- fault.Guard(func() error { return r.check.Func(limited) })
+		err := errors.New("it ended its goroutine")
+		defer func() { done <- err; calls.Done() }()
+		err = fault.Guard(func() error { return r.check.Func(limited) })
 	}()
 	select {
 	case err := <-done:
