@@ -226,7 +226,11 @@ func (b *Outbox) refuse(ctx context.Context, seq any, why error) error {
 func (b *Outbox) giveUp(ctx context.Context, holder string) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	if _, err := b.db.ExecContext(ctx, b.db.Kind.Rebind("UPDATE event_outbox_turn SET holder = '', until = 0 WHERE holder = ?"), holder); err != nil {
+	err := fault.Guard(func() error {
+		_, err := b.db.ExecContext(ctx, b.db.Kind.Rebind("UPDATE event_outbox_turn SET holder = '', until = 0 WHERE holder = ?"), holder)
+		return err
+	})
+	if err != nil {
 		b.log.Warn("event: outbox: giving up the turn failed", "error", err)
 	}
 }
