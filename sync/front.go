@@ -66,6 +66,10 @@ func (f *front) Semaphore(ctx context.Context, id string, limit int, opts ...Loc
 	if limit < 1 {
 		return nil, fault.New(ErrInvalid, f.scope, "semaphore", id, "limit %d, want at least 1", limit)
 	}
+	err := checkName("id", id)
+	if err != nil {
+		return nil, fault.Wrap(f.scope, "semaphore", id, err)
+	}
 	if !f.features.Limits {
 		return nil, fault.Wrap(f.scope, "semaphore", id, ErrUnsupported)
 	}

@@ -115,6 +115,27 @@ func (p *plan) failedItself() {
 	p.hit, p.void = "", true
 }
 
+// failed is the method that failed, or "".
+func (p *plan) failed() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hit
+}
+
+// writes reports whether the method that failed is one that writes.
+func (p *plan) writes() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.write
+}
+
+// isVoid reports whether the call would have failed anyway.
+func (p *plan) isVoid() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.void
+}
+
 func (p *plan) next(method string, write bool) (Fault, context.CancelFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -36,14 +36,16 @@ type World struct {
 	Background []string
 }
 
-func (w World) background(p Plan) bool { return slices.Contains(w.Background, p.hit) }
+func (w World) background(p Plan) bool { return slices.Contains(w.Background, p.failed()) }
 
 // last reports whether it was the last step, a Close, whose call failed.
 func (w World) last(p Plan) bool { return p.at == len(w.Steps)-1 && w.Steps[p.at].Once }
 
 // counted is what one run is compared with: it may have fewer calls if some come
 // from the background.
-func (w World) counted(p Plan) bool { return p.hit != "" || p.void || len(w.Background) > 0 }
+func (w World) counted(p Plan) bool {
+	return p.failed() != "" || p.isVoid() || len(w.Background) > 0
+}
 
 // Promises are the sentinels by which the package's users tell what happened.
 type Promises struct {
@@ -121,7 +123,7 @@ func once(t *testing.T, promises Promises, open func(*testing.T, Plan) World, p 
 		case hit:
 			says(t, promises, p, s, err)
 			if got := w.State(); !s.Partly && !s.Once && got != want[i] && !((p.fault == Lost || s.Quiet) && got == want[i+1]) {
-				t.Fatalf("%s: after the failed %s %s is stored, want %s", s.Name, p.hit, got, want[i])
+				t.Fatalf("%s: after the failed %s %s is stored, want %s", s.Name, p.failed(), got, want[i])
 			}
 			if err != nil && !s.Once {
 				again(t, p, s)
@@ -180,7 +182,7 @@ func (p *plan) take() bool {
 func says(t *testing.T, promises Promises, p Plan, s Step, err error) {
 	if err == nil {
 		if !s.Quiet {
-			t.Fatalf("%s: %s failed, and it returned nil", s.Name, p.hit)
+			t.Fatalf("%s: %s failed, and it returned nil", s.Name, p.failed())
 		}
 		return
 	}
@@ -189,13 +191,13 @@ func says(t *testing.T, promises Promises, p Plan, s Step, err error) {
 	}
 	ok := true
 	switch f := p.fault; {
-	case p.hit == "Close":
+	case p.failed() == "Close":
 		ok = is(Err)
 	case f == Plain:
 		ok = is(Err)
 	case f == Panics: // log's Flush tells of a batch that was dropped in words
 		ok = is(Err) || strings.Contains(err.Error(), Err.Error())
-	case f == Lost && p.write:
+	case f == Lost && p.writes():
 		ok = is(Err) && is(promises.Unknown) && !is(promises.Unavailable)
 	case f == Silent:
 		ok = is(promises.Unavailable, promises.Unknown) || s.Unbounded && is(context.DeadlineExceeded)
@@ -205,7 +207,7 @@ func says(t *testing.T, promises Promises, p Plan, s Step, err error) {
 		ok = is(Err) && (is(promises.Unavailable) && !is(promises.Unknown) || s.Partly && is(promises.Unknown) && !is(promises.Unavailable))
 	}
 	if !ok {
-		t.Fatalf("%s: %s failed (%s), and it said %v", s.Name, p.hit, p.fault, err)
+		t.Fatalf("%s: %s failed (%s), and it said %v", s.Name, p.failed(), p.fault, err)
 	}
 	if text := err.Error(); strings.Contains(text, "\n") && !s.Partly {
 		t.Errorf("%s: an error of several lines: %s", s.Name, text)
@@ -219,5 +221,5 @@ func again(t *testing.T, p Plan, s Step) {
 	if err == nil || (p.fault == Lost || s.Partly) && slices.ContainsFunc(s.Again, func(k error) bool { return errors.Is(err, k) }) {
 		return
 	}
-	t.Fatalf("%s: once more, after %s had failed: %v", s.Name, p.hit, err)
+	t.Fatalf("%s: once more, after %s had failed: %v", s.Name, p.failed(), err)
 }
