@@ -66,13 +66,31 @@ func revision(sequence uint64, ends bool) kv.Revision {
 	return kv.Revision(sequence << 1)
 }
 
+// answerWithin is how long an answer may take. One that is on its way while the
+// connection breaks never comes, and the client does not say so.
+const answerWithin = 5 * time.Second
+
+var errUnanswered = errors.New("the server did not answer")
+
+// unanswered returns another error for one of answerWithin: the caller's context
+// goes on.
+func unanswered(ctx context.Context, err error) error {
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return errUnanswered
+	}
+	return err
+}
+
 // last returns the last message of a key; none has the sequence 0.
 func (d *driver) last(ctx context.Context, key string) (stored, error) {
 	s, err := d.open(ctx)
 	if err != nil {
 		return stored{}, err
 	}
-	m, err := s.GetLastMsgForSubject(ctx, d.subject+encode(key))
+	asked, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	m, err := s.GetLastMsgForSubject(asked, d.subject+encode(key))
+	err = unanswered(ctx, err)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return stored{}, nil
@@ -146,7 +164,10 @@ func (d *driver) write(ctx context.Context, m *gonats.Msg, key string, absent bo
 		if conditional {
 			opts = append(opts, jetstream.WithExpectLastSequencePerSubject(expected))
 		}
-		ack, err := d.js.PublishMsg(ctx, m, opts...)
+		asked, cancel := context.WithTimeout(ctx, answerWithin)
+		ack, err := d.js.PublishMsg(asked, m, opts...)
+		cancel()
+		err = unanswered(ctx, err)
 		switch {
 		case err == nil:
 			return ack.Sequence, nil
