@@ -20,8 +20,13 @@ var workdir = sync.OnceValues(func() (string, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return "", err
 	}
-	keep.lock, err = lockFile(filepath.Join(dir, "lock"))
+	// Nobody's sweep may find it before it is locked.
+	lock := filepath.Join(dir, "lock")
+	keep.lock, err = lockFile(lock + ".new")
 	if err != nil {
+		return "", err
+	}
+	if err := os.Rename(lock+".new", lock); err != nil {
 		return "", err
 	}
 	keep.pipe, err = watchdog(dir)
