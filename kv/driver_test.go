@@ -282,7 +282,7 @@ func (w *watchState) collect(t *testing.T) (out string) {
 	return strings.TrimSpace(out)
 }
 
-// What a reader is told of what the sessions say.
+// How a reader is notified of what the sessions say.
 func TestWhatAWatchTells(t *testing.T) {
 	now := time.Now()
 	end := func(after time.Duration) time.Time { return now.Add(after) }

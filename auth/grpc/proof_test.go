@@ -167,7 +167,7 @@ func TestACallIsMadeOnceMoreForANonceOnly(t *testing.T) {
 		{"refused, with a nonce", []answer{{"one", "DPoP error=invalid_token", refused}}, 1, false, "one"},
 		{"for the nonce", []answer{{"one", "DPoP error=use_dpop_nonce", refused}, {"", "", nil}}, 2, true, "one"},
 		{"for the nonce, and another one then", []answer{{"one", "DPoP error=use_dpop_nonce", refused}, {"two", "", nil}}, 2, true, "two"},
-		{"for the nonce, for ever", []answer{{"one", "DPoP error=use_dpop_nonce", refused}, {"two", "DPoP error=use_dpop_nonce", refused}}, 2, false, "two"},
+		{"for the nonce, indefinitely", []answer{{"one", "DPoP error=use_dpop_nonce", refused}, {"two", "DPoP error=use_dpop_nonce", refused}}, 2, false, "two"},
 	} {
 		presenter := auth.NewPresenter(shop)
 		token, err := shop.Token(t.Context(), auth.Audience("orders"))

@@ -129,7 +129,7 @@ func TestNoncesOfATokenEndpoint(t *testing.T) {
 		"given for the next time": {[]reply{{200, "a", "use_dpop_nonce"}}, []string{""}, true, "a"},
 		"wanted":                  {[]reply{{400, "a", "use_dpop_nonce"}, {200, "", ""}}, []string{"", "a"}, true, "a"},
 		"wanted, and a newer one": {[]reply{{401, "a", "use_dpop_nonce"}, {200, "b", ""}}, []string{"", "a"}, true, "b"},
-		"wanted for ever":         {[]reply{{400, "a", "use_dpop_nonce"}, {400, "b", "use_dpop_nonce"}}, []string{"", "a"}, false, "b"},
+		"wanted indefinitely":     {[]reply{{400, "a", "use_dpop_nonce"}, {400, "b", "use_dpop_nonce"}}, []string{"", "a"}, false, "b"},
 		"wanted, and not given":   {[]reply{{400, "", "use_dpop_nonce"}}, []string{""}, false, ""},
 		"refused":                 {[]reply{{400, "a", "invalid_grant"}}, []string{""}, false, "a"},
 		"out of order":            {[]reply{{500, "a", "use_dpop_nonce"}}, []string{""}, false, "a"},
