@@ -6,27 +6,16 @@ import (
 	"testing"
 	"time"
 
-	engine "github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/nats"
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
-	gonats "github.com/nats-io/nats.go"
 )
 
 // A look-up used to be sent the whole stream, each time.
 func TestLookUpsReadTheStreamOnce(t *testing.T) {
 	leak.Check(t)
-	nc, err := gonats.Connect(servertest.SharedNATS(t).Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	s, err := event.New(nats.On(engine.FromClient(nc)), event.WithNamespace(servertest.Namespace(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close(t.Context())
+	nc, s := counted(t)
 	publishMany(t, s, 3000)
 	find := func(want int, opts ...event.QueryOption) (received uint64) {
 		t.Helper()
@@ -67,16 +56,7 @@ func TestLookUpsReadTheStreamOnce(t *testing.T) {
 func TestALookUpOfWhatMostRecordsHaveIsAScan(t *testing.T) {
 	leak.Check(t)
 	const records = 600
-	nc, err := gonats.Connect(servertest.SharedNATS(t).Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	s, err := event.New(nats.On(engine.FromClient(nc)), event.WithNamespace(servertest.Namespace(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close(t.Context())
+	nc, s := counted(t)
 	var rs []*event.Record
 	for i := range records {
 		rs = append(rs, &event.Record{ID: fmt.Sprint(i), RootID: "all", Type: "t"}, &event.Record{Type: "u"})

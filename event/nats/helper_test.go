@@ -5,7 +5,11 @@ import (
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/event/nats"
+	"github.com/micro/go-platform/internal/servertest"
+	gonats "github.com/nats-io/nats.go"
 )
 
 func handler(f func(r *event.Record) error) event.Handler {
@@ -25,4 +29,21 @@ func until(t *testing.T, what string, ok func() bool) {
 		}
 		<-time.After(5 * time.Millisecond)
 	}
+}
+
+// counted returns a stream, and the connection that it has alone, which counts what
+// goes over it.
+func counted(t *testing.T) (*gonats.Conn, event.Stream) {
+	t.Helper()
+	nc, err := gonats.Connect(servertest.SharedNATS(t).Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	s, err := event.New(nats.On(engine.FromClient(nc)), event.WithNamespace(servertest.Namespace(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(context.WithoutCancel(t.Context())) })
+	return nc, s
 }

@@ -65,6 +65,20 @@ func entry(id, recurrence string, record []byte) []byte {
 
 func ms(t time.Time) string { return fmt.Sprint(t.UnixMilli()) }
 
+// fences returns the number of the fence, and of the last message of the records' stream.
+func fences(t *testing.T, js jetstream.JetStream, ns string) (fence, last uint64) {
+	t.Helper()
+	events, err := js.Stream(t.Context(), "events-"+nats.Escape(ns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := events.GetLastMsgForSubject(t.Context(), "events."+nats.Escape(ns)+".%later")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Sequence, events.CachedInfo().State.LastSeq
+}
+
 func TestAnEntryThatIsNoRecordHoldsUpNoOthers(t *testing.T) {
 	leak.Check(t)
 	ns, s, js := raw(t)
@@ -114,22 +128,14 @@ func TestAClaimOfAProcessThatDiedIsSettled(t *testing.T) {
 				t.Fatal(err)
 			}
 			until(t, "published", func() bool { return count(t, s, event.ID("0")) == 1 })
-			events, err := js.Stream(t.Context(), "events-"+nats.Escape(ns))
-			if err != nil {
-				t.Fatal(err)
-			}
-			fence, err := events.GetLastMsgForSubject(t.Context(), records+"%later")
-			if err != nil {
-				t.Fatal(err)
-			}
-			after := events.CachedInfo().State.LastSeq
+			fence, last := fences(t, js, ns)
 			record := eventdriver.AppendRecord(nil, &event.Record{ID: "1", Type: "t", Subject: "1", Time: time.Now()})
 			for i := range c.between {
 				if err := s.Publish(t.Context(), &event.Record{ID: fmt.Sprint("other", i), Type: "t"}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			condition := jetstream.WithExpectLastSequenceForSubject(fence.Sequence, records+"%later")
+			condition := jetstream.WithExpectLastSequenceForSubject(fence, records+"%later")
 			if c.published {
 				store(t, js, message(records+"t", record, "Nats-Msg-Id", "word"), condition)
 			}
@@ -137,7 +143,7 @@ func TestAClaimOfAProcessThatDiedIsSettled(t *testing.T) {
 				store(t, js, message(records+"%later", nil))
 			}
 			due := ms(time.Now().Add(-time.Minute))
-			store(t, js, message("later-events."+nats.Escape(ns)+"."+nats.KeyOf("1"), entry("1", "", record), "Due", due, "Claim", fmt.Sprintf("word %d %d 0", fence.Sequence, after)))
+			store(t, js, message("later-events."+nats.Escape(ns)+"."+nats.KeyOf("1"), entry("1", "", record), "Due", due, "Claim", fmt.Sprintf("word %d %d 0", fence, last)))
 			if c.act != nil {
 				if err := c.act(s); err != nil {
 					t.Fatal(err)
@@ -175,19 +181,12 @@ func TestManyClaimsOfAProcessThatDiedAreSettledSoon(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "published", func() bool { return count(t, s) == 1 })
-	events, err := js.Stream(t.Context(), "events-"+nats.Escape(ns))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fence, err := events.GetLastMsgForSubject(t.Context(), records+"%later")
-	if err != nil {
-		t.Fatal(err)
-	}
+	fence, _ := fences(t, js, ns)
 	store(t, js, message(records+"%later", nil))
 	for i := range claims {
 		id := fmt.Sprint("claimed ", i)
 		record := eventdriver.AppendRecord(nil, &event.Record{ID: id, Type: "t", Time: time.Now()})
-		store(t, js, message("later-events."+nats.Escape(ns)+"."+nats.KeyOf(id), entry(id, "", record), "Due", ms(time.Now()), "Claim", fmt.Sprintf("word%d %d %d 0", i, fence.Sequence, fence.Sequence)))
+		store(t, js, message("later-events."+nats.Escape(ns)+"."+nats.KeyOf(id), entry(id, "", record), "Due", ms(time.Now()), "Claim", fmt.Sprintf("word%d %d %d 0", i, fence, fence)))
 	}
 	if err := s.PublishAt(t.Context(), time.Now(), &event.Record{Type: "t"}); err != nil { // so that it looks at once
 		t.Fatal(err)
@@ -204,20 +203,13 @@ func TestAClaimOfARecurringEntryGoesOnWithTheNextRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "published", func() bool { return count(t, s) == 1 })
-	events, err := js.Stream(t.Context(), "events-"+nats.Escape(ns))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fence, err := events.GetLastMsgForSubject(t.Context(), records+"%later")
-	if err != nil {
-		t.Fatal(err)
-	}
+	fence, _ := fences(t, js, ns)
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	next := now.Add(time.Hour)
 	record := eventdriver.AppendRecord(nil, &event.Record{Type: "t", Time: now})
 	store(t, js, message(records+"t", eventdriver.AppendRecord(nil, &event.Record{ID: "run", Type: "t", Time: now}), "Nats-Msg-Id", "word"))
 	store(t, js, message(records+"%later", nil)) // nobody waits for the process
-	store(t, js, message("later-events."+nats.Escape(ns)+"."+nats.KeyOf("tick"), entry("tick", "every 1h0m0s", record), "Due", ms(now), "Claim", fmt.Sprintf("word %d %d %s", fence.Sequence, fence.Sequence, ms(next))))
+	store(t, js, message("later-events."+nats.Escape(ns)+"."+nats.KeyOf("tick"), entry("tick", "every 1h0m0s", record), "Due", ms(now), "Claim", fmt.Sprintf("word %d %d %s", fence, fence, ms(next))))
 	if err := s.PublishAt(t.Context(), now.Add(2*time.Hour), &event.Record{Type: "t"}); err != nil { // so that it looks at once
 		t.Fatal(err)
 	}

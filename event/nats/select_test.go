@@ -5,12 +5,8 @@ import (
 	"slices"
 	"testing"
 
-	engine "github.com/micro/go-platform/engine/nats"
 	"github.com/micro/go-platform/event"
-	"github.com/micro/go-platform/event/nats"
 	"github.com/micro/go-platform/internal/leak"
-	"github.com/micro/go-platform/internal/servertest"
-	gonats "github.com/nats-io/nats.go"
 )
 
 // A query for a type used to be sent the whole stream. Records of a type are
@@ -18,16 +14,7 @@ import (
 // queries end everywhere.
 func TestQueriesAreSentOnlyTheirTypes(t *testing.T) {
 	leak.Check(t)
-	nc, err := gonats.Connect(servertest.SharedNATS(t).Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	s, err := event.New(nats.On(engine.FromClient(nc)), event.WithNamespace(servertest.Namespace(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close(t.Context())
+	nc, s := counted(t)
 	const n = 5000
 	rare := []int{0, 1, 511, 512, 513, 1535, 1536, 3000, n - 1}
 	var everything []*event.Record
