@@ -7,13 +7,18 @@ import "fmt"
 // there is nobody above it who could recover.
 func Guard(f func() error) (err error) {
 	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case error:
-			err = fmt.Errorf("panic: %w", p)
-		default:
-			err = fmt.Errorf("panic: %v", p)
+		p := recover()
+		if p != nil {
+			err = Panicked(p)
 		}
 	}()
 	return f()
+}
+
+// Panicked returns what was recovered as an error, with its cause if it was one.
+func Panicked(p any) error {
+	if cause, ok := p.(error); ok {
+		return fmt.Errorf("panic: %w", cause)
+	}
+	return fmt.Errorf("panic: %v", p)
 }

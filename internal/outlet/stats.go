@@ -142,10 +142,7 @@ func (o *Outlet[T, B]) abandon() {
 func Try(f func() (int, error)) (n int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			n, err = 0, fault.Markf(fault.Invalid, "panic: %v", p)
-			if cause, ok := p.(error); ok {
-				err = fault.Markf(fault.Invalid, "panic: %w", cause)
-			}
+			n, err = 0, fault.Mark(fault.Invalid, fault.Panicked(p))
 		}
 	}()
 	return f()
