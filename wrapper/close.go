@@ -40,7 +40,8 @@ func (w *Wrapper) Close(ctx context.Context) error {
 		note(backoff.Sleep(ctx, w.o.drain))
 		note(w.drainMost(ctx))
 		for _, f := range w.o.onClose {
-			note(once(ctx, f))
+			// A function of the user that panics must not keep the parts from being flushed.
+			note(fault.Guard(func() error { return f(ctx) }))
 		}
 		w.client.CloseIdleConnections()
 		if w.o.router != nil {
@@ -66,18 +67,6 @@ func (w *Wrapper) Close(ctx context.Context) error {
 		}
 		return fault.Wrap("wrapper", "close", "", errors.Join(errs...))
 	})
-}
-
-// once runs a function of the user's own. One that panics must not keep the parts
-// from being flushed.
-func once(ctx context.Context, f func(context.Context) error) (err error) {
-	defer func() {
-		v := recover()
-		if v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-	}()
-	return f(ctx)
 }
 
 // sources are what brings calls by itself, or is read for metrics.
