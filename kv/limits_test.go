@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,13 +15,14 @@ import (
 type small struct {
 	kv.Driver
 	answer error // of each write
-	writes int
+	writes atomic.Int64
 }
 
 func (s *small) Features() kv.Features { return kv.Features{MaxValue: 10} }
 
 func (s *small) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
-	if s.writes++; s.answer != nil {
+	s.writes.Add(1)
+	if s.answer != nil {
 		return 0, s.answer
 	}
 	return s.Driver.Put(ctx, w)
@@ -105,12 +107,12 @@ func TestLimitsOfOptions(t *testing.T) {
 			return errors.Join(err, store.PutMany(t.Context(), nil))
 		}, true},
 	} {
-		before := s.writes
+		before := s.writes.Load()
 		err := c.do()
 		if (err == nil) != c.ok || err != nil && !errors.Is(err, kv.ErrInvalid) {
 			t.Errorf("%s: %v, want success %t", name, err, c.ok)
 		}
-		if !c.ok && s.writes != before {
+		if !c.ok && s.writes.Load() != before {
 			t.Errorf("%s: it was written", name)
 		}
 	}
