@@ -116,14 +116,18 @@ func (j *journal) path(first uint64) string {
 }
 
 func (j *journal) load(m *memory) error {
-	names, err := filepath.Glob(filepath.Join(j.dir, "*.log"))
+	entries, err := os.ReadDir(j.dir)
 	if err != nil {
 		return err
 	}
-	for _, n := range names {
-		first, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(n), ".log"), 10, 64)
+	for _, e := range entries {
+		number, is := strings.CutSuffix(e.Name(), ".log")
+		if !is {
+			continue
+		}
+		first, err := strconv.ParseUint(number, 10, 64)
 		if err != nil || first == 0 {
-			return fmt.Errorf("%s is no segment", filepath.Base(n))
+			return fmt.Errorf("%s is no segment", e.Name())
 		}
 		j.segments = append(j.segments, first)
 	}
@@ -136,29 +140,31 @@ func (j *journal) load(m *memory) error {
 		if first != m.log.end+1 {
 			return fmt.Errorf("records %d to %d are missing", m.log.end+1, first-1)
 		}
-		end, whole, err := j.replay(first, m)
+		last := i == len(j.segments)-1
+		mode := os.O_RDONLY
+		if last {
+			mode = os.O_RDWR
+		}
+		f, err := os.OpenFile(j.path(first), mode, 0o600)
 		if err != nil {
 			return err
 		}
-		if i < len(j.segments)-1 {
-			if !whole {
-				return fmt.Errorf("%s is damaged at byte %d", filepath.Base(j.path(first)), end)
-			}
-			continue
+		end, whole, err := replay(f, m)
+		switch {
+		case err == nil && last: // it may end in the middle of a record, whose Publish has not returned
+			err = f.Truncate(end)
+		case err == nil && !whole:
+			err = fmt.Errorf("%s is damaged at byte %d", filepath.Base(j.path(first)), end)
 		}
-		// The last one may end in the middle of a record, whose Publish has not
-		// returned.
-		j.file, err = os.OpenFile(j.path(first), os.O_RDWR, 0o600)
+		if err != nil || !last {
+			f.Close()
+		}
 		if err != nil {
 			return err
 		}
-		if err := j.file.Truncate(end); err != nil {
-			return err
+		if last {
+			j.file, j.size = f, end
 		}
-		if _, err := j.file.Seek(end, io.SeekStart); err != nil {
-			return err
-		}
-		j.size = end
 	}
 	if err := j.loadGroups(m); err != nil {
 		return err
@@ -167,12 +173,7 @@ func (j *journal) load(m *memory) error {
 }
 
 // replay reads a segment. end is behind its last whole record.
-func (j *journal) replay(first uint64, m *memory) (end int64, whole bool, err error) {
-	f, err := os.Open(j.path(first))
-	if err != nil {
-		return 0, false, err
-	}
-	defer f.Close()
+func replay(f io.Reader, m *memory) (end int64, whole bool, err error) {
 	in := bufio.NewReaderSize(f, 1<<16)
 	var head [frameHead]byte
 	for {
@@ -238,13 +239,12 @@ func (j *journal) append(first uint64, at int64, d *draft) error {
 	if cap(b) > 1<<20 {
 		j.buf = nil
 	}
-	_, err := j.file.Write(b)
+	_, err := j.file.WriteAt(b, j.size)
 	if err == nil && j.synced {
 		err = j.file.Sync()
 	}
 	if err != nil { // take it back, or write no more
-		_, e := j.file.Seek(j.size, io.SeekStart)
-		j.broken = errors.Join(j.file.Truncate(j.size), e)
+		j.broken = j.file.Truncate(j.size)
 		if j.broken != nil {
 			return fault.Mark(ErrUnknownOutcome, errors.Join(err, j.broken))
 		}

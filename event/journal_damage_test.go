@@ -38,6 +38,7 @@ func TestAJournalThatIsNotUnderstood(t *testing.T) {
 		{"a folder in place of a segment", firstSegment, "", "is a directory"},
 		{"a name without a number", "first.log", "x", "first.log is no segment"},
 		{"a segment 0", "00000000000000000000.log", "x", "00000000000000000000.log is no segment"},
+		{"a folder in place of the lock", "lock", "", "is a directory"},
 		{"groups", "groups.json", `[{"name":"g","types":["a.*"],"after":0}]`, ""},
 		{"groups that are no JSON", "groups.json", "{", "JSON"},
 		{"a pattern of a group", "groups.json", `[{"name":"g","types":["a.*.*b**"],"after":0}]`, "pattern"},
@@ -137,6 +138,13 @@ func TestAJournalThatCannotBeWritten(t *testing.T) {
 			t.Errorf("%s after it: %v, want ErrUnavailable", what, err)
 		}
 	}
+	if err := m.Unschedule(ctx, "1"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("a plan that goes: %v, want ErrUnavailable", err)
+	}
+	p := m.schedule.byID["1"]
+	if n, err := m.Fire(ctx, []firing{{ID: "1", Due: p.Due, Version: p.Version, Record: p.Record}}); n != 0 || !errors.Is(err, ErrUnavailable) {
+		t.Errorf("a record that is due: %d, %v, want ErrUnavailable", n, err)
+	}
 	if err := m.Close(context.Background()); err == nil {
 		t.Error("Close says nothing of files that can't be written")
 	}
@@ -149,44 +157,121 @@ func TestAJournalThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// What fails and can be taken back leaves no trace, and what comes next is written.
+func TestAWriteToAJournalThatIsTakenBack(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "events")
+	m := openMemory(t, dir)
+	ctx := t.Context()
+	for what, c := range map[string]struct {
+		file  **os.File
+		write func(id string) error
+	}{
+		"a record": {&m.j.file, func(id string) error {
+			_, err := m.Append(ctx, []*Record{{ID: id, Type: "t"}})
+			return err
+		}},
+		"a plan": {&m.j.plan.file, func(id string) error {
+			return m.Schedule(ctx, []Scheduled{{ID: id, Due: time.Now().Add(time.Hour), Record: &Record{ID: id, Type: "t"}}})
+		}},
+	} {
+		if err := c.write("1"); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		well := *c.file
+		unwell, err := os.OpenFile(well.Name(), os.O_RDWR|os.O_APPEND, 0o600) // which refuses a write at a place
+		if err != nil {
+			t.Fatal(err)
+		}
+		*c.file = unwell
+		if err := c.write("2"); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%s: %v, want ErrUnavailable", what, err)
+		}
+		*c.file = well
+		unwell.Close()
+		if err := c.write("3"); err != nil {
+			t.Errorf("%s after it: %v", what, err)
+		}
+	}
+	if err := m.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	m = openMemory(t, dir)
+	defer m.Close(context.Background())
+	page, err := m.Read(ctx, ReadRequest{From: Beginning(), Max: 10})
+	if err != nil || len(page.Records) != 2 || page.Records[0].ID != "1" || page.Records[1].ID != "3" {
+		t.Errorf("records %v, %v, want 1 and 3", page.Records, err)
+	}
+	if len(m.schedule.byID) != 2 || m.schedule.byID["1"] == nil || m.schedule.byID["3"] == nil {
+		t.Errorf("plans %v, want 1 and 3", m.schedule.byID)
+	}
+}
+
+// The name of a folder is no pattern.
+func TestAJournalInAFolderOfAnyName(t *testing.T) {
+	base := t.TempDir()
+	for _, name := range []string{"a[", "a[1]", "a1"} {
+		for _, id := range []string{"1", "2"} {
+			m := openMemory(t, filepath.Join(base, name))
+			if _, err := m.Append(t.Context(), []*Record{{ID: id, Type: "t"}}); err != nil {
+				t.Errorf("%s: record %s: %v", name, id, err)
+			}
+			if want := id[0] - '0'; m.log.end != uint64(want) {
+				t.Errorf("%s: %d records, want %d", name, m.log.end, want)
+			}
+			if err := m.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 // A file in the way of a new one fails what needs it, and nothing else, until it is
 // gone.
 func TestAFileInTheWayOfAJournal(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "events")
 	m := openMemory(t, dir)
 	ctx := t.Context()
-	block := func(name string) (free func()) {
-		path := filepath.Join(dir, name)
-		if err := os.Mkdir(path, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		return func() { os.Remove(path) }
+	mkdir := func(path string) error { return os.Mkdir(path, 0o700) }
+	full := mkdir // or what takes no byte
+	if _, err := os.Stat("/dev/full"); err == nil {
+		full = func(path string) error { return os.Symlink("/dev/full", path) }
 	}
 	plan := func() error {
 		return m.Schedule(ctx, []Scheduled{{ID: "1", Due: time.Now().Add(time.Hour), Record: &Record{ID: "1", Type: "t"}}})
 	}
+	join := func(group string) func() error {
+		return func() error {
+			_, err := m.Join(ctx, GroupConfig{Name: group, Consumer: "c"})
+			return err
+		}
+	}
+	rewrite := func() error { // the schedule is written again when it has too many changes
+		m.j.plan.lines = 2*len(m.schedule.byID) + rewriteAfter + 1
+		return plan()
+	}
 	for _, c := range []struct {
-		name string
-		call func() error
+		name  string
+		block func(path string) error
+		call  func() error
 	}{
-		{firstSegment, func() error {
+		{firstSegment, mkdir, func() error {
 			_, err := m.Append(ctx, []*Record{{ID: "1", Type: "t"}})
 			return err
 		}},
-		{"groups.tmp", func() error {
-			_, err := m.Join(ctx, GroupConfig{Name: "g", Consumer: "c"})
-			return err
-		}},
-		{"schedule.tmp", func() error { // which is written when it has too many changes
-			m.j.plan.lines = 2*len(m.schedule.byID) + rewriteAfter + 1
-			return plan()
-		}},
+		{"groups.json", mkdir, join("f")},
+		{"groups.tmp", full, join("g")},
+		{"groups.tmp", mkdir, join("h")},
+		{"schedule.tmp", full, rewrite},
+		{"schedule.tmp", mkdir, rewrite},
 	} {
-		free := block(c.name)
+		path := filepath.Join(dir, c.name)
+		if err := c.block(path); err != nil {
+			t.Fatal(err)
+		}
 		if err := c.call(); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("%s is in the way: %v, want ErrUnavailable", c.name, err)
 		}
-		free()
+		os.Remove(path)
 		if err := c.call(); err != nil {
 			t.Errorf("%s is gone: %v", c.name, err)
 		}
@@ -202,8 +287,8 @@ func TestAFileInTheWayOfAJournal(t *testing.T) {
 		t.Error(err)
 	}
 	m = openMemory(t, dir)
-	if m.log.end != 1 || m.groups["g"] == nil || m.schedule.byID["1"] == nil {
-		t.Errorf("%d records, groups %v, plans %v, want one of each", m.log.end, m.groups, m.schedule.byID)
+	if m.log.end != 1 || len(m.groups) != 3 || m.schedule.byID["1"] == nil {
+		t.Errorf("%d records, groups %v, plans %v, want one, three and one", m.log.end, m.groups, m.schedule.byID)
 	}
 	if err := m.Close(context.Background()); err != nil {
 		t.Error(err)
