@@ -173,3 +173,68 @@ func TestPublishErrorSaysWhyInThePackagesWords(t *testing.T) {
 		}
 	}
 }
+
+// A record that is refused keeps those before it from the driver.
+func TestPublishRefusesAllForOneThatIsWrong(t *testing.T) {
+	p, s := onPlain(t)
+	good := &event.Record{ID: "1", Type: "t"}
+	refused(t, s.Publish(t.Context(), good, nil), event.ErrInvalid, "record 1 is nil")
+	if len(p.records) != 0 {
+		t.Errorf("the driver has %v", p.records)
+	}
+	if err := s.Publish(t.Context(), good); err != nil || len(p.records) != 1 {
+		t.Errorf("without it: %v, the driver has %v", err, p.records)
+	}
+}
+
+// unread can't be read, and knows how much it has only if fail is nil.
+type unread struct {
+	*plain
+	fail error
+}
+
+func (d *unread) Read(_ context.Context, q event.ReadRequest) (event.Page, error) {
+	if q.Max == 0 { // where a subscription begins
+		return event.Page{Next: "1"}, nil
+	}
+	return event.Page{}, fault.Markf(fault.Unavailable, "out of reach")
+}
+
+func (d *unread) Behind(context.Context, string) (int64, error) { return 3, d.fail }
+
+func TestWhatCannotBeReadIsSaid(t *testing.T) {
+	d := &unread{plain: &plain{more: make(chan struct{})}}
+	s := open(t, event.WithDriver("unread", func(context.Context, event.Settings) (event.Driver, error) { return d, nil }))
+	handle := func(context.Context, *event.Record) error { return nil }
+	after := event.From(event.AfterID("x"))
+	for _, err := range s.Query(t.Context(), after) {
+		refused(t, err, event.ErrUnavailable, "out of reach")
+	}
+	_, err := s.Subscribe(t.Context(), handle, after)
+	refused(t, err, event.ErrUnavailable, "out of reach")
+	sub, err := s.Subscribe(t.Context(), handle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lag, err := sub.Lag(t.Context()); err != nil || lag.Behind != 3 {
+		t.Errorf("Lag: %+v, %v, want 3 behind", lag, err)
+	}
+	d.fail = fault.Markf(fault.Unavailable, "out of reach")
+	_, err = sub.Lag(t.Context())
+	refused(t, err, event.ErrUnavailable, "out of reach")
+}
+
+// Who closes again is told how it went, also when his context has ended.
+func TestCloseAgainSaysHowItWent(t *testing.T) {
+	_, s := onPlain(t)
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for range 50 {
+		if err := s.Close(ended); err != nil {
+			t.Fatalf("got %v", err)
+		}
+	}
+}

@@ -65,12 +65,19 @@ func TestSyncedJournalSyncsTheFoldersOfNewNames(t *testing.T) {
 func TestSyncedJournalTakesNothingBeforeItsFolderIsSynced(t *testing.T) {
 	var fails atomic.Bool
 	m := newMemory(Retention{})
-	j, err := openJournal(filepath.Join(t.TempDir(), "events"), func(string) error {
+	dir := t.TempDir()
+	sync := func(string) error {
 		if fails.Load() {
 			return errors.New("the disk is full")
 		}
 		return nil
-	}, m)
+	}
+	fails.Store(true)
+	if _, err := openJournal(dir, sync, newMemory(Retention{})); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("a folder that can't be synced: %v, want ErrUnavailable", err)
+	}
+	fails.Store(false)
+	j, err := openJournal(dir, sync, m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,13 +86,23 @@ func TestSyncedJournalTakesNothingBeforeItsFolderIsSynced(t *testing.T) {
 		_, err := m.Append(t.Context(), []*Record{{ID: "1", Type: "t"}})
 		return err
 	}
+	plan := func() error {
+		return m.Schedule(t.Context(), []Scheduled{{ID: "1", Due: time.Now().Add(time.Hour), Record: &Record{ID: "1", Type: "t"}}})
+	}
+	j.plan.lines = rewriteAfter + 1 // the file is replaced by a new one
 	fails.Store(true)
 	for i := range 2 {
+		if err := plan(); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("plan %d in a new file, whose folder can't be synced: %v, want ErrUnavailable", i, err)
+		}
 		if err := add(); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("append %d into a new file, whose folder can't be synced: %v, want ErrUnavailable", i, err)
 		}
 	}
 	fails.Store(false)
+	if err := plan(); err != nil {
+		t.Errorf("a plan in one whose folder can: %v", err)
+	}
 	for i := range 2 {
 		if err := add(); err != nil {
 			t.Errorf("append %d into one whose folder can: %v", i, err)
@@ -93,5 +110,15 @@ func TestSyncedJournalTakesNothingBeforeItsFolderIsSynced(t *testing.T) {
 	}
 	if err := m.Close(context.Background()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAFolderThatIsGoneCannotBeSynced(t *testing.T) {
+	dir := t.TempDir()
+	if err := syncDir(dir); err != nil {
+		t.Error(err)
+	}
+	if err := syncDir(filepath.Join(dir, "gone")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v, want that it does not exist", err)
 	}
 }

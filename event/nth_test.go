@@ -330,6 +330,7 @@ func TestEveryCallOfADividedGroupMayFail(t *testing.T) {
 						return err == nil && left
 					})
 				}},
+				{Name: "delete the group", Partly: true, Again: []error{ErrNotFound}, Do: func(ctx context.Context) error { return s.DeleteGroup(ctx, "g") }},
 				{Name: "close", Once: true, Do: func(context.Context) error { return s.Close(ctx) }},
 			},
 		}

@@ -231,6 +231,13 @@ func TestTheLimitsOfQueries(t *testing.T) {
 	if _, err := s.Aggregate(t.Context(), event.Aggregation{Per: []event.Dimension{event.PerType, event.PerSource, event.PerRoot, event.PerSubject}}); err != nil {
 		t.Error(err)
 	}
+	nobody := event.From(event.AfterID("nobody"))
+	for _, err := range s.Query(t.Context(), nobody) {
+		refused(t, err, event.ErrNotFound, `"nobody"`)
+	}
+	_, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, nobody)
+	refused(t, err, event.ErrNotFound, `"nobody"`)
+	refused(t, s.Schedule(t.Context(), "n", event.Every(250*365*24*time.Hour), &event.Record{Type: "t"}), event.ErrInvalid, "due at")
 	refused(t, s.DeleteGroup(t.Context(), ""), event.ErrInvalid, "has 0 bytes")
 	refused(t, s.DeleteGroup(t.Context(), "nobody"), event.ErrNotFound, "nobody")
 }
@@ -261,6 +268,7 @@ func TestReplierNeedsASubscription(t *testing.T) {
 	if err := h(t.Context(), &event.Record{Type: "t"}); err != nil {
 		t.Errorf("of a record that asks for no reply: %v", err)
 	}
+	refused(t, h(t.Context(), &event.Record{Type: "t", Metadata: map[string]string{"reply-to": "_reply.u"}}), event.ErrInvalid, "outside of a subscription")
 	cause := errors.New("cause")
 	if err := event.Terminate(cause); !errors.Is(err, cause) {
 		t.Errorf("Terminate hides its cause: %v", err)
@@ -287,13 +295,21 @@ func TestAClosedMemory(t *testing.T) {
 	if _, _, err := plan.Scheduled(t.Context(), "x", math.MaxInt); !errors.Is(err, event.ErrInvalid) {
 		t.Errorf("Scheduled from what is no place: %v", err)
 	}
+	if _, err := m.Join(t.Context(), event.GroupConfig{Name: "g", Start: event.After("x")}); !errors.Is(err, event.ErrInvalid) {
+		t.Errorf("Join from what is no position: %v", err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := m.Wait(ended, "0"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Wait for what does not come: %v, want that of the context", err)
+	}
 	if err := m.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	_, appended := m.Append(t.Context(), []*event.Record{{ID: "1", Type: "t"}})
 	_, fired := plan.Fire(t.Context(), nil)
 	for what, err := range map[string]error{
-		"Append": appended, "Fire": fired,
+		"Append": appended, "Fire": fired, "one record": event.AppendOne(m, &event.Record{ID: "1", Type: "t"}),
 		"Schedule": plan.Schedule(t.Context(), []event.Scheduled{item}), "Unschedule": plan.Unschedule(t.Context(), "1"),
 	} {
 		if !errors.Is(err, fault.Closed) {

@@ -278,6 +278,15 @@ func TestScheduledRecordsOutlastTrouble(t *testing.T) {
 			}
 			return nil
 		}, 20 * time.Second, []string{"a", "c"}, 1},
+		"refused together, and unavailable for each": {func(call int, fs []eventdriver.Firing) error {
+			switch {
+			case len(fs) > 1:
+				return fault.Markf(fault.TooLarge, "no")
+			case call == 3:
+				return fault.Markf(fault.Unavailable, "down")
+			}
+			return nil
+		}, 20 * time.Second, []string{"a", "b", "c"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
