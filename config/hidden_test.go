@@ -91,6 +91,9 @@ func TestNodesOfAFormatAreChecked(t *testing.T) {
 		"no value":        {member("a", nil), "no value"},
 		"as deep as may":  {member("a", list(maxDepth-2, text("b"))), ""},
 		"at the limit":    {member("a", list(maxDepth-1, text("b"))), ""},
+		"a number":        {member("a", &config.Node{Kind: config.Number, Text: "-1.5e3"}), ""},
+		"a hex number":    {member("a", &config.Node{Kind: config.Number, Text: "0x1p4"}), "not a number that JSON can hold"},
+		"a signed number": {member("a", &config.Node{Kind: config.Number, Text: "+1"}), "not a number that JSON can hold"},
 		"too deep":        {member("a", list(maxDepth, text("b"))), "nested deeper"},
 	} {
 		s, err := config.ParseSnapshot(nodes{c.n}, []byte("x"))

@@ -123,6 +123,10 @@ func TestSecretsInsideValuesAreMasked(t *testing.T) {
 		"HTTPS://hunter2@h/p":                                             "HTTPS://[redacted]@h/p",
 		// and what holds none stays as it is
 		"redis://@h:6379":                            "redis://@h:6379",
+		"git+https://me@h/p":                         "git+https://me@h/p",
+		"a.https://me@h/p":                           "a.https://me@h/p",
+		"a-https://me@h/p":                           "a-https://me@h/p",
+		"a2https://me@h/p":                           "a2https://me@h/p",
 		"sip:bob@example.com":                        "sip:bob@example.com",
 		"sips:bob@example.com":                       "sips:bob@example.com",
 		"xmpp:bob@example.com":                       "xmpp:bob@example.com",

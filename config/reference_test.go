@@ -332,6 +332,9 @@ func TestFilesReadsWhatIsBelowItsDirectoryAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if text, err := config.Files(filepath.Join(dir, "gone")).Resolve(t.Context(), "db"); !errors.Is(err, config.ErrNotFound) || text != "" {
+		t.Errorf("of a directory that is not there: %q, %v", text, err)
+	}
 	r := config.Files(dir)
 	for _, c := range []struct {
 		ref, want string
