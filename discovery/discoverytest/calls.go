@@ -181,7 +181,7 @@ func sameID(t *c) {
 	}
 
 	second := t.register(two, there, discovery.Replace())
-	t.await(reader, "s", "the second", 5*time.Second, at(there.Address))
+	t.await(reader, "s", "the second", patience, at(there.Address))
 	t.eventually("the first notices", func() bool { return errors.Is(first.Err(), discovery.ErrExists) })
 	t.wantIs("an update of the first", first.Update(t.Context(), func(in *discovery.Instance) { in.Version = "2" }), discovery.ErrExists)
 	if err := second.Err(); err != nil {
@@ -205,12 +205,12 @@ func idComesBack(t *c) {
 	version := func(v string) func(s discovery.Snapshot) bool {
 		return func(s discovery.Snapshot) bool { return len(s.Instances) == 1 && s.Instances[0].Version == v }
 	}
-	t.await(reader, "s", "the second at the same address", 5*time.Second, version("2"))
+	t.await(reader, "s", "the second at the same address", patience, version("2"))
 	t.eventually("the first notices", func() bool { return errors.Is(first.Err(), discovery.ErrExists) })
 	if err := second.Deregister(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.await(reader, "s", "the first again", t.ttl+5*time.Second, version(""))
+	t.await(reader, "s", "the first again", t.ttl+patience, version(""))
 	t.eventually("the first is confirmed", func() bool { return first.Err() == nil })
 }
 

@@ -37,7 +37,7 @@ func changes(t *c) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.await(reader, "s", "the update", 5*time.Second, func(s discovery.Snapshot) bool {
+	t.await(reader, "s", "the update", patience, func(s discovery.Snapshot) bool {
 		return len(s.Instances) == 2 && s.Instances[1].Version == "2"
 	})
 	err = r.Deregister(t.Context())

@@ -51,7 +51,7 @@ func outage(t *c) {
 		t.Errorf("failing took %v", d)
 	}
 	t.env.Up()
-	back := t.await(reader, "s", "live again", 30*time.Second, func(s discovery.Snapshot) bool {
+	back := t.await(reader, "s", "live again", patience, func(s discovery.Snapshot) bool {
 		return s.State == discovery.Live && s.Preserved == 0 && len(s.Instances) >= 2
 	})
 	if back.Err != nil || !back.AsOf.After(stale.AsOf) {
@@ -84,7 +84,7 @@ func silence(t *c) {
 		t.Errorf("Lookup: [%s], %t", ids(s), ok)
 	}
 	t.env.Go()
-	t.await(d, "s", "live with a", 30*time.Second, func(s discovery.Snapshot) bool {
+	t.await(d, "s", "live with a", patience, func(s discovery.Snapshot) bool {
 		return s.State == discovery.Live && len(s.Instances) > 0 && s.Instances[0].ID == "a" && time.Since(s.AsOf) < 30*time.Second
 	})
 }
@@ -141,7 +141,7 @@ func paused(t *c) {
 	<-time.After(3 * t.ttl)
 	t.env.Go()
 	resumed := time.Now()
-	t.await(reader, "s-1", "who died gone", 30*time.Second, func(s discovery.Snapshot) bool { return s.State == discovery.Live && ids(s) == services["s-1"] })
+	t.await(reader, "s-1", "who died gone", patience, func(s discovery.Snapshot) bool { return s.State == discovery.Live && ids(s) == services["s-1"] })
 	t.Logf("who died in the pause was gone %v after it", time.Since(resumed).Round(time.Millisecond))
 	<-time.After(t.ttl)
 	cancel()

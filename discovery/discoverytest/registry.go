@@ -63,14 +63,14 @@ func updateAndDrain(t *c) {
 	if err := r.Update(t.Context(), func(in *discovery.Instance) { in.Version, in.Weight = "2", 5 }); err != nil {
 		t.Fatal(err)
 	}
-	t.await(reader, "s", "version 2", 5*time.Second, func(s discovery.Snapshot) bool {
+	t.await(reader, "s", "version 2", patience, func(s discovery.Snapshot) bool {
 		return len(s.Instances) == 1 && s.Instances[0].Version == "2" && s.Instances[0].Weight == 5
 	})
 	err := r.Update(t.Context(), func(in *discovery.Instance) { in.ID = "b" })
 	t.wantIs("an update of the id", err, discovery.ErrInvalid)
 	drained := make(chan error, 1)
 	go func() { drained <- r.Drain(t.Context(), t.ttl) }()
-	t.await(reader, "s", "draining", 5*time.Second, func(s discovery.Snapshot) bool {
+	t.await(reader, "s", "draining", patience, func(s discovery.Snapshot) bool {
 		return len(s.Instances) == 1 && s.Instances[0].Status == discovery.Draining
 	})
 	t.see(reader, "s", "")
@@ -176,21 +176,21 @@ func namespaces(t *c) {
 }
 
 func preserved(t *c) {
-	limit := 2 * time.Second
-	writer, reader := t.open(), t.open(discovery.WithPreservation(0.3, limit))
+	limit, ttl := 2*time.Second, max(t.ttl, 5*time.Second) // the reader has to see them within it
+	writer, reader := t.open(discovery.WithTTL(ttl)), t.open(discovery.WithTTL(ttl), discovery.WithPreservation(0.3, limit))
 	for i := range 5 {
 		t.register(writer, instance("s", numbered(i)))
 	}
 	began := time.Now()
 	each(5, func(i int) { t.register(writer, instance("s", numbered(i+5)), discovery.NoHeartbeat()) })
-	all := t.await(reader, "s", "ten", 5*time.Second, func(s discovery.Snapshot) bool { return len(s.Instances) == 10 })
-	kept := t.await(reader, "s", "five kept", t.ttl+t.h.Slack+5*time.Second, func(s discovery.Snapshot) bool { return s.Preserved == 5 })
+	all := t.await(reader, "s", "ten", patience, func(s discovery.Snapshot) bool { return len(s.Instances) == 10 })
+	kept := t.await(reader, "s", "five kept", ttl+t.h.Slack+patience, func(s discovery.Snapshot) bool { return s.Preserved == 5 })
 	if ids(kept) != ids(all) || kept.State != discovery.Live {
 		t.Errorf("kept [%s] %v, want [%s]", ids(kept), kept.State, ids(all))
 	}
 	// Not indefinitely.
 	t.see(reader, "s", "i-00 i-01 i-02 i-03 i-04")
-	if d := time.Since(began); d < t.ttl+limit-100*time.Millisecond {
+	if d := time.Since(began); d < ttl+limit-100*time.Millisecond {
 		t.Errorf("dropped %v after they were registered, want TTL and %v", d, limit)
 	}
 }
@@ -201,7 +201,7 @@ func massLeave(t *c) {
 	for i := range all {
 		all[i] = t.register(writer, instance("s", numbered(i)))
 	}
-	t.await(reader, "s", "eight", 5*time.Second, func(s discovery.Snapshot) bool { return len(s.Instances) == 8 })
+	t.await(reader, "s", "eight", patience, func(s discovery.Snapshot) bool { return len(s.Instances) == 8 })
 	each(len(all), func(i int) {
 		if err := all[i].Deregister(t.Context()); err != nil {
 			t.Error(err)

@@ -197,6 +197,9 @@ func ids(s discovery.Snapshot) string {
 	return strings.Join(all, " ")
 }
 
+// patience is how long what has to happen may take on a busy machine.
+const patience = 30 * time.Second
+
 // await waits until a snapshot is as wanted.
 func (t *c) await(d discovery.Discovery, service, want string, within time.Duration, ok func(s discovery.Snapshot) bool) discovery.Snapshot {
 	t.Helper()
@@ -219,7 +222,7 @@ func (t *c) await(d discovery.Discovery, service, want string, within time.Durat
 // see waits until the live set of a service is exactly the ids.
 func (t *c) see(d discovery.Discovery, service, want string) discovery.Snapshot {
 	t.Helper()
-	return t.await(d, service, "["+want+"] live", 10*time.Second, func(s discovery.Snapshot) bool {
+	return t.await(d, service, "["+want+"] live", patience, func(s discovery.Snapshot) bool {
 		return s.State == discovery.Live && s.Preserved == 0 && ids(s) == want
 	})
 }

@@ -410,13 +410,16 @@ func TestLimitRefusesWith429(t *testing.T) {
 
 func TestDeadlineIsKeptAndCallerWhoLeftBlamesNobody(t *testing.T) {
 	x, rec := newWorld(t), newRecorder()
-	started := make(chan struct{}, 10)
+	started, ended, over := make(chan struct{}, 10), make(chan error, 10), make(chan struct{})
 	e := &Echo{say: func(ctx context.Context, _ string) (string, error) {
 		started <- struct{}{}
 		<-ctx.Done() // ends by the deadline that came along
+		ended <- ctx.Err()
+		<-over // go-micro's client reads and resets one buffer when an answer comes as it gives up
 		return "", ctx.Err()
 	}}
 	_, addr := x.serve(t, e, newWrapper(t, "echo"))
+	t.Cleanup(func() { close(over) })
 	c := x.client(newWrapper(t, "edge", wrapper.WithRouter(fixed(t, addr)), wrapper.WithObserver(rec)))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -427,6 +430,9 @@ func TestDeadlineIsKeptAndCallerWhoLeftBlamesNobody(t *testing.T) {
 		t.Errorf("recorded %+v, want a timeout", call)
 	}
 	receive(t, started)
+	if err := receive(t, ended); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the handler's context ended by %v, want its caller's deadline", err)
+	}
 	ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	leaving, leave := context.WithCancel(ctx)
