@@ -54,6 +54,13 @@ func TestHandlerWithoutAnAnswerAtItsDeadlineIsATimeout(t *testing.T) {
 			<-r.Context().Done()
 			io.Copy(w, strings.NewReader("late"))
 		},
+		"reads a stream late": func(w http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			n, err := io.Copy(w, io.LimitReader(strings.NewReader("late"), 4)) // by ReadFrom, if there is one
+			if n != 0 || err == nil {
+				panic("the handler was not told")
+			}
+		},
 	}
 	versions(t, func(t *testing.T, h2 bool) {
 		for name, h := range handlers {

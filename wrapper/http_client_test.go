@@ -201,6 +201,60 @@ func TestLongBodyIsNotSentAgain(t *testing.T) {
 	}
 }
 
+// A body that can't be made again is not sent again: the call fails with what
+// GetBody says.
+func TestBodyThatIsNotMadeAgain(t *testing.T) {
+	bad := count(t, answer(503))
+	gone := errors.New("the file is gone")
+	for name, c := range map[string]struct {
+		err  error
+		sent int64
+	}{"made again": {nil, 2}, "not made again": {gone, 1}} {
+		before := bad.hits.Load()
+		w := newWrapper(t, wrapper.WithRouter(instances(bad.addr())), wrapper.WithRetry(wrapper.RetryPolicy{Attempts: 2}))
+		r, _ := http.NewRequest("PUT", "http://greeter/", strings.NewReader("x"))
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("x")), c.err }
+		resp, err := w.Client().Do(r)
+		if err == nil {
+			resp.Body.Close()
+		}
+		if sent := bad.hits.Load() - before; !errors.Is(err, c.err) || sent != c.sent {
+			t.Errorf("%s: %v, sent %d times; want %v, %d", name, err, sent, c.err, c.sent)
+		}
+	}
+}
+
+// A transport that still reads the body of an attempt that is over must not take
+// from the next one what it sends.
+func TestAttemptThatIsOverReadsNoMore(t *testing.T) {
+	var first io.ReadCloser
+	var late error
+	var sent []string
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		var b [1]byte
+		if first == nil {
+			first = r.Body
+			io.ReadFull(r.Body, b[:])
+			sent = append(sent, string(b[:]))
+			return &http.Response{StatusCode: 503, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+		}
+		_, late = first.Read(b[:])
+		all, _ := io.ReadAll(r.Body)
+		sent = append(sent, string(all))
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	})
+	w := newWrapper(t, wrapper.WithRouter(instances("a:1", "b:1")))
+	r, _ := http.NewRequest("PUT", "http://greeter/", io.MultiReader(strings.NewReader("whole")))
+	resp, err := w.Transport(base).RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if late == nil || late == io.EOF || strings.Join(sent, " ") != "w whole" {
+		t.Errorf("the attempt that is over reads %v, sent %q; want an error, and the body whole", late, sent)
+	}
+}
+
 func TestUploadIsNotReadAhead(t *testing.T) {
 	got := make(chan string)
 	srv := count(t, func(w http.ResponseWriter, r *http.Request) {

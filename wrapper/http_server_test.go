@@ -130,12 +130,14 @@ func TestWriterHasTheAbilitiesOfTheServersWriter(t *testing.T) {
 	})
 }
 
-// all sixteen combinations, which real servers don't have.
+// all sixteen combinations, which real servers don't have. Each ability that a
+// handler finds is the server's.
 func TestEveryCombinationOfAbilities(t *testing.T) {
 	type F struct{ http.Flusher }
 	type H struct{ http.Hijacker }
 	type R struct{ io.ReaderFrom }
 	type P struct{ http.Pusher }
+	able := &abilities{}
 	var b struct{ http.ResponseWriter }
 	b.ResponseWriter = plain{http.Header{}}
 	w := newWrapper(t)
@@ -143,87 +145,118 @@ func TestEveryCombinationOfAbilities(t *testing.T) {
 		b, struct {
 			http.ResponseWriter
 			F
-		}{b, F{}}, struct {
+		}{b, F{able}}, struct {
 			http.ResponseWriter
 			H
-		}{b, H{}}, struct {
+		}{b, H{able}}, struct {
 			http.ResponseWriter
 			F
 			H
-		}{b, F{}, H{}}, struct {
+		}{b, F{able}, H{able}}, struct {
 			http.ResponseWriter
 			R
-		}{b, R{}}, struct {
+		}{b, R{able}}, struct {
 			http.ResponseWriter
 			F
 			R
-		}{b, F{}, R{}}, struct {
+		}{b, F{able}, R{able}}, struct {
 			http.ResponseWriter
 			H
 			R
-		}{b, H{}, R{}}, struct {
-			http.ResponseWriter
-			F
-			H
-			R
-		}{b, F{}, H{}, R{}}, struct {
-			http.ResponseWriter
-			P
-		}{b, P{}}, struct {
-			http.ResponseWriter
-			F
-			P
-		}{b, F{}, P{}}, struct {
-			http.ResponseWriter
-			H
-			P
-		}{b, H{}, P{}}, struct {
-			http.ResponseWriter
-			F
-			H
-			P
-		}{b, F{}, H{}, P{}}, struct {
-			http.ResponseWriter
-			R
-			P
-		}{b, R{}, P{}}, struct {
-			http.ResponseWriter
-			F
-			R
-			P
-		}{b, F{}, R{}, P{}}, struct {
-			http.ResponseWriter
-			H
-			R
-			P
-		}{b, H{}, R{}, P{}}, struct {
+		}{b, H{able}, R{able}}, struct {
 			http.ResponseWriter
 			F
 			H
 			R
+		}{b, F{able}, H{able}, R{able}}, struct {
+			http.ResponseWriter
 			P
-		}{b, F{}, H{}, R{}, P{}},
+		}{b, P{able}}, struct {
+			http.ResponseWriter
+			F
+			P
+		}{b, F{able}, P{able}}, struct {
+			http.ResponseWriter
+			H
+			P
+		}{b, H{able}, P{able}}, struct {
+			http.ResponseWriter
+			F
+			H
+			P
+		}{b, F{able}, H{able}, P{able}}, struct {
+			http.ResponseWriter
+			R
+			P
+		}{b, R{able}, P{able}}, struct {
+			http.ResponseWriter
+			F
+			R
+			P
+		}{b, F{able}, R{able}, P{able}}, struct {
+			http.ResponseWriter
+			H
+			R
+			P
+		}{b, H{able}, R{able}, P{able}}, struct {
+			http.ResponseWriter
+			F
+			H
+			R
+			P
+		}{b, F{able}, H{able}, R{able}, P{able}},
 	} {
 		got := -1
 		w.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			got = 0
-			if _, ok := w.(http.Flusher); ok {
+			if f, ok := w.(http.Flusher); ok {
 				got |= 1
+				f.Flush()
 			}
-			if _, ok := w.(http.Hijacker); ok {
+			if h, ok := w.(http.Hijacker); ok {
 				got |= 2
+				if _, _, err := h.Hijack(); err != errAble {
+					t.Errorf("combination %04b: Hijack: %v", i, err)
+				}
 			}
-			if _, ok := w.(io.ReaderFrom); ok {
+			if f, ok := w.(io.ReaderFrom); ok {
 				got |= 4
+				if n, err := f.ReadFrom(strings.NewReader("four")); n != 4 || err != errAble {
+					t.Errorf("combination %04b: ReadFrom: %d, %v", i, n, err)
+				}
 			}
-			if _, ok := w.(http.Pusher); ok {
+			if p, ok := w.(http.Pusher); ok {
 				got |= 8
+				if err := p.Push("/style.css", nil); err != errAble {
+					t.Errorf("combination %04b: Push: %v", i, err)
+				}
 			}
 		})).ServeHTTP(rw, httptest.NewRequest("GET", "/", nil))
-		if got != i {
-			t.Errorf("combination %04b came through as %04b", i, got)
+		if got != i || able.used != i {
+			t.Errorf("combination %04b came through as %04b, and %04b reached the server", i, got, able.used)
 		}
+		able.used = 0
 	}
+}
+
+// abilities notes which of a server's writer's abilities were used.
+type abilities struct{ used int }
+
+var errAble = errors.New("the server's")
+
+func (a *abilities) Flush() { a.used |= 1 }
+func (a *abilities) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	a.used |= 2
+	return nil, nil, errAble
+}
+func (a *abilities) ReadFrom(r io.Reader) (int64, error) {
+	a.used |= 4
+	n, _ := io.Copy(io.Discard, r)
+	return n, errAble
+}
+func (a *abilities) Push(string, *http.PushOptions) error {
+	a.used |= 8
+	return errAble
 }
 
 type plain struct{ h http.Header }

@@ -222,6 +222,11 @@ func TestProbesAreAnsweredPastEverythingElse(t *testing.T) {
 	if l, err := probe(t.Context(), &discovery.Instance{ID: "b", Address: mute.Listener.Addr().String()}); err == nil || l.Reported {
 		t.Errorf("a server that doesn't report: %+v, %v; want an error", l, err)
 	}
+	for what, address := range map[string]string{"can't be asked": "a b", "is not there": deadAddr(t)} {
+		if l, err := probe(t.Context(), &discovery.Instance{ID: "c", Address: address}); err == nil || l != (router.Load{}) {
+			t.Errorf("a server that %s: %+v, %v; want an error", what, l, err)
+		}
+	}
 }
 
 func TestRouterWithProbesFindsTheIdleInstance(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/authtest"
+	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -137,6 +138,22 @@ func TestAProofForEachAttempt(t *testing.T) {
 		}
 	}
 }
+
+// A bound token is not sent by who can't prove to have its key.
+func TestABoundTokenWithoutItsKeyIsNotSent(t *testing.T) {
+	srv := count(t, answer(200))
+	rec := newRecorder()
+	bound := keyless{authtest.NewBound(t).Auth(t, "shop")}
+	c := newWrapper(t, wrapper.WithAuth(bound), wrapper.WithRouter(instances(srv.addr())), wrapper.WithObserver(rec)).Client()
+	_, err := send(t, c, "GET", "http://greeter/")
+	call := rec.last(t)
+	if !errors.Is(err, auth.ErrUnsupported) || srv.hits.Load() != 0 || call.Class != router.ClientError || call.Attempts != 1 {
+		t.Errorf("got %v after %d requests, recorded %v with %d attempts; want ErrUnsupported, none, client_error, 1", err, srv.hits.Load(), call.Class, call.Attempts)
+	}
+}
+
+// keyless is an Auth whose tokens are bound to a key that it does not say.
+type keyless struct{ auth.Auth }
 
 func TestAHedgeHasAProofOfItsOwn(t *testing.T) {
 	p := newProved(t, nil, wrapper.WithHedge(wrapper.HedgePolicy{Quantile: 0.5, Ratio: 1}))

@@ -3,16 +3,20 @@ package wrapper_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -134,6 +138,90 @@ func TestHijackedConnectionKeepsItsMethods(t *testing.T) {
 		})
 	}
 }
+
+// Whatever kind of connection was taken over, its Close closes it, and ends the
+// call once.
+func TestHijackedConnectionOfAnyKindEndsTheCall(t *testing.T) {
+	pipe := func(*testing.T) (ours, theirs net.Conn) { return net.Pipe() }
+	over := func(network, address string) func(t *testing.T) (ours, theirs net.Conn) {
+		return func(t *testing.T) (ours, theirs net.Conn) {
+			l, err := net.Listen(network, address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			if theirs, err = net.Dial(network, l.Addr().String()); err != nil {
+				t.Fatal(err)
+			}
+			if ours, err = l.Accept(); err != nil {
+				t.Fatal(err)
+			}
+			return ours, theirs
+		}
+	}
+	for name, c := range map[string]struct {
+		conns func(t *testing.T) (ours, theirs net.Conn)
+		half  bool // it can be closed for writing alone
+	}{
+		"pipe":        {pipe, false},
+		"TCP":         {over("tcp", "127.0.0.1:0"), true},
+		"Unix socket": {over("unix", filepath.Join(t.TempDir(), "s")), true},
+		"TLS": {func(t *testing.T) (ours, theirs net.Conn) {
+			ours, theirs = pipe(t)
+			return tls.Server(ours, &tls.Config{}), theirs
+		}, true},
+		"with a CloseWrite of its own": {func(t *testing.T) (ours, theirs net.Conn) {
+			ours, theirs = pipe(t)
+			return halfClosing{ours}, theirs
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ours, theirs := c.conns(t)
+			defer theirs.Close()
+			rec := newRecorder()
+			var taken net.Conn
+			h := newWrapper(t, wrapper.WithObserver(rec)).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				var err error
+				taken, _, err = w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+				}
+			}))
+			h.ServeHTTP(gives{plain{http.Header{}}, ours}, httptest.NewRequest("GET", "/", nil))
+			if n := len(rec.ended); n != 0 {
+				t.Errorf("%d calls have ended with the connection open, want none", n)
+			}
+			if _, ok := taken.(interface{ CloseWrite() error }); ok != c.half {
+				t.Errorf("%T has a CloseWrite: %t, want %t", taken, ok, c.half)
+			}
+			if err := taken.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+			if call := rec.last(t); !call.Hijacked || call.Class != router.OK {
+				t.Errorf("recorded %+v, want a hijacked call that is ok", call)
+			}
+			if b, err := io.ReadAll(theirs); len(b) != 0 || err != nil {
+				t.Errorf("the other side reads %q, %v; want the end", b, err)
+			}
+			taken.Close()
+			if n := len(rec.ended); n != 0 {
+				t.Errorf("a second Close ended %d calls", n)
+			}
+		})
+	}
+}
+
+// gives is the writer of a server that lets its connection be taken over.
+type gives struct {
+	plain
+	conn net.Conn
+}
+
+func (g gives) Hijack() (net.Conn, *bufio.ReadWriter, error) { return g.conn, nil, nil }
+
+type halfClosing struct{ net.Conn }
+
+func (halfClosing) CloseWrite() error { return nil }
 
 // Handlers that ask by http.CloseNotifier, as gin's Stream does, hear of it.
 func TestCloseNotify(t *testing.T) {

@@ -6,12 +6,14 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -70,7 +72,7 @@ func (a *authority) serve(t *testing.T, uri string, names ...string) *httptest.S
 // https://greeter is checked against a certificate of greeter, not of the
 // address of whichever instance was picked.
 func TestCertificateIsThatOfTheService(t *testing.T) {
-	const id = "spiffe://example.org/greeter"
+	const id, revoked = "spiffe://example.org/greeter", "revoked"
 	us, strangers := newAuthority(t), newAuthority(t)
 	identity := func(s string) wrapper.Option { return wrapper.WithIdentity(func(string) string { return s }) }
 	for name, c := range map[string]struct {
@@ -89,12 +91,18 @@ func TestCertificateIsThatOfTheService(t *testing.T) {
 		"another's uri":       {us.serve(t, id+"2"), []wrapper.Option{identity(id)}, false},
 		"name instead of uri": {us.serve(t, "", "greeter"), []wrapper.Option{identity(id)}, false},
 		"uri of strangers":    {strangers.serve(t, id), []wrapper.Option{identity(id)}, false},
+		"uri, theirs says no": {us.serve(t, id, revoked), []wrapper.Option{identity(id)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			roots := x509.NewCertPool()
 			roots.AddCert(us.cert)
 			base := http.DefaultTransport.(*http.Transport).Clone()
-			base.TLSClientConfig = &tls.Config{RootCAs: roots}
+			base.TLSClientConfig = &tls.Config{RootCAs: roots, VerifyConnection: func(cs tls.ConnectionState) error {
+				if slices.Contains(cs.PeerCertificates[0].DNSNames, revoked) {
+					return errors.New(revoked)
+				}
+				return nil
+			}}
 			w := newWrapper(t, append(c.opts, wrapper.WithRouter(instances(c.srv.Listener.Addr().String())), wrapper.WithRetry(wrapper.RetryPolicy{Attempts: 1}))...)
 			client := &http.Client{Transport: w.Transport(base)}
 			defer client.CloseIdleConnections()
