@@ -86,6 +86,8 @@ func TestNodesOfAFormatAreChecked(t *testing.T) {
 		want string // "": it is taken
 	}{
 		"fine":            {member("a", text("b")), ""},
+		"no UTF-8":        {member("a", text("\xff")), "text is not valid UTF-8"},
+		"no kind":         {member("a", &config.Node{Kind: config.Missing}), "unknown kind 0"},
 		"no UTF-8 in key": {member("\xff", text("b")), "not valid UTF-8"},
 		"an empty key":    {member("", text("b")), "empty key"},
 		"no value":        {member("a", nil), "no value"},

@@ -72,7 +72,8 @@ func (c *front) loadSaved() (*savedFile, error) {
 				src.trees = append(src.trees, t)
 			}
 			if err != nil {
-				return s, fmt.Errorf("last-known-good file: %s: %w", src.Name, err)
+				// Without its kind: it is the source that fails the start.
+				return s, fmt.Errorf("last-known-good file: %s: %v", src.Name, err)
 			}
 		}
 		s.byName[src.Name] = src
