@@ -92,9 +92,7 @@ func (f *front) get(ctx context.Context, key string, opts []GetOption) (Item, er
 		if opt == nil {
 			return Item{}, invalidf("nil option")
 		}
-		if err := opt.get(&r); err != nil {
-			return Item{}, err
-		}
+		opt.get(&r)
 	}
 	ctx, b, err := f.enter(ctx)
 	if err != nil {

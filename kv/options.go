@@ -102,7 +102,7 @@ func WithObserver(observe func(Call)) Option {
 }
 
 // GetOption changes what Get returns.
-type GetOption interface{ get(*read) error }
+type GetOption interface{ get(*read) }
 
 type read struct{ expiry bool }
 
@@ -113,7 +113,7 @@ type expiryOption struct{}
 // and Watch always tell it.
 func Expiry() GetOption { return expiryOption{} }
 
-func (expiryOption) get(r *read) error { r.expiry = true; return nil }
+func (expiryOption) get(r *read) { r.expiry = true }
 
 // PutOption changes what Put, PutMany or Add does.
 type PutOption interface{ put(Write) (Write, error) }
