@@ -1,0 +1,102 @@
+package issuer_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/auth/issuer"
+)
+
+func TestWhatAnIssuerAndItsAccountsMayNotBe(t *testing.T) {
+	is := browser(t, newIssuer(t))
+	account := issuer.Account{ID: "carol", Type: issuer.User}
+	for name, err := range map[string]error{
+		"a secret beyond the limit": is.Create(t.Context(), account, strings.Repeat("x", 1025)),
+		"a backend of no issuer":    opened(issuer.Backend(nil, "orders", "orders-secret")),
+		"a backend of no client":    opened(issuer.Backend(is, "", "orders-secret")),
+		"a backend of no secret":    opened(issuer.Backend(is, "orders", "")),
+		"a URL that is none":        made(issuer.WithURL("https://a b%zz")),
+	} {
+		if !errors.Is(err, auth.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
+	if _, err := is.Read(t.Context(), "carol"); !errors.Is(err, issuer.ErrNotFound) {
+		t.Errorf("a refused account: %v, want ErrNotFound", err)
+	}
+	if err := is.Create(t.Context(), account, strings.Repeat("x", 1024)); err != nil {
+		t.Errorf("a secret at the limit: %v", err)
+	}
+	own := errors.New("own")
+	err := is.Update(t.Context(), "carol", func(a *issuer.Account) error { a.Roles = []string{"r"}; return own })
+	if a, _ := is.Read(t.Context(), "carol"); !errors.Is(err, own) || len(a.Roles) != 0 {
+		t.Errorf("an update that is given up: %v, roles %v", err, a.Roles)
+	}
+	short := issuer.Memory()
+	if err := short.Put(t.Context(), "keys", []byte("x"), 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newIssuer(t, issuer.WithStore(short), issuer.WithSealKey(make([]byte, 32))).KeySet(t.Context()); err == nil || !strings.Contains(err.Error(), "sealed keys of 1 bytes") {
+		t.Errorf("keys that are too short: %v", err)
+	}
+}
+
+func opened(o auth.Option) error {
+	a, err := auth.New(o, auth.WithService("orders"))
+	if err == nil {
+		a.Close()
+	}
+	return err
+}
+
+func made(opts ...issuer.Option) error {
+	_, err := issuer.New(opts...)
+	return err
+}
+
+// A request that is refused says why in the words of OAuth, and changes nothing.
+func TestWhatRequestsMayNotAsk(t *testing.T) {
+	is := browser(t, newIssuer(t))
+	_, got := begin(t, is, "web")
+	for name, c := range map[string]struct {
+		path, id, secret string
+		form             url.Values
+		status           int
+		code             string
+	}{
+		"to revoke nothing":        {"/revoke", "web", "web-secret", url.Values{"token": {""}}, 400, "invalid_request"},
+		"to revoke another's":      {"/revoke", "orders", "orders-secret", url.Values{"token": {fmt.Sprint(got["refresh_token"])}}, 400, "unauthorized_client"},
+		"to revoke what is gone":   {"/revoke", "web", "web-secret", url.Values{"token": {"x.y"}}, 200, ""},
+		"to refresh what is gone":  {"/token", "web", "web-secret", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x.y"}}, 400, "invalid_grant"},
+		"to refresh what is none":  {"/token", "web", "web-secret", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}}, 400, "invalid_grant"},
+		"to exchange as everybody": {"/token", "", "", url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "client_id": {"app"}, "subject_token": {fmt.Sprint(got["access_token"])}, "subject_token_type": {"urn:ietf:params:oauth:token-type:access_token"}, "audience": {"web"}}, 400, "unauthorized_client"},
+	} {
+		status, answer := post(is, c.path, c.id, c.secret, c.form)
+		if code, _ := answer["error"].(string); status != c.status || code != c.code {
+			t.Errorf("%s: %d %v, want %d %s", name, status, answer, c.status, c.code)
+		}
+	}
+	if status, answer := refreshWith(is, "web", got["refresh_token"]); status != 200 {
+		t.Errorf("the grant that another wanted to revoke: %d %v", status, answer)
+	}
+	r := httptest.NewRequest("POST", "/token", strings.NewReader("grant_type=client_credentials"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth("%zz", "x")
+	w := httptest.NewRecorder()
+	is.ServeHTTP(w, r)
+	if w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), "invalid_client") {
+		t.Errorf("a name that is badly escaped: %d %s", w.Code, w.Body)
+	}
+	for n, ok := range map[int]bool{511: true, 512: true, 513: false} {
+		_, q := login(t, is, "web", "alice-password", func(q url.Values) { q.Set("nonce", strings.Repeat("n", n)) })
+		if q.Has("code") != ok || !ok && q.Get("error") != "invalid_request" {
+			t.Errorf("a nonce of %d bytes: %v, want success %t", n, q, ok)
+		}
+	}
+}
