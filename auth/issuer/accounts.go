@@ -126,11 +126,7 @@ func (i *Issuer) create(ctx context.Context, s stored, secret string) (err error
 			return err
 		}
 	}
-	b, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	err = i.store.Put(ctx, accountKey(s.ID), b, 0, 0)
+	err = i.store.Put(ctx, accountKey(s.ID), encode(s), 0, 0)
 	if errors.Is(err, fault.Conflict) {
 		return ErrExists
 	}
@@ -197,7 +193,7 @@ func (i *Issuer) alter(ctx context.Context, id string, change func(*stored) erro
 			return nil, err
 		}
 		s.Updated = i.now().UTC().Truncate(time.Microsecond)
-		return json.Marshal(s)
+		return encode(s), nil
 	})
 }
 

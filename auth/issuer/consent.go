@@ -36,10 +36,8 @@ func (a *asked) impersonable() bool {
 // seen it: another site can make a browser post, but not read the page.
 func (i *Issuer) askConsent(w http.ResponseWriter, r *http.Request, a asked, subject string) {
 	id := rand.Text()
-	b, err := json.Marshal(consent{Subject: subject, Query: digest(r.URL.RawQuery), Ends: i.now().Add(consentLife).UTC()})
-	if err == nil {
-		err = i.store.Put(r.Context(), consentKey(id), b, 0, consentLife)
-	}
+	c := consent{Subject: subject, Query: digest(r.URL.RawQuery), Ends: i.now().Add(consentLife).UTC()}
+	err := i.store.Put(r.Context(), consentKey(id), encode(c), 0, consentLife)
 	if err != nil {
 		i.fail(w, r, fault.Mark(auth.ErrUnavailable, err))
 		return

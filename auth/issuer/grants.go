@@ -90,12 +90,9 @@ func (i *Issuer) newGrant(ctx context.Context, g grant) (code string, err error)
 	g.ID, g.Code, g.LoggedIn = rand.Text(), digest(secret), i.now().UTC()
 	g.CodeEnds = g.LoggedIn.Add(i.codeLife)
 	g.Ends = g.CodeEnds
-	b, err := json.Marshal(g)
-	if err != nil {
-		return "", err
-	}
 	// The record outlives the code, so that a second use is seen as one.
-	if err := i.store.Put(ctx, grantKey(g.ID), b, 0, i.codeLife+i.accessLife); err != nil {
+	err = i.store.Put(ctx, grantKey(g.ID), encode(g), 0, i.codeLife+i.accessLife)
+	if err != nil {
 		return "", fault.Mark(auth.ErrUnavailable, err)
 	}
 	return g.ID + "." + secret, nil
@@ -114,7 +111,7 @@ func (i *Issuer) alterGrant(ctx context.Context, id string, change func(g *grant
 		if err := change(&g); err != nil {
 			return nil, err
 		}
-		return json.Marshal(g)
+		return encode(g), nil
 	})
 }
 

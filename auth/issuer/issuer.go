@@ -1,6 +1,8 @@
 package issuer
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -32,7 +34,7 @@ type Issuer struct {
 	keyLife      time.Duration
 	refreshGrace time.Duration
 	hashRounds   int
-	seal         []byte
+	seal         cipher.AEAD
 	algorithm    string // of access tokens
 	login        func(*http.Request) (subject string, ok bool)
 	source       func(*http.Request) string
@@ -135,8 +137,11 @@ func WithSealKey(key []byte) Option {
 		if len(key) != 32 {
 			return fmt.Errorf("%w: a seal key of %d bytes, want 32", auth.ErrInvalid, len(key))
 		}
-		i.seal = key
-		return nil
+		block, err := aes.NewCipher(key)
+		if err == nil {
+			i.seal, err = cipher.NewGCM(block)
+		}
+		return err
 	}
 }
 

@@ -203,14 +203,7 @@ func (i *Issuer) readRing(ctx context.Context) (*ringView, error) {
 }
 
 func (i *Issuer) writeRing(ctx context.Context, v *ringView) error {
-	b, err := json.Marshal(v.ring)
-	if err == nil {
-		b, err = i.shut(b)
-	}
-	if err != nil {
-		return err
-	}
-	return i.store.Put(ctx, ringKey, b, v.version, 0)
+	return i.store.Put(ctx, ringKey, i.shut(encode(v.ring)), v.version, 0)
 }
 
 // KeySet returns the public keys as a JWK set (RFC 7517).

@@ -1,46 +1,29 @@
 package issuer
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 	"fmt"
 )
 
-func (i *Issuer) aead() (cipher.AEAD, error) {
-	block, err := aes.NewCipher(i.seal)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
-}
-
 // shut encrypts what the store gets to see of the signing keys.
-func (i *Issuer) shut(b []byte) ([]byte, error) {
+func (i *Issuer) shut(b []byte) []byte {
 	if i.seal == nil {
-		return b, nil
+		return b
 	}
-	a, err := i.aead()
-	if err != nil {
-		return nil, err
-	}
-	nonce := make([]byte, a.NonceSize())
+	nonce := make([]byte, i.seal.NonceSize())
 	rand.Read(nonce)
-	return a.Seal(nonce, nonce, b, []byte(ringKey)), nil
+	return i.seal.Seal(nonce, nonce, b, []byte(ringKey))
 }
 
 func (i *Issuer) open(b []byte) ([]byte, error) {
 	if i.seal == nil {
 		return b, nil
 	}
-	a, err := i.aead()
-	if err != nil {
-		return nil, err
-	}
-	if len(b) < a.NonceSize() {
+	n := i.seal.NonceSize()
+	if len(b) < n {
 		return nil, fmt.Errorf("sealed keys of %d bytes in the store", len(b))
 	}
-	out, err := a.Open(nil, b[:a.NonceSize()], b[a.NonceSize():], []byte(ringKey))
+	out, err := i.seal.Open(nil, b[:n], b[n:], []byte(ringKey))
 	if err != nil {
 		return nil, fmt.Errorf("the seal key does not open the keys in the store: %w", err)
 	}

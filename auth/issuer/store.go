@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 	"maps"
@@ -119,6 +120,13 @@ func (s *memory) List(_ context.Context, prefix string) iter.Seq2[string, error]
 			}
 		}
 	}
+}
+
+// encode returns a record or claims as JSON, which all that this package makes
+// can be.
+func encode(v any) []byte {
+	b, _ := json.Marshal(v)
+	return b
 }
 
 // update reads a record, has change alter it, and writes it, again and again

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -52,11 +51,7 @@ func (i *Issuer) stamp(c claims, life time.Duration) claims {
 
 // access signs an access token (RFC 9068).
 func access(signer *jose.Signer, c claims) (tokens, error) {
-	b, err := json.Marshal(c)
-	if err != nil {
-		return tokens{}, err
-	}
-	raw, err := signer.Sign("at+jwt", b)
+	raw, err := signer.Sign("at+jwt", encode(c))
 	return tokens{Access: raw, Type: c.Bound.tokenType(), Expires: c.Expires - c.Issued, Scope: c.Scope}, err
 }
 
@@ -163,10 +158,6 @@ func (s *issuance) tokens(shown, secret string) (tokens, error) {
 	if s.identity == nil {
 		return t, nil
 	}
-	b, err := json.Marshal(s.identity)
-	if err != nil {
-		return tokens{}, err
-	}
-	t.ID, err = s.id.Sign("JWT", b)
+	t.ID, err = s.id.Sign("JWT", encode(s.identity))
 	return t, err
 }

@@ -1,0 +1,156 @@
+package issuer_test
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/auth/issuer"
+)
+
+// A service whose account is disabled, or may not ask for an audience, gets no
+// token of its own and none for others.
+func TestOwnTokensThatAreRefused(t *testing.T) {
+	is := seed(t, newIssuer(t))
+	a, err := auth.New(issuer.Backend(is, "orders", "orders-secret"), auth.WithService("orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if _, err := a.Token(t.Context(), auth.Audience("nobody")); !errors.Is(err, auth.ErrInvalid) {
+		t.Errorf("for another audience: %v, want ErrInvalid", err)
+	}
+	if _, err := a.Token(t.Context(), auth.Audience("billing")); err != nil {
+		t.Errorf("for one of its audiences: %v", err)
+	}
+	if err := is.Update(t.Context(), "orders", func(a *issuer.Account) error { a.Disabled = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Token(t.Context(), auth.Audience("frontend")); !errors.Is(err, auth.ErrUnauthenticated) {
+		t.Errorf("disabled: %v, want ErrUnauthenticated", err)
+	}
+}
+
+// Requests that name no token, no client, or something malformed are refused
+// with the code of the standard.
+func TestRequestsThatSayTooLittle(t *testing.T) {
+	is := browser(t, newIssuer(t))
+	assertion := url.Values{"grant_type": {"client_credentials"}, "client_assertion_type": {assertionType}}
+	asserted := func(raw string) url.Values {
+		f := url.Values{"client_assertion": {raw}}
+		for k, v := range assertion {
+			f[k] = v
+		}
+		return f
+	}
+	for name, c := range map[string]struct {
+		path   string
+		form   url.Values
+		status int
+		code   string
+	}{
+		"no client":                   {"/revoke", url.Values{"token": {"x"}}, 401, "invalid_client"},
+		"an assertion that is none":   {"/token", asserted("x"), 401, "invalid_client"},
+		"an assertion about nothing":  {"/token", asserted("eyJhbGciOiJFZERTQSJ9.W10.AAAA"), 401, "invalid_client"}, // the payload is []
+		"an unknown client, no proof": {"/token", url.Values{"grant_type": {"refresh_token"}, "client_id": {"none"}, "refresh_token": {"x.y"}}, 401, "invalid_client"},
+	} {
+		r := httptest.NewRequest("POST", c.path, strings.NewReader(c.form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		is.ServeHTTP(w, r)
+		if w.Code != c.status || c.code != "" && !strings.Contains(w.Body.String(), `"`+c.code+`"`) {
+			t.Errorf("%s: %d %s, want %d %s", name, w.Code, w.Body, c.status, c.code)
+		}
+	}
+}
+
+// What an authorization request may say has limits, and one that is beyond them
+// gives no code.
+func TestLimitsOfAnAuthorization(t *testing.T) {
+	is := browser(t, newIssuer(t, issuer.WithLogin(session)))
+	for name, c := range map[string]struct {
+		nonce, state int
+		ok           bool
+	}{
+		"below": {511, 4095, true}, "at": {512, 4096, true}, "a longer nonce": {513, 1, false}, "a longer state": {1, 4097, false},
+	} {
+		r, _ := visit(is, "alice", request("web", callback, "nonce", strings.Repeat("n", c.nonce), "state", strings.Repeat("s", c.state)), nil)
+		if got := sent(r).Get("code") != ""; got != c.ok {
+			t.Errorf("%s: a code %t, want %t: %d %v", name, got, c.ok, r.StatusCode, r.Header)
+		}
+	}
+}
+
+// patchy is a store that can't read some keys.
+type patchy struct {
+	issuer.Store
+	away string
+}
+
+func (s *patchy) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	if s.away != "" && strings.HasPrefix(key, s.away) {
+		return nil, 0, errAway
+	}
+	return s.Store.Get(ctx, key)
+}
+
+// lost is a store of which the keys of others are not good.
+type lost struct {
+	issuer.Store
+	ring []byte
+}
+
+func (s *lost) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	if s.ring != nil && key == "keys" {
+		return s.ring, 1, nil
+	}
+	return s.Store.Get(ctx, key)
+}
+
+func TestKeysThatCannotBeUsed(t *testing.T) {
+	for name, ring := range map[string][]byte{
+		"too short to be sealed": []byte("short"),
+		"sealed by another":      make([]byte, 100),
+	} {
+		is := newIssuer(t, issuer.WithStore(&lost{issuer.Memory(), ring}), issuer.WithSealKey(make([]byte, 32)))
+		if set, err := is.KeySet(t.Context()); err == nil || set != nil {
+			t.Errorf("%s: %s, %v", name, set, err)
+		}
+	}
+	is := newIssuer(t, issuer.WithStore(&lost{issuer.Memory(), []byte(`{"keys":[{"alg":"EdDSA","private":"AAAA"}]}`)}))
+	if set, err := is.KeySet(t.Context()); err == nil || set != nil {
+		t.Errorf("no private key: %s, %v", set, err)
+	}
+}
+
+func TestAPublicClientWhenTheStoreIsUnavailable(t *testing.T) {
+	store := &patchy{Store: issuer.Memory()}
+	is := browser(t, newIssuer(t, issuer.WithStore(store)))
+	f := url.Values{"grant_type": {"refresh_token"}, "client_id": {"app"}, "refresh_token": {"x.y"}}
+	if status, got := post(is, "/token", "", "", f); status != 400 {
+		t.Errorf("an unknown token: %d %v, want 400", status, got)
+	}
+	store.away = "account/"
+	if status, got := post(is, "/token", "", "", f); status != 503 || strings.Contains(got["error_description"].(string), "refused") {
+		t.Errorf("unavailable: %d %v, want 503 and no details", status, got)
+	}
+	key, set := signer(t)
+	store.away = ""
+	if err := is.Create(t.Context(), issuer.Account{ID: "robot", Type: issuer.Service, Keys: set}, ""); err != nil {
+		t.Fatal(err)
+	}
+	store.away = "account/robot"
+	raw, err := key.Sign("", []byte(`{"iss":"robot","sub":"robot","aud":"x","jti":"1","exp":`+time.Now().Add(time.Minute).Format("20060102")+`}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f = url.Values{"grant_type": {"client_credentials"}, "client_assertion_type": {assertionType}, "client_assertion": {raw}}
+	if status, got := post(is, "/token", "", "", f); status != 503 {
+		t.Errorf("an assertion of a client that can't be read: %d %v, want 503", status, got)
+	}
+}
