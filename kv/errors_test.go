@@ -16,8 +16,13 @@ func TestErrorsOfCalls(t *testing.T) {
 		do   func(ctx context.Context, d *seen, s *front) error
 		want error
 	}{
-		"Add to no key":       {func(ctx context.Context, _ *seen, s *front) error { _, err := s.Add(ctx, "", 1); return err }, ErrInvalid},
-		"Add to what is text": {func(ctx context.Context, _ *seen, s *front) error { _, err := s.Add(ctx, "text", 1); return err }, ErrInvalid},
+		"Add to no key": {func(ctx context.Context, _ *seen, s *front) error { _, err := s.Add(ctx, "", 1); return err }, ErrInvalid},
+		"Add for a time that is over": {func(ctx context.Context, _ *seen, s *front) error {
+			_, err := s.Add(ctx, "n", 1, TTL(-time.Second))
+			return err
+		}, ErrInvalid},
+		"a typed update of no key": {func(ctx context.Context, _ *seen, s *front) error { return setTyped(ctx, s, "", nil) }, ErrInvalid},
+		"Add to what is text":      {func(ctx context.Context, _ *seen, s *front) error { _, err := s.Add(ctx, "text", 1); return err }, ErrInvalid},
 		"Add when the read fails": {func(ctx context.Context, d *seen, s *front) error {
 			d.get = func(context.Context, string) (Item, error) { return Item{}, gone }
 			_, err := s.Add(ctx, "n", 1)

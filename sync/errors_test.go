@@ -16,32 +16,15 @@ func (empty) Claim(Request) Claim { return nil }
 // What ends a call early says why, and nothing is held then.
 func TestErrorsOfCalls(t *testing.T) {
 	for name, c := range map[string]struct {
-		do   func(ctx context.Context, s Sync, l Leader) error
+		do   func(ctx context.Context, s Sync) error
 		want error
 	}{
-		"elect when the leader is closed": {func(ctx context.Context, _ Sync, l Leader) error {
-			l.Close()
-			_, err := l.Elect(ctx)
-			return err
-		}, ErrClosed},
-		"ask for the leader when it is closed": {func(ctx context.Context, _ Sync, l Leader) error {
-			l.Close()
-			c, err := l.Leader(ctx)
-			if c != (Candidate{}) {
-				t.Errorf("closed, and %+v leads", c)
-			}
-			return err
-		}, ErrClosed},
-		"list when closed": {func(ctx context.Context, s Sync, _ Leader) error {
-			s.Close()
-			return listing(ctx, s)
-		}, ErrClosed},
-		"list for a caller who gave up": {func(ctx context.Context, s Sync, _ Leader) error {
+		"list for a caller who gave up": {func(ctx context.Context, s Sync) error {
 			ended, cancel := context.WithCancel(ctx)
 			cancel()
 			return listing(ended, s)
 		}, context.Canceled},
-		"list": {listingOf, nil},
+		"list": {listing, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := New()
@@ -49,12 +32,7 @@ func TestErrorsOfCalls(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			l, err := s.Leader("x")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			if err := c.do(t.Context(), s, l); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			if err := c.do(t.Context(), s); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 			if held := s.Holds(); len(held) != 0 {
@@ -63,8 +41,6 @@ func TestErrorsOfCalls(t *testing.T) {
 		})
 	}
 }
-
-func listingOf(ctx context.Context, s Sync, _ Leader) error { return listing(ctx, s) }
 
 // listing is the error that a list of holds ends with.
 func listing(ctx context.Context, s Sync) (last error) {
