@@ -3,6 +3,7 @@
 #            PICTURES=dir  where pictures of the page go
 #            FUZZTIME=20s  for each target     CHAOS=1m SOAK=10m  for each test
 #            SEEDS=10000  for each world       FIRST=1    the first of them
+#            SEARCHES=10000  of make searches, from SEED=7
 #            SOAK_OUT=dir  where samples and plots of make soak go
 
 SHELL := bash
@@ -21,6 +22,8 @@ CHAOS    ?= 1m
 SOAK     ?= 5m
 SEEDS    ?= 1000
 FIRST    ?= 1
+SEARCHES ?= 10000
+SEED     ?= 7
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 APIDIFF     := golang.org/x/exp/cmd/apidiff@v0.0.0-20260218203240-3dfff04db8fa
@@ -38,7 +41,7 @@ MODULES := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -no
 BUILD   := interop/consul interop/kubernetes interop/servers interop/telegraf
 TESTED  := $(filter-out $(BUILD) bench,$(MODULES))
 
-.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api pictures bench chaos sim soak fuzz mutants errors clean
+.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api pictures bench chaos searches sim soak fuzz mutants errors clean
 
 help: ## shows this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -93,6 +96,11 @@ chaos: ## runs the tests named …Chaos…, and those of sync, for CHAOS each: s
 	@scripts/servers
 	@CHAOS=$(CHAOS) REQUIRE_SERVERS=1 go test $(race) -count 1 -p 1 -run Chaos -timeout 2h -v $(PKG)
 	@CHAOS=$(CHAOS) REQUIRE_SERVERS=1 go test $(race) -count 1 -p 1 -timeout 2h -v ./sync/internal/chaos
+
+searches: ## compares SEARCHES random searches with a model, on each engine of db, on records that come from SEED
+	@scripts/servers
+	@DB_SEARCHES=$(SEARCHES) DB_SEED=$(SEED) REQUIRE_SERVERS=1 go test -count 1 -p 1 -timeout 2h -v \
+		-run '^(TestMemory|TestSQLite|TestMySQL|TestPostgres|TestOpenSearch|TestCassandra)$$/^(Conformance|RandomSearchesAgreeWithAModel)$$/^RandomSearchesAgreeWithAModel$$' ./db ./db/sql ./db/elastic ./db/cassandra
 
 sim: ## runs the tests named …Simulated… with SEEDS seeds each: faults in a simulated world
 	@SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) go test $(race) -count 1 -p 2 -run Simulated -timeout 24h -v $(PKG) | grep -v '^[ 0-9]*$$\|no test files\|no tests to run'

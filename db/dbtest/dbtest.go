@@ -30,7 +30,8 @@ type Harness struct {
 	// nil: those cases are skipped.
 	Restart func(t testing.TB)
 
-	// Searches is how many random searches are compared with a model; 0: 300.
+	// Searches is how many random searches are compared with a model; 0: 300. The
+	// environment's DB_SEARCHES and DB_SEED go before it, and before the seed of Run.
 	Searches int
 
 	// Settle waits until searches see what was written before. nil: they do at
