@@ -186,31 +186,22 @@ func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
 
 // list returns the groups that have a consumer of the stream, in any order.
 func (d *driver) list(ctx context.Context, kv jetstream.KeyValue, s jetstream.Stream) ([]event.GroupInfo, error) {
-	infos := s.ListConsumers(ctx)
 	var list []event.GroupInfo
-	var failed error
-	for i := range infos.Info() { // to the end: what sends them waits for whoever takes them
-		if i.Config.Durable == "" || failed != nil {
-			continue
-		}
+	err := d.consumers(ctx, s, func(i *jetstream.ConsumerInfo) error {
 		e, err := kv.Get(ctx, "g."+i.Name)
 		if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
-			continue // somebody else's
+			return nil // somebody else's
 		}
 		var g group
 		if err == nil {
 			err = json.Unmarshal(e.Value(), &g)
 		}
-		if err != nil {
-			failed = err
-			continue
+		if err == nil {
+			list = append(list, event.GroupInfo{Name: g.Name, Types: g.Types, Lag: event.Lag{Pending: int64(i.NumAckPending), Behind: int64(i.NumPending)}})
 		}
-		list = append(list, event.GroupInfo{Name: g.Name, Types: g.Types, Lag: event.Lag{Pending: int64(i.NumAckPending), Behind: int64(i.NumPending)}})
-	}
-	if failed == nil {
-		failed = d.lost(infos.Err())
-	}
-	return list, failed
+		return err
+	})
+	return list, d.lost(err)
 }
 
 // DeleteGroup first notes in the entry that the group is gone, so that its members do not
@@ -286,18 +277,26 @@ func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) 
 		}
 		upto = max(upto, after+1)
 	}
-	infos := s.ListConsumers(ctx)
-	for i := range infos.Info() {
-		if i.Config.Durable == "" || i.NumPending == 0 && i.NumAckPending == 0 {
-			// It needs nothing of what was in the stream when its state was
-			// read. Its floor may be far behind: it moves only with what is of
+	err = d.consumers(ctx, s, func(i *jetstream.ConsumerInfo) error {
+		floor := i.AckFloor.Stream + 1
+		if i.NumPending == 0 && i.NumAckPending == 0 {
+			// It needs nothing of what its server had in the stream when its state
+			// was read. Its floor may be far behind: it moves only with what is of
 			// the group's types.
-			continue
+			if !nats.Clustered(s) {
+				return nil
+			}
+			next, err := beyond(ctx, s, selects(i.Config), i.Delivered.Stream)
+			if err != nil || next == 0 {
+				return err
+			}
+			floor = next
 		}
-		upto = min(upto, i.AckFloor.Stream+1)
-	}
-	if err := infos.Err(); err != nil {
-		return 0, nats.ReadError(err)
+		upto = min(upto, floor)
+		return nil
+	})
+	if err != nil {
+		return 0, nats.ReadError(d.lost(err))
 	}
 	if upto <= st.FirstSeq {
 		return 0, nil
@@ -306,4 +305,12 @@ func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) 
 		return 0, nats.WriteError(err)
 	}
 	return int64(upto - st.FirstSeq), nil
+}
+
+// selects returns the filters of a consumer, none for all.
+func selects(c jetstream.ConsumerConfig) []string {
+	if c.FilterSubject != "" {
+		return []string{c.FilterSubject}
+	}
+	return c.FilterSubjects
 }

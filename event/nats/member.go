@@ -88,13 +88,15 @@ func (m *member) fetch(limit int, wait time.Duration) ([]event.Delivered, error)
 		return nil, err
 	}
 	var ds []event.Delivered
+	begin := m.consumer.CachedInfo().Config.OptStartSeq
 	for msg := range batch.Messages() {
-		if msg.Subject() == m.d.fenceSubject() { // no record
+		md, err := msg.Metadata()
+		if msg.Subject() == m.d.fenceSubject() || err == nil && md.Sequence.Stream < begin { // no record, or of before the group
 			msg.Ack()
 			continue
 		}
 		d := event.Delivered{Attempt: 1, Tag: msg, Encoded: string(msg.Data())}
-		if md, err := msg.Metadata(); err == nil {
+		if err == nil {
 			d.Attempt, d.Position = int(md.NumDelivered), format(md.Sequence.Stream)
 		}
 		ds = append(ds, d)

@@ -120,6 +120,9 @@ func (d *driver) stream(ctx context.Context) (jetstream.Stream, error) {
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		s, err = d.create(ctx, jetstream.StreamConfig{Name: d.name, Subjects: []string{d.subject + ">"}, Storage: jetstream.FileStorage, Replicas: d.replicas})
 	}
+	if err == nil {
+		err = nats.Reach(ctx, d.js, s, d.subject+"reach")
+	}
 	if err != nil {
 		return nil, nats.ReadError(err)
 	}
@@ -171,11 +174,23 @@ func (d *driver) groups(ctx context.Context) (jetstream.KeyValue, error) {
 			kv, err = d.js.KeyValue(ctx, d.name+"-groups")
 		}
 	}
+	if err == nil {
+		err = d.reachBucket(ctx)
+	}
 	if err != nil {
 		return nil, nats.ReadError(err)
 	}
 	d.kv = kv
 	return kv, nil
+}
+
+// reachBucket waits until what is written to the bucket of the groups gets there.
+func (d *driver) reachBucket(ctx context.Context) error {
+	s, err := d.js.Stream(ctx, "KV_"+d.name+"-groups")
+	if err != nil {
+		return err
+	}
+	return nats.Reach(ctx, d.js, s, "$KV."+d.name+"-groups.reach")
 }
 
 func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/micro/go-platform/event"
@@ -66,11 +67,19 @@ func (d *driver) locate(ctx context.Context, p event.Position, st jetstream.Stre
 			return 0, err
 		}
 		defer c.close(ctx)
-		if err := c.fill(ctx, 1, 0); err != nil {
-			return 0, err
-		}
-		if len(c.buffer) == 0 {
+		err = d.whole(ctx, nil, st.LastSeq, func() (uint64, error) {
+			if err := c.fill(ctx, 1, 0); err != nil {
+				return 0, err
+			}
+			// A server that is behind begins where it is.
+			c.buffer = slices.DeleteFunc(c.buffer, func(m message) bool { return m.stored.Before(p.Time) })
+			if len(c.buffer) == 0 {
+				return st.LastSeq - 1, nil
+			}
 			return st.LastSeq, nil
+		})
+		if err != nil || len(c.buffer) == 0 {
+			return st.LastSeq, err
 		}
 		return c.buffer[0].seq - 1, nil
 	}
@@ -135,7 +144,7 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 func (d *driver) forward(ctx context.Context, q event.ReadRequest, c *cursor, page event.Page) (event.Page, error) {
 	first := c.fills == 0
 	if len(c.buffer) < q.Max {
-		if err := c.fill(ctx, q.Max-len(c.buffer), 0); err != nil {
+		if err := c.catchUp(ctx, q.Max); err != nil {
 			c.close(ctx)
 			return event.Page{}, err
 		}
@@ -199,7 +208,15 @@ func (d *driver) back(ctx context.Context, q event.ReadRequest, st jetstream.Str
 		return event.Page{}, err
 	}
 	defer c.close(ctx)
-	if err := c.fill(ctx, int(end-begin), 0); err != nil {
+	err = d.whole(ctx, nil, end-1, func() (uint64, error) {
+		if n := int(end-begin) - len(c.buffer); n > 0 {
+			if err := c.fill(ctx, n, 0); err != nil {
+				return 0, err
+			}
+		}
+		return c.newest(), nil
+	})
+	if err != nil {
 		return event.Page{}, err
 	}
 	page := event.Page{Next: format(begin), More: begin > st.FirstSeq}
@@ -276,9 +293,10 @@ func (c *cursor) skips(i int) bool {
 }
 
 type message struct {
-	seq   uint64
-	order uint64        // among what its consumer was sent
-	r     *event.Record // nil: no record
+	seq    uint64
+	order  uint64 // among what its consumer was sent
+	stored time.Time
+	r      *event.Record // nil: no record
 }
 
 // from opens a cursor after a sequence.
@@ -295,12 +313,41 @@ func (d *driver) open(ctx context.Context, cfg jetstream.ConsumerConfig) (*curso
 	if err != nil {
 		return nil, err
 	}
+	cfg.Name = cursorName + event.NewID()
 	cfg.AckPolicy, cfg.MemoryStorage, cfg.InactiveThreshold = jetstream.AckNonePolicy, true, 30*time.Second
 	c, err := s.CreateConsumer(ctx, cfg)
 	if err != nil {
 		return nil, nats.ReadError(d.lost(err))
 	}
 	return &cursor{d: d, c: c}, nil
+}
+
+// cursorName begins the names of consumers that are no group's: escape makes no such name.
+const cursorName = "_read-"
+
+func isCursor(name string) bool { return strings.HasPrefix(name, cursorName) }
+
+// newest is the number of the last message that the server has sent.
+func (c *cursor) newest() uint64 {
+	if len(c.buffer) == 0 {
+		return c.after
+	}
+	return c.buffer[len(c.buffer)-1].seq
+}
+
+// catchUp fills the buffer with n messages, or all that there are.
+func (c *cursor) catchUp(ctx context.Context, n int) error {
+	last, err := c.d.end(ctx)
+	if err != nil {
+		return err
+	}
+	return c.d.whole(ctx, nil, last, func() (uint64, error) {
+		err := c.fill(ctx, n-len(c.buffer), 0)
+		if len(c.buffer) >= n {
+			return last, err
+		}
+		return c.newest(), err
+	})
 }
 
 // fill reads up to n messages into the buffer, waiting for the first.
@@ -339,11 +386,14 @@ func (c *cursor) fetch(n int, wait time.Duration) error {
 		if err != nil {
 			return nats.ReadError(err)
 		}
+		if c.after > 0 && md.Sequence.Stream <= c.newest() {
+			continue // a server that is behind begins where it is
+		}
 		r, err := eventdriver.ParseRecord(string(m.Data()))
 		if err == nil {
 			r.Position = format(md.Sequence.Stream)
 		}
-		c.buffer = append(c.buffer, message{seq: md.Sequence.Stream, order: md.Sequence.Consumer, r: r})
+		c.buffer = append(c.buffer, message{seq: md.Sequence.Stream, order: md.Sequence.Consumer, stored: md.Timestamp, r: r})
 	}
 	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nats.ReadError(err)

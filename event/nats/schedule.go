@@ -72,6 +72,9 @@ func (d *driver) schedules(ctx context.Context, create bool) (jetstream.Stream, 
 		}
 		s, err = d.create(ctx, jetstream.StreamConfig{Name: d.plan.name, Subjects: []string{d.plan.subject + ">"}, Storage: jetstream.FileStorage, Replicas: d.replicas})
 	}
+	if err == nil {
+		err = nats.Reach(ctx, d.js, s, d.plan.subject+"reach")
+	}
 	if err != nil {
 		return nil, nats.ReadError(err)
 	}

@@ -24,33 +24,59 @@ func (d *driver) subjects(q event.ReadRequest, first, last uint64) []string {
 }
 
 // selected reads forward what is after a sequence.
-func (d *driver) selected(ctx context.Context, q event.ReadRequest, filters []string, st jetstream.StreamState, page event.Page, after uint64) (event.Page, error) {
+func (d *driver) selected(ctx context.Context, q event.ReadRequest, filters []string, st jetstream.StreamState, page event.Page, after uint64) (out event.Page, err error) {
+	err = d.whole(ctx, filters, st.LastSeq, func() (uint64, error) {
+		var newest uint64
+		out, newest, err = d.selectedNow(ctx, q, filters, st, page, after)
+		if out.More {
+			newest = st.LastSeq
+		}
+		return newest, err
+	})
+	return out, err
+}
+
+// selectedNow reads what the server has that reads, and returns the newest number of it.
+func (d *driver) selectedNow(ctx context.Context, q event.ReadRequest, filters []string, st jetstream.StreamState, page event.Page, after uint64) (event.Page, uint64, error) {
 	c, pending, err := d.filtered(ctx, filters, after+1)
 	if err != nil {
-		return page, err
+		return page, 0, err
 	}
 	defer c.close(ctx)
 	n := min(pending, uint64(q.Max))
 	if err := c.exactly(ctx, n); err != nil {
-		return event.Page{}, err
+		return event.Page{}, 0, err
 	}
 	for _, m := range c.buffer {
+		if m.seq <= after {
+			continue // a server that is behind begins where it is
+		}
 		after = m.seq
 		if m.r != nil && q.Filter.Match(m.r) {
 			page.Records = append(page.Records, m.r)
 		}
 	}
+	newest := after
 	page.More = pending > n
 	if !page.More {
 		after = max(after, st.LastSeq)
 	}
 	page.Next = format(after)
-	return page, nil
+	return page, newest, nil
 }
 
 // selectedBack reads backward what is before a sequence: it looks for a place with
 // about a page between there and the end.
-func (d *driver) selectedBack(ctx context.Context, q event.ReadRequest, filters []string, st jetstream.StreamState, end uint64) (event.Page, error) {
+func (d *driver) selectedBack(ctx context.Context, q event.ReadRequest, filters []string, st jetstream.StreamState, end uint64) (out event.Page, err error) {
+	err = d.whole(ctx, filters, end-1, func() (uint64, error) {
+		var newest uint64
+		out, newest, err = d.selectedBackNow(ctx, q, filters, st, end)
+		return newest, err
+	})
+	return out, err
+}
+
+func (d *driver) selectedBackNow(ctx context.Context, q event.ReadRequest, filters []string, st jetstream.StreamState, end uint64) (event.Page, uint64, error) {
 	count := func(from uint64) (uint64, error) {
 		c, pending, err := d.filtered(ctx, filters, from)
 		if err != nil {
@@ -62,14 +88,14 @@ func (d *driver) selectedBack(ctx context.Context, q event.ReadRequest, filters 
 	most := uint64(q.Max)
 	above, err := count(end) // also what is published meanwhile
 	if err != nil {
-		return event.Page{}, err
+		return event.Page{}, 0, err
 	}
 	begin, beyond, between := end, end, uint64(0) // beyond: a place with too few
 	for size := most; between < (most+3)/4 && begin > st.FirstSeq; size *= 4 {
 		beyond, begin = begin, end-min(size, end-st.FirstSeq)
 		n, err := count(begin)
 		if err != nil {
-			return event.Page{}, err
+			return event.Page{}, 0, err
 		}
 		between = n - min(n, above)
 	}
@@ -77,7 +103,7 @@ func (d *driver) selectedBack(ctx context.Context, q event.ReadRequest, filters 
 		middle := begin + (beyond-begin)/2
 		n, err := count(middle)
 		if err != nil {
-			return event.Page{}, err
+			return event.Page{}, 0, err
 		}
 		n -= min(n, above)
 		if n < most {
@@ -88,17 +114,19 @@ func (d *driver) selectedBack(ctx context.Context, q event.ReadRequest, filters 
 	}
 	c, pending, err := d.filtered(ctx, filters, begin)
 	if err != nil {
-		return event.Page{}, err
+		return event.Page{}, 0, err
 	}
 	defer c.close(ctx)
 	if err := c.exactly(ctx, min(pending, between)); err != nil {
-		return event.Page{}, err
+		return event.Page{}, 0, err
 	}
+	newest := begin - 1
 	page := event.Page{Next: format(begin), More: begin > st.FirstSeq}
 	for _, m := range slices.Backward(c.buffer) {
 		if m.seq >= end {
 			continue
 		}
+		newest = max(newest, m.seq)
 		if len(page.Records) == q.Max {
 			page.More = true
 			break
@@ -111,7 +139,7 @@ func (d *driver) selectedBack(ctx context.Context, q event.ReadRequest, filters 
 	if len(page.Records) < q.Max {
 		page.Next = format(begin)
 	}
-	return page, nil
+	return page, newest, nil
 }
 
 // filtered opens a cursor at a sequence, and says how many messages it will get.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/nats"
 	gonats "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -66,7 +67,7 @@ func (w *walk) take(m seen) {
 // bulk reads many. It may stop early.
 func (w *walk) bulk(ctx context.Context) error {
 	c, err := w.s.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.after + 1, HeadersOnly: w.headersOnly,
+		Name: cursorName + event.NewID(), DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.after + 1, HeadersOnly: w.headersOnly,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, InactiveThreshold: 30 * time.Second,
 	})
 	if err != nil {
@@ -92,6 +93,9 @@ func (w *walk) bulk(ctx context.Context) error {
 					return nil
 				}
 				order++
+				if md.Sequence.Stream <= w.after {
+					continue // a server that is behind begins where it is
+				}
 				w.take(seen{md.Sequence.Stream, m.Subject(), m.Headers(), m.Data()})
 			}
 			if order == before {
