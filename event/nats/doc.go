@@ -16,6 +16,13 @@
 // of each of the newest four million records: the first one reads the stream, the next
 // only what is new.
 //
+// On a cluster (WithReplicas) consumers are on any of the servers that keep the stream, and
+// one of these may be behind. Reads ask the stream's leader whether something is missing, and wait for
+// it: a query finds all that was acknowledged before, or fails. Retention does the same for
+// each group. Lag and Groups are what the group's own server knows, which may be a moment
+// old. While a stream has no leader, for some seconds after its server died, calls are
+// event.ErrUnavailable or event.ErrUnknownOutcome.
+//
 // PublishAt and Schedule need a server 2.11 or later, else they are
 // event.ErrUnsupported. What is published later is in a stream of its own,
 // "later-events-<namespace>", which is made when something is first scheduled. Each
