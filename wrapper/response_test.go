@@ -178,6 +178,7 @@ func TestHijackedConnectionOfAnyKindEndsTheCall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ours, theirs := c.conns(t)
 			defer theirs.Close()
+			theirs.SetReadDeadline(time.Now().Add(30 * time.Second))
 			rec := newRecorder()
 			var taken net.Conn
 			h := newWrapper(t, wrapper.WithObserver(rec)).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
