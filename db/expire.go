@@ -128,7 +128,10 @@ func (t *table) count(ctx context.Context, q Query) (int64, error) {
 		return 0, err
 	}
 	n, err := t.ops.Count(ctx, place, And(append(q.Filter.Conjuncts(), over)...))
-	return max(0, all-n), err
+	if err != nil {
+		return 0, err
+	}
+	return max(0, all-n), nil
 }
 
 // mayExpire reports whether the table has records that expire, whoever declared TTL.
