@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -44,33 +45,34 @@ func (s *subscription) run(loop func(*runner)) {
 	}()
 }
 
-// runners are those whose handlers are watched.
+// runners are those whose handlers are watched. There may be many.
 type runners struct {
-	mu   sync.Mutex
-	list []*runner
+	mu  sync.Mutex
+	set map[*runner]struct{}
 }
 
 func (rs *runners) add(r *runner) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	rs.list = append(rs.list, r)
+	if rs.set == nil {
+		rs.set = map[*runner]struct{}{}
+	}
+	rs.set[r] = struct{}{}
 }
 
 // remove reports whether the runner was there.
 func (rs *runners) remove(r *runner) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	i := slices.Index(rs.list, r)
-	if i >= 0 {
-		rs.list = slices.Delete(rs.list, i, i+1)
-	}
-	return i >= 0
+	_, ok := rs.set[r]
+	delete(rs.set, r)
+	return ok
 }
 
 func (rs *runners) all() []*runner {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	return slices.Clone(rs.list)
+	return slices.Collect(maps.Keys(rs.set))
 }
 
 // work runs handlers until stop.
