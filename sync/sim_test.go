@@ -279,7 +279,8 @@ func (b *simBackend) answer(op string, body []byte) any {
 		switch {
 		case b.over[r.Nonce]:
 			return simReply{Status: "lost"}
-		case has: // the reply was lost
+		case has: // the reply was lost; who asks counts its time from now on
+			k.holders[r.Nonce] = simGrant{g.token, now + r.TTL}
 			return simReply{Token: g.token}
 		case len(k.holders) == 0:
 			k.limit = r.Limit

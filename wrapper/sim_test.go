@@ -429,10 +429,13 @@ func (w *simCalls) audit(stats map[string][]router.NodeStats, snapshot metrics.S
 		if s.end.Attempts != s.sent {
 			w.Failf("%s says %d attempts, and there were %d: %v", id, s.end.Attempts, s.sent, s.end.Err)
 		}
-		if n := len(w.done[id]); s.end.Action == "POST" && n > 1 || n > s.sent {
+		// net/http's transport repeats a GET by itself when a connection that was used before breaks
+		// ahead of the answer, and returns the error of the last try.
+		byTransport := s.end.Action == "GET"
+		if n := len(w.done[id]); s.end.Action == "POST" && n > 1 || n > s.sent && !byTransport {
 			w.Failf("%s %s was done by %q, and sent %d times", s.end.Action, id, w.done[id], s.sent)
 		}
-		if !slices.ContainsFunc(s.classes, func(c router.Class) bool { return c != router.Unsent }) && len(w.done[id]) > 0 {
+		if !slices.ContainsFunc(s.classes, func(c router.Class) bool { return c != router.Unsent }) && len(w.done[id]) > 0 && !byTransport {
 			w.Failf("%s was certainly not sent, and done by %q", id, w.done[id])
 		}
 	}

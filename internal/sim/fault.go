@@ -17,7 +17,7 @@ const (
 	Delay  Kind = "delay"  // everything takes Size milliseconds longer
 	Slow   Kind = "slow"   // Size bytes a second
 	Lossy  Kind = "lossy"  // Size of a hundred segments are lost and sent again, after 200 ms, 400 ms, …
-	Reset  Kind = "reset"  // connections are reset after Size more bytes, both ways
+	Reset  Kind = "reset"  // connections are reset after Size more bytes, if these come before its end, both ways
 	Forget Kind = "forget" // connections swallow everything and say nothing, both ways; new ones work
 )
 

@@ -169,10 +169,19 @@ func (n *Net) Handler(k Kind) Handler {
 			return func() { n.mu.Lock(); w.loss = 0; n.mu.Unlock() }
 		},
 		Reset: func(f Fault, from, to *Host) func() {
+			var due []*pipe
 			for _, p := range n.between(from, to) {
-				p.pipes[p.sends(from)].resetAfter(f.Size)
+				q := p.pipes[p.sends(from)]
+				q.resetAfter(f.Size)
+				due = append(due, q)
 			}
-			return func() {}
+			return func() {
+				n.mu.Lock()
+				defer n.mu.Unlock()
+				for _, q := range due {
+					q.credit = -1 // fewer bytes came: a fault that is over does nothing later
+				}
+			}
 		},
 		Forget: func(_ Fault, from, to *Host) func() {
 			for _, p := range n.between(from, to) {
