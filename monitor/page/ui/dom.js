@@ -52,6 +52,7 @@ const span = (s) => s < 1 ? "now" : s < 90 ? s.toFixed(0) + " s" : s < 5400 ? (s
 const real = (t) => t && !t.startsWith("0001");
 const clock = (t) => real(t) ? new Date(t).toLocaleTimeString([], { hourCycle: "h23" }) : "–";
 const when = (t) => !real(t) ? "–" : Date.now() - new Date(t) < 864e5 ? clock(t) : new Date(t).toLocaleString([], { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
+const finely = (t) => real(t) && Date.now() - new Date(t) < 864e5 ? clock(t) + "." + String(new Date(t).getMilliseconds()).padStart(3, "0") : when(t);
 const cut = (s, n) => s.length > n ? s.slice(0, n - 1) + "…" : s;
 const plural = (n, one, many) => n + " " + (n === 1 ? one : many || one + "s");
 const pill = (state, text) => el("span", { class: "pill " + state }, text || state);

@@ -17,7 +17,7 @@ function traces(o, data) {
   if (data.spans) return waterfall(here().q.get("id"), data.spans);
   const slow = Math.max(...data.traces.map((t) => t.duration), 1);
   return [el("h1", { class: "row top" }, "Traces"), filters("traces", [["service", "service", "any", o.services.map((v) => v.service).filter(Boolean)], ["name", "operation", "any"], ["min", "at least", "such as 100ms"]], el("label", { class: "check" }, el("input", { type: "checkbox", name: "errors", value: "1", checked: here().q.get("errors") === "1" }), "failed only")),
-    table(["operation", "service", "duration", "#spans", "#errors", "#start"], data.traces.map((t) => ({ key: t.id, cells: [el("a", { href: "#traces?id=" + t.id }, t.name), el("span", { class: "chip" }, t.service), bar(t.duration / slow, ms(t.duration), t.errors && "fail"), t.spans, t.errors ? pill("fail", t.errors) : "0", when(t.start)] })), ["No trace fits", "Sampling may leave some out; look for less."])];
+    table(["operation", "service", "duration", "#spans", "#errors", "#start"], data.traces.map((t) => ({ key: t.id, cells: [el("a", { href: "#traces?id=" + t.id }, t.name), el("span", { class: "chip" }, t.service), bar(t.duration / slow, ms(t.duration), t.errors && "fail"), t.spans, t.errors ? pill("fail", t.errors) : "0", finely(t.start)] })), ["No trace fits", "Sampling may leave some out; look for less."])];
 }
 function waterfall(id, spans) {
   const end = Math.max(1, ...spans.map((s) => s.start + s.duration)), failed = spans.filter((s) => s.error).length, services = [...new Set(spans.map((s) => s.service))];
