@@ -52,7 +52,7 @@ var simInstances = []string{"s1", "s2", "s3", "s4"}
 const (
 	simSlack     = 20 * time.Millisecond // beyond a deadline
 	simForgotten = 3 * time.Second       // after which the registry drops a dead instance
-	simEnough    = 1600                  // calls after which each instance is used again: one of 400 asks one that took long
+	simEnough    = 6400                  // calls after which each instance is used again: one of 400 asks one that took long, by chance
 	calmTook     = 20 * time.Millisecond // at most, in the calm service
 )
 
