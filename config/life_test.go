@@ -20,8 +20,6 @@ func TestBadArgumentsAreErrorsThatNameThem(t *testing.T) {
 		"same name twice": {config.WithSource(m()), config.WithSource(m())}, "validator": {config.WithValidator(nil)},
 		"logger": {config.WithLogger(nil)}, "secrets": {config.WithSecrets("")}, "saved": {config.WithLastKnownGood("", 0)},
 		"overlay": {config.WithOverlay(func(string) config.Source { return m() }, "a/b")}, "overlay of nothing": {config.WithOverlay(func(string) config.Source { return m() })},
-		"no overlay": {config.WithOverlay(nil, "a")}, "overlay that gives none": {config.WithOverlay(func(string) config.Source { return nil }, "a")},
-		"health": {config.WithOnHealth(nil)}, "age": {config.WithLastKnownGood("f", -1)}, "source timeout": {config.WithSource(m(), config.Timeout(0))},
 		"env": {config.WithSource(config.Env(""))}, "flags": {config.WithSource(config.Flags(nil))},
 		"array": {config.WithSource(config.Memory("x", []byte(`[1]`)))},
 		"chan":  {config.WithSource(config.Memory("x", make(chan int)))},

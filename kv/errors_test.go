@@ -72,8 +72,8 @@ func TestErrorsOfCalls(t *testing.T) {
 				}
 				return []byte("ours"), nil
 			})
-			if item, _ := s.Get(ctx, "text"); string(item.Value) != "theirs" {
-				t.Errorf("an update that gave up wrote %q", item.Value)
+			if item, err := s.Get(ctx, "text"); err != nil || string(item.Value) != "theirs" {
+				t.Errorf("an update that gave up wrote %q, %v", item.Value, err)
 			}
 			return err
 		}, context.Canceled},

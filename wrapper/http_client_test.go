@@ -239,7 +239,10 @@ func TestAttemptThatIsOverReadsNoMore(t *testing.T) {
 			return &http.Response{StatusCode: 503, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 		}
 		_, late = first.Read(b[:])
-		all, _ := io.ReadAll(r.Body)
+		all, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
 		sent = append(sent, string(all))
 		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 	})

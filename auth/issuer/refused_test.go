@@ -35,15 +35,8 @@ func TestWhatAnIssuerAndItsAccountsMayNotBe(t *testing.T) {
 	}
 	own := errors.New("own")
 	err := is.Update(t.Context(), "carol", func(a *issuer.Account) error { a.Roles = []string{"r"}; return own })
-	if a, _ := is.Read(t.Context(), "carol"); !errors.Is(err, own) || len(a.Roles) != 0 {
-		t.Errorf("an update that is given up: %v, roles %v", err, a.Roles)
-	}
-	short := issuer.Memory()
-	if err := short.Put(t.Context(), "keys", []byte("x"), 0, 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := newIssuer(t, issuer.WithStore(short), issuer.WithSealKey(make([]byte, 32))).KeySet(t.Context()); err == nil || !strings.Contains(err.Error(), "sealed keys of 1 bytes") {
-		t.Errorf("keys that are too short: %v", err)
+	if a, e := is.Read(t.Context(), "carol"); !errors.Is(err, own) || e != nil || len(a.Roles) != 0 {
+		t.Errorf("an update that is given up: %v, %v, roles %v", err, e, a.Roles)
 	}
 }
 
