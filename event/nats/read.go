@@ -68,15 +68,19 @@ func (d *driver) locate(ctx context.Context, p event.Position, st jetstream.Stre
 		}
 		defer c.close(ctx)
 		err = d.whole(ctx, nil, st.LastSeq, func() (uint64, error) {
-			if err := c.fill(ctx, 1, 0); err != nil {
-				return 0, err
+			for n := 1; ; n = 256 {
+				if err := c.fill(ctx, n, 0); err != nil {
+					return 0, err
+				}
+				if len(c.buffer) == 0 {
+					return st.LastSeq - 1, nil
+				}
+				// A server that is behind begins where it is: maybe many records before.
+				c.buffer = slices.DeleteFunc(c.buffer, func(m message) bool { return m.stored.Before(p.Time) })
+				if len(c.buffer) > 0 {
+					return st.LastSeq, nil
+				}
 			}
-			// A server that is behind begins where it is.
-			c.buffer = slices.DeleteFunc(c.buffer, func(m message) bool { return m.stored.Before(p.Time) })
-			if len(c.buffer) == 0 {
-				return st.LastSeq - 1, nil
-			}
-			return st.LastSeq, nil
 		})
 		if err != nil || len(c.buffer) == 0 {
 			return st.LastSeq, err
@@ -313,9 +317,7 @@ func (d *driver) open(ctx context.Context, cfg jetstream.ConsumerConfig) (*curso
 	if err != nil {
 		return nil, err
 	}
-	cfg.Name = cursorName + event.NewID()
-	cfg.AckPolicy, cfg.MemoryStorage, cfg.InactiveThreshold = jetstream.AckNonePolicy, true, 30*time.Second
-	c, err := s.CreateConsumer(ctx, cfg)
+	c, err := s.CreateConsumer(ctx, reading(cfg))
 	if err != nil {
 		return nil, nats.ReadError(d.lost(err))
 	}
@@ -326,6 +328,14 @@ func (d *driver) open(ctx context.Context, cfg jetstream.ConsumerConfig) (*curso
 const cursorName = "_read-"
 
 func isCursor(name string) bool { return strings.HasPrefix(name, cursorName) }
+
+// reading completes the configuration of a consumer that only reads, and goes by itself
+// when nobody does any more.
+func reading(cfg jetstream.ConsumerConfig) jetstream.ConsumerConfig {
+	cfg.Name = cursorName + event.NewID()
+	cfg.AckPolicy, cfg.MemoryStorage, cfg.InactiveThreshold = jetstream.AckNonePolicy, true, 30*time.Second
+	return cfg
+}
 
 // newest is the number of the last message that the server has sent.
 func (c *cursor) newest() uint64 {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/nats"
 	gonats "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -66,10 +65,9 @@ func (w *walk) take(m seen) {
 
 // bulk reads many. It may stop early.
 func (w *walk) bulk(ctx context.Context) error {
-	c, err := w.s.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		Name: cursorName + event.NewID(), DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.after + 1, HeadersOnly: w.headersOnly,
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, InactiveThreshold: 30 * time.Second,
-	})
+	c, err := w.s.CreateConsumer(ctx, reading(jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.after + 1, HeadersOnly: w.headersOnly,
+	}))
 	if err != nil {
 		return err
 	}
