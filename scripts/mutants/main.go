@@ -3,6 +3,8 @@
 //
 //	go run ./scripts/mutants [-run TestX] [-short] [-most 200] [-timeout 2m] ./auth ./kv
 //	go run ./scripts/mutants -by ./trace/otlp ./internal/otlp
+//	go run ./scripts/mutants -most 150 -from 4 ./auth >survived.txt
+//	go run ./scripts/mutants -again survived.txt ./auth
 //	go run ./scripts/mutants -errors ./kv ./kv/redis
 //
 // All changes of a package are compiled into one test binary, in which the
@@ -32,6 +34,8 @@ func main() {
 	flag.StringVar(&o.run, "run", "", "run only the tests that match, as go test's -run")
 	flag.BoolVar(&o.short, "short", false, "run the tests with -short")
 	flag.IntVar(&o.most, "most", 0, "try at most so many mutants of a package, spread evenly; 0 means all")
+	flag.IntVar(&o.from, "from", 0, "with -most, begin with another mutant, to try others")
+	again := flag.String("again", "", "only the mutants that this output of an earlier run lists")
 	flag.IntVar(&o.parallel, "p", 2, "how many run at the same time")
 	flag.DurationVar(&o.timeout, "timeout", 2*time.Minute, "give up on tests without a change after this time")
 	flag.StringVar(&o.by, "by", "", "run the tests of this package, which uses the changed ones")
@@ -55,6 +59,13 @@ func main() {
 		}
 		return
 	}
+	if *again != "" {
+		o.again, err = survivors(*again)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "mutants:", err)
+			os.Exit(1)
+		}
+	}
 	failed := false
 	for _, p := range packages {
 		r, err := try(p, o)
@@ -74,7 +85,22 @@ type options struct {
 	run, file, by  string
 	short          bool
 	most, parallel int
+	from           int
+	again          map[string]bool // as mutant.String has them; nil: all
 	timeout        time.Duration
+}
+
+// survivors reads what print wrote.
+func survivors(path string) (map[string]bool, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		all[strings.TrimSpace(line)] = true
+	}
+	return all, nil
 }
 
 // report is what became of one package's mutants.
@@ -88,7 +114,7 @@ type report struct {
 
 func (r report) print(w *os.File) {
 	for _, m := range r.survived {
-		fmt.Fprintf(w, "%s: %s\n", m.place, m.what)
+		fmt.Fprintln(w, m)
 	}
 	noticed := r.tried - len(r.survived)
 	fmt.Fprintf(w, "# %s: %d mutants, %d on covered lines, %d tried, %d noticed (%.0f %%)\n",
@@ -130,9 +156,12 @@ func try(p pkg, o options) (report, error) {
 	if err := suite.measure(dir); err != nil {
 		return r, err
 	}
-	covered := slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return len(suite.reach[m.n]) == 0 })
+	covered := slices.DeleteFunc(mutants, func(m mutant) bool { return len(suite.reach[m.n]) == 0 })
 	r.covered = len(covered)
-	covered = spread(covered, o.most)
+	if o.again != nil {
+		covered = slices.DeleteFunc(covered, func(m mutant) bool { return !o.again[m.String()] })
+	}
+	covered = spread(covered, o.most, o.from)
 	r.tried = len(covered)
 
 	var mu sync.Mutex
@@ -159,14 +188,14 @@ func try(p pkg, o options) (report, error) {
 	return r, nil
 }
 
-// spread picks at most n of all, evenly.
-func spread(all []mutant, n int) []mutant {
+// spread picks at most n of all, evenly, beginning with the one at from.
+func spread(all []mutant, n, from int) []mutant {
 	if n <= 0 || len(all) <= n {
 		return all
 	}
 	picked := make([]mutant, n)
 	for i := range picked {
-		picked[i] = all[i*len(all)/n]
+		picked[i] = all[(i*len(all)/n+from)%len(all)]
 	}
 	return picked
 }

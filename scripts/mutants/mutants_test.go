@@ -128,3 +128,47 @@ func TestMutantsThatNoTestNoticesAreListed(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// A second run tries what the first one listed, and no more.
+func TestOnlyGivenMutantsAreTried(t *testing.T) {
+	p := sample(t)[0]
+	path := filepath.Join(t.TempDir(), "survived.txt")
+	place := filepath.Base(p.Dir) + "/sample.go:"
+	text := place + "23: return errNone → nil\n" + place + "25: t.n == limit → t.n != limit\n" + place + "99: t.n >= limit && !really → t.n >= limit || !really\n# sample: 12 mutants\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := survivors(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := try(p, options{parallel: 2, timeout: time.Minute, again: again})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.tried != 2 || len(r.survived) != 1 || r.survived[0].what != "t.n == limit → t.n != limit" {
+		t.Errorf("%+v, want the two that are there tried, and one of them noticed", r)
+	}
+}
+
+func TestSpreadIsEven(t *testing.T) {
+	all := make([]mutant, 10)
+	for i := range all {
+		all[i].n = i
+	}
+	for _, c := range []struct {
+		most, from int
+		want       []int
+	}{
+		{0, 0, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}}, {10, 3, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}},
+		{3, 0, []int{0, 3, 6}}, {3, 1, []int{1, 4, 7}}, {3, 5, []int{5, 8, 1}}, {9, 0, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}},
+	} {
+		var got []int
+		for _, m := range spread(all, c.most, c.from) {
+			got = append(got, m.n)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%d from %d: %v, want %v", c.most, c.from, got, c.want)
+		}
+	}
+}

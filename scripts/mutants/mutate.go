@@ -19,6 +19,8 @@ type mutant struct {
 	what  string
 }
 
+func (m mutant) String() string { return m.place + ": " + m.what }
+
 // edit replaces the text from one offset to another. Within its own text, the
 // pieces that keep show stand in their mutated form.
 type edit struct {
