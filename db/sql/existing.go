@@ -41,7 +41,8 @@ type mappedColumn struct {
 	column  string // quoted
 	class   class
 	notNull bool
-	listed  bool // sorted by the places of its values in its declaration: MySQL's ENUM and SET
+	listed  bool  // sorted by the places of its values in its declaration: ENUM, and MySQL's SET
+	enum    *enum // of PostgreSQL
 }
 
 // ofNoExisting is the error of what a table that is not ours does not do.
@@ -112,6 +113,13 @@ func (d *driver) find(ctx context.Context, spec db.TableSpec, e Existing) (*exis
 type described struct {
 	typ string
 	class
+	enum *enum // of PostgreSQL
+}
+
+// enum is a type of PostgreSQL's.
+type enum struct {
+	name   string   // quoted
+	values []string // that it has had when the table was opened
 }
 
 // types returns the columns by their names.
@@ -130,13 +138,45 @@ func (x *existing) types(ctx context.Context, pool *dbsql.DB) (map[string]descri
 	}
 	types := map[string]described{}
 	for _, c := range columns {
-		t := described{c.DatabaseTypeName(), classOf(x.kind, c.DatabaseTypeName())}
+		t := described{typ: c.DatabaseTypeName(), class: classOf(x.kind, c.DatabaseTypeName())}
 		if digits, _, ok := c.DecimalSize(); t.class == classDecimal && (!ok || digits > 15) {
 			t.class = classInexact
 		}
 		types[c.Name()] = t
 	}
-	return types, sql.ReadError(rows.Err())
+	if err := rows.Err(); err != nil {
+		return nil, sql.ReadError(err)
+	}
+	return types, x.enums(ctx, pool, types)
+}
+
+// enums finds out which types are ENUMs of PostgreSQL, whose driver has numbers for
+// them.
+func (x *existing) enums(ctx context.Context, pool *dbsql.DB, types map[string]described) error {
+	if x.kind != sql.Postgres {
+		return nil
+	}
+	rows, err := pool.QueryContext(ctx, `SELECT a.attname, quote_ident(n.nspname) || '.' || quote_ident(t.typname), COALESCE(e.enumlabel, '')
+		FROM pg_attribute a JOIN pg_type c ON c.oid = a.atttypid JOIN pg_type t ON t.oid = CASE c.typtype WHEN 'd' THEN c.typbasetype ELSE c.oid END
+		JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_enum e ON e.enumtypid = t.oid
+		WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND t.typtype = 'e'`, x.from)
+	if err != nil {
+		return sql.ReadError(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var column, name, value string
+		if err := rows.Scan(&column, &name, &value); err != nil {
+			return sql.ReadError(err)
+		}
+		t := types[column]
+		if t.enum == nil {
+			t = described{name, classText, &enum{name: name}}
+			types[column] = t
+		}
+		t.enum.values = append(t.enum.values, value)
+	}
+	return sql.ReadError(rows.Err())
 }
 
 // assign gives each column its key or field.
@@ -151,7 +191,7 @@ func (x *existing) assign(e Existing, types map[string]described) error {
 			return fault.Markf(fault.Invalid, "existing table %s: column %q of type %s can't be %s", x.from, column, c.typ, key)
 		}
 		used[column] = true
-		x.fields[key] = mappedColumn{key: key, column: "r." + x.kind.Quote(column), class: c.class, listed: x.kind == sql.MySQL && (c.typ == "ENUM" || c.typ == "SET")}
+		x.fields[key] = mappedColumn{key: key, column: "r." + x.kind.Quote(column), class: c.class, listed: c.enum != nil || x.kind == sql.MySQL && (c.typ == "ENUM" || c.typ == "SET"), enum: c.enum}
 		return nil
 	}
 	for _, f := range []struct {

@@ -175,12 +175,15 @@ func (f mappedColumn) ref(kind sql.Kind) string {
 	if f.class == classInexact {
 		return "(" + f.expr(kind) + ")"
 	}
+	if f.enum != nil {
+		return f.expr(kind)
+	}
 	return f.column
 }
 
 // sorted is what stands for a column in orders, and compares as it is sorted.
 func (f mappedColumn) sorted(kind sql.Kind) string {
-	if f.listed {
+	if f.listed && kind == sql.MySQL {
 		return "CONCAT(" + f.column + ")"
 	}
 	return f.ref(kind)

@@ -200,6 +200,10 @@ func (w *mappedQuery) equal(c mappedColumn, v any) {
 		w.put("1 = 0")
 		return
 	}
+	if c.enum != nil && slices.Contains(c.enum.values, s) { // by its index
+		w.put(c.column+"::"+c.enum.name+" = ?::"+c.enum.name, arg)
+		return
+	}
 	w.put("("+c.ref(w.x.kind)+" = "+c.place(w.x.kind), arg)
 	if text && c.class == classText {
 		switch w.x.kind {
@@ -208,7 +212,7 @@ func (w *mappedQuery) equal(c mappedColumn, v any) {
 		case sql.MySQL:
 			w.put(" AND CAST(CONVERT("+c.column+" USING utf8mb4) AS BINARY) = CAST(? AS BINARY)", arg)
 		default:
-			w.put(" AND "+c.column+` = ?::text COLLATE "C"`, arg)
+			w.put(" AND "+c.ref(w.x.kind)+` = ?::text COLLATE "C"`, arg)
 		}
 	}
 	w.put(")")
@@ -218,6 +222,8 @@ func (w *mappedQuery) equal(c mappedColumn, v any) {
 func (w *mappedQuery) part(c mappedColumn, op db.Operator, s string) {
 	column, kind := c.column, w.x.kind
 	switch {
+	case c.enum != nil:
+		column = c.ref(kind)
 	case c.class == classUUID || c.class == classInteger && c.key == db.FieldID:
 		column = map[sql.Kind]string{sql.SQLite: "CAST(" + column + " AS TEXT)", sql.MySQL: "CAST(" + column + " AS CHAR)", sql.Postgres: column + "::text"}[kind]
 	case c.class != classText:

@@ -568,19 +568,33 @@ func TestExistingTablesHavePagesOverNull(t *testing.T) {
 	})
 }
 
-// TestExistingListsAreSortedAsTexts walks through MySQL's ENUM, whose own order is
-// that of its declaration.
-func TestExistingListsAreSortedAsTexts(t *testing.T) {
+// TestExistingListsAreTexts reads and walks through ENUMs, whose own order is that of
+// their declaration. PostgreSQL's were left out, since its driver has a number for
+// each such type.
+func TestExistingListsAreTexts(t *testing.T) {
 	foreign(t, func(t *testing.T, name string, raw *dbsql.DB, table string, open func(opts ...sql.Option) db.DB) {
-		kind := "VARCHAR(9)"
-		if name == "mysql" {
+		kind, narrow := "VARCHAR(9)", "VARCHAR(9)"
+		switch name {
+		case "mysql":
 			kind = "ENUM('low', 'high', 'mid')"
+			narrow = kind
+		case "postgres":
+			kind, narrow = `"`+table+` Rank"`, table+"_narrow"
+			exec(t, raw, "CREATE TYPE "+kind+" AS ENUM ('low', 'high', 'mid')", "CREATE DOMAIN "+narrow+" AS "+kind+" CHECK (VALUE <> 'mid')",
+				"CREATE TYPE "+table+"_pair AS (a INT, b INT)")
 		}
-		exec(t, raw, "CREATE TABLE "+table+" (id INTEGER PRIMARY KEY, rank_ "+kind+")", "CREATE INDEX "+table+"_r ON "+table+" (rank_)",
-			"INSERT INTO "+table+" VALUES (1, 'low'), (2, 'high'), (3, 'mid'), (4, 'low'), (5, 'high'), (6, 'mid')")
-		tb, err := open(sql.WithExisting("ranks", sql.Existing{Table: table, ID: "id"})).Table(t.Context(), "ranks", db.Index("rank_"))
+		exec(t, raw, "CREATE TABLE "+table+" (id INTEGER PRIMARY KEY, rank_ "+kind+", narrow "+narrow+")", "CREATE INDEX "+table+"_r ON "+table+" (rank_)",
+			"INSERT INTO "+table+" VALUES (1, 'low', 'low'), (2, 'high', NULL), (3, 'mid', NULL), (4, 'low', NULL), (5, 'high', NULL), (6, 'mid', NULL)")
+		if name == "postgres" { // another type that its driver does not know
+			exec(t, raw, "ALTER TABLE "+table+" ADD pair "+table+"_pair DEFAULT (1, 2)")
+		}
+		d := open(sql.WithExisting("ranks", sql.Existing{Table: table, ID: "id"}), sql.WithExisting("by_rank", sql.Existing{Table: table, ID: "narrow"}))
+		tb, err := d.Table(t.Context(), "ranks", db.Index("rank_"))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if r, err := tb.Read(t.Context(), "1"); err != nil || !reflect.DeepEqual(r.Metadata, map[string]any{"rank_": "low", "narrow": "low"}) {
+			t.Errorf("read %+v, %v, want both as texts", r, err)
 		}
 		for by, want := range map[string]string{"rank_": "2 5 1 4 3 6", "-rank_": "6 3 4 1 5 2"} {
 			var ids []string
@@ -594,15 +608,39 @@ func TestExistingListsAreSortedAsTexts(t *testing.T) {
 				t.Errorf("by %s: %q, want %q", by, got, want)
 			}
 		}
-		for want, f := range map[string]db.Filter{"1 4": db.Equal("rank_", "low"), "3 6": db.Greater("rank_", "low"), "2 5": db.Prefix("rank_", "hi")} {
-			p, err := tb.Search(t.Context(), db.Where(f))
+		for _, c := range []struct {
+			want string
+			f    db.Filter
+		}{
+			{"1 4", db.Equal("rank_", "low")}, {"", db.Equal("rank_", "Low")}, {"", db.Equal("rank_", "lo")}, {"", db.Equal("rank_", int64(1))},
+			{"1 2 4 5", db.In("rank_", "low", "high", "none")}, {"1 3 4 6", db.NotEqual("rank_", "high")}, {"1 2 3 4 5 6", db.NotEqual("rank_", "none")},
+			{"3 6", db.Greater("rank_", "low")}, {"1 3 4 6", db.GreaterOrEqual("rank_", "low")}, {"2 5", db.Less("rank_", "low")},
+			{"2 5", db.Prefix("rank_", "hi")}, {"", db.Prefix("rank_", "i")}, {"2 3 5 6", db.Contains("rank_", "i")},
+			{"1", db.Equal("narrow", "low")}, {"", db.Equal("narrow", "mid")}, {"1", db.Prefix("narrow", "l")}, {"1", db.Exists("narrow")},
+		} {
+			p, err := tb.Search(t.Context(), db.Where(c.f), db.OrderBy("@id"), db.AllowScan())
 			var ids []string
 			for _, r := range p.Records {
 				ids = append(ids, r.ID)
 			}
-			if got := strings.Join(ids, " "); err != nil || got != want {
-				t.Errorf("%+v: %q, %v, want %q", f, got, err, want)
+			if got := strings.Join(ids, " "); err != nil || got != c.want {
+				t.Errorf("%+v: %q, %v, want %q", c.f, got, err, c.want)
 			}
+		}
+		if name == "postgres" { // and a value that is added since; and one that is rare enough for its index
+			exec(t, raw, "INSERT INTO "+table+" (id, rank_) SELECT n, 'mid' FROM generate_series(10, 3000) n", "ALTER TYPE "+kind+" ADD VALUE 'new'", "INSERT INTO "+table+" VALUES (7, 'new')", "ANALYZE "+table)
+			if n, err := tb.Count(t.Context(), db.Where(db.Equal("rank_", "new"))); n != 1 || err != nil {
+				t.Errorf("with a new value: %d, %v, want 1", n, err)
+			}
+			if p, err := tb.Explain(t.Context(), db.Where(db.Equal("rank_", "high"))); err != nil || p.Scan || !slices.Contains(p.Indexes, "rank_") {
+				t.Errorf("equal values are found by %+v, %v, want the index", p, err)
+			}
+		}
+		if tb, err = d.Table(t.Context(), "by_rank"); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := tb.Read(t.Context(), "low"); err != nil || r.Metadata["id"] != int64(1) {
+			t.Errorf("by an id that is one: %+v, %v", r, err)
 		}
 	})
 }
