@@ -5,6 +5,7 @@ import (
 	dbsql "database/sql"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/micro/go-platform/db"
@@ -93,24 +94,26 @@ func (x *existing) collations(ctx context.Context, pool *dbsql.DB) (map[string]s
 	if x.kind != sql.SQLite {
 		return nil, nil
 	}
-	all := map[string]string{}
+	var columns, values, answers []string
 	for column := range x.names {
-		if !strings.HasPrefix(column, "r.") {
-			continue
+		if strings.HasPrefix(column, "r.") {
+			c := "c" + strconv.Itoa(len(columns))
+			columns, values = append(columns, column), append(values, "'a'")
+			answers = append(answers, "("+c+" = 'A') + 2 * ("+c+" = 'a ')")
 		}
-		var letters, spaces bool
-		err := pool.QueryRowContext(ctx, "SELECT c = 'A', c = 'a ' FROM (SELECT "+column+" AS c FROM "+x.from+" r WHERE 1 = 0 UNION ALL SELECT 'a')").Scan(&letters, &spaces)
-		if err != nil {
-			return nil, sql.ReadError(err)
-		}
-		switch {
-		case letters:
-			all[column] = "NOCASE"
-		case spaces:
-			all[column] = "RTRIM"
-		default:
-			all[column] = "BINARY"
-		}
+	}
+	selected := make([]string, len(columns))
+	found, to := make([]int, len(columns)), make([]any, len(columns))
+	for i, column := range columns {
+		selected[i], to[i] = column+" AS c"+strconv.Itoa(i), &found[i]
+	}
+	err := pool.QueryRowContext(ctx, "SELECT "+strings.Join(answers, ", ")+" FROM (SELECT "+strings.Join(selected, ", ")+" FROM "+x.from+" r WHERE 1 = 0 UNION ALL SELECT "+strings.Join(values, ", ")+")").Scan(to...)
+	if err != nil {
+		return nil, sql.ReadError(err)
+	}
+	all := map[string]string{}
+	for i, column := range columns {
+		all[column] = []string{"BINARY", "NOCASE", "RTRIM"}[found[i]]
 	}
 	return all, nil
 }
