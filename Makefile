@@ -41,7 +41,7 @@ MODULES := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -no
 BUILD   := interop/consul interop/kubernetes interop/servers interop/telegraf
 TESTED  := $(filter-out $(BUILD) bench,$(MODULES))
 
-.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api pictures bench chaos searches sim soak fuzz mutants errors clean
+.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api pictures bench chaos searches sim soak fuzz mutants plants errors clean
 
 help: ## shows this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -116,6 +116,9 @@ fuzz: ## runs each fuzz target for FUZZTIME
 
 mutants: ## changes the code of PKG in small ways and lists what no test notices
 	@go run ./scripts/mutants $(if $(RUN),-run '$(RUN)') $(PKG)
+
+plants: ## puts faults into PKG's code on purpose and says which seed of its simulated world finds each
+	@go run ./scripts/plants $(PKG)
 
 errors: ## lists the error returns of PKG that no test of PKG runs
 	@go run ./scripts/mutants -errors -p $(P) -timeout 10m $(if $(RUN),-run '$(RUN)') $(PKG)

@@ -42,7 +42,8 @@ func (o *outcome) failed() bool { return len(o.failures) > 0 }
 // bubble of its own. The first seed that fails is shrunk, reported, and ends the test.
 //
 // SIM_SEEDS is another number of seeds, SIM_FIRST another first one. SIM_SEED
-// runs one seed alone and prints all that happened in it.
+// runs one seed alone and prints all that happened in it. SIM_FIND only looks for
+// a seed that fails: the known cases are left out, and nothing is shrunk.
 func Test(t *testing.T, w World) {
 	t.Helper()
 	if one := number(t, "SIM_SEED", 0); one != 0 {
@@ -53,7 +54,12 @@ func Test(t *testing.T, w World) {
 		}
 		return
 	}
-	for i, c := range w.Known {
+	find := os.Getenv("SIM_FIND") != ""
+	known := w.Known
+	if find {
+		known = nil
+	}
+	for i, c := range known {
 		fmt.Fprintf(os.Stderr, "%s: known case %d, seed %d\n", t.Name(), i, c.Seed)
 		faults := c.Faults
 		if faults == nil {
@@ -82,7 +88,10 @@ func Test(t *testing.T, w World) {
 		}
 		done++
 		virtual += out.virtual
-		if out.failed() {
+		switch {
+		case out.failed() && find:
+			t.Error(out.report(seed, "", keepLines))
+		case out.failed():
 			t.Error(w.explain(t, seed, plan, out))
 		}
 	}

@@ -128,7 +128,7 @@ func try(p pkg, o options) (report, error) {
 		return report{}, err
 	}
 	defer os.RemoveAll(dir)
-	mutants, overlay, err := mutate(p, dir, o.file)
+	mutants, files, err := mutate(p, o.file)
 	if err != nil {
 		return report{}, err
 	}
@@ -144,13 +144,9 @@ func try(p pkg, o options) (report, error) {
 		}
 		tests, folder = o.by, strings.TrimSpace(string(out))
 	}
-	binary := dir + "/test"
-	build := exec.Command("go", "test", "-vet=off", "-c", "-overlay", overlay, "-o", binary, tests)
-	if out, err := build.CombinedOutput(); err != nil {
-		return r, fmt.Errorf("build: %w\n%s", err, out)
-	}
-	if _, err := os.Stat(binary); err != nil {
-		return r, nil // no tests
+	binary, err := files.Test(dir, tests)
+	if err != nil || binary == "" {
+		return r, err
 	}
 	suite := &suite{binary: binary, folder: folder, options: o}
 	if err := suite.measure(dir); err != nil {

@@ -1,15 +1,15 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/token"
 	"go/types"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/micro/go-platform/scripts/internal/overlay"
 )
 
 // mutant is one change.
@@ -39,16 +39,15 @@ type mutated struct {
 	name  string
 }
 
-// mutate writes the changed files of p into dir, and an overlay for the go
-// command that puts them in place of those on disk.
-func mutate(p pkg, dir, only string) ([]mutant, string, error) {
+// mutate returns the mutants of p, and the files that have them.
+func mutate(p pkg, only string) ([]mutant, overlay.Files, error) {
 	fset, sources, info, err := p.check()
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	var all []mutant
 	next := 0
-	overlay := map[string]string{}
+	files := overlay.Files{}
 	for _, s := range sources {
 		if !strings.Contains(filepath.Base(s.path), only) || ast.IsGenerated(s.file) {
 			continue
@@ -62,26 +61,12 @@ func mutate(p pkg, dir, only string) ([]mutant, string, error) {
 		if len(m.edits) == 0 {
 			continue
 		}
-		changed := filepath.Join(dir, filepath.Base(s.path))
-		if err := os.WriteFile(changed, m.render(), 0o600); err != nil {
-			return nil, "", err
-		}
-		overlay[s.path] = changed
+		files[s.path] = m.render()
 	}
-	if len(all) == 0 {
-		return nil, "", nil
+	if len(all) > 0 {
+		files[filepath.Join(p.Dir, "zz_mutants.go")] = fmt.Appendf(nil, chooserSource, sources[0].file.Name.Name, next)
 	}
-	chooser := filepath.Join(dir, "zz_mutants.go")
-	if err := os.WriteFile(chooser, fmt.Appendf(nil, chooserSource, sources[0].file.Name.Name, next), 0o600); err != nil {
-		return nil, "", err
-	}
-	overlay[filepath.Join(p.Dir, "zz_mutants.go")] = chooser
-	b, err := json.Marshal(map[string]any{"Replace": overlay})
-	if err != nil {
-		return nil, "", err
-	}
-	path := filepath.Join(dir, "overlay.json")
-	return all, path, os.WriteFile(path, b, 0o600)
+	return all, files, nil
 }
 
 // chooserSource is the file that every mutated package gets.
