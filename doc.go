@@ -43,5 +43,5 @@
 // part that can't be opened, after closing those before it. Run returns the
 // error of an address that can't be listened on, of a registration that is
 // refused (discovery.ErrExists if another process has the instance's id), of a
-// server that fails, and of what was lost at the end.
+// server or job that fails or panics, whose stack is logged, and of what was lost at the end.
 package platform

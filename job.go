@@ -23,7 +23,8 @@ import (
 // closes the parts that it uses after that; one that does not end is an error of
 // Run, which returns when it has ended. An error of f before ends the
 // program, as that of a server does; nil only ends the job. One after its context
-// has ended is part of Run's error, unless it is context.Canceled. A job is not
+// has ended is part of Run's error, unless it is context.Canceled. A panic of f is an
+// error too, so that the program stops in order; its stack is logged. A job is not
 // registered, and Run with jobs alone is a program without an address.
 func Job(f func(ctx context.Context) error) Server {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -36,6 +37,7 @@ type job struct {
 	cancel context.CancelFunc
 	begin  gosync.Once
 	done   chan struct{}
+	guard  guard // of the program
 	late   error // of f, after its context had ended; read when done is closed
 }
 
@@ -49,7 +51,7 @@ func (j *job) Serve(net.Listener, *wrapper.Wrapper, monitor.Monitor) error {
 		return nil // it was stopped before it began
 	}
 	defer close(j.done)
-	err := j.f(j.ctx)
+	err := j.guard("job", func() error { return j.f(j.ctx) })
 	if j.ctx.Err() != nil {
 		j.late = err
 		return nil

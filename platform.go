@@ -224,7 +224,8 @@ func (a *App) openData() error {
 func (a *App) openWrapper() error {
 	opts := []wrapper.Option{
 		wrapper.WithName(a.o.self.Service), wrapper.WithLog(a.log), wrapper.WithTrace(a.trace), wrapper.WithMetrics(a.metrics),
-		wrapper.WithMonitor(a.monitor), wrapper.WithRouter(a.router), wrapper.WithDiscovery(a.discovery), wrapper.WithOnClose(a.servers.shutdown),
+		wrapper.WithMonitor(a.monitor), wrapper.WithRouter(a.router), wrapper.WithDiscovery(a.discovery),
+		wrapper.WithOnClose(func(ctx context.Context) error { return a.servers.shutdown(ctx, a.guard) }),
 	}
 	if a.auth != nil {
 		opts = append(opts, wrapper.WithAuth(a.auth))
@@ -261,7 +262,7 @@ func without(f func() error) func(context.Context) error {
 func closeAll(ctx context.Context, all []func(context.Context) error) error {
 	var errs []error
 	for _, f := range slices.Backward(all) {
-		errs = append(errs, f(ctx))
+		errs = append(errs, fault.Guard(func() error { return f(ctx) }))
 	}
 	return errors.Join(errs...)
 }

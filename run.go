@@ -60,9 +60,9 @@ func (a *App) serve(ctx context.Context, all []Server, serving *gosync.WaitGroup
 		if a.o.ring != nil && names[i] == a.o.self.Service && plain(s) == nil {
 			listeners[i] = a.o.ring.Listener(listeners[i])
 		}
-		a.servers.add(s)
+		a.servers.add(s, listeners[i])
 		serving.Go(func() {
-			err := s.Serve(listeners[i], a.wrapper, a.monitor)
+			err := a.guard("server", func() error { return s.Serve(listeners[i], a.wrapper, a.monitor) })
 			if err != nil && !errors.Is(err, http.ErrServerClosed) {
 				failed <- failure(listeners[i], err)
 			}
@@ -110,6 +110,7 @@ func (a *App) prepare(all []Server) ([]string, error) {
 			s.pages, apart = a.pages(), true
 			continue
 		case *job:
+			s.guard = a.guard
 			continue
 		}
 		names[i] = nameOf(s, a.o.self.Service)
@@ -265,7 +266,7 @@ func (a *App) leave(ctx context.Context) {
 	defer cancel()
 	a.monitor.SetPhase(monitor.Draining)
 	err := (*own).Update(ctx, func(in *discovery.Instance) { in.Status = discovery.Draining })
-	err = errors.Join(err, a.o.ring.Leave(ctx))
+	err = errors.Join(err, a.guard("ring", func() error { return a.o.ring.Leave(ctx) }))
 	if err != nil {
 		a.Logger("platform").Warn("left the ring before others had everything", "error", err.Error())
 	}

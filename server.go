@@ -20,7 +20,7 @@ type Server interface {
 	Address() string
 
 	// Serve serves on l with w's middleware until Shutdown. What it returns
-	// before Shutdown was called ends the program.
+	// before Shutdown was called ends the program, as a panic does.
 	Serve(l net.Listener, w *wrapper.Wrapper, mo monitor.Monitor) error
 
 	// Shutdown stops listening, waits for what is in progress until ctx ends, and
@@ -135,17 +135,22 @@ func (s *httpServer) Shutdown(ctx context.Context) error {
 // servers are those that run.
 type servers struct {
 	mu  gosync.Mutex
-	all []Server
+	all []served
 }
 
-func (s *servers) add(one Server) {
+type served struct {
+	Server
+	l net.Listener // nil: of a job
+}
+
+func (s *servers) add(one Server, l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all = append(s.all, one)
+	s.all = append(s.all, served{one, l})
 }
 
 // shutdown stops all at the same time.
-func (s *servers) shutdown(ctx context.Context) error {
+func (s *servers) shutdown(ctx context.Context, g guard) error {
 	s.mu.Lock()
 	all := s.all
 	s.all = nil
@@ -153,7 +158,12 @@ func (s *servers) shutdown(ctx context.Context) error {
 	errs := make([]error, len(all))
 	var wg gosync.WaitGroup
 	for i, one := range all {
-		wg.Go(func() { errs[i] = one.Shutdown(ctx) })
+		wg.Go(func() {
+			errs[i] = g("server", func() error { return one.Shutdown(ctx) })
+			if one.l != nil {
+				_ = one.l.Close() // if its Shutdown has not got so far
+			}
+		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)

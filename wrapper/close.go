@@ -25,45 +25,46 @@ import (
 func (w *Wrapper) Close(ctx context.Context) error {
 	return w.life.Close(func() error {
 		var errs []error
-		note := func(err error) {
+		do := func(f func(ctx context.Context) error) {
+			// What a user gave may panic, which must not keep the others from being flushed.
+			err := fault.Guard(func() error { return f(ctx) })
 			if err != nil {
 				errs = append(errs, err)
 			}
 		}
 		if w.o.monitor != nil {
-			w.o.monitor.SetPhase(monitor.Draining)
+			do(func(context.Context) error { w.o.monitor.SetPhase(monitor.Draining); return nil })
 		}
-		note(w.deregister(ctx))
+		do(w.deregister)
 		for _, stop := range w.sources.take() {
-			note(stop(ctx))
+			do(stop)
 		}
-		note(backoff.Sleep(ctx, w.o.drain))
-		note(w.drainMost(ctx))
+		do(func(ctx context.Context) error { return backoff.Sleep(ctx, w.o.drain) })
+		do(w.drainMost)
 		for _, f := range w.o.onClose {
-			// A function of the user that panics must not keep the parts from being flushed.
-			note(fault.Guard(func() error { return f(ctx) }))
+			do(f)
 		}
 		w.client.CloseIdleConnections()
 		if w.o.router != nil {
-			note(w.o.router.Close(ctx))
+			do(w.o.router.Close)
 		}
 		if w.o.auth != nil {
-			note(w.o.auth.Close())
+			do(func(context.Context) error { return w.o.auth.Close() })
 		}
 		if w.o.monitor != nil {
-			note(w.o.monitor.Close(ctx))
+			do(w.o.monitor.Close)
 		}
 		if w.o.trace != nil {
-			note(w.o.trace.Close(ctx))
+			do(w.o.trace.Close)
 		}
 		if w.o.metrics != nil {
-			note(w.o.metrics.Close(ctx))
+			do(w.o.metrics.Close)
 		}
 		for _, stop := range w.measured.take() {
-			note(stop(ctx))
+			do(stop)
 		}
 		if w.o.log != nil { // last: the others may log
-			note(w.o.log.Close(ctx))
+			do(w.o.log.Close)
 		}
 		return fault.Wrap("wrapper", "close", "", errors.Join(errs...))
 	})

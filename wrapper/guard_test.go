@@ -12,6 +12,7 @@ import (
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/router/limits"
+	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
 )
 
@@ -210,7 +211,15 @@ func TestASecondAttemptThatPanicsLosesToTheFirst(t *testing.T) {
 	})
 }
 
-// A function of WithOnClose that panics keeps nothing from being closed.
+// brokenTracer is a tracer whose Close panics.
+type brokenTracer struct{ trace.Tracer }
+
+func (b brokenTracer) Close(ctx context.Context) error {
+	_ = b.Tracer.Close(ctx)
+	panic("broken")
+}
+
+// A function of WithOnClose or a part that panics keeps nothing from being closed.
 func TestCloseGoesOnAfterAPanic(t *testing.T) {
 	lines := &strings.Builder{}
 	lg, err := log.New(log.ToWriter(lines, log.JSON()))
@@ -218,14 +227,18 @@ func TestCloseGoesOnAfterAPanic(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := false
-	w, err := wrapper.New(wrapper.WithName("orders"), wrapper.WithLog(lg),
+	tr, err := trace.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := wrapper.New(wrapper.WithName("orders"), wrapper.WithLog(lg), wrapper.WithTrace(brokenTracer{tr}),
 		wrapper.WithOnClose(func(context.Context) error { panic("boom") }),
 		wrapper.WithOnClose(func(context.Context) error { later = true; return nil }))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Close(t.Context()); err == nil || !strings.Contains(err.Error(), "boom") {
-		t.Errorf("Close: %v, want the panic", err)
+	if err := w.Close(t.Context()); err == nil || !strings.Contains(err.Error(), "boom") || !strings.Contains(err.Error(), "broken") {
+		t.Errorf("Close: %v, want both panics", err)
 	}
 	if !later {
 		t.Error("the function after it was not called")
