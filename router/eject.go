@@ -78,6 +78,7 @@ func (n *Node) judge(sv *service, c Class) string {
 		if n.health.until.Load() != 0 && n.onTrial(now()) {
 			n.readmit(now())
 			n.crowds(sv, now())
+			n.rate(sv)
 		}
 		return ""
 	}
