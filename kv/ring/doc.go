@@ -72,6 +72,9 @@
 // connections, asks the others before it answers. One that was unavailable for too
 // long drops what it had, so that it brings no deleted key back, unless most nodes
 // were cut off from each other for as long: then nobody can have deleted it.
+// A node also hears of deletes of what it keeps and no longer owns. One that
+// reaches most nodes, but for that long none that knows of the delete, may bring such
+// a key back.
 //
 // The registry may be cut too, and show a node only the smaller part of those that
 // it knew. That part goes on by itself. When such a node meets the others after too

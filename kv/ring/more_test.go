@@ -43,6 +43,35 @@ func TestANodeThatIsNotRegisteredReadsAndWrites(t *testing.T) {
 	}
 }
 
+// TestANodeHearsOfDeletesOfWhatItDoesNotOwn: it may keep that for longer than tombstones
+// live. It hears of what it has only. One that is not registered never drops anything.
+func TestANodeHearsOfDeletesOfWhatItDoesNotOwn(t *testing.T) {
+	leak.Check(t)
+	c := newCluster(t, "a", "b")
+	a, out := c.nodes["a"], c.start("out").Node
+	key, sibling := "key 0", ""
+	for i := 1; sibling == ""; i++ {
+		if name := fmt.Sprint("key ", i); partition(hash(name)) == partition(hash(key)) {
+			sibling = name
+		}
+	}
+	a.put(t, key, "old")
+	out.store.merge(key, a.store.latest(key))
+	a.put(t, sibling, "new")
+	if err := a.KV.Delete(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	c.eventually(30*time.Second, func() error {
+		if rec := out.store.latest(key); !rec.dead {
+			return fmt.Errorf("it has %+v", rec)
+		}
+		return nil
+	})
+	if rec := out.store.latest(sibling); rec.version != 0 {
+		t.Errorf("it took %+v, which it does not own", rec)
+	}
+}
+
 func TestAReadDoesNotWaitForAHungPrimary(t *testing.T) {
 	leak.Check(t)
 	c, each := cutOff(t, WithDetection(time.Minute)) // so that nobody finds out

@@ -34,6 +34,8 @@ type Node struct {
 	broke    atomic.Int64              // when that gap began; 0: there was none
 	deserted atomic.Int64              // when the registry dropped most of its company; 0: it did not
 
+	checked time.Time // when it last compared what it does not own; keepSynced's
+
 	build      sync.Mutex // one rebuild at a time; guards what follows
 	registered []discovery.Instance
 

@@ -116,7 +116,8 @@ func (n *Node) listing(r *reader, size int) (byte, []byte) {
 }
 
 // pull takes from a peer what is newer there in the given partitions, and
-// reports whether the peer has all that it owns.
+// reports whether the peer has all that it owns. In partitions that this node
+// does not own it takes no new keys.
 func (n *Node) pull(ctx context.Context, v *view, id string, parts []uint16, handoff bool) (whole bool, err error) {
 	digests := make([]byte, 0, 10*len(parts))
 	for _, p := range parts {
@@ -148,7 +149,8 @@ func (n *Node) pull(ctx context.Context, v *view, id string, parts []uint16, han
 			}
 			mine := n.store.latest(key).version
 			// What was evicted here stays away, unless it was never here.
-			if mine < version && (mine != 0 || handoff || !n.store.full()) {
+			fits := v.mine[partition(hash(key))] >= 0 && (handoff || !n.store.full())
+			if mine < version && (mine != 0 || fits) {
 				wanted = append(wanted, key)
 			}
 		}

@@ -61,6 +61,13 @@ func TestSimulated(t *testing.T) {
 				{At: 4654962181, For: 40950447, Kind: sim.Lossy, From: "e", To: "a", Size: 55},
 				{At: 5409091125, For: 16281610581, Kind: apart, From: "d", To: "e"},
 			},
+		}, {
+			Name: "a node that could not drop what it did not own any more gave it back when the tombstone had ended",
+			Seed: 319,
+			Faults: []sim.Fault{
+				{At: 249843804, For: 1663442746, Kind: sim.Kill, From: "f"},
+				{At: 1697516020, For: 9242684388, Kind: sim.Cut, From: "a", To: "e"},
+			},
 		}},
 		Draw: func(s *sim.Sim) []sim.Fault {
 			faults := sim.Mix{

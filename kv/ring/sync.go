@@ -33,6 +33,23 @@ func (n *Node) keepSynced(ctx context.Context) {
 	}
 }
 
+// kept returns the partitions of which this node has something and owns nothing. It
+// may have to keep that for longer than tombstones live, since it drops it only when all
+// nodes have compared with all. So it has to hear of deletes there too, else it would hand out
+// what was deleted when nobody remembers that any more. Once in an interval is enough.
+func (n *Node) kept(v *view, now time.Time) (parts []uint16) {
+	if now.Sub(n.checked) < n.o.interval {
+		return nil
+	}
+	n.checked = now
+	for p, at := range v.mine {
+		if at < 0 && n.store.counts[p].Load() > 0 {
+			parts = append(parts, uint16(p))
+		}
+	}
+	return parts
+}
+
 // compare pulls from every peer what this node lacks, and reports whether all
 // nodes then have all that they own and nothing else.
 func (n *Node) compare(ctx context.Context) bool {
@@ -49,18 +66,19 @@ func (n *Node) compare(ctx context.Context) bool {
 	if n.cutOff(time.Now()) {
 		n.endGap(ctx, v)
 	}
+	started := time.Now()
 	var mine []uint16
 	for p, at := range v.mine {
 		if at >= 0 {
 			mine = append(mine, uint16(p))
 		}
 	}
-	started := time.Now()
+	compared := append(mine, n.kept(v, started)...)
 	whole := make([]bool, len(v.peers))
 	errs := make([]error, len(v.peers))
 	var wg sync.WaitGroup
 	for i, id := range v.peers {
-		wg.Go(func() { whole[i], errs[i] = n.pull(ctx, v, id, mine, missing > 0) })
+		wg.Go(func() { whole[i], errs[i] = n.pull(ctx, v, id, compared, missing > 0) })
 	}
 	wg.Wait()
 	var answered []string
