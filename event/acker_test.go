@@ -110,7 +110,7 @@ func (l *logged) times(text string) int {
 func onScripted(t *testing.T, m *scripted, opts ...Option) (Stream, *logged) {
 	t.Helper()
 	lines := &logged{}
-	s, err := New(append(opts, WithLogger(slog.New(slog.NewTextHandler(lines, nil))), WithDriver("scripted", func(context.Context, Settings) (Driver, error) {
+	s, err := New(append(opts, WithLogger(textLogger(lines)), WithDriver("scripted", func(context.Context, Settings) (Driver, error) {
 		return scriptedDriver{m}, nil
 	}))...)
 	if err != nil {
@@ -420,3 +420,5 @@ func TestRecordsOfOtherTypesAreAcknowledged(t *testing.T) {
 		}
 	})
 }
+
+func textLogger(w *logged) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }

@@ -104,7 +104,7 @@ func openJournal(dir string, sync func(dir string) error, m *memory) (*journal, 
 		j.enter = func(string) error { return nil }
 	}
 	if err := j.load(m); err != nil {
-		lock.Close()
+		j.release()
 		return nil, fault.Markf(ErrUnavailable, "journal %s: %w", dir, err)
 	}
 	j.wg.Go(func() { j.keepGroups(m) })
@@ -149,6 +149,9 @@ func (j *journal) load(m *memory) error {
 		if err != nil {
 			return err
 		}
+		if last {
+			j.file = f
+		}
 		end, whole, err := replay(f, m)
 		switch {
 		case err == nil && last: // it may end in the middle of a record, whose Publish has not returned
@@ -156,15 +159,13 @@ func (j *journal) load(m *memory) error {
 		case err == nil && !whole:
 			err = fmt.Errorf("%s is damaged at byte %d", filepath.Base(j.path(first)), end)
 		}
-		if err != nil || !last {
+		if !last {
 			f.Close()
 		}
 		if err != nil {
 			return err
 		}
-		if last {
-			j.file, j.size = f, end
-		}
+		j.size = end
 	}
 	if err := j.loadGroups(m); err != nil {
 		return err
@@ -286,7 +287,19 @@ func (j *journal) close(m *memory) error {
 	defer m.mu.Unlock()
 	err := j.writeGroups(m.encodeGroups())
 	if j.file != nil {
-		err = errors.Join(err, j.file.Sync(), j.file.Close())
+		err = errors.Join(err, j.file.Sync())
 	}
-	return errors.Join(err, j.plan.close(), j.lock.Close())
+	return errors.Join(err, j.plan.file.Sync(), j.release())
+}
+
+// release closes the files that are open.
+func (j *journal) release() error {
+	var errs []error
+	if j.file != nil {
+		errs = append(errs, j.file.Close())
+	}
+	if j.plan != nil {
+		errs = append(errs, j.plan.file.Close())
+	}
+	return errors.Join(append(errs, j.lock.Close())...)
 }

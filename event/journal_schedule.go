@@ -44,13 +44,11 @@ func (j *journal) loadSchedule(m *memory) error {
 	}
 	j.plan = &planFile{dir: j.dir, synced: j.synced, enter: j.enter, file: f}
 	if err := j.enter(j.dir); err != nil { // the file may be new
-		f.Close()
 		return err
 	}
 	j.plan.named = true
 	b, err := io.ReadAll(f)
 	if err != nil {
-		f.Close()
 		return err
 	}
 	for rest := b; len(rest) >= frameHead; {
@@ -63,18 +61,13 @@ func (j *journal) loadSchedule(m *memory) error {
 			break
 		}
 		if !m.schedule.replay(string(body)) {
-			f.Close()
 			return fmt.Errorf("schedule.dat is not understood at byte %d", j.plan.size)
 		}
 		rest = rest[frameHead+n:]
 		j.plan.size += int64(frameHead + n)
 		j.plan.lines++
 	}
-	if err := f.Truncate(j.plan.size); err != nil {
-		f.Close()
-		return err
-	}
-	return nil
+	return f.Truncate(j.plan.size)
 }
 
 // replay makes a change that was read.
@@ -191,8 +184,4 @@ func (f *planFile) rewrite(s *memorySchedule) error {
 	f.file.Close()
 	f.file, f.size, f.lines, f.named = next, int64(len(b)), len(s.due), false
 	return nil
-}
-
-func (f *planFile) close() error {
-	return errors.Join(f.file.Sync(), f.file.Close())
 }
