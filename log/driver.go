@@ -66,7 +66,7 @@ func (b Batch) Records() iter.Seq2[int, []byte] {
 }
 
 // An Encoding turns a record into the bytes that an output writes. It is called
-// on the goroutines that log, concurrently.
+// on the goroutines that log, concurrently; a panic of it costs the record.
 type Encoding interface {
 	// Name tells encodings apart: outputs whose encodings have the same name
 	// share one.

@@ -60,6 +60,10 @@ func open(one *outputOptions, o *options) (*output, error) {
 		if fault.KindOf(err) == nil {
 			err = fault.Mark(ErrUnavailable, err) // a file or a directory, which may come
 		}
+		if err == nil && !fronts.Nil(d) && fronts.Nil(d.Encoding()) {
+			_ = d.Close()
+			return nil, fault.Markf(ErrInvalid, "a driver without an encoding")
+		}
 		return d, err
 	}, nil)
 	if err != nil {
@@ -97,6 +101,15 @@ type shared struct {
 	inc     incremental // enc, if it is one of this package's
 	least   slog.Level
 	outputs []*output
+}
+
+// refuse counts a record that can't be encoded.
+func (s *shared) refuse(l slog.Level, why error) {
+	for _, o := range s.outputs {
+		if l >= o.least {
+			o.Refuse(why)
+		}
+	}
 }
 
 func (f *front) add(o *output) {

@@ -120,7 +120,12 @@ func (h *handler) HandleAttrs(ctx context.Context, r slog.Record, more []slog.At
 		if e.inc != nil && !f.dedup {
 			s.buf = h.encode(s, e.inc, h.pre[i], &r, more, source)
 		} else {
-			s.buf = e.enc.Append(s.buf[:0], &Record{Time: r.Time, Level: r.Level, Logger: h.name, Message: r.Message, Source: source, Attrs: h.tree(s.attrs, &r, more)})
+			var err error
+			s.buf, err = encode(e.enc, s.buf[:0], &Record{Time: r.Time, Level: r.Level, Logger: h.name, Message: r.Message, Source: source, Attrs: h.tree(s.attrs, &r, more)})
+			if err != nil {
+				e.refuse(r.Level, err)
+				continue
+			}
 		}
 		for _, o := range e.outputs {
 			if r.Level >= o.least {

@@ -48,7 +48,7 @@ type OutputStats struct {
 	Accepted     uint64 // records, those with which the log says what it dropped among them
 	Written      uint64
 	WrittenBytes uint64
-	Dropped      uint64 // records that were lost: queue full, given up on, or after Close
+	Dropped      uint64 // records that were lost: queue full, given up on, not encoded, or after Close
 	DroppedBytes uint64
 	Retries      uint64
 	Errors       uint64

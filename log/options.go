@@ -160,6 +160,7 @@ func WithContext(f func(ctx context.Context, attrs []slog.Attr) []slog.Attr) Opt
 		if f == nil {
 			return fault.Markf(ErrInvalid, "WithContext(nil)")
 		}
+		f := guardContext(f)
 		before := o.context
 		o.context = f
 		if before != nil {
@@ -172,7 +173,13 @@ func WithContext(f func(ctx context.Context, attrs []slog.Attr) []slog.Attr) Opt
 // WithReplaceAttr passes every attribute that is no group through f, as
 // slog.HandlerOptions do; the record's own fields don't pass.
 func WithReplaceAttr(f func(groups []string, a slog.Attr) slog.Attr) Option {
-	return func(o *options) error { o.replace = f; return nil }
+	return func(o *options) error {
+		o.replace = nil
+		if f != nil {
+			o.replace = guardReplace(f)
+		}
+		return nil
+	}
 }
 
 // WithRedact replaces the values of attributes with these keys, in any group

@@ -71,12 +71,15 @@ func (o *output) send(ctx context.Context, b *Batch) outlet.Result {
 	return outlet.Result{Sent: n, Err: err}
 }
 
-// note returns a record of what was dropped, for the stream.
+// note returns a record of what was dropped, for the stream; nil if it can't be encoded.
 func (o *output) note(lost outlet.Count) (*Batch, int) {
-	data := o.encoding.Append(nil, &Record{
+	data, err := encode(o.encoding, nil, &Record{
 		Time: time.Now(), Level: slog.LevelWarn, Logger: "log", Message: "log: records dropped",
 		Attrs: []slog.Attr{slog.String("output", o.name), slog.Uint64("dropped", lost.Items), slog.Uint64("bytes", lost.Bytes)},
 	})
+	if err != nil {
+		return nil, 0
+	}
 	return &Batch{Data: data, Ends: []int{len(data)}}, len(data)
 }
 

@@ -8,7 +8,7 @@
 // is unavailable the pauses between attempts grow, across batches, so that one
 // attempt at a time tests whether it is back. At any moment, in Stats:
 //
-//	pushed   = Accepted + Full + Closed
+//	pushed   = Accepted + Full + Closed	(and Bad, by Refuse)
 //	Accepted = Sent + Refused + Failed + Unsent + Queued
 package outlet
 
@@ -45,7 +45,8 @@ type Config[T, B any] struct {
 	Send func(ctx context.Context, b B) Result
 
 	// Note, if it is set, returns a batch of one item that tells the receiver how
-	// much was lost since the last note. It is sent ahead of the next batch.
+	// much was lost since the last note. It is sent ahead of the next batch. One of
+	// no bytes is not.
 	Note func(lost Count) (b B, bytes int)
 
 	// Tell is called with what goes wrong: once for each outage, and once more
@@ -155,6 +156,24 @@ func (o *Outlet[T, B]) Push(v T, bytes int, urgent bool) {
 	o.mu.Unlock()
 	if look {
 		poke(o.wake)
+	}
+}
+
+// Refuse counts an item as dropped that can't be pushed.
+func (o *Outlet[T, B]) Refuse(why error) {
+	o.mu.Lock()
+	if o.closing {
+		o.stats.Closed.add(1, 0)
+		o.mu.Unlock()
+		return
+	}
+	o.stats.Bad.add(1, 0)
+	c := outcome{why: why}
+	o.count(c)
+	told, ok := o.trouble(c)
+	o.mu.Unlock()
+	if ok {
+		o.tell(told)
 	}
 }
 

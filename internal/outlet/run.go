@@ -77,6 +77,9 @@ func (o *Outlet[T, B]) note() {
 		return
 	}
 	b, bytes := o.Note(since)
+	if bytes == 0 {
+		return
+	}
 	n := Count{1, uint64(bytes)}
 	o.mu.Lock()
 	o.stats.Accepted.plus(n) // it is an item like another, but ahead of those that somebody waits for

@@ -20,6 +20,7 @@ type Stats struct {
 	Queued   Count // wait or are being sent, now
 	Sent     Count
 
+	Bad     Count // dropped: could not be pushed
 	Full    Count // dropped: found the queue full
 	Closed  Count // dropped: came after Close
 	Refused Count // by the receiver
@@ -35,7 +36,7 @@ type Stats struct {
 // Lost is what did not reach the receiver.
 func (s *Stats) Lost() Count {
 	var n Count
-	for _, c := range [...]Count{s.Full, s.Closed, s.Refused, s.Failed, s.Unsent} {
+	for _, c := range [...]Count{s.Bad, s.Full, s.Closed, s.Refused, s.Failed, s.Unsent} {
 		n.plus(c)
 	}
 	return n
@@ -77,8 +78,13 @@ func (o *Outlet[T, B]) settle(c outcome) {
 	told, ok := o.trouble(c)
 	o.mu.Unlock()
 	if ok {
-		_ = fault.Guard(func() error { o.Tell(told); return nil }) // a user's function: sending goes on after its panic
+		o.tell(told)
 	}
+}
+
+// tell calls a function of the user's; sending goes on after its panic.
+func (o *Outlet[T, B]) tell(t Trouble) {
+	_ = fault.Guard(func() error { o.Tell(t); return nil })
 }
 
 // count adds to the stats. o.mu is held.
