@@ -21,15 +21,19 @@
 // bucket of your own needs allow_msg_ttl for TTLs, else they are ErrUnsupported.
 // A deletion leaves a marker for an hour, which other clients may see.
 //
-// Reads are answered by the leader of the bucket. For a moment after it was cut
-// off from the others it may answer with what it had, so reads of a replicated
-// bucket are not linearizable; conditional writes are right in any case. A
-// server writes to its disk every two minutes by default (sync_interval): the
+// In a cluster all is read from the leader of the bucket, so that a read sees every
+// write that was acknowledged before. There is one exception: a leader that is cut
+// off from the others may answer with what it had, for the ten seconds or so until
+// it steps down. Conditional writes are right in any case. While no server leads,
+// nothing is read: that takes some seconds after the death of a leader.
+//
+// A server writes to its disk every two minutes by default (sync_interval): the
 // death of its process loses nothing, that of its machine may.
 //
 // List and Watch ask for what is below the last slash of the prefix, and List
 // reads the names of that before the first page. A watch begins with the whole
-// state again after every loss of the connection.
+// state again after every loss of the connection. In a cluster it is held until it is as
+// new as the leader's at the beginning of the watch, so a watch does not go back.
 //
 // # Errors
 //

@@ -81,6 +81,14 @@ func unanswered(ctx context.Context, err error) error {
 	return err
 }
 
+// message returns a message, as the bucket's leader has it.
+func (d *driver) message(ctx context.Context, s jetstream.Stream, of nats.Of) (*jetstream.RawStreamMsg, error) {
+	if !nats.Clustered(s) && of.Last != "" { // one server has it all, and answers sooner so
+		return s.GetLastMsgForSubject(ctx, of.Last)
+	}
+	return nats.FromLeader(ctx, d.nc.Conn, d.stream, of)
+}
+
 // last returns the last message of a key; none has the sequence 0.
 func (d *driver) last(ctx context.Context, key string) (stored, error) {
 	s, err := d.open(ctx)
@@ -89,7 +97,7 @@ func (d *driver) last(ctx context.Context, key string) (stored, error) {
 	}
 	asked, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	m, err := s.GetLastMsgForSubject(asked, d.subject+encode(key))
+	m, err := d.message(asked, s, nats.Of{Last: d.subject + encode(key)})
 	err = unanswered(ctx, err)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):

@@ -43,7 +43,10 @@ func (d *driver) keys(ctx context.Context, prefix, after string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	info, err := s.Info(ctx, jetstream.WithSubjectFilter(d.subject+filter(prefix)))
+	asked, done := d.whileConnected(ctx)
+	defer done()
+	info, err := s.Info(asked, jetstream.WithSubjectFilter(d.subject+filter(prefix))) // its leader's
+	err = ended(ctx, asked, err)
 	if err != nil {
 		d.lost(err)
 		return nil, readError(err)

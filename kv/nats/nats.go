@@ -63,7 +63,7 @@ func open(connect func() (*nats.Conn, error), opts []Option) kv.Option {
 		if err != nil {
 			return nil, err
 		}
-		return &driver{nc: nc, js: js, bucket: c.bucket, replicas: c.replicas, subject: "$KV." + c.bucket + "."}, nil
+		return &driver{nc: nc, js: js, bucket: c.bucket, stream: "KV_" + c.bucket, replicas: c.replicas, subject: "$KV." + c.bucket + ".", opening: make(chan struct{}, 1)}, nil
 	})
 }
 
@@ -72,11 +72,13 @@ type driver struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	bucket   string
+	stream   string // its name
 	subject  string // before the name of a key
 	replicas int
 
-	mu     sync.Mutex
-	stream jetstream.Stream // nil: not opened yet
+	opening chan struct{} // has a token while one call opens the stream
+	mu      sync.Mutex
+	opened  jetstream.Stream // nil: not yet
 }
 
 // maxValue leaves room for headers in the server's default max_payload.
@@ -92,24 +94,76 @@ func (d *driver) Close() error { return d.nc.Close() }
 
 // open returns the bucket's stream, creating it if it is not there.
 func (d *driver) open(ctx context.Context) (jetstream.Stream, error) {
+	if s := d.current(); s != nil {
+		return s, nil
+	}
+	select {
+	case d.opening <- struct{}{}:
+		defer func() { <-d.opening }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if s := d.current(); s != nil { // another call was faster
+		return s, nil
+	}
+	asked, done := d.whileConnected(ctx)
+	defer done()
+	s, err := d.find(asked)
+	if err != nil {
+		return nil, readError(ended(ctx, asked, err))
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.stream != nil {
-		return d.stream, nil
-	}
-	name := "KV_" + d.bucket
-	s, err := d.js.Stream(ctx, name)
+	d.opened = s
+	return s, nil
+}
+
+func (d *driver) current() jetstream.Stream {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.opened
+}
+
+// find looks for the stream, or creates it.
+func (d *driver) find(ctx context.Context) (jetstream.Stream, error) {
+	s, err := d.js.Stream(ctx, d.stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = d.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: d.bucket, Replicas: d.replicas, LimitMarkerTTL: tombstone})
 		if err == nil || errors.Is(err, jetstream.ErrBucketExists) {
-			s, err = d.js.Stream(ctx, name)
+			s, err = d.js.Stream(ctx, d.stream)
+		}
+		if err == nil {
+			err = nats.Reach(ctx, d.js, s, d.subject+"reach")
 		}
 	}
-	if err != nil {
-		return nil, readError(err)
+	return s, err
+}
+
+// whileConnected returns a context that ends with the connection. What was asked over it
+// is never answered then, and the client does not say so.
+func (d *driver) whileConnected(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	status := d.nc.StatusChanged(gonats.DISCONNECTED, gonats.RECONNECTING, gonats.CLOSED)
+	go func() {
+		select {
+		case <-status:
+			cancel(fault.Markf(kv.ErrUnavailable, "the connection was lost"))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		d.nc.RemoveStatusListener(status)
 	}
-	d.stream = s
-	return s, nil
+}
+
+// ended returns why a context of whileConnected has ended, for an error that only says
+// that it has. The caller's goes on.
+func ended(ctx, connected context.Context, err error) error {
+	if err != nil && ctx.Err() == nil && connected.Err() != nil {
+		return context.Cause(connected)
+	}
+	return err
 }
 
 // lost forgets the stream if err says that it is gone, so that the next call
@@ -120,7 +174,7 @@ func (d *driver) lost(err error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.stream = nil
+	d.opened = nil
 }
 
 // readError and writeError give an error its kind. An answer that means nothing

@@ -58,6 +58,67 @@ func TestLinearizableOnOneServer(t *testing.T) {
 		kvtest.Chaos(2*time.Second), kvtest.Trouble(p.CutReplies, p.Reset, func() { server.Kill(); server.Restart() }))
 }
 
+// A request that is on its way while the connection breaks is never answered. Calls
+// waited for that until their deadline.
+func TestWhatTheServerCannotAnswerAnyMoreEnds(t *testing.T) {
+	leak.Check(t)
+	p := netfault.New(t, servertest.SharedNATS(t).Addr())
+	store := opener(nats.Backend(p.Addr(), nats.WithBucket("broken")))(t, kv.WithTimeout(time.Minute))
+	defer store.Close()
+	list := func() error {
+		for _, err := range store.List(t.Context(), "") {
+			return err
+		}
+		return nil
+	}
+	for _, c := range []struct {
+		name string
+		call func() error
+	}{
+		{"the first call, which looks for the bucket", func() error { _, err := store.Get(t.Context(), "a"); return err }},
+		{"List", list},
+		{"Watch", func() error {
+			for e, err := range store.Watch(t.Context(), "") {
+				if err != nil || e.Kind == kv.EventSynced {
+					return err
+				}
+			}
+			return nil
+		}},
+	} {
+		p.Hold(netfault.Replies)
+		before := p.Counts().Requests
+		ended := make(chan error, 1)
+		go func() { ended <- c.call() }()
+		for deadline := time.Now().Add(20 * time.Second); p.Counts().Requests == before; {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s asks for nothing", c.name)
+			}
+			<-time.After(time.Millisecond)
+		}
+		p.Reset()
+		p.Heal()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, kv.ErrUnavailable) {
+				t.Errorf("%s: %v, want ErrUnavailable", c.name, err)
+			}
+		case <-time.After(8 * time.Second):
+			t.Fatalf("%s still waits for its answer", c.name)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; {
+			err := list()
+			if err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("after %s: %v", c.name, err)
+			}
+			<-time.After(10 * time.Millisecond)
+		}
+	}
+}
+
 func connect(t *testing.T, addr string) *gonats.Conn {
 	t.Helper()
 	c, err := gonats.Connect("nats://" + addr)
