@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,8 +28,8 @@ type keeper struct {
 
 	live    []Instance // as the registry said last, sorted by id
 	ttls    map[string]time.Duration
-	missing []missing   // lost, and expired within the window or kept; sorted by id
-	came    []time.Time // when ids arrived that were not known, oldest first
+	missing []missing            // lost, and expired within the window or kept; sorted by id
+	came    map[string]time.Time // when ids arrived that were not known
 	synced  bool
 	changes []Change      // that nobody has taken yet
 	back    time.Time     // when the last outage ended
@@ -82,7 +83,7 @@ func (k *keeper) apply(now time.Time, u Update, first bool) {
 		}
 		return f
 	}
-	k.came = slices.DeleteFunc(k.came, func(at time.Time) bool { return now.Sub(at) > k.horizon() })
+	maps.DeleteFunc(k.came, func(_ string, at time.Time) bool { return now.Sub(at) > k.horizon() })
 	k.arrivals(now, u.Instances)
 	k.missing = slices.DeleteFunc(k.missing, func(m missing) bool {
 		if holds(u.Instances, m.ID) {
@@ -146,7 +147,10 @@ func (k *keeper) arrivals(now time.Time, all []Instance) {
 			in := all[i]
 			k.note(now, nil, &in, Unknown)
 			if !holdsMissing(k.missing, in.ID) {
-				k.came = append(k.came, now)
+				if k.came == nil {
+					k.came = map[string]time.Time{}
+				}
+				k.came[in.ID] = now
 			}
 		case !equalInstances(&all[i], &k.live[at]):
 			before, after := k.live[at], all[i]

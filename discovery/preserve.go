@@ -58,23 +58,28 @@ func (k *keeper) view(now time.Time) seen {
 }
 
 // many reports whether too many expired to be believed. Instances that have
-// come since those were alive take their places.
+// come since those were alive take their places: not each other's, when a service
+// starts as a whole, and none if they are missing themselves.
 func (k *keeper) many() bool {
 	n, lost := 0, 0
-	var since time.Time // when the first of the expired was alive at the latest
+	var since time.Time // when the first of the expired was there, and alive at the latest
 	for _, m := range k.missing {
 		if m.lost {
 			lost++
 			continue
 		}
 		n++
-		if alive := m.at.Add(-m.ttl - time.Second); since.IsZero() || alive.Before(since) {
+		alive := m.at.Add(-m.ttl - time.Second)
+		if at, ok := k.came[m.ID]; ok && !at.Before(alive) {
+			alive = at.Add(1)
+		}
+		if since.IsZero() || alive.Before(since) {
 			since = alive
 		}
 	}
 	came := 0
-	for _, at := range k.came {
-		if !at.Before(since) {
+	for id, at := range k.came {
+		if !at.Before(since) && holds(k.live, id) {
 			came++
 		}
 	}

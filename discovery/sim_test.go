@@ -25,17 +25,35 @@ import (
 func TestSimulated(t *testing.T) {
 	sim.Test(t, sim.World{
 		Seeds: 150,
-		Mix: sim.Mix{
-			Nodes: append([]string{"registry", "registry"}, append(simReaders, simInstances...)...), Max: 9, During: 10 * time.Second, Longest: 10 * time.Second,
-			Kinds: []sim.Kind{sim.Cut, sim.Isolate, sim.Freeze, sim.Reset, sim.Forget, sim.Delay, sim.Slow, sim.Lossy, sim.Kill, sim.Crash, simEmpty, simLeave},
-		},
-		Run: func(s *sim.Sim) { newSimServices(s).run() },
+		Draw:  simFaults,
+		Run:   func(s *sim.Sim) { newSimServices(s).run() },
 	})
+}
+
+// simFaults are mixed. In some runs the registry is also down for about as long as entries live, and in
+// some nothing happens but that most instances can't reach it.
+func simFaults(s *sim.Sim) []sim.Fault {
+	dice := s.Dice("registry")
+	within := func(from, to time.Duration) time.Duration { return from + time.Duration(dice.Int64N(int64(to-from))) }
+	turn := dice.IntN(6)
+	if turn == 0 {
+		return []sim.Fault{{At: within(0, simTTL), For: within(simTTL+time.Second, 2*simTTL), Kind: simApart, From: "registry", Size: 3 + dice.IntN(3)}}
+	}
+	faults := sim.Mix{
+		Nodes: append([]string{"registry", "registry"}, append(simReaders, simInstances...)...), Max: 9, During: 10 * time.Second, Longest: 10 * time.Second,
+		Kinds: []sim.Kind{sim.Cut, sim.Isolate, sim.Freeze, sim.Reset, sim.Forget, sim.Delay, sim.Slow, sim.Lossy, sim.Kill, sim.Crash, simEmpty, simLeave},
+	}.Draw(s.Dice("faults"))
+	if turn <= 2 {
+		kind := []sim.Kind{sim.Kill, sim.Crash}[dice.IntN(2)]
+		faults = append(faults, sim.Fault{At: within(0, 10*time.Second), For: within(simTTL/2, simTTL), Kind: kind, From: "registry"})
+	}
+	return faults
 }
 
 const (
 	simEmpty sim.Kind = "empty" // the registry restarts without its memory
 	simLeave sim.Kind = "leave" // an instance deregisters, and registers again at the end
+	simApart sim.Kind = "apart" // the first Size instances can't reach the registry, which readers can
 
 	simTTL     = 3 * time.Second
 	simTimeout = time.Second
@@ -83,7 +101,7 @@ func newSimServices(s *sim.Sim) *simServices {
 	w.model.forget()
 	for _, f := range s.Faults() {
 		for _, n := range simInstances {
-			if f.From == n || f.To == n {
+			if f.From == n || f.To == n || f.Kind == simApart {
 				w.disturbed[n] = true
 			}
 		}
@@ -98,6 +116,7 @@ func newSimServices(s *sim.Sim) *simServices {
 		return w.restart(f.From, s.Net().Host(f.From).Kill, true)
 	}))
 	s.Handle(simLeave, s.WhileUp(w.leave))
+	s.Handle(simApart, w.apart)
 	return w
 }
 
@@ -153,6 +172,30 @@ func (w *simServices) leave(f sim.Fault) (func(), error) {
 		w.mu.Unlock()
 		p.end()
 		w.begin(f.From)
+	}, nil
+}
+
+// apart cuts off so many instances for so long that their entries expire, which is more than is believed:
+// at its end readers see all.
+func (w *simServices) apart(f sim.Fault) (func(), error) {
+	var ends []func()
+	for _, name := range simInstances[:f.Size] {
+		end, err := w.Net().Handler(sim.Cut)(sim.Fault{From: name, To: "registry"})
+		if err != nil {
+			return nil, err
+		}
+		ends = append(ends, end)
+	}
+	return func() {
+		for _, r := range simReaders {
+			s, _ := w.at(r).d.Lookup("s")
+			if ids := names(s); !slices.Equal(slices.Sorted(slices.Values(ids)), simInstances) || s.Preserved != f.Size {
+				w.Failf("the registry has not heard of %d instances for %v, and %s sees %v, %d of them preserved", f.Size, f.For, r, ids, s.Preserved)
+			}
+		}
+		for _, end := range ends {
+			end()
+		}
 	}, nil
 }
 
