@@ -105,6 +105,13 @@ func rabbitHome() string {
 	return dirs[len(dirs)-1]
 }
 
+// rabbitCode is the folder of the broker's own modules. Erlang looks there first: it asks each folder
+// that it knows for each module, and starting takes twice as long when this one is among the last.
+func rabbitCode() string {
+	dirs, _ := filepath.Glob(rabbitHome() + "/plugins/rabbit-[0-9]*/ebin")
+	return strings.Join(dirs, "")
+}
+
 func rabbitErlang(program string) string {
 	return filepath.Join(Cache(), "rabbitmq/usr/lib/erlang/bin", program)
 }
@@ -121,7 +128,7 @@ func rabbitEnv(s *Server) []string {
 		"RABBITMQ_MNESIA_BASE="+s.dir+"/data", "RABBITMQ_LOG_BASE="+s.dir, "RABBITMQ_LOGS=-",
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+s.dir+"/plugins", "RABBITMQ_CONF_ENV_FILE="+s.dir+"/env.conf",
 		"RABBITMQ_CONFIG_FILE="+s.dir+"/rabbitmq",
-		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
+		"RABBITMQ_SERVER_CODE_PATH="+rabbitCode(), "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
 	)
 }
 
