@@ -3,7 +3,7 @@
 #            PICTURES=dir  where pictures of the page go
 #            FUZZTIME=20s  for each target     CHAOS=1m SOAK=10m  for each test
 #            SEEDS=10000  for each world       FIRST=1    the first of them
-#            SEARCHES=10000  of make searches, from SEED=7
+#            SEARCHES=10000  of make searches, from SEED=7; SEED is make replay's seed, too
 #            SOAK_OUT=dir  where samples and plots of make soak go
 
 SHELL := bash
@@ -41,7 +41,7 @@ MODULES := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -no
 BUILD   := interop/consul interop/kubernetes interop/servers interop/telegraf
 TESTED  := $(filter-out $(BUILD) bench,$(MODULES))
 
-.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api pictures bench chaos searches sim soak fuzz mutants plants errors clean
+.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api pictures bench chaos searches sim replay soak fuzz mutants plants errors clean
 
 help: ## shows this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -104,6 +104,9 @@ searches: ## compares SEARCHES random searches with a model, on each engine of d
 
 sim: ## runs the tests named …Simulated… with SEEDS seeds each: faults in a simulated world
 	@SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) go test $(race) -count 1 -p 2 -run Simulated -timeout 24h -v $(PKG) | grep -v '^[ 0-9]*$$\|no test files\|no tests to run'
+
+replay: ## plays SEED of PKG's simulated world so that it is the same run on every machine
+	@go -C scripts/replay run . -seed $(SEED) $(PKG)
 
 soak: ## keeps each package under load with faults for SOAK: memory, goroutines, descriptors stay flat
 	@scripts/servers

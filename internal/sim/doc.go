@@ -39,6 +39,9 @@
 // on that fails in some of its runs only. Shrinking therefore tries several times before it
 // believes that fewer faults pass.
 //
+// scripts/replay decides that too: compiled for WASI, with one thread, a clock and random numbers of
+// the seed, a run is the same to the byte, on every machine.
+//
 // # When a seed fails
 //
 // Test drops faults for as long as the seed still fails, and prints what is left
@@ -46,6 +49,7 @@
 // World.Known under a name that says what was wrong: it is run first from then on.
 //
 //	SIM_SEED=812 go test ./kv/ring -run TestSimulated -v   one seed, with all of its history
+//	make replay PKG=./kv/ring SEED=812                     the same, and the same run every time
 //	make sim SEEDS=100000                                  many seeds of all worlds
 //
 // Test prints the number of each seed that it begins on stderr. go test shows that only of a test that fails:
