@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"strconv"
@@ -56,19 +57,18 @@ func encodeHash(rounds int, salt, key []byte) string {
 
 // newDecoy returns a hash that no secret has.
 func newDecoy(rounds int) string {
-	salt, key := make([]byte, 16), make([]byte, 32)
+	salt, key := make([]byte, 16), make([]byte, keySize)
 	rand.Read(salt)
 	rand.Read(key)
 	return encodeHash(rounds, salt, key)
 }
 
 func derive(secret string, salt []byte, rounds int) []byte {
-	key, err := pbkdf2.Key(sha256.New, secret, salt, rounds, 32)
-	if err != nil { // only for parameters that New refuses
-		return nil
-	}
+	key, _ := pbkdf2.Key(sha256.New, secret, salt, rounds, keySize) // nil only for parameters that New refuses
 	return key
 }
+
+const keySize = 32
 
 // equalFast compares a secret with a fast hash.
 func equalFast(hash, secret string) bool {
@@ -84,8 +84,6 @@ func equalSlow(hash, secret string) bool {
 	rounds, err := strconv.Atoi(parts[1])
 	salt, err2 := base64.RawStdEncoding.DecodeString(parts[2])
 	want, err3 := base64.RawStdEncoding.DecodeString(parts[3])
-	if err != nil || err2 != nil || err3 != nil || rounds < 1 || len(want) == 0 {
-		return false
-	}
-	return subtle.ConstantTimeCompare(derive(secret, salt, rounds), want) == 1
+	whole := errors.Join(err, err2, err3) == nil && rounds > 0 && len(want) == keySize
+	return whole && subtle.ConstantTimeCompare(derive(secret, salt, rounds), want) == 1
 }

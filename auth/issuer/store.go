@@ -82,7 +82,7 @@ func (s *memory) Put(_ context.Context, key string, value []byte, version uint64
 		return ErrConflict
 	}
 	s.writes++
-	if s.writes > 1000+len(s.m) { // amortised: records that nobody reads again must go too
+	if s.writes > 1000+len(s.m)/2 { // amortised: records that nobody reads again must go too
 		s.writes = 0
 		for k := range s.m {
 			s.live(k)
