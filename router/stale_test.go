@@ -16,7 +16,7 @@ func renewal(t testing.TB, ms float64) (*world, *clock) {
 	w.called(t, "n0000", "2000*10")
 	w.called(t, "n0001", "40*10")
 	w.tick(t, clock, "n0000")
-	w.pick(t, only(2, "n0001")).Done(router.Outcome{Class: router.Cancelled})
+	w.touch(t, "n0001")
 	w.called(t, "n0001", fmt.Sprintf("2000*%v", ms))
 	return w, clock
 }
@@ -87,7 +87,7 @@ func TestFewCallsAskAgainLater(t *testing.T) {
 			w.tick(t, clock, "n0000")                             // those were not many
 			w.called(t, "n0000", fmt.Sprintf("%d*10", c.calls-1)) // and the one of the tick
 			w.tick(t, clock, "n0000")
-			w.pick(t, only(2, "n0001")).Done(router.Outcome{Class: router.Cancelled})
+			w.touch(t, "n0001")
 			w.called(t, "n0001", "10*f0")
 			clock.forward(time.Duration(c.after*float64(time.Second)) + off)
 			if got := w.picked(t); (got == "n0001") != (off > 0) {
@@ -135,17 +135,17 @@ func TestFailuresFade(t *testing.T) {
 		{"out", 3 * time.Second, "5*f1", math.Pow(.95, 5)},
 	} {
 		w, clock := still(t, fleet(3), router.WithEjection(router.Ejection{Base: time.Minute}))
-		w.pick(t, only(3, "n0000")).Done(router.Outcome{Class: router.Cancelled})
+		w.touch(t, "n0000")
 		w.called(t, "n0001", "2000*10") // calls are many
 		w.called(t, "n0000", c.calls)
 		clock.forward(c.idle)
-		w.pick(t, only(3, "n0001")).Done(router.Outcome{Class: router.Cancelled})
+		w.touch(t, "n0001")
 		if got := w.stat(t, "n0000").Success; !near(got, c.want, 1e-9) {
 			t.Errorf("%s: its success is %v, want %v", c.name, got, c.want)
 		}
 	}
 	w, clock := still(t, fleet(2), neverEject())
-	w.pick(t, only(2, "n0000")).Done(router.Outcome{Class: router.Cancelled})
+	w.touch(t, "n0000")
 	w.called(t, "n0000", "21*10 o0")
 	w.called(t, "n0001", "2000*10")
 	w.tick(t, clock, "n0001")

@@ -45,6 +45,12 @@ func still(t testing.TB, all []discovery.Instance, opts ...router.Option) (*worl
 func (w *world) tick(t testing.TB, c *clock, id string) {
 	t.Helper()
 	c.forward(time.Second)
+	w.touch(t, id)
+}
+
+// touch is a call of an instance that says nothing.
+func (w *world) touch(t testing.TB, id string) {
+	t.Helper()
 	w.pick(t, only(len(w.Router.Stats("greeter")), id)).Done(router.Outcome{Class: router.Cancelled})
 }
 
