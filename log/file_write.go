@@ -15,9 +15,6 @@ func (f *file) Write(ctx context.Context, b Batch) (int, error) {
 	if f.tidying.left.Load() && now.Sub(f.swept) >= time.Second {
 		f.tidy()
 	}
-	if f.partial > b.Ends[0] {
-		f.partial = 0
-	}
 	done := 0
 	for done < b.Len() {
 		if err := ctx.Err(); err != nil {

@@ -170,7 +170,6 @@ func (f *front) sync(l slog.Level) {
 		}
 		if timer == nil {
 			timer = time.NewTimer(syncWait)
-			defer timer.Stop()
 		}
 		select {
 		case <-done:

@@ -165,10 +165,13 @@ func (l *levels) close() {
 	}
 }
 
-// parseLevel reads what levelName writes, without regard to case.
+// parseLevel reads what levelName writes, without regard to case, and slog's
+// names, as INFO+2.
 func parseLevel(s string) (slog.Level, error) {
-	if strings.EqualFold(s, "fatal") {
-		return LevelFatal, nil
+	for i, name := range severities {
+		if strings.EqualFold(s, name) {
+			return slog.LevelDebug + slog.Level(i-severity(slog.LevelDebug)), nil
+		}
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s)); err != nil {

@@ -503,12 +503,19 @@ func TestAllocations(t *testing.T) {
 	defer span.End()
 	lg := l.Logger("db")
 	accumulated := lg.With("a", 1, "b", "two", "c", 3.0)
+	withSource, err := log.New(log.ToWriter(io.Discard, log.JSON()), log.WithSource(slog.LevelInfo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer withSource.Close(t.Context())
+	sourced := withSource.Logger("db")
 	for name, c := range map[string]struct {
 		f    func()
 		want float64
 	}{
 		"disabled":    {func() { lg.LogAttrs(ctx, slog.LevelDebug, "x", slog.Int("a", 1)) }, 0},
 		"message":     {func() { lg.LogAttrs(ctx, slog.LevelInfo, "x") }, 0},
+		"source":      {func() { sourced.LogAttrs(ctx, slog.LevelInfo, "x") }, 1}, // the place as a key
 		"accumulated": {func() { accumulated.LogAttrs(ctx, slog.LevelInfo, "x") }, 0},
 		"five added": {func() {
 			lg.LogAttrs(ctx, slog.LevelInfo, "x", slog.Int("a", 1), slog.Int("b", 1), slog.Int("c", 1), slog.Int("d", 1), slog.String("e", "f"))

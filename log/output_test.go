@@ -1,10 +1,12 @@
 package log_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -472,5 +474,311 @@ func TestTwentyLogsLeaveNothing(t *testing.T) {
 			})
 		}
 		wg.Wait()
+	}
+}
+
+// A call waits for the outputs that take its record, all together for a second.
+func TestACallWaitsForOutputsThatTakeTheRecord(t *testing.T) {
+	hung := func(t *testing.T) log.Option {
+		w := &slow{block: make(chan struct{})}
+		t.Cleanup(func() { close(w.block) })
+		return log.ToWriter(w, log.JSON())
+	}
+	for _, c := range []struct {
+		name          string
+		least         []slog.Level // of outputs that hang
+		level         slog.Level
+		first, second time.Duration
+	}{
+		{"takes it", []slog.Level{slog.LevelError}, slog.LevelError, time.Second, 0},
+		{"does not take it", []slog.Level{slog.LevelError + 1}, slog.LevelError, 0, 0},
+		{"two take it", []slog.Level{slog.LevelInfo, slog.LevelInfo}, slog.LevelError, time.Second, 0},
+		{"one of two takes it", []slog.Level{log.LevelFatal, slog.LevelInfo}, slog.LevelError, time.Second, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fine := &slow{block: make(chan struct{})}
+				close(fine.block)
+				opts := []log.Option{quiet(), log.ToWriter(fine, log.JSON())}
+				for _, least := range c.least {
+					opts = append(opts, log.WithOutput(hung(t), log.MinLevel(least)))
+				}
+				l, err := log.New(opts...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, want := range []time.Duration{c.first, c.second} {
+					start := time.Now()
+					l.Logger("").Log(t.Context(), c.level, "x")
+					if took := time.Since(start); took != want || fine.count() != i+1 {
+						t.Errorf("call %d took %v, want %v; the output that works has %d lines", i, took, want, fine.count())
+					}
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				l.Close(ctx)
+			})
+		})
+	}
+}
+
+// The pauses between attempts grow to a second for outputs of this machine, and
+// to thirty for others.
+func TestPausesBetweenAttempts(t *testing.T) {
+	for name, longest := range map[string]time.Duration{"local": time.Second, "remote": 30 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &failing{err: errDown}
+			output := log.ToWriter(w, log.JSON())
+			if name == "remote" {
+				output = (&device{write: func(_ context.Context, b log.Batch) (int, error) { _, err := w.Write(b.Data); return 0, err }}).option("x")
+			}
+			l, err := log.New(output, quiet())
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Logger("").Info("x")
+			time.Sleep(time.Hour)
+			w.mu.Lock()
+			attempts := len(w.calls)
+			w.mu.Unlock()
+			if least, most := int(time.Hour/longest), 2*int(time.Hour/longest)+20; attempts < least || attempts > most {
+				t.Errorf("%s: %d attempts in an hour, want %d to %d", name, attempts, least, most)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			l.Close(ctx)
+		})
+	}
+}
+
+// failing is a writer that takes some bytes of each call and then fails, or says
+// nothing of it.
+type failing struct {
+	takes int // of a call; 0: none
+	err   error
+
+	mu    sync.Mutex
+	got   strings.Builder
+	calls []int // how long each was
+}
+
+func (f *failing) Write(b []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, len(b))
+	n := min(len(b), f.takes)
+	f.got.Write(b[:n])
+	if n < len(b) {
+		return n, f.err
+	}
+	return n, nil
+}
+
+// A writer that takes a part of what it is given gets the rest later, whether it
+// says an error or not: its stream is whole. What it said is what the log says.
+func TestAWriterThatTakesAPart(t *testing.T) {
+	for says, c := range map[string]struct {
+		err   error
+		takes []int
+	}{"broken pipe": {errors.New("broken pipe"), []int{1, 7, 45, 46, 100, 1000}}, "short write": {nil, []int{1, 7, 45, 46, 100, 1000}}} {
+		for _, takes := range c.takes {
+			synctest.Test(t, func(t *testing.T) {
+				w := &failing{takes: takes, err: c.err}
+				l, err := log.New(log.ToWriter(w, counting{"", new(int)}), quiet())
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := ""
+				for i := range 5 {
+					r := slog.NewRecord(time.Time{}, slog.LevelInfo, fmt.Sprintf("%030d", i), 0) // 46 bytes with its line's end
+					l.Logger("").Handler().Handle(t.Context(), r)
+					want += "level=INFO msg=" + r.Message + "\n"
+				}
+				time.Sleep(time.Hour)
+				if s := l.Stats()[0]; w.got.String() != want || s.Written != 5 || s.Dropped != 0 || takes < 230 != strings.Contains(s.LastError, says) {
+					t.Errorf("%s, %d bytes at a time: %+v, got %q", says, takes, s, w.got.String())
+				}
+				if err := l.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// A write to a connection that nobody reads ends with its time, and with Close.
+// When somebody reads again the log goes on; the connection is its owner's, who
+// can write to it at any time afterwards.
+func TestAConnectionThatNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		var mu sync.Mutex
+		var told []time.Duration
+		start := time.Now()
+		l, err := log.New(log.WithOutput(log.ToWriter(ours, log.JSON()), log.WriteTimeout(3*time.Second)), log.WithErrors(func(string, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, time.Since(start))
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Logger("").Info("first")
+		time.Sleep(20 * time.Second)
+		mu.Lock()
+		if s := l.Stats()[0]; len(told) != 1 || told[0] != 3010*time.Millisecond || s.Retries < 3 || s.Written != 0 {
+			t.Errorf("while nobody reads: told after %v, %+v", told, s)
+		}
+		mu.Unlock()
+		lines := make(chan string)
+		go func() {
+			defer close(lines)
+			in := bufio.NewScanner(theirs)
+			for in.Scan() {
+				lines <- in.Text()
+			}
+		}()
+		if line := <-lines; !strings.Contains(line, "first") {
+			t.Errorf("the first line is %s", line)
+		}
+		if err := l.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		go ours.Write([]byte("the owner\n"))
+		if line := <-lines; line != "the owner" {
+			t.Errorf("the owner's line is %q", line)
+		}
+		l.Logger("").Info("second")
+		if line := <-lines; !strings.Contains(line, "second") {
+			t.Errorf("the last line is %s", line)
+		}
+		if err := l.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		go ours.Write([]byte("after Close\n"))
+		if line := <-lines; line != "after Close" {
+			t.Errorf("the owner's line is %q", line)
+		}
+		ours.Close()
+		for range lines {
+			t.Error("one line more")
+		}
+	})
+}
+
+// Close ends a write to a connection that nobody reads.
+func TestCloseEndsAWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		l, err := log.New(log.WithOutput(log.ToWriter(ours, log.JSON()), log.WriteTimeout(time.Hour)), quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Logger("").Info("x")
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := l.Close(ctx); !errors.Is(err, log.ErrDropped) || time.Since(start) != time.Second {
+			t.Errorf("Close took %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+// An error that exits is written first, to every output, from its level on.
+func TestExitBeginsAtItsLevel(t *testing.T) {
+	remote := &device{}
+	var codes []int
+	written := 0
+	l, err := log.New(remote.option("x"), log.WithExit(slog.LevelWarn, func(code int) { codes, written = append(codes, code), remote.count() }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close(t.Context())
+	for level, want := range map[slog.Level]int{slog.LevelWarn - 1: 0, slog.LevelWarn: 1, slog.LevelWarn + 1: 1} {
+		before := remote.count()
+		codes = nil
+		l.Logger("").Log(t.Context(), level, "x")
+		if len(codes) != want || want == 1 && (codes[0] != 1 || written <= before) {
+			t.Errorf("level %d: exit%v with %d records written", level, codes, written)
+		}
+	}
+}
+
+// A place may log n records a period, which begins with the first; a clock that
+// goes back begins another. Records without a time have that of the call.
+func TestThePeriodOfARateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, records := open(t, log.WithRateLimit(2, time.Second))
+		h := l.Logger("").Handler()
+		began := time.Now()
+		for i, c := range []struct {
+			at   time.Duration // -1: no time
+			pc   uintptr
+			pass bool
+			lost float64
+		}{
+			{0, 1, true, 0}, {0, 1, true, 0}, {0, 1, false, 0}, {999 * time.Millisecond, 1, false, 0},
+			{999 * time.Millisecond, 2, true, 0},
+			{time.Second, 1, true, 2}, {1999 * time.Millisecond, 1, true, 0}, {1999 * time.Millisecond, 1, false, 0},
+			{3 * time.Second, 1, true, 1}, {3 * time.Second, 1, true, 0},
+			{2 * time.Second, 1, true, 0}, {2 * time.Second, 1, true, 0}, {2 * time.Second, 1, false, 0},
+			{-1, 3, true, 0}, {-1, 3, true, 0}, {-1, 3, false, 0}, {0, 3, false, 0},
+		} {
+			r := slog.NewRecord(began.Add(c.at), slog.LevelInfo, fmt.Sprint("m", i), c.pc)
+			if c.at < 0 {
+				r.Time = time.Time{}
+			}
+			h.Handle(t.Context(), r)
+			lines := records()
+			passed := len(lines) > 0 && parse(t, lines[len(lines)-1])["msg"] == r.Message
+			if passed != c.pass {
+				t.Fatalf("record %d passed: %v", i, passed)
+			}
+			if !passed {
+				continue
+			}
+			if lost, _ := parse(t, lines[len(lines)-1])["suppressed"].(float64); lost != c.lost {
+				t.Errorf("record %d: %v were suppressed, want %v", i, lost, c.lost)
+			}
+		}
+		for range 5 {
+			h.Handle(t.Context(), slog.NewRecord(began, log.LevelFatal-1, "almost fatal", 4))
+			h.Handle(t.Context(), slog.NewRecord(began, log.LevelFatal, "truly fatal", 4))
+		}
+		all := strings.Join(records(), "")
+		if strings.Count(all, "almost") != 2 || strings.Count(all, "truly") != 5 {
+			t.Errorf("%s", all)
+		}
+	})
+}
+
+// A Recorder keeps at most its number of records, the newest ones, in order.
+func TestARecorderAtItsLimit(t *testing.T) {
+	for _, c := range []struct{ most, kept int }{{-1, 1000}, {0, 1000}, {1, 1}, {3, 3}} {
+		for _, n := range []int{0, 1, c.kept - 1, c.kept, c.kept + 1, 2*c.kept + 1} {
+			m := log.NewRecorder(c.most, nil)
+			l, err := log.New(log.WithOutput(log.Memory(m), log.QueueBytes(1<<30)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				l.Logger("").Info(fmt.Sprint(i))
+			}
+			if err := l.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got := m.Records()
+			if len(got) != min(n, c.kept) {
+				t.Errorf("%d of %d records are kept by a recorder of %d", len(got), n, c.most)
+			}
+			for i, line := range got {
+				if want := fmt.Sprint(n - len(got) + i); parse(t, line)["msg"] != want {
+					t.Fatalf("record %d is %s, want %s", i, line, want)
+				}
+			}
+		}
 	}
 }
