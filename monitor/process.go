@@ -80,8 +80,5 @@ func seconds(upper, lower float64) time.Duration {
 	if upper > 1e9 {
 		upper = lower
 	}
-	if upper < 0 {
-		return 0
-	}
 	return time.Duration(upper * float64(time.Second))
 }

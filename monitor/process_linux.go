@@ -27,14 +27,6 @@ func system(p *Process) {
 }
 
 func entries(dir string) int {
-	d, err := os.Open(dir)
-	if err != nil {
-		return 0
-	}
-	defer d.Close()
-	names, err := d.Readdirnames(-1)
-	if err != nil {
-		return 0
-	}
-	return len(names)
+	list, _ := os.ReadDir(dir)
+	return len(list)
 }

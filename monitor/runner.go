@@ -37,7 +37,6 @@ func newRunner(c Check, changed func()) *runner {
 // run runs the check until ctx ends. calls counts runs that have not returned.
 func (r *runner) run(ctx context.Context, calls *sync.WaitGroup) {
 	wait := time.NewTimer(r.check.Delay)
-	defer wait.Stop()
 	for {
 		select {
 		case <-ctx.Done():

@@ -147,7 +147,7 @@ func (r *recorder) stats() ([]EndpointStats, uint64) {
 		var total, window distribution
 		total.add(&ep.total)
 		for i := range ep.slots {
-			if p := ep.slots[i].period.Load(); p > period-windowSlots && p > 0 {
+			if p := ep.slots[i].period.Load(); p > period-windowSlots {
 				window.add(&ep.slots[i].hist)
 			}
 		}
