@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	gosync "sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,10 @@ func TestSimulated(t *testing.T) {
 		Known: []sim.Case{{
 			Name: "Unlock waited beyond its context while another release of the same claim was under way",
 			Seed: 1,
+		}, {
+			Name:   "the world did not let a permit end by itself while its release waited for a backend that was down",
+			Seed:   3199,
+			Faults: []sim.Fault{{At: 3105973255, For: 1915582819, Kind: sim.Crash, From: "server"}},
 		}},
 		Mix: sim.Mix{
 			Nodes: []string{"a", "b", "c", "server"}, Max: 12, During: 8 * time.Second, Longest: 5 * time.Second,
@@ -47,10 +52,12 @@ const (
 type simLocks struct {
 	*sim.Sim
 	backend *simBackend
+	calm    atomic.Bool // all faults are over, and have been for some time
 	server  *sim.Backend
 
 	mu      gosync.Mutex
 	live    map[string][]dsync.Lock // by id, that somebody holds, or did
+	given   map[uint64]bool         // tokens
 	last    map[string]uint64       // the highest token of a lock
 	fences  map[string]*dsync.Fence
 	grants  map[string]int // by id
@@ -67,8 +74,8 @@ type simProcess struct {
 func newSimLocks(s *sim.Sim) *simLocks {
 	rate := 0.9 + 0.2*s.Dice("clock").Float64()
 	w := &simLocks{
-		Sim: s, backend: &simBackend{begin: time.Now(), rate: rate, keys: map[string]*simKey{}, over: map[string]bool{}},
-		live: map[string][]dsync.Lock{}, last: map[string]uint64{}, fences: map[string]*dsync.Fence{"lock": {}},
+		Sim: s, backend: &simBackend{begin: time.Now(), rate: rate, keys: map[string]*simKey{}, over: map[string]bool{}, released: map[uint64]bool{}},
+		live: map[string][]dsync.Lock{}, given: map[uint64]bool{}, last: map[string]uint64{}, fences: map[string]*dsync.Fence{"lock": {}},
 		process: map[string]*simProcess{}, grants: map[string]int{},
 	}
 	s.Logf("the backend's clock runs at %.3f", rate)
@@ -95,7 +102,7 @@ func (w *simLocks) begin(name string) {
 	ctx, stop := context.WithCancel(w.Context())
 	p := &simProcess{w: w, name: name, stop: stop}
 	host := w.Net().Host(name)
-	d := &simDriver{host.Client(w.Net().Host("server").Addr(80))}
+	d := &simDriver{host.Client(w.Net().Host("server").Addr(80)), w}
 	s, err := dsync.New(dsync.WithDriver("sim", func(context.Context) (dsync.Driver, error) { return d, nil }), dsync.WithLazy(),
 		dsync.WithTimeout(simTimeout), dsync.WithDefaults(dsync.TTL(simTTL)), dsync.WithLogger(w.Logger(name)))
 	if err != nil {
@@ -129,7 +136,12 @@ func (p *simProcess) end() {
 
 // hold takes a lock or a permit, and works with it for some time.
 func (w *simLocks) hold(ctx context.Context, s dsync.Sync, name, id string, d time.Duration) {
-	wait, cancel := context.WithTimeout(ctx, 5*time.Second)
+	patience := 5 * time.Second
+	calm := w.calm.Load()
+	if calm && d%3 == 0 { // too little to hear of a grant
+		patience = d % (3 * time.Millisecond)
+	}
+	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var l dsync.Lock
 	var err error
@@ -140,36 +152,65 @@ func (w *simLocks) hold(ctx context.Context, s dsync.Sync, name, id string, d ti
 	}
 	if err != nil {
 		w.Logf("%s: no %s: %v", name, id, err)
+		if calm {
+			w.nothingLeft(ctx, name)
+		}
 		return
 	}
-	has := time.Now()
 	w.granted(name, id, l)
 	for end := time.Now().Add(d); time.Now().Before(end) && l.Context().Err() == nil; time.Sleep(100 * time.Millisecond) {
 		if f := w.fences[id]; f != nil && l.Context().Err() == nil {
 			if err := f.Check(l.Token()); err != nil {
 				w.Failf("%s holds %s, and the fence says %v", name, id, err)
 			}
+			if err := f.Check(l.Token() - 1); err == nil {
+				w.Failf("%s holds %s with token %d, and the fence lets pass who is late", name, id, l.Token())
+			}
 		}
 	}
 	w.Logf("%s: releases %s %d: %v", name, id, l.Token(), context.Cause(l.Context()))
-	w.release(ctx, name, id, l, time.Since(has))
+	w.release(ctx, name, id, l)
 }
 
-// release gives up what is held, sometimes without time for it, and then again.
-func (w *simLocks) release(ctx context.Context, name, id string, l dsync.Lock, held time.Duration) {
+// nothingLeft fails if the backend still has what nobody was given.
+func (w *simLocks) nothingLeft(ctx context.Context, name string) {
+	time.Sleep(simTTL / 4)
+	if ctx.Err() != nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, token := range w.backend.tokens(simTTL / 8) {
+		if !w.given[token] {
+			w.Failf("%s was given nothing, and the backend has a grant %d", name, token)
+		}
+	}
+}
+
+// release gives up what is held, sometimes without time for it, and then again. It is lost
+// only if it ended by itself meanwhile.
+func (w *simLocks) release(ctx context.Context, name, id string, l dsync.Lock) {
 	chance := int(l.Token()) * 7 % 10
 	lived := l.Context().Err() == nil
 	short, cancel := context.WithTimeout(ctx, time.Duration(chance)*time.Millisecond)
 	first := l.Unlock(short)
 	cancel()
+	if first != nil && lived && w.calm.Load() { // the background tries again
+		time.Sleep(simTTL / 4)
+		if ctx.Err() == nil && !w.backend.wasReleased(l.Token()) {
+			w.Failf("%s: Unlock of %s %d says %v, and nobody tries again", name, id, l.Token(), first)
+		}
+	}
 	time.Sleep(time.Duration(20+chance*20) * time.Millisecond)
 	again := l.Unlock(ctx)
 	w.Logf("%s: has released %s %d: %v, then %v", name, id, l.Token(), first, again)
 	switch {
 	case first == nil && again != nil:
 		w.Failf("%s: %s is released, and Unlock then says %v", name, id, again)
-	case lived && held < simTTL/4 && errors.Is(again, dsync.ErrLost): // it can't have ended by itself yet
-		w.Failf("%s: %s is released by nobody else, and Unlock says %v, then %v", name, id, first, again)
+	case first == nil && !w.backend.wasReleased(l.Token()):
+		w.Failf("%s: Unlock says that %s %d is released, and the backend that it has ended by itself", name, id, l.Token())
+	case lived && errors.Is(again, dsync.ErrLost) && w.backend.wasReleased(l.Token()):
+		w.Failf("%s: %s %d was released, and Unlock says %v, then %v", name, id, l.Token(), first, again)
 	}
 }
 
@@ -181,6 +222,7 @@ func (w *simLocks) granted(name, id string, l dsync.Lock) {
 		most = simPermits
 	}
 	w.grants[id]++
+	w.given[l.Token()] = true
 	w.Logf("%s: has %s %d", name, id, l.Token())
 	live := slices.DeleteFunc(w.live[id], func(l dsync.Lock) bool { return l.Context().Err() != nil })
 	w.live[id] = append(live, l)
@@ -201,7 +243,9 @@ func (w *simLocks) run() {
 	}
 	w.Play()
 	w.Logf("all faults are over")
-	time.Sleep(2*simTTL + 5*time.Second) // what a dead process had is over, and calls that waited have ended
+	time.Sleep(simTTL)
+	w.calm.Store(true)
+	time.Sleep(simTTL + 5*time.Second) // what a dead process had is over, and calls that waited have ended
 	for _, id := range []string{"lock", "permits"} {
 		w.mu.Lock()
 		before := w.grants[id]
@@ -224,10 +268,18 @@ type simBackend struct {
 	begin time.Time
 	rate  float64 // how fast its clock runs
 
-	mu    gosync.Mutex
-	token uint64
-	keys  map[string]*simKey
-	over  map[string]bool // claims that were released: they get nothing more
+	mu       gosync.Mutex
+	token    uint64
+	keys     map[string]*simKey
+	over     map[string]bool // claims that were released: they get nothing more
+	released map[uint64]bool // by token
+}
+
+// wasReleased reports that a grant has ended by its release.
+func (b *simBackend) wasReleased(token uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.released[token]
 }
 
 type simKey struct {
@@ -237,6 +289,7 @@ type simKey struct {
 
 type simGrant struct {
 	token uint64
+	since time.Time
 	until time.Duration // by its own clock
 }
 
@@ -280,7 +333,7 @@ func (b *simBackend) answer(op string, body []byte) any {
 		case b.over[r.Nonce]:
 			return simReply{Status: "lost"}
 		case has: // the reply was lost; who asks counts its time from now on
-			k.holders[r.Nonce] = simGrant{g.token, now + r.TTL}
+			k.holders[r.Nonce] = simGrant{g.token, g.since, now + r.TTL}
 			return simReply{Token: g.token}
 		case len(k.holders) == 0:
 			k.limit = r.Limit
@@ -290,13 +343,13 @@ func (b *simBackend) answer(op string, body []byte) any {
 			return simReply{Status: "held"}
 		}
 		b.token++
-		k.holders[r.Nonce] = simGrant{b.token, now + r.TTL}
+		k.holders[r.Nonce] = simGrant{b.token, time.Now(), now + r.TTL}
 		return simReply{Token: b.token}
 	case "renew":
 		if !has {
 			return simReply{Status: "lost"}
 		}
-		k.holders[r.Nonce] = simGrant{g.token, now + r.TTL}
+		k.holders[r.Nonce] = simGrant{g.token, g.since, now + r.TTL}
 		return simReply{Token: g.token}
 	}
 	b.over[r.Nonce] = true
@@ -304,7 +357,22 @@ func (b *simBackend) answer(op string, body []byte) any {
 	if !has {
 		return simReply{Status: "lost"}
 	}
+	b.released[g.token] = true
 	return simReply{}
+}
+
+// tokens are those of grants that are so old, or older.
+func (b *simBackend) tokens(old time.Duration) (all []uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, k := range b.keys {
+		for _, g := range k.holders {
+			if g.until > b.now() && time.Since(g.since) >= old {
+				all = append(all, g.token)
+			}
+		}
+	}
+	return all
 }
 
 // held is what somebody still has.
@@ -322,9 +390,12 @@ func (b *simBackend) held() (keys []string) {
 }
 
 // simDriver asks the model. Who waits asks again and again.
-type simDriver struct{ *sim.Client }
+type simDriver struct {
+	*sim.Client
+	w *simLocks
+}
 
-func (d *simDriver) Claim(r dsync.Request) dsync.Claim { return &simClaim{r, d} }
+func (d *simDriver) Claim(r dsync.Request) dsync.Claim { return &simClaim{Request: r, d: d} }
 func (d *simDriver) Features() dsync.Features          { return dsync.Features{Limits: true, Durable: true} }
 func (d *simDriver) Ping(context.Context) error        { return nil }
 func (d *simDriver) Close() error                      { return nil }
@@ -339,10 +410,15 @@ func (d *simDriver) Watch(context.Context, string, func(dsync.Candidate)) error 
 
 type simClaim struct {
 	dsync.Request
-	d *simDriver
+	d    *simDriver
+	busy atomic.Bool // with a call: there is one at a time, the driver is promised
 }
 
 func (c *simClaim) ask(ctx context.Context, op string) (simReply, error) {
+	if c.busy.Swap(true) {
+		c.d.w.Failf("%s of a claim on %s while another call is under way", op, c.Key)
+	}
+	defer c.busy.Store(false)
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	var reply simReply
