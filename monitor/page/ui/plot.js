@@ -22,7 +22,7 @@ function ranges(h) {
   return el("div", { class: "ranges", role: "group", "aria-label": "how far back", title: "Samples since " + when(h.since) + ". They are kept for " + span(kept) + " with as many services as there are; they take " + bytes(h.bytes) + " of at most " + bytes(h.limit) + "." }, some.map(([o, name]) => el("a", { href: at(o), "aria-current": over()[0] === o && "true" }, name)));
 }
 const historyNote = (h) => el("p", { class: "small soft" }, "Samples since " + when(h.since) + ", kept for " + span(h.kept / 1e9) + " with as many services as there are: " + bytes(h.bytes) + " of at most " + bytes(h.limit) + " of memory.");
-const hover = new Map(); // plot → share of its width that the pointer is at
+let pointed = null; // the plot that the pointer is over, and at which share of its width: all plots show that time
 const nice = (v) => { const e = 10 ** Math.floor(Math.log10(v)); return [1, 1.5, 2, 2.5, 4, 5, 8, 10].find((k) => k * e >= v * .999) * e; };
 // chart draws lines over time: of each the class, the name and what it takes of a point (0 may be a
 // gap). least is the smallest top of the scale.
@@ -50,16 +50,15 @@ function chart(key, title, points, lines, format, least, gaps, marks = []) {
   const near = marks.filter((m) => x(m) >= 0 && x(m) <= 1000);
   for (const m of near) kids.push(el("line", { class: "mark " + m.state, x1: x(m), x2: x(m), y1: 0, y2: 100 }));
   let tip = null;
-  const at = hover.get(key);
-  if (at !== undefined && points.length) {
-    const p = points.reduce((a, p) => Math.abs(x(p) - at * 1000) < Math.abs(x(a) - at * 1000) ? p : a);
+  if (pointed && points.length) {
+    const at = pointed.at, p = points.reduce((a, p) => Math.abs(x(p) - at * 1000) < Math.abs(x(a) - at * 1000) ? p : a);
     kids.push(el("line", { class: "at", x1: x(p), x2: x(p), y1: 0, y2: 100 }));
-    tip = el("div", { class: "tip", style: at < .5 ? "left:calc(" + (100 * at).toFixed(1) + "% + .8rem)" : "right:calc(" + (100 - 100 * at).toFixed(1) + "% + .8rem)" }, el("div", {}, (over()[2] > 86400 ? when(p.t) : clock(p.t)) + "  " + lines.map((l) => l.name + " " + format(l.pick(p))).join("  ")), near.filter((m) => Math.abs(x(m) - at * 1000) < 12).slice(0, 4).map((m) => el("div", {}, clock(m.t) + "  " + cut(momentName(m) + " " + m.text, 60))));
+    if (pointed.key === key) tip = el("div", { class: "tip", style: at < .5 ? "left:calc(" + (100 * at).toFixed(1) + "% + .8rem)" : "right:calc(" + (100 - 100 * at).toFixed(1) + "% + .8rem)" }, el("div", {}, (over()[2] > 86400 ? when(p.t) : clock(p.t)) + "  " + lines.map((l) => l.name + " " + format(l.pick(p))).join("  ")), near.filter((m) => Math.abs(x(m) - at * 1000) < 12).slice(0, 4).map((m) => el("div", {}, clock(m.t) + "  " + cut(momentName(m) + " " + m.text, 60))));
   }
   const label = last ? lines.map((l) => l.name + " " + format(l.pick(last))).join(", ") : "no samples yet";
   return el("figure", { class: "chart", "data-key": key }, el("figcaption", {}, el("b", {}, title), last && lines.map((l) => el("i", { class: l.cls }, l.name + " " + format(l.pick(last))))),
     el("div", { class: "plot", role: "img", "aria-label": title + ": " + label,
-      onpointermove: (e) => { const r = e.currentTarget.firstChild.getBoundingClientRect(); hover.set(key, Math.min(1, (e.clientX - r.left) / r.width)); redraw(); }, onpointerleave: () => { hover.delete(key); redraw(); } },
+      onpointermove: (e) => { const r = e.currentTarget.firstChild.getBoundingClientRect(); pointed = { key, at: Math.min(1, (e.clientX - r.left) / r.width) }; redraw(); }, onpointerleave: () => { pointed = null; redraw(); } },
       el("svg", { viewBox: "0 0 1000 100", preserveAspectRatio: "none", "aria-hidden": "true" }, kids),
       has ? [el("span", { class: "y", style: "top:0" }, format(top)), el("span", { class: "y", style: "top:50%" }, format(top / 2))] : el("span", { class: "none" }, points.length ? "no calls in the last minutes" : "collecting …")),
     el("div", { class: "x", "aria-hidden": "true" }, el("span", {}, over()[1] + " ago"), el("span", {}, "now")), tip);
