@@ -117,7 +117,6 @@ func (sv *service) arrange(all []*Node) *members {
 		turned := append(slices.Clone(home[start:]), home[:start]...)
 		copy(home, turned)
 	}
-	sv.weigh(m, sv.o.now())
 	m.whole = m.compile(sv, func(*Node) bool { return true })
 	if rules := sv.rules.Load(); rules != nil {
 		for _, r := range (*rules)[sv.name] {

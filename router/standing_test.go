@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -15,15 +16,20 @@ import (
 type told struct {
 	discovery.Discovery // Watch is all that a router uses
 
+	service string // whose instances; "": greeter's
+
 	mu   sync.Mutex
 	now  discovery.Snapshot
 	wake chan struct{} // closed at the next change
 }
 
-func (d *told) say(live, preserved int) {
+func (d *told) say(live, preserved int) { d.list(fleet(live+preserved), preserved) }
+
+// list says which instances there are, the preserved ones last.
+func (d *told) list(all []discovery.Instance, preserved int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.now = discovery.Snapshot{Service: "greeter", State: discovery.Live, Instances: fleet(live + preserved), Preserved: preserved}
+	d.now = discovery.Snapshot{Service: cmp.Or(d.service, "greeter"), State: discovery.Live, Instances: all, Preserved: preserved}
 	if d.wake != nil {
 		close(d.wake)
 	}
