@@ -199,11 +199,3 @@ func (s *series) back() (other *series) {
 	f.put(s.key, s)
 	return nil
 }
-
-func (g *gauge) value() float64 {
-	bits := g.bits.Load()
-	if bits == goneGauge {
-		return 0
-	}
-	return math.Float64frombits(bits)
-}

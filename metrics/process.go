@@ -3,7 +3,6 @@ package metrics
 import (
 	"math"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,13 +12,33 @@ import (
 // clockTicks is USER_HZ, which is 100 on every Linux that Go runs on.
 const clockTicks = 100
 
-// procStat returns a field of /proc/self/stat by its number in proc(5).
-func procStat(fields ...int) (sum float64, ok bool) {
-	b, ok := proc("stat")
-	_, rest, found := strings.Cut(b, ") ") // the name may hold anything
-	if !ok || !found {
-		return 0, false
-	}
+// proc returns a file of /proc, "" where there is none: on Linux alone is what the
+// functions below look for.
+func proc(name string) string {
+	b, _ := os.ReadFile("/proc/" + name)
+	return string(b)
+}
+
+func cpuSeconds() (float64, bool) {
+	n, ok := statFields(proc("self/stat"), 14, 15)
+	return n / clockTicks, ok
+}
+
+func residentBytes() (float64, bool) {
+	n, ok := statFields(proc("self/stat"), 24)
+	return n * float64(os.Getpagesize()), ok
+}
+
+func virtualBytes() (float64, bool)         { return statFields(proc("self/stat"), 23) }
+func threads() (float64, bool)              { return statFields(proc("self/stat"), 20) }
+func procLimit(name string) (float64, bool) { return limitOf(proc("self/limits"), name) }
+func netBytes(name string) (float64, bool)  { return ipExt(proc("self/net/netstat"), name) }
+func startTime(now time.Time) time.Time     { return startOf(proc("self/stat"), proc("stat"), now) }
+
+// statFields returns the sum of fields of a process's stat, by their numbers in
+// proc(5).
+func statFields(stat string, fields ...int) (sum float64, ok bool) {
+	_, rest, _ := strings.Cut(stat, ") ") // the name may hold anything
 	parts := strings.Fields(rest)
 	for _, f := range fields {
 		if f-3 >= len(parts) {
@@ -34,40 +53,24 @@ func procStat(fields ...int) (sum float64, ok bool) {
 	return sum, true
 }
 
-func cpuSeconds() (float64, bool) {
-	n, ok := procStat(14, 15)
-	return n / clockTicks, ok
-}
-
-func residentBytes() (float64, bool) {
-	n, ok := procStat(24)
-	return n * float64(os.Getpagesize()), ok
-}
-
-func virtualBytes() (float64, bool) { return procStat(23) }
-
-// startTime returns when the process started: where the system says so, else now.
-func startTime(now time.Time) time.Time {
-	ticks, ok := procStat(22)
-	boot, err := os.ReadFile("/proc/stat")
-	_, rest, found := strings.Cut(string(boot), "\nbtime ")
-	if !ok || err != nil || !found {
-		return now
-	}
+// startOf returns when a process started by its stat and the system's: where they
+// say so, else now.
+func startOf(stat, system string, now time.Time) time.Time {
+	ticks, ok := statFields(stat, 22)
+	_, rest, _ := strings.Cut(system, "\nbtime ")
 	line, _, _ := strings.Cut(rest, "\n")
 	seconds, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
-	if err != nil {
+	if !ok || err != nil {
 		return now
 	}
 	return time.Unix(seconds, 0).Add(time.Duration(ticks / clockTicks * float64(time.Second)))
 }
 
-// procLimit returns a soft limit of the process.
-func procLimit(name string) (float64, bool) {
-	b, ok := proc("limits")
-	_, rest, found := strings.Cut(b, "\n"+name)
+// limitOf returns a soft limit of a process's limits.
+func limitOf(limits, name string) (float64, bool) {
+	_, rest, _ := strings.Cut(limits, "\n"+name)
 	fields := strings.Fields(rest)
-	if !ok || !found || len(fields) == 0 {
+	if len(fields) == 0 {
 		return 0, false
 	}
 	if fields[0] == "unlimited" {
@@ -77,35 +80,20 @@ func procLimit(name string) (float64, bool) {
 	return n, err == nil
 }
 
-// netBytes returns a number of the line IpExt of netstat.
-func netBytes(name string) (float64, bool) {
-	b, ok := proc("net/netstat")
-	_, rest, found := strings.Cut("\n"+b, "\nIpExt:")
+// ipExt returns a number of the line IpExt of a netstat.
+func ipExt(netstat, name string) (float64, bool) {
+	_, rest, _ := strings.Cut("\n"+netstat, "\nIpExt:")
 	names, rest, _ := strings.Cut(rest, "\n")
 	values, _, _ := strings.Cut(strings.TrimPrefix(rest, "IpExt:"), "\n")
 	i, all := slices.Index(strings.Fields(names), name), strings.Fields(values)
-	if !ok || !found || i < 0 || i >= len(all) {
+	if i < 0 || i >= len(all) {
 		return 0, false
 	}
 	n, err := strconv.ParseFloat(all[i], 64)
 	return n, err == nil
 }
 
-// proc returns a file about the process, of Linux alone.
-func proc(name string) (string, bool) {
-	if runtime.GOOS != "linux" {
-		return "", false
-	}
-	b, err := os.ReadFile("/proc/self/" + name)
-	return string(b), err == nil
-}
-
-func threads() (float64, bool) { return procStat(20) }
-
 func openFiles() (float64, bool) {
-	if runtime.GOOS != "linux" {
-		return 0, false
-	}
 	names, err := os.ReadDir("/proc/self/fd")
 	return float64(len(names)), err == nil
 }

@@ -56,7 +56,7 @@ func (f *family) snapshot(sampler int) Family {
 		case s.upDown != nil:
 			out.Value = float64(s.upDown.n.Load())
 		case s.gauge != nil:
-			out.Value = s.gauge.value()
+			out.Value = floatOf(&s.gauge.bits)
 		default:
 			n := len(s.histogram.buckets)
 			out.Buckets, buckets = buckets[:n:n], buckets[n:]
