@@ -222,7 +222,6 @@ func (l *lease) end(ctx context.Context, op string, cause error) error {
 		defer l.mu.Unlock()
 		return l.result
 	}
-	defer l.forget()
 	err := ctx.Err()
 	if err == nil {
 		err = l.claim.Release(ctx)
@@ -233,9 +232,11 @@ func (l *lease) end(ctx context.Context, op string, cause error) error {
 		l.finish(stateReleased, nil)
 	case errors.Is(err, fault.Lost):
 		l.finish(stateLost, err)
-	default:
-		l.f.abandon(l.claim, l.id, nil)
+	case l.f.abandon(l.claim, l.id, nil) == nil:
+		l.leave()
+		return err // Close was called, has it among what is held, and releases it
 	}
+	l.forget()
 	return err
 }
 

@@ -347,3 +347,51 @@ func TestCloseEndsAllContextsFirst(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseReleasesWhatUnlockCouldNot: a context that has ended leaves Unlock no time, and
+// once Close was called nobody tries again in the background.
+func TestCloseReleasesWhatUnlockCouldNot(t *testing.T) {
+	for name, canceled := range map[string]bool{"in time": false, "no time": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				goOn := make(chan struct{})
+				var first Claim
+				releases := 0
+				s := withScript(t, &scripted{
+					acquire: func(ctx context.Context, c Claim, wait bool) (Grant, error) {
+						if first == nil {
+							first = c
+							return c.Acquire(ctx, wait)
+						}
+						<-goOn
+						return Grant{}, ErrHeld
+					},
+					release: func(ctx context.Context, c Claim) error {
+						if c == first {
+							releases++
+						}
+						return c.Release(ctx)
+					},
+				})
+				l := mustLock(t, s)
+				go s.Lock(t.Context(), "another") // Close waits for it
+				synctest.Wait()
+				closed := make(chan error)
+				go func() { closed <- s.Close() }()
+				synctest.Wait()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if canceled {
+					cancel()
+				}
+				if err := l.Unlock(ctx); errors.Is(err, context.Canceled) != canceled || (err != nil) != canceled {
+					t.Errorf("Unlock = %v", err)
+				}
+				close(goOn)
+				if err := <-closed; err != nil || releases != 1 {
+					t.Errorf("Close = %v, and it was released %d times, want once", err, releases)
+				}
+			})
+		})
+	}
+}

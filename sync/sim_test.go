@@ -33,6 +33,9 @@ func TestSimulated(t *testing.T) {
 			Name:   "the world did not let a permit end by itself while its release waited for a backend that was down",
 			Seed:   3199,
 			Faults: []sim.Fault{{At: 3105973255, For: 1915582819, Kind: sim.Crash, From: "server"}},
+		}, {
+			Name: "what an Unlock had no time for when Close was called stayed at the backend",
+			Seed: 380,
 		}},
 		Mix: sim.Mix{
 			Nodes: []string{"a", "b", "c", "server"}, Max: 12, During: 8 * time.Second, Longest: 5 * time.Second,
