@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,28 +61,46 @@ type link struct {
 func (l *link) run(ctx context.Context) {
 	wait := backoff.Policy{Min: 20 * time.Millisecond, Max: 500 * time.Millisecond}
 	lost := time.Now()
-	known := false // what the peer is while it is out of reach: left out, or reached by others
 	for tries := 0; ctx.Err() == nil; tries++ {
-		within := shakeWithin
-		if !known { // else there is time
-			within = max(time.Until(lost.Add(l.n.o.detection)), l.n.o.detection/2)
-		}
-		c, r, err := l.dial(ctx, within)
+		c, r, err := l.connect(ctx, lost)
 		if err == nil {
-			tries, known = 0, false
+			tries = 0
 			lost = l.serve(ctx, c, r)
 		} else if ctx.Err() == nil {
 			l.n.o.logger.Debug("kv/ring: cannot connect", "peer", l.id, "error", err)
 		}
-		if now := time.Now(); now.Sub(lost) >= l.n.o.detection && l.n.listened(now) {
-			known = true
-			if gone := !l.reachedByOthers(ctx); l.suspect.Swap(gone) != gone {
-				l.n.rebuild()
-			}
-		}
+		l.look(ctx, lost)
 		if backoff.Sleep(ctx, min(wait.Wait(tries), l.n.o.detection/4)) != nil {
 			return
 		}
+	}
+}
+
+// connect dials a peer that is out of reach since lost. While that takes long it looks
+// whether others reach it.
+func (l *link) connect(ctx context.Context, lost time.Time) (net.Conn, *bufio.Reader, error) {
+	dialing, done := context.WithCancel(ctx)
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for wait := time.Until(lost.Add(l.n.o.detection)); backoff.Sleep(dialing, max(wait, l.n.o.detection/2)) == nil; wait = 0 {
+			l.look(dialing, lost)
+		}
+	})
+	c, r, err := l.dial(ctx, shakeWithin)
+	done()
+	looking.Wait()
+	return c, r, err
+}
+
+// look leaves a peer out that has been out of reach for long enough, of this node and of
+// all that it reaches, and takes back one that others reach again: they go by it.
+func (l *link) look(ctx context.Context, lost time.Time) {
+	if now := time.Now(); now.Sub(lost) < l.n.o.detection || !l.n.listened(now) {
+		return
+	}
+	gone := !l.reachedByOthers(ctx)
+	if ctx.Err() == nil && l.suspect.Swap(gone) != gone {
+		l.n.rebuild()
 	}
 }
 

@@ -68,6 +68,15 @@ func TestSimulated(t *testing.T) {
 				{At: 249843804, For: 1663442746, Kind: sim.Kill, From: "f"},
 				{At: 1697516020, For: 9242684388, Kind: sim.Cut, From: "a", To: "e"},
 			},
+		}, {
+			Name: "a node left one out for seconds that others reached again, could not compare, and dropped what only it had",
+			Seed: 668,
+			Faults: []sim.Fault{
+				{At: 6092215849, For: 2213523876, Kind: sim.Lossy, From: "d", To: "a", Size: 50},
+				{At: 6302518017, For: 5039299901, Kind: sim.Cut, From: "c", To: "a"},
+				{At: 6783897872, For: 767728109, Kind: sim.Slow, From: "a", To: "b", Size: 256},
+				{At: 7058290195, For: 226343058, Kind: sim.Kill, From: "c"},
+			},
 		}},
 		Draw: func(s *sim.Sim) []sim.Fault {
 			faults := sim.Mix{
@@ -113,6 +122,44 @@ func TestALongWayIsTriedForLongEnough(t *testing.T) {
 			}
 			w.close()
 			time.Sleep(time.Minute) // until the servers are done with their connections
+		},
+	})
+}
+
+// TestAPeerThatOthersReachAgainIsTakenBack: a node that left a dead one out goes by the
+// members of the others as soon as these have it back, also while it can't connect itself.
+func TestAPeerThatOthersReachAgainIsTakenBack(t *testing.T) {
+	sim.Test(t, sim.World{
+		Seeds: 2,
+		Draw:  func(*sim.Sim) []sim.Fault { return nil },
+		Run: func(s *sim.Sim) {
+			w := newSimRing(s)
+			for _, name := range w.names {
+				w.begin(name)
+			}
+			if !w.Until(10*time.Second, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.settled() }) {
+				w.Failf("the nodes do not find each other")
+			}
+			heal, err := s.Net().Handler(sim.Cut)(sim.Fault{From: "c", To: "a"})
+			if err != nil {
+				panic(err)
+			}
+			s.Net().Host("c").Kill()
+			w.end("c")
+			counts := func() bool { return slices.Contains(w.nodes["a"].v.Load().peers, "c") }
+			if !w.Until(5*time.Second, func() bool { return !counts() }) {
+				w.Failf("the dead peer was not left out")
+			}
+			w.begin("c")
+			if !w.Until(3*simDetection/2, counts) {
+				w.Failf("a peer that the others reach is not taken back in time")
+			}
+			heal()
+			for _, n := range w.nodes {
+				n.close()
+			}
+			w.close()
+			time.Sleep(time.Minute)
 		},
 	})
 }
