@@ -102,10 +102,11 @@ func (p plant) apply(root string) (overlay.Files, error) {
 		path := filepath.Join(root, h.file)
 		text, changed := files[path]
 		if !changed {
-			var err error
-			if text, err = os.ReadFile(path); err != nil {
+			read, err := os.ReadFile(path)
+			if err != nil {
 				return nil, err
 			}
+			text = read
 		}
 		text = append([]byte("\n"), text...) // so that a hunk begins with a line
 		old := []byte("\n" + h.old)
