@@ -99,7 +99,7 @@ type leastLoaded struct{}
 func (leastLoaded) Choose(r *Request, nodes []*Node) int {
 	a := another(r, nodes)
 	b := another(r, nodes)
-	if a < 0 || a == b {
+	if a == b { // or there is none
 		return a
 	}
 	load := func(i int) float64 { return float64(nodes[i].InFlight()+1) / r.Weight(nodes[i]) }
