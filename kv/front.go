@@ -8,6 +8,7 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
+	"github.com/micro/go-platform/internal/seldom"
 )
 
 // front is what every store is the same in. Drivers stand behind it.
@@ -18,6 +19,7 @@ type front struct {
 	features Features
 	life     *life.Life
 	embedded *memory // the driver, if it is that one and nobody observes
+	gate     seldom.Gate
 }
 
 func newFront(opts []Option) (KV, error) {

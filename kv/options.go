@@ -90,7 +90,7 @@ type Call struct {
 
 // WithObserver has observe called after every Get, GetMany, Put, PutMany,
 // Delete and Add, on the caller's goroutine, for metrics. It must be fast and
-// safe for concurrent use.
+// safe for concurrent use. A panic of it is logged and changes nothing.
 func WithObserver(observe func(Call)) Option {
 	return func(o *options) error {
 		if observe == nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // Codec turns values of a type into bytes and back. Its methods are called
-// concurrently.
+// concurrently; a panic of one is its error.
 type Codec[T any] interface {
 	Encode(v T) ([]byte, error)
 	Decode(b []byte) (T, error) // b may be kept
@@ -54,7 +54,8 @@ func NewTyped[T any](store KV, codec Codec[T]) *Typed[T] {
 }
 
 func (t *Typed[T]) entry(item Item) (Entry[T], error) {
-	v, err := t.codec.Decode(item.Value)
+	var v T
+	err := fault.Guard(func() (err error) { v, err = t.codec.Decode(item.Value); return err })
 	if err != nil {
 		return Entry[T]{}, fault.Wrap("kv", "decode", fronts.Cut(item.Key), fault.Mark(ErrInvalid, err))
 	}
@@ -62,7 +63,8 @@ func (t *Typed[T]) entry(item Item) (Entry[T], error) {
 }
 
 func (t *Typed[T]) encode(key string, v T) ([]byte, error) {
-	b, err := t.codec.Encode(v)
+	var b []byte
+	err := fault.Guard(func() (err error) { b, err = t.codec.Encode(v); return err })
 	if err != nil {
 		return nil, fault.Wrap("kv", "encode", fronts.Cut(key), fault.Mark(ErrInvalid, err))
 	}

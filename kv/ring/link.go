@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 const (
@@ -159,7 +161,11 @@ func (l *link) ping(ctx context.Context, c *conn) (heard time.Time) {
 func (l *link) dial(ctx context.Context, within time.Duration) (net.Conn, *bufio.Reader, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	c, err := l.n.o.dial(ctx, "tcp", l.address)
+	var c net.Conn
+	err := fault.Guard(func() (err error) { c, err = l.n.o.dial(ctx, "tcp", l.address); return err })
+	if err == nil && fronts.Nil(c) {
+		err = errors.New("no connection")
+	}
 	if err != nil {
 		return nil, nil, err
 	}
