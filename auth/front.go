@@ -12,6 +12,7 @@ import (
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
+	"github.com/micro/go-platform/internal/seldom"
 )
 
 // maxCredential bounds a raw credential before anybody looks into it.
@@ -32,6 +33,7 @@ type front struct {
 	own      own
 	untold   untold
 	proofs   proofs
+	failing  seldom.Gate // of functions of the user's that are told of refusals
 }
 
 // verdict is a token that was accepted, until it has to be asked again.
@@ -120,7 +122,7 @@ func (f *front) authorize(ctx context.Context, req Request) (*Token, error) {
 		d = Decision{Effect: Deny, Rule: d.Rule, Reason: "the decision failed: " + err.Error(), Revision: d.Revision}
 	}
 	if f.decisions != nil {
-		f.decisions(ctx, t, req, d)
+		f.guarded("WithDecisionLog", func() { f.decisions(ctx, t, req, d) })
 	}
 	if err != nil && fault.KindOf(err) == fault.Unavailable {
 		return t, f.wrap("authorize", subjectOf(req), err)

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // maxUntold bounds the revocations that wait for a feed that is unavailable.
@@ -45,7 +46,7 @@ func (f *front) tellUntold(ctx context.Context) {
 			return
 		}
 		asked, cancel := context.WithTimeout(ctx, f.timeout)
-		err := f.feed.Publish(asked, r)
+		err := fault.Guard(func() error { return f.feed.Publish(asked, r) })
 		cancel()
 		if err != nil {
 			failures++
