@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/watch"
 )
 
@@ -131,9 +132,14 @@ func (c *cluster) Services() []string {
 func (c *cluster) View(service string) View {
 	v := View{Service: service, Expected: -1, ByCheck: map[string]int{}}
 	if c.expected != nil {
-		if ids, known := c.expected(service); known {
-			v.Expected = len(ids)
-		}
+		// A panic of the user's function says what it says when it does not know.
+		_ = fault.Guard(func() error {
+			ids, known := c.expected(service)
+			if known {
+				v.Expected = len(ids)
+			}
+			return nil
+		})
 	}
 	c.mu.RLock()
 	v.Observer = c.self.ID

@@ -64,7 +64,11 @@ func (r *runner) once(ctx context.Context, calls *sync.WaitGroup) bool {
 	go func() {
 		err := errors.New("it ended its goroutine")
 		defer func() { done <- err; calls.Done() }()
-		err = fault.Guard(func() error { return r.check.Func(limited) })
+		err = fault.Guard(func() error {
+			err := r.check.Func(limited)
+			_, _ = saysOf(err) // may panic as well: of a nil pointer in an error, say
+			return err
+		})
 	}()
 	select {
 	case err := <-done:
@@ -112,10 +116,19 @@ func orTimeout(err error, d time.Duration) error {
 	return fmt.Errorf("no answer within %v", d.Round(time.Millisecond))
 }
 
+// saysOf calls the methods of a user's error.
+func saysOf(err error) (text string, degraded bool) {
+	if err == nil {
+		return "", false
+	}
+	return err.Error(), IsDegraded(err)
+}
+
 // finish notes the result of a run or a beat.
 func (r *runner) finish(err error, took time.Duration) {
 	c := r.check
 	now := time.Now()
+	text, degraded := saysOf(err)
 	r.mu.Lock()
 	first := r.result.At.IsZero()
 	r.result.At, r.result.Took = now, took
@@ -125,7 +138,7 @@ func (r *runner) finish(err error, took time.Duration) {
 	case err == nil:
 		r.good++
 		r.result.Fails = 0
-	case IsDegraded(err):
+	case degraded:
 		state = Warn
 		r.good, r.result.Fails = r.good+1, 0
 	default:
@@ -133,7 +146,7 @@ func (r *runner) finish(err error, took time.Duration) {
 		r.good, r.result.Fails = 0, r.result.Fails+1
 	}
 	if err != nil {
-		r.result.Error = err.Error()
+		r.result.Error = text
 	} else if r.result.State != Fail || r.good >= c.PassAfter {
 		r.result.Error = ""
 	}
