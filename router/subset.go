@@ -1,8 +1,12 @@
 package router
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
+
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // subset is the nodes that a call may go to, compiled once for a set of
@@ -23,7 +27,7 @@ type refresher interface {
 
 // compile makes a subset of those that match.
 func (m *members) compile(s *service, match func(*Node) bool) *subset {
-	sub := &subset{chooser: s.o.strategy.Chooser(), place: m.place}
+	sub := &subset{chooser: s.o.chooser(), place: m.place}
 	for _, n := range m.all {
 		if match(n) {
 			sub.nodes = append(sub.nodes, n)
@@ -32,6 +36,21 @@ func (m *members) compile(s *service, match func(*Node) bool) *subset {
 	}
 	sub.refresh(s, s.o.now())
 	return sub
+}
+
+// chooser is the strategy's. One that panics or gives none must not end the process:
+// then any node is as good.
+func (o *options) chooser() Chooser {
+	var c Chooser
+	err := fault.Guard(func() error { c = o.strategy.Chooser(); return nil })
+	if err == nil && fronts.Nil(c) {
+		err = errors.New("nil chooser")
+	}
+	if err != nil {
+		o.logger.Error("router: the strategy gives no chooser", "error", err)
+		return random{}
+	}
+	return c
 }
 
 // refresh decides again what depends on time.
