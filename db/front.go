@@ -113,6 +113,7 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 	if len(s.FullText) > 0 && !f.features.FullText {
 		return nil, f.wrap("table", name, unsupportedf("FullText"))
 	}
+	failed := s.guardProgress()
 	err = f.driver.Ensure(ctx, s)
 	if err == nil {
 		s.othersExpire, err = f.hasExpiry(ctx, s)
@@ -125,6 +126,9 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 	f.mu.Unlock()
 	if err == nil && whole.soft {
 		err = f.driver.Ensure(ctx, whole.trash())
+	}
+	if err == nil {
+		err = failed()
 	}
 	if err != nil {
 		return nil, f.wrap("table", name, call.Late(ctx, err))

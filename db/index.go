@@ -1,9 +1,12 @@
 package db
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // Limits of the indexes of a table.
@@ -64,13 +67,34 @@ type IndexProgress struct {
 
 // OnIndexProgress has f called while Table builds an index: when it begins,
 // about every second where the database says how far it is, and when it is
-// ready. f is not called concurrently.
+// ready. f is not called concurrently. If it panics the index is built all the same,
+// and Table returns an error.
 func OnIndexProgress(f func(IndexProgress)) TableOption {
 	return func(t *TableSpec) error {
 		if f == nil {
 			return invalidf("nil function for the progress of indexes")
 		}
 		t.Progress = f
+		return nil
+	}
+}
+
+// guardProgress keeps a panic of the function of OnIndexProgress from who builds the
+// index. failed returns it; the function is not called again.
+func (t *TableSpec) guardProgress() (failed func() error) {
+	var err error
+	f := t.Progress
+	if f != nil {
+		t.Progress = func(p IndexProgress) {
+			if err == nil {
+				err = fault.Guard(func() error { f(p); return nil })
+			}
+		}
+	}
+	return func() error {
+		if err != nil {
+			return fmt.Errorf("the function of OnIndexProgress: %w", err)
+		}
 		return nil
 	}
 }
