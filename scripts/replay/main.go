@@ -10,6 +10,9 @@
 // thus also the choice of a select and the order of a map, that come of the seed. Each seed has a
 // process of its own. The same code, compiled by the same Go, gives the same output byte by byte.
 //
+// The package is a folder of the repository, or a file of tests that stands alone: what else the
+// package tests may not compile for WASI, as in ./sim_test.go.
+//
 // It is some twenty times as slow as go test, and there is no race detector: search with make sim,
 // and search here when what was found does not come back.
 package main
@@ -82,9 +85,10 @@ func build(ctx context.Context, pkg string) (*world, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	folder := strings.TrimPrefix(pkg, "./")
-	if info, err := os.Stat(filepath.Join(root, folder)); err != nil || !info.IsDir() || !filepath.IsLocal(folder) {
-		return nil, nil, fmt.Errorf("%s is not a folder of the repository", pkg)
+	folder := filepath.Clean(pkg)
+	info, err := os.Stat(filepath.Join(root, folder))
+	if err != nil || !filepath.IsLocal(folder) || !info.IsDir() && !strings.HasSuffix(folder, "_test.go") {
+		return nil, nil, fmt.Errorf("%s is not a package of the repository", pkg)
 	}
 	tmp, err := os.MkdirTemp("", "replay")
 	if err != nil {
@@ -102,6 +106,9 @@ func build(ctx context.Context, pkg string) (*world, func(), error) {
 	if err != nil { // a package without tests compiles to nothing
 		_ = os.RemoveAll(tmp)
 		return nil, nil, fmt.Errorf("%s has no tests", pkg)
+	}
+	if !info.IsDir() {
+		folder = filepath.Dir(folder)
 	}
 	w, err := load(ctx, code, root, folder, tmp)
 	if err != nil {

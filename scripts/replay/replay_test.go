@@ -58,8 +58,10 @@ func TestAWorldReplays(t *testing.T) {
 		{pkg: "./internal/outlet", seeds: 1, all: true, says: "seed 5: all that happened"},
 		{pkg: "./internal/outlet", seeds: 3, says: "3 seeds from 5 on: none failed"},
 		{pkg: "./internal/backoff", seeds: 1, err: "./internal/backoff has no simulated world"},
-		{pkg: "./no/such/folder", seeds: 1, err: "./no/such/folder is not a folder of the repository"},
-		{pkg: "../other", seeds: 1, err: "../other is not a folder of the repository"},
+		{pkg: "./internal/backoff/backoff_test.go", seeds: 1, err: "backoff_test.go has no simulated world"},
+		{pkg: "./go.mod", seeds: 1, err: "./go.mod is not a package of the repository"},
+		{pkg: "./no/such/folder", seeds: 1, err: "./no/such/folder is not a package of the repository"},
+		{pkg: "../other", seeds: 1, err: "../other is not a package of the repository"},
 	} {
 		var out bytes.Buffer
 		failed, err := replay(t.Context(), &out, test.pkg, 5, test.seeds, test.all)
