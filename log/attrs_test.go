@@ -221,9 +221,11 @@ func TestTheSourceBeginsAtItsLevel(t *testing.T) {
 	for range 2 { // as it is found, and as it is remembered
 		l.Logger("").Log(t.Context(), slog.LevelWarn-1, "below")
 		l.Logger("").Log(t.Context(), slog.LevelWarn, "at")
-		l.Logger("").Handler().Handle(t.Context(), slog.NewRecord(time.Time{}, slog.LevelError, "nowhere", 0))
+		for _, nowhere := range []uintptr{0, 1} {
+			l.Logger("").Handler().Handle(t.Context(), slog.NewRecord(time.Time{}, slog.LevelError, "nowhere", nowhere))
+		}
 	}
-	for i, want := range []bool{false, true, false, false, true, false} {
+	for i, want := range []bool{false, true, false, false, false, true, false, false} {
 		if got := records()[i]; strings.Contains(got, `"source":"log/attrs_test.go:`) != want || strings.Contains(got, "source") != want {
 			t.Errorf("source: %v in %s", want, got)
 		}

@@ -271,3 +271,23 @@ func TestOutputsShareAnEncoding(t *testing.T) {
 		}
 	}
 }
+
+// A record that can't be encoded is lost to the outputs that would take it, and to
+// no other.
+func TestARecordThatCannotBeEncoded(t *testing.T) {
+	bad := oddEncoding{"odd", []func([]byte, *log.Record) []byte{func([]byte, *log.Record) []byte { panic("boom") }}}
+	output := func(least slog.Level) log.Option {
+		return log.WithOutput(log.Memory(log.NewRecorder(0, bad)), log.MinLevel(least))
+	}
+	l, err := log.New(output(slog.LevelError), output(slog.LevelWarn), output(slog.LevelWarn+1), quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Logger("").Warn("x")
+	l.Close(t.Context())
+	for i, want := range []uint64{0, 1, 0} {
+		if s := l.Stats()[i]; s.Dropped != want {
+			t.Errorf("output %d: %+v, want %d dropped", i, s, want)
+		}
+	}
+}

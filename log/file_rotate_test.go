@@ -416,7 +416,7 @@ func TestATornLineIsEndedBeforeTheFirstRecord(t *testing.T) {
 			if err := l.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
-			if s := l.Stats()[0]; int(s.Errors) != min(fails, 1) || s.Written != 1 {
+			if s := l.Stats()[0]; int(s.Errors) != min(fails, 1) || s.Written != 1 || fails > 0 && s.LastError != "input/output error" {
 				t.Errorf("write %d fails: %+v", fails, s)
 			}
 			lines := linesOf(t, path)

@@ -62,9 +62,6 @@ func quantile(s metrics.Sample, q float64) time.Duration {
 	for _, n := range h.Counts {
 		total += n
 	}
-	if total == 0 {
-		return 0
-	}
 	rank := uint64(q * float64(total))
 	for i, n := range h.Counts {
 		if n > rank {

@@ -386,6 +386,9 @@ func TestReportsInMemory(t *testing.T) {
 		}
 		cancel()
 		<-done
+		if n := len(d.(memoryDriver).newest); n != 2 {
+			t.Errorf("%d reports are kept, want those that are not over", n)
+		}
 		got = nil
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -405,6 +408,32 @@ func TestSecondsOfABucket(t *testing.T) {
 	}{{0, -1, 0}, {0.5, 0.25, 500 * time.Millisecond}, {1e9, 1, 1e9 * time.Second}, {1e300, 2, 2 * time.Second}} {
 		if got := seconds(c.upper, c.lower); got != c.want {
 			t.Errorf("from %v to %v: %v, want %v", c.lower, c.upper, got, c.want)
+		}
+	}
+}
+
+// What a check leaves empty has its default.
+func TestDefaultsOfACheck(t *testing.T) {
+	ok := func(context.Context) error { return nil }
+	for _, c := range []struct {
+		check, want Check
+	}{
+		{Check{}, Check{Interval: 10 * time.Second, Timeout: 2 * time.Second, FailAfter: 3, PassAfter: 1}},
+		{Check{Interval: 1, Timeout: 2, Delay: 3, FailAfter: 4, PassAfter: 5, Probe: Info, Severity: Soft}, Check{Interval: 1, Timeout: 2, Delay: 3, FailAfter: 4, PassAfter: 5, Probe: Info, Severity: Soft}},
+	} {
+		c.check.Name, c.check.Func = "x", ok
+		got, err := c.check.normalise()
+		if got.Name, got.Func = "", nil; err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%+v, %v, want %+v", got, err, c.want)
+		}
+	}
+}
+
+// A state, phase or presence that there is not says so.
+func TestNamesThatThereAreNot(t *testing.T) {
+	for i, want := range []string{"unknown running present", "pass starting lost", "warn draining stopped", "fail stopped invalid(3)", "invalid(4) invalid(4) invalid(4)"} {
+		if got := fmt.Sprint(State(i), Phase(i), Presence(i)); got != want {
+			t.Errorf("%d: %s, want %s", i, got, want)
 		}
 	}
 }

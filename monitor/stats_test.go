@@ -97,12 +97,12 @@ func TestEnterIsLeftOnce(t *testing.T) {
 	r := newRecorder(10)
 	e := Endpoint{Method: "m"}
 	a, b := r.enter(e), r.enter(e)
-	a()
-	a()
-	if all, _ := r.stats(); all[0].InFlight != 1 {
-		t.Errorf("%d in flight, want 1", all[0].InFlight)
+	for i, leave := range []func(){func() {}, a, a, b, b, a} {
+		leave()
+		if all, _ := r.stats(); all[0].InFlight != []int64{2, 1, 1, 0, 0, 0}[i] {
+			t.Errorf("step %d: %d in flight", i, all[0].InFlight)
+		}
 	}
-	b()
 }
 
 func TestObserveIsSafeAndDoesNotAllocate(t *testing.T) {

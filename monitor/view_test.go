@@ -186,3 +186,33 @@ func TestWhoSharesAFailure(t *testing.T) {
 		})
 	}
 }
+
+// Only a check that fails, and that says what it depends on, shares a failure.
+func TestWhatIsNoSharedFailure(t *testing.T) {
+	for name, c := range map[string]struct {
+		dependency string
+		err        error
+		state      monitor.State
+		shared     bool
+	}{
+		"fails":                      {"db.orders", errDown, monitor.Warn, true},
+		"passes":                     {"db.orders", nil, monitor.Pass, false},
+		"warns":                      {"db.orders", monitor.Degraded(errDown), monitor.Warn, false},
+		"fails without a dependency": {"", errDown, monitor.Fail, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			o := observer(t, monitor.WithInstance(monitor.Instance{ID: "me", Service: "orders"}))
+			for i := range 3 {
+				o.hear(fmt.Sprint(i), 1, func(r *monitor.Report) {
+					fails(r)
+					r.Status.Checks = []monitor.Result{{Name: "db", Dependency: "db.orders", State: monitor.Fail}, {Name: "other", State: monitor.Fail}}
+				})
+			}
+			register(t, o.Monitor, monitor.Check{Name: "db", Dependency: c.dependency, TTL: time.Hour})
+			o.Beat("db", c.err)
+			if r := state(t, o.Monitor, "db"); r.State != c.state || r.Shared != c.shared {
+				t.Errorf("it %s: %+v, want %v, shared %v", name, r, c.state, c.shared)
+			}
+		})
+	}
+}
