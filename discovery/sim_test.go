@@ -30,24 +30,27 @@ func TestSimulated(t *testing.T) {
 	})
 }
 
-// simFaults are mixed. In some runs the registry is also down for about as long as entries live, and in
-// some nothing happens but that most instances can't reach it.
+// simFaults are mixed. In some runs nothing happens but that most instances can't reach the registry, or that
+// it is down for about as long as entries live.
 func simFaults(s *sim.Sim) []sim.Fault {
 	dice := s.Dice("registry")
 	within := func(from, to time.Duration) time.Duration { return from + time.Duration(dice.Int64N(int64(to-from))) }
-	turn := dice.IntN(6)
-	if turn == 0 {
+	switch dice.IntN(5) {
+	case 0:
 		return []sim.Fault{{At: within(0, simTTL), For: within(simTTL+time.Second, 2*simTTL), Kind: simApart, From: "registry", Size: 3 + dice.IntN(3)}}
+	case 1:
+		faults := make([]sim.Fault, 2+dice.IntN(3))
+		for i := range faults {
+			kind := []sim.Kind{sim.Kill, sim.Crash, simEmpty}[dice.IntN(3)]
+			at := time.Duration(i) * 3 * simTTL
+			faults[i] = sim.Fault{At: within(at, at+simTTL), For: within(simTTL*3/5, simTTL), Kind: kind, From: "registry"}
+		}
+		return faults
 	}
-	faults := sim.Mix{
+	return sim.Mix{
 		Nodes: append([]string{"registry", "registry"}, append(simReaders, simInstances...)...), Max: 9, During: 10 * time.Second, Longest: 10 * time.Second,
 		Kinds: []sim.Kind{sim.Cut, sim.Isolate, sim.Freeze, sim.Reset, sim.Forget, sim.Delay, sim.Slow, sim.Lossy, sim.Kill, sim.Crash, simEmpty, simLeave},
 	}.Draw(s.Dice("faults"))
-	if turn <= 2 {
-		kind := []sim.Kind{sim.Kill, sim.Crash}[dice.IntN(2)]
-		faults = append(faults, sim.Fault{At: within(0, 10*time.Second), For: within(simTTL/2, simTTL), Kind: kind, From: "registry"})
-	}
-	return faults
 }
 
 const (
