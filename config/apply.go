@@ -69,7 +69,11 @@ func (c *front) validate(ctx context.Context, next *Snapshot) error {
 	ctx, cancel := context.WithTimeout(ctx, c.prepare)
 	defer cancel()
 	for _, v := range c.validators {
-		if err := c.call(ctx, &v.guest, func(ctx context.Context) error { return v.check(ctx, next) }); err != nil {
+		err := ctx.Err()
+		if err == nil {
+			err = c.call(ctx, &v.guest, func(ctx context.Context) error { return v.check(ctx, next) })
+		}
+		if err != nil {
 			return fault.Mark(ErrDenied, fmt.Errorf("refused by a validator: %w", err))
 		}
 	}
@@ -77,7 +81,8 @@ func (c *front) validate(ctx context.Context, next *Snapshot) error {
 }
 
 // prepareAndSwap asks the subscribers, also those that join meanwhile, and
-// swaps if none refuses.
+// swaps if none refuses. Once the time is over nobody else is asked: each that is late
+// would have its grace, and Close would wait for all of them.
 func (c *front) prepareAndSwap(ctx context.Context, ch *change) error {
 	ctx, cancel := context.WithTimeout(ctx, c.prepare)
 	defer cancel()
@@ -90,6 +95,9 @@ func (c *front) prepareAndSwap(ctx context.Context, ch *change) error {
 		before, after := ch.cur.Get(sub.path), ch.next.Get(sub.path)
 		if before.Equal(after) {
 			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return fault.Mark(ErrDenied, fmt.Errorf("no time was left to ask %s: %w", sub.name, err))
 		}
 		run, err := c.ask(ctx, sub, Change{Path: sub.path, Old: before, New: after, Version: ch.next.version})
 		switch {
@@ -150,11 +158,5 @@ func (c *front) swap(next *Snapshot, restored time.Time) {
 	c.stateMu.Lock()
 	c.unfollowed, c.unfollowedSince = nil, time.Time{}
 	c.stateMu.Unlock()
-	if c.restoredOnly(restored) {
-		c.stateMu.Lock()
-		c.restored = restored
-		c.stateMu.Unlock()
-		return
-	}
 	c.accept(restored)
 }

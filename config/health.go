@@ -126,14 +126,6 @@ func (c *front) misread(v Value, want string) {
 	c.logger.Warn("config: default used, the value has another type", "error", err)
 }
 
-// restoredOnly reports whether the first snapshot had to replace content that
-// was refused: the refusal then stays in Health.
-func (c *front) restoredOnly(restored time.Time) bool {
-	c.stateMu.Lock()
-	defer c.stateMu.Unlock()
-	return c.rejected != nil && !restored.IsZero()
-}
-
 func (c *front) accept(restored time.Time) {
 	c.stateMu.Lock()
 	defer c.stateMu.Unlock()

@@ -108,6 +108,78 @@ func TestStartWithRefusedContentUsesLastKnownGood(t *testing.T) {
 	}
 }
 
+// A source that is down leaves what another one said as it was: once what follows a refused
+// change runs, nothing is refused any more, and the next start has it.
+func TestAChangeAfterARefusedOneIsSavedWhileASourceIsDown(t *testing.T) {
+	saved := filepath.Join(t.TempDir(), "good.json")
+	synctest.Test(t, func(t *testing.T) {
+		down, up := config.Memory("down", []byte(`{"a":1}`)), config.Memory("up", []byte(`{"port":80}`))
+		start := func() config.Config {
+			c, err := config.New(config.WithSource(down), config.WithSource(up), config.WithLastKnownGood(saved, 0), config.WithValidator(func(_ context.Context, s *config.Snapshot) error {
+				if s.Get("port").Int(0) == 0 {
+					return errors.New("no port")
+				}
+				return nil
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		start().Close()
+		down.Update(config.Content{}, errAway)
+		c := start()
+		up.Set([]byte(`{"port":0}`))
+		time.Sleep(time.Second)
+		if h := c.Health(); c.Get("port").Int(0) != 80 || h.Rejected == nil || h.Restored.IsZero() {
+			t.Errorf("after a refused change: port %v, %+v", c.Get("port"), h)
+		}
+		up.Set([]byte(`{"port":81}`))
+		time.Sleep(time.Second)
+		if h := c.Health(); c.Get("port").Int(0) != 81 || h.Rejected != nil || h.Restored.IsZero() {
+			t.Errorf("after a good one: port %v, %+v", c.Get("port"), h)
+		}
+		c.Close()
+		up.Update(config.Content{}, errAway)
+		c = start()
+		defer c.Close()
+		if got := string(c.Snapshot().Bytes()); got != `{"a":1,"port":81}` {
+			t.Errorf("the next start has %s", got)
+		}
+	})
+}
+
+// Close waits for one subscriber that does not heed its context, not for each in turn.
+func TestSubscribersAreNotAskedOnceTheTimeIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := config.Memory("m", []byte(`{"n":1}`))
+		c, err := config.New(config.WithSource(m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := 0
+		for range 3 {
+			_, err := c.Subscribe("n", func(_ context.Context, ch config.Change) (func(), error) {
+				if ch.New.Int(0) == 2 {
+					asked++
+					time.Sleep(900 * time.Millisecond)
+				}
+				return nil, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.Set([]byte(`{"n":2}`))
+		time.Sleep(100 * time.Millisecond)
+		start := time.Now()
+		c.Close()
+		if took := time.Since(start); took > 900*time.Millisecond || asked != 1 {
+			t.Errorf("Close took %v, and %d were asked, want one", took, asked)
+		}
+	})
+}
+
 func TestSavedFileThatCanNotBeWrittenShowsInHealth(t *testing.T) {
 	c, _ := open(t, `{}`, config.WithLastKnownGood(filepath.Join(t.TempDir(), "no", "such", "directory"), 0))
 	if h := c.Health(); h.Unsaved == nil || !h.OK {

@@ -24,7 +24,8 @@ import (
 // some contents, one subscriber panics at some, and one is late now and then. What is refused is seen
 // by nobody; what runs is always one whole document of each source, and never goes back, also not
 // by a start from the last-known-good file; a commit comes after its swap and after nothing else;
-// Reload says the truth; and after the faults the newest contents run.
+// Reload says the truth; and after the faults the newest contents run, also when a subscriber is late with
+// them and nothing else happens.
 func TestSimulated(t *testing.T) {
 	sim.Test(t, sim.World{
 		Seeds: 150,
@@ -34,6 +35,12 @@ func TestSimulated(t *testing.T) {
 		}, {
 			Name: "Reload said nothing of a source that could not be read, and that was back when the change was made",
 			Seed: 123,
+		}, {
+			Name: "what ran after a refused change was not saved while another source was down, and a start went back behind it",
+			Seed: 11,
+		}, {
+			Name: "Close waited for one subscriber after the other",
+			Seed: 135,
 		}},
 		Mix: sim.Mix{
 			Nodes: []string{"program", "first", "second"}, Max: 8, During: 8 * time.Second, Longest: 5 * time.Second,
@@ -60,6 +67,7 @@ type simConfigs struct {
 	dir     string
 	models  map[string]*simDocument // by host
 	servers map[string]*sim.Backend
+	calm    atomic.Bool // nothing changes any more
 
 	mu      sync.Mutex
 	program *simProgram
@@ -87,10 +95,12 @@ func (d *simDocument) set(n int) {
 
 func (d *simDocument) answer(string, []byte) any { return d.now() }
 
-// simSource reads a document over the network, and watches it by asking often.
+// simSource reads a document over the network, and watches it by asking often. What a watch has to
+// say takes its time now and then, so that a read overtakes it.
 type simSource struct {
 	name   string
 	client *sim.Client
+	dice   *rand.Rand // of Watch
 }
 
 func (s *simSource) Name() string { return s.name }
@@ -113,6 +123,9 @@ func (s *simSource) Watch(ctx context.Context, deliver func(config.Content, erro
 			return err
 		}
 		if c.Revision != last {
+			if s.dice.IntN(8) == 0 && backoff.Sleep(ctx, time.Duration(s.dice.IntN(1500))*time.Millisecond) != nil {
+				return ctx.Err()
+			}
 			deliver(c, nil)
 			last = c.Revision
 		}
@@ -136,6 +149,7 @@ type simProgram struct {
 
 	mu       sync.Mutex
 	dice     *rand.Rand
+	lastLate bool           // a subscriber will be late with the last change
 	prepared map[string]int // by path
 	running  map[string]int // by path: what was committed last
 }
@@ -188,7 +202,7 @@ func (w *simConfigs) begin() {
 	}
 	for name := range w.models {
 		client := w.Net().Host("program").Client(w.Net().Host(name).Addr(80))
-		opts = append(opts, config.WithSource(&simSource{name, client}))
+		opts = append(opts, config.WithSource(&simSource{name, client, w.Dice(fmt.Sprint("watch ", name, w.Time()))}))
 	}
 	c, err := config.New(opts...)
 	if err != nil {
@@ -217,6 +231,21 @@ func (w *simConfigs) begin() {
 	w.mu.Unlock()
 }
 
+// darkStarts begins the program again, in some runs, while no source is there: with what ran last.
+func (w *simConfigs) darkStarts(dice *rand.Rand) {
+	for range dice.IntN(3) * 3 {
+		time.Sleep(time.Duration(dice.IntN(1000)) * time.Millisecond)
+		for _, b := range w.servers {
+			b.Stop()
+		}
+		w.program.end()
+		w.begin()
+		for _, b := range w.servers {
+			b.Start()
+		}
+	}
+}
+
 func (p *simProgram) end() {
 	p.stop()
 	start := time.Now()
@@ -238,6 +267,10 @@ func (p *simProgram) ask(ctx context.Context, path string, ch config.Change) (fu
 	p.mu.Lock()
 	late := p.running[path] > 0 && p.dice.IntN(12) == 0
 	took := time.Duration(p.dice.IntN(3000)) * time.Millisecond
+	if p.w.calm.Load() {
+		late, took = p.lastLate, 3*time.Second
+		p.lastLate = false
+	}
 	if old, known := ch.Old.Int(0), p.running[path]; old != known {
 		p.w.Failf("%s is asked about a change from %d, and %d runs", path, old, known)
 	}
@@ -312,7 +345,7 @@ func (p *simProgram) see(name string, v config.Value) {
 // reload asks now and then, and holds the answer against what the servers had.
 func (p *simProgram) reload(ctx context.Context) {
 	dice := p.w.Dice(fmt.Sprint("reload", p.w.Time()))
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !p.w.calm.Load() {
 		if backoff.Sleep(ctx, time.Duration(200+dice.IntN(2500))*time.Millisecond) != nil {
 			return
 		}
@@ -358,8 +391,14 @@ func (w *simConfigs) run() {
 		changing.Go(func() { w.change(ctx, m) })
 	}
 	w.Play()
+	w.darkStarts(w.Dice("dark"))
 	stop()
 	changing.Wait()
+	p := w.program
+	p.mu.Lock()
+	p.lastLate = w.Dice("end").IntN(2) == 0
+	p.mu.Unlock()
+	w.calm.Store(true)
 	want := map[string]int{}
 	for name, m := range w.models {
 		for n := m.now() + 1; ; n++ {
@@ -371,7 +410,6 @@ func (w *simConfigs) run() {
 		}
 	}
 	w.Logf("all faults are over: %v", want)
-	p := w.program
 	runs := func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()

@@ -17,23 +17,24 @@ func (c *front) first() error {
 	if err := c.fatal(); err != nil {
 		return errors.Join(err, savedErr)
 	}
-	next, at, err := c.checked(nil)
-	if err != nil {
-		refused := err
+	next, at, refused := c.checked(nil)
+	if refused != nil {
 		if !saved.complete(c.sources) {
 			return errors.Join(refused, savedErr)
 		}
+		var err error
 		next, at, err = c.checked(saved.parts)
 		if err != nil {
 			return refused
 		}
-		err = refused
-		c.reject(refused)
 	}
 	c.swap(next, at)
+	if refused != nil { // which stays in Health until something else is accepted
+		c.reject(refused)
+	}
 	if !at.IsZero() {
 		c.logger.Warn("config: running on last-known-good content", "saved", at, "age", time.Since(at).Round(time.Second),
-			"cause", errors.Join(c.sourceErrors(), err))
+			"cause", errors.Join(c.sourceErrors(), refused))
 	}
 	c.save()
 	c.tell()
