@@ -15,6 +15,7 @@ import (
 type plant struct {
 	path  string // of the file that describes it
 	what  string // what it breaks, in a line
+	test  string // that finds it, where no world can; else ""
 	hunks []hunk
 }
 
@@ -49,8 +50,8 @@ func plants(dir string) ([]plant, error) {
 	return all, nil
 }
 
-// parse reads a line of what is broken, and a unified diff, as git diff writes it.
-// What stands behind @@ is not read: line numbers would soon be wrong.
+// parse reads a line of what is broken, one with the test that finds it if that is not a world,
+// and a unified diff, as git diff writes it. What stands behind @@ is not read: line numbers would soon be wrong.
 func parse(text string) (plant, error) {
 	var p plant
 	file := ""
@@ -58,6 +59,8 @@ func parse(text string) (plant, error) {
 		switch {
 		case i == 0:
 			p.what = strings.TrimSpace(line)
+		case i == 1 && strings.HasPrefix(line, "test: "):
+			p.test = strings.TrimPrefix(line, "test: ")
 		case strings.HasPrefix(line, "diff "), strings.HasPrefix(line, "index "), strings.HasPrefix(line, "--- "), strings.HasPrefix(line, `\ `):
 		case strings.HasPrefix(line, "+++ "):
 			file = strings.TrimPrefix(strings.TrimPrefix(line, "+++ "), "b/")

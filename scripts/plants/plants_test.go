@@ -85,6 +85,14 @@ func TestSimulated(t *testing.T) {
 	fmt.Fprintln(os.Stderr)
 	t.Logf("%d seeds in no time", seeds)
 }
+
+func TestKeep(t *testing.T) {
+	if !Keep(2) {
+		t.Error("2 is lost")
+	}
+}
+
+func TestKeepSkipped(t *testing.T) { t.Skip() }
 `
 	loses = `What is kept is lost.
 
@@ -137,6 +145,27 @@ func TestPlantsAreFoundBySeeds(t *testing.T) {
 		}
 		if !strings.HasSuffix(out.String(), "|---|---|---|\n"+want) {
 			t.Errorf("%d seeds: %s", seeds, out.String())
+		}
+	}
+}
+
+// Where no world can find a plant, it names a test.
+func TestPlantsAreFoundByTests(t *testing.T) {
+	for name, c := range map[string]struct {
+		diff, want, err string
+		found           bool
+	}{
+		"TestKeep":        {loses, "| – | TestKeep |\n", "", true},
+		"TestKeepNever":   {loses, "", "TestKeepNever did not run", false},
+		"TestKeepSkipped": {loses, "", "TestKeepSkipped did not run", false},
+		"TestKeep#01":     {strings.Replace(loses, "n > 3", "n > 1", 1), "| **not found** | – |\n", "", false},
+	} {
+		name, _, _ := strings.Cut(name, "#")
+		sample(t, map[string]string{"loses": strings.Replace(c.diff, "\n", "\ntest: "+name+"\n", 1)})
+		var out strings.Builder
+		found, err := try(&out, []string{"."}, options{run: "^TestSimulated", timeout: time.Minute})
+		if found != c.found || (err != nil) != (c.err != "") || !strings.Contains(fmt.Sprint(err), c.err) || !strings.HasSuffix(out.String(), c.want) {
+			t.Errorf("%s: %v, %v, %s", name, found, err, out.String())
 		}
 	}
 }

@@ -28,6 +28,18 @@ var (
 	broken  = regexp.MustCompile(`\S+\.go:\d+: seed \d+.*\n\s*(.*)|(panic: .*)`)
 )
 
+// test runs a test that is not a world, and reports whether it fails.
+func (w world) test(name string) (failed bool, err error) {
+	cmd := exec.Command(w.binary, "-test.run", "^"+name+"$", "-test.v", "-test.timeout", w.timeout.String())
+	cmd.Dir = w.folder
+	out, failure := cmd.CombinedOutput()
+	ran := strings.Contains(string(out), "=== RUN   "+name+"\n") && !strings.Contains(string(out), "--- SKIP: "+name)
+	if !ran {
+		return false, fmt.Errorf("%s did not run: %v\n%s", name, failure, out)
+	}
+	return failure != nil, nil
+}
+
 // play runs the seeds until one fails. The environment says which.
 func (w world) play(env ...string) (run, error) {
 	cmd := exec.Command(w.binary, "-test.run", w.run, "-test.v", "-test.timeout", w.timeout.String())
@@ -44,6 +56,9 @@ func (w world) play(env ...string) (run, error) {
 	}
 	if m := broken.FindStringSubmatch(text); m != nil {
 		r.why = m[1] + m[2]
+		if text := []rune(r.why); len(text) > 120 {
+			r.why = string(text[:120]) + "…"
+		}
 	}
 	return r, nil
 }
