@@ -21,7 +21,7 @@ import (
 // all have. What was acknowledged is handled or a dead letter, the records of one
 // key in order; the subscription without a group gets the stream, each record
 // once; one member of the ordered group at a time begins anything; and no
-// handler begins after Close.
+// handler runs after Close.
 func TestSimulated(t *testing.T) {
 	sim.Test(t, sim.World{
 		Seeds: 30,
@@ -204,6 +204,11 @@ func (w *simEvents) handle(m *simMember, group string, r *event.Record) error {
 		took = simAckWait * 3 / 2 // so that others wait for it when a turn ends
 	}
 	time.Sleep(took)
+	w.mu.Lock()
+	if m.closed {
+		w.Failf("%s, %s: %s goes on after Close", m.name, group, r.ID)
+	}
+	w.mu.Unlock()
 	switch {
 	case luck < 5:
 		return errors.New("it always fails")

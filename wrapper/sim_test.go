@@ -15,10 +15,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/sim"
+	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/wrapper"
@@ -26,7 +28,7 @@ import (
 
 // TestSimulated plays a client with a router, retries and hedges, and the four instances of
 // a service that it calls, through faults. Each call is answered, with its own answer, or
-// ends by its deadline; what is not idempotent is done at most once; the budgets hold; counts add up;
+// ends by its deadline; what is not idempotent is done at most once, also when the caller's own body breaks; the budgets hold; counts add up;
 // and after the faults all instances are used again. Another service has no faults, but callers
 // with deadlines that are too short: it never hears of those.
 func TestSimulated(t *testing.T) {
@@ -239,6 +241,9 @@ func (w *simCalls) call(ctx context.Context, id, method, service, query string) 
 		if len(id)%2 == 0 {
 			body = io.MultiReader(body) // without GetBody
 		}
+		if strings.Contains(query, "broken") {
+			body = io.MultiReader(strings.NewReader(id[:1]), iotest.ErrReader(kv.ErrUnavailable)) // which says nothing of the service
+		}
 	}
 	start := time.Now()
 	end, bounded := ctx.Deadline()
@@ -320,7 +325,11 @@ func (w *simCalls) step(id string, dice *rand.Rand) {
 			bound = ctx
 		}
 	}
-	w.call(bound, id, method, "svc", fmt.Sprintf("took=%v&status=%d&size=%d", took, status, size))
+	query := fmt.Sprintf("took=%v&status=%d&size=%d", took, status, size)
+	if method == "POST" && dice.IntN(8) == 0 {
+		query += "&broken"
+	}
+	w.call(bound, id, method, "svc", query)
 }
 
 // impatient calls the calm service with a deadline that is too short, of its own or its caller's,
