@@ -145,7 +145,7 @@ func TestAggregatorKeepsSoManyServices(t *testing.T) {
 			}
 		}
 		x.views = nil
-		time.Sleep(time.Second)
+		time.Sleep(1500 * time.Millisecond)
 		x.hear(reportOf("another", "a", 1)) // there is room again
 		time.Sleep(time.Second)
 		synctest.Wait()
