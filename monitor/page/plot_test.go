@@ -27,3 +27,21 @@ func TestPlotsShowOneTime(t *testing.T) {
 	tab.Await(shown + " === '00 00 00'")
 	quiet(t, tab)
 }
+
+// A plot names round times between its ends, at most three of them, and none that would touch these.
+func TestPlotsNameTimes(t *testing.T) {
+	browser := servertest.Browser(t)
+	p := start(t)
+	p.settled(t)
+	tab := servertest.OpenTab(t, browser, p.url+"#service?name=orders", 360, 800)
+	for span, round := range map[string]string{"5m": `:\d\d`, "1h": ":(00|15|30|45)", "6h": "[02468]:00", "24h": "(00|06|12|18):00"} {
+		tab.Go(p.url + "#service?name=orders&over=" + span)
+		tab.Await("document.querySelector('.ranges [aria-current]')?.href.includes('over=" + span + "')")
+		tab.Await("(() => { const times = [...document.querySelectorAll('.chart .x')].map((x) => [...x.querySelectorAll('time')]);" +
+			"return times.length === 3 && times.every((all) => all.length >= 1 && all.length <= 3 && all.every((t) => /" + round + "$/.test(t.innerText))) })()")
+		if got := tab.Eval("[...document.querySelectorAll('.chart .x')].some((x) => { const r = [...x.children].map((c) => c.getBoundingClientRect()).sort((a, b) => a.left - b.left); return r.some((b, i) => i && b.left < r[i - 1].right + 2) })"); got != "false" {
+			t.Errorf("over %s names touch each other", span)
+		}
+	}
+	quiet(t, tab)
+}

@@ -1,6 +1,6 @@
 
 // ---- plots over time
-const overs = [["5m", "5 min", 300], ["1h", "1 h", 3600], ["6h", "6 h", 21600], ["24h", "24 h", 86400], ["168h", "7 d", 604800]]; // as api/series takes it, as people read it, in seconds
+const overs = [["5m", "5 min", 300, 60], ["1h", "1 h", 3600, 900], ["6h", "6 h", 21600, 7200], ["24h", "24 h", 86400, 21600], ["168h", "7 d", 604800, 172800]]; // as api/series takes it, as people read it, in seconds, and how many are between two times that a plot names
 const over = () => overs.find(([id]) => id === here().q.get("over")) || overs[0];
 let series = null; // what the last answers came to
 // seriesData asks for what is new since the last answer.
@@ -22,17 +22,25 @@ function ranges(h) {
   return el("div", { class: "ranges", role: "group", "aria-label": "how far back", title: "Samples since " + when(h.since) + ". They are kept for " + span(kept) + " with as many services as there are; they take " + bytes(h.bytes) + " of at most " + bytes(h.limit) + "." }, some.map(([o, name]) => el("a", { href: at(o), "aria-current": over()[0] === o && "true" }, name)));
 }
 const historyNote = (h) => el("p", { class: "small soft" }, "Samples since " + when(h.since) + ", kept for " + span(h.kept / 1e9) + " with as many services as there are: " + bytes(h.bytes) + " of at most " + bytes(h.limit) + " of memory.");
+// ticks are the round times of the reader's day that a plot until now names between its ends, where there is room on a phone.
+function ticks(now) {
+  const [, , span, every] = over(), zone = 60 * new Date(now).getTimezoneOffset(), from = now / 1000 - span, all = [];
+  for (let t = Math.ceil((from - zone) / every) * every + zone; t < from + .82 * span; t += every) if (t > from + .33 * span) all.push(1000 * t);
+  return all;
+}
+const named = (t) => over()[2] > 86400 ? new Date(t).toLocaleDateString([], { day: "numeric", month: "short" }) : new Date(t).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 let pointed = null; // the plot that the pointer is over, and at which share of its width: all plots show that time
 const nice = (v) => { const e = 10 ** Math.floor(Math.log10(v)); return [1, 1.5, 2, 2.5, 4, 5, 8, 10].find((k) => k * e >= v * .999) * e; };
 // chart draws lines over time: of each the class, the name and what it takes of a point (0 may be a
 // gap). least is the smallest top of the scale.
 function chart(key, title, points, lines, format, least, gaps, marks = []) {
   points ||= [];
-  const now = points.length ? +new Date(points.at(-1).t) : Date.now(), x = (p) => 1000 * (1 - (now - new Date(p.t)) / (over()[2] * 1000)), samples = series?.step || 2000;
+  const now = points.length ? +new Date(points.at(-1).t) : Date.now(), x = (p) => 1000 * (1 - (now - new Date(p.t)) / (over()[2] * 1000)), times = ticks(now), samples = series?.step || 2000;
   const top = nice(Math.max(least, ...points.flatMap((p) => lines.map((l) => l.pick(p)))));
   const y = (v) => 100 - 100 * v / top;
   const last = points.at(-1), has = points.some((p) => p.rate || lines.some((l) => l.pick(p)));
   const kids = (has ? [0, 50, 100] : [0, 100]).map((v) => el("line", { class: "grid", x1: 0, x2: 1000, y1: v, y2: v }));
+  for (const t of times) kids.push(el("line", { class: "grid", x1: x({ t }), x2: x({ t }), y1: 0, y2: 100 }));
   for (const l of lines) {
     const runs = [];
     let run = null, last = 0;
@@ -61,7 +69,7 @@ function chart(key, title, points, lines, format, least, gaps, marks = []) {
       onpointermove: (e) => { const r = e.currentTarget.firstChild.getBoundingClientRect(); pointed = { key, at: Math.min(1, (e.clientX - r.left) / r.width) }; redraw(); }, onpointerleave: () => { pointed = null; redraw(); } },
       el("svg", { viewBox: "0 0 1000 100", preserveAspectRatio: "none", "aria-hidden": "true" }, kids),
       has ? [el("span", { class: "y", style: "top:0" }, format(top)), el("span", { class: "y", style: "top:50%" }, format(top / 2))] : el("span", { class: "none" }, points.length ? "no calls in the last minutes" : "collecting …")),
-    el("div", { class: "x", "aria-hidden": "true" }, el("span", {}, over()[1] + " ago"), el("span", {}, "now")), tip);
+    el("div", { class: "x", "aria-hidden": "true" }, el("span", {}, over()[1] + " ago"), times.map((t) => el("time", { style: "left:" + x({ t }) / 10 + "%" }, named(t))), el("span", {}, "now")), tip);
 }
 const callsChart = (key, points, marks) => chart(key + ":calls", "Calls", points, [{ cls: "rate", name: "served", pick: (p) => p.rate, area: true }, { cls: "err", name: "failed", pick: (p) => p.errors, area: true }], (v) => num(v) + "/s", 1, false, marks);
 const errorsChart = (key, points, marks) => chart(key + ":errors", "Error rate", points, [{ cls: "err", name: "failed", pick: (p) => p.rate ? p.errors / p.rate : 0, area: true }], percent, .01, false, marks);
