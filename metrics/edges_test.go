@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/metrics"
+	"github.com/micro/go-platform/trace"
 )
 
 // Each character that a name or a key may have stays, its neighbours become "_".
@@ -98,7 +99,7 @@ func TestHandlesOfRefusedInstruments(t *testing.T) {
 	}
 	m.GaugeFunc("taken", func() float64 { return 9 })()
 	m.GaugeFunc("nothing", nil)()
-	m.OnCollect(nil)()
+	m.OnCollect(nil)
 	if s := find(t, m, "taken"); s.Count != 1 || len(m.Snapshot().Families) != 1 || m.Stats().Invalid != 0 || m.Stats().Conflicts != 5 {
 		t.Errorf("%+v, %+v", m.Snapshot().Families, m.Stats())
 	}
@@ -151,6 +152,9 @@ func TestTheLimitOfSeries(t *testing.T) {
 			}
 			find(t, m, "single")
 			find(t, m, "level")
+			if n := len(m.Stats().Overflowed); n != int(min(rest.Count, 1)) {
+				t.Errorf("limit %d %s: %v", limit, name, m.Stats().Overflowed)
+			}
 		}
 	}
 }
@@ -492,5 +496,78 @@ func TestFindAndMatch(t *testing.T) {
 		if got := snap.Match("g", c.labels...); len(got) != c.want {
 			t.Errorf("%v: %+v", c.labels, got)
 		}
+	}
+}
+
+// A handle that gave what it counted to the series that took its place has nothing
+// of it when that one is freed too and the handle's own comes back.
+func TestHandlesTakeTurns(t *testing.T) {
+	tr := tracer(t, trace.Ratio(1))
+	ctx, span := tr.Start(t.Context(), "x")
+	defer span.End()
+	synctest.Test(t, func(t *testing.T) {
+		m := open(t, metrics.WithIdle(time.Minute), metrics.WithNativeHistograms())
+		keys := []string{"k"}
+		c, g, h, u := m.CounterVec("c", keys), m.GaugeVec("g", keys), m.HistogramVec("h", keys, metrics.Buckets(1)), m.UpDownCounterVec("u", keys)
+		oldC, oldG, oldH, oldU := c.With("v"), g.With("v"), h.With("v"), u.With("v")
+		for round := range 3 {
+			time.Sleep(3 * time.Minute) // all are freed
+			if n := m.Stats().Series; n != 0 {
+				t.Fatalf("round %d: %d series are left", round, n)
+			}
+			c.With("v").Inc()
+			g.With("v").Set(1)
+			h.With("v").ObserveContext(ctx, 5)
+			u.With("v").Inc()
+			oldC.Add(2)
+			oldG.Add(2)
+			oldH.Observe(.5)
+			oldH.Observe(7)
+			oldU.Add(2)
+			hist := find(t, m, "h", "v")
+			if got := fmt.Sprint(find(t, m, "c", "v").Count, find(t, m, "g", "v").Value, hist.Buckets, hist.Sum, total(hist.Native.Positive), find(t, m, "u", "v").Value); got != "3 3 [1 2] 12.5 3 3" {
+				t.Errorf("round %d: both have counted %s", round, got)
+			}
+			oldG.Add(-3)
+			oldU.Add(-3)
+			time.Sleep(3 * time.Minute)
+			oldC.Inc() // the handle's own comes back, and begins at nothing
+			oldG.Add(4)
+			oldH.Observe(.25)
+			oldU.Inc()
+			hist = find(t, m, "h", "v")
+			if got := fmt.Sprint(find(t, m, "c", "v").Count, find(t, m, "g", "v").Value, hist.Buckets, hist.Sum, total(hist.Native.Positive), find(t, m, "u", "v").Value); got != "1 4 [1 0] 0.25 1 1" || hist.Exemplars != nil {
+				t.Errorf("round %d: the one that came back has counted %s, exemplars %v", round, got, hist.Exemplars)
+			}
+			oldG.Add(-4)
+			oldU.Dec()
+		}
+	})
+}
+
+// A function that replaces another one goes on with its series.
+func TestAFunctionThatReplacesAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := open(t)
+		m.GaugeFunc("f", func() float64 { return 1 })
+		first := find(t, m, "f")
+		time.Sleep(time.Hour)
+		m.GaugeFunc("f", func() float64 { return 2 })
+		if second := find(t, m, "f"); second.ID != first.ID || !second.Created.Equal(first.Created) || second.Value != 2 {
+			t.Errorf("%+v, then %+v", first, second)
+		}
+		m.GaugeFunc("g", func() float64 { return 1 })()
+		m.GaugeFunc("g", func() float64 { return 2 })
+		if g := find(t, m, "g"); g.ID == first.ID || g.Value != 2 {
+			t.Errorf("%+v", g)
+		}
+	})
+}
+
+// Attributes of the resource stand in the order of their keys.
+func TestTheOrderOfAResource(t *testing.T) {
+	m := open(t, metrics.WithResource(metrics.Label{Key: "c", Value: "1"}, metrics.Label{Key: "a", Value: "2"}), metrics.WithResource(metrics.Label{Key: "b", Value: "3"}))
+	if got := fmt.Sprint(m.Snapshot().Resource); got != "[{a 2} {b 3} {c 1}]" {
+		t.Error(got)
 	}
 }

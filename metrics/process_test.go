@@ -1,10 +1,13 @@
 package metrics
 
 import (
+	"context"
+	"log/slog"
 	"math"
 	"runtime/metrics"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -196,3 +199,50 @@ func TestScopesThatAreRemembered(t *testing.T) {
 		m.Close(t.Context())
 	}
 }
+
+// Handles of what is over the limit are not remembered: that would grow without
+// bound.
+func TestHandlesThatAreRemembered(t *testing.T) {
+	m, err := New(WithSeriesLimit(3), WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close(t.Context())
+	v := m.CounterVec("c", []string{"k"})
+	for n := range 10 {
+		v.With(strings.Repeat("x", n)).Inc()
+		if got := v.table.Load().n; got != min(n+1, 3) {
+			t.Errorf("%d handles of %d", got, n+1)
+		}
+	}
+}
+
+// What a push backend of ours knows of a series goes with it.
+func TestWhatIsKnownOfIdleSeries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := New(WithIdle(time.Minute), WithDriver("none", func(context.Context) (Driver, error) { return noDriver{}, nil }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close(t.Context())
+		for i := range 10 {
+			m.CounterVec("c", []string{"k"}).With(strings.Repeat("x", i)).Inc()
+		}
+		e := m.(*scope).exporters[0]
+		for i, want := range []int{10, 0} {
+			time.Sleep(time.Duration(1+9*i) * 20 * time.Second)
+			e.turn <- struct{}{}
+			if n := len(e.changes); n != want {
+				t.Errorf("step %d: %d series are known, want %d", i, n, want)
+			}
+			<-e.turn
+		}
+	})
+}
+
+// noDriver takes whatever comes.
+type noDriver struct{}
+
+func (noDriver) Export(context.Context, *Snapshot) (Sent, error) { return Sent{}, nil }
+func (noDriver) Ping(context.Context) error                      { return nil }
+func (noDriver) Close() error                                    { return nil }

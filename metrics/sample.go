@@ -71,7 +71,7 @@ func (r *reservoir) close() {
 func (r *reservoir) take() []Sample {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.kept) == 0 && r.filled == 0 {
+	if len(r.kept) == 0 { // nor is a block begun: the first ones are of one each
 		return nil
 	}
 	samples := make([]Sample, 0, len(r.kept)+bits.OnesCount64(r.filled))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/traced"
 	"github.com/micro/go-platform/trace"
 	tracedriver "github.com/micro/go-platform/trace/driver"
 )
@@ -443,11 +444,12 @@ func TestTreesAsText(t *testing.T) {
 			"call (client)      1ms\n├─ serve (server)  1ms\n└─ query           1ms\n"},
 		"one half alone": {[]trace.SpanData{span(1, 9, "serve", 0, ms, shared), span(2, 1, "query", 1, ms, nil)},
 			"serve (server)  1ms\n└─ query        1ms\n"},
-		"two halves of the callee": {[]trace.SpanData{span(1, 0, "serve", 0, ms, shared), span(1, 0, "again", 1, ms, shared)},
-			"serve (server)  1ms\nagain (server)  1ms\n"},
-		"orphans":  {[]trace.SpanData{span(1, 8, "a", 0, ms, nil), span(2, 9, "b", 1, ms, nil), span(3, 3, "self", 2, ms, nil)}, "a     1ms\nb     1ms\nself  1ms\n"},
-		"a circle": {[]trace.SpanData{span(1, 2, "a", 0, ms, nil), span(2, 1, "b", 1, ms, nil)}, "a     1ms\n└─ b  1ms\n"},
-		"kinds":    {[]trace.SpanData{span(1, 0, "ä", 0, ms, func(s *trace.SpanData) { s.Kind = trace.Producer }), span(2, 0, "b", 1, ms, func(s *trace.SpanData) { s.Kind = trace.Consumer })}, "ä (producer)  1ms\nb (consumer)  1ms\n"},
+		"two halves of the callee": {[]trace.SpanData{span(1, 0, "serve", 0, ms, shared), span(1, 0, "again", 1, ms, shared), span(2, 1, "query", 2, ms, nil)},
+			"serve (server)  1ms\n└─ query        1ms\nagain (server)  1ms\n"},
+		"a clock that is behind": {[]trace.SpanData{span(2, 1, "b", 0, ms, nil), span(3, 2, "c", 1, ms, nil), span(1, 0, "a", 2, ms, nil)}, "a        1ms\n└─ b     1ms\n   └─ c  1ms\n"},
+		"orphans":                {[]trace.SpanData{span(1, 8, "a", 0, ms, nil), span(2, 9, "b", 1, ms, nil), span(3, 3, "self", 2, ms, nil)}, "a     1ms\nb     1ms\nself  1ms\n"},
+		"a circle":               {[]trace.SpanData{span(1, 2, "a", 0, ms, nil), span(2, 1, "b", 1, ms, nil)}, "a     1ms\n└─ b  1ms\n"},
+		"kinds":                  {[]trace.SpanData{span(1, 0, "ä", 0, ms, func(s *trace.SpanData) { s.Kind = trace.Producer }), span(2, 0, "b", 1, ms, func(s *trace.SpanData) { s.Kind = trace.Consumer })}, "ä (producer)  1ms\nb (consumer)  1ms\n"},
 	} {
 		if got := trace.NewTrace(trace.TraceID{1}, c.spans).Tree(); got != c.want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, c.want)
@@ -674,6 +676,44 @@ func TestWhatTheLogSaysOfASpan(t *testing.T) {
 		}[i]
 		if line != want {
 			t.Errorf("got  %s\nwant %s", line, want)
+		}
+	}
+}
+
+// A store that was reset knows nothing of before, and fills again.
+func TestAStoreThatWasReset(t *testing.T) {
+	m := trace.NewStore(3, 0)
+	add := func(ids ...byte) {
+		for _, id := range ids {
+			m.Report(t.Context(), []trace.SpanData{{Context: trace.SpanContext{TraceID: trace.TraceID{id}}}})
+		}
+	}
+	add(1, 2, 3)
+	m.Reset()
+	for step, ids := range [][]byte{{}, {4}, {5, 6}, {7}} {
+		add(ids...)
+		page, err := m.Search(t.Context(), trace.Query{})
+		if want := []int{0, 1, 3, 3}[step]; err != nil || len(page.Traces) != want || m.Len() != want {
+			t.Errorf("step %d: %d traces, %d spans, want %d; %v", step, len(page.Traces), m.Len(), want, err)
+		}
+	}
+	if _, ok := m.Trace(trace.TraceID{4}); ok {
+		t.Error("the oldest is still there")
+	}
+}
+
+// A span of another implementation is the one that its context has, and its ids
+// are known if it is sampled.
+func TestSpansOfAnotherImplementation(t *testing.T) {
+	for flags, want := range map[trace.Flags]bool{0: false, trace.Sampled: true} {
+		s := theirs{trace.FromContext(t.Context()), trace.SpanContext{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, Flags: flags}}
+		ctx := trace.ContextWithSpan(t.Context(), s)
+		id, span, ok := traced.IDs(ctx)
+		if trace.FromContext(ctx) != trace.Span(s) || ok != want || ok && (id != s.sc.TraceID || span != s.sc.SpanID) {
+			t.Errorf("flags %b: %v, %v, %v", flags, id, span, ok)
+		}
+		if got := len(trace.ContextAttrs(ctx, nil)); got != 3 {
+			t.Errorf("flags %b: %d attributes for the log", flags, got)
 		}
 	}
 }

@@ -105,7 +105,7 @@ func TestOneWrongPartOfAHeader(t *testing.T) {
 			none: {header(), header("b3", "")},
 			good: {header("b3", id64+"-"+id64), header("b3", id64+"-"+id64+"-d-"+id64b), header("b3", id128+"-"+id64+"-0-"+id64b), header("b3", "d")},
 			bad: {
-				header("b3", "", "b3", ""), header("b3", "1", "b3", "1"), header("b3", "", "b3", "1"), header("b3", "D"), header("b3", "10"), header("b3", "-"),
+				header("b3", "", "b3", ""), header("b3", "1", "b3", "1"), header("b3", "", "b3", "1"), header("b3", "D"), header("b3", "10"), header("b3", id64), header("b3", id64+"-"), header("b3", "-"),
 				header("b3", id128+"_"+id64+"-1"), header("b3", id128+"-"+id64+"_1"), header("b3", id128+"-"+id64+"-1_"+id64b), header("b3", id128+"-"+id64+"-x-"+id64b), header("b3", id128+"-"+id64+"-1-"+strings.ToUpper(id64b)),
 				header("b3", "x"+id128[1:]+"-"+id64+"-1"), header("b3", id128+"-x"+id64[1:]+"-1"), header("b3", zero64+"-"+id64+"-1"), header("b3", id64+"-"+zero64+"-1"), header("b3", id64+"-"+id64+"-1-"+id64b+"0"),
 				header("b3", id128[:31]+"-"+id64+"-1"), header("b3", id128+"0-"+id64+"-1"), header("b3", id64[:15]+"-"+id64+"-1"),
