@@ -186,6 +186,7 @@ func TestBoundsOfAdaptersCalls(t *testing.T) {
 		{"goes out", wrapper.Client, nil, 0, 30 * s}, {"goes out with a deadline", wrapper.Client, nil, 50 * s, 50 * s}, {"goes out, bounded", wrapper.Client, []wrapper.Option{wrapper.WithClientTimeout(5 * s)}, 0, 5 * s},
 		{"goes out, bounded, with a deadline", wrapper.Client, []wrapper.Option{wrapper.WithClientTimeout(5 * s)}, 50 * s, 50 * s}, {"goes out, never bounded", wrapper.Client, []wrapper.Option{wrapper.WithClientTimeout(wrapper.NoTimeout)}, 0, 0},
 		{"by a policy", wrapper.Client, []wrapper.Option{wrapper.WithPolicies(wrapper.Policy{Service: "greeter", Timeout: 7 * s})}, 0, 7 * s},
+		{"by a policy that says nothing of time", wrapper.Client, []wrapper.Option{wrapper.WithClientTimeout(5 * s), wrapper.WithPolicies(wrapper.Policy{Service: "greeter", Retry: &wrapper.RetryPolicy{}})}, 0, 5 * s},
 		{"comes in", wrapper.Server, nil, 0, 0}, {"comes in with a deadline", wrapper.Server, nil, 50 * s, 50 * s}, {"comes in, bounded", wrapper.Server, []wrapper.Option{wrapper.WithServerTimeout(5 * s)}, 0, 5 * s},
 		{"comes in, bounded sooner", wrapper.Server, []wrapper.Option{wrapper.WithServerTimeout(5 * s)}, 50 * s, 5 * s}, {"comes in, bounded later", wrapper.Server, []wrapper.Option{wrapper.WithServerTimeout(90 * s)}, 50 * s, 50 * s},
 	} {
