@@ -200,6 +200,11 @@ func TestThePlacesOfGroupsAreWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		dirty := func() bool {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return m.j.dirty
+		}
 		after := func(n int) bool {
 			b, err := os.ReadFile(filepath.Join(dir, "groups.json"))
 			return err == nil && strings.Contains(string(b), fmt.Sprintf(`"after": %d`, n))
@@ -229,7 +234,7 @@ func TestThePlacesOfGroupsAreWritten(t *testing.T) {
 		ack()
 		time.Sleep(10 * groupsEvery)
 		synctest.Wait()
-		if !after(1) || !m.j.dirty {
+		if !after(1) || !dirty() {
 			t.Error("it can't be written, and is not to be tried again")
 		}
 		if err := os.Remove(block); err != nil {
@@ -237,7 +242,7 @@ func TestThePlacesOfGroupsAreWritten(t *testing.T) {
 		}
 		time.Sleep(groupsEvery)
 		synctest.Wait()
-		if !after(2) || m.j.dirty {
+		if !after(2) || dirty() {
 			t.Error("it can be written again, and was not")
 		}
 		ack()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	gosync "sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,25 +14,39 @@ import (
 // partsDriver is a memory whose calls a test fails.
 type partsDriver struct {
 	*memory
-	fail func(call string) error
+	calls gosync.Mutex
+	fail  func(call string) error
+}
+
+// fails has another function say which calls fail.
+func (d *partsDriver) fails(f func(call string) error) {
+	d.calls.Lock()
+	defer d.calls.Unlock()
+	d.fail = f
+}
+
+func (d *partsDriver) call(name string) error {
+	d.calls.Lock()
+	defer d.calls.Unlock()
+	return d.fail(name)
 }
 
 func (d *partsDriver) Attend(ctx context.Context, group, consumer string, ttl time.Duration) ([]string, error) {
-	if err := d.fail("attend " + group); err != nil {
+	if err := d.call("attend " + group); err != nil {
 		return nil, err
 	}
 	return d.memory.Attend(ctx, group, consumer, ttl)
 }
 
 func (d *partsDriver) Join(ctx context.Context, c GroupConfig) (Member, error) {
-	if err := d.fail("join " + c.Name); err != nil {
+	if err := d.call("join " + c.Name); err != nil {
 		return nil, err
 	}
 	return d.memory.Join(ctx, c)
 }
 
 func (d *partsDriver) DeleteGroup(ctx context.Context, name string) error {
-	if err := d.fail("delete " + name); err != nil {
+	if err := d.call("delete " + name); err != nil {
 		return err
 	}
 	return d.memory.DeleteGroup(ctx, name)
@@ -38,7 +54,7 @@ func (d *partsDriver) DeleteGroup(ctx context.Context, name string) error {
 
 func onParts(t *testing.T) (*partsDriver, Stream, *logged) {
 	t.Helper()
-	d, lines := &partsDriver{newMemory(Retention{}), func(string) error { return nil }}, &logged{}
+	d, lines := &partsDriver{memory: newMemory(Retention{}), fail: func(string) error { return nil }}, &logged{}
 	s, err := New(WithLogger(textLogger(lines)), WithDriver("parts", func(context.Context, Settings) (Driver, error) { return d, nil }))
 	if err != nil {
 		t.Fatal(err)
@@ -56,8 +72,8 @@ func TestAMemberThatCannotDivide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d, s, lines := onParts(t)
-				handled := 0
-				h := func(context.Context, *Record) error { handled++; return nil }
+				var handled atomic.Int64
+				h := func(context.Context, *Record) error { handled.Add(1); return nil }
 				first, err := s.Subscribe(t.Context(), h, inTwo...)
 				if err != nil {
 					t.Fatal(err)
@@ -71,7 +87,7 @@ func TestAMemberThatCannotDivide(t *testing.T) {
 				}
 				down := errors.New("down")
 				joins := 0
-				d.fail = func(call string) error {
+				d.fails(func(call string) error {
 					if call == fails && joins > 0 { // not while it subscribes
 						return down
 					}
@@ -79,7 +95,7 @@ func TestAMemberThatCannotDivide(t *testing.T) {
 						joins++
 					}
 					return nil
-				}
+				})
 				sub, err := s.Subscribe(t.Context(), h, inTwo...)
 				if err != nil {
 					t.Fatal(err)
@@ -92,7 +108,7 @@ func TestAMemberThatCannotDivide(t *testing.T) {
 				if n := lines.times("dividing a group failed"); n != 1 {
 					t.Errorf("%d lines in the log, want 1", n)
 				}
-				d.fail = func(string) error { return nil }
+				d.fails(func(string) error { return nil })
 				time.Sleep(2 * time.Second)
 				synctest.Wait()
 				if st := sub.Stats(); st.Err != nil {
@@ -105,15 +121,15 @@ func TestAMemberThatCannotDivide(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				synctest.Wait()
-				if handled != 5 {
-					t.Errorf("%d records were handled, want 5", handled)
+				if handled.Load() != 5 {
+					t.Errorf("%d records were handled, want 5", handled.Load())
 				}
-				d.fail = func(call string) error {
+				d.fails(func(call string) error {
 					if call == "attend g/2" {
 						return down
 					}
 					return nil
-				}
+				})
 				if err := sub.Close(t.Context()); err != nil {
 					t.Error(err)
 				}
@@ -143,13 +159,13 @@ func TestASubscribeThatFailsLeavesNoTrace(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d, s, _ := onParts(t)
 				made := false
-				d.fail = func(call string) error {
+				d.fails(func(call string) error {
 					made = made || call == c.fails[0]
 					if made && slices.Contains(c.fails, call) {
 						return down
 					}
 					return nil
-				}
+				})
 				if _, err := s.Subscribe(t.Context(), func(context.Context, *Record) error { return nil }, inTwo...); !errors.Is(err, down) {
 					t.Errorf("Subscribe: %v, want what failed", err)
 				}
@@ -180,16 +196,16 @@ func TestADividedGroupThatCannotBeDeleted(t *testing.T) {
 			t.Fatal(err)
 		}
 		down := errors.New("down")
-		d.fail = func(call string) error {
+		d.fails(func(call string) error {
 			if call == "delete g [2/2]" {
 				return down
 			}
 			return nil
-		}
+		})
 		if err := s.DeleteGroup(t.Context(), "g"); !errors.Is(err, down) {
 			t.Errorf("%v, want what failed", err)
 		}
-		d.fail = func(string) error { return nil }
+		d.fails(func(string) error { return nil })
 		if err := s.DeleteGroup(t.Context(), "g"); err != nil || len(d.groups) != 0 {
 			t.Errorf("%v, %d groups are left", err, len(d.groups))
 		}

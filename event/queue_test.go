@@ -43,7 +43,10 @@ func idsOf(ds []Delivered) string {
 
 // ready takes what may run; it does not wait.
 func ready(q *queue) []*task {
-	if len(q.ready) == q.first {
+	q.mu.Lock()
+	none := len(q.ready) == q.first
+	q.mu.Unlock()
+	if none {
 		return nil
 	}
 	return q.take(nil, 1000)
@@ -51,9 +54,11 @@ func ready(q *queue) []*task {
 
 func wantQueue(t *testing.T, q *queue, held, blocked, retrying, lanes int) {
 	t.Helper()
-	n, r := q.counts()
-	if n != held || q.blocked != blocked || r != retrying || len(q.lanes) != lanes || len(q.held()) != held {
-		t.Errorf("%d held, %d blocked, %d retrying in %d lanes, want %d, %d, %d in %d", n, q.blocked, r, len(q.lanes), held, blocked, retrying, lanes)
+	all := len(q.held())
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if all != held || q.n != held || q.blocked != blocked || q.retrying != retrying || len(q.lanes) != lanes {
+		t.Errorf("%d held, %d blocked, %d retrying in %d lanes, want %d, %d, %d in %d", q.n, q.blocked, q.retrying, len(q.lanes), held, blocked, retrying, lanes)
 	}
 }
 

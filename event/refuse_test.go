@@ -221,8 +221,13 @@ func TestTheLimitsOfQueries(t *testing.T) {
 		_, err := s.Aggregate(t.Context(), event.Aggregation{}, c.bad)
 		refused(t, err, c.kind, c.says)
 	}
+	asked := 0
 	for _, err := range s.Query(t.Context(), event.Reverse(), event.From(event.After("x"))) {
+		asked++
 		refused(t, err, event.ErrInvalid, "not one of this stream")
+	}
+	if asked != 1 {
+		t.Errorf("back from what is no position: said %d times", asked)
 	}
 	for says, a := range map[string]event.Aggregation{"spans of -1ns": {Every: -1}, "unknown dimension": {Per: []event.Dimension{event.PerType, "color"}}} {
 		_, err := s.Aggregate(t.Context(), a)

@@ -96,6 +96,7 @@ func TestKeysThatCannotBeUsed(t *testing.T) {
 		says string
 	}{
 		"too short to be sealed": {"short", []issuer.Option{sealed}, "sealed keys of 5 bytes"},
+		"a nonce alone":          {"twelve bytes", []issuer.Option{sealed}, "does not open"},
 		"sealed by another":      {strings.Repeat("x", 100), []issuer.Option{sealed}, "does not open"},
 		"no private key":         {`{"keys":[{"alg":"EdDSA","private":"AAAA"}]}`, nil, "a signing key in the store"},
 	} {

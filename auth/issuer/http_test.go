@@ -1,10 +1,13 @@
 package issuer_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -47,6 +50,7 @@ func TestWhatClientsGoBy(t *testing.T) {
 			{"a bad request", "/token", "orders", "orders-secret", url.Values{}, "", 400, "", "", "no-store", "application/json", `{"error":"invalid_request"`},
 			{"a wrong secret", "/token", "orders", "wrong", grant, "", 401, `Basic realm="oauth"`, "", "no-store", "application/json", `{"error":"invalid_client"`},
 			{"no client", "/token", "", "", grant, "", 401, `Basic realm="oauth"`, "", "no-store", "application/json", `{"error":"invalid_client"`},
+			{"no client, and the store is unavailable", "/token", "", "", grant, "account/", 401, `Basic realm="oauth"`, "", "no-store", "application/json", `{"error":"invalid_client"`},
 			{"unavailable", "/token", "orders", "orders-secret", grant, "account/", 503, "", "1", "no-store", "application/json", `{"error":"temporarily_unavailable"`},
 			{"introspection of nothing", "/introspect", "orders", "orders-secret", token, "", 200, "", "", "no-store", "application/json", `{"active":false}`},
 			{"revocation of nothing", "/revoke", "orders", "orders-secret", token, "", 200, "", "", "no-store", "application/json", "{}\n"},
@@ -61,6 +65,13 @@ func TestWhatClientsGoBy(t *testing.T) {
 			if w.Code != c.status || h.Get("WWW-Authenticate") != c.authenticate || h.Get("Retry-After") != c.retry || h.Get("Cache-Control") != c.cache || h.Get("Content-Type") != c.kind || !strings.HasPrefix(w.Body.String(), c.body) {
 				t.Errorf("%s: %d %v %s, want %+v", c.name, w.Code, h, w.Body, c)
 			}
+		}
+		var said struct {
+			Claims []string `json:"claims_supported"`
+		}
+		err := json.Unmarshal(ask("/.well-known/openid-configuration", "", "", nil).Body.Bytes(), &said)
+		if err != nil || len(said.Claims) < 10 || !slices.IsSorted(said.Claims) {
+			t.Errorf("the metadata has the claims %q, %v, want them sorted", said.Claims, err)
 		}
 		for range 6 { // the fifth wrong one has its source wait for a second, the sixth for two
 			ask("/token", "billing", "wrong", grant)
@@ -219,5 +230,30 @@ func TestWhatIntrospectionSays(t *testing.T) {
 	}
 	if status, got := post(is, "/introspect", "", "", url.Values{"client_id": {"app"}, "token": token["token"]}); status != 400 || got["error"] != "unauthorized_client" {
 		t.Errorf("a public client: %d %v", status, got)
+	}
+}
+
+// together is a store in which somebody else writes just before a Put.
+type together struct {
+	issuer.Store
+	key string // that begins like this
+	n   int
+}
+
+func (s *together) Put(ctx context.Context, key string, value []byte, version uint64, ttl time.Duration) error {
+	if strings.HasPrefix(key, s.key) {
+		s.n++
+		return fmt.Errorf("put: %w", issuer.ErrConflict)
+	}
+	return s.Store.Put(ctx, key, value, version, ttl)
+}
+
+// Of two who revoke a token at the same time both succeed.
+func TestATokenThatIsRevokedByTwo(t *testing.T) {
+	store := &together{Store: issuer.Memory(), key: "revoked/"}
+	is := seed(t, newIssuer(t, issuer.WithStore(store)))
+	raw, _ := own(t, is)
+	if status, got := post(is, "/revoke", "orders", "orders-secret", url.Values{"token": {raw}}); status != 200 || store.n != 1 {
+		t.Errorf("%d %v after %d writes, want success", status, got, store.n)
 	}
 }

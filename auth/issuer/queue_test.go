@@ -204,7 +204,8 @@ func TestARequestLeavesTheQueueWithItsContext(t *testing.T) {
 // hides another.
 func TestWarningsAreBounded(t *testing.T) {
 	var out strings.Builder
-	i, err := New(WithLogger(slog.New(slog.NewTextHandler(&out, nil))))
+	now := time.Now()
+	i, err := New(WithLogger(slog.New(slog.NewTextHandler(&out, nil))), WithClock(func() time.Time { return now }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +213,15 @@ func TestWarningsAreBounded(t *testing.T) {
 		i.warn("guessed")
 	}
 	i.warn("used twice")
+	if strings.Contains(out.String(), "left_out") {
+		t.Errorf("lines that were left out are told before the next one: %s", out.String())
+	}
 	if lines := strings.Count(out.String(), "\n"); lines != 6 || strings.Count(out.String(), "guessed") != 5 {
 		t.Errorf("%d lines for 1000 warnings of one kind and one of another, want 5 and 1:\n%s", lines, out.String())
+	}
+	now = now.Add(time.Hour)
+	i.warn("guessed")
+	if !strings.Contains(out.String(), "left_out=995") {
+		t.Errorf("an hour later the log does not tell that 995 were left out:\n%s", out.String())
 	}
 }

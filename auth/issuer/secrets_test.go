@@ -173,3 +173,28 @@ func TestWhoAsksForTooManyLosesItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// Where each source has but one who waits, the one that has to go takes its turn along.
+func TestASourceThatLosesItsOnlyOneHasNoTurn(t *testing.T) {
+	q := newQueue(0)
+	waiting := map[string]chan error{}
+	for n := range waitMost + 1 {
+		source := fmt.Sprint(n)
+		waiting[source] = make(chan error, 1)
+		q.push(source, waiting[source])
+	}
+	for range waitMost {
+		q.leave()
+	}
+	served, refused := 0, 0
+	for _, turn := range waiting {
+		if err := <-turn; err == nil {
+			served++
+		} else {
+			refused++
+		}
+	}
+	if served != waitMost || refused != 1 || q.waiting != 0 || len(q.turns) != 0 {
+		t.Errorf("%d served and %d refused, %d wait in %d turns", served, refused, q.waiting, len(q.turns))
+	}
+}
