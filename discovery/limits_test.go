@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -108,6 +109,9 @@ func TestTheShortestTTLDecides(t *testing.T) {
 			return f.pings.Load() - before
 		}
 		must(reader.Get(t.Context(), "long"))
+		for i := range 8 { // without an instance, so without a TTL
+			must(reader.Get(t.Context(), fmt.Sprint("none", i)))
+		}
 		if n := pings(450 * time.Second); n < 9 || n > 11 {
 			t.Errorf("%d signs of life in ten times 45 s, want 10", n)
 		}
@@ -185,6 +189,19 @@ func TestTheTTLsOfAKeeper(t *testing.T) {
 	k = keeper{ttl: time.Second, synced: true}
 	k.came = map[string]time.Time{"at": now.Add(-k.horizon()), "over": now.Add(-k.horizon() - 1)}
 	k.apply(now, Update{}, false)
+	// Only a time that has a length and ends after the last one is an outage.
+	for _, c := range []struct {
+		from, until time.Duration
+		gap, back   time.Duration
+	}{{5, 5, 0, 0}, {6, 5, 0, 0}, {5, 8, 3, 8}, {6, 8, 3, 8}, {4, 7, 3, 8}, {8, 8, 3, 8}, {7, 9, 4, 9}, {20e9, 21e9, 1e9, 21e9}} {
+		k.outage(now.Add(c.from), now.Add(c.until))
+		if back := k.back; k.gap != c.gap || c.back > 0 && !back.Equal(now.Add(c.back)) || c.back == 0 && !back.IsZero() {
+			t.Errorf("an outage from %v to %v: a gap of %v until %v, want %v until %v", c.from, c.until, k.gap, back.Sub(now), c.gap, c.back)
+		}
+	}
+	if (&keeper{}).outage(now, now.Add(1)); k.back.IsZero() {
+		t.Error("no outage was noted")
+	}
 	if _, at := k.came["at"]; !at || len(k.came) != 1 {
 		t.Errorf("arrivals that are remembered: %v", k.came)
 	}
@@ -448,5 +465,143 @@ func TestAMemoryRegistryIsTidy(t *testing.T) {
 		known(1)
 		time.Sleep(time.Minute)
 		known(0)
+	})
+}
+
+// What an id stood for, and what a service was, no longer counts when it is over.
+func TestWhatIsOverInAMemoryRegistry(t *testing.T) {
+	now := time.Now()
+	s := &memoryService{entries: map[string]memoryEntry{"a": {expires: now}, "b": {expires: now.Add(1)}}}
+	for id, want := range map[string]bool{"a": false, "b": true, "c": false} {
+		if _, ok := s.held(id, now); ok != want {
+			t.Errorf("%s is held: %v, want %v", id, ok, want)
+		}
+	}
+	m := NewRegistry()
+	former := m.service("s")
+	m.mu.Lock()
+	m.tidy("s", former)
+	m.mu.Unlock()
+	m.service("s").entries["a"] = memoryEntry{expires: now.Add(time.Hour)}
+	m.expire("s", former) // its timer was about to fire
+	if len(m.services) != 1 {
+		t.Error("the end of a former service takes the present one along")
+	}
+	for f, want := range map[Fate]string{Unknown: Unknown.String(), Fate(len(fateNames)): fmt.Sprintf("Fate(%d)", len(fateNames))} {
+		if got := f.String(); got != want || got == "" {
+			t.Errorf("%d is %q", f, got)
+		}
+	}
+}
+
+// The changes that a keeper notes are those that happened, each once.
+func TestTheChangesThatAreNoted(t *testing.T) {
+	k := keeper{share: 0.15, ttl: 10 * time.Second, limit: 20 * time.Second}
+	start := time.Now()
+	for _, c := range []struct {
+		at          int
+		live, fates string
+		want        string
+	}{
+		{0, "a b c", "", ""},
+		{1, "a b c d", "", "+d"},
+		{2, "c d", "a? b?", "a lost b lost"},
+		{3, "c d", "a- b?", "a deregistered"},
+		{4, "c d", "b.", "b expired"},
+		{5, "c! d", "", "c updated"},
+		{6, "d", "c.", "c expired"},
+		{7, "", "d-", "d deregistered"},
+	} {
+		all, _ := set(c.live)
+		fates := map[string]Fate{}
+		for _, f := range strings.Fields(c.fates) {
+			fates[f[:1]] = map[string]Fate{"-": Deregistered, "?": Lost, ".": Expired}[f[1:]]
+		}
+		k.apply(start.Add(time.Duration(c.at)*time.Second), Update{Instances: all, Fate: func(id string) Fate { return fates[id] }}, c.at == 0)
+		k.view(start.Add(time.Duration(c.at) * time.Second))
+		var got []string
+		for _, ch := range k.taken() {
+			switch {
+			case ch.Before == nil:
+				got = append(got, "+"+ch.After.ID)
+			case ch.After != nil:
+				got = append(got, ch.After.ID+" updated")
+			default:
+				got = append(got, ch.Before.ID+" "+ch.Fate.String())
+			}
+		}
+		if text := strings.Join(got, " "); text != c.want {
+			t.Errorf("at %d s: %q, want %q", c.at, text, c.want)
+		}
+	}
+}
+
+// What is cut off for half a TTL may have been unable to renew itself, however little
+// the registry said meanwhile; the log tells of the loss once. An update without a
+// difference is none.
+func TestInstancesThatExpireAfterASessionWasCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := &locked{}
+		f := newFaulty()
+		reader := must(New(f.option(), WithRetry(time.Millisecond, time.Millisecond), WithLogger(slog.New(slog.NewTextHandler(lines, nil)))))
+		defer reader.Close()
+		entry := func(id string, ttl time.Duration) Entry {
+			return Entry{Owner: "o", TTL: ttl, Instance: Instance{Service: "s", ID: id, Address: "h:1"}}
+		}
+		for _, e := range []Entry{entry("a", 10*time.Second), entry("b", 11*time.Second), entry("c", time.Hour)} {
+			if err := f.memoryDriver.Register(t.Context(), e, never); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first := must(reader.Get(t.Context(), "s"))
+		if err := f.memoryDriver.Register(t.Context(), entry("c", time.Hour), func(Entry) bool { return true }); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if s, _ := reader.Lookup("s"); s.Revision != first.Revision || &s.Instances[0] != &first.Instances[0] {
+			t.Errorf("revision %d after %d, though nothing is another", s.Revision, first.Revision)
+		}
+		f.take()
+		time.Sleep(5500 * time.Millisecond)
+		f.give()
+		time.Sleep(5 * time.Second) // a has expired
+		for _, want := range []int{1, 2} {
+			s, _ := reader.Lookup("s")
+			if len(s.Instances) != 3 || s.Unconfirmed != want {
+				t.Errorf("%d instances, %d unconfirmed, want 3 and %d", len(s.Instances), s.Unconfirmed, want)
+			}
+			time.Sleep(time.Second) // and b
+		}
+		if n := lines.times("the registry has lost instances"); n != 1 {
+			t.Errorf("%d lines in the log of what was lost, want 1", n)
+		}
+	})
+}
+
+// A registration that was ended sends nothing, and nothing of it runs.
+func TestARegistrationThatWasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFaulty()
+		d := must(New(f.option()))
+		defer d.Close()
+		r := must(d.Register(t.Context(), in("a")))
+		runs := func() bool {
+			synctest.Wait()
+			stacks := make([]byte, 1<<20)
+			return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "discovery.(*registration).run(")
+		}
+		if !runs() {
+			t.Error("it sends no heartbeats")
+		}
+		if err := r.Deregister(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if runs() {
+			t.Error("it goes on after it was deregistered")
+		}
+		before := f.writes.Load()
+		if err := r.(*registration).heartbeat(t.Context()); err != nil || f.writes.Load() != before {
+			t.Errorf("a heartbeat that was about to be sent: %v, %d writes", err, f.writes.Load()-before)
+		}
 	})
 }
