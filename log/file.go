@@ -158,7 +158,7 @@ func (f *file) beginLine() error {
 // torn reports whether the file ends within a line. A line that another process
 // is writing looks the same, but not for long.
 func (f *file) torn() bool {
-	if f.size == 0 || !f.info.Mode().IsRegular() {
+	if f.size == 0 { // as that of a device or a pipe always is
 		return false
 	}
 	for range 10 {

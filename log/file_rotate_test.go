@@ -516,3 +516,62 @@ func TestAnotherProcessRotatesFirst(t *testing.T) {
 		t.Errorf("files %v, together %q", names, text)
 	}
 }
+
+// stuck is a file that can't be closed.
+type stuck struct{ handle }
+
+func (s stuck) Close() error { s.handle.Close(); return syscall.EDQUOT }
+
+// What the system says when the file is closed, that its quota is used up for
+// instance, is the error of Close.
+func TestAFileThatCannotBeClosed(t *testing.T) {
+	l, err := New(withLocal("file", func(context.Context) (Driver, error) {
+		f := &file{fileOptions: fileOptions{enc: JSON(), mode: 0o600}, path: filepath.Join(t.TempDir(), "app.log"), open: func(p string, m fs.FileMode) (handle, error) {
+			h, err := openShared(p, m)
+			return stuck{h}, err
+		}}
+		return f, f.reopen(time.Now())
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(t.Context()); !errors.Is(err, syscall.EDQUOT) {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+// One sweep runs at a time; of those that are asked for meanwhile the last one
+// follows.
+func TestSweepsRunOneByOne(t *testing.T) {
+	var s sweeper
+	var running, most atomic.Int32
+	began, goOn := make(chan string, 10), make(chan struct{})
+	sweep := func(name string) func() {
+		return func() {
+			most.Store(max(most.Load(), running.Add(1)))
+			began <- name
+			<-goOn
+			running.Add(-1)
+		}
+	}
+	s.run(sweep("first"))
+	if got := <-began; got != "first" {
+		t.Errorf("%s began", got)
+	}
+	s.run(sweep("second"))
+	s.run(sweep("third"))
+	goOn <- struct{}{}
+	if got := <-began; got != "third" {
+		t.Errorf("then %s began", got)
+	}
+	close(goOn)
+	s.wait()
+	if len(began) != 0 || most.Load() != 1 {
+		t.Errorf("%d more began, %d at a time", len(began), most.Load())
+	}
+	s.run(sweep("fourth"))
+	if got := <-began; got != "fourth" {
+		t.Errorf("at last %s began", got)
+	}
+	s.wait()
+}

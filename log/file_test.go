@@ -287,8 +287,9 @@ func TestANextFileThatFailsIsTriedAgain(t *testing.T) {
 				l.Logger("").Info("x", "n", i)
 			}
 			time.Sleep(time.Minute)
-			if s := l.Stats()[0]; s.Written == 0 || s.Written > 20 || s.Retries < 3 || s.Dropped != 0 {
-				t.Errorf("%s fails: %+v", what, s)
+			says := map[string]error{"open": syscall.EMFILE, "look": syscall.EIO}[what].Error()
+			if s := l.Stats()[0]; s.Written == 0 || s.Written > 20 || s.Retries < 3 || s.Dropped != 0 || s.LastError != says {
+				t.Errorf("%s fails: %+v, want %q", what, s, says)
 			}
 			broken.Store(false)
 			time.Sleep(10 * time.Second)

@@ -245,7 +245,7 @@ func (f *front) resolve(groups []string, a slog.Attr) (slog.Attr, bool) {
 		a = f.replace(groups, a)
 		a.Value = resolveValue(a.Value)
 	}
-	if a.Key == "" && a.Value.Kind() != slog.KindGroup && a.Equal(slog.Attr{}) {
+	if a.Equal(slog.Attr{}) {
 		return a, false
 	}
 	if f.redact != nil && (f.redact.has(a.Key) || slices.ContainsFunc(groups, f.redact.has)) {

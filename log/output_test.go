@@ -782,3 +782,24 @@ func TestARecorderAtItsLimit(t *testing.T) {
 		}
 	}
 }
+
+// What keeps an output from opening has a kind and its own words.
+func TestAnOutputThatDoesNotOpen(t *testing.T) {
+	fails := func(err error) log.Option {
+		return log.WithDriver("x", func(context.Context) (log.Driver, error) { return nil, err })
+	}
+	for says, c := range map[string]struct {
+		opt  log.Option
+		kind error
+	}{
+		"no such device":           {fails(errors.New("no such device")), log.ErrUnavailable},
+		"no such option":           {fails(fault.Markf(fault.Invalid, "no such option")), log.ErrInvalid},
+		"refused":                  {fails(fault.Markf(fault.Unavailable, "refused")), log.ErrUnavailable},
+		"no writer or no encoding": {log.ToWriter(nil, log.JSON()), log.ErrInvalid},
+	} {
+		l, err := log.New(c.opt)
+		if l != nil || !errors.Is(err, c.kind) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %v", says, err, c.kind)
+		}
+	}
+}

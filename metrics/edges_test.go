@@ -571,3 +571,14 @@ func TestTheOrderOfAResource(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A state of another series takes nothing from what is outside of it.
+func TestSinceAnotherSeries(t *testing.T) {
+	now := &metrics.Native{Scale: 3, Positive: metrics.NativeBuckets{Offset: 10, Counts: []uint64{5, 6}}}
+	for offset, want := range map[int]string{8: "[5 6]", 9: "[4 6]", 10: "[4 5]", 11: "[5 5]", 12: "[5 6]"} {
+		before := &metrics.Native{Scale: 3, Positive: metrics.NativeBuckets{Offset: offset, Counts: []uint64{1, 1}}}
+		if got := fmt.Sprint(now.Since(before).Positive.Counts); got != want {
+			t.Errorf("from %d on: %s, want %s", offset, got, want)
+		}
+	}
+}

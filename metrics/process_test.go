@@ -246,3 +246,28 @@ type noDriver struct{}
 func (noDriver) Export(context.Context, *Snapshot) (Sent, error) { return Sent{}, nil }
 func (noDriver) Ping(context.Context) error                      { return nil }
 func (noDriver) Close() error                                    { return nil }
+
+// The block of samples that is not full is represented by the one that was chosen,
+// once that was seen, and by the last one before.
+func TestTheBlockThatIsNotFull(t *testing.T) {
+	for _, c := range []struct {
+		filled, chosen uint64
+		want           float64
+	}{{1, 0, 1}, {1, 1, 9}, {2, 1, 1}, {2, 2, 9}, {3, 2, 1}, {3, 3, 9}} {
+		r := newReservoir(4)
+		r.kept, r.weight, r.filled, r.chosen, r.pick, r.last = append(r.kept, 5), 4, c.filled, c.chosen, 1, 9
+		samples := r.take()
+		var sum uint64
+		for _, s := range samples[1:] {
+			if sum += s.Weight; s.Value != c.want {
+				t.Errorf("%+v: %+v", c, samples)
+			}
+		}
+		if samples[0] != (Sample{5, 4}) || sum != c.filled {
+			t.Errorf("%+v: %+v", c, samples)
+		}
+		if again := r.take(); again != nil {
+			t.Errorf("%+v: %+v again", c, again)
+		}
+	}
+}

@@ -224,9 +224,8 @@ func (f *family) put(key string, s *series) {
 	f.sorted = nil
 }
 
-// full reports whether the instrument has all the series it may have. One
-// without labels has one series. f.mu is held.
-func (f *family) full() bool { return f.limit >= 0 && len(f.series) >= f.limit && len(f.keys) > 0 }
+// full reports whether the instrument has all the series it may have. f.mu is held.
+func (f *family) full() bool { return f.limit >= 0 && len(f.series) >= f.limit }
 
 func (f *family) overflows(what string) {
 	if f.overflowed.Add(1) == 1 {

@@ -54,9 +54,7 @@ func (r *reservoir) close() {
 		if r.chosen < r.filled {
 			r.chosen = r.filled - 1 // it has its representative: pick
 		}
-		if r.filled < r.weight {
-			return
-		}
+		return
 	}
 	r.kept = append(r.kept, r.pick)
 	r.filled = 0

@@ -104,7 +104,7 @@ func (h *histogram) snapshot(out *Series, sampler int) {
 	}
 	out.Sum = floatOf(&h.sum)
 	out.Exemplars = h.exemplars.snapshot()
-	if sampler >= 0 && sampler < len(h.samples) {
+	if sampler >= 0 {
 		out.Samples = h.samples[sampler].take()
 	}
 }
