@@ -106,6 +106,14 @@ func (f *front) add(name string) (*service, error) {
 		return s, nil
 	}
 	s := newService(f, name)
+	if idle := idlest(all); idle != nil {
+		idle.cancel()
+		delete(all, idle.name)
+	}
+	// It is there before it begins: new rules, and a new place among the peers,
+	// reach it either way.
+	all[name] = s
+	f.services.Store(&all)
 	if !f.life.Go(s.until(s.follow)) {
 		s.cancel()
 		return nil, fault.Wrap("router", "select", name, ErrClosed)
@@ -113,12 +121,6 @@ func (f *front) add(name string) (*service, error) {
 	if f.o.share != nil {
 		f.life.Go(s.until(s.share))
 	}
-	if idle := idlest(all); idle != nil {
-		idle.cancel()
-		delete(all, idle.name)
-	}
-	all[name] = s
-	f.services.Store(&all)
 	return s, nil
 }
 
