@@ -72,7 +72,7 @@ func TestHowMuchAViewCounts(t *testing.T) {
 	}{
 		{"a step", "", .25, 1, 1 / 1.3}, {"two", "", .25, 2, 1 / 1.69}, {"all", "", .25, 6, .25}, {"to the end of the TTL", "", .25, 10, .25},
 		{"half of it", "", .25, 15, .5}, {"none", "", .25, 20, 1}, {"long after", "", .25, 60, 1},
-		{"praise", "", 2, 5, 1}, {"lies", "", .01, 9, .25}, {"none at all", "", math.NaN(), 9, 1}, {"of its own it knows little", "20*10", .25, 6, .25}, {"it knows it well", "21*10", .25, 6, math.Pow(.25, 1./6)},
+		{"praise", "", 2, 5, 1}, {"lies", "", .01, 9, .25}, {"nothing", "", 0, 9, 1}, {"less than nothing", "", -1, 9, 1}, {"none at all", "", math.NaN(), 9, 1}, {"of its own it knows little", "20*10", .25, 6, .25}, {"it knows it well", "21*10", .25, 6, math.Pow(.25, 1./6)},
 	} {
 		w, clock, say := sharing(t, 3)
 		w.called(t, "n0000", c.calls)

@@ -190,8 +190,9 @@ func TestWhoIsAPeer(t *testing.T) {
 	for _, c := range []struct {
 		name, zone string
 		peers      []discovery.Instance
-		want       int
+		want       int // instances that it uses of 240; 0: there are none
 	}{
+		{"two, and nobody to call", "", []discovery.Instance{peer("a", "", discovery.Up), peer("b", "", discovery.Up)}, 0},
 		{"alone", "", []discovery.Instance{peer("a", "", discovery.Up)}, 240}, {"two", "", []discovery.Instance{peer("a", "", discovery.Up), peer("b", "", discovery.Up)}, 120},
 		{"nobody", "", nil, 240}, {"others", "", []discovery.Instance{peer("b", "", discovery.Up), peer("c", "", discovery.Up)}, 240},
 		{"the other is draining", "", []discovery.Instance{peer("a", "", discovery.Up), peer("b", "", discovery.Draining)}, 240},
@@ -202,8 +203,12 @@ func TestWhoIsAPeer(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := &both{shops: told{service: "shop"}}
-			d.greeters.list(fleet(240), 0)
 			d.peers(c.peers)
+			if c.want > 0 {
+				d.greeters.list(fleet(240), 0)
+			} else {
+				d.greeters.list(nil, 0)
+			}
 			opts := []router.Option{router.WithDiscovery(d), router.WithPeers("shop", "a")}
 			if c.zone != "" {
 				opts = append(opts, router.WithZone(c.zone))
@@ -214,8 +219,14 @@ func TestWhoIsAPeer(t *testing.T) {
 			}
 			defer r.Close(t.Context())
 			w := &world{d, r, nil}
-			w.pick(t).Done(ok(""))
+			_, err = w.Pick(t.Context(), "greeter")
 			synctest.Wait()
+			if c.want == 0 {
+				if !errors.Is(err, router.ErrNoInstances) {
+					t.Errorf("%s: %v", c.name, err)
+				}
+				return
+			}
 			if got := len(w.used()); got != c.want {
 				t.Errorf("%s: it uses %d of 240 instances, want %d", c.name, got, c.want)
 			}

@@ -100,12 +100,12 @@ func (s *subset) choose(r *Request) int {
 	return i
 }
 
-// ask is Choose, where an index that isn't there is none: the strategy may be the
-// user's own.
+// ask is Choose, where an index that isn't there is any node in rotation: the
+// strategy may be the user's own.
 func (s *subset) ask(r *Request) int {
 	i := s.chooser.Choose(r, s.nodes)
-	if i >= len(s.nodes) {
-		return -1
+	if i < 0 || i >= len(s.nodes) {
+		return another(r, s.nodes)
 	}
 	return i
 }

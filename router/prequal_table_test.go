@@ -2,7 +2,6 @@ package router_test
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -105,12 +104,5 @@ func TestHowOftenAnAnswerIsUsed(t *testing.T) {
 		if most < c.want-1 || most > c.want+1 { // one more by least cost, one less by chance
 			t.Errorf("%+v of %d: the best answer was used %d times, want %d", c.p, c.instances, most, c.want)
 		}
-	}
-}
-
-func TestPrequalNamesItself(t *testing.T) {
-	s := router.Prequal((&busy{}).probe, router.Probing{})
-	if fmt.Sprint(s) != "prequal" {
-		t.Errorf("it is called %v", s)
 	}
 }

@@ -137,7 +137,7 @@ func TestWhatAnUnknownServiceSays(t *testing.T) {
 				if n := d.watched[c.service]; n != want && c.service != "" {
 					t.Errorf("%s of %q: it was watched %d times for two calls, want %d", name, c.service, n, want)
 				}
-				if e := w.Explain(c.service); e.Service != c.service || e.Strategy != "least cost" || e.Known != len(e.Nodes) || (e.Known == 3) != (c.wants == nil) {
+				if e := w.Explain(c.service); e.Service != c.service || e.Strategy != "least cost" || e.Known != len(e.Nodes) || e.Panic || (e.Known == 3) != (c.wants == nil) {
 					t.Errorf("%q is explained as %+v", c.service, e)
 				}
 				if got := len(w.Router.Services()); got != len(w.Explain(c.service).Nodes)/3 {

@@ -3,6 +3,7 @@ package router_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -173,5 +174,119 @@ func TestHowManyInstancesLeastCostUses(t *testing.T) {
 		if len(all) != c.instances {
 			t.Errorf("%d calls a second: %d of %d instances are used within ten seconds", c.calls, len(all), c.instances)
 		}
+	}
+}
+
+// Instances that weigh much more than others are drawn as much more often.
+func TestHeavyInstancesAreDrawnOften(t *testing.T) {
+	for _, s := range []func() router.Strategy{router.LeastCost, router.PowerOfTwo} {
+		all := fleet(60)
+		for i := range all {
+			all[i].Weight = 1
+			if i < 6 {
+				all[i].Weight = 50
+			}
+		}
+		w, _ := still(t, all, seeded(), router.WithStrategy(s()))
+		for _, in := range all {
+			w.called(t, in.ID, "30*10")
+		}
+		got, heavy := w.shares(t, 3540, ok), 0
+		for _, in := range all[:6] {
+			heavy += got[in.ID]
+			if n := got[in.ID]; n < 400 || n > 600 {
+				t.Errorf("%v: %s of weight 50 got %d of 3540 calls, want about 500", s(), in.ID, n)
+			}
+		}
+		if light := 3540 - heavy; light < 400 || light > 700 {
+			t.Errorf("%v: all of weight 1 got %d of 3540 calls, want about 540", s(), light)
+		}
+	}
+}
+
+// Equal draws make equal choices.
+func TestChoicesRepeatWithTheirDraws(t *testing.T) {
+	for _, s := range []func() router.Strategy{router.PowerOfTwo, router.Random, router.LeastLoaded} {
+		calls := func(seed uint64) (ids []string) {
+			w, _ := still(t, fleet(30), seededBy(seed), router.WithClient("a"), router.WithStrategy(s()))
+			for range 50 {
+				p := w.pick(t)
+				ids = append(ids, p.Instance.ID)
+				p.Done(ok(""))
+			}
+			return ids
+		}
+		if a, again, b := calls(1), calls(1), calls(2); !slices.Equal(a, again) || slices.Equal(a, b) {
+			t.Errorf("%v: with equal draws equal choices %v, with others %v", s(), slices.Equal(a, again), slices.Equal(a, b))
+		}
+	}
+}
+
+// A strategy that chooses none, or insists on one that is not to be called, gets
+// another one that is.
+func TestWhoIsTakenForAChoiceThatIsNone(t *testing.T) {
+	for _, i := range []int{-1, 0, 4} {
+		for _, breakers := range []bool{false, true} {
+			opts := []router.Option{seeded(), router.WithStrategy(strategyFunc(func(int) int { return i })), router.WithEjection(router.Ejection{Consecutive: 3, Share: 1, Base: time.Hour, Max: time.Hour})}
+			if breakers {
+				opts = append(opts, router.WithBreakers(router.Breakers{BreakerPolicy: router.BreakerPolicy{Consecutive: 1000, Least: 10, Open: time.Hour, Longest: time.Hour}, FailFast: true}))
+			}
+			w, _ := still(t, fleet(4), append(opts, router.WithClient("a"))...)
+			first := w.picked(t)
+			if i != 0 {
+				first = "n0000"
+			}
+			w.called(t, first, strings.Repeat("t1 t1 1 ", 6)) // its breaker opens, if it has one
+			var ejected, excluded string
+			for _, in := range fleet(4) {
+				switch {
+				case in.ID == first:
+				case ejected == "":
+					ejected = in.ID
+				case excluded == "":
+					excluded = in.ID
+				}
+			}
+			w.called(t, ejected, "3*t1")
+			got := w.shares(t, 100, func(string) router.Outcome { return router.Outcome{Class: router.Cancelled} }, router.Exclude(excluded))
+			if i != 0 && (got[ejected] > 0 || got[excluded] > 0) || breakers && (got[first] > 0 || got[ejected] > 0 || got[excluded] > 0) || i == 0 && !breakers && got[first] != 100 {
+				t.Errorf("choice %d, breakers %v: calls went to %v; %s is ejected, %s excluded, and %s has failed", i, breakers, got, ejected, excluded, first)
+			}
+		}
+	}
+}
+
+func TestNamesOfStrategies(t *testing.T) {
+	for want, s := range map[string]router.Strategy{
+		"least cost": router.LeastCost(), "power of two": router.PowerOfTwo(), "random": router.Random(), "round robin": router.RoundRobin(),
+		"weighted round robin": router.WeightedRoundRobin(), "least loaded": router.LeastLoaded(), "hash": router.Hash(1), "prequal": router.Prequal(nil, router.Probing{}),
+	} {
+		if s.String() != want {
+			t.Errorf("%q, want %q", s, want)
+		}
+	}
+}
+
+// With a clock of the user's own nothing happens but by calls.
+func TestWithAClockNothingHappensByItself(t *testing.T) {
+	for _, driven := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			x := newSpoken()
+			opts := []router.Option{router.WithSharing(x, router.Sharing{Interval: time.Second})}
+			if driven {
+				opts = append(opts, router.WithClock(func() time.Duration { return time.Hour }))
+			}
+			w := client(t, 3, opts...)
+			w.pick(t).Done(ok(""))
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if got := len(x.published) > 0; got == driven {
+				t.Errorf("driven %v: %d reports in a minute without calls", driven, len(x.published))
+			}
+			time.Sleep(10 * time.Minute)
+			if got := len(w.Router.Stats("greeter")) == 3; got != driven {
+				t.Errorf("driven %v: after eleven idle minutes the service is known: %v", driven, got)
+			}
+		})
 	}
 }
