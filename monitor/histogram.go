@@ -89,9 +89,6 @@ func (d *distribution) counts(over time.Duration) Counts {
 }
 
 func (d *distribution) quantile(q float64) time.Duration {
-	if d.calls == 0 {
-		return 0
-	}
 	rank := max(uint64(q*float64(d.calls)+0.999999), 1)
 	for i, n := range d.buckets {
 		if n >= rank {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -131,7 +132,11 @@ func TestObserveIsSafeAndDoesNotAllocate(t *testing.T) {
 }
 
 func TestProcessNumbers(t *testing.T) {
+	runtime.GC()
 	p := process(time.Now().Add(-time.Minute))
+	if p.GCPause <= 0 || p.GCPause > time.Hour || p.SchedDelay <= 0 || p.SchedDelay > time.Hour || p.GCs == 0 {
+		t.Errorf("of distributions: %+v", p)
+	}
 	if p.Goroutines == 0 || p.HeapLive == 0 || p.CPUs == 0 || p.Uptime < time.Minute || p.Go == "" {
 		t.Errorf("got %+v", p)
 	}

@@ -490,3 +490,41 @@ func TestEachProbeHasItsChecks(t *testing.T) {
 		}
 	}
 }
+
+// Who the process is, by its options and by what Identify fills in: itself knows
+// it, also as the one that observes.
+func TestWhoTheProcessIs(t *testing.T) {
+	type in = monitor.Instance
+	for name, c := range map[string]struct {
+		opts     []monitor.Option
+		identify in
+		want     in
+	}{
+		"service and instance": {[]monitor.Option{monitor.WithService("s"), monitor.WithInstance(in{ID: "a"})}, in{}, in{ID: "a", Service: "s"}},
+		"another service":      {[]monitor.Option{monitor.WithService("s"), monitor.WithInstance(in{ID: "a", Service: "t"})}, in{}, in{ID: "a", Service: "t"}},
+		"the service later":    {[]monitor.Option{monitor.WithInstance(in{ID: "a", Zone: "z"}), monitor.WithService("s")}, in{}, in{ID: "a", Service: "s", Zone: "z"}},
+		"identified":           {[]monitor.Option{monitor.WithService("s")}, in{ID: "b", Service: "t", Version: "1", Address: "h:1", Zone: "z"}, in{ID: "b", Service: "s", Version: "1", Address: "h:1", Zone: "z"}},
+		"identified, by name":  {[]monitor.Option{monitor.WithInstance(in{ID: "a", Version: "2", Address: "h:2", Zone: "y"})}, in{ID: "b", Service: "t", Version: "1", Address: "h:1", Zone: "z"}, in{ID: "a", Service: "t", Version: "2", Address: "h:2", Zone: "y"}},
+	} {
+		mo := start(t, c.opts...)
+		mo.Identify(c.identify)
+		if got := mo.Status().Instance; got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+		if got := mo.Cluster().View("s").Observer; got != c.want.ID {
+			t.Errorf("%s: %q observes, want %q", name, got, c.want.ID)
+		}
+	}
+}
+
+// JSON is for eyes too: a field stands on a line of its own.
+func TestJSONIsReadable(t *testing.T) {
+	mo := start(t)
+	for _, path := range []string{"/statusz", "/statsz"} {
+		w := httptest.NewRecorder()
+		mo.Handler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if !strings.HasPrefix(w.Body.String(), "{\n  \"") {
+			t.Errorf("%s: %s", path, w.Body)
+		}
+	}
+}
