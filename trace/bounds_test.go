@@ -717,3 +717,57 @@ func TestSpansOfAnotherImplementation(t *testing.T) {
 		}
 	}
 }
+
+// What comes after the end of a span changes nothing of what a reporter has, also
+// where a span has many tags.
+func TestNothingChangesASpanThatEnded(t *testing.T) {
+	for _, tags := range []int{1, 12, 13} {
+		tr, store := newTracer(t)
+		_, s := tr.Start(t.Context(), "x")
+		for i := range tags {
+			s.Tag(fmt.Sprint(i), "before")
+		}
+		s.End()
+		if err := tr.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.Tag("0", "after")
+		s.TagInt("new", 1)
+		got, _ := store.Trace(s.Context().TraceID)
+		if all := got.Spans[0].Tags; len(all) != tags || all[0].Value.String() != "before" {
+			t.Errorf("%d tags: %v", tags, all)
+		}
+	}
+}
+
+// A context that is not there is an empty one.
+func TestASpanWithoutAContext(t *testing.T) {
+	tr, _ := newTracer(t)
+	var none context.Context
+	for _, opts := range [][]trace.SpanOption{nil, {trace.OfKind(trace.Server)}} {
+		ctx, s := tr.Start(none, "x", opts...)
+		s.End()
+		if ctx == nil || ctx.Err() != nil || trace.FromContext(ctx) != s || !s.Context().ParentID.IsZero() {
+			t.Errorf("%v, %+v", ctx, s.Context())
+		}
+	}
+	if attrs := trace.ContextAttrs(none, nil); attrs != nil {
+		t.Errorf("%v", attrs)
+	}
+}
+
+// What is too old leaves a store when something new comes, though nobody looks.
+func TestAStoreForgetsWhenItIsFilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := trace.NewStore(0, time.Minute)
+		fill(t, m, 5, func(int) trace.SpanData { return trace.SpanData{} })
+		time.Sleep(time.Minute + 1)
+		if n := m.Len(); n != 5 {
+			t.Errorf("%d spans before, want 5", n)
+		}
+		m.Report(t.Context(), []trace.SpanData{{Context: trace.SpanContext{TraceID: trace.TraceID{9}}}})
+		if n := m.Len(); n != 1 {
+			t.Errorf("%d spans are left, want the new one", n)
+		}
+	})
+}
