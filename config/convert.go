@@ -132,7 +132,8 @@ func (t *tree) describe(s *secrets, path string, hidden bool) string {
 	case t.kind == Bool || t.kind == Number:
 		return strings.TrimSpace(t.kind.String() + " " + clip(string(appendJSON(nil, t, "", nil))))
 	case t.kind == String || t.kind == Text:
-		return t.kind.String() + " " + strconv.Quote(clip(s.show(path, t)))
+		shown, _ := mask(t.text)
+		return t.kind.String() + " " + strconv.Quote(clip(shown))
 	}
 	return t.kind.String()
 }

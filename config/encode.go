@@ -17,10 +17,11 @@ func appendJSON(b []byte, t *tree, path string, redact *redaction) []byte {
 	case Number:
 		return append(b, t.text...)
 	case String, Text:
+		text := t.text
 		if redact != nil {
-			return appendQuoted(b, redact.show(path, t))
+			text, _ = mask(text)
 		}
-		return appendQuoted(b, t.text)
+		return appendQuoted(b, text)
 	case Array:
 		b = append(b, '[')
 		for i, item := range t.items {

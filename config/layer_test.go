@@ -308,6 +308,14 @@ func TestTheAgeOfSavedContent(t *testing.T) {
 				t.Errorf("younger than %v: restored %v, %s", age, l.have, l.json())
 			}
 		}
+		broken := &front{}
+		broken.saved = filepath.Join(t.TempDir(), "broken.json")
+		if err := os.WriteFile(broken.saved, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := broken.loadSaved(); err == nil || !strings.Contains(err.Error(), "last-known-good file") {
+			t.Errorf("a file that is none: %v", err)
+		}
 		f := &front{}
 		if s, err := f.loadSaved(); err != nil || len(s.byName) != 0 || s.complete(nil) {
 			t.Errorf("without a file: %+v, %v", s, err)
@@ -484,6 +492,87 @@ func TestTagsInASchema(t *testing.T) {
 		v := literal(c.typ, c.text)
 		if got := fmt.Sprintf("%#v %T", v, v); got != c.want {
 			t.Errorf("%s of %v: %s, want %s", c.text, c.typ, got, c.want)
+		}
+	}
+}
+
+// careless is a format whose errors have no kind.
+type careless struct{ JSON }
+
+func (careless) Parse([]byte) (*Node, error) { return nil, errors.New("odd") }
+
+// What a format says without a kind is invalid; what it says itself stays.
+func TestErrorsOfFormats(t *testing.T) {
+	if _, err := parsePart(Part{Data: []byte("x"), Format: careless{}}); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "odd") {
+		t.Errorf("%v, want ErrInvalid", err)
+	}
+	_, err := parsePart(Part{Data: []byte("{")})
+	if _, ok := err.(*SyntaxError); !ok {
+		t.Errorf("%T, want the SyntaxError itself", err)
+	}
+}
+
+// ending is a source whose watch ends without a reason.
+type ending struct{ said }
+
+func (ending) Watch(context.Context, func(Content, error)) error { return nil }
+
+// A watch that ends is a failure of its source; one that ends with the config is not.
+func TestAWatchThatEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		read := func(context.Context) (Content, error) { return document("1", "{}"), nil }
+		c, err := New(WithSource(ending{said{read}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		time.Sleep(time.Minute)
+		h := c.Health()
+		if len(h.Sources) != 1 || !errors.Is(h.Sources[0].Err, ErrUnavailable) || !strings.Contains(h.Sources[0].Err.Error(), "watch ended") {
+			t.Errorf("%+v, want that the watch ended", h.Sources)
+		}
+	})
+}
+
+// What is late is listed in order.
+func TestWhatIsLateIsListedInOrder(t *testing.T) {
+	c, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	f := c.(*front)
+	f.stateMu.Lock()
+	for _, text := range []string{"d", "b", "a", "c", "e"} {
+		f.late[&guest{name: text}] = errors.New(text)
+	}
+	f.stateMu.Unlock()
+	if late := fmt.Sprint(c.Health().Late); late != "[a b c d e]" {
+		t.Errorf("%s, want them in order", late)
+	}
+	f.stateMu.Lock()
+	clear(f.late)
+	f.stateMu.Unlock()
+}
+
+// An enum of durations is of texts, and one of a pointer allows null.
+func TestEnumsInASchema(t *testing.T) {
+	type T struct {
+		D time.Duration `enum:"1s,2s" default:"1s"`
+		P *int          `enum:"1,2"`
+		N int           `enum:"0,2"`
+	}
+	text, err := SchemaOf[T]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ParseSnapshot(nil, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"d": `["1s","2s"]`, "p": `[1,2,null]`, "n": `[0,2]`} {
+		if got := string(s.Get("properties." + path + ".enum").Bytes()); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}
 }

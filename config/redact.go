@@ -70,15 +70,6 @@ func (s *secrets) hides(path string, t *tree) bool {
 	return !known && connectionName(key)
 }
 
-// show returns what of a text may be shown.
-func (s *secrets) show(path string, t *tree) string {
-	if s.hides(path, t) {
-		return redacted
-	}
-	shown, _ := mask(t.text)
-	return shown
-}
-
 // lastKey is the last key of a path that is no index.
 func lastKey(path string) string {
 	keys := SplitPath(path)

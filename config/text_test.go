@@ -183,7 +183,7 @@ func TestThePiecesOfAString(t *testing.T) {
 func TestWhatOfATextIsMasked(t *testing.T) {
 	for s, want := range map[string]int{
 		"": -1, "host/x@y": -1, "u@host": 1, "u:p@host": 3, "u:p@x@host/": 5, "host:80/x@y": -1, "host:8x/y@z": 9,
-		"[::1]:x/a@b": -1, "u:p/w@host": 5, "u:p?w@host": 5, "u p@host": -1, "u'p@host": -1, "host?x@y": -1, "host#x@y": -1, "host:/x@y": -1,
+		"[::1]:x/a@b": -1, "u:p/w@host": 5, "u:p?w@host": 5, "u p@host": -1, " u@host": -1, "\"u@host": -1, "u'p@host": -1, "host?x@y": -1, "host#x@y": -1, "host:/x@y": -1,
 	} {
 		if got := userinfoEnd(s); got != want {
 			t.Errorf("the user of %q ends at %d, want %d", s, got, want)
@@ -198,6 +198,7 @@ func TestWhatOfATextIsMasked(t *testing.T) {
 		{"http://u:p@host/x", "http://u:[redacted]@host/x", true},
 		{"https://token@host", "https://[redacted]@host", true},
 		{"HTTPS://token@host", "HTTPS://[redacted]@host", true},
+		{"http://@host", "http://[redacted]@host", true},
 		{"redis://user@host", "redis://user@host", true},
 		{"redis://:p@host", "redis://:[redacted]@host", true},
 		{"a://u:p@h,b://v:q@i", "a://u:[redacted]@h,b://v:[redacted]@i", true},
@@ -273,6 +274,15 @@ func TestWhatStandsBesideASecret(t *testing.T) {
 		}
 		if got := !strings.Contains(s.String(), `"x"`); got != hidden {
 			t.Errorf("%s is shown as %s, want the value hidden: %v", doc, s, hidden)
+		}
+		type numbers struct{ Value, Val int }
+		_, asStruct := As[numbers](s.Get(""))
+		_, asMap := As[map[string]int](s.Get(""))
+		_, asList := As[[]int](s.Get(""))
+		for what, err := range map[string]error{"numbers": asStruct, "a map": asMap, "a list": asList} {
+			if said := strings.Contains(fmt.Sprint(err), `"x"`); hidden && said {
+				t.Errorf("%s as %s: %v, which tells the secret", doc, what, err)
+			}
 		}
 		for path, v := range s.All() {
 			if v.String("") == "x" {
@@ -440,6 +450,11 @@ func TestPathsAndOrigins(t *testing.T) {
 	}
 	for want, o := range map[string]Origin{"s": {Source: "s"}, "s: p": {Source: "s", Part: "p"}, "s:1": {Source: "s", Line: 1, Column: 2}, "s: p:7": {Source: "s", Part: "p", Line: 7}} {
 		if got := o.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for path, want := range map[string]string{"": "(root): (nothing) → (nothing)", "a.b": "a.b: (nothing) → (nothing)"} {
+		if got := (Change{Path: path}).String(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
