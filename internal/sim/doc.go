@@ -63,24 +63,8 @@
 //
 // # Worlds
 //
-// What each plays, how many seeds CI has of it, and after how many seeds it finds faults that are
-// put into the code on purpose:
-//
-//	wrapper          80   a deadline counts against the instance 1, a POST is sent again 1, what was sent counts as unsent 4,
-//	                      an attempt forgets the deadline 1, a loser of two attempts is never done 3, no budget of retries 116
-//	internal/outlet  400  more is counted as sent than was 2, Close does not give up 28, no bound of the queue 4,
-//	                      what was sent is sent again 5, a loss is noted twice 2, said twice 2, counted again 59
-//	discovery        150  a session that ends drops what is known 1, an entry that is lost stays lost 1,
-//	                      an empty registry is believed 94
-//	config           150  subscribers with vetoes, late ones, restarts from the last-known-good file
-//	platform         80   no deregistration 1
-//	sync             120  leases, over a backend with a clock of its own
-//	event            30   ordered and plain groups, dead letters
-//	kv/ring          6    five to nine nodes
-//
-// Under the race detector on a machine that is busy with other things they play 23 (outlet), 16
-// (config), 10 (sync, platform), 9 (discovery), 5 (wrapper), 2.5 (event) and 0.5 (ring) seeds a second, of three to six
-// faults each.
+// README.md has the table: what each plays, its seeds in CI, how fast they are, and which seed finds the faults
+// that scripts/plants puts into the code on purpose.
 //
 // # Limits
 //
