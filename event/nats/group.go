@@ -76,7 +76,7 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 // config reads what the bucket has, and compares the types.
 func (m *member) config(ctx context.Context, types []string) (group, error) {
 	var has group
-	e, err := m.kv.Get(ctx, "g."+m.key)
+	e, err := entryOf(ctx, m.kv, "g."+m.key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return has, fault.Markf(fault.NotFound, "group %q was deleted", m.g.Name)
 	}
@@ -110,13 +110,13 @@ func (m *member) ensure(ctx context.Context) (jetstream.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.Consumer(ctx, m.key)
+	c, err := consumerOf(ctx, s, m.key)
 	if errors.Is(m.d.lost(err), jetstream.ErrStreamNotFound) {
 		s, err = m.d.stream(ctx)
 		if err != nil {
 			return nil, err
 		}
-		c, err = s.Consumer(ctx, m.key)
+		c, err = consumerOf(ctx, s, m.key)
 	}
 	if err == nil || !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return c, nats.ReadError(err)
@@ -131,7 +131,7 @@ func (m *member) ensure(ctx context.Context) (jetstream.Consumer, error) {
 // create makes the group's consumer where its entry says, or at the beginning of a
 // stream that was made again since.
 func (m *member) create(ctx context.Context, s jetstream.Stream, has group) (jetstream.Consumer, error) {
-	info, err := s.Info(ctx)
+	info, err := infoOf(ctx, s)
 	if err != nil {
 		return nil, nats.ReadError(m.d.lost(err))
 	}
@@ -145,7 +145,7 @@ func (m *member) create(ctx context.Context, s jetstream.Stream, has group) (jet
 			return nil, err
 		}
 	}
-	c, err := s.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+	c, err := makeConsumer(ctx, s, jetstream.ConsumerConfig{
 		Durable: m.key, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: has.After + 1,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Duration(has.Wait) * time.Millisecond, MaxDeliver: -1, MaxAckPending: -1,
 		FilterSubjects: m.d.filters(m.g.Types), // it is sent nothing else
@@ -188,7 +188,7 @@ func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
 func (d *driver) list(ctx context.Context, kv jetstream.KeyValue, s jetstream.Stream) ([]event.GroupInfo, error) {
 	var list []event.GroupInfo
 	err := d.consumers(ctx, s, func(i *jetstream.ConsumerInfo) error {
-		e, err := kv.Get(ctx, "g."+i.Name)
+		e, err := entryOf(ctx, kv, "g."+i.Name)
 		if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
 			return nil // somebody else's
 		}
@@ -218,7 +218,7 @@ func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 	key := groupKey(name)
 	var marked uint64
 	for {
-		e, err := kv.Get(ctx, "g."+key)
+		e, err := entryOf(ctx, kv, "g."+key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			return fault.NotFound
 		}

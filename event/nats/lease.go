@@ -61,7 +61,7 @@ func (m *member) turn(ctx context.Context) (time.Duration, error) {
 		l.tried = true
 	}
 	key, sent := "l."+m.key, time.Now()
-	e, err := m.kv.Get(ctx, key)
+	e, err := entryOf(ctx, m.kv, key)
 	var revision uint64
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
@@ -114,7 +114,7 @@ func (m *member) restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.Consumer(ctx, m.key)
+	c, err := consumerOf(ctx, s, m.key)
 	switch {
 	case err == nil:
 		i := c.CachedInfo()
@@ -176,7 +176,7 @@ func (l *lease) release(ctx context.Context, m *member) error {
 		if !tried {
 			return nil
 		}
-		e, err := m.kv.Get(ctx, key)
+		e, err := entryOf(ctx, m.kv, key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) || err == nil && string(e.Value()) != m.g.Consumer {
 			return nil
 		}

@@ -144,7 +144,7 @@ func (m *member) Lag(ctx context.Context) (event.Lag, error) {
 	if err != nil {
 		return event.Lag{}, err
 	}
-	c, err := s.Consumer(ctx, m.key)
+	c, err := consumerOf(ctx, s, m.key)
 	if err != nil {
 		return event.Lag{}, nats.ReadError(m.d.lost(err))
 	}

@@ -37,7 +37,7 @@ func (d *driver) state(ctx context.Context) (jetstream.StreamState, error) {
 	if err != nil {
 		return jetstream.StreamState{}, err
 	}
-	info, err := s.Info(ctx)
+	info, err := infoOf(ctx, s)
 	if err != nil {
 		return jetstream.StreamState{}, nats.ReadError(d.lost(err))
 	}

@@ -101,7 +101,7 @@ func (d *driver) consumers(ctx context.Context, s jetstream.Stream, visit func(*
 		return err
 	}
 	for _, name := range list {
-		c, err := s.Consumer(ctx, name)
+		c, err := consumerOf(ctx, s, name)
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			continue // deleted since
 		}

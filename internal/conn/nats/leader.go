@@ -3,7 +3,6 @@ package nats
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,9 +17,6 @@ type Of struct {
 	From uint64 `json:"seq,omitempty"`
 }
 
-// askAgainAfter is how long a leader has for its answer, before who leads by then is asked.
-const askAgainAfter = time.Second
-
 // FromLeader reads a message from the server that leads the stream, also if the stream lets
 // its others answer (allow_direct), which may not have yet what was acknowledged. While none
 // leads, none answers.
@@ -29,17 +25,13 @@ func FromLeader(ctx context.Context, c *nats.Conn, stream string, of Of) (*jetst
 	if err != nil {
 		return nil, err
 	}
-	for wait := askAgainAfter; ; wait *= 2 {
-		asked, cancel := context.WithTimeout(ctx, wait)
-		answer, err := c.RequestWithContext(asked, "$JS.API.STREAM.MSG.GET."+stream, question)
-		cancel()
-		if err == nil {
-			return message(answer.Data)
-		}
-		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return nil, err
-		}
+	answer, err := Ask(ctx, func(ctx context.Context) (*nats.Msg, error) {
+		return c.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, question)
+	})
+	if err != nil {
+		return nil, err
 	}
+	return message(answer.Data)
 }
 
 // message reads the answer.
