@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,8 +21,23 @@ import (
 type spoken struct {
 	views     chan func(router.View)
 	reports   chan func(router.Report)
+	mu        sync.Mutex
 	published []router.Report
 	err       error
+}
+
+// fails makes what is published from now on fail, or not.
+func (x *spoken) fails(err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.err = err
+}
+
+// sent is how many reports were published.
+func (x *spoken) sent() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.published)
 }
 
 func newSpoken() *spoken {
@@ -29,6 +45,8 @@ func newSpoken() *spoken {
 }
 
 func (x *spoken) Publish(_ context.Context, r router.Report) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.published = append(x.published, r)
 	return x.err
 }
@@ -338,7 +356,7 @@ func TestSharingThatFailsIsShownOnce(t *testing.T) {
 			err  error
 			want int // lines by then
 		}{{nil, 0}, {errors.New("no"), 1}, {errors.New("no"), 1}, {nil, 1}, {errors.New("no"), 2}, {nil, 2}} {
-			x.err = c.err
+			x.fails(c.err)
 			for range 10 { // what fails is always news
 				w.pick(t).Done(router.Outcome{Class: router.Connect})
 				time.Sleep(time.Second)
@@ -347,7 +365,7 @@ func TestSharingThatFailsIsShownOnce(t *testing.T) {
 				t.Errorf("step %d: %d lines, want %d:\n%s", i, got, c.want, log.String())
 			}
 		}
-		x.err = errors.New("no")
+		x.fails(errors.New("no"))
 		w.pick(t).Done(ok(""))
 		w.Router.Close(t.Context())
 		if got := strings.Count(log.String(), "the last of what was seen is not shared"); got != 1 {
@@ -361,13 +379,13 @@ func TestSharingByCallsThatFailsIsShown(t *testing.T) {
 	for _, err := range []error{nil, errors.New("no")} {
 		var log bytes.Buffer
 		x := newSpoken()
-		x.err = err
+		x.fails(err)
 		w, clock := still(t, fleet(2), router.WithSharing(x, router.Sharing{}), router.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		w.called(t, "n0000", "10")
 		clock.forward(time.Minute)
 		w.touch(t, "n0000")
-		if got := strings.Contains(log.String(), "not shared"); got != (err != nil) || len(x.published) != 1 {
-			t.Errorf("%v: shown %v, %d reports", err, got, len(x.published))
+		if got := strings.Contains(log.String(), "not shared"); got != (err != nil) || x.sent() != 1 {
+			t.Errorf("%v: shown %v, %d reports", err, got, x.sent())
 		}
 	}
 }
