@@ -131,7 +131,7 @@ func (i *Issuer) RevokeKey(ctx context.Context, id string) error {
 }
 
 func (i *Issuer) alterRing(ctx context.Context, op, subject string, change func(*ring) error) error {
-	err := ctx.Err()
+	var err error
 	select {
 	case i.ring.loading <- struct{}{}:
 		defer func() { <-i.ring.loading }()

@@ -40,7 +40,7 @@ func TestPausesOfWhoGuesses(t *testing.T) {
 				if _, wait := try("stranger", "a", "wrong"); wait != 1 {
 					t.Errorf("just before its end: %v, want a nanosecond", wait)
 				}
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 			}
 			for _, other := range []guesser{{"other", "a"}, {"stranger", "b"}, {"", "a"}} {
 				if p := s.pause(other); p > 0 {
