@@ -420,6 +420,9 @@ func TestAMemoryRegistryIsTidy(t *testing.T) {
 			t.Errorf("%+v", u)
 		}
 		known(1)
+		if names, err := d.Services(t.Context()); err != nil || len(names) != 0 {
+			t.Errorf("services %q, %v, want none that is only watched", names, err)
+		}
 		register(entry("a", time.Minute))
 		register(entry("b", time.Minute))
 		synctest.Wait()
