@@ -26,6 +26,18 @@ func child(t *testing.T, role string, env ...string) *exec.Cmd {
 	return cmd
 }
 
+// acknowledged logs an error and returns when it is written. A call waits for a
+// second, which a write can take on a machine that is very busy.
+func acknowledged(l log.Log, message string, args ...any) {
+	start := time.Now()
+	l.Logger("").Error(message, args...)
+	if time.Since(start) >= time.Second {
+		if err := l.Flush(context.Background()); err != nil {
+			os.Exit(6)
+		}
+	}
+}
+
 // TestChild is the body of the other processes.
 func TestChild(t *testing.T) {
 	switch role := os.Getenv("LOG_CHILD"); role {
@@ -36,14 +48,14 @@ func TestChild(t *testing.T) {
 		if err != nil {
 			os.Exit(3)
 		}
-		l.Logger("").Error("the last words")
+		acknowledged(l, "the last words")
 		os.Exit(1)
 	case "exit-file":
 		l, err := log.New(log.ToFile(os.Getenv("LOG_PATH")))
 		if err != nil {
 			os.Exit(3)
 		}
-		l.Logger("").Error("the last words")
+		acknowledged(l, "the last words")
 		os.Exit(1)
 	case "full":
 		fullDisk()
@@ -54,7 +66,7 @@ func TestChild(t *testing.T) {
 			os.Exit(3)
 		}
 		for i := 0; ; i++ {
-			l.Logger("").Error(strings.Repeat("x", 40), "who", os.Getenv("LOG_WHO"), "n", i)
+			acknowledged(l, strings.Repeat("x", 40), "who", os.Getenv("LOG_WHO"), "n", i)
 			fmt.Println(i)
 		}
 	case "rotate":
