@@ -26,7 +26,7 @@ func TestAProcessStaysWithinItsBound(t *testing.T) {
 		bound = 4 << 20
 	}
 	f := startFleet(t, fleetConfig{detection: 10 * time.Second, bound: bound, limit: bound * 5 / 4}, "a", "b")
-	empty, err := f.state("a", "")
+	empty, err := f.state("a", "heap=1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestAProcessStaysWithinItsBound(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	full, err := f.state("a", "")
+	full, err := f.state("a", "heap=1")
 	if err != nil {
 		t.Fatal(err)
 	}

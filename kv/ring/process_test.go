@@ -52,7 +52,7 @@ type state struct {
 	LeftOut int64             // how often a registered peer was found out of reach
 	Held    map[string]uint64 // versions of the items, not of tombstones
 	Bytes   int64             // counted against the bound
-	Heap    uint64            // live, after a collection
+	Heap    uint64            // live, after a collection; if asked for
 	RSS     int64             // 0: not known
 }
 
@@ -86,7 +86,7 @@ func instance(args []string) error {
 	mux.Handle("/.ring", node)
 	mux.HandleFunc("/items", func(w http.ResponseWriter, req *http.Request) { items(w, req, store) })
 	mux.HandleFunc("/state", func(w http.ResponseWriter, req *http.Request) {
-		s := stateOf(node, req.FormValue("held") != "")
+		s := stateOf(node, req.FormValue("held") != "", req.FormValue("heap") != "")
 		s.LeftOut = leftOut.n.Load()
 		_ = json.NewEncoder(w).Encode(s)
 	})
@@ -165,7 +165,8 @@ func items(w http.ResponseWriter, r *http.Request, store kv.KV) {
 	}
 }
 
-func stateOf(n *Node, held bool) state {
+// stateOf is asked again and again, so what is dear in it is left out unless it is wanted.
+func stateOf(n *Node, held, heap bool) state {
 	s := state{Held: map[string]uint64{}}
 	n.mu.RLock()
 	if v := n.v.Load(); v != nil {
@@ -178,11 +179,13 @@ func stateOf(n *Node, held bool) state {
 		}
 	}
 	s.Bytes = n.store.items.Bytes() + n.store.tombs.Bytes()
-	s.RSS = rss()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	s.Heap = m.HeapAlloc
+	if heap {
+		s.RSS = rss()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		s.Heap = m.HeapAlloc
+	}
 	return s
 }
 
@@ -265,13 +268,14 @@ func startFleet(t testing.TB, c fleetConfig, ids ...string) *fleet {
 // settle waits until these agree that they are the ring, and have what they own.
 func (f *fleet) settle(ids ...string) {
 	f.Helper()
+	want := tableOf(ids).epoch
 	f.within(60*time.Second, func() error {
 		for _, id := range ids {
 			s, err := f.state(id, "")
 			if err != nil {
 				return err
 			}
-			if s.Epoch != tableOf(ids).epoch || s.Missing > 0 || s.Left {
+			if s.Epoch != want || s.Missing > 0 || s.Left {
 				return fmt.Errorf("%s: %+v", id, s)
 			}
 		}
