@@ -26,7 +26,8 @@
 // (config.ResolveEvery). A file for which no identity fits is tried again after 5 s:
 // the identity may be one of a plugin or a device that was not there. What was
 // decrypted is remembered, of at most 256 files and 32 MiB. A value that was changed without the key is refused: SOPS'
-// MAC covers all values, but no comments, and with mac_only_encrypted only the
+// MAC covers all values, but no comments, no names of values that are not encrypted, no
+// empty values, and with mac_only_encrypted only the
 // encrypted values. The MAC does not say who wrote a file: age's recipients are
 // public, so whoever may replace a file may encrypt another one for the same key.
 // Keys of other kinds than age are not used, no server is asked for keys, and no
