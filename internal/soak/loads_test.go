@@ -42,6 +42,14 @@ func rabbitMQ(t *testing.T) string {
 	return servertest.SharedRabbitMQ(t).Addr()
 }
 
+// broker is Kafka's, which takes as long.
+func broker(t *testing.T) string {
+	if servertest.Soak(t) == 0 {
+		t.Skip("only with SOAK")
+	}
+	return servertest.SharedKafka(t).Addr()
+}
+
 // dsn is how PostgreSQL is reached at an address.
 func dsn(addr string) string { return "postgres://postgres@" + addr + "/postgres?sslmode=disable" }
 
