@@ -208,8 +208,7 @@ func TestWhenALateCallIsSentBeside(t *testing.T) {
 			rec := newRecorder()
 			w := newWrapper(t, append(c.opts, wrapper.WithRouter(instances(c.instances...)), wrapper.WithRetry(c.policy), wrapper.WithObserver(rec))...)
 			var began time.Time
-			var second time.Duration
-			var sent atomic.Int64
+			var sent, second atomic.Int64
 			slow := false
 			client := &http.Client{Transport: w.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
 				n := sent.Add(1)
@@ -222,7 +221,7 @@ func TestWhenALateCallIsSentBeside(t *testing.T) {
 						time.Sleep(9 * s)
 					}
 				default:
-					second = time.Since(began)
+					second.Store(int64(time.Since(began)))
 					time.Sleep(2 * s) // it is no faster: the first one counts, or is beaten later
 				}
 				return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
@@ -256,8 +255,8 @@ func TestWhenALateCallIsSentBeside(t *testing.T) {
 			if c.want > 0 {
 				attempts = 2
 			}
-			if call := rec.last(t); second != c.want || int(sent.Load()) != attempts || call.Attempts != attempts {
-				t.Errorf("%s: the second was sent after %v, %d in all, %d recorded; want %v", c.name, second, sent.Load(), call.Attempts, c.want)
+			if call, after := rec.last(t), time.Duration(second.Load()); after != c.want || int(sent.Load()) != attempts || call.Attempts != attempts {
+				t.Errorf("%s: the second was sent after %v, %d in all, %d recorded; want %v", c.name, after, sent.Load(), call.Attempts, c.want)
 			}
 			w.Close(context.Background())
 		})
