@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -605,6 +606,76 @@ func TestARegistrationThatWasEnded(t *testing.T) {
 		before := f.writes.Load()
 		if err := r.(*registration).heartbeat(t.Context()); err != nil || f.writes.Load() != before {
 			t.Errorf("a heartbeat that was about to be sent: %v, %d writes", err, f.writes.Load()-before)
+		}
+	})
+}
+
+// Looking for this host's address leaves nothing open.
+func TestHostPortLeavesNothingOpen(t *testing.T) {
+	open := func() int {
+		entries, _ := os.ReadDir("/proc/self/fd")
+		return len(entries)
+	}
+	before := open()
+	for range 50 {
+		if _, err := HostPort(":80"); err != nil {
+			t.Skip(err)
+		}
+	}
+	if n := open(); n > before+10 {
+		t.Errorf("%d files are open, %d were before", n, before)
+	}
+}
+
+// ending is a registry whose watches end without a reason.
+type ending struct{ *faulty }
+
+func (d ending) Watch(ctx context.Context, service string, deliver func(Update)) error {
+	deliver(Update{})
+	return nil
+}
+
+// A watch that ends by itself is an outage, and says so.
+func TestAWatchThatEndsIsAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := must(New(WithDriver("ending", func(context.Context) (Driver, error) { return ending{newFaulty()}, nil }), WithRetry(time.Hour, time.Hour)))
+		defer d.Close()
+		must(d.Get(t.Context(), "s"))
+		synctest.Wait()
+		if s, _ := d.Lookup("s"); s.State != Stale || s.Err == nil || !strings.Contains(s.Err.Error(), "the registry ended the watch") {
+			t.Errorf("%v, %v, want that the watch has ended", s.State, s.Err)
+		}
+	})
+}
+
+// Many that expire at once are in the log once, for as long as they are kept.
+func TestTheLogOfManyThatExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := &locked{}
+		f := newFaulty()
+		reader := must(New(f.option(), WithLogger(slog.New(slog.NewTextHandler(lines, nil)))))
+		defer reader.Close()
+		for i := range 6 {
+			ttl := 10 * time.Second
+			if i >= 4 {
+				ttl = 11 * time.Second
+			}
+			e := Entry{Owner: "o", TTL: ttl, Instance: Instance{Service: "s", ID: fmt.Sprint(i), Address: "h:1"}}
+			if err := f.memoryDriver.Register(t.Context(), e, never); err != nil {
+				t.Fatal(err)
+			}
+		}
+		must(reader.Get(t.Context(), "s"))
+		time.Sleep(10500 * time.Millisecond)
+		if s, _ := reader.Lookup("s"); s.Preserved != 4 {
+			t.Errorf("%d are kept, want 4", s.Preserved)
+		}
+		time.Sleep(time.Second)
+		if s, _ := reader.Lookup("s"); s.Preserved != 6 {
+			t.Errorf("%d are kept, want 6", s.Preserved)
+		}
+		if n := lines.times("many instances expired at once"); n != 1 {
+			t.Errorf("%d lines in the log, want 1", n)
 		}
 	})
 }

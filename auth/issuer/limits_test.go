@@ -272,3 +272,21 @@ func TestPartsOfATokenAndItsTurns(t *testing.T) {
 		t.Error("nothing is a turn")
 	}
 }
+
+// An account that can't be read is not written over.
+func TestAnAccountThatCannotBeReadStays(t *testing.T) {
+	store := Memory()
+	i := newOne(t, WithStore(store))
+	if err := store.Put(t.Context(), accountKey("a"), []byte("{"), 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{
+		"Update":    i.Update(t.Context(), "a", func(a *Account) error { a.Type = User; return nil }),
+		"SetSecret": i.SetSecret(t.Context(), "a", "secret"),
+	} {
+		b, version, e := store.Get(t.Context(), accountKey("a"))
+		if err == nil || e != nil || string(b) != "{" || version != 1 {
+			t.Errorf("%s: %v, and then %q, %v", what, err, b, e)
+		}
+	}
+}

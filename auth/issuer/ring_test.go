@@ -223,6 +223,9 @@ func TestKeysAreReadByOneAtATime(t *testing.T) {
 			if _, err := i.KeySet(t.Context()); (err == nil) != c.ok || err != nil && !errors.Is(err, auth.ErrUnavailable) {
 				t.Errorf("%v later, unavailable: %v", c.sleep, err)
 			}
+			if ks, err := (keySource{i}).Keys(t.Context(), "unknown"); err == nil || ks != nil || !c.ok && !errors.Is(err, auth.ErrUnavailable) {
+				t.Errorf("%v later, unavailable, an unknown key: %v, %v", c.sleep, ks, err)
+			}
 		}
 	})
 }
