@@ -69,7 +69,8 @@ func (d *driver) insert(ctx context.Context, records []*event.Record) (last int6
 	case d.kind == sql.Postgres && len(list) <= rows:
 		err = d.retry(ctx, func() error {
 			args := append([]any{len(list), bytes, d.stream}, values(list)...)
-			return d.alone(d.db.QueryRowContext(ctx, d.countAndInsert(len(list)), args...).Scan(&last))
+			last, err = d.db.Number(ctx, d.countAndInsert(len(list)), args...)
+			return d.alone(err)
 		})
 		return last, err
 	}
