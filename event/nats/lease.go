@@ -118,7 +118,9 @@ func (m *member) restart(ctx context.Context) error {
 	switch {
 	case err == nil:
 		i := c.CachedInfo()
-		if i.NumAckPending == 0 { // nobody had anything
+		// In a cluster the consumer's server may not know yet that the member before is
+		// gone, and would send it a record for which it had asked.
+		if i.NumAckPending == 0 && !nats.Clustered(s) { // nobody had anything
 			m.consumer = c
 			return nil
 		}
