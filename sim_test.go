@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	gosync "sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -50,8 +51,9 @@ func TestSimulated(t *testing.T) {
 const (
 	simDeploy sim.Kind = "deploy" // a program is told to stop, and is started again at the end
 
-	simStop = 4 * time.Second
-	simTTL  = 3 * time.Second
+	simStop  = 4 * time.Second
+	simTTL   = 3 * time.Second
+	simShort = 2500 * time.Millisecond // the longest call that is to end well, also when the program stops
 )
 
 // simPrograms is the world.
@@ -61,6 +63,8 @@ type simPrograms struct {
 	logs     *simLogs
 	servers  map[string]*sim.Backend
 	caller   *http.Client
+
+	over atomic.Bool // all faults are
 
 	mu      gosync.Mutex
 	program map[string]*simProgram
@@ -83,6 +87,7 @@ type simProgram struct {
 	closed     map[string]int // parts
 	calls      int            // in progress
 	jobEnded   bool
+	slow       bool // its job does not end in time
 }
 
 func newSimPrograms(s *sim.Sim) *simPrograms {
@@ -133,6 +138,7 @@ func (w *simPrograms) restart(f sim.Fault, die func(*simProgram)) (func(), error
 func (w *simPrograms) begin(name string) {
 	ctx, stop := context.WithCancel(w.Context())
 	p := &simProgram{w: w, name: name, stop: stop, done: make(chan struct{}), closed: map[string]int{}}
+	p.slow = w.Dice(fmt.Sprint("job of ", name, w.Time())).IntN(8) == 0
 	w.mu.Lock()
 	w.program[name] = p
 	w.mu.Unlock()
@@ -182,6 +188,9 @@ func (p *simProgram) live(ctx context.Context) error {
 	}
 	lines := 0
 	say := func(text string) {
+		if p.late() {
+			return // the log may be closed
+		}
 		p.mu.Lock()
 		lines++
 		id := fmt.Sprint(life, "#", lines)
@@ -190,9 +199,13 @@ func (p *simProgram) live(ctx context.Context) error {
 	}
 	say("begin")
 	handler := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		took, _ := time.ParseDuration(r.URL.Query().Get("took"))
+		if took > simShort { // until it is cut off
+			_ = backoff.Sleep(r.Context(), took)
+			return
+		}
 		p.count(1)
 		defer p.count(-1)
-		took, _ := time.ParseDuration(r.URL.Query().Get("took"))
 		time.Sleep(took)
 		say("served")
 		_, _ = io.WriteString(rw, r.URL.Query().Get("id"))
@@ -201,11 +214,17 @@ func (p *simProgram) live(ctx context.Context) error {
 	w.Logf("%s: Run has ended: %v", life, err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if took := time.Since(p.stopping); !p.stopping.IsZero() && took > simStop+1200*time.Millisecond {
+	if took := time.Since(p.stopping); !p.stopping.IsZero() && took > simStop+1200*time.Millisecond && !p.slow {
 		w.Failf("%s: Run took %v to stop", life, took)
+	}
+	if !p.jobEnded && !p.stopping.IsZero() {
+		w.Failf("%s: Run has ended, and the job goes on", life)
 	}
 	if p.calls > 0 && !p.killed {
 		w.Failf("%s: Run has ended, and %d calls go on", life, p.calls)
+	}
+	if !p.slow && w.calm() && err != nil && strings.Contains(err.Error(), "a job has not ended") && !strings.Contains(err.Error(), "deregister") {
+		w.Failf("%s: the calls in progress left no time for the job, and Run says %v", life, err)
 	}
 	for _, part := range []string{"discovery", "log"} {
 		if n := p.closed[part]; n != 1 {
@@ -237,13 +256,16 @@ func (p *simProgram) late() bool {
 func (p *simProgram) job(ctx context.Context, app *platform.App, say func(string)) error {
 	publish := func(ctx context.Context) {
 		err := app.Event().Publish(ctx, &event.Record{Type: "beat", Data: []byte("1")})
-		if errors.Is(err, event.ErrClosed) && !p.late() {
+		if errors.Is(err, event.ErrClosed) && !p.late() && !p.slow {
 			p.w.Failf("%s: the stream is closed while the job runs", p.name)
 		}
 	}
 	for ctx.Err() == nil {
 		publish(ctx)
 		_ = backoff.Sleep(ctx, 400*time.Millisecond)
+	}
+	if p.slow {
+		time.Sleep(simStop)
 	}
 	p.mu.Lock()
 	if calls := p.calls; calls > 0 && time.Since(p.stopping) < simStop*9/10 && !p.stopping.IsZero() {
@@ -278,35 +300,45 @@ func (l *simListener) Close() error {
 	return l.Listener.Close()
 }
 
-// call calls instances that are registered, until ctx ends.
+// call calls instances that are registered, until ctx ends. Some calls take longer than others;
+// a few take longer than the program has to stop.
 func (w *simPrograms) call(ctx context.Context) {
+	var calls gosync.WaitGroup
+	defer calls.Wait()
 	dice := w.Dice("caller")
 	for n := 0; ctx.Err() == nil; n++ {
-		time.Sleep(time.Duration(30+dice.IntN(300)) * time.Millisecond)
-		all := w.registry.all()
-		if len(all) == 0 {
-			continue
-		}
-		e := all[dice.IntN(len(all))]
+		time.Sleep(time.Duration(30+dice.IntN(500)) * time.Millisecond)
 		took := time.Duration(dice.IntN(600)) * time.Millisecond
-		w.mu.Lock()
-		p := w.program[e.ID]
-		w.mu.Unlock()
-		id := strconv.Itoa(n)
-		resp, err := w.caller.Get(fmt.Sprintf("http://%s/?took=%v&id=%s", e.Address, took, id))
-		text := ""
-		if err == nil {
-			body, _ := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			text = string(body)
+		switch dice.IntN(12) {
+		case 0, 1:
+			took = simShort/2 + time.Duration(dice.Int64N(int64(simShort/2)))
+		case 2:
+			took = 2 * simStop
 		}
-		w.Logf("caller: %s at %s: %q, %v", id, e.ID, text, err)
-		p.mu.Lock()
-		excused := p.killed || !p.stopping.IsZero() && !p.left || !w.gentle()
-		p.mu.Unlock()
-		if text != id && !excused {
-			w.Failf("%s is registered, and a call to it ends with %q, %v", e.ID, text, err)
+		if all := w.registry.all(); len(all) > 0 {
+			e := all[dice.IntN(len(all))]
+			calls.Go(func() { w.callOne(e, strconv.Itoa(n), took) })
 		}
+	}
+}
+
+func (w *simPrograms) callOne(e discovery.Entry, id string, took time.Duration) {
+	w.mu.Lock()
+	p := w.program[e.ID]
+	w.mu.Unlock()
+	resp, err := w.caller.Get(fmt.Sprintf("http://%s/?took=%v&id=%s", e.Address, took, id))
+	text := ""
+	if err == nil {
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		text = string(body)
+	}
+	w.Logf("caller: %s at %s, for %v: %q, %v", id, e.ID, took, text, err)
+	p.mu.Lock()
+	excused := p.killed || !p.stopping.IsZero() && !p.left || !w.gentle() || took > simShort
+	p.mu.Unlock()
+	if text != id && !excused {
+		w.Failf("%s is registered, and a call to it ends with %q, %v", e.ID, text, err)
 	}
 }
 
@@ -317,6 +349,9 @@ func (w *simPrograms) gentle() bool {
 		return f.Kind != simDeploy && (f.From != "logs" || f.To == "registry")
 	})
 }
+
+// calm reports that all is well but for programs that are told to stop, now or in all of the run.
+func (w *simPrograms) calm() bool { return w.over.Load() || w.gentle() }
 
 func (w *simPrograms) run() {
 	w.begin("a")
@@ -329,11 +364,13 @@ func (w *simPrograms) run() {
 	if !w.Until(15*time.Second, func() bool { return len(w.registry.all()) == 2 }) {
 		w.Failf("15 s after the last fault these are registered: %v", w.registry.all())
 	}
+	time.Sleep(simTTL) // until calls that a fault held up are over
+	w.over.Store(true)
 	stop()
-	calling.Wait()
-	for _, p := range w.program {
+	for _, p := range w.program { // with calls in progress
 		p.end()
 	}
+	calling.Wait()
 	if left := w.registry.all(); len(left) > 0 {
 		w.Failf("with all well these have not deregistered: %v", left)
 	}
@@ -426,7 +463,7 @@ func (p *simProgram) close(part string) {
 	if p.registered && !p.leaving {
 		p.w.Failf("%s: %s is closed, and nobody has deregistered", p.name, part)
 	}
-	if !p.jobEnded && p.registered && (p.stopping.IsZero() || time.Since(p.stopping) < simStop) {
+	if !p.slow && !p.jobEnded && p.registered && (p.stopping.IsZero() || time.Since(p.stopping) < simStop) {
 		p.w.Failf("%s: %s is closed while the job runs", p.name, part)
 	}
 }
@@ -531,6 +568,9 @@ func (d *simDiscovery) Renew(ctx context.Context, e discovery.Entry) error {
 func (d *simDiscovery) Deregister(ctx context.Context, e discovery.Entry) error {
 	p := d.p
 	p.mu.Lock()
+	if late := time.Since(p.stopping); !p.leaving && !p.stopping.IsZero() && p.registered && late > 100*time.Millisecond && p.w.calm() {
+		p.w.Failf("%s deregisters %v after it was told to stop", p.name, late)
+	}
 	p.leaving = true
 	p.mu.Unlock()
 	var status string
