@@ -2,6 +2,9 @@ package router_test
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -103,6 +106,102 @@ func TestHowOftenAnAnswerIsUsed(t *testing.T) {
 		}
 		if most < c.want-1 || most > c.want+1 { // one more by least cost, one less by chance
 			t.Errorf("%+v of %d: the best answer was used %d times, want %d", c.p, c.instances, most, c.want)
+		}
+	}
+}
+
+// kept is an answer as a simple model of the pool keeps it.
+type kept struct {
+	id            string
+	load, latency float64
+	at, uses      int
+}
+
+func (a kept) better(b kept, hot float64) bool {
+	switch ah, bh := a.load >= hot, b.load >= hot; {
+	case ah != bh:
+		return bh
+	case ah && a.load != b.load:
+		return a.load < b.load
+	}
+	return a.latency < b.latency
+}
+
+// Which answer is chosen, which are dropped for others, and which when: as a model
+// of it says, call by call.
+func TestPrequalsPoolFollowsItsModel(t *testing.T) {
+	for _, c := range []struct {
+		perCall float64
+		size    int
+		uses    int
+	}{{1, 4, 8}, {2, 4, 3}, {3, 2, 1}, {3, 6, 2}, {8, 3, 1}} {
+		var pool []kept
+		at, odd, compared := 0, false, 0
+		rnd := rand.New(rand.NewPCG(uint64(c.size), 9))
+		drop := func(i int) { pool = slices.Delete(pool, i, i+1) }
+		var clock *time.Duration
+		w, clock := probed(t, 3, 20, router.Probing{PerCall: c.perCall, Pool: c.size, Quantile: .6, MaxAge: time.Hour}, func(_ context.Context, in *discovery.Instance) (router.Load, error) {
+			at++
+			*clock += time.Microsecond
+			pool = slices.DeleteFunc(pool, func(a kept) bool { return a.id == in.ID })
+			if at%11 == 0 {
+				return router.Load{}, errors.New("no answer")
+			}
+			if len(pool) >= c.size {
+				oldest := 0
+				for i := range pool {
+					if pool[i].at < pool[oldest].at {
+						oldest = i
+					}
+				}
+				drop(oldest)
+			}
+			a := kept{in.ID, float64(rnd.IntN(4)), float64(1 + rnd.IntN(5)), at, c.uses}
+			pool = append(pool, a)
+			return router.Load{InFlight: a.load, Latency: time.Duration(a.latency)}, nil
+		})
+		for call := range 400 {
+			want := ""
+			if len(pool) >= 2 {
+				var loads []float64
+				for _, a := range pool {
+					loads = append(loads, a.load)
+				}
+				slices.Sort(loads)
+				hot, best := loads[min(int(.6*float64(len(loads))), len(loads)-1)], 0
+				for i := range pool {
+					if pool[i].better(pool[best], hot) {
+						best = i
+					}
+				}
+				want = pool[best].id
+				pool[best].load++
+				pool[best].uses--
+				if pool[best].uses == 0 {
+					drop(best)
+				}
+				if len(pool) >= c.size {
+					worst := 0
+					for i := range pool {
+						if odd && pool[i].at < pool[worst].at || !odd && pool[worst].better(pool[i], hot) {
+							worst = i
+						}
+					}
+					odd = !odd
+					drop(worst)
+				}
+			}
+			p := w.pick(t)
+			if want != "" && p.Instance.ID != want {
+				t.Fatalf("%+v, call %d: it went to %s, want %s", c, call, p.Instance.ID, want)
+			}
+			if want != "" {
+				compared++
+			}
+			p.Done(router.Outcome{Class: router.Cancelled})
+		}
+		if compared < 300 {
+			t.Errorf("%+v: only %d of 400 calls were by an answer", c, compared)
 		}
 	}
 }
