@@ -274,3 +274,46 @@ func TestWhereChangesAreTold(t *testing.T) {
 }
 
 type fakeExecer struct{ Execer }
+
+// A cursor is good in a process that has the same key, and by default in no other.
+func TestWhoseCursorsAreGood(t *testing.T) {
+	key, other := WithCursorKey(make([]byte, 16)), WithCursorKey([]byte("another key of 16"))
+	for name, c := range map[string]struct {
+		mine, theirs []Option
+		good         bool
+	}{
+		"the same key": {[]Option{key}, []Option{key}, true}, "another key": {[]Option{key}, []Option{other}, false},
+		"a key and none": {[]Option{key}, nil, false}, "none": {nil, nil, false},
+	} {
+		var tables []Table
+		for _, opts := range [][]Option{c.mine, c.theirs} {
+			_, tb, _ := opened(t, nil, opts)
+			for _, id := range []string{"a", "b"} {
+				if err := tb.Create(t.Context(), &Record{ID: id}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tables = append(tables, tb)
+		}
+		page, err := tables[0].Search(t.Context(), Limit(1))
+		if err != nil || page.Next == "" {
+			t.Fatalf("%s: %+v, %v", name, page, err)
+		}
+		if _, err := tables[0].Search(t.Context(), After(page.Next)); err != nil {
+			t.Errorf("%s: its own cursor: %v", name, err)
+		}
+		if _, err := tables[1].Search(t.Context(), After(page.Next)); (err == nil) != c.good {
+			t.Errorf("%s: %v, want it to be good: %v", name, err, c.good)
+		}
+	}
+	m := newMemory()
+	spec := TableSpec{Name: "t", Indexes: [][]Order{{{Key: "k"}}}}
+	if err := m.Ensure(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	for table, want := range map[string]bool{"t": true, "none": false} {
+		if has, err := m.HasIndex(t.Context(), table, spec.Indexes[0]); has != want || err != nil {
+			t.Errorf("%s has the index: %v, %v", table, has, err)
+		}
+	}
+}
