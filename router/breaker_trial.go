@@ -21,7 +21,6 @@ func (b *Breaker) onTrial(now time.Duration) (Trial, bool) {
 			return Trial{}, false
 		}
 		b.change(HalfOpen)
-		b.until.Store(0)
 		b.passed, b.trials = 0, [mostTrials]lease{}
 		fallthrough
 	case HalfOpen:

@@ -139,6 +139,14 @@ func TestProbesThatHangHoldNothingUp(t *testing.T) {
 		if most != 10 {
 			t.Errorf("%d probes under way at a time, want 10", most)
 		}
+		mu.Unlock()
+		time.Sleep(time.Second) // they have ended
+		w.shares(t, 1000, ok)
+		synctest.Wait()
+		mu.Lock()
+		if under != 10 || most != 10 {
+			t.Errorf("later %d are under way, and %d were at most, want 10 again", under, most)
+		}
 	})
 }
 
