@@ -78,7 +78,8 @@
 //
 // The registry may be cut too, and show a node only the smaller part of those that
 // it knew. That part goes on by itself. When such a node meets the others after too
-// long, it drops what it had from before and keeps what it wrote since.
+// long, it drops what it had from before and keeps what it wrote since. If all the others
+// were restarted just before, they do not know what was deleted, and it may come back.
 //
 // What was evicted is not remembered: a node that was unavailable while an item was
 // replaced, and then evicted everywhere, may bring back what it was before.
