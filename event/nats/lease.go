@@ -120,11 +120,12 @@ func (m *member) restart(ctx context.Context) error {
 		i := c.CachedInfo()
 		// In a cluster the consumer's server may not know yet that the member before is
 		// gone, and would send it a record for which it had asked.
-		if i.NumAckPending == 0 && !nats.Clustered(s) { // nobody had anything
+		fresh := i.Delivered.Consumer == 0 && i.NumWaiting == 0
+		if i.NumAckPending == 0 && (fresh || !nats.Clustered(s)) { // nobody had anything
 			m.consumer = c
 			return nil
 		}
-		has.After = i.AckFloor.Stream
+		has.After = max(has.After, i.AckFloor.Stream)
 		if err := m.note(ctx, &has); err != nil {
 			return err
 		}
