@@ -78,8 +78,9 @@ func (l *layer) read(ctx context.Context) (changed bool, err error) {
 
 // hear files what the watch delivers. If it differs from what a Read has found
 // since the watch last caught up, either may be the newer one: the source is
-// asked again, so that values never go back.
-func (l *layer) hear(ctx context.Context, c Content, err error) (changed bool) {
+// asked again, so that values never go back. Doubt is why it gave no answer; what
+// was known then stays.
+func (l *layer) hear(ctx context.Context, c Content, err error) (changed bool, doubt error) {
 	sum := fingerprint(c)
 	changed, ok := l.take(c, err, func() bool {
 		return l.reads == l.heard || err == nil && l.holds(c.Revision, sum)
@@ -87,8 +88,8 @@ func (l *layer) hear(ctx context.Context, c Content, err error) (changed bool) {
 	if !ok {
 		var readErr error
 		changed, readErr = l.read(ctx)
-		if readErr != nil && err == nil {
-			changed, _ = l.take(c, nil, nil)
+		if err == nil {
+			doubt = readErr
 		}
 	}
 	l.mu.Lock()
@@ -96,7 +97,15 @@ func (l *layer) hear(ctx context.Context, c Content, err error) (changed bool) {
 	if err == nil && l.holds(c.Revision, sum) {
 		l.heard = l.reads
 	}
-	return changed
+	return changed, doubt
+}
+
+// catchUp notes that the watch is about to deliver what is there now, which is not
+// older than what was read.
+func (l *layer) catchUp() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heard = l.reads
 }
 
 // holds reports whether the layer's content is that; l.mu is held.
@@ -232,7 +241,8 @@ func fingerprint(c Content) (sum [32]byte) {
 }
 
 // follow keeps the layer up to date until ctx ends. heard is called after
-// everything that the source said or failed to say.
+// everything that the source said or failed to say. A watch is begun again when it
+// can't be known whether what it delivered is older than what was read.
 func (l *layer) follow(ctx context.Context, heard func(changed bool)) {
 	w, ok := l.src.(Watcher)
 	if !ok {
@@ -243,13 +253,31 @@ func (l *layer) follow(ctx context.Context, heard func(changed bool)) {
 		l.take(Content{}, err, nil)
 		heard(false)
 	}
+	var doubt error // that ended the watch before this one
 	watch.Follow(ctx, watch.Options{OnError: fail}, func(ctx context.Context, _ bool, progress func(bool)) error {
-		err := w.Watch(ctx, func(c Content, err error) {
+		watching, end := context.WithCancel(ctx)
+		defer end()
+		if doubt != nil {
+			l.catchUp()
+			doubt = nil
+		}
+		err := w.Watch(watching, func(c Content, err error) {
+			if doubt != nil {
+				return // it has been told to end
+			}
 			progress(true)
-			heard(l.hear(ctx, c, err))
+			var changed bool
+			changed, doubt = l.hear(ctx, c, err)
+			if doubt != nil {
+				end()
+			}
+			heard(changed)
 		})
-		if err == nil && ctx.Err() == nil {
-			err = fault.Markf(ErrUnavailable, "watch ended")
+		switch {
+		case doubt != nil:
+			return doubt
+		case err == nil && ctx.Err() == nil:
+			return fault.Markf(ErrUnavailable, "watch ended")
 		}
 		return err
 	})
