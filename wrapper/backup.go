@@ -210,7 +210,6 @@ func (t *backup) cancel() {
 	if b == nil {
 		return
 	}
-	t.call.record.Instance, t.call.record.Variant = t.first.Instance, t.first.pick.Variant
 	b.bound.cancel(nil)
 	last := func(context.Context) {
 		<-t.ended

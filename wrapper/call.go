@@ -44,7 +44,7 @@ type Call struct {
 	Start     time.Time     // the one reading of the clock that all observers share
 
 	Attempts int                 // how many times it was sent; of a message, how many times it was delivered
-	Instance *discovery.Instance // where the newest attempt went; nil without a router
+	Instance *discovery.Instance // where the newest attempt went, at the end that which counts; nil without a router
 	Variant  string              // the branch of the routing rule
 
 	// Known at the end:

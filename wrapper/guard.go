@@ -120,6 +120,7 @@ func (c *clientCall) panicked() {
 	}
 	if a != nil && a.backup != nil {
 		a.backup.stop()
+		c.counts(a)
 	}
 	c.dropBody()
 	c.finish(errPanicked)

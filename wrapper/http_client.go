@@ -148,6 +148,7 @@ func (c *clientCall) send() (*http.Response, error) {
 		c.last = a.result
 		wait, again := c.next(policy, n)
 		if !again {
+			c.counts(a)
 			c.dropBody()
 			if err != nil {
 				a.done(nil)
@@ -162,6 +163,12 @@ func (c *clientCall) send() (*http.Response, error) {
 			return nil, c.unsent(err)
 		}
 	}
+}
+
+// counts notes that the call ends as the attempt does, beside which a newer one may
+// have been sent.
+func (c *clientCall) counts(a *clientAttempt) {
+	c.record.Instance, c.record.Variant = a.Instance, a.pick.Variant
 }
 
 // unsent ends a call whose next attempt was not to be.

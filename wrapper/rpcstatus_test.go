@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -54,6 +55,16 @@ func TestStatusInHeadersTrailersAndBodies(t *testing.T) {
 		"connect end zipped":     {"application/connect+proto", "", "", message + frame(3, zipped(`{"error":{"code":"internal"}}`)), router.ServerError},
 		"connect end nonsense":   {"application/connect+proto", "", "", frame(2, "["), router.ServerError},
 		"connect end large":      {"application/connect+proto", "", "", message + frame(0, strings.Repeat("x", 70_000)) + frame(2, `{"error":{"code":"not_found"}}`), router.ClientError},
+		"connect without an end": {"application/connect+json", "", "", frame(0, "{}"), router.OK},
+		"connect end empty":      {"application/connect+json", "", "", frame(0, "{}") + frame(2, ""), router.OK},
+		"connect zipped before":  {"application/connect+proto", "", "", frame(1, zipped("x")) + frame(2, `{"error":{"code":"internal"}}`), router.ServerError},
+		"connect end not zipped": {"application/connect+proto", "", "", frame(3, `{"error":{"code":"internal"}}`), router.OK},
+		"connect half an end":    {"application/connect+proto", "", "", message + frame(2, `{"error":{"code":"internal"}}`)[:9], router.ServerError},
+		"web body zipped":        {"application/grpc-web", "", "", message + frame(0x81, zipped("grpc-status: 8\r\n")), router.Overload},
+		"web body, more lines":   {"application/grpc-web", "", "", message + frame(0x80, "x\r\ngrpc-message: y:z\r\ngrpc-status: 5"), router.ClientError},
+		"web without an end":     {"application/grpc-web", "", "", message, router.OK},
+		"web end of Connect's":   {"application/grpc-web", "", "", frame(2, "grpc-status: 13\r\n"), router.OK},
+		"grpc with a body's end": {"application/grpc", "", "", frame(0x80, "grpc-status: 13\r\n"), router.OK},
 		"another type":           {"text/plain", "14", "14", frame(2, `{"error":{"code":"internal"}}`), router.OK},
 	} {
 		versions(t, func(t *testing.T, h2 bool) {
@@ -101,5 +112,41 @@ func TestStatusInHeadersTrailersAndBodies(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The end of a stream is read up to 16 KiB, and each of Connect's codes is one of gRPC's.
+func TestEndsOfStreamsOfConnect(t *testing.T) {
+	said := func(code int, body string) router.Class {
+		rec := newRecorder()
+		newWrapper(t, wrapper.WithObserver(rec)).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/connect+json")
+			w.WriteHeader(code)
+			io.WriteString(w, body)
+		})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil))
+		return rec.last(t).Class
+	}
+	for code, name := range []string{"", "canceled", "unknown", "invalid_argument", "deadline_exceeded", "not_found", "already_exists", "permission_denied", "resource_exhausted",
+		"failed_precondition", "aborted", "out_of_range", "unimplemented", "internal", "unavailable", "data_loss", "unauthenticated"} {
+		if got, want := said(200, frame(2, `{"error":{"code":"`+name+`"}}`)), wrapper.ClassOfCode(uint32(code)); got != want {
+			t.Errorf("the end says %q: recorded %v, want %v", name, got, want)
+		}
+	}
+	const end = `{"error":{"code":"internal"}}`
+	pad := func(n int) string { return end + strings.Repeat(" ", n-len(end)) }
+	for name, c := range map[string]struct {
+		code int
+		body string
+		want router.Class
+	}{
+		"a code that is none":   {200, frame(2, `{"error":{"code":"boom"}}`), router.ServerError},
+		"16 KiB":                {200, frame(2, pad(16<<10)), router.ServerError},
+		"16 KiB and a byte":     {200, frame(2, pad(16<<10+1)), router.OK}, // it is not kept, and so says nothing
+		"the status says more":  {404, frame(2, end), router.ClientError},
+		"an end before the end": {200, frame(2, "{}") + frame(2, "") + frame(0, "x"), router.OK},
+	} {
+		if got := said(c.code, c.body); got != c.want {
+			t.Errorf("%s: recorded %v, want %v", name, got, c.want)
+		}
 	}
 }
