@@ -121,3 +121,10 @@ func TestCertificateIsThatOfTheService(t *testing.T) {
 		})
 	}
 }
+
+// pool trusts the authority alone.
+func (a *authority) pool() *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AddCert(a.cert)
+	return roots
+}
