@@ -131,6 +131,7 @@ func TestRevocationFeedsOfTheUsersOwn(t *testing.T) {
 				t.Errorf("%s: %v, want %v", name, err, auth.ErrUnavailable)
 			}
 			time.Sleep(time.Hour)
+			synctest.Wait()
 			if calls != 4 || taken != 1 {
 				t.Errorf("%s: told %d times, and taken %d times, want 4 and once", name, calls, taken)
 			}
