@@ -403,3 +403,107 @@ func TestWhichPolicyMatches(t *testing.T) {
 		}
 	})
 }
+
+// Whose token a call to a service shows, by what was chosen and whether it is made on
+// behalf of a caller. Strangers get none, and a caller's own header stays.
+func TestWhoseTokenIsShown(t *testing.T) {
+	authority := auth.NewAuthority()
+	a, err := auth.New(auth.Local(authority), auth.WithService("orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller, err := authority.Issue("shop", "orders", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks := map[string]auth.Auth{}
+	for _, service := range []string{"orders", "greeter"} {
+		checks[service], err = auth.New(auth.Local(authority), auth.WithService(service), auth.WithRules(auth.AllowAuthenticated()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer checks[service].Close()
+	}
+	const own = wrapper.Own
+	for _, c := range []struct {
+		name         string
+		mode         wrapper.TokenMode
+		behalf       bool
+		url, header  string
+		subject, aud string // "": none is shown
+	}{
+		{"its own", own, false, "http://greeter/", "", "orders", "greeter"}, {"its own, for a caller", own, true, "http://greeter/", "", "orders", "greeter"}, {"none", wrapper.None, true, "http://greeter/", "", "", ""},
+		{"the caller's", wrapper.PassOn, true, "http://greeter/", "", "shop", "orders"}, {"the caller's, without one", wrapper.PassOn, false, "http://greeter/", "", "orders", "greeter"},
+		{"exchanged", wrapper.Exchange, true, "http://greeter/", "", "shop", "greeter"}, {"exchanged, without a caller", wrapper.Exchange, false, "http://greeter/", "", "orders", "greeter"},
+		{"strangers", own, true, "http://greeter.example/", "", "", ""}, {"a header is there", own, true, "http://greeter/", "Basic YTpi", "", ""},
+	} {
+		w, err := wrapper.New(wrapper.WithName("orders"), wrapper.WithAuth(a), wrapper.WithTokens(func(string) wrapper.TokenMode { return c.mode }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := t.Context()
+		if c.behalf {
+			ctx = auth.ContextWithToken(ctx, caller)
+		}
+		r, err := http.NewRequestWithContext(ctx, "GET", c.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.header != "" {
+			r.Header.Set("Authorization", c.header)
+		}
+		var shown http.Header
+		resp, err := w.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			shown = r.Header
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+		})).RoundTrip(r)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		resp.Body.Close()
+		if c.subject == "" {
+			if got := shown.Get("Authorization"); got != c.header || len(shown["Dpop"]) != 0 {
+				t.Errorf("%s: shown %q, want %q", c.name, got, c.header)
+			}
+			continue
+		}
+		seen := &http.Request{Header: http.Header{"Authorization": shown["Authorization"]}}
+		got, _, err := auth.CredentialFromRequest(seen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := checks[c.aud].Authorized(auth.ContextWithCredential(t.Context(), got), auth.Request{Service: c.aud, Action: "GET", Resource: "/"})
+		if err != nil || token.Subject != c.subject {
+			t.Errorf("%s: %s is shown %v, %v; want that of %s", c.name, c.aud, token, err, c.subject)
+		}
+	}
+	a.Close()
+}
+
+// A Wrapper that is closed while two attempts are on their way still ends both: the
+// call then waits for the one that lost.
+func TestCloseWhileTwoAttemptsAreOnTheirWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ms = time.Millisecond
+		d, ended := 100*ms, make(attempts, 100)
+		w, err := wrapper.New(wrapper.WithName("orders"), wrapper.WithRouter(instances("a:80", "b:80")), wrapper.WithObserver(ended), wrapper.WithHedge(wrapper.HedgePolicy{Quantile: .5, Ratio: 1}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := &http.Client{Transport: w.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			time.Sleep(d)
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+		}))}
+		for range 20 {
+			get(t, client, "http://greeter/")
+		}
+		d = time.Second
+		began := time.Now()
+		time.AfterFunc(500*ms, func() { w.Close(context.Background()) })
+		get(t, client, "http://greeter/")
+		if took := time.Since(began); took != 1100*ms || len(ended) != 22 {
+			t.Errorf("after %v, %d of 22 attempts have ended, want all after 1.1s", took, len(ended))
+		}
+	})
+}
