@@ -210,6 +210,12 @@ func (t *backup) cancel() {
 	if b == nil {
 		return
 	}
+	select {
+	case <-t.ended: // by itself: it counts as it went
+		lose(t.got)
+		return
+	default:
+	}
 	b.bound.cancel(nil)
 	last := func(context.Context) {
 		<-t.ended
