@@ -115,14 +115,10 @@ func (n *Node) listing(r *reader, size int) (byte, []byte) {
 	return stOK, reply
 }
 
-// pull takes from a peer what is newer there in the given partitions, and
-// reports whether the peer has all that it owns. In partitions that this node
+// pull takes from a peer what is newer there in the partitions whose digests are given,
+// and reports whether the peer has all that it owns. In partitions that this node
 // does not own it takes no new keys.
-func (n *Node) pull(ctx context.Context, v *view, id string, parts []uint16, handoff bool) (whole bool, err error) {
-	digests := make([]byte, 0, 10*len(parts))
-	for _, p := range parts {
-		digests = putU64(putU16(digests, p), n.store.digests[p].Load())
-	}
+func (n *Node) pull(ctx context.Context, v *view, id string, digests []byte, handoff bool) (whole bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, max(pullWithin, n.o.tombs/8))
 	defer cancel()
 	credit := shortPages

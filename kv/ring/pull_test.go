@@ -171,7 +171,7 @@ func pullFrom(t *testing.T, n *Node, page func() []byte) error {
 	v := n.newView(n.v.Load().table, true, []string{"b"}, map[string]*link{"b": l}, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	_, err := n.pull(ctx, v, "b", []uint16{0}, false)
+	_, err := n.pull(ctx, v, "b", putU64(putU16(nil, 0), n.store.digests[0].Load()), false)
 	return err
 }
 

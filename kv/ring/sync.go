@@ -74,11 +74,15 @@ func (n *Node) compare(ctx context.Context) bool {
 		}
 	}
 	compared := append(mine, n.kept(v, started)...)
+	digests := make([]byte, 0, 10*len(compared))
+	for _, p := range compared {
+		digests = putU64(putU16(digests, p), n.store.digests[p].Load())
+	}
 	whole := make([]bool, len(v.peers))
 	errs := make([]error, len(v.peers))
 	var wg sync.WaitGroup
 	for i, id := range v.peers {
-		wg.Go(func() { whole[i], errs[i] = n.pull(ctx, v, id, compared, missing > 0) })
+		wg.Go(func() { whole[i], errs[i] = n.pull(ctx, v, id, digests, missing > 0) })
 	}
 	wg.Wait()
 	var answered []string
@@ -100,10 +104,13 @@ func (n *Node) compare(ctx context.Context) bool {
 		n.mu.Unlock()
 		return false
 	}
-	for _, p := range mine {
-		n.have[p].Store(true)
+	if n.missing > 0 {
+		for _, p := range mine {
+			n.have[p].Store(true)
+		}
+		n.missing = 0
 	}
-	n.recount(v)
+	n.notify()
 	leftovers, member := n.leftovers(v), n.member
 	n.mu.Unlock()
 	if slices.Contains(whole, false) {

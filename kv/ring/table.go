@@ -61,6 +61,7 @@ func place(members []member, replicas int) *table {
 		at    int
 	}
 	best := make([]scored, 0, n+1)
+	all := make([]string, Partitions*n)
 	for p := range t.owners {
 		best = best[:0]
 		for i, m := range members {
@@ -75,7 +76,7 @@ func place(members []member, replicas int) *table {
 				best = best[:min(len(best), n)]
 			}
 		}
-		owners := make([]string, len(best))
+		owners := all[p*n : p*n+n : p*n+n]
 		for i, b := range best {
 			owners[i] = members[b.at].id
 			t.claims[p] = mix(t.claims[p] ^ hashes[b.at])

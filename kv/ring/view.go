@@ -172,6 +172,11 @@ func (n *Node) recount(v *view) {
 			n.missing++
 		}
 	}
+	n.notify()
+}
+
+// notify has those look again who await a state of the node. Called with mu held.
+func (n *Node) notify() {
 	close(n.changed)
 	n.changed = make(chan struct{})
 }
