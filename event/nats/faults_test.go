@@ -57,25 +57,6 @@ func proxied(t *testing.T) (*netfault.Proxy, event.Stream) {
 	return p, s
 }
 
-// A cluster drops a question that comes while nobody leads what it is about. Subscribe
-// waited for that answer until its deadline when another member took its turn.
-func TestAQuestionThatIsDroppedIsAskedAgain(t *testing.T) {
-	leak.Check(t)
-	p, s := proxied(t)
-	sub, err := s.Subscribe(t.Context(), handler(func(*event.Record) error { return nil }), event.Group("g"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.Drop(netfault.Replies)
-	asked := make(chan error, 1)
-	go func() { _, err := sub.Lag(t.Context()); asked <- err }()
-	<-time.After(100 * time.Millisecond) // for the answer that gets lost
-	p.Heal()
-	if err := <-asked; err != nil {
-		t.Error(err)
-	}
-}
-
 func TestIdleSubscriptionsCostLittle(t *testing.T) {
 	leak.Check(t)
 	p, s := proxied(t)

@@ -37,9 +37,10 @@ func SharedMariaDB(t testing.TB) *Server {
 	return share(t, "mariadb", MariaDB)
 }
 
-// mariaDBFlags returns the flags that both mariadbd and mariadb-install-db need.
+// mariaDBFlags returns the flags that both mariadbd and mariadb-install-db need. Whichever begins
+// removes the temporary tables that it finds, which in /tmp would be those of others.
 func mariaDBFlags(s *Server, program string) []string {
-	flags := []string{"--no-defaults", "--datadir=" + s.dir + "/data", "--user=" + userName(), "--skip-name-resolve", "--innodb-log-file-size=8M"}
+	flags := []string{"--no-defaults", "--datadir=" + s.dir + "/data", "--tmpdir=" + s.dir, "--user=" + userName(), "--skip-name-resolve", "--innodb-log-file-size=8M"}
 	if path, _ := find(program); root(path) != "" {
 		flags = append(flags, "--basedir="+root(path))
 	}
