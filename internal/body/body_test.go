@@ -30,7 +30,14 @@ func serve(t *testing.T, within, timeout time.Duration) *httptest.Server {
 		case errors.As(err, &large):
 			fmt.Fprint(w, "too large")
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			fmt.Fprintf(w, "too slow: %v", time.Since(start).Round(within/4))
+			bound := within
+			if timeout > 0 {
+				bound = min(within, timeout)
+			}
+			if time.Since(start) < bound/2 { // how long a busy machine takes beyond it is its own
+				fmt.Fprint(w, "too soon: ")
+			}
+			fmt.Fprint(w, "too slow")
 		case err != nil:
 			fmt.Fprint(w, err)
 		default:
@@ -82,7 +89,7 @@ func TestBodiesAreBoundedInSizeAndTime(t *testing.T) {
 		{4, "abcd", `read "abcd"`},
 		{5, "abcde", `read "abcde"`}, // at the bound, and the handler works on after the time
 		{6, "abcdef", "too large"},
-		{5, "abcd", "too slow: 200ms"}, // and never the rest
+		{5, "abcd", "too slow"}, // and never the rest
 		{0, "", `read ""`},
 	} {
 		if got := send(t, s, c.length, c.sent); got != c.want {
@@ -93,8 +100,8 @@ func TestBodiesAreBoundedInSizeAndTime(t *testing.T) {
 
 // The server's own timeout is not made longer.
 func TestAShorterReadTimeoutStays(t *testing.T) {
-	s := serve(t, 400*time.Millisecond, 100*time.Millisecond)
-	if got := send(t, s, 5, "abcd"); got != "too slow: 100ms" {
+	s := serve(t, time.Minute, 100*time.Millisecond)
+	if got := send(t, s, 5, "abcd"); got != "too slow" {
 		t.Errorf("got %s, want it after the server's 100ms", got)
 	}
 }
