@@ -1,12 +1,14 @@
 package wrapper_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -14,6 +16,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,4 +131,70 @@ func (a *authority) pool() *x509.CertPool {
 	roots := x509.NewCertPool()
 	roots.AddCert(a.cert)
 	return roots
+}
+
+// Each service has connections of its own over TLS. They are closed with the others
+// that are idle, and when so many services were called since that it is forgotten.
+func TestConnectionsOfServicesAreClosed(t *testing.T) {
+	us := newAuthority(t)
+	srv := us.serve(t, "", "greeter")
+	for name, c := range map[string]struct {
+		idle   bool // CloseIdleConnections
+		others int
+		closed bool
+	}{"kept": {}, "idle": {idle: true, closed: true}, "among others": {others: 1000}, "forgotten": {others: 1100, closed: true}} {
+		var dials, closed atomic.Int64
+		broken := false
+		base := http.DefaultTransport.(*http.Transport).Clone()
+		base.TLSClientConfig = &tls.Config{RootCAs: us.pool()}
+		base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if broken {
+				return nil, io.ErrUnexpectedEOF
+			}
+			dials.Add(1)
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+			return &onCloseConn{Conn: conn, f: func() { closed.Add(1) }}, err
+		}
+		w := newWrapper(t, wrapper.WithRouter(instances(srv.Listener.Addr().String())), wrapper.WithRetry(wrapper.RetryPolicy{Attempts: 1}))
+		client := &http.Client{Transport: w.Transport(base)}
+		for range 2 {
+			if _, err := send(t, client, "GET", "https://greeter/"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		broken = true
+		for i := range c.others {
+			if _, err := send(t, client, "GET", fmt.Sprintf("https://s%d/", i)); !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Fatal(err)
+			}
+		}
+		broken = false
+		if c.idle {
+			client.CloseIdleConnections()
+		}
+		if c.closed {
+			poll(t, "the connection to be closed", func() bool { return closed.Load() == 1 })
+		}
+		if _, err := send(t, client, "GET", "https://greeter/"); err != nil {
+			t.Fatal(err)
+		}
+		want := map[bool]int64{false: 1, true: 2}[c.closed]
+		if dials.Load() != want {
+			t.Errorf("%s: dialled %d times for three calls, want %d", name, dials.Load(), want)
+		}
+		client.CloseIdleConnections()
+		poll(t, "all connections to be closed", func() bool { return closed.Load() == want })
+	}
+}
+
+// onCloseConn is a connection that says when it is closed first.
+type onCloseConn struct {
+	net.Conn
+	f    func()
+	once sync.Once
+}
+
+func (c *onCloseConn) Close() error {
+	c.once.Do(c.f)
+	return c.Conn.Close()
 }
