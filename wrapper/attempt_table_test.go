@@ -439,3 +439,74 @@ func TestWhoReadsErrorsOfConnect(t *testing.T) {
 		}
 	}
 }
+
+// fails is a body whose Read fails, in one way before it is closed and in another after.
+type fails struct{ closed atomic.Bool }
+
+func (f *fails) Read([]byte) (int, error) {
+	if f.closed.Load() {
+		return 0, errors.New("closed")
+	}
+	return 0, errors.New("broken")
+}
+func (f *fails) Close() error { f.closed.Store(true); return nil }
+
+// A body that breaks is its caller's fault; that it can't be read once the transport
+// has closed it is nobody's.
+func TestWhoseFaultABodyIs(t *testing.T) {
+	for name, c := range map[string]struct {
+		reads, closes, late bool
+		want                router.Class
+	}{"not read": {want: router.Connect}, "broken": {reads: true, want: router.ClientError}, "broken, then closed": {reads: true, closes: true, want: router.ClientError}, "read when it is closed": {closes: true, late: true, want: router.Connect}} {
+		for _, getBody := range []bool{false, true} {
+			rec := newRecorder()
+			r, err := http.NewRequestWithContext(t.Context(), "POST", "http://greeter/", &fails{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if getBody {
+				r.GetBody = func() (io.ReadCloser, error) { return &fails{}, nil }
+			}
+			_, err = newWrapper(t, wrapper.WithObserver(rec), wrapper.WithRouter(instances("a:80"))).Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+				if c.reads {
+					io.ReadAll(r.Body)
+				}
+				if c.closes {
+					r.Body.Close()
+				}
+				if c.late {
+					io.ReadAll(r.Body)
+				}
+				return nil, errors.New("cable cut")
+			})).RoundTrip(r)
+			if call := rec.last(t); err == nil || call.Class != c.want {
+				t.Errorf("%s, made again %v: %v, recorded %v, want %v", name, getBody, err, call.Class, c.want)
+			}
+		}
+	}
+}
+
+// The service that is called is named by WithServices, and what is none by its host.
+func TestNamesOfServices(t *testing.T) {
+	tells := func(name string, ok bool) []wrapper.Option {
+		return []wrapper.Option{wrapper.WithServices(func(*http.Request) (string, bool) { return name, ok })}
+	}
+	for _, c := range []struct {
+		opts      []wrapper.Option
+		url, name string
+		routed    bool
+	}{
+		{nil, "http://greeter/", "greeter", true}, {nil, "http://greeter:80/", "greeter:80", false}, {nil, "http://greeter.example/", "greeter.example", false}, {nil, "http://localhost/", "localhost", false},
+		{tells("shop", true), "http://greeter.example/", "shop", true}, {tells("shop", false), "http://greeter/", "greeter", false},
+	} {
+		rec, to := newRecorder(), ""
+		client := &http.Client{Transport: newWrapper(t, append(c.opts, wrapper.WithRouter(instances("a:80")), wrapper.WithObserver(rec))...).Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			to = r.URL.Host
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+		}))}
+		get(t, client, c.url)
+		if call := rec.last(t); call.Service != c.name || (to == "a:80") != c.routed || (call.Instance != nil) != c.routed {
+			t.Errorf("%s is %q, sent to %s, want %q, routed %v", c.url, call.Service, to, c.name, c.routed)
+		}
+	}
+}

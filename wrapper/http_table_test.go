@@ -122,6 +122,16 @@ func TestWhatARefusalAnswers(t *testing.T) {
 			if got := wrapper.StatusOf(c.err); got != c.code {
 				t.Errorf("%s: the status is %d, want %d", name, got, c.code)
 			}
+			says := kind
+			switch kind {
+			case "":
+				says = "text/plain; charset=utf-8"
+			case "connect":
+				says = "application/json"
+			}
+			if got := h.Get("Content-Type"); got != says {
+				t.Errorf("%s, %q: answered as %q, want %q", name, kind, got, says)
+			}
 			if body := out.Body.String(); strings.Contains(body, `"code":`) != strings.Contains(kind, "connect") {
 				t.Errorf("%s, %q: %q", name, kind, body)
 			}

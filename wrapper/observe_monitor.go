@@ -14,7 +14,7 @@ func (o monitorObserver) Begin(ctx context.Context, c *Call) context.Context { r
 
 func (o monitorObserver) End(_ context.Context, c *Call) {
 	e := monitor.Endpoint{Client: c.Side == Client, Service: c.Service, Method: c.Method}
-	err := c.failure()
+	err := c.reason()
 	if c.Class == router.ClientError || c.Class == router.Cancelled {
 		err = nil // the caller's fault is no failure of the endpoint
 	}

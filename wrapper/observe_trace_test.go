@@ -57,6 +57,8 @@ func TestSpansOfACallAndItsAttempts(t *testing.T) {
 				}
 				at := slices.IndexFunc(s.Tags, func(a trace.Tag) bool { return a.Key == "http.request.resend_count" })
 				switch {
+				case tag(s, "http.request.method") != "GET" || tag(s, "url.full") != "http://greeter/" || tag(s, "server.address") != "greeter":
+					t.Errorf("span %d does not say what was asked for: %v", i, s.Tags)
 				case s.Kind != trace.Client || s.Remote.Service != "greeter" || s.Remote.Address == "":
 					t.Errorf("span %d is %+v, want a client's that names the instance", i, s)
 				case i == 0 && (at >= 0 || !s.Context.ParentID.IsZero() || len(s.Events) != c.failed):

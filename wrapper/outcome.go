@@ -93,14 +93,6 @@ func refusedStream(err error) bool {
 	return errors.As(err, &e) && e.Code == refused
 }
 
-// failure is what to say of a call that did not go well, or nil.
-func (c *Call) failure() error {
-	if c.Panic == nil && (c.Class == router.Cancelled || c.Class == router.ClientError && c.Side == Server) {
-		return nil
-	}
-	return c.reason()
-}
-
 func failureOf(class router.Class, status int, err error) error {
 	switch {
 	case err != nil:

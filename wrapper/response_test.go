@@ -58,14 +58,14 @@ func TestTooLargeABodyClosesTheConnection(t *testing.T) {
 	})
 	for name, h := range map[string]http.Handler{"bare": limited, "wrapped": w.Handler(limited)} {
 		srv, c := serve(t, h, false)
-		for size, closed := range map[int]bool{10: false, 11: true} {
+		for size, closed := range map[int]bool{0: false, 10: false, 11: true} {
 			resp, err := c.Post(srv.URL, "text/plain", strings.NewReader(strings.Repeat("x", size)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
-			if resp.Close != closed {
+			if resp.Close != closed || (resp.StatusCode == 413) != closed {
 				t.Errorf("%s, %d bytes: the connection is closed: %v, want %v", name, size, resp.Close, closed)
 			}
 		}
@@ -284,6 +284,7 @@ func TestRouteIsFoundBehindCopies(t *testing.T) {
 		{"timeout handler, too slow", http.TimeoutHandler(wrapper.Route(nil)(mux), 10*time.Millisecond, ""), "/slow/1", "GET /slow/{id}", "/slow/{id}"},
 		{"unknown", copies(wrapper.Route(nil)(mux)), "/nowhere", "GET", ""},
 		{"by hand", copies(named), "/by/1", "GET /by/:hand", "/by/:hand"},
+		{"found nothing", copies(wrapper.Route(func(*http.Request) string { return "" })(mux)), "/users/1", "GET", ""},
 		{"found", copies(wrapper.Route(func(*http.Request) string { return "/found" })(named)), "/x", "GET /found", "/found"},
 	} {
 		rec := newRecorder()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/log"
+	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/trace"
 	"github.com/micro/go-platform/wrapper"
@@ -215,6 +216,55 @@ func TestVersionAndSchemeOfARequest(t *testing.T) {
 		w.Handler(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(204) })).ServeHTTP(httptest.NewRecorder(), r)
 		if s := spans()[0]; tag(s, "network.protocol.version") != c.version || tag(s, "url.scheme") != c.scheme {
 			t.Errorf("HTTP/%d.%d, TLS %v: version %q, scheme %q, want %q, %q", c.major, c.minor, c.secure, tag(s, "network.protocol.version"), tag(s, "url.scheme"), c.version, c.scheme)
+		}
+	}
+}
+
+// learns is a monitor that notes what it is told.
+type learns struct {
+	phases
+	told *[]error
+}
+
+func (m learns) Observe(_ monitor.Endpoint, _ time.Duration, err error) {
+	*m.told = append(*m.told, err)
+}
+
+// A monitor learns of failures, and not of what only the caller did wrong or gave up.
+func TestWhatAMonitorLearns(t *testing.T) {
+	boom := errors.New("boom")
+	for class, want := range map[router.Class]bool{router.OK: false, router.ClientError: false, router.Cancelled: false, router.ServerError: true, router.Overload: true, router.Timeout: true, router.Connect: true, router.Unsent: true} {
+		for _, side := range []wrapper.Side{wrapper.Server, wrapper.Client} {
+			for _, err := range []error{nil, boom} {
+				var told []error
+				w := newWrapper(t, wrapper.WithMonitor(learns{phases{ready: make(chan bool)}, &told}))
+				given := err
+				if class == router.OK {
+					given = nil
+				}
+				observe(w, wrapper.Call{Side: side, Protocol: "micro", Method: "Orders.Get", Class: class, Err: given})
+				if len(told) != 1 || (told[0] != nil) != want || want && err != nil && !errors.Is(told[0], boom) {
+					t.Errorf("%v on side %d with %v: told %v, want a failure: %v", class, side, given, told, want)
+				}
+			}
+		}
+	}
+}
+
+// The span of a call that came in says from where.
+func TestSpansSayFromWhereACallCame(t *testing.T) {
+	w, spans, _ := observed(t)
+	r := httptest.NewRequest("GET", "/", nil)
+	r.RemoteAddr = "10.0.0.7:4711"
+	w.Handler(nil).ServeHTTP(httptest.NewRecorder(), r)
+	observe(w, wrapper.Call{Side: wrapper.Server, Protocol: "micro", Method: "Orders.Get", Peer: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 7), Port: 4711}})
+	all := spans()
+	if len(all) != 2 {
+		t.Fatalf("%d spans, want 2", len(all))
+	}
+	for _, s := range all {
+		if s.Remote.Address != "10.0.0.7:4711" || tag(s, "client.address") != "10.0.0.7" {
+			t.Errorf("%s came from %q, %q", s.Name, s.Remote.Address, tag(s, "client.address"))
 		}
 	}
 }

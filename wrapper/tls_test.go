@@ -169,10 +169,13 @@ func TestConnectionsOfServicesAreClosed(t *testing.T) {
 			}
 		}
 		broken = false
-		if c.idle {
-			client.CloseIdleConnections()
+		closes := func(n int64) func() bool { // it is idle a moment after the call
+			return func() bool { client.CloseIdleConnections(); return closed.Load() == n }
 		}
-		if c.closed {
+		switch {
+		case c.idle:
+			poll(t, "the idle connection to be closed", closes(1))
+		case c.closed:
 			poll(t, "the connection to be closed", func() bool { return closed.Load() == 1 })
 		}
 		if _, err := send(t, client, "GET", "https://greeter/"); err != nil {
@@ -182,8 +185,7 @@ func TestConnectionsOfServicesAreClosed(t *testing.T) {
 		if dials.Load() != want {
 			t.Errorf("%s: dialled %d times for three calls, want %d", name, dials.Load(), want)
 		}
-		client.CloseIdleConnections()
-		poll(t, "all connections to be closed", func() bool { return closed.Load() == want })
+		poll(t, "all connections to be closed", closes(want))
 	}
 }
 
