@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/kv"
@@ -177,39 +178,44 @@ func hole(t *testing.T) *counted {
 // An instance that says nothing must not keep an idempotent call for as long as
 // its deadline allows, and it is the one to blame.
 func TestSilentInstanceIsPassedOver(t *testing.T) {
-	var silent atomic.Bool
-	stuck := count(t, func(w http.ResponseWriter, r *http.Request) {
-		if silent.Load() {
-			<-r.Context().Done()
-		}
-	})
-	good := count(t, answer(200))
+	const stuck, good = "10.0.0.1:80", "10.0.0.2:80"
 	for name, method := range map[string]string{"idempotent": "GET", "not": "POST"} {
-		t.Run(name, func(t *testing.T) {
-			silent.Store(false)
-			r := realRouter(t, []string{stuck.addr(), good.addr()})
+		synctest.Test(t, func(t *testing.T) {
+			silent := false
+			r := realRouter(t, []string{stuck, good})
 			w := newWrapper(t, wrapper.WithRouter(r), wrapper.WithRetry(wrapper.RetryPolicy{PerSecond: 1000}))
+			client := &http.Client{Transport: w.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+				if silent && r.URL.Host == stuck {
+					<-r.Context().Done()
+					return nil, r.Context().Err()
+				}
+				time.Sleep(time.Millisecond)
+				return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+			}))}
 			for range 30 {
-				get(t, w.Client(), "http://greeter/")
+				get(t, client, "http://greeter/")
 			}
-			silent.Store(true)
+			silent = true
 			failed := 0
 			for range 4 {
 				ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
 				q, _ := http.NewRequestWithContext(ctx, method, "http://greeter/", nil)
-				if resp, err := w.Client().Do(q); err != nil {
+				if resp, err := client.Do(q); err != nil {
 					failed++
 				} else {
 					resp.Body.Close()
 				}
 				cancel()
 			}
+			synctest.Wait()
 			if method == "GET" && failed > 0 || method == "POST" && failed == 0 {
-				t.Errorf("%d of 4 failed", failed)
+				t.Errorf("%s: %d of 4 failed", name, failed)
 			}
-			poll(t, "the instance to be blamed", func() bool { n := outcomes(r, stuck.addr()); return n.Outcomes[router.Timeout] > 0 && n.InFlight == 0 })
-			if n := outcomes(r, good.addr()); n.Outcomes[router.Timeout]+n.Outcomes[router.Cancelled] != 0 {
-				t.Errorf("the good one is blamed: %v", n.Outcomes)
+			if n := outcomes(r, stuck); n.Outcomes[router.Timeout] == 0 || n.InFlight != 0 {
+				t.Errorf("%s: the silent one is not blamed: %v, %d open", name, n.Outcomes, n.InFlight)
+			}
+			if n := outcomes(r, good); n.Outcomes[router.Timeout]+n.Outcomes[router.Cancelled] != 0 {
+				t.Errorf("%s: the good one is blamed: %v", name, n.Outcomes)
 			}
 		})
 	}
