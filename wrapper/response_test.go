@@ -54,7 +54,9 @@ func TestTooLargeABodyClosesTheConnection(t *testing.T) {
 		_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 10))
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+			return
 		}
+		io.WriteString(w, "ok")
 	})
 	for name, h := range map[string]http.Handler{"bare": limited, "wrapped": w.Handler(limited)} {
 		srv, c := serve(t, h, false)
