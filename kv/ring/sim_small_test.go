@@ -47,10 +47,17 @@ func story(dice *rand.Rand, names []string) []sim.Fault {
 			{At: at, For: 4 * time.Second, Kind: sim.Cut, From: names[0], To: names[1]},
 			{At: at + after(simDetection, 2*time.Second), For: time.Second, Kind: sim.Kill, From: names[0]},
 		}
-	case 2: // two nodes are added at the same time
-		if len(names) > 3 {
-			return []sim.Fault{{At: at, Kind: joins, From: names[0]}, {At: at + after(0, 20*time.Millisecond), Kind: joins, From: names[1]}}
+	case 2: // two nodes are added at the same time, and are far away
+		if len(names) == 3 {
+			return nil
 		}
+		faults := []sim.Fault{{At: at, Kind: joins, From: names[0]}, {At: at, Kind: joins, From: names[1]}}
+		for _, from := range names[:2] {
+			for _, to := range names[2:] {
+				faults = append(faults, sim.Fault{At: at, For: 3 * time.Second, Kind: sim.Delay, From: from, To: to, Size: 10 + dice.IntN(200)})
+			}
+		}
+		return faults
 	}
 	return nil
 }
