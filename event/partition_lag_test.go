@@ -20,7 +20,10 @@ func TestADividedSubscriptionAtItsEnd(t *testing.T) {
 	if err := s.Publish(t.Context(), &event.Record{Type: "t"}); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the handler runs", func() bool { return sub.Stats().Running == 1 })
+	until(t, "the handler runs, and the other part has passed over the record", func() bool {
+		lag, err := sub.Lag(t.Context())
+		return err == nil && lag.Behind == 0 && sub.Stats().Running == 1
+	})
 	ended, end := context.WithCancel(t.Context())
 	end()
 	refused(t, sub.Close(ended), event.ErrTimeout, "1 handlers still running")
