@@ -541,7 +541,7 @@ func TestPausesBetweenAttempts(t *testing.T) {
 			w.mu.Lock()
 			attempts := len(w.calls)
 			w.mu.Unlock()
-			if least, most := int(time.Hour/longest), 2*int(time.Hour/longest)+20; attempts < least || attempts > most {
+			if least, most := int(time.Hour/longest), 3*int(time.Hour/longest); attempts < least || attempts > most {
 				t.Errorf("%s: %d attempts in an hour, want %d to %d", name, attempts, least, most)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
