@@ -183,7 +183,7 @@ func TestAResultThatIsStale(t *testing.T) {
 			if s := r.snapshot(); s.Stale || s.State != state {
 				t.Errorf("%s: at its end: %+v", name, s)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			if s := r.snapshot(); s.Stale != c.stale || (s.State == Unknown) != c.stale {
 				t.Errorf("%s: after its end: %+v", name, s)
 			}
@@ -376,7 +376,7 @@ func TestReportsInMemory(t *testing.T) {
 			t.Errorf("at first: %v", got)
 		}
 		got = nil
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		publish("b", 2, time.Minute)
 		synctest.Wait()
 		publish("c", 1, time.Minute)

@@ -395,7 +395,6 @@ type lasting struct {
 	router.Exchange
 	lasts []time.Duration
 	began []time.Time
-	deaf  bool // views that are published hang
 }
 
 func (x *lasting) follow(ctx context.Context) error {

@@ -394,7 +394,7 @@ func TestMemoryKeepsNothingOfWhatIsOver(t *testing.T) {
 		if got, err := d.Holder(t.Context(), "x"); err != nil || got.Token == 0 {
 			t.Errorf("before its end: %v, %v", got, err)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if _, err := c.Renew(t.Context()); !errors.Is(err, ErrLost) {
 			t.Errorf("Renew after its end: %v, want lost", err)

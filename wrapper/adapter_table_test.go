@@ -235,7 +235,8 @@ func TestWhatIsReadOfACallersHeader(t *testing.T) {
 			t.Errorf("the id %q becomes %q, want it kept: %v", id, got, kept)
 		}
 	}
-	if a.RequestID("") == a.RequestID("") {
+	once, again := a.RequestID(""), a.RequestID("")
+	if once == again {
 		t.Error("two new ids are equal")
 	}
 	type labels = map[string]string

@@ -171,7 +171,7 @@ func TestShortDeadlinesOfOneCallerHarmNobodyElse(t *testing.T) {
 				q, _ := http.NewRequestWithContext(r.Context(), r.Method, "http://greeter/", nil)
 				resp, err := middle.Client().Do(q)
 				if err != nil {
-					http.Error(w, err.Error(), 502)
+					http.Error(w, err.Error(), http.StatusBadGateway)
 					return
 				}
 				resp.Body.Close()

@@ -97,7 +97,7 @@ func TestPartsOfTheUsersOwnMayPanic(t *testing.T) {
 				q, _ := http.NewRequestWithContext(r.Context(), "GET", "http://greeter/", nil)
 				resp, err := w.Client().Do(q)
 				if err != nil {
-					http.Error(rw, err.Error(), 502)
+					http.Error(rw, err.Error(), http.StatusBadGateway)
 					return
 				}
 				defer resp.Body.Close()
