@@ -33,7 +33,7 @@ func (f oddFeed) Subscribe(ctx context.Context, hear func(auth.Revocation)) erro
 }
 
 // Whatever a policy of the user's own does but allow is a denial, and a function that is
-// told of it and panics lets nobody in.
+// notified and panics lets nobody in.
 func TestDecidersOfTheUsersOwn(t *testing.T) {
 	boom := errors.New("boom")
 	deny := func(context.Context) (auth.Decision, error) { return auth.Decision{Reason: "no"}, nil }

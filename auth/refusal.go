@@ -114,19 +114,6 @@ func (f *front) tell(ctx context.Context, req Request, t *Token, err error) {
 		f.logRefusal(ctx, r)
 	}
 	if f.refusals != nil {
-		f.guarded("WithRefusals", func() { f.refusals(ctx, r) })
-	}
-}
-
-// guarded calls a function of the user's that is told of a refusal: the caller is
-// refused all the same if it panics.
-func (f *front) guarded(option string, call func()) {
-	err := fault.Guard(func() error { call(); return nil })
-	if err == nil {
-		return
-	}
-	pass, dropped := f.failing.Pass(option, time.Now())
-	if pass {
-		f.log.Error("auth: the function of "+option+" failed", "error", err, "dropped", dropped)
+		f.failing.Guard(f.log, "auth: the function of WithRefusals failed", func() { f.refusals(ctx, r) })
 	}
 }

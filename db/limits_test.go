@@ -514,7 +514,7 @@ func TestWhatChangesSay(t *testing.T) {
 		{"created", func() error { return tb.Create(ctx, &Record{ID: "a"}) }, false, []string{"things/a created 1 true"}},
 		{"updated", func() error { return tb.Update(ctx, &Record{ID: "a", Version: 1}) }, false, []string{"things/a updated 2 true"}},
 		{"upserted", func() error { return tb.Update(ctx, &Record{ID: "a"}, Upsert()) }, false, []string{"things/a updated 3 true"}},
-		{"upserted anew", func() error { return tb.Update(ctx, &Record{ID: "b"}, Upsert()) }, false, []string{"things/b created 1 true"}},
+		{"upserted again", func() error { return tb.Update(ctx, &Record{ID: "b"}, Upsert()) }, false, []string{"things/b created 1 true"}},
 		{"deleted", func() error { return tb.Delete(ctx, "a") }, false, []string{"things/a deleted 3 true"}},
 		{"deleted again", func() error { return tb.Delete(ctx, "a") }, true, nil},
 		{"a batch", func() error { return tb.Batch(ctx, CreateOp(&Record{ID: "c"}), DeleteOp("b")) }, false, []string{"things/c created 4 true, things/b deleted 1 true"}},

@@ -77,22 +77,11 @@ func (f *front) done(op, key string, keys int, start time.Time, err error) error
 		err = fault.Wrap(f.scope, op, fronts.Cut(key), err)
 	}
 	if f.observe != nil {
-		f.tell(Call{Backend: f.scope, Op: op, Keys: keys, Duration: time.Since(start), Err: err})
+		c := Call{Backend: f.scope, Op: op, Keys: keys, Duration: time.Since(start), Err: err}
+		// It can't fail the call, which may have written.
+		f.gate.Guard(f.logger, "the observer failed", func() { f.observe(c) }, "backend", f.scope)
 	}
 	return err
-}
-
-// tell calls the observer. It can't fail a call, which may have written: a panic is
-// logged.
-func (f *front) tell(c Call) {
-	err := fault.Guard(func() error { f.observe(c); return nil })
-	if err == nil {
-		return
-	}
-	pass, dropped := f.gate.Pass("observer", time.Now())
-	if pass {
-		f.logger.Error("the observer failed", "backend", f.scope, "error", err, "dropped", dropped)
-	}
 }
 
 // now is the start of a call, read only if somebody wants to know.

@@ -265,7 +265,7 @@ func TestTextThatIsTooLong(t *testing.T) {
 	}
 }
 
-// What a sampler is told of each parent, and what follows of its answer.
+// What a sampler gets to know of each parent, and what follows of its answer.
 func TestWhatASamplerIsTold(t *testing.T) {
 	id, span := trace.TraceID{1}, trace.SpanID{2}
 	parent := func(f trace.Flags) trace.SpanContext { return trace.SpanContext{TraceID: id, SpanID: span, Flags: f} }

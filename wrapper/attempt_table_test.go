@@ -83,7 +83,7 @@ func TestHeadersOfEachAttempt(t *testing.T) {
 	}
 }
 
-// What a service is told of the deadline: a twentieth less than is left, and never
+// What a service gets to know of the deadline: a twentieth less than is left, and never
 // less than nothing.
 func TestDeadlineThatIsSent(t *testing.T) {
 	for _, c := range []struct {

@@ -10,7 +10,7 @@ import (
 )
 
 // Who guesses has a few tries, then a second, two, four, up to a minute; who is right
-// begins anew, and so does another source or another account. This process never waits.
+// begins again, and so does another source or another account. This process never waits.
 func TestPausesOfWhoGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s secrets
