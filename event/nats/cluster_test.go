@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,8 +14,6 @@ import (
 	"github.com/micro/go-platform/event/eventtest"
 	"github.com/micro/go-platform/event/nats"
 	"github.com/micro/go-platform/internal/servertest"
-	gonats "github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 func TestConformanceOnThreeNodesChaos(t *testing.T) {
@@ -86,7 +83,7 @@ func mustPublish(t *testing.T, s event.Stream, records ...*event.Record) {
 // one of the servers is behind: it stood still for a moment.
 func acknowledgedIsRead(t *testing.T, c *servertest.Cluster, open func(addrs ...string) event.Stream) {
 	mustPublish(t, open(c.Addrs()...), &event.Record{Type: "first"})
-	leader := leaderOf(t, c, "events-read")
+	leader := servertest.StreamLeader(t, c, "events-read")
 	s, slow := open(leader.Addr()), other(c, leader)
 	publishAll := func(rs []*event.Record) {
 		for part := range slices.Chunk(rs, 500) {
@@ -195,7 +192,7 @@ func leaderKilled(t *testing.T, c *servertest.Cluster, s event.Stream) {
 		}
 	}
 	publish(50)
-	leader := leaderOf(t, c, "events-kill")
+	leader := servertest.StreamLeader(t, c, "events-kill")
 	leader.Kill()
 	publish(50)
 	until(t, "all are handled", func() bool { mu.Lock(); defer mu.Unlock(); return len(handled) >= len(acked) })
@@ -211,27 +208,4 @@ func leaderKilled(t *testing.T, c *servertest.Cluster, s event.Stream) {
 			t.Errorf("record %s was handled: %v, and is in the stream %d times, want once", id, handled[id], times[id])
 		}
 	}
-}
-
-// leaderOf returns the server that leads a stream.
-func leaderOf(t *testing.T, c *servertest.Cluster, stream string) *servertest.Server {
-	t.Helper()
-	nc, err := gonats.Connect("nats://" + strings.Join(c.Addrs(), ","))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := js.Stream(t.Context(), stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	i, err := strconv.Atoi(strings.TrimPrefix(st.CachedInfo().Cluster.Leader, "nats"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c.Members[i]
 }

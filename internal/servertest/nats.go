@@ -3,6 +3,7 @@ package servertest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -85,5 +86,39 @@ func natsLeader(c *Cluster) *Server {
 			}
 		}
 	}
+	return nil
+}
+
+// StreamLeader returns the member of a NATSCluster that leads a stream.
+func StreamLeader(t testing.TB, c *Cluster, stream string) *Server {
+	t.Helper()
+	var jsz struct {
+		Accounts []struct {
+			Streams []struct {
+				Name    string `json:"name"`
+				Cluster struct {
+					Leader string `json:"leader"`
+				} `json:"cluster"`
+			} `json:"stream_detail"`
+		} `json:"account_details"`
+	}
+	for _, m := range c.Members {
+		body, err := m.get("http", "/jsz?accounts=true&streams=true")
+		if err == nil {
+			err = json.Unmarshal([]byte(body), &jsz)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range jsz.Accounts {
+			for _, s := range a.Streams {
+				i := slices.IndexFunc(c.Members, func(m *Server) bool { return m.name == s.Cluster.Leader })
+				if s.Name == stream && i >= 0 {
+					return c.Members[i]
+				}
+			}
+		}
+	}
+	t.Fatalf("servertest: no leader of the stream %s", stream)
 	return nil
 }

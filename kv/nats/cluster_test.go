@@ -17,7 +17,6 @@ import (
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
 	"github.com/micro/go-platform/kv/nats"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // TestThreeNodes has a bucket that three servers keep. Each of them may answer reads, and
@@ -41,7 +40,7 @@ func TestThreeNodes(t *testing.T) {
 		}
 	}
 	put(open(c.Addrs()...), "first", 0)
-	leader := leaderOf(t, c, "KV_kv")
+	leader := servertest.StreamLeader(t, c, "KV_kv")
 	writer, slow := open(leader.Addr()), follower(c, leader)
 	reader := open(slow.Addr())
 	put(writer, "shared/n", 0)
@@ -149,22 +148,4 @@ func answers(t *testing.T, m *servertest.Server) {
 func follower(c *servertest.Cluster, leader *servertest.Server) *servertest.Server {
 	i := slices.IndexFunc(c.Followers(), func(m *servertest.Server) bool { return m != leader })
 	return c.Followers()[i]
-}
-
-// leaderOf returns the server that leads a stream.
-func leaderOf(t *testing.T, c *servertest.Cluster, stream string) *servertest.Server {
-	t.Helper()
-	js, err := jetstream.New(connect(t, strings.Join(c.Addrs(), ",nats://")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := js.Stream(t.Context(), stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	i, err := strconv.Atoi(strings.TrimPrefix(s.CachedInfo().Cluster.Leader, "nats"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c.Members[i]
 }
