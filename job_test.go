@@ -81,8 +81,14 @@ func TestJobsThatEndByThemselves(t *testing.T) {
 			r := made(t, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			go func() { r.done <- r.Run(ctx, platform.Job(c.job)) }() // a program without a server
+			began := make(chan struct{})
+			job := func(ctx context.Context) error {
+				close(began)
+				return c.job(ctx)
+			}
+			go func() { r.done <- r.Run(ctx, platform.Job(job)) }() // a program without a server
 			if c.stop {
+				<-began
 				select {
 				case err := <-r.done:
 					t.Fatalf("Run ended with %v", err)
@@ -99,7 +105,9 @@ func TestJobsThatEndByThemselves(t *testing.T) {
 
 func TestJobThatDoesNotEndIsSaid(t *testing.T) {
 	r := made(t, []platform.Option{platform.WithStopTimeout(50 * time.Millisecond)})
+	began := make(chan struct{})
 	r.start(t, platform.HTTP("127.0.0.1:0", hello()), platform.Job(func(context.Context) error {
+		close(began)
 		for { // until Run no longer waits for it, and has closed a part
 			if _, err := r.KV().Get(context.Background(), "x"); errors.Is(err, kv.ErrClosed) {
 				return nil
@@ -107,6 +115,7 @@ func TestJobThatDoesNotEndIsSaid(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}))
+	<-began // one that has not begun is not waited for
 	r.stop()
 	if err := wait(t, r.done); err == nil || !strings.Contains(err.Error(), "job") {
 		t.Errorf("Run: %v, want an error about the job", err)
