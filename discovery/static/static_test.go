@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/micro/go-platform/discovery"
@@ -58,11 +59,22 @@ func TestRegisterIsUnsupportedAndServicesAreListed(t *testing.T) {
 }
 
 func TestInvalidInstancesFailNew(t *testing.T) {
-	for _, all := range [][]discovery.Instance{
-		static.Addresses("", "h:1"), static.Addresses("s", "h"), static.Addresses("s", "h:1", "h:1"),
+	for _, c := range []struct {
+		all  []discovery.Instance
+		want string // in the error; "": none
+	}{
+		{static.Addresses("", "h:1"), "empty service"},
+		{static.Addresses("s", "h"), "address"},
+		{static.Addresses("s", "h:1", "h:1"), "s/h:1 is there twice"},
+		{static.Addresses("s", "h:1", "h:2"), ""},
+		{append(static.Addresses("s", "h:1"), static.Addresses("other", "h:1")...), ""},
 	} {
-		if _, err := discovery.New(static.Backend(all...)); !errors.Is(err, discovery.ErrInvalid) {
-			t.Errorf("%v: %v, want ErrInvalid", all, err)
+		d, err := discovery.New(static.Backend(c.all...))
+		if err == nil {
+			d.Close()
+		}
+		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, discovery.ErrInvalid) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%v: %v, want ErrInvalid with %q", c.all, err, c.want)
 		}
 	}
 }
