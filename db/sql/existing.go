@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 	dbsql "database/sql"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -69,6 +70,15 @@ func (d *driver) existingOf(name string) (Existing, bool) {
 	return e, ok
 }
 
+// named returns the parts of Table, "" for no schema.
+func (e Existing) named() (schema, name string) {
+	schema, name, ok := strings.Cut(e.Table, ".")
+	if !ok {
+		return "", e.Table
+	}
+	return schema, name
+}
+
 // find looks at an existing table: its columns, its indexes. What is declared must
 // be there.
 func (d *driver) find(ctx context.Context, spec db.TableSpec, e Existing) (*existing, error) {
@@ -85,11 +95,14 @@ func (d *driver) find(ctx context.Context, spec db.TableSpec, e Existing) (*exis
 		parts[i] = d.kind.Quote(p)
 	}
 	x := &existing{kind: d.kind, from: strings.Join(parts, "."), fields: map[string]mappedColumn{}, indexes: map[string][]part{}, names: map[string]string{}}
-	types, err := x.types(ctx, d.pool.DB)
+	types, err := x.types(ctx, d.pool.DB, e)
 	if err != nil {
 		return nil, err
 	}
 	if err := x.assign(e, types); err != nil {
+		return nil, err
+	}
+	if err := x.identified(ctx, d.pool.DB, e); err != nil {
 		return nil, err
 	}
 	if err := x.look(ctx, d.pool.DB, e); err != nil {
@@ -123,7 +136,7 @@ type enum struct {
 }
 
 // types returns the columns by their names.
-func (x *existing) types(ctx context.Context, pool *dbsql.DB) (map[string]described, error) {
+func (x *existing) types(ctx context.Context, pool *dbsql.DB, e Existing) (map[string]described, error) {
 	rows, err := pool.QueryContext(ctx, "SELECT * FROM "+x.from+" WHERE 1 = 0")
 	if sql.IsMissing(err) {
 		return nil, fault.Markf(fault.Invalid, "existing table %s: it is not there: %w", x.from, err)
@@ -144,10 +157,35 @@ func (x *existing) types(ctx context.Context, pool *dbsql.DB) (map[string]descri
 		}
 		types[c.Name()] = t
 	}
-	if err := rows.Err(); err != nil {
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, sql.ReadError(err)
 	}
+	if x.kind == sql.SQLite {
+		return types, x.casts(ctx, pool, e, types)
+	}
 	return types, x.enums(ctx, pool, types)
+}
+
+// casts finds out what SQLite's views say with CAST of their columns, for which the
+// driver has no type.
+func (x *existing) casts(ctx context.Context, pool *dbsql.DB, e Existing, types map[string]described) error {
+	schema, name := e.named()
+	rows, err := pool.QueryContext(ctx, "SELECT name, type FROM pragma_table_xinfo(?, NULLIF(?, '')) WHERE type <> ''", name, schema)
+	if err != nil {
+		return sql.ReadError(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var column, typ string
+		err := rows.Scan(&column, &typ)
+		if err != nil {
+			return sql.ReadError(err)
+		}
+		if t, ok := types[column]; ok && t.typ == "" {
+			types[column] = described{typ: typ, class: classOf(x.kind, typ)}
+		}
+	}
+	return sql.ReadError(rows.Err())
 }
 
 // enums finds out which types are ENUMs of PostgreSQL, whose driver has numbers for
@@ -184,8 +222,14 @@ func (x *existing) assign(e Existing, types map[string]described) error {
 	used := map[string]bool{}
 	add := func(key, column string, allowed ...class) error {
 		c, ok := types[column]
-		if !ok || strings.ContainsAny(column, "\"`?") {
+		if strings.ContainsAny(column, "\"`?") {
+			return fault.Markf(fault.Invalid, "existing table %s: column %q for %s has a quote or a question mark in its name", x.from, column, key)
+		}
+		if !ok {
 			return fault.Markf(fault.Invalid, "existing table %s: there is no column %q for %s", x.from, column, key)
+		}
+		if c.typ == "" {
+			return fault.Markf(fault.Invalid, "existing table %s: column %q for %s has no type; in a view, CAST gives it one", x.from, column, key)
 		}
 		if !slices.Contains(allowed, c.class) {
 			return fault.Markf(fault.Invalid, "existing table %s: column %q of type %s can't be %s", x.from, column, c.typ, key)

@@ -17,10 +17,7 @@ import (
 // that can serve our searches. One with another collation than its column's, or with
 // NULLs at the other end, can't.
 func (x *existing) look(ctx context.Context, pool *dbsql.DB, e Existing) error {
-	schema, name, ok := strings.Cut(e.Table, ".")
-	if !ok {
-		schema, name = "", e.Table
-	}
+	schema, name := e.named()
 	var full, indexes string // statements that return (column), and (index, column, its place from 1, descending, collation)
 	var args []any
 	switch x.kind {
@@ -37,9 +34,11 @@ func (x *existing) look(ctx context.Context, pool *dbsql.DB, e Existing) error {
 		args = []any{schema, name}
 	default:
 		full = "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnotnull AND attnum > 0"
-		indexes = `SELECT c.relname::text, a.attname::text, k.n, i.indoption[k.n - 1] = 3, '' FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+		// An index of a partitioned table is in plans as those of its partitions.
+		indexes = `SELECT p.relname::text, a.attname::text, k.n, i.indoption[k.n - 1] = 3, '' FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 			CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(att, n) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.att
-			JOIN pg_opclass o ON o.oid = i.indclass[k.n - 1]
+			JOIN pg_opclass o ON o.oid = i.indclass[k.n - 1] LEFT JOIN LATERAL pg_partition_tree(i.indexrelid) t ON t.isleaf
+			JOIN pg_class p ON p.oid = COALESCE(t.relid::oid, c.oid)
 			WHERE i.indrelid = to_regclass($1) AND i.indisvalid AND i.indpred IS NULL AND k.n <= i.indnkeyatts
 			AND i.indoption[k.n - 1] IN (0, 3) AND i.indcollation[k.n - 1] = a.attcollation
 			AND EXISTS (SELECT FROM pg_opclass d WHERE d.opcfamily = o.opcfamily AND d.opcintype = o.opcintype AND d.opcdefault)

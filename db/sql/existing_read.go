@@ -91,6 +91,7 @@ func (x *existing) explain(ctx context.Context, s *session, q db.Query) (p db.Pl
 		}
 	}
 	slices.Sort(p.Indexes)
+	p.Indexes = slices.Compact(p.Indexes) // several partitions' are one
 	p.Scan, p.Sort = steps(x.kind, p, q)
 	return p, nil
 }

@@ -583,7 +583,7 @@ func TestExistingListsAreTexts(t *testing.T) {
 			exec(t, raw, "CREATE TYPE "+kind+" AS ENUM ('low', 'high', 'mid')", "CREATE DOMAIN "+narrow+" AS "+kind+" CHECK (VALUE <> 'mid')",
 				"CREATE TYPE "+table+"_pair AS (a INT, b INT)")
 		}
-		exec(t, raw, "CREATE TABLE "+table+" (id INTEGER PRIMARY KEY, rank_ "+kind+", narrow "+narrow+")", "CREATE INDEX "+table+"_r ON "+table+" (rank_)",
+		exec(t, raw, "CREATE TABLE "+table+" (id INTEGER PRIMARY KEY, rank_ "+kind+", narrow "+narrow+" UNIQUE)", "CREATE INDEX "+table+"_r ON "+table+" (rank_)",
 			"INSERT INTO "+table+" VALUES (1, 'low', 'low'), (2, 'high', NULL), (3, 'mid', NULL), (4, 'low', NULL), (5, 'high', NULL), (6, 'mid', NULL)")
 		if name == "postgres" { // another type that its driver does not know
 			exec(t, raw, "ALTER TABLE "+table+" ADD pair "+table+"_pair DEFAULT (1, 2)")

@@ -35,7 +35,8 @@ type Existing struct {
 	// name that it is opened by.
 	Table string
 
-	// ID is a column of unique texts, integers or UUIDs.
+	// ID is a column of unique texts, integers or UUIDs. Unless this is a view, or
+	// partitioned, a unique index must be over it alone.
 	ID string
 
 	// Keys has the column of each metadata key. Nil: each column that is not named
@@ -59,7 +60,7 @@ type Existing struct {
 // Nothing in the database is made or changed. So each Index must be one that the
 // table has, in the columns' own collations, with these directions or with all of them
 // reversed; else Table returns db.ErrInvalid. A view has no index, and is searched with
-// db.AllowScan.
+// db.AllowScan. It can make an ID of a key of several columns.
 //
 // NULL is a missing key, or Version 0. An infinite time of PostgreSQL and a zero date
 // of MySQL are read as a missing key; ordering by a column that has one is
