@@ -196,6 +196,7 @@ func TestTransportsWithTLSOfTheirOwn(t *testing.T) {
 		"a name that it isn't": {greeter, func(b *http.Transport) { b.TLSClientConfig.ServerName = "other" }, false},
 		"it dials itself":      {other, func(b *http.Transport) { b.DialTLSContext = (&tls.Dialer{Config: trusting}).DialContext }, true},
 		"it dials itself, as of old": {other, func(b *http.Transport) {
+			//lint:ignore SA1019 who uses it still has to be served
 			b.DialTLS = func(network, addr string) (net.Conn, error) { return tls.Dial(network, addr, trusting) }
 		}, true},
 	} {

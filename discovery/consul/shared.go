@@ -115,7 +115,7 @@ func (s *shared) follow(ctx context.Context, run *sharedRun) {
 		err := s.ask(asking, run)
 		cancel()
 		<-stop
-		if err != nil && asking.Err() == nil || ctx.Err() == nil && len(run.joined) == 0 {
+		if asking.Err() == nil || ctx.Err() == nil && len(run.joined) == 0 {
 			run.err = err
 			break
 		}

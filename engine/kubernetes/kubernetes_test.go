@@ -128,8 +128,10 @@ func TestPing(t *testing.T) {
 		if !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), c.e.String()) {
 			t.Errorf("%s: %v, want %v and the address", what, err, c.want)
 		}
-		if c.e.Close() != nil || c.e.Close() != nil {
-			t.Errorf("%s: Close", what)
+		for range 2 {
+			if err := c.e.Close(); err != nil {
+				t.Errorf("%s: Close: %v", what, err)
+			}
 		}
 		if err := c.e.Ping(t.Context()); !errors.Is(err, fault.Unavailable) {
 			t.Errorf("%s after Close: %v", what, err)

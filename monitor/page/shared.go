@@ -28,10 +28,10 @@ func (s *shared) forget() {
 	s.made++
 }
 
-func (s *shared) known() (list []Moment, err error, made int, ok bool) {
+func (s *shared) known() (list []Moment, made int, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.list, s.err, s.made, time.Since(s.asked) < sharedFor
+	return s.list, s.made, time.Since(s.asked) < sharedFor, s.err
 }
 
 // get returns what ask returned less than sharedFor ago. Of readers that come
@@ -43,7 +43,7 @@ func (s *shared) get(ctx context.Context, ask func(context.Context) ([]Moment, e
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	list, err, made, ok := s.known()
+	list, made, ok, err := s.known()
 	if ok {
 		return list, err
 	}

@@ -92,17 +92,17 @@ func TestPerKeyOfAFunctionThatFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acquire := func(k string) (err error, panicked any) {
+	acquire := func(k string) (panicked any, err error) {
 		defer func() { panicked = recover() }()
 		_, err = l.Acquire(context.WithValue(t.Context(), key{}, k))
-		return err, nil
+		return nil, err
 	}
 	for _, c := range []struct {
 		key   string
 		want  error
 		panic any
 	}{{"panics", nil, "boom"}, {"nil pointer", router.ErrInvalid, nil}, {"nothing", router.ErrInvalid, nil}, {"good", nil, nil}, {"good", router.ErrLimited, nil}} {
-		if err, p := acquire(c.key); !errors.Is(err, c.want) || p != c.panic {
+		if p, err := acquire(c.key); !errors.Is(err, c.want) || p != c.panic {
 			t.Errorf("%s: %v, panic %v, want %v, %v", c.key, err, p, c.want, c.panic)
 		}
 	}

@@ -255,7 +255,8 @@ func TestAttrsNamesMembers(t *testing.T) {
 }
 
 func TestNothingCostsNothing(t *testing.T) {
-	ctx, h := context.WithValue(t.Context(), struct{}{}, 1), trace.Header{"Accept": {"x"}}
+	type other struct{}
+	ctx, h := context.WithValue(t.Context(), other{}, 1), trace.Header{"Accept": {"x"}}
 	attrs, room := baggage.Attrs("tenant"), make([]slog.Attr, 0, 4)
 	if n := testing.AllocsPerRun(100, func() {
 		ctx := baggage.Extract(ctx, h)
