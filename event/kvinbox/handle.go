@@ -121,31 +121,42 @@ func (c *claim) keep(ctx context.Context, stop <-chan struct{}, cancel context.C
 			return
 		case <-tick.C:
 		}
-		bounded, end := context.WithDeadline(context.WithoutCancel(ctx), c.until)
-		sent := time.Now()
-		rev, err := c.b.store.Put(bounded, c.key, []byte(c.value), kv.IfRevision(c.revision), kv.TTL(c.b.claim))
-		if errors.Is(err, kv.ErrUnknownOutcome) || errors.Is(err, kv.ErrConflict) { // maybe our own of before
-			var item kv.Item
-			item, err = c.b.store.Get(bounded, c.key)
-			if err == nil {
-				rev = item.Revision
-				if string(item.Value) != c.value {
-					err = kv.ErrConflict
-				} else {
-					sent = c.until.Add(-c.b.claim) // it was not renewed for sure
-				}
-			}
-		}
-		end()
+		err := c.renew(ctx)
 		switch {
 		case err == nil:
-			c.revision, c.until = rev, sent.Add(c.b.claim)
-		case errors.Is(err, kv.ErrConflict), errors.Is(err, kv.ErrNotFound), time.Until(c.until) < c.b.claim/3:
+		case errors.Is(err, kv.ErrConflict), errors.Is(err, kv.ErrNotFound), time.Until(c.until) <= c.b.claim/3: // the next tick is too late
 			cancel(fault.Mark(fault.Lost, errLost))
 			<-stop
 			return
 		}
 	}
+}
+
+// renew makes the claim last longer. The answer to an earlier renewal may have been
+// lost: then the revision is not the one that we know, and the claim is still ours.
+func (c *claim) renew(ctx context.Context) error {
+	bounded, end := context.WithDeadline(context.WithoutCancel(ctx), c.until)
+	defer end()
+	for range 2 {
+		sent := time.Now()
+		rev, err := c.b.store.Put(bounded, c.key, []byte(c.value), kv.IfRevision(c.revision), kv.TTL(c.b.claim))
+		if err == nil {
+			c.revision, c.until = rev, sent.Add(c.b.claim)
+			return nil
+		}
+		if !errors.Is(err, kv.ErrUnknownOutcome) && !errors.Is(err, kv.ErrConflict) {
+			return err
+		}
+		item, e := c.b.store.Get(bounded, c.key)
+		if e != nil {
+			return e
+		}
+		if string(item.Value) != c.value {
+			return kv.ErrConflict
+		}
+		c.revision = item.Revision
+	}
+	return kv.ErrUnknownOutcome // it is ours; the next tick says for how long
 }
 
 // giveUp lets the record be claimed again at once. If it fails, the claim expires.

@@ -244,18 +244,20 @@ func TestClaimThatIsLostEndsTheContext(t *testing.T) {
 	})
 }
 
-// faulty is a store whose nth write fails, before or after it was applied.
+// faulty is a store whose nth write fails, before or after it was applied, and
+// maybe the read after it. From is the first write of those that all fail.
 type faulty struct {
 	kv.KV
-	n       int
-	applied bool
-	kind    error
-	calls   int
+	n, from     int
+	applied     bool
+	kind        error
+	unread      bool
+	calls, gets int
 }
 
 func (f *faulty) Put(ctx context.Context, key string, value []byte, opts ...kv.PutOption) (kv.Revision, error) {
 	f.calls++
-	if f.calls != f.n {
+	if f.calls != f.n && (f.from == 0 || f.calls < f.from) {
 		return f.KV.Put(ctx, key, value, opts...)
 	}
 	if f.applied {
@@ -264,22 +266,31 @@ func (f *faulty) Put(ctx context.Context, key string, value []byte, opts ...kv.P
 	return 0, f.kind
 }
 
+func (f *faulty) Get(ctx context.Context, key string, opts ...kv.GetOption) (kv.Item, error) {
+	f.gets++
+	if f.unread && f.calls == f.n {
+		return kv.Item{}, kv.ErrUnavailable
+	}
+	return f.KV.Get(ctx, key, opts...)
+}
+
 func TestLostAnswersOfTheStoreRepeatNothing(t *testing.T) {
-	for n := 1; n <= 4; n++ {
-		for _, c := range []faulty{{kind: kv.ErrUnavailable}, {kind: kv.ErrUnknownOutcome}, {kind: kv.ErrUnknownOutcome, applied: true}} {
-			t.Run(fmt.Sprintf("write %d, %v, applied %v", n, c.kind, c.applied), func(t *testing.T) {
+	for n := 1; n <= 6; n++ { // a claim, three renewals, the note and the next claim
+		for _, c := range []faulty{
+			{kind: kv.ErrUnavailable},
+			{kind: kv.ErrUnknownOutcome},
+			{kind: kv.ErrUnknownOutcome, applied: true},
+			{kind: kv.ErrUnknownOutcome, unread: true},
+			{kind: kv.ErrUnknownOutcome, unread: true, applied: true},
+		} {
+			t.Run(fmt.Sprintf("write %d, %v, applied %v, unread %v", n, c.kind, c.applied, c.unread), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					store, err := kv.New()
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer store.Close()
 					f := c
-					f.KV, f.n = store, n
+					f.KV, f.n = openStore(t), n
 					calls := 0
 					h := open(t, &f, "g").Handler(func(ctx context.Context, _ *event.Record) error {
 						calls++
-						time.Sleep(15 * time.Second) // one renewal
+						time.Sleep(35 * time.Second) // three renewals
 						return context.Cause(ctx)
 					})
 					r := &event.Record{ID: "1", Type: "t"}
@@ -289,8 +300,12 @@ func TestLostAnswersOfTheStoreRepeatNothing(t *testing.T) {
 							failures++
 						}
 					}
-					if took := time.Since(began); took > 20*time.Second {
-						t.Errorf("took %v, want no claim to be waited for", took)
+					left := 5 * time.Second // of nobody's claim
+					if c.unread && c.applied && n == 1 {
+						left = 31 * time.Second
+					}
+					if took := time.Since(began); took > 35*time.Second+left {
+						t.Errorf("took %v, want no other claim to be waited for", took)
 					}
 					if failures > 1 || calls != 1 || f.calls < n {
 						t.Errorf("%d failures, %d calls, want 1; %d writes", failures, calls, f.calls)
@@ -298,6 +313,60 @@ func TestLostAnswersOfTheStoreRepeatNothing(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Where the store does not take writes: nothing is begun without a claim, and what
+// runs ends before another may claim the record.
+func TestAStoreThatTakesNoMore(t *testing.T) {
+	for _, c := range []struct {
+		what             string
+		from             int // the first write that fails
+		function         time.Duration
+		calls            int
+		ends, within     time.Duration
+		lost, unanswered bool
+	}{
+		{"all is well", 100, 35 * time.Second, 1, 35 * time.Second, 35 * time.Second, false, false},
+		{"no claim", 1, time.Second, 0, 0, 0, false, true},
+		{"no renewal", 2, time.Hour, 1, 20 * time.Second, 29 * time.Second, true, false},
+		{"no renewal and no note", 2, 5 * time.Second, 1, 25 * time.Second, 31 * time.Second, false, true},
+		{"no note", 3, 15 * time.Second, 1, 35 * time.Second, 41 * time.Second, false, true},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &faulty{KV: openStore(t), from: c.from, kind: kv.ErrUnavailable}
+				calls := 0
+				var working context.Context
+				h := open(t, f, "g").Handler(func(ctx context.Context, _ *event.Record) error {
+					calls++
+					working = ctx
+					select {
+					case <-ctx.Done():
+						return context.Cause(ctx)
+					case <-time.After(c.function):
+						return nil
+					}
+				})
+				began := time.Now()
+				err := h(t.Context(), &event.Record{ID: "1", Type: "t"})
+				if took := time.Since(began); took < c.ends || took > c.within {
+					t.Errorf("ended after %v, want %v to %v", took, c.ends, c.within)
+				}
+				if calls != c.calls || errors.Is(err, kv.ErrUnavailable) != c.unanswered || (err == nil) != (!c.lost && !c.unanswered) {
+					t.Errorf("%v after %d calls, want %d; a claim that is lost: %v, no answer: %v", err, calls, c.calls, c.lost, c.unanswered)
+				}
+				if c.lost && !strings.Contains(err.Error(), "claim of the record was lost") {
+					t.Errorf("%v, want a claim that was lost", err)
+				}
+				if err == nil && f.gets > 0 {
+					t.Errorf("%d reads, want none while every write is answered", f.gets)
+				}
+				if working != nil && working.Err() == nil {
+					t.Error("the function's context goes on after it")
+				}
+			})
+		})
 	}
 }
 
