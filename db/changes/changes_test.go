@@ -214,20 +214,43 @@ func TestEachBackendHasItsWay(t *testing.T) {
 	for name, opt := range map[string]db.Option{
 		"nil outbox": changes.ToOutbox(nil), "nil stream": changes.ToStream(nil), "nil option": changes.ToStream(stream, nil), "nil function": db.WithChanges(nil),
 	} {
-		if _, err := db.New(opt); !errors.Is(err, db.ErrInvalid) {
-			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		if _, err := db.New(opt); !errors.Is(err, db.ErrInvalid) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v, want ErrInvalid: %s", err, name)
 		}
 	}
 }
 
 func TestOnlyChangesParse(t *testing.T) {
-	for _, r := range []*event.Record{
-		{Type: "order.created"}, {Type: "db.orders.read", Data: []byte(`{}`)}, {Type: "db.orders.created", Data: []byte(`{`)},
-		{Type: "db.orders.created", Data: []byte(`{"table":"other","id":"1","version":1}`)}, {Type: "db.orders.created"},
-		{Type: "db.orders.created", Data: []byte(`{"table":"orders","id":"1","version":1,"record":{"metadata":7}}`)},
+	const whole = `{"table":"orders","id":"1","version":1}`
+	for _, c := range []struct {
+		typ, data, why string // why is "" for a change
+	}{
+		{"db.orders.created", whole, ""},
+		{"db.orders.updated", whole, ""},
+		{"db.orders.deleted", whole, ""},
+		{"order.created", whole, "another type"},
+		{"db.orders.read", whole, "another type"},
+		{"db.orders.", whole, "another type"},
+		{"db.orders", whole, "another type"},
+		{"db.orders.created.now", whole, "another type"},
+		{"event.orders.created", whole, "another type"},
+		{"db.orders.created", "", "unexpected end"},
+		{"db.orders.created", "{", "unexpected end"},
+		{"db.orders.created", `{"table":"other","id":"1","version":1}`, "no table, id or version"},
+		{"db.orders.created", `{"table":"orders","id":"","version":1}`, "no table, id or version"},
+		{"db.orders.created", `{"table":"orders","id":"1","version":0}`, "no table, id or version"},
+		{"db.orders.created", `{"table":"orders","id":"1","version":1,"record":{"metadata":{}}}`, ""},
+		{"db.orders.created", `{"table":"orders","id":"1","version":1,"record":{"metadata":7}}`, "metadata"},
 	} {
-		if c, err := changes.Parse(r); !errors.Is(err, event.ErrInvalid) {
-			t.Errorf("%s %s: got %+v and %v, want ErrInvalid", r.Type, r.Data, c, err)
+		got, err := changes.Parse(&event.Record{Type: c.typ, Data: []byte(c.data)})
+		if c.why == "" {
+			if err != nil || got.Table != "orders" || got.ID != "1" || got.Version != 1 || "db.orders."+got.Kind.String() != c.typ {
+				t.Errorf("%s %s: got %+v and %v, want the change", c.typ, c.data, got, err)
+			}
+			continue
+		}
+		if !errors.Is(err, event.ErrInvalid) || !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%s %s: got %+v and %v, want ErrInvalid: %s", c.typ, c.data, got, err, c.why)
 		}
 	}
 }
