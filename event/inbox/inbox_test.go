@@ -178,33 +178,6 @@ func TestNotesAreForgottenAfterKeep(t *testing.T) {
 	}
 }
 
-func TestBadInput(t *testing.T) {
-	db, err := sql.Open(sql.Config{Kind: sql.SQLite, Address: filepath.Join(t.TempDir(), "x.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	for name, f := range map[string]func() (*inbox.Inbox, error){
-		"nil database": func() (*inbox.Inbox, error) { return inbox.New(t.Context(), nil, "g") },
-		"dialect":      func() (*inbox.Inbox, error) { return inbox.New(t.Context(), engine.FromDB(0, db.DB), "g") },
-		"no name":      func() (*inbox.Inbox, error) { return inbox.New(t.Context(), engine.FromDB(engine.SQLite, db.DB), "") },
-		"long name": func() (*inbox.Inbox, error) {
-			return inbox.New(t.Context(), engine.FromDB(engine.SQLite, db.DB), strings.Repeat("g", 256))
-		},
-		"nil option": func() (*inbox.Inbox, error) {
-			return inbox.New(t.Context(), engine.FromDB(engine.SQLite, db.DB), "g", nil)
-		},
-		"keep": func() (*inbox.Inbox, error) {
-			return inbox.New(t.Context(), engine.FromDB(engine.SQLite, db.DB), "g", inbox.WithKeep(time.Millisecond))
-		},
-	} {
-		if _, err := f(); !errors.Is(err, event.ErrInvalid) {
-			t.Errorf("%s: %v, want ErrInvalid", name, err)
-		}
-	}
-	open(t, engine.FromDB(engine.SQLite, db.DB), strings.Repeat("g", 255), inbox.WithKeep(time.Second))
-}
-
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); {
