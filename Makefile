@@ -3,6 +3,7 @@
 #            PICTURES=dir  where pictures of the page go
 #            FUZZTIME=20s  for each target     CHAOS=1m SOAK=10m  for each test
 #            SEEDS=10000  for each world       FIRST=1    the first of them
+#            COUNT=20 BUSY=4 STOP=5s  of make stress: runs, busy loops beside, and how long tests stand still
 #            SEARCHES=10000  of make searches, from SEED=7; SEED is make replay's seed, too
 #            SOAK_OUT=dir  where samples and plots of make soak go
 
@@ -24,6 +25,8 @@ SEEDS    ?= 1000
 FIRST    ?= 1
 SEARCHES ?= 10000
 SEED     ?= 7
+BUSY     ?= 4
+STOP     ?= 0
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 APIDIFF     := golang.org/x/exp/cmd/apidiff@v0.0.0-20260218203240-3dfff04db8fa
@@ -41,7 +44,7 @@ MODULES := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -no
 BUILD   := interop/consul interop/kubernetes interop/servers interop/telegraf
 TESTED  := $(filter-out $(BUILD) bench,$(MODULES))
 
-.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api pictures bench chaos searches sim replay soak fuzz mutants plants errors clean
+.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api pictures bench chaos searches sim replay soak stress fuzz mutants plants errors clean
 
 help: ## shows this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -113,6 +116,10 @@ soak: ## keeps each package under load with faults for SOAK: memory, goroutines,
 	@status=0; SOAK=$(SOAK) $(if $(SOAK_OUT),SOAK_OUT=$(abspath $(SOAK_OUT))) REQUIRE_SERVERS=1 \
 		go test $(race) -count 1 -run 'Soak$(if $(RUN),/$(RUN))' -timeout 24h -parallel 64 -v ./internal/soak || status=$$?; \
 	$(if $(SOAK_OUT),go -C bench run ./report -soak $(abspath $(SOAK_OUT));) exit $$status
+
+stress: ## runs PKG's tests COUNT times beside BUSY loops, and stopped for STOP; says what failed and how often
+	@scripts/servers
+	@REQUIRE_SERVERS=1 go run ./scripts/stress -race=$(if $(race),true,false) -n $(COUNT) -busy $(BUSY) -stop $(STOP) $(if $(RUN),-run '$(RUN)') $(PKG)
 
 fuzz: ## runs each fuzz target for FUZZTIME
 	@scripts/fuzz $(FUZZTIME) $(PKG)
