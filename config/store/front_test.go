@@ -300,7 +300,7 @@ func TestSourcesThatCannotBe(t *testing.T) {
 }
 
 func TestLimitsOfWrites(t *testing.T) {
-	s := (&told{}).open(t)
+	s := (&told{}).open(t, WithTimeout(time.Minute)) // the largest takes a busy machine long
 	for name, c := range map[string]struct {
 		opt  WriteOption
 		want error
