@@ -83,7 +83,7 @@ func watchContext(t *c) {
 }
 
 func closing(t *c) {
-	d, reader := t.open(), t.open(discovery.WithPreservation(0, time.Hour))
+	d, reader := t.open(discovery.WithTTL(long)), t.open(discovery.WithPreservation(0, time.Hour))
 	for _, id := range []string{"a", "b", "c"} {
 		t.register(d, instance("s", id))
 	}
@@ -141,16 +141,12 @@ func cancelled(t *c) {
 	d := t.open()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	began := time.Now()
 	_, err := d.Register(ctx, instance("s", "a"))
 	t.wantIs("register", err, context.Canceled)
 	_, err = d.Services(ctx)
 	t.wantIs("services", err, context.Canceled)
 	for _, err := range d.Watch(ctx, "s") {
 		t.wantIs("watch", err, context.Canceled)
-	}
-	if d := time.Since(began); d > 2*time.Second {
-		t.Errorf("took %v", d)
 	}
 	// Nothing stays behind, and the id is free.
 	t.register(d, instance("s", "b"))
@@ -167,7 +163,8 @@ func at(address string) func(s discovery.Snapshot) bool {
 }
 
 func sameID(t *c) {
-	one, two, reader := t.open(), t.open(), t.open()
+	// The first has to notice, by its next heartbeat, and to live until it is replaced.
+	one, two, reader := t.open(discovery.WithTTL(max(t.ttl, 5*time.Second))), t.open(discovery.WithTTL(long)), t.open()
 	here, there := instance("s", "a"), instance("s", "a")
 	there.Address = "127.0.0.1:9090"
 	first := t.register(one, here)
@@ -196,7 +193,7 @@ func sameID(t *c) {
 // A process that crashed and comes back at its address has its id at once, and
 // one that lost its id has it again when the other leaves.
 func idComesBack(t *c) {
-	one, two, reader := t.open(), t.open(), t.open()
+	one, two, reader := t.open(), t.open(discovery.WithTTL(long)), t.open()
 	first := t.register(one, instance("s", "a"))
 	t.see(reader, "s", "a")
 	again := instance("s", "a")

@@ -23,15 +23,15 @@ func listed(all []discovery.Change) string {
 	return strings.Join(parts, " ")
 }
 
-func changes(t *c) {
+func changes(t *c) (late string) {
 	writer, reader := t.open(), t.open(discovery.WithHistory(4))
-	t.register(writer, instance("s", "a"))
+	t.register(writer, instance("s", "a"), discovery.TTL(long))
 	t.see(reader, "s", "a")
 	if all := reader.Changes("s", time.Time{}); len(all) > 0 {
 		t.Errorf("the first sync is a change: %s", listed(all))
 	}
 	began := time.Now()
-	r := t.register(writer, instance("s", "b"))
+	r := t.register(writer, instance("s", "b"), discovery.TTL(long))
 	t.see(reader, "s", "a b")
 	err := r.Update(t.Context(), func(in *discovery.Instance) { in.Version = "2" })
 	if err != nil {
@@ -48,9 +48,14 @@ func changes(t *c) {
 	<-time.After(time.Millisecond) // also by the clock of a bubble
 	left := time.Now()
 	t.register(writer, instance("s", "c"), discovery.NoHeartbeat())
-	t.see(reader, "s", "a c")
+	if _, seen := t.saw(reader, "s", t.ttl, live("a c")); !seen {
+		return "nobody saw the one that expires"
+	}
 	want := "+b ~b -b(deregistered) +c"
 	all := reader.Changes("s", began)
+	if time.Since(left) >= t.ttl {
+		return "it was asked too late what happened"
+	}
 	if got := listed(all); got != want {
 		t.Fatalf("got %s, want %s", got, want)
 	}
@@ -77,4 +82,5 @@ func changes(t *c) {
 	if len(beats) < 2 || beats[0].Err != nil || beats[0].At.Before(began) || beats[0].Took <= 0 && !t.h.Bubble {
 		t.Errorf("heartbeats %+v", beats)
 	}
+	return ""
 }

@@ -140,7 +140,7 @@ func (b Backend) Run(t *testing.T, addr func(t testing.TB) string) {
 // last heartbeat may have been lost.
 func (b Backend) confirmed(t *testing.T, r discovery.Registration) {
 	t.Helper()
-	for deadline := time.Now().Add(b.TTL + 5*time.Second); r.Err() != nil; {
+	for deadline := time.Now().Add(b.TTL + patience); r.Err() != nil; {
 		if time.Now().After(deadline) {
 			t.Fatal(r.Err())
 		}
