@@ -79,7 +79,7 @@ func oneProcess(s *suite) {
 
 func tryLock(s *suite) {
 	a, b := s.open(), s.open()
-	l, err := a.TryLock(s.context(), "x", dsync.TTL(s.h.TTL))
+	l, err := a.TryLock(s.context(), "x")
 	if err != nil {
 		s.Fatalf("TryLock of a free id: %v", err)
 	}
@@ -118,7 +118,7 @@ func unlockTwice(s *suite) {
 		s.Errorf("id %q and context %v, want x and nil", l.ID(), l.Context().Err())
 	}
 	s.unlock(l)
-	s.ended("an unlocked lock's context", l.Context(), time.Second, context.Canceled)
+	s.ended("an unlocked lock's context", l.Context(), context.Canceled)
 	other := s.lock(x, "x")
 	s.unlock(l) // must not touch the other's
 	s.held(x, "x")
@@ -169,7 +169,7 @@ func apart(s *suite) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(s.context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.context(), patience)
 	defer cancel()
 	if _, err := leader.Elect(ctx); err != nil {
 		s.Errorf("Elect beside a lock of the same id: %v", err)

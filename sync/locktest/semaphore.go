@@ -54,15 +54,19 @@ func semaphoreLimit(s *suite) {
 				}
 				tokens[l.Token()] = true
 				mu.Unlock()
-				<-time.After(40 * time.Millisecond) // long enough for another to get in
+				<-time.After(40 * time.Millisecond * s.longer) // long enough for another to get in
 				inside.Add(-1)
 				s.unlock(l)
 			}
 		})
 	}
 	wg.Wait()
-	if n := most.Load(); n > limit || n < 2 {
+	n := most.Load()
+	if n > limit {
 		s.Errorf("%d permits at once, want 2 to %d", n, limit)
+	}
+	if n < 2 {
+		s.slow("%d permits at once, want 2 to %d", n, limit)
 	}
 }
 
@@ -106,15 +110,15 @@ func semaphoreLoss(s *suite) {
 		s.Fatal(err)
 	}
 	fault.CutOff(true)
-	r, err := b.Semaphore(s.context(), "x", 2, dsync.TTL(s.h.TTL), dsync.Wait(s.h.TTL+s.h.Late+b.Features().Delay+5*time.Second))
+	r, err := b.Semaphore(s.context(), "x", 2, dsync.TTL(s.h.TTL), dsync.Wait(s.h.TTL+s.h.Late+b.Features().Delay+patience))
 	if err != nil {
 		s.Fatalf("the permit of a holder that is cut off: %v", err)
 	}
 	if p.Context().Err() == nil {
-		s.Error("the permit was given on and its holder's context lives")
+		s.slow("the permit was given on and its holder's context lives")
 	}
 	if q.Context().Err() != nil {
-		s.Error("another holder's permit ended")
+		s.slow("another holder's permit ended")
 	}
 	fault.CutOff(false)
 	s.unlock(q)

@@ -25,10 +25,14 @@ func waitTimeout(s *suite) {
 	start := time.Now()
 	_, err := b.Lock(s.context(), "x", dsync.Wait(200*time.Millisecond), dsync.TTL(s.h.TTL))
 	s.want("Lock with a wait", err, dsync.ErrTimeout)
-	if d := time.Since(start); d < 200*time.Millisecond || d > 1500*time.Millisecond {
+	d := time.Since(start)
+	if d < 200*time.Millisecond {
 		s.Errorf("waited %v, want 200 ms", d)
 	}
 	s.unlock(l)
+	if d > s.h.TTL*3/4 {
+		s.slow("waited %v, want 200 ms", d)
+	}
 	s.free(a, "x")
 }
 
@@ -41,8 +45,8 @@ func waitCancelled(s *suite) {
 		start := time.Now()
 		_, err := b.Lock(ctx, "x", dsync.TTL(s.h.TTL))
 		s.want("Lock with a cancelled context", err, context.Canceled)
-		if d := time.Since(start); d > 1500*time.Millisecond {
-			s.Errorf("a cancelled wait took %v", d)
+		if d := time.Since(start); d > s.h.TTL*3/4 {
+			s.slow("a wait that was cancelled after 50 ms took %v", d)
 		}
 	}
 	s.unlock(l)
@@ -76,7 +80,7 @@ func waitClosed(s *suite) {
 		select {
 		case err := <-errs:
 			s.want("Lock that Close ended", err, dsync.ErrClosed)
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			s.Fatal("Close did not end a wait")
 		}
 	}
@@ -111,13 +115,13 @@ func waitInOrder(s *suite) {
 			s.unlock(l)
 		})
 		// Nothing tells from outside that the caller has taken its place.
-		<-time.After(700 * time.Millisecond)
+		<-time.After(700 * time.Millisecond * s.longer)
 	}
 	s.unlock(first)
 	wg.Wait()
 	for i, got := range order {
 		if got != i {
-			s.Fatalf("served in the order %v", order)
+			s.slow("served in the order %v", order)
 		}
 	}
 }
@@ -184,7 +188,7 @@ func closeReleases(s *suite) {
 		s.Errorf("Close: %v", err)
 	}
 	for _, l := range []dsync.Lock{l, m} {
-		s.ended("the context of a closed Sync's lock", l.Context(), time.Second, dsync.ErrClosed)
+		s.ended("the context of a closed Sync's lock", l.Context(), dsync.ErrClosed)
 		s.unlock(l)
 	}
 	s.free(b, "x")
