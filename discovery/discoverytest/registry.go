@@ -242,7 +242,6 @@ func massLeave(t *c) {
 // that is killed right after a heartbeat, and returns when that was at the
 // latest, and whether the reader saw all of them.
 func (t *c) crash(writer, reader discovery.Discovery, all ...string) (last time.Time, seen bool) {
-	t.get(reader, "s")
 	each(len(all), func(i int) { t.register(writer, instance("s", all[i]), discovery.NoHeartbeat()) })
 	last = time.Now()
 	_, seen = t.saw(reader, "s", t.ttl, live(strings.Join(all, " ")))
