@@ -50,14 +50,18 @@ func main() {
 	}
 }
 
-// replay plays seeds of a package of the repository until one fails, and prints that one's run, or
-// all of them.
+// replay plays seeds of a package of the repository.
 func replay(ctx context.Context, out io.Writer, pkg string, first, seeds uint64, all bool) (failed bool, err error) {
 	w, end, err := build(ctx, pkg)
 	if err != nil {
 		return false, err
 	}
 	defer end()
+	return w.until(ctx, out, pkg, first, seeds, all)
+}
+
+// until plays seeds until one fails, and prints that one's run, or all of them.
+func (w *world) until(ctx context.Context, out io.Writer, pkg string, first, seeds uint64, all bool) (failed bool, err error) {
 	for seed := first; seed < first+seeds; seed++ {
 		text, failed, err := w.play(ctx, seed)
 		if err != nil {

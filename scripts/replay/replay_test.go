@@ -48,30 +48,43 @@ func TestASeedIsOneRun(t *testing.T) {
 
 // TestAWorldReplays plays a world of the repository.
 func TestAWorldReplays(t *testing.T) {
+	const pkg = "./internal/outlet"
+	w, end, err := build(t.Context(), pkg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
 	for _, test := range []struct {
-		pkg   string
 		seeds uint64
 		all   bool
 		says  string
-		err   string
 	}{
-		{pkg: "./internal/outlet", seeds: 1, all: true, says: "seed 5: all that happened"},
-		{pkg: "./internal/outlet", seeds: 3, says: "3 seeds from 5 on: none failed"},
-		{pkg: "./internal/backoff", seeds: 1, err: "./internal/backoff has no simulated world"},
-		{pkg: "./internal/backoff/backoff_test.go", seeds: 1, err: "backoff_test.go has no simulated world"},
-		{pkg: "./go.mod", seeds: 1, err: "./go.mod is not a package of the repository"},
-		{pkg: "./no/such/folder", seeds: 1, err: "./no/such/folder is not a package of the repository"},
-		{pkg: "../other", seeds: 1, err: "../other is not a package of the repository"},
+		{seeds: 1, all: true, says: "seed 5: all that happened"},
+		{seeds: 3, says: "3 seeds from 5 on: none failed"},
 	} {
 		var out bytes.Buffer
-		failed, err := replay(t.Context(), &out, test.pkg, 5, test.seeds, test.all)
-		switch {
-		case failed, !strings.Contains(out.String(), test.says):
-			t.Errorf("%s: failed %v, output %q, want %q", test.pkg, failed, out.String(), test.says)
-		case test.err == "" && err != nil, test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)):
-			t.Errorf("%s: %v, want %q", test.pkg, err, test.err)
-		case test.err != "" && out.Len() > 0:
-			t.Errorf("%s: an error and output: %q", test.pkg, out.String())
+		failed, err := w.until(t.Context(), &out, pkg, 5, test.seeds, test.all)
+		if err != nil || failed || !strings.Contains(out.String(), test.says) {
+			t.Errorf("failed %v, %v, output %q, want %q", failed, err, out.String(), test.says)
+		}
+	}
+}
+
+// TestWhatIsNoWorldIsRefused: a package, or its tests, that has none, and what is no package.
+func TestWhatIsNoWorldIsRefused(t *testing.T) {
+	for pkg, want := range map[string]string{
+		"./internal/backoff/backoff_test.go": "backoff_test.go has no simulated world",
+		"./go.mod":                           "./go.mod is not a package of the repository",
+		"./no/such/folder":                   "./no/such/folder is not a package of the repository",
+		"../other":                           "../other is not a package of the repository",
+	} {
+		var out bytes.Buffer
+		failed, err := replay(t.Context(), &out, pkg, 5, 1, true)
+		if failed || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: failed %v, %v, want %q", pkg, failed, err, want)
+		}
+		if out.Len() > 0 {
+			t.Errorf("%s: an error and output: %q", pkg, out.String())
 		}
 	}
 }
