@@ -447,7 +447,7 @@ func TestRecordedTrafficOpensABreaker(t *testing.T) {
 
 func TestPickWithBreakersDoesNotAllocate(t *testing.T) {
 	for name, b := range map[string]router.Breakers{"instance": {}, "method": {PerMethod: true}, "hang": {BreakerPolicy: router.BreakerPolicy{Hang: time.Minute}}} {
-		w := start(t, router.WithBreakers(b))
+		w := chancy(t, router.WithBreakers(b))
 		w.nodes(t, 100)
 		opts := []router.SelectOption{router.Method("m")}
 		for range 1000 {

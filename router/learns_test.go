@@ -101,29 +101,27 @@ func TestExclusionLeavesTheNextBest(t *testing.T) {
 		exclude []string
 		want    string
 	}{{nil, "n0000"}, {[]string{"n0000"}, "n0001"}, {[]string{"n0000", "n0001"}, "n0002"}} {
-		synctest.Test(t, func(t *testing.T) {
-			w := client(t, 5, seeded(), neverEject())
-			took := func(id string) router.Outcome {
-				place := map[string]int{"n0000": 1, "n0001": 4, "n0002": 16, "n0003": 64, "n0004": 64}[id]
-				return router.Outcome{Latency: time.Duration(place) * 10 * time.Millisecond}
-			}
-			for range 400 {
-				w.shares(t, 1, took)
-				time.Sleep(10 * time.Millisecond)
-			}
-			for _, in := range fleet(5) { // each is known well
-				others := []string{}
-				for _, o := range fleet(5) {
-					if o.ID != in.ID {
-						others = append(others, o.ID)
-					}
+		w, clock := fixed(t, fleet(5), 7, neverEject())
+		took := func(id string) router.Outcome {
+			place := map[string]int{"n0000": 1, "n0001": 4, "n0002": 16, "n0003": 64, "n0004": 64}[id]
+			return router.Outcome{Latency: time.Duration(place) * 10 * time.Millisecond}
+		}
+		for range 400 {
+			w.shares(t, 1, took)
+			clock.forward(10 * time.Millisecond)
+		}
+		for _, in := range fleet(5) { // each is known well
+			others := []string{}
+			for _, o := range fleet(5) {
+				if o.ID != in.ID {
+					others = append(others, o.ID)
 				}
-				w.shares(t, 40, took, router.Exclude(others...))
 			}
-			time.Sleep(1500 * time.Millisecond) // a refresh, less than what asks idle ones again
-			if got := w.shares(t, 100, took, router.Exclude(c.exclude...)); got[c.want] < 95 {
-				t.Errorf("without %v: got %v, want %s", c.exclude, got, c.want)
-			}
-		})
+			w.shares(t, 40, took, router.Exclude(others...))
+		}
+		clock.forward(1500 * time.Millisecond) // a refresh, less than what asks idle ones again
+		if got := w.shares(t, 100, took, router.Exclude(c.exclude...)); got[c.want] < 95 {
+			t.Errorf("without %v: got %v, want %s", c.exclude, got, c.want)
+		}
 	}
 }

@@ -22,7 +22,7 @@ func listed(t *testing.T, all []discovery.Instance, preserved int, opts ...route
 	d.list(all, preserved)
 	c = &clock{}
 	c.until(0)
-	r, err := router.New(append([]router.Option{router.WithDiscovery(d), router.WithClock(c.now), router.WithRandom(func() uint64 { return 1 << 63 })}, opts...)...)
+	r, err := router.New(append([]router.Option{router.WithDiscovery(d), router.WithClient("a"), router.WithClock(c.now), router.WithRandom(func() uint64 { return 1 << 63 })}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

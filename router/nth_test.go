@@ -48,7 +48,7 @@ func TestEveryCallOfTheExchangeMayFail(t *testing.T) {
 				}
 				var routers [2]router.Router
 				calls := func(ctx context.Context, r router.Router) error {
-					for range 200 {
+					for range 40 {
 						pick, err := r.Pick(ctx, "greeter")
 						if err != nil {
 							return err
@@ -80,7 +80,7 @@ func TestEveryCallOfTheExchangeMayFail(t *testing.T) {
 							return err
 						}},
 						{Name: "share", Do: func(ctx context.Context) error {
-							for range 12 {
+							for range 8 {
 								if err := calls(ctx, routers[0]); err != nil {
 									return err
 								}

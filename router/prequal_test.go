@@ -176,7 +176,8 @@ func TestBadProbingIsRefused(t *testing.T) {
 
 func BenchmarkPrequal(b *testing.B) {
 	bs := &busy{}
-	w := client(b, 100, router.WithStrategy(router.Prequal(bs.probe, router.Probing{})))
+	w := chancy(b, router.WithStrategy(router.Prequal(bs.probe, router.Probing{})))
+	w.nodes(b, 100)
 	b.ReportAllocs()
 	for b.Loop() {
 		w.pick(b).Done(router.Outcome{Latency: time.Millisecond})

@@ -2,7 +2,6 @@ package router_test
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/router"
@@ -13,24 +12,22 @@ import (
 // has room.
 func TestWhatRefusesIsAskedLess(t *testing.T) {
 	share := func(class router.Class, part int) (during, after float64) {
-		synctest.Test(t, func(t *testing.T) {
-			w, took := on(t, fleet(5), seeded(), neverEject()), work(3)
-			got, calls := [3]int{}, 0
-			for i := range 60 * 100 {
-				phase := i / (20 * 100)
-				p, o := w.pick(t), router.Outcome{Latency: took()}
-				if p.Instance.ID == "n0000" {
-					got[phase]++
-					if calls++; phase == 1 && calls%part == 0 {
-						o.Class, o.Latency = class, time.Millisecond
-					}
+		w, clock := fixed(t, fleet(5), 7, neverEject())
+		took := work(3)
+		got, calls := [3]int{}, 0
+		for i := range 60 * 100 {
+			phase := i / (20 * 100)
+			p, o := w.pick(t), router.Outcome{Latency: took()}
+			if p.Instance.ID == "n0000" {
+				got[phase]++
+				if calls++; phase == 1 && calls%part == 0 {
+					o.Class, o.Latency = class, time.Millisecond
 				}
-				p.Done(o)
-				time.Sleep(10 * time.Millisecond)
 			}
-			during, after = float64(got[1])/400, float64(got[2])/400
-		})
-		return during, after
+			p.Done(o)
+			clock.forward(10 * time.Millisecond)
+		}
+		return float64(got[1]) / 400, float64(got[2]) / 400
 	}
 	failed, _ := share(router.ServerError, 10)
 	refused, after := share(router.Overload, 10)

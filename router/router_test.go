@@ -28,7 +28,14 @@ type world struct {
 
 func (w *world) Close() {}
 
+// start makes one whose draws and order of instances are the same in every run.
 func start(t testing.TB, opts ...router.Option) *world {
+	t.Helper()
+	return chancy(t, append([]router.Option{router.WithClient("a"), seeded()}, opts...)...)
+}
+
+// chancy makes one that draws as a user's does.
+func chancy(t testing.TB, opts ...router.Option) *world {
 	t.Helper()
 	d, err := discovery.New()
 	if err != nil {
@@ -573,7 +580,7 @@ func TestHashIsBounded(t *testing.T) {
 }
 
 func TestPickAndDoneDoNotAllocate(t *testing.T) {
-	w := start(t)
+	w := chancy(t)
 	for i := range 100 {
 		w.add(t, discovery.Instance{ID: fmt.Sprintf("n%04d", i), Labels: map[string]string{"zone": fmt.Sprint(i % 2), "tier": "web"}})
 	}
@@ -595,7 +602,7 @@ func TestPickAndDoneDoNotAllocate(t *testing.T) {
 }
 
 func TestConcurrentUseUnderChurn(t *testing.T) {
-	w := start(t)
+	w := chancy(t)
 	w.nodes(t, 5)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -652,7 +659,7 @@ func BenchmarkPickDone(b *testing.B) {
 				if c.breakers {
 					opts = append(opts, router.WithBreakers(router.Breakers{}))
 				}
-				w := start(b, opts...)
+				w := chancy(b, opts...)
 				for i := range n {
 					w.add(b, discovery.Instance{ID: fmt.Sprintf("n%04d", i), Labels: map[string]string{"zone": fmt.Sprint(i % 2)}})
 				}

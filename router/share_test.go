@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/discovery"
-	"github.com/micro/go-platform/discovery/static"
 	"github.com/micro/go-platform/router"
 )
 
@@ -30,33 +29,21 @@ func fleet(n int) []discovery.Instance {
 // client is a router of its own on the fleet.
 func client(t testing.TB, n int, opts ...router.Option) *world {
 	t.Helper()
-	d, err := discovery.New(static.Backend(fleet(n)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := router.New(append([]router.Option{router.WithDiscovery(d)}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(r.Close(context.Background()), d.Close()); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	return &world{d, r, nil}
+	return on(t, fleet(n), opts...)
 }
 
 func TestWhatOneClientSeesMovesTheShareOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := router.Memory()
 		sharing := router.WithSharing(x, router.Sharing{Interval: time.Second})
-		a := client(t, 8, sharing, neverEject(), router.WithStrategy(router.RoundRobin()))
-		b := client(t, 8, sharing, neverEject(), router.WithStrategy(router.PowerOfTwo()))
+		a, clock := fixed(t, fleet(8), 1, sharing, neverEject(), router.WithStrategy(router.RoundRobin()))
+		b := client(t, 8, router.WithClock(clock.now), sharing, neverEject(), router.WithStrategy(router.PowerOfTwo()))
 		before := b.shares(t, 2000, ok)["n0003"]
 		for range 10 {
 			a.shares(t, 400, failing("n0003"), router.Exclude("n0000", "n0001", "n0002")) // b has good answers of it all the while
 			b.shares(t, 100, ok)
-			time.Sleep(time.Second)
+			clock.forward(time.Second)
+			synctest.Wait()
 		}
 		if v := b.stat(t, "n0003").View; v > 0.9 || v < 0.25 {
 			t.Errorf("the view makes %v of the weight of an instance that fails for another client, want less", v)
@@ -356,8 +343,8 @@ func TestSketchIsRightWithinATenth(t *testing.T) {
 }
 
 func TestPickWithSharingDoesNotAllocate(t *testing.T) {
-	w := client(t, 100, router.WithSharing(router.Memory(), router.Sharing{Interval: time.Hour}))
-	w.pick(t).Done(ok(""))
+	w := chancy(t, router.WithSharing(router.Memory(), router.Sharing{Interval: time.Hour}))
+	w.nodes(t, 100)
 	if n := testing.AllocsPerRun(1000, func() {
 		p, err := w.Pick(context.Background(), "greeter")
 		if err != nil {

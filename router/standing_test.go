@@ -72,7 +72,7 @@ func TestPreservedInstancesAreLastChoices(t *testing.T) {
 			t.Run(fmt.Sprintf("%v, %d of %d", s(), c.preserved, c.live+c.preserved), func(t *testing.T) {
 				d := &told{}
 				d.say(c.live, c.preserved)
-				r, err := router.New(router.WithDiscovery(d), router.WithStrategy(s()), neverEject())
+				r, err := router.New(router.WithDiscovery(d), router.WithClient("a"), seeded(), router.WithStrategy(s()), neverEject())
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -28,10 +28,8 @@ func near(got, want, tolerance float64) bool { return math.Abs(got-want) <= tole
 // nothing.
 func still(t testing.TB, all []discovery.Instance, opts ...router.Option) (*world, *clock) {
 	t.Helper()
-	c := &clock{}
-	c.until(0)
-	given := []router.Option{router.WithClock(c.now), router.WithRandom(func() uint64 { return 1 << 63 })}
-	w := on(t, all, append(given, opts...)...)
+	middle := router.WithRandom(func() uint64 { return 1 << 63 })
+	w, c := fixed(t, all, 0, append([]router.Option{middle}, opts...)...)
 	ids := make([]string, len(all))
 	for i, in := range all {
 		ids[i] = in.ID

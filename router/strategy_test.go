@@ -208,7 +208,7 @@ func TestHeavyInstancesAreDrawnOften(t *testing.T) {
 func TestChoicesRepeatWithTheirDraws(t *testing.T) {
 	for _, s := range []func() router.Strategy{router.PowerOfTwo, router.Random, router.LeastLoaded} {
 		calls := func(seed uint64) (ids []string) {
-			w, _ := still(t, fleet(30), seededBy(seed), router.WithClient("a"), router.WithStrategy(s()))
+			w, _ := still(t, fleet(30), seededBy(seed), router.WithStrategy(s()))
 			for range 50 {
 				p := w.pick(t)
 				ids = append(ids, p.Instance.ID)
@@ -231,7 +231,7 @@ func TestWhoIsTakenForAChoiceThatIsNone(t *testing.T) {
 			if breakers {
 				opts = append(opts, router.WithBreakers(router.Breakers{BreakerPolicy: router.BreakerPolicy{Consecutive: 1000, Least: 10, Open: time.Hour, Longest: time.Hour}, FailFast: true}))
 			}
-			w, _ := still(t, fleet(4), append(opts, router.WithClient("a"))...)
+			w, _ := still(t, fleet(4), opts...)
 			first := w.picked(t)
 			if i != 0 {
 				first = "n0000"

@@ -32,27 +32,29 @@ func TestZoneSpillsByWhatAllClientsHaveInFlight(t *testing.T) {
 					v.Nodes[all[i].ID] = router.NodeView{Weight: 1, Slower: 1, InFlight: []float64{c.home, c.away}[i%2]}
 				}
 				l.view.Store(&v)
-				opts := []router.Option{seeded(), router.WithSharing(l, router.Sharing{Interval: time.Minute, FromViews: true})}
+				opts := []router.Option{router.WithSharing(l, router.Sharing{Interval: time.Minute, FromViews: true})}
 				if c.zone != "" {
 					opts = append(opts, router.WithZone(c.zone))
 				}
-				w := on(t, all, opts...)
+				w, clock := fixed(t, all, 7, opts...)
 				home := func(calls int) (n int) {
 					for range calls {
 						p := w.pick(t)
 						if p.Instance.Zone == "a" {
 							n++
 						}
-						time.Sleep(30 * time.Millisecond)
+						clock.forward(30 * time.Millisecond)
 						p.Done(ok(""))
 					}
 					return n
 				}
-				home(1000) // 30 s
+				w.pick(t).Done(ok(""))
+				synctest.Wait() // it hears the view
+				home(1000)      // 30 s
 				if n := home(1000); n < c.least || n > c.most {
 					t.Errorf("%d of 1000 calls stayed at home, want %d to %d", n, c.least, c.most)
 				}
-				time.Sleep(3 * time.Minute) // nothing more is heard
+				clock.forward(3 * time.Minute) // nothing more is heard
 				w.pick(t).Done(ok(""))
 				home(1000)
 				if n := home(500); c.zone != "" && n < 490 {
