@@ -43,7 +43,9 @@
 //
 // Transactions are serializable: SERIALIZABLE on PostgreSQL and MySQL, where
 // those that conflict or deadlock run again; on SQLite there is one writer at a
-// time, and readers beside it. With db.Isolation(db.LevelSnapshot) they are
+// time, and readers beside it. Writers of one engine take turns in the order in which
+// they came; between engines and processes SQLite lets any of those who wait go first,
+// so let a program have one engine for each file. With db.Isolation(db.LevelSnapshot) they are
 // REPEATABLE READ on PostgreSQL and MySQL, and one that wrote over what another
 // changed since it was read runs again. Single writes and a Batch need no more.
 //

@@ -149,23 +149,22 @@ func (d *DB) openSQLite(c Config) error {
 		return fmt.Errorf("file name %q, want a plain one", name)
 	}
 	dsn := "file:" + (&url.URL{Path: name}).EscapedPath() + "?" + q.Encode()
-	var err error
-	d.DB, err = patiently(dsn)
+	writer, err := patiently(dsn)
 	if err != nil {
 		return err
 	}
-	d.DB.SetMaxOpenConns(1) // writers queue here, not on SQLite's busy timeout
+	d.DB = sql.OpenDB(&queue{Connector: writer}) // writers wait here, not on SQLite's busy timeout
+	d.DB.SetMaxIdleConns(-1)
 	if name == ":memory:" {
 		d.Read = d.DB // each connection would be a database of its own
-		d.DB.SetMaxIdleConns(1)
-		d.DB.SetConnMaxLifetime(0)
 		return nil
 	}
 	q.Set("_txlock", "deferred")
-	d.Read, err = patiently("file:" + (&url.URL{Path: name}).EscapedPath() + "?" + q.Encode())
+	reader, err := patiently("file:" + (&url.URL{Path: name}).EscapedPath() + "?" + q.Encode())
 	if err != nil {
 		return err
 	}
+	d.Read = sql.OpenDB(reader)
 	n := c.MaxOpen
 	if n == 0 {
 		n = max(runtime.GOMAXPROCS(0), 4)

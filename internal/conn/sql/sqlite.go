@@ -6,15 +6,15 @@ import (
 	"database/sql/driver"
 )
 
-// patiently opens SQLite's file. Who turns its log on keeps others out for a
+// patiently returns what connects to SQLite's file. Who turns its log on keeps others out for a
 // moment, whom SQLite tells so without waiting: they connect again.
-func patiently(dsn string) (*sql.DB, error) {
+func patiently(dsn string) (driver.Connector, error) {
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close() // it has connected to nothing
-	return sql.OpenDB(patient{db.Driver(), dsn}), nil
+	return patient{db.Driver(), dsn}, nil
 }
 
 type patient struct {
