@@ -119,7 +119,7 @@ func TestSeenByConsulsOwnClient(t *testing.T) {
 	}
 	defer d.Close()
 	in := discovery.Instance{Service: "plain-greeter", ID: "one", Address: "10.0.0.7:8080", Version: "1.2", Zone: "z", Weight: 5}
-	if _, err := d.Register(t.Context(), in, discovery.TTL(time.Second), discovery.NoHeartbeat()); err != nil {
+	if _, err := d.Register(t.Context(), in, discovery.TTL(8*time.Second), discovery.NoHeartbeat()); err != nil {
 		t.Fatal(err)
 	}
 	transport := &http.Transport{}
@@ -147,7 +147,7 @@ func TestSeenByConsulsOwnClient(t *testing.T) {
 func TestRegisteringTakesTwoRequests(t *testing.T) {
 	t.Parallel()
 	p := netfault.New(t, servertest.SharedConsul(t).Addr())
-	d, err := discovery.New(consul.Backend(p.Addr()), discovery.WithNamespace("requests"))
+	d, err := discovery.New(consul.Backend(p.Addr()), discovery.WithNamespace("requests"), discovery.WithTTL(time.Minute), discovery.WithTimeout(backendtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestRegisteringTakesTwoRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	backendtest.Await(t, d, "version 2", 5*time.Second, func(s discovery.Snapshot) bool {
+	backendtest.Await(t, d, "version 2", backendtest.Patience, func(s discovery.Snapshot) bool {
 		return len(s.Instances) == 1 && s.Instances[0].Version == "2"
 	})
 }

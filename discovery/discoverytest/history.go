@@ -67,7 +67,10 @@ func changes(t *c) (late string) {
 			t.Errorf("change %d at %v, revision %d, after %v, %d", i+1, c.At, c.Revision, all[i].At, all[i].Revision)
 		}
 	}
-	t.see(reader, "s", "a")
+	t.await(reader, "s", "a", t.ttl+patience, live("a"))
+	if strings.Contains(listed(reader.Changes("s", began)), "(lost)") {
+		return "the reader lost sight of the registry"
+	}
 	// The memory is bounded.
 	if got, want := listed(reader.Changes("s", time.Time{})), "~b -b(deregistered) +c -c(expired)"; got != want {
 		t.Errorf("got %s, want %s", got, want)

@@ -133,7 +133,7 @@ func paused(t *c) {
 	<-time.After(3 * t.ttl)
 	t.env.Go()
 	resumed := time.Now()
-	t.await(reader, "s-1", "who died gone", patience, func(s discovery.Snapshot) bool { return s.State == discovery.Live && ids(s) == services["s-1"] })
+	t.await(reader, "s-1", "who died gone", 3*patience, func(s discovery.Snapshot) bool { return s.State == discovery.Live && ids(s) == services["s-1"] })
 	t.Logf("who died in the pause was gone %v after it", time.Since(resumed).Round(time.Millisecond))
 	<-time.After(t.ttl)
 	cancel()

@@ -74,7 +74,7 @@ func updateAndDrain(t *c) (late string) {
 	_, seen := t.saw(reader, "s", t.ttl, func(s discovery.Snapshot) bool {
 		return len(s.Instances) == 1 && s.Instances[0].Status == discovery.Draining
 	})
-	t.see(reader, "s", "")
+	t.await(reader, "s", "nobody", t.ttl+patience, live(""))
 	if err := <-drained; err != nil {
 		t.Errorf("drain: %v", err)
 	}
@@ -114,7 +114,7 @@ func expires(t *c) (late string) {
 	if _, seen := t.saw(reader, "s", t.ttl, live("goes stays")); !seen {
 		return "nobody saw the instance"
 	}
-	t.see(reader, "s", "stays")
+	t.await(reader, "s", "the other", t.ttl+patience, live("stays"))
 	d := time.Since(began)
 	if d < t.ttl-50*time.Millisecond {
 		t.Errorf("gone after %v, want %v", d, t.ttl)
@@ -216,7 +216,7 @@ func preserved(t *c) (late string) {
 		t.Errorf("kept [%s] %v, want [%s]", ids(kept), kept.State, ids(all))
 	}
 	// Not indefinitely.
-	t.see(reader, "s", "i-00 i-01 i-02 i-03 i-04")
+	t.await(reader, "s", "five", limit+patience, live("i-00 i-01 i-02 i-03 i-04"))
 	if d := time.Since(began); d < t.ttl+limit-100*time.Millisecond {
 		t.Errorf("dropped %v after they were registered, want TTL and %v", d, limit)
 	}
@@ -275,7 +275,7 @@ func crashTogether(t *c) (late string) {
 // says so if that was late.
 func (t *c) gone(reader discovery.Discovery, began time.Time, stay string) (late string) {
 	t.Helper()
-	t.await(reader, "s", "["+stay+"]", t.ttl+patience, func(s discovery.Snapshot) bool { return ids(s) == stay })
+	t.await(reader, "s", "["+stay+"]", 3*t.ttl+patience, func(s discovery.Snapshot) bool { return ids(s) == stay })
 	return t.late("no longer offered", time.Since(began))
 }
 

@@ -84,7 +84,7 @@ const long = time.Minute
 // share of the TTL is late again.
 func unless(late func(t *c) string) func(t *c) {
 	return func(t *c) {
-		for again := *t; ; again.ttl *= 3 {
+		for again := *t; ; again.ttl, again.h.Slack = 3*again.ttl, 3*again.h.Slack {
 			why := late(&again)
 			if why == "" {
 				return

@@ -251,7 +251,7 @@ func TestRights(t *testing.T) {
 	open := func(rules []servertest.KubeRule, opts ...kubernetes.Option) (discovery.Discovery, error) {
 		account++
 		e := w.engine(w.k.Token(t, w.ns, fmt.Sprint("account-", account), rules...), nil)
-		d, err := discovery.New(kubernetes.On(e, opts...), discovery.WithTimeout(3*time.Second))
+		d, err := discovery.New(kubernetes.On(e, opts...), discovery.WithTimeout(20*time.Second))
 		if err == nil {
 			t.Cleanup(func() { d.Close() })
 		}
@@ -303,15 +303,14 @@ func get(d discovery.Discovery) error {
 
 // followed waits until a watch has been made or refused.
 func followed(d discovery.Discovery) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 	defer cancel()
-	var last error
 	for s, err := range d.Watch(ctx, "greeter") {
 		if err == nil && s.Err != nil {
-			last = s.Err
+			return s.Err
 		}
 	}
-	return last
+	return nil
 }
 
 func TestLabelsOfPodsAndServices(t *testing.T) {
@@ -478,7 +477,7 @@ func TestWhatACrashedProcessLeftIsRemoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	d := w.admin(kubernetes.WithRegistration())
-	for id, opts := range map[string][]discovery.RegisterOption{"dies": {discovery.NoHeartbeat(), discovery.TTL(time.Second)}, "lives": {discovery.TTL(time.Second)}} {
+	for id, opts := range map[string][]discovery.RegisterOption{"dies": {discovery.NoHeartbeat(), discovery.TTL(4 * time.Second)}, "lives": {discovery.TTL(time.Minute)}} {
 		_, err := d.Register(t.Context(), discovery.Instance{Service: "s", ID: id, Address: "192.0.2.1:80"}, opts...)
 		if err != nil {
 			t.Fatal(err)
@@ -570,7 +569,7 @@ func TestPodsStayThroughAnOutage(t *testing.T) {
 	k.Kill()
 	select {
 	case <-stale:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("not stale")
 	}
 	k.Restart()

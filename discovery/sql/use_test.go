@@ -58,24 +58,28 @@ func file(t *testing.T) (name string, db *dbsql.DB) {
 // A heartbeat is one statement for all instances of a process.
 func manyShareHeartbeats(t *testing.T, e engine, s *servertest.Server) {
 	p := netfault.New(t, s.Addr())
-	const ttl, instances, ttls = 3 * time.Second, 60, 3
+	const ttl, instances, ttls = 6 * time.Second, 60, 2
 	d := open(t, e.open(p.Addr()), discovery.WithNamespace("heartbeats"), discovery.WithTTL(ttl))
 	all := make([]discovery.Registration, instances)
 	for i := range all {
 		all[i] = register(t, d, fmt.Sprintf("i-%02d", i))
 	}
-	before := p.Counts().Requests
+	before, began := p.Counts().Requests, time.Now()
 	<-time.After(ttls * ttl)
+	sent := p.Counts().Requests - before
+	took := int(time.Since(began)/ttl) + 1 // more on a busy machine
 	// Four in a TTL; each alone would be 150.
-	if sent := p.Counts().Requests - before; sent < 2*ttls || sent > 6*ttls {
+	if sent < ttls || sent > 6*took {
 		t.Errorf("%d packets in %d TTLs, want about %d", sent, ttls, 4*ttls)
 	}
 	for _, r := range all {
-		if r.Err() != nil {
-			t.Error(r.Err())
+		for end := time.Now().Add(backendtest.Patience); r.Err() != nil; <-time.After(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal(r.Err())
+			}
 		}
 	}
-	backendtest.Await(t, d, "all", 5*time.Second, func(s discovery.Snapshot) bool { return len(s.Instances) == instances })
+	backendtest.Await(t, d, "all", backendtest.Patience, func(s discovery.Snapshot) bool { return len(s.Instances) == instances })
 }
 
 // A row that somebody deletes, or takes over, is noticed by the next heartbeat,
@@ -85,7 +89,7 @@ func TestADeletedRowComesBack(t *testing.T) {
 	name, db := file(t)
 	d := open(t, sql.SQLite(name), discovery.WithTTL(3*time.Second))
 	a, b := register(t, d, "a"), register(t, d, "b")
-	backendtest.Await(t, d, "both", 5*time.Second, has("a b"))
+	backendtest.Await(t, d, "both", backendtest.Patience, has("a b"))
 	lease := func(id string) (lease string) {
 		t.Helper()
 		err := db.QueryRow("SELECT lease FROM discovery_instances WHERE id = ?", id).Scan(&lease)
@@ -107,7 +111,7 @@ func TestADeletedRowComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	reader := open(t, sql.SQLite(name))
-	backendtest.Await(t, reader, "both again", 6*time.Second, has("a b"))
+	backendtest.Await(t, reader, "both again", backendtest.Patience, has("a b"))
 	if lease("b") != before || a.Err() != nil || b.Err() != nil {
 		t.Errorf("the lease changed: %t; %v, %v", lease("b") != before, a.Err(), b.Err())
 	}
@@ -151,14 +155,14 @@ func TestOneConnectionIsEnough(t *testing.T) {
 	ns := discovery.WithNamespace(servertest.Namespace(t))
 	d := open(t, sql.On(limited(t, s.DSN(), enginesql.WithMaxConns(1))), ns)
 	reader := open(t, sql.On(limited(t, s.DSN(), enginesql.WithMaxConns(1))), ns)
-	backendtest.Await(t, reader, "nothing", 5*time.Second, has(""))
+	backendtest.Await(t, reader, "nothing", backendtest.Patience, has(""))
 	r := register(t, d, "a")
-	backendtest.Await(t, reader, "a", 5*time.Second, has("a"))
+	backendtest.Await(t, reader, "a", backendtest.Patience, has("a"))
 	err := r.Deregister(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	backendtest.Await(t, reader, "nothing again", 5*time.Second, has(""))
+	backendtest.Await(t, reader, "nothing again", backendtest.Patience, has(""))
 }
 
 func TestBadInput(t *testing.T) {
@@ -188,7 +192,7 @@ func aFailedGoodbyeStillEnds(t *testing.T, e engine, s *servertest.Server) {
 	for _, id := range []string{"a", "b", "c", "d"} {
 		leaves = register(t, d, id)
 	}
-	backendtest.Await(t, reader, "all", 5*time.Second, has("a b c d"))
+	backendtest.Await(t, reader, "all", backendtest.Patience, has("a b c d"))
 	p.Hold(netfault.Both)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -198,7 +202,7 @@ func aFailedGoodbyeStillEnds(t *testing.T, e engine, s *servertest.Server) {
 	}
 	p.Reset() // the goodbye is lost
 	p.Heal()
-	backendtest.Await(t, reader, "a, b and c", 3*ttl+5*time.Second, has("a b c"))
+	backendtest.Await(t, reader, "a, b and c", backendtest.Patience, has("a b c"))
 }
 
 // limited opens an engine for the test.

@@ -70,7 +70,7 @@ func name() string { return "t" + strings.ToLower(rand.Text()[:10]) }
 func (b Backend) open(t *testing.T, addr, namespace string, opts ...discovery.Option) discovery.Discovery {
 	t.Helper()
 	opts = append([]discovery.Option{
-		b.Open(addr), discovery.WithNamespace(namespace), discovery.WithTTL(b.TTL), discovery.WithTimeout(3 * time.Second),
+		b.Open(addr), discovery.WithNamespace(namespace), discovery.WithTTL(b.TTL), discovery.WithTimeout(10 * time.Second),
 		discovery.WithRetry(20*time.Millisecond, 500*time.Millisecond),
 	}, opts...)
 	d, err := discovery.New(opts...)
@@ -140,7 +140,7 @@ func (b Backend) Run(t *testing.T, addr func(t testing.TB) string) {
 // last heartbeat may have been lost.
 func (b Backend) confirmed(t *testing.T, r discovery.Registration) {
 	t.Helper()
-	for deadline := time.Now().Add(b.TTL + patience); r.Err() != nil; {
+	for deadline := time.Now().Add(b.TTL + Patience); r.Err() != nil; {
 		if time.Now().After(deadline) {
 			t.Fatal(r.Err())
 		}

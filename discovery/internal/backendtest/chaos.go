@@ -33,7 +33,7 @@ func (b Backend) Chaos(t *testing.T, server *servertest.Server) {
 	writers := []discovery.Discovery{open(), open(), open()}
 	readers := []discovery.Discovery{open(discovery.WithPreservation(0.15, 2*time.Second)), open(discovery.WithPreservation(0.15, 2*time.Second))}
 	for _, d := range readers {
-		Await(t, d, "nothing", patience, live(""))
+		Await(t, d, "nothing", Patience, live(""))
 	}
 
 	var standing []discovery.Registration
@@ -98,7 +98,7 @@ func (b Backend) Chaos(t *testing.T, server *servertest.Server) {
 	slices.Sort(want)
 	t.Logf("%v; %d stand", counts, len(want))
 	for _, d := range readers {
-		got := Await(t, d, fmt.Sprint(want), 2*b.TTL+patience, func(s discovery.Snapshot) bool {
+		got := Await(t, d, fmt.Sprint(want), 2*b.TTL+Patience, func(s discovery.Snapshot) bool {
 			return s.State == discovery.Live && s.Preserved == 0 && versions(s) == strings.Join(want, " ")
 		})
 		if got.Err != nil {

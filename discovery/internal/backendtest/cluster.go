@@ -21,7 +21,7 @@ func (b Backend) DeadFirst(t *testing.T, addr string) {
 			if _, err := d.Register(t.Context(), in("a")); err != nil {
 				t.Fatal(err)
 			}
-			Await(t, d, "a", patience, live("a"))
+			Await(t, d, "a", Patience, live("a"))
 			t.Logf("took %v", time.Since(began).Round(time.Millisecond))
 		})
 	}
@@ -36,7 +36,7 @@ func (b Backend) LeaderLoss(t *testing.T, addrs string, leader func() *servertes
 	if err != nil {
 		t.Fatal(err)
 	}
-	Await(t, reader, "a", patience, live("a"))
+	Await(t, reader, "a", Patience, live("a"))
 	leader().Kill()
 	began := time.Now()
 	for {
@@ -44,12 +44,12 @@ func (b Backend) LeaderLoss(t *testing.T, addrs string, leader func() *servertes
 		if err == nil {
 			break
 		}
-		if time.Since(began) > patience {
+		if time.Since(began) > Patience {
 			t.Fatal(err)
 		}
 		<-time.After(20 * time.Millisecond)
 	}
 	t.Logf("writes again after %v", time.Since(began).Round(time.Millisecond))
-	Await(t, reader, "both", patience, live("a b"))
+	Await(t, reader, "both", Patience, live("a b"))
 	b.confirmed(t, r)
 }

@@ -22,25 +22,25 @@ func (b Backend) killed(t *testing.T, addr string) {
 		t.Fatalf("the child says %q", line)
 	}
 	for _, d := range readers {
-		Await(t, d, "both", patience, live("killed stays"))
+		Await(t, d, "both", Patience, live("killed stays"))
 	}
 	// Its heartbeats work: it would be gone by now. On a busy machine one may be
 	// late; the next one brings it back.
 	<-time.After(b.TTL + b.TTL/2)
 	for _, d := range readers {
-		Await(t, d, "both after a TTL", patience, live("killed stays"))
+		Await(t, d, "both after a TTL", Patience, live("killed stays"))
 	}
 	child.Kill()
 	began := time.Now()
 	for _, d := range readers {
-		Await(t, d, "only the other", b.TTL+patience, live("stays"))
+		Await(t, d, "only the other", b.TTL+Patience, live("stays"))
 	}
 	t.Logf("gone %v after the kill, TTL %v", time.Since(began).Round(time.Millisecond), b.TTL)
 }
 
-// patience is what a machine that is busy with other tests may be late by. On a
+// Patience is what a machine that is busy with other tests may be late by. On a
 // quiet one it is less than a second, as the log says.
-const patience = 30 * time.Second
+const Patience = 30 * time.Second
 
 func (b Backend) paused(t *testing.T, addr string) {
 	namespace := name()
@@ -49,35 +49,35 @@ func (b Backend) paused(t *testing.T, addr string) {
 	if line := child.Line(); line != "registered" {
 		t.Fatalf("the child says %q", line)
 	}
-	Await(t, reader, "the child", patience, live("paused"))
+	Await(t, reader, "the child", Patience, live("paused"))
 	child.Pause()
-	Await(t, reader, "nobody", b.TTL+patience, live(""))
+	Await(t, reader, "nobody", b.TTL+Patience, live(""))
 	child.Resume()
 	began := time.Now()
-	Await(t, reader, "the child again", b.TTL+patience, live("paused"))
+	Await(t, reader, "the child again", b.TTL+Patience, live("paused"))
 	t.Logf("back %v after it woke", time.Since(began).Round(time.Millisecond))
 }
 
 func (b Backend) silent(t *testing.T, addr string) {
 	namespace := name()
 	p := netfault.New(t, addr)
-	writer, reader := b.open(t, addr, namespace, discovery.WithTimeout(patience)), b.open(t, p.Addr(), namespace)
-	if _, err := writer.Register(t.Context(), in("a"), discovery.TTL(2*patience)); err != nil {
+	writer, reader := b.open(t, addr, namespace, discovery.WithTimeout(Patience)), b.open(t, p.Addr(), namespace)
+	if _, err := writer.Register(t.Context(), in("a"), discovery.TTL(2*Patience)); err != nil {
 		t.Fatal(err)
 	}
 	// A second change comes by the watch, which is there then.
-	Await(t, reader, "a", patience, live("a"))
+	Await(t, reader, "a", Patience, live("a"))
 	r, err := writer.Register(t.Context(), in("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	Await(t, reader, "x too", patience, live("a x"))
+	Await(t, reader, "x too", Patience, live("a x"))
 	if err := r.Deregister(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	Await(t, reader, "a again", patience, live("a"))
+	Await(t, reader, "a again", Patience, live("a"))
 	p.Drop(netfault.Both)
-	stale := Await(t, reader, "stale", b.Silence+patience, func(s discovery.Snapshot) bool { return s.State == discovery.Stale })
+	stale := Await(t, reader, "stale", b.Silence+Patience, func(s discovery.Snapshot) bool { return s.State == discovery.Stale })
 	if IDs(stale) != "a" {
 		t.Errorf("stale [%s], want [a]", IDs(stale))
 	}
@@ -85,14 +85,14 @@ func (b Backend) silent(t *testing.T, addr string) {
 		t.Fatal(err)
 	}
 	p.Heal()
-	Await(t, reader, "both again", patience, live("a b"))
+	Await(t, reader, "both again", Patience, live("a b"))
 }
 
 func (b Backend) lostReply(t *testing.T, addr string) {
 	namespace := name()
 	p := netfault.New(t, addr)
 	writer, reader := b.open(t, p.Addr(), namespace), b.open(t, addr, namespace)
-	Await(t, reader, "nothing", patience, live(""))
+	Await(t, reader, "nothing", Patience, live(""))
 	p.CutReplies(-1)
 	_, err := writer.Register(t.Context(), in("ghost"))
 	if err == nil {
@@ -102,31 +102,31 @@ func (b Backend) lostReply(t *testing.T, addr string) {
 	p.Heal()
 	// It may appear, and has to go.
 	<-time.After(b.TTL + time.Second)
-	Await(t, reader, "nothing left behind", patience, live(""))
+	Await(t, reader, "nothing left behind", Patience, live(""))
 	// And the id is free.
 	if _, err := writer.Register(t.Context(), in("ghost")); err != nil {
 		t.Fatal(err)
 	}
-	Await(t, reader, "the second one", patience, live("ghost"))
+	Await(t, reader, "the second one", Patience, live("ghost"))
 }
 
 func (b Backend) reset(t *testing.T, addr string) {
 	namespace := name()
 	p := netfault.New(t, addr)
-	d := b.open(t, p.Addr(), namespace, discovery.WithTimeout(patience))
-	if _, err := d.Register(t.Context(), in("a"), discovery.TTL(2*patience)); err != nil {
+	d := b.open(t, p.Addr(), namespace, discovery.WithTimeout(Patience))
+	if _, err := d.Register(t.Context(), in("a"), discovery.TTL(2*Patience)); err != nil {
 		t.Fatal(err)
 	}
-	Await(t, d, "a", patience, live("a"))
+	Await(t, d, "a", Patience, live("a"))
 	for i := range 3 {
 		before, _ := d.Lookup("s")
 		p.Reset()
 		id := fmt.Sprint("b", i)
-		deadline := time.Now().Add(patience)
+		deadline := time.Now().Add(Patience)
 		for {
 			r, err := d.Register(t.Context(), in(id))
 			if err == nil {
-				Await(t, d, "the new one", patience, func(s discovery.Snapshot) bool { return strings.Contains(IDs(s), id) && s.State == discovery.Live })
+				Await(t, d, "the new one", Patience, func(s discovery.Snapshot) bool { return strings.Contains(IDs(s), id) && s.State == discovery.Live })
 				if err := r.Deregister(t.Context()); err != nil {
 					t.Error(err)
 				}
@@ -136,7 +136,7 @@ func (b Backend) reset(t *testing.T, addr string) {
 				t.Fatal(err)
 			}
 		}
-		s := Await(t, d, "a alone", patience, live("a"))
+		s := Await(t, d, "a alone", Patience, live("a"))
 		if s.Revision <= before.Revision {
 			t.Errorf("revision %d after %d", s.Revision, before.Revision)
 		}
@@ -161,7 +161,7 @@ func (b Backend) idle(t *testing.T, addr string) {
 	if sent > most {
 		t.Errorf("%d requests, want at most %d", sent, most)
 	}
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(Patience); ; {
 		s, ok := d.Lookup("s0")
 		if ok && s.State == discovery.Live && s.Age() <= 3*b.Poll {
 			return
