@@ -124,7 +124,7 @@ func (f *front) close(ctx context.Context) error {
 		}
 		errs := []error{f.export(ctx, "close")}
 		for _, e := range f.exporters {
-			errs = append(errs, fault.Wrap("metrics/"+e.name, "close", "", e.driver.Close()))
+			errs = append(errs, fault.Wrap("metrics/"+e.name, "close", "", fault.Guard(e.driver.Close)))
 		}
 		f.err = errors.Join(errs...)
 	})

@@ -58,9 +58,12 @@ func (f *function) value() (v float64, ok bool) {
 }
 
 func (f *function) run(c *call) {
+	returned := false
 	defer func() {
 		if p := recover(); p != nil {
 			f.tell(fmt.Sprintf("it panicked: %v", p))
+		} else if !returned {
+			f.tell("it ended its goroutine")
 		}
 		f.mu.Lock()
 		f.now = nil
@@ -68,6 +71,7 @@ func (f *function) run(c *call) {
 		close(c.done)
 	}()
 	c.value = f.call()
+	returned = true
 }
 
 // onCollect makes f one that a snapshot begins with.

@@ -35,6 +35,7 @@ func (c *counter) Add(n int64) {
 // revive finds where the n belongs that was added to a freed counter.
 func (c *counter) revive(n uint64) {
 	f := c.s.family
+	defer f.registry.words.tell()
 	f.mu.Lock()
 	other := c.s.back()
 	if other != nil {
@@ -85,6 +86,7 @@ func (g *gauge) Add(d float64) {
 // revive finds where the value belongs that a freed gauge has now.
 func (g *gauge) revive(do func(Gauge, float64)) {
 	f := g.s.family
+	defer f.registry.words.tell()
 	f.mu.Lock()
 	other := g.s.back()
 	var bits uint64
@@ -164,6 +166,7 @@ func (h *histogram) observe(v float64) (in *histogram, bucket int) {
 // freed one; nil for h itself.
 func (h *histogram) revive(bucket int) (in *histogram) {
 	f := h.s.family
+	defer f.registry.words.tell()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	other := h.s.back()

@@ -16,6 +16,7 @@ import (
 type registry struct {
 	limit    int
 	logger   *slog.Logger
+	words    words
 	resource []Label
 	native   bool
 	common   int   // labels that all series have
@@ -74,6 +75,7 @@ type series struct {
 // family returns the instrument of a name, or nil if it is there with another
 // kind or other keys, or writes what another one writes.
 func (r *registry) family(name string, kind Kind, keys []string, opts []InstrumentOption) *family {
+	defer r.words.tell()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var o instrumentOptions
@@ -149,7 +151,9 @@ func (r *registry) refuse(name, why string, kind Kind, keys []string) {
 		return
 	}
 	r.refused[id] = true
-	r.logger.Error("metrics: instrument refused", "name", name, "kind", kind.String(), "keys", keys, "why", why)
+	r.words.later(func() {
+		r.logger.Error("metrics: instrument refused", "name", name, "kind", kind.String(), "keys", keys, "why", why)
+	})
 }
 
 // duplicates reports whether backends could not tell two of the keys apart.
@@ -227,9 +231,12 @@ func (f *family) put(key string, s *series) {
 // full reports whether the instrument has all the series it may have. f.mu is held.
 func (f *family) full() bool { return f.limit >= 0 && len(f.series) >= f.limit }
 
+// overflows counts what is over the limit. f.mu is held.
 func (f *family) overflows(what string) {
 	if f.overflowed.Add(1) == 1 {
-		f.registry.logger.Warn("metrics: too many series, "+what, "name", f.name, "limit", f.limit)
+		f.registry.words.later(func() {
+			f.registry.logger.Warn("metrics: too many series, "+what, "name", f.name, "limit", f.limit)
+		})
 	}
 }
 
@@ -294,6 +301,7 @@ func (f *family) remove(fixed, values []string) bool {
 // functions can't be counted together.
 func (f *family) read(values []string, fn func() float64) (unregister func()) {
 	k := key(values, nil)
+	defer f.registry.words.tell()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	old := f.series[k]

@@ -31,6 +31,7 @@ func (c *upDown) Add(delta int64) {
 // revive finds where the delta belongs that was added to a freed upDown.
 func (c *upDown) revive(delta int64) {
 	f := c.s.family
+	defer f.registry.words.tell()
 	f.mu.Lock()
 	other := c.s.back()
 	if other != nil {

@@ -94,6 +94,7 @@ func (v *Vec[T]) add(hash uint64, values []string) T {
 		v.family.registry.invalid.Add(1)
 		return v.none
 	}
+	defer v.family.registry.words.tell()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	t := v.table.Load()

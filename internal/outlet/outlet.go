@@ -239,5 +239,5 @@ func (o *Outlet[T, B]) release() error {
 	if abandoned {
 		return fault.New(fault.Timeout, o.Name, "close", "", "stalled: a write did not return")
 	}
-	return fault.Wrap(o.Name, "close", "", o.Close())
+	return fault.Wrap(o.Name, "close", "", fault.Guard(o.Close)) // what panics keeps no other open
 }

@@ -144,14 +144,19 @@ func (o *Outlet[T, B]) abandon() {
 	o.wakeWaiters()
 }
 
-// Try calls f; a panic in it is an error that is fault.Invalid.
+// Try calls f; a panic in it, or in what its error says, is an error that is
+// fault.Invalid.
 func Try(f func() (int, error)) (n int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			n, err = 0, fault.Mark(fault.Invalid, fault.Panicked(p))
 		}
 	}()
-	return f()
+	n, err = f()
+	if err != nil {
+		_ = err.Error()
+	}
+	return n, err
 }
 
 var errFull = errors.New("the queue is full")
