@@ -137,6 +137,7 @@ func count[T any](votes []vote[T], is func(v vote[T]) bool) (n int) {
 func yes(v vote[bool]) bool          { return v.err == nil && v.say }
 func no(v vote[bool]) bool           { return v.err == nil && !v.say }
 func answered[T any](v vote[T]) bool { return v.err == nil }
+func denied[T any](v vote[T]) bool   { return errors.Is(v.err, fault.Denied) }
 
 // errs joins the errors of votes.
 func errs[T any](votes []vote[T]) error {
@@ -151,7 +152,7 @@ func errs[T any](votes []vote[T]) error {
 
 // lacking is the error of a call for which too few servers answered.
 func lacking[T any](kind error, votes []vote[T]) error {
-	if count(votes, func(v vote[T]) bool { return errors.Is(v.err, fault.Denied) }) > len(votes)/2 {
+	if count(votes, denied) > len(votes)/2 {
 		kind = fault.Denied
 	}
 	return fault.Markf(kind, "too few of the servers answer: %v", errs(votes)) // not wrapped: one's kind is not that of all
