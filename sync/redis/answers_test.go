@@ -8,6 +8,7 @@ import (
 	"strings"
 	gosync "sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	engine "github.com/micro/go-platform/engine/redis"
@@ -16,8 +17,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// scripted answers the scripts of a server that is not there: a value, or an
-// error, for each script. It notes their arguments.
+// scripted answers the scripts of a server that is not there: a value, an
+// error, or what a function returns, for each script. It notes their arguments.
 type scripted struct {
 	acquire, agree, renew, release, holder any
 
@@ -76,6 +77,9 @@ func (s *scripted) answer(cmd goredis.Cmder) error {
 		say = s.release
 	case whoHolds.hash:
 		say = s.holder
+	}
+	if f, ok := say.(func() any); ok {
+		say = f()
 	}
 	if err, ok := say.(error); ok {
 		c.SetErr(err)
@@ -214,6 +218,59 @@ func TestAReleaseAfterNoAnswer(t *testing.T) {
 	}
 }
 
+// A script whose answer is lost runs once more, unless nobody waits: then a
+// release that finds nothing was this one's.
+func TestAScriptIsRepeatedOnce(t *testing.T) {
+	for _, c := range []struct {
+		say   []any
+		ended bool
+		sent  int
+		want  error
+	}{
+		{list(errCut, int64(0)), false, 2, nil},
+		{list(errCut, errCut, int64(1)), false, 2, fault.UnknownOutcome},
+		{list(errFull, int64(1)), false, 1, fault.Unavailable},
+		{list(errCut, int64(1)), true, 1, context.Canceled},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		s := &scripted{}
+		s.release = func() any {
+			if c.ended {
+				cancel()
+			}
+			return c.say[len(s.sentTo(releaseLock))-1]
+		}
+		claim := (&driver{s.node(t)}).Claim(asked)
+		if err := claim.Release(ctx); !errors.Is(err, c.want) {
+			t.Errorf("%v: %v, want %v", c.say, err, c.want)
+		}
+		if n := len(s.sentTo(releaseLock)); n != c.sent {
+			t.Errorf("%v: sent %d times, want %d", c.say, n, c.sent)
+		}
+	}
+}
+
+// A permit is not renewed and released as a lock is.
+func TestPermitsHaveScriptsOfTheirOwn(t *testing.T) {
+	for _, limit := range []int{1, 2} {
+		s := &scripted{renew: int64(1), release: int64(1)}
+		r := asked
+		r.Limit = limit
+		claim := (&driver{s.node(t)}).Claim(r)
+		if _, err := claim.Renew(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := claim.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+		locks, permits := len(s.sentTo(renewLock))+len(s.sentTo(releaseLock)), len(s.sentTo(renewPermit))+len(s.sentTo(releasePermit))
+		if want := 2 * (limit - 1); permits != want || locks != 2-want {
+			t.Errorf("limit %d: %d scripts of locks, %d of permits", limit, locks, permits)
+		}
+	}
+}
+
 func TestWhatOneServerRenews(t *testing.T) {
 	for say, want := range map[any]error{int64(1): nil, int64(0): fault.Lost, errFull: fault.Unavailable, errCut: fault.UnknownOutcome} {
 		claim := (&driver{(&scripted{renew: say}).node(t)}).Claim(asked)
@@ -284,6 +341,9 @@ func TestAQuorumGrants(t *testing.T) {
 		if g.Token != c.token || !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
 			t.Errorf("%s: %+v, %v, want %d, %v", c.what, g, err, c.token, c.want)
 		}
+		if c.want == fault.Denied && !strings.Contains(err.Error(), string(errACL)) {
+			t.Errorf("%s: %v, want what the servers say", c.what, err)
+		}
 		if c.want == fault.Held && !strings.Contains(err.Error(), `"other", token 3`) {
 			t.Errorf("%s: %v, want who holds it", c.what, err)
 		}
@@ -296,6 +356,34 @@ func TestAQuorumGrants(t *testing.T) {
 		if c.token > 0 && !strings.HasSuffix(servers[0].sentTo(agree)[0], fmt.Sprintf(" %d 0]", c.token)) {
 			t.Errorf("%s: agreed on %v", c.what, servers[0].sentTo(agree))
 		}
+	}
+}
+
+// Where several are likely to try, the first server decides whether the others
+// are asked; one that does not answer decides nothing.
+func TestACrowdAsksTheFirstServerFirst(t *testing.T) {
+	no := list(int64(0), int64(50), "")
+	for _, c := range []struct {
+		what  string
+		first any
+		crowd bool
+		asked bool
+	}{{"refuses", no, true, false}, {"refuses, and no crowd", no, false, true}, {"grants", "5", true, true}, {"is unavailable", errFull, true, true}} {
+		synctest.Test(t, func(t *testing.T) { // in which the door is never too early
+			servers := says(func(s *scripted, say any) { s.acquire, s.agree, s.release = say, int64(1), int64(1) }, c.first, "5", "5")
+			q := servers.quorum(t)
+			a, err := q.Claim(asked).(*ballot).try(t.Context(), c.crowd)
+			if err != nil || a.granted != c.asked {
+				t.Errorf("%s: %+v, %v", c.what, a, err)
+			}
+			q.running.Wait()
+			if got := len(servers[1].sentTo(acquireLock)) > 0; got != c.asked {
+				t.Errorf("%s: asked the second: %v, want %v", c.what, got, c.asked)
+			}
+			if crowded := q.crowded(); crowded != !c.asked {
+				t.Errorf("%s: crowded: %v", c.what, crowded)
+			}
+		})
 	}
 }
 

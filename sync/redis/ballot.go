@@ -73,7 +73,7 @@ func (b *ballot) try(ctx context.Context, crowd bool) (a answer, err error) {
 		func(v []vote[answer]) bool {
 			left := len(b.q.nodes) - len(v)
 			if count(v, denied) > 0 { // whether a majority denies, all of them say
-				return left == 0 || count(v, granted) >= b.q.need
+				return count(v, granted) >= b.q.need
 			}
 			return count(v, granted) >= b.q.need || count(v, granted)+left < b.q.need
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,6 +101,12 @@ func TestQuorumSurvivesTheLossOfAMinority(t *testing.T) {
 		t.Errorf("TryLock with one of three servers = %v, want unavailable", err)
 	}
 	servers[1].Resume()
+}
+
+func TestBackendRefusesWhatIsNoAddress(t *testing.T) {
+	if _, err := dsync.New(redis.Backend("http://a"), dsync.WithLazy()); !errors.Is(err, dsync.ErrInvalid) || !strings.Contains(err.Error(), "http") {
+		t.Errorf("New = %v, want invalid", err)
+	}
 }
 
 func TestQuorumRefusesWhatIsNone(t *testing.T) {
