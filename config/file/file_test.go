@@ -250,10 +250,12 @@ func TestLinkToAFileElsewhereIsFollowed(t *testing.T) {
 	must(t, os.Symlink(real, filepath.Join(here, "app.json")))
 	for _, watched := range []string{filepath.Join(here, "app.json"), here} {
 		c := open(t, file.Source(watched, file.WithInterval(time.Hour)))
-		n := c.Get("n").Int(0) + 1
-		write(t, real+".new", `{"n":`+string(rune('0'+n))+`}`)
-		must(t, os.Rename(real+".new", real))
-		seen(t, "change where the link leads", func() bool { return c.Get("n").Int(0) == n })
+		first := c.Get("n").Int(0)
+		for n := first + 1; n <= first+2; n++ { // the first may be what the watch begins with
+			write(t, real+".new", `{"n":`+string(rune('0'+n))+`}`)
+			must(t, os.Rename(real+".new", real))
+			seen(t, "change where the link leads", func() bool { return c.Get("n").Int(0) == n })
+		}
 	}
 }
 
