@@ -144,12 +144,9 @@ func (c *claim) renew(ctx context.Context) error {
 			c.revision, c.until = rev, sent.Add(c.b.claim)
 			return nil
 		}
-		if !errors.Is(err, kv.ErrUnknownOutcome) && !errors.Is(err, kv.ErrConflict) {
+		item, err := c.b.store.Get(bounded, c.key)
+		if err != nil {
 			return err
-		}
-		item, e := c.b.store.Get(bounded, c.key)
-		if e != nil {
-			return e
 		}
 		if string(item.Value) != c.value {
 			return kv.ErrConflict

@@ -268,7 +268,7 @@ func (f *faulty) Put(ctx context.Context, key string, value []byte, opts ...kv.P
 
 func (f *faulty) Get(ctx context.Context, key string, opts ...kv.GetOption) (kv.Item, error) {
 	f.gets++
-	if f.unread && f.calls == f.n {
+	if f.unread && (f.calls == f.n || f.from > 0 && f.calls >= f.from) {
 		return kv.Item{}, kv.ErrUnavailable
 	}
 	return f.KV.Get(ctx, key, opts...)
@@ -296,8 +296,11 @@ func TestLostAnswersOfTheStoreRepeatNothing(t *testing.T) {
 					r := &event.Record{ID: "1", Type: "t"}
 					failures, began := 0, time.Now()
 					for range 3 { // delivered again and again
-						if err := h(t.Context(), r); err != nil {
+						err := h(t.Context(), r)
+						if err != nil {
 							failures++
+						} else if calls == 0 {
+							t.Error("it is acknowledged, and was not handled")
 						}
 					}
 					left := 5 * time.Second // of nobody's claim
@@ -326,16 +329,18 @@ func TestAStoreThatTakesNoMore(t *testing.T) {
 		calls            int
 		ends, within     time.Duration
 		lost, unanswered bool
+		unread           bool
 	}{
-		{"all is well", 100, 35 * time.Second, 1, 35 * time.Second, 35 * time.Second, false, false},
-		{"no claim", 1, time.Second, 0, 0, 0, false, true},
-		{"no renewal", 2, time.Hour, 1, 20 * time.Second, 29 * time.Second, true, false},
-		{"no renewal and no note", 2, 5 * time.Second, 1, 25 * time.Second, 31 * time.Second, false, true},
-		{"no note", 3, 15 * time.Second, 1, 35 * time.Second, 41 * time.Second, false, true},
+		{"all is well", 100, 35 * time.Second, 1, 35 * time.Second, 35 * time.Second, false, false, false},
+		{"no claim", 1, time.Second, 0, 0, 0, false, true, false},
+		{"no renewal", 2, time.Hour, 1, 20 * time.Second, 29 * time.Second, true, false, false},
+		{"no renewal and no look", 2, time.Hour, 1, 20 * time.Second, 29 * time.Second, true, false, true},
+		{"no renewal and no note", 2, 5 * time.Second, 1, 25 * time.Second, 31 * time.Second, false, true, false},
+		{"no note", 3, 15 * time.Second, 1, 35 * time.Second, 41 * time.Second, false, true, false},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := &faulty{KV: openStore(t), from: c.from, kind: kv.ErrUnavailable}
+				f := &faulty{KV: openStore(t), from: c.from, kind: kv.ErrUnavailable, unread: c.unread}
 				calls := 0
 				var working context.Context
 				h := open(t, f, "g").Handler(func(ctx context.Context, _ *event.Record) error {
@@ -364,6 +369,56 @@ func TestAStoreThatTakesNoMore(t *testing.T) {
 				}
 				if working != nil && working.Err() == nil {
 					t.Error("the function's context goes on after it")
+				}
+			})
+		})
+	}
+}
+
+// A claim that is gone, or another's, is not taken back: the context ends at the next
+// renewal, and what is done by then is not noted.
+func TestAClaimOfAnotherStays(t *testing.T) {
+	for _, c := range []struct {
+		what     string
+		by       string // the value of the note; "": there is none
+		function time.Duration
+		ends     time.Duration
+	}{
+		{"another's", "claimed by another", time.Hour, 10 * time.Second},
+		{"another's at the end", "claimed by another", time.Second, time.Second},
+		{"gone", "", time.Hour, 10 * time.Second},
+		{"gone at the end", "", time.Second, time.Second},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := openStore(t)
+				key := ""
+				h := open(t, store, "g").Handler(func(ctx context.Context, _ *event.Record) error {
+					for item := range store.List(ctx, "") {
+						key = item.Key
+					}
+					err := store.Delete(ctx, key)
+					if c.by != "" && err == nil {
+						_, err = store.Put(ctx, key, []byte(c.by))
+					}
+					if err != nil {
+						return err
+					}
+					select {
+					case <-ctx.Done():
+						return context.Cause(ctx)
+					case <-time.After(c.function):
+						return nil
+					}
+				})
+				began := time.Now()
+				err := h(t.Context(), &event.Record{ID: "1", Type: "t"})
+				if err == nil || !strings.Contains(err.Error(), "claim of the record was lost") || time.Since(began) != c.ends {
+					t.Errorf("%v after %v, want a claim that was lost after %v", err, time.Since(began), c.ends)
+				}
+				item, err := store.Get(t.Context(), key)
+				if string(item.Value) != c.by || (err == nil) != (c.by != "") {
+					t.Errorf("the note is %q, %v, want %q", item.Value, err, c.by)
 				}
 			})
 		})
