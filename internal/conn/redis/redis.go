@@ -232,9 +232,6 @@ func (c Config) options() (*redis.UniversalOptions, error) {
 	if o.IsClusterMode && o.DB != 0 {
 		return nil, errors.New("a cluster has only database 0")
 	}
-	if o.MasterName != "" {
-		o.SentinelUsername, o.SentinelPassword = "", ""
-	}
 	return o, nil
 }
 
