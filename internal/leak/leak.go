@@ -11,7 +11,7 @@ import (
 )
 
 // grace is how long goroutines that are on their way out may take.
-const grace = 5 * time.Second
+const grace = 30 * time.Second
 
 // Check fails t if, when t and its subtests have ended and every other clean-up
 // has run, goroutines are alive that were not there at the call. Call it first,
@@ -19,12 +19,18 @@ const grace = 5 * time.Second
 // their goroutines.
 func Check(t testing.TB) {
 	t.Helper()
+	check(t, grace)
+}
+
+// check is Check with a grace period of its own.
+func check(t testing.TB, grace time.Duration) {
+	t.Helper()
 	before := map[string]bool{}
 	for _, g := range stacks() {
 		before[id(g)] = true
 	}
 	t.Cleanup(func() {
-		if left := settle(before); len(left) > 0 {
+		if left := settle(before, grace); len(left) > 0 {
 			t.Errorf("%d goroutines leaked:\n\n%s", len(left), strings.Join(left, "\n\n"))
 		}
 	})
@@ -36,7 +42,7 @@ func Check(t testing.TB) {
 func Main(m *testing.M) {
 	code := m.Run()
 	if code == 0 {
-		if left := settle(nil); len(left) > 0 {
+		if left := settle(nil, grace); len(left) > 0 {
 			fmt.Fprintf(os.Stderr, "%d goroutines leaked:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
 			code = 1
 		}
@@ -46,7 +52,7 @@ func Main(m *testing.M) {
 
 // settle returns the stacks that remain after the grace period, without those
 // whose ids are in before.
-func settle(before map[string]bool) []string {
+func settle(before map[string]bool, grace time.Duration) []string {
 	deadline := time.Now().Add(grace)
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		var left []string

@@ -3,6 +3,7 @@ package leak
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // recorder is a testing.TB that remembers failures and runs clean-ups on call.
@@ -17,11 +18,8 @@ func (r *recorder) Cleanup(f func())          { r.cleanups = append(r.cleanups, 
 func (r *recorder) Errorf(f string, a ...any) { r.failed = f }
 
 func TestCheckSeesALeak(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the grace period")
-	}
 	r := &recorder{TB: t}
-	Check(r)
+	check(r, 100*time.Millisecond)
 	stop := make(chan struct{})
 	go leaky(stop)
 	r.cleanups[0]()

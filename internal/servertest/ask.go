@@ -14,7 +14,7 @@ import (
 )
 
 // answerWithin bounds one question to a server that may not be ready.
-const answerWithin = 2 * time.Second
+const answerWithin = 5 * time.Second
 
 // dial connects to a port as clients do, with a deadline on everything that follows.
 func (s *Server) dial(portName string) (net.Conn, error) {

@@ -15,11 +15,11 @@ type Cluster struct {
 // Addrs returns the members' addresses.
 func (c *Cluster) Addrs() []string { return addrs(c.Members) }
 
-// Leader returns the member that leads, waiting up to ten seconds for an election; nil if there
-// is none then.
+// Leader returns the member that leads, waiting up to 30 seconds for an election; nil if
+// there is none then.
 func (c *Cluster) Leader() *Server {
 	var leader *Server
-	poll(5*answerWithin, func() bool {
+	poll(6*answerWithin, func() bool {
 		leader = c.leader(c)
 		return leader != nil
 	})

@@ -224,7 +224,7 @@ func (k *KubeServer) request(method, path, body string) (string, error) {
 	roots.AppendCertsFromPEM(ca)
 	// A transport of its own without keep-alives, so that nothing stays behind.
 	tr := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots}}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, k.URL()+path, strings.NewReader(body))
 	if err != nil {

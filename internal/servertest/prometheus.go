@@ -70,13 +70,13 @@ type PromSample struct {
 	Value  string // "" for a native histogram
 }
 
-// AwaitProm waits up to 20 seconds until done accepts what Prometheus answers to a query, and
+// AwaitProm waits up to a minute until done accepts what Prometheus answers to a query, and
 // returns that; then it fails the test.
 func (s *Server) AwaitProm(t testing.TB, query string, done func([]PromSample) bool) []PromSample {
 	t.Helper()
 	var got []PromSample
 	var err error
-	if !poll(20*time.Second, func() bool {
+	if !poll(time.Minute, func() bool {
 		var data struct {
 			Result []struct {
 				Metric map[string]string
