@@ -102,7 +102,7 @@ func (s *suite) openIn(ns string, opts ...kv.Option) kv.KV {
 func namespace() string { return fmt.Sprintf("t%x", rand.Uint64()) }
 
 func (s *suite) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(s.T.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.T.Context(), time.Minute)
 	s.Cleanup(cancel)
 	return ctx
 }
