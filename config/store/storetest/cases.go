@@ -192,7 +192,7 @@ func live(t *testing.T, h Harness) {
 		t.Helper()
 		start := time.Now()
 		for _, c := range readers {
-			configtest.Eventually(t, time.Second, what, func() bool { return string(c.Snapshot().Bytes()) == want })
+			configtest.Eventually(t, 30*time.Second, what, func() bool { return string(c.Snapshot().Bytes()) == want })
 		}
 		t.Logf("%s: everywhere after %v", what, time.Since(start))
 	}
@@ -248,7 +248,7 @@ func closing(t *testing.T, h Harness) {
 	for _, err := range s.History(ctx, store.Query{}) {
 		want(t, "History", err, store.ErrClosed)
 	}
-	configtest.Eventually(t, 5*time.Second, "the source's health says so", func() bool { return errors.Is(c.Health().Err(), store.ErrClosed) })
+	configtest.Eventually(t, 30*time.Second, "the source's health says so", func() bool { return errors.Is(c.Health().Err(), store.ErrClosed) })
 	if c.Get("n").Int(0) != 1 {
 		t.Errorf("n = %v after the store was closed", c.Get("n"))
 	}
