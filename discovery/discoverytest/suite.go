@@ -93,7 +93,7 @@ func unless(late func(t *c) string) func(t *c) {
 				t.Fatalf("with a TTL of %v: %s", again.ttl, why)
 			}
 			t.Logf("with a TTL of %v: %s", again.ttl, why)
-			again.name += "-"
+			again.name += "x"
 		}
 	}
 }
@@ -188,6 +188,9 @@ func (t *c) open(opts ...discovery.Option) discovery.Discovery {
 	}
 	all = append(all, opts...)
 	d, err := discovery.New(all...)
+	for end := time.Now().Add(patience); errors.Is(err, discovery.ErrUnavailable) && time.Now().Before(end); {
+		d, err = discovery.New(all...) // the registry is only slow
+	}
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}

@@ -144,7 +144,11 @@ func (s *suite) open(opts ...dsync.Option) dsync.Sync {
 func (s *suite) openIn(namespace string, opts ...dsync.Option) dsync.Sync {
 	s.Helper()
 	all := append([]dsync.Option{s.h.Backend(s.T), dsync.WithNamespace(namespace), dsync.WithTimeout(patience)}, s.h.Options...)
-	x, err := dsync.New(append(all, opts...)...)
+	all = append(all, opts...)
+	x, err := dsync.New(all...)
+	for end := time.Now().Add(patience); errors.Is(err, dsync.ErrUnavailable) && time.Now().Before(end); {
+		x, err = dsync.New(all...) // the backend is only slow
+	}
 	if err != nil {
 		s.Fatalf("New: %v", err)
 	}

@@ -5,6 +5,7 @@ package backendtest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -74,6 +75,9 @@ func (b Backend) open(t *testing.T, addr, namespace string, opts ...discovery.Op
 		discovery.WithRetry(20*time.Millisecond, 500*time.Millisecond),
 	}, opts...)
 	d, err := discovery.New(opts...)
+	for end := time.Now().Add(Patience); errors.Is(err, discovery.ErrUnavailable) && time.Now().Before(end); {
+		d, err = discovery.New(opts...) // the registry is only slow
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
