@@ -30,6 +30,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Type is the type of the events.
@@ -44,8 +45,12 @@ func WithLookback(d time.Duration) Option {
 	return Option{func(f *feed) { f.lookback = d }}
 }
 
-// Feed makes a revocation feed of a stream.
+// Feed makes a revocation feed of a stream. Of a nil stream it makes none, which
+// auth.WithRevocations refuses.
 func Feed(s event.Stream, opts ...Option) auth.RevocationFeed {
+	if fronts.Nil(s) {
+		return nil
+	}
 	f := &feed{stream: s, lookback: time.Hour}
 	for _, opt := range opts {
 		if opt.set != nil {

@@ -18,9 +18,6 @@ func Bound(w http.ResponseWriter, r *http.Request, most int64, within time.Durat
 		return func() {}
 	}
 	c := http.NewResponseController(w)
-	err := c.SetReadDeadline(time.Now().Add(within))
-	if err != nil { // no connection, or a writer that hides it
-		return func() {}
-	}
+	_ = c.SetReadDeadline(time.Now().Add(within)) // fails without a connection, or for a writer that hides it
 	return func() { _ = c.SetReadDeadline(time.Time{}) }
 }

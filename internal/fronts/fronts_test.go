@@ -160,3 +160,49 @@ func TestDeadlineIsTheCallersOwn(t *testing.T) {
 		t.Error("leave does not end it")
 	}
 }
+
+func TestErrorsOfOptionsKeepTheirKind(t *testing.T) {
+	for _, want := range []error{fault.Invalid, fault.Unsupported, fault.Unavailable} {
+		err := New("kv", new(int), []func(*int) error{func(*int) error { return fault.Markf(want, "bad") }})
+		if fault.KindOf(err) != want {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+}
+
+// mute is a driver without advice.
+type mute struct{}
+
+func (mute) Ping(context.Context) error { return nil }
+
+func TestWhatIsNoDriver(t *testing.T) {
+	var none *mute
+	bad := errors.New("bad")
+	for name, c := range map[string]struct {
+		driver any
+		err    error
+		want   error
+	}{
+		"a driver":               {mute{}, nil, nil},
+		"a driver and an error":  {mute{}, bad, bad},
+		"an error":               {nil, bad, bad},
+		"nothing":                {nil, nil, fault.Invalid},
+		"a nil pointer":          {none, nil, fault.Invalid},
+		"a nil pointer, and bad": {none, bad, bad},
+	} {
+		b := Backend[any]{Dial: time.Minute}
+		err := b.Use("x", func(context.Context) (any, error) { return c.driver, c.err })
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrapped := 0
+		_, err = b.Open("kv/x", func(string) { t.Errorf("%s: advice", name) }, func(d any) any { wrapped++; return d })
+		if !errors.Is(err, c.want) || err != nil && !strings.HasPrefix(err.Error(), "kv/x: new: invalid: ") || (wrapped == 1) != (err == nil) {
+			t.Errorf("%s: %v after %d wraps, want %v", name, err, wrapped, c.want)
+		}
+	}
+	var done []string
+	if _, err := Open("kv/x", time.Minute, false, func(context.Context) (any, error) { return driver{said: "x", done: &done}, nil }, nil); err != nil || len(done) != 1 {
+		t.Errorf("nobody to advise: %v, %v", done, err)
+	}
+}

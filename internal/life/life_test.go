@@ -48,6 +48,11 @@ func TestJoinEndsWithEither(t *testing.T) {
 	if b.Err() != nil {
 		t.Fatal("ended before either")
 	}
+	c, releaseC := l.Join(t.Context())
+	releaseC()
+	if c.Err() == nil {
+		t.Error("a context that was released goes on")
+	}
 	l.Close(nil)
 	<-b.Done()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/issuer"
@@ -78,4 +79,71 @@ func ExampleNew() {
 	is, err := issuer.New(issuer.WithStore(state))
 	fmt.Println(is.URL(), err)
 	// Output: http://127.0.0.1 <nil>
+}
+
+// shown is a store that says something else of itself.
+type shown struct {
+	kv.KV
+	features kv.Features
+}
+
+func (s shown) Features() kv.Features { return s.features }
+
+// New takes what lists keys and drops none before its time; memory of this process alone
+// is bounded on purpose.
+func TestWhichStoresAreFit(t *testing.T) {
+	memory, err := kv.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	for _, c := range []struct {
+		list, evicts, local bool
+		want                error
+	}{
+		{true, false, false, nil},
+		{true, false, true, nil},
+		{true, true, true, nil},
+		{true, true, false, auth.ErrUnsupported},
+		{false, false, false, auth.ErrUnsupported},
+		{false, true, true, auth.ErrUnsupported},
+	} {
+		s, err := kvstore.New(shown{memory, kv.Features{List: c.list, Evicts: c.evicts, Local: c.local}})
+		if !errors.Is(err, c.want) || (s == nil) != (err != nil) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	var none *shown
+	if _, err := kvstore.New(none); !errors.Is(err, auth.ErrInvalid) {
+		t.Errorf("a nil pointer: %v", err)
+	}
+}
+
+// What the store refuses is said, and is neither a conflict nor a record that is missing.
+func TestErrorsOfTheStore(t *testing.T) {
+	closed, err := kv.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := kvstore.New(closed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = closed.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, got := s.Get(t.Context(), "k")
+	listed := errors.New("nothing")
+	for _, err := range s.List(t.Context(), "") {
+		listed = err
+	}
+	for name, err := range map[string]error{
+		"get": got, "put": s.Put(t.Context(), "k", nil, 0, 0), "update": s.Put(t.Context(), "k", nil, 1, time.Hour),
+		"delete": s.Delete(t.Context(), "k"), "list": listed,
+	} {
+		if !errors.Is(err, kv.ErrClosed) || errors.Is(err, issuer.ErrConflict) || errors.Is(err, issuer.ErrNotFound) {
+			t.Errorf("%s: %v, want %v", name, err, kv.ErrClosed)
+		}
+	}
 }
