@@ -30,7 +30,7 @@ func (c *client) candidates() []*node {
 	if len(c.nodes) == 1 {
 		return c.nodes
 	}
-	i := int(c.next.Add(1)) % len(c.nodes)
+	i := int(c.next.Add(1) % uint32(len(c.nodes))) // an int of 32 bits would become negative
 	now := time.Now()
 	var good, tired []*node
 	for _, n := range slices.Concat(c.nodes[i:], c.nodes[:i]) {
