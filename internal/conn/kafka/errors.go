@@ -41,9 +41,6 @@ func kind(err error, write bool) error {
 	default: // said already, also of what a context has ended before it was sent
 		return err
 	}
-	if err == nil {
-		return nil
-	}
 	var answer *kerr.Error
 	var dial *net.OpError
 	switch {

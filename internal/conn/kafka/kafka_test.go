@@ -112,7 +112,8 @@ func TestMoreClientsAreLikeTheUsers(t *testing.T) {
 		}
 		return nil, errors.New("refused")
 	}
-	user, err := kgo.NewClient(kgo.SeedBrokers("h:1"), kgo.ClientID("theirs"), kgo.Dialer(refuse), kgo.SASL(Config{Username: "u"}.mechanism()))
+	hook, log := &hooked{connects: make(chan string, 100)}, kgo.BasicLogger(io.Discard, kgo.LogLevelError, nil)
+	user, err := kgo.NewClient(kgo.SeedBrokers("h:1"), kgo.ClientID("theirs"), kgo.Dialer(refuse), kgo.SASL(Config{Username: "u"}.mechanism()), kgo.WithHooks(hook), kgo.WithLogger(log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +133,9 @@ func TestMoreClientsAreLikeTheUsers(t *testing.T) {
 	if err := more.Ping(t.Context()); err == nil || <-dialed != "h:1" {
 		t.Errorf("another client goes elsewhere: %v", err)
 	}
+	if host := <-hook.connects; host != "h" || more.OptValue(kgo.WithLogger) != log {
+		t.Errorf("another client tells others: %s, %v", host, more.OptValue(kgo.WithLogger))
+	}
 	if err := conn.Close(); err != nil || user.Context().Err() != nil {
 		t.Errorf("Close has closed the user's: %v", err)
 	}
@@ -140,5 +144,45 @@ func TestMoreClientsAreLikeTheUsers(t *testing.T) {
 	}
 	if err := conn.Ping(t.Context()); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "the client given") {
 		t.Errorf("Ping = %v", err)
+	}
+}
+
+// hooked is told of connections.
+type hooked struct{ connects chan string }
+
+func (h *hooked) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, _ error) {
+	select {
+	case h.connects <- meta.Host:
+	default:
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	for _, c := range []struct {
+		Config
+		dial, retry time.Duration
+	}{
+		{Config{}, 2 * time.Second, 10 * time.Second}, {Config{DialTimeout: time.Minute, Timeout: 2 * time.Minute}, time.Minute, 2 * time.Minute},
+	} {
+		c.Address = "h"
+		conn, err := Open(c.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dial, retry := conn.OptValue(kgo.DialTimeout), conn.OptValue(kgo.RequestTimeoutOverhead); dial != c.dial || retry != c.retry {
+			t.Errorf("%+v: %v and %v, want %v and %v", c.Config, dial, retry, c.dial, c.retry)
+		}
+		conn.Close()
+	}
+}
+
+// A broker that hangs up before it has said anything may want something else.
+func TestHints(t *testing.T) {
+	early := error(&kgo.ErrFirstReadEOF{})
+	if err := hint(early); !errors.Is(err, early) || !strings.Contains(err.Error(), "expect TLS or a user") {
+		t.Errorf("%v became %v", early, err)
+	}
+	if err := hint(io.EOF); err != io.EOF {
+		t.Errorf("EOF became %v", err)
 	}
 }

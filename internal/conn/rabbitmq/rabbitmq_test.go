@@ -59,8 +59,11 @@ func TestAddresses(t *testing.T) {
 		if got := strings.Join(all, " "); got != c.want || conn.Addr() != strings.Join(hosts, ",") {
 			t.Errorf("%+v leads to %s, named %s, want %s", c.Config, got, conn.Addr(), c.want)
 		}
-		if err := errors.Join(conn.Close(), conn.Close()); err != nil {
-			t.Error(err)
+		if err := conn.Shared().Close(); err != nil || conn.closed {
+			t.Errorf("who shares it has closed it: %v", err)
+		}
+		if err := errors.Join(conn.Close(), conn.Close()); err != nil || !conn.closed {
+			t.Errorf("Close = %v, closed %v", err, conn.closed)
 		}
 	}
 }
