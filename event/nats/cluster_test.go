@@ -3,6 +3,7 @@ package nats_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -48,17 +49,16 @@ func TestConformanceOnThreeNodesChaos(t *testing.T) {
 // not have yet what the leader has acknowledged.
 func TestThreeNodes(t *testing.T) {
 	c := servertest.NATSCluster(t)
-	open := func(t *testing.T, namespace string, opts ...event.Option) event.Stream {
-		return openAt(t, c.Addrs(), namespace, opts...)
-	}
 	t.Run("WhatIsAcknowledgedIsRead", func(t *testing.T) {
 		acknowledgedIsRead(t, c, func(addrs ...string) event.Stream { return openAt(t, addrs, "read") })
 	})
 	t.Run("RetentionKeepsWhatGroupsNeed", func(t *testing.T) {
-		retentionKeeps(t, open(t, "keep", event.WithRetention(event.Retention{Count: 1}), event.WithRetentionEvery(2*time.Millisecond)))
+		retentionKeeps(t, c, func(addr string, opts ...event.Option) event.Stream {
+			return openAt(t, []string{addr}, "keep", opts...)
+		})
 	})
 	t.Run("AKilledLeaderTakesNothingWithIt", func(t *testing.T) { // the last: one server is missing then
-		leaderKilled(t, c, open(t, "kill"))
+		leaderKilled(t, c, openAt(t, c.Addrs(), "kill"))
 	})
 }
 
@@ -141,27 +141,56 @@ func other(c *servertest.Cluster, leader *servertest.Server) *servertest.Server 
 	return nil
 }
 
-// retentionKeeps publishes while a group that is held up needs everything.
-func retentionKeeps(t *testing.T, s event.Stream) {
-	const n = 300
+// retentionKeeps removes all that it may while the server of a group's consumer is behind: it
+// stood still, and has to take in many records before it has the one that the group needs.
+func retentionKeeps(t *testing.T, c *servertest.Cluster, open func(addr string, opts ...event.Option) event.Stream) {
+	mustPublish(t, open(c.Addrs()[0]), &event.Record{Type: "first"})
+	leader := servertest.StreamLeader(t, c, "events-keep")
+	s := open(leader.Addr())
 	var mu sync.Mutex
-	handled := map[string]bool{}
-	for i := range n { // what the group reads is now and then the newest that there is
-		if i == 0 {
-			err := subscribe(t, s, func(r *event.Record) error {
-				mu.Lock()
-				defer mu.Unlock()
-				handled[r.Subject] = true
-				return nil
-			}, event.Group("g"), event.From(event.Beginning()), event.Types("t"))
-			if err != nil {
-				t.Fatal(err)
+	handled := map[string]int{} // groups by record
+	all := func(groups, rounds int) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(handled) == rounds && !slices.ContainsFunc(slices.Collect(maps.Values(handled)), func(n int) bool { return n != groups })
+	}
+	groups := 0
+	var slow *servertest.Server
+	until(t, "a consumer is elsewhere", func() bool { // chance puts each on one of three
+		groups++
+		err := subscribe(t, s, func(r *event.Record) error {
+			mu.Lock()
+			defer mu.Unlock()
+			handled[r.Subject]++
+			return nil
+		}, event.Group(fmt.Sprint("g", groups)), event.From(event.Beginning()), event.Types("t"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range servertest.ConsumerLeaders(t, c, "events-keep") {
+			if m != leader && m != c.Leader() { // which answers questions about all
+				slow = m
 			}
 		}
-		mustPublish(t, s, &event.Record{Type: "t", Subject: fmt.Sprint(i)}, &event.Record{Type: "other"}, &event.Record{Type: "other"})
+		return slow != nil
+	})
+	for i := range 3 {
+		slow.Pause()
+		for range 8 {
+			var rs []*event.Record
+			for range 500 {
+				rs = append(rs, &event.Record{Type: "other", Data: make([]byte, 1000)})
+			}
+			mustPublish(t, s, rs...)
+		}
+		mustPublish(t, s, &event.Record{Type: "t", Subject: fmt.Sprint(i)}, &event.Record{Type: "other"})
+		keep := open(leader.Addr(), event.WithRetention(event.Retention{Count: 1}), event.WithRetentionEvery(2*time.Millisecond))
+		<-time.After(20 * time.Millisecond) // it has asked about the consumers
+		slow.Resume()
+		until(t, "then they go", func() bool { return count(t, keep) <= 3 })
+		until(t, "the groups have them all", func() bool { return all(groups, i+1) })
+		keep.Close(t.Context())
 	}
-	until(t, "the group has them all", func() bool { mu.Lock(); defer mu.Unlock(); return len(handled) == n })
-	until(t, "then they go", func() bool { return count(t, s) <= 3 })
 }
 
 // leaderKilled kills the server that leads the records' stream while records are published,

@@ -80,10 +80,9 @@ func natsLeader(c *Cluster) *Server {
 		if err != nil || json.Unmarshal([]byte(body), &jsz) != nil {
 			continue
 		}
-		for _, s := range c.Members {
-			if s.name == jsz.Meta.Leader && s.Running() {
-				return s
-			}
+		leader := c.named(jsz.Meta.Leader)
+		if leader != nil && leader.Running() {
+			return leader
 		}
 	}
 	return nil
@@ -92,18 +91,54 @@ func natsLeader(c *Cluster) *Server {
 // StreamLeader returns the member of a NATSCluster that leads a stream.
 func StreamLeader(t testing.TB, c *Cluster, stream string) *Server {
 	t.Helper()
-	var jsz struct {
-		Accounts []struct {
-			Streams []struct {
-				Name    string `json:"name"`
-				Cluster struct {
-					Leader string `json:"leader"`
-				} `json:"cluster"`
-			} `json:"stream_detail"`
-		} `json:"account_details"`
+	for _, s := range natsStreams(t, c, stream) {
+		leader := c.named(s.Cluster.Leader)
+		if leader != nil {
+			return leader
+		}
 	}
+	t.Fatalf("servertest: no leader of the stream %s", stream)
+	return nil
+}
+
+// ConsumerLeaders returns the members of a NATSCluster that lead consumers of a stream, which
+// each of them may do for another.
+func ConsumerLeaders(t testing.TB, c *Cluster, stream string) (leaders []*Server) {
+	t.Helper()
+	for _, s := range natsStreams(t, c, stream) {
+		for _, consumer := range s.Consumers {
+			leader := c.named(consumer.Cluster.Leader)
+			if leader != nil && !slices.Contains(leaders, leader) {
+				leaders = append(leaders, leader)
+			}
+		}
+	}
+	return leaders
+}
+
+// natsStream is what one server knows of a stream.
+type natsStream struct {
+	Name      string   `json:"name"`
+	Cluster   natsRaft `json:"cluster"`
+	Consumers []struct {
+		Cluster natsRaft `json:"cluster"`
+	} `json:"consumer_detail"`
+}
+
+type natsRaft struct {
+	Leader string `json:"leader"`
+}
+
+// natsStreams asks all servers about a stream.
+func natsStreams(t testing.TB, c *Cluster, stream string) (found []natsStream) {
+	t.Helper()
 	for _, m := range c.Members {
-		body, err := m.get("http", "/jsz?accounts=true&streams=true")
+		var jsz struct {
+			Accounts []struct {
+				Streams []natsStream `json:"stream_detail"`
+			} `json:"account_details"`
+		}
+		body, err := m.get("http", "/jsz?consumers=true")
 		if err == nil {
 			err = json.Unmarshal([]byte(body), &jsz)
 		}
@@ -112,13 +147,20 @@ func StreamLeader(t testing.TB, c *Cluster, stream string) *Server {
 		}
 		for _, a := range jsz.Accounts {
 			for _, s := range a.Streams {
-				i := slices.IndexFunc(c.Members, func(m *Server) bool { return m.name == s.Cluster.Leader })
-				if s.Name == stream && i >= 0 {
-					return c.Members[i]
+				if s.Name == stream {
+					found = append(found, s)
 				}
 			}
 		}
 	}
-	t.Fatalf("servertest: no leader of the stream %s", stream)
-	return nil
+	return found
+}
+
+// named returns a member, or nil.
+func (c *Cluster) named(name string) *Server {
+	i := slices.IndexFunc(c.Members, func(m *Server) bool { return m.name == name })
+	if i < 0 {
+		return nil
+	}
+	return c.Members[i]
 }
