@@ -48,10 +48,7 @@ const perPublish = 128
 func (d *driver) Write(ctx context.Context, b log.Batch) (int, error) {
 	for done := 0; done < b.Len(); {
 		n := min(perPublish, b.Len()-done)
-		if len(d.ids) > 0 { // those that were tried come first
-			n = min(n, len(d.ids))
-		}
-		for len(d.ids) < n {
+		for len(d.ids) < n { // those that were tried come first
 			d.ids = append(d.ids, event.NewID())
 		}
 		records := make([]*event.Record, n)

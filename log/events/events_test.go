@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,9 +120,74 @@ func TestARecordThatTheStreamRefusesIsDroppedAlone(t *testing.T) {
 	}
 }
 
+// What the stream refuses is said, with its id given to no other record; what it can't
+// take now is tried again under the id that it had.
+func TestWhatTheStreamSays(t *testing.T) {
+	for name, c := range map[string]struct {
+		err     error
+		alone   bool // the bad record is the only one of its batch
+		dropped uint64
+		calls   int // of the bad record
+	}{
+		"too large":               {event.ErrTooLarge, false, 1, 2},
+		"too large, alone":        {event.ErrTooLarge, true, 1, 1},
+		"invalid":                 {event.ErrInvalid, false, 1, 2},
+		"invalid, alone":          {event.ErrInvalid, true, 1, 1},
+		"unavailable twice":       {event.ErrUnavailable, false, 0, 3},
+		"unavailable twice alone": {event.ErrUnavailable, true, 0, 3},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			calls, tried := 0, map[string]bool{}
+			p := &publisher{fail: func(r []*event.Record) error {
+				for _, one := range r {
+					if one.Source == "" || one.ID == "" {
+						t.Errorf("%s: a record of %q with the id %q", name, one.Source, one.ID)
+					}
+					if strings.Contains(string(one.Data), "bad") {
+						tried[one.ID] = true
+						if calls++; c.dropped > 0 || calls <= 2 {
+							return fmt.Errorf("%w: the record", c.err)
+						}
+					}
+				}
+				return nil
+			}}
+			l, err := log.New(events.Backend(p, ""), log.WithErrors(func(string, error) {}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			lg := l.Logger("")
+			if !c.alone {
+				lg.Info("first")
+			}
+			lg.Info("bad")
+			if !c.alone {
+				lg.Info("last")
+			}
+			time.Sleep(time.Hour)
+			lg.Info("later")
+			_ = l.Close(t.Context())
+			s := l.Stats()[0]
+			if s.Dropped != c.dropped || !strings.Contains(s.LastError, "the record") || calls != c.calls || len(tried) != 1 {
+				t.Errorf("%s: tried %d times under %d ids, %+v", name, calls, len(tried), s)
+			}
+			seen := map[string]bool{}
+			for _, id := range p.ids {
+				if seen[id] || tried[id] && c.dropped > 0 {
+					t.Errorf("%s: published under %s again", name, id)
+				}
+				seen[id] = true
+			}
+		})
+	}
+}
+
 func TestBackendRefusesNil(t *testing.T) {
-	if _, err := log.New(events.Backend(nil, "")); !errors.Is(err, log.ErrInvalid) {
-		t.Errorf("%v", err)
+	var none *publisher
+	for name, p := range map[string]events.Publisher{"nil": nil, "a nil pointer": none} {
+		if _, err := log.New(events.Backend(p, "")); !errors.Is(err, log.ErrInvalid) || !strings.Contains(err.Error(), "nil stream") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -123,7 +123,7 @@ func (encoding) Append(b []byte, r *log.Record) []byte {
 	b = appendAttrs(b, own)
 	for _, a := range r.Attrs {
 		switch a.Key {
-		case "level", "logger", "message":
+		case "level", "logger", "message", "source":
 			a.Key = "attr." + a.Key
 		}
 		b = appendValue(appendString(b, a.Key), a.Value)

@@ -2,6 +2,7 @@ package fluentd_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -194,11 +195,22 @@ func TestPeerThatNeverAcknowledges(t *testing.T) {
 }
 
 func TestBackendRefusesWhatCannotBe(t *testing.T) {
-	for name, opt := range map[string]log.Option{
-		"address": fluentd.Backend("", "x"), "scheme": fluentd.Backend("http://x", "x"), "tag": fluentd.Backend("x", ""), "nil": fluentd.Backend("x", "x", nil), "path": fluentd.Backend("unix://", "x"),
+	secure := fluentd.WithTLS(&tls.Config{})
+	for name, c := range map[string]struct {
+		opt  log.Option
+		want string
+	}{
+		"address":      {fluentd.Backend("", "x"), "address"},
+		"scheme":       {fluentd.Backend("http://x", "x"), "scheme"},
+		"tag":          {fluentd.Backend("x", ""), "no tag"},
+		"nil":          {fluentd.Backend("x", "x", nil), "option 1 is nil"},
+		"nil TLS":      {fluentd.Backend("x", "x", fluentd.WithTLS(nil)), "TLS"},
+		"path":         {fluentd.Backend("unix://", "x"), "has no path"},
+		"TLS over tcp": {fluentd.Backend("tcp://x", "x", secure), "TLS"},
+		"TLS, a path":  {fluentd.Backend("unix:///x", "x", secure), "TLS over a unix socket"},
 	} {
-		if _, err := log.New(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/fluentd: new: ") {
-			t.Errorf("%s: %v", name, err)
+		if _, err := log.New(c.opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/fluentd: new: ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 }
