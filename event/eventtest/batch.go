@@ -1,6 +1,7 @@
 package eventtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,7 +116,7 @@ func batchFailures(t *testing.T, b *bench) {
 			}
 		}
 		return fmt.Errorf("wrapped: %w", failed)
-	}, event.Group("partial"), event.Batch(10), event.BatchWait(200*time.Millisecond), event.Backoff(time.Millisecond, 5*time.Millisecond))
+	}, event.Group("partial"), event.Batch(10), event.BatchWait(500*time.Millisecond), event.Backoff(time.Millisecond, 5*time.Millisecond))
 	publishN(t, s, "t", 10)
 	count := func(group string) (n int) {
 		infos, err := s.Groups(t.Context())
@@ -143,6 +144,9 @@ func batchFailures(t *testing.T, b *bench) {
 
 // batchPoison: one that makes its batch fail, or hang, does not take others along.
 func batchPoison(t *testing.T, b *bench) {
+	// A machine that stops in the middle of a handler lets it time out, too: that is
+	// for the two that wait for it.
+	limits := map[string]time.Duration{"ends": 300 * time.Millisecond, "hangs": 300 * time.Millisecond}
 	for name, fail := range map[string]func(ctx context.Context) error{
 		"error": func(context.Context) error { return errors.New("bad") },
 		"index": func(context.Context) error { return event.BatchErrors{99: errors.New("no such record")} },
@@ -163,7 +167,7 @@ func batchPoison(t *testing.T, b *bench) {
 				g.add(rs)
 				return nil
 			}, event.Group("g"), event.Batch(10), event.BatchWait(20*time.Millisecond), event.MaxAttempts(2),
-				event.HandlerTimeout(100*time.Millisecond), event.Backoff(time.Millisecond, 5*time.Millisecond))
+				event.HandlerTimeout(cmp.Or(limits[name], time.Minute)), event.Backoff(time.Millisecond, 5*time.Millisecond))
 			publishN(t, s, "t", 6)
 			eventually(t, "the others are handled", func() bool { return len(slices.Concat(g.all()...)) >= 5 })
 			eventually(t, "the poison is dead", func() bool { return sub.Stats().Dead == 1 })

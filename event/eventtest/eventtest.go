@@ -129,7 +129,7 @@ func (b *bench) openIn(t testing.TB, ns string, opts ...event.Option) event.Stre
 
 func shut(t testing.TB, s event.Stream) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Close(ctx); err != nil {
 		t.Errorf("Close: %v", err)
@@ -138,7 +138,7 @@ func shut(t testing.TB, s event.Stream) {
 
 func closeSub(t testing.TB, s event.Subscription) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Close(ctx); err != nil {
 		t.Errorf("Subscription.Close: %v", err)

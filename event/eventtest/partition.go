@@ -43,7 +43,7 @@ func partitions(t *testing.T, b *bench) {
 			}
 			by[member][r.Subject] = true
 			return nil
-		}, event.Group("g"), event.Ordered(event.BySubject), event.Partitions(4), event.AckWait(3*time.Second))
+		}, event.Group("g"), event.Ordered(event.BySubject), event.Partitions(4), event.AckWait(10*time.Second))
 	}
 	count := func() int { mu.Lock(); defer mu.Unlock(); return len(handled) }
 	n := 0

@@ -23,7 +23,7 @@ func hung(t *testing.T, b *bench) {
 				<-release
 			}
 			return g.handle(ctx, r)
-		}, append(opts, event.HandlerTimeout(100*time.Millisecond), event.AckWait(time.Second), event.Backoff(time.Millisecond, time.Millisecond))...)
+		}, append(opts, event.HandlerTimeout(300*time.Millisecond), event.AckWait(5*time.Second), event.Backoff(time.Millisecond, time.Millisecond))...)
 		publish(t, s, &event.Record{ID: "before", Type: "t", Subject: "key"}, &event.Record{ID: "hangs", Type: "t", Subject: "key"},
 			&event.Record{ID: "after", Type: "t", Subject: "key"}, &event.Record{ID: "other", Type: "t", Subject: "other"})
 		eventually(t, name+": all are handled", func() bool { return g.len() == 4 })
