@@ -26,6 +26,9 @@ func TestWhatIsRefused(t *testing.T) {
 		{`[[[1]]]`, ""},
 		{`[[[[1]]]]`, "nested deeper than 3 levels"},
 		{`[-0,0.5,1e9,1E-1,10]`, ""},
+		{`[0,9,-1]`, ""},
+		{`/`, "unexpected '/', want a value"},
+		{`:`, "unexpected ':', want a value"},
 		{`[01]`, "malformed number"},
 		{`[-]`, "malformed number"},
 		{`[1.]`, "malformed number"},
@@ -64,7 +67,9 @@ func TestWhatIsRefused(t *testing.T) {
 		{`"\ude00\ud83d"`, "malformed \\u escape"},
 		{`"\ud83d\ude0"`, "malformed \\u escape"},
 	} {
-		err := strictjson.Check([]byte(c.text), 3)
+		text := make([]byte, len(c.text)) // with nothing behind it
+		copy(text, c.text)
+		err := strictjson.Check(text, 3)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", c.text, err, c.want)
 		}

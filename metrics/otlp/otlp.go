@@ -114,13 +114,11 @@ func (d *driver) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent,
 	if len(errs) == 0 {
 		d.sent = s.Time
 	}
-	if d.Delta && len(errs) == 0 {
-		d.forget(s)
-	}
+	d.forget(s)
 	return sent, errors.Join(errs...)
 }
 
-// forget drops what is kept of series that are no longer there.
+// forget drops what is kept of series that are no longer there. Of totals nothing is.
 func (d *driver) forget(s *metrics.Snapshot) {
 	n := 0
 	for i := range s.Families {

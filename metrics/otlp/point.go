@@ -108,10 +108,9 @@ func (p *page) temporality() uint64 {
 
 func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byte {
 	base := point{time: s.Created}
-	if p.Delta && (f.Kind == metrics.KindCounter || f.Kind == metrics.KindHistogram) {
-		if last, ok := p.began[s.ID]; ok && last.count <= s.Count {
-			base = last
-		}
+	last, ok := p.began[s.ID] // only of what is sent as differences
+	if ok && last.count <= s.Count {
+		base = last
 	}
 	b, start := otlp.Open(b, 1)
 	if f.Kind != metrics.KindGauge {

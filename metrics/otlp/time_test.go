@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -261,6 +262,9 @@ func TestASeriesOverTheLimitIsDroppedAlone(t *testing.T) {
 		points := 0
 		for _, one := range s.all {
 			points += len(one.kind().DataPoints)
+			if len(one.kind().DataPoints) == 0 {
+				t.Errorf("%d bytes: a metric without points was sent: %+v", size, one)
+			}
 		}
 		if st := m.Stats().Exporters[0]; st.Dropped != dropped || points != int(3-dropped) || (err != nil) != (dropped > 0) || err != nil && !strings.Contains(err.Error(), "over the 2000 bytes") {
 			t.Errorf("%d bytes: %d points, %+v, %v", size, points, st, err)
@@ -286,4 +290,79 @@ func TestUnitsAreUCUMs(t *testing.T) {
 		}
 	}
 	m.Close(t.Context())
+}
+
+// Exponential buckets go out as they are, with deltas as what came since.
+func TestNativeHistograms(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts []engineotlp.Option
+		want []string // positive and negative counts, zeros and the number of the second export
+	}{
+		"totals": {nil, []string{"[2]", "[1]", "1", "4"}},
+		"deltas": {[]engineotlp.Option{engineotlp.WithDelta()}, []string{"[1]", "[0]", "0", "1"}},
+	} {
+		var last []byte
+		keep := roundTrip(func(r *http.Request) (*http.Response, error) {
+			b, err := io.ReadAll(r.Body)
+			if len(b) > 2 {
+				last = b
+			}
+			return httptest.NewRecorder().Result(), err
+		})
+		opts := append(c.opts, engineotlp.WithJSON(), engineotlp.WithoutGzip(), engineotlp.WithClient(&http.Client{Transport: keep}))
+		m, err := metrics.New(otlp.Backend("collector:4318", opts...), metrics.WithInterval(time.Hour), metrics.WithNativeHistograms())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := m.Histogram("h")
+		for _, values := range [][]float64{{1, -1, 0}, {1}} {
+			for _, v := range values {
+				h.Observe(v)
+			}
+			if err := m.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var request struct {
+			ResourceMetrics []struct {
+				ScopeMetrics []struct {
+					Metrics []struct {
+						ExponentialHistogram struct {
+							DataPoints []struct {
+								Count, ZeroCount   any
+								Positive, Negative struct{ BucketCounts []string }
+							}
+						}
+					}
+				}
+			}
+		}
+		if err := json.Unmarshal(last, &request); err != nil {
+			t.Fatal(err)
+		}
+		p := request.ResourceMetrics[0].ScopeMetrics[0].Metrics[0].ExponentialHistogram.DataPoints[0]
+		if p.ZeroCount == nil {
+			p.ZeroCount = "0"
+		}
+		if got := []string{fmt.Sprint(p.Positive.BucketCounts), fmt.Sprint(p.Negative.BucketCounts), fmt.Sprint(p.ZeroCount), fmt.Sprint(p.Count)}; !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q: %s", name, got, c.want, last)
+		}
+		if err := m.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestBackendRefusesWhatCannotBe(t *testing.T) {
+	for name, c := range map[string]struct {
+		opt  metrics.Option
+		want string
+	}{
+		"address": {otlp.Backend("ftp://x"), "scheme"},
+		"nil":     {otlp.Backend("x", nil), "option 1 is nil"},
+	} {
+		if _, err := metrics.New(c.opt); !errors.Is(err, metrics.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
 }

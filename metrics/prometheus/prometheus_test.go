@@ -3,11 +3,13 @@ package prometheus_test
 import (
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -271,6 +273,61 @@ func TestPush(t *testing.T) {
 	}
 }
 
+// A gateway below a path is asked and pushed to there, with the type of what is pushed;
+// Close leaves no connection of its own.
+func TestPushBelowAPath(t *testing.T) {
+	var mu sync.Mutex
+	open, got := 0, ""
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		got += r.Method + " " + r.URL.Path + " " + r.Header.Get("Content-Type") + "\n"
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch state {
+		case http.StateNew:
+			open++
+		case http.StateClosed:
+			open--
+		}
+	}
+	s.Start()
+	defer s.Close()
+	for _, c := range []struct{ path, want string }{
+		{"", "GET /-/ready \nPUT /metrics/job/j " + prometheus.TextType + "\n"},
+		{"/", "GET /-/ready \nPUT /metrics/job/j " + prometheus.TextType + "\n"},
+		{"/a/b/", "GET /a/b/-/ready \nPUT /a/b/metrics/job/j " + prometheus.TextType + "\n"},
+	} {
+		m, err := metrics.New(prometheus.Backend(s.URL+c.path, "j"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Counter("n").Inc()
+		if err := m.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		if got != c.want {
+			t.Errorf("below %q: %s, want %s", c.path, got, c.want)
+		}
+		got = ""
+		mu.Unlock()
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		mu.Lock()
+		left := open
+		mu.Unlock()
+		if left == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections are open after Close", left)
+		}
+	}
+}
+
 func TestPushErrors(t *testing.T) {
 	g := newGateway(t)
 	m, err := metrics.New(prometheus.Backend(g.URL, "job"))
@@ -290,12 +347,17 @@ func TestPushErrors(t *testing.T) {
 	if s := m.Stats().Exporters[0]; s.Errors != 2 || s.Dropped != 2 {
 		t.Errorf("%+v", s)
 	}
-	for name, opt := range map[string]metrics.Option{
-		"address": prometheus.Backend("", "j"), "job": prometheus.Backend("x", ""), "scheme": prometheus.Backend("ftp://x", "j"), "nil": prometheus.Backend("x", "j", nil),
-		"group": prometheus.Backend("x", "j", prometheus.WithGroup(metrics.Label{Key: "job", Value: "x"})), "client": prometheus.Backend("x", "j", prometheus.WithClient(nil)),
+	for name, c := range map[string]struct {
+		opt  metrics.Option
+		want string
+	}{
+		"address": {prometheus.Backend("", "j"), "address"}, "job": {prometheus.Backend("x", ""), "without a job"}, "scheme": {prometheus.Backend("ftp://x", "j"), "scheme"},
+		"nil": {prometheus.Backend("x", "j", nil), "option 1 is nil"}, "client": {prometheus.Backend("x", "j", prometheus.WithClient(nil)), "client"},
+		"group": {prometheus.Backend("x", "j", prometheus.WithGroup(metrics.Label{Key: "job", Value: "x"})), "group label"},
+		"TLS":   {prometheus.Backend("http://x", "j", prometheus.WithTLS(&tls.Config{})), "TLS"},
 	} {
-		if _, err := metrics.New(opt); !errors.Is(err, metrics.ErrInvalid) {
-			t.Errorf("%s: %v", name, err)
+		if _, err := metrics.New(c.opt); !errors.Is(err, metrics.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 	g.Close()

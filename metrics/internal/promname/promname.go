@@ -101,9 +101,6 @@ func spell(code string, by map[string]string) string {
 	if word, ok := by[code]; ok {
 		return word
 	}
-	if code == "" {
-		return ""
-	}
 	return strings.Trim(fit(code, '_'), "_")
 }
 

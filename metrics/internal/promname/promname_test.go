@@ -40,6 +40,14 @@ func TestFamily(t *testing.T) {
 		{"a__b", "", Gauge, "a__b"}, // it is Prometheus' own
 		{"job:rate", "", Gauge, "job:rate"},
 		{"2nd", "", Gauge, "_2nd"},
+		{"0th", "", Gauge, "_0th"},
+		{"9th", "", Gauge, "_9th"},
+		{"0.9", "", Gauge, "_0_9"},
+		{"/x", "", Gauge, "_x"},
+		{"AZ.az@[`{09/", "", Gauge, "AZ_az_09_"},
+		{"x", "A.Z", Gauge, "x_A_Z"},
+		{"x", "{a}{b}s", Gauge, "x_seconds"},
+		{"x", "{", Gauge, "x"},
 		{"zähler", "", Gauge, "z_hler"},
 		{"", "", Gauge, "_"},
 	} {
