@@ -70,6 +70,12 @@ func TestAShorterLifeWakesTheSweeper(t *testing.T) {
 		if n := c.Len(); n != 1 || len(o.all) != 1 {
 			t.Errorf("%d are left, told %q", n, o.all)
 		}
+		set(c, "again", 1, 0, time.Second)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := c.Len(); n != 1 || len(o.all) != 2 {
+			t.Errorf("then %d are left, told %q", n, o.all)
+		}
 	})
 }
 
@@ -96,11 +102,21 @@ func TestUpdateIsToldWhatIsThere(t *testing.T) {
 				t.Errorf("%s: %s, want %s", key, got, want)
 			}
 		}
+		got := func(key string) string {
+			v, life, ok := c.Get(key)
+			return fmt.Sprint(v, life, ok)
+		}
 		time.Sleep(time.Minute - 1)
 		want("lives", "1 1ns true")
+		if got("lives") != "1 1ns true" || got("stays") != "2 0s true" {
+			t.Errorf("Get: %s, %s", got("lives"), got("stays"))
+		}
 		want("stays", "2 0s true")
 		want("nothing", "0 0s false")
 		time.Sleep(1)
+		if got("lives") != "0 0s false" || got("stays") != "2 0s true" {
+			t.Errorf("Get, later: %s, %s", got("lives"), got("stays"))
+		}
 		want("lives", "0 0s false")
 		want("stays", "2 0s true")
 		if then != 5 || c.Len() != 1 || len(o.all) != 1 {

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -114,6 +115,9 @@ func TestWhatComesBackGoesToMain(t *testing.T) {
 		set(c, key, 1, 0, 0)
 		if e := s.table.Load().find(c.hash(key), key).entry; e.where != want {
 			t.Errorf("%s is in %d, want %d", key, e.where, want)
+		}
+		if both := keys(t, &s.small) + keys(t, &s.main); !strings.Contains(both, key) {
+			t.Errorf("%s is in no queue: %s", key, both)
 		}
 	}
 }

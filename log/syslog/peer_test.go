@@ -115,3 +115,19 @@ func TestADatagramThatFails(t *testing.T) {
 		t.Errorf("Close: %v, %+v", err, s)
 	}
 }
+
+// What a server over TCP does not take is not taken for sent.
+func TestNobodyListens(t *testing.T) {
+	addr := nobody(t)
+	l, err := log.New(log.WithOutput(syslog.Backend("tcp://"+addr), log.WriteTimeout(time.Second)), quiet(), log.WithLazy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Logger("").Info("lost")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err = l.Close(ctx)
+	if s := l.Stats()[0]; !errors.Is(err, log.ErrDropped) || s.Dropped != 1 || !strings.Contains(s.LastError, "refused") {
+		t.Errorf("Close: %v, %+v", err, s)
+	}
+}

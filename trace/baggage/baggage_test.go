@@ -266,3 +266,37 @@ func TestNothingCostsNothing(t *testing.T) {
 		t.Errorf("%v allocations without baggage, want none", n)
 	}
 }
+
+// A name that comes again takes the place of the one before, at the limits too; escapes
+// that are none are refused.
+func TestANameThatComesAgain(t *testing.T) {
+	grows := strings.Repeat("%FF", 300) // 900 bytes of a header, 2700 of what is sent on
+	var many []string
+	for i := range baggage.MaxMembers {
+		many = append(many, fmt.Sprint("k", i, "=v"))
+	}
+	all := strings.Join(many, ",")
+	for name, c := range map[string]struct {
+		lines []string
+		n     int
+		well  bool
+	}{
+		"once":                     {[]string{"a=" + grows}, 1, true},
+		"four times":               {[]string{"a=" + grows, "a=" + grows, "a=" + grows, "a=" + grows}, 1, true},
+		"four names":               {[]string{"a=" + grows, "b=" + grows, "c=" + grows, "d=" + grows}, 3, false},
+		"the second, four times":   {[]string{"x=1", "a=" + grows, "a=" + grows, "a=" + grows, "a=" + grows}, 2, true},
+		"as many as may be":        {[]string{all}, baggage.MaxMembers, true},
+		"and the first again":      {[]string{all, "k0=w"}, baggage.MaxMembers, true},
+		"and the last again":       {[]string{all, many[len(many)-1]}, baggage.MaxMembers, true},
+		"and another":              {[]string{all, "other=w"}, baggage.MaxMembers, false},
+		"an escape":                {[]string{"a=%41"}, 1, true},
+		"no escape":                {[]string{"a=%zz"}, 0, false},
+		"half an escape":           {[]string{"a=%4"}, 0, false},
+		"no escape, in a property": {[]string{"a=1;p=%zz"}, 0, false},
+	} {
+		b, err := baggage.Parse(c.lines...)
+		if (err == nil) != c.well || b.Len() != c.n {
+			t.Errorf("%s: %d members, %v, want %d", name, b.Len(), err, c.n)
+		}
+	}
+}

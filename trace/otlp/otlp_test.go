@@ -133,11 +133,15 @@ func TestPartialSuccessIsCounted(t *testing.T) {
 }
 
 func TestBackendRefusesWhatCannotBe(t *testing.T) {
-	for name, opt := range map[string]trace.Option{
-		"no address": otlp.Backend(""), "scheme": otlp.Backend("grpc://x"), "nil option": otlp.Backend("x", nil), "nil client": otlp.Backend("x", engineotlp.WithClient(nil)),
+	for name, c := range map[string]struct {
+		opt  trace.Option
+		want string
+	}{
+		"no address": {otlp.Backend(""), "address"}, "scheme": {otlp.Backend("grpc://x"), "scheme"}, "nil option": {otlp.Backend("x", nil), "option 1 is nil"},
+		"nil client": {otlp.Backend("x", engineotlp.WithClient(nil)), "client"},
 	} {
-		if _, err := trace.New(opt); !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace/otlp: new: ") {
-			t.Errorf("%s: %v", name, err)
+		if _, err := trace.New(c.opt); !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace/otlp: new: ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
