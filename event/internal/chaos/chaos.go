@@ -92,6 +92,9 @@ func Run(t *testing.T, s event.Stream, role string, args []string, d time.Durati
 				return
 			default:
 			}
+			if n%1000 == 0 {
+				catchUp(stop, s, "g")
+			}
 			rs := make([]*event.Record, 100)
 			for i := range rs {
 				k := (n + i) % keys

@@ -33,12 +33,6 @@ import (
 
 const laterGroup = "later"
 
-// maxBehind is how many records may be unhandled before the workers publish no more. The run is
-// about what is lost and what comes twice, not about whether publishing is quicker than handling.
-const maxBehind = 2000
-
-var errBehind = errors.New("the group is behind")
-
 // Later says how RunLater does its work.
 type Later struct {
 	Role    string        // of Worker
@@ -98,7 +92,6 @@ func kindOf(name string) sql.Kind {
 
 type worker struct {
 	s    event.Stream
-	sub  event.Subscription
 	db   *dbsql.DB
 	kind sql.Kind
 	file *os.File
@@ -111,7 +104,7 @@ func (w *worker) subscribe() error {
 		defer cancel()
 		box, err := inbox.New(ctx, engine.FromDB(engine.Dialect(w.kind), w.db), laterGroup)
 		if err == nil {
-			w.sub, err = w.s.Subscribe(ctx, w.handler(box), event.Group(laterGroup), event.From(event.Beginning()), event.Types("work"),
+			_, err = w.s.Subscribe(ctx, w.handler(box), event.Group(laterGroup), event.From(event.Beginning()), event.Types("work"),
 				event.Ordered(event.BySubject), event.Partitions(4), event.Concurrency(2), event.AckWait(ackWait), event.MaxAttempts(0),
 				event.Backoff(time.Millisecond, 50*time.Millisecond))
 		}
@@ -151,38 +144,11 @@ func (w *worker) handler(box *inbox.Inbox) event.Handler {
 // note writes a line, with one write.
 func (w *worker) note(what, id string) { fmt.Fprintf(w.file, "%s %s\n", what, id) }
 
-// insist repeats a call until it succeeds, and reports whether it did at once.
-func insist(stop <-chan struct{}, call func(context.Context) error) (atOnce, done bool) {
-	for atOnce = true; ; atOnce = false {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		err := call(ctx)
-		cancel()
-		if err == nil {
-			return atOnce, true
-		}
-		if errors.Is(err, event.ErrNotFound) {
-			return atOnce, false
-		}
-		select {
-		case <-stop:
-			return false, false
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
 // catchUp waits, now and then, until the group is not too far behind.
 func (w *worker) catchUp(stop <-chan struct{}, n int) {
-	if n%20 != 0 {
-		return
+	if n%20 == 0 {
+		catchUp(stop, w.s, laterGroup)
 	}
-	insist(stop, func(ctx context.Context) error {
-		lag, err := w.sub.Lag(ctx)
-		if err == nil && lag.Pending+lag.Behind > maxBehind {
-			return errBehind
-		}
-		return err
-	})
 }
 
 // now publishes records of a few keys, each numbered.
