@@ -259,7 +259,7 @@ func (x *existing) assign(e Existing, types map[string]described) error {
 			x.own = append(x.own, f.key)
 		}
 	}
-	searchable := []class{classText, classInteger, classFloat, classDecimal, classInexact, classBool, classMoment, classZoned, classUUID}
+	searchable := []class{classText, classInteger, classFloat, classDecimal, classInexact, classBool, classMoment, classZoned, classUUID, classTexts}
 	keys := e.Keys
 	if keys == nil {
 		keys = map[string]string{}

@@ -1,6 +1,8 @@
 package sql
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -28,6 +30,7 @@ const (
 	classUUID
 	classBlob
 	classJSON
+	classTexts // lists of texts: PostgreSQL's arrays
 )
 
 // classOf reads an engine's name of a type, as its driver tells it.
@@ -65,6 +68,8 @@ func classOf(kind sql.Kind, name string) class {
 		return classBlob
 	case "JSON", "JSONB":
 		return classJSON
+	case "_TEXT", "_VARCHAR", "_BPCHAR": // PostgreSQL's arrays
+		return classTexts
 	}
 	return classOther
 }
@@ -92,6 +97,8 @@ func (f mappedColumn) expr(kind sql.Kind) string {
 		return f.column + "::float8"
 	case kind == sql.Postgres && (f.class == classText || f.class == classUUID || f.class == classJSON):
 		return f.column + "::text"
+	case f.class == classTexts:
+		return "array_to_json(" + f.column + ")::text"
 	case kind == sql.SQLite && (f.class == classText || f.class == classJSON): // else the driver takes some for times
 		return "CAST(" + f.column + " AS TEXT)"
 	case kind == sql.MySQL && (f.class == classDecimal || f.class == classInexact || f.class == classFloat):
@@ -136,6 +143,10 @@ func (f mappedColumn) value(v any) (any, error) {
 		if n, ok := v.(int64); ok {
 			v = n != 0
 		}
+	case classTexts:
+		if text {
+			v, err = elements(s)
+		}
 	case classMoment, classZoned:
 		if text {
 			v, err = strconv.ParseInt(s, 10, 64)
@@ -148,7 +159,7 @@ func (f mappedColumn) value(v any) (any, error) {
 		return nil, fault.Markf(fault.Unsupported, "column %s has what no record can hold: %w", f.column, err)
 	}
 	switch v := v.(type) {
-	case nil, string, int64, float64, bool, []byte:
+	case nil, string, int64, float64, bool, []byte, []string:
 		return v, nil
 	case time.Time:
 		return v.UTC().Truncate(time.Microsecond), nil
@@ -158,6 +169,23 @@ func (f mappedColumn) value(v any) (any, error) {
 		}
 	}
 	return nil, fault.Markf(fault.Unsupported, "column %s has what no record can hold: %T %v", f.column, v, v)
+}
+
+// elements reads an array from JSON. A record has no lists in lists, nor NULL in one.
+func elements(array string) ([]string, error) {
+	var all []*string
+	err := json.Unmarshal([]byte(array), &all)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]string, len(all))
+	for i, s := range all {
+		if s == nil {
+			return nil, errors.New("NULL in an array")
+		}
+		list[i] = *s
+	}
+	return list, nil
 }
 
 // stored returns what a column has where a record has v: NULL, if it may be that, for

@@ -127,6 +127,9 @@ func (x *existing) has(index []db.Order) error {
 		if ok && f.class == classInexact {
 			return fault.Markf(fault.Invalid, "existing table %s: no index serves %q, whose numbers have more than 15 digits", x.from, o.Key)
 		}
+		if ok && f.class == classTexts {
+			return fault.Markf(fault.Invalid, "existing table %s: no index serves %q, whose values are lists", x.from, o.Key)
+		}
 		if !ok {
 			return fault.Markf(fault.Invalid, "existing table %s: no column for the key %q of an Index", x.from, o.Key)
 		}

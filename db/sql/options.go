@@ -66,10 +66,11 @@ type Existing struct {
 // of MySQL are read as a missing key; ordering by a column that has one is
 // ErrUnsupported. On PostgreSQL smallint to bigint are int64; numeric, real and double
 // are float64; timestamp, timestamptz and date are time.Time; text, varchar, char and
-// uuid are string, and so are enums; boolean is bool. MySQL and SQLite are alike, except
-// that a time of SQLite is the string that is stored, and that columns of its views
-// without a type are left out. An enum is compared and ordered as its text; its index,
-// which has the order of the declaration, only finds equal values.
+// uuid are string, and so are enums; boolean is bool; text[] and varchar[] are
+// []string, by which nothing is ordered. MySQL and SQLite are alike, except that a time
+// of SQLite is the string that is stored, and that columns of its views without a type
+// are left out. An enum is compared and ordered as its text; its index, which has the
+// order of the declaration, only finds equal values.
 //
 // Filters compare exactly, whatever a column's collation. Less, Greater and the like on
 // strings, and orders, follow the collation, as the table's indexes do. Integer ids are
