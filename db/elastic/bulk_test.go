@@ -212,3 +212,52 @@ func TestOptionsOfIndices(t *testing.T) {
 		f.Close()
 	}
 }
+
+// What is no answer, or says that a part is missing, is no result.
+func TestWhatIsNoAnswer(t *testing.T) {
+	for op, do := range map[string]func(tb db.Table) error{
+		"_mget":    func(tb db.Table) error { _, err := tb.Read(t.Context(), "x"); return err },
+		"_search":  func(tb db.Table) error { _, err := tb.Search(t.Context()); return err },
+		"_count":   func(tb db.Table) error { _, err := tb.Count(t.Context()); return err },
+		"_refresh": func(tb db.Table) error { _, err := tb.Count(t.Context()); return err },
+	} {
+		for _, c := range []struct {
+			status int
+			body   string
+		}{{200, "<html>"}, {200, ""}, {503, "<html>"}, {503, "{}"}} {
+			f, tb := stage(t, elastic.WithRefresh(elastic.RefreshSearches))
+			if err := tb.Create(t.Context(), &db.Record{ID: "x"}); err != nil {
+				t.Fatal(err)
+			}
+			if err := do(tb); err != nil {
+				t.Errorf("%s: %v", op, err)
+			}
+			f.on(fail(op, 100, c.status, c.body))
+			if err := do(tb); !errors.Is(err, db.ErrUnavailable) {
+				t.Errorf("%s: %d %s: %v, want ErrUnavailable", op, c.status, c.body, err)
+			}
+		}
+	}
+	f, tb := stage(t)
+	for body, hint := range map[string]bool{"Client sent an HTTP request to an HTTPS server.\n": true, "something else": false} {
+		f.on(fail("_mget", 1, 400, body))
+		if _, err := tb.Read(t.Context(), "x"); err == nil || strings.Contains(err.Error(), "TLS") != hint {
+			t.Errorf("%q: %v, want a hint at TLS: %v", body, err, hint)
+		}
+	}
+}
+
+func TestWhenSearchesAreImmediate(t *testing.T) {
+	for refresh, want := range map[elastic.Refresh]bool{elastic.RefreshOwn: false, elastic.RefreshSearches: true, elastic.RefreshWrites: true, elastic.RefreshNever: false} {
+		f := newFake()
+		d, err := f.open(elastic.WithRefresh(refresh))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Features().Immediate; got != want {
+			t.Errorf("refresh %d: immediate %v, want %v", refresh, got, want)
+		}
+		d.Close()
+		f.Close()
+	}
+}

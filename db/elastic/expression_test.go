@@ -1,6 +1,7 @@
 package elastic
 
 import (
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -60,4 +61,23 @@ func FuzzTailComparesAsBytesDo(f *testing.F) {
 			t.Errorf("successor(%q) = %q", v, next)
 		}
 	})
+}
+
+// A value that a range can have is compared by a range within the type's terms.
+func TestShortValuesAreCompared(t *testing.T) {
+	for op, want := range map[db.Operator]object{
+		db.OpLess:           {"range": object{"f": object{"gte": "a", "lt": "v"}}},
+		db.OpLessOrEqual:    {"range": object{"f": object{"gte": "a", "lte": "v"}}},
+		db.OpGreater:        {"range": object{"f": object{"lt": "z", "gt": "v"}}},
+		db.OpGreaterOrEqual: {"range": object{"f": object{"lt": "z", "gte": "v"}}},
+	} {
+		if got := compare("f", op, "v", "a", "z"); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, want %v", op, got, want)
+		}
+		for n, span := range map[int]bool{maxAutomaton: true, maxAutomaton + 1: false} {
+			if _, ok := compare("f", op, strings.Repeat("v", n), "a", "z")["range"]; ok != span {
+				t.Errorf("%s with %d bytes: a range alone %v, want %v", op, n, ok, span)
+			}
+		}
+	}
 }

@@ -27,9 +27,6 @@ const rest = time.Second
 
 // candidates returns the nodes in turn, those that failed a moment ago last.
 func (c *client) candidates() []*node {
-	if len(c.nodes) == 1 {
-		return c.nodes
-	}
 	i := int(c.next.Add(1) % uint32(len(c.nodes))) // an int of 32 bits would become negative
 	now := time.Now()
 	var good, tired []*node

@@ -364,11 +364,14 @@ func TestTablesAreMadeOnce(t *testing.T) {
 	if err := d.HasStripes(t.Context(), "stripes"); !errors.Is(err, dbsql.ErrNoRows) {
 		t.Errorf("a row is missing: %v", err)
 	}
-	there := sql.Tables{DB: d, There: func(context.Context) error { return nil }, Statements: []string{"nonsense"}}
+	looked := 0
+	there := sql.Tables{DB: d, There: func(context.Context) error { looked++; return nil }, Statements: []string{"nonsense"}}
 	broken := sql.Tables{DB: d, There: func(context.Context) error { return fault.Denied }, Statements: []string{"nonsense"}}
 	missing := sql.Tables{DB: d, There: func(context.Context) error { return dbsql.ErrNoRows }, Statements: []string{"CREATE TABLE stripes (x INTEGER)", "nonsense"}}
-	if err := there.Make(t.Context()); err != nil {
-		t.Errorf("what is there: %v", err)
+	for range 2 {
+		if err := there.Make(t.Context()); err != nil || looked != 1 {
+			t.Errorf("what is there: %v, looked at %d times, want once", err, looked)
+		}
 	}
 	if err := broken.Make(t.Context()); !errors.Is(err, fault.Denied) {
 		t.Errorf("what can't be asked: %v", err)
@@ -376,6 +379,19 @@ func TestTablesAreMadeOnce(t *testing.T) {
 	for range 2 {
 		if err := missing.Make(t.Context()); err == nil || !strings.Contains(err.Error(), "nonsense") {
 			t.Errorf("what can't be made: %v, want that of the second statement", err)
+		}
+	}
+}
+
+func TestNamesThatHoldTheWordOfTheClock(t *testing.T) {
+	clock := sql.SQLite.Text("NOW")
+	for text, want := range map[string]string{
+		"NOW": clock, "NOW+1": clock + "+1", "1+NOW": "1+" + clock, "NOW NOW": clock + " " + clock, "(NOW)": "(" + clock + ")",
+		"ANOW": "ANOW", "NOWA": "NOWA", "NOWZ": "NOWZ", "aNOW": "aNOW", "NOWz": "NOWz", "0NOW": "0NOW", "NOW9": "NOW9", "_NOW": "_NOW",
+		"@NOW": "@" + clock, "NOW[": clock + "[", "`NOW": "`" + clock, "NOW{": clock + "{", "/NOW": "/" + clock, "NOW:": clock + ":", "": "", "now": "now",
+	} {
+		if got := sql.SQLite.Text(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
 		}
 	}
 }
