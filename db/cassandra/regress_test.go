@@ -23,7 +23,7 @@ import (
 )
 
 func pool(t *testing.T, server *servertest.Server) {
-	const most, calls = 3, 10_000
+	const most, calls = 3, 1_600
 	p := netfault.New(t, server.Addr())
 	_, tb, _ := open(t, cassandra.Backend(at(p.Addr()), cassandra.WithCreate(1), cassandra.WithMaxConns(most)))
 	must(t, tb.Create(t.Context(), &db.Record{ID: "x"}))

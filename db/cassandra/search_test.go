@@ -57,10 +57,11 @@ func injectNothing(t *testing.T, server *servertest.Server) {
 func agree(t *testing.T, server *servertest.Server) {
 	_, tb, _ := open(t, backend(server, cassandra.WithBuckets(4)))
 	_, model, _ := open(t, db.Memory())
+	const records = 60
 	rnd := rand.New(rand.NewPCG(5, 6))
 	values := []any{"", "a", "ab", "abc", "b", "é", true, false, int64(0), int64(-1), 1.0, int64(1), 1.5, 2.5, time.Unix(0, 0), time.Unix(7, 0), []string{"a"}}
 	value := func() any { return values[rnd.IntN(len(values)-1)] } // no list
-	for i := range 120 {
+	for i := range records {
 		r := &db.Record{ID: fmt.Sprintf("%c%03d", "abé"[rnd.IntN(2)], i), Metadata: map[string]any{"owner": fmt.Sprint("o", rnd.IntN(3))}}
 		for _, k := range []string{"a", "b"} {
 			if rnd.IntN(5) > 0 {
@@ -90,7 +91,7 @@ func agree(t *testing.T, server *servertest.Server) {
 		return db.Exists(key)
 	}
 	byID := func() db.Filter {
-		id := fmt.Sprintf("%c%03d", "ab"[rnd.IntN(2)], rnd.IntN(120))
+		id := fmt.Sprintf("%c%03d", "ab"[rnd.IntN(2)], rnd.IntN(records))
 		return []db.Filter{db.Less(db.FieldID, id), db.LessOrEqual(db.FieldID, id), db.Greater(db.FieldID, id), db.GreaterOrEqual(db.FieldID, id),
 			db.Prefix(db.FieldID, id[:rnd.IntN(3)]), db.In(db.FieldID, id, "a001", "b002", ""), db.Equal(db.FieldID, id), db.Exists(db.FieldID)}[rnd.IntN(8)]
 	}

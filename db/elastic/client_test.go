@@ -385,7 +385,7 @@ func TestServersAreCheckedByTheirCertificate(t *testing.T) {
 }
 
 func TestPoolBoundsConnections(t *testing.T) {
-	const most, calls = 4, 10_000
+	const most, calls = 4, 4_000
 	f := newFake()
 	f.Close()
 	f.Server = httptest.NewUnstartedServer(f)

@@ -111,7 +111,7 @@ func TestBytesAndTypesComeBack(t *testing.T) {
 }
 
 func TestPoolBoundsConnections(t *testing.T) {
-	const most, calls = 4, 10_000
+	const most, calls = 4, 1_600
 	server := servertest.SharedPostgres(t)
 	d, err := db.New(sql.On(limited(t, server.DSN()+"&application_name=bounded", enginesql.WithMaxConns(most))), db.WithNamespace("pool"))
 	if err != nil {

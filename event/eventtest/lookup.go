@@ -82,9 +82,9 @@ func lookUps(t *testing.T, b *bench) {
 			}
 		}
 	}
-	more(600)
+	more(300)
 	compare("at first")
-	more(600)
+	more(300)
 	compare("after more were published")
 	if fs := s.Features(); !fs.Retention || !fs.Durable {
 		return

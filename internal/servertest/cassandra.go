@@ -17,7 +17,7 @@ import (
 // other servers.
 func Cassandra(t testing.TB, opts ...Option) *Server {
 	t.Helper()
-	return start(t, collect(opts), cassandra(0, "-Dcassandra.test.flush_local_schema_changes=false"))
+	return start(t, collect(opts), cassandra(0, "-Dcassandra.test.flush_local_schema_changes=false", "-Dcassandra.shutdown_announce_in_ms=0"))
 }
 
 // SharedCassandra returns the test binary's Cassandra node.
