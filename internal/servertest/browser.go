@@ -20,6 +20,12 @@ func Browser(t testing.TB, opts ...Option) *Server {
 	})
 }
 
+// SharedBrowser returns the test binary's Chromium: each test opens tabs of its own.
+func SharedBrowser(t testing.TB) *Server {
+	t.Helper()
+	return share(t, "chromium", Browser)
+}
+
 // Axe returns the script of axe-core, which finds what bars people from a page, for Tab.Eval.
 func Axe(t testing.TB) string {
 	t.Helper()

@@ -173,7 +173,7 @@ func (tab *Tab) Text(selector string) string {
 // Await waits until an expression is true.
 func (tab *Tab) Await(expression string) {
 	tab.t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		if tab.Eval("!!("+expression+")") == "true" {
 			return
 		}

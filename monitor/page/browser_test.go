@@ -22,7 +22,7 @@ var shots = flag.String("shots", "", "folder to write pictures of every part to"
 
 // What a person sees and does, in a real browser.
 func TestInABrowser(t *testing.T) {
-	browser := servertest.Browser(t)
+	browser := servertest.SharedBrowser(t)
 	write := page.WithAccess(func(*http.Request) page.Access { return page.Write })
 	steady := startSteady(t) // the subtests give it time
 

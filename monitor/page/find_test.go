@@ -99,7 +99,7 @@ func TestSearchIsBounded(t *testing.T) {
 // Names that mean something to scripts, and things of the same name, are shown
 // as any other.
 func TestOddNamesAreShown(t *testing.T) {
-	browser := servertest.Browser(t)
+	browser := servertest.SharedBrowser(t)
 	tab := servertest.OpenTab(t, browser, landscape(t, map[string][]string{"constructor": {"__proto__"}, "__proto__": nil}), 1280, 800)
 	tab.AwaitText("main", "constructor-1")
 	tab.AwaitText("main", "__proto__-1")
@@ -118,7 +118,7 @@ func TestOddNamesAreShown(t *testing.T) {
 
 // What somebody looks at is in the address: who opens it sees the same.
 func TestLinksCanBeShared(t *testing.T) {
-	browser := servertest.Browser(t)
+	browser := servertest.SharedBrowser(t)
 	p := start(t, page.WithAccess(func(*http.Request) page.Access { return page.Write }))
 	p.settled(t)
 	var found struct{ Traces []page.TraceSummary }

@@ -145,7 +145,7 @@ func TestTheMapIsBounded(t *testing.T) {
 // The map can be read with 1, 5 and 50 services at every width: nothing lies on
 // something else or beyond the window, and every call has its line.
 func TestTheMapCanBeRead(t *testing.T) {
-	browser := servertest.Browser(t)
+	browser := servertest.SharedBrowser(t)
 	for _, n := range []int{1, 5, 50} {
 		calls := map[string][]string{}
 		for i := range n {

@@ -8,7 +8,7 @@ import (
 
 // Whoever points at a plot sees its values of that time, and the same time in the plots beside it.
 func TestPlotsShowOneTime(t *testing.T) {
-	browser := servertest.Browser(t)
+	browser := servertest.SharedBrowser(t)
 	p := start(t)
 	p.settled(t)
 	tab := servertest.OpenTab(t, browser, p.url+"#service?name=orders", 1280, 800)
@@ -30,7 +30,7 @@ func TestPlotsShowOneTime(t *testing.T) {
 
 // A plot names round times between its ends, at most three of them, and none that would touch these.
 func TestPlotsNameTimes(t *testing.T) {
-	browser := servertest.Browser(t)
+	browser := servertest.SharedBrowser(t)
 	p := start(t)
 	p.settled(t)
 	tab := servertest.OpenTab(t, browser, p.url+"#service?name=orders", 360, 800)

@@ -166,7 +166,7 @@ func TestTheRouterShowsServicesWithoutReports(t *testing.T) {
 	if (&parts{url: srv.URL + "/"}).get(t, "overview", &o); fmt.Sprint(o.Routed) != "[billing]" {
 		t.Errorf("got %v", o.Routed)
 	}
-	tab := servertest.OpenTab(t, servertest.Browser(t), srv.URL+"/#router", 1280, 800)
+	tab := servertest.OpenTab(t, servertest.SharedBrowser(t), srv.URL+"/#router", 1280, 800)
 	tab.AwaitText("main", "10.0.0.1:80")
 	quiet(t, tab)
 }
