@@ -34,9 +34,9 @@ TARGETS     := darwin/arm64 windows/amd64 linux/arm64 linux/386 linux/arm
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 export GOWORK := off
-# -w: a third of linking is what only debuggers read. -vet=off: make vet looks at everything once,
+# -s -w: a third of linking is what only debuggers read. -vet=off: make vet looks at everything once,
 # beside the tests.
-GOTEST := go test $(race) -vet=off -ldflags=-w -p $(P) -count $(COUNT) $(if $(RUN),-run '$(RUN)')
+GOTEST := go test $(race) -vet=off -ldflags="-s -w" -p $(P) -count $(COUNT) $(if $(RUN),-run '$(RUN)')
 
 # The modules, the root first. Those that only build servers hold no tests, and bench little more
 # than benchmarks.
