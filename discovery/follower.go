@@ -62,6 +62,9 @@ func (fo *follower) run(ctx context.Context) {
 		fo.mu.Unlock()
 		err := fo.f.driver.Watch(session, fo.f.full(fo.service), func(u Update) {
 			if session.Err() == nil {
+				if u.Stale != nil {
+					_ = u.Stale.Error() // one that can't say what it is ends the session here, and no reader of Err
+				}
 				fo.apply(u)
 				progress(true)
 			}
