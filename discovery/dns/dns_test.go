@@ -184,17 +184,21 @@ func TestAnIdleWatchAsksOnceAPeriod(t *testing.T) {
 }
 
 func TestBadArguments(t *testing.T) {
-	for what, o := range map[string]discovery.Option{
-		"no domain":   dns.Backend(""),
-		"a URL":       dns.Backend("http://example.org"),
-		"a poll":      dns.Backend("example.org", dns.WithPoll(time.Millisecond)),
-		"a server":    dns.Backend("example.org", dns.WithServer("http://x")),
-		"no resolver": dns.Backend("example.org", dns.WithResolver(nil)),
-		"no name":     dns.Backend("example.org", dns.WithName(nil)),
-		"nil":         dns.Backend("example.org", nil),
+	for what, c := range map[string]struct {
+		o    discovery.Option
+		want string // in the error
+	}{
+		"no domain":   {dns.Backend(""), `domain ""`},
+		"a URL":       {dns.Backend("http://example.org"), `domain "http:`},
+		"two words":   {dns.Backend("example org"), `domain "example`},
+		"a poll":      {dns.Backend("example.org", dns.WithPoll(time.Second-1)), "poll period"},
+		"a server":    {dns.Backend("example.org", dns.WithServer("http://x")), "http"},
+		"no resolver": {dns.Backend("example.org", dns.WithResolver(nil)), "nil resolver"},
+		"no name":     {dns.Backend("example.org", dns.WithName(nil)), "nil name function"},
+		"nil":         {dns.Backend("example.org", nil), "option 1 is nil"},
 	} {
-		if _, err := discovery.New(o); !errors.Is(err, discovery.ErrInvalid) {
-			t.Errorf("%s: %v, want ErrInvalid", what, err)
+		if _, err := discovery.New(c.o); !errors.Is(err, discovery.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want ErrInvalid with %q", what, err, c.want)
 		}
 	}
 	if _, err := discovery.New(dns.Backend("example.org", dns.WithServer("127.0.0.1:1")), discovery.WithDialTimeout(time.Second)); !errors.Is(err, discovery.ErrUnavailable) {
