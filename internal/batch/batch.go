@@ -127,12 +127,18 @@ func (g *Group[T]) Do(ctx context.Context, v *T) (certainlyNot bool, err error) 
 // meanwhile.
 func (g *Group[T]) alone(ctx context.Context, v *T) {
 	defer g.running().Done()
-	start := time.Now()
+	defer g.handOn(time.Now())
 	if g.Alone != nil {
 		g.Alone(ctx, v)
 	} else {
 		g.Run(ctx, []*T{v})
 	}
+}
+
+// handOn gives the lane of a round trip that began at start to those who came
+// meanwhile. A panic of what was called, which the caller may recover, does not
+// keep it.
+func (g *Group[T]) handOn(start time.Time) {
 	g.took(start)
 	g.mu.Lock()
 	defer g.mu.Unlock()

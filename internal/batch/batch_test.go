@@ -112,3 +112,46 @@ func TestCallersLeave(t *testing.T) {
 		}
 	})
 }
+
+// A panic that the caller recovers, as net/http does for a handler, takes no lane
+// with it: with the only one nobody would be answered any more.
+func TestAPanicLeavesItsLane(t *testing.T) {
+	for what, alone := range map[string]bool{"Run": false, "Alone": true} {
+		synctest.Test(t, func(t *testing.T) {
+			g, _, _ := group(time.Millisecond, 16, false)
+			g.MaxLanes = 1
+			well := g.Run
+			var before atomic.Bool
+			g.Run = func(ctx context.Context, calls []*add) {
+				if !before.Swap(true) {
+					time.Sleep(time.Millisecond)
+					panic("sorry")
+				}
+				well(ctx, calls)
+			}
+			if alone {
+				g.Alone = func(ctx context.Context, v *add) { g.Run(ctx, []*add{v}) }
+			}
+			sum := func(when string) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				v := &add{a: 1, b: 2}
+				if _, err := g.Do(ctx, v); err != nil || v.sum != 3 {
+					t.Errorf("%s: %s the panic: %d, %v", what, when, v.sum, err)
+				}
+			}
+			var behind sync.WaitGroup
+			func() {
+				defer func() { _ = recover() }()
+				behind.Go(func() {
+					time.Sleep(time.Microsecond)
+					sum("behind")
+				})
+				_, _ = g.Do(t.Context(), &add{})
+			}()
+			behind.Wait()
+			sum("after")
+			g.Wait()
+		})
+	}
+}
