@@ -25,15 +25,9 @@ func (p Policy) Wait(n int) time.Duration {
 	if hi <= 0 {
 		hi = 5 * time.Second
 	}
-	if hi <= lo {
-		return lo
-	}
-	top := hi
-	if n < 32 && lo<<n > 0 && lo<<n < hi {
+	top := max(lo, hi)
+	if lo <= top>>n { // else Min·2ⁿ is above, or beyond what a Duration holds
 		top = lo << n
-	}
-	if top <= lo {
-		return lo
 	}
 	return lo + time.Duration(rand.Int64N(int64(top-lo)+1))
 }

@@ -155,3 +155,103 @@ func TestAPanicLeavesItsLane(t *testing.T) {
 		})
 	}
 }
+
+type key struct{}
+
+// A lone call is made on its caller's goroutine, with its context; a second one beside
+// those that fill the lanes is queued, and said to be.
+func TestWhoMakesACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		alone, queued := 0, 0
+		var lanes sync.WaitGroup
+		g, trips, _ := group(time.Second, 1, false)
+		run := g.Run
+		g.Run = func(ctx context.Context, calls []*add) {
+			if ctx != g.Context {
+				alone++
+			}
+			run(ctx, calls)
+		}
+		g.Queued, g.Lanes = func(*add) { queued++ }, &lanes
+		ctx := context.WithValue(t.Context(), key{}, 1)
+		do := func() { _, _ = g.Do(ctx, &add{}) }
+		do()
+		if alone != 1 || queued != 0 {
+			t.Errorf("a lone call: %d with a context of its own, %d queued", alone, queued)
+		}
+		g.trip.Store(0)
+		for range 3 {
+			go do()
+			synctest.Wait()
+		}
+		if alone != 3 || queued != 1 {
+			t.Errorf("three calls: %d with a context of their own, %d queued", alone-1, queued)
+		}
+		lanes.Wait()
+		if trips.Load() != 4 {
+			t.Errorf("%d trips when all lanes have ended, want 4", trips.Load())
+		}
+		g.Alone = func(got context.Context, v *add) { v.sum = got.Value(key{}).(int) }
+		v := &add{}
+		if _, err := g.Do(ctx, v); err != nil || v.sum != 1 || trips.Load() != 4 {
+			t.Errorf("with Alone: %+v, %v, %d trips", v, err, trips.Load())
+		}
+	})
+}
+
+// While no trip ends, who comes gets a lane after a time, up to a bound.
+func TestStuckLanesKeepNobodyWaiting(t *testing.T) {
+	for name, c := range map[string]struct {
+		most  int
+		after time.Duration
+		lanes int
+	}{
+		"at once":           {0, 0, 2},
+		"just not yet":      {0, stuck, 2},
+		"a moment later":    {0, stuck + 1, 3},
+		"later, one lane":   {1, stuck + 1, 1},
+		"later, two lanes":  {2, stuck + 1, 2},
+		"later, three":      {3, stuck + 1, 3},
+		"later, many lanes": {100, stuck + 1, 3},
+	} {
+		for _, slow := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(time.Hour) // since nothing ended
+				g, trips, _ := group(time.Hour, 1, slow)
+				g.MaxLanes = c.most
+				do := func() { go func() { _, _ = g.Do(t.Context(), &add{}) }(); synctest.Wait() }
+				do()
+				do()
+				time.Sleep(c.after)
+				do()
+				if n := trips.Load(); n != int64(c.lanes) {
+					t.Errorf("%s, slow %v: %d trips, want %d", name, slow, n, c.lanes)
+				}
+				time.Sleep(10 * time.Hour)
+				g.Wait()
+				if n := trips.Load(); n != 3 {
+					t.Errorf("%s, slow %v: %d trips in the end", name, slow, n)
+				}
+			})
+		}
+	}
+}
+
+func TestFarServerGetsMoreLanesAlsoSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, _, _ := group(2*time.Millisecond, 1, true)
+		for range 30 {
+			_, _ = g.Do(t.Context(), &add{})
+		}
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 12 {
+			wg.Go(func() { _, _ = g.Do(t.Context(), &add{}) })
+		}
+		wg.Wait()
+		if took := time.Since(start); took != 2*time.Millisecond {
+			t.Errorf("12 callers took %v", took)
+		}
+		g.Wait()
+	})
+}
