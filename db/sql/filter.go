@@ -110,15 +110,15 @@ func (w *text) value(v string, f db.Filter) {
 		w.put(v+" = ?", w.arg(k))
 		return
 	}
-	low, high := " >= ?", " < ?"
+	low, high, place := " >= ", " < ", w.place("text")
 	from, to := k[:1], string(k[0]+1) // values of other types don't compare
 	switch f.Op {
 	case db.OpLess:
 		to = k
 	case db.OpLessOrEqual:
-		to, high = k, " <= ?"
+		to, high = k, " <= "
 	case db.OpGreater:
-		from, low = k, " > ?"
+		from, low = k, " > "
 	case db.OpGreaterOrEqual:
 		from = k
 	case db.OpPrefix:
@@ -127,7 +127,7 @@ func (w *text) value(v string, f db.Filter) {
 			to = end
 		}
 	}
-	w.put("("+v+low+" AND "+v+high+")", w.arg(from), w.arg(to))
+	w.put("("+v+low+place+" AND "+v+high+place+")", w.arg(from), w.arg(to))
 }
 
 // has finds a list with an element.
@@ -161,7 +161,7 @@ func (w *text) own(c string, f db.Filter) {
 		}
 		w.put(")")
 	default:
-		w.put(c+" "+op+" ?", own1(f.Value))
+		w.put(c+" "+op+" "+w.place("bigint"), own1(f.Value))
 	}
 }
 
@@ -187,9 +187,9 @@ func (w *text) id(f db.Filter) {
 	if before, _, nul := strings.Cut(s, "\x00"); nul {
 		switch f.Op { // s is right after before, and before all that begins with it
 		case db.OpLess, db.OpLessOrEqual:
-			w.put(c+" <= ?", before)
+			w.put(c+" <= "+w.place("text"), before)
 		case db.OpGreater, db.OpGreaterOrEqual:
-			w.put(c+" > ?", before)
+			w.put(c+" > "+w.place("text"), before)
 		default:
 			w.put("1 = 0")
 		}
@@ -197,9 +197,9 @@ func (w *text) id(f db.Filter) {
 	}
 	switch f.Op {
 	case db.OpPrefix:
-		w.put(c+" >= ?", s)
+		w.put(c+" >= "+w.place("text"), s)
 		if end, ok := successor(s); ok {
-			w.put(" AND "+c+" < ?", end)
+			w.put(" AND "+c+" < "+w.place("text"), end)
 		}
 	case db.OpContains:
 		if s == "" {
@@ -208,7 +208,7 @@ func (w *text) id(f db.Filter) {
 		}
 		w.contains(c, s)
 	default:
-		w.put(c+" "+string(f.Op)+" ?", s)
+		w.put(c+" "+string(f.Op)+" "+w.place("text"), s)
 	}
 }
 

@@ -16,6 +16,9 @@ type text struct {
 	kind sql.Kind
 	t    *table
 	lead string // SQLite: the key whose index is to be used; "": any
+
+	// PostgreSQL is to plan ranges without their bounds.
+	blind bool
 }
 
 func (w *text) put(s string, args ...any) {
@@ -33,6 +36,7 @@ func newSearch(kind sql.Kind, t *table, q db.Query, lead string) (string, []any)
 	}
 	w.put("SELECT " + read + " FROM " + t.rows + " r")
 	must := q.Filter.Conjuncts()
+	w.blind = kind == sql.Postgres && ranges(must, q.Order[0].Key)
 	w.where(must)
 	by := make([]string, len(q.Order)) // the expression for each key of the order
 	for i, o := range q.Order {
@@ -65,6 +69,24 @@ func (w *text) where(must []db.Filter) {
 		w.put([]string{" WHERE ", " AND "}[min(i, 1)])
 		w.condition(f, w.lead != "" && w.lead != f.Key)
 	}
+}
+
+// ranges reports whether filters are ranges of the key that leads the order. Then the
+// search goes by that key's index whatever the bounds are, and PostgreSQL plans it once.
+// With the bounds it would plan each search again as long as it takes a range for
+// smaller than the page, as it does of texts.
+func ranges(must []db.Filter, key string) bool {
+	return !slices.ContainsFunc(must, func(f db.Filter) bool {
+		return f.Key != key || !slices.Contains([]db.Operator{db.OpLess, db.OpLessOrEqual, db.OpGreater, db.OpGreaterOrEqual, db.OpPrefix}, f.Op)
+	})
+}
+
+// place is the placeholder for a bound of a range.
+func (w *text) place(typ string) string {
+	if w.blind {
+		return "(SELECT ?::" + typ + ")"
+	}
+	return "?"
 }
 
 // expr is the expression for a metadata key or a field.
