@@ -32,6 +32,7 @@ func TestCassandra(t *testing.T) {
 		{"PoolBoundsConnections", pool},
 		{"ClientOfTheCallerStaysOpen", client},
 		{"LostAnswersAreLookedUp", lostAnswers},
+		{"LostDecisionsAreMadeAgain", lostDecisions},
 		{"TooFewCopiesAreUnavailable", tooFewCopies},
 		{"TooLargeForTheServerIsSaid", tooLargeForServer},
 		{"KeyspaceMustBeThere", keyspaceMissing},

@@ -20,7 +20,7 @@ import (
 )
 
 // TestThreeNodesChaos has three nodes with a copy of each record on every one: the
-// suite, and then writers while one node after another is killed or stopped. A majority
+// suite, writers of one record while a node is killed, and writers of many while one node after another is killed or stopped. A majority
 // is there all the time, so that writes go on, and nothing that was acknowledged is lost.
 func TestThreeNodesChaos(t *testing.T) {
 	if os.Getenv("CHAOS") == "" {
@@ -49,6 +49,7 @@ func TestThreeNodesChaos(t *testing.T) {
 			Restart: func(testing.TB) { nodes[0].Stop(); nodes[0].Restart() },
 		})
 	})
+	t.Run("ANodeFailsUnderFiftyWriters", func(t *testing.T) { nodeFailsUnderWriters(t, nodes[2], backend) })
 	t.Run("NodesFail", func(t *testing.T) { nodesFail(t, nodes, backend) })
 }
 
@@ -63,6 +64,76 @@ func peers(t *testing.T, addr string) (n int) {
 	defer s.Close()
 	must(t, s.Query("SELECT COUNT(*) FROM system.peers_v2").Scan(&n))
 	return n
+}
+
+// nodeFailsUnderWriters has fifty writers, in three processes as far as the database can
+// tell, change one record while a node is killed. Each adds one to the sum, and to a count of its own.
+func nodeFailsUnderWriters(t *testing.T, node *servertest.Server, backend db.Option) {
+	_, tb, ns := open(t, backend)
+	tables := []db.Table{tb}
+	for range 2 {
+		_, tb := openIn(t, ns, backend)
+		tables = append(tables, tb)
+	}
+	first := &db.Record{ID: "all"}
+	must(t, tb.Create(t.Context(), first))
+	const writers, each = 50, 2
+	own := func(w int) string { return fmt.Sprintf("w%d", w) }
+	var mu sync.Mutex
+	var acked [writers]int64
+	versions, unknown, undone := map[uint64]bool{}, 0, 0
+	tried := make(chan struct{}, writers*each)
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for range each {
+				r, err := tables[w%len(tables)].Patch(context.Background(), "all", db.Increment("n", 1), db.Increment(own(w), 1))
+				mu.Lock()
+				switch {
+				case errors.Is(err, db.ErrUnknownOutcome):
+					unknown++
+				case errors.Is(err, db.ErrUnavailable), errors.Is(err, db.ErrConflict): // others were faster all the time
+					undone++
+				case err != nil:
+					t.Errorf("writer %d: %v, want ErrUnavailable, ErrConflict or ErrUnknownOutcome", w, err)
+				case versions[r.Version]:
+					t.Errorf("version %d was made twice", r.Version)
+				default:
+					acked[w]++
+					versions[r.Version] = true
+				}
+				mu.Unlock()
+				tried <- struct{}{}
+			}
+		})
+	}
+	for range writers / 2 {
+		<-tried
+	}
+	node.Kill()
+	wg.Wait()
+	node.Restart()
+	var r *db.Record
+	eventually(t, "the record is read", func() bool {
+		var err error
+		r, err = tb.Read(t.Context(), "all")
+		return err == nil
+	})
+	sum := int64(0)
+	for w, n := range acked {
+		has, _ := r.Metadata[own(w)].(int64)
+		if has < n || has > each {
+			t.Errorf("writer %d: %d writes are there, %d were acknowledged", w, has, n)
+		}
+		sum += has
+	}
+	if n := r.Metadata["n"]; n != sum || r.Version != first.Version+uint64(sum) {
+		t.Errorf("the writers' counts are %d together, the sum is %v, and the version %d after %d", sum, n, r.Version, first.Version)
+	}
+	if len(versions) == 0 {
+		t.Errorf("none of %d writes was acknowledged", writers*each)
+	}
+	t.Logf("%d writes acknowledged, %d unknown, %d not done", len(versions), unknown, undone)
 }
 
 // kept is what a writer knows of a record of its own.

@@ -15,7 +15,8 @@
 // # Semantics
 //
 // A write is a lightweight transaction on the record's row: of several
-// concurrent ones one wins. A search finds every record that was written
+// concurrent ones one wins. Those of one process to one record are made one after
+// another, since Cassandra gives up those that hinder each other for long. A search finds every record that was written
 // before it began: an entry is there before its row is, and a row is tested
 // before it is returned, so an entry that a failed write left behind does no
 // harm. Searches that meet such an entry a day later remove it.
@@ -42,9 +43,11 @@
 //
 // # Errors
 //
-// A write that Cassandra or the network lost track of is read once more;
-// db.ErrUnknownOutcome if that does not tell either. Too few nodes for the
-// consistency is db.ErrUnavailable. A record larger than Cassandra takes (half
+// A write that Cassandra or the network lost track of is looked up with a serial
+// read, which ends what the nodes have begun, and made again if it was not applied,
+// until ctx ends. db.ErrUnknownOutcome is left where others have written since, so
+// that ours may be under theirs, and where the record is gone. Too few nodes for
+// the consistency is db.ErrUnavailable. A record larger than Cassandra takes (half
 // a segment of its commit log, 16 MiB unless configured) is db.ErrTooLarge.
 //
 // # Closing

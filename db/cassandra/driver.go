@@ -15,6 +15,7 @@ type driver struct {
 	c        config
 	sessions sessions
 	ensuring chan struct{} // holds one value while somebody makes a table
+	turns    turns
 
 	mu     sync.RWMutex
 	tables map[string]*table // by the name that db gives; those that Ensure has seen
@@ -66,19 +67,6 @@ func (d *driver) query(ctx context.Context, text string, args ...any) (*gocql.Qu
 	}
 	q := s.Query(text, args...).Consistency(d.c.consistency).Idempotent(true)
 	return q.RetryPolicy(otherNode{}), nil
-}
-
-// decide does a lightweight transaction. It reports whether it was applied, and
-// if not, what is there.
-func (d *driver) decide(ctx context.Context, text string, args ...any) (applied bool, stored map[string]any, err error) {
-	s, err := d.sessions.get(ctx)
-	if err != nil {
-		return false, nil, err
-	}
-	stored = map[string]any{}
-	q := s.Query(text, args...).Consistency(d.c.consistency).SerialConsistency(d.c.serial()).Idempotent(false).RetryPolicy(nil)
-	applied, err = q.MapScanCASContext(ctx, stored)
-	return applied, stored, writeError(err)
 }
 
 // otherNode asks one other node when one does not answer.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	gocql "github.com/apache/cassandra-gocql-driver/v2"
 	"github.com/micro/go-platform/db"
 	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/fault"
@@ -240,13 +239,8 @@ const strayAge = 24 * time.Hour
 // a write that was accepted by some nodes and never decided, so that it can't
 // appear later.
 func (d *driver) sweep(ctx context.Context, t *table, c candidate) {
-	q, err := d.query(ctx, t.stamp, string(c.id))
-	if err != nil {
-		return
-	}
-	var stored gocql.UUID
-	err = q.Consistency(d.c.serial()).ScanContext(ctx, &stored)
-	if err == nil && stored == c.stamp || err != nil && !errors.Is(err, gocql.ErrNotFound) {
+	stored, _, err := d.serial(ctx, t, string(c.id))
+	if err != nil || stored == c.stamp {
 		return
 	}
 	d.leave(ctx, t, string(c.id), c.stamp, []entry{{c.key, c.v}})

@@ -60,7 +60,7 @@ func (d *driver) newTable(name string, buckets int) *table {
 	t := &table{rows: d.quote(physical(name)), keys: d.quote(physical(name) + "_keys_"), buckets: buckets}
 	t.get = "SELECT " + columns + " FROM " + t.rows + " WHERE id = ?"
 	t.look = "SELECT " + strings.Replace(columns, ", data", "", 1) + " FROM " + t.rows + " WHERE id = ?"
-	t.stamp = "SELECT stamp FROM " + t.rows + " WHERE id = ?"
+	t.stamp = "SELECT stamp, version FROM " + t.rows + " WHERE id = ?"
 	t.insert = "INSERT INTO " + t.rows + " (" + columns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS"
 	t.update = "UPDATE " + t.rows + " SET stamp = ?, version = ?, updated = ?, metadata = ?, content_type = ?, data = ? WHERE id = ? IF stamp = ?"
 	t.remove = "DELETE FROM " + t.rows + " WHERE id = ? IF stamp = ?"
@@ -148,8 +148,15 @@ func (d *driver) create(ctx context.Context, name string) (*table, error) {
 		}
 	}
 	// Whoever is first says how many buckets there are.
-	if _, _, err := d.decide(ctx, "INSERT INTO "+d.quote(catalog)+" (name, version, buckets) VALUES (?, ?, ?) IF NOT EXISTS", physical(name), schema, d.c.buckets); err != nil {
-		return nil, err
+	insert := "INSERT INTO " + d.quote(catalog) + " (name, version, buckets) VALUES (?, ?, ?) IF NOT EXISTS"
+	for n := 0; ; n++ {
+		_, _, err := d.cas(ctx, insert, physical(name), schema, d.c.buckets)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fault.UnknownOutcome) || backoff.Sleep(ctx, again.Wait(n)) != nil {
+			return nil, err
+		}
 	}
 	t, err = d.there(ctx, name)
 	if err == nil && t == nil {
@@ -214,24 +221,26 @@ func (d *driver) lock(ctx context.Context) (unlock func(), err error) {
 	unlock = func() { // also when ctx has ended
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if _, _, err := d.decide(ctx, "DELETE FROM "+d.quote(catalog)+" WHERE name = ? IF holder = ?", migration, holder); err != nil {
+		if _, _, err := d.cas(ctx, "DELETE FROM "+d.quote(catalog)+" WHERE name = ? IF holder = ?", migration, holder); err != nil {
 			d.c.log.Warn("cassandra: the lock for making tables stays for a minute", "error", err)
 		}
 	}
 	wait := backoff.Policy{Min: 20 * time.Millisecond, Max: 500 * time.Millisecond}
+	unknown := false // whether we hold it
 	for n := 0; ; n++ {
-		held, _, err := d.decide(ctx, take, migration, holder)
+		held, stored, err := d.cas(ctx, take, migration, holder)
+		unknown = unknown || errors.Is(err, fault.UnknownOutcome)
 		switch {
-		case held:
+		case held || err == nil && stored["holder"] == holder: // of an attempt whose outcome was unknown
 			return unlock, nil
-		case errors.Is(err, fault.UnknownOutcome):
-			unlock()
-			return nil, err
-		case err != nil:
+		case err != nil && !unknown:
 			return nil, err
 		}
-		if err := backoff.Sleep(ctx, wait.Wait(n)); err != nil {
-			return nil, fault.Markf(fault.Unavailable, "the lock for making tables is held by another: %w", err)
+		if e := backoff.Sleep(ctx, wait.Wait(n)); e != nil {
+			if unknown {
+				unlock()
+			}
+			return nil, fault.Markf(fault.Unavailable, "the lock for making tables is held by another: %w", errors.Join(e, err))
 		}
 	}
 }

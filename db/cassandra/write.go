@@ -109,21 +109,26 @@ func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condit
 	if err != nil {
 		return fault.Mark(fault.Invalid, err)
 	}
-	for n := 0; ; n++ {
-		var old *row
-		if c.Must != db.NotExist {
-			old, err = d.look(ctx, t, r.ID)
-			if err != nil {
-				return err
-			}
-			switch {
-			case old == nil && c.Must == db.Exist:
-				return fault.NotFound
-			case old != nil && c.Must == db.Exist && c.Version != 0 && c.Version != old.Version:
-				return conflict(old.Version, c.Version)
-			}
+	look := func() (*row, error) {
+		if c.Must == db.NotExist {
+			return nil, nil
 		}
-		applied, err := d.put(ctx, t, r, string(md), old)
+		old, err := d.look(ctx, t, r.ID)
+		switch {
+		case err != nil:
+			return nil, err
+		case old == nil && c.Must == db.Exist:
+			return nil, fault.NotFound
+		case old != nil && c.Must == db.Exist && c.Version != 0 && c.Version != old.Version:
+			return nil, conflict(old.Version, c.Version)
+		}
+		return old, nil
+	}
+	write := func(old *row) (bool, error) { return d.put(ctx, t, r, string(md), old) }
+	tn := d.turns.join(t, r.ID)
+	defer d.turns.leave(tn)
+	for n := 0; ; n++ {
+		applied, err := tn.replace(ctx, c.Version, look, write)
 		if err != nil || applied {
 			return err
 		}
@@ -131,7 +136,7 @@ func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condit
 			return fault.Exists
 		}
 		if err := backoff.Sleep(ctx, again.Wait(n)); err != nil {
-			return fault.Markf(fault.Unavailable, "others write the record all the time: %w", err)
+			return busy(err)
 		}
 	}
 }
@@ -156,18 +161,13 @@ func (d *driver) put(ctx context.Context, t *table, r *db.Record, md string, old
 	// with the time, which no record before it has reached by updates.
 	version, created := uint64(time.Now().UnixMicro()), r.Created
 	var applied bool
-	var stored map[string]any
 	if old == nil {
-		applied, stored, err = d.decide(ctx, t.insert, r.ID, stamp, int64(version), created.UnixMicro(), r.Updated.UnixMicro(), md, r.ContentType, r.Data)
+		args := []any{r.ID, stamp, int64(version), created.UnixMicro(), r.Updated.UnixMicro(), md, r.ContentType, r.Data}
+		applied, err = d.decide(ctx, decision{t: t, id: r.ID, stamp: stamp, text: t.insert, args: args})
 	} else {
 		version, created = old.Version+1, old.Created
-		applied, stored, err = d.decide(ctx, t.update, stamp, int64(version), r.Updated.UnixMicro(), md, r.ContentType, r.Data, r.ID, old.stamp)
-	}
-	switch {
-	case errors.Is(err, fault.UnknownOutcome) && d.has(ctx, t, r.ID, stamp):
-		applied, err = true, nil
-	case err == nil && !applied: // of an attempt that the server made twice the second is refused
-		applied = stored["stamp"] == stamp
+		args := []any{stamp, int64(version), r.Updated.UnixMicro(), md, r.ContentType, r.Data, r.ID, old.stamp}
+		applied, err = d.decide(ctx, decision{t: t, id: r.ID, stamp: stamp, old: old, text: t.update, args: args})
 	}
 	switch {
 	case err != nil:
@@ -186,42 +186,39 @@ func (d *driver) put(ctx context.Context, t *table, r *db.Record, md string, old
 	return true, nil
 }
 
-// has reports whether a row has the stamp: then the write with it was applied.
-// If it has another, nobody knows.
-func (d *driver) has(ctx context.Context, t *table, id string, stamp gocql.UUID) bool {
-	q, err := d.query(ctx, t.stamp, id)
-	if err != nil {
-		return false
-	}
-	var stored gocql.UUID
-	return q.Consistency(d.c.serial()).ScanContext(ctx, &stored) == nil && stored == stamp
-}
-
 func (d *driver) Delete(ctx context.Context, name, id string, version uint64) error {
 	t, err := d.table(name)
 	if err != nil {
 		return err
 	}
-	for n := 0; ; n++ {
+	look := func() (*row, error) {
 		old, err := d.look(ctx, t, id)
 		switch {
 		case err != nil:
-			return err
+			return nil, err
 		case old == nil:
-			return fault.NotFound
+			return nil, fault.NotFound
 		case version != 0 && version != old.Version:
-			return conflict(old.Version, version)
+			return nil, conflict(old.Version, version)
 		}
-		applied, _, err := d.decide(ctx, t.remove, id, old.stamp)
-		if err != nil {
-			return err
-		}
+		return old, nil
+	}
+	remove := func(old *row) (bool, error) {
+		applied, err := d.decide(ctx, decision{t: t, id: id, old: old, text: t.remove, args: []any{id, old.stamp}})
 		if applied {
 			d.leave(ctx, t, id, old.stamp, entriesOf(old.Metadata))
-			return nil
+		}
+		return applied, err
+	}
+	tn := d.turns.join(t, id)
+	defer d.turns.leave(tn)
+	for n := 0; ; n++ {
+		applied, err := tn.replace(ctx, version, look, remove)
+		if err != nil || applied {
+			return err
 		}
 		if err := backoff.Sleep(ctx, again.Wait(n)); err != nil {
-			return fault.Markf(fault.Unavailable, "others write the record all the time: %w", err)
+			return busy(err)
 		}
 	}
 }
