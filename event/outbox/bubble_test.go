@@ -308,3 +308,99 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 func (refusal) Unwrap() error   { return event.ErrInvalid }
+
+// What can't be read is reported, and is no empty table.
+func TestATableThatCannotBeRead(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.put("0")
+		w.exec("ALTER TABLE event_outbox RENAME TO elsewhere")
+		relay(t, w.box, w)
+		w.after(20 * time.Second)
+		if log := w.log.take(); !strings.Contains(log, "no such table: event_outbox") {
+			t.Errorf("logged %q, want the missing table", log)
+		}
+		if _, _, err := w.box.Pending(t.Context()); err == nil {
+			t.Error("Pending counts rows of a table that isn't there")
+		}
+		if _, err := w.box.Retry(t.Context()); err == nil {
+			t.Error("Retry has found rows of a table that isn't there")
+		}
+		w.exec("ALTER TABLE elsewhere RENAME TO event_outbox")
+		w.after(20*time.Second, "0")
+	})
+}
+
+// A row that fails is tried as often as was said, and then set aside, if what is behind
+// it passes. Where that can't be noted it waits, and the rest with it.
+func TestARowThatKeepsFailing(t *testing.T) {
+	for _, limit := range []int{1, 2, 3} {
+		inBubble(t, func(t *testing.T, w *world) {
+			w.put("bad", "0", "1")
+			tries := 0
+			w.publish = func(_ context.Context, rs []*event.Record) error {
+				if rs[0].Subject == "bad" {
+					tries++
+					return event.ErrUnknownOutcome
+				}
+				return nil
+			}
+			w.exec("CREATE TRIGGER broken BEFORE UPDATE OF refused ON event_outbox BEGIN SELECT RAISE(ABORT, 'no such luck'); END")
+			relay(t, w.box, w)
+			w.after(time.Minute, "0", "1")
+			if log := w.log.take(); !strings.Contains(log, "level=WARN") || !strings.Contains(log, "error=\"constraint failed: no such luck") {
+				t.Errorf("logged %.500q, want why the row is not set aside", log)
+			}
+			w.exec("DROP TRIGGER broken")
+			w.put("2") // which passes, and so it is the row and not the stream
+			w.after(time.Minute, "0", "1", "2")
+			if waiting, aside, err := w.box.Pending(t.Context()); waiting != 0 || aside != 1 || err != nil {
+				t.Errorf("%d wait, %d are set aside, %v, want 0 and 1", waiting, aside, err)
+			}
+			if tries <= limit {
+				t.Errorf("%d tries", tries)
+			}
+		}, outbox.WithMaxFailures(limit))
+		inBubble(t, func(t *testing.T, w *world) {
+			w.put("bad", "0", "1")
+			tries := 0
+			w.publish = func(_ context.Context, rs []*event.Record) error {
+				if rs[0].Subject == "bad" {
+					tries++
+					return event.ErrUnknownOutcome
+				}
+				return nil
+			}
+			relay(t, w.box, w)
+			w.after(time.Minute, "0", "1")
+			if want := max(limit, 2); tries != want { // the first one is of all rows together
+				t.Errorf("a limit of %d failures: %d tries, want %d", limit, tries, want)
+			}
+		}, outbox.WithMaxFailures(limit))
+	}
+}
+
+// What was published of a call is not followed by the rest until it is removed.
+func TestAPartThatCannotBeRemoved(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.put("0", "1", "2")
+		w.exec("CREATE TRIGGER broken BEFORE DELETE ON event_outbox BEGIN SELECT RAISE(ABORT, 'no such luck'); END")
+		calls := 0
+		w.publish = func(ctx context.Context, rs []*event.Record) error {
+			if calls++; calls > 1 {
+				return event.ErrUnavailable
+			}
+			if err := w.Stream.Publish(ctx, rs[0]); err != nil {
+				t.Error(err)
+			}
+			return &event.PublishError{Published: 1, Err: event.ErrInvalid}
+		}
+		relay(t, w.box, w)
+		synctest.Wait() // the first round
+		if got := subjects(t, w.Stream); calls != 1 || !slices.Equal(got, []string{"0"}) {
+			t.Errorf("%d calls have published %v, want one and the first", calls, got)
+		}
+		if log := w.log.take(); !strings.Contains(log, "no such luck") {
+			t.Errorf("logged %q", log)
+		}
+	})
+}

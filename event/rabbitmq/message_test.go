@@ -64,6 +64,9 @@ func TestRecordsComeBackFromMessages(t *testing.T) {
 			if err != nil || !reflect.DeepEqual(got, &want) {
 				t.Errorf("%s: %v\n got %+v\nwant %+v", name, err, got, &want)
 			}
+			if !c.packed && m.ContentType != c.r.ContentType && len(c.r.ContentType) <= maxShort {
+				t.Errorf("%s: the content type of the message is %q", name, m.ContentType)
+			}
 			if (m.ContentType == packed) != c.packed {
 				t.Errorf("%s: the content type is %q, want it packed: %v", name, m.ContentType, c.packed)
 			}
