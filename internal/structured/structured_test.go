@@ -22,6 +22,8 @@ func TestParseList(t *testing.T) {
 		{`%"gr%c3%bcn"`, []structured.Item{{structured.Display("grün"), nil}}},
 		{`("a" b;x=1);y=2, ()`, []structured.Item{{[]structured.Item{{"a", nil}, {structured.Token("b"), params{{"x", int64(1)}}}}, params{{"y", int64(2)}}}, {[]structured.Item{}, nil}}},
 		{`a;r=1;s=2;r=3`, []structured.Item{{structured.Token("a"), params{{"r", int64(3)}, {"s", int64(2)}}}}}, // the last one counts
+		{`azAZ~09, "~ !", :+/8=:, %"~ !%7e", a;z_-.*09az=1;*z`, []structured.Item{{structured.Token("azAZ~09"), nil}, {"~ !", nil}, {[]byte{0xfb, 0xff}, nil}, {structured.Display("~ !~"), nil},
+			{structured.Token("a"), params{{"z_-.*09az", int64(1)}, {"*z", true}}}}},
 		{`999999999999999, 123456789012.123`, []structured.Item{{int64(999999999999999), nil}, {123456789012.123, nil}}},
 	} {
 		got, err := structured.ParseList([]string{c.in})
@@ -66,7 +68,7 @@ func TestListsAreBounded(t *testing.T) {
 }
 
 func TestAppendString(t *testing.T) {
-	for in, want := range map[string]string{"default": `"default"`, `a"\`: `"a\"\\"`, "ü\n": `"???"`, "": `""`} {
+	for in, want := range map[string]string{"default": `"default"`, `a"\`: `"a\"\\"`, "ü\n": `"???"`, " ~\x7f\x1f": `" ~??"`, "": `""`} {
 		if got := string(structured.AppendString(nil, in)); got != want {
 			t.Errorf("%q: got %s, want %s", in, got, want)
 		}
