@@ -7,7 +7,8 @@ import (
 )
 
 // SQL is a database behind a plan: its Exec, Query, Begin and Commit fail. d is a driver
-// of database/sql whose connections take contexts.
+// of database/sql whose connections take contexts. None of them panics: one that does
+// within a transaction leaves that locked for good, by database/sql itself.
 func SQL(p Plan, d driver.Driver, dsn string) *sql.DB { return sql.OpenDB(connector{d, dsn, p}) }
 
 type connector struct {
@@ -32,15 +33,21 @@ type sqlConn struct {
 }
 
 func (c sqlConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	return Change(ctx, c.p, "Exec", func() (driver.Result, error) { return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args) })
+	return spared(func() (driver.Result, error) {
+		return Change(ctx, c.p, "Exec", func() (driver.Result, error) { return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args) })
+	})
 }
 
 func (c sqlConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return Read(ctx, c.p, "Query", func() (driver.Rows, error) { return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args) })
+	return spared(func() (driver.Rows, error) {
+		return Read(ctx, c.p, "Query", func() (driver.Rows, error) { return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args) })
+	})
 }
 
 func (c sqlConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
-	tx, err := Read(ctx, c.p, "Begin", func() (driver.Tx, error) { return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o) })
+	tx, err := spared(func() (driver.Tx, error) {
+		return Read(ctx, c.p, "Begin", func() (driver.Tx, error) { return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o) })
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -61,5 +68,23 @@ func (t sqlTx) Commit() error {
 			_ = t.Tx.Rollback()
 		}
 	}()
-	return Write(t.ctx, t.p, "Commit", func() error { done = true; return t.Tx.Commit() })
+	_, err := spared(func() (struct{}, error) {
+		return struct{}{}, Write(t.ctx, t.p, "Commit", func() error { done = true; return t.Tx.Commit() })
+	})
+	return err
+}
+
+// spared makes the panic of a plan an error.
+func spared[T any](call func() (T, error)) (v T, err error) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		if r != Err {
+			panic(r)
+		}
+		err = Err
+	}()
+	return call()
 }
