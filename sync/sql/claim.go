@@ -296,6 +296,7 @@ func (c *claim) Release(ctx context.Context) error {
 		_, err = t.exec(call, "INSERT INTO sync_claims (nonce, k, seq, token, until, places, owner) VALUES (?, '', 0, 0, ?, 0, '')", c.Nonce, t.now+keepRefusal.Milliseconds())
 		return err
 	})
+	err = sql.Unanswered(ctx, err) // rolled back
 	if err != nil {
 		return err
 	}
