@@ -79,6 +79,7 @@ func TestWhatIsNoRecord(t *testing.T) {
 		"half a pair":             {head + "\x00\x01\x01k", false},
 		"a pair that is no UTF-8": {head + "\x00\x01\x01k\x01\xff", false},
 		"more pairs than bytes":   {head + "\x00\x05\x00\x00\x00\x00", false},
+		"2^62 pairs":              {head + "\x00\x80\x80\x80\x80\x80\x80\x80\x80\x40", false},
 		"too few pairs":           {head + "\x00\x03\x00\x00\x00\x00", false},
 		"a number that ends":      {head + strings.Repeat("\xff", 9) + "\x01" + "\x00", true},
 		"a number too large":      {head + strings.Repeat("\xff", 9) + "\x02" + "\x00", false},
