@@ -242,3 +242,131 @@ func TestConditionsOfFilters(t *testing.T) {
 		}
 	}
 }
+
+// Who waits in this process learns of what it appends without asking the database.
+func TestAppendsAreKnownAtOnce(t *testing.T) {
+	d := inMemory(t)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	put(t, d, "a", "b")
+	for after, want := range map[string]error{"": nil, "1": nil, "2": context.Canceled} {
+		if err := d.Wait(over, after); !errors.Is(err, want) {
+			t.Errorf("after %q: %v, want %v", after, err, want)
+		}
+	}
+	if err := d.Wait(t.Context(), "x"); !errors.Is(err, fault.Invalid) {
+		t.Errorf("after no position: %v", err)
+	}
+}
+
+// A member alone that finds another in its place is told so once, and changes nothing;
+// when its own turn comes it is handed what is left.
+func TestATurnThatAnotherHasTaken(t *testing.T) {
+	d := inMemory(t)
+	put(t, d, "a", "b")
+	join := func(name string) *member {
+		t.Helper()
+		m, err := d.Join(t.Context(), event.GroupConfig{Name: "g", Consumer: name, Start: event.Beginning(), AckWait: time.Hour, Exclusive: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.(*member)
+	}
+	holder := func() (name string) {
+		t.Helper()
+		if err := d.db.QueryRowContext(t.Context(), "SELECT holder FROM event_groups").Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	first, second := join("first"), join("second")
+	if _, ds, err := first.fetch(t.Context(), 10); len(ds) != 2 || err != nil || !first.Holds() || second.Holds() {
+		t.Fatalf("%d deliveries, %v", len(ds), err)
+	}
+	if _, ds, err := second.fetch(t.Context(), 10); len(ds) != 0 || err != nil || second.Holds() || holder() != "first" {
+		t.Errorf("while it is another's turn: %d deliveries, %v, the turn of %s", len(ds), err, holder())
+	}
+	if err := second.Extend(t.Context(), nil); err != nil || holder() != "first" {
+		t.Errorf("Extend of another: %v, the turn of %s", err, holder())
+	}
+	if _, err := d.db.ExecContext(t.Context(), "UPDATE event_groups SET holder_until = 0"); err != nil {
+		t.Fatal(err)
+	}
+	if _, ds, err := second.fetch(t.Context(), 10); len(ds) != 2 || err != nil || !second.Holds() || holder() != "second" {
+		t.Errorf("after the other's turn: %d deliveries, %v, the turn of %s", len(ds), err, holder())
+	}
+	if _, ds, err := first.fetch(t.Context(), 10); len(ds) != 0 || !errors.Is(err, fault.Lost) || first.Holds() || holder() != "second" {
+		t.Errorf("who has lost it: %d deliveries, %v, the turn of %s", len(ds), err, holder())
+	}
+	if _, ds, err := first.fetch(t.Context(), 10); len(ds) != 0 || err != nil {
+		t.Errorf("then: %d deliveries, %v", len(ds), err)
+	}
+	if err := second.Close(t.Context()); err != nil || holder() != "" {
+		t.Errorf("Close = %v, the turn of %s", err, holder())
+	}
+	if _, ds, err := first.fetch(t.Context(), 10); len(ds) != 2 || err != nil || ds[0].Attempt != 3 {
+		t.Errorf("when it is free: %d deliveries, %v", len(ds), err)
+	}
+	// Extend finds it too.
+	if _, err := d.db.ExecContext(t.Context(), "UPDATE event_groups SET holder = 'second'"); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Extend(t.Context(), nil); !errors.Is(err, fault.Lost) || first.Holds() {
+		t.Errorf("Extend of what is lost: %v", err)
+	}
+	if err := first.Extend(t.Context(), nil); err != nil {
+		t.Errorf("Extend once more: %v", err)
+	}
+	if err := d.DeleteGroup(t.Context(), "g"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := first.fetch(t.Context(), 10); !errors.Is(err, fault.NotFound) {
+		t.Errorf("of a group that was deleted: %v", err)
+	}
+	if _, err := first.Lag(t.Context()); !errors.Is(err, fault.NotFound) {
+		t.Errorf("Lag of a group that was deleted: %v", err)
+	}
+}
+
+// What is due is handed out again, with another attempt; what is given back, with the same.
+func TestWhatIsHandedOutAgain(t *testing.T) {
+	d := inMemory(t)
+	put(t, d, "a", "b", "c")
+	j, err := d.Join(t.Context(), event.GroupConfig{Name: "g", Consumer: "c", Start: event.Beginning(), AckWait: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := j.(*member)
+	hand := func(limit int, want string) []event.Delivered {
+		t.Helper()
+		_, ds, err := m.fetch(t.Context(), limit)
+		got := ""
+		for _, d := range ds {
+			got += d.Record.ID + format(int64(d.Attempt))
+		}
+		if got != want || err != nil {
+			t.Errorf("handed %q, %v, want %q", got, err, want)
+		}
+		return ds
+	}
+	two := hand(2, "a1b1")
+	if err := m.Release(t.Context(), two[:1]); err != nil {
+		t.Fatal(err)
+	}
+	hand(1, "a1")
+	if _, err := d.db.ExecContext(t.Context(), "UPDATE event_pending SET until = 0"); err != nil {
+		t.Fatal(err)
+	}
+	hand(10, "a2b2c1")
+	hand(10, "")
+	if _, err := d.db.ExecContext(t.Context(), "UPDATE event_pending SET until = 0, consumer = 'other' WHERE seq = 1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(m.Ack(t.Context(), two), m.Extend(t.Context(), two)); err != nil { // the first is another's by now
+		t.Error(err)
+	}
+	hand(10, "a3")
+	if lag, err := m.Lag(t.Context()); err != nil || lag.Behind != 0 || lag.Pending != 2 {
+		t.Errorf("lag %+v, %v, want two that are pending", lag, err)
+	}
+}
