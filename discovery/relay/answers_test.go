@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -203,6 +204,7 @@ func TestLinesOfAStream(t *testing.T) {
 		{"silence", []string{ab}, []string{"ab uuu"}, "stream ended", silence},
 		{"silence from the start", nil, nil, "stream ended", silence},
 		{"signs of life", []string{ab, "20s", `{"same":true}`, "20s", `{"same":true}`}, []string{"ab uuu", " ddd same", " ddd same"}, "stream ended", 40*time.Second + silence},
+		{"a long line", []string{`{"instances":[{"id":"a","version":"` + strings.Repeat("x", 1<<17) + `"}]}`, "!"}, []string{"a uuu"}, "stream ended", 0},
 		{"no JSON", []string{ab, "{"}, []string{"ab uuu"}, "unexpected end", 0},
 		{"more preserved than there are", []string{`{"instances":[{"id":"a"}],"preserved":2}`}, nil, "a line with 2 of 1", 0},
 		{"all preserved", []string{`{"instances":[{"id":"a"}],"preserved":1}`, "!"}, []string{"a uuu", " euu"}, "stream ended", 0},
@@ -275,6 +277,55 @@ func TestWhatIsSaidOfASnapshot(t *testing.T) {
 	} {
 		if l := full(c.s); l.Stale != c.stale || (l.Age >= 60_000) != c.old || !c.old && l.Age != 0 {
 			t.Errorf("%+v: %+v", c.s, l)
+		}
+	}
+}
+
+func TestHeadsOfAHandlersAnswers(t *testing.T) {
+	d, err := discovery.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	h, err := Handler(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		ctx  context.Context
+		path string
+		code int
+		kind string
+	}{
+		{t.Context(), "/ping", 204, ""},
+		{t.Context(), "/services", 200, "application/json"},
+		{ended, "/services", 503, "text/plain; charset=utf-8"},
+		{t.Context(), "/watch/a%2Fb", 400, "text/plain; charset=utf-8"},
+		{t.Context(), "/none", 404, "text/plain; charset=utf-8"},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(c.ctx, "GET", c.path, nil))
+		if w.Code != c.code || w.Header().Get("Content-Type") != c.kind {
+			t.Errorf("%s: %d %s %s, want %d %s", c.path, w.Code, w.Header(), w.Body, c.code, c.kind)
+		}
+	}
+}
+
+func TestOptionsThatAreNone(t *testing.T) {
+	for what, c := range map[string]struct {
+		o    discovery.Option
+		want string // in the error
+	}{
+		"nil":      {Backend("http://a", nil), "option 1 is nil"},
+		"client":   {Backend("http://a", WithClient(nil)), "nil client"},
+		"header":   {Backend("http://a", WithHeader("", "x")), "without a name"},
+		"TLS":      {Backend("http://a", WithTLS(&tls.Config{})), "not https"},
+		"TLS, too": {Backend("https://a,http://b", WithTLS(&tls.Config{})), "http://b is not https"},
+	} {
+		if _, err := discovery.New(c.o, discovery.WithLazy()); !errors.Is(err, discovery.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want ErrInvalid with %q", what, err, c.want)
 		}
 	}
 }
@@ -365,5 +416,8 @@ func TestAHandlersSignsOfLife(t *testing.T) {
 		}
 		cancel()
 		<-ended
+		if h := w.Header(); h.Get("Content-Type") != "application/x-ndjson" || h.Get("Cache-Control") != "no-store" || h.Get("X-Accel-Buffering") != "no" {
+			t.Errorf("head %v", h)
+		}
 	})
 }
