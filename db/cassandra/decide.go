@@ -16,7 +16,10 @@ import (
 //	our stamp                         it was applied
 //	the stamp it was to replace       it was not, and is made again: it is the same one if it is late
 //	another, of the next version      it was not and never will be
-//	anything else                     nobody knows: ours may have been, and another after it
+//	no row, or another                it was if the entries of our stamp are gone, which only somebody
+//	                                  removes who has seen it in the row
+//	                                  else a new row is made again, if there is none
+//	                                  else nobody knows
 
 // decision is a lightweight transaction on the row of an id.
 type decision struct {
@@ -30,14 +33,6 @@ type decision struct {
 
 // is reports whether a row with the stamp is what x writes.
 func (x decision) is(stamp gocql.UUID) bool { return stamp == x.stamp && stamp != gocql.UUID{} }
-
-// before returns the stamp that x replaces.
-func (x decision) before() gocql.UUID {
-	if x.old == nil {
-		return gocql.UUID{}
-	}
-	return x.old.stamp
-}
 
 // decide makes a lightweight transaction, until its outcome is certain or ctx ends.
 func (d *driver) decide(ctx context.Context, x decision) (applied bool, err error) {
@@ -53,23 +48,74 @@ func (d *driver) decide(ctx context.Context, x decision) (applied bool, err erro
 		if backoff.Sleep(ctx, again.Wait(n)) != nil {
 			return false, err
 		}
-		stamp, version, e := d.serial(ctx, x.t, x.id)
-		switch {
-		case e != nil:
+		f, e := d.fate(ctx, x)
+		if e != nil {
 			continue
-		case x.is(stamp):
+		}
+		switch f {
+		case landed:
 			return true, nil
-		case stamp == x.before():
-			applied, _, e = d.cas(ctx, x.text, x.args...)
-			if e == nil && applied {
-				return true, nil
-			}
-		case x.old != nil && version == x.old.Version+1:
+		case never:
 			return false, nil
-		default:
+		case unsure:
 			return false, err
 		}
+		applied, _, e = d.cas(ctx, x.text, x.args...)
+		if e == nil && applied {
+			return true, nil
+		}
 	}
+}
+
+// fate is what became of a lightweight transaction.
+type fate int
+
+const (
+	notYet fate = iota // applied
+	landed
+	never // will be applied
+	unsure
+)
+
+func (d *driver) fate(ctx context.Context, x decision) (fate, error) {
+	stamp, version, err := d.serial(ctx, x.t, x.id)
+	gone := stamp == gocql.UUID{}
+	switch {
+	case err != nil:
+		return unsure, err
+	case x.is(stamp):
+		return landed, nil
+	case x.old != nil && stamp == x.old.stamp:
+		return notYet, nil
+	case x.old != nil && version == x.old.Version+1:
+		return never, nil
+	case x.stamp == gocql.UUID{}: // of a deletion
+		return unsure, nil
+	}
+	there, err := d.entered(ctx, x)
+	switch {
+	case err != nil:
+		return unsure, err
+	case !there:
+		return landed, nil
+	case x.old == nil && gone:
+		return notYet, nil
+	}
+	return unsure, nil
+}
+
+// entered reports whether the stamp of x is in the index.
+func (d *driver) entered(ctx context.Context, x decision) (bool, error) {
+	q, err := d.query(ctx, x.t.entered, ids, x.t.bucket(x.id), []byte{}, []byte(x.id), x.stamp)
+	if err != nil {
+		return false, err
+	}
+	var stamp gocql.UUID
+	err = q.ScanContext(ctx, &stamp)
+	if errors.Is(err, gocql.ErrNotFound) {
+		return false, nil
+	}
+	return true, err
 }
 
 // cas makes a lightweight transaction once. It reports whether it was applied, and if

@@ -45,10 +45,11 @@
 //
 // A write that Cassandra or the network lost track of is looked up with a serial
 // read, which ends what the nodes have begun, and made again if it was not applied,
-// until ctx ends. db.ErrUnknownOutcome is left where others have written since, so
-// that ours may be under theirs, and where the record is gone. Too few nodes for
-// the consistency is db.ErrUnavailable. A record larger than Cassandra takes (half
-// a segment of its commit log, 16 MiB unless configured) is db.ErrTooLarge.
+// until ctx ends. db.ErrUnknownOutcome is left where others have written since and
+// nothing says whether over this write, and for a deletion where the record is gone.
+// Too few nodes for the consistency is db.ErrUnavailable. A record larger than
+// Cassandra takes (half a segment of its commit log, 16 MiB unless configured) is
+// db.ErrTooLarge.
 //
 // # Closing
 //

@@ -196,17 +196,19 @@ func lostDecisions(t *testing.T, server *servertest.Server) {
 		{"Delete", 2, func(r *db.Record) error { return tb.Delete(t.Context(), r.ID) }},
 	} {
 		for _, lost := range []struct {
-			unsent, contended bool
-			want              map[string]error
-			stored            map[string]string // what the record has then; "": there is none
+			unsent    bool
+			meanwhile string // what somebody else does
+			want      map[string]error
+			stored    map[string]string // what the record has then; "": there is none
 		}{
-			{true, false, map[string]error{}, map[string]string{"Create": "ours", "Update": "ours", "Force": "ours"}},
-			{false, false, map[string]error{"Delete": db.ErrUnknownOutcome}, map[string]string{"Create": "ours", "Update": "ours", "Force": "ours"}},
-			{true, true, map[string]error{"Create": db.ErrUnknownOutcome, "Update": db.ErrConflict}, map[string]string{"Create": "theirs", "Update": "theirs", "Force": "ours"}},
-			{false, true, map[string]error{"Create": db.ErrUnknownOutcome, "Update": db.ErrUnknownOutcome, "Force": db.ErrUnknownOutcome, "Delete": db.ErrUnknownOutcome},
-				map[string]string{"Create": "theirs", "Update": "theirs", "Force": "theirs", "Delete": "theirs"}},
+			{true, "", map[string]error{}, map[string]string{"Create": "ours", "Update": "ours", "Force": "ours"}},
+			{false, "", map[string]error{"Delete": db.ErrUnknownOutcome}, map[string]string{"Create": "ours", "Update": "ours", "Force": "ours"}},
+			{true, "write", map[string]error{"Create": db.ErrUnknownOutcome, "Update": db.ErrConflict}, map[string]string{"Create": "theirs", "Update": "theirs", "Force": "ours"}},
+			{false, "write", map[string]error{"Delete": db.ErrUnknownOutcome}, map[string]string{"Create": "theirs", "Update": "theirs", "Force": "theirs", "Delete": "theirs"}},
+			{true, "delete", map[string]error{"Update": db.ErrUnknownOutcome, "Force": db.ErrUnknownOutcome, "Delete": db.ErrUnknownOutcome}, map[string]string{"Create": "ours"}},
+			{false, "delete", map[string]error{"Delete": db.ErrUnknownOutcome}, map[string]string{}},
 		} {
-			what := fmt.Sprintf("%s, unsent %v, contended %v", call.name, lost.unsent, lost.contended)
+			what := fmt.Sprintf("%s, unsent %v, meanwhile %q", call.name, lost.unsent, lost.meanwhile)
 			r := &db.Record{ID: db.NewID()}
 			if call.name != "Create" {
 				must(t, direct.Create(t.Context(), r))
@@ -215,12 +217,16 @@ func lostDecisions(t *testing.T, server *servertest.Server) {
 			whole(t, c, 1, tb)
 			c.count(func() {
 				c.left, c.unsent = call.steps, lost.unsent
-				if lost.contended {
-					c.meanwhile = func() {
-						err := direct.Update(t.Context(), &db.Record{ID: r.ID, Data: []byte("theirs")}, db.Upsert())
-						if err != nil {
-							t.Error(err)
-						}
+				c.meanwhile = func() {
+					var err error
+					switch lost.meanwhile {
+					case "write":
+						err = direct.Update(t.Context(), &db.Record{ID: r.ID, Data: []byte("theirs")}, db.Upsert())
+					case "delete":
+						err = direct.Delete(t.Context(), r.ID)
+					}
+					if err != nil && !errors.Is(err, db.ErrNotFound) {
+						t.Error(err)
 					}
 				}
 			})
@@ -240,8 +246,8 @@ func lostDecisions(t *testing.T, server *servertest.Server) {
 			}
 		}
 	}
-	if c.cuts != 16 {
-		t.Errorf("%d of 16 transactions were lost", c.cuts)
+	if c.cuts != 24 {
+		t.Errorf("%d of 24 transactions were lost", c.cuts)
 	}
 	slices.Sort(live)
 	if got := found(t, direct); !slices.Equal(got, live) {

@@ -21,7 +21,7 @@ type table struct {
 	buckets    int
 
 	get, look, stamp, insert, update, remove string
-	enter, leave, up, down                   string
+	enter, entered, leave, up, down          string
 }
 
 // schema is the version of what Ensure makes.
@@ -65,6 +65,7 @@ func (d *driver) newTable(name string, buckets int) *table {
 	t.update = "UPDATE " + t.rows + " SET stamp = ?, version = ?, updated = ?, metadata = ?, content_type = ?, data = ? WHERE id = ? IF stamp = ?"
 	t.remove = "DELETE FROM " + t.rows + " WHERE id = ? IF stamp = ?"
 	t.enter = "INSERT INTO " + t.keys + " (k, bucket, v, id, stamp) VALUES (?, ?, ?, ?, ?)"
+	t.entered = "SELECT stamp FROM " + t.keys + " WHERE k = ? AND bucket = ? AND v = ? AND id = ? AND stamp = ?"
 	t.leave = "DELETE FROM " + t.keys + " WHERE k = ? AND bucket = ? AND v = ? AND id = ? AND stamp = ?"
 	t.up = "SELECT v, id, stamp FROM " + t.keys + " WHERE k = ? AND bucket = ? AND (v, id) >= (?, ?) AND (v, id) < (?, ?)"
 	t.down = t.up + " ORDER BY v DESC, id DESC, stamp DESC LIMIT ?"
