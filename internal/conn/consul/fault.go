@@ -78,7 +78,8 @@ func status(s api.StatusError, lost error) error {
 // Denied reports that these words of the server, of an answer that came without
 // a status or with a general one, refuse a token or its rights.
 func Denied(why string) bool {
-	return strings.Contains(why, "ACL not found") || strings.Contains(why, "Permission denied")
+	return strings.Contains(why, "ACL not found") || strings.Contains(why, "Permission denied") ||
+		strings.HasSuffix(why, "Unexpected response code: 403") // all that the API says of a session's renewal
 }
 
 // Refused is the error of a transaction that lacked a right, nil if it failed
