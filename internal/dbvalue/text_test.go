@@ -57,7 +57,7 @@ func TestWhatIsPlain(t *testing.T) {
 		`{}`: true, `{"a":"b"}`: true, `{"a":""}`: true, `{"":1}`: true, `{"a":0}`: true, `{"a":-1}`: true, `{"a":true,"b":false}`: true, `{"a":"é"}`: true,
 		`{"a":123456789012345678}`: true, `{"a":-12345678901234567}`: true, `{"a":"~"}`: true,
 		``: false, `{`: false, `}`: false, `x"a":1}`: false, `{"a":1x`: false, `{"a"}`: false, `{"a"1}`: false, `{"a":}`: false, `{"a":1,}`: false, `{a:1}`: false,
-		`{"a":1234567890123456789}`: false, `{"a":00}`: false, `{"a":-}`: false, `{"a":-0}`: false, `{"a":+1}`: false, `{"a":1.5}`: false, `{"a":"b}`: false, `{"a":"b"x}`: false,
+		`{"a":1234567890123456789}`: false, `{"a":00}`: false, `{"a":-}`: false, `{"a":-0}`: false, `{"a":+1}`: false, `{"a":1.5}`: false, `{"a":"b}`: false, `{"a":"b"x}`: false, `{"a":"b"x"c":1}`: false,
 		`{"a:1}`: false, "{\"a\":\"\x80\"}": false, "{\"a\":\"\x1f\"}": false, `{"a":"\n"}`: false, `{"a":null}`: false,
 	} {
 		if md, ok := decodePlain(text); ok != want || !ok && md != nil {

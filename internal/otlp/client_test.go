@@ -1,6 +1,7 @@
 package otlp_test
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -199,3 +200,75 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		c.Close()
 	}
 }
+
+// transport is one that was given, and fails to close.
+type transport struct{ closed int }
+
+func (*transport) Send(context.Context, otlp.Signal, []byte) (otlp.Refused, error) {
+	return otlp.Refused{}, errors.New("not sent")
+}
+func (t *transport) Close() error { t.closed++; return errors.New("not closed") }
+
+// A transport of another kind is used as it is; a shared connection stays open.
+func TestTransportsThatAreGiven(t *testing.T) {
+	given := &transport{}
+	asked := ""
+	c, err := otlp.NewConn("addr", []otlp.Option{func(o *otlp.Options) error {
+		o.Opener = func(addr string, _ *otlp.Options) (otlp.Transport, error) { asked = addr; return given, nil }
+		return nil
+	}})
+	if err != nil || asked != "addr" {
+		t.Fatalf("%v, asked for %q", err, asked)
+	}
+	if err := c.Client(otlp.Logs()).Ping(t.Context()); err == nil || err.Error() != "not sent" {
+		t.Errorf("Ping: %v", err)
+	}
+	if err := c.Shared().Close(); err != nil || given.closed != 0 {
+		t.Errorf("Close of a shared one: %v, closed %d times", err, given.closed)
+	}
+	if err := c.Close(); err == nil || given.closed != 1 {
+		t.Errorf("Close: %v, closed %d times", err, given.closed)
+	}
+}
+
+// The form and the packing of requests, and that answers are read to their end.
+func TestFormsOfRequests(t *testing.T) {
+	long := otlp.Request(otlp.Resource(strings.Repeat("x", 5000), "", nil))
+	for name, c := range map[string]struct {
+		opts         []otlp.Option
+		kind, packed string
+		json         bool
+	}{
+		"protobuf":       {nil, "application/x-protobuf", "gzip", false},
+		"plain protobuf": {[]otlp.Option{otlp.WithoutGzip()}, "application/x-protobuf", "", false},
+		"JSON":           {[]otlp.Option{otlp.WithJSON()}, "application/json", "gzip", false},
+		"plain JSON":     {[]otlp.Option{otlp.WithJSON(), otlp.WithoutGzip()}, "application/json", "", true},
+	} {
+		body := &closing{Reader: strings.NewReader("")}
+		client, err := otlp.New("collector:4318", otlp.Logs(), append(c.opts, otlp.WithClient(&http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			b, err := io.ReadAll(r.Body)
+			if kind, packed := r.Header.Get("Content-Type"), r.Header.Get("Content-Encoding"); err != nil || kind != c.kind || packed != c.packed || strings.HasPrefix(string(b), "{") != c.json {
+				t.Errorf("%s: %q in %q, %.20q, %v", name, kind, packed, b, err)
+			}
+			return &http.Response{StatusCode: 200, Body: body, Request: r}, nil
+		})})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Send(t.Context(), long); err != nil || !body.closed {
+			t.Errorf("%s: %v, the answer is closed: %v", name, err, body.closed)
+		}
+		client.Close()
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+type closing struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closing) Close() error { c.closed = true; return nil }

@@ -3,6 +3,7 @@ package event_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,8 +37,19 @@ func TestABatchIsOneCall(t *testing.T) {
 			if got.Class != c.want || got.Messages != 3 || got.Method != "a" || got.Group != "g" || got.Resource != "s" {
 				t.Errorf("recorded %+v, want class %v and three messages", got, c.want)
 			}
+			var threw any
+			panics := int64(0)
+			if name == "panic" {
+				threw, panics = bad, 1
+			}
+			if got.Panic != threw || strings.Contains(string(got.Stack), "batch_test.go") != (threw != nil) {
+				t.Errorf("recorded the panic %v, want %v:\n%s", got.Panic, threw, got.Stack)
+			}
 			if err := sub.Close(t.Context()); err != nil {
 				t.Fatal(err)
+			}
+			if st := sub.Stats(); st.Panics != panics {
+				t.Errorf("the stream counted %+v, want %d panics", st, panics)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/wrapper"
 )
@@ -25,11 +26,11 @@ type meter struct {
 	stop                               func()
 
 	mu     sync.Mutex
-	seen   map[event.Subscription]event.Stats // when last read
-	groups map[string]bool                    // that have gauges
-	asked  time.Time                          // when lags were last asked for
-	asking chan struct{}                      // closed when the answers are there; nil if nobody asks
-	ctx    context.Context                    // ends when the stream is closed
+	seen   map[*subscription]event.Stats // when last read; a stream's own may be uncomparable
+	groups map[string]bool               // that have gauges
+	asked  time.Time                     // when lags were last asked for
+	asking chan struct{}                 // closed when the answers are there; nil if nobody asks
+	ctx    context.Context               // ends when the stream is closed
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
@@ -46,7 +47,7 @@ func newMeter(a wrapper.Adapter, system string) *meter {
 		return m.GaugeVec(name, []string{"messaging.system", "messaging.consumer.group.name", "platform.state"}, metrics.Unit("{message}"), metrics.Help(help))
 	}
 	me := &meter{
-		system: system, seen: map[event.Subscription]event.Stats{}, groups: map[string]bool{},
+		system: system, seen: map[*subscription]event.Stats{}, groups: map[string]bool{},
 		redelivered: counter("platform.messaging.redelivered", "Messages that another consumer had before."),
 		dead:        counter("platform.messaging.dead_letters", "Messages that went to the dead letters."),
 		dropped:     counter("platform.messaging.dropped", "Messages that were given up without dead letters."),
@@ -59,7 +60,7 @@ func newMeter(a wrapper.Adapter, system string) *meter {
 	return me
 }
 
-func (me *meter) begin(s event.Subscription) {
+func (me *meter) begin(s *subscription) {
 	if me == nil {
 		return
 	}
@@ -72,7 +73,7 @@ func (me *meter) begin(s event.Subscription) {
 }
 
 // end takes in the last numbers of a subscription that was closed.
-func (me *meter) end(s event.Subscription) {
+func (me *meter) end(s *subscription) {
 	if me == nil {
 		return
 	}
@@ -101,13 +102,7 @@ func (me *meter) close() {
 }
 
 func (me *meter) collect() {
-	me.mu.Lock()
-	for s := range me.seen {
-		me.count(s)
-	}
-	me.gauges()
-	answers := me.ask()
-	me.mu.Unlock()
+	answers := me.read()
 	if answers == nil {
 		return
 	}
@@ -119,8 +114,19 @@ func (me *meter) collect() {
 	}
 }
 
+// read takes in what the subscriptions say, and asks for their lags if that is due.
+func (me *meter) read() (answers chan struct{}) {
+	me.mu.Lock()
+	defer me.mu.Unlock() // also when one panics
+	for s := range me.seen {
+		me.count(s)
+	}
+	me.gauges()
+	return me.ask()
+}
+
 // count adds what a subscription has more than before. mu is held.
-func (me *meter) count(s event.Subscription) {
+func (me *meter) count(s *subscription) {
 	before, known := me.seen[s]
 	if !known {
 		return
@@ -175,7 +181,7 @@ func (me *meter) ask() (answers chan struct{}) {
 	if time.Since(me.asked) < lagEvery || len(me.seen) == 0 || me.ctx.Err() != nil {
 		return nil
 	}
-	one := map[string]event.Subscription{} // of each group: they have the same lag
+	one := map[string]*subscription{} // of each group: they have the same lag
 	for s := range me.seen {
 		one[s.Group()] = s
 	}
@@ -196,10 +202,11 @@ func (me *meter) ask() (answers chan struct{}) {
 }
 
 // askOne sets the lag of a subscription's group. Without an answer it has none.
-func (me *meter) askOne(s event.Subscription) {
+func (me *meter) askOne(s *subscription) {
 	ctx, cancel := context.WithTimeout(me.ctx, lagTimeout)
 	defer cancel()
-	lag, err := s.Lag(ctx)
+	var lag event.Lag
+	err := fault.Guard(func() (err error) { lag, err = s.Lag(ctx); return err })
 	me.mu.Lock()
 	defer me.mu.Unlock()
 	if _, open := me.seen[s]; !open {

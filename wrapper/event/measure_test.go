@@ -209,3 +209,69 @@ func TestABackendThatHangsHasNoLag(t *testing.T) {
 		}
 	})
 }
+
+// odd is a stream as users write them: its subscriptions can't be compared, and panic.
+type odd struct {
+	event.Stream
+	stats, lag []func()
+}
+
+func (s odd) Subscribe(ctx context.Context, h event.Handler, opts ...event.SubscribeOption) (event.Subscription, error) {
+	sub, err := s.Stream.Subscribe(ctx, h, opts...)
+	return oddSubscription{sub, s}, err
+}
+
+type oddSubscription struct {
+	event.Subscription
+	of odd
+}
+
+func (s oddSubscription) Stats() event.Stats { s.of.stats[0](); return s.Subscription.Stats() }
+func (s oddSubscription) Lag(ctx context.Context) (event.Lag, error) {
+	s.of.lag[0]()
+	return s.Subscription.Lag(ctx)
+}
+
+// What a stream of the user's own does when it is measured ends no process and keeps no
+// other subscription from beginning; what it can't say is not there until it can.
+func TestStreamsOfTheUsersOwnAreMeasured(t *testing.T) {
+	boom := func() { panic("boom") }
+	for name, c := range map[string]struct {
+		stats, lag func()
+		behind     float64
+	}{
+		"well":         {func() {}, func() {}, 0},
+		"lag panics":   {func() {}, boom, absent},
+		"stats panics": {boom, func() {}, absent},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			stats, lag := []func(){c.stats}, []func(){c.lag}
+			stream, _, value := measured(t, func(s event.Stream) event.Stream { return odd{s, stats, lag} })
+			defer stream.Close(context.Background())
+			begin := func(group string) event.Subscription {
+				sub, err := stream.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, event.Group(group))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return sub
+			}
+			begin("g")
+			if got := value("lag", "g", "behind"); got != c.behind {
+				t.Errorf("%s: the lag is %v, want %v", name, got, c.behind)
+			}
+			other := begin("h")
+			stats[0], lag[0] = func() {}, func() {}
+			time.Sleep(lagEvery)
+			for _, group := range []string{"g", "h"} {
+				if got := value("lag", group, "behind"); got != 0 {
+					t.Errorf("%s: later the lag of %s is %v", name, group, got)
+				}
+			}
+			if err := other.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+const lagEvery = 10 * time.Second

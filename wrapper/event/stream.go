@@ -37,8 +37,8 @@ func (s *stream) begun(sub event.Subscription, err error) (event.Subscription, e
 	if err != nil {
 		return nil, err
 	}
-	s.meter.begin(sub)
 	out := &subscription{sub, s.meter, nil}
+	s.meter.begin(out)
 	out.forget = s.w.Adapter().OnStop(out.stop)
 	return out, nil
 }
@@ -68,7 +68,7 @@ func (s *subscription) Close(ctx context.Context) error {
 func (s *subscription) stop(ctx context.Context) error {
 	err := s.Subscription.Close(ctx)
 	if err == nil {
-		s.meter.end(s.Subscription)
+		s.meter.end(s)
 	}
 	return err
 }

@@ -167,10 +167,14 @@ func (b *routed) ExitIdle() {
 	go func() { // the router may wait for discovery
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if pick, err := b.r.Pick(ctx, b.service); err == nil {
-			pick.Done(router.Outcome{Class: router.Cancelled})
-			b.state(pick.Instance.Address)
-		}
+		_ = fault.Guard(func() error { // nor need it be ours
+			pick, err := b.r.Pick(ctx, b.service)
+			if err == nil {
+				pick.Done(router.Outcome{Class: router.Cancelled})
+				b.state(pick.Instance.Address)
+			}
+			return err
+		})
 	}()
 }
 

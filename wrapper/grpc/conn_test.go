@@ -220,3 +220,24 @@ func TestServeClosesItsListener(t *testing.T) {
 		}
 	}
 }
+
+// throwing is a router whose Pick panics.
+type throwing struct {
+	router.Router
+	picked []chan struct{}
+}
+
+func (r throwing) Pick(context.Context, string, ...router.SelectOption) (router.Pick, error) {
+	close(r.picked[0])
+	panic("boom")
+}
+
+// A router of the user's own that panics where gRPC wants a connection ends no process.
+func TestARouterMayPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		picked := make(chan struct{})
+		(&routed{r: throwing{nil, []chan struct{}{picked}}, service: "s"}).ExitIdle()
+		<-picked
+		synctest.Wait()
+	})
+}
