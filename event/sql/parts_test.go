@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -368,5 +369,107 @@ func TestWhatIsHandedOutAgain(t *testing.T) {
 	hand(10, "a3")
 	if lag, err := m.Lag(t.Context()); err != nil || lag.Behind != 0 || lag.Pending != 2 {
 		t.Errorf("lag %+v, %v, want two that are pending", lag, err)
+	}
+}
+
+// Where reading begins, in both directions, and what is gone by then.
+func TestWhereReadingBegins(t *testing.T) {
+	d := inMemory(t)
+	put(t, d, "a", "b", "c", "d", "e")
+	if _, err := d.db.ExecContext(t.Context(), "UPDATE events SET stored = seq * 1000"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := d.Trim(t.Context(), event.Retention{Count: 4}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	for _, c := range []struct {
+		name    string
+		from    event.Position
+		reverse bool
+		want    string
+		missed  int64
+	}{
+		{"the beginning", event.Beginning(), false, "bcde", 0},
+		{"the end", event.Now(), false, "", 0},
+		{"after the second", event.After("2"), false, "cde", 0},
+		{"after one that is gone", event.After("1"), false, "bcde", 0},
+		{"after the last", event.After("5"), false, "", 0},
+		{"after what is to come", event.After("9"), false, "", 0},
+		{"a time", event.At(time.Unix(3, 0)), false, "cde", 0},
+		{"just after it", event.At(time.Unix(3, 1e6)), false, "de", 0},
+		{"a time before all", event.At(time.Unix(1, 0)), false, "bcde", 0},
+		{"a time after all", event.At(time.Unix(9, 0)), false, "", 0},
+		{"back from the end", event.Now(), true, "edcb", 0},
+		{"back from the beginning", event.Beginning(), true, "edcb", 0},
+		{"back from the fourth", event.After("4"), true, "cb", 0},
+		{"back from what is to come", event.After("9"), true, "edcb", 0},
+		{"back from the first", event.After("2"), true, "", 0},
+		{"back from a time", event.At(time.Unix(4, 0)), true, "cb", 0},
+	} {
+		page, err := d.Read(t.Context(), event.ReadRequest{From: c.from, Reverse: c.reverse, Max: 10})
+		got := ""
+		for _, r := range page.Records {
+			got += r.ID
+		}
+		if got != c.want || page.Missed != c.missed || page.More || err != nil {
+			t.Errorf("%s: %q, missed %d, more %v, %v, want %q", c.name, got, page.Missed, page.More, err, c.want)
+		}
+	}
+	for _, max := range []int{3, 4, 5} {
+		for _, reverse := range []bool{false, true} {
+			page, err := d.Read(t.Context(), event.ReadRequest{From: event.Beginning(), Reverse: reverse, Max: max})
+			if len(page.Records) != min(max, 4) || page.More != (max <= 4) || err != nil {
+				t.Errorf("%d, backwards %v: %d records, more %v, %v", max, reverse, len(page.Records), page.More, err)
+			}
+		}
+	}
+	for after, want := range map[string]int64{"": 4, "0": 4, "1": 4, "2": 3, "5": 0, "9": 0, "x": -1} {
+		n, err := d.Behind(t.Context(), after)
+		if want >= 0 && (n != want || err != nil) || want < 0 && !errors.Is(err, fault.Invalid) {
+			t.Errorf("%d are behind %q, %v, want %d", n, after, err, want)
+		}
+	}
+	if _, err := d.Trim(t.Context(), event.Retention{Count: 2}); err != nil {
+		t.Fatal(err)
+	}
+	for after, want := range map[string]int64{"1": 2, "2": 1, "3": 0, "4": 0} {
+		if page, err := d.Read(t.Context(), event.ReadRequest{From: event.After(after), Max: 10}); page.Missed != want || err != nil {
+			t.Errorf("after %s: %d are missed, %v, want %d", after, page.Missed, err, want)
+		}
+	}
+}
+
+// Members whose time is over are not told of, and their rows go.
+func TestMembersWhoseTimeIsOver(t *testing.T) {
+	d := inMemory(t)
+	attend := func(name string, ttl time.Duration, want ...string) {
+		t.Helper()
+		list, err := d.Attend(t.Context(), "g", name, ttl)
+		slices.Sort(list)
+		if err != nil || !slices.Equal(list, want) {
+			t.Errorf("%s finds %q, %v, want %q", name, list, err, want)
+		}
+	}
+	rows := func() (n int) {
+		t.Helper()
+		if err := d.db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM event_members").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	attend("a", time.Hour, "a")
+	attend("b", time.Hour, "a", "b")
+	if _, err := d.db.ExecContext(t.Context(), "UPDATE event_members SET until = 1 WHERE consumer = 'a'; INSERT INTO event_members VALUES ('', 'other', 'x', 1)"); err != nil {
+		t.Fatal(err)
+	}
+	attend("b", time.Hour, "b")
+	if n := rows(); n != 1 {
+		t.Errorf("%d rows, want that of the one who lives", n)
+	}
+	attend("a", time.Hour, "a", "b")
+	attend("b", 0, "a")
+	attend("a", 0)
+	if n := rows(); n != 0 {
+		t.Errorf("%d rows of members that have left", n)
 	}
 }
