@@ -152,7 +152,7 @@ type Features struct {
 	Backend      string // "memory", "sqlite"
 	Durable      bool   // records survive the end of the process
 	Shared       bool   // other processes see the same tables
-	Transactions bool   // Tx, and Batch as a whole
+	Transactions bool   // Tx; Batch, Restore and soft deletes as a whole
 	AnyKey       bool   // every key is indexed, whether an Index declares it or not
 	Compare      bool   // Less, LessOrEqual, Greater, GreaterOrEqual
 	Prefix       bool

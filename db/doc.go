@@ -54,7 +54,8 @@
 //
 // TTL has records expire: from then on they are not there. SoftDelete keeps what
 // was deleted for a time, and Table.Restore brings it back. Both work the same on
-// every backend.
+// every backend, but where Features has no Transactions a Delete that fails half way
+// may have replaced the copy of an earlier record with that id.
 //
 // # Errors
 //
