@@ -142,6 +142,13 @@ func TestConnectionsThatAreGoneAreNotUsed(t *testing.T) {
 	if got, err := ask(t.Context(), p, "a"); got != "a" || err != nil || e.accepted() != 2 {
 		t.Errorf("%q, %v on connection %d, want it on the second", got, err, e.accepted())
 	}
+	if _, err := idle.Conn.Write([]byte("a")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the first is not closed: %v", err)
+	}
+	p.idle[0].used = time.Now().Add(-time.Minute)
+	if got, err := ask(t.Context(), p, "a"); got != "a" || err != nil || e.accepted() != 2 {
+		t.Errorf("%q, %v on connection %d, want the second once more: it is alive", got, err, e.accepted())
+	}
 	one, two := mustDial(t, p), mustDial(t, p)
 	p.give(two)
 	p.give(one)
@@ -308,5 +315,28 @@ func TestNoMoreAreIdleThanMayBeOpen(t *testing.T) {
 		t.Errorf("taken is not the one used last: %v", err)
 	} else {
 		c.Conn.Close()
+	}
+}
+
+// A large request to a server that does not read ends when the answer is known to be
+// none.
+func TestALargeRequestThatNobodyReads(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := &Pool{MaxOpen: 1, Timeout: time.Hour, Dial: func(ctx context.Context) (*Conn, error) {
+		nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		return NewConn(nc), nil
+	}}
+	defer p.Close()
+	var sent error
+	err = p.Trip(t.Context(), 64<<20, func(c *Conn) { _, sent = c.W.Write(make([]byte, 64<<20)) }, func(*Conn, error) bool { return false })
+	if err != nil || sent == nil || len(p.idle) != 0 {
+		t.Errorf("%v, sent with %v, and %d connections are idle", err, sent, len(p.idle))
 	}
 }
