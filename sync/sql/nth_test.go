@@ -44,7 +44,6 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 			}
 		}
 		return nth.World{
-			Background: []string{"Query", "Exec", "Begin", "Commit"}, // a release goes on behind who asked for it
 			Steps: []nth.Step{
 				{Name: "new", Partly: true, Do: func(context.Context) (err error) {
 					s, err = dsync.New(sql.On(enginesql.FromDB(enginesql.SQLite, db)))
