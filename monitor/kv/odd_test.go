@@ -72,10 +72,11 @@ func TestStoresThatCanNotWatchAreAsked(t *testing.T) {
 			}
 			store := unwatched{memory, make([]atomic.Pointer[string], 1)}
 			lines := &strings.Builder{}
+			logger := slog.New(slog.NewTextHandler(lines, nil))
 			var all []monitor.Monitor
 			for _, id := range []string{"a", "b"} {
 				mo, err := monitor.New(monitorkv.Backend(store), monitor.WithInstance(monitor.Instance{ID: id, Service: "orders"}),
-					monitor.WithInterval(time.Second), monitor.WithLogger(slog.New(slog.NewTextHandler(lines, nil))))
+					monitor.WithInterval(time.Second), monitor.WithLogger(logger))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -96,6 +97,7 @@ func TestStoresThatCanNotWatchAreAsked(t *testing.T) {
 			time.Sleep(time.Minute)
 			store.fails[0].Store(nil)
 			both("after")
+			synctest.Wait()
 			if said := strings.Contains(lines.String(), call+" failed"); call != "" && !said {
 				t.Errorf("%q fails: the log says %s", call, lines)
 			}
