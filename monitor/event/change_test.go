@@ -131,6 +131,8 @@ func TestAWatchThatIsRefusedBeginsAgain(t *testing.T) {
 			if v := mo.Cluster().View("orders"); v.Pass != 2 {
 				t.Errorf("monitor %d sees %+v", i, v)
 			}
+		}
+		for _, mo := range all {
 			if err := mo.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
