@@ -51,7 +51,7 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 func TestCredentials(t *testing.T) {
 	leak.Check(t)
 	certs := servertest.NewCerts(t)
-	plain := servertest.Kafka(t)
+	plain := servertest.SharedKafka(t)
 	secret := servertest.Kafka(t, servertest.WithSASL(), servertest.WithTLS(certs))
 	secure := kafka.WithTLS(certs.Client)
 	address := func(user, password string) string { return "kafkas://" + user + ":" + password + "@" + secret.Addr() }
@@ -139,7 +139,8 @@ func TestWhoClosesWhat(t *testing.T) {
 	}
 	for name, e := range map[string]*kafka.Engine{"opened": opened, "given": kafka.FromClient(client)} {
 		for range 2 {
-			s, err := event.New(eventkafka.On(e), event.WithNamespace(servertest.Namespace(t)))
+			// The first group of a broker on a busy machine takes more than the default 10 s.
+			s, err := event.New(eventkafka.On(e), event.WithNamespace(servertest.Namespace(t)), event.WithTimeout(time.Minute))
 			if err != nil {
 				t.Fatal(err)
 			}
