@@ -36,6 +36,9 @@ func matches(t *testing.T, e, s string) bool {
 func FuzzTailComparesAsBytesDo(f *testing.F) {
 	f.Add("abc", "abd")
 	f.Add("", "a")
+	f.Add("", "\x00")
+	f.Add("\x00", "\x00\x00")
+	f.Add("a\x01", "a\x00")
 	f.Add("a\ud7ff", "a\ue000")
 	f.Add("\U0010ffff", "\U0010ffff\x00")
 	f.Add("a.*[]-^\\\"", "a.*[]-^\\#")

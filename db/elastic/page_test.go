@@ -15,11 +15,12 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// pages answers searches with records whose ids are letters, two at a time at most: more
+// pages answers searches with records whose ids are letters, some at a time at most: more
 // are larger than an answer may be.
 type pages struct {
 	ids   []string
 	bad   string // the one whose metadata can't be read
+	most  int    // in one answer
 	sizes []int
 	after []string
 }
@@ -45,7 +46,7 @@ func (p *pages) RoundTrip(r *http.Request) (*http.Response, error) {
 		from = slices.Index(p.ids, q.After[0]) + 1
 	}
 	found := p.ids[from:min(from+q.Size, len(p.ids))]
-	if len(found) > 2 {
+	if len(found) > p.most {
 		return answer(strings.Repeat(" ", 70<<10))
 	}
 	var hits []string
@@ -74,7 +75,7 @@ func TestLargePagesComeInParts(t *testing.T) {
 		{6, "abcde", []int{6, 3, 1, 1, 1, 1, 1, 1}, []string{"", "", "", "a", "b", "c", "d", "e"}},
 		{8, "abcde", []int{8, 4, 2, 2, 2}, []string{"", "", "", "b", "d"}},
 	} {
-		p := &pages{ids: []string{"a", "b", "c", "d", "e"}}
+		p := &pages{ids: []string{"a", "b", "c", "d", "e"}, most: 2}
 		conf := config{client: &http.Client{Transport: p}, response: 64 << 10, refresh: RefreshNever}
 		cl, err := newClient("h", conf)
 		if err != nil {
@@ -92,7 +93,7 @@ func TestLargePagesComeInParts(t *testing.T) {
 			t.Errorf("%d records: %q, %v, asked for %v after %q; want %q by %v after %q", c.limit, ids, err, p.sizes, p.after, c.want, c.sizes, c.after)
 		}
 	}
-	p := &pages{ids: []string{"a", "b"}, bad: "b"}
+	p := &pages{ids: []string{"a", "b"}, bad: "b", most: 2}
 	conf := config{client: &http.Client{Transport: p}, response: 64 << 10, refresh: RefreshNever}
 	cl, err := newClient("h", conf)
 	if err != nil {
@@ -100,6 +101,10 @@ func TestLargePagesComeInParts(t *testing.T) {
 	}
 	if found, err := newDriver(cl, conf).Query(t.Context(), "things", db.Query{Limit: 2, Order: []db.Order{{Key: db.FieldID}}}); err == nil {
 		t.Errorf("a record that can't be read: %v", found)
+	}
+	p.most, p.sizes = 0, nil // even one is too large
+	if found, err := newDriver(cl, conf).Query(t.Context(), "things", db.Query{Limit: 2, Order: []db.Order{{Key: db.FieldID}}}); !errors.Is(err, fault.TooLarge) || !slices.Equal(p.sizes, []int{2, 1}) {
+		t.Errorf("a record that is too large: %v, %v, asked for %v", found, err, p.sizes)
 	}
 }
 
