@@ -125,3 +125,24 @@ func TestPacketsHaveAPace(t *testing.T) {
 		}
 	}
 }
+
+func TestLimitsOfOptions(t *testing.T) {
+	for name, c := range map[string]struct {
+		opt  Option
+		want string // "": it is taken
+	}{
+		"63 bytes": {WithMaxPacket(63), "WithMaxPacket(63)"}, "64 bytes": {WithMaxPacket(64), ""},
+		"65507 bytes": {WithMaxPacket(65507), ""}, "65508 bytes": {WithMaxPacket(65508), "WithMaxPacket(65508)"},
+		"one sample": {WithSamples(1), "WithSamples(1)"}, "two samples": {WithSamples(2), ""},
+		"no dialect": {WithDialect(Graphite + 1), "dialect"}, "the last": {WithDialect(Graphite), ""},
+		"nil": {nil, "option 1 is nil"},
+	} {
+		m, err := metrics.New(Backend("127.0.0.1:9", c.opt), metrics.WithLazy())
+		if (err == nil) != (c.want == "") || err != nil && (!errors.Is(err, metrics.ErrInvalid) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if err == nil {
+			_ = m.Close(t.Context())
+		}
+	}
+}
