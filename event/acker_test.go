@@ -36,6 +36,7 @@ func (m *scripted) note(what string, ds []Delivered) error {
 		for i := range ds {
 			ids = append(ids, ds[i].record().ID)
 		}
+		slices.Sort(ids[1:]) // handlers that run side by side end in any order
 		what = strings.Join(ids, " ")
 	}
 	m.asked = append(m.asked, what)
