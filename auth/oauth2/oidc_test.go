@@ -290,7 +290,7 @@ func TestOIDCPausedServerTimesOut(t *testing.T) {
 	defer s.Resume()
 	began := time.Now()
 	_, err := a.Verify(t.Context(), "opaque")
-	if took := time.Since(began); !errors.Is(err, auth.ErrUnavailable) || took > 5*time.Second {
+	if took := time.Since(began); !errors.Is(err, auth.ErrUnavailable) || took > 30*time.Second {
 		t.Errorf("Verify = %v after %s, want ErrUnavailable at the timeout", err, took)
 	}
 }

@@ -169,7 +169,7 @@ func TestAServerThatDoesNotAnswer(t *testing.T) {
 				if !form.MatchString(text) || strings.Count(text, "backend unavailable") != 1 || strings.Contains(text, "\n") {
 					t.Errorf("got  %s\nwant %s", text, form)
 				}
-				if took := time.Since(began); took > 10*time.Second {
+				if took := time.Since(began); took > time.Minute {
 					t.Errorf("took %v", took)
 				}
 			})

@@ -90,16 +90,23 @@ func TestDelay(t *testing.T) {
 	c.want("a")
 	const delay = 60 * time.Millisecond
 	p.Delay(delay, 0)
-	began := time.Now()
-	// Lines on their way overlap: ten cost what one does.
-	for i := range 10 {
-		c.send(fmt.Sprint(i))
-	}
-	for i := range 10 {
-		c.want(fmt.Sprint(i))
-	}
-	if took := time.Since(began); took < 2*delay || took > 10*delay {
-		t.Errorf("ten lines took %v, want about %v", took, 2*delay)
+	// Lines on their way overlap: ten cost what one does. A busy machine shows it
+	// once in a few tries.
+	for try := 1; ; try++ {
+		began := time.Now()
+		for i := range 10 {
+			c.send(fmt.Sprint(i))
+		}
+		for i := range 10 {
+			c.want(fmt.Sprint(i))
+		}
+		took := time.Since(began)
+		if took >= 2*delay && took <= 10*delay {
+			return
+		}
+		if took < 2*delay || try == 20 {
+			t.Fatalf("ten lines took %v, want about %v", took, 2*delay)
+		}
 	}
 }
 

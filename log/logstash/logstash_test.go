@@ -177,7 +177,7 @@ func TestPeerThatNeverReads(t *testing.T) {
 	for range 3000 { // 30 MB, more than any socket buffer
 		lg.Info(large)
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("logging took %v", took)
 	}
 	s := l.Stats()[0]
