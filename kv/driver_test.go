@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,7 @@ type seen struct {
 
 	keys    []string // of each GetMany
 	batches int
-	puts    int
+	puts    atomic.Int64 // from several goroutines
 }
 
 func (d *seen) Features() Features { return d.features }
@@ -43,7 +44,7 @@ func (d *seen) GetMany(ctx context.Context, keys []string) (map[string]Item, err
 }
 
 func (d *seen) Put(ctx context.Context, w Write) (Revision, error) {
-	d.puts++
+	d.puts.Add(1)
 	return d.memory.Put(ctx, w)
 }
 
@@ -87,8 +88,8 @@ func TestBatchesOfADriver(t *testing.T) {
 	for _, batch := range []bool{true, false} {
 		d := &seen{features: Features{Batch: batch}}
 		s := d.open(t, WithNamespace("n"))
-		if err := s.PutMany(t.Context(), nil); err != nil || d.batches+d.puts > 0 {
-			t.Errorf("batch %t, nothing to put: %v, %d calls", batch, err, d.batches+d.puts)
+		if err := s.PutMany(t.Context(), nil); err != nil || d.batches+int(d.puts.Load()) > 0 {
+			t.Errorf("batch %t, nothing to put: %v, %d calls", batch, err, d.batches+int(d.puts.Load()))
 		}
 		if err := s.PutMany(t.Context(), map[string][]byte{"a": []byte("1"), "b": []byte("2")}); err != nil {
 			t.Fatal(err)
@@ -97,8 +98,8 @@ func TestBatchesOfADriver(t *testing.T) {
 		if err != nil || len(got) != 2 || string(got["a"].Value) != "1" || got["b"].Key != "b" {
 			t.Errorf("batch %t: %v, %v", batch, got, err)
 		}
-		if want := map[bool]int{true: 2, false: 0}[batch]; d.batches != want || (d.puts == 2) == batch {
-			t.Errorf("batch %t: %d batches and %d single writes", batch, d.batches, d.puts)
+		if want := map[bool]int{true: 2, false: 0}[batch]; d.batches != want || (d.puts.Load() == 2) == batch {
+			t.Errorf("batch %t: %d batches and %d single writes", batch, d.batches, d.puts.Load())
 		}
 		if batch && !slices.Equal(d.keys, []string{"n/a", "n/b", "n/c"}) {
 			t.Errorf("asked for %q", d.keys)
