@@ -208,14 +208,14 @@ func TestLostAnswersOfAWaiter(t *testing.T) {
 			got <- l
 		}()
 		q = newQueue(t, server.Addr(), "lost-answers", id)
-		if _, ok := q.until(5*time.Second, ofLength(2)); !ok {
+		if _, ok := q.until(30*time.Second, ofLength(2)); !ok {
 			t.Fatal("nobody waits")
 		}
 		return held, q, got
 	}
 	shorter := func(ttls []time.Duration) bool { return len(ttls) == 2 && ttls[1] < ttl }
 	first, q, firstGot := contend("first") // the short lease is there from now on
-	if ttls, ok := q.until(5*time.Second, shorter); !ok {
+	if ttls, ok := q.until(30*time.Second, shorter); !ok {
 		t.Fatalf("leases of %v, want the waiter on a shorter one", ttls)
 	}
 	held, q, got := contend("x")
@@ -229,7 +229,7 @@ func TestLostAnswersOfAWaiter(t *testing.T) {
 		}
 	}
 	link.Hold(netfault.Replies) // before it is moved to a short lease
-	if ttls, ok := q.until(2*time.Second, shorter); !ok {
+	if ttls, ok := q.until(10*time.Second, shorter); !ok {
 		t.Fatalf("leases of %v, want the waiter on a shorter one", ttls)
 	}
 	link.Reset()
@@ -244,13 +244,13 @@ func TestLostAnswersOfAWaiter(t *testing.T) {
 	var l dsync.Lock
 	select {
 	case l = <-got:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the waiter does not get the lock")
 	}
 	if l == nil {
 		return
 	}
-	if ttls, ok := q.until(5*time.Second, func(ttls []time.Duration) bool { return len(ttls) == 1 && ttls[0] == ttl }); !ok {
+	if ttls, ok := q.until(30*time.Second, func(ttls []time.Duration) bool { return len(ttls) == 1 && ttls[0] == ttl }); !ok {
 		t.Fatalf("leases of %v, want the holder's of %v", ttls, ttl)
 	}
 	if l.Token() != uint64(r.Kvs[0].CreateRevision) {

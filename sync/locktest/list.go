@@ -52,7 +52,7 @@ func listHolds(s *suite) {
 	began := time.Now()
 	odd := s.lock(a, "../ä/%2F x", dsync.Owner("a:1/ä"))
 	plain := s.lock(a, "x", dsync.Owner("b"))
-	led := s.elect(s.leader(a, dsync.Owner("c")))
+	led := s.elect(s.leader(a, dsync.Owner("c"), dsync.TTL(long)))
 	want := []dsync.Hold{
 		{Kind: dsync.KindLeader, ID: "x", Owner: "c", Token: led.Token()},
 		{Kind: dsync.KindLock, ID: "../ä/%2F x", Owner: "a:1/ä", Token: odd.Token()},

@@ -26,7 +26,7 @@ func renewal(s *suite) {
 		}
 		s.held(b, "x")
 	}
-	s.unlock(l)
+	s.unlockKept(l)
 	s.free(b, "x")
 }
 
@@ -71,7 +71,7 @@ func cutOff(s *suite) {
 		if err := l2.Context().Err(); err != nil {
 			s.slow("the successor lost the lock: %v", context.Cause(l2.Context()))
 		}
-		s.unlock(l2)
+		s.unlockKept(l2)
 	case <-time.After(s.h.TTL + s.h.Late + s.Features().Delay + patience):
 		s.Fatal("nobody got the lock of a holder that is cut off")
 	}
@@ -91,7 +91,7 @@ func backInTime(s *suite) {
 		s.slow("lost, although the backend was back in time: %v", context.Cause(l.Context()))
 	case <-time.After(s.h.TTL * 3 / 2):
 	}
-	s.unlock(l)
+	s.unlockKept(l)
 }
 
 func lostReply(s *suite) {

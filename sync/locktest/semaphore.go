@@ -121,6 +121,6 @@ func semaphoreLoss(s *suite) {
 		s.slow("another holder's permit ended")
 	}
 	fault.CutOff(false)
-	s.unlock(q)
-	s.unlock(r)
+	s.unlockKept(q)
+	s.unlockKept(r)
 }

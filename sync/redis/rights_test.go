@@ -43,7 +43,7 @@ func TestSlotMigration(t *testing.T) {
 	ctx := t.Context()
 	s := open(t, redis.Backend(strings.Join(cluster.Addrs(), ",")))
 	const key = "sync/default/lock/moving"
-	held, err := s.Lock(ctx, "moving", dsync.TTL(3*time.Second))
+	held, err := s.Lock(ctx, "moving", dsync.TTL(6*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestSlotMigration(t *testing.T) {
 		if err := held.Unlock(ctx); err != nil {
 			t.Errorf("%s: Unlock: %v", when, err)
 		}
-		if held, err = s.Lock(ctx, "moving", dsync.TTL(3*time.Second)); err != nil {
+		if held, err = s.Lock(ctx, "moving", dsync.TTL(6*time.Second)); err != nil {
 			t.Fatalf("%s: Lock: %v", when, err)
 		}
 		if _, err := s.TryLock(ctx, "moving"); !errors.Is(err, dsync.ErrHeld) {
@@ -89,7 +89,7 @@ func TestSlotMigration(t *testing.T) {
 	turn("begun")
 	do(source, "migrate", "127.0.0.1", to.Port("redis"), key, 0, 5000)
 	turn("gone")
-	<-time.After(2 * time.Second) // it is renewed there
+	<-time.After(3 * time.Second) // it is renewed there
 	if held.Context().Err() != nil {
 		t.Errorf("lost while the slot moves: %v", context.Cause(held.Context()))
 	}
