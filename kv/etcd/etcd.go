@@ -9,7 +9,6 @@ import (
 
 	engine "github.com/micro/go-platform/engine/etcd"
 	"github.com/micro/go-platform/internal/conn/etcd"
-	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -97,10 +96,7 @@ func (d *driver) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
 			d.leases.forget(lease)
 			continue
 		}
-		if err != nil && fault.KindOf(err) == nil {
-			err = writeError(err)
-		}
-		return rev, err
+		return rev, writeError(err)
 	}
 }
 
@@ -158,10 +154,7 @@ func (d *driver) apply(ctx context.Context, key string, absent bool, rev kv.Revi
 
 func (d *driver) Delete(ctx context.Context, key string, rev kv.Revision) error {
 	_, err := d.apply(ctx, key, false, rev, clientv3.OpDelete(key))
-	if err != nil && fault.KindOf(err) == nil {
-		err = writeError(err)
-	}
-	return err
+	return writeError(err)
 }
 
 // A request may have 128 operations and a mebibyte and a half.

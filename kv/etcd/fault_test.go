@@ -207,3 +207,56 @@ func TestWatchOfACutOffMemberSaysSo(t *testing.T) {
 		}
 	}
 }
+
+// TestAWriteThatItsCallerGaveUpIsUnknown: once it is sent nobody knows. What is
+// only read, or was never sent, has no such doubt.
+func TestAWriteThatItsCallerGaveUpIsUnknown(t *testing.T) {
+	t.Parallel()
+	p := netfault.New(t, servertest.SharedEtcd(t).Addr())
+	store := opener(etcd.Backend(p.Addr()))(t, kv.WithNamespace(servertest.Namespace(t)))
+	defer store.Close()
+	rev, err := store.Put(t.Context(), "there", []byte("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := map[string]func(ctx context.Context) error{
+		"put":    func(ctx context.Context) error { _, err := store.Put(ctx, "put", nil); return err },
+		"create": func(ctx context.Context) error { _, err := store.Put(ctx, "new", nil, kv.IfAbsent()); return err },
+		"change": func(ctx context.Context) error {
+			_, err := store.Put(ctx, "there", nil, kv.IfRevision(rev))
+			return err
+		},
+		"delete":    func(ctx context.Context) error { return store.Delete(ctx, "put") },
+		"delete if": func(ctx context.Context) error { return store.Delete(ctx, "there", kv.IfRevision(rev)) },
+		"get":       func(ctx context.Context) error { _, err := store.Get(ctx, "there"); return err },
+	}
+	p.Hold(netfault.Replies)
+	for what, call := range calls {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		err := call(ctx)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kv.ErrUnknownOutcome) != (what != "get") {
+			t.Errorf("%s without an answer: %v, want the deadline, and of a write ErrUnknownOutcome", what, err)
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Millisecond, cancel)
+		err = call(ctx)
+		if !errors.Is(err, context.Canceled) || errors.Is(err, kv.ErrUnknownOutcome) != (what != "get") {
+			t.Errorf("%s that was cancelled: %v, want Canceled, and of a write ErrUnknownOutcome", what, err)
+		}
+	}
+	p.Refuse()
+	p.Reset()
+	for what, call := range calls {
+		var err error
+		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
+			err = call(t.Context())
+			if errors.Is(err, kv.ErrUnavailable) { // the first may have been on its way over the old connection
+				break
+			}
+		}
+		if !errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrUnknownOutcome) {
+			t.Errorf("%s that was never sent: %v, want ErrUnavailable", what, err)
+		}
+	}
+}
