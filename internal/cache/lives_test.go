@@ -45,6 +45,7 @@ func TestTheLastWriteSaysWhenALifeEnds(t *testing.T) {
 				set(cache, "a", 1, 0, life)
 				c.do(cache)
 				time.Sleep(10 * time.Second)
+				synctest.Wait()
 				if got := strings.Join(o.all, " "); got != c.told {
 					t.Errorf("%s, %v: told %q, want %q", name, life, got, c.told)
 				}
