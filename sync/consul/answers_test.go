@@ -135,6 +135,7 @@ func TestAnswersToATry(t *testing.T) {
 		{"a session that is over", &agent{txn: []string{refused("invalid session"), alone, pairs("holder " + one + " 9")}}, 1, 9, nil, "kv create txn2 create txn2 txn1", false},
 		{"a place that is refused", &agent{txn: []string{refused("lock is already held")}}, 1, 0, fault.Lost, "kv create txn2", false},
 		{"no rights for a place", &agent{txn: []string{denied}}, 1, 0, fault.Denied, "kv create txn2", false},
+		{"no rights, as a transaction says it", &agent{txn: []string{refused("Permission denied: token lacks")}}, 1, 0, fault.Denied, "kv create txn2", false},
 		{"no leader for a place", &agent{txn: []string{leader}}, 1, 0, fault.Unavailable, "kv create txn2", false},
 		{"no answer about a place", &agent{txn: []string{sorry}}, 1, 0, fault.UnknownOutcome, "kv create txn2", true},
 		{"a key that is not free yet", &agent{txn: []string{alone, refused("lock is held"), pairs()}}, 1, 0, fault.Held, "kv create txn2 txn1 txn2", false},
@@ -169,7 +170,50 @@ func TestAnswersToATry(t *testing.T) {
 			if err := claim.Release(t.Context()); err != nil || a.requests() != "destroy" {
 				t.Errorf("%s: release: %v", c.what, err)
 			}
+			a.mu.Lock()
+			a.destroy = []string{leader}
+			a.mu.Unlock()
+			if err := claim.Release(t.Context()); !errors.Is(err, fault.Unavailable) {
+				t.Errorf("%s: a release that is refused: %v", c.what, err)
+			}
 		}
+	}
+}
+
+// What has asked for nothing has nothing to release.
+func TestAReleaseBeforeATry(t *testing.T) {
+	a := &agent{}
+	if err := a.driver(t).Claim(asked).Release(t.Context()); err != nil || a.requests() != "" {
+		t.Errorf("release: %v", err)
+	}
+}
+
+// A permit is the place in the queue, a lock the key of the holder.
+func TestWhichKeyARenewalReads(t *testing.T) {
+	for limit, want := range map[int]string{1: "k/holder", 2: "k/queue/n"} {
+		read := ""
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if key, ok := strings.CutPrefix(r.URL.Path, "/v1/kv/"); ok {
+				read = key
+				_, _ = io.WriteString(w, `[{"Session":"s1"}]`)
+				return
+			}
+			_, _ = io.WriteString(w, `[{"ID":"s1"}]`)
+		}))
+		c, err := consulconn.Open(consulconn.Config{Address: server.Listener.Addr().String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &driver{conn: c}
+		r := asked
+		r.Limit = limit
+		claim := d.Claim(r).(*claim)
+		claim.session = &session{d: d, id: "s1", ttl: r.TTL}
+		if _, err := claim.Renew(t.Context()); err != nil || read != want {
+			t.Errorf("limit %d: read %q, %v, want %q", limit, read, err, want)
+		}
+		d.Close()
+		server.Close()
 	}
 }
 

@@ -83,7 +83,7 @@ func TestStoreConforms(t *testing.T) {
 }
 
 func TestBadStoresAreErrorsOfNew(t *testing.T) {
-	if _, err := store.New(storekv.Backend(nil)); !errors.Is(err, store.ErrInvalid) {
+	if _, err := store.New(storekv.Backend(nil)); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "nil kv store") {
 		t.Errorf("nil: got %v, want ErrInvalid", err)
 	}
 }
