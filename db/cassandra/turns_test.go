@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,26 +12,34 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// inTurn writes a row in memory that has stamp 0, over the version that is wanted.
-func inTurn(ctx context.Context, ts *turns, rows, id string, version uint64, stored *row, writing *int) (applied bool, looks int, err error) {
-	tn := ts.join(&table{rows: rows}, id)
+// memoryRow is a row that each write, which takes a second, gives the next version.
+type memoryRow struct {
+	version atomic.Uint64
+	writing atomic.Int32
+}
+
+// inTurn writes a row over the version that is wanted.
+func inTurn(ctx context.Context, ts *turns, of turnOf, version uint64, stored *memoryRow) (applied bool, looks int, err error) {
+	tn := ts.join(&table{rows: of.rows}, of.id)
 	defer ts.leave(tn)
 	look := func() (*row, error) {
 		looks++
-		if version != 0 && version != stored.Version {
-			return nil, conflict(stored.Version, version)
+		r := &row{}
+		r.Version = stored.version.Load()
+		if version != 0 && version != r.Version {
+			return nil, conflict(r.Version, version)
 		}
-		r := *stored
-		return &r, nil
+		return r, nil
 	}
 	applied, err = tn.replace(ctx, version, look, func(old *row) (bool, error) {
-		*writing++
-		defer func() { *writing-- }()
-		<-time.After(time.Second)
-		if *writing != 1 || old.Version != stored.Version {
+		defer stored.writing.Add(-1)
+		if stored.writing.Add(1) != 1 {
 			return false, errors.New("another writes, too")
 		}
-		stored.Version++
+		<-time.After(time.Second)
+		if !stored.version.CompareAndSwap(old.Version, old.Version+1) {
+			return false, errors.New("the version is an old one")
+		}
 		return true, nil
 	})
 	return applied, looks, err
@@ -41,41 +50,38 @@ func TestWritersOfARowTakeTurns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var ts turns
-				var writing, applied, looks int
-				var mu sync.Mutex
-				stored := &row{}
-				stored.Version = 1
+				var applied, looks atomic.Int64
+				stored := &memoryRow{}
+				stored.version.Store(1)
 				var wg sync.WaitGroup
 				for range 3 {
 					wg.Go(func() {
-						ok, n, err := inTurn(t.Context(), &ts, "r", "a", version, stored, &writing)
+						ok, n, err := inTurn(t.Context(), &ts, turnOf{"r", "a"}, version, stored)
 						if err != nil {
 							t.Error(err)
 						}
-						mu.Lock()
-						defer mu.Unlock()
-						looks += n
+						looks.Add(int64(n))
 						if ok {
-							applied++
+							applied.Add(1)
 						}
 					})
 				}
 				synctest.Wait()
 				for _, free := range []turnOf{{"r", "b"}, {"other", "a"}} {
-					other, wrote := &row{}, 0
-					other.Version = 1
-					ok, _, err := inTurn(t.Context(), &ts, free.rows, free.id, version, other, &wrote)
+					other := &memoryRow{}
+					other.version.Store(1)
+					ok, _, err := inTurn(t.Context(), &ts, free, version, other)
 					if !ok || err != nil {
 						t.Errorf("%v: %v, %v, and nobody else writes it", free, ok, err)
 					}
 				}
 				wg.Wait()
-				want, wantLooks := 3, 5 // the second and the third look again
+				want, wantLooks := int64(3), int64(5) // the second and the third look again
 				if version != 0 {
 					want, wantLooks = 1, 3
 				}
-				if applied != want || stored.Version != uint64(1+want) || looks != wantLooks {
-					t.Errorf("%d writes in %d looks, and the version is %d; want %d in %d", applied, looks, stored.Version, want, wantLooks)
+				if applied.Load() != want || stored.version.Load() != uint64(1+want) || looks.Load() != wantLooks {
+					t.Errorf("%d writes in %d looks, and the version is %d; want %d in %d", applied.Load(), looks.Load(), stored.version.Load(), want, wantLooks)
 				}
 				if len(ts.ids) != 0 {
 					t.Errorf("%d rows have writers", len(ts.ids))
@@ -88,10 +94,10 @@ func TestWritersOfARowTakeTurns(t *testing.T) {
 func TestWhoWaitsForATurnMayLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ts turns
-		writing, stored := 0, &row{}
+		stored := &memoryRow{}
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			_, _, err := inTurn(t.Context(), &ts, "r", "a", 0, stored, &writing)
+			_, _, err := inTurn(t.Context(), &ts, turnOf{"r", "a"}, 0, stored)
 			if err != nil {
 				t.Error(err)
 			}
@@ -99,13 +105,13 @@ func TestWhoWaitsForATurnMayLeave(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		_, _, err := inTurn(ctx, &ts, "r", "a", 0, stored, &writing)
+		_, _, err := inTurn(ctx, &ts, turnOf{"r", "a"}, 0, stored)
 		if fault.KindOf(err) != fault.Unavailable || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v, want %v", err, fault.Unavailable)
 		}
 		wg.Wait()
-		if stored.Version != 1 || len(ts.ids) != 0 {
-			t.Errorf("%d writes, and %d rows have writers", stored.Version, len(ts.ids))
+		if stored.version.Load() != 1 || len(ts.ids) != 0 {
+			t.Errorf("%d writes, and %d rows have writers", stored.version.Load(), len(ts.ids))
 		}
 	})
 }
