@@ -40,7 +40,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	const pool = 5
 	p := netfault.New(t, servertest.SharedRedis(t).Addr())
-	store := opener(redis.On(connect(t, p.Addr(), engine.WithMaxConns(pool))))(t, kv.WithNamespace(servertest.Namespace(t)))
+	store := opener(redis.On(connect(t, p.Addr(), engine.WithMaxConns(pool), engine.WithTimeout(time.Minute))))(t,
+		kv.WithNamespace(servertest.Namespace(t)), kv.WithTimeout(time.Minute)) // a busy machine is slow at all 200
 	defer store.Close()
 	p.Delay(5*time.Millisecond, 0)
 	keys := make([]string, 100)
@@ -68,8 +69,11 @@ func TestConnectionsAreBounded(t *testing.T) {
 // deadlines.
 func TestSmallWritesDoNotWaitForLargeOnes(t *testing.T) {
 	t.Parallel()
-	store, _, p := proxied(t)
-	p.Throttle(3 << 20)
+	p := netfault.New(t, servertest.SharedRedis(t).Addr())
+	store := opener(redis.On(connect(t, p.Addr(), engine.WithTimeout(time.Minute))))(t,
+		kv.WithNamespace(servertest.Namespace(t)), kv.WithTimeout(time.Minute))
+	defer store.Close()
+	p.Throttle(2 << 20) // all large ones take 4 s
 	large := make([]byte, 512<<10)
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
@@ -93,7 +97,7 @@ func TestSmallWritesDoNotWaitForLargeOnes(t *testing.T) {
 	for i := range 16 {
 		small.Go(func() {
 			for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 				start := time.Now()
 				_, err := store.Put(ctx, fmt.Sprint("small", i), []byte("x"))
 				cancel()
