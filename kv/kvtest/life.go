@@ -17,8 +17,8 @@ var lifeCases = []testCase{
 		step := store.Features().ExpiryStep
 		for _, d := range []time.Duration{time.Millisecond, 300 * time.Millisecond} {
 			key := d.String()
+			start := time.Now() // before Put, whose answer may be late
 			s.put(store, key, "v", kv.TTL(d))
-			start := time.Now()
 			s.eventually(d+step+slack, func() (bool, string) {
 				_, err := store.Get(s.ctx(), key)
 				return errors.Is(err, kv.ErrNotFound), fmt.Sprintf("TTL %v: Get gives error %v", d, err)
