@@ -67,7 +67,7 @@ func (c *cluster) start(ctx context.Context, in instance) error {
 	r.stop = stop
 	c.running[in.id] = r
 	go func() { r.done <- services[in.service](own, c.s, r.instance) }()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		known, err := c.watch.Get(ctx, in.service)
 		for _, one := range known.Instances {
 			if one.ID == in.id {
@@ -75,7 +75,7 @@ func (c *cluster) start(ctx context.Context, in instance) error {
 			}
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s is not registered after 20 s: %w", in.id, errors.Join(err, errors.New("gave up")))
+			return fmt.Errorf("%s is not registered after a minute: %w", in.id, errors.Join(err, errors.New("gave up")))
 		}
 		select {
 		case err := <-r.done:
