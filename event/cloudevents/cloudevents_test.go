@@ -145,8 +145,8 @@ func TestHandlerPublishes(t *testing.T) {
 		t.Errorf("closed stream: status %d, want 503", got)
 	}
 	res, err = http.Get(server.URL)
-	if err != nil || res.StatusCode != 405 {
-		t.Fatalf("GET: %v, %v, want 405", res, err)
+	if err != nil || res.StatusCode != 405 || res.Header.Get("Allow") != "POST" {
+		t.Fatalf("GET: %v, %v, want 405, and POST allowed", res, err)
 	}
 	res.Body.Close()
 	http.DefaultClient.CloseIdleConnections()
