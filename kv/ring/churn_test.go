@@ -45,7 +45,7 @@ func TestAHundredJoinsAndLeavesLoseNoKey(t *testing.T) {
 					t.Errorf("Put(%d): %v", i, err)
 					return
 				}
-				<-time.After(200 * time.Microsecond)
+				<-time.After(2 * time.Millisecond) // the nodes need the processors, too
 			}
 		})
 		wg.Go(func() {
@@ -55,7 +55,7 @@ func TestAHundredJoinsAndLeavesLoseNoKey(t *testing.T) {
 				if reads.Add(1); t.Failed() {
 					return
 				}
-				<-time.After(200 * time.Microsecond) // the nodes need the processors, too
+				<-time.After(2 * time.Millisecond)
 			}
 		})
 	}

@@ -145,7 +145,7 @@ func TestConsumersBuildFromTheReleasedArchives(t *testing.T) {
 	}
 	upstream, cache, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	proxies := "file://" + filepath.ToSlash(proxy) + ",file://" + filepath.ToSlash(filepath.Join(cache, "cache", "download")) + "," + upstream
-	env := append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -modcacherw -trimpath", "GONOSUMDB="+root+","+root+"/*",
+	env := append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -modcacherw -trimpath -ldflags=-w", "GONOSUMDB="+root+","+root+"/*",
 		"GOPROXY="+proxies, "GOMODCACHE="+moduleCache(t, cache))
 	t.Run("README", func(t *testing.T) { readme(t, env) })
 	t.Run("command", func(t *testing.T) { command(t, env, version) })
