@@ -47,28 +47,32 @@ func TestEvent(t *testing.T) {
 				{`platform event publish order.created '{"n":1}' -id one -subject order/1 -meta tenant=blue`, "one\n", "", 0},
 				{`echo text | platform event publish order.paid -id two -source shop -root one`, "two\n", "", 0},
 				{`platform event publish user.created '' -o json`, `{"id":"…"}` + "\n", "", 0},
-				{"platform event publish ''", "", "platform: …empty type…\n", 2},
 				{"platform event query | cut -f2-4", "one\torder.created\torder/1\ntwo\torder.paid\t\n…\tuser.created\t\n", "", 0},
 				{"platform event query 'order.*' -o json", `{…"id":"one"…"tenant":"blue"…}` + "\n" + `{…"id":"two"…}` + "\n", "", 0},
-				{"platform event query -id two", "…\ttwo\torder.paid\t\t\"text\\n\"\n", "", 0},
-				{"platform event query -subject order/1 | cut -f2", "one\n", "", 0},
-				{"platform event query -root one | cut -f2", "one\ntwo\n", "", 0},
-				{"platform event query -source shop | cut -f2", "two\n", "", 0},
-				{"platform event query -limit 1 | cut -f3", "user.created\n", "… more than 1; -limit 0 lists all\n", 0},
-				{"platform event query -limit 3 | cut -f3", "order.created\norder.paid\nuser.created\n", "", 0},
-				{"platform event query -limit 0 | cut -f3", "order.created\norder.paid\nuser.created\n", "", 0},
-				{"platform event query -since 1h order.created | cut -f2", "one\n", "", 0},
-				{"platform event query -until 1h", "", "", 0},
-				{"platform event query 'or*'", "", "platform: …\n", 2},
 				{"platform event groups", "", "", 0},
 				{"platform event forget nobody", "", "platform: event/…not found\n", 1},
 				{"platform event dead list", "", "", 0},
-				{"platform event dead publish -all", "", "platform: no dead letters\n", 1},
 				{"platform event dead publish nothing", "", "platform: no record with the id \"nothing\"\n", 1},
 				{"platform event dead publish one", "", "platform: record one is no dead letter\n", 2},
-				{"platform event dead publish", "", "platform: give ids of dead letters, or -all\n", 2},
 				{"platform event tail -from beginning -limit 2 | cut -f2", "one\ntwo\n", "waiting for records\n", 0},
 			})
+			if name == "redis" { // what is the same on all
+				s.steps([]step{
+					{"platform event publish ''", "", "platform: …empty type…\n", 2},
+					{"platform event query -id two", "…\ttwo\torder.paid\t\t\"text\\n\"\n", "", 0},
+					{"platform event query -subject order/1 | cut -f2", "one\n", "", 0},
+					{"platform event query -root one | cut -f2", "one\ntwo\n", "", 0},
+					{"platform event query -source shop | cut -f2", "two\n", "", 0},
+					{"platform event query -limit 1 | cut -f3", "user.created\n", "… more than 1; -limit 0 lists all\n", 0},
+					{"platform event query -limit 3 | cut -f3", "order.created\norder.paid\nuser.created\n", "", 0},
+					{"platform event query -limit 0 | cut -f3", "order.created\norder.paid\nuser.created\n", "", 0},
+					{"platform event query -since 1h order.created | cut -f2", "one\n", "", 0},
+					{"platform event query -until 1h", "", "", 0},
+					{"platform event query 'or*'", "", "platform: …\n", 2},
+					{"platform event dead publish -all", "", "platform: no dead letters\n", 1},
+					{"platform event dead publish", "", "platform: give ids of dead letters, or -all\n", 2},
+				})
+			}
 			f := s.follow("platform event tail 'order.*' -o json")
 			f.awaitErr("waiting for records\n")
 			s.steps([]step{{"platform event publish user.gone x && platform event publish order.gone '{}' -id three", "…", "", 0}})
