@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -348,11 +349,27 @@ type broken struct {
 	*httptest.ResponseRecorder
 	deadline, write error
 	writes          int
-	until           time.Time
+
+	mu    sync.Mutex
+	until time.Time
 }
 
-func (b *broken) SetWriteDeadline(at time.Time) error { b.until = at; return b.deadline }
+func (b *broken) SetWriteDeadline(at time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until = at
+	return b.deadline
+}
+
+func (b *broken) Flush() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ResponseRecorder.Flush()
+}
+
 func (b *broken) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.writes++
 	if b.write != nil {
 		return 0, b.write
@@ -401,7 +418,9 @@ func TestAHandlersSignsOfLife(t *testing.T) {
 		}()
 		for i, want := range []string{"h:1", "same", "same"} {
 			synctest.Wait()
-			lines := strings.Split(strings.TrimSpace(w.Body.String()), "\n")
+			w.mu.Lock()
+			lines, flushed, until := strings.Split(strings.TrimSpace(w.Body.String()), "\n"), w.Flushed, w.until
+			w.mu.Unlock()
 			var l line
 			if err := json.Unmarshal([]byte(lines[len(lines)-1]), &l); err != nil || len(lines) != i+1 {
 				t.Fatalf("after %d beats: %q, %v", i, lines, err)
@@ -409,8 +428,8 @@ func TestAHandlersSignsOfLife(t *testing.T) {
 			if l.Same != (want == "same") || l.Same == (len(l.Instances) == 1) {
 				t.Errorf("after %d beats: %+v, want %s", i, l, want)
 			}
-			if !w.Flushed || time.Until(w.until) != 2*beat {
-				t.Errorf("after %d beats: flushed %v, until %v", i, w.Flushed, time.Until(w.until))
+			if !flushed || time.Until(until) != 2*beat {
+				t.Errorf("after %d beats: flushed %v, until %v", i, flushed, time.Until(until))
 			}
 			time.Sleep(beat)
 		}

@@ -43,6 +43,7 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 			return discovery.Instance{Service: "s", ID: id, Address: "127.0.0.1:80"}
 		}
 		return nth.World{
+			Slow:       true,
 			Background: []string{"Exec"}, // heartbeats, and the removal of what is old
 
 			Steps: []nth.Step{

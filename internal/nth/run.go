@@ -34,7 +34,16 @@ type World struct {
 	// they fail: whatever step runs then need not say so, and how many calls there
 	// are may differ from run to run.
 	Background []string
+
+	// Slow says that the double takes long under the race detector, as a database
+	// compiled into the test does: then only some of the faults are tried, the same
+	// each time, of each kind and over all steps.
+	Slow bool
 }
+
+// some is how many faults one is tried of, of a double that is slow under the race
+// detector. It shares no factor with the number of faults.
+const some = 11
 
 func (w World) background(p Plan) bool { return slices.Contains(w.Background, p.failed()) }
 
@@ -72,10 +81,15 @@ func Run(t *testing.T, promises Promises, open func(t *testing.T, p Plan) World)
 	if len(good.calls) == 0 {
 		t.Fatal("no step called the driver")
 	}
+	tried := 0
 	for n, method := range good.calls {
 		for _, f := range []Fault{Refused, Lost, Plain, Silent, Cancelled, Panics} {
 			if f == Panics && (method == "Ping" || method == "Close") {
 				continue // New and Close end the program's part in it
+			}
+			tried++
+			if good.slow && raceEnabled && tried%some != 0 {
+				continue
 			}
 			t.Run(fmt.Sprintf("%s %d %s", f, n+1, method), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -95,6 +109,7 @@ type record struct {
 	calls  []string
 	states []string
 	hit    bool // the call that was to fail did, or need not have come
+	slow   bool
 }
 
 func once(t *testing.T, promises Promises, open func(*testing.T, Plan) World, p Plan, want []string) record {
@@ -102,7 +117,7 @@ func once(t *testing.T, promises Promises, open func(*testing.T, Plan) World, p 
 	if w.State == nil {
 		w.State = func() string { return "" }
 	}
-	r := record{states: []string{w.State()}}
+	r := record{states: []string{w.State()}, slow: w.Slow}
 	defer func() {
 		if last := w.Steps[len(w.Steps)-1]; t.Failed() && len(r.states) > 1 && last.Once { // leave no goroutine, so that the other runs are made
 			_ = last.Do(context.WithoutCancel(t.Context()))

@@ -34,6 +34,7 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 			return err
 		}
 		return nth.World{
+			Slow: true,
 			Steps: []nth.Step{
 				{Name: "new", Partly: true, Do: func(context.Context) (err error) {
 					store, err = kv.New(sql.On(enginesql.FromDB(enginesql.SQLite, db)), kv.WithNamespace("n"))
@@ -80,17 +81,6 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 					return want(nil, got == "a1 b2 c4 d5 sum0 ", got)
 				}},
 				{Name: "delete", Do: func(ctx context.Context) error { return store.Delete(ctx, "b") }},
-				{Name: "watch", Unbounded: true, Quiet: true, Do: func(ctx context.Context) (first error) {
-					for e, err := range store.Watch(ctx, "") {
-						if err != nil && first == nil {
-							first = err
-						}
-						if e.Kind == kv.EventSynced {
-							break
-						}
-					}
-					return first
-				}},
 				{Name: "close", Once: true, Do: func(context.Context) error { return errors.Join(store.Close(), db.Close()) }},
 			},
 			State: func() string {

@@ -44,6 +44,7 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 			}
 		}
 		return nth.World{
+			Slow: true,
 			Steps: []nth.Step{
 				{Name: "new", Partly: true, Do: func(context.Context) (err error) {
 					s, err = dsync.New(sql.On(enginesql.FromDB(enginesql.SQLite, db)))

@@ -41,6 +41,7 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 			}
 		}
 		return nth.World{
+			Slow: true,
 			Steps: []nth.Step{
 				{Name: "new", Partly: true, Do: func(context.Context) (err error) {
 					s, err = store.New(storesql.On(engine.FromDB(engine.SQLite, db)))

@@ -1,0 +1,5 @@
+//go:build !race
+
+package nth
+
+const raceEnabled = false
