@@ -51,7 +51,7 @@ func start(t *testing.T, opts ...page.Option) *parts {
 	ctx := t.Context()
 	shared := monitor.NewReports()
 	for _, id := range []string{"orders-1", "orders-2"} {
-		mo, err := monitor.New(monitor.Memory(shared), monitor.WithInstance(monitor.Instance{ID: id, Service: "orders", Version: "1.2", Zone: "eu-1"}), monitor.WithInterval(100*time.Millisecond))
+		mo, err := monitor.New(monitor.Memory(shared), monitor.WithInstance(monitor.Instance{ID: id, Service: "orders", Version: "1.2", Zone: "eu-1"}), monitor.WithInterval(5*time.Second))
 		must(err)
 		t.Cleanup(func() { mo.Close(context.Background()) })
 		for i := range 100 {
@@ -66,7 +66,7 @@ func start(t *testing.T, opts ...page.Option) *parts {
 	}
 	p := &parts{}
 	var err error
-	p.mo, err = monitor.New(monitor.Memory(shared), monitor.WithInstance(monitor.Instance{ID: "edge-1", Service: "edge"}), monitor.WithInterval(100*time.Millisecond),
+	p.mo, err = monitor.New(monitor.Memory(shared), monitor.WithInstance(monitor.Instance{ID: "edge-1", Service: "edge"}), monitor.WithInterval(5*time.Second),
 		monitor.WithExpected(func(string) ([]string, bool) { return []string{"a", "b"}, true }))
 	must(err)
 	p.mo.Observe(monitor.Endpoint{Client: true, Service: "orders", Method: "GET"}, time.Millisecond, nil)
@@ -161,10 +161,13 @@ func (p *parts) get(t *testing.T, path string, into any) int {
 func (p *parts) settled(t *testing.T) page.Overview {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); ; {
+		// Each of the two may warn before its check has run, and pass before it has one.
+		one, two := p.search(t, "orders-1").Found, p.search(t, "orders-2").Found
+		right := len(one) == 1 && one[0].State == "pass" && len(two) == 1 && two[0].State == "warn"
 		var o page.Overview
 		p.get(t, "overview", &o)
 		for _, v := range o.Services {
-			if v.Service == "orders" && v.Warn == 1 && v.Pass == 1 {
+			if right && v.Service == "orders" && v.Warn == 1 && v.Pass == 1 {
 				return o
 			}
 		}
