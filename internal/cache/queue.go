@@ -166,12 +166,9 @@ func (g *ghosts) add(hash uint64, limit int) {
 	if g.set == nil {
 		g.set = map[uint64]struct{}{}
 	}
-	if _, ok := g.set[hash]; ok {
-		return
-	}
 	g.set[hash] = struct{}{}
 	g.order = append(g.order, hash)
-	for len(g.set) > limit && g.first < len(g.order) {
+	for len(g.set) > limit { // each of the set is in what is left of the order
 		delete(g.set, g.order[g.first])
 		g.first++
 	}

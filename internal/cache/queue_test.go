@@ -121,3 +121,27 @@ func TestWhatComesBackGoesToMain(t *testing.T) {
 		}
 	}
 }
+
+// A ghost is found once, the oldest go first, and their order takes no more room than
+// they do.
+func TestGhosts(t *testing.T) {
+	var g ghosts
+	for hash := range uint64(10_000) {
+		g.add(hash, 10)
+		if n := len(g.set); n > 10 || len(g.order) > 200 {
+			t.Fatalf("%d ghosts in an order of %d, want at most 10", n, len(g.order))
+		}
+	}
+	for _, c := range []struct {
+		hash uint64
+		want bool
+	}{{9989, false}, {9990, true}, {9990, false}, {9999, true}, {9999, false}} {
+		if got := g.take(c.hash); got != c.want {
+			t.Errorf("%d is there: %v, want %v", c.hash, got, c.want)
+		}
+	}
+	g.add(1, 9) // one that was taken counts no more: nothing goes for this
+	if !g.take(9991) || !g.take(1) {
+		t.Error("a ghost went before its time")
+	}
+}

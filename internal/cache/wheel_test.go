@@ -59,3 +59,29 @@ func TestRemovedEntriesLeaveTheirNeighbours(t *testing.T) {
 		}
 	}
 }
+
+// A life is over at its end, and not a moment before.
+func TestALifeEndsWithItsTick(t *testing.T) {
+	for _, end := range []int64{1, 63, 64, 65, 64*64 - 1, 64 * 64, 3*64*64 + 5} {
+		end := end << tickBits
+		w := &wheel[int]{}
+		e := &entry[int]{item: &item[int]{}}
+		e.life.set(end, 0)
+		w.add(e, end)
+		ended := 0
+		for n := 0; w.next() != 0 && w.next() < end; n++ {
+			w.advance(w.next(), func(*entry[int]) { ended++ })
+			if n > levels {
+				t.Fatalf("%d: looked at %d times before", end>>tickBits, n)
+			}
+		}
+		w.advance(end-1, func(*entry[int]) { ended++ })
+		if ended != 0 {
+			t.Errorf("%d: ended before", end>>tickBits)
+		}
+		w.advance(end, func(*entry[int]) { ended++ })
+		if ended != 1 || w.next() != 0 {
+			t.Errorf("%d: ended %d times, next at %d", end>>tickBits, ended, w.next())
+		}
+	}
+}

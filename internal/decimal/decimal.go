@@ -4,7 +4,6 @@ package decimal
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 )
 
@@ -15,8 +14,9 @@ func Add(value []byte, delta int64) (int64, error) {
 	if err != nil {
 		return 0, errors.New("the value is not a number")
 	}
-	if (delta > 0 && n > math.MaxInt64-delta) || (delta < 0 && n < math.MinInt64-delta) {
+	sum := n + delta
+	if (sum > n) != (delta > 0) {
 		return 0, fmt.Errorf("%d and %d overflow", n, delta)
 	}
-	return n + delta, nil
+	return sum, nil
 }
