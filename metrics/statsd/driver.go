@@ -175,7 +175,7 @@ func (b *batch) add(line []byte, c commit) {
 		b.err = errors.Join(b.err, fault.Markf(fault.TooLarge, "a line of %d bytes", len(line)))
 		return
 	}
-	if len(b.packet) > 0 && len(b.packet)+1+len(line) > b.d.packet {
+	if len(b.packet)+1+len(line) > b.d.packet {
 		b.flush()
 	}
 	if len(b.packet) > 0 {
