@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,9 +117,12 @@ func TestAWatchThatIsRefusedBeginsAgain(t *testing.T) {
 			}
 			return nil
 		}}
+		lines := &strings.Builder{}
+		logger := slog.New(slog.NewTextHandler(lines, nil))
 		var all []monitor.Monitor
 		for _, id := range []string{"a", "b"} {
-			mo, err := monitor.New(monitorevent.Backend(stream), monitor.WithInstance(monitor.Instance{ID: id, Service: "orders"}), monitor.WithInterval(time.Second))
+			mo, err := monitor.New(monitorevent.Backend(stream), monitor.WithInstance(monitor.Instance{ID: id, Service: "orders"}),
+				monitor.WithInterval(time.Second), monitor.WithLogger(logger))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,6 +141,9 @@ func TestAWatchThatIsRefusedBeginsAgain(t *testing.T) {
 			if err := mo.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
+		}
+		if said := lines.String(); !strings.Contains(said, "not now") {
+			t.Errorf("the log says %q", said)
 		}
 	})
 }

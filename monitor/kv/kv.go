@@ -72,10 +72,7 @@ func (d *driver) Watch(ctx context.Context, f func(monitor.Report)) error {
 	if !d.store.Features().Watch {
 		return d.ask(ctx, f)
 	}
-	for e, err := range d.store.Watch(ctx, prefix) {
-		if err != nil {
-			continue // told once; the watch goes on by itself
-		}
+	for e := range d.store.Watch(ctx, prefix) { // an error has no kind, and the watch goes on by itself
 		if e.Kind == kv.EventPut {
 			deliver(e.Item, f)
 		}

@@ -2,7 +2,6 @@ package kv_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/micro/go-platform/internal/leak"
 	"github.com/micro/go-platform/internal/servertest"
 	"github.com/micro/go-platform/kv"
-	"github.com/micro/go-platform/kv/memcached"
 	"github.com/micro/go-platform/kv/nats"
 	"github.com/micro/go-platform/kv/redis"
 	"github.com/micro/go-platform/kv/sql"
@@ -94,18 +92,4 @@ func seeEachOther(t *testing.T, backend kv.Option) {
 		t.Fatal(err)
 	}
 	wait("an instance that stopped", func(v monitor.View) bool { return v.Stopped == 1 && v.Lost == 0 })
-}
-
-func TestStoreThatCanNotListIsRefused(t *testing.T) {
-	store, err := kv.New(memcached.Backend(servertest.SharedMemcached(t).Addr()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	if _, err := monitor.New(monitorkv.Backend(store)); !errors.Is(err, kv.ErrUnsupported) {
-		t.Errorf("got %v, want ErrUnsupported", err)
-	}
-	if _, err := monitor.New(monitorkv.Backend(nil)); !errors.Is(err, monitor.ErrInvalid) {
-		t.Errorf("nil store: %v, want ErrInvalid", err)
-	}
 }

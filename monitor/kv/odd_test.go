@@ -119,3 +119,31 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 		t.Errorf("%v, %v", mo, err)
 	}
 }
+
+// unlisted is a store that can't list.
+type unlisted struct{ kv.KV }
+
+func (s unlisted) Features() kv.Features { f := s.KV.Features(); f.List = false; return f }
+
+func TestStoresThatAreRefused(t *testing.T) {
+	memory, err := kv.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	var none *unlisted
+	for name, c := range map[string]struct {
+		store kv.KV
+		want  error
+	}{
+		"can't list": {unlisted{memory}, kv.ErrUnsupported}, "nil": {nil, monitor.ErrInvalid}, "a nil pointer": {none, monitor.ErrInvalid}, "well": {memory, nil},
+	} {
+		mo, err := monitor.New(monitorkv.Backend(c.store))
+		if !errors.Is(err, c.want) || (mo == nil) != (c.want != nil) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if mo != nil {
+			_ = mo.Close(t.Context())
+		}
+	}
+}
