@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -250,20 +251,42 @@ func TestQuotaCloses(t *testing.T) {
 	}
 }
 
-func TestBadQuotasAreRefused(t *testing.T) {
+func TestLimitsOfQuotas(t *testing.T) {
 	s := store(t)
-	for name, f := range map[string]func() (*routerkv.Quota, error){
-		"store":     func() (*routerkv.Quota, error) { return routerkv.NewQuota(nil, "q", 1, 1) },
-		"name":      func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "", 1, 1) },
-		"rate":      func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 0, 1) },
-		"window":    func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 1e9, 1) },
-		"option":    func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 1, 1, nil) },
-		"away":      func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 1, 1, routerkv.WithOutage(9)) },
-		"timeout":   func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 1, 1, routerkv.WithTimeout(0)) },
-		"processes": func() (*routerkv.Quota, error) { return routerkv.NewQuota(s, "q", 1, 1, routerkv.WithProcesses(0)) },
+	var none *counted
+	for name, c := range map[string]struct {
+		store     kv.KV
+		name      string
+		perSecond float64
+		burst     int
+		opt       routerkv.QuotaOption
+		want      string // "": it is taken
+	}{
+		"as it should be":     {s, "q", 1, 1, routerkv.WithOutage(routerkv.KeepShare), ""},
+		"no store":            {nil, "q", 1, 1, routerkv.WithProcesses(1), "nil store"},
+		"a nil pointer":       {none, "q", 1, 1, routerkv.WithProcesses(1), "nil store"},
+		"no name":             {s, "", 1, 1, routerkv.WithProcesses(1), "no name"},
+		"no rate":             {s, "q", 0, 1, routerkv.WithProcesses(1), "0 a second"},
+		"a negative rate":     {s, "q", -1, 1, routerkv.WithProcesses(1), "-1 a second"},
+		"a rate that is none": {s, "q", math.NaN(), 1, routerkv.WithProcesses(1), "NaN a second"},
+		"no burst":            {s, "q", 1, 0, routerkv.WithProcesses(1), "burst 0"},
+		"a window of 1 ms":    {s, "q", 1000, 1, routerkv.WithProcesses(1), ""},
+		"a window below":      {s, "q", 1001, 1, routerkv.WithProcesses(1), "want a window"},
+		"a window of 1 h":     {s, "q", 1, 3600, routerkv.WithProcesses(1), ""},
+		"a window above":      {s, "q", 1, 3601, routerkv.WithProcesses(1), "want a window"},
+		"a nil option":        {s, "q", 1, 1, nil, "option 1 is nil"},
+		"the last outage":     {s, "q", 1, 1, routerkv.WithOutage(routerkv.Refuse), ""},
+		"one above":           {s, "q", 1, 1, routerkv.WithOutage(routerkv.Refuse + 1), "unknown way 3"},
+		"a timeout":           {s, "q", 1, 1, routerkv.WithTimeout(1), ""},
+		"no timeout":          {s, "q", 1, 1, routerkv.WithTimeout(0), "timeout 0s"},
+		"no process":          {s, "q", 1, 1, routerkv.WithProcesses(0), "0 processes"},
 	} {
-		if _, err := f(); !errors.Is(err, router.ErrInvalid) {
-			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		q, err := routerkv.NewQuota(c.store, c.name, c.perSecond, c.burst, c.opt)
+		if (err == nil) != (c.want == "") || (q == nil) != (err != nil) || err != nil && (!errors.Is(err, router.ErrInvalid) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if q != nil {
+			_ = q.Close()
 		}
 	}
 }
