@@ -87,10 +87,7 @@ func newOptions(opts []Option) options {
 // idempotent.
 func declared(method string) bool {
 	name := strings.Replace(strings.TrimPrefix(method, "/"), "/", ".", 1)
-	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
-	if err != nil {
-		return false
-	}
+	d, _ := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name)) // nil if nobody knows it
 	m, ok := d.(protoreflect.MethodDescriptor)
 	if !ok {
 		return false
