@@ -20,9 +20,9 @@ func TestWhatAFeedHears(t *testing.T) {
 		opts []revocation.Option
 		want string // the subjects that are heard
 	}{
-		"an hour back":   {nil, "half new"},
-		"the zero one":   {[]revocation.Option{{}}, "half new"},
-		"a day back":     {[]revocation.Option{revocation.WithLookback(24 * time.Hour)}, "old half new"},
+		"an hour back":   {nil, "half just new"},
+		"the zero one":   {[]revocation.Option{{}}, "half just new"},
+		"a day back":     {[]revocation.Option{revocation.WithLookback(24 * time.Hour)}, "old half just new"},
 		"from now on":    {[]revocation.Option{revocation.WithLookback(0)}, "new"},
 		"less than that": {[]revocation.Option{revocation.WithLookback(-time.Hour)}, "new"},
 	} {
@@ -32,7 +32,8 @@ func TestWhatAFeedHears(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer stream.Close(context.WithoutCancel(t.Context()))
-			feed := revocation.Feed(stream, c.opts...)
+			seen := &watched{Stream: stream}
+			feed := revocation.Feed(seen, c.opts...)
 			publish := func(id string) {
 				t.Helper()
 				err := feed.Publish(t.Context(), auth.Revocation{ID: id})
@@ -44,6 +45,7 @@ func TestWhatAFeedHears(t *testing.T) {
 			time.Sleep(2 * time.Hour)
 			publish("half")
 			time.Sleep(30 * time.Minute)
+			publish("just") // at the moment at which the feed begins
 
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -62,6 +64,9 @@ func TestWhatAFeedHears(t *testing.T) {
 			}
 			publish("new")
 			time.Sleep(time.Minute)
+			if st := seen.sub.Stats(); st.Failed != 2 || st.Retrying != 0 {
+				t.Errorf("%s: %d records failed and %d are tried again, want those 2 that are no revocations, once", name, st.Failed, st.Retrying)
+			}
 			cancel()
 			if err := <-ended; err != nil {
 				t.Errorf("%s: Subscribe: %v", name, err)
@@ -71,6 +76,32 @@ func TestWhatAFeedHears(t *testing.T) {
 			}
 		})
 	}
+}
+
+// watched notes the subscription that is made of a stream, and closes it with an error.
+type watched struct {
+	event.Stream
+	sub  event.Subscription
+	err  error
+	then func() // called when there is one
+}
+
+func (w *watched) Subscribe(ctx context.Context, h event.Handler, opts ...event.SubscribeOption) (event.Subscription, error) {
+	sub, err := w.Stream.Subscribe(ctx, h, opts...)
+	w.sub = sub
+	if w.then != nil {
+		w.then()
+	}
+	return closing{sub, w.err}, err
+}
+
+type closing struct {
+	event.Subscription
+	err error
+}
+
+func (c closing) Close(ctx context.Context) error {
+	return errors.Join(c.Subscription.Close(ctx), c.err)
 }
 
 func must(b []byte, err error) []byte {
@@ -102,6 +133,30 @@ func TestStreamsThatCarryNothing(t *testing.T) {
 	for name, stream := range map[string]event.Stream{"nil": nil, "a nil pointer": none} {
 		if _, err := auth.New(auth.WithRevocations(revocation.Feed(stream))); !errors.Is(err, auth.ErrInvalid) {
 			t.Errorf("%s: %v, want %v", name, err, auth.ErrInvalid)
+		}
+	}
+}
+
+// What ends badly says so: a subscription that can't be closed, and a revocation that has
+// no form as JSON, which is not published.
+func TestWhatAFeedCannotDo(t *testing.T) {
+	stream, err := event.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close(context.WithoutCancel(t.Context()))
+	for _, want := range []error{nil, errors.New("stuck")} {
+		ctx, cancel := context.WithCancel(t.Context())
+		feed := revocation.Feed(&watched{Stream: stream, err: want, then: cancel})
+		if err := feed.Subscribe(ctx, func(auth.Revocation) {}); !errors.Is(err, want) {
+			t.Errorf("Subscribe: %v, want %v", err, want)
+		}
+	}
+	feed := revocation.Feed(stream)
+	for year, well := range map[int]bool{9999: true, 10000: false} {
+		err := feed.Publish(t.Context(), auth.Revocation{ID: "a", Expires: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)})
+		if (err == nil) != well {
+			t.Errorf("the year %d: %v", year, err)
 		}
 	}
 }
