@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ import (
 type scripted struct {
 	acquire, agree, renew, release, holder any
 
+	other func(cmd goredis.Cmder) error // answers what is no script; nil: errCut
+
 	mu   gosync.Mutex
 	sent map[any][]string // by script: the arguments behind the key
 }
@@ -41,10 +44,11 @@ var (
 func (s *scripted) DialHook(next goredis.DialHook) goredis.DialHook { return next }
 func (s *scripted) ProcessPipelineHook(goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []goredis.Cmder) error {
+		var first error
 		for _, cmd := range cmds {
-			s.answer(cmd)
+			first = cmp.Or(first, s.answer(cmd))
 		}
-		return nil
+		return first
 	}
 }
 
@@ -55,8 +59,12 @@ func (s *scripted) ProcessHook(goredis.ProcessHook) goredis.ProcessHook {
 func (s *scripted) answer(cmd goredis.Cmder) error {
 	c, ok := cmd.(once)
 	if !ok {
-		cmd.SetErr(errCut)
-		return errCut
+		err := errCut
+		if s.other != nil {
+			err = s.other(cmd)
+		}
+		cmd.SetErr(err)
+		return err
 	}
 	hash := cmd.Args()[1]
 	s.mu.Lock()
