@@ -21,7 +21,9 @@ import (
 // agent answers as a test says: a status and a body for each kind of request, in
 // their order; the last one again and again.
 type agent struct {
-	create, renew, destroy, txn, read []string // "200 body"
+	create, renew, destroy, txn, read, status []string // "200 body"
+
+	on func(what string) // is notified of each request
 
 	mu   gosync.Mutex
 	sent []string // the kinds of requests, a transaction with its verbs
@@ -32,7 +34,7 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer a.mu.Unlock()
 	text, _ := io.ReadAll(r.Body)
 	path := strings.TrimPrefix(r.URL.Path, "/v1/")
-	kinds := map[string]*[]string{"session/create": &a.create, "session/renew": &a.renew, "session/destroy": &a.destroy, "txn": &a.txn, "kv": &a.read}
+	kinds := map[string]*[]string{"session/create": &a.create, "session/renew": &a.renew, "session/destroy": &a.destroy, "txn": &a.txn, "kv": &a.read, "status": &a.status}
 	for prefix, answers := range kinds {
 		if !strings.HasPrefix(path, prefix) {
 			continue
@@ -42,6 +44,9 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			what += fmt.Sprint(strings.Count(string(text), `"Verb"`))
 		}
 		a.sent = append(a.sent, what)
+		if a.on != nil {
+			a.on(strings.Join(a.sent, " "))
+		}
 		answer := "500 nothing"
 		if len(*answers) > 0 {
 			answer = (*answers)[0]
