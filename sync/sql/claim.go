@@ -90,7 +90,7 @@ func (c *claim) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
 
 // certain reports whether an error says that nothing is left of the claim.
 func certain(err error) bool {
-	for _, kind := range []error{dsync.ErrHeld, dsync.ErrUnavailable, dsync.ErrConflict, dsync.ErrInvalid} {
+	for _, kind := range []error{fault.Held, fault.Unavailable, fault.Conflict, fault.Invalid, fault.Denied} {
 		if errors.Is(err, kind) {
 			return true
 		}
