@@ -47,6 +47,8 @@
 // read, which ends what the nodes have begun, and made again if it was not applied,
 // until ctx ends. db.ErrUnknownOutcome is left where others have written since and
 // nothing says whether over this write, and for a deletion where the record is gone.
+// A new record that somebody deletes at the moment that its writer looks it up may be
+// made again.
 // Too few nodes for the consistency is db.ErrUnavailable. A record larger than
 // Cassandra takes (half a segment of its commit log, 16 MiB unless configured) is
 // db.ErrTooLarge.
