@@ -53,7 +53,14 @@ func (s *scripted) ProcessPipelineHook(goredis.ProcessPipelineHook) goredis.Proc
 }
 
 func (s *scripted) ProcessHook(goredis.ProcessHook) goredis.ProcessHook {
-	return func(ctx context.Context, cmd goredis.Cmder) error { return s.answer(cmd) }
+	return func(ctx context.Context, cmd goredis.Cmder) error {
+		err := ctx.Err()
+		if err != nil {
+			cmd.SetErr(err)
+			return err
+		}
+		return s.answer(cmd)
+	}
 }
 
 func (s *scripted) answer(cmd goredis.Cmder) error {

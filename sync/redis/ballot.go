@@ -205,9 +205,7 @@ func (b *ballot) Release(ctx context.Context) error {
 	votes := ask(b.q, func(i int, n *node) (bool, error) {
 		return n.release(bound(context.WithoutCancel(ctx), b.Timeout), now[i], !sure[i])
 	},
-		func(v []vote[bool]) bool {
-			return ctx.Err() != nil || count(v, answered[bool]) >= b.q.need && len(v) == len(b.q.nodes)
-		})
+		func([]vote[bool]) bool { return ctx.Err() != nil })
 	switch {
 	case count(votes, answered[bool]) < b.q.need:
 		return lacking(fault.UnknownOutcome, votes)

@@ -259,6 +259,51 @@ func TestALateServerTakesTheTokenOver(t *testing.T) {
 	}
 }
 
+// A server that is slow holds up no refusal by the others, unless one of them denies:
+// whether most do, all have to say. A release waits for all, but for nobody whose caller
+// is gone.
+func TestWhoWaitsForASlowServer(t *testing.T) {
+	no := holding(300)
+	for what, c := range map[string]struct {
+		say  []any
+		err  error
+		took time.Duration
+	}{
+		"refused": {list(no, no, no), fault.Held, 0},
+		"denied":  {list(errACL, errACL, no), fault.Denied, time.Second},
+		"granted": {list("5", "5", "5"), nil, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			servers := says(func(s *scripted, say any) { s.acquire, s.agree, s.release = say, int64(1), int64(1) }, c.say...)
+			servers[2].acquire = func() any { time.Sleep(time.Second); return c.say[2] }
+			start := time.Now()
+			claim := servers.quorum(t).Claim(asked)
+			_, err := claim.Acquire(t.Context(), false)
+			if took := time.Since(start); !errors.Is(err, c.err) || (err == nil) != (c.err == nil) || took != c.took {
+				t.Errorf("%s: %v after %v, want %v after %v", what, err, took, c.err, c.took)
+			}
+			if err != nil {
+				return
+			}
+			servers[2].mu.Lock()
+			servers[2].release = func() any { time.Sleep(time.Second); return int64(1) }
+			servers[2].mu.Unlock()
+			for _, ended := range []bool{false, true} {
+				ctx, cancel := context.WithCancel(t.Context())
+				if ended {
+					cancel()
+				}
+				start := time.Now()
+				err := claim.Release(ctx)
+				if took := time.Since(start); (took > 0) == ended || errors.Is(err, fault.UnknownOutcome) != ended || (err != nil) != ended {
+					t.Errorf("released after %v, caller gone: %v, %v", took, ended, err)
+				}
+				cancel()
+			}
+		})
+	}
+}
+
 // The caller's context ends a request until it is detached, and its deadline stays.
 func TestDetachedRequestsGoOn(t *testing.T) {
 	for _, detached := range []bool{false, true} {
