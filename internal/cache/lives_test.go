@@ -77,6 +77,12 @@ func TestAShorterLifeWakesTheSweeper(t *testing.T) {
 		if n := c.Len(); n != 1 || len(o.all) != 2 {
 			t.Errorf("then %d are left, told %q", n, o.all)
 		}
+		set(c, "short", 1, 0, time.Second) // in a shard that was swept
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := c.Len(); n != 1 || len(o.all) != 3 {
+			t.Errorf("at last %d are left, told %q", n, o.all)
+		}
 	})
 }
 

@@ -17,7 +17,7 @@ func TestLabelValuesAreMadeToFit(t *testing.T) {
 		dialect  Dialect
 		v, clean string
 	}{
-		{DogStatsD, "a b~", "a b~"}, {DogStatsD, "a\x7f", "a_"}, {DogStatsD, "a\x1f", "a_"}, {DogStatsD, "a,b", "a_b"}, {DogStatsD, "a\xff", "a_"},
+		{DogStatsD, "a b~", "a b~"}, {DogStatsD, "a\x7f", "a_"}, {DogStatsD, "a\x1f", "a_"}, {DogStatsD, "a,b", "a_b"}, {DogStatsD, "a\xff", "a_"}, {DogStatsD, "a b,", "a b_"},
 		{DogStatsD, "é", "é"}, {DogStatsD, "\u0080", "_"}, {DogStatsD, "\u009f", "_"}, {DogStatsD, "\u00a0", "\u00a0"}, {DogStatsD, "\ufffd", "_"},
 		{Plain, "é", "_"}, {Plain, "a.b", "a_b"}, {Graphite, "a;b", "a_b"}, {Telegraf, "a=b", "a_b"},
 		{DogStatsD, x + "y", x + "y"}, {DogStatsD, x + "yz", x + "y"}, {DogStatsD, x + "é", x}, {DogStatsD, "\n" + x, "_" + x}, {DogStatsD, x[1:] + "é", x[1:] + "é"},
@@ -90,7 +90,8 @@ func TestWhatIsChangedIsCounted(t *testing.T) {
 		f    metrics.Family
 		want uint64
 	}{
-		{gauge("a"), 0}, {gauge("a", "v"), 0}, {gauge("a", ""), 0}, {gauge("a", "v,"), 1}, {gauge("a:b", "v"), 1}, {gauge("a:b", "v,", "w;", "x"), 3},
+		{gauge("a"), 0}, {gauge("a", "v"), 0}, {gauge("a", ""), 0}, {gauge("a", "v,"), 1}, {gauge("a:b", "v"), 1}, {gauge("a:b", "v,", "w;", "x"), 3}, {gauge(":a"), 1},
+		{metrics.Family{Name: "h", Kind: metrics.KindHistogram, Keys: []string{"k"}, Series: []metrics.Series{{ID: 1, Values: []string{"v,"}}}}, 0}, // nothing to send
 	} {
 		if _, sent, err := packets(t, 100, c.f); sent.Sanitized != c.want || err != nil {
 			t.Errorf("%s%q: %d, %v, want %d", c.f.Name, c.f.Series[0].Values, sent.Sanitized, err, c.want)
