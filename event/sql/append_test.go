@@ -137,6 +137,29 @@ func TestRowsAboveThePacketAreNotWritten(t *testing.T) {
 	}
 }
 
+// What nobody waits for any more is not written.
+func TestLateCallsAreNotWritten(t *testing.T) {
+	d := inMemory(t)
+	put(t, d, "a")
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for n := range 2 {
+		records := make([]*event.Record, n+1)
+		for i := range records {
+			records[i] = &event.Record{ID: "x", Type: "t", Time: time.Unix(1, 0)}
+		}
+		if _, err := d.insert(over, records); !errors.Is(err, context.Canceled) {
+			t.Errorf("%d records: %v", n+1, err)
+		}
+		if _, err := d.Append(over, records); !errors.Is(err, context.Canceled) {
+			t.Errorf("Append of %d records: %v", n+1, err)
+		}
+	}
+	if got := left(t, d); got != "a" {
+		t.Errorf("%q is stored", got)
+	}
+}
+
 // While somebody waits, the database is asked ever less often, and no more when nobody
 // does. One of several who leaves does not end it for the others.
 func TestWhoWaitsAsksLessAndLess(t *testing.T) {

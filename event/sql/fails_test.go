@@ -6,6 +6,7 @@ import (
 	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,26 @@ func (c brokenConn) ExecContext(ctx context.Context, q string, args []sqldriver.
 }
 
 func (c brokenConn) QueryContext(ctx context.Context, q string, args []sqldriver.NamedValue) (sqldriver.Rows, error) {
-	return call(c.b, "query", func() (sqldriver.Rows, error) { return c.Conn.(sqldriver.QueryerContext).QueryContext(ctx, q, args) })
+	rows, err := call(c.b, "query", func() (sqldriver.Rows, error) { return c.Conn.(sqldriver.QueryerContext).QueryContext(ctx, q, args) })
+	if err != nil {
+		return nil, err
+	}
+	return brokenRows{rows, c.b}, nil
+}
+
+type brokenRows struct {
+	sqldriver.Rows
+	b *broken
+}
+
+// Next fails in place of the end.
+func (r brokenRows) Next(row []sqldriver.Value) error {
+	err := r.Rows.Next(row)
+	if err != io.EOF {
+		return err
+	}
+	_, err = call(r.b, "end of rows", func() (any, error) { return nil, io.EOF })
+	return err
 }
 
 func (c brokenConn) PrepareContext(ctx context.Context, q string) (sqldriver.Stmt, error) {

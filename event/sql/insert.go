@@ -106,8 +106,7 @@ func (d *driver) retry(ctx context.Context, f func() error) error {
 // insertIn writes rows in a transaction.
 func (d *driver) insertIn(ctx context.Context, t *tx, list []row, bytes int64) (last int64, err error) {
 	if d.kind == sql.SQLite { // no round trips to save: one prepared statement, again and again
-		one := t.StmtContext(ctx, d.insertOne)
-		defer one.Close()
+		one := t.StmtContext(ctx, d.insertOne) // which ends with the transaction
 		// With a context that can end, the client starts a goroutine for each row.
 		rest := context.WithoutCancel(ctx)
 		for _, r := range list {
