@@ -76,7 +76,7 @@ func TestDeadRowsAreRemovedNowAndThen(t *testing.T) {
 		after time.Duration
 		dead  int
 		done  bool
-	}{{cleanEvery - 1, 3, false}, {cleanEvery, 3, true}, {time.Hour, cleanMost - 1, true}, {time.Hour, cleanMost, true}, {time.Hour, cleanMost + 1, true}, {time.Hour, 2*cleanMost + 1, true}} {
+	}{{cleanEvery - 1, 3, false}, {cleanEvery, 3, true}, {time.Hour, cleanMost, true}, {time.Hour, cleanMost + 1, true}, {time.Hour, 2*cleanMost + 1, true}} {
 		synctest.Test(t, func(t *testing.T) {
 			d := inMemory(t)
 			time.Sleep(c.after) // of the bubble
@@ -405,5 +405,62 @@ func TestWhereAWatchBegins(t *testing.T) {
 	do(t, d, "DROP TABLE kv_state")
 	if err := d.Watch(t.Context(), "p", 10, &told{end: func() {}}); !errors.Is(err, fault.Unavailable) {
 		t.Errorf("without tables: %v", err)
+	}
+}
+
+// An error behind the first rows is no end of them.
+func TestRowsThatBreakOff(t *testing.T) {
+	d := inMemory(t)
+	do(t, d, "INSERT INTO kv_items VALUES ('a', '1', 11, 1), ('b', '2', 12, 1)")
+	do(t, d, "UPDATE kv_items SET k = CAST(k AS BLOB), v = CAST(v AS BLOB)")
+	do(t, d, "UPDATE kv_state SET rev = 12")
+	if n, err := d.cleanSome(t.Context(), time.Hour, 1); n != 1 || err != nil {
+		t.Errorf("before, %d rows are removed, %v", n, err)
+	}
+	do(t, d, "INSERT INTO kv_items VALUES (CAST('a' AS BLOB), CAST('1' AS BLOB), 11, 1)")
+	do(t, d, "ALTER TABLE kv_items RENAME TO kept")
+	do(t, d, "CREATE VIEW kv_items AS SELECT k, CASE WHEN rev = 12 THEN json('no JSON') ELSE v END AS v, CASE WHEN rev = 12 THEN json('no JSON') ELSE rev END AS rev, until FROM kept")
+	if n, err := d.cleanSome(t.Context(), time.Hour, 10); n != 0 || err == nil || number(t, d, "SELECT COUNT(*) FROM kept") != 2 {
+		t.Errorf("%d rows are removed, %v", n, err)
+	}
+	do(t, d, "UPDATE kept SET until = 0")
+	failed := 0
+	for _, err := range d.List(t.Context(), "", "") {
+		if err != nil {
+			failed++
+		}
+	}
+	if failed != 1 {
+		t.Errorf("List has told of %d errors", failed)
+	}
+	var bad *kv.BatchError
+	if _, err := d.GetMany(t.Context(), []string{"a", "b"}); !errors.As(err, &bad) {
+		t.Errorf("GetMany: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if err := d.Watch(ctx, "", 11, &told{until: 1, end: cancel}); err == nil || errors.Is(err, context.Canceled) {
+		t.Errorf("Watch: %v", err)
+	}
+	ws := []*write{{what: add, delta: 1, Write: kv.Write{Key: "a"}}, {what: add, delta: 1, Write: kv.Write{Key: "b"}}}
+	tx, err := d.begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if rows, err := d.read(t.Context(), tx, ws); err == nil {
+		t.Errorf("a transaction has read %d rows", len(rows))
+	}
+}
+
+// The statement of Get is prepared once.
+func TestGetIsPreparedOnce(t *testing.T) {
+	d := inMemory(t)
+	if _, err := d.Get(t.Context(), "k"); !errors.Is(err, kv.ErrNotFound) {
+		t.Fatal(err)
+	}
+	s := d.quick.Load()
+	if _, err := d.Get(t.Context(), "k"); !errors.Is(err, kv.ErrNotFound) || s == nil || d.quick.Load() != s {
+		t.Errorf("%v, prepared %v, then %v", err, s, d.quick.Load())
 	}
 }
