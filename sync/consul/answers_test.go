@@ -27,6 +27,7 @@ type agent struct {
 
 	mu   gosync.Mutex
 	sent []string // the kinds of requests, a transaction with its verbs
+	keys []string // that were read
 }
 
 func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -44,6 +45,9 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			what += fmt.Sprint(strings.Count(string(text), `"Verb"`))
 		}
 		a.sent = append(a.sent, what)
+		if key, ok := strings.CutPrefix(path, "kv/"); ok {
+			a.keys = append(a.keys, key)
+		}
 		if a.on != nil {
 			a.on(strings.Join(a.sent, " "))
 		}

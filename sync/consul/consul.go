@@ -49,7 +49,6 @@ import (
 	engine "github.com/micro/go-platform/engine/consul"
 	"github.com/micro/go-platform/internal/conn"
 	consulconn "github.com/micro/go-platform/internal/conn/consul"
-	"github.com/micro/go-platform/internal/fault"
 	dsync "github.com/micro/go-platform/sync"
 )
 
@@ -123,13 +122,7 @@ func (d *driver) Features() dsync.Features {
 	return dsync.Features{Limits: true, Fair: true, Durable: true, MinTTL: d.minTTL, TTLStep: time.Second, Delay: d.lockDelay}
 }
 
-func (d *driver) Ping(ctx context.Context) error {
-	err := d.conn.Ping(ctx)
-	if err != nil && fault.KindOf(err) == nil {
-		err = fault.Mark(fault.Unavailable, err)
-	}
-	return err
-}
+func (d *driver) Ping(ctx context.Context) error { return d.conn.Ping(ctx) }
 
 func (d *driver) Close() error {
 	d.mu.Lock()

@@ -24,6 +24,8 @@ func keysIn(all ...string) string {
 	return "200 [" + strings.Join(out, ",") + "]"
 }
 
+const you = "MSB5b3U=" // "1 you"
+
 // A claim that waits takes the lock when what is before it is gone, rides out what its
 // session survives, and ends when its place is lost.
 func TestAnswersToAWait(t *testing.T) {
@@ -55,6 +57,8 @@ func TestAnswersToAWait(t *testing.T) {
 		"no leader for the key":   {1, []string{keysIn(own)}, []string{behind, leader, holder}, 9, nil, "kv txn1 kv txn1"},
 		"a key that is kept":      {1, []string{keysIn(own), keysIn("holder s0 " + one + " 3"), keysIn("holder - " + one + " 3"), keysIn(own)}, []string{behind, refused("lock is held"), holder}, 9, nil, "kv txn1 kv kv kv txn1"},
 		"a key that is deleted":   {1, []string{keysIn(own), gone, keysIn(own)}, []string{behind, refused("lock is held"), holder}, 9, nil, "kv txn1 kv kv txn1"},
+		"no rights to the key":    {1, []string{keysIn(own), denied, keysIn(own)}, []string{behind, refused("lock is held"), holder}, 0, fault.Denied, "kv txn1 kv"},
+		"a later name before it":  {1, []string{keysIn(own, "queue/z s0 "+one+" 5"), keysIn("queue/z s0 " + one + " 5"), gone, keysIn(own)}, []string{behind, holder}, 9, nil, "kv kv kv kv txn1"},
 		"the session is over":     {1, []string{keysIn(own)}, []string{behind, refused("invalid session")}, 0, fault.Lost, "kv txn1"},
 	} {
 		a := &agent{create: []string{created}, destroy: []string{yes}, txn: c.txn, read: c.read}
@@ -67,6 +71,62 @@ func TestAnswersToAWait(t *testing.T) {
 		}
 		if sent := a.requests(); sent != "create txn2 "+c.sent {
 			t.Errorf("%s: sent %s, want create txn2 %s", what, sent, c.sent)
+		}
+		blocks := map[string]string{ // on the one before, or on all
+			"its turn comes": "k/queue/ k/queue/m k/queue/m k/queue/", "a permit": "k/queue/ k/queue/ k/queue/ k/queue/",
+			"a key that is kept": "k/queue/ k/holder k/holder k/queue/",
+		}
+		if want := blocks[what]; want != "" && strings.Join(a.keys, " ") != want {
+			t.Errorf("%s: read %q, want %s", what, a.keys, want)
+		}
+	}
+}
+
+// Who is first and refused, as Consul's lock delay does without a word, tries more and
+// more seldom.
+func TestALockThatIsDelayed(t *testing.T) {
+	own := keysIn("queue/n s1 " + one + " 7")
+	a := &agent{create: []string{created}, read: []string{own}, txn: []string{pairs("n "+one+" 7", "n "+one+" 7", "m "+one+" 5")}}
+	const times = 8
+	for range times {
+		a.read = append(a.read, "404 ", own)
+		a.txn = append(a.txn, refused("lock-delay"))
+	}
+	a.txn = append(a.txn, pairs("holder "+one+" 9"))
+	r := asked
+	r.TTL = time.Minute
+	start := time.Now()
+	g, err := a.driver(t).Claim(r).Acquire(t.Context(), true)
+	if took := time.Since(start); err != nil || g.Token != 9 || took < times*2*time.Millisecond {
+		t.Errorf("%+v, %v after %v, want at least 2 ms between tries", g, err, took)
+	}
+}
+
+// A wait ends with the session, also when nothing else shows it.
+func TestAWaitWhoseSessionEnds(t *testing.T) {
+	a := &agent{read: []string{leader, keysIn("queue/n s1 " + one + " 7")}, renew: []string{"404 "}, txn: []string{pairs("holder " + one + " 9")}}
+	d := a.driver(t)
+	r := asked
+	r.TTL = time.Minute
+	cl := d.Claim(r).(*claim)
+	cl.session = &session{d: d, id: "s1", ttl: r.TTL, sent: time.Now().Add(-30 * time.Second)}
+	g, err := cl.wait(t.Context())
+	if sent := a.requests(); !errors.Is(err, fault.Lost) || g.Token > 0 || sent != "kv renew" {
+		t.Errorf("%+v, %v after %s, want lost after kv renew", g, err, sent)
+	}
+}
+
+func TestWhatOptionsTake(t *testing.T) {
+	for d, want := range map[time.Duration]bool{-1: false, 0: true, 15 * time.Second: true, time.Minute: true, time.Minute + 1: false} {
+		o := options{}
+		if err := WithLockDelay(d)(&o); (err == nil) != want || want && o.lockDelay != d {
+			t.Errorf("a lock delay of %v: %v", d, err)
+		}
+	}
+	for d, want := range map[time.Duration]bool{-1: false, 0: false, 1: true} {
+		o := options{}
+		if err := WithMinTTL(d)(&o); (err == nil) != want || want && o.minTTL != d {
+			t.Errorf("a minimum TTL of %v: %v", d, err)
 		}
 	}
 }
@@ -182,12 +242,12 @@ func TestATakeWithAnOldSession(t *testing.T) {
 // What Consul has of a prefix: who holds, who waits behind, and what is neither.
 func TestAnswersToAList(t *testing.T) {
 	all := keysIn(
-		"a/holder s1 "+one+" 9", "a/queue/x s1 "+one+" 7", "a/queue/y s2 "+one+" 8",
+		"a/holder s1 "+one+" 9", "a/queue/x s1 "+one+" 7", "a/queue/y s2 "+you+" 8",
 		"b/queue/o s3 "+two+" 12", "b/queue/p s4 "+two+" 10", "b/queue/q s5 "+two+" 11",
 		"c/holder - "+one+" 3", "c/queue/z - "+one+" 3",
 		"d/queue/r s6 "+one+" 13",
 		"e/other s7 "+one+" 14")
-	want := []string{"k/a holds 9", "k/a waits", "k/b holds 10", "k/b holds 11", "k/b waits", "k/d waits"}
+	want := []string{"k/a holds 9", "k/a waits for you", "k/b holds 10", "k/b holds 11", "k/b waits", "k/d waits"}
 	for what, c := range map[string]struct {
 		read string
 		most int
@@ -204,12 +264,12 @@ func TestAnswersToAList(t *testing.T) {
 		d := (&agent{read: []string{c.read}}).driver(t)
 		var got []string
 		err := d.List(t.Context(), "k/", func(key string, h dsync.Hold) bool {
-			if h.Owner != "me" {
-				t.Errorf("%s: %s is %q's", what, key, h.Owner)
-			}
 			text := fmt.Sprintf("%s holds %d", key, h.Token)
 			if h.Waiting {
 				text = key + " waits" + strings.Repeat(", with a token", int(min(h.Token, 1)))
+			}
+			if h.Owner != "me" {
+				text += " for " + h.Owner
 			}
 			got = append(got, text)
 			return len(got) < c.most
