@@ -157,7 +157,7 @@ func (q *fifo[V]) remove(e *entry[V]) {
 // ghosts are the hashes of entries that were evicted from small, at most as
 // many as there are entries.
 type ghosts struct {
-	order []uint64
+	order []uint64 // those of the set, oldest first, and places of some that have left it
 	first int
 	set   map[uint64]struct{}
 }
@@ -168,18 +168,32 @@ func (g *ghosts) add(hash uint64, limit int) {
 	}
 	g.set[hash] = struct{}{}
 	g.order = append(g.order, hash)
-	for len(g.set) > limit { // each of the set is in what is left of the order
+	for len(g.set) > limit {
 		delete(g.set, g.order[g.first])
 		g.first++
 	}
-	if g.first > 64 && g.first > len(g.order)/2 {
-		g.order = append(g.order[:0], g.order[g.first:]...)
-		g.first = 0
+	if len(g.order) > 2*len(g.set)+64 {
+		g.compact()
+	}
+}
+
+// compact leaves one place to each of the set, the newest.
+func (g *ghosts) compact() {
+	at := len(g.order)
+	for i := at - 1; i >= g.first; i-- {
+		if hash := g.order[i]; g.take(hash) {
+			at--
+			g.order[at] = hash
+		}
+	}
+	g.order, g.first = append(g.order[:0], g.order[at:]...), 0
+	for _, hash := range g.order {
+		g.set[hash] = struct{}{}
 	}
 }
 
 // take removes a ghost and reports whether it was there. Its place in the
-// order stays until its turn comes.
+// order stays for a while.
 func (g *ghosts) take(hash uint64) bool {
 	_, ok := g.set[hash]
 	delete(g.set, hash)

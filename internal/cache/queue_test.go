@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // keys walks a queue both ways.
@@ -143,5 +144,32 @@ func TestGhosts(t *testing.T) {
 	g.add(1, 9) // one that was taken counts no more: nothing goes for this
 	if !g.take(9991) || !g.take(1) {
 		t.Error("a ghost went before its time")
+	}
+}
+
+// Entries that come back leave the ghosts before their turn: the order does not grow with
+// each that does.
+func TestGhostsThatComeBackLeaveNothing(t *testing.T) {
+	c := New(Config[int]{MaxBytes: 1 << 16})
+	use := func(i int) {
+		k := fmt.Sprint("key/", i)
+		c.Update(k, func(v int, _ time.Duration, ok bool) Change[int] {
+			return Change[int]{Op: Set, Value: v + 1}
+		})
+	}
+	for i := range 10_000 {
+		use(i)
+	}
+	some := c.Len() * 3 / 2 // half as many as there is room for are evicted, and come back
+	for i := range 500 * some {
+		use(i % some)
+	}
+	ghosts, places := 0, 0
+	for i := range c.shards {
+		ghosts += len(c.shards[i].ghosts.set)
+		places += len(c.shards[i].ghosts.order)
+	}
+	if ghosts == 0 || places > 2*ghosts+100*len(c.shards) {
+		t.Errorf("%d ghosts of %d entries have %d places", ghosts, c.Len(), places)
 	}
 }
