@@ -27,7 +27,7 @@ type cluster struct {
 	txn          []any // *clientv3.TxnResponse
 	get          []any // []*mvccpb.KeyValue
 	del          []any // how many were deleted
-	watch        []any // when something happens, or the watch ends: a time.Duration, negative for its end
+	watch        []any // when something happens, or the watch ends: a time.Duration, negative for its end; 0: it does not even open
 
 	mu   gosync.Mutex
 	sent []string
@@ -129,10 +129,14 @@ func (c watches) Watch(ctx context.Context, _ string, _ ...clientv3.OpOption) cl
 		events <- clientv3.WatchResponse{Canceled: true, CancelReason: err.Error()}
 		return events
 	}
-	events <- clientv3.WatchResponse{Created: true}
-	if d := say.(time.Duration); d < 0 {
+	d := say.(time.Duration)
+	if d != 0 {
+		events <- clientv3.WatchResponse{Created: true}
+	}
+	switch {
+	case d < 0:
 		time.AfterFunc(-d, func() { close(events) })
-	} else {
+	case d > 0:
 		time.AfterFunc(d, func() { events <- clientv3.WatchResponse{} })
 	}
 	return events
@@ -626,6 +630,42 @@ func TestAnswersToAWait(t *testing.T) {
 			}
 			if sent := a.requests(); c.sent != "" && sent != "grant txn1 "+c.sent {
 				t.Errorf("%s: sent %s, want grant txn1 %s", what, sent, c.sent)
+			}
+		})
+	}
+}
+
+// A watch looks when it opens, when something happens, and every 10 s; it ends when it
+// may miss something.
+func TestAnswersToAWatch(t *testing.T) {
+	const second = time.Second
+	me, nobody := kvs("1-0 1 me 9 1"), kvs()
+	for what, c := range map[string]struct {
+		watch any
+		get   []any
+		seen  string
+		err   error
+		from  time.Duration
+	}{
+		"told":             {second, []any{me, nobody, me}, "me 0s,  1s, me 10s, me 20s, ", context.Canceled, 25 * second},
+		"it ends":          {-second, []any{me}, "me 0s, ", fault.Unavailable, second},
+		"it is refused":    {errRights, []any{me}, "", fault.Denied, 0},
+		"there is none":    {errNoLeader, []any{me}, "", fault.Unavailable, 0},
+		"it does not open": {time.Duration(0), []any{me}, "", fault.Unavailable, 5 * second},
+		"no look":          {second, []any{me, errCut}, "me 0s, ", fault.Unavailable, second},
+		"no rights":        {second, []any{me, errRights}, "me 0s, ", fault.Denied, second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := (&cluster{watch: []any{c.watch}, get: c.get}).driver(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if c.err == context.Canceled {
+				time.AfterFunc(c.from, cancel)
+			}
+			start, seen := time.Now(), ""
+			err := d.Watch(ctx, "k", func(c dsync.Candidate) { seen += fmt.Sprintf("%s %v, ", c.Owner, time.Since(start)) })
+			if took := time.Since(start); !errors.Is(err, c.err) || seen != c.seen || took != c.from {
+				t.Errorf("%s: saw %s and %v after %v, want %s and %v after %v", what, seen, err, took, c.seen, c.err, c.from)
 			}
 		})
 	}
