@@ -29,6 +29,7 @@ type lab struct {
 	now    int64
 	refuse string
 	times  int // that it is refused; negative: always
+	said   []string
 }
 
 func newLab(t *testing.T) *lab {
@@ -70,12 +71,25 @@ func (l *lab) left() int {
 	return l.times
 }
 
+// statements is how many have begun with a text.
+func (l *lab) statements(text string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, query := range l.said {
+		if strings.HasPrefix(query, text) {
+			n++
+		}
+	}
+	return n
+}
+
 var errRefused = errors.New("refused")
 
 // say returns a statement as the database gets it.
 func (l *lab) say(query string) (string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.said = append(l.said, query)
 	if l.refuse != "" && l.times != 0 && strings.Contains(query+"$", l.refuse) {
 		l.times--
 		return "", errRefused
@@ -255,9 +269,9 @@ func TestATryThatIsRefused(t *testing.T) {
 		d := l.open()
 		l.put("a 1 7 1000 1", "old 2 0 1000 0 ''", "new 3 0 1001 0 ''")
 		before := l.rows()
-		claim := d.Claim(asked)
+		first := d.Claim(asked)
 		l.fail(at, 1)
-		_, err := claim.Acquire(t.Context(), false)
+		_, err := first.Acquire(t.Context(), false)
 		want := fault.Unavailable
 		if doubt {
 			want = fault.UnknownOutcome
@@ -265,7 +279,7 @@ func TestATryThatIsRefused(t *testing.T) {
 		if !errors.Is(err, want) || !errors.Is(err, errRefused) || l.rows() != before {
 			t.Errorf("%s: %v, rows %s, want %v and %s", at, err, l.rows(), want, before)
 		}
-		if err := claim.Release(t.Context()); err != nil {
+		if err := first.Release(t.Context()); err != nil {
 			t.Errorf("%s: release: %v", at, err)
 		}
 		if doubt {
@@ -274,7 +288,8 @@ func TestATryThatIsRefused(t *testing.T) {
 		if l.rows() != before {
 			t.Errorf("%s: rows %s after the release, want %s", at, l.rows(), before)
 		}
-		_, err = d.Claim(asked).Acquire(t.Context(), false)
+		late := d.Claim(asked).(*claim)
+		err = d.in(t.Context(), late.stripe, func(tx *tx) error { _, err := late.enter(t.Context(), tx, false); return err })
 		if errors.Is(err, dsync.ErrLost) != doubt || (err != nil) != doubt {
 			t.Errorf("%s: the request again: %v", at, err)
 		}
@@ -568,6 +583,8 @@ func TestAWait(t *testing.T) {
 		"a release": {time.Minute, func(_ *lab, release func() error, _ func()) error { return release() }, nil},
 		"an outage, and a release": {time.Minute, func(l *lab, release func() error, _ func()) error {
 			l.fail("UPDATE sync_claims SET until", 3)
+			l.poke() // it looks
+			eventually(l.t, "the outage is over", func() bool { return l.left() == 0 })
 			return release()
 		}, nil},
 		"an outage of the turn": {time.Minute, func(l *lab, release func() error, _ func()) error {
@@ -613,6 +630,7 @@ func TestAWait(t *testing.T) {
 			done <- result{g, err}
 		}()
 		eventually(t, "it waits", func() bool { return strings.Contains(l.rows(), "n:0:") })
+		eventually(t, "it looks", func() bool { return l.statements("SELECT nonce") >= 3 }) // two entered before
 		if err := c.then(l, func() error { return holder.Release(t.Context()) }, cancel); err != nil {
 			t.Fatal(err)
 		}
@@ -624,6 +642,9 @@ func TestAWait(t *testing.T) {
 			t.Errorf("%s: %d refusals are left", what, l.left())
 		}
 		l.fail("", 0)
+		if n := l.statements("BEGIN"); what == "a release" && n != 4 {
+			t.Errorf("%s: %d transactions, want one each to enter, to release and to take", what, n)
+		}
 		if got.err == nil && (got.g.Token <= held.Token || time.Until(got.g.Until) > c.ttl || l.rows() != fmt.Sprintf("n:%d:61000", got.g.Token)) {
 			t.Errorf("%s: %+v after %+v, rows %s", what, got.g, held, l.rows())
 		}
@@ -669,6 +690,15 @@ func TestAWatchOfTheRows(t *testing.T) {
 			}
 			last = c.Owner
 			seen = append(seen, c.Owner)
+			if i == 0 { // nothing changes, so nothing is told
+				asked := l.statements("SELECT id, seq")
+				eventually(t, "the tail asks", func() bool { return l.statements("SELECT id, seq") >= asked+5 })
+				select {
+				case <-events:
+					t.Error("told again of nobody")
+				default:
+				}
+			}
 			next[i]()
 			i++
 		case err := <-failed:
