@@ -74,13 +74,9 @@ func seal(w kv.Write, rev kv.Revision) *memcached.Op {
 	binary.BigEndian.PutUint64(v, uint64(rev))
 	if w.TTL > 0 {
 		now := time.Now()
-		end := now.Add(w.TTL + time.Millisecond - 1)
-		if end.Before(now) || end.Year() > 9999 {
-			end = now.AddDate(1000, 0, 0)
-		}
-		binary.BigEndian.PutUint64(v[8:], uint64(end.UnixMilli()))
+		binary.BigEndian.PutUint64(v[8:], uint64(now.Add(w.TTL+time.Millisecond-1).UnixMilli()))
 		op.Exptime = exptime(now, w.TTL)
-		if op.Exptime == math.MaxInt32 { // the server will not let it live longer
+		if op.Exptime == math.MaxInt32 { // the server will not let it live longer, nor does a life that overflowed above
 			binary.BigEndian.PutUint64(v[8:], math.MaxInt32*1000)
 		}
 	}
