@@ -27,6 +27,7 @@ type scripted struct {
 
 	mu   gosync.Mutex
 	sent map[any][]string // by script: the arguments behind the key
+	cut  int              // requests whose context ended before the answer
 }
 
 // refusal is what a server says.
@@ -59,7 +60,13 @@ func (s *scripted) ProcessHook(goredis.ProcessHook) goredis.ProcessHook {
 			cmd.SetErr(err)
 			return err
 		}
-		return s.answer(cmd)
+		err = s.answer(cmd)
+		if ctx.Err() != nil {
+			s.mu.Lock()
+			s.cut++
+			s.mu.Unlock()
+		}
+		return err
 	}
 }
 

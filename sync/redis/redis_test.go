@@ -113,9 +113,15 @@ func TestBackendRefusesWhatIsNoAddress(t *testing.T) {
 }
 
 func TestQuorumRefusesWhatIsNone(t *testing.T) {
-	for _, addrs := range [][]string{nil, {"a"}, {"a", "b"}, {"a", "b", "c", "d"}, {"a", "b", "a"}, {"a", "b", "http://c"}} {
-		if _, err := dsync.New(redis.Quorum(addrs...)); !errors.Is(err, dsync.ErrInvalid) {
-			t.Errorf("New on %v = %v, want invalid", addrs, err)
+	for _, c := range []struct {
+		addrs []string
+		says  string
+	}{
+		{nil, "0 servers"}, {[]string{"a"}, "1 servers"}, {[]string{"a", "b"}, "2 servers"}, {[]string{"a", "b", "c", "d"}, "4 servers"},
+		{[]string{"a", "b", "a"}, "twice"}, {[]string{"a", "b", "http://c"}, "http"},
+	} {
+		if _, err := dsync.New(redis.Quorum(c.addrs...)); !errors.Is(err, dsync.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("New on %v = %v, want invalid and %q", c.addrs, err, c.says)
 		}
 	}
 }

@@ -248,6 +248,9 @@ func TestALateServerTakesTheTokenOver(t *testing.T) {
 			cancel() // the caller has what it asked for
 			close(late)
 			q.running.Wait()
+			if servers[2].cut > 0 {
+				t.Errorf("%s: a request ended with its caller's context", what)
+			}
 			var sent []string
 			for _, args := range servers[2].sentTo(agree) {
 				sent = append(sent, strings.Fields(args)[2])
@@ -275,9 +278,12 @@ func TestWhoWaitsForASlowServer(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			servers := says(func(s *scripted, say any) { s.acquire, s.agree, s.release = say, int64(1), int64(1) }, c.say...)
-			servers[2].acquire = func() any { time.Sleep(time.Second); return c.say[2] }
+			slow := func(say any) any { return func() any { time.Sleep(time.Second); return say } }
+			servers[2].acquire, servers[2].agree, servers[2].renew = slow(c.say[2]), slow(int64(1)), slow(int64(1))
+			servers[0].renew, servers[1].renew = int64(1), int64(1)
 			start := time.Now()
-			claim := servers.quorum(t).Claim(asked)
+			q := servers.quorum(t)
+			claim := q.Claim(asked)
 			_, err := claim.Acquire(t.Context(), false)
 			if took := time.Since(start); !errors.Is(err, c.err) || (err == nil) != (c.err == nil) || took != c.took {
 				t.Errorf("%s: %v after %v, want %v after %v", what, err, took, c.err, c.took)
@@ -285,9 +291,12 @@ func TestWhoWaitsForASlowServer(t *testing.T) {
 			if err != nil {
 				return
 			}
-			servers[2].mu.Lock()
-			servers[2].release = func() any { time.Sleep(time.Second); return int64(1) }
-			servers[2].mu.Unlock()
+			start = time.Now()
+			if _, err := claim.Renew(t.Context()); err != nil || time.Since(start) > 0 {
+				t.Errorf("renewed after %v: %v", time.Since(start), err)
+			}
+			q.running.Wait()
+			servers[2].release = slow(int64(1))
 			for _, ended := range []bool{false, true} {
 				ctx, cancel := context.WithCancel(t.Context())
 				if ended {
@@ -459,6 +468,54 @@ func TestAdviceNamesAServer(t *testing.T) {
 	}
 }
 
+// A look that enough have answered goes on at a slow server, whose connection it would
+// cost.
+func TestALateLookIsNotCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := make(chan struct{})
+		servers := says(func(s *scripted, say any) { s.holder = say }, list("7 me", int64(300)), list("7 me", int64(300)), func() any { <-late; return errFull })
+		q := servers.quorum(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		got, err := q.Holder(ctx, asked.Key)
+		if err != nil || got.Owner != "me" {
+			t.Errorf("%+v, %v", got, err)
+		}
+		cancel()
+		close(late)
+		q.running.Wait()
+		if servers[2].cut > 0 {
+			t.Error("it ended with its caller's context")
+		}
+	})
+}
+
+// Requests that come while others are on their way wait for them, as long as their
+// callers do; the end of a node waits for all.
+func TestRequestsThatQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{renew: func() any { time.Sleep(time.Second); return int64(1) }}
+		d := &driver{s.node(t)}
+		renew := func(ctx context.Context, want error) {
+			_, err := d.Claim(asked).Renew(ctx)
+			if !errors.Is(err, want) || (err == nil) != (want == nil) {
+				t.Errorf("Renew = %v, want %v", err, want)
+			}
+		}
+		for range 2 { // which have a lane each
+			go renew(t.Context(), nil)
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		renew(ctx, context.Canceled)
+		start := time.Now()
+		if err := d.Close(); err != nil || time.Since(start) != time.Second {
+			t.Errorf("Close: %v after %v, want it to wait for what is on its way", err, time.Since(start))
+		}
+		synctest.Wait()
+	})
+}
+
 // List reads page after page, each key once, until nobody wants more.
 func TestListReadsPages(t *testing.T) {
 	lock := func(token string) map[string]string {
@@ -482,6 +539,7 @@ func TestListReadsPages(t *testing.T) {
 		"what is in it, if refused":  {10, "read", 0, fault.Unavailable},
 		"what comes after who stops": {2, "8", 2, nil},
 	} {
+		clocks := 0
 		s := &scripted{other: func(cmd goredis.Cmder) error {
 			switch cmd := cmd.(type) {
 			case *goredis.ScanCmd:
@@ -491,6 +549,7 @@ func TestListReadsPages(t *testing.T) {
 				}
 				cmd.SetVal(pages[cursor], next[cursor])
 			case *goredis.TimeCmd:
+				clocks++
 				cmd.SetVal(time.UnixMilli(1000))
 			case *goredis.MapStringStringCmd:
 				if c.refused == "read" {
@@ -516,6 +575,9 @@ func TestListReadsPages(t *testing.T) {
 		if n != c.want || !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
 			t.Errorf("%s: %v, %v, want %d and %v", what, seen, err, c.want, c.err)
 		}
+		if c.want == 4 && clocks != 2 {
+			t.Errorf("%s: %d pages were read, want those with keys", what, clocks)
+		}
 		if c.want == 4 && (seen["a"] != 1 || seen["b"] != 1 || seen["c"] != 2) {
 			t.Errorf("%s: %v", what, seen)
 		}
@@ -535,6 +597,28 @@ func TestCloseSaysWhatItCannot(t *testing.T) {
 		if err := q.Close(); (err != nil) != closed {
 			t.Errorf("closed before: %v, Close = %v", closed, err)
 		}
+		one := &driver{newNode(mustOpen(t))}
+		if closed {
+			_ = one.conn.UniversalClient.Close()
+		}
+		if err := one.Close(); (err != nil) != closed {
+			t.Errorf("closed before: %v, Close of one server = %v", closed, err)
+		}
+	}
+}
+
+// A client that has no primaries to go through lists nothing.
+func TestListOfAClientOfAnotherKind(t *testing.T) {
+	ring := goredis.NewRing(&goredis.RingOptions{})
+	defer ring.Close()
+	c, err := redisconn.Open(redisconn.Config{Client: ring})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &driver{newNode(c)}
+	defer d.Close()
+	if err := d.List(t.Context(), "", func(string, dsync.Hold) bool { return true }); !errors.Is(err, fault.Unsupported) {
+		t.Errorf("List = %v, want unsupported", err)
 	}
 }
 
