@@ -115,3 +115,38 @@ func TestLocksWithoutMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// holding are locks that say what they hold.
+type holding struct {
+	sync.Sync
+	holds *atomic.Int64
+}
+
+func (h holding) Holds() []sync.Hold {
+	all := make([]sync.Hold, h.holds.Load())
+	for i := range all {
+		all[i].Kind = sync.KindLock
+	}
+	return all
+}
+
+// Close looks for the last time.
+func TestLocksAreMeasuredAtClose(t *testing.T) {
+	mt, err1 := metrics.New()
+	w, err2 := wrapper.New(wrapper.WithName("shop"), wrapper.WithMetrics(mt))
+	raw, err3 := sync.New()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close(context.WithoutCancel(t.Context()))
+	says := holding{raw, new(atomic.Int64)}
+	says.holds.Store(3)
+	s := store.Sync(w, says, "memory")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	says.holds.Store(5)
+	if one, ok := mt.Snapshot().Find("platform.lock.held", "memory", "lock"); !ok || one.Value != 3 {
+		t.Errorf("%v are held after Close, there %v, want the 3 of then", one.Value, ok)
+	}
+}
