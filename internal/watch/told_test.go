@@ -25,7 +25,7 @@ func TestWhatIsToldOfSessions(t *testing.T) {
 	}{
 		"in good order":         {[]error{nil}, 0, "", time.Second},
 		"a failure":             {[]error{boom}, 0, "boom", time.Second},
-		"a panic":               {[]error{panicked}, 0, "panic", time.Second},
+		"a panic":               {[]error{errPanic}, 0, "panic", time.Second},
 		"two failures":          {[]error{boom, boom}, 0, "boom boom", 3 * time.Second},
 		"with progress":         {[]error{boom, boom}, 2, "boom boom", 2 * time.Second},
 		"a gap":                 {[]error{watch.ErrGap}, 0, "", 0},
@@ -62,7 +62,7 @@ func TestWhatIsToldOfSessions(t *testing.T) {
 				if n == c.progress {
 					progress(n)
 				}
-				if errors.Is(c.ends[n-1], panicked) {
+				if errors.Is(c.ends[n-1], errPanic) {
 					panic("boom")
 				}
 				return c.ends[n-1]
@@ -81,7 +81,7 @@ func TestWhatIsToldOfSessions(t *testing.T) {
 	}
 }
 
-var panicked = errors.New("it panics")
+var errPanic = errors.New("it panics")
 
 // The end of the context ends a wait, after which no session begins.
 func TestAWaitEndsWithItsContext(t *testing.T) {

@@ -85,8 +85,7 @@ func TestAnswers(t *testing.T) {
 
 // The names of loggers count too: no request is over the limit by them.
 func TestNamesHaveTheirPlaceInARequest(t *testing.T) {
-	var b log.Batch
-	b = batch(strings.Repeat("n", 700), strings.Repeat("o", 700), strings.Repeat("p", 700))
+	b := batch(strings.Repeat("n", 700), strings.Repeat("o", 700), strings.Repeat("p", 700))
 	longest := 0
 	d := opened(t, 2000, func(_, length int) (int, string) { longest = max(longest, length); return 200, "{}" })
 	_, first := d.fill(b, 0)
