@@ -71,17 +71,19 @@ func TestARecordFitsADatagramOfItsSize(t *testing.T) {
 	}
 }
 
-// What a server over TCP does not take is not taken for sent.
+// What no server takes is not taken for sent.
 func TestNobodyListens(t *testing.T) {
-	l, err := log.New(log.WithOutput(logstash.Backend(nobody(t)), log.WriteTimeout(time.Second)), quiet(), log.WithLazy())
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Logger("").Info("lost")
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	err = l.Close(ctx)
-	if s := l.Stats()[0]; !errors.Is(err, log.ErrDropped) || s.Dropped != 1 || !strings.Contains(s.LastError, "refused") {
-		t.Errorf("Close: %v, %+v", err, s)
+	for addr, want := range map[string]string{nobody(t): "refused", "udp://no-such-host.invalid": ""} {
+		l, err := log.New(log.WithOutput(logstash.Backend(addr), log.WriteTimeout(time.Second)), quiet(), log.WithLazy())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Logger("").Info("lost")
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		err = l.Close(ctx)
+		cancel()
+		if s := l.Stats()[0]; !errors.Is(err, log.ErrDropped) || s.Dropped != 1 || !strings.Contains(s.LastError, want) {
+			t.Errorf("%s: Close: %v, %+v", addr, err, s)
+		}
 	}
 }

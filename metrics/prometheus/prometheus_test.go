@@ -171,6 +171,9 @@ func TestHandlerCompressesAndAnswersHeadAndOthers(t *testing.T) {
 	if b, err := io.ReadAll(z); err != nil || string(b) != text || w.Header().Get("Content-Encoding") != "gzip" {
 		t.Errorf("%q %v", b, err)
 	}
+	if vary := w.Header().Get("Vary"); vary != "Accept, Accept-Encoding" {
+		t.Errorf("it varies by %q", vary)
+	}
 	if w := do("GET", "gzip;q=0"); w.Body.String() != text || w.Header().Get("Content-Encoding") != "" {
 		t.Errorf("compressed against the client's will")
 	}
@@ -278,7 +281,8 @@ func TestPush(t *testing.T) {
 func TestPushBelowAPath(t *testing.T) {
 	var mu sync.Mutex
 	open, got := 0, ""
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write(make([]byte, 2000)) // more than is read of it
 		mu.Lock()
 		defer mu.Unlock()
 		got += r.Method + " " + r.URL.Path + " " + r.Header.Get("Content-Type") + "\n"
@@ -336,7 +340,7 @@ func TestPushErrors(t *testing.T) {
 	}
 	defer m.Close(t.Context())
 	m.Counter("a").Inc()
-	for code, unavailable := range map[int]bool{400: false, 503: true} {
+	for code, unavailable := range map[int]bool{300: false, 400: false, 499: false, 500: true, 503: true} {
 		g.mu.Lock()
 		g.code = code
 		g.mu.Unlock()
@@ -344,14 +348,15 @@ func TestPushErrors(t *testing.T) {
 			t.Errorf("%d: %v", code, err)
 		}
 	}
-	if s := m.Stats().Exporters[0]; s.Errors != 2 || s.Dropped != 2 {
+	if s := m.Stats().Exporters[0]; s.Errors != 5 || s.Dropped != 5 {
 		t.Errorf("%+v", s)
 	}
 	for name, c := range map[string]struct {
 		opt  metrics.Option
 		want string
 	}{
-		"address": {prometheus.Backend("", "j"), "address"}, "job": {prometheus.Backend("x", ""), "without a job"}, "scheme": {prometheus.Backend("ftp://x", "j"), "scheme"},
+		"a user alone": {prometheus.Backend("http://ann@x", "j"), "password"},
+		"address":      {prometheus.Backend("", "j"), "address"}, "job": {prometheus.Backend("x", ""), "without a job"}, "scheme": {prometheus.Backend("ftp://x", "j"), "scheme"},
 		"nil": {prometheus.Backend("x", "j", nil), "option 1 is nil"}, "client": {prometheus.Backend("x", "j", prometheus.WithClient(nil)), "client"},
 		"group": {prometheus.Backend("x", "j", prometheus.WithGroup(metrics.Label{Key: "job", Value: "x"})), "group label"},
 		"TLS":   {prometheus.Backend("http://x", "j", prometheus.WithTLS(&tls.Config{})), "TLS"},

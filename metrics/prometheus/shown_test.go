@@ -86,6 +86,18 @@ func TestEmptyNativeHistograms(t *testing.T) {
 	}
 }
 
+// A side without counts is left out.
+func TestEmptySides(t *testing.T) {
+	for name, c := range map[string]struct {
+		counts []uint64
+		there  bool
+	}{"none": {nil, false}, "zeros": {[]uint64{0, 0}, false}, "one": {[]uint64{0, 1}, true}} {
+		if b := appendSide(nil, 12, metrics.NativeBuckets{Counts: c.counts}); (len(b) > 0) != c.there {
+			t.Errorf("%s: %x", name, b)
+		}
+	}
+}
+
 func TestATimeThatIsNone(t *testing.T) {
 	if b := appendTime(nil, 15, time.Time{}); b != nil {
 		t.Errorf("%x", b)

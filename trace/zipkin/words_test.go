@@ -1,13 +1,17 @@
 package zipkin
 
 import (
+	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/trace"
 )
 
@@ -70,6 +74,11 @@ func TestEndpointsBothWays(t *testing.T) {
 			t.Errorf("%+v is %+v then, want %+v", c.e, got, c.back)
 		}
 	}
+	for addr, four := range map[string]bool{"10.0.0.1": true, "[::ffff:10.0.0.1]:1": true, "::1": false} {
+		if m := toEndpoint(trace.Endpoint{Address: addr}); (m.IPv4 != nil) != four || (m.IPv6 != nil) == four {
+			t.Errorf("%s is %+v", addr, m)
+		}
+	}
 	if m := toEndpoint(trace.Endpoint{}); m != nil {
 		t.Errorf("no endpoint is %+v", m)
 	}
@@ -118,5 +127,22 @@ func TestSpansBothWays(t *testing.T) {
 	ids.Flags |= trace.Debug
 	if m := toModel(&trace.SpanData{Context: ids, Start: at}); !m.Debug || m.ParentID != nil || m.Tags != nil {
 		t.Errorf("for debugging: %+v", m)
+	}
+}
+
+// An answer of just the limit is read, and not one of a byte more.
+func TestAnswersHaveALimit(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("0123456789")) }))
+	defer server.Close()
+	c, err := newClient(server.URL, options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.server.Close()
+	for limit, want := range map[int64]error{9: fault.TooLarge, 10: nil, 11: nil} {
+		b, err := c.get(t.Context(), "/", limit)
+		if !errors.Is(err, want) || (string(b) == "0123456789") != (want == nil) {
+			t.Errorf("%d: %q, %v, want %v", limit, b, err, want)
+		}
 	}
 }

@@ -273,12 +273,15 @@ func TestAnswersOfTheServer(t *testing.T) {
 }
 
 func TestBackendRefusesWhatCannotBe(t *testing.T) {
-	for name, opt := range map[string]trace.Option{
-		"no address": zipkin.Backend(""), "scheme": zipkin.Backend("kafka://x"), "port": zipkin.Backend("x:99999"),
-		"nil option": zipkin.Backend("x", nil), "nil client": zipkin.Backend("x", zipkin.WithClient(nil)),
+	for name, c := range map[string]struct {
+		opt  trace.Option
+		want string
+	}{
+		"no address": {zipkin.Backend(""), "empty address"}, "scheme": {zipkin.Backend("kafka://x"), "unknown scheme"}, "port": {zipkin.Backend("x:99999"), "want 1 to 65535"},
+		"nil option": {zipkin.Backend("x", nil), "option 1 is nil"}, "nil client": {zipkin.Backend("x", zipkin.WithClient(nil)), "nil client"},
 	} {
-		if _, err := trace.New(opt); !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace/zipkin: new: ") {
-			t.Errorf("%s: %v", name, err)
+		if _, err := trace.New(c.opt); !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace/zipkin: new: ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 	_, err := trace.New(zipkin.Backend("http://user:s3cret@" + nobody(t)))
