@@ -31,7 +31,8 @@ type cluster struct {
 
 	mu   gosync.Mutex
 	sent []string
-	left int // leases that were granted
+	left int               // leases that were granted
+	open []context.Context // of watches
 }
 
 // next takes an answer off a list.
@@ -45,6 +46,11 @@ func (c *cluster) next(what string, list *[]any) (say any, err error) {
 	say = (*list)[0]
 	if len(*list) > 1 {
 		*list = (*list)[1:]
+	}
+	if f, ok := say.(func() any); ok {
+		c.mu.Unlock()
+		say = f()
+		c.mu.Lock()
 	}
 	if err, ok := say.(error); ok {
 		return nil, err
@@ -125,6 +131,9 @@ func (c keys) Delete(_ context.Context, key string, _ ...clientv3.OpOption) (*cl
 func (c watches) Watch(ctx context.Context, _ string, _ ...clientv3.OpOption) clientv3.WatchChan {
 	events := make(chan clientv3.WatchResponse, 2)
 	say, err := c.next("watch", &c.watch)
+	c.mu.Lock()
+	c.open = append(c.open, ctx)
+	c.mu.Unlock()
 	if err != nil {
 		events <- clientv3.WatchResponse{Canceled: true, CancelReason: err.Error()}
 		return events
@@ -238,6 +247,9 @@ func TestAnswersToATry(t *testing.T) {
 		g, err := d.Claim(r).Acquire(t.Context(), false)
 		if g.Token != c.token || !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
 			t.Errorf("%s: %+v, %v, want %d, %v", what, g, err, c.token, c.err)
+		}
+		if errors.Is(err, fault.Unavailable) != (c.err == fault.Unavailable) {
+			t.Errorf("%s: %v is of two kinds", what, err)
 		}
 		if err == nil && (g.Until.Before(start.Add(r.TTL)) || g.Until.After(time.Now().Add(r.TTL))) {
 			t.Errorf("%s: until %v", what, g.Until)
@@ -448,7 +460,7 @@ func TestListOfClaims(t *testing.T) {
 			got = append(got, text)
 			return len(got) < c.most
 		})
-		if !slices.Equal(got, c.want) || !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
+		if !slices.Equal(got, c.want) || !errors.Is(err, c.err) || errors.Is(err, fault.Unavailable) != (c.err == fault.Unavailable) || (err == nil) != (c.err == nil) {
 			t.Errorf("%s: %q, %v, want %q, %v", what, got, err, c.want, c.err)
 		}
 	}
@@ -595,14 +607,16 @@ func TestAnswersToAWait(t *testing.T) {
 			sent: "txn0 watch txn0 grant txn1 alive2 alive2 txn0 txn0 txn1"},
 		"the watch is dead": {txn: []any{queued, behind, behind, done(true), first, done(true)}, watch: []any{time.Hour}, grant: []any{12, 4}, alive: []any{4}, from: 4300 * ms,
 			sent: "txn0 watch txn0 grant txn1 alive2 alive2 txn0 txn1"},
-		"the watch ends":           {txn: []any{queued, behind, behind, first}, watch: []any{-100 * ms}, from: 150 * ms, sent: "txn0 watch txn0 txn0"},
-		"the watch is refused":     {txn: []any{queued, behind}, watch: []any{errRights}, err: fault.Denied, sent: "txn0 watch"},
-		"an outage":                {txn: []any{queued, errNoLeader, first}, from: 50 * ms, sent: "txn0 txn0"},
-		"a long one":               {txn: []any{queued, errNoLeader}, alive: []any{errNoLeader}, err: fault.Lost, from: 12 * time.Second, to: 14 * time.Second},
-		"no rights":                {txn: []any{queued, errRights}, err: fault.Denied, sent: "txn0"},
-		"its place is gone":        {txn: []any{queued, done(true, kvs(other), kvs(other), kvs())}, err: fault.Lost, sent: "txn0"},
-		"the lease is gone":        {txn: []any{queued, behind, behind, done(true)}, watch: []any{time.Hour}, grant: []any{12, 4}, alive: []any{errOver}, err: fault.Lost, from: 2300 * ms, sent: "txn0 watch txn0 grant txn1 alive2"},
-		"no place on another":      {txn: []any{queued, behind, behind, done(false, kvs())}, watch: []any{time.Hour}, grant: []any{12, 4}, err: fault.Lost, from: 300 * ms, sent: "txn0 watch txn0 grant txn1"},
+		"the watch ends":       {txn: []any{queued, behind, behind, first}, watch: []any{-100 * ms}, from: 150 * ms, sent: "txn0 watch txn0 txn0"},
+		"the watch is refused": {txn: []any{queued, behind}, watch: []any{errRights}, err: fault.Denied, sent: "txn0 watch"},
+		"an outage":            {txn: []any{queued, errNoLeader, first}, from: 50 * ms, sent: "txn0 txn0"},
+		"a long one":           {txn: []any{queued, errNoLeader}, alive: []any{errNoLeader}, err: fault.Lost, from: 12 * time.Second, to: 14 * time.Second},
+		"no rights":            {txn: []any{queued, errRights}, err: fault.Denied, sent: "txn0"},
+		"its place is gone":    {txn: []any{queued, done(true, kvs(other), kvs(other), kvs())}, err: fault.Lost, sent: "txn0"},
+		"the lease is gone":    {txn: []any{queued, behind, behind, done(true)}, watch: []any{time.Hour}, grant: []any{12, 4}, alive: []any{errOver}, err: fault.Lost, from: 2300 * ms, sent: "txn0 watch txn0 grant txn1 alive2"},
+		"no place on another":  {txn: []any{queued, behind, behind, done(false, kvs())}, watch: []any{time.Hour}, grant: []any{12, 4}, err: fault.Lost, from: 300 * ms, sent: "txn0 watch txn0 grant txn1"},
+		"not there when its turn comes": {txn: []any{queued, behind, behind, done(true), first, done(false, kvs())}, watch: []any{time.Second}, grant: []any{12, 4}, err: fault.Lost, from: time.Second,
+			sent: "txn0 watch txn0 grant txn1 txn0 txn1"},
 		"given up":                 {txn: []any{queued, behind, behind}, watch: []any{time.Hour}, err: context.Canceled, from: 200 * ms, sent: "txn0 watch txn0"},
 		"given up after an outage": {txn: []any{queued, errNoLeader}, alive: []any{12}, err: context.Canceled, from: 200 * ms},
 	} {
@@ -627,6 +641,11 @@ func TestAnswersToAWait(t *testing.T) {
 			}
 			if took < c.from || took > max(c.from, c.to) {
 				t.Errorf("%s: after %v, want %v to %v", what, took, c.from, max(c.from, c.to))
+			}
+			for _, watch := range a.open {
+				if ctx.Err() == nil && watch.Err() == nil {
+					t.Errorf("%s: a watch is open", what)
+				}
 			}
 			if sent := a.requests(); c.sent != "" && sent != "grant txn1 "+c.sent {
 				t.Errorf("%s: sent %s, want grant txn1 %s", what, sent, c.sent)
@@ -664,9 +683,99 @@ func TestAnswersToAWatch(t *testing.T) {
 			}
 			start, seen := time.Now(), ""
 			err := d.Watch(ctx, "k", func(c dsync.Candidate) { seen += fmt.Sprintf("%s %v, ", c.Owner, time.Since(start)) })
-			if took := time.Since(start); !errors.Is(err, c.err) || seen != c.seen || took != c.from {
+			if took := time.Since(start); !errors.Is(err, c.err) || errors.Is(err, fault.Unavailable) != (c.err == fault.Unavailable) || seen != c.seen || took != c.from {
 				t.Errorf("%s: saw %s and %v after %v, want %s and %v after %v", what, seen, err, took, c.seen, c.err, c.from)
 			}
 		})
 	}
+}
+
+// A caller that gave up hears of that, not of an outage.
+func TestATryThatIsGivenUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := (&cluster{grant: []any{context.Canceled}}).driver(t).Claim(asked).Acquire(ctx, false)
+	if !errors.Is(err, context.Canceled) || errors.Is(err, fault.Unavailable) {
+		t.Errorf("Acquire = %v, want cancelled alone", err)
+	}
+}
+
+// A claim of which nobody knows which lease it is attached to lives as long as both.
+func TestAClaimOfTwoLeases(t *testing.T) {
+	for what, c := range map[string]struct {
+		alive []any
+		sent  string
+		left  time.Duration
+		err   error
+	}{
+		"both":            {[]any{12, 4}, "alive1 alive2", 4 * time.Second, nil},
+		"the other way":   {[]any{3, 4}, "alive1 alive2", 3 * time.Second, nil},
+		"one is gone":     {[]any{errOver}, "alive1", 0, fault.Lost},
+		"the other one":   {[]any{12, errOver}, "alive1 alive2", 0, fault.Lost},
+		"an outage of it": {[]any{12, errNoLeader}, "alive1 alive2", 0, fault.Unavailable},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a := &cluster{alive: c.alive}
+			d := a.driver(t)
+			end := time.Now().Add(4 * time.Second)
+			cl := d.Claim(asked).(*claim)
+			cl.lease = &lease{d: d, id: 1, ttl: 12 * time.Second, sent: time.Now(), end: end.Add(8 * time.Second)}
+			cl.other = &lease{d: d, id: 2, ttl: 4 * time.Second, sent: time.Now(), end: end}
+			if !cl.until().Equal(end) || !earlier(end, end.Add(1)).Equal(end) || !earlier(end.Add(1), end).Equal(end) {
+				t.Errorf("%s: until %v, want %v", what, cl.until(), end)
+			}
+			if cl.past() {
+				t.Errorf("%s: over too early", what)
+			}
+			time.Sleep(4*time.Second - 1)
+			cl.lease.sent = cl.lease.sent.Add(-3 * time.Second)
+			until, err := cl.renew(t.Context(), 2)
+			if sent := a.requests(); sent != c.sent || !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
+				t.Errorf("%s: %v after %s, want %v after %s", what, err, sent, c.err, c.sent)
+			}
+			if err == nil && !until.Equal(time.Now().Add(c.left)) {
+				t.Errorf("%s: for %v, want %v", what, time.Until(until), c.left)
+			}
+		})
+	}
+}
+
+// On its own lease a waiter renews three times in its life, on the short one twice.
+func TestHowOftenAWaiterRenews(t *testing.T) {
+	for _, c := range []struct{ ttl, lease, want time.Duration }{
+		{12 * time.Second, 12 * time.Second, 4 * time.Second}, {12 * time.Second, waitTTL, 2 * time.Second}, {3 * time.Second, 3 * time.Second, time.Second},
+	} {
+		cl := &claim{Request: dsync.Request{TTL: c.ttl}, lease: &lease{ttl: c.lease}}
+		if got := cl.keepEvery(); got != c.want {
+			t.Errorf("a TTL of %v on a lease of %v: every %v, want %v", c.ttl, c.lease, got, c.want)
+		}
+	}
+}
+
+// Claims that want one lease at a time make one request, and each hears what came of it,
+// unless it gives up before.
+func TestOneRequestForALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &cluster{grant: []any{func() any { time.Sleep(time.Second); return 12 }}}
+		d := a.driver(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		got := make(chan error, 3)
+		for range 2 {
+			go func() { _, err := d.lease(t.Context(), 12*time.Second); got <- err }()
+		}
+		synctest.Wait()
+		go func() { _, err := d.lease(ctx, 12*time.Second); got <- err }()
+		if err := <-got; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("who gave up: %v", err)
+		}
+		for range 2 {
+			if err := <-got; err != nil {
+				t.Error(err)
+			}
+		}
+		if sent := a.requests(); sent != "grant" {
+			t.Errorf("sent %s, want one", sent)
+		}
+	})
 }
