@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,6 +102,12 @@ func held(version, holder string) string {
 	return fmt.Sprintf(`200 {"metadata":{"name":"x","uid":"u","resourceVersion":"%s","annotations":{"a":"b"}},"spec":{"holderIdentity":%q,"leaseDurationSeconds":15,"leaseTransitions":4}}`, version, holder)
 }
 
+// bare is a Lease without annotations, renewed one that has been renewed.
+var (
+	bare    = `200 {"metadata":{"name":"x","uid":"u","resourceVersion":"5"},"spec":{}}`
+	renewed = strings.Replace(held("6", mine), `"a":"b"`, `"a":"b","go-platform/token":"`+nonce+` 6"`, 1)
+)
+
 var asked = dsync.Request{Key: "sync/default/lock/x", Owner: "me", Nonce: nonce, TTL: 15 * time.Second, Limit: 1, Timeout: 10 * time.Second}
 
 func TestAnswersToATry(t *testing.T) {
@@ -118,6 +125,7 @@ func TestAnswersToATry(t *testing.T) {
 		"comes and goes":       {&api{get: []string{missing}, post: []string{exists}}, 0, fault.Unavailable, "GET POST GET POST GET POST", ""},
 		"held":                 {&api{get: []string{held("5", "other_"+strings.Repeat("Q", 26))}}, 0, fault.Held, "GET", ""},
 		"granted before":       {&api{get: []string{got}, put: []string{held("7", mine)}}, 6, nil, "GET PUT", ""},
+		"granted before, gone": {&api{get: []string{got}, put: []string{missing}}, 0, fault.Lost, "GET PUT", ""},
 		"taken meanwhile":      {&api{get: []string{free, held("6", "other")}, put: []string{stale}}, 0, fault.Held, "GET PUT GET", ""},
 		"changed meanwhile":    {&api{get: []string{free}, put: []string{stale, got}}, 6, nil, "GET PUT GET PUT", ""},
 		"changed all the time": {&api{get: []string{free}, put: []string{stale}}, 0, fault.Held, strings.TrimSpace(strings.Repeat("GET PUT ", 11)), ""},
@@ -146,7 +154,7 @@ func TestAnswersToATry(t *testing.T) {
 		if sent := c.a.requests(); sent != c.sent {
 			t.Errorf("%s: sent %s, want %s", what, sent, c.sent)
 		}
-		if cl.doubt != c.doubt || cl.granted != (err == nil) {
+		if cl.doubt != c.doubt || cl.granted != (err == nil || what == "granted before, gone") {
 			t.Errorf("%s: doubt %q, granted %v", what, cl.doubt, cl.granted)
 		}
 		if what == "free" && !strings.Contains(c.a.last, `"leaseTransitions":5`) {
@@ -199,6 +207,7 @@ func TestAnswersToARenewal(t *testing.T) {
 func TestAnswersToARelease(t *testing.T) {
 	free, got, other := held("5", ""), held("6", mine), held("7", "other")
 	for what, c := range map[string]struct {
+		first   string // that is taken; free
 		take    string // the answer to it
 		get     []string
 		put     []string
@@ -210,6 +219,7 @@ func TestAnswersToARelease(t *testing.T) {
 		resent  string
 	}{
 		"held":                  {take: got, put: []string{held("7", "")}, sent: "PUT", kept: true},
+		"after a renewal":       {take: renewed, put: []string{held("7", "")}, sent: "PUT", kept: true},
 		"of an election":        {take: got, put: []string{held("7", "")}, watched: true, sent: "PUT"},
 		"a label was written":   {take: got, get: []string{held("7", mine)}, put: []string{stale, held("8", "")}, sent: "PUT GET PUT", kept: true},
 		"another holds":         {take: got, get: []string{other}, put: []string{stale}, err: dsync.ErrLost, sent: "PUT GET"},
@@ -222,6 +232,7 @@ func TestAnswersToARelease(t *testing.T) {
 		"no answer to a look":   {take: got, get: []string{broken}, put: []string{stale}, err: fault.Unavailable, sent: "PUT GET", again: fault.Unavailable, resent: "PUT GET"},
 		"not taken":             {take: denied},
 		"doubtful":              {take: broken, get: []string{free}, put: []string{held("8", "")}, sent: "GET PUT"},
+		"doubtful, and bare":    {first: bare, take: broken, get: []string{bare}, put: []string{held("8", "")}, sent: "GET PUT"},
 		"doubtful, and taken":   {take: broken, get: []string{got}, put: []string{held("8", "")}, sent: "GET PUT", kept: true},
 		"doubtful, and another": {take: broken, get: []string{other}, sent: "GET"},
 		"doubtful, and deleted": {take: broken, get: []string{missing}, sent: "GET"},
@@ -229,7 +240,7 @@ func TestAnswersToARelease(t *testing.T) {
 		"doubtful, and unsure":  {take: broken, get: []string{free}, put: []string{broken, held("8", "")}, err: fault.UnknownOutcome, sent: "GET PUT", resent: "GET PUT"},
 		"doubtful, no look":     {take: broken, get: []string{broken, other}, err: fault.Unavailable, sent: "GET", resent: "GET"},
 	} {
-		a := &api{get: append([]string{free}, c.get...), put: append([]string{c.take}, c.put...)}
+		a := &api{get: append([]string{cmp.Or(c.first, free)}, c.get...), put: append([]string{c.take}, c.put...)}
 		d := a.driver(t)
 		r := asked
 		r.Watched = c.watched
@@ -244,6 +255,9 @@ func TestAnswersToARelease(t *testing.T) {
 		}
 		if strings.HasPrefix(what, "doubtful") && !c.kept && strings.HasSuffix(c.sent, "PUT") && !strings.Contains(a.last, spoiltKey) {
 			t.Errorf("%s: wrote %s, want it spoilt", what, a.last)
+		}
+		if strings.HasSuffix(c.sent, "PUT") && c.first == "" && !strings.Contains(a.last, `"a":"b"`) || c.kept && c.err == nil && strings.Contains(a.last, tokenKey) {
+			t.Errorf("%s: wrote %s, want what was there without the token", what, a.last)
 		}
 		if c.err != nil && !errors.Is(c.err, dsync.ErrLost) { // the front calls it again
 			if err := claim.Release(t.Context()); !errors.Is(err, c.again) || (err == nil) != (c.again == nil) {
@@ -379,6 +393,7 @@ func TestAnswersToAList(t *testing.T) {
 	all := `200 {"metadata":{"resourceVersion":"9"},"items":[` + strings.Join([]string{
 		item("a", "sync/n/lock/a", mine), item("b", "sync/n/lock/b", ""), item("c", "sync/other/lock/c", mine), item("d", "sync/n/lock/d", "pod"),
 	}, ",") + `]}`
+	own := `200 {"metadata":{"resourceVersion":"9"},"items":[` + item("foreign", "sync/n/lock/a", mine) + `]}` // named as the election's
 	want := "sync/n/lock/a me, sync/n/lock/d pod, sync/n/leader/shared boss"
 	for what, c := range map[string]struct {
 		get  []string
@@ -390,8 +405,9 @@ func TestAnswersToAList(t *testing.T) {
 		"the first":                {[]string{all}, 1, 1, nil},
 		"up to the election":       {[]string{all, held("6", "boss")}, 3, 3, nil},
 		"an election without one":  {[]string{all, missing}, 10, 2, nil},
-		"an outage":                {[]string{broken}, 10, 0, fault.Unavailable},
-		"no rights":                {[]string{denied}, 10, 0, fault.Denied},
+		"an election of our own":   {[]string{own, held("6", "boss")}, 10, 1, nil},
+		"an outage":                {[]string{broken, missing}, 10, 0, fault.Unavailable},
+		"no rights":                {[]string{denied, missing}, 10, 0, fault.Denied},
 		"an outage of an election": {[]string{all, broken}, 10, 2, fault.Unavailable},
 	} {
 		var got []string
@@ -498,6 +514,60 @@ func TestNamesOfLeases(t *testing.T) {
 	} {
 		if owner, got := split(identity); owner != want[0] || got != want[1] {
 			t.Errorf("%s: %q, %q", identity, owner, got)
+		}
+	}
+}
+
+// Who was silent for too long is nobody's leader.
+func TestADeadHolderIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		holder := mine
+		d, l := &driver{}, &lease{Spec: spec{Holder: &holder}}
+		l.ResourceVersion = "6"
+		for _, want := range []dsync.Candidate{{Owner: "me", Token: 6}, {}} {
+			if got, left := d.candidate("x", l); got != want || (left > 0) != (want.Token > 0) {
+				t.Errorf("%+v for %v, want %+v", got, left, want)
+			}
+			time.Sleep(15 * time.Second)
+		}
+	})
+}
+
+// Close deletes what was released here.
+func TestCloseDeletesWhatWasReleased(t *testing.T) {
+	a := &api{get: []string{held("5", "")}, put: []string{held("6", mine), held("7", "")}}
+	d := a.driver(t)
+	claim := d.Claim(asked)
+	if _, err := claim.Acquire(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if err := claim.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil || a.deleted != 1 {
+		t.Errorf("Close: %v, %d Leases were deleted, want 1", err, a.deleted)
+	}
+}
+
+// The end of a request's own time is an outage, that of the caller's is not.
+func TestWhoseTimeIsOver(t *testing.T) {
+	d := (&api{}).driver(t)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	odd := errors.New("odd")
+	for what, c := range map[string]struct {
+		ctx    context.Context
+		err    error
+		outage bool
+	}{
+		"none":             {t.Context(), nil, false},
+		"the request's":    {t.Context(), context.DeadlineExceeded, true},
+		"the caller's":     {over, context.DeadlineExceeded, false},
+		"something else":   {t.Context(), odd, false},
+		"a caller's leave": {over, context.Canceled, false},
+	} {
+		if err := d.unanswered(c.ctx, c.err); !errors.Is(err, c.err) || errors.Is(err, fault.Unavailable) != c.outage {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

@@ -204,21 +204,15 @@ func (c *claim) Release(ctx context.Context) error {
 		switch {
 		case l.holder() == c.identity:
 			err = c.let(ctx, l)
-			if err == nil {
-				return nil
-			}
 		case l != nil && l.ResourceVersion == c.doubt:
 			err = c.spoil(ctx, l)
-			if err == nil {
-				return nil
-			}
 		case c.granted && !again:
 			return gone(l)
 		default:
 			return nil
 		}
 		if !errors.Is(err, fault.Conflict) && !errors.Is(err, fault.NotFound) {
-			c.mine = nil // look before the next try
+			c.mine = nil // look before the next try, if there is one
 			return err
 		}
 		l = nil
