@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	dbsql "database/sql"
 	dbdriver "database/sql/driver"
@@ -107,7 +108,42 @@ func (c *labConn) PrepareContext(ctx context.Context, query string) (dbdriver.St
 	if err != nil {
 		return nil, err
 	}
-	return c.Conn.(dbdriver.ConnPrepareContext).PrepareContext(ctx, query)
+	stmt, err := c.Conn.(dbdriver.ConnPrepareContext).PrepareContext(ctx, query)
+	return labStmt{stmt, c.l, query}, err
+}
+
+// labStmt is one of which the test may refuse the rows behind the first: "AFTER" and its
+// text.
+type labStmt struct {
+	dbdriver.Stmt
+	l     *lab
+	query string
+}
+
+func (s labStmt) ExecContext(ctx context.Context, args []dbdriver.NamedValue) (dbdriver.Result, error) {
+	return s.Stmt.(dbdriver.StmtExecContext).ExecContext(ctx, args)
+}
+
+func (s labStmt) QueryContext(ctx context.Context, args []dbdriver.NamedValue) (dbdriver.Rows, error) {
+	rows, err := s.Stmt.(dbdriver.StmtQueryContext).QueryContext(ctx, args)
+	return &labRows{Rows: rows, stmt: s}, err
+}
+
+type labRows struct {
+	dbdriver.Rows
+	stmt labStmt
+	read int
+}
+
+func (r *labRows) Next(row []dbdriver.Value) error {
+	r.read++
+	if r.read > 1 {
+		_, err := r.stmt.l.say("AFTER " + r.stmt.query)
+		if err != nil {
+			return err
+		}
+	}
+	return r.Rows.Next(row)
 }
 
 func (c *labConn) BeginTx(ctx context.Context, o dbdriver.TxOptions) (dbdriver.Tx, error) {
@@ -562,6 +598,39 @@ func TestARowThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// A queue of which only a part was read is none: the holder may be in the rest.
+func TestRowsThatBreakOff(t *testing.T) {
+	l := newLab(t)
+	d := l.open()
+	l.put("x 1 7 1000 1", "a 2 8 1001 1")
+	for what, read := range map[string]func() error{
+		"Holder": func() error {
+			c, err := d.Holder(t.Context(), "k")
+			if err == nil && c.Owner != "owner-a" {
+				t.Errorf("the holder is %+v", c)
+			}
+			return err
+		},
+		"List": func() error { return d.List(t.Context(), "k", func(string, dsync.Hold) bool { return true }) },
+		"Acquire": func() error {
+			_, err := d.Claim(asked).Acquire(t.Context(), false)
+			if errors.Is(err, fault.Held) {
+				return nil
+			}
+			return cmp.Or(err, errors.New("granted beside a holder"))
+		},
+	} {
+		for _, broken := range []bool{false, true} {
+			if broken {
+				l.fail("AFTER SELECT", 1)
+			}
+			if err := read(); (err != nil) != broken || broken && !errors.Is(err, fault.Unavailable) {
+				t.Errorf("%s, broken off %v: %v", what, broken, err)
+			}
+		}
+	}
+}
+
 // eventually waits for what another goroutine does.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -740,6 +809,7 @@ func TestTablesThatCannotBeMade(t *testing.T) {
 	for what, call := range map[string]func() error{
 		"Acquire": func() error { _, err := d.Claim(asked).Acquire(t.Context(), false); return err },
 		"Renew":   func() error { _, err := d.Claim(asked).Renew(t.Context()); return err },
+		"ask":     func() error { _, err := d.ask(t.Context()); return err },
 		"Release": func() error { return d.Claim(asked).Release(t.Context()) },
 		"Holder":  func() error { _, err := d.Holder(t.Context(), "k"); return err },
 		"List":    func() error { return d.List(t.Context(), "k", func(string, dsync.Hold) bool { return true }) },
