@@ -147,3 +147,69 @@ func TestRecordsKeepTheirOwnRequest(t *testing.T) {
 		}
 	}
 }
+
+// unwilling is a stream whose subscriptions do not close at first.
+type unwilling struct {
+	event.Stream
+	err *atomic.Pointer[error]
+}
+
+func (u unwilling) Subscribe(ctx context.Context, h event.Handler, opts ...event.SubscribeOption) (event.Subscription, error) {
+	s, err := u.Stream.Subscribe(ctx, h, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return unwillingSubscription{s, u.err}, nil
+}
+
+type unwillingSubscription struct {
+	event.Subscription
+	err *atomic.Pointer[error]
+}
+
+func (s unwillingSubscription) Close(ctx context.Context) error {
+	if err := s.err.Load(); err != nil {
+		return *err
+	}
+	return s.Subscription.Close(ctx)
+}
+
+// A subscription that the stream refuses is none; one that does not close is closed with
+// the wrapper.
+func TestSubscriptionsThatFail(t *testing.T) {
+	inner, err := event.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close(context.WithoutCancel(t.Context()))
+	w, err := wrapper.New(wrapper.WithName("billing"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	says := unwilling{inner, &atomic.Pointer[error]{}}
+	s := wevent.Stream(w, says)
+	one, err1 := s.Subscribe(t.Context(), nil)
+	many, err2 := s.SubscribeBatch(t.Context(), nil)
+	if one != nil || many != nil || !errors.Is(err1, event.ErrInvalid) || !errors.Is(err2, event.ErrInvalid) {
+		t.Errorf("without a handler: %v, %v, %v, %v", one, err1, many, err2)
+	}
+	got := make(chan *event.Record, 10)
+	sub := subscribe(t, s, func(_ context.Context, r *event.Record) error { got <- r; return nil })
+	bad := errors.New("not yet")
+	says.err.Store(&bad)
+	if err := sub.Close(t.Context()); !errors.Is(err, bad) {
+		t.Errorf("Close: %v", err)
+	}
+	publish(t, s, &event.Record{Type: "a"})
+	receive(t, got)
+	says.err.Store(nil)
+	if err := w.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := inner.Publish(t.Context(), &event.Record{Type: "b"}); err != nil {
+		t.Error(err)
+	}
+	if n := sub.Stats().Handled; n != 1 {
+		t.Errorf("%d records were handled, want the one before the wrapper closed", n)
+	}
+}
