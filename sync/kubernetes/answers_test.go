@@ -77,7 +77,7 @@ func (a *api) driver(t *testing.T) *driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDriver(c, true, map[string]string{"shared": "foreign"})
+	d := newDriver(c, true, map[string]string{"shared": "foreign", "zz": "foreign-zz"})
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Error(err)
@@ -281,6 +281,7 @@ func TestTheHolderThatALeaseNames(t *testing.T) {
 	}{
 		{held("6", mine), dsync.Candidate{Owner: "me", Token: 6}, nil},
 		{held("6", "pod-1"), dsync.Candidate{Owner: "pod-1"}, nil},
+		{strings.Replace(renewed, mine, "pod-1", 1), dsync.Candidate{Owner: "pod-1"}, nil}, // took over from us
 		{held("6", ""), dsync.Candidate{}, dsync.ErrNoLeader},
 		{missing, dsync.Candidate{}, dsync.ErrNoLeader},
 		{denied, dsync.Candidate{}, fault.Denied},
@@ -393,19 +394,28 @@ func TestAnswersToAList(t *testing.T) {
 	all := `200 {"metadata":{"resourceVersion":"9"},"items":[` + strings.Join([]string{
 		item("a", "sync/n/lock/a", mine), item("b", "sync/n/lock/b", ""), item("c", "sync/other/lock/c", mine), item("d", "sync/n/lock/d", "pod"),
 	}, ",") + `]}`
-	own := `200 {"metadata":{"resourceVersion":"9"},"items":[` + item("foreign", "sync/n/lock/a", mine) + `]}` // named as the election's
-	want := "sync/n/lock/a me, sync/n/lock/d pod, sync/n/leader/shared boss"
+	own := `200 {"metadata":{"resourceVersion":"9"},"items":[` + item("foreign", "sync/n/leader/shared", "boss") + `]}`
+	once := 0
+	err := (&api{get: []string{own, missing}}).driver(t).List(t.Context(), "sync/n/", func(string, dsync.Hold) bool { once++; return true })
+	if err != nil || once != 1 {
+		t.Errorf("an election that is listed already: %d times, %v", once, err)
+	}
+	a := &api{get: []string{own, missing}}
+	_ = a.driver(t).List(t.Context(), "sync/n/", func(string, dsync.Hold) bool { return true })
+	if sent := a.requests(); sent != "GET GET" {
+		t.Errorf("sent %s, want the list and the other election", sent)
+	}
+	want := "sync/n/lock/a me, sync/n/lock/d pod, sync/n/leader/shared boss, sync/n/leader/zz boss"
 	for what, c := range map[string]struct {
 		get  []string
 		most int
 		want int
 		err  error
 	}{
-		"all":                      {[]string{all, held("6", "boss")}, 10, 3, nil},
+		"all":                      {[]string{all, held("6", "boss")}, 10, 4, nil},
 		"the first":                {[]string{all}, 1, 1, nil},
 		"up to the election":       {[]string{all, held("6", "boss")}, 3, 3, nil},
 		"an election without one":  {[]string{all, missing}, 10, 2, nil},
-		"an election of our own":   {[]string{own, held("6", "boss")}, 10, 1, nil},
 		"an outage":                {[]string{broken, missing}, 10, 0, fault.Unavailable},
 		"no rights":                {[]string{denied, missing}, 10, 0, fault.Denied},
 		"an outage of an election": {[]string{all, broken}, 10, 2, fault.Unavailable},
@@ -546,6 +556,47 @@ func TestCloseDeletesWhatWasReleased(t *testing.T) {
 	}
 	if err := d.Close(); err != nil || a.deleted != 1 {
 		t.Errorf("Close: %v, %d Leases were deleted, want 1", err, a.deleted)
+	}
+	if _, err := d.Holder(t.Context(), asked.Key); err == nil || errors.Is(err, dsync.ErrNoLeader) {
+		t.Errorf("a connection of its own works after Close: %v", err)
+	}
+	given := (&api{get: []string{missing}}).driver(t)
+	given.own = false
+	if err := given.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := given.Holder(t.Context(), asked.Key); !errors.Is(err, dsync.ErrNoLeader) {
+		t.Errorf("a connection that was given is closed: %v", err)
+	}
+	given.own = true
+}
+
+// A Lease that gets another version keeps the token of its holder, which was the old one.
+func TestASpoiltLeaseKeepsItsToken(t *testing.T) {
+	other := strings.Repeat("Q", 26)
+	for holder, want := range map[string]string{"other_" + other: other + " 5", "pod-1": "", "": ""} {
+		a := &api{put: []string{held("6", holder)}}
+		cl := a.driver(t).Claim(asked).(*claim)
+		l := &lease{Spec: spec{Holder: &holder}}
+		l.Name, l.ResourceVersion = "x", "5"
+		if err := cl.spoil(t.Context(), l); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(a.last, want) || strings.Contains(a.last, tokenKey) != (want != "") {
+			t.Errorf("%q: wrote %s, want token %q", holder, a.last, want)
+		}
+	}
+}
+
+// What is no Lease is an error, not an empty one.
+func TestWhatIsNoLease(t *testing.T) {
+	for text, well := range map[string]bool{
+		`{}`: true, `{"metadata":{},"spec":{}}`: true, `{"metadata":7}`: false, `{"spec":{"leaseDurationSeconds":"x"}}`: false, `[]`: false,
+	} {
+		var l lease
+		if err := json.Unmarshal([]byte(text), &l); (err == nil) != well {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
