@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ func TestKindsInRequests(t *testing.T) {
 		"deltas": {[]engineotlp.Option{engineotlp.WithDelta()}, "map[c:1 true g:0 false h:1 false u:2 false]"},
 	} {
 		got := map[string]string{}
+		var buckets []string
 		taken := roundTrip(func(r *http.Request) (*http.Response, error) {
 			b, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -54,6 +56,9 @@ func TestKindsInRequests(t *testing.T) {
 				for _, sc := range r.ScopeMetrics {
 					for _, m := range sc.Metrics {
 						got[m.Name] = fmt.Sprint(m.kind().AggregationTemporality, m.kind().IsMonotonic)
+						if m.Histogram != nil {
+							buckets = m.Histogram.DataPoints[0].BucketCounts
+						}
 					}
 				}
 			}
@@ -65,17 +70,24 @@ func TestKindsInRequests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 2 {
+		for n := range 2 {
 			m.Counter("c").Inc()
 			m.UpDownCounter("u").Add(1)
 			m.Gauge("g").Set(1)
-			m.Histogram("h").Observe(1)
+			m.Histogram("h", metrics.Buckets(2)).Observe(1)
 			clear(got)
 			if err := m.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if fmt.Sprint(got) != c.want {
 				t.Errorf("%s: %v, want %s", name, got, c.want)
+			}
+			first := 1 // in the first bucket
+			if name == "totals" {
+				first += n
+			}
+			if want := []string{fmt.Sprint(first), "0"}; !slices.Equal(buckets, want) {
+				t.Errorf("%s, export %d: %q are in the buckets, want %q", name, n, buckets, want)
 			}
 		}
 		if err := m.Close(t.Context()); err != nil {

@@ -98,6 +98,16 @@ func TestEmptySides(t *testing.T) {
 	}
 }
 
+// A label without a value is none, in protobuf too.
+func TestLabelsInProtobuf(t *testing.T) {
+	s := &metrics.Snapshot{Families: []metrics.Family{{Name: "n", Kind: metrics.KindGauge, Keys: []string{"full", "empty"},
+		Series: []metrics.Series{{ID: 1, Values: []string{"v", ""}}}}}}
+	page := AppendProtobuf(nil, s)
+	if full, empty := bytes.Contains(page, appendLabelProto(nil, "full", "v")), bytes.Contains(page, []byte("empty")); !full || empty {
+		t.Errorf("the label with a value is there %v, that without one %v: %x", full, empty, page)
+	}
+}
+
 func TestATimeThatIsNone(t *testing.T) {
 	if b := appendTime(nil, 15, time.Time{}); b != nil {
 		t.Errorf("%x", b)
