@@ -234,6 +234,7 @@ func TestAnswersToATry(t *testing.T) {
 		"a lease that is over":    {1, []any{12}, []any{errOver, done(true, kvs("2-0 1 me 9 2"))}, nil, 9, nil, "grant txn2 grant txn2", 1},
 		"no lease":                {1, []any{errNoLeader}, nil, nil, 0, fault.Unavailable, "grant", 0},
 		"no answer to the lease":  {1, []any{errCut}, nil, nil, 0, fault.Unavailable, "grant", 0},
+		"no answer in time":       {1, []any{context.Canceled}, nil, nil, 0, fault.Unavailable, "grant", 0},
 		"no rights to it":         {1, []any{errRights}, nil, nil, 0, fault.Denied, "grant", 0},
 		"refused":                 {1, []any{12}, []any{errNoLeader}, nil, 0, fault.Unavailable, "grant txn2", 0},
 		"no rights":               {1, []any{12}, []any{errRights}, nil, 0, fault.Denied, "grant txn2", 0},
@@ -513,11 +514,15 @@ func TestLeasesAreShared(t *testing.T) {
 		}
 		a.alive = []any{errOver}
 		time.Sleep(6 * time.Second)
-		if l, err := d.lease(t.Context(), 12*time.Second); err != nil || l.id != 4 || a.requests() != "alive3 grant" {
+		l, err := d.lease(t.Context(), 12*time.Second)
+		if err != nil || l.id != 4 || a.requests() != "alive3 grant" {
 			t.Errorf("one that the server does not know: %+v, %v", l, err)
 		}
 		if err := d.Close(); err != nil {
 			t.Error(err)
+		}
+		if !l.over() {
+			t.Error("a lease lives after Close")
 		}
 		sent := strings.Fields(a.requests())
 		slices.Sort(sent)
@@ -778,4 +783,26 @@ func TestOneRequestForALease(t *testing.T) {
 			t.Errorf("sent %s, want one", sent)
 		}
 	})
+}
+
+// Who is granted in an outage has what is left of its lease.
+func TestAGrantInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mine, other := "1-0 1 me 9 1", "2-0 1 other 5 2"
+		behind, first := done(true, kvs(other), kvs(other), kvs(mine)), done(true, kvs(mine), kvs(), kvs(mine))
+		a := &cluster{
+			grant: []any{3}, alive: []any{errNoLeader}, watch: []any{time.Hour, 600 * time.Millisecond},
+			txn: []any{done(true, kvs(other)), behind, behind, behind, behind, first},
+		}
+		r := asked
+		r.TTL = 3 * time.Second
+		end := time.Now().Add(r.TTL)
+		g, err := a.driver(t).Claim(r).Acquire(t.Context(), true)
+		if err != nil || g.Token != 9 || !g.Until.Equal(end) || time.Until(end) > r.TTL/2 {
+			t.Errorf("%+v, %v with %v left, want until %v", g, err, time.Until(end), end)
+		}
+	})
+	if err := held(nil); !errors.Is(err, dsync.ErrHeld) { // by one that is gone meanwhile
+		t.Errorf("held by nobody: %v", err)
+	}
 }
