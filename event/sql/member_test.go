@@ -150,6 +150,9 @@ func TestOrderOfATurn(t *testing.T) {
 	if len(ds) != 2 || err != nil {
 		t.Fatal(ds, err)
 	}
+	if until := number(t, d, "SELECT MIN(until) FROM event_pending"); until != 1<<61 {
+		t.Errorf("deliveries are due at %d, want them to last as long as the turn", until)
+	}
 	if err := m.Release(t.Context(), ds[:1]); err != nil {
 		t.Fatal(err)
 	}

@@ -96,8 +96,8 @@ func TestLimitsOfRetention(t *testing.T) {
 			t.Errorf("%s: the books have %d bytes and %d trimmed, %v, want %d and %d", c.name, bytes, trimmed, err, len(c.want)*size, n)
 		}
 		put(t, d, "f")
-		if got := left(t, d); got != c.want+"f" {
-			t.Errorf("%s: then there is %q", c.name, got)
+		if got := left(t, d); got != c.want+"f" || d.tail.last != 6 {
+			t.Errorf("%s: then there is %q, and who waits knows of %d", c.name, got, d.tail.last)
 		}
 	}
 }
