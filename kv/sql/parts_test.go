@@ -464,3 +464,21 @@ func TestGetIsPreparedOnce(t *testing.T) {
 		t.Errorf("%v, prepared %v, then %v", err, s, d.quick.Load())
 	}
 }
+
+// Where nothing is dead nothing is done, and who comes too late is told so.
+func TestNothingToRemove(t *testing.T) {
+	d := inMemory(t)
+	for range 2 {
+		if n, err := d.cleanSome(t.Context(), time.Hour, 10); n != 0 || err != nil {
+			t.Errorf("%d rows are removed, %v", n, err)
+		}
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if n, err := d.cleanSome(over, time.Hour, 10); n != 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("after the context's end: %d rows are removed, %v", n, err)
+	}
+	if got := number(t, d, "SELECT cleaned FROM kv_state"); got != 0 {
+		t.Errorf("rows up to %d are said to be removed", got)
+	}
+}
