@@ -246,3 +246,34 @@ func TestPartsThatFail(t *testing.T) {
 		t.Errorf("then %q is listed, %v", got, err)
 	}
 }
+
+type toldOf []string
+
+func (s *toldOf) Put(item kv.Item)  { *s = append(*s, "+"+item.Key) }
+func (s *toldOf) Delete(key string) { *s = append(*s, "-"+key) }
+func (s *toldOf) Synced(uint64)     {}
+
+// A key whose value can't be read is not told as deleted; another program's is.
+func TestKeysThatCannotBeRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want string
+		fail error
+	}{
+		"all is read": {nil, "+a +b -none", nil}, "another program's": {answerOf("WRONGTYPE no string"), "+a -b -none", nil}, "lost": {io.EOF, "", kv.ErrUnavailable},
+	} {
+		d, s := onDouble(t, false)
+		s.items = map[string]string{"a": "1", "b": "2"}
+		s.fail = func(cmd goredis.Cmder) error {
+			if cmd.Args()[1] == "b" {
+				return c.err
+			}
+			return nil
+		}
+		var sink toldOf
+		err := d.tell(t.Context(), []string{"a", "b", "none"}, &sink)
+		if got := strings.Join(sink, " "); got != c.want || fault.KindOf(err) != fault.KindOf(c.fail) || (err == nil) != (c.fail == nil) {
+			t.Errorf("%s: told %q, %v, want %q, %v", name, got, err, c.want, c.fail)
+		}
+	}
+}
