@@ -246,6 +246,7 @@ func TestALateServerTakesTheTokenOver(t *testing.T) {
 				t.Errorf("%s: %+v, %v", what, g, err)
 			}
 			cancel() // the caller has what it asked for
+			synctest.Wait()
 			close(late)
 			q.running.Wait()
 			if servers[2].cut > 0 {
@@ -481,6 +482,7 @@ func TestALateLookIsNotCut(t *testing.T) {
 			t.Errorf("%+v, %v", got, err)
 		}
 		cancel()
+		synctest.Wait()
 		close(late)
 		q.running.Wait()
 		if servers[2].cut > 0 {
