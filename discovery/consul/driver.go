@@ -174,8 +174,15 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 
 // past is what is known of a service from before, also from an earlier session.
 type past struct {
-	index uint64            // a lower one means that the agent has lost data
-	known map[string]uint64 // when the entries of the last answer were created
+	index uint64             // a lower one means that the agent has lost data
+	known map[string]created // the entries of the last answer
+}
+
+// created is when and where an entry was made. An agent that has lost its data has
+// another node's ID, though the index of an entry may be the same by chance.
+type created struct {
+	node  string
+	index uint64
 }
 
 // judge is update, with what the past says about the missing. Consul keeps no
@@ -187,11 +194,14 @@ func (d *driver) judge(service string, a conn.Answer[[]*api.ServiceEntry], first
 	defer d.mu.Unlock()
 	p := d.past[service]
 	before, stands := p.known, false
-	p.known = make(map[string]uint64, len(a.Value))
+	p.known = make(map[string]created, len(a.Value))
 	for _, e := range a.Value {
-		id := entry(e.Service, e.Node).ID
-		p.known[id] = e.Service.CreateIndex
-		stands = stands || before[id] != 0 && before[id] == e.Service.CreateIndex
+		id, c := entry(e.Service, e.Node).ID, created{index: e.Service.CreateIndex}
+		if e.Node != nil {
+			c.node = e.Node.ID
+		}
+		p.known[id] = c
+		stands = stands || c.index != 0 && before[id] == c
 	}
 	if a.Index < p.index || a.Reset || first && !stands {
 		before = nil

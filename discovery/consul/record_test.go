@@ -110,31 +110,36 @@ func TestAWipedAgentDoesNotLookLikeDeregistrations(t *testing.T) {
 		first bool // of a session
 		has   created
 		want  map[string]discovery.Fate
+		node  string
 	}
 	const left, lost = discovery.Deregistered, discovery.Lost
 	for name, steps := range map[string][]step{
 		"those that are missing have deregistered": {
-			{90, true, created{"a": 5, "b": 6}, nil},
-			{91, false, created{"a": 5}, map[string]discovery.Fate{"b": left}},
-			{92, false, created{}, map[string]discovery.Fate{"a": left}},
+			{90, true, created{"a": 5, "b": 6}, nil, ""},
+			{91, false, created{"a": 5}, map[string]discovery.Fate{"b": left}, ""},
+			{92, false, created{}, map[string]discovery.Fate{"a": left}, ""},
 		},
 		"a lower index: they are lost and come back": {
-			{90, true, created{"a": 5, "b": 6, "c": 7}, nil},
-			{12, false, created{}, map[string]discovery.Fate{"a": lost, "b": lost, "c": lost}},
-			{13, false, created{"a": 13}, map[string]discovery.Fate{"b": lost}},
-			{14, false, created{"b": 14}, map[string]discovery.Fate{"a": left, "c": lost}},
+			{90, true, created{"a": 5, "b": 6, "c": 7}, nil, ""},
+			{12, false, created{}, map[string]discovery.Fate{"a": lost, "b": lost, "c": lost}, ""},
+			{13, false, created{"a": 13}, map[string]discovery.Fate{"b": lost}, ""},
+			{14, false, created{"b": 14}, map[string]discovery.Fate{"a": left, "c": lost}, ""},
 		},
 		"a new session at the same data: one deregistered in between": {
-			{90, true, created{"a": 5, "b": 6}, nil},
-			{95, true, created{"a": 5}, map[string]discovery.Fate{"b": left}},
+			{90, true, created{"a": 5, "b": 6}, nil, ""},
+			{95, true, created{"a": 5}, map[string]discovery.Fate{"b": left}, ""},
 		},
 		"a new session at data that began again, with a higher index": {
-			{20, true, created{"a": 5, "b": 6}, nil},
-			{30, true, created{"a": 25}, map[string]discovery.Fate{"b": lost}},
+			{20, true, created{"a": 5, "b": 6}, nil, ""},
+			{30, true, created{"a": 25}, map[string]discovery.Fate{"b": lost}, ""},
+		},
+		"a new session at data that began again, with an index of before": {
+			{20, true, created{"a": 5, "b": 6}, nil, "n1"},
+			{30, true, created{"a": 5}, map[string]discovery.Fate{"b": lost}, "n2"},
 		},
 		"a new session and nothing is there": {
-			{20, true, created{"a": 5, "b": 6}, nil},
-			{30, true, created{}, map[string]discovery.Fate{"a": lost, "b": lost}},
+			{20, true, created{"a": 5, "b": 6}, nil, ""},
+			{30, true, created{}, map[string]discovery.Fate{"a": lost, "b": lost}, ""},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +147,7 @@ func TestAWipedAgentDoesNotLookLikeDeregistrations(t *testing.T) {
 			for i, s := range steps {
 				a := conn.Answer[[]*api.ServiceEntry]{Index: s.index}
 				for id, at := range s.has {
-					a.Value = append(a.Value, &api.ServiceEntry{Service: &api.AgentService{ID: id, CreateIndex: at}})
+					a.Value = append(a.Value, &api.ServiceEntry{Node: &api.Node{ID: s.node}, Service: &api.AgentService{ID: id, CreateIndex: at}})
 				}
 				u := d.judge("s", a, s.first)
 				for id, want := range s.want {
