@@ -62,16 +62,17 @@ func TestStoryOnEmbeddedDefaults(t *testing.T) { story(t) }
 
 func TestStoryOnRealServers(t *testing.T) {
 	redis, etcd, consul := servertest.SharedRedis(t), servertest.SharedEtcd(t), servertest.SharedConsul(t)
-	out := story(t, "-kv", "redis://"+redis.Addr(), "-sync", "etcd://"+etcd.Addr(), "-discovery", "consul://"+consul.Addr())
+	out := story(t, "-rate", "50", "-kv", "redis://"+redis.Addr(), "-sync", "etcd://"+etcd.Addr(), "-discovery", "consul://"+consul.Addr())
 	if !strings.Contains(out, "kv on redis://") {
 		t.Errorf("does not say what it ran on:\n%s", out)
 	}
 }
 
-// One database is enough for everything that is shared.
+// One database is enough for everything that is shared. A busy machine does no more than some
+// dozen calls a second through it, each of which is a write to the store and an event.
 func TestStoryOnOnePostgres(t *testing.T) {
 	dsn := servertest.Postgres(t).DSN()
-	out := story(t, "-kv", dsn, "-sync", dsn, "-discovery", dsn, "-event", dsn)
+	out := story(t, "-rate", "25", "-kv", dsn, "-sync", dsn, "-discovery", dsn, "-event", dsn)
 	for _, want := range []string{"kv on postgres://", "sync on postgres://", "discovery on postgres://", "event on postgres://"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in:\n%s", want, out)
@@ -83,7 +84,7 @@ func TestStoryOnKubernetesAndKafka(t *testing.T) {
 	k := servertest.SharedKubernetes(t)
 	k.Do(t, http.MethodPost, "/api/v1/namespaces", `{"metadata":{"name":"quickstart"}}`)
 	config := "kubeconfig:" + k.Kubeconfig(t, k.Addr(), servertest.KubeAdmin, k.Namespace(t))
-	out := story(t, "-sync", config, "-discovery", config, "-event", "kafka://"+servertest.SharedKafka(t).Addr())
+	out := story(t, "-rate", "50", "-sync", config, "-discovery", config, "-event", "kafka://"+servertest.SharedKafka(t).Addr())
 	for _, want := range []string{"discovery on kubeconfig:", "event on kafka://"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in:\n%s", want, out)
