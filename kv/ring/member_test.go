@@ -58,17 +58,7 @@ func TestDrainedWaitsForTheRegistry(t *testing.T) {
 	defer cancel()
 	a, entered := enter("a", slow)
 	b, last := enter("b", d)
-	for _, n := range []*Node{a, b} {
-		for v := n.v.Load(); v == nil || !v.has("a") || !v.has("b"); v = n.v.Load() {
-			if ctx.Err() != nil {
-				t.Fatal("the nodes do not meet")
-			}
-			<-time.After(time.Millisecond)
-		}
-		if err := n.Settled(ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
+	meet(ctx, t, a, b)
 	notYet := func(when string) {
 		t.Helper()
 		short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
@@ -130,5 +120,24 @@ func TestMembershipJoinsOnce(t *testing.T) {
 	}
 	if _, err := Member(WithKey(testKey)).Join(d, nil, nil); !errors.Is(err, kv.ErrInvalid) {
 		t.Errorf("no instance: %v", err)
+	}
+}
+
+// meet waits until each of the nodes knows all of them, and has what it owns: no write of what
+// follows meets a change of the owners.
+func meet(ctx context.Context, t *testing.T, nodes ...*Node) {
+	t.Helper()
+	for _, n := range nodes {
+		for _, other := range nodes {
+			for v := n.v.Load(); v == nil || !v.has(other.self); v = n.v.Load() {
+				if ctx.Err() != nil {
+					t.Fatal("the nodes do not meet")
+				}
+				<-time.After(time.Millisecond)
+			}
+		}
+		if err := n.Settled(ctx); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

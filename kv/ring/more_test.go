@@ -208,13 +208,14 @@ func TestPeersOverMutualTLS(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(model.Certificate())
 	model.Close()
-	stores := make([]kv.KV, 2)
+	stores, nodes := make([]kv.KV, 2), make([]*Node, 2)
 	for i := range stores {
 		id := fmt.Sprint("n", i)
 		node, err := New(d, "cells", id, WithKey(testKey), WithTLS(&tls.Config{RootCAs: roots, Certificates: []tls.Certificate{cert}}))
 		if err != nil {
 			t.Fatal(err)
 		}
+		nodes[i] = node
 		server := httptest.NewUnstartedServer(node)
 		server.EnableHTTP2 = true // as a service's server may
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert}
@@ -231,6 +232,7 @@ func TestPeersOverMutualTLS(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
+	meet(ctx, t, nodes...)
 	for i := range 20 {
 		key := fmt.Sprint(i)
 		if _, err := stores[0].Put(ctx, key, []byte("v")); err != nil {
