@@ -2,10 +2,8 @@ package sql_test
 
 import (
 	"context"
-	dbsql "database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 
 	"github.com/micro/go-platform/db"
@@ -17,15 +15,8 @@ import (
 // Whatever call of the database fails, and however: the table says so, what is stored
 // is as before or as after, and the same again succeeds.
 func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
-	path, n := t.TempDir(), 0
 	nth.Run(t, nth.Promises{Unavailable: db.ErrUnavailable, Unknown: db.ErrUnknownOutcome}, func(t *testing.T, p nth.Plan) nth.World {
-		n++
-		dsn := "file:" + filepath.Join(path, fmt.Sprint(n, ".db")) + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(off)"
-		plain, err := dbsql.Open("sqlite", dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pool := nth.SQL(p, plain.Driver(), dsn)
+		plain, pool := nth.SQLite(t, p)
 		pool.SetMaxOpenConns(1)
 		var d db.DB
 		var tb db.Table
@@ -95,23 +86,8 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 				{Name: "count", Do: func(ctx context.Context) error { return counted(tb.Count(ctx, matching)) }},
 				{Name: "close", Once: true, Do: func(context.Context) error { return errors.Join(d.Close(), pool.Close()) }},
 			},
-			State: func() string {
-				rows, err := plain.QueryContext(context.WithoutCancel(t.Context()), "SELECT id || metadata FROM orders ORDER BY id")
-				if err != nil {
-					return "" // not made yet
-				}
-				defer rows.Close()
-				text := ""
-				for rows.Next() {
-					var item string
-					if err := rows.Scan(&item); err != nil {
-						t.Fatal(err)
-					}
-					text += item + " "
-				}
-				return text
-			},
-			End: func() { plain.Close() },
+			State: func() string { return nth.Rows(t, plain, "SELECT id || metadata FROM orders ORDER BY id") },
+			End:   func() { plain.Close() },
 		}
 	})
 }

@@ -2,10 +2,8 @@ package sql_test
 
 import (
 	"context"
-	dbsql "database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,14 +16,8 @@ import (
 // Whatever call of the database fails, and however: the caller hears of it, or the
 // heartbeats and the followers try again; who has left is out of the registry.
 func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
-	path, n := t.TempDir(), 0
 	nth.Run(t, nth.Promises{Unavailable: discovery.ErrUnavailable, Unknown: discovery.ErrUnknownOutcome}, func(t *testing.T, p nth.Plan) nth.World {
-		n++
-		dsn := "file:" + filepath.Join(path, fmt.Sprint(n, ".db")) + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(off)"
-		plain, err := dbsql.Open("sqlite", dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
+		plain, db := nth.SQLite(t, p)
 		before, err := discovery.New(sql.On(enginesql.FromDB(enginesql.SQLite, plain)))
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +28,6 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 		if err := before.Close(); err != nil {
 			t.Fatal(err)
 		}
-		db := nth.SQL(p, plain.Driver(), dsn)
 		var d discovery.Discovery
 		var a, b discovery.Registration
 		in := func(id string) discovery.Instance {
@@ -75,20 +66,7 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 			},
 			State: func() string {
 				time.Sleep(time.Minute) // what goes on in the background is done
-				rows, err := plain.QueryContext(context.WithoutCancel(t.Context()), "SELECT service || id FROM discovery_instances WHERE gone = 0 ORDER BY 1")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer rows.Close()
-				text := ""
-				for rows.Next() {
-					var key string
-					if err := rows.Scan(&key); err != nil {
-						t.Fatal(err)
-					}
-					text += key + " "
-				}
-				return text
+				return nth.Rows(t, plain, "SELECT service || id FROM discovery_instances WHERE gone = 0 ORDER BY 1")
 			},
 			End: func() { plain.Close() },
 		}

@@ -3,8 +3,6 @@ package inbox_test
 import (
 	"context"
 	dbsql "database/sql"
-	"fmt"
-	"path/filepath"
 	"testing"
 
 	engine "github.com/micro/go-platform/engine/sql"
@@ -19,19 +17,11 @@ import (
 // asked for is there only if it may have been committed, and handed out again the record
 // is handled once.
 func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
-	path := t.TempDir()
-	n := 0
 	nth.Run(t, nth.Promises{Unavailable: event.ErrUnavailable, Unknown: event.ErrUnknownOutcome}, func(t *testing.T, p nth.Plan) nth.World {
-		n++
-		dsn := "file:" + filepath.Join(path, fmt.Sprint(n, ".db")) + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(off)"
-		plain, err := dbsql.Open("sqlite", dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
+		plain, db := nth.SQLite(t, p)
 		if _, err := plain.ExecContext(t.Context(), "CREATE TABLE effects (record TEXT)"); err != nil {
 			t.Fatal(err)
 		}
-		db := nth.SQL(p, plain.Driver(), dsn)
 		var handle event.Handler
 		record := func(id string) func(context.Context) error {
 			return func(ctx context.Context) error { return handle(ctx, &event.Record{ID: id, Type: "t"}) }
@@ -54,23 +44,8 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 				{Name: "handle the first again", Unbounded: true, Do: record("one")},
 				{Name: "close", Once: true, Do: func(context.Context) error { return db.Close() }},
 			},
-			State: func() string {
-				var text string
-				rows, err := plain.QueryContext(context.WithoutCancel(t.Context()), "SELECT record FROM effects ORDER BY rowid")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer rows.Close()
-				for rows.Next() {
-					var id string
-					if err := rows.Scan(&id); err != nil {
-						t.Fatal(err)
-					}
-					text += id + " "
-				}
-				return text
-			},
-			End: func() { plain.Close() },
+			State: func() string { return nth.Rows(t, plain, "SELECT record FROM effects ORDER BY rowid") },
+			End:   func() { plain.Close() },
 		}
 	})
 }

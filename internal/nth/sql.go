@@ -4,7 +4,45 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"path/filepath"
+	"strings"
+	"testing"
 )
+
+// SQLite is a file of SQLite, and the same behind a plan. Who tests links the driver.
+func SQLite(t *testing.T, p Plan) (plain, planned *sql.DB) {
+	t.Helper()
+	dsn := "file:" + filepath.Join(t.TempDir(), "x.db") + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(off)"
+	plain, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plain, SQL(p, plain.Driver(), dsn)
+}
+
+// Rows is the State of a World: what a query for one text finds, "" as long as its table
+// is not there.
+func Rows(t *testing.T, plain *sql.DB, query string) string {
+	t.Helper()
+	rows, err := plain.QueryContext(context.WithoutCancel(t.Context()), query)
+	if err != nil && strings.Contains(err.Error(), "no such table") {
+		return ""
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	all := ""
+	for rows.Next() {
+		var one string
+		err := rows.Scan(&one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += one + " "
+	}
+	return all
+}
 
 // SQL is a database behind a plan: its Exec, Query, Begin and Commit fail. d is a driver
 // of database/sql whose connections take contexts. None of them panics: one that does

@@ -2,10 +2,8 @@ package sql_test
 
 import (
 	"context"
-	dbsql "database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 
@@ -18,15 +16,8 @@ import (
 // Whatever call of the database fails, and however: the store says so, what is
 // stored is as before or as after, and the same again succeeds.
 func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
-	path, n := t.TempDir(), 0
 	nth.Run(t, nth.Promises{Unavailable: kv.ErrUnavailable, Unknown: kv.ErrUnknownOutcome}, func(t *testing.T, p nth.Plan) nth.World {
-		n++
-		dsn := "file:" + filepath.Join(path, fmt.Sprint(n, ".db")) + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(off)"
-		plain, err := dbsql.Open("sqlite", dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		db := nth.SQL(p, plain.Driver(), dsn)
+		plain, db := nth.SQLite(t, p)
 		var store kv.KV
 		want := func(err error, ok bool, got any) error {
 			if err == nil && !ok {
@@ -90,20 +81,7 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 				{Name: "close", Once: true, Do: func(context.Context) error { return errors.Join(store.Close(), db.Close()) }},
 			},
 			State: func() string {
-				rows, err := plain.QueryContext(context.WithoutCancel(t.Context()), "SELECT k || '=' || v FROM kv_items WHERE v IS NOT NULL ORDER BY k")
-				if err != nil {
-					return "" // not made yet
-				}
-				defer rows.Close()
-				text := ""
-				for rows.Next() {
-					var item string
-					if err := rows.Scan(&item); err != nil {
-						t.Fatal(err)
-					}
-					text += item + " "
-				}
-				return text
+				return nth.Rows(t, plain, "SELECT k || '=' || v FROM kv_items WHERE v IS NOT NULL ORDER BY k")
 			},
 			End: func() { plain.Close() },
 		}

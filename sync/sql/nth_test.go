@@ -2,10 +2,7 @@ package sql_test
 
 import (
 	"context"
-	dbsql "database/sql"
 	"errors"
-	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,15 +15,8 @@ import (
 // Whatever call of the database fails, and however: the caller hears of it, and
 // nothing is left that holds.
 func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
-	path, n := t.TempDir(), 0
 	nth.Run(t, nth.Promises{Unavailable: dsync.ErrUnavailable, Unknown: dsync.ErrUnknownOutcome}, func(t *testing.T, p nth.Plan) nth.World {
-		n++
-		dsn := "file:" + filepath.Join(path, fmt.Sprint(n, ".db")) + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(off)"
-		plain, err := dbsql.Open("sqlite", dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		db := nth.SQL(p, plain.Driver(), dsn)
+		plain, db := nth.SQLite(t, p)
 		var (
 			s    dsync.Sync
 			lead dsync.Leader
@@ -82,20 +72,7 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 			},
 			State: func() string {
 				time.Sleep(time.Minute) // what goes on in the background is done
-				rows, err := plain.QueryContext(context.WithoutCancel(t.Context()), "SELECT k FROM sync_claims WHERE token > 0 AND until > CAST(unixepoch('subsec') * 1000 AS INTEGER)")
-				if err != nil {
-					return "" // not made yet
-				}
-				defer rows.Close()
-				text := ""
-				for rows.Next() {
-					var key string
-					if err := rows.Scan(&key); err != nil {
-						t.Fatal(err)
-					}
-					text += key + " "
-				}
-				return text
+				return nth.Rows(t, plain, "SELECT k FROM sync_claims WHERE token > 0 AND until > CAST(unixepoch('subsec') * 1000 AS INTEGER)")
 			},
 			End: func() { plain.Close() },
 		}

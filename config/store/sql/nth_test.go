@@ -2,10 +2,8 @@ package sql_test
 
 import (
 	"context"
-	dbsql "database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 
 	"github.com/micro/go-platform/config/store"
@@ -17,14 +15,8 @@ import (
 // Whatever call of the database fails, and however: the store says so, what is
 // stored is as before or as after, and the same again succeeds.
 func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
-	path, n := t.TempDir(), 0
 	nth.Run(t, nth.Promises{Unavailable: store.ErrUnavailable, Unknown: store.ErrUnknownOutcome}, func(t *testing.T, p nth.Plan) nth.World {
-		n++
-		dsn := "file:" + filepath.Join(path, fmt.Sprint(n, ".db")) + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(off)"
-		plain, err := dbsql.Open("sqlite", dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
+		plain, db := nth.SQLite(t, p)
 		before, err := store.New(storesql.On(engine.FromDB(engine.SQLite, plain))) // makes the table
 		if err != nil {
 			t.Fatal(err)
@@ -32,7 +24,6 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 		if err := before.Close(); err != nil {
 			t.Fatal(err)
 		}
-		db := nth.SQL(p, plain.Driver(), dsn)
 		var s store.Store
 		write := func(f func(context.Context) (store.Version, error)) func(context.Context) error {
 			return func(ctx context.Context) error {
@@ -84,21 +75,7 @@ func TestEveryCallOfTheDatabaseMayFail(t *testing.T) {
 				{Name: "close", Once: true, Do: func(context.Context) error { return errors.Join(s.Close(), db.Close()) }},
 			},
 			State: func() string {
-				rows, err := plain.QueryContext(context.WithoutCancel(t.Context()),
-					"SELECT namespace || number || COALESCE(CAST(data AS TEXT), '') || deleted FROM config_versions ORDER BY namespace, number")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer rows.Close()
-				text := ""
-				for rows.Next() {
-					var version string
-					if err := rows.Scan(&version); err != nil {
-						t.Fatal(err)
-					}
-					text += version + " "
-				}
-				return text
+				return nth.Rows(t, plain, "SELECT namespace || number || COALESCE(CAST(data AS TEXT), '') || deleted FROM config_versions ORDER BY namespace, number")
 			},
 			End: func() { plain.Close() },
 		}
