@@ -268,15 +268,12 @@ func (d *driver) begin(ctx context.Context, level dbsql.IsolationLevel) (*dbsql.
 
 func commit(ctx context.Context, tx *dbsql.Tx) error {
 	err := tx.Commit()
+	ended := sql.Ended(ctx, err)
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, dbsql.ErrTxDone): // rolled back when ctx ended
-		tx.Rollback()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return fault.Mark(fault.Unavailable, err)
+	case ended != nil:
+		return ended
 	case sql.IsCollision(err):
 		tx.Rollback() // SQLite's transaction stays open
 		return collision(err)

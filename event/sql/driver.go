@@ -219,19 +219,14 @@ func (d *driver) once(ctx context.Context, f func(t *tx) error) error {
 		if sql.IsTooLarge(err) {
 			return fault.Mark(fault.TooLarge, err)
 		}
-		return sql.ReadError(ended(ctx, err)) // rolled back: not applied
+		if ended := sql.Ended(ctx, err); ended != nil {
+			return ended
+		}
+		return sql.ReadError(err) // rolled back: not applied
 	}
 	err = t.Commit()
-	if errors.Is(err, dbsql.ErrTxDone) {
-		return sql.ReadError(ended(ctx, err))
+	if ended := sql.Ended(ctx, err); ended != nil {
+		return ended
 	}
 	return sql.WriteError(err)
-}
-
-// ended returns the end of ctx for what a transaction says that was rolled back by it.
-func ended(ctx context.Context, err error) error {
-	if errors.Is(err, dbsql.ErrTxDone) && ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
 }

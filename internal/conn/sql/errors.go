@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"net"
@@ -86,6 +87,18 @@ func isDenied(pg string, my uint16, lite int) bool {
 
 // ReadError gives the error of a statement that changes nothing its kind.
 func ReadError(err error) error { return kind(err, false) }
+
+// Ended returns the error of a transaction that its context has rolled back before err
+// came of it, and nil if err is another: nothing was done.
+func Ended(ctx context.Context, err error) error {
+	switch {
+	case !errors.Is(err, sql.ErrTxDone):
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return fault.Mark(fault.Unavailable, err)
+}
 
 // WriteError gives the error of a statement or a commit that changes something
 // its kind: UnknownOutcome, unless the server answered or was not reached.
