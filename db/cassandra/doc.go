@@ -16,10 +16,11 @@
 //
 // A write is a lightweight transaction on the record's row: of several
 // concurrent ones one wins. Those of one process to one record are made one after
-// another, since Cassandra gives up those that hinder each other for long. A search finds every record that was written
-// before it began: an entry is there before its row is, and a row is tested
-// before it is returned, so an entry that a failed write left behind does no
-// harm. Searches that meet such an entry a day later remove it.
+// another, since Cassandra gives up those that hinder each other for long. A
+// search finds every record that was written before it began: an entry is there
+// before its row is, and a row is tested before it is returned, so an entry that a
+// failed write left behind does no harm. Searches that meet such an entry a day
+// later remove it.
 //
 // A new record's Version is the time of its creation in microseconds, by the
 // writer's clock: versions of an id do not repeat after a delete, as long as the
@@ -47,11 +48,10 @@
 // read, which ends what the nodes have begun, and made again if it was not applied,
 // until ctx ends. db.ErrUnknownOutcome is left where others have written since and
 // nothing says whether over this write, and for a deletion where the record is gone.
-// A new record that somebody deletes at the moment that its writer looks it up may be
-// made again.
-// Too few nodes for the consistency is db.ErrUnavailable. A record larger than
-// Cassandra takes (half a segment of its commit log, 16 MiB unless configured) is
-// db.ErrTooLarge.
+// A new record that somebody deletes at the moment that its writer looks it up may
+// be made again. Too few nodes for the consistency is db.ErrUnavailable. A record
+// larger than Cassandra takes (half a segment of its commit log, 16 MiB unless
+// configured) is db.ErrTooLarge.
 //
 // # Closing
 //

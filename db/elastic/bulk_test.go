@@ -131,7 +131,7 @@ func TestIndicesThatAreNotMade(t *testing.T) {
 	}
 }
 
-// The reasons of an error are followed, each said once, and not for ever.
+// The reasons of an error are followed, each said once, and not indefinitely.
 func TestReasonsOfErrors(t *testing.T) {
 	deep := func(n int) string {
 		s := `{"type":"t0","reason":"r0"}`

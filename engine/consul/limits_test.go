@@ -70,7 +70,7 @@ func TestOptionsReachTheAgent(t *testing.T) {
 	status = http.StatusOK
 	own := consul.FromClient(client)
 	if err := errors.Join(own.Ping(t.Context()), own.Close()); err != nil || own.Client() != client {
-		t.Errorf("a client of one's own: %v", err)
+		t.Errorf("a client of your own: %v", err)
 	}
 	none := consul.FromClient(nil)
 	if err := none.Ping(t.Context()); !errors.Is(err, engine.ErrInvalid) || none.Client() != nil || none.Close() != nil {

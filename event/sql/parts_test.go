@@ -439,7 +439,7 @@ func TestWhereReadingBegins(t *testing.T) {
 	}
 }
 
-// Members whose time is over are not told of, and their rows go.
+// Members whose time is over are not listed, and their rows go.
 func TestMembersWhoseTimeIsOver(t *testing.T) {
 	d := inMemory(t)
 	attend := func(name string, ttl time.Duration, want ...string) {

@@ -13,7 +13,7 @@ import (
 	"github.com/micro/go-platform/internal/watch"
 )
 
-// What is told of sessions that end, and how long the next one waits: a first gap is
+// What watchers are told when sessions end, and how long the next one waits: a first gap is
 // nobody's failure and costs no time, a second one without progress does.
 func TestWhatIsToldOfSessions(t *testing.T) {
 	boom := errors.New("boom")

@@ -431,7 +431,7 @@ func TestRowsThatBreakOff(t *testing.T) {
 		}
 	}
 	if failed != 1 {
-		t.Errorf("List has told of %d errors", failed)
+		t.Errorf("List has reported %d errors", failed)
 	}
 	var bad *kv.BatchError
 	if _, err := d.GetMany(t.Context(), []string{"a", "b"}); !errors.As(err, &bad) {

@@ -147,7 +147,7 @@ func TestMoreClientsAreLikeTheUsers(t *testing.T) {
 	}
 }
 
-// hooked is told of connections.
+// hooked is notified of connections.
 type hooked struct{ connects chan string }
 
 func (h *hooked) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, _ error) {

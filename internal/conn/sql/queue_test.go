@@ -120,7 +120,7 @@ func TestATurnThatComesTooLateIsPassedOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 301 {
-				<-errs // whoever waits for ever is a deadlock
+				<-errs // whoever waits indefinitely is a deadlock
 			}
 			var err error
 			tx, err = d.BeginTx(t.Context(), nil)
@@ -164,7 +164,7 @@ func TestClosedWhileWritersWait(t *testing.T) {
 	})
 }
 
-// TestWritersThatCannotConnect has each of them refused, and nobody wait for ever.
+// TestWritersThatCannotConnect has each of them refused, and nobody wait indefinitely.
 func TestWritersThatCannotConnect(t *testing.T) {
 	leak.Check(t)
 	d, err := sql.Open(sql.Config{Kind: sql.SQLite, Address: t.TempDir()}) // a folder
