@@ -334,16 +334,17 @@ func TestATableThatCannotBeRead(t *testing.T) {
 // it passes. Where that can't be noted it waits, and the rest with it.
 func TestARowThatKeepsFailing(t *testing.T) {
 	for _, limit := range []int{1, 2, 3} {
+		tries := 0
+		refuse := func(_ context.Context, rs []*event.Record) error {
+			if rs[0].Subject == "bad" {
+				tries++
+				return event.ErrUnknownOutcome
+			}
+			return nil
+		}
 		inBubble(t, func(t *testing.T, w *world) {
 			w.put("bad", "0", "1")
-			tries := 0
-			w.publish = func(_ context.Context, rs []*event.Record) error {
-				if rs[0].Subject == "bad" {
-					tries++
-					return event.ErrUnknownOutcome
-				}
-				return nil
-			}
+			w.publish = refuse
 			w.exec("CREATE TRIGGER broken BEFORE UPDATE OF refused ON event_outbox BEGIN SELECT RAISE(ABORT, 'no such luck'); END")
 			relay(t, w.box, w)
 			w.after(time.Minute, "0", "1")
@@ -360,16 +361,10 @@ func TestARowThatKeepsFailing(t *testing.T) {
 				t.Errorf("%d tries", tries)
 			}
 		}, outbox.WithMaxFailures(limit))
+		tries = 0
 		inBubble(t, func(t *testing.T, w *world) {
 			w.put("bad", "0", "1")
-			tries := 0
-			w.publish = func(_ context.Context, rs []*event.Record) error {
-				if rs[0].Subject == "bad" {
-					tries++
-					return event.ErrUnknownOutcome
-				}
-				return nil
-			}
+			w.publish = refuse
 			relay(t, w.box, w)
 			w.after(time.Minute, "0", "1")
 			if want := max(limit, 2); tries != want { // the first one is of all rows together

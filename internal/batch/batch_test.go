@@ -67,22 +67,27 @@ func TestConcurrentCallsShareTrips(t *testing.T) {
 }
 
 func TestFarServerGetsMoreLanes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g, _, _ := group(2*time.Millisecond, 100, false)
-		for range 30 {
-			_, _ = g.Do(t.Context(), &add{})
-		}
-		start := time.Now()
-		var wg sync.WaitGroup
-		for range 12 {
-			wg.Go(func() { _, _ = g.Do(t.Context(), &add{}) })
-		}
-		wg.Wait()
-		if took := time.Since(start); took != 2*time.Millisecond {
-			t.Errorf("12 callers of a server that is 2ms away took %v", took)
-		}
-		g.Wait()
-	})
+	for _, c := range []struct {
+		max  int
+		slow bool
+	}{{100, false}, {1, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			g, _, _ := group(2*time.Millisecond, c.max, c.slow)
+			for range 30 {
+				_, _ = g.Do(t.Context(), &add{})
+			}
+			start := time.Now()
+			var wg sync.WaitGroup
+			for range 12 {
+				wg.Go(func() { _, _ = g.Do(t.Context(), &add{}) })
+			}
+			wg.Wait()
+			if took := time.Since(start); took != 2*time.Millisecond {
+				t.Errorf("%+v: 12 callers of a server that is 2ms away took %v", c, took)
+			}
+			g.Wait()
+		})
+	}
 }
 
 func TestCallersLeave(t *testing.T) {
@@ -235,23 +240,4 @@ func TestStuckLanesKeepNobodyWaiting(t *testing.T) {
 			})
 		}
 	}
-}
-
-func TestFarServerGetsMoreLanesAlsoSlowly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g, _, _ := group(2*time.Millisecond, 1, true)
-		for range 30 {
-			_, _ = g.Do(t.Context(), &add{})
-		}
-		start := time.Now()
-		var wg sync.WaitGroup
-		for range 12 {
-			wg.Go(func() { _, _ = g.Do(t.Context(), &add{}) })
-		}
-		wg.Wait()
-		if took := time.Since(start); took != 2*time.Millisecond {
-			t.Errorf("12 callers took %v", took)
-		}
-		g.Wait()
-	})
 }
