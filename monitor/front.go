@@ -81,7 +81,8 @@ func (f *front) run() {
 		})
 	}
 	if f.o.onChange != nil {
-		f.life.Go(f.changes)
+		began, _ := f.judge(func(string) bool { return true }, true)
+		f.life.Go(func(ctx context.Context) { f.changes(ctx, began) })
 	}
 }
 

@@ -79,28 +79,25 @@ func (f *front) judge(asked func(name string) bool, settled bool) (s Status, wel
 	return s, well
 }
 
-// changes calls the function of WithOnChange. A check that has no result yet
-// is no change: a process that begins well has none to tell.
-func (f *front) changes(ctx context.Context) {
-	var old *Status
+// changes calls the function of WithOnChange for what differs from the status at the start. A check
+// that has no result yet is no change: a process that begins well has none to tell.
+func (f *front) changes(ctx context.Context, old Status) {
+	first := true
 	for s := range f.Watch(ctx) {
-		switch {
-		case old == nil:
-			s, _ = f.judge(func(string) bool { return true }, true)
-		case s.alike(*old):
-		default:
-			settled, _ := f.judge(func(string) bool { return true }, true)
-			if settled.alike(*old) {
-				continue
-			}
+		settled, _ := f.judge(func(string) bool { return true }, true)
+		begins := first && settled.alike(old)
+		first = false
+		if begins {
+			old = settled
 		}
-		if old != nil {
-			err := fault.Guard(func() error { f.o.onChange(*old, s); return nil })
-			if err != nil {
-				f.o.logger.Error("monitor: the function of WithOnChange failed", "error", err)
-			}
+		if begins || !s.alike(old) && settled.alike(old) {
+			continue
 		}
-		old = &s
+		err := fault.Guard(func() error { f.o.onChange(old, s); return nil })
+		if err != nil {
+			f.o.logger.Error("monitor: the function of WithOnChange failed", "error", err)
+		}
+		old = s
 	}
 }
 

@@ -367,6 +367,37 @@ func TestOnChangeTellsOldAndNew(t *testing.T) {
 	})
 }
 
+// What changes right after the start is a change, though nobody has looked before it.
+func TestOnChangeSaysWhatChangesFirst(t *testing.T) {
+	for name, c := range map[string]struct {
+		told   bool
+		change func(mo monitor.Monitor)
+	}{
+		"the phase": {true, func(mo monitor.Monitor) { mo.SetPhase(monitor.Draining) }},
+		"a check that fails": {true, func(mo monitor.Monitor) {
+			register(t, mo, monitor.Check{Name: "db", Func: func(context.Context) error { return errors.New("down") }})
+		}},
+		"a check that passes": {false, func(mo monitor.Monitor) {
+			register(t, mo, monitor.Check{Name: "db", Func: func(context.Context) error { return nil }})
+		}},
+		"nothing": {false, func(monitor.Monitor) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var seen []string
+				mo := start(t, monitor.WithOnChange(func(old, new monitor.Status) {
+					seen = append(seen, fmt.Sprintf("%v-%v", old.Ready, new.Ready))
+				}))
+				c.change(mo)
+				synctest.Wait()
+				if got := strings.Join(seen, " "); (got == "true-false") != c.told || len(seen) > 1 {
+					t.Errorf("got %q, want a change: %v", got, c.told)
+				}
+			})
+		})
+	}
+}
+
 func TestNamesAreReadBack(t *testing.T) {
 	type name interface {
 		encoding.TextMarshaler

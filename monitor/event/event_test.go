@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/event"
@@ -54,50 +55,48 @@ func ExampleBackend() {
 }
 
 func TestInstancesSeeEachOtherAndChangesAreEvents(t *testing.T) {
-	stream := newStream(t)
-	changes := make(chan monitorevent.Change, 10)
-	sub, err := stream.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error {
-		var c monitorevent.Change
-		if err := json.Unmarshal(r.Data, &c); err != nil {
-			t.Error(err)
-		}
-		changes <- c
-		return nil
-	}, event.Types(monitorevent.TypeChange))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sub.Close(context.Background())
-	start := func(id string) monitor.Monitor {
-		mo, err := monitor.New(monitorevent.Backend(stream), monitor.WithInterval(100*time.Millisecond),
-			monitor.WithInstance(monitor.Instance{ID: id, Service: "orders"}), monitor.WithOnChange(monitorevent.OnChange(stream, nil)))
+	synctest.Test(t, func(t *testing.T) {
+		stream := newStream(t)
+		var changes []monitorevent.Change
+		sub, err := stream.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error {
+			var c monitorevent.Change
+			if err := json.Unmarshal(r.Data, &c); err != nil {
+				t.Error(err)
+			}
+			changes = append(changes, c)
+			return nil
+		}, event.Types(monitorevent.TypeChange))
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { mo.Close(context.Background()) })
-		return mo
-	}
-	a, b := start("a"), start("b")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	seen := false
-	for v := range a.Cluster().Watch(ctx, "orders") {
-		if seen = v.Pass == 2; seen {
-			break
+		defer sub.Close(context.Background())
+		start := func(id string) monitor.Monitor {
+			mo, err := monitor.New(monitorevent.Backend(stream), monitor.WithInstance(monitor.Instance{ID: id, Service: "orders"}),
+				monitor.WithOnChange(monitorevent.OnChange(stream, func(err error) { t.Error(err) })))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { mo.Close(context.Background()) })
+			return mo
 		}
-	}
-	if !seen {
-		t.Fatal("a does not see b")
-	}
-	b.SetPhase(monitor.Draining)
-	select {
-	case c := <-changes:
-		if c.Instance.ID != "b" || c.Phase != monitor.Draining || c.Ready {
-			t.Errorf("got %+v", c)
+		a, b := start("a"), start("b")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		seen := false
+		for v := range a.Cluster().Watch(ctx, "orders") {
+			if seen = v.Pass == 2; seen {
+				break
+			}
 		}
-	case <-time.After(30 * time.Second):
-		t.Fatal("no event of the change within 30 s")
-	}
+		if !seen {
+			t.Fatal("a does not see b")
+		}
+		b.SetPhase(monitor.Draining)
+		synctest.Wait()
+		if len(changes) != 1 || changes[0].Instance.ID != "b" || changes[0].Phase != monitor.Draining || changes[0].Ready {
+			t.Errorf("got %+v, want one, of b", changes)
+		}
+	})
 	if _, err := monitor.New(monitorevent.Backend(nil)); !errors.Is(err, monitor.ErrInvalid) {
 		t.Errorf("nil stream: %v, want ErrInvalid", err)
 	}
