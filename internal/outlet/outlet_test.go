@@ -278,6 +278,10 @@ func TestWhatGoesWrongIsToldOnce(t *testing.T) {
 		}
 		r.becomes(down)
 		push(o, 0, 1)
+		time.Sleep(time.Hour) // else Close may come before the attempt
+		if told := r.heard(); len(told) != 1 || !told[0].Again {
+			t.Errorf("told %v, want one outage", told)
+		}
 		if err := g.Close(canceled()); err == nil {
 			t.Error("Close did not say what was lost")
 		}
