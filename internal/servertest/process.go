@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -146,7 +147,8 @@ func (p *process) below() []int {
 	return descendants(p.pid)
 }
 
-// kill ends the process and what it has started at once, and waits for its end.
+// kill ends the process and what it has started at once, and waits for the end of all: what they
+// listened on is free then.
 func (p *process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -160,6 +162,8 @@ func (p *process) kill() {
 	}
 	status, _ := wait(p.pid, true)
 	p.ended(status)
+	// Those below are not our children: others wait for them.
+	poll(time.Minute, func() bool { return !slices.ContainsFunc(below, exists) })
 }
 
 // terminate asks the process to end and kills it after limit.

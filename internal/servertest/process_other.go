@@ -25,5 +25,6 @@ func send(int, sig) error                          { return errPlatform }
 func userName() string                             { return "" }
 func give(string, string) error                    { return errPlatform }
 func descendants(int) []int                        { return nil }
+func exists(int) bool                              { return false }
 func lockFile(string) (*os.File, error)            { return nil, errPlatform }
 func watchdog(string) (*os.File, error)            { return nil, errPlatform }

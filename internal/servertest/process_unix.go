@@ -3,6 +3,7 @@
 package servertest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -131,6 +132,16 @@ func wait(pid int, block bool) (status string, ended bool) {
 }
 
 func send(pid int, s sig) error { return syscall.Kill(pid, s) }
+
+// exists reports whether pid runs. One that has ended does not, though its parent has not noticed.
+func exists(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	state := strings.TrimSpace(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	return !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
+}
 
 // descendants lists the processes below pid, as /proc tells; elsewhere there is none.
 func descendants(pid int) []int {

@@ -18,7 +18,7 @@ until "$1" -port "$ERL_EPMD_PORT" -names >/dev/null 2>&1; do kill -0 $mapper || 
 "$2" & node=$!
 trap 'kill $node' TERM
 while kill -0 $node 2>/dev/null; do wait $node; done
-kill $mapper`
+kill $mapper; wait $mapper`
 
 // RabbitMQ starts a RabbitMQ node: user guest with password guest, and user stranger with password
 // stranger, who may do nothing; virtual hosts / and team. It keeps its queues over Restart.
