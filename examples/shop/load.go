@@ -22,6 +22,7 @@ type load struct {
 	wg     sync.WaitGroup
 
 	mu       sync.Mutex
+	active   *sync.WaitGroup // the calls since the last settle
 	phase    string
 	calls    map[string][]time.Duration // by phase
 	failed   map[string]int
@@ -35,7 +36,7 @@ type load struct {
 func newLoad(base string, rate int) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{
-		base: base, run: rand.Text()[:8], client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}, cancel: cancel, phase: "before",
+		base: base, run: rand.Text()[:8], client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}, cancel: cancel, active: new(sync.WaitGroup), phase: "before",
 		calls: map[string][]time.Duration{}, failed: map[string]int{}, placed: map[string]bool{}, versions: map[string]string{},
 	}
 	l.wg.Go(func() {
@@ -88,6 +89,10 @@ func (l *load) again(method, path string, in any) (err error) {
 func (l *load) call(method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	l.mu.Lock()
+	l.active.Add(1)
+	defer l.active.Done()
+	l.mu.Unlock()
 	start := time.Now()
 	err := ask(ctx, l.client, method, l.base+path, in, out)
 	took := time.Since(start)
@@ -102,6 +107,15 @@ func (l *load) call(method, path string, in, out any) error {
 		}
 	}
 	return err
+}
+
+// settle waits for the answers to what was asked since settle was called last.
+func (l *load) settle() {
+	l.mu.Lock()
+	asked := l.active
+	l.active = new(sync.WaitGroup)
+	l.mu.Unlock()
+	asked.Wait()
 }
 
 func (l *load) saw(user, version string) {

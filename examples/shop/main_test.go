@@ -78,7 +78,7 @@ func TestStoryOnEmbeddedDefaults(t *testing.T) {
 
 func TestStoryOnRealServers(t *testing.T) {
 	t.Parallel()
-	redis, nats := "redis://"+servertest.SharedRedis(t).Addr(), "nats://"+servertest.SharedNATS(t).Addr()
+	redis, nats := "redis://"+servertest.Redis(t).Addr(), "nats://"+servertest.NATS(t).Addr() // its own: a discount stays
 	story(t, "-db", servertest.Postgres(t).DSN(), "-kv", redis, "-sync", redis, "-discovery", redis, "-event", nats)
 }
 

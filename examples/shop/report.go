@@ -27,7 +27,7 @@ func (c *cluster) report(ctx context.Context, out io.Writer, l *load) error {
 	say(out, "\nwhat shoppers saw\n")
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	say(w, "phase\trequests\terrors\tp50\tp99\t\n")
-	for _, p := range c.phases() {
+	for _, p := range c.phases(l) {
 		all := l.calls[p.name]
 		say(w, "%s\t%d\t%d\t%s\t%s\t\n", p.name, len(all), l.failed[p.name], quantile(all, 0.50), quantile(all, 0.99))
 	}

@@ -18,7 +18,7 @@ type phase struct {
 func nothing(context.Context) error { return nil }
 
 // phases are what happens while shoppers shop.
-func (c *cluster) phases() []phase {
+func (c *cluster) phases(l *load) []phase {
 	all := []phase{{"before", "all is well", nothing, nothing}}
 	add := func(name, what string, begin, end func(context.Context) error) {
 		if c.s.chaos == name || c.s.chaos == "all" {
@@ -36,10 +36,10 @@ func (c *cluster) phases() []phase {
 			return c.start(ctx, instance{service: "orders", id: "orders-3"})
 		})
 	stop := func() {}
-	add("cut", "the connections of catalogue-1 and catalogue-2 are cut in turn, ten times a second",
+	add("cut", "the connections of catalogue-1 and catalogue-2 are cut in turn, up to ten times a second, and no call twice",
 		func(ctx context.Context) error {
 			ctx, stop = context.WithCancel(ctx)
-			go cutting(ctx, c.running["catalogue-1"].network, c.running["catalogue-2"].network)
+			go cutting(ctx, l.settle, c.running["catalogue-1"].network, c.running["catalogue-2"].network)
 			return nil
 		},
 		func(context.Context) error { stop(); return nil })
@@ -49,7 +49,9 @@ func (c *cluster) phases() []phase {
 	}, nothing})
 }
 
-func cutting(ctx context.Context, networks ...*faulty) {
+// cutting cuts one network after another. A call that was cut has its answer before
+// the next cut, or a slow machine would lose every attempt of it.
+func cutting(ctx context.Context, settle func(), networks ...*faulty) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for i := 0; ; i++ {
@@ -58,6 +60,7 @@ func cutting(ctx context.Context, networks ...*faulty) {
 			return
 		case <-tick.C:
 			networks[i%len(networks)].cut()
+			settle()
 		}
 	}
 }
@@ -74,7 +77,7 @@ func (s *shop) story(ctx context.Context, out io.Writer) (err error) {
 	say(out, about, s.describe(), base, operators)
 	l := newLoad(base, s.rate)
 	defer func() { l.stop() }()
-	for _, p := range c.phases() {
+	for _, p := range c.phases(l) {
 		say(out, "── %s: %s\n", p.name, p.what)
 		if err := p.begin(ctx); err != nil {
 			return err
