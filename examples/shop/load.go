@@ -13,7 +13,7 @@ import (
 )
 
 // load is shoppers who come at a fixed rate, whether or not the shop answers
-// those who came before.
+// those who came before, as long as there is room.
 type load struct {
 	base   string
 	run    string // distinguishes the orders of this run
@@ -33,7 +33,7 @@ type load struct {
 	recent   []time.Duration
 }
 
-func newLoad(base string, rate int) *load {
+func newLoad(base string, rate, most int) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{
 		base: base, run: rand.Text()[:8], client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}, cancel: cancel, active: new(sync.WaitGroup), phase: "before",
@@ -42,12 +42,19 @@ func newLoad(base string, rate int) *load {
 	l.wg.Go(func() {
 		tick := time.NewTicker(time.Second / time.Duration(rate))
 		defer tick.Stop()
-		for i := 0; ; i++ {
+		room := make(chan struct{}, most)
+		for i := 0; ; {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				l.wg.Go(func() { l.shop(i) })
+			}
+			select {
+			case room <- struct{}{}:
+				visit := i
+				l.wg.Go(func() { l.shop(visit); <-room })
+				i++
+			default:
 			}
 		}
 	})
@@ -140,12 +147,29 @@ func (l *load) progress(ctx context.Context, out io.Writer, name string, long ti
 		case <-ctx.Done():
 			return
 		case <-end:
+			l.await(ctx, name)
 			return
 		case <-tick.C:
 			l.mu.Lock()
 			say(out, "   %6d requests in this phase  %d errors  p50 %-8s p99 %s\n", len(l.calls[name]), l.failed[name], quantile(l.recent, 0.50), quantile(l.recent, 0.99))
 			l.recent = nil
 			l.mu.Unlock()
+		}
+	}
+}
+
+// await returns when some requests of a phase were answered, however slow the machine is.
+func (l *load) await(ctx context.Context, name string) {
+	for ctx.Err() == nil {
+		l.mu.Lock()
+		n := len(l.calls[name])
+		l.mu.Unlock()
+		if n >= 12 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }

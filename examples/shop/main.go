@@ -37,7 +37,7 @@ type options struct {
 	db, kv, sync, discovery, event   string // URLs; "": the database
 	service, instance, version, logs string
 	chaos                            string
-	rate                             int
+	rate, most                       int
 	phase                            time.Duration
 	declined, broken                 float64
 	stay                             bool
@@ -67,7 +67,8 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.version, "version", "1", "with -service: the version of the instance")
 	f.StringVar(&o.chaos, "chaos", "all", "what goes wrong while shoppers shop: slow, kill, cut, all or none")
 	f.IntVar(&o.rate, "rate", 20, "shoppers per second; each makes four requests")
-	f.DurationVar(&o.phase, "phase", 4*time.Second, "length of each phase")
+	f.IntVar(&o.most, "most", 100, "shoppers in the shop at the same time; who finds it full goes away")
+	f.DurationVar(&o.phase, "phase", 4*time.Second, "length of each phase, which lasts until some requests were answered")
 	f.Float64Var(&o.declined, "declined", 0.1, "share of the payments that are refused")
 	f.Float64Var(&o.broken, "broken", 0.1, "share of the attempts to pay that fail, and are made again")
 	f.BoolVar(&o.stay, "stay", false, "keep shopping after the report, until interrupted")
@@ -80,6 +81,8 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
 	case o.rate < 1 || o.rate > 1000 || o.phase <= 0:
 		return o, fmt.Errorf("rate %d and phase %v, want 1 to 1000 and more than 0", o.rate, o.phase)
+	case o.most < 1:
+		return o, fmt.Errorf("most %d, want 1 and more", o.most)
 	case !(o.declined >= 0 && o.declined <= 1) || !(o.broken >= 0 && o.broken < 1):
 		return o, fmt.Errorf("declined %v and broken %v, want shares", o.declined, o.broken)
 	case !slices.Contains([]string{"slow", "kill", "cut", "all", "none"}, o.chaos):

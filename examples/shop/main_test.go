@@ -36,7 +36,7 @@ func story(t *testing.T, args ...string) {
 	t.Helper()
 	var out strings.Builder
 	start := time.Now()
-	err := run(t.Context(), append([]string{"-addr", "127.0.0.1:0", "-ops", "127.0.0.1:0", "-phase", "700ms", "-rate", "8", "-broken", "0.4", "-declined", "0.3"}, args...), &out)
+	err := run(t.Context(), append([]string{"-addr", "127.0.0.1:0", "-ops", "127.0.0.1:0", "-phase", "700ms", "-rate", "8", "-most", "4", "-broken", "0.4", "-declined", "0.3"}, args...), &out)
 	text := out.String()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
@@ -267,7 +267,7 @@ func TestReportCountsWhatIsLostAndTwice(t *testing.T) {
 
 func TestBadFlagsAreErrors(t *testing.T) {
 	for _, args := range [][]string{
-		{"-db", "oracle://x"}, {"-db", "redis://h"}, {"-db", "memory:"}, {"-kv", "nonsense"}, {"-event", "http://x"}, {"-rate", "0"}, {"-rate", "2000000000"}, {"-phase", "-1s"},
+		{"-db", "oracle://x"}, {"-db", "redis://h"}, {"-db", "memory:"}, {"-kv", "nonsense"}, {"-event", "http://x"}, {"-rate", "0"}, {"-most", "0"}, {"-rate", "2000000000"}, {"-phase", "-1s"},
 		{"-chaos", "some"}, {"-declined", "1.1"}, {"-broken", "1"}, {"-broken", "NaN"}, {"-service", "bank", "-db", "sqlite:x"}, {"-service", "cart"}, {"more"},
 	} {
 		if err := run(t.Context(), args, &strings.Builder{}); err == nil {

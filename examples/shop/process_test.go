@@ -45,7 +45,7 @@ func TestProcessesAreKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	l := newLoad("http://"+front, 10)
+	l := newLoad("http://"+front, 10, 100)
 	defer l.stop()
 	l.until(t, 10)
 	processes["orders-1"].Kill()

@@ -75,7 +75,7 @@ func (s *shop) story(ctx context.Context, out io.Writer) (err error) {
 	base := "http://" + c.running["frontend-1"].listener.Addr().String()
 	operators := "http://" + c.running["frontend-1"].ops.Addr().String()
 	say(out, about, s.describe(), base, operators)
-	l := newLoad(base, s.rate)
+	l := newLoad(base, s.rate, s.most)
 	defer func() { l.stop() }()
 	for _, p := range c.phases(l) {
 		say(out, "── %s: %s\n", p.name, p.what)
@@ -96,7 +96,7 @@ func (s *shop) story(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	say(out, "\nshoppers go on until you interrupt; the page: %s/\n", operators)
-	l = newLoad(base, s.rate)
+	l = newLoad(base, s.rate, s.most)
 	<-ctx.Done()
 	return nil
 }
