@@ -238,7 +238,7 @@ func TestRingWantsAServerOfItsOwn(t *testing.T) {
 	if _, err := platform.New("shop", platform.WithRing(nil)); !errors.Is(err, platform.ErrInvalid) {
 		t.Errorf("a nil ring: %v", err)
 	}
-	if _, err := platform.New("shop", platform.WithRing(ring.Member())); !errors.Is(err, platform.ErrInvalid) {
+	if _, err := platform.New("shop", platform.WithRing(ring.Member())); !errors.Is(err, platform.ErrInvalid) || !strings.Contains(err.Error(), "key") {
 		t.Errorf("a ring without a key: %v", err)
 	}
 	m := ring.Member(ring.WithKey(ringKey))
@@ -246,7 +246,7 @@ func TestRingWantsAServerOfItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := platform.New("shop", platform.WithRing(m)); !errors.Is(err, platform.ErrInvalid) {
+	if _, err := platform.New("shop", platform.WithRing(m)); !errors.Is(err, platform.ErrInvalid) || !strings.Contains(err.Error(), "joined") {
 		t.Errorf("a ring of two programs: %v", err)
 	}
 	err = app.Run(t.Context(), platform.As("shop.http", platform.HTTP("127.0.0.1:0", hello())))

@@ -225,7 +225,6 @@ func (a *App) register(ctx context.Context, names []string, listeners []net.List
 		if name == "" {
 			continue
 		}
-		a.life.Go(func(ctx context.Context) { a.follow(ctx, name) })
 		in := a.o.self
 		in.Service, in.Address = name, listeners[i].Addr().String()
 		if a.o.advertise != "" {

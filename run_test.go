@@ -14,8 +14,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	gosync "sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -567,9 +569,71 @@ func TestReadinessIsRegistered(t *testing.T) {
 				t.Fatalf("after %v: %v, %v, want %v", step.beat, s, err, step.want)
 			}
 		}
+		want := 200 // of the check alone
+		if step.beat != nil {
+			want = 503
+		}
+		if code, body := get(t, "http://"+r.address(t, "greeter")+"/readyz/database"); code != want {
+			t.Errorf("after %v: /readyz/database: %d %q, want %d", step.beat, code, body, want)
+		}
 	}
 	if err := r.end(t); err != nil {
 		t.Error(err)
+	}
+}
+
+// lasting is a server that serves for a while after it was told to stop.
+type lasting struct {
+	told, over chan struct{}
+	served     atomic.Bool
+}
+
+func (s *lasting) Address() string { return "127.0.0.1:0" }
+func (s *lasting) Serve(net.Listener, *wrapper.Wrapper, monitor.Monitor) error {
+	<-s.over
+	s.served.Store(true)
+	return nil
+}
+func (s *lasting) Shutdown(context.Context) error { close(s.told); return nil }
+
+func TestRunReturnsWhenItsServersHave(t *testing.T) {
+	s := &lasting{told: make(chan struct{}), over: make(chan struct{})}
+	r := start(t, nil, s)
+	r.stop()
+	<-s.told
+	select {
+	case err := <-r.done:
+		t.Fatalf("Run returned %v while a server served", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(s.over)
+	if err := wait(t, r.done); err != nil || !s.served.Load() {
+		t.Errorf("Run: %v, the server has returned: %t", err, s.served.Load())
+	}
+}
+
+// A listener may have no port, which nobody could be told to dial.
+func TestAListenerWithoutAPort(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts []platform.Option
+		want string
+	}{
+		"its own address": {nil, "invalid"}, "another host": {[]platform.Option{platform.WithHost("localhost")}, "missing port"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := made(t, c.opts)
+			err = r.Run(t.Context(), platform.Listener(l, platform.HTTP("", hello())))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Run: %v, want %q", err, c.want)
+			}
+			if _, err := net.Dial("unix", l.Addr().String()); err == nil {
+				t.Error("the listener was left open")
+			}
+		})
 	}
 }
 
@@ -639,11 +703,13 @@ func TestNewSaysWhichPartFails(t *testing.T) {
 
 // Parts are there without Run, and Close closes them once.
 func TestPartsWithoutRun(t *testing.T) {
-	app, err := platform.New("greeter", platform.WithLog(log.ToWriter(io.Discard, log.JSON())))
+	logs := &lines{}
+	app, err := platform.New("greeter", platform.WithLog(log.ToWriter(logs, log.JSON())))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
+	app.Logger("test").Info("here")
 	if _, err := app.KV().Put(ctx, "a", []byte("1")); err != nil {
 		t.Error(err)
 	}
@@ -657,5 +723,8 @@ func TestPartsWithoutRun(t *testing.T) {
 	}
 	if _, err := app.KV().Get(ctx, "a"); !errors.Is(err, kv.ErrClosed) {
 		t.Errorf("after Close: %v", err)
+	}
+	if text := logs.String(); !strings.Contains(text, `"service.name":"greeter"`) || strings.Contains(text, "service.version") {
+		t.Errorf("want the service's name and no version, which was not given: %s", text)
 	}
 }
