@@ -3,6 +3,7 @@ package etcd_test
 import (
 	"errors"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/config/configtest"
 	"github.com/micro/go-platform/config/etcd"
+	"github.com/micro/go-platform/config/yaml"
 	engine "github.com/micro/go-platform/engine/etcd"
 	connetcd "github.com/micro/go-platform/internal/conn/etcd"
 	"github.com/micro/go-platform/internal/leak"
@@ -132,6 +134,38 @@ func TestCompactionBetweenTwoWatchesLosesNothing(t *testing.T) {
 	}
 	proxy.Heal()
 	configtest.Eventually(t, 20*time.Second, "the newest value", func() bool { return cfg.Get("n").Int(0) == 3 && cfg.Health().OK })
+}
+
+func TestKeysBelowMergeInTheOrderOfTheirNames(t *testing.T) {
+	server := servertest.SharedEtcd(t)
+	c := client(t, server.Addr())
+	ns := servertest.Namespace(t)
+	put(t, c, ns+"/20/deep", "b: 2")
+	put(t, c, ns+"/10", "a: 1\nb: 1\n")
+	put(t, c, ns+"x", "a: 99")
+	e, err := engine.Open(server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	cfg, err := config.New(config.WithSource(etcd.On(e, ns+"/", etcd.WithFormat(yaml.Format{}))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cfg.Close()
+	if got := string(cfg.Snapshot().Bytes()); got != `{"a":1,"b":2}` {
+		t.Errorf("got %s", got)
+	}
+	if o, _ := cfg.Snapshot().Origin("b"); o.Part != "20/deep" || o.Line != 1 || o.Revision == "" || o.Source != "etcd "+server.Addr()+" "+ns+"/" {
+		t.Errorf("Origin of b: %+v", o)
+	}
+	r, err := c.Get(t.Context(), ns+"/10") // the one that was written last
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, _ := cfg.Snapshot().Origin("a"); o.Part != "10" || o.Revision != strconv.FormatInt(r.Kvs[0].ModRevision, 10) {
+		t.Errorf("Origin of a: %+v, want revision %d", o, r.Kvs[0].ModRevision)
+	}
 }
 
 func TestBadArgumentsAreErrorsOfNew(t *testing.T) {
