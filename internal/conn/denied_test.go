@@ -57,7 +57,7 @@ func TestRegistriesThatRefuse(t *testing.T) {
 			if err := register(c.wrong); !errors.Is(err, discovery.ErrDenied) || errors.Is(err, discovery.ErrUnavailable) || errors.Is(err, discovery.ErrUnknownOutcome) {
 				t.Errorf("wrong credentials: %v, want ErrDenied", err)
 			}
-			for deadline := time.Now().Add(20 * time.Second); ; <-time.After(50 * time.Millisecond) { // Consul's ACLs are there a moment later
+			for deadline := time.Now().Add(60 * time.Second); ; <-time.After(50 * time.Millisecond) { // Consul's ACLs are there a moment later
 				err := register(c.right)
 				if err == nil {
 					break

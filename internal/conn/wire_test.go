@@ -276,7 +276,7 @@ var vendors = []vendor{
 			if err != nil {
 				t.Fatal(err)
 			}
-			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 				_, err = c.KV().Put(&api.KVPair{Key: "config", Value: []byte(`{"v":"` + payload + `"}`)}, nil)
 				if err == nil {
 					return s.Addr()
@@ -341,7 +341,7 @@ func TestOnTheWireToRealServers(t *testing.T) {
 				for what, run := range e.uses {
 					w := newWire(t, addr)
 					how := asked{certs != nil, clientOf(certs)}
-					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					defer cancel()
 					err := run(ctx, w.Addr().String(), e.key, how)
 					if err != nil {

@@ -44,7 +44,7 @@ func TestFollowersKeepToTheAgentsConnections(t *testing.T) {
 		for n := range followers {
 			select {
 			case <-c:
-			case <-time.After(30 * time.Second):
+			case <-time.After(60 * time.Second):
 				t.Fatalf("%d of %d %s", n, followers, what)
 			}
 		}

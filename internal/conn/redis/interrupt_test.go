@@ -33,10 +33,10 @@ func get(ctx context.Context, c *redis.Client, key string) error {
 func TestDoReturnsWhenItsContextEnds(t *testing.T) {
 	t.Parallel()
 	p := netfault.New(t, servertest.SharedRedis(t).Addr())
-	user := goredis.NewClient(&goredis.Options{Addr: p.Addr(), ContextTimeoutEnabled: true})
+	user := goredis.NewClient(&goredis.Options{Addr: p.Addr(), ContextTimeoutEnabled: true, ReadTimeout: time.Hour})
 	defer user.Close()
 	for name, client := range map[string]*redis.Client{
-		"ours": open(t, redis.Config{Address: p.Addr()}), "the user's": open(t, redis.Config{Client: user}),
+		"ours": open(t, redis.Config{Address: p.Addr(), Timeout: time.Hour}), "the user's": open(t, redis.Config{Client: user}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := get(t.Context(), client, "none"); !errors.Is(err, goredis.Nil) {
@@ -62,7 +62,7 @@ func TestDoReturnsWhenItsContextEnds(t *testing.T) {
 				start := time.Now()
 				err := get(ctx, client, "none")
 				cancel()
-				if took := time.Since(start); !errors.Is(err, how.want) || took > 2500*time.Millisecond { // without it, an answer is waited for for 3 s
+				if took := time.Since(start); !errors.Is(err, how.want) || took > time.Minute { // without it, an answer is waited for for an hour
 					t.Errorf("%s: %v after %v, want %v after 50ms", how.name, err, took, how.want)
 				}
 			}

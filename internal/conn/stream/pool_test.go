@@ -133,7 +133,7 @@ func TestConnectionsThatAreGoneAreNotUsed(t *testing.T) {
 	}
 	idle := p.idle[0]
 	idle.used = time.Now().Add(-time.Minute) // long enough to be looked at
-	for deadline := time.Now().Add(20 * time.Second); alive(idle.Conn); {
+	for deadline := time.Now().Add(60 * time.Second); alive(idle.Conn); {
 		if time.Now().After(deadline) {
 			t.Fatal("a connection that the server has closed looks alive")
 		}
