@@ -113,7 +113,7 @@ func TestWhatOutlivesARunIsAFailure(t *testing.T) {
 // printed before the end of the process.
 func TestASeedThatPanicsOrHangsIsNamed(t *testing.T) {
 	if how := os.Getenv("SIM_TEST_BAD"); how != "" {
-		Test(t, World{Seeds: 9, Run: func(s *Sim) {
+		Test(t, World{Run: func(s *Sim) {
 			switch {
 			case s.Seed() != 4:
 			case how == "panic":
@@ -132,10 +132,62 @@ func TestASeedThatPanicsOrHangsIsNamed(t *testing.T) {
 		"hang":  {"seeds 1 2 3 4panic: test timed out", "2s"}, // in which a busy machine comes to seed 4
 	} {
 		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout="+c.timeout)
-		cmd.Env = append(os.Environ(), "SIM_TEST_BAD="+how, "SIM_SEED=", "SIM_SEEDS=", "SIM_FIRST=")
+		cmd.Env = append(os.Environ(), "SIM_TEST_BAD="+how, "SIM_SEED=", "SIM_SEEDS=9", "SIM_FIRST=")
 		out, err := cmd.CombinedOutput()
 		if err == nil || !strings.Contains(string(out), c.want) {
 			t.Errorf("%s: %v, no %q in\n%.500s", how, err, c.want, out)
+		}
+	}
+}
+
+// TestEveryTenthRunIsMadeUnderTheRaceDetector, of the known cases and of the seeds, two of each at
+// the least, unless a number of seeds is asked for.
+func TestEveryTenthRunIsMadeUnderTheRaceDetector(t *testing.T) {
+	all := func(n uint64) (seeds []uint64) {
+		for seed := range n {
+			seeds = append(seeds, seed+1)
+		}
+		return seeds
+	}
+	for _, name := range []string{"SIM_SEED", "SIM_FIRST", "SIM_FIND"} {
+		t.Setenv(name, "")
+	}
+	for _, c := range []struct {
+		runs      uint64
+		underRace []uint64
+	}{
+		{0, nil},
+		{1, []uint64{1}},
+		{2, []uint64{1, 2}},
+		{3, []uint64{1, 3}},
+		{18, []uint64{1, 10}},
+		{19, []uint64{1, 11}},
+		{20, []uint64{1, 11}},
+		{21, []uint64{1, 11, 21}},
+		{150, []uint64{1, 11, 21, 31, 41, 51, 61, 71, 81, 91, 101, 111, 121, 131, 141}},
+	} {
+		const known = 1000 // and more: seeds of known cases
+		var got []uint64
+		w := World{Seeds: int(c.runs), Run: func(s *Sim) { got = append(got, s.Seed()) }}
+		for seed := range c.runs {
+			w.Known = append(w.Known, Case{Seed: known + seed + 1})
+		}
+		for asked, of := range map[string]uint64{"": c.runs, "5": 5, "40": 40} {
+			cases, seeds := all(c.runs), all(of)
+			if raceEnabled && asked == "" {
+				cases, seeds = c.underRace, c.underRace
+			}
+			var want []uint64
+			for _, seed := range cases {
+				want = append(want, known+seed)
+			}
+			want = append(want, seeds...)
+			got = nil
+			t.Setenv("SIM_SEEDS", asked)
+			Test(t, w)
+			if !slices.Equal(got, want) {
+				t.Errorf("of %d known cases and as many seeds, asked for %q: %d, want %d", c.runs, asked, got, want)
+			}
 		}
 	}
 }
