@@ -34,6 +34,13 @@ func (l *lease) holds() bool {
 	return l.held
 }
 
+// drop ends the turn. The next one begins with what this one had.
+func (l *lease) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = false
+}
+
 // answerWithin is how long the server has for an answer that must be known.
 const answerWithin = 3 * time.Second
 
@@ -93,7 +100,11 @@ func (m *member) turn(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, nats.WriteError(err)
 	}
-	if err := m.restart(ctx); err != nil {
+	err = m.restart(ctx)
+	if errors.Is(err, fault.NotFound) { // the group was deleted: nobody else would remove the entry
+		_ = m.kv.Delete(sure, key, jetstream.LastRevision(revision))
+	}
+	if err != nil {
 		return 0, err
 	}
 	l.mu.Lock()
@@ -123,6 +134,7 @@ func (m *member) restart(ctx context.Context) error {
 		fresh := i.Delivered.Consumer == 0 && i.NumWaiting == 0
 		if i.NumAckPending == 0 && (fresh || !nats.Clustered(s)) { // nobody had anything
 			m.consumer = c
+			m.count()
 			return nil
 		}
 		has.After = max(has.After, i.AckFloor.Stream)
@@ -135,8 +147,40 @@ func (m *member) restart(ctx context.Context) error {
 	case !errors.Is(m.d.lost(err), jetstream.ErrConsumerNotFound):
 		return nats.ReadError(err)
 	}
-	m.consumer, err = m.create(ctx, s, has)
-	return err
+	c, err = m.create(ctx, s, has)
+	if err != nil {
+		return err
+	}
+	m.consumer = c
+	m.count()
+	return nil
+}
+
+// What is lost on the way comes again after AckWait, when others would be handled before
+// it. So an exclusive member counts what its consumer has sent.
+
+// count begins with what the consumer had sent when it was looked at.
+func (m *member) count() {
+	i := m.consumer.CachedInfo()
+	m.made, m.sent = i.Created, i.Delivered.Consumer
+}
+
+// skips reports whether a message is not the next one that the consumer has sent.
+func (m *member) skips(md *jetstream.MsgMetadata) bool {
+	if !m.g.Exclusive {
+		return false
+	}
+	if !m.made.Equal(m.consumer.CachedInfo().Created) {
+		m.count() // somebody has deleted the one before
+	}
+	m.sent++
+	return md.Sequence.Consumer != m.sent
+}
+
+// misses reports whether the consumer had sent more when it was looked at than has come.
+func (m *member) misses() bool {
+	i := m.consumer.CachedInfo()
+	return m.g.Exclusive && m.made.Equal(i.Created) && i.Delivered.Consumer > m.sent
 }
 
 func (l *lease) renew(ctx context.Context, m *member) error {

@@ -20,6 +20,10 @@ type member struct {
 	key      string             // the group's name, escaped
 	consumer jetstream.Consumer // used by Fetch only
 	lease    lease              // of an exclusive group
+
+	// Of an exclusive group, used by Fetch only: see count.
+	made time.Time // when the consumer was
+	sent uint64    // how many times it has sent something
 }
 
 func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error) {
@@ -47,11 +51,14 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 			if err == nil && len(ds) > 0 && limit > 1 {
 				var more []event.Delivered
 				more, err = m.fetch(limit-1, 0)
-				if err != nil {
+				if err != nil && !errors.Is(err, fault.Lost) {
 					return ds, nil
 				}
 				ds = append(ds, more...)
 			}
+		}
+		if errors.Is(err, fault.Lost) {
+			return nil, err
 		}
 		if len(ds) > 0 {
 			return ds, nil // also if ctx has ended: the front gives them back
@@ -69,6 +76,10 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 			} else if e == nil { // the consumer may have gone while nobody asked it for more
 				if c, e := m.ensure(ctx); e == nil {
 					m.consumer = c
+					if m.misses() {
+						m.lease.drop()
+						return nil, fault.Lost
+					}
 				}
 			}
 			return nil, nats.ReadError(err)
@@ -88,9 +99,11 @@ func (m *member) fetch(limit int, wait time.Duration) ([]event.Delivered, error)
 		return nil, err
 	}
 	var ds []event.Delivered
+	skipped := false
 	begin := m.consumer.CachedInfo().Config.OptStartSeq
 	for msg := range batch.Messages() {
 		md, err := msg.Metadata()
+		skipped = skipped || err == nil && m.skips(md)
 		if msg.Subject() == m.d.fenceSubject() || err == nil && md.Sequence.Stream < begin { // no record, or of before the group
 			msg.Ack()
 			continue
@@ -100,6 +113,10 @@ func (m *member) fetch(limit int, wait time.Duration) ([]event.Delivered, error)
 			d.Attempt, d.Position = int(md.NumDelivered), format(md.Sequence.Stream)
 		}
 		ds = append(ds, d)
+	}
+	if skipped {
+		m.lease.drop()
+		return nil, fault.Lost
 	}
 	if err := batch.Error(); err != nil && len(ds) == 0 && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, err
