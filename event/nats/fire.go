@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	claimLasts = 5 * time.Second        // how long who publishes what is due is left alone by who would do the same
+	claimLasts = 5 * time.Second
 	lookAgain  = 100 * time.Millisecond // meanwhile
 )
 
@@ -53,7 +53,7 @@ func (d *driver) Due(ctx context.Context, limit int) (out eventdriver.DueNow, er
 				return out, err
 			}
 		case e.claim != nil:
-			settled, err := d.settle(ctx, s, e, out.Now, claimLasts)
+			settled, err := d.settle(ctx, s, e, out.Now, d.plan.claimLasts)
 			if err != nil {
 				return out, err
 			}

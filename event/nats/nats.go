@@ -24,6 +24,7 @@ type config struct {
 	replicas    int
 	remembered  uint64 // see finder
 	learnAtOnce int
+	claimLasts  time.Duration // see plan
 }
 
 // Backend keeps the stream in the NATS server at addr, over an engine of its own:
@@ -44,7 +45,7 @@ func WithReplicas(n int) Option {
 
 func open(connect func() (*nats.Conn, error), opts []Option) event.Option {
 	return event.WithDriver("nats", func(_ context.Context, s event.Settings) (event.Driver, error) {
-		c, err := conn.Apply(config{replicas: 1, remembered: remembered, learnAtOnce: learnAtOnce}, opts)
+		c, err := conn.Apply(config{replicas: 1, remembered: remembered, learnAtOnce: learnAtOnce, claimLasts: claimLasts}, opts)
 		if err != nil {
 			return nil, err
 		}
@@ -52,13 +53,18 @@ func open(connect func() (*nats.Conn, error), opts []Option) event.Option {
 		if err != nil {
 			return nil, err
 		}
-		d := &driver{nc: nc, js: js, replicas: c.replicas, name: "events", subject: "events._.", finder: newFinder(c)}
-		if s.Namespace != "" {
-			d.name, d.subject = "events-"+escape(s.Namespace), "events."+escape(s.Namespace)+"."
-		}
-		d.plan.name, d.plan.subject = "later-"+d.name, "later-"+d.subject
-		return d, nil
+		return newDriver(nc, js, c, s.Namespace), nil
 	})
+}
+
+func newDriver(nc *nats.Conn, js jetstream.JetStream, c config, namespace string) *driver {
+	d := &driver{nc: nc, js: js, replicas: c.replicas, name: "events", subject: "events._.", finder: newFinder(c)}
+	if namespace != "" {
+		d.name, d.subject = "events-"+escape(namespace), "events."+escape(namespace)+"."
+	}
+	d.plan.name, d.plan.subject = "later-"+d.name, "later-"+d.subject
+	d.plan.claimLasts = c.claimLasts
+	return d
 }
 
 // escape writes what names of streams, buckets, consumers and keys can't have as

@@ -44,6 +44,8 @@ type plan struct {
 	s       jetstream.Stream
 	agenda  agenda
 	due     map[string]*entry // by ID, of the last call of Due
+
+	claimLasts time.Duration // how long who publishes what is due is left alone by who would do the same
 }
 
 // entry is the last message of a subject.
