@@ -103,7 +103,7 @@ func (c *client) receive(limit time.Duration) (string, error) {
 
 func (c *client) want(line string) {
 	c.t.Helper()
-	if got, err := c.receive(5 * time.Second); err != nil || got != line {
+	if got, err := c.receive(30 * time.Second); err != nil || got != line {
 		c.t.Fatalf("got %q, %v; want %q", got, err, line)
 	}
 }
@@ -117,16 +117,16 @@ func (c *client) wantNothing() {
 
 func (c *client) wantReset() {
 	c.t.Helper()
-	if got, err := c.receive(5 * time.Second); !errors.Is(err, syscall.ECONNRESET) {
+	if got, err := c.receive(30 * time.Second); !errors.Is(err, syscall.ECONNRESET) {
 		c.t.Fatalf("got %q, %v; want a reset", got, err)
 	}
 }
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !done(); runtime.Gosched() {
+	for deadline := time.Now().Add(30 * time.Second); !done(); runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 5 s: %s", what)
+			t.Fatalf("not within 30 s: %s", what)
 		}
 	}
 }

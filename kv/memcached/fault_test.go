@@ -168,7 +168,7 @@ func TestLinearizable(t *testing.T) {
 	t.Parallel()
 	p := netfault.New(t, servertest.SharedMemcached(t).Addr())
 	kvtest.Linearizable(t, func() kv.KV {
-		return opener(memcached.Backend(p.Addr(), memcached.WithTimeouts(0, 300*time.Millisecond)))(t)
+		return opener(memcached.Backend(p.Addr(), memcached.WithTimeouts(0, 3*time.Second)))(t)
 	}, kvtest.Chaos(time.Second), kvtest.Trouble(p.CutReplies, p.Reset, nil))
 }
 

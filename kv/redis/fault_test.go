@@ -177,7 +177,7 @@ func TestServerGone(t *testing.T) {
 func TestPausedServer(t *testing.T) {
 	t.Parallel()
 	p := netfault.New(t, servertest.SharedRedis(t).Addr())
-	store := opener(redis.On(connect(t, p.Addr(), engine.WithTimeout(200*time.Millisecond))))(t)
+	store := opener(redis.On(connect(t, p.Addr(), engine.WithTimeout(2*time.Second))))(t)
 	defer store.Close()
 	p.Hold(netfault.Both)
 	if _, err := store.Get(t.Context(), "k"); !errors.Is(err, kv.ErrUnavailable) {
@@ -277,7 +277,7 @@ func TestLinearizable(t *testing.T) {
 	server := servertest.Redis(t, servertest.WithAOF())
 	p := netfault.New(t, server.Addr())
 	kvtest.Linearizable(t, func() kv.KV {
-		return opener(redis.On(connect(t, p.Addr(), engine.WithTimeout(300*time.Millisecond))))(t)
+		return opener(redis.On(connect(t, p.Addr(), engine.WithTimeout(3*time.Second))))(t)
 	}, kvtest.Chaos(2*time.Second), kvtest.Trouble(p.CutReplies, p.Reset, func() { server.Kill(); server.Restart() }))
 }
 

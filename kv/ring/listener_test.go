@@ -116,7 +116,7 @@ func TestStrangersOnThePort(t *testing.T) {
 		if _, err := io.WriteString(conn, request); err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Errorf("%q: %v", request, err)
@@ -137,7 +137,7 @@ func TestStrangersOnThePort(t *testing.T) {
 		if err != nil {
 			t.Errorf("Close: %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("Close waits for who says nothing")
 	}
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {

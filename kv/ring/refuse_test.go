@@ -86,7 +86,7 @@ func TestStrangersWhoSayNothingAreCutOff(t *testing.T) {
 		})
 	}
 	group.Wait()
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+5; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > before+5; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines became %d", before, runtime.NumGoroutine())
 		}
