@@ -62,7 +62,7 @@ func cassandra(i int, flags ...string) spec {
 			}
 			return append(args, "-cp", jars("cassandra")+"/*", "org.apache.cassandra.service.CassandraDaemon")
 		},
-		ready: speaksCQL,
+		ready: speaksCQL, kept: true,
 		limit: javaStarts, ends: time.Minute,
 	}
 }

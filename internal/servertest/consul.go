@@ -40,6 +40,7 @@ func consul(name string, servers int, o options) spec {
 	return spec{
 		name: name, part: "consul", program: "consul", ports: []string{"http", "server", "serf"}, secure: "http",
 		stop: sigInt, // SIGTERM makes it leave its cluster
+		kept: true,
 		prepare: func(s *Server) error {
 			c := consulConfig(s, servers)
 			if o.tls != nil {

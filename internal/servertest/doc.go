@@ -12,6 +12,9 @@
 // start one server for the whole test binary on first use: for tests that need no more than a
 // [Namespace] of their own, which is most of them.
 //
+// With KEEP_SERVERS=dir in the environment, from [Keep], servers that take long to start are left
+// running for the next test binary: for who runs one again and again.
+//
 // A server that is not installed skips the test and names what is missing; with REQUIRE_SERVERS=1
 // in the environment it fails the test instead. scripts/servers ("make servers") installs all.
 //

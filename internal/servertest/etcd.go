@@ -59,7 +59,7 @@ func etcd(i int, o options) spec {
 			}
 			return args
 		},
-		ready: answers("client", "/health", `"true"`),
+		ready: answers("client", "/health", `"true"`), kept: true,
 	}
 }
 

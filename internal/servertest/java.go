@@ -78,7 +78,7 @@ func singleNode(name string) spec {
 			return java("384m", "-cp", jars(name)+":"+jars(name)+"/*", "SingleNode",
 				s.dir, strconv.Itoa(s.Port("http")), strconv.Itoa(s.Port("transport")))
 		},
-		ready: answers("http", "/_cluster/health", `"number_of_nodes":1`),
+		ready: answers("http", "/_cluster/health", `"number_of_nodes":1`), kept: true,
 		limit: javaStarts,
 	}
 }

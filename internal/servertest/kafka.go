@@ -31,7 +31,7 @@ func Kafka(t testing.TB, opts ...Option) *Server {
 		args: func(s *Server) []string {
 			return java("384m", "-Dlog4j2.configurationFile="+s.dir+"/log4j2.yaml", "-cp", jars("kafka")+"/*", "kafka.Kafka", s.dir+"/server.properties")
 		},
-		ready: speaksKafka,
+		ready: speaksKafka, kept: true,
 		limit: javaStarts,
 	})
 }

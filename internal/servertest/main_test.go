@@ -12,7 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	RunRole(map[string]Role{"echo": echo, "fail": fail, "slow": slow, "orphans": orphans})
+	RunRole(map[string]Role{"echo": echo, "fail": fail, "slow": slow, "orphans": orphans, "keeper": keeper, "tenant": tenant})
 	os.Exit(m.Run())
 }
 
@@ -44,6 +44,51 @@ func orphans([]string) error {
 	base, _ := workdir()
 	fmt.Println(a.PID(), b.PID(), tree.Lines("child")[0], base)
 	select {}
+}
+
+// keeper prints the folder that it keeps, then waits.
+func keeper([]string) error {
+	dir, err := Keep()
+	if err != nil {
+		return err
+	}
+	fmt.Println(dir)
+	select {}
+}
+
+// tenant starts a server, which is kept unless the first argument says so, with the others as its
+// own, and prints its process id. It does what it is told to, and ends as a test does.
+func tenant(args []string) error {
+	tb := &recorder{}
+	sp := shell("echo up; exec sleep 60")
+	sp.kept = args[0] != "never"
+	boot := func(t testing.TB, opts ...Option) *Server {
+		return start(t, collect(append(opts, WithArgs(args[1:]...))), sp)
+	}
+	var s *Server
+	if args[0] == "shared" {
+		s = share(tb, "tenant", boot)
+	} else {
+		s = boot(tb)
+	}
+	fmt.Println(s.PID())
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); fmt.Println(s.PID()) {
+		switch in.Text() {
+		case "pause":
+			s.Pause()
+		case "kill":
+			s.Kill()
+		case "restart":
+			s.Restart()
+		}
+	}
+	for _, end := range tb.cleanups {
+		end()
+	}
+	if tb.failed {
+		return errors.New(tb.message)
+	}
+	return nil
 }
 
 // A recorder is a testing.TB that notes how a test ended; [outcome] runs code under one.

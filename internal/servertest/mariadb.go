@@ -27,7 +27,7 @@ func MariaDB(t testing.TB, opts ...Option) *Server {
 				"--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--innodb-buffer-pool-size=32M", "--performance-schema=OFF")
 			return args
 		},
-		ready: says("ready for connections"),
+		ready: says("ready for connections"), kept: true,
 	})
 }
 

@@ -45,6 +45,15 @@ func reserve() (port, error) {
 	return port{}, fmt.Errorf("no free port between %d and %d", firstPort, lastPort)
 }
 
+// reserveAgain reserves a port on which a server listens that another process has reserved.
+func reserveAgain(n int) port {
+	lock, err := lockFile(filepath.Join(os.TempDir(), "go-platform-ports", strconv.Itoa(n)))
+	if err != nil {
+		return port{number: n} // it is reserved still
+	}
+	return port{n, lock}
+}
+
 func (p port) release() {
 	if p.lock != nil {
 		p.lock.Close()

@@ -18,6 +18,7 @@ func Postgres(t testing.TB, opts ...Option) *Server {
 		name: "postgres", part: "debian", program: "postgres", ports: []string{"postgres"}, dsn: "postgres://postgres@%s/postgres?sslmode=disable",
 		user:    "postgres nobody", // it refuses root
 		stop:    sigInt,            // SIGTERM waits for clients
+		kept:    true,
 		prepare: initPostgres,
 		args: func(s *Server) []string {
 			return []string{"-D", s.dir + "/data", "-p", strconv.Itoa(s.Port("postgres")), "-c", "listen_addresses=127.0.0.1",

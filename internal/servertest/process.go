@@ -25,7 +25,8 @@ type process struct {
 	began  int64  // the log's length when it started
 	status string // how the last one ended
 
-	alone bool // its descendants are not part of it
+	alone   bool // its descendants are not part of it
+	adopted bool // another process started it
 }
 
 // command is what to execute.
@@ -54,6 +55,7 @@ func (p *process) start(c command) error {
 		return err
 	}
 	defer log.Close()
+	p.adopted = false
 	p.began, err = log.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
@@ -72,7 +74,7 @@ func (p *process) finish(c command) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	status, _ := wait(p.pid, true)
+	status, _ := p.wait(true)
 	p.ended(status)
 	if status != exitOK {
 		return fmt.Errorf("%s: %s\n%s", p.name, status, p.Log())
@@ -85,11 +87,25 @@ func (p *process) alive() bool {
 	if p.pid == 0 {
 		return false
 	}
-	status, ended := wait(p.pid, false)
+	status, ended := p.wait(false)
 	if ended {
 		p.ended(status)
 	}
 	return !ended
+}
+
+// wait reports whether the process has ended and how, waiting for its end if block.
+func (p *process) wait(block bool) (status string, ended bool) {
+	if !p.adopted {
+		return wait(p.pid, block)
+	}
+	for !gone(p.pid) {
+		if !block {
+			return "", false
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return "its status went to the process that had started it", true
 }
 
 func (p *process) ended(status string) {
@@ -160,7 +176,7 @@ func (p *process) kill() {
 	for _, pid := range below {
 		_ = send(pid, sigKill)
 	}
-	status, _ := wait(p.pid, true)
+	status, _ := p.wait(true)
 	p.ended(status)
 	// Those below are not our children: others wait for them.
 	poll(time.Minute, func() bool { return !slices.ContainsFunc(below, exists) })

@@ -21,6 +21,7 @@ var errPlatform = errors.New("servers for tests run on Unix only")
 
 func spawn(string, command, *os.File) (int, error) { return 0, errPlatform }
 func wait(int, bool) (string, bool)                { return errPlatform.Error(), true }
+func gone(int) bool                                { return true }
 func send(int, sig) error                          { return errPlatform }
 func userName() string                             { return "" }
 func give(string, string) error                    { return errPlatform }

@@ -131,6 +131,15 @@ func wait(pid int, block bool) (status string, ended bool) {
 	}
 }
 
+// gone reports whether a process has ended that is no child of ours, or is one that nobody waits for.
+func gone(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+	}
+	return strings.Contains(string(b), ") Z ")
+}
+
 func send(pid int, s sig) error { return syscall.Kill(pid, s) }
 
 // exists reports whether pid runs. One that has ended does not, though its parent has not noticed.
@@ -191,7 +200,12 @@ func lockFile(path string) (*os.File, error) {
 // pipe, which the kernel closes however this process ends.
 func watchdog(dir string) (*os.File, error) {
 	const script = `cat >/dev/null
-for pid in "$1"/*/pid; do [ -f "$pid" ] && kill -9 "-$(cat "$pid")"; done
+dir=$(cd "$1" && pwd -P)
+for pid in "$1"/*/pid; do
+  [ -f "$pid" ] || continue
+  pid=$(cat "$pid")
+  case $(readlink "/proc/$pid/cwd" || echo "$dir/") in "$dir"/*) kill -9 "-$pid" ;; esac # or it is a stranger's by now
+done
 for i in 1 2 3 4 5; do rm -rf "$1" && exit; sleep 0.1; done`
 	r, w, err := os.Pipe()
 	if err != nil {

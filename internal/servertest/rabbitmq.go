@@ -34,7 +34,7 @@ func RabbitMQ(t testing.TB, opts ...Option) *Server {
 			return []string{"-c", rabbitScript, "rabbitmq", rabbitErlang("epmd"), home + "/sbin/rabbitmq-server"}
 		},
 		envOf: rabbitEnv,
-		ready: speaksAMQP,
+		ready: speaksAMQP, kept: true,
 		limit: 3 * time.Minute, // it takes seconds of processor time
 	})
 }

@@ -20,6 +20,7 @@ type Server struct {
 	t     testing.TB // nil: shared
 	ports map[string]port
 	peers []*Server // those started together, itself among them
+	place *place    // of a server that is kept
 }
 
 // spec says how one kind of server is started.
@@ -43,6 +44,7 @@ type spec struct {
 	limit   time.Duration            // to become ready; 0: a minute
 	stop    sig                      // asks it to end; 0: SIGTERM
 	ends    time.Duration            // for which it may take its end; 0: 5 s
+	kept    bool                     // it takes long to start: see Keep
 }
 
 // Addr returns host:port.
@@ -198,4 +200,15 @@ func (s *Server) discard() {
 		p.release()
 	}
 	os.RemoveAll(s.dir)
+}
+
+// leave leaves a kept server to the next test, and ends any other one.
+func (s *Server) leave() {
+	if s.place == nil || !s.Running() {
+		s.discard()
+	}
+	for _, p := range s.ports {
+		p.release()
+	}
+	s.place.release()
 }

@@ -22,22 +22,23 @@ func startAll(t testing.TB, o options, specs ...spec) []*Server {
 			missing(t, sp.name, sp.part, err)
 		}
 	}
+	p := claim(o, specs)
+	if s := p.adopt(o, specs[0]); s != nil {
+		return hand(t, o, []*Server{s})
+	}
 	var err error
 	var logs string
 	for range 3 {
 		var servers []*Server
-		servers, err = layOut(o, specs)
+		servers, err = layOut(o, specs, p)
 		if err == nil {
 			err = launchAll(servers)
 		}
+		if err == nil && p != nil {
+			err = p.note(servers[0])
+		}
 		if err == nil {
-			if !o.shared {
-				for _, s := range servers {
-					s.t = t
-				}
-				t.Cleanup(func() { finish(t, servers) })
-			}
-			return servers
+			return hand(t, o, servers)
 		}
 		logs = ""
 		for _, s := range servers {
@@ -46,16 +47,30 @@ func startAll(t testing.TB, o options, specs ...spec) []*Server {
 			s.discard()
 		}
 	}
+	p.release()
 	t.Fatalf("servertest: %v\n%s", err, logs)
 	return nil
 }
 
+// hand gives servers to the test until its end, or to all.
+func hand(t testing.TB, o options, servers []*Server) []*Server {
+	if o.shared {
+		servers[0].place.release()
+		return servers
+	}
+	for _, s := range servers {
+		s.t = t
+	}
+	t.Cleanup(func() { finish(t, servers) })
+	return servers
+}
+
 // layOut gives each server its folder and ports.
-func layOut(o options, specs []spec) (servers []*Server, err error) {
+func layOut(o options, specs []spec, p *place) (servers []*Server, err error) {
 	for _, sp := range specs {
-		s := &Server{spec: sp, opts: o, ports: map[string]port{}}
+		s := &Server{spec: sp, opts: o, ports: map[string]port{}, place: p}
 		s.name = sp.name
-		s.dir, err = newDir(sp.name)
+		s.dir, err = p.newDir(sp.name)
 		if err != nil {
 			return servers, err
 		}
@@ -104,7 +119,7 @@ func finish(t testing.TB, servers []*Server) {
 		if t.Failed() {
 			t.Logf("log of %s at %s:\n%s", s.name, s.Addr(), s.Log())
 		}
-		s.discard()
+		s.leave()
 	}
 }
 

@@ -44,6 +44,14 @@ var keep struct {
 
 var serial atomic.Int64
 
+// newDir makes a folder for one server: its place, or one that ends with this process.
+func (p *place) newDir(name string) (string, error) {
+	if p == nil {
+		return newDir(name)
+	}
+	return p.dir, os.Mkdir(p.dir, 0o755)
+}
+
 // newDir makes a folder for one server.
 func newDir(name string) (string, error) {
 	base, err := workdir()

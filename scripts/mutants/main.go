@@ -13,6 +13,9 @@
 // places it reaches; a change is tried with the tests that reach it. It counts
 // as noticed when they fail or take much longer than they do without it.
 //
+// Servers that take long to start (internal/servertest) are started once, for all
+// changes. A test that fails on a server that was used before gets new ones.
+//
 // With -errors it changes nothing, and lists the returns of errors that no test
 // of these packages runs.
 package main
@@ -27,6 +30,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/micro/go-platform/internal/servertest"
 )
 
 func main() {
@@ -110,11 +115,15 @@ type report struct {
 	covered  int
 	tried    int
 	survived []mutant
+	spoiled  []string // tests that fail without a change by now
 }
 
 func (r report) print(w *os.File) {
 	for _, m := range r.survived {
 		fmt.Fprintln(w, m)
+	}
+	if len(r.spoiled) > 0 {
+		fmt.Fprintf(w, "# %s: these fail without a change at the end, and may have failed before for no other reason: %s\n", r.pkg, strings.Join(r.spoiled, " "))
 	}
 	noticed := r.tried - len(r.survived)
 	fmt.Fprintf(w, "# %s: %d mutants, %d on covered lines, %d tried, %d noticed (%.0f %%)\n",
@@ -149,6 +158,9 @@ func try(p pkg, o options) (report, error) {
 		return r, err
 	}
 	suite := &suite{binary: binary, folder: folder, options: o}
+	if suite.kept, err = servertest.Keep(); err != nil {
+		return r, err
+	}
 	if err := suite.measure(dir); err != nil {
 		return r, err
 	}
@@ -180,6 +192,7 @@ func try(p pkg, o options) (report, error) {
 	}
 	close(next)
 	all.Wait()
+	r.spoiled = suite.spoiled()
 	slices.SortFunc(r.survived, func(a, b mutant) int { return cmp.Compare(a.n, b.n) })
 	return r, nil
 }

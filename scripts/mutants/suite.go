@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +18,10 @@ type suite struct {
 	binary, folder string
 	options
 
-	reach map[int][]test // the tests that reach a mutant, quickest first
+	all   []test
+	reach map[int][]test  // the tests that reach a mutant, quickest first
+	kept  string          // the folder of servers that are used again
+	fresh map[string]bool // the tests that need new ones
 }
 
 type test struct {
@@ -30,7 +35,8 @@ func (s *suite) measure(dir string) error {
 	if err != nil {
 		return fmt.Errorf("list the tests: %w", err)
 	}
-	s.reach = map[int][]test{}
+	s.reach, s.fresh = map[int][]test{}, map[string]bool{}
+	var all []test
 	for i, name := range strings.Fields(string(out)) {
 		if !strings.HasPrefix(name, "Test") && !strings.HasPrefix(name, "Example") && !strings.HasPrefix(name, "Fuzz") {
 			continue
@@ -44,6 +50,7 @@ func (s *suite) measure(dir string) error {
 		if err != nil && !os.IsNotExist(err) {
 			return err
 		}
+		all = append(all, test{name, took})
 		for _, field := range strings.Fields(string(list)) {
 			n, err := strconv.Atoi(field)
 			if err != nil {
@@ -55,7 +62,35 @@ func (s *suite) measure(dir string) error {
 	for _, tests := range s.reach {
 		slices.SortStableFunc(tests, func(a, b test) int { return cmp.Compare(a.took, b.took) })
 	}
+	s.all = all
+	for _, name := range s.spoiled() {
+		s.fresh[name] = true
+	}
 	return nil
+}
+
+// spoiled returns the tests that fail without a change on the servers that were left to them.
+func (s *suite) spoiled() (names []string) {
+	left, _ := filepath.Glob(filepath.Join(s.kept, "*", "ports"))
+	if len(left) == 0 {
+		return nil
+	}
+	tests := slices.DeleteFunc(slices.Clone(s.all), func(t test) bool { return s.fresh[t.name] })
+	for len(tests) > 0 {
+		_, out, err := s.run(tests, s.limit(tests), "MUTANT=")
+		if err == nil {
+			break
+		}
+		failed := tests // all of them unless it is said
+		if m := regexp.MustCompile(`(?m)^--- FAIL: (\w+)`).FindSubmatch(out); m != nil {
+			failed = []test{{name: string(m[1])}}
+		}
+		for _, t := range failed {
+			names = append(names, t.name)
+			tests = slices.DeleteFunc(tests, func(of test) bool { return of.name == t.name })
+		}
+	}
+	return names
 }
 
 // notices reports whether a test fails, or takes much longer, with mutant n.
@@ -63,18 +98,29 @@ func (s *suite) measure(dir string) error {
 func (s *suite) notices(n int) bool {
 	tests := s.reach[n]
 	for half := range slices.Chunk(tests, (len(tests)+1)/2) {
-		var usual time.Duration
-		for _, t := range half {
-			usual += t.took
-		}
-		if _, _, err := s.run(half, 5*usual+10*time.Second, "MUTANT="+strconv.Itoa(n)); err != nil {
-			return true
+		for _, fresh := range []bool{false, true} {
+			some := slices.DeleteFunc(slices.Clone(half), func(t test) bool { return s.fresh[t.name] != fresh })
+			if len(some) == 0 {
+				continue
+			}
+			if _, _, err := s.run(some, s.limit(some), "MUTANT="+strconv.Itoa(n)); err != nil {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// run runs some tests until one fails.
+// limit is how long tests may take.
+func (s *suite) limit(tests []test) time.Duration {
+	var usual time.Duration
+	for _, t := range tests {
+		usual += t.took
+	}
+	return 5*usual + 10*time.Second
+}
+
+// run runs some tests until one fails, which all use servers again or none.
 func (s *suite) run(tests []test, timeout time.Duration, env string) (took time.Duration, out []byte, err error) {
 	names := make([]string, len(tests))
 	for i, t := range tests {
@@ -87,6 +133,9 @@ func (s *suite) run(tests []test, timeout time.Duration, env string) (took time.
 	}
 	cmd := s.command(args...)
 	cmd.Env = append(os.Environ(), env)
+	if !s.fresh[tests[0].name] {
+		cmd.Env = append(cmd.Env, "KEEP_SERVERS="+s.kept)
+	}
 	start := time.Now()
 	out, err = cmd.CombinedOutput()
 	return time.Since(start), out, err
