@@ -75,6 +75,27 @@ var conditionCases = []testCase{
 		s.wantMissing(store, "k")
 		s.wantErr(store.Delete(s.ctx(), "k", kv.IfRevision(r2)), kv.ErrConflict, `delete "k"`)
 	}},
+	{"DeleteIfRevisionHasOneWinner", func(s *suite) {
+		store := s.open()
+		for round := range 3 * s.h.Stress {
+			var won atomic.Int64
+			key := fmt.Sprint("k", round)
+			rev := s.put(store, key, "v")
+			together(16, func(int) {
+				err := store.Delete(s.ctx(), key, kv.IfRevision(rev))
+				switch {
+				case err == nil:
+					won.Add(1)
+				case !errors.Is(err, kv.ErrConflict):
+					s.Errorf("Delete: %v", err)
+				}
+			})
+			if won.Load() != 1 {
+				s.Fatalf("%d of 16 deleted the key", won.Load())
+			}
+			s.wantMissing(store, key)
+		}
+	}},
 	{"RevisionsOfOneValueDiffer", func(s *suite) {
 		store := s.open()
 		if !store.Features().Versions {

@@ -1,8 +1,11 @@
 package kvtest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/kv"
@@ -18,7 +21,7 @@ var lifeCases = []testCase{
 		for _, d := range []time.Duration{time.Millisecond, 300 * time.Millisecond} {
 			key := d.String()
 			start := time.Now() // before Put, whose answer may be late
-			s.put(store, key, "v", kv.TTL(d))
+			rev := s.put(store, key, "v", kv.TTL(d))
 			s.eventually(d+step+slack, func() (bool, string) {
 				_, err := store.Get(s.ctx(), key)
 				return errors.Is(err, kv.ErrNotFound), fmt.Sprintf("TTL %v: Get gives error %v", d, err)
@@ -29,7 +32,20 @@ var lifeCases = []testCase{
 			if items, err := store.GetMany(s.ctx(), key); err != nil || len(items) != 0 {
 				s.Errorf("GetMany after the end: %v, %v", items, err)
 			}
+			if store.Features().List {
+				if keys := s.keysOf(store, key); len(keys) != 0 {
+					s.Errorf("List after the end: %q", keys)
+				}
+			}
+			if store.Features().Watch {
+				s.watch(store, key).want(kv.EventSynced, "", "") // and nothing before it
+			}
+			_, err := store.Put(s.ctx(), key, []byte("w"), kv.IfRevision(rev))
+			s.wantErr(err, kv.ErrConflict, "put")
+			s.wantErr(store.Delete(s.ctx(), key, kv.IfRevision(rev)), kv.ErrConflict, "delete")
+			s.wantMissing(store, key)
 			s.put(store, key, "again", kv.IfAbsent())
+			s.want(store, key, "again")
 		}
 	}},
 	{"RemainingLifeIsTold", func(s *suite) {
@@ -135,6 +151,30 @@ var batchCases = []testCase{
 		}
 		if err := store.PutMany(s.ctx(), nil); err != nil {
 			s.Fatalf("PutMany of nothing: %v", err)
+		}
+	}},
+	{"LargeBatchesAreSplit", func(s *suite) {
+		store := s.open()
+		limit := store.Features().MaxValue
+		if limit == 0 || limit > 1<<20 {
+			limit = 1 << 20
+		}
+		values := map[string][]byte{}
+		for i, n := range []int{limit, 1, limit, limit/2 + 1, limit / 2, limit / 2, 1} {
+			key := fmt.Sprint("k", i)
+			values[key] = bytes.Repeat([]byte(key), n)[:n]
+		}
+		if err := store.PutMany(s.ctx(), values); err != nil {
+			s.Fatal(err)
+		}
+		items, err := store.GetMany(s.ctx(), slices.Collect(maps.Keys(values))...)
+		if err != nil || len(items) != len(values) {
+			s.Fatalf("GetMany gave %d of %d, %v", len(items), len(values), err)
+		}
+		for key, v := range values {
+			if !bytes.Equal(items[key].Value, v) {
+				s.Fatalf("%s has %d bytes, %.20q, want %d", key, len(items[key].Value), items[key].Value, len(v))
+			}
 		}
 	}},
 }

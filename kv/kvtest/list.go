@@ -118,6 +118,11 @@ var listCases = []testCase{
 		if got := s.keysOf(store, "p/", kv.After("p/1098")); !slices.Equal(got, []string{"p/1099"}) {
 			s.Fatalf("After the last but one: %q", got)
 		}
+		for after, n := range map[string]int{"a": len(want), "p/": len(want), "p/1099": 0, "q": 0} {
+			if got := s.keysOf(store, "p/", kv.After(after)); len(got) != n {
+				s.Errorf("After(%q): %d keys, want %d", after, len(got), n)
+			}
+		}
 	}},
 	{"ListStopsWithItsReaderAndContext", func(s *suite) {
 		store := s.lister()
