@@ -163,7 +163,7 @@ func (d *driver) match(ctx context.Context, key string, rev kv.Revision) (*api.K
 // unwritten is the error of a read that a write begins with: nothing was
 // written.
 func unwritten(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || fault.KindOf(err) != nil {
+	if fault.KindOf(err) != nil {
 		return err
 	}
 	return fault.Mark(kv.ErrUnavailable, err)
@@ -245,12 +245,19 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 			}
 			continue
 		}
+		told := make(map[string]bool, len(chunk))
 		for _, p := range r.Results {
+			told[p.Key] = true
 			if p.ModifyIndex == 0 {
 				continue // the empty of get-or-empty
 			}
 			if item, ok := d.itemOf(p); ok {
 				items[item.Key] = item
+			}
+		}
+		for _, key := range chunk {
+			if !told[encode(key)] {
+				bad[key] = fault.Markf(kv.ErrDenied, "the token may not read it: Consul leaves it out")
 			}
 		}
 	}

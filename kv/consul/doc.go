@@ -27,7 +27,9 @@
 // # Errors
 //
 // As in package kv. Without a leader everything is ErrUnavailable, or
-// ErrUnknownOutcome where Consul does not say whether it wrote.
+// ErrUnknownOutcome where Consul does not say whether it wrote. A key that the token
+// may not read is ErrDenied for Get and GetMany; List and Watch leave it out, since
+// Consul does not say that it is there.
 //
 // # Closing
 //

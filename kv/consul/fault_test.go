@@ -62,32 +62,75 @@ func TestIndexThatGoesBackwards(t *testing.T) {
 }
 
 // TestLivesEnd: Consul has no lives shorter than ten seconds, and what is over
-// is removed from it.
+// is removed from it: by the store that wrote it, or by one that meets it.
 func TestLivesEnd(t *testing.T) {
 	t.Parallel()
-	server, ns := servertest.SharedConsul(t), servertest.Namespace(t)
-	store := opener(consul.Backend(server.Addr()))(t, kv.WithNamespace(ns))
-	defer store.Close()
-	if _, err := store.Put(t.Context(), "k", []byte("v"), kv.TTL(200*time.Millisecond)); err != nil {
-		t.Fatal(err)
+	server := servertest.SharedConsul(t)
+	c := agent(t, server.Addr())
+	ttl := kv.TTL(200 * time.Millisecond)
+	put := func(s kv.KV) error { return second(s.Put(t.Context(), "k", []byte("v"), ttl)) }
+	cases := map[string]*struct {
+		write func(s kv.KV) error
+		meet  func(s kv.KV) error // nil: the writer stays
+		ns    string
+		store kv.KV
+	}{
+		"Put":             {write: put},
+		"PutMany":         {write: func(s kv.KV) error { return s.PutMany(t.Context(), map[string][]byte{"k": []byte("v")}, ttl) }},
+		"Put and Get":     {write: put, meet: func(s kv.KV) error { return second(s.Get(t.Context(), "k")) }},
+		"Put and GetMany": {write: put, meet: func(s kv.KV) error { return second(s.GetMany(t.Context(), "k")) }},
+		"Put and List": {write: put, meet: func(s kv.KV) error {
+			for _, err := range s.List(t.Context(), "") {
+				return err
+			}
+			return nil
+		}},
 	}
+	deadline := time.Now().Add(40 * time.Second)
+	there := func(ns string) bool {
+		t.Helper()
+		pair, _, err := c.KV().Get(ns+"/k", nil)
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("Consul has %+v, %v", pair, err)
+		}
+		return pair != nil
+	}
+	for name, by := range cases {
+		by.ns = servertest.Namespace(t)
+		by.store = opener(consul.Backend(server.Addr()))(t, kv.WithNamespace(by.ns))
+		for seen := false; !seen; seen = there(by.ns) { // on a slow machine it may be gone already
+			if err := by.write(by.store); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if by.meet != nil {
+			by.store.Close()
+			by.store = opener(consul.Backend(server.Addr()))(t, kv.WithNamespace(by.ns))
+		}
+		defer by.store.Close()
+	}
+	for name, by := range cases {
+		for ; there(by.ns); <-time.After(50 * time.Millisecond) {
+			if by.meet == nil {
+				continue
+			}
+			if err := by.meet(by.store); err != nil && !errors.Is(err, kv.ErrNotFound) {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// agent is Consul's own client.
+func agent(t *testing.T, addr string) *api.Client {
+	t.Helper()
 	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	client, err := api.NewClient(&api.Config{Address: server.Addr(), Transport: transport})
+	t.Cleanup(transport.CloseIdleConnections)
+	c, err := api.NewClient(&api.Config{Address: addr, Transport: transport})
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline, seen := time.Now().Add(30*time.Second), false
-	for {
-		pair, _, err := client.KV().Get(ns+"/k", nil)
-		if seen = seen || pair != nil; err == nil && pair == nil && seen {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("Consul still has it: %+v, %v", pair, err)
-		}
-		<-time.After(50 * time.Millisecond)
-	}
+	return c
 }
 
 // TestLinearizable has the server killed under the writes and started again,

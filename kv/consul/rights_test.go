@@ -51,8 +51,9 @@ func TestRefusalsHaveTheirKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, token := range map[string]string{
-		"a reader": token("reader", `key_prefix "" { policy = "read" }`),
-		"nobody":   "5b8f1b10-1f1d-4038-8010-2e4b5c6d7e8f",
+		"a reader":      token("reader", `key_prefix "" { policy = "read" }`),
+		"half a reader": token("half", `key_prefix "" { policy = "read" } key_prefix "shop/l" { policy = "deny" }`),
+		"nobody":        "5b8f1b10-1f1d-4038-8010-2e4b5c6d7e8f",
 	} {
 		s := open(token)
 		for call, err := range map[string]error{
@@ -68,7 +69,23 @@ func TestRefusalsHaveTheirKind(t *testing.T) {
 				t.Errorf("%s of %s: %v, want denied", call, name, err)
 			}
 		}
-		if item, err := s.Get(ctx, "k"); name == "a reader" && (err != nil || string(item.Value) != "1" || item.Revision != rev) {
+		items, err := s.GetMany(ctx, "k", "l")
+		var each *kv.BatchError
+		switch errors.As(err, &each); name {
+		case "a reader":
+			if err != nil || len(items) != 1 {
+				t.Errorf("GetMany of %s: %v, %v, want k", name, items, err)
+			}
+		case "half a reader": // Consul itself leaves out what may not be read
+			if each == nil || len(each.Errors) != 1 || !errors.Is(each.Errors["l"], kv.ErrDenied) || string(items["k"].Value) != "1" {
+				t.Errorf("GetMany of %s: %v, %v, want k, and l denied", name, items, err)
+			}
+		case "nobody":
+			if !errors.Is(err, kv.ErrDenied) || len(items) != 0 {
+				t.Errorf("GetMany of %s: %v, %v, want all denied", name, items, err)
+			}
+		}
+		if item, err := s.Get(ctx, "k"); name != "nobody" && (err != nil || string(item.Value) != "1" || item.Revision != rev) {
 			t.Errorf("Get of %s = %q at %d, %v, want 1 at %d", name, item.Value, item.Revision, err, rev)
 		} else if name == "nobody" && !errors.Is(err, kv.ErrDenied) {
 			t.Errorf("Get of %s: %v, want denied", name, err)
