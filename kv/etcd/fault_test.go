@@ -3,6 +3,7 @@ package etcd_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,22 +229,37 @@ func TestAWriteThatItsCallerGaveUpIsUnknown(t *testing.T) {
 		},
 		"delete":    func(ctx context.Context) error { return store.Delete(ctx, "put") },
 		"delete if": func(ctx context.Context) error { return store.Delete(ctx, "there", kv.IfRevision(rev)) },
+		"put many":  func(ctx context.Context) error { return store.PutMany(ctx, map[string][]byte{"many": nil}) },
 		"get":       func(ctx context.Context) error { _, err := store.Get(ctx, "there"); return err },
+		"get many":  func(ctx context.Context) error { _, err := store.GetMany(ctx, "there", "put"); return err },
+		"list": func(ctx context.Context) error {
+			for _, err := range store.List(ctx, "") {
+				return err
+			}
+			return nil
+		},
 	}
+	reads := []string{"get", "get many", "list"}
 	p.Hold(netfault.Replies)
 	for what, call := range calls {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		err := call(ctx)
 		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kv.ErrUnknownOutcome) != (what != "get") {
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kv.ErrUnknownOutcome) == slices.Contains(reads, what) {
 			t.Errorf("%s without an answer: %v, want the deadline, and of a write ErrUnknownOutcome", what, err)
 		}
 		ctx, cancel = context.WithCancel(t.Context())
 		time.AfterFunc(100*time.Millisecond, cancel)
 		err = call(ctx)
-		if !errors.Is(err, context.Canceled) || errors.Is(err, kv.ErrUnknownOutcome) != (what != "get") {
+		if !errors.Is(err, context.Canceled) || errors.Is(err, kv.ErrUnknownOutcome) == slices.Contains(reads, what) {
 			t.Errorf("%s that was cancelled: %v, want Canceled, and of a write ErrUnknownOutcome", what, err)
 		}
+	}
+	var each *kv.BatchError
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := calls["get many"](ctx); errors.As(err, &each) {
+		t.Errorf("get many without an answer: %v, want one error for all", err)
 	}
 	p.Refuse()
 	p.Reset()
@@ -258,5 +274,9 @@ func TestAWriteThatItsCallerGaveUpIsUnknown(t *testing.T) {
 		if !errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrUnknownOutcome) {
 			t.Errorf("%s that was never sent: %v, want ErrUnavailable", what, err)
 		}
+	}
+	_, err = store.GetMany(t.Context(), "there", "put")
+	if !errors.As(err, &each) || len(each.Errors) != 2 || !errors.Is(each.Errors["put"], kv.ErrUnavailable) {
+		t.Errorf("get many that was never sent: %v, want an error for each key", err)
 	}
 }

@@ -38,12 +38,8 @@ func (d *driver) Watch(ctx context.Context, prefix string, from uint64, sink kvd
 			return unavailable(err)
 		}
 	}
-	key, end := prefix, clientv3.GetPrefixRangeEnd(prefix)
-	if prefix == "" {
-		key, end = "\x00", "\x00"
-	}
 	// A member that is cut off from its leader would keep silent.
-	events := d.Client.Watch(clientv3.WithRequireLeader(ctx), key, clientv3.WithRange(end), clientv3.WithRev(rev+1),
+	events := d.Client.Watch(clientv3.WithRequireLeader(ctx), prefix, clientv3.WithRange(clientv3.GetPrefixRangeEnd(prefix)), clientv3.WithRev(rev+1),
 		clientv3.WithCreatedNotify(), clientv3.WithProgressNotify())
 	idle := time.NewTimer(patience)
 	defer idle.Stop()
