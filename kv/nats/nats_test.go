@@ -3,6 +3,7 @@ package nats_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -237,8 +238,8 @@ func TestABucketWithoutTTLs(t *testing.T) {
 	if _, err := store.Get(t.Context(), "a"); !errors.Is(err, kv.ErrNotFound) {
 		t.Errorf("and then: %v, want ErrNotFound", err)
 	}
-	if _, err := store.Put(t.Context(), "a", make([]byte, 1000)); !errors.Is(err, kv.ErrTooLarge) {
-		t.Errorf("above the bucket's limit: %v, want ErrTooLarge", err)
+	if _, err := store.Put(t.Context(), "a", make([]byte, 1000)); !errors.Is(err, kv.ErrTooLarge) || errors.Is(err, kv.ErrUnavailable) {
+		t.Errorf("above the bucket's limit: %v, want ErrTooLarge alone", err)
 	}
 	if _, err := store.Put(t.Context(), "a", []byte("1")); err != nil {
 		t.Error(err)
@@ -248,6 +249,62 @@ func TestABucketWithoutTTLs(t *testing.T) {
 	}
 	if _, err := store.Get(t.Context(), "a"); !errors.Is(err, kv.ErrNotFound) {
 		t.Errorf("after Delete: %v", err)
+	}
+}
+
+// What the server refuses for a reason that means nothing to this package was not done.
+func TestAFullBucketRefuses(t *testing.T) {
+	server := servertest.SharedNATS(t)
+	js, err := jetstream.New(connect(t, server.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "full", MaxBytes: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	store := opener(nats.Backend(server.Addr(), nats.WithBucket("full")))(t)
+	defer store.Close()
+	if _, err := store.Put(t.Context(), "a", []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(t.Context(), "a", make([]byte, 2000)); !errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrUnknownOutcome) {
+		t.Errorf("above all that the bucket may hold: %v, want ErrUnavailable", err)
+	}
+	if item, err := store.Get(t.Context(), "a"); err != nil || string(item.Value) != "1" {
+		t.Errorf("and then: %.20q, %v", item.Value, err)
+	}
+}
+
+// The bucket is looked for by the first call, and after an error that says that it is
+// gone, not before each.
+func TestTheBucketIsLookedForOnce(t *testing.T) {
+	server := servertest.SharedNATS(t)
+	js, err := jetstream.New(connect(t, server.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "once", MaxValueSize: 100}); err != nil {
+		t.Fatal(err)
+	}
+	p := netfault.New(t, server.Addr())
+	store := opener(nats.Backend(p.Addr(), nats.WithBucket("once")))(t)
+	defer store.Close()
+	const calls = 100
+	for name, call := range map[string]func() error{
+		"get":                   func() error { _, err := store.Get(t.Context(), "none"); return err },
+		"put":                   func() error { _, err := store.Put(t.Context(), "a", nil); return err },
+		"put what is too large": func() error { _, err := store.Put(t.Context(), "a", make([]byte, 1000)); return err },
+	} {
+		first := call()
+		before := p.Counts().Requests
+		for range calls {
+			if err := call(); fmt.Sprint(err) != fmt.Sprint(first) {
+				t.Fatalf("%s: %v, and before %v", name, err, first)
+			}
+		}
+		if n := p.Counts().Requests - before; n > calls*3/2 {
+			t.Errorf("%s: %d requests for %d calls", name, n, calls)
+		}
 	}
 }
 
