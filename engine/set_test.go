@@ -170,6 +170,52 @@ func TestEachEngineTakesItsURLs(t *testing.T) {
 	}
 }
 
+// ending is an engine that says when it is closed, and may not do so well.
+type ending struct {
+	url    string
+	closed *[]string
+	err    error
+}
+
+func (e ending) Close() error {
+	*e.closed = append(*e.closed, e.url)
+	return e.err
+}
+
+// All engines of a set are closed, the newest first, and what went wrong is said.
+func TestClosingASetClosesAll(t *testing.T) {
+	stuck := errors.New("stuck")
+	for name, c := range map[string]struct{ fails, want error }{"well": {nil, nil}, "one fails": {stuck, stuck}} {
+		t.Run(name, func(t *testing.T) {
+			var s engine.Set
+			var closed []string
+			for _, url := range []string{"a:1", "a:2", "a:1", "a:3"} {
+				take := func(choice *engine.Choice) (ending, bool) {
+					return engine.Take(choice, func(url string) (ending, error) {
+						e := ending{url: url, closed: &closed}
+						if url == "a:2" {
+							e.err = c.fails
+						}
+						return e, nil
+					}, "a")
+				}
+				if _, err := engine.Options(&s, url, alone(take)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Close(); !errors.Is(err, c.want) {
+				t.Errorf("Close: %v, want %v", err, c.want)
+			}
+			if got := fmt.Sprint(closed); got != "[a:3 a:2 a:1]" {
+				t.Errorf("closed %s, want each, the newest first", got)
+			}
+			if err := s.Close(); err != nil || len(closed) != 3 {
+				t.Errorf("again: %v, %v", err, closed)
+			}
+		})
+	}
+}
+
 // alone makes a backend of an engine's function alone.
 func alone[E any](url func(*engine.Choice) (E, bool)) func(*engine.Choice) any {
 	return func(c *engine.Choice) any { e, _ := url(c); return e }

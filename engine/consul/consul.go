@@ -35,10 +35,7 @@ func Open(addr string, opts ...Option) (*Engine, error) {
 // nil client is an error of what is opened on the engine. Its HTTP client must not
 // have a timeout shorter than a blocking query, which lasts 30 s and more.
 func FromClient(client *api.Client) *Engine {
-	if client == nil {
-		return &Engine{}
-	}
-	c, _ := consul.Open(consul.Config{Client: client})
+	c, _ := consul.Open(consul.Config{Client: client}) // none without a client
 	return &Engine{c}
 }
 

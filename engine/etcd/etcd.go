@@ -34,10 +34,7 @@ func Open(addr string, opts ...Option) (*Engine, error) {
 // FromClient is the engine of a client of your own, which Close leaves open. A nil
 // client is an error of what is opened on the engine.
 func FromClient(client *clientv3.Client) *Engine {
-	if client == nil {
-		return &Engine{}
-	}
-	c, _ := etcd.Open(etcd.Config{Client: client})
+	c, _ := etcd.Open(etcd.Config{Client: client}) // none without a client
 	return &Engine{c}
 }
 

@@ -33,10 +33,7 @@ func Open(addr string, opts ...Option) (*Engine, error) {
 // same brokers, dialer, SASL, id, hooks and logger. A nil client is an error of
 // what is opened on the engine.
 func FromClient(client *kgo.Client) *Engine {
-	if client == nil {
-		return &Engine{}
-	}
-	c, _ := kafka.Open(kafka.Config{Client: client})
+	c, _ := kafka.Open(kafka.Config{Client: client}) // none without a client
 	return &Engine{c}
 }
 

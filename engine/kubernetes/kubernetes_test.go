@@ -60,6 +60,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"https://h", []kubernetes.Option{kubernetes.WithTimeout(-1)}, false},
 		{"https://h", []kubernetes.Option{kubernetes.WithRateLimit(0, 1)}, false},
 		{"https://h", []kubernetes.Option{kubernetes.WithRateLimit(1, 0)}, false},
+		{"https://h", []kubernetes.Option{kubernetes.WithRateLimit(1e6, 1)}, true},
+		{"https://h", []kubernetes.Option{kubernetes.WithRateLimit(1e6+1, 1)}, false},
 	} {
 		e, err := kubernetes.Open(c.addr, c.opts...)
 		if err == nil {
@@ -70,14 +72,17 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 	client := &http.Client{}
-	for what, err := range map[string]error{
-		"nil client": second(kubernetes.FromClient("https://h", nil)),
-		"a token":    second(kubernetes.FromClient("https://h", client, kubernetes.WithToken("hunter2"))),
-		"TLS":        second(kubernetes.FromClient("https://h", client, trust)),
-		"no URL":     second(kubernetes.FromClient("", client)),
+	for what, c := range map[string]struct {
+		err  error
+		says string
+	}{
+		"nothing": {second(kubernetes.FromClient("https://h", nil)), "nil client"},
+		"a token": {second(kubernetes.FromClient("https://h", client, kubernetes.WithToken("hunter2"))), "tokens are matters of the client"},
+		"TLS":     {second(kubernetes.FromClient("https://h", client, trust)), "TLS"},
+		"no URL":  {second(kubernetes.FromClient("", client)), "empty address"},
 	} {
-		if !errors.Is(err, fault.Invalid) || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("FromClient with %s: %v", what, err)
+		if !errors.Is(c.err, fault.Invalid) || !strings.Contains(c.err.Error(), c.says) || strings.Contains(c.err.Error(), "hunter2") {
+			t.Errorf("FromClient with %s: %v, want %q", what, c.err, c.says)
 		}
 	}
 }

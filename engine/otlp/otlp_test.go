@@ -135,6 +135,7 @@ func TestPingNeedsOneSignal(t *testing.T) {
 		kind  error
 	}{
 		"all":     {nil, nil},
+		"traces":  {[]string{"/v1/metrics", "/v1/logs"}, nil},
 		"logs":    {[]string{"/v1/traces", "/v1/metrics"}, nil},
 		"nothing": {[]string{"/v1/traces", "/v1/metrics", "/v1/logs"}, errors.New("no signal")},
 	} {

@@ -270,7 +270,7 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 		"empty address": {addr: ""}, "scheme": {addr: "http://u:s3cret@h"}, "port": {addr: "redis://u:s3cret@h:x"},
 		"nil option": {"h", nil}, "TLS": {"h", redis.WithTLS(nil)}, "password": {"h", redis.WithAuth("u", "")}, "database": {"h", redis.WithDatabase(-1)},
 		"database of a cluster": {"a,b", redis.WithDatabase(1)},
-		"dial timeout":          {"h", redis.WithDialTimeout(0)}, "timeout": {"h", redis.WithTimeout(-1)}, "connections": {"h", redis.WithMaxConns(0)},
+		"dial timeout":          {"h", redis.WithDialTimeout(0)}, "timeout": {"h", redis.WithTimeout(0)}, "negative timeout": {"h", redis.WithTimeout(-1)}, "connections": {"h", redis.WithMaxConns(0)},
 		"adjust": {"h", redis.WithClientOptions(nil)}, "hook": {"h", redis.WithHook(nil)},
 	} {
 		opts := []redis.Option{c.opt}
@@ -298,8 +298,10 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 			}
 		}
 	}
-	none := redis.FromClient(nil)
-	if err := none.Ping(t.Context()); !errors.Is(err, engine.ErrInvalid) || none.Client() != nil || none.Close() != nil {
-		t.Errorf("an engine without a client: Ping %v, Client %v", err, none.Client())
+	for _, client := range []goredis.UniversalClient{nil, (*goredis.Client)(nil), (*goredis.ClusterClient)(nil)} {
+		none := redis.FromClient(client)
+		if err := none.Ping(t.Context()); !errors.Is(err, engine.ErrInvalid) || none.Client() != nil || none.Close() != nil {
+			t.Errorf("an engine of the client %#v: Ping %v, Client %v", client, err, none.Client())
+		}
 	}
 }
