@@ -64,6 +64,34 @@ func TestSweepRemovesWhatNobodyHolds(t *testing.T) {
 	}
 }
 
+// A process that has ended leaves its servers to its watchdog, which a busy machine lets begin
+// late: who swept the folder away meanwhile left the servers running for ever.
+func TestSweepLeavesAFolderToItsWatchdog(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	dir := filepath.Join(os.TempDir(), "go-platform-servers-ended")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := lockFile(filepath.Join(dir, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wake, err := watchdog(dir, lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock.Close() // as the end of the process does
+	sweep()
+	if _, err := os.Stat(dir); err != nil {
+		t.Errorf("the folder of servers that run: %v", err)
+	}
+	wake.Close()
+	eventually(t, "the watchdog has removed it", func() bool {
+		_, err := os.Stat(dir)
+		return errors.Is(err, os.ErrNotExist)
+	})
+}
+
 func TestMissingServer(t *testing.T) {
 	t.Setenv("GO_PLATFORM_SERVERS", t.TempDir())
 	t.Setenv("PATH", t.TempDir())

@@ -197,8 +197,9 @@ func lockFile(path string) (*os.File, error) {
 
 // watchdog starts a shell that outlives this process just long enough to kill the processes
 // whose pid files are in dir, with their groups, and to remove dir. It waits for the end of file of the returned
-// pipe, which the kernel closes however this process ends.
-func watchdog(dir string) (*os.File, error) {
+// pipe, which the kernel closes however this process ends. As long as it lives it holds lock, too:
+// who finds the folder unlocked has no servers to end.
+func watchdog(dir string, lock *os.File) (*os.File, error) {
 	const script = `cat >/dev/null
 dir=$(cd "$1" && pwd -P)
 for pid in "$1"/*/pid; do
@@ -219,7 +220,7 @@ for i in 1 2 3 4 5; do rm -rf "$1" && exit; sleep 0.1; done`
 	defer null.Close()
 	p, err := os.StartProcess("/bin/sh", []string{"sh", "-c", script, "sh", dir}, &os.ProcAttr{
 		Dir:   "/",
-		Files: []*os.File{r, null, null},
+		Files: []*os.File{r, null, null, lock},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {

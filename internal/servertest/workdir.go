@@ -29,7 +29,7 @@ var workdir = sync.OnceValues(func() (string, error) {
 	if err := os.Rename(lock+".new", lock); err != nil {
 		return "", err
 	}
-	keep.pipe, err = watchdog(dir)
+	keep.pipe, err = watchdog(dir, keep.lock)
 	if err != nil {
 		return "", err
 	}
