@@ -241,7 +241,7 @@ func ownAddress(t *c) {
 }
 
 func maxStale(t *c) {
-	writer, reader := t.open(), t.open()
+	writer, reader := t.open(discovery.WithTTL(long)), t.open()
 	t.get(reader, "s")
 	for i, want := range []string{"i-00", "i-00 i-01", "i-00 i-01 i-02"} {
 		t.register(writer, instance("s", numbered(i)))

@@ -1,0 +1,77 @@
+package redis_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/discovery/internal/backendtest"
+	"github.com/micro/go-platform/discovery/redis"
+	"github.com/micro/go-platform/internal/servertest"
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// TestRights: what a user may not do is said by what needs it, and by nothing else.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	server := servertest.Redis(t)
+	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
+	defer admin.Close()
+	owner, err := discovery.New(redis.Backend(server.Addr()), discovery.WithTimeout(backendtest.Patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	if _, err := owner.Register(t.Context(), discovery.Instance{Service: "s", ID: "theirs", Address: "127.0.0.1:1"}); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []struct {
+		lacks []string
+		fails string
+	}{
+		{nil, ""},
+		{[]string{"expire"}, "register"}, // of the index
+		{[]string{"subscribe"}, "get"},
+		{[]string{"zcount"}, "services"},
+		{[]string{"zrange"}, "get services"},
+		{[]string{"time"}, "register get services"},
+		{[]string{"eval", "evalsha"}, "register get"},
+	} {
+		user := fmt.Sprint("user-", i)
+		acl := []any{"acl", "setuser", user, "on", ">secret", "~*", "&*", "+@all"}
+		for _, command := range c.lacks {
+			acl = append(acl, "-"+command)
+		}
+		if err := admin.Do(t.Context(), acl...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		d, err := discovery.New(redis.Backend("redis://"+user+":secret@"+server.Addr()), discovery.WithTimeout(backendtest.Patience))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, register := d.Register(t.Context(), discovery.Instance{Service: "s", ID: user, Address: "127.0.0.1:1"})
+		_, get := d.Get(t.Context(), "s")
+		_, services := d.Services(t.Context())
+		var failed []string
+		for _, of := range []struct {
+			name string
+			err  error
+		}{{"register", register}, {"get", get}, {"services", services}} {
+			if of.err == nil {
+				continue
+			}
+			failed = append(failed, of.name)
+			if !errors.Is(of.err, discovery.ErrDenied) {
+				t.Errorf("without %v: %s: %v, want ErrDenied", c.lacks, of.name, of.err)
+			}
+		}
+		if got := strings.Join(failed, " "); got != c.fails {
+			t.Errorf("without %v these fail: %q, want %q", c.lacks, got, c.fails)
+		}
+		if err := d.Close(); err != nil {
+			t.Errorf("without %v: Close: %v", c.lacks, err)
+		}
+	}
+}
