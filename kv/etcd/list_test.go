@@ -62,16 +62,16 @@ func TestPagesOfAList(t *testing.T) {
 // TestKeysOfOtherPrograms: what can be no key of ours is neither listed nor told of.
 func TestKeysOfOtherPrograms(t *testing.T) {
 	t.Parallel()
-	server := servertest.Etcd(t)
-	store, c := opener(etcd.Backend(server.Addr()))(t), client(t, server.Addr())
+	server, ns := servertest.SharedEtcd(t), servertest.Namespace(t)+"/"
+	store, c := opener(etcd.Backend(server.Addr()))(t), client(t, server.Addr()) // of all keys
 	defer store.Close()
 	put := func(key string) {
 		t.Helper()
-		if _, err := c.Put(t.Context(), key, "v"); err != nil {
+		if _, err := c.Put(t.Context(), ns+key, "v"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	long := strings.Repeat("k", kv.MaxKey)
+	long := strings.Repeat("k", kv.MaxKey-len(ns))
 	for _, key := range []string{"a\xff", long, long + "k"} {
 		put(key)
 	}
@@ -80,7 +80,9 @@ func TestKeysOfOtherPrograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		listed = append(listed, item.Key)
+		if key, ok := strings.CutPrefix(item.Key, ns); ok {
+			listed = append(listed, key)
+		}
 	}
 	if !slices.Equal(listed, []string{long}) {
 		t.Errorf("listed: %.40q", listed)
@@ -97,10 +99,11 @@ func TestKeysOfOtherPrograms(t *testing.T) {
 			put(long + "l")
 			put("last")
 		}
-		if e.Kind == kv.EventPut {
-			told = append(told, e.Item.Key)
+		key, ok := strings.CutPrefix(e.Item.Key, ns)
+		if ok && e.Kind == kv.EventPut {
+			told = append(told, key)
 		}
-		if e.Item.Key == "last" {
+		if key == "last" {
 			break
 		}
 	}
