@@ -109,7 +109,8 @@ func TestHeartbeatsAreCheap(t *testing.T) {
 	}
 }
 
-// Who takes a key away, or deletes it, is noticed within a TTL.
+// Who takes a key away, or deletes it, is noticed within a TTL, also if the instance
+// was registered before.
 func TestDeletedKeyComesBack(t *testing.T) {
 	t.Parallel()
 	addr := servertest.SharedEtcd(t).Addr()
@@ -118,7 +119,15 @@ func TestDeletedKeyComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if _, err := d.Register(t.Context(), discovery.Instance{Service: "s", ID: "a", Address: "127.0.0.1:80"}); err != nil {
+	in := discovery.Instance{Service: "s", ID: "a", Address: "127.0.0.1:80"}
+	first, err := d.Register(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Deregister(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Register(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}
 	backendtest.Await(t, d, "a", backendtest.Patience, func(s discovery.Snapshot) bool { return backendtest.IDs(s) == "a" })

@@ -55,6 +55,8 @@ func TestWhoLeftIsToldOnce(t *testing.T) {
 func FuzzSet(f *testing.F) {
 	f.Add("+a", `{"id":"a","address":"h:1"}`, false)
 	f.Add("-a", "", false)
+	f.Add("+a", `{"id":"b","address":"h:1"}`, false) // another's
+	f.Add("+a", `{"id":"a"`, false)                  // not JSON
 	f.Add("", "", true)
 	f.Fuzz(func(t *testing.T, name, value string, deleted bool) {
 		s := set{base: base("s"), live: map[string]discovery.Entry{}, gone: map[string]bool{}}
