@@ -105,11 +105,11 @@ func closeReleases(t *testing.T, b *bench) {
 	}, event.Group("g"), event.AckWait(time.Minute)) // only a release is faster
 	publishN(t, s, "t", 10)
 	<-began
-	closed := make(chan struct{})
-	go func() { closeSub(t, sub); close(closed) }()
-	quiet()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	wantErr(t, "Close that does not wait", sub.Close(ended), event.ErrTimeout) // from here on none begins
 	close(proceed)
-	<-closed
+	closeSub(t, sub)
 	if got := one.subjects(); !slices.Equal(got, numbers(1)) {
 		t.Errorf("handled %v, want only the one that ran when Close was called", got)
 	}

@@ -292,19 +292,19 @@ func restart(t *testing.T, b *bench) {
 	subscribe(t, s, live.handle)
 	sub := subscribe(t, s, group.handle, event.Group("g"), event.AckWait(time.Second))
 	publishN(t, s, "t", 20)
-	eventually(t, "before", func() bool { return live.len() == 20 && group.len() == 20 })
+	has := func(g *got, n int) bool { // at least once
+		seen := map[string]bool{}
+		for _, r := range g.list() {
+			seen[r.Subject] = true
+		}
+		return len(seen) == n
+	}
+	eventually(t, "before", func() bool { return has(&live, 20) && has(&group, 20) })
 	b.Restart(t)
 	for i := 20; i < 40; i++ { // a write may fail or its outcome be unknown, until it is back
 		r := &event.Record{ID: fmt.Sprint("id", i), Type: "t", Subject: fmt.Sprint(i)}
 		eventually(t, "publishing works again", func() bool { return s.Publish(t.Context(), r) == nil })
 	}
-	has := func(g *got) bool {
-		seen := map[string]bool{}
-		for _, r := range g.list() {
-			seen[r.Subject] = true
-		}
-		return len(seen) == 40
-	}
-	eventually(t, "subscribers go on", func() bool { return has(&live) && has(&group) })
+	eventually(t, "subscribers go on", func() bool { return has(&live, 40) && has(&group, 40) })
 	eventually(t, "healthy again", func() bool { return sub.Stats().Err == nil })
 }

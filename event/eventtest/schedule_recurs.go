@@ -51,11 +51,15 @@ func scheduleRecurs(t *testing.T, b *bench) {
 		t.Error(err)
 	}
 	rs := all(t, s)
+	want := due
 	for i, r := range rs {
-		want := due.Add(time.Duration(i) * time.Second)
-		if i < 2 && (!r.Time.Equal(want) || r.ID != "tick@"+want.Format("2006-01-02T15:04:05.000Z") || r.RootID != r.ID || r.Subject != "2") {
+		for i > 0 && want.Before(r.Time) { // what was missed while the machine stood still is not made up for
+			want = want.Add(time.Second)
+		}
+		if !r.Time.Equal(want) || r.ID != "tick@"+want.Format("2006-01-02T15:04:05.000Z") || r.RootID != r.ID || r.Subject != "2" {
 			t.Errorf("run %d is %+v, want it at %v", i, r, want)
 		}
+		want = want.Add(time.Second)
 		if early := time.Until(r.Time); early > 0 {
 			t.Errorf("run %d came %v early", i, early)
 		}

@@ -48,7 +48,7 @@ func openIn(t testing.TB, namespace string, opts ...kafka.Option) event.Stream {
 
 func shut(t testing.TB, s event.Stream) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Close(ctx); err != nil {
 		t.Errorf("Close: %v", err)
@@ -99,7 +99,7 @@ func subscribe(t testing.TB, s event.Stream, h event.Handler, opts ...event.Subs
 
 func closeSub(t testing.TB, sub event.Subscription) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := sub.Close(ctx); err != nil {
 		t.Errorf("Subscription.Close: %v", err)
@@ -149,9 +149,9 @@ func ids(rs []*event.Record) []string {
 
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+	for deadline := time.Now().Add(60 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 		<-time.After(5 * time.Millisecond)
 	}

@@ -249,7 +249,7 @@ func TestAMovedPartitionWaitsForItsHandlers(t *testing.T) {
 			publish(t, s, &event.Record{ID: fmt.Sprint(subject, "/", i), Type: "t", Subject: subject})
 		}
 	}
-	opts := []event.SubscribeOption{event.Group("g"), event.From(event.Beginning()), event.Ordered(event.BySubject), event.Concurrency(keys), event.AckWait(2 * time.Second)}
+	opts := []event.SubscribeOption{event.Group("g"), event.From(event.Beginning()), event.Ordered(event.BySubject), event.Concurrency(keys), event.AckWait(20 * time.Second)}
 	publishRound(0)
 	subscribe(t, s, handler(false), opts...)
 	until(t, "all keys are being handled", func() bool { return began.Load() == keys })

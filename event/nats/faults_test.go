@@ -96,7 +96,7 @@ func TestADeletedStreamIsMadeAgain(t *testing.T) {
 					if id != want {
 						t.Fatalf("the group was handed %q, want %q", id, want)
 					}
-				case <-time.After(20 * time.Second):
+				case <-time.After(60 * time.Second):
 					t.Fatalf("the group was not handed %q", want)
 				}
 			}
@@ -114,7 +114,7 @@ func TestADeletedStreamIsMadeAgain(t *testing.T) {
 			if err := js.DeleteStream(t.Context(), "events-"+ns); err != nil {
 				t.Fatal(err)
 			}
-			for until := time.Now().Add(20 * time.Second); ; {
+			for until := time.Now().Add(60 * time.Second); ; {
 				err := s.Publish(t.Context(), &event.Record{ID: "7", Type: "t"})
 				if err == nil {
 					break

@@ -105,7 +105,7 @@ func TestDeadLetterThatDoesNotFitIsCut(t *testing.T) {
 		if _, ok := event.Original(d); ok {
 			t.Error("Original gave back a record that was cut")
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("no dead letter")
 	}
 }
@@ -144,7 +144,7 @@ func TestGroupsAreSentOnlyTheirTypes(t *testing.T) {
 			select {
 			case typ := <-got[name]:
 				have = append(have, typ)
-			case <-time.After(20 * time.Second):
+			case <-time.After(60 * time.Second):
 				t.Fatalf("group %s was handed %q, want %q", name, have, want)
 			}
 		}

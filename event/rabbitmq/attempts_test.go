@@ -3,6 +3,7 @@ package rabbitmq_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -76,7 +77,7 @@ func TestWhatIsGivenBackIsSaidSo(t *testing.T) {
 				}
 			})
 			s := open(t, addr, event.WithNamespace(servertest.Namespace(t)))
-			const records = 100 // more than are handled while Close begins
+			const records = 100
 			handling, gate := make(chan struct{}, records), make(chan struct{})
 			var handled atomic.Int64
 			sub, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error {
@@ -96,11 +97,13 @@ func TestWhatIsGivenBackIsSaidSo(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-handling
-			closed := make(chan error, 1)
-			go func() { closed <- sub.Close(t.Context()) }()
-			<-time.After(50 * time.Millisecond) // so that Close has begun
+			ended, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := sub.Close(ended); !errors.Is(err, event.ErrTimeout) { // from here on no other handler begins
+				t.Fatalf("Close that does not wait: %v, want ErrTimeout", err)
+			}
 			close(gate)
-			if err := <-closed; err != nil {
+			if err := sub.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if said.Load() != c.want {
@@ -110,7 +113,7 @@ func TestWhatIsGivenBackIsSaidSo(t *testing.T) {
 			if _, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { left.Add(1); return nil }, c.opts...); err != nil {
 				t.Fatal(err)
 			}
-			for end := time.Now().Add(30 * time.Second); left.Load() < records-handled.Load(); {
+			for end := time.Now().Add(60 * time.Second); left.Load() < records-handled.Load(); {
 				if time.Now().After(end) {
 					t.Fatalf("%d records were handed out again, want %d", left.Load(), records-handled.Load())
 				}

@@ -100,7 +100,7 @@ func TestLargeRecordsAreReadOnByOne(t *testing.T) {
 			if id != fmt.Sprint(i) {
 				t.Fatalf("record %s came where %d comes", id, i)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Fatalf("record %d did not come", i)
 		}
 	}

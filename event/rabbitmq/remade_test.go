@@ -53,7 +53,7 @@ func TestAGroupThatWasHandedNothingBeginsInTheNewStream(t *testing.T) {
 					if want := fmt.Sprint("new", i); id != want {
 						t.Fatalf("the group was handed %q, want %q", id, want)
 					}
-				case <-time.After(30 * time.Second):
+				case <-time.After(60 * time.Second):
 					t.Fatalf("the group was not handed record %d of 5", i)
 				}
 			}

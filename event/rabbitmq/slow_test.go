@@ -122,7 +122,7 @@ func TestASlowQueueIsFed(t *testing.T) {
 	}
 	select {
 	case <-all:
-	case <-time.After(40 * time.Second):
+	case <-time.After(60 * time.Second):
 		mu.Lock()
 		defer mu.Unlock()
 		t.Fatalf("%d of %d records are handled", len(seen), records)

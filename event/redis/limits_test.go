@@ -81,7 +81,7 @@ func TestConsumersOfDeadMembersAreRemoved(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for deadline := time.Now().Add(20 * time.Second); ; {
+			for deadline := time.Now().Add(60 * time.Second); ; {
 				left := consumers(t, client, stream, "g")
 				if !slices.ContainsFunc(left, func(n string) bool { return n[0] == 'd' }) {
 					break
@@ -135,7 +135,7 @@ func TestAnyNameOfAConsumerIsSafe(t *testing.T) {
 	}
 	select {
 	case <-handled:
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Error("a record that was not acknowledged is gone")
 	}
 }

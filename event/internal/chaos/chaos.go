@@ -170,7 +170,7 @@ func Run(t *testing.T, s event.Stream, role string, args []string, d time.Durati
 		<-time.After(50 * time.Millisecond)
 	}
 	dead := map[string]bool{}
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(60 * time.Second); ; {
 		clear(dead)
 		for r, err := range s.Query(t.Context(), event.Types("dead.g")) {
 			if err != nil {

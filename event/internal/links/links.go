@@ -145,7 +145,7 @@ func Follow(t *testing.T, s event.Stream) (goesOn func() (last string)) {
 		for len(got) > 0 {
 			<-got
 		}
-		for until, n := time.Now().Add(40*time.Second), 0; ; n++ {
+		for until, n := time.Now().Add(60*time.Second), 0; ; n++ {
 			id := fmt.Sprint("alone", n)
 			Publish(t, s, id)
 			select {

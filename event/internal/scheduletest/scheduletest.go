@@ -27,7 +27,7 @@ func Odd(t *testing.T, s event.Stream) {
 			}
 			return false
 		}
-		for deadline := time.Now().Add(20 * time.Second); !published(); {
+		for deadline := time.Now().Add(60 * time.Second); !published(); {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s is not published", id)
 			}
