@@ -260,12 +260,17 @@ func TestOthersMayWriteToALeaseThatIsHeld(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	s := c.open(c.backend())
-	l := c.lock(s, "x", dsync.TTL(2*time.Second))
-	name, before := "sync-lock.default.x", time.Now()
+	l := c.lock(s, "x", dsync.TTL(6*time.Second))
+	name, deadline := "sync-lock.default.x", time.Now().Add(time.Minute)
 	c.k.Do(t, http.MethodPatch, c.path(name), `{"metadata":{"finalizers":["example.com/kept"],"labels":{"team":"a"}}}`)
-	for time.Since(before) < 3*time.Second {
+	for renewed, last := 0, c.lease(name).Spec.RenewTime; renewed < 2; <-time.After(50 * time.Millisecond) {
 		c.k.Do(t, http.MethodPatch, c.path(name), `{"metadata":{"annotations":{"n":"`+time.Now().String()+`"}}}`)
-		<-time.After(50 * time.Millisecond)
+		if now := c.lease(name).Spec.RenewTime; !now.Equal(last) {
+			renewed, last = renewed+1, now
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("renewed %d times in a minute, want 2", renewed)
+		}
 	}
 	if err := l.Context().Err(); err != nil {
 		t.Errorf("lost: %v", context.Cause(l.Context()))
@@ -367,7 +372,7 @@ func TestWatchTellsADeadLeaderFromADeadLink(t *testing.T) {
 		t.Errorf("saw %+v after %v, want dead, for 2 s whatever its clock says, then nobody", seen, d)
 	}
 
-	live, err := s.Leader("live", dsync.Owner("a"), dsync.TTL(time.Second))
+	live, err := s.Leader("live", dsync.Owner("a"), dsync.TTL(3*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,8 +388,8 @@ func TestWatchTellsADeadLeaderFromADeadLink(t *testing.T) {
 	}
 	defer watcher.Close()
 	began := make(chan struct{})
-	go func() { <-began; p.Hold(netfault.Replies); <-time.After(3 * time.Second); p.Heal() }()
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	go func() { <-began; p.Hold(netfault.Replies); <-time.After(5 * time.Second); p.Heal() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 11*time.Second)
 	defer cancel()
 	n := 0
 	for got, err := range watcher.Watch(ctx) {
