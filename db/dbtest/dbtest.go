@@ -119,6 +119,9 @@ func newBench(h Harness) *bench {
 	return &bench{Harness: h, ns: "t" + strings.ReplaceAll(db.NewID(), "-", "")[18:]}
 }
 
+// patience is for how long a server may be slow on a busy machine.
+const patience = time.Minute
+
 // open opens the case's database; it is closed at the end.
 func (b *bench) open(t testing.TB, opts ...db.Option) db.DB {
 	t.Helper()
@@ -127,7 +130,7 @@ func (b *bench) open(t testing.TB, opts ...db.Option) db.DB {
 
 func (b *bench) openIn(t testing.TB, ns string, opts ...db.Option) db.DB {
 	t.Helper()
-	d := b.Open(t, append([]db.Option{db.WithNamespace(ns)}, opts...)...)
+	d := b.Open(t, append([]db.Option{db.WithNamespace(ns), db.WithDialTimeout(patience), db.WithTimeout(patience)}, opts...)...)
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Errorf("Close: %v", err)

@@ -194,7 +194,7 @@ func skew(t *testing.T, b *bench) {
 		for _, id := range []string{first, second} {
 			wg.Go(func() {
 				ran := false
-				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 				defer cancel()
 				err := d.Tx(ctx, func(ctx context.Context, tx db.DB) error {
 					if !ran {
@@ -246,7 +246,7 @@ func phantoms(t *testing.T, b *bench) {
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 				defer cancel()
 				err := d.Tx(ctx, func(ctx context.Context, tx db.DB) error {
 					x, err := tx.Table(ctx, "things")
@@ -279,7 +279,7 @@ func weaker(t *testing.T, b *bench) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			for range 5 {
 				err := d.Tx(ctx, func(ctx context.Context, tx db.DB) error {

@@ -202,7 +202,7 @@ func txCounter(t *testing.T, b *bench) {
 	for range workers {
 		wg.Go(func() {
 			for range each {
-				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 				err := d.Tx(ctx, func(ctx context.Context, tx db.DB) error {
 					x, err := tx.Table(ctx, "things")
 					if err != nil {

@@ -110,7 +110,7 @@ func (s *server) restartUnderWriters(t testing.TB) {
 			}
 		})
 	}
-	for end := time.Now().Add(30 * time.Second); n.Load() < 200 && time.Now().Before(end); {
+	for end := time.Now().Add(60 * time.Second); n.Load() < 200 && time.Now().Before(end); {
 		<-time.After(5 * time.Millisecond)
 	}
 	s.Kill()
@@ -182,7 +182,7 @@ func lost(t *testing.T, s *server) {
 	if err := tb.Create(t.Context(), &db.Record{ID: "x"}); !errors.Is(err, db.ErrUnknownOutcome) {
 		t.Errorf("got %v, want ErrUnknownOutcome", err)
 	}
-	for end := time.Now().Add(30 * time.Second); ; <-time.After(10 * time.Millisecond) { // the server may be at it still
+	for end := time.Now().Add(60 * time.Second); ; <-time.After(10 * time.Millisecond) { // the server may be at it still
 		_, err := tb.Read(t.Context(), "x")
 		if err == nil {
 			break

@@ -54,7 +54,7 @@ func TestPostgresBuildsAgainWhatWasGivenUp(t *testing.T) {
 		built <- err
 	}()
 	const building = "SELECT COUNT(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' || $1 || '%' AND pid <> pg_backend_pid()"
-	for end := time.Now().Add(30 * time.Second); count(building, ns) == 0; <-time.After(10 * time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); count(building, ns) == 0; <-time.After(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the index is not being built")
 		}
