@@ -152,21 +152,22 @@ func TestBadJobsAndListeners(t *testing.T) {
 	for name, c := range map[string]struct {
 		servers func(l net.Listener) []platform.Server
 		closed  bool
+		want    string
 	}{
-		"nil job": {func(net.Listener) []platform.Server { return []platform.Server{platform.Job(nil)} }, false},
+		"nil job": {func(net.Listener) []platform.Server { return []platform.Server{platform.Job(nil)} }, false, "invalid: nil job"},
 		"nil listener": {func(net.Listener) []platform.Server {
 			return []platform.Server{platform.Listener(nil, platform.HTTP("", hello()))}
-		}, false},
-		"job with a name": {func(net.Listener) []platform.Server { return []platform.Server{platform.As("x", platform.Job(idle))} }, false},
+		}, false, "invalid: nil listener"},
+		"job with a name": {func(net.Listener) []platform.Server { return []platform.Server{platform.As("x", platform.Job(idle))} }, false, "invalid: a job has no name"},
 		"job with a listener": {func(l net.Listener) []platform.Server {
 			return []platform.Server{platform.Listener(l, platform.Job(idle))}
-		}, true},
+		}, true, "invalid: a job has no listener"},
 		"empty name on a listener": {func(l net.Listener) []platform.Server {
 			return []platform.Server{platform.Listener(l, platform.As("", platform.HTTP("", hello())))}
-		}, true},
+		}, true, "invalid: a server with an empty name"},
 		"another's address is taken": {func(l net.Listener) []platform.Server {
 			return []platform.Server{platform.Listener(l, platform.HTTP("", hello())), platform.As("x", platform.HTTP("203.0.113.1:1", hello()))}
-		}, true},
+		}, true, "203.0.113.1:1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -178,8 +179,8 @@ func TestBadJobsAndListeners(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := app.Run(t.Context(), c.servers(l)...); err == nil {
-				t.Error("Run returned nil")
+			if err := app.Run(t.Context(), c.servers(l)...); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Run: %v, want %q", err, c.want)
 			}
 			if c.closed && l.Close() == nil {
 				t.Error("the listener was left open")

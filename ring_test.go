@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -229,6 +230,45 @@ func TestRingOverTLS(t *testing.T) {
 	}
 	if logs := a.logs.String() + b.logs.String(); strings.Contains(logs, "left the ring") {
 		t.Errorf("the log:\n%s", logs)
+	}
+}
+
+// seenRing notes which way it is served.
+type seenRing struct {
+	oddRing
+	ways chan string
+}
+
+func (r seenRing) Handler(next http.Handler) http.Handler { r.ways <- "handler"; return next }
+func (r seenRing) Listener(l net.Listener) net.Listener   { r.ways <- "listener"; return l }
+
+// Peers are served by the handler of a server of HTTP, which may speak TLS, and by the
+// listener of any other; a server under another name has no part in it.
+func TestWhereARingIsServed(t *testing.T) {
+	for want, s := range map[string]platform.Server{
+		"handler":  platform.HTTP("127.0.0.1:0", hello()),
+		"listener": oddServer{[]func(net.Listener) error{func(l net.Listener) error { _, err := l.Accept(); return err }}, func() error { return nil }},
+	} {
+		t.Run(want, func(t *testing.T) {
+			memory, err := kv.NewMemoryDriver()
+			if err != nil {
+				t.Fatal(err)
+			}
+			ring := seenRing{oddRing{[]kv.Driver{memory}, func() error { return nil }}, make(chan string, 10)}
+			r := start(t, []platform.Option{platform.WithRing(ring)}, s, platform.As("greeter.admin", platform.HTTP("127.0.0.1:0", hello())))
+			r.stop()
+			if err := wait(t, r.done); err != nil && !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+			close(ring.ways)
+			var got []string
+			for way := range ring.ways {
+				got = append(got, way)
+			}
+			if len(got) != 1 || got[0] != want {
+				t.Errorf("served by %v, want the %s once", got, want)
+			}
+		})
 	}
 }
 

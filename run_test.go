@@ -455,6 +455,18 @@ func TestOperatorsPages(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("beside a handler of the operators'", func(t *testing.T) {
+		ops := free(t)
+		r := start(t, nil, platform.HTTP("127.0.0.1:0", hello()), platform.Ops(ops, func(s *http.Server) { s.Handler = own }))
+		for path, want := range map[string]string{"/hello/Ada": "Hello, Ada", "/metrics": "mine", "/readyz": "ok"} {
+			if code, body := get(t, "http://"+ops+path); code != 200 || !strings.Contains(body, want) {
+				t.Errorf("%s: %d %q, want %q", path, code, body, want)
+			}
+		}
+		if err := r.end(t); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // free returns an address that nothing listens on.
@@ -609,6 +621,151 @@ func TestRunReturnsWhenItsServersHave(t *testing.T) {
 	close(s.over)
 	if err := wait(t, r.done); err != nil || !s.served.Load() {
 		t.Errorf("Run: %v, the server has returned: %t", err, s.served.Load())
+	}
+}
+
+// What is in progress when Shutdown's time is over is cut off, and that is said.
+func TestShutdownOfHTTPSaysWhatItCutsOff(t *testing.T) {
+	app := made(t, nil)
+	defer app.Close(context.Background())
+	for name, c := range map[string]struct {
+		hangs bool
+		want  error
+	}{"nothing": {false, nil}, "a call": {true, context.DeadlineExceeded}} {
+		t.Run(name, func(t *testing.T) {
+			entered, served := make(chan bool), make(chan error, 1)
+			s := platform.HTTP("", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				close(entered)
+				<-r.Context().Done()
+			}))
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { served <- s.Serve(l, app.Wrapper(), app.Monitor()) }()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			if c.hangs {
+				nc, err := net.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer nc.Close()
+				fmt.Fprint(nc, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
+				<-entered
+				ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
+				defer cancel()
+			}
+			if err := s.Shutdown(ctx); !errors.Is(err, c.want) {
+				t.Errorf("Shutdown: %v, want %v", err, c.want)
+			}
+			if err := wait(t, served); !errors.Is(err, http.ErrServerClosed) {
+				t.Errorf("Serve: %v", err)
+			}
+		})
+	}
+}
+
+// waiting is a registry of one program: it takes its time to register, or notes when
+// the program has deregistered.
+type waiting struct {
+	discovery.Driver
+	hangs bool
+	asked chan struct{}
+	left  atomic.Pointer[time.Time]
+}
+
+func (d *waiting) Ping(context.Context) error { return nil }
+func (d *waiting) Close() error               { return nil }
+func (d *waiting) Register(ctx context.Context, _ discovery.Entry, _ func(discovery.Entry) bool) error {
+	close(d.asked)
+	if d.hangs {
+		<-ctx.Done()
+	}
+	return ctx.Err()
+}
+func (d *waiting) Renew(context.Context, discovery.Entry) error { return nil }
+func (d *waiting) Deregister(context.Context, discovery.Entry) error {
+	now := time.Now()
+	d.left.Store(&now)
+	return nil
+}
+func (d *waiting) Watch(ctx context.Context, _ string, _ func(discovery.Update)) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+func (d *waiting) backend() platform.Option {
+	return platform.WithDiscovery(discovery.WithDriver("waiting", func(context.Context) (discovery.Driver, error) { return d, nil }))
+}
+
+// A program that is told to stop while it registers has not failed.
+func TestStopWhileRegistering(t *testing.T) {
+	d := &waiting{hangs: true, asked: make(chan struct{})}
+	r := made(t, []platform.Option{d.backend()})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { r.done <- r.Run(ctx, platform.HTTP("127.0.0.1:0", hello())) }()
+	<-d.asked
+	cancel()
+	if err := wait(t, r.done); err != nil {
+		t.Errorf("Run: %v, want nil", err)
+	}
+}
+
+// Callers are given a second to hear that an instance has left before it refuses
+// them: a registry that others read tells them with a delay.
+func TestServersStopASecondAfterTheInstanceHasLeft(t *testing.T) {
+	d := &waiting{asked: make(chan struct{})}
+	s := &lasting{told: make(chan struct{}), over: make(chan struct{})}
+	close(s.over)
+	r := made(t, []platform.Option{d.backend()})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { r.done <- r.Run(ctx, s) }()
+	<-d.asked
+	cancel()
+	<-s.told
+	told := time.Now()
+	if left := d.left.Load(); left == nil || told.Sub(*left) < time.Second {
+		t.Errorf("deregistered at %v, the server stops at %v, want a second between", left, told)
+	}
+	if err := wait(t, r.done); err != nil {
+		t.Error(err)
+	}
+}
+
+// The client prefers instances of the program's own zone.
+func TestZone(t *testing.T) {
+	registry := discovery.NewRegistry()
+	d, err := discovery.New(discovery.Memory(registry))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, zone := range []string{"east", "west"} {
+		if _, err := d.Register(t.Context(), discovery.Instance{Service: "web", ID: zone, Zone: zone, Address: "127.0.0.1:1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, zone := range []string{"", "east", "west"} {
+		app := made(t, []platform.Option{
+			platform.WithZone(zone), platform.WithDiscovery(discovery.Memory(registry)), platform.WithWrapper(wrapper.WithDrain(time.Millisecond)),
+		})
+		got := map[string]int{}
+		for range 100 {
+			p, err := app.Router().Pick(t.Context(), "web")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[p.Instance.ID]++
+			p.Done(router.Outcome{Class: router.OK, Latency: time.Millisecond})
+		}
+		if zone == "" && (got["east"] < 20 || got["west"] < 20) || zone != "" && got[zone] < 90 {
+			t.Errorf("in the zone %q: %v", zone, got)
+		}
+		if err := app.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
