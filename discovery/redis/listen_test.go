@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,26 @@ func TestOneConnectionListens(t *testing.T) {
 	l.eventually("nobody listens", func() bool { return len(l.connections()) == 0 })
 	l.follow(d, "d")
 	l.to("d")
+}
+
+// When the connection that listens is lost, something may have been missed: who follows
+// is told so until the service was read again.
+func TestTheLossOfTheConnectionThatListensIsSaid(t *testing.T) {
+	t.Parallel()
+	l := newListening(t)
+	d, err := discovery.New(redis.Backend(l.addr), discovery.WithRetry(backendtest.Patience, time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	l.follow(d, "s")
+	if err := l.admin.Do(t.Context(), "client", "kill", "type", "pubsub").Err(); err != nil {
+		t.Fatal(err)
+	}
+	l.eventually("the loss is said", func() bool {
+		s, _ := d.Lookup("s")
+		return s.State == discovery.Stale && errors.Is(s.Err, discovery.ErrUnavailable)
+	})
 }
 
 // A connection that says nothing for a while is asked whether it is there, and used

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/internal/backendtest"
@@ -73,5 +74,34 @@ func TestRights(t *testing.T) {
 		if err := d.Close(); err != nil {
 			t.Errorf("without %v: Close: %v", c.lacks, err)
 		}
+	}
+}
+
+// A right that is taken away from a program, and given back, shows in its heartbeats:
+// also that of the index, which would forget the service a day later.
+func TestRightsThatChange(t *testing.T) {
+	t.Parallel()
+	l := newListening(t)
+	acl := func(rules ...any) {
+		t.Helper()
+		if err := l.admin.Do(t.Context(), append([]any{"acl", "setuser", "user"}, rules...)...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	acl("on", ">secret", "~*", "&*", "+@all")
+	d, err := discovery.New(redis.Backend("redis://user:secret@"+l.addr), discovery.WithTTL(time.Second), discovery.WithTimeout(backendtest.Patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	r, err := d.Register(t.Context(), discovery.Instance{Service: "s", ID: "a", Address: "127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"expire", "evalsha"} {
+		acl("-"+command, "-eval")
+		l.eventually("a heartbeat fails without "+command, func() bool { return errors.Is(r.Err(), discovery.ErrDenied) })
+		acl("+"+command, "+eval")
+		l.eventually("a heartbeat succeeds with "+command, func() bool { return r.Err() == nil })
 	}
 }
