@@ -109,11 +109,11 @@ func childEnv(role string) []string {
 	return []string{roleEnv + "=" + role, "GORACE=atexit_sleep_ms=0 " + os.Getenv("GORACE")}
 }
 
-// Line returns the next line that the process printed, waiting up to 30 seconds for it; then, and
+// Line returns the next line that the process printed, waiting up to a minute for it; then, and
 // at the end of its output, it fails the test.
 func (p *Process) Line() string {
 	p.t.Helper()
-	line, err := p.line(30 * time.Second)
+	line, err := p.line(time.Minute)
 	if err != nil {
 		p.t.Fatalf("wait for a line of %s: %v\nlog:\n%s", p.name, err, p.Log())
 	}
@@ -163,9 +163,9 @@ func (p *Process) Terminate() { p.check(p.signal(sigTerm)) }
 // Kill ends the process with SIGKILL.
 func (p *Process) Kill() { p.kill() }
 
-// Wait closes the process's standard input, waits up to 30 seconds for its end and returns nil if
+// Wait closes the process's standard input, waits up to a minute for its end and returns nil if
 // its role returned nil.
-func (p *Process) Wait() error { return p.WaitFor(30 * time.Second) }
+func (p *Process) Wait() error { return p.WaitFor(time.Minute) }
 
 // WaitFor is Wait with another bound.
 func (p *Process) WaitFor(d time.Duration) error {

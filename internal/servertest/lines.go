@@ -22,12 +22,12 @@ func (s *Server) Lines(name string) []string {
 	return strings.Split(string(b[:len(b)-1]), "\n")
 }
 
-// Await waits up to 30 seconds until done accepts the lines of a file and returns them; then it
+// Await waits up to a minute until done accepts the lines of a file and returns them; then it
 // fails the test.
 func (s *Server) Await(t testing.TB, name string, done func(lines []string) bool) []string {
 	t.Helper()
 	var lines []string
-	if !poll(30*time.Second, func() bool {
+	if !poll(time.Minute, func() bool {
 		lines = s.Lines(name)
 		return done(lines)
 	}) {

@@ -133,7 +133,7 @@ func until(s *Server, want string, command ...string) error {
 
 func retry(f func() error) error {
 	var err error
-	poll(30*time.Second, func() bool {
+	poll(time.Minute, func() bool {
 		err = f()
 		return err == nil
 	})

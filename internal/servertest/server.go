@@ -41,7 +41,7 @@ type spec struct {
 	dsn     string                   // format of DSN, with the address
 	user    string                   // to run as if we are root
 	ready   func(s *Server) error    // nil when the server serves
-	limit   time.Duration            // to become ready; 0: a minute
+	limit   time.Duration            // to become ready; 0: two minutes
 	stop    sig                      // asks it to end; 0: SIGTERM
 	ends    time.Duration            // for which it may take its end; 0: 5 s
 	kept    bool                     // it takes long to start: see Keep
@@ -172,7 +172,7 @@ func (s *Server) launch() error {
 func (s *Server) await() error {
 	limit := s.spec.limit
 	if limit == 0 {
-		limit = time.Minute
+		limit = 2 * time.Minute
 	}
 	var err error
 	ended := false

@@ -41,7 +41,7 @@ func TestIdleConnectionsEndBeforeTheServerEndsThem(t *testing.T) {
 	if err := d.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(40 * time.Second); d.Stats().MaxIdleTimeClosed == 0; <-time.After(50 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); d.Stats().MaxIdleTimeClosed == 0; <-time.After(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the connection is still open")
 		}
