@@ -228,14 +228,6 @@ func TestReadOnlyByDefault(t *testing.T) {
 	if !errors.Is(err, discovery.ErrUnsupported) {
 		t.Errorf("got %v, want ErrUnsupported", err)
 	}
-	for what, opt := range map[string]discovery.Option{
-		"a nil option": kubernetes.Backend("https://h", nil), "nil targets": kubernetes.Backend("https://h", kubernetes.WithTargets(nil)),
-		"a short poll": kubernetes.Backend("https://h", kubernetes.WithPoll(time.Millisecond)), "no address": kubernetes.Backend(""), "a nil engine": kubernetes.On(nil),
-	} {
-		if _, err := discovery.New(opt, discovery.WithLazy()); err == nil {
-			t.Errorf("%s is taken", what)
-		}
-	}
 }
 
 // Each right that something needs, and what happens without it.
