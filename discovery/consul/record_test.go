@@ -54,6 +54,9 @@ func TestServiceIDsDoNotMeet(t *testing.T) {
 			t.Errorf("%s is not safe in a URL", id)
 		}
 	}
+	if got, want := serviceID("ns/s", "azAZ09-._:@+/ é"), "ns~s~~azAZ09-._:@+~2F~20~C3~A9"; got != want {
+		t.Errorf("got %s, want %s: people look for it", got, want)
+	}
 }
 
 func TestWhatOthersRegistered(t *testing.T) {
