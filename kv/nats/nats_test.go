@@ -252,26 +252,44 @@ func TestABucketWithoutTTLs(t *testing.T) {
 	}
 }
 
-// What the server refuses for a reason that means nothing to this package was not done.
-func TestAFullBucketRefuses(t *testing.T) {
+// What the server refuses was not done, also for a reason that means nothing to this
+// package.
+func TestBucketsThatRefuse(t *testing.T) {
 	server := servertest.SharedNATS(t)
 	js, err := jetstream.New(connect(t, server.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "full", MaxBytes: 1000}); err != nil {
-		t.Fatal(err)
-	}
-	store := opener(nats.Backend(server.Addr(), nats.WithBucket("full")))(t)
-	defer store.Close()
-	if _, err := store.Put(t.Context(), "a", []byte("1")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Put(t.Context(), "a", make([]byte, 2000)); !errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrUnknownOutcome) {
-		t.Errorf("above all that the bucket may hold: %v, want ErrUnavailable", err)
-	}
-	if item, err := store.Get(t.Context(), "a"); err != nil || string(item.Value) != "1" {
-		t.Errorf("and then: %.20q, %v", item.Value, err)
+	for name, c := range map[string]struct {
+		limit int64
+		seal  bool
+		size  int
+	}{"full": {1000, false, 2000}, "sealed": {1000, true, 1}} {
+		if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: name, MaxBytes: c.limit}); err != nil {
+			t.Fatal(err)
+		}
+		store := opener(nats.Backend(server.Addr(), nats.WithBucket(name)))(t)
+		defer store.Close()
+		if _, err := store.Put(t.Context(), "a", []byte("1")); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if c.seal {
+			s, err := js.Stream(t.Context(), "KV_"+name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config := s.CachedInfo().Config
+			config.Sealed = true
+			if _, err := js.UpdateStream(t.Context(), config); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := store.Put(t.Context(), "a", make([]byte, c.size)); !errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrUnknownOutcome) {
+			t.Errorf("%s: %v, want ErrUnavailable", name, err)
+		}
+		if item, err := store.Get(t.Context(), "a"); err != nil || string(item.Value) != "1" {
+			t.Errorf("%s: then %.20q, %v", name, item.Value, err)
+		}
 	}
 }
 
