@@ -247,6 +247,41 @@ func TestPartsThatFail(t *testing.T) {
 	}
 }
 
+// An answer that has come counts, also if its caller has left at that moment.
+func TestAnswersAtTheEndOfTheirCaller(t *testing.T) {
+	for name, c := range map[string]struct {
+		err, want error
+		put       bool
+	}{
+		"an answer":     {answerOf("WRONGTYPE of another program"), kv.ErrInvalid, false},
+		"no answer":     {context.Canceled, context.Canceled, false},
+		"a write's":     {answerOf("NOPERM"), kv.ErrDenied, true},
+		"none, a write": {context.Canceled, kv.ErrUnknownOutcome, true},
+	} {
+		for _, given := range []bool{false, true} {
+			d, s := onDouble(t, given)
+			d.alone = true
+			ctx, cancel := context.WithCancel(t.Context())
+			s.fail = func(goredis.Cmder) error {
+				if !given { // the client that was given is waited for until the end of ctx
+					cancel()
+				}
+				return c.err
+			}
+			var err error
+			if c.put {
+				_, err = d.Put(ctx, kv.Write{Key: "k"})
+			} else {
+				_, err = d.Get(ctx, "k")
+			}
+			cancel()
+			if fault.KindOf(err) != fault.KindOf(c.want) {
+				t.Errorf("%s, client given: %v: %v, want %v", name, given, err, c.want)
+			}
+		}
+	}
+}
+
 type toldOf []string
 
 func (s *toldOf) Put(item kv.Item)  { *s = append(*s, "+"+item.Key) }

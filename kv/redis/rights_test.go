@@ -151,3 +151,47 @@ func TestWatchNeedsNoChannels(t *testing.T) {
 		}
 	})
 }
+
+// TestListsAndWatchesThatAreRefused: what lists keys, and what tells of changes, are
+// rights of their own, and the second one needs a server that speaks RESP3.
+func TestListsAndWatchesThatAreRefused(t *testing.T) {
+	t.Parallel()
+	server := servertest.Redis(t)
+	old := servertest.Redis(t, servertest.WithArgs("--rename-command", "HELLO", ""))
+	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
+	defer admin.Close()
+	for user, without := range map[string]string{"all": "+ping", "blind": "-scan", "deaf": "-client", "mute": "-hello"} {
+		if err := admin.Do(t.Context(), "acl", "setuser", user, "on", ">secret", "~*", "+@all", without).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		addr        string
+		list, watch error
+	}{
+		"all rights": {"redis://all:secret@" + server.Addr(), nil, nil},
+		"no SCAN":    {"redis://blind:secret@" + server.Addr(), kv.ErrDenied, kv.ErrDenied},
+		"no CLIENT":  {"redis://deaf:secret@" + server.Addr(), nil, kv.ErrDenied},
+		"no HELLO":   {"redis://mute:secret@" + server.Addr(), nil, nil},
+		"only RESP2": {"redis://" + old.Addr(), nil, kv.ErrUnsupported},
+	} {
+		store := opener(redis.Backend(c.addr))(t)
+		defer store.Close()
+		if _, err := store.Put(t.Context(), "k", []byte("v")); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var listed, watched error
+		for _, listed = range store.List(t.Context(), "") {
+			break
+		}
+		for e, err := range store.Watch(t.Context(), "") {
+			watched = err
+			if err != nil || e.Kind == kv.EventSynced {
+				break
+			}
+		}
+		if !errors.Is(listed, c.list) || !errors.Is(watched, c.watch) {
+			t.Errorf("%s: List %v, Watch %v, want %v and %v", name, listed, watched, c.list, c.watch)
+		}
+	}
+}

@@ -71,11 +71,27 @@ func (t *tracker) track(ctx context.Context, cn *goredis.Conn) error {
 		t.fail(kvdriver.ErrGap)
 		return kvdriver.ErrGap
 	}
+	if err := speaksRESP3(ctx, cn); err != nil {
+		return err
+	}
 	opts := &goredis.ClientTrackingOptions{Bcast: true}
 	if t.prefix != "" {
 		opts.Prefixes = []string{t.prefix}
 	}
 	return cn.ClientTrackingOn(ctx, opts).Err()
+}
+
+// speaksRESP3 asks for it. The client itself goes on without RESP3 where a server, or a
+// proxy, has none, and CLIENT TRACKING succeeds all the same: but nothing is ever told.
+func speaksRESP3(ctx context.Context, cn *goredis.Conn) error {
+	err := cn.Hello(ctx, 3, "", "", "").Err()
+	switch answer := redis.Answer(err); {
+	case strings.HasPrefix(answer, "NOPROTO"), strings.Contains(answer, "nknown command"), strings.Contains(answer, "nsupported command"):
+		return fault.Markf(kv.ErrUnsupported, "a watch needs RESP3: %w", err)
+	case strings.HasPrefix(answer, "NOPERM"): // the client has asked before its user was known
+		return nil
+	}
+	return err
 }
 
 // open connects, and begins to listen.
@@ -84,9 +100,6 @@ func (t *tracker) open(ctx context.Context) error {
 	_, err := redis.Do(ctx, t.d.client, func(ctx context.Context) (struct{}, error) { return struct{}{}, t.sub.Ping(ctx) })
 	if err != nil {
 		close(t.ended)
-		if strings.Contains(redis.Answer(err), "RESP3") {
-			return fault.Mark(kv.ErrUnsupported, err) // a proxy that speaks RESP2 only
-		}
 		return redis.ReadError(err)
 	}
 	stop := context.AfterFunc(ctx, func() { t.sub.Close() })
