@@ -39,8 +39,18 @@ func (f failing) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.P
 	}
 }
 
+// named is a command's name, and the second word of those that have two.
+func named(cmd goredis.Cmder) string {
+	switch name := cmd.Name(); name {
+	case "client", "config", "xgroup":
+		return name + " " + fmt.Sprint(cmd.Args()[1])
+	default:
+		return name
+	}
+}
+
 func (f failing) send(do func() error, cmds ...goredis.Cmder) error {
-	name := cmds[0].FullName()
+	name := named(cmds[0])
 	if name == "hello" || strings.HasPrefix(name, "client set") { // of a new connection
 		return do()
 	}
@@ -84,6 +94,58 @@ func TestEveryCommandMayFail(t *testing.T) {
 			Stored: func() string { return stored(t, admin, d) },
 		}
 	})
+}
+
+// inUse is how many connections of a client nobody has given back.
+func inUse(c goredis.UniversalClient) uint32 {
+	stats := c.PoolStats()
+	return stats.TotalConns - stats.IdleConns
+}
+
+// A connection for what blocks is given back, also one that could not say which it is.
+func TestConnectionsAreGivenBack(t *testing.T) {
+	leak.Check(t)
+	for name, fails := range map[string]bool{"it works": false, "it fails": true} {
+		client, err := redis.Open(redis.Config{Address: servertest.SharedRedis(t).Addr(), Hooks: []goredis.Hook{refusing(fails)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := waiter{client: client.Waiting(), key: "k"}
+		for range 2 {
+			_, err = w.connect(t.Context())
+			if (err != nil) != fails {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if n := inUse(w.client.UniversalClient); (n == 1) == fails || n > 1 {
+			t.Errorf("%s: %d connections are in use", name, n)
+		}
+		w.close()
+		w.close()
+		if n := inUse(w.client.UniversalClient); n > 0 {
+			t.Errorf("%s: %d connections are in use after close", name, n)
+		}
+		client.Close()
+	}
+}
+
+// refusing is a hook of a server that does not say which connection one is.
+type refusing bool
+
+func (r refusing) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+func (r refusing) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return next
+}
+
+func (r refusing) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+	return func(ctx context.Context, cmd goredis.Cmder) error {
+		err := next(ctx, cmd)
+		if bool(r) && named(cmd) == "client id" {
+			err = answer("ERR refused")
+			cmd.SetErr(err)
+		}
+		return err
+	}
 }
 
 // stored is what the server has beside the stream, without the index.

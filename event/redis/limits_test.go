@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	engine "github.com/micro/go-platform/engine/redis"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/redis"
 	"github.com/micro/go-platform/internal/leak"
@@ -137,5 +139,68 @@ func TestAnyNameOfAConsumerIsSafe(t *testing.T) {
 	case <-handled:
 	case <-time.After(60 * time.Second):
 		t.Error("a record that was not acknowledged is gone")
+	}
+}
+
+// A member gives its connections back when it is closed.
+func TestClosedMembersKeepNoConnection(t *testing.T) {
+	leak.Check(t)
+	client := goredis.NewClient(&goredis.Options{Addr: servertest.SharedRedis(t).Addr()})
+	defer client.Close()
+	s, err := event.New(redis.On(engine.FromClient(client)), event.WithNamespace(servertest.Namespace(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	for _, opts := range [][]event.SubscribeOption{{event.Group("g")}, {event.Group("o"), event.Ordered(event.BySubject)}, nil} {
+		handled := make(chan string, 10)
+		sub, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error { handled <- r.ID; return nil }, opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Publish(t.Context(), &event.Record{Type: "t"}); err != nil {
+			t.Fatal(err)
+		}
+		<-handled
+		if err := sub.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(5 * time.Millisecond) {
+		stats := client.PoolStats()
+		if stats.TotalConns == stats.IdleConns {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d connections are in use", stats.TotalConns-stats.IdleConns, stats.TotalConns)
+		}
+	}
+}
+
+// What others have written where a group's types should be is an error, not a group of
+// all types.
+func TestAGroupThatCannotBeReadIsAnError(t *testing.T) {
+	leak.Check(t)
+	client := goredis.NewClient(&goredis.Options{Addr: servertest.SharedRedis(t).Addr()})
+	defer client.Close()
+	ns := servertest.Namespace(t)
+	s, err := event.New(redis.On(engine.FromClient(client)), event.WithNamespace(ns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	h := func(context.Context, *event.Record) error { return nil }
+	for note, ok := range map[string]bool{`{}`: true, `nonsense`: false} {
+		if err := client.HSet(t.Context(), "{event:"+ns+"}:groups", "g", note).Err(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Subscribe(t.Context(), h, event.Group("g"))
+		if (err == nil) != ok || errors.Is(err, event.ErrConflict) {
+			t.Errorf("%s: %v", note, err)
+		}
+	}
+	_, err = s.Subscribe(t.Context(), h, event.Group("new"), event.From(event.After("x")))
+	if !errors.Is(err, event.ErrInvalid) || !strings.Contains(err.Error(), `position "x"`) {
+		t.Errorf("a place that is none: %v, want ErrInvalid", err)
 	}
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"math"
@@ -34,6 +35,22 @@ func TestOrderOfEntries(t *testing.T) {
 	}
 }
 
+// A time is the place after the last entry that can be before it.
+func TestWhereReadingBegins(t *testing.T) {
+	for at, want := range map[int64]string{-1: "0-0", 0: "0-0", 1: "0-18446744073709551615", 1700000000000: "1699999999999-18446744073709551615"} {
+		got, err := (&driver{}).locate(t.Context(), event.At(time.UnixMilli(at)))
+		if got != want || err != nil {
+			t.Errorf("%d ms: %q, %v, want %q", at, got, err, want)
+		}
+	}
+	for id, ok := range map[string]bool{"5-1": true, "5": false} {
+		got, err := (&driver{}).locate(t.Context(), event.After(id))
+		if got != id || (err == nil) != ok || !ok && !errors.Is(err, fault.Invalid) {
+			t.Errorf("after %q: %q, %v", id, got, err)
+		}
+	}
+}
+
 // A filter with any condition looks at more than it returns.
 func TestNarrowFilters(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -62,9 +79,13 @@ func TestEntriesOfOthersAreNoRecords(t *testing.T) {
 		if (err == nil) != c.ok || r.Position != "5-1" || c.ok && r.ID != "1" || !c.ok && len(r.Data) == 0 {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
-		d := &driver{log: slog.New(slog.DiscardHandler)}
+		var log bytes.Buffer
+		d := &driver{log: slog.New(slog.NewTextHandler(&log, nil))}
 		if got := d.decode(m); (got != nil) != c.ok {
 			t.Errorf("%s: %+v", name, got)
+		}
+		if said := strings.Contains(log.String(), "entry is no record"); said == c.ok {
+			t.Errorf("%s: the log says %q", name, log.String())
 		}
 	}
 }

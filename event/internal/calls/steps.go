@@ -42,6 +42,8 @@ func record(id string) *event.Record {
 func (u *user) steps() []step {
 	shares := event.GroupConfig{Name: "g", Consumer: "c", Start: event.Beginning(), AckWait: 20 * time.Millisecond}
 	alone := event.GroupConfig{Name: "x", Consumer: "c", Start: event.Beginning(), AckWait: time.Hour, Exclusive: true}
+	other := alone
+	other.Consumer = "d"
 	d := u.w.Driver
 	return []step{
 		{name: "ping", do: func() error { return d.Ping(u.ctx) }},
@@ -80,6 +82,9 @@ func (u *user) steps() []step {
 		{name: "join alone", do: u.join(&u.x, alone)},
 		{name: "fetch alone", do: u.fetch(&u.x, 3)},
 		{name: "extend the turn", again: fault.Lost, do: func() error { return u.x.Extend(u.ctx, u.held) }},
+		{name: "leave with all that was fetched", write: true, do: func() error { return u.x.Close(u.ctx) }},
+		{name: "join as another", do: u.join(&u.x, other)},
+		{name: "fetch as another", do: u.fetch(&u.x, 3)}, // which does not wait for AckWait
 		{name: "ack alone", write: true, do: func() error { return u.x.Ack(u.ctx, u.held) }},
 		{name: "lag", do: u.nothingIsLeft},
 		{name: "groups", do: func() error {
