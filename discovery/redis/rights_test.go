@@ -98,10 +98,12 @@ func TestRightsThatChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range []string{"expire", "evalsha"} {
-		acl("-"+command, "-eval")
-		l.eventually("a heartbeat fails without "+command, func() bool { return errors.Is(r.Err(), discovery.ErrDenied) })
-		acl("+"+command, "+eval")
-		l.eventually("a heartbeat succeeds with "+command, func() bool { return r.Err() == nil })
+	for _, c := range []struct{ without, with []any }{
+		{[]any{"-eval", "-evalsha"}, []any{"+eval", "+evalsha"}}, {[]any{"-expire"}, []any{"+expire"}},
+	} {
+		acl(c.without...)
+		l.eventually(fmt.Sprint("a heartbeat fails with ", c.without), func() bool { return errors.Is(r.Err(), discovery.ErrDenied) })
+		acl(c.with...)
+		l.eventually(fmt.Sprint("a heartbeat succeeds with ", c.with), func() bool { return r.Err() == nil })
 	}
 }
