@@ -84,7 +84,7 @@ func (r *running) start(t *testing.T, servers ...platform.Server) {
 // address waits until the service is registered.
 func (r *running) address(t *testing.T, service string) string {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		select {
 		case err := <-r.done:
 			t.Fatalf("Run ended: %v", err)
@@ -110,7 +110,7 @@ func wait(t *testing.T, done <-chan error) error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("Run does not return")
 		return nil
 	}
@@ -143,7 +143,7 @@ func hello() *http.ServeMux {
 // get asks on a connection of its own.
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	resp, err := c.Get(url)
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func TestTheMonitorKnowsWhoShouldBeThere(t *testing.T) {
 	await := func(verdict monitor.State, expected int) {
 		t.Helper()
 		var v monitor.View
-		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 			if v = r.Monitor().Cluster().View("greeter"); v.Verdict == verdict && v.Expected == expected {
 				return
 			}
@@ -266,7 +266,7 @@ func TestSignalDrains(t *testing.T) {
 	if err := self.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); r.Monitor().Status().Phase != monitor.Draining; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); r.Monitor().Status().Phase != monitor.Draining; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the signal does not make it drain")
 		}
@@ -334,7 +334,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- c.Wait() }()
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(30 * time.Second); ; {
 		nc, err := net.Dial("tcp", addr)
 		if err == nil {
 			fmt.Fprint(nc, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -572,7 +572,7 @@ func TestReadinessIsRegistered(t *testing.T) {
 		want discovery.Status
 	}{{refused, discovery.Starting}, {nil, discovery.Up}, {refused, discovery.Draining}, {nil, discovery.Up}} {
 		r.Monitor().Beat("database", step.beat)
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 			s, err := r.Discovery().Get(t.Context(), "greeter", discovery.MaxStale(0))
 			if err == nil && len(s.Instances) == 1 && s.Instances[0].Status == step.want {
 				break

@@ -25,7 +25,7 @@ func within(t *testing.T, f func()) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(4 * time.Second):
+	case <-time.After(30 * time.Second):
 		buf := make([]byte, 1<<16)
 		t.Fatalf("it hangs:\n%s", buf[:runtime.Stack(buf, true)])
 	}

@@ -68,12 +68,23 @@ func TestHandlerWithoutAnAnswerAtItsDeadlineIsATimeout(t *testing.T) {
 				t.Run(name+"/"+how, func(t *testing.T) {
 					rec := newRecorder()
 					w := newWrapper(t, append(opts, wrapper.WithObserver(rec))...)
-					srv, c := serve(t, w.Handler(h), h2)
+					var ran atomic.Bool
+					srv, c := serve(t, w.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						ran.Store(true)
+						h(w, r)
+					})), h2)
 					deadline := "30"
 					if how == "server" {
 						deadline = ""
 					}
 					resp, body := ask(t, c, srv.URL, deadline)
+					for range 100 { // a busy machine may come to it after the deadline, and then does not run it
+						if ran.Load() {
+							break
+						}
+						rec.last(t)
+						resp, body = ask(t, c, srv.URL, deadline)
+					}
 					if resp.StatusCode != 504 || strings.Contains(body, "late") || resp.Header.Get("Content-Encoding") != "" {
 						t.Errorf("got %d %q %v, want 504 and nothing of the handler's", resp.StatusCode, body, resp.Header)
 					}
@@ -94,16 +105,27 @@ func TestHandlerWithoutAnAnswerAtItsDeadlineIsATimeout(t *testing.T) {
 func TestAnswerThatBeganInTimeIsNotCut(t *testing.T) {
 	rec := newRecorder()
 	w := newWrapper(t, wrapper.WithObserver(rec))
+	var inTime atomic.Bool
 	srv, c := serve(t, w.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "begun")
 		w.(http.Flusher).Flush()
+		inTime.Store(r.Context().Err() == nil)
 		if _, bounded := r.Context().Deadline(); bounded {
 			<-r.Context().Done()
 		}
 		io.WriteString(w, " and done")
 	})), false)
 	for _, deadline := range []string{"30", ""} {
-		if resp, body := ask(t, c, srv.URL, deadline); resp.StatusCode != 200 || body != "begun and done" {
+		inTime.Store(false)
+		resp, body := ask(t, c, srv.URL, deadline)
+		for range 100 { // a busy machine may come to it after the deadline
+			if inTime.Load() {
+				break
+			}
+			rec.last(t)
+			resp, body = ask(t, c, srv.URL, deadline)
+		}
+		if resp.StatusCode != 200 || body != "begun and done" {
 			t.Errorf("deadline %q: got %d %q", deadline, resp.StatusCode, body)
 		}
 		if call := rec.last(t); call.Late || call.Class != router.OK {
@@ -206,13 +228,18 @@ func TestOwnDeadlinesAreBlamed(t *testing.T) {
 	srv := hole(t)
 	r := realRouter(t, []string{srv.addr()})
 	w := newWrapper(t, wrapper.WithRouter(r))
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	q, _ := http.NewRequestWithContext(ctx, "GET", "http://greeter/", nil)
-	if resp, err := w.Client().Do(q); err == nil {
-		t.Errorf("got %v", resp.Status)
+	call := func() int64 {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		q, _ := http.NewRequestWithContext(ctx, "GET", "http://greeter/", nil)
+		if resp, err := w.Client().Do(q); err == nil {
+			t.Errorf("got %v", resp.Status)
+		}
+		return srv.hits.Load()
 	}
-	if n := outcomes(r, srv.addr()); n.Outcomes[router.Timeout] != 1 {
+	for call() == 0 { // a busy machine may come to send it after the deadline
+	}
+	if n := outcomes(r, srv.addr()); n.Outcomes[router.Timeout] == 0 {
 		t.Errorf("the router has %v", n.Outcomes)
 	}
 }

@@ -124,9 +124,7 @@ func TestPartsOfTheUsersOwnMayPanic(t *testing.T) {
 					}
 				}
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			if err := w.Close(ctx); err != nil {
+			if err := w.Close(t.Context()); err != nil {
 				t.Errorf("Close: %v", err)
 			}
 			if before.begun.Load() != calls || before.ended.Load() != calls || own.begun.Load() != own.ended.Load() {

@@ -101,9 +101,9 @@ func (f *fleet) post(t *testing.T, url string) error {
 // until waits for what happens in the background.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("within 10 s not %s", what)
+			t.Fatalf("within 30 s not %s", what)
 		}
 	}
 }

@@ -45,7 +45,11 @@ func TestPartsOfTheUsersOwnMayMisbehave(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before tally
 			rec := newRecorder()
-			w, err := wrapper.New(wrapper.WithName("orders"), wrapper.WithLimit(limitValue{&before}), c.part, wrapper.WithObserver(rec), wrapper.WithServerTimeout(100*time.Millisecond))
+			timeout := time.Minute
+			if c.want == http.StatusGatewayTimeout {
+				timeout = 100 * time.Millisecond
+			}
+			w, err := wrapper.New(wrapper.WithName("orders"), wrapper.WithLimit(limitValue{&before}), c.part, wrapper.WithObserver(rec), wrapper.WithServerTimeout(timeout))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,9 +65,7 @@ func TestPartsOfTheUsersOwnMayMisbehave(t *testing.T) {
 				}
 			}
 			poll(t, "all to be released", func() bool { return before.ended.Load() == before.begun.Load() })
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			if err := w.Close(ctx); err != nil {
+			if err := w.Close(t.Context()); err != nil {
 				t.Errorf("Close: %v", err)
 			}
 		})

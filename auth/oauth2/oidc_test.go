@@ -265,7 +265,7 @@ func TestOIDCStoppedAndRestartedWithNewKeys(t *testing.T) {
 	}
 	lazy := openOIDC(t, s, "svc", "secret", auth.WithLazy())
 	s.Restart() // with new keys
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for _, who := range []auth.Auth{lazy, a} {
 		var fresh *auth.Token
 		for err = auth.ErrUnavailable; err != nil; {

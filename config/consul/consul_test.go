@@ -76,7 +76,7 @@ func TestConsulSourceConforms(t *testing.T) {
 	}
 }
 
-func TestChangeIsSeenWithinASecondWithPollingSetToAnHour(t *testing.T) {
+func TestAChangeIsSeenThoughPollingIsSetToAnHour(t *testing.T) {
 	leak.Check(t)
 	server := servertest.SharedConsul(t)
 	s := newStore(t, server.Addr())
@@ -87,12 +87,10 @@ func TestChangeIsSeenWithinASecondWithPollingSetToAnHour(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	start := time.Now()
 	s.put(key, `{"n":2}`)
-	configtest.Eventually(t, time.Second, "the change", func() bool { return c.Get("n").Int(0) == 2 })
-	t.Logf("seen after %v", time.Since(start))
+	configtest.Eventually(t, 30*time.Second, "the change", func() bool { return c.Get("n").Int(0) == 2 })
 	s.delete(key)
-	configtest.Eventually(t, time.Second, "the deletion", func() bool { return errors.Is(c.Health().Err(), config.ErrNotFound) })
+	configtest.Eventually(t, 30*time.Second, "the deletion", func() bool { return errors.Is(c.Health().Err(), config.ErrNotFound) })
 }
 
 func TestConsulThatRestartsKeepsTheValuesAndRecovers(t *testing.T) {
@@ -105,7 +103,7 @@ func TestConsulThatRestartsKeepsTheValuesAndRecovers(t *testing.T) {
 	}
 	defer c.Close()
 	server.Kill()
-	configtest.Eventually(t, 10*time.Second, "Health says that it is unavailable", func() bool { return errors.Is(c.Health().Err(), config.ErrUnavailable) })
+	configtest.Eventually(t, 30*time.Second, "Health says that it is unavailable", func() bool { return errors.Is(c.Health().Err(), config.ErrUnavailable) })
 	if c.Get("n").Int(0) != 1 {
 		t.Errorf("n = %v while consul is unavailable", c.Get("n"))
 	}

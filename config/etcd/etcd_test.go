@@ -70,9 +70,9 @@ func TestEtcdKilledKeepsTheValuesAndHealthSaysSinceWhen(t *testing.T) {
 	c := client(t, server.Addr())
 	put(t, c, "app", `{"n":1}`)
 	saved := filepath.Join(t.TempDir(), "good.json")
-	start := func() (config.Config, error) {
-		return config.New(config.WithSource(etcd.Source(server.Addr(), "app"), config.Poll(time.Hour)),
-			config.WithLastKnownGood(saved, time.Hour), config.WithTimeout(2*time.Second))
+	start := func(more ...config.Option) (config.Config, error) {
+		return config.New(append(more, config.WithSource(etcd.Source(server.Addr(), "app"), config.Poll(time.Hour)),
+			config.WithLastKnownGood(saved, time.Hour))...)
 	}
 	cfg, err := start()
 	if err != nil {
@@ -80,18 +80,18 @@ func TestEtcdKilledKeepsTheValuesAndHealthSaysSinceWhen(t *testing.T) {
 	}
 	defer cfg.Close()
 	put(t, c, "app", `{"n":2}`)
-	configtest.Eventually(t, time.Second, "the change", func() bool { return cfg.Get("n").Int(0) == 2 })
+	configtest.Eventually(t, 30*time.Second, "the change", func() bool { return cfg.Get("n").Int(0) == 2 })
 
 	killed := time.Now()
 	server.Kill()
-	configtest.Eventually(t, 10*time.Second, "Health says that etcd is unavailable", func() bool { return errors.Is(cfg.Health().Err(), config.ErrUnavailable) })
+	configtest.Eventually(t, 30*time.Second, "Health says that etcd is unavailable", func() bool { return errors.Is(cfg.Health().Err(), config.ErrUnavailable) })
 	t.Logf("noticed after %v", time.Since(killed))
 	h := cfg.Health().Sources[0]
 	if h.Since.Before(killed) || h.Since.After(time.Now()) || h.LastGood.After(killed) || cfg.Get("n").Int(0) != 2 {
 		t.Errorf("killed at %v: n = %v, health %+v", killed, cfg.Get("n"), h)
 	}
 
-	second, err := start() // another process, with etcd down
+	second, err := start(config.WithTimeout(2 * time.Second)) // another process, with etcd down
 	if err != nil {
 		t.Fatalf("start with etcd down: %v", err)
 	}
@@ -106,7 +106,7 @@ func TestEtcdKilledKeepsTheValuesAndHealthSaysSinceWhen(t *testing.T) {
 	}
 	put(t, c, "app", `{"n":3}`)
 	for _, cfg := range []config.Config{cfg, second} {
-		configtest.Eventually(t, 10*time.Second, "a change after the recovery", func() bool { return cfg.Get("n").Int(0) == 3 })
+		configtest.Eventually(t, 30*time.Second, "a change after the recovery", func() bool { return cfg.Get("n").Int(0) == 3 })
 	}
 }
 
@@ -123,7 +123,7 @@ func TestCompactionBetweenTwoWatchesLosesNothing(t *testing.T) {
 	defer cfg.Close()
 	proxy.Refuse()
 	proxy.Reset()
-	configtest.Eventually(t, 10*time.Second, "etcd is unavailable", func() bool { return !cfg.Health().OK })
+	configtest.Eventually(t, 30*time.Second, "etcd is unavailable", func() bool { return !cfg.Health().OK })
 	put(t, c, key, `{"n":2}`)
 	resp, err := c.Put(t.Context(), key, `{"n":3}`)
 	if err != nil {
@@ -133,7 +133,7 @@ func TestCompactionBetweenTwoWatchesLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	proxy.Heal()
-	configtest.Eventually(t, 20*time.Second, "the newest value", func() bool { return cfg.Get("n").Int(0) == 3 && cfg.Health().OK })
+	configtest.Eventually(t, 30*time.Second, "the newest value", func() bool { return cfg.Get("n").Int(0) == 3 && cfg.Health().OK })
 }
 
 func TestKeysBelowMergeInTheOrderOfTheirNames(t *testing.T) {

@@ -229,7 +229,7 @@ func open(t *testing.T, s config.Source) config.Config {
 
 func seen(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	configtest.Eventually(t, 5*time.Second, what, ok)
+	configtest.Eventually(t, 30*time.Second, what, ok)
 }
 
 func write(t *testing.T, path, text string) {
@@ -266,7 +266,7 @@ func TestDirectoryThatIsReplacedAtOnceIsStillWatched(t *testing.T) {
 	must(t, os.Mkdir(dir, 0o755))
 	write(t, path, `{"n":0}`)
 	c := open(t, file.Source(path, file.WithInterval(time.Hour)))
-	const late = 15 * time.Second // the last look after a notice comes eight seconds later
+	const late = 30 * time.Second // the last look after a notice comes eight seconds later
 	for n := 1; n <= 5; n++ {
 		must(t, os.RemoveAll(dir))
 		must(t, os.Mkdir(dir, 0o755))

@@ -77,7 +77,7 @@ func TestStoreThatIsClosedIsUnavailableNotASpin(t *testing.T) {
 	}
 	defer c.Close()
 	store.Close()
-	configtest.Eventually(t, 5*time.Second, "Health says so", func() bool { return !c.Health().OK })
+	configtest.Eventually(t, 30*time.Second, "Health says so", func() bool { return !c.Health().OK })
 	if c.Get("n").Int(0) != 1 {
 		t.Errorf("n = %v", c.Get("n"))
 	}

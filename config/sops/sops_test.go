@@ -239,7 +239,7 @@ func TestRotationIsLiveAndNothingIsShown(t *testing.T) {
 	}
 	await := func(what string, holds func() bool) {
 		t.Helper()
-		for end := time.Now().Add(10 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) { // polling
+		for end := time.Now().Add(30 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) { // polling
 			if time.Now().After(end) {
 				t.Fatalf("%s: %q, %+v", what, dsn(), cfg.Health())
 			}

@@ -75,15 +75,17 @@ type beaten struct{ Driver }
 func (beaten) Append(context.Context, Record) error { return ErrConflict }
 
 func TestWriterThatAlwaysLosesGivesUpAtItsDeadline(t *testing.T) {
-	s, err := New(WithDriver("beaten", func(context.Context) (Driver, error) { return beaten{newMemory()}, nil }), WithTimeout(100*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	_, err = s.Set(t.Context(), "app", "n", 1)
-	if !errors.Is(err, ErrConflict) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v, want ErrConflict at the deadline", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(WithDriver("beaten", func(context.Context) (Driver, error) { return beaten{newMemory()}, nil }), WithTimeout(100*time.Millisecond))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		_, err = s.Set(t.Context(), "app", "n", 1)
+		if !errors.Is(err, ErrConflict) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want ErrConflict at the deadline", err)
+		}
+	})
 }
 
 func TestWriterThatWaitsForItsTurnEndsWithItsContext(t *testing.T) {

@@ -160,7 +160,7 @@ func TestCloseClosesConnections(t *testing.T) {
 	}
 	select {
 	case <-closed:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("a connection is open")
 	}
 }

@@ -89,7 +89,7 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 }
 
 func open(t *testing.T, src config.Source) (config.Config, error) {
-	c, err := config.New(config.WithSource(src), config.WithTimeout(2*time.Second))
+	c, err := config.New(config.WithSource(src))
 	if err == nil {
 		t.Cleanup(func() { c.Close() })
 	}

@@ -116,7 +116,7 @@ func open(t *testing.T, s *server, opts ...discovery.Option) discovery.Discovery
 
 func await(t *testing.T, d discovery.Discovery, want string, state discovery.State) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	got := ""
 	for s, err := range d.Watch(ctx, "greeter") {

@@ -113,7 +113,7 @@ func show(s discovery.Snapshot) string {
 
 func see(t *testing.T, d discovery.Discovery, service, want string) discovery.Snapshot {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var last discovery.Snapshot
 	for s, err := range d.Watch(ctx, service) {
@@ -243,7 +243,7 @@ func TestRights(t *testing.T) {
 	open := func(rules []servertest.KubeRule, opts ...kubernetes.Option) (discovery.Discovery, error) {
 		account++
 		e := w.engine(w.k.Token(t, w.ns, fmt.Sprint("account-", account), rules...), nil)
-		d, err := discovery.New(kubernetes.On(e, opts...), discovery.WithTimeout(20*time.Second))
+		d, err := discovery.New(kubernetes.On(e, opts...), discovery.WithTimeout(30*time.Second))
 		if err == nil {
 			t.Cleanup(func() { d.Close() })
 		}
@@ -252,15 +252,15 @@ func TestRights(t *testing.T) {
 	for what, c := range map[string]struct {
 		enough, less []servertest.KubeRule
 		opts         []kubernetes.Option
-		use          func(d discovery.Discovery) error
+		use          func(d discovery.Discovery, within time.Duration) error
 	}{
 		"Get": {[]servertest.KubeRule{read}, nil, nil, get},
 		"Get, watching": {[]servertest.KubeRule{read},
 			[]servertest.KubeRule{{Group: read.Group, Resources: read.Resources, Verbs: []string{"list"}}}, nil, followed},
 		"pod labels":     {[]servertest.KubeRule{read, podsToo}, []servertest.KubeRule{read}, []kubernetes.Option{kubernetes.WithPodLabels()}, get},
 		"service labels": {[]servertest.KubeRule{read, servicesToo}, []servertest.KubeRule{read}, []kubernetes.Option{kubernetes.WithServiceLabels()}, get},
-		"Services":       {[]servertest.KubeRule{read}, nil, nil, func(d discovery.Discovery) error { _, err := d.Services(t.Context()); return err }},
-		"Register": {[]servertest.KubeRule{read, write}, []servertest.KubeRule{read}, []kubernetes.Option{kubernetes.WithRegistration()}, func(d discovery.Discovery) error {
+		"Services":       {[]servertest.KubeRule{read}, nil, nil, func(d discovery.Discovery, _ time.Duration) error { _, err := d.Services(t.Context()); return err }},
+		"Register": {[]servertest.KubeRule{read, write}, []servertest.KubeRule{read}, []kubernetes.Option{kubernetes.WithRegistration()}, func(d discovery.Discovery, _ time.Duration) error {
 			r, err := d.Register(t.Context(), discovery.Instance{Service: "outside", Address: "192.0.2.1:80"})
 			if err != nil {
 				return err
@@ -270,14 +270,14 @@ func TestRights(t *testing.T) {
 	} {
 		d, err := open(c.enough, c.opts...)
 		if err == nil {
-			err = c.use(d)
+			err = c.use(d, 4*time.Second)
 		}
 		if err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 		d, err = open(c.less, c.opts...)
 		if err == nil {
-			err = c.use(d)
+			err = c.use(d, 30*time.Second)
 		}
 		if !errors.Is(err, discovery.ErrDenied) {
 			t.Errorf("%s with less: %v, want ErrDenied", what, err)
@@ -285,7 +285,7 @@ func TestRights(t *testing.T) {
 	}
 }
 
-func get(d discovery.Discovery) error {
+func get(d discovery.Discovery, _ time.Duration) error {
 	s, err := d.Get(context.Background(), "greeter")
 	if err == nil && len(s.Instances) != 1 {
 		err = errors.New(show(s))
@@ -293,9 +293,9 @@ func get(d discovery.Discovery) error {
 	return err
 }
 
-// followed waits until a watch has been made or refused.
-func followed(d discovery.Discovery) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+// followed waits until a watch is refused, or the time is over.
+func followed(d discovery.Discovery, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	for s, err := range d.Watch(ctx, "greeter") {
 		if err == nil && s.Err != nil {
@@ -314,7 +314,7 @@ func TestLabelsOfPodsAndServices(t *testing.T) {
 	w.put("one", "greeter", oneHTTP, pod("a", "10.1.0.1", ready), pod("unknown", "10.1.0.2", ready))
 	await := func(d discovery.Discovery, want string) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		var have string
 		for s, err := range d.Watch(ctx, "greeter") {
@@ -469,13 +469,17 @@ func TestWhatACrashedProcessLeftIsRemoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	d := w.admin(kubernetes.WithRegistration())
+	began := time.Now()
 	for id, opts := range map[string][]discovery.RegisterOption{"dies": {discovery.NoHeartbeat(), discovery.TTL(4 * time.Second)}, "lives": {discovery.TTL(time.Minute)}} {
 		_, err := d.Register(t.Context(), discovery.Instance{Service: "s", ID: id, Address: "192.0.2.1:80"}, opts...)
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	see(t, d, "s", "dies=192.0.2.1:80/up lives=192.0.2.1:80/up")
+	text := w.k.Do(t, http.MethodGet, fmt.Sprintf(slicesPath, w.ns), "")
+	if !strings.Contains(text, "dies") && time.Since(began) < 4*time.Second {
+		t.Error("it was not there")
+	}
 	see(t, d, "s", "lives=192.0.2.1:80/up")
 	for end := time.Now().Add(30 * time.Second); ; <-time.After(100 * time.Millisecond) {
 		text := w.k.Do(t, http.MethodGet, fmt.Sprintf(slicesPath, w.ns), "")
@@ -514,7 +518,7 @@ func TestForeignSlicesAreLeftAlone(t *testing.T) {
 		`{"metadata":{"labels":{"endpointslice.kubernetes.io/managed-by":"someone"}}}`,
 	} {
 		w.k.Do(t, http.MethodPatch, path, patch)
-		for end := time.Now().Add(20 * time.Second); !errors.Is(r.Err(), discovery.ErrExists); <-time.After(20 * time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); !errors.Is(r.Err(), discovery.ErrExists); <-time.After(20 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("after %s: %v, want ErrExists", patch, r.Err())
 			}

@@ -24,7 +24,7 @@ func TestAFullMemoryExpiresNobody(t *testing.T) {
 			admin := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
 			defer admin.Close()
 			open := func() discovery.Discovery {
-				d, err := discovery.New(redis.Backend(server.Addr()), discovery.WithTTL(4*time.Second))
+				d, err := discovery.New(redis.Backend(server.Addr()), discovery.WithTTL(12*time.Second))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -46,14 +46,19 @@ func TestAFullMemoryExpiresNobody(t *testing.T) {
 			if _, err := d.Register(short, discovery.Instance{Service: "shop", ID: "b", Address: "127.0.0.1:2"}); !errors.Is(err, discovery.ErrUnavailable) {
 				t.Errorf("registering with a full memory: %v, want ErrUnavailable", err)
 			}
-			// A reader that is new knows nobody but from the server. Two TTLs are
-			// more than one heartbeat.
-			for end := time.Now().Add(8 * time.Second); time.Now().Before(end); {
+			// A reader that is new knows nobody but from the server.
+			full := len(in.Heartbeats())
+			for len(in.Heartbeats()) < full+2 {
 				s, err := open().Get(ctx, "shop")
 				if err != nil || len(s.Instances) != 1 || s.Instances[0].ID != "a" {
 					t.Fatalf("with a full memory the service has %v, %v, want a", s.Instances, err)
 				}
 				<-time.After(200 * time.Millisecond)
+			}
+			for _, beat := range in.Heartbeats()[full:] {
+				if beat.Err != nil {
+					t.Errorf("a heartbeat with a full memory: %v", beat.Err)
+				}
 			}
 			if err := in.Deregister(ctx); err != nil {
 				t.Errorf("deregistering with a full memory: %v", err)

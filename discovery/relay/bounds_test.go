@@ -35,7 +35,7 @@ func ask(t *testing.T, s *httptest.Server, service string) *http.Response {
 // settles waits until a number stays at most at a bound.
 func settles(t *testing.T, what string, most int, n func() int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); n() > most; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); n() > most; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d %s, want at most %d", n(), what, most)
 		}

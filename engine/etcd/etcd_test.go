@@ -57,10 +57,9 @@ func TestAClosedEngine(t *testing.T) {
 		"Unlock":  {func() error { return lock.Unlock(t.Context()) }, sync.ErrUnavailable},
 		"Ping":    {func() error { return e.Ping(t.Context()) }, engine.ErrUnavailable},
 	} {
-		began := time.Now()
 		err := c.do()
-		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), "connection to etcd was closed") || time.Since(began) > 5*time.Second {
-			t.Errorf("%s: %v after %v, want unavailable because the connection was closed", name, err, time.Since(began))
+		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), "connection to etcd was closed") {
+			t.Errorf("%s: %v, want unavailable because the connection was closed", name, err)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func TestPing(t *testing.T) {
 		"nobody":              {open("https://127.0.0.1:1"), fault.Unavailable},
 		"a client":            {given, nil},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		err := c.e.Ping(ctx)
 		cancel()
 		if !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), c.e.String()) {

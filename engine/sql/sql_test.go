@@ -160,10 +160,9 @@ func TestAClosedEngine(t *testing.T) {
 				"db":    {func() error { return table.Create(t.Context(), &db.Record{ID: "2"}) }, db.ErrUnavailable},
 				"Ping":  {func() error { return e.Ping(t.Context()) }, engine.ErrUnavailable},
 			} {
-				began := time.Now()
 				err := c.do()
-				if !errors.Is(err, c.want) || !strings.Contains(err.Error(), "the connection to the database was closed") || time.Since(began) > 5*time.Second {
-					t.Errorf("%s: %v after %v, want unavailable because the connection was closed", name, err, time.Since(began))
+				if !errors.Is(err, c.want) || !strings.Contains(err.Error(), "the connection to the database was closed") {
+					t.Errorf("%s: %v, want unavailable because the connection was closed", name, err)
 				}
 			}
 		})
@@ -254,7 +253,7 @@ func TestAbandonedTransactionsEnd(t *testing.T) {
 	if err := tx.QueryRow("SELECT pg_backend_pid()").Scan(&pid); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(50 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; <-time.After(50 * time.Millisecond) {
 		var n int
 		if err := e.DB().QueryRow("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid).Scan(&n); err != nil {
 			t.Fatal(err)

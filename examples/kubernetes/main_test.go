@@ -57,13 +57,14 @@ var paths = map[string]string{
 // trial is the manifest in a namespace of its own, where the test is Kubernetes'
 // controllers, and a process of the service in it.
 type trial struct {
-	t    *testing.T
-	k    *servertest.KubeServer
-	ns   string
-	addr string
-	try  bool // what the service says to try
-	end  context.CancelFunc
-	done chan error
+	t     *testing.T
+	k     *servertest.KubeServer
+	ns    string
+	addr  string
+	try   bool     // what the service says to try
+	fails []string // words of what is to fail
+	end   context.CancelFunc
+	done  chan error
 }
 
 // apply creates every object of the manifest; change may change one before.
@@ -151,7 +152,7 @@ func (tr *trial) start() {
 
 // get asks the service.
 func (tr *trial) get(path string) string {
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	resp, err := c.Get("http://" + tr.addr + path)
 	if err != nil {
 		return ""
@@ -161,9 +162,13 @@ func (tr *trial) get(path string) string {
 	return string(b)
 }
 
-// see reports an error unless the service answers as wanted within a time.
-func (tr *trial) see(within time.Duration, path, want string) error {
-	have := ""
+// see reports an error unless the service answers as wanted within a time, which
+// is short for what is to fail.
+func (tr *trial) see(path, want string) error {
+	have, within := "", 30*time.Second
+	if slices.ContainsFunc(tr.fails, func(w string) bool { return strings.Contains(path, w) }) {
+		within = 4 * time.Second
+	}
 	for end := time.Now().Add(within); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
 		have = tr.get(path)
 		if have == want {
@@ -180,17 +185,17 @@ func (tr *trial) see(within time.Duration, path, want string) error {
 }
 
 // works goes through all that the service does.
-func (tr *trial) works(within time.Duration) error {
+func (tr *trial) works() error {
 	tr.start()
 	for _, probe := range []string{"/startupz", "/livez", "/readyz"} {
-		if err := tr.see(within, probe, "ok\n"); err != nil {
+		if err := tr.see(probe, "ok\n"); err != nil {
 			return err
 		}
 	}
-	if err := tr.see(within, "/hello/Ada", "Hello, Ada\n"); err != nil {
+	if err := tr.see("/hello/Ada", "Hello, Ada\n"); err != nil {
 		return err
 	}
-	if err := tr.see(within, "/neighbours", "live <nil>\ngreeter-1 10.1.0.1:8080 zone-1 up\n"); err != nil {
+	if err := tr.see("/neighbours", "live <nil>\ngreeter-1 10.1.0.1:8080 zone-1 up\n"); err != nil {
 		return err
 	}
 	if tr.try {
@@ -198,7 +203,7 @@ func (tr *trial) works(within time.Duration) error {
 	}
 	tr.slice("PUT", "10.1.0.1", "10.1.0.2")
 	two := "live <nil>\ngreeter-1 10.1.0.1:8080 zone-1 up\ngreeter-2 10.1.0.2:8080 zone-1 up\n"
-	if err := tr.see(within, "/neighbours", two); err != nil {
+	if err := tr.see("/neighbours", two); err != nil {
 		return err
 	}
 	for range 20 { // it stays live: without a watch it is so for moments
@@ -208,15 +213,15 @@ func (tr *trial) works(within time.Duration) error {
 		<-time.After(20 * time.Millisecond)
 	}
 	tr.k.Do(tr.t, http.MethodPatch, "/api/v1/namespaces/"+tr.ns+"/configmaps/greeter", `{"data":{"greeting":"Servus"}}`)
-	if err := tr.see(within, "/hello/Ada", "Servus, Ada\n"); err != nil {
+	if err := tr.see("/hello/Ada", "Servus, Ada\n"); err != nil {
 		return err
 	}
-	if err := tr.see(within, "/leads", "candidate\n"); err != nil {
+	if err := tr.see("/leads", "candidate\n"); err != nil {
 		return err
 	}
 	lease := "/apis/coordination.k8s.io/v1/namespaces/" + tr.ns + "/leases/greeter"
 	tr.k.Do(tr.t, http.MethodDelete, lease, "") // the other one is gone
-	if err := tr.see(within, "/leads", "elected\n"); err != nil {
+	if err := tr.see("/leads", "elected\n"); err != nil {
 		return err
 	}
 	tr.end()
@@ -236,7 +241,7 @@ func TestTheManifestIsEnough(t *testing.T) {
 	t.Parallel()
 	tr := apply(t, nil)
 	tr.try = true
-	if err := tr.works(15 * time.Second); err != nil {
+	if err := tr.works(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -271,8 +276,9 @@ func TestNoRightIsTooMuch(t *testing.T) {
 							}
 						}
 					})
-					err := tr.works(4 * time.Second)
-					if err == nil || !slices.ContainsFunc(strings.Fields(fails[resource]), func(w string) bool { return strings.Contains(err.Error(), w) }) {
+					tr.fails = strings.Fields(fails[resource])
+					err := tr.works()
+					if err == nil || !slices.ContainsFunc(tr.fails, func(w string) bool { return strings.Contains(err.Error(), w) }) {
 						t.Errorf("without: %v", err)
 					}
 					tr.end()

@@ -39,7 +39,7 @@ func TestAWorkerThatStopsFinishesWhatItHandles(t *testing.T) {
 	if err := stream.Publish(t.Context(), &event.Record{Type: "order.created"}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	began, goOn, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	finished := false
@@ -72,7 +72,7 @@ func TestWorkersShareTheOrdersAndOneLeads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	handled, reports, done := make(chan string, 1000), make(chan string), make(chan error, 2)
 	for _, name := range []string{"one", "two"} {
@@ -99,7 +99,7 @@ func TestWorkersShareTheOrdersAndOneLeads(t *testing.T) {
 		case name := <-reports:
 			return name
 		case <-ctx.Done():
-			t.Fatal("nobody leads for 10 s")
+			t.Fatal("nobody leads within a minute")
 			return ""
 		}
 	}
@@ -114,7 +114,7 @@ func TestWorkersShareTheOrdersAndOneLeads(t *testing.T) {
 		select {
 		case <-handled:
 		case <-ctx.Done():
-			t.Fatal("not all orders were handled within 10 s")
+			t.Fatal("not all orders were handled within a minute")
 		}
 	}
 	cancel()

@@ -181,7 +181,7 @@ func TestSameProgramWithOurWrapperAndWithOpenTelemetrys(t *testing.T) {
 	ours(t, c.AddrOf("otlphttp")).run(t)
 	theirs(t, c.AddrOf("otlphttp")).run(t)
 	var mine, others facts
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		mine, others = received(t, c, "ours"), received(t, c, "theirs")
 		if done(mine) && done(others) {
 			break

@@ -79,6 +79,9 @@ func TestNobodyListens(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.Logger("").Info("lost")
+		for end := time.Now().Add(30 * time.Second); l.Stats()[0].LastError == "" && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		err = l.Close(ctx)
 		cancel()

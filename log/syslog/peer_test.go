@@ -124,6 +124,9 @@ func TestNobodyListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Logger("").Info("lost")
+	for end := time.Now().Add(30 * time.Second); l.Stats()[0].LastError == "" && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	err = l.Close(ctx)

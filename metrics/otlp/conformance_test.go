@@ -163,7 +163,7 @@ func TestCollectorHasEveryPartOfAMetric(t *testing.T) {
 			}
 		}
 		var all []metric
-		for deadline := time.Now().Add(10 * time.Second); len(all) < 6 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); len(all) < 6 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 			all = received(t, c, "parts-"+name)
 		}
 		if len(all) != 6 {
@@ -253,7 +253,7 @@ func TestCollectorHasExemplarsOnce(t *testing.T) {
 		}
 		span.End()
 		var all []metric
-		for deadline := time.Now().Add(10 * time.Second); len(all) < 3 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); len(all) < 3 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 			all = received(t, c, "exemplars-"+name)
 		}
 		var got string
@@ -326,7 +326,7 @@ func TestManySeriesInSmallRequestsThroughAThrottle(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := 0
-	for deadline := time.Now().Add(10 * time.Second); got < 500 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); got < 500 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		got = 0
 		for _, one := range received(t, c, "many") {
 			got += len(one.kind().DataPoints)

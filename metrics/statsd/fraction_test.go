@@ -133,7 +133,7 @@ func TestReceiversAddUpFractions(t *testing.T) {
 					continue
 				}
 				var page string
-				for end := time.Now().Add(10 * time.Second); !strings.Contains(page, "gp_cpu_seconds_total "+strconv.FormatFloat(want, 'g', -1, 64)+"\n"); time.Sleep(10 * time.Millisecond) {
+				for end := time.Now().Add(30 * time.Second); !strings.Contains(page, "gp_cpu_seconds_total "+strconv.FormatFloat(want, 'g', -1, 64)+"\n"); time.Sleep(10 * time.Millisecond) {
 					if time.Now().After(end) {
 						t.Fatalf("after %v it is not %v:\n%s", total, want, page)
 					}

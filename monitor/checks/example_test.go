@@ -23,7 +23,7 @@ func Example() {
 	defer mo.Close(context.Background())
 	mo.Register(monitor.Check{Name: "broker", Func: checks.TCP(l.Addr().String())})
 	mo.Register(monitor.Check{Name: "goroutines", Func: checks.Goroutines(10_000), Severity: monitor.Soft})
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for s := range mo.Watch(ctx) {
 		if s.State == monitor.Pass {

@@ -75,7 +75,7 @@ func seeEachOther(t *testing.T, backend kv.Option) {
 	}
 	wait := func(what string, ok func(v monitor.View) bool) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		var last monitor.View
 		for v := range all[0].Cluster().Watch(ctx, "orders") {
@@ -83,7 +83,7 @@ func seeEachOther(t *testing.T, backend kv.Option) {
 				return
 			}
 		}
-		t.Fatalf("%s was not seen within 10 s: %+v", what, last)
+		t.Fatalf("%s was not seen within 30 s: %+v", what, last)
 	}
 	wait("the whole service", func(v monitor.View) bool { return v.Verdict == monitor.Pass && v.Pass == 3 })
 	all[1].SetPhase(monitor.Draining)

@@ -1,7 +1,6 @@
 package page_test
 
 import (
-	"context"
 	"flag"
 	"net/http"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/config/store"
@@ -330,8 +328,7 @@ func documents(t *testing.T) store.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
+	ctx := t.Context()
 	_, err1 := st.Put(ctx, "shop", map[string]any{"limits": map[string]any{"rate": 10}, "password": "hunter2"}, store.Author("ann"), store.Comment("first"))
 	_, err2 := st.Set(ctx, "shop", "limits.rate", 20, store.Author("bob"))
 	_, err3 := st.Set(ctx, "shop", "limits.rate", 30, store.Author("ann"), store.Comment("by mistake"))

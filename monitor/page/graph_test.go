@@ -59,9 +59,9 @@ func landscape(t *testing.T, calls map[string][]string, opts ...page.Option) (ur
 		}
 		return n == len(calls)
 	}
-	for end := time.Now().Add(10 * time.Second); !heard(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !heard(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("the services were not heard of within 10 s")
+			t.Fatal("the services were not heard of within 30 s")
 		}
 	}
 	return srv.URL + "/"

@@ -48,7 +48,7 @@ func TestStrangersNamesLeaveNothingInTheParts(t *testing.T) {
 	}
 	goroutines, heap := burst("first", 200)
 	g, after := burst("stranger", 2000)
-	for deadline := time.Now().Add(5 * time.Second); g > goroutines+5 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); g > goroutines+5 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		g = runtime.NumGoroutine()
 	}
 	if g > goroutines+5 || after > heap+1<<20 {

@@ -93,7 +93,7 @@ func TestCollectorReceivesEverySpanOnce(t *testing.T) {
 				t.Errorf("sent again after %v, the receiver asked for a pause of 1s", took)
 			}
 			seen := map[string]int{}
-			for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 				if got := received(t, c, service); len(got) >= n || time.Now().After(deadline) {
 					for _, one := range got {
 						seen[one]++
@@ -170,7 +170,7 @@ func TestCollectorHasEveryPartOfASpan(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got any
-			for deadline := time.Now().Add(10 * time.Second); got == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			for deadline := time.Now().Add(30 * time.Second); got == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 				for _, line := range c.Lines("received") {
 					if strings.Contains(line, parent.TraceID.String()) {
 						got = decoded(t, line)

@@ -192,7 +192,7 @@ func TestServeClosesItsListener(t *testing.T) {
 				t.Fatal(err)
 			}
 			go s.Serve(l, w, nil)
-			for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 				s.mu.Lock()
 				serves := s.server != nil
 				s.mu.Unlock()

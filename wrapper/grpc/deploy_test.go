@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,8 +139,8 @@ func TestStreamsOutliveTheirInstancesRegistration(t *testing.T) {
 			d.add(t, replacement)
 			d.remove(t, old)
 			// New connections make the client look who is gone, at most once a second.
-			end := time.Now().Add(5 * time.Second)
-			for time.Now().Before(end) {
+			rounds := map[bool]int{true: 20, false: 300}[c.lives]
+			for range rounds {
 				if out, err := say(t.Context(), cl, "x"); err != nil || out != "new" {
 					t.Fatalf("call: %q, %v", out, err)
 				}
@@ -147,8 +148,6 @@ func TestStreamsOutliveTheirInstancesRegistration(t *testing.T) {
 					if err := exchange(); err != nil {
 						break // cut, as it must be after the time to drain
 					}
-				} else if time.Until(end) < 3*time.Second {
-					break
 				}
 				next := listen(answering("new")) // a rolling deploy goes on
 				d.add(t, next)
@@ -174,8 +173,8 @@ func TestStreamsOutliveTheirInstancesRegistration(t *testing.T) {
 					if addr != old {
 						continue
 					}
-				case <-time.After(5 * time.Second):
-					t.Error("the connection to the instance that left is open after 5 s")
+				case <-time.After(30 * time.Second):
+					t.Error("the connection to the instance that left is open after 30 s")
 				}
 				break
 			}
@@ -367,11 +366,18 @@ func TestCertificateIsCheckedAgainstTheService(t *testing.T) {
 // it is none.
 func TestLateAnswersAreDropped(t *testing.T) {
 	rec := newRecorder()
-	e := &echo{unary: func(ctx context.Context, _ string) (string, error) { <-ctx.Done(); return "late", nil }}
+	var ran atomic.Bool
+	e := &echo{unary: func(ctx context.Context, _ string) (string, error) { ran.Store(true); <-ctx.Done(); return "late", nil }}
 	addr, _ := serve(t, e, newWrapper(t, "echo", wrapper.WithServerTimeout(20*time.Millisecond), wrapper.WithObserver(rec)))
 	cl := dialClient(t, with(t), []string{addr})
-	if out, err := say(t.Context(), cl, "x"); status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("got %q, %v", out, err)
+	for range 100 { // a busy machine may come to it after the deadline, and then does not run it
+		if out, err := say(t.Context(), cl, "x"); status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("got %q, %v", out, err)
+		}
+		if ran.Load() {
+			break
+		}
+		rec.last(t)
 	}
 	if call := rec.last(t); call.Class != router.Timeout || !call.Late {
 		t.Errorf("recorded %v, late %v", call.Class, call.Late)
@@ -384,10 +390,10 @@ func TestStreamTimeoutBoundsStreams(t *testing.T) {
 		addr, _ := serve(t, e, newWrapper(t, "echo"))
 		cl := dial(t, with(t), []string{addr}, wgrpc.WithStreamTimeout(30*time.Millisecond))
 		s, err := cl.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, "/test.Echo/Down")
-		if err != nil {
-			t.Fatal(err)
+		if err == nil { // else it was over before it was open
+			err = s.RecvMsg(new(text))
 		}
-		if err := s.RecvMsg(new(text)); status.Code(err) != codes.DeadlineExceeded {
+		if status.Code(err) != codes.DeadlineExceeded {
 			t.Errorf("got %v", err)
 		}
 	})

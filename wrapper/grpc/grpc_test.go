@@ -226,7 +226,7 @@ func unaryCallsCarryEverything(t *testing.T, dial dialer) {
 	addr, _ := serve(t, e, sw)
 	c := dial(t, with(t, wrapper.WithAuth(newAuth("edge")), wrapper.WithTrace(newTrace("edge"))), []string{addr})
 
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "x-request-id", "abc", "x-own", "1")
 	got, err := say(ctx, c, "hi")

@@ -30,12 +30,13 @@ func runServer(t *testing.T, s platform.Server, opts ...platform.Option) (cc *gr
 	done := make(chan error, 1)
 	go func() { done <- app.Run(ctx, s) }()
 	var addr string
-	for deadline := time.Now().Add(10 * time.Second); addr == "" && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	await(t, "the server to be registered", func() bool {
 		seen, err := app.Discovery().Get(ctx, "greeter", discovery.MaxStale(0))
 		if err == nil && len(seen.Instances) > 0 {
 			addr = seen.Instances[0].Address
 		}
-	}
+		return addr != ""
+	})
 	cc, err = grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

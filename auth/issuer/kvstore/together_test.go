@@ -71,7 +71,7 @@ func kid(t *testing.T, raw string) string {
 }
 
 // Two processes behind a balancer, on one Redis: whoever asks either of them
-// notices nothing of a rotation, and within a second both sign with the new key
+// notices nothing of a rotation, and soon both sign with the new key
 // and know none that was revoked.
 func TestTwoIssuersOnOneRedisAreOne(t *testing.T) {
 	addr := servertest.SharedRedis(t).Addr()
@@ -115,7 +115,7 @@ func TestTwoIssuersOnOneRedisAreOne(t *testing.T) {
 		raw := token(t, bases[from])
 		if id := kid(t, raw); id != kid(t, old) {
 			fresh[from] = id
-		} else if asked > 5*time.Second { // they have one; a loaded machine gets some more
+		} else if asked > 30*time.Second { // they have a second; a machine that does something else gets more
 			t.Fatalf("issuer %d signs with the old key %s after the rotation", from, asked)
 		}
 		keys, _, err := jose.ParseSet(get(t, bases[1-from]+"/jwks"))

@@ -261,6 +261,7 @@ func TestPolicyDecides(t *testing.T) {
 func TestAWaitEndsWithAChangeOrItsTime(t *testing.T) {
 	st := open(t)
 	_, base := serveWithin(t, time.Second, st, anybody)
+	_, calm := serve(t, st, anybody) // where a request that does not wait has all the time
 	ctx := t.Context()
 	set := func(doc string) {
 		t.Helper()
@@ -269,7 +270,7 @@ func TestAWaitEndsWithAChangeOrItsTime(t *testing.T) {
 		}
 	}
 	set(`{"n":1}`)
-	first, _ := do(t, "GET", base+"shop/prod?layers", "")
+	first, _ := do(t, "GET", calm+"shop/prod?layers", "")
 	known := first.Header.Get("ETag")
 
 	began := time.Now()
@@ -296,12 +297,12 @@ func TestAWaitEndsWithAChangeOrItsTime(t *testing.T) {
 		}
 	}
 	for _, prefer := range []string{"wait=0", "wait=x", "wait=-1", "wait", "return=minimal"} { // answered at once
-		resp, _ := do(t, "GET", base+"shop/prod?layers", "", "If-None-Match", known, "Prefer", prefer)
+		resp, _ := do(t, "GET", calm+"shop/prod?layers", "", "If-None-Match", known, "Prefer", prefer)
 		if resp.StatusCode != 200 || resp.Header.Get("Preference-Applied") != "" {
 			t.Errorf("%s: %d, %v", prefer, resp.StatusCode, resp.Header)
 		}
 	}
-	second, _ := do(t, "GET", base+"shop?layers", "")
+	second, _ := do(t, "GET", calm+"shop?layers", "")
 	go func() {
 		resp, _ := do(t, "GET", base+"shop?layers", "", "If-None-Match", second.Header.Get("ETag"), "Prefer", "wait=30")
 		answers <- fmt.Sprint(resp.StatusCode)
@@ -336,7 +337,7 @@ func TestOnlySoManyWait(t *testing.T) {
 			}
 		}()
 	}
-	configtest.Eventually(t, 5*time.Second, "the third is refused", func() bool {
+	configtest.Eventually(t, 30*time.Second, "the third is refused", func() bool {
 		resp, _ := do(t, "GET", base+"shop?layers", "", "If-None-Match", first.Header.Get("ETag"), "Prefer", "wait=1")
 		return resp.StatusCode == 503 && resp.Header.Get("Retry-After") != ""
 	})
@@ -391,7 +392,8 @@ func events(t *testing.T, url, last string) (*http.Response, <-chan string) {
 func TestEventsAreEachTheWhole(t *testing.T) {
 	st := open(t)
 	h, base := serveWithin(t, time.Second, st, anybody)
-	if resp, _ := do(t, "GET", base+"shop?layers", "", "Accept", "text/event-stream"); resp.StatusCode != 404 {
+	_, calm := serve(t, st, anybody) // where a request that does not wait has all the time
+	if resp, _ := do(t, "GET", calm+"shop?layers", "", "Accept", "text/event-stream"); resp.StatusCode != 404 {
 		t.Errorf("events of nothing: %d", resp.StatusCode)
 	}
 	if _, err := st.Put(t.Context(), "shop", []byte("{\"text\":\"two\\nlines\",\n\"n\":1}")); err != nil {
