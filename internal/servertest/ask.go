@@ -1,6 +1,7 @@
 package servertest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -27,7 +28,7 @@ func (s *Server) dial(portName string) (net.Conn, error) {
 	}
 	if s.secure(portName) {
 		config := s.opts.tls.Client.Clone()
-		config.ServerName = "127.0.0.1"
+		config.ServerName = cmp.Or(s.spec.host, "127.0.0.1")
 		secure := tls.Client(c, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			c.Close()

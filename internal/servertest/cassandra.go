@@ -27,12 +27,13 @@ func SharedCassandra(t testing.TB) *Server {
 }
 
 // CassandraCluster starts three nodes that are one cluster, 1.5 GB: on 127.0.0.1, 127.0.0.2 and
-// 127.0.0.3. They keep all data over Kill.
+// 127.0.0.3. They keep all data over Kill, and names and passwords on each. With TLS they speak it
+// among themselves, too.
 func CassandraCluster(t testing.TB, opts ...Option) []*Server {
 	t.Helper()
 	var specs []spec
 	for i := range 3 {
-		sp := cassandra(i, "-Dcassandra.ring_delay_ms=2000")
+		sp := cassandra(i, "-Dcassandra.ring_delay_ms=2000", "-Dcassandra.system_auth.default_rf=3")
 		sp.limit *= 3
 		specs = append(specs, sp)
 	}
@@ -44,7 +45,7 @@ func CassandraCluster(t testing.TB, opts ...Option) []*Server {
 func cassandra(i int, flags ...string) spec {
 	return spec{
 		name: "cassandra", part: "cassandra", program: "java", files: []string{jars("cassandra")},
-		ports: []string{"cql", "storage"}, host: fmt.Sprintf("127.0.0.%d", i+1),
+		ports: []string{"cql", "storage"}, secure: "cql", host: fmt.Sprintf("127.0.0.%d", i+1),
 		prepare: configureCassandra,
 		args: func(s *Server) []string {
 			agent, _ := filepath.Glob(jars("cassandra") + "/jamm-*.jar")
@@ -72,11 +73,15 @@ func configureCassandra(s *Server) error {
 	if s.opts.password {
 		rights = "authenticator: PasswordAuthenticator\nauthorizer: CassandraAuthorizer\n"
 	}
+	encryption, err := encryptCassandra(s)
+	if err != nil {
+		return err
+	}
 	var seeds []string
 	for _, p := range s.peers {
 		seeds = append(seeds, p.AddrOf("storage"))
 	}
-	err := write(s.dir, "cassandra.yaml", fmt.Sprintf(`
+	err = write(s.dir, "cassandra.yaml", fmt.Sprintf(`
 cluster_name: servertest
 num_tokens: 1
 auto_bootstrap: false
@@ -92,7 +97,7 @@ auto_snapshot: false
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
     parameters: [{seeds: "%[4]s"}]
-%[5]s`, s.spec.host, s.Port("storage"), s.Port("cql"), strings.Join(seeds, ","), rights))
+%[5]s`, s.spec.host, s.Port("storage"), s.Port("cql"), strings.Join(seeds, ","), rights+encryption))
 	if err != nil {
 		return err
 	}
@@ -100,6 +105,19 @@ seed_provider:
   <appender name="out" class="ch.qos.logback.core.ConsoleAppender"><encoder><pattern>%date %level %msg%n</pattern></encoder></appender>
   <root level="WARN"><appender-ref ref="out"/></root>
 </configuration>`)
+}
+
+// encryptCassandra returns the configuration's part about TLS.
+func encryptCassandra(s *Server) (string, error) {
+	c := s.opts.tls
+	if c == nil {
+		return "", nil
+	}
+	key, err := keyAndChain(s.dir, c)
+	return fmt.Sprintf(`
+client_encryption_options: {enabled: true, require_client_auth: true, %[1]s}
+server_encryption_options: {internode_encryption: all, require_client_auth: true, %[1]s}
+`, fmt.Sprintf("ssl_context_factory: {class_name: org.apache.cassandra.security.PEMBasedSslContextFactory}, keystore: %s, truststore: %s", key, c.CAFile)), err
 }
 
 // The opcodes of CQL's frames.

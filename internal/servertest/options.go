@@ -60,8 +60,8 @@ func WithPassword() Option {
 	return func(o *options) { o.password = true }
 }
 
-// WithTLS makes Redis, Etcd, Consul, NATS, Memcached, Kafka and RabbitMQ serve TLS only, with c's server
-// certificate, and ask clients for a certificate of c's authority.
+// WithTLS makes Redis, Etcd, Consul, NATS, Memcached, Kafka, RabbitMQ and Cassandra serve TLS only, with c's
+// server certificate, and ask clients for a certificate of c's authority.
 func WithTLS(c *Certs) Option {
 	return func(o *options) { o.tls = c }
 }

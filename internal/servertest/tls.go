@@ -17,7 +17,8 @@ import (
 )
 
 // Certs is a certificate authority with one server and one client certificate, as PEM files and
-// as configurations. The server's is for 127.0.0.1, ::1 and localhost.
+// as configurations. The server's is for 127.0.0.1 and the two
+// addresses after it, for ::1 and localhost.
 type Certs struct {
 	CAFile                    string
 	ServerCert, ServerKeyFile string
@@ -64,7 +65,7 @@ func newCerts(dir string) (*Certs, error) {
 	}
 	server := certificate(2, "server")
 	server.DNSNames = []string{"localhost"}
-	server.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	server.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(127, 0, 0, 2), net.IPv4(127, 0, 0, 3), net.IPv6loopback}
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	serverPair, err := issue(ca, key, server, c.ServerCert, c.ServerKeyFile)
