@@ -44,7 +44,7 @@ MODULES := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -no
 BUILD   := interop/consul interop/kubernetes interop/servers interop/telegraf
 TESTED  := $(filter-out $(BUILD) bench,$(MODULES))
 
-.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api pictures bench chaos searches sim replay soak stress fuzz mutants plants errors clean
+.PHONY: help test servers check fmt vet staticcheck vuln tidy docs targets newest api pictures bench chaos cassandra searches sim replay soak stress fuzz mutants plants errors clean
 
 help: ## shows this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -99,6 +99,10 @@ chaos: ## runs the tests named …Chaos…, and those of sync, for CHAOS each: s
 	@scripts/servers
 	@CHAOS=$(CHAOS) REQUIRE_SERVERS=1 go test $(race) -count 1 -p 1 -run Chaos -timeout 2h -v $(PKG)
 	@CHAOS=$(CHAOS) REQUIRE_SERVERS=1 go test $(race) -count 1 -p 1 -timeout 2h -v ./sync/internal/chaos
+
+cassandra: ## runs all tests of db/cassandra on three nodes with TLS and passwords, SEARCHES searches, and kills nodes for CHAOS
+	@scripts/servers cassandra
+	@CHAOS=$(CHAOS) DB_SEARCHES=$(SEARCHES) DB_SEED=$(SEED) REQUIRE_SERVERS=1 go test $(race) -count 1 -timeout 2h -v -run '^TestThreeNodesChaos$$$(if $(RUN),/$(RUN))' ./db/cassandra
 
 searches: ## compares SEARCHES random searches with a model, on each engine of db, on records that come from SEED
 	@scripts/servers

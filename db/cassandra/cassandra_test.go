@@ -1,6 +1,7 @@
 package cassandra_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -15,13 +16,82 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// TestCassandra shows everything on one server, which takes long to start. The
-// last case of the suite stops it.
+// TestCassandra shows everything on one server, which takes long to start.
 func TestCassandra(t *testing.T) {
-	server := servertest.Cassandra(t, servertest.WithPassword())
+	everything(t, nodes{all: []*servertest.Server{servertest.Cassandra(t, servertest.WithPassword())}})
+}
+
+// nodes is what the tests run on: one node or three, of which each has a copy of every record.
+type nodes struct {
+	all   []*servertest.Server
+	certs *servertest.Certs // nil: they don't speak TLS
+}
+
+// Addr is the address of the first.
+func (n nodes) Addr() string { return n.all[0].Addr() }
+
+// host is the first one's without its port.
+func (n nodes) host() string {
+	host, _, _ := strings.Cut(n.Addr(), ":")
+	return host
+}
+
+func (n nodes) addrs() []string {
+	var addrs []string
+	for _, s := range n.all {
+		addrs = append(addrs, s.Addr())
+	}
+	return addrs
+}
+
+// at is the database at an address of one of the nodes, for a user, the superuser if there is none.
+func (n nodes) at(user, addr string, opts ...cassandra.Option) db.Option {
+	return cassandra.Backend("cassandra://"+cmp.Or(user, "cassandra:cassandra")+"@"+addr, n.with(opts...)...)
+}
+
+// with adds what connections need.
+func (n nodes) with(opts ...cassandra.Option) []cassandra.Option {
+	if n.certs == nil {
+		return opts
+	}
+	return append([]cassandra.Option{cassandra.WithTLS(n.certs.Client)}, opts...)
+}
+
+// create makes a keyspace with a copy on each node.
+func (n nodes) create() cassandra.Option { return cassandra.WithCreate(len(n.all)) }
+
+func (n nodes) backend(opts ...cassandra.Option) db.Option {
+	return n.at("", strings.Join(n.addrs(), ","), append([]cassandra.Option{n.create(), cassandra.WithBuckets(2)}, opts...)...)
+}
+
+// session is a look past the package.
+func (n nodes) session(t *testing.T) *gocql.Session {
+	t.Helper()
+	c := n.config(n.addrs()...)
+	c.Consistency, c.SerialConsistency = gocql.LocalQuorum, gocql.LocalSerial
+	s, err := c.CreateSession()
+	must(t, err)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (n nodes) config(addrs ...string) *gocql.ClusterConfig {
+	c := gocql.NewCluster(addrs...)
+	c.Authenticator, c.Timeout, c.ConnectTimeout = login, time.Minute, time.Minute
+	if n.certs != nil {
+		c.SslOpts = &gocql.SslOptions{Config: n.certs.Client, EnableHostVerification: true}
+	}
+	return c
+}
+
+// login is the superuser's name and password.
+var login = gocql.PasswordAuthenticator{Username: "cassandra", Password: "cassandra"}
+
+// everything is all tests that need a server. The last case of the suite stops it.
+func everything(t *testing.T, server nodes) {
 	for _, c := range []struct {
 		name string
-		run  func(t *testing.T, server *servertest.Server)
+		run  func(t *testing.T, server nodes)
 	}{
 		{"NamesAndValuesInjectNothing", injectNothing},
 		{"SearchesAgreeWithMemory", agree},
@@ -45,13 +115,13 @@ func TestCassandra(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) { leak.Check(t); c.run(t, server) })
 	}
-	shared := session(t, server.Addr())
+	shared := server.session(t)
 	dbtest.Run(t, dbtest.Harness{
 		Open: func(t testing.TB, opts ...db.Option) db.DB {
 			t.Helper()
-			b := cassandra.WithClient(shared, cassandra.WithCreate(1), cassandra.WithBuckets(2))
+			b := cassandra.WithClient(shared, server.create(), cassandra.WithBuckets(2))
 			if strings.Contains(t.Name(), "Close") || strings.Contains(t.Name(), "Reopened") || strings.Contains(t.Name(), "Restart") {
-				b = backend(server) // a session of its own, which takes its time to end
+				b = server.backend() // a session of its own, which takes its time to end
 			}
 			d, err := db.New(append(patient(opts...), b)...)
 			if err != nil {
@@ -59,19 +129,9 @@ func TestCassandra(t *testing.T) {
 			}
 			return d
 		},
-		Restart: func(testing.TB) { shared.Close(); server.Stop(); server.Restart() },
+		Restart: func(testing.TB) { shared.Close(); server.all[0].Stop(); server.all[0].Restart() },
 	})
 }
-
-func backend(server *servertest.Server, opts ...cassandra.Option) db.Option {
-	return cassandra.Backend(at(server.Addr()), append([]cassandra.Option{cassandra.WithCreate(1), cassandra.WithBuckets(2)}, opts...)...)
-}
-
-// at is an address with the superuser's name and password.
-func at(addr string) string { return "cassandra://cassandra:cassandra@" + addr }
-
-// login is the same for a session past the package.
-var login = gocql.PasswordAuthenticator{Username: "cassandra", Password: "cassandra"}
 
 // patient are options for a machine that is busy with other things: the first
 // tables of a cold server take seconds.
@@ -110,17 +170,6 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// session is a look past the package.
-func session(t *testing.T, addr string) *gocql.Session {
-	t.Helper()
-	c := gocql.NewCluster(addr)
-	c.Authenticator, c.Consistency, c.SerialConsistency, c.Timeout, c.ConnectTimeout = login, gocql.LocalQuorum, gocql.LocalSerial, time.Minute, time.Minute
-	s, err := c.CreateSession()
-	must(t, err)
-	t.Cleanup(s.Close)
-	return s
 }
 
 // found returns the ids that a search finds, in order.

@@ -15,48 +15,32 @@ import (
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/cassandra"
-	"github.com/micro/go-platform/db/dbtest"
 	"github.com/micro/go-platform/internal/servertest"
 )
 
-// TestThreeNodesChaos has three nodes with a copy of each record on every one: the
-// suite, writers of one record while a node is killed, and writers of many while one node after another is killed or stopped. A majority
-// is there all the time, so that writes go on, and nothing that was acknowledged is lost.
+// TestThreeNodesChaos has three nodes with a copy of each record on every one, which speak TLS
+// with clients and among themselves, and ask for passwords: all other tests, writers of one record
+// while a node is killed, and writers of many while one node after another is killed or stopped. A
+// majority is there all the time, so that writes go on, and nothing that was acknowledged is lost.
 func TestThreeNodesChaos(t *testing.T) {
 	if os.Getenv("CHAOS") == "" {
-		t.Skip("three servers, for minutes: make chaos")
+		t.Skip("three servers, for minutes: make cassandra, or make chaos")
 	}
-	nodes := servertest.CassandraCluster(t)
-	var addrs []string
-	for _, n := range nodes {
-		addrs = append(addrs, n.Addr())
+	certs := servertest.NewCerts(t)
+	three := nodes{servertest.CassandraCluster(t, servertest.WithTLS(certs), servertest.WithPassword()), certs}
+	for _, s := range three.all {
+		eventually(t, "the node sees the others", func() bool { return peers(t, three, s.Addr()) == 2 })
 	}
-	backend := cassandra.Backend("cassandra://"+strings.Join(addrs, ","), cassandra.WithCreate(3), cassandra.WithConsistency(gocql.Quorum), cassandra.WithBuckets(2),
-		cassandra.WithTimeouts(5*time.Second, 5*time.Second)) // of a node that says nothing
-	for _, n := range nodes {
-		eventually(t, "the node sees the others", func() bool { return peers(t, n.Addr()) == 2 })
-	}
-	t.Run("Conformance", func(t *testing.T) {
-		dbtest.Run(t, dbtest.Harness{
-			Open: func(t testing.TB, opts ...db.Option) db.DB {
-				t.Helper()
-				d, err := db.New(append(patient(opts...), backend)...)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return d
-			},
-			Restart: func(testing.TB) { nodes[0].Stop(); nodes[0].Restart() },
-		})
-	})
-	t.Run("ANodeFailsUnderFiftyWriters", func(t *testing.T) { nodeFailsUnderWriters(t, nodes[2], backend) })
-	t.Run("NodesFail", func(t *testing.T) { nodesFail(t, nodes, backend) })
+	t.Run("Everything", func(t *testing.T) { everything(t, three) })
+	backend := three.backend(cassandra.WithConsistency(gocql.Quorum), cassandra.WithTimeouts(5*time.Second, 5*time.Second)) // of a node that says nothing
+	t.Run("ANodeFailsUnderFiftyWriters", func(t *testing.T) { nodeFailsUnderWriters(t, three.all[2], backend) })
+	t.Run("NodesFail", func(t *testing.T) { nodesFail(t, three.all, backend) })
 }
 
 // peers returns how many other nodes one knows of.
-func peers(t *testing.T, addr string) (n int) {
-	c := gocql.NewCluster(addr)
-	c.Timeout, c.ConnectTimeout, c.DisableInitialHostLookup = time.Minute, time.Minute, true
+func peers(t *testing.T, all nodes, addr string) (n int) {
+	c := all.config(addr)
+	c.DisableInitialHostLookup = true
 	s, err := c.CreateSession()
 	if err != nil {
 		return 0

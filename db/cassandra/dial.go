@@ -5,19 +5,22 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	gocql "github.com/apache/cassandra-gocql-driver/v2"
 )
 
 // dialer knows the connections of a session: the driver loses some that it was
 // making while a node came back.
 type dialer struct {
 	net.Dialer
+	reads atomic.Int64 // from all connections
 
-	mu     sync.Mutex
-	open   []*net.TCPConn
-	closed bool
-	dials  int       // in progress
-	last   time.Time // that one began or ended
+	mu      sync.Mutex
+	open    []*net.TCPConn
+	closed  bool
+	learned time.Time // that the driver asked last whether it may use a node; zero: not since the session is made
 }
 
 func newDialer(timeout time.Duration) *dialer {
@@ -26,10 +29,9 @@ func newDialer(timeout time.Duration) *dialer {
 
 // DialContext dials as net.Dialer does, until close.
 func (d *dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	if !d.begin() {
+	if d.isClosed() {
 		return nil, net.ErrClosed
 	}
-	defer d.end()
 	c, err := d.Dialer.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
@@ -45,30 +47,24 @@ func (d *dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 		return nil, net.ErrClosed
 	}
 	d.open = append(slices.DeleteFunc(d.open, isClosed), tcp)
-	return c, nil
+	return link{tcp, d}, nil
+}
+
+// link is a connection that counts its reads.
+type link struct {
+	*net.TCPConn
+	of *dialer
+}
+
+func (l link) Read(b []byte) (int, error) {
+	n, err := l.TCPConn.Read(b)
+	l.of.reads.Add(1)
+	return n, err
 }
 
 func isClosed(c *net.TCPConn) bool {
 	raw, err := c.SyscallConn()
 	return err != nil || raw.Control(func(uintptr) {}) != nil
-}
-
-func (d *dialer) begin() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.last = time.Now()
-	if d.closed {
-		return false
-	}
-	d.dials++
-	return true
-}
-
-func (d *dialer) end() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.last = time.Now()
-	d.dials--
 }
 
 func (d *dialer) isClosed() bool {
@@ -77,20 +73,39 @@ func (d *dialer) isClosed() bool {
 	return d.closed
 }
 
-// quiet waits until the last dial is some time ago, so that what it was for has
-// succeeded or failed; no longer than limit.
-func (d *dialer) quiet(limit, calm time.Duration) {
-	for start := time.Now(); time.Since(start) < limit; {
-		d.mu.Lock()
-		rest := calm - time.Since(d.last)
-		if d.dials > 0 {
-			rest = calm
+// Accept lets the driver use a node, until close. It asks for the one of each new connection by
+// which it follows the cluster's state, and then for those that it learns of there.
+func (d *dialer) Accept(*gocql.HostInfo) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.learned = time.Now()
+	return !d.closed
+}
+
+// made is called when the session is there.
+func (d *dialer) made() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.learned = time.Time{}
+}
+
+// settle waits until the driver has nothing to read for some time, if it may have begun to follow
+// the cluster's state by a new connection; no longer than limit. Many short sleeps are not over
+// at once when the process was stopped.
+func (d *dialer) settle(limit time.Duration) {
+	const step, calm = 10 * time.Millisecond, 50
+	d.mu.Lock()
+	learned := d.learned
+	d.mu.Unlock()
+	start := time.Now()
+	if start.Sub(learned) > 30*time.Second {
+		return
+	}
+	for n, reads := 0, d.reads.Load(); n < calm && time.Since(start) < limit; n++ {
+		time.Sleep(step)
+		if now := d.reads.Load(); now != reads {
+			n, reads = -1, now
 		}
-		d.mu.Unlock()
-		if rest <= 0 {
-			return
-		}
-		time.Sleep(min(rest, limit))
 	}
 }
 

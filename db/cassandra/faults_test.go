@@ -2,6 +2,7 @@ package cassandra_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,13 +16,13 @@ import (
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/db/cassandra"
 	"github.com/micro/go-platform/internal/netfault"
-	"github.com/micro/go-platform/internal/servertest"
 )
 
 // cutter makes connections that can be cut at a statement, before it is sent or between it
 // and its answer.
 type cutter struct {
 	net.Dialer
+	tls        *tls.Config // nil: none
 	mu         sync.Mutex
 	left       int    // statements until the one that is lost; 0: none
 	unsent     bool   // it is lost before it is sent
@@ -34,6 +35,9 @@ func (c *cutter) DialContext(ctx context.Context, network, addr string) (net.Con
 	conn, err := c.Dialer.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
+	}
+	if c.tls != nil {
+		conn = tls.Client(conn, c.tls)
 	}
 	first := false
 	c.count(func() {
@@ -114,16 +118,21 @@ func (c *cutConn) Close() error {
 	return c.Conn.Close()
 }
 
-// cut opens a table over connections that can be cut, and the same one past them.
-func cut(t *testing.T, server *servertest.Server, conns int) (c *cutter, tb, direct db.Table) {
+// cut opens a table over connections to one node that can be cut, and the same one past them.
+func cut(t *testing.T, server nodes, conns int) (c *cutter, tb, direct db.Table) {
 	c = &cutter{}
-	cl := gocql.NewCluster(server.Addr())
-	cl.Authenticator, cl.Dialer, cl.ProtoVersion, cl.NumConns, cl.Timeout, cl.ConnectTimeout, cl.ReconnectInterval = login, c, 5, conns, time.Minute, time.Minute, 100*time.Millisecond
+	cl := server.config(server.Addr())
+	cl.HostFilter = gocql.WhiteListHostFilter(server.host())
+	if cl.SslOpts != nil { // what is cut has to be read
+		c.tls, cl.SslOpts = server.certs.Client.Clone(), nil
+		c.tls.ServerName = server.host()
+	}
+	cl.Dialer, cl.ProtoVersion, cl.NumConns, cl.ReconnectInterval = c, 5, conns, 100*time.Millisecond
 	s, err := cl.CreateSession()
 	must(t, err)
 	t.Cleanup(s.Close)
-	_, tb, ns := open(t, cassandra.WithClient(s, cassandra.WithCreate(1)))
-	_, direct = openIn(t, ns, backend(server))
+	_, tb, ns := open(t, cassandra.WithClient(s, server.create()))
+	_, direct = openIn(t, ns, server.backend())
 	r := &db.Record{ID: "x"}
 	must(t, tb.Create(t.Context(), r))
 	must(t, tb.Update(t.Context(), r)) // all statements are known to the server
@@ -143,7 +152,7 @@ func whole(t *testing.T, c *cutter, conns int, tb db.Table) {
 
 // lostAnswers loses the answer to each of the requests that a write consists
 // of, with another connection left to ask again and without one.
-func lostAnswers(t *testing.T, server *servertest.Server) {
+func lostAnswers(t *testing.T, server nodes) {
 	seen := map[string]int{}
 	for conns := 1; conns <= 2; conns++ {
 		c, tb, direct := cut(t, server, conns)
@@ -182,7 +191,7 @@ func lostAnswers(t *testing.T, server *servertest.Server) {
 
 // lostDecisions loses the lightweight transaction of a write, or its answer, while
 // somebody else writes and while nobody does.
-func lostDecisions(t *testing.T, server *servertest.Server) {
+func lostDecisions(t *testing.T, server nodes) {
 	c, tb, direct := cut(t, server, 1)
 	live := []string{"x"}
 	for _, call := range []struct {
@@ -255,12 +264,15 @@ func lostDecisions(t *testing.T, server *servertest.Server) {
 	}
 }
 
-func tooFewCopies(t *testing.T, server *servertest.Server) {
-	_, tb, _ := open(t, backend(server, cassandra.WithKeyspace("few")))
+func tooFewCopies(t *testing.T, server nodes) {
+	_, tb, _ := open(t, server.backend(cassandra.WithKeyspace("few")))
 	r := &db.Record{ID: "x", Metadata: map[string]any{"a": "v"}}
 	must(t, tb.Create(t.Context(), r))
-	s := session(t, server.Addr())
-	must(t, s.Query("ALTER KEYSPACE few WITH replication = {'class': 'NetworkTopologyStrategy', 'datacenter1': 3}").Exec())
+	s := server.session(t)
+	copies := func(n int) {
+		must(t, s.Query(fmt.Sprintf("ALTER KEYSPACE few WITH replication = {'class': 'NetworkTopologyStrategy', 'datacenter1': %d}", n)).Exec())
+	}
+	copies(2*len(server.all) + 1) // most of them are on nodes that are not there
 	_, readErr := tb.Read(t.Context(), "x")
 	_, searchErr := tb.Search(t.Context(), db.Where(db.Equal("a", "v")))
 	for what, err := range map[string]error{
@@ -270,7 +282,7 @@ func tooFewCopies(t *testing.T, server *servertest.Server) {
 			t.Errorf("%s: %v, want ErrUnavailable", what, err)
 		}
 	}
-	must(t, s.Query("ALTER KEYSPACE few WITH replication = {'class': 'NetworkTopologyStrategy', 'datacenter1': 1}").Exec())
+	copies(len(server.all))
 	if got, err := tb.Read(t.Context(), "x"); err != nil || got.Version != r.Version {
 		t.Errorf("read %+v, %v", got, err)
 	}
@@ -279,11 +291,11 @@ func tooFewCopies(t *testing.T, server *servertest.Server) {
 
 // closeWhileItReconnects cuts all connections and closes the database at some
 // moment of what the driver does then. leak.Check finds what it leaves behind.
-func closeWhileItReconnects(t *testing.T, server *servertest.Server) {
+func closeWhileItReconnects(t *testing.T, server nodes) {
 	ns := "t" + db.NewID()[28:]
 	for i := range 8 {
 		p := netfault.New(t, server.Addr())
-		d, err := db.New(patient(cassandra.Backend(at(p.Addr()), cassandra.WithCreate(1)), db.WithNamespace(ns))...)
+		d, err := db.New(patient(server.at("", p.Addr(), server.create()), db.WithNamespace(ns))...)
 		must(t, err)
 		_, err = d.Table(t.Context(), "things")
 		must(t, err)

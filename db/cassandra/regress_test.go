@@ -22,10 +22,10 @@ import (
 	"github.com/micro/go-platform/internal/servertest"
 )
 
-func pool(t *testing.T, server *servertest.Server) {
+func pool(t *testing.T, server nodes) {
 	const most, calls = 3, 1_600
 	p := netfault.New(t, server.Addr())
-	_, tb, _ := open(t, cassandra.Backend(at(p.Addr()), cassandra.WithCreate(1), cassandra.WithMaxConns(most)))
+	_, tb, _ := open(t, server.at("", p.Addr(), server.create(), cassandra.WithMaxConns(most)))
 	must(t, tb.Create(t.Context(), &db.Record{ID: "x"}))
 	made := p.Counts().Accepted
 	highest, done := 0, make(chan struct{})
@@ -61,9 +61,9 @@ func pool(t *testing.T, server *servertest.Server) {
 	}
 }
 
-func client(t *testing.T, server *servertest.Server) {
-	s := session(t, server.Addr())
-	d, tb, _ := open(t, cassandra.WithClient(s, cassandra.WithCreate(1), cassandra.WithKeyspace("Other")))
+func client(t *testing.T, server nodes) {
+	s := server.session(t)
+	d, tb, _ := open(t, cassandra.WithClient(s, server.create(), cassandra.WithKeyspace("Other")))
 	must(t, tb.Create(t.Context(), &db.Record{ID: "x"}))
 	must(t, d.Close())
 	if s.Closed() {
@@ -73,8 +73,8 @@ func client(t *testing.T, server *servertest.Server) {
 	must(t, s.Query(`SELECT COUNT(*) FROM "Other".db_tables_`).Scan(&n))
 }
 
-func tooLargeForServer(t *testing.T, server *servertest.Server) {
-	_, tb, _ := open(t, backend(server), db.WithMaxBytes(64<<20))
+func tooLargeForServer(t *testing.T, server nodes) {
+	_, tb, _ := open(t, server.backend(), db.WithMaxBytes(64<<20))
 	for _, size := range []int{3 << 20, 20 << 20} { // more than half of a commit log's segment, more than a frame
 		err := tb.Create(t.Context(), &db.Record{ID: "x", Metadata: map[string]any{"a": "v"}, Data: make([]byte, size)})
 		if !errors.Is(err, db.ErrTooLarge) {
@@ -87,8 +87,8 @@ func tooLargeForServer(t *testing.T, server *servertest.Server) {
 	must(t, tb.Create(t.Context(), &db.Record{ID: "x", Data: make([]byte, 1<<20)}))
 }
 
-func keyspaceMissing(t *testing.T, server *servertest.Server) {
-	d, err := db.New(patient(cassandra.Backend(at(server.Addr()), cassandra.WithKeyspace("nowhere")))...)
+func keyspaceMissing(t *testing.T, server nodes) {
+	d, err := db.New(patient(server.at("", server.Addr(), cassandra.WithKeyspace("nowhere")))...)
 	must(t, err)
 	defer d.Close()
 	if _, err := d.Table(t.Context(), "things"); !errors.Is(err, db.ErrInvalid) || !strings.Contains(err.Error(), "nowhere") {
@@ -96,9 +96,9 @@ func keyspaceMissing(t *testing.T, server *servertest.Server) {
 	}
 }
 
-func laterSchema(t *testing.T, server *servertest.Server) {
-	d, _, ns := open(t, backend(server))
-	s := session(t, server.Addr())
+func laterSchema(t *testing.T, server nodes) {
+	d, _, ns := open(t, server.backend())
+	s := server.session(t)
 	must(t, s.Query("UPDATE db.db_tables_ SET version = 99 WHERE name = ?", ns+"__things").Exec())
 	if _, err := d.Table(t.Context(), "things"); !errors.Is(err, db.ErrUnsupported) {
 		t.Errorf("got %v, want ErrUnsupported", err)
@@ -123,13 +123,13 @@ func (l *lines) String() string {
 	return l.b.String()
 }
 
-func silent(t *testing.T, server *servertest.Server) {
+func silent(t *testing.T, server nodes) {
 	var std, own lines
 	log.SetOutput(&std)
 	defer log.SetOutput(log.Default().Writer())
 	p := netfault.New(t, server.Addr())
-	for _, opts := range [][]cassandra.Option{{cassandra.WithCreate(1)}, {cassandra.WithCreate(1), cassandra.WithLogger(slog.New(slog.NewTextHandler(&own, nil)))}} {
-		_, tb, _ := open(t, cassandra.Backend(at(p.Addr()), opts...))
+	for _, opts := range [][]cassandra.Option{{server.create()}, {server.create(), cassandra.WithLogger(slog.New(slog.NewTextHandler(&own, nil)))}} {
+		_, tb, _ := open(t, server.at("", p.Addr(), opts...))
 		must(t, tb.Create(t.Context(), &db.Record{ID: "x"}))
 		p.Reset()
 		eventually(t, "reads work again", func() bool { _, err := tb.Read(t.Context(), "x"); return err == nil })
@@ -151,9 +151,37 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// encrypted puts TLS before the server.
-func encrypted(t *testing.T, server *servertest.Server) {
-	certs := servertest.NewCerts(t)
+// encrypted has clients of servers that speak TLS: with all that it takes, without trust in the
+// authority, without a certificate, and without TLS.
+func encrypted(t *testing.T, server nodes) {
+	addr, certs := server.Addr(), server.certs
+	if certs == nil {
+		certs = servertest.NewCerts(t)
+		addr = encrypt(t, addr, certs)
+	}
+	at := func(opts ...cassandra.Option) db.Option {
+		return cassandra.Backend("cassandra://cassandra:cassandra@"+addr, opts...)
+	}
+	_, tb, _ := open(t, at(server.create(), cassandra.WithTLS(certs.Client)))
+	must(t, tb.Create(t.Context(), &db.Record{ID: "x"}))
+	if _, err := tb.Read(t.Context(), "x"); err != nil {
+		t.Error(err)
+	}
+	nobody := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: certs.Client.RootCAs}
+	for want, opts := range map[string][]cassandra.Option{
+		"signed by unknown authority": {cassandra.WithTLS(&tls.Config{MinVersion: tls.VersionTLS12})},
+		addr:                          {cassandra.WithTLS(nobody)},
+		"does the port expect TLS?":   nil,
+	} {
+		_, err := db.New(at(opts...), db.WithDialTimeout(20*time.Second))
+		if !errors.Is(err, db.ErrUnavailable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want ErrUnavailable that says %q", err, want)
+		}
+	}
+}
+
+// encrypt puts TLS before a server.
+func encrypt(t *testing.T, addr string, certs *servertest.Certs) string {
 	l, err := tls.Listen("tcp", "127.0.0.1:0", certs.Server)
 	must(t, err)
 	var wg sync.WaitGroup
@@ -166,7 +194,7 @@ func encrypted(t *testing.T, server *servertest.Server) {
 			}
 			wg.Go(func() {
 				defer in.Close()
-				out, err := net.Dial("tcp", server.Addr())
+				out, err := net.Dial("tcp", addr)
 				if err != nil {
 					return
 				}
@@ -175,26 +203,17 @@ func encrypted(t *testing.T, server *servertest.Server) {
 			})
 		}
 	})
-	_, tb, _ := open(t, cassandra.Backend(at(l.Addr().String()), cassandra.WithCreate(1), cassandra.WithTLS(certs.Client)))
-	must(t, tb.Create(t.Context(), &db.Record{ID: "x"}))
-	if _, err := tb.Read(t.Context(), "x"); err != nil {
-		t.Error(err)
-	}
-	stranger := &tls.Config{MinVersion: tls.VersionTLS12}
-	_, err = db.New(cassandra.Backend(at(l.Addr().String()), cassandra.WithTLS(stranger)), db.WithDialTimeout(20*time.Second))
-	if !errors.Is(err, db.ErrUnavailable) || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a server that nobody vouches for: %v, want ErrUnavailable that says so", err)
-	}
+	return l.Addr().String()
 }
 
-func fromDiscovery(t *testing.T, server *servertest.Server) {
+func fromDiscovery(t *testing.T, server nodes) {
 	d, err := discovery.New()
 	must(t, err)
 	defer d.Close()
 	_, err = d.Register(t.Context(), discovery.Instance{Service: "db.shop", Address: server.Addr(), Labels: map[string]string{"driver": "cassandra"}})
 	must(t, err)
 	nodes := cluster.FromDiscovery(d, "shop", cluster.WithBackend("cassandra", func(n cluster.Node) db.Option {
-		return cassandra.Backend(n.URL("cassandra"), cassandra.WithCreate(1))
+		return cassandra.Backend(n.URL("cassandra"), server.with(server.create())...)
 	}), cluster.WithCredentials(func(context.Context, cluster.Node) (cluster.Credentials, error) {
 		return cluster.Credentials{User: "cassandra", Password: "cassandra"}, nil
 	}))
@@ -206,28 +225,30 @@ func fromDiscovery(t *testing.T, server *servertest.Server) {
 	if got := found(t, tb, db.Where(db.Equal("a", "v")), db.OrderBy("n")); len(got) != 1 {
 		t.Errorf("found %v", got)
 	}
-	s := session(t, server.Addr())
+	s := server.session(t)
 	var n int
 	must(t, s.Query("SELECT COUNT(*) FROM shop.db_tables_").Scan(&n)) // the keyspace is the database's name
 }
 
 // rights has users without a password, with a wrong one, and without the right to
 // write.
-func rights(t *testing.T, server *servertest.Server) {
-	_, tb, ns := open(t, backend(server))
+func rights(t *testing.T, server nodes) {
+	_, tb, ns := open(t, server.backend())
 	must(t, tb.Create(t.Context(), &db.Record{ID: "x"}))
-	s := session(t, server.Addr())
+	s := server.session(t)
 	must(t, s.Query("CREATE ROLE IF NOT EXISTS reader WITH PASSWORD = 'secret' AND LOGIN = true").Exec())
 	must(t, s.Query("GRANT SELECT ON KEYSPACE db TO reader").Exec())
-	for what, addr := range map[string]string{
-		"no password": server.Addr(), "a wrong password": "cassandra://reader:wrong@" + server.Addr(), "no such user": "cassandra://nobody:secret@" + server.Addr(),
+	for what, b := range map[string]db.Option{
+		"no password":      cassandra.Backend(server.Addr(), server.with()...),
+		"a wrong password": server.at("reader:wrong", server.Addr()),
+		"no such user":     server.at("nobody:secret", server.Addr()),
 	} {
-		_, err := db.New(patient(cassandra.Backend(addr))...)
+		_, err := db.New(patient(b)...)
 		if !errors.Is(err, db.ErrDenied) || strings.Contains(err.Error(), "wrong@") {
 			t.Errorf("%s: %v, want ErrDenied", what, err)
 		}
 	}
-	_, reader := openIn(t, ns, cassandra.Backend("cassandra://reader:secret@"+server.Addr()))
+	_, reader := openIn(t, ns, server.at("reader:secret", server.Addr()))
 	if _, err := reader.Read(t.Context(), "x"); err != nil {
 		t.Errorf("Read with the right to: %v", err)
 	}

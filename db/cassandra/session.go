@@ -76,11 +76,11 @@ func (s *sessions) close() {
 	if s.c.client != nil {
 		return
 	}
-	// The driver, closed while it makes a new connection to follow the cluster's
-	// state by, waits for that state, up to 10 s and at worst indefinitely. So it
-	// gets the time to end what it has dialed for; then its connections are closed
-	// and it gets no others, so that nothing new begins.
-	s.dial.quiet(time.Second, 250*time.Millisecond)
+	// The driver, closed while it begins to follow the cluster's state by a new
+	// connection, waits for that state, up to 10 s and at worst indefinitely. So it
+	// gets the time to learn it; then its connections are closed and it gets no
+	// others, so that nothing new begins.
+	s.dial.settle(5 * time.Second)
 	s.dial.close()
 	if s.session == nil {
 		return
@@ -112,7 +112,7 @@ func (c *config) connect(dial *dialer, log logger) (*gocql.Session, error) {
 	}
 	cluster.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(nodes, gocql.ShuffleReplicas())
 	cluster.Logger = log
-	cluster.HostFilter = gocql.HostFilterFunc(func(*gocql.HostInfo) bool { return !dial.isClosed() })
+	cluster.HostFilter = dial
 	if c.user != "" || c.password != "" {
 		cluster.Authenticator = gocql.PasswordAuthenticator{Username: c.user, Password: c.password}
 	}
@@ -120,6 +120,7 @@ func (c *config) connect(dial *dialer, log logger) (*gocql.Session, error) {
 		cluster.SslOpts = &gocql.SslOptions{Config: c.tls, EnableHostVerification: !c.tls.InsecureSkipVerify}
 	}
 	session, err := cluster.CreateSession()
+	dial.made()
 	if err != nil && c.password != "" && strings.Contains(err.Error(), c.password) {
 		hidden := errors.New("no session (what the server said has the password in it)")
 		if refused(err) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -61,7 +62,9 @@ func HungUp(err error) error {
 	// gRPC's and gocql's errors have only their text. A connection that breaks
 	// later is "error reading from server: EOF" to gRPC.
 	text := err.Error()
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(text, "error reading server preface") || strings.HasSuffix(text, "discover protocol version: EOF") {
+	_, begin, found := strings.Cut(text, "discover protocol version: ")
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(text, "error reading server preface") ||
+		found && (begin == "EOF" || strings.HasSuffix(begin, syscall.ECONNRESET.Error())) {
 		return fmt.Errorf("the server hung up: does the port expect TLS? %w", err)
 	}
 	return err
