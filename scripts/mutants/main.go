@@ -158,7 +158,8 @@ func try(p pkg, o options) (report, error) {
 		return r, err
 	}
 	suite := &suite{binary: binary, folder: folder, options: o}
-	if suite.kept, err = servertest.Keep(); err != nil {
+	suite.kept, err = servertest.Keep()
+	if err != nil {
 		return r, err
 	}
 	if err := suite.measure(dir); err != nil {
