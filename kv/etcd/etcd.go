@@ -83,15 +83,11 @@ func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
 
 func (d *driver) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
 	for try := 0; ; try++ {
-		var opts []clientv3.OpOption
 		lease, err := d.leases.get(ctx, w.TTL)
 		if err != nil {
 			return 0, err
 		}
-		if lease != 0 {
-			opts = append(opts, clientv3.WithLease(lease))
-		}
-		rev, err := d.apply(ctx, w.Key, w.IfAbsent, w.IfRevision, clientv3.OpPut(w.Key, string(w.Value), opts...))
+		rev, err := d.apply(ctx, w.Key, w.IfAbsent, w.IfRevision, clientv3.OpPut(w.Key, string(w.Value), clientv3.WithLease(lease)))
 		if lease != 0 && errors.Is(err, rpctypes.ErrLeaseNotFound) && try < 3 {
 			d.leases.forget(lease)
 			continue
@@ -218,16 +214,12 @@ func (d *driver) putChunk(ctx context.Context, writes []kv.Write) error {
 		ops := make([]clientv3.Op, len(writes))
 		var lease clientv3.LeaseID
 		for i, w := range writes {
-			var opts []clientv3.OpOption
-			if w.TTL > 0 {
-				var err error
-				lease, err = d.leases.get(ctx, w.TTL)
-				if err != nil {
-					return err
-				}
-				opts = append(opts, clientv3.WithLease(lease))
+			var err error
+			lease, err = d.leases.get(ctx, w.TTL)
+			if err != nil {
+				return err
 			}
-			ops[i] = clientv3.OpPut(w.Key, string(w.Value), opts...)
+			ops[i] = clientv3.OpPut(w.Key, string(w.Value), clientv3.WithLease(lease))
 		}
 		_, err := d.Txn(ctx).Then(ops...).Commit()
 		if lease != 0 && errors.Is(err, rpctypes.ErrLeaseNotFound) && try < 3 {
