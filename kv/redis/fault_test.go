@@ -3,6 +3,8 @@ package redis_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -149,6 +151,49 @@ func TestLostAnswersAreUnknown(t *testing.T) {
 	}
 }
 
+// TestWritesWhoseCallersLeaveInCompany: of writes that travel together some were sent and
+// some only waited when their callers left. What is said to be certain was not done.
+func TestWritesWhoseCallersLeaveInCompany(t *testing.T) {
+	through, straight, p := proxied(t)
+	var wg sync.WaitGroup
+	for i := range 8 { // large ones travel alone, so that there are connections
+		wg.Go(func() {
+			if _, err := through.Put(t.Context(), fmt.Sprint("large", i), make([]byte, 64<<10)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	p.Hold(netfault.Replies)
+	errs := make([]error, 100)
+	put := func(i int, d time.Duration) {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			_, errs[i] = through.Put(ctx, strconv.Itoa(i), []byte("v"))
+		})
+	}
+	before := p.Counts().Requests
+	put(0, 200*time.Millisecond) // travels alone; the others wait for it, and then travel together
+	for deadline := time.Now().Add(20 * time.Second); p.Counts().Requests == before && time.Now().Before(deadline); {
+		<-time.After(time.Millisecond)
+	}
+	for i := range errs[1:] {
+		put(i+1, time.Duration(300+i)*time.Millisecond)
+	}
+	wg.Wait()
+	p.Heal()
+	if err := through.Close(); err != nil { // it waits for what is on its way
+		t.Fatal(err)
+	}
+	for i, err := range errs {
+		_, missing := straight.Get(t.Context(), strconv.Itoa(i))
+		if !errors.Is(err, context.DeadlineExceeded) || missing == nil && !errors.Is(err, kv.ErrUnknownOutcome) {
+			t.Errorf("write %d: %v, and it is stored: %v", i, err, missing == nil)
+		}
+	}
+}
+
 func TestServerGone(t *testing.T) {
 	p := netfault.New(t, servertest.SharedRedis(t).Addr())
 	p.Refuse()
@@ -246,8 +291,12 @@ func TestIdleWatch(t *testing.T) {
 	synced := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for e := range store.Watch(ctx, "") {
-			if e.Kind == kv.EventSynced {
+		for e, err := range store.Watch(ctx, "") {
+			switch {
+			case err != nil && ctx.Err() == nil:
+				t.Errorf("an idle watch says %v", err)
+				return
+			case e.Kind == kv.EventSynced:
 				close(synced)
 			}
 		}
@@ -267,6 +316,11 @@ func TestIdleWatch(t *testing.T) {
 	<-time.After(time.Second)
 	if n := p.Counts().Requests - before.Requests; n > 0 {
 		t.Errorf("%d requests in an idle second, want none", n)
+	}
+	for deadline := time.Now().Add(30 * time.Second); p.Counts().Requests == before.Requests; <-time.After(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a silent server is not asked for a sign of life")
+		}
 	}
 	cancel()
 	wg.Wait()
