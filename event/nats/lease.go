@@ -205,6 +205,7 @@ func (l *lease) renew(ctx context.Context, m *member) error {
 		}
 		return nil
 	case err != nil:
+		l.tried = true
 		return nats.WriteError(err)
 	}
 	l.revision, l.until = next, sent.Add(m.g.AckWait*9/10)
