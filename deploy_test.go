@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -61,11 +62,48 @@ type deployment struct {
 	registry, addr, namespace string
 	client                    *platform.App
 	started                   int
+	stalls                    *stalls
+}
+
+// stalls are the times when the machine kept this process waiting. What a client
+// promises then can't hold: for so long it hears nothing of who has left.
+type stalls struct {
+	mu  gosync.Mutex
+	all [][2]time.Time
+}
+
+// watch notes stalls until the test ends.
+func (s *stalls) watch(t *testing.T) {
+	ended := make(chan struct{})
+	t.Cleanup(func() { <-ended })
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for last := time.Now(); t.Context().Err() == nil; {
+			<-tick.C
+			now := time.Now()
+			if now.Sub(last) > time.Second/2 {
+				s.mu.Lock()
+				s.all = append(s.all, [2]time.Time{last, now})
+				s.mu.Unlock()
+			}
+			last = now
+		}
+	}()
+}
+
+// between reports whether one touched the time from one to the other.
+func (s *stalls) between(from, to time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.all, func(one [2]time.Time) bool { return one[0].Before(to) && one[1].After(from) })
 }
 
 func newDeployment(t *testing.T, registry string) *deployment {
 	t.Helper()
-	d := &deployment{t: t, registry: registry, addr: registries[registry].server(t).Addr(), namespace: servertest.Namespace(t)}
+	d := &deployment{t: t, registry: registry, addr: registries[registry].server(t).Addr(), namespace: servertest.Namespace(t), stalls: new(stalls)}
+	d.stalls.watch(t)
 	var err error
 	d.client, err = platform.New("caller", platform.WithDiscovery(registries[registry].backend(d.addr), discovery.WithNamespace(d.namespace)))
 	if err != nil {
@@ -110,11 +148,11 @@ func (d *deployment) load(method string) (end func() (calls int, answered int, f
 		calls   atomic.Int64
 		mu      gosync.Mutex
 		by      = map[string]bool{}
-		failed  []string
+		failed  = map[time.Time]string{}
 		problem = func(text string) {
 			mu.Lock()
 			defer mu.Unlock()
-			failed = append(failed, text)
+			failed[time.Now()] = text
 		}
 	)
 	for range 8 {
@@ -147,7 +185,14 @@ func (d *deployment) load(method string) (end func() (calls int, answered int, f
 	return func() (int, int, []string) {
 		stop.Store(true)
 		wg.Wait()
-		return int(calls.Load()), len(by), failed
+		maps.DeleteFunc(failed, func(at time.Time, text string) bool {
+			stalled := d.stalls.between(at.Add(-deployTTL), at)
+			if stalled {
+				d.t.Logf("beside a stall: %s", text)
+			}
+			return stalled
+		})
+		return int(calls.Load()), len(by), slices.Collect(maps.Values(failed))
 	}
 }
 
@@ -217,17 +262,24 @@ func TestCrashedInstancesAreGoneWithinTheirTTL(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), deployTTL+60*time.Second)
 			defer cancel()
+			left := 3
 			for s, err := range d.client.Discovery().Watch(ctx, "greeter") {
 				if err != nil {
-					t.Fatalf("%d dead ones are offered: %v", dead(s), err)
+					break
 				}
-				if dead(s) == 0 {
+				left = dead(s)
+				if left == 0 {
 					break
 				}
 			}
+			took, most := time.Since(began), max(replaced, deployTTL)+2*deployTTL-time.Second
+			if (left > 0 || took > most) && d.stalls.between(began, time.Now()) {
+				t.Logf("%d dead ones were offered for %v: the machine kept the client waiting, which can't know then who is gone", left, took)
+				return
+			}
 			// Those that are kept, since they might live, are offered for two TTLs more.
-			if took, most := time.Since(began), max(replaced, deployTTL)+2*deployTTL-time.Second; took > most {
-				t.Errorf("offered for %v, want %v at most", took, most)
+			if left > 0 || took > most {
+				t.Errorf("%d dead ones were offered for %v, want %v at most", left, took, most)
 			}
 			d.offered(6, 30*time.Second)
 		})

@@ -36,7 +36,7 @@ func newProcess(t *testing.T, redis, ns, service string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	mo, err := monitor.New(monitorkv.Backend(store), monitor.WithService(service), monitor.WithInstance(monitor.Instance{ID: service + "-1", Version: "v1", Address: "10.0.0.1:80"}), monitor.WithInterval(100*time.Millisecond), monitor.WithDetails(func(*http.Request) bool { return true }))
+	mo, err := monitor.New(monitorkv.Backend(store), monitor.WithService(service), monitor.WithInstance(monitor.Instance{ID: service + "-1", Version: "v1", Address: "10.0.0.1:80"}), monitor.WithInterval(100*time.Millisecond), monitor.WithPolicy(monitor.Policy{TTL: time.Minute}), monitor.WithDetails(func(*http.Request) bool { return true }))
 	if err != nil {
 		t.Fatal(err)
 	}
