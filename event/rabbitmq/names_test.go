@@ -22,6 +22,12 @@ func TestArgumentsOfQueues(t *testing.T) {
 		maps.Copy(all, more)
 		return all
 	}
+	registry := func(stream amqp.Table) amqp.Table { // keeps all, in as many places
+		stream = maps.Clone(stream)
+		delete(stream, "x-max-age")
+		delete(stream, "x-max-length-bytes")
+		return stream
+	}
 	for name, c := range map[string]struct {
 		opts                  []Option
 		exclusive             bool
@@ -43,6 +49,7 @@ func TestArgumentsOfQueues(t *testing.T) {
 		d := &driver{config: got}
 		for what, pair := range map[string][2]amqp.Table{
 			"stream": {d.streamArgs(), c.stream}, "queue": {d.queueArgs(group{Exclusive: c.exclusive}), c.queue}, "cursor": {d.cursorArgs(), c.cursor},
+			"registry": {d.registryArgs(), registry(c.stream)},
 		} {
 			if !maps.Equal(pair[0], pair[1]) {
 				t.Errorf("%s: the %s gets %v, want %v", name, what, pair[0], pair[1])
