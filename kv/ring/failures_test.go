@@ -22,7 +22,7 @@ var five = []string{"a", "b", "c", "d", "e"}
 // detection and a second.
 func TestAKilledProcessLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel() // TestMain looks for leaks
-	const detection, keys, writers, readers = time.Second, 5000, 16, 4
+	const detection, keys, writers, readers = time.Second, 2000, 16, 4
 	f := startFleet(t, fleetConfig{detection: detection}, five...)
 	var (
 		acked   sync.Map
@@ -175,7 +175,7 @@ func TestAPausedProcessBringsNothingBack(t *testing.T) {
 // its two owners, in the same version.
 func TestACutThatHealsConverges(t *testing.T) {
 	t.Parallel() // TestMain looks for leaks
-	const keys = 600
+	const keys = 300
 	minority := map[string]bool{"d": true, "e": true}
 	var proxies []*netfault.Proxy
 	f := startFleet(t, fleetConfig{detection: time.Second, way: func(from, to, address string) string {
