@@ -30,9 +30,16 @@ func nobody(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// Zipkin's own server, read back through its API.
-func TestConformanceOnZipkin(t *testing.T) {
-	addr := servertest.SharedZipkin(t).Addr()
+// TestZipkin shows everything on one of Zipkin's own servers, which takes long to start, read back
+// through its API. The last part stops it.
+func TestZipkin(t *testing.T) {
+	z := servertest.Zipkin(t)
+	t.Run("conformance", func(t *testing.T) { conformance(t, z.Addr()) })
+	t.Run("search", func(t *testing.T) { search(t, z.Addr()) })
+	t.Run("down and back", func(t *testing.T) { downAndBack(t, z) })
+}
+
+func conformance(t *testing.T, addr string) {
 	tracetest.Run(t, tracetest.Harness{
 		Backend:  func(testing.TB) trace.Option { return zipkin.Backend("http://" + addr) },
 		Down:     func(t testing.TB) trace.Option { return zipkin.Backend(nobody(t)) },
@@ -40,8 +47,7 @@ func TestConformanceOnZipkin(t *testing.T) {
 	})
 }
 
-func TestSearchOnZipkin(t *testing.T) {
-	addr := servertest.SharedZipkin(t).Addr()
+func search(t *testing.T, addr string) {
 	service := servertest.Namespace(t)
 	tr, err := trace.New(zipkin.Backend(addr), trace.WithService(service))
 	if err != nil {
@@ -149,8 +155,7 @@ func TestCollectorReadsZipkin(t *testing.T) {
 }
 
 // The server is killed and comes back: all that was reported meanwhile arrives.
-func TestZipkinDownAndBack(t *testing.T) {
-	z := servertest.Zipkin(t) // 200 MB of Java: three seconds to start, twice
+func downAndBack(t *testing.T, z *servertest.Server) {
 	tr, err := trace.New(zipkin.Backend(z.Addr()), trace.WithBatch(10, 10*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
