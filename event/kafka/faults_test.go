@@ -412,7 +412,7 @@ func TestGroupsWithoutShareGroups(t *testing.T) {
 	if err != nil || resp.ErrorCode != 0 {
 		t.Fatalf("turning share groups off: %+v, %v", resp, err)
 	}
-	s, err := event.New(kafka.Backend(server.Addr(), kafka.WithPartitions(2)))
+	s, err := event.New(patient(kafka.Backend(server.Addr(), kafka.WithPartitions(2)))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -495,7 +495,7 @@ func TestDenied(t *testing.T) {
 		t.Cleanup(func() { e.Close() })
 		return e
 	}
-	s, err := event.New(kafka.On(as(servertest.KafkaAdmin)))
+	s, err := event.New(patient(kafka.On(as(servertest.KafkaAdmin)))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -515,7 +515,7 @@ func TestDenied(t *testing.T) {
 	allow(kadm.OpRead, kadm.OpDescribe)
 	var reader event.Stream
 	until(t, "the right to read is there", func() bool {
-		reader, err = event.New(kafka.On(as(servertest.KafkaUser)))
+		reader, err = event.New(patient(kafka.On(as(servertest.KafkaUser)))...)
 		if err != nil && !errors.Is(err, event.ErrDenied) {
 			t.Fatal(err)
 		}
@@ -582,7 +582,7 @@ func TestAdvice(t *testing.T) {
 		"our own":   {nil, map[string]bool{"retention.ms": false, "one broker keeps it": true, "unclean": false}},
 	} {
 		var b strings.Builder
-		s, err := event.New(kafka.Backend(servertest.SharedKafka(t).Addr(), c.opts...), event.WithNamespace(servertest.Namespace(t)), event.WithLogger(slog.New(slog.NewTextHandler(&b, nil))))
+		s, err := event.New(patient(kafka.Backend(servertest.SharedKafka(t).Addr(), c.opts...), event.WithNamespace(servertest.Namespace(t)), event.WithLogger(slog.New(slog.NewTextHandler(&b, nil))))...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,6 +30,11 @@ func openChild(args []string) (event.Stream, error) {
 	return event.New(kafka.Backend(args[0], kafka.WithPartitions(n)), event.WithNamespace(args[2]))
 }
 
+// patient are options for a machine that is busy with other things.
+func patient(opts ...event.Option) []event.Option {
+	return append([]event.Option{event.WithDialTimeout(time.Minute), event.WithTimeout(time.Minute)}, opts...)
+}
+
 // open opens a stream of the test on the shared broker.
 func open(t testing.TB, opts ...kafka.Option) event.Stream {
 	t.Helper()
@@ -38,7 +43,7 @@ func open(t testing.TB, opts ...kafka.Option) event.Stream {
 
 func openIn(t testing.TB, namespace string, opts ...kafka.Option) event.Stream {
 	t.Helper()
-	s, err := event.New(kafka.Backend(servertest.SharedKafka(t).Addr(), opts...), event.WithNamespace(namespace))
+	s, err := event.New(patient(kafka.Backend(servertest.SharedKafka(t).Addr(), opts...), event.WithNamespace(namespace))...)
 	if err != nil {
 		t.Fatal(err)
 	}

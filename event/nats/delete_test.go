@@ -30,7 +30,7 @@ func TestADeletionThatFailedCanBeDoneAgain(t *testing.T) {
 	server := servertest.NATS(t, servertest.WithArgs("-c", file))
 	open := func(user string, opts ...event.Option) event.Stream {
 		t.Helper()
-		s, err := event.New(append(opts, nats.Backend("nats://"+user+":p@"+server.Addr()))...)
+		s, err := event.New(patient(append(opts, nats.Backend("nats://"+user+":p@"+server.Addr()))...)...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -76,7 +76,7 @@ func TestADeletedStreamIsMadeAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
 			server, ns := servertest.SharedNATS(t), servertest.Namespace(t)
-			s, err := event.New(nats.Backend(server.Addr()), event.WithNamespace(ns))
+			s, err := event.New(patient(nats.Backend(server.Addr()), event.WithNamespace(ns))...)
 			if err != nil {
 				t.Fatal(err)
 			}

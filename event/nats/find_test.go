@@ -99,7 +99,7 @@ func TestLookUpsFindWhatIsBeyondTheirMemory(t *testing.T) {
 	server, ns := servertest.SharedNATS(t), servertest.Namespace(t)
 	open := func(opts ...nats.Option) event.Stream {
 		t.Helper()
-		s, err := event.New(nats.Backend(server.Addr(), opts...), event.WithNamespace(ns))
+		s, err := event.New(patient(nats.Backend(server.Addr(), opts...), event.WithNamespace(ns))...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,6 +21,11 @@ func subscribe(t *testing.T, s event.Stream, f func(r *event.Record) error, opts
 	return err
 }
 
+// patient are options for a machine that is busy with other things.
+func patient(opts ...event.Option) []event.Option {
+	return append([]event.Option{event.WithDialTimeout(time.Minute), event.WithTimeout(time.Minute)}, opts...)
+}
+
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(60 * time.Second); !ok(); {
@@ -40,7 +45,7 @@ func counted(t *testing.T) (*gonats.Conn, event.Stream) {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	s, err := event.New(nats.On(engine.FromClient(nc)), event.WithNamespace(servertest.Namespace(t)))
+	s, err := event.New(patient(nats.On(engine.FromClient(nc)), event.WithNamespace(servertest.Namespace(t)))...)
 	if err != nil {
 		t.Fatal(err)
 	}

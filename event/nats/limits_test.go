@@ -26,7 +26,7 @@ func small(t *testing.T) (*servertest.Server, event.Stream) {
 		t.Fatal(err)
 	}
 	server := servertest.NATS(t, servertest.WithArgs("-c", file))
-	s, err := event.New(nats.Backend(server.Addr()))
+	s, err := event.New(patient(nats.Backend(server.Addr()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestWhatTheServerWontTakeIsTooLargeBeforeAnythingIsSent(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "events-small", Subjects: []string{"events.small.>"}, MaxMsgSize: 1000}); err != nil {
 		t.Fatal(err)
 	}
-	narrow, err := event.New(nats.Backend(server.Addr()), event.WithNamespace("small"))
+	narrow, err := event.New(patient(nats.Backend(server.Addr()), event.WithNamespace("small"))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestGroupsAreSentOnlyTheirTypes(t *testing.T) {
 	leak.Check(t)
 	server := servertest.SharedNATS(t)
 	ns := servertest.Namespace(t)
-	s, err := event.New(nats.Backend(server.Addr()), event.WithNamespace(ns))
+	s, err := event.New(patient(nats.Backend(server.Addr()), event.WithNamespace(ns))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,8 +171,8 @@ func TestGroupsAreSentOnlyTheirTypes(t *testing.T) {
 
 func TestRetentionDoesNotWaitForTypesThatAGroupDoesNotRead(t *testing.T) {
 	leak.Check(t)
-	s, err := event.New(nats.Backend(servertest.SharedNATS(t).Addr()), event.WithNamespace(servertest.Namespace(t)),
-		event.WithRetention(event.Retention{Count: 10}), event.WithRetentionEvery(10*time.Millisecond))
+	s, err := event.New(patient(nats.Backend(servertest.SharedNATS(t).Addr()), event.WithNamespace(servertest.Namespace(t)),
+		event.WithRetention(event.Retention{Count: 10}), event.WithRetentionEvery(10*time.Millisecond))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func deletable(t *testing.T) (s event.Stream, js jetstream.JetStream, name strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err = event.New(nats.Backend(server.Addr()), event.WithNamespace(ns))
+	s, err = event.New(patient(nats.Backend(server.Addr()), event.WithNamespace(ns))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func raw(t *testing.T) (ns string, s event.Stream, js jetstream.JetStream) {
 	t.Helper()
 	server := servertest.SharedNATS(t)
 	ns = servertest.Namespace(t)
-	s, err := event.New(nats.Backend(server.Addr()), event.WithNamespace(ns))
+	s, err := event.New(patient(nats.Backend(server.Addr()), event.WithNamespace(ns))...)
 	if err != nil {
 		t.Fatal(err)
 	}

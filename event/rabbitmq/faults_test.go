@@ -135,9 +135,14 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// patient are options for a machine that is busy with other things.
+func patient(opts ...event.Option) []event.Option {
+	return append([]event.Option{event.WithDialTimeout(time.Minute), event.WithTimeout(time.Minute)}, opts...)
+}
+
 func open(t *testing.T, addr string, opts ...event.Option) event.Stream {
 	t.Helper()
-	s, err := event.New(append(opts, rabbitmq.Backend(addr))...)
+	s, err := event.New(patient(append(opts, rabbitmq.Backend(addr))...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +153,12 @@ func open(t *testing.T, addr string, opts ...event.Option) event.Stream {
 func proxied(t *testing.T) (*netfault.Proxy, event.Stream) {
 	t.Helper()
 	p := netfault.New(t, servertest.SharedRabbitMQ(t).Addr())
-	return p, open(t, p.Addr(), event.WithNamespace(servertest.Namespace(t)))
+	s, err := event.New(rabbitmq.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(context.Background()) })
+	return p, s
 }
 
 func TestIdleSubscriptionsCostLittle(t *testing.T) {

@@ -38,6 +38,11 @@ func TestBadConfigurationIsAnErrorOfNew(t *testing.T) {
 	}
 }
 
+// patient are options for a machine that is busy with other things.
+func patient(opts ...event.Option) []event.Option {
+	return append([]event.Option{event.WithDialTimeout(time.Minute), event.WithTimeout(time.Minute)}, opts...)
+}
+
 func TestLostReplyIsAnUnknownOutcome(t *testing.T) {
 	leak.Check(t)
 	p := netfault.New(t, servertest.SharedRedis(t).Addr())
@@ -83,7 +88,7 @@ func TestClientThatRetriesPublishesOnce(t *testing.T) {
 	for name, n := range map[string]int{"one": 1, "several": 3} {
 		p := netfault.New(t, servertest.SharedRedis(t).Addr())
 		client := goredis.NewClient(&goredis.Options{Addr: p.Addr(), MaxRetries: 5})
-		s, err := event.New(redis.On(engine.FromClient(client)), event.WithNamespace(servertest.Namespace(t)))
+		s, err := event.New(patient(redis.On(engine.FromClient(client)), event.WithNamespace(servertest.Namespace(t)))...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +135,7 @@ func TestClientThatRetriesRemovesOnce(t *testing.T) {
 	defer client.Close()
 	removal := &cutRemoval{p: p}
 	client.AddHook(removal)
-	s, err := event.New(redis.On(engine.FromClient(client)), event.WithNamespace(servertest.Namespace(t)))
+	s, err := event.New(patient(redis.On(engine.FromClient(client)), event.WithNamespace(servertest.Namespace(t)))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +213,7 @@ func TestScheduledThatIsNoRecordHoldsUpNoOthers(t *testing.T) {
 	client := goredis.NewClient(&goredis.Options{Addr: servertest.SharedRedis(t).Addr()})
 	defer client.Close()
 	ns := servertest.Namespace(t)
-	s, err := event.New(redis.On(engine.FromClient(client)), event.WithNamespace(ns))
+	s, err := event.New(patient(redis.On(engine.FromClient(client)), event.WithNamespace(ns))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +256,7 @@ func TestForeignEntryGoesToTheDeadLetters(t *testing.T) {
 	client := goredis.NewClient(&goredis.Options{Addr: servertest.SharedRedis(t).Addr()})
 	defer client.Close()
 	ns := servertest.Namespace(t)
-	s, err := event.New(redis.On(engine.FromClient(client)), event.WithNamespace(ns))
+	s, err := event.New(patient(redis.On(engine.FromClient(client)), event.WithNamespace(ns))...)
 	if err != nil {
 		t.Fatal(err)
 	}

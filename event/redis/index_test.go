@@ -68,7 +68,7 @@ func TestLookUpsReadOnlyWhatTheyFind(t *testing.T) {
 	server := servertest.Redis(t)
 	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
 	defer admin.Close()
-	s, err := event.New(redis.Backend(server.Addr()))
+	s, err := event.New(patient(redis.Backend(server.Addr()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestLookUpsBesideOthers(t *testing.T) {
 	server := servertest.Redis(t)
 	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
 	defer admin.Close()
-	s, err := event.New(redis.Backend(server.Addr()))
+	s, err := event.New(patient(redis.Backend(server.Addr()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestLookUpsBesideOthers(t *testing.T) {
 	}
 
 	must(admin.Do(t.Context(), "acl", "setuser", "reader", "on", ">secret", "~*", "&*", "+@all", "-@scripting").Err())
-	plain, err := event.New(redis.Backend("redis://reader:secret@" + server.Addr()))
+	plain, err := event.New(patient(redis.Backend("redis://reader:secret@" + server.Addr()))...)
 	must(err)
 	defer plain.Close(context.Background())
 	if got := found(t, plain, event.Root("root")); !slices.Equal(got, []string{"new", "newer", "newest"}) {

@@ -20,7 +20,7 @@ func TestWhatTheServerWontTakeIsTooLargeBeforeAnythingIsSent(t *testing.T) {
 	leak.Check(t)
 	server := servertest.Redis(t, servertest.WithArgs("--proto-max-bulk-len", "1048576"))
 	for name, opts := range map[string][]event.Option{"asked by New": nil, "asked by the first Publish": {event.WithLazy()}} {
-		s, err := event.New(append(opts, redis.Backend(server.Addr()), event.WithNamespace(servertest.Namespace(t)))...)
+		s, err := event.New(patient(append(opts, redis.Backend(server.Addr()), event.WithNamespace(servertest.Namespace(t)))...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestConsumersOfDeadMembersAreRemoved(t *testing.T) {
 			server := servertest.SharedRedis(t)
 			ns := servertest.Namespace(t)
 			stream := "{event:" + ns + "}"
-			s, err := event.New(redis.Backend(server.Addr()), event.WithNamespace(ns))
+			s, err := event.New(patient(redis.Backend(server.Addr()), event.WithNamespace(ns))...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +107,7 @@ func TestConsumersOfDeadMembersAreRemoved(t *testing.T) {
 // members left lost everything when it was closed.
 func TestAnyNameOfAConsumerIsSafe(t *testing.T) {
 	leak.Check(t)
-	s, err := event.New(redis.Backend(servertest.SharedRedis(t).Addr()), event.WithNamespace(servertest.Namespace(t)))
+	s, err := event.New(patient(redis.Backend(servertest.SharedRedis(t).Addr()), event.WithNamespace(servertest.Namespace(t)))...)
 	if err != nil {
 		t.Fatal(err)
 	}

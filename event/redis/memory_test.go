@@ -40,7 +40,7 @@ func TestFullMemory(t *testing.T) {
 			}
 			set("1gb")
 			var log bytes.Buffer
-			s, err := event.New(redis.Backend(server.Addr()), event.WithNamespace(c.policy), event.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			s, err := event.New(patient(redis.Backend(server.Addr()), event.WithNamespace(c.policy), event.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))...)
 			if err != nil {
 				t.Fatal(err)
 			}

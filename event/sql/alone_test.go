@@ -18,7 +18,7 @@ import (
 func TestLoneRecordIsOneRequestToPostgres(t *testing.T) {
 	leak.Check(t)
 	p := netfault.New(t, servertest.SharedPostgres(t).Addr())
-	s, err := event.New(sql.Postgres("postgres://postgres@"+p.Addr()+"/postgres?sslmode=disable"), event.WithNamespace(servertest.Namespace(t)))
+	s, err := event.New(patient(sql.Postgres("postgres://postgres@"+p.Addr()+"/postgres?sslmode=disable"), event.WithNamespace(servertest.Namespace(t)))...)
 	if err != nil {
 		t.Fatal(err)
 	}

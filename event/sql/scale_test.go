@@ -46,7 +46,7 @@ func TestHistoryByTypeReadsTheTableOnceWithoutStatistics(t *testing.T) {
 	server := servertest.Postgres(t, servertest.WithArgs("-c", "autovacuum=off"))
 	with := func(f func(s event.Stream)) {
 		t.Helper()
-		s, err := event.New(sql.Postgres(server.DSN()))
+		s, err := event.New(patient(sql.Postgres(server.DSN()))...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +177,7 @@ func TestRetentionByBytesCountsWhatWasAppended(t *testing.T) {
 
 func TestMySQLsPacketIsALimit(t *testing.T) {
 	server := servertest.MariaDB(t, servertest.WithArgs("--max-allowed-packet=1M"))
-	s, err := event.New(sql.MySQL(server.DSN() + "mysql"))
+	s, err := event.New(patient(sql.MySQL(server.DSN() + "mysql"))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package sql_test
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/eventtest"
@@ -41,4 +42,9 @@ func TestPostgres(t *testing.T) {
 		Open:    opener(func() event.Option { return sql.Postgres(server.DSN()) }),
 		Restart: func(testing.TB) { server.Kill(); server.Restart() },
 	})
+}
+
+// patient are options for a machine that is busy with other things.
+func patient(opts ...event.Option) []event.Option {
+	return append([]event.Option{event.WithDialTimeout(time.Minute), event.WithTimeout(time.Minute)}, opts...)
 }
