@@ -37,3 +37,14 @@ func TestOptionsAtTheirLimits(t *testing.T) {
 		t.Errorf("an engine without a client: %v", err)
 	}
 }
+
+func TestPingOfNobody(t *testing.T) {
+	e, err := kafka.Open("127.0.0.1:1", kafka.WithTimeout(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if err := e.Ping(t.Context()); !errors.Is(err, engine.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("got %v, want ErrUnavailable with the address", err)
+	}
+}
