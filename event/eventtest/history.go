@@ -288,10 +288,23 @@ func restart(t *testing.T, b *bench) {
 		t.Skip("no server to restart")
 	}
 	s := b.open(t, event.WithTimeout(2*time.Second))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	var live, group got
-	subscribe(t, s, live.handle)
-	sub := subscribe(t, s, group.handle, event.Group("g"), event.AckWait(time.Second))
-	publishN(t, s, "t", 20)
+	_, err := s.Subscribe(ctx, live.handle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub, err := s.Subscribe(ctx, group.handle, event.Group("g"), event.AckWait(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		err := s.Publish(ctx, &event.Record{Type: "t", Subject: fmt.Sprint(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	has := func(g *got, n int) bool { // at least once
 		seen := map[string]bool{}
 		for _, r := range g.list() {
