@@ -123,7 +123,12 @@ func TestKeysBelowMergeInTheOrderOfTheirNames(t *testing.T) {
 	s.put(ns+"/20/deep", "b: 2")
 	s.put(ns+"/30/", "") // a folder
 	s.put(ns+"x", "a: 99")
-	c, err := config.New(config.WithSource(consul.Source(server.Addr(), ns+"/", consul.WithFormat(yaml.Format{}))))
+	e, err := engine.Open(server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	c, err := config.New(config.WithSource(consul.On(e, ns+"/", consul.WithFormat(yaml.Format{}))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +136,7 @@ func TestKeysBelowMergeInTheOrderOfTheirNames(t *testing.T) {
 	if got := string(c.Snapshot().Bytes()); got != `{"a":1,"b":2}` {
 		t.Errorf("got %s", got)
 	}
-	if o, _ := c.Snapshot().Origin("b"); o.Part != "20/deep" || o.Line != 1 || o.Revision == "" {
+	if o, _ := c.Snapshot().Origin("b"); o.Part != "20/deep" || o.Line != 1 || o.Revision == "" || o.Source != "consul "+server.Addr()+" "+ns+"/" {
 		t.Errorf("Origin of b: %+v", o)
 	}
 }
