@@ -35,9 +35,10 @@
 // A watch is notified by the servers themselves of what anybody changes, and of
 // what expires or is evicted: by the invalidation messages of client-side caching
 // (CLIENT TRACKING, in broadcasting mode), over RESP3 and one connection to each
-// primary. It needs no rights on channels, and no writer has to help. A server
-// tells that an item has expired when it removes it, which may be a moment after
-// nobody can read it any more. After a lost connection or another primary the
+// primary. Without RESP3, as through some proxies, it is ErrUnsupported. It needs no
+// rights on channels, and no writer has to help. A server tells that an item has
+// expired when it removes it, which may be a moment after nobody can read it any
+// more. After a lost connection or another primary the
 // watch reads the whole state again. Package kv/cache, with WithFollow, keeps a near cache
 // by the same messages, without reading anything that nobody asks for. Each
 // prefix that is followed is notified of every change below it: on a busy server
