@@ -118,6 +118,18 @@ var listCases = []testCase{
 		if got := s.keysOf(store, "p/", kv.After("p/1098")); !slices.Equal(got, []string{"p/1099"}) {
 			s.Fatalf("After the last but one: %q", got)
 		}
+		ctx, cancel := context.WithCancel(s.ctx())
+		defer cancel()
+		n, ended := 0, error(nil)
+		for _, err := range store.List(ctx, "p/") {
+			cancel() // at the first item
+			if ended = err; err == nil {
+				n++
+			}
+		}
+		if !errors.Is(ended, context.Canceled) && (ended != nil || n != len(want)) {
+			s.Errorf("List whose context ended told of %d keys and ended with %v", n, ended)
+		}
 		for after, n := range map[string]int{"a": len(want), "p/": len(want), "p/1099": 0, "q": 0} {
 			if got := s.keysOf(store, "p/", kv.After(after)); len(got) != n {
 				s.Errorf("After(%q): %d keys, want %d", after, len(got), n)

@@ -125,8 +125,8 @@ func (w *watched) want(kind kv.EventKind, key, value string) {
 	if e.Kind != kind || e.Item.Key != key || string(e.Item.Value) != value {
 		w.s.Fatalf("event %v %q=%q, want %v %q=%q", e.Kind, e.Item.Key, e.Item.Value, kind, key, value)
 	}
-	if kind == kv.EventPut && e.Item.Revision == 0 {
-		w.s.Fatalf("event %v %q has no revision", e.Kind, e.Item.Key)
+	if kind == kv.EventPut && (e.Item.Revision == 0 || e.Item.Value == nil) {
+		w.s.Fatalf("event %v %q has revision %d and value %v", e.Kind, e.Item.Key, e.Item.Revision, e.Item.Value)
 	}
 }
 
@@ -233,6 +233,8 @@ var watchCases = []testCase{
 		w.want(kv.EventSynced, "", "")
 		s.put(store, "none/k", "v")
 		w.want(kv.EventPut, "none/k", "v")
+		s.put(store, "none/k", "")
+		w.want(kv.EventPut, "none/k", "")
 	}},
 	{"WatchTellsOfOddKeys", func(s *suite) {
 		store := s.watcher()

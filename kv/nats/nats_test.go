@@ -411,6 +411,9 @@ func TestBadOptionsAreRefused(t *testing.T) {
 			t.Errorf("%s: got %v, %v", name, store, err)
 		}
 	}
+	if _, err := kv.New(nats.Backend("127.0.0.1:1"), kv.WithDialTimeout(500*time.Millisecond)); !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("no server: %v, want ErrUnavailable with the address", err)
+	}
 	store, err := kv.New(nats.Backend("127.0.0.1:1", nats.WithBucket(strings.Repeat("x", 200)), nats.WithReplicas(3)), kv.WithLazy())
 	if err != nil {
 		t.Fatal(err)
