@@ -265,6 +265,9 @@ func TestTheTimelineTellsOfEjectionsConfigurationAndLeaders(t *testing.T) {
 		if err := errors.Join(term.Resign(t.Context()), <-elected); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := locks.Lock(t.Context(), "reports"); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(7 * time.Second)
 		got := strings.Join(told(t, p, ""), "\n")
 		for _, want := range []string{
@@ -275,7 +278,7 @@ func TestTheTimelineTellsOfEjectionsConfigurationAndLeaders(t *testing.T) {
 				t.Errorf("no %q in\n%s", want, got)
 			}
 		}
-		for _, never := range []string{"s3cret", "0ther", "billing/good"} {
+		for _, never := range []string{"s3cret", "0ther", "billing/good", "reports"} {
 			if strings.Contains(got, never) {
 				t.Errorf("%q in\n%s", never, got)
 			}
