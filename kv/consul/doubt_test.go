@@ -78,7 +78,7 @@ func TestKeysOfOtherPrograms(t *testing.T) {
 	server, ns := servertest.SharedConsul(t), servertest.Namespace(t)+"/"
 	store := opener(consul.Backend(server.Addr()))(t, kv.WithNamespace(strings.TrimSuffix(ns, "/")))
 	defer store.Close()
-	c := agent(t, server.Addr())
+	c := agent(t, server.Addr(), "")
 	put := func(key string) {
 		t.Helper()
 		_, err := c.KV().Put(&api.KVPair{Key: ns + key, Value: []byte("v")}, nil)

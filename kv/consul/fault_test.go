@@ -66,7 +66,7 @@ func TestIndexThatGoesBackwards(t *testing.T) {
 func TestLivesEnd(t *testing.T) {
 	t.Parallel()
 	server := servertest.SharedConsul(t)
-	c := agent(t, server.Addr())
+	c := agent(t, server.Addr(), "")
 	ttl := kv.TTL(200 * time.Millisecond)
 	put := func(s kv.KV) error { return second(s.Put(t.Context(), "k", []byte("v"), ttl)) }
 	cases := map[string]*struct {
@@ -122,11 +122,11 @@ func TestLivesEnd(t *testing.T) {
 }
 
 // agent is Consul's own client.
-func agent(t *testing.T, addr string) *api.Client {
+func agent(t *testing.T, addr, token string) *api.Client {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	c, err := api.NewClient(&api.Config{Address: addr, Transport: transport})
+	c, err := api.NewClient(&api.Config{Address: addr, Token: token, Transport: transport})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,10 +18,7 @@ func TestRefusalsHaveTheirKind(t *testing.T) {
 	const root = "4a7e0a0f-0f0c-4f27-9f0f-1d3a4b5c6d7e"
 	server := servertest.Consul(t, servertest.WithArgs(`-hcl=acl { enabled = true, default_policy = "allow", tokens { initial_management = "`+root+`" } }`))
 	ctx := t.Context()
-	admin, err := api.NewClient(&api.Config{Address: server.Addr(), Token: root})
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin := agent(t, server.Addr(), root)
 	token := func(name, rules string) string {
 		var made *api.ACLToken
 		for deadline := time.Now().Add(20 * time.Second); ; <-time.After(50 * time.Millisecond) { // the ACLs are there a moment later
