@@ -1,7 +1,9 @@
 package cassandra_test
 
 import (
+	"crypto/tls"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -12,16 +14,57 @@ import (
 )
 
 func TestOptionsAreChecked(t *testing.T) {
-	for name, o := range map[string]db.Option{
-		"empty": cassandra.Backend(""), "no session": cassandra.WithClient(nil), "scheme": cassandra.Backend("mysql://u:s3cret@h/d"), "port": cassandra.Backend("cassandra://u:s3cret@h:x/d"),
-		"second host": cassandra.Backend("cassandra://u:s3cret@h,g:0/d"), "parameters": cassandra.Backend("cassandra://u:s3cret@h/d?x=y"), "path": cassandra.Backend("cassandra://u:s3cret@h/d/e"),
-		"keyspace": cassandra.Backend("h", cassandra.WithKeyspace(`x" --`)), "nil option": cassandra.Backend("h", nil), "copies": cassandra.Backend("h", cassandra.WithCreate(0)),
-		"datacenter": cassandra.Backend("h", cassandra.WithCreate(1, "")), "tls": cassandra.Backend("h", cassandra.WithTLS(nil)), "consistency": cassandra.Backend("h", cassandra.WithConsistency(gocql.One)),
-		"connections": cassandra.Backend("h", cassandra.WithMaxConns(0)), "timeouts": cassandra.Backend("h", cassandra.WithTimeouts(-1, 0)), "buckets": cassandra.Backend("h", cassandra.WithBuckets(65)),
-		"scan": cassandra.Backend("h", cassandra.WithScanLimit(0)), "logger": cassandra.Backend("h", cassandra.WithLogger(nil)),
+	at := func(opts ...cassandra.Option) db.Option { return cassandra.Backend("h", opts...) }
+	long := "k" + strings.Repeat("_", 47)
+	for _, c := range []struct {
+		option db.Option
+		want   string // in the error; "": it is accepted
+	}{
+		{cassandra.Backend("cassandra://u:s3cret@h:9043,g/d"), ""},
+		{cassandra.Backend(""), "no address and no session"},
+		{cassandra.Backend("mysql://u:s3cret@h/d"), `unknown scheme "mysql"`},
+		{cassandra.Backend("cassandra://u:s3cret@h:x/d"), "malformed address"},
+		{cassandra.Backend("cassandra://u:s3cret@h,g:0/d"), `port "0"`},
+		{cassandra.Backend("cassandra://u:s3cret@h/d?x=y"), "has parameters, want none"},
+		{cassandra.Backend("cassandra://u:s3cret@h/d/e"), `keyspace "d/e"`},
+		{cassandra.Backend("cassandra://s3cret@h/d"), "without a password"},
+		{cassandra.WithClient(nil), "no address and no session"},
+		{at(nil), "option"},
+		{at(cassandra.WithKeyspace(long)), ""},
+		{at(cassandra.WithKeyspace(long + "_")), "up to 48"},
+		{at(cassandra.WithKeyspace(`x" --`)), "want a letter"},
+		{at(cassandra.WithCreate(1)), ""},
+		{at(cassandra.WithCreate(0)), "0 copies"},
+		{at(cassandra.WithCreate(1, "east", "")), `datacenters ["east" ""]`},
+		{at(cassandra.WithAuth("u", "p")), ""},
+		{at(cassandra.WithAuth("u", "")), "without a password"},
+		{at(cassandra.WithTLS(&tls.Config{MinVersion: tls.VersionTLS13})), ""},
+		{at(cassandra.WithTLS(nil)), "TLS"},
+		{at(cassandra.WithConsistency(gocql.Quorum)), ""},
+		{at(cassandra.WithConsistency(gocql.LocalQuorum)), ""},
+		{at(cassandra.WithConsistency(gocql.One)), "consistency ONE"},
+		{at(cassandra.WithMaxConns(1)), ""},
+		{at(cassandra.WithMaxConns(0)), "0 connections"},
+		{at(cassandra.WithTimeouts(0, 0)), ""},
+		{at(cassandra.WithTimeouts(-1, 0)), "timeouts -1ns and 0s"},
+		{at(cassandra.WithTimeouts(0, -1)), "timeouts 0s and -1ns"},
+		{at(cassandra.WithBuckets(1)), ""},
+		{at(cassandra.WithBuckets(64)), ""},
+		{at(cassandra.WithBuckets(0)), "0 buckets"},
+		{at(cassandra.WithBuckets(65)), "65 buckets"},
+		{at(cassandra.WithScanLimit(1)), ""},
+		{at(cassandra.WithScanLimit(0)), "scan limit 0"},
+		{at(cassandra.WithLogger(slog.New(slog.DiscardHandler))), ""},
+		{at(cassandra.WithLogger(nil)), "nil logger"},
 	} {
-		if _, err := db.New(o, db.WithLazy()); !errors.Is(err, db.ErrInvalid) || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		d, err := db.New(c.option, db.WithLazy())
+		if c.want == "" {
+			must(t, err)
+			must(t, d.Close())
+			continue
+		}
+		if !errors.Is(err, db.ErrInvalid) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%v, want ErrInvalid that says %q", err, c.want)
 		}
 	}
 }

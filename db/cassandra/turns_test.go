@@ -115,3 +115,43 @@ func TestWhoWaitsForATurnMayLeave(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatATurnCannotDoIsSaid(t *testing.T) {
+	broken := errors.New("broken")
+	for name, c := range map[string]struct {
+		looks   []error
+		write   error
+		wrote   bool // another, between the looks
+		writes  int
+		applied bool
+	}{
+		"nothing fails":         {[]error{nil}, nil, false, 1, true},
+		"the look":              {[]error{broken}, nil, false, 0, false},
+		"the second look":       {[]error{nil, broken}, nil, true, 0, false},
+		"neither look":          {[]error{nil, nil}, nil, true, 1, true},
+		"the write":             {[]error{nil}, broken, false, 1, false},
+		"a write that is there": {[]error{nil}, broken, false, 1, true},
+	} {
+		var ts turns
+		tn := ts.join(&table{rows: "r"}, "a")
+		writes, looks := 0, 0
+		applied, err := tn.replace(t.Context(), 0, func() (*row, error) {
+			if c.wrote && looks == 0 {
+				tn.writes.Add(1)
+			}
+			looks++
+			return &row{}, c.looks[looks-1]
+		}, func(*row) (bool, error) {
+			writes++
+			return c.applied, c.write
+		})
+		var want error
+		if c.write != nil || c.writes == 0 {
+			want = broken
+		}
+		if applied != c.applied || !errors.Is(err, want) || writes != c.writes || looks != len(c.looks) {
+			t.Errorf("%s: %v, %v after %d looks and %d writes", name, applied, err, looks, writes)
+		}
+		ts.leave(tn)
+	}
+}
