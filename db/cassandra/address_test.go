@@ -12,6 +12,7 @@ func TestAddressesAreRead(t *testing.T) {
 		"h, g:1":                       `[h:9042 g:1] 1 //`,
 		"cassandra://h":                `[h:9042] 9042 //`,
 		"cassandra://h/d":              `[h:9042] 9042 //d`,
+		"cassandra://h/d,e":            `[h:9042] 9042 //d,e`,
 		"cassandra://u:p@h,g":          `[h:9042 g:9042] 9042 u/p/`,
 		"cassandra://u:p@h:1,g:2/d":    `[h:1 g:2] 2 u/p/d`,
 		"cassandra://u:p%40%2C@h,g/d":  `[h:9042 g:9042] 9042 u/p@,/d`,

@@ -2,6 +2,7 @@ package cassandra_test
 
 import (
 	"cmp"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -159,9 +160,11 @@ func openIn(t *testing.T, ns string, b db.Option, opts ...db.Option) (db.DB, db.
 		}
 	})
 	tb, err := d.Table(t.Context(), "things")
-	if err != nil {
-		t.Fatal(err)
+	// A node that comes back takes its time to agree on new tables.
+	for end := time.Now().Add(4 * time.Minute); errors.Is(err, db.ErrUnknownOutcome) && time.Now().Before(end); {
+		tb, err = d.Table(t.Context(), "things")
 	}
+	must(t, err)
 	return d, tb
 }
 

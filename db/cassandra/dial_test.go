@@ -17,7 +17,7 @@ func TestCloseWaitsUntilTheDriverHasLearned(t *testing.T) {
 	reads := func(d *dialer, span time.Duration) {
 		reader.Go(func() {
 			for start := time.Now(); time.Since(start) < span; d.reads.Add(1) {
-				time.Sleep(200 * time.Millisecond)
+				time.Sleep(205 * time.Millisecond) // never at the moment of a look
 			}
 		})
 	}
@@ -29,7 +29,7 @@ func TestCloseWaitsUntilTheDriverHasLearned(t *testing.T) {
 		"a session is made":         {func(d *dialer) { d.Accept(nil); d.made() }, 0},
 		"it works without learning": {func(d *dialer) { reads(d, time.Second) }, 0},
 		"it has learned":            {func(d *dialer) { d.made(); d.Accept(nil) }, calm},
-		"it learns":                 {func(d *dialer) { d.Accept(nil); reads(d, time.Second) }, time.Second + calm},
+		"it learns":                 {func(d *dialer) { d.Accept(nil); reads(d, time.Second) }, 1030*time.Millisecond + calm},
 		"it never ends":             {func(d *dialer) { d.Accept(nil); reads(d, time.Minute) }, limit},
 		"half a minute ago":         {func(d *dialer) { d.Accept(nil); time.Sleep(30 * time.Second) }, calm},
 		"longer ago":                {func(d *dialer) { d.Accept(nil); time.Sleep(30*time.Second + 1) }, 0},
@@ -41,7 +41,7 @@ func TestCloseWaitsUntilTheDriverHasLearned(t *testing.T) {
 				c.before(d)
 				start := time.Now()
 				d.settle(limit)
-				if took := time.Since(start); took < c.want || took > c.want+20*time.Millisecond {
+				if took := time.Since(start); took != c.want {
 					t.Errorf("waited %v, want %v", took, c.want)
 				}
 			})

@@ -124,13 +124,15 @@ func TestWhatATurnCannotDoIsSaid(t *testing.T) {
 		wrote   bool // another, between the looks
 		writes  int
 		applied bool
+		counted int64 // the writes that others have to look for
 	}{
-		"nothing fails":         {[]error{nil}, nil, false, 1, true},
-		"the look":              {[]error{broken}, nil, false, 0, false},
-		"the second look":       {[]error{nil, broken}, nil, true, 0, false},
-		"neither look":          {[]error{nil, nil}, nil, true, 1, true},
-		"the write":             {[]error{nil}, broken, false, 1, false},
-		"a write that is there": {[]error{nil}, broken, false, 1, true},
+		"nothing fails":         {[]error{nil}, nil, false, 1, true, 1},
+		"it is refused":         {[]error{nil}, nil, false, 1, false, 0},
+		"the look":              {[]error{broken}, nil, false, 0, false, 0},
+		"the second look":       {[]error{nil, broken}, nil, true, 0, false, 1},
+		"neither look":          {[]error{nil, nil}, nil, true, 1, true, 2},
+		"the write":             {[]error{nil}, broken, false, 1, false, 1},
+		"a write that is there": {[]error{nil}, broken, false, 1, true, 1},
 	} {
 		var ts turns
 		tn := ts.join(&table{rows: "r"}, "a")
@@ -149,8 +151,8 @@ func TestWhatATurnCannotDoIsSaid(t *testing.T) {
 		if c.write != nil || c.writes == 0 {
 			want = broken
 		}
-		if applied != c.applied || !errors.Is(err, want) || writes != c.writes || looks != len(c.looks) {
-			t.Errorf("%s: %v, %v after %d looks and %d writes", name, applied, err, looks, writes)
+		if applied != c.applied || !errors.Is(err, want) || writes != c.writes || looks != len(c.looks) || tn.writes.Load() != c.counted {
+			t.Errorf("%s: %v, %v after %d looks and %d writes, of which %d count", name, applied, err, looks, writes, tn.writes.Load())
 		}
 		ts.leave(tn)
 	}

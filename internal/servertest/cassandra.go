@@ -33,7 +33,8 @@ func CassandraCluster(t testing.TB, opts ...Option) []*Server {
 	t.Helper()
 	var specs []spec
 	for i := range 3 {
-		sp := cassandra(i, "-Dcassandra.ring_delay_ms=2000", "-Dcassandra.system_auth.default_rf=3")
+		sp := cassandra(i, "-Dcassandra.ring_delay_ms=2000", "-Dcassandra.system_auth.default_rf=3",
+			"-Dcassandra.superuser_setup_delay_ms=200") // it is tried until all are there
 		sp.limit *= 3
 		specs = append(specs, sp)
 	}
