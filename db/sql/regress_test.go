@@ -189,29 +189,34 @@ func TestTransactionsDoNotOverwriteWhatTheyHaveNotSeen(t *testing.T) {
 				},
 				"delete": func(ctx context.Context, x db.Table, id string) error { return x.Delete(ctx, id) },
 			} {
-				id := what + db.NewID()
-				if err := tb.Create(t.Context(), &db.Record{ID: id}); err != nil {
-					t.Fatal(err)
-				}
-				runs := 0
-				err := d.Tx(t.Context(), func(ctx context.Context, tx db.DB) error {
-					runs++
-					x, err := tx.Table(ctx, "things")
-					if err != nil {
-						return err
+				for between, change := range map[string]func(id string) error{
+					"update": func(id string) error { return tb.Update(context.Background(), &db.Record{ID: id}, db.Force()) },
+					"delete": func(id string) error { return tb.Delete(context.Background(), id) },
+				} {
+					id := what + db.NewID()
+					if err := tb.Create(t.Context(), &db.Record{ID: id}); err != nil {
+						t.Fatal(err)
 					}
-					if _, err := x.Read(ctx, id); err != nil {
-						return err
-					}
-					if runs == 1 { // another comes between
-						if err := tb.Update(context.Background(), &db.Record{ID: id}, db.Force()); err != nil {
+					runs := 0
+					err := d.Tx(t.Context(), func(ctx context.Context, tx db.DB) error {
+						runs++
+						x, err := tx.Table(ctx, "things")
+						if err != nil {
 							return err
 						}
+						if _, err := x.Read(ctx, id); err != nil {
+							return err
+						}
+						if runs == 1 { // another comes between
+							if err := change(id); err != nil {
+								return err
+							}
+						}
+						return write(ctx, x, id)
+					}, db.Isolation(db.LevelSnapshot)) // MySQL's serializable ones lock what they read
+					if want := map[string]error{"delete": db.ErrNotFound}[between]; !errors.Is(err, want) || runs != 2 {
+						t.Errorf("%s after another's %s: ran %d times, %v, want 2, %v", what, between, runs, err, want)
 					}
-					return write(ctx, x, id)
-				}, db.Isolation(db.LevelSnapshot)) // MySQL's serializable ones lock what they read
-				if err != nil || runs != 2 {
-					t.Errorf("%s: ran %d times, %v, want 2", what, runs, err)
 				}
 			}
 		})
