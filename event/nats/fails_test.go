@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/internal/calls"
 	"github.com/micro/go-platform/internal/conn/nats"
 	"github.com/micro/go-platform/internal/leak"
@@ -266,6 +267,57 @@ func TestEveryRequestMayFail(t *testing.T) {
 			Stored: func() string { return stored(t, js, d) },
 		}
 	})
+}
+
+// silent is JetStream that stores nothing.
+type silent struct{ jetstream.JetStream }
+
+func (silent) PublishMsgAsync(*gonats.Msg, ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
+	return future{nil, gonats.ErrTimeout}, nil
+}
+
+// Who can't settle a claim says so, and does next time.
+func TestAClaimThatIsNotSettled(t *testing.T) {
+	leak.Check(t)
+	own, js, err := nats.JetStream(func() (*nats.Conn, error) { return nats.Open(nats.Config{Address: servertest.SharedNATS(t).Addr()}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	ctx := t.Context()
+	if err := own.Ping(ctx); err != nil {
+		t.Fatal(err)
+	}
+	d := newDriver(own, js, config{replicas: 1, remembered: remembered, learnAtOnce: learnAtOnce}, servertest.Namespace(t))
+	err = d.Schedule(ctx, []event.Scheduled{{ID: "a", Due: time.Now(), Record: &event.Record{ID: "a", Type: "t"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := d.schedules(ctx, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := d.last(ctx, s, keyOf("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.raise(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	e.claim = &claim{word: "w", after: 1 << 62} // nothing was published for it
+	for name, c := range map[string]struct {
+		js   jetstream.JetStream
+		fine bool
+	}{"silent": {silent{js}, false}, "well": {js, true}} {
+		d.js = c.js
+		if _, err := d.settle(ctx, s, e, time.Now(), time.Second); (err == nil) != c.fine {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	left, err := d.last(ctx, s, keyOf("a"))
+	if err != nil || left.claim != nil || left.seq == e.seq {
+		t.Errorf("left is %+v, %v", left, err)
+	}
 }
 
 // stored is what the server has besides records.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/fault"
 	gonats "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -136,6 +137,49 @@ func TestAgenda(t *testing.T) {
 	for _, from := range []string{"x", "5", "x " + keyOf("a").String(), "5 x"} {
 		if _, err := a.after(from); !errors.Is(err, fault.Invalid) {
 			t.Errorf("from %q: %v, want fault.Invalid", from, err)
+		}
+	}
+}
+
+// An entry is fired only as it was when it was due.
+func TestWhatIsNotFired(t *testing.T) {
+	at := time.UnixMilli(7).UTC()
+	for name, c := range map[string]struct {
+		change func(e *entry)
+		fired  bool
+	}{
+		"as it was":       {func(*entry) {}, true},
+		"gone":            {func(e *entry) { e.gone = true }, false},
+		"claimed":         {func(e *entry) { e.claim = &claim{} }, false},
+		"due another day": {func(e *entry) { e.Due = at.Add(1) }, false},
+	} {
+		d := newDriver(nil, nil, config{}, "ns")
+		e := &entry{Scheduled: event.Scheduled{ID: "id", Due: at, Version: "3"}}
+		c.change(e)
+		d.plan.due = map[string]*entry{"id": e}
+		got, err := d.asOf(t.Context(), nil, eventdriver.Firing{ID: "id", Due: at, Version: "3"})
+		if err != nil || (got == e) != c.fired || !c.fired && got != nil {
+			t.Errorf("%s: %+v, %v, want it fired: %v", name, got, err, c.fired)
+		}
+	}
+}
+
+// A server takes no filters that overlap, unless one of them is left out for the other.
+func TestFiltersThatOverlap(t *testing.T) {
+	for _, c := range []struct {
+		a, b              string
+		overlap           bool
+		includes, reverse bool
+	}{
+		{"a", "a", true, true, true}, {"a", "b", false, false, false}, {"a", "a.b", false, false, false}, {"a.>", "a.b", true, true, false}, {"a.>", "a.b.c", true, true, false},
+		{"a.>", "b.c", false, false, false}, {"a.>", "a.>", true, true, true}, {"a.*", "a.b", true, true, false}, {"a.*", "a.b.c", false, false, false}, {"a.*", "*.b", true, false, false},
+		{"a.*", "a.>", true, false, true}, {"*", "a", true, true, false}, {">", "a.b", true, true, false}, {"a.*.c", "a.b.>", true, false, false},
+	} {
+		if overlap(c.a, c.b) != c.overlap || overlap(c.b, c.a) != c.overlap {
+			t.Errorf("%s and %s overlap: %v, the other way %v, want %v", c.a, c.b, overlap(c.a, c.b), overlap(c.b, c.a), c.overlap)
+		}
+		if includes(c.a, c.b) != c.includes || includes(c.b, c.a) != c.reverse {
+			t.Errorf("%s includes %s: %v, the other way %v, want %v and %v", c.a, c.b, includes(c.a, c.b), includes(c.b, c.a), c.includes, c.reverse)
 		}
 	}
 }
