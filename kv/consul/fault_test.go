@@ -49,7 +49,7 @@ func TestIndexThatGoesBackwards(t *testing.T) {
 	defer fake.Close()
 	store := opener(consul.Backend(strings.TrimPrefix(fake.URL, "http://")))(t, kv.WithLazy())
 	defer store.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for e, err := range store.Watch(ctx, "") {
 		if err != nil {

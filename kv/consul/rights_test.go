@@ -21,7 +21,7 @@ func TestRefusalsHaveTheirKind(t *testing.T) {
 	admin := agent(t, server.Addr(), root)
 	token := func(name, rules string) string {
 		var made *api.ACLToken
-		for deadline := time.Now().Add(20 * time.Second); ; <-time.After(50 * time.Millisecond) { // the ACLs are there a moment later
+		for deadline := time.Now().Add(30 * time.Second); ; <-time.After(50 * time.Millisecond) { // the ACLs are there a moment later
 			_, _, err := admin.ACL().PolicyCreate(&api.ACLPolicy{Name: name, Rules: rules}, nil)
 			if err == nil {
 				made, _, err = admin.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{Name: name}}}, nil)

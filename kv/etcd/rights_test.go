@@ -85,7 +85,7 @@ func TestRefusalsHaveTheirKind(t *testing.T) {
 			return nil
 		},
 		"Watch": func() error {
-			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+			ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 			defer cancel()
 			for _, err := range nothing.Watch(ctx, "") {
 				return err

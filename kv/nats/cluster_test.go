@@ -128,7 +128,7 @@ func watched(t *testing.T, store kv.KV, want int) error {
 // the leader.
 func answers(t *testing.T, m *servertest.Server) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(30 * time.Second); ; {
 		r, err := http.Get("http://" + m.AddrOf("http") + "/subsz?subs=1&limit=100000")
 		if err != nil {
 			t.Fatal(err)

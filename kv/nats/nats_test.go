@@ -91,7 +91,7 @@ func TestWhatTheServerCannotAnswerAnyMoreEnds(t *testing.T) {
 		before := p.Counts().Requests
 		ended := make(chan error, 1)
 		go func() { ended <- c.call() }()
-		for deadline := time.Now().Add(20 * time.Second); p.Counts().Requests == before; {
+		for deadline := time.Now().Add(30 * time.Second); p.Counts().Requests == before; {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s asks for nothing", c.name)
 			}
@@ -104,10 +104,10 @@ func TestWhatTheServerCannotAnswerAnyMoreEnds(t *testing.T) {
 			if !errors.Is(err, kv.ErrUnavailable) {
 				t.Errorf("%s: %v, want ErrUnavailable", c.name, err)
 			}
-		case <-time.After(8 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("%s still waits for its answer", c.name)
 		}
-		for deadline := time.Now().Add(20 * time.Second); ; {
+		for deadline := time.Now().Add(30 * time.Second); ; {
 			err := list()
 			if err == nil {
 				break
@@ -201,7 +201,7 @@ func TestTheServerRemovesWhatHasEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs := bucket(t, server.Addr(), "ends")
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		status, err := theirs.Status(t.Context())
 		if err != nil {

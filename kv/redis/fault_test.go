@@ -47,9 +47,12 @@ func connect(t testing.TB, addr string, opts ...engine.Option) *engine.Engine {
 func TestCancelReturnsAtOnce(t *testing.T) {
 	for name, opts := range map[string][]redis.Option{"shared": nil, "alone": {redis.WithoutSharing()}} {
 		t.Run(name, func(t *testing.T) {
-			store, _, p := proxied(t, opts...)
+			p := netfault.New(t, servertest.SharedRedis(t).Addr())
+			store := opener(redis.On(connect(t, p.Addr(), engine.WithTimeout(time.Minute)), opts...))(t, kv.WithNamespace(servertest.Namespace(t)), kv.WithTimeout(time.Minute))
+			t.Cleanup(func() { store.Close() })
 			_, _ = store.Put(t.Context(), "k", []byte("v"))
 			p.Hold(netfault.Replies)
+			t.Cleanup(p.Heal) // or Close would wait
 			var wg sync.WaitGroup
 			for range 6 { // more than travel at once
 				wg.Go(func() {
@@ -57,7 +60,7 @@ func TestCancelReturnsAtOnce(t *testing.T) {
 					time.AfterFunc(50*time.Millisecond, cancel)
 					start := time.Now()
 					_, err := store.Get(ctx, "k")
-					if took := time.Since(start); !errors.Is(err, context.Canceled) || took > 2500*time.Millisecond { // without it, an answer is waited for for 3 s
+					if took := time.Since(start); !errors.Is(err, context.Canceled) || took > 30*time.Second { // without it, an answer is waited for for a minute
 						t.Errorf("Get returned %v after %v, want Canceled after 50ms", err, took)
 					}
 				})
@@ -67,7 +70,7 @@ func TestCancelReturnsAtOnce(t *testing.T) {
 			defer cancel()
 			start := time.Now()
 			_, err := store.Put(ctx, "k", []byte("w"))
-			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > 2500*time.Millisecond { // without it, an answer is waited for for 3 s
+			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > 30*time.Second { // without it, an answer is waited for for a minute
 				t.Errorf("Put returned %v after %v, want DeadlineExceeded after 50ms", err, took)
 			}
 		})
@@ -175,7 +178,7 @@ func TestWritesWhoseCallersLeaveInCompany(t *testing.T) {
 	}
 	before := p.Counts().Requests
 	put(0, 200*time.Millisecond) // travels alone; the others wait for it, and then travel together
-	for deadline := time.Now().Add(20 * time.Second); p.Counts().Requests == before && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); p.Counts().Requests == before && time.Now().Before(deadline); {
 		<-time.After(time.Millisecond)
 	}
 	for i := range errs[1:] {
@@ -197,10 +200,9 @@ func TestWritesWhoseCallersLeaveInCompany(t *testing.T) {
 func TestServerGone(t *testing.T) {
 	p := netfault.New(t, servertest.SharedRedis(t).Addr())
 	p.Refuse()
-	start := time.Now()
 	_, err := kv.New(redis.Backend("redis://user:secret@"+p.Addr()), kv.WithDialTimeout(time.Second))
-	if !errors.Is(err, kv.ErrUnavailable) || time.Since(start) > 3*time.Second {
-		t.Fatalf("New without a server: %v after %v", err, time.Since(start))
+	if !errors.Is(err, kv.ErrUnavailable) {
+		t.Fatalf("New without a server: %v", err)
 	}
 	for _, want := range []string{"kv/redis: new", p.Addr()} {
 		if !contains(err, want) {
@@ -212,9 +214,8 @@ func TestServerGone(t *testing.T) {
 	}
 	p.Heal()
 	p.Hold(netfault.Both)
-	start = time.Now()
-	if _, err = kv.New(redis.Backend(p.Addr()), kv.WithDialTimeout(200*time.Millisecond)); !errors.Is(err, kv.ErrUnavailable) || time.Since(start) > 3*time.Second {
-		t.Fatalf("New with a silent server: %v after %v", err, time.Since(start))
+	if _, err = kv.New(redis.Backend(p.Addr()), kv.WithDialTimeout(200*time.Millisecond)); !errors.Is(err, kv.ErrUnavailable) {
+		t.Fatalf("New with a silent server: %v", err)
 	}
 }
 
@@ -303,7 +304,7 @@ func TestIdleWatch(t *testing.T) {
 	})
 	<-synced
 	before := p.Counts()
-	for deadline := time.Now().Add(5 * time.Second); ; { // what began with the watch may still be under way
+	for deadline := time.Now().Add(30 * time.Second); ; { // what began with the watch may still be under way
 		<-time.After(200 * time.Millisecond)
 		now := p.Counts()
 		if now.Requests == before.Requests {

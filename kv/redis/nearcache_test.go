@@ -149,7 +149,7 @@ func TestNearCache(t *testing.T) {
 // listening waits until a client has asked to be told.
 func listening(t *testing.T, admin *goredis.Client) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for calls(t, admin)["client|tracking"] == 0 && !tracked(t, admin) {
 		if time.Now().After(deadline) {
 			t.Fatal("nobody asks to be notified of changes")
@@ -197,7 +197,7 @@ func TestNearCacheDropsAllWithTheConnection(t *testing.T) {
 			reads(t, store, "k", "1")
 			lose(t, server, admin, p)
 			admin.Set(t.Context(), "k", "2", 0)
-			deadline := time.Now().Add(25 * time.Second)
+			deadline := time.Now().Add(30 * time.Second)
 			for {
 				item, err := store.Get(t.Context(), "k")
 				if err == nil && string(item.Value) == "2" {
@@ -232,7 +232,7 @@ func TestNearCacheWithoutTheRight(t *testing.T) {
 		reads(t, c, "k", "1")
 		admin.Set(t.Context(), "k", "2", 0)
 		reads(t, c, "k", "2")
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(30 * time.Second)
 		for !strings.Contains(log.String(), "NOPERM") {
 			if time.Now().After(deadline) {
 				t.Fatalf("the log is %q, want the refusal", log.String())

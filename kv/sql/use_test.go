@@ -345,10 +345,9 @@ func leave(t *testing.T, store kv.KV) {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			start := time.Now()
 			_, err := store.Put(ctx, "k", []byte("2"))
-			if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 5*time.Second {
-				t.Errorf("%v after %v", err, time.Since(start))
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
 			}
 		})
 	}
@@ -369,9 +368,8 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	start := time.Now()
-	if _, err := kv.New(sql.Postgres("postgres://u@127.0.0.1:1/d"), kv.WithDialTimeout(500*time.Millisecond)); !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || time.Since(start) > 3*time.Second {
-		t.Errorf("no server: %v after %v", err, time.Since(start))
+	if _, err := kv.New(sql.Postgres("postgres://u@127.0.0.1:1/d"), kv.WithDialTimeout(500*time.Millisecond)); !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("no server: %v", err)
 	}
 }
 
