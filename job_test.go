@@ -122,6 +122,19 @@ func TestJobThatDoesNotEndIsSaid(t *testing.T) {
 	}
 }
 
+// A job that is stopped before it has begun does not begin, and nobody waits for it.
+func TestAJobThatHasNotBegun(t *testing.T) {
+	j := platform.Job(func(context.Context) error { return errors.New("it has begun") })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := j.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if err := j.Serve(nil, nil, nil); err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
 func TestListener(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
