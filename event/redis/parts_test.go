@@ -136,3 +136,20 @@ func TestATurnEndsByTheClock(t *testing.T) {
 		t.Error("it is held again without asking")
 	}
 }
+
+// What is handed out is a record as it is stored, or says why it is none.
+func TestWhatIsHandedOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		values  map[string]any
+		encoded string
+		err     string
+	}{
+		"a record": {map[string]any{fieldType: "t", fieldRecord: "r"}, "r", ""}, "gone": {nil, "", "removed before it was handled"}, "somebody else's": {map[string]any{"x": "y"}, "", "not an encoded record"},
+	} {
+		m := &member{}
+		d := m.delivered([]goredis.XMessage{{ID: "5-1", Values: c.values}})[0]
+		if d.Position != "5-1" || d.Attempt != 1 || d.Encoded != c.encoded || (d.Err == nil) != (c.err == "") || d.Err != nil && !strings.Contains(d.Err.Error(), c.err) {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}
