@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,14 +72,36 @@ func TestAPeerWithoutTheKeyIsRefused(t *testing.T) {
 }
 
 func TestBadOptionsAreRefused(t *testing.T) {
-	c := newCluster(t)
-	for name, opts := range map[string][]Option{
-		"no key": nil, "nil": {nil}, "short key": {WithKey([]byte("short"))}, "path": {WithKey(testKey), WithPath("x")},
-		"replicas": {WithKey(testKey), WithReplicas(0)}, "bytes": {WithKey(testKey), WithMaxBytes(1)}, "tls": {WithKey(testKey), WithTLS(nil)},
-		"detection": {WithKey(testKey), WithDetection(0)}, "dial": {WithDial(nil)}, "logger": {WithLogger(nil)},
+	d := newCluster(t).d
+	for name, c := range map[string]struct {
+		opts []Option
+		want string // in the error; "": none
+	}{
+		"no key":     {nil, "key"},
+		"nil":        {[]Option{nil}, "option 1 is nil"},
+		"short key":  {[]Option{WithKey(make([]byte, 15))}, "a key of 15 bytes"},
+		"key":        {[]Option{WithKey(make([]byte, 16))}, ""},
+		"path":       {[]Option{WithKey(testKey), WithPath("x")}, `path "x"`},
+		"none":       {[]Option{WithKey(testKey), WithReplicas(0)}, "0 replicas"},
+		"replicas":   {[]Option{WithKey(testKey), WithReplicas(8)}, ""},
+		"many":       {[]Option{WithKey(testKey), WithReplicas(9)}, "9 replicas"},
+		"few bytes":  {[]Option{WithKey(testKey), WithMaxBytes(1<<20 - 1)}, "1048575 bytes"},
+		"bytes":      {[]Option{WithKey(testKey), WithMaxBytes(1 << 20)}, ""},
+		"TLS":        {[]Option{WithKey(testKey), WithTLS(nil)}, "nil TLS"},
+		"detection":  {[]Option{WithKey(testKey), WithDetection(0)}, "0s"},
+		"dial":       {[]Option{WithKey(testKey), WithDial(nil)}, "nil dial"},
+		"no logger":  {[]Option{WithKey(testKey), WithLogger(nil)}, "nil logger"},
+		"its logger": {[]Option{WithKey(testKey), WithLogger(slog.New(slog.DiscardHandler))}, ""},
 	} {
-		if _, err := New(c.d, "cells", "x", opts...); !errors.Is(err, kv.ErrInvalid) {
-			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		n, err := New(d, "cells", "x", c.opts...)
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			n.Close()
+		} else if !errors.Is(err, kv.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want ErrInvalid with %q", name, err, c.want)
 		}
 	}
 	if _, err := kv.New(Backend(nil)); !errors.Is(err, kv.ErrInvalid) {
