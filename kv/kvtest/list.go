@@ -123,7 +123,8 @@ var listCases = []testCase{
 		n, ended := 0, error(nil)
 		for _, err := range store.List(ctx, "p/") {
 			cancel() // at the first item
-			if ended = err; err == nil {
+			ended = err
+			if err == nil {
 				n++
 			}
 		}
