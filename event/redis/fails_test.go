@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/event/internal/calls"
 	"github.com/micro/go-platform/internal/conn/redis"
@@ -79,11 +80,11 @@ func (f failing) send(do func() error, cmds ...goredis.Cmder) error {
 func TestEveryCommandMayFail(t *testing.T) {
 	leak.Check(t)
 	server := servertest.SharedRedis(t)
-	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
+	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr(), DialTimeout: time.Minute, ReadTimeout: time.Minute})
 	defer admin.Close()
 	want := "group g 0, note g, deleted x, scheduled b 1e+13"
 	calls.Run(t, want, func(t *testing.T, c *calls.Calls) calls.World {
-		client, err := redis.Open(redis.Config{Address: server.Addr(), Hooks: []goredis.Hook{failing{c}}})
+		client, err := redis.Open(redis.Config{Address: server.Addr(), DialTimeout: time.Minute, Timeout: time.Minute, Hooks: []goredis.Hook{failing{c}}})
 		if err != nil {
 			t.Fatal(err)
 		}
