@@ -89,12 +89,13 @@ func (f *front) get(ctx context.Context, key string, opts []GetOption) (Item, er
 	if err := f.check(key); err != nil {
 		return Item{}, err
 	}
-	var r read
-	for _, opt := range opts {
-		if opt == nil {
-			return Item{}, invalidf("nil option")
+	expiry := false
+	if len(opts) > 0 { // most reads have none, and allocate nothing for them
+		r, err := reads(opts)
+		if err != nil {
+			return Item{}, err
 		}
-		opt.get(&r)
+		expiry = r.expiry
 	}
 	ctx, b, err := f.enter(ctx)
 	if err != nil {
@@ -102,7 +103,7 @@ func (f *front) get(ctx context.Context, key string, opts []GetOption) (Item, er
 	}
 	defer b.end()
 	var item Item
-	if r.expiry {
+	if expiry {
 		item, err = getExpiring(ctx, f.driver, f.namespace+key)
 	} else {
 		item, err = f.driver.Get(ctx, f.namespace+key)
@@ -113,6 +114,16 @@ func (f *front) get(ctx context.Context, key string, opts []GetOption) (Item, er
 	}
 	item.Key, item.Value = key, slices.Clip(item.Value) // shared: an append must make a copy
 	return item, nil
+}
+
+func reads(opts []GetOption) (r read, err error) {
+	for _, opt := range opts {
+		if opt == nil {
+			return r, invalidf("nil option")
+		}
+		opt.get(&r)
+	}
+	return r, nil
 }
 
 // getExpiring returns an item with its expiry.
