@@ -65,7 +65,7 @@ func TestSweepRemovesWhatNobodyHolds(t *testing.T) {
 }
 
 // A process that has ended leaves its servers to its watchdog, which a busy machine lets begin
-// late: who swept the folder away meanwhile left the servers running for ever.
+// late: who swept the folder away meanwhile left the servers running.
 func TestSweepLeavesAFolderToItsWatchdog(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	dir := filepath.Join(os.TempDir(), "go-platform-servers-ended")

@@ -72,7 +72,7 @@ func TestAWriteThatItsCallerGaveUpIsUnknown(t *testing.T) {
 	}
 }
 
-// TestKeysOfOtherPrograms: what can be no key of ours is neither listed nor told of.
+// TestKeysOfOtherPrograms: what can be no key of ours is neither listed nor in a watch.
 func TestKeysOfOtherPrograms(t *testing.T) {
 	t.Parallel()
 	server, ns := servertest.SharedConsul(t), servertest.Namespace(t)+"/"
@@ -119,6 +119,6 @@ func TestKeysOfOtherPrograms(t *testing.T) {
 		}
 	}
 	if !slices.Equal(told, []string{long, "last"}) {
-		t.Errorf("told of: %.40q", told)
+		t.Errorf("in a watch: %.40q", told)
 	}
 }

@@ -59,7 +59,7 @@ func TestPagesOfAList(t *testing.T) {
 	}
 }
 
-// TestKeysOfOtherPrograms: what can be no key of ours is neither listed nor told of.
+// TestKeysOfOtherPrograms: what can be no key of ours is neither listed nor in a watch.
 func TestKeysOfOtherPrograms(t *testing.T) {
 	t.Parallel()
 	server, ns := servertest.SharedEtcd(t), servertest.Namespace(t)+"/"
@@ -108,6 +108,6 @@ func TestKeysOfOtherPrograms(t *testing.T) {
 		}
 	}
 	if !slices.Equal(told, []string{long, "last"}) {
-		t.Errorf("told of: %.40q", told)
+		t.Errorf("in a watch: %.40q", told)
 	}
 }

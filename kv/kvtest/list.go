@@ -129,7 +129,7 @@ var listCases = []testCase{
 			}
 		}
 		if !errors.Is(ended, context.Canceled) && (ended != nil || n != len(want)) {
-			s.Errorf("List whose context ended told of %d keys and ended with %v", n, ended)
+			s.Errorf("List whose context ended gave %d keys and ended with %v", n, ended)
 		}
 		for after, n := range map[string]int{"a": len(want), "p/": len(want), "p/1099": 0, "q": 0} {
 			if got := s.keysOf(store, "p/", kv.After(after)); len(got) != n {
