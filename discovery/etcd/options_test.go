@@ -1,39 +1,19 @@
 package etcd_test
 
 import (
-	"errors"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/discovery/etcd"
+	"github.com/micro/go-platform/discovery/internal/backendtest"
 )
 
 func TestOptionsHaveLimits(t *testing.T) {
-	for name, c := range map[string]struct {
-		backend discovery.Option
-		want    string // in the error; "": none
-	}{
-		"the shortest poll": {etcd.Backend("h", etcd.WithPoll(time.Second)), ""},
-		"a shorter one":     {etcd.Backend("h", etcd.WithPoll(time.Second-1)), "poll period 999.999999ms"},
-		"nil":               {etcd.Backend("h", nil), "option 1 is nil"},
-		"no address":        {etcd.Backend(""), "address"},
-		"no engine":         {etcd.On(nil), "engine"},
-	} {
-		d, err := discovery.New(c.backend, discovery.WithLazy())
-		if c.want == "" {
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-				continue
-			}
-			if err := d.Close(); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			continue
-		}
-		if !errors.Is(err, discovery.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want ErrInvalid with %q", name, err, c.want)
-		}
-	}
+	backendtest.Options(t, map[string]backendtest.Opened{
+		"the shortest poll": backendtest.Taken(etcd.Backend("h", etcd.WithPoll(time.Second))),
+		"a shorter one":     backendtest.Refused(etcd.Backend("h", etcd.WithPoll(time.Second-1)), "poll period 999.999999ms"),
+		"nil":               backendtest.Refused(etcd.Backend("h", nil), "option 1 is nil"),
+		"no address":        backendtest.Refused(etcd.Backend(""), "address"),
+		"no engine":         backendtest.Refused(etcd.On(nil), "engine"),
+	})
 }

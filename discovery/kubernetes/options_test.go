@@ -7,38 +7,21 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/discovery/internal/backendtest"
 	"github.com/micro/go-platform/discovery/kubernetes"
 )
 
 func TestOptionsHaveLimits(t *testing.T) {
 	const addr = "https://127.0.0.1:1"
-	for name, c := range map[string]struct {
-		backend discovery.Option
-		want    string // in the error; "": none
-	}{
-		"the shortest poll": {kubernetes.Backend(addr, kubernetes.WithPoll(time.Second)), ""},
-		"a shorter one":     {kubernetes.Backend(addr, kubernetes.WithPoll(time.Second-1)), "poll period 999.999999ms"},
-		"targets":           {kubernetes.Backend(addr, kubernetes.WithTargets(kubernetes.ParseTarget)), ""},
-		"no targets":        {kubernetes.Backend(addr, kubernetes.WithTargets(nil)), "nil function"},
-		"nil":               {kubernetes.Backend(addr, nil), "option 1 is nil"},
-		"no address":        {kubernetes.Backend(""), "address"},
-		"no engine":         {kubernetes.On(nil), "nil engine"},
-	} {
-		d, err := discovery.New(c.backend, discovery.WithLazy())
-		if c.want == "" {
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-				continue
-			}
-			if err := d.Close(); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			continue
-		}
-		if !errors.Is(err, discovery.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want ErrInvalid with %q", name, err, c.want)
-		}
-	}
+	backendtest.Options(t, map[string]backendtest.Opened{
+		"the shortest poll": backendtest.Taken(kubernetes.Backend(addr, kubernetes.WithPoll(time.Second))),
+		"a shorter one":     backendtest.Refused(kubernetes.Backend(addr, kubernetes.WithPoll(time.Second-1)), "poll period 999.999999ms"),
+		"targets":           backendtest.Taken(kubernetes.Backend(addr, kubernetes.WithTargets(kubernetes.ParseTarget))),
+		"no targets":        backendtest.Refused(kubernetes.Backend(addr, kubernetes.WithTargets(nil)), "nil function"),
+		"nil":               backendtest.Refused(kubernetes.Backend(addr, nil), "option 1 is nil"),
+		"no address":        backendtest.Refused(kubernetes.Backend(""), "address"),
+		"no engine":         backendtest.Refused(kubernetes.On(nil), "nil engine"),
+	})
 }
 
 // What has no place in the cluster is said before anything is asked.
