@@ -265,16 +265,17 @@ func TestBucketsThatRefuse(t *testing.T) {
 		seal  bool
 		size  int
 	}{"full": {1000, false, 2000}, "sealed": {1000, true, 1}} {
-		if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: name, MaxBytes: c.limit}); err != nil {
+		bucket := servertest.Namespace(t) + name
+		if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bucket, MaxBytes: c.limit}); err != nil {
 			t.Fatal(err)
 		}
-		store := opener(nats.Backend(server.Addr(), nats.WithBucket(name)))(t)
+		store := opener(nats.Backend(server.Addr(), nats.WithBucket(bucket)))(t)
 		defer store.Close()
 		if _, err := store.Put(t.Context(), "a", []byte("1")); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if c.seal {
-			s, err := js.Stream(t.Context(), "KV_"+name)
+			s, err := js.Stream(t.Context(), "KV_"+bucket)
 			if err != nil {
 				t.Fatal(err)
 			}
