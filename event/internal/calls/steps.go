@@ -18,7 +18,7 @@ type step struct {
 	do    func() error
 	write bool  // who does it has to be told if it may have been done
 	again error // of a step that was done, when it is done again
-	own   int   // how many errors of its own it may have, by which a driver finds something out
+	finds bool  // it may be unavailable for a moment, until the driver has found something out
 }
 
 // user does all that a driver can.
@@ -75,7 +75,7 @@ func (u *user) steps() []step {
 		{name: "release", write: true, do: func() error { return u.g.Release(u.ctx, u.held) }},
 		{name: "fetch again", do: u.fetch(&u.g, 3)},
 		{name: "lose the group", do: u.w.Lose},
-		{name: "fetch from the group that is made again", own: 1, do: u.fetch(&u.g, 3)},
+		{name: "fetch from the group that is made again", finds: true, do: u.fetch(&u.g, 3)},
 		{name: "ack", write: true, do: func() error { return u.g.Ack(u.ctx, u.held) }},
 		{name: "leave", write: true, do: func() error { return u.g.Close(u.ctx) }},
 
