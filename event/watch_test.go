@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,10 +111,13 @@ func TestWhatWasHandedOutBefore(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+				var mu sync.Mutex // workers handle at the same time
 				var handled []string
 				sub, err := s.Subscribe(t.Context(), func(ctx context.Context, r *Record) error {
 					d, _ := DeliveryFromContext(ctx)
+					mu.Lock()
 					handled = append(handled, r.ID)
+					mu.Unlock()
 					if d.Attempt > 4 {
 						t.Errorf("attempt %d at %s", d.Attempt, r.ID)
 					}
