@@ -179,7 +179,10 @@ func (p *process) kill() {
 	status, _ := p.wait(true)
 	p.ended(status)
 	// Those below are not our children: others wait for them.
-	poll(time.Minute, func() bool { return !slices.ContainsFunc(below, exists) })
+	poll(time.Minute, func() bool {
+		below = slices.DeleteFunc(below, gone)
+		return len(below) == 0
+	})
 }
 
 // terminate asks the process to end and kills it after limit.

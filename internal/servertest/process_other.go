@@ -26,6 +26,5 @@ func send(int, sig) error                          { return errPlatform }
 func userName() string                             { return "" }
 func give(string, string) error                    { return errPlatform }
 func descendants(int) []int                        { return nil }
-func exists(int) bool                              { return false }
 func lockFile(string) (*os.File, error)            { return nil, errPlatform }
 func watchdog(string, *os.File) (*os.File, error)  { return nil, errPlatform }

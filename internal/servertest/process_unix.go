@@ -131,26 +131,17 @@ func wait(pid int, block bool) (status string, ended bool) {
 	}
 }
 
-// gone reports whether a process has ended that is no child of ours, or is one that nobody waits for.
+// gone reports whether a process has ended that is no child of ours, though its parent may not have noticed.
 func gone(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 	}
-	return strings.Contains(string(b), ") Z ")
+	state := strings.TrimSpace(string(b[bytes.LastIndexByte(b, ')')+1:])) // the name before it may hold anything
+	return strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
 }
 
 func send(pid int, s sig) error { return syscall.Kill(pid, s) }
-
-// exists reports whether pid runs. One that has ended does not, though its parent has not noticed.
-func exists(pid int) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	state := strings.TrimSpace(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	return !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
-}
 
 // descendants lists the processes below pid, as /proc tells; elsewhere there is none.
 func descendants(pid int) []int {
