@@ -1,7 +1,6 @@
 package consul_test
 
 import (
-	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -70,16 +69,7 @@ func TestRights(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var failed []string
-		note := func(name string, err error) {
-			if err == nil {
-				return
-			}
-			failed = append(failed, name)
-			if !errors.Is(err, discovery.ErrDenied) {
-				t.Errorf("without %s: %s: %v, want ErrDenied", what, name, err)
-			}
-		}
+		denied := backendtest.Without(t, what)
 		id := strings.Map(func(r rune) rune {
 			if strings.ContainsRune(" /", r) {
 				return '-'
@@ -87,23 +77,21 @@ func TestRights(t *testing.T) {
 			return r
 		}, what)
 		r, err := d.Register(t.Context(), discovery.Instance{Service: "s", ID: id, Address: "127.0.0.1:80"})
-		note("register", err)
+		denied.Note("register", err)
 		if err == nil {
-			note("update", r.Update(t.Context(), func(in *discovery.Instance) { in.Version = "2" }))
+			denied.Note("update", r.Update(t.Context(), func(in *discovery.Instance) { in.Version = "2" }))
 		}
 		_, err = d.Get(t.Context(), "s")
-		note("get", err)
+		denied.Note("get", err)
 		names, err := d.Services(t.Context())
-		note("services", err)
+		denied.Note("services", err)
 		if err == nil && (slices.Contains(names, "dead") || r != nil && !slices.Contains(names, "s")) {
 			t.Errorf("without %s: the services are %v", what, names)
 		}
 		if r != nil {
-			note("deregister", r.Deregister(t.Context()))
+			denied.Note("deregister", r.Deregister(t.Context()))
 		}
-		if got := strings.Join(failed, " "); got != fails {
-			t.Errorf("without %s these fail: %q, want %q", what, got, fails)
-		}
+		denied.Want(fails)
 		_ = d.Close() // what could not be deregistered is said again
 	}
 }

@@ -2,7 +2,6 @@ package etcd_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -55,35 +54,24 @@ func TestRights(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var failed []string
-		note := func(name string, err error) {
-			if err == nil {
-				return
-			}
-			failed = append(failed, name)
-			if !errors.Is(err, discovery.ErrDenied) {
-				t.Errorf("without %s since %s: %s: %v, want ErrDenied", c.lacks, c.since, name, err)
-			}
-		}
+		denied := backendtest.Without(t, c.lacks+" since "+c.since)
 		r, err := d.Register(t.Context(), discovery.Instance{Service: "s", ID: "a", Address: "127.0.0.1:80"})
-		note("register", err)
+		denied.Note("register", err)
 		refuses.Store(&c.lacks)
 		if err == nil {
-			note("update", r.Update(t.Context(), func(in *discovery.Instance) { in.Version = "2" }))
+			denied.Note("update", r.Update(t.Context(), func(in *discovery.Instance) { in.Version = "2" }))
 		}
 		_, err = d.Get(t.Context(), "s")
-		note("get", err)
+		denied.Note("get", err)
 		names, err := d.Services(t.Context())
-		note("services", err)
+		denied.Note("services", err)
 		if err == nil && r != nil && strings.Join(names, " ") != "s" {
 			t.Errorf("without %s since %s: the services are %v", c.lacks, c.since, names)
 		}
 		if r != nil {
-			note("deregister", r.Deregister(t.Context()))
+			denied.Note("deregister", r.Deregister(t.Context()))
 		}
-		if got := strings.Join(failed, " "); got != c.fails {
-			t.Errorf("without %s since %s these fail: %q, want %q", c.lacks, c.since, got, c.fails)
-		}
+		denied.Want(c.fails)
 		refuses.Store(&none)
 		_ = d.Close() // what could not be deregistered is tried again
 		if err := client.Close(); err != nil {

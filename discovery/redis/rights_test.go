@@ -3,7 +3,6 @@ package redis_test
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -52,25 +51,14 @@ func TestRights(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, register := d.Register(t.Context(), discovery.Instance{Service: "s", ID: user, Address: "127.0.0.1:1"})
-		_, get := d.Get(t.Context(), "s")
-		_, services := d.Services(t.Context())
-		var failed []string
-		for _, of := range []struct {
-			name string
-			err  error
-		}{{"register", register}, {"get", get}, {"services", services}} {
-			if of.err == nil {
-				continue
-			}
-			failed = append(failed, of.name)
-			if !errors.Is(of.err, discovery.ErrDenied) {
-				t.Errorf("without %v: %s: %v, want ErrDenied", c.lacks, of.name, of.err)
-			}
-		}
-		if got := strings.Join(failed, " "); got != c.fails {
-			t.Errorf("without %v these fail: %q, want %q", c.lacks, got, c.fails)
-		}
+		denied := backendtest.Without(t, fmt.Sprint(c.lacks))
+		_, err = d.Register(t.Context(), discovery.Instance{Service: "s", ID: user, Address: "127.0.0.1:1"})
+		denied.Note("register", err)
+		_, err = d.Get(t.Context(), "s")
+		denied.Note("get", err)
+		_, err = d.Services(t.Context())
+		denied.Note("services", err)
+		denied.Want(c.fails)
 		if err := d.Close(); err != nil {
 			t.Errorf("without %v: Close: %v", c.lacks, err)
 		}
