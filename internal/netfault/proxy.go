@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/internal/servertest"
 )
@@ -149,5 +150,23 @@ func (p *Proxy) Counts() Counts {
 		Requests: int(p.counts.requests.Load()),
 		Sent:     p.counts.sent.Load(),
 		Received: p.counts.received.Load(),
+	}
+}
+
+// Rest waits until no request has come for 200 ms, and returns what the proxy has seen by then. It
+// fails the test after 30 s. What began with a watch may still be under way when it is synced.
+func (p *Proxy) Rest() Counts {
+	p.t.Helper()
+	before := p.Counts()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		<-time.After(200 * time.Millisecond)
+		now := p.Counts()
+		if now.Requests == before.Requests {
+			return now
+		}
+		before = now
+		if time.Now().After(deadline) {
+			p.t.Fatal("netfault: requests come without a rest")
+		}
 	}
 }
