@@ -461,3 +461,21 @@ func BenchmarkDecide(b *testing.B) {
 		})
 	}
 }
+
+// What a caller does with its rules afterwards changes no policy.
+func TestAPolicyKeepsNothingOfItsCaller(t *testing.T) {
+	roles, scopes, actions := []string{"reader"}, []string{"orders"}, []any{"GET"}
+	p := policies(t, auth.RuleSet{Rules: []auth.Rule{{
+		ID: "r", Effect: auth.Allow, Roles: roles, Scopes: scopes,
+		When: []auth.Condition{{Attribute: "request.action", Op: "in", Value: actions}},
+	}}})
+	for name, change := range map[string]func(){
+		"roles": func() { roles[0] = "x" }, "scopes": func() { scopes[0] = "x" }, "values": func() { actions[0] = "x" },
+	} {
+		change()
+		token := &auth.Token{Subject: "alice", Roles: []string{"reader"}, Scopes: []string{"orders"}}
+		if d := decide(t, p, token, auth.Request{Action: "GET"}); d.Effect != auth.Allow {
+			t.Errorf("after a change of its %s: %+v", name, d)
+		}
+	}
+}

@@ -65,7 +65,7 @@ func compile(s RuleSet) (*ruleset, error) {
 		}
 		for _, role := range slices.Sorted(maps.Keys(out.includes)) {
 			if !slices.Contains(r.roles, role) && slices.ContainsFunc(out.includes[role], func(in string) bool { return slices.Contains(r.roles, in) }) {
-				r.roles = append(slices.Clip(r.roles), role)
+				r.roles = append(r.roles, role)
 			}
 		}
 	}
@@ -74,7 +74,7 @@ func compile(s RuleSet) (*ruleset, error) {
 }
 
 func compileRule(r Rule) (rule, error) {
-	c := rule{id: r.ID, effect: r.Effect, roles: r.Roles, scopes: r.Scopes}
+	c := rule{id: r.ID, effect: r.Effect, roles: slices.Clone(r.Roles), scopes: slices.Clone(r.Scopes)}
 	switch {
 	case r.ID == "":
 		return c, fmt.Errorf("%w: no id", ErrInvalid)
