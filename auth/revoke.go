@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
@@ -56,15 +57,15 @@ func (f *front) deny(r Revocation) {
 func (f *front) hear(ctx context.Context) {
 	wait := backoff.Policy{Min: f.retryMin, Max: f.retryMax}
 	for failures := 0; ; failures++ {
-		heard := false
+		var heard atomic.Bool // a feed may call from several goroutines
 		err := fault.Guard(func() error {
-			return f.feed.Subscribe(ctx, func(r Revocation) { heard = true; f.deny(r) })
+			return f.feed.Subscribe(ctx, func(r Revocation) { heard.Store(true); f.deny(r) })
 		})
 		if ctx.Err() != nil {
 			return
 		}
 		f.log.Warn("auth: revocation feed ended", "error", err)
-		if heard {
+		if heard.Load() {
 			failures = 0
 		}
 		if backoff.Sleep(ctx, wait.Wait(failures)) != nil {

@@ -238,3 +238,34 @@ func TestRevokedTokenStaysRefusedThroughTheLeeway(t *testing.T) {
 		a.Close()
 	})
 }
+
+// chorus is a feed that calls from several goroutines at once.
+type chorus struct {
+	deaf
+	told chan struct{}
+}
+
+func (c chorus) Subscribe(ctx context.Context, each func(auth.Revocation)) error {
+	var wg sync.WaitGroup
+	for _, id := range []string{"one", "two"} {
+		wg.Go(func() { each(auth.Revocation{ID: id}) })
+	}
+	wg.Wait()
+	close(c.told)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestAFeedMayCallFromSeveralGoroutines(t *testing.T) {
+	f := &fake{verify: func(_ context.Context, c auth.Credential) (*auth.Token, error) {
+		return &auth.Token{Subject: "a", ID: string(c.Value), AccessToken: c.Value}, nil
+	}}
+	feed := chorus{told: make(chan struct{})}
+	a := f.open(t, auth.WithRevocations(feed))
+	<-feed.told
+	for raw, want := range map[string]error{"one": auth.ErrRevoked, "two": auth.ErrRevoked, "three": nil} {
+		if _, err := a.Verify(t.Context(), raw); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", raw, err, want)
+		}
+	}
+}
