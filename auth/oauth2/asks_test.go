@@ -470,3 +470,21 @@ func TestWhoIsLoggedIn(t *testing.T) {
 		l.Close()
 	}
 }
+
+// An end so far away that no duration leads to it is not one of the past.
+func TestTheEndOfAnExchangedTokenIsFarAway(t *testing.T) {
+	for expires, least := range map[string]time.Duration{"60": 50 * time.Second, "10000000000": 24 * time.Hour} {
+		s := newStub(t)
+		s.token = func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, 200, `{"access_token":"at","token_type":"Bearer","expires_in":`+expires+`}`)
+		}
+		a, err := s.open(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := a.Token(t.Context(), auth.OnBehalfOf(&auth.Token{AccessToken: "caller"}))
+		if err != nil || time.Until(got.ExpiresAt) < least {
+			t.Errorf("expires_in %s: %v, %v", expires, got, err)
+		}
+	}
+}

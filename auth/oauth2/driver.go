@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -166,8 +167,8 @@ func (d *driver) exchange(ctx context.Context, m *Metadata, r auth.TokenRequest)
 		return nil, fault.Mark(auth.ErrUnavailable, err)
 	}
 	t := &xoauth2.Token{AccessToken: a.Access, TokenType: a.Type}
-	if a.Expires > 0 {
-		t.Expiry = time.Now().Add(time.Duration(a.Expires) * time.Second)
+	if a.Expires > 0 { // no more than x/oauth2 believes: a longer time does not fit
+		t.Expiry = time.Now().Add(time.Duration(min(a.Expires, math.MaxInt32)) * time.Second)
 	}
 	return d.token(t.WithExtra(map[string]any{"scope": a.Scope}), r.Scopes)
 }
