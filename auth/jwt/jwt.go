@@ -67,11 +67,12 @@ func JWKSURL(address string, client *http.Client) Keys {
 		if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname())) {
 			return nil, fmt.Errorf("%w: key set at %q, want https://", auth.ErrInvalid, conn.Redact(address))
 		}
-		if client == nil {
-			client = remote.NewClient()
-			d.clients = append(d.clients, client)
+		use := client
+		if use == nil {
+			use = remote.NewClient() // one for each Auth, which closes it
+			d.clients = append(d.clients, use)
 		}
-		return remote.NewKeys(d.life, client, 5*time.Second, address), nil
+		return remote.NewKeys(d.life, use, 5*time.Second, address), nil
 	}}
 }
 

@@ -383,3 +383,39 @@ func TestCloseClosesConnectionsToKeySets(t *testing.T) {
 		t.Error("Close left a connection open")
 	}
 }
+
+// An option that is given to two Auths opens the connections of both.
+func TestEachAuthClosesItsOwnConnections(t *testing.T) {
+	_, key, _ := ed25519.GenerateKey(nil)
+	s, err := jose.NewSigner("a", "", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{}, 2)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(jose.MarshalSet(s.Key())) }))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			closed <- struct{}{}
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	raw, err := s.Sign("at+jwt", fmt.Appendf(nil, `{"iss":"i","sub":"x","aud":"orders","exp":%d}`, time.Now().Add(time.Hour).Unix()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend := jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.JWKSURL(srv.URL, nil)})
+	for n, au := range []auth.Auth{open(t, backend), open(t, backend)} {
+		if _, err := au.Verify(t.Context(), raw); err != nil {
+			t.Fatal(err)
+		}
+		if err := au.Close(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-closed:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("Close of the Auth %d left a connection open", n+1)
+		}
+	}
+}
