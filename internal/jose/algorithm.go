@@ -35,6 +35,9 @@ const (
 	HS512 = "HS512"
 )
 
+// Asymmetric are all those whose signatures show who has the private key.
+var Asymmetric = []string{EdDSA, Ed25519, ES256, ES384, ES512, PS256, PS384, PS512, RS256, RS384, RS512}
+
 type family int
 
 const (

@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -27,6 +28,22 @@ func ParseObject(b []byte) (map[string]any, error) {
 		return nil, fmt.Errorf("%w: not a JSON object", ErrFormat)
 	}
 	return m, nil
+}
+
+// texts reads members that have to be strings. One that isn't there stays as it is.
+func texts(m map[string]any, to map[string]*string) error {
+	for name, text := range to {
+		v, there := m[name]
+		if !there {
+			continue
+		}
+		s, ok := v.(string)
+		if !ok {
+			return fmt.Errorf("%w: %q is no string", ErrFormat, name)
+		}
+		*text = s
+	}
+	return nil
 }
 
 type parser struct{ *strictjson.Reader }
@@ -75,7 +92,7 @@ func (p parser) number() (any, error) {
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return nil, fmt.Errorf("JSON: number out of range")
+		return nil, errors.New("JSON: number out of range")
 	}
 	return f, nil
 }

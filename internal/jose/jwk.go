@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -45,6 +46,21 @@ func ParseSet(b []byte) (keys []*Key, skipped []error, err error) {
 	return keys, skipped, nil
 }
 
+// ParseWhole is ParseSet of a set that an operator supplied, of which every key has
+// to be usable, and one has to be there.
+func ParseWhole(b []byte) (Keys, error) {
+	keys, skipped, err := ParseSet(b)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(skipped) > 0:
+		return nil, skipped[0]
+	case len(keys) == 0:
+		return nil, errors.New("an empty key set")
+	}
+	return keys, nil
+}
+
 // ParseKey reads one JWK that an operator supplied. Shared secrets ("oct") are
 // taken; of a private key only the public part is.
 func ParseKey(b []byte) (*Key, error) {
@@ -59,19 +75,9 @@ func ParseKey(b []byte) (*Key, error) {
 func PublicKey(jwk map[string]any) (*Key, error) { return parseKey(jwk, false) }
 
 func parseKey(m map[string]any, secrets bool) (*Key, error) {
-	text := func(name string) (string, error) {
-		v, there := m[name]
-		if !there {
-			return "", nil
-		}
-		s, ok := v.(string)
-		if !ok {
-			return "", fmt.Errorf("%w: %q is no string", ErrFormat, name)
-		}
-		return s, nil
-	}
 	bytes := func(name string) ([]byte, error) {
-		s, err := text(name)
+		var s string
+		err := texts(m, map[string]*string{name: &s})
 		if err == nil && s == "" {
 			err = fmt.Errorf("%w: no %q", ErrFormat, name)
 		}
@@ -81,12 +87,9 @@ func parseKey(m map[string]any, secrets bool) (*Key, error) {
 		return decode(s)
 	}
 	var kty, id, alg, use, curve string
-	for name, to := range map[string]*string{"kty": &kty, "kid": &id, "alg": &alg, "use": &use, "crv": &curve} {
-		s, err := text(name)
-		if err != nil {
-			return nil, err
-		}
-		*to = s
+	err := texts(m, map[string]*string{"kty": &kty, "kid": &id, "alg": &alg, "use": &use, "crv": &curve})
+	if err != nil {
+		return nil, err
 	}
 	if use != "" && use != "sig" {
 		return nil, fmt.Errorf("%w: its use is %q", ErrKey, use)
@@ -174,10 +177,10 @@ type jwk struct {
 	E   string `json:"e,omitempty"`
 }
 
-// jwkOf returns the members that make the key, or false of a shared secret.
-func jwkOf(k *Key) (j jwk, ok bool) {
+// jwkOf returns the members that make a public key, or false of anything else.
+func jwkOf(public any) (j jwk, ok bool) {
 	enc := encoding.EncodeToString
-	switch p := k.public.(type) {
+	switch p := public.(type) {
 	case ed25519.PublicKey:
 		j.Kty, j.Crv, j.X = "OKP", "Ed25519", enc(p)
 	case *ecdsa.PublicKey:
@@ -194,7 +197,7 @@ func jwkOf(k *Key) (j jwk, ok bool) {
 // MarshalKey writes the public key alone, without its id or algorithm. A shared
 // secret is an ErrKey.
 func MarshalKey(k *Key) ([]byte, error) {
-	j, ok := jwkOf(k)
+	j, ok := jwkOf(k.public)
 	if !ok {
 		return nil, fmt.Errorf("%w: a shared secret", ErrKey)
 	}
@@ -207,7 +210,7 @@ func MarshalSet(keys ...*Key) []byte {
 		Keys []jwk `json:"keys"`
 	}{Keys: []jwk{}}
 	for _, k := range keys {
-		j, ok := jwkOf(k)
+		j, ok := jwkOf(k.public)
 		if !ok {
 			continue
 		}

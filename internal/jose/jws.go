@@ -74,16 +74,9 @@ func (m *Message) header(b []byte) error {
 	if err != nil {
 		return err
 	}
-	for name, to := range map[string]*string{"alg": &m.Algorithm, "kid": &m.KeyID, "typ": &m.Type} {
-		v, there := h[name]
-		if !there {
-			continue
-		}
-		s, ok := v.(string)
-		if !ok {
-			return fmt.Errorf("%w: header %q is no string", ErrFormat, name)
-		}
-		*to = s
+	err = texts(h, map[string]*string{"alg": &m.Algorithm, "kid": &m.KeyID, "typ": &m.Type})
+	if err != nil {
+		return err
 	}
 	m.JWK, _ = h["jwk"].(map[string]any)
 	if !Known(m.Algorithm) {

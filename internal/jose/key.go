@@ -1,12 +1,12 @@
 package jose
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"math/big"
 )
@@ -107,15 +107,11 @@ func checkRSA(p *rsa.PublicKey) error {
 func roca(n *big.Int) bool {
 	for _, p := range [...]int64{11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157} {
 		rest := new(big.Int).Mod(n, big.NewInt(p)).Int64()
-		in := false
-		for x, first := int64(1), true; first || x != 1; x, first = x*65537%p, false {
-			if x == rest {
-				in = true
-				break
+		for x := int64(1); x != rest; {
+			x = x * 65537 % p
+			if x == 1 { // these were all powers
+				return false
 			}
-		}
-		if !in {
-			return false
 		}
 	}
 	return true
@@ -159,9 +155,7 @@ func NewSigner(id, algorithm string, private any) (*Signer, error) {
 	default:
 		return nil, fmt.Errorf("%w: type %T cannot sign", ErrKey, private)
 	}
-	if algorithm == "" {
-		algorithm = natural
-	}
+	algorithm = cmp.Or(algorithm, natural)
 	k, err := NewKey(id, algorithm, public)
 	if err != nil {
 		return nil, err
@@ -178,21 +172,22 @@ func (s *Signer) Key() *Key { return s.public }
 // Thumbprint is the SHA-256 thumbprint of a public key (RFC 7638), or "" of
 // anything else.
 func Thumbprint(public any) string {
-	enc := base64.RawURLEncoding.EncodeToString
-	var canonical string
-	switch p := public.(type) {
-	case ed25519.PublicKey:
-		canonical = `{"crv":"Ed25519","kty":"OKP","x":"` + enc(p) + `"}`
-	case *ecdsa.PublicKey:
-		x, y := coordinates(p)
-		canonical = `{"crv":"` + p.Curve.Params().Name + `","kty":"EC","x":"` + enc(x) + `","y":"` + enc(y) + `"}`
-	case *rsa.PublicKey:
-		canonical = `{"e":"` + enc(big.NewInt(int64(p.E)).Bytes()) + `","kty":"RSA","n":"` + enc(p.N.Bytes()) + `"}`
-	default:
-		return ""
+	switch j, _ := jwkOf(public); j.Kty {
+	case "OKP":
+		return Digest(`{"crv":"` + j.Crv + `","kty":"OKP","x":"` + j.X + `"}`)
+	case "EC":
+		return Digest(`{"crv":"` + j.Crv + `","kty":"EC","x":"` + j.X + `","y":"` + j.Y + `"}`)
+	case "RSA":
+		return Digest(`{"e":"` + j.E + `","kty":"RSA","n":"` + j.N + `"}`)
 	}
-	sum := sha256.Sum256([]byte(canonical))
-	return enc(sum[:])
+	return ""
+}
+
+// Digest is a SHA-256 hash in base64url: by it keys (RFC 7638), certificates (RFC
+// 8705), tokens (RFC 9449) and code verifiers (RFC 7636) are known.
+func Digest[T ~string | ~[]byte](of T) string {
+	sum := sha256.Sum256([]byte(of))
+	return encoding.EncodeToString(sum[:])
 }
 
 func coordinates(p *ecdsa.PublicKey) (x, y []byte) {
