@@ -1,8 +1,6 @@
 package auth
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/micro/go-platform/auth/internal/dpop"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/jose"
 )
 
 // Proof is a proof of possession (RFC 9449) as it came with a request, before
@@ -72,14 +71,8 @@ func WithOrigins(origins ...string) Option {
 func (f *front) bound(t *Token, c Credential) error {
 	cnf, there := t.Claims["cnf"]
 	dpopScheme := strings.EqualFold(c.Scheme, "DPoP")
-	if !there {
-		if dpopScheme {
-			return fmt.Errorf("%w: the scheme is DPoP, and the token is bound to no key", ErrProof)
-		}
-		return nil
-	}
 	keys, _ := cnf.(map[string]any)
-	if len(keys) == 0 {
+	if there && len(keys) == 0 {
 		return fmt.Errorf("%w: cnf says nothing", ErrBinding)
 	}
 	byProof := false
@@ -88,7 +81,7 @@ func (f *front) bound(t *Token, c Credential) error {
 		case want == "":
 			return fmt.Errorf("%w: %.32q says nothing", ErrBinding, name)
 		case name == "x5t#S256":
-			if c.TLS == nil || len(c.TLS.PeerCertificates) == 0 || certificateHash(c.TLS.PeerCertificates[0].Raw) != want {
+			if c.TLS == nil || len(c.TLS.PeerCertificates) == 0 || jose.Digest(c.TLS.PeerCertificates[0].Raw) != want {
 				return fmt.Errorf("%w: the certificate of another connection", ErrBinding)
 			}
 		case name == "jkt":
@@ -104,11 +97,6 @@ func (f *front) bound(t *Token, c Credential) error {
 		return fmt.Errorf("%w: the scheme is DPoP, and the token is bound to no key", ErrProof)
 	}
 	return nil
-}
-
-func certificateHash(raw []byte) string {
-	sum := sha256.Sum256(raw)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // prove checks the proof that goes with a token (RFC 9449 sections 4.3 and 7.1).

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/auth/internal/remote"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -90,7 +91,7 @@ func (a *Account) check(secret string) error {
 	}
 	for _, r := range a.RedirectURIs {
 		u, err := url.Parse(r)
-		if err != nil || !u.IsAbs() || u.Fragment != "" || u.Scheme == "http" && !loopback(u.Hostname()) ||
+		if err != nil || !u.IsAbs() || u.Fragment != "" || u.Scheme == "http" && !remote.Loopback(u.Hostname()) ||
 			(u.Scheme == "https" || u.Scheme == "http") && u.Host == "" || u.Scheme == "javascript" || u.Scheme == "data" {
 			return fmt.Errorf("%w: redirect URI %q, want https, or http on a loopback address, without a fragment", auth.ErrInvalid, r)
 		}
@@ -156,14 +157,14 @@ func (i *Issuer) Update(ctx context.Context, id string, change func(*Account) er
 			return err
 		}
 		a.ID, a.Type, a.Created = s.ID, s.Type, s.Created
-		had := "kept" // check wants to know that there is a secret, not which
 		if a.Public {
-			had, s.Hash = "", ""
-		}
-		if !a.Public && s.Hash == "" {
-			had = ""
+			s.Hash = ""
 		}
 		s.Account = a
+		had := "" // check wants to know whether there is a secret, not which
+		if s.Hash != "" {
+			had = "kept"
+		}
 		return a.check(had)
 	}))
 }
@@ -181,19 +182,10 @@ func (i *Issuer) SetSecret(ctx context.Context, id, secret string) error {
 }
 
 func (i *Issuer) alter(ctx context.Context, id string, change func(*stored) error) error {
-	return update(ctx, i.store, accountKey(id), 0, func(old []byte) ([]byte, error) {
-		if old == nil {
-			return nil, ErrNotFound
-		}
-		var s stored
-		if err := json.Unmarshal(old, &s); err != nil {
-			return nil, err
-		}
-		if err := change(&s); err != nil {
-			return nil, err
-		}
+	return update(ctx, i.store, accountKey(id), 0, func(s *stored) error {
+		err := change(s)
 		s.Updated = i.now().UTC().Truncate(time.Microsecond)
-		return encode(s), nil
+		return err
 	})
 }
 

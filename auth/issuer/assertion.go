@@ -24,20 +24,9 @@ const (
 	assertionLeeway = 30 * time.Second
 )
 
-// assertionAlgorithms are what clients may sign with. None is symmetric.
-var assertionAlgorithms = []string{
-	jose.EdDSA, jose.Ed25519, jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.RS256, jose.RS384, jose.RS512,
-}
-
 // parseKeys reads a client's JWK set.
 func parseKeys(set json.RawMessage) (jose.Keys, error) {
-	keys, skipped, err := jose.ParseSet(set)
-	if err == nil && len(skipped) > 0 {
-		err = skipped[0]
-	}
-	if err == nil && len(keys) == 0 {
-		err = errors.New("an empty key set")
-	}
+	keys, err := jose.ParseWhole(set)
 	if err != nil {
 		return nil, fmt.Errorf("%w: keys: %v", auth.ErrInvalid, err)
 	}
@@ -76,7 +65,7 @@ func (i *Issuer) asserted(r *http.Request, f url.Values) (stored, error) {
 		return stored{}, err
 	}
 	v := jose.Verifier{
-		Issuer: id, Algorithms: assertionAlgorithms, Keys: keys, Now: i.now, Leeway: assertionLeeway,
+		Issuer: id, Algorithms: jose.Asymmetric, Keys: keys, Now: i.now, Leeway: assertionLeeway,
 		Types: []string{"", "jwt", "client-authentication+jwt"},
 	}
 	claims, err := v.VerifyMessage(r.Context(), m)

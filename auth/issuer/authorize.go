@@ -1,13 +1,16 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/micro/go-platform/auth/internal/remote"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -46,13 +49,7 @@ func (i *Issuer) readAsked(ctx context.Context, q url.Values) (a asked, shown bo
 	if err != nil {
 		return a, false, err
 	}
-	audience := q.Get("audience")
-	if audience == "" {
-		audience = q.Get("resource")
-	}
-	if audience == "" {
-		audience = c.ID
-	}
+	audience := cmp.Or(audienceOf(q), c.ID)
 	if err := allowed(&c.Account, scopes, audience); err != nil {
 		return a, false, err
 	}
@@ -76,7 +73,7 @@ func redirectOf(registered []string, uri string) bool {
 		return uri != ""
 	}
 	got, err := url.Parse(uri)
-	if err != nil || got.Scheme != "http" || !loopback(got.Hostname()) || got.Hostname() == "localhost" {
+	if err != nil || got.Scheme != "http" || !remote.Loopback(got.Hostname()) || got.Hostname() == "localhost" {
 		return false
 	}
 	for _, r := range registered {
@@ -97,9 +94,7 @@ func (i *Issuer) back(w http.ResponseWriter, r *http.Request, a asked, values ur
 		return
 	}
 	q := u.Query()
-	for k, v := range values {
-		q[k] = v
-	}
+	maps.Copy(q, values)
 	if a.state != "" {
 		q.Set("state", a.state)
 	}

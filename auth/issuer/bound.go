@@ -1,8 +1,6 @@
 package issuer
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
@@ -10,6 +8,7 @@ import (
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/auth/internal/dpop"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/jose"
 )
 
 // confirmation is the claim cnf (RFC 7800): the keys that the bearer of a token
@@ -33,8 +32,7 @@ func thumbprint(r *http.Request) string {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return ""
 	}
-	sum := sha256.Sum256(r.TLS.PeerCertificates[0].Raw)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return jose.Digest(r.TLS.PeerCertificates[0].Raw)
 }
 
 // bind says which keys a client's tokens are bound to in this request.

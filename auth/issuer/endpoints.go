@@ -12,12 +12,7 @@ import (
 )
 
 func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
-	f, err := form(w, r)
-	if err != nil {
-		i.fail(w, r, err)
-		return
-	}
-	c, err := i.client(r, f)
+	f, c, err := i.caller(w, r)
 	if err == nil {
 		err = i.bind(r, &c)
 	}
@@ -30,10 +25,7 @@ func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 		i.fail(w, r, err)
 		return
 	}
-	audience := f.Get("audience")
-	if audience == "" {
-		audience = f.Get("resource") // RFC 8707
-	}
+	audience := audienceOf(f)
 	var t tokens
 	switch ctx := r.Context(); f.Get("grant_type") {
 	case "client_credentials":
@@ -63,12 +55,7 @@ func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 // serveIntrospect is RFC 7662. A client hears of tokens that are for it or that
 // were given to it; of others only if its account says so.
 func (i *Issuer) serveIntrospect(w http.ResponseWriter, r *http.Request) {
-	f, err := form(w, r)
-	if err != nil {
-		i.fail(w, r, err)
-		return
-	}
-	c, err := i.client(r, f)
+	f, c, err := i.caller(w, r)
 	if err == nil && c.Public {
 		err = bad("unauthorized_client", "a public client may not introspect")
 	}
@@ -99,12 +86,7 @@ func (i *Issuer) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 
 // serveRevoke is RFC 7009.
 func (i *Issuer) serveRevoke(w http.ResponseWriter, r *http.Request) {
-	f, err := form(w, r)
-	if err != nil {
-		i.fail(w, r, err)
-		return
-	}
-	c, err := i.client(r, f)
+	f, c, err := i.caller(w, r)
 	if err == nil {
 		err = i.revoke(r.Context(), c.ID, f.Get("token"))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -100,19 +99,7 @@ func (i *Issuer) newGrant(ctx context.Context, g grant) (code string, err error)
 
 // alterGrant changes a grant. An error of change leaves it.
 func (i *Issuer) alterGrant(ctx context.Context, id string, change func(g *grant) error) error {
-	return update(ctx, i.store, grantKey(id), i.refreshLife+i.accessLife, func(old []byte) ([]byte, error) {
-		if old == nil {
-			return nil, ErrNotFound
-		}
-		var g grant
-		if err := json.Unmarshal(old, &g); err != nil {
-			return nil, err
-		}
-		if err := change(&g); err != nil {
-			return nil, err
-		}
-		return encode(g), nil
-	})
+	return update(ctx, i.store, grantKey(id), i.refreshLife+i.accessLife, change)
 }
 
 // errReused marks what makes a grant end.

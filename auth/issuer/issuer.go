@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/auth/internal/remote"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/seldom"
@@ -167,13 +167,7 @@ func WithClock(now func() time.Time) Option {
 // WithLogger hears of what looks like an attack: codes and refresh tokens used
 // twice, secrets guessed. Default: silent.
 func WithLogger(l *slog.Logger) Option {
-	return func(i *Issuer) error {
-		if l == nil {
-			return fmt.Errorf("%w: nil logger", auth.ErrInvalid)
-		}
-		i.log = l
-		return nil
-	}
+	return func(i *Issuer) error { return fronts.Logger(l, &i.log) }
 }
 
 func span(name string, d, most time.Duration, set func(*Issuer)) Option {
@@ -193,19 +187,11 @@ func (i *Issuer) checkURL() error {
 		return fmt.Errorf("%w: URL: %w", auth.ErrInvalid, err)
 	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return fmt.Errorf("%w: URL %q, want https://host/path", auth.ErrInvalid, u.Redacted())
-	case u.Scheme == "http" && !i.insecure && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !i.insecure && !remote.Loopback(u.Hostname()):
 		return fmt.Errorf("%w: URL %q: http is for loopback addresses; see WithInsecure", auth.ErrInvalid, u.Redacted())
 	}
 	i.url, i.path = strings.TrimSuffix(i.url, "/"), strings.TrimSuffix(u.Path, "/")
 	return nil
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.IsLoopback()
 }
 
 // URL returns the issuer's identifier.

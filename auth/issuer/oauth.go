@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,9 +14,9 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/auth"
-	"github.com/micro/go-platform/auth/internal/dpop"
 	"github.com/micro/go-platform/internal/body"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/jose"
 )
 
 // oauthError is an error as RFC 6749 section 5.2 has it.
@@ -119,6 +120,19 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return r.PostForm, once(r.PostForm)
 }
 
+// caller reads the form of a request, and authenticates the client that sent it.
+func (i *Issuer) caller(w http.ResponseWriter, r *http.Request) (f url.Values, c stored, err error) {
+	f, err = form(w, r)
+	if err == nil {
+		c, err = i.client(r, f)
+	}
+	return f, c, err
+}
+
+// audienceOf is whom a token is asked for: in the parameter of RFC 8693, or in that
+// of RFC 8707.
+func audienceOf(f url.Values) string { return cmp.Or(f.Get("audience"), f.Get("resource")) }
+
 func once(v url.Values) error {
 	for name, values := range v {
 		if len(values) > 1 {
@@ -209,11 +223,11 @@ func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
 		"claims_supported":                              claimsSupported(),
 		"userinfo_endpoint":                             i.url + "/userinfo",
 		"tls_client_certificate_bound_access_tokens":    true,
-		"dpop_signing_alg_values_supported":             dpop.Algorithms,
+		"dpop_signing_alg_values_supported":             jose.Asymmetric,
 
-		"token_endpoint_auth_signing_alg_values_supported":         assertionAlgorithms,
-		"introspection_endpoint_auth_signing_alg_values_supported": assertionAlgorithms,
-		"revocation_endpoint_auth_signing_alg_values_supported":    assertionAlgorithms,
+		"token_endpoint_auth_signing_alg_values_supported":         jose.Asymmetric,
+		"introspection_endpoint_auth_signing_alg_values_supported": jose.Asymmetric,
+		"revocation_endpoint_auth_signing_alg_values_supported":    jose.Asymmetric,
 		"prompt_values_supported":                                  []string{"none", "login", "consent"},
 		"authorization_response_iss_parameter_supported":           true,
 	})

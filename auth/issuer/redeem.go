@@ -3,14 +3,13 @@ package issuer
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/micro/go-platform/auth"
+	"github.com/micro/go-platform/internal/jose"
 )
 
 // exchangeCode is RFC 6749 section 4.1.3 with RFC 7636.
@@ -18,14 +17,13 @@ func (i *Issuer) exchangeCode(ctx context.Context, c stored, code, redirect, ver
 	line, turn := rand.Text(), rand.Text()
 	var made *issuance
 	err = i.redeem(ctx, code, &c, func(g *grant, secret string) error {
-		sum := sha256.Sum256([]byte(verifier))
 		switch {
 		case g.Revoked || !matches(g.Code, secret):
 			return unknown()
 		case g.Redirect != redirect:
 			return bad("invalid_grant", "another redirect_uri than the code was asked with")
 		case len(verifier) < 43 || len(verifier) > 128,
-			subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(g.Challenge)) != 1:
+			subtle.ConstantTimeCompare([]byte(jose.Digest(verifier)), []byte(g.Challenge)) != 1:
 			return bad("invalid_grant", "code_verifier does not fit")
 		case g.Key != "" && (c.bound == nil || c.bound.Key != g.Key):
 			return bad("invalid_grant", "the code is bound to another key")

@@ -131,17 +131,21 @@ func encode(v any) []byte {
 
 // update reads a record, has change alter it, and writes it, again and again
 // until nobody else wrote between. An error of change ends it.
-func update(ctx context.Context, s Store, key string, ttl time.Duration, change func(old []byte) ([]byte, error)) error {
+func update[T any](ctx context.Context, s Store, key string, ttl time.Duration, change func(*T) error) error {
 	for {
 		old, version, err := s.Get(ctx, key)
-		if err != nil && !errors.Is(err, fault.NotFound) {
+		if err != nil {
 			return err
 		}
-		next, err := change(old)
-		if err != nil || next == nil {
+		var v T
+		err = json.Unmarshal(old, &v)
+		if err == nil {
+			err = change(&v)
+		}
+		if err != nil {
 			return err
 		}
-		if err := s.Put(ctx, key, next, version, ttl); !errors.Is(err, fault.Conflict) {
+		if err := s.Put(ctx, key, encode(v), version, ttl); !errors.Is(err, fault.Conflict) {
 			return err
 		}
 		if err := ctx.Err(); err != nil {

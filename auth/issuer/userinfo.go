@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/micro/go-platform/auth"
-	"github.com/micro/go-platform/auth/internal/dpop"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/jose"
 )
 
 // standard are the claims of OpenID Connect Core section 5.1 that a scope asks
@@ -46,7 +46,7 @@ func (i *Issuer) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	scheme, raw, ok := credential(r)
 	if !ok {
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		w.Header().Add("WWW-Authenticate", "DPoP algs=\""+strings.Join(dpop.Algorithms, " ")+"\"")
+		w.Header().Add("WWW-Authenticate", "DPoP algs=\""+strings.Join(jose.Asymmetric, " ")+"\"")
 		i.fail(w, r, &oauthError{status: http.StatusUnauthorized, code: "invalid_token"})
 		return
 	}

@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -44,17 +45,11 @@ type Keys struct {
 // JWKS takes keys from a JWK set (RFC 7517). A shared secret in it is an error.
 func JWKS(set []byte) Keys {
 	return Keys{func(*driver) (jose.KeySource, error) {
-		keys, skipped, err := jose.ParseSet(set)
-		if err == nil && len(skipped) > 0 {
-			err = skipped[0]
-		}
-		if err == nil && len(keys) == 0 {
-			err = fmt.Errorf("an empty key set")
-		}
+		keys, err := jose.ParseWhole(set)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %v", auth.ErrInvalid, err)
 		}
-		return jose.Keys(keys), nil
+		return keys, nil
 	}}
 }
 
@@ -64,7 +59,7 @@ func JWKS(set []byte) Keys {
 func JWKSURL(address string, client *http.Client) Keys {
 	return Keys{func(d *driver) (jose.KeySource, error) {
 		u, err := url.Parse(address)
-		if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname())) {
+		if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && remote.Loopback(u.Hostname())) {
 			return nil, fmt.Errorf("%w: key set at %q, want https://", auth.ErrInvalid, conn.Redact(address))
 		}
 		use := client
@@ -96,10 +91,7 @@ func Shared(id, algorithm string, secret []byte) Keys {
 
 func one(id, algorithm string, key any) Keys {
 	return Keys{func(*driver) (jose.KeySource, error) {
-		if id == "" {
-			id = jose.Thumbprint(key)
-		}
-		k, err := jose.NewKey(id, algorithm, key)
+		k, err := jose.NewKey(cmp.Or(id, jose.Thumbprint(key)), algorithm, key)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %v", auth.ErrInvalid, err)
 		}
@@ -171,16 +163,16 @@ func (d *driver) trust(is Issuer) error {
 		return err
 	}
 	algorithms := slices.Clone(is.Algorithms)
-	if len(algorithms) == 0 {
-		algorithms = []string{jose.EdDSA, jose.ES256, jose.RS256}
-		if ks, ok := keys.(jose.Keys); ok {
-			algorithms = nil
-			for _, k := range ks {
-				algorithms = append(algorithms, k.Natural())
-			}
+	given, static := keys.(jose.Keys)
+	switch {
+	case len(algorithms) > 0:
+	case static:
+		for _, k := range given {
+			algorithms = append(algorithms, k.Natural())
 		}
+	default:
+		algorithms = []string{jose.EdDSA, jose.ES256, jose.RS256}
 	}
-	_, static := keys.(jose.Keys)
 	for _, a := range algorithms {
 		if !jose.Known(a) || jose.Symmetric(a) && !static {
 			return fmt.Errorf("%w: issuer %q: algorithm %q", auth.ErrInvalid, is.Name, a)
@@ -240,13 +232,9 @@ func (d *driver) Obtain(_ context.Context, r auth.TokenRequest) (*auth.Token, er
 	case r.Service == "":
 		return nil, fmt.Errorf("%w: no name to sign for; see auth.WithService", auth.ErrInvalid)
 	}
-	audience := r.Audience
-	if audience == "" {
-		audience = r.Service
-	}
 	now := time.Now()
 	claims := map[string]any{
-		"iss": d.issuer, "sub": r.Service, "client_id": r.Service, "aud": audience, "jti": rand.Text(),
+		"iss": d.issuer, "sub": r.Service, "client_id": r.Service, "aud": cmp.Or(r.Audience, r.Service), "jti": rand.Text(),
 		"iat": now.Unix(), "exp": now.Add(d.lifetime).Unix(),
 	}
 	if len(r.Scopes) > 0 {

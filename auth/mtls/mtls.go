@@ -98,7 +98,7 @@ func Subject(c *x509.Certificate) (string, error) {
 	case len(c.URIs) == 1 && c.URIs[0].Scheme == "spiffe" && c.URIs[0].Host != "" && c.URIs[0].User == nil:
 		return c.URIs[0].String(), nil
 	case len(c.URIs) > 0:
-		return "", fmt.Errorf("its URIs are not one SPIFFE ID")
+		return "", errors.New("its URIs are not one SPIFFE ID")
 	case len(c.DNSNames) == 1:
 		return c.DNSNames[0], nil
 	case len(c.DNSNames) == 0 && c.Subject.CommonName != "":

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/auth"
@@ -76,24 +76,17 @@ type provingTransport struct {
 }
 
 // nonce is the newest that the authorization server gave.
-type nonce struct {
-	mu    sync.Mutex
-	value string
-}
+type nonce struct{ value atomic.Value } // string
 
 func (n *nonce) get() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.value
+	v, _ := n.value.Load().(string)
+	return v
 }
 
 func (n *nonce) set(v string) {
-	if v == "" || len(v) > 1024 {
-		return
+	if v != "" && len(v) <= 1024 {
+		n.value.Store(v)
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.value = v
 }
 
 // RoundTrip implements http.RoundTripper.

@@ -1,6 +1,7 @@
 package oauth2
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,12 +90,8 @@ func (d *driver) ask(ctx context.Context, raw auth.Secret) (*auth.Token, error) 
 	if err != nil {
 		return nil, err
 	}
-	if t.Issuer == "" {
-		t.Issuer = d.issuer
-	}
-	if t.Subject == "" { // no person behind it: the client is whom it is about, as in a JWT (RFC 9068 section 2.2)
-		t.Subject = t.ClientID
-	}
+	t.Issuer = cmp.Or(t.Issuer, d.issuer)
+	t.Subject = cmp.Or(t.Subject, t.ClientID) // no person behind it: the client is whom it is about, as in a JWT (RFC 9068 section 2.2)
 	t.AccessToken = raw
 	return t, nil
 }
@@ -206,12 +203,7 @@ func (d *server) token(t *xoauth2.Token, asked []string) (*auth.Token, error) {
 	if id, ok := t.Extra("id_token").(string); ok {
 		out.IDToken = auth.Secret(id)
 	}
-	if out.Issuer == "" {
-		out.Issuer = d.issuer
-	}
-	if out.ClientID == "" {
-		out.ClientID = d.id
-	}
+	out.Issuer, out.ClientID = cmp.Or(out.Issuer, d.issuer), cmp.Or(out.ClientID, d.id)
 	if !t.Expiry.IsZero() {
 		out.ExpiresAt = t.Expiry
 	}

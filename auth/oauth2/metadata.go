@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 
 	xoauth2 "golang.org/x/oauth2"
 
@@ -23,18 +22,16 @@ type Metadata struct {
 	Revocation    string   `json:"revocation_endpoint"`
 	JWKS          string   `json:"jwks_uri"`
 	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
-	PKCE          []string `json:"code_challenge_methods_supported"`
-	GrantTypes    []string `json:"grant_types_supported"`
 	SaysIssuer    bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207
 
 	keys *remote.Keys
 }
 
-// keySets keeps the key set of each jwks_uri, so that metadata that is fetched
-// again doesn't drop the keys.
-type keySets struct {
-	mu sync.Mutex
-	m  map[string]*remote.Keys
+// keySet is that of the newest jwks_uri: metadata that is fetched again doesn't
+// drop the keys.
+type keySet struct {
+	url string
+	set *remote.Keys
 }
 
 // maxDepth bounds how deep a server's answers may nest.
@@ -59,12 +56,11 @@ func (s *server) parseMetadata(b []byte) (m Metadata, err error) {
 		}
 	}
 	if m.JWKS != "" {
-		s.sets.mu.Lock()
-		defer s.sets.mu.Unlock()
-		if s.sets.m[m.JWKS] == nil {
-			s.sets.m = map[string]*remote.Keys{m.JWKS: remote.NewKeys(s.life, s.clientFor(m.JWKS), s.timeout, m.JWKS)}
+		if s.keys.url != m.JWKS {
+			s.keys.url = m.JWKS
+			s.keys.set = remote.NewKeys(s.life, s.clientFor(m.JWKS), s.timeout, m.JWKS)
 		}
-		m.keys = s.sets.m[m.JWKS]
+		m.keys = s.keys.set
 	}
 	return m, nil
 }

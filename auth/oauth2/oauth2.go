@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -40,7 +39,7 @@ type server struct {
 	prover   *jose.Signer // nil: bearer tokens
 	nonce    nonce
 	metadata *remote.Document[Metadata]
-	sets     keySets
+	keys     keySet // of parseMetadata, which runs once at a time
 	verifier *jose.Verifier
 }
 
@@ -70,7 +69,7 @@ func newServer(issuer string, opts []Option) (*server, error) {
 	switch {
 	case err != nil, u.Host == "", u.Scheme != "https" && u.Scheme != "http", u.RawQuery != "", u.Fragment != "", u.User != nil:
 		return nil, fmt.Errorf("%w: issuer %q, want https://host", auth.ErrInvalid, conn.Redact(issuer))
-	case u.Scheme == "http" && !s.insecure && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !s.insecure && !remote.Loopback(u.Hostname()):
 		return nil, fmt.Errorf("%w: issuer %q: http is for loopback addresses; see WithInsecure", auth.ErrInvalid, issuer)
 	}
 	if s.client == nil {
@@ -83,11 +82,6 @@ func newServer(issuer string, opts []Option) (*server, error) {
 		base+"/.well-known/openid-configuration", origin+"/.well-known/oauth-authorization-server"+path)
 	s.verifier = &jose.Verifier{Issuer: issuer, Algorithms: s.algorithms, Keys: s, Leeway: auth.MaxLeeway, Untyped: s.untyped}
 	return s, nil
-}
-
-func loopback(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
 // WithCredentials sets the client that this service is at the server. With an
@@ -163,13 +157,7 @@ func WithAudienceParameter(name string) Option {
 
 // WithTimeout bounds one fetch of metadata or keys. Default 5 s.
 func WithTimeout(d time.Duration) Option {
-	return func(s *server) error {
-		if d <= 0 {
-			return fmt.Errorf("%w: timeout %s", auth.ErrInvalid, d)
-		}
-		s.timeout = d
-		return nil
-	}
+	return func(s *server) error { return fronts.Positive("timeout", d, &s.timeout) }
 }
 
 // WithInsecure allows a server on plain http elsewhere than on this machine:

@@ -1,13 +1,13 @@
 package oauth2
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +15,7 @@ import (
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/post"
 )
 
 // maxAnswer bounds what a server may answer.
@@ -68,17 +69,13 @@ func (e *laterError) Unwrap() error { return e.error }
 // RetryAfter is what package auth looks for.
 func (e *laterError) RetryAfter() time.Duration { return e.after }
 
-// later adds what Retry-After says (RFC 9110 section 10.2.3), in seconds or as
-// a date.
+// later adds what Retry-After says.
 func later(h http.Header, err error) error {
-	v := h.Get("Retry-After")
-	if n, bad := strconv.ParseUint(v, 10, 31); bad == nil {
-		return &laterError{err, time.Duration(n) * time.Second}
+	after := post.RetryAfter(h)
+	if after == 0 {
+		return err
 	}
-	if t, bad := http.ParseTime(v); bad == nil && time.Until(t) > 0 {
-		return &laterError{err, time.Until(t)}
-	}
-	return err
+	return &laterError{err, after}
 }
 
 // refusal is the error of an answer that is not a success.
@@ -103,9 +100,7 @@ func refused(status int, code, text string) error {
 	case code == "invalid_scope" || code == "invalid_target" || code == "invalid_request":
 		kind = auth.ErrInvalid
 	}
-	if code == "" {
-		code = "no reason given"
-	}
+	code = cmp.Or(code, "no reason given")
 	if text != "" {
 		code += ": " + text
 	}

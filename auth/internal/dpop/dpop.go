@@ -3,8 +3,6 @@
 package dpop
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,11 +21,6 @@ const Header = "DPoP"
 // remembered for twice as long.
 const Window = time.Minute
 
-// Algorithms are the ones of proofs. None is symmetric.
-var Algorithms = []string{
-	jose.EdDSA, jose.Ed25519, jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.RS256, jose.RS384, jose.RS512,
-}
-
 // ErrProof is every reason for which a proof is not good.
 var ErrProof = errors.New("bad proof of possession")
 
@@ -40,10 +33,7 @@ type Proof struct {
 }
 
 // Hash is how a proof names an access token.
-func Hash(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
+func Hash(token string) string { return jose.Digest(token) }
 
 // FromRequest returns the proof of a request, raw. there is false without one;
 // two are an error.
@@ -65,7 +55,7 @@ func Verify(raw, method, to string, now time.Time) (*Proof, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrProof, err)
 	}
-	if !strings.EqualFold(m.Type, "dpop+jwt") || !slices.Contains(Algorithms, m.Algorithm) {
+	if !strings.EqualFold(m.Type, "dpop+jwt") || !slices.Contains(jose.Asymmetric, m.Algorithm) {
 		return nil, fmt.Errorf("%w: type %.32q, algorithm %s", ErrProof, m.Type, m.Algorithm)
 	}
 	key, err := headerKey(m.JWK)

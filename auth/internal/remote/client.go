@@ -44,12 +44,12 @@ func newClient(control func(context.Context, string, string, syscall.RawConn) er
 			DialContext: d.DialContext, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
 			TLSHandshakeTimeout: 5 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 		},
-		CheckRedirect: SameHost,
+		CheckRedirect: sameHost,
 	}
 }
 
-// SameHost is a CheckRedirect that stays on one host and scheme.
-func SameHost(r *http.Request, via []*http.Request) error {
+// sameHost is a CheckRedirect that stays on one host and scheme.
+func sameHost(r *http.Request, via []*http.Request) error {
 	if len(via) > 3 {
 		return errors.New("too many redirects")
 	}
@@ -57,6 +57,12 @@ func SameHost(r *http.Request, via []*http.Request) error {
 		return fmt.Errorf("redirect to another host: %s", r.URL.Host)
 	}
 	return nil
+}
+
+// Loopback reports whether a host is this machine.
+func Loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
 // SameOrigin reports whether two URLs have one scheme and host.

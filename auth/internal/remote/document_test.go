@@ -204,7 +204,7 @@ func TestRedirectsStayOnOneHost(t *testing.T) {
 		for len(via) < c.via {
 			via = append(via, request("https://issuer/c"))
 		}
-		if err := SameHost(request(c.to), via); (err == nil) != c.ok {
+		if err := sameHost(request(c.to), via); (err == nil) != c.ok {
 			t.Errorf("to %s after %d requests: %v, want success %t", c.to, c.via, err, c.ok)
 		}
 	}

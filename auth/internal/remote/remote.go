@@ -169,7 +169,7 @@ func (d *Document[T]) finish(f *flight, v T, fresh time.Duration, err error) {
 	} else {
 		d.value, d.have, d.fetched = v, true, now
 		d.failures, d.failed, d.retryAt = 0, nil, time.Time{}
-		d.renewAt = now.Add(fresh - time.Duration(rand.Int64N(int64(fresh/10))))
+		d.renewAt = now.Add(fresh - rand.N(fresh/10))
 	}
 	close(f.done)
 }
