@@ -39,8 +39,7 @@ var errUnknown = errors.New("no answer")
 type condition struct {
 	left, right attribute
 	op          string
-	value       scalar   // unless right is set
-	values      []scalar // of in
+	value       scalar // unless right is set
 	networks    []netip.Prefix
 }
 
@@ -82,10 +81,11 @@ func compileCondition(c Condition) (condition, error) {
 		if c.Other != "" {
 			break
 		}
-		out.values = v.items()
-		if len(out.values) == 0 || slices.ContainsFunc(out.values, func(v scalar) bool { return !v.single() }) {
+		items := v.items()
+		if len(items) == 0 || slices.ContainsFunc(items, func(v scalar) bool { return !v.single() }) {
 			return out, bad("a list of strings, bools or numbers")
 		}
+		out.value.l, out.value.a = slices.Clone(v.l), slices.Clone(v.a)
 	case "within":
 		list := v.items()
 		if v.kind == 's' {
@@ -125,56 +125,24 @@ func (c *condition) eval(t *Token, r *Request) (bool, error) {
 	}
 	switch c.op {
 	case "contains":
-		if left.kind == 's' {
-			// One string stands for a list of one, as in an "aud" claim. It is never
-			// searched: "nonadmin" does not contain "admin".
-			if n, ok := left.compare(right); ok {
-				return n == 0, nil
-			}
-			return false, errUnknown
+		if left.kind != 's' {
+			return answer(left.holds(right))
 		}
-		in, ok := left.holds(right)
-		if !ok {
-			return false, errUnknown
-		}
-		return in, nil
+		// One string stands for a list of one, as in an "aud" claim. It is never
+		// searched: "nonadmin" does not contain "admin".
+		n, ok := left.compare(right)
+		return answer(n == 0, ok)
 	case "in":
-		if c.right.root != "" {
-			in, ok := right.holds(left)
-			if !ok {
-				return false, errUnknown
-			}
-			return in, nil
-		}
-		comparable := false
-		for _, v := range c.values {
-			n, ok := left.compare(v)
-			if ok && n == 0 {
-				return true, nil
-			}
-			comparable = comparable || ok
-		}
-		if !comparable {
-			return false, errUnknown
-		}
-		return false, nil
+		return answer(right.holds(left))
 	case "prefix":
-		if left.kind != 's' || right.kind != 's' {
-			return false, errUnknown
-		}
-		return strings.HasPrefix(left.s, right.s), nil
+		return answer(strings.HasPrefix(left.s, right.s), left.kind == 's' && right.kind == 's')
 	case "within":
 		ip, err := netip.ParseAddr(left.s)
 		if err != nil {
 			return false, errUnknown
 		}
 		ip = ip.Unmap().WithZone("") // a network has no zone
-		for _, p := range c.networks {
-			if p.Contains(ip) {
-				return true, nil
-			}
-		}
-		return false, nil
+		return slices.ContainsFunc(c.networks, func(p netip.Prefix) bool { return p.Contains(ip) }), nil
 	}
 	n, ok := left.compare(right)
 	if !ok {
@@ -193,4 +161,11 @@ func (c *condition) eval(t *Token, r *Request) (bool, error) {
 		return n > 0, nil
 	}
 	return n >= 0, nil
+}
+
+func answer(yes, known bool) (bool, error) {
+	if !known {
+		return false, errUnknown
+	}
+	return yes, nil
 }

@@ -133,73 +133,49 @@ type walker struct {
 	t       *Token
 	q       *Request
 	members []string
-	unknown bool // the rule found was a denying one without an answer
+	rules   []rule
+	found   int32 // which of rules is the first that applies
+	unknown bool  // it is a denying one without an answer
 }
 
-// find returns the first rule that applies, or -1.
-func (w *walker) find(x *index, rules []rule) int {
-	if i := w.try(x.rest, rules); i >= 0 {
-		return i
-	}
-	if i := w.try(x.subjects[w.t.Subject], rules); i >= 0 {
-		return i
-	}
-	if i := w.each(x.roles, w.t.Roles, rules); i >= 0 {
-		return i
-	}
-	if i := w.each(x.roles, w.members, rules); i >= 0 {
-		return i
-	}
-	if i := w.each(x.scopes, w.t.Scopes, rules); i >= 0 {
-		return i
-	}
-	if i := w.try(x.actions[w.q.Action], rules); i >= 0 {
-		return i
-	}
-	if i := w.try(x.resources[w.q.Resource], rules); i >= 0 {
-		return i
-	}
-	if i := w.begins(&x.subjectHeads, w.t.Subject, rules); i >= 0 {
-		return i
-	}
-	if i := w.begins(&x.actionHeads, w.q.Action, rules); i >= 0 {
-		return i
-	}
-	return w.begins(&x.resourceHeads, w.q.Resource, rules)
+// find reports whether a rule applies.
+func (w *walker) find(x *index) bool {
+	return w.try(x.rest) ||
+		w.try(x.subjects[w.t.Subject]) ||
+		w.each(x.roles, w.t.Roles) ||
+		w.each(x.roles, w.members) ||
+		w.each(x.scopes, w.t.Scopes) ||
+		w.try(x.actions[w.q.Action]) ||
+		w.try(x.resources[w.q.Resource]) ||
+		w.begins(&x.subjectHeads, w.t.Subject) ||
+		w.begins(&x.actionHeads, w.q.Action) ||
+		w.begins(&x.resourceHeads, w.q.Resource)
 }
 
-func (w *walker) each(m map[string][]int32, keys []string, rules []rule) int {
-	for _, k := range keys {
-		if i := w.try(m[k], rules); i >= 0 {
-			return i
-		}
-	}
-	return -1
+func (w *walker) each(m map[string][]int32, keys []string) bool {
+	return slices.ContainsFunc(keys, func(k string) bool { return w.try(m[k]) })
 }
 
-func (w *walker) begins(h *heads, s string, rules []rule) int {
+func (w *walker) begins(h *heads, s string) bool {
 	for _, n := range h.lengths {
 		if n > len(s) {
 			break
 		}
-		if i := w.try(h.m[s[:n]], rules); i >= 0 {
-			return i
+		if w.try(h.m[s[:n]]) {
+			return true
 		}
 	}
-	return -1
+	return false
 }
 
-func (w *walker) try(candidates []int32, rules []rule) int {
+func (w *walker) try(candidates []int32) bool {
 	for _, i := range candidates {
-		r := &rules[i]
+		r := &w.rules[i]
 		ok, err := r.applies(w.t, w.q, w.members)
-		if ok {
-			return int(i)
-		}
-		if err != nil && r.effect == Deny {
-			w.unknown = true
-			return int(i)
+		if ok || err != nil && r.effect == Deny {
+			w.found, w.unknown = i, !ok
+			return true
 		}
 	}
-	return -1
+	return false
 }

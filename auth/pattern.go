@@ -1,6 +1,9 @@
 package auth
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // pattern is one compiled pattern of a rule.
 type pattern struct {
@@ -69,10 +72,5 @@ func glob(p, s string) bool {
 }
 
 func anyMatch(ps []pattern, s string) bool {
-	for _, p := range ps {
-		if p.match(s) {
-			return true
-		}
-	}
-	return len(ps) == 0
+	return len(ps) == 0 || slices.ContainsFunc(ps, func(p pattern) bool { return p.match(s) })
 }

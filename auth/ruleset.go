@@ -171,15 +171,8 @@ func (r *rule) scoped(t *Token) bool {
 }
 
 func (r *rule) cast(t *Token, members []string) bool {
-	if len(r.roles) == 0 {
-		return true
-	}
-	for _, role := range r.roles {
-		if slices.Contains(t.Roles, role) || slices.Contains(members, role) {
-			return true
-		}
-	}
-	return false
+	has := func(role string) bool { return slices.Contains(t.Roles, role) || slices.Contains(members, role) }
+	return len(r.roles) == 0 || slices.ContainsFunc(r.roles, has)
 }
 
 func (s *ruleset) decide(t *Token, q *Request) Decision {
@@ -192,17 +185,16 @@ func (s *ruleset) decide(t *Token, q *Request) Decision {
 		d.Reason = "no rules"
 		return d
 	}
-	members := s.members[t.Subject]
-	walk := walker{t: t, q: q, members: members}
-	if i := walk.find(&s.denials, s.rules); i >= 0 {
-		d.Rule, d.Reason = s.rules[i].id, "a rule denies it"
+	walk := walker{t: t, q: q, members: s.members[t.Subject], rules: s.rules}
+	if walk.find(&s.denials) {
+		d.Rule, d.Reason = s.rules[walk.found].id, "a rule denies it"
 		if walk.unknown {
 			d.Reason = "a condition of a denying rule has no answer"
 		}
 		return d
 	}
-	if i := walk.find(&s.allows, s.rules); i >= 0 {
-		d.Effect, d.Rule, d.Reason = Allow, s.rules[i].id, "a rule allows it"
+	if walk.find(&s.allows) {
+		d.Effect, d.Rule, d.Reason = Allow, s.rules[walk.found].id, "a rule allows it"
 	}
 	return d
 }

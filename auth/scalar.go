@@ -102,40 +102,34 @@ func compareNumbers(i int64, f float64) int {
 // items are the elements of a list, or nothing of anything else.
 func (a scalar) items() []scalar {
 	var list []scalar
-	for _, s := range a.l {
-		list = append(list, scalar{kind: 's', s: s})
-	}
-	for _, v := range a.a {
-		list = append(list, scalarOf(v))
+	for i := range len(a.l) + len(a.a) {
+		list = append(list, a.at(i))
 	}
 	return list
+}
+
+// at is the ith element of a list.
+func (a *scalar) at(i int) scalar {
+	if a.kind == 'l' {
+		return scalar{kind: 's', s: a.l[i]}
+	}
+	return scalarOf(a.a[i])
 }
 
 // holds reports whether a list holds v. ok is false if there is no answer: a is
 // no list, v no single value, or nothing in the list compares with v.
 func (a scalar) holds(v scalar) (in, ok bool) {
-	if !v.single() {
+	if a.kind != 'l' && a.kind != 'a' || !v.single() {
 		return false, false
 	}
-	switch a.kind {
-	case 'l':
-		ok = len(a.l) == 0
-		for _, s := range a.l {
-			n, same := v.compare(scalar{kind: 's', s: s})
-			if same && n == 0 {
-				return true, true
-			}
-			ok = ok || same
+	size := len(a.l) + len(a.a)
+	ok = size == 0
+	for i := range size {
+		n, same := v.compare(a.at(i))
+		if same && n == 0 {
+			return true, true
 		}
-	case 'a':
-		ok = len(a.a) == 0
-		for _, e := range a.a {
-			n, same := v.compare(scalarOf(e))
-			if same && n == 0 {
-				return true, true
-			}
-			ok = ok || same
-		}
+		ok = ok || same
 	}
 	return false, ok
 }
