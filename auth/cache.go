@@ -49,16 +49,22 @@ func (c *lru[K, V]) front(n *node[K, V]) {
 	n.prev.next, n.next.prev = n, n
 }
 
+// find returns an entry, which is the newest from then on, or nil. mu is held.
+func (c *lru[K, V]) find(k K) *node[K, V] {
+	n := c.m[k]
+	if n != nil && n != c.ring.next {
+		c.unlink(n)
+		c.front(n)
+	}
+	return n
+}
+
 func (c *lru[K, V]) get(k K) (v V, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n, ok := c.m[k]
-	if !ok {
+	n := c.find(k)
+	if n == nil {
 		return v, false
-	}
-	if c.ring.next != n {
-		c.unlink(n)
-		c.front(n)
 	}
 	return n.value, true
 }
@@ -66,16 +72,15 @@ func (c *lru[K, V]) get(k K) (v V, ok bool) {
 func (c *lru[K, V]) put(k K, v V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.set(k, v)
-}
-
-func (c *lru[K, V]) set(k K, v V) {
-	if n, ok := c.m[k]; ok {
+	if n := c.find(k); n != nil {
 		n.value = v
-		c.unlink(n)
-		c.front(n)
 		return
 	}
+	c.add(k, v)
+}
+
+// add adds an entry that is not there. mu is held.
+func (c *lru[K, V]) add(k K, v V) {
 	if len(c.m) >= c.size {
 		old := c.ring.prev
 		c.unlink(old)
@@ -90,13 +95,11 @@ func (c *lru[K, V]) set(k K, v V) {
 func (c *lru[K, V]) getOrPut(k K, make func() V) V {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n, ok := c.m[k]; ok {
-		c.unlink(n)
-		c.front(n)
+	if n := c.find(k); n != nil {
 		return n.value
 	}
 	v := make()
-	c.set(k, v)
+	c.add(k, v)
 	return v
 }
 
@@ -109,15 +112,15 @@ func (c *lru[K, V]) delete(k K) {
 	}
 }
 
-// sharded spreads a cache of verdicts over several locks.
-type sharded[V any] [16]*lru[hash, V]
+// verdicts are spread over several locks.
+type verdicts [16]*lru[hash, verdict]
 
-func newSharded[V any](size int) *sharded[V] {
-	var s sharded[V]
+func newVerdicts(size int) *verdicts {
+	var s verdicts
 	for i := range s {
-		s[i] = newLRU[hash, V](max(1, size/len(s)))
+		s[i] = newLRU[hash, verdict](max(1, size/len(s)))
 	}
 	return &s
 }
 
-func (s *sharded[V]) of(h hash) *lru[hash, V] { return s[h[0]&15] }
+func (s *verdicts) of(h hash) *lru[hash, verdict] { return s[h[0]&15] }

@@ -3,6 +3,7 @@ package auth
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/jose"
@@ -28,27 +29,26 @@ func TokenFromClaims(claims map[string]any) (*Token, error) {
 		errs = append(errs, err)
 		return l
 	}
+	date := func(name string) time.Time {
+		d, _, err := jose.Time(claims, name)
+		errs = append(errs, err)
+		return d
+	}
 	t.Issuer, t.Subject, t.ID, t.ClientID = text("iss"), text("sub"), text("jti"), text("client_id")
 	if t.ClientID == "" {
 		t.ClientID = text("azp")
 	}
 	t.Audience = list("aud")
-	if _, there := claims["scope"]; there {
-		t.Scopes = strings.Fields(strings.Join(list("scope"), " "))
-	} else {
-		t.Scopes = strings.Fields(strings.Join(list("scp"), " "))
+	scopes := "scope"
+	if _, there := claims[scopes]; !there {
+		scopes = "scp"
 	}
+	t.Scopes = strings.Fields(strings.Join(list(scopes), " "))
 	t.Roles = list("roles")
 	if t.Roles == nil {
 		t.Roles = list("role")
 	}
-	var err error
-	t.ExpiresAt, _, err = jose.Time(claims, "exp")
-	errs = append(errs, err)
-	t.NotBefore, _, err = jose.Time(claims, "nbf")
-	errs = append(errs, err)
-	t.IssuedAt, _, err = jose.Time(claims, "iat")
-	errs = append(errs, err)
+	t.ExpiresAt, t.NotBefore, t.IssuedAt = date("exp"), date("nbf"), date("iat")
 	if err := fault.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
 	}

@@ -27,7 +27,7 @@ type front struct {
 	life    *life.Life
 	started time.Time
 
-	accepted *sharded[verdict]
+	accepted *verdicts
 	refused  *lru[hash, refusal]
 	denied   denials
 	own      own
@@ -41,6 +41,9 @@ type verdict struct {
 	token *Token
 	until time.Duration // since front.started
 }
+
+// refusedTTL bounds how long a refusal is believed.
+const refusedTTL = 5 * time.Second
 
 // refusal is a token that was not.
 type refusal struct {
@@ -61,9 +64,9 @@ func New(opts ...Option) (Auth, error) {
 	}
 	f := &front{
 		options: o, scope: "auth/" + o.backend.Name, log: o.log, life: life.New(), started: o.now(),
-		accepted: newSharded[verdict](o.cacheSize), refused: newLRU[hash, refusal](1024),
+		accepted: newVerdicts(o.cacheSize), refused: newLRU[hash, refusal](1024),
 	}
-	f.own.exchanged = newLRU[ownKey, *ownToken](o.exchangedSize)
+	f.own.exchanged = newLRU[ownKey, *ownToken](maxExchanged)
 	f.driver, err = o.backend.Open(f.scope, nil)
 	if err != nil {
 		return nil, err
@@ -229,7 +232,7 @@ func (f *front) verdict(ctx context.Context, c Credential) (*Token, error) {
 	case err == nil:
 		f.accepted.of(key).put(key, verdict{t, f.elapsed() + f.cacheTTL})
 	case errors.Is(err, fault.Unauthenticated):
-		f.refused.put(key, refusal{err, f.elapsed() + min(f.refusedTTL, f.cacheTTL)})
+		f.refused.put(key, refusal{err, f.elapsed() + min(refusedTTL, f.cacheTTL)})
 	}
 	return t, err
 }

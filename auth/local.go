@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -59,10 +60,9 @@ func (l *Authority) Issue(subject, audience string, claims map[string]any) (*Tok
 		return nil, fmt.Errorf("auth/local: issue: %w: a token needs a subject and an audience", ErrInvalid)
 	}
 	now := time.Now()
-	all := map[string]any{}
-	maps.Copy(all, map[string]any{"iat": now.Unix(), "exp": now.Add(l.life).Unix(), "jti": rand.Text()})
+	all := map[string]any{"iat": now.Unix(), "exp": now.Add(l.life).Unix(), "jti": rand.Text()}
 	maps.Copy(all, claims)
-	maps.Copy(all, map[string]any{"iss": localIssuer, "sub": subject, "aud": audience})
+	all["iss"], all["sub"], all["aud"] = localIssuer, subject, audience
 	payload, err := json.Marshal(all)
 	if err != nil {
 		return nil, fmt.Errorf("auth/local: issue: %w: %w", ErrInvalid, err)
@@ -101,13 +101,8 @@ func (d localDriver) Verify(ctx context.Context, c Credential) (*Token, error) {
 // Obtain implements Source. A caller's token that is exchanged keeps its
 // subject and roles; who acts for it is in "act" (RFC 8693 section 4.1).
 func (d localDriver) Obtain(ctx context.Context, r TokenRequest) (*Token, error) {
-	subject, audience := r.Service, r.Audience
-	if subject == "" {
-		subject = localIssuer
-	}
-	if audience == "" {
-		audience = subject
-	}
+	subject := cmp.Or(r.Service, localIssuer)
+	audience := cmp.Or(r.Audience, subject)
 	claims := map[string]any{"roles": []string{"service"}, "client_id": subject}
 	if r.Subject != nil {
 		from, err := d.Verify(ctx, Credential{Value: r.Subject.AccessToken})

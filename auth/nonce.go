@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +32,7 @@ func WithNonces(key []byte) Option {
 		case len(key) < 32:
 			return fmt.Errorf("%w: a key of %d bytes for nonces, want 32 or more", ErrInvalid, len(key))
 		}
-		o.nonces = &nonces{key: append([]byte(nil), key...)}
+		o.nonces = &nonces{key: slices.Clone(key)}
 		return nil
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fronts"
 )
 
@@ -14,28 +15,27 @@ import (
 type Option func(*options) error
 
 type options struct {
-	backend       fronts.Backend[Driver]
-	service       string
-	audiences     []string
-	anyAudience   bool
-	origins       []string
-	nonces        *nonces // that proofs must have; nil: none
-	decider       Decider
-	decisions     func(context.Context, *Token, Request, Decision)
-	refusals      func(context.Context, Refusal)
-	logRefusal    func(context.Context, Refusal)
-	feed          RevocationFeed
-	log           *slog.Logger
-	clock         func() time.Time
-	timeout       time.Duration
-	cacheTTL      time.Duration
-	cacheSize     int
-	leeway        time.Duration
-	refusedTTL    time.Duration
-	retryMin      time.Duration
-	retryMax      time.Duration
-	exchangedSize int
+	backend     fronts.Backend[Driver]
+	service     string
+	audiences   []string
+	anyAudience bool
+	origins     []string
+	nonces      *nonces // that proofs must have; nil: none
+	decider     Decider
+	decisions   func(context.Context, *Token, Request, Decision)
+	refusals    func(context.Context, Refusal)
+	logRefusal  func(context.Context, Refusal)
+	feed        RevocationFeed
+	log         *slog.Logger
+	clock       func() time.Time
+	timeout     time.Duration
+	cacheTTL    time.Duration
+	cacheSize   int
+	leeway      time.Duration
 }
+
+// retries are how long is waited before an authority or a feed is asked again.
+var retries = backoff.Policy{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 
 // MaxLeeway bounds WithLeeway. A driver that checks times itself does so with
 // this leeway, so that the front has the last word.
@@ -43,16 +43,12 @@ const MaxLeeway = 5 * time.Minute
 
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
-		log:           slog.New(slog.DiscardHandler),
-		backend:       fronts.Backend[Driver]{Dial: 5 * time.Second},
-		timeout:       5 * time.Second,
-		cacheTTL:      30 * time.Second,
-		cacheSize:     10_000,
-		leeway:        30 * time.Second,
-		refusedTTL:    5 * time.Second,
-		retryMin:      100 * time.Millisecond,
-		retryMax:      5 * time.Second,
-		exchangedSize: 4096,
+		log:       slog.New(slog.DiscardHandler),
+		backend:   fronts.Backend[Driver]{Dial: 5 * time.Second},
+		timeout:   5 * time.Second,
+		cacheTTL:  30 * time.Second,
+		cacheSize: 10_000,
+		leeway:    30 * time.Second,
 	}
 	return o, fronts.Apply(o, opts)
 }

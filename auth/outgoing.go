@@ -113,10 +113,15 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	token, err := Outgoing(r.Context(), t.auth, d)
 	if err != nil {
-		closeBody(r)
-		return nil, fmt.Errorf("auth: token for %s: %w", r.URL.Host, err)
+		return nil, unsent(r, err)
 	}
 	return t.sendBound(r, token)
+}
+
+// unsent is the error of a request for which there is no token.
+func unsent(r *http.Request, err error) error {
+	closeBody(r)
+	return fmt.Errorf("auth: token for %s: %w", r.URL.Host, err)
 }
 
 // closeBody closes the body of a request that is not sent: a RoundTripper does

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -28,9 +27,12 @@ type ownKey struct {
 	subject          hash
 }
 
-// maxNamed bounds the audiences and scopes that a service asks for. A program
-// that makes them of its callers' data goes through the bounded cache.
-const maxNamed = 1024
+const (
+	// maxNamed bounds the audiences and scopes that a service asks for. A program
+	// that makes them of its callers' data goes through the bounded cache.
+	maxNamed     = 1024
+	maxExchanged = 4096
+)
 
 // ownToken is one token and its renewal.
 type ownToken struct {
@@ -107,12 +109,10 @@ func (w *own) find(r *TokenRequest) *ownToken {
 	k := ownKey{audience: r.Audience, scopes: strings.Join(r.Scopes, " ")}
 	if r.Subject != nil {
 		k.subject = hashOf(r.Subject.AccessToken)
-		return w.exchanged.getOrPut(k, func() *ownToken { return new(ownToken) })
-	}
-	if o, ok := w.named.Load(k); ok {
+	} else if o, ok := w.named.Load(k); ok {
 		return o.(*ownToken)
 	}
-	if w.count.Load() >= maxNamed {
+	if r.Subject != nil || w.count.Load() >= maxNamed {
 		return w.exchanged.getOrPut(k, func() *ownToken { return new(ownToken) })
 	}
 	o, loaded := w.named.LoadOrStore(k, new(ownToken))
@@ -137,8 +137,7 @@ func (o *ownToken) start(f *front, r TokenRequest) (*flight, error) {
 	}
 	if h := o.current.Load(); h != nil && !h.revoked(f) {
 		if age := f.elapsed(); h.forever || age < h.renew { // somebody was faster
-			fl := &flight{done: closed, token: h.token}
-			return fl, nil
+			return &flight{done: closed, token: h.token}, nil
 		}
 		r.Previous = h.token
 	}
@@ -164,9 +163,9 @@ func (o *ownToken) finish(f *front, fl *flight, t *Token, err error) {
 	defer o.mu.Unlock()
 	o.flight = nil
 	if err != nil {
-		wait := backoff.Policy{Min: f.retryMin, Max: f.retryMax}.Wait(o.failures)
+		wait := retries.Wait(o.failures)
 		if asked := retryAfter(err); asked > 0 { // not all at the same instant, and not before it
-			wait = max(wait, asked+rand.N(max(asked/5, f.retryMin)))
+			wait = max(wait, asked+rand.N(max(asked/5, retries.Min)))
 		}
 		o.failures++
 		o.failed, o.retryAt = err, f.now().Add(wait)
@@ -200,7 +199,7 @@ func (f *front) hold(t *Token) *held {
 	life := t.ExpiresAt.Sub(f.now())
 	age := f.elapsed()
 	margin := min(life/10, 10*time.Second)
-	early := time.Duration(rand.Int64N(int64(max(life/20, 1))))
+	early := rand.N(max(life/20, 1))
 	return &held{token: t, hash: hashOf(t.AccessToken), renew: age + life*8/10 - early, end: age + life - margin}
 }
 

@@ -1,7 +1,7 @@
 package auth
 
 import (
-	"fmt"
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,7 +48,7 @@ func (t *transport) sendBound(r *http.Request, token *Token) (*http.Response, er
 func (t *transport) present(r *http.Request, token *Token) (resp *http.Response, again bool, err error) {
 	shown, err := t.presenter.Present(token, method(r), address(r))
 	if err != nil {
-		return nil, false, closing(r, err)
+		return nil, false, unsent(r, err)
 	}
 	sent := r.Clone(r.Context())
 	sent.Header.Set("Authorization", string(shown.Authorization))
@@ -66,26 +66,10 @@ func (t *transport) present(r *http.Request, token *Token) (resp *http.Response,
 	return resp, t.presenter.Answered(shown, resp.Header.Get("DPoP-Nonce"), challenge), nil
 }
 
-// closing closes the body, as a RoundTripper does on every path.
-func closing(r *http.Request, err error) error {
-	if r.Body != nil {
-		r.Body.Close()
-	}
-	return fmt.Errorf("auth: token for %s: %w", r.URL.Host, err)
-}
-
-func method(r *http.Request) string {
-	if r.Method == "" {
-		return http.MethodGet
-	}
-	return r.Method
-}
+func method(r *http.Request) string { return cmp.Or(r.Method, http.MethodGet) }
 
 // address is what the service called believes that it is called.
 func address(r *http.Request) string {
-	u := url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: r.URL.Path, RawPath: r.URL.RawPath}
-	if r.Host != "" {
-		u.Host = r.Host
-	}
+	u := url.URL{Scheme: r.URL.Scheme, Host: cmp.Or(r.Host, r.URL.Host), Path: r.URL.Path, RawPath: r.URL.RawPath}
 	return u.String()
 }

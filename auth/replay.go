@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"time"
@@ -39,11 +40,7 @@ func (p *proofs) use(id string, now time.Time) error {
 	if _, before := p.old[h]; here || before {
 		return fmt.Errorf("%w: it was used before", ErrProof)
 	}
-	most := p.size
-	if most == 0 {
-		most = maxProofs
-	}
-	if len(p.young) >= most {
+	if len(p.young) >= cmp.Or(p.size, maxProofs) {
 		return fmt.Errorf("%w: too many proofs of possession at once", ErrUnavailable)
 	}
 	p.young[h] = struct{}{}

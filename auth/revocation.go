@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"sync"
@@ -92,10 +93,7 @@ func (d *denials) add(r Revocation, now time.Time) {
 	if len(r.Hash) == len(hash{}) {
 		keep(denialKey{hash: hash(r.Hash)})
 	}
-	most := d.size
-	if most == 0 {
-		most = maxDenied
-	}
+	most := cmp.Or(d.size, maxDenied)
 	for len(d.by) > 0 && (len(d.by) > most || !now.Before(d.by[0].end)) {
 		delete(d.m, heap.Pop(&d.by).(denial).key)
 	}

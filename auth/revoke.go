@@ -55,7 +55,6 @@ func (f *front) deny(r Revocation) {
 
 // hear follows the revocations of the other instances.
 func (f *front) hear(ctx context.Context) {
-	wait := backoff.Policy{Min: f.retryMin, Max: f.retryMax}
 	for failures := 0; ; failures++ {
 		var heard atomic.Bool // a feed may call from several goroutines
 		err := fault.Guard(func() error {
@@ -68,7 +67,7 @@ func (f *front) hear(ctx context.Context) {
 		if heard.Load() {
 			failures = 0
 		}
-		if backoff.Sleep(ctx, wait.Wait(failures)) != nil {
+		if backoff.Sleep(ctx, retries.Wait(failures)) != nil {
 			return
 		}
 	}

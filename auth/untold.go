@@ -36,9 +36,8 @@ func (f *front) tellLater(r Revocation) bool {
 
 // tellUntold runs until nothing is left to tell or the front is closed.
 func (f *front) tellUntold(ctx context.Context) {
-	wait := backoff.Policy{Min: f.retryMin, Max: f.retryMax}
 	for failures := 0; ; {
-		if backoff.Sleep(ctx, wait.Wait(failures)) != nil {
+		if backoff.Sleep(ctx, retries.Wait(failures)) != nil {
 			return
 		}
 		r, ok := f.nextUntold()
