@@ -87,11 +87,10 @@ func redirectOf(registered []string, uri string) bool {
 }
 
 // back sends the browser back to the client.
-func (i *Issuer) back(w http.ResponseWriter, r *http.Request, a asked, values url.Values) {
+func (i *Issuer) back(w http.ResponseWriter, r *http.Request, a asked, values url.Values) error {
 	u, err := url.Parse(a.redirect)
 	if err != nil {
-		i.fail(w, r, err)
-		return
+		return err
 	}
 	q := u.Query()
 	maps.Copy(q, values)
@@ -103,32 +102,30 @@ func (i *Issuer) back(w http.ResponseWriter, r *http.Request, a asked, values ur
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	http.Redirect(w, r, u.String(), http.StatusSeeOther)
+	return nil
 }
 
-func (i *Issuer) refuse(w http.ResponseWriter, r *http.Request, a asked, shown bool, err error) {
+func (i *Issuer) refuse(w http.ResponseWriter, r *http.Request, a asked, shown bool, err error) error {
 	var e *oauthError
 	if shown || !errors.As(err, &e) {
-		i.fail(w, r, err)
-		return
+		return err
 	}
-	i.back(w, r, a, url.Values{"error": {e.code}, "error_description": {e.text}})
+	return i.back(w, r, a, url.Values{"error": {e.code}, "error_description": {e.text}})
 }
 
 // serveAuthorize answers a browser that a client sent: with a code if the
 // program knows who it is, with a page otherwise. The parameters prompt and
 // max_age are OpenID Connect Core's, section 3.1.2.1.
-func (i *Issuer) serveAuthorize(w http.ResponseWriter, r *http.Request) {
+func (i *Issuer) serveAuthorize(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	a, shown, err := i.readAsked(r.Context(), q)
 	if err != nil {
-		i.refuse(w, r, a, shown, err)
-		return
+		return i.refuse(w, r, a, shown, err)
 	}
 	prompt := strings.Fields(q.Get("prompt"))
 	silent := slices.Contains(prompt, "none")
 	if silent && len(prompt) > 1 {
-		i.refuse(w, r, a, false, bad("invalid_request", "prompt none and another"))
-		return
+		return i.refuse(w, r, a, false, bad("invalid_request", "prompt none and another"))
 	}
 	subject, ok := "", false
 	if i.login != nil && !slices.Contains(prompt, "login") && !q.Has("max_age") { // when a session began isn't known
@@ -137,38 +134,34 @@ func (i *Issuer) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	consent := ok && (a.impersonable() || slices.Contains(prompt, "consent"))
 	switch {
 	case !ok && silent:
-		i.back(w, r, a, url.Values{"error": {"login_required"}})
+		return i.back(w, r, a, url.Values{"error": {"login_required"}})
 	case !ok:
 		i.page(w, a, http.StatusOK, "")
+		return nil
 	case consent && silent:
-		i.back(w, r, a, url.Values{"error": {"consent_required"}})
+		return i.back(w, r, a, url.Values{"error": {"consent_required"}})
 	case consent:
-		i.askConsent(w, r, a, subject)
-	default:
-		i.grantTo(w, r, a, subject)
+		return i.askConsent(w, r, a, subject)
 	}
+	return i.grantTo(w, r, a, subject)
 }
 
 // serveLogin takes the form. The password is checked with each code that is
 // given, so there is no session that another site could ride on.
-func (i *Issuer) serveLogin(w http.ResponseWriter, r *http.Request) {
+func (i *Issuer) serveLogin(w http.ResponseWriter, r *http.Request) error {
 	f, err := form(w, r)
 	if err != nil {
-		i.fail(w, r, err)
-		return
+		return err
 	}
 	a, shown, err := i.readAsked(r.Context(), r.URL.Query())
 	if err != nil {
-		i.refuse(w, r, a, shown, err)
-		return
+		return i.refuse(w, r, a, shown, err)
 	}
 	if f.Get("action") == "cancel" {
-		i.back(w, r, a, url.Values{"error": {"access_denied"}})
-		return
+		return i.back(w, r, a, url.Values{"error": {"access_denied"}})
 	}
 	if f.Has("consent") {
-		i.takeConsent(w, r, a, f.Get("consent"))
-		return
+		return i.takeConsent(w, r, a, f.Get("consent"))
 	}
 	user, err := i.authenticateUser(r.Context(), i.from(r), f.Get("username"), f.Get("password"))
 	var e *oauthError
@@ -179,28 +172,26 @@ func (i *Issuer) serveLogin(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, fault.Unauthenticated):
 		i.page(w, a, http.StatusUnauthorized, "Unknown user or wrong password.")
 	case err != nil:
-		i.fail(w, r, err)
+		return err
 	default:
-		i.grantTo(w, r, a, user.ID)
+		return i.grantTo(w, r, a, user.ID)
 	}
+	return nil
 }
 
 // grantTo sends the browser back with a code for a user.
-func (i *Issuer) grantTo(w http.ResponseWriter, r *http.Request, a asked, subject string) {
+func (i *Issuer) grantTo(w http.ResponseWriter, r *http.Request, a asked, subject string) error {
 	user, err := i.account(r.Context(), subject)
 	switch {
 	case errors.Is(err, fault.NotFound), err == nil && (user.Type != User || user.Disabled):
-		i.back(w, r, a, url.Values{"error": {"access_denied"}, "error_description": {"unknown user"}})
-		return
+		return i.back(w, r, a, url.Values{"error": {"access_denied"}, "error_description": {"unknown user"}})
 	case err != nil:
-		i.fail(w, r, err)
-		return
+		return err
 	}
 	a.grant.Subject = subject
 	code, err := i.newGrant(r.Context(), a.grant)
 	if err != nil {
-		i.fail(w, r, err)
-		return
+		return err
 	}
-	i.back(w, r, a, url.Values{"code": {code}})
+	return i.back(w, r, a, url.Values{"code": {code}})
 }

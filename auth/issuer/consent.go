@@ -34,26 +34,26 @@ func (a *asked) impersonable() bool {
 
 // askConsent shows the question. Its id is the proof that whoever answers has
 // seen it: another site can make a browser post, but not read the page.
-func (i *Issuer) askConsent(w http.ResponseWriter, r *http.Request, a asked, subject string) {
+func (i *Issuer) askConsent(w http.ResponseWriter, r *http.Request, a asked, subject string) error {
 	id := rand.Text()
 	c := consent{Subject: subject, Query: digest(r.URL.RawQuery), Ends: i.now().Add(consentLife).UTC()}
 	err := i.store.Put(r.Context(), consentKey(id), encode(c), 0, consentLife)
 	if err != nil {
-		i.fail(w, r, fault.Mark(auth.ErrUnavailable, err))
-		return
+		return fault.Mark(auth.ErrUnavailable, err)
 	}
 	show(w, http.StatusOK, shown{Client: a.client.ID, Scopes: a.grant.Scopes, Subject: subject, Consent: id})
+	return nil
 }
 
 // takeConsent takes the answer.
-func (i *Issuer) takeConsent(w http.ResponseWriter, r *http.Request, a asked, id string) {
+func (i *Issuer) takeConsent(w http.ResponseWriter, r *http.Request, a asked, id string) error {
 	subject, ok := "", false
 	if i.login != nil {
 		subject, ok = i.login(r)
 	}
 	if !ok {
 		i.page(w, a, http.StatusUnauthorized, "Your session is over.")
-		return
+		return nil
 	}
 	b, version, err := i.store.Get(r.Context(), consentKey(id))
 	var c consent
@@ -62,18 +62,15 @@ func (i *Issuer) takeConsent(w http.ResponseWriter, r *http.Request, a asked, id
 	}
 	switch {
 	case errors.Is(err, fault.NotFound), err == nil && (c.Subject != subject || c.Query != digest(r.URL.RawQuery) || !i.now().Before(c.Ends)):
-		i.serveAuthorize(w, r) // asks again
-		return
+		return i.serveAuthorize(w, r) // asks again
 	case err == nil: // over from now on: of those who answer at once, one gets a code
 		err = i.store.Put(r.Context(), consentKey(id), []byte("{}"), version, consentLife)
 	}
 	if errors.Is(err, fault.Conflict) {
-		i.serveAuthorize(w, r)
-		return
+		return i.serveAuthorize(w, r)
 	}
 	if err != nil {
-		i.fail(w, r, fault.Mark(auth.ErrUnavailable, err))
-		return
+		return fault.Mark(auth.ErrUnavailable, err)
 	}
-	i.grantTo(w, r, a, subject)
+	return i.grantTo(w, r, a, subject)
 }

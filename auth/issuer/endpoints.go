@@ -11,19 +11,17 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
+func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) error {
 	f, c, err := i.caller(w, r)
 	if err == nil {
 		err = i.bind(r, &c)
 	}
 	if err != nil {
-		i.fail(w, r, err)
-		return
+		return err
 	}
 	scopes, err := words(f.Get("scope"))
 	if err != nil {
-		i.fail(w, r, err)
-		return
+		return err
 	}
 	audience := audienceOf(f)
 	var t tokens
@@ -45,23 +43,21 @@ func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 	default:
 		err = bad("unsupported_grant_type", "")
 	}
-	if err != nil {
-		i.fail(w, r, err)
-		return
+	if err == nil {
+		answer(w, http.StatusOK, t)
 	}
-	answer(w, http.StatusOK, t)
+	return err
 }
 
 // serveIntrospect is RFC 7662. A client hears of tokens that are for it or that
 // were given to it; of others only if its account says so.
-func (i *Issuer) serveIntrospect(w http.ResponseWriter, r *http.Request) {
+func (i *Issuer) serveIntrospect(w http.ResponseWriter, r *http.Request) error {
 	f, c, err := i.caller(w, r)
 	if err == nil && c.Public {
 		err = bad("unauthorized_client", "a public client may not introspect")
 	}
 	if err != nil {
-		i.fail(w, r, err)
-		return
+		return err
 	}
 	t, err := i.check(r.Context(), f.Get("token"))
 	switch {
@@ -80,21 +76,21 @@ func (i *Issuer) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 	case err == nil, errors.Is(err, fault.Unauthenticated):
 		answer(w, http.StatusOK, map[string]any{"active": false})
 	default:
-		i.fail(w, r, err)
+		return err
 	}
+	return nil
 }
 
 // serveRevoke is RFC 7009.
-func (i *Issuer) serveRevoke(w http.ResponseWriter, r *http.Request) {
+func (i *Issuer) serveRevoke(w http.ResponseWriter, r *http.Request) error {
 	f, c, err := i.caller(w, r)
 	if err == nil {
 		err = i.revoke(r.Context(), c.ID, f.Get("token"))
 	}
-	if err != nil {
-		i.fail(w, r, err)
-		return
+	if err == nil {
+		answer(w, http.StatusOK, struct{}{})
 	}
-	answer(w, http.StatusOK, struct{}{})
+	return err
 }
 
 // revoke ends an access token, or a refresh token's grant with all that came of

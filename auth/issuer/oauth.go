@@ -189,14 +189,24 @@ func (i *Issuer) routes() http.Handler {
 	if i.path != "" {
 		m.Handle("GET "+i.path+"/.well-known/oauth-authorization-server", metadata)
 	}
-	m.HandleFunc("GET "+i.path+"/jwks", i.serveKeys)
-	m.HandleFunc(i.path+"/token", i.serveToken)
-	m.HandleFunc(i.path+"/introspect", i.serveIntrospect)
-	m.HandleFunc(i.path+"/revoke", i.serveRevoke)
-	m.HandleFunc(i.path+"/userinfo", i.serveUserInfo)
-	m.HandleFunc("GET "+i.path+"/authorize", i.serveAuthorize)
-	m.HandleFunc("POST "+i.path+"/authorize", i.serveLogin)
+	m.Handle("GET "+i.path+"/jwks", i.endpoint(i.serveKeys))
+	m.Handle(i.path+"/token", i.endpoint(i.serveToken))
+	m.Handle(i.path+"/introspect", i.endpoint(i.serveIntrospect))
+	m.Handle(i.path+"/revoke", i.endpoint(i.serveRevoke))
+	m.Handle(i.path+"/userinfo", i.endpoint(i.serveUserInfo))
+	m.Handle("GET "+i.path+"/authorize", i.endpoint(i.serveAuthorize))
+	m.Handle("POST "+i.path+"/authorize", i.endpoint(i.serveLogin))
 	return m
+}
+
+// endpoint answers with the errors of serve.
+func (i *Issuer) endpoint(serve func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := serve(w, r)
+		if err != nil {
+			i.fail(w, r, err)
+		}
+	})
 }
 
 func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
@@ -233,15 +243,15 @@ func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-func (i *Issuer) serveKeys(w http.ResponseWriter, r *http.Request) {
+func (i *Issuer) serveKeys(w http.ResponseWriter, r *http.Request) error {
 	set, err := i.KeySet(r.Context())
 	if err != nil {
-		i.fail(w, r, err)
-		return
+		return err
 	}
 	w.Header().Set("Content-Type", "application/jwk-set+json")
 	w.Header().Set("Cache-Control", "max-age=60")
 	w.Write(set)
+	return nil
 }
 
 // words splits a scope parameter and checks the names.

@@ -37,18 +37,16 @@ func claimsSupported() []string {
 // Authorization header alone. There are no CORS headers: a program in a browser
 // needs a server of its own (RFC 9700 section 2.6), or middleware around this
 // handler.
-func (i *Issuer) serveUserInfo(w http.ResponseWriter, r *http.Request) {
+func (i *Issuer) serveUserInfo(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		w.Header().Set("Allow", "GET, POST")
-		i.fail(w, r, &oauthError{status: http.StatusMethodNotAllowed, code: "invalid_request", text: "GET or POST"})
-		return
+		return &oauthError{status: http.StatusMethodNotAllowed, code: "invalid_request", text: "GET or POST"}
 	}
 	scheme, raw, ok := credential(r)
 	if !ok {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		w.Header().Add("WWW-Authenticate", "DPoP algs=\""+strings.Join(jose.Asymmetric, " ")+"\"")
-		i.fail(w, r, &oauthError{status: http.StatusUnauthorized, code: "invalid_token"})
-		return
+		return &oauthError{status: http.StatusUnauthorized, code: "invalid_token"}
 	}
 	t, err := i.check(r.Context(), raw)
 	if err == nil {
@@ -61,26 +59,21 @@ func (i *Issuer) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.As(err, &e) && e.code == "invalid_dpop_proof": // RFC 9449 section 7.1
 		w.Header().Set("WWW-Authenticate", `DPoP error="invalid_dpop_proof"`)
-		i.fail(w, r, &oauthError{status: http.StatusUnauthorized, code: e.code, text: e.text})
-		return
+		return &oauthError{status: http.StatusUnauthorized, code: e.code, text: e.text}
 	case errors.Is(err, fault.Unauthenticated):
 		w.Header().Set("WWW-Authenticate", scheme+` error="invalid_token"`)
-		i.fail(w, r, &oauthError{status: http.StatusUnauthorized, code: "invalid_token"})
-		return
+		return &oauthError{status: http.StatusUnauthorized, code: "invalid_token"}
 	case err == nil && !t.HasScope("openid"):
 		w.Header().Set("WWW-Authenticate", scheme+` error="insufficient_scope", scope="openid"`)
-		i.fail(w, r, &oauthError{status: http.StatusForbidden, code: "insufficient_scope"})
-		return
+		return &oauthError{status: http.StatusForbidden, code: "insufficient_scope"}
 	case err != nil:
-		i.fail(w, r, err)
-		return
+		return err
 	}
 	user, err := i.account(r.Context(), t.Subject)
-	if err != nil {
-		i.fail(w, r, err)
-		return
+	if err == nil {
+		answer(w, http.StatusOK, claimsOf(&user.Account, t))
 	}
-	answer(w, http.StatusOK, claimsOf(&user.Account, t))
+	return err
 }
 
 func claimsOf(user *Account, t *auth.Token) map[string]any {
