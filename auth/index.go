@@ -10,23 +10,18 @@ import (
 // subjects, roles, scopes, actions or resources, or the literal beginnings of
 // its patterns. Rules without such a feature are looked at every time.
 type index struct {
-	subjects, roles, scopes, actions, resources map[string][]int32
-	subjectHeads, actionHeads, resourceHeads    heads
-	rest                                        []int32
+	by      [ways]map[string][]int32
+	lengths [ways][]int // of the keys of heads: ascending, without repetition
+	rest    []int32
 }
 
-// heads finds by the beginning of a string.
-type heads struct {
-	lengths []int // ascending, without repetition
-	m       map[string][]int32
-}
-
-// feature is a way to find a rule: a map of the index and the keys in it.
+// feature is a way to find a rule, and the keys under which it stands there.
 type feature struct {
-	at   int // which map
+	at   int
 	keys []string
 }
 
+// The ways to find a rule. Heads are the beginnings of strings.
 const (
 	bySubject = iota
 	byRole
@@ -87,7 +82,6 @@ func buildIndex(rules []rule, effect Effect) index {
 			}
 		}
 	}
-	var maps [ways]map[string][]int32
 	var x index
 	for i := range rules {
 		if rules[i].effect != effect {
@@ -107,25 +101,21 @@ func buildIndex(rules []rule, effect Effect) index {
 			x.rest = append(x.rest, int32(i))
 			continue
 		}
-		if maps[best.at] == nil {
-			maps[best.at] = map[string][]int32{}
+		if x.by[best.at] == nil {
+			x.by[best.at] = map[string][]int32{}
 		}
 		for _, k := range slices.Compact(slices.Sorted(slices.Values(best.keys))) {
-			maps[best.at][k] = append(maps[best.at][k], int32(i))
+			x.by[best.at][k] = append(x.by[best.at][k], int32(i))
 		}
 	}
-	x.subjects, x.roles, x.scopes = maps[bySubject], maps[byRole], maps[byScope]
-	x.actions, x.resources = maps[byAction], maps[byResource]
-	x.subjectHeads, x.actionHeads, x.resourceHeads = newHeads(maps[bySubjectHead]), newHeads(maps[byActionHead]), newHeads(maps[byResourceHead])
-	return x
-}
-
-func newHeads(m map[string][]int32) heads {
-	lengths := map[int]bool{}
-	for k := range m {
-		lengths[len(k)] = true
+	for _, at := range [...]int{bySubjectHead, byActionHead, byResourceHead} {
+		lengths := map[int]bool{}
+		for k := range x.by[at] {
+			lengths[len(k)] = true
+		}
+		x.lengths[at] = slices.Sorted(maps.Keys(lengths))
 	}
-	return heads{slices.Sorted(maps.Keys(lengths)), m}
+	return x
 }
 
 // walker tries the rules that an index finds.
@@ -141,27 +131,27 @@ type walker struct {
 // find reports whether a rule applies.
 func (w *walker) find(x *index) bool {
 	return w.try(x.rest) ||
-		w.try(x.subjects[w.t.Subject]) ||
-		w.each(x.roles, w.t.Roles) ||
-		w.each(x.roles, w.members) ||
-		w.each(x.scopes, w.t.Scopes) ||
-		w.try(x.actions[w.q.Action]) ||
-		w.try(x.resources[w.q.Resource]) ||
-		w.begins(&x.subjectHeads, w.t.Subject) ||
-		w.begins(&x.actionHeads, w.q.Action) ||
-		w.begins(&x.resourceHeads, w.q.Resource)
+		w.try(x.by[bySubject][w.t.Subject]) ||
+		w.each(x.by[byRole], w.t.Roles) ||
+		w.each(x.by[byRole], w.members) ||
+		w.each(x.by[byScope], w.t.Scopes) ||
+		w.try(x.by[byAction][w.q.Action]) ||
+		w.try(x.by[byResource][w.q.Resource]) ||
+		w.begins(x, bySubjectHead, w.t.Subject) ||
+		w.begins(x, byActionHead, w.q.Action) ||
+		w.begins(x, byResourceHead, w.q.Resource)
 }
 
 func (w *walker) each(m map[string][]int32, keys []string) bool {
 	return slices.ContainsFunc(keys, func(k string) bool { return w.try(m[k]) })
 }
 
-func (w *walker) begins(h *heads, s string) bool {
-	for _, n := range h.lengths {
+func (w *walker) begins(x *index, at int, s string) bool {
+	for _, n := range x.lengths[at] {
 		if n > len(s) {
 			break
 		}
-		if w.try(h.m[s[:n]]) {
+		if w.try(x.by[at][s[:n]]) {
 			return true
 		}
 	}

@@ -20,23 +20,21 @@ import (
 	"github.com/micro/go-platform/internal/strictjson"
 )
 
-type driver struct{ *server }
-
 // Ping implements auth/driver's Pinger: the metadata must be there.
-func (d *driver) Ping(ctx context.Context) error {
-	_, err := d.metadata.Get(ctx)
+func (s *server) Ping(ctx context.Context) error {
+	_, err := s.metadata.Get(ctx)
 	return err
 }
 
 // Verify implements auth.Driver.
-func (d *driver) Verify(ctx context.Context, c auth.Credential) (*auth.Token, error) {
+func (s *server) Verify(ctx context.Context, c auth.Credential) (*auth.Token, error) {
 	if c.Value == "" {
 		return nil, auth.ErrNoCredential
 	}
-	if d.introspect || strings.Count(string(c.Value), ".") != 2 {
-		return d.ask(ctx, c.Value)
+	if s.introspect || strings.Count(string(c.Value), ".") != 2 {
+		return s.ask(ctx, c.Value)
 	}
-	claims, err := d.verifier.Verify(ctx, string(c.Value))
+	claims, err := s.verifier.Verify(ctx, string(c.Value))
 	if err != nil {
 		return nil, err
 	}
@@ -49,15 +47,15 @@ func (d *driver) Verify(ctx context.Context, c auth.Credential) (*auth.Token, er
 }
 
 // ask shows a token to the server (RFC 7662).
-func (d *driver) ask(ctx context.Context, raw auth.Secret) (*auth.Token, error) {
-	m, err := d.metadata.Get(ctx)
+func (s *server) ask(ctx context.Context, raw auth.Secret) (*auth.Token, error) {
+	m, err := s.metadata.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if m.Introspection == "" || d.secret == "" {
+	if m.Introspection == "" || s.secret == "" {
 		return nil, fmt.Errorf("%w: not a JWT, and nobody to ask about it", auth.ErrUnauthenticated)
 	}
-	status, body, err := d.post(ctx, &m, m.Introspection, url.Values{"token": {string(raw)}, "token_type_hint": {"access_token"}})
+	status, body, err := s.post(ctx, &m, m.Introspection, url.Values{"token": {string(raw)}, "token_type_hint": {"access_token"}})
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +73,7 @@ func (d *driver) ask(ctx context.Context, raw auth.Secret) (*auth.Token, error) 
 	if active, _ := claims["active"].(bool); !active {
 		return nil, auth.ErrRevoked
 	}
-	if iss, there := claims["iss"]; there && iss != d.issuer {
+	if iss, there := claims["iss"]; there && iss != s.issuer {
 		return nil, fmt.Errorf("%w: a token of another issuer", auth.ErrUnauthenticated)
 	}
 	if kind, there := claims["token_type"]; there { // of a refresh token, too, some servers say that it is active
@@ -90,64 +88,64 @@ func (d *driver) ask(ctx context.Context, raw auth.Secret) (*auth.Token, error) 
 	if err != nil {
 		return nil, err
 	}
-	t.Issuer = cmp.Or(t.Issuer, d.issuer)
+	t.Issuer = cmp.Or(t.Issuer, s.issuer)
 	t.Subject = cmp.Or(t.Subject, t.ClientID) // no person behind it: the client is whom it is about, as in a JWT (RFC 9068 section 2.2)
 	t.AccessToken = raw
 	return t, nil
 }
 
 // Obtain implements auth/driver's Source.
-func (d *driver) Obtain(ctx context.Context, r auth.TokenRequest) (*auth.Token, error) {
-	m, err := d.metadata.Get(ctx)
+func (s *server) Obtain(ctx context.Context, r auth.TokenRequest) (*auth.Token, error) {
+	m, err := s.metadata.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case m.Token == "":
 		return nil, fault.Markf(auth.ErrUnsupported, "the server has no token endpoint")
-	case d.id == "" || d.secret == "":
+	case s.id == "" || s.secret == "":
 		return nil, fault.Markf(auth.ErrUnsupported, "no credentials; see WithCredentials")
 	case r.Subject != nil:
-		return d.exchange(ctx, &m, r)
+		return s.exchange(ctx, &m, r)
 	case r.Previous != nil && r.Previous.RefreshToken != "":
-		return d.refresh(ctx, &m, r)
+		return s.refresh(ctx, &m, r)
 	}
 	params := url.Values{}
-	d.audience(params, r.Audience)
+	s.audience(params, r.Audience)
 	c := clientcredentials.Config{
-		ClientID: d.id, ClientSecret: d.secret, TokenURL: m.Token, Scopes: r.Scopes, EndpointParams: params, AuthStyle: d.style(&m),
+		ClientID: s.id, ClientSecret: s.secret, TokenURL: m.Token, Scopes: r.Scopes, EndpointParams: params, AuthStyle: s.style(&m),
 	}
-	t, err := c.Token(context.WithValue(ctx, xoauth2.HTTPClient, d.tokenClient(&m)))
+	t, err := c.Token(context.WithValue(ctx, xoauth2.HTTPClient, s.tokenClient(&m)))
 	if err != nil {
 		return nil, kindOf(ctx, err)
 	}
-	return d.token(t, r.Scopes)
+	return s.token(t, r.Scopes)
 }
 
 // refresh uses the refresh token of the previous token. A server that refuses
 // it is asked for a fresh grant next, by the front.
-func (d *driver) refresh(ctx context.Context, m *Metadata, r auth.TokenRequest) (*auth.Token, error) {
-	c := xoauth2.Config{ClientID: d.id, ClientSecret: d.secret, Endpoint: xoauth2.Endpoint{TokenURL: m.Token, AuthStyle: d.style(m)}}
-	ctx = context.WithValue(ctx, xoauth2.HTTPClient, d.tokenClient(m))
+func (s *server) refresh(ctx context.Context, m *Metadata, r auth.TokenRequest) (*auth.Token, error) {
+	c := xoauth2.Config{ClientID: s.id, ClientSecret: s.secret, Endpoint: xoauth2.Endpoint{TokenURL: m.Token, AuthStyle: s.style(m)}}
+	ctx = context.WithValue(ctx, xoauth2.HTTPClient, s.tokenClient(m))
 	t, err := c.TokenSource(ctx, &xoauth2.Token{RefreshToken: string(r.Previous.RefreshToken), Expiry: time.Unix(1, 0)}).Token()
 	if err != nil {
 		return nil, kindOf(ctx, err)
 	}
-	return d.token(t, r.Scopes)
+	return s.token(t, r.Scopes)
 }
 
 // exchange is RFC 8693.
-func (d *driver) exchange(ctx context.Context, m *Metadata, r auth.TokenRequest) (*auth.Token, error) {
+func (s *server) exchange(ctx context.Context, m *Metadata, r auth.TokenRequest) (*auth.Token, error) {
 	const access = "urn:ietf:params:oauth:token-type:access_token"
 	f := url.Values{
 		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "requested_token_type": {access},
 		"subject_token": {string(r.Subject.AccessToken)}, "subject_token_type": {access},
 	}
-	d.audience(f, r.Audience)
+	s.audience(f, r.Audience)
 	if len(r.Scopes) > 0 {
 		f.Set("scope", strings.Join(r.Scopes, " "))
 	}
-	status, body, err := d.post(ctx, m, m.Token, f)
+	status, body, err := s.post(ctx, m, m.Token, f)
 	if err != nil {
 		return nil, err
 	}
@@ -167,14 +165,14 @@ func (d *driver) exchange(ctx context.Context, m *Metadata, r auth.TokenRequest)
 	if a.Expires > 0 { // no more than x/oauth2 believes: a longer time does not fit
 		t.Expiry = time.Now().Add(time.Duration(min(a.Expires, math.MaxInt32)) * time.Second)
 	}
-	return d.token(t.WithExtra(map[string]any{"scope": a.Scope}), r.Scopes)
+	return s.token(t.WithExtra(map[string]any{"scope": a.Scope}), r.Scopes)
 }
 
-func (d *driver) audience(f url.Values, audience string) {
+func (s *server) audience(f url.Values, audience string) {
 	switch {
 	case audience == "":
-	case d.parameter != "":
-		f.Set(d.parameter, audience)
+	case s.parameter != "":
+		f.Set(s.parameter, audience)
 	case strings.Contains(audience, "://") || strings.HasPrefix(audience, "urn:"):
 		f.Set("resource", audience)
 	default:
@@ -184,9 +182,9 @@ func (d *driver) audience(f url.Values, audience string) {
 
 // token makes a Token of an answer. What a JWT says inside is read without
 // being verified: it came from the server itself, and nobody decides by it.
-func (d *server) token(t *xoauth2.Token, asked []string) (*auth.Token, error) {
+func (s *server) token(t *xoauth2.Token, asked []string) (*auth.Token, error) {
 	kind := "Bearer"
-	if d.prover != nil && strings.EqualFold(t.Type(), "DPoP") {
+	if s.prover != nil && strings.EqualFold(t.Type(), "DPoP") {
 		kind = "DPoP"
 	} else if !strings.EqualFold(t.Type(), "Bearer") {
 		return nil, fault.Markf(auth.ErrUnsupported, "a token of the type %.40q", t.Type())
@@ -203,7 +201,7 @@ func (d *server) token(t *xoauth2.Token, asked []string) (*auth.Token, error) {
 	if id, ok := t.Extra("id_token").(string); ok {
 		out.IDToken = auth.Secret(id)
 	}
-	out.Issuer, out.ClientID = cmp.Or(out.Issuer, d.issuer), cmp.Or(out.ClientID, d.id)
+	out.Issuer, out.ClientID = cmp.Or(out.Issuer, s.issuer), cmp.Or(out.ClientID, s.id)
 	if !t.Expiry.IsZero() {
 		out.ExpiresAt = t.Expiry
 	}
@@ -217,8 +215,8 @@ func (d *server) token(t *xoauth2.Token, asked []string) (*auth.Token, error) {
 
 // Revoke implements auth/driver's Revoker (RFC 7009). With a refresh token that one is
 // revoked, which ends the access tokens that came of it too.
-func (d *driver) Revoke(ctx context.Context, t *auth.Token) error {
-	m, err := d.metadata.Get(ctx)
+func (s *server) Revoke(ctx context.Context, t *auth.Token) error {
+	m, err := s.metadata.Get(ctx)
 	if err != nil {
 		return err
 	}
@@ -229,11 +227,9 @@ func (d *driver) Revoke(ctx context.Context, t *auth.Token) error {
 	if t.RefreshToken != "" {
 		f = url.Values{"token": {string(t.RefreshToken)}, "token_type_hint": {"refresh_token"}}
 	}
-	status, body, err := d.post(ctx, &m, m.Revocation, f)
+	status, body, err := s.post(ctx, &m, m.Revocation, f)
 	if err == nil && status != http.StatusOK {
 		err = refusal(status, body)
 	}
 	return err
 }
-
-func (d *driver) Close() error { return d.close() }

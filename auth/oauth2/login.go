@@ -155,7 +155,7 @@ func (l *Login) Refresh(ctx context.Context, t *auth.Token) (*auth.Token, error)
 	m, err := l.s.metadata.Get(ctx)
 	if err == nil {
 		var next *auth.Token
-		next, err = (&driver{l.s}).refresh(ctx, &m, auth.TokenRequest{Previous: t})
+		next, err = l.s.refresh(ctx, &m, auth.TokenRequest{Previous: t})
 		if err == nil {
 			next.Subject, next.Claims = t.Subject, t.Claims
 			return next, nil
@@ -171,7 +171,7 @@ func (l *Login) Prove(method, url string, token auth.Secret, nonce string) (auth
 }
 
 // Close waits for what runs.
-func (l *Login) Close() error { return l.s.close() }
+func (l *Login) Close() error { return l.s.Close() }
 
 func (l *Login) config(ctx context.Context) (*xoauth2.Config, context.Context, error) {
 	m, err := l.s.metadata.Get(ctx)

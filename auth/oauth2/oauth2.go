@@ -48,11 +48,7 @@ type server struct {
 // WithInsecure is given.
 func Backend(issuer string, opts ...Option) auth.Option {
 	return auth.WithDriver("oauth2", func(context.Context) (auth.Driver, error) {
-		s, err := newServer(issuer, opts)
-		if err != nil {
-			return nil, err
-		}
-		return &driver{s}, nil
+		return newServer(issuer, opts)
 	})
 }
 
@@ -178,7 +174,8 @@ func (s *server) Keys(ctx context.Context, id string) ([]*jose.Key, error) {
 	return m.keys.Keys(ctx, id)
 }
 
-func (s *server) close() error {
+// Close implements auth.Driver.
+func (s *server) Close() error {
 	return s.life.Close(func() error {
 		if s.own {
 			s.client.CloseIdleConnections()

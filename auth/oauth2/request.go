@@ -22,12 +22,12 @@ import (
 const maxAnswer = 1 << 20
 
 // post sends a form as the client.
-func (d *server) post(ctx context.Context, m *Metadata, to string, f url.Values) (status int, body []byte, err error) {
-	basic := d.style(m) == xoauth2.AuthStyleInHeader
+func (s *server) post(ctx context.Context, m *Metadata, to string, f url.Values) (status int, body []byte, err error) {
+	basic := s.style(m) == xoauth2.AuthStyleInHeader
 	if !basic {
-		f.Set("client_id", d.id)
-		if d.secret != "" {
-			f.Set("client_secret", d.secret)
+		f.Set("client_id", s.id)
+		if s.secret != "" {
+			f.Set("client_secret", s.secret)
 		}
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(f.Encode()))
@@ -37,11 +37,11 @@ func (d *server) post(ctx context.Context, m *Metadata, to string, f url.Values)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Accept", "application/json")
 	if basic {
-		r.SetBasicAuth(url.QueryEscape(d.id), url.QueryEscape(d.secret))
+		r.SetBasicAuth(url.QueryEscape(s.id), url.QueryEscape(s.secret))
 	}
-	client := d.clientFor(to)
+	client := s.clientFor(to)
 	if to == m.Token {
-		client = d.tokenClient(m)
+		client = s.tokenClient(m)
 	}
 	resp, err := client.Do(r)
 	if err != nil {
