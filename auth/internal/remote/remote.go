@@ -193,8 +193,7 @@ func (d *Document[T]) get(ctx context.Context, address string) (v T, fresh time.
 	}
 	r.Header.Set("Accept", "application/json")
 	resp, err := d.client.Do(r)
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // without the address, which may hold a secret
 	}
 	if err != nil {
