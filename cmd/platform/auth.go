@@ -44,10 +44,13 @@ func (f *flags) authority() *authority {
 	return a
 }
 
+// name is that of the client, "" for none.
+func (a *authority) name(c *call) string { return cmp.Or(*a.client, c.env("PLATFORM_AUTH_CLIENT")) }
+
 // open returns the authority for a service of that name; without one any audience
 // will do.
 func (a *authority) open(c *call, audiences []string, opts ...oauth2.Option) (auth.Auth, error) {
-	client := cmp.Or(*a.client, c.env("PLATFORM_AUTH_CLIENT"))
+	client := a.name(c)
 	if client != "" {
 		secret := c.env("PLATFORM_AUTH_SECRET")
 		if *a.secretFile != "" {
@@ -91,7 +94,7 @@ func authToken() *command {
 			scopes := f.list("scope", "`SCOPE`; may be given several times")
 			a := f.authority()
 			return func(ctx context.Context, c *call) error {
-				if cmp.Or(*a.client, c.env("PLATFORM_AUTH_CLIENT")) == "" {
+				if a.name(c) == "" {
 					return badUse("no client: give -client or set PLATFORM_AUTH_CLIENT")
 				}
 				au, err := a.open(c, nil)

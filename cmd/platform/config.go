@@ -61,6 +61,10 @@ func openStore(c *call, t *target) (store.Store, error) {
 	return st, cmp.Or(failed, err)
 }
 
+func onStore(f *flags, do func(context.Context, *call, store.Store) error) action {
+	return opening(configTarget(f), openStore, do)
+}
+
 func inSQL(ch *engine.Choice) store.Option {
 	e, ok := sqlengine.URL(ch)
 	if !ok {
@@ -74,14 +78,14 @@ func missing(err error, document string, versions ...uint64) error {
 	if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	text := "no document " + document
-	for i, v := range versions {
-		text += []string{", or no version ", " or "}[min(i, 1)] + strconv.FormatUint(v, 10)
+	if len(versions) == 0 {
+		return no("no document %s", document)
 	}
-	if len(versions) > 0 {
-		text += " of it"
+	var numbers []string
+	for _, v := range versions {
+		numbers = append(numbers, strconv.FormatUint(v, 10))
 	}
-	return &failure{exitNo, text}
+	return no("no document %s, or no version %s of it", document, strings.Join(numbers, " or "))
 }
 
 func configGet() *command {
@@ -91,13 +95,9 @@ func configGet() *command {
 		setup: func(f *flags) action {
 			number := f.number("version", "`N`: that version, instead of the newest")
 			reveal := f.bool("reveal", "show what looks like a secret, too")
-			t := configTarget(f)
-			return func(ctx context.Context, c *call) error {
-				st, err := openStore(c, t)
-				if err != nil {
-					return err
-				}
+			return onStore(f, func(ctx context.Context, c *call, st store.Store) error {
 				var d store.Document
+				var err error
 				if number.given {
 					d, err = st.At(ctx, c.args[0], number.value)
 					err = missing(err, c.args[0], number.value)
@@ -113,7 +113,7 @@ func configGet() *command {
 					return no("%s version %d has nothing at %q", d.Namespace, d.Number, c.arg(1))
 				}
 				return printValue(c, v, *reveal)
-			}
+			})
 		},
 	}
 }
@@ -148,12 +148,7 @@ func configList() *command {
 		name: "list", short: "list the names of the documents",
 		examples: []string{"platform config list"},
 		setup: func(f *flags) action {
-			t := configTarget(f)
-			return func(ctx context.Context, c *call) error {
-				st, err := openStore(c, t)
-				if err != nil {
-					return err
-				}
+			return onStore(f, func(ctx context.Context, c *call, st store.Store) error {
 				names, err := st.Namespaces(ctx)
 				if err != nil {
 					return err
@@ -167,7 +162,7 @@ func configList() *command {
 					}
 				}
 				return out.end("no documents")
-			}
+			})
 		},
 	}
 }

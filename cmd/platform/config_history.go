@@ -26,12 +26,7 @@ func configHistory() *command {
 			by := f.string("by", "", "`NAME`: changes by that author alone")
 			since := f.moment("since", "`TIME`: changes from then on, such as 24h or 2026-01-31")
 			until := f.moment("until", "`TIME`: changes before then")
-			t := configTarget(f)
-			return func(ctx context.Context, c *call) error {
-				st, err := openStore(c, t)
-				if err != nil {
-					return err
-				}
+			return onStore(f, func(ctx context.Context, c *call, st store.Store) error {
 				l, err := c.limit(*limit)
 				if err != nil {
 					return err
@@ -52,12 +47,8 @@ func configHistory() *command {
 				if l.seen == 0 {
 					return no("%s has no such version", c.args[0])
 				}
-				if err := out.end(""); err != nil {
-					return err
-				}
-				l.note()
-				return nil
-			}
+				return l.end(out, "")
+			})
 		},
 	}
 }
@@ -68,12 +59,7 @@ func configDiff() *command {
 		long:     "Without FROM, what the newest version has changed; without TO, what has changed since FROM.",
 		examples: []string{"platform config diff shop/prod", "platform config diff shop/prod 1 2", "platform config diff shop/prod 1 -o json"},
 		setup: func(f *flags) action {
-			t := configTarget(f)
-			return func(ctx context.Context, c *call) error {
-				st, err := openStore(c, t)
-				if err != nil {
-					return err
-				}
+			return onStore(f, func(ctx context.Context, c *call, st store.Store) error {
 				from, to, err := versionsOf(ctx, c, st)
 				if err != nil {
 					return err
@@ -97,7 +83,7 @@ func configDiff() *command {
 					}
 				}
 				return out.end("no difference")
-			}
+			})
 		},
 	}
 }

@@ -18,15 +18,10 @@ func configWatch() *command {
 		examples: []string{"platform config watch shop/prod", "platform config watch shop/prod -changes -o json"},
 		setup: func(f *flags) action {
 			changes := f.bool("changes", "leave out the version that is there at first")
-			t := configTarget(f)
-			return func(ctx context.Context, c *call) error {
-				st, err := openStore(c, t)
-				if err != nil {
-					return err
-				}
+			return onStore(f, func(ctx context.Context, c *call, st store.Store) error {
 				w := &documentWatch{c: c, st: st, name: c.args[0], quiet: *changes}
 				return w.follow(ctx)
-			}
+			})
 		},
 	}
 }
@@ -53,7 +48,7 @@ func (w *documentWatch) follow(ctx context.Context) error {
 		err := source.(config.Watcher).Watch(inner, func(_ config.Content, err error) {
 			unavailable := err != nil && codeOf(err) == exitUnavailable
 			if unavailable {
-				w.c.complain("%s; waiting", oneLine(err.Error()))
+				w.c.waiting(err)
 			}
 			if err == nil || unavailable || errors.Is(err, config.ErrNotFound) { // of documents that are deleted there is news, too
 				err = w.lookUntil(inner, unavailable)
@@ -95,7 +90,7 @@ func (w *documentWatch) lookUntil(ctx context.Context, said bool) error {
 			return err
 		}
 		if !said && ctx.Err() == nil {
-			w.c.complain("%s; waiting", oneLine(err.Error()))
+			w.c.waiting(err)
 			said = true
 		}
 		if err := backoff.Sleep(ctx, time.Second); err != nil {

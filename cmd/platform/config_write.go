@@ -49,18 +49,14 @@ func (e *edit) options(c *call) (opts []store.WriteOption) {
 // writes is what a verb does that makes a version; the zero Version says that there
 // was nothing to do.
 func writes(f *flags, write func(ctx context.Context, c *call, st store.Store, opts []store.WriteOption) (store.Version, error)) action {
-	e, t := f.edit(), configTarget(f)
-	return func(ctx context.Context, c *call) error {
-		st, err := openStore(c, t)
-		if err != nil {
-			return err
-		}
+	e := f.edit()
+	return onStore(f, func(ctx context.Context, c *call, st store.Store) error {
 		v, err := write(ctx, c, st, e.options(c))
 		if err != nil || v.Number == 0 {
 			return err
 		}
 		return c.done(v, "%v", v)
-	}
+	})
 }
 
 func configSet() *command {

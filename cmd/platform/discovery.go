@@ -18,13 +18,13 @@ func discoveryNoun() *command {
 	return &command{name: "discovery", short: "services and their instances: list, watch", subs: []*command{discoveryList(), discoveryWatch()}}
 }
 
-func discoveryTarget(f *flags) *target {
-	return f.target("discovery", "the registry").namespaced(f, "")
-}
-
 func openDiscovery(c *call, t *target) (discovery.Discovery, error) {
 	return opened(c, t, discovery.New, discovery.WithNamespace,
 		discoveryredis.URL, discoveryetcd.URL, discoveryconsul.URL, discoverykubernetes.URL, discoverysql.URL)
+}
+
+func onDiscovery(f *flags, do func(context.Context, *call, discovery.Discovery) error) action {
+	return opening(f.target("discovery", "the registry").namespaced(f, ""), openDiscovery, do)
 }
 
 func discoveryList() *command {
@@ -33,12 +33,7 @@ func discoveryList() *command {
 		examples: []string{"platform discovery list", "platform discovery list orders", "platform discovery list orders -o json", "platform discovery list nothing   # exit 1"},
 		setup: func(f *flags) action {
 			limit := f.int("limit", 200, "list `N` at the most; 0: all")
-			t := discoveryTarget(f)
-			return func(ctx context.Context, c *call) error {
-				d, err := openDiscovery(c, t)
-				if err != nil {
-					return err
-				}
+			return onDiscovery(f, func(ctx context.Context, c *call, d discovery.Discovery) error {
 				l, err := c.limit(*limit)
 				if err != nil {
 					return err
@@ -47,7 +42,7 @@ func discoveryList() *command {
 					return listServices(ctx, c, d, l)
 				}
 				return listInstances(ctx, c, d, l)
-			}
+			})
 		},
 	}
 }
@@ -89,11 +84,7 @@ func listServices(ctx context.Context, c *call, d discovery.Discovery, l *limit)
 			return err
 		}
 	}
-	if err := out.end("no services"); err != nil {
-		return err
-	}
-	l.note()
-	return nil
+	return l.end(out, "no services")
 }
 
 func listInstances(ctx context.Context, c *call, d discovery.Discovery, l *limit) error {
@@ -113,11 +104,7 @@ func listInstances(ctx context.Context, c *call, d discovery.Discovery, l *limit
 			return err
 		}
 	}
-	if err := out.end(""); err != nil {
-		return err
-	}
-	l.note()
-	return nil
+	return l.end(out, "")
 }
 
 func instanceCells(in discovery.Instance) []any {
@@ -133,12 +120,7 @@ func discoveryWatch() *command {
 		name: "watch", args: "SERVICE", min: 1, max: 1, follows: true, short: "print the instances of a service and every change, until Ctrl-C",
 		examples: []string{"platform discovery watch orders", "platform discovery watch orders -o json"},
 		setup: func(f *flags) action {
-			t := discoveryTarget(f)
-			return func(ctx context.Context, c *call) error {
-				d, err := openDiscovery(c, t)
-				if err != nil {
-					return err
-				}
+			return onDiscovery(f, func(ctx context.Context, c *call, d discovery.Discovery) error {
 				known := map[string]discovery.Instance{}
 				outage := false
 				for snap, err := range d.Watch(ctx, c.args[0]) {
@@ -151,7 +133,7 @@ func discoveryWatch() *command {
 					if down := snap.Err != nil; down != outage {
 						outage = down
 						if down {
-							c.complain("%s; waiting", oneLine(snap.Err.Error()))
+							c.waiting(snap.Err)
 						}
 					}
 					if err := printChanges(c, known, snap.Instances); err != nil {
@@ -159,7 +141,7 @@ func discoveryWatch() *command {
 					}
 				}
 				return ended(ctx)
-			}
+			})
 		},
 	}
 }

@@ -101,6 +101,17 @@ func (t *target) space(c *call) string {
 	return cmp.Or(*t.namespace, c.env(variable(t.noun)+"_NAMESPACE"), t.def)
 }
 
+// opening is what a verb does that begins by opening a part at a target.
+func opening[T any](t *target, open func(*call, *target) (T, error), do func(context.Context, *call, T) error) action {
+	return func(ctx context.Context, c *call) error {
+		part, err := open(c, t)
+		if err != nil {
+			return err
+		}
+		return do(ctx, c, part)
+	}
+}
+
 // options returns the option of the backend at a target.
 func options[O any](c *call, t *target, known ...func(*engine.Choice) O) ([]O, error) {
 	url, err := t.address(c)

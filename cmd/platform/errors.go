@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/micro/go-platform/auth"
@@ -85,15 +86,13 @@ func report(ctx context.Context, io streams, err error) int {
 }
 
 func codeOf(err error) int {
-	var f *failure
-	if errors.As(err, &f) {
+	f, ok := errors.AsType[*failure](err)
+	if ok {
 		return f.code
 	}
 	for _, c := range codes {
-		for _, e := range c.errs {
-			if errors.Is(err, e) {
-				return c.code
-			}
+		if slices.ContainsFunc(c.errs, func(e error) bool { return errors.Is(err, e) }) {
+			return c.code
 		}
 	}
 	return exitOther

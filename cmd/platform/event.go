@@ -28,6 +28,10 @@ func openEvent(c *call, t *target) (event.Stream, error) {
 	return opened(c, t, event.New, event.WithNamespace, eventredis.URL, eventnats.URL, eventkafka.URL, eventrabbitmq.URL, eventsql.URL)
 }
 
+func onEvent(f *flags, do func(context.Context, *call, event.Stream) error) action {
+	return opening(eventTarget(f), openEvent, do)
+}
+
 // recordRow prints a record: in JSON as a CloudEvent.
 func recordRow(c *call, print func(v any, cells ...any) error, r *event.Record) error {
 	var v any
@@ -96,7 +100,7 @@ func (f *flags) record() func(c *call, typ string) *event.Record {
 	f.text(&r.ContentType, "content-type", "`TYPE` of the data; application/json if it is JSON")
 	meta := f.pairs("meta", "`NAME=VALUE`: metadata; may be given several times")
 	return func(c *call, typ string) *event.Record {
-		r.Type, r.Data, r.Metadata = typ, c.data, *meta
+		r.Type, r.Data, r.Metadata = typ, c.data, meta
 		if r.Source == "" {
 			r.Source = "platform"
 		}
@@ -124,8 +128,7 @@ func eventQuery() *command {
 			f.text(&id, "id", "`ID`: that record")
 			since := f.moment("since", "`TIME`: records from then on, such as 10m or 2026-01-31")
 			until := f.moment("until", "`TIME`: records before then")
-			t := eventTarget(f)
-			return func(ctx context.Context, c *call) error {
+			return onEvent(f, func(ctx context.Context, c *call, s event.Stream) error {
 				var opts []event.QueryOption
 				for _, x := range []struct {
 					value  string
@@ -139,12 +142,8 @@ func eventQuery() *command {
 					opts = append(opts, event.Types(c.args...))
 				}
 				opts = append(opts, event.Since(*since), event.Until(*until))
-				s, err := openEvent(c, t)
-				if err != nil {
-					return err
-				}
 				return listRecords(ctx, c, s, *limit, opts)
-			}
+			})
 		},
 	}
 }
@@ -166,14 +165,9 @@ func listRecords(ctx context.Context, c *call, s event.Stream, most int, opts []
 		}
 		return out.end("no records")
 	}
-	var newest []*event.Record
-	for r, err := range s.Query(ctx, append(opts, event.Reverse(), event.Limit(l.ask))...) {
-		if err != nil {
-			return err
-		}
-		if l.next() {
-			newest = append(newest, r)
-		}
+	newest, err := collect(s.Query(ctx, append(opts, event.Reverse(), event.Limit(l.ask))...), l)
+	if err != nil {
+		return err
 	}
 	l.note()
 	for _, r := range slices.Backward(newest) {

@@ -51,12 +51,7 @@ func deadList() *command {
 			limit := f.int("limit", 100, "list `N` at the most, the newest; 0: all")
 			group := f.string("group", "", "`NAME`: those of that group")
 			since := f.moment("since", "`TIME`: of records from then on")
-			t := eventTarget(f)
-			return func(ctx context.Context, c *call) error {
-				s, err := openEvent(c, t)
-				if err != nil {
-					return err
-				}
+			return onEvent(f, func(ctx context.Context, c *call, s event.Stream) error {
 				l, err := c.limit(*limit)
 				if err != nil {
 					return err
@@ -76,7 +71,7 @@ func deadList() *command {
 				}
 				l.note()
 				return out.end("no dead letters")
-			}
+			})
 		},
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 	"strings"
+
+	"github.com/micro/go-platform/event"
 )
 
 func eventGroups() *command {
@@ -12,12 +14,7 @@ func eventGroups() *command {
 		long:     "PENDING are records that were handed out and are not acknowledged, BEHIND those that were not\nhanded out yet.",
 		examples: []string{"platform event groups", "platform event groups -o json"},
 		setup: func(f *flags) action {
-			t := eventTarget(f)
-			return func(ctx context.Context, c *call) error {
-				s, err := openEvent(c, t)
-				if err != nil {
-					return err
-				}
+			return onEvent(f, func(ctx context.Context, c *call, s event.Stream) error {
 				groups, err := s.Groups(ctx)
 				if err != nil {
 					return err
@@ -37,7 +34,7 @@ func eventGroups() *command {
 					}
 				}
 				return out.end("no groups")
-			}
+			})
 		},
 	}
 }
@@ -56,19 +53,14 @@ func eventForget() *command {
 		long:     "What a group has not read is kept for it, so a group that nobody needs should go.",
 		examples: []string{"platform event forget nothing   # exit 1"},
 		setup: func(f *flags) action {
-			t := eventTarget(f)
-			return func(ctx context.Context, c *call) error {
-				s, err := openEvent(c, t)
-				if err != nil {
-					return err
-				}
+			return onEvent(f, func(ctx context.Context, c *call, s event.Stream) error {
 				if err := s.DeleteGroup(ctx, c.args[0]); err != nil {
 					return err
 				}
 				return c.done(struct {
 					Group string `json:"group"`
 				}{c.args[0]}, "forgot %s", c.args[0])
-			}
+			})
 		},
 	}
 }

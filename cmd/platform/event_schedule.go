@@ -83,7 +83,7 @@ func scheduleSet() *command {
 			`platform event schedule set heartbeat shop.alive '{}' -every 1h`,
 		},
 		setup: func(f *flags) action {
-			every := f.duration("every", 0, "how long from one to the next")
+			every := f.duration("every", "how long from one to the next")
 			cron := f.string("cron", "", "`FIELDS`: minute, hour, day, month and day of the week, as in crontab(5)")
 			zone := f.string("zone", "UTC", "`NAME`: time zone of -cron, such as Europe/Berlin")
 			record := f.record()
@@ -118,19 +118,14 @@ func scheduleCancel() *command {
 		name: "cancel", args: "ID", min: 1, max: 1, short: "take back a record that is scheduled, or what comes again and again",
 		examples: []string{"platform event schedule cancel reminder-42", "platform event schedule cancel nothing   # exit 1"},
 		setup: func(f *flags) action {
-			t := eventTarget(f)
-			return func(ctx context.Context, c *call) error {
-				s, err := openEvent(c, t)
-				if err != nil {
-					return err
-				}
+			return onEvent(f, func(ctx context.Context, c *call, s event.Stream) error {
 				if err := s.Cancel(ctx, c.args[0]); errors.Is(err, event.ErrNotFound) {
 					return no("nothing is scheduled as %q; it may have been published", c.args[0])
 				} else if err != nil {
 					return err
 				}
 				return c.done(idJSON{c.args[0]}, "cancelled %s", c.args[0])
-			}
+			})
 		},
 	}
 }

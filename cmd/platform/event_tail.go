@@ -24,18 +24,13 @@ func eventTail() *command {
 				return err
 			})
 			limit := f.int("limit", 0, "end after `N` records; 0: Ctrl-C ends it")
-			t := eventTarget(f)
-			return func(ctx context.Context, c *call) error {
-				s, err := openEvent(c, t)
-				if err != nil {
-					return err
-				}
+			return onEvent(f, func(ctx context.Context, c *call, s event.Stream) error {
 				opts := []event.SubscribeOption{event.From(from)}
 				if len(c.args) > 0 {
 					opts = append(opts, event.Types(c.args...))
 				}
 				return tail(ctx, c, s, *limit, opts)
-			}
+			})
 		},
 	}
 }
@@ -70,7 +65,7 @@ func tail(ctx context.Context, c *call, s event.Stream, most int, opts []event.S
 		case <-tick.C:
 			err := sub.Stats().Err
 			if err != nil && !outage {
-				c.complain("%s; waiting", oneLine(err.Error()))
+				c.waiting(err)
 			}
 			outage = err != nil
 		}

@@ -49,35 +49,29 @@ func newFlags(c *call, cmd *command) *flags {
 // The functions below define a flag and return where its value will be. A word in
 // backquotes in usage stands for the value in the help.
 
-func (f *flags) string(name, def, usage string) *string {
+// defining is the set to define a flag of that name in.
+func (f *flags) defining(name string) *flag.FlagSet {
 	f.own = append(f.own, name)
-	return f.set.String(name, def, usage)
+	return f.set
+}
+
+func (f *flags) string(name, def, usage string) *string {
+	return f.defining(name).String(name, def, usage)
 }
 
 // text is a string without a default.
 func (f *flags) text(into *string, name, usage string) {
-	f.own = append(f.own, name)
-	f.set.StringVar(into, name, "", usage)
+	f.defining(name).StringVar(into, name, "", usage)
 }
 
 func (f *flags) int(name string, def int, usage string) *int {
-	f.own = append(f.own, name)
-	return f.set.Int(name, def, usage)
+	return f.defining(name).Int(name, def, usage)
 }
 
-func (f *flags) bool(name, usage string) *bool {
-	f.own = append(f.own, name)
-	return f.set.Bool(name, false, usage)
-}
+func (f *flags) bool(name, usage string) *bool { return f.defining(name).Bool(name, false, usage) }
 
-func (f *flags) duration(name string, def time.Duration, usage string) *time.Duration {
-	f.own = append(f.own, name)
-	return f.set.Duration(name, def, usage)
-}
-
-func (f *flags) durationVar(into *time.Duration, name, usage string) {
-	f.own = append(f.own, name)
-	f.set.DurationVar(into, name, 0, usage)
+func (f *flags) duration(name, usage string) *time.Duration {
+	return f.defining(name).Duration(name, 0, usage)
 }
 
 // number is an unsigned number, and whether the flag was given.
@@ -97,8 +91,7 @@ func (f *flags) number(name, usage string) *number {
 }
 
 func (f *flags) fun(name, usage string, set func(string) error) {
-	f.own = append(f.own, name)
-	f.set.Func(name, usage, set)
+	f.defining(name).Func(name, usage, set)
 }
 
 // list is a flag that may be given several times.
@@ -109,7 +102,7 @@ func (f *flags) list(name, usage string) *[]string {
 }
 
 // pairs is a flag NAME=VALUE that may be given several times.
-func (f *flags) pairs(name, usage string) *map[string]string {
+func (f *flags) pairs(name, usage string) map[string]string {
 	all := map[string]string{}
 	f.fun(name, usage, func(s string) error {
 		k, v, ok := strings.Cut(s, "=")
@@ -119,7 +112,7 @@ func (f *flags) pairs(name, usage string) *map[string]string {
 		all[k] = v
 		return nil
 	})
-	return &all
+	return all
 }
 
 // moment is a time, or how long ago it was.

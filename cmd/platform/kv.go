@@ -29,6 +29,10 @@ func openKV(c *call, t *target) (kv.KV, error) {
 	return opened(c, t, kv.New, kv.WithNamespace, kvredis.URL, kvetcd.URL, kvconsul.URL, kvnats.URL, kvsql.URL, memcached.URL)
 }
 
+func onKV(f *flags, do func(context.Context, *call, kv.KV) error) action {
+	return opening(kvTarget(f), openKV, do)
+}
+
 // value is bytes in JSON: text as it is, else base64.
 type value struct {
 	Value  *string `json:"value,omitempty"`
@@ -60,12 +64,7 @@ func kvGet() *command {
 		long:     "The value is printed as it is; -o json has its revision and when it expires, too.",
 		examples: []string{"platform kv get greeting", "platform kv get greeting -o json", "platform kv get nothing   # exit 1"},
 		setup: func(f *flags) action {
-			t := kvTarget(f)
-			return func(ctx context.Context, c *call) error {
-				store, err := openKV(c, t)
-				if err != nil {
-					return err
-				}
+			return onKV(f, func(ctx context.Context, c *call, store kv.KV) error {
 				item, err := store.Get(ctx, c.args[0], kv.Expiry())
 				switch {
 				case err != nil:
@@ -74,7 +73,7 @@ func kvGet() *command {
 					return c.json(itemOf(item))
 				}
 				return c.raw(item.Value)
-			}
+			})
 		},
 	}
 }
@@ -90,11 +89,10 @@ func kvPut() *command {
 			"platform kv put leader you -if-absent   # exit 4",
 		},
 		setup: func(f *flags) action {
-			ttl := f.duration("ttl", 0, "let it expire after `DURATION`")
+			ttl := f.duration("ttl", "let it expire after `DURATION`")
 			absent := f.bool("if-absent", "only if the key is not there")
 			revision := f.number("if-revision", "only if the key still has revision `N`; 0: is not there")
-			t := kvTarget(f)
-			return func(ctx context.Context, c *call) error {
+			return onKV(f, func(ctx context.Context, c *call, store kv.KV) error {
 				var opts []kv.PutOption
 				if *ttl != 0 {
 					opts = append(opts, kv.TTL(*ttl))
@@ -105,16 +103,12 @@ func kvPut() *command {
 				if revision.given {
 					opts = append(opts, kv.IfRevision(kv.Revision(revision.value)))
 				}
-				store, err := openKV(c, t)
-				if err != nil {
-					return err
-				}
 				r, err := store.Put(ctx, c.args[0], c.data, opts...)
 				if err != nil {
 					return err
 				}
 				return c.done(keyJSON{c.args[0], uint64(r)}, "put %s, %s, revision %d", c.args[0], size(len(c.data)), r)
-			}
+			})
 		},
 	}
 }
@@ -129,7 +123,7 @@ func kvAdd() *command {
 		name: "add", args: "KEY N", min: 2, max: 2, short: "add to the number at a key, and print the sum",
 		examples: []string{"platform kv add visits 1", "platform kv add visits -1"},
 		setup: func(f *flags) action {
-			ttl := f.duration("ttl", 0, "let a counter that this makes expire after `DURATION`")
+			ttl := f.duration("ttl", "let a counter that this makes expire after `DURATION`")
 			t := kvTarget(f)
 			return func(ctx context.Context, c *call) error {
 				n, err := strconv.ParseInt(c.args[1], 10, 64)

@@ -14,12 +14,7 @@ func kvList() *command {
 			limit := f.int("limit", 1000, "list `N` at the most; 0: all")
 			after := f.string("after", "", "begin behind `KEY`")
 			keys := f.bool("keys", "leave out the values")
-			t := kvTarget(f)
-			return func(ctx context.Context, c *call) error {
-				store, err := openKV(c, t)
-				if err != nil {
-					return err
-				}
+			return onKV(f, func(ctx context.Context, c *call, store kv.KV) error {
 				var opts []kv.ListOption
 				if *after != "" {
 					opts = append(opts, kv.After(*after))
@@ -47,12 +42,8 @@ func kvList() *command {
 						return err
 					}
 				}
-				if err := out.end("no keys"); err != nil {
-					return err
-				}
-				l.note()
-				return nil
-			}
+				return l.end(out, "no keys")
+			})
 		},
 	}
 }
@@ -71,12 +62,7 @@ func kvWatch() *command {
 		examples: []string{"platform kv watch", "platform kv watch session/ -changes -o json"},
 		setup: func(f *flags) action {
 			changes := f.bool("changes", "leave out what is there at first")
-			t := kvTarget(f)
-			return func(ctx context.Context, c *call) error {
-				store, err := openKV(c, t)
-				if err != nil {
-					return err
-				}
+			return onKV(f, func(ctx context.Context, c *call, store kv.KV) error {
 				synced := false
 				for e, err := range store.Watch(ctx, c.arg(0)) {
 					switch {
@@ -85,7 +71,7 @@ func kvWatch() *command {
 					case err != nil && codeOf(err) != exitUnavailable:
 						return err
 					case err != nil:
-						c.complain("%s; waiting", oneLine(err.Error()))
+						c.waiting(err)
 					case e.Kind == kv.EventSynced:
 						synced = true
 						if *changes {
@@ -98,7 +84,7 @@ func kvWatch() *command {
 					}
 				}
 				return ended(ctx)
-			}
+			})
 		},
 	}
 }

@@ -27,6 +27,15 @@ func (l *limit) next() bool {
 	return l.most == 0 || l.seen <= l.most
 }
 
+// end ends a list, and says whether there are more.
+func (l *limit) end(out *table, none string) error {
+	if err := out.end("%s", none); err != nil {
+		return err
+	}
+	l.note()
+	return nil
+}
+
 // note says that there are more.
 func (l *limit) note() {
 	if l.most > 0 && l.seen > l.most {
@@ -41,6 +50,9 @@ func (c *call) arg(i int) string {
 	}
 	return ""
 }
+
+// waiting says why what is followed says nothing for the time being.
+func (c *call) waiting(err error) { c.complain("%s; waiting", oneLine(err.Error())) }
 
 // ended is the result of what has followed something until now: Ctrl-C is no
 // failure.

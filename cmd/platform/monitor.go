@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
@@ -77,7 +78,8 @@ func clusterStatus(ctx context.Context, c *call, t, registry *target) error {
 	if err != nil {
 		return err
 	}
-	watched := &reader{KV: store, synced: make(chan struct{})}
+	synced := make(chan struct{})
+	watched := &reader{KV: store, ready: sync.OnceFunc(func() { close(synced) })}
 	opts := []monitor.Option{monitorkv.Backend(watched), monitor.WithService(observer)}
 	if *registry.url != "" || c.env(variable(registry.noun)) != "" {
 		d, err := openDiscovery(c, registry)
@@ -92,7 +94,7 @@ func clusterStatus(ctx context.Context, c *call, t, registry *target) error {
 	}
 	c.closesWithin(mo.Close)
 	select {
-	case <-watched.synced:
+	case <-synced:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -111,7 +113,8 @@ func clusterStatus(ctx context.Context, c *call, t, registry *target) error {
 		if v.Expected >= 0 {
 			expected = v.Expected
 		}
-		if err := out.row(viewOf(v), service, stateCell(v.Verdict), v.Pass, v.Warn, v.Fail, expected, strings.Join(v.Reasons, "; ")); err != nil {
+		row := viewJSON{v.Service, v.Verdict, v.Reasons, v.Expected, v.Pass, v.Warn, v.Fail, v.Unknown}
+		if err := out.row(row, service, stateCell(v.Verdict), v.Pass, v.Warn, v.Fail, expected, strings.Join(v.Reasons, "; ")); err != nil {
 			return err
 		}
 	}
@@ -144,10 +147,6 @@ type viewJSON struct {
 	Warn     int           `json:"warn"`
 	Fail     int           `json:"fail"`
 	Unknown  int           `json:"unknown"`
-}
-
-func viewOf(v monitor.View) viewJSON {
-	return viewJSON{v.Service, v.Verdict, v.Reasons, v.Expected, v.Pass, v.Warn, v.Fail, v.Unknown}
 }
 
 type memberJSON struct {
@@ -195,8 +194,7 @@ func serviceStatus(c *call, v monitor.View) error {
 // reader is a store that takes no writes, and says when all that is there was read.
 type reader struct {
 	kv.KV
-	synced chan struct{}
-	done   bool
+	ready func()
 }
 
 // Put writes nothing: who looks at the cluster is no member of it.
@@ -204,7 +202,6 @@ func (r *reader) Put(context.Context, string, []byte, ...kv.PutOption) (kv.Revis
 	return 0, nil
 }
 
-// Watch is called by one goroutine.
 func (r *reader) Watch(ctx context.Context, prefix string) iter.Seq2[kv.Event, error] {
 	return func(yield func(kv.Event, error) bool) {
 		for e, err := range r.KV.Watch(ctx, prefix) {
@@ -218,7 +215,7 @@ func (r *reader) Watch(ctx context.Context, prefix string) iter.Seq2[kv.Event, e
 	}
 }
 
-// List is called by the same goroutine, of stores that can't watch.
+// List is called of stores that can't watch.
 func (r *reader) List(ctx context.Context, prefix string, opts ...kv.ListOption) iter.Seq2[kv.Item, error] {
 	return func(yield func(kv.Item, error) bool) {
 		for item, err := range r.KV.List(ctx, prefix, opts...) {
@@ -227,12 +224,5 @@ func (r *reader) List(ctx context.Context, prefix string, opts ...kv.ListOption)
 			}
 		}
 		r.ready()
-	}
-}
-
-func (r *reader) ready() {
-	if !r.done {
-		r.done = true
-		close(r.synced)
 	}
 }

@@ -54,8 +54,8 @@ func routerExplain() *command {
 				}
 				c.closesWithin(ro.Close)
 				var call []router.SelectOption
-				if len(*labels) > 0 {
-					call = append(call, router.Labels(*labels))
+				if len(labels) > 0 {
+					call = append(call, router.Labels(labels))
 				}
 				if *key != "" {
 					call = append(call, router.Key(*key))

@@ -36,18 +36,13 @@ func syncLeader() *command {
 		name: "leader", args: "ID", min: 1, max: 1, short: "print who leads an election",
 		examples: []string{"platform sync leader scheduler", "platform sync leader nothing   # exit 1"},
 		setup: func(f *flags) action {
-			t := syncTarget(f)
-			return func(ctx context.Context, c *call) error {
-				l, err := election(c, t)
-				if err != nil {
-					return err
-				}
+			return opening(syncTarget(f), election, func(ctx context.Context, c *call, l sync.Leader) error {
 				who, err := l.Leader(ctx)
 				if err != nil {
 					return err
 				}
 				return c.done(leaderJSON{c.args[0], who.Owner, who.Token}, "%s", who.Owner)
-			}
+			})
 		},
 	}
 }
@@ -71,12 +66,7 @@ func syncWatch() *command {
 		name: "watch", args: "ID", min: 1, max: 1, follows: true, short: "print who leads an election and every change, until Ctrl-C",
 		examples: []string{"platform sync watch scheduler"},
 		setup: func(f *flags) action {
-			t := syncTarget(f)
-			return func(ctx context.Context, c *call) error {
-				l, err := election(c, t)
-				if err != nil {
-					return err
-				}
+			return opening(syncTarget(f), election, func(ctx context.Context, c *call, l sync.Leader) error {
 				for who, err := range l.Watch(ctx) {
 					switch {
 					case ctx.Err() != nil:
@@ -84,7 +74,7 @@ func syncWatch() *command {
 					case err != nil && codeOf(err) != exitUnavailable:
 						return err
 					case err != nil:
-						c.complain("%s; waiting", oneLine(err.Error()))
+						c.waiting(err)
 						continue
 					}
 					name := painted{green, who.Owner}
@@ -96,7 +86,7 @@ func syncWatch() *command {
 					}
 				}
 				return ended(ctx)
-			}
+			})
 		},
 	}
 }

@@ -21,9 +21,9 @@ func syncLock() *command {
 			"platform sync lock nightly -wait 1m -- echo mine",
 		},
 		setup: func(f *flags) action {
-			wait := f.duration("wait", 0, "give up after `DURATION`, with exit code 4; 0: never")
+			wait := f.duration("wait", "give up after `DURATION`, with exit code 4; 0: never")
 			try := f.bool("try", "do not wait at all")
-			ttl := f.duration("ttl", 0, "how long it stays locked if this machine dies; 0: the default of sync")
+			ttl := f.duration("ttl", "how long it stays locked if this machine dies; 0: the default of sync")
 			owner := f.string("owner", "", "`NAME`: who holds it, for others to see; this host and process if none is given")
 			t := syncTarget(f)
 			return func(ctx context.Context, c *call) error {
@@ -77,8 +77,8 @@ func runLocked(ctx context.Context, c *call, lock sync.Lock) error {
 	} else if err != nil {
 		c.complain("%s", oneLine(err.Error()))
 	}
-	var exit *exec.ExitError
-	if errors.As(failed, &exit) {
+	exit, ok := errors.AsType[*exec.ExitError](failed)
+	if ok {
 		return &failure{code: exitOf(exit)}
 	}
 	return failed

@@ -67,8 +67,8 @@ func traceFind() *command {
 			var q trace.Query
 			f.text(&q.Service, "service", "`NAME`: that service takes part")
 			f.text(&q.Name, "name", "`NAME` of a span")
-			f.durationVar(&q.MinDuration, "min", "a span takes `DURATION` or longer")
-			f.durationVar(&q.MaxDuration, "max", "a span takes `DURATION` or less")
+			shortest := f.duration("min", "a span takes `DURATION` or longer")
+			longest := f.duration("max", "a span takes `DURATION` or less")
 			errs := f.bool("errors", "a span has failed")
 			tags := f.pairs("tag", "`NAME=VALUE` of a span; may be given several times")
 			since := f.moment("since", "`TIME`: from then on, such as 10m; the last day if none is given")
@@ -79,7 +79,8 @@ func traceFind() *command {
 				if *limit < 1 {
 					return badUse("-limit %d: want 1 or more", *limit)
 				}
-				q.Errors, q.Tags, q.Since, q.Until, q.Limit = *errs, *tags, *since, *until, *limit
+				q.MinDuration, q.MaxDuration, q.Since, q.Until = *shortest, *longest, *since, *until
+				q.Errors, q.Tags, q.Limit = *errs, tags, *limit
 				tr, err := openTrace(c, t)
 				if err != nil {
 					return err
