@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/micro/go-platform/internal/conn"
 )
 
 const pageLogin = "User and password are in the URL, or a\ntoken is in PLATFORM_PAGE_TOKEN."
@@ -26,10 +28,12 @@ func (c *call) ask(ctx context.Context, address, path string, into any) error {
 	if err != nil {
 		return badUse("%q is no URL with http or https", redact(address))
 	}
+	client := http.DefaultClient
 	if token := c.env("PLATFORM_PAGE_TOKEN"); token != "" && u.User == nil {
 		req.Header.Set("Authorization", "Bearer "+token)
+		client = &http.Client{CheckRedirect: conn.SameOrigin}
 	}
-	rsp, err := http.DefaultClient.Do(req)
+	rsp, err := client.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
 			return err

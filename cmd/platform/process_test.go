@@ -136,6 +136,36 @@ func TestSyncHolds(t *testing.T) {
 	})
 }
 
+// A token goes to the page that it was given for, and not to where that page sends.
+func TestTokensOfPagesGoNowhereElse(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 10)
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Header.Get("Authorization")
+		w.Write([]byte("[]"))
+	}))
+	defer other.Close()
+	mux := http.NewServeMux()
+	mux.Handle("/elsewhere/", http.RedirectHandler(other.URL, http.StatusFound))
+	mux.Handle("/moved/api/locks", http.RedirectHandler("/api/locks", http.StatusFound))
+	mux.HandleFunc("/api/locks", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			http.Error(w, "", http.StatusForbidden)
+		}
+		w.Write([]byte("[]"))
+	})
+	page := httptest.NewServer(mux)
+	defer page.Close()
+	newShell(t).steps([]step{
+		{"PLATFORM_PAGE_TOKEN=secret platform sync holds " + page.URL + "/elsewhere", "", "platform: …another scheme or host\n", 3},
+		{"PLATFORM_PAGE_TOKEN=secret platform sync holds " + page.URL + "/moved", "", "", 0},
+		{"platform sync holds " + page.URL + "/elsewhere", "", "", 0},
+	})
+	if token := <-asked; token != "" || len(asked) > 0 {
+		t.Errorf("another server was asked with %q, and %d more times; want it asked once, without a token", token, len(asked))
+	}
+}
+
 // traced reports a trace of two spans, the second of which fails, and returns when
 // the server has it.
 func traced(t *testing.T, url, service string) {
