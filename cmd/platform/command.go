@@ -77,6 +77,9 @@ func execute(ctx context.Context, io streams, cmd *command, path, rest []string)
 	if len(words) < cmd.min || cmd.max >= 0 && len(words) > cmd.max {
 		return badUse("usage: platform %s %s", strings.Join(path, " "), cmd.args)
 	}
+	if f.most != nil && *f.most < 0 {
+		return badUse("-limit %d: want 0 or more", *f.most)
+	}
 	c.args = words
 	if cmd.reads {
 		c.data, err = c.input(ctx, cmd.max-1)

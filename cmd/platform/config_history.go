@@ -21,16 +21,13 @@ func configHistory() *command {
 		name: "history", args: "DOCUMENT", min: 1, max: 1, short: "list the versions: who changed what, when and why",
 		examples: []string{"platform config history shop/prod", "platform config history shop/prod -path server -since 24h"},
 		setup: func(f *flags) action {
-			limit := f.int("limit", 50, "list `N` at the most, the newest; 0: all")
+			limit := f.limit(50, "list `N` at the most, the newest; 0: all")
 			path := f.string("path", "", "`PATH`: changes there alone")
 			by := f.string("by", "", "`NAME`: changes by that author alone")
 			since := f.moment("since", "`TIME`: changes from then on, such as 24h or 2026-01-31")
 			until := f.moment("until", "`TIME`: changes before then")
 			return onStore(f, func(ctx context.Context, c *call, st store.Store) error {
-				l, err := c.limit(*limit)
-				if err != nil {
-					return err
-				}
+				l := c.limit(*limit)
 				out := c.table("VERSION", "TIME", "AUTHOR", "ACTION", "PATH", "COMMENT")
 				q := store.Query{Namespace: c.args[0], Author: *by, Path: *path, Since: *since, Until: *until, Limit: l.ask}
 				for v, err := range st.History(ctx, q) {

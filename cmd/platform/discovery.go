@@ -32,12 +32,9 @@ func discoveryList() *command {
 		name: "list", args: "[SERVICE]", max: 1, short: "list the services, or the instances of one",
 		examples: []string{"platform discovery list", "platform discovery list orders", "platform discovery list orders -o json", "platform discovery list nothing   # exit 1"},
 		setup: func(f *flags) action {
-			limit := f.int("limit", 200, "list `N` at the most; 0: all")
+			limit := f.limit(200, "list `N` at the most; 0: all")
 			return onDiscovery(f, func(ctx context.Context, c *call, d discovery.Discovery) error {
-				l, err := c.limit(*limit)
-				if err != nil {
-					return err
-				}
+				l := c.limit(*limit)
 				if len(c.args) == 0 {
 					return listServices(ctx, c, d, l)
 				}

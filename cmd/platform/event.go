@@ -121,7 +121,7 @@ func eventQuery() *command {
 		examples: []string{"platform event query", "platform event query 'order.*' -since 1h -limit 20", "platform event query -subject order/42 -o json"},
 		setup: func(f *flags) action {
 			var id, subject, source, root string
-			limit := f.int("limit", 100, "list `N` at the most, the newest; 0: all")
+			limit := f.limit(100, "list `N` at the most, the newest; 0: all")
 			f.text(&subject, "subject", "`TEXT`: records about that subject")
 			f.text(&source, "source", "`TEXT`: records of that source")
 			f.text(&root, "root", "`ID`: records of that story")
@@ -149,10 +149,7 @@ func eventQuery() *command {
 }
 
 func listRecords(ctx context.Context, c *call, s event.Stream, most int, opts []event.QueryOption) error {
-	l, err := c.limit(most)
-	if err != nil {
-		return err
-	}
+	l := c.limit(most)
 	out := c.table("TIME", "ID", "TYPE", "SUBJECT", "DATA")
 	if l.most == 0 {
 		for r, err := range s.Query(ctx, opts...) {

@@ -48,14 +48,11 @@ func deadList() *command {
 		name: "list", short: "list dead letters, the newest at the end",
 		examples: []string{"platform event dead list", "platform event dead list -group mailer -since 24h -o json"},
 		setup: func(f *flags) action {
-			limit := f.int("limit", 100, "list `N` at the most, the newest; 0: all")
+			limit := f.limit(100, "list `N` at the most, the newest; 0: all")
 			group := f.string("group", "", "`NAME`: those of that group")
 			since := f.moment("since", "`TIME`: of records from then on")
 			return onEvent(f, func(ctx context.Context, c *call, s event.Stream) error {
-				l, err := c.limit(*limit)
-				if err != nil {
-					return err
-				}
+				l := c.limit(*limit)
 				found, err := collect(letters(ctx, s, *group, *since, event.Reverse()), l)
 				if err != nil {
 					return err

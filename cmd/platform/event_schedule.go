@@ -30,17 +30,9 @@ func scheduleList() *command {
 		name: "list", short: "list what is scheduled, the earliest first",
 		examples: []string{"platform event schedule list", "platform event schedule list -limit 0 -o json"},
 		setup: func(f *flags) action {
-			limit := f.int("limit", 100, "list `N` at the most; 0: all")
-			t := eventTarget(f)
-			return func(ctx context.Context, c *call) error {
-				l, err := c.limit(*limit)
-				if err != nil {
-					return err
-				}
-				s, err := openEvent(c, t)
-				if err != nil {
-					return err
-				}
+			limit := f.limit(100, "list `N` at the most; 0: all")
+			return onEvent(f, func(ctx context.Context, c *call, s event.Stream) error {
+				l := c.limit(*limit)
 				out := c.table("DUE", "ID", "AGAIN", "TYPE", "SUBJECT")
 				for e, err := range s.Scheduled(ctx) {
 					if err != nil {
@@ -55,7 +47,7 @@ func scheduleList() *command {
 				}
 				l.note()
 				return out.end("nothing is scheduled")
-			}
+			})
 		},
 	}
 }

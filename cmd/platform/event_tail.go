@@ -23,7 +23,7 @@ func eventTail() *command {
 				from = event.At(at)
 				return err
 			})
-			limit := f.int("limit", 0, "end after `N` records; 0: Ctrl-C ends it")
+			limit := f.limit(0, "end after `N` records; 0: Ctrl-C ends it")
 			return onEvent(f, func(ctx context.Context, c *call, s event.Stream) error {
 				opts := []event.SubscribeOption{event.From(from)}
 				if len(c.args) > 0 {

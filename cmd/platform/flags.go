@@ -18,6 +18,7 @@ type flags struct {
 	env     map[string]string // by name: the variable that stands for the flag
 	help    bool
 	timeout time.Duration
+	most    *int // the value of -limit; nil: there is none
 }
 
 func newFlags(c *call, cmd *command) *flags {

@@ -11,7 +11,7 @@ func kvList() *command {
 		name: "list", args: "[PREFIX]", max: 1, short: "list keys and values, by key",
 		examples: []string{"platform kv list", "platform kv list session/ -keys", "platform kv list -o json | head -1"},
 		setup: func(f *flags) action {
-			limit := f.int("limit", 1000, "list `N` at the most; 0: all")
+			limit := f.limit(1000, "list `N` at the most; 0: all")
 			after := f.string("after", "", "begin behind `KEY`")
 			keys := f.bool("keys", "leave out the values")
 			return onKV(f, func(ctx context.Context, c *call, store kv.KV) error {
@@ -19,10 +19,7 @@ func kvList() *command {
 				if *after != "" {
 					opts = append(opts, kv.After(*after))
 				}
-				l, err := c.limit(*limit)
-				if err != nil {
-					return err
-				}
+				l := c.limit(*limit)
 				if l.ask > 0 {
 					opts = append(opts, kv.Limit(l.ask))
 				}

@@ -10,15 +10,18 @@ type limit struct {
 	seen int
 }
 
-func (c *call) limit(most int) (*limit, error) {
-	if most < 0 {
-		return nil, badUse("-limit %d: want 0 or more", most)
-	}
+// limit is the flag of how many are listed at the most. 0 is all.
+func (f *flags) limit(def int, usage string) *int {
+	f.most = f.int("limit", def, usage)
+	return f.most
+}
+
+func (c *call) limit(most int) *limit {
 	l := &limit{c: c, most: most}
 	if most > 0 {
 		l.ask = most + 1
 	}
-	return l, nil
+	return l
 }
 
 // next reports whether one more is to be listed.

@@ -36,6 +36,7 @@ func TestBadUseSaysWhatWouldBeRight(t *testing.T) {
 		{"platform kv get a -timeout soon", "", "platform: -timeout \"soon\": want a duration such as 30s or 5m\n", 2},
 		{"platform kv list -limit x", "", "platform: -limit \"x\": want a whole number\n", 2},
 		{"platform kv list -kv sqlite:x.db -limit -1", "", "platform: -limit -1: want 0 or more\n", 2},
+		{"platform event tail -event redis://127.0.0.1:1 -limit -1", "", "platform: -limit -1: want 0 or more\n", 2},
 		{"platform kv put a b -if-revision -1", "", "platform: -if-revision \"-1\": want a whole number, 0 or more\n", 2},
 		{"platform kv get a", "", "platform: no address: give -kv or set PLATFORM_KV; see \"platform help addresses\"\n", 2},
 		{"platform kv get a -kv memory:", "", "platform: -kv memory: lives and ends in the process that has it; name a server\n", 2},
