@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"iter"
 	"slices"
 
 	"github.com/micro/go-platform/event"
@@ -151,26 +152,45 @@ func eventQuery() *command {
 func listRecords(ctx context.Context, c *call, s event.Stream, most int, opts []event.QueryOption) error {
 	l := c.limit(most)
 	out := c.table("TIME", "ID", "TYPE", "SUBJECT", "DATA")
-	if l.most == 0 {
-		for r, err := range s.Query(ctx, opts...) {
-			if err != nil {
-				return err
-			}
-			if err := recordRow(c, out.row, r); err != nil {
-				return err
-			}
+	if l.ask > 0 {
+		opts = append(opts, event.Limit(l.ask))
+	}
+	query := func(more ...event.QueryOption) records { return s.Query(ctx, append(opts, more...)...) }
+	for r, err := range newest(l, query) {
+		if err != nil {
+			return err
 		}
-		return out.end("no records")
-	}
-	newest, err := collect(s.Query(ctx, append(opts, event.Reverse(), event.Limit(l.ask))...), l)
-	if err != nil {
-		return err
-	}
-	l.note()
-	for _, r := range slices.Backward(newest) {
 		if err := recordRow(c, out.row, r); err != nil {
 			return err
 		}
 	}
 	return out.end("no records")
+}
+
+type records = iter.Seq2[*event.Record, error]
+
+// newest yields what a limit lets through of a query, the newest at the end.
+func newest(l *limit, query func(...event.QueryOption) records) records {
+	if l.most == 0 {
+		return query()
+	}
+	return func(yield func(*event.Record, error) bool) {
+		var found []*event.Record
+		for r, err := range query(event.Reverse()) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !l.next() {
+				break
+			}
+			found = append(found, r)
+		}
+		l.note()
+		for _, r := range slices.Backward(found) {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
 }

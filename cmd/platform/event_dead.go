@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"iter"
-	"slices"
 	"strconv"
 	"time"
 
@@ -19,7 +17,7 @@ func eventDead() *command {
 }
 
 // letters yields the dead letters of a group, or of all, as they came.
-func letters(ctx context.Context, s event.Stream, group string, since time.Time, opts ...event.QueryOption) iter.Seq2[*event.Record, error] {
+func letters(ctx context.Context, s event.Stream, group string, since time.Time, opts ...event.QueryOption) records {
 	return func(yield func(*event.Record, error) bool) {
 		for r, err := range s.Query(ctx, append(opts, event.Types("dead.**"), event.Since(since))...) {
 			if err == nil && (r.Metadata[event.DeadType] == "" || group != "" && r.Metadata[event.DeadGroup] != group) {
@@ -52,13 +50,12 @@ func deadList() *command {
 			group := f.string("group", "", "`NAME`: those of that group")
 			since := f.moment("since", "`TIME`: of records from then on")
 			return onEvent(f, func(ctx context.Context, c *call, s event.Stream) error {
-				l := c.limit(*limit)
-				found, err := collect(letters(ctx, s, *group, *since, event.Reverse()), l)
-				if err != nil {
-					return err
-				}
 				out := c.table("TIME", "ID", "GROUP", "TYPE", "ATTEMPTS", "ERROR")
-				for _, r := range slices.Backward(found) {
+				query := func(more ...event.QueryOption) records { return letters(ctx, s, *group, *since, more...) }
+				for r, err := range newest(c.limit(*limit), query) {
+					if err != nil {
+						return err
+					}
 					m := r.Metadata
 					attempts, _ := strconv.Atoi(m[event.DeadAttempts])
 					v := letterJSON{r.ID, r.Time.UTC(), m[event.DeadGroup], m[event.DeadID], m[event.DeadType], r.Subject, attempts, m[event.DeadError]}
@@ -66,25 +63,10 @@ func deadList() *command {
 						return err
 					}
 				}
-				l.note()
 				return out.end("no dead letters")
 			})
 		},
 	}
-}
-
-// collect returns what a limit lets through.
-func collect(all iter.Seq2[*event.Record, error], l *limit) (found []*event.Record, err error) {
-	for r, err := range all {
-		if err != nil {
-			return nil, err
-		}
-		if !l.next() {
-			break
-		}
-		found = append(found, r)
-	}
-	return found, nil
 }
 
 func deadPublish() *command {
