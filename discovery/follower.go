@@ -178,7 +178,7 @@ func (fo *follower) reached(ok bool, why error) {
 	fo.cut = !ok
 	if ok {
 		if fo.f.cut.Add(-1) == 0 {
-			fo.f.log.Info("discovery: the registry is back", "backend", fo.f.backend)
+			fo.f.log.Info("discovery: the registry is back", "backend", fo.f.backend.Name)
 		}
 		return
 	}

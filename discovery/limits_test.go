@@ -325,7 +325,7 @@ func TestTheLogOfAnOutage(t *testing.T) {
 		time.Sleep(time.Minute)
 		f.give()
 		time.Sleep(time.Minute)
-		for text, want := range map[string]int{"the registry is unavailable": 2, "the registry is back": 2, "heartbeat failed": 2} {
+		for text, want := range map[string]int{"the registry is unavailable": 2, "the registry is back\" backend=faulty\n": 2, "heartbeat failed": 2} {
 			if got := lines.times(text); got != want {
 				t.Errorf("after the second: %q is %d times in the log, want %d", text, got, want)
 			}
