@@ -1,7 +1,6 @@
 package discovery
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 
@@ -78,5 +77,3 @@ func reachable(a net.Addr, v4 bool) (netip.Addr, bool) {
 	ip = ip.Unmap()
 	return ip, ok && ip.IsGlobalUnicast() && ip.Is4() == v4
 }
-
-var errUnspecified = errors.New("an unspecified host, with which others would dial themselves")

@@ -64,13 +64,7 @@ func WithNamespace(name string) Option {
 // after one another. The default is 15 s; the least is 1 s, and a backend may
 // round up.
 func WithTTL(d time.Duration) Option {
-	return func(o *options) error {
-		if err := validTTL(d); err != nil {
-			return err
-		}
-		o.ttl = d
-		return nil
-	}
+	return func(o *options) error { return fronts.AtLeast("TTL", d, minTTL, &o.ttl) }
 }
 
 // WithDialTimeout bounds how long New waits for the backend's first answer.
@@ -156,13 +150,7 @@ type registerOptions struct {
 // TTL sets how long the instance stays after its last heartbeat, at least 1 s.
 // The default is WithTTL's.
 func TTL(d time.Duration) RegisterOption {
-	return func(o *registerOptions) error {
-		if err := validTTL(d); err != nil {
-			return err
-		}
-		o.ttl = d
-		return nil
-	}
+	return func(o *registerOptions) error { return fronts.AtLeast("TTL", d, minTTL, &o.ttl) }
 }
 
 // NoHeartbeat registers for one TTL. Each Update renews it; nothing else

@@ -27,18 +27,11 @@ func validName(what, name string) error {
 	if len(name) > maxName {
 		return fmt.Errorf("%s of %d bytes, at most %d", what, len(name), maxName)
 	}
-	for i := 0; i < len(name); i++ {
+	for i := range len(name) {
 		c := name[i]
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._:@+", c) >= 0) {
 			return fmt.Errorf("%s %q: want letters, digits and -._:@+", what, name)
 		}
-	}
-	return nil
-}
-
-func validTTL(d time.Duration) error {
-	if d < minTTL {
-		return fmt.Errorf("TTL %v, want at least %v", d, minTTL)
 	}
 	return nil
 }
@@ -56,7 +49,7 @@ func validInstance(in *Instance) error {
 		return fmt.Errorf("instance address %q: want host:port", in.Address)
 	}
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap().IsUnspecified() {
-		return fmt.Errorf("instance address %q: %w", in.Address, errUnspecified)
+		return fmt.Errorf("instance address %q: an unspecified host, with which others would dial themselves", in.Address)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 		return fmt.Errorf("instance address %q: want a port from 1 to 65535", in.Address)

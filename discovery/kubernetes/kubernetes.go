@@ -11,6 +11,7 @@ import (
 	shared "github.com/micro/go-platform/internal/conn"
 	conn "github.com/micro/go-platform/internal/conn/kubernetes"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures Backend and On.
@@ -76,13 +77,7 @@ func WithServiceLabels() Option {
 // WithPoll sets how often the API server is asked for a sign of life while
 // nothing happens, at least 1 s. The default is 15 s.
 func WithPoll(d time.Duration) Option {
-	return func(o *options) error {
-		if d < time.Second {
-			return fault.Markf(fault.Invalid, "poll period %v, want at least 1s", d)
-		}
-		o.poll = d
-		return nil
-	}
+	return func(o *options) error { return fronts.AtLeast("poll period", d, time.Second, &o.poll) }
 }
 
 // Backend makes discovery.New use the API server at addr, over an engine of its

@@ -2,13 +2,13 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
 	engine "github.com/micro/go-platform/engine/redis"
 	shared "github.com/micro/go-platform/internal/conn"
 	conn "github.com/micro/go-platform/internal/conn/redis"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures Backend and On.
@@ -19,13 +19,7 @@ type options struct{ poll time.Duration }
 // WithPoll sets how often a service is read while nothing happens, at least
 // 1 s. The default is 15 s.
 func WithPoll(d time.Duration) Option {
-	return func(o *options) error {
-		if d < time.Second {
-			return fmt.Errorf("poll period %v, want at least 1s", d)
-		}
-		o.poll = d
-		return nil
-	}
+	return func(o *options) error { return fronts.AtLeast("poll period", d, time.Second, &o.poll) }
 }
 
 // Backend makes discovery.New use the Redis at addr, over an engine of its own:

@@ -66,6 +66,15 @@ func Positive(what string, d time.Duration, to *time.Duration) error {
 	return nil
 }
 
+// AtLeast sets to to a duration that must not be shorter than least.
+func AtLeast(what string, d, least time.Duration, to *time.Duration) error {
+	if d < least {
+		return fault.Markf(fault.Invalid, "%s %v, want at least %v", what, d, least)
+	}
+	*to = d
+	return nil
+}
+
 // Logger sets to to l, which must not be nil.
 func Logger(l *slog.Logger, to **slog.Logger) error {
 	if l == nil {
