@@ -61,13 +61,14 @@ func (c *contact) silence(now time.Time) (from, until time.Time, lasts bool) {
 func (c *contact) follow(now time.Time, ttl time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before := c.ttl
+	c.ttl = shorter(before, ttl)
 	switch {
-	case ttl == 0 || c.ttl > 0 && c.ttl <= ttl:
+	case c.ttl == before:
 		return
-	case c.ttl == 0:
+	case before == 0:
 		c.last = now // nobody has asked before
 	}
-	c.ttl = ttl
 	select {
 	case c.woken <- struct{}{}:
 	default:
@@ -102,20 +103,16 @@ func (f *front) keepContact(ctx context.Context) {
 			wait = time.Hour
 		}
 		if wait > 0 {
-			timer := time.NewTimer(wait)
 			select {
-			case <-timer.C:
+			case <-time.After(wait):
 			case <-f.contact.woken:
 			case <-ctx.Done():
 			}
-			timer.Stop()
 			continue
 		}
 		shortest := time.Duration(0)
 		for _, fo := range *f.followers.Load() {
-			if ttl := time.Duration(fo.shortest.Load()); ttl > 0 && (shortest == 0 || ttl < shortest) {
-				shortest = ttl
-			}
+			shortest = shorter(shortest, time.Duration(fo.shortest.Load()))
 		}
 		f.contact.only(shortest)
 		if shortest == 0 {

@@ -17,9 +17,9 @@
 // # Backends
 //
 // In this package: a registry in memory, private or shared by Memory. In
-// folders below: consul, etcd, redis and sql; relay, which reads from a process
-// that serves its own snapshots; static and dns, which only read. Without one,
-// New makes a private memory registry.
+// folders below: consul, etcd, redis, sql and kubernetes; relay, which reads from
+// a process that serves its own snapshots; static and dns, which only read.
+// Without one, New makes a private memory registry.
 //
 // # Semantics
 //

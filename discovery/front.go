@@ -227,17 +227,16 @@ func (f *front) Close() error {
 		left := slices.Collect(maps.Values(f.registrations))
 		f.mu.Unlock()
 		err := f.deregisterAll(left)
-		f.closeErr = errors.Join(err, f.wrapClose(f.life.Close(func() error {
+		closed := f.life.Close(func() error {
 			f.mu.Lock()
 			f.followers.Store(&map[string]*follower{})
 			f.mu.Unlock()
 			return f.driver.Close()
-		})))
+		})
+		f.closeErr = errors.Join(err, fault.Wrap(f.scope, "close", "", closed))
 	})
 	return f.closeErr
 }
-
-func (f *front) wrapClose(err error) error { return fault.Wrap(f.scope, "close", "", err) }
 
 // deregisterAll removes what is still registered, a few at a time, within one
 // timeout for all of it.

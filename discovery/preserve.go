@@ -115,15 +115,19 @@ func (k *keeper) horizon() time.Duration {
 func (k *keeper) shortest() time.Duration {
 	shortest := time.Duration(0)
 	for _, ttl := range k.ttls {
-		if ttl <= 0 {
-			continue
-		}
-		ttl = max(ttl, minTTL)
-		if shortest == 0 || ttl < shortest {
-			shortest = ttl
+		if ttl > 0 {
+			shortest = shorter(shortest, max(ttl, minTTL))
 		}
 	}
 	return shortest
+}
+
+// shorter returns the shorter of two TTLs of which 0 is none.
+func shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // longest is the longest TTL of the instances.

@@ -157,7 +157,6 @@ func (r *registration) registerOnce(ctx context.Context, replace bool) error {
 		}
 		kind = fault.UnknownOutcome
 	}
-	r.f.release(r)
 	if kind == fault.UnknownOutcome {
 		r.f.life.Go(func(ctx context.Context) {
 			ctx, cancel := context.WithTimeout(ctx, r.f.timeout)
@@ -182,14 +181,11 @@ func (r *registration) run(ctx context.Context) {
 		if failures > 0 {
 			wait = retry.Wait(failures - 1)
 		}
-		timer := time.NewTimer(wait)
 		select {
-		case <-timer.C:
+		case <-time.After(wait):
 		case <-r.stop:
-			timer.Stop()
 			return
 		case <-ctx.Done():
-			timer.Stop()
 			return
 		}
 		err := r.heartbeat(ctx)

@@ -1,6 +1,9 @@
 package discovery
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Subset returns the snapshot with at most size of its instances: those that
 // rank highest for this client by rendezvous hashing (Thaler and Ravishankar,
@@ -10,9 +13,7 @@ import "slices"
 // tells this process from the others, such as its own instance ID; the same
 // client gets the same subset everywhere.
 func (s Snapshot) Subset(client string, size int) Snapshot {
-	if size < 0 {
-		size = 0
-	}
+	size = max(size, 0)
 	if size >= len(s.Instances) {
 		return s
 	}
@@ -25,15 +26,7 @@ func (s Snapshot) Subset(client string, size int) Snapshot {
 	for i := range s.Instances {
 		order[i] = ranked{i, mix(hash(seed, s.Instances[i].ID))}
 	}
-	slices.SortFunc(order, func(a, b ranked) int {
-		switch {
-		case a.score > b.score:
-			return -1
-		case a.score < b.score:
-			return 1
-		}
-		return a.at - b.at
-	})
+	slices.SortFunc(order, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.score, a.score), a.at-b.at) })
 	chosen := order[:size]
 	slices.SortFunc(chosen, func(a, b ranked) int { return a.at - b.at })
 	confirmed := len(s.Instances) - s.Preserved
@@ -51,7 +44,7 @@ func (s Snapshot) Subset(client string, size int) Snapshot {
 
 // hash is FNV-1a, with a separator so that "ab"+"c" isn't "a"+"bc".
 func hash(h uint64, s string) uint64 {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		h = (h ^ uint64(s[i])) * 1099511628211
 	}
 	return (h ^ 0xff) * 1099511628211
