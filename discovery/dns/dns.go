@@ -56,9 +56,8 @@ func WithServer(addr string) Option {
 			return err
 		}
 		var dialer net.Dialer
-		d.server = a.HostPort()
 		d.resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, d.server)
+			return dialer.DialContext(ctx, network, a.HostPort())
 		}}
 		return nil
 	}
@@ -78,13 +77,7 @@ func WithResolver(r *net.Resolver) Option {
 // WithPoll sets how often a service is asked for, at least 1 s. The default is
 // 10 s.
 func WithPoll(every time.Duration) Option {
-	return func(d *driver) error {
-		if every < time.Second {
-			return fmt.Errorf("poll period %v, want at least 1s", every)
-		}
-		d.poll = every
-		return nil
-	}
+	return func(d *driver) error { return fronts.AtLeast("poll period", every, time.Second, &d.poll) }
 }
 
 // WithName sets the name that is asked for. For Consul:
@@ -119,7 +112,6 @@ func Backend(domain string, opts ...Option) discovery.Option {
 // driver implements discovery.Driver.
 type driver struct {
 	domain   string
-	server   string
 	resolver *net.Resolver
 	poll     time.Duration
 	name     func(service string) string
@@ -165,8 +157,8 @@ func (d *driver) lookup(ctx context.Context, service string) ([]discovery.Instan
 	defer cancel()
 	_, records, err := d.resolver.LookupSRV(bounded, "", "", absolute(d.name(service)))
 	if err != nil {
-		var parse *net.DNSError // of records with bad names there are good ones too
-		if !errors.As(err, &parse) || len(records) == 0 {
+		_, parsed := errors.AsType[*net.DNSError](err) // of records with bad names there are good ones too
+		if !parsed || len(records) == 0 {
 			return nil, failure(ctx, err)
 		}
 	}
@@ -197,8 +189,7 @@ func failure(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) && dns.IsNotFound {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return nil
 	}
 	return fault.Mark(fault.Unavailable, err)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,8 +61,7 @@ func (d *driver) ask(ctx context.Context, address string) (*http.Response, error
 	resp, err := d.client.Do(req)
 	late.Stop()
 	if err != nil {
-		var u *url.Error
-		if errors.As(err, &u) {
+		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err // without the address, which may hold a password
 		}
 		if cause := context.Cause(ctx); cause != nil {
@@ -133,7 +133,7 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 		}
 		if first && l.Preserved > 0 {
 			// This process hasn't seen them live: it has to, to miss them.
-			deliver(update(line{Instances: append([]discovery.Instance(nil), l.Instances...), Age: l.Age, Stale: l.Stale}, true))
+			deliver(update(line{Instances: slices.Clone(l.Instances), Age: l.Age, Stale: l.Stale}, true))
 		}
 		deliver(update(l, first))
 	}

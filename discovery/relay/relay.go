@@ -53,7 +53,7 @@ func WithHeader(name, value string) Option {
 func Backend(address string, opts ...Option) discovery.Option {
 	return discovery.WithDriver("relay", func(context.Context) (discovery.Driver, error) {
 		d := &driver{header: http.Header{}, own: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second}}
-		for _, part := range strings.Split(address, ",") {
+		for part := range strings.SplitSeq(address, ",") {
 			u, err := url.Parse(part)
 			if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 				return nil, fmt.Errorf("address %q, want http://host:port", conn.Redact(part))

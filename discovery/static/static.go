@@ -24,6 +24,8 @@ package static
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/micro/go-platform/discovery"
@@ -76,15 +78,11 @@ func (d driver) Deregister(context.Context, discovery.Entry) error { return disc
 
 func (d driver) Watch(ctx context.Context, service string, deliver func(discovery.Update)) error {
 	all := d[service[strings.Index(service, "/")+1:]]
-	deliver(discovery.Update{Instances: append([]discovery.Instance(nil), all...)})
+	deliver(discovery.Update{Instances: slices.Clone(all)})
 	<-ctx.Done()
 	return ctx.Err()
 }
 
 func (d driver) Services(context.Context) ([]string, error) {
-	names := make([]string, 0, len(d))
-	for name := range d {
-		names = append(names, name)
-	}
-	return names, nil
+	return slices.Collect(maps.Keys(d)), nil
 }
