@@ -15,15 +15,17 @@
 // # Backends
 //
 // Memory is the default: locks within one process, and the reference for the
-// others. The packages below this one add etcd, consul, redis and sql. WithDriver
-// takes any other; Driver says what it must do and package locktest checks it.
+// others. The packages below this one add etcd, consul, redis, sql and kubernetes.
+// WithDriver takes any other; Driver says what it must do and package locktest
+// checks it.
 //
-//	          fair   TTL from         token                          hand-off by
-//	memory    yes    any              counter                        channel
-//	etcd      yes    2 s, whole       create revision of the claim   watch on the predecessor
-//	consul    yes    10 s             modify index of the lock       blocking query
-//	redis     no     any              clock of the server, rising    publish
-//	sql       yes    100 ms           counter                        LISTEN, or polling up to 20 times a second
+//	            fair   TTL from         token                          hand-off by
+//	memory      yes    any              counter                        channel
+//	etcd        yes    2 s, whole       create revision of the claim   watch on the predecessor
+//	consul      yes    10 s             modify index of the lock       blocking query
+//	redis       no     any              clock of the server, rising    publish
+//	sql         yes    100 ms           counter                        LISTEN, or polling up to 20 times a second
+//	kubernetes  no     1 s, whole       version of the Lease           watch on the Lease
 //
 // # Semantics
 //

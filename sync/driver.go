@@ -66,8 +66,8 @@ type Claim interface {
 	// ErrUnavailable if its first request does; once it waits, it keeps its
 	// place alive, rides out outages, and returns ErrLost if it lost its place.
 	//
-	// After ErrHeld, ErrUnavailable, ErrConflict and ErrInvalid nothing is left
-	// of the claim. After any other error the front calls Release.
+	// After ErrHeld, ErrUnavailable, ErrDenied, ErrConflict and ErrInvalid nothing
+	// is left of the claim. After any other error the front calls Release.
 	Acquire(ctx context.Context, wait bool) (Grant, error)
 
 	// Renew extends a grant by TTL. ErrLost is proof that the claim is no

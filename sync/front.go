@@ -47,33 +47,31 @@ func open(o *options) (Sync, error) {
 func (f *front) Features() Features { return f.features }
 
 func (f *front) Lock(ctx context.Context, id string, opts ...LockOption) (Lock, error) {
-	l, err := f.acquire(ctx, "lock", KindLock, id, 1, true, f.defaults(), opts)
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return f.lock(ctx, "lock", KindLock, id, 1, true, opts)
 }
 
 func (f *front) TryLock(ctx context.Context, id string, opts ...LockOption) (Lock, error) {
-	l, err := f.acquire(ctx, "try lock", KindLock, id, 1, false, f.defaults(), opts)
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return f.lock(ctx, "try lock", KindLock, id, 1, false, opts)
 }
 
 func (f *front) Semaphore(ctx context.Context, id string, limit int, opts ...LockOption) (Lock, error) {
 	if limit < 1 {
 		return nil, fault.New(ErrInvalid, f.scope, "semaphore", id, "limit %d, want at least 1", limit)
 	}
-	err := checkName("id", id)
+	return f.lock(ctx, "semaphore", KindSemaphore, id, limit, true, opts)
+}
+
+// lock is Lock, TryLock and Semaphore.
+func (f *front) lock(ctx context.Context, op string, kind Kind, id string, limit int, wait bool, opts []LockOption) (Lock, error) {
+	o := f.defaults()
+	err := errors.Join(checkName("id", id), fronts.Apply(&o, opts))
+	if err == nil && kind == KindSemaphore && !f.features.Limits {
+		err = ErrUnsupported
+	}
 	if err != nil {
-		return nil, fault.Wrap(f.scope, "semaphore", id, err)
+		return nil, fault.Wrap(f.scope, op, id, err)
 	}
-	if !f.features.Limits {
-		return nil, fault.Wrap(f.scope, "semaphore", id, ErrUnsupported)
-	}
-	l, err := f.acquire(ctx, "semaphore", KindSemaphore, id, limit, true, f.defaults(), opts)
+	l, err := f.acquire(ctx, op, kind, id, limit, wait, o)
 	if err != nil {
 		return nil, err
 	}
@@ -87,11 +85,8 @@ func (f *front) key(kind Kind, id string) string {
 	return f.prefix + string(kind) + "/" + url.PathEscape(id)
 }
 
-// acquire is Lock, TryLock, Semaphore and Elect.
-func (f *front) acquire(ctx context.Context, op string, kind Kind, id string, limit int, wait bool, o lockOptions, opts []LockOption) (*lease, error) {
-	if err := errors.Join(checkName("id", id), o.apply(opts)); err != nil {
-		return nil, fault.Wrap(f.scope, op, id, err)
-	}
+// acquire is lock and Elect, whose input has been checked.
+func (f *front) acquire(ctx context.Context, op string, kind Kind, id string, limit int, wait bool, o lockOptions) (*lease, error) {
 	if !f.life.Enter() {
 		return nil, fault.Wrap(f.scope, op, id, ErrClosed)
 	}

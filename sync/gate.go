@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"slices"
 	gosync "sync"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -62,13 +63,12 @@ func (g *gates) enter(ctx context.Context, key string, limit int, wait bool) (le
 func (g *gates) giveUp(key string, k *gate, turn chan struct{}) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, w := range k.waiting {
-		if w == turn {
-			k.waiting = append(k.waiting[:i], k.waiting[i+1:]...)
-			return true
-		}
+	i := slices.Index(k.waiting, turn)
+	if i < 0 {
+		return false
 	}
-	return false
+	k.waiting = slices.Delete(k.waiting, i, i+1)
+	return true
 }
 
 func (g *gates) leave(key string, k *gate) {

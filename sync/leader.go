@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
+	"slices"
 	gosync "sync"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/internal/life"
 	"github.com/micro/go-platform/internal/watch"
 )
@@ -27,7 +30,7 @@ type leader struct {
 
 func (f *front) Leader(id string, opts ...LeaderOption) (Leader, error) {
 	o := f.defaults()
-	if err := errors.Join(checkName("id", id), o.apply(opts)); err != nil {
+	if err := errors.Join(checkName("id", id), fronts.Apply(&o, opts)); err != nil {
 		return nil, fault.Wrap(f.scope, "leader", id, err)
 	}
 	if f.life.Closed() {
@@ -45,7 +48,7 @@ func (l *leader) Elect(ctx context.Context) (Elected, error) {
 	defer release()
 	l.count(1)
 	defer l.count(-1)
-	t, err := l.f.acquire(joined, "elect", KindLeader, l.id, 1, true, l.opts, nil)
+	t, err := l.f.acquire(joined, "elect", KindLeader, l.id, 1, true, l.opts)
 	if err != nil {
 		if l.life.Closed() && ctx.Err() == nil {
 			err = fault.Wrap(l.f.scope, "elect", l.id, ErrClosed)
@@ -160,10 +163,7 @@ func (l *leader) Watch(ctx context.Context) iter.Seq2[Candidate, error] {
 func (l *leader) Close() error {
 	return l.life.Close(func() error {
 		l.mu.Lock()
-		terms := make([]*lease, 0, len(l.terms))
-		for t := range l.terms {
-			terms = append(terms, t)
-		}
+		terms := slices.Collect(maps.Keys(l.terms))
 		l.mu.Unlock()
 		var errs []error
 		for _, t := range terms {

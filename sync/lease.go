@@ -100,11 +100,9 @@ func (l *lease) over() bool { return int64(time.Since(l.born)) >= l.deadline.Loa
 // expire ends the lease if its deadline has passed.
 func (l *lease) expire() {
 	l.mu.Lock()
-	if l.state == stateHeld && l.over() {
-		l.lose(fault.Markf(ErrLost, "not renewed in time")) // unlocks
-		return
-	}
+	after := l.lapse()
 	l.mu.Unlock()
+	after()
 }
 
 // tick is called by the timer: to renew, or at the deadline.
@@ -116,17 +114,27 @@ func (l *lease) tick() {
 	}
 }
 
-// lose is called with mu locked and in stateHeld; it unlocks. cause is ErrLost.
-func (l *lease) lose(cause error) {
+// lapse is expire for who has mu locked, and calls after without it.
+func (l *lease) lapse() (after func()) {
+	if l.state != stateHeld || !l.over() {
+		return func() {}
+	}
+	return l.lose(fault.Markf(ErrLost, "not renewed in time"))
+}
+
+// lose ends a lease that is held, because of an ErrLost. It is called with mu
+// locked, and after without.
+func (l *lease) lose(cause error) (after func()) {
 	err := fault.Wrap(l.f.scope, "hold", l.id, cause)
 	l.state, l.result = stateLost, err
 	l.quiet()
 	running := l.inFlight
-	l.mu.Unlock()
-	l.cancel(err)
-	l.forget()
-	l.f.logger.Warn("lost", "id", l.id, "token", l.token, "error", err)
-	l.f.abandon(l.claim, l.id, running)
+	return func() {
+		l.cancel(err)
+		l.forget()
+		l.f.logger.Warn("lost", "id", l.id, "token", l.token, "error", err)
+		l.f.abandon(l.claim, l.id, running)
+	}
 }
 
 // quiet stops what would renew or expire. It is called with mu locked.
@@ -165,6 +173,7 @@ func (l *lease) renew() {
 
 	until, err := l.claim.Renew(ctx)
 
+	after := func() {}
 	l.mu.Lock()
 	close(a.done)
 	l.inFlight = nil
@@ -177,14 +186,14 @@ func (l *lease) renew() {
 		}
 		l.timer.Reset(max(time.Until(until)/renewShare, l.ttl/100))
 	case errors.Is(err, fault.Lost):
-		l.lose(err) // unlocks
-		return
+		after = l.lose(err)
 	default:
 		retry := backoff.Policy{Min: l.ttl / 50, Max: l.ttl / 10}.Wait(l.failures)
 		l.timer.Reset(min(retry, l.left()))
 		l.failures++
 	}
 	l.mu.Unlock()
+	after()
 }
 
 // left is the time until the deadline, at least a moment.
@@ -196,18 +205,17 @@ func (l *lease) left() time.Duration {
 // arrive after the release. It reports whether the lease is still to release.
 func (l *lease) stop(cause error) bool {
 	l.mu.Lock()
-	if l.state == stateHeld && l.over() {
-		l.lose(fault.Markf(ErrLost, "not renewed in time")) // unlocks
-		return false
+	after := l.lapse()
+	before, running := l.state, l.inFlight
+	if before == stateHeld {
+		l.state = stateEnding
+		l.quiet()
 	}
-	if l.state != stateHeld {
-		defer l.mu.Unlock()
-		return l.state == stateEnding
-	}
-	l.state = stateEnding
-	l.quiet()
-	running := l.inFlight
 	l.mu.Unlock()
+	after()
+	if before != stateHeld {
+		return before == stateEnding
+	}
 	l.cancel(cause)
 	if running != nil {
 		<-running.done

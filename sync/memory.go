@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"slices"
 	"strings"
 	gosync "sync"
 	"time"
@@ -185,11 +186,8 @@ func (c *memoryClaim) remove() {
 		c.expiry.Stop()
 		delete(e.holders, c)
 	}
-	for i, w := range e.queue {
-		if w == c {
-			e.queue = append(e.queue[:i], e.queue[i+1:]...)
-			break
-		}
+	if i := slices.Index(e.queue, c); i >= 0 {
+		e.queue = slices.Delete(e.queue, i, i+1)
 	}
 	m.promote(c.Key)
 	m.tidy(c.Key)

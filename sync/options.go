@@ -104,7 +104,7 @@ type lockOptions struct {
 func WithDefaults(opts ...LockOption) Option {
 	return func(o *options) error {
 		lo := lockOptions{ttl: o.ttl, owner: o.owner}
-		if err := lo.apply(opts); err != nil {
+		if err := fronts.Apply(&lo, opts); err != nil {
 			return err
 		}
 		if lo.wait != 0 {
@@ -156,7 +156,7 @@ func newOptions(opts []Option) (*options, error) {
 		timeout:   5 * time.Second,
 		logger:    slog.New(slog.DiscardHandler),
 	}
-	if err := fronts.Apply(o, opts); err != nil {
+	if err := fronts.New("sync", o, opts); err != nil {
 		return nil, err
 	}
 	if !o.backend.Chosen() {
@@ -165,10 +165,6 @@ func newOptions(opts []Option) (*options, error) {
 		}
 	}
 	return o, nil
-}
-
-func (o *lockOptions) apply(opts []LockOption) error {
-	return fronts.Apply(o, opts)
 }
 
 func checkName(what, s string) error {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-
-	"github.com/micro/go-platform/internal/fault"
 )
 
 // Sync hands out locks, permits and leadership. Use New to make one. All
@@ -135,7 +133,7 @@ func (s Status) String() string {
 func New(opts ...Option) (Sync, error) {
 	o, err := newOptions(opts)
 	if err != nil {
-		return nil, fault.Wrap("sync", "new", "", err)
+		return nil, err
 	}
 	return open(o)
 }
