@@ -147,7 +147,7 @@ func (b *ballot) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
 	case !wait:
 		return dsync.Grant{}, held(a)
 	}
-	messages, leave := b.q.listen(keysOf(b.Key).channel)
+	messages, leave := b.q.listen(b.Key)
 	defer leave()
 	due := time.NewTimer(min(a.left, firstWait))
 	defer due.Stop()

@@ -15,14 +15,13 @@ func (d *driver) Claim(r dsync.Request) dsync.Claim {
 }
 
 func newClaim(r dsync.Request, d *driver) *claim {
-	return &claim{Request: r, d: d, k: keysOf(r.Key), ttl: r.TTL.Milliseconds()}
+	return &claim{Request: r, d: d, key: r.Key, ttl: r.TTL.Milliseconds()}
 }
 
 type claim struct {
 	dsync.Request
 	d        *driver
-	k        keys
-	ttl      any  // as an argument
+	key, ttl any  // as arguments of commands
 	doubtful bool // a request to acquire may still be on its way
 }
 
@@ -52,7 +51,7 @@ func (c *claim) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
 	case !wait:
 		return dsync.Grant{}, held(a)
 	}
-	s := c.d.hub.join(c.k.channel)
+	s := c.d.hub.join(c.Key)
 	defer s.leave()
 	due := time.NewTimer(min(a.left, firstWait))
 	defer due.Stop()

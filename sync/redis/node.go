@@ -54,16 +54,6 @@ func (n *node) close() error {
 	return err
 }
 
-// keys are those of one id. They are kept as arguments of commands.
-type keys struct {
-	lock    any // the hash, and its channel
-	channel string
-}
-
-func keysOf(key string) keys {
-	return keys{lock: key, channel: key}
-}
-
 // alone sends a request on its caller's goroutine. With a client of the user's
 // it may be left behind.
 func (n *node) alone(ctx context.Context, r *request) {
@@ -131,8 +121,8 @@ func (b *bounded) Deadline() (time.Time, bool) {
 }
 
 // run runs a script, and once more if nobody knows whether it ran.
-func (n *node) run(ctx context.Context, s *script, k keys, nonce string, ttl any, more ...any) (reply any, repeated bool, err error) {
-	args := append(make([]any, 0, 9), "EVALSHA", s.hash, "1", k.lock, nonce, ttl)
+func (n *node) run(ctx context.Context, s *script, key any, nonce string, ttl any, more ...any) (reply any, repeated bool, err error) {
+	args := append(make([]any, 0, 9), "EVALSHA", s.hash, "1", key, nonce, ttl)
 	args = append(args, more...)
 	for {
 		reply, err = n.do(ctx, args)
@@ -169,9 +159,9 @@ func (n *node) acquire(ctx context.Context, c *claim) (answer, error) {
 	var reply any
 	var err error
 	if c.Limit > 1 {
-		reply, _, err = n.run(ctx, acquirePermit, c.k, c.Nonce, c.ttl, c.Limit)
+		reply, _, err = n.run(ctx, acquirePermit, c.key, c.Nonce, c.ttl, c.Limit)
 	} else {
-		reply, _, err = n.run(ctx, acquireLock, c.k, c.Nonce, c.ttl, c.Owner, flag(c.Watched))
+		reply, _, err = n.run(ctx, acquireLock, c.key, c.Nonce, c.ttl, c.Owner, flag(c.Watched))
 	}
 	if err != nil {
 		return a, err
@@ -206,7 +196,7 @@ func (n *node) renew(ctx context.Context, c *claim) (bool, error) {
 	if c.Limit > 1 {
 		script = renewPermit
 	}
-	reply, _, err := n.run(ctx, script, c.k, c.Nonce, c.ttl)
+	reply, _, err := n.run(ctx, script, c.key, c.Nonce, c.ttl)
 	return reply == int64(1), err
 }
 
@@ -216,19 +206,19 @@ func (n *node) release(ctx context.Context, c *claim, dig bool) (bool, error) {
 	if c.Limit > 1 {
 		script = releasePermit
 	}
-	reply, repeated, err := n.run(ctx, script, c.k, c.Nonce, c.ttl, flag(dig))
+	reply, repeated, err := n.run(ctx, script, c.key, c.Nonce, c.ttl, flag(dig))
 	return reply == int64(1) || repeated, err
 }
 
 // agree makes the claim's token that. It reports whether the claim was there.
 func (n *node) agree(ctx context.Context, c *claim, token uint64) (bool, error) {
-	reply, _, err := n.run(ctx, agree, c.k, c.Nonce, c.ttl, strconv.FormatUint(token, 10), flag(c.Watched))
+	reply, _, err := n.run(ctx, agree, c.key, c.Nonce, c.ttl, strconv.FormatUint(token, 10), flag(c.Watched))
 	return reply == int64(1), err
 }
 
 // holder returns who holds a lock, and for how long if nobody renews.
 func (n *node) holder(ctx context.Context, key string) (dsync.Candidate, time.Duration, error) {
-	reply, _, err := n.run(ctx, whoHolds, keysOf(key), "", 0)
+	reply, _, err := n.run(ctx, whoHolds, key, "", 0)
 	if err != nil {
 		if errors.Is(err, fault.UnknownOutcome) { // it reads
 			err = redisconn.Ended(ctx)

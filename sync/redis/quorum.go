@@ -211,7 +211,7 @@ func (q *quorum) holder(ctx context.Context, key string) (dsync.Candidate, time.
 		return held{}, false
 	}
 	votes := ask(q, func(_ int, n *node) (held, error) {
-		by, left, err := n.holder(bound(ctx, requestLimit), keysOf(key).channel)
+		by, left, err := n.holder(bound(ctx, requestLimit), key)
 		return held{by, left}, err
 	}, func(v []vote[held]) bool { _, ok := agreed(v); return ok })
 	if h, ok := agreed(votes); ok {
@@ -249,28 +249,7 @@ func (q *quorum) listen(channel string) (messages <-chan string, leave func()) {
 }
 
 func (q *quorum) Watch(ctx context.Context, key string, report func(dsync.Candidate)) error {
-	messages, leave := q.listen(keysOf(key).channel)
+	messages, leave := q.listen(key)
 	defer leave()
-	for {
-		rctx, cancel := context.WithTimeout(ctx, poll/2)
-		c, left, err := q.holder(rctx, key)
-		cancel()
-		if err != nil {
-			return err
-		}
-		report(c)
-		wait := poll
-		if c.Token > 0 {
-			wait = min(left+time.Millisecond, poll)
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-messages:
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		}
-		t.Stop()
-	}
+	return watch(ctx, messages, key, q.holder, report)
 }

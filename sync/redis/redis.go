@@ -9,10 +9,10 @@
 //
 // # Semantics
 //
-// A lock is taken, renewed and released by scripts that compare the claim. Locking and unlocking cost one request each. Who
-// waits is woken by a message that the release publishes; whoever then is first
-// has the lock, so the order is not that of arrival, except among the callers of
-// one Sync.
+// A lock is taken, renewed and released by scripts that compare the claim.
+// Locking and unlocking cost one request each. Who waits is woken by a message
+// that the release publishes; whoever then is first has the lock, so the order
+// is not that of arrival, except among the callers of one Sync.
 //
 //	sync/<namespace>/lock/<id>   a hash: the holder's nonce, owner and end; the last token
 //
@@ -113,25 +113,28 @@ func (n *node) advice(ctx context.Context) string {
 func (d *driver) Close() error { return d.close() }
 
 func (d *driver) Holder(ctx context.Context, key string) (dsync.Candidate, error) {
-	c, _, err := d.holder(ctx, keysOf(key).channel)
+	c, _, err := d.holder(ctx, key)
 	if err == nil && c.Token == 0 {
 		err = dsync.ErrNoLeader
 	}
 	return c, err
 }
 
+func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candidate)) error {
+	s := d.hub.join(key)
+	defer s.leave()
+	return watch(ctx, s.messages, key, d.holder, report)
+}
+
 // poll is how often an idle Watch reads when nobody holds.
 const poll = 10 * time.Second
 
-// Watch learns of grants and releases by messages, and of expiries by asking
+// watch learns of grants and releases by messages, and of expiries by asking
 // when one is due: at most once in the holder's TTL.
-func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candidate)) error {
-	k := keysOf(key)
-	s := d.hub.join(k.channel)
-	defer s.leave()
+func watch(ctx context.Context, messages <-chan string, key string, holder func(ctx context.Context, key string) (dsync.Candidate, time.Duration, error), report func(dsync.Candidate)) error {
 	for {
-		rctx, cancel := context.WithTimeout(ctx, poll/2)
-		c, left, err := d.holder(rctx, k.channel)
+		bounded, cancel := context.WithTimeout(ctx, poll/2)
+		c, left, err := holder(bounded, key)
 		cancel()
 		if err != nil {
 			if fault.KindOf(err) == context.DeadlineExceeded && ctx.Err() == nil {
@@ -144,14 +147,11 @@ func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candid
 		if c.Token > 0 {
 			wait = min(left+time.Millisecond, poll)
 		}
-		t := time.NewTimer(wait)
 		select {
-		case <-s.messages:
-		case <-t.C:
+		case <-messages:
+		case <-time.After(wait):
 		case <-ctx.Done():
-			t.Stop()
 			return ctx.Err()
 		}
-		t.Stop()
 	}
 }
