@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/micro/go-platform/internal/conn"
@@ -69,12 +70,7 @@ func (t *target) override(c Config) error {
 	if c.Token != "" && c.TokenFile != "" {
 		return fault.Markf(fault.Invalid, "a token and a file with one")
 	}
-	if c.Namespace != "" {
-		t.namespace = c.Namespace
-	}
-	if t.namespace == "" {
-		t.namespace = "default"
-	}
+	t.namespace = cmp.Or(c.Namespace, t.namespace, "default")
 	if err := ValidNamespace(t.namespace); err != nil {
 		return err
 	}
@@ -120,9 +116,7 @@ func direct(addr, pod string) (target, error) {
 	}
 	if a.Scheme == "kubernetes" && a.Host == inCluster {
 		t, err := ofPod(pod)
-		if namespace["namespace"] != "" {
-			t.namespace = namespace["namespace"]
-		}
+		t.namespace = cmp.Or(namespace["namespace"], t.namespace)
 		return t, err
 	}
 	t := target{namespace: namespace["namespace"], creds: noToken{}}
@@ -137,14 +131,7 @@ func direct(addr, pod string) (target, error) {
 func parameters(addr string, q url.Values, known ...string) (map[string]string, error) {
 	found := map[string]string{}
 	for name, values := range q {
-		ok := len(values) == 1
-		if ok {
-			ok = false
-			for _, k := range known {
-				ok = ok || k == name
-			}
-		}
-		if !ok {
+		if len(values) != 1 || !slices.Contains(known, name) {
 			return nil, fault.Markf(fault.Invalid, "address %q: want at most the parameters %s, once each", conn.Redact(addr), strings.Join(known, ", "))
 		}
 		found[name] = values[0]
@@ -192,23 +179,16 @@ func trusting(ca []byte) (*tls.Config, error) {
 
 // ValidNamespace checks a name of a namespace (RFC 1123 label).
 func ValidNamespace(name string) error {
-	if !label(name) {
+	if len(name) > 63 || !label(name) {
 		return fault.Markf(fault.Invalid, "Kubernetes namespace %q: want 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends", name)
 	}
 	return nil
 }
 
-// label reports whether s is a label of RFC 1123 in lower case.
+// label reports whether s is a label of RFC 1123 in lower case, of any length.
 func label(s string) bool {
-	if len(s) == 0 || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-') {
-			return false
-		}
-	}
-	return true
+	odd := func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-') }
+	return s != "" && s[0] != '-' && s[len(s)-1] != '-' && !strings.ContainsFunc(s, odd)
 }
 
 // ValidName checks a name of an object that becomes part of a path: a subdomain
@@ -216,11 +196,7 @@ func label(s string) bool {
 func ValidName(name string) error {
 	ok := len(name) <= 253
 	for part := range strings.SplitSeq(name, ".") {
-		ok = ok && len(part) > 0 && part[0] != '-' && part[len(part)-1] != '-'
-		for i := range len(part) {
-			c := part[i]
-			ok = ok && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-')
-		}
+		ok = ok && label(part)
 	}
 	if !ok {
 		return fault.Markf(fault.Invalid, "Kubernetes name %q: want 1 to 253 of a-z, 0-9, - and ., with a letter or digit at both ends", fmt.Sprintf("%.260s", name))

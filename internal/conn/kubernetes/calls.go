@@ -3,9 +3,9 @@ package kubernetes
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -16,18 +16,13 @@ func Get[T any, P Object[T]](ctx context.Context, c *Conn, r Resource, name stri
 	if err != nil {
 		return nil, err
 	}
-	o := P(new(T))
-	err = c.call(ctx, request{method: http.MethodGet, path: r.path(name), into: o})
-	if err != nil {
-		return nil, err
-	}
-	return o, nil
+	return exchange[T, P](ctx, c, request{method: http.MethodGet, path: r.path(name)})
 }
 
 // Create makes an object, in the namespace of the resource, and returns it as
 // the server has it.
 func Create[T any, P Object[T]](ctx context.Context, c *Conn, r Resource, o P) (P, error) {
-	return write[T, P](ctx, c, request{method: http.MethodPost, path: r.path(""), body: o})
+	return exchange[T, P](ctx, c, request{method: http.MethodPost, path: r.path(""), body: o})
 }
 
 // Update replaces an object. With a ResourceVersion in it that is not the
@@ -38,7 +33,7 @@ func Update[T any, P Object[T]](ctx context.Context, c *Conn, r Resource, o P) (
 	if err != nil {
 		return nil, err
 	}
-	return write[T, P](ctx, c, request{method: http.MethodPut, path: r.path(name), body: o})
+	return exchange[T, P](ctx, c, request{method: http.MethodPut, path: r.path(name), body: o})
 }
 
 // MergePatch changes what the document names (RFC 7396).
@@ -47,10 +42,11 @@ func MergePatch[T any, P Object[T]](ctx context.Context, c *Conn, r Resource, na
 	if err != nil {
 		return nil, err
 	}
-	return write[T, P](ctx, c, request{method: http.MethodPatch, path: r.path(name), kind: "application/merge-patch+json", body: doc})
+	return exchange[T, P](ctx, c, request{method: http.MethodPatch, path: r.path(name), kind: "application/merge-patch+json", body: doc})
 }
 
-func write[T any, P Object[T]](ctx context.Context, c *Conn, r request) (P, error) {
+// exchange sends a request whose answer is an object.
+func exchange[T any, P Object[T]](ctx context.Context, c *Conn, r request) (P, error) {
 	o := P(new(T))
 	r.into = o
 	err := c.call(ctx, r)
@@ -115,7 +111,7 @@ func List[T any, P Object[T]](ctx context.Context, c *Conn, r Resource, s Select
 
 func listOnce[T any, P Object[T]](ctx context.Context, c *Conn, r Resource, s Selector, size int) (all []P, version string, err error) {
 	q := s.query()
-	q.Set("limit", fmt.Sprint(size))
+	q.Set("limit", strconv.Itoa(size))
 	for {
 		var p page[P]
 		err := c.call(ctx, request{method: http.MethodGet, path: r.path(""), query: q, accept: r.accept("PartialObjectMetadataList"), into: &p})

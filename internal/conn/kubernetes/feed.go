@@ -4,9 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"time"
-
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
@@ -104,7 +105,7 @@ func join[T any, P Object[T]](c *Conn, key feedKey[T], fo *follower[P]) (*feed[T
 	c.mu.Unlock()
 	f.followers[fo] = true
 	if f.synced {
-		fo.apply(Change[P]{Reset: true, All: f.all(), Since: f.since, Version: f.version})
+		fo.apply(Change[P]{Reset: true, All: slices.Collect(maps.Values(f.objects)), Since: f.since, Version: f.version})
 	}
 	return f, nil
 }
@@ -192,7 +193,7 @@ func (f *feed[T, P]) watch(ctx context.Context) (progress bool, err error) {
 		switch {
 		case err != nil:
 			broken++
-			if broken > 1 || !passing(err) {
+			if broken > 1 || !errors.Is(err, fault.Unavailable) {
 				return progress, err
 			}
 		case short > 0 || time.Since(began) < time.Second:
@@ -204,18 +205,6 @@ func (f *feed[T, P]) watch(ctx context.Context) (progress bool, err error) {
 			}
 		}
 	}
-}
-
-// passing reports whether the next attempt may fare better.
-func passing(err error) bool { return errors.Is(err, fault.Unavailable) }
-
-// all returns the objects. Called with f.mu held.
-func (f *feed[T, P]) all() []P {
-	all := make([]P, 0, len(f.objects))
-	for _, o := range f.objects {
-		all = append(all, o)
-	}
-	return all
 }
 
 func id(m *Meta) string { return m.Namespace + "/" + m.Name }

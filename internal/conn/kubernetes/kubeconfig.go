@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -84,9 +85,6 @@ func ofFile(addr, context string) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	if context == "" {
-		context = known["context"]
-	}
 	files := []string{path}
 	if path == "" {
 		files, err = usual()
@@ -98,13 +96,11 @@ func ofFile(addr, context string) (target, error) {
 	if err != nil {
 		return target{}, fault.Mark(fault.Invalid, err)
 	}
-	t, err := k.target(context)
+	t, err := k.target(cmp.Or(context, known["context"], k.CurrentContext))
 	if err != nil {
 		return target{}, fault.Markf(fault.Invalid, "kubeconfig %s: %w", strings.Join(files, ", "), err)
 	}
-	if known["namespace"] != "" {
-		t.namespace = known["namespace"]
-	}
+	t.namespace = cmp.Or(known["namespace"], t.namespace)
 	return t, nil
 }
 
@@ -133,9 +129,7 @@ func load(files []string) (all kubeconfig, err error) {
 			return all, err
 		}
 		found = true
-		if all.CurrentContext == "" {
-			all.CurrentContext = k.CurrentContext
-		}
+		all.CurrentContext = cmp.Or(all.CurrentContext, k.CurrentContext)
 		all.Contexts = append(all.Contexts, k.Contexts...) // who looks takes the first
 		all.Clusters = append(all.Clusters, k.Clusters...)
 		all.Users = append(all.Users, k.Users...)
@@ -193,9 +187,6 @@ func relative(dir string, paths ...*string) {
 
 // target resolves a context.
 func (k kubeconfig) target(name string) (t target, err error) {
-	if name == "" {
-		name = k.CurrentContext
-	}
 	if name == "" {
 		return t, errors.New("it has no current-context, and none was chosen")
 	}

@@ -6,6 +6,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 
 // Config says how to reach an API server. Either Address or Client is set.
 type Config struct {
-	Address   string // see parse
+	Address   string // see find
 	Context   string // of a kubeconfig; "" is its current one
 	Namespace string // "" is that of the pod or the context, else "default"
 
@@ -76,21 +77,9 @@ func Open(c Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.DialTimeout <= 0 {
-		c.DialTimeout = 2 * time.Second
-	}
-	if c.Timeout <= 0 {
-		c.Timeout = 30 * time.Second
-	}
-	if c.Rate <= 0 {
-		c.Rate = 50
-	}
-	if c.Burst <= 0 {
-		c.Burst = 100
-	}
 	k := &Conn{
 		base: t.base, namespace: t.namespace, creds: t.creds, headers: t.headers,
-		limit: newBucket(c.Rate, c.Burst), page: pageSize, timeout: c.Timeout, feeds: map[any]any{},
+		limit: newBucket(cmp.Or(c.Rate, 50), cmp.Or(c.Burst, 100)), page: pageSize, timeout: cmp.Or(c.Timeout, 30*time.Second), feeds: map[any]any{},
 	}
 	k.ending, k.end = context.WithCancel(context.Background())
 	if c.Client != nil {
@@ -100,7 +89,7 @@ func Open(c Config) (*Conn, error) {
 		k.client = &own
 		return k, nil
 	}
-	k.transport = transport(t, c.DialTimeout, &k.links)
+	k.transport = transport(t, cmp.Or(c.DialTimeout, 2*time.Second), &k.links)
 	k.pings = k.base.Scheme == "https"
 	k.client = &http.Client{Transport: k.transport, CheckRedirect: noRedirect}
 	return k, nil

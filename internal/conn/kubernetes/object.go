@@ -1,32 +1,16 @@
 package kubernetes
 
-import (
-	"net/url"
-	"strings"
-	"time"
-)
+import "net/url"
 
 // Meta is what all objects have, as far as it is used here. Embed it with the
 // tag `json:"metadata"`.
 type Meta struct {
 	Name            string            `json:"name,omitempty"`
-	GenerateName    string            `json:"generateName,omitempty"`
 	Namespace       string            `json:"namespace,omitempty"`
 	UID             string            `json:"uid,omitempty"`
 	ResourceVersion string            `json:"resourceVersion,omitempty"`
-	Created         *time.Time        `json:"creationTimestamp,omitempty"`
-	Deleted         *time.Time        `json:"deletionTimestamp,omitempty"`
 	Labels          map[string]string `json:"labels,omitempty"`
 	Annotations     map[string]string `json:"annotations,omitempty"`
-	Owners          []Owner           `json:"ownerReferences,omitempty"`
-}
-
-// Owner is what an object belongs to.
-type Owner struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Name       string `json:"name"`
-	UID        string `json:"uid"`
 }
 
 // Object is a pointer to a struct that has a Meta.
@@ -58,20 +42,18 @@ func (r Resource) APIVersion() string {
 
 // path returns where the collection is, or one of its objects.
 func (r Resource) path(name string) string {
-	var b strings.Builder
+	path := "/apis/" + r.APIVersion()
 	if r.Group == "" {
-		b.WriteString("/api/" + r.Version)
-	} else {
-		b.WriteString("/apis/" + r.Group + "/" + r.Version)
+		path = "/api/" + r.Version
 	}
 	if r.Namespace != "" {
-		b.WriteString("/namespaces/" + r.Namespace)
+		path += "/namespaces/" + r.Namespace
 	}
-	b.WriteString("/" + r.Plural)
+	path += "/" + r.Plural
 	if name != "" {
-		b.WriteString("/" + url.PathEscape(name))
+		path += "/" + url.PathEscape(name)
 	}
-	return b.String()
+	return path
 }
 
 // accept returns in which form a collection is asked for.

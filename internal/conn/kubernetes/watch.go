@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
@@ -48,7 +49,7 @@ func (c *Conn) stream(parent context.Context, r Resource, s Selector, version st
 	q.Set("watch", "true")
 	q.Set("allowWatchBookmarks", "true")
 	q.Set("resourceVersion", version)
-	q.Set("timeoutSeconds", fmt.Sprint(int(lasts.Seconds())))
+	q.Set("timeoutSeconds", strconv.Itoa(int(lasts.Seconds())))
 
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
@@ -99,12 +100,7 @@ func parseEvent(line []byte) (e event, err error) {
 // whole reports whether there is a line that can be read without waiting.
 func whole(r *bufio.Reader) bool {
 	there, _ := r.Peek(r.Buffered())
-	for _, b := range there {
-		if b == '\n' {
-			return true
-		}
-	}
-	return false
+	return bytes.IndexByte(there, '\n') >= 0
 }
 
 // because prefers why the watch was ended over what that made of a read.
@@ -131,7 +127,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 		}
 		return line, err
 	}
-	long := append([]byte(nil), line...)
+	long := bytes.Clone(line)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		line, err = r.ReadSlice('\n')
 		if len(long)+len(line) > maxEvent {
