@@ -3,6 +3,8 @@ package kubernetes
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,7 +55,7 @@ func (d *driver) place(e discovery.Entry) (conn.Resource, string, error) {
 		return conn.Resource{}, "", err
 	}
 	d.asked(t.Namespace)
-	return slices.In(t.Namespace), sliceName(base(e.Service), e.ID), nil
+	return endpointSlices.In(t.Namespace), sliceName(base(e.Service), e.ID), nil
 }
 
 // Register creates the slice, or replaces exactly the one that it has judged.
@@ -211,18 +213,15 @@ func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
 // Services lists all namespaces; who may not lists those that this Discovery has
 // to do with.
 func (d *driver) Services(ctx context.Context) ([]string, error) {
-	all, _, err := conn.List[endpointSlice](ctx, d.c, slices, conn.Selector{Labels: serviceLabel})
+	all, _, err := conn.List[endpointSlice](ctx, d.c, endpointSlices, conn.Selector{Labels: serviceLabel})
 	if errors.Is(err, fault.Denied) {
 		d.asked(d.c.Namespace())
 		d.mu.Lock()
-		namespaces := make([]string, 0, len(d.past))
-		for n := range d.past {
-			namespaces = append(namespaces, n)
-		}
+		namespaces := slices.Collect(maps.Keys(d.past))
 		d.mu.Unlock()
 		all = nil
 		for _, n := range namespaces {
-			more, _, err := conn.List[endpointSlice](ctx, d.c, slices.In(n), conn.Selector{Labels: serviceLabel})
+			more, _, err := conn.List[endpointSlice](ctx, d.c, endpointSlices.In(n), conn.Selector{Labels: serviceLabel})
 			if err != nil {
 				return nil, err
 			}

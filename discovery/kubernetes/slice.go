@@ -56,9 +56,9 @@ type metadata struct {
 func (m *metadata) ObjectMeta() *conn.Meta { return &m.Meta }
 
 var (
-	slices   = conn.Resource{Group: "discovery.k8s.io", Version: "v1", Kind: "EndpointSlice", Plural: "endpointslices"}
-	pods     = conn.Resource{Version: "v1", Kind: "Pod", Plural: "pods", Bare: true}
-	services = conn.Resource{Version: "v1", Kind: "Service", Plural: "services", Bare: true}
+	endpointSlices = conn.Resource{Group: "discovery.k8s.io", Version: "v1", Kind: "EndpointSlice", Plural: "endpointslices"}
+	pods           = conn.Resource{Version: "v1", Kind: "Pod", Plural: "pods", Bare: true}
+	services       = conn.Resource{Version: "v1", Kind: "Service", Plural: "services", Bare: true}
 )
 
 // Labels and annotations. The first two are Kubernetes' own.
@@ -150,9 +150,8 @@ func render(e discovery.Entry) (*endpointSlice, error) {
 	if !ok {
 		return s, nil
 	}
-	is := func(b bool) *bool { return &b }
 	up, draining := e.Status == discovery.Up, e.Status == discovery.Draining
-	p := endpoint{Addresses: []string{host}, Conditions: conditions{Ready: is(up), Serving: is(up || draining), Terminating: is(draining)}}
+	p := endpoint{Addresses: []string{host}, Conditions: conditions{Ready: new(up), Serving: new(up || draining), Terminating: new(draining)}}
 	if labelValue(e.Zone) {
 		p.Zone = e.Zone
 	}

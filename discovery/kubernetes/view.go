@@ -84,7 +84,7 @@ func (v *view) run(ctx context.Context) {
 	ended := make(chan error, 4)
 	n := d.watches()
 	_ = backoff.Sleep(ctx, gather)
-	go func() { ended <- conn.Follow(ctx, d.c, slices.In(v.namespace), conn.Selector{}, v.apply) }()
+	go func() { ended <- conn.Follow(ctx, d.c, endpointSlices.In(v.namespace), conn.Selector{}, v.apply) }()
 	if d.podLabels {
 		go func() { ended <- conn.Follow(ctx, d.c, pods.In(v.namespace), conn.Selector{}, v.applyTo(&v.pods)) }()
 	}
@@ -142,12 +142,8 @@ func (v *view) ask(ctx context.Context) error {
 		wait := time.Until(v.heard.Add(v.d.poll))
 		v.mu.Unlock()
 		if wait > 0 {
-			timer := time.NewTimer(wait)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return ctx.Err()
+			if err := backoff.Sleep(ctx, wait); err != nil {
+				return err
 			}
 			continue
 		}
@@ -194,7 +190,6 @@ func (v *view) apply(ch conn.Change[*endpointSlice]) {
 	switch {
 	case ch.Object == nil: // nothing new
 		v.heardNow()
-		return
 	case ch.Deleted:
 		v.remove(ch.Object.Name, number(ch.Object.ResourceVersion))
 	default:

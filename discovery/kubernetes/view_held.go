@@ -57,13 +57,12 @@ func (h *held) ids() (all []string) {
 	return all
 }
 
-// put takes over one slice, unless a list has shown a newer one, and reports
-// whether it did.
-func (v *view) put(s *endpointSlice) bool {
+// put takes over one slice, unless a list has shown a newer one.
+func (v *view) put(s *endpointSlice) {
 	version, label := number(s.ResourceVersion), s.Labels[serviceLabel]
 	old := v.byName[s.Name]
 	if version <= v.floors[label] || old != nil && version <= old.version {
-		return false
+		return
 	}
 	if old != nil && old.label != label {
 		v.drop(old)
@@ -72,7 +71,6 @@ func (v *view) put(s *endpointSlice) bool {
 	h := v.hold(s, old)
 	only := old != nil && old.entry != nil && h.entry != nil && !old.expired && old.Annotations[entryNote] == s.Annotations[entryNote]
 	v.wakeOf(label, !only) // else it was a heartbeat
-	return true
 }
 
 // hold stores a slice. What is known of the life of its owner stays.

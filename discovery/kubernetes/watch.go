@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	stdslices "slices"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
@@ -141,7 +141,7 @@ func (d *driver) ready(ctx context.Context, s *session) (bool, error) {
 func (d *driver) list(ctx context.Context, s *session) error {
 	bounded, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	all, version, err := conn.List[endpointSlice](bounded, d.c, slices.In(s.target.Namespace), conn.Selector{Labels: serviceLabel + "=" + s.label})
+	all, version, err := conn.List[endpointSlice](bounded, d.c, endpointSlices.In(s.target.Namespace), conn.Selector{Labels: serviceLabel + "=" + s.label})
 	switch {
 	case err == nil:
 		s.v.listed(s.label, all, number(version))
@@ -205,7 +205,7 @@ func (h *held) reapAfter() time.Duration { return 3*h.entry.TTL + time.Second }
 func (d *driver) reap(ctx context.Context, s *session, dead map[string]*held) {
 	for name, h := range dead {
 		bounded, cancel := context.WithTimeout(ctx, answerTime)
-		_ = d.c.Delete(bounded, slices.In(s.target.Namespace), name, conn.Preconditions{UID: h.UID, ResourceVersion: h.ResourceVersion})
+		_ = d.c.Delete(bounded, endpointSlices.In(s.target.Namespace), name, conn.Preconditions{UID: h.UID, ResourceVersion: h.ResourceVersion})
 		cancel()
 	}
 }
@@ -217,7 +217,7 @@ func (v *view) update(s *session) (u discovery.Update, next time.Duration) {
 	found := map[string]discovery.Instance{}
 	ttls, expired := map[string]time.Duration{}, map[string]bool{}
 	next = time.Hour
-	all := stdslices.SortedFunc(maps.Values(v.services[s.label]), older)
+	all := slices.SortedFunc(maps.Values(v.services[s.label]), older)
 	for _, h := range all {
 		if h.entry != nil {
 			v.own(h, s, found, ttls, expired, &next)
@@ -229,7 +229,7 @@ func (v *view) update(s *session) (u discovery.Update, next time.Duration) {
 		}
 	}
 	lost := maps.Clone(v.lost[s.label]) // Fate is asked without the lock
-	u.Instances = stdslices.Collect(maps.Values(found))
+	u.Instances = slices.Collect(maps.Values(found))
 	u.TTL = func(id string) time.Duration { return ttls[id] }
 	u.Fate = func(id string) discovery.Fate {
 		switch {
@@ -289,7 +289,7 @@ func (v *view) label(in *discovery.Instance, s *session) {
 // alive asks for one slice of a namespace, which is read from the store behind
 // the API server: a server that is cut off from it does not answer.
 func (d *driver) alive(ctx context.Context, namespace string) error {
-	err := d.c.Probe(ctx, slices.In(namespace))
+	err := d.c.Probe(ctx, endpointSlices.In(namespace))
 	if err != nil {
 		return fmt.Errorf("endpointslices of namespace %s: %w", namespace, err)
 	}

@@ -99,8 +99,7 @@ func (c *claim) take(ctx context.Context, l *lease) (g dsync.Grant, left time.Du
 	if l.Spec.Transitions != nil {
 		transitions += *l.Spec.Transitions
 	}
-	seconds := int64(c.TTL / time.Second)
-	next.Spec.Holder, next.Spec.Seconds, next.Spec.Acquired, next.Spec.Renewed, next.Spec.Transitions = &c.identity, &seconds, now, now, &transitions
+	next.Spec = spec{Holder: &c.identity, Seconds: new(int64(c.TTL / time.Second)), Acquired: now, Renewed: now, Transitions: &transitions}
 	start, before := time.Now(), c.doubt
 	c.doubt = l.ResourceVersion
 	got, err := c.d.update(ctx, c.Timeout, &next)
@@ -145,11 +144,7 @@ func (c *claim) Renew(ctx context.Context) (time.Time, error) {
 	for range 3 {
 		next := *c.mine
 		next.Spec.Renewed = stamp(c.mine.Spec.Renewed)
-		next.Annotations = maps.Clone(next.Annotations)
-		if next.Annotations == nil {
-			next.Annotations = map[string]string{}
-		}
-		next.Annotations[tokenKey] = c.Nonce + " " + strconv.FormatUint(c.token, 10)
+		next.annotate(tokenKey, tokenNote(c.Nonce, c.token))
 		start := time.Now()
 		got, err := c.d.update(ctx, c.Timeout, &next)
 		switch {
@@ -224,8 +219,8 @@ func (c *claim) Release(ctx context.Context) error {
 // let writes that nobody holds the Lease, as client-go does.
 func (c *claim) let(ctx context.Context, l *lease) error {
 	next := *l
-	now, second := stamp(l.Spec.Renewed), int64(1)
-	next.Spec.Holder, next.Spec.Seconds, next.Spec.Acquired, next.Spec.Renewed = nil, &second, now, now
+	now := stamp(l.Spec.Renewed)
+	next.Spec = spec{Seconds: new(int64(1)), Acquired: now, Renewed: now, Transitions: l.Spec.Transitions}
 	next.Annotations = maps.Clone(next.Annotations)
 	delete(next.Annotations, tokenKey)
 	got, err := c.d.update(ctx, c.Timeout, &next)
@@ -239,14 +234,10 @@ func (c *claim) let(ctx context.Context, l *lease) error {
 // finds that it came too late.
 func (c *claim) spoil(ctx context.Context, l *lease) error {
 	next := *l
-	next.Annotations = maps.Clone(next.Annotations)
-	if next.Annotations == nil {
-		next.Annotations = map[string]string{}
-	}
 	if _, nonce := split(l.holder()); nonce != "" { // its token is the version that changes
-		next.Annotations[tokenKey] = nonce + " " + strconv.FormatUint(l.token(nonce), 10)
+		next.annotate(tokenKey, tokenNote(nonce, l.token(nonce)))
 	}
-	next.Annotations[spoiltKey] = c.Nonce
+	next.annotate(spoiltKey, c.Nonce)
 	_, err := c.d.update(ctx, c.Timeout, &next)
 	return err
 }

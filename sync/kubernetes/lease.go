@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -77,10 +78,10 @@ func over(read map[string]json.RawMessage, known map[string]any) map[string]any 
 
 // holder returns who holds the lease, as far as the object says; "" is nobody.
 func (l *lease) holder() string {
-	if l == nil || l.Spec.Holder == nil {
+	if l == nil {
 		return ""
 	}
-	return *l.Spec.Holder
+	return text(l.Spec.Holder)
 }
 
 // duration returns for how long the holder may be silent. Who says nothing gets
@@ -115,14 +116,24 @@ func stamp(last *string) *string {
 	if err == nil && !now.After(before) && before.Sub(now) < time.Minute {
 		now = before.Add(time.Microsecond)
 	}
-	s := now.Format(microTime)
-	return &s
+	return new(now.Format(microTime))
+}
+
+// annotate sets an annotation of a copy of a lease, whose original keeps its own.
+func (l *lease) annotate(key, value string) {
+	l.Annotations = maps.Clone(l.Annotations)
+	if l.Annotations == nil {
+		l.Annotations = map[string]string{}
+	}
+	l.Annotations[key] = value
 }
 
 // tokenKey is the annotation with the holder's nonce and token. The token is the
 // version of the object that granted the claim, so it can only be written by the
 // holder's first renewal; until then the object has that version.
 const tokenKey = "go-platform/token"
+
+func tokenNote(nonce string, token uint64) string { return nonce + " " + strconv.FormatUint(token, 10) }
 
 // token returns the fencing token of the holder with that nonce.
 func (l *lease) token(nonce string) uint64 {
