@@ -2,15 +2,11 @@ package sql
 
 import (
 	"context"
-	dbsql "database/sql"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/conn/sql"
-	"github.com/micro/go-platform/internal/fault"
 )
 
 // driver implements discovery.Driver.
@@ -18,7 +14,8 @@ type driver struct {
 	db   *sql.DB
 	kind sql.Kind
 
-	tables sql.Tables
+	tables  sql.Tables
+	striped sql.Striped
 
 	leases *leases
 	tail   sql.Tail[sql.Counts]
@@ -39,6 +36,7 @@ func newDriver(db *sql.DB) *driver {
 	d := &driver{db: db, kind: db.Kind}
 	d.cleaner, d.stop = context.WithCancel(context.Background())
 	d.tables = sql.Tables{DB: db, Statements: schema, There: func(ctx context.Context) error { return db.HasStripes(ctx, stripes) }}
+	d.striped = sql.Striped{Tables: &d.tables, Stripes: stripes, Channel: channel, Lax: true} // heartbeats notice what a crash loses
 	d.leases = &leases{d: d, shared: map[time.Duration]*lease{}, own: map[name]record{}}
 	d.tail = sql.Tail[sql.Counts]{DB: db, Channel: channel, Ask: d.ask, Slowest: slowest}
 	d.ends = ends{dead: map[string]time.Time{}, poke: d.tail.Poke}
@@ -71,23 +69,23 @@ func (d *driver) counts(ctx context.Context) (c sql.Counts, err error) {
 		return c, err
 	}
 	c, err = d.db.Counts(ctx, stripes)
-	return c, d.readError(err)
+	return c, d.tables.ReadError(err)
 }
 
 // rows reads rows one after another.
 func (d *driver) rows(ctx context.Context, query string, args []any, each func(scan func(...any) error) error) error {
 	rows, err := d.db.Read.QueryContext(ctx, d.kind.Text(query), args...)
 	if err != nil {
-		return d.readError(err)
+		return d.tables.ReadError(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		err := each(rows.Scan)
 		if err != nil {
-			return d.readError(err)
+			return d.tables.ReadError(err)
 		}
 	}
-	return d.readError(rows.Err())
+	return d.tables.ReadError(rows.Err())
 }
 
 // exec runs a statement that may be repeated, so that a lost answer to it is
@@ -105,7 +103,7 @@ func (d *driver) exec(ctx context.Context, query string, args ...any) (n int64, 
 		n, err = r.RowsAffected()
 		return err
 	})
-	return n, d.readError(err)
+	return n, d.tables.ReadError(err)
 }
 
 // stripes is the table of stripes.
@@ -119,82 +117,14 @@ var schema = append([]string{
 	"CREATE INDEX IF NOT EXISTS discovery_leases_until ON discovery_leases (until)",
 }, sql.MakeStripes(stripes)...)
 
-// readError gives the error of a statement that changes nothing its kind.
-func (d *driver) readError(err error) error {
-	d.tables.Lost(err)
-	return sql.ReadError(err)
-}
-
-// tx is a transaction that has locked the stripe of a service.
-type tx struct {
-	*dbsql.Tx
-	d   *driver
-	now int64 // the database's clock, after the stripe was locked
-}
-
 // in runs f in a transaction that has locked the stripe of a service, again when
 // it collides with another. If f returns an error, nothing was done.
-func (d *driver) in(ctx context.Context, service string, f func(t *tx) error) error {
-	err := d.tables.Make(ctx)
-	if err != nil {
-		return err
-	}
-	return sql.Retry(ctx, func() error { return d.once(ctx, service, f) })
-}
-
-func (d *driver) once(ctx context.Context, service string, f func(t *tx) error) error {
-	var o *dbsql.TxOptions
-	if d.kind != sql.SQLite {
-		o = &dbsql.TxOptions{Isolation: dbsql.LevelReadCommitted}
-	}
-	inner, err := d.db.BeginTx(ctx, o)
-	if err != nil {
-		return d.readError(err)
-	}
-	defer inner.Rollback() // after Commit it does nothing
-	t := &tx{Tx: inner, d: d}
-	err = t.lock(ctx, sql.StripeOf(service))
+func (d *driver) in(ctx context.Context, service string, f func(t *sql.Tx) error) error {
+	err := d.striped.Do(ctx, sql.StripeOf(service), f)
 	if err == nil {
-		err = f(t)
+		d.tail.Poke()
 	}
-	if err != nil {
-		if fault.KindOf(err) != nil || errors.Is(err, errEnded) || errors.Is(err, errNobody) {
-			return err
-		}
-		return d.readError(err)
-	}
-	err = inner.Commit()
-	if err != nil {
-		return sql.WriteError(err)
-	}
-	d.tail.Poke()
-	return nil
-}
-
-// lock locks a stripe. PostgreSQL needn't wait for its disk, and holds up nobody
-// meanwhile: what a crash loses is noticed by a heartbeat.
-func (t *tx) lock(ctx context.Context, stripe int) error {
-	const update = "UPDATE discovery_stripes SET seq = seq + 1 WHERE id = ?"
-	switch t.d.kind {
-	case sql.MySQL:
-		_, err := t.ExecContext(ctx, update, stripe)
-		if err != nil {
-			return err
-		}
-		return t.QueryRowContext(ctx, t.d.kind.Text("SELECT NOW FROM discovery_stripes WHERE id = ?"), stripe).Scan(&t.now)
-	case sql.Postgres:
-		var told, set string
-		return t.QueryRowContext(ctx, t.d.kind.Rebind(update)+" RETURNING CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT), CAST(pg_notify('"+channel+"', '') AS TEXT), set_config('synchronous_commit', 'off', true)", stripe).Scan(&t.now, &told, &set)
-	}
-	return t.QueryRowContext(ctx, t.d.kind.Text(update+" RETURNING NOW"), stripe).Scan(&t.now)
-}
-
-func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	r, err := t.ExecContext(ctx, t.d.kind.Text(query), args...)
-	if err != nil {
-		return 0, err
-	}
-	return r.RowsAffected()
+	return err
 }
 
 func (d *driver) Services(ctx context.Context) (names []string, err error) {
@@ -211,5 +141,3 @@ func (d *driver) Services(ctx context.Context) (names []string, err error) {
 		})
 	return names, err
 }
-
-var _ discovery.Driver = (*driver)(nil)

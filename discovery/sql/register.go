@@ -7,10 +7,12 @@ import (
 	"errors"
 
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // errEnded: the lease has ended, and nothing was written.
-var errEnded = errors.New("the lease has ended")
+var errEnded = fault.Markf(fault.Lost, "the lease has ended")
 
 // Register writes the row while the stripe of its service is locked, so that
 // nobody takes the id meanwhile.
@@ -26,7 +28,7 @@ func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(h
 			return err
 		}
 		settle := d.leases.writing(row, e, id)
-		err = d.in(ctx, e.Service, func(t *tx) error { return t.put(ctx, e, id, string(text), replace) })
+		err = d.in(ctx, e.Service, func(t *sql.Tx) error { return put(ctx, t, e, id, string(text), replace) })
 		settle(err)
 		if errors.Is(err, errEnded) {
 			err = d.leases.ended(ctx, e, id)
@@ -42,21 +44,21 @@ func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(h
 }
 
 // put writes an entry, unless another owner's lives.
-func (t *tx) put(ctx context.Context, e discovery.Entry, lease, text string, replace func(held discovery.Entry) bool) error {
+func put(ctx context.Context, t *sql.Tx, e discovery.Entry, lease, text string, replace func(held discovery.Entry) bool) error {
 	var (
 		owner, old       dbsql.NullString
 		end, gone, until int64
 	)
-	err := t.QueryRowContext(ctx, t.d.kind.Rebind(`SELECT COALESCE((SELECT until FROM discovery_leases WHERE id = ?), 0), i.owner, i.entry, COALESCE(i.gone, 0), COALESCE(l.until, 0)
+	err := t.QueryRowContext(ctx, t.Kind.Rebind(`SELECT COALESCE((SELECT until FROM discovery_leases WHERE id = ?), 0), i.owner, i.entry, COALESCE(i.gone, 0), COALESCE(l.until, 0)
 		FROM (SELECT 1 AS one) o LEFT JOIN discovery_instances i ON i.service = ? AND i.id = ? LEFT JOIN discovery_leases l ON l.id = i.lease`),
 		lease, e.Service, e.ID).Scan(&end, &owner, &old, &gone, &until)
 	switch {
 	case err != nil:
 		return err
-	case end <= t.now:
+	case end <= t.Now:
 		return errEnded
 	}
-	if owner.Valid && gone == 0 && until > t.now && owner.String != e.Owner {
+	if owner.Valid && gone == 0 && until > t.Now && owner.String != e.Owner {
 		var held discovery.Entry
 		_ = json.Unmarshal([]byte(old.String), &held) // what can't be read has no address
 		if !replace(held) {
@@ -67,7 +69,7 @@ func (t *tx) put(ctx context.Context, e discovery.Entry, lease, text string, rep
 	if owner.Valid {
 		query = "UPDATE discovery_instances SET owner = ?, lease = ?, gone = 0, entry = ? WHERE service = ? AND id = ?"
 	}
-	_, err = t.exec(ctx, query, e.Owner, lease, text, e.Service, e.ID)
+	_, err = t.Change(ctx, query, e.Owner, lease, text, e.Service, e.ID)
 	return err
 }
 
@@ -89,13 +91,13 @@ func (d *driver) Renew(ctx context.Context, e discovery.Entry) error {
 }
 
 // errNobody ends a transaction that has found nothing to do.
-var errNobody = errors.New("nothing to deregister")
+var errNobody = fault.Markf(fault.NotFound, "nothing to deregister")
 
 // Deregister leaves the row, from which readers learn that this was no expiry.
 func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
 	lease := d.leases.forget(e)
-	err := d.in(ctx, e.Service, func(t *tx) error {
-		n, err := t.exec(ctx, "UPDATE discovery_instances SET gone = ? WHERE service = ? AND id = ? AND owner = ? AND gone = 0", t.now, e.Service, e.ID, e.Owner)
+	err := d.in(ctx, e.Service, func(t *sql.Tx) error {
+		n, err := t.Change(ctx, "UPDATE discovery_instances SET gone = ? WHERE service = ? AND id = ? AND owner = ? AND gone = 0", t.Now, e.Service, e.ID, e.Owner)
 		if err == nil && n == 0 {
 			return errNobody
 		}

@@ -17,9 +17,11 @@ const confirm = 5 * time.Second
 func (d *driver) Watch(ctx context.Context, service string, deliver func(discovery.Update)) error {
 	d.tail.Join()
 	defer d.tail.Leave()
-	seen, err := d.bounded(ctx, d.counts)
+	call, cancel := context.WithTimeout(ctx, readTime)
+	seen, err := d.counts(call)
+	cancel()
 	if err != nil {
-		return err
+		return sql.Unanswered(ctx, err)
 	}
 	stripe := sql.StripeOf(service)
 	for {
@@ -57,15 +59,6 @@ func (d *driver) follow(ctx context.Context, changed func(now sql.Counts, later 
 		}
 		return now, err
 	}
-}
-
-// bounded calls f with a deadline. That it passes means that the database is
-// unavailable.
-func (d *driver) bounded(ctx context.Context, f func(ctx context.Context) (sql.Counts, error)) (sql.Counts, error) {
-	call, cancel := context.WithTimeout(ctx, readTime)
-	defer cancel()
-	c, err := f(call)
-	return c, sql.Unanswered(ctx, err)
 }
 
 // readTime is how long a read may take before the database counts as unavailable.

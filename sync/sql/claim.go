@@ -90,10 +90,9 @@ func (c *claim) Acquire(ctx context.Context, wait bool) (dsync.Grant, error) {
 
 // certain reports whether an error says that nothing is left of the claim.
 func certain(err error) bool {
-	for _, kind := range []error{fault.Held, fault.Unavailable, fault.Conflict, fault.Invalid, fault.Denied} {
-		if errors.Is(err, kind) {
-			return true
-		}
+	switch fault.KindOf(err) {
+	case fault.Held, fault.Unavailable, fault.Conflict, fault.Invalid, fault.Denied:
+		return true
 	}
 	return false
 }
@@ -110,7 +109,7 @@ func (c *claim) enter(ctx context.Context, t *tx, wait bool) (token int64, err e
 		switch {
 		case p.nonce == c.Nonce:
 			return 0, fault.Markf(dsync.ErrConflict, "the claim is there already")
-		case p.until <= t.now:
+		case p.until <= t.Now:
 			dead++
 		case p.places != int64(c.Limit):
 			return 0, fault.Markf(dsync.ErrConflict, "limit %d, but others use %d", c.Limit, p.places)
@@ -119,17 +118,17 @@ func (c *claim) enter(ctx context.Context, t *tx, wait bool) (token int64, err e
 		}
 	}
 	if len(before) < c.Limit {
-		token = t.seq
+		token = t.Seq
 	} else if !wait {
 		return 0, fault.Markf(dsync.ErrHeld, "owner %q, token %d", before[0].owner, before[0].token)
 	}
 	if dead > 0 {
-		if _, err := t.exec(ctx, "DELETE FROM sync_claims WHERE k = ? AND until <= ?", c.Key, t.now); err != nil {
+		if _, err := t.Change(ctx, "DELETE FROM sync_claims WHERE k = ? AND until <= ?", c.Key, t.Now); err != nil {
 			return 0, err
 		}
 	}
-	_, err = t.exec(ctx, "INSERT INTO sync_claims (nonce, k, seq, token, until, places, owner) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		c.Nonce, c.Key, t.seq, token, t.now+c.ttl(), c.Limit, c.Owner)
+	_, err = t.Change(ctx, "INSERT INTO sync_claims (nonce, k, seq, token, until, places, owner) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		c.Nonce, c.Key, t.Seq, token, t.Now+c.ttl(), c.Limit, c.Owner)
 	if sql.IsDuplicate(err) { // released before it arrived
 		return 0, dsync.ErrLost
 	}
@@ -186,14 +185,14 @@ func (c *claim) look(ctx context.Context) (first bool, next time.Duration, seen 
 	}
 	r, err := c.d.db.ExecContext(ctx, c.d.kind.Text("UPDATE sync_claims SET until = NOW + ? WHERE nonce = ? AND until > NOW"), c.ttl(), c.Nonce)
 	if err != nil {
-		return false, 0, 0, c.d.readError(err)
+		return false, 0, 0, c.d.tables.ReadError(err)
 	}
 	if n, err := r.RowsAffected(); err != nil || n == 0 {
 		return false, 0, 0, dsync.ErrLost
 	}
 	all, now, err := c.d.queue(ctx, c.d.db.Read, c.Key)
 	if err != nil {
-		return false, 0, 0, c.d.readError(err)
+		return false, 0, 0, c.d.tables.ReadError(err)
 	}
 	_, before := c.ahead(all, now)
 	next = c.TTL
@@ -229,18 +228,18 @@ func (c *claim) take(ctx context.Context) (token int64, err error) {
 		if err != nil {
 			return err
 		}
-		own, before := c.ahead(all, t.now)
+		own, before := c.ahead(all, t.Now)
 		switch {
 		case own == nil, own.token > 0 && len(before) >= c.Limit: // its time was over, and others had their turn
 			return dsync.ErrLost
 		case own.token > 0: // an answer was lost
 			token = own.token
 		case len(before) < c.Limit:
-			token = t.seq
+			token = t.Seq
 		default:
 			return nil
 		}
-		_, err = t.exec(ctx, "UPDATE sync_claims SET token = ?, until = ? WHERE nonce = ?", token, t.now+c.ttl(), c.Nonce)
+		_, err = t.Change(ctx, "UPDATE sync_claims SET token = ?, until = ? WHERE nonce = ?", token, t.Now+c.ttl(), c.Nonce)
 		return err
 	})
 	if err != nil {
@@ -257,7 +256,7 @@ func (c *claim) Renew(ctx context.Context) (time.Time, error) {
 	}
 	r, err := c.d.db.ExecContext(ctx, c.d.kind.Text("UPDATE sync_claims SET until = NOW + ? WHERE nonce = ? AND token > 0 AND until > NOW"), c.ttl(), c.Nonce)
 	if err != nil {
-		return time.Time{}, c.d.readError(err)
+		return time.Time{}, c.d.tables.ReadError(err)
 	}
 	if n, err := r.RowsAffected(); err != nil || n == 0 {
 		return time.Time{}, dsync.ErrLost
@@ -277,23 +276,23 @@ func (c *claim) Release(ctx context.Context) error {
 	c.released = true
 	lost := false
 	err := c.d.in(call, c.stripe, func(t *tx) error {
-		n, err := t.exec(call, "DELETE FROM sync_claims WHERE nonce = ? AND until > ?", c.Nonce, t.now)
+		n, err := t.Change(call, "DELETE FROM sync_claims WHERE nonce = ? AND until > ?", c.Nonce, t.Now)
 		if err != nil {
 			return err
 		}
 		lost = n == 0 && c.granted && !again
 		if n == 0 { // it has ended by itself, or there is none
-			if _, err := t.exec(call, "DELETE FROM sync_claims WHERE nonce = ?", c.Nonce); err != nil {
+			if _, err := t.Change(call, "DELETE FROM sync_claims WHERE nonce = ?", c.Nonce); err != nil {
 				return err
 			}
 		}
 		if !c.doubt {
 			return nil
 		}
-		if _, err := t.exec(call, "DELETE FROM sync_claims WHERE k = '' AND until <= ?", t.now); err != nil {
+		if _, err := t.Change(call, "DELETE FROM sync_claims WHERE k = '' AND until <= ?", t.Now); err != nil {
 			return err
 		}
-		_, err = t.exec(call, "INSERT INTO sync_claims (nonce, k, seq, token, until, places, owner) VALUES (?, '', 0, 0, ?, 0, '')", c.Nonce, t.now+keepRefusal.Milliseconds())
+		_, err = t.Change(call, "INSERT INTO sync_claims (nonce, k, seq, token, until, places, owner) VALUES (?, '', 0, 0, ?, 0, '')", c.Nonce, t.Now+keepRefusal.Milliseconds())
 		return err
 	})
 	err = sql.Unanswered(ctx, err) // rolled back

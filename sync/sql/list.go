@@ -14,14 +14,14 @@ func (d *driver) List(ctx context.Context, prefix string, yield func(string, dsy
 	}
 	rows, err := d.db.Read.QueryContext(ctx, d.kind.Text("SELECT k, owner, token, until, NOW FROM sync_claims WHERE k >= ? AND k < ? AND until > NOW ORDER BY k, seq"), prefix, after(prefix))
 	if err != nil {
-		return d.readError(err)
+		return d.tables.ReadError(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var key, owner string
 		var token, until, now int64
 		if err := rows.Scan(&key, &owner, &token, &until, &now); err != nil {
-			return d.readError(err)
+			return d.tables.ReadError(err)
 		}
 		h := dsync.Hold{Owner: owner, Token: uint64(token), Waiting: token == 0}
 		if !h.Waiting {
@@ -31,7 +31,7 @@ func (d *driver) List(ctx context.Context, prefix string, yield func(string, dsy
 			return nil
 		}
 	}
-	return d.readError(rows.Err())
+	return d.tables.ReadError(rows.Err())
 }
 
 // after is the first key behind all that begin with a prefix of ASCII; the column

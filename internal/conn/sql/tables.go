@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // Tables makes the tables of a backend that are missing, once, and again after
@@ -60,6 +62,15 @@ func (t *Tables) Lost(err error) bool {
 	}
 	t.made.Store(false)
 	return true
+}
+
+// ReadError gives the error of a statement that changes nothing its kind. That
+// of tables that are not there is Unavailable: the next call makes them.
+func (t *Tables) ReadError(err error) error {
+	if t.Lost(err) {
+		return fault.Mark(fault.Unavailable, err)
+	}
+	return ReadError(err)
 }
 
 func lacking(err error) bool { return IsMissing(err) || errors.Is(err, sql.ErrNoRows) }
