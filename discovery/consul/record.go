@@ -33,7 +33,7 @@ func serviceID(service, id string) string {
 	var b strings.Builder
 	b.WriteString(serviceName(service))
 	b.WriteString("~~")
-	for i := 0; i < len(id); i++ {
+	for i := range len(id) {
 		c := id[i]
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._:@+", c) >= 0 {
 			b.WriteByte(c)

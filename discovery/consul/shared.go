@@ -40,8 +40,8 @@ type sharedRun struct {
 
 // member is one session's part.
 type member struct {
-	service string        // Consul's name
-	run     *sharedRun    //
+	service string // Consul's name
+	run     *sharedRun
 	covered chan struct{} // closed when every later change is noticed
 	changed chan struct{} // holds one token
 	same    chan struct{} // holds one token: the agent has answered

@@ -72,9 +72,6 @@ func (l *leases) lock(ctx context.Context, ttl time.Duration) (*lease, error) {
 
 func (s *lease) unlock() { <-s.turn }
 
-// fresh reports whether the last round is recent enough for a heartbeat now.
-func (s *lease) fresh() bool { return s.id != 0 && time.Since(s.sent) < s.ttl/12 }
-
 // get returns a lease that an entry can be written with, as if it were new.
 func (l *leases) get(ctx context.Context, e discovery.Entry) (clientv3.LeaseID, error) {
 	if e.Once {
@@ -134,7 +131,7 @@ func (l *leases) renew(ctx context.Context, e discovery.Entry, key string) (bool
 // the lease is left to end with it, and heartbeats write the others with another
 // lease.
 func (l *leases) round(ctx context.Context, s *lease) error {
-	if s.id == 0 || s.fresh() {
+	if s.id == 0 || time.Since(s.sent) < s.ttl/12 {
 		return nil
 	}
 	l.keepGuard()

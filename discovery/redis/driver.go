@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"sync"
 	"time"
 
@@ -115,7 +116,7 @@ func (d *driver) Services(ctx context.Context) ([]string, error) {
 		live := make([]*goredis.IntCmd, len(names))
 		_, err = d.Pipelined(ctx, func(p goredis.Pipeliner) error {
 			for i, name := range names {
-				live[i] = p.ZCount(ctx, keys(name)[1], "("+milliseconds(now), "+inf")
+				live[i] = p.ZCount(ctx, keys(name)[1], "("+strconv.FormatInt(now.UnixMilli(), 10), "+inf")
 			}
 			return nil
 		})

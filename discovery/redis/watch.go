@@ -136,5 +136,3 @@ func parse(raw any) (answer, error) {
 	}
 	return a, nil
 }
-
-func milliseconds(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }

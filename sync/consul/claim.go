@@ -1,9 +1,9 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -152,21 +152,13 @@ func (c *claim) enqueue(ctx context.Context) ([]*api.KVPair, error) {
 
 func sortQueue(q []*api.KVPair) {
 	slices.SortFunc(q, func(a, b *api.KVPair) int {
-		if a.CreateIndex != b.CreateIndex {
-			return int(int64(a.CreateIndex) - int64(b.CreateIndex))
-		}
-		return strings.Compare(a.Key, b.Key)
+		return cmp.Or(cmp.Compare(a.CreateIndex, b.CreateIndex), strings.Compare(a.Key, b.Key))
 	})
 }
 
 // first reports whether the claim is among those that may hold.
 func (c *claim) first(queue []*api.KVPair) bool {
-	for i, p := range queue {
-		if p.Key == c.place {
-			return i < c.Limit
-		}
-	}
-	return false
+	return slices.ContainsFunc(queue[:min(len(queue), c.Limit)], func(p *api.KVPair) bool { return p.Key == c.place })
 }
 
 // take acquires the holder's key. A zero grant says that it is not free: its
@@ -266,8 +258,6 @@ func (c *claim) Release(ctx context.Context) error {
 // parse reads the value of a key.
 func parse(p *api.KVPair) (limit int, owner string) {
 	first, owner, _ := strings.Cut(string(p.Value), " ")
-	if _, err := fmt.Sscan(first, &limit); err != nil {
-		return 0, owner
-	}
+	limit, _ = strconv.Atoi(first)
 	return limit, owner
 }

@@ -2,7 +2,6 @@ package consul
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
@@ -28,7 +27,7 @@ func (d *driver) List(ctx context.Context, prefix string, yield func(string, dsy
 			key = p.Key[:i]
 			queues[key] = append(queues[key], p)
 		}
-		if !slices.Contains(keys[max(0, len(keys)-1):], key) { // they come sorted
+		if n := len(keys); n == 0 || keys[n-1] != key { // they come sorted
 			keys = append(keys, key)
 		}
 	}

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -156,12 +157,7 @@ func (c *claim) first() clientv3.Op {
 }
 
 func (c *claim) among(holders []*mvccpb.KeyValue) bool {
-	for _, kv := range holders {
-		if string(kv.Key) == c.key {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(holders, func(kv *mvccpb.KeyValue) bool { return string(kv.Key) == c.key })
 }
 
 // withdraw releases a claim that is not to be, and returns why; if that fails,

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ func (d *driver) List(ctx context.Context, prefix string, yield func(string, dsy
 	var queue []*mvccpb.KeyValue // of one key
 	key := ""
 	flush := func() bool {
-		slices.SortFunc(queue, func(a, b *mvccpb.KeyValue) int { return int(a.CreateRevision - b.CreateRevision) })
+		slices.SortFunc(queue, func(a, b *mvccpb.KeyValue) int { return cmp.Compare(a.CreateRevision, b.CreateRevision) })
 		for i, kv := range queue {
 			limit, owner := parse(kv)
 			h := dsync.Hold{Owner: owner, Waiting: i >= limit}
