@@ -51,20 +51,24 @@ func (s *Server) get(portName, path string) (string, error) {
 
 // request returns the body of a successful answer.
 func (s *Server) request(method, portName, path, body string) (string, error) {
-	url := "http://" + s.AddrOf(portName) + path
-	// A transport of its own without keep-alives, so that nothing stays behind.
-	tr := &http.Transport{DisableKeepAlives: true}
-	if s.secure(portName) {
-		url = "https://" + s.AddrOf(portName) + path
-		tr.TLSClientConfig = s.opts.tls.Client
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.AddrOf(portName)+path, strings.NewReader(body))
 	if err != nil {
 		return "", err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if !s.secure(portName) {
+		return roundTrip(req, nil)
+	}
+	req.URL.Scheme = "https"
+	return roundTrip(req, s.opts.tls.Client)
+}
+
+// roundTrip returns the body of a successful answer.
+func roundTrip(req *http.Request, config *tls.Config) (string, error) {
+	// A transport of its own without keep-alives, so that nothing stays behind.
+	tr := &http.Transport{DisableKeepAlives: true, TLSClientConfig: config}
 	rsp, err := tr.RoundTrip(req)
 	if err != nil {
 		return "", err
@@ -72,7 +76,7 @@ func (s *Server) request(method, portName, path, body string) (string, error) {
 	defer rsp.Body.Close()
 	b, err := io.ReadAll(rsp.Body)
 	if err == nil && rsp.StatusCode/100 != 2 {
-		err = fmt.Errorf("%s %s: %s: %s", method, url, rsp.Status, b)
+		err = fmt.Errorf("%s %s: %s: %s", req.Method, req.URL, rsp.Status, b)
 	}
 	return string(b), err
 }

@@ -20,12 +20,6 @@ func Cassandra(t testing.TB, opts ...Option) *Server {
 	return start(t, collect(opts), cassandra(0, "-Dcassandra.test.flush_local_schema_changes=false", "-Dcassandra.shutdown_announce_in_ms=0"))
 }
 
-// SharedCassandra returns the test binary's Cassandra node.
-func SharedCassandra(t testing.TB) *Server {
-	t.Helper()
-	return share(t, "cassandra", Cassandra)
-}
-
 // CassandraCluster starts three nodes that are one cluster, 1.5 GB: on 127.0.0.1, 127.0.0.2 and
 // 127.0.0.3. They keep all data over Kill, and names and passwords on each. With TLS they speak it
 // among themselves, too.

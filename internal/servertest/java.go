@@ -54,22 +54,10 @@ func OpenSearch(t testing.TB, opts ...Option) *Server {
 	return start(t, collect(opts), singleNode("opensearch"))
 }
 
-// SharedOpenSearch returns the test binary's OpenSearch node.
-func SharedOpenSearch(t testing.TB) *Server {
-	t.Helper()
-	return share(t, "opensearch", OpenSearch)
-}
-
 // Elasticsearch starts Elasticsearch 7.10, as OpenSearch does.
 func Elasticsearch(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	return start(t, collect(opts), singleNode("elasticsearch"))
-}
-
-// SharedElasticsearch returns the test binary's Elasticsearch node.
-func SharedElasticsearch(t testing.TB) *Server {
-	t.Helper()
-	return share(t, "elasticsearch", Elasticsearch)
 }
 
 func singleNode(name string) spec {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -156,7 +155,7 @@ func keyAndChain(dir string, c *Certs) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, "server.pem"), write(dir, "server.pem", strings.Join([]string{string(key), string(cert)}, ""))
+	return filepath.Join(dir, "server.pem"), write(dir, "server.pem", string(key)+string(cert))
 }
 
 // speaksKafka sends an ApiVersions request, which needs no credentials.

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -222,8 +221,6 @@ func (k *KubeServer) request(method, path, body string) (string, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
-	// A transport of its own without keep-alives, so that nothing stays behind.
-	tr := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots}}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, k.URL()+path, strings.NewReader(body))
@@ -235,14 +232,5 @@ func (k *KubeServer) request(method, path, body string) (string, error) {
 	if method == http.MethodPatch {
 		req.Header.Set("Content-Type", "application/merge-patch+json")
 	}
-	rsp, err := tr.RoundTrip(req)
-	if err != nil {
-		return "", err
-	}
-	defer rsp.Body.Close()
-	b, err := io.ReadAll(rsp.Body)
-	if err == nil && rsp.StatusCode/100 != 2 {
-		err = fmt.Errorf("%s %s: %s: %s", method, path, rsp.Status, b)
-	}
-	return string(b), err
+	return roundTrip(req, &tls.Config{RootCAs: roots})
 }

@@ -22,10 +22,9 @@ func MariaDB(t testing.TB, opts ...Option) *Server {
 		env:     []string{"TZ=CET-1CEST,M3.5.0,M10.5.0/3"},
 		prepare: installMariaDB,
 		args: func(s *Server) []string {
-			args := append(mariaDBFlags(s, "mariadbd"),
+			return append(mariaDBFlags(s, "mariadbd"),
 				"--bind-address=127.0.0.1", "--port="+strconv.Itoa(s.Port("mysql")), "--socket="+s.dir+"/socket", "--pid-file="+s.dir+"/mariadbd.pid",
 				"--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--innodb-buffer-pool-size=32M", "--performance-schema=OFF")
-			return args
 		},
 		ready: says("ready for connections"), kept: true,
 	})

@@ -46,7 +46,7 @@ func SharedRabbitMQ(t testing.TB) *Server {
 }
 
 // RabbitEval has a node evaluate Erlang expressions, "A = 1, A + 1.", and returns the value of the
-// last. It takes milliseconds, where rabbitmqctl starts an Erlang of its own.
+// last. It takes milliseconds, where rabbitmqctl would take seconds.
 func RabbitEval(t testing.TB, s *Server, expressions string) string {
 	t.Helper()
 	dir, err := newDir("erl_call")
@@ -76,25 +76,6 @@ func RabbitEval(t testing.TB, s *Server, expressions string) string {
 		t.Fatalf("servertest: %s: %v\n%s", expressions, err, p.Log())
 	}
 	return strings.TrimSuffix(strings.TrimSpace(value), "}")
-}
-
-// RabbitCtl runs rabbitmqctl on a node and returns what it prints. It takes seconds.
-func RabbitCtl(t testing.TB, s *Server, args ...string) string {
-	t.Helper()
-	dir, err := newDir("rabbitmqctl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	p := process{name: "rabbitmqctl", dir: dir}
-	err = p.finish(command{
-		path: rabbitHome() + "/sbin/rabbitmqctl", args: append([]string{"-q"}, args...),
-		env: rabbitEnv(s),
-	})
-	if err != nil {
-		t.Fatalf("servertest: %v", err)
-	}
-	return p.Log()
 }
 
 func rabbitHome() string {

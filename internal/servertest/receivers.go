@@ -108,12 +108,6 @@ func Fluentd(t testing.TB, opts ...Option) *Server {
 	return start(t, collect(opts), node("fluentd", "fluentd.mjs", spec{ports: []string{"forward"}, stdout: "received", ready: says("READY")}))
 }
 
-// SharedFluentd returns the test binary's forward receiver.
-func SharedFluentd(t testing.TB) *Server {
-	t.Helper()
-	return share(t, "fluentd", Fluentd)
-}
-
 // OIDC starts oidc-provider, a certified OpenID Connect and OAuth 2 server; [Server.DSN] is its
 // issuer URL. Its clients and resources stand in interop/node/oidc.mjs. It has new keys after
 // Restart, and forgets everything else.
@@ -156,10 +150,4 @@ func Statsd(t testing.TB, opts ...Option) *Server {
 	sp.args = func(s *Server) []string { return []string{script, filepath.Join(s.dir, "config.js")} }
 	sp.ready = hears("statsd")
 	return start(t, collect(opts), sp)
-}
-
-// SharedStatsd returns the test binary's etsy statsd.
-func SharedStatsd(t testing.TB) *Server {
-	t.Helper()
-	return share(t, "statsd", Statsd)
 }

@@ -72,7 +72,7 @@ func TestStatsdReceivers(t *testing.T) {
 		s.Await(t, "received", contains(`"name":"line"`, `"level":"info"`))
 	})
 	t.Run("statsd", func(t *testing.T) {
-		s := SharedStatsd(t)
+		s := Statsd(t)
 		datagram(t, s.AddrOf("statsd"), "hits:3|c")
 		s.Await(t, "received", contains(`{"packet":"hits:3|c"}`))
 		s.Await(t, "received", contains(`"flush"`, `"hits":3`))
@@ -108,7 +108,7 @@ func TestForwardReceivers(t *testing.T) {
 	// ["tag", 1, {"k": "v"}] as MessagePack, the forward protocol's message mode.
 	const event = "\x93\xa3tag\x01\x81\xa1k\xa1v"
 	t.Run("fluentd", func(t *testing.T) {
-		s := SharedFluentd(t)
+		s := Fluentd(t)
 		stream(t, s, "forward", event)
 		s.Await(t, "received", contains(`"tag":"tag"`, `"record":{"k":"v"}`))
 	})
@@ -120,7 +120,7 @@ func TestForwardReceivers(t *testing.T) {
 }
 
 func TestRsyslog(t *testing.T) {
-	s := SharedRsyslog(t)
+	s := Rsyslog(t)
 	stream(t, s, "json", `{"a":{"b":[1,2]}}`+"\nno object\n")
 	s.Await(t, "json", contains(`{"a":{"b":[1,2]}}`))
 	s.Await(t, "bad", contains("no object"))

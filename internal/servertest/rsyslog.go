@@ -45,9 +45,3 @@ input(type="imudp" address="127.0.0.1" port="%[4]d" ruleset="syslog")
 		ready: all(accepts("json"), accepts("syslog"), hears("udp")),
 	})
 }
-
-// SharedRsyslog returns the test binary's rsyslogd.
-func SharedRsyslog(t testing.TB) *Server {
-	t.Helper()
-	return share(t, "rsyslog", Rsyslog)
-}

@@ -118,14 +118,7 @@ func (s *Server) Restart() {
 
 // end asks the server to end, and kills one that does not.
 func (s *Server) end() {
-	signal, limit := s.spec.stop, s.spec.ends
-	if signal == 0 {
-		signal = sigTerm
-	}
-	if limit == 0 {
-		limit = 5 * time.Second
-	}
-	s.terminate(signal, limit)
+	s.terminate(cmp.Or(s.spec.stop, sigTerm), cmp.Or(s.spec.ends, 5*time.Second))
 }
 
 // own panics on a shared server: another test may be in the middle of using it.
@@ -170,10 +163,7 @@ func (s *Server) launch() error {
 
 // await waits until the server serves.
 func (s *Server) await() error {
-	limit := s.spec.limit
-	if limit == 0 {
-		limit = 2 * time.Minute
-	}
+	limit := cmp.Or(s.spec.limit, 2*time.Minute)
 	var err error
 	ended := false
 	ready := poll(limit, func() bool {
@@ -196,19 +186,22 @@ func (s *Server) await() error {
 // discard ends the server for good.
 func (s *Server) discard() {
 	s.kill()
+	s.releasePorts()
+	os.RemoveAll(s.dir)
+}
+
+func (s *Server) releasePorts() {
 	for _, p := range s.ports {
 		p.release()
 	}
-	os.RemoveAll(s.dir)
 }
 
 // leave leaves a kept server to the next test, and ends any other one.
 func (s *Server) leave() {
 	if s.place == nil || !s.Running() {
 		s.discard()
-	}
-	for _, p := range s.ports {
-		p.release()
+	} else {
+		s.releasePorts()
 	}
 	s.place.release()
 }

@@ -1,6 +1,7 @@
 package servertest
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -105,12 +106,7 @@ func launchAll(servers []*Server) error {
 		wg.Go(func() { errs[i] = s.await() })
 	}
 	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // finish ends a test's servers, and shows what a failed test's servers had to say.
