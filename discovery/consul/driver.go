@@ -41,7 +41,7 @@ func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(h
 	if err != nil {
 		return err
 	}
-	held, found, err := d.holder(ctx, e, d.writes(e))
+	held, found, err := d.holder(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -59,6 +59,9 @@ func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(h
 			DeregisterCriticalServiceAfter: max(time.Minute, 4*e.TTL).String(),
 		},
 	}
+	d.mu.Lock()
+	d.written[checkID(e)] = true
+	d.mu.Unlock()
 	if err := d.Agent().ServiceRegisterOpts(s, api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx)); err != nil {
 		return conn.Write(err)
 	}
@@ -69,20 +72,13 @@ func (d *driver) Register(ctx context.Context, e discovery.Entry, replace func(h
 	return nil
 }
 
-// writes notes that an entry is about to be registered, and reports whether it
-// was before.
-func (d *driver) writes(e discovery.Entry) (before bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	before = d.written[checkID(e)]
-	d.written[checkID(e)] = true
-	return before
-}
-
 // holder returns the live entry of e's id. If e was registered before, that may
 // be what this agent has.
-func (d *driver) holder(ctx context.Context, e discovery.Entry, before bool) (discovery.Entry, bool, error) {
+func (d *driver) holder(ctx context.Context, e discovery.Entry) (discovery.Entry, bool, error) {
 	id := serviceID(e.Service, e.ID)
+	d.mu.Lock()
+	before := d.written[checkID(e)]
+	d.mu.Unlock()
 	if before {
 		own, found, err := d.local(ctx, id)
 		if err != nil || found && own.Owner == e.Owner {
