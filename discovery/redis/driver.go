@@ -13,8 +13,11 @@ import (
 )
 
 // index is a sorted set of the names of services, by when they were last
-// heard of. It may have names without instances.
-const index = "discovery:services"
+// heard of. It may have names without instances, for as long as listed.
+const (
+	index  = "discovery:services"
+	listed = 24 * time.Hour
+)
 
 // driver implements discovery.Driver.
 type driver struct {
@@ -46,7 +49,7 @@ func (d *driver) list(ctx context.Context, service string) error {
 		z := goredis.Z{Score: float64(time.Now().Unix()), Member: service}
 		_, err := d.Pipelined(ctx, func(p goredis.Pipeliner) error {
 			p.ZAdd(ctx, index, z)
-			p.Expire(ctx, index, 24*time.Hour)
+			p.Expire(ctx, index, listed)
 			return nil
 		})
 		return nil, err
@@ -105,7 +108,7 @@ func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
 
 func (d *driver) Services(ctx context.Context) ([]string, error) {
 	return conn.Do(ctx, d.Client, func(ctx context.Context) ([]string, error) {
-		names, err := d.ZRange(ctx, index, 0, -1).Result()
+		names, err := d.ZRangeWithScores(ctx, index, 0, -1).Result()
 		if err != nil || len(names) == 0 {
 			return nil, conn.ReadError(err)
 		}
@@ -116,18 +119,25 @@ func (d *driver) Services(ctx context.Context) ([]string, error) {
 		live := make([]*goredis.IntCmd, len(names))
 		_, err = d.Pipelined(ctx, func(p goredis.Pipeliner) error {
 			for i, name := range names {
-				live[i] = p.ZCount(ctx, keys(name)[1], "("+strconv.FormatInt(now.UnixMilli(), 10), "+inf")
+				live[i] = p.ZCount(ctx, keys(name.Member.(string))[1], "("+strconv.FormatInt(now.UnixMilli(), 10), "+inf")
 			}
 			return nil
 		})
 		if err != nil {
 			return nil, conn.ReadError(err)
 		}
-		some := names[:0]
+		var some []string
+		var unheard []any
 		for i, name := range names {
-			if live[i].Val() > 0 {
-				some = append(some, name)
+			switch {
+			case live[i].Val() > 0:
+				some = append(some, name.Member.(string))
+			case name.Score < float64(now.Add(-listed).Unix()):
+				unheard = append(unheard, name.Member)
 			}
+		}
+		if len(unheard) > 0 {
+			_ = d.ZRem(ctx, index, unheard...).Err() // who may only read leaves them to others
 		}
 		return some, nil
 	})
