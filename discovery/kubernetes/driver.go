@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +20,7 @@ type driver struct {
 
 	mu    sync.Mutex
 	views map[string]*view
-	past  map[string]past   // by namespace, of all that were asked for
+	past  map[string]past   // by namespace, of those that were asked for and where something was seen
 	wrote map[string]string // by namespace/slice: the version that this driver wrote last
 }
 
@@ -211,23 +210,26 @@ func (d *driver) Deregister(ctx context.Context, e discovery.Entry) error {
 }
 
 // Services lists all namespaces; who may not lists those that this Discovery has
-// to do with.
+// to do with, as far as it may.
 func (d *driver) Services(ctx context.Context) ([]string, error) {
 	all, _, err := conn.List[endpointSlice](ctx, d.c, endpointSlices, conn.Selector{Labels: serviceLabel})
 	if errors.Is(err, fault.Denied) {
 		d.asked(d.c.Namespace())
 		d.mu.Lock()
-		namespaces := slices.Collect(maps.Keys(d.past))
-		d.mu.Unlock()
-		all = nil
-		for _, n := range namespaces {
-			more, _, err := conn.List[endpointSlice](ctx, d.c, endpointSlices.In(n), conn.Selector{Labels: serviceLabel})
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, more...)
+		namespaces := maps.Clone(d.past)
+		for n := range d.views {
+			namespaces[n] = past{}
 		}
-		err = nil
+		d.mu.Unlock()
+		for n := range namespaces {
+			more, _, failed := conn.List[endpointSlice](ctx, d.c, endpointSlices.In(n), conn.Selector{Labels: serviceLabel})
+			switch {
+			case failed == nil:
+				all, err = append(all, more...), nil
+			case !errors.Is(failed, fault.Denied):
+				return nil, failed
+			}
+		}
 	}
 	if err != nil {
 		return nil, err

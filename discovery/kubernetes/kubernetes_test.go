@@ -285,6 +285,22 @@ func TestRights(t *testing.T) {
 	}
 }
 
+// TestServicesLeaveOutWhatIsDenied: a namespace that was asked for in vain takes
+// the list of the others from nobody.
+func TestServicesLeaveOutWhatIsDenied(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("one", "greeter", oneHTTP, pod("a", "10.1.0.1", ready))
+	read := servertest.KubeRule{Group: "discovery.k8s.io", Resources: []string{"endpointslices"}, Verbs: []string{"list", "watch"}}
+	d := w.open(w.engine(w.k.Token(t, w.ns, "reader", read), nil), kubernetes.WithTargets(kubernetes.ParseTarget))
+	if _, err := d.Get(t.Context(), "greeter.kube-system"); !errors.Is(err, discovery.ErrDenied) {
+		t.Errorf("Get of another namespace: %v, want ErrDenied", err)
+	}
+	if names, err := d.Services(t.Context()); err != nil || fmt.Sprint(names) != "[greeter]" {
+		t.Errorf("Services: %v, %v, want [greeter]", names, err)
+	}
+}
+
 func get(d discovery.Discovery, _ time.Duration) error {
 	s, err := d.Get(context.Background(), "greeter")
 	if err == nil && len(s.Instances) != 1 {

@@ -104,7 +104,12 @@ func (v *view) run(ctx context.Context) {
 	if d.views[v.namespace] == v {
 		delete(d.views, v.namespace)
 	}
-	d.past[v.namespace] = v.remains(own)
+	p := v.remains(own)
+	if len(p.slices) > 0 || len(p.lost) > 0 {
+		d.past[v.namespace] = p
+	} else { // strangers may make up names
+		delete(d.past, v.namespace)
+	}
 	d.mu.Unlock()
 	v.err = err
 	close(v.ended)
