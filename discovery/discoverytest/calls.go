@@ -4,15 +4,10 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
 )
-
-func contextUntil(t *testing.T, until time.Time) (context.Context, context.CancelFunc) {
-	return context.WithDeadline(t.Context(), until)
-}
 
 func readersAgree(t *c) {
 	writer := t.open()

@@ -117,30 +117,14 @@ func paused(t *c) {
 	services := t.registerSizes(writer, reader)
 	dies := t.register(writer, instance("s-1", "dies"), discovery.NoHeartbeat(), discovery.TTL(2*t.ttl))
 	t.see(reader, "s-1", "dies "+services["s-1"])
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var wg sync.WaitGroup
-	for name, want := range services {
-		wg.Go(func() {
-			for s, err := range reader.Watch(ctx, name) {
-				if have := strings.TrimPrefix(ids(s), dies.Instance().ID+" "); err == nil && (have != want || s.Preserved > 0) {
-					t.Errorf("%s: the reader has [%s], %d preserved, %v", name, ids(s), s.Preserved, s.State)
-				}
-			}
-		})
-	}
+	stop := t.watched(reader, services, dies.Instance().ID)
 	t.env.Pause()
 	<-time.After(3 * t.ttl)
 	t.env.Go()
 	resumed := time.Now()
 	t.await(reader, "s-1", "who died gone", 3*patience, func(s discovery.Snapshot) bool { return s.State == discovery.Live && ids(s) == services["s-1"] })
 	t.Logf("who died in the pause was gone %v after it", time.Since(resumed).Round(time.Millisecond))
-	<-time.After(t.ttl)
-	cancel()
-	wg.Wait()
-	for name, want := range services {
-		t.see(reader, name, want)
-	}
+	stop()
 }
 
 // registerSizes registers services of one, two and six instances, and returns
@@ -165,18 +149,7 @@ func (t *c) registerSizes(writer, reader discovery.Discovery) map[string]string 
 // to the registry and after, until they are confirmed and a TTL has passed.
 func (t *c) missesNone(reader discovery.Discovery, services map[string]string, happens func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var wg sync.WaitGroup
-	for name, want := range services {
-		wg.Go(func() {
-			for s, err := range reader.Watch(ctx, name) {
-				if err == nil && (ids(s) != want || s.Preserved > 0) {
-					t.Errorf("%s: the reader has [%s], %d preserved, %v", name, ids(s), s.Preserved, s.State)
-				}
-			}
-		})
-	}
+	stop := t.watched(reader, services, "")
 	began := time.Now()
 	happens()
 	for name := range services {
@@ -186,11 +159,31 @@ func (t *c) missesNone(reader discovery.Discovery, services map[string]string, h
 			return ok && s.AsOf.After(began) && s.State == discovery.Live && s.Unconfirmed == 0
 		})
 	}
-	<-time.After(t.ttl)
-	cancel()
-	wg.Wait()
+	stop()
+}
+
+// watched checks that the reader has all instances of services, and perhaps one
+// more, until a TTL after stop is called.
+func (t *c) watched(reader discovery.Discovery, services map[string]string, more string) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
 	for name, want := range services {
-		t.see(reader, name, want)
+		wg.Go(func() {
+			for s, err := range reader.Watch(ctx, name) {
+				if have := strings.TrimPrefix(ids(s), more+" "); err == nil && (have != want || s.Preserved > 0) {
+					t.Errorf("%s: the reader has [%s], %d preserved, %v", name, ids(s), s.Preserved, s.State)
+				}
+			}
+		})
+	}
+	return func() {
+		t.Helper()
+		<-time.After(t.ttl)
+		cancel()
+		wg.Wait()
+		for name, want := range services {
+			t.see(reader, name, want)
+		}
 	}
 }
 

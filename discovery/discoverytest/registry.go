@@ -1,6 +1,7 @@
 package discoverytest
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -283,7 +284,7 @@ func (t *c) gone(reader discovery.Discovery, began time.Time, stay string) (late
 // never fails the case if the snapshot is ever bad until a time.
 func (t *c) never(d discovery.Discovery, service, what string, until time.Time, bad func(s discovery.Snapshot) bool) {
 	t.Helper()
-	ctx, cancel := contextUntil(t.T, until)
+	ctx, cancel := context.WithDeadline(t.Context(), until)
 	defer cancel()
 	for s, err := range d.Watch(ctx, service) {
 		if err == nil && bad(s) {
