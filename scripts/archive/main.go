@@ -16,7 +16,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -126,11 +125,7 @@ func writeModule(repository, module string, files []string, version, folder stri
 				return err
 			}
 		}
-		w, err := add(z, name+"@"+version+"/"+inner)
-		if err != nil {
-			return err
-		}
-		if _, err := w.Write(b); err != nil {
+		if err := add(z, name+"@"+version+"/"+inner, b); err != nil {
 			return err
 		}
 	}
@@ -139,11 +134,7 @@ func writeModule(repository, module string, files []string, version, folder stri
 		if err != nil {
 			return err
 		}
-		w, err := add(z, name+"@"+version+"/LICENSE")
-		if err != nil {
-			return err
-		}
-		if _, err := w.Write(b); err != nil {
+		if err := add(z, name+"@"+version+"/LICENSE", b); err != nil {
 			return err
 		}
 	}
@@ -161,10 +152,15 @@ func writeModule(repository, module string, files []string, version, folder stri
 		os.WriteFile(filepath.Join(dir, version+".zip"), archive.Bytes(), 0o640))
 }
 
-// add begins a file of an archive. It is not compressed, since the archive is
-// read once and its hash is that of what is in it.
-func add(z *zip.Writer, name string) (io.Writer, error) {
-	return z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+// add adds a file to an archive. It is not compressed, since the archive is read
+// once and its hash is that of what is in it.
+func add(z *zip.Writer, name string, text []byte) error {
+	w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
 }
 
 var requireRoot = regexp.MustCompile(`(?m)^(\s*(?:require )?` + regexp.QuoteMeta(root) + `) v\S+`)

@@ -75,7 +75,7 @@ func (p pkg) check() (*token.FileSet, []source, *types.Info, error) {
 		}
 		sources, files = append(sources, source{path, text, f}), append(files, f)
 	}
-	info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Defs: map[*ast.Ident]types.Object{}}
+	info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}}
 	lookup := func(path string) (io.ReadCloser, error) {
 		if p.exports[path] == "" {
 			return nil, fmt.Errorf("no export data of %s", path)
