@@ -520,11 +520,25 @@ func TestTheHubForgets(t *testing.T) {
 func TestAGrantReplacesNoRelease(t *testing.T) {
 	for _, c := range [][3]string{{"granted", "released", "released"}, {"released", "granted", "released"}, {"released", "", ""}, {"granted", "granted", "granted"}} {
 		s := &subscriber{messages: make(chan string, 1)}
-		s.push(c[0])
-		s.push(c[1])
+		replace(s.messages, c[0])
+		replace(s.messages, c[1])
 		if got := <-s.messages; got != c[2] {
 			t.Errorf("%q then %q: %q, want %q", c[0], c[1], got, c[2])
 		}
+		synctest.Test(t, func(t *testing.T) { // nor on the way through a quorum
+			servers := three{&scripted{}, &scripted{}, &scripted{}}
+			q := servers.quorum(t)
+			silent(t, q.nodes...)
+			messages, leave := q.listen("k")
+			defer leave()
+			for i, m := range c[:2] {
+				q.nodes[i].hub.tell("k", m)
+				synctest.Wait()
+			}
+			if got := <-messages; got != c[2] {
+				t.Errorf("a quorum, %q then %q: %q, want %q", c[0], c[1], got, c[2])
+			}
+		})
 	}
 }
 

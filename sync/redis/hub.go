@@ -53,7 +53,7 @@ func (h *hub) join(channel string) *subscriber {
 		h.channels[channel] = map[*subscriber]struct{}{}
 		h.want(channel, true)
 	} else {
-		s.push("") // subscribed already, but maybe after the caller's first look
+		replace(s.messages, "") // subscribed already, but maybe after the caller's first look
 	}
 	h.channels[channel][s] = struct{}{}
 	return s
@@ -130,21 +130,27 @@ func (h *hub) tell(channel, message string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for s := range h.channels[channel] {
-		s.push(message)
+		replace(s.messages, message)
 	}
 }
 
-// push replaces a message that was not read. Calls are made with mu locked. A
-// grant must not replace a release: who waits would sleep on.
-func (s *subscriber) push(message string) {
-	select {
-	case old := <-s.messages:
-		if message == "granted" {
-			message = old
+// replace puts a message into a channel with one place, instead of one that was
+// not read. A grant must not replace a release: who waits would sleep on.
+func replace(messages chan string, message string) {
+	for {
+		select {
+		case messages <- message:
+			return
+		default:
 		}
-	default:
+		select {
+		case old := <-messages:
+			if message == "granted" {
+				message = old
+			}
+		default: // it was read meanwhile
+		}
 	}
-	s.messages <- message
 }
 
 func (h *hub) close() {

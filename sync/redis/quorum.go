@@ -235,10 +235,7 @@ func (q *quorum) listen(channel string) (messages <-chan string, leave func()) {
 			for {
 				select {
 				case m := <-s.messages:
-					select {
-					case all <- m:
-					default: // one that is not read yet is as good
-					}
+					replace(all, m)
 				case <-stop:
 					return
 				}
