@@ -55,7 +55,7 @@ func (r *registration) Update(ctx context.Context, change func(in *Instance)) er
 
 func (r *registration) Drain(ctx context.Context, settle time.Duration) error {
 	err := r.Update(ctx, func(in *Instance) { in.Status = Draining })
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !errors.Is(err, fault.Closed) { // else nobody is left who would send work
 		// Close ends the wait as well; it deregisters by itself.
 		joined, release := r.f.life.Join(ctx)
 		_ = backoff.Sleep(joined, settle)

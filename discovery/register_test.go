@@ -145,6 +145,10 @@ func TestADrainThatIsGivenUpStillDeregisters(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Minute {
 			t.Errorf("got %v after %v, want the end of the context after a minute", err, time.Since(began))
 		}
+		began = time.Now()
+		if err := r.Drain(t.Context(), time.Hour); !errors.Is(err, ErrClosed) || time.Since(began) != 0 {
+			t.Errorf("once more: %v after %v, want ErrClosed at once", err, time.Since(began))
+		}
 		if s := must(d.Get(t.Context(), "s")); len(s.Instances) != 0 {
 			t.Errorf("left behind: %v", s.Instances)
 		}
