@@ -185,14 +185,14 @@ type created struct {
 // trace of what deregistered; so it has if the agent has its data still, which
 // it shows by a lower index never, and by an entry that stands since before.
 func (d *driver) judge(service string, a conn.Answer[[]*api.ServiceEntry], first bool) discovery.Update {
-	u, expired := update(a.Value)
+	u, ids, expired := update(a.Value)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.past[service]
 	before, stands := p.known, false
 	p.known = make(map[string]created, len(a.Value))
-	for _, e := range a.Value {
-		id, c := entry(e.Service, e.Node).ID, created{index: e.Service.CreateIndex}
+	for i, e := range a.Value {
+		id, c := ids[i], created{index: e.Service.CreateIndex}
 		if e.Node != nil {
 			c.node = e.Node.ID
 		}
@@ -221,13 +221,15 @@ func (d *driver) judge(service string, a conn.Answer[[]*api.ServiceEntry], first
 	return u
 }
 
-// update sorts entries into the living and the expired.
-func update(entries []*api.ServiceEntry) (u discovery.Update, expired map[string]bool) {
+// update sorts entries into the living and the expired, and returns the id of each.
+func update(entries []*api.ServiceEntry) (u discovery.Update, ids []string, expired map[string]bool) {
 	u.Instances = make([]discovery.Instance, 0, len(entries))
 	ttls := make(map[string]time.Duration, len(entries))
 	expired = map[string]bool{}
-	for _, s := range entries {
+	ids = make([]string, len(entries))
+	for i, s := range entries {
 		e := entry(s.Service, s.Node)
+		ids[i] = e.ID
 		dead, maintenance := health(s)
 		_, have := ttls[e.ID]
 		switch {
@@ -243,7 +245,7 @@ func update(entries []*api.ServiceEntry) (u discovery.Update, expired map[string
 		u.Instances = append(u.Instances, e.Instance)
 	}
 	u.TTL = func(id string) time.Duration { return ttls[id] }
-	return u, expired
+	return u, ids, expired
 }
 
 func (d *driver) Services(ctx context.Context) ([]string, error) {
@@ -264,7 +266,7 @@ func (d *driver) Services(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, conn.Read(err)
 		}
-		if u, _ := update(live); len(u.Instances) == 0 {
+		if u, _, _ := update(live); len(u.Instances) == 0 {
 			delete(all, c.ServiceName)
 		}
 	}

@@ -66,7 +66,7 @@ func TestWhatOthersRegistered(t *testing.T) {
 			ID: id, Port: 80, Meta: map[string]string{"zone": "z", "team": "t"}, Weights: api.AgentWeights{Passing: 3},
 		}, Checks: checks}
 	}
-	u, expired := update([]*api.ServiceEntry{
+	u, _, expired := update([]*api.ServiceEntry{
 		entry("plain"),
 		entry("warning", check("c", api.HealthWarning)),
 		entry("maintained", check(api.ServiceMaintPrefix+"x", api.HealthCritical)),
