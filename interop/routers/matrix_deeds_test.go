@@ -78,7 +78,7 @@ var deeds = map[string]deed{
 	"500":         {serve: status(500), outcome: outcome{500, router.ServerError, false}},
 	"503":         {serve: status(503), outcome: outcome{503, router.Overload, false}},
 	"two of them": {serve: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201); w.WriteHeader(500) }, outcome: outcome{201, router.OK, false}},
-	"an error":    {serve: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 502) }, outcome: outcome{502, router.ServerError, false}},
+	"an error":    {serve: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusBadGateway) }, outcome: outcome{502, router.ServerError, false}},
 	"HEAD": {method: "HEAD", serve: func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "7")
 		w.Header().Set("Etag", `"a"`)
@@ -120,7 +120,7 @@ var deeds = map[string]deed{
 	"too large": {method: "POST", body: strings.Repeat("x", 11), serve: func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 10))
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-			http.Error(w, "too large", 413)
+			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
 		}
 	}, outcome: outcome{413, router.ClientError, false}},
 	"just not too large": {method: "POST", body: strings.Repeat("x", 10), serve: func(w http.ResponseWriter, r *http.Request) {
