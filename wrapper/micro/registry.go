@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"go-micro.dev/v5/registry"
@@ -32,16 +33,23 @@ type reader struct{ r registry.Registry }
 // refresh is how often the whole set is read.
 const refresh = 30 * time.Second
 
-// wait runs f, which takes no context, until ctx ends.
-func wait[T any](ctx context.Context, f func() (T, error)) (T, error) {
+// wait runs f, which takes no context, until ctx ends. late gets what f returns
+// after that; nil forgets it.
+func wait[T any](ctx context.Context, f func() (T, error), late func(T)) (T, error) {
 	type result struct {
 		v   T
 		err error
 	}
-	c := make(chan result, 1)
+	c := make(chan result)
 	go func() {
 		v, err := f()
-		c <- result{v, err}
+		select {
+		case c <- result{v, err}:
+		case <-ctx.Done():
+			if err == nil && late != nil {
+				late(v)
+			}
+		}
 	}()
 	select {
 	case r := <-c:
@@ -58,7 +66,7 @@ func (d reader) Ping(ctx context.Context) error {
 }
 
 func (d reader) Services(ctx context.Context) ([]string, error) {
-	all, err := wait(ctx, func() ([]*registry.Service, error) { return d.r.ListServices() })
+	all, err := wait(ctx, func() ([]*registry.Service, error) { return d.r.ListServices() }, nil)
 	if err != nil {
 		return nil, unavailable(ctx, err)
 	}
@@ -66,15 +74,11 @@ func (d reader) Services(ctx context.Context) ([]string, error) {
 	for _, s := range all {
 		names[s.Name] = true
 	}
-	out := make([]string, 0, len(names))
-	for name := range names {
-		out = append(out, name)
-	}
-	return out, nil
+	return slices.Collect(maps.Keys(names)), nil
 }
 
 func (d reader) Watch(ctx context.Context, service string, deliver func(discovery.Update)) error {
-	w, err := wait(ctx, func() (registry.Watcher, error) { return d.r.Watch(registry.WatchService(service)) })
+	w, err := wait(ctx, func() (registry.Watcher, error) { return d.r.Watch(registry.WatchService(service)) }, registry.Watcher.Stop)
 	if err != nil {
 		return unavailable(ctx, err)
 	}
@@ -117,7 +121,7 @@ func (d reader) Watch(ctx context.Context, service string, deliver func(discover
 
 // instances reads the whole set.
 func (d reader) instances(ctx context.Context, service string) ([]discovery.Instance, error) {
-	found, err := wait(ctx, func() ([]*registry.Service, error) { return d.r.GetService(service) })
+	found, err := wait(ctx, func() ([]*registry.Service, error) { return d.r.GetService(service) }, nil)
 	if errors.Is(err, registry.ErrNotFound) {
 		return nil, nil
 	}

@@ -1,0 +1,54 @@
+package micro
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"go-micro.dev/v5/registry"
+
+	"github.com/micro/go-platform/discovery"
+)
+
+// slowRegistry gives a watcher when it is told to.
+type slowRegistry struct {
+	registry.Registry
+	asked, give chan struct{}
+	watcher     *endless
+}
+
+func (r *slowRegistry) Watch(...registry.WatchOption) (registry.Watcher, error) {
+	close(r.asked)
+	<-r.give
+	return r.watcher, nil
+}
+
+// endless is a watcher that sees nothing.
+type endless struct{ stopped chan struct{} }
+
+func (w *endless) Next() (*registry.Result, error) {
+	<-w.stopped
+	return nil, registry.ErrWatcherStopped
+}
+func (w *endless) Stop() { close(w.stopped) }
+
+// A watcher that comes when nobody waits for it any more is stopped.
+func TestAWatcherThatComesTooLateIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &slowRegistry{asked: make(chan struct{}), give: make(chan struct{}), watcher: &endless{make(chan struct{})}}
+		ctx, leave := context.WithCancel(t.Context())
+		go func() { <-r.asked; leave() }()
+		err := reader{r}.Watch(ctx, "greeter", func(discovery.Update) { t.Error("instances of nobody") })
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("Watch = %v, want context.Canceled", err)
+		}
+		close(r.give)
+		synctest.Wait()
+		select {
+		case <-r.watcher.stopped:
+		default:
+			t.Error("the watcher goes on")
+		}
+	})
+}
