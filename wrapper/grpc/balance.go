@@ -3,6 +3,8 @@ package grpc
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,11 +28,12 @@ type Client struct {
 	o       options
 	dial    []grpc.DialOption
 
-	mu     sync.Mutex
-	conns  map[string]*conn // by address
-	left   map[*conn]bool   // to instances that are gone, still in use
-	pruned time.Time
-	closed bool
+	mu       sync.Mutex
+	conns    map[string]*conn // by address
+	left     map[*conn]bool   // to instances that are gone, still in use
+	shutting sync.WaitGroup   // of those that are being closed
+	pruned   time.Time
+	closed   bool
 }
 
 // conn is the connection to one instance.
@@ -238,7 +241,7 @@ func (c *Client) shut(cn *conn) {
 	}
 	if c.left[cn] {
 		delete(c.left, cn)
-		go cn.cc.Close() // it ends streams, whose ends come back here
+		c.shutting.Go(func() { cn.cc.Close() }) // it ends streams, whose ends come back here
 	}
 }
 
@@ -246,10 +249,7 @@ func (c *Client) shut(cn *conn) {
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
-	var all []*conn
-	for _, cn := range c.conns {
-		all = append(all, cn)
-	}
+	all := slices.Collect(maps.Values(c.conns))
 	for cn := range c.left {
 		if cn.timer != nil {
 			cn.timer.Stop()
@@ -263,5 +263,6 @@ func (c *Client) Close() error {
 	for _, cn := range all {
 		errs = append(errs, cn.cc.Close())
 	}
+	c.shutting.Wait()
 	return errors.Join(errs...)
 }
