@@ -122,8 +122,11 @@ func (t *backup) send() {
 	if b == nil {
 		return
 	}
-	defer t.call.t.w.life.Leave()
+	life := t.call.t.w.life
+	defer life.Leave()
 	defer close(t.ended)
+	stop := context.AfterFunc(life.Context(), func() { b.bound.cancel(nil) }) // Close waits for it
+	defer stop()
 	resp, err := t.roundTrip(b)
 	t.got = arrival{b, resp, err}
 	if err == nil && !b.result.class.Failed() {

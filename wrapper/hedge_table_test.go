@@ -250,3 +250,52 @@ func TestWhoseAnswerCounts(t *testing.T) {
 		})
 	}
 }
+
+// Close ends a second attempt, for which it would have to wait; the first goes on.
+func TestCloseDoesNotWaitForASecondAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWrapper(t, wrapper.WithRouter(instances("a:80", "b:80")), wrapper.WithHedge(wrapper.HedgePolicy{Quantile: .5, Ratio: 1}))
+		var slow atomic.Int64 // calls that are
+		client := &http.Client{Transport: w.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			takes := 100 * time.Millisecond
+			switch slow.Add(1) {
+			case 1:
+				takes = 10 * time.Second
+			case 2:
+				takes = time.Hour
+			}
+			select {
+			case <-time.After(takes):
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+		}))}
+		slow.Store(2)
+		for range 20 {
+			get(t, client, "http://greeter/")
+		}
+		slow.Store(0)
+		answered := make(chan error, 1)
+		go func() {
+			resp, err := client.Get("http://greeter/")
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			answered <- err
+		}()
+		time.Sleep(time.Second)
+		if n := slow.Load(); n != 2 {
+			t.Fatalf("sent %d times, want 2", n)
+		}
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := w.Close(ctx); err != nil || time.Since(began) > 5*time.Second {
+			t.Errorf("Close = %v after %v, want to be done within 5 s", err, time.Since(began))
+		}
+		if err := <-answered; err != nil || time.Since(began) < 8*time.Second {
+			t.Errorf("the first attempt ended with %v after %v", err, time.Since(began))
+		}
+	})
+}
