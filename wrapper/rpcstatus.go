@@ -145,7 +145,7 @@ func (f *frames) write(p []byte, end byte) {
 			}
 			f.left, f.last = binary.BigEndian.Uint32(f.head[1:]), f.head[0]&end != 0
 		}
-		n := min(len(p), int(f.left))
+		n := int(min(uint64(len(p)), uint64(f.left))) // as an int a length may be negative
 		if f.last && len(f.end)+n <= maxEnd {
 			f.end = append(f.end, p[:n]...)
 		}

@@ -61,6 +61,7 @@ func TestStatusInHeadersTrailersAndBodies(t *testing.T) {
 		"connect end not zipped": {"application/connect+proto", "", "", frame(3, `{"error":{"code":"internal"}}`), router.OK},
 		"connect half an end":    {"application/connect+proto", "", "", message + frame(2, `{"error":{"code":"internal"}}`)[:9], router.ServerError},
 		"web body zipped":        {"application/grpc-web", "", "", message + frame(0x81, zipped("grpc-status: 8\r\n")), router.Overload},
+		"web body, a huge frame": {"application/grpc-web", "", "", "\x80\xff\xff\xff\xffx", router.OK},
 		"web body, more lines":   {"application/grpc-web", "", "", message + frame(0x80, "x\r\ngrpc-message: y:z\r\ngrpc-status: 5"), router.ClientError},
 		"web without an end":     {"application/grpc-web", "", "", message, router.OK},
 		"web end of Connect's":   {"application/grpc-web", "", "", frame(2, "grpc-status: 13\r\n"), router.OK},
