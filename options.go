@@ -3,7 +3,6 @@ package platform
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -112,13 +111,7 @@ func WithHost(host string) Option {
 // cut off and counted as lost. The default is 25 s: five less than what
 // Kubernetes grants by default.
 func WithStopTimeout(d time.Duration) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("stop timeout %v, want more than 0", d)
-		}
-		o.stop = d
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("stop timeout", d, &o.stop) }
 }
 
 // WithLog adds options of the log. The default writes JSON lines to stdout.

@@ -170,13 +170,15 @@ func WithAccessLog(l slog.Level) Option {
 
 // WithSlow sets from which duration on a call is logged as a warning. The
 // default is 1 s.
-func WithSlow(d time.Duration) Option { return positive(d, func(o *options) { o.slow = d }) }
+func WithSlow(d time.Duration) Option {
+	return func(o *options) error { return fronts.Positive("duration", d, &o.slow) }
+}
 
 // WithServerTimeout bounds the context of handlers, if the caller's deadline
 // does not end sooner. Event streams and upgraded connections are not bounded.
 // The default is no bound.
 func WithServerTimeout(d time.Duration) Option {
-	return positive(d, func(o *options) { o.serverTimeout = d })
+	return func(o *options) error { return fronts.Positive("duration", d, &o.serverTimeout) }
 }
 
 // WithClientTimeout bounds a call, with all its attempts and the reading of
@@ -184,24 +186,14 @@ func WithServerTimeout(d time.Duration) Option {
 // a deadline too, but only until the answer's headers are there, to 30 s;
 // NoTimeout turns that off.
 func WithClientTimeout(d time.Duration) Option {
-	return positive(d, func(o *options) { o.clientTimeout = d })
+	return func(o *options) error { return fronts.Positive("duration", d, &o.clientTimeout) }
 }
 
 // WithAttemptTimeout bounds how long one attempt waits for the answer's
 // headers. The default is no bound but the call's, and RetryPolicy.Late, which
 // this replaces.
 func WithAttemptTimeout(d time.Duration) Option {
-	return positive(d, func(o *options) { o.attempt = d })
-}
-
-func positive(d time.Duration, set func(*options)) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("duration %v, want more than 0", d)
-		}
-		set(o)
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("duration", d, &o.attempt) }
 }
 
 // WithRetry changes when and how often calls are sent again.
@@ -288,7 +280,9 @@ func WithRegistration(r discovery.Registration) Option {
 // WithDrain sets how long Close waits between deregistering and refusing work,
 // so that callers have heard of it. The default is 1 s if there is a
 // registration.
-func WithDrain(d time.Duration) Option { return positive(d, func(o *options) { o.drain = d }) }
+func WithDrain(d time.Duration) Option {
+	return func(o *options) error { return fronts.Positive("duration", d, &o.drain) }
+}
 
 // WithOnClose adds something for Close to do once no call is in progress and
 // before the parts are flushed: to stop a server, to release locks. They run in

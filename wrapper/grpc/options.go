@@ -2,7 +2,6 @@ package grpc
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -56,25 +55,13 @@ func WithService(name string) Option {
 // discovery may go on before its connection is closed. It is closed sooner when
 // there are none. The default is 5 min.
 func WithDrain(d time.Duration) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("duration %v, want more than 0", d)
-		}
-		o.drain = d
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("duration", d, &o.drain) }
 }
 
 // WithStreamTimeout bounds streams, from their opening to their end, if their
 // context has no deadline. The default is no bound.
 func WithStreamTimeout(d time.Duration) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("duration %v, want more than 0", d)
-		}
-		o.streamTimeout = d
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("duration", d, &o.streamTimeout) }
 }
 
 func newOptions(opts []Option) options {
