@@ -2,6 +2,7 @@ package event
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/micro/go-platform/event"
@@ -132,9 +133,7 @@ func carrying(records []*event.Record, header trace.Map, named map[string]string
 		}
 		c := *r
 		md := make(trace.Map, len(r.Metadata)+len(header))
-		for k, v := range r.Metadata {
-			md[k] = v
-		}
+		maps.Copy(md, r.Metadata)
 		own := md.Get(wrapper.HeaderRequestID)
 		for k, v := range header {
 			md.Set(k, v)

@@ -172,11 +172,11 @@ type clientCall struct {
 
 func newClientCall(ctx context.Context, w *wrapper.Wrapper, service, method string) *clientCall {
 	s := &clientCall{w: w, a: w.Adapter()}
-	md, _ := metadata.FromOutgoingContext(ctx)
-	s.md = md.Copy()
-	if s.md == nil {
-		s.md = metadata.MD{}
+	md, ok := metadata.FromOutgoingContext(ctx) // a copy
+	if !ok {
+		md = metadata.MD{}
 	}
+	s.md = md
 	carrier := trace.Metadata(s.md)
 	id := carrier.Get(wrapper.HeaderRequestID)
 	if parent, ok := wrapper.FromContext(ctx); ok && id == "" {
