@@ -140,7 +140,7 @@ func (t *backup) roundTrip(b *clientAttempt) (resp *http.Response, err error) {
 	defer func() {
 		v := recover()
 		if v != nil {
-			t.call.t.w.faults.report(b.ctx, "a second attempt", v)
+			t.call.t.w.o.faults.report(b.ctx, "a second attempt", v)
 			resp, err = nil, errPanicked
 			b.result = result{class: router.Cancelled, err: err, own: true}
 		}
@@ -153,7 +153,7 @@ func (t *backup) begin() (other *clientAttempt) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.call
-	defer c.t.w.faults.caught(c.ctx, "the choice of a second instance")
+	defer c.t.w.o.faults.caught(c.ctx, "the choice of a second instance")
 	if !t.allowed {
 		t.due = true
 		return nil

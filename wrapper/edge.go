@@ -2,8 +2,8 @@ package wrapper
 
 import (
 	"context"
-	"maps"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -33,15 +33,7 @@ func WithEdge(trusted ...func(ctx context.Context, c *Call) bool) Option {
 
 // believes reports whether what the caller sent beside its request counts.
 func (o *options) believes(ctx context.Context, c *Call) bool {
-	if !o.edge {
-		return true
-	}
-	for _, f := range o.trusted {
-		if o.trusts(ctx, c, f) {
-			return true
-		}
-	}
-	return false
+	return !o.edge || slices.ContainsFunc(o.trusted, func(f func(context.Context, *Call) bool) bool { return o.trusts(ctx, c, f) })
 }
 
 // trusts asks one function. One that panics trusts nobody.
@@ -54,11 +46,20 @@ func (o *options) trusts(ctx context.Context, c *Call, f func(context.Context, *
 // at the border (WithEdge) a copy without what a stranger must not say. An
 // adapter asks before it reads anything else.
 func (a Adapter) Border(ctx context.Context, c *Call, header map[string][]string) map[string][]string {
-	if a.w.o.believes(ctx, c) {
+	return border(ctx, a.w.o, c, header)
+}
+
+// MessageBorder is Border for a header with one value for each name.
+func (a Adapter) MessageBorder(ctx context.Context, c *Call, header map[string]string) map[string]string {
+	return border(ctx, a.w.o, c, header)
+}
+
+func border[V any](ctx context.Context, o *options, c *Call, header map[string]V) map[string]V {
+	if o.believes(ctx, c) {
 		return header
 	}
 	c.stranger = true
-	kept := make(map[string][]string, len(header))
+	kept := make(map[string]V, len(header))
 	for k, v := range header {
 		if !inside(k) {
 			kept[k] = v
@@ -67,31 +68,15 @@ func (a Adapter) Border(ctx context.Context, c *Call, header map[string][]string
 	return kept
 }
 
-// MessageBorder is Border for a header with one value for each name.
-func (a Adapter) MessageBorder(ctx context.Context, c *Call, header map[string]string) map[string]string {
-	if a.w.o.believes(ctx, c) {
-		return header
-	}
-	c.stranger = true
-	kept := maps.Clone(header)
-	maps.DeleteFunc(kept, func(k, _ string) bool { return inside(k) })
-	return kept
-}
-
 // border is Border for a request, which is not changed.
 func (w *Wrapper) border(c *Call, r *http.Request) *http.Request {
-	if w.o.believes(r.Context(), c) {
+	header := w.Adapter().Border(r.Context(), c, r.Header)
+	if !c.stranger {
 		return r
 	}
-	c.stranger = true
 	clean := new(http.Request)
 	*clean = *r
-	clean.Header = maps.Clone(r.Header)
-	for k := range clean.Header {
-		if inside(k) {
-			delete(clean.Header, k)
-		}
-	}
+	clean.Header = header
 	return clean
 }
 
@@ -117,13 +102,5 @@ var insidePrefixes = []string{
 // inside reports whether a header is for services inside only.
 func inside(name string) bool {
 	name = strings.ToLower(name)
-	if insideNames[name] {
-		return true
-	}
-	for _, p := range insidePrefixes {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	return false
+	return insideNames[name] || slices.ContainsFunc(insidePrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 }

@@ -99,7 +99,7 @@ func (f *faults) guard(ob Observer) Observer {
 // leave leaves a gate. One that panics must not keep what others have given, nor
 // the count of calls in progress.
 func (w *Wrapper) leave(ctx context.Context, c *Call, g Gate) {
-	defer w.faults.caught(ctx, "a gate")
+	defer w.o.faults.caught(ctx, "a gate")
 	g.Leave(ctx, c)
 }
 

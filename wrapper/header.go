@@ -2,6 +2,7 @@ package wrapper
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"maps"
 	"math/rand/v2"
@@ -56,12 +57,8 @@ func requestID(given string) string {
 func newRequestID() string {
 	var raw [16]byte
 	var text [32]byte
-	for i, v := 0, rand.Uint64(); i < 8; i, v = i+1, v>>8 {
-		raw[i] = byte(v)
-	}
-	for i, v := 8, rand.Uint64(); i < 16; i, v = i+1, v>>8 {
-		raw[i] = byte(v)
-	}
+	binary.LittleEndian.PutUint64(raw[:8], rand.Uint64())
+	binary.LittleEndian.PutUint64(raw[8:], rand.Uint64())
 	hex.Encode(text[:], raw[:])
 	return string(text[:])
 }

@@ -83,9 +83,7 @@ func (a *clientAttempt) roundTrip() (*http.Response, error) {
 		return nil, err
 	}
 	a.Header = &a.header
-	for _, ob := range c.t.w.attempts {
-		a.ctx = ob.BeginAttempt(a.ctx, &a.Attempt)
-	}
+	a.ctx = c.t.w.Adapter().BeginAttempt(a.ctx, &a.Attempt)
 	if a.backup != nil {
 		a.backup.allow() // from here on the header is not written any more
 	}
@@ -219,9 +217,7 @@ func (a *clientAttempt) done(err error) {
 	if a.Instance != nil {
 		a.pick.Done(a.outcome())
 	}
-	for i := len(a.call.t.w.attempts) - 1; i >= 0; i-- {
-		a.call.t.w.attempts[i].EndAttempt(a.ctx, &a.Attempt)
-	}
+	a.call.t.w.Adapter().EndAttempt(a.ctx, &a.Attempt)
 	if a.bound.Context != nil {
 		a.bound.cancel(nil)
 	}

@@ -1,6 +1,7 @@
 package wrapper
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"net/url"
@@ -15,15 +16,9 @@ func (c *clientCall) show(header http.Header) (shown auth.Presentation, err erro
 	if c.token == nil {
 		return shown, nil
 	}
-	u := url.URL{Scheme: c.request.URL.Scheme, Host: c.request.Host, Path: c.request.URL.Path, RawPath: c.request.URL.RawPath}
-	if u.Host == "" {
-		u.Host = c.request.URL.Host
-	}
-	method := c.request.Method
-	if method == "" {
-		method = http.MethodGet
-	}
-	shown, err = c.t.w.presenter.Present(c.token, method, u.String())
+	to := c.request.URL
+	u := url.URL{Scheme: to.Scheme, Host: cmp.Or(c.request.Host, to.Host), Path: to.Path, RawPath: to.RawPath}
+	shown, err = c.t.w.presenter.Present(c.token, cmp.Or(c.request.Method, http.MethodGet), u.String())
 	if err != nil {
 		return shown, err
 	}

@@ -21,8 +21,6 @@ func classOfStatus(code int) router.Class {
 		return router.Timeout
 	case code >= 500:
 		return router.ServerError
-	case code == 499 || code == http.StatusRequestTimeout: // the caller was too slow, or left
-		return router.ClientError
 	case code >= 400:
 		return router.ClientError
 	}

@@ -1,6 +1,7 @@
 package wrapper
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -111,21 +112,18 @@ func (w *Wrapper) compile(list []Policy, old *policies) (*policies, error) {
 	}
 	s := &policies{by: [2]map[string]*http.ServeMux{{}, {}}}
 	for i, p := range list {
-		if err := p.Validate(); err != nil {
-			return nil, fmt.Errorf("policy %d: %w", i, err)
-		}
+		err := p.Validate()
 		made := old.same(p)
-		if made == nil {
-			var err error
+		if err == nil && made == nil {
 			made, err = w.planFor(p)
-			if err != nil {
-				return nil, fmt.Errorf("policy %d: %w", i, err)
-			}
+		}
+		if err == nil {
+			err = s.add(p, made)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("policy %d: %w", i, err)
 		}
 		s.list, s.plans = append(s.list, p), append(s.plans, made)
-		if err := s.add(p, made); err != nil {
-			return nil, fmt.Errorf("policy %d: %w", i, err)
-		}
 	}
 	return s, nil
 }
@@ -161,11 +159,7 @@ func (s *policies) add(p Policy, made *plan) (err error) {
 	if services[p.Service] == nil {
 		services[p.Service] = http.NewServeMux()
 	}
-	route := p.Route
-	if route == "" {
-		route = "/"
-	}
-	services[p.Service].Handle(strings.TrimSpace(p.Method+" "+route), matched{made})
+	services[p.Service].Handle(strings.TrimSpace(p.Method+" "+cmp.Or(p.Route, "/")), matched{made})
 	return nil
 }
 

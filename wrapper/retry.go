@@ -81,7 +81,7 @@ func (p RetryPolicy) wait(n int) time.Duration {
 	if n < 20 && p.Min<<n < p.Max {
 		top = p.Min << n
 	}
-	return time.Duration(rand.Int64N(int64(top) + 1))
+	return rand.N(top + 1)
 }
 
 // result is what an attempt came to, as far as it decides about another one.
@@ -118,7 +118,8 @@ func (r result) again(idempotent bool, p RetryPolicy) bool {
 // call puts in a fraction of a token, each retry takes one out when it is
 // scheduled.
 type budget struct {
-	ratio, perSecond, cap float64
+	ratio, perSecond float64
+	most             float64 // a burst of retries may follow many calls, but not without end
 
 	mu     sync.Mutex
 	tokens float64
@@ -126,26 +127,22 @@ type budget struct {
 }
 
 func newBudget(ratio, perSecond float64) *budget {
-	cap := 10 * max(perSecond, 1)
-	return &budget{ratio: ratio, perSecond: perSecond, cap: cap, tokens: perSecond, last: time.Now()}
+	return &budget{ratio: ratio, perSecond: perSecond, most: 10*max(perSecond, 1) + 100*ratio, tokens: perSecond, last: time.Now()}
 }
 
 // deposit is called for each call.
 func (b *budget) deposit() {
 	b.mu.Lock()
-	b.tokens = min(b.tokens+b.ratio, b.limit())
+	b.tokens = min(b.tokens+b.ratio, b.most)
 	b.mu.Unlock()
 }
-
-// limit lets a burst of retries follow many calls, but not without end.
-func (b *budget) limit() float64 { return b.cap + 100*b.ratio }
 
 // take reports whether a retry may be scheduled.
 func (b *budget) take() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	b.tokens = min(b.tokens+b.perSecond*now.Sub(b.last).Seconds(), b.limit())
+	b.tokens = min(b.tokens+b.perSecond*now.Sub(b.last).Seconds(), b.most)
 	b.last = now
 	if b.tokens < 1 {
 		return false
@@ -157,6 +154,6 @@ func (b *budget) take() bool {
 // giveBack returns what was taken for a retry that was not sent.
 func (b *budget) giveBack() {
 	b.mu.Lock()
-	b.tokens = min(b.tokens+1, b.limit())
+	b.tokens = min(b.tokens+1, b.most)
 	b.mu.Unlock()
 }

@@ -32,37 +32,35 @@ func rpcOf(r *http.Request) rpcKind {
 	return noRPC
 }
 
-// codeOfStatus is the code of an RPC that is refused with a status of HTTP, by
-// its number and as Connect spells it. What clients would make of the status by
-// themselves is coarser: 429 and 504 become "unavailable", which they try again.
-func codeOfStatus(status int) (code int, name string) {
+// codeOfStatus is the code of an RPC that is refused with a status of HTTP. What
+// clients would make of the status by themselves is coarser: 429 and 504 become
+// "unavailable", which they try again.
+func codeOfStatus(status int) int {
 	switch status {
 	case http.StatusBadRequest:
-		return 3, "invalid_argument"
+		return 3 // invalid argument
 	case http.StatusGatewayTimeout:
-		return 4, "deadline_exceeded"
+		return 4 // deadline exceeded
 	case http.StatusForbidden:
-		return 7, "permission_denied"
+		return 7 // permission denied
 	case http.StatusTooManyRequests:
-		return 8, "resource_exhausted"
+		return 8 // resource exhausted
 	case http.StatusServiceUnavailable:
-		return 14, "unavailable"
+		return 14 // unavailable
 	case http.StatusUnauthorized:
-		return 16, "unauthenticated"
+		return 16 // unauthenticated
 	}
-	return 13, "internal"
+	return 13 // internal
 }
 
 // answerRPC answers as answer does, in the words of the caller's protocol. It
 // reports false if that is HTTP.
 func (r *response) answerRPC(status int) bool {
 	q := r.call.record.Request()
-	kind := rpcOf(q)
-	code, name := codeOfStatus(status)
-	text := http.StatusText(status)
-	problem := fmt.Sprintf(`{"code":%q,"message":%q}`, name, text)
+	code, text := codeOfStatus(status), http.StatusText(status)
+	problem := fmt.Sprintf(`{"code":%q,"message":%q}`, connectCodes[code], text)
 	h := r.Header()
-	switch kind {
+	switch rpcOf(q) {
 	case grpcRPC: // headers alone: "Trailers-Only"
 		h.Set("Content-Type", q.Header.Get("Content-Type"))
 		h.Set("Grpc-Status", strconv.Itoa(code))

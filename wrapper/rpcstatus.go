@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -199,14 +200,18 @@ func (f *frames) connectEnd() (class router.Class, ok bool) {
 	return ClassOfCode(connectCode(end.Error.Code)), true
 }
 
-// connectCode is the number of a code that Connect spells out.
+// connectCodes are the codes of gRPC as Connect spells them, by their numbers.
+var connectCodes = []string{
+	"", "canceled", "unknown", "invalid_argument", "deadline_exceeded", "not_found", "already_exists", "permission_denied",
+	"resource_exhausted", "failed_precondition", "aborted", "out_of_range", "unimplemented", "internal", "unavailable", "data_loss",
+	"unauthenticated",
+}
+
+// connectCode is the number of a code.
 func connectCode(name string) uint32 {
-	for i, n := range [...]string{"", "canceled", "unknown", "invalid_argument", "deadline_exceeded", "not_found", "already_exists",
-		"permission_denied", "resource_exhausted", "failed_precondition", "aborted", "out_of_range", "unimplemented", "internal",
-		"unavailable", "data_loss", "unauthenticated"} {
-		if n == name {
-			return uint32(i)
-		}
+	i := slices.Index(connectCodes, name)
+	if i < 0 {
+		return 2
 	}
-	return 2
+	return uint32(i)
 }

@@ -1,6 +1,7 @@
 package wrapper
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -180,12 +181,7 @@ func (c *Call) rpcSystem() string {
 func (c *Call) rpcMethod() string { return strings.TrimPrefix(c.Method, "/") }
 
 // messagingSystem is the broker.
-func (c *Call) messagingSystem() string {
-	if c.System == "" {
-		return other
-	}
-	return c.System
-}
+func (c *Call) messagingSystem() string { return cmp.Or(c.System, other) }
 
 // other stands for what is not known, or not one of few.
 const other = "_OTHER"

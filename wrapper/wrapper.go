@@ -22,7 +22,6 @@ import (
 // use.
 type Wrapper struct {
 	o         *options
-	faults    *faults
 	observers []Observer
 	attempts  []AttemptObserver
 	gates     []Gate
@@ -49,7 +48,7 @@ func New(opts ...Option) (*Wrapper, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Wrapper{o: o, faults: o.faults, life: life.New(), idle: make(chan struct{}, 1)}
+	w := &Wrapper{o: o, life: life.New(), idle: make(chan struct{}, 1)}
 	w.plain = [2]*plan{Server: o.plain(Server), Client: o.plain(Client)}
 	// The log comes after the trace, so that its records carry the span.
 	if o.trace != nil {
@@ -66,7 +65,7 @@ func New(opts ...Option) (*Wrapper, error) {
 		w.observers = append(w.observers, newLogObserver(o))
 	}
 	for _, ob := range o.observers {
-		w.observers = append(w.observers, w.faults.guard(ob))
+		w.observers = append(w.observers, w.o.faults.guard(ob))
 	}
 	for _, ob := range w.observers {
 		if a, ok := ob.(AttemptObserver); ok {
@@ -112,9 +111,7 @@ func (w *Wrapper) Begin(ctx context.Context, c *Call) (context.Context, error) {
 	if c.Side == Server && c.Header != nil {
 		ctx = baggage.Extract(ctx, c.Header)
 	}
-	for _, ob := range w.observers {
-		ctx = ob.Begin(ctx, c)
-	}
+	ctx = w.Adapter().Observe(ctx, c)
 	if c.Side == Client {
 		return ctx, w.enter(ctx, c, 0)
 	}
@@ -178,7 +175,7 @@ func (w *Wrapper) enter(ctx context.Context, c *Call, at int) error {
 	permit, err := p.acquire(ctx, c)
 	if err == nil {
 		c.keep(at, permit)
-		c.passed(ctx, p.limit, w.faults)
+		c.passed(ctx, p.limit, w.o.faults)
 	}
 	return err
 }
@@ -229,7 +226,5 @@ func (w *Wrapper) End(ctx context.Context, c *Call) {
 	if c.Side == Client && c.permits != nil {
 		c.release(0, w.blame(ctx, c, c.Class, c.Duration))
 	}
-	for i := len(w.observers) - 1; i >= 0; i-- {
-		w.observers[i].End(ctx, c)
-	}
+	w.Adapter().Observed(ctx, c)
 }
