@@ -2,6 +2,7 @@ package wrapper
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,10 +22,8 @@ import (
 // wrapper/event, are not affected.
 func WithEdge(trusted ...func(ctx context.Context, c *Call) bool) Option {
 	return func(o *options) error {
-		for _, f := range trusted {
-			if f == nil {
-				return errNilFunction
-			}
+		if slices.ContainsFunc(trusted, func(f func(context.Context, *Call) bool) bool { return f == nil }) {
+			return errors.New("nil function")
 		}
 		o.edge, o.trusted = true, append(o.trusted, trusted...)
 		return nil

@@ -64,14 +64,13 @@ type options struct {
 	faults        *faults
 }
 
-var errNilFunction = errors.New("nil function")
-
-func with[T any](set func(*options, T), what string, v T) Option {
+// with sets what has to be there.
+func with(what string, v any, set func(*options)) Option {
 	return func(o *options) error {
 		if fronts.Nil(v) {
 			return errors.New("nil " + what)
 		}
-		set(o, v)
+		set(o)
 		return nil
 	}
 }
@@ -89,7 +88,7 @@ func WithName(service string) Option {
 
 // WithLog logs failed and slow calls, and with WithAccessLog all of them.
 func WithLog(l log.Log) Option {
-	return with(func(o *options, l log.Log) { o.log = l }, "log", l)
+	return with("log", l, func(o *options) { o.log = l })
 }
 
 // WithTrace makes a span of each call, and below it one of each attempt but the
@@ -97,7 +96,7 @@ func WithLog(l log.Log) Option {
 // see docs/semconv.md. Of what callers choose, queries are left out, and paths
 // and user agents are cut at 512 and 256 bytes.
 func WithTrace(t trace.Tracer) Option {
-	return with(func(o *options, t trace.Tracer) { o.trace = t }, "tracer", t)
+	return with("tracer", t, func(o *options) { o.trace = t })
 }
 
 // WithMetrics counts and times calls, under the names of OpenTelemetry's
@@ -106,7 +105,7 @@ func WithTrace(t trace.Tracer) Option {
 // attributes. Another histogram's buckets than the default ones has who makes the
 // instrument before New, with metrics.Buckets and the same keys.
 func WithMetrics(m metrics.Metrics) Option {
-	return with(func(o *options, m metrics.Metrics) { o.metrics = m }, "metrics", m)
+	return with("metrics", m, func(o *options) { o.metrics = m })
 }
 
 // WithMonitor gives the numbers of each endpoint to a monitor. Close says
@@ -114,37 +113,37 @@ func WithMetrics(m metrics.Metrics) Option {
 // platform.check.status: 1 if it passes, 0.5 if it warns, 0 if it fails or its
 // result is stale.
 func WithMonitor(m monitor.Monitor) Option {
-	return with(func(o *options, m monitor.Monitor) { o.monitor = m }, "monitor", m)
+	return with("monitor", m, func(o *options) { o.monitor = m })
 }
 
 // WithAuth lets in whom the auth authorises, and shows this service's own token
 // to the services that are called by name. See WithTokens for other ways.
 func WithAuth(a auth.Auth) Option {
-	return with(func(o *options, a auth.Auth) { o.auth = a }, "auth", a)
+	return with("auth", a, func(o *options) { o.auth = a })
 }
 
 // WithRouter makes the client find the host of a URL such as http://greeter/hello.
 // With WithMetrics there are metrics of each instance that is called:
 // platform.router.outcomes and others, which docs/semconv.md lists.
 func WithRouter(r router.Router) Option {
-	return with(func(o *options, r router.Router) { o.router = r }, "router", r)
+	return with("router", r, func(o *options) { o.router = r })
 }
 
 // WithDiscovery adds, with WithMetrics and WithRouter, metrics of what d knows of
 // the services that calls go to: how many instances, and whether the registry
 // still says so. It is the user's to close.
 func WithDiscovery(d discovery.Discovery) Option {
-	return with(func(o *options, d discovery.Discovery) { o.discovery = d }, "discovery", d)
+	return with("discovery", d, func(o *options) { o.discovery = d })
 }
 
 // WithObserver adds an observer, inside of those that are there.
 func WithObserver(ob Observer) Option {
-	return with(func(o *options, ob Observer) { o.observers = append(o.observers, ob) }, "observer", ob)
+	return with("observer", ob, func(o *options) { o.observers = append(o.observers, ob) })
 }
 
 // WithGate adds a gate, which is asked before auth.
 func WithGate(g Gate) Option {
-	return with(func(o *options, g Gate) { o.gates = append(o.gates, g) }, "gate", g)
+	return with("gate", g, func(o *options) { o.gates = append(o.gates, g) })
 }
 
 // WithLimit refuses calls that come in when the limiter does, with 429. Several
@@ -155,7 +154,7 @@ func WithGate(g Gate) Option {
 // draft-ietf-httpapi-ratelimit-headers; limits.Named names them there. A refusal
 // has Retry-After too. Over gRPC it has RetryInfo. See WithoutLimitHeaders.
 func WithLimit(l limits.Limiter) Option {
-	return with(func(o *options, l limits.Limiter) { o.gates = append(o.gates, limitGate{l, len(o.gates), o}) }, "limiter", l)
+	return with("limiter", l, func(o *options) { o.gates = append(o.gates, limitGate{l, len(o.gates), o}) })
 }
 
 // WithoutLimitHeaders keeps the header fields RateLimit and RateLimit-Policy out of
@@ -230,14 +229,14 @@ func WithHedge(p HedgePolicy) Option {
 // same branch of a rule, and with the consistent hash strategy the same
 // instance. f returns "" for no key.
 func WithKey(f func(ctx context.Context) string) Option {
-	return with(func(o *options, f func(context.Context) string) { o.key = f }, "function", f)
+	return with("function", f, func(o *options) { o.key = f })
 }
 
 // WithServices tells which requests of a client go to a service that the
 // router finds, and its name. The default is every host without a dot and
 // without a port, but localhost.
 func WithServices(f func(r *http.Request) (service string, ok bool)) Option {
-	return with(func(o *options, f func(*http.Request) (string, bool)) { o.services = f }, "function", f)
+	return with("function", f, func(o *options) { o.services = f })
 }
 
 // WithPublicPaths lists paths of HTTP requests that need no authorisation of
@@ -259,7 +258,7 @@ func WithPublicPaths(paths ...string) Option {
 // WithPublic tells which calls need no authorisation, besides the probes
 // /livez, /readyz, /startupz and /healthz. For paths see WithPublicPaths.
 func WithPublic(f func(c *Call) bool) Option {
-	return with(func(o *options, f func(*Call) bool) { o.public = f }, "function", f)
+	return with("function", f, func(o *options) { o.public = f })
 }
 
 // WithLoadReport makes answers carry the number of calls in progress, how busy
@@ -274,7 +273,7 @@ func WithLoadReport() Option { return func(o *options) error { o.load = true; re
 // routers, while it is not ready later. The monitor reports under the
 // registration's id, unless WithInstance gave it one.
 func WithRegistration(r discovery.Registration) Option {
-	return with(func(o *options, r discovery.Registration) { o.registrations = append(o.registrations, r) }, "registration", r)
+	return with("registration", r, func(o *options) { o.registrations = append(o.registrations, r) })
 }
 
 // WithDrain sets how long Close waits between deregistering and refusing work,
@@ -288,5 +287,5 @@ func WithDrain(d time.Duration) Option {
 // before the parts are flushed: to stop a server, to release locks. They run in
 // the order in which they were given.
 func WithOnClose(f func(ctx context.Context) error) Option {
-	return with(func(o *options, f func(context.Context) error) { o.onClose = append(o.onClose, f) }, "function", f)
+	return with("function", f, func(o *options) { o.onClose = append(o.onClose, f) })
 }

@@ -13,5 +13,5 @@ const (
 // WithTokens chooses whose token the calls to each service show. The default
 // is Own for all. The others trust that service with what the caller may do.
 func WithTokens(f func(service string) TokenMode) Option {
-	return with(func(o *options, f func(string) TokenMode) { o.tokens = f }, "function", f)
+	return with("function", f, func(o *options) { o.tokens = f })
 }

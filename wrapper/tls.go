@@ -17,7 +17,7 @@ import (
 // and no dialling of TLS of their own; gRPC has grpc.WithAuthority and its
 // credentials.
 func WithIdentity(f func(service string) string) Option {
-	return with(func(o *options, f func(string) string) { o.identity = f }, "function", f)
+	return with("function", f, func(o *options) { o.identity = f })
 }
 
 // transport is what sends an attempt: with TLS to an instance, one that checks
