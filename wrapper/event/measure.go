@@ -90,7 +90,9 @@ func (me *meter) close() {
 		return
 	}
 	me.stop()
-	me.cancel()
+	me.mu.Lock()
+	me.cancel() // a scrape that goes on begins no question after that
+	me.mu.Unlock()
 	me.wg.Wait()
 	me.mu.Lock()
 	defer me.mu.Unlock()
