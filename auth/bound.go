@@ -86,7 +86,7 @@ func (f *front) bound(t *Token, c Credential) error {
 			}
 		case name == "jkt":
 			byProof = true
-			if err := f.prove(t, c, want); err != nil {
+			if err := f.prove(c, want); err != nil {
 				return err
 			}
 		default:
@@ -100,7 +100,7 @@ func (f *front) bound(t *Token, c Credential) error {
 }
 
 // prove checks the proof that goes with a token (RFC 9449 sections 4.3 and 7.1).
-func (f *front) prove(t *Token, c Credential, thumbprint string) error {
+func (f *front) prove(c Credential, thumbprint string) error {
 	switch {
 	case !strings.EqualFold(c.Scheme, "DPoP"):
 		return fmt.Errorf("%w: the token is bound to a key, and the scheme is not DPoP", ErrProof)

@@ -59,7 +59,7 @@ func (r *response) may(code int) bool {
 }
 
 // overdue reports whether the deadline of a call is over.
-func overdue(ctx context.Context) bool { return ctx != nil && ctx.Err() == context.DeadlineExceeded }
+func overdue(ctx context.Context) bool { return ctx.Err() == context.DeadlineExceeded }
 
 // instead answers for a handler that has not: without what it had set.
 func (r *response) instead(code int) {
@@ -84,11 +84,8 @@ func (r *response) begin(code int) {
 	r.wrote, r.status = true, code
 	r.tell()
 	r.says.begin(r.Header(), code)
-	if code == http.StatusRequestEntityTooLarge && r.call.record.native != nil {
-		// What http.MaxBytesReader does to a writer of net/http's own.
-		if q := r.call.record.Request(); q.ProtoMajor == 1 {
-			r.Header().Set("Connection", "close")
-		}
+	if code == http.StatusRequestEntityTooLarge && r.call.record.Request().ProtoMajor == 1 {
+		r.Header().Set("Connection", "close") // what http.MaxBytesReader does to a writer of net/http's own
 	}
 	if r.call.record.retriesSpent() && classOfStatus(code) != router.OK {
 		r.Header()[HeaderNoRetry] = []string{"1"}
@@ -164,9 +161,7 @@ func (r *response) CloseNotify() <-chan bool {
 		return n.CloseNotify()
 	}
 	c := make(chan bool, 1)
-	if r.bound != nil {
-		context.AfterFunc(r.bound, func() { c <- true })
-	}
+	context.AfterFunc(r.bound, func() { c <- true })
 	return c
 }
 

@@ -136,7 +136,7 @@ func (i *Issuer) serveAuthorize(w http.ResponseWriter, r *http.Request) error {
 	case !ok && silent:
 		return i.back(w, r, a, url.Values{"error": {"login_required"}})
 	case !ok:
-		i.page(w, a, http.StatusOK, "")
+		page(w, a, http.StatusOK, "")
 		return nil
 	case consent && silent:
 		return i.back(w, r, a, url.Values{"error": {"consent_required"}})
@@ -168,9 +168,9 @@ func (i *Issuer) serveLogin(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case errors.As(err, &e) && e.retry > 0:
 		w.Header().Set("Retry-After", e.retryAfter())
-		i.page(w, a, e.status, "Too many attempts. Try again in "+e.retryAfter()+" seconds.")
+		page(w, a, e.status, "Too many attempts. Try again in "+e.retryAfter()+" seconds.")
 	case errors.Is(err, fault.Unauthenticated):
-		i.page(w, a, http.StatusUnauthorized, "Unknown user or wrong password.")
+		page(w, a, http.StatusUnauthorized, "Unknown user or wrong password.")
 	case err != nil:
 		return err
 	default:

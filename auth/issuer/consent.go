@@ -52,7 +52,7 @@ func (i *Issuer) takeConsent(w http.ResponseWriter, r *http.Request, a asked, id
 		subject, ok = i.login(r)
 	}
 	if !ok {
-		i.page(w, a, http.StatusUnauthorized, "Your session is over.")
+		page(w, a, http.StatusUnauthorized, "Your session is over.")
 		return nil
 	}
 	b, version, err := i.store.Get(r.Context(), consentKey(id))

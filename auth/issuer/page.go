@@ -26,7 +26,7 @@ type shown struct {
 }
 
 // page asks for a password.
-func (i *Issuer) page(w http.ResponseWriter, a asked, status int, message string) {
+func page(w http.ResponseWriter, a asked, status int, message string) {
 	show(w, status, shown{Client: a.client.ID, Scopes: a.grant.Scopes, Error: message})
 }
 
