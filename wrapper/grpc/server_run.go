@@ -52,6 +52,7 @@ func (s *Server) Serve(l net.Listener, w *wrapper.Wrapper, mo monitor.Monitor) e
 	s.mu.Lock()
 	if s.down || s.server != nil {
 		s.mu.Unlock()
+		server.Stop() // it may have workers
 		return grpc.ErrServerStopped
 	}
 	s.server = server

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	platform "github.com/micro/go-platform"
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/log"
+	"github.com/micro/go-platform/wrapper"
 	wgrpc "github.com/micro/go-platform/wrapper/grpc"
 )
 
@@ -87,5 +89,29 @@ func TestServerWithoutServicesIsRefused(t *testing.T) {
 	}
 	if err := app.Run(t.Context(), wgrpc.NewServer("127.0.0.1:0", nil)); err == nil || !strings.Contains(err.Error(), "no function that registers") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A server that is to serve when it was stopped, or again, leaves nothing behind: TestMain
+// counts the goroutines.
+func TestServerServesOnce(t *testing.T) {
+	w, err := wrapper.New(wrapper.WithName("greeter"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close(t.Context())
+	s := wgrpc.NewServer("", func(grpc.ServiceRegistrar) {}, grpc.NumStreamWorkers(2))
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Serve(l, w, nil); !errors.Is(err, grpc.ErrServerStopped) {
+		t.Errorf("Serve = %v, want ErrServerStopped", err)
+	}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener: %v, want it closed", err)
 	}
 }
