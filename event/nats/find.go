@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/event"
@@ -57,7 +58,7 @@ func (f *finder) learn(ctx context.Context, d *driver, s jetstream.Stream) (jets
 		f.made, f.first, f.ids, f.roots = info.Created, first, nil, nil
 	}
 	if drop := first - min(first, f.first); drop > f.remembered/8 { // the arrays are made again now and then
-		f.first, f.ids, f.roots = first, append([]uint32(nil), f.ids[drop:]...), append([]uint32(nil), f.roots[drop:]...)
+		f.first, f.ids, f.roots = first, slices.Clone(f.ids[drop:]), slices.Clone(f.roots[drop:])
 	}
 	w := &walk{s: s, after: f.next() - 1, last: last, most: f.learnAtOnce, visit: func(m seen) {
 		f.skip(m.seq)

@@ -54,7 +54,7 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 		if err != nil && !nats.Conflict(err) {
 			return nil, nats.WriteError(err)
 		}
-		_, err = m.config(ctx, g.Types.List())
+		_, err = m.config(ctx)
 		if !errors.Is(err, fault.NotFound) {
 			break
 		}
@@ -73,23 +73,25 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 	return m, nil
 }
 
-// config reads what the bucket has, and compares the types.
-func (m *member) config(ctx context.Context, types []string) (group, error) {
-	var has group
-	e, err := entryOf(ctx, m.kv, "g."+m.key)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return has, fault.Markf(fault.NotFound, "group %q was deleted", m.g.Name)
-	}
-	if err == nil {
-		err = json.Unmarshal(e.Value(), &has)
-	}
+// groupOf reads what the bucket has about a group.
+func groupOf(ctx context.Context, kv jetstream.KeyValue, key string) (group, error) {
+	e, err := entryOf(ctx, kv, "g."+key)
 	if err != nil {
+		return group{}, err
+	}
+	g := group{revision: e.Revision()}
+	return g, json.Unmarshal(e.Value(), &g)
+}
+
+// config reads what the bucket has, and compares the types.
+func (m *member) config(ctx context.Context) (group, error) {
+	has, err := groupOf(ctx, m.kv, m.key)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound), err == nil && has.Gone:
+		return has, fault.Markf(fault.NotFound, "group %q was deleted", m.g.Name)
+	case err != nil:
 		return has, nats.ReadError(err)
 	}
-	if has.Gone {
-		return has, fault.Markf(fault.NotFound, "group %q was deleted", m.g.Name)
-	}
-	has.revision = e.Revision()
 	return has, m.g.CheckTypes(has.Types)
 }
 
@@ -121,7 +123,7 @@ func (m *member) ensure(ctx context.Context) (jetstream.Consumer, error) {
 	if err == nil || !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return c, nats.ReadError(err)
 	}
-	has, err := m.config(ctx, m.g.Types.List())
+	has, err := m.config(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +155,7 @@ func (m *member) create(ctx context.Context, s jetstream.Stream, has group) (jet
 	if err != nil {
 		return nil, nats.WriteError(err)
 	}
-	_, err = m.config(ctx, m.g.Types.List())
+	_, err = m.config(ctx)
 	if errors.Is(err, fault.NotFound) { // deleted meanwhile: nobody would delete the consumer
 		s.DeleteConsumer(ctx, m.key)
 	}
@@ -188,13 +190,9 @@ func (d *driver) Groups(ctx context.Context) ([]event.GroupInfo, error) {
 func (d *driver) list(ctx context.Context, kv jetstream.KeyValue, s jetstream.Stream) ([]event.GroupInfo, error) {
 	var list []event.GroupInfo
 	err := d.consumers(ctx, s, func(i *jetstream.ConsumerInfo) error {
-		e, err := entryOf(ctx, kv, "g."+i.Name)
+		g, err := groupOf(ctx, kv, i.Name)
 		if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrInvalidKey) {
 			return nil // somebody else's
-		}
-		var g group
-		if err == nil {
-			err = json.Unmarshal(e.Value(), &g)
 		}
 		if err == nil {
 			list = append(list, event.GroupInfo{Name: g.Name, Types: g.Types, Lag: event.Lag{Pending: int64(i.NumAckPending), Behind: int64(i.NumPending)}})
@@ -218,20 +216,16 @@ func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 	key := groupKey(name)
 	var marked uint64
 	for {
-		e, err := entryOf(ctx, kv, "g."+key)
+		has, err := groupOf(ctx, kv, key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			return fault.NotFound
-		}
-		var has group
-		if err == nil {
-			err = json.Unmarshal(e.Value(), &has)
 		}
 		if err != nil {
 			return nats.ReadError(err)
 		}
 		has.Gone = true
 		value, _ := json.Marshal(has)
-		marked, err = kv.Update(ctx, "g."+key, value, e.Revision())
+		marked, err = kv.Update(ctx, "g."+key, value, has.revision)
 		if err == nil {
 			break
 		}

@@ -121,7 +121,7 @@ func (m *member) restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	has, err := m.config(ctx, m.g.Types.List())
+	has, err := m.config(ctx)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 			m.consumer, err = c, nil
 		}
 		if err != nil {
-			if _, e := m.config(ctx, m.g.Types.List()); errors.Is(e, fault.NotFound) {
+			if _, e := m.config(ctx); errors.Is(e, fault.NotFound) {
 				return nil, e
 			} else if e == nil { // the consumer may have gone while nobody asked it for more
 				if c, e := m.ensure(ctx); e == nil {
@@ -88,13 +88,7 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 }
 
 func (m *member) fetch(limit int, wait time.Duration) ([]event.Delivered, error) {
-	var batch jetstream.MessageBatch
-	var err error
-	if wait > 0 {
-		batch, err = m.consumer.Fetch(limit, jetstream.FetchMaxWait(wait))
-	} else {
-		batch, err = m.consumer.FetchNoWait(limit)
-	}
+	batch, err := fetch(m.consumer, limit, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -131,12 +125,7 @@ func (m *member) each(ctx context.Context, ds []event.Delivered, send func(jetst
 			return nats.WriteError(err)
 		}
 	}
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 5*time.Second)
-		defer cancel()
-	}
-	return nats.WriteError(m.d.nc.FlushWithContext(ctx))
+	return nats.WriteError(m.d.nc.Sent(ctx))
 }
 
 func (m *member) Ack(ctx context.Context, ds []event.Delivered) error {

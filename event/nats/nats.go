@@ -58,7 +58,7 @@ func open(connect func() (*nats.Conn, error), opts []Option) event.Option {
 }
 
 func newDriver(nc *nats.Conn, js jetstream.JetStream, c config, namespace string) *driver {
-	d := &driver{nc: nc, js: js, replicas: c.replicas, name: "events", subject: "events._.", finder: newFinder(c)}
+	d := &driver{nc: nc, js: js, replicas: c.replicas, store: store{name: "events", subject: "events._."}, finder: newFinder(c)}
 	if namespace != "" {
 		d.name, d.subject = "events-"+escape(namespace), "events."+escape(namespace)+"."
 	}
@@ -81,16 +81,21 @@ func escape(s string) string {
 	return b.String()
 }
 
-// driver is one JetStream stream.
+// store is a JetStream stream of the driver's.
+type store struct {
+	name    string
+	subject string           // before the type, or the key
+	s       jetstream.Stream // nil: not looked for yet, or lost; the driver's mu is held for it
+}
+
+// driver is one JetStream stream, and beside it what its groups and its schedule are in.
 type driver struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
-	name     string
-	subject  string // before the type
 	replicas int
+	store    // of the records
 
 	mu      sync.Mutex
-	s       jetstream.Stream
 	kv      jetstream.KeyValue // of the groups
 	cursors []*cursor          // of readers that may come back, the newest last
 
@@ -117,22 +122,30 @@ func (d *driver) Close(ctx context.Context) error {
 
 // stream returns the stream, making it if it isn't there.
 func (d *driver) stream(ctx context.Context) (jetstream.Stream, error) {
+	return d.look(ctx, &d.store, true)
+}
+
+// look returns a stream of the driver's. If it isn't there, look creates it or returns nil.
+func (d *driver) look(ctx context.Context, at *store, create bool) (jetstream.Stream, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.s != nil {
-		return d.s, nil
+	if at.s != nil {
+		return at.s, nil
 	}
-	s, err := d.js.Stream(ctx, d.name)
+	s, err := d.js.Stream(ctx, at.name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s, err = d.create(ctx, jetstream.StreamConfig{Name: d.name, Subjects: []string{d.subject + ">"}, Storage: jetstream.FileStorage, Replicas: d.replicas})
+		if !create {
+			return nil, nil
+		}
+		s, err = d.create(ctx, jetstream.StreamConfig{Name: at.name, Subjects: []string{at.subject + ">"}, Storage: jetstream.FileStorage, Replicas: d.replicas})
 	}
 	if err == nil {
-		err = nats.Reach(ctx, d.js, s, d.subject+"reach")
+		err = nats.Reach(ctx, d.js, s, at.subject+"reach")
 	}
 	if err != nil {
 		return nil, nats.ReadError(err)
 	}
-	d.s = s
+	at.s = s
 	return s, nil
 }
 
@@ -145,16 +158,13 @@ func (d *driver) create(ctx context.Context, c jetstream.StreamConfig) (jetstrea
 	return s, err
 }
 
-// missing reports whether an error says that a stream isn't there.
-func missing(err error) bool {
-	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, gonats.ErrNoResponders)
-}
-
 // lost has the next call look for the stream again, if an error says that it isn't there.
-func (d *driver) lost(err error) error {
-	if missing(err) {
+func (d *driver) lost(err error) error { return d.lose(&d.store, err) }
+
+func (d *driver) lose(at *store, err error) error {
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, gonats.ErrNoResponders) {
 		d.mu.Lock()
-		d.s = nil
+		at.s = nil
 		d.mu.Unlock()
 	}
 	return err
@@ -218,7 +228,7 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 	for _, m := range messages {
 		f, err := d.js.PublishMsgAsync(m, jetstream.WithRetryAttempts(0))
 		if err != nil {
-			n, err2 := d.await(ctx, futures)
+			n, err2 := await(ctx, futures)
 			if err2 != nil {
 				err = err2
 			}
@@ -226,12 +236,12 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 		}
 		futures = append(futures, f)
 	}
-	n, err := d.await(ctx, futures)
+	n, err := await(ctx, futures)
 	return n, nats.WriteError(d.lost(err))
 }
 
 // await returns how many of the first are stored.
-func (d *driver) await(ctx context.Context, futures []jetstream.PubAckFuture) (int, error) {
+func await(ctx context.Context, futures []jetstream.PubAckFuture) (int, error) {
 	for i, f := range futures {
 		select {
 		case <-f.Ok():

@@ -203,10 +203,7 @@ func (d *driver) back(ctx context.Context, q event.ReadRequest, st jetstream.Str
 	if filters := d.subjects(q, st.FirstSeq, end-1); filters != nil {
 		return d.selectedBack(ctx, q, filters, st, end)
 	}
-	begin := st.FirstSeq
-	if end-begin > uint64(q.Max) {
-		begin = end - uint64(q.Max)
-	}
+	begin := max(st.FirstSeq, end-min(end, uint64(q.Max)))
 	c, err := d.from(ctx, begin-1)
 	if err != nil {
 		return event.Page{}, err
@@ -381,13 +378,7 @@ func ready(ctx context.Context, fresh bool, request func() error) error {
 }
 
 func (c *cursor) fetch(n int, wait time.Duration) error {
-	var batch jetstream.MessageBatch
-	var err error
-	if wait > 0 {
-		batch, err = c.c.Fetch(n, jetstream.FetchMaxWait(wait))
-	} else {
-		batch, err = c.c.FetchNoWait(n)
-	}
+	batch, err := fetch(c.c, n, wait)
 	if err != nil {
 		return nats.ReadError(err)
 	}
@@ -409,6 +400,14 @@ func (c *cursor) fetch(n int, wait time.Duration) error {
 		return nats.ReadError(err)
 	}
 	return nil
+}
+
+// fetch asks a consumer for up to n messages, and has the server wait for the first.
+func fetch(c jetstream.Consumer, n int, wait time.Duration) (jetstream.MessageBatch, error) {
+	if wait > 0 {
+		return c.Fetch(n, jetstream.FetchMaxWait(wait))
+	}
+	return c.FetchNoWait(n)
 }
 
 func (c *cursor) close(ctx context.Context) {

@@ -39,11 +39,9 @@ const (
 
 // plan is where entries are.
 type plan struct {
-	name    string
-	subject string // before the key
-	s       jetstream.Stream
-	agenda  agenda
-	due     map[string]*entry // by ID, of the last call of Due
+	store
+	agenda agenda
+	due    map[string]*entry // by ID, of the last call of Due
 
 	claimLasts time.Duration // how long who publishes what is due is left alone by who would do the same
 }
@@ -62,37 +60,11 @@ type entry struct {
 // schedules returns the stream of the entries. If it isn't there, schedules creates it or
 // returns nil.
 func (d *driver) schedules(ctx context.Context, create bool) (jetstream.Stream, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.plan.s != nil {
-		return d.plan.s, nil
-	}
-	s, err := d.js.Stream(ctx, d.plan.name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if !create {
-			return nil, nil
-		}
-		s, err = d.create(ctx, jetstream.StreamConfig{Name: d.plan.name, Subjects: []string{d.plan.subject + ">"}, Storage: jetstream.FileStorage, Replicas: d.replicas})
-	}
-	if err == nil {
-		err = nats.Reach(ctx, d.js, s, d.plan.subject+"reach")
-	}
-	if err != nil {
-		return nil, nats.ReadError(err)
-	}
-	d.plan.s = s
-	return s, nil
+	return d.look(ctx, &d.plan.store, create)
 }
 
-// planLost has the next call look for the stream again, if an error says that it isn't there.
-func (d *driver) planLost(err error) error {
-	if missing(err) {
-		d.mu.Lock()
-		d.plan.s = nil
-		d.mu.Unlock()
-	}
-	return err
-}
+// planLost is lost of the stream of the entries.
+func (d *driver) planLost(err error) error { return d.lose(&d.plan.store, err) }
 
 // canSchedule says why the server can't.
 func (d *driver) canSchedule() error {

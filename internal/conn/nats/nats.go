@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,10 +150,8 @@ var refusals = []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthR
 // refused returns why the server does not let this user in, or nil.
 func (c *Conn) refused() error {
 	last := c.LastError()
-	for _, r := range refusals {
-		if errors.Is(last, r) {
-			return last
-		}
+	if slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(last, r) }) {
+		return last
 	}
 	return nil
 }
@@ -166,12 +165,7 @@ func (c *Conn) Ping(ctx context.Context) error {
 			return fault.Markf(fault.Unavailable, "the connection to NATS was closed: %w", nats.ErrConnectionClosed)
 		}
 		if c.IsConnected() {
-			if _, ok := ctx.Deadline(); !ok {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, 5*time.Second)
-				defer cancel()
-			}
-			if err := c.FlushWithContext(ctx); err != nil {
+			if err := c.Sent(ctx); err != nil {
 				return fault.Markf(fault.Unavailable, "no answer from %s: %w", c.addr, err)
 			}
 			return nil
@@ -189,6 +183,17 @@ func (c *Conn) Ping(ctx context.Context) error {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// Sent waits until the server says that it has seen what was sent: 5 s if ctx has no
+// deadline.
+func (c *Conn) Sent(ctx context.Context) error {
+	if _, ok := ctx.Deadline(); !ok {
+		bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		ctx = bounded
+	}
+	return c.FlushWithContext(ctx)
 }
 
 // Close closes the connection unless the user brought it.
@@ -209,8 +214,8 @@ func WriteError(err error) error { return kind(err, true) }
 // Conflict reports whether the server refused the condition of a write, which certainly
 // did nothing then. Of a stream with replicas it says so with one code or the other.
 func Conflict(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
 // messageTooLarge is the server's code for a message above a stream's
@@ -221,8 +226,8 @@ func kind(err error, write bool) error {
 	if err == nil || fault.KindOf(err) != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	var api jetstream.JetStreamError
-	if errors.As(err, &api) && api.APIError() != nil {
+	api, ok := errors.AsType[jetstream.JetStreamError](err)
+	if ok && api.APIError() != nil {
 		switch {
 		case api.APIError().ErrorCode == messageTooLarge:
 			return fault.Mark(fault.TooLarge, err)

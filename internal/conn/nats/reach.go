@@ -32,8 +32,8 @@ func Reach(ctx context.Context, js jetstream.JetStream, s jetstream.Stream, subj
 	for {
 		_, err := js.Publish(ctx, subject, nil, jetstream.WithExpectStream("-"), jetstream.WithRetryAttempts(0))
 		if !errors.Is(err, jetstream.ErrNoStreamResponse) && !errors.Is(err, nats.ErrNoResponders) {
-			var api *jetstream.APIError
-			if errors.As(err, &api) {
+			_, refused := errors.AsType[*jetstream.APIError](err)
+			if refused {
 				return nil
 			}
 			return err
