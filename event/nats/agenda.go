@@ -17,6 +17,7 @@ import (
 
 	"github.com/micro/go-platform/internal/conn/nats"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/mutex"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -38,13 +39,15 @@ func parseKey(s string) (k key, ok bool) {
 // agenda is what a process remembers of the entries' stream: when each entry is due. It
 // may also list entries that are gone, so each item is looked up before it counts.
 type agenda struct {
+	one mutex.Mutex // for one call of Due at a time
+
+	reading mutex.Mutex
+	made    time.Time // when the stream was made that it has read
+	upto    uint64    // the last number that it has read
+
 	mu    sync.Mutex
-	made  time.Time // when the stream was made that it has read
-	upto  uint64    // the last number that it has read
 	items items
 	taken []item // taken out of items by the running call of Due
-
-	one sync.Mutex // for one call of Due at a time
 }
 
 type item struct {
@@ -83,16 +86,21 @@ func (it item) String() string { return fmt.Sprintf("%d %s", it.due, it.key) }
 
 // refresh reads what is new, and returns the server's time.
 func (a *agenda) refresh(ctx context.Context, d *driver, s jetstream.Stream) (time.Time, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	err := a.reading.Lock(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer a.reading.Unlock()
 	info, err := s.Info(ctx)
 	if err != nil {
 		return time.Time{}, nats.ReadError(d.planLost(err))
 	}
 	st := info.State
+	a.mu.Lock()
 	if !a.made.Equal(info.Created) || st.LastSeq < a.upto || uint64(len(a.items)) > 2*st.Msgs+1000 {
 		a.made, a.upto, a.items = info.Created, max(st.FirstSeq, 1)-1, nil
 	}
+	a.mu.Unlock()
 	w := &walk{s: s, after: a.upto, last: st.LastSeq, most: math.MaxInt, headersOnly: true, visit: func(m seen) { a.add(d, m.subject, m.header.Get(dueHeader)) }}
 	err = w.run(ctx)
 	a.upto = w.after // also after an error
@@ -103,6 +111,8 @@ func (a *agenda) add(d *driver, subject, due string) {
 	ms, err := strconv.ParseInt(due, 10, 64)
 	k, ok := parseKey(strings.TrimPrefix(subject, d.plan.subject))
 	if err == nil && ok {
+		a.mu.Lock()
+		defer a.mu.Unlock()
 		heap.Push(&a.items, item{ms, k})
 	}
 }

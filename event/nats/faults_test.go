@@ -69,6 +69,17 @@ func TestNothingIsMissedOverABadLink(t *testing.T) {
 	links.Cut(t, p, s)
 }
 
+func TestOneCallDoesNotHoldUpAnother(t *testing.T) {
+	leak.Check(t)
+	p := netfault.New(t, servertest.SharedNATS(t).Addr())
+	s, err := event.New(nats.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)), event.WithTimeout(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(context.Background()) })
+	links.Apart(t, p, s)
+}
+
 // A stream that somebody deletes is made again, and groups are handed what it has then,
 // also where its positions are below those of the former one.
 func TestADeletedStreamIsMadeAgain(t *testing.T) {

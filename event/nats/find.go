@@ -10,6 +10,7 @@ import (
 	"github.com/micro/go-platform/event"
 	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/conn/nats"
+	"github.com/micro/go-platform/internal/mutex"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -21,7 +22,7 @@ type finder struct {
 	remembered  uint64 // how many records it knows at most, the newest
 	learnAtOnce int    // how many it reads in one call
 
-	busy  chan struct{} // has room for who uses the rest
+	mu    mutex.Mutex
 	seed  maphash.Seed
 	made  time.Time // when the stream was made that it has read
 	first uint64    // the number of the first hash
@@ -36,7 +37,7 @@ const (
 )
 
 func newFinder(c config) *finder {
-	return &finder{remembered: c.remembered, learnAtOnce: c.learnAtOnce, busy: make(chan struct{}, 1), seed: maphash.MakeSeed()}
+	return &finder{remembered: c.remembered, learnAtOnce: c.learnAtOnce, mu: mutex.New(), seed: maphash.MakeSeed()}
 }
 
 func (f *finder) hash(s string) uint32 { return max(uint32(maphash.String(f.seed, s)), 1) }
@@ -128,12 +129,11 @@ func dense(list []uint64, place uint64) bool {
 // look returns the numbers of up to a page of records that may be meant, where the next
 // page begins, and whether there may be one. next is 0 if it does not know the place.
 func (f *finder) look(ctx context.Context, d *driver, s jetstream.Stream, q event.ReadRequest, place uint64) (list []uint64, next uint64, more bool, err error) {
-	select {
-	case f.busy <- struct{}{}:
-		defer func() { <-f.busy }()
-	case <-ctx.Done():
-		return nil, 0, false, ctx.Err()
+	err = f.mu.Lock(ctx)
+	if err != nil {
+		return nil, 0, false, err
 	}
+	defer f.mu.Unlock()
 	if d.filters(q.Filter.Types) != nil && q.Filter.ID == "" && s.CachedInfo().State.LastSeq > f.next()+worthLearning {
 		return nil, 0, false, nil // the records of the types may be few
 	}

@@ -22,7 +22,10 @@ func (d *driver) Due(ctx context.Context, limit int) (out eventdriver.DueNow, er
 		return out, err
 	}
 	a := &d.plan.agenda
-	a.one.Lock()
+	err = a.one.Lock(ctx)
+	if err != nil {
+		return out, err
+	}
 	defer a.one.Unlock()
 	out.Now, err = a.refresh(ctx, d, s)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/nats"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/mutex"
 	gonats "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -58,12 +59,12 @@ func open(connect func() (*nats.Conn, error), opts []Option) event.Option {
 }
 
 func newDriver(nc *nats.Conn, js jetstream.JetStream, c config, namespace string) *driver {
-	d := &driver{nc: nc, js: js, replicas: c.replicas, store: store{name: "events", subject: "events._."}, finder: newFinder(c)}
+	d := &driver{nc: nc, js: js, replicas: c.replicas, store: store{name: "events", subject: "events._."}, finder: newFinder(c), opening: mutex.New()}
 	if namespace != "" {
 		d.name, d.subject = "events-"+escape(namespace), "events."+escape(namespace)+"."
 	}
 	d.plan.name, d.plan.subject = "later-"+d.name, "later-"+d.subject
-	d.plan.claimLasts = c.claimLasts
+	d.plan.claimLasts, d.plan.agenda.one, d.plan.agenda.reading = c.claimLasts, mutex.New(), mutex.New()
 	return d
 }
 
@@ -95,9 +96,11 @@ type driver struct {
 	replicas int
 	store    // of the records
 
+	opening mutex.Mutex        // of who looks for a stream or the bucket
+	kv      jetstream.KeyValue // of the groups; of opening
+
 	mu      sync.Mutex
-	kv      jetstream.KeyValue // of the groups
-	cursors []*cursor          // of readers that may come back, the newest last
+	cursors []*cursor // of readers that may come back, the newest last
 
 	plan   plan // what is published later
 	finder *finder
@@ -127,10 +130,16 @@ func (d *driver) stream(ctx context.Context) (jetstream.Stream, error) {
 
 // look returns a stream of the driver's. If it isn't there, look creates it or returns nil.
 func (d *driver) look(ctx context.Context, at *store, create bool) (jetstream.Stream, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if at.s != nil {
-		return at.s, nil
+	if s := d.has(at); s != nil {
+		return s, nil
+	}
+	err := d.opening.Lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer d.opening.Unlock()
+	if s := d.has(at); s != nil { // another was faster
+		return s, nil
 	}
 	s, err := d.js.Stream(ctx, at.name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -145,8 +154,16 @@ func (d *driver) look(ctx context.Context, at *store, create bool) (jetstream.St
 	if err != nil {
 		return nil, nats.ReadError(err)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	at.s = s
 	return s, nil
+}
+
+func (d *driver) has(at *store) jetstream.Stream {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return at.s
 }
 
 // create makes a stream, or returns the one that another was faster to make.
@@ -172,8 +189,11 @@ func (d *driver) lose(at *store, err error) error {
 
 // groups returns the bucket that tells about the groups.
 func (d *driver) groups(ctx context.Context) (jetstream.KeyValue, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	err := d.opening.Lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer d.opening.Unlock()
 	if d.kv != nil {
 		return d.kv, nil
 	}

@@ -3,6 +3,7 @@
 package links
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -128,6 +129,60 @@ func Cut(t *testing.T, p *netfault.Proxy, s event.Stream) {
 			if want := fmt.Sprint("r", i); id != want {
 				t.Fatalf("ordered: %s was handled where %s comes: %v", id, want, got.order)
 			}
+		}
+	}
+}
+
+// Apart checks that calls whose contexts end do not wait for another, which waits for
+// the server. s has a timeout of a minute.
+func Apart(t *testing.T, p *netfault.Proxy, s event.Stream) {
+	t.Helper()
+	p.Hold(netfault.Both)
+	defer p.Heal()
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := s.Groups(ctx)
+		waiting <- err
+	}()
+	for range 3 { // the first may be before the one that waits
+		short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		_, err := s.Groups(short)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Groups without an answer: %v, want DeadlineExceeded", err)
+		}
+	}
+	select {
+	case err := <-waiting:
+		t.Errorf("what has more time returned first: %v", err)
+	default:
+	}
+	cancel()
+	<-waiting
+}
+
+// Own checks that Data is the caller's again when Publish has returned with its outcome
+// unknown, because of a fault, though it may be sent later.
+func Own(t *testing.T, p *netfault.Proxy, s event.Stream, size int, fault func()) {
+	t.Helper()
+	Publish(t, s, "before")
+	fault()
+	data := bytes.Repeat([]byte("a"), size)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	err := s.Publish(ctx, &event.Record{ID: "own", Type: "t", Data: data})
+	cancel()
+	if !errors.Is(err, event.ErrUnknownOutcome) {
+		t.Fatalf("Publish without an answer: %v, want ErrUnknownOutcome", err)
+	}
+	for i := range data {
+		data[i] = 'b'
+	}
+	p.Heal()
+	Publish(t, s, "after")
+	for r, err := range s.Query(t.Context(), event.ID("own")) {
+		if err != nil || bytes.Count(r.Data, []byte("a")) != size {
+			t.Errorf("stored %d bytes, %d of them as they were given to Publish, %v; want %d", len(r.Data), bytes.Count(r.Data, []byte("a")), err, size)
 		}
 	}
 }
