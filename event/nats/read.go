@@ -147,19 +147,21 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 // is believed when the cursor is new and these are its first messages.
 func (d *driver) forward(ctx context.Context, q event.ReadRequest, c *cursor, page event.Page) (event.Page, error) {
 	first := c.fills == 0
+	var err error
 	if len(c.buffer) < q.Max {
-		if err := c.catchUp(ctx, q.Max); err != nil {
-			c.close(ctx)
-			return event.Page{}, err
-		}
+		err = c.catchUp(ctx, q.Max)
 	}
-	if c.skips(0) && !first {
+	if !first && (forgotten(err) || err == nil && c.skips(0)) {
 		c.close(ctx)
 		c, err := d.from(ctx, c.after)
 		if err != nil {
 			return event.Page{}, err
 		}
 		return d.forward(ctx, q, c, page)
+	}
+	if err != nil {
+		c.close(ctx)
+		return event.Page{}, err
 	}
 	n := min(q.Max, len(c.buffer))
 	for i, m := range c.buffer[:n] {
@@ -180,6 +182,12 @@ func (d *driver) forward(ctx context.Context, q event.ReadRequest, c *cursor, pa
 	c.more = page.More
 	d.keep(ctx, c)
 	return page, nil
+}
+
+// forgotten reports whether an error says that the server has no such consumer any more:
+// it was restarted, or the reader was away for long.
+func forgotten(err error) bool {
+	return errors.Is(err, gonats.ErrNoResponders) || errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted)
 }
 
 // back reads a window before a place, and turns it round.

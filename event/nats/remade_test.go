@@ -2,6 +2,7 @@ package nats_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -98,6 +99,47 @@ func TestAConsumerThatGoesUnnoticedIsMadeAgain(t *testing.T) {
 			free()
 			until(t, "the next record is handled", func() bool { return len(got) > 0 })
 		})
+	}
+}
+
+// The server forgets a consumer that nobody asks for half a minute: a reader that comes
+// back later goes on where it was.
+func TestAQueryOutlastsItsConsumer(t *testing.T) {
+	s, js, name := deletable(t)
+	const n = 600 // more than a page
+	var records []*event.Record
+	for i := range n {
+		records = append(records, &event.Record{Type: "t", Subject: fmt.Sprint(i)})
+	}
+	if err := s.Publish(t.Context(), records...); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	came := 0
+	for r, err := range s.Query(t.Context()) {
+		if err != nil || r.Subject != fmt.Sprint(came) {
+			t.Fatalf("after %d records: %v, %v", came, r, err)
+		}
+		came++
+		if came > 1 {
+			continue
+		}
+		forgotten := 0
+		for consumer := range stream.ConsumerNames(t.Context()).Name() {
+			if err := js.DeleteConsumer(t.Context(), name, consumer); err != nil {
+				t.Fatal(err)
+			}
+			forgotten++
+		}
+		if forgotten != 1 {
+			t.Fatalf("the server had %d consumers, want that of the query", forgotten)
+		}
+	}
+	if came != n {
+		t.Errorf("the query ended after %d records of %d", came, n)
 	}
 }
 
