@@ -6,9 +6,6 @@ import "fmt"
 // merge member by member, null deletes, everything else replaces. Neither
 // argument is changed; what is the same on both sides is shared.
 func merge(target, patch *tree) *tree {
-	if patch == nil || patch.kind == Missing {
-		return target
-	}
 	if patch.kind != Object {
 		return patch
 	}
@@ -19,28 +16,35 @@ func merge(target, patch *tree) *tree {
 	if len(base) == 0 && clean(patch) {
 		return patch
 	}
-	out := make([]branch, 0, len(base)+len(patch.members))
-	over := patch.members
-	for len(base) > 0 || len(over) > 0 {
+	t := *patch
+	t.members = make([]branch, 0, len(base)+len(patch.members))
+	eachKey(base, patch.members, func(key string, low, high *tree) {
 		switch {
-		case len(over) == 0 || len(base) > 0 && base[0].key < over[0].key:
-			out = append(out, base[0])
-			base = base[1:]
-		case len(base) == 0 || over[0].key < base[0].key:
-			if over[0].val.kind != Null {
-				out = append(out, branch{over[0].key, merge(nil, over[0].val)})
-			}
-			over = over[1:]
+		case high == nil:
+			t.members = append(t.members, branch{key, low})
+		case high.kind != Null:
+			t.members = append(t.members, branch{key, merge(low, high)})
+		}
+	})
+	return &t
+}
+
+// eachKey calls f with every key of two objects, in order, and what each of them
+// has there: nil if it has nothing.
+func eachKey(a, b []branch, f func(key string, a, b *tree)) {
+	for len(a) > 0 || len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0].key < b[0].key:
+			f(a[0].key, a[0].val, nil)
+			a = a[1:]
+		case len(a) == 0 || b[0].key < a[0].key:
+			f(b[0].key, nil, b[0].val)
+			b = b[1:]
 		default:
-			if over[0].val.kind != Null {
-				out = append(out, branch{over[0].key, merge(base[0].val, over[0].val)})
-			}
-			base, over = base[1:], over[1:]
+			f(a[0].key, a[0].val, b[0].val)
+			a, b = a[1:], b[1:]
 		}
 	}
-	t := *patch
-	t.members = out
-	return &t
 }
 
 // clean reports whether merging an object into nothing would change nothing:
