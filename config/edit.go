@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -35,15 +33,18 @@ func DeletePath(document []byte, path string) ([]byte, error) {
 	return edit(document, path, nil)
 }
 
-func parseTree(data []byte) (*tree, error) {
-	n, err := parsePart(Part{Data: data})
+func parseTree(data []byte) (*tree, error) { return parseDocument(Part{Data: data}, nil) }
+
+// parseDocument returns the document of a part, which has to be there.
+func parseDocument(p Part, from *provenance) (*tree, error) {
+	n, err := parsePart(p)
 	if err == nil && n == nil {
 		err = &SyntaxError{Problem: "empty document"}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return seal(n, nil)
+	return seal(n, from)
 }
 
 func edit(document []byte, path string, val *tree) ([]byte, error) {
@@ -78,24 +79,19 @@ func (t *tree) with(keys []string, val *tree, at string) (*tree, error) {
 	out := *t
 	switch t.kind {
 	case Array:
-		i, err := strconv.Atoi(key)
-		if err != nil || i < 0 || i > len(t.items) || i == len(t.items) && val == nil && len(rest) == 0 {
-			if val == nil {
-				return t, nil
-			}
-			return nil, fault.Markf(ErrInvalid, "%s: no index of an array of %d items", here, len(t.items))
-		}
-		var old *tree
-		if i < len(t.items) {
-			old = t.items[i]
-		} else if val == nil {
+		old := t.child(key)
+		if old == nil && val == nil {
 			return t, nil
+		}
+		i, ok := index(key)
+		if !ok || i > len(t.items) {
+			return nil, fault.Markf(ErrInvalid, "%s: no index of an array of %d items", here, len(t.items))
 		}
 		next, err := old.with(rest, val, here)
 		if err != nil {
 			return nil, err
 		}
-		out.items = append([]*tree(nil), t.items...)
+		out.items = slices.Clone(t.items)
 		switch {
 		case next == nil:
 			out.items = slices.Delete(out.items, i, i+1)
@@ -106,7 +102,7 @@ func (t *tree) with(keys []string, val *tree, at string) (*tree, error) {
 		}
 		return &out, nil
 	case Object:
-		i, found := slices.BinarySearchFunc(t.members, key, func(b branch, k string) int { return strings.Compare(b.key, k) })
+		i, found := t.member(key)
 		if !found && val == nil {
 			return t, nil
 		}
@@ -118,7 +114,7 @@ func (t *tree) with(keys []string, val *tree, at string) (*tree, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.members = append([]branch(nil), t.members...)
+		out.members = slices.Clone(t.members)
 		switch {
 		case next == nil:
 			out.members = slices.Delete(out.members, i, i+1)

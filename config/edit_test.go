@@ -22,6 +22,7 @@ func TestPathEditsTouchNothingElse(t *testing.T) {
 		{"a.c.3", 4, `{"a":{"b":1,"c":[1,{"d":2},3,4]},"s":"t","x.y":5}`},
 		{"a.c.0", nil, `{"a":{"b":1,"c":[{"d":2},3]},"s":"t","x.y":5}`},
 		{"a.c.7", nil, `{"a":{"b":1,"c":[1,{"d":2},3]},"s":"t","x.y":5}`},
+		{"a.c.01", nil, `{"a":{"b":1,"c":[1,{"d":2},3]},"s":"t","x.y":5}`}, // Get finds nothing there either
 		{"a.b", nil, `{"a":{"c":[1,{"d":2},3]},"s":"t","x.y":5}`},
 		{"none.of.it", nil, `{"a":{"b":1,"c":[1,{"d":2},3]},"s":"t","x.y":5}`},
 		{"s.deeper", nil, `{"a":{"b":1,"c":[1,{"d":2},3]},"s":"t","x.y":5}`},
@@ -39,7 +40,7 @@ func TestPathEditsTouchNothingElse(t *testing.T) {
 			t.Errorf("%q = %v: got %s, %v, want %s", c.path, c.value, got, err, c.want)
 		}
 	}
-	for _, path := range []string{"s.deeper", "a.c.9", "a.c.x", "a..b"} {
+	for _, path := range []string{"s.deeper", "a.c.9", "a.c.x", "a.c.01", "a.c.+1", "a..b"} {
 		if got, err := config.SetPath([]byte(doc), path, 1); !errors.Is(err, config.ErrInvalid) {
 			t.Errorf("set %q: got %s, %v, want ErrInvalid", path, got, err)
 		}

@@ -69,20 +69,13 @@ func (s *Snapshot) fill(path string, t *tree) {
 // nulls. A nil format means JSON; secretPaths are as in WithSecrets. It is for
 // tools and tests: New is what follows sources.
 func ParseSnapshot(format Format, data []byte, secretPaths ...string) (*Snapshot, error) {
-	n, err := parsePart(Part{Data: data, Format: format})
-	if err == nil && n == nil {
-		err = &SyntaxError{Problem: "empty document"}
-	}
+	t, err := parseDocument(Part{Data: data, Format: format}, &provenance{})
 	if err != nil {
 		return nil, err
 	}
 	sec := new(secrets)
 	for _, p := range secretPaths {
 		sec.add(p)
-	}
-	t, err := seal(n, &provenance{})
-	if err != nil {
-		return nil, err
 	}
 	return newSnapshot(t, sec, new(types)), nil
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -178,16 +177,26 @@ func (t *tree) child(key string) *tree {
 			}
 			return nil
 		}
-		i := sort.Search(len(t.members), func(i int) bool { return t.members[i].key >= key })
-		if i < len(t.members) && t.members[i].key == key {
+		if i, ok := t.member(key); ok {
 			return t.members[i].val
 		}
 	case Array:
-		if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(t.items) && strconv.Itoa(i) == key {
+		if i, ok := index(key); ok && i < len(t.items) {
 			return t.items[i]
 		}
 	}
 	return nil
+}
+
+// member returns where the member of an object is, or where it would be.
+func (t *tree) member(key string) (i int, found bool) {
+	return slices.BinarySearchFunc(t.members, key, func(b branch, key string) int { return strings.Compare(b.key, key) })
+}
+
+// index reads the key of an item: "1", and no other text for it.
+func index(key string) (i int, ok bool) {
+	i, err := strconv.Atoi(key)
+	return i, err == nil && i >= 0 && strconv.Itoa(i) == key
 }
 
 // walk follows a path, or returns nil.
