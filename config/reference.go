@@ -108,7 +108,7 @@ func (rs *references) adopt(found map[string]*reference) {
 	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	rs.known = found
+	rs.known, rs.unmet = found, nil // nothing of what runs is unmet
 }
 
 // expansion is one call of expand.

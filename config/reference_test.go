@@ -252,6 +252,31 @@ func TestAChangeThatCantBeResolvedIsRefusedUntilItCan(t *testing.T) {
 	})
 }
 
+// What newer content could not resolve is asked for until other content runs.
+func TestNobodyWaitsForAReferenceThatWasTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &vault{}
+		m := config.Memory("m", []byte(`{"n":1}`))
+		cfg, err := config.New(config.WithSource(m), config.WithResolver("v", v))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cfg.Close()
+		m.Set([]byte(`{"a":"${v:later}"}`))
+		time.Sleep(time.Minute)
+		if v.count("later") < 6 || cfg.Health().OK {
+			t.Errorf("asked %d times in a minute, %+v", v.count("later"), cfg.Health())
+		}
+		m.Set([]byte(`{"n":2}`))
+		time.Sleep(time.Second)
+		runs := cfg.Snapshot()
+		time.Sleep(time.Minute)
+		if runs.Get("n").Int(0) != 2 || cfg.Snapshot() != runs {
+			t.Error("content that holds no reference was applied again")
+		}
+	})
+}
+
 func TestNewSaysWhatCantBeResolved(t *testing.T) {
 	for _, c := range []struct {
 		name string
