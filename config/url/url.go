@@ -9,10 +9,9 @@
 //
 //	config.WithSource(url.LongPoll("https://ops/config/shop/orders?layers", 30*time.Second))
 //
-// Answers
-// are bounded by config.MaxSize, also after decompression. Redirects stay on
-// the same host and never go from https to http. Proxies from the environment
-// are not used.
+// Answers are bounded by config.MaxSize, also after decompression. Redirects
+// stay on the same host and never go from https to http. Proxies from the
+// environment are not used.
 package url
 
 import (
@@ -43,11 +42,8 @@ type Option func(*source) error
 // if that says nothing the first one given is taken, else JSON.
 func WithFormat(f config.Format) Option {
 	return func(s *source) error {
-		if fronts.Nil(f) {
-			return errors.New("WithFormat: nil format")
-		}
 		s.formats = append(s.formats, f)
-		return nil
+		return fronts.Given(f, "WithFormat")
 	}
 }
 
@@ -55,11 +51,8 @@ func WithFormat(f config.Format) Option {
 // rules for redirects are replaced by this package's.
 func WithClient(c *http.Client) Option {
 	return func(s *source) error {
-		if c == nil {
-			return errors.New("WithClient: nil client")
-		}
 		s.client = c
-		return nil
+		return fronts.Given(c, "WithClient")
 	}
 }
 
@@ -67,11 +60,8 @@ func WithClient(c *http.Client) Option {
 // instance. f's error fails the read.
 func WithRequest(f func(*http.Request) error) Option {
 	return func(s *source) error {
-		if f == nil {
-			return errors.New("WithRequest: nil function")
-		}
 		s.prepare = append(s.prepare, f)
-		return nil
+		return fronts.Given(f, "WithRequest")
 	}
 }
 
@@ -121,6 +111,7 @@ func (s *source) Open(context.Context) error {
 	if err := fronts.Apply(s, s.opts); err != nil {
 		return fault.Mark(config.ErrInvalid, err)
 	}
+	s.formats = append(s.formats, config.JSON{})
 	client := http.Client{}
 	if s.client != nil {
 		client = *s.client
@@ -184,8 +175,7 @@ func (s *source) ask(ctx context.Context, wait time.Duration) (c config.Content,
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		var ue *url.Error
-		if errors.As(err, &ue) { // its text repeats the URL with its query
+		if ue, ok := errors.AsType[*url.Error](err); ok { // its text repeats the URL with its query
 			err = ue.Err
 		}
 		if ctx.Err() != nil {
@@ -241,13 +231,10 @@ func (s *source) accept(resp *http.Response) (config.Content, error) {
 
 func (s *source) format() config.Format {
 	ext := strings.ToLower(path.Ext(s.url.Path))
-	for _, f := range append(s.formats, config.JSON{}) {
+	for _, f := range s.formats {
 		if slices.Contains(f.Extensions(), ext) {
 			return f
 		}
 	}
-	if len(s.formats) > 0 {
-		return s.formats[0]
-	}
-	return config.JSON{}
+	return s.formats[0]
 }

@@ -3,6 +3,7 @@ package url_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -215,6 +216,25 @@ func TestFormatComesFromTheExtension(t *testing.T) {
 	for _, path := range []string{"/a.json", "/a.yaml", "/a"} {
 		if c, err := open(t, url.Source(base+path, url.WithFormat(yaml.Format{}))); err != nil || c.Get("n").Int(0) != 1 {
 			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestAWatchAndAReadShareTheFormats(t *testing.T) {
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(`{"n":1}`)) })
+	s := url.LongPoll(base+"/a", time.Second, url.WithFormat(toml.Format{}), url.WithFormat(yaml.Format{}), url.WithFormat(config.JSON{}))
+	if err := s.(config.Opener).Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer s.(config.Closer).Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { s.(config.Watcher).Watch(ctx, func(config.Content, error) { cancel() }) })
+	for ctx.Err() == nil {
+		if _, err := s.Read(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
