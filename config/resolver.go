@@ -39,13 +39,7 @@ type ResolverOption func(*scheme) error
 // ResolveEvery is how often the resolver is asked again for the references that
 // are in use. The default is 10 s.
 func ResolveEvery(d time.Duration) ResolverOption {
-	return func(s *scheme) error {
-		if d <= 0 {
-			return fmt.Errorf("ResolveEvery: %v is not positive", d)
-		}
-		s.every = d
-		return nil
-	}
+	return func(s *scheme) error { return fronts.Positive("ResolveEvery", d, &s.every) }
 }
 
 // WithResolver makes "${scheme:ref}" in a string stand for what r returns for

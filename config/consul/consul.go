@@ -10,7 +10,6 @@ package consul
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,11 +29,8 @@ type Option func(*source) error
 // WithFormat says how the documents are written; the default is JSON.
 func WithFormat(f config.Format) Option {
 	return func(s *source) error {
-		if fronts.Nil(f) {
-			return errors.New("WithFormat: nil format")
-		}
 		s.format = f
-		return nil
+		return fronts.Given(f, "WithFormat")
 	}
 }
 

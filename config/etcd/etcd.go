@@ -10,7 +10,6 @@ package etcd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -32,11 +31,8 @@ type Option func(*source) error
 // WithFormat says how the documents are written; the default is JSON.
 func WithFormat(f config.Format) Option {
 	return func(s *source) error {
-		if fronts.Nil(f) {
-			return errors.New("WithFormat: nil format")
-		}
 		s.format = f
-		return nil
+		return fronts.Given(f, "WithFormat")
 	}
 }
 
@@ -113,7 +109,7 @@ func (s *source) get(ctx context.Context) (config.Content, int64, error) {
 
 func (s *source) scope() []clientv3.OpOption {
 	if strings.HasSuffix(s.key, "/") {
-		return []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend)}
+		return []clientv3.OpOption{clientv3.WithPrefix()}
 	}
 	return nil
 }
@@ -150,7 +146,7 @@ func (s *source) Watch(ctx context.Context, deliver func(config.Content, error))
 		s.untilLost(ctx, cancel)
 	}()
 	defer func() { cancel(nil); <-lost }()
-	opts := append(s.scope()[:min(1, len(s.scope()))], clientv3.WithRev(at+1))
+	opts := append(s.scope(), clientv3.WithRev(at+1))
 	for resp := range s.conn.Watch(clientv3.WithRequireLeader(ctx), s.key, opts...) {
 		if err := resp.Err(); err != nil {
 			if cause := context.Cause(ctx); cause != nil {

@@ -36,24 +36,15 @@ type Option func(*source) error
 // exactly one was given.
 func WithFormat(f config.Format) Option {
 	return func(s *source) error {
-		if fronts.Nil(f) {
-			return errors.New("WithFormat: nil format")
-		}
 		s.formats = append(s.formats, f)
-		return nil
+		return fronts.Given(f, "WithFormat")
 	}
 }
 
 // WithInterval is how often the file is looked at besides the system's notices.
 // The default is 30 s.
 func WithInterval(d time.Duration) Option {
-	return func(s *source) error {
-		if d <= 0 {
-			return fmt.Errorf("WithInterval: %v is not positive", d)
-		}
-		s.interval = d
-		return nil
-	}
+	return func(s *source) error { return fronts.Positive("WithInterval", d, &s.interval) }
 }
 
 // Source returns the source of the file or directory at path. Of a directory
@@ -94,15 +85,13 @@ func (s *source) Open(context.Context) error {
 
 // format finds the format of a file by its name.
 func (s *source) format(name string) (config.Format, error) {
-	ext := strings.ToLower(filepath.Ext(name))
-	for _, f := range s.formats {
-		if slices.Contains(f.Extensions(), ext) {
-			return f, nil
-		}
+	if f := s.known(name); f != nil {
+		return f, nil
 	}
 	if len(s.formats) == 2 {
 		return s.formats[0], nil
 	}
+	ext := strings.ToLower(filepath.Ext(name))
 	known := map[string]string{".yaml": "yaml", ".yml": "yaml", ".toml": "toml"}
 	if pkg := known[ext]; pkg != "" {
 		return nil, fault.Markf(config.ErrInvalid,
@@ -149,7 +138,7 @@ func (s *source) directory(ctx context.Context) ([]config.Part, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if strings.HasPrefix(name, ".") || !s.has(name) {
+		if strings.HasPrefix(name, ".") || s.known(name) == nil {
 			continue
 		}
 		full := filepath.Join(s.path, name)
@@ -169,9 +158,15 @@ func (s *source) directory(ctx context.Context) ([]config.Part, error) {
 	return parts, nil
 }
 
-func (s *source) has(name string) bool {
+// known returns the format that has a file's extension, or nil.
+func (s *source) known(name string) config.Format {
 	ext := strings.ToLower(filepath.Ext(name))
-	return slices.ContainsFunc(s.formats, func(f config.Format) bool { return slices.Contains(f.Extensions(), ext) })
+	for _, f := range s.formats {
+		if slices.Contains(f.Extensions(), ext) {
+			return f
+		}
+	}
+	return nil
 }
 
 func (s *source) part(name string) (config.Part, error) {

@@ -40,11 +40,8 @@ type Option func(*source) error
 // documents. JSON is known. It may be given several times.
 func WithFormat(f config.Format) Option {
 	return func(s *source) error {
-		if fronts.Nil(f) {
-			return errors.New("WithFormat: nil format")
-		}
 		s.formats = append(s.formats, f)
-		return nil
+		return fronts.Given(f, "WithFormat")
 	}
 }
 

@@ -31,11 +31,8 @@ type Option func(*source) error
 // WithFormat says how the documents are written; the default is JSON.
 func WithFormat(f config.Format) Option {
 	return func(s *source) error {
-		if fronts.Nil(f) {
-			return errors.New("WithFormat: nil format")
-		}
 		s.format = f
-		return nil
+		return fronts.Given(f, "WithFormat")
 	}
 }
 
