@@ -28,27 +28,9 @@ func parse(ref string) (name string, path []string, err error) {
 		return "", nil, fmt.Errorf("%s: want a path after #: %w", name, config.ErrInvalid)
 	}
 	if some {
-		path = split(rest)
+		path = config.SplitPath(rest)
 	}
 	return name, path, nil
-}
-
-// split cuts a path at its dots, but for those behind a backslash.
-func split(path string) []string {
-	keys, key := []string{}, strings.Builder{}
-	for i := 0; i < len(path); i++ {
-		switch c := path[i]; {
-		case c == '\\' && i+1 < len(path) && (path[i+1] == '.' || path[i+1] == '\\'):
-			i++
-			key.WriteByte(path[i])
-		case c == '.':
-			keys = append(keys, key.String())
-			key.Reset()
-		default:
-			key.WriteByte(c)
-		}
-	}
-	return append(keys, key.String())
 }
 
 // read returns a regular file below dir.
