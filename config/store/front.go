@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 // front is the Store that New returns.
 type front struct {
 	options
+	scope  string // of errors
 	driver Driver
 	life   *life.Life
 
@@ -28,53 +30,28 @@ type front struct {
 
 func newFront(opts []Option) (*front, error) {
 	s := &front{
-		options: options{dialTimeout: 5 * time.Second, timeout: 10 * time.Second},
-		life:    life.New(), writing: map[string]*queue{},
+		options: options{backend: fronts.Backend[Driver]{Dial: 5 * time.Second}, timeout: 10 * time.Second},
+		scope:   "config/store", life: life.New(), writing: map[string]*queue{},
 	}
-	if err := fronts.Apply(&s.options, opts); err != nil {
-		return nil, s.wrap("new", "", fault.Mark(ErrInvalid, err))
+	if err := fronts.New(s.scope, &s.options, opts); err != nil {
+		return nil, err
 	}
-	if s.open == nil {
-		s.name, s.open = "config/store", func(context.Context) (Driver, error) { return newMemory(), nil }
+	if !s.backend.Chosen() {
+		s.driver = newMemory()
+		return s, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.dialTimeout)
-	defer cancel()
+	if name := s.backend.Name; strings.HasPrefix(name, s.scope) {
+		s.scope = name
+	} else { // a driver of somebody's own: its errors are this package's too
+		s.scope += "/" + name
+	}
 	var err error
-	s.driver, err = s.open(ctx)
-	if err == nil && fronts.Nil(s.driver) {
-		err = fault.NoDriver
-	}
-	if err != nil {
-		if fault.KindOf(err) == nil {
-			err = fault.Mark(ErrInvalid, err)
-		}
-		return nil, s.wrap("new", "", err)
-	}
-	if !s.lazy {
-		if err := s.driver.Ping(ctx); err != nil {
-			s.driver.Close()
-			if !errors.Is(err, fault.Invalid) && !errors.Is(err, fault.Unavailable) {
-				err = fault.Mark(ErrUnavailable, err)
-			}
-			return nil, s.wrap("new", "", err)
-		}
-	}
-	return s, nil
+	s.driver, err = s.backend.Open(s.scope, nil)
+	return s, err
 }
 
 func (s *front) wrap(op, subject string, err error) error {
-	return fault.Wrap(s.scope(), op, subject, err)
-}
-
-// scope is that of errors: a driver of somebody's own is one of this package too.
-func (s *front) scope() string {
-	switch {
-	case s.name == "":
-		return "config/store"
-	case strings.HasPrefix(s.name, "config/store"):
-		return s.name
-	}
-	return "config/store/" + s.name
+	return fault.Wrap(s.scope, op, subject, err)
 }
 
 // begin is the start of every call; done must be called.
@@ -83,11 +60,8 @@ func (s *front) begin(ctx context.Context) (_ context.Context, done func(), err 
 		return nil, nil, ErrClosed
 	}
 	joined, release := s.life.Join(ctx)
-	cancel := func() {}
-	if _, ok := ctx.Deadline(); !ok {
-		joined, cancel = context.WithTimeout(joined, s.timeout)
-	}
-	return joined, func() { cancel(); release(); s.life.Leave() }, nil
+	bounded, cancel := fronts.Deadline(joined, s.timeout)
+	return bounded, func() { cancel(); release(); s.life.Leave() }, nil
 }
 
 // blame replaces the error of a call that the store itself ended: because it was
@@ -109,14 +83,8 @@ func checkNamespace(name string) error {
 	if len(name) > 200 {
 		return fault.Markf(ErrInvalid, "namespace of %d bytes, at most 200", len(name))
 	}
-	names, err := config.Namespaces(strings.Split(name, "/")...)
-	if err != nil {
-		return err
-	}
-	if names[len(names)-1] != name {
-		return fault.Markf(ErrInvalid, "namespace %q", name)
-	}
-	return nil
+	_, err := config.Namespaces(strings.Split(name, "/")...)
+	return err
 }
 
 func (s *front) Get(ctx context.Context, namespace string) (Document, error) {
@@ -132,22 +100,9 @@ func (s *front) At(ctx context.Context, namespace string, number uint64) (Docume
 	return d, s.wrap("at", fmt.Sprintf("%s@%d", namespace, number), s.blame(ctx, err))
 }
 
-// get reads one version, the newest for 0.
+// get reads one version, the newest for 0. A deletion has no document.
 func (s *front) get(ctx context.Context, namespace string, number uint64) (Document, error) {
-	if err := checkNamespace(namespace); err != nil {
-		return Document{}, err
-	}
-	ctx, done, err := s.begin(ctx)
-	if err != nil {
-		return Document{}, err
-	}
-	defer done()
-	var r Record
-	if number == 0 {
-		r, err = s.driver.Newest(ctx, namespace)
-	} else {
-		r, err = s.driver.Read(ctx, namespace, number)
-	}
+	r, err := s.record(ctx, namespace, number)
 	if err == nil && r.Deleted {
 		err = fault.Markf(ErrNotFound, "deleted by version %d", r.Number)
 	}
@@ -155,6 +110,21 @@ func (s *front) get(ctx context.Context, namespace string, number uint64) (Docum
 		return Document{}, err
 	}
 	return s.document(r)
+}
+
+func (s *front) record(ctx context.Context, namespace string, number uint64) (Record, error) {
+	if err := checkNamespace(namespace); err != nil {
+		return Record{}, err
+	}
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return Record{}, err
+	}
+	defer done()
+	if number == 0 {
+		return s.driver.Newest(ctx, namespace)
+	}
+	return s.driver.Read(ctx, namespace, number)
 }
 
 func (s *front) document(r Record) (Document, error) {
@@ -169,8 +139,12 @@ func (s *front) Diff(ctx context.Context, namespace string, from, to uint64) ([]
 	subject := fmt.Sprintf("%s@%d..%d", namespace, from, to)
 	var values [2]config.Value
 	for i, n := range []uint64{from, to} {
-		d, err := s.get(ctx, namespace, n)
-		if err != nil && !(errors.Is(err, fault.NotFound) && strings.Contains(err.Error(), "deleted by")) {
+		var d Document
+		r, err := s.record(ctx, namespace, n)
+		if err == nil && !r.Deleted {
+			d, err = s.document(r)
+		}
+		if err != nil {
 			return nil, s.wrap("diff", subject, s.blame(ctx, err))
 		}
 		values[i] = d.Get("")
@@ -276,7 +250,7 @@ func (s *front) history(ctx context.Context, q Query) iter.Seq2[Version, error] 
 		}
 		slices.SortStableFunc(versions, func(a, b Version) int {
 			if a.Namespace == b.Namespace {
-				return int(int64(b.Number) - int64(a.Number))
+				return cmp.Compare(b.Number, a.Number)
 			}
 			return b.Time.Compare(a.Time)
 		})

@@ -8,36 +8,25 @@ import (
 	"unicode/utf8"
 
 	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option is an option of New.
 type Option func(*options) error
 
 type options struct {
-	name        string
-	open        func(context.Context) (Driver, error)
-	validate    []func(ctx context.Context, namespace string, next *config.Snapshot) error
-	secrets     []string
-	dialTimeout time.Duration
-	timeout     time.Duration
-	lazy        bool
-	author      bool
+	backend  fronts.Backend[Driver]
+	validate []func(ctx context.Context, namespace string, next *config.Snapshot) error
+	secrets  []string
+	timeout  time.Duration
+	author   bool
 }
 
 // WithDriver makes a backend the store's. The name stands in errors, as in
 // "config/store/sql". Open validates and builds but asks no server; New then
 // calls the driver's Ping. Two backends are an error.
 func WithDriver(name string, open func(ctx context.Context) (Driver, error)) Option {
-	return func(o *options) error {
-		switch {
-		case name == "" || open == nil:
-			return errors.New("WithDriver wants a name and a function")
-		case o.open != nil:
-			return fmt.Errorf("two backends, %s and %s", o.name, name)
-		}
-		o.name, o.open = name, open
-		return nil
-	}
+	return func(o *options) error { return o.backend.Use(name, open) }
 }
 
 // WithValidator adds a check of every document before it is written.
@@ -70,30 +59,18 @@ func WithAuthors() Option {
 // WithDialTimeout bounds how long New waits for the backend's first answer.
 // The default is 5 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("WithDialTimeout: %v is not positive", d)
-		}
-		o.dialTimeout = d
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("WithDialTimeout:", d, &o.backend.Dial) }
 }
 
 // WithTimeout bounds a call whose context has no deadline. The default is 10 s.
 func WithTimeout(d time.Duration) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fmt.Errorf("WithTimeout: %v is not positive", d)
-		}
-		o.timeout = d
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("WithTimeout:", d, &o.timeout) }
 }
 
 // WithLazy lets New succeed while the backend is unavailable.
 func WithLazy() Option {
 	return func(o *options) error {
-		o.lazy = true
+		o.backend.Lazy = true
 		return nil
 	}
 }

@@ -49,8 +49,9 @@ func (s *source) read(ctx context.Context) (config.Content, error) {
 		if err != nil {
 			return config.Content{}, fault.Adopt("config", err)
 		}
-		c.Parts = append(c.Parts, config.Part{Name: fmt.Sprintf("%s@%d", name, r.Number), Data: r.Data})
-		revisions = append(revisions, fmt.Sprintf("%s@%d", name, r.Number))
+		version := fmt.Sprintf("%s@%d", name, r.Number)
+		c.Parts = append(c.Parts, config.Part{Name: version, Data: r.Data})
+		revisions = append(revisions, version)
 	}
 	if len(c.Parts) == 0 {
 		return config.Content{}, fault.Markf(config.ErrNotFound, "none of the documents is there")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/config"
@@ -127,7 +128,7 @@ func (d Document) Get(path string) config.Value {
 }
 
 // Bytes returns the document as JSON, secrets in clear.
-func (d Document) Bytes() []byte { return append([]byte(nil), d.data...) }
+func (d Document) Bytes() []byte { return slices.Clone(d.data) }
 
 // String returns the version and the document, secrets redacted.
 func (d Document) String() string { return d.Version.String() + " " + d.Get("").Show() }

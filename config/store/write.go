@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/config"
@@ -66,8 +67,8 @@ func (s *front) Update(ctx context.Context, namespace string, change func([]byte
 		return Version{}, s.wrap("update", namespace, fault.Markf(ErrInvalid, "nil function"))
 	}
 	return s.write(ctx, Version{Namespace: namespace, Action: ActionUpdate}, opts, func(_ context.Context, old Record, next *Record) (err error) {
-		next.Data, err = change(append([]byte(nil), content(old)...))
-		return fault.Theirs(s.scope(), string(ActionUpdate), namespace, err)
+		next.Data, err = change(slices.Clone(content(old)))
+		return fault.Theirs(s.scope, string(ActionUpdate), namespace, err)
 	})
 }
 

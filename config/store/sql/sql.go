@@ -37,13 +37,7 @@ func WithTable(name string) Option {
 
 // WithInterval is how often Watch looks; the default is 300 ms.
 func WithInterval(every time.Duration) Option {
-	return func(d *driver) error {
-		if every <= 0 {
-			return fmt.Errorf("WithInterval: %v is not positive", every)
-		}
-		d.every = every
-		return nil
-	}
+	return func(d *driver) error { return fronts.Positive("WithInterval", every, &d.every) }
 }
 
 var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,59}$`)
