@@ -83,6 +83,9 @@ func (s *front) Delete(ctx context.Context, namespace string, opts ...WriteOptio
 }
 
 func (s *front) Rollback(ctx context.Context, namespace string, to uint64, opts ...WriteOption) (Version, error) {
+	if to == 0 {
+		return Version{}, s.wrap("rollback", namespace, fault.Markf(ErrInvalid, "versions count from 1"))
+	}
 	return s.write(ctx, Version{Namespace: namespace, Action: ActionRollback, Of: to}, opts, func(ctx context.Context, old Record, next *Record) error {
 		r, err := s.driver.Read(ctx, namespace, to)
 		if err != nil {

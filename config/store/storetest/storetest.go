@@ -262,6 +262,8 @@ func rollback(t *testing.T, h Harness) {
 	}
 	_, err := s.Rollback(ctx, "app", 9)
 	want(t, "Rollback to nothing", err, store.ErrNotFound)
+	_, err = s.Rollback(ctx, "app", 0)
+	want(t, "Rollback to version 0", err, store.ErrInvalid)
 	must[store.Version](t)(s.Rollback(ctx, "app", 3)) // to the deletion
 	_, err = s.Get(ctx, "app")
 	want(t, "Get after a rollback to a deletion", err, store.ErrNotFound)
