@@ -136,8 +136,8 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request, namespace string
 		http.Error(w, "cross-origin request", http.StatusForbidden)
 		return err
 	}
-	names, err := config.Namespaces(strings.Split(namespace, "/")...)
-	if err == nil && len(names[len(names)-1]) > 200 {
+	_, err := config.Namespaces(strings.Split(namespace, "/")...)
+	if err == nil && len(namespace) > 200 {
 		err = errors.New("namespace of more than 200 bytes")
 	}
 	if err != nil {
@@ -201,13 +201,11 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, namespace, autho
 	read := body.Bound(w, r, config.MaxSize, 30*time.Second)
 	data, err := io.ReadAll(r.Body)
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			err = fault.TooLarge
-		} else {
-			err = fault.Invalid
+		kind := fault.Invalid
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
+			kind = fault.TooLarge
 		}
-		fail(w, err)
+		fail(w, kind)
 		return
 	}
 	read()
@@ -268,6 +266,10 @@ func answer(w http.ResponseWriter, r *http.Request, tag string, data []byte) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
+	send(w, data)
+}
+
+func send(w http.ResponseWriter, data []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	_, _ = w.Write(data)
@@ -279,9 +281,7 @@ func writeJSON(w http.ResponseWriter, v any) {
 		fail(w, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(data)
+	send(w, data)
 }
 
 // statuses are those of the kinds of errors.
