@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -78,8 +79,7 @@ func bind[T any](c Config, path string, def *T, opts []BindOption) (*Binding[T],
 		return func() { b.set(next) }, nil
 	})
 	if err != nil {
-		var wrapped *fault.Error
-		if errors.As(err, &wrapped) { // say "bind" instead of "subscribe"
+		if wrapped, ok := errors.AsType[*fault.Error](err); ok { // say "bind" instead of "subscribe"
 			err = wrapped.Cause
 		}
 		return nil, fault.Wrap("config", "bind", path, err)
@@ -114,13 +114,7 @@ func (b *Binding[T]) OnChange(f func(old, new *T)) (remove func()) {
 	return func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		var rest []*func(old, new *T)
-		for _, q := range b.calls {
-			if q != p {
-				rest = append(rest, q)
-			}
-		}
-		b.calls = rest
+		b.calls = slices.DeleteFunc(slices.Clone(b.calls), func(q *func(old, new *T)) bool { return q == p })
 	}
 }
 

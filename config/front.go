@@ -102,7 +102,7 @@ func (c *front) start() (err error) {
 		}
 		opened++
 	}
-	c.readAll(c.life.Context(), func(l *layer) bool { return l.optional })
+	c.readAll()
 	if err := c.first(); err != nil {
 		return err
 	}
@@ -123,18 +123,16 @@ func (c *front) start() (err error) {
 	return nil
 }
 
-// readAll reads the sources at once. It waits for all of them, but for those
-// that may be late no longer than for the others.
-func (c *front) readAll(ctx context.Context, mayBeLate func(*layer) bool) {
-	var must sync.WaitGroup
-	var may sync.WaitGroup
-	ctx, cancel := context.WithCancel(ctx)
-	defer may.Wait()
+// readAll reads the sources at once. It waits for all of them, but for optional
+// ones hardly longer than for the others.
+func (c *front) readAll() {
+	var must, may sync.WaitGroup
+	ctx, cancel := context.WithCancel(c.life.Context())
 	defer cancel()
 	const grace = 500 * time.Millisecond
 	for _, l := range c.sources {
 		wg := &must
-		if mayBeLate != nil && mayBeLate(l) {
+		if l.optional {
 			wg = &may
 		}
 		wg.Go(func() {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -59,26 +60,31 @@ func (c *front) loadSaved() (*savedFile, error) {
 			continue
 		}
 		for _, p := range src.Parts {
-			n, err := JSON{}.Parse(p.Content)
-			if err == nil {
-				if p.Untyped {
-					untype(n)
-				}
-				var t *tree
-				t, err = seal(n, &provenance{source: src.Name + " (last known good)", part: p.Name, revision: src.Revision})
-				if err == nil && p.Secret {
-					t.conceal()
-				}
-				src.trees = append(src.trees, t)
-			}
+			t, err := p.tree(&provenance{source: src.Name + " (last known good)", part: p.Name, revision: src.Revision})
 			if err != nil {
 				// Without its kind: it is the source that fails the start.
 				return s, fmt.Errorf("last-known-good file: %s: %v", src.Name, err)
 			}
+			src.trees = append(src.trees, t)
 		}
 		s.byName[src.Name] = src
 	}
 	return s, old
+}
+
+func (p savedPart) tree(from *provenance) (*tree, error) {
+	n, err := JSON{}.Parse(p.Content)
+	if err != nil {
+		return nil, err
+	}
+	if p.Untyped {
+		untype(n)
+	}
+	t, err := seal(n, from)
+	if err == nil && p.Secret {
+		t.conceal()
+	}
+	return t, err
 }
 
 // restore gives a layer its last-known-good content, if there is any. Its error
@@ -218,15 +224,7 @@ func replaceWith(name string, data []byte, create func(dir, pattern string) (tem
 }
 
 func hasText(t *tree) bool {
-	if t.kind == Text {
-		return true
-	}
-	for _, m := range t.members {
-		if hasText(m.val) {
-			return true
-		}
-	}
-	return false
+	return t.kind == Text || slices.ContainsFunc(t.members, func(m branch) bool { return hasText(m.val) })
 }
 
 func untype(n *Node) {

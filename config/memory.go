@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -51,7 +52,7 @@ func (m *MemorySource) Set(v any) error {
 			return fault.Wrap("config", "set", m.name, fault.Mark(ErrInvalid, err))
 		}
 	}
-	m.Update(Content{Parts: []Part{{Data: append([]byte(nil), data...)}}}, nil)
+	m.Update(Content{Parts: []Part{{Data: slices.Clone(data)}}}, nil)
 	return nil
 }
 

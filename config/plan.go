@@ -66,7 +66,7 @@ func (p *plan) add(t reflect.Type, index []int) error {
 	for i := range t.NumField() {
 		sf := t.Field(i)
 		name, flags, _ := strings.Cut(sf.Tag.Get("config"), ",")
-		at := append(append([]int(nil), index...), i)
+		at := append(slices.Clone(index), i)
 		if name == "-" && flags == "" {
 			continue
 		}
@@ -139,8 +139,7 @@ func newField(sf reflect.StructField, name, flags string) (field, error) {
 	}
 	if !f.hasDef {
 		f.needed = f.unmetByZero()
-	}
-	if f.hasDef {
+	} else {
 		d := decoder{types: new(types)}
 		d.decode(reflect.New(f.typ).Elem(), &tree{kind: Text, text: f.def}, f.name, &f)
 		if len(d.errs) > 0 {

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -26,22 +27,15 @@ func (s *secrets) add(pattern string) {
 // one above it, says so, or a pattern covers it.
 func (s *secrets) secret(path string) bool {
 	keys := SplitPath(path)
-	for _, k := range keys {
-		if secretName(k) {
-			return true
-		}
+	if slices.ContainsFunc(keys, secretName) {
+		return true
 	}
 	if s == nil {
 		return false
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, p := range s.patterns {
-		if covers(p, keys) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.patterns, func(p []string) bool { return covers(p, keys) })
 }
 
 // hides is secret for a value that is known: numbers that count secrets are
@@ -72,10 +66,9 @@ func (s *secrets) hides(path string, t *tree) bool {
 
 // lastKey is the last key of a path that is no index.
 func lastKey(path string) string {
-	keys := SplitPath(path)
-	for i := len(keys) - 1; i >= 0; i-- {
-		if strings.Trim(keys[i], "0123456789") != "" {
-			return keys[i]
+	for _, key := range slices.Backward(SplitPath(path)) {
+		if strings.Trim(key, "0123456789") != "" {
+			return key
 		}
 	}
 	return ""

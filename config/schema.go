@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"math"
 	"reflect"
 	"strconv"
@@ -22,7 +23,7 @@ func SchemaOf[T any]() ([]byte, error) {
 	if err := ty.check(t, "", func(string, *field) {}); err != nil {
 		return nil, fault.Wrap("config", "schema", t.String(), fault.Mark(ErrInvalid, err))
 	}
-	g := generator{types: ty, open: map[reflect.Type]bool{}, defs: map[string]any{}}
+	g := generator{types: ty, open: map[reflect.Type]bool{}, defs: map[string]any{}, used: map[string]bool{}}
 	s := g.schema(t)
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	if len(g.defs) > 0 {
@@ -48,7 +49,7 @@ type generator struct {
 	types *types
 	open  map[reflect.Type]bool // structs that are being described
 	defs  map[string]any        // of structs that contain themselves
-	used  map[string]bool
+	used  map[string]bool       // names that a $ref has
 }
 
 type object = map[string]any
@@ -122,9 +123,6 @@ func nullable(s object) object {
 func (g *generator) structure(t reflect.Type) object {
 	name := t.String()
 	if g.open[t] {
-		if g.used == nil {
-			g.used = map[string]bool{}
-		}
 		g.used[name] = true
 		return object{"$ref": "#/$defs/" + name}
 	}
@@ -144,11 +142,7 @@ func (g *generator) structure(t reflect.Type) object {
 		s["required"] = required
 	}
 	if g.used[name] {
-		def := object{}
-		for k, v := range s {
-			def[k] = v
-		}
-		g.defs[name] = def
+		g.defs[name] = maps.Clone(s)
 	}
 	return s
 }

@@ -155,26 +155,22 @@ func (v Value) Duration(def time.Duration) time.Duration {
 // Strings returns an array of strings; text of env and flags is cut at commas.
 // The slice is the caller's.
 func (v Value) Strings(def []string) []string {
-	if v.t == nil {
-		return def
-	}
-	var out []string
-	if err := v.Scan(&out); err != nil {
-		v.wrong("array of strings")
-		return def
-	}
-	return out
+	return scanned(v, def, "array of strings")
 }
 
 // StringMap returns an object whose values are strings. The map is the
 // caller's.
 func (v Value) StringMap(def map[string]string) map[string]string {
+	return scanned(v, def, "object of strings")
+}
+
+func scanned[T any](v Value, def T, want string) T {
 	if v.t == nil {
 		return def
 	}
-	var out map[string]string
-	if err := v.Scan(&out); err != nil {
-		v.wrong("object of strings")
+	out, err := As[T](v)
+	if err != nil {
+		v.wrong(want)
 		return def
 	}
 	return out

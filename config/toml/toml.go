@@ -11,7 +11,6 @@ import (
 	"math"
 	"regexp"
 	"slices"
-	"sort"
 	"strconv"
 	"time"
 
@@ -52,8 +51,7 @@ func (Format) Parse(data []byte) (n *config.Node, err error) {
 	}
 	var doc map[string]any
 	if err := toml.Unmarshal(data, &doc); err != nil {
-		var at *toml.DecodeError
-		if errors.As(err, &at) {
+		if at, ok := errors.AsType[*toml.DecodeError](err); ok {
 			line, column := at.Position()
 			return nil, &config.SyntaxError{Line: line, Column: column, Problem: quoted.ReplaceAllString(at.Error(), "")}
 		}
@@ -196,7 +194,7 @@ func lines(data []byte) map[string]position {
 			k := it.Node()
 			if start.Line == 0 {
 				offset := int(k.Raw.Offset)
-				line := sort.SearchInts(starts, offset+1)
+				line, _ := slices.BinarySearch(starts, offset+1)
 				start = position{line, offset - starts[line-1] + 1}
 			}
 			path += "\x00" + string(k.Data)
