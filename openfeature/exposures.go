@@ -166,8 +166,7 @@ func (e *Exposures) publish(ctx context.Context, records []*event.Record) (lost 
 	}
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := e.stream.Publish(ctx, records...)
-		var part *event.PublishError
-		if errors.As(err, &part) {
+		if part, ok := errors.AsType[*event.PublishError](err); ok {
 			records = records[part.Published:]
 		}
 		switch {

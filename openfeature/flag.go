@@ -1,6 +1,7 @@
 package openfeature
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -91,16 +92,13 @@ func parse(v config.Value) (*flag, error) {
 		return nil, err
 	}
 	for i, r := range d.Rules {
-		compiled := rule{match: map[string][]any{}, variant: r.Variant, by: r.By}
+		compiled := rule{match: map[string][]any{}, variant: r.Variant, by: cmp.Or(r.By, of.TargetingKey)}
 		for attribute, want := range r.Match {
 			list, ok := want.([]any)
 			if !ok {
 				list = []any{want}
 			}
 			compiled.match[attribute] = list
-		}
-		if compiled.by == "" {
-			compiled.by = of.TargetingKey
 		}
 		switch {
 		case (r.Variant == "") == (len(r.Split) == 0):
