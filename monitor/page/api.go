@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/discovery"
-	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/router"
 )
@@ -63,9 +62,7 @@ func (p *Page) overview(*http.Request) (any, error) {
 
 // follow makes discovery keep what overview looks up.
 func (p *Page) follow(ctx context.Context) {
-	tick := time.NewTicker(sampleEvery)
-	defer tick.Stop()
-	for {
+	every(ctx, sampleEvery, func() {
 		for _, service := range p.mo.Cluster().Services() {
 			if _, ok := p.o.discovery.Lookup(service); !ok && service != "" {
 				wait, cancel := context.WithTimeout(ctx, sampleEvery)
@@ -73,22 +70,10 @@ func (p *Page) follow(ctx context.Context) {
 				cancel()
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-func missing(what string) error {
-	return fault.New(fault.NotFound, "monitor/page", "read", what, "the page was not given one")
+	})
 }
 
 func (p *Page) routing(r *http.Request) (any, error) {
-	if p.o.router == nil {
-		return nil, missing("router")
-	}
 	service := r.URL.Query().Get("service")
 	if service == "" {
 		return nil, &badRequest{errors.New("which service?")}

@@ -10,9 +10,6 @@ import (
 )
 
 func (p *Page) documents(r *http.Request) (any, error) {
-	if p.o.documents == nil {
-		return nil, missing("store")
-	}
 	names, err := p.o.documents.Namespaces(r.Context())
 	if names == nil {
 		names = []string{}
@@ -22,9 +19,6 @@ func (p *Page) documents(r *http.Request) (any, error) {
 
 // versions lists a document's history, newest first.
 func (p *Page) versions(r *http.Request) (any, error) {
-	if p.o.documents == nil {
-		return nil, missing("store")
-	}
 	q := store.Query{Namespace: r.URL.Query().Get("namespace")}
 	var err error
 	q.Limit, err = limit(r, 100)
@@ -60,9 +54,6 @@ func number(r *http.Request, name string) (uint64, error) {
 // diff tells what two versions of a document differ in, the newest if none is
 // named. From "none" is from nothing.
 func (p *Page) diff(r *http.Request) (any, error) {
-	if p.o.documents == nil {
-		return nil, missing("store")
-	}
 	namespace := r.URL.Query().Get("namespace")
 	to, err := number(r, "to")
 	if err != nil {
@@ -89,9 +80,6 @@ func (p *Page) diff(r *http.Request) (any, error) {
 // rollback makes a new version that is equal to an old one, if the newest is
 // still the one that its reader saw.
 func (p *Page) rollback(r *http.Request) (any, error) {
-	if p.o.documents == nil {
-		return nil, missing("store")
-	}
 	to, err := number(r, "to")
 	if err != nil {
 		return nil, err

@@ -37,9 +37,6 @@ func (e *ejections) look(now time.Time, r router.Router) {
 
 // since says what happened to a node.
 func (t tripped) since(before tripped, known bool, c router.Candidate) (out []Moment) {
-	if !known {
-		before = tripped{}
-	}
 	switch {
 	case t.out && (!before.out || t.ejections > before.ejections):
 		out = append(out, Moment{State: "fail", Text: "taken out of rotation: " + c.Reason})

@@ -24,9 +24,6 @@ type EventLine struct {
 }
 
 func (p *Page) events(r *http.Request) (any, error) {
-	if p.o.events == nil {
-		return nil, missing("stream")
-	}
 	n, err := limit(r, 100)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -94,10 +95,7 @@ func (f *finder) results() any {
 	for _, kind := range []string{"service", "instance", "trace", "endpoint", "lock", "config", "document", "logger"} {
 		list := f.by[kind]
 		slices.SortStableFunc(list, func(a, b Found) int {
-			if a.position != b.position {
-				return a.position - b.position
-			}
-			return strings.Compare(a.Name, b.Name)
+			return cmp.Or(cmp.Compare(a.position, b.position), strings.Compare(a.Name, b.Name))
 		})
 		if len(list) > foundOfKind {
 			f.more[kind] = len(list) - foundOfKind

@@ -24,19 +24,6 @@ type election struct {
 	id   string
 }
 
-func (l *leaders) run(ctx context.Context, all []dsync.Sync) {
-	tick := time.NewTicker(leadersEvery)
-	defer tick.Stop()
-	for {
-		l.look(ctx, all)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
 // look asks the backend about the elections that others may have won.
 func (l *leaders) look(ctx context.Context, all []dsync.Sync) {
 	next := map[election]string{}

@@ -16,9 +16,6 @@ const (
 )
 
 func (p *Page) levels(*http.Request) (any, error) {
-	if p.o.log == nil {
-		return nil, missing("log")
-	}
 	out := map[string]string{}
 	for name, l := range p.o.log.Levels() {
 		out[name] = l.String()
@@ -27,9 +24,6 @@ func (p *Page) levels(*http.Request) (any, error) {
 }
 
 func (p *Page) setLevel(r *http.Request) (any, error) {
-	if p.o.log == nil {
-		return nil, missing("log")
-	}
 	v := r.URL.Query()
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(v.Get("level"))); err != nil {

@@ -17,9 +17,6 @@ type LockLine struct {
 }
 
 func (p *Page) locks(r *http.Request) (any, error) {
-	if p.o.locks == nil {
-		return nil, missing("sync")
-	}
 	out := []LockLine{}
 	for _, s := range p.o.locks {
 		leaders := map[string]string{}

@@ -1,8 +1,8 @@
 package page
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -45,11 +45,7 @@ func (n *notice) look(now time.Time, views []monitor.View) {
 		}
 		n.services[v.Service] = n.compare(now, v, old)
 	}
-	for service := range n.services {
-		if !known[service] {
-			delete(n.services, service)
-		}
-	}
+	maps.DeleteFunc(n.services, func(service string, _ *noted) bool { return !known[service] })
 }
 
 func (n *notice) compare(now time.Time, v monitor.View, old *noted) *noted {
@@ -132,7 +128,7 @@ func (n *notice) deployed(now time.Time, v monitor.View, next, old *noted) {
 	if len(left) == 0 || len(next.versions) != 1 {
 		return
 	}
-	slices.SortFunc(left, cmp.Compare)
+	slices.Sort(left)
 	for version := range next.versions {
 		add("all instances are version " + version + " now; " + strings.Join(left, ", ") + " is gone")
 	}

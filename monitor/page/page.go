@@ -65,7 +65,8 @@ func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 	p.routes()
 	p.life.Go(p.watch)
 	if o.locks != nil {
-		p.life.Go(func(ctx context.Context) { (&leaders{line: &p.timeline}).run(ctx, o.locks) })
+		led := &leaders{line: &p.timeline}
+		p.life.Go(func(ctx context.Context) { every(ctx, leadersEvery, func() { led.look(ctx, o.locks) }) })
 	}
 	if o.discovery != nil {
 		p.life.Go(p.follow)
@@ -80,12 +81,32 @@ func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 func (p *Page) watch(ctx context.Context) {
 	seen := &notice{began: p.series.began, line: &p.timeline, services: map[string]*noted{}}
 	routed := &ejections{line: &p.timeline}
-	p.series.run(ctx, p.mo, func(now time.Time, views []monitor.View) {
+	every(ctx, sampleEvery, func() {
+		c, now := p.mo.Cluster(), time.Now()
+		var views []monitor.View
+		for _, service := range c.Services() {
+			views = append(views, c.View(service))
+		}
+		p.series.sample(now, views)
 		seen.look(now, views)
 		if p.o.router != nil {
 			routed.look(now, p.o.router)
 		}
 	})
+}
+
+// every calls f at once and then at each interval, until ctx ends.
+func every(ctx context.Context, interval time.Duration, f func()) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		f()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // Close stops the sampling.
@@ -97,14 +118,36 @@ type answer func(*http.Request) (any, error)
 func (p *Page) routes() {
 	p.mux.HandleFunc("GET /{$}", p.page)
 	for path, f := range map[string]answer{
-		"session": p.session, "overview": p.overview, "series": p.history, "router": p.routing, "traces": p.traces, "trace": p.oneTrace,
-		"events": p.events, "config": p.configuration, "documents": p.documents, "versions": p.versions, "diff": p.diff,
-		"locks": p.locks, "levels": p.levels, "map": p.graph, "timeline": p.moments, "search": p.find,
+		"session": p.session, "overview": p.overview, "series": p.history, "map": p.graph, "timeline": p.moments, "search": p.find,
+		"router":    needs("router", p.o.router != nil, p.routing),
+		"traces":    needs("tracer", p.o.trace != nil, p.traces),
+		"trace":     needs("tracer", p.o.trace != nil, p.oneTrace),
+		"events":    needs("stream", p.o.events != nil, p.events),
+		"config":    needs("config", p.o.config != nil, p.configuration),
+		"documents": needs("store", p.o.documents != nil, p.documents),
+		"versions":  needs("store", p.o.documents != nil, p.versions),
+		"diff":      needs("store", p.o.documents != nil, p.diff),
+		"locks":     needs("sync", p.o.locks != nil, p.locks),
+		"levels":    needs("log", p.o.log != nil, p.levels),
 	} {
 		p.mux.HandleFunc("GET /api/"+path, func(w http.ResponseWriter, r *http.Request) { p.reply(w, r, Read, f) })
 	}
-	for path, f := range map[string]answer{"levels": p.setLevel, "rollback": p.rollback} {
+	for path, f := range map[string]answer{
+		"levels":   needs("log", p.o.log != nil, p.setLevel),
+		"rollback": needs("store", p.o.documents != nil, p.rollback),
+	} {
 		p.mux.HandleFunc("POST /api/"+path, func(w http.ResponseWriter, r *http.Request) { p.reply(w, r, Write, f) })
+	}
+}
+
+// needs is f where the part was given that it speaks of, else an answer that says
+// so.
+func needs(part string, given bool, f answer) answer {
+	if given {
+		return f
+	}
+	return func(*http.Request) (any, error) {
+		return nil, fault.New(fault.NotFound, "monitor/page", "read", part, "the page was not given one")
 	}
 }
 
@@ -158,10 +201,10 @@ func (p *Page) reply(w http.ResponseWriter, r *http.Request, want Access, f answ
 
 func fail(w http.ResponseWriter, err error) {
 	code := http.StatusBadGateway
-	var bad *badRequest
-	var no *refusal
+	_, bad := errors.AsType[*badRequest](err)
+	no, refused := errors.AsType[*refusal](err)
 	switch {
-	case errors.As(err, &no):
+	case refused:
 		code = no.code
 		if no.challenge != "" {
 			w.Header().Set("WWW-Authenticate", no.challenge)
@@ -169,7 +212,7 @@ func fail(w http.ResponseWriter, err error) {
 		if no.wait > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(no.wait.Seconds()))))
 		}
-	case errors.As(err, &bad), isOneOf(err, monitor.ErrInvalid, config.ErrInvalid, store.ErrInvalid, event.ErrInvalid, trace.ErrInvalid, log.ErrInvalid):
+	case bad, isOneOf(err, monitor.ErrInvalid, config.ErrInvalid, store.ErrInvalid, event.ErrInvalid, trace.ErrInvalid, log.ErrInvalid):
 		code = http.StatusBadRequest
 	case isOneOf(err, errNothing, config.ErrNotFound, store.ErrNotFound, event.ErrNotFound, event.ErrUnsupported, trace.ErrUnsupported):
 		code = http.StatusNotFound

@@ -1,8 +1,8 @@
 package page
 
 import (
-	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -80,26 +80,6 @@ func (r rates) next(report monitor.Report) rates {
 	return now
 }
 
-// run samples, and lets others look at the same moment.
-func (s *series) run(ctx context.Context, mo monitor.Monitor, look func(time.Time, []monitor.View)) {
-	tick := time.NewTicker(sampleEvery)
-	defer tick.Stop()
-	for {
-		c, now := mo.Cluster(), time.Now()
-		var views []monitor.View
-		for _, service := range c.Services() {
-			views = append(views, c.View(service))
-		}
-		s.sample(now, views)
-		look(now, views)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
 func (s *series) sample(now time.Time, views []monitor.View) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,11 +90,7 @@ func (s *series) sample(now time.Time, views []monitor.View) {
 			s.byService[v.Service] = &history{rates: map[string]rates{}}
 		}
 	}
-	for service := range s.byService {
-		if !known[service] {
-			delete(s.byService, service)
-		}
-	}
+	maps.DeleteFunc(s.byService, func(service string, _ *history) bool { return !known[service] })
 	keep := lengths(s.limit, len(s.byService))
 	for _, v := range views {
 		s.byService[v.Service].add(now, v, keep)

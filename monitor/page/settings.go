@@ -44,9 +44,6 @@ type Difference struct {
 }
 
 func (p *Page) configuration(*http.Request) (any, error) {
-	if p.o.config == nil {
-		return nil, missing("config")
-	}
 	s, h := p.o.config.Snapshot(), p.o.config.Health()
 	out := struct {
 		Version uint64         `json:"version"`

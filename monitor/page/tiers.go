@@ -83,13 +83,12 @@ func (p Point) and(q Point) Point {
 	return Point{q.Time, p.Rate + q.Rate, p.Errors + q.Errors, max(p.P50, q.P50), max(p.P95, q.P95), max(p.P99, q.P99)}
 }
 
-func (p Point) over(n int) Point {
-	p.Rate /= float64(n)
-	p.Errors /= float64(n)
+func (t *tier) mean() Point {
+	p := t.sum
+	p.Rate /= float64(t.n)
+	p.Errors /= float64(t.n)
 	return p
 }
-
-func (t *tier) mean() Point { return t.sum.over(t.n) }
 
 // after returns a copy of what came after a time, with the stretch that is not
 // over.
@@ -112,23 +111,9 @@ func thin(points []Point, step time.Duration) []Point {
 	if step <= sampleEvery {
 		return points
 	}
-	out := points[:0]
-	var sum Point
-	var ends time.Time
-	n := 0
+	var t tier
 	for _, p := range points {
-		if n > 0 && !p.Time.Before(ends) {
-			out = append(out, sum.over(n))
-			n = 0
-		}
-		if n == 0 {
-			sum, ends = Point{}, p.Time.Truncate(step).Add(step)
-		}
-		sum = sum.and(p)
-		n++
+		t.add(p, step, len(points))
 	}
-	if n > 0 {
-		out = append(out, sum.over(n))
-	}
-	return out
+	return t.after(time.Time{})
 }

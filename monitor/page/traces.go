@@ -25,9 +25,6 @@ type TraceSummary struct {
 }
 
 func (p *Page) traces(r *http.Request) (any, error) {
-	if p.o.trace == nil {
-		return nil, missing("tracer")
-	}
 	v := r.URL.Query()
 	q := trace.Query{Service: v.Get("service"), Name: v.Get("name"), Errors: v.Get("errors") == "1", After: v.Get("after")}
 	var err error
@@ -95,9 +92,6 @@ type Span struct {
 }
 
 func (p *Page) oneTrace(r *http.Request) (any, error) {
-	if p.o.trace == nil {
-		return nil, missing("tracer")
-	}
 	id := r.URL.Query().Get("id")
 	var q trace.Query
 	if b, err := hex.DecodeString(id); err != nil || copy(q.TraceID[:], b) != len(b) || len(b) != len(q.TraceID) {
