@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -66,16 +67,9 @@ func (c Check) normalise() (Check, error) {
 	case c.Probe > Info || c.Severity > Soft:
 		return c, fmt.Errorf("unknown probe or severity")
 	}
-	orDefault(&c.Interval, 10*time.Second)
-	orDefault(&c.Timeout, 2*time.Second)
-	orDefault(&c.FailAfter, 3)
-	orDefault(&c.PassAfter, 1)
+	c.Interval = cmp.Or(c.Interval, 10*time.Second)
+	c.Timeout = cmp.Or(c.Timeout, 2*time.Second)
+	c.FailAfter = cmp.Or(c.FailAfter, 3)
+	c.PassAfter = cmp.Or(c.PassAfter, 1)
 	return c, nil
-}
-
-func orDefault[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }

@@ -30,6 +30,6 @@ func Degraded(err error) error {
 
 // IsDegraded reports whether err was marked by Degraded.
 func IsDegraded(err error) bool {
-	var d degraded
-	return errors.As(err, &d)
+	_, is := errors.AsType[degraded](err)
+	return is
 }

@@ -101,11 +101,6 @@ func (f *front) changes(ctx context.Context, old Status) {
 	}
 }
 
-// alike reports whether two statuses say the same, whatever their checks.
-func (s Status) alike(o Status) bool {
-	return s.State == o.State && s.Phase == o.Phase && s.Live == o.Live && s.Ready == o.Ready && s.Started == o.Started
-}
-
 // wake tells the watchers that the status may have changed.
 func (f *front) wake() {
 	f.mu.Lock()

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,9 +43,7 @@ func WithService(name string) Option {
 // WithInstance says which process this is. An empty ID is made at random.
 func WithInstance(in Instance) Option {
 	return func(o *options) error {
-		if in.Service == "" {
-			in.Service = o.instance.Service
-		}
+		in.Service = cmp.Or(in.Service, o.instance.Service)
 		o.instance = in
 		return nil
 	}
@@ -120,11 +119,8 @@ func WithPolicy(p Policy) Option {
 // unknown.
 func WithExpected(f func(service string) (ids []string, known bool)) Option {
 	return func(o *options) error {
-		if f == nil {
-			return errors.New("nil function")
-		}
 		o.expected = f
-		return nil
+		return fronts.Given(f, "WithExpected")
 	}
 }
 
@@ -133,11 +129,8 @@ func WithExpected(f func(service string) (ids []string, known bool)) Option {
 // and one word.
 func WithDetails(allow func(*http.Request) bool) Option {
 	return func(o *options) error {
-		if allow == nil {
-			return errors.New("nil function")
-		}
 		o.details = allow
-		return nil
+		return fronts.Given(allow, "WithDetails")
 	}
 }
 
@@ -158,11 +151,8 @@ func WithMaxEndpoints(n int) Option {
 // outside any lock. A slow f skips changes in between, never the last.
 func WithOnChange(f func(old, new Status)) Option {
 	return func(o *options) error {
-		if f == nil {
-			return errors.New("nil function")
-		}
 		o.onChange = f
-		return nil
+		return fronts.Given(f, "WithOnChange")
 	}
 }
 
@@ -170,13 +160,13 @@ func (o *options) apply(opts []Option) error {
 	if err := fronts.New("monitor", o, opts); err != nil {
 		return err
 	}
-	orDefault(&o.interval, 5*time.Second)
-	orDefault(&o.backend.Dial, 5*time.Second)
-	orDefault(&o.maxEndpoints, 1000)
-	orDefault(&o.policy.MinHealthy, 0.5)
-	orDefault(&o.policy.FailOpen, 0.5)
-	orDefault(&o.policy.TTL, 3*o.interval)
-	orDefault(&o.policy.Keep, 10*time.Minute)
+	o.interval = cmp.Or(o.interval, 5*time.Second)
+	o.backend.Dial = cmp.Or(o.backend.Dial, 5*time.Second)
+	o.maxEndpoints = cmp.Or(o.maxEndpoints, 1000)
+	o.policy.MinHealthy = cmp.Or(o.policy.MinHealthy, 0.5)
+	o.policy.FailOpen = cmp.Or(o.policy.FailOpen, 0.5)
+	o.policy.TTL = cmp.Or(o.policy.TTL, 3*o.interval)
+	o.policy.Keep = cmp.Or(o.policy.Keep, 10*time.Minute)
 	if o.logger == nil {
 		o.logger = slog.New(slog.DiscardHandler)
 	}

@@ -22,7 +22,7 @@ func system(p *Process) {
 			}
 		}
 	}
-	p.FDs = entries("/proc/self/fd") - 1 // the one that reads the folder
+	p.FDs = max(0, entries("/proc/self/fd")-1) // without the one that reads the folder
 	p.Threads = entries("/proc/self/task")
 }
 

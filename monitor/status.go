@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -56,13 +57,12 @@ func name(names []string, i int) string {
 }
 
 func unname[T ~uint8](names []string, b []byte, to *T) error {
-	for i, n := range names {
-		if n == string(b) {
-			*to = T(i)
-			return nil
-		}
+	i := slices.Index(names, string(b))
+	if i < 0 {
+		return fmt.Errorf("unknown name %q", b)
 	}
-	return fmt.Errorf("unknown name %q", b)
+	*to = T(i)
+	return nil
 }
 
 // Instance says which process a status is of.
@@ -114,13 +114,12 @@ func (s Status) Check(name string) (Result, bool) {
 // same reports whether two statuses differ in nothing that a watcher of
 // changes wants to know.
 func (s Status) same(o Status) bool {
-	if s.State != o.State || s.Phase != o.Phase || s.Live != o.Live || s.Ready != o.Ready || s.Started != o.Started || len(s.Checks) != len(o.Checks) {
-		return false
-	}
-	for i, r := range s.Checks {
-		if q := o.Checks[i]; r.Name != q.Name || r.State != q.State || r.Error != q.Error || r.Stale != q.Stale || r.Shared != q.Shared {
-			return false
-		}
-	}
-	return true
+	return s.alike(o) && slices.EqualFunc(s.Checks, o.Checks, func(r, q Result) bool {
+		return r.Name == q.Name && r.State == q.State && r.Error == q.Error && r.Stale == q.Stale && r.Shared == q.Shared
+	})
+}
+
+// alike reports whether two statuses say the same, whatever their checks.
+func (s Status) alike(o Status) bool {
+	return s.State == o.State && s.Phase == o.Phase && s.Live == o.Live && s.Ready == o.Ready && s.Started == o.Started
 }
