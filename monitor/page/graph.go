@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/micro/go-platform/monitor"
@@ -180,7 +179,7 @@ func (p *Page) graph(r *http.Request) (any, error) {
 	}
 	problem := ""
 	if p.o.trace != nil {
-		found, err := p.recent.get(r.Context(), p.o.trace)
+		found, err := p.recent.get(r.Context(), p.askTraces)
 		if err != nil && !errors.Is(err, trace.ErrUnsupported) {
 			problem = err.Error()
 		}
@@ -191,27 +190,11 @@ func (p *Page) graph(r *http.Request) (any, error) {
 	return m, nil
 }
 
-// recent keeps the newest traces for a moment, so that many readers cost the
-// tracer's backend no more than one.
-type recent struct {
-	mu     sync.Mutex
-	at     time.Time
-	traces []trace.Trace
-	err    error
-}
-
-func (c *recent) get(ctx context.Context, t trace.Tracer) ([]trace.Trace, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.at.IsZero() && time.Since(c.at) < tracesFor {
-		return c.traces, c.err
+// askTraces finds the newest traces. The old ones stay where that fails.
+func (p *Page) askTraces(ctx context.Context, old []trace.Trace) ([]trace.Trace, error) {
+	page, err := p.o.trace.Search(ctx, trace.Query{Limit: tracesAsked})
+	if err != nil {
+		return old, err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tracesFor)
-	defer cancel()
-	page, err := t.Search(ctx, trace.Query{Limit: tracesAsked})
-	c.at, c.err = time.Now(), err
-	if err == nil {
-		c.traces = page.Traces
-	}
-	return c.traces, err
+	return page.Traces, nil
 }

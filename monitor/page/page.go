@@ -32,8 +32,8 @@ type Page struct {
 	series   series
 	timeline timeline
 	changes  changes
-	writes   shared
-	recent   recent
+	writes   *shared[Moment]
+	recent   *shared[trace.Trace]
 	mux      *http.ServeMux
 	html     document
 	setting  sync.Mutex // one change of a level at a time
@@ -48,7 +48,10 @@ func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 	if err := fronts.New("monitor/page", &o, opts); err != nil {
 		return nil, err
 	}
-	p := &Page{o: o, mo: mo, life: life.New(), mux: http.NewServeMux(), html: newDocument(o.title), writes: shared{turn: make(chan struct{}, 1)}}
+	p := &Page{
+		o: o, mo: mo, life: life.New(), mux: http.NewServeMux(), html: newDocument(o.title),
+		writes: newShared[Moment](versionsStand, versionsTime), recent: newShared[trace.Trace](tracesFor, tracesFor),
+	}
 	switch {
 	case o.auth != nil && (o.access != nil || o.login != nil), o.access != nil && o.login != nil:
 		return nil, fault.New(monitor.ErrInvalid, "monitor/page", "new", "", "more than one of WithAuth, WithLogin and WithAccess")

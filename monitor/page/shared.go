@@ -6,37 +6,40 @@ import (
 	"time"
 )
 
-// shared is what the store's documents have come to, asked once for all readers of
-// the timeline.
-type shared struct {
-	turn  chan struct{} // held by who asks the store
+// shared is a list that a backend is asked for once for all readers.
+type shared[T any] struct {
+	stands time.Duration // how long an answer does
+	most   time.Duration // that an answer may take: what the page knows itself must not wait longer
+	turn   chan struct{} // held by who asks
+
 	mu    sync.Mutex
-	asked time.Time // zero: not yet, or a version was made here since
-	made  int       // versions made here
-	list  []Moment
+	asked time.Time // zero: not yet, or a change was made here since
+	made  int       // changes made here
+	list  []T
 	err   error
 }
 
-// sharedFor is how long an answer of the store stands for all readers.
-const sharedFor = 2 * time.Second
+func newShared[T any](stands, most time.Duration) *shared[T] {
+	return &shared[T]{stands: stands, most: most, turn: make(chan struct{}, 1)}
+}
 
 // forget makes the next reader ask.
-func (s *shared) forget() {
+func (s *shared[T]) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = time.Time{}
 	s.made++
 }
 
-func (s *shared) known() (list []Moment, made int, ok bool, err error) {
+func (s *shared[T]) known() (list []T, made int, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.list, s.made, time.Since(s.asked) < sharedFor, s.err
+	return s.list, s.made, time.Since(s.asked) < s.stands, s.err
 }
 
-// get returns what ask returned less than sharedFor ago. Of readers that come
-// together one asks, and goes on when its reader has left.
-func (s *shared) get(ctx context.Context, ask func(context.Context) ([]Moment, error)) ([]Moment, error) {
+// get returns what ask has returned lately. Of readers that come together one
+// asks, and goes on when its reader has left. ask gets the list before.
+func (s *shared[T]) get(ctx context.Context, ask func(ctx context.Context, old []T) ([]T, error)) ([]T, error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
@@ -47,9 +50,9 @@ func (s *shared) get(ctx context.Context, ask func(context.Context) ([]Moment, e
 	if ok {
 		return list, err
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), historyTime) // what the page knows itself must not wait longer
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.most)
 	defer cancel()
-	list, err = ask(bounded)
+	list, err = ask(bounded, list)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list, s.err = list, err

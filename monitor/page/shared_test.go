@@ -20,6 +20,7 @@ import (
 	"github.com/micro/go-platform/config/store"
 	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/monitor/page"
+	"github.com/micro/go-platform/trace"
 )
 
 // slowStore takes a second for its names, and counts who asks.
@@ -185,5 +186,50 @@ func TestLargeAnswersAreCompressed(t *testing.T) {
 	}
 	if w := ask(p, http.MethodGet, "http://localhost/api/session", func(r *http.Request) { r.Header.Set("Accept-Encoding", "gzip") }); w.Header().Get("Content-Encoding") != "" || !json.Valid(w.Body.Bytes()) {
 		t.Errorf("a short answer: %v %q", w.Header(), w.Body)
+	}
+}
+
+// slowTracer searches until it is released.
+type slowTracer struct {
+	trace.Tracer
+	asked, release chan struct{}
+}
+
+func (s *slowTracer) Search(context.Context, trace.Query) (trace.Page, error) {
+	s.asked <- struct{}{}
+	<-s.release
+	return trace.Page{}, nil
+}
+
+// A reader of the map who has left does not wait for the traces that another one
+// asked for.
+func TestAReaderOfTheMapCanLeave(t *testing.T) {
+	mo, err := monitor.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mo.Close(context.Background())
+	tr := &slowTracer{asked: make(chan struct{}), release: make(chan struct{})}
+	p, err := page.New(mo, page.WithTrace(tr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer close(tr.release)
+	all.Go(func() { ask(p, http.MethodGet, "http://localhost/api/map", nil) })
+	<-tr.asked
+	left, cancel := context.WithCancel(t.Context())
+	cancel()
+	gone := make(chan struct{})
+	all.Go(func() {
+		ask(p, http.MethodGet, "http://localhost/api/map", func(r *http.Request) { *r = *r.WithContext(left) })
+		close(gone)
+	})
+	select {
+	case <-gone:
+	case <-time.After(10 * time.Second):
+		t.Error("it waits")
 	}
 }

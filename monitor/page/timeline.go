@@ -137,7 +137,7 @@ func (p *Page) written(r *http.Request) ([]Moment, error) {
 	return p.writes.get(r.Context(), p.askVersions)
 }
 
-func (p *Page) askVersions(ctx context.Context) ([]Moment, error) {
+func (p *Page) askVersions(ctx context.Context, _ []Moment) ([]Moment, error) {
 	names, err := p.o.documents.Namespaces(ctx)
 	if err != nil {
 		return nil, err
@@ -158,5 +158,6 @@ func (p *Page) askVersions(ctx context.Context) ([]Moment, error) {
 const (
 	documentsAsked = 20
 	versionsAsked  = 50
-	historyTime    = 3 * time.Second
+	versionsTime   = 3 * time.Second
+	versionsStand  = 2 * time.Second // for all readers
 )
