@@ -28,6 +28,7 @@ type cluster struct {
 	self     Instance
 	policy   Policy
 	expected func(service string) ([]string, bool)
+	done     <-chan struct{} // closed when the Monitor is
 
 	mu       sync.RWMutex
 	services map[string]map[string]*heard // service → id
@@ -176,7 +177,7 @@ func (c *cluster) shared(dependency string) bool {
 	return failing > 0 && float64(failing+1) >= c.policy.FailOpen*float64(peers+1)
 }
 
-func (c *cluster) watch(ctx context.Context, done <-chan struct{}, service string) iter.Seq[View] {
+func (c *cluster) Watch(ctx context.Context, service string) iter.Seq[View] {
 	return func(yield func(View) bool) {
 		w := &watcher{service: service, wake: watch.NewCoalesce[struct{}]()}
 		c.mu.Lock()
@@ -195,7 +196,7 @@ func (c *cluster) watch(ctx context.Context, done <-chan struct{}, service strin
 			select {
 			case <-ctx.Done():
 				return
-			case <-done:
+			case <-c.done:
 				return
 			case <-w.wake.C():
 			}

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 	"sync"
 	"time"
@@ -55,6 +54,7 @@ func New(opts ...Option) (Monitor, error) {
 		record: newRecorder(o.maxEndpoints), cluster: newCluster(o.instance, o.policy, o.expected),
 		checks: map[string]*registered{}, watches: map[*watch.Coalesce[struct{}]]struct{}{},
 	}
+	f.cluster.done = f.life.Done()
 	if o.backend.Chosen() {
 		f.scope = "monitor/" + o.backend.Name
 		d, err := o.backend.Open(f.scope, nil)
@@ -206,16 +206,7 @@ func (f *front) Stats() Stats {
 	return Stats{Process: process(f.start), Endpoints: endpoints, Dropped: dropped}
 }
 
-func (f *front) Cluster() Cluster { return clusterView{f} }
-
-// clusterView ends its watches with the Monitor.
-type clusterView struct{ f *front }
-
-func (c clusterView) Services() []string       { return c.f.cluster.Services() }
-func (c clusterView) View(service string) View { return c.f.cluster.View(service) }
-func (c clusterView) Watch(ctx context.Context, service string) iter.Seq[View] {
-	return c.f.cluster.watch(ctx, c.f.life.Done(), service)
-}
+func (f *front) Cluster() Cluster { return f.cluster }
 
 func (f *front) Close(ctx context.Context) error {
 	return f.life.Close(func() error {
