@@ -45,8 +45,8 @@ type topic struct {
 	rings int           // how often the store said that something has changed
 	rang  chan struct{} // closed at the next one
 
-	reading sync.Mutex
-	readAt  int // what rings was when newest was read; 0: never
+	reading chan struct{} // held by who reads
+	readAt  int           // what rings was when newest was read; 0: never
 	newest  view
 	err     error
 }
@@ -87,12 +87,13 @@ func (h *Handler) join(namespace string) (*topic, error) {
 	}
 	t := h.topics[namespace]
 	if t == nil {
+		h.makeRoom()
 		s, err := h.source(namespace)
 		if err != nil {
 			return nil, err
 		}
 		ctx, stop := context.WithCancel(h.life.Context())
-		t = &topic{h: h, source: s, stop: stop, rings: 1, rang: make(chan struct{})}
+		t = &topic{h: h, source: s, stop: stop, rings: 1, rang: make(chan struct{}), reading: make(chan struct{}, 1)}
 		if !h.life.Go(func(context.Context) { t.follow(ctx) }) {
 			stop()
 			return nil, fault.Closed
@@ -105,6 +106,22 @@ func (h *Handler) join(namespace string) (*topic, error) {
 	h.waiting++
 	t.waiters++
 	return t, nil
+}
+
+// makeRoom ends following what nobody waits for, so that no more namespaces are
+// followed than requests may wait. h.mu is held.
+func (h *Handler) makeRoom() {
+	for namespace, t := range h.topics {
+		if len(h.topics) >= h.most && t.waiters == 0 {
+			h.drop(namespace, t)
+		}
+	}
+}
+
+// drop ends following a namespace. h.mu is held.
+func (h *Handler) drop(namespace string, t *topic) {
+	delete(h.topics, namespace)
+	t.stop()
 }
 
 // leave ends a wait. Following goes on for a while: who has waited comes again.
@@ -120,8 +137,7 @@ func (h *Handler) leave(namespace string, t *topic) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if t.waiters == 0 && h.topics[namespace] == t {
-			delete(h.topics, namespace)
-			t.stop()
+			h.drop(namespace, t)
 		}
 	})
 }
@@ -172,8 +188,12 @@ func (t *topic) heard() (int, <-chan struct{}) {
 // after reads the layers, unless somebody has done so since it rang for the n-th
 // time: all that wait share one read.
 func (t *topic) after(ctx context.Context, n int) (view, error) {
-	t.reading.Lock()
-	defer t.reading.Unlock()
+	select {
+	case t.reading <- struct{}{}:
+		defer func() { <-t.reading }()
+	case <-ctx.Done():
+		return view{}, ctx.Err()
+	}
 	if t.readAt >= n {
 		return t.newest, t.err
 	}

@@ -361,6 +361,47 @@ func TestOnlySoManyWait(t *testing.T) {
 	}
 }
 
+// followed counts who follows the documents of a store.
+type followed struct {
+	store.Store
+	began, now atomic.Int64
+}
+
+func (f *followed) Source(parts ...string) config.Source {
+	return &followedSource{f.Store.Source(parts...), f}
+}
+
+type followedSource struct {
+	config.Source
+	by *followed
+}
+
+func (s *followedSource) Open(ctx context.Context) error {
+	return s.Source.(config.Opener).Open(ctx)
+}
+
+func (s *followedSource) Watch(ctx context.Context, deliver func(config.Content, error)) error {
+	s.by.began.Add(1)
+	s.by.now.Add(1)
+	defer s.by.now.Add(-1)
+	return s.Source.(config.Watcher).Watch(ctx, deliver)
+}
+
+// What somebody has waited for is followed for a while, but of many namespaces no
+// more than requests may wait.
+func TestOnlySoManyNamespacesAreFollowed(t *testing.T) {
+	st := &followed{Store: open(t)}
+	_, base := serve(t, st, anybody, web.WithWaiters(2))
+	for i := range 6 {
+		resp, _ := do(t, "GET", fmt.Sprintf("%sshop%d?layers", base, i), "", "If-None-Match", `"x"`, "Prefer", "wait=1")
+		if resp.StatusCode != 404 {
+			t.Fatalf("shop%d: %d, want 404", i, resp.StatusCode)
+		}
+		configtest.Eventually(t, 30*time.Second, "it is followed", func() bool { return st.began.Load() == int64(i+1) })
+	}
+	configtest.Eventually(t, 30*time.Second, "the newest two are followed still", func() bool { return st.now.Load() == 2 })
+}
+
 // events reads a stream: what each event says, without comments.
 func events(t *testing.T, url, last string) (*http.Response, <-chan string) {
 	t.Helper()
