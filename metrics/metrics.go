@@ -67,8 +67,8 @@ type UpDownCounter interface {
 	Add(delta int64)
 }
 
-// Gauge is a level, such as a temperature or a share. NaN and the infinities are ignored and counted in
-// Stats.Invalid.
+// Gauge is a level, such as a temperature or a share. NaN and the infinities
+// are ignored and counted in Stats.Invalid.
 type Gauge interface {
 	Set(v float64)
 	Add(delta float64)

@@ -128,8 +128,8 @@ func WithDialTimeout(d time.Duration) Option {
 //
 // Not freed are series without labels other than WithLabels', GaugeFuncs, and
 // gauges and up-down counters at another value than 0, which a later Add has to
-// find. They are not
-// pushed until they change. The default is to keep every series indefinitely.
+// find. They are not pushed until they change. The default is to keep every
+// series indefinitely.
 func WithIdle(d time.Duration) Option {
 	return func(o *options) error { return fronts.Positive("WithIdle", d, &o.idle) }
 }

@@ -46,9 +46,9 @@ func newVec[T any](f *family, fixed []string, keys int, wrap func(*series) T, no
 
 // With returns the handle for the values of the labels, in the order of the
 // keys. It allocates only for a combination that is new; keep the handle where
-// that is easy. An empty value leaves the label out. A wrong number of values gives a handle that does nothing, and
-// is counted in Stats.Invalid. Over the limit of series it is the one of the
-// Overflow series.
+// that is easy. An empty value leaves the label out. A wrong number of values
+// gives a handle that does nothing, and is counted in Stats.Invalid. Over the
+// limit of series it is the one of the Overflow series.
 func (v *Vec[T]) With(values ...string) T {
 	hash := v.hash(values)
 	if e := v.table.Load().find(hash, values); e != nil {

@@ -21,18 +21,19 @@
 //
 // # Semantics
 //
-// A file is read at each Resolve and decrypted when its content is another one, so
-// a file that is replaced is seen as soon as config asks again, within 10 s
-// (config.ResolveEvery). A file for which no identity fits is tried again after 5 s:
-// the identity may be one of a plugin or a device that was not there. What was
-// decrypted is remembered, of at most 256 files and 32 MiB. A value that was changed without the key is refused: SOPS'
-// MAC covers all values, but no comments, no names of values that are not encrypted, no
-// empty values, and with mac_only_encrypted only the
-// encrypted values. The MAC does not say who wrote a file: age's recipients are
-// public, so whoever may replace a file may encrypt another one for the same key.
-// Keys of other kinds than age are not used, no server is asked for keys, and no
-// environment variable is read for them. Where a file has several groups of keys
-// (Shamir), the identities must be of as many as it wants.
+// A file is read at each Resolve and decrypted when its content is another one,
+// so a file that is replaced is seen as soon as config asks again, within 10 s
+// (config.ResolveEvery). A file for which no identity fits is tried again after
+// 5 s: the identity may be one of a plugin or a device that was not there. What
+// was decrypted is remembered, of at most 256 files and 32 MiB. A value that
+// was changed without the key is refused: SOPS' MAC covers all values, but no
+// comments, no names of values that are not encrypted, no empty values, and
+// with mac_only_encrypted only the encrypted values. The MAC does not say who
+// wrote a file: age's recipients are public, so whoever may replace a file may
+// encrypt another one for the same key. Keys of other kinds than age are not
+// used, no server is asked for keys, and no environment variable is read for
+// them. Where a file has several groups of keys (Shamir), the identities must
+// be of as many as it wants.
 //
 // Nothing outside of the folder is read, also not by symbolic links. Files have at
 // most 4 MiB. YAML with aliases is refused: SOPS writes none.

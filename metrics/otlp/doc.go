@@ -8,10 +8,10 @@
 //
 // # Backends
 //
-// POST to /v1/metrics, or to the path of the address if it has one; protobuf, or
-// JSON (WithJSON); gzip from 1 KiB up (https://opentelemetry.io/docs/specs/otlp/). With
-// otlpgrpc.Transport it goes over gRPC.
-// It links the standard library alone.
+// POST to /v1/metrics, or to the path of the address if it has one; protobuf,
+// or JSON (WithJSON); gzip from 1 KiB up
+// (https://opentelemetry.io/docs/specs/otlp/). With otlpgrpc.Transport it goes
+// over gRPC. It links the standard library alone.
 //
 // # Semantics
 //
@@ -25,6 +25,7 @@
 //
 // 429, 502, 503 and 504 are tried again, after Retry-After if the server says
 // that, until the export's timeout (metrics.WithTimeout) ends; a server that
-// can't be reached is tried three times, since the next export has it all again. Points that the server rejects in a partial success
-// count as dropped, and the export fails with the server's reason.
+// can't be reached is tried three times, since the next export has it all
+// again. Points that the server rejects in a partial success count as dropped,
+// and the export fails with the server's reason.
 package otlp
