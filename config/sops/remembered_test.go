@@ -1,6 +1,7 @@
 package sops
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -98,6 +99,55 @@ func TestADeviceThatComesBackIsAskedAgain(t *testing.T) {
 			t.Errorf("a changed file asked %d times, want once", n-asked+1)
 		}
 	})
+}
+
+// touched is an identity that waits for somebody's hand.
+type touched struct {
+	age.Identity
+	hand chan struct{}
+}
+
+func (i touched) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	<-i.hand
+	return i.Identity.Unwrap(stanzas)
+}
+
+func TestNobodyWaitsLongerForADeviceThanTheyWant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hand := make(chan struct{})
+		r, err := New(folder(t), touched{identity(t), hand})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if got, err := r.Resolve(ctx, "db.yaml#postgres.password"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %q, %v, want DeadlineExceeded", got, err)
+			}
+			cancel()
+		}
+		close(hand)
+		if got, err := r.Resolve(t.Context(), "db.yaml#postgres.password"); got != "hunter2" || err != nil {
+			t.Errorf("once it was touched: got %q, %v", got, err)
+		}
+	})
+}
+
+// An identity that panics fails its files, not the program.
+func TestAnIdentityMayPanic(t *testing.T) {
+	r, err := New(folder(t), touched{nil, closed()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.Resolve(t.Context(), "db.yaml#postgres.password"); !errors.Is(err, config.ErrInvalid) {
+		t.Errorf("got %q, %v, want ErrInvalid", got, err)
+	}
+}
+
+func closed() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
 }
 
 // Neither many files nor large ones are all kept.

@@ -18,6 +18,7 @@ import (
 type Resolver struct {
 	dir        string
 	identities []age.Identity
+	turn       chan struct{} // held by who decrypts
 
 	mu    sync.Mutex
 	known map[string]*decrypted // by name
@@ -57,7 +58,7 @@ func New(dir string, identities ...age.Identity) (*Resolver, error) {
 	case slices.Contains(identities, nil):
 		return nil, fmt.Errorf("config/sops: nil identity: %w", config.ErrInvalid)
 	}
-	return &Resolver{dir: dir, identities: slices.Clone(identities), known: map[string]*decrypted{}}, nil
+	return &Resolver{dir: dir, identities: slices.Clone(identities), turn: make(chan struct{}, 1), known: map[string]*decrypted{}}, nil
 }
 
 // Resolve returns the value of a reference, "FILE#PATH", or "FILE" for all of a
@@ -74,7 +75,7 @@ func (r *Resolver) Resolve(ctx context.Context, ref string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	tree, err := r.decrypt(name, text)
+	tree, err := r.decrypt(ctx, name, text)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
@@ -85,16 +86,60 @@ func (r *Resolver) Resolve(ctx context.Context, ref string) (string, error) {
 	return value, nil
 }
 
-// decrypt returns what text holds. One file is decrypted at a time.
-func (r *Resolver) decrypt(name string, text []byte) (any, error) {
+// decrypt returns what text holds. One file is decrypted at a time, and goes on
+// when ctx ends: an identity may be a device that waits for somebody's hand.
+func (r *Resolver) decrypt(ctx context.Context, name string, text []byte) (any, error) {
 	content := sha256.Sum256(text)
+	if d := r.remembered(name, content); d != nil {
+		return d.tree, d.err
+	}
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	done := make(chan *decrypted, 1)
+	go func() {
+		defer func() { <-r.turn }()
+		d := r.remembered(name, content) // by who had the turn before
+		if d == nil {
+			d = &decrypted{content: content, bytes: len(text)}
+			d.tree, d.err = r.open(name, text)
+			r.remember(name, d)
+		}
+		done <- d
+	}()
+	select {
+	case d := <-done:
+		return d.tree, d.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// open is open with the resolver's identities, of which a panic is an error.
+func (r *Resolver) open(name string, text []byte) (tree any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = invalid("can't be decrypted: an identity or a parser has panicked")
+		}
+	}()
+	return open(name, text, r.identities)
+}
+
+// remembered returns what is known of a file, nil for nothing that counts still.
+func (r *Resolver) remembered(name string, content [sha256.Size]byte) *decrypted {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if d := r.known[name]; d.fresh(content) {
-		return d.tree, d.err
+		return d
 	}
-	d := &decrypted{content: content, bytes: len(text)}
-	d.tree, d.err = open(name, text, r.identities)
+	return nil
+}
+
+func (r *Resolver) remember(name string, d *decrypted) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	d.at = time.Now()
 	if old := r.known[name]; old != nil {
 		r.bytes -= old.bytes
@@ -106,7 +151,6 @@ func (r *Resolver) decrypt(name string, text []byte) (any, error) {
 	}
 	r.known[name] = d
 	r.bytes += d.bytes
-	return d.tree, d.err
 }
 
 // invalid is an error without what a parser says, which may quote the file.
