@@ -87,6 +87,7 @@ func TestDriversThatDoNotOpen(t *testing.T) {
 		"no answer":               {ping: ErrUnavailable, want: ErrUnavailable, not: ErrInvalid},
 		"an answer of no kind":    {ping: plain, want: ErrUnavailable, not: ErrInvalid},
 		"not the server it wants": {ping: ErrInvalid, want: ErrInvalid, not: ErrUnavailable},
+		"a refusal":               {ping: ErrDenied, want: ErrDenied, not: ErrUnavailable},
 		"no answer, and lazy":     {ping: ErrUnavailable, lazy: true},
 	} {
 		d := &told{memory: newMemory(), ping: c.ping}
