@@ -51,10 +51,9 @@ type where struct{ namespace, name string }
 
 // watched is a Secret that is followed for as long as somebody asks.
 type watched struct {
-	unwanted context.Context
-	unwant   context.CancelFunc
-	first    chan struct{} // closed once known, or when the first watch failed
-	asked    time.Time     // guarded by Resolver.mu
+	unwant context.CancelFunc
+	first  chan struct{} // closed once known, or when the first watch failed
+	asked  time.Time     // guarded by Resolver.mu
 
 	mu    sync.Mutex
 	state *object   // nil: there is none
@@ -170,9 +169,10 @@ func (r *Resolver) watch(c *kubernetes.Conn, at where) (*watched, error) {
 	}
 	w := r.all[at]
 	if w == nil {
-		w = &watched{first: make(chan struct{})}
-		w.unwanted, w.unwant = context.WithCancel(context.Background())
-		if !r.life.Go(func(ctx context.Context) { r.follow(ctx, c, at, w) }) {
+		ctx, unwant := context.WithCancel(r.life.Context())
+		w = &watched{unwant: unwant, first: make(chan struct{})}
+		if !r.life.Go(func(context.Context) { r.follow(ctx, c, at, w) }) {
+			unwant()
 			return nil, config.ErrClosed
 		}
 		r.all[at] = w
@@ -183,11 +183,8 @@ func (r *Resolver) watch(c *kubernetes.Conn, at where) (*watched, error) {
 
 // follow keeps w up to date until nobody has asked for a while.
 func (r *Resolver) follow(ctx context.Context, c *kubernetes.Conn, at where, w *watched) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(w.unwanted, cancel)()
-	var once sync.Once
-	answered := func() { once.Do(func() { close(w.first) }) }
+	defer w.unwant()
+	answered := sync.OnceFunc(func() { close(w.first) })
 	defer answered()
 	failed := func(error) {
 		w.mu.Lock()
