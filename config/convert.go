@@ -157,7 +157,7 @@ func expand(t *tree, k reflect.Kind) *tree {
 	if s == "" {
 		return out
 	}
-	for _, part := range strings.Split(s, ",") {
+	for part := range strings.SplitSeq(s, ",") {
 		item := *t
 		item.text = strings.TrimSpace(part)
 		out.items = append(out.items, &item)

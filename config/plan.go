@@ -102,7 +102,7 @@ func newField(sf reflect.StructField, name, flags string) (field, error) {
 	if f.name == "" {
 		f.name = snake(sf.Name)
 	}
-	for _, flag := range strings.Split(flags, ",") {
+	for flag := range strings.SplitSeq(flags, ",") {
 		switch flag {
 		case "":
 		case "required":
