@@ -6,7 +6,9 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/fronts"
@@ -23,7 +25,7 @@ func SchemaOf[T any]() ([]byte, error) {
 	if err := ty.check(t, "", func(string, *field) {}); err != nil {
 		return nil, fault.Wrap("config", "schema", t.String(), fault.Mark(ErrInvalid, err))
 	}
-	g := generator{types: ty, open: map[reflect.Type]bool{}, defs: map[string]any{}, used: map[string]bool{}}
+	g := generator{types: ty, open: map[reflect.Type]bool{}, names: map[reflect.Type]string{}, used: map[string]bool{}, defs: map[string]any{}}
 	s := g.schema(t)
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	if len(g.defs) > 0 {
@@ -48,8 +50,9 @@ func Matches[T any](path string, opts ...BindOption) Validator {
 type generator struct {
 	types *types
 	open  map[reflect.Type]bool // structs that are being described
-	defs  map[string]any        // of structs that contain themselves
-	used  map[string]bool       // names that a $ref has
+	names map[reflect.Type]string
+	used  map[string]bool // names that a $ref has
+	defs  map[string]any  // of structs that contain themselves
 }
 
 type object = map[string]any
@@ -120,8 +123,29 @@ func nullable(s object) object {
 	return s
 }
 
+// name is what a struct is called in $defs: what Go calls it, in characters that a
+// reference can hold, and no other struct.
+func (g *generator) name(t reflect.Type) string {
+	name, known := g.names[t]
+	if known {
+		return name
+	}
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case r == '.', r >= '0' && r <= '9', r >= 'A' && r <= 'Z', r >= 'a' && r <= 'z':
+			return r
+		}
+		return '_'
+	}, t.String())
+	for slices.Contains(slices.Collect(maps.Values(g.names)), name) {
+		name += "_"
+	}
+	g.names[t] = name
+	return name
+}
+
 func (g *generator) structure(t reflect.Type) object {
-	name := t.String()
+	name := g.name(t)
 	if g.open[t] {
 		g.used[name] = true
 		return object{"$ref": "#/$defs/" + name}

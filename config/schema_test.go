@@ -69,6 +69,43 @@ func TestSchemaSaysWhatScanTakes(t *testing.T) {
 	}
 }
 
+type tree[T any] struct {
+	Of  T
+	Sub []*tree[T]
+}
+
+type tree_string_ struct {
+	Like []*tree_string_
+}
+
+// A reference leads to its own type, whatever Go calls that.
+func TestReferencesOfASchemaLeadToTheirTypes(t *testing.T) {
+	type T struct {
+		A tree[string]
+		B tree_string_
+		C tree[folder]
+	}
+	got, err := config.SchemaOf[T]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap, err := config.ParseSnapshot(nil, got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, key := range map[string]string{
+		"properties.a.properties.sub.items.anyOf.0.$ref":                   "of",
+		"properties.b.properties.like.items.anyOf.0.$ref":                  "like",
+		"properties.c.properties.sub.items.anyOf.0.$ref":                   "of",
+		"properties.c.properties.of.properties.folders.items.anyOf.0.$ref": "folders",
+	} {
+		name, ok := strings.CutPrefix(snap.Get(path).String(""), "#/$defs/")
+		if !ok || strings.ContainsAny(name, "/~[]%") || !snap.Get("$defs").At(name, "properties", key).Exists() {
+			t.Errorf("%s is %q, which leads to nothing with %q:\n%s", path, name, key, got)
+		}
+	}
+}
+
 func TestMatchesRefusesWhatDoesNotFitTheType(t *testing.T) {
 	type server struct {
 		Port int `min:"1"`
