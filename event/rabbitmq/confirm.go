@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/rabbitmq"
 	"github.com/micro/go-platform/internal/fault"
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -36,6 +37,15 @@ func confirm(ctx context.Context, l *rabbitmq.Link) (*confirmed, error) {
 	c := &confirmed{Channel: ch, slots: make(chan struct{}, maxInFlight), returns: make(chan amqp.Return, maxInFlight), unroutable: map[string]int{}}
 	ch.NotifyReturn(c.returns)
 	return c, nil
+}
+
+// put stores one message in a queue or stream.
+func (c *confirmed) put(ctx context.Context, queue string, body []byte) error {
+	f := flight{ch: c}
+	if err := f.send(ctx, "", queue, amqp.Publishing{Body: body, DeliveryMode: amqp.Persistent, MessageId: event.NewID()}); err != nil {
+		return err
+	}
+	return f.all(ctx)
 }
 
 // gone is what a message comes back with when no queue takes it.

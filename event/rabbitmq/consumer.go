@@ -83,7 +83,7 @@ func (m *member) start(ctx context.Context) error {
 
 // cancel ends a consumer and keeps what was sent to it.
 func (m *member) cancel(ctx context.Context) error {
-	ch, tag := m.broken(), m.tag
+	ch, tag := m.channel(), m.tag
 	if err := ch.Do(ctx, func() error { return ch.Cancel(tag, false) }); err != nil {
 		m.drop()
 		return rabbitmq.ReadError(err)
@@ -99,16 +99,7 @@ func (m *member) consume(ctx context.Context, limit int) error {
 	}
 	m.consumers++ // a quorum queue takes a second consumer of a tag for the first
 	m.tag = "member-" + strconv.Itoa(m.consumers)
-	ch, tag := m.broken(), m.tag
-	opened := make(chan (<-chan amqp.Delivery), 1)
-	err := ch.Do(ctx, func() error {
-		if err := ch.Qos(m.credit, 0, false); err != nil {
-			return err
-		}
-		deliveries, err := ch.Consume(m.d.names.queue(m.group), tag, false, false, false, false, nil)
-		opened <- deliveries
-		return err
-	})
+	deliveries, err := m.channel().Begin(ctx, m.d.names.queue(m.group), m.tag, m.credit, nil)
 	if err != nil {
 		m.drop()
 		if rabbitmq.Missing(err) {
@@ -121,6 +112,6 @@ func (m *member) consume(ctx context.Context, limit int) error {
 	m.mu.Lock()
 	m.since = m.next + uint64(m.in.len())
 	m.mu.Unlock()
-	m.in.follow(<-opened)
+	m.in.follow(deliveries)
 	return nil
 }

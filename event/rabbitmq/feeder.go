@@ -202,20 +202,12 @@ func (f *feeder) begin(ctx context.Context, ch *confirmed) (*copying, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &copying{feeder: f, ch: ch, in: newInbox(), at: at, noted: at}
-	opened := make(chan (<-chan amqp.Delivery), 1)
-	err = ch.Do(ctx, func() error {
-		if err := ch.Qos(4*maxBatch, 0, false); err != nil {
-			return err
-		}
-		deliveries, err := ch.Consume(f.d.names.stream, "feeder", false, false, false, false, amqp.Table{"x-stream-offset": at.after + 1})
-		opened <- deliveries
-		return err
-	})
+	deliveries, err := ch.Begin(ctx, f.d.names.stream, "feeder", 4*maxBatch, amqp.Table{"x-stream-offset": at.after + 1})
 	if err != nil {
 		return nil, err
 	}
-	c.in.follow(<-opened)
+	c := &copying{feeder: f, ch: ch, in: newInbox(), at: at, noted: at}
+	c.in.follow(deliveries)
 	return c, nil
 }
 
@@ -339,14 +331,8 @@ func (c *copying) note() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	f := flight{ch: c.ch}
 	at := c.at
-	err := c.ch.Do(ctx, func() error {
-		if err := f.send(ctx, "", c.d.names.cursor(c.group), amqp.Publishing{Body: at.body(), DeliveryMode: amqp.Persistent, MessageId: event.NewID()}); err != nil {
-			return err
-		}
-		return f.all(ctx)
-	})
+	err := c.ch.Do(ctx, func() error { return c.ch.put(ctx, c.d.names.cursor(c.group), at.body()) })
 	if err != nil {
 		return err
 	}

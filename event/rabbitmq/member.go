@@ -146,7 +146,7 @@ func (m *member) accept(ctx context.Context, got []amqp.Delivery) ([]event.Deliv
 	return nil, errCut
 }
 
-func (m *member) broken() *rabbitmq.Channel {
+func (m *member) channel() *rabbitmq.Channel {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.ch

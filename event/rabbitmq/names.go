@@ -71,13 +71,19 @@ func cut(s string, n int) string {
 
 // streamArgs are those of the stream when it is made.
 func (d *driver) streamArgs() amqp.Table {
-	args := amqp.Table{"x-queue-type": "stream"}
+	args := d.registryArgs()
 	if d.config.maxAge > 0 {
 		args["x-max-age"] = fmt.Sprintf("%ds", int64(d.config.maxAge.Seconds()))
 	}
 	if d.config.maxBytes > 0 {
 		args["x-max-length-bytes"] = d.config.maxBytes
 	}
+	return args
+}
+
+// registryArgs are those of a stream that keeps every entry.
+func (d *driver) registryArgs() amqp.Table {
+	args := amqp.Table{"x-queue-type": "stream"}
 	if d.config.replicas > 0 {
 		args["x-initial-cluster-size"] = int64(d.config.replicas)
 	}
@@ -103,10 +109,8 @@ func (d *driver) queueArgs(g group) amqp.Table {
 
 // cursorArgs keep little of a cursor: its newest message counts.
 func (d *driver) cursorArgs() amqp.Table {
-	args := amqp.Table{"x-queue-type": "stream", "x-max-length-bytes": int64(1 << 20), "x-stream-max-segment-size-bytes": int64(256 << 10)}
-	if d.config.replicas > 0 {
-		args["x-initial-cluster-size"] = int64(d.config.replicas)
-	}
+	args := d.registryArgs()
+	args["x-max-length-bytes"], args["x-stream-max-segment-size-bytes"] = int64(1<<20), int64(256<<10)
 	return args
 }
 
@@ -119,11 +123,22 @@ func (d *driver) declare(ctx context.Context, again bool) error {
 	if there && !again {
 		return nil
 	}
-	if err := d.make(ctx, d.names.stream, d.streamArgs(), func(ch *amqp.Channel) error {
-		return ch.ExchangeDeclare(d.names.stream, amqp.ExchangeTopic, true, false, false, false, nil)
-	}, func(ch *amqp.Channel) error {
-		return ch.QueueBind(d.names.stream, "#", d.names.stream, false, nil)
-	}, again); err != nil {
+	name := d.names.stream
+	found, err := d.has(ctx, name)
+	if err == nil && (!found || again) {
+		err = d.ask(ctx, func(ch *amqp.Channel) error {
+			if err := ch.ExchangeDeclare(name, amqp.ExchangeTopic, true, false, false, false, nil); err != nil {
+				return err
+			}
+			if !found {
+				if _, err := ch.QueueDeclare(name, true, false, false, false, d.streamArgs()); err != nil {
+					return err
+				}
+			}
+			return ch.QueueBind(name, "#", name, false, nil)
+		})
+	}
+	if err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -142,45 +157,39 @@ func (d *driver) found(ctx context.Context) error {
 	return d.declare(ctx, false)
 }
 
-// make declares a queue unless it is there, with what comes before and after.
-func (d *driver) make(ctx context.Context, name string, args amqp.Table, before, after func(*amqp.Channel) error, always bool) error {
-	found := false
-	err := d.ask(ctx, func(ch *amqp.Channel) error {
-		_, err := ch.QueueDeclarePassive(name, true, false, false, false, nil)
-		found = err == nil
+// make declares a queue unless it is there.
+func (d *driver) make(ctx context.Context, name string, args amqp.Table) error {
+	found, err := d.has(ctx, name)
+	if err != nil || found {
+		return err
+	}
+	return d.ask(ctx, func(ch *amqp.Channel) error {
+		_, err := ch.QueueDeclare(name, true, false, false, false, args)
 		return err
 	})
-	if err != nil && !rabbitmq.Missing(err) || found && !always {
-		return rabbitmq.ReadError(err)
+}
+
+// has reports whether a queue is there.
+func (d *driver) has(ctx context.Context, queue string) (bool, error) {
+	_, err := d.ready(ctx, queue)
+	if rabbitmq.Missing(err) {
+		return false, nil
 	}
-	return rabbitmq.ReadError(d.ask(ctx, func(ch *amqp.Channel) error {
-		if before != nil {
-			if err := before(ch); err != nil {
-				return err
-			}
-		}
-		if !found {
-			if _, err := ch.QueueDeclare(name, true, false, false, false, args); err != nil {
-				return err
-			}
-		}
-		if after != nil {
-			return after(ch)
-		}
-		return nil
-	}))
+	return err == nil, err
+}
+
+// ready is how many messages wait in a queue.
+func (d *driver) ready(ctx context.Context, queue string) (int, error) {
+	n := 0
+	err := d.ask(ctx, func(ch *amqp.Channel) error {
+		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		n = q.Messages
+		return err
+	})
+	return n, err
 }
 
 // ask makes requests on a channel of the connection that reads.
-func (d *driver) ask(ctx context.Context, request func(*amqp.Channel) error) error {
-	ch, err := d.reading.Spare(ctx)
-	if err != nil {
-		return err
-	}
-	if err := ch.Do(ctx, func() error { return request(ch.Channel) }); err != nil {
-		ch.Drop() // an answer that is an error has closed it
-		return err
-	}
-	ch.PutBack()
-	return nil
+func (d *driver) ask(ctx context.Context, requests func(*amqp.Channel) error) error {
+	return rabbitmq.ReadError(d.reading.Ask(ctx, requests))
 }

@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -331,9 +332,7 @@ func (d *driver) back(ctx context.Context, q event.ReadRequest, after int64) (ev
 			}
 		}
 	}
-	for i, j := 0, len(page.Records)-1; i < j; i, j = i+1, j-1 {
-		page.Records[i], page.Records[j] = page.Records[j], page.Records[i]
-	}
+	slices.Reverse(page.Records)
 	return page, nil
 }
 
@@ -353,25 +352,17 @@ func (d *driver) Wait(ctx context.Context, after string) error {
 		return rabbitmq.ReadError(err)
 	}
 	defer ch.Drop()
-	opened := make(chan (<-chan amqp.Delivery), 1)
-	err = ch.Do(ctx, func() error {
-		if err := ch.Qos(1, 0, false); err != nil {
-			return err
-		}
-		deliveries, err := ch.Consume(d.names.stream, "wait", false, false, false, false, amqp.Table{"x-stream-offset": n + 1})
-		opened <- deliveries
-		return err
-	})
+	deliveries, err := ch.Begin(ctx, d.names.stream, "wait", 1, amqp.Table{"x-stream-offset": n + 1})
+	if rabbitmq.Missing(err) {
+		return d.declare(ctx, true)
+	}
 	if err != nil {
-		if rabbitmq.Missing(err) {
-			return d.declare(ctx, true)
-		}
 		return rabbitmq.ReadError(err)
 	}
 	timer := time.NewTimer(waitFor)
 	defer timer.Stop()
 	select {
-	case _, ok := <-<-opened:
+	case _, ok := <-deliveries:
 		if !ok {
 			return fault.Markf(fault.Unavailable, "the channel was closed")
 		}

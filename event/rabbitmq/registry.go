@@ -48,7 +48,7 @@ func (d *driver) known(ctx context.Context, see func(groups map[string]group)) e
 		all, err := d.page(ctx, d.names.groups, max(r.after, 0), limit)
 		if rabbitmq.Missing(err) {
 			r.after, r.groups = -1, map[string]group{}
-			err = d.make(ctx, d.names.groups, d.registryArgs(), nil, nil, false)
+			err = d.make(ctx, d.names.groups, d.registryArgs())
 		}
 		if err != nil {
 			return err
@@ -93,48 +93,19 @@ func (d *driver) note(ctx context.Context, g group) error {
 	if err != nil {
 		return err
 	}
-	return d.put(ctx, d.names.groups, body)
-}
-
-// put stores one message in a queue or stream.
-func (d *driver) put(ctx context.Context, queue string, body []byte) error {
 	ch, err := d.out.channel(ctx, d.found)
 	if err != nil {
 		return err
 	}
-	f := flight{ch: ch}
-	if err := f.send(ctx, "", queue, amqp.Publishing{Body: body, DeliveryMode: amqp.Persistent, MessageId: event.NewID()}); err != nil {
-		return err
-	}
-	return f.all(ctx)
-}
-
-// registryArgs keep every entry.
-func (d *driver) registryArgs() amqp.Table {
-	args := amqp.Table{"x-queue-type": "stream"}
-	if d.config.replicas > 0 {
-		args["x-initial-cluster-size"] = int64(d.config.replicas)
-	}
-	return args
+	return ch.put(ctx, d.names.groups, body)
 }
 
 // declareGroup makes a group's queue and cursor unless they are there.
 func (d *driver) declareGroup(ctx context.Context, g group) error {
-	if err := d.make(ctx, d.names.cursor(g), d.cursorArgs(), nil, nil, false); err != nil {
+	if err := d.make(ctx, d.names.cursor(g), d.cursorArgs()); err != nil {
 		return err
 	}
-	return d.make(ctx, d.names.queue(g), d.queueArgs(g), nil, nil, false)
-}
-
-// ready is how many messages wait in a queue.
-func (d *driver) ready(ctx context.Context, queue string) (int, error) {
-	n := 0
-	err := d.ask(ctx, func(ch *amqp.Channel) error {
-		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
-		n = q.Messages
-		return err
-	})
-	return n, rabbitmq.ReadError(err)
+	return d.make(ctx, d.names.queue(g), d.queueArgs(g))
 }
 
 // lag counts what a group has not been handed: what waits in its queue, and what is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/micro/go-platform/internal/conn/rabbitmq"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -43,15 +44,10 @@ func (m *member) prove(ctx context.Context) error {
 		return nil
 	}
 	asked := time.Now()
-	spare, err := m.lines.consuming.Spare(ctx)
+	err := m.lines.consuming.Ask(ctx, rabbitmq.Alive)
 	if err != nil {
 		return err
 	}
-	if err := spare.Do(ctx, func() error { return spare.Qos(0, 0, false) }); err != nil {
-		spare.Drop()
-		return err
-	}
-	spare.PutBack()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ch != ch || ch.IsClosed() {

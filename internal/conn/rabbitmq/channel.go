@@ -64,6 +64,24 @@ func (l *Link) Spare(ctx context.Context) (*Channel, error) {
 	}
 }
 
+// Ask makes requests on a spare channel.
+func (l *Link) Ask(ctx context.Context, requests func(*amqp.Channel) error) error {
+	ch, err := l.Spare(ctx)
+	if err != nil {
+		return err
+	}
+	err = ch.Do(ctx, func() error { return requests(ch.Channel) })
+	if err != nil {
+		ch.Drop() // an answer that is an error has closed it
+		return err
+	}
+	ch.PutBack()
+	return nil
+}
+
+// Alive is a request that changes nothing.
+func Alive(ch *amqp.Channel) error { return ch.Qos(0, 0, false) }
+
 // PutBack keeps a channel on which nothing is going on for the next Spare.
 func (c *Channel) PutBack() {
 	select {
@@ -81,6 +99,24 @@ func (c *Channel) Drop() {
 		defer c.busy.Unlock()
 		c.Channel.Close()
 	}()
+}
+
+// Begin begins a consumer that is sent up to credit deliveries before it acknowledges
+// some.
+func (c *Channel) Begin(ctx context.Context, queue, tag string, credit int, args amqp.Table) (<-chan amqp.Delivery, error) {
+	opened := make(chan (<-chan amqp.Delivery), 1)
+	err := c.Do(ctx, func() error {
+		if err := c.Qos(credit, 0, false); err != nil {
+			return err
+		}
+		deliveries, err := c.Consume(queue, tag, false, false, false, false, args)
+		opened <- deliveries
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return <-opened, nil
 }
 
 // Close closes the channel and waits for the server's answer, which says that
@@ -139,11 +175,7 @@ func (c *Channel) FrameSize() int { return c.v.c.Config.FrameSize }
 func (c *Conn) Ping(ctx context.Context) error {
 	l := c.Link("read")
 	defer l.Release()
-	ch, err := l.Spare(ctx)
-	if err == nil {
-		err = ch.Do(ctx, func() error { return ch.Qos(0, 0, false) })
-		ch.PutBack()
-	}
+	err := l.Ask(ctx, Alive)
 	switch {
 	case err == nil:
 		return nil

@@ -13,8 +13,8 @@ import (
 
 // refused reports whether the server said that this user may not.
 func refused(err error) bool {
-	var e *amqp.Error
-	return errors.Is(err, amqp.ErrSASL) || errors.As(err, &e) && (e.Code == amqp.AccessRefused || e.Code == amqp.NotAllowed)
+	e, ok := errors.AsType[*amqp.Error](err)
+	return errors.Is(err, amqp.ErrSASL) || ok && (e.Code == amqp.AccessRefused || e.Code == amqp.NotAllowed)
 }
 
 // dialError says where a connection was to lead, and gives its error a kind.
@@ -32,14 +32,14 @@ func dialError(addr string, secure bool, err error) error {
 
 // local reports whether the client ended the connection with a code.
 func local(err error, code int) bool {
-	var e *amqp.Error
-	return errors.As(err, &e) && !e.Server && e.Code == code
+	e, ok := errors.AsType[*amqp.Error](err)
+	return ok && !e.Server && e.Code == code
 }
 
 // Is reports whether the server answered with a code, such as amqp.NotFound.
 func Is(err error, code int) bool {
-	var e *amqp.Error
-	return errors.As(err, &e) && e.Server && e.Code == code
+	e, ok := errors.AsType[*amqp.Error](err)
+	return ok && e.Server && e.Code == code
 }
 
 // Missing reports whether the server says that a queue isn't there. One whose node

@@ -95,9 +95,6 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// Addr returns where connections lead, for errors.
-func (e *engine) Addr() string { return e.addr }
-
 // MaxMessage is how many bytes the body of a message may have.
 func (e *engine) MaxMessage() int { return e.c.MaxMessage }
 
@@ -149,7 +146,7 @@ func (e *engine) parse() error {
 			u.Vhost = a.Path
 		}
 		e.uris = append(e.uris, u)
-		shown = append(shown, net.JoinHostPort(u.Host, strconv.Itoa(u.Port)))
+		shown = append(shown, a.HostPort())
 	}
 	e.addr = strings.Join(shown, ",")
 	return nil
@@ -207,7 +204,7 @@ func (e *engine) dialOne(u amqp.URI, heartbeat time.Duration) (*amqp.Connection,
 	at := url.URL{Scheme: u.Scheme, Host: net.JoinHostPort(u.Host, strconv.Itoa(u.Port)), Path: "/"}
 	c, err := amqp.DialConfig(at.String(), config)
 	if err != nil {
-		return nil, nil, dialError(net.JoinHostPort(u.Host, strconv.Itoa(u.Port)), u.Scheme == "amqps", err)
+		return nil, nil, dialError(at.Host, u.Scheme == "amqps", err)
 	}
 	return c, w, nil
 }
