@@ -19,7 +19,10 @@ import (
 func (m *member) ensure(ctx context.Context, limit int) error {
 	// An acknowledgement now would have the server send more to a consumer that is
 	// about to be cancelled.
-	m.sending.Lock()
+	err := m.sending.Lock(ctx)
+	if err != nil {
+		return err
+	}
 	defer m.sending.Unlock()
 	m.mu.Lock()
 	ch, used := m.ch, 0
@@ -57,8 +60,10 @@ func (m *member) ensure(ctx context.Context, limit int) error {
 
 // quit ends the channel if nothing that was sent on it waits for an answer, and
 // reports whether it did. An acknowledgement that is being sent gets there before.
-func (m *member) quit() bool {
-	m.sending.Lock()
+func (m *member) quit(ctx context.Context) bool {
+	if m.sending.Lock(ctx) != nil {
+		return false
+	}
 	defer m.sending.Unlock()
 	if m.pending() > 0 {
 		return false

@@ -11,6 +11,7 @@ import (
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/rabbitmq"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/mutex"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -30,7 +31,7 @@ type member struct {
 	consumers int    // so far
 	next      uint64 // tag of the next delivery
 
-	sending sync.Mutex // of acknowledgements: held while a consumer is replaced
+	sending mutex.Mutex // of acknowledgements: held while a consumer is replaced
 
 	mu    sync.Mutex
 	ch    *rabbitmq.Channel // nil: none
@@ -62,7 +63,7 @@ const exclusiveCredit = 1000
 
 func (d *driver) join(g group, c event.GroupConfig) *member {
 	heartbeat := heartbeatOf(c.AckWait)
-	m := &member{d: d, group: g, exclusive: g.Exclusive, most: exclusiveCredit, heartbeat: heartbeat, lines: d.take(heartbeat), feeder: d.feed(g, c.Types, heartbeat)}
+	m := &member{d: d, group: g, exclusive: g.Exclusive, most: exclusiveCredit, heartbeat: heartbeat, sending: mutex.New(), lines: d.take(heartbeat), feeder: d.feed(g, c.Types, heartbeat)}
 	d.mu.Lock()
 	d.members[m] = struct{}{}
 	d.mu.Unlock()
@@ -90,7 +91,7 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		case ended:
 			return nil, m.ended(ctx)
 		}
-		if m.recovered() && m.quit() {
+		if m.recovered() && m.quit(ctx) {
 			return m.Fetch(ctx, limit)
 		}
 		select {
@@ -223,7 +224,10 @@ func (m *member) recovered() bool {
 }
 
 func (m *member) Ack(ctx context.Context, ds []event.Delivered) error {
-	m.sending.Lock()
+	err := m.sending.Lock(ctx)
+	if err != nil {
+		return err
+	}
 	defer m.sending.Unlock()
 	m.mu.Lock()
 	ch := m.ch
@@ -258,7 +262,7 @@ func (m *member) Ack(ctx context.Context, ds []event.Delivered) error {
 	m.held = m.held[done:]
 	m.acked += len(tags)
 	m.mu.Unlock()
-	err := ch.Do(ctx, func() error {
+	err = ch.Do(ctx, func() error {
 		if upto > 0 {
 			if err := ch.Channel.Ack(upto, true); err != nil {
 				return err

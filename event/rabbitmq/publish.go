@@ -7,28 +7,28 @@ import (
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/rabbitmq"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/mutex"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 // publisher is the channel that all Appends share, opened again when it broke.
 type publisher struct {
 	link *rabbitmq.Link
-	lock chan struct{} // guards ch, with a context
+	mu   mutex.Mutex
 	ch   *confirmed
 }
 
 func newPublisher(l *rabbitmq.Link) *publisher {
-	return &publisher{link: l, lock: make(chan struct{}, 1)}
+	return &publisher{link: l, mu: mutex.New()}
 }
 
 // channel returns the channel to send on, after prepare if it is a new one.
 func (p *publisher) channel(ctx context.Context, prepare func(context.Context) error) (*confirmed, error) {
-	select {
-	case p.lock <- struct{}{}:
-	case <-ctx.Done():
-		return nil, fault.Mark(fault.Unavailable, ctx.Err())
+	err := p.mu.Lock(ctx)
+	if err != nil {
+		return nil, fault.Mark(fault.Unavailable, err)
 	}
-	defer func() { <-p.lock }()
+	defer p.mu.Unlock()
 	if p.ch != nil && !p.ch.IsClosed() {
 		return p.ch, nil
 	}
@@ -44,12 +44,12 @@ func (p *publisher) channel(ctx context.Context, prepare func(context.Context) e
 }
 
 func (p *publisher) close() {
-	p.lock <- struct{}{}
+	_ = p.mu.Lock(context.Background())
+	defer p.mu.Unlock()
 	if p.ch != nil {
 		p.ch.Drop()
 		p.ch = nil
 	}
-	<-p.lock
 }
 
 func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {

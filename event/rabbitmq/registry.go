@@ -7,6 +7,7 @@ import (
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/rabbitmq"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/mutex"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -24,24 +25,23 @@ type group struct {
 
 // registry is what a process has read of that stream.
 type registry struct {
-	turn   chan struct{} // held by who reads on
+	mu     mutex.Mutex
 	after  int64
 	groups map[string]group // by name
 }
 
 func newRegistry() *registry {
-	return &registry{turn: make(chan struct{}, 1), after: -1, groups: map[string]group{}}
+	return &registry{mu: mutex.New(), after: -1, groups: map[string]group{}}
 }
 
 // known reads on, and calls see with all groups that there are.
 func (d *driver) known(ctx context.Context, see func(groups map[string]group)) error {
 	r := d.registry
-	select {
-	case r.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	err := r.mu.Lock(ctx)
+	if err != nil {
+		return err
 	}
-	defer func() { <-r.turn }()
+	defer r.mu.Unlock()
 	const limit = 4096
 	for {
 		// It begins with what it has read: of a page with that, all has come.
