@@ -161,6 +161,17 @@ func proxied(t *testing.T) (*netfault.Proxy, event.Stream) {
 	return p, s
 }
 
+func TestDataIsTheCallersAgain(t *testing.T) {
+	leak.Check(t)
+	p := netfault.New(t, servertest.SharedRabbitMQ(t).Addr())
+	s, err := event.New(rabbitmq.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)), event.WithMaxBytes(14<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(context.Background()) })
+	links.Own(t, p, s, 14<<20, func() { p.Hold(netfault.Requests) }) // more than the connection takes at once
+}
+
 func TestIdleSubscriptionsCostLittle(t *testing.T) {
 	leak.Check(t)
 	p, s := proxied(t)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ const spareFrame = 2048
 func (d *driver) message(r *event.Record, now time.Time, frame int) (amqp.Publishing, error) {
 	m := amqp.Publishing{
 		MessageId: cut(r.ID, maxShort), Type: cut(r.Type, maxShort), Timestamp: r.Time, DeliveryMode: amqp.Persistent,
-		Headers: make(amqp.Table, 8+len(r.Metadata)), Body: r.Data,
+		Headers: make(amqp.Table, 8+len(r.Metadata)), Body: slices.Clone(r.Data), // it may be sent later, when Data is the caller's again
 	}
 	size := 0
 	set := func(name, value string) {
