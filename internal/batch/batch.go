@@ -16,6 +16,7 @@ package batch
 
 import (
 	"context"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -227,6 +228,27 @@ func (g *Group[T]) fit() int {
 		}
 	}
 	return n
+}
+
+// Chunks cuts calls into round trips of at most most calls. Several together have no
+// more than bytes, by what size says of each.
+func Chunks[T any](calls []T, most, bytes int, size func(T) int) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		from, sum := 0, 0
+		for i, c := range calls {
+			n := size(c)
+			if i > from && (i-from == most || sum+n > bytes) {
+				if !yield(calls[from:i]) {
+					return
+				}
+				from, sum = i, 0
+			}
+			sum += n
+		}
+		if from < len(calls) {
+			yield(calls[from:])
+		}
+	}
 }
 
 // Wait returns when no round trip is being made. Nobody may call Do any more.

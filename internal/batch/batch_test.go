@@ -3,6 +3,8 @@ package batch
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -239,5 +241,32 @@ func TestStuckLanesKeepNobodyWaiting(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Round trips have at most so many calls, and so many bytes: below each limit, at it
+// and above.
+func TestChunks(t *testing.T) {
+	const half = 50
+	for name, c := range map[string]struct {
+		sizes []int
+		want  string
+	}{
+		"none": {nil, "[]"}, "one": {[]int{1}, "[1]"}, "one less": {slices.Repeat([]int{1}, 3), "[3]"}, "as many": {slices.Repeat([]int{1}, 4), "[4]"},
+		"one more": {slices.Repeat([]int{1}, 5), "[4 1]"}, "twice": {slices.Repeat([]int{1}, 9), "[4 4 1]"},
+		"a byte less": {[]int{half, half - 2, 1}, "[3]"}, "as many bytes": {[]int{half, half}, "[2]"}, "a byte more": {[]int{half, half + 1}, "[1 1]"},
+		"large ones": {[]int{3 * half, 3 * half, 1}, "[1 1 1]"}, "after a large one": {[]int{3 * half, 1, 1}, "[1 2]"},
+		"each begins again": {[]int{half, half, half, half}, "[2 2]"},
+	} {
+		lengths, all := []int{}, []int(nil)
+		for chunk := range Chunks(c.sizes, 4, 2*half, func(n int) int { return n }) {
+			lengths, all = append(lengths, len(chunk)), append(all, chunk...)
+		}
+		if got := fmt.Sprint(lengths); got != c.want || !slices.Equal(all, c.sizes) {
+			t.Errorf("%s: %s of %v, want %s", name, got, all, c.want)
+		}
+	}
+	for range Chunks(make([]int, 12), 4, 1, func(n int) int { return n }) {
+		break // and no panic
 	}
 }

@@ -7,6 +7,7 @@ package conn
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"net/url"
 	"strconv"
@@ -65,6 +66,26 @@ func Parse(addr string, schemes ...Scheme) (Address, error) {
 		names[i] = s.Name
 	}
 	return Address{}, fmt.Errorf("unknown scheme %q in address %q, want one of %s", u.Scheme, Redact(addr), strings.Join(names, ", "))
+}
+
+// Hosts yields an address for each host of one that names several, with commas
+// between. Those of a URL share its scheme, user and path.
+func Hosts(addr string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		before, hosts, behind := "", addr, ""
+		if scheme, rest, isURL := strings.Cut(addr, "://"); isURL {
+			user := rest[:userinfoEnd(rest, true)+1]
+			before, hosts = scheme+"://"+user, rest[len(user):]
+			if i := strings.IndexAny(hosts, "/?#"); i >= 0 {
+				hosts, behind = hosts[:i], hosts[i:]
+			}
+		}
+		for host := range strings.SplitSeq(hosts, ",") {
+			if !yield(before + strings.TrimSpace(host) + behind) {
+				return
+			}
+		}
+	}
 }
 
 func (a *Address) setHostPort(hostport, whole string, port int) error {

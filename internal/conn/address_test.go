@@ -1,6 +1,7 @@
 package conn_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,6 +46,28 @@ func TestParseRefuses(t *testing.T) {
 		} else if strings.Contains(err.Error(), "s3c") {
 			t.Errorf("error shows the password: %v", err)
 		}
+	}
+}
+
+func TestHosts(t *testing.T) {
+	for in, want := range map[string]string{
+		"h":                             "h",
+		"a:1, b:2":                      "a:1 b:2",
+		"a,,b":                          "a  b",
+		"":                              "",
+		"redis://h":                     "redis://h",
+		"redis://a:1,b:2/0?x=y":         "redis://a:1/0?x=y redis://b:2/0?x=y",
+		"redis://bob:s3,ret@a, [::1]:2": "redis://bob:s3,ret@a redis://bob:s3,ret@[::1]:2",
+		"redis://bob:s3/r@t@a,b/0":      "redis://bob:s3/r@t@a/0 redis://bob:s3/r@t@b/0",
+		"redis://a,b/x@y":               "redis://a/x@y redis://b/x@y",
+		"bob:s3cret@a,b/0":              "bob:s3cret@a b/0", // no URL: the user and the path are refused
+	} {
+		if got := strings.Join(slices.Collect(conn.Hosts(in)), " "); got != want {
+			t.Errorf("Hosts(%q) = %q, want %q", in, got, want)
+		}
+	}
+	for range conn.Hosts("a,b") {
+		break
 	}
 }
 
