@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	gocql "github.com/apache/cassandra-gocql-driver/v2"
@@ -205,21 +204,8 @@ func (c *config) read() error {
 	if c.address == "" {
 		return errors.New("no address and no session")
 	}
-	before, rest, isURL := strings.Cut(c.address, "://")
-	user, path := "", ""
-	if isURL {
-		before += "://"
-		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-			rest, path = rest[:i], rest[i:]
-		}
-		if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-			user, rest = rest[:i+1], rest[i+1:]
-		}
-	} else {
-		before, rest = "", c.address
-	}
-	for _, host := range strings.Split(rest, ",") {
-		a, err := conn.Parse(before+user+strings.TrimSpace(host)+path, conn.Scheme{Name: "cassandra", Port: 9042})
+	for host := range conn.Hosts(c.address) {
+		a, err := conn.Parse(host, conn.Scheme{Name: "cassandra", Port: 9042})
 		if err != nil {
 			return err
 		}

@@ -100,26 +100,13 @@ func (e *engine) MaxMessage() int { return e.c.MaxMessage }
 
 // parse cuts the address into hosts, which share scheme, user and virtual host.
 func (e *engine) parse() error {
-	scheme, rest, isURL := strings.Cut(e.c.Address, "://")
-	user, path := "", ""
-	if !isURL {
-		scheme, rest = "", e.c.Address
-	} else {
-		scheme += "://"
-		if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-			user, rest = rest[:i+1], rest[i+1:]
-		}
-		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-			rest, path = rest[:i], rest[i:]
-		}
-	}
 	schemes := []conn.Scheme{{Name: "amqp", Port: 5672}, {Name: "amqps", Port: 5671}}
 	if e.c.TLS != nil {
 		schemes[0], schemes[1] = schemes[1], schemes[0] // an address without a scheme has the first one's port
 	}
 	var shown []string
-	for host := range strings.SplitSeq(rest, ",") {
-		a, err := conn.Parse(conn.EscapeUserinfo(scheme+user+strings.TrimSpace(host)+path), schemes...)
+	for host := range conn.Hosts(e.c.Address) {
+		a, err := conn.Parse(conn.EscapeUserinfo(host), schemes...)
 		if err != nil {
 			return err
 		}
