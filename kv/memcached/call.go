@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"github.com/micro/go-platform/internal/batch"
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/memcached"
-	"github.com/micro/go-platform/internal/conn/stream"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 )
@@ -24,12 +24,10 @@ type line struct {
 }
 
 func (d *driver) newLine(s server) *line {
-	l := &line{server: s}
-	l.group.Max, l.group.Context = 128, d.life
-	l.group.MaxBytes, l.group.Size = 128<<10, size
-	l.group.Run = s.Do
-	_, l.group.Slow = s.(given)
-	return l
+	_, slow := s.(given)
+	return &line{server: s, group: batch.Group[memcached.Op]{
+		Run: s.Do, Max: 128, MaxBytes: bytesPerTrip, Size: size, Context: d.life, Slow: slow,
+	}}
 }
 
 // large is how many bytes a request has that travels alone, so that nobody
@@ -41,21 +39,21 @@ func size(op *memcached.Op) int { return len(op.Key) + len(op.Value) }
 // do makes one request and returns when it is answered or ctx ends.
 func (d *driver) do(ctx context.Context, op *memcached.Op) error {
 	l := d.pick(op.Key)
-	if n := l.MaxItem(); n > 0 && len(op.Key)+len(op.Value)+itemHead > n {
-		return fault.Markf(kv.ErrTooLarge, "value of %d bytes with its envelope, the server takes items of %d", len(op.Value), n)
+	if err := l.tooLarge(op); err != nil {
+		return err
 	}
 	if d.alone || size(op) >= large {
 		if d.given == nil {
 			l.Do(ctx, []*memcached.Op{op})
-			return d.result(ctx, op)
+			return result(ctx, op)
 		}
 		done := make(chan struct{})
 		go func() { defer close(done); l.Do(ctx, []*memcached.Op{op}) }()
 		select {
 		case <-done:
-			return d.result(ctx, op)
+			return result(ctx, op)
 		case <-ctx.Done():
-			return d.ended(op.Verb, ctx.Err())
+			return ended(op.Verb, ctx.Err())
 		}
 	}
 	certainlyNot, err := l.group.Do(ctx, op)
@@ -63,23 +61,31 @@ func (d *driver) do(ctx context.Context, op *memcached.Op) error {
 	case certainlyNot:
 		return err
 	case err != nil:
-		return d.ended(op.Verb, err)
+		return ended(op.Verb, err)
 	}
-	return d.result(ctx, op)
+	return result(ctx, op)
 }
 
 // itemHead is what memcached needs for an item besides key and value.
 const itemHead = 64
 
+// tooLarge is the error of a value that the server does not take.
+func (l *line) tooLarge(op *memcached.Op) error {
+	if n := l.MaxItem(); n > 0 && size(op)+itemHead > n {
+		return fault.Markf(kv.ErrTooLarge, "value of %d bytes with its envelope, the server takes items of %d", len(op.Value), n)
+	}
+	return nil
+}
+
 // result gives op's error its kind.
-func (d *driver) result(ctx context.Context, op *memcached.Op) error {
+func result(ctx context.Context, op *memcached.Op) error {
 	switch {
 	case op.Err == nil:
 		return nil
 	case !errors.Is(op.Err, memcached.ErrLost):
 		return op.Err
-	case stream.Ended(ctx) != nil:
-		return d.ended(op.Verb, stream.Ended(ctx))
+	case conn.Ended(ctx) != nil:
+		return ended(op.Verb, conn.Ended(ctx))
 	case op.Verb == memcached.Get:
 		return fault.Mark(kv.ErrUnavailable, op.Err)
 	}
@@ -87,7 +93,7 @@ func (d *driver) result(ctx context.Context, op *memcached.Op) error {
 }
 
 // ended is the error of a call whose context ended on its way.
-func (d *driver) ended(verb memcached.Verb, err error) error {
+func ended(verb memcached.Verb, err error) error {
 	if verb == memcached.Get {
 		return err
 	}

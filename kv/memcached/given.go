@@ -85,11 +85,11 @@ func (g given) write(op *memcached.Op) {
 
 // errorOf gives an error of the client its kind, as memcached.Op has them.
 func errorOf(err error) error {
-	var dial *memcache.ConnectTimeoutError
+	_, undialed := errors.AsType[*memcache.ConnectTimeoutError](err)
 	switch {
 	case errors.Is(err, memcache.ErrCacheMiss):
 		return nil
-	case errors.Is(err, memcache.ErrNoServers), errors.As(err, &dial), strings.Contains(err.Error(), "dial "):
+	case undialed, errors.Is(err, memcache.ErrNoServers), strings.Contains(err.Error(), "dial "):
 		return fault.Mark(fault.Unavailable, err)
 	case strings.Contains(err.Error(), "object too large"):
 		return fault.Mark(fault.TooLarge, err)

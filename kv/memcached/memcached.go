@@ -59,8 +59,7 @@ func WithoutSharing() Option {
 
 func open(c config, opts []Option) kv.Option {
 	return kv.WithDriver("memcached", func(context.Context) (kv.Driver, error) {
-		c := c // one option may open several stores, also at once
-		c, err := conn.Apply(c, opts)
+		c, err := conn.Apply(c, opts) // a copy: one option may open several stores, also at once
 		if err != nil {
 			return nil, err
 		}

@@ -305,7 +305,7 @@ func TestItemsOfTheServer(t *testing.T) {
 	}
 }
 
-// Batches go in trips of at most so many.
+// Batches go in trips of at most so many, and about so many bytes.
 func TestTripsOfBatches(t *testing.T) {
 	for n, want := range map[int]string{0: "[]", 1: "[1]", perTrip - 1: "[255]", perTrip: "[256]", perTrip + 1: "[256 1]", 2*perTrip + 1: "[256 256 1]"} {
 		d, s := onDouble(t)
@@ -326,6 +326,17 @@ func TestTripsOfBatches(t *testing.T) {
 		s.trips = nil
 		if got, err := d.GetMany(t.Context(), keys); len(got) != n || err != nil || fmt.Sprint(s.trips) != want {
 			t.Errorf("%d reads bring %d items in %v, %v, want %s", n, len(got), s.trips, err, want)
+		}
+	}
+	const half = bytesPerTrip/2 - len("k") - sealedHead
+	for want, sizes := range map[string][]int{"[2]": {half, half}, "[1 1]": {half, half + 1}, "[1 2]": {3 * half, half, half}, "[3]": {half, half/2 - len("k") - sealedHead, half / 2}} {
+		d, s := onDouble(t)
+		var writes []kv.Write
+		for i, n := range sizes {
+			writes = append(writes, kv.Write{Key: fmt.Sprint(i), Value: make([]byte, n)})
+		}
+		if err := errors.Join(d.PutMany(t.Context(), writes)...); err != nil || fmt.Sprint(s.trips) != want {
+			t.Errorf("writes of %d bytes in %v, %v, want %s", sizes, s.trips, err, want)
 		}
 	}
 	d, s := onDouble(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/memcached"
 	"github.com/micro/go-platform/kv"
 )
@@ -24,15 +25,10 @@ func (d *driver) look(ctx context.Context, key string) (*found, error) {
 			return unseal(key, op), nil
 		}
 		// A connection that had died unnoticed says nothing about the server.
-		if try > 0 || ctx.Err() != nil || !errors.Is(err, memcached.ErrLost) || isTimeout(err) {
+		if try > 0 || ctx.Err() != nil || !errors.Is(err, memcached.ErrLost) || conn.TimedOut(err) {
 			return nil, err
 		}
 	}
-}
-
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
 }
 
 func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/memcached"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
@@ -59,7 +60,7 @@ func (d *driver) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
 // notApplied is the error of a read that a write had to begin with: nothing
 // was written.
 func notApplied(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if conn.IsContext(err) {
 		return err
 	}
 	return fault.Mark(kv.ErrUnavailable, err)
@@ -103,10 +104,4 @@ func (d *driver) Delete(ctx context.Context, key string, rev kv.Revision) error 
 	return nil
 }
 
-func newRevision() kv.Revision {
-	for {
-		if r := rand.Uint64(); r != 0 {
-			return kv.Revision(r)
-		}
-	}
-}
+func newRevision() kv.Revision { return kv.Revision(max(rand.Uint64(), 1)) }

@@ -6,6 +6,7 @@
 package memcached
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -31,7 +32,6 @@ type Config struct {
 	TLS         *tls.Config   // also with a plain address; nil: the scheme decides
 	DialTimeout time.Duration // 0: 2 s
 	Timeout     time.Duration // of one round trip; 0: 3 s
-	MaxOpen     int           // connections to a server; 0: 10 for each processor, at least 16
 }
 
 // Client is a set of servers. It has no goroutines.
@@ -42,26 +42,12 @@ type Client struct {
 
 // Open builds the client that c describes. It connects to nothing.
 func Open(c Config) (*Client, error) {
-	if c.DialTimeout == 0 {
-		c.DialTimeout = 2 * time.Second
-	}
-	if c.Timeout == 0 {
-		c.Timeout = 3 * time.Second
-	}
-	if c.MaxOpen == 0 {
-		c.MaxOpen = max(16, 10*runtime.GOMAXPROCS(0))
-	}
-	scheme, rest, isURL := strings.Cut(c.Address, "://")
-	if !isURL {
-		scheme, rest = "", c.Address
-	} else {
-		scheme += "://"
-	}
+	c.DialTimeout = cmp.Or(c.DialTimeout, 2*time.Second)
 	client := &Client{}
 	seen := map[string]bool{}
 	var names []string
-	for _, host := range strings.Split(rest, ",") {
-		a, err := conn.Parse(scheme+strings.TrimSpace(host), conn.Scheme{Name: "memcached", Port: 11211}, conn.Scheme{Name: "memcacheds", Port: 11211})
+	for host := range conn.Hosts(c.Address) {
+		a, err := conn.Parse(host, conn.Scheme{Name: "memcached", Port: 11211}, conn.Scheme{Name: "memcacheds", Port: 11211})
 		switch {
 		case err != nil:
 			return nil, fault.Mark(fault.Invalid, err)
@@ -72,7 +58,7 @@ func Open(c Config) (*Client, error) {
 		}
 		seen[a.HostPort()] = true
 		s := &Server{addr: a.HostPort(), config: c}
-		s.pool.Dial, s.pool.Timeout, s.pool.MaxOpen = s.dial, c.Timeout, c.MaxOpen
+		s.pool.Dial, s.pool.Timeout, s.pool.MaxOpen = s.dial, cmp.Or(c.Timeout, 3*time.Second), max(16, 10*runtime.GOMAXPROCS(0))
 		if a.Scheme == "memcacheds" && s.config.TLS == nil {
 			s.config.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 		}
@@ -107,9 +93,6 @@ type Server struct {
 	pool    stream.Pool
 	maxItem atomic.Int64 // the server's limit, once known
 }
-
-// Addr returns host:port.
-func (s *Server) Addr() string { return s.addr }
 
 // MaxItem returns how large an item may be on this server, with its key and
 // about 60 bytes of its own; 0 if no connection was made yet.

@@ -5,7 +5,6 @@ import (
 	"crypto/md5"
 	"encoding/binary"
 	"slices"
-	"sort"
 	"strconv"
 )
 
@@ -39,9 +38,6 @@ func newRing(servers []string) ring {
 func (r ring) pick(key string) int {
 	sum := md5.Sum([]byte(key))
 	at := binary.LittleEndian.Uint32(sum[:])
-	i := sort.Search(len(r), func(i int) bool { return r[i].at >= at })
-	if i == len(r) {
-		i = 0
-	}
-	return r[i].server
+	i, _ := slices.BinarySearchFunc(r, at, func(p point, at uint32) int { return cmp.Compare(p.at, at) })
+	return r[i%len(r)].server // behind the last point comes the first
 }

@@ -210,22 +210,6 @@ func TestTripsEndWithTheirContext(t *testing.T) {
 	}
 }
 
-// A context that ended before the network noticed has its own error.
-func TestEnded(t *testing.T) {
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
-	late := deadline{t.Context(), time.Now()}
-	early := deadline{t.Context(), time.Now().Add(time.Hour)}
-	for _, c := range []struct {
-		ctx  context.Context
-		want error
-	}{{t.Context(), nil}, {over, context.Canceled}, {late, context.DeadlineExceeded}, {early, nil}} {
-		if got := Ended(c.ctx); got != c.want {
-			t.Errorf("%v, want %v", got, c.want)
-		}
-	}
-}
-
 // deadline has a deadline of which nobody is notified.
 type deadline struct {
 	context.Context

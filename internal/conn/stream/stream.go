@@ -156,18 +156,6 @@ func (p *Pool) Trip(ctx context.Context, size int, write func(c *Conn), read fun
 	return nil
 }
 
-// Ended returns ctx's error, also if its deadline has passed a moment before ctx
-// has noticed: the network's timers may be faster.
-func Ended(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if d, ok := ctx.Deadline(); ok && !time.Now().Before(d) {
-		return context.DeadlineExceeded
-	}
-	return nil
-}
-
 // Drop closes the idle connections: they may lead to a server that is no longer
 // the right one.
 func (p *Pool) Drop() {
