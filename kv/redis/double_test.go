@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/micro/go-platform/internal/conn/redis"
@@ -23,7 +24,11 @@ type double struct {
 	items map[string]string
 	sent  []string                      // the words of commands, in one
 	fail  func(cmd goredis.Cmder) error // what is answered in place of it; nil: nothing is
+	trips []trip                        // of pipelines
 }
+
+// trip is when a pipeline was sent, and until when it may take.
+type trip struct{ began, until time.Time }
 
 func (s *double) one(cmd goredis.Cmder) {
 	s.mu.Lock()
@@ -73,7 +78,11 @@ func (s *double) ProcessHook(goredis.ProcessHook) goredis.ProcessHook {
 }
 
 func (s *double) ProcessPipelineHook(goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
-	return func(_ context.Context, cmds []goredis.Cmder) error {
+	return func(ctx context.Context, cmds []goredis.Cmder) error {
+		until, _ := ctx.Deadline()
+		s.mu.Lock()
+		s.trips = append(s.trips, trip{time.Now(), until})
+		s.mu.Unlock()
 		for _, cmd := range cmds {
 			s.one(cmd)
 		}
@@ -244,6 +253,34 @@ func TestPartsThatFail(t *testing.T) {
 	}
 	if got, err := list(d, s); !strings.HasPrefix(got, "0") || err != nil {
 		t.Errorf("then %q is listed, %v", got, err)
+	}
+}
+
+// A batch may take longer than an answer: each of its trips has the client's timeout.
+func TestEachTripOfABatchHasItsTime(t *testing.T) {
+	for _, given := range []bool{false, true} {
+		d, s := onDouble(t, given)
+		var writes []kv.Write
+		var keys []string
+		for i := range 3 * perTrip {
+			keys = append(keys, fmt.Sprint(i))
+			writes = append(writes, kv.Write{Key: keys[i], Value: []byte("v")})
+		}
+		for what, call := range map[string]func() error{
+			"PutMany": func() error { return errors.Join(d.PutMany(t.Context(), writes)...) },
+			"GetMany": func() error { _, err := d.GetMany(t.Context(), keys); return err },
+		} {
+			s.trips = nil
+			err := call()
+			if err != nil || len(s.trips) != 3 {
+				t.Fatalf("%s: %d trips, %v", what, len(s.trips), err)
+			}
+			for i, trip := range s.trips[1:] {
+				if before := s.trips[i].began; trip.until.Before(before.Add(d.timeout)) {
+					t.Errorf("%s, a client given: %v: trip %d ends %v after the one before began, want %v and more", what, given, i+1, trip.until.Sub(before), d.timeout)
+				}
+			}
+		}
 	}
 }
 

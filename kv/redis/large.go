@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -23,11 +22,7 @@ const swapTries = 16
 // The server copies bytes and hashes nothing.
 func (d *driver) swap(ctx context.Context, o *op) error {
 	var written atomic.Bool
-	if !d.client.Owned() && ctx.Done() != nil { // it may be left behind
-		c := *o
-		c.value = bytes.Clone(o.value)
-		o = &c
-	}
+	o = d.own(ctx, o)
 	_, err := redis.Do(ctx, d.client, func(ctx context.Context) (struct{}, error) {
 		server, ok := d.client.UniversalClient.(*goredis.Client)
 		if d.cluster != nil {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
@@ -42,8 +43,8 @@ func (d *driver) List(ctx context.Context, prefix, after string) iter.Seq2[kv.It
 // wrongType reports whether nothing but lists, sets and so on of other
 // programs kept err from being nil.
 func wrongType(err error) bool {
-	var b *kv.BatchError
-	if !errors.As(err, &b) {
+	b, ok := errors.AsType[*kv.BatchError](err)
+	if !ok {
 		return false
 	}
 	for _, e := range b.Errors {
@@ -98,7 +99,7 @@ func (d *driver) keys(ctx context.Context, prefix, after string) ([]string, erro
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
-		if over := redis.Ended(ctx); over != nil {
+		if over := conn.Ended(ctx); over != nil {
 			return nil, over
 		}
 		return nil, redis.ReadError(err)

@@ -1,58 +1,43 @@
 package redis
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"iter"
+	"slices"
 
+	"github.com/micro/go-platform/internal/batch"
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
 )
 
-// many sends ops, a bounded number together, and returns when all are answered
-// or ctx ends. The second result says that ops may still be on their way.
-func (d *driver) many(ctx context.Context, ops []*op) (err error, left bool) {
-	_, err = redis.Do(ctx, d.client, func(inner context.Context) (struct{}, error) {
-		for chunk := range chunks(ops) {
-			if err := redis.Ended(ctx); err != nil {
-				for _, o := range chunk {
-					o.err = err // not sent
-				}
-				continue
+// many sends ops, a bounded number together, and returns when all are answered, or
+// ctx's error when that ends. The client's timeout is that of each trip.
+func (d *driver) many(ctx context.Context, ops []*op) error {
+	for chunk := range batch.Chunks(ops, perTrip, bytesPerTrip, (*op).size) {
+		if err := conn.Ended(ctx); err != nil {
+			for _, o := range chunk {
+				o.err = err // not sent
 			}
-			d.exchange(inner, chunk)
-			if over := redis.Ended(ctx); over != nil {
-				for _, o := range chunk {
-					if errors.Is(o.err, fault.UnknownOutcome) {
-						o.err = fault.Mark(kv.ErrUnknownOutcome, over)
-					}
-				}
-			}
+			continue
 		}
-		return struct{}{}, redis.Ended(ctx)
-	})
-	return err, err != nil && !d.client.Owned()
-}
-
-// chunks cuts ops into round trips.
-func chunks(ops []*op) iter.Seq[[]*op] {
-	return func(yield func([]*op) bool) {
-		from, size := 0, 0
-		for i, o := range ops {
-			if i > from && (i-from == perTrip || size+o.size() > bytesPerTrip) {
-				if !yield(ops[from:i]) {
-					return
-				}
-				from, size = i, 0
+		sent := slices.Clone(chunk)
+		_, left := redis.Do(ctx, d.client, func(ctx context.Context) (struct{}, error) {
+			d.exchange(ctx, sent)
+			return struct{}{}, nil
+		})
+		over := conn.Ended(ctx)
+		for i, o := range chunk {
+			switch {
+			case left != nil: // o is still on its way
+				chunk[i] = &op{key: o.key, err: fault.Mark(kv.ErrUnknownOutcome, left)}
+			case over != nil && errors.Is(o.err, fault.UnknownOutcome):
+				o.err = fault.Mark(kv.ErrUnknownOutcome, over)
 			}
-			size += o.size()
-		}
-		if from < len(ops) {
-			yield(ops[from:])
 		}
 	}
+	return conn.Ended(ctx)
 }
 
 func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item, error) {
@@ -60,45 +45,34 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 	for i, key := range keys {
 		ops[i] = &op{kind: opGet, key: key, life: true}
 	}
-	if err, _ := d.many(ctx, ops); err != nil {
+	if err := d.many(ctx, ops); err != nil {
 		return nil, err
 	}
 	items := make(map[string]kv.Item, len(keys))
-	var bad map[string]error
+	bad := map[string]error{}
 	for _, o := range ops {
 		switch {
 		case o.err == nil:
 			items[o.key] = o.item
 		case !errors.Is(o.err, fault.NotFound):
-			if bad == nil {
-				bad = map[string]error{}
-			}
 			bad[o.key] = o.err
 		}
 	}
-	if bad != nil {
+	if len(bad) > 0 {
 		return items, &kv.BatchError{Errors: bad}
 	}
 	return items, nil
 }
 
 func (d *driver) PutMany(ctx context.Context, writes []kv.Write) []error {
-	copied := !d.client.Owned() && ctx.Done() != nil // they may be left behind
 	ops := make([]*op, len(writes))
 	for i, w := range writes {
-		ops[i] = &op{kind: opSet, key: w.Key, value: w.Value, ttl: milliseconds(w.TTL)}
-		if copied {
-			ops[i].value = bytes.Clone(w.Value)
-		}
+		ops[i] = d.own(ctx, &op{kind: opSet, key: w.Key, value: w.Value, ttl: milliseconds(w.TTL)})
 	}
+	_ = d.many(ctx, ops) // each write has its error
 	errs := make([]error, len(ops))
-	err, left := d.many(ctx, ops)
-	for i := range ops {
-		if left {
-			errs[i] = fault.Mark(kv.ErrUnknownOutcome, err)
-		} else {
-			errs[i] = ops[i].err
-		}
+	for i, o := range ops {
+		errs[i] = o.err
 	}
 	return errs
 }

@@ -16,44 +16,6 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// Round trips have at most so many calls and about so many bytes: below each limit, at
-// it and above.
-func TestChunksOfCalls(t *testing.T) {
-	calls := func(n int) []*op {
-		all := make([]*op, n)
-		for i := range all {
-			all[i] = &op{key: "k"}
-		}
-		return all
-	}
-	sizes := func(sizes ...int) (all []*op) {
-		for _, n := range sizes {
-			all = append(all, &op{key: "k", value: make([]byte, n-1)})
-		}
-		return all
-	}
-	const half = bytesPerTrip / 2
-	for name, c := range map[string]struct {
-		ops  []*op
-		want string
-	}{
-		"none": {nil, "[]"}, "one": {calls(1), "[1]"}, "one less": {calls(perTrip - 1), "[127]"}, "as many": {calls(perTrip), "[128]"}, "one more": {calls(perTrip + 1), "[128 1]"}, "twice": {calls(2*perTrip + 1), "[128 128 1]"},
-		"a byte less": {sizes(half, half-1, 1), "[3]"}, "as many bytes": {sizes(half, half), "[2]"}, "a byte more": {sizes(half, half+1), "[1 1]"},
-		"large ones": {sizes(3*half, 3*half, 1), "[1 1 1]"}, "after a large one": {sizes(3*half, 1, 1), "[1 2]"}, "each begins again": {sizes(half, half, half, half), "[2 2]"},
-	} {
-		lengths := []int{}
-		for chunk := range chunks(c.ops) {
-			lengths = append(lengths, len(chunk))
-		}
-		if got := fmt.Sprint(lengths); got != c.want {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
-		}
-	}
-	for range chunks(calls(perTrip * 3)) {
-		break // and no panic
-	}
-}
-
 func TestKeysThatAreTold(t *testing.T) {
 	for _, c := range []struct {
 		more []string

@@ -25,31 +25,30 @@ if #cur >= ` + strconv.Itoa(large) + ` then return -1 end
 if string.sub(redis.sha1hex(cur), 1, 16) ~= ARGV[1] then return 0 end
 `
 
-var (
-	putScript = newScript(ifMatch + `
+// set writes ARGV[2], for ARGV[3] milliseconds if that is not 0.
+const set = `
 if ARGV[3] ~= '0' then
 	redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 else
 	redis.call('SET', KEYS[1], ARGV[2])
 end
 return 1
-`)
+`
+
+var (
+	putScript    = newScript(ifMatch + set)
 	deleteScript = newScript(ifMatch + `
 redis.call('DEL', KEYS[1])
 return 1
 `)
-	// sameScript writes if the value is ARGV[1].
+	// sameScript writes, or deletes without an ARGV[2], if the value is ARGV[1].
 	sameScript = newScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if not ARGV[2] then
 	redis.call('DEL', KEYS[1])
-elseif ARGV[3] ~= '0' then
-	redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-else
-	redis.call('SET', KEYS[1], ARGV[2])
+	return 1
 end
-return 1
-`)
+` + set)
 	// The sum is read, not taken from INCRBY's answer: that would go through a
 	// float and lose digits.
 	addScript = newScript(`

@@ -2,11 +2,11 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
@@ -112,10 +112,6 @@ func (t *tracker) open(ctx context.Context) error {
 }
 
 func (t *tracker) close() {
-	if t.sub == nil {
-		t.client.Close()
-		return
-	}
 	t.fail(nil)
 	t.sub.Close()
 	<-t.ended
@@ -131,8 +127,7 @@ func (t *tracker) receive(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			var timeout interface{ Timeout() bool }
-			if !asked && errors.As(err, &timeout) && timeout.Timeout() {
+			if !asked && conn.TimedOut(err) {
 				err = t.sub.Ping(ctx)
 				if err == nil {
 					asked = true
@@ -157,11 +152,9 @@ func (t *tracker) HandlePushNotification(ctx context.Context, _ push.Notificatio
 		return nil
 	}
 	for _, k := range keys {
-		key, ok := k.(string)
-		if !ok || !strings.HasPrefix(key, t.prefix) || !valid(key) {
-			continue
+		if key, ok := k.(string); ok && strings.HasPrefix(key, t.prefix) && valid(key) {
+			t.changed(ctx, key)
 		}
-		t.changed(ctx, key)
 	}
 	return nil
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/internal/batch"
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
@@ -49,17 +51,12 @@ func (d *driver) do(ctx context.Context, o *op) error {
 // lone makes a call on its caller's goroutine, and returns promptly when ctx
 // ends.
 func (d *driver) lone(ctx context.Context, o *op) {
-	sent := o
-	if !d.client.Owned() && ctx.Done() != nil { // it may be left behind
-		c := *o
-		c.value = bytes.Clone(o.value)
-		sent = &c
-	}
+	sent := d.own(ctx, o)
 	_, err := redis.Do(ctx, d.client, func(ctx context.Context) (struct{}, error) {
 		d.exchange(ctx, []*op{sent})
 		return struct{}{}, sent.err
 	})
-	switch over := redis.Ended(ctx); {
+	switch over := conn.Ended(ctx); {
 	case err == nil || over == nil || !errors.Is(err, over):
 		*o = *sent
 	case o.writes():
@@ -67,6 +64,17 @@ func (d *driver) lone(ctx context.Context, o *op) {
 	default:
 		o.err = over
 	}
+}
+
+// own returns o, or if it may be left behind when ctx ends, a copy that nobody else
+// changes.
+func (d *driver) own(ctx context.Context, o *op) *op {
+	if d.client.Owned() || ctx.Done() == nil {
+		return o
+	}
+	c := *o
+	c.value = bytes.Clone(o.value)
+	return &c
 }
 
 // newNode makes the stream of pipelines to one server.
@@ -119,7 +127,7 @@ func (d *driver) owner(ctx context.Context, key string) (*goredis.Client, error)
 		d.known.Store(err == nil)
 	}
 	if err != nil {
-		if over := redis.Ended(ctx); over != nil {
+		if over := conn.Ended(ctx); over != nil {
 			return nil, over
 		}
 		return nil, fault.Mark(kv.ErrUnavailable, err)
@@ -156,7 +164,7 @@ func (d *driver) exchange(ctx context.Context, ops []*op) {
 		case goredis.HasErrorPrefix(o.err, "NOSCRIPT"):
 			o.whole = true
 			again = append(again, o)
-		case !o.writes() && lost(o.err) && redis.Ended(ctx) == nil:
+		case !o.writes() && lost(o.err) && conn.Ended(ctx) == nil:
 			again = append(again, o)
 		}
 	}
@@ -176,31 +184,21 @@ func (d *driver) exchange(ctx context.Context, ops []*op) {
 // lost reports whether a connection broke before the answer came, not for want
 // of time.
 func lost(err error) bool {
-	var timeout interface{ Timeout() bool }
-	return redis.Answer(err) == "" && !errors.Is(err, fault.NotFound) &&
-		!(errors.As(err, &timeout) && timeout.Timeout())
+	return redis.Answer(err) == "" && !errors.Is(err, fault.NotFound) && !conn.TimedOut(err)
 }
 
 // send makes one round trip.
 func (d *driver) send(ctx context.Context, ops []*op) {
-	if len(ops) == 1 {
-		cmds := ops[0].commands(ctx)
-		if len(cmds) == 1 {
-			_ = d.client.Process(ctx, cmds[0])
-			ops[0].answer()
-			return
-		}
-		d.pipeline(ctx, ops, cmds)
+	cmds := ops[0].commands(ctx)
+	if len(ops) == 1 && len(cmds) == 1 {
+		_ = d.client.Process(ctx, cmds[0])
+		ops[0].answer()
 		return
 	}
-	cmds := make([]goredis.Cmder, 0, len(ops))
-	for _, o := range ops {
+	cmds = slices.Grow(cmds, len(ops)-1)
+	for _, o := range ops[1:] {
 		cmds = append(cmds, o.commands(ctx)...)
 	}
-	d.pipeline(ctx, ops, cmds)
-}
-
-func (d *driver) pipeline(ctx context.Context, ops []*op, cmds []goredis.Cmder) {
 	p := d.client.Pipeline()
 	for _, c := range cmds {
 		_ = p.Process(ctx, c)

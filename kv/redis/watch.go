@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn/redis"
@@ -120,9 +119,7 @@ func (d *driver) identity(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	_, rest, _ := strings.Cut(info, "run_id:")
-	id, _, _ := strings.Cut(rest, "\r\n")
-	return id
+	return redis.Field(info, "run_id")
 }
 
 // cause prefers why the session ended over what that made of a read.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/batch"
+	"github.com/micro/go-platform/internal/conn"
 	redisconn "github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/internal/fault"
 	dsync "github.com/micro/go-platform/sync"
@@ -64,7 +65,7 @@ func (n *node) alone(ctx context.Context, r *request) {
 		sent.reply, sent.err = cmd.Result()
 		return struct{}{}, sent.err
 	})
-	if over := redisconn.Ended(ctx); err != nil && over != nil && errors.Is(err, over) {
+	if over := conn.Ended(ctx); err != nil && over != nil && errors.Is(err, over) {
 		r.err = over
 		return
 	}
@@ -130,7 +131,7 @@ func (n *node) run(ctx context.Context, s *script, key any, nonce string, ttl an
 			reply, err = n.do(ctx, append([]any{"EVAL", s.source}, args[2:]...))
 		}
 		err = redisconn.WriteError(err)
-		if err == nil || repeated || redisconn.Ended(ctx) != nil || !errors.Is(err, fault.UnknownOutcome) {
+		if err == nil || repeated || conn.Ended(ctx) != nil || !errors.Is(err, fault.UnknownOutcome) {
 			return reply, repeated, err
 		}
 		repeated = true
@@ -221,7 +222,7 @@ func (n *node) holder(ctx context.Context, key string) (dsync.Candidate, time.Du
 	reply, _, err := n.run(ctx, whoHolds, key, "", 0)
 	if err != nil {
 		if errors.Is(err, fault.UnknownOutcome) { // it reads
-			err = redisconn.Ended(ctx)
+			err = conn.Ended(ctx)
 			if err == nil {
 				err = fault.Markf(fault.Unavailable, "no answer")
 			}

@@ -33,11 +33,10 @@ func TestAddressesThatAreRefused(t *testing.T) {
 		{Config{Address: "redis://h/?x=y"}, "has parameters"},
 		{Config{Address: "redis+sentinel://h/m"}, ""},
 		{Config{Address: "redis+sentinel://h"}, "name of the primary"},
-		{Config{Address: "redis+sentinel://h", Master: "m"}, ""},
 		{Config{Address: "redis+cluster://h/0"}, ""},
 		{Config{Address: "redis+cluster://h/1"}, "only database 0"},
 		{Config{Address: "a,b", DB: 1}, "only database 0"},
-		{Config{Address: "a,b", DB: 1, Master: "m"}, ""},
+		{Config{Address: "redis+sentinel://a,b/m", DB: 1}, ""},
 		{Config{Address: "a, b"}, ""},
 		{Config{Address: "a,,b"}, "empty"},
 		{Config{Address: "http://h"}, "scheme"},
@@ -62,8 +61,8 @@ func TestOptionsOverTheAddress(t *testing.T) {
 	if o.Username != "me" || o.Password != "mine" || o.DB != 3 || o.PoolSize != 4 || o.ReadTimeout != 1200*time.Millisecond || o.DialTimeout != time.Minute {
 		t.Errorf("%+v", o)
 	}
-	o, err = Config{Address: "redis+sentinel://h/theirs", Master: "mine", Cluster: true}.options()
-	if err != nil || o.MasterName != "mine" || o.IsClusterMode || o.DialTimeout != 2*time.Second || o.ReadTimeout != 3200*time.Millisecond {
+	o, err = Config{Address: "redis+sentinel://a,b/theirs"}.options()
+	if err != nil || o.MasterName != "theirs" || o.IsClusterMode || o.DialTimeout != 2*time.Second || o.ReadTimeout != 3200*time.Millisecond {
 		t.Errorf("%+v, %v", o, err)
 	}
 }
@@ -121,11 +120,11 @@ func TestAnswers(t *testing.T) {
 func TestFieldsOfInfo(t *testing.T) {
 	const info = "# Memory\r\nused_maxmemory:1\r\nmaxmemory:5\r\nmaxmemory_policy:allkeys-lru\r\nempty:\r\nlast:x"
 	for name, want := range map[string]string{"maxmemory": "5", "maxmemory_policy": "allkeys-lru", "empty": "", "last": "x", "none": "", "axmemory": ""} {
-		if got := field(info, name); got != want {
+		if got := Field(info, name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	if got := field("first:1\r\n", "first"); got != "1" {
+	if got := Field("first:1\r\n", "first"); got != "1" {
 		t.Errorf("first is %q", got)
 	}
 }

@@ -51,9 +51,9 @@ func secure(ctx context.Context, nc net.Conn, t *tls.Config, addr string, timeou
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := c.HandshakeContext(ctx)
-	var record tls.RecordHeaderError
+	_, plain := errors.AsType[tls.RecordHeaderError](err)
 	switch {
-	case errors.As(err, &record), errors.Is(err, context.DeadlineExceeded):
+	case plain, errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("no TLS handshake with the server: does the port expect TLS? %w", err)
 	case err != nil:
 		return nil, fmt.Errorf("TLS handshake: %w", err)
@@ -66,8 +66,7 @@ func secure(ctx context.Context, nc net.Conn, t *tls.Config, addr string, timeou
 func named(name string) func(context.Context, *redis.Conn) error {
 	return func(ctx context.Context, cn *redis.Conn) error {
 		err := cn.ClientSetName(ctx, name).Err()
-		var answer redis.Error
-		if errors.As(err, &answer) {
+		if _, refused := errors.AsType[redis.Error](err); refused {
 			return nil
 		}
 		return err

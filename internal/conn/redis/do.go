@@ -1,10 +1,12 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -52,26 +54,10 @@ func ended(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	var answer redis.Error
-	if errors.As(err, &answer) {
+	if _, answered := errors.AsType[redis.Error](err); answered {
 		return err
 	}
-	if over := Ended(ctx); over != nil {
-		return over
-	}
-	return err
-}
-
-// Ended returns ctx's error, also if its deadline has passed a moment before ctx
-// has noticed: the network's timers may be faster.
-func Ended(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if d, ok := ctx.Deadline(); ok && !time.Now().Before(d) {
-		return context.DeadlineExceeded
-	}
-	return nil
+	return cmp.Or(conn.Ended(ctx), err)
 }
 
 // leave runs f on a goroutine, which it leaves when ctx ends.

@@ -1,11 +1,12 @@
 package redis
 
 import (
-	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/redis/go-redis/v9"
 )
@@ -31,8 +32,8 @@ var refusals = []string{"NOAUTH", "WRONGPASS", "NOPERM", "ERR invalid password",
 // Redis 6 says first where that stopped: "ERR Error running script (call to
 // f_…): @user_script:8: @user_script: 8: -READONLY You can't …".
 func Answer(err error) string {
-	var answer redis.Error
-	if err == nil || errors.Is(err, redis.Nil) || !errors.As(err, &answer) {
+	answer, ok := errors.AsType[redis.Error](err)
+	if !ok || errors.Is(err, redis.Nil) {
 		return ""
 	}
 	text := answer.Error()
@@ -41,11 +42,9 @@ func Answer(err error) string {
 			return text[i+3:]
 		}
 		// Redis refuses a command by itself: "…: @user_script: 8: OOM command not allowed …".
-		for _, list := range [][]string{temporary, refusals, {"WRONGTYPE"}} {
-			for _, word := range list {
-				if i := strings.Index(text, ": "+word); i >= 0 {
-					return text[i+2:]
-				}
+		for _, word := range slices.Concat(temporary, refusals, []string{"WRONGTYPE"}) {
+			if i := strings.Index(text, ": "+word); i >= 0 {
+				return text[i+2:]
 			}
 		}
 	}
@@ -53,12 +52,7 @@ func Answer(err error) string {
 }
 
 func startsWith(text string, list []string) bool {
-	for _, word := range list {
-		if strings.HasPrefix(text, word) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(list, func(word string) bool { return strings.HasPrefix(text, word) })
 }
 
 func kind(err error, write bool) error {
@@ -76,16 +70,16 @@ func kind(err error, write bool) error {
 		}
 		return fault.Mark(fault.Invalid, err)
 	}
-	var op *net.OpError
+	op, _ := errors.AsType[*net.OpError](err)
 	switch {
 	case errors.Is(err, redis.ErrClosed): // under who still uses it
 		return fault.Markf(fault.Unavailable, "the connection to Redis was closed: %w", err)
-	case errors.As(err, &op) && op.Op == "dial",
+	case op != nil && op.Op == "dial",
 		errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return fault.Mark(fault.Unavailable, err)
 	case write:
 		return fault.Mark(fault.UnknownOutcome, err)
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case conn.IsContext(err):
 		return err
 	}
 	return fault.Mark(fault.Unavailable, err)

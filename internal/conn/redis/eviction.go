@@ -17,19 +17,16 @@ func (c *Client) Eviction(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	limit, policy := field(info, "maxmemory"), field(info, "maxmemory_policy")
+	limit, policy := Field(info, "maxmemory"), Field(info, "maxmemory_policy")
 	if limit == "" || limit == "0" || policy == "noeviction" {
 		return ""
 	}
 	return policy
 }
 
-// field returns a value of INFO.
-func field(info, name string) string {
-	_, rest, ok := strings.Cut("\r\n"+info, "\r\n"+name+":")
-	if !ok {
-		return ""
-	}
+// Field returns a value of INFO, "" if it is not there.
+func Field(info, name string) string {
+	_, rest, _ := strings.Cut("\r\n"+info, "\r\n"+name+":")
 	value, _, _ := strings.Cut(rest, "\r\n")
 	return value
 }

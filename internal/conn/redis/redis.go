@@ -5,6 +5,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -35,8 +36,6 @@ type Config struct {
 
 	Username, Password string      // override those of a URL
 	DB                 int         // overrides that of a URL if not 0
-	Master             string      // name of the primary; makes Address one of sentinels
-	Cluster            bool        // Address is of a cluster
 	TLS                *tls.Config // also with a plain address; nil: the scheme decides
 
 	DialTimeout time.Duration // of one connection; 0: 2 s
@@ -150,12 +149,7 @@ func (c *Client) Waiting() *Client {
 const maxWaiting = 1 << 12
 
 // timeout bounds one answer.
-func (c Config) timeout() time.Duration {
-	if c.Timeout == 0 {
-		return 3 * time.Second
-	}
-	return c.Timeout
-}
+func (c Config) timeout() time.Duration { return cmp.Or(c.Timeout, 3*time.Second) }
 
 // spare is what the client waits longer for than a call does, so that the
 // call's own deadline is always the one that counts.
@@ -164,9 +158,8 @@ const spare = 200 * time.Millisecond
 // options reads the address and puts the rest over it.
 func (c Config) options() (*redis.UniversalOptions, error) {
 	o := &redis.UniversalOptions{
-		Username: c.Username, Password: c.Password, DB: c.DB, MasterName: c.Master, TLSConfig: c.TLS,
-		IsClusterMode: c.Cluster, PoolSize: c.PoolSize,
-		DialTimeout: c.DialTimeout, ReadTimeout: c.timeout() + spare, WriteTimeout: c.timeout() + spare,
+		Username: c.Username, Password: c.Password, DB: c.DB, TLSConfig: c.TLS, PoolSize: c.PoolSize,
+		DialTimeout: cmp.Or(c.DialTimeout, 2*time.Second), ReadTimeout: c.timeout() + spare, WriteTimeout: c.timeout() + spare,
 
 		// A command that is sent twice may be done twice; only who sends it
 		// knows whether that does harm. A dial that failed is an answer.
@@ -181,29 +174,11 @@ func (c Config) options() (*redis.UniversalOptions, error) {
 		// command was not done.
 		MaxRedirects: 5,
 	}
-	if o.DialTimeout == 0 {
-		o.DialTimeout = 2 * time.Second
-	}
 	if c.PoolSize < 0 || c.DB < 0 || c.Timeout < 0 || c.DialTimeout < 0 {
 		return nil, errors.New("negative pool size, database or timeout")
 	}
-	// Several hosts share scheme, user and path: "redis://u:p@a,b/0" is cut
-	// into addresses of one host each.
-	scheme, rest, isURL := strings.Cut(c.Address, "://")
-	user, path := "", ""
-	if !isURL {
-		scheme, rest = "", c.Address
-	} else {
-		scheme += "://"
-		if i := strings.IndexAny(rest, "/?"); i >= 0 {
-			rest, path = rest[:i], rest[i:]
-		}
-		if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-			user, rest = rest[:i+1], rest[i+1:]
-		}
-	}
-	for _, host := range strings.Split(rest, ",") {
-		a, err := conn.Parse(scheme+user+strings.TrimSpace(host)+path, schemes...)
+	for host := range conn.Hosts(c.Address) {
+		a, err := conn.Parse(host, schemes...)
 		if err != nil {
 			return nil, err
 		}
@@ -212,12 +187,7 @@ func (c Config) options() (*redis.UniversalOptions, error) {
 			return nil, fmt.Errorf("address %q: %w", conn.Redact(c.Address), err)
 		}
 		o.Addrs = append(o.Addrs, a.HostPort())
-		if o.Username == "" {
-			o.Username = a.User
-		}
-		if o.Password == "" {
-			o.Password = a.Password
-		}
+		o.Username, o.Password = cmp.Or(o.Username, a.User), cmp.Or(o.Password, a.Password)
 		if len(a.Query) > 0 {
 			return nil, fmt.Errorf("address %q has parameters, want none", conn.Redact(c.Address))
 		}
@@ -239,10 +209,8 @@ func (c Config) options() (*redis.UniversalOptions, error) {
 func place(o *redis.UniversalOptions, a conn.Address) error {
 	switch {
 	case strings.HasSuffix(a.Scheme, "+sentinel"):
-		if o.MasterName == "" {
-			o.MasterName = a.Path
-		}
-		if o.MasterName == "" {
+		o.MasterName = a.Path
+		if a.Path == "" {
 			return errors.New("sentinels need the name of the primary, as in redis+sentinel://host/mymaster")
 		}
 		return nil
