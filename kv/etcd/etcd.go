@@ -1,13 +1,16 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	engine "github.com/micro/go-platform/engine/etcd"
+	"github.com/micro/go-platform/internal/batch"
 	"github.com/micro/go-platform/internal/conn/etcd"
 	"github.com/micro/go-platform/kv"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -88,11 +91,10 @@ func (d *driver) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
 			return 0, err
 		}
 		rev, err := d.apply(ctx, w.Key, w.IfAbsent, w.IfRevision, clientv3.OpPut(w.Key, string(w.Value), clientv3.WithLease(lease)))
-		if lease != 0 && errors.Is(err, rpctypes.ErrLeaseNotFound) && try < 3 {
-			d.leases.forget(lease)
-			continue
+		if !errors.Is(err, rpctypes.ErrLeaseNotFound) || try == 3 {
+			return rev, writeError(err)
 		}
-		return rev, writeError(err)
+		d.leases.forget(lease)
 	}
 }
 
@@ -113,12 +115,10 @@ func (d *driver) apply(ctx context.Context, key string, absent bool, rev kv.Revi
 		if err != nil {
 			return 0, err
 		}
-		switch {
-		case r.Put() != nil:
+		if r.Put() != nil {
 			return kv.Revision(r.Put().Header.Revision), nil
-		default:
-			return kv.Revision(r.Del().Header.Revision), nil
 		}
+		return kv.Revision(r.Del().Header.Revision), nil
 	}
 	for {
 		r, err := d.Txn(ctx).If(cmps...).Then(op).Else(clientv3.OpGet(key)).Commit()
@@ -129,20 +129,17 @@ func (d *driver) apply(ctx context.Context, key string, absent bool, rev kv.Revi
 			return kv.Revision(r.Header.Revision), nil
 		}
 		now := r.Responses[0].GetResponseRange().Kvs
-		if absent {
-			if len(now) == 0 {
-				continue // it has just gone
-			}
-			if _, alive := itemOf(now[0]); alive {
-				return 0, kv.ErrExists
-			}
-		} else {
-			if len(now) == 0 || now[0].ModRevision != int64(rev) || len(cmps) == 1 {
-				return 0, kv.ErrConflict
-			}
-			if _, alive := itemOf(now[0]); !alive {
-				return 0, kv.ErrConflict
-			}
+		alive := false
+		if len(now) > 0 {
+			_, alive = itemOf(now[0])
+		}
+		switch {
+		case absent && alive:
+			return 0, kv.ErrExists
+		case absent && len(now) == 0:
+			continue // it has just gone
+		case !absent && (!alive || now[0].ModRevision != int64(rev) || len(cmps) == 1):
+			return 0, kv.ErrConflict
 		}
 		cmps = []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", now[0].ModRevision)}
 	}
@@ -192,19 +189,9 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 }
 
 func (d *driver) PutMany(ctx context.Context, writes []kv.Write) []error {
-	errs := make([]error, len(writes))
-	for start := 0; start < len(writes); {
-		end, size := start, 0
-		for end < len(writes) && end-start < perRequest && (end == start || size+len(writes[end].Value) < bytesRequest) {
-			size += len(writes[end].Value) + len(writes[end].Key)
-			end++
-		}
-		if err := d.putChunk(ctx, writes[start:end]); err != nil {
-			for i := start; i < end; i++ {
-				errs[i] = err
-			}
-		}
-		start = end
+	errs := make([]error, 0, len(writes))
+	for chunk := range batch.Chunks(writes, perRequest, bytesRequest, func(w kv.Write) int { return len(w.Key) + len(w.Value) }) {
+		errs = append(errs, slices.Repeat([]error{d.putChunk(ctx, chunk)}, len(chunk))...)
 	}
 	return errs
 }
@@ -212,24 +199,26 @@ func (d *driver) PutMany(ctx context.Context, writes []kv.Write) []error {
 func (d *driver) putChunk(ctx context.Context, writes []kv.Write) error {
 	for try := 0; ; try++ {
 		ops := make([]clientv3.Op, len(writes))
-		var lease clientv3.LeaseID
+		leases := map[time.Duration]clientv3.LeaseID{} // one for each TTL: a moment later a short one needs another
 		for i, w := range writes {
-			var err error
-			lease, err = d.leases.get(ctx, w.TTL)
-			if err != nil {
-				return err
+			lease, ok := leases[w.TTL]
+			if !ok {
+				var err error
+				lease, err = d.leases.get(ctx, w.TTL)
+				if err != nil {
+					return err
+				}
+				leases[w.TTL] = lease
 			}
 			ops[i] = clientv3.OpPut(w.Key, string(w.Value), clientv3.WithLease(lease))
 		}
 		_, err := d.Txn(ctx).Then(ops...).Commit()
-		if lease != 0 && errors.Is(err, rpctypes.ErrLeaseNotFound) && try < 3 {
-			d.leases.forget(lease)
-			continue
-		}
-		if err != nil {
+		if !errors.Is(err, rpctypes.ErrLeaseNotFound) || try == 3 {
 			return writeError(err)
 		}
-		return nil
+		for _, lease := range leases {
+			d.leases.forget(lease)
+		}
 	}
 }
 
@@ -246,15 +235,14 @@ func (d *driver) List(ctx context.Context, prefix, after string) iter.Seq2[kv.It
 
 const perPage = 256
 
+// valid reports whether package kv can name the key: other programs may have
+// others.
+func valid(key string) bool { return len(key) <= kv.MaxKey && utf8.ValidString(key) }
+
 // each calls f for the items until it returns false, and returns the revision
 // that they are of.
 func (d *driver) each(ctx context.Context, prefix, after string, f func(kv.Item) bool) (rev int64, err error) {
-	from, end := prefix, "\x00"
-	if prefix == "" {
-		from = "\x00"
-	} else {
-		end = clientv3.GetPrefixRangeEnd(prefix)
-	}
+	from, end := cmp.Or(prefix, "\x00"), clientv3.GetPrefixRangeEnd(prefix)
 	if after >= from {
 		from = after + "\x00"
 	}
@@ -275,7 +263,7 @@ func (d *driver) each(ctx context.Context, prefix, after string, f func(kv.Item)
 			rev = r.Header.Revision
 		}
 		for _, p := range r.Kvs {
-			if item, alive := itemOf(p); alive && len(item.Key) <= kv.MaxKey && utf8.ValidString(item.Key) && !f(item) {
+			if item, alive := itemOf(p); alive && valid(item.Key) && !f(item) {
 				return rev, nil
 			}
 		}

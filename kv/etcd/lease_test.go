@@ -60,3 +60,30 @@ func TestRevokedLeasesAreGrantedAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestABatchSharesOneLease: lives under two seconds end at their millisecond, and a
+// grant takes about as long. Those of one request still end together.
+func TestABatchSharesOneLease(t *testing.T) {
+	t.Parallel()
+	server := servertest.Etcd(t)
+	store, c := opener(etcd.Backend(server.Addr()))(t), client(t, server.Addr())
+	defer store.Close()
+	values := map[string][]byte{}
+	for i := range 50 {
+		values[fmt.Sprint("batch/", i)] = []byte("v")
+	}
+	if err := store.PutMany(t.Context(), values, kv.TTL(1900*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.Get(t.Context(), "batch/", clientv3.WithPrefix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leases := map[int64]bool{}
+	for _, p := range r.Kvs {
+		leases[p.Lease] = true
+	}
+	if len(r.Kvs) != len(values) || len(leases) != 1 {
+		t.Errorf("%d items of %d leases, want %d of one", len(r.Kvs), len(leases), len(values))
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-	"unicode/utf8"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
@@ -94,7 +93,7 @@ func unavailable(err error) error {
 
 func tell(e *clientv3.Event, sink kvdriver.Sink) {
 	key := string(e.Kv.Key)
-	if len(key) > kv.MaxKey || !utf8.ValidString(key) {
+	if !valid(key) {
 		return // another program's
 	}
 	if e.Type == clientv3.EventTypeDelete {

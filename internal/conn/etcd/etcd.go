@@ -165,7 +165,7 @@ func (c *Conn) Ping(ctx context.Context) error {
 	if errors.Is(err, fault.Denied) {
 		return fault.Markf(fault.Denied, "%s refuses: %w", c.address, cause(err))
 	}
-	return fault.Mark(fault.Unavailable, fmt.Errorf("%s: %w", c.address, cause(err)))
+	return fault.Markf(fault.Unavailable, "%s: %w", c.address, cause(err))
 }
 
 // cause drops the kind that Fault gave, for a sentence that names it once.
@@ -212,17 +212,8 @@ func (t target) endpoints() []string {
 
 func parse(addr string) (target, error) {
 	var t target
-	prefix, hosts, isURL := strings.Cut(addr, "://")
-	if isURL {
-		prefix += "://"
-		if at := strings.LastIndex(hosts, "@"); at >= 0 {
-			prefix, hosts = prefix+hosts[:at+1], hosts[at+1:]
-		}
-	} else {
-		prefix, hosts = "", addr
-	}
-	for host := range strings.SplitSeq(hosts, ",") {
-		a, err := conn.Parse(prefix+host, schemes...)
+	for host := range conn.Hosts(addr) {
+		a, err := conn.Parse(host, schemes...)
 		if err != nil {
 			return target{}, err
 		}

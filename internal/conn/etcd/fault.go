@@ -1,8 +1,8 @@
 package etcd
 
 import (
-	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/micro/go-platform/internal/conn"
@@ -17,7 +17,7 @@ import (
 // did is fault.UnknownOutcome. A read that its context ended keeps the plain
 // context error. Fault of nil is nil.
 func Fault(err error, write bool) error {
-	if err == nil || fault.KindOf(err) != nil && !isContext(err) {
+	if err == nil || fault.KindOf(err) != nil && !conn.IsContext(err) {
 		return err
 	}
 	switch {
@@ -35,7 +35,7 @@ func Fault(err error, write bool) error {
 		return fault.Mark(fault.Unavailable, err) // refused before it was proposed
 	}
 	unsent := neverSent(err)
-	if isContext(err) && (!write || unsent) {
+	if conn.IsContext(err) && (!write || unsent) {
 		return err
 	}
 	if write && !unsent {
@@ -57,25 +57,16 @@ func Fault(err error, write bool) error {
 // denied reports that the server refuses the user or lacks a right of its. Of a
 // watch that was refused the client has the words alone.
 func denied(err error) bool {
-	for _, is := range []error{
+	return slices.ContainsFunc([]error{
 		rpctypes.ErrPermissionDenied, rpctypes.ErrPermissionNotGranted, rpctypes.ErrAuthFailed, rpctypes.ErrUserEmpty, rpctypes.ErrUserNotFound,
-	} {
-		if errors.Is(err, is) {
-			return true
-		}
-	}
-	return strings.Contains(err.Error(), rpctypes.ErrPermissionDenied.Error())
-}
-
-func isContext(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	}, func(refusal error) bool { return errors.Is(err, refusal) }) ||
+		strings.Contains(err.Error(), rpctypes.ErrPermissionDenied.Error())
 }
 
 // code is the gRPC status code of an error of the etcd client, which has types
 // of its own for the server's errors.
 func code(err error) codes.Code {
-	var e rpctypes.EtcdError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[rpctypes.EtcdError](err); ok {
 		return e.Code()
 	}
 	return status.Code(err)
@@ -89,7 +80,7 @@ const closing = "grpc: the client connection is closing"
 // An unknown wording counts as sent, which is the safe side.
 func neverSent(err error) bool {
 	text := err.Error()
-	for _, s := range []string{
+	return slices.ContainsFunc([]string{
 		"Error while dialing",                     // the last attempt to connect failed
 		"waiting for connections to become ready", // the context ended before one was ready
 		"latest balancer error",                   // likewise
@@ -98,10 +89,5 @@ func neverSent(err error) bool {
 		"authentication handshake failed",         // TLS refused
 		closing,                                   // closed before the call
 		"received context error while waiting for new LB policy update",
-	} {
-		if strings.Contains(text, s) {
-			return true
-		}
-	}
-	return false
+	}, func(words string) bool { return strings.Contains(text, words) })
 }
