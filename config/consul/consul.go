@@ -86,7 +86,7 @@ func (s *source) Read(ctx context.Context) (config.Content, error) {
 }
 
 func (s *source) Watch(ctx context.Context, deliver func(config.Content, error)) error {
-	err := connconsul.Follow(ctx, s.conn, connconsul.Poll{}, s.get, func(a connconsul.Answer[api.KVPairs]) error {
+	err := connconsul.Follow(ctx, s.conn, connconsul.Wait, s.get, func(a connconsul.Answer[api.KVPairs]) error {
 		if !a.Same {
 			deliver(s.content(a.Value))
 		}

@@ -155,7 +155,7 @@ func (d *driver) Watch(ctx context.Context, service string, deliver func(discove
 	}
 	name := serviceName(service)
 	first := true
-	return conn.Follow(ctx, d.Conn, conn.Poll{Wait: d.wait}, func(q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+	return conn.Follow(ctx, d.Conn, d.wait, func(q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
 		return d.Health().Service(name, "", false, q)
 	}, func(a conn.Answer[[]*api.ServiceEntry]) error {
 		if a.Same && !first {

@@ -151,7 +151,7 @@ func (s *shared) ask(ctx context.Context, run *sharedRun) error {
 	filter := "ServiceName == \"\" or ServiceName matches `^(" + strings.Join(names, "|") + ")$`"
 	var nodes uint64
 	first := true
-	return conn.Follow(ctx, s.d.Conn, conn.Poll{Wait: s.d.wait}, func(q *api.QueryOptions) (api.HealthChecks, *api.QueryMeta, error) {
+	return conn.Follow(ctx, s.d.Conn, s.d.wait, func(q *api.QueryOptions) (api.HealthChecks, *api.QueryMeta, error) {
 		q.Filter = filter
 		return s.d.Health().State(api.HealthAny, q)
 	}, func(a conn.Answer[api.HealthChecks]) error {

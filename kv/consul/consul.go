@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 	engine "github.com/micro/go-platform/engine/consul"
+	"github.com/micro/go-platform/internal/batch"
 	"github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
@@ -103,29 +104,24 @@ func (d *driver) Get(ctx context.Context, key string) (kv.Item, error) {
 }
 
 func (d *driver) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
-	name := encode(w.Key)
-	op := &api.KVTxnOp{Verb: api.KVSet, Key: name, Value: w.Value, Flags: flagsOf(w.TTL)}
-	if w.IfAbsent || w.IfRevision != 0 {
+	op := set(w)
+	switch {
+	case w.IfRevision != 0:
+		if err := d.match(ctx, w.Key, w.IfRevision); err != nil {
+			return 0, err
+		}
+		op.Verb, op.Index = api.KVCAS, uint64(w.IfRevision)
+	case w.IfAbsent:
 		op.Verb = api.KVCAS
 	}
 	for {
-		if w.IfRevision != 0 {
-			p, err := d.match(ctx, w.Key, w.IfRevision)
-			if err != nil {
-				return 0, err
-			}
-			op.Index = p.ModifyIndex
-		}
-		done, index, err := d.write(ctx, op)
+		indexes, err := d.write(ctx, op)
 		switch {
 		case err != nil:
 			return 0, err
-		case done:
-			if w.TTL > 0 {
-				end, _ := endOf(op.Flags)
-				d.reaper.add(name, index, end)
-			}
-			return kv.Revision(index), nil
+		case indexes != nil:
+			d.expire(op, indexes[0])
+			return kv.Revision(indexes[0]), nil
 		case w.IfRevision != 0:
 			return 0, kv.ErrConflict
 		}
@@ -144,20 +140,30 @@ func (d *driver) Put(ctx context.Context, w kv.Write) (kv.Revision, error) {
 	}
 }
 
-// match returns what is stored at key if it is alive and has the revision,
-// else ErrConflict.
-func (d *driver) match(ctx context.Context, key string, rev kv.Revision) (*api.KVPair, error) {
+func set(w kv.Write) *api.KVTxnOp {
+	return &api.KVTxnOp{Verb: api.KVSet, Key: encode(w.Key), Value: w.Value, Flags: flagsOf(w.TTL)}
+}
+
+// expire has what op wrote removed when its life is over.
+func (d *driver) expire(op *api.KVTxnOp, index uint64) {
+	if end, _ := endOf(op.Flags); !end.IsZero() {
+		d.reaper.add(op.Key, index, end)
+	}
+}
+
+// match returns ErrConflict unless what is stored at key is alive and has the
+// revision.
+func (d *driver) match(ctx context.Context, key string, rev kv.Revision) error {
 	p, err := d.look(ctx, key)
 	if err != nil {
-		return nil, unwritten(err)
+		return unwritten(err)
 	}
-	if p == nil || kv.Revision(p.ModifyIndex) != rev {
-		return nil, kv.ErrConflict
+	if p != nil && kv.Revision(p.ModifyIndex) == rev {
+		if _, alive := endOf(p.Flags); alive {
+			return nil
+		}
 	}
-	if _, alive := endOf(p.Flags); !alive {
-		return nil, kv.ErrConflict
-	}
-	return p, nil
+	return kv.ErrConflict
 }
 
 // unwritten is the error of a read that a write begins with: nothing was
@@ -169,21 +175,21 @@ func unwritten(err error) error {
 	return fault.Mark(kv.ErrUnavailable, err)
 }
 
-// write makes one transaction. It reports false if a condition did not hold,
-// else the index that the write made.
-func (d *driver) write(ctx context.Context, ops ...*api.KVTxnOp) (bool, uint64, error) {
+// write makes one transaction. It returns nil if a condition did not hold, else the
+// index that each write made.
+func (d *driver) write(ctx context.Context, ops ...*api.KVTxnOp) ([]uint64, error) {
 	ok, r, _, err := d.KV().Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
-		return false, 0, writeError(err)
+		return nil, writeError(err)
 	}
 	if !ok {
-		return false, 0, consul.Refused(r.Errors)
+		return nil, consul.Refused(r.Errors)
 	}
-	index := uint64(0)
-	if len(r.Results) > 0 {
-		index = r.Results[0].ModifyIndex
+	indexes := make([]uint64, len(ops))
+	for i, p := range r.Results[:min(len(ops), len(r.Results))] {
+		indexes[i] = p.ModifyIndex
 	}
-	return true, index, nil
+	return indexes, nil
 }
 
 // writeError knows what the client says only in words.
@@ -199,20 +205,25 @@ func writeError(err error) error {
 }
 
 func (d *driver) Delete(ctx context.Context, key string, rev kv.Revision) error {
-	var ops []*api.KVTxnOp
+	name := encode(key)
+	index := d.reaper.index(name)
+	ops := []*api.KVTxnOp{{Verb: api.KVDelete, Key: name}}
 	if rev != 0 {
-		p, err := d.match(ctx, key, rev)
-		if err != nil {
+		if err := d.match(ctx, key, rev); err != nil {
 			return err
 		}
 		// delete-cas would succeed for a key that has gone meanwhile.
-		ops = append(ops, &api.KVTxnOp{Verb: api.KVCheckIndex, Key: encode(key), Index: p.ModifyIndex})
+		ops = slices.Insert(ops, 0, &api.KVTxnOp{Verb: api.KVCheckIndex, Key: name, Index: uint64(rev)})
 	}
-	done, _, err := d.write(ctx, append(ops, &api.KVTxnOp{Verb: api.KVDelete, Key: encode(key)})...)
-	if err == nil && !done {
-		err = kv.ErrConflict
+	indexes, err := d.write(ctx, ops...)
+	switch {
+	case err != nil:
+		return err
+	case indexes == nil:
+		return kv.ErrConflict
 	}
-	return err
+	d.reaper.forget(name, index)
+	return nil
 }
 
 // A transaction may have 64 operations and 512 KiB, values in base64.
@@ -268,36 +279,21 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 }
 
 func (d *driver) PutMany(ctx context.Context, writes []kv.Write) []error {
-	errs := make([]error, len(writes))
-	for start := 0; start < len(writes); {
-		end, size := start, 0
-		var ops api.KVTxnOps
-		for end < len(writes) && end-start < perRequest && (end == start || size+len(writes[end].Value) < bytesRequest) {
-			w := writes[end]
-			size += len(w.Value) + 2*len(w.Key) + 200
-			ops = append(ops, &api.KVTxnOp{Verb: api.KVSet, Key: encode(w.Key), Value: w.Value, Flags: flagsOf(w.TTL)})
-			end++
+	errs := make([]error, 0, len(writes))
+	size := func(w kv.Write) int { return len(w.Value) + 2*len(w.Key) + 200 }
+	for chunk := range batch.Chunks(writes, perRequest, bytesRequest, size) {
+		ops := make([]*api.KVTxnOp, len(chunk))
+		for i, w := range chunk {
+			ops[i] = set(w)
 		}
-		ok, r, _, err := d.KV().Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
-		if err != nil {
-			err = writeError(err)
-		} else {
-			err = consul.Refused(r.Errors)
-		}
-		if err == nil && !ok {
+		indexes, err := d.write(ctx, ops...)
+		if err == nil && indexes == nil {
 			err = fault.Markf(kv.ErrUnavailable, "the transaction failed")
 		}
-		if err == nil {
-			for i, p := range r.Results {
-				if e, alive := endOf(ops[i].Flags); alive && !e.IsZero() {
-					d.reaper.add(ops[i].Key, p.ModifyIndex, e)
-				}
-			}
+		for i, index := range indexes {
+			d.expire(ops[i], index)
 		}
-		for i := start; i < end; i++ {
-			errs[i] = err
-		}
-		start = end
+		errs = append(errs, slices.Repeat([]error{err}, len(chunk))...)
 	}
 	return errs
 }
@@ -335,12 +331,11 @@ const blocked = 20 * time.Second
 // what was missed shows.
 func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kvdriver.Sink) error {
 	known := map[string]kv.Revision{}
-	first := true
 	get := func(q *api.QueryOptions) (api.KVPairs, *api.QueryMeta, error) {
 		return d.KV().List(encode(prefix), q)
 	}
-	return consul.Follow(ctx, d.Conn, consul.Poll{Wait: blocked}, get, func(a consul.Answer[api.KVPairs]) error {
-		if a.Same && !first {
+	return consul.Follow(ctx, d.Conn, blocked, get, func(a consul.Answer[api.KVPairs]) error {
+		if a.Same {
 			return nil
 		}
 		now := make(map[string]kv.Revision, len(a.Value))
@@ -359,7 +354,7 @@ func (d *driver) Watch(ctx context.Context, prefix string, _ uint64, sink kvdriv
 				sink.Delete(key)
 			}
 		}
-		known, first = now, false
+		known = now
 		sink.Synced(0)
 		return nil
 	})

@@ -11,6 +11,8 @@ import (
 // drop it.
 const plain = "-_~:=@,./"
 
+const hex = "0123456789ABCDEF"
+
 func escaped(c, before byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
@@ -24,7 +26,6 @@ func escaped(c, before byte) bool {
 // encode returns the key as Consul takes it. Whether a byte is escaped depends
 // on nothing behind it, so what begins with a prefix still does.
 func encode(key string) string {
-	const hex = "0123456789ABCDEF"
 	var b strings.Builder
 	before := byte('/')
 	for i := range len(key) {
@@ -51,7 +52,7 @@ func decode(name string) (string, bool) {
 		if i+2 >= len(name) {
 			return "", false
 		}
-		hi, lo := strings.IndexByte("0123456789ABCDEF", name[i+1]), strings.IndexByte("0123456789ABCDEF", name[i+2])
+		hi, lo := strings.IndexByte(hex, name[i+1]), strings.IndexByte(hex, name[i+2])
 		if hi < 0 || lo < 0 {
 			return "", false
 		}

@@ -53,8 +53,8 @@ func TestWhatIsOverIsRemoved(t *testing.T) {
 		at(10*time.Second+grace, "soon2", "late1")
 		at(20*time.Second+grace, "soon2", "late1", "again4")
 		r.mu.Lock()
-		if r.running || len(r.known) > 0 || len(r.queue) > 0 {
-			t.Errorf("in the end it runs: %v, and knows of %d", r.running, len(r.known))
+		if r.running || r.queue.Len() > 0 {
+			t.Errorf("in the end it runs: %v, and knows of %d", r.running, r.queue.Len())
 		}
 		r.mu.Unlock()
 		r.add("new", 5, in(0)) // and it begins again
@@ -71,8 +71,22 @@ func TestWhatIsOverIsRemoved(t *testing.T) {
 	for i := range maxReap + 2 {
 		r.add(fmt.Sprint(i), 1, time.Time{})
 	}
-	if len(r.queue) != maxReap {
-		t.Errorf("%d are remembered, want %d", len(r.queue), maxReap)
+	if r.queue.Len() != maxReap {
+		t.Errorf("%d are remembered, want %d", r.queue.Len(), maxReap)
+	}
+	r.add("0", 3, time.Time{}.Add(time.Hour)) // who is written again and again has one place
+	r.add("0", 2, time.Time{})                // and that of the last one
+	if e, _ := r.queue.Get("0"); r.queue.Len() != maxReap || e.Value != 3 || !e.At.Equal(time.Time{}.Add(time.Hour+grace)) {
+		t.Errorf("written again it is %v, one of %d", e, r.queue.Len())
+	}
+	r.forget("0", 2) // what was deleted is older
+	if r.index("0") != 3 || r.index("none") != 0 {
+		t.Errorf("of the indexes %d and %d, want 3 and 0", r.index("0"), r.index("none"))
+	}
+	r.forget("0", 3)
+	r.forget("none", 0)
+	if r.index("0") != 0 || r.queue.Len() != maxReap-1 {
+		t.Errorf("deleted, its index is %d, one of %d", r.index("0"), r.queue.Len())
 	}
 }
 

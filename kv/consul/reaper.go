@@ -1,12 +1,12 @@
 package consul
 
 import (
-	"container/heap"
 	"context"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
+	"github.com/micro/go-platform/internal/due"
 )
 
 // grace is how long after the end of its life an item is removed: a reader
@@ -29,8 +29,7 @@ type reaper struct {
 	remove func(name string, index uint64)
 
 	mu      sync.Mutex
-	queue   ends
-	known   map[string]uint64 // index by name, of what is in queue
+	queue   due.Queue[uint64] // indexes
 	running bool
 	stop    chan struct{}
 	closed  bool
@@ -39,7 +38,7 @@ type reaper struct {
 }
 
 func (r *reaper) init(remove func(string, uint64)) {
-	r.remove, r.known = remove, map[string]uint64{}
+	r.remove = remove
 	r.stop, r.wake = make(chan struct{}), make(chan struct{}, 1)
 }
 
@@ -47,11 +46,11 @@ func (r *reaper) init(remove func(string, uint64)) {
 func (r *reaper) add(name string, index uint64, end time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || len(r.queue) >= maxReap || r.known[name] == index {
+	known, ok := r.queue.Get(name)
+	if r.closed || ok && known.Value >= index || !ok && r.queue.Len() >= maxReap {
 		return
 	}
-	r.known[name] = index
-	heap.Push(&r.queue, ending{name, index, end.Add(grace)})
+	r.queue.Set(name, end.Add(grace), index)
 	if !r.running {
 		r.running = true
 		r.done.Go(r.run)
@@ -63,31 +62,42 @@ func (r *reaper) add(name string, index uint64, end time.Time) {
 	}
 }
 
+// index returns that of an item that is to be removed, 0 of another.
+func (r *reaper) index(name string) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, _ := r.queue.Get(name)
+	return e.Value
+}
+
+// forget has an item not removed that was deleted when it had the index: it may
+// have been written again.
+func (r *reaper) forget(name string, index uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e, _ := r.queue.Get(name); e.Value == index {
+		r.queue.Remove(name)
+	}
+}
+
 func (r *reaper) run() {
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
 		r.mu.Lock()
-		if r.closed || len(r.queue) == 0 {
+		next, ok := r.queue.First()
+		if r.closed || !ok {
 			r.running = false
 			r.mu.Unlock()
 			return
 		}
-		next := r.queue[0]
-		wait := time.Until(next.at)
+		wait := time.Until(next.At)
 		if wait <= 0 {
-			heap.Pop(&r.queue)
-			if r.known[next.name] == next.index {
-				delete(r.known, next.name)
-			} else {
-				next.name = "" // written again since, and in the queue again
-			}
+			r.queue.Remove(next.Name)
 		}
 		r.mu.Unlock()
 		if wait <= 0 {
-			if next.name != "" {
-				r.remove(next.name, next.index)
-			}
+			r.remove(next.Name, next.Value)
 			continue
 		}
 		t.Reset(wait)
@@ -107,24 +117,4 @@ func (r *reaper) close() {
 	}
 	r.mu.Unlock()
 	r.done.Wait()
-}
-
-type ending struct {
-	name  string
-	index uint64
-	at    time.Time
-}
-
-// ends is a heap by time, for container/heap.
-type ends []ending
-
-func (h ends) Len() int           { return len(h) }
-func (h ends) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-func (h ends) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *ends) Push(v any)        { *h = append(*h, v.(ending)) }
-func (h *ends) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
 }

@@ -184,7 +184,7 @@ func (d *driver) Watch(ctx context.Context, key string, report func(dsync.Candid
 		q.RequireConsistent = true
 		return d.conn.KV().Get(keysOf(key).holder, q)
 	}
-	return consulconn.Follow(ctx, d.conn, consulconn.Poll{}, get, func(a consulconn.Answer[*api.KVPair]) error {
+	return consulconn.Follow(ctx, d.conn, consulconn.Wait, get, func(a consulconn.Answer[*api.KVPair]) error {
 		report(candidate(a.Value))
 		return nil
 	})

@@ -124,7 +124,7 @@ func (c *claim) until(ctx context.Context, get func(q *api.QueryOptions) (api.KV
 	wait := max(c.TTL/3-c.session.age(), 100*time.Millisecond)
 	end := time.Now().Add(wait)
 	first := true
-	err := consulconn.Follow(ctx, c.d.conn, consulconn.Poll{Wait: wait}, get, func(a consulconn.Answer[api.KVPairs]) error {
+	err := consulconn.Follow(ctx, c.d.conn, wait, get, func(a consulconn.Answer[api.KVPairs]) error {
 		if done(a.Value, first) || !time.Now().Before(end) {
 			return errEnough
 		}

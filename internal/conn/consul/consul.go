@@ -5,6 +5,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -74,12 +75,7 @@ func Open(c Config) (*Conn, error) {
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
 	}
-	if c.Token != "" {
-		t.token = c.Token
-	}
-	if c.DialTimeout <= 0 {
-		c.DialTimeout = 2 * time.Second
-	}
+	c.DialTimeout = cmp.Or(c.DialTimeout, 2*time.Second)
 	d := newDialer(t.hosts, c.DialTimeout)
 	calls := &http.Transport{
 		DialContext:         d.dial,
@@ -104,7 +100,7 @@ func Open(c Config) (*Conn, error) {
 		Token:      "-",
 		Datacenter: c.Datacenter,
 		HttpClient: &http.Client{
-			Transport:     &auth{token: t.token, user: t.user, password: t.password, dialer: d, calls: calls, polls: polls, closed: closed},
+			Transport:     &auth{token: cmp.Or(c.Token, t.token), user: t.user, password: t.password, dialer: d, calls: calls, polls: polls, closed: closed},
 			CheckRedirect: conn.SameOrigin,
 		},
 		Transport: calls,
@@ -159,7 +155,7 @@ func (c *Conn) ping(ctx context.Context) error {
 	}
 	leader, err := c.Status().LeaderWithQueryOptions((&api.QueryOptions{}).WithContext(ctx))
 	if err == nil && leader == "" {
-		return fault.Mark(fault.Unavailable, errors.New("no cluster leader"))
+		return fault.Markf(fault.Unavailable, "no cluster leader")
 	}
 	if c.agents > 1 && errors.Is(err, context.DeadlineExceeded) {
 		return fault.Mark(fault.Unavailable, err)

@@ -176,11 +176,14 @@ func script(indexes ...uint64) (get func(q *api.QueryOptions) (uint64, *api.Quer
 	}, asked
 }
 
+// free is a connection that has room for a blocking query.
+func free() *Conn { return &Conn{held: make(chan struct{}, 1)} }
+
 func TestFollowResumesAndStartsOverWhenTheIndexDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		get, asked := script(10, 12, 12, 3, 4, 0, 0)
 		var got []string
-		err := Follow(t.Context(), nil, Poll{}, get, func(a Answer[uint64]) error {
+		err := Follow(t.Context(), free(), Wait, get, func(a Answer[uint64]) error {
 			got = append(got, fmt.Sprintf("%d same=%t reset=%t", a.Value, a.Same, a.Reset))
 			return nil
 		})
@@ -209,7 +212,7 @@ func TestFollowIsNeverABusyLoop(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				n := uint64(0)
-				Follow(ctx, nil, Poll{}, func(q *api.QueryOptions) (int, *api.QueryMeta, error) {
+				Follow(ctx, free(), Wait, func(q *api.QueryOptions) (int, *api.QueryMeta, error) {
 					n++
 					return 0, &api.QueryMeta{LastIndex: index(n)}, nil
 				}, func(Answer[int]) error { return nil })
@@ -227,7 +230,10 @@ func TestFollowIsNeverABusyLoop(t *testing.T) {
 func TestFollowGivesUpASilentServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		err := Follow(t.Context(), nil, Poll{Index: 5, Wait: 16 * time.Second}, func(q *api.QueryOptions) (int, *api.QueryMeta, error) {
+		err := Follow(t.Context(), free(), 16*time.Second, func(q *api.QueryOptions) (int, *api.QueryMeta, error) {
+			if q.WaitIndex == 0 {
+				return 0, &api.QueryMeta{LastIndex: 5}, nil
+			}
 			<-q.Context().Done()
 			return 0, nil, q.Context().Err()
 		}, func(Answer[int]) error { return nil })
@@ -250,7 +256,7 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 		<-r.Context().Done()
 	})
 	c := open(t, Config{Address: s.URL})
-	err := Follow(ctx, c, Poll{}, func(q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+	err := Follow(ctx, c, Wait, func(q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
 		return c.Health().Service("x", "", false, q)
 	}, func(a Answer[[]*api.ServiceEntry]) error { return nil })
 	if !errors.Is(err, context.Canceled) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/consul/api"
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -19,8 +20,8 @@ func Write(err error) error { return classify(err, fault.UnknownOutcome) }
 
 // Missing reports whether the server answered that there is no such thing.
 func Missing(err error) bool {
-	var s api.StatusError
-	if !errors.As(err, &s) {
+	s, ok := errors.AsType[api.StatusError](err)
+	if !ok {
 		return false
 	}
 	// An agent answers 404 for a check or service that it doesn't know; older
@@ -31,24 +32,22 @@ func Missing(err error) bool {
 
 // classify marks err; lost is the kind of a call whose answer never came.
 func classify(err error, lost error) error {
-	if err == nil || fault.KindOf(err) != nil && !isContext(err) {
+	if err == nil || fault.KindOf(err) != nil && !conn.IsContext(err) {
 		return err
 	}
-	var unsent *dialError
-	if errors.As(err, &unsent) {
+	if _, unsent := errors.AsType[*dialError](err); unsent {
 		if errors.Is(err, context.Canceled) {
 			return err
 		}
 		return fault.Mark(fault.Unavailable, err)
 	}
-	var s api.StatusError
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[api.StatusError](err); ok {
 		return fault.Mark(status(s, lost), err)
 	}
 	if Denied(err.Error()) { // a transaction's errors have no status
 		return fault.Mark(fault.Denied, err)
 	}
-	if isContext(err) && errors.Is(lost, fault.Unavailable) {
+	if conn.IsContext(err) && errors.Is(lost, fault.Unavailable) {
 		return err // a read that its caller gave up
 	}
 	return fault.Mark(lost, err)
@@ -91,8 +90,4 @@ func Refused(all api.TxnErrors) error {
 		}
 	}
 	return nil
-}
-
-func isContext(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

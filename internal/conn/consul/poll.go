@@ -21,15 +21,15 @@ type Answer[T any] struct {
 	Reset bool
 }
 
-// Poll is how a session of blocking queries asks.
-type Poll struct {
-	Index uint64        // where to resume; 0 asks for the state at once
-	Wait  time.Duration // of one query; 0 means 30 s
-	// Burst answers may come at once, then one per Pace: an index can move
-	// without a change of what is asked for. 0 means 10 and 50 ms.
-	Burst int
-	Pace  time.Duration
-}
+// Wait is how long a query waits for a change, where nothing asks for another time.
+const Wait = 30 * time.Second
+
+// burst answers may come at once, then one per pace: an index can move without a
+// change of what is asked for.
+const (
+	burst = 10
+	pace  = 50 * time.Millisecond
+)
 
 // unheld is how often is asked what no blocking query can be had for.
 const unheld = time.Second
@@ -37,39 +37,29 @@ const unheld = time.Second
 // slack is what a server may take beyond the wait and its jitter of 1/16.
 const slack = 5 * time.Second
 
-// Follow runs blocking queries one after another, which get must send with
-// the options as they are, and delivers every answer, until ctx ends, a query
-// fails, or deliver returns an error. While c has as many blocking queries as it
+// Follow runs blocking queries of the given wait one after another, which get must
+// send with the options as they are, and delivers every answer, the state at first,
+// until ctx ends, a query fails, or deliver returns an error. While c has as many blocking queries as it
 // may, it asks once a second instead.
 //
 // It keeps the rules of https://developer.hashicorp.com/consul/api-docs/features/blocking:
 // an index of 0 counts as 1, an index that went backwards starts over from 0,
 // answers are rate limited. A query without an answer after its wait, the
 // server's jitter of a sixteenth and 5 s has failed.
-func Follow[T any](ctx context.Context, c *Conn, p Poll, get func(q *api.QueryOptions) (T, *api.QueryMeta, error), deliver func(Answer[T]) error) error {
-	if p.Wait <= 0 {
-		p.Wait = 30 * time.Second
-	}
-	if p.Burst <= 0 {
-		p.Burst = 10
-	}
-	if p.Pace <= 0 {
-		p.Pace = 50 * time.Millisecond
-	}
-	tokens, filled := float64(p.Burst), time.Now()
-	index := p.Index
-	last, reset := index, false // last is the index of the last delivery
-	early := 0                  // answers in a row that said the same before the wait was over
+func Follow[T any](ctx context.Context, c *Conn, wait time.Duration, get func(q *api.QueryOptions) (T, *api.QueryMeta, error), deliver func(Answer[T]) error) error {
+	tokens, filled := float64(burst), time.Now()
+	index, last, reset := uint64(0), uint64(0), false // last is the index of the last delivery
+	early := 0                                        // answers in a row that said the same before the wait was over
 	for {
 		release, held := c.hold()
 		if !held && index > 0 {
-			every := min(unheld, p.Wait)
+			every := min(unheld, wait)
 			if err := backoff.Sleep(ctx, every-rand.N(every/4)); err != nil {
 				return err
 			}
 		}
 		began := time.Now()
-		value, meta, err := one(ctx, p.Wait, index, held, get)
+		value, meta, err := one(ctx, wait, index, held, get)
 		release()
 		if err != nil {
 			return err
@@ -77,7 +67,7 @@ func Follow[T any](ctx context.Context, c *Conn, p Poll, get func(q *api.QueryOp
 		next := max(meta.LastIndex, 1) // an agent without data may say 0, which would not block
 		if next < index {
 			index, reset = 0, true
-			if err := backoff.Sleep(ctx, p.Pace); err != nil {
+			if err := backoff.Sleep(ctx, pace); err != nil {
 				return err
 			}
 			continue
@@ -88,15 +78,15 @@ func Follow[T any](ctx context.Context, c *Conn, p Poll, get func(q *api.QueryOp
 			return err
 		}
 		now := time.Now()
-		tokens = min(float64(p.Burst), tokens+float64(now.Sub(filled))/float64(p.Pace))
+		tokens = min(burst, tokens+float64(now.Sub(filled))/float64(pace))
 		filled = now
 		tokens--
 		if tokens < 0 {
-			if err := backoff.Sleep(ctx, time.Duration(-tokens*float64(p.Pace))); err != nil {
+			if err := backoff.Sleep(ctx, time.Duration(-tokens*float64(pace))); err != nil {
 				return err
 			}
 		}
-		if !a.Same || !held || now.Sub(began) >= p.Wait/2 {
+		if !a.Same || !held || now.Sub(began) >= wait/2 {
 			early = 0
 			continue
 		}
@@ -104,7 +94,7 @@ func Follow[T any](ctx context.Context, c *Conn, p Poll, get func(q *api.QueryOp
 		// block at all must not make this a busy loop.
 		early++
 		if early > 1 {
-			if err := backoff.Sleep(ctx, min(p.Pace<<min(early, 16), p.Wait/2)); err != nil {
+			if err := backoff.Sleep(ctx, min(pace<<min(early, 16), wait/2)); err != nil {
 				return err
 			}
 		}
@@ -138,9 +128,6 @@ func one[T any](ctx context.Context, wait time.Duration, index uint64, held bool
 // hold takes one of the blocking queries that c may have at once, and reports
 // false if there is none. release gives it back.
 func (c *Conn) hold() (release func(), ok bool) {
-	if c == nil || c.held == nil {
-		return func() {}, true
-	}
 	select {
 	case c.held <- struct{}{}:
 		return func() { <-c.held }, true

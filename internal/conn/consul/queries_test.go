@@ -22,7 +22,7 @@ func TestFollowersKeepToTheAgentsConnections(t *testing.T) {
 	for i := range followers {
 		wg.Go(func() {
 			first := true
-			err := Follow(t.Context(), c, Poll{Wait: 10 * time.Second}, func(q *api.QueryOptions) (*api.KVPair, *api.QueryMeta, error) {
+			err := Follow(t.Context(), c, 10*time.Second, func(q *api.QueryOptions) (*api.KVPair, *api.QueryMeta, error) {
 				return c.KV().Get(fmt.Sprint("key-", i), q)
 			}, func(a Answer[*api.KVPair]) error {
 				if first {
