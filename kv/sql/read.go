@@ -74,10 +74,7 @@ func (d *driver) GetMany(ctx context.Context, keys []string) (map[string]kv.Item
 		for i, k := range chunk {
 			args[i] = []byte(k)
 		}
-		_, err := d.page(ctx, "k IN ("+sql.Places(len(chunk))+") AND "+alive, args, func(item kv.Item, _ bool) bool {
-			items[item.Key] = item
-			return true
-		})
+		_, err := d.page(ctx, "k IN ("+sql.Places(len(chunk))+") AND "+alive, args, func(item kv.Item, _ bool) { items[item.Key] = item })
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, err
@@ -99,9 +96,8 @@ const (
 	bytesPerPage = 4 << 20
 )
 
-// page calls f for the items of a query until f returns false or the page is
-// full, which it reports.
-func (d *driver) page(ctx context.Context, where string, args []any, f func(item kv.Item, dead bool) bool) (full bool, err error) {
+// page calls f for the items of a query until the page is full, which it reports.
+func (d *driver) page(ctx context.Context, where string, args []any, f func(item kv.Item, dead bool)) (full bool, err error) {
 	ctx, cancel := sql.Bound(ctx)
 	defer cancel()
 	rows, err := d.db.Read.QueryContext(ctx, d.kind.Text("SELECT "+columns+" FROM kv_items WHERE "+where), args...)
@@ -114,19 +110,14 @@ func (d *driver) page(ctx context.Context, where string, args []any, f func(item
 		if err != nil {
 			return false, d.readError(err)
 		}
-		if !f(item, dead) {
-			return false, nil
-		}
+		f(item, dead)
 		n++
 		size += len(item.Value)
 		if n == perPage || size > bytesPerPage {
 			return true, nil
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return false, d.readError(err)
-	}
-	return false, nil
+	return false, d.readError(rows.Err())
 }
 
 func (d *driver) List(ctx context.Context, prefix, after string) iter.Seq2[kv.Item, error] {
@@ -141,10 +132,7 @@ func (d *driver) List(ctx context.Context, prefix, after string) iter.Seq2[kv.It
 		}
 		for {
 			var items []kv.Item // so that no connection is held while the caller works
-			full, err := d.page(ctx, "k >= ? AND k < ? AND "+alive+" ORDER BY k LIMIT 256", []any{[]byte(from), end}, func(item kv.Item, _ bool) bool {
-				items = append(items, item)
-				return true
-			})
+			full, err := d.page(ctx, "k >= ? AND k < ? AND "+alive+" ORDER BY k LIMIT 256", []any{[]byte(from), end}, func(item kv.Item, _ bool) { items = append(items, item) })
 			if err != nil {
 				yield(kv.Item{}, err)
 				return

@@ -57,14 +57,13 @@ func (d *driver) follow(ctx context.Context, prefix string, after, upTo int64, s
 	for full := after < upTo; full; {
 		var err error
 		full, err = d.page(ctx, "rev > ? AND rev <= ? AND k >= ? AND k < ? ORDER BY rev LIMIT 256", []any{after, upTo, []byte(prefix), endOf(prefix)},
-			func(item kv.Item, dead bool) bool {
+			func(item kv.Item, dead bool) {
 				after = int64(item.Revision)
 				if dead {
 					sink.Delete(item.Key)
 				} else {
 					sink.Put(item)
 				}
-				return true
 			})
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/micro/go-platform/internal/batch"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
@@ -72,34 +73,28 @@ func (d *driver) Add(ctx context.Context, key string, delta int64, ttl time.Dura
 
 func (d *driver) do(ctx context.Context, w *write) error {
 	certainlyNot, err := d.writes.Do(ctx, w)
-	if err == nil {
+	switch {
+	case err == nil:
 		return w.err
-	}
-	if certainlyNot {
+	case certainlyNot:
 		return err
 	}
 	return fault.Mark(kv.ErrUnknownOutcome, err)
 }
 
 func (d *driver) PutMany(ctx context.Context, writes []kv.Write) []error {
-	errs, failed := make([]error, len(writes)), false
-	for start := 0; start < len(writes); {
-		var chunk []*write
-		for size := 0; start+len(chunk) < len(writes) && len(chunk) < perStatement; {
-			w := &write{Write: writes[start+len(chunk)]}
-			w.fill()
-			size += w.size()
-			if size > maxValue && len(chunk) > 0 {
-				break
-			}
-			chunk = append(chunk, w)
-		}
+	ws := make([]*write, len(writes))
+	for i, w := range writes {
+		ws[i] = &write{Write: w}
+		ws[i].fill()
+	}
+	for chunk := range batch.Chunks(ws, perStatement, maxValue, (*write).size) {
 		d.run(ctx, chunk)
-		for i, w := range chunk {
-			errs[start+i] = w.err
-			failed = failed || w.err != nil
-		}
-		start += len(chunk)
+	}
+	errs, failed := make([]error, len(ws)), false
+	for i, w := range ws {
+		errs[i] = w.err
+		failed = failed || w.err != nil
 	}
 	if !failed {
 		return nil
@@ -171,10 +166,7 @@ func (d *driver) transact(ctx context.Context, ws []*write) error {
 	if err := d.store(ctx, t, c); err != nil {
 		return d.refused(err)
 	}
-	if err := t.Commit(); err != nil {
-		return sql.WriteError(err)
-	}
-	return nil
+	return sql.WriteError(t.Commit())
 }
 
 // refused is the error of a statement in a transaction that is rolled back: it
