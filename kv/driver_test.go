@@ -3,6 +3,7 @@ package kv
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -429,9 +430,9 @@ func TestWhatAWatchAsksAtTheEndOfALife(t *testing.T) {
 			if ok := w.expiry.confirm(t.Context(), "k"); ok != c.ok || asked != c.asked {
 				t.Errorf("%s: confirmed %t, asked %t, want %t, %t", name, ok, asked, c.ok, c.asked)
 			}
-			due, again := w.expiry.due["k"]
-			if got := w.collect(t); got != c.told || again != (c.due != 0) || again && !due.Equal(start.Add(c.due)) {
-				t.Errorf("%s: told %q, looked at again %t at %s; want %q, %s", name, got, again, due.Sub(start), c.told, c.due)
+			due, again := w.expiry.due.Get("k")
+			if got := w.collect(t); got != c.told || again != (c.due != 0) || again && !due.At.Equal(start.Add(c.due)) {
+				t.Errorf("%s: told %q, looked at again %t at %s; want %q, %s", name, got, again, due.At.Sub(start), c.told, c.due)
 			}
 		}
 		w := newWatchState((&seen{}).open(t), "")
@@ -443,8 +444,8 @@ func TestWhatAWatchAsksAtTheEndOfALife(t *testing.T) {
 		x.add("a", start.Add(3*time.Second)) // the first entry finds it
 		x.add("b", start.Add(time.Second))
 		x.add("a", start) // earlier
-		if len(x.heap) != 3 {
-			t.Errorf("%d entries, want 3", len(x.heap))
+		if x.due.Len() != 2 {
+			t.Errorf("%d entries, want 2", x.due.Len())
 		}
 		for i, want := range []struct {
 			key  string
@@ -459,10 +460,29 @@ func TestWhatAWatchAsksAtTheEndOfALife(t *testing.T) {
 			t.Errorf("then %q, want b", key)
 		}
 		time.Sleep(time.Second)
-		if key, wait := x.pop(); key != "" || wait != time.Hour || len(x.due) != 0 {
-			t.Errorf("an entry that an earlier one replaced: %q, %s, %d due", key, wait, len(x.due))
+		if key, wait := x.pop(); key != "" || wait != time.Hour || x.due.Len() != 0 {
+			t.Errorf("an entry that an earlier one replaced: %q, %s, %d due", key, wait, x.due.Len())
 		}
 	})
+}
+
+// What is written with a long life, and deleted long before its end, leaves nothing
+// behind: the memory of a watch is that of what is there.
+func TestAWatchForgetsTheEndsOfWhatIsGone(t *testing.T) {
+	w := newWatchState((&seen{}).open(t), "")
+	w.begin(true)
+	w.synced()
+	for i := range 1000 {
+		key := fmt.Sprint(i)
+		w.put(Item{Key: key, Revision: Revision(i + 1), Expires: time.Now().Add(time.Hour)})
+		if i%100 != 0 {
+			w.delete(key)
+		}
+		w.next(t.Context())
+	}
+	if n := w.expiry.due.Len(); n != 10 || len(w.known) != 10 {
+		t.Errorf("%d ends of %d items are remembered, want those of 10", n, len(w.known))
+	}
 }
 
 func TestMemoryOptionsAndFeatures(t *testing.T) {

@@ -3,7 +3,8 @@ package kv
 import (
 	"errors"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -31,42 +32,20 @@ type BatchError struct {
 
 // Error names the number of failed keys and the first of them.
 func (e *BatchError) Error() string {
-	keys := make([]string, 0, len(e.Errors))
-	for k := range e.Errors {
-		keys = append(keys, k)
-	}
+	keys := slices.Sorted(maps.Keys(e.Errors))
 	if len(keys) == 0 {
 		return "no key failed"
 	}
-	sort.Strings(keys)
 	return fmt.Sprintf("%d keys failed, the first is %q: %v", len(keys), keys[0], e.Errors[keys[0]])
 }
 
 // Unwrap returns the errors of all keys.
-func (e *BatchError) Unwrap() []error {
-	errs := make([]error, 0, len(e.Errors))
-	for _, err := range e.Errors {
-		errs = append(errs, err)
-	}
-	return errs
-}
+func (e *BatchError) Unwrap() []error { return slices.Collect(maps.Values(e.Errors)) }
 
 // invalidf returns an ErrInvalid that says what is wrong.
 func invalidf(format string, args ...any) error { return fault.Markf(ErrInvalid, format, args...) }
 
 // isKind reports whether err is one of the kinds given.
 func isKind(err error, kinds ...error) bool {
-	for _, k := range kinds {
-		if errors.Is(err, k) {
-			return true
-		}
-	}
-	return false
-}
-
-// asBatch returns the BatchError that err carries.
-func asBatch(err error) (*BatchError, bool) {
-	var b *BatchError
-	ok := errors.As(err, &b)
-	return b, ok
+	return slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
 }

@@ -161,7 +161,7 @@ func TestTypedReadsOfMany(t *testing.T) {
 		return d.memory.Get(ctx, key)
 	}
 	all, err = numbers.GetMany(t.Context(), "a", "b", "text")
-	b, ok := asBatch(err)
+	b, ok := errors.AsType[*BatchError](err)
 	if len(all) != 1 || all["a"].Value != 1 || !ok || !errors.Is(b.Errors["b"], gone) || !errors.Is(b.Errors["text"], ErrInvalid) {
 		t.Errorf("some fail: %v, %v", all, err)
 	}

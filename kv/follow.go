@@ -2,7 +2,6 @@ package kv
 
 import (
 	"context"
-	"errors"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/watch"
@@ -43,9 +42,10 @@ func (f *front) Follow(ctx context.Context, prefix string, live func(bool), chan
 	})
 }
 
+// ended is the error of a session, which has one.
 func ended(err error) error {
 	if err == nil {
-		err = fault.Mark(ErrUnavailable, errors.New("the backend ended the session"))
+		err = fault.Markf(ErrUnavailable, "the backend ended the session")
 	}
 	return err
 }

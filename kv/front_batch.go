@@ -126,8 +126,8 @@ func (f *front) putEach(ctx context.Context, writes []Write) []error {
 // strip takes the namespace off the keys of a BatchError and wraps each key's
 // error as the single call would have. Other errors stay as they are.
 func (f *front) strip(err error, op string) error {
-	var b *BatchError
-	if !errors.As(err, &b) {
+	b, ok := errors.AsType[*BatchError](err)
+	if !ok {
 		return err
 	}
 	out := &BatchError{Errors: make(map[string]error, len(b.Errors))}

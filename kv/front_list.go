@@ -18,6 +18,21 @@ func (f *front) List(ctx context.Context, prefix string, opts ...ListOption) ite
 	}
 }
 
+// begin checks the call of a List or Watch, which the driver is able to do or not.
+func (f *front) begin(ctx context.Context, prefix string, able bool) error {
+	switch {
+	case !utf8.ValidString(prefix):
+		return invalidf("prefix is not valid UTF-8")
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case f.life.Closed():
+		return ErrClosed
+	case !able:
+		return ErrUnsupported
+	}
+	return nil
+}
+
 // list returns the error that ends the sequence, nil if the reader has left.
 func (f *front) list(ctx context.Context, prefix string, opts []ListOption, yield func(Item, error) bool) error {
 	var l listing
@@ -30,15 +45,8 @@ func (f *front) list(ctx context.Context, prefix string, opts []ListOption, yiel
 		}
 	}
 	d, ok := f.driver.(listDriver)
-	switch {
-	case !utf8.ValidString(prefix):
-		return invalidf("prefix is not valid UTF-8")
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case f.life.Closed():
-		return ErrClosed
-	case !ok || !f.features.List:
-		return ErrUnsupported
+	if err := f.begin(ctx, prefix, ok && f.features.List); err != nil {
+		return err
 	}
 	after := ""
 	if l.after != "" {

@@ -2,10 +2,8 @@ package kv
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/fronts"
@@ -23,15 +21,8 @@ func (f *front) Watch(ctx context.Context, prefix string) iter.Seq2[Event, error
 // watch returns the error that ends the sequence, nil if the reader has left.
 func (f *front) watch(ctx context.Context, prefix string, yield func(Event, error) bool) error {
 	d, ok := f.driver.(watchDriver)
-	switch {
-	case !utf8.ValidString(prefix):
-		return invalidf("prefix is not valid UTF-8")
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case f.life.Closed():
-		return ErrClosed
-	case !ok || !f.features.Watch:
-		return ErrUnsupported
+	if err := f.begin(ctx, prefix, ok && f.features.Watch); err != nil {
+		return err
 	}
 	joined, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -39,20 +30,19 @@ func (f *front) watch(ctx context.Context, prefix string, yield func(Event, erro
 	defer stop()
 
 	w := newWatchState(f, prefix)
-	var ended sync.WaitGroup
-	ended.Add(2)
-	for _, run := range []func(){
-		func() { defer ended.Done(); w.follow(joined, d, cancel) },
-		func() { defer ended.Done(); w.expiry.run(joined) },
-	} {
-		if !f.life.Go(func(context.Context) { run() }) {
-			cancel(ErrClosed)
-			run() // returns at once
-		}
+	gone := make(chan struct{})
+	if !f.life.Go(func(context.Context) {
+		defer close(gone)
+		var expiry sync.WaitGroup
+		expiry.Go(func() { w.expiry.run(joined) })
+		w.follow(joined, d, cancel)
+		expiry.Wait()
+	}) {
+		return ErrClosed
 	}
 	// The reader's goroutine stays until the session has gone, so that a
 	// reader that breaks off leaves nothing behind.
-	defer func() { cancel(nil); ended.Wait() }()
+	defer func() { cancel(nil); <-gone }()
 
 	for {
 		e, err, ok := w.next(joined)
@@ -81,11 +71,7 @@ func (w *watchState) follow(ctx context.Context, d watchDriver, end context.Canc
 	_ = watch.Follow(ctx, opts, func(ctx context.Context, from uint64, progress func(uint64)) error {
 		w.begin(from == 0)
 		s := &session{w: w, progress: progress}
-		err := d.Watch(ctx, w.f.namespace+w.prefix, from, s)
-		if err == nil {
-			err = errors.New("the backend ended the watch")
-		}
-		return err
+		return ended(d.Watch(ctx, w.f.namespace+w.prefix, from, s))
 	})
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/cache"
+	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // MemoryOption configures the embedded store.
@@ -51,13 +53,8 @@ func Memory(opts ...MemoryOption) Option {
 // on the same items.
 func NewMemoryDriver(opts ...MemoryOption) (Driver, error) {
 	o := memoryOptions{maxBytes: defaultMaxBytes}
-	for _, opt := range opts {
-		if opt == nil {
-			return nil, invalidf("nil option")
-		}
-		if err := opt(&o); err != nil {
-			return nil, err
-		}
+	if err := fronts.Apply(&o, opts); err != nil {
+		return nil, fault.Mark(ErrInvalid, err)
 	}
 	m := &memory{bounded: o.maxBytes > 0}
 	m.items = cache.New(cache.Config[stored]{MaxBytes: o.maxBytes, Removed: func(key string, _ stored, _ cache.Reason) {

@@ -3,7 +3,9 @@ package kv
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"iter"
+	"maps"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -97,10 +99,8 @@ func (t *Typed[T]) GetMany(ctx context.Context, keys ...string) (map[string]Entr
 	if len(bad) == 0 {
 		return entries, err
 	}
-	if b, ok := asBatch(err); ok {
-		for key, err := range b.Errors {
-			bad[key] = err
-		}
+	if b, ok := errors.AsType[*BatchError](err); ok {
+		maps.Copy(bad, b.Errors)
 	} else if err != nil {
 		return entries, err
 	}

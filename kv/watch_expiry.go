@@ -1,13 +1,13 @@
 package kv
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"sync"
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/due"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -17,42 +17,44 @@ type expiry struct {
 	w    *watchState
 	wake chan struct{}
 
-	mu   sync.Mutex
-	heap dueHeap
-	due  map[string]time.Time // the earliest entry of each key in heap
+	mu  sync.Mutex
+	due due.Queue[struct{}]
 }
 
 // add has key looked at when its life ends. Called with w.mu held.
 func (x *expiry) add(key string, at time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if before, ok := x.due[key]; ok && !at.Before(before) {
-		return // that entry will find the later end
+	if before, ok := x.due.Get(key); ok && !at.Before(before.At) {
+		return // that look will find the later end
 	}
-	x.due[key] = at
-	heap.Push(&x.heap, dueKey{key, at})
+	x.due.Set(key, at, struct{}{})
 	select {
 	case x.wake <- struct{}{}:
 	default:
 	}
 }
 
+// forget has key not looked at any more. Called with w.mu held.
+func (x *expiry) forget(key string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.due.Remove(key)
+}
+
 // pop returns the next key whose time has come, else how long to wait for it.
 func (x *expiry) pop() (string, time.Duration) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for len(x.heap) > 0 {
-		first := x.heap[0]
-		if wait := time.Until(first.at); wait > 0 {
-			return "", wait
-		}
-		heap.Pop(&x.heap)
-		if at, ok := x.due[first.key]; ok && at.Equal(first.at) {
-			delete(x.due, first.key)
-			return first.key, 0
-		}
+	first, ok := x.due.First()
+	if !ok {
+		return "", time.Hour
 	}
-	return "", time.Hour
+	if wait := time.Until(first.At); wait > 0 {
+		return "", wait
+	}
+	x.due.Remove(first.Name)
+	return first.Name, 0
 }
 
 func (x *expiry) run(ctx context.Context) {
@@ -117,23 +119,4 @@ func (x *expiry) confirm(ctx context.Context, key string) bool {
 		}
 	}
 	return true // else the session will tell
-}
-
-type dueKey struct {
-	key string
-	at  time.Time
-}
-
-// dueHeap is a heap by time, for container/heap.
-type dueHeap []dueKey
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *dueHeap) Push(v any)        { *h = append(*h, v.(dueKey)) }
-func (h *dueHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
 }

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,7 +42,7 @@ func newWatchState(f *front, prefix string) *watchState {
 		waiting: map[string]Event{},
 		known:   map[string]told{},
 	}
-	w.expiry = &expiry{w: w, wake: make(chan struct{}, 1), due: map[string]time.Time{}}
+	w.expiry = &expiry{w: w, wake: make(chan struct{}, 1)}
 	return w
 }
 
@@ -92,8 +93,11 @@ func (w *watchState) delete(key string) {
 
 // gone tells that key is no longer there; w.mu is held.
 func (w *watchState) gone(key string) {
-	if _, ok := w.known[key]; ok {
+	if before, ok := w.known[key]; ok {
 		delete(w.known, key)
+		if !before.expires.IsZero() {
+			w.expiry.forget(key)
+		}
 		w.push(key, Event{Kind: EventDelete, Item: Item{Key: key}})
 	}
 }
@@ -135,15 +139,12 @@ func (w *watchState) interrupted(err error) {
 // push adds an event, in the place of one that waits for the same key. A mark
 // goes to the end: it speaks of all that was told before. w.mu is held.
 func (w *watchState) push(key string, e Event) {
-	if _, ok := w.waiting[key]; ok && key == "" {
-		for i, k := range w.order {
-			if k == "" {
-				w.order = append(w.order[:i], w.order[i+1:]...)
-				break
-			}
-		}
-		w.order = append(w.order, key)
-	} else if !ok {
+	_, waits := w.waiting[key]
+	if waits && key == "" {
+		at := slices.Index(w.order, key)
+		w.order = slices.Delete(w.order, at, at+1)
+	}
+	if !waits || key == "" {
 		w.order = append(w.order, key)
 	}
 	w.waiting[key] = e
