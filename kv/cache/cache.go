@@ -53,7 +53,7 @@ type cached struct {
 	options
 	life      *life.Life
 	near      *cache.Cache[near]
-	flights   flights[kv.Item]
+	flights   flights
 	following []*following
 	eras      atomic.Uint64 // how many there were
 	seed      maphash.Seed
@@ -69,15 +69,14 @@ func (c *cached) Get(ctx context.Context, key string, opts ...kv.GetOption) (kv.
 			return kv.Item{}, fault.Wrap(scope, "get", fronts.Cut(key), invalidf("nil option"))
 		}
 	}
-	if ctx.Err() == nil && !c.life.Closed() {
-		if n, ok := c.look(key); ok {
-			if n.absent {
-				return kv.Item{}, fault.Wrap(scope, "get", fronts.Cut(key), kv.ErrNotFound)
-			}
-			return n.item, nil
-		}
-	} else {
+	if ctx.Err() != nil || c.life.Closed() {
 		return c.KV.Get(ctx, key, opts...) // says what is wrong
+	}
+	if n, ok := c.look(key); ok {
+		if n.absent {
+			return kv.Item{}, fault.Wrap(scope, "get", fronts.Cut(key), kv.ErrNotFound)
+		}
+		return n.item, nil
 	}
 	before := c.part(key).Load()
 	// A flight from before a change is not joined after it.

@@ -10,32 +10,32 @@ import (
 	"github.com/micro/go-platform/kv"
 )
 
-// flights lets callers that want the same thing at the same time share one
+// flights lets callers that want the same item at the same time share one
 // piece of work. The work belongs to none of them: it goes on if the first one
 // leaves, and each waits no longer than its own context.
-type flights[V any] struct {
+type flights struct {
 	life *life.Life
 	mu   sync.Mutex
-	all  map[string]*flight[V]
+	all  map[string]*flight
 }
 
-type flight[V any] struct {
+type flight struct {
 	done chan struct{}
-	v    V
+	item kv.Item
 	err  error
 }
 
 // start returns the flight of name, which is begun if there is none. nil: the
 // life is over.
-func (f *flights[V]) start(name string, work func(context.Context) (V, error)) *flight[V] {
+func (f *flights) start(name string, work func(context.Context) (kv.Item, error)) *flight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if one := f.all[name]; one != nil {
 		return one
 	}
-	one := &flight[V]{done: make(chan struct{})}
+	one := &flight{done: make(chan struct{})}
 	if f.all == nil {
-		f.all = map[string]*flight[V]{}
+		f.all = map[string]*flight{}
 	}
 	started := f.life.Go(func(ctx context.Context) {
 		defer func() { // also when work ends its goroutine
@@ -45,7 +45,7 @@ func (f *flights[V]) start(name string, work func(context.Context) (V, error)) *
 			close(one.done)
 		}()
 		one.err = errors.New("it ended its goroutine")
-		one.err = fault.Guard(func() (err error) { one.v, err = work(ctx); return err })
+		one.err = fault.Guard(func() (err error) { one.item, err = work(ctx); return err })
 	})
 	if !started {
 		return nil
@@ -55,15 +55,15 @@ func (f *flights[V]) start(name string, work func(context.Context) (V, error)) *
 }
 
 // do waits for the flight of name.
-func (f *flights[V]) do(ctx context.Context, name string, work func(context.Context) (V, error)) (v V, err error) {
+func (f *flights) do(ctx context.Context, name string, work func(context.Context) (kv.Item, error)) (kv.Item, error) {
 	one := f.start(name, work)
 	if one == nil {
-		return v, kv.ErrClosed
+		return kv.Item{}, kv.ErrClosed
 	}
 	select {
 	case <-one.done:
-		return one.v, one.err
+		return one.item, one.err
 	case <-ctx.Done():
-		return v, ctx.Err()
+		return kv.Item{}, ctx.Err()
 	}
 }

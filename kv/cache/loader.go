@@ -20,7 +20,7 @@ type Loader struct {
 	store   kv.KV
 	ttl     time.Duration
 	life    *life.Life
-	flights flights[kv.Item]
+	flights flights
 	// resting are keys that are not to be loaded now: those for which a load
 	// found nothing (true), and stale ones whose load has just failed (false).
 	resting *cache.Cache[bool]

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -173,11 +175,7 @@ var registerModel = (&porcupine.NondeterministicModel{
 			key := op.Input.(regInput).Key
 			byKey[key] = append(byKey[key], op)
 		}
-		var parts [][]porcupine.Operation
-		for _, ops := range byKey {
-			parts = append(parts, ops)
-		}
-		return parts
+		return slices.Collect(maps.Values(byKey))
 	},
 	Init:  func() []any { return []any{register{}} },
 	Equal: func(a, b any) bool { return a == b },

@@ -17,13 +17,9 @@ func (l *link) reachedByOthers(ctx context.Context) bool {
 	if v == nil {
 		return false
 	}
-	answers := v.askAll(ctx, l.n.o.detection/4, opReach, putBytes(nil, l.id))
-	for _, a := range answers {
-		if a.err == nil && a.status == stOK {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(v.askAll(ctx, l.n.o.detection/4, opReach, putBytes(nil, l.id)), func(a answer) bool {
+		return a.err == nil && a.status == stOK
+	})
 }
 
 // reaches reports that a peer has answered just now. A peer that died is not

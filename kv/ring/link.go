@@ -88,7 +88,7 @@ func (l *link) connect(ctx context.Context, lost time.Time) (net.Conn, *bufio.Re
 			l.look(dialing, lost)
 		}
 	})
-	c, r, err := l.dial(ctx, shakeWithin)
+	c, r, err := l.dial(ctx)
 	done()
 	looking.Wait()
 	return c, r, err
@@ -158,8 +158,8 @@ func (l *link) ping(ctx context.Context, c *conn) (heard time.Time) {
 }
 
 // dial connects and shows who we are to each other.
-func (l *link) dial(ctx context.Context, within time.Duration) (net.Conn, *bufio.Reader, error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
+func (l *link) dial(ctx context.Context) (net.Conn, *bufio.Reader, error) {
+	ctx, cancel := context.WithTimeout(ctx, shakeWithin)
 	defer cancel()
 	var c net.Conn
 	err := fault.Guard(func() (err error) { c, err = l.n.o.dial(ctx, "tcp", l.address); return err })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -47,9 +48,7 @@ func (m *Membership) Join(d discovery.Discovery, self *discovery.Instance, logge
 		return nil, errors.Join(fault.New(fault.Invalid, "kv/ring", "join", self.ID, "it has joined"), n.Close())
 	}
 	labels := map[string]string{memberLabel: n.o.path}
-	for k, v := range self.Labels {
-		labels[k] = v
-	}
+	maps.Copy(labels, self.Labels)
 	self.Labels = labels
 	return Backend(n), nil
 }

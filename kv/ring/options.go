@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures New.
@@ -42,7 +44,7 @@ func WithKey(key []byte) Option {
 		if len(key) < 16 {
 			return fault.Markf(fault.Invalid, "a key of %d bytes, want 16 or more", len(key))
 		}
-		o.key = append([]byte(nil), key...)
+		o.key = bytes.Clone(key)
 		return nil
 	}
 }
@@ -146,11 +148,5 @@ func WithDial(dial func(ctx context.Context, network, address string) (net.Conn,
 // WithLogger is notified of members that come and go, and of peers that are
 // refused. The default is silence.
 func WithLogger(l *slog.Logger) Option {
-	return func(o *options) error {
-		if l == nil {
-			return fault.Markf(fault.Invalid, "nil logger")
-		}
-		o.logger = l
-		return nil
-	}
+	return func(o *options) error { return fronts.Logger(l, &o.logger) }
 }

@@ -2,8 +2,6 @@ package ring
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -49,33 +47,15 @@ func (n *Node) get(ctx context.Context, key string) (record, error) {
 
 // learn asks all peers for a key, and returns how many did not answer.
 func (n *Node) learn(ctx context.Context, v *view, key string) (failed int) {
-	ctx, cancel := context.WithTimeout(ctx, n.o.detection)
-	defer cancel()
-	body := putBytes(putU64(nil, v.epoch), key)
-	records := make([]record, len(v.peers))
-	errs := make([]error, len(v.peers))
-	var wg sync.WaitGroup
-	for i, id := range v.peers {
-		wg.Go(func() {
-			a, err := v.call(ctx, id, opAsk, body)
-			if r := (&reader{b: a.body}); err == nil && a.status == stOK {
-				records[i] = r.record()
-				if r.bad {
-					err = errFrame
-				}
-			} else if err == nil {
-				err = errors.New("refused")
-			}
-			errs[i] = err
-		})
-	}
-	wg.Wait()
-	for i, err := range errs {
-		if err != nil {
+	for _, a := range v.askAll(ctx, n.o.detection, opAsk, putBytes(putU64(nil, v.epoch), key)) {
+		r := &reader{b: a.body}
+		rec := r.record()
+		switch {
+		case a.err != nil || a.status != stOK || r.bad:
 			failed++
-		} else if r := records[i]; r.version != 0 {
-			n.clock.seen(r.version)
-			n.store.merge(key, r)
+		case rec.version != 0:
+			n.clock.seen(rec.version)
+			n.store.merge(key, rec)
 		}
 	}
 	return failed

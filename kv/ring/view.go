@@ -3,7 +3,6 @@ package ring
 import (
 	"context"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,26 +48,15 @@ func (v *view) agree(ctx context.Context, within time.Duration) (differ bool) {
 	if v.agreed.Load() {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	body := putU64(nil, v.epoch)
-	var failed, others atomic.Bool
-	var wg sync.WaitGroup
-	for _, id := range v.peers {
-		wg.Go(func() {
-			switch a, err := v.call(ctx, id, opAgree, body); {
-			case err != nil:
-				failed.Store(true)
-			case a.status != stOK:
-				others.Store(true)
-			}
-		})
+	failed := false
+	for _, a := range v.askAll(ctx, within, opAgree, putU64(nil, v.epoch)) {
+		failed = failed || a.err != nil
+		differ = differ || a.err == nil && a.status != stOK
 	}
-	wg.Wait()
-	if !failed.Load() && !others.Load() {
+	if !failed && !differ {
 		v.agreed.Store(true)
 	}
-	return others.Load()
+	return differ
 }
 
 // rebuild makes a new view from the registry and from who is out of reach.

@@ -26,7 +26,7 @@ func TestAPeerWithoutTheKeyIsRefused(t *testing.T) {
 	// A node with another key neither gets in nor is believed.
 	other := c.start("x", WithKey([]byte("another key, of a stranger")))
 	l := &link{n: other.Node, id: "a", address: address}
-	if conn, _, err := l.dial(t.Context(), shakeWithin); err == nil {
+	if conn, _, err := l.dial(t.Context()); err == nil {
 		conn.Close()
 		t.Error("a node with another key took the server's proof for good")
 	}
