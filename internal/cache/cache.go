@@ -93,12 +93,14 @@ func New[V any](c Config[V]) *Cache[V] {
 			n /= 2
 		}
 	}
-	m := &Cache[V]{Config: c, seed: maphash.MakeSeed(), tables: make([]atomic.Pointer[table[V]], n), shards: make([]shard[V], n), start: time.Now()}
+	m := &Cache[V]{
+		Config: c, seed: maphash.MakeSeed(), tables: make([]atomic.Pointer[table[V]], n), shards: make([]shard[V], n), start: time.Now(),
+		sweeper: sweeper{wake: make(chan struct{}, 1)},
+	}
 	for i := range m.shards {
 		m.tables[i].Store(&table[V]{buckets: make([]bucket[V], 1)})
 		m.shards[i].table = &m.tables[i]
 	}
-	m.init()
 	return m
 }
 

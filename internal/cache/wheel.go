@@ -157,8 +157,6 @@ type sweeper struct {
 	done    sync.WaitGroup
 }
 
-func (w *sweeper) init() { w.wake = make(chan struct{}, 1) }
-
 // wakeAt makes the sweeper come at time at or before.
 func (c *Cache[V]) wakeAt(at int64) {
 	c.mu.Lock()

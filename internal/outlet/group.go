@@ -14,7 +14,6 @@ import (
 type Member interface {
 	Label() string
 	Stats() Stats
-	Start()
 	Drained() <-chan struct{}
 	stop() <-chan struct{}
 	release() error

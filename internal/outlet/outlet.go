@@ -231,13 +231,9 @@ func (o *Outlet[T, B]) release() error {
 	select {
 	case <-o.stopped:
 	case <-timer.C:
-		o.abandon()
-	}
-	o.mu.Lock()
-	abandoned := o.abandoned
-	o.mu.Unlock()
-	if abandoned {
-		return fault.New(fault.Timeout, o.Name, "close", "", "stalled: a write did not return")
+		if o.abandon() {
+			return fault.New(fault.Timeout, o.Name, "close", "", "stalled: a write did not return")
+		}
 	}
 	return fault.Wrap(o.Name, "close", "", fault.Guard(o.Close)) // what panics keeps no other open
 }

@@ -544,3 +544,26 @@ func TestNoTimeWasLeft(t *testing.T) {
 		}
 	})
 }
+
+// A driver that Close has given up is closed when its Send returns, on a goroutine of
+// the outlet's own: a panic there would end the process.
+func TestAPanicOfADriverThatWasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hung, closed := make(chan struct{}), make(chan struct{})
+		r := &receiver{do: func(_ context.Context, b []item) outlet.Result { <-hung; return outlet.Result{Sent: len(b)} }}
+		o, g := open(r, func(c *outlet.Config[int, []item]) {
+			c.Close = func() error { close(closed); panic("no way") }
+		})
+		o.Push(1, 1, true)
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := g.Close(ctx)
+		if !errors.Is(err, fault.Timeout) {
+			t.Errorf("Close: %v, want that it is stalled", err)
+		}
+		close(hung)
+		<-closed
+		synctest.Wait()
+	})
+}

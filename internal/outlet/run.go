@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // run sends until stop, and then what is left.
@@ -199,6 +201,6 @@ func (o *Outlet[T, B]) end() {
 	close(o.stopped)
 	o.mu.Unlock()
 	if abandoned { // nobody waits for it any more
-		_ = o.Close()
+		_ = fault.Guard(o.Close)
 	}
 }

@@ -128,13 +128,14 @@ func (o *Outlet[T, B]) wakeWaiters() {
 	o.waiters = left
 }
 
-// abandon counts as lost what a Send holds that does not return.
-func (o *Outlet[T, B]) abandon() {
+// abandon counts as lost what a Send holds that does not return. It reports false
+// if it did, after all.
+func (o *Outlet[T, B]) abandon() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	select {
-	case <-o.stopped: // it did, after all
-		return
+	case <-o.stopped:
+		return false
 	default:
 	}
 	o.abandoned = true
@@ -142,6 +143,7 @@ func (o *Outlet[T, B]) abandon() {
 	o.stats.LastError = cmp.Or(o.stats.LastError, "stalled")
 	o.queued = Count{}
 	o.wakeWaiters()
+	return true
 }
 
 // Try calls f; a panic in it, or in what its error says, is an error that is
