@@ -40,12 +40,14 @@ type Batch struct {
 func (b Batch) Len() int { return len(b.Ends) }
 
 // Record returns the bytes of record i.
-func (b Batch) Record(i int) []byte {
-	from := 0
-	if i > 0 {
-		from = b.Ends[i-1]
+func (b Batch) Record(i int) []byte { return b.Data[b.start(i):b.Ends[i]:b.Ends[i]] }
+
+// start returns where in Data record i begins.
+func (b Batch) start(i int) int {
+	if i == 0 {
+		return 0
 	}
-	return b.Data[from:b.Ends[i]:b.Ends[i]]
+	return b.Ends[i-1]
 }
 
 // Within returns how many records end within the first n bytes.

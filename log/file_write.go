@@ -2,7 +2,7 @@ package log
 
 import (
 	"context"
-	"errors"
+	"io"
 	"time"
 )
 
@@ -45,31 +45,16 @@ func (f *file) tooLarge(more int64) bool { return f.maxBytes > 0 && f.size+more 
 // append writes as many records from the given one on as the file has room for,
 // at least one.
 func (f *file) append(b Batch, from int) (int, error) {
-	start := 0
-	if from > 0 {
-		start = b.Ends[from-1]
-	}
-	to := from + 1
+	start, to := b.start(from), from+1
 	for to < b.Len() && !f.tooLarge(int64(b.Ends[to]-start)) {
 		to++
 	}
 	n, err := f.out.Write(b.Data[start+f.partial : b.Ends[to-1]])
 	f.size += int64(n)
-	upTo := start + f.partial + n
-	f.partial = 0
-	done := from
-	for done < to && b.Ends[done] <= upTo {
-		done++
-	}
-	if done < to {
-		last := start
-		if done > 0 {
-			last = max(start, b.Ends[done-1])
-		}
-		f.partial = upTo - last
-		if err == nil {
-			err = errors.New("short write")
-		}
+	var done int
+	done, f.partial = progress(b, start+f.partial+n)
+	if err == nil && done < to {
+		err = io.ErrShortWrite
 	}
 	return done - from, err
 }

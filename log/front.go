@@ -25,10 +25,7 @@ func New(opts ...Option) (Log, error) {
 			return nil, err
 		}
 	}
-	f := &front{
-		context: o.context, replace: o.replace, dedup: o.dedup, limiter: o.limiter,
-		source: o.source, sourceFrom: o.from, syncAt: o.syncAt, localAt: o.localAt, waitAt: min(o.syncAt, o.localAt), exit: o.exit, exitAt: o.exitAt, group: outlet.NewGroup("log", "records"),
-	}
+	f := &front{perRecord: o.perRecord, waitAt: min(o.syncAt, o.localAt), group: outlet.NewGroup("log", "records")}
 	if len(o.redact) > 0 {
 		f.redact = newRedaction(o.redact)
 	}
@@ -74,23 +71,14 @@ func open(one *outputOptions, o *options) (*output, error) {
 
 // front is the Log in front of every driver.
 type front struct {
-	outputs    []*output
-	encodings  []shared
-	needTrees  bool
-	levels     *levels
-	context    func(ctx context.Context, attrs []slog.Attr) []slog.Attr
-	replace    func(groups []string, a slog.Attr) slog.Attr
-	redact     *redaction
-	asIs       bool // neither replace nor redact
-	dedup      bool
-	limiter    *limiter
-	source     bool
-	sourceFrom slog.Level
-	syncAt     slog.Level
-	localAt    slog.Level
-	waitAt     slog.Level // the lower of both
-	exit       func(int)
-	exitAt     slog.Level
+	perRecord
+	outputs   []*output
+	encodings []shared
+	needTrees bool
+	levels    *levels
+	redact    *redaction
+	asIs      bool       // neither replace nor redact
+	waitAt    slog.Level // the lower of syncAt and localAt
 
 	group *outlet.Group
 }

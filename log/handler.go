@@ -103,7 +103,7 @@ func (h *handler) HandleAttrs(ctx context.Context, r slog.Record, more []slog.At
 	}
 	s := scratches.Get().(*scratch)
 	source := ""
-	if f.source && r.Level >= f.sourceFrom {
+	if f.source && r.Level >= f.from {
 		source = sourceOf(r.PC)
 	}
 	if f.context != nil && ctx != nil {
@@ -239,11 +239,11 @@ func (logfmt) flat() {}
 // resolve returns what is to be written of a; false if nothing is.
 func (f *front) resolve(groups []string, a slog.Attr) (slog.Attr, bool) {
 	if a.Value.Kind() == slog.KindLogValuer {
-		a.Value = resolveValue(a.Value)
+		a.Value = a.Value.Resolve() // a panic of the LogValuer becomes a value
 	}
 	if f.replace != nil && a.Value.Kind() != slog.KindGroup {
 		a = f.replace(groups, a)
-		a.Value = resolveValue(a.Value)
+		a.Value = a.Value.Resolve()
 	}
 	if a.Equal(slog.Attr{}) {
 		return a, false
@@ -253,6 +253,3 @@ func (f *front) resolve(groups []string, a slog.Attr) (slog.Attr, bool) {
 	}
 	return a, true
 }
-
-// resolveValue asks a LogValuer; slog itself turns its panic into a value.
-func resolveValue(v slog.Value) slog.Value { return v.Resolve() }

@@ -15,30 +15,35 @@ import (
 type Option func(*options) error
 
 type options struct {
+	perRecord
 	outputs []*outputOptions
 	levels  map[string]slog.Level
-	context func(ctx context.Context, attrs []slog.Attr) []slog.Attr
-	replace func(groups []string, a slog.Attr) slog.Attr
 	redact  []string
-	dedup   bool
-	limiter *limiter
-	source  bool
-	from    slog.Level
-	syncAt  slog.Level // from here on a call waits for all outputs
-	localAt slog.Level // and from here on for those of this machine
-	exit    func(code int)
-	exitAt  slog.Level
 	errors  func(output string, err error)
 	dial    time.Duration
 	lazy    bool
 }
 
+// perRecord is what the options say about each record.
+type perRecord struct {
+	context func(ctx context.Context, attrs []slog.Attr) []slog.Attr
+	replace func(groups []string, a slog.Attr) slog.Attr
+	dedup   bool
+	limiter *limiter
+	source  bool
+	from    slog.Level // least level that has a source
+	syncAt  slog.Level // from here on a call waits for all outputs
+	localAt slog.Level // and from here on for those of this machine
+	exit    func(code int)
+	exitAt  slog.Level
+}
+
 func defaults() options {
 	return options{
-		levels: map[string]slog.Level{},
-		syncAt: LevelFatal, localAt: slog.LevelError,
-		errors: func(output string, err error) { fmt.Fprintf(os.Stderr, "log/%s: %v\n", output, err) },
-		dial:   5 * time.Second,
+		perRecord: perRecord{syncAt: LevelFatal, localAt: slog.LevelError},
+		levels:    map[string]slog.Level{},
+		errors:    func(output string, err error) { fmt.Fprintf(os.Stderr, "log/%s: %v\n", output, err) },
+		dial:      5 * time.Second,
 	}
 }
 
@@ -95,13 +100,8 @@ func WithOutput(output Option, opts ...OutputOption) Option {
 			return err
 		}
 		for _, one := range o.outputs[first:] {
-			for _, opt := range opts {
-				if opt == nil {
-					return fault.Markf(ErrInvalid, "nil option in WithOutput")
-				}
-				if err := opt(one); err != nil {
-					return err
-				}
+			if err := fronts.Apply(one, opts); err != nil {
+				return err
 			}
 		}
 		return nil

@@ -58,9 +58,9 @@ var errSilent = errors.New("the driver left records without an error")
 func (o *output) send(ctx context.Context, b *Batch) outlet.Result {
 	n, err := outlet.Try(func() (int, error) { return o.driver.Write(ctx, *b) })
 	n = min(max(n, 0), b.Len())
-	var lost *refused
+	lost, _ := errors.AsType[*refused](err)
 	switch {
-	case errors.As(err, &lost):
+	case lost != nil:
 		k := min(max(lost.n, 0), n)
 		return outlet.Result{Sent: n - k, Refused: k, Why: lost.error}
 	case errors.Is(err, fault.Invalid), errors.Is(err, fault.TooLarge): // the record behind them

@@ -63,8 +63,5 @@ func progress(b Batch, n int) (records, partial int) {
 	for records < b.Len() && b.Ends[records] <= n {
 		records++
 	}
-	if records > 0 {
-		n -= b.Ends[records-1]
-	}
-	return records, max(n, 0)
+	return records, max(n-b.start(records), 0)
 }

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,6 +96,6 @@ func (d *driver) record(line []byte, id string) *event.Record {
 	_ = json.Unmarshal(fields["time"], &at)
 	return &event.Record{
 		ID: id, Type: "log." + strings.ToLower(level), Source: d.source, Subject: logger, Time: at,
-		ContentType: "application/json", Data: append([]byte(nil), line[:len(line)-1]...),
+		ContentType: "application/json", Data: bytes.Clone(line[:len(line)-1]),
 	}
 }

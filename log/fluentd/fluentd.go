@@ -10,7 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn"
@@ -64,30 +64,9 @@ func Backend(addr, tag string, opts ...Option) log.Option {
 			return nil, fault.Markf(fault.Invalid, "no tag")
 		}
 		d := &driver{options: o, tag: tag}
-		if path, ok := strings.CutPrefix(addr, "unix://"); ok {
-			if path == "" {
-				return nil, fault.Markf(fault.Invalid, "address %q has no path", addr)
-			}
-			if o.tls != nil {
-				return nil, fault.Markf(fault.Invalid, "TLS over a unix socket")
-			}
-			d.conn.Network, d.conn.Addr = "unix", path
-		} else {
-			a, err := conn.Parse(addr, conn.Scheme{Name: "tcp", Port: 24224}, conn.Scheme{Name: "tls", Port: 24224})
-			if err != nil {
-				return nil, fault.Mark(fault.Invalid, err)
-			}
-			scheme, err := conn.Secure(a, o.tls, "tcp", "tls")
-			if err != nil {
-				return nil, err
-			}
-			d.conn.Network, d.conn.Addr = "tcp", a.HostPort()
-			if scheme == "tls" {
-				d.conn.TLS = o.tls
-				if o.tls == nil {
-					d.conn.TLS = &tls.Config{}
-				}
-			}
+		err := d.conn.To(addr, "unix", o.tls, conn.Scheme{Name: "tcp", Port: 24224}, conn.Scheme{Name: "tls", Port: 24224})
+		if err != nil {
+			return nil, err
 		}
 		d.conn.Reads = !o.noAck
 		if o.key != "" {
@@ -231,7 +210,7 @@ func read(ctx context.Context, c net.Conn) (any, error) {
 			if len(buf) >= maxAnswer {
 				return nil, errFormat
 			}
-			buf = append(buf, make([]byte, len(buf))...)[:len(buf)]
+			buf = slices.Grow(buf, len(buf))
 		}
 		n, err := c.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]

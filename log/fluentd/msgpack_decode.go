@@ -33,11 +33,11 @@ func decode(b []byte, depth int) (v any, rest []byte, err error) {
 	case c >= 0xe0:
 		return int64(int8(c)), b, nil
 	case c>>4 == 8:
-		return decodeMap(b, int(c&15), depth)
+		return decodeMap(b, uint64(c&15), depth)
 	case c>>4 == 9:
-		return decodeArray(b, int(c&15), depth)
+		return decodeArray(b, uint64(c&15), depth)
 	case c>>5 == 5:
-		return decodeText(b, int(c&31))
+		return decodeText(b, uint64(c&31))
 	}
 	size := [256]int{0xc4: 1, 0xc5: 2, 0xc6: 4, 0xca: 4, 0xcb: 8, 0xcc: 1, 0xcd: 2, 0xce: 4, 0xcf: 8, 0xd0: 1, 0xd1: 2, 0xd2: 4, 0xd3: 8,
 		0xd9: 1, 0xda: 2, 0xdb: 4, 0xdc: 2, 0xdd: 4, 0xde: 2, 0xdf: 4}[c]
@@ -55,7 +55,7 @@ func decode(b []byte, depth int) (v any, rest []byte, err error) {
 	case 0xc2, 0xc3:
 		return c == 0xc3, b, nil
 	case 0xc4, 0xc5, 0xc6, 0xd9, 0xda, 0xdb:
-		return decodeText(b, int(n))
+		return decodeText(b, n)
 	case 0xca:
 		return float64(math.Float32frombits(uint32(n))), b, nil
 	case 0xcb:
@@ -71,24 +71,24 @@ func decode(b []byte, depth int) (v any, rest []byte, err error) {
 	case 0xd3:
 		return int64(n), b, nil
 	case 0xdc, 0xdd:
-		return decodeArray(b, int(n), depth)
+		return decodeArray(b, n, depth)
 	case 0xde, 0xdf:
-		return decodeMap(b, int(n), depth)
+		return decodeMap(b, n, depth)
 	}
 	return nil, nil, errFormat
 }
 
-func decodeText(b []byte, n int) (any, []byte, error) {
+func decodeText(b []byte, n uint64) (any, []byte, error) {
 	if n > maxAnswer {
 		return nil, nil, errFormat
 	}
-	if len(b) < n {
+	if uint64(len(b)) < n {
 		return nil, nil, errShort
 	}
 	return string(b[:n]), b[n:], nil
 }
 
-func decodeArray(b []byte, n, depth int) (any, []byte, error) {
+func decodeArray(b []byte, n uint64, depth int) (any, []byte, error) {
 	if n > maxItems {
 		return nil, nil, errFormat
 	}
@@ -103,7 +103,7 @@ func decodeArray(b []byte, n, depth int) (any, []byte, error) {
 	return list, b, nil
 }
 
-func decodeMap(b []byte, n, depth int) (any, []byte, error) {
+func decodeMap(b []byte, n uint64, depth int) (any, []byte, error) {
 	if n > maxItems {
 		return nil, nil, errFormat
 	}

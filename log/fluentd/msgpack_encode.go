@@ -5,8 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,24 +15,27 @@ import (
 // MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md), as much
 // of it as the forward protocol needs.
 
-func appendArray(b []byte, n int) []byte {
-	switch {
-	case n < 16:
-		return append(b, 0x90|byte(n))
-	case n < 1<<16:
-		return binary.BigEndian.AppendUint16(append(b, 0xdc), uint16(n))
+// appendSize appends a size of 16 bits behind code, or one of 32 behind the code
+// that follows it.
+func appendSize(b []byte, code byte, n int) []byte {
+	if n < 1<<16 {
+		return binary.BigEndian.AppendUint16(append(b, code), uint16(n))
 	}
-	return binary.BigEndian.AppendUint32(append(b, 0xdd), uint32(n))
+	return binary.BigEndian.AppendUint32(append(b, code+1), uint32(n))
+}
+
+func appendArray(b []byte, n int) []byte {
+	if n < 16 {
+		return append(b, 0x90|byte(n))
+	}
+	return appendSize(b, 0xdc, n)
 }
 
 func appendMap(b []byte, n int) []byte {
-	switch {
-	case n < 16:
+	if n < 16 {
 		return append(b, 0x80|byte(n))
-	case n < 1<<16:
-		return binary.BigEndian.AppendUint16(append(b, 0xde), uint16(n))
 	}
-	return binary.BigEndian.AppendUint32(append(b, 0xdf), uint32(n))
+	return appendSize(b, 0xde, n)
 }
 
 func appendStringHead(b []byte, n int) []byte {
@@ -40,10 +44,8 @@ func appendStringHead(b []byte, n int) []byte {
 		return append(b, 0xa0|byte(n))
 	case n < 1<<8:
 		return append(b, 0xd9, byte(n))
-	case n < 1<<16:
-		return binary.BigEndian.AppendUint16(append(b, 0xda), uint16(n))
 	}
-	return binary.BigEndian.AppendUint32(append(b, 0xdb), uint32(n))
+	return appendSize(b, 0xda, n)
 }
 
 func appendString(b []byte, s string) []byte {
@@ -52,13 +54,10 @@ func appendString(b []byte, s string) []byte {
 }
 
 func appendBin(b, data []byte) []byte {
-	switch n := len(data); {
-	case n < 1<<8:
+	if n := len(data); n < 1<<8 {
 		b = append(b, 0xc4, byte(n))
-	case n < 1<<16:
-		b = binary.BigEndian.AppendUint16(append(b, 0xc5), uint16(n))
-	default:
-		b = binary.BigEndian.AppendUint32(append(b, 0xc6), uint32(n))
+	} else {
+		b = appendSize(b, 0xc5, n)
 	}
 	return append(b, data...)
 }
@@ -183,12 +182,7 @@ func appendPlain(b []byte, v any) []byte {
 		return b
 	case map[string]any:
 		b = appendMap(b, len(v))
-		keys := make([]string, 0, len(v))
-		for k := range v {
-			keys = append(keys, k)
-		}
-		sort.Strings(keys)
-		for _, k := range keys {
+		for _, k := range slices.Sorted(maps.Keys(v)) {
 			b = appendPlain(appendString(b, k), v[k])
 		}
 		return b

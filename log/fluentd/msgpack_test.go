@@ -90,6 +90,9 @@ func TestDecode(t *testing.T) {
 		"items, too many, begun": {appendArray(nil, maxItems+1), nil, errFormat},
 		"keys, too many":         {keys(maxItems + 1), nil, errFormat},
 		"keys, too many, begun":  {appendMap(nil, maxItems+1), nil, errFormat},
+		"text, most":             {[]byte{0xdb, 0xff, 0xff, 0xff, 0xff}, nil, errFormat}, // more than an int has on 32 bits
+		"items, most":            {[]byte{0xdd, 0xff, 0xff, 0xff, 0xff}, nil, errFormat},
+		"keys, most":             {[]byte{0xdf, 0xff, 0xff, 0xff, 0xff}, nil, errFormat},
 		"a bad key":              {append(appendMap(nil, 1), 0xc1), nil, errFormat},
 		"a bad value":            {append(appendString(appendMap(nil, 1), "a"), 0xc1), nil, errFormat},
 		"a bad item":             {append(appendArray(nil, 2), 0xc0, 0xc1), nil, errFormat},

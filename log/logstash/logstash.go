@@ -55,23 +55,10 @@ func Backend(addr string, opts ...Option) log.Option {
 		if err := fronts.Apply(&o, opts); err != nil {
 			return nil, err
 		}
-		a, err := conn.Parse(addr, conn.Scheme{Name: "tcp", Port: 5000}, conn.Scheme{Name: "tls", Port: 5000}, conn.Scheme{Name: "udp", Port: 5000})
-		if err != nil {
-			return nil, fault.Mark(fault.Invalid, err)
-		}
-		scheme, err := conn.Secure(a, o.tls, "tcp", "tls")
+		d := &driver{options: o}
+		err := d.conn.To(addr, "", o.tls, conn.Scheme{Name: "tcp", Port: 5000}, conn.Scheme{Name: "tls", Port: 5000}, conn.Scheme{Name: "udp", Port: 5000})
 		if err != nil {
 			return nil, err
-		}
-		d := &driver{options: o, conn: wire.Conn{Network: "tcp", Addr: a.HostPort()}}
-		switch scheme {
-		case "udp":
-			d.conn.Network, d.udp = "udp", true
-		case "tls":
-			d.conn.TLS = o.tls
-			if o.tls == nil {
-				d.conn.TLS = &tls.Config{}
-			}
 		}
 		host, _ := json.Marshal(o.host)
 		d.enc = log.JSONKeys("logstash "+o.host, log.Keys{Time: "@timestamp", Level: "level", Logger: "logger", Message: "message", Source: "source"}, 3,
@@ -84,7 +71,6 @@ type driver struct {
 	options
 	enc  log.Encoding
 	conn wire.Conn
-	udp  bool
 }
 
 func (d *driver) Encoding() log.Encoding         { return d.enc }
@@ -92,7 +78,7 @@ func (d *driver) Ping(ctx context.Context) error { return d.conn.Ping(ctx) }
 func (d *driver) Close() error                   { return d.conn.Close() }
 
 func (d *driver) Write(ctx context.Context, b log.Batch) (int, error) {
-	if !d.udp {
+	if d.conn.Network != "udp" {
 		n, err := d.conn.Write(ctx, b.Data)
 		return b.Within(n), err
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/micro/go-platform/internal/conn"
@@ -75,46 +74,20 @@ func Backend(addr string, opts ...Option) log.Option {
 			return nil, err
 		}
 		d := &driver{max: o.max, enc: newEncoding(&o)}
-		if path, ok := strings.CutPrefix(addr, "unixgram://"); ok {
-			if path == "" {
-				return nil, fault.Markf(fault.Invalid, "address %q has no path", addr)
-			}
-			if o.tls != nil {
-				return nil, fault.Markf(fault.Invalid, "TLS over a unix socket")
-			}
-			d.conn.Network, d.conn.Addr, d.datagrams = "unixgram", path, true
-			return d, nil
-		}
-		a, err := conn.Parse(addr, conn.Scheme{Name: "udp", Port: 514}, conn.Scheme{Name: "tcp", Port: 514}, conn.Scheme{Name: "tls", Port: 6514})
-		if err != nil {
-			return nil, fault.Mark(fault.Invalid, err)
-		}
-		scheme, err := conn.Secure(a, o.tls, "udp", "tls")
+		err := d.conn.To(addr, "unixgram", o.tls, conn.Scheme{Name: "udp", Port: 514}, conn.Scheme{Name: "tcp", Port: 514}, conn.Scheme{Name: "tls", Port: 6514})
 		if err != nil {
 			return nil, err
-		}
-		d.conn.Network, d.conn.Addr = "tcp", a.HostPort()
-		switch scheme {
-		case "tls":
-			d.conn.TLS = o.tls
-			if o.tls == nil {
-				d.conn.TLS = &tls.Config{}
-			}
-		case "tcp":
-		default:
-			d.conn.Network, d.datagrams = "udp", true
 		}
 		return d, nil
 	})
 }
 
 type driver struct {
-	enc       *encoding
-	conn      wire.Conn
-	datagrams bool
-	max       int
-	frames    []byte
-	ends      []int
+	enc    *encoding
+	conn   wire.Conn
+	max    int
+	frames []byte
+	ends   []int
 }
 
 func (d *driver) Encoding() log.Encoding         { return d.enc }
@@ -122,7 +95,7 @@ func (d *driver) Ping(ctx context.Context) error { return d.conn.Ping(ctx) }
 func (d *driver) Close() error                   { return d.conn.Close() }
 
 func (d *driver) Write(ctx context.Context, b log.Batch) (int, error) {
-	if d.datagrams {
+	if d.conn.Network != "tcp" { // a record is a datagram
 		for i, r := range b.Records() {
 			if _, err := d.conn.Write(ctx, cut(r, d.max)); err != nil {
 				return i, err

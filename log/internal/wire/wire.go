@@ -3,13 +3,16 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -31,6 +34,32 @@ type Conn struct {
 	gone   chan struct{} // closed when the peer has closed; nil if Reads
 	closed bool
 	wg     sync.WaitGroup
+}
+
+// To sets where c connects to: an address with one of the schemes, the first if it
+// says none, or a path behind the scheme socket, if that is not empty. t is the TLS
+// configuration that was asked for, nil if none was.
+func (c *Conn) To(addr, socket string, t *tls.Config, schemes ...conn.Scheme) error {
+	if path, ok := strings.CutPrefix(addr, socket+"://"); ok && socket != "" {
+		switch {
+		case path == "":
+			return fault.Markf(fault.Invalid, "address %q has no path", addr)
+		case t != nil:
+			return fault.Markf(fault.Invalid, "TLS over a unix socket")
+		}
+		c.Network, c.Addr = socket, path
+		return nil
+	}
+	a, err := conn.Parse(addr, schemes...)
+	if err != nil {
+		return fault.Mark(fault.Invalid, err)
+	}
+	c.Network, err = conn.Secure(a, t, schemes[0].Name, "tls")
+	c.Addr = a.HostPort()
+	if c.Network == "tls" {
+		c.Network, c.TLS = "tcp", cmp.Or(t, &tls.Config{})
+	}
+	return err
 }
 
 // Get returns the connection, made if need be.
