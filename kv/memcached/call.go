@@ -48,7 +48,7 @@ func (d *driver) do(ctx context.Context, op *memcached.Op) error {
 			return result(ctx, op)
 		}
 		done := make(chan struct{})
-		go func() { defer close(done); l.Do(ctx, []*memcached.Op{op}) }()
+		d.left.Go(func() { defer close(done); l.Do(ctx, []*memcached.Op{op}) })
 		select {
 		case <-done:
 			return result(ctx, op)

@@ -2,6 +2,7 @@ package memcached
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
@@ -19,6 +20,7 @@ type driver struct {
 	alone  bool
 	life   context.Context
 	end    context.CancelFunc
+	left   sync.WaitGroup // round trips of given that their callers have left
 }
 
 func (d *driver) Ping(ctx context.Context) error {
@@ -26,7 +28,7 @@ func (d *driver) Ping(ctx context.Context) error {
 		return d.client.Ping(ctx)
 	}
 	answer := make(chan error, 1)
-	go func() { answer <- d.given.Ping() }()
+	d.left.Go(func() { answer <- d.given.Ping() })
 	select {
 	case err := <-answer:
 		return fault.Mark(kv.ErrUnavailable, err)
@@ -54,5 +56,6 @@ func (d *driver) Close() error {
 	for _, l := range d.lines {
 		l.group.Wait()
 	}
+	d.left.Wait()
 	return nil
 }

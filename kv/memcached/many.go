@@ -39,7 +39,7 @@ func (d *driver) many(ctx context.Context, ops []*memcached.Op) bool {
 		return true
 	}
 	done := make(chan struct{})
-	go func() { wg.Wait(); close(done) }()
+	d.left.Go(func() { defer close(done); wg.Wait() })
 	select {
 	case <-done:
 		return true

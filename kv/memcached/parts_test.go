@@ -10,8 +10,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/bradfitz/gomemcache/memcache"
 	"github.com/micro/go-platform/internal/conn/memcached"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/kv"
@@ -422,5 +424,40 @@ func TestEnvelopes(t *testing.T) {
 		if got := wireKey(key); !strings.HasPrefix(got, hashed) || len(got) > maxKey {
 			t.Errorf("%q is %q on the wire, want a hash", key, got)
 		}
+	}
+}
+
+// A client that was given ends no round trip when its caller leaves: Close waits for it.
+func TestCloseWaitsForWhatWasLeft(t *testing.T) {
+	for name, call := range map[string]func(ctx context.Context, d *driver) error{
+		"a large write": func(ctx context.Context, d *driver) error {
+			_, err := d.Put(ctx, kv.Write{Key: "k", Value: make([]byte, large)})
+			return err
+		},
+		"a batch": func(ctx context.Context, d *driver) error {
+			return errors.Join(d.PutMany(ctx, []kv.Write{{Key: "k"}})...)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d, s := onDouble(t)
+			d.given = &memcache.Client{}
+			hung := make(chan struct{})
+			ctx, cancel := context.WithCancel(t.Context())
+			s.before = func(*memcached.Op) { cancel(); <-hung }
+			err := call(ctx, d)
+			if !errors.Is(err, kv.ErrUnknownOutcome) {
+				t.Errorf("%s whose caller left: %v", name, err)
+			}
+			closed := make(chan struct{})
+			go func() { defer close(closed); d.Close() }()
+			synctest.Wait()
+			select {
+			case <-closed:
+				t.Errorf("%s: Close did not wait", name)
+			default:
+			}
+			close(hung)
+			<-closed
+		})
 	}
 }
