@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -64,10 +65,8 @@ type cached struct {
 }
 
 func (c *cached) Get(ctx context.Context, key string, opts ...kv.GetOption) (kv.Item, error) {
-	for _, opt := range opts {
-		if opt == nil {
-			return kv.Item{}, fault.Wrap(scope, "get", fronts.Cut(key), invalidf("nil option"))
-		}
+	if slices.Contains(opts, nil) {
+		return kv.Item{}, fault.Wrap(scope, "get", fronts.Cut(key), invalidf("nil option"))
 	}
 	if ctx.Err() != nil || c.life.Closed() {
 		return c.KV.Get(ctx, key, opts...) // says what is wrong
@@ -101,11 +100,12 @@ func (c *cached) GetMany(ctx context.Context, keys ...string) (map[string]kv.Ite
 	}
 	items := make(map[string]kv.Item, len(keys))
 	var missing []string
-	before := map[string]uint64{}
+	type state struct{ changes, era uint64 }
+	before := map[string]state{}
 	for _, key := range keys {
 		if n, ok := c.look(key); !ok {
 			missing = append(missing, key)
-			before[key] = c.part(key).Load()
+			before[key] = state{c.part(key).Load(), c.era(key)}
 		} else if !n.absent {
 			items[key] = n.item
 		}
@@ -114,19 +114,15 @@ func (c *cached) GetMany(ctx context.Context, keys ...string) (map[string]kv.Ite
 		return items, nil
 	}
 	read := time.Now()
-	eras := map[string]uint64{}
-	for _, key := range missing {
-		eras[key] = c.era(key)
-	}
 	found, err := c.KV.GetMany(ctx, missing...)
 	for key, item := range found {
-		c.keep(key, item, false, read, before[key], eras[key])
+		c.keep(key, item, false, read, before[key].changes, before[key].era)
 		items[key] = item
 	}
 	if err == nil {
 		for _, key := range missing {
 			if _, ok := found[key]; !ok {
-				c.keep(key, kv.Item{}, true, read, before[key], eras[key])
+				c.keep(key, kv.Item{}, true, read, before[key].changes, before[key].era)
 			}
 		}
 	}
