@@ -58,13 +58,7 @@ func WithDialTimeout(d time.Duration) Option {
 // WithTimeout bounds a call whose context has no deadline. The default is 5 s;
 // 0 means no bound. List and Watch are not bounded, their requests are.
 func WithTimeout(d time.Duration) Option {
-	return func(o *options) error {
-		if d < 0 {
-			return invalidf("timeout %v, want 0 or more", d)
-		}
-		o.timeout = d
-		return nil
-	}
+	return func(o *options) error { return fronts.AtLeast("timeout", d, 0, &o.timeout) }
 }
 
 // WithLazy lets New succeed while the backend is unavailable. Calls fail with
@@ -92,13 +86,7 @@ type Call struct {
 // Delete and Add, on the caller's goroutine, for metrics. It must be fast and
 // safe for concurrent use. A panic of it is logged and changes nothing.
 func WithObserver(observe func(Call)) Option {
-	return func(o *options) error {
-		if observe == nil {
-			return invalidf("nil observer")
-		}
-		o.observe = observe
-		return nil
-	}
+	return func(o *options) error { o.observe = observe; return fronts.Given(observe, "WithObserver") }
 }
 
 // GetOption changes what Get returns.

@@ -23,13 +23,7 @@ type fileOptions struct {
 
 // FileEncoding sets the encoding. The default is JSON.
 func FileEncoding(e Encoding) FileOption {
-	return func(o *fileOptions) error {
-		if fronts.Nil(e) {
-			return fault.Markf(ErrInvalid, "nil encoding")
-		}
-		o.enc = e
-		return nil
-	}
+	return func(o *fileOptions) error { o.enc = e; return fronts.Given(e, "FileEncoding") }
 }
 
 // FileMode sets the permissions of files that are created. The default is 0640.

@@ -139,13 +139,7 @@ func BatchOf(bytes int, delay time.Duration) OutputOption {
 
 // WriteTimeout bounds one write to the output. The default is 10 s.
 func WriteTimeout(d time.Duration) OutputOption {
-	return func(o *outputOptions) error {
-		if d <= 0 {
-			return fault.Markf(ErrInvalid, "WriteTimeout(%v)", d)
-		}
-		o.timeout = d
-		return nil
-	}
+	return func(o *outputOptions) error { return fronts.Positive("write timeout", d, &o.timeout) }
 }
 
 // WithLevel sets the rule of a name; "" is the root, whose default is Info.
@@ -240,13 +234,7 @@ func WithExit(least slog.Level, exit func(code int)) Option {
 // repeats once until the output takes records again, and once more if it costs
 // records; at most once in ten seconds each. The default writes them to stderr.
 func WithErrors(f func(output string, err error)) Option {
-	return func(o *options) error {
-		if f == nil {
-			return fault.Markf(ErrInvalid, "WithErrors(nil)")
-		}
-		o.errors = f
-		return nil
-	}
+	return func(o *options) error { o.errors = f; return fronts.Given(f, "WithErrors") }
 }
 
 // WithDialTimeout bounds how long New waits for each output. The default is 5 s.

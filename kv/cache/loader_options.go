@@ -1,6 +1,10 @@
 package cache
 
-import "time"
+import (
+	"time"
+
+	"github.com/micro/go-platform/internal/fronts"
+)
 
 // LoaderOption configures a Loader.
 type LoaderOption func(*loaderOptions) error
@@ -13,25 +17,13 @@ type loaderOptions struct {
 // WithStale has an item served for up to d after its TTL, while it is loaded again
 // in the background: nobody waits. The default is 0: everybody waits.
 func WithStale(d time.Duration) LoaderOption {
-	return func(o *loaderOptions) error {
-		if d < 0 {
-			return invalidf("stale for %v", d)
-		}
-		o.stale = d
-		return nil
-	}
+	return func(o *loaderOptions) error { return fronts.AtLeast("stale", d, 0, &o.stale) }
 }
 
 // WithNegative has this process remember for d that a load found nothing
 // (kv.ErrNotFound). The default is 0: it is asked again.
 func WithNegative(d time.Duration) LoaderOption {
-	return func(o *loaderOptions) error {
-		if d < 0 {
-			return invalidf("negative for %v", d)
-		}
-		o.negative = d
-		return nil
-	}
+	return func(o *loaderOptions) error { return fronts.AtLeast("negative", d, 0, &o.negative) }
 }
 
 // WithJitter makes TTLs shorter by a random part of up to fraction, so that items
@@ -49,11 +41,5 @@ func WithJitter(fraction float64) LoaderOption {
 // WithLoadTimeout bounds one load, which no caller's context does. The default is
 // 30 s.
 func WithLoadTimeout(d time.Duration) LoaderOption {
-	return func(o *loaderOptions) error {
-		if d <= 0 {
-			return invalidf("load timeout %v", d)
-		}
-		o.timeout = d
-		return nil
-	}
+	return func(o *loaderOptions) error { return fronts.Positive("load timeout", d, &o.timeout) }
 }

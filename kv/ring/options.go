@@ -136,13 +136,7 @@ func WithTLS(conf *tls.Config) Option {
 
 // WithDial sets how peers are reached. The default is a net.Dialer.
 func WithDial(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
-	return func(o *options) error {
-		if dial == nil {
-			return fault.Markf(fault.Invalid, "nil dial function")
-		}
-		o.dial = dial
-		return nil
-	}
+	return func(o *options) error { o.dial = dial; return fronts.Given(dial, "WithDial") }
 }
 
 // WithLogger is notified of members that come and go, and of peers that are

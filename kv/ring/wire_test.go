@@ -89,7 +89,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"bytes":      {[]Option{WithKey(testKey), WithMaxBytes(1 << 20)}, ""},
 		"TLS":        {[]Option{WithKey(testKey), WithTLS(nil)}, "nil TLS"},
 		"detection":  {[]Option{WithKey(testKey), WithDetection(0)}, "0s"},
-		"dial":       {[]Option{WithKey(testKey), WithDial(nil)}, "nil dial"},
+		"dial":       {[]Option{WithKey(testKey), WithDial(nil)}, "WithDial(nil)"},
 		"no logger":  {[]Option{WithKey(testKey), WithLogger(nil)}, "nil logger"},
 		"its logger": {[]Option{WithKey(testKey), WithLogger(slog.New(slog.DiscardHandler))}, ""},
 	} {
