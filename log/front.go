@@ -125,7 +125,7 @@ func (f *front) Logger(name string, attrs ...slog.Attr) *slog.Logger {
 func (f *front) Handler() slog.Handler { return f.Logger("").Handler() }
 
 func (f *front) SetLevel(name string, l slog.Level, revertAfter time.Duration) {
-	f.levels.change(name, l, revertAfter)
+	f.levels.change(name, l, revertAfter, math.MaxInt)
 }
 
 func (f *front) Levels() map[string]slog.Level { return f.levels.all() }

@@ -84,31 +84,20 @@ func (l *levels) apply() {
 	}
 }
 
-func (l *levels) change(name string, level slog.Level, revertAfter time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.changeLocked(name, level, revertAfter)
-}
-
-// changeBounded is change for strangers: it reports false, and does nothing, if
-// there are as many rules as they may make.
-func (l *levels) changeBounded(name string, level slog.Level, revertAfter time.Duration) bool {
+// change makes or replaces the rule of a name. It reports false, and does nothing, if
+// there are as many as most already.
+func (l *levels) change(name string, level slog.Level, revertAfter time.Duration, most int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	rules := len(l.set)
 	if l.set[""] == nil {
 		rules++ // the root always has one
 	}
-	if l.set[name] == nil && name != "" && rules >= mostRules {
+	if l.set[name] == nil && name != "" && rules >= most {
 		return false
 	}
-	l.changeLocked(name, level, revertAfter)
-	return true
-}
-
-func (l *levels) changeLocked(name string, level slog.Level, revertAfter time.Duration) {
 	if l.closed {
-		return
+		return true
 	}
 	old := l.set[name]
 	s := &setting{level: level}
@@ -127,6 +116,7 @@ func (l *levels) changeLocked(name string, level slog.Level, revertAfter time.Du
 	}
 	l.set[name] = s
 	l.apply()
+	return true
 }
 
 func (l *levels) revert(name string, s *setting) {
@@ -228,7 +218,7 @@ func (l *levels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, fmt.Sprintf("a name of more than %d bytes", longestName), http.StatusBadRequest)
 			return
 		}
-		if !l.changeBounded(name, level, d) {
+		if !l.change(name, level, d, mostRules) {
 			http.Error(w, "too many rules", http.StatusConflict)
 			return
 		}
