@@ -7,12 +7,20 @@ import (
 	"testing"
 )
 
-func TestKubernetesComesBack(t *testing.T) {
+// Two servers on one etcd are one cluster, and each comes back with what it had. It is one test, since
+// a server takes seconds of processor time to start.
+func TestKubernetesServers(t *testing.T) {
 	t.Parallel()
+	etcd := Etcd(t)
 	var k *KubeServer
-	timed(t, "ready", func() { k = Kubernetes(t) })
+	timed(t, "ready", func() { k = Kubernetes(t, WithEtcd(etcd)) })
 	ns := k.Namespace(t)
 	k.Do(t, http.MethodPost, "/api/v1/namespaces/"+ns+"/configmaps", `{"metadata":{"name":"kept"},"data":{"a":"1"}}`)
+	other := Kubernetes(t, WithEtcd(etcd))
+	other.Do(t, http.MethodGet, "/api/v1/namespaces/"+ns, "")
+	if _, err := SharedKubernetes(t).request(http.MethodGet, "/api/v1/namespaces/"+ns, ""); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("a namespace of another cluster: got %v, want 404", err)
+	}
 	addr, pid := k.Addr(), k.PID()
 	k.Kill()
 	if _, err := k.request(http.MethodGet, "/readyz", ""); err == nil {
@@ -26,18 +34,6 @@ func TestKubernetesComesBack(t *testing.T) {
 		t.Errorf("after Restart: got %s, want the object made before", got)
 	}
 	timed(t, "stopped", k.Stop)
-}
-
-func TestKubernetesServersOnOneEtcdAreOneCluster(t *testing.T) {
-	t.Parallel()
-	etcd := Etcd(t)
-	a := Kubernetes(t, WithEtcd(etcd))
-	ns := a.Namespace(t)
-	b := Kubernetes(t, WithEtcd(etcd))
-	b.Do(t, http.MethodGet, "/api/v1/namespaces/"+ns, "")
-	if _, err := SharedKubernetes(t).request(http.MethodGet, "/api/v1/namespaces/"+ns, ""); err == nil || !strings.Contains(err.Error(), "404") {
-		t.Errorf("a namespace of another cluster: got %v, want 404", err)
-	}
 }
 
 func TestKubernetesTokensMayDoWhatTheirRulesSay(t *testing.T) {
