@@ -40,7 +40,7 @@ func orphans([]string) error {
 	tb := &recorder{}
 	a, b := SharedRedis(tb), Memcached(tb)
 	b.Pause()
-	tree := start(tb, options{}, shell("sleep 60 & echo $! > $1/child; echo up; wait"))
+	tree := start(tb, options{}, shell("cd /; sleep 600 & echo $! > $1/child; echo up; wait"))
 	base, _ := workdir()
 	fmt.Println(a.PID(), b.PID(), tree.Lines("child")[0], base)
 	select {}

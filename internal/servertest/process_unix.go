@@ -196,7 +196,8 @@ dir=$(cd "$1" && pwd -P)
 for pid in "$1"/*/pid; do
   [ -f "$pid" ] || continue
   pid=$(cat "$pid")
-  case $(readlink "/proc/$pid/cwd" || echo "$dir/") in "$dir"/*) kill -9 "-$pid" ;; esac # or it is a stranger's by now
+  # A server works in its folder, or its command names that: rsyslogd goes to /. Or the number is a stranger's by now.
+  case "$(readlink "/proc/$pid/cwd" || echo "$dir/") $(tr '\0' ' ' < "/proc/$pid/cmdline")" in *"$dir"/* | *"$1"/*) kill -9 "-$pid" ;; esac
 done
 for i in 1 2 3 4 5; do rm -rf "$1" && exit; sleep 0.1; done`
 	r, w, err := os.Pipe()
