@@ -23,16 +23,37 @@ type Tables struct {
 	Statements []string
 
 	made   atomic.Bool
-	making sync.Mutex
+	mu     sync.Mutex
+	making chan struct{} // closed when who makes them has ended; nil: nobody does
 }
 
 // Make makes what is missing. It is cheap once that was done.
 func (t *Tables) Make(ctx context.Context) error {
-	if t.made.Load() {
-		return nil
+	for !t.made.Load() {
+		t.mu.Lock()
+		making := t.making
+		if making == nil {
+			t.making = make(chan struct{})
+			t.mu.Unlock()
+			return t.make(ctx)
+		}
+		t.mu.Unlock()
+		select {
+		case <-making:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	t.making.Lock()
-	defer t.making.Unlock()
+	return nil
+}
+
+func (t *Tables) make(ctx context.Context) error {
+	defer func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		close(t.making)
+		t.making = nil
+	}()
 	if t.made.Load() {
 		return nil
 	}
