@@ -4,6 +4,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"database/sql"
@@ -117,9 +118,7 @@ func Open(c Config) (*DB, error) {
 	if c.Address == "" {
 		return nil, fault.Markf(fault.Invalid, "empty address")
 	}
-	if c.DialTimeout == 0 {
-		c.DialTimeout = 3 * time.Second
-	}
+	c.DialTimeout = cmp.Or(c.DialTimeout, 3*time.Second)
 	if c.MaxOpen < 0 || c.DialTimeout < 0 {
 		return nil, fault.Markf(fault.Invalid, "negative number of connections or timeout")
 	}
@@ -143,13 +142,16 @@ func (d *DB) openSQLite(c Config) error {
 	if c.Durable {
 		synchronous = "FULL"
 	}
-	q := url.Values{"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)", "temp_store(MEMORY)"}, "_txlock": {"immediate"}}
+	q := url.Values{"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)", "temp_store(MEMORY)"}}
 	name := c.Address
 	if strings.ContainsAny(name, "?#") || strings.HasPrefix(name, "file:") {
 		return fmt.Errorf("file name %q, want a plain one", name)
 	}
-	dsn := "file:" + (&url.URL{Path: name}).EscapedPath() + "?" + q.Encode()
-	writer, err := patiently(dsn)
+	dsn := func(txlock string) string {
+		q.Set("_txlock", txlock)
+		return "file:" + (&url.URL{Path: name}).EscapedPath() + "?" + q.Encode()
+	}
+	writer, err := patiently(dsn("immediate"))
 	if err != nil {
 		return err
 	}
@@ -159,16 +161,12 @@ func (d *DB) openSQLite(c Config) error {
 		d.Read = d.DB // each connection would be a database of its own
 		return nil
 	}
-	q.Set("_txlock", "deferred")
-	reader, err := patiently("file:" + (&url.URL{Path: name}).EscapedPath() + "?" + q.Encode())
+	reader, err := patiently(dsn("deferred"))
 	if err != nil {
 		return err
 	}
 	d.Read = sql.OpenDB(reader)
-	n := c.MaxOpen
-	if n == 0 {
-		n = max(runtime.GOMAXPROCS(0), 4)
-	}
+	n := cmp.Or(c.MaxOpen, max(runtime.GOMAXPROCS(0), 4))
 	d.Read.SetMaxOpenConns(n)
 	d.Read.SetMaxIdleConns(n)
 	return nil
@@ -256,10 +254,7 @@ func (d *DB) openPostgres(c Config) error {
 }
 
 func (d *DB) pool(db *sql.DB, c Config) {
-	n := c.MaxOpen
-	if n == 0 {
-		n = 10
-	}
+	n := cmp.Or(c.MaxOpen, 10)
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
 	db.SetConnMaxIdleTime(5 * time.Minute)

@@ -139,16 +139,13 @@ func (t *Tail[S]) run(ctx context.Context, poke chan struct{}) {
 		if notified {
 			rest = listening
 		}
-		timer := time.NewTimer(rest)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return
 		case notified = <-heard:
 		case <-poke:
-		case <-timer.C:
+		case <-time.After(rest):
 		}
-		timer.Stop()
 	}
 }
 
