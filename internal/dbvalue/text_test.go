@@ -65,3 +65,11 @@ func TestWhatIsPlain(t *testing.T) {
 		}
 	}
 }
+
+func TestLeastTextAboveAPrefix(t *testing.T) {
+	for prefix, want := range map[string]string{"a": "b", "az": "a{", "a\U0010ffff": "b", "\ud7ff": "\ue000", "a\ud7ff": "a\ue000", "\ue000": "\ue001", "\x7f": "\u0080", "": "", "\U0010ffff": "", "\U0010ffff\U0010ffff": ""} {
+		if got, ok := Successor(prefix); got != want || ok != (want != "") {
+			t.Errorf("%q: %q, %v, want %q", prefix, got, ok, want)
+		}
+	}
+}
