@@ -168,7 +168,7 @@ func (c *client) anywhere(ctx context.Context, r request) ([]byte, error) {
 		case !errors.Is(err, fault.Unavailable) && !(late && !r.write):
 			return nil, err
 		}
-		n.failed(time.Now().Add(rest))
+		n.failed()
 		failures = append(failures, err)
 	}
 	if len(failures) == 1 {

@@ -1,7 +1,6 @@
 package elastic
 
 import (
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/micro/go-platform/db"
 	dbdriver "github.com/micro/go-platform/db/driver"
+	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -32,32 +32,18 @@ type document struct {
 // place is where a record stands in the order by a key.
 type place struct {
 	Key   string `json:"key"`
-	Value string `json:"value"` // sortable
+	Value string `json:"value"` // dbvalue.Sortable
 }
 
 // unread are the fields that only searches need.
 const unread = "keys,values,order"
 
 // element is the type of a list's element, and word that of a word of a string, in
-// lower case; the others are the first bytes of sortable.
+// lower case; the others are the first bytes of dbvalue.Sortable.
 const (
 	element = 'z'
 	word    = 'w'
 )
-
-// sortable returns a value as text whose bytes compare as values do: a letter
-// for the type, then the string itself, or the rest of dbdriver.SortKey in
-// hexadecimal.
-func sortable(v any) string {
-	if s, ok := v.(string); ok {
-		return "s" + s
-	}
-	k := dbdriver.SortKey(v)
-	if len(k) == 0 {
-		return ""
-	}
-	return string(k[0]) + hex.EncodeToString(k[1:])
-}
 
 // head is what all terms of a key begin with: its length, so that no key is
 // the beginning of another, and the key.
@@ -83,9 +69,9 @@ func newDocument(r *db.Record) (document, error) {
 			for _, s := range v {
 				d.Values = append(d.Values, head(key)+string(element)+s)
 			}
-			d.Order = append(d.Order, place{Key: key, Value: sortable(v)})
+			d.Order = append(d.Order, place{Key: key, Value: dbvalue.Sortable(v)})
 		default:
-			s := sortable(v)
+			s := dbvalue.Sortable(v)
 			d.Values = append(d.Values, head(key)+s)
 			if text, ok := v.(string); ok {
 				for _, w := range dbdriver.Words(text) {

@@ -85,7 +85,8 @@ func (d *driver) table(name string) *table {
 	defer d.mu.Unlock()
 	t := d.tables[name]
 	if t == nil {
-		t = &table{name: d.config.prefix + name, visibility: newVisibility()}
+		t = &table{name: d.config.prefix + name, visibility: visibility{turn: make(chan struct{}, 1)}}
+		t.written.Store(1)
 		d.tables[name] = t
 	}
 	return t

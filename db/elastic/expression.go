@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/micro/go-platform/db"
+	"github.com/micro/go-platform/internal/dbvalue"
 )
 
 // maxAutomaton is how many bytes a prefix or an end of a range may have. From
@@ -75,7 +76,7 @@ func tail(v []rune, op db.Operator) string {
 				list = append(list, "[\x00-"+literal(string(previous(v[i])))+"].*")
 			}
 		} else if v[i] < utf8.MaxRune {
-			list = append(list, "["+literal(string(following(v[i])))+"-\U0010ffff].*")
+			list = append(list, "["+literal(successor(string(v[i])))+"-\U0010ffff].*")
 		}
 		if e != "" {
 			list = append(list, literal(string(v[i]))+e)
@@ -85,14 +86,7 @@ func tail(v []rune, op db.Operator) string {
 	return e
 }
 
-// following and previous skip what is no character of its own in UTF-8.
-func following(r rune) rune {
-	if r == 0xd7ff {
-		return 0xe000
-	}
-	return r + 1
-}
-
+// previous skips what is no character of its own in UTF-8.
 func previous(r rune) rune {
 	if r == 0xe000 {
 		return 0xd7ff
@@ -110,12 +104,8 @@ func cut(s string, n int) string {
 
 // successor returns the least text above all that begins with a prefix.
 func successor(prefix string) string {
-	for prefix != "" {
-		r, n := utf8.DecodeLastRuneInString(prefix)
-		prefix = prefix[:len(prefix)-n]
-		if r < utf8.MaxRune {
-			return prefix + string(following(r))
-		}
+	if next, ok := dbvalue.Successor(prefix); ok {
+		return next
 	}
-	return "\U0010ffff"
+	return string(utf8.MaxRune)
 }

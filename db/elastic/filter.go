@@ -5,6 +5,7 @@ import (
 
 	"github.com/micro/go-platform/db"
 	dbdriver "github.com/micro/go-platform/db/driver"
+	"github.com/micro/go-platform/internal/dbvalue"
 )
 
 var everything = object{"match_all": object{}}
@@ -97,11 +98,11 @@ func meta(f db.Filter) object {
 	case db.OpExists:
 		return term("keys", f.Key)
 	case db.OpEqual:
-		return term(field, key+sortable(f.Value))
+		return term(field, key+dbvalue.Sortable(f.Value))
 	case db.OpIn:
 		vs := make([]string, len(f.Values))
 		for i, v := range f.Values {
-			vs[i] = key + sortable(v)
+			vs[i] = key + dbvalue.Sortable(v)
 		}
 		return object{"terms": object{field: vs}}
 	case db.OpPrefix:
@@ -120,7 +121,7 @@ func meta(f db.Filter) object {
 		return anyOf(term(field, key+string(element)+s), contains(field, key+"s", s))
 	}
 	// Values of other types don't compare: the range ends with the type.
-	v := sortable(f.Value)
+	v := dbvalue.Sortable(f.Value)
 	return compare(field, f.Op, key+v, key+v[:1], key+string(v[0]+1))
 }
 
@@ -173,7 +174,7 @@ func after(order []db.Order, values []any) []any {
 			list[i] = micros(v)
 		default:
 			if v != nil {
-				list[i] = sortable(v)
+				list[i] = dbvalue.Sortable(v)
 			}
 		}
 	}

@@ -43,10 +43,11 @@ func (c *client) candidates() []*node {
 	return append(good, tired...)
 }
 
-func (n *node) failed(until time.Time) {
+// failed has others asked first for a moment.
+func (n *node) failed() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.rested = until
+	n.rested = time.Now().Add(rest)
 }
 
 // trace sees how far a request got.

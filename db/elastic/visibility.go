@@ -10,19 +10,10 @@ import (
 
 // visibility knows which writes searches of a table see.
 type visibility struct {
-	written *atomic.Uint64 // writes that have ended, with whatever outcome
-	seen    *atomic.Uint64 // of those, how many a refresh followed
-	turn    chan struct{}  // holds one value while somebody refreshes
+	written atomic.Uint64 // writes that have ended, with whatever outcome; 1: those of before
+	seen    atomic.Uint64 // of those, how many a refresh followed
+	turn    chan struct{} // holds one value while somebody refreshes
 }
-
-func newVisibility() visibility {
-	v := visibility{written: new(atomic.Uint64), seen: new(atomic.Uint64), turn: make(chan struct{}, 1)}
-	v.written.Store(1) // those of before
-	return v
-}
-
-// wrote says that a write has ended.
-func (v visibility) wrote() { v.written.Add(1) }
 
 // refresh makes writes visible to the search that follows, as far as it was
 // promised.

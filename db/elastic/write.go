@@ -9,6 +9,7 @@ import (
 
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -31,7 +32,7 @@ func (d *driver) Delete(ctx context.Context, name, id string, version uint64) er
 // another was faster with takes part in the next round.
 func (d *driver) Write(ctx context.Context, name string, ws []db.Write) []error {
 	b := &bulk{d: d, t: d.table(name), ws: ws, errs: make([]error, len(ws)), names: make([]string, len(ws)), most: maxBulk}
-	defer b.t.wrote()
+	defer b.t.written.Add(1)
 	for i := range ws {
 		b.todo = append(b.todo, i)
 		b.names[i] = rand.Text()
@@ -187,7 +188,7 @@ func (b *bulk) decide(i int, s state) (action, bool) {
 	case c.Must == db.Exist && !s.Found:
 		b.errs[i] = fault.NotFound
 	case c.Must == db.Exist && c.Version != 0 && c.Version != uint64(s.Doc.Version):
-		b.errs[i] = fault.Markf(fault.Conflict, "version %d is stored, not %d", s.Doc.Version, c.Version)
+		b.errs[i] = dbvalue.Conflict(uint64(s.Doc.Version), c.Version)
 	}
 	if b.errs[i] != nil {
 		return a, false
