@@ -15,7 +15,7 @@ import (
 
 // locked calls f with a session that holds the lock for making tables and
 // indexes, also against other processes. SQLite's is its write transaction.
-func (d *driver) locked(ctx context.Context, f func(ctx context.Context, x session1) error) error {
+func (d *driver) locked(ctx context.Context, f func(ctx context.Context, x executor) error) error {
 	if d.kind == sql.SQLite {
 		return d.do(ctx, nil, func(s *session) error { return f(ctx, s.tx) })
 	}
@@ -52,7 +52,7 @@ func (d *driver) locked(ctx context.Context, f func(ctx context.Context, x sessi
 }
 
 // addIndexes builds the indexes that a table lacks, one after another.
-func (d *driver) addIndexes(ctx context.Context, x session1, t *table, missing [][]db.Order, progress func(db.IndexProgress)) error {
+func (d *driver) addIndexes(ctx context.Context, x executor, t *table, missing [][]db.Order, progress func(db.IndexProgress)) error {
 	for _, index := range missing {
 		if err := d.build(ctx, x, t, index, progress); err != nil {
 			return err
@@ -68,7 +68,7 @@ func (d *driver) addIndexes(ctx context.Context, x session1, t *table, missing [
 }
 
 // build builds an index and reports how far it is.
-func (d *driver) build(ctx context.Context, x session1, t *table, index []db.Order, progress func(db.IndexProgress)) error {
+func (d *driver) build(ctx context.Context, x executor, t *table, index []db.Order, progress func(db.IndexProgress)) error {
 	live := d.kind == sql.Postgres
 	if live { // one that was given up is there, and serves nothing
 		if _, err := x.ExecContext(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+d.kind.Quote(indexName(t.name, index))); err != nil {

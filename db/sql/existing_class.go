@@ -33,6 +33,10 @@ const (
 	classTexts // lists of texts: PostgreSQL's arrays
 )
 
+func (c class) timed() bool { return c == classMoment || c == classZoned }
+
+func (c class) fractional() bool { return c == classFloat || c == classDecimal || c == classInexact }
+
 // classOf reads an engine's name of a type, as its driver tells it.
 func classOf(kind sql.Kind, name string) class {
 	name, _, _ = strings.Cut(strings.ToUpper(name), "(")
@@ -91,9 +95,9 @@ func affinity(name string) class {
 // expr is what is selected of a column, so that every driver gives the same for it.
 func (f mappedColumn) expr(kind sql.Kind) string {
 	switch {
-	case kind == sql.Postgres && (f.class == classMoment || f.class == classZoned):
+	case kind == sql.Postgres && f.class.timed():
 		return "CASE WHEN isfinite(" + f.column + ") THEN " + f.column + " END"
-	case kind == sql.Postgres && (f.class == classDecimal || f.class == classInexact || f.class == classFloat):
+	case kind == sql.Postgres && f.class.fractional():
 		return f.column + "::float8"
 	case kind == sql.Postgres && (f.class == classText || f.class == classUUID || f.class == classJSON):
 		return f.column + "::text"
@@ -101,7 +105,7 @@ func (f mappedColumn) expr(kind sql.Kind) string {
 		return "array_to_json(" + f.column + ")::text"
 	case kind == sql.SQLite && (f.class == classText || f.class == classJSON): // else the driver takes some for times
 		return "CAST(" + f.column + " AS TEXT)"
-	case kind == sql.MySQL && (f.class == classDecimal || f.class == classInexact || f.class == classFloat):
+	case kind == sql.MySQL && f.class.fractional():
 		return f.column + " + 0e0"
 	case kind == sql.MySQL && f.class == classMoment:
 		return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', " + f.column + ")"
@@ -114,7 +118,7 @@ func (f mappedColumn) expr(kind sql.Kind) string {
 // dated reports whether a column may have MySQL's zero dates, such as '0000-00-00'.
 // To records they are no value, but MySQL compares and sorts them, and they are not NULL.
 func (f mappedColumn) dated(kind sql.Kind) bool {
-	return kind == sql.MySQL && (f.class == classMoment || f.class == classZoned)
+	return kind == sql.MySQL && f.class.timed()
 }
 
 // value returns what was read of a column as a value of metadata; nil for none.
@@ -264,7 +268,7 @@ func (f mappedColumn) arg(kind sql.Kind, v any) (any, bool) {
 		case f.class == classDecimal && kind == sql.Postgres:
 			return strconv.FormatFloat(v, 'f', -1, 64), true
 		}
-		return v, f.class == classFloat || f.class == classDecimal || f.class == classInexact || f.class == classInteger
+		return v, f.class.fractional() || f.class == classInteger
 	case time.Time:
 		if kind == sql.MySQL && f.class == classZoned { // no column is as early as 1970 begins
 			return max(v.UnixMicro(), 0), true
@@ -272,7 +276,7 @@ func (f mappedColumn) arg(kind sql.Kind, v any) (any, bool) {
 		if kind == sql.MySQL {
 			return v.UnixMicro(), f.class == classMoment
 		}
-		return v, f.class == classMoment || f.class == classZoned
+		return v, f.class.timed()
 	}
 	return nil, false
 }

@@ -3,7 +3,6 @@ package sql
 import (
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/micro/go-platform/db"
@@ -11,17 +10,17 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// mappedQuery is a statement over an existing table in the making.
+// mappedQuery is a statement over an existing table.
 type mappedQuery struct {
-	strings.Builder
-	x    *existing
-	args []any
-	err  error // of the first key or value that can't be asked for
+	statement
+	x   *existing
+	err error // of the first key or value that can't be asked for
 }
 
-func (w *mappedQuery) put(s string, args ...any) {
-	w.WriteString(s)
-	w.args = append(w.args, args...)
+func (w *mappedQuery) fail(kind error, format string, args ...any) {
+	if w.err == nil {
+		w.err = fault.Markf(kind, format, args...)
+	}
 }
 
 func (w *mappedQuery) text() (string, []any, error) {
@@ -31,8 +30,8 @@ func (w *mappedQuery) text() (string, []any, error) {
 // field returns the column of a key; "" stands for none, which is a missing key.
 func (w *mappedQuery) field(key string) mappedColumn {
 	f, ok := w.x.fields[key]
-	if !ok && strings.HasPrefix(key, "@") && w.err == nil {
-		w.err = fault.Markf(fault.Unsupported, "the existing table has no column for %s", key)
+	if !ok && strings.HasPrefix(key, "@") {
+		w.fail(fault.Unsupported, "the existing table has no column for %s", key)
 	}
 	return f
 }
@@ -49,7 +48,7 @@ func (x *existing) search(q db.Query) (string, []any, error) {
 		f := x.fields[key]
 		expr := f.expr(x.kind)
 		in := slices.ContainsFunc(q.Order, func(o db.Order) bool { return o.Key == key })
-		if in && x.kind == sql.Postgres && (f.class == classMoment || f.class == classZoned) {
+		if in && x.kind == sql.Postgres && f.class.timed() {
 			expr = f.column // an infinite time is an error: no page can begin after it
 		}
 		if in && f.dated(x.kind) { // nor after a zero date
@@ -71,13 +70,11 @@ func (x *existing) search(q db.Query) (string, []any, error) {
 		w.put(" AND ")
 		w.after(order, after)
 	}
+	by := make([]string, len(order))
 	for i, o := range order {
-		w.put([]string{" ORDER BY ", ", "}[min(i, 1)] + w.field(o.Key).sorted(x.kind))
-		if o.Desc {
-			w.put(" DESC")
-		}
+		by[i] = w.field(o.Key).sorted(x.kind)
 	}
-	w.put(" LIMIT " + strconv.Itoa(q.Limit))
+	w.page(order, by, q.Limit)
 	return w.text()
 }
 
@@ -85,8 +82,8 @@ func (x *existing) search(q db.Query) (string, []any, error) {
 // go on.
 func (w *mappedQuery) orderable(order []db.Order) {
 	for _, o := range order {
-		if w.x.fields[o.Key].class == classTexts && w.err == nil {
-			w.err = fault.Markf(fault.Unsupported, "an order by %q, whose values are lists in an existing table", o.Key)
+		if w.x.fields[o.Key].class == classTexts {
+			w.fail(fault.Unsupported, "an order by %q, whose values are lists in an existing table", o.Key)
 		}
 	}
 }
@@ -107,11 +104,11 @@ func (x *existing) count(f db.Filter) (string, []any, error) {
 // after is what comes after the last record of the page before.
 func (w *mappedQuery) after(order []db.Order, at []any) {
 	if first := w.field(order[0].Key); at[0] != nil && (first.notNull || w.nullsFirst(order[0])) { // for the index
-		w.compare(first, []string{" >= ", " <= "}[b2i(order[0].Desc)], at[0])
+		w.compare(first, either(order[0].Desc, " <= ", " >= "), at[0])
 		w.put(" AND ")
 	}
 	for i, o := range order {
-		w.put([]string{"(", " OR "}[min(i, 1)] + "(")
+		w.put(either(i == 0, "(", " OR ") + "(")
 		for j := range i {
 			if f := w.field(order[j].Key); at[j] == nil {
 				w.put(f.column + " IS NULL")
@@ -128,7 +125,7 @@ func (w *mappedQuery) after(order []db.Order, at []any) {
 			w.put(f.column + " IS NOT NULL")
 		default:
 			w.put("(")
-			w.compare(f, []string{" > ", " < "}[b2i(o.Desc)], at[i])
+			w.compare(f, either(o.Desc, " < ", " > "), at[i])
 			if last && !f.notNull {
 				w.put(" OR " + f.column + " IS NULL")
 			}
@@ -146,8 +143,8 @@ func (w *mappedQuery) nullsFirst(o db.Order) bool { return (w.x.kind == sql.Post
 // compare writes a comparison in an order.
 func (w *mappedQuery) compare(f mappedColumn, op string, v any) {
 	arg, ok := f.arg(w.x.kind, v)
-	if !ok && w.err == nil {
-		w.err = fault.Markf(fault.Invalid, "%s is compared with a %T", f.key, v)
+	if !ok {
+		w.fail(fault.Invalid, "%s is compared with a %T", f.key, v)
 	}
 	w.put(f.sorted(w.x.kind)+op+f.place(w.x.kind), arg)
 }
@@ -158,9 +155,9 @@ func (w *mappedQuery) condition(f db.Filter) {
 	case db.OpAll:
 		w.put("1 = 1")
 	case db.OpAnd, db.OpOr:
-		w.put(map[db.Operator]string{db.OpAnd: "(1 = 1", db.OpOr: "(1 = 0"}[f.Op])
+		w.put(either(f.Op == db.OpAnd, "(1 = 1", "(1 = 0"))
 		for _, s := range f.Filters {
-			w.put(map[db.Operator]string{db.OpAnd: " AND ", db.OpOr: " OR "}[f.Op])
+			w.put(either(f.Op == db.OpAnd, " AND ", " OR "))
 			w.condition(s)
 		}
 		w.put(")")
@@ -264,7 +261,7 @@ func (w *mappedQuery) part(c mappedColumn, op db.Operator, s string) {
 	case op == db.OpContains && kind == sql.MySQL:
 		w.put("LOCATE(CAST(? AS BINARY), CAST(CONVERT("+column+" USING utf8mb4) AS BINARY)) > 0", s)
 	case op == db.OpContains || nul:
-		w.put("INSTR("+column+", ?) "+map[db.Operator]string{db.OpContains: "> 0", db.OpPrefix: "= 1"}[op], s)
+		w.put("INSTR("+column+", ?) "+either(op == db.OpContains, "> 0", "= 1"), s)
 	case kind == sql.Postgres:
 		w.put(column+" LIKE ?::text ESCAPE '|'", likeSigns.Replace(s)+"%")
 	case kind == sql.MySQL: // by the index, and then exactly
@@ -304,7 +301,7 @@ func (w *mappedQuery) between(c mappedColumn, op db.Operator, v any) {
 	case float64:
 		if c.class == classInteger && kind != sql.SQLite { // the integer next to it says the same
 			if n >= 1<<63 || n < -1<<63 {
-				w.put(map[bool]string{true: c.column + " IS NOT NULL", false: "1 = 0"}[(n > 0) == (op == db.OpLess || op == db.OpLessOrEqual)])
+				w.put(either((n > 0) == (op == db.OpLess || op == db.OpLessOrEqual), c.column+" IS NOT NULL", "1 = 0"))
 				return
 			}
 			if r := math.Floor(n); r != n {
@@ -328,9 +325,7 @@ func (w *mappedQuery) between(c mappedColumn, op db.Operator, v any) {
 	case ok:
 		w.put(c.ref(kind)+" "+string(op)+" "+c.place(kind), arg)
 	case c.key == db.FieldID && c.class == classInteger:
-		if w.err == nil {
-			w.err = fault.Markf(fault.Invalid, "the ids of this table are integers, and are compared with %q", v)
-		}
+		w.fail(fault.Invalid, "the ids of this table are integers, and are compared with %q", v)
 	default:
 		w.put("1 = 0")
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func (d *driver) Explain(ctx context.Context, name string, q db.Query) (db.Plan, error) {
-	p, err := (&session{d: d}).explain(ctx, d.table(name), q)
+	p, err := d.reader().explain(ctx, d.table(name), q)
 	return p, sql.ReadError(err)
 }
 
@@ -63,10 +63,10 @@ func steps(kind sql.Kind, p db.Plan, q db.Query) (scan, sort bool) {
 		sort = strings.Contains(p.Engine, "Using filesort")
 		scan = scansMySQL.MatchString(p.Engine)
 	default:
-		if strings.Contains(p.Engine, "Seq Scan on") {
-			return true, strings.Contains(p.Engine, "Sort Key:")
-		}
 		sort = strings.Contains(p.Engine, "Sort Key:")
+		if strings.Contains(p.Engine, "Seq Scan on") {
+			return true, sort
+		}
 		scan = !strings.Contains(p.Engine, "Index Cond")
 	}
 	ordered := len(p.Indexes) > 0 && !sort && len(q.Filter.Conjuncts()) == 0

@@ -3,10 +3,10 @@ package sql
 import (
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/dbvalue"
 )
 
 // column is the column of a record's own field.
@@ -24,8 +24,8 @@ func column(key string) (name string, ok bool) {
 	return "", false
 }
 
-// own1 is what a field's column holds for a value.
-func own1(v any) any {
+// ownValue is what a field's column holds for a value.
+func ownValue(v any) any {
 	if t, ok := v.(time.Time); ok {
 		return t.UnixMicro()
 	}
@@ -40,11 +40,11 @@ func (w *text) condition(f db.Filter, aside bool) {
 		return
 	case db.OpAnd, db.OpOr:
 		if len(f.Filters) == 0 {
-			w.put(map[db.Operator]string{db.OpAnd: "1 = 1", db.OpOr: "1 = 0"}[f.Op])
+			w.put(either(f.Op == db.OpAnd, "1 = 1", "1 = 0"))
 			return
 		}
 		for i, s := range f.Filters {
-			w.put([]string{"(", map[db.Operator]string{db.OpAnd: " AND ", db.OpOr: " OR "}[f.Op]}[min(i, 1)])
+			w.put(either(i == 0, "(", either(f.Op == db.OpAnd, " AND ", " OR ")))
 			w.condition(s, aside)
 		}
 		w.put(")")
@@ -87,7 +87,7 @@ func (w *text) value(v string, f db.Filter) {
 	case db.OpIn:
 		w.put(v + " IN (")
 		for i, e := range f.Values {
-			w.put([]string{"?", ", ?"}[min(i, 1)], w.arg(sortable(e)))
+			w.put(either(i == 0, "?", ", ?"), w.arg(sortable(e)))
 		}
 		w.put(")")
 		return
@@ -123,7 +123,7 @@ func (w *text) value(v string, f db.Filter) {
 		from = k
 	case db.OpPrefix:
 		from = k
-		if end, ok := successor(k); ok {
+		if end, ok := dbvalue.Successor(k); ok {
 			to = end
 		}
 	}
@@ -157,11 +157,11 @@ func (w *text) own(c string, f db.Filter) {
 	case db.OpIn:
 		w.put(c + " IN (")
 		for i, e := range f.Values {
-			w.put([]string{"?", ", ?"}[min(i, 1)], own1(e))
+			w.put(either(i == 0, "?", ", ?"), ownValue(e))
 		}
 		w.put(")")
 	default:
-		w.put(c+" "+op+" "+w.place("bigint"), own1(f.Value))
+		w.put(c+" "+op+" "+w.place("bigint"), ownValue(f.Value))
 	}
 }
 
@@ -198,7 +198,7 @@ func (w *text) id(f db.Filter) {
 	switch f.Op {
 	case db.OpPrefix:
 		w.put(c+" >= "+w.place("text"), s)
-		if end, ok := successor(s); ok {
+		if end, ok := dbvalue.Successor(s); ok {
 			w.put(" AND "+c+" < "+w.place("text"), end)
 		}
 	case db.OpContains:
@@ -210,19 +210,4 @@ func (w *text) id(f db.Filter) {
 	default:
 		w.put(c+" "+string(f.Op)+" "+w.place("text"), s)
 	}
-}
-
-// successor returns the least UTF-8 above all that begins with a prefix.
-func successor(prefix string) (string, bool) {
-	for prefix != "" {
-		r, n := utf8.DecodeLastRuneInString(prefix)
-		prefix = prefix[:len(prefix)-n]
-		switch {
-		case r == 0xd7ff:
-			return prefix + "\ue000", true
-		case r < utf8.MaxRune:
-			return prefix + string(r+1), true
-		}
-	}
-	return "", false
 }

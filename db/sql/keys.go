@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/micro/go-platform/db"
-	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/dbvalue"
 )
 
@@ -14,18 +13,12 @@ import (
 // "sortable", as JSON of sortable texts, which the engine itself takes apart for its
 // indexes. So a process that knows nothing of an index fills it all the same.
 
-// sortable returns a value as text whose bytes compare as values do: a letter
-// for the type, then the string itself, or the rest of dbdriver.SortKey in
-// hexadecimal. It has no NUL, which PostgreSQL takes nowhere.
+// sortable is dbvalue.Sortable without a NUL, which PostgreSQL takes nowhere.
 func sortable(v any) string {
 	if s, ok := v.(string); ok {
 		return "s" + escape(s)
 	}
-	k := dbdriver.SortKey(v)
-	if len(k) == 0 {
-		return ""
-	}
-	return string(k[0]) + hex.EncodeToString(k[1:])
+	return dbvalue.Sortable(v)
 }
 
 // escaped has for each of the bytes 0 to 5 two others, in the same order. The

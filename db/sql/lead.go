@@ -11,7 +11,7 @@ import (
 
 // probes are how many entries of an index are counted to find the key that
 // leads to the fewest records.
-var probes = [...]int{64, 512, 4096}
+var probes = [...]int64{64, 512, 4096}
 
 // lead picks the key whose index a search on SQLite goes by, where several could
 // lead it, by counting what each of them finds, up to a limit. SQLite itself
@@ -74,23 +74,12 @@ func (t *table) leaders(f db.Filter) []string {
 
 // probe counts, up to a limit, the entries of a key's index that a search would
 // look at.
-func (s *session) probe(ctx context.Context, t *table, f db.Filter, key string, limit int) (n int, err error) {
+func (s *session) probe(ctx context.Context, t *table, f db.Filter, key string, limit int64) (int64, error) {
 	w := &text{kind: s.d.kind, t: t}
 	w.put("SELECT COUNT(*) FROM (SELECT 1 FROM " + t.rows + " r")
 	w.where(slices.DeleteFunc(f.Conjuncts(), func(f db.Filter) bool {
 		return f.Key != key || f.Op == db.OpNotEqual || f.Op == db.OpContains || f.Op == db.OpHas
 	}))
-	w.put(" LIMIT " + strconv.Itoa(limit) + ")")
-	rows, err := s.query(ctx, w.String(), w.args...)
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	if rows.Next() {
-		err = rows.Scan(&n)
-	}
-	if err == nil {
-		err = rows.Err()
-	}
-	return n, err
+	w.put(" LIMIT " + strconv.FormatInt(limit, 10) + ")")
+	return s.number(ctx, w.String(), w.args...)
 }

@@ -12,17 +12,17 @@ import (
 )
 
 func (d *driver) Get(ctx context.Context, name, id string) (*db.Record, error) {
-	r, err := (&session{d: d}).get(ctx, d.table(name), id)
+	r, err := d.reader().get(ctx, d.table(name), id)
 	return r, sql.ReadError(err)
 }
 
 func (d *driver) Query(ctx context.Context, name string, q db.Query) ([]*db.Record, error) {
-	rs, err := (&session{d: d}).search(ctx, d.table(name), q)
+	rs, err := d.reader().search(ctx, d.table(name), q)
 	return rs, sql.ReadError(err)
 }
 
 func (d *driver) Count(ctx context.Context, name string, f db.Filter) (int64, error) {
-	n, err := (&session{d: d}).count(ctx, d.table(name), f)
+	n, err := d.reader().count(ctx, d.table(name), f)
 	return n, sql.ReadError(err)
 }
 
@@ -69,18 +69,7 @@ func (s *session) count(ctx context.Context, t *table, f db.Filter) (int64, erro
 	if err != nil {
 		return 0, err
 	}
-	rows, err := s.query(ctx, text, args...)
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	var n int64
-	if rows.Next() {
-		if err := rows.Scan(&n); err != nil {
-			return 0, err
-		}
-	}
-	return n, rows.Err()
+	return s.number(ctx, text, args...)
 }
 
 // counting makes the statement of a count.

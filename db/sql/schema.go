@@ -50,29 +50,23 @@ func (d *driver) Ensure(ctx context.Context, spec db.TableSpec) error {
 		words, err = d.textsMissing(ctx, d.pool.DB, t, spec.FullText)
 	}
 	if err == nil && (!there || len(missing) > 0 || len(words) > 0) {
-		err = d.locked(ctx, func(ctx context.Context, x session1) error {
+		err = d.locked(ctx, func(ctx context.Context, x executor) error {
 			there, missing, err := d.there(ctx, x, t, wanted) // another may have been faster
 			switch {
 			case err != nil:
-				return err
 			case !there:
-				if err := d.createTable(ctx, x, t, wanted); err != nil {
-					return err
-				}
-				words, err := d.textsMissing(ctx, x, t, spec.FullText) // tables may be there whose entry in the catalogue is not
-				if err != nil {
-					return err
-				}
-				return d.addTexts(ctx, x, t, words, false)
-			}
-			words, err := d.textsMissing(ctx, x, t, spec.FullText)
-			if err == nil && len(missing) > 0 {
+				err = d.createTable(ctx, x, t, wanted)
+			case len(missing) > 0:
 				err = d.addIndexes(ctx, x, t, missing, spec.Progress)
 			}
 			if err != nil {
 				return err
 			}
-			return d.addTexts(ctx, x, t, words, true)
+			words, err := d.textsMissing(ctx, x, t, spec.FullText) // some may be there although the catalog does not have the table
+			if err != nil {
+				return err
+			}
+			return d.addTexts(ctx, x, t, words, there)
 		})
 	}
 	if err != nil {
@@ -130,18 +124,11 @@ func (t *table) noted() map[string]bool {
 	return seen
 }
 
-// session1 is one session with the database, or its pool.
-type session1 interface {
-	ExecContext(ctx context.Context, query string, args ...any) (dbsql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*dbsql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *dbsql.Row
-}
-
 // there reports whether a table is there, of a version that we know, and which
 // indexes it lacks. It asks on the writer's side, whose view of the schema is
 // the newest, and the catalog first: servers log questions about tables that
 // aren't there.
-func (d *driver) there(ctx context.Context, x session1, t *table, wanted [][]db.Order) (there bool, missing [][]db.Order, err error) {
+func (d *driver) there(ctx context.Context, x executor, t *table, wanted [][]db.Order) (there bool, missing [][]db.Order, err error) {
 	var version int64
 	var floor int64 // of another schema's catalog there is none
 	err = x.QueryRowContext(ctx, d.kind.Rebind("SELECT version, floor FROM "+d.kind.Quote(catalog)+" WHERE name = ?"), t.name).Scan(&version, &floor)
@@ -175,7 +162,7 @@ func (d *driver) there(ctx context.Context, x session1, t *table, wanted [][]db.
 }
 
 // indexes returns the names of the indexes that serve searches.
-func (d *driver) indexes(ctx context.Context, x session1, t *table) (map[string]bool, error) {
+func (d *driver) indexes(ctx context.Context, x executor, t *table) (map[string]bool, error) {
 	text := map[sql.Kind]string{
 		sql.SQLite:   "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?",
 		sql.MySQL:    "SELECT DISTINCT index_name FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ?",
@@ -207,7 +194,7 @@ func texts(rows *dbsql.Rows, err error) (map[string]bool, error) {
 
 // createTable makes a table with its indexes. The row of the catalog comes last:
 // then all of it is there.
-func (d *driver) createTable(ctx context.Context, x session1, t *table, wanted [][]db.Order) error {
+func (d *driver) createTable(ctx context.Context, x executor, t *table, wanted [][]db.Order) error {
 	id, doc, part, elem, word, text, blob, end := "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "BLOB", ""
 	switch d.kind {
 	case sql.MySQL:
@@ -336,7 +323,7 @@ func (d *driver) generated(key string) string {
 }
 
 // addColumn makes the column of a key.
-func (d *driver) addColumn(ctx context.Context, x session1, t *table, key string) error {
+func (d *driver) addColumn(ctx context.Context, x executor, t *table, key string) error {
 	if d.kind == sql.Postgres { // has indexes on expressions
 		return nil
 	}
@@ -382,7 +369,7 @@ func (d *driver) indexParts(keys []db.Order) string {
 
 // addIndex makes an index, and those of its columns that are not known to be
 // there. live: while others write.
-func (d *driver) addIndex(ctx context.Context, x session1, t *table, keys []db.Order, there map[string]bool, live bool) error {
+func (d *driver) addIndex(ctx context.Context, x executor, t *table, keys []db.Order, there map[string]bool, live bool) error {
 	for _, o := range keys {
 		if _, own := column(o.Key); own || there["k$"+field(o.Key)] {
 			continue

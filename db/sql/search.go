@@ -9,21 +9,41 @@ import (
 	"github.com/micro/go-platform/internal/conn/sql"
 )
 
-// text is a statement in the making, with its arguments.
-type text struct {
+// statement is a statement in the making, with its arguments.
+type statement struct {
 	strings.Builder
 	args []any
+}
+
+func (w *statement) put(s string, args ...any) {
+	w.WriteString(s)
+	w.args = append(w.args, args...)
+}
+
+// page writes the order and the limit of a search.
+func (w *statement) page(order []db.Order, by []string, limit int) {
+	for i, o := range order {
+		w.put(either(i == 0, " ORDER BY ", ", ") + by[i] + either(o.Desc, " DESC", ""))
+	}
+	w.put(" LIMIT " + strconv.Itoa(limit)) // SQLite reads half as fast with one that is bound
+}
+
+func either(is bool, then, otherwise string) string {
+	if is {
+		return then
+	}
+	return otherwise
+}
+
+// text is a statement over a table of ours.
+type text struct {
+	statement
 	kind sql.Kind
 	t    *table
 	lead string // SQLite: the key whose index is to be used; "": any
 
 	// PostgreSQL is to plan ranges without their bounds.
 	blind bool
-}
-
-func (w *text) put(s string, args ...any) {
-	w.WriteString(s)
-	w.args = append(w.args, args...)
 }
 
 // newSearch makes the statement of a search. lead is the key whose index SQLite
@@ -43,16 +63,10 @@ func newSearch(kind sql.Kind, t *table, q db.Query, lead string) (string, []any)
 		by[i] = w.expr(o.Key)
 	}
 	if q.After != nil {
-		w.put([]string{" AND ", " WHERE "}[b2i(len(must) == 0)])
+		w.put(either(len(must) == 0, " WHERE ", " AND "))
 		w.after(q, by)
 	}
-	for i, o := range q.Order {
-		w.put([]string{" ORDER BY ", ", "}[min(i, 1)] + by[i])
-		if o.Desc {
-			w.put(" DESC")
-		}
-	}
-	w.put(" LIMIT " + strconv.Itoa(q.Limit)) // SQLite reads half as fast with one that is bound
+	w.page(q.Order, by, q.Limit)
 	return kind.Rebind(w.String()), w.args
 }
 
@@ -66,7 +80,7 @@ func newCount(kind sql.Kind, t *table, f db.Filter, lead string) (string, []any)
 // where writes the filters that must all match.
 func (w *text) where(must []db.Filter) {
 	for i, f := range must {
-		w.put([]string{" WHERE ", " AND "}[min(i, 1)])
+		w.put(either(i == 0, " WHERE ", " AND "))
 		w.condition(f, w.lead != "" && w.lead != f.Key)
 	}
 }
@@ -102,14 +116,14 @@ func (w *text) expr(key string) string {
 func (w *text) after(q db.Query, by []string) {
 	mixed := slices.ContainsFunc(q.Order, func(o db.Order) bool { return o.Desc != q.Order[0].Desc })
 	if !mixed && w.kind != sql.MySQL { // which reads no index for a comparison of rows
-		w.put("(" + strings.Join(by, ", ") + ")" + []string{" > ", " < "}[b2i(q.Order[0].Desc)] + "(")
+		w.put("(" + strings.Join(by, ", ") + ")" + either(q.Order[0].Desc, " < ", " > ") + "(")
 		for i, o := range q.Order {
-			w.bound([]string{"", ", "}[min(i, 1)], "", o.Key, q.After[i])
+			w.bound(either(i == 0, "", ", "), "", o.Key, q.After[i])
 		}
 		w.put(")")
 		return
 	}
-	w.bound(by[0], []string{" >= ", " <= "}[b2i(q.Order[0].Desc)], q.Order[0].Key, q.After[0]) // for the index
+	w.bound(by[0], either(q.Order[0].Desc, " <= ", " >= "), q.Order[0].Key, q.After[0]) // for the index
 	w.put(" AND (")
 	for i, o := range q.Order {
 		if i > 0 {
@@ -120,22 +134,15 @@ func (w *text) after(q db.Query, by []string) {
 			w.bound(by[j], " = ", q.Order[j].Key, q.After[j])
 			w.put(" AND ")
 		}
-		w.bound(by[i], []string{" > ", " < "}[b2i(o.Desc)], o.Key, q.After[i])
+		w.bound(by[i], either(o.Desc, " < ", " > "), o.Key, q.After[i])
 		w.put(")")
 	}
 	w.put(")")
 }
 
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 func (w *text) bound(expr, op, key string, v any) {
 	if _, own := column(key); own {
-		w.put(expr+op+"?", own1(v))
+		w.put(expr+op+"?", ownValue(v))
 		return
 	}
 	w.put(expr+op+"?", w.arg(sortable(v)))

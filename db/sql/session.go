@@ -65,35 +65,40 @@ func (s *statements) close() {
 	s.made = nil
 }
 
-// session is where statements run: a transaction, a connection for one write,
-// or the pool of readers.
+// executor executes: a transaction, a connection, or a pool of them.
+type executor interface {
+	ExecContext(ctx context.Context, query string, args ...any) (dbsql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*dbsql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *dbsql.Row
+}
+
+// session is where statements run.
 type session struct {
 	d    *driver
-	tx   *dbsql.Tx
-	conn *dbsql.Conn // of PostgreSQL, for one statement that is a write by itself
-	lone bool        // the same on SQLite's writer
+	on   executor
+	kept *statements
 
-	made map[string]*dbsql.Stmt // of the transaction
+	tx   *dbsql.Tx              // that on is; nil: none
+	made map[string]*dbsql.Stmt // of tx
 }
+
+// reader is the session of what changes nothing.
+func (d *driver) reader() *session { return &session{d: d, on: d.pool.Read, kept: d.read} }
 
 // statement returns the prepared form of a text, or nil.
 func (s *session) statement(ctx context.Context, text string) (*dbsql.Stmt, error) {
 	switch {
-	case s.lone:
-		return s.d.write.get(ctx, text)
-	case s.conn != nil:
-		return nil, nil
 	case s.tx == nil:
-		return s.d.read.get(ctx, text)
-	case !s.d.write.keep:
+		return s.kept.get(ctx, text)
+	case !s.kept.keep:
 		return nil, nil
 	}
 	if st := s.made[text]; st != nil {
 		return st, nil
 	}
-	s.d.write.mu.RLock()
-	st := s.d.write.made[text]
-	s.d.write.mu.RUnlock()
+	s.kept.mu.RLock()
+	st := s.kept.made[text]
+	s.kept.mu.RUnlock()
 	if st != nil {
 		st = s.tx.StmtContext(ctx, st)
 	} else { // not on the pool: its connection is this transaction's
@@ -117,14 +122,24 @@ func (s *session) query(ctx context.Context, text string, args ...any) (*dbsql.R
 		return nil, err
 	case st != nil:
 		return st.QueryContext(ctx, args...)
-	case s.tx != nil:
-		return s.tx.QueryContext(ctx, text, args...)
-	case s.conn != nil:
-		return s.conn.QueryContext(ctx, text, args...)
-	case s.lone:
-		return s.d.pool.QueryContext(ctx, text, args...)
 	}
-	return s.d.pool.Read.QueryContext(ctx, text, args...)
+	return s.on.QueryContext(ctx, text, args...)
+}
+
+// number runs a statement that returns a number.
+func (s *session) number(ctx context.Context, text string, args ...any) (n int64, err error) {
+	rows, err := s.query(ctx, text, args...)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	if rows.Next() {
+		err = rows.Scan(&n)
+	}
+	if err == nil {
+		err = rows.Err()
+	}
+	return n, err
 }
 
 // run runs a statement that changes something.
@@ -141,12 +156,8 @@ func (s *session) run(ctx context.Context, text string, args ...any) (dbsql.Resu
 		return nil, err
 	case st != nil:
 		return st.ExecContext(ctx, args...)
-	case s.tx != nil:
-		return s.tx.ExecContext(ctx, text, args...)
-	case s.conn != nil:
-		return s.conn.ExecContext(ctx, text, args...)
 	}
-	return s.d.pool.ExecContext(ctx, text, args...)
+	return s.on.ExecContext(ctx, text, args...)
 }
 
 // exec is run, and returns how many rows were changed.
@@ -191,15 +202,12 @@ func (s *session) returning(ctx context.Context, columns int, text string, args 
 // single runs f, which is one statement that is a write by itself: again when
 // it collides with another. On MySQL it is in a transaction: a statement that
 // waits for a lock goes on when its caller has left, and must not be committed.
-func (d *driver) single(ctx context.Context, text string, f func(s *session) error) error {
+func (d *driver) single(ctx context.Context, f func(s *session) error) error {
 	switch d.kind {
 	case sql.MySQL:
 		return d.do(ctx, nil, f)
 	case sql.SQLite:
-		if _, err := d.write.get(ctx, text); err != nil {
-			return undone(err)
-		}
-		return d.retry(ctx, func() error { return undone(f(&session{d: d, lone: true})) })
+		return d.retry(ctx, func() error { return undone(f(&session{d: d, on: d.pool.DB, kept: d.write})) })
 	}
 	return d.retry(ctx, func() error {
 		c, err := d.pool.Conn(ctx)
@@ -207,7 +215,7 @@ func (d *driver) single(ctx context.Context, text string, f func(s *session) err
 			return undone(err)
 		}
 		defer c.Close()
-		err = f(&session{d: d, conn: c})
+		err = f(&session{d: d, on: c, kept: d.write})
 		if sql.IsCollision(err) {
 			return collision(err)
 		}
@@ -247,11 +255,16 @@ func (d *driver) once(ctx context.Context, level dbsql.IsolationLevel, f func(s 
 	if err != nil {
 		return err
 	}
-	if err := f(&session{d: d, tx: tx}); err != nil {
+	if err := f(d.within(tx)); err != nil {
 		tx.Rollback()
 		return undone(err)
 	}
 	return commit(ctx, tx)
+}
+
+// within is a transaction's session.
+func (d *driver) within(tx *dbsql.Tx) *session {
+	return &session{d: d, on: tx, kept: d.write, tx: tx}
 }
 
 func (d *driver) begin(ctx context.Context, level dbsql.IsolationLevel) (*dbsql.Tx, error) {
@@ -284,7 +297,10 @@ func commit(ctx context.Context, tx *dbsql.Tx) error {
 
 // undone gives the error of a write that was certainly not done its kind.
 func undone(err error) error {
-	if sql.IsCollision(err) && !errors.Is(err, dbdriver.ErrSerialization) {
+	switch {
+	case errors.Is(err, dbdriver.ErrSerialization):
+		return err
+	case sql.IsCollision(err):
 		return collision(err)
 	}
 	return sql.ReadError(tooLarge(err))

@@ -18,7 +18,7 @@ import (
 func (t *table) textName(key string) string { return short(t.name+"$text$"+field(key), 55) }
 
 // textsMissing returns those of the keys whose words have no index.
-func (d *driver) textsMissing(ctx context.Context, x session1, t *table, keys []string) ([]string, error) {
+func (d *driver) textsMissing(ctx context.Context, x executor, t *table, keys []string) ([]string, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -49,7 +49,7 @@ func (d *driver) textsMissing(ctx context.Context, x session1, t *table, keys []
 }
 
 // addTexts builds the indexes of words. live: while others write.
-func (d *driver) addTexts(ctx context.Context, x session1, t *table, keys []string, live bool) error {
+func (d *driver) addTexts(ctx context.Context, x executor, t *table, keys []string, live bool) error {
 	for _, key := range keys {
 		if d.kind == sql.MySQL {
 			if err := d.addWordTable(ctx, x, t, key); err != nil {

@@ -17,7 +17,7 @@ import (
 const complete = "complete"
 
 // wordTables returns the names of the tables of words that are complete.
-func wordTables(ctx context.Context, x session1, t *table, keys []string) (map[string]bool, error) {
+func wordTables(ctx context.Context, x executor, t *table, keys []string) (map[string]bool, error) {
 	args := []any{complete}
 	for _, key := range keys {
 		args = append(args, t.textName(key))
@@ -44,7 +44,7 @@ func wordsOf(row, key string) string {
 // others write: a thousand records at a time, which are locked for as long. A table
 // that was left half made is dropped first: it may have words of records that were
 // changed while it had no triggers.
-func (d *driver) addWordTable(ctx context.Context, x session1, t *table, key string) error {
+func (d *driver) addWordTable(ctx context.Context, x executor, t *table, key string) error {
 	name := t.textName(key)
 	words := d.kind.Quote(name)
 	add := func(row, id, from, where string) string {

@@ -16,7 +16,7 @@ import (
 // was read in it. MySQL writes over what others changed since, without an
 // error; so each write compares.
 type transaction struct {
-	s    session
+	s    *session
 	seen map[place]uint64 // 0: not there
 }
 
@@ -31,7 +31,7 @@ func (d *driver) Begin(ctx context.Context, isolation db.IsolationLevel) (dbdriv
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{s: session{d: d, tx: tx}, seen: map[place]uint64{}}, nil
+	return &transaction{s: d.within(tx), seen: map[place]uint64{}}, nil
 }
 
 // Execer is for what others write in the same transaction.
@@ -58,12 +58,19 @@ func (x *transaction) see(name string, r *db.Record) {
 	}
 }
 
-// check compares what is stored with what was read.
-func (x *transaction) check(name, id string, stored uint64) error {
-	if v, ok := x.seen[place{name, id}]; ok && v != stored {
+// compared returns the error of a write, or that the record has changed since it was
+// read. stored is the version that the write found.
+func (x *transaction) compared(name, id string, stored uint64, err error) error {
+	v, ok := x.seen[place{name, id}]
+	kind := fault.KindOf(err)
+	switch {
+	case !ok:
+	case kind == fault.Exists && v == 0:
+		return fmt.Errorf("%w: %s was made by another", dbdriver.ErrSerialization, id)
+	case (err == nil || kind == fault.NotFound || kind == fault.Conflict) && v != stored:
 		return fmt.Errorf("%w: %s changed from version %d to %d", dbdriver.ErrSerialization, id, v, stored)
 	}
-	return nil
+	return err
 }
 
 func (x *transaction) Put(ctx context.Context, name string, r *db.Record, c db.Condition) error {
@@ -76,17 +83,7 @@ func (x *transaction) Put(ctx context.Context, name string, r *db.Record, c db.C
 		return err
 	}
 	old, err := x.s.put(ctx, t, r, e, c)
-	switch v, ok := x.seen[place{name, r.ID}]; {
-	case errors.Is(err, fault.Exists):
-		if ok && v == 0 {
-			return fmt.Errorf("%w: %s was made by another", dbdriver.ErrSerialization, r.ID)
-		}
-		return err
-	case err == nil || fault.KindOf(err) == fault.NotFound || fault.KindOf(err) == fault.Conflict:
-		if e := x.check(name, r.ID, old); e != nil {
-			return e
-		}
-	}
+	err = x.compared(name, r.ID, old, err)
 	if err == nil {
 		x.seen[place{name, r.ID}] = r.Version
 	}
@@ -99,11 +96,7 @@ func (x *transaction) Delete(ctx context.Context, name, id string, version uint6
 		return err
 	}
 	old, err := x.s.remove(ctx, t, id, version)
-	if err == nil || fault.KindOf(err) == fault.NotFound || fault.KindOf(err) == fault.Conflict {
-		if e := x.check(name, id, old); e != nil {
-			return e
-		}
-	}
+	err = x.compared(name, id, old, err)
 	if err == nil {
 		x.seen[place{name, id}] = 0
 	}

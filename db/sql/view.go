@@ -12,7 +12,7 @@ import (
 // createView makes the view "orders$view", which has a column for each key that
 // an index names: for people, and for statements of their own. Who may make no
 // views has none.
-func (d *driver) createView(ctx context.Context, x session1, t *table) {
+func (d *driver) createView(ctx context.Context, x executor, t *table) {
 	keys, err := d.indexedKeys(ctx, x, t)
 	if err != nil {
 		return
@@ -65,7 +65,7 @@ var indexedKey = regexp.MustCompile(`sortable ->> '([a-z][a-z0-9_]*)'`)
 
 // indexedKeys returns the keys of the table's indexes, whoever declared them, as
 // far as they need no quotes.
-func (d *driver) indexedKeys(ctx context.Context, x session1, t *table) ([]string, error) {
+func (d *driver) indexedKeys(ctx context.Context, x executor, t *table) ([]string, error) {
 	text, arg := "SELECT name FROM pragma_table_xinfo(?)", t.name
 	switch d.kind {
 	case sql.MySQL:

@@ -7,6 +7,7 @@ import (
 	"github.com/micro/go-platform/db"
 	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/conn/sql"
+	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -53,12 +54,12 @@ func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condit
 		return err
 	}
 	if e.lists == 0 {
-		switch text := t.overwrite; {
+		switch {
 		case c.Must == db.NotExist:
-			return d.single(ctx, t.create, func(s *session) error { return s.create(ctx, t, r, e) })
-		case c.Must == db.Exist && (c.Version != 0 || text != ""):
+			return d.single(ctx, func(s *session) error { return s.create(ctx, t, r, e) })
+		case c.Must == db.Exist && (c.Version != 0 || t.overwrite != ""):
 			done := false
-			err := d.single(ctx, t.update, func(s *session) (err error) {
+			err := d.single(ctx, func(s *session) (err error) {
 				done, err = s.update(ctx, t, r, e, c.Version)
 				return err
 			})
@@ -89,16 +90,12 @@ func (s *session) create(ctx context.Context, t *table, r *db.Record, e encoded)
 // refused says why nothing was created: the id is taken, unless somebody has
 // removed the table from the catalog.
 func (s *session) refused(ctx context.Context, t *table) error {
-	rows, err := s.query(ctx, s.d.kind.Rebind("SELECT 1 FROM "+s.d.kind.Quote(catalog)+" WHERE name = ?"), t.name)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
+	n, err := s.number(ctx, s.d.kind.Rebind("SELECT COUNT(*) FROM "+s.d.kind.Quote(catalog)+" WHERE name = ?"), t.name)
 	switch {
-	case rows.Next():
+	case err != nil:
+		return err
+	case n > 0:
 		return fault.Exists
-	case rows.Err() != nil:
-		return rows.Err()
 	}
 	return fault.Markf(fault.Invalid, "the table is gone from the catalog; Table makes it again")
 }
@@ -140,7 +137,7 @@ func (s *session) put(ctx context.Context, t *table, r *db.Record, e encoded, c 
 		}
 		return 0, err
 	case c.Must == db.Exist && c.Version != 0 && c.Version != found.version:
-		return found.version, conflict(found.version, c.Version)
+		return found.version, dbvalue.Conflict(found.version, c.Version)
 	}
 	if _, err := s.exec(ctx, t.replace, int64(found.version+1), r.Updated.UnixMicro(), e.metadata, e.sortable, int64(e.lists), r.ContentType, data(r), r.ID); err != nil {
 		return found.version, err
@@ -152,10 +149,6 @@ func (s *session) put(ctx context.Context, t *table, r *db.Record, e encoded, c 
 	}
 	r.Version, r.Created = found.version+1, found.created
 	return found.version, s.putLists(ctx, t, r, e)
-}
-
-func conflict(stored, wanted uint64) error {
-	return fault.Markf(fault.Conflict, "version %d is stored, not %d", stored, wanted)
 }
 
 // maxListRows is how many rows of lists one statement adds: PostgreSQL takes
@@ -187,7 +180,7 @@ func (d *driver) Delete(ctx context.Context, name, id string, version uint64) er
 		text, args = t.removeIf, append(args, int64(version))
 	}
 	var n int64
-	err = d.single(ctx, text, func(s *session) (err error) { n, err = s.exec(ctx, text, args...); return err })
+	err = d.single(ctx, func(s *session) (err error) { n, err = s.exec(ctx, text, args...); return err })
 	if n > 0 || err != nil {
 		return err
 	}
@@ -207,7 +200,7 @@ func (s *session) remove(ctx context.Context, t *table, id string, version uint6
 	case found == nil:
 		return 0, fault.NotFound
 	case version != 0 && version != found.version:
-		return found.version, conflict(found.version, version)
+		return found.version, dbvalue.Conflict(found.version, version)
 	}
 	if _, err := s.exec(ctx, t.raise, int64(found.version), t.name, int64(found.version)); err != nil {
 		return 0, err
