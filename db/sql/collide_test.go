@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -42,4 +44,72 @@ func TestTxRunsAgainForCollisionsAlone(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Two transactions that each want what the other has written: the one that the
+// database ends goes on regardless, and nothing of that stays.
+func TestNothingStaysOfATransactionThatCollided(t *testing.T) {
+	for _, name := range []string{"mysql", "postgres"} {
+		t.Run(name, func(t *testing.T) {
+			d, err := db.New(backends(t)[name](t), db.WithNamespace("c"+strings.ReplaceAll(db.NewID(), "-", "")[22:]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { d.Close() })
+			tb, err := d.Table(t.Context(), "things")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tb.Batch(t.Context(), db.CreateOp(&db.Record{ID: "1"}), db.CreateOp(&db.Record{ID: "2"})); err != nil {
+				t.Fatal(err)
+			}
+			var met, wg sync.WaitGroup
+			met.Add(2)
+			both := func(first, second string) (runs int, err error) {
+				err = d.Tx(t.Context(), func(ctx context.Context, tx db.DB) error {
+					runs++
+					x, err := tx.Table(ctx, "things")
+					if err == nil {
+						err = x.Update(ctx, &db.Record{ID: first}, db.Force())
+					}
+					if err != nil {
+						return err
+					}
+					if runs == 1 {
+						met.Done()
+						met.Wait()
+					}
+					err = x.Update(ctx, &db.Record{ID: second}, db.Force())
+					if err != nil {
+						x.Create(ctx, &db.Record{ID: "left"})
+						x.Update(ctx, &db.Record{ID: first, Data: []byte("left")}, db.Force())
+					}
+					return err
+				})
+				return runs, err
+			}
+			all := make([]int, 2)
+			for i, ids := range [][2]string{{"1", "2"}, {"2", "1"}} {
+				wg.Go(func() {
+					runs, err := both(ids[0], ids[1])
+					if err != nil {
+						t.Error(err)
+					}
+					all[i] = runs
+				})
+			}
+			wg.Wait()
+			if all[0]+all[1] < 3 {
+				t.Errorf("ran %d times, want one of them twice", all)
+			}
+			if _, err := tb.Read(t.Context(), "left"); !errors.Is(err, db.ErrNotFound) {
+				t.Errorf("what was created after the collision: %v, want ErrNotFound", err)
+			}
+			for _, id := range []string{"1", "2"} {
+				if r, err := tb.Read(t.Context(), id); err != nil || r.Version != 3 || r.Data != nil {
+					t.Errorf("%+v, %v, want two updates of %s without data", r, err, id)
+				}
+			}
+		})
+	}
 }

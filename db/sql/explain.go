@@ -19,7 +19,7 @@ func (d *driver) Explain(ctx context.Context, name string, q db.Query) (db.Plan,
 
 func (x *transaction) Explain(ctx context.Context, name string, q db.Query) (db.Plan, error) {
 	p, err := x.s.explain(ctx, x.s.d.table(name), q)
-	return p, undone(err)
+	return p, x.failed(err)
 }
 
 // explain asks the engine for its plan, and reads from it what engines have in

@@ -48,7 +48,17 @@ func (x *transaction) Get(ctx context.Context, name, id string) (*db.Record, err
 	case errors.Is(err, fault.NotFound):
 		x.seen[place{name, id}] = 0
 	}
-	return r, undone(err)
+	return r, x.failed(err)
+}
+
+// failed gives the error of an operation its kind. A transaction that collided is
+// over: MySQL has rolled it back, and would commit each later statement by itself.
+func (x *transaction) failed(err error) error {
+	err = undone(err)
+	if errors.Is(err, dbdriver.ErrSerialization) {
+		x.s.tx.Rollback()
+	}
+	return err
 }
 
 func (x *transaction) see(name string, r *db.Record) {
@@ -87,7 +97,7 @@ func (x *transaction) Put(ctx context.Context, name string, r *db.Record, c db.C
 	if err == nil {
 		x.seen[place{name, r.ID}] = r.Version
 	}
-	return undone(err)
+	return x.failed(err)
 }
 
 func (x *transaction) Delete(ctx context.Context, name, id string, version uint64) error {
@@ -100,7 +110,7 @@ func (x *transaction) Delete(ctx context.Context, name, id string, version uint6
 	if err == nil {
 		x.seen[place{name, id}] = 0
 	}
-	return undone(err)
+	return x.failed(err)
 }
 
 func (x *transaction) Query(ctx context.Context, name string, q db.Query) ([]*db.Record, error) {
@@ -108,12 +118,12 @@ func (x *transaction) Query(ctx context.Context, name string, q db.Query) ([]*db
 	for _, r := range rs {
 		x.see(name, r)
 	}
-	return rs, undone(err)
+	return rs, x.failed(err)
 }
 
 func (x *transaction) Count(ctx context.Context, name string, f db.Filter) (int64, error) {
 	n, err := x.s.count(ctx, x.s.d.table(name), f)
-	return n, undone(err)
+	return n, x.failed(err)
 }
 
 func (x *transaction) Commit(ctx context.Context) error { return commit(ctx, x.s.tx) }
