@@ -86,11 +86,13 @@ func parallel(ctx context.Context, n int, f func(ctx context.Context, i int) err
 	if n == 1 {
 		return f(ctx, 0)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var (
-		wg   sync.WaitGroup
-		next = make(chan int)
+		wg     sync.WaitGroup
+		next   = make(chan int)
+		once   sync.Once
+		failed error
 	)
 	for range min(n, atOnce) {
 		wg.Go(func() {
@@ -99,7 +101,7 @@ func parallel(ctx context.Context, n int, f func(ctx context.Context, i int) err
 					continue
 				}
 				if err := f(ctx, i); err != nil {
-					cancel(err)
+					once.Do(func() { failed = err; cancel() })
 				}
 			}
 		})
@@ -109,7 +111,10 @@ func parallel(ctx context.Context, n int, f func(ctx context.Context, i int) err
 	}
 	close(next)
 	wg.Wait()
-	return context.Cause(ctx)
+	if failed != nil {
+		return failed
+	}
+	return ctx.Err()
 }
 
 // atOnce is how many statements of one call are on their way at a time.
