@@ -1,6 +1,7 @@
 package cassandra
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures the backend.
@@ -158,13 +160,7 @@ func WithScanLimit(n int) Option {
 // WithLogger sets where the connections report what they do on their own. The
 // default is silence.
 func WithLogger(l *slog.Logger) Option {
-	return func(c *config) error {
-		if l == nil {
-			return fault.Markf(db.ErrInvalid, "nil logger")
-		}
-		c.log = l
-		return nil
-	}
+	return func(c *config) error { return fronts.Logger(l, &c.log) }
 }
 
 func open(base config, opts []Option) db.Option {
@@ -181,18 +177,12 @@ func open(base config, opts []Option) db.Option {
 		if err != nil {
 			return nil, err
 		}
-		if c.keyspace == "" {
-			c.keyspace = "db"
-		}
+		c.keyspace = cmp.Or(c.keyspace, "db")
 		if !keyspaceForm.MatchString(c.keyspace) {
 			return nil, fault.Markf(db.ErrInvalid, "keyspace %q, want a letter, then letters, digits and '_', up to 48", c.keyspace)
 		}
-		if c.dial == 0 {
-			c.dial = 5 * time.Second
-		}
-		if c.answer == 0 {
-			c.answer = 11 * time.Second
-		}
+		c.dial = cmp.Or(c.dial, 5*time.Second)
+		c.answer = cmp.Or(c.answer, 11*time.Second)
 		return newDriver(c), nil
 	})
 }

@@ -32,20 +32,6 @@ func all(key string) span { return span{key, []byte{}, []byte{}, last, []byte{}}
 
 func one(key string, v []byte) span { return span{key, v, []byte{}, v, last} }
 
-// conjuncts appends the filters that must all hold.
-func conjuncts(f db.Filter, to []db.Filter) []db.Filter {
-	switch f.Op {
-	case db.OpAll:
-		return to
-	case db.OpAnd:
-		for _, s := range f.Filters {
-			to = conjuncts(s, to)
-		}
-		return to
-	}
-	return append(to, f)
-}
-
 func ownField(key string) bool {
 	return key == db.FieldID || key == db.FieldVersion || key == db.FieldCreated || key == db.FieldUpdated
 }
@@ -53,7 +39,7 @@ func ownField(key string) bool {
 // newPlan says how to find the records of a filter in an order, whatever the
 // tables hold: a search that is refused is refused from the beginning.
 func newPlan(f db.Filter, order []db.Order) (plan, error) {
-	must := conjuncts(f, nil)
+	must := f.Conjuncts()
 	byID := len(order) == 1
 	pick := func(on func(key string) bool, ops ...db.Operator) (db.Filter, bool) {
 		i := slices.IndexFunc(must, func(f db.Filter) bool { return on(f.Key) && slices.Contains(ops, f.Op) })

@@ -166,8 +166,8 @@ func (d *driver) create(ctx context.Context, name string) (*table, error) {
 	return t, err
 }
 
-func (d *driver) exec(ctx context.Context, text string, args ...any) error {
-	q, err := d.query(ctx, text, args...)
+func (d *driver) exec(ctx context.Context, text string) error {
+	q, err := d.query(ctx, text)
 	if err != nil {
 		return err
 	}

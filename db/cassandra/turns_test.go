@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -27,7 +28,7 @@ func inTurn(ctx context.Context, ts *turns, of turnOf, version uint64, stored *m
 		r := &row{}
 		r.Version = stored.version.Load()
 		if version != 0 && version != r.Version {
-			return nil, conflict(r.Version, version)
+			return nil, dbvalue.Conflict(r.Version, version)
 		}
 		return r, nil
 	}

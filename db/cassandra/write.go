@@ -10,6 +10,7 @@ import (
 	"github.com/micro/go-platform/db"
 	dbdriver "github.com/micro/go-platform/db/driver"
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/dbvalue"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -109,23 +110,28 @@ func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condit
 	if err != nil {
 		return fault.Mark(fault.Invalid, err)
 	}
+	return d.change(ctx, t, r.ID, c, func(old *row) (bool, error) { return d.put(ctx, t, r, string(md), old) })
+}
+
+// change has write write over the row that is there, if the condition holds: again
+// when another was faster.
+func (d *driver) change(ctx context.Context, t *table, id string, c db.Condition, write func(old *row) (bool, error)) error {
 	look := func() (*row, error) {
 		if c.Must == db.NotExist {
 			return nil, nil
 		}
-		old, err := d.look(ctx, t, r.ID)
+		old, err := d.look(ctx, t, id)
 		switch {
 		case err != nil:
 			return nil, err
 		case old == nil && c.Must == db.Exist:
 			return nil, fault.NotFound
 		case old != nil && c.Must == db.Exist && c.Version != 0 && c.Version != old.Version:
-			return nil, conflict(old.Version, c.Version)
+			return nil, dbvalue.Conflict(old.Version, c.Version)
 		}
 		return old, nil
 	}
-	write := func(old *row) (bool, error) { return d.put(ctx, t, r, string(md), old) }
-	tn := d.turns.join(t, r.ID)
+	tn := d.turns.join(t, id)
 	defer d.turns.leave(tn)
 	for n := 0; ; n++ {
 		applied, err := tn.replace(ctx, c.Version, look, write)
@@ -139,10 +145,6 @@ func (d *driver) Put(ctx context.Context, name string, r *db.Record, c db.Condit
 			return busy(err)
 		}
 	}
-}
-
-func conflict(stored, wanted uint64) error {
-	return fault.Markf(fault.Conflict, "version %d is stored, not %d", stored, wanted)
 }
 
 // put writes r over old, or where nothing is if old is nil. It reports false
@@ -191,36 +193,13 @@ func (d *driver) Delete(ctx context.Context, name, id string, version uint64) er
 	if err != nil {
 		return err
 	}
-	look := func() (*row, error) {
-		old, err := d.look(ctx, t, id)
-		switch {
-		case err != nil:
-			return nil, err
-		case old == nil:
-			return nil, fault.NotFound
-		case version != 0 && version != old.Version:
-			return nil, conflict(old.Version, version)
-		}
-		return old, nil
-	}
-	remove := func(old *row) (bool, error) {
+	return d.change(ctx, t, id, db.Condition{Must: db.Exist, Version: version}, func(old *row) (bool, error) {
 		applied, err := d.decide(ctx, decision{t: t, id: id, old: old, text: t.remove, args: []any{id, old.stamp}})
 		if applied {
 			d.leave(ctx, t, id, old.stamp, entriesOf(old.Metadata))
 		}
 		return applied, err
-	}
-	tn := d.turns.join(t, id)
-	defer d.turns.leave(tn)
-	for n := 0; ; n++ {
-		applied, err := tn.replace(ctx, version, look, remove)
-		if err != nil || applied {
-			return err
-		}
-		if err := backoff.Sleep(ctx, again.Wait(n)); err != nil {
-			return busy(err)
-		}
-	}
+	})
 }
 
 // read runs one of the statements that return a row.
