@@ -45,6 +45,7 @@ var (
 	_ dbdriver.Explainer  = (*driver)(nil)
 	_ dbdriver.Indexer    = (*driver)(nil)
 	_ dbdriver.Executor   = (*transaction)(nil)
+	_ dbdriver.Explainer  = (*transaction)(nil)
 )
 
 // follow keeps nodes as discovery says.

@@ -16,10 +16,10 @@ import (
 // first use of the table.
 func (d *driver) Ensure(ctx context.Context, t db.TableSpec) error {
 	d.mu.Lock()
-	if old, ok := d.specs[t.Name]; ok {
-		t = t.With(old)
-	}
-	d.specs[t.Name] = t
+	t = t.With(d.specs[t.Name])
+	later := t // on other nodes, when Table has returned
+	later.Progress = nil
+	d.specs[t.Name] = later
 	d.mu.Unlock()
 	return d.on(ctx, false, func(ctx context.Context, _ *node, of db.Driver) error { return of.Ensure(ctx, t) })
 }
@@ -124,14 +124,18 @@ func (d *driver) Count(ctx context.Context, table string, f db.Filter) (c int64,
 // Explain asks the node that would be asked.
 func (d *driver) Explain(ctx context.Context, table string, q db.Query) (p db.Plan, err error) {
 	err = d.at(ctx, d.replicas, table, func(ctx context.Context, of db.Driver) (err error) {
-		e, ok := of.(dbdriver.Explainer)
-		if !ok {
-			return fault.Unsupported
-		}
-		p, err = e.Explain(ctx, table, q)
+		p, err = explain(ctx, of, table, q)
 		return err
 	})
 	return p, err
+}
+
+func explain(ctx context.Context, of any, table string, q db.Query) (db.Plan, error) {
+	e, ok := of.(dbdriver.Explainer)
+	if !ok {
+		return db.Plan{}, fault.Unsupported
+	}
+	return e.Explain(ctx, table, q)
 }
 
 // Begin begins on a primary, where the transaction stays.
@@ -172,6 +176,16 @@ func (x *transaction) Execer() db.Execer {
 		return e.Execer()
 	}
 	return nil
+}
+
+// Collided is the node's: whether its engine says that transactions conflict.
+func (x *transaction) Collided(err error) bool {
+	c, ok := x.Transaction.(interface{ Collided(err error) bool })
+	return ok && c.Collided(err)
+}
+
+func (x *transaction) Explain(ctx context.Context, table string, q db.Query) (db.Plan, error) {
+	return explain(ctx, x.Transaction, table, q)
 }
 
 func (x *transaction) Commit(ctx context.Context) error {
