@@ -32,7 +32,7 @@ type memTable struct {
 	rows    map[string]*Record // never changed, only replaced
 	byID    *memIndex
 	indexes []*memIndex // those of builtin first, then those declared
-	lists   *elements
+	lists   postings
 	texts   []*textIndex
 	floor   uint64 // no record that was deleted had a higher version
 }
@@ -173,31 +173,28 @@ func (m *memory) Get(ctx context.Context, table, id string) (*Record, error) {
 	return r.Clone(), nil
 }
 
-// decide applies a condition to what is there, and completes r. floor is the
-// table's.
-func decide(old, r *Record, c Condition, floor uint64) error {
+// check applies the condition to what is there.
+func (c Condition) check(old *Record) error {
 	switch {
 	case c.Must == NotExist && old != nil:
 		return fault.Exists
 	case c.Must == Exist && old == nil:
 		return fault.NotFound
 	case c.Must == Exist && c.Version != 0 && c.Version != old.Version:
-		return fault.Markf(ErrConflict, "version %d is stored, not %d", old.Version, c.Version)
-	}
-	r.Version = floor + 1
-	if old != nil {
-		r.Version, r.Created = old.Version+1, old.Created
+		return dbvalue.Conflict(old.Version, c.Version)
 	}
 	return nil
 }
 
-// refuse is decide for a Delete.
-func refuse(old *Record, version uint64) error {
-	switch {
-	case old == nil:
-		return fault.NotFound
-	case version != 0 && version != old.Version:
-		return fault.Markf(ErrConflict, "version %d is stored, not %d", old.Version, version)
+// decide applies a condition to what is there, and completes r. floor is the
+// table's.
+func decide(old, r *Record, c Condition, floor uint64) error {
+	if err := c.check(old); err != nil {
+		return err
+	}
+	r.Version = floor + 1
+	if old != nil {
+		r.Version, r.Created = old.Version+1, old.Created
 	}
 	return nil
 }
@@ -225,7 +222,7 @@ func (m *memory) Delete(ctx context.Context, table, id string, version uint64) e
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t := m.tables[table]
-	if err := refuse(t.rows[id], version); err != nil {
+	if err := (Condition{Must: Exist, Version: version}).check(t.rows[id]); err != nil {
 		return err
 	}
 	t.set(id, nil)

@@ -161,26 +161,48 @@ func (s span) both(o span) span {
 	return s
 }
 
-// elements are the records that have lists, by key and element, for OpHas.
-type elements struct{ memIndex }
-
-func newElements() *elements { return &elements{memIndex{keys: []Order{{Key: FieldID}}}} }
-
-func (x *elements) replace(old, r *Record) {
-	x.each(old, x.remove)
-	x.each(r, func(key string) { x.set(key, r) })
+// postings are the records by what is in them: a record has an entry for each part.
+type postings struct {
+	memIndex
+	parts func(r *Record, f func(prefix []byte)) // calls f with what the entries of a record begin with, before its id
 }
 
-func (x *elements) each(r *Record, f func(key string)) {
-	if r == nil {
-		return
+func newPostings(parts func(r *Record, f func(prefix []byte))) postings {
+	return postings{memIndex{keys: []Order{{Key: FieldID}}}, parts}
+}
+
+func (x *postings) replace(old, r *Record) {
+	if old != nil {
+		x.parts(old, func(prefix []byte) { x.remove(entryOf(prefix, old)) })
 	}
-	for key, v := range r.Metadata {
-		l, _ := v.([]string)
-		for _, element := range l {
-			f(string(appendPart(elementPrefix(key, element), dbvalue.SortKey(r.ID), false)))
+	if r != nil {
+		x.parts(r, func(prefix []byte) { x.set(entryOf(prefix, r), r) })
+	}
+}
+
+func entryOf(prefix []byte, r *Record) string {
+	return string(appendPart(prefix, dbvalue.SortKey(r.ID), false))
+}
+
+// access is the way to the records whose entries begin with prefix.
+func (x *postings) access(named string, prefix []byte, q Query) access {
+	a := access{reads: []read{{&x.memIndex, named, span{string(prefix), above(prefix)}}}, narrows: true, unique: true}
+	if len(q.Order) == 1 { // by id
+		a.sorted, a.backwards = 1, q.Order[0].Desc
+	}
+	return a
+}
+
+// newElements returns an index of the elements of lists, by their keys, for OpHas.
+func newElements() postings {
+	return newPostings(func(r *Record, f func(prefix []byte)) {
+		for key, v := range r.Metadata {
+			l, _ := v.([]string)
+			for _, element := range l {
+				f(elementPrefix(key, element))
+			}
 		}
-	}
+	})
 }
 
 // elementPrefix is what the entries of an element begin with.

@@ -65,16 +65,11 @@ func (t *memTable) plan(q Query) access {
 	for _, f := range must {
 		switch f.Op {
 		case OpHas:
-			prefix := elementPrefix(f.Key, f.Value.(string))
-			a := access{reads: []read{{&t.lists.memIndex, "has", span{string(prefix), above(prefix)}}}, narrows: true, unique: true}
-			if len(q.Order) == 1 { // by id
-				a.sorted, a.backwards = 1, q.Order[0].Desc
-			}
-			consider(a)
+			consider(t.lists.access("has", elementPrefix(f.Key, f.Value.(string)), q))
 		case OpMatch:
 			for _, x := range t.texts {
 				if x.key == f.Key {
-					consider(x.access(f, q))
+					consider(x.rarest(f, q))
 				}
 			}
 		case OpOr:

@@ -69,7 +69,7 @@ func (x *memTx) Put(ctx context.Context, table string, r *Record, c Condition) e
 
 func (x *memTx) Delete(ctx context.Context, table, id string, version uint64) error {
 	old := x.see(table, id)
-	if err := refuse(old, version); err != nil {
+	if err := (Condition{Must: Exist, Version: version}).check(old); err != nil {
 		return err
 	}
 	x.floor[table] = max(x.floor[table], old.Version)

@@ -62,42 +62,27 @@ func (f Filter) declared(t TableSpec) error {
 
 // textIndex is the records of a table by the words under a key.
 type textIndex struct {
-	memIndex
+	postings
 	key string
 }
 
 func newTextIndex(key string) *textIndex {
-	return &textIndex{memIndex{keys: []Order{{Key: FieldID}}}, key}
-}
-
-func (x *textIndex) replace(old, r *Record) {
-	x.each(old, x.remove)
-	x.each(r, func(key string) { x.set(key, r) })
-}
-
-func (x *textIndex) each(r *Record, f func(key string)) {
-	if r == nil {
-		return
-	}
-	if text, ok := r.Metadata[x.key].(string); ok {
+	return &textIndex{newPostings(func(r *Record, f func(prefix []byte)) {
+		text, _ := r.Metadata[key].(string)
 		for _, w := range dbvalue.Words(text) {
-			f(string(appendPart(wordPrefix(w), dbvalue.SortKey(r.ID), false)))
+			f(wordPrefix(w))
 		}
-	}
+	}), key}
 }
 
 // wordPrefix is what the entries of a word begin with.
 func wordPrefix(word string) []byte { return appendPart(nil, []byte(word), false) }
 
-// access is the way to the records with the rarest of the words.
-func (x *textIndex) access(f Filter, q Query) access {
+// rarest is the way to the records with the rarest of the words.
+func (x *textIndex) rarest(f Filter, q Query) access {
 	var best access
 	for i, w := range dbvalue.Words(f.Value.(string)) {
-		prefix := wordPrefix(w)
-		a := access{reads: []read{{&x.memIndex, "match " + x.key, span{string(prefix), above(prefix)}}}, narrows: true, unique: true}
-		if len(q.Order) == 1 { // by id
-			a.sorted, a.backwards = 1, q.Order[0].Desc
-		}
+		a := x.access("match "+x.key, wordPrefix(w), q)
 		if i == 0 || a.cost(len(q.Order)) < best.cost(len(q.Order)) {
 			best = a
 		}
