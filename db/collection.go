@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
@@ -54,13 +55,7 @@ func NewCollection[T any](t Table) (*Collection[T], error) {
 		if !ok || tag == "-" {
 			continue
 		}
-		key, option := tag, ""
-		for i := range tag {
-			if tag[i] == ',' {
-				key, option = tag[:i], tag[i+1:]
-				break
-			}
-		}
+		key, option, _ := strings.Cut(tag, ",")
 		err := checkKey(key)
 		switch {
 		case err != nil:
@@ -112,11 +107,16 @@ func (c *Collection[T]) In(ctx context.Context, tx DB) (*Collection[T], error) {
 // Create adds a value under an id, or under a new one if id is empty. An id
 // that is taken is ErrExists.
 func (c *Collection[T]) Create(ctx context.Context, id string, v T) (Doc[T], error) {
+	return c.write(id, v, func(r *Record) error { return c.t.Create(ctx, r) })
+}
+
+// write gives the record of a value to do, and returns what that has made of it.
+func (c *Collection[T]) write(id string, v T, do func(r *Record) error) (Doc[T], error) {
 	r, err := c.record(id, v)
-	if err != nil {
-		return Doc[T]{}, err
+	if err == nil {
+		err = do(r)
 	}
-	if err := c.t.Create(ctx, r); err != nil {
+	if err != nil {
 		return Doc[T]{}, err
 	}
 	r.Data = nil
@@ -134,15 +134,7 @@ func (c *Collection[T]) Get(ctx context.Context, id string) (Doc[T], error) {
 
 // Put sets the value under an id, whether there was one or not.
 func (c *Collection[T]) Put(ctx context.Context, id string, v T) (Doc[T], error) {
-	r, err := c.record(id, v)
-	if err != nil {
-		return Doc[T]{}, err
-	}
-	if err := c.t.Update(ctx, r, Upsert()); err != nil {
-		return Doc[T]{}, err
-	}
-	r.Data = nil
-	return Doc[T]{Record: r, Value: v}, nil
+	return c.write(id, v, func(r *Record) error { return c.t.Update(ctx, r, Upsert()) })
 }
 
 // Update sets d.Value if the record has still the version of d, else it
@@ -151,24 +143,20 @@ func (c *Collection[T]) Update(ctx context.Context, d Doc[T]) (Doc[T], error) {
 	if d.Record == nil {
 		return d, fault.New(ErrInvalid, "db", "update", c.t.Name(), "document without a record")
 	}
-	r, err := c.record(d.ID, d.Value)
+	updated, err := c.write(d.ID, d.Value, func(r *Record) error {
+		r.Version, r.Expires = d.Version, d.Expires
+		return c.t.Update(ctx, r)
+	})
 	if err != nil {
 		return d, err
 	}
-	r.Version, r.Expires = d.Version, d.Expires
-	if err := c.t.Update(ctx, r); err != nil {
-		return d, err
-	}
-	r.Data = nil
-	d.Record = r
-	return d, nil
+	return updated, nil
 }
 
 // Modify reads the value under an id, calls fn with it, and writes it back;
 // when another writer was faster it does so again, until ctx ends. An error of fn
 // ends it with nothing written. fn may be called several times.
 func (c *Collection[T]) Modify(ctx context.Context, id string, fn func(v *T) error) (Doc[T], error) {
-	wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}
 	for n := 0; ; n++ {
 		d, err := c.Get(ctx, id)
 		if err != nil {
@@ -178,10 +166,10 @@ func (c *Collection[T]) Modify(ctx context.Context, id string, fn func(v *T) err
 			return Doc[T]{}, err
 		}
 		d, err = c.Update(ctx, d)
-		if !errors.Is(err, fault.Conflict) || n == 1000 {
+		if !errors.Is(err, fault.Conflict) || n == maxPatches {
 			return d, err
 		}
-		if backoff.Sleep(ctx, wait.Wait(n)) != nil {
+		if backoff.Sleep(ctx, again.Wait(n)) != nil {
 			return Doc[T]{}, errors.Join(err, ctx.Err())
 		}
 	}

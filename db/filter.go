@@ -130,13 +130,8 @@ func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 	if *terms > maxTerms {
 		return f, invalidf("more than %d filters", maxTerms)
 	}
-	if need := map[Operator]bool{
-		OpLess: fs.Compare, OpLessOrEqual: fs.Compare, OpGreater: fs.Compare, OpGreaterOrEqual: fs.Compare,
-		OpPrefix: fs.Prefix, OpContains: fs.Contains, OpHas: fs.Contains, OpExists: fs.Exists, OpMatch: fs.FullText, OpOr: fs.Or, OpNot: fs.Not, OpNotEqual: fs.Not,
-	}; f.Op != OpAll {
-		if can, listed := need[f.Op]; listed && !can {
-			return f, unsupportedf("filter %q", f.Op)
-		}
+	if !fs.filters(f.Op) {
+		return f, unsupportedf("filter %q", f.Op)
 	}
 	switch f.Op {
 	case OpAll:
@@ -197,6 +192,27 @@ func (f Filter) checkAt(fs Features, depth int, terms *int) (Filter, error) {
 		return f, invalidf("unknown filter %q", f.Op)
 	}
 	return f, err
+}
+
+// filters reports whether a backend with these features has an operator.
+func (fs Features) filters(op Operator) bool {
+	switch op {
+	case OpLess, OpLessOrEqual, OpGreater, OpGreaterOrEqual:
+		return fs.Compare
+	case OpPrefix:
+		return fs.Prefix
+	case OpContains, OpHas:
+		return fs.Contains
+	case OpExists:
+		return fs.Exists
+	case OpMatch:
+		return fs.FullText
+	case OpOr:
+		return fs.Or
+	case OpNot, OpNotEqual:
+		return fs.Not
+	}
+	return true
 }
 
 // operand returns a value that a key can be compared with.

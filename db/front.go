@@ -118,11 +118,8 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 	if err == nil {
 		s.othersExpire, err = f.hasExpiry(ctx, s)
 	}
-	whole := s // with what was declared before, which the deleted records have as well
 	f.mu.Lock()
-	if old, ok := f.specs[name]; ok {
-		whole = s.With(old)
-	}
+	whole := s.With(f.specs[name]) // with what was declared before, which the deleted records have as well
 	f.mu.Unlock()
 	if err == nil && whole.soft {
 		err = f.driver.Ensure(ctx, whole.trash())
@@ -135,9 +132,7 @@ func (f *front) Table(ctx context.Context, name string, opts ...TableOption) (Ta
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if old, ok := f.specs[name]; ok { // an index stays declared
-		s = s.With(old)
-	}
+	s = s.With(f.specs[name]) // an index stays declared
 	s.Progress = nil
 	f.specs[name] = s
 	if (s.expires || s.soft) && !f.purges {
@@ -161,6 +156,9 @@ func (f *front) Close() error {
 	return f.wrap("close", "", f.life.Close(f.driver.Close))
 }
 
+// again spaces the attempts of what collides with others.
+var again = backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}
+
 // maxRuns is how often Tx runs a function that collides with others.
 const maxRuns = 100
 
@@ -181,7 +179,6 @@ func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) erro
 		return f.wrap("tx", "", err)
 	}
 	defer call.end()
-	wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}
 	var collided error
 	for run := 0; ; run++ {
 		err := f.tx(ctx, call.Limit, t, o.isolation, fn)
@@ -196,7 +193,7 @@ func (f *front) Tx(ctx context.Context, fn func(ctx context.Context, tx DB) erro
 		if run == maxRuns {
 			return f.wrap("tx", "", fault.Mark(ErrConflict, err))
 		}
-		if e := backoff.Sleep(ctx, wait.Wait(run)); e != nil {
+		if e := backoff.Sleep(ctx, again.Wait(run)); e != nil {
 			return f.wrap("tx", "", fault.Mark(ErrConflict, errors.Join(err, e)))
 		}
 	}

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"log/slog"
@@ -121,7 +122,7 @@ func WithCursorKey(key []byte) Option {
 		if len(key) < 16 {
 			return invalidf("cursor key of %d bytes, want 16 or more", len(key))
 		}
-		o.cursorKey = append([]byte(nil), key...)
+		o.cursorKey = bytes.Clone(key)
 		return nil
 	}
 }
@@ -165,15 +166,8 @@ func Isolation(level IsolationLevel) TxOption {
 }
 
 func newTxOptions(opts []TxOption) (o txOptions, err error) {
-	for _, opt := range opts {
-		if opt == nil {
-			return o, invalidf("nil option")
-		}
-		if err := opt(&o); err != nil {
-			return o, err
-		}
-	}
-	return o, nil
+	err = fronts.Apply(&o, opts)
+	return o, err
 }
 
 // WriteOption configures Update and Delete.
@@ -210,16 +204,9 @@ func IfVersion(v uint64) WriteOption {
 }
 
 func newWriteOptions(opts []WriteOption) (o writeOptions, err error) {
-	for _, opt := range opts {
-		if opt == nil {
-			return o, invalidf("nil option")
-		}
-		if err := opt(&o); err != nil {
-			return o, err
-		}
+	err = fronts.Apply(&o, opts)
+	if err == nil && o.force && o.upsert {
+		err = invalidf("both Force and Upsert")
 	}
-	if o.force && o.upsert {
-		return o, invalidf("both Force and Upsert")
-	}
-	return o, nil
+	return o, err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/dbvalue"
@@ -89,7 +88,7 @@ func SetData(data []byte, contentType string) Edit {
 	return Edit{func(r *Record) error { r.Data, r.ContentType = slices.Clone(data), contentType; return nil }}
 }
 
-// maxPatches is how often a Patch is tried again when others are faster.
+// maxPatches is how often a Patch or a Modify is tried again when others are faster.
 const maxPatches = 1000
 
 func (t *table) Patch(ctx context.Context, id string, edits ...Edit) (*Record, error) {
@@ -100,7 +99,6 @@ func (t *table) Patch(ctx context.Context, id string, edits ...Edit) (*Record, e
 		steps.within = &limit
 		ctx, t = limited, &steps
 	}
-	wait := backoff.Policy{Min: time.Millisecond, Max: 100 * time.Millisecond}
 	for n := 0; ; n++ {
 		r, err := t.Read(ctx, id)
 		if err != nil {
@@ -124,7 +122,7 @@ func (t *table) Patch(ctx context.Context, id string, edits ...Edit) (*Record, e
 		if !errors.Is(err, fault.Conflict) || errors.Is(err, dbvalue.ErrSerialization) || n == maxPatches {
 			return nil, t.as("patch", err)
 		}
-		if e := backoff.Sleep(ctx, wait.Wait(n)); e != nil {
+		if e := backoff.Sleep(ctx, again.Wait(n)); e != nil {
 			return nil, t.wrap("patch", id, fault.Mark(ErrConflict, errors.Join(err, e)))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/micro/go-platform/internal/dbvalue"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // SearchOption configures Search, All and Count.
@@ -90,17 +91,13 @@ func After(cursor string) SearchOption {
 // newQuery checks the options of a search.
 func (t *table) newQuery(opts []SearchOption) (Query, error) {
 	o := searchOptions{limit: defaultLimit}
-	for _, opt := range opts {
-		if opt == nil {
-			return Query{}, invalidf("nil option")
-		}
-		if err := opt(&o); err != nil {
-			return Query{}, err
-		}
+	err := fronts.Apply(&o, opts)
+	if err != nil {
+		return Query{}, err
 	}
 	fs := t.f.features
 	q := Query{Limit: o.limit, NoData: o.selected, keys: o.keys, deleted: o.deleted}
-	spec, err := t.spec, error(nil)
+	spec := t.spec
 	if o.deleted {
 		if !spec.soft {
 			return Query{}, invalidf("OnlyDeleted, of a table that was opened without SoftDelete")
@@ -128,10 +125,8 @@ func (t *table) newQuery(opts []SearchOption) (Query, error) {
 		if !fs.Order && !fs.OrderEqual && k.Key != FieldID {
 			return Query{}, unsupportedf("order by %q", k.Key)
 		}
-		for _, before := range o.order[:i] {
-			if before.Key == k.Key {
-				return Query{}, invalidf("order by %q twice", k.Key)
-			}
+		if slices.ContainsFunc(o.order[:i], func(before Order) bool { return before.Key == k.Key }) {
+			return Query{}, invalidf("order by %q twice", k.Key)
 		}
 		q.Order, desc = append(q.Order, k), k.Desc
 		if k.Key == FieldID {

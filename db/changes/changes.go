@@ -66,13 +66,9 @@ func failed(why string) db.Option {
 
 func to(opts []Option, publish func(ctx context.Context, tx db.Execer, rs []*event.Record) error) db.Option {
 	var o options
-	for _, opt := range opts {
-		if opt == nil {
-			return failed("nil option")
-		}
-		if err := opt(&o); err != nil {
-			return failed(err.Error())
-		}
+	err := fronts.Apply(&o, opts)
+	if err != nil {
+		return failed(err.Error())
 	}
 	return db.WithChanges(func(ctx context.Context, tx db.Execer, changes []db.Change) error {
 		rs := make([]*event.Record, len(changes))
