@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -56,7 +57,6 @@ func (t *table) Batch(ctx context.Context, ops ...Op) error {
 		// The callers' records are told what was stored only if all of it was.
 		copies := make([]*Record, len(ops))
 		err := t.f.Tx(ctx, func(ctx context.Context, tx DB) error {
-			x := &table{f: t.f, ops: tx.(*txDB).t, tx: tx.(*txDB), name: t.name, spec: t.spec}
 			todo := make([]Op, len(ops))
 			for i, op := range ops {
 				if op.r != nil {
@@ -65,7 +65,7 @@ func (t *table) Batch(ctx context.Context, ops ...Op) error {
 				}
 				todo[i] = op
 			}
-			return x.each(ctx, todo)
+			return t.in(tx.(*txDB)).each(ctx, todo)
 		}, Isolation(LevelSnapshot)) // each write reads nothing but its own record
 		if err != nil {
 			return t.wrapBatch(err)
@@ -81,7 +81,7 @@ func (t *table) Batch(ctx context.Context, ops ...Op) error {
 		return t.wrapBatch(t.together(ctx, b, ops))
 	}
 	err := t.each(ctx, ops)
-	if e, ok := err.(*BatchError); ok && t.tx == nil && e.Index > 0 {
+	if e, ok := err.(*BatchError); ok && t.tx == nil && (e.Index > 0 || errors.Is(e, fault.UnknownOutcome)) {
 		e.Errs = make([]error, len(ops))
 		e.Errs[e.Index] = e.Err
 		for i := range ops[e.Index+1:] {

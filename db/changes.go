@@ -83,15 +83,19 @@ func (x *txDB) tell(ctx context.Context) error {
 // own, so that what they change can be told.
 func (t *table) tells() bool { return t.f.o.changes != nil && t.tx == nil }
 
+// in returns the table in a transaction.
+func (t *table) in(x *txDB) *table {
+	return &table{f: t.f, ops: x.t, tx: x, name: t.name, spec: t.spec}
+}
+
 // inTx calls fn with this table in a transaction of its own.
 func (t *table) inTx(ctx context.Context, op, id string, fn func(ctx context.Context, x *table) error) error {
 	err := t.f.Tx(ctx, func(ctx context.Context, tx DB) error {
-		x := tx.(*txDB)
-		return fn(ctx, &table{f: t.f, ops: x.t, tx: x, name: t.name, spec: t.spec})
+		return fn(ctx, t.in(tx.(*txDB)))
 	}, Isolation(LevelSnapshot))
 	if e, ok := err.(*fault.Error); ok && e.Op == "tx" { // it was Tx's own
 		c := *e
-		c.Op, c.Subject = op, t.name+"/"+id
+		c.Op, c.Subject = op, t.subject(id)
 		return &c
 	}
 	return err

@@ -16,7 +16,7 @@ type Plan struct {
 	Engine string
 }
 
-func (t *table) Explain(ctx context.Context, opts ...SearchOption) (Plan, error) {
+func (t *table) Explain(ctx context.Context, opts ...SearchOption) (p Plan, err error) {
 	q, err := t.newQuery(opts)
 	e, ok := t.ops.(explainer)
 	if err == nil && !ok {
@@ -25,12 +25,7 @@ func (t *table) Explain(ctx context.Context, opts ...SearchOption) (Plan, error)
 	if err != nil {
 		return Plan{}, t.wrap("explain", "", err)
 	}
-	ctx, call, err := t.enter(ctx)
-	if err != nil {
-		return Plan{}, t.wrap("explain", "", err)
-	}
-	defer call.end()
 	q.Limit++ // as Search does
-	p, err := e.Explain(ctx, t.place(q), q)
-	return p, t.wrap("explain", "", call.Late(ctx, err))
+	err = t.call(ctx, "explain", "", func(ctx context.Context) (err error) { p, err = e.Explain(ctx, t.place(q), q); return err })
+	return p, err
 }

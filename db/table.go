@@ -26,16 +26,23 @@ type table struct {
 
 func (t *table) Name() string { return t.name }
 
-func (t *table) wrap(op, id string, err error) error {
-	if id != "" {
-		id = t.name + "/" + id
-	} else {
-		id = t.name
+// subject is what an error is about: a record, or the table. An id that can't be is
+// not repeated: it may be of any length.
+func (t *table) subject(id string) string {
+	if checkID(id) != nil {
+		return t.name
 	}
+	return t.name + "/" + id
+}
+
+func (t *table) wrap(op, id string, err error) error {
 	if t.tx != nil && t.tx.conflict == nil && errors.Is(err, dbvalue.ErrSerialization) {
 		t.tx.conflict = err
 	}
-	return t.f.wrap(op, id, err)
+	if err == nil {
+		return nil
+	}
+	return t.f.wrap(op, t.subject(id), err)
 }
 
 // enter begins a call; in a transaction Tx has begun it.
@@ -52,6 +59,16 @@ func (t *table) enter(ctx context.Context) (context.Context, begun, error) {
 		return nil, begun{}, errEnded
 	}
 	return ctx, begun{t.tx.limit, func() {}}, t.tx.limit.Late(ctx, ctx.Err())
+}
+
+// call does f as one call of an operation: with a deadline, and its error wrapped.
+func (t *table) call(ctx context.Context, op, id string, f func(ctx context.Context) error) error {
+	ctx, call, err := t.enter(ctx)
+	if err == nil {
+		defer call.end()
+		err = call.Late(ctx, f(ctx))
+	}
+	return t.wrap(op, id, err)
 }
 
 func (t *table) Create(ctx context.Context, r *Record) error {
@@ -134,16 +151,11 @@ func (t *table) put(ctx context.Context, op string, r *Record, opts []WriteOptio
 	if err != nil {
 		return t.wrap(op, idOf(r), err)
 	}
-	ctx, call, err := t.enter(ctx)
-	if err != nil {
-		return t.wrap(op, c.ID, err)
+	err = t.call(ctx, op, c.ID, func(ctx context.Context) error { return t.store(ctx, c, cond) })
+	if err == nil {
+		r.stored(c)
 	}
-	defer call.end()
-	if err := call.Late(ctx, t.store(ctx, c, cond)); err != nil {
-		return t.wrap(op, c.ID, err)
-	}
-	r.stored(c)
-	return nil
+	return err
 }
 
 func idOf(r *Record) string {
@@ -153,20 +165,12 @@ func idOf(r *Record) string {
 	return r.ID
 }
 
-func (t *table) Read(ctx context.Context, id string) (*Record, error) {
+func (t *table) Read(ctx context.Context, id string) (r *Record, err error) {
 	if err := checkID(id); err != nil {
 		return nil, t.wrap("read", "", err)
 	}
-	ctx, call, err := t.enter(ctx)
-	if err != nil {
-		return nil, t.wrap("read", id, err)
-	}
-	defer call.end()
-	r, err := t.get(ctx, id)
-	if err != nil {
-		return nil, t.wrap("read", id, call.Late(ctx, err))
-	}
-	return r, nil
+	err = t.call(ctx, "read", id, func(ctx context.Context) (err error) { r, err = t.get(ctx, id); return err })
+	return r, err
 }
 
 func (t *table) Delete(ctx context.Context, id string, opts ...WriteOption) error {
@@ -177,17 +181,12 @@ func (t *table) Delete(ctx context.Context, id string, opts ...WriteOption) erro
 	if err != nil {
 		return t.wrap("delete", id, err)
 	}
-	ctx, call, err := t.enter(ctx)
-	if err != nil {
-		return t.wrap("delete", id, err)
-	}
-	defer call.end()
-	if purge {
-		err = t.purge(ctx, id, version)
-	} else {
-		err = t.remove(ctx, id, version, false)
-	}
-	return t.wrap("delete", id, call.Late(ctx, err))
+	return t.call(ctx, "delete", id, func(ctx context.Context) error {
+		if purge {
+			return t.purge(ctx, id, version)
+		}
+		return t.remove(ctx, id, version, false)
+	})
 }
 
 // prepareDelete checks a Delete, and returns the version that the record must
@@ -212,16 +211,12 @@ func (t *table) Search(ctx context.Context, opts ...SearchOption) (Page, error) 
 }
 
 func (t *table) search(ctx context.Context, q Query) (Page, error) {
-	ctx, call, err := t.enter(ctx)
-	if err != nil {
-		return Page{}, t.wrap("search", "", err)
-	}
-	defer call.end()
 	limit := q.Limit
 	q.Limit++ // one more tells whether there is a next page
-	rs, err := t.query(ctx, q)
+	var rs []*Record
+	err := t.call(ctx, "search", "", func(ctx context.Context) (err error) { rs, err = t.query(ctx, q); return err })
 	if err != nil {
-		return Page{}, t.wrap("search", "", call.Late(ctx, err))
+		return Page{}, err
 	}
 	p := Page{Records: rs}
 	if len(rs) > limit {
@@ -266,7 +261,7 @@ func (t *table) All(ctx context.Context, opts ...SearchOption) iter.Seq2[*Record
 	}
 }
 
-func (t *table) Count(ctx context.Context, opts ...SearchOption) (int64, error) {
+func (t *table) Count(ctx context.Context, opts ...SearchOption) (n int64, err error) {
 	q, err := t.newQuery(opts)
 	if err == nil && !t.f.features.Count {
 		err = unsupportedf("count")
@@ -274,13 +269,8 @@ func (t *table) Count(ctx context.Context, opts ...SearchOption) (int64, error) 
 	if err != nil {
 		return 0, t.wrap("count", "", err)
 	}
-	ctx, call, err := t.enter(ctx)
-	if err != nil {
-		return 0, t.wrap("count", "", err)
-	}
-	defer call.end()
-	n, err := t.count(ctx, q)
-	return n, t.wrap("count", "", call.Late(ctx, err))
+	err = t.call(ctx, "count", "", func(ctx context.Context) (err error) { n, err = t.count(ctx, q); return err })
+	return n, err
 }
 
 // NewID returns a new UUIDv7 (RFC 9562). Ids made later sort later, to the

@@ -51,10 +51,12 @@ const (
 // trash is the table of the deleted records. No name of a user ends in '_'.
 func (t TableSpec) trash() TableSpec {
 	return TableSpec{
-		Name: t.Name + "_deleted_", FullText: t.FullText, Progress: t.Progress, expires: true,
+		Name: t.trashName(), FullText: t.FullText, Progress: t.Progress, expires: true,
 		Indexes: merge(ofDeleted(t.Indexes), [][]Order{{{Key: FieldDeleted}}, {{Key: FieldExpires}}}),
 	}
 }
+
+func (t TableSpec) trashName() string { return t.Name + "_deleted_" }
 
 // A deleted record's version is in its metadata: what its row has is another one.
 // So what searches and indexes say of FieldVersion they say of keyVersion.
@@ -91,7 +93,7 @@ func deletedFilter(f Filter) Filter {
 // place is the table that a search looks into.
 func (t *table) place(q Query) string {
 	if q.deleted {
-		return t.spec.trash().Name
+		return t.spec.trashName()
 	}
 	return t.spec.Name
 }
@@ -115,7 +117,7 @@ func (r *Record) unearth() {
 // puts back what it replaced, if nobody has replaced it since: also another who
 // deletes the same record, whose copy is not ours to remove.
 func (t *table) bury(ctx context.Context, r *Record) (undo func() error, err error) {
-	trash := t.spec.trash().Name
+	trash := t.spec.trashName()
 	now := timestamp(time.Now())
 	c := r.Clone()
 	if c.Metadata == nil {
@@ -168,7 +170,7 @@ func (t *table) bury(ctx context.Context, r *Record) (undo func() error, err err
 // a copy of the record that lives is not put back: it was made by a concurrent Delete
 // that lost as well, or is left of a Restore.
 func (t *table) unbury(ctx context.Context, r, old, c *Record) (err error) {
-	trash := t.spec.trash().Name
+	trash := t.spec.trashName()
 	same := old != nil && old.Created.Equal(r.Created)
 	if same {
 		live, err := t.get(ctx, r.ID)
@@ -212,7 +214,7 @@ func (t *table) remove(ctx context.Context, id string, version uint64, purge boo
 		case err != nil:
 			return err
 		case version != 0 && version != r.Version:
-			return fault.Markf(ErrConflict, "version %d is stored, not %d", r.Version, version)
+			return dbvalue.Conflict(r.Version, version)
 		}
 		undo := func() error { return nil }
 		if soft {
@@ -241,7 +243,7 @@ func (t *table) purge(ctx context.Context, id string, version uint64) error {
 		return live
 	}
 	if live != nil && version != 0 {
-		r, err := t.ops.Get(ctx, t.spec.trash().Name, id)
+		r, err := t.ops.Get(ctx, t.spec.trashName(), id)
 		if err != nil {
 			return err
 		}
@@ -249,7 +251,7 @@ func (t *table) purge(ctx context.Context, id string, version uint64) error {
 			return fault.Markf(ErrConflict, "version %d is kept, not %d", v, version)
 		}
 	}
-	kept := t.ops.Delete(ctx, t.spec.trash().Name, id, 0)
+	kept := t.ops.Delete(ctx, t.spec.trashName(), id, 0)
 	if live == nil {
 		if errors.Is(kept, fault.NotFound) {
 			return nil
@@ -268,10 +270,9 @@ func (t *table) halfWay(err error) error {
 	return fault.Instead(ErrUnknownOutcome, err)
 }
 
-func (t *table) Restore(ctx context.Context, id string) (*Record, error) {
+func (t *table) Restore(ctx context.Context, id string) (r *Record, err error) {
 	if t.tx == nil && t.f.features.Transactions {
-		var r *Record
-		err := t.inTx(ctx, "restore", id, func(ctx context.Context, x *table) (err error) { r, err = x.Restore(ctx, id); return err })
+		err = t.inTx(ctx, "restore", id, func(ctx context.Context, x *table) (err error) { r, err = x.Restore(ctx, id); return err })
 		return r, err
 	}
 	if err := checkID(id); err != nil {
@@ -280,13 +281,8 @@ func (t *table) Restore(ctx context.Context, id string) (*Record, error) {
 	if !t.spec.soft {
 		return nil, t.wrap("restore", id, invalidf("the table was opened without SoftDelete"))
 	}
-	ctx, call, err := t.enter(ctx)
-	if err != nil {
-		return nil, t.wrap("restore", id, err)
-	}
-	defer call.end()
-	r, err := t.restore(ctx, id)
-	return r, t.wrap("restore", id, call.Late(ctx, err))
+	err = t.call(ctx, "restore", id, func(ctx context.Context) (err error) { r, err = t.restore(ctx, id); return err })
+	return r, err
 }
 
 // restored returns what is in r's place if a Restore that went no further put it
@@ -304,7 +300,7 @@ func (t *table) restored(ctx context.Context, r *Record, was uint64, exists erro
 }
 
 func (t *table) restore(ctx context.Context, id string) (*Record, error) {
-	trash := t.spec.trash().Name
+	trash := t.spec.trashName()
 	r, err := t.ops.Get(ctx, trash, id)
 	if err != nil {
 		return nil, err
