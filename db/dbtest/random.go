@@ -146,10 +146,7 @@ func (g generator) order() []db.Order {
 			order = append(order, db.Order{Key: k, Desc: g.IntN(2) == 0})
 		}
 	}
-	if n := len(order); n > 0 && order[n-1].Key == db.FieldID {
-		return order // model adds the id again, which makes no difference
-	}
-	return order
+	return order // where the id is in it, model adds it again, which makes no difference
 }
 
 func (g generator) filter(depth int) db.Filter {

@@ -188,9 +188,9 @@ func softSearches(t *testing.T, b *bench) {
 	if d.Features().Order {
 		versioned(t, b, d)
 	}
-	wantErr(t, "a cursor of the deleted ones, among the others", errOf(tb.Search(t.Context(), db.After(p.Next))), db.ErrInvalid)
+	wantErr(t, "a cursor of the deleted ones, among the others", errOnly(tb.Search(t.Context(), db.After(p.Next))), db.ErrInvalid)
 	if !d.Features().AnyKey {
-		wantErr(t, "a search among the deleted without an index", errOf(tb.Search(t.Context(), db.OnlyDeleted(), db.Where(db.Equal("none", 1)))), db.ErrUnsupported)
+		wantErr(t, "a search among the deleted without an index", errOnly(tb.Search(t.Context(), db.OnlyDeleted(), db.Where(db.Equal("none", 1)))), db.ErrUnsupported)
 	}
 }
 
