@@ -3,7 +3,6 @@ package trace
 import (
 	"context"
 	"encoding/binary"
-	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
 	"sync"
@@ -30,10 +29,7 @@ func New(opts ...Option) (Tracer, error) {
 			return nil, err
 		}
 	}
-	t := &tracer{
-		sampler: o.sampler, extractors: o.extract, injectors: o.inject, limits: o.limits, local: o.local,
-		shared: o.shared, baggage: o.baggage, keep: o.keep, maxHeld: int64(o.held), timeout: o.timeout, logger: o.logger, group: outlet.NewGroup("trace", "spans"),
-	}
+	t := &tracer{options: o, group: outlet.NewGroup("trace", "spans")}
 	for _, d := range o.drivers {
 		r, err := open(d, &o)
 		if err != nil {
@@ -62,19 +58,9 @@ func open(d opener, o *options) (*reporter, error) {
 
 // tracer is the Tracer in front of every driver.
 type tracer struct {
-	sampler    Sampler
-	extractors []Propagator
-	injectors  []Propagator
-	limits     Limits
-	local      Endpoint
-	shared     bool
-	baggage    []string
-	keep       []func(SpanData) bool
-	maxHeld    int64
-	timeout    time.Duration // of a request
-	logger     *slog.Logger
-	panics     seldom.Gate
-	reporters  []*reporter
+	options
+	panics    seldom.Gate
+	reporters []*reporter
 
 	started, sampled, kept, badContext, droppedClosed atomic.Uint64
 	held                                              atomic.Int64
@@ -82,22 +68,18 @@ type tracer struct {
 	group *outlet.Group
 }
 
-var spanOptionsPool = sync.Pool{New: func() any { return new(spanOptions) }}
+var startOptionsPool = sync.Pool{New: func() any { return new(StartOptions) }}
 
 func (t *tracer) Start(ctx context.Context, name string, opts ...SpanOption) (context.Context, Span) {
 	if len(opts) == 0 {
-		var none spanOptions
+		var none StartOptions
 		return t.start(ctx, name, &none)
 	}
-	o := spanOptionsPool.Get().(*spanOptions)
-	for _, opt := range opts {
-		if opt.apply != nil {
-			opt.apply(o)
-		}
-	}
+	o := startOptionsPool.Get().(*StartOptions)
+	o.apply(opts)
 	ctx, s := t.start(ctx, name, o)
-	*o = spanOptions{}
-	spanOptionsPool.Put(o)
+	*o = StartOptions{}
+	startOptionsPool.Put(o)
 	return ctx, s
 }
 
@@ -118,7 +100,7 @@ func (t *tracer) caught(what string, answer *bool) {
 	}
 }
 
-func (t *tracer) start(ctx context.Context, name string, o *spanOptions) (context.Context, Span) {
+func (t *tracer) start(ctx context.Context, name string, o *StartOptions) (context.Context, Span) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -127,7 +109,7 @@ func (t *tracer) start(ctx context.Context, name string, o *spanOptions) (contex
 	switch {
 	case !parent.IsValid():
 		sc.TraceID, sc.Flags = newTraceID(), Random
-	case t.shared && parent.Remote && o.kind == Server:
+	case t.shared && parent.Remote && o.Kind == Server:
 		sc.TraceID, sc.SpanID, sc.ParentID, sc.State = parent.TraceID, parent.SpanID, parent.ParentID, parent.State
 	default:
 		sc.TraceID, sc.ParentID, sc.State = parent.TraceID, parent.SpanID, parent.State
@@ -135,7 +117,7 @@ func (t *tracer) start(ctx context.Context, name string, o *spanOptions) (contex
 	sc.Flags |= parent.Flags & (Random | Debug)
 	t.started.Add(1)
 	if parent.Flags&Debug != 0 || t.samples(Params{
-		TraceID: sc.TraceID, Name: name, Kind: o.kind, Links: o.links, Parent: parent,
+		TraceID: sc.TraceID, Name: name, Kind: o.Kind, Links: o.Links, Parent: parent,
 		Decided: parent.Flags&Deferred == 0 && (parent.IsValid() || parent.Remote),
 	}) {
 		sc.Flags |= Sampled
@@ -145,14 +127,12 @@ func (t *tracer) start(ctx context.Context, name string, o *spanOptions) (contex
 		q := &quiet{node: node{ctx: ctx, sc: sc}}
 		return q, q
 	}
-	s := &span{node: node{ctx: ctx, sc: sc}, tracer: t, local: local, start: o.start, kind: o.kind, name: name, remote: o.remote}
+	s := &span{node: node{ctx: ctx, sc: sc}, tracer: t, local: local, start: o.Start, kind: o.Kind, name: name, remote: o.Remote}
 	s.inbound = parent.Remote && parent.IsValid()
-	s.shared = t.shared && parent.Remote && o.kind == Server && parent.IsValid()
+	s.shared = t.shared && parent.Remote && o.Kind == Server && parent.IsValid()
 	s.tags = s.few[:0]
-	if o.links != nil {
-		for _, l := range o.links {
-			s.Link(l.Context, l.Tags...)
-		}
+	for _, l := range o.Links {
+		s.Link(l.Context, l.Tags...)
 	}
 	if len(t.baggage) > 0 {
 		s.named(t.baggage)
@@ -168,12 +148,12 @@ func (t *tracer) start(ctx context.Context, name string, o *spanOptions) (contex
 
 // parentOf returns what the new span continues, and the group that decides
 // about it with the other spans of this process.
-func (t *tracer) parentOf(ctx context.Context, o *spanOptions) (SpanContext, *localTrace) {
+func (t *tracer) parentOf(ctx context.Context, o *StartOptions) (SpanContext, *localTrace) {
 	switch {
-	case o.root:
+	case o.Root:
 		return SpanContext{}, nil
-	case o.parent.IsValid():
-		return o.parent, nil
+	case o.Parent.IsValid():
+		return o.Parent, nil
 	}
 	switch p := ctx.Value(contextKey{}).(type) {
 	case *span:

@@ -1,6 +1,9 @@
 package trace
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // localTrace is the spans that this process has of one trace that was not
 // sampled, held until it is known whether they are worth keeping.
@@ -19,12 +22,7 @@ func (t *tracer) hold(s *span) {
 	defer l.mu.Unlock()
 	if !l.keep {
 		data := s.data()
-		for _, worth := range t.keep {
-			if t.meets(data, worth) {
-				l.keep = true
-				break
-			}
-		}
+		l.keep = slices.ContainsFunc(t.keep, func(worth func(SpanData) bool) bool { return t.meets(data, worth) })
 	}
 	switch {
 	case l.decided && l.keep:

@@ -15,25 +15,25 @@ import (
 type Option func(*options) error
 
 type options struct {
-	drivers  []opener
-	local    Endpoint
-	sampler  Sampler
-	extract  []Propagator
-	inject   []Propagator
-	keep     []func(SpanData) bool
-	held     int
-	shared   bool
-	limits   Limits
-	spans    int
-	bytes    int
-	batch    int
-	every    time.Duration
-	timeout  time.Duration
-	retryFor time.Duration
-	dial     time.Duration
-	lazy     bool
-	logger   *slog.Logger
-	baggage  []string
+	drivers    []opener
+	local      Endpoint
+	sampler    Sampler
+	extractors []Propagator
+	injectors  []Propagator
+	keep       []func(SpanData) bool
+	maxHeld    int64
+	shared     bool
+	limits     Limits
+	spans      int
+	bytes      int
+	batch      int
+	every      time.Duration
+	timeout    time.Duration // of a request
+	retryFor   time.Duration
+	dial       time.Duration
+	lazy       bool
+	logger     *slog.Logger
+	baggage    []string
 }
 
 type opener struct {
@@ -53,18 +53,18 @@ type Limits struct {
 
 func defaults() options {
 	return options{
-		sampler:  ParentOr(Always()),
-		extract:  []Propagator{W3C(), B3Single(), B3Multi(), Micro()},
-		inject:   []Propagator{W3C(), B3Single()},
-		limits:   Limits{Tags: 128, Events: 128, Links: 32, ValueBytes: 16 << 10},
-		spans:    16384,
-		bytes:    16 << 20,
-		batch:    512,
-		every:    time.Second,
-		timeout:  10 * time.Second,
-		retryFor: time.Minute,
-		dial:     5 * time.Second,
-		logger:   slog.Default(),
+		sampler:    ParentOr(Always()),
+		extractors: []Propagator{W3C(), B3Single(), B3Multi(), Micro()},
+		injectors:  []Propagator{W3C(), B3Single()},
+		limits:     Limits{Tags: 128, Events: 128, Links: 32, ValueBytes: 16 << 10},
+		spans:      16384,
+		bytes:      16 << 20,
+		batch:      512,
+		every:      time.Second,
+		timeout:    10 * time.Second,
+		retryFor:   time.Minute,
+		dial:       5 * time.Second,
+		logger:     slog.Default(),
 	}
 }
 
@@ -123,13 +123,13 @@ func WithSampler(s Sampler) Option {
 // WithExtract sets the header forms that are read, the first that holds a
 // context wins. The default is W3C, B3Single, B3Multi, Micro.
 func WithExtract(p ...Propagator) Option {
-	return func(o *options) error { o.extract = p; return checkPropagators(p) }
+	return func(o *options) error { o.extractors = p; return checkPropagators(p) }
 }
 
 // WithInject sets the header forms that are written, all of them. The default
 // is W3C and B3Single.
 func WithInject(p ...Propagator) Option {
-	return func(o *options) error { o.inject = p; return checkPropagators(p) }
+	return func(o *options) error { o.injectors = p; return checkPropagators(p) }
 }
 
 func checkPropagators(ps []Propagator) error {
@@ -151,15 +151,10 @@ func WithKeep(spans int, conditions ...func(SpanData) bool) Option {
 		if spans < 0 || len(conditions) == 0 {
 			return fault.Markf(ErrInvalid, "WithKeep(%d) with %d conditions", spans, len(conditions))
 		}
-		for _, c := range conditions {
-			if c == nil {
-				return fault.Markf(ErrInvalid, "WithKeep with a nil condition")
-			}
+		if slices.ContainsFunc(conditions, func(c func(SpanData) bool) bool { return c == nil }) {
+			return fault.Markf(ErrInvalid, "WithKeep with a nil condition")
 		}
-		o.held = spans
-		if spans == 0 {
-			o.held = 4096
-		}
+		o.maxHeld = int64(cmp.Or(spans, 4096))
 		o.keep = conditions
 		return nil
 	}

@@ -66,7 +66,7 @@ func RateLimit(perSecond float64) Sampler {
 	if !(perSecond > 0) {
 		return Never()
 	}
-	b := &bucket{rate: perSecond, burst: math.Max(1, perSecond)}
+	b := &bucket{rate: perSecond, burst: max(1, perSecond)}
 	b.tokens = b.burst
 	return SamplerFunc(func(Params) bool { return b.take(time.Now()) })
 }
@@ -83,7 +83,7 @@ func (b *bucket) take(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.last.IsZero() {
-		b.tokens = math.Min(b.burst, b.tokens+b.rate*max(0, now.Sub(b.last).Seconds()))
+		b.tokens = min(b.burst, b.tokens+b.rate*max(0, now.Sub(b.last).Seconds()))
 	}
 	b.last = now
 	if b.tokens < 1 {

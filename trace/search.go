@@ -12,7 +12,7 @@ import (
 	"github.com/micro/go-platform/internal/fault"
 )
 
-// newTrace returns the spans in the order of their starts, a caller before what
+// NewTrace returns the spans in the order of their starts, a caller before what
 // it called when they start together.
 func NewTrace(id TraceID, spans []SpanData) Trace {
 	t := Trace{ID: id, Spans: slices.Clone(spans)}
@@ -74,7 +74,7 @@ func parsePosition(s string) (p position, err error) {
 	return p, nil
 }
 
-// paginate cuts q's page out of all that it selects.
+// Paginate cuts q's page out of all that it selects.
 func Paginate(found []Trace, q Query) (Page, error) {
 	slices.SortFunc(found, func(a, b Trace) int { return positionOf(a).compare(positionOf(b)) })
 	if q.After != "" {
@@ -82,16 +82,9 @@ func Paginate(found []Trace, q Query) (Page, error) {
 		if err != nil {
 			return Page{}, err
 		}
-		i := 0
-		for i < len(found) && positionOf(found[i]).compare(after) <= 0 {
-			i++
-		}
-		found = found[i:]
+		found = slices.DeleteFunc(found, func(t Trace) bool { return positionOf(t).compare(after) <= 0 })
 	}
-	limit := q.Limit
-	if limit == 0 {
-		limit = 20
-	}
+	limit := cmp.Or(q.Limit, 20)
 	if len(found) <= limit {
 		return Page{Traces: found}, nil
 	}

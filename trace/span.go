@@ -1,8 +1,10 @@
 package trace
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -210,17 +212,14 @@ func (s *span) own(tags []Tag) []Tag {
 		s.dropped += len(tags) - n
 		tags = tags[:n]
 	}
-	return append([]Tag(nil), tags...)
+	return slices.Clone(tags)
 }
 
 func (s *span) Error(err error) {
 	if err == nil {
 		return
 	}
-	text := s.cut(err.Error())
-	if text == "" {
-		text = "error"
-	}
+	text := cmp.Or(s.cut(err.Error()), "error")
 	s.mu.Lock()
 	if !s.ended && s.err == "" {
 		s.err = text
