@@ -21,15 +21,14 @@ type provider struct {
 	tracer trace.Tracer
 }
 
-func (p *provider) Tracer(name string, _ ...oteltrace.TracerOption) oteltrace.Tracer {
-	return &foreignTracer{provider: p, name: name}
+func (p *provider) Tracer(string, ...oteltrace.TracerOption) oteltrace.Tracer {
+	return &foreignTracer{provider: p}
 }
 
 // foreignTracer makes spans of a trace.Tracer for those who know OpenTelemetry.
 type foreignTracer struct {
 	embedded.Tracer
 	provider *provider
-	name     string
 }
 
 func (f *foreignTracer) Start(ctx context.Context, name string, opts ...oteltrace.SpanStartOption) (context.Context, oteltrace.Span) {
@@ -47,12 +46,12 @@ func (f *foreignTracer) Start(ctx context.Context, name string, opts ...oteltrac
 		o = append(o, trace.StartAt(c.Timestamp()))
 	}
 	for _, l := range c.Links() {
-		o = append(o, trace.LinkTo(fromOtel(l.SpanContext, oteltrace.SpanID{}), tags(l.Attributes)...))
+		o = append(o, trace.LinkTo(fromOtel(l.SpanContext), tags(l.Attributes)...))
 	}
 	if c.NewRoot() {
 		o = append(o, trace.Root())
 	} else if sc := oteltrace.SpanContextFromContext(ctx); sc.IsValid() && trace.FromContext(ctx).Context().SpanID != trace.SpanID(sc.SpanID()) {
-		o = append(o, trace.ChildOf(fromOtel(sc, oteltrace.SpanID{}))) // one that OpenTelemetry's propagator left
+		o = append(o, trace.ChildOf(fromOtel(sc))) // one that OpenTelemetry's propagator left
 	}
 	ctx, inner := f.provider.tracer.Start(ctx, name, o...)
 	s := &foreignSpan{provider: f.provider, inner: inner}
@@ -86,7 +85,7 @@ func (s *foreignSpan) AddEvent(name string, opts ...oteltrace.EventOption) {
 }
 
 func (s *foreignSpan) AddLink(l oteltrace.Link) {
-	s.inner.Link(fromOtel(l.SpanContext, oteltrace.SpanID{}), tags(l.Attributes)...)
+	s.inner.Link(fromOtel(l.SpanContext), tags(l.Attributes)...)
 }
 
 // RecordError adds an event, as OpenTelemetry has it; SetStatus says whether the span failed.

@@ -107,7 +107,7 @@ func (t *tracer) Extract(ctx context.Context, c trace.Carrier) context.Context {
 		}
 		return out
 	}
-	return trace.ContextWithRemote(out, fromOtel(sc, oteltrace.SpanID{}))
+	return trace.ContextWithRemote(out, fromOtel(sc))
 }
 
 func (t *tracer) Inject(ctx context.Context, c trace.Carrier) {
@@ -156,10 +156,15 @@ type span struct {
 	parent oteltrace.SpanID
 }
 
-func (s *span) Context() trace.SpanContext { return fromOtel(s.inner.SpanContext(), s.parent) }
-func (s *span) Recording() bool            { return s.inner.IsRecording() }
-func (s *span) SetName(name string)        { s.inner.SetName(name) }
-func (s *span) Tag(key, value string)      { s.inner.SetAttributes(attribute.String(key, value)) }
+func (s *span) Context() trace.SpanContext {
+	sc := fromOtel(s.inner.SpanContext())
+	sc.ParentID = trace.SpanID(s.parent)
+	return sc
+}
+
+func (s *span) Recording() bool       { return s.inner.IsRecording() }
+func (s *span) SetName(name string)   { s.inner.SetName(name) }
+func (s *span) Tag(key, value string) { s.inner.SetAttributes(attribute.String(key, value)) }
 func (s *span) TagInt(key string, value int64) {
 	s.inner.SetAttributes(attribute.Int64(key, value))
 }
@@ -231,11 +236,8 @@ func toOtel(sc trace.SpanContext) oteltrace.SpanContext {
 	})
 }
 
-func fromOtel(sc oteltrace.SpanContext, parent oteltrace.SpanID) trace.SpanContext {
-	out := trace.SpanContext{
-		TraceID: trace.TraceID(sc.TraceID()), SpanID: trace.SpanID(sc.SpanID()), ParentID: trace.SpanID(parent),
-		Remote: sc.IsRemote(), State: sc.TraceState().String(),
-	}
+func fromOtel(sc oteltrace.SpanContext) trace.SpanContext {
+	out := trace.SpanContext{TraceID: trace.TraceID(sc.TraceID()), SpanID: trace.SpanID(sc.SpanID()), Remote: sc.IsRemote(), State: sc.TraceState().String()}
 	if sc.IsSampled() {
 		out.Flags |= trace.Sampled
 	}

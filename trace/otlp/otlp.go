@@ -26,8 +26,7 @@ func open(connect func() (*otlp.Conn, error)) trace.Option {
 		if err != nil {
 			return nil, err
 		}
-		c := conn.Client(otlp.Traces())
-		return &driver{Client: c}, nil
+		return &driver{Client: conn.Client(otlp.Traces())}, nil
 	})
 }
 

@@ -1,6 +1,7 @@
 package zipkin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,10 +93,7 @@ func query(q trace.Query) url.Values {
 		since = q.Since
 	}
 	set("lookback", strconv.FormatInt(max(1, end.Sub(since).Milliseconds()), 10))
-	limit := q.Limit
-	if limit == 0 {
-		limit = 20
-	}
+	limit := cmp.Or(q.Limit, 20)
 	set("limit", strconv.Itoa(2*limit+100)) // with room for what starts at the cursor's time
 	return v
 }
