@@ -8,6 +8,7 @@ import (
 
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Text is a statement in the dialect: with its placeholders, and with its clock
@@ -56,10 +57,7 @@ const patience = 10 * time.Second
 // Bound gives a call a deadline that has none: a connection may be dead without
 // a word.
 func Bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, patience)
+	return fronts.Deadline(ctx, patience)
 }
 
 // Unanswered is the error of a call of which the caller's context is ctx: a
