@@ -111,13 +111,7 @@ func WithConsistency(level gocql.Consistency) Option {
 // the cluster's state. The default is 2, each of which carries thousands of
 // calls at once.
 func WithMaxConns(n int) Option {
-	return func(c *config) error {
-		if n < 1 {
-			return fault.Markf(db.ErrInvalid, "%d connections, want 1 or more", n)
-		}
-		c.maxConns = n
-		return nil
-	}
+	return func(c *config) error { return conn.AtLeast("connections", n, 1, &c.maxConns) }
 }
 
 // WithTimeouts bounds making a connection and waiting for one answer. The

@@ -155,38 +155,20 @@ func WithRefreshInterval(d time.Duration) Option {
 // WithShards is the number of primary shards of tables that are made from now
 // on. The default is the server's, 1.
 func WithShards(n int) Option {
-	return func(c *config) error {
-		if n < 1 {
-			return fault.Markf(db.ErrInvalid, "%d shards, want 1 or more", n)
-		}
-		c.shards = n
-		return nil
-	}
+	return func(c *config) error { return conn.AtLeast("shards", n, 1, &c.shards) }
 }
 
 // WithReplicas is how many copies each shard has besides itself, for tables
 // that are made from now on. The default is the server's, 1; what has none is
 // gone with its machine.
 func WithReplicas(n int) Option {
-	return func(c *config) error {
-		if n < 0 {
-			return fault.Markf(db.ErrInvalid, "%d replicas, want 0 or more", n)
-		}
-		c.replicas = n
-		return nil
-	}
+	return func(c *config) error { return conn.AtLeast("replicas", n, 0, &c.replicas) }
 }
 
 // WithMaxConns limits how many connections are open to each address. The
 // default is 10.
 func WithMaxConns(n int) Option {
-	return func(c *config) error {
-		if n < 1 {
-			return fault.Markf(db.ErrInvalid, "%d connections, want 1 or more", n)
-		}
-		c.conns = n
-		return nil
-	}
+	return func(c *config) error { return conn.AtLeast("connections", n, 1, &c.conns) }
 }
 
 // WithMaxResponse limits the bytes of one answer that are kept in memory. A
