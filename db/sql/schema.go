@@ -289,20 +289,29 @@ func (d *driver) createIndex(name string, live bool) string {
 // key returns the expression for a metadata key: as an engine's index has it,
 // if there is one.
 func (t *table) key(kind sql.Kind, key string) string {
-	name := field(key)
+	if kind != sql.Postgres && t.has(key) {
+		return "r." + kind.Quote("k$"+field(key))
+	}
+	v := sortableOf(kind, "r.sortable", key)
 	switch kind {
 	case sql.Postgres:
-		return "(COALESCE(r.sortable->>'" + name + `', '') COLLATE "C")`
+		v = "(" + v + ` COLLATE "C")`
 	case sql.MySQL:
-		if !t.has(key) {
-			return "CAST(COALESCE(JSON_UNQUOTE(JSON_EXTRACT(r.sortable, '$." + name + "')), '') AS BINARY)"
-		}
-	default:
-		if !t.has(key) {
-			return "COALESCE(json_extract(r.sortable, '$." + name + "'), '')"
-		}
+		v = "CAST(" + v + " AS BINARY)"
 	}
-	return "r." + kind.Quote("k$"+name)
+	return v
+}
+
+// sortableOf is the text that the column "sortable" has of a key, empty for none.
+func sortableOf(kind sql.Kind, column, key string) string {
+	v := "json_extract(" + column + ", '$." + field(key) + "')"
+	switch kind {
+	case sql.MySQL:
+		v = "JSON_UNQUOTE(JSON_EXTRACT(" + column + ", '$." + field(key) + "'))"
+	case sql.Postgres:
+		v = column + "->>'" + field(key) + "'"
+	}
+	return "COALESCE(" + v + ", '')"
 }
 
 // has reports whether the table has a column for a key.
@@ -314,12 +323,8 @@ func (t *table) has(key string) bool {
 
 // generated is the column of a key, which the engine computes.
 func (d *driver) generated(key string) string {
-	name := field(key)
-	text := "TEXT GENERATED ALWAYS AS (COALESCE(json_extract(sortable, '$." + name + "'), '')) VIRTUAL"
-	if d.kind == sql.MySQL {
-		text = "VARBINARY(1025) GENERATED ALWAYS AS (COALESCE(JSON_UNQUOTE(JSON_EXTRACT(sortable, '$." + name + "')), '')) VIRTUAL"
-	}
-	return d.kind.Quote("k$"+name) + " " + text
+	typ := either(d.kind == sql.MySQL, "VARBINARY(1025)", "TEXT")
+	return d.kind.Quote("k$"+field(key)) + " " + typ + " GENERATED ALWAYS AS (" + sortableOf(d.kind, "sortable", key) + ") VIRTUAL"
 }
 
 // addColumn makes the column of a key.
@@ -344,10 +349,9 @@ func (d *driver) indexParts(keys []db.Order) string {
 			own++
 			continue
 		}
-		switch d.kind {
-		case sql.Postgres:
-			parts = append(parts, "(COALESCE(sortable->>'"+field(o.Key)+`', '')) COLLATE "C"`)
-		default:
+		if d.kind == sql.Postgres {
+			parts = append(parts, "("+sortableOf(d.kind, "sortable", o.Key)+`) COLLATE "C"`)
+		} else {
 			parts = append(parts, d.kind.Quote("k$"+field(o.Key)))
 		}
 	}
