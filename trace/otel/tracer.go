@@ -31,7 +31,7 @@ func WithPropagator(p propagation.TextMapPropagator) Option {
 
 // New returns a Tracer whose spans are p's. A nil p makes none.
 func New(p oteltrace.TracerProvider, opts ...Option) (trace.Tracer, error) {
-	t := &tracer{provider: p, propagator: propagation.TraceContext{}}
+	t := &tracer{provider: p, propagator: propagation.TraceContext{}, ended: make(chan struct{})}
 	err := fronts.Apply(t, opts)
 	if err != nil {
 		return nil, fault.Wrap("trace/otel", "new", "", fault.Mark(trace.ErrInvalid, err))
@@ -49,6 +49,7 @@ type tracer struct {
 
 	started, sampled, bad atomic.Uint64
 	closed                atomic.Bool
+	ended                 chan struct{} // closed when Close has shut the provider down
 }
 
 var kinds = map[trace.Kind]oteltrace.SpanKind{
@@ -134,8 +135,14 @@ func (t *tracer) Flush(ctx context.Context) error {
 
 func (t *tracer) Close(ctx context.Context) error {
 	if t.closed.Swap(true) {
-		return nil
+		select {
+		case <-t.ended:
+			return nil
+		case <-ctx.Done():
+			return fault.Wrap("trace/otel", "close", "", ctx.Err())
+		}
 	}
+	defer close(t.ended)
 	if s, ok := t.provider.(interface{ Shutdown(context.Context) error }); ok {
 		return fault.Wrap("trace/otel", "close", "", s.Shutdown(ctx))
 	}
