@@ -15,6 +15,14 @@ const scopeName = "github.com/micro/go-platform/trace"
 // kinds in the protocol's numbers.
 var kinds = [...]uint64{trace.Internal: 1, trace.Server: 2, trace.Client: 3, trace.Producer: 4, trace.Consumer: 5}
 
+// kindOf returns Internal for a kind that there is not, as its String does.
+func kindOf(k trace.Kind) uint64 {
+	if int(k) >= len(kinds) {
+		k = trace.Internal
+	}
+	return kinds[k]
+}
+
 const statusError = 2
 
 // The bits of flags above those of W3C say whether the parent of a span, or the
@@ -43,7 +51,7 @@ func appendSpan(b []byte, s *trace.SpanData) []byte {
 	}
 	b = otlp.Fixed32(b, 16, flags(s.Context.Flags, s.Inbound))
 	b = otlp.Text(b, 5, s.Name)
-	b = otlp.Varint(b, 6, kinds[s.Kind])
+	b = otlp.Varint(b, 6, kindOf(s.Kind))
 	b = otlp.Fixed64(b, 7, uint64(s.Start.UnixNano()))
 	b = otlp.Fixed64(b, 8, uint64(s.Start.Add(s.Duration).UnixNano()))
 	b = otlp.Attributes(b, 9, s.Tags)
