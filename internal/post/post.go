@@ -18,12 +18,11 @@ import (
 
 // Server is where requests go. It is safe for concurrent use.
 type Server struct {
-	Base string // scheme://host:port
-	Path string // that the address has, without the leading slash
+	conn.Address        // whose user and password each request has
+	Base         string // scheme://host:port
 
-	client         *http.Client
-	transport      *http.Transport // ours, or nil
-	user, password string
+	client    *http.Client
+	transport *http.Transport // ours, or nil
 }
 
 // Open returns the server at addr, a "host:port" or a URL. With a nil client it
@@ -40,7 +39,7 @@ func Open(addr string, port int, client *http.Client, t *tls.Config) (*Server, e
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Base: scheme + "://" + a.HostPort(), Path: a.Path, client: client, user: a.User, password: a.Password}
+	s := &Server{Address: a, Base: scheme + "://" + a.HostPort(), client: client}
 	if client == nil {
 		s.transport = http.DefaultTransport.(*http.Transport).Clone()
 		s.transport.TLSClientConfig = t
@@ -52,8 +51,8 @@ func Open(addr string, port int, client *http.Client, t *tls.Config) (*Server, e
 // Do sends a request with the credentials of the address. An error is
 // Unavailable: there is no answer.
 func (s *Server) Do(req *http.Request) (*http.Response, error) {
-	if s.user != "" {
-		req.SetBasicAuth(s.user, s.password)
+	if s.User != "" {
+		req.SetBasicAuth(s.User, s.Password)
 	}
 	req.Header.Set("B3", "0") // reporting is no part of a trace
 	resp, err := s.client.Do(req)

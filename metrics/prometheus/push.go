@@ -15,6 +15,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/fronts"
+	"github.com/micro/go-platform/internal/post"
 	"github.com/micro/go-platform/metrics"
 )
 
@@ -79,32 +80,22 @@ func Backend(addr, job string, opts ...Option) metrics.Option {
 		if err := fronts.Apply(&o, opts); err != nil {
 			return nil, err
 		}
-		a, err := conn.Parse(addr, conn.Scheme{Name: "http", Port: 9091}, conn.Scheme{Name: "https", Port: 443})
+		server, err := post.Open(addr, 9091, o.client, o.tls)
 		if err != nil {
-			return nil, fault.Mark(fault.Invalid, err)
+			return nil, err
 		}
-		err = a.CheckAuth()
+		err = server.CheckAuth()
 		if err != nil {
 			return nil, fault.Markf(fault.Invalid, "address %q: %w", conn.Redact(addr), err)
 		}
 		if job == "" {
-			return nil, fault.Markf(fault.Invalid, "push to %s without a job", a)
+			return nil, fault.Markf(fault.Invalid, "push to %s without a job", server.Address)
 		}
-		p := &pusher{client: o.client, user: a.User, password: a.Password, remove: o.remove}
 		if o.user != "" {
-			p.user, p.password = o.user, o.password
+			server.User, server.Password = o.user, o.password
 		}
-		if p.client == nil {
-			p.transport = http.DefaultTransport.(*http.Transport).Clone()
-			p.transport.TLSClientConfig = o.tls
-			p.client = &http.Client{Transport: p.transport, CheckRedirect: conn.SameOrigin}
-		}
-		scheme, err := conn.Secure(a, o.tls, "http", "https")
-		if err != nil {
-			return nil, err
-		}
-		p.base = scheme + "://" + a.HostPort()
-		if path := strings.Trim(a.Path, "/"); path != "" {
+		p := &pusher{server: server, base: server.Base, remove: o.remove}
+		if path := strings.Trim(server.Path, "/"); path != "" {
 			p.base += "/" + path
 		}
 		p.url = p.base + "/metrics/" + segment("job", job)
@@ -131,11 +122,8 @@ func segment(key, value string) string {
 const closeTimeout = 2 * time.Second
 
 type pusher struct {
-	client    *http.Client
-	transport *http.Transport // ours, or nil
+	server    *post.Server
 	base, url string
-	user      string
-	password  string
 	remove    bool
 }
 
@@ -147,12 +135,9 @@ func (p *pusher) do(ctx context.Context, method, url string, body []byte) error 
 	if body != nil {
 		req.Header.Set("Content-Type", TextType)
 	}
-	if p.user != "" {
-		req.SetBasicAuth(p.user, p.password)
-	}
-	resp, err := p.client.Do(req)
+	resp, err := p.server.Do(req)
 	if err != nil {
-		return fault.Mark(fault.Unavailable, err)
+		return err
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
@@ -178,14 +163,11 @@ func (p *pusher) Ping(ctx context.Context) error {
 }
 
 func (p *pusher) Close() error {
-	var err error
-	if p.remove {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		defer cancel()
-		err = p.do(ctx, http.MethodDelete, p.url, nil)
+	defer p.server.Close()
+	if !p.remove {
+		return nil
 	}
-	if p.transport != nil {
-		p.transport.CloseIdleConnections()
-	}
-	return err
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return p.do(ctx, http.MethodDelete, p.url, nil)
 }
