@@ -64,7 +64,6 @@ type Panel struct {
 	FieldConfig *FieldConfig   `json:"fieldConfig,omitempty"`
 	Options     map[string]any `json:"options,omitempty"`
 	Collapsed   *bool          `json:"collapsed,omitempty"` // of a row
-	Panels      []*Panel       `json:"panels,omitempty"`
 }
 
 // Grid is a place on the 24 columns.

@@ -33,30 +33,30 @@ func aggregate(how, by, expr string) string {
 
 // errors is the share of what a histogram counted that failed. It is 0 where
 // nothing did.
-func errors(by, histogram string, more ...string) string {
-	all := rate(by, histogram+"_count", more...)
-	return fmt.Sprintf("(%s or 0 * %s) / %s", rate(by, histogram+"_count", append(more, `error_type!=""`)...), all, all)
+func errors(by, histogram string) string {
+	all := rate(by, histogram+"_count")
+	return fmt.Sprintf("(%s or 0 * %s) / %s", rate(by, histogram+"_count", `error_type!=""`), all, all)
 }
 
 // quantile is a quantile of a histogram.
-func quantile(q float64, by, histogram string, more ...string) string {
+func quantile(q float64, by, histogram string) string {
 	le := "le"
 	if by != "" {
 		le += ", " + by
 	}
-	return fmt.Sprintf("histogram_quantile(%v, %s)", q, rate(le, histogram+"_bucket", more...))
+	return fmt.Sprintf("histogram_quantile(%v, %s)", q, rate(le, histogram+"_bucket"))
 }
 
 // quantiles are three of them.
-func quantiles(histogram string, more ...string) []query {
+func quantiles(histogram string) []query {
 	return []query{
-		{quantile(.5, "", histogram, more...), "p50"},
-		{quantile(.95, "", histogram, more...), "p95"},
-		{quantile(.99, "", histogram, more...), "p99"},
+		{quantile(.5, "", histogram), "p50"},
+		{quantile(.95, "", histogram), "p95"},
+		{quantile(.99, "", histogram), "p99"},
 	}
 }
 
 // mean is what a histogram's observations are on average.
-func mean(by, histogram string, more ...string) string {
-	return fmt.Sprintf("%s / %s", rate(by, histogram+"_sum", more...), rate(by, histogram+"_count", more...))
+func mean(by, histogram string) string {
+	return fmt.Sprintf("%s / %s", rate(by, histogram+"_sum"), rate(by, histogram+"_count"))
 }

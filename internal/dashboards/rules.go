@@ -8,9 +8,8 @@ import (
 
 // Group is a group of rules.
 type Group struct {
-	Name     string
-	Interval string // "" is Prometheus' own
-	Rules    []Rule
+	Name  string
+	Rules []Rule
 }
 
 // Rule is a recording rule, or an alert.
@@ -76,11 +75,7 @@ func yaml(groups []Group) []byte {
 	var b strings.Builder
 	b.WriteString("# Written by internal/dashboards: go test ./internal/dashboards -update\ngroups:\n")
 	for _, g := range groups {
-		fmt.Fprintf(&b, "- name: %s\n", strconv.Quote(g.Name))
-		if g.Interval != "" {
-			fmt.Fprintf(&b, "  interval: %s\n", g.Interval)
-		}
-		b.WriteString("  rules:\n")
+		fmt.Fprintf(&b, "- name: %s\n  rules:\n", strconv.Quote(g.Name))
 		for _, r := range g.Rules {
 			r.write(&b)
 		}
