@@ -1,7 +1,7 @@
 package otlp
 
 import (
-	stdbytes "bytes"
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -57,5 +57,5 @@ func reason(answer []byte, kind string) string {
 		}
 		return ""
 	}
-	return string(stdbytes.TrimSpace(answer[:min(len(answer), 512)]))
+	return string(bytes.TrimSpace(answer[:min(len(answer), 512)]))
 }

@@ -1,7 +1,7 @@
 package otlp
 
 import (
-	stdbytes "bytes"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -60,7 +60,7 @@ func (p *poster) Send(ctx context.Context, s Signal, body []byte) (Refused, erro
 	if !p.plain {
 		body, packed = post.Pack(body)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, stdbytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return Refused{}, fault.Mark(fault.Invalid, err)
 	}

@@ -16,10 +16,10 @@ import (
 
 // Wire types of protobuf.
 const (
-	varint  = 0
-	fixed64 = 1
-	bytes   = 2
-	fixed32 = 5
+	varint    = 0
+	fixed64   = 1
+	delimited = 2 // by its length
+	fixed32   = 5
 )
 
 func tag(b []byte, field, wire int) []byte {
@@ -49,7 +49,7 @@ func Double(b []byte, field int, v float64) []byte { return Fixed64(b, field, ma
 
 // Bytes appends bytes, or a message that is encoded already.
 func Bytes(b []byte, field int, v []byte) []byte {
-	return append(binary.AppendUvarint(tag(b, field, bytes), uint64(len(v))), v...)
+	return append(binary.AppendUvarint(tag(b, field, delimited), uint64(len(v))), v...)
 }
 
 // String appends a string. Protobuf's strings are UTF-8; what is not becomes U+FFFD.
@@ -57,7 +57,7 @@ func String(b []byte, field int, s string) []byte {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\uFFFD")
 	}
-	return append(binary.AppendUvarint(tag(b, field, bytes), uint64(len(s))), s...)
+	return append(binary.AppendUvarint(tag(b, field, delimited), uint64(len(s))), s...)
 }
 
 // Text is String, and nothing for "".
@@ -71,7 +71,7 @@ func Text(b []byte, field int, s string) []byte {
 // Open begins a message whose length is not known yet. Shut, with what Open
 // returned, ends it.
 func Open(b []byte, field int) ([]byte, int) {
-	b = append(tag(b, field, bytes), 0)
+	b = append(tag(b, field, delimited), 0)
 	return b, len(b)
 }
 
@@ -126,7 +126,7 @@ func Next(b []byte) (f Field, rest []byte, ok bool) {
 		}
 		f.Int = uint64(binary.LittleEndian.Uint32(b))
 		return f, b[4:], true
-	case bytes:
+	case delimited:
 		size, n := binary.Uvarint(b)
 		if n <= 0 || size > uint64(len(b)-n) {
 			return Field{}, nil, false
