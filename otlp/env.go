@@ -42,11 +42,13 @@ type Env struct {
 // variable that can't be, and is ErrInvalid.
 func FromEnv(opts ...Option) (*Env, error) {
 	e := &Env{}
-	for _, step := range []func([]Option) error{e.readSwitch, e.readResource, e.readSampler, e.readInterval, e.readHistograms, e.readExporters} {
+	for _, step := range []func() error{
+		e.readSwitch, e.readResource, e.readSampler, e.readInterval, e.readHistograms, func() error { return e.readExporters(opts) },
+	} {
 		if e.off {
 			break
 		}
-		err := step(opts)
+		err := step()
 		if err != nil {
 			return nil, err
 		}
@@ -54,12 +56,12 @@ func FromEnv(opts ...Option) (*Env, error) {
 	return e, nil
 }
 
-func (e *Env) readSwitch([]Option) (err error) {
+func (e *Env) readSwitch() (err error) {
 	e.off, err = truth("OTEL_SDK_DISABLED")
 	return err
 }
 
-func (e *Env) readResource([]Option) error {
+func (e *Env) readResource() error {
 	const attributes, service = "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"
 	all, err := pairs(attributes, value(attributes))
 	if err != nil {
@@ -77,7 +79,7 @@ func (e *Env) readResource([]Option) error {
 	return nil
 }
 
-func (e *Env) readSampler([]Option) error {
+func (e *Env) readSampler() error {
 	const name, arg = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
 	v := strings.ToLower(value(name))
 	root, byParent := strings.CutPrefix(v, "parentbased_")
@@ -92,7 +94,7 @@ func (e *Env) readSampler([]Option) error {
 	case "always_off":
 		e.sampler = trace.Never()
 	case "traceidratio":
-		share, err := number(arg, 1, 0, 1)
+		share, err := ratio(arg)
 		if err != nil {
 			return err
 		}
@@ -106,12 +108,12 @@ func (e *Env) readSampler([]Option) error {
 	return nil
 }
 
-func (e *Env) readInterval([]Option) (err error) {
+func (e *Env) readInterval() (err error) {
 	e.interval, err = milliseconds("OTEL_METRIC_EXPORT_INTERVAL")
 	return err
 }
 
-func (e *Env) readHistograms([]Option) error {
+func (e *Env) readHistograms() error {
 	const variable = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
 	switch v := strings.ToLower(value(variable)); v {
 	case "", "explicit_bucket_histogram":

@@ -50,15 +50,15 @@ func milliseconds(variable string) (time.Duration, error) {
 	return time.Duration(n) * time.Millisecond, nil
 }
 
-// number reads a number between least and most.
-func number(variable string, otherwise, least, most float64) (float64, error) {
+// ratio reads a number from 0 to 1, which is 1 unless the variable is set.
+func ratio(variable string) (float64, error) {
 	v := value(variable)
 	if v == "" {
-		return otherwise, nil
+		return 1, nil
 	}
 	n, err := strconv.ParseFloat(v, 64)
-	if err != nil || !(n >= least && n <= most) {
-		return 0, bad(variable, "%q, want a number from %v to %v", v, least, most)
+	if err != nil || !(n >= 0 && n <= 1) {
+		return 0, bad(variable, "%q, want a number from 0 to 1", v)
 	}
 	return n, nil
 }
