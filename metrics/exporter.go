@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -40,9 +41,9 @@ type change struct {
 	at    time.Time
 }
 
-func newExporter(name string, d Driver, o *options) *exporter {
+func newExporter(name string, d Driver, o *options, r *registry) *exporter {
 	e := &exporter{
-		name: name, driver: d, sampler: -1, interval: o.interval, timeout: o.timeout, idle: o.idle, logger: o.logger,
+		name: name, driver: d, sampler: -1, interval: o.interval, timeout: o.timeout, idle: o.idle, logger: o.logger, registry: r,
 		turn: make(chan struct{}, 1), changes: map[uint64]change{},
 	}
 	e.stats.Exporter = name
@@ -125,11 +126,7 @@ func (e *exporter) dropIdle(s *Snapshot) {
 			return s.Time.Sub(c.at) >= e.idle
 		})
 	}
-	for id := range e.changes {
-		if !seen[id] {
-			delete(e.changes, id)
-		}
-	}
+	maps.DeleteFunc(e.changes, func(id uint64, _ change) bool { return !seen[id] })
 }
 
 func (e *exporter) snapshotStats() ExporterStats {

@@ -26,22 +26,22 @@ func New(opts ...Option) (Metrics, error) {
 	r.resource = ownLabels(o.resource)
 	f := &front{registry: r, life: life.New()}
 	for _, d := range o.drivers {
-		e, err := open(d, &o)
+		driver, err := fronts.Open("metrics/"+d.name, o.dial, o.lazy, d.open, nil)
 		if err != nil {
 			for _, other := range f.exporters {
 				_ = other.driver.Close()
 			}
 			return nil, err
 		}
-		if s, ok := e.driver.(Sampler); ok {
+		e := newExporter(d.name, driver, &o, r)
+		if s, ok := driver.(Sampler); ok {
 			e.sampler = len(r.samplers)
 			r.samplers = append(r.samplers, s.Samples())
 		}
-		e.registry = r
 		f.exporters = append(f.exporters, e)
 	}
 	if o.runtime {
-		r.collectors = append(r.collectors, runtimeCollector(r))
+		r.runtime = runtimeCollector(r)
 	}
 	s := (&scope{front: f}).with(o.namespace, o.labels)
 	s.root = true
@@ -55,14 +55,6 @@ func New(opts ...Option) (Metrics, error) {
 	return s, nil
 }
 
-func open(d opener, o *options) (*exporter, error) {
-	driver, err := fronts.Open("metrics/"+d.name, o.dial, o.lazy, d.open, nil)
-	if err != nil {
-		return nil, err
-	}
-	return newExporter(d.name, driver, o), nil
-}
-
 // front is what all scopes of one New share.
 type front struct {
 	registry  *registry
@@ -73,7 +65,7 @@ type front struct {
 	err       error
 }
 
-func (f *front) stats() Stats {
+func (f *front) Stats() Stats {
 	r := f.registry
 	s := Stats{Overflowed: map[string]uint64{}, Conflicts: r.conflicts.Load(), Invalid: r.invalid.Load(), Freed: r.freed.Load()}
 	r.mu.Lock()
@@ -92,7 +84,7 @@ func (f *front) stats() Stats {
 	return s
 }
 
-func (f *front) flush(ctx context.Context) error {
+func (f *front) Flush(ctx context.Context) error {
 	if f.closed.Load() {
 		return fault.Wrap("metrics", "flush", "", fault.Closed)
 	}

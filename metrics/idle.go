@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"maps"
 	"math"
 	"sync/atomic"
 	"time"
@@ -87,10 +88,7 @@ func (f *family) sweep(now time.Time, idle time.Duration, exported time.Time) {
 		f.put(key, nil)
 		freed++
 	}
-	vecs := make(map[string]vec, len(f.vecs))
-	for key, v := range f.vecs {
-		vecs[key] = v
-	}
+	vecs := maps.Clone(f.vecs)
 	f.mu.Unlock()
 	if freed == 0 {
 		return

@@ -19,20 +19,20 @@ type registry struct {
 	words    words
 	resource []Label
 	native   bool
-	common   int   // labels that all series have
-	samplers []int // samples a series and interval of each driver that wants them
+	common   int             // labels that all series have
+	samplers []int           // samples a series and interval of each driver that wants them
+	runtime  func() []Family // nil without WithRuntime
 
 	ids       atomic.Uint64
 	invalid   atomic.Uint64
 	conflicts atomic.Uint64
 	freed     atomic.Uint64
 
-	mu         sync.Mutex
-	families   map[string]*family
-	taken      map[string]string // what backends write, by which instrument: "x_total" by "x"
-	refused    map[string]bool   // what the logger was given
-	collectors []func(now time.Time) []Family
-	callbacks  []*function // before a snapshot
+	mu        sync.Mutex
+	families  map[string]*family
+	taken     map[string]string // what backends write, by which instrument: "x_total" by "x"
+	refused   map[string]bool   // what the logger was given
+	callbacks []*function       // before a snapshot
 }
 
 func newRegistry(limit int, logger *slog.Logger) *registry {

@@ -100,7 +100,7 @@ func runtimeSources(started time.Time) []runtimeSource {
 }
 
 // runtimeCollector reads all sources at once, for every snapshot.
-func runtimeCollector(r *registry) func(now time.Time) []Family {
+func runtimeCollector(r *registry) func() []Family {
 	started := startTime(time.Now())
 	sources := runtimeSources(started)
 	var samples []metrics.Sample
@@ -117,7 +117,7 @@ func runtimeCollector(r *registry) func(now time.Time) []Family {
 		}
 	}
 	var mu sync.Mutex // of samples
-	return func(time.Time) []Family {
+	return func() []Family {
 		mu.Lock()
 		defer mu.Unlock()
 		metrics.Read(samples)

@@ -16,8 +16,7 @@ type scope struct {
 }
 
 func (s *scope) With(prefix string, labels ...Label) Metrics {
-	inner := s.with(prefix, labels)
-	return inner
+	return s.with(prefix, labels)
 }
 
 // with returns the scope below s. An equal key replaces the outer one's value.
@@ -84,15 +83,15 @@ func vecOf[T any](s *scope, name string, kind Kind, keys []string, opts []Instru
 }
 
 func (s *scope) Counter(name string, opts ...InstrumentOption) Counter {
-	return vecOf[Counter](s, name, KindCounter, nil, opts, asCounter, noCounter{}).With()
+	return s.CounterVec(name, nil, opts...).With()
 }
 
 func (s *scope) Gauge(name string, opts ...InstrumentOption) Gauge {
-	return vecOf[Gauge](s, name, KindGauge, nil, opts, asGauge, noGauge{}).With()
+	return s.GaugeVec(name, nil, opts...).With()
 }
 
 func (s *scope) Histogram(name string, opts ...InstrumentOption) Histogram {
-	return vecOf[Histogram](s, name, KindHistogram, nil, opts, asHistogram, noHistogram{}).With()
+	return s.HistogramVec(name, nil, opts...).With()
 }
 
 func (s *scope) CounterVec(name string, keys []string, opts ...InstrumentOption) *Vec[Counter] {
@@ -123,9 +122,7 @@ func (s *scope) OnCollect(f func()) (unregister func()) {
 	return s.registry.onCollect(f)
 }
 
-func (s *scope) Snapshot() Snapshot              { return s.registry.snapshot(-1) }
-func (s *scope) Stats() Stats                    { return s.front.stats() }
-func (s *scope) Flush(ctx context.Context) error { return s.front.flush(ctx) }
+func (s *scope) Snapshot() Snapshot { return s.registry.snapshot(-1) }
 
 func (s *scope) Close(ctx context.Context) error {
 	if !s.root {

@@ -11,19 +11,17 @@ import (
 // whose samples are to be taken, or -1.
 func (r *registry) snapshot(sampler int) Snapshot {
 	r.collect()
-	now := time.Now()
 	r.mu.Lock()
 	families := slices.Collect(maps.Values(r.families))
-	collectors := slices.Clone(r.collectors)
 	r.mu.Unlock()
-	snap := Snapshot{Time: now, Resource: slices.Clone(r.resource), Families: make([]Family, 0, len(families))}
+	snap := Snapshot{Time: time.Now(), Resource: slices.Clone(r.resource), Families: make([]Family, 0, len(families))}
 	for _, f := range families {
 		if one := f.snapshot(sampler); len(one.Series) > 0 {
 			snap.Families = append(snap.Families, one)
 		}
 	}
-	for _, c := range collectors {
-		for _, one := range c(now) {
+	if r.runtime != nil {
+		for _, one := range r.runtime() {
 			if !slices.ContainsFunc(snap.Families, func(f Family) bool { return f.Name == one.Name }) {
 				snap.Families = append(snap.Families, one)
 			}

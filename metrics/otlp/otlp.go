@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	engine "github.com/micro/go-platform/engine/otlp"
@@ -30,8 +31,7 @@ func open(connect func() (*otlp.Conn, error)) metrics.Option {
 		if err != nil {
 			return nil, err
 		}
-		c := conn.Client(otlp.Metrics())
-		return &driver{Client: c, began: map[uint64]point{}}, nil
+		return &driver{Client: conn.Client(otlp.Metrics()), began: map[uint64]point{}}, nil
 	})
 }
 
@@ -69,8 +69,9 @@ func (d *driver) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent,
 	if d.resource == nil { // it is the same for all snapshots
 		d.resource = d.resourceOf(s.Resource)
 	}
-	room := d.Max - len(d.resource) - overhead
-	flush := func(p *page) {
+	p := page{driver: d, room: d.Max - len(d.resource) - overhead, time: s.Time, since: d.sent}
+	p.reset()
+	flush := func() {
 		if p.points == 0 {
 			return
 		}
@@ -82,9 +83,7 @@ func (d *driver) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent,
 		} else {
 			sent.Packets++
 			sent.Bytes += uint64(len(request))
-			for id, now := range p.state {
-				d.began[id] = now
-			}
+			maps.Copy(d.began, p.state)
 		}
 		if refused.Items > 0 {
 			sent.Dropped += uint64(refused.Items)
@@ -92,8 +91,6 @@ func (d *driver) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent,
 		}
 		p.reset()
 	}
-	p := page{driver: d, room: room, time: s.Time, since: d.sent}
-	p.reset()
 	for i := range s.Families {
 		f := &s.Families[i]
 		for next := 0; next < len(f.Series); {
@@ -102,7 +99,7 @@ func (d *driver) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent,
 			switch {
 			case n > 0:
 			case p.points > 0:
-				flush(&p)
+				flush()
 			default:
 				sent.Dropped++
 				errs = append(errs, fault.Markf(fault.TooLarge, "a series of %s over the %d bytes of a request", f.Name, d.Max))
@@ -110,7 +107,7 @@ func (d *driver) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent,
 			}
 		}
 	}
-	flush(&p)
+	flush()
 	if len(errs) == 0 {
 		d.sent = s.Time
 	}
@@ -133,11 +130,7 @@ func (d *driver) forget(s *metrics.Snapshot) {
 			there[s.Families[i].Series[j].ID] = true
 		}
 	}
-	for id := range d.began {
-		if !there[id] {
-			delete(d.began, id)
-		}
-	}
+	maps.DeleteFunc(d.began, func(id uint64, _ point) bool { return !there[id] })
 }
 
 // unanswered is how often a request is sent to a server that does not answer:
@@ -151,8 +144,7 @@ func (d *driver) send(ctx context.Context, request []byte) (otlp.Refused, error)
 		if err == nil || !errors.Is(err, fault.Unavailable) || ctx.Err() != nil {
 			return refused, err
 		}
-		var answered *otlp.Again
-		if !errors.As(err, &answered) && failures+1 >= unanswered {
+		if _, answered := errors.AsType[*otlp.Again](err); !answered && failures+1 >= unanswered {
 			return refused, err
 		}
 		pause := max(d.retry.Wait(failures), outlet.RetryAfter(err))

@@ -1,10 +1,10 @@
 package otlp
 
 import (
+	"cmp"
 	"encoding/binary"
 	"log/slog"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -62,7 +62,7 @@ func (p *page) add(f *metrics.Family, all []metrics.Series) int {
 		b = otlp.Varint(b, 2, cumulative)
 	case metrics.KindHistogram:
 		field := 9
-		if native(all) {
+		if all[0].Native != nil {
 			field = 10
 		}
 		b, at = otlp.Open(b, field)
@@ -161,9 +161,6 @@ func (p *page) appendPoint(b []byte, f *metrics.Family, s *metrics.Series) []byt
 	return otlp.Shut(b, start)
 }
 
-// native reports whether the series have exponential buckets.
-func native(all []metrics.Series) bool { return len(all) > 0 && all[0].Native != nil }
-
 // appendBuckets appends what is in explicit buckets more than before.
 func appendBuckets(b []byte, bounds []float64, now, before []uint64) []byte {
 	b, at := otlp.Open(b, 6)
@@ -225,11 +222,9 @@ func attribute(key, value string) slog.Value {
 
 // units are UCUM's codes, which OpenTelemetry asks for, of the words that
 // Prometheus' names have.
-var units = []string{"seconds", "s", "milliseconds", "ms", "bytes", "By", "ratio", "1", "percent", "%", "meters", "m", "celsius", "Cel", "volts", "V", "amperes", "A", "joules", "J", "grams", "g"}
-
-func unit(word string) string {
-	if i := slices.Index(units, word); i >= 0 && i%2 == 0 {
-		return units[i+1]
-	}
-	return word
+var units = map[string]string{
+	"seconds": "s", "milliseconds": "ms", "bytes": "By", "ratio": "1", "percent": "%", "meters": "m", "celsius": "Cel", "volts": "V",
+	"amperes": "A", "joules": "J", "grams": "g",
 }
+
+func unit(word string) string { return cmp.Or(units[word], word) }

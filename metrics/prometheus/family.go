@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -57,11 +58,7 @@ func families(s *metrics.Snapshot, m memo) func(yield func(*shown) bool) {
 				return
 			}
 		}
-		for sample := range m {
-			if !seen[sample] {
-				delete(m, sample)
-			}
-		}
+		maps.DeleteFunc(m, func(sample string, _ []labels) bool { return !seen[sample] })
 	}
 }
 

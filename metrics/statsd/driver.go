@@ -3,6 +3,7 @@ package statsd
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -75,11 +76,7 @@ func (d *driver) Export(ctx context.Context, s *metrics.Snapshot) (metrics.Sent,
 		}
 	}
 	b.flush()
-	for id := range d.last {
-		if !seen[id] {
-			delete(d.last, id)
-		}
-	}
+	maps.DeleteFunc(d.last, func(id uint64, _ total) bool { return !seen[id] })
 	return b.sent, b.err
 }
 

@@ -60,24 +60,15 @@ func WithSamples(n int) Option {
 // WithResolve sets how often the name in a UDP address is looked up again. The
 // default is 30 s.
 func WithResolve(every time.Duration) Option {
-	return func(o *options) error {
-		if every <= 0 {
-			return fault.Markf(fault.Invalid, "WithResolve(%v)", every)
-		}
-		o.resolve = every
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("WithResolve", every, &o.resolve) }
 }
 
 // WithClient sends through s, a sender of go-statsd-client, which Close leaves
 // open. The address of Backend is then not used and may be empty.
 func WithClient(s statsd.Sender) Option {
 	return func(o *options) error {
-		if fronts.Nil(s) {
-			return fault.Markf(fault.Invalid, "nil sender")
-		}
 		o.sender = s
-		return nil
+		return fronts.Given(s, "WithClient")
 	}
 }
 
