@@ -15,7 +15,7 @@ type runtimeSource struct {
 	kind             Kind
 	from             []string               // names of runtime/metrics, of which the sum counts
 	read             func() (float64, bool) // or a function
-	fill             func(*Family) bool     // or what needs more than one number
+	fill             func(*Family)          // or what needs more than one number
 }
 
 // RuntimeFamilies lists what WithRuntime adds: names and help texts.
@@ -125,9 +125,8 @@ func runtimeCollector(r *registry) func() []Family {
 		for i, s := range sources {
 			one := Family{Name: s.name, Help: s.help, Unit: s.unit, Kind: s.kind, Series: []Series{{ID: ids[i], Values: []string{}, Created: started}}}
 			if s.fill != nil {
-				if s.fill(&one) {
-					families = append(families, one)
-				}
+				s.fill(&one)
+				families = append(families, one)
 				continue
 			}
 			var v float64
@@ -152,14 +151,13 @@ func runtimeCollector(r *registry) func() []Family {
 	}
 }
 
-func goInfo(f *Family) bool {
+func goInfo(f *Family) {
 	f.Keys, f.Series[0].Values, f.Series[0].Value = []string{"version"}, []string{runtime.Version()}, 1
-	return true
 }
 
 // pauses fills in the pauses of the last collections, and the number and the
 // time of all.
-func pauses(f *Family) bool {
+func pauses(f *Family) {
 	stats := debug.GCStats{PauseQuantiles: make([]time.Duration, 5)}
 	debug.ReadGCStats(&stats)
 	s := &f.Series[0]
@@ -167,7 +165,6 @@ func pauses(f *Family) bool {
 	for i, d := range stats.PauseQuantiles {
 		s.Quantiles = append(s.Quantiles, Quantile{float64(i) / 4, d.Seconds()})
 	}
-	return true
 }
 
 func lastGC() (float64, bool) {
