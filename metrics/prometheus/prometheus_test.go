@@ -360,6 +360,7 @@ func TestPushErrors(t *testing.T) {
 		"nil": {prometheus.Backend("x", "j", nil), "option 1 is nil"}, "client": {prometheus.Backend("x", "j", prometheus.WithClient(nil)), "client"},
 		"group": {prometheus.Backend("x", "j", prometheus.WithGroup(metrics.Label{Key: "job", Value: "x"})), "group label"},
 		"TLS":   {prometheus.Backend("http://x", "j", prometheus.WithTLS(&tls.Config{})), "TLS"},
+		"both":  {prometheus.Backend("x", "j", prometheus.WithTLS(&tls.Config{}), prometheus.WithClient(http.DefaultClient)), "client of your own"},
 	} {
 		if _, err := metrics.New(c.opt); !errors.Is(err, metrics.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)

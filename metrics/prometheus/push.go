@@ -43,7 +43,7 @@ func WithClient(c *http.Client) Option {
 }
 
 // WithTLS connects with TLS, also to an address without a scheme. With an
-// address that says http it is an error.
+// address that says http, or a client of your own, it is an error.
 func WithTLS(c *tls.Config) Option {
 	return func(o *pushOptions) error { return conn.SetTLS(&o.tls, c) }
 }
