@@ -61,19 +61,13 @@ func journalOption(dir string, synced bool) Option {
 // A record is 4 bytes of length and 4 of CRC-32C of what follows: 8 bytes of
 // the time of publication in nanoseconds, and the encoded record.
 type journal struct {
-	dir    string
-	synced bool
-	enter  func(dir string) error // has the disk know the names in a folder; nil: it need not
-	lock   *os.File
+	lock *os.File
 
 	// Guarded by the memory's mutex.
-	file     *os.File
-	size     int64
-	named    bool     // the disk has the file's name, as far as it must
-	segments []uint64 // their first positions, ascending
-	broken   error    // why nothing can be written any more
-	plan     *planFile
-	buf      []byte
+	journalFile          // the last segment
+	segments    []uint64 // their first positions, ascending
+	plan        *planFile
+	buf         []byte
 
 	// Of the groups.
 	dirty bool // guarded by the memory's mutex
@@ -83,11 +77,8 @@ type journal struct {
 
 const (
 	segmentSize = 8 << 20
-	frameHead   = 8
 	groupsEvery = 100 * time.Millisecond
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // openJournal reads what is there into m. A journal is synced if sync is not nil,
 // which is called for each folder in which a name is new.
@@ -99,7 +90,7 @@ func openJournal(dir string, sync func(dir string) error, m *memory) (*journal, 
 	if err != nil {
 		return nil, fault.Markf(ErrUnavailable, "journal %s is in use: %w", dir, err)
 	}
-	j := &journal{dir: dir, synced: sync != nil, enter: sync, lock: lock, stop: make(chan struct{})}
+	j := &journal{journalFile: journalFile{dir: dir, synced: sync != nil, enter: sync}, lock: lock, stop: make(chan struct{})}
 	if sync == nil {
 		j.enter = func(string) error { return nil }
 	}
@@ -213,46 +204,22 @@ func tornOnly(err error) error {
 
 // append writes records, all or none. The memory's mutex is held.
 func (j *journal) append(first uint64, at int64, d *draft) error {
-	if j.broken != nil {
-		return fault.Mark(ErrUnavailable, j.broken)
-	}
-	if j.file == nil || j.size >= segmentSize {
+	if j.broken == nil && (j.file == nil || j.size >= segmentSize) {
 		if err := j.rotate(first); err != nil {
 			return fault.Mark(ErrUnavailable, err)
 		}
 	}
-	if !j.named {
-		if err := j.enter(j.dir); err != nil {
-			return fault.Mark(ErrUnavailable, err)
-		}
-		j.named = true
-	}
 	b := j.buf[:0]
 	d.all(func(r []byte, _ int) {
-		start := len(b)
-		b = append(b, make([]byte, frameHead)...)
-		b = binary.LittleEndian.AppendUint64(b, uint64(at))
-		b = append(b, r...)
-		binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-frameHead))
-		binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(b[start+frameHead:], castagnoli))
+		b = appendFrame(b, func(b []byte) []byte {
+			return append(binary.LittleEndian.AppendUint64(b, uint64(at)), r...)
+		})
 	})
 	j.buf = b
 	if cap(b) > 1<<20 {
 		j.buf = nil
 	}
-	_, err := j.file.WriteAt(b, j.size)
-	if err == nil && j.synced {
-		err = j.file.Sync()
-	}
-	if err != nil { // take it back, or write no more
-		j.broken = j.file.Truncate(j.size)
-		if j.broken != nil {
-			return fault.Mark(ErrUnknownOutcome, errors.Join(err, j.broken))
-		}
-		return fault.Mark(ErrUnavailable, err)
-	}
-	j.size += int64(len(b))
-	return nil
+	return j.add(b)
 }
 
 // rotate begins a segment.

@@ -2,7 +2,6 @@ package event
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -20,17 +19,9 @@ import (
 //	'+'  due in ms since 1970 and the end of the log, both as varints, the ID and
 //	     the recurrence as texts, and the encoded record: it takes the former's place
 //	'-'  the ID
-//
-// The memory's mutex guards it.
 type planFile struct {
-	dir    string
-	synced bool
-	enter  func(dir string) error // of the journal
-	file   *os.File
-	size   int64
-	named  bool // the disk has the file's name, as far as it must
-	lines  int  // changes in the file
-	broken error
+	journalFile
+	lines int // changes in the file
 }
 
 // rewriteAfter is how many changes that no longer count the file has before it is
@@ -42,7 +33,7 @@ func (j *journal) loadSchedule(m *memory) error {
 	if err != nil {
 		return err
 	}
-	j.plan = &planFile{dir: j.dir, synced: j.synced, enter: j.enter, file: f}
+	j.plan = &planFile{journalFile: journalFile{dir: j.dir, synced: j.synced, enter: j.enter, file: f}}
 	if err := j.enter(j.dir); err != nil { // the file may be new
 		return err
 	}
@@ -111,50 +102,20 @@ func appendPlanned(b []byte, p *planned) []byte {
 	})
 }
 
-func (f *planFile) remove(ids []string, s *memorySchedule) error {
-	var b []byte
-	for _, id := range ids {
-		b = appendFrame(b, func(b []byte) []byte { return codec.AppendText(append(b, '-'), id) })
-	}
-	return f.write(b, len(ids), s)
-}
-
-func appendFrame(b []byte, body func([]byte) []byte) []byte {
-	start := len(b)
-	b = body(append(b, make([]byte, frameHead)...))
-	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-frameHead))
-	binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(b[start+frameHead:], castagnoli))
-	return b
+func (f *planFile) remove(id string, s *memorySchedule) error {
+	return f.write(appendFrame(nil, func(b []byte) []byte { return codec.AppendText(append(b, '-'), id) }), 1, s)
 }
 
 // write adds changes, all or none, and now and then writes the whole file again.
 func (f *planFile) write(b []byte, lines int, s *memorySchedule) error {
-	if f.broken != nil {
-		return fault.Mark(ErrUnavailable, f.broken)
-	}
-	if f.lines > 2*len(s.byID)+rewriteAfter {
+	if f.broken == nil && f.lines > 2*len(s.byID)+rewriteAfter {
 		if err := f.rewrite(s); err != nil {
 			return fault.Mark(ErrUnavailable, err)
 		}
 	}
-	if !f.named {
-		if err := f.enter(f.dir); err != nil {
-			return fault.Mark(ErrUnavailable, err)
-		}
-		f.named = true
+	if err := f.add(b); err != nil {
+		return err
 	}
-	_, err := f.file.WriteAt(b, f.size)
-	if err == nil && f.synced {
-		err = f.file.Sync()
-	}
-	if err != nil { // take it back, or write no more
-		f.broken = f.file.Truncate(f.size)
-		if f.broken != nil {
-			return fault.Mark(ErrUnknownOutcome, errors.Join(err, f.broken))
-		}
-		return fault.Mark(ErrUnavailable, err)
-	}
-	f.size += int64(len(b))
 	f.lines += lines
 	return nil
 }

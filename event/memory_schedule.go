@@ -110,7 +110,7 @@ func (m *memory) Unschedule(_ context.Context, id string) error {
 		return fault.NotFound
 	}
 	if m.j != nil {
-		if err := m.j.plan.remove([]string{id}, &m.schedule); err != nil {
+		if err := m.j.plan.remove(id, &m.schedule); err != nil {
 			return err
 		}
 	}
@@ -204,7 +204,7 @@ func (m *memory) Fire(_ context.Context, firings []firing) (int, error) {
 			// If it can't be written the entry comes again with the journal, and is
 			// known for what it is.
 			if f.Next.IsZero() {
-				m.j.plan.remove([]string{f.ID}, &m.schedule)
+				m.j.plan.remove(f.ID, &m.schedule)
 			} else {
 				m.j.plan.put([]*planned{&moved}, &m.schedule)
 			}
