@@ -242,7 +242,7 @@ func (m *memory) readBack(q ReadRequest) (Page, error) {
 // match returns a record if a filter asks for it. m.mu is held.
 func (m *memory) match(n uint64, f *Filter) *Record {
 	s, i := m.log.find(n)
-	if f.ID == "" && f.RootID == "" && !f.Types.Match(string(s.typ(i))) {
+	if f.ID == "" && f.RootID == "" && !f.Types.matchText(s.typ(i)) {
 		return nil
 	}
 	if r := s.record(i); f.Match(r) {

@@ -149,11 +149,11 @@ func (mm *memMember) hand(limit int) []Delivered {
 		s, i := m.log.find(n)
 		ds = append(ds, Delivered{Attempt: int(st.attempt), segment: s, index: i})
 	}
-	n, everything := g.handed(), g.types.All()
+	n := g.handed()
 	for len(ds) < limit && n < m.log.end {
 		n++
 		s, i := m.log.find(n)
-		if t := s.typ(i); everything && t[0] != 'd' && t[0] != '_' || g.types.Match(string(t)) {
+		if g.types.matchText(s.typ(i)) {
 			g.states = append(g.states, state{mm.number, 1})
 			g.pending++
 			ds = append(ds, Delivered{Attempt: 1, segment: s, index: i})

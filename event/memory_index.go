@@ -43,21 +43,6 @@ func (x *memoryIndex) find(l *memoryLog, value string, after, until uint64) []ui
 	return list
 }
 
-// field is the kth of the texts that codec.AppendHead wrote of the ith record; it
-// shares the segment's text.
-func (s *segment) field(i, k int) []byte {
-	p := s.start(i) + 1
-	for {
-		size, n := uvarint(s.text[p:])
-		p += n
-		if k == 0 {
-			return s.text[p : p+size]
-		}
-		p += size
-		k--
-	}
-}
-
 // lookUp reads by an index, if the filter has a value for one. m.mu is held.
 func (m *memory) lookUp(q ReadRequest, after, until uint64) (page Page, ok bool) {
 	var list []uint64

@@ -144,12 +144,21 @@ func (s *segment) start(i int) uint32 {
 func (s *segment) encoded(i int) []byte { return s.text[s.start(i):s.marks[i].end] }
 
 // typ is the ith record's type; it shares the text.
-func (s *segment) typ(i int) []byte {
+func (s *segment) typ(i int) []byte { return s.field(i, 1) }
+
+// field is the kth of the texts that codec.AppendHead wrote of the ith record; it
+// shares the segment's text.
+func (s *segment) field(i, k int) []byte {
 	p := s.start(i) + 1
-	id, n := uvarint(s.text[p:])
-	p += n + id
-	typ, n := uvarint(s.text[p:])
-	return s.text[p+n : p+n+typ]
+	for {
+		size, n := uvarint(s.text[p:])
+		p += n
+		if k == 0 {
+			return s.text[p : p+size]
+		}
+		p += size
+		k--
+	}
 }
 
 // uvarint reads a length that package codec wrote.

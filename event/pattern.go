@@ -84,6 +84,11 @@ func (p Patterns) Match(t string) bool {
 	return false
 }
 
+// matchText is Match of a type that is a part of a text. It copies none that all want.
+func (p *Patterns) matchText(t []byte) bool {
+	return p.All() && t[0] != 'd' && t[0] != '_' || p.Match(string(t))
+}
+
 func match(pattern, t string) bool {
 	for {
 		ps, prest, pmore := strings.Cut(pattern, ".")
