@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -52,12 +52,7 @@ func (e BatchErrors) Unwrap() []error {
 }
 
 func (e BatchErrors) indexes() []int {
-	list := make([]int, 0, len(e))
-	for i := range e {
-		list = append(list, i)
-	}
-	slices.Sort(list)
-	return list
+	return slices.Sorted(maps.Keys(e))
 }
 
 // of returns the error of each of n records.
@@ -122,7 +117,7 @@ func (r *runner) attemptAll(taken []*task) bool {
 		if out := s.ready(t); out != nil {
 			r.batch, records, ds = append(r.batch, t), append(records, &out.record), append(ds, d)
 		} else {
-			s.end(d, s.giveUp(t, d.Attempt+t.tries))
+			s.end(d, s.giveUp(t))
 		}
 	}
 	if len(records) == 0 {
@@ -162,18 +157,10 @@ func partialOf(err error) (BatchErrors, bool) {
 // an error.
 func (r *runner) callAll(records []*Record) (err error, mine bool) {
 	s, first := r.s, r.batch[0]
-	h := &handling{s: s, id: records[0].ID, position: records[0].Position, attempt: first.d.Attempt + first.tries, several: true}
+	h := &handling{s: s, id: records[0].ID, position: records[0].Position, attempt: first.attempt(), several: true}
 	s.running.Add(1)
 	r.now.Store(h)
-	defer func() {
-		if p := recover(); p != nil {
-			s.panics.Add(1)
-			s.log.Error("event: handler panicked", "group", s.o.group, "records", len(records), "first", h.id, "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", p)
-		}
-		s.running.Add(-1)
-		mine = r.now.CompareAndSwap(h, nil)
-	}()
+	defer r.returned(h, &err, &mine)
 	return s.bh(h, records), true
 }
 

@@ -23,9 +23,9 @@ const (
 )
 
 // bury publishes a dead letter, or drops the record where there is none.
-func (s *subscription) bury(t *task, attempt int) error {
+func (s *subscription) bury(t *task) error {
 	of := t.d // a copy: record changes it, and extend reads it meanwhile
-	r := of.record()
+	r, attempt := of.record(), t.attempt()
 	if s.o.dead == "" {
 		s.dropped.Add(1)
 		s.log.Error("event: record dropped", "record", r.ID, "type", r.Type, "attempts", attempt, "error", t.final)
@@ -48,17 +48,14 @@ func (s *subscription) bury(t *task, attempt int) error {
 func deadLetter(r *Record, o *subscribeOptions, why error, attempts int) *Record {
 	d := r.Clone()
 	d.ID, d.Type, d.ParentID, d.Position = NewID(), o.dead, r.ID, ""
-	md := maps.Clone(r.Metadata)
-	if md == nil {
-		md = map[string]string{}
+	if d.Metadata == nil {
+		d.Metadata = map[string]string{}
 	}
-	text := cutText(why.Error())
-	md[DeadID], md[DeadType], md[DeadGroup] = r.ID, r.Type, o.group
-	md[DeadError], md[DeadAttempts], md[DeadPosition] = text, strconv.Itoa(attempts), r.Position
+	d.Metadata[DeadID], d.Metadata[DeadType], d.Metadata[DeadGroup] = r.ID, r.Type, o.group
+	d.Metadata[DeadError], d.Metadata[DeadAttempts], d.Metadata[DeadPosition] = cutText(why.Error()), strconv.Itoa(attempts), r.Position
 	if r.ParentID != "" {
-		md[DeadParent] = r.ParentID
+		d.Metadata[DeadParent] = r.ParentID
 	}
-	d.Metadata = md
 	return d
 }
 

@@ -126,9 +126,8 @@ type Member interface {
 	// there is one; what others left behind comes first. It may return records
 	// of types that the group did not ask for: the front acknowledges them.
 	// Calls are not concurrent with each other, and the slice may be used again
-	// by the next one. An exclusive member that finds
-	// that it is no longer the one returns ErrLost, once; the front then drops
-	// everything that it holds.
+	// by the next one. An exclusive member that finds that it is no longer the one
+	// returns ErrLost, once; the front then drops everything that it holds.
 	Fetch(ctx context.Context, max int) ([]Delivered, error)
 
 	// Ack says that deliveries are done. One that is no longer this member's is

@@ -91,8 +91,8 @@ type Stream interface {
 // a backoff; after MaxAttempts it goes to the dead letters. A panic is an error.
 //
 // The context lives until the handler returns, also while the subscription
-// closes; it ends only if the handler takes longer than HandlerTimeout. It carries the record's root and parent for what the handler
-// publishes, and a Delivery.
+// closes; it ends only if the handler takes longer than HandlerTimeout. It carries
+// the record's root and parent for what the handler publishes, and a Delivery.
 type Handler func(ctx context.Context, r *Record) error
 
 // Subscription is a running subscription.

@@ -58,7 +58,7 @@ func (s *subscription) lost() {
 // failure notes that fetching failed.
 func (s *subscription) failure(err error) {
 	if s.lastErr.Swap(&err) == nil {
-		s.log.Warn("event: fetching failed", "backend", s.f.o.name, "group", s.o.group, "error", err)
+		s.log.Warn("event: fetching failed", "backend", s.f.o.backend.Name, "group", s.o.group, "error", err)
 	}
 }
 

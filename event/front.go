@@ -3,10 +3,8 @@ package event
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -44,12 +42,11 @@ func newFront(opts []Option) (Stream, error) {
 		return nil, err
 	}
 	f := &front{
-		o: o, scope: "event/" + o.name, life: life.New(),
+		o: o, scope: "event/" + o.backend.Name, life: life.New(),
 		subs: map[*subscription]struct{}{}, nudge: make(chan struct{}, 1), requests: newRequests(), closed: make(chan struct{}),
 	}
-	open := func(ctx context.Context) (Driver, error) { return o.open(ctx, o.settings) }
-	f.driver, err = fronts.Open(f.scope, o.dialTimeout, o.lazy, open, func(advice string) {
-		o.settings.Logger.Warn("event: "+advice, "backend", o.name)
+	f.driver, err = o.backend.Open(f.scope, func(advice string) {
+		o.settings.Logger.Warn("event: "+advice, "backend", o.backend.Name)
 	})
 	if err != nil {
 		return nil, err
@@ -82,7 +79,7 @@ func (f *front) trim(ctx context.Context, t trimmer) {
 		call, _, cancel := f.limited(ctx)
 		err := fault.Guard(func() error { _, err := t.Trim(call, f.o.settings.Retention); return err })
 		if err != nil && ctx.Err() == nil {
-			f.o.settings.Logger.Warn("event: retention failed", "backend", f.o.name, "error", err)
+			f.o.settings.Logger.Warn("event: retention failed", "backend", f.o.backend.Name, "error", err)
 		}
 		cancel()
 	}
@@ -244,7 +241,7 @@ func (f *front) Features() Features {
 	if d, ok := f.driver.(featured); ok {
 		fs = d.Features()
 	}
-	fs.Backend = f.o.name
+	fs.Backend = f.o.backend.Name
 	_, fs.Retention = f.driver.(trimmer)
 	_, fs.Scheduled = f.driver.(scheduler)
 	_, fs.Partitions = f.driver.(roster)
@@ -253,23 +250,21 @@ func (f *front) Features() Features {
 
 func (f *front) Close(ctx context.Context) error {
 	f.closeOnce.Do(func() { go f.shutdown() })
-	select {
-	case <-f.closed:
-		return f.wrap("close", "", f.closeErr)
-	case <-ctx.Done():
+	err := awaitEnd(ctx, f.closed, f.running)
+	if err == nil {
+		err = f.closeErr
 	}
-	select {
-	case <-f.closed:
-		return f.wrap("close", "", f.closeErr)
-	default:
-	}
-	running := 0
+	return f.wrap("close", "", err)
+}
+
+// running counts the handlers that run.
+func (f *front) running() (n int) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	for s := range f.subs {
-		running += s.Stats().Running
+		n += int(s.running.Load())
 	}
-	f.mu.Unlock()
-	return f.wrap("close", "", fault.Mark(ErrTimeout, fmt.Errorf("%d handlers still running: %w", running, ctx.Err())))
+	return n
 }
 
 // shutdown runs until the last handler has returned, however long that is
@@ -305,6 +300,3 @@ func (f *front) forget(s *subscription) {
 	delete(f.subs, s)
 	f.mu.Unlock()
 }
-
-// counter is an atomic count of Stats.
-type counter = atomic.Int64

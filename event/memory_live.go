@@ -1,13 +1,16 @@
 package event
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // memLive reads the log for one subscription without a group.
 type memLive struct {
 	m      *memory
 	types  Patterns
 	next   uint64 // everything up to here was read; guarded by the memory's mutex
-	missed counter
+	missed atomic.Int64
 	ds     []Delivered // of the last Fetch
 }
 
@@ -28,7 +31,6 @@ func (l *memLive) Fetch(ctx context.Context, limit int) ([]Delivered, error) {
 	defer m.mu.Unlock()
 	clear(l.ds)
 	l.ds = l.ds[:0]
-	everything := l.types.All()
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -40,7 +42,7 @@ func (l *memLive) Fetch(ctx context.Context, limit int) ([]Delivered, error) {
 		for l.next < m.log.end && len(l.ds) < limit {
 			l.next++
 			s, i := m.log.find(l.next)
-			if t := s.typ(i); everything && t[0] != 'd' && t[0] != '_' || l.types.Match(string(t)) {
+			if l.types.matchText(s.typ(i)) {
 				l.ds = append(l.ds, Delivered{Attempt: 1, segment: s, index: i})
 			}
 		}

@@ -13,31 +13,28 @@ import (
 type Option func(*options) error
 
 type options struct {
-	name        string
-	open        func(ctx context.Context, s Settings) (Driver, error)
-	settings    Settings
-	source      string
-	dialTimeout time.Duration
-	timeout     time.Duration
-	lazy        bool
-	maxBytes    int
-	trimEvery   time.Duration
-	inject      func(ctx context.Context, metadata map[string]string)
-	extract     func(ctx context.Context, metadata map[string]string) context.Context
+	backend   fronts.Backend[Driver]
+	settings  Settings
+	source    string
+	timeout   time.Duration
+	maxBytes  int
+	trimEvery time.Duration
+	inject    func(ctx context.Context, metadata map[string]string)
+	extract   func(ctx context.Context, metadata map[string]string) context.Context
 }
 
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
-		settings:    Settings{Logger: slog.New(slog.DiscardHandler)},
-		dialTimeout: 5 * time.Second,
-		timeout:     10 * time.Second,
-		maxBytes:    1 << 20,
-		trimEvery:   10 * time.Second,
+		backend:   fronts.Backend[Driver]{Dial: 5 * time.Second},
+		settings:  Settings{Logger: slog.New(slog.DiscardHandler)},
+		timeout:   10 * time.Second,
+		maxBytes:  1 << 20,
+		trimEvery: 10 * time.Second,
 	}
 	if err := fronts.New("event", o, opts); err != nil {
 		return nil, err
 	}
-	if o.open == nil {
+	if !o.backend.Chosen() {
 		Memory()(o)
 	}
 	return o, nil
@@ -48,14 +45,10 @@ func newOptions(opts []Option) (*options, error) {
 // one is an error.
 func WithDriver(name string, open func(ctx context.Context, s Settings) (Driver, error)) Option {
 	return func(o *options) error {
-		switch {
-		case name == "" || open == nil:
+		if name == "" || open == nil {
 			return invalidf("a driver needs a name and a function that opens it")
-		case o.open != nil:
-			return invalidf("two backends given: %s and %s", o.name, name)
 		}
-		o.name, o.open = name, open
-		return nil
+		return o.backend.Use(name, func(ctx context.Context) (Driver, error) { return open(ctx, o.settings) })
 	}
 }
 
@@ -85,7 +78,7 @@ func WithSource(source string) Option {
 // WithDialTimeout bounds how long New waits for the backend's first answer.
 // The default is 5 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(o *options) error { return fronts.Positive("dial timeout", d, &o.dialTimeout) }
+	return func(o *options) error { return fronts.Positive("dial timeout", d, &o.backend.Dial) }
 }
 
 // WithTimeout is the deadline of one request whose context brings none: what it
@@ -97,7 +90,7 @@ func WithTimeout(d time.Duration) Option {
 
 // WithLazy lets New succeed without asking whether the backend answers.
 func WithLazy() Option {
-	return func(o *options) error { o.lazy = true; return nil }
+	return func(o *options) error { o.backend.Lazy = true; return nil }
 }
 
 // WithLogger sets where the stream reports what it does on its own: retries,

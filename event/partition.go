@@ -1,8 +1,8 @@
 package event
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -61,9 +61,7 @@ func (f *front) subscribeParts(ctx context.Context, o *subscribeOptions, h Handl
 	if err := checkName("group", partGroup(o.group, o.partitions-1, o.partitions)); err != nil {
 		return nil, err
 	}
-	if o.consumer == "" {
-		o.consumer = newConsumer()
-	}
+	o.consumer = cmp.Or(o.consumer, newConsumer())
 	if err := f.makeParts(ctx, o, roster); err != nil {
 		return nil, err
 	}
@@ -233,15 +231,5 @@ func (s *partitioned) Lag(ctx context.Context) (Lag, error) {
 
 func (s *partitioned) Close(ctx context.Context) error {
 	s.stop()
-	select {
-	case <-s.done:
-		return nil
-	case <-ctx.Done():
-	}
-	select {
-	case <-s.done:
-		return nil
-	default:
-		return s.f.wrap("close subscription", s.o.group, fault.Mark(ErrTimeout, fmt.Errorf("%d handlers still running: %w", s.Stats().Running, ctx.Err())))
-	}
+	return s.f.wrap("close subscription", s.o.group, awaitEnd(ctx, s.done, func() int { return s.Stats().Running }))
 }

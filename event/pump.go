@@ -111,9 +111,7 @@ func (r *runner) try(d *Delivered, out *handout) (handled, mine bool) {
 		s.handled.Add(1)
 		return true, true
 	}
-	if t := s.q.hold(*d); !s.again(t, d.Attempt, err) {
-		s.giveUp(t, d.Attempt)
-	}
+	s.decide(s.q.hold(*d), err)
 	return false, true
 }
 

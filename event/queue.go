@@ -24,6 +24,9 @@ type task struct {
 	next     *task       // there, or in that of the free ones
 }
 
+// attempt is the number of the attempt that is next, or running.
+func (t *task) attempt() int { return t.d.Attempt + t.tries }
+
 // lane is the tasks of one key. It exists while one of them is held.
 type lane struct {
 	key     string

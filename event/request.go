@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -45,7 +46,7 @@ type requests struct {
 	open                 bool          // they are subscribed to; of who has put it there
 	mu                   sync.Mutex
 	waiting              map[string]chan *Record // by the ID of the request
-	sent, answered, late counter
+	sent, answered, late atomic.Int64
 }
 
 func newRequests() *requests {
@@ -153,9 +154,8 @@ func replied(r *Record) (*Record, error) {
 		return nil, &ReplyError{Message: text}
 	}
 	r.Type = r.Metadata[replyType]
-	for _, k := range []string{replyID, replyType} {
-		delete(r.Metadata, k)
-	}
+	delete(r.Metadata, replyID)
+	delete(r.Metadata, replyType)
 	return r, nil
 }
 
@@ -167,10 +167,10 @@ func (f *front) RequestStats() RequestStats {
 }
 
 // Replier makes a handler of a function whose result is the reply to a Request. The
-// reply needs no Type; its ID is its own, RootID and ParentID are as of what a handler publishes.
-// An error of f travels to the asking process as a *ReplyError, up to 1024 bytes of
-// its text, and the request is done: whether to ask again is for who asked. So is
-// a panic, except that the request goes to the dead letters too. A request that
+// reply needs no Type; its ID is its own, RootID and ParentID are as of what a handler
+// publishes. An error of f travels to the asking process as a *ReplyError, up to 1024
+// bytes of its text, and the request is done: whether to ask again is for who asked. So
+// is a panic, except that the request goes to the dead letters too. A request that
 // nobody waits for any more, by this process's clock, is done without f; while f
 // runs its context ends then. A record that is no request is handled as by a
 // Handler: the reply is dropped, an error tried again.

@@ -12,7 +12,7 @@ import (
 // again lets a failed attempt be followed by another, unless it was the last. That of
 // a record which is another member's by now is followed by none here: it must not keep
 // those of its key waiting if they come back.
-func (s *subscription) again(t *task, attempt int, err error) bool {
+func (s *subscription) again(t *task, err error) bool {
 	s.failed.Add(1)
 	if s.track != nil && !s.track.Kept(t.d) {
 		s.q.finish(t)
@@ -20,7 +20,7 @@ func (s *subscription) again(t *task, attempt int, err error) bool {
 	}
 	var v *verdict
 	is := errors.As(err, &v)
-	if is && v.terminate || s.o.attempts > 0 && attempt >= s.o.attempts {
+	if is && v.terminate || s.o.attempts > 0 && t.attempt() >= s.o.attempts {
 		t.final = err
 		return false
 	}
@@ -45,8 +45,8 @@ func (s *subscription) later(t *task, wait time.Duration) {
 }
 
 // giveUp sends a record to the dead letters, and reports whether it is there.
-func (s *subscription) giveUp(t *task, attempt int) bool {
-	if err := s.bury(t, attempt); err != nil {
+func (s *subscription) giveUp(t *task) bool {
+	if err := s.bury(t); err != nil {
 		of := t.d
 		s.log.Warn("event: dead-lettering failed", "group", s.o.group, "record", of.record().ID, "error", err)
 		t.failures++

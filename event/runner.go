@@ -35,14 +35,18 @@ func (s *subscription) run(loop func(*runner)) {
 	r := &runner{s: s, loop: loop}
 	s.working.Add(1)
 	s.watched.add(r)
-	go func() {
-		r.loop(r)
-		if s.watched.remove(r) {
-			s.working.Done()
-		} else {
-			s.behind.Done()
-		}
-	}()
+	go r.toTheEnd()
+}
+
+// toTheEnd runs the loop, for which working waits, or behind if the runner was left
+// behind.
+func (r *runner) toTheEnd() {
+	r.loop(r)
+	if r.s.watched.remove(r) {
+		r.s.working.Done()
+	} else {
+		r.s.behind.Done()
+	}
 }
 
 // runners are those whose handlers are watched. There may be many.
@@ -143,11 +147,11 @@ func (r *runner) attempt(t *task) bool {
 // run is attempt's part between begin and end. It reports whether the task is done,
 // and false if its handler was left behind.
 func (r *runner) run(t *task) (done, mine bool) {
-	out, attempt := r.s.ready(t), t.d.Attempt+t.tries
+	out := r.s.ready(t)
 	if out == nil {
-		return r.s.giveUp(t, attempt), true
+		return r.s.giveUp(t), true
 	}
-	err, mine := r.call(out, attempt)
+	err, mine := r.call(out, t.attempt())
 	if !mine {
 		return false, false
 	}
@@ -157,8 +161,8 @@ func (r *runner) run(t *task) (done, mine bool) {
 // ready unpacks the record of a task for the handler, or returns nil and sets final
 // if it goes to the dead letters.
 func (s *subscription) ready(t *task) *handout {
-	if attempt := t.d.Attempt + t.tries; t.final == nil && s.o.attempts > 0 && attempt > s.o.attempts {
-		t.final = fmt.Errorf("handed out %d times and never acknowledged", attempt-1)
+	if t.final == nil && s.o.attempts > 0 && t.attempt() > s.o.attempts {
+		t.final = fmt.Errorf("handed out %d times and never acknowledged", t.attempt()-1)
 	}
 	if t.final != nil {
 		return nil
@@ -179,8 +183,7 @@ func (s *subscription) decide(t *task, err error) bool {
 		s.finish(t)
 		return true
 	}
-	attempt := t.d.Attempt + t.tries
-	return !s.again(t, attempt, err) && s.giveUp(t, attempt)
+	return !s.again(t, err) && s.giveUp(t)
 }
 
 // begin asks a Tracker whether a handler may begin with a delivery. If so, end follows.
@@ -201,17 +204,21 @@ func (r *runner) call(out *handout, attempt int) (err error, mine bool) {
 	h.s, h.root, h.id, h.position, h.attempt = s, rec.RootID, rec.ID, rec.Position, attempt
 	s.running.Add(1)
 	r.now.Store(h)
-	defer func() {
-		if p := recover(); p != nil {
-			s.panics.Add(1)
-			s.log.Error("event: handler panicked", "group", s.o.group, "record", h.id, "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", p)
-		}
-		s.running.Add(-1)
-		mine = r.now.CompareAndSwap(h, nil)
-	}()
+	defer r.returned(h, &err, &mine)
 	if s.f.o.extract != nil {
 		return s.h(s.f.o.extract(h, rec.Metadata), rec), true
 	}
 	return s.h(h, rec), true
+}
+
+// returned is deferred by who calls a handler.
+func (r *runner) returned(h *handling, err *error, mine *bool) {
+	s := r.s
+	if p := recover(); p != nil {
+		s.panics.Add(1)
+		s.log.Error("event: handler panicked", "group", s.o.group, "record", h.id, "panic", p, "stack", string(debug.Stack()))
+		*err = fmt.Errorf("panic: %v", p)
+	}
+	s.running.Add(-1)
+	*mine = r.now.CompareAndSwap(h, nil)
 }

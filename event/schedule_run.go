@@ -40,21 +40,20 @@ type timekeeper struct {
 	d      scheduler
 	failed int  // how often in a row
 	lost   bool // others were faster the last time
-	idle   time.Duration
 }
 
 func (k *timekeeper) run(ctx context.Context, after time.Duration) {
 	shared := k.f.Features().Shared
 	k.wait(ctx, after)
-	for ctx.Err() == nil {
+	for idle := askOften; ctx.Err() == nil; {
 		pause, some := k.turn(ctx)
 		if some {
-			k.idle = askOften
+			idle = askOften
 		} else {
-			k.idle = min(2*max(k.idle, askOften), askRarely)
+			idle = min(2*idle, askRarely)
 		}
 		if shared || k.failed > 0 {
-			pause = min(pause, k.idle)
+			pause = min(pause, idle)
 		}
 		k.wait(ctx, pause)
 	}
@@ -86,7 +85,7 @@ func (k *timekeeper) turn(ctx context.Context) (pause time.Duration, some bool) 
 	})
 	if err != nil {
 		if k.failed == 0 && ctx.Err() == nil {
-			k.f.o.settings.Logger.Warn("event: publishing what is scheduled failed", "backend", k.f.o.name, "error", err)
+			k.f.o.settings.Logger.Warn("event: publishing what is scheduled failed", "backend", k.f.o.backend.Name, "error", err)
 		}
 		k.failed++
 		return backoff.Policy{Min: 100 * time.Millisecond, Max: askRarely}.Wait(k.failed - 1), true
@@ -119,7 +118,7 @@ func (k *timekeeper) fire(ctx context.Context, now dueNow) error {
 	for _, one := range list {
 		_, err := k.d.Fire(ctx, []firing{one})
 		if errors.Is(err, fault.TooLarge) || errors.Is(err, fault.Invalid) {
-			k.f.o.settings.Logger.Error("event: the backend refuses a scheduled record", "backend", k.f.o.name, "id", one.ID, "error", err)
+			k.f.o.settings.Logger.Error("event: the backend refuses a scheduled record", "backend", k.f.o.backend.Name, "id", one.ID, "error", err)
 			one.Record, one.Next = nil, now.Now.Add(postpone).Truncate(time.Millisecond)
 			_, err = k.d.Fire(ctx, []firing{one})
 		}
@@ -134,7 +133,7 @@ func (k *timekeeper) fire(ctx context.Context, now dueNow) error {
 func (k *timekeeper) firing(e Scheduled, now time.Time) firing {
 	f := firing{ID: e.ID, Due: e.Due, Version: e.Version, Record: e.Record}
 	if e.Err != nil { // a newer version of this package may publish it
-		k.f.o.settings.Logger.Error("event: scheduled record is not understood", "backend", k.f.o.name, "id", e.ID, "error", e.Err)
+		k.f.o.settings.Logger.Error("event: scheduled record is not understood", "backend", k.f.o.backend.Name, "id", e.ID, "error", e.Err)
 		f.Next = now.Add(postpone).Truncate(time.Millisecond)
 		return f
 	}

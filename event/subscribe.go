@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/fronts"
@@ -98,8 +98,8 @@ func (f *front) open(ctx context.Context, o *subscribeOptions) (Member, error) {
 		return nil, err
 	}
 	if o.group == "" {
-		if m, ok := f.driver.(*memory); ok {
-			return m.follow(from, o.patterns)
+		if f.memory != nil {
+			return f.memory.follow(from, o.patterns)
 		}
 		page, err := f.driver.Read(ctx, ReadRequest{From: from})
 		if err != nil {
@@ -109,12 +109,8 @@ func (f *front) open(ctx context.Context, o *subscribeOptions) (Member, error) {
 		l.missed.Store(page.Missed)
 		return l, nil
 	}
-	consumer := o.consumer
-	if consumer == "" {
-		consumer = newConsumer()
-	}
 	m, err := f.driver.Join(ctx, GroupConfig{
-		Name: cmp.Or(o.joinAs, o.group), Consumer: consumer, Types: o.patterns, Start: from, AckWait: o.ackWait, Exclusive: o.key != nil,
+		Name: cmp.Or(o.joinAs, o.group), Consumer: cmp.Or(o.consumer, newConsumer()), Types: o.patterns, Start: from, AckWait: o.ackWait, Exclusive: o.key != nil,
 	})
 	if err == nil && fronts.Nil(m) {
 		err = errors.New("the driver gave no member")
@@ -126,7 +122,7 @@ func (f *front) open(ctx context.Context, o *subscribeOptions) (Member, error) {
 func newConsumer() string {
 	var b [6]byte
 	rand.Read(b[:])
-	return fmt.Sprintf("%d-%s", os.Getpid(), hex.EncodeToString(b[:]))
+	return fmt.Sprintf("%d-%x", os.Getpid(), b)
 }
 
 // live reads the stream for one subscription without a group: it is a member
@@ -136,7 +132,7 @@ type live struct {
 	filter Filter
 	mu     sync.Mutex // guards next against Lag
 	next   string     // set by Fetch only
-	missed counter
+	missed atomic.Int64
 }
 
 func (l *live) Fetch(ctx context.Context, limit int) ([]Delivered, error) {

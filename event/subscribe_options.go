@@ -149,9 +149,10 @@ func Batch(n int) SubscribeOption {
 
 // Ordered handles the records of one key one after another, in the order of
 // the stream: while a record is tried again, later ones of its key wait, and
-// those of other keys go on. A BatchHandler's batch has one record of each key. In a group it holds over all members, so only one
-// member works at a time and the others stand by, unless Partitions divides it; within it, Concurrency says
-// how many keys are worked on at once. BySubject and ByRoot are usual keys.
+// those of other keys go on. A BatchHandler's batch has one record of each key. In a
+// group it holds over all members, so only one member works at a time and the others
+// stand by, unless Partitions divides it; within it, Concurrency says how many keys are
+// worked on at once. BySubject and ByRoot are usual keys.
 func Ordered(key func(*Record) string) SubscribeOption {
 	return subscribeFunc(func(o *subscribeOptions) error {
 		if key == nil {

@@ -2,7 +2,7 @@ package event
 
 import (
 	"context"
-	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -32,7 +32,7 @@ type subscription struct {
 	track  tracker
 	gaps   gapped
 	live   bool // no group: nothing to acknowledge
-	log    logger
+	log    *slog.Logger
 
 	q       *queue
 	acks    *acker
@@ -46,21 +46,16 @@ type subscription struct {
 	behind  sync.WaitGroup // handlers that were left behind
 	watched runners
 
-	fetched, handled, failed, panics, timedOut, dead, dropped, redelivered counter
-	running                                                                atomic.Int64
-	ahead                                                                  atomic.Int64 // records that pump has and that are not done
-	turn                                                                   sync.Mutex   // of pump or work to run a handler
-	lastErr                                                                atomic.Pointer[error]
-	pace                                                                   atomic.Int64 // ns that a handler takes, smoothed
+	fetched, handled, failed, panics, timedOut, dead, dropped, redelivered, running atomic.Int64
+
+	ahead   atomic.Int64 // records that pump has and that are not done
+	turn    sync.Mutex   // of pump or work to run a handler
+	lastErr atomic.Pointer[error]
+	pace    atomic.Int64 // ns that a handler takes, smoothed
 }
 
 // gapped is a source without a group, which may have missed records.
 type gapped interface{ gaps() int64 }
-
-type logger = interface {
-	Warn(msg string, args ...any)
-	Error(msg string, args ...any)
-}
 
 func newSubscription(f *front, o *subscribeOptions, source Member) *subscription {
 	s := &subscription{f: f, o: o, live: o.group == "", left: make(chan struct{}), done: make(chan struct{}), log: f.o.settings.Logger}
@@ -131,16 +126,22 @@ func (s *subscription) stop() {
 
 func (s *subscription) Close(ctx context.Context) error {
 	s.stop()
+	return s.f.wrap("close subscription", s.o.group, awaitEnd(ctx, s.done, func() int { return int(s.running.Load()) }))
+}
+
+// awaitEnd waits for what Close waits for. If ctx ends first, that is ErrTimeout, with the
+// number of handlers that still run.
+func awaitEnd(ctx context.Context, done <-chan struct{}, running func() int) error {
 	select {
-	case <-s.done:
+	case <-done:
 		return nil
 	case <-ctx.Done():
 	}
 	select {
-	case <-s.done:
+	case <-done:
 		return nil
 	default:
-		return s.f.wrap("close subscription", s.o.group, fault.Mark(ErrTimeout, fmt.Errorf("%d handlers still running: %w", s.running.Load(), ctx.Err())))
+		return fault.Markf(ErrTimeout, "%d handlers still running: %w", running(), ctx.Err())
 	}
 }
 

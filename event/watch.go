@@ -78,14 +78,9 @@ func (s *subscription) leaveBehind(r *runner, h *handling) {
 		err := fmt.Errorf("handler did not return within %v, nor when its context ended", s.o.limit)
 		for _, t := range hung {
 			t.alone = true
-			d, attempt := t.d, t.d.Attempt+t.tries
-			s.end(d, !s.again(t, attempt, err) && s.giveUp(t, attempt))
+			d := t.d // t is another's when it is finished
+			s.end(d, s.decide(t, err))
 		}
-		next.loop(next)
-		if s.watched.remove(next) {
-			s.working.Done()
-		} else {
-			s.behind.Done()
-		}
+		next.toTheEnd()
 	}()
 }
