@@ -2,7 +2,7 @@ package redis
 
 import (
 	"context"
-	"strconv"
+	"slices"
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/redis"
@@ -49,31 +49,27 @@ func (m *member) Extend(ctx context.Context, ds []event.Delivered) error {
 	if m.lease != nil {
 		return m.lease.renew(ctx)
 	}
-	for len(ds) > 0 {
-		n := min(len(ds), chunk)
+	for some := range slices.Chunk(ds, chunk) {
 		args := []any{m.g.Name, m.g.Consumer}
-		for _, d := range ds[:n] {
+		for _, d := range some {
 			args = append(args, d.Position)
 		}
 		if err := m.run(ctx, extendScript, args); err != nil {
 			return err
 		}
-		ds = ds[n:]
 	}
 	return nil
 }
 
 func (m *member) Release(ctx context.Context, ds []event.Delivered) error {
-	for len(ds) > 0 {
-		n := min(len(ds), chunk)
+	for some := range slices.Chunk(ds, chunk) {
 		args := []any{m.g.Name, m.g.Consumer}
-		for _, d := range ds[:n] {
-			args = append(args, d.Position, strconv.Itoa(max(d.Attempt-1, 0)))
+		for _, d := range some {
+			args = append(args, d.Position, max(d.Attempt-1, 0))
 		}
 		if err := m.run(ctx, releaseScript, args); err != nil {
 			return err
 		}
-		ds = ds[n:]
 	}
 	return nil
 }

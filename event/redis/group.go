@@ -50,9 +50,9 @@ func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, e
 		return nil, err
 	}
 	m := &member{d: d, g: g, waiter: waiter{client: d.waiting, key: d.key}}
-	m.phases = newShared(m)
+	m.next = newShared(m).fetch
 	if g.Exclusive {
-		m.phases = &turn{m: m}
+		m.next = (&turn{m: m}).fetch
 		m.lease = &lease{d: d, key: d.leaseKey(g.Name), holder: g.Consumer, ttl: g.AckWait}
 	}
 	return m, nil

@@ -10,8 +10,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// member is one consumer of a group. What Fetch does next is the business of its
-// phases: shared.go, or turn.go for an exclusive group.
+// member is one consumer of a group. What Fetch does next is the business of shared,
+// or of turn for an exclusive group.
 type member struct {
 	d      *driver
 	g      event.GroupConfig
@@ -19,15 +19,9 @@ type member struct {
 	waiter waiter
 
 	// Used by Fetch only.
-	phases phases
-	ds     []event.Delivered // that were returned last
-	reaped time.Time         // when dead consumers were last looked for
-}
-
-// phases are where a member is in what it reads.
-type phases interface {
-	// fetch is one round; it may return nothing.
-	fetch(ctx context.Context, limit int) ([]event.Delivered, error)
+	next   func(ctx context.Context, limit int) ([]event.Delivered, error) // one round; it may return nothing
+	ds     []event.Delivered                                               // that were returned last
+	reaped time.Time                                                       // when dead consumers were last looked for
 }
 
 func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error) {
@@ -35,7 +29,7 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		ds, err := m.phases.fetch(ctx, limit)
+		ds, err := m.next(ctx, limit)
 		if isAnswer(err, "NOGROUP") {
 			err = m.remake(ctx)
 		}
@@ -49,18 +43,14 @@ func (m *member) Fetch(ctx context.Context, limit int) ([]event.Delivered, error
 // published from then on is read from the beginning. A group that was deleted
 // stays so.
 func (m *member) remake(ctx context.Context) error {
-	_, err := redis.Do(ctx, m.d.client, func(ctx context.Context) (any, error) {
-		deleted, err := m.d.client.HExists(ctx, m.d.deletedKey(), m.g.Name).Result()
-		if err != nil {
-			return nil, err
-		}
-		if deleted {
-			return nil, fault.Markf(fault.NotFound, "group %q was deleted", m.g.Name)
-		}
-		return nil, nil
+	deleted, err := redis.Do(ctx, m.d.client, func(ctx context.Context) (bool, error) {
+		return m.d.client.HExists(ctx, m.d.deletedKey(), m.g.Name).Result()
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return redis.ReadError(err)
+	case deleted:
+		return fault.Markf(fault.NotFound, "group %q was deleted", m.g.Name)
 	}
 	m.d.log.Warn("event: group is gone, as after a loss of data; making it again", "stream", m.d.key, "group", m.g.Name)
 	g := m.g

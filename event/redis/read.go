@@ -25,18 +25,16 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 	if page, ok, err := d.lookUp(ctx, q, after); ok || err != nil {
 		return page, err
 	}
-	count := q.Max
-	if narrow(q.Filter) {
-		count = max(count, scan)
-	}
+	count := looked(q)
 	// From the last entry read on, inclusively: while that one is there,
 	// nothing after it has been removed.
-	entries, err := d.xrange(ctx, after, count+1)
+	entries, err := redis.Do(ctx, d.client, func(ctx context.Context) ([]goredis.XMessage, error) {
+		return d.client.XRangeN(ctx, d.key, after, "+", int64(count+1)).Result()
+	})
 	if err != nil {
-		return event.Page{}, err
+		return event.Page{}, redis.ReadError(err)
 	}
-	page := event.Page{Next: after}
-	more := len(entries) > count
+	page := event.Page{Next: after, More: len(entries) > count}
 	switch {
 	case len(entries) > 0 && entries[0].ID == after:
 		entries = entries[1:]
@@ -46,17 +44,7 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 			return event.Page{}, err
 		}
 	}
-	for _, m := range entries {
-		if len(page.Records) == q.Max {
-			more = true
-			break
-		}
-		page.Next = m.ID
-		if r := d.decode(m); r != nil && q.Filter.Match(r) {
-			page.Records = append(page.Records, r)
-		}
-	}
-	page.More = more
+	d.fill(&page, entries, q)
 	return page, nil
 }
 
@@ -76,10 +64,7 @@ func (d *driver) readBack(ctx context.Context, q event.ReadRequest) (event.Page,
 	if page, ok, err := d.lookUp(ctx, q, before); ok || err != nil {
 		return page, err
 	}
-	count := q.Max
-	if narrow(q.Filter) {
-		count = max(count, scan)
-	}
+	count := looked(q)
 	entries, err := redis.Do(ctx, d.client, func(ctx context.Context) ([]goredis.XMessage, error) {
 		return d.client.XRevRangeN(ctx, d.key, from, "-", int64(count)).Result()
 	})
@@ -87,29 +72,35 @@ func (d *driver) readBack(ctx context.Context, q event.ReadRequest) (event.Page,
 		return event.Page{}, redis.ReadError(err)
 	}
 	page := event.Page{More: len(entries) == count}
+	d.fill(&page, entries, q)
+	return page, nil
+}
+
+// fill puts the records that are asked for into a page, up to its limit.
+func (d *driver) fill(page *event.Page, entries []goredis.XMessage, q event.ReadRequest) {
 	for _, m := range entries {
 		if len(page.Records) == q.Max {
 			page.More = true
-			break
+			return
 		}
 		page.Next = m.ID
 		if r := d.decode(m); r != nil && q.Filter.Match(r) {
 			page.Records = append(page.Records, r)
 		}
 	}
-	return page, nil
+}
+
+// looked is how many entries a read looks at.
+func looked(q event.ReadRequest) int {
+	if narrow(q.Filter) {
+		return max(q.Max, scan)
+	}
+	return q.Max
 }
 
 // narrow reports whether a filter leaves most records out.
 func narrow(f event.Filter) bool {
 	return f.ID != "" || f.Source != "" || f.RootID != "" || f.Subject != "" || !f.Since.IsZero() || !f.Until.IsZero() || !f.Types.All()
-}
-
-func (d *driver) xrange(ctx context.Context, from string, count int) ([]goredis.XMessage, error) {
-	entries, err := redis.Do(ctx, d.client, func(ctx context.Context) ([]goredis.XMessage, error) {
-		return d.client.XRangeN(ctx, d.key, from, "+", int64(count)).Result()
-	})
-	return entries, redis.ReadError(err)
 }
 
 // decode returns nil for an entry that somebody else wrote.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -43,12 +44,8 @@ type driver struct {
 	client  *redis.Client
 	waiting *redis.Client // for commands that block
 	key     string
-	log     logger
+	log     *slog.Logger
 	largest atomic.Int64 // value that the server takes; 0: it was not asked
-}
-
-type logger interface {
-	Warn(msg string, args ...any)
 }
 
 func (d *driver) groupsKey() string           { return d.key + ":groups" }
@@ -108,11 +105,12 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 
 // checkID accepts "milliseconds-sequence".
 func checkID(id string) error {
-	ms, seq, ok := strings.Cut(id, "-")
-	if _, err := strconv.ParseUint(ms, 10, 64); err != nil || !ok {
-		return fault.Markf(fault.Invalid, "position %q is not one of a Redis stream", id)
+	ms, seq, _ := strings.Cut(id, "-")
+	_, err := strconv.ParseUint(ms, 10, 64)
+	if err == nil {
+		_, err = strconv.ParseUint(seq, 10, 64)
 	}
-	if _, err := strconv.ParseUint(seq, 10, 64); err != nil {
+	if err != nil {
 		return fault.Markf(fault.Invalid, "position %q is not one of a Redis stream", id)
 	}
 	return nil

@@ -69,9 +69,6 @@ func (d *driver) Trim(ctx context.Context, keep event.Retention) (int64, error) 
 		n, err := redis.Do(ctx, d.client, func(ctx context.Context) (int64, error) {
 			return trimScript.Run(ctx, d.client, []string{d.key, d.indexKey()}, keep.Age.Milliseconds(), keep.Count, keep.Bytes, trimBatch).Int64()
 		})
-		if err == goredis.Nil {
-			err = nil
-		}
 		if err != nil {
 			return total, redis.WriteError(err)
 		}

@@ -29,18 +29,12 @@ func (w *waiter) connect(ctx context.Context) (goredis.Cmdable, error) {
 	if w.conn != nil {
 		return w.conn, nil
 	}
-	var node *goredis.Client
-	switch c := w.client.UniversalClient.(type) {
-	case *goredis.Client:
-		node = c
-	case *goredis.ClusterClient:
-		var err error
-		node, err = c.MasterForKey(ctx, w.key)
-		if err != nil {
-			return nil, err
-		}
-	default:
-		return c, nil // a client of another kind: its commands end by themselves
+	node, err := w.node(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if node == nil { // its commands end by themselves
+		return w.client.UniversalClient, nil
 	}
 	conn := node.Conn()
 	id, err := conn.ClientID(ctx).Result()
@@ -50,6 +44,18 @@ func (w *waiter) connect(ctx context.Context) (goredis.Cmdable, error) {
 	}
 	w.conn, w.id = conn, id
 	return conn, nil
+}
+
+// node is the client of the node that has the key, or nil if the client is of another
+// kind.
+func (w *waiter) node(ctx context.Context) (*goredis.Client, error) {
+	switch c := w.client.UniversalClient.(type) {
+	case *goredis.Client:
+		return c, nil
+	case *goredis.ClusterClient:
+		return c.MasterForKey(ctx, w.key)
+	}
+	return nil, nil
 }
 
 // unblock makes the server answer the command that waits.
@@ -62,14 +68,8 @@ func (w *waiter) unblock() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if c, ok := w.client.UniversalClient.(*goredis.ClusterClient); ok {
-		if node, err := c.MasterForKey(ctx, w.key); err == nil {
-			node.ClientUnblock(ctx, id)
-		}
-		return
-	}
-	if c, ok := w.client.UniversalClient.(*goredis.Client); ok {
-		c.ClientUnblock(ctx, id)
+	if node, err := w.node(ctx); err == nil { // a connection has a node
+		node.ClientUnblock(ctx, id)
 	}
 }
 
