@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"slices"
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/fault"
@@ -26,26 +27,25 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 		return 0, err
 	}
 	mine := &entry{records: records, done: make(chan error, 1)}
+	written := func(err error) (int, error) {
+		if err != nil {
+			return 0, err
+		}
+		return len(records), nil
+	}
 	d.mu.Lock()
 	d.queue = append(d.queue, mine)
 	d.mu.Unlock()
 	for {
 		select {
 		case err := <-mine.done:
-			if err != nil {
-				return 0, err
-			}
-			return len(records), nil
+			return written(err)
 		case d.writer <- struct{}{}:
 			batch := d.take()
 			if len(batch) == 1 && batch[0] == mine {
 				d.write(ctx, batch)
 				<-d.writer
-				err := <-mine.done
-				if err != nil {
-					return 0, err
-				}
-				return len(records), nil
+				return written(<-mine.done)
 			}
 			go func() { // others are written with it, and may wait longer than this caller
 				bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
@@ -59,10 +59,7 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 			}
 			select {
 			case err := <-mine.done:
-				if err != nil {
-					return 0, err
-				}
-				return len(records), nil
+				return written(err)
 			default:
 				return 0, fault.Mark(fault.UnknownOutcome, ctx.Err())
 			}
@@ -74,13 +71,12 @@ func (d *driver) Append(ctx context.Context, records []*event.Record) (int, erro
 func (d *driver) leave(a *entry) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for i, q := range d.queue {
-		if q == a {
-			d.queue = append(d.queue[:i:i], d.queue[i+1:]...)
-			return true
-		}
+	i := slices.Index(d.queue, a)
+	if i < 0 {
+		return false
 	}
-	return false
+	d.queue = slices.Delete(d.queue, i, i+1)
+	return true
 }
 
 // take takes out of the queue what is written together. Only the writer calls it.

@@ -24,15 +24,11 @@ type driver struct {
 	durable bool
 	tail    tail
 
-	made   atomic.Bool // the tables are there
-	making sync.Mutex
+	made, plan, roster made
 
 	insertOne *dbsql.Stmt // of SQLite, with the tables
 
 	packet atomic.Int64 // MySQL's max_allowed_packet; 0: no limit is known
-
-	plan   planTable
-	roster rosterTable
 
 	writer chan struct{} // holds one value while a publisher writes
 	mu     sync.Mutex
@@ -90,63 +86,6 @@ func (d *driver) now() string {
 	return "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
 }
 
-// tables makes what is missing, once.
-func (d *driver) tables(ctx context.Context) error {
-	if d.made.Load() {
-		return nil
-	}
-	d.making.Lock()
-	defer d.making.Unlock()
-	if d.made.Load() {
-		return nil
-	}
-	text, long, blob, serial := "TEXT", "TEXT", "BLOB", ""
-	switch d.kind {
-	case sql.MySQL:
-		text, long, blob, serial = "VARBINARY(255)", "MEDIUMBLOB", "LONGBLOB", " ENGINE=InnoDB"
-	case sql.Postgres:
-		blob = "BYTEA"
-	}
-	r := strings.NewReplacer("TEXT", text, "LONG", long, "BLOB", blob, "EVENTS", d.table)
-	bare := strings.Trim(d.table, "`\"")
-	statements := []string{
-		"CREATE TABLE IF NOT EXISTS event_streams (stream TEXT NOT NULL PRIMARY KEY, last BIGINT NOT NULL, trimmed BIGINT NOT NULL, bytes BIGINT NOT NULL)" + serial,
-		"CREATE TABLE IF NOT EXISTS event_groups (stream TEXT NOT NULL, name TEXT NOT NULL, types BLOB NOT NULL, handed BIGINT NOT NULL, holder TEXT NOT NULL, holder_until BIGINT NOT NULL, PRIMARY KEY (stream, name))" + serial,
-		"CREATE TABLE IF NOT EXISTS event_pending (stream TEXT NOT NULL, name TEXT NOT NULL, seq BIGINT NOT NULL, consumer TEXT NOT NULL, until BIGINT NOT NULL, attempts BIGINT NOT NULL, PRIMARY KEY (stream, name, seq))" + serial,
-		"CREATE TABLE IF NOT EXISTS EVENTS (seq BIGINT NOT NULL PRIMARY KEY, id LONG NOT NULL, type LONG NOT NULL, source LONG NOT NULL, root LONG NOT NULL, parent LONG NOT NULL, subject LONG NOT NULL, time BIGINT NOT NULL, stored BIGINT NOT NULL, size BIGINT NOT NULL, metadata BLOB, content_type LONG NOT NULL, data BLOB)" + serial,
-	}
-	if d.kind == sql.SQLite { // an INTEGER PRIMARY KEY is the row's own number
-		statements[3] = strings.Replace(statements[3], "seq BIGINT NOT NULL PRIMARY KEY", "seq INTEGER PRIMARY KEY", 1)
-	}
-	index := "CREATE INDEX IF NOT EXISTS "
-	if d.kind == sql.MySQL {
-		index = "CREATE INDEX " // MySQL has no IF NOT EXISTS here; that it is there is no error below
-	}
-	for _, column := range []string{"id", "root"} {
-		statements = append(statements, index+d.kind.Quote(bare+"_"+column)+" ON EVENTS ("+d.indexed(column)+")")
-	}
-	for _, s := range statements {
-		if _, err := d.db.ExecContext(ctx, r.Replace(s)); err != nil && !sql.IsThere(err) {
-			return sql.WriteError(err)
-		}
-	}
-	_, err := d.db.ExecContext(ctx, d.kind.Rebind("INSERT INTO event_streams (stream, last, trimmed, bytes) VALUES (?, 0, 0, 0)"), d.stream)
-	if err != nil && !sql.IsDuplicate(err) {
-		return sql.WriteError(err)
-	}
-	if d.kind == sql.SQLite && d.insertOne == nil {
-		d.insertOne, err = d.db.PrepareContext(ctx, d.sqliteInsert())
-		if err != nil {
-			return sql.WriteError(err)
-		}
-	}
-	if err := d.askLimits(ctx); err != nil {
-		return err
-	}
-	d.made.Store(true)
-	return nil
-}
-
 // indexed is what an index has of a column that may be long: its beginning.
 func (d *driver) indexed(column string) string {
 	switch d.kind {
@@ -188,6 +127,17 @@ func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error)
 
 func (t *tx) query(ctx context.Context, query string, args ...any) (*dbsql.Rows, error) {
 	return t.QueryContext(ctx, t.kind.Rebind(query), args...)
+}
+
+// each calls f for each of the rows, and closes them.
+func each(rs *dbsql.Rows, f func() error) error {
+	defer rs.Close()
+	for rs.Next() {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return rs.Err()
 }
 
 func (t *tx) row(ctx context.Context, query string, args ...any) *dbsql.Row {

@@ -42,7 +42,7 @@ func (d *driver) conditions(f event.Filter) conditions {
 		add("time < ?", nanos(f.Until))
 	}
 	if types := f.Types.List(); len(types) > 0 && len(types) <= 20 && f.ID == "" && !strings.Contains(strings.Join(types, ""), "*") {
-		b.WriteString(" AND type IN (?" + strings.Repeat(", ?", len(types)-1) + ")")
+		b.WriteString(" AND type IN (" + sql.Places(len(types)) + ")")
 		for _, t := range types {
 			c.args = append(c.args, t)
 		}

@@ -4,11 +4,13 @@ import (
 	"context"
 	dbsql "database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
 
@@ -184,21 +186,20 @@ func (m *member) again(ctx context.Context, t *tx, limit int, deadline, now int6
 	}
 	var seqs []any
 	attempts := map[int64]int{}
-	for rs.Next() {
+	err = each(rs, func() error {
 		var seq int64
 		var n int
 		if err := rs.Scan(&seq, &n); err != nil {
-			rs.Close()
-			return nil, err
+			return err
 		}
 		seqs = append(seqs, seq)
 		attempts[seq] = n + 1
-	}
-	rs.Close()
-	if err := rs.Err(); err != nil || len(seqs) == 0 {
+		return nil
+	})
+	if err != nil || len(seqs) == 0 {
 		return nil, err
 	}
-	in := "(?" + strings.Repeat(", ?", len(seqs)-1) + ")"
+	in := "(" + sql.Places(len(seqs)) + ")"
 	if _, err := t.exec(ctx, "UPDATE event_pending SET consumer = ?, until = ?, attempts = attempts + 1 WHERE stream = ? AND name = ? AND seq IN "+in,
 		append([]any{m.g.Consumer, m.deadline(now), m.d.stream, m.g.Name}, seqs...)...); err != nil {
 		return nil, err
@@ -271,20 +272,18 @@ func (m *member) fresh(ctx context.Context, t *tx, limit int, handed, now int64,
 
 // each runs a statement on the deliveries that are still this member's.
 func (m *member) each(ctx context.Context, ds []event.Delivered, statement string, args ...any) error {
-	for len(ds) > 0 {
-		n := min(len(ds), 500)
-		all := append(append([]any{}, args...), m.d.stream, m.g.Name, m.g.Consumer)
-		for _, d := range ds[:n] {
+	for some := range slices.Chunk(ds, 500) {
+		all := append(slices.Clone(args), m.d.stream, m.g.Name, m.g.Consumer)
+		for _, d := range some {
 			all = append(all, d.Tag)
 		}
 		err := m.d.tx(ctx, func(t *tx) error {
-			_, err := t.exec(ctx, statement+" WHERE stream = ? AND name = ? AND consumer = ? AND seq IN (?"+strings.Repeat(", ?", n-1)+")", all...)
+			_, err := t.exec(ctx, statement+" WHERE stream = ? AND name = ? AND consumer = ? AND seq IN ("+sql.Places(len(some))+")", all...)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		ds = ds[n:]
 	}
 	return nil
 }

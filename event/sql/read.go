@@ -132,24 +132,24 @@ func nanos(t time.Time) int64 {
 
 // scan reads rows of records.
 func scan(rs *dbsql.Rows) ([]*event.Record, error) {
-	defer rs.Close()
 	var list []*event.Record
-	for rs.Next() {
+	err := each(rs, func() error {
 		r := &event.Record{}
 		var seq, at, stored, size int64
 		var metadata []byte
 		if err := rs.Scan(&seq, &r.ID, &r.Type, &r.Source, &r.RootID, &r.ParentID, &r.Subject, &at, &stored, &size, &metadata, &r.ContentType, &r.Data); err != nil {
-			return nil, err
+			return err
 		}
 		r.Position, r.Time = format(seq), time.Unix(0, at).UTC()
 		if len(metadata) > 0 {
 			if err := json.Unmarshal(metadata, &r.Metadata); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		list = append(list, r)
-	}
-	return list, rs.Err()
+		return nil
+	})
+	return list, err
 }
 
 func (d *driver) Behind(ctx context.Context, after string) (int64, error) {

@@ -7,30 +7,6 @@ import (
 	"github.com/micro/go-platform/internal/conn/sql"
 )
 
-// rosterTable is like planTable, of the members of divided groups.
-type rosterTable = planTable
-
-func (d *driver) rostered(ctx context.Context) error {
-	if err := d.tables(ctx); err != nil {
-		return err
-	}
-	if d.roster.made.Load() {
-		return nil
-	}
-	d.roster.making.Lock()
-	defer d.roster.making.Unlock()
-	text, engine := "TEXT", ""
-	if d.kind == sql.MySQL {
-		text, engine = "VARBINARY(255)", " ENGINE=InnoDB"
-	}
-	_, err := d.db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS event_members (stream "+text+" NOT NULL, name "+text+" NOT NULL, consumer "+text+" NOT NULL, until BIGINT NOT NULL, PRIMARY KEY (stream, name, consumer))"+engine)
-	if err != nil && !sql.IsThere(err) {
-		return sql.WriteError(err)
-	}
-	d.roster.made.Store(true)
-	return nil
-}
-
 // Attend keeps the members by the database's clock. Each writes its own row, so
 // that they do not wait for each other.
 func (d *driver) Attend(ctx context.Context, group, consumer string, ttl time.Duration) (list []string, err error) {
@@ -51,7 +27,7 @@ func (d *driver) Attend(ctx context.Context, group, consumer string, ttl time.Du
 	})
 	if err != nil {
 		if sql.IsMissing(err) {
-			d.roster.made.Store(false)
+			d.roster.Store(false)
 		}
 		return nil, err
 	}
@@ -73,18 +49,18 @@ func (d *driver) attending(ctx context.Context, group string) (list []string, en
 	if err != nil {
 		return nil, false, sql.ReadError(err)
 	}
-	defer rs.Close()
-	for rs.Next() {
+	err = each(rs, func() error {
 		var name string
-		var lives int
+		var lives bool
 		if err := rs.Scan(&name, &lives); err != nil {
-			return nil, false, sql.ReadError(err)
+			return err
 		}
-		if lives == 0 {
+		if lives {
+			list = append(list, name)
+		} else {
 			ended = true
-			continue
 		}
-		list = append(list, name)
-	}
-	return list, ended, sql.ReadError(rs.Err())
+		return nil
+	})
+	return list, ended, sql.ReadError(err)
 }

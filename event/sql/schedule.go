@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/micro/go-platform/event"
@@ -19,49 +17,11 @@ import (
 // What is published later is in a table that all streams share, with the encoded
 // record. Times are the database's.
 
-// planTable says whether the table is there.
-type planTable struct {
-	made   atomic.Bool
-	making sync.Mutex
-}
-
-// planned makes the table, once.
-func (d *driver) planned(ctx context.Context) error {
-	if err := d.tables(ctx); err != nil {
-		return err
-	}
-	if d.plan.made.Load() {
-		return nil
-	}
-	d.plan.making.Lock()
-	defer d.plan.making.Unlock()
-	if d.plan.made.Load() {
-		return nil
-	}
-	text, blob, engine, index := "TEXT", "BLOB", "", "CREATE INDEX IF NOT EXISTS "
-	switch d.kind {
-	case sql.MySQL:
-		text, blob, engine, index = "VARBINARY(255)", "LONGBLOB", " ENGINE=InnoDB", "CREATE INDEX "
-	case sql.Postgres:
-		blob = "BYTEA"
-	}
-	for _, s := range []string{
-		"CREATE TABLE IF NOT EXISTS event_scheduled (stream " + text + " NOT NULL, id " + text + " NOT NULL, due BIGINT NOT NULL, name " + blob + " NOT NULL, recurrence " + text + " NOT NULL, record " + blob + " NOT NULL, PRIMARY KEY (stream, id))" + engine,
-		index + "event_scheduled_due ON event_scheduled (stream, due, id)",
-	} {
-		if _, err := d.db.ExecContext(ctx, s); err != nil && !sql.IsThere(err) {
-			return sql.WriteError(err)
-		}
-	}
-	d.plan.made.Store(true)
-	return nil
-}
-
 // lost notes that the table may be gone, as after a loss of data.
 func (d *driver) lost(err error) error {
 	if sql.IsMissing(err) {
 		d.made.Store(false)
-		d.plan.made.Store(false)
+		d.plan.Store(false)
 	}
 	return err
 }
@@ -153,7 +113,7 @@ func (d *driver) Due(ctx context.Context, limit int) (eventdriver.DueNow, error)
 	var first *int64
 	err := d.db.Read.QueryRowContext(ctx, d.kind.Rebind("SELECT "+d.now()+", (SELECT MIN(due) FROM event_scheduled WHERE stream = ?)"), d.stream).Scan(&now, &first)
 	if sql.IsMissing(err) { // the first who schedules makes the table: who asks may have no right to
-		d.plan.made.Store(false)
+		d.plan.Store(false)
 		return out, nil
 	}
 	if err != nil {
@@ -174,27 +134,27 @@ func (d *driver) Due(ctx context.Context, limit int) (eventdriver.DueNow, error)
 func (d *driver) entries(ctx context.Context, which string, args ...any) ([]event.Scheduled, error) {
 	rs, err := d.db.Read.QueryContext(ctx, d.kind.Rebind("SELECT due, name, recurrence, record FROM event_scheduled WHERE stream = ? "+which), append([]any{d.stream}, args...)...)
 	if sql.IsMissing(err) {
-		d.plan.made.Store(false)
+		d.plan.Store(false)
 		return nil, nil
 	}
 	if err != nil {
 		return nil, sql.ReadError(err)
 	}
-	defer rs.Close()
 	var list []event.Scheduled
-	for rs.Next() {
+	err = each(rs, func() error {
 		var due int64
 		var name, record []byte
 		var e event.Scheduled
 		if err := rs.Scan(&due, &name, &e.Recurrence, &record); err != nil {
-			return nil, sql.ReadError(err)
+			return err
 		}
 		e.ID, e.Due = string(name), time.UnixMilli(due).UTC()
 		e.Version = planVersion(e.Recurrence, record)
 		e.Record, e.Err = eventdriver.ParseRecord(string(record))
 		list = append(list, e)
-	}
-	return list, sql.ReadError(rs.Err())
+		return nil
+	})
+	return list, sql.ReadError(err)
 }
 
 // Fire takes what others have not, and appends it, in one transaction.
@@ -230,7 +190,7 @@ func (d *driver) Fire(ctx context.Context, firings []eventdriver.Firing) (int, e
 			}
 		}
 		if len(gone) > 1 {
-			if _, err := t.exec(ctx, "DELETE FROM event_scheduled WHERE stream = ? AND id IN (?"+strings.Repeat(", ?", len(gone)-2)+")", gone...); err != nil {
+			if _, err := t.exec(ctx, "DELETE FROM event_scheduled WHERE stream = ? AND id IN ("+sql.Places(len(gone)-1)+")", gone...); err != nil {
 				return err
 			}
 		}
@@ -248,9 +208,7 @@ func (d *driver) Fire(ctx context.Context, firings []eventdriver.Firing) (int, e
 	if err != nil {
 		return 0, d.lost(err)
 	}
-	if last > 0 {
-		d.tail.advance(last)
-	}
+	d.tail.advance(last)
 	return fired, nil
 }
 
@@ -275,17 +233,16 @@ func (d *driver) version() string {
 // lock returns the keys of the entries that are still there with their due time and
 // version, in order of due, and keeps others from them until the transaction ends.
 func (d *driver) lock(ctx context.Context, t *tx, ids []any, byID map[string]eventdriver.Firing) (mine []string, err error) {
-	rs, err := t.query(ctx, "SELECT id, due, recurrence, "+d.version()+" FROM event_scheduled WHERE stream = ? AND id IN (?"+strings.Repeat(", ?", len(ids)-2)+") ORDER BY due, id"+t.forUpdate(), ids...)
+	rs, err := t.query(ctx, "SELECT id, due, recurrence, "+d.version()+" FROM event_scheduled WHERE stream = ? AND id IN ("+sql.Places(len(ids)-1)+") ORDER BY due, id"+t.forUpdate(), ids...)
 	if err != nil {
 		return nil, err
 	}
-	defer rs.Close()
-	for rs.Next() {
+	err = each(rs, func() error {
 		var id, recurrence string
 		var due int64
 		var version []byte
 		if err := rs.Scan(&id, &due, &recurrence, &version); err != nil {
-			return nil, err
+			return err
 		}
 		if d.kind == sql.SQLite {
 			version = []byte(planVersion(recurrence, version))
@@ -293,6 +250,7 @@ func (d *driver) lock(ctx context.Context, t *tx, ids []any, byID map[string]eve
 		if f, ok := byID[id]; ok && f.Due.UnixMilli() == due && f.Version == string(version) {
 			mine = append(mine, id)
 		}
-	}
-	return mine, rs.Err()
+		return nil
+	})
+	return mine, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
 )
 
 // tail tells who waits that there is more. While somebody waits, one goroutine
@@ -58,17 +60,19 @@ func (t *tail) wait(ctx context.Context, n int64) error {
 	return nil
 }
 
-// advance says what the newest number is.
-func (t *tail) advance(last int64) {
+// advance says what the newest number is, and reports whether it is new.
+func (t *tail) advance(last int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if last > t.last {
-		t.last = last
-		if t.wake != nil {
-			close(t.wake)
-			t.wake = nil
-		}
+	if last <= t.last {
+		return false
 	}
+	t.last = last
+	if t.wake != nil {
+		close(t.wake)
+		t.wake = nil
+	}
+	return true
 }
 
 // ask starts the goroutine. t.mu is held.
@@ -83,27 +87,15 @@ func (t *tail) ask() {
 			t.asking = false
 			t.mu.Unlock()
 		}()
-		pause := askFirst
-		for {
-			timer := time.NewTimer(pause)
-			select {
-			case <-ctx.Done():
-				timer.Stop()
-				return
-			case <-timer.C:
-			}
+		for pause := askFirst; backoff.Sleep(ctx, pause) == nil; {
 			call, done := context.WithTimeout(ctx, writeTimeout)
 			last, _, err := t.d.ends(call)
 			done()
-			t.mu.Lock()
-			grown := last > t.last
-			t.mu.Unlock()
-			if err == nil && grown {
-				t.advance(last)
+			if err == nil && t.advance(last) {
 				pause = askFirst
-				continue
+			} else {
+				pause = min(2*pause, askLast)
 			}
-			pause = min(2*pause, askLast)
 		}
 	}()
 }

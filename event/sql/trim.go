@@ -86,16 +86,13 @@ func (d *driver) needed(ctx context.Context, t *tx, last int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	for rs.Next() {
+	err = each(rs, func() error {
 		var handed int64
-		if err := rs.Scan(&handed); err != nil {
-			rs.Close()
-			return 0, err
-		}
+		err := rs.Scan(&handed)
 		limit = min(limit, handed)
-	}
-	rs.Close()
-	if err := rs.Err(); err != nil {
+		return err
+	})
+	if err != nil {
 		return 0, err
 	}
 	var oldest int64
