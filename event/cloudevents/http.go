@@ -2,6 +2,7 @@ package cloudevents
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -116,14 +117,11 @@ func unescape(s string) (string, error) {
 			b.WriteByte(s[i])
 			continue
 		}
-		var c byte
-		if i+2 >= len(s) {
+		c, err := hex.DecodeString(s[i+1 : min(i+3, len(s))])
+		if err != nil || len(c) == 0 {
 			return "", errors.New("a percent sign without two hex digits")
 		}
-		if _, err := fmt.Sscanf(s[i+1:i+3], "%02x", &c); err != nil {
-			return "", errors.New("a percent sign without two hex digits")
-		}
-		b.WriteByte(c)
+		b.Write(c)
 		i += 2
 	}
 	return b.String(), nil

@@ -69,6 +69,8 @@ func TestHeadersOfBinaryMode(t *testing.T) {
 		{"Ce-Subject", "100%", "", "percent sign"},
 		{"Ce-Subject", "100%4", "", "percent sign"},
 		{"Ce-Subject", "100%zz", "", "percent sign"},
+		{"Ce-Subject", "100%4z", "", "percent sign"},
+		{"Ce-Subject", "100% 4", "", "percent sign"},
 		{"Ce-Data", "x", "", "Ce-Data"},
 		{"Ce-Data_base64", "x", "", "Ce-Data_base64"},
 		{"Ce-Datacontenttype", "x", "", "Ce-Datacontenttype"},
