@@ -3,7 +3,6 @@ package inbox
 import (
 	"context"
 	dbsql "database/sql"
-	"strings"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn/sql"
@@ -62,8 +61,7 @@ func (b *Inbox) forget(ctx context.Context, before int64) int {
 	if rows.Close() != nil || rows.Err() != nil || len(args) == 1 {
 		return 0
 	}
-	marks := strings.Repeat(", ?", len(args)-1)[2:]
-	_, err = b.db.ExecContext(ctx, b.db.Kind.Rebind("DELETE FROM event_inbox WHERE name = ? AND record IN ("+marks+")"), args...)
+	_, err = b.db.ExecContext(ctx, b.db.Kind.Rebind("DELETE FROM event_inbox WHERE name = ? AND record IN ("+sql.Places(len(args)-1)+")"), args...)
 	if err != nil {
 		return 0
 	}

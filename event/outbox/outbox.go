@@ -52,7 +52,6 @@ import (
 // called concurrently.
 type Outbox struct {
 	db   *sql.DB
-	log  *slog.Logger
 	poke chan struct{} // something was committed, perhaps
 	o    options
 }
@@ -71,25 +70,13 @@ type Option func(*options) error
 // WithLogger sets where Relay reports what it does on its own. The default is
 // silence.
 func WithLogger(l *slog.Logger) Option {
-	return func(o *options) error {
-		if l == nil {
-			return fault.Markf(event.ErrInvalid, "nil logger")
-		}
-		o.log = l
-		return nil
-	}
+	return func(o *options) error { return fronts.Logger(l, &o.log) }
 }
 
 // WithInterval is how often Relay looks for rows while there are none. The
 // default is 100 ms.
 func WithInterval(d time.Duration) Option {
-	return func(o *options) error {
-		if d <= 0 {
-			return fault.Markf(event.ErrInvalid, "interval %v", d)
-		}
-		o.every = d
-		return nil
-	}
+	return func(o *options) error { return fronts.Positive("interval", d, &o.every) }
 }
 
 // WithTurn is how long a relay that shows no life keeps others from taking
@@ -143,7 +130,7 @@ func New(ctx context.Context, e *engine.Engine, opts ...Option) (*Outbox, error)
 	if err != nil {
 		return nil, fault.Wrap(scope, "new", "", err)
 	}
-	return &Outbox{db: db, log: o.log, poke: make(chan struct{}, 1), o: o}, nil
+	return &Outbox{db: db, poke: make(chan struct{}, 1), o: o}, nil
 }
 
 // Execer is a transaction: *sql.Tx, or anything else that executes in one.

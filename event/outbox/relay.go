@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,35 +12,34 @@ import (
 	"github.com/micro/go-platform/event"
 	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/backoff"
+	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
 )
 
 // Relay publishes what was committed to a stream until ctx ends, whose error it
 // returns.
 func (b *Outbox) Relay(ctx context.Context, to event.Stream) error {
-	var id [8]byte
-	rand.Read(id[:])
-	holder := hex.EncodeToString(id[:])
+	holder := rand.Text()
 	defer b.giveUp(context.WithoutCancel(ctx), holder)
 	r := &relay{Outbox: b, to: to}
 	for failures := 0; ; {
 		n := 0
 		err := fault.Guard(func() (err error) { n, err = r.round(ctx, holder); return err })
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case err != nil:
-			b.log.Warn("event: outbox", "error", err)
+		}
+		if err != nil {
+			b.o.log.Warn("event: outbox", "error", err)
 			if e := backoff.Sleep(ctx, backoff.Policy{}.Wait(failures)); e != nil {
 				return e
 			}
 			failures++
 			continue
-		case n > 0:
-			failures = 0
-			continue
 		}
 		failures = 0
+		if n > 0 {
+			continue
+		}
 		timer := time.NewTimer(b.o.every)
 		select {
 		case <-ctx.Done():
@@ -207,13 +205,13 @@ func (r *relay) onePasses(ctx context.Context, lines []line) bool {
 }
 
 func (b *Outbox) forget(ctx context.Context, seqs []any) error {
-	_, err := b.db.ExecContext(ctx, b.db.Kind.Rebind("DELETE FROM event_outbox WHERE seq IN (?"+strings.Repeat(", ?", len(seqs)-1)+")"), seqs...)
+	_, err := b.db.ExecContext(ctx, b.db.Kind.Rebind("DELETE FROM event_outbox WHERE seq IN ("+sql.Places(len(seqs))+")"), seqs...)
 	return err
 }
 
 // refuse sets a row aside.
 func (b *Outbox) refuse(ctx context.Context, seq any, why error) error {
-	b.log.Error("event: outbox: record refused", "seq", seq, "error", why)
+	b.o.log.Error("event: outbox: record refused", "seq", seq, "error", why)
 	text := strings.ToValidUTF8(why.Error(), "?")
 	if len(text) > 250 {
 		text = strings.ToValidUTF8(text[:250], "")
@@ -231,6 +229,6 @@ func (b *Outbox) giveUp(ctx context.Context, holder string) {
 		return err
 	})
 	if err != nil {
-		b.log.Warn("event: outbox: giving up the turn failed", "error", err)
+		b.o.log.Warn("event: outbox: giving up the turn failed", "error", err)
 	}
 }

@@ -4,6 +4,7 @@ package extension
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 )
 
@@ -57,9 +58,7 @@ func Read(md map[string]string, packedTogether string) map[string]string {
 	if others == nil {
 		others = map[string]string{"metadata": packedTogether}
 	}
-	for k, v := range others {
-		md[k] = v
-	}
+	maps.Copy(md, others)
 	return md
 }
 
