@@ -22,11 +22,9 @@ func (s *service) method(name string) int {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all map[string]int
+	all := map[string]int{}
 	if old := s.methods.Load(); old != nil {
-		all = maps.Clone(*old)
-	} else {
-		all = map[string]int{}
+		maps.Copy(all, *old)
 	}
 	if _, ok := all[name]; !ok && len(all) < maxMethods-1 {
 		all[name] = len(all) + 1

@@ -35,11 +35,8 @@ type Breaker struct {
 	trips   int // in a row, without closing in between
 	passed  int // trials that went well
 	trials  [mostTrials]lease
-	window  struct {
-		start     time.Duration
-		good, bad [2]uint64 // counts when the window before, and this one, began
-	}
-	turned time.Duration
+	window  window
+	turned  time.Duration
 }
 
 func state(word uint32) State { return State(word & 3) }
@@ -163,27 +160,11 @@ func (b *Breaker) failed(word uint32, n int32) {
 		return
 	}
 	now := b.now()
-	share, all := b.share(now)
+	bad := b.bad.Load()
+	share, all := b.window.share(now, b.good.Load()+bad, bad)
 	if int(row) >= b.p.Consecutive || all >= uint64(b.p.Least) && share > b.p.Share {
 		b.trip(now)
 	}
-}
-
-// share returns the share of failures among the outcomes of the last one to
-// two windows, and their number. The lock is held.
-func (b *Breaker) share(now time.Duration) (share float64, all uint64) {
-	w, good, bad := &b.window, b.good.Load(), b.bad.Load()
-	switch age := now - w.start; {
-	case age >= 2*ejectWindow: // what came since nobody knows when does not count
-		w.start, w.good, w.bad = now, [2]uint64{good, good}, [2]uint64{bad, bad}
-	case age >= ejectWindow:
-		w.start, w.good, w.bad = w.start+ejectWindow, [2]uint64{w.good[1], good}, [2]uint64{w.bad[1], bad}
-	}
-	all = good + bad - w.good[0] - w.bad[0]
-	if all == 0 {
-		return 0, 0
-	}
-	return float64(bad-w.bad[0]) / float64(all), all
 }
 
 // trip opens the breaker. The lock is held.
@@ -191,12 +172,11 @@ func (b *Breaker) trip(now time.Duration) {
 	d := min(b.p.Open<<min(b.trips, 20), b.p.Longest)
 	b.trips++
 	b.opened.Add(1)
-	jitter := float64(b.rand()>>11)/(1<<53) - 0.5
-	d += time.Duration(0.4 * jitter * float64(d))
+	d += time.Duration(0.4 * (unit(b.rand()) - 0.5) * float64(d))
 	b.until.Store(int64(now + d))
 	b.change(Open)
-	good, bad := b.good.Load(), b.bad.Load()
-	b.window.start, b.window.good, b.window.bad = now, [2]uint64{good, good}, [2]uint64{bad, bad}
+	bad := b.bad.Load()
+	b.window.begin(now, b.good.Load()+bad, bad)
 }
 
 // hung counts the calls that have been under way for longer than Hang as

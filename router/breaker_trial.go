@@ -13,7 +13,7 @@ func (b *Breaker) onTrial(now time.Duration) (Trial, bool) {
 		if part >= 1 {
 			b.trips = 0
 			b.change(Closed)
-		} else if float64(b.rand()>>11)/(1<<53) >= max(part, 0.1) {
+		} else if unit(b.rand()) >= max(part, 0.1) {
 			return Trial{}, false
 		}
 	case Open:

@@ -36,9 +36,6 @@ func def[T comparable](v *T, d T) {
 	}
 }
 
-// Outcomes are counted in windows of this length, to judge their share.
-const ejectWindow = 10 * time.Second
-
 // health is what ejection keeps of a node.
 type health struct {
 	until atomic.Int64 // 0: in rotation; else out until then; monotonic
@@ -50,10 +47,7 @@ type health struct {
 	mu     sync.Mutex // of what follows, which only failures and ticks touch
 	times  int        // how often it was ejected, less the times it has done well since
 	reason string
-	window struct {
-		start     time.Duration
-		all, fail [2]uint64 // counts when the window before, and this one, began
-	}
+	window window
 }
 
 // out reports whether the node is ejected at now.
@@ -114,18 +108,7 @@ func (n *Node) share(now time.Duration) (share float64, all uint64) {
 	}
 	n.health.mu.Lock()
 	defer n.health.mu.Unlock()
-	w := &n.health.window
-	switch age := now - w.start; {
-	case age >= 2*ejectWindow:
-		w.start, w.all, w.fail = now, [2]uint64{total, total}, [2]uint64{failed, failed}
-	case age >= ejectWindow:
-		w.start, w.all, w.fail = w.start+ejectWindow, [2]uint64{w.all[1], total}, [2]uint64{w.fail[1], failed}
-	}
-	all = total - w.all[0]
-	if all == 0 {
-		return 0, 0
-	}
-	return float64(failed-w.fail[0]) / float64(all), all
+	return n.health.window.share(now, total, failed)
 }
 
 // readmit takes the node back after a trial that went well.

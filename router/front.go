@@ -62,7 +62,7 @@ func New(opts ...Option) (Router, error) {
 			case <-ctx.Done():
 				return
 			case <-t.C:
-				f.tick(tick)
+				f.tick()
 			}
 		}
 	})

@@ -28,7 +28,7 @@ type labelSet struct {
 
 func newLabelSet(m map[string]string) *labelSet {
 	key := labelsKey(m)
-	return &labelSet{m, key, hash(0, key)}
+	return &labelSet{m, key, hash(key)}
 }
 
 // all returns the labels; those of nil are none.

@@ -47,7 +47,7 @@ func (a *average) move(v, alpha float64) {
 }
 
 func newNode(s *service, in *discovery.Instance, now time.Duration) *Node {
-	n := &Node{id: in.ID, key: hash(0, in.ID)}
+	n := &Node{id: in.ID, key: hash(in.ID)}
 	n.guard(s)
 	n.instance.Store(in)
 	n.since.Store(int64(now))
@@ -121,9 +121,9 @@ func (n *Node) done(sv *service, o Outcome, again bool) {
 	}
 }
 
-// hash mixes a seed and a text (FNV-1a with a final avalanche).
-func hash(seed uint64, text string) uint64 {
-	h := seed ^ 0xcbf29ce484222325
+// hash is that of a text (FNV-1a with a final avalanche).
+func hash(text string) uint64 {
+	h := uint64(0xcbf29ce484222325)
 	for i := range len(text) {
 		h = (h ^ uint64(text[i])) * 0x100000001b3
 	}

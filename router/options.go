@@ -75,7 +75,7 @@ func WithClient(id string) Option {
 		if id == "" {
 			return errors.New("empty client id")
 		}
-		o.client = hash(0, id)
+		o.client = hash(id)
 		return nil
 	}
 }
@@ -217,7 +217,10 @@ func WithRandom(f func() uint64) Option {
 }
 
 // chance is a number from 0 to 1.
-func (o *options) chance() float64 { return float64(o.rand()>>11) / (1 << 53) }
+func (o *options) chance() float64 { return unit(o.rand()) }
+
+// unit makes a number from 0 to 1 of a random one.
+func unit(random uint64) float64 { return float64(random>>11) / (1 << 53) }
 
 func newOptions(opts []Option) (*options, error) {
 	start := time.Now()

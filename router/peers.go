@@ -87,7 +87,7 @@ func (o *options) placed(snap *discovery.Snapshot) *place {
 			ids = append(ids, in.ID)
 		}
 	}
-	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(hash(0, a), hash(0, b)), cmp.Compare(a, b)) })
+	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(hash(a), hash(b)), cmp.Compare(a, b)) })
 	if i := slices.Index(ids, o.self); i >= 0 {
 		return &place{i, len(ids)}
 	}

@@ -17,7 +17,7 @@ func (r *Request) fill(opts []SelectOption) (labels *labelSet) {
 		case byMethod:
 			r.method = o.text
 		case byKey:
-			r.Key, r.HasKey = hash(0, o.text), true
+			r.Key, r.HasKey = hash(o.text), true
 		case byExclusion:
 			r.exclude = o.ids
 		}

@@ -116,7 +116,7 @@ type applied struct {
 // apply finds the nodes of each branch. An instance belongs to the first
 // branch that names it.
 func (m *members) apply(s *service, r *Rule) *applied {
-	a := &applied{Rule: r, seed: hash(0, r.Name)}
+	a := &applied{Rule: r, seed: hash(r.Name)}
 	for k, v := range r.Match {
 		a.match = append(a.match, [2]string{k, v})
 	}

@@ -23,14 +23,14 @@ const (
 var errForgotten error = fault.Finer(ErrUnavailable, "too many services without instances")
 
 // tick does what is done each second.
-func (f *front) tick(since time.Duration) {
+func (f *front) tick() {
 	for _, s := range *f.services.Load() {
 		s.refresh()
 		if s.asked.Swap(false) || s.waiting.Load() > 0 {
 			s.idle.Store(0)
 			continue
 		}
-		idle := time.Duration(s.idle.Add(int64(since)))
+		idle := time.Duration(s.idle.Add(int64(tick)))
 		if idle >= f.o.keep || idle >= emptyFor && s.empty() {
 			f.forget(s)
 		}
