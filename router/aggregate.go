@@ -35,24 +35,16 @@ func Aggregate(ctx context.Context, x Exchange, a Aggregation) error {
 	def(&a.Interval, 5*time.Second)
 	def(&a.TTL, 15*time.Second)
 	start := time.Now()
-	g := aggregator{x: x, by: fmt.Sprintf("%016x", rand.Uint64()), services: map[string]*heard{}}
-	reading := make(chan struct{})
-	go func() {
-		defer close(reading)
-		for n := 0; ctx.Err() == nil; n++ {
-			began := time.Now()
-			_ = fault.Guard(func() error { // what fails is asked again
-				return x.Reports(ctx, "", func(r Report) { g.take(r, time.Since(start)) })
-			})
-			if time.Since(began) > a.TTL {
-				n = 0
-			}
-			backoff.Sleep(ctx, backoff.Policy{Min: 100 * time.Millisecond, Max: a.Interval}.Wait(n))
-		}
-	}()
+	g, by := aggregator{services: map[string]*heard{}}, fmt.Sprintf("%016x", rand.Uint64())
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		hear(ctx, a.Interval, a.TTL, func() error {
+			return x.Reports(ctx, "", func(r Report) { g.take(r, time.Since(start)) })
+		})
+	})
 	for seq := uint64(1); backoff.Sleep(ctx, a.Interval) == nil; seq++ {
 		for _, v := range g.views(time.Since(start), a.TTL) {
-			v.By, v.Seq = g.by, seq
+			v.By, v.Seq = by, seq
 			func() {
 				ctx, cancel := context.WithTimeout(ctx, a.Interval)
 				defer cancel()
@@ -60,14 +52,11 @@ func Aggregate(ctx context.Context, x Exchange, a Aggregation) error {
 			}()
 		}
 	}
-	<-reading
+	reading.Wait()
 	return fault.Wrap("router", "aggregate", "", errors.Join(context.Cause(ctx)))
 }
 
 type aggregator struct {
-	x  Exchange
-	by string
-
 	mu       sync.Mutex
 	services map[string]*heard
 }

@@ -2,6 +2,7 @@ package router
 
 import (
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -125,15 +126,10 @@ func (s *segment) row(start, d int, out []int) []int {
 // some adds up to d nodes, each as often as it weighs.
 func (s *segment) some(r *Request, d int, out []int) []int {
 	first := len(out)
-draws:
 	for range d {
-		j := s.from + s.weighted(r)
-		for _, i := range out[first:] {
-			if i == j {
-				continue draws
-			}
+		if j := s.from + s.weighted(r); !slices.Contains(out[first:], j) {
+			out = append(out, j)
 		}
-		out = append(out, j)
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -69,11 +70,6 @@ func (b *board[T]) follow(ctx context.Context, service string, f func(T), of fun
 	<-ctx.Done()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, other := range b.followers {
-		if other == w {
-			b.followers = append(b.followers[:i], b.followers[i+1:]...)
-			break
-		}
-	}
+	b.followers = slices.DeleteFunc(b.followers, func(other *follower[T]) bool { return other == w })
 	return ctx.Err()
 }

@@ -226,12 +226,7 @@ func (c *probing) answered(ctx context.Context, n *Node, index, nodes int) {
 	at := c.p.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range c.pool {
-		if c.pool[i].node == n {
-			c.pool = slices.Delete(c.pool, i, i+1)
-			break
-		}
-	}
+	c.pool = slices.DeleteFunc(c.pool, func(a answer) bool { return a.node == n })
 	if err != nil || !(load.InFlight >= 0) {
 		return
 	}

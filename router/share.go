@@ -112,19 +112,24 @@ func (s *service) publish(ctx context.Context) error {
 
 // listen takes in what others say about a service.
 func (s *service) listen(ctx context.Context) {
+	hear(ctx, s.o.share.Interval, s.o.share.TTL, func() error {
+		if s.o.share.FromViews {
+			return s.o.share.Views(ctx, s.name, func(v View) { s.heard.view(v, s.o.now()) })
+		}
+		return s.o.share.Reports(ctx, s.name, func(r Report) { s.heard.report(r, s.o.now()) })
+	})
+}
+
+// hear asks an Exchange again and again, until ctx ends: less often while it fails.
+func hear(ctx context.Context, interval, ttl time.Duration, ask func() error) {
+	wait := backoff.Policy{Min: 100 * time.Millisecond, Max: interval}
 	for n := 0; ctx.Err() == nil; n++ {
 		began := time.Now()
-		_ = fault.Guard(func() error { // what fails is asked again
-			if s.o.share.FromViews {
-				return s.o.share.Views(ctx, s.name, func(v View) { s.heard.view(v, s.o.now()) })
-			}
-			return s.o.share.Reports(ctx, s.name, func(r Report) { s.heard.report(r, s.o.now()) })
-		})
-		if time.Since(began) > s.o.share.TTL {
+		_ = fault.Guard(ask)
+		if time.Since(began) > ttl {
 			n = 0
 		}
-		p := backoff.Policy{Min: 100 * time.Millisecond, Max: s.o.share.Interval}
-		backoff.Sleep(ctx, p.Wait(n))
+		backoff.Sleep(ctx, wait.Wait(n))
 	}
 }
 

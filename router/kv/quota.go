@@ -41,13 +41,7 @@ func WithOutage(a Outage) QuotaOption {
 
 // WithTimeout sets how long a call may wait for the store. The default is 100 ms.
 func WithTimeout(d time.Duration) QuotaOption {
-	return func(q *Quota) error {
-		if d <= 0 {
-			return fmt.Errorf("timeout %v, want more than 0", d)
-		}
-		q.timeout = d
-		return nil
-	}
+	return func(q *Quota) error { return fronts.Positive("timeout", d, &q.timeout) }
 }
 
 // WithProcesses says how many processes share the quota, for KeepShare, as
@@ -146,7 +140,7 @@ func (q *Quota) Acquire(ctx context.Context) (limits.Permit, error) {
 		ok, decided := q.spend(now)
 		var wait chan struct{}
 		if !decided || ok && q.retry.IsZero() && q.slot.left <= q.batch()/2 && q.batch() > 1 {
-			wait = q.start(now)
+			wait = q.start()
 		}
 		q.mu.Unlock()
 		switch {
@@ -228,7 +222,7 @@ func (q *Quota) spend(now time.Time) (ok, decided bool) {
 		return false, false
 	}
 	if !now.Before(q.retry) {
-		q.start(now) // meanwhile it goes on alone
+		q.start() // meanwhile it goes on alone
 	}
 	switch q.away {
 	case LetThrough:
@@ -245,7 +239,7 @@ func (q *Quota) spend(now time.Time) (ok, decided bool) {
 
 // start begins a claim if none is in progress, and returns what is closed when
 // it is over; nil after Close. The lock is held.
-func (q *Quota) start(now time.Time) chan struct{} {
+func (q *Quota) start() chan struct{} {
 	if q.claim != nil {
 		return q.claim
 	}
