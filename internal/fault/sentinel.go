@@ -16,10 +16,8 @@ func pkgOf(scope string) string {
 			return p
 		}
 	}
-	if i := strings.IndexByte(scope, '/'); i >= 0 {
-		return scope[:i]
-	}
-	return scope
+	pkg, _, _ := strings.Cut(scope, "/")
+	return pkg
 }
 
 // within reports whether a scope is a package's or begins with it.

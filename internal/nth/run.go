@@ -206,9 +206,7 @@ func says(t *testing.T, promises Promises, p Plan, s Step, err error) {
 	}
 	ok := true
 	switch f := p.fault; {
-	case p.failed() == "Close":
-		ok = is(Err)
-	case f == Plain:
+	case p.failed() == "Close", f == Plain:
 		ok = is(Err)
 	case f == Panics: // log's Flush tells of a batch that was dropped in words
 		ok = is(Err) || strings.Contains(err.Error(), Err.Error())

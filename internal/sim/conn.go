@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -71,14 +72,7 @@ func (p *pair) sends(h *Host) int {
 
 // tidy forgets connections that both ends are done with.
 func (n *Net) tidy() {
-	kept := n.conns[:0]
-	for _, p := range n.conns {
-		if !p.ends[0].done() || !p.ends[1].done() {
-			kept = append(kept, p)
-		}
-	}
-	clear(n.conns[len(kept):])
-	n.conns = kept
+	n.conns = slices.DeleteFunc(n.conns, func(p *pair) bool { return p.ends[0].done() && p.ends[1].done() })
 }
 
 func (q *pipe) wakeUp() {

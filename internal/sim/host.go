@@ -7,7 +7,8 @@ import (
 	"os"
 	"strconv"
 	"syscall"
-	"time"
+
+	"github.com/micro/go-platform/internal/backoff"
 )
 
 // Host is a machine on the network.
@@ -120,7 +121,7 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 		changed := n.changed
 		n.mu.Unlock()
 		if open {
-			if err := sleep(ctx, trip); err != nil {
+			if err := backoff.Sleep(ctx, trip); err != nil {
 				return fail(addr, err)
 			}
 			if c, err := n.connect(h, other, to.Port()); err != nil {
@@ -135,17 +136,6 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 		case <-ctx.Done():
 			return fail(addr, ctx.Err())
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 
