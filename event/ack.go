@@ -14,18 +14,22 @@ type acker struct {
 	s       *subscription
 	mu      sync.Mutex
 	waiting []Delivered
-	spare   []Delivered // the room of those that were acknowledged before
-	closing bool
+	spare   []Delivered   // the room of those that were acknowledged before
 	signal  chan struct{} // there is something to acknowledge
 	now     chan struct{} // without delay
 	ended   chan struct{}
+
+	closing context.Context // ends with finish
+	close   context.CancelFunc
 }
 
 // ackDelay is how long an acknowledgement waits for others.
 const ackDelay = 3 * time.Millisecond
 
 func newAcker(s *subscription) *acker {
-	return &acker{s: s, signal: make(chan struct{}, 1), now: make(chan struct{}, 1), ended: make(chan struct{})}
+	a := &acker{s: s, signal: make(chan struct{}, 1), now: make(chan struct{}, 1), ended: make(chan struct{})}
+	a.closing, a.close = context.WithCancel(context.Background())
+	return a
 }
 
 func (a *acker) add(ds ...Delivered) {
@@ -47,9 +51,7 @@ func (a *acker) hurry() { poke(a.now) }
 
 // finish makes run acknowledge what is left and return.
 func (a *acker) finish() {
-	a.mu.Lock()
-	a.closing = true
-	a.mu.Unlock()
+	a.close()
 	poke(a.signal)
 	poke(a.now)
 }
@@ -73,8 +75,9 @@ func (a *acker) run() {
 		case <-timer.C:
 		case <-a.now:
 		}
+		closing := a.closing.Err() != nil // then nothing is added any more
 		a.mu.Lock()
-		ds, closing := a.waiting, a.closing
+		ds := a.waiting
 		a.waiting, a.spare = a.spare, nil
 		a.mu.Unlock()
 		if len(ds) > 0 {
@@ -88,7 +91,7 @@ func (a *acker) run() {
 					a.waiting = append(ds, a.waiting...)
 					a.mu.Unlock()
 					poke(a.signal)
-					backoff.Sleep(a.s.ctx, backoff.Policy{}.Wait(failures))
+					backoff.Sleep(a.closing, backoff.Policy{}.Wait(failures))
 					failures++
 					continue
 				}

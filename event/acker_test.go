@@ -238,6 +238,49 @@ func TestAcknowledgementsThatFail(t *testing.T) {
 	})
 }
 
+// A handler may take long to end after Close: what can't be acknowledged meanwhile is
+// tried again as slowly as before.
+func TestAcknowledgementsThatFailWhileAHandlerEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newScripted()
+		s, _ := onScripted(t, m)
+		release := make(chan struct{})
+		sub, err := s.Subscribe(t.Context(), func(_ context.Context, r *Record) error {
+			if r.ID == "held" {
+				<-release
+			}
+			return nil
+		}, Group("g"), Concurrency(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.fail = func(what string) error {
+			if strings.HasPrefix(what, "ack") {
+				return errors.New("not now")
+			}
+			return nil
+		}
+		m.give("held 1")
+		synctest.Wait()
+		go sub.Close(context.Background())
+		time.Sleep(time.Minute)
+		acks := 0
+		for _, what := range m.said() {
+			if what == "ack 1" {
+				acks++
+			}
+		}
+		if acks < 3 || acks > 100 {
+			t.Errorf("%d tries in a minute, want some", acks)
+		}
+		close(release)
+		synctest.Wait()
+		if got := m.said(); !slices.Equal(got, []string{"ack 1 held", "leave"}) {
+			t.Errorf("at the end %q, want one try", got)
+		}
+	})
+}
+
 // A member that lives says so, three times in the time that others wait for it, for what
 // it holds; it gives back at the end what it has not begun.
 func TestASubscriptionKeepsAndGivesBack(t *testing.T) {
