@@ -100,7 +100,7 @@ func (sv *service) compileMembers(snap discovery.Snapshot) *members {
 // from its place among its peers on, if it has any; those of other zones, and
 // then the last choices.
 func (sv *service) arrange(all []*Node) *members {
-	place := sv.place.Load()
+	place := sv.f.place.Load()
 	order := func(n *Node) uint64 {
 		if place == nil || n.away.Load() {
 			return mix(n.key ^ sv.o.client)
@@ -118,7 +118,7 @@ func (sv *service) arrange(all []*Node) *members {
 		copy(home, turned)
 	}
 	m.whole = m.compile(sv, func(*Node) bool { return true })
-	if rules := sv.rules.Load(); rules != nil {
+	if rules := sv.f.rules.Load(); rules != nil {
 		for _, r := range (*rules)[sv.name] {
 			m.rules = append(m.rules, m.apply(sv, r))
 		}

@@ -11,6 +11,7 @@ import (
 
 // service is what is known of one service.
 type service struct {
+	f    *front
 	o    *options
 	name string
 
@@ -24,9 +25,6 @@ type service struct {
 	once    sync.Once
 	members atomic.Pointer[members]
 	failed  atomic.Pointer[error]          // why there are no members yet
-	rules   *atomic.Pointer[rules]         // of the router
-	place   *atomic.Pointer[place]         // of this client among its peers, see WithPeers
-	ruled   <-chan struct{}                // closed when the router's rule source has answered
 	methods atomic.Pointer[map[string]int] // with breakers of their own
 	tripped atomic.Int32                   // how many breakers are not closed
 
@@ -55,8 +53,8 @@ type service struct {
 
 func newService(f *front, name string) *service {
 	s := &service{
-		o: f.o, name: name, rules: &f.rules, place: &f.place, ruled: f.ruled,
-		began: f.o.now(), ready: make(chan struct{}), nodes: map[string]*Node{}, ticked: f.o.now(), turned: f.o.now(),
+		f: f, o: f.o, name: name, ready: make(chan struct{}), nodes: map[string]*Node{},
+		began: f.o.now(), ticked: f.o.now(), turned: f.o.now(),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.weight.set(1)
@@ -94,14 +92,14 @@ const rulesWait = time.Second
 
 func (s *service) awaitRules(ctx context.Context) {
 	select {
-	case <-s.ruled:
+	case <-s.f.ruled:
 		return
 	default:
 	}
 	t := time.NewTimer(rulesWait)
 	defer t.Stop()
 	select {
-	case <-s.ruled:
+	case <-s.f.ruled:
 	case <-t.C:
 		s.o.logger.Warn("router: no answer of the rule source, calls are routed without it", "service", s.name)
 	case <-ctx.Done():
