@@ -32,10 +32,11 @@ func (s *subscription) bury(t *task) error {
 		return nil
 	}
 	d := deadLetter(r, s.o, t.final, attempt)
-	err := s.f.publish(context.Background(), []*Record{d}, false)
+	publish := func() error { return s.f.publish(context.Background(), []*Record{d}, false) }
+	err := fault.Guard(publish)         // of the user's are WithPropagation's function, and a driver
 	if errors.Is(err, fault.TooLarge) { // with what is said about it, it no longer fits
 		d.cut()
-		err = s.f.publish(context.Background(), []*Record{d}, false)
+		err = fault.Guard(publish)
 	}
 	if err != nil {
 		return err

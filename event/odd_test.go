@@ -7,12 +7,54 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/event"
 )
+
+// A function of WithPropagation that panics for a dead letter, which a goroutine of the
+// subscription publishes, keeps it back until it doesn't.
+func TestPropagationMayPanicForADeadLetter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := &lockedBuilder{}
+		var well atomic.Bool
+		inject := func(_ context.Context, metadata map[string]string) {
+			if metadata[event.DeadID] != "" && !well.Load() {
+				panic("boom")
+			}
+		}
+		s, err := event.New(event.WithLogger(slog.New(slog.NewTextHandler(lines, nil))), event.WithPropagation(inject, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close(context.WithoutCancel(t.Context()))
+		sub, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return event.Terminate(nil) }, event.Group("g"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Publish(t.Context(), &event.Record{Type: "t", ID: "1"}); err != nil {
+			t.Fatal(err)
+		}
+		dead := func() (n int) {
+			for range s.Query(t.Context(), event.Types("dead.**")) {
+				n++
+			}
+			return n
+		}
+		time.Sleep(time.Minute)
+		if st := sub.Stats(); st.Held != 1 || st.Dead != 0 || dead() != 0 || !strings.Contains(lines.String(), `dead-lettering failed" group=g record=1 error="panic: boom"`) {
+			t.Errorf("%+v, %d dead letters, and the log says %q", st, dead(), lines)
+		}
+		well.Store(true)
+		time.Sleep(time.Minute)
+		if st := sub.Stats(); st.Held != 0 || st.Dead != 1 || dead() != 1 {
+			t.Errorf("then %+v, %d dead letters", st, dead())
+		}
+	})
+}
 
 // A function of Ordered that panics for some records keeps nothing from being handled,
 // and is said in the log; other keys stay in order. The functions of WithPropagation and

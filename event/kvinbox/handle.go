@@ -121,7 +121,7 @@ func (c *claim) keep(ctx context.Context, stop <-chan struct{}, cancel context.C
 			return
 		case <-tick.C:
 		}
-		err := c.renew(ctx)
+		err := fault.Guard(func() error { return c.renew(ctx) })
 		switch {
 		case err == nil:
 		case errors.Is(err, kv.ErrConflict), errors.Is(err, kv.ErrNotFound), time.Until(c.until) <= c.b.claim/3: // the next tick is too late

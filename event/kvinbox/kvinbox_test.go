@@ -244,6 +244,33 @@ func TestClaimThatIsLostEndsTheContext(t *testing.T) {
 	})
 }
 
+// broken is a store that panics, from its second write on.
+type broken struct {
+	kv.KV
+	calls int
+}
+
+func (b *broken) Put(ctx context.Context, key string, value []byte, opts ...kv.PutOption) (kv.Revision, error) {
+	b.calls++
+	if b.calls > 1 {
+		panic("boom")
+	}
+	return b.KV.Put(ctx, key, value, opts...)
+}
+
+func TestAStoreThatPanicsEndsTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, &broken{KV: openStore(t)}, "g").Handler(func(ctx context.Context, _ *event.Record) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		began := time.Now()
+		if err := h(t.Context(), &event.Record{ID: "1", Type: "t"}); err == nil || time.Since(began) > 30*time.Second {
+			t.Errorf("%v after %v, want an error before the claim is over", err, time.Since(began))
+		}
+	})
+}
+
 // faulty is a store whose nth write fails, before or after it was applied, and
 // maybe the read after it. From is the first write of those that all fail.
 type faulty struct {
