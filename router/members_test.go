@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -242,6 +243,35 @@ func TestWhoIsAPeer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// brokenPeers is a discovery that panics when it is asked for this client's peers.
+type brokenPeers struct{ told }
+
+func (d *brokenPeers) Watch(ctx context.Context, service string) iter.Seq2[discovery.Snapshot, error] {
+	if service == "shop" {
+		panic("boom")
+	}
+	return d.told.Watch(ctx, service)
+}
+
+func TestPeersThatCanNotBeAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, lines := &brokenPeers{}, &written{}
+		d.list(fleet(3), 0)
+		r, err := router.New(router.WithDiscovery(d), router.WithPeers("shop", "a"), router.WithLogger(slog.New(slog.NewTextHandler(lines, nil))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close(context.Background())
+		if _, err := r.Pick(t.Context(), "greeter"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if text := lines.String(); !strings.Contains(text, "peers do not change any more") || !strings.Contains(text, "boom") {
+			t.Errorf("the log says %q", text)
+		}
+	})
 }
 
 // both is a discovery of instances and of this client's peers.

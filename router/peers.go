@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // An aperture is for fleets in which connections of all clients to all
@@ -64,18 +65,24 @@ func (p *place) aperture(nodes []*Node) int {
 
 // followPeers keeps this client's place among its peers up to date.
 func (f *front) followPeers(ctx context.Context) {
-	for snap, err := range f.o.source.Watch(ctx, f.o.peers) {
-		if err != nil {
-			return
+	err := fault.Guard(func() error {
+		for snap, err := range f.o.source.Watch(ctx, f.o.peers) {
+			if err != nil {
+				return err
+			}
+			old, next := f.place.Load(), f.o.placed(&snap)
+			if old == next || old != nil && next != nil && *old == *next {
+				continue
+			}
+			f.place.Store(next)
+			for _, s := range *f.services.Load() {
+				s.reroute()
+			}
 		}
-		old, next := f.place.Load(), f.o.placed(&snap)
-		if old == next || old != nil && next != nil && *old == *next {
-			continue
-		}
-		f.place.Store(next)
-		for _, s := range *f.services.Load() {
-			s.reroute()
-		}
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		f.o.logger.Error("router: peers do not change any more", "error", err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 // service is what is known of one service.
@@ -68,21 +69,24 @@ func (s *service) follow(ctx context.Context) {
 		s.failed.CompareAndSwap(nil, &errForgotten)
 		close(s.ready)
 	})
-	for snap, err := range s.o.source.Watch(ctx, s.name) {
-		if err != nil {
-			if ctx.Err() == nil {
-				s.failed.Store(&err)
+	err := fault.Guard(func() error {
+		for snap, err := range s.o.source.Watch(ctx, s.name) {
+			if err != nil {
+				return err
 			}
-			return
-		}
-		if snap.State == discovery.Cold {
-			if snap.Err != nil {
-				s.failed.Store(&snap.Err)
+			if snap.State == discovery.Cold {
+				if snap.Err != nil {
+					s.failed.Store(&snap.Err)
+				}
+				continue
 			}
-			continue
+			s.awaitRules(ctx)
+			s.update(snap)
 		}
-		s.awaitRules(ctx)
-		s.update(snap)
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		s.failed.Store(&err)
 	}
 }
 

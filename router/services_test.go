@@ -49,6 +49,8 @@ func (d *moods) Watch(ctx context.Context, service string) iter.Seq2[discovery.S
 			return
 		case "ends":
 			return
+		case "panics":
+			panic(errRegistry)
 		case "cold":
 			s.State, s.Err = discovery.Cold, errRegistry
 		case "mute":
@@ -97,7 +99,7 @@ func TestWhatAnUnknownServiceSays(t *testing.T) {
 		watches bool // afterwards
 	}{
 		{"full", nil, nil, 0, true}, {"empty", []error{router.ErrNoInstances, router.ErrUnavailable}, nil, 0, true},
-		{"fails", []error{errRegistry}, context.DeadlineExceeded, 0, false}, {"ends", []error{router.ErrUnavailable}, router.ErrNoInstances, 0, false},
+		{"fails", []error{errRegistry}, context.DeadlineExceeded, 0, false}, {"panics", []error{errRegistry}, context.DeadlineExceeded, 0, false}, {"ends", []error{router.ErrUnavailable}, router.ErrNoInstances, 0, false},
 		{"cold", []error{context.DeadlineExceeded, errRegistry}, nil, time.Minute, true}, {"mute", []error{context.DeadlineExceeded}, errRegistry, time.Minute, true},
 		{"late", nil, nil, 30 * time.Second, true}, {"", []error{router.ErrInvalid}, router.ErrUnavailable, 0, false},
 	} {

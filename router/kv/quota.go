@@ -308,7 +308,11 @@ func (q *Quota) learn(before slot, total int64) {
 // add adds to the counter of a window.
 func (q *Quota) add(ctx context.Context, window, n int64) (int64, error) {
 	key := "quota/" + q.name + "/" + strconv.FormatInt(window, 36)
-	sum, err := q.store.Add(ctx, key, n, kv.TTL(10*q.window+10*time.Second))
+	var sum int64
+	err := fault.Guard(func() (err error) {
+		sum, err = q.store.Add(ctx, key, n, kv.TTL(10*q.window+10*time.Second))
+		return err
+	})
 	if err == nil && sum < n {
 		err = errors.New("the counter is less than what was added")
 	}

@@ -178,6 +178,19 @@ func TestProcessThatNeverSawTheStoreTakesLittle(t *testing.T) {
 	})
 }
 
+// broken is a store that panics.
+type broken struct{ kv.KV }
+
+func (broken) Add(context.Context, string, int64, ...kv.PutOption) (int64, error) { panic("boom") }
+
+func TestAStoreThatPanicsIsUnavailable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if got := demand(t, 10*time.Second, quota(t, broken{}, 100, 20)); got[0] < 80 || got[0] > 120 {
+			t.Errorf("%d got through in 10 s, want a tenth of 1000", got[0])
+		}
+	})
+}
+
 // hanging is a store that answers when it is told to, not before.
 type hanging struct{ kv.KV }
 
