@@ -71,7 +71,7 @@ func WithNamespace(ns string) Option {
 func WithSource(source string) Option {
 	return func(o *options) error {
 		o.source = source
-		return checkText("source", source, maxName)
+		return checkText("source", source)
 	}
 }
 

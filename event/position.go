@@ -48,7 +48,7 @@ func (p Position) check() error {
 		if p.ID == "" {
 			return invalidf("position after an empty id")
 		}
-		return checkText("position", p.ID, maxName)
+		return checkText("position", p.ID)
 	default:
 		return invalidf("unknown position")
 	}

@@ -85,7 +85,7 @@ func selectText(what, s string, set func(*Filter, string)) QueryOption {
 			return invalidf("empty %s", what)
 		}
 		set(&o.filter, s)
-		return checkText(what, s, maxName)
+		return checkText(what, s)
 	})
 }
 

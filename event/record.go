@@ -129,24 +129,24 @@ func (r *Record) check(maxBytes int) error {
 	if err := checkType(r.Type); err != nil {
 		return err
 	}
-	if err := checkText("ID", r.ID, maxName); err != nil {
+	if err := checkText("ID", r.ID); err != nil {
 		return err
 	}
 	if r.RootID != r.ID {
-		if err := checkText("RootID", r.RootID, maxName); err != nil {
+		if err := checkText("RootID", r.RootID); err != nil {
 			return err
 		}
 	}
-	if err := checkText("Source", r.Source, maxName); err != nil {
+	if err := checkText("Source", r.Source); err != nil {
 		return err
 	}
-	if err := checkText("ParentID", r.ParentID, maxName); err != nil {
+	if err := checkText("ParentID", r.ParentID); err != nil {
 		return err
 	}
-	if err := checkText("Subject", r.Subject, maxName); err != nil {
+	if err := checkText("Subject", r.Subject); err != nil {
 		return err
 	}
-	if err := checkText("ContentType", r.ContentType, maxName); err != nil {
+	if err := checkText("ContentType", r.ContentType); err != nil {
 		return err
 	}
 	if err := checkMetadata(r.Metadata); err != nil {
@@ -167,7 +167,7 @@ func checkMetadata(m map[string]string) error {
 		if k == "" {
 			return invalidf("empty metadata key")
 		}
-		if err := checkText("metadata key", k, maxName); err != nil {
+		if err := checkText("metadata key", k); err != nil {
 			return err
 		}
 		if !utf8.ValidString(v) {
@@ -187,15 +187,15 @@ func checkType(t string) error {
 	if t == "" {
 		return invalidf("empty type")
 	}
-	return checkText("type", t, maxName)
+	return checkText("type", t)
 }
 
-func checkText(field, s string, limit int) error {
-	if len(s) <= limit && plain(s) {
+func checkText(field, s string) error {
+	if len(s) <= maxName && plain(s) {
 		return nil
 	}
-	if len(s) > limit {
-		return tooLargef("%s has %d bytes, limit %d", field, len(s), limit)
+	if len(s) > maxName {
+		return tooLargef("%s has %d bytes, limit %d", field, len(s), maxName)
 	}
 	if !utf8.ValidString(s) {
 		return invalidf("%s %q is not UTF-8", field, s)

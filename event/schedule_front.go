@@ -133,7 +133,7 @@ func (f *front) Cancel(ctx context.Context, id string) error {
 		err = invalidf("empty ID")
 	}
 	if err == nil {
-		err = checkText("ID", id, maxName)
+		err = checkText("ID", id)
 	}
 	if err != nil {
 		return f.wrap("cancel", id, err)

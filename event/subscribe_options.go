@@ -120,7 +120,7 @@ func checkName(what, s string) error {
 	if s == "" || len(s) > maxGroup {
 		return invalidf("%s %q has %d bytes, want 1 to %d", what, s, len(s), maxGroup)
 	}
-	return checkText(what, s, maxGroup)
+	return checkText(what, s)
 }
 
 // Concurrency is how many handlers may run at once. The default is 1, which
