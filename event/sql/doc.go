@@ -19,7 +19,8 @@
 // Readers of other processes find new records by asking: from 5 to 250 ms after
 // they were committed. Within a process they are told.
 //
-// Tables are made when they are missing, which needs the right to do so once.
+// Tables are made when they are missing, which needs the right to do so once: who may
+// only read and write rows uses those that are there.
 //
 // # Errors
 //
