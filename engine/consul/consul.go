@@ -10,6 +10,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Engine is a connection to Consul that backends share. It is safe for concurrent
@@ -20,15 +21,11 @@ type Engine struct{ conn *consul.Conn }
 // address. It connects to nothing: Ping does, and New of the packages. The error is
 // engine.ErrInvalid.
 func Open(addr string, opts ...Option) (*Engine, error) {
-	c, err := conn.Apply(consul.Config{Address: addr}, opts)
+	c, err := conn.Open("engine/consul", consul.Open, consul.Config{Address: addr}, opts)
 	if err != nil {
-		return nil, fault.Wrap("engine/consul", "open", "", err)
+		return nil, err
 	}
-	opened, err := consul.Open(c)
-	if err != nil {
-		return nil, fault.Wrap("engine/consul", "open", "", err)
-	}
-	return &Engine{opened}, nil
+	return &Engine{c}, nil
 }
 
 // FromClient is the engine of a client of your own, which Close leaves as it is. A
@@ -113,11 +110,5 @@ func WithDatacenter(name string) Option {
 
 // WithDialTimeout bounds one attempt to connect to one agent. The default is 2 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(c *consul.Config) error {
-		if d <= 0 {
-			return fault.Markf(fault.Invalid, "dial timeout %v, want more than 0", d)
-		}
-		c.DialTimeout = d
-		return nil
-	}
+	return func(c *consul.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }

@@ -3,12 +3,12 @@ package etcd
 import (
 	"context"
 	"crypto/tls"
-	"slices"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/etcd"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -20,15 +20,11 @@ type Engine struct{ conn *etcd.Conn }
 // address. It needs no server: connecting begins in the background. The error is
 // engine.ErrInvalid.
 func Open(addr string, opts ...Option) (*Engine, error) {
-	c, err := conn.Apply(etcd.Config{Address: addr}, opts)
+	c, err := conn.Open("engine/etcd", etcd.Open, etcd.Config{Address: addr}, opts)
 	if err != nil {
-		return nil, fault.Wrap("engine/etcd", "open", "", err)
+		return nil, err
 	}
-	opened, err := etcd.Open(c)
-	if err != nil {
-		return nil, fault.Wrap("engine/etcd", "open", "", err)
-	}
-	return &Engine{opened}, nil
+	return &Engine{c}, nil
 }
 
 // FromClient is the engine of a client of your own, which Close leaves open. A nil
@@ -93,23 +89,11 @@ func WithTLS(t *tls.Config) Option {
 
 // WithDialTimeout bounds one attempt to connect to one member. The default is 2 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(c *etcd.Config) error {
-		if d <= 0 {
-			return fault.Markf(fault.Invalid, "dial timeout %v, want more than 0", d)
-		}
-		c.DialTimeout = d
-		return nil
-	}
+	return func(c *etcd.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }
 
 // WithClientOptions has adjust change what the client is made of: its logger, keep
 // alive, limits of messages.
 func WithClientOptions(adjust func(*clientv3.Config)) Option {
-	return func(c *etcd.Config) error {
-		if adjust == nil {
-			return fault.Markf(fault.Invalid, "nil function")
-		}
-		c.Adjust = append(slices.Clip(c.Adjust), adjust)
-		return nil
-	}
+	return func(c *etcd.Config) error { return conn.Add(&c.Adjust, "function", adjust) }
 }

@@ -17,15 +17,11 @@ type Engine struct{ conn *kafka.Conn }
 // comment has the forms of an address. It connects to nothing: Ping does, and New
 // of the packages. The error is engine.ErrInvalid.
 func Open(addr string, opts ...Option) (*Engine, error) {
-	c, err := conn.Apply(kafka.Config{Address: addr}, opts)
+	c, err := conn.Open("engine/kafka", kafka.Open, kafka.Config{Address: addr}, opts)
 	if err != nil {
-		return nil, fault.Wrap("engine/kafka", "open", "", err)
+		return nil, err
 	}
-	opened, err := kafka.Open(c)
-	if err != nil {
-		return nil, fault.Wrap("engine/kafka", "open", "", err)
-	}
-	return &Engine{opened}, nil
+	return &Engine{c}, nil
 }
 
 // FromClient is the engine of a client of your own, which Close leaves open. It is

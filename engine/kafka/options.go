@@ -2,12 +2,12 @@ package kafka
 
 import (
 	"crypto/tls"
-	"slices"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/kafka"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -40,13 +40,7 @@ func WithTLS(t *tls.Config) Option {
 
 // WithDialTimeout bounds one attempt to connect to one broker. The default is 2 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(c *kafka.Config) error {
-		if d <= 0 {
-			return fault.Markf(fault.Invalid, "dial timeout %v, want more than 0", d)
-		}
-		c.DialTimeout = d
-		return nil
-	}
+	return func(c *kafka.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }
 
 // WithTimeout bounds the wait for one answer, beyond what the broker was asked to
@@ -65,11 +59,5 @@ func WithTimeout(d time.Duration) Option {
 // client's id, a rack, compression, hooks, other mechanisms of SASL. What a
 // backend's guarantees stand on stays as it is.
 func WithClientOptions(opts ...kgo.Opt) Option {
-	return func(c *kafka.Config) error {
-		if slices.Contains(opts, nil) {
-			return fault.Markf(fault.Invalid, "nil client option")
-		}
-		c.Options = append(slices.Clip(c.Options), opts...)
-		return nil
-	}
+	return func(c *kafka.Config) error { return conn.Add(&c.Options, "client option", opts...) }
 }

@@ -42,7 +42,7 @@ func Open(addr string, opts ...Option) (*Engine, error) {
 // and WithTokenFile are errors: these are the client's matters.
 func FromClient(url string, c *http.Client, opts ...Option) (*Engine, error) {
 	if c == nil {
-		return nil, fault.Markf(fault.Invalid, "nil client")
+		return nil, fault.New(fault.Invalid, "engine/kubernetes", "open", "", "nil client")
 	}
 	return open(inner.Config{URL: url, Client: c}, opts)
 }
@@ -52,21 +52,17 @@ func open(c inner.Config, opts []Option) (*Engine, error) {
 	if err == nil && c.Client != nil && (c.TLS != nil || c.DialTimeout != 0 || c.Token != "" || c.TokenFile != "") {
 		err = errors.New("TLS, dial timeout and tokens are matters of the client that was given")
 	}
-	if err != nil {
-		return nil, fault.Wrap("engine/kubernetes", "open", "", invalid(err))
+	var k *inner.Conn
+	if err == nil {
+		k, err = inner.Open(c)
 	}
-	k, err := inner.Open(c)
+	if err != nil && fault.KindOf(err) == nil {
+		err = fault.Mark(fault.Invalid, err)
+	}
 	if err != nil {
-		return nil, fault.Wrap("engine/kubernetes", "open", "", invalid(err))
+		return nil, fault.Wrap("engine/kubernetes", "open", "", err)
 	}
 	return &Engine{k}, nil
-}
-
-func invalid(err error) error {
-	if fault.KindOf(err) != nil {
-		return err
-	}
-	return fault.Mark(fault.Invalid, err)
 }
 
 // Ping asks the API server for its version. The error is engine.ErrUnavailable,

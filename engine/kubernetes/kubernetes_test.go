@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/micro/go-platform/engine"
 	"github.com/micro/go-platform/engine/kubernetes"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/leak"
@@ -67,7 +68,7 @@ func TestOpenRefuses(t *testing.T) {
 		if err == nil {
 			e.Close()
 		}
-		if (err == nil) != c.ok || err != nil && (!errors.Is(err, fault.Invalid) || strings.Contains(err.Error(), "hunter2")) {
+		if (err == nil) != c.ok || err != nil && (!errors.Is(err, engine.ErrInvalid) || strings.Contains(err.Error(), "hunter2")) {
 			t.Errorf("%q: %v", c.addr, err)
 		}
 	}
@@ -81,7 +82,7 @@ func TestOpenRefuses(t *testing.T) {
 		"TLS":     {second(kubernetes.FromClient("https://h", client, trust)), "TLS"},
 		"no URL":  {second(kubernetes.FromClient("", client)), "empty address"},
 	} {
-		if !errors.Is(c.err, fault.Invalid) || !strings.Contains(c.err.Error(), c.says) || strings.Contains(c.err.Error(), "hunter2") {
+		if !errors.Is(c.err, engine.ErrInvalid) || !strings.Contains(c.err.Error(), c.says) || strings.Contains(c.err.Error(), "hunter2") {
 			t.Errorf("FromClient with %s: %v, want %q", what, c.err, c.says)
 		}
 	}

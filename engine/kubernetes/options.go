@@ -7,6 +7,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	inner "github.com/micro/go-platform/internal/conn/kubernetes"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures Open and FromClient.
@@ -54,21 +55,13 @@ func WithTLS(t *tls.Config) Option {
 
 // WithDialTimeout bounds one attempt to connect. The default is 2 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(c *inner.Config) error { return positive(&c.DialTimeout, "dial timeout", d) }
+	return func(c *inner.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }
 
 // WithTimeout bounds a request whose context has no deadline. Watches have none.
 // The default is 30 s.
 func WithTimeout(d time.Duration) Option {
-	return func(c *inner.Config) error { return positive(&c.Timeout, "timeout", d) }
-}
-
-func positive(to *time.Duration, what string, d time.Duration) error {
-	if d <= 0 {
-		return fault.Markf(fault.Invalid, "%s %v is not positive", what, d)
-	}
-	*to = d
-	return nil
+	return func(c *inner.Config) error { return fronts.Positive("timeout", d, &c.Timeout) }
 }
 
 // WithRateLimit bounds the requests of this engine, so that a mistake in the

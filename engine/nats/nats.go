@@ -3,13 +3,13 @@ package nats
 import (
 	"context"
 	"crypto/tls"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/nats"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	gonats "github.com/nats-io/nats.go"
 )
 
@@ -115,25 +115,11 @@ func WithTLS(t *tls.Config) Option {
 
 // WithDialTimeout bounds one attempt to connect to one server. The default is 2 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(c *nats.Config) error {
-		if d <= 0 {
-			return fault.Markf(fault.Invalid, "dial timeout %v, want more than 0", d)
-		}
-		c.DialTimeout = d
-		return nil
-	}
+	return func(c *nats.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }
 
 // WithClientOptions gives options of NATS's client, over those that are set here:
 // files of credentials, keys, names, handlers.
 func WithClientOptions(opts ...gonats.Option) Option {
-	return func(c *nats.Config) error {
-		for _, o := range opts {
-			if o == nil {
-				return fault.Markf(fault.Invalid, "nil option of the client")
-			}
-		}
-		c.Options = append(slices.Clip(c.Options), opts...)
-		return nil
-	}
+	return func(c *nats.Config) error { return conn.Add(&c.Options, "option of the client", opts...) }
 }

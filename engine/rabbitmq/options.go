@@ -2,7 +2,6 @@ package rabbitmq
 
 import (
 	"crypto/tls"
-	"slices"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn"
@@ -81,11 +80,5 @@ func WithMaxMessageSize(n int) Option {
 // mechanisms, the connection's name and properties, its dialer. It is called for
 // every connection.
 func WithClientOptions(adjust func(*amqp.Config)) Option {
-	return func(c *rabbitmq.Config) error {
-		if adjust == nil {
-			return fault.Markf(fault.Invalid, "nil function")
-		}
-		c.Adjust = append(slices.Clip(c.Adjust), adjust)
-		return nil
-	}
+	return func(c *rabbitmq.Config) error { return conn.Add(&c.Adjust, "function", adjust) }
 }

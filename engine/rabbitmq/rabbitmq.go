@@ -16,15 +16,11 @@ type Engine struct{ conn *rabbitmq.Conn }
 // address. It connects to nothing: Ping does, and New of the packages. The error
 // is engine.ErrInvalid.
 func Open(addr string, opts ...Option) (*Engine, error) {
-	c, err := conn.Apply(rabbitmq.Config{Address: addr}, opts)
+	c, err := conn.Open("engine/rabbitmq", rabbitmq.Open, rabbitmq.Config{Address: addr}, opts)
 	if err != nil {
-		return nil, fault.Wrap("engine/rabbitmq", "open", "", err)
+		return nil, err
 	}
-	opened, err := rabbitmq.Open(c)
-	if err != nil {
-		return nil, fault.Wrap("engine/rabbitmq", "open", "", err)
-	}
-	return &Engine{opened}, nil
+	return &Engine{c}, nil
 }
 
 // Ping asks the server for a sign of life. The error is engine.ErrUnavailable, or

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"crypto/tls"
-	"slices"
 	"time"
 
 	"github.com/micro/go-platform/internal/conn"
@@ -43,24 +42,12 @@ func WithDatabase(n int) Option {
 
 // WithDialTimeout bounds one attempt to connect to one server. The default is 2 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(c *redis.Config) error {
-		if d <= 0 {
-			return fault.Markf(fault.Invalid, "dial timeout %v, want more than 0", d)
-		}
-		c.DialTimeout = d
-		return nil
-	}
+	return func(c *redis.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }
 
 // WithTimeout bounds the wait for one answer. The default is 3 s.
 func WithTimeout(d time.Duration) Option {
-	return func(c *redis.Config) error {
-		if d <= 0 {
-			return fault.Markf(fault.Invalid, "timeout %v, want more than 0", d)
-		}
-		c.Timeout = d
-		return nil
-	}
+	return func(c *redis.Config) error { return fronts.Positive("timeout", d, &c.Timeout) }
 }
 
 // WithMaxConns bounds the connections to one server. The default is 10 for each
@@ -79,22 +66,10 @@ func WithMaxConns(n int) Option {
 // providers, the connections' name (by default "go-platform"), buffers, limits
 // of the pool. What keeps writes from being sent twice stays as it is.
 func WithClientOptions(adjust func(*goredis.UniversalOptions)) Option {
-	return func(c *redis.Config) error {
-		if adjust == nil {
-			return fault.Markf(fault.Invalid, "nil function")
-		}
-		c.Adjust = append(slices.Clip(c.Adjust), adjust)
-		return nil
-	}
+	return func(c *redis.Config) error { return conn.Add(&c.Adjust, "function", adjust) }
 }
 
 // WithHook adds a hook to the client, for tracing, metrics or limits.
 func WithHook(hook goredis.Hook) Option {
-	return func(c *redis.Config) error {
-		if fronts.Nil(hook) {
-			return fault.Markf(fault.Invalid, "nil hook")
-		}
-		c.Hooks = append(slices.Clip(c.Hooks), hook)
-		return nil
-	}
+	return func(c *redis.Config) error { return conn.Add(&c.Hooks, "hook", hook) }
 }

@@ -18,15 +18,11 @@ type Engine struct{ conn *redis.Client }
 // address. It connects to nothing: Ping does, and New of the packages. The error
 // is engine.ErrInvalid.
 func Open(addr string, opts ...Option) (*Engine, error) {
-	c, err := conn.Apply(redis.Config{Address: addr}, opts)
+	c, err := conn.Open("engine/redis", redis.Open, redis.Config{Address: addr}, opts)
 	if err != nil {
-		return nil, fault.Wrap("engine/redis", "open", "", err)
+		return nil, err
 	}
-	opened, err := redis.Open(c)
-	if err != nil {
-		return nil, fault.Wrap("engine/redis", "open", "", err)
-	}
-	return &Engine{opened}, nil
+	return &Engine{c}, nil
 }
 
 // FromClient is the engine of a client of your own, which Close leaves open: a

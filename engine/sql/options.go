@@ -7,6 +7,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures Open.
@@ -33,13 +34,7 @@ func WithTLS(t *tls.Config) Option {
 // WithDialTimeout bounds one attempt to connect. The default is 3 s, and an address
 // may have another one.
 func WithDialTimeout(d time.Duration) Option {
-	return func(c *sql.Config) error {
-		if d <= 0 {
-			return fault.Markf(fault.Invalid, "dial timeout %v, want more than 0", d)
-		}
-		c.DialTimeout = d
-		return nil
-	}
+	return func(c *sql.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }
 
 // WithMaxConns limits how many connections are open. The default is 10; for SQLite
