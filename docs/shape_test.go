@@ -196,8 +196,8 @@ func TestANilOptionIsNotPassedOver(t *testing.T) {
 			return true
 		})
 	})
-	if looked < 10 {
-		t.Errorf("looked at %d loops over options only", looked)
+	if looked == 0 {
+		t.Error("no loop over options was found")
 	}
 }
 
