@@ -64,7 +64,7 @@ func batches(t *testing.T, b *bench) {
 				g.add(rs)
 				return nil
 			}, append(opts, c.opts...)...)
-			publishN(t, s, "t", c.records)
+			publishN(t, s, c.records)
 			eventually(t, name, func() bool { return len(slices.Concat(g.all()...)) >= c.records })
 			var sizes []int
 			for _, l := range g.all() {
@@ -81,7 +81,7 @@ func batches(t *testing.T, b *bench) {
 	}
 	_, err := s.SubscribeBatch(t.Context(), nil)
 	wantErr(t, "nil handler", err, event.ErrInvalid)
-	_, err = s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, event.BatchWait(time.Second))
+	_, err = s.Subscribe(t.Context(), ignore, event.BatchWait(time.Second))
 	wantErr(t, "BatchWait of a Handler", err, event.ErrInvalid)
 	_, err = s.SubscribeBatch(t.Context(), func(context.Context, []*event.Record) error { return nil }, event.BatchWait(-1))
 	wantErr(t, "negative wait", err, event.ErrInvalid)
@@ -117,14 +117,10 @@ func batchFailures(t *testing.T, b *bench) {
 		}
 		return fmt.Errorf("wrapped: %w", failed)
 	}, event.Group("partial"), event.Batch(10), event.BatchWait(time.Hour), event.Backoff(time.Millisecond, 5*time.Millisecond))
-	publishN(t, s, "t", 10)
+	publishN(t, s, 10)
 	for tries := 1; tries <= 2; tries++ { // with these the next batch is full, too
 		eventually(t, "the bad one failed", func() bool { mu.Lock(); defer mu.Unlock(); return calls["2"] == tries })
-		var rs []*event.Record
-		for i := range 9 {
-			rs = append(rs, &event.Record{Type: "t", Subject: fmt.Sprint(10*tries + i)})
-		}
-		publish(t, s, rs...)
+		publish(t, s, numbered(10*tries, 9)...)
 	}
 	count := func(group string) (n int) {
 		infos, err := s.Groups(t.Context())
@@ -176,7 +172,7 @@ func batchPoison(t *testing.T, b *bench) {
 				return nil
 			}, event.Group("g"), event.Batch(10), event.BatchWait(20*time.Millisecond), event.MaxAttempts(2),
 				event.HandlerTimeout(cmp.Or(limits[name], time.Minute)), event.Backoff(time.Millisecond, 5*time.Millisecond))
-			publishN(t, s, "t", 6)
+			publishN(t, s, 6)
 			eventually(t, "the others are handled", func() bool { return len(slices.Concat(g.all()...)) >= 5 })
 			eventually(t, "the poison is dead", func() bool { return sub.Stats().Dead == 1 })
 			done := slices.Concat(g.all()...)
@@ -233,7 +229,7 @@ func batchClose(t *testing.T, b *bench) {
 	s := b.open(t)
 	var g gotBatches
 	sub := subscribeBatch(t, s, func(_ context.Context, rs []*event.Record) error { g.add(rs); return nil }, event.Group("g"), event.Batch(10), event.BatchWait(time.Hour))
-	publishN(t, s, "t", 4)
+	publishN(t, s, 4)
 	eventually(t, "held", func() bool { return sub.Stats().Held == 4 })
 	closeSub(t, sub)
 	if got := g.all(); len(got) != 0 {

@@ -25,7 +25,7 @@ func closeWaits(t *testing.T, b *bench) {
 			publishErr = s.Publish(ctx, &event.Record{Type: "other"}) // a handler may finish its work
 			return nil
 		}, append(opts, event.Types("t"))...)
-		publishN(t, s, "t", 1)
+		publishN(t, s, 1)
 		<-began
 		closed := make(chan error)
 		go func() { closed <- s.Close(context.Background()) }()
@@ -72,7 +72,7 @@ func closeGivesUp(t *testing.T, b *bench) {
 		live <- ctx.Err()
 		return nil
 	}, event.Group("g"), event.Concurrency(2))
-	publishN(t, s, "t", 2)
+	publishN(t, s, 2)
 	<-began
 	<-began
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -103,7 +103,7 @@ func closeReleases(t *testing.T, b *bench) {
 		<-proceed
 		return one.handle(ctx, r)
 	}, event.Group("g"), event.AckWait(time.Minute)) // only a release is faster
-	publishN(t, s, "t", 10)
+	publishN(t, s, 10)
 	<-began
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -124,7 +124,7 @@ func closeReleases(t *testing.T, b *bench) {
 
 func afterClose(t *testing.T, b *bench) {
 	s := b.open(t)
-	sub := subscribe(t, s, func(context.Context, *event.Record) error { return nil }, event.Group("g"))
+	sub := subscribe(t, s, ignore, event.Group("g"))
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() { closeSub(t, sub) })
@@ -133,7 +133,7 @@ func afterClose(t *testing.T, b *bench) {
 	wg.Wait()
 	shut(t, s)
 	wantErr(t, "Publish", s.Publish(t.Context(), &event.Record{Type: "t"}), event.ErrClosed)
-	_, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil })
+	_, err := s.Subscribe(t.Context(), ignore)
 	wantErr(t, "Subscribe", err, event.ErrClosed)
 	for _, err := range s.Query(t.Context()) {
 		wantErr(t, "Query", err, event.ErrClosed)
@@ -150,7 +150,7 @@ func afterClose(t *testing.T, b *bench) {
 
 func cancelled(t *testing.T, b *bench) {
 	s := b.open(t)
-	publishN(t, s, "t", 1)
+	publishN(t, s, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	wantErr(t, "Publish", s.Publish(ctx, &event.Record{Type: "t"}), context.Canceled)
@@ -167,7 +167,7 @@ func cancelled(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	cancel() // bounds the opening only
-	publishN(t, s, "t", 1)
+	publishN(t, s, 1)
 	eventually(t, "the subscription goes on", func() bool { return g.len() == 1 })
 	closeSub(t, sub)
 }

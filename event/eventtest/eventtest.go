@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -130,6 +131,24 @@ func (b *bench) openIn(t testing.TB, ns string, opts ...event.Option) event.Stre
 	return s
 }
 
+// another returns the case's stream as another process has it, where there can be one.
+func (b *bench) another(t testing.TB, s event.Stream) event.Stream {
+	t.Helper()
+	if s.Features().Shared {
+		return b.open(t)
+	}
+	return s
+}
+
+// withRetention opens the case's stream with a retention, or skips the case.
+func (b *bench) withRetention(t testing.TB, keep event.Retention, every time.Duration) event.Stream {
+	t.Helper()
+	if !b.openIn(t, b.ns+"p").Features().Retention {
+		t.Skip("the backend has no retention")
+	}
+	return b.open(t, event.WithRetention(keep), event.WithRetentionEvery(every))
+}
+
 func shut(t testing.TB, s event.Stream) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -155,15 +174,23 @@ func publish(t testing.TB, s event.Stream, rs ...*event.Record) {
 	}
 }
 
-// publishN publishes n records of a type with subjects "0", "1", …
-func publishN(t testing.TB, s event.Stream, typ string, n int) {
+// publishN publishes n records of type "t" with subjects "0", "1", …
+func publishN(t testing.TB, s event.Stream, n int) {
 	t.Helper()
+	publish(t, s, numbered(0, n)...)
+}
+
+// numbered returns n records of type "t" whose subjects are numbers from first on.
+func numbered(first, n int) []*event.Record {
 	rs := make([]*event.Record, n)
 	for i := range rs {
-		rs[i] = &event.Record{Type: typ, Subject: fmt.Sprint(i)}
+		rs[i] = &event.Record{Type: "t", Subject: fmt.Sprint(first + i)}
 	}
-	publish(t, s, rs...)
+	return rs
 }
+
+// ignore is a handler.
+func ignore(context.Context, *event.Record) error { return nil }
 
 func subscribe(t testing.TB, s event.Stream, h event.Handler, opts ...event.SubscribeOption) event.Subscription {
 	t.Helper()
@@ -203,7 +230,7 @@ func (g *got) handle(_ context.Context, r *event.Record) error {
 func (g *got) list() []*event.Record {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return append([]*event.Record(nil), g.rs...)
+	return slices.Clone(g.rs)
 }
 
 func (g *got) len() int { return len(g.list()) }

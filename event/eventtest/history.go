@@ -58,11 +58,7 @@ func queryPages(t *testing.T, b *bench) {
 	s := b.open(t)
 	const n = 1500 // more than the front asks for at once
 	for i := 0; i < n; i += 100 {
-		rs := make([]*event.Record, 100)
-		for j := range rs {
-			rs[j] = &event.Record{Type: "t", Subject: fmt.Sprint(i + j)}
-		}
-		publish(t, s, rs...)
+		publish(t, s, numbered(i, 100)...)
 	}
 	rs := all(t, s)
 	if !slices.Equal(subjects(rs), numbers(n)) {
@@ -125,11 +121,7 @@ func aggregate(t *testing.T, b *bench) {
 }
 
 func retention(t *testing.T, b *bench) {
-	probe := b.openIn(t, b.ns+"p")
-	if !probe.Features().Retention {
-		t.Skip("the backend has no retention")
-	}
-	s := b.open(t, event.WithRetention(event.Retention{Count: 50}), event.WithRetentionEvery(20*time.Millisecond))
+	s := b.withRetention(t, event.Retention{Count: 50}, 20*time.Millisecond)
 	var g got
 	gate := make(chan struct{})
 	var once sync.Once
@@ -137,9 +129,9 @@ func retention(t *testing.T, b *bench) {
 	defer open()
 	subscribe(t, s, func(ctx context.Context, r *event.Record) error { <-gate; return g.handle(ctx, r) }, event.Group("slow"))
 	for i := 0; i < 1000; i += 100 {
-		rs := make([]*event.Record, 100)
-		for j := range rs {
-			rs[j] = &event.Record{Type: "t", Subject: fmt.Sprint(i + j), Data: make([]byte, 200)}
+		rs := numbered(i, 100)
+		for _, r := range rs {
+			r.Data = make([]byte, 200)
 		}
 		publish(t, s, rs...)
 	}
@@ -158,7 +150,7 @@ func retention(t *testing.T, b *bench) {
 		t.Errorf("%d records left, want the newest 50 at least", len(rs))
 	}
 	aged := b.openIn(t, b.ns+"a", event.WithRetention(event.Retention{Age: time.Millisecond}), event.WithRetentionEvery(20*time.Millisecond))
-	publishN(t, aged, "t", 100)
+	publishN(t, aged, 100)
 	eventually(t, "old records go", func() bool { return len(all(t, aged)) == 0 })
 	sized := b.openIn(t, b.ns+"b", event.WithRetention(event.Retention{Bytes: 50_000}), event.WithRetentionEvery(20*time.Millisecond))
 	for range 10 {
@@ -168,11 +160,7 @@ func retention(t *testing.T, b *bench) {
 }
 
 func missed(t *testing.T, b *bench) {
-	probe := b.openIn(t, b.ns+"p")
-	if !probe.Features().Retention {
-		t.Skip("the backend has no retention")
-	}
-	s := b.open(t, event.WithRetention(event.Retention{Count: 10}), event.WithRetentionEvery(10*time.Millisecond))
+	s := b.withRetention(t, event.Retention{Count: 10}, 10*time.Millisecond)
 	gate, began := make(chan struct{}), make(chan struct{})
 	var g got
 	var once sync.Once
@@ -181,10 +169,10 @@ func missed(t *testing.T, b *bench) {
 		<-gate
 		return g.handle(ctx, r)
 	}, event.Batch(1))
-	publishN(t, s, "t", 1)
+	publishN(t, s, 1)
 	<-began
 	for range 20 {
-		publishN(t, s, "t", 50)
+		publishN(t, s, 50)
 	}
 	eventually(t, "trimmed", func() bool { return len(all(t, s)) < 500 })
 	close(gate)
@@ -203,7 +191,7 @@ func namespaces(t *testing.T, b *bench) {
 	var g got
 	subscribe(t, two, g.handle, event.From(event.Beginning()))
 	closeSub(t, subscribe(t, one, g.handle, event.Group("g")))
-	publishN(t, one, "t", 3)
+	publishN(t, one, 3)
 	publish(t, two, &event.Record{Type: "u"})
 	eventually(t, "its own", func() bool { return g.len() == 1 })
 	quiet()
@@ -223,7 +211,7 @@ func reopen(t *testing.T, b *bench) {
 	if fs := s.Features(); !fs.Durable && !fs.Shared {
 		t.Skip("the stream lives in its process")
 	}
-	publishN(t, s, "t", 10)
+	publishN(t, s, 10)
 	before := all(t, s)
 	shut(t, s)
 	s = b.open(t)
@@ -253,9 +241,9 @@ func stress(t *testing.T, b *bench) {
 	for p := range publishers {
 		wg.Go(func() {
 			for i := 0; i < each; i += 5 {
-				rs := make([]*event.Record, 5)
-				for j := range rs {
-					rs[j] = &event.Record{Type: "t", Source: fmt.Sprint("p", p), Subject: fmt.Sprint(i + j)}
+				rs := numbered(i, 5)
+				for _, r := range rs {
+					r.Source = fmt.Sprint("p", p)
 				}
 				if err := s.Publish(context.Background(), rs...); err != nil {
 					t.Error(err)

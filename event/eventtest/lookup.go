@@ -33,27 +33,21 @@ func lookUps(t *testing.T, b *bench) {
 	compare := func(when string) {
 		t.Helper()
 		everything := all(t, s, event.Types("**", "dead.**"))
-		middle := everything[len(everything)/2].Position
+		half := len(everything) / 2
+		middle := everything[half]
 		for _, root := range []string{"root0", "root3", "root7", "id100"} { // of many, of none, of one
-			var forward []string
-			later := 0 // how many are after the middle
-			for _, r := range everything[:len(everything)/2+1] {
-				if r.RootID == root {
-					forward = append(forward, r.Subject)
+			of := func(rs []*event.Record) (found []string) {
+				for _, r := range rs {
+					if r.RootID == root {
+						found = append(found, r.Subject)
+					}
 				}
+				return found
 			}
-			later = len(forward)
-			for _, r := range everything[len(everything)/2+1:] {
-				if r.RootID == root {
-					forward = append(forward, r.Subject)
-				}
-			}
+			forward, before, after := of(everything), of(everything[:half]), of(everything[half+1:])
 			back := slices.Clone(forward)
 			slices.Reverse(back)
-			earlier := len(back) - later // of back, behind the middle's own
-			if everything[len(everything)/2].RootID == root {
-				earlier++
-			}
+			slices.Reverse(before)
 			for _, c := range []struct {
 				name string
 				want []string
@@ -63,8 +57,8 @@ func lookUps(t *testing.T, b *bench) {
 				{"backward", back, []event.QueryOption{event.Reverse()}},
 				{"the first three", forward[:min(3, len(forward))], []event.QueryOption{event.Limit(3)}},
 				{"the last three", back[:min(3, len(back))], []event.QueryOption{event.Limit(3), event.Reverse()}},
-				{"after the middle", forward[later:], []event.QueryOption{event.From(event.After(middle))}},
-				{"before the middle", back[earlier:], []event.QueryOption{event.From(event.After(middle)), event.Reverse()}},
+				{"after the middle", after, []event.QueryOption{event.From(event.After(middle.Position))}},
+				{"before the middle", before, []event.QueryOption{event.From(event.After(middle.Position)), event.Reverse()}},
 			} {
 				if got := subjects(all(t, s, append(c.opts, event.Root(root))...)); !slices.Equal(got, c.want) {
 					t.Fatalf("%s: %s %s: found %v, want %v", when, root, c.name, got, c.want)

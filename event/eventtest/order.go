@@ -66,7 +66,7 @@ func ordered(t *testing.T, b *bench) {
 func orderedMembers(t *testing.T, b *bench) {
 	s := b.open(t)
 	if !s.Features().Exclusive {
-		_, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, event.Group("g"), event.Ordered(event.BySubject))
+		_, err := s.Subscribe(t.Context(), ignore, event.Group("g"), event.Ordered(event.BySubject))
 		wantErr(t, "Ordered in a group", err, event.ErrUnsupported)
 		return
 	}
@@ -118,7 +118,7 @@ func concurrency(t *testing.T, b *bench) {
 			<-full // only passes when four run at once
 			return g.handle(ctx, r)
 		}, append(opts, event.Concurrency(4))...)
-		publishN(t, s, "t", 40)
+		publishN(t, s, 40)
 		eventually(t, "all handled, four at once", func() bool { return g.len() == 40 })
 		if p := peak.Load(); p != 4 {
 			t.Errorf("%d handlers ran at once, want 4", p)
@@ -136,21 +136,16 @@ func lag(t *testing.T, b *bench) {
 	h := func(ctx context.Context, r *event.Record) error { <-gate; return g.handle(ctx, r) }
 	sub := subscribe(t, s, h, event.Group("g"), event.Batch(10))
 	live := subscribe(t, s, h, event.Batch(10))
-	publishN(t, s, "t", 500)
-	eventually(t, "lag is visible", func() bool {
-		l, err := sub.Lag(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l.Pending > 0 && (l.Behind < 0 || l.Behind+l.Pending == 500)
-	})
-	eventually(t, "lag without a group", func() bool {
-		l, err := live.Lag(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l.Pending > 0 && (l.Behind < 0 || l.Behind+l.Pending == 500)
-	})
+	publishN(t, s, 500)
+	for what, one := range map[string]event.Subscription{"lag is visible": sub, "lag without a group": live} {
+		eventually(t, what, func() bool {
+			l, err := one.Lag(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l.Pending > 0 && (l.Behind < 0 || l.Behind+l.Pending == 500)
+		})
+	}
 	// A record is held, and pending, a moment before its handler runs.
 	eventually(t, "one handler running", func() bool { return sub.Stats().Running == 1 })
 	if st := sub.Stats(); st.Running != 1 || st.Held == 0 || st.Held > 100 {
@@ -180,7 +175,7 @@ func turnIsGivenBack(t *testing.T, b *bench) {
 		}
 		closeSub(t, sub)
 	}
-	publishN(t, s, "t", 1)
+	publishN(t, s, 1)
 	subscribe(t, s, g.handle, opts...)
 	eventually(t, "the next one has the turn", func() bool { return g.len() == 1 }) // long before AckWait
 }

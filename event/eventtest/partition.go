@@ -15,7 +15,7 @@ import (
 func partitions(t *testing.T, b *bench) {
 	s := b.open(t)
 	if !s.Features().Partitions {
-		_, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, event.Group("g"), event.Ordered(event.BySubject), event.Partitions(4))
+		_, err := s.Subscribe(t.Context(), ignore, event.Group("g"), event.Ordered(event.BySubject), event.Partitions(4))
 		wantErr(t, "Partitions", err, event.ErrUnsupported)
 		return
 	}
@@ -23,11 +23,7 @@ func partitions(t *testing.T, b *bench) {
 	var mu sync.Mutex
 	last, handled, by := map[string]string{}, map[string]int{}, map[int]map[string]bool{}
 	join := func(member int) event.Subscription {
-		in := s
-		if s.Features().Shared {
-			in = b.open(t)
-		}
-		return subscribe(t, in, func(ctx context.Context, r *event.Record) error {
+		return subscribe(t, b.another(t, s), func(ctx context.Context, r *event.Record) error {
 			if d, _ := event.DeliveryFromContext(ctx); d.Group != "g" {
 				t.Errorf("delivered to the group %q, want g", d.Group)
 			}
@@ -90,9 +86,9 @@ func partitions(t *testing.T, b *bench) {
 	if err != nil || len(groups) != 1 || groups[0].Name != "g" || groups[0].Partitions != 4 {
 		t.Errorf("groups %+v, %v, want one of 4 partitions", groups, err)
 	}
-	_, err = s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, event.Group("g"), event.Ordered(event.BySubject), event.Partitions(8))
+	_, err = s.Subscribe(t.Context(), ignore, event.Group("g"), event.Ordered(event.BySubject), event.Partitions(8))
 	wantErr(t, "another number of partitions", err, event.ErrConflict)
-	_, err = s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, event.Group("g"), event.Ordered(event.BySubject))
+	_, err = s.Subscribe(t.Context(), ignore, event.Group("g"), event.Ordered(event.BySubject))
 	wantErr(t, "without partitions", err, event.ErrConflict)
 	publishSome(each)
 	closeSub(t, one)
@@ -113,14 +109,14 @@ func partitions(t *testing.T, b *bench) {
 	if groups, err := s.Groups(t.Context()); err != nil || len(groups) != 0 {
 		t.Errorf("left %+v, %v", groups, err)
 	}
-	closeSub(t, subscribe(t, s, func(context.Context, *event.Record) error { return nil }, event.Group("g"), event.Ordered(event.BySubject)))
-	_, err = s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, event.Group("g"), event.Ordered(event.BySubject), event.Partitions(4))
+	closeSub(t, subscribe(t, s, ignore, event.Group("g"), event.Ordered(event.BySubject)))
+	_, err = s.Subscribe(t.Context(), ignore, event.Group("g"), event.Ordered(event.BySubject), event.Partitions(4))
 	wantErr(t, "partitions of a group that has none", err, event.ErrConflict)
 	for name, opts := range map[string][]event.SubscribeOption{
 		"without order": {event.Group("g"), event.Partitions(4)}, "without a group": {event.Ordered(event.BySubject), event.Partitions(4)},
 		"one": {event.Group("g"), event.Ordered(event.BySubject), event.Partitions(1)}, "too many": {event.Group("g"), event.Ordered(event.BySubject), event.Partitions(257)},
 	} {
-		_, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error { return nil }, opts...)
+		_, err := s.Subscribe(t.Context(), ignore, opts...)
 		wantErr(t, name, err, event.ErrInvalid)
 	}
 }

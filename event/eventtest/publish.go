@@ -181,7 +181,6 @@ func badInput(t *testing.T, b *bench) {
 	} {
 		wantErr(t, "Publish "+name, s.Publish(t.Context(), ok(), r), event.ErrInvalid)
 	}
-	h := func(context.Context, *event.Record) error { return nil }
 	for name, opts := range map[string][]event.SubscribeOption{
 		"nil option": {nil}, "pattern": {event.Types("a*")}, "pattern inside": {event.Types("a.**.b")}, "empty pattern": {event.Types("")},
 		"group": {event.Group("a\nb")}, "long group": {event.Group(strings.Repeat("g", 256))}, "long consumer": {event.Group("g"), event.Consumer(strings.Repeat("c", 256))}, "empty group": {event.Group("")}, "consumer": {event.Consumer("c")}, "concurrency": {event.Concurrency(0)},
@@ -189,7 +188,7 @@ func badInput(t *testing.T, b *bench) {
 		"key": {event.Ordered(nil)}, "ack wait": {event.AckWait(0)}, "from": {event.From(event.After(""))}, "position": {event.From(event.After("not a position!"))},
 		"time": {event.From(event.At(time.Time{}))},
 	} {
-		sub, err := s.Subscribe(t.Context(), h, opts...)
+		sub, err := s.Subscribe(t.Context(), ignore, opts...)
 		wantErr(t, "Subscribe "+name, err, event.ErrInvalid)
 		if err == nil {
 			closeSub(t, sub)
@@ -197,7 +196,7 @@ func badInput(t *testing.T, b *bench) {
 	}
 	_, err := s.Subscribe(t.Context(), nil)
 	wantErr(t, "Subscribe nil handler", err, event.ErrInvalid)
-	_, err = s.Subscribe(t.Context(), h, event.From(event.AfterID("none")))
+	_, err = s.Subscribe(t.Context(), ignore, event.From(event.AfterID("none")))
 	wantErr(t, "Subscribe after an unknown id", err, event.ErrNotFound)
 	for name, opts := range map[string][]event.QueryOption{
 		"nil option": {nil}, "limit": {event.Limit(0)}, "id": {event.ID("")}, "position": {event.From(event.After("not a position!"))},

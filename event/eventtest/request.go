@@ -15,10 +15,7 @@ import (
 
 func requests(t *testing.T, b *bench) {
 	asking := b.open(t)
-	replying := asking // another process, where there can be one
-	if asking.Features().Shared {
-		replying = b.open(t)
-	}
+	replying := b.another(t, asking)
 	var everything got
 	subscribe(t, asking, everything.handle)
 	for range 2 {

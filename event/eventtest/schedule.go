@@ -64,10 +64,7 @@ func scheduleOnce(t *testing.T, b *bench) {
 	if !ok {
 		return
 	}
-	other := s // another process, where there can be one
-	if s.Features().Shared {
-		other = b.open(t)
-	}
+	other := b.another(t, s)
 	var mu sync.Mutex
 	came := map[string]time.Time{}
 	var group, live got
@@ -140,10 +137,7 @@ func scheduleReplaced(t *testing.T, b *bench) {
 	if !ok {
 		return
 	}
-	other := s
-	if s.Features().Shared {
-		other = b.open(t)
-	}
+	other := b.another(t, s)
 	const n, rounds = 100, 3
 	for round := range rounds {
 		due := time.Now().Add(soon)

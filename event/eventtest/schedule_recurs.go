@@ -16,10 +16,7 @@ func scheduleRecurs(t *testing.T, b *bench) {
 	if !ok {
 		return
 	}
-	other := s
-	if s.Features().Shared {
-		other = b.open(t)
-	}
+	other := b.another(t, s)
 	var g got
 	subscribe(t, s, g.handle, event.Group("g"))
 	subscribe(t, other, g.handle, event.Group("g"))

@@ -75,7 +75,7 @@ func fanOut(t *testing.T, b *bench) {
 	for i := range gots {
 		subscribe(t, s, gots[i].handle)
 	}
-	publishN(t, s, "t", 300)
+	publishN(t, s, 300)
 	for i := range gots {
 		eventually(t, "300 records", func() bool { return gots[i].len() == 300 })
 		if got := gots[i].subjects(); !slices.Equal(got, numbers(300)) {
@@ -115,11 +115,11 @@ func from(t *testing.T, b *bench) {
 		"past":      {func(_ []*event.Record, at time.Time) event.Position { return event.At(at.Add(-time.Hour)) }, numbers(6)},
 	} {
 		s := b.openIn(t, b.ns+fmt.Sprintf("%x", name))
-		publishN(t, s, "t", 3)
+		publishN(t, s, 3)
 		<-time.After(20 * time.Millisecond) // a backend's clock may tick in milliseconds
 		between := time.Now()
 		<-time.After(20 * time.Millisecond)
-		publish(t, s, &event.Record{Type: "t", Subject: "3"}, &event.Record{Type: "t", Subject: "4"})
+		publish(t, s, numbered(3, 2)...)
 		at := c.at(all(t, s), between)
 		var live, group got
 		subscribe(t, s, live.handle, event.From(at))
@@ -145,12 +145,8 @@ func groupShares(t *testing.T, b *bench) {
 	subscribe(t, s, slow(&two), event.Group("g"))
 	n := 0
 	eventually(t, "both members work", func() bool {
-		rs := make([]*event.Record, 10)
-		for i := range rs {
-			rs[i] = &event.Record{Type: "t", Subject: fmt.Sprint(n + i)}
-		}
-		publish(t, s, rs...)
-		n += len(rs)
+		publish(t, s, numbered(n, 10)...)
+		n += 10
 		return n >= 200 && one.len() > 0 && two.len() > 0
 	})
 	eventually(t, "all handled", func() bool { return one.len()+two.len() >= n })
@@ -169,7 +165,7 @@ func groupsAreIndependent(t *testing.T, b *bench) {
 	var one, two got
 	subscribe(t, s, one.handle, event.Group("one"))
 	subscribe(t, s, two.handle, event.Group("two"))
-	publishN(t, s, "t", 50)
+	publishN(t, s, 50)
 	eventually(t, "both have all", func() bool { return one.len() == 50 && two.len() == 50 })
 	if !slices.Equal(one.subjects(), numbers(50)) || !slices.Equal(two.subjects(), numbers(50)) {
 		t.Errorf("out of order: %v, %v", one.subjects(), two.subjects())
@@ -180,10 +176,10 @@ func groupResumes(t *testing.T, b *bench) {
 	s := b.open(t)
 	var g got
 	sub := subscribe(t, s, g.handle, event.Group("g"))
-	publishN(t, s, "t", 20)
+	publishN(t, s, 20)
 	eventually(t, "20 handled", func() bool { return g.len() == 20 })
 	closeSub(t, sub)
-	publish(t, s, &event.Record{Type: "t", Subject: "20"}, &event.Record{Type: "t", Subject: "21"})
+	publish(t, s, numbered(20, 2)...)
 	if s.Features().Shared || s.Features().Durable { // another process
 		shut(t, s)
 		s = b.open(t)
@@ -198,7 +194,7 @@ func groupResumes(t *testing.T, b *bench) {
 
 func groupStart(t *testing.T, b *bench) {
 	s := b.open(t)
-	publishN(t, s, "t", 3)
+	publishN(t, s, 3)
 	var g got
 	sub := subscribe(t, s, g.handle, event.Group("g"), event.From(event.Beginning()))
 	eventually(t, "all from the beginning", func() bool { return g.len() == 3 })
@@ -213,11 +209,10 @@ func groupStart(t *testing.T, b *bench) {
 
 func groupTypes(t *testing.T, b *bench) {
 	s := b.open(t)
-	h := func(context.Context, *event.Record) error { return nil }
-	closeSub(t, subscribe(t, s, h, event.Group("g"), event.Types("a.*", "b")))
-	closeSub(t, subscribe(t, s, h, event.Group("g"), event.Types("b", "a.*")))
+	closeSub(t, subscribe(t, s, ignore, event.Group("g"), event.Types("a.*", "b")))
+	closeSub(t, subscribe(t, s, ignore, event.Group("g"), event.Types("b", "a.*")))
 	for _, opts := range [][]event.SubscribeOption{{}, {event.Types("a.*")}, {event.Types("a.*", "b", "c")}} {
-		_, err := s.Subscribe(t.Context(), h, append(opts, event.Group("g"))...)
+		_, err := s.Subscribe(t.Context(), ignore, append(opts, event.Group("g"))...)
 		wantErr(t, "other types", err, event.ErrConflict)
 	}
 }
@@ -227,7 +222,7 @@ func deleteGroup(t *testing.T, b *bench) {
 	var g got
 	closeSub(t, subscribe(t, s, g.handle, event.Group("b"), event.Types("x")))
 	closeSub(t, subscribe(t, s, g.handle, event.Group("a")))
-	publishN(t, s, "t", 5)
+	publishN(t, s, 5)
 	infos, err := s.Groups(t.Context())
 	if err != nil || len(infos) != 2 || infos[0].Name != "a" || infos[1].Name != "b" || !slices.Equal(infos[1].Types, []string{"x"}) {
 		t.Fatalf("Groups = %+v, %v, want a and b", infos, err)
@@ -261,7 +256,7 @@ func retries(t *testing.T, b *bench) {
 			}
 			return g.handle(ctx, r)
 		}, append(opts, event.Backoff(time.Millisecond, 5*time.Millisecond))...)
-		publishN(t, s, "t", 3)
+		publishN(t, s, 3)
 		eventually(t, "all handled", func() bool { return g.len() == 3 })
 		mu.Lock()
 		if !slices.Equal(attempts["1"], []int{1, 2, 3, 4}) || len(attempts["0"]) != 1 || len(attempts["2"]) != 1 {
@@ -287,7 +282,7 @@ func retryAfter(t *testing.T, b *bench) {
 		waited <- time.Since(start)
 		return nil
 	}, event.Group("g"), event.Backoff(time.Hour, time.Hour))
-	publishN(t, s, "t", 1)
+	publishN(t, s, 1)
 	if d := <-waited; d < 30*time.Millisecond {
 		t.Errorf("tried again after %v, want 30 ms", d)
 	}
@@ -348,6 +343,6 @@ func dropped(t *testing.T, b *bench) {
 	var dead got
 	subscribe(t, s, func(context.Context, *event.Record) error { return event.Terminate(errors.New("can't")) }, event.DeadLetter("dead.live"))
 	subscribe(t, s, dead.handle, event.Types("dead.**"))
-	publishN(t, s, "t", 2)
+	publishN(t, s, 2)
 	eventually(t, "dropped and dead", func() bool { return sub.Stats().Dropped == 2 && dead.len() == 2 })
 }
