@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -15,23 +16,12 @@ import (
 const (
 	gap     = 0 // there is none
 	accept  = 1
-	release = 2
 	renewal = 4
 )
 
+// Ack accepts deliveries of the sessions that there are; what was handed out in an
+// earlier one is no longer the member's.
 func (m *shared) Ack(ctx context.Context, ds []event.Delivered) error {
-	return m.settle(ctx, ds, accept)
-}
-
-// Release gives back everything at once: it is only asked for at the end. The
-// brokers count it as handed out.
-func (m *shared) Release(ctx context.Context, ds []event.Delivered) error {
-	return m.endSessions(ctx)
-}
-
-// settle acknowledges deliveries of the sessions that there are; what was handed
-// out in an earlier one is no longer the member's.
-func (m *shared) settle(ctx context.Context, ds []event.Delivered, what int8) error {
 	bySession := map[*session][]lent{}
 	for _, d := range ds {
 		tag := d.Tag.(lent)
@@ -40,13 +30,19 @@ func (m *shared) settle(ctx context.Context, ds []event.Delivered, what int8) er
 	var failed error
 	for s, tags := range bySession {
 		s.turn.Lock()
-		err := s.acknowledge(ctx, tags, what)
+		err := s.acknowledge(ctx, tags, accept)
 		s.turn.Unlock()
 		if err != nil {
 			failed = err
 		}
 	}
 	return failed
+}
+
+// Release gives back everything at once: it is only asked for at the end. The
+// brokers count it as handed out.
+func (m *shared) Release(ctx context.Context, _ []event.Delivered) error {
+	return m.endSessions(ctx)
 }
 
 // renew starts again the locks of all that is held, at all brokers at once.
@@ -86,12 +82,7 @@ func (s *session) acknowledge(ctx context.Context, tags []lent, what int8) error
 	if len(tags) == 0 || epoch == 0 {
 		return nil
 	}
-	slices.SortFunc(tags, func(a, b lent) int {
-		if a.p != b.p {
-			return int(a.p - b.p)
-		}
-		return int(min(max(a.offset-b.offset, -1), 1))
-	})
+	slices.SortFunc(tags, func(a, b lent) int { return cmp.Or(cmp.Compare(a.p, b.p), cmp.Compare(a.offset, b.offset)) })
 	t, err := s.m.d.stream(ctx)
 	if err != nil {
 		return err
@@ -135,7 +126,7 @@ func (s *session) acknowledge(ctx context.Context, tags []lent, what int8) error
 // say sends one request, and returns the partitions that refused.
 func (s *session) say(ctx context.Context, t *topic, tags []lent, what int8) (refused map[int32]bool, err error) {
 	req := kmsg.NewPtrShareAcknowledgeRequest()
-	req.GroupID, req.MemberID, req.IsRenewAck = &s.m.id, &s.m.member, what == renewal
+	req.IsRenewAck = what == renewal
 	s.mu.Lock()
 	req.ShareSessionEpoch = s.epoch
 	s.mu.Unlock()
@@ -157,22 +148,19 @@ func (s *session) say(ctx context.Context, t *topic, tags []lent, what int8) (re
 		})
 	}
 	req.Topics = append(req.Topics, topic)
-	answer, err := s.m.client.Broker(int(s.leader)).Request(ctx, req)
-	if err == nil {
-		err = kafka.Code(answer.(*kmsg.ShareAcknowledgeResponse).ErrorCode)
-	}
+	answer, err := s.send(ctx, req)
 	if s.over(err) {
-		if is(err, kerr.ShareSessionNotFound, kerr.InvalidShareSessionEpoch) {
+		if noSession(err) {
 			return nil, nil // nothing is this member's any more
 		}
 		return nil, kafka.WriteError(err)
 	}
 	refused = map[int32]bool{}
-	for _, t := range answer.(*kmsg.ShareAcknowledgeResponse).Topics {
+	for _, t := range answer.Topics {
 		for _, p := range t.Partitions {
 			switch e := kafka.Code(p.ErrorCode); {
 			case e == nil:
-			case is(e, kerr.InvalidRecordState):
+			case kafka.Is(e, kerr.InvalidRecordState):
 				refused[p.Partition] = true
 			default:
 				err = e
@@ -182,26 +170,48 @@ func (s *session) say(ctx context.Context, t *topic, tags []lent, what int8) (re
 	return refused, kafka.WriteError(err)
 }
 
+// send sends a request for this member. s.turn is held.
+func (s *session) send(ctx context.Context, req *kmsg.ShareAcknowledgeRequest) (*kmsg.ShareAcknowledgeResponse, error) {
+	req.GroupID, req.MemberID = &s.m.id, &s.m.member
+	answer, err := s.m.client.Broker(int(s.leader)).Request(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	resp := answer.(*kmsg.ShareAcknowledgeResponse)
+	return resp, kafka.Code(resp.ErrorCode)
+}
+
+// noSession reports whether the broker says that it does not have the session.
+func noSession(err error) bool {
+	return kafka.Is(err, kerr.ShareSessionNotFound, kerr.InvalidShareSessionEpoch)
+}
+
 // endSessions tells the brokers that the member holds nothing more.
 func (m *shared) endSessions(ctx context.Context) (failed error) {
 	for _, s := range m.all() {
-		s.turn.Lock()
-		s.mu.Lock()
-		open := s.epoch > 0
-		s.mu.Unlock()
-		if open {
-			req := kmsg.NewPtrShareAcknowledgeRequest()
-			req.GroupID, req.MemberID, req.ShareSessionEpoch = &m.id, &m.member, -1
-			answer, err := m.client.Broker(int(s.leader)).Request(ctx, req)
-			if err == nil {
-				err = kafka.Code(answer.(*kmsg.ShareAcknowledgeResponse).ErrorCode)
-			}
-			s.reset()
-			if err != nil && !is(err, kerr.ShareSessionNotFound, kerr.InvalidShareSessionEpoch) {
-				failed = kafka.WriteError(err)
-			}
+		err := s.end(ctx)
+		if err != nil {
+			failed = err
 		}
-		s.turn.Unlock()
 	}
 	return failed
+}
+
+func (s *session) end(ctx context.Context) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.mu.Lock()
+	open := s.epoch > 0
+	s.mu.Unlock()
+	if !open {
+		return nil
+	}
+	req := kmsg.NewPtrShareAcknowledgeRequest()
+	req.ShareSessionEpoch = -1
+	_, err := s.send(ctx, req)
+	s.reset()
+	if noSession(err) {
+		return nil
+	}
+	return kafka.WriteError(err)
 }

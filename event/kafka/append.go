@@ -1,8 +1,8 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -16,53 +16,74 @@ import (
 // producer is a client that writes.
 type producer struct {
 	*kgo.Client
-	users sync.WaitGroup // Appends that send through it; more of them come only while it is the driver's
+	users sync.WaitGroup // writes that send through it; more of them come only while it is the driver's
 }
 
-// publisher returns the client that writes, whose batches are as large as the
-// topic takes. Who has it is one of its users.
-func (d *driver) publisher(t *topic) (*producer, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.producer != nil {
-		d.producer.users.Add(1)
-		return d.producer, nil
-	}
-	p, err := d.conn.More(
-		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(int32(min(t.maxMessage, 1<<30))),
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // the choice of Kafka's own clients
-		kgo.UnknownTopicRetries(0),
-	)
+// publisher returns the client that writes, whose batches are as large as the topic
+// of the records takes. Who has it is one of its users.
+func (d *driver) publisher(ctx context.Context) (*producer, error) {
+	t, err := d.stream(ctx)
 	if err != nil {
 		return nil, err
 	}
-	d.producer = &producer{Client: p}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.producer == nil {
+		client, err := d.conn.More(
+			kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(int32(min(t.maxMessage, 1<<30))),
+			kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // the choice of Kafka's own clients
+			kgo.UnknownTopicRetries(0),
+		)
+		if err != nil {
+			return nil, err
+		}
+		d.producer = &producer{Client: client}
+	}
 	d.producer.users.Add(1)
 	return d.producer, nil
 }
 
 func (d *driver) Append(ctx context.Context, records []*event.Record) (int, error) {
-	p, n, err := d.append(ctx, records)
-	for try := 0; n == 0 && try < maxRenewals && gone(err); try++ {
-		d.forget(d.topic)
-		d.renew(p)
-		p, n, err = d.append(ctx, records)
-	}
-	return n, kafka.WriteError(err)
+	return d.write(ctx, d.topic, func(t *topic) ([]*kgo.Record, error) {
+		messages := make([]*kgo.Record, len(records))
+		for i, r := range records {
+			m := message(r, d.key(r))
+			m.Topic = d.topic
+			if n := size(m); n > t.maxMessage {
+				return nil, fault.Markf(fault.TooLarge, "the message has %d bytes, the topic's max.message.bytes is %d", n, t.maxMessage)
+			}
+			messages[i] = m
+		}
+		return messages, nil
+	})
 }
 
-// maxRenewals is how often an Append takes another client: the topic may be deleted
+// write sends messages to one of the driver's two topics, and sends them again to the
+// next one of its name if somebody has deleted it. It returns how many of the first
+// are stored.
+func (d *driver) write(ctx context.Context, name string, messages func(*topic) ([]*kgo.Record, error)) (int, error) {
+	for try := 0; ; try++ {
+		p, n, err := d.writeOnce(ctx, name, messages)
+		if n > 0 || try == maxRenewals || !gone(err) {
+			return n, kafka.WriteError(err)
+		}
+		d.forget(name)
+		d.renew(p)
+	}
+}
+
+// maxRenewals is how often a write takes another client: the topic may be deleted
 // more than once, and brokers learn of that one after the other.
 const maxRenewals = 3
 
 // gone reports whether an error says that nothing was stored because somebody has
 // deleted the topic.
 func gone(err error) bool {
-	return is(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InconsistentTopicID)
+	return kafka.Is(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InconsistentTopicID)
 }
 
 // renew has the next publisher be a new client, which knows nothing of a topic
-// that was deleted; unless another Append has seen to that. What others still send
+// that was deleted; unless another write has seen to that. What others still send
 // through the old one is waited for before it is closed: of a record that is on its
 // way then, nobody would know whether it is stored.
 func (d *driver) renew(old *producer) {
@@ -74,36 +95,31 @@ func (d *driver) renew(old *producer) {
 	d.producer = nil
 	d.retiring.Go(func() {
 		old.users.Wait()
-		_ = old.Flush(d.life) // what no Append waits for any more
+		_ = old.Flush(d.life) // what nobody waits for any more
 		old.Close()
 	})
 }
 
-// append also returns the client that it has used.
-func (d *driver) append(ctx context.Context, records []*event.Record) (*producer, int, error) {
-	t, err := d.stream(ctx)
+// writeOnce also returns the client that it has used.
+func (d *driver) writeOnce(ctx context.Context, name string, messages func(*topic) ([]*kgo.Record, error)) (*producer, int, error) {
+	t, err := d.known(ctx, name)
 	if err != nil {
 		return nil, 0, err
 	}
-	messages := make([]*kgo.Record, len(records))
-	for i, r := range records { // all before the first is sent
-		m := message(r, d.key(r))
-		m.Topic = d.topic
-		if n := size(m); n > t.maxMessage {
-			return nil, 0, fault.Markf(fault.TooLarge, "the message has %d bytes, the topic's max.message.bytes is %d", n, t.maxMessage)
-		}
-		messages[i] = m
+	all, err := messages(t) // before the first is sent
+	if err != nil {
+		return nil, 0, err
 	}
-	p, err := d.publisher(t)
+	p, err := d.publisher(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer p.users.Done()
-	n, err := d.produce(ctx, p.Client, messages)
+	n, err := d.produce(ctx, p.Client, all)
 	return p, n, err
 }
 
-// flight is what is known of the records of one Append.
+// flight is what is known of the messages of one write.
 type flight struct {
 	mu   sync.Mutex
 	errs []error
@@ -161,17 +177,14 @@ func (d *driver) produce(ctx context.Context, p *kgo.Client, messages []*kgo.Rec
 
 // outcome is that of what is known now. f.mu is held.
 func (f *flight) outcome(ctx context.Context) (int, error) {
-	n, errs, done := len(f.errs), f.errs, f.done
 	stored, open, beyond := 0, false, false
 	var first error
-	for i := range n {
+	for i, err := range f.errs {
 		switch {
-		case !done[i]:
+		case !f.done[i]:
 			open = true
-		case errs[i] != nil:
-			if first == nil {
-				first = errs[i]
-			}
+		case err != nil:
+			first = cmp.Or(first, err)
 		case first == nil && !open:
 			stored++
 		default:
@@ -183,7 +196,7 @@ func (f *flight) outcome(ctx context.Context) (int, error) {
 		return stored, fault.Mark(fault.UnknownOutcome, ctx.Err())
 	case beyond: // of another partition: sending all again would repeat it
 		return stored, fault.Markf(fault.UnknownOutcome, "later records are stored: %v", first)
-	case errors.Is(first, context.Canceled), errors.Is(first, context.DeadlineExceeded):
+	case kafka.Is(first, context.Canceled, context.DeadlineExceeded):
 		return stored, fault.Markf(fault.Unavailable, "not sent: %w", first)
 	}
 	return stored, first

@@ -24,32 +24,32 @@ func (d *driver) readBack(ctx context.Context, t *topic, q event.ReadRequest) (e
 	if err != nil {
 		return event.Page{}, err
 	}
-	window := int64(q.Max + 1)
+	size := int64(q.Max + 1)
 	if narrow(q.Filter) {
-		window = max(window, scan)
+		size = max(size, scan)
 	}
-	parts := make([]part, len(ends))
-	for p := range parts {
-		parts[p], err = d.window(ctx, t, int32(p), starts.at(p), ends.at(p), window)
+	windows := make([]window, len(ends))
+	for p := range windows {
+		windows[p], err = d.window(ctx, t, int32(p), starts.at(p), ends.at(p), size)
 		if err != nil {
 			return event.Page{}, err
 		}
 	}
 	page := event.Page{}
 	for len(page.Records) < q.Max {
-		p := latest(parts)
+		p := latest(windows)
 		if p < 0 {
 			return page, nil
 		}
-		rs := parts[p].records
+		rs := windows[p].records
 		m := rs[len(rs)-1]
-		parts[p].records = rs[:len(rs)-1]
+		windows[p].records = rs[:len(rs)-1]
 		at := ends.String() // after this record, and before what was read already
 		ends[p] = m.Offset
 		if len(ends) == 1 {
 			at = vector{m.Offset + 1}.String()
 		}
-		if len(rs) == 1 && parts[p].start > starts.at(p) {
+		if len(rs) == 1 && windows[p].start > starts.at(p) {
 			// What is before the window may be newer than what others have left.
 			page.More = true
 		}
@@ -64,7 +64,7 @@ func (d *driver) readBack(ctx context.Context, t *topic, q event.ReadRequest) (e
 			return page, nil
 		}
 	}
-	page.More = latest(parts) >= 0
+	page.More = latest(windows) >= 0
 	return page, nil
 }
 
@@ -94,17 +94,23 @@ func (d *driver) before(ctx context.Context, t *topic, from event.Position) (end
 	return ends, false, err
 }
 
-// window reads the last records of a partition before end, some more than n
-// offsets if there are gaps. Its start is where it begins.
-func (d *driver) window(ctx context.Context, t *topic, p int32, start, end, n int64) (part, error) {
-	w := part{start: end, end: end}
+// window is the last records of a partition before an offset.
+type window struct {
+	records []*kgo.Record
+	start   int64 // where it begins
+}
+
+// window reads the last records before end, some more than n offsets if there are
+// gaps.
+func (d *driver) window(ctx context.Context, t *topic, p int32, start, end, n int64) (window, error) {
+	w := window{start: end}
 	for len(w.records) == 0 && w.start > start {
 		until := w.start
 		w.start = max(start, until-n)
 		for next := w.start; next < until; {
-			got, err := d.fetch(ctx, d.conn.Client, t.name, map[int32]int64{p: next}, partBytes, 0)
+			got, err := d.fetch(ctx, t.name, map[int32]int64{p: next}, partBytes)
 			if err != nil {
-				return part{}, err
+				return window{}, err
 			}
 			g := got[p]
 			for _, m := range g.records {
@@ -126,12 +132,12 @@ func (d *driver) window(ctx context.Context, t *topic, p int32, start, end, n in
 
 // latest is the reverse of earliest: of one time, the last partition is the
 // latest.
-func latest(parts []part) int {
+func latest(windows []window) int {
 	best := -1
 	var newest *kgo.Record
-	for p := range parts {
-		if rs := parts[p].records; len(rs) > 0 && (best < 0 || !rs[len(rs)-1].Timestamp.Before(newest.Timestamp)) {
-			best, newest = p, rs[len(rs)-1]
+	for p, w := range windows {
+		if n := len(w.records); n > 0 && (best < 0 || !w.records[n-1].Timestamp.Before(newest.Timestamp)) {
+			best, newest = p, w.records[n-1]
 		}
 	}
 	return best

@@ -3,8 +3,10 @@ package kafka
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
+	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn/kafka"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -17,8 +19,7 @@ type part struct {
 	records []*kgo.Record
 	next    int64 // to read on from
 	end     int64 // what is before it can be read: the last stable offset
-	start   int64 // of the log
-	outside bool  // the offset is not between start and end: retention, or a topic that was made again
+	outside bool  // the log does not have the offset: retention, or a topic that was made again
 }
 
 // The bytes that one fetch brings of a partition, and of all.
@@ -29,15 +30,15 @@ const (
 
 var readCommitted = kgo.ReadCommitted()
 
-// fetch reads partitions of a topic from offsets on, with one request for each
-// broker. It waits up to wait for anything to be there.
-func (d *driver) fetch(ctx context.Context, client *kgo.Client, name string, from map[int32]int64, bytes int, wait time.Duration) (map[int32]part, error) {
+// fetch reads what is there in partitions of a topic from offsets on, with one request
+// for each broker.
+func (d *driver) fetch(ctx context.Context, name string, from map[int32]int64, bytes int) (map[int32]part, error) {
 	for try := 0; ; try++ {
 		t, err := d.known(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		got, err := fetchFrom(ctx, client, t, from, bytes, wait)
+		got, err := fetchFrom(ctx, d.conn.Client, t, from, bytes, 0)
 		if err == nil {
 			return got, nil
 		}
@@ -48,10 +49,8 @@ func (d *driver) fetch(ctx context.Context, client *kgo.Client, name string, fro
 			return nil, kafka.ReadError(err)
 		}
 		d.forget(name)
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(time.Duration(try+1) * 20 * time.Millisecond):
+		if err := backoff.Sleep(ctx, time.Duration(try+1)*20*time.Millisecond); err != nil {
+			return nil, err
 		}
 	}
 }
@@ -61,19 +60,15 @@ const maxTries = 12
 
 // stale reports whether an error says that the partition is elsewhere.
 func stale(err error) bool {
-	for _, e := range []error{
+	return kafka.Is(err,
 		kerr.NotLeaderForPartition, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InconsistentTopicID, kerr.LeaderNotAvailable,
 		kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch, kerr.ReplicaNotAvailable, kerr.KafkaStorageError, errNoLeader,
-	} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	)
 }
 
 var errNoLeader = fault.Markf(fault.Unavailable, "a partition has no leader")
 
+// fetchFrom asks each broker once, which waits up to wait for anything to be there.
 func fetchFrom(ctx context.Context, client *kgo.Client, t *topic, from map[int32]int64, bytes int, wait time.Duration) (map[int32]part, error) {
 	byLeader := map[int32][]int32{}
 	for p := range from {
@@ -105,9 +100,7 @@ func fetchFrom(ctx context.Context, client *kgo.Client, t *topic, from map[int32
 		if a.err != nil {
 			failed = a.err
 		}
-		for p, got := range a.got {
-			all[p] = got
-		}
+		maps.Copy(all, a.got)
 	}
 	return all, failed
 }
@@ -151,7 +144,7 @@ func fetchAt(ctx context.Context, client *kgo.Client, leader int32, t *topic, ps
 			if fp.Err != nil && len(fp.Records) == 0 {
 				return nil, fp.Err
 			}
-			got[rp.Partition] = part{records: fp.Records, next: max(next, from[rp.Partition]), end: rp.LastStableOffset, start: rp.LogStartOffset}
+			got[rp.Partition] = part{records: fp.Records, next: max(next, from[rp.Partition]), end: rp.LastStableOffset}
 		}
 	}
 	if len(got) < len(ps) {

@@ -14,11 +14,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-var (
-	errNotEmpty = kerr.NonEmptyGroup
-	errNoGroup  = kerr.GroupIDNotFound
-)
-
 func (d *driver) Join(ctx context.Context, g event.GroupConfig) (event.Member, error) {
 	has, err := d.enter(ctx, g)
 	if err != nil {
@@ -111,7 +106,7 @@ func (d *driver) shareOffsets(ctx context.Context, g *group) (kadm.ShareOffsets,
 		}
 		return first(err)
 	})
-	if errors.Is(err, errNoGroup) {
+	if errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, nil
 	}
 	return offsets, kafka.ReadError(err)
@@ -157,7 +152,7 @@ func (d *driver) committed(ctx context.Context, g *group) (kadm.OffsetResponses,
 		offsets, err = d.admin.FetchOffsets(ctx, d.kafkaGroup(g))
 		return first(err)
 	})
-	if errors.Is(err, errNoGroup) {
+	if errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, nil
 	}
 	return offsets, kafka.ReadError(err)

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 
@@ -96,16 +97,12 @@ func open(connect func() (*kafka.Conn, error), opts []Option) event.Option {
 		if err != nil {
 			return nil, err
 		}
-		d := &driver{config: c, conn: client, admin: kadm.NewClient(client.Client), log: s.Logger, groups: "groups-of-" + c.topic}
+		d := &driver{config: c, conn: client, admin: kadm.NewClient(client.Client), log: s.Logger, groups: "groups-of-" + c.topic, topics: map[string]*topic{}, registry: registry{by: map[string]*group{}}}
 		d.admin.SetTimeoutMillis(5000)
 		d.life, d.end = context.WithCancel(context.Background())
 		d.tail = newTail(d)
 		return d, nil
 	})
-}
-
-type logger interface {
-	Warn(msg string, args ...any)
 }
 
 // driver is one topic, and beside it one of the groups. Its parts:
@@ -120,7 +117,7 @@ type driver struct {
 	config
 	conn   *kafka.Conn
 	admin  *kadm.Client
-	log    logger
+	log    *slog.Logger
 	groups string // topic
 
 	life context.Context // ends with Close
@@ -154,7 +151,7 @@ func (d *driver) Ping(ctx context.Context) error {
 
 func (d *driver) Close(context.Context) error {
 	d.end()
-	d.tail.close()
+	d.tail.done.Wait()
 	d.mu.Lock()
 	p := d.producer
 	d.producer = nil

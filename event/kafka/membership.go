@@ -85,17 +85,7 @@ func (m *ordered) assigned(_ context.Context, _ *kgo.Client, parts map[string][]
 // the next member begins after it. Kafka gives the partitions to nobody until this
 // returns, or until the time is over that it has for a rebalance.
 func (m *ordered) revoked(ctx context.Context, _ *kgo.Client, parts map[string][]int32) {
-	m.mu.Lock()
-	var leaving []*turn
-	for _, p := range parts[m.d.topic] {
-		if t := m.turns[p]; t != nil {
-			t.leaving = true
-			leaving = append(leaving, t)
-		}
-	}
-	m.lost = m.lost || len(leaving) > 0 && !m.closed
-	m.wake()
-	m.mu.Unlock()
+	leaving := m.giveUp(parts)
 	if len(leaving) > 0 && !m.isClosed() { // Close has done that
 		m.finish(ctx, leaving)
 	}
@@ -121,17 +111,22 @@ func (m *ordered) finish(ctx context.Context, turns []*turn) {
 
 // taken gives up partitions that are others' already.
 func (m *ordered) taken(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
+	m.leave(m.giveUp(parts))
+}
+
+// giveUp has nothing more handed out of partitions, and returns their turns.
+func (m *ordered) giveUp(parts map[string][]int32) (turns []*turn) {
 	m.mu.Lock()
-	var gone []*turn
+	defer m.mu.Unlock()
 	for _, p := range parts[m.d.topic] {
 		if t := m.turns[p]; t != nil {
 			t.leaving = true
-			gone = append(gone, t)
+			turns = append(turns, t)
 		}
 	}
-	m.lost = m.lost || len(gone) > 0 && !m.closed
-	m.mu.Unlock()
-	m.leave(gone)
+	m.lost = m.lost || len(turns) > 0 && !m.closed
+	m.wake()
+	return turns
 }
 
 // leave forgets turns that are over.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn/kafka"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -22,7 +23,7 @@ const (
 )
 
 // offsets asks the leaders of a topic's partitions for the offsets of a timestamp;
-// -1 where there is none. It knows of leaders what find does, since the client's own
+// -1 where there is none. It knows of leaders what known does, since the client's own
 // knowledge may be seconds old.
 func (d *driver) offsets(ctx context.Context, t *topic, timestamp int64) (v vector, err error) {
 	err = again(ctx, func() (err error) {
@@ -90,22 +91,20 @@ func again(ctx context.Context, ask func() error) error {
 	for try := 0; ; try++ {
 		err := ask()
 		// A connection dies when somebody's context ends during a request on it.
-		repeat := stale(err) || kgo.IsRetryableBrokerErr(err) || is(err, kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress, kerr.NotCoordinator)
-		if !repeat || try == maxTries || ctx.Err() != nil {
+		repeat := stale(err) || kgo.IsRetryableBrokerErr(err) || kafka.Is(err, kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress, kerr.NotCoordinator)
+		if !repeat || try == maxTries {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if backoff.Sleep(ctx, time.Duration(try+1)*20*time.Millisecond) != nil {
 			return err
-		case <-time.After(time.Duration(try+1) * 20 * time.Millisecond):
 		}
 	}
 }
 
 // first returns what the first of several brokers said.
 func first(err error) error {
-	var shards *kadm.ShardErrors
-	if errors.As(err, &shards) && len(shards.Errs) > 0 {
+	shards, ok := errors.AsType[*kadm.ShardErrors](err)
+	if ok && len(shards.Errs) > 0 {
 		return shards.Errs[0].Err
 	}
 	return err
@@ -167,7 +166,7 @@ func (d *driver) whole(ctx context.Context, t *topic, a after) (vector, error) {
 		return nil, fault.Markf(fault.Invalid, "position of partition %d, the topic has %d", a.partition, len(v))
 	}
 	p, offset := int32(a.partition), a.next[0]-1
-	got, err := d.fetch(ctx, d.conn.Client, t.name, map[int32]int64{p: offset}, 1, 0)
+	got, err := d.fetch(ctx, t.name, map[int32]int64{p: offset}, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,6 @@ import (
 // session's timeout from before it sent the last commit that Kafka accepted.
 type ordered struct {
 	d       *driver
-	g       event.GroupConfig
 	group   *group
 	client  *kgo.Client
 	session time.Duration
@@ -56,7 +55,7 @@ func (d *driver) joinOrdered(ctx context.Context, g event.GroupConfig, has *grou
 	if err := d.mayJoin(ctx, has); err != nil {
 		return nil, err
 	}
-	m := &ordered{d: d, g: g, group: has, session: session, rebalance: max(session, 10*time.Second), commits: make(chan struct{}, 1), turns: map[int32]*turn{}, ended: map[int32]*turn{}, changed: make(chan struct{})}
+	m := &ordered{d: d, group: has, session: session, rebalance: max(session, 10*time.Second), commits: make(chan struct{}, 1), turns: map[int32]*turn{}, ended: map[int32]*turn{}, changed: make(chan struct{})}
 	m.client, err = d.conn.More(
 		kgo.ConsumerGroup(d.kafkaGroup(has)), kgo.ConsumeTopics(d.topic), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(session), kgo.HeartbeatInterval(max(session/4, 50*time.Millisecond)), kgo.RebalanceTimeout(m.rebalance),
@@ -233,12 +232,10 @@ func (m *ordered) Close(ctx context.Context) error {
 	if errors.Is(err, fault.Unavailable) {
 		err = nil // at least once
 	}
-	if e := m.client.LeaveGroupContext(ctx); e != nil && !errors.Is(e, kerr.UnknownMemberID) && !errors.Is(e, errNoGroup) {
+	if e := m.client.LeaveGroupContext(ctx); e != nil && !errors.Is(e, kerr.UnknownMemberID) && !errors.Is(e, kerr.GroupIDNotFound) {
 		err = fault.Join(err, kafka.WriteError(e))
 	}
 	m.client.Close()
-	if errors.Is(m.d.deleted(ctx, m.group), fault.NotFound) {
-		m.d.discard(ctx, m.group)
-	}
+	m.d.left(ctx, m.group)
 	return err
 }

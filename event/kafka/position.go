@@ -25,20 +25,14 @@ func (v vector) at(p int) int64 {
 }
 
 func (v vector) String() string {
-	if len(v) == 1 {
-		return strconv.FormatInt(v[0]-1, 10)
-	}
-	return string(v.append(nil))
-}
-
-func (v vector) append(b []byte) []byte {
+	b := make([]byte, 0, 32)
 	for i, next := range v {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = strconv.AppendInt(b, next-1, 10)
 	}
-	return b
+	return string(b)
 }
 
 // after is a parsed position.

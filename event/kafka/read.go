@@ -119,7 +119,7 @@ func (d *driver) fill(ctx context.Context, t *topic, c *cursor, q event.ReadRequ
 	if q.Max <= 16 && !narrow(q.Filter) {
 		bytes = partBytes / 16
 	}
-	got, err := d.fetch(ctx, d.conn.Client, t.name, from, bytes, 0)
+	got, err := d.fetch(ctx, t.name, from, bytes)
 	if err != nil {
 		return 0, err
 	}
@@ -155,7 +155,7 @@ func (d *driver) restart(ctx context.Context, t *topic, c *cursor, p, bytes int)
 		d.forget(t.name)
 	}
 	c.next[p] = starts.at(p)
-	got, err := d.fetch(ctx, d.conn.Client, t.name, map[int32]int64{int32(p): c.next[p]}, bytes, 0)
+	got, err := d.fetch(ctx, t.name, map[int32]int64{int32(p): c.next[p]}, bytes)
 	if err != nil {
 		return 0, err
 	}

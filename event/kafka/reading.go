@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/micro/go-platform/event"
@@ -25,7 +26,7 @@ func (m *ordered) next(ctx context.Context, limit int) (ds []event.Delivered, fi
 	m.mu.Unlock()
 	var got map[int32]part
 	if len(from) > 0 {
-		got, err = m.d.fetch(ctx, m.d.conn.Client, t.name, from, partBytes, 0)
+		got, err = m.d.fetch(ctx, t.name, from, partBytes)
 		if err != nil {
 			return nil, false, err
 		}
@@ -61,9 +62,7 @@ func (m *ordered) next(ctx context.Context, limit int) (ds []event.Delivered, fi
 		first = first || turn.floor == turn.first && len(turn.handed) == 0
 		attempt, wanted := turn.hand()
 		if wanted {
-			d := delivered(r, positionOf(len(t.leaders), r.Partition, r.Offset), 1, handed{turn, r.Offset})
-			d.Attempt = attempt
-			ds = append(ds, d)
+			ds = append(ds, delivered(r, positionOf(len(t.leaders), r.Partition, r.Offset), attempt, handed{turn, r.Offset}))
 		}
 	}
 	return ds, first, nil
@@ -80,8 +79,7 @@ func earliestTurn(turns map[int32]*turn) (best *turn) {
 		if t.leaving || len(t.records) == 0 {
 			continue
 		}
-		if best == nil || t.records[0].Timestamp.Before(best.records[0].Timestamp) ||
-			t.records[0].Timestamp.Equal(best.records[0].Timestamp) && t.p < best.p {
+		if best == nil || cmp.Or(t.records[0].Timestamp.Compare(best.records[0].Timestamp), cmp.Compare(t.p, best.p)) < 0 {
 			best = t
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/kafka"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -50,21 +51,18 @@ func (d *driver) load(ctx context.Context, older time.Duration) (map[string]*gro
 	r := &d.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.by != nil && time.Since(r.read) < older {
+	if time.Since(r.read) < older {
 		return r.live(), nil
 	}
-	t, err := d.find(ctx, d.groups, 1, map[string]string{"cleanup.policy": "compact"})
+	t, err := d.known(ctx, d.groups)
 	if err != nil {
 		return nil, err
 	}
 	if len(t.leaders) != 1 {
 		return nil, fault.Markf(fault.Invalid, "topic %s has %d partitions, want 1", d.groups, len(t.leaders))
 	}
-	if r.by == nil {
-		r.by = map[string]*group{}
-	}
 	for asked := time.Now(); ; {
-		got, err := d.fetch(ctx, d.conn.Client, d.groups, map[int32]int64{0: r.next}, partBytes, 0)
+		got, err := d.fetch(ctx, d.groups, map[int32]int64{0: r.next}, partBytes)
 		if err != nil {
 			return nil, err
 		}
@@ -160,21 +158,14 @@ func (d *driver) enter(ctx context.Context, g event.GroupConfig) (*group, error)
 
 // note writes about a group; nil deletes it.
 func (d *driver) note(ctx context.Context, key []byte, g *group) error {
-	m := &kgo.Record{Topic: d.groups, Key: key}
+	var value []byte
 	if g != nil {
-		m.Value, _ = json.Marshal(g)
+		value, _ = json.Marshal(g)
 	}
-	t, err := d.stream(ctx)
-	if err != nil {
-		return err
-	}
-	p, err := d.publisher(t)
-	if err != nil {
-		return err
-	}
-	defer p.users.Done()
-	_, err = d.produce(ctx, p.Client, []*kgo.Record{m})
-	return kafka.WriteError(err)
+	_, err := d.write(ctx, d.groups, func(*topic) ([]*kgo.Record, error) {
+		return []*kgo.Record{{Topic: d.groups, Key: key, Value: value}}, nil
+	})
+	return err
 }
 
 // deleted returns an error if the group is no longer there.
@@ -239,7 +230,14 @@ func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 // discard removes what Kafka has of a deleted group, unless it has members: the
 // last of those does it when it leaves.
 func (d *driver) discard(ctx context.Context, g *group) {
-	if _, err := d.admin.DeleteGroup(ctx, d.kafkaGroup(g)); err != nil && !errors.Is(err, errNotEmpty) && !errors.Is(err, errNoGroup) {
+	if _, err := d.admin.DeleteGroup(ctx, d.kafkaGroup(g)); err != nil && !kafka.Is(err, kerr.NonEmptyGroup, kerr.GroupIDNotFound) {
 		d.log.Warn("event: deleting what Kafka has of a group failed", "group", d.kafkaGroup(g), "error", err)
+	}
+}
+
+// left is called when a member has left a group, which may have been deleted.
+func (d *driver) left(ctx context.Context, g *group) {
+	if errors.Is(d.deleted(ctx, g), fault.NotFound) {
+		d.discard(ctx, g)
 	}
 }

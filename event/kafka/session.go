@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"sync"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/kafka"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -214,17 +212,13 @@ func (s *session) fetch(ctx context.Context, t *topic, ps []int32, limit int, wa
 		err = kafka.Code(answer.(*kmsg.ShareFetchResponse).ErrorCode)
 	}
 	if s.over(err) {
-		if is(err, kerr.ShareSessionNotFound, kerr.InvalidShareSessionEpoch) {
+		if noSession(err) {
 			return nil, nil // and open another
 		}
 		s.m.d.forget(t.name)
 		return nil, kafka.ReadError(err)
 	}
 	return s.take(asking, t, answer.(*kmsg.ShareFetchResponse))
-}
-
-func is(err error, any ...error) bool {
-	return slices.ContainsFunc(any, func(target error) bool { return errors.Is(err, target) })
 }
 
 func (s *session) request(t *topic, ps []int32, limit int, wait time.Duration) *kmsg.ShareFetchRequest {

@@ -2,9 +2,9 @@ package kafka
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
@@ -29,7 +29,6 @@ import (
 // too, in one session with each.
 type shared struct {
 	d      *driver
-	g      event.GroupConfig
 	group  *group
 	id     string // of the group in Kafka
 	member string
@@ -76,11 +75,9 @@ func (d *driver) joinShared(ctx context.Context, g event.GroupConfig, has *group
 		return nil, err
 	}
 	var uuid [16]byte
-	for i := range uuid {
-		uuid[i] = byte(rand.Uint32())
-	}
+	rand.Read(uuid[:])
 	m := &shared{
-		d: d, g: g, group: has, id: id, client: client, member: base64.RawURLEncoding.EncodeToString(uuid[:]),
+		d: d, group: has, id: id, client: client, member: base64.RawURLEncoding.EncodeToString(uuid[:]),
 		changed: make(chan struct{}), hurry: make(chan struct{}, 1), relock: make(chan struct{}, 1), sessions: map[int32]*session{}, lock: usualLock, limit: limit,
 	}
 	wait, err := m.beat(ctx)
@@ -124,7 +121,7 @@ func (d *driver) prepare(ctx context.Context, g event.GroupConfig, has *group, i
 		}
 		return err
 	})
-	if errors.Is(err, errNotEmpty) { // another member has begun where this one would
+	if errors.Is(err, kerr.NonEmptyGroup) { // another member has begun where this one would
 		return nil
 	}
 	return kafka.ReadError(err)
@@ -139,10 +136,10 @@ func (d *driver) configure(ctx context.Context, g event.GroupConfig, id string) 
 		{limitKey, most}, {"share.record.lock.duration.ms", milliseconds(g.AckWait)},
 	}
 	err := d.setGroup(ctx, id, all)
-	if is(err, kerr.InvalidConfig, kerr.InvalidRequest) { // something is outside of the brokers' bounds: their default stays
+	if kafka.Is(err, kerr.InvalidConfig, kerr.InvalidRequest) { // something is outside of the brokers' bounds: their default stays
 		for i, one := range all {
 			err = d.setGroup(ctx, id, [][2]string{one})
-			if i > 0 && is(err, kerr.InvalidConfig, kerr.InvalidRequest) {
+			if i > 0 && kafka.Is(err, kerr.InvalidConfig, kerr.InvalidRequest) {
 				err = nil
 			}
 			if err != nil {
@@ -179,7 +176,7 @@ func (m *shared) beat(ctx context.Context) (time.Duration, error) {
 	defer m.mu.Unlock()
 	m.failed = kafka.ReadError(err)
 	if err != nil {
-		if errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.FencedMemberEpoch) || errors.Is(err, errNoGroup) {
+		if kafka.Is(err, kerr.UnknownMemberID, kerr.FencedMemberEpoch, kerr.GroupIDNotFound) {
 			m.epoch = 0 // and join again, with the next one
 		}
 		return 200 * time.Millisecond, m.failed
@@ -278,14 +275,12 @@ func (m *shared) Close(ctx context.Context) error {
 		resp, e := req.RequestWith(ctx, m.client)
 		if e == nil {
 			e = kafka.Code(resp.ErrorCode)
-			if errors.Is(e, kerr.UnknownMemberID) || errors.Is(e, errNoGroup) {
+			if kafka.Is(e, kerr.UnknownMemberID, kerr.GroupIDNotFound) {
 				e = nil
 			}
 		}
 		err = fault.Join(err, kafka.WriteError(e))
 	}
-	if errors.Is(m.d.deleted(ctx, m.group), fault.NotFound) {
-		m.d.discard(ctx, m.group)
-	}
+	m.d.left(ctx, m.group)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/micro/go-platform/internal/backoff"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -61,8 +62,7 @@ func (t *tail) wait(ctx context.Context, limit time.Duration, wake <-chan struct
 		}
 		if !t.running && t.d.life.Err() == nil {
 			t.running = true
-			t.done.Add(1)
-			go t.run()
+			t.done.Go(t.run)
 		}
 		changed := t.changed
 		t.mu.Unlock()
@@ -105,7 +105,6 @@ func (t *tail) learn(ends map[int32]int64, partitions int) {
 
 // run follows the topic until nobody waits.
 func (t *tail) run() {
-	defer t.done.Done()
 	client, err := t.d.conn.More(kgo.ConnIdleTimeout(longPoll + 30*time.Second))
 	if err == nil {
 		defer client.Close()
@@ -124,10 +123,7 @@ func (t *tail) run() {
 			continue
 		}
 		failures++
-		select {
-		case <-t.d.life.Done():
-		case <-time.After(min(time.Duration(failures)*50*time.Millisecond, time.Second)):
-		}
+		_ = backoff.Sleep(t.d.life, min(time.Duration(failures)*50*time.Millisecond, time.Second))
 	}
 }
 
@@ -195,6 +191,3 @@ func (t *tail) wanted() bool {
 	defer t.mu.Unlock()
 	return t.waiting > 0
 }
-
-// close waits for run.
-func (t *tail) close() { t.done.Wait() }

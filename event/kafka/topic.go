@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn/kafka"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -60,30 +61,10 @@ type topic struct {
 const fresh = 30 * time.Second
 
 // stream returns the topic of the records, making it if it isn't there.
-func (d *driver) stream(ctx context.Context) (*topic, error) {
-	keep := strconv.FormatInt(-1, 10) // what removes records is Trim
-	return d.find(ctx, d.topic, d.partitions, map[string]string{
-		"cleanup.policy": "delete", "retention.ms": keep, "retention.bytes": keep,
-		"message.timestamp.type": "LogAppendTime", "max.message.bytes": strconv.Itoa(defaultMessage),
-	})
-}
+func (d *driver) stream(ctx context.Context) (*topic, error) { return d.known(ctx, d.topic) }
 
-// known returns one of the driver's two topics, and makes it as it has to be if it
-// was deleted.
+// known returns one of the driver's two topics, making it if it isn't there.
 func (d *driver) known(ctx context.Context, name string) (*topic, error) {
-	if name == d.groups {
-		return d.find(ctx, name, 1, map[string]string{"cleanup.policy": "compact"})
-	}
-	return d.stream(ctx)
-}
-
-// defaultMessage is max.message.bytes of a topic that is made here: the largest
-// Data that event.WithMaxBytes allows by default, with the longest names and
-// metadata.
-const defaultMessage = 2 << 20
-
-// find returns a topic, making it if it isn't there.
-func (d *driver) find(ctx context.Context, name string, partitions int32, configs map[string]string) (*topic, error) {
 	d.mu.Lock()
 	t := d.topics[name]
 	d.mu.Unlock()
@@ -101,22 +82,18 @@ func (d *driver) find(ctx context.Context, name string, partitions int32, config
 		}
 		if !made {
 			made = true
-			if err := d.make(ctx, name, partitions, configs); err != nil {
+			if err := d.make(ctx, name); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		select { // brokers learn of it one after the other
-		case <-ctx.Done():
-			return nil, fault.Markf(fault.Unavailable, "topic %s was made and is not there: %w", name, ctx.Err())
-		case <-time.After(20 * time.Millisecond):
+		err = backoff.Sleep(ctx, 20*time.Millisecond) // brokers learn of it one after the other
+		if err != nil {
+			return nil, fault.Markf(fault.Unavailable, "topic %s was made and is not there: %w", name, err)
 		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.topics == nil {
-		d.topics = map[string]*topic{}
-	}
 	d.topics[name] = t
 	return t, nil
 }
@@ -128,16 +105,24 @@ func (d *driver) forget(name string) {
 	delete(d.topics, name)
 }
 
-func (d *driver) make(ctx context.Context, name string, partitions int32, configs map[string]string) error {
-	values := map[string]*string{}
-	for k, v := range configs {
-		values[k] = &v
+// defaultMessage is max.message.bytes of a topic that is made here: the largest
+// Data that event.WithMaxBytes allows by default, with the longest names and
+// metadata.
+const defaultMessage = 2 << 20
+
+func (d *driver) make(ctx context.Context, name string) error {
+	partitions, configs := d.partitions, map[string]*string{
+		"cleanup.policy": new("delete"), "retention.ms": new("-1"), "retention.bytes": new("-1"), // what removes records is Trim
+		"message.timestamp.type": new("LogAppendTime"), "max.message.bytes": new(strconv.Itoa(defaultMessage)),
 	}
-	_, err := d.admin.CreateTopic(ctx, partitions, d.replicas, values, name)
+	if name == d.groups {
+		partitions, configs = 1, map[string]*string{"cleanup.policy": new("compact")}
+	}
+	_, err := d.admin.CreateTopic(ctx, partitions, d.replicas, configs, name)
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		return nil
 	}
-	if errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) {
+	if kafka.Is(err, kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed) {
 		return fault.Markf(fault.Denied, "topic %s is not there, or this user may not see it, and may not make it: %w", name, err)
 	}
 	if err != nil {

@@ -107,7 +107,7 @@ func (d *driver) usualSize(ctx context.Context, t *topic, starts, ends vector) (
 				from[int32(p)] = starts[p] + (ends[p]-starts[p])*i/samples
 			}
 		}
-		got, err := d.fetch(ctx, d.conn.Client, t.name, from, sampleBytes, 0)
+		got, err := d.fetch(ctx, t.name, from, sampleBytes)
 		if err != nil {
 			return 0, err
 		}

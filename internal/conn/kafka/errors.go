@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -26,13 +27,9 @@ var refusals = []error{
 // Code returns what a broker answered, as the error of it.
 func Code(code int16) error { return kerr.ErrorForCode(code) }
 
-func is(err error, any ...error) bool {
-	for _, target := range any {
-		if errors.Is(err, target) {
-			return true
-		}
-	}
-	return false
+// Is reports whether an error is any of some.
+func Is(err error, any ...error) bool {
+	return slices.ContainsFunc(any, func(target error) bool { return errors.Is(err, target) })
 }
 
 func kind(err error, write bool) error {
@@ -41,28 +38,28 @@ func kind(err error, write bool) error {
 	default: // said already, also of what a context has ended before it was sent
 		return err
 	}
-	var answer *kerr.Error
-	var dial *net.OpError
+	answer, answered := errors.AsType[*kerr.Error](err)
+	broken, ok := errors.AsType[*net.OpError](err)
 	switch {
-	case is(err, refusals...):
+	case Is(err, refusals...):
 		return fault.Mark(fault.Denied, err)
-	case is(err, kerr.MessageTooLarge, kerr.RecordListTooLarge):
+	case Is(err, kerr.MessageTooLarge, kerr.RecordListTooLarge):
 		return fault.Mark(fault.TooLarge, err)
-	case is(err, kgo.ErrClientClosed):
+	case Is(err, kgo.ErrClientClosed):
 		return fault.Mark(fault.Unavailable, err)
-	case errors.As(err, &answer):
+	case answered:
 		switch {
-		case write && is(err, kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend):
+		case write && Is(err, kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend):
 			return fault.Mark(fault.UnknownOutcome, err)
 		case answer.Retriable:
 			return fault.Mark(fault.Unavailable, err)
 		}
 		return err
-	case errors.As(err, &dial) && dial.Op == "dial":
+	case ok && broken.Op == "dial":
 		return fault.Mark(fault.Unavailable, err)
 	case write:
 		return fault.Mark(fault.UnknownOutcome, err)
-	case is(err, context.Canceled, context.DeadlineExceeded):
+	case Is(err, context.Canceled, context.DeadlineExceeded):
 		return err
 	}
 	return fault.Mark(fault.Unavailable, err)

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -11,7 +12,7 @@ import (
 // connecting returns what a client was given to reach the cluster with, so that
 // others can be made beside it. What it consumes and produces is its own.
 func connecting(c *kgo.Client) []kgo.Opt {
-	opts := []kgo.Opt{kgo.MetadataMinAge(100 * 1e6)}
+	opts := []kgo.Opt{kgo.MetadataMinAge(100 * time.Millisecond)}
 	if hosts, ok := c.OptValue(kgo.SeedBrokers).([]string); ok {
 		opts = append(opts, kgo.SeedBrokers(hosts...))
 	}

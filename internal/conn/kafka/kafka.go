@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,18 +47,16 @@ const (
 // cluster are made of.
 type Conn struct {
 	*kgo.Client
-	opts   []kgo.Opt
-	addr   string
-	owned  bool
-	shared bool // somebody else closes it
-	close  *sync.Once
+	opts  []kgo.Opt
+	addr  string
+	close func() // nil: somebody else closes it
 }
 
 // Open makes a client, which connects when it is asked something. Only a bad
 // configuration is an error.
 func Open(c Config) (*Conn, error) {
 	if c.Client != nil {
-		return &Conn{Client: c.Client, opts: connecting(c.Client), addr: "the client given", close: &sync.Once{}}, nil
+		return &Conn{Client: c.Client, opts: connecting(c.Client), addr: "the client given"}, nil
 	}
 	opts, addr, err := options(c)
 	if err != nil {
@@ -67,7 +66,7 @@ func Open(c Config) (*Conn, error) {
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
 	}
-	return &Conn{Client: client, opts: opts, addr: addr, owned: true, close: &sync.Once{}}, nil
+	return &Conn{Client: client, opts: opts, addr: addr, close: sync.OnceFunc(client.Close)}, nil
 }
 
 // options returns what all clients have in common, and the brokers' addresses
@@ -129,15 +128,13 @@ func (c Config) mechanism() sasl.Mechanism {
 
 // Shared returns the connection for somebody whose Close leaves it open.
 func (c *Conn) Shared() *Conn {
-	s := *c
-	s.shared = true
-	return &s
+	return &Conn{Client: c.Client, opts: c.opts, addr: c.addr}
 }
 
 // More makes another client of the same cluster, which the caller closes: a
 // producer whose limits are those of one topic, a member of a group.
 func (c *Conn) More(opts ...kgo.Opt) (*kgo.Client, error) {
-	client, err := kgo.NewClient(append(append([]kgo.Opt{}, c.opts...), opts...)...)
+	client, err := kgo.NewClient(slices.Concat(c.opts, opts)...)
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
 	}
@@ -146,8 +143,8 @@ func (c *Conn) More(opts ...kgo.Opt) (*kgo.Client, error) {
 
 // Close closes the client unless the user brought it or it is shared.
 func (c *Conn) Close() error {
-	if c.owned && !c.shared {
-		c.close.Do(c.Client.Close)
+	if c.close != nil {
+		c.close()
 	}
 	return nil
 }
@@ -168,7 +165,8 @@ func (c *Conn) Ping(ctx context.Context) error {
 
 // hint says what else a connection that ends at once may mean.
 func hint(err error) error {
-	if early := (*kgo.ErrFirstReadEOF)(nil); errors.As(err, &early) {
+	_, early := errors.AsType[*kgo.ErrFirstReadEOF](err)
+	if early {
 		return fmt.Errorf("the broker hung up: does it expect TLS or a user? %w", err)
 	}
 	return err
