@@ -29,9 +29,11 @@ func (m *shared) Ack(ctx context.Context, ds []event.Delivered) error {
 	}
 	var failed error
 	for s, tags := range bySession {
-		s.turn.Lock()
-		err := s.acknowledge(ctx, tags, accept)
-		s.turn.Unlock()
+		err := s.turn.Lock(ctx)
+		if err == nil {
+			err = s.acknowledge(ctx, tags, accept)
+			s.turn.Unlock()
+		}
 		if err != nil {
 			failed = err
 		}
@@ -55,7 +57,9 @@ func (m *shared) renew(ctx context.Context) {
 }
 
 func (s *session) renew(ctx context.Context) {
-	s.turn.Lock()
+	if s.turn.Lock(ctx) != nil {
+		return
+	}
 	defer s.turn.Unlock()
 	s.mu.Lock()
 	tags := make([]lent, 0, len(s.held))
@@ -198,7 +202,10 @@ func (m *shared) endSessions(ctx context.Context) (failed error) {
 }
 
 func (s *session) end(ctx context.Context) error {
-	s.turn.Lock()
+	err := s.turn.Lock(ctx)
+	if err != nil {
+		return err
+	}
 	defer s.turn.Unlock()
 	s.mu.Lock()
 	open := s.epoch > 0
@@ -208,7 +215,7 @@ func (s *session) end(ctx context.Context) error {
 	}
 	req := kmsg.NewPtrShareAcknowledgeRequest()
 	req.ShareSessionEpoch = -1
-	_, err := s.send(ctx, req)
+	_, err = s.send(ctx, req)
 	s.reset()
 	if noSession(err) {
 		return nil

@@ -14,12 +14,11 @@ import (
 // commit tells Kafka where the turns are. That it accepts it shows that they are
 // this member's.
 func (m *ordered) commit(ctx context.Context) error {
-	select {
-	case m.commits <- struct{}{}:
-		defer func() { <-m.commits }()
-	case <-ctx.Done():
-		return fault.Mark(fault.Unavailable, ctx.Err())
+	err := m.commits.Lock(ctx)
+	if err != nil {
+		return fault.Mark(fault.Unavailable, err)
 	}
+	defer m.commits.Unlock()
 	t, err := m.d.stream(ctx)
 	if err != nil {
 		return err

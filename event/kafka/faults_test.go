@@ -54,6 +54,23 @@ func TestNothingIsMissedOverABadLink(t *testing.T) {
 	links.Cut(t, p, s)
 }
 
+func TestOneCallDoesNotHoldUpAnother(t *testing.T) {
+	leak.Check(t)
+	p := netfault.New(t, servertest.SharedKafka(t).Addr())
+	s, err := event.New(kafka.On(through(t, p.Addr(), kgo.RetryTimeout(time.Minute), kgo.RequestTimeoutOverhead(time.Minute))), event.WithNamespace(servertest.Namespace(t)), event.WithTimeout(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { shut(t, s) })
+	links.Apart(t, p, s)
+}
+
+func TestDataIsTheCallersAgain(t *testing.T) {
+	leak.Check(t)
+	p, s := proxied(t)
+	links.Own(t, p, s, 10_000, func() { p.Drop(netfault.Requests) })
+}
+
 // While no broker can be reached, a record is certainly not published; when the
 // answer is lost, its outcome is unknown. What was not sent is not sent later.
 func TestOutcomes(t *testing.T) {
@@ -169,6 +186,21 @@ func TestTopicDeletedUnderManyPublishers(t *testing.T) {
 	for text, n := range failed {
 		t.Errorf("%d of many publishers heard: %s", n, text)
 	}
+}
+
+// Somebody deletes the topic of the groups: it is made again, and a group can be made at
+// once.
+func TestGroupsTopicDeletedUnderUs(t *testing.T) {
+	topic := servertest.Namespace(t)
+	s := open(t, kafka.WithTopic(topic))
+	var old, fresh got
+	closeSub(t, subscribe(t, s, old.handle, event.Group("old")))
+	if _, err := admin(t).DeleteTopics(t.Context(), "groups-of-"+topic); err != nil {
+		t.Fatal(err)
+	}
+	subscribe(t, s, fresh.handle, event.Group("fresh"))
+	publish(t, s, &event.Record{ID: "new", Type: "t"})
+	until(t, "the new group is handed it", func() bool { return slices.Contains(ids(fresh.list()), "new") })
 }
 
 // deaf is a connection that can lose the heartbeats of share groups, and nothing
@@ -368,12 +400,17 @@ func TestOrderedGroupCountsDeadMembers(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen, release := make(chan int, 1), make(chan struct{})
-		subscribe(t, victim, func(ctx context.Context, r *event.Record) error {
+		opening, opened := context.WithTimeout(t.Context(), time.Minute) // not within the short one: the machine may be busy
+		_, err = victim.Subscribe(opening, func(ctx context.Context, r *event.Record) error {
 			d, _ := event.DeliveryFromContext(ctx)
 			seen <- d.Attempt
 			<-release
 			return nil
 		}, opts...)
+		opened()
+		if err != nil {
+			t.Fatal(err)
+		}
 		attempts = append(attempts, <-seen)
 		p.Drop(netfault.Both) // as if it were dead
 		close(release)

@@ -9,6 +9,7 @@ import (
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/kafka"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/mutex"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -34,7 +35,7 @@ type ordered struct {
 
 	rebalance time.Duration // within which Kafka expects it to give partitions up
 
-	commits chan struct{} // holds one value while there is a commit: one at a time
+	commits mutex.Mutex // of commits: one at a time
 
 	mu      sync.Mutex
 	turns   map[int32]*turn // of the partitions that it has
@@ -55,7 +56,7 @@ func (d *driver) joinOrdered(ctx context.Context, g event.GroupConfig, has *grou
 	if err := d.mayJoin(ctx, has); err != nil {
 		return nil, err
 	}
-	m := &ordered{d: d, group: has, session: session, rebalance: max(session, 10*time.Second), commits: make(chan struct{}, 1), turns: map[int32]*turn{}, ended: map[int32]*turn{}, changed: make(chan struct{})}
+	m := &ordered{d: d, group: has, session: session, rebalance: max(session, 10*time.Second), commits: mutex.New(), turns: map[int32]*turn{}, ended: map[int32]*turn{}, changed: make(chan struct{})}
 	m.client, err = d.conn.More(
 		kgo.ConsumerGroup(d.kafkaGroup(has)), kgo.ConsumeTopics(d.topic), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(session), kgo.HeartbeatInterval(max(session/4, 50*time.Millisecond)), kgo.RebalanceTimeout(m.rebalance),

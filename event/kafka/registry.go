@@ -6,12 +6,12 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/kafka"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/mutex"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -39,7 +39,7 @@ func (g *group) key() []byte { return []byte(g.Name + "\x00" + g.ID) }
 
 // registry is what was read of the topic of the groups.
 type registry struct {
-	mu   sync.Mutex
+	mu   mutex.Mutex
 	next int64
 	by   map[string]*group // by key
 	read time.Time
@@ -49,7 +49,10 @@ type registry struct {
 // time.
 func (d *driver) load(ctx context.Context, older time.Duration) (map[string]*group, error) {
 	r := &d.registry
-	r.mu.Lock()
+	err := r.mu.Lock(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer r.mu.Unlock()
 	if time.Since(r.read) < older {
 		return r.live(), nil
@@ -204,7 +207,10 @@ func (d *driver) DeleteGroup(ctx context.Context, name string) error {
 	if _, err := d.load(ctx, 0); err != nil {
 		return err
 	}
-	d.registry.mu.Lock()
+	err := d.registry.mu.Lock(ctx)
+	if err != nil {
+		return err
+	}
 	var gone []*group
 	for _, g := range d.registry.by {
 		if g.Name == name {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/conn/kafka"
+	"github.com/micro/go-platform/internal/mutex"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -19,7 +20,7 @@ type session struct {
 	m      *shared
 	leader int32
 
-	turn sync.Mutex // of one request at a time
+	turn mutex.Mutex // of one request at a time
 
 	mu    sync.Mutex
 	epoch int32    // of the next request; 0 opens a session
@@ -137,7 +138,7 @@ func (m *shared) session(leader int32) *session {
 	defer m.mu.Unlock()
 	s := m.sessions[leader]
 	if s == nil {
-		s = &session{m: m, leader: leader, parts: map[int32]bool{}, held: map[place]bool{}}
+		s = &session{m: m, leader: leader, turn: mutex.New(), parts: map[int32]bool{}, held: map[place]bool{}}
 		m.sessions[leader] = s
 	}
 	return s
@@ -191,11 +192,11 @@ func (s *session) over(err error) bool {
 // fetch takes up to limit records. The request is not broken off at once when ctx
 // ends: that would end the session, and hand to others what is being handled.
 func (s *session) fetch(ctx context.Context, t *topic, ps []int32, limit int, wait time.Duration) ([]event.Delivered, error) {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	if err := ctx.Err(); err != nil {
+	err := s.turn.Lock(ctx)
+	if err != nil {
 		return nil, err
 	}
+	defer s.turn.Unlock()
 	s.mu.Lock()
 	other := s.topic != t.id
 	s.topic = t.id
