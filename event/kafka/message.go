@@ -58,11 +58,10 @@ func message(r *event.Record, key string) *kgo.Record {
 	if r.ContentType != "" {
 		w.set(contentType, r.ContentType)
 	}
-	m := &kgo.Record{Key: w.add(key), Value: r.Data, Headers: w.headers}
-	if m.Value == nil {
-		m.Value = []byte{} // null would be a tombstone to a compacted copy of the topic
-	}
-	return m
+	// The client may send it later, when Data is the caller's again. Empty is not null, which
+	// would be a tombstone to a compacted copy of the topic.
+	value := append([]byte{}, r.Data...)
+	return &kgo.Record{Key: w.add(key), Value: value, Headers: w.headers}
 }
 
 type writer struct {
