@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/micro/go-platform/db"
@@ -51,7 +52,7 @@ func TestTxRunsAgainForCollisionsAlone(t *testing.T) {
 func TestNothingStaysOfATransactionThatCollided(t *testing.T) {
 	for _, name := range []string{"mysql", "postgres"} {
 		t.Run(name, func(t *testing.T) {
-			d, err := db.New(backends(t)[name](t), db.WithNamespace("c"+strings.ReplaceAll(db.NewID(), "-", "")[22:]))
+			d, err := db.New(backends(t)[name](t), db.WithNamespace("c"+strings.ReplaceAll(db.NewID(), "-", "")[22:]), db.WithTimeout(time.Minute))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,6 +67,7 @@ func TestNothingStaysOfATransactionThatCollided(t *testing.T) {
 			var met, wg sync.WaitGroup
 			met.Add(2)
 			both := func(first, second string) (runs int, err error) {
+				joined := false
 				err = d.Tx(t.Context(), func(ctx context.Context, tx db.DB) error {
 					runs++
 					x, err := tx.Table(ctx, "things")
@@ -75,7 +77,8 @@ func TestNothingStaysOfATransactionThatCollided(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					if runs == 1 {
+					if !joined {
+						joined = true
 						met.Done()
 						met.Wait()
 					}
@@ -86,6 +89,9 @@ func TestNothingStaysOfATransactionThatCollided(t *testing.T) {
 					}
 					return err
 				})
+				if !joined { // it failed, and the other one waits
+					met.Done()
+				}
 				return runs, err
 			}
 			all := make([]int, 2)
