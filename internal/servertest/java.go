@@ -1,7 +1,6 @@
 package servertest
 
 import (
-	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -16,16 +15,6 @@ const javaStarts = 2 * time.Minute
 func java(heap string, more ...string) []string {
 	return append([]string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
 		"-XX:+IgnoreUnrecognizedVMOptions", "-XX:+UnlockDiagnosticVMOptions", "-XX:-BytecodeVerificationRemote", "-Xmx" + heap}, more...)
-}
-
-// classes returns the flags by which a JVM maps a server's classes from the archive that scripts/servers
-// has made of them, rather than load each: a quarter of a start. An archive that doesn't fit is ignored.
-func classes(server string) []string {
-	archive := filepath.Join(Cache(), "classes", server+".jsa")
-	if _, err := os.Stat(archive); err != nil {
-		return nil
-	}
-	return []string{"-XX:SharedArchiveFile=" + archive, "-Xshare:auto"}
 }
 
 func jars(server string) string { return filepath.Join(Cache(), "java", server) }

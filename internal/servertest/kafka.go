@@ -28,7 +28,7 @@ func Kafka(t testing.TB, opts ...Option) *Server {
 		ports: []string{"kafka", "internal", "controller"}, secure: "kafka",
 		prepare: func(s *Server) error { return formatKafka(s, o) },
 		args: func(s *Server) []string {
-			return append(java("384m", classes("kafka")...), "-Dlog4j2.configurationFile="+s.dir+"/log4j2.yaml", "-cp", jars("kafka")+"/*", "kafka.Kafka", s.dir+"/server.properties")
+			return java("384m", "-Dlog4j2.configurationFile="+s.dir+"/log4j2.yaml", "-cp", jars("kafka")+"/*", "kafka.Kafka", s.dir+"/server.properties")
 		},
 		ready: speaksKafka, kept: true,
 		limit: javaStarts,
