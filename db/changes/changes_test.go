@@ -212,7 +212,7 @@ func TestEachBackendHasItsWay(t *testing.T) {
 		d.Close()
 	}
 	for name, opt := range map[string]db.Option{
-		"nil outbox": changes.ToOutbox(nil), "nil stream": changes.ToStream(nil), "nil option": changes.ToStream(stream, nil), "nil function": db.WithChanges(nil),
+		"nil outbox": changes.ToOutbox(nil), "nil stream": changes.ToStream(nil), "option 1 is nil": changes.ToStream(stream, nil), "nil function": db.WithChanges(nil),
 	} {
 		if _, err := db.New(opt); !errors.Is(err, db.ErrInvalid) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v, want ErrInvalid: %s", err, name)
