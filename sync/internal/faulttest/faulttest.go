@@ -219,12 +219,19 @@ func idle(x *run) {
 		}
 		done <- struct{}{}
 	}()
-	<-time.After(time.Second) // to settle
-	before, began := p.Counts().Requests, time.Now()
-	<-time.After(2 * time.Second)
-	n, took := p.Counts().Requests-before, time.Since(began) // longer on a busy machine
-	if most := int(took/time.Second) * x.Idle; n > most {
-		x.Errorf("an idle wait and an idle watch cost %d requests in %v, want at most %d", n, took, most)
+	<-time.After(time.Second) // to settle, for which a busy machine takes longer
+	for try := 1; ; try++ {
+		before, began := p.Counts().Requests, time.Now()
+		<-time.After(2 * time.Second)
+		n, took := p.Counts().Requests-before, time.Since(began)
+		most := int(took/time.Second) * x.Idle
+		if n <= most {
+			break
+		}
+		if try == 5 {
+			x.Errorf("an idle wait and an idle watch cost %d requests in %v, want at most %d", n, took, most)
+			break
+		}
 	}
 	cancel()
 	<-done
