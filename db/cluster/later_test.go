@@ -40,7 +40,7 @@ func TestProgressEndsWithTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Equal(a.told, []bool{true}) || !slices.Equal(b.told, []bool{false}) {
-		t.Errorf("told of a %v and of b %v, want of a alone", a.told, b.told)
+		t.Errorf("a was told %v and b %v, want of a alone", a.told, b.told)
 	}
 }
 
