@@ -11,7 +11,6 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/kafka"
 	"github.com/micro/go-platform/internal/fault"
-	"github.com/micro/go-platform/internal/mutex"
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
@@ -98,7 +97,7 @@ func open(connect func() (*kafka.Conn, error), opts []Option) event.Option {
 		if err != nil {
 			return nil, err
 		}
-		d := &driver{config: c, conn: client, admin: kadm.NewClient(client.Client), log: s.Logger, groups: "groups-of-" + c.topic, topics: map[string]*topic{}, registry: registry{mu: mutex.New(), by: map[string]*group{}}}
+		d := &driver{config: c, conn: client, admin: kadm.NewClient(client.Client), log: s.Logger, groups: "groups-of-" + c.topic, topics: map[string]*topic{}, registry: registry{by: map[string]*group{}}}
 		d.admin.SetTimeoutMillis(5000)
 		d.life, d.end = context.WithCancel(context.Background())
 		d.tail = newTail(d)

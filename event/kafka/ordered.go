@@ -56,7 +56,7 @@ func (d *driver) joinOrdered(ctx context.Context, g event.GroupConfig, has *grou
 	if err := d.mayJoin(ctx, has); err != nil {
 		return nil, err
 	}
-	m := &ordered{d: d, group: has, session: session, rebalance: max(session, 10*time.Second), commits: mutex.New(), turns: map[int32]*turn{}, ended: map[int32]*turn{}, changed: make(chan struct{})}
+	m := &ordered{d: d, group: has, session: session, rebalance: max(session, 10*time.Second), turns: map[int32]*turn{}, ended: map[int32]*turn{}, changed: make(chan struct{})}
 	m.client, err = d.conn.More(
 		kgo.ConsumerGroup(d.kafkaGroup(has)), kgo.ConsumeTopics(d.topic), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(session), kgo.HeartbeatInterval(max(session/4, 50*time.Millisecond)), kgo.RebalanceTimeout(m.rebalance),

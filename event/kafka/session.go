@@ -138,7 +138,7 @@ func (m *shared) session(leader int32) *session {
 	defer m.mu.Unlock()
 	s := m.sessions[leader]
 	if s == nil {
-		s = &session{m: m, leader: leader, turn: mutex.New(), parts: map[int32]bool{}, held: map[place]bool{}}
+		s = &session{m: m, leader: leader, parts: map[int32]bool{}, held: map[place]bool{}}
 		m.sessions[leader] = s
 	}
 	return s

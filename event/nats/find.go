@@ -37,7 +37,7 @@ const (
 )
 
 func newFinder(c config) *finder {
-	return &finder{remembered: c.remembered, learnAtOnce: c.learnAtOnce, mu: mutex.New(), seed: maphash.MakeSeed()}
+	return &finder{remembered: c.remembered, learnAtOnce: c.learnAtOnce, seed: maphash.MakeSeed()}
 }
 
 func (f *finder) hash(s string) uint32 { return max(uint32(maphash.String(f.seed, s)), 1) }

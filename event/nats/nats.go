@@ -59,12 +59,12 @@ func open(connect func() (*nats.Conn, error), opts []Option) event.Option {
 }
 
 func newDriver(nc *nats.Conn, js jetstream.JetStream, c config, namespace string) *driver {
-	d := &driver{nc: nc, js: js, replicas: c.replicas, store: store{name: "events", subject: "events._."}, finder: newFinder(c), opening: mutex.New()}
+	d := &driver{nc: nc, js: js, replicas: c.replicas, store: store{name: "events", subject: "events._."}, finder: newFinder(c)}
 	if namespace != "" {
 		d.name, d.subject = "events-"+escape(namespace), "events."+escape(namespace)+"."
 	}
 	d.plan.name, d.plan.subject = "later-"+d.name, "later-"+d.subject
-	d.plan.claimLasts, d.plan.agenda.one, d.plan.agenda.reading = c.claimLasts, mutex.New(), mutex.New()
+	d.plan.claimLasts = c.claimLasts
 	return d
 }
 

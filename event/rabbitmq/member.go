@@ -63,7 +63,7 @@ const exclusiveCredit = 1000
 
 func (d *driver) join(g group, c event.GroupConfig) *member {
 	heartbeat := heartbeatOf(c.AckWait)
-	m := &member{d: d, group: g, exclusive: g.Exclusive, most: exclusiveCredit, heartbeat: heartbeat, sending: mutex.New(), lines: d.take(heartbeat), feeder: d.feed(g, c.Types, heartbeat)}
+	m := &member{d: d, group: g, exclusive: g.Exclusive, most: exclusiveCredit, heartbeat: heartbeat, lines: d.take(heartbeat), feeder: d.feed(g, c.Types, heartbeat)}
 	d.mu.Lock()
 	d.members[m] = struct{}{}
 	d.mu.Unlock()

@@ -19,7 +19,7 @@ type publisher struct {
 }
 
 func newPublisher(l *rabbitmq.Link) *publisher {
-	return &publisher{link: l, mu: mutex.New()}
+	return &publisher{link: l}
 }
 
 // channel returns the channel to send on, after prepare if it is a new one.

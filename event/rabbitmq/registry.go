@@ -31,7 +31,7 @@ type registry struct {
 }
 
 func newRegistry() *registry {
-	return &registry{mu: mutex.New(), after: -1, groups: map[string]group{}}
+	return &registry{after: -1, groups: map[string]group{}}
 }
 
 // known reads on, and calls see with all groups that there are.

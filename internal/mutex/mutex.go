@@ -2,19 +2,23 @@
 // while a server is asked.
 package mutex
 
-import "context"
+import (
+	"context"
+	"sync"
+)
 
-// Mutex is held by one at a time. New makes one.
-type Mutex chan struct{}
-
-// New returns a Mutex that nobody holds.
-func New() Mutex { return make(Mutex, 1) }
+// Mutex is held by one at a time. The zero Mutex is held by nobody.
+type Mutex struct {
+	once sync.Once
+	held chan struct{} // has a value while it is held
+}
 
 // Lock waits until nobody holds m. It returns ctx's error if ctx ends before, or has
 // ended.
-func (m Mutex) Lock(ctx context.Context) error {
+func (m *Mutex) Lock(ctx context.Context) error {
+	m.once.Do(func() { m.held = make(chan struct{}, 1) })
 	select {
-	case m <- struct{}{}:
+	case m.held <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -26,4 +30,4 @@ func (m Mutex) Lock(ctx context.Context) error {
 }
 
 // Unlock ends what Lock began.
-func (m Mutex) Unlock() { <-m }
+func (m *Mutex) Unlock() { <-m.held }

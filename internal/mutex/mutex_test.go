@@ -11,7 +11,7 @@ import (
 
 func TestOneHoldsItAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := mutex.New()
+		var m mutex.Mutex
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 20 { // nobody holds it, and ctx has ended: neither comes first by chance

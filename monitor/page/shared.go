@@ -4,13 +4,15 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/micro/go-platform/internal/mutex"
 )
 
 // shared is a list that a backend is asked for once for all readers.
 type shared[T any] struct {
 	stands time.Duration // how long an answer does
 	most   time.Duration // that an answer may take: what the page knows itself must not wait longer
-	turn   chan struct{} // held by who asks
+	turn   mutex.Mutex   // of who asks
 
 	mu    sync.Mutex
 	asked time.Time // zero: not yet, or a change was made here since
@@ -20,7 +22,7 @@ type shared[T any] struct {
 }
 
 func newShared[T any](stands, most time.Duration) *shared[T] {
-	return &shared[T]{stands: stands, most: most, turn: make(chan struct{}, 1)}
+	return &shared[T]{stands: stands, most: most}
 }
 
 // forget makes the next reader ask.
@@ -40,12 +42,11 @@ func (s *shared[T]) known() (list []T, made int, ok bool, err error) {
 // get returns what ask has returned lately. Of readers that come together one
 // asks, and goes on when its reader has left. ask gets the list before.
 func (s *shared[T]) get(ctx context.Context, ask func(ctx context.Context, old []T) ([]T, error)) ([]T, error) {
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	err := s.turn.Lock(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer s.turn.Unlock()
 	list, made, ok, err := s.known()
 	if ok {
 		return list, err

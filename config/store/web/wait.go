@@ -15,6 +15,7 @@ import (
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/mutex"
 	"github.com/micro/go-platform/internal/watch"
 )
 
@@ -45,8 +46,8 @@ type topic struct {
 	rings int           // how often the store said that something has changed
 	rang  chan struct{} // closed at the next one
 
-	reading chan struct{} // held by who reads
-	readAt  int           // what rings was when newest was read; 0: never
+	reading mutex.Mutex
+	readAt  int // what rings was when newest was read; 0: never
 	newest  view
 	err     error
 }
@@ -93,7 +94,7 @@ func (h *Handler) join(namespace string) (*topic, error) {
 			return nil, err
 		}
 		ctx, stop := context.WithCancel(h.life.Context())
-		t = &topic{h: h, source: s, stop: stop, rings: 1, rang: make(chan struct{}), reading: make(chan struct{}, 1)}
+		t = &topic{h: h, source: s, stop: stop, rings: 1, rang: make(chan struct{})}
 		if !h.life.Go(func(context.Context) { t.follow(ctx) }) {
 			stop()
 			return nil, fault.Closed
@@ -188,12 +189,11 @@ func (t *topic) heard() (int, <-chan struct{}) {
 // after reads the layers, unless somebody has done so since it rang for the n-th
 // time: all that wait share one read.
 func (t *topic) after(ctx context.Context, n int) (view, error) {
-	select {
-	case t.reading <- struct{}{}:
-		defer func() { <-t.reading }()
-	case <-ctx.Done():
-		return view{}, ctx.Err()
+	err := t.reading.Lock(ctx)
+	if err != nil {
+		return view{}, err
 	}
+	defer t.reading.Unlock()
 	if t.readAt >= n {
 		return t.newest, t.err
 	}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"sync"
 	"sync/atomic"
 
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/mutex"
 )
 
 // Tables makes the tables of a backend that are missing, once, and again after
@@ -23,41 +23,23 @@ type Tables struct {
 	Statements []string
 
 	made   atomic.Bool
-	mu     sync.Mutex
-	making chan struct{} // closed when who makes them has ended; nil: nobody does
+	making mutex.Mutex
 }
 
 // Make makes what is missing. It is cheap once that was done.
 func (t *Tables) Make(ctx context.Context) error {
-	for !t.made.Load() {
-		t.mu.Lock()
-		making := t.making
-		if making == nil {
-			t.making = make(chan struct{})
-			t.mu.Unlock()
-			return t.make(ctx)
-		}
-		t.mu.Unlock()
-		select {
-		case <-making:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-func (t *Tables) make(ctx context.Context) error {
-	defer func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		close(t.making)
-		t.making = nil
-	}()
 	if t.made.Load() {
 		return nil
 	}
-	err := t.There(ctx)
+	err := t.making.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.making.Unlock()
+	if t.made.Load() {
+		return nil
+	}
+	err = t.There(ctx)
 	if err == nil {
 		t.made.Store(true)
 		return nil
