@@ -173,6 +173,13 @@ func TestAcknowledgementsWaitForEachOther(t *testing.T) {
 	}
 }
 
+func refuseAcks(what string) error {
+	if strings.HasPrefix(what, "ack") {
+		return errors.New("not now")
+	}
+	return nil
+}
+
 // What can't be acknowledged is tried again, together with what came since, and no more
 // than once when the subscription ends.
 func TestAcknowledgementsThatFail(t *testing.T) {
@@ -183,12 +190,7 @@ func TestAcknowledgementsThatFail(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.fail = func(what string) error {
-			if strings.HasPrefix(what, "ack") {
-				return errors.New("not now")
-			}
-			return nil
-		}
+		m.fail = refuseAcks
 		m.give("1")
 		if got := m.said(); !slices.Equal(got, []string{"ack 1"}) {
 			t.Fatalf("%q, want the first acknowledged at once", got)
@@ -254,12 +256,7 @@ func TestAcknowledgementsThatFailWhileAHandlerEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.fail = func(what string) error {
-			if strings.HasPrefix(what, "ack") {
-				return errors.New("not now")
-			}
-			return nil
-		}
+		m.fail = refuseAcks
 		m.give("held 1")
 		synctest.Wait()
 		go sub.Close(context.Background())
