@@ -79,7 +79,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{registry.NewMemoryRegistry(), broker.NewMemoryBroker(), transport.NewMemoryTransport(transport.Logger(silent))}
+	w := &world{registry.NewMemoryRegistry(), broker.NewMemoryBroker(), newMemoryTransport()}
 	if err := w.broker.Connect(); err != nil {
 		t.Fatal(err)
 	}
