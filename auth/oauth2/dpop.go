@@ -54,7 +54,7 @@ func (s *server) Prove(method, url string, token auth.Secret, nonce string) (aut
 }
 
 // tokenClient is the HTTP client for the token endpoint.
-func (s *server) tokenClient(m *Metadata) *http.Client {
+func (s *server) tokenClient(m *metadata) *http.Client {
 	c := s.clientFor(m.Token)
 	if s.prover == nil {
 		return c

@@ -124,7 +124,7 @@ func (s *server) Obtain(ctx context.Context, r auth.TokenRequest) (*auth.Token, 
 
 // refresh uses the refresh token of the previous token. A server that refuses
 // it is asked for a fresh grant next, by the front.
-func (s *server) refresh(ctx context.Context, m *Metadata, r auth.TokenRequest) (*auth.Token, error) {
+func (s *server) refresh(ctx context.Context, m *metadata, r auth.TokenRequest) (*auth.Token, error) {
 	c := xoauth2.Config{ClientID: s.id, ClientSecret: s.secret, Endpoint: xoauth2.Endpoint{TokenURL: m.Token, AuthStyle: s.style(m)}}
 	ctx = context.WithValue(ctx, xoauth2.HTTPClient, s.tokenClient(m))
 	t, err := c.TokenSource(ctx, &xoauth2.Token{RefreshToken: string(r.Previous.RefreshToken), Expiry: time.Unix(1, 0)}).Token()
@@ -135,7 +135,7 @@ func (s *server) refresh(ctx context.Context, m *Metadata, r auth.TokenRequest) 
 }
 
 // exchange is RFC 8693.
-func (s *server) exchange(ctx context.Context, m *Metadata, r auth.TokenRequest) (*auth.Token, error) {
+func (s *server) exchange(ctx context.Context, m *metadata, r auth.TokenRequest) (*auth.Token, error) {
 	const access = "urn:ietf:params:oauth:token-type:access_token"
 	f := url.Values{
 		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "requested_token_type": {access},

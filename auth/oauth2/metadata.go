@@ -12,9 +12,9 @@ import (
 	"github.com/micro/go-platform/internal/strictjson"
 )
 
-// Metadata is what a server says of itself (RFC 8414 section 2), as far as it is
+// metadata is what a server says of itself (RFC 8414 section 2), as far as it is
 // used here.
-type Metadata struct {
+type metadata struct {
 	Issuer        string   `json:"issuer"`
 	Authorization string   `json:"authorization_endpoint"`
 	Token         string   `json:"token_endpoint"`
@@ -39,7 +39,7 @@ const maxDepth = 32
 
 // parseMetadata checks a document: it must be about this issuer (RFC 8414
 // section 3.3), and none of its URLs may be less safe than the issuer's own.
-func (s *server) parseMetadata(b []byte) (m Metadata, err error) {
+func (s *server) parseMetadata(b []byte) (m metadata, err error) {
 	if err := strictjson.Unmarshal(b, maxDepth, &m); err != nil {
 		return m, err
 	}
@@ -75,7 +75,7 @@ func (s *server) clientFor(u string) *http.Client {
 
 // style is how the client shows its secret. It is known from the metadata, so
 // that nobody has to find out by failing.
-func (s *server) style(m *Metadata) xoauth2.AuthStyle {
+func (s *server) style(m *metadata) xoauth2.AuthStyle {
 	if s.secret == "" { // a public client only says its name
 		return xoauth2.AuthStyleInParams
 	}

@@ -38,7 +38,7 @@ type server struct {
 	life     *life.Life
 	prover   *jose.Signer // nil: bearer tokens
 	nonce    nonce
-	metadata *remote.Document[Metadata]
+	metadata *remote.Document[metadata]
 	keys     keySet // of parseMetadata, which runs once at a time
 	verifier *jose.Verifier
 }

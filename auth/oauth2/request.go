@@ -22,7 +22,7 @@ import (
 const maxAnswer = 1 << 20
 
 // post sends a form as the client.
-func (s *server) post(ctx context.Context, m *Metadata, to string, f url.Values) (status int, body []byte, err error) {
+func (s *server) post(ctx context.Context, m *metadata, to string, f url.Values) (status int, body []byte, err error) {
 	basic := s.style(m) == xoauth2.AuthStyleInHeader
 	if !basic {
 		f.Set("client_id", s.id)
