@@ -18,7 +18,7 @@ const (
 	AtBeginning
 	AtTime
 	AfterPosition
-	AfterRecord // resolved by the front; drivers never see it
+	afterRecord // resolved by the front; drivers never see it
 )
 
 // Now is the end of the stream: only what is published from now on.
@@ -35,7 +35,7 @@ func At(t time.Time) Position { return Position{Kind: AtTime, Time: t} }
 func After(position string) Position { return Position{Kind: AfterPosition, ID: position} }
 
 // AfterID is after the record with this ID, which is looked for in the history.
-func AfterID(id string) Position { return Position{Kind: AfterRecord, ID: id} }
+func AfterID(id string) Position { return Position{Kind: afterRecord, ID: id} }
 
 func (p Position) check() error {
 	switch p.Kind {
@@ -44,7 +44,7 @@ func (p Position) check() error {
 		if p.Time.IsZero() {
 			return invalidf("position at the zero time")
 		}
-	case AfterPosition, AfterRecord:
+	case AfterPosition, afterRecord:
 		if p.ID == "" {
 			return invalidf("position after an empty id")
 		}

@@ -182,7 +182,7 @@ func (f *front) readPage(ctx context.Context, q ReadRequest) (Page, error) {
 
 // resolve finds the record of AfterID.
 func (f *front) resolve(ctx context.Context, p Position) (Position, error) {
-	if p.Kind != AfterRecord {
+	if p.Kind != afterRecord {
 		return p, nil
 	}
 	from := Beginning()

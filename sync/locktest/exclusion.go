@@ -157,10 +157,10 @@ func contextValues(s *suite) {
 func apart(s *suite) {
 	x := s.open()
 	y := s.open(dsync.WithNamespace(s.namespace + "/lock"))
-	for _, id := range OddIDs {
+	for _, id := range oddIDs {
 		s.lock(x, id)
 	}
-	for _, id := range OddIDs { // each is free elsewhere, and none is held by another's lock
+	for _, id := range oddIDs { // each is free elsewhere, and none is held by another's lock
 		s.held(x, id)
 		s.unlock(s.lock(y, id))
 	}

@@ -7,8 +7,8 @@ import (
 	dsync "github.com/micro/go-platform/sync"
 )
 
-// OddIDs are ids that a backend's keys must keep apart.
-var OddIDs = []string{
+// oddIDs are ids that a backend's keys must keep apart.
+var oddIDs = []string{
 	"a", "a/", "a/b", "/a", "/", ".", "..", "a//b", "A", " ", "a b", "a\nb", "ä", "日本", "%2F", "a%2Fb", "a:b", "{a}", "*", "?", "a\x7f",
 	"lock", "leader", "semaphore", strings.Repeat("x", 250), strings.Repeat("ü", 125),
 }
