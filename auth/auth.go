@@ -29,6 +29,10 @@ type Auth interface {
 	// won't and that there is no feed. A revocation that the feed did not take
 	// is an error, too, but is published again until the feed takes it, the
 	// token has expired or the process ends.
+	//
+	// A process remembers the revocation until the token has expired; that of a
+	// token without an end until the process ends. It starts with those of a
+	// feed's history, so end a token without an end at its authority as well.
 	Revoke(ctx context.Context, t *Token) error
 
 	// Close waits for what runs and releases the backend. Later calls return

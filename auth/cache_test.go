@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -60,6 +61,7 @@ func TestTheLeastRecentlyUsedGoes(t *testing.T) {
 // A revocation is forgotten when nobody takes its token any more, and when there
 // are too many: those that end first.
 func TestRevocationsAreForgotten(t *testing.T) {
+	const year = 365 * 24 * time.Hour
 	start := time.Unix(1_700_000_000, 0)
 	has := func(d *denials, id string) bool { return d.has(&Token{ID: id}, hash{}) }
 	for _, c := range []struct {
@@ -70,10 +72,9 @@ func TestRevocationsAreForgotten(t *testing.T) {
 	}{
 		{"of an hour, to its last moment", start.Add(time.Hour), time.Hour + MaxLeeway - 1, true},
 		{"of an hour, at its end", start.Add(time.Hour), time.Hour + MaxLeeway, false},
-		{"without an end", time.Time{}, unknownLife + MaxLeeway - 1, true},
-		{"without an end, after a day", time.Time{}, unknownLife + MaxLeeway, false},
-		{"of a year", start.Add(365 * 24 * time.Hour), unknownLife + MaxLeeway, true},
-		{"of more than a year, after a day", start.Add(365*24*time.Hour + 1), unknownLife + MaxLeeway, false},
+		{"without an end", time.Time{}, 100 * year, true},
+		{"of two years, to its last moment", start.Add(2 * year), 2*year + MaxLeeway - 1, true},
+		{"of two years, at its end", start.Add(2 * year), 2*year + MaxLeeway, false},
 		{"of the past", start.Add(-time.Hour), 0, false},
 	} {
 		d := &denials{}
@@ -81,12 +82,12 @@ func TestRevocationsAreForgotten(t *testing.T) {
 			t.Error("revoked from the start")
 		}
 		d.add(Revocation{ID: "a", Expires: c.expires}, start)
-		d.add(Revocation{ID: "another", Expires: start.Add(5 * 365 * 24 * time.Hour)}, start.Add(c.until))
+		d.add(Revocation{ID: "another", Expires: start.Add(200 * year)}, start.Add(c.until))
 		if has(d, "a") != c.rememberedYet || !has(d, "another") {
 			t.Errorf("%s: remembered %t after %s, want %t", c.name, has(d, "a"), c.until, c.rememberedYet)
 		}
-		if want := map[bool]int64{true: 2, false: 1}[c.rememberedYet]; d.n.Load() != want || len(d.by) != int(want) {
-			t.Errorf("%s: %d of %d are counted, want %d", c.name, d.n.Load(), len(d.by), want)
+		if want := map[bool]int64{true: 2, false: 1}[c.rememberedYet]; d.n.Load() != want || len(d.by)+len(d.endless) != int(want) {
+			t.Errorf("%s: %d of %d are counted, want %d", c.name, d.n.Load(), len(d.by)+len(d.endless), want)
 		}
 	}
 	const most = 100
@@ -102,15 +103,51 @@ func TestRevocationsAreForgotten(t *testing.T) {
 	if len(d.m) != most || has(d, last) || !has(d, "0") || !has(d, "one too many") {
 		t.Errorf("%d are remembered, want %d without the one that ends first", len(d.m), most)
 	}
+	if n := d.add(Revocation{ID: "endless"}, start); n != 0 || len(d.m) != most+1 {
+		t.Errorf("one without an end made %d forgotten", n)
+	}
+	for i := range most {
+		if n := d.add(Revocation{ID: fmt.Sprint("endless", i)}, start); n != map[bool]int{true: 1}[i == most-1] {
+			t.Errorf("%d without an end, of at most %d: %d forgotten", i+2, most, n)
+		}
+	}
+	if len(d.m) != 2*most || has(d, "endless") || !has(d, "endless0") || !has(d, "0") {
+		t.Errorf("%d are remembered, want %d without the oldest of those without an end", len(d.m), 2*most)
+	}
+	for _, size := range []int{longID - 1, longID, longID + 1} {
+		d, id := &denials{}, strings.Repeat("a", size)
+		d.add(Revocation{ID: id}, start)
+		if !has(d, id) || has(d, id[1:]) || has(d, id+"a") || d.has(&Token{Issuer: "a", ID: id[1:]}, hash{}) {
+			t.Errorf("an id of %d bytes is not the only one that was revoked", size)
+		}
+		for k := range d.m {
+			if len(k.id) >= longID {
+				t.Errorf("an id of %d bytes is kept", len(k.id))
+			}
+		}
+	}
+	later := &denials{}
+	later.add(Revocation{ID: "a", Expires: start.Add(time.Hour)}, start)
+	later.add(Revocation{ID: "a", Expires: start.Add(3 * time.Hour)}, start)
+	later.add(Revocation{ID: "a", Expires: start.Add(2 * time.Hour)}, start)
+	if n := later.add(Revocation{ID: "b", Expires: start.Add(year)}, start.Add(3*time.Hour)); n != 0 || !has(later, "a") {
+		t.Error("a revocation is forgotten before its token has ended, because another said an earlier end")
+	}
+	if later.add(Revocation{ID: "b"}, start.Add(3*time.Hour+MaxLeeway)); has(later, "a") || !has(later, "b") {
+		t.Error("a revocation that was repeated is remembered after its token has ended")
+	}
+	if later.add(Revocation{ID: "c"}, start.Add(2*year)); !has(later, "b") || later.n.Load() != 2 {
+		t.Error("a revocation without an end is forgotten, because another said one")
+	}
 	again := &denials{}
 	for range 3 {
 		again.add(Revocation{ID: "a", Issuer: "i", Hash: make([]byte, 32)}, start)
 	}
-	if len(again.by) != 2 {
-		t.Errorf("a revocation that is repeated is remembered %d times, want twice: by id and by hash", len(again.by))
+	if len(again.endless) != 2 {
+		t.Errorf("a revocation that is repeated is remembered %d times, want twice: by id and by hash", len(again.endless))
 	}
 	again.add(Revocation{Hash: make([]byte, 31)}, start)
-	if len(again.by) != 2 || again.has(&Token{ID: "a", Issuer: "j"}, hash{1}) || !again.has(&Token{ID: "a", Issuer: "i"}, hash{1}) || !again.has(&Token{}, hash{}) || again.has(&Token{}, hash{1}) {
+	if len(again.endless) != 2 || again.has(&Token{ID: "a", Issuer: "j"}, hash{1}) || !again.has(&Token{ID: "a", Issuer: "i"}, hash{1}) || !again.has(&Token{}, hash{}) || again.has(&Token{}, hash{1}) {
 		t.Error("an id counts with its issuer, and a hash if it is one")
 	}
 }

@@ -33,7 +33,7 @@ type front struct {
 	own      own
 	untold   untold
 	proofs   proofs
-	failing  seldom.Gate // of functions of the user's that are notified
+	lines    seldom.Gate // of the log that a flood could repeat
 }
 
 // verdict is a token that was accepted, until it has to be asked again.
@@ -125,7 +125,7 @@ func (f *front) authorize(ctx context.Context, req Request) (*Token, error) {
 		d = Decision{Effect: Deny, Rule: d.Rule, Reason: "the decision failed: " + err.Error(), Revision: d.Revision}
 	}
 	if f.decisions != nil {
-		f.failing.Guard(f.log, "auth: the function of WithDecisionLog failed", func() { f.decisions(ctx, t, req, d) })
+		f.lines.Guard(f.log, "auth: the function of WithDecisionLog failed", func() { f.decisions(ctx, t, req, d) })
 	}
 	if err != nil && fault.KindOf(err) == fault.Unavailable {
 		return t, f.wrap("authorize", subjectOf(req), err)

@@ -114,6 +114,6 @@ func (f *front) tell(ctx context.Context, req Request, t *Token, err error) {
 		f.logRefusal(ctx, r)
 	}
 	if f.refusals != nil {
-		f.failing.Guard(f.log, "auth: the function of WithRefusals failed", func() { f.refusals(ctx, r) })
+		f.lines.Guard(f.log, "auth: the function of WithRefusals failed", func() { f.refusals(ctx, r) })
 	}
 }

@@ -15,7 +15,7 @@ type Revocation struct {
 	Issuer  string    `json:"issuer,omitempty"`
 	ID      string    `json:"id,omitempty"`   // the token's jti; may be empty
 	Hash    []byte    `json:"hash,omitempty"` // SHA-256 of the raw token; may be empty
-	Expires time.Time `json:"expires"`        // when the token would have ended by itself
+	Expires time.Time `json:"expires"`        // when the token ends by itself; zero: never
 }
 
 // RevocationFeed carries revocations between the instances of a service.
@@ -27,27 +27,40 @@ type RevocationFeed interface {
 	Subscribe(ctx context.Context, f func(Revocation)) error
 }
 
-// maxDenied bounds how many revocations are remembered, and unknownLife how
-// long one of a token without an expiry is.
-const (
-	maxDenied   = 100_000
-	unknownLife = 24 * time.Hour
-)
+// maxDenied bounds how many revocations are remembered of tokens that end, and
+// how many of tokens without an end: neither kind pushes out the other.
+const maxDenied = 100_000
 
+// denialKey is the issuer and id of a token, or a hash.
 type denialKey struct {
 	issuer, id string
 	hash       hash
 }
 
+// longID is the length from which an id is remembered by its hash: what a feed
+// says is kept, so its length is bounded.
+const longID = 256
+
+func idKey(issuer, id string) denialKey {
+	if len(issuer)+len(id) < longID {
+		return denialKey{issuer: issuer, id: id}
+	}
+	return denialKey{hash: hashOf(Secret(issuer + "\x00" + id))}
+}
+
 // denials are the revoked tokens that have not expired yet.
 type denials struct {
-	n  atomic.Int64 // len(m), so that the usual case is one load
-	mu sync.RWMutex
-	m  map[denialKey]time.Time
-	by expiries
+	n       atomic.Int64 // len(m), so that the usual case is one load
+	mu      sync.RWMutex
+	m       map[denialKey]time.Time // until when; endless for tokens without an end
+	by      expiries                // of those that end
+	endless []denialKey             // the others, oldest first
 
-	size int // how many are remembered; 0: maxDenied
+	size int // how many of each are remembered; 0: maxDenied
 }
+
+// endless is later than any end.
+var endless = time.Unix(1<<48, 0)
 
 type denial struct {
 	key denialKey
@@ -68,36 +81,56 @@ func (e *expiries) Pop() any {
 }
 
 // add remembers r until its token has expired, with some time for clocks that
-// differ. When there are too many, those that end first are forgotten.
-func (d *denials) add(r Revocation, now time.Time) {
-	end := r.Expires
-	if end.IsZero() || end.After(now.Add(365*24*time.Hour)) {
-		end = now.Add(unknownLife)
+// differ. When there are too many, those that end first are forgotten, and of
+// those without an end the oldest; add returns how many.
+func (d *denials) add(r Revocation, now time.Time) (forgotten int) {
+	end := endless
+	if !r.Expires.IsZero() {
+		end = r.Expires.Add(MaxLeeway)
 	}
-	end = end.Add(MaxLeeway)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.m == nil {
-		d.m = make(map[denialKey]time.Time)
-	}
-	keep := func(k denialKey) {
-		if _, there := d.m[k]; there {
-			return
-		}
-		d.m[k] = end
-		heap.Push(&d.by, denial{k, end})
-	}
 	if r.ID != "" {
-		keep(denialKey{issuer: r.Issuer, id: r.ID})
+		d.keep(idKey(r.Issuer, r.ID), end)
 	}
 	if len(r.Hash) == len(hash{}) {
-		keep(denialKey{hash: hash(r.Hash)})
+		d.keep(denialKey{hash: hash(r.Hash)}, end)
 	}
 	most := cmp.Or(d.size, maxDenied)
 	for len(d.by) > 0 && (len(d.by) > most || !now.Before(d.by[0].end)) {
-		delete(d.m, heap.Pop(&d.by).(denial).key)
+		first := heap.Pop(&d.by).(denial)
+		if !d.m[first.key].Equal(first.end) { // remembered for longer by now
+			continue
+		}
+		delete(d.m, first.key)
+		if now.Before(first.end) {
+			forgotten++
+		}
+	}
+	for len(d.endless) > most {
+		delete(d.m, d.endless[0])
+		d.endless = d.endless[1:]
+		forgotten++
 	}
 	d.n.Store(int64(len(d.m)))
+	return forgotten
+}
+
+// keep remembers k until end, or for longer if it is so already. mu is held.
+func (d *denials) keep(k denialKey, end time.Time) {
+	before, there := d.m[k]
+	switch {
+	case there && !end.After(before):
+		return
+	case end.Equal(endless):
+		d.endless = append(d.endless, k)
+	default:
+		heap.Push(&d.by, denial{k, end})
+	}
+	if d.m == nil {
+		d.m = make(map[denialKey]time.Time)
+	}
+	d.m[k] = end
 }
 
 // has reports whether the token, or the raw token of that hash, was revoked.
@@ -113,6 +146,6 @@ func (d *denials) has(t *Token, h hash) bool {
 	if t.ID == "" {
 		return false
 	}
-	_, there := d.m[denialKey{issuer: t.Issuer, id: t.ID}]
+	_, there := d.m[idKey(t.Issuer, t.ID)]
 	return there
 }

@@ -46,7 +46,13 @@ func (f *front) Revoke(ctx context.Context, t *Token) error {
 }
 
 func (f *front) deny(r Revocation) {
-	f.denied.add(r, f.now())
+	now := f.now()
+	forgotten := f.denied.add(r, now)
+	if forgotten > 0 {
+		if ok, _ := f.lines.Pass("too many revocations", now); ok {
+			f.log.Warn("auth: too many revoked tokens: some are no longer remembered, and are accepted again", "most", maxDenied)
+		}
+	}
 	if len(r.Hash) == len(hash{}) {
 		h := hash(r.Hash)
 		f.accepted.of(h).delete(h)

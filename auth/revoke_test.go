@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -200,15 +201,100 @@ func TestARevokedTokenIsAskedAboutAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Revoke(t.Context(), token)
+		ending := *token
+		ending.ExpiresAt = time.Now().Add(24 * time.Hour) // says who revokes it
+		a.Revoke(t.Context(), &ending)
 		time.Sleep(25 * time.Hour)
 		a.Revoke(t.Context(), &auth.Token{ID: "another"}) // clears away what has ended
-		a.Verify(t.Context(), "x")
-		if n := f.asked.Load(); n != 2 {
-			t.Errorf("asked %d times, want 2", n)
+		_, err = a.Verify(t.Context(), "x")
+		if n := f.asked.Load(); err != nil || n != 2 {
+			t.Errorf("asked %d times, want 2: %v", n, err)
 		}
 		a.Close()
 	})
+}
+
+// A revocation lasts as long as anybody would accept the token: of one without
+// an end it was forgotten after a day.
+func TestRevocationLastsAsLongAsItsToken(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		life, after time.Duration // life 0: no end
+		want        error
+	}{
+		"of an hour, within it":        {time.Hour, time.Hour - 1, auth.ErrRevoked},
+		"of an hour, after its end":    {time.Hour, time.Hour + auth.MaxLeeway, auth.ErrExpired},
+		"of two years, within them":    {730 * day, 730*day - 1, auth.ErrRevoked},
+		"without an end, after a day":  {0, day + auth.MaxLeeway, auth.ErrRevoked},
+		"without an end, after a year": {0, 400 * day, auth.ErrRevoked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var end time.Time
+				if c.life > 0 {
+					end = time.Now().Add(c.life)
+				}
+				f := &fake{verify: func(_ context.Context, c auth.Credential) (*auth.Token, error) {
+					return &auth.Token{Subject: "a", AccessToken: c.Value, ExpiresAt: end}, nil
+				}}
+				a := f.open(t)
+				token, err := a.Verify(t.Context(), "x")
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.Revoke(t.Context(), token)
+				time.Sleep(c.after)
+				a.Revoke(t.Context(), &auth.Token{ID: "another"}) // clears away what has ended
+				if _, err := a.Verify(t.Context(), "x"); !errors.Is(err, c.want) {
+					t.Errorf("Verify = %v, want %v", err, c.want)
+				}
+				a.Close()
+			})
+		})
+	}
+}
+
+// flood is a feed that revokes many tokens without an end.
+type flood struct {
+	deaf
+	many int
+	told chan struct{}
+}
+
+func (f flood) Subscribe(ctx context.Context, each func(auth.Revocation)) error {
+	for i := range f.many {
+		each(auth.Revocation{ID: fmt.Sprint(i)})
+	}
+	close(f.told)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Who may publish revocations can make others forgotten of the same kind alone,
+// and the log says so.
+func TestMoreRevokedTokensThanAreRemembered(t *testing.T) {
+	const most = 100_000
+	for _, many := range []int{most, most + 1} {
+		var log strings.Builder
+		feed := flood{many: many, told: make(chan struct{})}
+		f := &fake{verify: func(_ context.Context, c auth.Credential) (*auth.Token, error) {
+			return &auth.Token{Subject: "a", ID: string(c.Value), AccessToken: c.Value}, nil
+		}}
+		a := f.open(t, auth.WithRevocations(feed), auth.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		if err := a.Revoke(t.Context(), &auth.Token{ID: "ends", ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		<-feed.told
+		if logged := strings.Contains(log.String(), "too many revoked tokens"); logged != (many > most) {
+			t.Errorf("%d: the log has %q", many, log.String())
+		}
+		for id, want := range map[string]bool{"ends": true, "0": many == most, "1": true, fmt.Sprint(many - 1): true, fmt.Sprint(many): false} {
+			if _, err := a.Verify(t.Context(), id); errors.Is(err, auth.ErrRevoked) != want {
+				t.Errorf("%d: %s: %v, want revoked: %t", many, id, err, want)
+			}
+		}
+		a.Close()
+	}
 }
 
 // A token that is accepted for a while after its end is refused for as long

@@ -40,7 +40,8 @@ const Type = "auth.token.revoked"
 type Option struct{ set func(*feed) }
 
 // WithLookback sets how far back in the history a feed begins: as long as the
-// longest-lived tokens live. Default 1 h.
+// longest-lived tokens live. An instance that starts does not hear of older
+// revocations, also of tokens without an end. Default 1 h.
 func WithLookback(d time.Duration) Option {
 	return Option{func(f *feed) { f.lookback = d }}
 }
