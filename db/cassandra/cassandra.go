@@ -111,7 +111,7 @@ func WithConsistency(level gocql.Consistency) Option {
 // the cluster's state. The default is 2, each of which carries thousands of
 // calls at once.
 func WithMaxConns(n int) Option {
-	return func(c *config) error { return conn.AtLeast("connections", n, 1, &c.maxConns) }
+	return func(c *config) error { return fronts.AtLeast("connections", n, 1, &c.maxConns) }
 }
 
 // WithTimeouts bounds making a connection and waiting for one answer. The
@@ -142,13 +142,7 @@ func WithBuckets(n int) Option {
 // WithScanLimit bounds how many entries a search looks at to fill a page, and
 // how many Count counts. More is ErrTooLarge. The default is 10,000.
 func WithScanLimit(n int) Option {
-	return func(c *config) error {
-		if n < 1 {
-			return fault.Markf(db.ErrInvalid, "scan limit %d, want 1 or more", n)
-		}
-		c.scanLimit = n
-		return nil
-	}
+	return func(c *config) error { return fronts.AtLeast("scan limit", n, 1, &c.scanLimit) }
 }
 
 // WithLogger sets where the connections report what they do on their own. The

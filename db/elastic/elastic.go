@@ -10,6 +10,7 @@ import (
 	"github.com/micro/go-platform/db"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures the backend.
@@ -155,20 +156,20 @@ func WithRefreshInterval(d time.Duration) Option {
 // WithShards is the number of primary shards of tables that are made from now
 // on. The default is the server's, 1.
 func WithShards(n int) Option {
-	return func(c *config) error { return conn.AtLeast("shards", n, 1, &c.shards) }
+	return func(c *config) error { return fronts.AtLeast("shards", n, 1, &c.shards) }
 }
 
 // WithReplicas is how many copies each shard has besides itself, for tables
 // that are made from now on. The default is the server's, 1; what has none is
 // gone with its machine.
 func WithReplicas(n int) Option {
-	return func(c *config) error { return conn.AtLeast("replicas", n, 0, &c.replicas) }
+	return func(c *config) error { return fronts.AtLeast("replicas", n, 0, &c.replicas) }
 }
 
 // WithMaxConns limits how many connections are open to each address. The
 // default is 10.
 func WithMaxConns(n int) Option {
-	return func(c *config) error { return conn.AtLeast("connections", n, 1, &c.conns) }
+	return func(c *config) error { return fronts.AtLeast("connections", n, 1, &c.conns) }
 }
 
 // WithMaxResponse limits the bytes of one answer that are kept in memory. A

@@ -20,7 +20,7 @@ type HandlerOption func(*handler) error
 // WithMaxStreams bounds how many streams are open at once; further readers get
 // 503 and try another relay. The default is 10 000.
 func WithMaxStreams(n int) HandlerOption {
-	return func(h *handler) error { h.maxStreams = n; return atLeastOne("streams", n) }
+	return func(h *handler) error { return fronts.AtLeast("streams", n, 1, &h.maxStreams) }
 }
 
 // WithMaxUnknown bounds how many services that have no instance are followed
@@ -28,14 +28,7 @@ func WithMaxStreams(n int) HandlerOption {
 // reaches the handler could have the registry watched for any number of names.
 // The default is 256.
 func WithMaxUnknown(n int) HandlerOption {
-	return func(h *handler) error { h.maxUnknown = n; return atLeastOne("unknown services", n) }
-}
-
-func atLeastOne(what string, n int) error {
-	if n < 1 {
-		return fault.Markf(fault.Invalid, "%d %s, want 1 or more", n, what)
-	}
-	return nil
+	return func(h *handler) error { return fronts.AtLeast("unknown services", n, 1, &h.maxUnknown) }
 }
 
 // Handler serves d's view of the registry:

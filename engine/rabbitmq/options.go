@@ -7,6 +7,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/rabbitmq"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -39,41 +40,27 @@ func WithVirtualHost(name string) Option {
 // WithDialTimeout bounds one attempt to connect to one host, with the handshakes of
 // TLS and AMQP. The default is 5 s.
 func WithDialTimeout(d time.Duration) Option {
-	return func(c *rabbitmq.Config) error { return set(&c.DialTimeout, "dial timeout", d, 1) }
+	return func(c *rabbitmq.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }
 
 // WithTimeout bounds the wait for one answer; a connection on which none comes is
 // closed and made again. It does not bound the wait for the confirm of a message,
 // which the caller's context does. The default is 10 s.
 func WithTimeout(d time.Duration) Option {
-	return func(c *rabbitmq.Config) error { return set(&c.Timeout, "timeout", d, 100*time.Millisecond) }
+	return func(c *rabbitmq.Config) error { return fronts.AtLeast("timeout", d, 100*time.Millisecond, &c.Timeout) }
 }
 
 // WithHeartbeat is the interval of heartbeats on shared connections: one on which
 // nothing came for three of them is closed and made again. The default is 10 s.
 func WithHeartbeat(d time.Duration) Option {
-	return func(c *rabbitmq.Config) error { return set(&c.Heartbeat, "heartbeat", d, time.Second) }
-}
-
-func set(to *time.Duration, what string, d, least time.Duration) error {
-	if d < least {
-		return fault.Markf(fault.Invalid, "%s %v, want %v or more", what, d, least)
-	}
-	*to = d
-	return nil
+	return func(c *rabbitmq.Config) error { return fronts.AtLeast("heartbeat", d, time.Second, &c.Heartbeat) }
 }
 
 // WithMaxMessageSize is how many bytes the body of a message may have, above which it
 // is refused and not sent. It should be max_message_size of the server, which closes
 // the channel otherwise. The default is 16 MiB, as in RabbitMQ 4.
 func WithMaxMessageSize(n int) Option {
-	return func(c *rabbitmq.Config) error {
-		if n < 1 {
-			return fault.Markf(fault.Invalid, "a maximum of %d bytes, want 1 or more", n)
-		}
-		c.MaxMessage = n
-		return nil
-	}
+	return func(c *rabbitmq.Config) error { return fronts.AtLeast("bytes of a message", n, 1, &c.MaxMessage) }
 }
 
 // WithClientOptions has adjust change what each connection is made of: other SASL

@@ -6,7 +6,6 @@ import (
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/redis"
-	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/fronts"
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -31,13 +30,7 @@ func WithTLS(t *tls.Config) Option {
 // WithDatabase selects a database by number, over that of the address. The default
 // is 0, which is the only one of a cluster.
 func WithDatabase(n int) Option {
-	return func(c *redis.Config) error {
-		if n < 0 {
-			return fault.Markf(fault.Invalid, "database %d, want 0 or more", n)
-		}
-		c.DB = n
-		return nil
-	}
+	return func(c *redis.Config) error { return fronts.AtLeast("database", n, 0, &c.DB) }
 }
 
 // WithDialTimeout bounds one attempt to connect to one server. The default is 2 s.
@@ -53,13 +46,7 @@ func WithTimeout(d time.Duration) Option {
 // WithMaxConns bounds the connections to one server. The default is 10 for each
 // processor.
 func WithMaxConns(n int) Option {
-	return func(c *redis.Config) error {
-		if n < 1 {
-			return fault.Markf(fault.Invalid, "%d connections, want at least 1", n)
-		}
-		c.PoolSize = n
-		return nil
-	}
+	return func(c *redis.Config) error { return fronts.AtLeast("connections", n, 1, &c.PoolSize) }
 }
 
 // WithClientOptions has adjust change what the client is made of: credentials

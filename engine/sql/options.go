@@ -41,13 +41,7 @@ func WithDialTimeout(d time.Duration) Option {
 // it is how many read, beside the one that writes, and the default is the number
 // of processors, at least 4.
 func WithMaxConns(n int) Option {
-	return func(c *sql.Config) error {
-		if n < 1 {
-			return fault.Markf(fault.Invalid, "%d connections, want 1 or more", n)
-		}
-		c.MaxOpen = n
-		return nil
-	}
+	return func(c *sql.Config) error { return fronts.AtLeast("connections", n, 1, &c.MaxOpen) }
 }
 
 // WithSync makes SQLite write through to the disk with every commit, so that

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 
@@ -65,8 +66,8 @@ func WithPartitions(n int) Option {
 // the cluster's, default.replication.factor.
 func WithReplicas(n int) Option {
 	return func(c *config) error {
-		if n < 1 || n > 1<<15-1 {
-			return fault.Markf(fault.Invalid, "%d replicas, want at least 1", n)
+		if n < 1 || n > math.MaxInt16 {
+			return fault.Markf(fault.Invalid, "replicas %d, want 1 to %d", n, math.MaxInt16)
 		}
 		c.replicas = int16(n)
 		return nil

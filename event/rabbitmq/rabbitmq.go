@@ -11,6 +11,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/rabbitmq"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures the stream.
@@ -36,13 +37,7 @@ func On(e *engine.Engine, opts ...Option) event.Option { return open(e.Conn, opt
 // WithReplicas is how many nodes of a cluster keep the stream and the queues of its
 // groups, if they are made. Without it the server decides: three, or what there is.
 func WithReplicas(n int) Option {
-	return func(c *config) error {
-		if n < 1 {
-			return fault.Markf(fault.Invalid, "%d replicas, want 1 or more", n)
-		}
-		c.replicas = n
-		return nil
-	}
+	return func(c *config) error { return fronts.AtLeast("replicas", n, 1, &c.replicas) }
 }
 
 // WithMaxAge lets the server remove records that are older, if the stream is made.

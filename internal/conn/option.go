@@ -14,15 +14,6 @@ func Apply[C any, O ~func(*C) error](c C, opts []O) (C, error) {
 	return c, err
 }
 
-// AtLeast sets to to a number that has to be least or more.
-func AtLeast(what string, n, least int, to *int) error {
-	if n < least {
-		return fault.Markf(fault.Invalid, "%d %s, want %d or more", n, what, least)
-	}
-	*to = n
-	return nil
-}
-
 // Add adds to what an option collects. None may be nil.
 func Add[T any](to *[]T, what string, values ...T) error {
 	for _, v := range values {

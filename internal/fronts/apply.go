@@ -66,12 +66,12 @@ func Positive(what string, d time.Duration, to *time.Duration) error {
 	return nil
 }
 
-// AtLeast sets to to a duration that must not be shorter than least.
-func AtLeast(what string, d, least time.Duration, to *time.Duration) error {
-	if d < least {
-		return fault.Markf(fault.Invalid, "%s %v, want at least %v", what, d, least)
+// AtLeast sets to to a number or a duration that has to be least or more.
+func AtLeast[T int | time.Duration](what string, v, least T, to *T) error {
+	if v < least {
+		return fault.Markf(fault.Invalid, "%s %v, want %v or more", what, v, least)
 	}
-	*to = d
+	*to = v
 	return nil
 }
 

@@ -3,6 +3,7 @@ package fronts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -140,6 +141,30 @@ func TestNewSaysWhoseErrorItIs(t *testing.T) {
 	d, l := time.Duration(0), (*slog.Logger)(nil)
 	if Given(0, "WithX") != nil || Positive("timeout", 1, &d) != nil || d != 1 || Logger(slog.Default(), &l) != nil || l == nil {
 		t.Error(d, l)
+	}
+}
+
+func TestAtLeastTakesTheLeastAndSaysIt(t *testing.T) {
+	for _, c := range []struct {
+		n    int
+		d    time.Duration
+		want string
+	}{
+		{0, time.Second - 1, "replicas 0, want 1 or more; period 999.999999ms, want 1s or more"},
+		{1, time.Second, ""},
+		{2, time.Second + 1, ""},
+	} {
+		n, d := -1, time.Duration(-1)
+		err := fault.Join(AtLeast("replicas", c.n, 1, &n), AtLeast("period", c.d, time.Second, &d))
+		if c.want == "" {
+			if err != nil || n != c.n || d != c.d {
+				t.Errorf("%d, %s: %v, and %d, %s are set", c.n, c.d, err, n, d)
+			}
+			continue
+		}
+		if text := strings.ReplaceAll(fmt.Sprint(err), "invalid: ", ""); !errors.Is(err, fault.Invalid) || text != c.want || n != -1 || d != -1 {
+			t.Errorf("%d, %s: %q, want %q, and %d, %s are set", c.n, c.d, text, c.want, n, d)
+		}
 	}
 }
 

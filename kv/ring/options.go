@@ -88,28 +88,18 @@ func WithMaxBytes(n int64) Option {
 	}
 }
 
-func duration(what string, d, least time.Duration, set func(*options)) Option {
-	return func(o *options) error {
-		if d < least {
-			return fault.Markf(fault.Invalid, "%s %v, want %v or more", what, d, least)
-		}
-		set(o)
-		return nil
-	}
-}
-
 // WithDetection sets how long a peer may be out of reach before this node
 // leaves it out, if none that it reaches does, and if most of the registered nodes
 // remain. A peer that has left
 // the registry is left out at once. The default is 1 s, the least 50 ms.
 func WithDetection(d time.Duration) Option {
-	return duration("detection", d, 50*time.Millisecond, func(o *options) { o.detection = d })
+	return func(o *options) error { return fronts.AtLeast("detection", d, 50*time.Millisecond, &o.detection) }
 }
 
 // WithInterval sets how often nodes compare what they have. The default is
 // 30 s, the least 10 ms.
 func WithInterval(d time.Duration) Option {
-	return duration("interval", d, 10*time.Millisecond, func(o *options) { o.interval = d })
+	return func(o *options) error { return fronts.AtLeast("interval", d, 10*time.Millisecond, &o.interval) }
 }
 
 // WithTombstones sets how long a delete is remembered. A node that was cut off
@@ -118,7 +108,9 @@ func WithInterval(d time.Duration) Option {
 // Deletes take a sixteenth of WithMaxBytes; when there are more, the oldest are
 // forgotten earlier.
 func WithTombstones(d time.Duration) Option {
-	return duration("life of tombstones", d, 100*time.Millisecond, func(o *options) { o.tombs = d })
+	return func(o *options) error {
+		return fronts.AtLeast("life of tombstones", d, 100*time.Millisecond, &o.tombs)
+	}
 }
 
 // WithTLS makes connections to peers use TLS. With certificates on both sides,
