@@ -148,8 +148,8 @@ func batchFailures(t *testing.T, b *bench) {
 
 // batchPoison: one that makes its batch fail, or hang, does not take others along.
 func batchPoison(t *testing.T, b *bench) {
-	// A machine that stops in the middle of a handler lets it time out, too: that is
-	// for the two that wait for it.
+	// A machine that stops in the middle of a handler lets it time out, too, and its
+	// records come again: that is for the two that wait for it.
 	limits := map[string]time.Duration{"ends": 300 * time.Millisecond, "hangs": 300 * time.Millisecond}
 	for name, fail := range map[string]func(ctx context.Context) error{
 		"error": func(context.Context) error { return errors.New("bad") },
@@ -177,6 +177,9 @@ func batchPoison(t *testing.T, b *bench) {
 			eventually(t, "the poison is dead", func() bool { return sub.Stats().Dead == 1 })
 			done := slices.Concat(g.all()...)
 			slices.Sort(done)
+			if limits[name] > 0 {
+				done = slices.Compact(done)
+			}
 			if !slices.Equal(done, []string{"0", "1", "2", "4", "5"}) {
 				t.Errorf("handled %v, want all but 3 once", done)
 			}
