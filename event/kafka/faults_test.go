@@ -393,6 +393,7 @@ func TestOrderedGroupCountsDeadMembers(t *testing.T) {
 	publish(t, s, &event.Record{ID: "poison", Type: "t"}, &event.Record{ID: "next", Type: "t"})
 	opts := []event.SubscribeOption{event.Group("g"), event.From(event.Beginning()), event.Ordered(event.BySubject), event.AckWait(time.Second), event.MaxAttempts(3)}
 	var attempts []int
+	var mu sync.Mutex
 	for range 2 {
 		p := netfault.New(t, servertest.SharedKafka(t).Addr())
 		victim, err := event.New(kafka.On(through(t, p.Addr())), event.WithNamespace(ns), event.WithTimeout(200*time.Millisecond))
@@ -423,10 +424,14 @@ func TestOrderedGroupCountsDeadMembers(t *testing.T) {
 	subscribe(t, s, dead.handle, event.From(event.Beginning()), event.Types("dead.g"))
 	subscribe(t, s, func(ctx context.Context, r *event.Record) error {
 		d, _ := event.DeliveryFromContext(ctx)
+		mu.Lock()
+		defer mu.Unlock()
 		attempts = append(attempts, d.Attempt)
 		return event.Retry(errors.New("no"), time.Millisecond)
-	}, opts...)
+	}, append(opts, event.AckWait(20*time.Second))...) // lives, also on a machine that stands still
 	until(t, "both are dead", func() bool { return dead.len() == 2 })
+	mu.Lock()
+	defer mu.Unlock()
 	if !slices.Equal(attempts, []int{1, 2, 3, 1, 2, 3}) {
 		t.Errorf("attempts %v, want 1 and 2 at members that died, then 3, and then the next record", attempts)
 	}

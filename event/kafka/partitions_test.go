@@ -261,11 +261,13 @@ func TestAMovedPartitionWaitsForItsHandlers(t *testing.T) {
 	}
 	close(release)
 	until(t, "all are handled", func() bool { mu.Lock(); defer mu.Unlock(); return len(times) == 2*keys })
+	round := 10
 	until(t, "the other member has its share", func() bool {
 		if ofOther.Load() > 0 {
 			return true
 		}
-		publishRound(int(began.Load()) + 10)
+		publishRound(round)
+		round++
 		<-time.After(50 * time.Millisecond)
 		return false
 	})
