@@ -42,7 +42,7 @@ func TestCredentials(t *testing.T) {
 						t.Fatal(err)
 					}
 					defer e.Close()
-					s, err := event.New(nats.On(e), event.WithDialTimeout(500*time.Millisecond))
+					s, err := event.New(nats.On(e), event.WithDialTimeout(time.Minute))
 					if i == 0 && err != nil || i == 1 && (!errors.Is(err, event.ErrDenied) || errors.Is(err, event.ErrUnavailable)) {
 						t.Errorf("%q: %v", before, err)
 					}

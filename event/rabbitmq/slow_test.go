@@ -145,9 +145,10 @@ func TestSlowOrderedMemberTakesLess(t *testing.T) {
 	var log warnings
 	s := open(t, server.DSN(), event.WithNamespace(servertest.Namespace(t)), event.WithLogger(slog.New(&log)))
 	again := make(chan struct{})
+	comesAgain := sync.OnceFunc(func() { close(again) })
 	shared, err := s.Subscribe(t.Context(), func(ctx context.Context, _ *event.Record) error {
 		if d, _ := event.DeliveryFromContext(ctx); d.Attempt == 2 {
-			close(again)
+			comesAgain()
 		}
 		<-again
 		return nil
@@ -208,7 +209,7 @@ func TestSlowOrderedMemberTakesLess(t *testing.T) {
 	case <-again: // the channel of this one was closed too
 	case <-time.After(60 * time.Second):
 		t.Errorf("the shared group was handed nothing again, %+v", shared.Stats())
-		close(again)
+		comesAgain()
 	}
 	if n := log.count("g"); n == 0 {
 		t.Error("there is no warning that the ordered member takes less")

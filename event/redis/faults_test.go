@@ -51,8 +51,12 @@ func TestLostReplyIsAnUnknownOutcome(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close(context.Background())
-	p.CutReplies(1)
-	err = s.Publish(t.Context(), &event.Record{ID: "1", Type: "t"})
+	tries := 0
+	for err == nil && tries < 10 { // the lost reply may be another's
+		p.CutReplies(1)
+		err = s.Publish(t.Context(), &event.Record{ID: "1", Type: "t"})
+		tries++
+	}
 	if !errors.Is(err, event.ErrUnknownOutcome) {
 		t.Errorf("got %v, want ErrUnknownOutcome", err)
 	}
@@ -76,8 +80,8 @@ func TestLostReplyIsAnUnknownOutcome(t *testing.T) {
 		}
 		n++
 	}
-	if n != 2 {
-		t.Errorf("%d records, want the one of the lost reply and the one after it", n)
+	if n != tries+1 {
+		t.Errorf("%d records, want the %d up to the lost reply and the one after it", n, tries)
 	}
 }
 

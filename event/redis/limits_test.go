@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,8 +114,9 @@ func TestAnyNameOfAConsumerIsSafe(t *testing.T) {
 	}
 	defer s.Close(context.Background())
 	began, proceed := make(chan struct{}), make(chan struct{})
+	begin := sync.OnceFunc(func() { close(began) }) // a handler that fails is run again until Close
 	sub, err := s.Subscribe(t.Context(), func(context.Context, *event.Record) error {
-		close(began)
+		begin()
 		<-proceed
 		return errors.New("not done")
 	}, event.Group("g"), event.Consumer("-"))

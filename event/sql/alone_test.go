@@ -77,7 +77,7 @@ func TestLoneRecordChangesThePagesOfOneInsertInSQLite(t *testing.T) {
 		}
 	})
 	_, file = open("raw.db")
-	raw, err := dbsql.Open("sqlite", "file:"+file)
+	raw, err := dbsql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}
