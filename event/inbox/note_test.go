@@ -143,7 +143,7 @@ func TestNoteDoesNotWaitForRowsOfOthers(t *testing.T) {
 		if kind == sql.SQLite {
 			return // it locks no rows: there is one writer
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second) // locks are waited for longer
 		defer cancel()
 		name := servertest.Namespace(t)
 		open(t, e, name) // which makes the table

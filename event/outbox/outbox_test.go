@@ -53,7 +53,7 @@ func stream(t *testing.T, opts ...event.Option) event.Stream {
 
 func open(t *testing.T, e *engine.Engine) *outbox.Outbox {
 	t.Helper()
-	b, err := outbox.New(t.Context(), e, outbox.WithInterval(10*time.Millisecond), outbox.WithTurn(time.Second))
+	b, err := outbox.New(t.Context(), e, outbox.WithInterval(10*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,8 +25,9 @@ import (
 type Open func(args []string) (event.Stream, error)
 
 const (
-	keys    = 20
-	ackWait = 1500 * time.Millisecond
+	keys     = 20
+	ackWait  = 1500 * time.Millisecond
+	attempts = 10 // more often than members are killed, one after the other, before they get on
 )
 
 // Consumer is the role of a child: a member of an ordered group that notes
@@ -51,7 +52,7 @@ func Consumer(open Open) servertest.Role {
 				_, err := fmt.Fprintf(file, "%s %s\n", r.Subject, r.Data)
 				return err
 			}, event.Group("g"), event.From(event.Beginning()), event.Types("work"), event.Ordered(event.BySubject), event.Concurrency(4),
-				event.AckWait(ackWait), event.MaxAttempts(3), event.Backoff(time.Millisecond, 10*time.Millisecond))
+				event.AckWait(ackWait), event.MaxAttempts(attempts), event.Backoff(time.Millisecond, 10*time.Millisecond))
 			if err == nil {
 				break
 			}
