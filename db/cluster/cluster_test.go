@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform/db"
@@ -248,6 +249,10 @@ func TestCallsGoOnWhereNothingWasDone(t *testing.T) {
 }
 
 func TestAReplicaThatHangsLeavesTimeForAnother(t *testing.T) {
+	synctest.Test(t, hangingReplica)
+}
+
+func hangingReplica(t *testing.T) {
 	s := newStage(t)
 	s.register("p", "fake", cluster.Primary)
 	s.register("r", "fake", cluster.Replica)
