@@ -43,7 +43,7 @@ func TestRegistriesThatRefuse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			register := func(backend discovery.Option) error {
-				d, err := discovery.New(backend, discovery.WithTimeout(3*time.Second))
+				d, err := discovery.New(backend, discovery.WithTimeout(30*time.Second))
 				if err != nil {
 					return err
 				}

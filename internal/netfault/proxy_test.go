@@ -29,7 +29,7 @@ func TestForwards(t *testing.T) {
 		return p.Counts() == Counts{Accepted: 1, Open: 1, Requests: 3, Sent: 21, Received: 21}
 	})
 	c.CloseWrite()
-	if got, err := c.receive(5 * time.Second); err != io.EOF {
+	if got, err := c.receive(30 * time.Second); err != io.EOF {
 		t.Errorf("after closing our side: got %q, %v; want the end of the stream", got, err)
 	}
 	eventually(t, "the connection is closed", func() bool { return p.Counts().Open == 0 })

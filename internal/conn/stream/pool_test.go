@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,9 +21,10 @@ func TestMain(m *testing.M) { leak.Main(m) }
 // "bye" is the last one.
 type echo struct {
 	net.Listener
-	mu    sync.Mutex
-	conns []net.Conn
-	ended sync.WaitGroup
+	mu     sync.Mutex
+	conns  []net.Conn
+	ended  sync.WaitGroup
+	hushes atomic.Int64
 }
 
 func newEcho(t *testing.T) *echo {
@@ -48,6 +50,7 @@ func newEcho(t *testing.T) *echo {
 						return
 					}
 					if line == "hush\n" {
+						e.hushes.Add(1)
 						continue
 					}
 					if _, err := io.WriteString(c, line); err != nil || line == "bye\n" {
@@ -175,28 +178,33 @@ func mustDial(t *testing.T, p *Pool) *Conn {
 func TestTripsEndWithTheirContext(t *testing.T) {
 	e := newEcho(t)
 	for name, c := range map[string]struct {
-		timeout time.Duration
-		ctx     func(context.Context) (context.Context, context.CancelFunc)
+		timeout bool // of the pool
+		ctx     func(context.Context, time.Duration) (context.Context, context.CancelFunc)
 	}{
-		"deadline": {time.Hour, func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, 20*time.Millisecond)
-		}},
-		"cancel": {time.Hour, func(ctx context.Context) (context.Context, context.CancelFunc) {
+		"deadline": {false, context.WithTimeout},
+		"cancel": {false, func(ctx context.Context, after time.Duration) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(ctx)
-			time.AfterFunc(20*time.Millisecond, cancel)
+			time.AfterFunc(after, cancel)
 			return ctx, cancel
 		}},
-		"timeout": {20 * time.Millisecond, func(ctx context.Context) (context.Context, context.CancelFunc) {
+		"timeout": {true, func(ctx context.Context, _ time.Duration) (context.Context, context.CancelFunc) {
 			return context.WithoutCancel(ctx), func() {}
 		}},
 	} {
-		p := e.pool(t, 2)
-		p.Timeout = c.timeout
-		p.give(mustDial(t, p))
-		p.give(mustDial(t, p))
-		ctx, cancel := c.ctx(t.Context())
-		_, err := ask(ctx, p, "hush")
-		cancel()
+		var p *Pool
+		var err error
+		for after, before := 20*time.Millisecond, e.hushes.Load(); e.hushes.Load() == before; after *= 4 { // long enough to ask
+			p = e.pool(t, 2)
+			p.Timeout = time.Hour
+			if c.timeout {
+				p.Timeout = after
+			}
+			p.give(mustDial(t, p))
+			p.give(mustDial(t, p))
+			ctx, cancel := c.ctx(t.Context(), after)
+			_, err = ask(ctx, p, "hush")
+			cancel()
+		}
 		if ne := net.Error(nil); !errors.As(err, &ne) || !ne.Timeout() {
 			t.Errorf("%s: %v, want the end of the time", name, err)
 		}
