@@ -175,7 +175,7 @@ func OddKeys() []string {
 	return []string{
 		"a", "A", " ", "a b", "a\tb", "a\r\nb", "a\x00b", "\x7f", "%", "%41", "a%2Fb", "+", "a+b", "?a=b", "#x", "&;=",
 		"/", "//", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "./a", "*", "a*", "[ab]", "a?c", "\\", "\"q\"", "'",
-		"{tag}", "{", "}", "a{b}c", "{}x", "größe", "日本語", "🙂", "e\u0301", "é", "\ufeffbom", "~", "`", "$(x)", "k:1", "h:k",
+		"{tag}", "{", "}", "a{b}c", "{}x", "größe", "日本語", "🙂", "e\u0301", "é", "\ufeffbom", "a\u00a0b", "\u0085", "\u2028", "全\u3000角", "~", "`", "$(x)", "k:1", "h:k",
 		strings.Repeat("k", 250), strings.Repeat("x", 251), strings.Repeat("ü", 300), strings.Repeat("l", kv.MaxKey-40),
 	}
 }

@@ -154,7 +154,7 @@ func read(c *stream.Conn, op *Op) error {
 
 // readValue reads "VALUE key flags bytes cas", the bytes, and "END".
 func readValue(c *stream.Conn, op *Op, line string) error {
-	fields := strings.Fields(line)
+	fields := strings.Split(line, " ") // not Fields: a key may hold white space beyond ASCII
 	if len(fields) != 5 || fields[1] != op.Key {
 		return errProtocol
 	}
