@@ -378,18 +378,20 @@ func TestDevFull(t *testing.T) {
 	if !exists("/dev/full") {
 		t.Skip("no /dev/full here")
 	}
-	var complaints int
-	l, err := New(ToFile("/dev/full"), WithErrors(func(string, error) { complaints++ }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Logger("").Error("x")
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	err = l.Close(ctx)
-	if !errors.Is(err, ErrDropped) || !strings.Contains(err.Error(), "no space") || complaints != 1 {
-		t.Errorf("Close: %v; %d complaints", err, complaints)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var complaints int
+		l, err := New(ToFile("/dev/full"), WithErrors(func(string, error) { complaints++ }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Logger("").Error("x")
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		err = l.Close(ctx)
+		if !errors.Is(err, ErrDropped) || !strings.Contains(err.Error(), "no space") || complaints != 1 {
+			t.Errorf("Close: %v; %d complaints", err, complaints)
+		}
+	})
 }
 
 func TestToFileRefusesWhatCannotBe(t *testing.T) {

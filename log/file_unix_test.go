@@ -29,7 +29,7 @@ func TestAFileThatIsRenamedBeforeItIsLocked(t *testing.T) {
 	}()
 	moved := path + ".1"
 	stacks := make([]byte, 1<<20)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		all := string(stacks[:runtime.Stack(stacks, true)])
 		if strings.Contains(all, "log.openShared(") && strings.Contains(all, "syscall.openat(") {
 			break

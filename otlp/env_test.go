@@ -250,7 +250,7 @@ func TestInterval(t *testing.T) {
 		}
 		exports[ms] = func() uint64 { return s.metrics.Stats().Exporters[0].Exports }
 	}
-	for end := time.Now().Add(10 * time.Second); exports["10"]() < 5; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); exports["10"]() < 5; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("no exports")
 		}

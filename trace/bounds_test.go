@@ -177,7 +177,7 @@ func TestAWaitingSpanFreesItsContext(t *testing.T) {
 			}
 			s.End()
 		}()
-		for end := time.Now().Add(10 * time.Second); !freed.Load() && time.Now().Before(end); {
+		for end := time.Now().Add(30 * time.Second); !freed.Load() && time.Now().Before(end); {
 			runtime.GC()
 			time.Sleep(time.Millisecond)
 		}

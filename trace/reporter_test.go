@@ -199,28 +199,30 @@ func TestQueueIsBoundedByBytes(t *testing.T) {
 
 // One stuck reporter costs the others nothing, and Close is bounded.
 func TestAStuckReporterHoldsUpNobody(t *testing.T) {
-	stuck := &backend{report: func(ctx context.Context, s []trace.SpanData) (int, error) { <-ctx.Done(); return 0, ctx.Err() }}
-	fine := &backend{}
-	tr, _ := trace.New(stuck.option("stuck"), fine.option("fine"), trace.WithTimeout(time.Hour), trace.WithBatch(10, time.Millisecond))
-	spans(t, tr, 100)
-	deadline := time.Now().Add(30 * time.Second)
-	for tr.Stats().Reporters[1].Sent < 100 && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := tr.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Flush: %v", err)
-	}
-	began := time.Now()
-	err := tr.Close(ctx)
-	if took := time.Since(began); took > 2*time.Second || !errors.Is(err, trace.ErrDropped) {
-		t.Errorf("Close took %v: %v", took, err)
-	}
-	s := tr.Stats()
-	if s.Reporters[0].Failed != 100 || s.Reporters[1].Sent != 100 || stuck.closed != 1 || fine.closed != 1 {
-		t.Errorf("%+v, closed %d and %d", s, stuck.closed, fine.closed)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		stuck := &backend{report: func(ctx context.Context, s []trace.SpanData) (int, error) { <-ctx.Done(); return 0, ctx.Err() }}
+		fine := &backend{}
+		tr, _ := trace.New(stuck.option("stuck"), fine.option("fine"), trace.WithTimeout(time.Hour), trace.WithBatch(10, time.Millisecond))
+		spans(t, tr, 100)
+		time.Sleep(time.Second)
+		if n := tr.Stats().Reporters[1].Sent; n != 100 {
+			t.Errorf("%d are sent by the other after a second, want 100", n)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if err := tr.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Flush: %v", err)
+		}
+		began := time.Now()
+		err := tr.Close(ctx)
+		if took := time.Since(began); took != 0 || !errors.Is(err, trace.ErrDropped) {
+			t.Errorf("Close took %v: %v", took, err)
+		}
+		s := tr.Stats()
+		if s.Reporters[0].Failed != 100 || s.Reporters[1].Sent != 100 || stuck.closed != 1 || fine.closed != 1 {
+			t.Errorf("%+v, closed %d and %d", s, stuck.closed, fine.closed)
+		}
+	})
 }
 
 func TestAfterClose(t *testing.T) {

@@ -100,7 +100,7 @@ func TestFluentdReadsExactValues(t *testing.T) {
 
 func TestAWrongSharedKeyIsRefused(t *testing.T) {
 	s := servertest.Fluentd(t, servertest.WithArgs("right"))
-	_, err := log.New(fluentd.Backend(s.AddrOf("forward"), "x", fluentd.WithSharedKey("wr0ng")), log.WithDialTimeout(2*time.Second))
+	_, err := log.New(fluentd.Backend(s.AddrOf("forward"), "x", fluentd.WithSharedKey("wr0ng")), log.WithDialTimeout(30*time.Second))
 	if !errors.Is(err, log.ErrUnavailable) || !strings.Contains(err.Error(), "handshake") || strings.Contains(err.Error(), "wr0ng") {
 		t.Errorf("Open: %v", err)
 	}
@@ -148,7 +148,7 @@ func TestNothingIsLostWhenTheServerIsKilled(t *testing.T) {
 		if err := l.Flush(ctx); err != nil {
 			t.Fatalf("%v: %+v", err, l.Stats())
 		}
-		for deadline := time.Now().Add(10 * time.Second); collect() < n && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(30 * time.Second); collect() < n && time.Now().Before(deadline); {
 			time.Sleep(10 * time.Millisecond)
 		}
 		if len(seen) != n {
@@ -185,14 +185,21 @@ func TestPeerThatNeverAcknowledges(t *testing.T) {
 	for range 10 {
 		l.Logger("").Info("x")
 	}
-	for end := time.Now().Add(30 * time.Second); l.Stats()[0].Retries == 0 && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
+	// An attempt that a busy machine makes slowly may end before it waits for an acknowledgement.
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		st := l.Stats()[0]
+		if st.Retries > 0 && strings.Contains(st.LastError, "acknowledgement") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%+v", st)
+		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
 	err = l.Close(ctx)
-	if st := l.Stats()[0]; !errors.Is(err, log.ErrDropped) || time.Since(began) > 30*time.Second || st.Dropped != 10 || st.Retries == 0 || !strings.Contains(st.LastError, "acknowledgement") {
+	if st := l.Stats()[0]; !errors.Is(err, log.ErrDropped) || time.Since(began) > 30*time.Second || st.Dropped != 10 {
 		t.Errorf("Close: %v after %v, %+v", err, time.Since(began), st)
 	}
 }

@@ -98,7 +98,7 @@ func TestRecordsAreTheCollectorsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for deadline := time.Now().Add(10 * time.Second); len(got) < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); len(got) < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		got = records(t, c, "fields")
 	}
 	if len(got) != 2 {

@@ -319,7 +319,7 @@ func TestPushBelowAPath(t *testing.T) {
 		got = ""
 		mu.Unlock()
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		mu.Lock()
 		left := open
 		mu.Unlock()

@@ -146,7 +146,7 @@ func TestASilentServerAndOneThatRestarts(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	again := newServer(t, s.addr, nil)
-	if err := <-flushed; err != nil || len(again.all()) != 1 {
+	if err := <-flushed; err != nil || len(again.all()) == 0 { // more than one, if a busy machine answers after the timeout
 		t.Errorf("%v, the new server has %d calls", err, len(again.all()))
 	}
 }
@@ -262,7 +262,7 @@ func TestTLS(t *testing.T) {
 		"in clear":         {s.addr, nil, trace.ErrUnavailable},
 		"TLS beside http:": {"http://" + s.addr, []engineotlp.Option{trusts}, trace.ErrInvalid},
 	} {
-		tr, err := trace.New(otlp.Backend(c.addr, append(c.opts, otlpgrpc.Transport())...), trace.WithDialTimeout(2*time.Second))
+		tr, err := trace.New(otlp.Backend(c.addr, append(c.opts, otlpgrpc.Transport())...), trace.WithDialTimeout(30*time.Second))
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
