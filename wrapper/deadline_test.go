@@ -154,15 +154,20 @@ func TestExpiredDeadlineRunsNoHandler(t *testing.T) {
 func TestTimeoutHandlerAroundAndInside(t *testing.T) {
 	rec := newRecorder()
 	w := newWrapper(t, wrapper.WithObserver(rec))
-	slow := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	for name, h := range map[string]http.Handler{
-		"around": http.TimeoutHandler(w.Handler(slow), 20*time.Millisecond, "too slow"),
-		"inside": w.Handler(http.TimeoutHandler(slow, 20*time.Millisecond, "too slow")),
+	for name, h := range map[string]func(slow http.Handler) http.Handler{
+		"around": func(slow http.Handler) http.Handler {
+			return http.TimeoutHandler(w.Handler(slow), 20*time.Millisecond, "too slow")
+		},
+		"inside": func(slow http.Handler) http.Handler {
+			return w.Handler(http.TimeoutHandler(slow, 20*time.Millisecond, "too slow"))
+		},
 	} {
-		srv, c := serve(t, h, false)
+		answered := make(chan struct{}) // else http.TimeoutHandler may choose between an end and its timeout
+		srv, c := serve(t, h(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done(); <-answered })), false)
 		if resp, body := ask(t, c, srv.URL, ""); resp.StatusCode != 503 || body != "too slow" {
 			t.Errorf("%s: got %d %q", name, resp.StatusCode, body)
 		}
+		close(answered)
 		if call := rec.last(t); !call.Class.Failed() {
 			t.Errorf("%s: recorded %v", name, call.Class)
 		}

@@ -24,7 +24,7 @@ func TestLateCallIsHedgedOnAnotherInstance(t *testing.T) {
 		select {
 		case <-r.Context().Done():
 			cancelled.Add(1)
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			finished.Add(1)
 		}
 	})
@@ -42,7 +42,7 @@ func TestLateCallIsHedgedOnAnotherInstance(t *testing.T) {
 		if _, body := get(t, w.Client(), "http://greeter/"); body != "quick" {
 			t.Fatalf("got %q", body)
 		}
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > 30*time.Second {
 			t.Fatalf("waited %v for the lazy one", d)
 		}
 		if c := rec.last(t); c.Class != router.OK || c.Attempts > 2 {
@@ -77,7 +77,7 @@ func TestACallThatIsLateBeforeItIsSentIsHedgedToo(t *testing.T) {
 		if slow.Load() {
 			select {
 			case <-r.Context().Done():
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 			}
 		}
 		io.WriteString(w, "lazy")
@@ -93,7 +93,7 @@ func TestACallThatIsLateBeforeItIsSentIsHedgedToo(t *testing.T) {
 	ob.on.Store(true)
 	for range 4 {
 		start := time.Now()
-		if _, body := get(t, w.Client(), "http://greeter/"); body != "quick" || time.Since(start) > 5*time.Second {
+		if _, body := get(t, w.Client(), "http://greeter/"); body != "quick" || time.Since(start) > 30*time.Second {
 			t.Fatalf("got %q after %v", body, time.Since(start))
 		}
 	}

@@ -59,7 +59,7 @@ func TestReadinessReachesTheRouter(t *testing.T) {
 	// picked waits until the instance gets calls, or none of many.
 	picked := func(want bool) {
 		t.Helper()
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 			got := false
 			for range 10 {
 				p, err := ro.Pick(ctx, "orders")
