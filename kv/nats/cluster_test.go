@@ -96,7 +96,7 @@ func TestThreeNodes(t *testing.T) {
 
 // watched starts several watches, whose consumers are on any of the servers.
 func watched(t *testing.T, store kv.KV, want int) error {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	errs := make([]error, 6)
 	var wg sync.WaitGroup

@@ -46,16 +46,19 @@ func TestAWriteThatIsNotAnsweredIsUnknown(t *testing.T) {
 	}
 	certain := []string{"change what ends", "delete if what ends", "get", "get many"}
 	p.Hold(netfault.Replies)
+	for what, call := range calls {
+		var err error
+		for before := p.Counts().Requests; p.Counts().Requests == before; { // until one was sent before its deadline
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			err = call(ctx)
+			cancel()
+		}
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kv.ErrUnknownOutcome) == slices.Contains(certain, what) {
+			t.Errorf("%s until its caller's deadline: %v, want that, and of a write ErrUnknownOutcome", what, err)
+		}
+	}
 	var all sync.WaitGroup
 	for what, call := range calls {
-		all.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-			defer cancel()
-			err := call(ctx)
-			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kv.ErrUnknownOutcome) == slices.Contains(certain, what) {
-				t.Errorf("%s until its caller's deadline: %v, want that, and of a write ErrUnknownOutcome", what, err)
-			}
-		})
 		all.Go(func() { // whose caller would wait for a minute
 			err, want := call(t.Context()), kv.ErrUnknownOutcome
 			if slices.Contains(certain, what) {

@@ -367,7 +367,7 @@ func TestCredentialsAndTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer e.Close()
-		store, err := kv.New(nats.On(e), kv.WithDialTimeout(time.Second))
+		store, err := kv.New(nats.On(e), kv.WithDialTimeout(30*time.Second))
 		if c.ok != (err == nil) || err != nil && !errors.Is(err, kv.ErrDenied) {
 			t.Errorf("%q: %v", before, err)
 		}

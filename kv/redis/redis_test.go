@@ -65,8 +65,8 @@ func TestSentinelConformance(t *testing.T) {
 		if !errors.Is(err, kv.ErrUnavailable) && !errors.Is(err, kv.ErrUnknownOutcome) {
 			t.Fatalf("during the failover: %v", err)
 		}
-		if time.Since(start) > 20*time.Second {
-			t.Fatalf("no primary after 20s: %v", err)
+		if time.Since(start) > time.Minute {
+			t.Fatalf("no primary after a minute: %v", err)
 		}
 		<-time.After(50 * time.Millisecond)
 	}
